@@ -1,0 +1,52 @@
+"""The trade's nouns: instruments, sides, order types, ids. Values only; nothing here changes or decides."""
+
+from decimal import Decimal
+from enum import StrEnum
+
+import msgspec
+
+
+class Side(StrEnum):
+    BUY = "BUY"
+    SELL = "SELL"
+
+    @property
+    def sign(self) -> int:
+        return 1 if self is Side.BUY else -1
+
+
+class OrderType(StrEnum):
+    MARKET = "MARKET"
+    LIMIT = "LIMIT"
+    LIMIT_MAKER = "LIMIT_MAKER"  # post only
+
+
+class TimeInForce(StrEnum):
+    GTC = "GTC"
+    IOC = "IOC"
+    FOK = "FOK"
+
+
+class Instrument(msgspec.Struct, frozen=True):
+    """What one market allows. Scales are decimal places: an integer price is price * 10**price_scale.
+
+    A bound of 0 means the venue states none (Binance: a filter value of 0 disables that bound).
+    """
+
+    id: str  # our own name, e.g. "binance_spot:BTCUSDT"
+    venue: str
+    symbol: str  # the venue's name for it
+    base: str
+    quote: str
+    price_scale: int
+    size_scale: int
+    tick_size: Decimal
+    lot_size: Decimal
+    price_min: Decimal = Decimal(0)
+    price_max: Decimal = Decimal(0)
+    quantity_min: Decimal = Decimal(0)
+    quantity_max: Decimal = Decimal(0)
+    market_quantity_max: Decimal = Decimal(0)
+    notional_min: Decimal = Decimal(0)
+    notional_min_applies_to_market: bool = True
+    trading: bool = True
