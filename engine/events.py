@@ -1,0 +1,156 @@
+"""What a venue can tell us of an account, in our own words. Values only: a venue's dialect makes them, `reconcile` reads them.
+
+Market data has no events: it becomes rows (engine/market/rows.py). Every event is about the world, none about our wishes.
+Times named venue_ns are the venue's own clock in nanoseconds; 0 where it gave none.
+"""
+
+from decimal import Decimal
+from enum import StrEnum
+
+import msgspec
+
+from engine.model import Instrument, OrderType, Side, TimeInForce
+
+
+class VenueStatus(StrEnum):
+    """An order's status in the venue's words, normalised."""
+
+    OPEN = "open"
+    PARTIALLY_FILLED = "partially_filled"
+    FILLED = "filled"
+    CANCELED = "canceled"
+    EXPIRED = "expired"
+    REJECTED = "rejected"
+
+
+class Outcome(StrEnum):
+    """What an answer proves about the request it answers (docs/glossary.md)."""
+
+    DONE = "done"  # the venue did it
+    REFUSED = "refused"  # definitely not done, and asking again as it stands is pointless
+    RETRY_LATER = "retry_later"  # definitely not done; may be asked again
+    RATE_LIMITED = "rate_limited"  # definitely not done; wait as long as the venue says
+    CLOCK = "clock"  # definitely not done: our timestamp was outside the venue's window
+    AUTH = "auth"  # definitely not done: key, signature or permission
+    NOT_FOUND = "not_found"  # the query was answered: the venue does not know it (yet)
+    NOT_SENT = "not_sent"  # no byte left us
+    UNKNOWN = "unknown"  # may or may not have happened: timeout, cut, 5xx
+
+
+class Fill(msgspec.Struct, frozen=True):
+    """One execution. (instrument, fill_id) is its identity."""
+
+    instrument: str
+    fill_id: str
+    venue_order_id: str
+    side: Side
+    price: Decimal
+    quantity: Decimal
+    fee: Decimal
+    fee_asset: str  # "" where the venue named none
+    maker: bool
+    venue_ns: int
+    client_order_id: str = ""  # "" where the source does not carry it (trade lists)
+
+
+class OrderReport(msgspec.Struct, frozen=True):
+    """The venue's view of one order, from the stream, from an answer or from a query."""
+
+    instrument: str
+    client_order_id: str  # the order's own id, never the id of the cancel request
+    venue_order_id: str
+    status: VenueStatus
+    side: Side
+    type: OrderType
+    time_in_force: TimeInForce
+    price: Decimal  # 0 for a market order
+    quantity: Decimal
+    filled_quantity: Decimal
+    venue_ns: int
+    fills: tuple[Fill, ...] = ()  # the executions this very message carries, if any
+    reason: str = ""
+
+
+class BalanceReport(msgspec.Struct, frozen=True):
+    """One asset as the venue holds it now."""
+
+    asset: str
+    free: Decimal
+    locked: Decimal
+    venue_ns: int = 0
+
+
+class AccountReport(msgspec.Struct, frozen=True):
+    """All balances. Assets not named hold nothing."""
+
+    balances: tuple[BalanceReport, ...]
+    can_trade: bool
+    venue_ns: int = 0
+
+
+class OpenOrdersReport(msgspec.Struct, frozen=True):
+    """Every order that is open at the venue, whole."""
+
+    orders: tuple[OrderReport, ...]
+
+
+class FillsReport(msgspec.Struct, frozen=True):
+    """A page of executions, oldest first; `whole` is False when the page was full and more may follow."""
+
+    instrument: str
+    fills: tuple[Fill, ...]
+    whole: bool
+
+
+class InstrumentsReport(msgspec.Struct, frozen=True):
+    instruments: tuple[Instrument, ...]
+
+
+class ServerTime(msgspec.Struct, frozen=True):
+    venue_ns: int
+
+
+class Subscribed(msgspec.Struct, frozen=True):
+    """A stream request was answered: account events now flow on this link (or the market streams named were accepted)."""
+
+    subscription: str
+
+
+class StreamEnded(msgspec.Struct, frozen=True):
+    """The venue ended a stream or announces that it will: reconnect now."""
+
+    reason: str
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What the answer to one of our requests proves, apart from any report it carries."""
+
+    outcome: Outcome
+    code: int = 0  # the venue's own error code
+    text: str = ""  # the venue's own words, cut to 200 characters
+    retry_at_ns: int = 0  # venue or session time before which nothing may be sent; 0: not said
+    retry_after_ns: int = 0  # a wait, where the venue gave a length rather than an instant
+    weight_used: int = -1  # what the venue counted in this window; -1: not said
+    orders_used: int = -1
+
+
+class Unrecognised(msgspec.Struct, frozen=True):
+    """A message we could not read. It is in the journal all the same."""
+
+    where: str
+    error: str
+
+
+Event = (
+    OrderReport
+    | BalanceReport
+    | AccountReport
+    | OpenOrdersReport
+    | FillsReport
+    | InstrumentsReport
+    | ServerTime
+    | Subscribed
+    | StreamEnded
+    | Answer
+    | Unrecognised
+)
