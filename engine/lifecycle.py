@@ -1,0 +1,72 @@
+"""The life cycle of an order, as a table. The code only consults it; docs/ARCHITECTURE.md draws it.
+
+Knows what may follow what, and nothing of venues, quantities or time. A report that the table does not
+list for a status changes nothing: seeing one event twice is harmless.
+"""
+
+from enum import StrEnum
+
+
+class Status(StrEnum):
+    PENDING = "pending"  # the REQUEST is recorded; no answer yet
+    OPEN = "open"
+    PARTIALLY_FILLED = "partially_filled"
+    FILLED = "filled"
+    CANCELED = "canceled"
+    EXPIRED = "expired"
+    REJECTED = "rejected"
+    UNKNOWN = "unknown"  # sent, and no answer that proves anything
+    NOT_PLACED = "not_placed"  # proved never to have reached the venue; kept as a tombstone
+
+
+class Report(StrEnum):
+    """What can be learnt of an order."""
+
+    ACCEPTED = "accepted"
+    PART_FILL = "part_fill"
+    FULL_FILL = "full_fill"
+    CANCELED = "canceled"
+    EXPIRED = "expired"
+    REJECTED = "rejected"
+    NO_ANSWER = "no_answer"
+    PROVED_ABSENT = "proved_absent"
+
+
+_CLOSING = {Report.CANCELED: Status.CANCELED, Report.EXPIRED: Status.EXPIRED}
+_FILLING = {Report.PART_FILL: Status.PARTIALLY_FILLED, Report.FULL_FILL: Status.FILLED}
+
+TRANSITIONS: dict[Status, dict[Report, Status]] = {
+    Status.PENDING: {
+        Report.ACCEPTED: Status.OPEN,
+        **_FILLING,  # a fill may overtake its own acknowledgement (binance_spot.md section 14)
+        **_CLOSING,
+        Report.REJECTED: Status.REJECTED,
+        Report.NO_ANSWER: Status.UNKNOWN,
+        Report.PROVED_ABSENT: Status.NOT_PLACED,
+    },
+    Status.OPEN: {**_FILLING, **_CLOSING},
+    Status.PARTIALLY_FILLED: {**_FILLING, **_CLOSING},
+    Status.UNKNOWN: {
+        Report.ACCEPTED: Status.OPEN,
+        **_FILLING,
+        **_CLOSING,
+        Report.REJECTED: Status.REJECTED,  # a report of the venue's; never invented from silence
+        Report.PROVED_ABSENT: Status.NOT_PLACED,
+    },
+    # The tombstone: a late report revives the order.
+    Status.NOT_PLACED: {Report.ACCEPTED: Status.OPEN, **_FILLING, **_CLOSING},
+    # A rejection that turns out to have filled is the venue contradicting itself: the fill wins.
+    Status.REJECTED: {Report.FULL_FILL: Status.FILLED, Report.PART_FILL: Status.PARTIALLY_FILLED},
+    # A fill that was on its way when the order closed is booked; the order stays closed unless it is filled whole.
+    Status.CANCELED: {Report.PART_FILL: Status.CANCELED, Report.FULL_FILL: Status.FILLED},
+    Status.EXPIRED: {Report.PART_FILL: Status.EXPIRED, Report.FULL_FILL: Status.FILLED},
+    Status.FILLED: {},  # nothing may follow
+}
+
+LIVE = frozenset({Status.PENDING, Status.OPEN, Status.PARTIALLY_FILLED, Status.UNKNOWN})
+CLOSED = frozenset(Status) - LIVE
+
+
+def after(status: Status, report: Report) -> Status | None:
+    """The status that `report` leads to, or None where it changes nothing."""
+    return TRANSITIONS[status].get(report)

@@ -1,0 +1,190 @@
+"""Strategies from source text: what code is refused, and the class and its declarations made of what is left.
+
+Text in, class out: no file is read here, so a replay loads exactly the text that its SESSION record holds.
+This is a guard against accidents, not a sandbox: code of strangers is run by nobody unasked (`--trust-code`).
+"""
+
+import ast
+import builtins
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from decimal import Decimal
+from types import ModuleType
+from typing import Any, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from engine.session import StrategySettings
+from engine.strategy import Average, Every, OnQuote, state_from
+
+ALLOWED_MODULES = frozenset(
+    {
+        "__future__",
+        "collections",
+        "dataclasses",
+        "decimal",
+        "enum",
+        "fractions",
+        "functools",
+        "itertools",
+        "math",
+        "operator",
+        "statistics",
+        "typing",
+        "verbatim",
+    }
+)
+REFUSED_NAMES = frozenset(
+    {
+        "__builtins__",
+        "__import__",
+        "breakpoint",
+        "compile",
+        "eval",
+        "exec",
+        "globals",
+        "hash",  # differs between processes
+        "id",  # an address
+        "input",
+        "locals",
+        "open",
+        "print",  # a decision that prints is a decision that waits
+        "vars",
+    }
+)
+
+
+class StrategyError(Exception):
+    """The strategy cannot be used; the text says where and why."""
+
+
+class Loaded(msgspec.Struct, frozen=True):
+    """A strategy ready to decide."""
+
+    settings: StrategySettings
+    cls: Any
+    cadence: OnQuote | Every
+    instruments: tuple[str, ...]
+    averages: tuple[Average, ...]
+    parameters: Any
+
+    def state(self, values: Mapping[str, Any]) -> Any:
+        return state_from(self.cls.State, values)
+
+
+def siblings(source: str, known: frozenset[str]) -> tuple[str, ...]:
+    """The modules of its own folder that a source imports: the ones whose text the SESSION must hold as well."""
+    names = [name for name, _ in _imports(ast.parse(source))]
+    return tuple(sorted({name for name in names if name in known}))
+
+
+def load(settings: StrategySettings) -> Loaded:
+    """Runs the recorded source and reads the class's declarations.
+
+    Raises StrategyError where the code reaches for what a repeatable decision may not, or where the class is not a strategy.
+    """
+    for name, text in settings.sources.items():
+        _refuse(name, text, frozenset(settings.sources))
+    modules: dict[str, ModuleType] = {}
+    module = _run(settings.module, settings, modules)
+    cls = getattr(module, settings.cls, None)
+    if not isinstance(cls, type):
+        classes = sorted(name for name, value in vars(module).items() if isinstance(value, type) and "decide" in vars(value))
+        raise StrategyError(f"{settings.module}.py has no class {settings.cls}; strategies in it: {', '.join(classes) or 'none'}")
+    return _declared(settings, cls)
+
+
+def _imports(tree: ast.AST) -> list[tuple[str, int]]:
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found += [(alias.name.split(".")[0], node.lineno) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            found.append(((node.module or "").split(".")[0], node.lineno))
+    return found
+
+
+def _refuse(name: str, text: str, own: frozenset[str]) -> None:
+    try:
+        tree = ast.parse(text, filename=f"{name}.py")
+    except SyntaxError as error:
+        raise StrategyError(f"{name}.py line {error.lineno}: {error.msg}") from None
+    for module, line in _imports(tree):
+        if module not in ALLOWED_MODULES and module not in own:
+            raise StrategyError(
+                f"{name}.py line {line}: a strategy may not import {module!r}: a decision must be repeatable from records alone"
+            )
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and node.id in REFUSED_NAMES:
+            raise StrategyError(f"{name}.py line {node.lineno}: a strategy may not use {node.id!r}")
+        if isinstance(node, ast.Attribute) and node.attr.startswith("__") and node.attr not in ("__name__", "__doc__"):
+            raise StrategyError(f"{name}.py line {node.lineno}: a strategy may not reach for {node.attr!r}")
+
+
+def _run(name: str, settings: StrategySettings, modules: dict[str, ModuleType]) -> ModuleType:
+    if name in modules:
+        return modules[name]
+
+    def importer(
+        wanted: str, names: Any = None, scope: Any = None, fromlist: tuple[str, ...] = (), level: int = 0
+    ) -> ModuleType:
+        top = wanted.split(".")[0]
+        if top in settings.sources:
+            return _run(top, settings, modules)
+        return builtins.__import__(wanted, names, scope, fromlist, level)
+
+    module = ModuleType(f"strategy_{settings.name}_{name}")
+    modules[name] = module
+    allowed = {key: value for key, value in vars(builtins).items() if key not in REFUSED_NAMES}
+    vars(module)["__builtins__"] = {**allowed, "__import__": importer}
+    try:
+        # dataclasses looks annotations up in sys.modules only for string annotations, which it then leaves alone
+        exec(compile(settings.sources[name], f"{name}.py", "exec", dont_inherit=True), vars(module))  # noqa: S102 - the purpose of this file
+    except Exception as error:
+        raise StrategyError(f"{name}.py does not load: {type(error).__name__}: {error}") from error
+    return module
+
+
+def _declared(settings: StrategySettings, cls: type[Any]) -> Loaded:
+    where = f"{settings.module}.py:{settings.cls}"
+    for name in ("version", "instruments", "cadence", "Parameters", "State", "decide"):
+        if not hasattr(cls, name):
+            raise StrategyError(f"{where} declares no {name!r} (engine/strategy.py says what a strategy is)")
+    if not isinstance(cls.cadence, OnQuote | Every):
+        raise StrategyError(f"{where}: cadence is OnQuote(...) or Every(...), not {cls.cadence!r}")
+    for part in (cls.Parameters, cls.State):
+        if not is_dataclass(part):
+            raise StrategyError(f"{where}: {part.__name__} must be a dataclass")
+    hints = get_type_hints(cls.State)
+    for field in fields(cls.State):
+        if not _is_data(hints[field.name]):
+            raise StrategyError(f"{where}: State.{field.name} is {hints[field.name]!r}; state is declared data: {_DATA}")
+    try:
+        parameters = msgspec.convert(settings.parameters, type=cls.Parameters, strict=False)
+        known = {field.name for field in fields(cls.Parameters)}
+        unknown = sorted(set(settings.parameters) - known)
+        if unknown:
+            raise StrategyError(f"{where}: unknown parameter {unknown[0]!r}; known: {', '.join(sorted(known))}")
+        cls.State()
+    except (msgspec.ValidationError, TypeError) as error:
+        raise StrategyError(f"{where}: {error}") from None
+    return Loaded(
+        settings=settings,
+        cls=cls,
+        cadence=cls.cadence,
+        instruments=tuple(cls.instruments),
+        averages=tuple(getattr(cls, "averages", ())),
+        parameters=parameters,
+    )
+
+
+_DATA = "int, str, bool, float, Decimal, None, and tuples, lists and str-keyed dicts of these"
+
+
+def _is_data(hint: Any) -> bool:
+    if hint in (int, str, bool, float, Decimal, type(None), Ellipsis):
+        return True
+    if get_origin(hint) is dict:
+        key, value = get_args(hint)
+        return key is str and _is_data(value)
+    return bool(get_args(hint)) and all(_is_data(part) for part in get_args(hint))

@@ -1,0 +1,25 @@
+"""The one decimal context in which money is computed, and the few roundings we allow. No other file may round money."""
+
+from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Context, Decimal, DivisionByZero, InvalidOperation, Overflow
+
+MONEY = Context(
+    prec=34,  # decimal128: room for 1e15 units at 1e-8, squared, with digits to spare
+    rounding=ROUND_HALF_EVEN,
+    Emin=-6143,
+    Emax=6144,
+    capitals=1,
+    clamp=0,
+    flags=[],
+    traps=[InvalidOperation, DivisionByZero, Overflow],  # a wrong number must stop us, never travel on
+)
+ZERO = Decimal(0)
+
+
+def on_grid(number: Decimal, step: Decimal) -> bool:
+    """Whether `number` is a whole multiple of `step`, counted from 0 (Binance LOT_SIZE, PRICE_FILTER). A step of 0 allows all."""
+    return step == 0 or number % step == 0
+
+
+def down_to_grid(number: Decimal, step: Decimal) -> Decimal:
+    """The largest multiple of `step` not above `number`: the one rule by which sizes and prices are cut."""
+    return number if step == 0 else (number / step).to_integral_value(rounding=ROUND_DOWN) * step

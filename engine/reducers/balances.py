@@ -1,0 +1,32 @@
+"""Balances as the venue reports them, and the seq at which each was last heard. What orders reserve is counted in risk."""
+
+from decimal import Decimal
+
+import msgspec
+
+from engine.facts import BalanceChanged
+from engine.money import ZERO
+from engine.reducers.changes import Change, Stamp
+
+
+class Balance(msgspec.Struct, frozen=True):
+    free: Decimal
+    locked: Decimal
+    seq: int
+
+    @property
+    def total(self) -> Decimal:
+        return self.free + self.locked
+
+
+class Balances(msgspec.Struct, frozen=True):
+    by_asset: dict[str, Balance] = {}  # noqa: RUF012 - msgspec copies empty defaults
+
+    def of(self, asset: str) -> Balance:
+        return self.by_asset.get(asset) or Balance(ZERO, ZERO, -1)
+
+
+def reduce(balances: Balances, change: Change, at: Stamp) -> Balances:
+    if isinstance(change, BalanceChanged):
+        return Balances({**balances.by_asset, change.asset: Balance(change.free, change.locked, at.seq)})
+    return balances

@@ -1,0 +1,74 @@
+"""What venues let us send, what we sent lately, and their clocks: rate budgets, blocks and offsets. Carried: a ban outlives a restart."""
+
+import msgspec
+from msgspec.structs import replace
+
+from engine.facts import ClockMeasured, RateBlocked
+from engine.reducers.changes import Answered, Change, Requested, Stamp
+from engine.session import SECOND_NS
+
+WINDOW_NS = 60 * SECOND_NS  # request weight is counted in fixed clock minutes (binance_spot.md section 11)
+ORDER_WINDOW_NS = 10 * SECOND_NS
+
+
+class Budget(msgspec.Struct, frozen=True):
+    """One venue's. `weight` is our own count, raised to the venue's where it says more."""
+
+    blocked_until_ns: int = 0
+    reason: str = ""
+    window: int = 0  # number of the clock minute
+    weight: int = 0
+    order_window: int = 0
+    orders: int = 0
+    second: int = 0
+    orders_in_second: int = 0
+    clock_offset_ns: int = 0
+
+
+class Limits(msgspec.Struct, frozen=True):
+    by_venue: dict[str, Budget] = {}  # noqa: RUF012 - msgspec copies empty defaults
+
+    def of(self, venue: str) -> Budget:
+        return self.by_venue.get(venue) or Budget()
+
+
+def reduce(limits: Limits, change: Change, at: Stamp) -> Limits:
+    match change:
+        case Requested() if change.request.unsigned is not None:
+            return _put(limits, change.request.venue, _sent(limits.of(change.request.venue), change, at))
+        case Answered() if change.weight_used >= 0:
+            budget = _rolled(limits.of(change.venue), at)
+            return _put(limits, change.venue, replace(budget, weight=max(budget.weight, change.weight_used)))
+        case RateBlocked():
+            budget = replace(limits.of(change.venue), blocked_until_ns=change.until_ns, reason=change.reason)
+            return _put(limits, change.venue, budget)
+        case ClockMeasured():
+            return _put(limits, change.venue, replace(limits.of(change.venue), clock_offset_ns=change.offset_ns))
+        case _:
+            return limits
+
+
+def _rolled(budget: Budget, at: Stamp) -> Budget:
+    if budget.window != at.time_ns // WINDOW_NS:
+        budget = replace(budget, window=at.time_ns // WINDOW_NS, weight=0)
+    if budget.order_window != at.time_ns // ORDER_WINDOW_NS:
+        budget = replace(budget, order_window=at.time_ns // ORDER_WINDOW_NS, orders=0)
+    if budget.second != at.time_ns // SECOND_NS:
+        budget = replace(budget, second=at.time_ns // SECOND_NS, orders_in_second=0)
+    return budget
+
+
+def _sent(budget: Budget, change: Requested, at: Stamp) -> Budget:
+    budget = _rolled(budget, at)
+    unsigned = change.request.unsigned
+    assert unsigned is not None, "checked by the caller"
+    return replace(
+        budget,
+        weight=budget.weight + unsigned.weight,
+        orders=budget.orders + unsigned.orders,
+        orders_in_second=budget.orders_in_second + unsigned.orders,
+    )
+
+
+def _put(limits: Limits, venue: str, budget: Budget) -> Limits:
+    return Limits({**limits.by_venue, venue: budget})

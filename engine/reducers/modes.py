@@ -1,0 +1,62 @@
+"""The engine's mode. One small machine: STARTING -> SYNCING -> RUNNING <-> PAUSED -> HALTED; HALTED is a latch.
+
+Which mode is right is decided in engine/mode.py; here is what was decided, and what a person ordered.
+"""
+
+from enum import StrEnum
+
+import msgspec
+from msgspec.structs import replace
+
+from engine.facts import ModeChanged, SessionClosing
+from engine.reducers.changes import Change, Commanded, Stamp
+
+
+class Mode(StrEnum):
+    STARTING = "starting"  # opening state loaded; not connected yet
+    SYNCING = "syncing"  # connected or connecting; something may have been missed
+    RUNNING = "running"  # only here new orders leave
+    PAUSED = "paused"  # all is in order, but a person or a rule holds new orders back
+    HALTED = "halted"  # a person must look and resume
+
+
+class Modes(msgspec.Struct, frozen=True):
+    mode: Mode = Mode.STARTING
+    reasons: tuple[str, ...] = ()
+    since_ns: int = 0
+    paused_by: str = ""  # "" or who asked for it
+    halted_for: str = ""  # "" or why
+    stopping_since_ns: int = 0  # 0: not stopping
+    closing: bool = False
+
+
+def reduce(modes: Modes, change: Change, at: Stamp) -> Modes:
+    match change:
+        case ModeChanged():
+            halted_for = modes.halted_for
+            if change.mode == Mode.HALTED and not halted_for:
+                halted_for = "; ".join(change.reasons)
+            return replace(
+                modes, mode=Mode(change.mode), reasons=change.reasons, since_ns=at.time_ns, halted_for=halted_for
+            )
+        case SessionClosing():
+            return replace(modes, closing=True)
+        case Commanded():
+            return _commanded(modes, change, at)
+        case _:
+            return modes
+
+
+def _commanded(modes: Modes, change: Commanded, at: Stamp) -> Modes:
+    who = change.command.by or "operator"
+    match change.command.command:
+        case "pause":
+            return replace(modes, paused_by=who)
+        case "resume":
+            return replace(modes, paused_by="", halted_for="")
+        case "halt":
+            return replace(modes, halted_for=change.command.reason or f"ordered by {who}")
+        case "stop" if not modes.stopping_since_ns:
+            return replace(modes, stopping_since_ns=max(at.time_ns, 1))
+        case _:
+            return modes

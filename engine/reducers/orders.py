@@ -1,0 +1,198 @@
+"""Orders from requests and from what venues report of them. Positions, money and modes are no business of this file.
+
+Invariants: an order's filled quantity is the sum of its distinct fills; a status moves only along lifecycle.TRANSITIONS;
+a client order id, once used, names one order for ever.
+"""
+
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from engine.facts import (
+    CancelSettled,
+    NewOrder,
+    OrderAccepted,
+    OrderAdopted,
+    OrderClosed,
+    OrderFilled,
+    OrderNotPlaced,
+    OrderUnknown,
+)
+from engine.lifecycle import CLOSED, LIVE, Report, Status, after
+from engine.money import ZERO
+from engine.reducers.changes import Answered, Change, Requested, Stamp
+
+
+class Order(msgspec.Struct, frozen=True):
+    client_order_id: str
+    strategy: str
+    order: NewOrder
+    status: Status
+    request_seq: int
+    created_ns: int
+    updated_seq: int
+    updated_ns: int
+    expires_ns: int = 0  # past this the request was not sent
+    venue_order_id: str = ""
+    filled_quantity: Decimal = ZERO
+    filled_notional: Decimal = ZERO
+    filled_reported: Decimal = ZERO  # what the venue says was filled; above filled_quantity: fills are missing
+    fill_ids: tuple[str, ...] = ()
+    cancel_seq: int = 0  # seq of the cancel REQUEST in flight; 0: none
+    cancel_wanted: bool = False  # asked for while another request for this order was in flight
+    ask_seq: int = 0  # seq of the query in flight
+    asks: int = 0
+    reason: str = ""
+    adopted: bool = False
+
+    @property
+    def leaves_quantity(self) -> Decimal:
+        return self.order.quantity - self.filled_quantity if self.status in LIVE else ZERO
+
+
+class Orders(msgspec.Struct, frozen=True):
+    """Open orders, and closed ones until they are old; by client order id."""
+
+    by_id: dict[str, Order] = {}  # noqa: RUF012 - msgspec copies empty defaults
+    by_venue_id: dict[str, str] = {}  # noqa: RUF012 - as above; "instrument venue_order_id" -> client order id
+
+    def live(self) -> list[Order]:
+        return [order for order in self.by_id.values() if order.status in LIVE]
+
+    def find(self, instrument: str, client_order_id: str, venue_order_id: str) -> Order | None:
+        by_client = self.by_id.get(client_order_id)
+        if by_client is not None:
+            return by_client
+        return self.by_id.get(self.by_venue_id.get(f"{instrument} {venue_order_id}", ""))
+
+
+def reduce(orders: Orders, change: Change, at: Stamp) -> Orders:
+    match change:
+        case Requested():
+            return _requested(orders, change, at)
+        case Answered():
+            return _answered(orders, change)
+        case OrderAdopted():
+            return _put(orders, _adopted(change, at))
+        case OrderAccepted():
+            return _report(orders, change.client_order_id, Report.ACCEPTED, at, venue_order_id=change.venue_order_id)
+        case OrderFilled():
+            return _filled(orders, change, at)
+        case OrderClosed():
+            fields = {"reason": change.reason, "filled_reported": change.filled_quantity, "cancel_seq": 0}
+            return _report(orders, change.client_order_id, Report(change.status), at, **fields)
+        case OrderUnknown():
+            return _report(orders, change.client_order_id, Report.NO_ANSWER, at, reason=change.reason)
+        case OrderNotPlaced():
+            return _report(orders, change.client_order_id, Report.PROVED_ABSENT, at, reason=change.reason)
+        case CancelSettled():
+            order = orders.by_id[change.client_order_id]
+            return _put(orders, replace(order, cancel_seq=0, cancel_wanted=False, reason=change.outcome))
+        case _:
+            return orders
+
+
+def forget_closed(orders: Orders, older_than_ns: int) -> Orders:
+    """The age rule: closed orders whose fills are all booked leave state; tombstones stay as long as the session."""
+    kept = {
+        name: order
+        for name, order in orders.by_id.items()
+        if order.status not in CLOSED
+        or order.status is Status.NOT_PLACED
+        or order.updated_ns >= older_than_ns
+        or order.filled_reported > order.filled_quantity
+    }
+    if len(kept) == len(orders.by_id):
+        return orders
+    return Orders(kept, {venue_id: name for venue_id, name in orders.by_venue_id.items() if name in kept})
+
+
+def _put(orders: Orders, order: Order) -> Orders:
+    by_venue_id = orders.by_venue_id
+    if order.venue_order_id:
+        venue_key = f"{order.order.instrument} {order.venue_order_id}"
+        if venue_key not in by_venue_id:
+            by_venue_id = {**by_venue_id, venue_key: order.client_order_id}
+    return Orders({**orders.by_id, order.client_order_id: order}, by_venue_id)
+
+
+def _requested(orders: Orders, change: Requested, at: Stamp) -> Orders:
+    request = change.request
+    match request.purpose:
+        case "place":
+            assert request.order is not None, "a place request carries its order"
+            assert request.client_order_id not in orders.by_id, f"{request.client_order_id} was used before"
+            order = Order(
+                client_order_id=request.client_order_id,
+                strategy=request.strategy,
+                order=request.order,
+                status=Status.PENDING,
+                request_seq=at.seq,
+                created_ns=at.time_ns,
+                updated_seq=at.seq,
+                updated_ns=at.time_ns,
+                expires_ns=request.expires_ns,
+            )
+            return _put(orders, order)
+        case "cancel":
+            order = orders.by_id[request.client_order_id]
+            return _put(orders, replace(order, cancel_seq=at.seq, cancel_wanted=False))
+        case "query_order" if request.client_order_id in orders.by_id:
+            order = orders.by_id[request.client_order_id]
+            return _put(orders, replace(order, ask_seq=at.seq, asks=order.asks + 1))
+        case _:
+            return orders
+
+
+def _answered(orders: Orders, change: Answered) -> Orders:
+    for order in orders.by_id.values():
+        if order.ask_seq == change.request_seq:
+            return _put(orders, replace(order, ask_seq=0))
+    return orders
+
+
+def _adopted(change: OrderAdopted, at: Stamp) -> Order:
+    return Order(
+        client_order_id=change.client_order_id,
+        strategy="external",
+        order=change.order,
+        status=Status.OPEN,
+        request_seq=at.seq,
+        created_ns=at.time_ns,
+        updated_seq=at.seq,
+        updated_ns=at.time_ns,
+        venue_order_id=change.venue_order_id,
+        filled_reported=change.filled_before,
+        adopted=True,
+    )
+
+
+def _report(orders: Orders, client_order_id: str, report: Report, at: Stamp, **fields: Any) -> Orders:
+    order = orders.by_id[client_order_id]
+    status = after(order.status, report)
+    if status is None:
+        return orders
+    return _put(orders, replace(order, status=status, updated_seq=at.seq, updated_ns=at.time_ns, **fields))
+
+
+def _filled(orders: Orders, fill: OrderFilled, at: Stamp) -> Orders:
+    order = orders.by_id[fill.client_order_id]
+    assert fill.fill_id not in order.fill_ids, f"fill {fill.fill_id} of {fill.client_order_id} was booked before"
+    filled = order.filled_quantity + fill.quantity
+    report = Report.FULL_FILL if filled >= order.order.quantity else Report.PART_FILL
+    return _put(
+        orders,
+        replace(
+            order,
+            status=after(order.status, report) or order.status,
+            updated_seq=at.seq,
+            updated_ns=at.time_ns,
+            venue_order_id=order.venue_order_id or fill.venue_order_id,
+            filled_quantity=filled,
+            filled_notional=order.filled_notional + fill.price * fill.quantity,
+            filled_reported=max(order.filled_reported, filled),
+            fill_ids=(*order.fill_ids, fill.fill_id),
+        ),
+    )

@@ -1,0 +1,48 @@
+"""Where reconciliation stands: which round runs, what it still waits for, and up to which fill all is booked.
+
+The comparison itself is engine/reconcile.py; here is only what must be remembered between records.
+"""
+
+import msgspec
+from msgspec.structs import replace
+
+from engine.facts import FillsConfirmed, ReconcileFailed, Reconciled
+from engine.reducers.changes import Change, Requested, Stamp
+
+QUERIES = frozenset({"open_orders", "account", "fills", "query_order"})
+
+
+class Reconciling(msgspec.Struct, frozen=True):
+    round: int = 0  # the newest one begun
+    started_seq: int = -1  # where it began: an answer is compared with what was known then
+    done_round: int = 0  # the newest one that ended well
+    done_started_seq: int = -1
+    done_ns: int = 0
+    failures: int = 0  # in a row
+    fills_confirmed: dict[str, int] = {}  # noqa: RUF012 - msgspec copies empty defaults; instrument -> fill id
+
+    @property
+    def running(self) -> bool:
+        return self.round > self.done_round
+
+
+def reduce(reconciling: Reconciling, change: Change, at: Stamp) -> Reconciling:
+    match change:
+        case Requested() if change.request.round > reconciling.round:
+            return replace(reconciling, round=change.request.round, started_seq=at.seq)
+        case FillsConfirmed():
+            return replace(
+                reconciling, fills_confirmed={**reconciling.fills_confirmed, change.instrument: change.fill_id}
+            )
+        case Reconciled():
+            return replace(
+                reconciling,
+                done_round=change.round,
+                done_started_seq=reconciling.started_seq,
+                done_ns=at.time_ns,
+                failures=0,
+            )
+        case ReconcileFailed():
+            return replace(reconciling, done_round=change.round, done_started_seq=-1, failures=reconciling.failures + 1)
+        case _:
+            return reconciling

@@ -1,0 +1,49 @@
+"""Requests on their way: each is sent at most once and ends in exactly one record. Carried: a restart must ask what became of them."""
+
+import msgspec
+
+from engine.facts import RequestBody
+from engine.reducers.changes import Answered, Change, LinkMoved, Requested, Stamp
+
+AWAITED = frozenset({"connect", "disconnect"})  # these end in a LINK record, not in an answer
+
+
+class Awaited(msgspec.Struct, frozen=True):
+    seq: int
+    time_ns: int
+    request: RequestBody
+
+
+class Requests(msgspec.Struct, frozen=True):
+    by_seq: dict[int, Awaited] = {}  # noqa: RUF012 - msgspec copies empty defaults
+
+    def of(self, purpose: str, *, source: str = "", instrument: str = "") -> Awaited | None:
+        for awaited in self.by_seq.values():
+            request = awaited.request
+            if (request.purpose, request.source, request.instrument) == (purpose, source, instrument):
+                return awaited
+        return None
+
+    def for_order(self, client_order_id: str) -> Awaited | None:
+        for awaited in self.by_seq.values():
+            if awaited.request.client_order_id == client_order_id:
+                return awaited
+        return None
+
+
+def reduce(requests: Requests, change: Change, at: Stamp) -> Requests:
+    match change:
+        case Requested() if change.request.purpose not in AWAITED:
+            return Requests({**requests.by_seq, at.seq: Awaited(at.seq, at.time_ns, change.request)})
+        case Answered() if change.request_seq in requests.by_seq:
+            return Requests({seq: awaited for seq, awaited in requests.by_seq.items() if seq != change.request_seq})
+        case LinkMoved() if change.link.state == "down":
+            # what was asked over a link that is gone will not be answered there
+            kept = {
+                seq: awaited
+                for seq, awaited in requests.by_seq.items()
+                if awaited.request.source != change.source or awaited.request.purpose != "subscribe"
+            }
+            return requests if len(kept) == len(requests.by_seq) else Requests(kept)
+        case _:
+            return requests

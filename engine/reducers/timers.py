@@ -1,0 +1,73 @@
+"""When the engine wants to be woken. A timer is set by a rule from what happened, never by a decision, so rebuilding sets it too.
+
+Names: "every.<what>" recurs; "connect.<source>", "ask.<client order id>", "reconcile", "rate.<venue>", "stop" fire once.
+"""
+
+from hashlib import sha256
+
+import msgspec
+
+from engine.facts import OrderUnknown, RateBlocked, Reconciled, ReconcileFailed
+from engine.reducers.changes import Change, Commanded, LinkMoved, Requested, Stamp, TimerFired
+from engine.session import EngineSettings
+
+NEVER_NS = 2**63 - 1
+
+
+class Timers(msgspec.Struct, frozen=True):
+    due_ns: dict[str, int] = {}  # noqa: RUF012 - msgspec copies empty defaults
+    failures: dict[str, int] = {}  # noqa: RUF012 - as above; link source -> failures in a row
+    next_due_ns: int = NEVER_NS
+
+    def next(self) -> tuple[int, str]:
+        """Ties go by (due, name)."""
+        return min(((due, name) for name, due in self.due_ns.items()), default=(NEVER_NS, ""))
+
+
+def periods(settings: EngineSettings, strategies: dict[str, int]) -> dict[str, int]:
+    """The recurring timers of a session: name -> period. `strategies`: those with a fixed cadence."""
+    return {
+        "every.watch": settings.watch_every_ns,
+        "every.report": settings.report_every_ns,
+        **{f"every.strategy.{name}": period for name, period in strategies.items()},
+    }
+
+
+def jittered(settings: EngineSettings, source: str, failures: int, seed: int) -> int:
+    """Exponential backoff with jitter of up to half, derived from the seed: a replay waits as long again."""
+    full = min(settings.backoff_first_ns << min(failures, 20), settings.backoff_max_ns)
+    draw = int.from_bytes(sha256(f"{seed} {source} {failures}".encode()).digest()[:4], "big")
+    return full // 2 + (full // 2) * draw // 2**32
+
+
+def reduce(
+    timers: Timers, change: Change, at: Stamp, *, settings: EngineSettings, recurring: dict[str, int], seed: int
+) -> Timers:
+    due, failures = timers.due_ns, timers.failures
+    match change:
+        case TimerFired():
+            name = change.timer.timer
+            due = {other: when for other, when in due.items() if other != name}
+            if name in recurring:
+                period = recurring[name]
+                due[name] = change.timer.due_ns + period * (change.timer.missed + 1)
+        case LinkMoved() if change.link.state == "down":
+            failed = failures.get(change.source, 0)
+            failures = {**failures, change.source: failed + 1}
+            due = {**due, f"connect.{change.source}": at.time_ns + jittered(settings, change.source, failed, seed)}
+        case Reconciled():
+            failures = {}  # all links were ready for it
+            due = {**due, "reconcile": at.time_ns + settings.reconcile_every_ns}
+        case ReconcileFailed():
+            due = {**due, "reconcile": at.time_ns + settings.ask_every_ns}
+        case OrderUnknown():
+            due = {**due, f"ask.{change.client_order_id}": at.time_ns + settings.ask_every_ns // 2}
+        case Requested() if change.request.purpose == "query_order" and change.request.client_order_id:
+            due = {**due, f"ask.{change.request.client_order_id}": at.time_ns + settings.ask_every_ns}
+        case RateBlocked():
+            due = {**due, f"rate.{change.venue}": change.until_ns}
+        case Commanded() if change.command.command == "stop" and "stop" not in due:
+            due = {**due, "stop": at.time_ns + settings.stop_timeout_ns}
+        case _:
+            return timers
+    return Timers(due, failures, min(due.values(), default=NEVER_NS))

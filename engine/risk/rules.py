@@ -1,0 +1,199 @@
+"""The rules themselves: each looks at one wish and says "" or why not. None changes anything, none knows of venues' JSON."""
+
+from collections.abc import Callable
+from decimal import Decimal
+
+import msgspec
+
+from engine.facts import NewOrder
+from engine.lifecycle import LIVE, Status
+from engine.model import Instrument, OrderType, Side
+from engine.money import ZERO, on_grid
+from engine.reducers.limits import ORDER_WINDOW_NS, WINDOW_NS
+from engine.reducers.modes import Mode
+from engine.reducers.orders import Order
+from engine.session import SECOND_NS, RiskSettings
+from engine.state import Account
+
+WEIGHT_MAX = 6000  # a minute (binance_spot.md section 11)
+WEIGHT_KEPT = 1200  # for cancels and questions: new orders stop earlier
+ORDERS_MAX = 100  # per 10 s
+PRICE_UNSEEN = Decimal(0)
+
+
+class Question(msgspec.Struct, frozen=True):
+    """Everything a rule may look at."""
+
+    order: NewOrder
+    strategy: str
+    instrument: Instrument
+    account: Account
+    limits: RiskSettings
+    time_ns: int
+    bid: Decimal  # 0: no quote
+    ask: Decimal
+
+    @property
+    def price(self) -> Decimal:
+        """The price the order will cost at most, as far as can be known: its own, or the far touch plus headroom."""
+        if self.order.type is not OrderType.MARKET:
+            return self.order.price
+        if self.order.side is Side.BUY:
+            return self.ask * (1 + self.limits.market_slippage_max)
+        return self.bid
+
+
+Rule = Callable[[Question], str]
+
+
+def mode(question: Question) -> str:
+    modes = question.account.modes
+    if modes.mode is not Mode.RUNNING:
+        return f"mode is {modes.mode}: {'; '.join(modes.reasons)}"
+    return "the session is stopping" if modes.stopping_since_ns else ""
+
+
+def trading(question: Question) -> str:
+    return "" if question.instrument.trading else f"{question.instrument.symbol} is not trading"
+
+
+def quoted(question: Question) -> str:
+    if question.order.type is OrderType.MARKET and not (question.bid and question.ask):
+        return "no quote: a market order's cost cannot be judged"
+    return ""
+
+
+def tick(question: Question) -> str:
+    if question.order.type is OrderType.MARKET:
+        return ""
+    price, instrument = question.order.price, question.instrument
+    if price <= 0 or not on_grid(price, instrument.tick_size):
+        return f"price {price} is not a multiple of the tick {instrument.tick_size}"
+    if instrument.price_min and price < instrument.price_min:
+        return f"price {price} is below {instrument.price_min}"
+    if instrument.price_max and price > instrument.price_max:
+        return f"price {price} is above {instrument.price_max}"
+    return ""
+
+
+def lot(question: Question) -> str:
+    quantity, instrument = question.order.quantity, question.instrument
+    if quantity <= 0 or not on_grid(quantity, instrument.lot_size):
+        return f"quantity {quantity} is not a multiple of the lot {instrument.lot_size}"
+    if quantity < instrument.quantity_min:
+        return f"quantity {quantity} is below {instrument.quantity_min}"
+    at_most = instrument.quantity_max
+    if question.order.type is OrderType.MARKET and instrument.market_quantity_max:
+        at_most = min(at_most, instrument.market_quantity_max) if at_most else instrument.market_quantity_max
+    return f"quantity {quantity} is above {at_most}" if at_most and quantity > at_most else ""
+
+
+def notional_min(question: Question) -> str:
+    instrument = question.instrument
+    market = question.order.type is OrderType.MARKET
+    if not instrument.notional_min or (market and not instrument.notional_min_applies_to_market):
+        return ""
+    price = question.bid if market else question.order.price  # a market order is judged without headroom
+    notional = price * question.order.quantity
+    return f"notional {notional} is below {instrument.notional_min}" if notional < instrument.notional_min else ""
+
+
+def order_size(question: Question) -> str:
+    limits, quantity = question.limits, question.order.quantity
+    if limits.order_size_max and quantity > limits.order_size_max:
+        return f"quantity {quantity} is above order_size_max {limits.order_size_max}"
+    notional = question.price * quantity
+    if limits.order_notional_max and notional > limits.order_notional_max:
+        return f"notional {notional} is above order_notional_max {limits.order_notional_max}"
+    return ""
+
+
+def position(question: Question) -> str:
+    """The position if all of this side's open orders and this one filled, over all strategies."""
+    limit = question.limits.position_max
+    if not limit:
+        return ""
+    sign = question.order.side.sign
+    held = question.account.positions.net(question.order.instrument) * sign
+    waiting = sum((order.leaves_quantity for order in _same_side(question)), ZERO)
+    worst = held + waiting + question.order.quantity
+    return f"position could reach {worst * sign}, beyond position_max {limit}" if worst > limit else ""
+
+
+def open_orders(question: Question) -> str:
+    count = sum(1 for order in question.account.orders.live() if order.order.instrument == question.order.instrument)
+    limit = question.limits.open_orders_max
+    return f"{count} orders are open, open_orders_max is {limit}" if limit and count >= limit else ""
+
+
+def balance(question: Question) -> str:
+    """Free funds less what orders will lock that the venue's last balance does not know of yet."""
+    instrument = question.instrument
+    if question.order.side is Side.BUY:
+        asset, needed = instrument.quote, question.price * question.order.quantity
+    else:
+        asset, needed = instrument.base, question.order.quantity
+    held = question.account.balances.of(asset)
+    promised = sum((_unseen_lock(order, asset, held.seq, question) for order in question.account.orders.live()), ZERO)
+    if needed > held.free - promised:
+        return f"needs {needed} {asset}; free {held.free}, promised to orders under way {promised}"
+    return ""
+
+
+def unknown_order(question: Question) -> str:
+    """An order whose fate is unknown blocks its instrument: its wish must not be sent twice (scenarios S1, S5)."""
+    for order in question.account.orders.live():
+        if order.status is Status.UNKNOWN and order.order.instrument == question.order.instrument:
+            return f"order {order.client_order_id} is unknown: it is being asked about"
+    return ""
+
+
+def rate(question: Question) -> str:
+    budget = question.account.limits.of(question.instrument.venue)
+    if question.time_ns < budget.blocked_until_ns:
+        return f"{question.instrument.venue} asked us to wait: {budget.reason}"
+    if budget.window == question.time_ns // WINDOW_NS and budget.weight > WEIGHT_MAX - WEIGHT_KEPT:
+        return f"request weight {budget.weight} of {WEIGHT_MAX}: the rest is kept for cancels"
+    if budget.order_window == question.time_ns // ORDER_WINDOW_NS and budget.orders >= ORDERS_MAX:
+        return f"{budget.orders} orders within 10 s"
+    limit = question.limits.orders_per_second_max
+    if limit and budget.second == question.time_ns // SECOND_NS and budget.orders_in_second >= limit:
+        return f"{budget.orders_in_second} orders within this second, orders_per_second_max is {limit}"
+    return ""
+
+
+def _same_side(question: Question) -> list[Order]:
+    return [
+        order
+        for order in question.account.orders.live()
+        if order.order.instrument == question.order.instrument and order.order.side is question.order.side
+    ]
+
+
+def _unseen_lock(order: Order, asset: str, balance_seq: int, question: Question) -> Decimal:
+    """What this live order will take of `asset` that the balance heard at `balance_seq` cannot contain yet."""
+    if order.status not in LIVE or (order.status is not Status.PENDING and order.updated_seq < balance_seq):
+        return ZERO
+    if order.order.instrument != question.order.instrument:
+        return ZERO  # its own instrument's question counts it
+    base, quote = question.instrument.base, question.instrument.quote
+    if order.order.side is Side.SELL:
+        return order.leaves_quantity if asset == base else ZERO
+    price = order.order.price or question.ask * (1 + question.limits.market_slippage_max)
+    return price * order.leaves_quantity if asset == quote else ZERO
+
+
+RULES: dict[str, Rule] = {
+    "mode": mode,
+    "trading": trading,
+    "quoted": quoted,
+    "tick": tick,
+    "lot": lot,
+    "notional_min": notional_min,
+    "order_size": order_size,
+    "position": position,
+    "open_orders": open_orders,
+    "balance": balance,
+    "unknown_order": unknown_order,
+    "rate": rate,
+}

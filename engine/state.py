@@ -1,0 +1,121 @@
+"""All that the engine believes: the account (immutable, folded by engine/reducers) and the market (arrays, folded in place).
+
+`State` is the holder that `step` hands from record to record: its account is replaced, never changed, so a decision that
+fails leaves no trace; its market is folded in place, once per market record, before anything is decided.
+Knows how parts are put together, named, digested and brought forward; not what moves them.
+"""
+
+import json
+from collections.abc import Mapping
+from hashlib import sha256
+from typing import Any
+
+import msgspec
+
+from engine.market.market import Market
+from engine.reducers import balances, limits, links, modes, orders, positions, reconciling, requests, strategies, timers
+from engine.reducers.changes import Change, Stamp
+from engine.session import EngineSettings
+from journal.record import canonical
+
+PART_VERSION = 1
+
+
+class Account(msgspec.Struct, frozen=True):
+    """The parts. Carried into the next session unless named in FRESH."""
+
+    orders: orders.Orders = orders.Orders()
+    positions: positions.Positions = positions.Positions()
+    balances: balances.Balances = balances.Balances()
+    links: links.Links = links.Links()
+    requests: requests.Requests = requests.Requests()
+    reconciling: reconciling.Reconciling = reconciling.Reconciling()
+    modes: modes.Modes = modes.Modes()
+    limits: limits.Limits = limits.Limits()
+    strategies: strategies.Strategies = strategies.Strategies()
+    timers: timers.Timers = timers.Timers()
+
+
+CARRIED = ("orders", "positions", "balances", "requests", "reconciling", "modes", "limits", "strategies")
+FRESH = ("links", "timers")
+
+
+class Rules(msgspec.Struct, frozen=True):
+    """What reducers need to know of the session besides the changes themselves."""
+
+    settings: EngineSettings
+    recurring: dict[str, int]
+    seed: int
+
+
+def fold(account: Account, change: Change, at: Stamp, rules: Rules) -> Account:
+    """One change, offered to every reducer in this written order; each moves its own part or leaves it as it is."""
+    return Account(
+        orders=orders.reduce(account.orders, change, at),
+        positions=positions.reduce(account.positions, change, at),
+        balances=balances.reduce(account.balances, change, at),
+        links=links.reduce(account.links, change, at),
+        requests=requests.reduce(account.requests, change, at),
+        reconciling=reconciling.reduce(account.reconciling, change, at),
+        modes=modes.reduce(account.modes, change, at),
+        limits=limits.reduce(account.limits, change, at),
+        strategies=strategies.reduce(account.strategies, change, at),
+        timers=timers.reduce(
+            account.timers, change, at, settings=rules.settings, recurring=rules.recurring, seed=rules.seed
+        ),
+    )
+
+
+class State:
+    """Where a session stands after a record."""
+
+    __slots__ = ("account", "inputs", "market", "seq", "time_ns")
+
+    def __init__(self, account: Account, market: Market, *, seq: int, time_ns: int, inputs: int) -> None:
+        self.account = account
+        self.market = market
+        self.seq = seq  # of the last record folded
+        self.time_ns = time_ns
+        self.inputs = inputs  # how many inputs were taken: CHECKPOINTs go by it
+
+    @property
+    def next_due_ns(self) -> int:
+        """When the sequencer must take a TIMER at the latest."""
+        return min(self.account.timers.next_due_ns, self.market.next_due_ns)
+
+    def digests(self) -> dict[str, tuple[int, str]]:
+        """Part -> (version, sha256 over its logical content)."""
+        parts = {f"account.{name}": (PART_VERSION, digest(getattr(self.account, name))) for name in (*CARRIED, *FRESH)}
+        parts.update({f"market.{name}": found for name, found in self.market.digests().items()})
+        return parts
+
+
+def digest(part: msgspec.Struct) -> str:
+    return sha256(canonical(part).encode()).hexdigest()
+
+
+def brought_forward(state: State) -> dict[str, Any]:
+    """The opening state of the next session, as an accountant opens a new page: JSON values."""
+    account = {name: json.loads(canonical(getattr(state.account, name))) for name in CARRIED}
+    return {"account": account, "market": state.market.carried()}
+
+
+def opened(opening: Mapping[str, Any]) -> Account:
+    """The account as it stood when the session before ended; links and timers begin anew.
+
+    A request that was on its way then has no answer now: reconcile asks what became of it.
+    """
+    parts = {
+        name: msgspec.convert(value, type=type(getattr(Account(), name)), strict=False)
+        for name, value in opening["account"].items()
+        if name in CARRIED
+    }
+    account = Account(**parts)
+    kept = modes.Modes(
+        paused_by=account.modes.paused_by if account.modes.paused_by == "operator" else "",
+        halted_for=account.modes.halted_for,
+    )
+    return msgspec.structs.replace(account, modes=kept)
+
+
+__all__ = ["CARRIED", "FRESH", "Account", "Rules", "State", "brought_forward", "digest", "fold", "opened"]

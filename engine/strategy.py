@@ -1,0 +1,168 @@
+"""What a strategy is, what it may see and what it may wish. It never sees a venue, a clock or a file.
+
+A strategy is a class:
+
+    class Quoter:
+        version = "1"
+        instruments = ("BTCUSDT",)
+        cadence = OnQuote(throttle_ms=100)
+
+        @dataclass
+        class Parameters: size: Decimal = Decimal("0.001")
+
+        @dataclass
+        class State: quotes: int = 0
+
+        @staticmethod
+        def decide(view, state, parameters): ...   # -> iterable of Place and Cancel
+
+`State` is all that persists: int, str, bool, Decimal, float, None, and tuples, lists and str-keyed dicts of these.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import fields, is_dataclass
+from decimal import Decimal
+from types import MappingProxyType
+from typing import Any, Protocol
+
+import msgspec
+
+from engine.lifecycle import LIVE
+from engine.market.market import Market, Quote
+from engine.model import Instrument, OrderType, Side, TimeInForce
+from engine.money import ZERO, down_to_grid
+from engine.reducers.orders import Order
+from engine.reducers.positions import Position
+from engine.session import MILLISECOND_NS
+from engine.state import Account
+
+
+class OnQuote(msgspec.Struct, frozen=True):
+    """Be asked when the best bid or ask of one of the instruments changed, at most every `throttle_ms`."""
+
+    throttle_ms: int = 0
+
+    @property
+    def throttle_ns(self) -> int:
+        return self.throttle_ms * MILLISECOND_NS
+
+
+class Every(msgspec.Struct, frozen=True):
+    """Be asked at a fixed cadence of session time."""
+
+    ms: int
+
+    @property
+    def period_ns(self) -> int:
+        return self.ms * MILLISECOND_NS
+
+
+class Average(msgspec.Struct, frozen=True):
+    """An exponential moving average of the mid price, kept by the compiled fold on every quote."""
+
+    name: str
+    length: int
+
+
+class Place(msgspec.Struct, frozen=True):
+    """The wish for a new order. `because` names what it was decided on."""
+
+    instrument: str
+    side: Side
+    quantity: Decimal
+    price: Decimal = ZERO
+    type: OrderType = OrderType.LIMIT
+    time_in_force: TimeInForce = TimeInForce.GTC
+    because: Mapping[str, Any] = MappingProxyType({})
+
+
+class Cancel(msgspec.Struct, frozen=True):
+    """The wish to end one of the strategy's own open orders."""
+
+    client_order_id: str
+    because: Mapping[str, Any] = MappingProxyType({})
+
+
+Wish = Place | Cancel
+
+
+class Strategy(Protocol):
+    """The shape of a strategy class (see the module's head). `averages` may be left out."""
+
+    version: str
+    instruments: tuple[str, ...]
+    cadence: OnQuote | Every
+    Parameters: type[Any]
+    State: type[Any]
+
+    @staticmethod
+    def decide(view: "View", state: Any, parameters: Any) -> Iterable[Wish]: ...
+
+
+class View:
+    """What a strategy may look at: read-only, as of this record. Instruments go by the name the strategy declared."""
+
+    __slots__ = ("_account", "_averages", "_instruments", "_market", "_name", "time_ns")
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        account: Account,
+        market: Market,
+        time_ns: int,
+        instruments: Mapping[str, tuple[int, Instrument]],
+        averages: Mapping[tuple[str, str], int],
+    ) -> None:
+        self._name = name
+        self._account = account
+        self._market = market
+        self._instruments = instruments
+        self._averages = averages
+        self.time_ns = time_ns
+
+    def instrument(self, name: str) -> Instrument:
+        return self._instruments[name][1]
+
+    def quote(self, name: str) -> Quote | None:
+        """The last best bid and ask, or None before the first."""
+        return self._market.quote(self._instruments[name][0])
+
+    def average(self, name: str, instrument: str) -> float | None:
+        """A declared average; None until as many quotes as its length were seen."""
+        return self._market.average(self._averages[name, instrument])
+
+    def orders(self, name: str | None = None) -> list[Order]:
+        """The strategy's own live orders, oldest first."""
+        wanted = None if name is None else self.instrument(name).id
+        return [
+            order
+            for order in self._account.orders.by_id.values()
+            if order.strategy == self._name and order.status in LIVE and wanted in (None, order.order.instrument)
+        ]
+
+    def position(self, name: str) -> Position:
+        return self._account.positions.of(self._name, self.instrument(name).id)
+
+    def balance(self, asset: str) -> Decimal:
+        """What the venue holds free for us."""
+        return self._account.balances.of(asset).free
+
+    def round_price(self, name: str, price: Decimal | float) -> Decimal:
+        """Down to the tick."""
+        return down_to_grid(Decimal(price) if isinstance(price, Decimal) else Decimal(str(price)), self.instrument(name).tick_size)
+
+    def round_quantity(self, name: str, quantity: Decimal) -> Decimal:
+        """Down to the lot."""
+        return down_to_grid(quantity, self.instrument(name).lot_size)
+
+
+def state_from(kind: type[Any], values: Mapping[str, Any]) -> Any:
+    """The declared state with the recorded values put in; fields the record does not have keep their defaults."""
+    return msgspec.convert(dict(values), type=kind, strict=False)
+
+
+def state_values(state: Any) -> dict[str, Any]:
+    """A state as JSON values, field by field, in the order of declaration."""
+    assert is_dataclass(state), "a strategy's State is a dataclass"
+    return {field.name: msgspec.to_builtins(getattr(state, field.name)) for field in fields(state)}
