@@ -1,0 +1,75 @@
+"""Binance Spot without socket or clock: requests out, events in. It keeps nothing but the instruments it was given.
+
+Market data is the business of market.py, metadata of instruments.py, the account of account.py; the facts are in rules.py.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from engine.events import Event
+from engine.model import Instrument
+from engine.requests import LinkPlan, Unsigned
+from engine.venues.binance_spot import account, rules, signing
+from engine.venues.binance_spot.requests import Requests
+from engine.venues.binance_spot.rules import CLIENT_ORDER_ID_MAX, RECV_WINDOW_MS, order_id_fits
+from engine.venues.binance_spot.signing import ApiKey, HttpMessage
+
+__all__ = ["CLIENT_ORDER_ID_MAX", "RECV_WINDOW_MS", "ApiKey", "BinanceSpot", "HttpMessage", "order_id_fits"]
+
+STREAMS = ("depth@100ms", "bookTicker", "trade")
+
+
+class BinanceSpot(Requests):
+    """The dialect. The calls themselves (place, cancel, ...) are those of `Requests`."""
+
+    name = rules.VENUE
+
+    def __init__(self, instruments: Sequence[Instrument], recv_window_ms: int = RECV_WINDOW_MS) -> None:
+        super().__init__(recv_window_ms)
+        self.instruments = tuple(instruments)
+
+    def links(self) -> tuple[LinkPlan, ...]:
+        """One connection for the account, and as many for the market as the venue's limit of streams asks for."""
+        names = [f"{instrument.symbol.lower()}@{stream}" for instrument in self.instruments for stream in STREAMS]
+        per_link = rules.STREAMS_MAX - rules.STREAMS_MAX % len(STREAMS)  # an instrument's streams stay together
+        market = tuple(
+            LinkPlan(
+                source=f"{self.name}.market.{first // per_link}",
+                role="market",
+                path="/stream?streams=" + "/".join(names[first : first + per_link]),
+            )
+            for first in range(0, len(names), per_link)
+        )
+        return (*market, LinkPlan(f"{self.name}.private.0", "private", "/ws-api/v3"))
+
+    def decode_private(self, payload: bytes) -> tuple[Event, ...]:
+        """See `account.decode_private`."""
+        return account.decode_private(payload)
+
+    def answered_request(self, payload: bytes) -> str | None:
+        """See `account.answered_request`."""
+        return account.answered_request(payload)
+
+    def decode_answer(  # noqa: PLR0917 - as account.decode_answer
+        self,
+        method: str,
+        path: str,
+        instrument_id: str,
+        status: int,
+        headers: Mapping[str, str],
+        payload: bytes,
+        fills_limit: int = rules.FILLS_PAGE_MAX,
+    ) -> tuple[Event, ...]:
+        """See `account.decode_answer`."""
+        return account.decode_answer(method, path, instrument_id, status, headers, payload, fills_limit)
+
+    def sign_rest(self, unsigned: Unsigned, key: ApiKey | None, now_ms: int) -> HttpMessage:
+        """See `signing.sign_rest`."""
+        return signing.sign_rest(unsigned, key, now_ms)
+
+    def sign_ws(self, unsigned: Unsigned, key: ApiKey | None, now_ms: int, request_id: str) -> bytes:
+        """See `signing.sign_ws`."""
+        return signing.sign_ws(unsigned, key, now_ms, request_id)
+
+    def order_id_fits(self, text: str) -> bool:
+        """See `rules.order_id_fits`."""
+        return order_id_fits(text)

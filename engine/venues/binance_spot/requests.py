@@ -1,0 +1,114 @@
+"""Every call we make of Binance Spot, as unsigned values. No key, no timestamp, no signature, no answer.
+
+Weights and order counts are those of the fact sheet, as charged before the venue forgives them on success.
+"""
+
+import json
+from collections.abc import Sequence
+from decimal import Decimal
+
+from engine.model import Instrument, OrderType, Side, TimeInForce
+from engine.requests import Transport, Unsigned
+from engine.venues.binance_spot import rules
+from journal.record import plain
+
+Params = tuple[tuple[str, str], ...]
+
+
+def symbol_of(instrument: Instrument | str) -> str:
+    """The venue's name for an instrument, given it or its id."""
+    return instrument.removeprefix(f"{rules.VENUE}:") if isinstance(instrument, str) else instrument.symbol
+
+
+def number(value: Decimal) -> str:
+    text = plain(value)
+    assert rules.NUMBER_SENT.fullmatch(text), f"Binance takes no number like {text}"
+    return text
+
+
+class Requests:
+    """The calls. Each returns the same value for the same arguments."""
+
+    def __init__(self, recv_window_ms: int = rules.RECV_WINDOW_MS) -> None:
+        assert 0 < recv_window_ms <= rules.RECV_WINDOW_MS_MAX, recv_window_ms
+        self.recv_window_ms = recv_window_ms
+
+    def place(  # noqa: PLR0917 - the parts of an order, in the order in which a trader says them
+        self,
+        client_order_id: str,
+        instrument: Instrument | str,
+        side: Side,
+        type: OrderType,  # noqa: A002 - the trade's term, as in OrderReport
+        quantity: Decimal,
+        price: Decimal | None = None,
+        time_in_force: TimeInForce = TimeInForce.GTC,
+    ) -> Unsigned:
+        """A new order. Only LIMIT carries the time in force: the venue refuses it with the other types."""
+        assert rules.order_id_fits(client_order_id), client_order_id
+        assert (price is None) == (type is OrderType.MARKET), (type, price)
+        assert quantity > 0, quantity
+        params = [("symbol", symbol_of(instrument)), ("side", side.value), ("type", type.value)]
+        if type is OrderType.LIMIT:
+            params.append(("timeInForce", time_in_force.value))
+        params.append(("quantity", number(quantity)))
+        if price is not None:
+            assert price > 0, price
+            params.append(("price", number(price)))
+        # FULL by name: the default differs by type (LIMIT_MAKER would get an ACK that tells no status)
+        params += [("newClientOrderId", client_order_id), ("newOrderRespType", "FULL")]
+        return self._signed("POST", "/api/v3/order", tuple(params), orders=1)
+
+    def cancel(self, instrument: Instrument | str, client_order_id: str) -> Unsigned:
+        params = (("symbol", symbol_of(instrument)), ("origClientOrderId", client_order_id))
+        return self._signed("DELETE", "/api/v3/order", params)
+
+    def cancel_all(self, instrument: Instrument | str) -> Unsigned:
+        """Every open order of one instrument, ours or not; "not found" where none is open."""
+        return self._signed("DELETE", "/api/v3/openOrders", (("symbol", symbol_of(instrument)),))
+
+    def query_order(
+        self, instrument: Instrument | str, client_order_id: str = "", venue_order_id: str = ""
+    ) -> Unsigned:
+        # One of the two: given both, the venue goes by orderId and answers -2039 if the other differs
+        assert bool(client_order_id) != bool(venue_order_id), (client_order_id, venue_order_id)
+        by = ("origClientOrderId", client_order_id) if client_order_id else ("orderId", venue_order_id)
+        return self._signed("GET", "/api/v3/order", (("symbol", symbol_of(instrument)), by), weight=4)
+
+    def open_orders(self) -> Unsigned:
+        return self._signed("GET", "/api/v3/openOrders", (), weight=80)
+
+    def account(self) -> Unsigned:
+        return self._signed("GET", "/api/v3/account", (("omitZeroBalances", "true"),), weight=20)
+
+    def fills_since(
+        self, instrument: Instrument | str, from_fill_id: str | None, limit: int = rules.FILLS_PAGE_MAX
+    ) -> Unsigned:
+        """A page of fills, from that id on and with it; the newest `limit` where none is given."""
+        assert 0 < limit <= rules.FILLS_PAGE_MAX, limit
+        since: Params = () if from_fill_id is None else (("fromId", from_fill_id),)
+        params = (("symbol", symbol_of(instrument)), *since, ("limit", str(limit)))
+        return self._signed("GET", "/api/v3/myTrades", params, weight=20)
+
+    def depth(self, instrument: Instrument | str, limit: int = rules.DEPTH_LIMIT_MAX) -> Unsigned:
+        assert 0 < limit <= rules.DEPTH_LIMIT_MAX, limit
+        weight = next(weight for up_to, weight in rules.DEPTH_WEIGHTS if limit <= up_to)
+        params = (("symbol", symbol_of(instrument)), ("limit", str(limit)))
+        return Unsigned(Transport.REST, "GET", "/api/v3/depth", params, signed=False, weight=weight)
+
+    def server_time(self) -> Unsigned:
+        return Unsigned(Transport.REST, "GET", "/api/v3/time", (), signed=False)
+
+    def exchange_info(self, symbols: Sequence[str] = ()) -> Unsigned:
+        """Instrument metadata; all of the venue's (some 6 MB) where no symbol is named."""
+        named: Params = (("symbols", json.dumps(list(symbols), separators=(",", ":"))),) if symbols else ()
+        return Unsigned(Transport.REST, "GET", "/api/v3/exchangeInfo", named, signed=False, weight=20)
+
+    def subscribe_private(self) -> Unsigned:
+        """Account events on this WS API connection, for any type of key. (Listen keys are gone since 2026-02-20.)"""
+        method = "userDataStream.subscribe.signature"
+        params = (("recvWindow", str(self.recv_window_ms)),)
+        return Unsigned(Transport.WS_API, method, "", params, signed=True, weight=2)
+
+    def _signed(self, method: str, path: str, params: Params, weight: int = 1, orders: int = 0) -> Unsigned:
+        window = ("recvWindow", str(self.recv_window_ms))
+        return Unsigned(Transport.REST, method, path, (*params, window), signed=True, weight=weight, orders=orders)

@@ -1,0 +1,267 @@
+"""Binance Spot's account messages as typed shapes, and what each says in our own words.
+
+One message, one event: no frames, no HTTP, no classes of error. A shape that does not hold raises; account.py catches.
+Only the fields we use are named; the venue adds others at will.
+"""
+
+from decimal import Decimal
+from typing import Annotated, Any
+
+import msgspec
+
+from engine.events import AccountReport, BalanceReport, Fill, OrderReport, VenueStatus
+from engine.model import OrderType, Side, TimeInForce
+from engine.venues.binance_spot.rules import VENUE
+
+# Decimals stay text until we convert them: exact, bounded, and never NaN or 1E+999999999 (whose plain text would fill the memory).
+Amount = Annotated[str, msgspec.Meta(pattern=r"\A[0-9]{1,20}(\.[0-9]{1,20})?\Z")]
+SignedAmount = Annotated[str, msgspec.Meta(pattern=r"\A-?[0-9]{1,20}(\.[0-9]{1,20})?\Z")]
+Millis = Annotated[int, msgspec.Meta(ge=0, le=9_000_000_000_000)]  # the bound keeps nanoseconds within 64 bits
+VenueId = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+Text = Annotated[str, msgspec.Meta(max_length=200)]
+
+STATUSES = {
+    "NEW": VenueStatus.OPEN,
+    "PENDING_NEW": VenueStatus.OPEN,  # the second leg of a list: not on the book, but it locks funds and can be canceled
+    "PARTIALLY_FILLED": VenueStatus.PARTIALLY_FILLED,
+    "FILLED": VenueStatus.FILLED,
+    "PENDING_CANCEL": VenueStatus.OPEN,  # documented as unused
+    "CANCELED": VenueStatus.CANCELED,
+    "EXPIRED": VenueStatus.EXPIRED,
+    "EXPIRED_IN_MATCH": VenueStatus.EXPIRED,  # by self-trade prevention
+    "REJECTED": VenueStatus.REJECTED,
+}
+
+# Orders that others placed on the account may wait for a trigger. They are named here for what they turn into, and
+# the report's reason keeps the venue's word: a reconciliation must not fail because a person has a stop resting.
+TYPES = {
+    "MARKET": OrderType.MARKET,
+    "LIMIT": OrderType.LIMIT,
+    "LIMIT_MAKER": OrderType.LIMIT_MAKER,
+    "STOP_LOSS": OrderType.MARKET,
+    "STOP_LOSS_LIMIT": OrderType.LIMIT,
+    "TAKE_PROFIT": OrderType.MARKET,
+    "TAKE_PROFIT_LIMIT": OrderType.LIMIT,
+}
+
+CANCEL_LIKE = frozenset({"CANCELED", "REPLACED"})  # where c is the id of the request and the order's own is in C
+
+
+def instrument_id(symbol: str) -> str:
+    return f"{VENUE}:{symbol}"
+
+
+def nanoseconds(millis: int) -> int:
+    return millis * 1_000_000
+
+
+def _reason(venue_type: str, *words: str) -> str:
+    kind = "" if venue_type in OrderType.__members__ else venue_type
+    return ", ".join(word for word in (kind, *words) if word not in ("", "NONE"))
+
+
+def _rename(**names: str) -> Any:
+    """Our field names for the wire's letters. Any, because msgspec's `rename` takes a plain mapping."""
+    return names
+
+
+class ExecutionReport(
+    msgspec.Struct,
+    frozen=True,
+    rename=_rename(
+        symbol="s", request_or_order_id="c", original_id="C", side="S", type="o", time_in_force="f", quantity="q",
+        price="p", execution="x", status="X", reject_reason="r", expiry_reason="eR", order_id="i", last_quantity="l",
+        filled_quantity="z", last_price="L", fee="n", fee_asset="N", transaction_ms="T", trade_id="t", maker="m",
+    ),
+):  # fmt: skip
+    symbol: Text
+    request_or_order_id: Text
+    side: Side
+    type: str
+    time_in_force: TimeInForce
+    quantity: Amount
+    price: Amount
+    execution: str
+    status: str
+    order_id: VenueId
+    last_quantity: Amount
+    filled_quantity: Amount
+    last_price: Amount
+    transaction_ms: Millis
+    trade_id: int = -1
+    maker: bool = False
+    fee: SignedAmount | None = None
+    fee_asset: Text | None = None
+    original_id: Text | None = None
+    reject_reason: Text = ""
+    expiry_reason: Text = ""
+
+    def report(self) -> OrderReport:
+        original = self.original_id or ""
+        own_id = original if original and self.execution in CANCEL_LIKE else self.request_or_order_id
+        return OrderReport(
+            instrument=instrument_id(self.symbol),
+            client_order_id=own_id,
+            venue_order_id=str(self.order_id),
+            status=STATUSES[self.status],
+            side=self.side,
+            type=TYPES[self.type],
+            time_in_force=self.time_in_force,
+            price=Decimal(self.price),
+            quantity=Decimal(self.quantity),
+            filled_quantity=Decimal(self.filled_quantity),
+            venue_ns=nanoseconds(self.transaction_ms),
+            fills=(self._fill(own_id),) if self.execution == "TRADE" else (),
+            reason=_reason(self.type, self.reject_reason, self.expiry_reason),
+        )
+
+    def _fill(self, own_id: str) -> Fill:
+        if self.trade_id < 0 or not Decimal(self.last_quantity):
+            raise ValueError(f"a TRADE report of trade {self.trade_id} for {self.last_quantity}")
+        return Fill(
+            instrument=instrument_id(self.symbol),
+            fill_id=str(self.trade_id),
+            venue_order_id=str(self.order_id),
+            side=self.side,
+            price=Decimal(self.last_price),
+            quantity=Decimal(self.last_quantity),
+            fee=Decimal(self.fee or "0"),
+            fee_asset=self.fee_asset or "",
+            maker=self.maker,
+            venue_ns=nanoseconds(self.transaction_ms),
+            client_order_id=own_id,
+        )
+
+
+class AnswerFill(msgspec.Struct, frozen=True):
+    """An execution inside a FULL answer: always the taker's side, for the order had only just arrived."""
+
+    price: Amount
+    qty: Amount
+    commission: SignedAmount
+    commissionAsset: Text | None  # noqa: N815 - the wire's name
+    tradeId: VenueId  # noqa: N815 - the wire's name
+
+
+class Order(msgspec.Struct, frozen=True, rename="camel"):
+    """An order as answers show it: placed (RESULT, FULL), canceled, queried or listed as open."""
+
+    symbol: Text
+    order_id: VenueId
+    client_order_id: Text  # in the answer to a cancel: the cancel's own
+    price: Amount
+    orig_qty: Amount
+    executed_qty: Amount
+    status: str
+    time_in_force: TimeInForce
+    type: str
+    side: Side
+    orig_client_order_id: Text = ""  # only in the answer to a cancel: the order's
+    transact_time: Millis = 0  # of placed and canceled orders
+    update_time: Millis = 0  # of queried ones
+    expiry_reason: Text = ""
+    fills: tuple[AnswerFill, ...] = ()
+
+    def report(self) -> OrderReport:
+        own_id = self.orig_client_order_id or self.client_order_id
+        venue_ns = nanoseconds(self.transact_time or self.update_time)
+        fills = tuple(
+            Fill(
+                instrument=instrument_id(self.symbol),
+                fill_id=str(fill.tradeId),
+                venue_order_id=str(self.order_id),
+                side=self.side,
+                price=Decimal(fill.price),
+                quantity=Decimal(fill.qty),
+                fee=Decimal(fill.commission),
+                fee_asset=fill.commissionAsset or "",
+                maker=False,
+                venue_ns=venue_ns,
+                client_order_id=own_id,
+            )
+            for fill in self.fills
+        )
+        return OrderReport(
+            instrument=instrument_id(self.symbol),
+            client_order_id=own_id,
+            venue_order_id=str(self.order_id),
+            status=STATUSES[self.status],
+            side=self.side,
+            type=TYPES[self.type],
+            time_in_force=self.time_in_force,
+            price=Decimal(self.price),
+            quantity=Decimal(self.orig_qty),
+            filled_quantity=Decimal(self.executed_qty),
+            venue_ns=venue_ns,
+            fills=fills,
+            reason=_reason(self.type, self.expiry_reason),
+        )
+
+
+class OrderList(msgspec.Struct, frozen=True, rename="camel"):
+    """A list order in the answer to cancel-all: its legs are orders like any other."""
+
+    order_reports: tuple[Order, ...]
+
+
+class Trade(msgspec.Struct, frozen=True, rename="camel"):
+    """A row of myTrades. It knows the order by the venue's id only."""
+
+    symbol: Text
+    id: VenueId
+    order_id: VenueId
+    price: Amount
+    qty: Amount
+    commission: SignedAmount
+    commission_asset: Text | None
+    time: Millis
+    is_buyer: bool
+    is_maker: bool
+
+    def fill(self) -> Fill:
+        return Fill(
+            instrument=instrument_id(self.symbol),
+            fill_id=str(self.id),
+            venue_order_id=str(self.order_id),
+            side=Side.BUY if self.is_buyer else Side.SELL,
+            price=Decimal(self.price),
+            quantity=Decimal(self.qty),
+            fee=Decimal(self.commission),
+            fee_asset=self.commission_asset or "",
+            maker=self.is_maker,
+            venue_ns=nanoseconds(self.time),
+        )
+
+
+class Balance(msgspec.Struct, frozen=True):
+    asset: Text
+    free: Amount
+    locked: Amount
+
+
+class Account(msgspec.Struct, frozen=True, rename="camel"):
+    balances: tuple[Balance, ...]
+    can_trade: bool
+    update_time: Millis = 0
+
+    def report(self) -> AccountReport:
+        at = nanoseconds(self.update_time)
+        held = tuple(BalanceReport(row.asset, Decimal(row.free), Decimal(row.locked), at) for row in self.balances)
+        return AccountReport(held, self.can_trade, at)
+
+
+class PositionRow(msgspec.Struct, frozen=True, rename=_rename(asset="a", free="f", locked="l")):
+    asset: Text
+    free: Amount
+    locked: Amount
+
+
+class AccountPosition(msgspec.Struct, frozen=True, rename=_rename(updated_ms="u", rows="B")):
+    """The assets that may have changed, as they are now; the others stand as they were."""
+
+    updated_ms: Millis
+    rows: tuple[PositionRow, ...]
+
+    def reports(self) -> tuple[BalanceReport, ...]:
+        at = nanoseconds(self.updated_ms)
+        return tuple(BalanceReport(row.asset, Decimal(row.free), Decimal(row.locked), at) for row in self.rows)
