@@ -1,0 +1,83 @@
+"""New records of a journal as they come, across rolls and seals, from any process and without a lock.
+
+Whole frames only. They are written but may not be durable yet: a follower shows, it must not promise.
+"""
+
+from pathlib import Path
+
+from journal.disk import FileReading
+from journal.errors import NotAJournal
+from journal.frames import Walk, to_records
+from journal.record import Record
+from journal.segments import Sealed, first_seqs, open_name, plain_batch, sealed_name
+
+
+class Follower:
+    """Records from `from_seq` on; each `poll` gives those that came since the last."""
+
+    def __init__(self, folder: Path, from_seq: int = 0) -> None:
+        names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+        begun = [seq for seq in first_seqs(names, "open") + first_seqs(names, "parquet") if seq <= from_seq]
+        if not begun:
+            raise NotAJournal(f"{folder} holds no journal. What to do: name the folder of a session.")
+        self.folder = folder
+        self.next_seq = max(begun)  # the next to be read; those before from_seq are passed over
+        self._from_seq = from_seq
+        self._first_seq = self.next_seq  # of the segment we are in
+        self._reading: FileReading | None = None
+        self._offset = 0
+
+    def poll(self) -> list[Record]:
+        """What has come since, in order; an empty list where nothing has."""
+        found: list[Record] = []
+        while self._read_some(found):
+            pass
+        return [record for record in found if record.seq >= self._from_seq]
+
+    def _read_some(self, found: list[Record]) -> bool:
+        """Read what the segment has. Whether there may be more in the next."""
+        if self._reading is None:
+            try:
+                self._reading = FileReading(self.folder / open_name(self.next_seq))
+            except FileNotFoundError:
+                return self._read_sealed(found)
+            self._first_seq, self._offset = self.next_seq, 0
+        walk = Walk(self._reading, self.next_seq, offset=self._offset)
+        for frame in walk:
+            found += to_records(frame.batch())
+        self.next_seq, self._offset = walk.next_seq, walk.offset
+        if self.next_seq == self._first_seq or not self._begun(self.next_seq):
+            return False
+        self.close()  # the next segment bears the very seq we have come to, so this one was read to its end
+        return True
+
+    def _read_sealed(self, found: list[Record]) -> bool:
+        try:
+            sealed = Sealed(self.folder / sealed_name(self.next_seq))
+        except FileNotFoundError:
+            return False
+        try:
+            for batch in sealed.batches():
+                found += to_records(plain_batch(batch))
+        finally:
+            sealed.close()
+        self._first_seq = sealed.footer.first_seq
+        self.next_seq = sealed.footer.last_seq + 1
+        return self.next_seq > self._first_seq
+
+    def _begun(self, seq: int) -> bool:
+        return (self.folder / open_name(seq)).exists() or (self.folder / sealed_name(seq)).exists()
+
+    @property
+    def ended(self) -> bool:
+        """Whether the session was closed and all of it was polled."""
+        try:
+            footer = Sealed(self.folder / sealed_name(self._first_seq)).footer
+        except FileNotFoundError:
+            return False
+        return footer.final and self.next_seq > footer.last_seq
+
+    def close(self) -> None:
+        if self._reading is not None:
+            self._reading.close()
+            self._reading = None

@@ -1,0 +1,123 @@
+"""Make a journal whole after a crash: what was whole is sealed, what was torn is dropped and counted.
+
+Recovery copies and never appends after a tear, so its pages are fresh ones even after a failed sync. It decides about
+the whole folder before it changes anything: damage to what was durable is refused, not repaired.
+"""
+
+from pathlib import Path
+
+import msgspec
+
+from journal.disk import Disk, RealDisk, whole
+from journal.errors import DamagedJournal, JournalFailed, NotAJournal
+from journal.frames import Tail, Walk
+from journal.seal import seal
+from journal.segments import CHAIN_START, Footer, Sealed, content_of, first_seqs, open_name, sealed_name
+
+
+class Recovered(msgspec.Struct, frozen=True):
+    last_seq: int
+    chain: str
+    dropped_bytes: int  # of the torn tail; the same at every later recovery, since the footer keeps it
+    dropped_rows_known: int  # records in frames that were whole, but lay behind the tear
+    was_closed: bool  # the session had come to its proper end
+    sealed_now: int  # segments that this call sealed
+
+
+def recover(folder: Path, *, disk: Disk | None = None) -> Recovered:
+    """JournalLocked while a writer lives, NotAJournal, DamagedJournal. A second call changes nothing."""
+    if disk is None:
+        if not folder.is_dir() or not has_segments(folder):
+            raise NotAJournal(f"{folder} holds no journal. What to do: name the folder of a session.")
+        disk = RealDisk(folder)
+    try:
+        return _recover(disk)
+    except OSError as error:
+        raise JournalFailed(f"{folder}: the disk failed ({error}). What to do: look after it, then recover anew.") from error
+    finally:
+        disk.release()
+
+
+def has_segments(folder: Path) -> bool:
+    names = [path.name for path in folder.iterdir()]
+    return bool(first_seqs(names, "open") or first_seqs(names, "parquet"))
+
+
+def _recover(disk: Disk) -> Recovered:
+    names = disk.names()
+    opened = first_seqs(names, "open")
+    sealed = {seq: _footer(disk, seq, has_twin=seq in opened) for seq in first_seqs(names, "parquet")}
+    tails = {seq: _tail(disk, seq) for seq in opened if sealed.get(seq) is None}
+    footers = {seq: footer for seq, footer in sealed.items() if footer is not None}
+    _refuse_damage(disk, footers, tails)
+    for name in names:
+        if name.endswith(".tmp"):
+            disk.unlink(name)
+    for seq in opened:
+        if seq in footers:  # the crash fell between the rename and the unlinking
+            disk.unlink(open_name(seq))
+    chain = CHAIN_START
+    for seq in sorted(footers.keys() | tails.keys()):
+        if seq in tails:
+            footers[seq] = seal(disk, seq, chain, final=False, dropped=tails[seq])
+        elif footers[seq].prev_chain != chain:
+            raise DamagedJournal(disk.folder / sealed_name(seq), "its chain does not continue the segment before it")
+        chain = footers[seq].chain
+    disk.sync_folder()
+    last = footers[max(footers)]
+    return Recovered(
+        last_seq=last.last_seq,
+        chain=last.chain,
+        dropped_bytes=last.dropped_bytes,
+        dropped_rows_known=last.dropped_rows,
+        was_closed=last.final,
+        sealed_now=len(tails),
+    )
+
+
+def _footer(disk: Disk, first_seq: int, *, has_twin: bool) -> Footer | None:
+    """None where the sealed segment is not to be trusted, but the open one it was made from is still there."""
+    path = disk.folder / sealed_name(first_seq)
+    try:
+        sealed = Sealed(path, whole(disk.reading(path.name)))
+        if has_twin and content_of(sealed) != sealed.footer.content:
+            raise DamagedJournal(path, "the rows have not the hash that the footer states")
+    except DamagedJournal:
+        if has_twin:
+            return None
+        raise
+    return sealed.footer
+
+
+def _tail(disk: Disk, first_seq: int) -> Tail:
+    reading = disk.reading(open_name(first_seq))
+    try:
+        return Walk(reading, first_seq).finish()
+    finally:
+        reading.close()
+
+
+def _refuse_damage(disk: Disk, footers: dict[int, Footer], tails: dict[int, Tail]) -> None:
+    """A segment was begun only when all before it was durable, so a later name vouches like a later frame."""
+    seqs = sorted(footers.keys() | tails.keys())
+    next_seq, chain = 0, CHAIN_START
+    for at, seq in enumerate(seqs):
+        if seq != next_seq:
+            raise DamagedJournal(disk.folder, f"records {next_seq} to {seq - 1} are missing")
+        if footer := footers.get(seq):
+            path = disk.folder / sealed_name(seq)
+            if footer.first_seq != seq:
+                raise DamagedJournal(path, f"the footer says that it begins at record {footer.first_seq}")
+            if chain and footer.prev_chain != chain:
+                raise DamagedJournal(path, "its chain does not continue the segment before it")
+            next_seq, chain = footer.last_seq + 1, footer.chain
+            continue
+        tail = tails[seq]
+        durable_seq = max(tail.durable_seq, seqs[at + 1] - 1 if at + 1 < len(seqs) else -1)
+        if tail.next_seq <= durable_seq:
+            raise DamagedJournal(
+                disk.folder / open_name(seq),
+                f"record {tail.next_seq} was durable (records up to {durable_seq} were), "
+                f"but the frame at byte {tail.offset} is not whole",
+            )
+        next_seq, chain = tail.next_seq, ""  # a chain value comes with sealing: a sealed segment after it is checked then

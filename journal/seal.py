@@ -1,0 +1,118 @@
+"""From an open segment to a sealed one: write under a temporary name, sync, read back and compare, rename, sync, unlink.
+
+Until the last of these the open segment is the authority, so a crash between any two loses nothing.
+The same code closes a session, rolls a segment and recovers one.
+"""
+
+import hashlib
+from collections.abc import Iterator
+
+import pyarrow as pa
+
+from journal.disk import Disk, whole
+from journal.errors import DamagedJournal
+from journal.frames import Frame, Tail, Walk
+from journal.segments import (
+    CHECKSUMS,
+    ContentHash,
+    Footer,
+    Sealed,
+    blocks,
+    content_of,
+    first_line,
+    link,
+    open_name,
+    parquet_writer,
+    sealed_name,
+)
+
+
+def seal(disk: Disk, first_seq: int, prev_chain: str, *, final: bool, dropped: Tail | None = None) -> Footer:
+    """Seal the whole prefix of an open segment. Without `dropped` every byte of it must be whole."""
+    name, sealed, temporary = open_name(first_seq), sealed_name(first_seq), f"{first_seq:012d}.tmp"
+    data, footer = _parquet(disk, first_seq, prev_chain, final=final, dropped=dropped)
+    disk.create(temporary)
+    disk.write(temporary, memoryview(data))
+    disk.sync(temporary)
+    disk.close(temporary)
+    _compare(disk, temporary, footer)
+    disk.rename(temporary, sealed)
+    note_checksum(disk, sealed, hashlib.sha256(data).hexdigest())
+    disk.sync_folder()
+    disk.unlink(name)
+    return footer
+
+
+def _parquet(
+    disk: Disk, first_seq: int, prev_chain: str, *, final: bool, dropped: Tail | None
+) -> tuple[pa.Buffer, Footer]:
+    path = disk.folder / open_name(first_seq)
+    reading = disk.reading(open_name(first_seq))
+    walk = Walk(reading, first_seq)
+    try:
+        digest, sink = ContentHash(), pa.BufferOutputStream()
+        with parquet_writer(sink) as parquet:
+            for block in blocks(_batches(walk)):  # block by block: memory does not grow with the segment
+                digest.add(block)
+                parquet.write_batch(block)
+            whole_bytes = walk.size if dropped is None else dropped.offset
+            if walk.offset != whole_bytes:
+                raise DamagedJournal(path, f"the frame at byte {walk.offset} is not what was written")
+            content = digest.hexdigest()
+            footer = Footer(
+                first_seq=first_seq,
+                last_seq=walk.next_seq - 1,
+                content=content,
+                prev_chain=prev_chain,
+                chain=link(prev_chain, content),
+                final=final,
+                dropped_bytes=dropped.torn_bytes if dropped else 0,
+                dropped_rows=dropped.torn_rows if dropped else 0,
+            )
+            parquet.add_key_value_metadata(footer.to_metadata())
+    except pa.ArrowException as error:
+        raise DamagedJournal(path, f"a frame before byte {walk.offset} is unreadable ({first_line(error)})") from error
+    finally:
+        reading.close()
+    return sink.getvalue(), footer
+
+
+def _batches(frames: Iterator[Frame] | Walk) -> Iterator[pa.RecordBatch]:
+    return (frame.batch() for frame in frames)
+
+
+def _compare(disk: Disk, temporary: str, footer: Footer) -> None:
+    """What was just written must read as what was in the frames: the open segment is about to go."""
+    written = Sealed(disk.folder / temporary, whole(disk.reading(temporary)))
+    if written.footer != footer or content_of(written) != footer.content:
+        raise DamagedJournal(
+            disk.folder / temporary, "the disk gave back other bytes than were written", "do not trust this disk"
+        )
+
+
+def read_checksums(text: str) -> dict[str, str]:
+    """Of `sha256sum -c` lines: the checksum of each name. ValueError on a line that is none."""
+    found = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        checksum, gap, name = line[:64], line[64:66], line[66:]
+        if gap != "  " or not name or set(checksum) - set("0123456789abcdef"):
+            raise ValueError(f"line {number} is no checksum line")
+        found[name] = checksum
+    return found
+
+
+def note_checksum(disk: Disk, name: str, checksum: str) -> None:
+    """One line for the sealed file in SHA256SUMS: the rows have their hash, this one is for the bytes of the footer."""
+    known: dict[str, str] = {}
+    if CHECKSUMS in disk.names():
+        try:
+            known = read_checksums(whole(disk.reading(CHECKSUMS)).decode())
+        except ValueError:
+            known = {}  # advisory: a damaged one is begun anew
+    known[name] = checksum
+    temporary = CHECKSUMS + ".tmp"
+    disk.create(temporary)
+    disk.write(temporary, "".join(f"{known[each]}  {each}\n" for each in sorted(known)).encode())
+    disk.sync(temporary)
+    disk.close(temporary)
+    disk.rename(temporary, CHECKSUMS)

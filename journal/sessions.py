@@ -1,0 +1,63 @@
+"""Session folders under a root: how they are named, and how one is found by path or id.
+
+The id is drawn by whoever starts a session, never here.
+"""
+
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from journal.errors import AmbiguousSession, NotAJournal, UnknownSession
+from journal.recover import has_segments
+
+_ID = re.compile(r"[a-z2-7]{8}")  # base32 in lower case
+_NAME = re.compile(r"(\d{8}T\d{6}Z)-([a-z2-7]{8})")
+_START = "%Y%m%dT%H%M%SZ"
+
+
+class SessionFolder(msgspec.Struct, frozen=True):
+    path: Path
+    session_id: str
+    start: datetime  # UTC, to the second
+
+
+def new_session_folder(root: Path, start_utc_ns: int, session_id: str) -> Path:
+    """The folder's name, so that names sort by start. The writer makes the folder."""
+    assert _ID.fullmatch(session_id), session_id
+    start = datetime.fromtimestamp(start_utc_ns // 1_000_000_000, UTC)
+    return root / f"{start.strftime(_START)}-{session_id}"
+
+
+def list_sessions(root: Path) -> list[SessionFolder]:
+    """In order of their start. Other folders and files under the root are left alone."""
+    if not root.is_dir():
+        return []
+    found = [(path, match) for path in sorted(root.iterdir()) if (match := _NAME.fullmatch(path.name))]
+    return [
+        SessionFolder(path, match[2], datetime.strptime(match[1], _START).replace(tzinfo=UTC))
+        for path, match in found
+        if path.is_dir()
+    ]
+
+
+def find_session(root: Path, path_or_id: str) -> Path:
+    """The folder of a session, named by its path, its folder's name, its id or the id's first characters."""
+    path = Path(path_or_id)
+    if path.is_dir():
+        if not has_segments(path):
+            raise NotAJournal(f"{path} holds no journal. What to do: name the folder of a session.")
+        return path
+    sessions = list_sessions(root)
+    fits = [each for each in sessions if path_or_id and path_or_id in (each.session_id, each.path.name)]
+    fits = fits or [each for each in sessions if path_or_id and each.session_id.startswith(path_or_id)]
+    if not fits:
+        raise UnknownSession(
+            f"no session {path_or_id!r} among the {len(sessions)} in {root}, and no such folder. "
+            "What to do: list the sessions there are."
+        )
+    if len(fits) > 1:
+        names = ", ".join(each.path.name for each in fits)
+        raise AmbiguousSession(f"{path_or_id!r} fits {len(fits)} sessions: {names}. What to do: write more of the id.")
+    return fits[0].path

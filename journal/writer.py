@@ -1,0 +1,338 @@
+"""The one writer of a journal: takes whole steps into memory, and a thread of its own brings them to stable storage.
+
+    append_step ──► memory ──► frame ──► write ──► fdatasync ──► on_durable
+     (caller)                 (the writer's thread; seals in another)
+
+Frames and segments are cut only between steps. The first failed write or sync is final.
+Knows the disk by its protocol, and nothing of what records mean.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Self
+
+import msgspec
+
+from journal.disk import Disk, RealDisk
+from journal.errors import JournalBehind, JournalFailed
+from journal.frames import encode
+from journal.record import Record
+from journal.seal import seal
+from journal.segments import CHAIN_START, open_name
+
+WAITING_BYTES_MAX = 64 * 1024 * 1024  # 14 s of 15,000 messages a second: a disk that stalls longer has failed us
+ROW_BYTES = 100  # what a record takes beside its payload or body, roughly
+_KEY = object()
+
+
+class Durable:
+    """Proof that a record, and everything before it, is on stable storage. Only a JournalWriter makes one."""
+
+    __slots__ = ("seq",)
+
+    def __init__(self, seq: int, *, _key: object = None) -> None:
+        assert _key is _KEY, "only a JournalWriter knows what is durable"
+        self.seq = seq
+
+    def __repr__(self) -> str:
+        return f"Durable(seq={self.seq})"
+
+
+class ClosedSummary(msgspec.Struct, frozen=True):
+    folder: Path
+    last_seq: int
+    segments: int
+    frames: int
+    open_bytes: int  # as frames, before sealing
+    chain: str
+    final: bool
+
+
+class JournalWriter:
+    """See `create`. Its methods may be called from any thread, but steps must come from one at a time."""
+
+    def __init__(
+        self,
+        disk: Disk,
+        *,
+        group_delay_s: float,
+        group_rows: int,
+        sync_delay_s: float,
+        segment_bytes: int,
+        segment_age_s: float,
+        on_durable: Callable[[int], None] | None,
+        on_failure: Callable[[BaseException], None] | None,
+        sync: bool,
+    ) -> None:
+        self.folder = disk.folder
+        self._disk = disk
+        self._group_delay_s, self._group_rows, self._sync_delay_s = group_delay_s, group_rows, sync_delay_s
+        self._segment_bytes, self._segment_age_s = segment_bytes, segment_age_s
+        self._on_durable, self._on_failure, self._sync = on_durable, on_failure, sync
+        # shared between the caller's thread and ours, under one lock
+        lock = threading.Lock()
+        self._wake = threading.Condition(lock)
+        self._synced = threading.Condition(lock)
+        self._pending: list[Record] = []
+        self._pending_bytes = 0
+        self._pending_since_s = 0.0
+        self._next_seq = 0
+        self._durable_seq = -1
+        self._urgent = self._closing = self._abandoned = False
+        self._failed: BaseException | None = None
+        # the writer's thread alone
+        self._written_seq = -1
+        self._unsynced_since_s: float | None = None
+        self._segment_first_seq = 0
+        self._segment_size = 0
+        self._segment_since_s = time.monotonic()
+        self._frames = self._open_bytes = 0
+        # the sealer's thread alone, until it has ended
+        self._to_seal: SimpleQueue[tuple[int, bool] | None] = SimpleQueue()
+        self._chain = CHAIN_START
+        self._segments = 0
+        self._final = True
+        self._writer_thread = threading.Thread(target=self._write_all, name="journal-writer", daemon=True)
+        self._sealer_thread = threading.Thread(target=self._seal_all, name="journal-sealer", daemon=True)
+
+    @classmethod
+    def create(
+        cls,
+        folder: Path,
+        *,
+        group_delay_s: float = 0.050,
+        group_rows: int = 256,
+        sync_delay_s: float = 0.250,
+        segment_bytes: int = 64 * 1024 * 1024,
+        segment_age_s: float = 900,
+        on_durable: Callable[[int], None] | None = None,
+        on_failure: Callable[[BaseException], None] | None = None,
+        sync: bool = True,
+        disk: Disk | None = None,
+    ) -> Self:
+        """A new journal in a folder that must not exist (given `disk`, in that disk's folder).
+
+        Both callbacks run in the writer's threads and must not raise. `sync=False` is for benchmarks: nothing is
+        then durable, whatever is said. JournalFailed where the folder cannot be made.
+        """
+        disk = RealDisk.make(folder) if disk is None else disk
+        writer = cls(
+            disk,
+            group_delay_s=group_delay_s,
+            group_rows=group_rows,
+            sync_delay_s=sync_delay_s,
+            segment_bytes=segment_bytes,
+            segment_age_s=segment_age_s,
+            on_durable=on_durable,
+            on_failure=on_failure,
+            sync=sync,
+        )
+        try:
+            disk.create(open_name(0))
+            disk.sync_folder()
+        except OSError as error:
+            disk.release()
+            raise JournalFailed(f"{folder}: the first segment cannot be made: {error}.") from error
+        writer._writer_thread.start()
+        writer._sealer_thread.start()
+        return writer
+
+    # ---- the caller's side -----------------------------------------------------------------------------
+
+    def append_step(self, records: Sequence[Record], *, urgent: bool = False) -> None:
+        """Take one whole step. Memory only; `urgent` closes the group at once and asks for a sync."""
+        step_bytes = 0
+        with self._wake:
+            if self._failed is not None:
+                raise self._failure()
+            assert not self._closing, "append after close"
+            for seq, record in enumerate(records, self._next_seq):
+                assert record.seq == seq, (record.seq, seq)
+                content = record.payload if record.body is None else record.body
+                assert content is not None and (record.payload is None or record.body is None), record  # noqa: PT018 - one rule: exactly one of them
+                step_bytes += ROW_BYTES + len(content)
+            if self._pending and self._pending_bytes + step_bytes > WAITING_BYTES_MAX:
+                raise JournalBehind(
+                    f"{self.folder}: more than {WAITING_BYTES_MAX} bytes wait for the disk, which is too slow for this "
+                    "session. What to do: end the session, then find what holds up the disk."
+                )
+            first = not self._pending
+            if first:
+                self._pending_since_s = time.monotonic()
+            self._pending.extend(records)
+            self._pending_bytes += step_bytes
+            self._next_seq += len(records)
+            self._urgent |= urgent
+            if first or urgent or len(self._pending) >= self._group_rows:
+                self._wake.notify()
+
+    @property
+    def durable_seq(self) -> int:
+        """The last seq on stable storage; -1 at first."""
+        return self._durable_seq
+
+    @property
+    def written_seq(self) -> int:
+        """The last seq handed to the kernel: it survives our end, not the machine's."""
+        return self._written_seq
+
+    @property
+    def failed(self) -> BaseException | None:
+        return self._failed
+
+    def durable(self, seq: int) -> Durable | None:
+        """The token that lets a request leave, once its record is on stable storage."""
+        return Durable(seq, _key=_KEY) if seq <= self._durable_seq else None
+
+    def wait_durable(self, seq: int, timeout_s: float) -> Durable:
+        """Block until then. JournalFailed, or TimeoutError."""
+        with self._synced:
+            self._synced.wait_for(lambda: self._durable_seq >= seq or self._failed is not None, timeout_s)
+        if token := self.durable(seq):
+            return token
+        if self._failed is not None:
+            raise self._failure()
+        raise TimeoutError(f"record {seq} was not durable within {timeout_s} s")
+
+    def close(self, *, final: bool = True) -> ClosedSummary:
+        """Bring everything to stable storage, seal it, release the lock. `final` marks the session as ended."""
+        self._final = final
+        self._end()
+        if self._failed is not None:
+            raise self._failure()
+        return ClosedSummary(
+            folder=self.folder,
+            last_seq=self._durable_seq,
+            segments=self._segments,
+            frames=self._frames,
+            open_bytes=self._open_bytes,
+            chain=self._chain,
+            final=final,
+        )
+
+    def abandon(self) -> None:
+        """End as a crash would: what waits in memory is lost, nothing is sealed. The lock is released."""
+        with self._wake:
+            self._abandoned = True
+        self._end()
+
+    def _end(self) -> None:
+        with self._wake:
+            self._closing = True
+            self._wake.notify_all()
+        self._writer_thread.join()
+        self._to_seal.put(None)
+        self._sealer_thread.join()
+        self._disk.release()
+
+    def _failure(self) -> JournalFailed:
+        error = JournalFailed(
+            f"{self.folder}: the disk failed ({self._failed}), so nothing more is written. Durable up to record "
+            f"{self._durable_seq}. What to do: look after the disk, then recover this session."
+        )
+        error.__cause__ = self._failed
+        return error
+
+    # ---- the writer's thread ---------------------------------------------------------------------------
+
+    def _write_all(self) -> None:
+        try:
+            closing = False
+            while not closing:
+                taken, sync, closing = self._take()
+                if self._abandoned:
+                    return
+                if taken:
+                    self._write(taken)
+                if self._unsynced_since_s is not None and (
+                    sync or time.monotonic() >= self._unsynced_since_s + self._sync_delay_s
+                ):
+                    self._make_durable()
+            self._disk.close(open_name(self._segment_first_seq))
+            self._to_seal.put((self._segment_first_seq, self._final))
+        except BaseException as error:  # noqa: BLE001 - whatever it is, nothing can be written any more
+            self._fail(error)
+
+    def _take(self) -> tuple[list[Record], bool, bool]:
+        """Wait until a group is due or a sync is; the group, whether it asks for a sync, whether it is the last."""
+        with self._wake:
+            while not (self._closing or self._urgent or len(self._pending) >= self._group_rows or self._failed):
+                due_s = self._due_s()
+                rest_s = None if due_s is None else due_s - time.monotonic()
+                if rest_s is not None and rest_s <= 0:
+                    break
+                self._wake.wait(rest_s)
+            if self._failed is not None:
+                raise self._failed  # the sealer's: it ends us too
+            taken, sync = self._pending, self._urgent or self._closing
+            if taken and self._unsynced_since_s is None:
+                self._unsynced_since_s = self._pending_since_s
+            self._pending, self._pending_bytes, self._urgent = [], 0, False
+            return taken, sync, self._closing
+
+    def _due_s(self) -> float | None:
+        group = self._pending_since_s + self._group_delay_s if self._pending else None
+        sync = None if self._unsynced_since_s is None else self._unsynced_since_s + self._sync_delay_s
+        return min((due for due in (group, sync) if due is not None), default=None)
+
+    def _write(self, records: list[Record]) -> None:
+        if self._segment_size and (
+            self._segment_size >= self._segment_bytes
+            or time.monotonic() >= self._segment_since_s + self._segment_age_s
+        ):
+            self._roll(records[0].seq)
+        frame = encode(records, self._durable_seq)
+        self._disk.write(open_name(self._segment_first_seq), frame)
+        self._written_seq = records[-1].seq
+        self._segment_size += len(frame)
+        self._open_bytes += len(frame)
+        self._frames += 1
+
+    def _make_durable(self) -> None:
+        if self._sync:
+            self._disk.sync(open_name(self._segment_first_seq))
+        self._unsynced_since_s = None
+        with self._synced:
+            self._durable_seq = self._written_seq
+            self._synced.notify_all()
+        if self._on_durable is not None:
+            self._on_durable(self._durable_seq)
+
+    def _roll(self, first_seq: int) -> None:
+        """A new segment begins only when the old one is wholly durable: so its name vouches for all before it."""
+        if self._durable_seq != self._written_seq:
+            since_s = self._unsynced_since_s
+            self._make_durable()
+            self._unsynced_since_s = since_s  # the group in hand still waits
+        self._disk.close(open_name(self._segment_first_seq))
+        self._disk.create(open_name(first_seq))
+        self._disk.sync_folder()
+        self._to_seal.put((self._segment_first_seq, False))
+        self._segment_first_seq, self._segment_size, self._segment_since_s = first_seq, 0, time.monotonic()
+
+    def _fail(self, error: BaseException) -> None:
+        with self._wake:
+            first = self._failed is None
+            if first:
+                self._failed = error
+            self._wake.notify_all()
+            self._synced.notify_all()
+        if first and self._on_failure is not None:
+            self._on_failure(error)
+
+    # ---- the sealer's thread ---------------------------------------------------------------------------
+
+    def _seal_all(self) -> None:
+        """In order, since each seal needs the chain value of the one before."""
+        try:
+            while (due := self._to_seal.get()) is not None:
+                first_seq, final = due
+                if self._abandoned or self._failed is not None:
+                    continue
+                self._chain = seal(self._disk, first_seq, self._chain, final=final).chain
+                self._segments += 1
+        except BaseException as error:  # noqa: BLE001 - a segment that cannot be sealed is a disk that failed
+            self._fail(error)
