@@ -9,6 +9,7 @@ from engine.events import Event
 from engine.model import Instrument
 from engine.requests import LinkPlan, Unsigned
 from engine.venues.binance_spot import account, rules, signing
+from engine.venues.binance_spot.market import BinanceSpotMarket
 from engine.venues.binance_spot.requests import Requests
 from engine.venues.binance_spot.rules import CLIENT_ORDER_ID_MAX, RECV_WINDOW_MS, order_id_fits
 from engine.venues.binance_spot.signing import ApiKey, HttpMessage
@@ -19,13 +20,20 @@ STREAMS = ("depth@100ms", "bookTicker", "trade")
 
 
 class BinanceSpot(Requests):
-    """The dialect. The calls themselves (place, cancel, ...) are those of `Requests`."""
+    """The dialect, an engine.venues.venue.Venue. The calls themselves (place, cancel, ...) are those of `Requests`."""
 
-    name = rules.VENUE
+    name: str = rules.VENUE
+    client_order_id_max: int = CLIENT_ORDER_ID_MAX
 
     def __init__(self, instruments: Sequence[Instrument], recv_window_ms: int = RECV_WINDOW_MS) -> None:
         super().__init__(recv_window_ms)
         self.instruments = tuple(instruments)
+        self._market = BinanceSpotMarket(self.instruments)
+
+    @property
+    def market(self) -> BinanceSpotMarket:
+        """The decoder of what anyone may see."""
+        return self._market
 
     def links(self) -> tuple[LinkPlan, ...]:
         """One connection for the account, and as many for the market as the venue's limit of streams asks for."""
@@ -42,11 +50,10 @@ class BinanceSpot(Requests):
         return (*market, LinkPlan(f"{self.name}.private.0", "private", "/ws-api/v3"))
 
     def decode_private(self, payload: bytes) -> tuple[Event, ...]:
-        """See `account.decode_private`."""
+        """See account.py, as for the next two."""
         return account.decode_private(payload)
 
     def answered_request(self, payload: bytes) -> str | None:
-        """See `account.answered_request`."""
         return account.answered_request(payload)
 
     def decode_answer(  # noqa: PLR0917 - as account.decode_answer
@@ -59,17 +66,14 @@ class BinanceSpot(Requests):
         payload: bytes,
         fills_limit: int = rules.FILLS_PAGE_MAX,
     ) -> tuple[Event, ...]:
-        """See `account.decode_answer`."""
         return account.decode_answer(method, path, instrument_id, status, headers, payload, fills_limit)
 
     def sign_rest(self, unsigned: Unsigned, key: ApiKey | None, now_ms: int) -> HttpMessage:
-        """See `signing.sign_rest`."""
+        """The HTTP message to send; see signing.py, as for the next."""
         return signing.sign_rest(unsigned, key, now_ms)
 
     def sign_ws(self, unsigned: Unsigned, key: ApiKey | None, now_ms: int, request_id: str) -> bytes:
-        """See `signing.sign_ws`."""
         return signing.sign_ws(unsigned, key, now_ms, request_id)
 
     def order_id_fits(self, text: str) -> bool:
-        """See `rules.order_id_fits`."""
         return order_id_fits(text)
