@@ -14,6 +14,7 @@ from engine.events import (
     Answer,
     Event,
     FillsReport,
+    InstrumentsReport,
     OpenOrdersReport,
     Outcome,
     ServerTime,
@@ -23,7 +24,7 @@ from engine.events import (
 )
 from engine.venues.binance_spot import rules, shapes
 from engine.venues.binance_spot.errors import classify
-from engine.venues.binance_spot.instruments import decode_instruments
+from engine.venues.binance_spot.instruments import read_exchange_info
 
 FAILURES = (ValueError, LookupError, TypeError, ArithmeticError, RecursionError, AttributeError, msgspec.MsgspecError)
 TEXT_MAX = 200
@@ -294,11 +295,7 @@ def _time(payload: bytes, _instrument: str) -> tuple[Event, ...]:
 
 
 def _instruments(payload: bytes, _instrument: str) -> tuple[Event, ...]:
-    events = decode_instruments(payload)
-    for event in events:
-        if isinstance(event, Unrecognised):
-            raise ValueError(event.error)  # noqa: TRY004 - the content is wrong, not a type of ours
-    return events
+    return (InstrumentsReport(read_exchange_info(payload, rules.VENUE)),)
 
 
 def _nothing(payload: bytes, _instrument: str) -> tuple[Event, ...]:
