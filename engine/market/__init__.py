@@ -1,0 +1,1 @@
+"""Market state: books, quotes, trades, bars and averages in arrays, folded by functions compiled from Python."""

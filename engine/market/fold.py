@@ -1,0 +1,478 @@
+"""The fold: rows in, market state changed in place, wake flags out. Compiled; explicit loops over scalars, no reductions.
+
+It stops after the record that woke somebody, before a row for which an array is too small (market.py grows it and calls
+again), and, if asked to, before the first record at whose time something is due. All that a record raises is gathered in
+`s` until its last row, so where a batch of rows is cut never changes a result.
+"""
+
+from engine.market import rows as r
+from engine.market.books import begin_diff, begin_snapshot, empty_book, finish_snapshot, lose_value, set_level
+from engine.market.jit import compiled
+from engine.market.layout import (
+    APPLY,
+    B_ASKS,
+    B_BIDS,
+    B_PENDING,
+    B_SEQ,
+    B_STATE,
+    B_TIME_NS,
+    B_TOP_ASK,
+    B_TOP_ASK_SIZE,
+    B_TOP_BID,
+    B_TOP_BID_SIZE,
+    B_TOP_LIVE,
+    B_TOUCHED,
+    B_VENUE_NS,
+    BAD_VALUE_SEEN,
+    BAR_CLOSE,
+    BAR_CLOSED,
+    BAR_CLOSED_COUNT,
+    BAR_HIGH,
+    BAR_INSTRUMENT,
+    BAR_INTERVAL_NS,
+    BAR_LATE,
+    BAR_LOW,
+    BAR_NUMBERS,
+    BAR_OPEN,
+    BAR_START_NS,
+    BAR_TRADES,
+    BAR_VOLUME_0,
+    BAR_VOLUME_1,
+    BARS_KEPT,
+    BOOK_BROKEN,
+    BOOK_CROSSED,
+    BOOK_JOINED,
+    BOOK_NEEDS_SNAPSHOT,
+    BOOK_SYNCED,
+    DUE,
+    E_ALPHA,
+    E_COUNT,
+    E_DIVISOR,
+    E_INSTRUMENT,
+    E_VALUE,
+    GROW,
+    HALF_BITS,
+    HALF_MASK,
+    IGNORE,
+    KEEP,
+    LEVELS_EXCEEDED,
+    LOAD,
+    NEVER,
+    Q_ASK,
+    Q_ASK_SIZE,
+    Q_BID,
+    Q_BID_SIZE,
+    Q_COUNT,
+    Q_ID,
+    Q_LIVE,
+    Q_SEQ,
+    Q_STALE,
+    Q_TIME_NS,
+    S_CHANGED,
+    S_IN_RECORD,
+    S_LEVELS_MAX,
+    S_MESSAGES,
+    S_MODE,
+    S_NEXT_DUE,
+    S_RELEASED,
+    S_REMAINING,
+    S_SEQ,
+    S_STRATEGIES,
+    S_TIME_NS,
+    S_TOUCHED,
+    S_WAKE,
+    STRATEGY,
+    T_BUYER_IS_MAKER,
+    T_BUYER_IS_MAKER_COUNT,
+    T_COUNT,
+    T_ID,
+    T_ID_GAPS,
+    T_IDS_MISSING,
+    T_NOTIONAL_0,
+    T_NOTIONAL_1,
+    T_NOTIONAL_2,
+    T_PRICE,
+    T_REPEATED,
+    T_SEQ,
+    T_SIZE,
+    T_TIME_NS,
+    T_VENUE_NS,
+    T_VOLUME_0,
+    T_VOLUME_1,
+    W_DUE_NS,
+    W_EVALUATED_NS,
+    W_THROTTLE_NS,
+    WORD_BITS,
+    WORD_MASK,
+    X_BAR_WATCHES,
+    X_CONDITIONS,
+    X_SEEN_BOOK_NS,
+    X_SEEN_QUOTE_NS,
+    X_SEEN_TRADE_NS,
+    X_WATCHES,
+    X_WOKEN,
+)
+from engine.market.rows import Floats, Rows
+
+# Conditions that a joined book ends
+_BOOK_CONDITIONS = BOOK_NEEDS_SNAPSHOT | BOOK_CROSSED | LEVELS_EXCEEDED
+
+
+@compiled
+def fold_quote(row: Rows, s: Rows, t: Rows, averages: Rows, floats: Floats) -> None:
+    """Take a quote unless it is older than the one held; move the averages of its instrument."""
+    i = row[r.INSTRUMENT]
+    live = t[i, Q_LIVE]
+    if live and row[r.E] < t[i, Q_ID]:
+        t[i, Q_STALE] += 1
+        return
+    same = (
+        live
+        and t[i, Q_BID] == row[r.A]
+        and t[i, Q_BID_SIZE] == row[r.B]
+        and t[i, Q_ASK] == row[r.C]
+        and t[i, Q_ASK_SIZE] == row[r.D]
+    )
+    t[i, Q_LIVE] = 1
+    t[i, Q_BID] = row[r.A]
+    t[i, Q_BID_SIZE] = row[r.B]
+    t[i, Q_ASK] = row[r.C]
+    t[i, Q_ASK_SIZE] = row[r.D]
+    t[i, Q_ID] = row[r.E]
+    t[i, Q_SEQ] = row[r.SEQ]
+    t[i, Q_TIME_NS] = row[r.TIME_NS]
+    t[i, Q_COUNT] += 1
+    t[i, X_SEEN_QUOTE_NS] = row[r.TIME_NS]
+    if same:
+        return
+    s[S_CHANGED] |= t[i, X_WATCHES]
+    if row[r.A] == 0 or row[r.C] == 0:
+        return  # one side only: there is no mid
+    for k in range(averages.shape[0]):
+        if averages[k, E_INSTRUMENT] == i:
+            mid = float(row[r.A] + row[r.C]) / floats[k, E_DIVISOR]
+            if averages[k, E_COUNT] == 0:
+                floats[k, E_VALUE] = mid
+            else:
+                value = floats[k, E_VALUE]
+                floats[k, E_VALUE] = value + floats[k, E_ALPHA] * (mid - value)
+            averages[k, E_COUNT] += 1
+
+
+@compiled
+def fold_bar(row: Rows, bar: Rows, closed: Rows) -> bool:
+    """Put a trade into its bar by the venue's time; True if that closed the bar before it."""
+    at_ns = row[r.VENUE_NS] if row[r.VENUE_NS] > 0 else row[r.TIME_NS]
+    start_ns = at_ns - at_ns % bar[BAR_INTERVAL_NS]
+    price = row[r.A]
+    done = False
+    if bar[BAR_TRADES] > 0 and start_ns < bar[BAR_START_NS]:
+        bar[BAR_LATE] += 1
+        return False
+    if bar[BAR_TRADES] > 0 and start_ns > bar[BAR_START_NS]:
+        slot = bar[BAR_CLOSED_COUNT] % BARS_KEPT
+        for k in range(BAR_NUMBERS):
+            closed[slot, k] = bar[k]
+        bar[BAR_CLOSED_COUNT] += 1
+        bar[BAR_TRADES] = 0
+        done = True
+    if bar[BAR_TRADES] == 0:
+        bar[BAR_START_NS] = start_ns
+        bar[BAR_OPEN] = price
+        bar[BAR_HIGH] = price
+        bar[BAR_LOW] = price
+        bar[BAR_VOLUME_1] = 0
+        bar[BAR_VOLUME_0] = 0
+    bar[BAR_HIGH] = max(bar[BAR_HIGH], price)
+    bar[BAR_LOW] = min(bar[BAR_LOW], price)
+    bar[BAR_CLOSE] = price
+    total = bar[BAR_VOLUME_0] + row[r.B]
+    bar[BAR_VOLUME_0] = total & WORD_MASK
+    bar[BAR_VOLUME_1] += total >> WORD_BITS
+    bar[BAR_TRADES] += 1
+    return done
+
+
+@compiled
+def fold_trade(row: Rows, s: Rows, t: Rows, bars: Rows, closed: Rows) -> int:
+    """Take a trade unless its id was seen; the flags raised. Gaps in the ids are counted, they wake nobody."""
+    i = row[r.INSTRUMENT]
+    trade_id = row[r.C]
+    if t[i, T_COUNT] > 0:
+        if trade_id <= t[i, T_ID]:
+            t[i, T_REPEATED] += 1
+            return 0
+        if trade_id > t[i, T_ID] + 1:
+            t[i, T_ID_GAPS] += 1
+            t[i, T_IDS_MISSING] += trade_id - t[i, T_ID] - 1
+    price = row[r.A]
+    size = row[r.B]
+    t[i, T_PRICE] = price
+    t[i, T_SIZE] = size
+    t[i, T_ID] = trade_id
+    t[i, T_BUYER_IS_MAKER] = row[r.D]
+    t[i, T_SEQ] = row[r.SEQ]
+    t[i, T_TIME_NS] = row[r.TIME_NS]
+    t[i, T_VENUE_NS] = row[r.VENUE_NS]
+    t[i, T_COUNT] += 1
+    t[i, T_BUYER_IS_MAKER_COUNT] += row[r.D]
+    t[i, X_SEEN_TRADE_NS] = row[r.TIME_NS]
+    total = t[i, T_VOLUME_0] + size
+    t[i, T_VOLUME_0] = total & WORD_MASK
+    t[i, T_VOLUME_1] += total >> WORD_BITS
+    # price * size in two words, by halves of 27 bits: each part stays below 2**56
+    price_1 = price >> HALF_BITS
+    price_0 = price & HALF_MASK
+    size_1 = size >> HALF_BITS
+    size_0 = size & HALF_MASK
+    middle = price_1 * size_0 + price_0 * size_1
+    low = price_0 * size_0 + ((middle & HALF_MASK) << HALF_BITS) + t[i, T_NOTIONAL_0]
+    high = price_1 * size_1 + (middle >> HALF_BITS) + (low >> WORD_BITS) + t[i, T_NOTIONAL_1]
+    t[i, T_NOTIONAL_0] = low & WORD_MASK
+    t[i, T_NOTIONAL_1] = high & WORD_MASK
+    t[i, T_NOTIONAL_2] += high >> WORD_BITS
+    wake = 0
+    for k in range(bars.shape[0]):
+        if bars[k, BAR_INSTRUMENT] == i and fold_bar(row, bars[k], closed[k]) and t[i, X_BAR_WATCHES]:
+            s[S_CHANGED] |= t[i, X_BAR_WATCHES]
+            wake = BAR_CLOSED
+    return wake
+
+
+@compiled
+def fold_level(row: Rows, s: Rows, t: Rows, prices: Rows, sizes: Rows, pending: Rows) -> int:  # noqa: PLR0917 - compiled code takes arguments by place
+    """Put one level where the header of its message said; the flags raised, GROW before anything is changed."""
+    i = row[r.INSTRUMENT]
+    mode = s[S_MODE]
+    side = row[r.A]
+    size = row[r.C]
+    if mode == KEEP:
+        at = t[i, B_PENDING]
+        pending[i, at, 0] = side
+        pending[i, at, 1] = row[r.B]
+        pending[i, at, 2] = size
+        t[i, B_PENDING] = at + 1
+    elif mode != IGNORE and (size > 0 or mode == APPLY):
+        count = t[i, B_BIDS + side]
+        if count >= prices.shape[1] and size > 0:
+            return GROW
+        key = row[r.B] if side == 0 else -row[r.B]
+        if mode == LOAD:
+            prices[2 * i + side, count] = key
+            sizes[2 * i + side, count] = size
+            count += 1
+        else:
+            count = set_level(prices, sizes, 2 * i + side, count, key, size)
+        t[i, B_BIDS + side] = count
+        if count > s[S_LEVELS_MAX]:
+            empty_book(t, i, BOOK_BROKEN)
+            s[S_MODE] = IGNORE
+            return LEVELS_EXCEEDED
+    return 0
+
+
+@compiled
+def top_changed(t: Rows, prices: Rows, sizes: Rows, i: int) -> bool:
+    """Whether the top of a synced book differs from the one last seen; remembers it."""
+    bids = t[i, B_BIDS]
+    asks = t[i, B_ASKS]
+    bid = prices[2 * i, bids - 1] if bids > 0 else 0
+    bid_size = sizes[2 * i, bids - 1] if bids > 0 else 0
+    ask = -prices[2 * i + 1, asks - 1] if asks > 0 else 0
+    ask_size = sizes[2 * i + 1, asks - 1] if asks > 0 else 0
+    same = (
+        t[i, B_TOP_LIVE] == 1
+        and t[i, B_TOP_BID] == bid
+        and t[i, B_TOP_BID_SIZE] == bid_size
+        and t[i, B_TOP_ASK] == ask
+        and t[i, B_TOP_ASK_SIZE] == ask_size
+    )
+    t[i, B_TOP_LIVE] = 1
+    t[i, B_TOP_BID] = bid
+    t[i, B_TOP_BID_SIZE] = bid_size
+    t[i, B_TOP_ASK] = ask
+    t[i, B_TOP_ASK_SIZE] = ask_size
+    return not same
+
+
+@compiled
+def finish_book(s: Rows, t: Rows, prices: Rows, sizes: Rows, i: int) -> int:
+    """After a whole record: is the book crossed, did its top move; the flags raised."""
+    t[i, B_TOUCHED] = 0
+    wake = 0
+    if t[i, B_STATE] == BOOK_SYNCED:
+        bids = t[i, B_BIDS]
+        asks = t[i, B_ASKS]
+        if bids > 0 and asks > 0 and prices[2 * i, bids - 1] >= -prices[2 * i + 1, asks - 1]:
+            empty_book(t, i, BOOK_BROKEN)
+            wake = BOOK_CROSSED | BOOK_NEEDS_SNAPSHOT
+        elif top_changed(t, prices, sizes, i):
+            s[S_CHANGED] |= t[i, X_WATCHES]
+    if t[i, B_STATE] != BOOK_SYNCED:
+        t[i, B_TOP_LIVE] = 0
+        t[i, B_TOP_BID] = 0
+        t[i, B_TOP_BID_SIZE] = 0
+        t[i, B_TOP_ASK] = 0
+        t[i, B_TOP_ASK_SIZE] = 0
+    return wake
+
+
+@compiled
+def raise_wake(s: Rows, t: Rows, i: int, wake: int) -> None:
+    """Note flags for the record at hand and latch the conditions they stand for."""
+    if wake == 0:
+        return
+    s[S_WAKE] |= wake
+    t[i, X_WOKEN] |= wake
+    if wake & BOOK_JOINED:
+        t[i, X_CONDITIONS] &= ~_BOOK_CONDITIONS
+    t[i, X_CONDITIONS] |= wake & (_BOOK_CONDITIONS | BAD_VALUE_SEEN)
+
+
+@compiled
+def throttle(s: Rows, watches: Rows, time_ns: int) -> None:
+    """Which of the watches that saw a change may run now, and when the others may."""
+    changed = s[S_CHANGED]
+    s[S_CHANGED] = 0
+    w = 0
+    while changed != 0:
+        if changed & 1:
+            evaluated_ns = watches[w, W_EVALUATED_NS]
+            if evaluated_ns < 0 or time_ns - evaluated_ns >= watches[w, W_THROTTLE_NS]:
+                s[S_STRATEGIES] |= 1 << w
+                s[S_WAKE] |= STRATEGY
+            elif watches[w, W_DUE_NS] == NEVER:
+                due_ns = evaluated_ns + watches[w, W_THROTTLE_NS]
+                watches[w, W_DUE_NS] = due_ns
+                s[S_NEXT_DUE] = min(s[S_NEXT_DUE], due_ns)
+        changed >>= 1
+        w += 1
+
+
+@compiled
+def fold_book(row: Rows, s: Rows, t: Rows, prices: Rows, sizes: Rows, pending: Rows) -> int:  # noqa: PLR0917 - compiled code takes arguments by place
+    """DIFF, SNAPSHOT and LEVEL rows; the flags raised, GROW before anything is changed."""
+    i = row[r.INSTRUMENT]
+    kind = row[r.TYPE]
+    if kind == r.LEVEL:
+        ends = s[S_REMAINING] == 1
+    else:
+        ends = row[r.C] == 0
+        if kind == r.DIFF and t[i, B_PENDING] + 1 + row[r.C] > pending.shape[1]:
+            return GROW
+    # the end of a snapshot applies all diffs kept in one go: room for them first
+    if ends and (kind == r.SNAPSHOT or (kind == r.LEVEL and s[S_MODE] == LOAD)):
+        most = max(t[i, B_BIDS], t[i, B_ASKS])
+        if most + t[i, B_PENDING] + 2 > prices.shape[1]:
+            return GROW
+    wake = 0
+    if kind == r.LEVEL:
+        if s[S_REMAINING] == 0:
+            return 0  # its message was more than its header said: nothing here may trust it
+        wake = fold_level(row, s, t, prices, sizes, pending)
+        if wake == GROW:
+            return GROW
+        s[S_REMAINING] -= 1
+    else:
+        if kind == r.DIFF:
+            mode, wake = begin_diff(t, pending, i, row[r.A], row[r.B], row[r.C])
+        else:
+            mode, wake = begin_snapshot(t, pending, i, row[r.A])
+        s[S_MODE] = mode
+        s[S_REMAINING] = row[r.C]
+        t[i, X_SEEN_BOOK_NS] = row[r.TIME_NS]
+        if t[i, B_TOUCHED] == 0:
+            t[i, B_TOUCHED] = 1
+            s[S_TOUCHED] += 1
+    if s[S_MODE] == LOAD and ends:
+        wake |= finish_snapshot(t, prices, sizes, pending, i, s[S_LEVELS_MAX])
+    if ends:
+        if s[S_MODE] == LOAD or s[S_MODE] == APPLY:
+            t[i, B_SEQ] = row[r.SEQ]
+            t[i, B_TIME_NS] = row[r.TIME_NS]
+            t[i, B_VENUE_NS] = row[r.VENUE_NS]
+        s[S_MODE] = IGNORE
+    return wake
+
+
+@compiled
+def finish_record(row: Rows, s: Rows, t: Rows, prices: Rows, sizes: Rows, watches: Rows) -> None:  # noqa: PLR0917 - compiled code takes arguments by place
+    """What is looked at only when a whole record is in."""
+    if s[S_TOUCHED] == 1:
+        i = row[r.INSTRUMENT]
+        if t[i, B_TOUCHED]:
+            raise_wake(s, t, i, finish_book(s, t, prices, sizes, i))
+            s[S_TOUCHED] = 0
+    if s[S_TOUCHED] > 0:
+        for i in range(t.shape[0]):
+            if t[i, B_TOUCHED]:
+                raise_wake(s, t, i, finish_book(s, t, prices, sizes, i))
+        s[S_TOUCHED] = 0
+    if s[S_CHANGED] != 0:
+        throttle(s, watches, row[r.TIME_NS])
+    s[S_MODE] = IGNORE
+    s[S_REMAINING] = 0
+    s[S_MESSAGES] += 1
+    s[S_SEQ] = row[r.SEQ]
+    s[S_TIME_NS] = row[r.TIME_NS]
+
+
+@compiled
+def fold_rows(  # noqa: PLR0917 - compiled code takes arguments by place
+    rows: Rows,
+    start: int,
+    until_ns: int,
+    s: Rows,
+    t: Rows,
+    prices: Rows,
+    sizes: Rows,
+    pending: Rows,
+    bars: Rows,
+    closed: Rows,
+    averages: Rows,
+    floats: Floats,
+    watches: Rows,
+) -> tuple[int, int, int, int]:
+    """Fold from `start` until somebody must act: (next row, wake flags, strategies, next due). until_ns < 0 looks at no due."""
+    if s[S_RELEASED]:
+        s[S_RELEASED] = 0
+        for i in range(t.shape[0]):
+            t[i, X_WOKEN] = 0
+    for k in range(start, rows.shape[0]):
+        row = rows[k]
+        kind = row[r.TYPE]
+        i = row[r.INSTRUMENT]
+        if until_ns >= 0 and s[S_IN_RECORD] == 0:
+            if row[r.TIME_NS] >= until_ns or row[r.TIME_NS] >= s[S_NEXT_DUE]:
+                return k, DUE, 0, s[S_NEXT_DUE]
+        wake = 0
+        if kind == r.QUOTE:
+            fold_quote(row, s, t, averages, floats)
+        elif kind == r.TRADE:
+            wake = fold_trade(row, s, t, bars, closed)
+        elif kind == r.BAD_VALUE:
+            wake = BAD_VALUE_SEEN
+            if row[r.A] == r.QUOTE:
+                t[i, Q_LIVE] = 0  # the quote we hold is not the venue's any more
+            elif row[r.A] == r.DIFF:
+                wake = lose_value(t, i)
+                if t[i, B_TOUCHED] == 0:
+                    t[i, B_TOUCHED] = 1
+                    s[S_TOUCHED] += 1
+        else:
+            wake = fold_book(row, s, t, prices, sizes, pending)
+            if wake == GROW:
+                return k, GROW, 0, s[S_NEXT_DUE]
+        raise_wake(s, t, i, wake)
+        s[S_IN_RECORD] = 1
+        if row[r.LAST]:
+            s[S_IN_RECORD] = 0
+            finish_record(row, s, t, prices, sizes, watches)
+            if s[S_WAKE] != 0:
+                wake = s[S_WAKE]
+                strategies = s[S_STRATEGIES]
+                s[S_WAKE] = 0
+                s[S_STRATEGIES] = 0
+                s[S_RELEASED] = 1
+                return k + 1, wake, strategies, s[S_NEXT_DUE]
+    return rows.shape[0], 0, 0, s[S_NEXT_DUE]

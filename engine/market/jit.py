@@ -1,0 +1,50 @@
+"""How the fold is compiled: the one file of the core that asks the machine for something (its cache folder, one environment name).
+
+VERBATIM_JIT=0 runs the very same functions as plain Python. Compiled code is cached in a folder named after a hash of this
+package's source: Numba's own index looks only at the file of each function, so an edited helper would leave a stale caller.
+"""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, TypeVar
+
+F = TypeVar("F", bound=Callable[..., object])
+
+JIT: Final = os.environ.get("VERBATIM_JIT", "1") != "0"
+
+
+def _cache_folder() -> Path | None:
+    """A writable folder of this source's own, or None."""
+    digest = hashlib.sha256()
+    here = Path(__file__).parent
+    for path in sorted(here.glob("*.py")):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    root = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111  Path.expanduser raises where there is no home
+    folder = Path(root) / "verbatim" / digest.hexdigest()[:16]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return folder
+    except OSError:
+        return None
+
+
+if JIT:
+    _folder = _cache_folder()
+    if _folder is not None:
+        os.environ["NUMBA_CACHE_DIR"] = str(_folder)  # numba reads it at import
+    import numba
+
+    def compiled(function: F) -> F:
+        """The function as machine code, made at its first call."""
+        made: F = numba.njit(function, cache=_folder is not None)
+        return made
+
+else:
+
+    def compiled(function: F) -> F:
+        """The function as it is."""
+        return function

@@ -1,0 +1,386 @@
+"""The market as one object: arrays, the fold over them, and views for Python. Decides nothing and knows no venue.
+
+The arrays grow here, between two calls of the compiled fold; nobody outside can tell. Digests and dumps are in store.py.
+"""
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any, Final, Self
+
+import numpy as np
+
+from engine.market import layout as at
+from engine.market import rows as r
+from engine.market import store
+from engine.market.books import empty_book
+from engine.market.fold import fold_rows
+from engine.market.rows import Floats, Rows
+from engine.market.views import (
+    Bar,
+    Bars,
+    BarSpec,
+    BookState,
+    BookTop,
+    Counters,
+    EmaSpec,
+    Quote,
+    Stream,
+    Trade,
+    Watch,
+    decimal,
+)
+from engine.model import Instrument
+
+LEVELS_START: Final = 2048  # room per side at first; a Binance snapshot of 1000 and what an hour adds
+PENDING_START: Final = 2048
+
+
+class Market:
+    """State of all instruments. `fold` changes it; everything else reads, save reset_books, evaluated, clear and take_carried."""
+
+    def __init__(
+        self,
+        instruments: Sequence[Instrument],
+        bars: Sequence[BarSpec],
+        averages: Sequence[EmaSpec],
+        watches: Sequence[Watch],
+        levels_max: int,
+    ) -> None:
+        assert len(watches) <= at.WATCHES_MAX, f"{len(watches)} watches, at most {at.WATCHES_MAX} fit a mask"
+        self.instruments = tuple(instruments)
+        self.bar_specs = tuple(bars)
+        self.average_specs = tuple(averages)
+        self.watches = tuple(watches)
+        self.levels_max = levels_max
+        self.index = {instrument.id: i for i, instrument in enumerate(self.instruments)}
+        count = len(self.instruments)
+        self.s: Rows = np.zeros(at.S_FIELDS, np.int64)
+        self.s[at.S_LEVELS_MAX] = levels_max
+        self.s[at.S_NEXT_DUE] = at.NEVER
+        self.t: Rows = np.zeros((count, at.T_FIELDS), np.int64)
+        room = min(LEVELS_START, levels_max + 1)
+        self.prices: Rows = np.zeros((2 * count, room), np.int64)
+        self.sizes: Rows = np.zeros((2 * count, room), np.int64)
+        self.pending: Rows = np.zeros((count, PENDING_START, 3), np.int64)
+        self.bar_state: Rows = np.zeros((len(bars), at.BAR_FIELDS), np.int64)
+        self.closed: Rows = np.zeros((len(bars), at.BARS_KEPT, at.BAR_NUMBERS), np.int64)
+        self.average_state: Rows = np.zeros((len(averages), at.E_INTEGERS), np.int64)
+        self.floats: Floats = np.zeros((len(averages), at.E_FLOATS), np.float64)
+        self.watch_state: Rows = np.zeros((len(watches), at.W_FIELDS), np.int64)
+        for k, bar in enumerate(self.bar_specs):
+            self.bar_state[k, at.BAR_INSTRUMENT] = self.index[bar.instrument_id]
+            self.bar_state[k, at.BAR_INTERVAL_NS] = bar.interval_ns
+        for k, average in enumerate(self.average_specs):
+            assert average.source == "mid", f"an average of {average.source!r} is not known"
+            i = self.index[average.instrument_id]
+            self.average_state[k, at.E_INSTRUMENT] = i
+            self.floats[k, at.E_ALPHA] = average.alpha
+            self.floats[k, at.E_DIVISOR] = 2.0 * 10**self.instruments[i].price_scale
+        for w, watch in enumerate(self.watches):
+            self.watch_state[w] = watch.throttle_ns, -1, at.NEVER
+            for name in watch.instruments:
+                self.t[self.index[name], at.X_WATCHES] |= 1 << w
+                if watch.on_bar:
+                    self.t[self.index[name], at.X_BAR_WATCHES] |= 1 << w
+        self.wake = 0
+        self.strategies_woken = 0
+        self.next_due_ns: int = at.NEVER
+        self.closed_hashes: dict[int, tuple[int, bytes]] = {}  # store.py: closed bars do not change, so are hashed once
+        self._bind()
+
+    @classmethod
+    def empty(
+        cls,
+        instruments: Sequence[Instrument],
+        bars: Sequence[BarSpec] = (),
+        averages: Sequence[EmaSpec] = (),
+        watches: Sequence[Watch] = (),
+        levels_max: int = at.LEVELS_MAX,
+    ) -> Self:
+        return cls(instruments, bars, averages, watches, levels_max)
+
+    def _bind(self) -> None:
+        """The arrays in the order fold_rows takes them; made anew when one has grown."""
+        self._arrays = (
+            self.s,
+            self.t,
+            self.prices,
+            self.sizes,
+            self.pending,
+            self.bar_state,
+            self.closed,
+            self.average_state,
+            self.floats,
+            self.watch_state,
+        )
+
+    # ---- folding
+
+    def fold(self, rows: Rows, start: int = 0, *, until_ns: int | None = None) -> int:
+        """Fold rows from `start`; the index of the first row not folded. Stops after a record that woke somebody.
+
+        With `until_ns` it also stops before the first record whose time is at or past until_ns or the market's own next due
+        time, with wake = DUE: so a resimulation over a whole row group takes its TIMERs where the live session took them.
+        """
+        until = -1 if until_ns is None else until_ns
+        end, self.wake, self.strategies_woken, self.next_due_ns = fold_rows(rows, start, until, *self._arrays)
+        while self.wake == at.GROW:
+            self._grow(rows[end])
+            end, self.wake, self.strategies_woken, self.next_due_ns = fold_rows(rows, end, until, *self._arrays)
+        return end
+
+    def _grow(self, row: Rows) -> None:
+        """Room for what this row wants to do, twice over: it stopped the fold before it changed anything."""
+        state = self.t[row[r.INSTRUMENT]]
+        kept = int(state[at.B_PENDING])
+        levels = int(max(state[at.B_BIDS], state[at.B_ASKS])) + kept + 2
+        if levels > self.prices.shape[1]:
+            room = max(levels, 2 * self.prices.shape[1])
+            self.prices = _wider(self.prices, room)
+            self.sizes = _wider(self.sizes, room)
+        kept += 1 + int(row[r.C]) if row[r.TYPE] == r.DIFF else 0
+        if kept > self.pending.shape[1]:
+            self.pending = _wider(self.pending, max(kept, 2 * self.pending.shape[1]))
+        self._bind()
+
+    def woken(self) -> list[tuple[int, int]]:
+        """(instrument, flags) of those that raised something in the record at which the last fold stopped."""
+        column = self.t[:, at.X_WOKEN]
+        return [(int(i), int(column[i])) for i in np.flatnonzero(column)]
+
+    @property
+    def woken_instruments(self) -> list[int]:
+        return [i for i, _ in self.woken()]
+
+    def conditions(self, i: int) -> int:
+        """Wake flags that hold: until the book joins again; BAD_VALUE_SEEN until cleared."""
+        return int(self.t[i, at.X_CONDITIONS])
+
+    def clear(self, i: int, conditions: int) -> None:
+        """Somebody has dealt with these conditions."""
+        self.t[i, at.X_CONDITIONS] &= ~conditions
+
+    def reset_books(self, i: int) -> None:
+        """The link is lost: the book and the quote say nothing any more. Trades, bars and averages go on."""
+        empty_book(self.t, i, at.BOOK_NONE)
+        self.t[i, at.B_TOP_LIVE : at.B_TOP_ASK_SIZE + 1] = 0
+        self.t[i, at.B_ID] = 0
+        self.t[i, at.B_SNAPSHOT_ID] = 0
+        self.t[i, at.Q_LIVE] = 0
+        self.t[i, at.X_CONDITIONS] &= at.BAD_VALUE_SEEN
+
+    # ---- watches
+
+    def evaluated(self, w: int, time_ns: int) -> None:
+        """The strategy behind watch w has run."""
+        self.watch_state[w, at.W_EVALUATED_NS] = time_ns
+        self.watch_state[w, at.W_DUE_NS] = at.NEVER
+        due = self.watch_state[:, at.W_DUE_NS]
+        self.next_due_ns = min(due.tolist())
+        self.s[at.S_NEXT_DUE] = self.next_due_ns
+
+    def due_watches(self, time_ns: int) -> list[int]:
+        """Watches due at or before this time, by (due, name)."""
+        due = [(int(ns), self.watches[w].name, w) for w, ns in enumerate(self.watch_state[:, at.W_DUE_NS])]
+        return [w for ns, _, w in sorted(due) if ns <= time_ns]
+
+    def due_ns(self, w: int) -> int:
+        return int(self.watch_state[w, at.W_DUE_NS])
+
+    # ---- views
+
+    def quote(self, i: int) -> Quote | None:
+        q = self.t[i, : at.Q_END].tolist()
+        if not q[at.Q_LIVE]:
+            return None
+        of = self.instruments[i]
+        return Quote(
+            bid=decimal(q[at.Q_BID], of.price_scale),
+            bid_size=decimal(q[at.Q_BID_SIZE], of.size_scale),
+            ask=decimal(q[at.Q_ASK], of.price_scale),
+            ask_size=decimal(q[at.Q_ASK_SIZE], of.size_scale),
+            seq=q[at.Q_SEQ],
+            time_ns=q[at.Q_TIME_NS],
+        )
+
+    def last_trade(self, i: int) -> Trade | None:
+        t = self.t[i, : at.T_END].tolist()
+        if not t[at.T_COUNT]:
+            return None
+        of = self.instruments[i]
+        return Trade(
+            price=decimal(t[at.T_PRICE], of.price_scale),
+            size=decimal(t[at.T_SIZE], of.size_scale),
+            trade_id=t[at.T_ID],
+            buyer_is_maker=bool(t[at.T_BUYER_IS_MAKER]),
+            seq=t[at.T_SEQ],
+            time_ns=t[at.T_TIME_NS],
+            venue_ns=t[at.T_VENUE_NS],
+        )
+
+    def book_state(self, i: int) -> BookState:
+        return BookState(int(self.t[i, at.B_STATE]))
+
+    def vouched(self, i: int) -> tuple[Decimal, Decimal] | None:
+        """The price range that the snapshot vouches for; a level outside it is known only since it last changed."""
+        if self.t[i, at.B_STATE] != at.BOOK_SYNCED:
+            return None
+        scale = self.instruments[i].price_scale
+        low, high = self.t[i, [at.B_VOUCHED_LOW, at.B_VOUCHED_HIGH]].tolist()
+        return decimal(low, scale), decimal(high, scale)
+
+    def levels(self, i: int, side: int, n: int | None = None) -> list[tuple[int, int]]:
+        """Levels of one side (rows.BID or rows.ASK) as integers at the instrument's scales, best first."""
+        row = 2 * i + side
+        count = int(self.t[i, at.B_BIDS + side])
+        first = 0 if n is None else max(0, count - n)
+        sign = 1 if side == r.BID else -1
+        keys = self.prices[row, first:count][::-1].tolist()
+        return [(sign * key, size) for key, size in zip(keys, self.sizes[row, first:count][::-1].tolist(), strict=True)]
+
+    def book_top(self, i: int, n: int) -> BookTop | None:
+        """The best n levels of each side; None unless the book is synced."""
+        if self.t[i, at.B_STATE] != at.BOOK_SYNCED:
+            return None
+        of = self.instruments[i]
+        bids, asks = (
+            tuple((decimal(p, of.price_scale), decimal(q, of.size_scale)) for p, q in self.levels(i, side, n))
+            for side in (r.BID, r.ASK)
+        )
+        update_id, seq, time_ns = self.t[i, [at.B_ID, at.B_SEQ, at.B_TIME_NS]].tolist()
+        return BookTop(bids=bids, asks=asks, update_id=update_id, seq=seq, time_ns=time_ns)
+
+    def book_id(self, i: int) -> int:
+        """The last update id that the book holds."""
+        return int(self.t[i, at.B_ID])
+
+    def book_levels(self, i: int) -> tuple[int, int]:
+        return int(self.t[i, at.B_BIDS]), int(self.t[i, at.B_ASKS])
+
+    def book_text(self, i: int, levels: int | None = None) -> str:
+        """Canonical text: "b,PRICE,SIZE" from the highest bid down, then "a,PRICE,SIZE" from the lowest ask up."""
+        of = self.instruments[i]
+        return "".join(
+            f"{name},{decimal(p, of.price_scale):f},{decimal(q, of.size_scale):f}\n"
+            for side, name in ((r.BID, "b"), (r.ASK, "a"))
+            for p, q in self.levels(i, side, levels)
+        )
+
+    def bars(self, i: int, interval_ns: int) -> Bars:
+        """The bars of an instrument; only those declared are kept."""
+        k = self.bar_specs.index(BarSpec(self.instruments[i].id, interval_ns))
+        count = int(self.bar_state[k, at.BAR_CLOSED_COUNT])
+        kept = [self.closed[k, n % at.BARS_KEPT] for n in range(max(0, count - at.BARS_KEPT), count)]
+        forming = self.bar_state[k]
+        return Bars(
+            closed=tuple(self._bar(i, numbers) for numbers in kept),
+            forming=self._bar(i, forming) if forming[at.BAR_TRADES] else None,
+            closed_count=count,
+            late=int(forming[at.BAR_LATE]),
+        )
+
+    def _bar(self, i: int, numbers: Rows) -> Bar:
+        of = self.instruments[i]
+        bar = numbers.tolist()
+        return Bar(
+            start_ns=bar[at.BAR_START_NS],
+            open=decimal(bar[at.BAR_OPEN], of.price_scale),
+            high=decimal(bar[at.BAR_HIGH], of.price_scale),
+            low=decimal(bar[at.BAR_LOW], of.price_scale),
+            close=decimal(bar[at.BAR_CLOSE], of.price_scale),
+            volume=decimal((bar[at.BAR_VOLUME_1] << at.WORD_BITS) + bar[at.BAR_VOLUME_0], of.size_scale),
+            trades=bar[at.BAR_TRADES],
+        )
+
+    def ema(self, k: int) -> float | None:
+        """The value of average k (its place in the list); None before the first two-sided quote."""
+        return float(self.floats[k, at.E_VALUE]) if self.average_state[k, at.E_COUNT] else None
+
+    def ema_count(self, k: int) -> int:
+        """How many quote changes average k has seen."""
+        return int(self.average_state[k, at.E_COUNT])
+
+    def last_seen_ns(self, i: int, stream: Stream) -> int:
+        """Session time at which a stream last told something new of this instrument; 0: never."""
+        return int(self.t[i, stream])
+
+    @property
+    def messages(self) -> int:
+        """Records folded."""
+        return int(self.s[at.S_MESSAGES])
+
+    def counters(self, i: int) -> Counters:
+        t = self.t[i].tolist()
+        of = self.instruments[i]
+        notional = (t[at.T_NOTIONAL_2] << at.WORD_BITS) + t[at.T_NOTIONAL_1]
+        notional = (notional << at.WORD_BITS) + t[at.T_NOTIONAL_0]
+        return Counters(
+            quotes=t[at.Q_COUNT],
+            quotes_stale=t[at.Q_STALE],
+            trades=t[at.T_COUNT],
+            trades_buyer_is_maker=t[at.T_BUYER_IS_MAKER_COUNT],
+            trades_repeated=t[at.T_REPEATED],
+            trade_id_gaps=t[at.T_ID_GAPS],
+            trade_ids_missing=t[at.T_IDS_MISSING],
+            volume=decimal((t[at.T_VOLUME_1] << at.WORD_BITS) + t[at.T_VOLUME_0], of.size_scale),
+            notional=decimal(notional, of.price_scale + of.size_scale),
+            diffs_applied=t[at.B_APPLIED],
+            diffs_dropped=t[at.B_DROPPED],
+            book_gaps=t[at.B_GAPS],
+            snapshots_refused=t[at.B_SNAPSHOTS_REFUSED],
+        )
+
+    # ---- digests, snapshots, what goes on in the next session (store.py)
+
+    def digests(self) -> dict[str, tuple[int, str]]:
+        """For each part of the state its version and a sha256 over its logical content."""
+        return store.digests(self)
+
+    def dump(self) -> bytes:
+        """The whole state for a snapshot; taken between records."""
+        return store.dump(self)
+
+    @classmethod
+    def load(  # noqa: PLR0917 - the same as empty()
+        cls,
+        dumped: bytes,
+        instruments: Sequence[Instrument],
+        bars: Sequence[BarSpec] = (),
+        averages: Sequence[EmaSpec] = (),
+        watches: Sequence[Watch] = (),
+        levels_max: int = at.LEVELS_MAX,
+    ) -> Self:
+        """The state that was dumped under the same specifications; ValueError if they differ."""
+        market = cls(instruments, bars, averages, watches, levels_max)
+        store.load(market, dumped)
+        return market
+
+    def carried(self) -> dict[str, Any]:
+        """Bars, averages and trade counters as JSON, for the next session's opening state."""
+        return store.carried(self)
+
+    def take_carried(self, carried: Mapping[str, Any]) -> list[str]:
+        """Take what an earlier session carried; what could not be taken, in words (an instrument gone, a scale changed)."""
+        return store.take_carried(self, carried)
+
+    def make_room(self, levels: int, pending: int) -> None:
+        """At least this much room in the books and the diffs kept; store.py restores into it."""
+        self.prices = _wider(self.prices, max(levels, self.prices.shape[1]))
+        self.sizes = _wider(self.sizes, max(levels, self.sizes.shape[1]))
+        self.pending = _wider(self.pending, max(pending, self.pending.shape[1]))
+        self._bind()
+
+
+def _wider(array: Rows, room: int) -> Rows:
+    """A copy with more room along the second axis."""
+    wider = np.zeros((array.shape[0], room, *array.shape[2:]), np.int64)
+    wider[:, : array.shape[1]] = array
+    return wider
+
+
+def warm() -> None:
+    """Compile all that a session will call, before it connects."""
+    instrument = Instrument("w", "w", "w", "w", "w", 0, 0, Decimal(1), Decimal(1))
+    market = Market.empty([instrument], [BarSpec("w", 1)], [EmaSpec("w", 1)], [Watch("w", ("w",))])
+    market.fold(np.zeros((0, r.COLUMNS), np.int64))
+    market.reset_books(0)

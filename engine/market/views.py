@@ -1,0 +1,125 @@
+"""What Python sees of the market, and what it asks the market to keep: plain values. Integers become Decimal only here."""
+
+from decimal import Decimal
+from enum import IntEnum
+
+import msgspec
+
+from engine.market.layout import X_SEEN_BOOK_NS, X_SEEN_QUOTE_NS, X_SEEN_TRADE_NS
+
+
+class Stream(IntEnum):
+    """The kinds of market stream whose last arrival is kept."""
+
+    QUOTE = X_SEEN_QUOTE_NS
+    TRADE = X_SEEN_TRADE_NS
+    BOOK = X_SEEN_BOOK_NS
+
+
+class BookState(IntEnum):
+    """Where a book is in its life (layout.py has the numbers)."""
+
+    NONE = 0
+    BUFFERING = 1
+    SYNCED = 2
+    BROKEN = 3
+
+
+class BarSpec(msgspec.Struct, frozen=True):
+    """Bars of trades by the venue's trade time, aligned to the epoch."""
+
+    instrument_id: str
+    interval_ns: int
+
+
+class EmaSpec(msgspec.Struct, frozen=True):
+    """An exponential average of the mid, moved by every change of the quote; the first mid is its first value."""
+
+    instrument_id: str
+    length: int
+    source: str = "mid"
+
+    @property
+    def alpha(self) -> float:
+        return 2.0 / (self.length + 1.0)
+
+
+class Watch(msgspec.Struct, frozen=True):
+    """Somebody who is due when the quote or the top of the book of an instrument changes; its place in the list is its bit."""
+
+    name: str
+    instruments: tuple[str, ...]
+    throttle_ns: int = 0
+    on_bar: bool = False  # a closed bar is a change too, and raises BAR_CLOSED
+
+
+class Quote(msgspec.Struct, frozen=True):
+    bid: Decimal
+    bid_size: Decimal
+    ask: Decimal
+    ask_size: Decimal
+    seq: int
+    time_ns: int
+
+
+class Trade(msgspec.Struct, frozen=True):
+    price: Decimal
+    size: Decimal
+    trade_id: int
+    buyer_is_maker: bool
+    seq: int
+    time_ns: int
+    venue_ns: int
+
+
+class Bar(msgspec.Struct, frozen=True):
+    start_ns: int
+    open: Decimal
+    high: Decimal
+    low: Decimal
+    close: Decimal
+    volume: Decimal
+    trades: int
+
+
+class Bars(msgspec.Struct, frozen=True):
+    """Closed bars never change again, oldest first; the forming one still does. `late` trades came after their bar was closed."""
+
+    closed: tuple[Bar, ...]
+    forming: Bar | None
+    closed_count: int
+    late: int
+
+
+class BookTop(msgspec.Struct, frozen=True):
+    """Levels as (price, size), best first."""
+
+    bids: tuple[tuple[Decimal, Decimal], ...]
+    asks: tuple[tuple[Decimal, Decimal], ...]
+    update_id: int
+    seq: int
+    time_ns: int
+
+
+class Counters(msgspec.Struct, frozen=True):
+    quotes: int
+    quotes_stale: int
+    trades: int
+    trades_buyer_is_maker: int
+    trades_repeated: int
+    trade_id_gaps: int
+    trade_ids_missing: int
+    volume: Decimal
+    notional: Decimal
+    diffs_applied: int
+    diffs_dropped: int
+    book_gaps: int
+    snapshots_refused: int
+
+
+def decimal(value: int, scale: int) -> Decimal:
+    """The number at its scale, exact under any context, without trailing zeros or exponent."""
+    while scale > 0 and value % 10 == 0:
+        value //= 10
+        scale -= 1
+    return Decimal(f"{value}e-{scale}") if scale else Decimal(value)
