@@ -32,6 +32,7 @@ class OrderAccepted(msgspec.Struct, frozen=True, tag_field="fact", tag="order_ac
     client_order_id: str
     venue_order_id: str
     venue_ns: int
+    filled_quantity: Decimal = Decimal(0)  # what the venue says was filled; more than is booked means fills are to be fetched
 
 
 class OrderFilled(msgspec.Struct, frozen=True, tag_field="fact", tag="order_filled"):
@@ -61,6 +62,7 @@ class OrderClosed(msgspec.Struct, frozen=True, tag_field="fact", tag="order_clos
 class OrderUnknown(msgspec.Struct, frozen=True, tag_field="fact", tag="order_unknown"):
     client_order_id: str
     reason: str
+    proof_ns: int  # a "not found" answered after this proves that the order never reached the venue
 
 
 class OrderNotPlaced(msgspec.Struct, frozen=True, tag_field="fact", tag="order_not_placed"):
@@ -206,7 +208,7 @@ class IntentBody(msgspec.Struct, frozen=True):
     version: str
     order: NewOrder | None = None
     cancels: str = ""  # client order id
-    because: dict[str, Any] = {}  # noqa: RUF012 - msgspec copies empty defaults
+    because: dict[str, Any] = {}
 
 
 class VerdictBody(msgspec.Struct, frozen=True):

@@ -128,7 +128,7 @@ def _run(name: str, settings: StrategySettings, modules: dict[str, ModuleType]) 
     def importer(
         wanted: str, names: Any = None, scope: Any = None, fromlist: tuple[str, ...] = (), level: int = 0
     ) -> ModuleType:
-        top = wanted.split(".")[0]
+        top = wanted.split(".", maxsplit=1)[0]
         if top in settings.sources:
             return _run(top, settings, modules)
         return builtins.__import__(wanted, names, scope, fromlist, level)

@@ -36,8 +36,8 @@ class Account(msgspec.Struct, frozen=True):
     timers: timers.Timers = timers.Timers()
 
 
-CARRIED = ("orders", "positions", "balances", "requests", "reconciling", "modes", "limits", "strategies")
-FRESH = ("links", "timers")
+CARRIED = ("orders", "positions", "balances", "reconciling", "modes", "limits", "strategies")
+FRESH = ("links", "requests", "timers")
 
 
 class Rules(msgspec.Struct, frozen=True):
@@ -103,7 +103,7 @@ def brought_forward(state: State) -> dict[str, Any]:
 def opened(opening: Mapping[str, Any]) -> Account:
     """The account as it stood when the session before ended; links and timers begin anew.
 
-    A request that was on its way then has no answer now: reconcile asks what became of it.
+    A request that was on its way then will not be answered here: its order is UNKNOWN, and asked about.
     """
     parts = {
         name: msgspec.convert(value, type=type(getattr(Account(), name)), strict=False)
@@ -115,7 +115,21 @@ def opened(opening: Mapping[str, Any]) -> Account:
         paused_by=account.modes.paused_by if account.modes.paused_by == "operator" else "",
         halted_for=account.modes.halted_for,
     )
-    return msgspec.structs.replace(account, modes=kept)
+    # seqs of the session before mean nothing in this one
+    known = {
+        name: msgspec.structs.replace(order, request_seq=0, updated_seq=0, cancel_seq=0, ask_seq=0)
+        for name, order in account.orders.by_id.items()
+    }
+    held = {
+        asset: balances.Balance(balance.free, balance.locked, -1) for asset, balance in account.balances.by_asset.items()
+    }
+    return msgspec.structs.replace(
+        account,
+        modes=kept,
+        orders=orders.Orders(known, account.orders.by_venue_id),
+        balances=balances.Balances(held),
+        reconciling=reconciling.Reconciling(fills_confirmed=account.reconciling.fills_confirmed),
+    )
 
 
 __all__ = ["CARRIED", "FRESH", "Account", "Rules", "State", "brought_forward", "digest", "fold", "opened"]

@@ -27,12 +27,13 @@ from typing import Any, Protocol
 
 import msgspec
 
+from engine.facts import Position
 from engine.lifecycle import LIVE
-from engine.market.market import Market, Quote
+from engine.market.market import Market
+from engine.market.views import Quote
 from engine.model import Instrument, OrderType, Side, TimeInForce
 from engine.money import ZERO, down_to_grid
 from engine.reducers.orders import Order
-from engine.reducers.positions import Position
 from engine.session import MILLISECOND_NS
 from engine.state import Account
 
@@ -129,8 +130,10 @@ class View:
         return self._market.quote(self._instruments[name][0])
 
     def average(self, name: str, instrument: str) -> float | None:
-        """A declared average; None until as many quotes as its length were seen."""
-        return self._market.average(self._averages[name, instrument])
+        """A declared average; None until as many quote changes as its length were seen."""
+        index = self._averages[name, instrument]
+        warm = self._market.ema_count(index) >= self._market.average_specs[index].length
+        return self._market.ema(index) if warm else None
 
     def orders(self, name: str | None = None) -> list[Order]:
         """The strategy's own live orders, oldest first."""

@@ -20,7 +20,7 @@ class Balance(msgspec.Struct, frozen=True):
 
 
 class Balances(msgspec.Struct, frozen=True):
-    by_asset: dict[str, Balance] = {}  # noqa: RUF012 - msgspec copies empty defaults
+    by_asset: dict[str, Balance] = {}
 
     def of(self, asset: str) -> Balance:
         return self.by_asset.get(asset) or Balance(ZERO, ZERO, -1)

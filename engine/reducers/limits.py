@@ -26,7 +26,7 @@ class Budget(msgspec.Struct, frozen=True):
 
 
 class Limits(msgspec.Struct, frozen=True):
-    by_venue: dict[str, Budget] = {}  # noqa: RUF012 - msgspec copies empty defaults
+    by_venue: dict[str, Budget] = {}
 
     def of(self, venue: str) -> Budget:
         return self.by_venue.get(venue) or Budget()

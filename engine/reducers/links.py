@@ -23,7 +23,7 @@ class Link(msgspec.Struct, frozen=True):
 
 
 class Links(msgspec.Struct, frozen=True):
-    by_source: dict[str, Link] = {}  # noqa: RUF012 - msgspec copies empty defaults
+    by_source: dict[str, Link] = {}
 
     def all_ready(self) -> bool:
         return all(link.state == "ready" for link in self.by_source.values())

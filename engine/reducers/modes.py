@@ -9,7 +9,10 @@ import msgspec
 from msgspec.structs import replace
 
 from engine.facts import ModeChanged, SessionClosing
-from engine.reducers.changes import Change, Commanded, Stamp
+from engine.reducers.changes import Change, Commanded, LinkMoved, Stamp
+from engine.session import MILLISECOND_NS
+
+CLOCK_JUMP_NS = 250 * MILLISECOND_NS  # the wall clock moved against session time: timestamps can no longer be trusted
 
 
 class Mode(StrEnum):
@@ -28,6 +31,7 @@ class Modes(msgspec.Struct, frozen=True):
     halted_for: str = ""  # "" or why
     stopping_since_ns: int = 0  # 0: not stopping
     closing: bool = False
+    distrust_seq: int = 0  # what was known up to here may have holes: RUNNING needs a reconciliation begun after it
 
 
 def reduce(modes: Modes, change: Change, at: Stamp) -> Modes:
@@ -36,9 +40,17 @@ def reduce(modes: Modes, change: Change, at: Stamp) -> Modes:
             halted_for = modes.halted_for
             if change.mode == Mode.HALTED and not halted_for:
                 halted_for = "; ".join(change.reasons)
+            left = modes.mode is Mode.RUNNING and change.mode in (Mode.SYNCING, Mode.HALTED)
             return replace(
-                modes, mode=Mode(change.mode), reasons=change.reasons, since_ns=at.time_ns, halted_for=halted_for
+                modes,
+                mode=Mode(change.mode),
+                reasons=change.reasons,
+                since_ns=at.time_ns,
+                halted_for=halted_for,
+                distrust_seq=at.seq if left else modes.distrust_seq,
             )
+        case LinkMoved() if change.link.state == "down" or abs(change.link.drift_ns) > CLOCK_JUMP_NS:
+            return replace(modes, distrust_seq=at.seq)
         case SessionClosing():
             return replace(modes, closing=True)
         case Commanded():
@@ -53,7 +65,7 @@ def _commanded(modes: Modes, change: Commanded, at: Stamp) -> Modes:
         case "pause":
             return replace(modes, paused_by=who)
         case "resume":
-            return replace(modes, paused_by="", halted_for="")
+            return replace(modes, paused_by="", halted_for="", distrust_seq=at.seq)
         case "halt":
             return replace(modes, halted_for=change.command.reason or f"ordered by {who}")
         case "stop" if not modes.stopping_since_ns:

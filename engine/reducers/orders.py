@@ -35,13 +35,13 @@ class Order(msgspec.Struct, frozen=True):
     updated_seq: int
     updated_ns: int
     expires_ns: int = 0  # past this the request was not sent
+    proof_ns: int = 0  # see OrderUnknown
     venue_order_id: str = ""
     filled_quantity: Decimal = ZERO
     filled_notional: Decimal = ZERO
     filled_reported: Decimal = ZERO  # what the venue says was filled; above filled_quantity: fills are missing
     fill_ids: tuple[str, ...] = ()
     cancel_seq: int = 0  # seq of the cancel REQUEST in flight; 0: none
-    cancel_wanted: bool = False  # asked for while another request for this order was in flight
     ask_seq: int = 0  # seq of the query in flight
     asks: int = 0
     reason: str = ""
@@ -55,8 +55,8 @@ class Order(msgspec.Struct, frozen=True):
 class Orders(msgspec.Struct, frozen=True):
     """Open orders, and closed ones until they are old; by client order id."""
 
-    by_id: dict[str, Order] = {}  # noqa: RUF012 - msgspec copies empty defaults
-    by_venue_id: dict[str, str] = {}  # noqa: RUF012 - as above; "instrument venue_order_id" -> client order id
+    by_id: dict[str, Order] = {}
+    by_venue_id: dict[str, str] = {}  # "instrument venue_order_id" -> client order id
 
     def live(self) -> list[Order]:
         return [order for order in self.by_id.values() if order.status in LIVE]
@@ -77,19 +77,19 @@ def reduce(orders: Orders, change: Change, at: Stamp) -> Orders:
         case OrderAdopted():
             return _put(orders, _adopted(change, at))
         case OrderAccepted():
-            return _report(orders, change.client_order_id, Report.ACCEPTED, at, venue_order_id=change.venue_order_id)
+            return _accepted(orders, change, at)
         case OrderFilled():
             return _filled(orders, change, at)
         case OrderClosed():
             fields = {"reason": change.reason, "filled_reported": change.filled_quantity, "cancel_seq": 0}
             return _report(orders, change.client_order_id, Report(change.status), at, **fields)
         case OrderUnknown():
-            return _report(orders, change.client_order_id, Report.NO_ANSWER, at, reason=change.reason)
+            return _report(orders, change.client_order_id, Report.NO_ANSWER, at, reason=change.reason, proof_ns=change.proof_ns)
         case OrderNotPlaced():
             return _report(orders, change.client_order_id, Report.PROVED_ABSENT, at, reason=change.reason)
         case CancelSettled():
             order = orders.by_id[change.client_order_id]
-            return _put(orders, replace(order, cancel_seq=0, cancel_wanted=False, reason=change.outcome))
+            return _put(orders, replace(order, cancel_seq=0, reason=change.outcome))
         case _:
             return orders
 
@@ -138,7 +138,7 @@ def _requested(orders: Orders, change: Requested, at: Stamp) -> Orders:
             return _put(orders, order)
         case "cancel":
             order = orders.by_id[request.client_order_id]
-            return _put(orders, replace(order, cancel_seq=at.seq, cancel_wanted=False))
+            return _put(orders, replace(order, cancel_seq=at.seq))
         case "query_order" if request.client_order_id in orders.by_id:
             order = orders.by_id[request.client_order_id]
             return _put(orders, replace(order, ask_seq=at.seq, asks=order.asks + 1))
@@ -175,6 +175,14 @@ def _report(orders: Orders, client_order_id: str, report: Report, at: Stamp, **f
     if status is None:
         return orders
     return _put(orders, replace(order, status=status, updated_seq=at.seq, updated_ns=at.time_ns, **fields))
+
+
+def _accepted(orders: Orders, change: OrderAccepted, at: Stamp) -> Orders:
+    orders = _report(orders, change.client_order_id, Report.ACCEPTED, at, venue_order_id=change.venue_order_id)
+    order = orders.by_id[change.client_order_id]
+    if change.filled_quantity <= order.filled_reported:
+        return orders
+    return _put(orders, replace(order, filled_reported=change.filled_quantity))
 
 
 def _filled(orders: Orders, fill: OrderFilled, at: Stamp) -> Orders:

@@ -15,7 +15,7 @@ from engine.reducers.changes import Change, Stamp
 
 
 class Positions(msgspec.Struct, frozen=True):
-    by_key: dict[str, Position] = {}  # noqa: RUF012 - msgspec copies empty defaults; "strategy instrument" -> position
+    by_key: dict[str, Position] = {}  # "strategy instrument" -> position
 
     def of(self, strategy: str, instrument: str) -> Position:
         found = self.by_key.get(f"{strategy} {instrument}")
@@ -39,7 +39,6 @@ def reduce(positions: Positions, change: Change, at: Stamp) -> Positions:  # noq
 
 def after_fill(held: Position, fill: OrderFilled, instrument: Instrument) -> Position:
     """The position after one fill, by average cost."""
-
     signed = fill.quantity * fill.side.sign
     quantity, price_avg, realised = held.quantity, held.price_avg, held.realised_pnl
     opening = quantity == 0 or (quantity > 0) == (signed > 0)

@@ -6,8 +6,8 @@ The comparison itself is engine/reconcile.py; here is only what must be remember
 import msgspec
 from msgspec.structs import replace
 
-from engine.facts import FillsConfirmed, ReconcileFailed, Reconciled
-from engine.reducers.changes import Change, Requested, Stamp
+from engine.facts import FillsConfirmed, Reconciled, ReconcileFailed
+from engine.reducers.changes import Change, LinkMoved, Requested, Stamp
 
 QUERIES = frozenset({"open_orders", "account", "fills", "query_order"})
 
@@ -19,7 +19,7 @@ class Reconciling(msgspec.Struct, frozen=True):
     done_started_seq: int = -1
     done_ns: int = 0
     failures: int = 0  # in a row
-    fills_confirmed: dict[str, int] = {}  # noqa: RUF012 - msgspec copies empty defaults; instrument -> fill id
+    fills_confirmed: dict[str, int] = {}  # instrument -> fill id
 
     @property
     def running(self) -> bool:
@@ -44,5 +44,7 @@ def reduce(reconciling: Reconciling, change: Change, at: Stamp) -> Reconciling:
             )
         case ReconcileFailed():
             return replace(reconciling, done_round=change.round, done_started_seq=-1, failures=reconciling.failures + 1)
+        case LinkMoved():
+            return replace(reconciling, failures=0)  # a new connection is a new reason to ask at once
         case _:
             return reconciling

@@ -1,4 +1,7 @@
-"""Requests on their way: each is sent at most once and ends in exactly one record. Carried: a restart must ask what became of them."""
+"""Requests on their way: each is sent at most once and ends in exactly one record.
+
+Fresh: what was on its way when a session died is not answered in the next; its orders are asked about (engine/kernel.py).
+"""
 
 import msgspec
 
@@ -15,7 +18,7 @@ class Awaited(msgspec.Struct, frozen=True):
 
 
 class Requests(msgspec.Struct, frozen=True):
-    by_seq: dict[int, Awaited] = {}  # noqa: RUF012 - msgspec copies empty defaults
+    by_seq: dict[int, Awaited] = {}
 
     def of(self, purpose: str, *, source: str = "", instrument: str = "") -> Awaited | None:
         for awaited in self.by_seq.values():

@@ -10,12 +10,12 @@ from engine.reducers.changes import Change, Stamp
 
 
 class Running(msgspec.Struct, frozen=True):
-    state: dict[str, Any] = {}  # noqa: RUF012 - msgspec copies empty defaults; field -> JSON value, only those that were ever changed
+    state: dict[str, Any] = {}  # field -> JSON value, only those that were ever changed
     stopped_for: str = ""
 
 
 class Strategies(msgspec.Struct, frozen=True):
-    by_name: dict[str, Running] = {}  # noqa: RUF012 - as above
+    by_name: dict[str, Running] = {}
 
     def of(self, name: str) -> Running:
         return self.by_name.get(name) or Running()

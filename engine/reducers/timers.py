@@ -15,8 +15,8 @@ NEVER_NS = 2**63 - 1
 
 
 class Timers(msgspec.Struct, frozen=True):
-    due_ns: dict[str, int] = {}  # noqa: RUF012 - msgspec copies empty defaults
-    failures: dict[str, int] = {}  # noqa: RUF012 - as above; link source -> failures in a row
+    due_ns: dict[str, int] = {}
+    failures: dict[str, int] = {}  # link source -> failures in a row
     next_due_ns: int = NEVER_NS
 
     def next(self) -> tuple[int, str]:

@@ -18,7 +18,6 @@ from engine.state import Account
 WEIGHT_MAX = 6000  # a minute (binance_spot.md section 11)
 WEIGHT_KEPT = 1200  # for cancels and questions: new orders stop earlier
 ORDERS_MAX = 100  # per 10 s
-PRICE_UNSEEN = Decimal(0)
 
 
 class Question(msgspec.Struct, frozen=True):
@@ -27,6 +26,7 @@ class Question(msgspec.Struct, frozen=True):
     order: NewOrder
     strategy: str
     instrument: Instrument
+    instruments: dict[str, Instrument]
     account: Account
     limits: RiskSettings
     time_ns: int
@@ -174,13 +174,16 @@ def _unseen_lock(order: Order, asset: str, balance_seq: int, question: Question)
     """What this live order will take of `asset` that the balance heard at `balance_seq` cannot contain yet."""
     if order.status not in LIVE or (order.status is not Status.PENDING and order.updated_seq < balance_seq):
         return ZERO
-    if order.order.instrument != question.order.instrument:
-        return ZERO  # its own instrument's question counts it
-    base, quote = question.instrument.base, question.instrument.quote
+    instrument = question.instruments[order.order.instrument]
     if order.order.side is Side.SELL:
-        return order.leaves_quantity if asset == base else ZERO
-    price = order.order.price or question.ask * (1 + question.limits.market_slippage_max)
-    return price * order.leaves_quantity if asset == quote else ZERO
+        return order.leaves_quantity if asset == instrument.base else ZERO
+    if asset != instrument.quote:
+        return ZERO
+    if order.order.price:
+        return order.order.price * order.leaves_quantity
+    if instrument is not question.instrument:
+        return question.account.balances.of(asset).free  # a market order elsewhere: its cost is not known here
+    return question.price * order.leaves_quantity
 
 
 RULES: dict[str, Rule] = {

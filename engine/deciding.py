@@ -1,0 +1,173 @@
+"""A strategy's turn: view -> wishes -> intents -> verdicts -> requests. What a strategy does wrong costs only its own step.
+
+Knows strategies and risk; knows venues only through Asking.
+"""
+
+from decimal import InvalidOperation
+from typing import Any
+
+from engine.asking import Asking
+from engine.facts import IntentBody, NewOrder, StrategyChanged, StrategyStopped, VerdictBody
+from engine.ids import client_order_id
+from engine.lifecycle import LIVE
+from engine.loading import Loaded
+from engine.model import Instrument
+from engine.risk.review import review
+from engine.risk.rules import Question
+from engine.session import RiskSettings
+from engine.strategy import Cancel, Place, View, Wish, state_values
+from engine.turn import Turn
+
+WISHES_MAX = 32  # a decision: a loop that never ends its list is a mistake, not a wish
+
+
+class Deciding:
+    """The strategies of a session and the limits they work under."""
+
+    def __init__(
+        self,
+        *,
+        session: str,
+        strategies: dict[str, Loaded],
+        instruments: dict[str, Instrument],
+        indexes: dict[str, int],
+        averages: dict[tuple[str, str, str], int],
+        asking: dict[str, Asking],
+        limits: RiskSettings,
+    ) -> None:
+        self.session = session
+        self.strategies = strategies
+        self.instruments = instruments
+        self.asking = asking
+        self.limits = limits
+        self._indexes = indexes
+        self._by_symbol = {instrument.symbol: instrument for instrument in instruments.values()}
+        self._views = {
+            name: {wanted: (indexes[found.id], found) for wanted in loaded.instruments if (found := self.find(wanted))}
+            for name, loaded in strategies.items()
+        }
+        self._averages = {
+            name: {(average, wanted): index for (owner, average, wanted), index in averages.items() if owner == name}
+            for name in strategies
+        }
+
+    def find(self, wanted: str) -> Instrument | None:
+        """An instrument by its id or, where that is enough, by the venue's symbol."""
+        return self.instruments.get(wanted) or self._by_symbol.get(wanted)
+
+    def evaluate(self, turn: Turn, name: str) -> None:
+        """Asks one strategy. Its exception drops its wishes and state of this step, leaves a NOTE and stops it."""
+        running = turn.account.strategies.of(name)
+        if running.stopped_for:
+            return
+        loaded = self.strategies[name]
+        state = loaded.state(running.state)
+        before = state_values(state)
+        view = View(
+            name=name,
+            account=turn.account,
+            market=turn.market,
+            time_ns=turn.time_ns,
+            instruments=self._views[name],
+            averages=self._averages[name],
+        )
+        try:
+            wishes = [_checked(wish) for wish in (loaded.cls.decide(view, state, loaded.parameters) or ())]
+            assert len(wishes) <= WISHES_MAX, f"{len(wishes)} wishes in one decision; at most {WISHES_MAX}"
+            after = state_values(state)
+        except Exception as error:  # noqa: BLE001 - whatever a user's code raises
+            reason = f"{type(error).__name__}: {error}"
+            turn.note("alarm", f"strategy {name} is stopped: {reason}")
+            turn.fact(StrategyStopped(name, reason), source=f"strategy.{name}")
+            return
+        changed = {field: value for field, value in after.items() if value != before[field]}
+        if changed:
+            turn.fact(StrategyChanged(name, changed), source=f"strategy.{name}")
+        for wish in wishes:
+            if isinstance(wish, Place):
+                self._place(turn, loaded, wish)
+            else:
+                self._cancel(turn, loaded, wish)
+
+    def _place(self, turn: Turn, loaded: Loaded, wish: Place) -> None:
+        name, version = loaded.settings.name, loaded.settings.version
+        instrument = self.find(wish.instrument)
+        venue = self.asking[instrument.venue if instrument else next(iter(self.asking))]
+        order_id = client_order_id(
+            session=self.session,
+            strategy=name,
+            version=version,
+            seq=turn.next_seq,
+            leg=0,
+            length_max=venue.venue.client_order_id_max,
+        )
+        order = NewOrder(
+            instrument=instrument.id if instrument else wish.instrument,
+            side=wish.side,
+            type=wish.type,
+            quantity=wish.quantity,
+            price=wish.price,
+            time_in_force=wish.time_in_force,
+        )
+        because = self._because(turn, instrument, dict(wish.because))
+        seq = turn.intent(IntentBody("place", name, version, order=order, because=because), key=order_id)
+        if instrument is None:
+            turn.verdict(VerdictBody(False, {"instrument": f"{wish.instrument} is not traded here"}), key=order_id, cause=seq)
+            return
+        quote = turn.market.quote(self._indexes[instrument.id])
+        question = Question(
+            order=order,
+            strategy=name,
+            instrument=instrument,
+            instruments=self.instruments,
+            account=turn.account,
+            limits=self.limits,
+            time_ns=turn.time_ns,
+            bid=quote.bid if quote else instrument.tick_size * 0,
+            ask=quote.ask if quote else instrument.tick_size * 0,
+        )
+        verdict, approved = review(question)
+        verdict_seq = turn.verdict(verdict, key=order_id, cause=seq)
+        if approved is not None:
+            venue.place(
+                turn, approved, client_order_id=order_id, strategy=name, instrument=instrument, cause=verdict_seq
+            )
+
+    def _cancel(self, turn: Turn, loaded: Loaded, wish: Cancel) -> None:
+        name, version = loaded.settings.name, loaded.settings.version
+        key = wish.client_order_id
+        seq = turn.intent(IntentBody("cancel", name, version, cancels=key, because=dict(wish.because)), key=key)
+        rules = cancel_rules(turn, name, key)
+        verdict_seq = turn.verdict(VerdictBody(not any(rules.values()), rules), key=key, cause=seq)
+        if not any(rules.values()):
+            instrument = self.instruments[turn.account.orders.by_id[key].order.instrument]
+            self.asking[instrument.venue].cancel(turn, client_order_id=key, instrument=instrument, cause=verdict_seq)
+
+    def _because(self, turn: Turn, instrument: Instrument | None, said: dict[str, Any]) -> dict[str, Any]:
+        """What the strategy says it decided on, and the record the quote it saw came from."""
+        quote = turn.market.quote(self._indexes[instrument.id]) if instrument else None
+        return {**said, "quote_seq": quote.seq} if quote else said
+
+
+def cancel_rules(turn: Turn, strategy: str, order_id: str) -> dict[str, str]:
+    """A cancel lowers exposure: only what makes it senseless speaks against it."""
+    order = turn.account.orders.by_id.get(order_id)
+    return {
+        "known": "" if order is not None and order.strategy == strategy else "not an order of this strategy",
+        "live": "" if order is not None and order.status in LIVE else "the order is closed",
+        "one_at_a_time": ""
+        if turn.account.requests.for_order(order_id) is None
+        else "another request for this order is on its way",
+    }
+
+
+def _checked(wish: Wish) -> Wish:
+    """A wish whose numbers are numbers: what a strategy says in floats is its mistake, and stops it here."""
+    if not isinstance(wish, Place | Cancel):
+        raise TypeError(f"a wish is Place or Cancel, not {wish!r}")
+    if isinstance(wish, Place):
+        for name in ("quantity", "price"):
+            number = getattr(wish, name)
+            if not hasattr(number, "is_finite") or not number.is_finite():
+                raise InvalidOperation(f"{name} must be a finite Decimal, not {number!r}")
+    return wish

@@ -1,0 +1,40 @@
+"""Which mode is right, from everything that speaks against trading now. Decides; engine/reducers/modes.py remembers.
+
+Only RUNNING lets new orders out. Lost link, stale feed, gap, clock jump, disagreement: out of RUNNING at once, and back only
+through a reconciliation begun after it.
+"""
+
+from engine.facts import ModeChanged
+from engine.reducers.modes import Mode
+from engine.turn import Turn
+
+
+def update(turn: Turn, *, market_reasons: tuple[str, ...]) -> None:
+    """Puts out a ModeChanged where mode or reasons differ from what the state holds."""
+    mode, reasons = _right(turn, market_reasons)
+    modes = turn.account.modes
+    if (mode, reasons) != (modes.mode, modes.reasons):
+        turn.fact(ModeChanged(mode, reasons), source="mode")
+
+
+def _right(turn: Turn, market_reasons: tuple[str, ...]) -> tuple[Mode, tuple[str, ...]]:
+    account = turn.account
+    modes = account.modes
+    if modes.halted_for:
+        return Mode.HALTED, (modes.halted_for,)
+    reasons = [
+        f"{link.source} is {link.state}" for link in account.links.by_source.values() if link.state != "ready"
+    ]
+    reasons += [
+        f"{venue} asked us to wait: {budget.reason}"
+        for venue, budget in sorted(account.limits.by_venue.items())
+        if turn.time_ns < budget.blocked_until_ns
+    ]
+    if account.reconciling.done_started_seq <= modes.distrust_seq:
+        reasons.append("not reconciled")
+    reasons += market_reasons
+    if reasons:
+        return (Mode.STARTING if modes.mode is Mode.STARTING and not account.links.all_ready() else Mode.SYNCING), tuple(reasons)
+    if modes.paused_by:
+        return Mode.PAUSED, (f"paused by {modes.paused_by}",)
+    return Mode.RUNNING, ()

@@ -1,0 +1,121 @@
+"""Gives every input its place in the one total order and takes it through a step. Waits for nothing and reads no clock.
+
+Live, in virtual time and in a resimulation alike: whoever drives it says what arrived and what time it is, and gets the
+outputs to perform. Before an input whose time has passed a due time, the TIMER is taken first.
+"""
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from engine.facts import TimerBody, text_of
+from engine.kernel import Kernel
+from engine.session import SessionBody
+from engine.state import State
+from journal.record import Kind, Record, canonical
+
+Append = Callable[[Sequence[Record], bool], None]  # (the records of one step, whether its group must close at once)
+URGENT_INPUTS = frozenset({Kind.SESSION, Kind.BROKER, Kind.LINK, Kind.COMMAND})
+
+
+class Arrival(msgspec.Struct, frozen=True, gc=False):
+    """Something from outside that has no place in the order yet."""
+
+    kind: Kind
+    source: str
+    cause: int | None = None
+    key: str | None = None
+    recv_ns: int | None = None
+    meta: str | None = None
+    payload: bytes | None = None
+    body: str | None = None
+
+
+class Sequencer:
+    """One session from its SESSION record on. `append` is called once for each step, with the input and its outputs."""
+
+    def __init__(self, kernel: Kernel, append: Append) -> None:
+        self.kernel = kernel
+        self._append = append
+        self.state: State | None = None
+
+    def begin(self, session: SessionBody) -> list[Record]:
+        """Takes the SESSION record: the first of all. Returns the outputs to perform."""
+        assert self.state is None, "a session begins once"
+        record = Record(
+            seq=0,
+            time_ns=session.started_ns,
+            kind=Kind.SESSION,
+            source="shell",
+            body=canonical(session),
+        )
+        self.state = self.kernel.begin(record)
+        outputs = self.kernel.open_turn(self.state, record)
+        self.state.seq = len(outputs)
+        self._append([record, *outputs], True)
+        return outputs
+
+    @property
+    def next_due_ns(self) -> int:
+        assert self.state is not None, "begin comes first"
+        return self.state.next_due_ns
+
+    def take(self, arrival: Arrival, now_ns: int) -> list[Record]:
+        """Takes due TIMERs, then the arrival. Returns all outputs that this led to, oldest first."""
+        state = self.state
+        assert state is not None, "begin comes first"
+        outputs = self.take_due(now_ns) if state.next_due_ns <= now_ns else []
+        record = Record(
+            seq=state.seq + 1,
+            time_ns=max(now_ns, state.time_ns),
+            kind=arrival.kind,
+            source=arrival.source,
+            cause=arrival.cause,
+            key=arrival.key,
+            recv_ns=arrival.recv_ns,
+            meta=arrival.meta,
+            payload=arrival.payload,
+            body=arrival.body,
+        )
+        return outputs + self._step(record) if outputs else self._step(record)
+
+    def take_due(self, now_ns: int) -> list[Record]:
+        """Takes every TIMER due at or before `now_ns`, by (due, name). k missed periods fire once, with k."""
+        state = self.state
+        assert state is not None, "begin comes first"
+        outputs: list[Record] = []
+        while state.next_due_ns <= now_ns:
+            due_ns, name = next_timer(state)
+            period = self.kernel.recurring.get(name, 0)
+            missed = (now_ns - due_ns) // period if period else 0
+            record = Record(
+                seq=state.seq + 1,
+                time_ns=max(due_ns, state.time_ns),
+                kind=Kind.TIMER,
+                source="clock",
+                meta=canonical({"late_ns": now_ns - due_ns}),
+                body=text_of(TimerBody(name, due_ns, missed)),
+            )
+            outputs += self._step(record)
+        return outputs
+
+    def _step(self, record: Record) -> list[Record]:
+        state = self.state
+        assert state is not None, "begin comes first"
+        outputs = self.kernel.step(state, record)
+        if outputs:
+            urgent = record.kind in URGENT_INPUTS or any(output.kind is Kind.REQUEST for output in outputs)
+            self._append([record, *outputs], urgent)
+        else:
+            self._append((record,), record.kind in URGENT_INPUTS)
+        return outputs
+
+
+def next_timer(state: State) -> tuple[int, str]:
+    """Which TIMER is due first, by (due, name): the account's own, and strategies that saw a change within their throttle."""
+    due = state.account.timers.next()
+    market = state.market
+    if market.next_due_ns > due[0]:
+        return due
+    watch = market.due_watches(market.next_due_ns)[0]
+    return min(due, (market.due_ns(watch), f"watch.{market.watches[watch].name}"))

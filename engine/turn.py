@@ -1,0 +1,80 @@
+"""One step's work in hand: the state it changes and the records it puts out. Every output is folded the moment it is made.
+
+So what a later stage of the same step sees is what a reader of the journal would see. Knows no rule of trading.
+"""
+
+import msgspec
+
+from engine.facts import Fact, IntentBody, NoteBody, RequestBody, VerdictBody, text_of
+from engine.market.market import Market
+from engine.reducers.changes import Requested, Stamp
+from engine.state import Account, Rules, State, fold
+from journal.record import Kind, Record
+
+
+class Turn:
+    """From one input to its outputs."""
+
+    def __init__(self, state: State, record: Record, rules: Rules) -> None:
+        self.state = state
+        self.record = record
+        self.outputs: list[Record] = []
+        self._rules = rules
+
+    @property
+    def account(self) -> Account:
+        return self.state.account
+
+    @property
+    def market(self) -> Market:
+        return self.state.market
+
+    @property
+    def time_ns(self) -> int:
+        return self.record.time_ns
+
+    @property
+    def next_seq(self) -> int:
+        """The seq that the next output will have: ids are derived from it."""
+        return self.record.seq + 1 + len(self.outputs)
+
+    def fact(self, fact: Fact, *, key: str | None = None, source: str = "engine", cause: int | None = None) -> int:
+        seq = self._put(Kind.FACT, fact, source=source, key=key, cause=cause)
+        self.state.account = fold(self.state.account, fact, Stamp(seq, self.time_ns), self._rules)
+        return seq
+
+    def intent(self, intent: IntentBody, *, key: str) -> int:
+        return self._put(Kind.INTENT, intent, source=f"strategy.{intent.strategy}", key=key)
+
+    def verdict(self, verdict: VerdictBody, *, key: str, cause: int) -> int:
+        return self._put(Kind.VERDICT, verdict, source="risk", key=key, cause=cause)
+
+    def request(self, request: RequestBody, *, cause: int | None = None, source: str = "execution") -> int:
+        seq = self._put(Kind.REQUEST, request, source=source, key=request.client_order_id or None, cause=cause)
+        self.state.account = fold(self.state.account, Requested(request), Stamp(seq, self.time_ns), self._rules)
+        return seq
+
+    def note(self, level: str, text: str, *, key: str | None = None) -> int:
+        """A remark for people. It changes nothing."""
+        return self._put(Kind.NOTE, NoteBody(level, text), source="engine", key=key)
+
+    def raw(self, kind: Kind, body: msgspec.Struct, *, source: str) -> int:
+        """An output that is neither fact nor request and changes nothing (CHECKPOINT)."""
+        return self._put(kind, body, source=source)
+
+    def _put(
+        self, kind: Kind, body: msgspec.Struct, *, source: str, key: str | None = None, cause: int | None = None
+    ) -> int:
+        seq = self.next_seq
+        self.outputs.append(
+            Record(
+                seq=seq,
+                time_ns=self.time_ns,
+                kind=kind,
+                source=source,
+                cause=self.record.seq if cause is None else cause,
+                key=key,
+                body=text_of(body),
+            )
+        )
+        return seq

@@ -1,0 +1,73 @@
+"""What the kernel and the shell ask of a venue's dialect: messages in and out, as values. A venue has no socket and no clock."""
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.events import Event
+from engine.model import Instrument, OrderType, Side, TimeInForce
+from engine.requests import LinkPlan, Unsigned
+
+Rows = NDArray[np.int64]
+
+
+class MarketDialect(Protocol):
+    def decode(self, payload: bytes, source: str, seq: int, time_ns: int) -> Rows | tuple[Event, ...]: ...
+
+    def decode_snapshot(self, payload: bytes, instrument_id: str, seq: int, time_ns: int) -> Rows | tuple[Event, ...]: ...
+
+
+class Venue(Protocol):
+    """A dialect. All decoders are total: whatever came in, something comes out, if only Unrecognised."""
+
+    name: str
+    client_order_id_max: int
+    recv_window_ms: int
+
+    @property
+    def market(self) -> MarketDialect: ...
+
+    def links(self) -> tuple[LinkPlan, ...]: ...
+
+    def place(
+        self,
+        client_order_id: str,
+        instrument: Instrument,
+        side: Side,
+        type: OrderType,  # noqa: A002 - the trade's own word
+        quantity: Decimal,
+        price: Decimal | None,
+        time_in_force: TimeInForce,
+    ) -> Unsigned: ...
+
+    def cancel(self, instrument: Instrument, client_order_id: str) -> Unsigned: ...
+
+    def query_order(self, instrument: Instrument, client_order_id: str = "", venue_order_id: str = "") -> Unsigned: ...
+
+    def open_orders(self) -> Unsigned: ...
+
+    def account(self) -> Unsigned: ...
+
+    def fills_since(self, instrument: Instrument, from_fill_id: str | None, limit: int = 1000) -> Unsigned: ...
+
+    def depth(self, instrument: Instrument, limit: int = 5000) -> Unsigned: ...
+
+    def server_time(self) -> Unsigned: ...
+
+    def subscribe_private(self) -> Unsigned: ...
+
+    def decode_private(self, payload: bytes) -> tuple[Event, ...]: ...
+
+    def decode_answer(
+        self, method: str, path: str, instrument_id: str, status: int, headers: Mapping[str, str], payload: bytes
+    ) -> tuple[Event, ...]: ...
+
+
+def check_unique(instruments: Sequence[Instrument]) -> dict[str, Any]:
+    """Instruments by id; two of one id are our mistake."""
+    by_id = {instrument.id: instrument for instrument in instruments}
+    assert len(by_id) == len(instruments), "an instrument is named twice"
+    return by_id
