@@ -303,7 +303,8 @@ class Kernel:
         awaited = state.account.requests.by_seq.get(record.cause if record.cause is not None else -1)
         outcome = meta["outcome"]
         if awaited is None:
-            return Took(outcome=outcome)
+            # an answer from before the session began (instrument metadata) has no request here
+            return Took(outcome="" if record.cause is None else outcome)
         sent_ns = int(meta.get("sent_ns", 0))
         rows = None
         events = (Answer(Outcome.NOT_SENT if outcome == "not_sent" else Outcome.UNKNOWN, text=meta.get("error", outcome)),)

@@ -1,0 +1,41 @@
+"""The command line's table of contents. Loads no heavy package: each command's module imports what it needs in its body."""
+
+from importlib import import_module
+
+import click
+
+COMMANDS: dict[str, str] = {  # name -> one-line help; the command `name` is `command` in verbatim/commands/<name>.py
+    "demo": "Trade against a simulated venue, then replay it: the tour.",
+    "run": "Run a session live from a configuration file.",
+    "replay": "Repeat a recorded session and compare every output.",
+    "verify": "Prove that a session's journal is whole.",
+    "ask": "Show what the engine believed at a record or a time.",
+    "sql": "Query a session with DuckDB SQL.",
+    "why": "Show the chain of records behind an order.",
+    "sessions": "List recorded sessions.",
+    "venue": "Start the simulated venue alone.",
+    "tell": "Give a running session a command: pause, resume, halt, cancel_all, reconcile, stop.",
+}
+
+
+class Lazy(click.Group):
+    """A group whose commands are imported when they are used, and never for --help."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"verbatim.commands.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="verbatim-trading")
+def main() -> None:
+    """Verbatim: a trading engine with a flight recorder. Any session can be repeated word for word."""
