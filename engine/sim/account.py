@@ -1,0 +1,56 @@
+"""One account's money: free and locked balances, and the fees it pays.
+
+Funds never fall below nothing: whoever locks or pays has looked before, and an assert says so.
+Amounts are integers in units of 1e-8.
+"""
+
+from engine.sim import errors
+from engine.sim.units import product
+
+
+class Account:
+    """Balances of one account. `touched` are the assets that changed since the last look, for account events."""
+
+    def __init__(self, name: str, balances: dict[str, int], *, fee_maker: int, fee_taker: int) -> None:
+        self.name = name
+        self.fee_maker = fee_maker  # a rate in units: 0.001 is 100_000
+        self.fee_taker = fee_taker
+        self.free = dict(sorted(balances.items()))
+        self.locked = dict.fromkeys(self.free, 0)
+        self.touched: set[str] = set()
+        self.changed_ns = 0
+
+    def require(self, asset: str, amount: int) -> None:
+        if amount > self.free.get(asset, 0):
+            raise errors.insufficient_balance()
+
+    def lock(self, asset: str, amount: int) -> None:
+        self.require(asset, amount)
+        self._move(asset, free=-amount, locked=amount)
+
+    def release(self, asset: str, amount: int) -> None:
+        self._move(asset, free=amount, locked=-amount)
+
+    def pay_locked(self, asset: str, amount: int) -> None:
+        self._move(asset, free=0, locked=-amount)
+
+    def receive(self, asset: str, amount: int, *, maker: bool) -> int:
+        """Credit what a fill brings, less the fee, which Binance takes out of the asset received. Returns the fee."""
+        fee = product(amount, self.fee_maker if maker else self.fee_taker)
+        self._move(asset, free=amount - fee, locked=0)
+        return fee
+
+    def total(self, asset: str) -> int:
+        return self.free.get(asset, 0) + self.locked.get(asset, 0)
+
+    def take_touched(self) -> list[str]:
+        touched = sorted(self.touched)
+        self.touched.clear()
+        return touched
+
+    def _move(self, asset: str, *, free: int, locked: int) -> None:
+        self.free[asset] = self.free.get(asset, 0) + free
+        self.locked[asset] = self.locked.get(asset, 0) + locked
+        assert self.free[asset] >= 0, (self.name, asset, self.free[asset])
+        assert self.locked[asset] >= 0, (self.name, asset, self.locked[asset])
+        self.touched.add(asset)

@@ -1,0 +1,81 @@
+"""Websocket connections of the simulated venue: who listens to which streams, who to which account's events.
+
+Reads control messages of market connections. Sends nothing itself: it says what to send to whom.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, Final
+from urllib.parse import unquote
+
+import msgspec
+
+STREAMS_MAX: Final = 1024  # per connection, as Binance
+
+
+@dataclass(slots=True, kw_only=True)
+class Connection:
+    conn_id: int
+    ws_api: bool = False
+    combined: bool = False
+    rate_limits: bool = True  # the WebSocket API's answers carry rateLimits
+    streams: dict[str, None] = field(default_factory=dict)  # an ordered set
+    accounts: dict[int, str] = field(default_factory=dict)  # subscription id -> account
+    subscription_next: int = 0
+
+
+class _Control(msgspec.Struct):
+    method: str
+    id: msgspec.Raw = msgspec.Raw(b"null")
+    params: Any = None
+
+
+def open_connection(conn_id: int, target: str) -> Connection | None:
+    """The connection that a websocket's request target asks for; None where there is no such place."""
+    path, _, query = target.partition("?")
+    options = dict(part.partition("=")[::2] for part in query.split("&") if part)
+    if path.rstrip("/") == "/ws-api/v3":
+        return Connection(conn_id=conn_id, ws_api=True, rate_limits=options.get("returnRateLimits") != "false")
+    if path.rstrip("/") == "/stream":
+        names = unquote(options.get("streams", "")).split("/")
+        return Connection(conn_id=conn_id, combined=True, streams=dict.fromkeys(name for name in names if name))
+    if path == "/ws" or path.startswith("/ws/"):
+        # /ws/0 and the like: clients number their connections and subscribe later
+        names = [name for name in unquote(path).split("/")[2:] if "@" in name or name.startswith("!")]
+        return Connection(conn_id=conn_id, streams=dict.fromkeys(names))
+    return None
+
+
+def control(connection: Connection, frame: bytes) -> bytes:
+    """Carry out a control message and return its answer."""
+    try:
+        message = msgspec.json.decode(frame, type=_Control)
+    except msgspec.ValidationError:
+        return _refuse(2, "Invalid request", msgspec.Raw(b"null"))
+    except msgspec.DecodeError:
+        return _refuse(3, "Invalid JSON", msgspec.Raw(b"null"))
+    result: Any = None
+    match message.method, message.params:
+        case "SUBSCRIBE", [*names] if all(isinstance(name, str) for name in names):
+            if len(connection.streams) + len(names) > STREAMS_MAX:
+                return _refuse(2, "Invalid request: too many streams", message.id)
+            connection.streams.update(dict.fromkeys(names))
+        case "UNSUBSCRIBE", [*names] if all(isinstance(name, str) for name in names):
+            for name in names:
+                connection.streams.pop(name, None)
+        case "LIST_SUBSCRIPTIONS", _:
+            result = list(connection.streams)
+        case "SET_PROPERTY", ["combined", bool(wrapped)]:
+            connection.combined = wrapped
+        case "GET_PROPERTY", ["combined"]:
+            result = connection.combined
+        case ("SET_PROPERTY" | "GET_PROPERTY"), _:
+            return _refuse(0, "Unknown property", message.id)
+        case ("SUBSCRIBE" | "UNSUBSCRIBE"), _:
+            return _refuse(1, "Invalid value type: expected an array of strings", message.id)
+        case method, _:
+            return _refuse(2, f"Invalid request: unknown method {method}", message.id)
+    return msgspec.json.encode({"result": result, "id": message.id})
+
+
+def _refuse(code: int, text: str, request_id: msgspec.Raw) -> bytes:
+    return msgspec.json.encode({"code": code, "msg": text, "id": request_id})

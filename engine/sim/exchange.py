@@ -1,0 +1,403 @@
+"""The simulated exchange: orders meet the market and each other, money moves, reports are written.
+
+Knows nothing of protocols, keys or clocks: every call is told its time. The same calls in the same order give the same
+orders, fills, ids and reports. Refusals are raised as VenueRefusal before anything has changed.
+"""
+
+from collections.abc import Iterator
+from copy import copy
+from typing import Final
+
+from engine.model import OrderType, Side, TimeInForce
+from engine.sim import errors, filters
+from engine.sim.account import Account
+from engine.sim.market import Diff, Print, Quote, Snapshot
+from engine.sim.orders import Event, Execution, Fill, FundsChanged, NewOrder, Order, Report, SelfTrade, Status
+from engine.sim.symbol_market import SymbolMarket
+from engine.sim.units import ONE, product
+
+ORDER_ID_FIRST: Final = 1_000_001
+TRADE_ID_FIRST: Final = 9_000_000_001  # above any captured trade id, so that (symbol, trade id) stays one trade's name
+
+Match = tuple[int, int, Order | None]  # price, quantity, the resting order of ours that is met (None: the market)
+
+
+def _opposite(side: Side) -> Side:
+    return Side.SELL if side is Side.BUY else Side.BUY
+
+
+class Exchange:
+    def __init__(self, rules: dict[str, filters.SymbolRules], accounts: dict[str, Account]) -> None:
+        self.markets = {symbol: SymbolMarket(given) for symbol, given in rules.items()}
+        self.accounts = accounts
+        self.orders: dict[int, Order] = {}
+        self.client_ids_seen: dict[str, int] = {}  # every id an order was asked for with, refused or not: a witness
+        self._open_by_client_id: dict[tuple[str, str], Order] = {}
+        self._last_by_client_id: dict[tuple[str, str, str], Order] = {}
+        self._events: list[Event] = []
+        self._order_id_next = ORDER_ID_FIRST
+        self._trade_id_next = TRADE_ID_FIRST
+        self._execution_id_next = 1
+        self._cancel_id_next = 1
+
+    # ---- what the outside may ask
+
+    def market(self, symbol: str) -> SymbolMarket:
+        found = self.markets.get(symbol)
+        if found is None:
+            raise errors.invalid_symbol()
+        return found
+
+    def take_events(self) -> list[Event]:
+        """Reports and changes of funds since the last call, in the order they happened."""
+        events, self._events = self._events, []
+        return events
+
+    def open_orders(self, account: str, symbol: str | None = None) -> list[Order]:
+        mine = (order for (owner, _), order in self._open_by_client_id.items() if owner == account)
+        return sorted((o for o in mine if symbol in (None, o.symbol)), key=lambda order: order.order_id)
+
+    def find(self, account: str, symbol: str, *, order_id: int | None, client_order_id: str | None) -> Order | None:
+        """By order id first, as Binance does; then a given client id must be that order's own."""
+        if order_id is None:
+            return self._last_by_client_id.get((account, symbol, client_order_id or ""))
+        order = self.orders.get(order_id)
+        if order is None or order.account != account or order.symbol != symbol:
+            return None
+        if client_order_id is not None and client_order_id != order.client_order_id:
+            raise errors.client_id_mismatch()
+        return order
+
+    # ---- placing
+
+    def check(self, account: str, new: NewOrder) -> None:
+        """Raise what the venue would refuse this order for, before it knows of funds."""
+        market = self.market(new.symbol)
+        rules = market.rules
+        if rules.status != "TRADING":
+            raise errors.order_rejected("Market is closed.")
+        average = market.average_price()
+        if new.price:
+            filters.check_price(rules, new.price)
+            filters.check_percent_price(rules, new.price, average)
+        if not new.quote_quantity:
+            filters.check_quantity(rules, new.quantity, new.order_type)
+        notional = new.quote_quantity or product(new.price or average, new.quantity)
+        if new.price or notional:  # a market order on a market without a price has nothing to be measured by
+            filters.check_notional(rules, notional, new.order_type)
+        owner = self.accounts[account]
+        mine = self.open_orders(account, new.symbol)
+        filters.check_counts(
+            rules,
+            new.side,
+            orders_open=len(mine),
+            base_position=owner.total(rules.base) + sum(o.leaves for o in mine if o.side is Side.BUY),
+            quantity=new.quantity,
+        )
+
+    def place(self, account: str, new: NewOrder, now_ns: int) -> Order:
+        """Place an order and match it at once. What rests, rests; reports follow by take_events."""
+        if new.client_order_id:
+            self.client_ids_seen[new.client_order_id] = self.client_ids_seen.get(new.client_order_id, 0) + 1
+        self.check(account, new)
+        market = self.market(new.symbol)
+        if (account, new.client_order_id) in self._open_by_client_id:
+            raise errors.duplicate_order()
+        matches = list(self._plan(market, account, new))
+        if new.order_type is OrderType.LIMIT_MAKER and matches:
+            raise errors.would_match()
+        cost = self._cost(new, matches)
+        self.accounts[account].require(market.rules.quote if new.side is Side.BUY else market.rules.base, cost)
+        order = self._admit(account, new, now_ns)
+        if order.time_in_force is TimeInForce.FOK and sum(quantity for _, quantity, _ in matches) < order.quantity:
+            matches = []
+        self._lock(order, cost)
+        self._report(Execution.NEW, order, now_ns)
+        self._execute(market, order, matches, now_ns)
+        self._settle(market, order, now_ns)
+        self._flush_funds(now_ns)
+        return order
+
+    def cancel(self, order: Order, now_ns: int, *, cancel_client_order_id: str) -> None:
+        if not order.is_open:
+            raise errors.unknown_order()
+        self._end(order, Status.CANCELED, Execution.CANCELED, now_ns, cancel_client_order_id=cancel_client_order_id)
+        self._flush_funds(now_ns)
+
+    def cancel_id(self) -> str:
+        """A client id for a cancel that brought none."""
+        self._cancel_id_next += 1
+        return f"sim-c{self._cancel_id_next - 1}"
+
+    # ---- the market's messages
+
+    def on_market(self, symbol: str, message: Snapshot | Diff | Quote | Print, now_ns: int) -> None:
+        """Fold a public message; orders of ours that it touches are filled."""
+        market = self.markets[symbol]
+        match message:
+            case Print():
+                market.printed(message)
+                self._fill_by_print(market, message, now_ns)
+            case Quote():
+                market.best_quote(message)
+                self._after_book(market, now_ns)
+            case Diff():
+                market.diff(message)
+                self._after_book(market, now_ns)
+            case Snapshot():
+                market.snapshot(message)
+                self._after_book(market, now_ns)
+
+    def _fill_by_print(self, market: SymbolMarket, trade: Print, now_ns: int) -> None:
+        """A print at our price goes to those before us first; a print through it must have met us, however far back."""
+        hit = Side.BUY if trade.buyer_is_maker else Side.SELL
+        touched = False
+        for side in (Side.BUY, Side.SELL):
+            left = trade.quantity
+            for order in market.resting(side):
+                beyond = (order.price - trade.price) * side.sign
+                if beyond < 0:
+                    break
+                ahead = 0 if beyond > 0 else order.queue_ahead
+                if beyond == 0 and side is not hit:
+                    continue
+                order.queue_ahead = 0 if beyond > 0 else max(0, ahead - trade.quantity)
+                quantity = min(order.leaves, left - ahead)
+                if quantity > 0:
+                    left -= quantity
+                    touched = True
+                    self._fill(order, order.price, quantity, now_ns, maker=True, trade_id=self._new_trade_id())
+                    self._settle_maker(order, now_ns)
+        if touched:
+            self._flush_funds(now_ns)
+
+    def _after_book(self, market: SymbolMarket, now_ns: int) -> None:
+        """Queues shrink with their level; offers that now stand at or beyond our price are ours."""
+        market.shrink_queues()
+        touched = False
+        for side in (Side.BUY, Side.SELL):
+            other = _opposite(side)
+            for order in market.resting(side):
+                for price, available in list(_crossing(market, order)):
+                    quantity = min(available, order.leaves)
+                    market.book.take(other, price, quantity)
+                    self._fill(order, order.price, quantity, now_ns, maker=True, trade_id=self._new_trade_id())
+                    touched = True
+                    if not order.leaves:
+                        break
+                if not order.leaves:
+                    self._settle_maker(order, now_ns)
+        if touched:
+            self._flush_funds(now_ns)
+
+    # ---- matching
+
+    def _plan(self, market: SymbolMarket, account: str, new: NewOrder) -> Iterator[Match]:
+        """What a new order would meet, best price first; at one price the market's own liquidity goes first.
+
+        A met order of the same account comes with quantity 0 where self-trade prevention forbids the trade.
+        """
+        left, quote_left = new.quantity, new.quote_quantity
+        for price, available, maker in _candidates(market, _opposite(new.side)):
+            if new.price and (price - new.price) * new.side.sign > 0:
+                return
+            if maker is not None and maker.account == account and new.self_trade is not SelfTrade.NONE:
+                yield price, 0, maker
+                if new.self_trade is not SelfTrade.EXPIRE_MAKER:
+                    return
+                continue
+            if new.quote_quantity:
+                lots = quote_left * ONE // price // market.rules.lot_size * market.rules.lot_size
+                quantity = min(available, lots)
+                quote_left -= product(price, quantity)
+            else:
+                quantity = min(available, left)
+                left -= quantity
+            if not quantity:
+                return
+            yield price, quantity, maker
+            if not new.quote_quantity and not left:
+                return
+
+    def _cost(self, new: NewOrder, matches: list[Match]) -> int:
+        """What must be locked: a limit buy its price times its quantity, a market buy what it will pay."""
+        if new.side is Side.SELL:
+            return new.quantity or sum(quantity for _, quantity, _ in matches)
+        if new.price:
+            return -(-new.price * new.quantity // ONE)
+        return new.quote_quantity or sum(product(price, quantity) for price, quantity, _ in matches)
+
+    def _admit(self, account: str, new: NewOrder, now_ns: int) -> Order:
+        order = Order(
+            order_id=self._order_id_next,
+            account=account,
+            symbol=new.symbol,
+            side=new.side,
+            order_type=new.order_type,
+            time_in_force=new.time_in_force,
+            client_order_id=new.client_order_id or f"sim-o{self._order_id_next}",
+            price=new.price,
+            quantity=new.quantity,
+            quote_quantity=new.quote_quantity,
+            self_trade=new.self_trade,
+            created_ns=now_ns,
+            updated_ns=now_ns,
+        )
+        self._order_id_next += 1
+        self.orders[order.order_id] = order
+        self._open_by_client_id[account, order.client_order_id] = order
+        self._last_by_client_id[account, order.symbol, order.client_order_id] = order
+        return order
+
+    def _execute(self, market: SymbolMarket, order: Order, matches: list[Match], now_ns: int) -> None:
+        if order.quote_quantity:  # Binance states the quantity of such an order as what it came to
+            order.quantity = sum(quantity for _, quantity, _ in matches)
+        for price, quantity, maker in matches:
+            if maker is not None and not quantity:
+                if order.self_trade is not SelfTrade.EXPIRE_TAKER:
+                    self._end(maker, Status.EXPIRED_IN_MATCH, Execution.TRADE_PREVENTION, now_ns)
+                if order.self_trade is not SelfTrade.EXPIRE_MAKER:
+                    self._end(order, Status.EXPIRED_IN_MATCH, Execution.TRADE_PREVENTION, now_ns)
+                continue
+            trade_id = self._new_trade_id()
+            if maker is None:
+                market.book.take(_opposite(order.side), price, quantity)
+            else:
+                self._fill(maker, price, quantity, now_ns, maker=True, trade_id=trade_id)
+                self._settle_maker(maker, now_ns)
+            self._fill(order, price, quantity, now_ns, maker=False, trade_id=trade_id)
+
+    def _settle(self, market: SymbolMarket, order: Order, now_ns: int) -> None:
+        """After matching: done, resting, or expired."""
+        if order.status is Status.FILLED:
+            self._close(order)
+        elif not order.is_open:
+            return  # self-trade prevention has ended it
+        elif order.order_type is OrderType.MARKET:
+            self._expire(order, "INSUFFICIENT_LIQUIDITY", now_ns)
+        elif order.time_in_force is TimeInForce.FOK:
+            self._expire(order, "UNFILLED_FOK_ORDER_EXPIRED", now_ns)
+        elif order.time_in_force is TimeInForce.IOC:
+            self._expire(order, "UNFILLED_IOC_QUANTITY_EXPIRED", now_ns)
+        else:
+            market.rest(order)
+
+    def _settle_maker(self, order: Order, now_ns: int) -> None:
+        order.updated_ns = now_ns
+        if not order.leaves:
+            self._close(order)
+
+    def _new_trade_id(self) -> int:
+        self._trade_id_next += 1
+        return self._trade_id_next - 1
+
+    def _fill(self, order: Order, price: int, quantity: int, now_ns: int, *, maker: bool, trade_id: int) -> None:
+        rules = self.markets[order.symbol].rules
+        account = self.accounts[order.account]
+        quote = product(price, quantity)
+        if order.side is Side.BUY:
+            pay_asset, pay, get_asset, get = rules.quote, quote, rules.base, quantity
+        else:
+            pay_asset, pay, get_asset, get = rules.base, quantity, rules.quote, quote
+        account.pay_locked(pay_asset, pay)
+        order.locked -= pay
+        fee = account.receive(get_asset, get, maker=maker)
+        fill = Fill(
+            trade_id=trade_id,
+            order_id=order.order_id,
+            symbol=order.symbol,
+            side=order.side,
+            price=price,
+            quantity=quantity,
+            quote=quote,
+            fee=fee,
+            fee_asset=get_asset,
+            maker=maker,
+            time_ns=now_ns,
+        )
+        order.fills.append(fill)
+        order.executed += quantity
+        order.executed_quote += quote
+        order.updated_ns = now_ns
+        order.status = Status.PARTIALLY_FILLED if order.leaves else Status.FILLED
+        if order.side is Side.BUY and order.price:  # bought below its limit: what was locked too much is free again
+            self._unlock(order, order.locked - -(-order.price * order.leaves // ONE))
+        self._report(Execution.TRADE, order, now_ns, fill=fill)
+
+    # ---- ends, money, reports
+
+    def _expire(self, order: Order, reason: str, now_ns: int) -> None:
+        order.expiry_reason = reason
+        self._end(order, Status.EXPIRED, Execution.EXPIRED, now_ns)
+
+    def _end(
+        self, order: Order, status: Status, execution: Execution, now_ns: int, *, cancel_client_order_id: str = ""
+    ) -> None:
+        order.status = status
+        order.updated_ns = now_ns
+        self._close(order)
+        self._report(execution, order, now_ns, cancel_client_order_id=cancel_client_order_id)
+
+    def _close(self, order: Order) -> None:
+        del self._open_by_client_id[order.account, order.client_order_id]
+        if order.on_book:
+            self.markets[order.symbol].remove(order)
+        self._unlock(order, order.locked)
+
+    def _lock(self, order: Order, amount: int) -> None:
+        rules = self.markets[order.symbol].rules
+        self.accounts[order.account].lock(rules.quote if order.side is Side.BUY else rules.base, amount)
+        order.locked = amount
+
+    def _unlock(self, order: Order, amount: int) -> None:
+        if amount:
+            rules = self.markets[order.symbol].rules
+            self.accounts[order.account].release(rules.quote if order.side is Side.BUY else rules.base, amount)
+            order.locked -= amount
+
+    def _report(
+        self,
+        execution: Execution,
+        order: Order,
+        now_ns: int,
+        *,
+        fill: Fill | None = None,
+        cancel_client_order_id: str = "",
+    ) -> None:
+        self._events.append(
+            Report(
+                execution=execution,
+                order=copy(order),
+                execution_id=self._execution_id_next,
+                time_ns=now_ns,
+                fill=fill,
+                cancel_client_order_id=cancel_client_order_id,
+            )
+        )
+        self._execution_id_next += 1
+
+    def _flush_funds(self, now_ns: int) -> None:
+        for name, account in self.accounts.items():
+            touched = account.take_touched()
+            if touched:
+                account.changed_ns = now_ns
+                balances = tuple((asset, account.free[asset], account.locked[asset]) for asset in touched)
+                self._events.append(FundsChanged(account=name, time_ns=now_ns, balances=balances))
+
+
+def _crossing(market: SymbolMarket, order: Order) -> Iterator[tuple[int, int]]:
+    for price, available in market.book.offers(_opposite(order.side)):
+        if (price - order.price) * order.side.sign > 0:
+            return
+        yield price, available
+
+
+def _candidates(market: SymbolMarket, side: Side) -> Iterator[tuple[int, int, Order | None]]:
+    """The market's offers and our resting orders of one side, merged: best price first, the market first at a tie."""
+    ours = market.resting(side)
+    for price, available in market.book.offers(side):
+        while ours and (ours[0].price - price) * side.sign > 0:
+            yield ours[0].price, ours[0].leaves, ours.pop(0)
+        yield price, available, None
+    for order in ours:
+        yield order.price, order.leaves, order

@@ -1,0 +1,145 @@
+"""Scripted faults: which request or event they strike, and when. Decides what goes wrong; does nothing itself.
+
+A rule is JSON, posted to /sim/faults. Durations are milliseconds of session time.
+
+| action | what happens | fields |
+|---|---|---|
+| drop_request | closed before the request is processed | match |
+| cut_answer | processed, then closed without an answer | match |
+| delay_answer | the answer comes later | match, ms |
+| reject | answered with an error, not processed | match, status, code, msg, retry_after_s |
+| error_after | processed, then answered with an error (504 and -1007 unless given) | match, status, code, msg |
+| rate_limit | 429 with Retry-After; who asks again before that gets 418 | match, retry_after_s |
+| not_found_for | after acceptance, queries answer -2013 for a while | match, ms |
+| delay_events, duplicate_events, drop_events | private events come later, twice, never | event, ms |
+| silence | frames of a target are lost for a while | target (market, private), ms |
+| disconnect | all connections of a target are closed | target |
+| clock_skew | the venue's clock is off by ms from now on (negative: behind); 0 ends it | ms |
+| events_before_answer | private events precede the answer that caused them | on |
+
+match: `method` and `path` (REST) or `path` alone as WebSocket API method, each optional; `event`: executionReport,
+outboundAccountPosition or an execution type (NEW, TRADE ...). A rule strikes from its `nth` match on, `times` times (0: ever).
+"""
+
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Final
+
+import msgspec
+
+
+class Action(StrEnum):
+    DROP_REQUEST = "drop_request"
+    CUT_ANSWER = "cut_answer"
+    DELAY_ANSWER = "delay_answer"
+    REJECT = "reject"
+    ERROR_AFTER = "error_after"
+    RATE_LIMIT = "rate_limit"
+    NOT_FOUND_FOR = "not_found_for"
+    DELAY_EVENTS = "delay_events"
+    DUPLICATE_EVENTS = "duplicate_events"
+    DROP_EVENTS = "drop_events"
+    SILENCE = "silence"
+    DISCONNECT = "disconnect"
+    CLOCK_SKEW = "clock_skew"
+    EVENTS_BEFORE_ANSWER = "events_before_answer"
+
+
+class Target(StrEnum):
+    MARKET = "market"
+    PRIVATE = "private"
+
+
+ON_REQUESTS: Final = frozenset(
+    {
+        Action.DROP_REQUEST,
+        Action.CUT_ANSWER,
+        Action.DELAY_ANSWER,
+        Action.REJECT,
+        Action.ERROR_AFTER,
+        Action.RATE_LIMIT,
+        Action.NOT_FOUND_FOR,
+    }
+)
+ON_EVENTS: Final = frozenset({Action.DELAY_EVENTS, Action.DUPLICATE_EVENTS, Action.DROP_EVENTS})
+MS: Final = 1_000_000
+
+
+class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    action: Action
+    method: str | None = None
+    path: str | None = None
+    event: str | None = None
+    nth: int = 1
+    times: int = 1
+    ms: int = 0
+    status: int = 0
+    code: int = 0
+    msg: str = ""
+    retry_after_s: int = 0
+    target: Target = Target.MARKET
+    on: bool = True
+
+
+class Faults:
+    def __init__(self) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget all rules and end what they began."""
+        self.rules: list[Rule] = []
+        self.struck: list[int] = []  # how often each rule has struck
+        self._matched: list[int] = []
+        self.skew_ns = 0
+        self.events_before_answer = False
+        self._silent_until_ns = dict.fromkeys(Target, 0)
+        self._hidden_until_ns: dict[str, int] = {}
+        self.banned_until_ns = 0
+
+    def add(self, rule: Rule, now_ns: int) -> None:
+        """Take a rule; those without a match take effect at once."""
+        match rule.action:
+            case Action.SILENCE:
+                self._silent_until_ns[rule.target] = now_ns + rule.ms * MS
+            case Action.CLOCK_SKEW:
+                self.skew_ns = rule.ms * MS
+            case Action.EVENTS_BEFORE_ANSWER:
+                self.events_before_answer = rule.on
+            case Action.DISCONNECT:
+                pass  # the venue closes its connections
+            case _:
+                self.rules.append(rule)
+                self.struck.append(0)
+                self._matched.append(0)
+
+    def on_request(self, names: tuple[tuple[str | None, str], ...]) -> list[Rule]:
+        """The rules that strike a request, known by any of its (method, path) names."""
+        return self._strike(
+            ON_REQUESTS,
+            lambda rule: any(
+                rule.path in (None, path) and (rule.method is None or rule.method == method) for method, path in names
+            ),
+        )
+
+    def on_event(self, event: str, execution: str) -> list[Rule]:
+        return self._strike(ON_EVENTS, lambda rule: rule.event in (None, event, execution))
+
+    def _strike(self, actions: frozenset[Action], matches: Callable[[Rule], bool]) -> list[Rule]:
+        struck = []
+        for number, rule in enumerate(self.rules):
+            if rule.action not in actions or not matches(rule):
+                continue
+            self._matched[number] += 1
+            if self._matched[number] >= rule.nth and (not rule.times or self.struck[number] < rule.times):
+                self.struck[number] += 1
+                struck.append(rule)
+        return struck
+
+    def silent(self, target: Target, now_ns: int) -> bool:
+        return now_ns < self._silent_until_ns[target]
+
+    def hide(self, client_order_id: str, until_ns: int) -> None:
+        self._hidden_until_ns[client_order_id] = until_ns
+
+    def hidden(self, client_order_id: str, now_ns: int) -> bool:
+        return now_ns < self._hidden_until_ns.get(client_order_id, 0)

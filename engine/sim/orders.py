@@ -1,0 +1,125 @@
+"""What the simulated venue says of orders: orders, fills, reports. Values and their arithmetic; nothing here decides.
+
+Amounts are integers in units of 1e-8, times are nanoseconds of the venue's clock.
+"""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from engine.model import OrderType, Side, TimeInForce
+
+
+class Status(StrEnum):
+    NEW = "NEW"
+    PARTIALLY_FILLED = "PARTIALLY_FILLED"
+    FILLED = "FILLED"
+    CANCELED = "CANCELED"
+    EXPIRED = "EXPIRED"
+    EXPIRED_IN_MATCH = "EXPIRED_IN_MATCH"
+
+
+OPEN = frozenset({Status.NEW, Status.PARTIALLY_FILLED})
+
+
+class Execution(StrEnum):
+    NEW = "NEW"
+    TRADE = "TRADE"
+    CANCELED = "CANCELED"
+    EXPIRED = "EXPIRED"
+    TRADE_PREVENTION = "TRADE_PREVENTION"
+
+
+class SelfTrade(StrEnum):
+    """What is done when an order would meet another of its own account."""
+
+    NONE = "NONE"
+    EXPIRE_TAKER = "EXPIRE_TAKER"
+    EXPIRE_MAKER = "EXPIRE_MAKER"
+    EXPIRE_BOTH = "EXPIRE_BOTH"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewOrder:
+    """A wish to trade, its numbers already read. A market order has `quantity` or `quote_quantity`, no price."""
+
+    symbol: str
+    side: Side
+    order_type: OrderType
+    time_in_force: TimeInForce = TimeInForce.GTC
+    quantity: int = 0
+    quote_quantity: int = 0
+    price: int = 0
+    client_order_id: str = ""  # empty: the venue makes one
+    self_trade: SelfTrade = SelfTrade.EXPIRE_MAKER
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fill:
+    trade_id: int
+    order_id: int
+    symbol: str
+    side: Side
+    price: int
+    quantity: int
+    quote: int
+    fee: int
+    fee_asset: str
+    maker: bool
+    time_ns: int
+
+
+@dataclass(slots=True, kw_only=True)
+class Order:
+    order_id: int
+    account: str
+    symbol: str
+    side: Side
+    order_type: OrderType
+    time_in_force: TimeInForce
+    client_order_id: str
+    price: int
+    quantity: int
+    quote_quantity: int
+    self_trade: SelfTrade
+    created_ns: int
+    updated_ns: int
+    status: Status = Status.NEW
+    executed: int = 0
+    executed_quote: int = 0
+    locked: int = 0  # of the quote asset for a buy, of the base asset for a sell
+    queue_ahead: int = 0  # what stood at our price before us and still does
+    expiry_reason: str = ""
+    on_book: bool = False
+    fills: list[Fill] = field(default_factory=list)
+
+    @property
+    def leaves(self) -> int:
+        return self.quantity - self.executed
+
+    @property
+    def is_open(self) -> bool:
+        return self.status in OPEN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """One event of an order's life. `order` is the order as it stood then: a copy."""
+
+    execution: Execution
+    order: Order
+    execution_id: int
+    time_ns: int
+    fill: Fill | None = None
+    cancel_client_order_id: str = ""  # the cancel's own id; the order's stays in `order`
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FundsChanged:
+    """The assets of one account that one operation moved."""
+
+    account: str
+    time_ns: int
+    balances: tuple[tuple[str, int, int], ...]  # asset, free, locked
+
+
+Event = Report | FundsChanged

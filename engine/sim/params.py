@@ -1,0 +1,158 @@
+"""Reading a request's parameters as Binance reads them: texts in, checked values out, its own refusals otherwise."""
+
+import re
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import Final, TypeVar
+from urllib.parse import unquote_plus
+
+from engine.model import OrderType, Side, TimeInForce
+from engine.sim import errors
+from engine.sim.orders import NewOrder, SelfTrade
+from engine.sim.units import PLACES, units
+
+_NUMBER: Final = re.compile(errors.NUMBER_PATTERN)
+_CLIENT_ID: Final = re.compile(errors.CLIENT_ID_PATTERN)
+_SYMBOL: Final = re.compile(r"^[A-Z0-9-_.]{1,20}$")
+_INTEGER: Final = re.compile(r"^[0-9]{1,20}$")
+
+_Word = TypeVar("_Word", bound=StrEnum)
+
+
+def parse_query(raw: bytes) -> list[tuple[str, str]]:
+    """name=value pairs of a query string or a form body, decoded, in their order."""
+    pairs = []
+    for part in raw.decode("utf-8", "replace").split("&"):
+        if part:
+            name, _, value = part.partition("=")
+            pairs.append((unquote_plus(name), unquote_plus(value)))
+    return pairs
+
+
+class Params:
+    """The parameters of one request. `first` wins over `second` (query over body)."""
+
+    def __init__(self, first: Iterable[tuple[str, str]], second: Iterable[tuple[str, str]] = ()) -> None:
+        self._values = {**dict(second), **dict(first)}
+
+    def get(self, name: str) -> str | None:
+        """A value as sent; an empty one counts as not sent."""
+        return self._values.get(name) or None
+
+    def required(self, name: str) -> str:
+        value = self.get(name)
+        if value is None:
+            raise errors.mandatory(name)
+        return value
+
+    def integer(self, name: str) -> int | None:
+        value = self.get(name)
+        if value is None:
+            return None
+        if not _INTEGER.match(value):
+            raise errors.illegal_characters(name, "^[0-9]{1,20}$")
+        return int(value)
+
+    def limit(self, *, default: int, most: int) -> int:
+        value = self.integer("limit")
+        if value is None:
+            return default
+        if value < 1:
+            raise errors.invalid_parameter("limit")
+        return min(value, most)
+
+    def amount(self, name: str) -> int:
+        """A decimal in units; 0 where it was not sent. Zero itself is refused, as Binance refuses it."""
+        value = self.get(name)
+        if value is None:
+            return 0
+        if not _NUMBER.match(value):
+            raise errors.illegal_characters(name, errors.NUMBER_PATTERN)
+        _, _, places = value.partition(".")
+        if len(places.rstrip("0")) > PLACES:
+            raise errors.too_much_precision(name)
+        amount = units(value)
+        if not amount:
+            raise errors.mandatory(name)
+        return amount
+
+    def symbol(self) -> str:
+        value = self.required("symbol")
+        if not _SYMBOL.match(value):
+            raise errors.illegal_characters("symbol", "^[A-Z0-9-_.]{1,20}$")
+        return value
+
+    def client_id(self, name: str) -> str | None:
+        value = self.get(name)
+        if value is not None and not _CLIENT_ID.match(value):
+            raise errors.illegal_characters(name, errors.CLIENT_ID_PATTERN)
+        return value
+
+    def word(self, name: str, kind: type[_Word], refusal: Exception) -> _Word | None:
+        value = self.get(name)
+        if value is None:
+            return None
+        try:
+            return kind(value)
+        except ValueError:
+            raise refusal from None
+
+
+_UNSUPPORTED: Final = {
+    "STOP_LOSS": "Stop loss orders are not supported for this symbol.",
+    "STOP_LOSS_LIMIT": "Stop loss limit orders are not supported for this symbol.",
+    "TAKE_PROFIT": "Take profit orders are not supported for this symbol.",
+    "TAKE_PROFIT_LIMIT": "Take profit limit orders are not supported for this symbol.",
+}
+
+
+def new_order(params: Params) -> NewOrder:
+    """An order as asked for: what each type must bring and must not."""
+    symbol = params.symbol()
+    params.required("side")
+    side = params.word("side", Side, errors.invalid_side())
+    params.required("type")
+    if params.get("type") in _UNSUPPORTED:
+        raise errors.order_rejected(_UNSUPPORTED[params.required("type")])
+    order_type = params.word("type", OrderType, errors.invalid_order_type())
+    time_in_force = params.word("timeInForce", TimeInForce, errors.invalid_time_in_force())
+    assert side is not None
+    assert order_type is not None
+    quantity, price = params.amount("quantity"), params.amount("price")
+    quote_quantity = params.amount("quoteOrderQty")
+    if params.get("icebergQty"):
+        raise errors.order_rejected("Iceberg orders are not supported for this symbol.")
+    for name in ("stopPrice", "trailingDelta"):
+        if params.get(name):
+            raise errors.not_required(name)
+    if order_type is OrderType.MARKET:
+        for name in ("price", "timeInForce"):
+            if params.get(name):
+                raise errors.not_required(name)
+        if quantity and quote_quantity:
+            raise errors.not_required("quoteOrderQty")
+        if not quantity and not quote_quantity:
+            raise errors.mandatory_either("quantity", "quoteOrderQty")
+    else:
+        if quote_quantity:
+            raise errors.not_required("quoteOrderQty")
+        if order_type is OrderType.LIMIT and time_in_force is None:
+            raise errors.mandatory("timeInForce")
+        if order_type is OrderType.LIMIT_MAKER and time_in_force is not None:
+            raise errors.not_required("timeInForce")
+        params.required("quantity")
+        params.required("price")
+    self_trade = params.word(
+        "selfTradePreventionMode", SelfTrade, errors.invalid_parameter("selfTradePreventionMode")
+    )
+    return NewOrder(
+        symbol=symbol,
+        side=side,
+        order_type=order_type,
+        time_in_force=time_in_force or TimeInForce.GTC,
+        quantity=quantity,
+        quote_quantity=quote_quantity,
+        price=price,
+        client_order_id=params.client_id("newClientOrderId") or "",
+        self_trade=self_trade or SelfTrade.EXPIRE_MAKER,
+    )

@@ -1,0 +1,37 @@
+"""Amounts of the simulated venue: integers in units of 1e-8, and their text with 8 places, as Binance writes them.
+
+Knows nothing of orders or markets. Every price, quantity and balance inside `engine.sim` is such an integer.
+"""
+
+from typing import Final
+
+ONE: Final = 10**8
+PLACES: Final = 8
+
+
+def units(text: str) -> int:
+    """A plain decimal text as units. More than 8 places are cut: callers that mind have counted them before."""
+    whole, _, part = text.partition(".")
+    return int(whole) * ONE + int(part[:PLACES].ljust(PLACES, "0") if part else "0")
+
+
+def wire_units(text: str) -> int:
+    """The same for a market message, whose numbers nearly always carry just 8 places: the fast way first."""
+    if text[-9:-8] == ".":
+        return int(text[:-9] + text[-8:])
+    return units(text)
+
+
+def text(amount: int) -> str:
+    """An amount as Binance writes it.
+
+    >>> text(units("0.1")), text(-5)
+    ('0.10000000', '-0.00000005')
+    """
+    sign, size = ("-", -amount) if amount < 0 else ("", amount)
+    return f"{sign}{size // ONE}.{size % ONE:08d}"
+
+
+def product(price: int, quantity: int) -> int:
+    """Price times quantity, cut to 8 places as Binance cuts it."""
+    return price * quantity // ONE

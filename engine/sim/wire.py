@@ -1,0 +1,39 @@
+"""What goes in and out of the simulated venue: requests, answers, and outgoing items with their due times. Values only."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import msgspec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpRequest:
+    method: str
+    path: str  # without the query
+    query: bytes = b""  # raw, without the question mark
+    body: bytes = b""
+    headers: Mapping[str, str]  # names in lower case
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpAnswer:
+    status: int
+    body: bytes
+    headers: tuple[tuple[str, str], ...] = ()
+
+    def json(self) -> Any:
+        return msgspec.json.decode(self.body)
+
+    def header(self, name: str) -> str | None:
+        return next((value for given, value in self.headers if given.lower() == name.lower()), None)
+
+
+class Outgoing(NamedTuple):
+    """Something for one connection, to be sent at `due_ns`: a text frame, an HTTP answer, or the end of it."""
+
+    conn_id: int
+    due_ns: int
+    frame: bytes | None = None
+    answer: HttpAnswer | None = None
+    close: bool = False
