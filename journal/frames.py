@@ -7,7 +7,7 @@ written: that is how damage to acknowledged records is told from a torn tail.
 Knows nothing of files but `Reading`, and nothing of segments.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import repeat
 from operator import attrgetter
 from struct import Struct
@@ -58,35 +58,35 @@ class Frame(NamedTuple):
 
 def to_batch(records: Sequence[Record]) -> pa.RecordBatch:
     # one conversion of tuples costs a third of ten conversions of columns at 14 rows, and no more at 256
-    batch = pa.RecordBatch.from_struct_array(pa.array(list(map(_row_of, records)), _ROW))
-    return pa.RecordBatch.from_arrays(batch.columns, schema=SCHEMA)
+    return pa.RecordBatch.from_struct_array(pa.array(list(map(_row_of, records)), _ROW))
 
 
-def to_records(batch: pa.RecordBatch) -> list[Record]:
+def to_records(batch: pa.RecordBatch) -> Iterator[Record]:
     """The rows as records; `kind` and `source` may come dictionary-encoded. ValueError on an unknown kind."""
     column = dict(zip(batch.schema.names, batch.columns, strict=True))
-    return list(
-        map(
-            Record,
-            _values(column["seq"]),
-            _values(column["time_ns"]),
-            map(_kind_of, _values(column["kind"])),
-            _values(column["source"]),
-            _values(column["cause"]),
-            _values(column["key"]),
-            _values(column["recv_ns"]),
-            _values(column["meta"]),
-            _values(column["payload"]),
-            _values(column["body"]),
-        )
+    return map(
+        Record,
+        _values(column["seq"]),
+        _values(column["time_ns"]),
+        _kinds(column["kind"]),
+        _values(column["source"]),
+        _values(column["cause"]),
+        _values(column["key"]),
+        _values(column["recv_ns"]),
+        _values(column["meta"]),
+        _values(column["payload"]),
+        _values(column["body"]),
     )
 
 
-def _kind_of(text: str) -> Kind:
+def _kinds(column: pa.Array) -> Iterable[Kind]:
     try:
-        return _KINDS[text]
-    except KeyError:
-        raise ValueError(f"{text!r} is no kind of record that this version knows") from None
+        if isinstance(column, pa.DictionaryArray):  # one look-up for each word, not for each row
+            kinds = [_KINDS[text] for text in column.dictionary.to_pylist()]
+            return list(map(kinds.__getitem__, column.indices.to_pylist()))
+        return [_KINDS[text] for text in column.to_pylist()]
+    except KeyError as error:
+        raise ValueError(f"{error.args[0]!r} is no kind of record that this version knows") from None
 
 
 def _values(column: pa.Array) -> Any:

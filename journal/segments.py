@@ -24,6 +24,13 @@ CHAIN_START = "0" * 64
 CHECKSUMS = "SHA256SUMS"
 _NAME = re.compile(r"(\d{12,})\.(open|parquet)")
 _ADVISORY = "journal."  # all our footer keys begin so
+# what pyarrow raises on damaged bytes, found by flipping every bit of a file (LookupError: a column's name)
+UNREADABLE = (pa.ArrowException, OSError, ValueError, LookupError, TypeError, MemoryError)
+
+
+_DICTIONARIES = ("kind", "source")  # few words, often repeated
+_WORDS = pa.dictionary(pa.int32(), pa.string())
+_READ_SCHEMA = pa.schema([field.with_type(_WORDS) if field.name in _DICTIONARIES else field for field in SCHEMA])
 
 
 def open_name(first_seq: int) -> str:
@@ -133,7 +140,7 @@ def parquet_writer(sink: Any) -> Any:
         SCHEMA,
         compression="zstd",
         compression_level=1,  # level 3 is larger and slower on market data
-        use_dictionary=["kind", "source"],
+        use_dictionary=list(_DICTIONARIES),
         column_encoding=dict.fromkeys(("seq", "time_ns", "recv_ns", "cause"), "DELTA_BINARY_PACKED"),
         write_page_checksum=True,
         write_page_index=True,
@@ -150,16 +157,18 @@ class Sealed:
             self._file = pq.ParquetFile(
                 path if data is None else pa.BufferReader(data),
                 page_checksum_verification=True,  # DuckDB does not look at these, so we must
-                read_dictionary=["kind", "source"],
+                read_dictionary=list(_DICTIONARIES),
             )
             self.footer = Footer.of(path, self._file.metadata)
             rows = [self._file.metadata.row_group(group).num_rows for group in range(self._file.num_row_groups)]
         except FileNotFoundError:
             raise
-        except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
+        except UNREADABLE as error:
             raise DamagedJournal(path, f"the footer cannot be read ({first_line(error)})") from error
-        if sum(rows) != self.footer.last_seq - self.footer.first_seq + 1 or self._file.schema_arrow.names != SCHEMA.names:
+        if sum(rows) != self.footer.last_seq - self.footer.first_seq + 1:
             raise DamagedJournal(path, "the footer contradicts itself")
+        if not self._file.schema_arrow.equals(_READ_SCHEMA):
+            raise DamagedJournal(path, "the footer states other columns than a journal segment has")
         self._rows = rows
 
     def batches(self, from_seq: int = 0, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
@@ -175,10 +184,12 @@ class Sealed:
             table = self._file.read_row_group(group, columns=columns, use_threads=False)
             table = table.select(list(columns)) if columns is not None else table
             found = table.combine_chunks().to_batches()
-        except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
+        except UNREADABLE as error:
             raise DamagedJournal(self.path, f"row group {group} cannot be read ({first_line(error)})") from error
         if sum(batch.num_rows for batch in found) != self._rows[group]:
             raise DamagedJournal(self.path, f"row group {group} has not the rows that the footer states")
+        if len(found) == 1:
+            return found[0]
         return pa.concat_batches(found) if found else pa.RecordBatch.from_pylist([], schema=table.schema)
 
     def close(self) -> None:

@@ -24,6 +24,7 @@ from journal.seal import read_checksums
 from journal.segments import (
     CHAIN_START,
     CHECKSUMS,
+    UNREADABLE,
     ContentHash,
     Sealed,
     blocks,
@@ -92,7 +93,7 @@ class _Check:
         except DamagedJournal as error:
             self._problem(name, error.where)
             self._chain = None
-        except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
+        except UNREADABLE as error:
             self._problem(name, f"cannot be read ({first_line(error)})")
             self._chain = None
 

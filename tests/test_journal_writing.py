@@ -1,0 +1,379 @@
+"""What is appended is read back, in order and word for word, however it was grouped, rolled, sealed or watched."""
+
+import errno
+import os
+import threading
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from journal import segments
+from journal.disk import RealDisk, is_locked
+from journal.errors import JournalBehind, JournalFailed, JournalLocked, NotAJournal
+from journal.follow import Follower
+from journal.frames import encode
+from journal.reader import Journal
+from journal.record import Kind, Record, canonical
+from journal.recover import recover
+from journal.verify import verify
+from journal.writer import Durable, JournalWriter
+
+SESSION = Record(0, 0, Kind.SESSION, "shell", body="{}")
+
+
+def feed(seq: int) -> Record:
+    return Record(seq, seq * 10, Kind.FEED, "venue.market.0", cause=0, recv_ns=seq * 10 - 1, payload=b'{"u":%d}' % seq)
+
+
+def steps(count: int, *, rows: int = 3) -> list[list[Record]]:
+    """A session of `count` steps; the first holds the SESSION record alone."""
+    found = [[SESSION]]
+    for at in range(1, count):
+        first = 1 + (at - 1) * rows
+        outputs = [
+            Record(seq, first * 10, Kind.FACT, "orders", cause=first, key=f"o{seq}", body=canonical({"seq": seq}))
+            for seq in range(first + 1, first + rows)
+        ]
+        found.append([feed(first), *outputs])
+    return found
+
+
+def flat(groups: list[list[Record]]) -> list[Record]:
+    return [record for group in groups for record in group]
+
+
+def test_what_is_appended_is_read_back_open_and_sealed(tmp_path):
+    wanted = steps(200)
+    writer = JournalWriter.create(tmp_path / "s")
+    for step in wanted:
+        writer.append_step(step)
+    writer.wait_durable(wanted[-1][-1].seq, 5)
+    opened = Journal.open(tmp_path / "s")
+    assert list(opened.records()) == flat(wanted)
+    assert opened.tail().num_rows == opened.last_seq + 1
+    assert not opened.sealed_paths()
+    assert not opened.closed
+    summary = writer.close()
+    sealed = Journal.open(tmp_path / "s")
+    assert list(sealed.records()) == flat(wanted)
+    assert sealed.session_record() == SESSION
+    assert sealed.closed
+    assert sealed.tail().num_rows == 0
+    assert sorted(path.name for path in (tmp_path / "s").iterdir()) == ["000000000000.parquet", "SHA256SUMS"]
+    report = verify(tmp_path / "s")
+    assert report.ok, report.problems
+    assert (report.chain, report.records, report.notes) == (summary.chain, summary.last_seq + 1, [])
+
+
+texts = st.none() | st.text(st.characters(codec="utf-8"), max_size=20)
+numbers = st.integers(-(2**63), 2**63 - 1)
+
+
+@st.composite
+def sessions(draw):
+    """Steps of records with whatever a column may hold; times never fall."""
+    sizes = draw(st.lists(st.integers(1, 6), min_size=1, max_size=30))
+    found, seq, time_ns = [], 0, draw(st.integers(0, 2**60))
+    for size in sizes:
+        step = []
+        for _ in range(size):
+            time_ns += draw(st.integers(0, 2**40))
+            wire = draw(st.booleans())
+            step.append(
+                Record(
+                    seq,
+                    time_ns,
+                    draw(st.sampled_from(Kind)),
+                    draw(st.sampled_from(["a", "b.c", "", "ü"])),
+                    cause=draw(st.none() | numbers),
+                    key=draw(texts),
+                    recv_ns=draw(st.none() | numbers),
+                    meta=draw(texts),
+                    payload=draw(st.binary(max_size=40)) if wire else None,
+                    body=None if wire else draw(texts) or "",
+                )
+            )
+            seq += 1
+        found.append((step, draw(st.integers(0, 3)) == 0))
+    return found
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    session=sessions(), segment_bytes=st.sampled_from([1, 3000, 1 << 20]), ends=st.sampled_from(["close", "crash"])
+)
+def test_the_journal_equals_a_plain_list(tmp_path_factory, session, segment_bytes, ends):
+    """Whatever the grouping and rolling: through the disk and back it is the list that was appended."""
+    folder = tmp_path_factory.mktemp("journal") / "s"
+    writer = JournalWriter.create(folder, segment_bytes=segment_bytes, group_delay_s=0.0005, group_rows=5)
+    wanted = []
+    for step, urgent in session:
+        writer.append_step(step, urgent=urgent)
+        wanted += step
+        if urgent:
+            writer.wait_durable(step[-1].seq, 5)
+    if ends == "close":
+        assert writer.close().last_seq == len(wanted) - 1
+    else:
+        writer.wait_durable(len(wanted) - 1, 5)
+        writer.abandon()
+        assert list(Journal.open(folder).records()) == wanted
+        recovered = recover(folder)
+        assert (recovered.last_seq, recovered.dropped_bytes, recovered.was_closed) == (len(wanted) - 1, 0, False)
+    journal = Journal.open(folder)
+    assert list(journal.records()) == wanted
+    middle = len(wanted) // 2
+    assert list(journal.records(middle, middle + 3)) == wanted[middle : middle + 4]
+    assert sum(batch.num_rows for batch in journal.batches(middle, ["seq"])) == len(wanted) - middle
+    report = verify(folder)
+    assert report.ok, report.problems
+    followed = Follower(folder)
+    assert followed.poll() == wanted
+    assert followed.ended is (ends == "close")
+
+
+def test_segments_roll_between_steps_and_their_hashes_are_chained(tmp_path):
+    wanted = steps(60, rows=4)
+    writer = JournalWriter.create(tmp_path / "s", segment_bytes=4000)
+    for step in wanted:
+        writer.append_step(step, urgent=True)
+        writer.wait_durable(step[-1].seq, 5)
+    assert writer.close().segments > 5
+    begins = {step[0].seq for step in wanted}
+    journal = Journal.open(tmp_path / "s")
+    assert {segment.first_seq for segment in journal.segments} <= begins
+    chain = segments.CHAIN_START
+    for path in journal.sealed_paths():
+        footer = segments.Sealed(path).footer
+        assert footer.prev_chain == chain
+        assert footer.final == (path == journal.sealed_paths()[-1])
+        chain = footer.chain
+
+
+def test_the_hash_is_over_the_rows_and_not_over_the_file(tmp_path):
+    def chain_of(folder, *, segment_delay_s):
+        writer = JournalWriter.create(folder, group_delay_s=segment_delay_s)
+        for step in steps(40):
+            writer.append_step(step)
+        return writer.close().chain
+
+    assert chain_of(tmp_path / "a", segment_delay_s=0) == chain_of(tmp_path / "b", segment_delay_s=1)
+
+
+def test_a_long_segment_is_hashed_in_blocks_whatever_its_frames(tmp_path):
+    records = [SESSION, *map(feed, range(1, 40_000))]
+    writer = JournalWriter.create(tmp_path / "s")
+    for at in range(0, len(records), 7):
+        writer.append_step(records[at : at + 7])
+    writer.close()
+    journal = Journal.open(tmp_path / "s")
+    assert list(journal.records()) == records
+    assert list(journal.records(20_000, 20_001)) == records[20_000:20_002]
+    assert verify(tmp_path / "s").ok
+
+
+def test_durable_is_said_after_the_sync_and_only_then(tmp_path):
+    """A token is given for what is on stable storage, and nobody else can make one."""
+    told = []
+    writer = JournalWriter.create(tmp_path / "s", group_delay_s=30, on_durable=told.append)
+    writer.append_step([SESSION])
+    assert (writer.durable_seq, writer.written_seq, writer.durable(0)) == (-1, -1, None)
+    writer.append_step([feed(1)], urgent=True)
+    assert writer.wait_durable(1, 5).seq == 1
+    assert writer.durable(0) is not None
+    assert writer.durable(2) is None
+    with pytest.raises(AssertionError):
+        Durable(7)
+    writer.close()
+    assert told == [1]
+
+
+def test_feed_alone_is_written_soon_and_synced_later(tmp_path):
+    synced = threading.Event()
+    writer = JournalWriter.create(
+        tmp_path / "s", group_delay_s=0.01, sync_delay_s=0.2, on_durable=lambda _: synced.set()
+    )
+    writer.append_step([SESSION])
+    follower = Follower(tmp_path / "s")
+    seen = []
+    while not seen:
+        seen = follower.poll()
+    assert seen == [SESSION]
+    assert writer.durable_seq == -1
+    assert synced.wait(5)
+    writer.close()
+
+
+class FailingDisk(RealDisk):
+    """A disk whose named verb fails once, and would succeed if tried again: as Linux does after a failed fsync."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.fails = ""
+
+    def _maybe(self, verb: str) -> None:
+        if self.fails == verb:
+            self.fails = ""
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    def write(self, name, data):
+        self._maybe("write")
+        super().write(name, data)
+
+    def sync(self, name):
+        self._maybe("sync")
+        super().sync(name)
+
+    def rename(self, old, new):
+        self._maybe("rename")
+        super().rename(old, new)
+
+
+@pytest.mark.parametrize("verb", ["write", "sync"])
+def test_a_failed_write_or_sync_is_final(tmp_path, verb):
+    disk = FailingDisk.make(tmp_path / "s")
+    failed = threading.Event()
+    writer = JournalWriter.create(tmp_path / "s", disk=disk, on_failure=lambda _: failed.set())
+    writer.append_step([SESSION], urgent=True)
+    writer.wait_durable(0, 5)
+    disk.fails = verb
+    writer.append_step([feed(1)], urgent=True)
+    assert failed.wait(5)
+    assert isinstance(writer.failed, OSError)
+    assert writer.durable_seq == 0
+    assert writer.durable(1) is None
+    with pytest.raises(JournalFailed, match="Input/output error"):
+        writer.append_step([feed(2)])
+    with pytest.raises(JournalFailed):
+        writer.wait_durable(1, 5)
+    with pytest.raises(JournalFailed):
+        writer.close()
+    assert recover(tmp_path / "s").last_seq >= 0
+    assert verify(tmp_path / "s").ok
+
+
+def test_a_segment_that_cannot_be_sealed_ends_the_writer_and_loses_nothing(tmp_path):
+    disk = FailingDisk.make(tmp_path / "s")
+    failed = threading.Event()
+    writer = JournalWriter.create(tmp_path / "s", disk=disk, segment_bytes=1, on_failure=lambda _: failed.set())
+    disk.fails = "rename"
+    for step in ([SESSION], [feed(1)]):
+        writer.append_step(step, urgent=True)
+        writer.wait_durable(step[-1].seq, 5)
+    assert failed.wait(5)
+    with pytest.raises(JournalFailed):
+        writer.close()
+    assert recover(tmp_path / "s").last_seq == 1
+    assert list(Journal.open(tmp_path / "s").records()) == [SESSION, feed(1)]
+    assert verify(tmp_path / "s").ok
+
+
+def test_a_disk_that_stalls_is_noticed_before_memory_is_gone(tmp_path):
+    stalled = threading.Event()
+
+    class StallingDisk(RealDisk):
+        def sync(self, name):
+            stalled.wait(10)
+            super().sync(name)
+
+    writer = JournalWriter.create(tmp_path / "s", disk=StallingDisk.make(tmp_path / "s"))
+    writer.append_step([SESSION], urgent=True)
+    large = b"x" * 1_000_000
+    with pytest.raises(JournalBehind, match="wait for the disk"):
+        for seq in range(1, 200):
+            writer.append_step([Record(seq, 0, Kind.FEED, "m", payload=large)])
+    stalled.set()
+    taken = writer.close().last_seq
+    assert 60 < taken < 140
+    assert verify(tmp_path / "s").records == taken + 1
+
+
+def test_one_writer_by_lock(tmp_path):
+    writer = JournalWriter.create(tmp_path / "s")
+    writer.append_step([SESSION])
+    assert is_locked(tmp_path / "s")
+    with pytest.raises(JournalLocked, match="being written by another process"):
+        recover(tmp_path / "s")
+    with pytest.raises(JournalFailed, match="exists already"):
+        JournalWriter.create(tmp_path / "s")
+    writer.close()
+    assert not is_locked(tmp_path / "s")
+    assert recover(tmp_path / "s").was_closed
+
+
+def test_readers_while_writing_miss_nothing_and_double_nothing(tmp_path):
+    """Every view is a prefix that holds at least what was durable before it was opened; so is the follower's."""
+    wanted = steps(1500, rows=2)
+    writer = JournalWriter.create(tmp_path / "s", segment_bytes=20_000, group_delay_s=0.001, sync_delay_s=0.002)
+    follower, followed, views = Follower(tmp_path / "s"), [], 0
+    for at, step in enumerate(wanted):
+        writer.append_step(step)
+        if at % 25 == 0:
+            durable_seq = writer.durable_seq
+            seen = list(Journal.open(tmp_path / "s").records())
+            assert len(seen) > durable_seq
+            assert seen == flat(wanted)[: len(seen)]
+            views += 1
+            followed += follower.poll()
+    writer.close()
+    followed += follower.poll()
+    assert followed == flat(wanted)
+    assert follower.ended
+    assert follower.poll() == []
+    assert views == 60
+    follower.close()
+
+
+def test_a_follower_may_join_late(tmp_path):
+    wanted = flat(steps(100))
+    writer = JournalWriter.create(tmp_path / "s", segment_bytes=3000, group_rows=10)
+    for record in wanted:
+        writer.append_step([record], urgent=record.seq % 10 == 9)
+    writer.close()
+    assert Follower(tmp_path / "s", from_seq=123).poll() == wanted[123:]
+
+
+def test_a_session_without_records_is_a_journal_all_the_same(tmp_path):
+    writer = JournalWriter.create(tmp_path / "s")
+    assert writer.close().last_seq == -1
+    journal = Journal.open(tmp_path / "s")
+    assert (list(journal.records()), journal.last_seq, journal.closed) == ([], -1, True)
+    assert verify(tmp_path / "s").ok
+    assert recover(tmp_path / "s").was_closed
+    with pytest.raises(NotAJournal, match="no record yet"):
+        journal.session_record()
+
+
+def test_a_gap_in_seq_is_our_own_mistake(tmp_path):
+    writer = JournalWriter.create(tmp_path / "s")
+    with pytest.raises(AssertionError):
+        writer.append_step([feed(1)])
+    with pytest.raises(AssertionError):
+        writer.append_step([Record(0, 0, Kind.NOTE, "x")])  # neither payload nor body
+    writer.append_step([SESSION])
+    assert writer.close().last_seq == 0
+
+
+def test_a_frame_is_a_header_of_forty_bytes_and_a_batch():
+    frame = encode([SESSION, feed(1)], durable_seq=-1)
+    assert frame[:4] == b"VJ1\n"
+    assert int.from_bytes(frame[8:16], "little") == len(frame) - 40
+
+
+def test_sealed_the_capture_is_no_larger_than_gzip(tmp_path, shared_data):
+    import gzip
+
+    raw = gzip.decompress((shared_data / "captures/binance/spot_btcusdt_20240808.gz").read_bytes())
+    lines = raw.splitlines()
+    writer = JournalWriter.create(tmp_path / "s")
+    for seq, line in enumerate(lines):
+        recv_ns, payload = line.split(b" ", 1)
+        taken_ns = int(recv_ns) + 20_000 + hash(seq * 7919) % 60_000  # the sequencer takes it some 10 us later
+        writer.append_step(
+            [Record(seq, taken_ns, Kind.FEED, "binance_spot.market.0", cause=2, recv_ns=int(recv_ns), payload=payload)]
+        )
+    writer.close()
+    sealed = sum(path.stat().st_size for path in Journal.open(tmp_path / "s").sealed_paths())
+    assert sealed <= len(gzip.compress(raw, 6))
