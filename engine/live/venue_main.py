@@ -1,0 +1,165 @@
+"""Starting the simulated venue: options, market, clock, port; one JSON line when it is ready; a clean end on signals.
+
+`python -m engine.live.venue_main '{"port": 0, ...}'` runs it as a process of its own.
+"""
+
+import gzip
+import json
+import signal
+import sys
+import time
+import zlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import trio
+
+from engine.live.venue_server import ScaledClock, VenueServer
+from engine.sim.market import Market
+from engine.sim.market_capture import CaptureMarket, DamagedCapture
+from engine.sim.market_synthetic import SyntheticMarket
+from engine.sim.venue import AccountConfig, SimVenue, VenueConfig
+
+DEMO_KEY: Final = "verbatim-demo-key"
+DEMO_SECRET: Final = "verbatim-demo-secret"  # noqa: S105  # the simulated venue's own, open to all who read this
+SETTLE_SECONDS: Final = 0.05  # real time that the snapshot's answer gets before the next frame
+SNAPSHOT_WAIT_SECONDS_MAX: Final = 10  # real time that the feed waits for somebody to ask for the snapshot
+LEAD_SECONDS: Final = 2.0  # real time between the clock's origin and the first line
+
+
+class VenueProblem(Exception):  # noqa: N818  # named for what it is to the person who reads it
+    """The venue cannot start: one line that says what, where and what to do."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VenueOptions:
+    host: str = "127.0.0.1"
+    port: int = 0  # 0: any free one
+    capture: Path | None = None  # else the synthetic market
+    speed: float = 1.0
+    seed: int = 1
+    symbols: tuple[str, ...] = ("BTCUSDT", "ETHUSDT")  # of the synthetic market; a capture has its own
+    accounts: tuple[AccountConfig, ...] = (
+        AccountConfig(
+            api_key=DEMO_KEY,
+            secret=DEMO_SECRET,
+            balances={"USDT": "100000", "BTC": "2", "ETH": "30"},
+            name="demo",
+        ),
+    )
+    lead_seconds: float = LEAD_SECONDS
+    hold_until_subscribed: bool = True  # captures only
+    session_origin_ns: int | None = None  # synthetic market only; None: the wall clock
+    weight_max: int = 6_000
+    orders_10s_max: int = 100
+    latency_ms: float = 0.0  # real time
+    overrides: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
+def read_capture(path: Path) -> CaptureMarket:
+    try:
+        raw = path.read_bytes()
+        lines = gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw
+        return CaptureMarket(lines.splitlines())
+    except OSError as error:
+        raise VenueProblem(f"cannot read the capture {path}: {error.strerror or error}") from error
+    except EOFError as error:
+        raise VenueProblem(f"the capture {path} is cut off: {error}") from error
+    except (DamagedCapture, zlib.error) as error:
+        raise VenueProblem(f"the capture {path} cannot be played: {error}") from error
+
+
+def build(options: VenueOptions) -> tuple[SimVenue, ScaledClock]:
+    """The venue and its clock, which runs from now on."""
+    if options.speed <= 0:
+        raise VenueProblem(f"speed must be above 0, not {options.speed}")
+    lead_ns = int(options.lead_seconds * options.speed * 1e9)
+    market: Market
+    if options.capture is not None:
+        market = read_capture(options.capture)
+        origin_ns = market.first_ns - lead_ns
+    else:
+        origin_ns = time.time_ns() if options.session_origin_ns is None else options.session_origin_ns
+        try:
+            market = SyntheticMarket(options.symbols, seed=options.seed, start_ns=origin_ns)
+        except ValueError as error:
+            raise VenueProblem(str(error)) from error
+    real_ns = int(options.speed * 1e9)
+    config = VenueConfig(
+        accounts=options.accounts,
+        hold_until_subscribed=options.capture is not None and options.hold_until_subscribed,
+        snapshot_wait_ns_max=SNAPSHOT_WAIT_SECONDS_MAX * real_ns,
+        settle_ns=int(SETTLE_SECONDS * real_ns) if options.capture is not None else 0,
+        weight_max=options.weight_max,
+        orders_10s_max=options.orders_10s_max,
+        latency_ns=int(options.latency_ms * options.speed * 1e6),
+        overrides=options.overrides,
+    )
+    clock = ScaledClock(session_origin_ns=origin_ns, monotonic_origin_ns=time.monotonic_ns(), speed=options.speed)
+    return SimVenue(config, market), clock
+
+
+async def serve(
+    options: VenueOptions, task_status: trio.TaskStatus[dict[str, Any]] = trio.TASK_STATUS_IGNORED
+) -> None:
+    """Serve until cancelled. Reports what a client needs to know once the port is open."""
+    try:
+        listeners = await trio.open_tcp_listeners(options.port, host=options.host)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise VenueProblem(f"cannot listen on {options.host}:{options.port}: {reason}; try --port 0") from error
+    venue, clock = build(options)
+    port = listeners[0].socket.getsockname()[1]
+    task_status.started(
+        {
+            "listening": f"http://{options.host}:{port}",
+            "session_origin_ns": clock.session_origin_ns,
+            "monotonic_origin_ns": clock.monotonic_origin_ns,
+            "speed": clock.speed,
+            "symbols": list(venue.exchange.markets),
+        }
+    )
+    await VenueServer(venue, clock).run(listeners)
+
+
+async def _serve_until_signalled(options: VenueOptions) -> None:
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async with trio.open_nursery() as nursery:
+            ready = await nursery.start(serve, options)
+            sys.stdout.write(json.dumps(ready) + "\n")
+            sys.stdout.flush()
+            async for _ in signals:
+                nursery.cancel_scope.cancel()
+                break
+
+
+def main(options: VenueOptions) -> None:
+    """Run the venue until SIGINT or SIGTERM. Raises VenueProblem where it cannot start."""
+    try:
+        trio.run(_serve_until_signalled, options)
+    except* VenueProblem as problems:
+        first: BaseException = problems
+        while isinstance(first, BaseExceptionGroup):
+            first = first.exceptions[0]
+        raise first from None
+
+
+def _run_from_command_line(arguments: list[str]) -> int:
+    try:
+        main(msgspec.json.decode(arguments[0] if arguments else "{}", type=VenueOptions, dec_hook=_path))
+    except (VenueProblem, msgspec.DecodeError) as problem:
+        sys.stderr.write(f"venue: {problem}\n")
+        return 1
+    return 0
+
+
+def _path(kind: type, value: Any) -> Any:
+    if kind is Path and isinstance(value, str):
+        return Path(value)
+    raise NotImplementedError(kind)
+
+
+if __name__ == "__main__":
+    sys.exit(_run_from_command_line(sys.argv[1:]))
