@@ -27,6 +27,7 @@ from engine.market.layout import (
     BAR_CLOSE,
     BAR_CLOSED,
     BAR_CLOSED_COUNT,
+    BAR_FIELDS,
     BAR_HIGH,
     BAR_INSTRUMENT,
     BAR_INTERVAL_NS,
@@ -49,6 +50,7 @@ from engine.market.layout import (
     E_COUNT,
     E_DIVISOR,
     E_INSTRUMENT,
+    E_INTEGERS,
     E_VALUE,
     GROW,
     HALF_BITS,
@@ -68,8 +70,12 @@ from engine.market.layout import (
     Q_SEQ,
     Q_STALE,
     Q_TIME_NS,
+    S_AVERAGES,
+    S_BARS,
     S_CHANGED,
+    S_FIELDS,
     S_IN_RECORD,
+    S_INSTRUMENTS,
     S_LEVELS_MAX,
     S_MESSAGES,
     S_MODE,
@@ -81,10 +87,12 @@ from engine.market.layout import (
     S_TIME_NS,
     S_TOUCHED,
     S_WAKE,
+    S_WATCHES,
     STRATEGY,
     T_BUYER_IS_MAKER,
     T_BUYER_IS_MAKER_COUNT,
     T_COUNT,
+    T_FIELDS,
     T_ID,
     T_ID_GAPS,
     T_IDS_MISSING,
@@ -101,6 +109,7 @@ from engine.market.layout import (
     T_VOLUME_1,
     W_DUE_NS,
     W_EVALUATED_NS,
+    W_FIELDS,
     W_THROTTLE_NS,
     WORD_BITS,
     WORD_MASK,
@@ -422,18 +431,27 @@ def fold_rows(  # noqa: PLR0917 - compiled code takes arguments by place
     rows: Rows,
     start: int,
     until_ns: int,
-    s: Rows,
-    t: Rows,
-    prices: Rows,
-    sizes: Rows,
-    pending: Rows,
-    bars: Rows,
-    closed: Rows,
-    averages: Rows,
+    numbers: Rows,
     floats: Floats,
-    watches: Rows,
+    levels: Rows,
+    pending: Rows,
 ) -> tuple[int, int, int, int]:
     """Fold from `start` until somebody must act: (next row, wake flags, strategies, next due). until_ns < 0 looks at no due."""
+    s = numbers[:S_FIELDS]
+    end = S_FIELDS + s[S_INSTRUMENTS] * T_FIELDS
+    t = numbers[S_FIELDS:end].reshape((s[S_INSTRUMENTS], T_FIELDS))
+    begin = end
+    end = begin + s[S_BARS] * BAR_FIELDS
+    bars = numbers[begin:end].reshape((s[S_BARS], BAR_FIELDS))
+    begin = end
+    end = begin + s[S_AVERAGES] * E_INTEGERS
+    averages = numbers[begin:end].reshape((s[S_AVERAGES], E_INTEGERS))
+    begin = end
+    end = begin + s[S_WATCHES] * W_FIELDS
+    watches = numbers[begin:end].reshape((s[S_WATCHES], W_FIELDS))
+    closed = numbers[end:].reshape((s[S_BARS], BARS_KEPT, BAR_NUMBERS))
+    prices = levels[0]
+    sizes = levels[1]
     if s[S_RELEASED]:
         s[S_RELEASED] = 0
         for i in range(t.shape[0]):

@@ -35,6 +35,7 @@ APPLY: Final = 1
 KEEP: Final = 2
 LOAD: Final = 3
 
+# All integers but the levels lie in one array, so that a call hands over few: s, t, bars, averages, watches, closed bars.
 # s: one number for the whole market
 S_MODE: Final = 0
 S_REMAINING: Final = 1
@@ -49,7 +50,11 @@ S_NEXT_DUE: Final = 9
 S_MESSAGES: Final = 10
 S_SEQ: Final = 11
 S_TIME_NS: Final = 12
-S_FIELDS: Final = 13
+S_INSTRUMENTS: Final = 13
+S_BARS: Final = 14
+S_AVERAGES: Final = 15
+S_WATCHES: Final = 16
+S_FIELDS: Final = 17
 
 # t: one row for each instrument. Quotes
 Q_LIVE: Final = 0

@@ -5,6 +5,7 @@ The arrays grow here, between two calls of the compiled fold; nobody outside can
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from math import prod
 from typing import Any, Final, Self
 
 import numpy as np
@@ -15,6 +16,7 @@ from engine.market import store
 from engine.market.books import empty_book
 from engine.market.fold import fold_rows
 from engine.market.rows import Floats, Rows
+from engine.market.scan import code_table, scan_frame, scan_snapshot
 from engine.market.views import (
     Bar,
     Bars,
@@ -54,19 +56,28 @@ class Market:
         self.levels_max = levels_max
         self.index = {instrument.id: i for i, instrument in enumerate(self.instruments)}
         count = len(self.instruments)
-        self.s: Rows = np.zeros(at.S_FIELDS, np.int64)
+        shapes: list[tuple[int, ...]] = [
+            (at.S_FIELDS,),
+            (count, at.T_FIELDS),
+            (len(bars), at.BAR_FIELDS),
+            (len(averages), at.E_INTEGERS),
+            (len(watches), at.W_FIELDS),
+            (len(bars), at.BARS_KEPT, at.BAR_NUMBERS),
+        ]
+        self._numbers: Rows = np.zeros(sum(map(prod, shapes)), np.int64)
+        views: list[Rows] = []
+        begin = 0
+        for shape in shapes:
+            views.append(self._numbers[begin : begin + prod(shape)].reshape(shape))
+            begin += prod(shape)
+        self.s, self.t, self.bar_state, self.average_state, self.watch_state, self.closed = views
         self.s[at.S_LEVELS_MAX] = levels_max
         self.s[at.S_NEXT_DUE] = at.NEVER
-        self.t: Rows = np.zeros((count, at.T_FIELDS), np.int64)
+        self.s[at.S_INSTRUMENTS : at.S_FIELDS] = count, len(bars), len(averages), len(watches)
         room = min(LEVELS_START, levels_max + 1)
-        self.prices: Rows = np.zeros((2 * count, room), np.int64)
-        self.sizes: Rows = np.zeros((2 * count, room), np.int64)
+        self._levels: Rows = np.zeros((2, 2 * count, room), np.int64)  # prices and sizes, a row for each side of each book
         self.pending: Rows = np.zeros((count, PENDING_START, 3), np.int64)
-        self.bar_state: Rows = np.zeros((len(bars), at.BAR_FIELDS), np.int64)
-        self.closed: Rows = np.zeros((len(bars), at.BARS_KEPT, at.BAR_NUMBERS), np.int64)
-        self.average_state: Rows = np.zeros((len(averages), at.E_INTEGERS), np.int64)
         self.floats: Floats = np.zeros((len(averages), at.E_FLOATS), np.float64)
-        self.watch_state: Rows = np.zeros((len(watches), at.W_FIELDS), np.int64)
         for k, bar in enumerate(self.bar_specs):
             self.bar_state[k, at.BAR_INSTRUMENT] = self.index[bar.instrument_id]
             self.bar_state[k, at.BAR_INTERVAL_NS] = bar.interval_ns
@@ -100,19 +111,10 @@ class Market:
         return cls(instruments, bars, averages, watches, levels_max)
 
     def _bind(self) -> None:
-        """The arrays in the order fold_rows takes them; made anew when one has grown."""
-        self._arrays = (
-            self.s,
-            self.t,
-            self.prices,
-            self.sizes,
-            self.pending,
-            self.bar_state,
-            self.closed,
-            self.average_state,
-            self.floats,
-            self.watch_state,
-        )
+        """After an array was made anew."""
+        self.prices: Rows = self._levels[0]
+        self.sizes: Rows = self._levels[1]
+        self._arrays = (self._numbers, self.floats, self._levels, self.pending)
 
     # ---- folding
 
@@ -135,12 +137,10 @@ class Market:
         kept = int(state[at.B_PENDING])
         levels = int(max(state[at.B_BIDS], state[at.B_ASKS])) + kept + 2
         if levels > self.prices.shape[1]:
-            room = max(levels, 2 * self.prices.shape[1])
-            self.prices = _wider(self.prices, room)
-            self.sizes = _wider(self.sizes, room)
+            self._levels = _wider(self._levels, 2, max(levels, 2 * self.prices.shape[1]))
         kept += 1 + int(row[r.C]) if row[r.TYPE] == r.DIFF else 0
         if kept > self.pending.shape[1]:
-            self.pending = _wider(self.pending, max(kept, 2 * self.pending.shape[1]))
+            self.pending = _wider(self.pending, 1, max(kept, 2 * self.pending.shape[1]))
         self._bind()
 
     def woken(self) -> list[tuple[int, int]]:
@@ -365,22 +365,28 @@ class Market:
 
     def make_room(self, levels: int, pending: int) -> None:
         """At least this much room in the books and the diffs kept; store.py restores into it."""
-        self.prices = _wider(self.prices, max(levels, self.prices.shape[1]))
-        self.sizes = _wider(self.sizes, max(levels, self.sizes.shape[1]))
-        self.pending = _wider(self.pending, max(pending, self.pending.shape[1]))
+        self._levels = _wider(self._levels, 2, max(levels, self.prices.shape[1]))
+        self.pending = _wider(self.pending, 1, max(pending, self.pending.shape[1]))
         self._bind()
 
 
-def _wider(array: Rows, room: int) -> Rows:
-    """A copy with more room along the second axis."""
-    wider = np.zeros((array.shape[0], room, *array.shape[2:]), np.int64)
-    wider[:, : array.shape[1]] = array
+def _wider(array: Rows, axis: int, room: int) -> Rows:
+    """A copy with more room along one axis."""
+    shape = list(array.shape)
+    shape[axis] = room
+    wider = np.zeros(shape, np.int64)
+    wider[tuple(slice(n) for n in array.shape)] = array
     return wider
 
 
 def warm() -> None:
-    """Compile all that a session will call, before it connects."""
-    instrument = Instrument("w", "w", "w", "w", "w", 0, 0, Decimal(1), Decimal(1))
+    """Compile all that a session will call, before it connects: the fold here, the scan where frames are read."""
+    instrument = Instrument("w", "w", "W", "w", "w", 0, 0, Decimal(1), Decimal(1))
     market = Market.empty([instrument], [BarSpec("w", 1)], [EmaSpec("w", 1)], [Watch("w", ("w",))])
-    market.fold(np.zeros((0, r.COLUMNS), np.int64))
+    table = np.zeros((1, r.COLUMNS), np.int64)
+    market.fold(table[:0])
     market.reset_books(0)
+    codes = code_table([("W", 0, 0)])
+    text = np.frombuffer(b"{", np.uint8)
+    scan_frame(text, codes, 0, 0, table)
+    scan_snapshot(text, 0, codes, 0, 0, table)

@@ -14,15 +14,15 @@ import numpy as np
 from engine.events import Answer, Event, Outcome, StreamEnded, Subscribed, Unrecognised
 from engine.market import rows as r
 from engine.market.rows import Rows
+from engine.market.scan import LEVEL_BYTES_MIN, MILLISECONDS_MAX, code_table, scan_frame, scan_snapshot
 from engine.model import Instrument
 
 VENUE = "binance_spot"
 TEXT_MAX = 200  # of the venue's words or of an error that we keep
 LEVELS_IN_MESSAGE_MAX: Final = 100_000  # a snapshot has at most 5000 a side; beyond this it is no depth message
-_MILLISECONDS_MAX: Final = 9_200_000_000_000  # the year 2261; a larger number is microseconds (timeUnit=MICROSECOND)
 
 _Id = Annotated[int, msgspec.Meta(ge=0, le=r.ID_MAX)]
-_Time = Annotated[int, msgspec.Meta(ge=0, le=_MILLISECONDS_MAX * 1000)]
+_Time = Annotated[int, msgspec.Meta(ge=0, le=MILLISECONDS_MAX * 1000)]
 _Level = tuple[str, str]
 
 
@@ -96,9 +96,17 @@ class BinanceSpotMarket:
         self.instruments = tuple(instruments)
         self._by_symbol = {of.symbol: i for i, of in enumerate(self.instruments)}
         self._by_id = {of.id: i for i, of in enumerate(self.instruments)}
+        self._codes = code_table([(of.symbol, of.price_scale, of.size_scale) for of in self.instruments])
 
     def decode(self, payload: bytes, source: str, seq: int, time_ns: int) -> Rows | tuple[Event, ...]:
         """Rows of a market message, or events of anything else. Never raises."""
+        room = len(payload) // LEVEL_BYTES_MIN + 2 if b"[" in payload else 1
+        table = np.empty((room, r.COLUMNS), np.int64)
+        count = scan_frame(np.frombuffer(payload, np.uint8), self._codes, seq, time_ns, table)
+        if count == room:
+            return table
+        if count:
+            return table[:count]
         try:
             return self._exact(payload, source, seq, time_ns)
         except _WORLD as error:
@@ -108,6 +116,10 @@ class BinanceSpotMarket:
         """The body of GET depth, which does not say whose it is. Never raises."""
         try:
             i = self._by_id[instrument_id]
+            table = np.empty((len(payload) // LEVEL_BYTES_MIN + 2, r.COLUMNS), np.int64)
+            count = scan_snapshot(np.frombuffer(payload, np.uint8), i, self._codes, seq, time_ns, table)
+            if count:
+                return table[:count]
             snapshot = _SNAPSHOT.decode(payload)
             return self._book(r.SNAPSHOT, i, snapshot.lastUpdateId, 0, snapshot.bids, snapshot.asks, seq, time_ns, 0)
         except _WORLD as error:
@@ -185,7 +197,7 @@ class BinanceSpotMarket:
 
 
 def _nanoseconds(time: int) -> int:
-    return time * 1_000_000 if time <= _MILLISECONDS_MAX else time * 1_000
+    return time * 1_000_000 if time <= MILLISECONDS_MAX else time * 1_000
 
 
 def _unrecognised(where: str, error: Exception) -> Unrecognised:
