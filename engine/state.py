@@ -14,7 +14,17 @@ import msgspec
 
 from engine.market.market import Market
 from engine.reducers import balances, limits, links, modes, orders, positions, reconciling, requests, strategies, timers
+from engine.reducers.balances import Balance, Balances
 from engine.reducers.changes import Change, Stamp
+from engine.reducers.limits import Limits
+from engine.reducers.links import Links
+from engine.reducers.modes import Modes
+from engine.reducers.orders import Orders
+from engine.reducers.positions import Positions
+from engine.reducers.reconciling import Reconciling
+from engine.reducers.requests import Requests
+from engine.reducers.strategies import Strategies
+from engine.reducers.timers import Timers
 from engine.session import EngineSettings
 from journal.record import canonical
 
@@ -24,16 +34,16 @@ PART_VERSION = 1
 class Account(msgspec.Struct, frozen=True):
     """The parts. Carried into the next session unless named in FRESH."""
 
-    orders: orders.Orders = orders.Orders()
-    positions: positions.Positions = positions.Positions()
-    balances: balances.Balances = balances.Balances()
-    links: links.Links = links.Links()
-    requests: requests.Requests = requests.Requests()
-    reconciling: reconciling.Reconciling = reconciling.Reconciling()
-    modes: modes.Modes = modes.Modes()
-    limits: limits.Limits = limits.Limits()
-    strategies: strategies.Strategies = strategies.Strategies()
-    timers: timers.Timers = timers.Timers()
+    orders: Orders = Orders()
+    positions: Positions = Positions()
+    balances: Balances = Balances()
+    links: Links = Links()
+    requests: Requests = Requests()
+    reconciling: Reconciling = Reconciling()
+    modes: Modes = Modes()
+    limits: Limits = Limits()
+    strategies: Strategies = Strategies()
+    timers: Timers = Timers()
 
 
 CARRIED = ("orders", "positions", "balances", "reconciling", "modes", "limits", "strategies")
@@ -111,7 +121,7 @@ def opened(opening: Mapping[str, Any]) -> Account:
         if name in CARRIED
     }
     account = Account(**parts)
-    kept = modes.Modes(
+    kept = Modes(
         paused_by=account.modes.paused_by if account.modes.paused_by == "operator" else "",
         halted_for=account.modes.halted_for,
     )
@@ -121,14 +131,14 @@ def opened(opening: Mapping[str, Any]) -> Account:
         for name, order in account.orders.by_id.items()
     }
     held = {
-        asset: balances.Balance(balance.free, balance.locked, -1) for asset, balance in account.balances.by_asset.items()
+        asset: Balance(balance.free, balance.locked, -1) for asset, balance in account.balances.by_asset.items()
     }
     return msgspec.structs.replace(
         account,
         modes=kept,
-        orders=orders.Orders(known, account.orders.by_venue_id),
-        balances=balances.Balances(held),
-        reconciling=reconciling.Reconciling(fills_confirmed=account.reconciling.fills_confirmed),
+        orders=Orders(known, account.orders.by_venue_id),
+        balances=Balances(held),
+        reconciling=Reconciling(fills_confirmed=account.reconciling.fills_confirmed),
     )
 
 
