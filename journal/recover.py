@@ -11,7 +11,7 @@ import msgspec
 from journal.disk import Disk, RealDisk, whole
 from journal.errors import DamagedJournal, JournalFailed, NotAJournal
 from journal.frames import Tail, Walk
-from journal.seal import seal
+from journal.seal import known_checksums, note_checksum, seal, sha256
 from journal.segments import CHAIN_START, Footer, Sealed, content_of, first_seqs, open_name, sealed_name
 
 
@@ -55,6 +55,9 @@ def _recover(disk: Disk) -> Recovered:
             disk.unlink(name)
     for seq in opened:
         if seq in footers:  # the crash fell between the rename and the unlinking
+            if sealed_name(seq) not in known_checksums(disk):
+                note_checksum(disk, sealed_name(seq), sha256(whole(disk.reading(sealed_name(seq)))))
+            disk.sync_folder()
             disk.unlink(open_name(seq))
     chain = CHAIN_START
     for seq in sorted(footers.keys() | tails.keys()):
@@ -78,10 +81,14 @@ def _recover(disk: Disk) -> Recovered:
 def _footer(disk: Disk, first_seq: int, *, has_twin: bool) -> Footer | None:
     """None where the sealed segment is not to be trusted, but the open one it was made from is still there."""
     path = disk.folder / sealed_name(first_seq)
+    data = whole(disk.reading(path.name))
     try:
-        sealed = Sealed(path, whole(disk.reading(path.name)))
-        if has_twin and content_of(sealed) != sealed.footer.content:
-            raise DamagedJournal(path, "the rows have not the hash that the footer states")
+        sealed = Sealed(path, data)
+        if has_twin and (
+            content_of(sealed) != sealed.footer.content
+            or known_checksums(disk).get(path.name, sha256(data)) != sha256(data)
+        ):
+            raise DamagedJournal(path, "the rows or the bytes have not the hash stated for them")
     except DamagedJournal:
         if has_twin:
             return None

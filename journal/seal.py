@@ -37,7 +37,7 @@ def seal(disk: Disk, first_seq: int, prev_chain: str, *, final: bool, dropped: T
     disk.close(temporary)
     _compare(disk, temporary, footer)
     disk.rename(temporary, sealed)
-    note_checksum(disk, sealed, hashlib.sha256(data).hexdigest())
+    note_checksum(disk, sealed, sha256(data))
     disk.sync_folder()
     disk.unlink(name)
     return footer
@@ -101,14 +101,21 @@ def read_checksums(text: str) -> dict[str, str]:
     return found
 
 
+def sha256(data: bytes | memoryview) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def known_checksums(disk: Disk) -> dict[str, str]:
+    """What SHA256SUMS says. It is advisory: a damaged one counts as empty, and is begun anew by the next seal."""
+    try:
+        return read_checksums(whole(disk.reading(CHECKSUMS)).decode()) if CHECKSUMS in disk.names() else {}
+    except ValueError:
+        return {}
+
+
 def note_checksum(disk: Disk, name: str, checksum: str) -> None:
     """One line for the sealed file in SHA256SUMS: the rows have their hash, this one is for the bytes of the footer."""
-    known: dict[str, str] = {}
-    if CHECKSUMS in disk.names():
-        try:
-            known = read_checksums(whole(disk.reading(CHECKSUMS)).decode())
-        except ValueError:
-            known = {}  # advisory: a damaged one is begun anew
+    known = known_checksums(disk)
     known[name] = checksum
     temporary = CHECKSUMS + ".tmp"
     disk.create(temporary)

@@ -1,0 +1,308 @@
+"""After a crash or a flipped bit: what was durable is kept or its loss is said, what was torn is dropped and counted."""
+
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from journal.disk import FileReading
+from journal.errors import AmbiguousSession, DamagedJournal, JournalError, NotAJournal, UnknownSession
+from journal.frames import Walk
+from journal.reader import Journal
+from journal.record import Kind, Record
+from journal.recover import Recovered, recover
+from journal.sessions import find_session, list_sessions, new_session_folder
+from journal.verify import verify
+from journal.writer import JournalWriter
+
+OPEN = "000000000000.open"
+SEALED = "000000000000.parquet"
+
+
+def record(seq: int) -> Record:
+    if seq % 3:
+        return Record(seq, seq * 10, Kind.FEED, "m", recv_ns=seq, payload=b"%d" % seq)
+    return Record(seq, seq * 10, Kind.FACT, "orders", cause=seq - 1 if seq else None, body=str(seq))
+
+
+@pytest.fixture
+def crashed(tmp_path) -> Path:
+    """A session of nine records in three frames, each synced, whose writer is gone: the last frame vouches for six."""
+    writer = JournalWriter.create(tmp_path / "crashed")
+    for at in range(0, 9, 3):
+        writer.append_step([record(seq) for seq in range(at, at + 3)], urgent=True)
+        writer.wait_durable(at + 2, 5)
+    writer.abandon()
+    return tmp_path / "crashed"
+
+
+@pytest.fixture
+def closed(tmp_path) -> Path:
+    writer = JournalWriter.create(tmp_path / "closed")
+    writer.append_step([record(seq) for seq in range(9)])
+    writer.close()
+    return tmp_path / "closed"
+
+
+def ends_of_frames(folder: Path) -> list[int]:
+    with FileReading(folder / OPEN) as reading:
+        return [frame.end for frame in Walk(reading, 0)]
+
+
+def test_a_tail_torn_at_any_byte_is_dropped_and_counted(crashed, tmp_path):
+    whole = (crashed / OPEN).read_bytes()
+    _, second, third = ends_of_frames(crashed)
+    assert third == len(whole)
+    for cut in range(second, third):
+        folder = tmp_path / "cut"
+        folder.mkdir()
+        (folder / OPEN).write_bytes(whole[:cut])
+        opened = Journal.open(folder)
+        assert (opened.last_seq, opened.torn_bytes) == (5, cut - second)
+        if cut % 5 == 0 or cut < second + 45:  # every byte of the header, and a fifth of the body's
+            recovered = recover(folder)
+            assert (recovered.last_seq, recovered.dropped_bytes) == (5, cut - second)
+            opened = Journal.open(folder)
+        assert [each.seq for each in opened.records()] == [0, 1, 2, 3, 4, 5]
+        shutil.rmtree(folder)
+
+
+def test_a_second_recovery_changes_nothing_and_says_the_same(crashed):
+    with (crashed / OPEN).open("ab") as file:
+        file.write(b"VJ1\n torn")
+    first = recover(crashed)
+    files = {path.name: path.read_bytes() for path in crashed.iterdir()}
+    second = recover(crashed)
+    assert first.dropped_bytes == 9
+    assert (first.sealed_now, second.sealed_now) == (1, 0)
+    assert second == Recovered(
+        last_seq=8, chain=first.chain, dropped_bytes=9, dropped_rows_known=0, was_closed=False, sealed_now=0
+    )
+    assert {path.name: path.read_bytes() for path in crashed.iterdir()} == files
+    report = verify(crashed)
+    assert (report.ok, report.closed, report.torn_bytes, report.chain) == (True, False, 9, first.chain)
+
+
+def test_damage_before_a_durable_record_is_refused_and_nothing_is_changed(crashed):
+    data = bytearray((crashed / OPEN).read_bytes())
+    data[ends_of_frames(crashed)[0] + 60] ^= 1
+    (crashed / OPEN).write_bytes(data)
+    (crashed / "000000000000.tmp").write_bytes(b"half a seal")
+    for read in (recover, Journal.open):
+        with pytest.raises(DamagedJournal, match=r"record 3 was durable.*What to do: restore"):
+            read(crashed)
+    assert any("record 3 was durable" in problem for problem in verify(crashed).problems)
+    assert (crashed / OPEN).read_bytes() == data
+    assert (crashed / "000000000000.tmp").exists()
+
+
+def test_frames_behind_a_tear_that_vouch_for_nothing_lost_are_dropped_with_it(tmp_path):
+    """Two frames written, neither synced: the disk kept the second and not the first. Both go, and are counted."""
+    writer = JournalWriter.create(tmp_path / "s", sync_delay_s=60, group_delay_s=0)
+    for at in range(0, 9, 3):
+        writer.append_step([record(seq) for seq in range(at, at + 3)], urgent=at == 0)
+        while writer.written_seq < at + 2 or (at == 0 and writer.durable_seq < 2):
+            pass
+    writer.abandon()
+    first, second, third = ends_of_frames(tmp_path / "s")
+    data = bytearray((tmp_path / "s" / OPEN).read_bytes())
+    data[first : first + 100] = bytes(100)
+    (tmp_path / "s" / OPEN).write_bytes(data)
+    recovered = recover(tmp_path / "s")
+    assert (recovered.last_seq, recovered.dropped_bytes, recovered.dropped_rows_known) == (2, third - first, 3)
+    assert second < third
+
+
+def test_every_flipped_bit_of_an_open_segment_is_damage_or_a_torn_tail(crashed, tmp_path):
+    """Frames that a later one calls durable: damage. The last frame has none after it, so it counts as torn."""
+    whole = (crashed / OPEN).read_bytes()
+    second = ends_of_frames(crashed)[1]
+    wanted = [record(seq) for seq in range(9)]
+    for at in range(len(whole)):
+        flipped = bytearray(whole)
+        flipped[at] ^= 1 << at % 8
+        (crashed / OPEN).write_bytes(flipped)
+        report = verify(crashed)
+        if at < second:
+            assert not report.ok, at
+            with pytest.raises(DamagedJournal):
+                Journal.open(crashed)
+        else:
+            assert report.torn_bytes == len(whole) - second, at
+            assert list(Journal.open(crashed).records()) == wanted[:6]
+
+
+def test_every_flipped_bit_of_a_sealed_file_is_found(closed):
+    """With SHA256SUMS every one; without it every one that changes what is read."""
+    path, sums = closed / SEALED, closed / "SHA256SUMS"
+    whole, wanted = path.read_bytes(), [record(seq) for seq in range(9)]
+    line = sums.read_bytes()
+    for at in range(len(whole)):
+        flipped = bytearray(whole)
+        flipped[at] ^= 1 << at % 8
+        path.write_bytes(flipped)
+        assert not verify(closed).ok, at
+        if at % 5 == 0:
+            sums.unlink()
+            if verify(closed).ok:
+                assert list(Journal.open(closed).records()) == wanted, at
+            sums.write_bytes(line)
+
+
+def test_every_flipped_bit_of_the_checksums_is_found(closed):
+    sums = closed / "SHA256SUMS"
+    whole = sums.read_bytes()
+    assert re.fullmatch(rb"[0-9a-f]{64}  000000000000\.parquet\n", whole)
+    for at in range(len(whole) - 1):
+        flipped = bytearray(whole)
+        flipped[at] ^= 1 << at % 8
+        sums.write_bytes(flipped)
+        report = verify(closed)
+        assert not report.ok or report.notes, at
+
+
+def test_coreutils_agree_with_the_checksums(closed):
+    assert subprocess.run(["sha256sum", "--check", "--quiet", "SHA256SUMS"], cwd=closed, check=False).returncode == 0
+
+
+def test_a_segment_sealed_anew_with_other_rows_breaks_the_chain(tmp_path):
+    """Whoever seals a changed segment again, with right checksums, has to seal all that follow too."""
+
+    def write(folder: Path, changed: int | None) -> Path:
+        writer = JournalWriter.create(folder, segment_bytes=1)
+        for seq in range(6):
+            written = record(seq) if seq != changed else Record(seq, seq * 10, Kind.NOTE, "m", body='"other"')
+            writer.append_step([written], urgent=True)
+            writer.wait_durable(seq, 5)
+        writer.close()
+        return folder
+
+    ours, theirs = write(tmp_path / "ours", None), write(tmp_path / "theirs", 2)
+    shutil.copy(theirs / "000000000002.parquet", ours / "000000000002.parquet")
+    (ours / "SHA256SUMS").unlink()
+    assert verify(ours).problems == [
+        "000000000003.parquet: its chain does not continue the segment before it",
+    ]
+
+
+def test_a_missing_segment_is_missed(tmp_path):
+    writer = JournalWriter.create(tmp_path / "s", segment_bytes=1)
+    for seq in range(5):
+        writer.append_step([record(seq)], urgent=True)
+        writer.wait_durable(seq, 5)
+    writer.close()
+    (tmp_path / "s" / "000000000002.parquet").unlink()
+    assert any("record 2 was to come" in problem for problem in verify(tmp_path / "s").problems)
+    for read in (recover, Journal.open):
+        with pytest.raises(DamagedJournal, match="records 2 to 2 are missing"):
+            read(tmp_path / "s")
+    (tmp_path / "s" / "000000000004.parquet").unlink()
+    assert any("names 000000000004.parquet, which is missing" in each for each in verify(tmp_path / "s").problems)
+
+
+@pytest.mark.parametrize(
+    "crash", ["before the rename", "before the checksum", "before the unlink", "sealed file damaged since"]
+)
+def test_a_crash_while_sealing_loses_nothing(crashed, tmp_path, crash):
+    kept = (crashed / OPEN).read_bytes()
+    wanted = recover(crashed).chain
+    sealed = (crashed / SEALED).read_bytes()
+    (crashed / OPEN).write_bytes(kept)
+    if crash == "before the rename":
+        (crashed / SEALED).unlink()
+        (crashed / "SHA256SUMS").unlink()
+        (crashed / "000000000000.tmp").write_bytes(sealed[:1000])
+    elif crash == "before the checksum":
+        (crashed / "SHA256SUMS").unlink()
+    elif crash == "sealed file damaged since":
+        (crashed / SEALED).write_bytes(sealed[:50] + b"\xff" + sealed[51:])
+    assert recover(crashed).chain == wanted
+    assert sorted(path.name for path in crashed.iterdir()) == [SEALED, "SHA256SUMS"]
+    assert list(Journal.open(crashed).records()) == [record(seq) for seq in range(9)]
+    report = verify(crashed)
+    assert (report.ok, report.notes) == (True, [])
+
+
+WRITER = """
+import os, sys
+from pathlib import Path
+from journal.record import Kind, Record
+from journal.writer import JournalWriter
+
+writer = JournalWriter.create(
+    Path(sys.argv[1]), segment_bytes=60_000, sync_delay_s=0.01, group_delay_s=0.002,
+    on_durable=lambda seq: os.write(1, b"%d\\n" % seq),
+)
+seq = 0
+while True:
+    step = [Record(at, at, Kind.FEED, "m", payload=b"x%d" % at) for at in range(seq, seq + 3)]
+    writer.append_step(step, urgent=seq % 100 == 0)
+    seq += 3
+    while seq - writer.written_seq > 3000:
+        pass
+"""
+
+
+def test_a_killed_writer_keeps_whatever_it_said_was_durable(tmp_path):
+    """SIGKILL at random moments of writing, rolling and sealing."""
+    chance = random.Random(2)
+    for attempt in range(5):
+        folder = tmp_path / str(attempt)
+        process = subprocess.Popen([sys.executable, "-c", WRITER, str(folder)], stdout=subprocess.PIPE, cwd=os.getcwd())
+        for _ in range(chance.randrange(1, 60)):
+            process.stdout.readline()
+        process.send_signal(signal.SIGKILL)
+        said = [int(line) for line in process.communicate()[0].split()]
+        recovered = recover(folder)
+        assert recovered.last_seq >= max(said, default=-1)
+        assert (recovered.last_seq + 1) % 3 == 0  # whole steps
+        assert not recovered.was_closed
+        records = list(Journal.open(folder).records())
+        assert records == [Record(at, at, Kind.FEED, "m", payload=b"x%d" % at) for at in range(recovered.last_seq + 1)]
+        report = verify(folder)
+        assert (report.ok, report.notes) == (True, []), report
+        assert recover(folder).chain == recovered.chain == report.chain
+
+
+@pytest.mark.parametrize("ask", [Journal.open, recover, verify])
+def test_a_folder_that_is_no_journal(tmp_path, ask):
+    (tmp_path / "notes.txt").write_text("no journal")
+    for folder in (tmp_path, tmp_path / "absent", tmp_path / "notes.txt"):
+        with pytest.raises(NotAJournal, match=r"What to do: ."):
+            ask(folder)
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1", b"x" * 500, b"PAR1" + b"\x00" * 100 + b"PAR1"])
+def test_a_file_that_only_bears_the_name_is_one_clear_line(tmp_path, content):
+    (tmp_path / SEALED).write_bytes(content)
+    assert len(verify(tmp_path).problems) == 1
+    for read in (Journal.open, recover):
+        with pytest.raises(DamagedJournal) as refused:
+            read(tmp_path)
+        assert "\n" not in str(refused.value)
+
+
+def test_sessions_are_found_by_path_name_or_id(tmp_path):
+    first = new_session_folder(tmp_path, 1_723_161_253_937_085_768, "abcdefg2")
+    second = new_session_folder(tmp_path, 1_723_161_254_000_000_000, "abcdefg3")
+    assert first.name == "20240808T235413Z-abcdefg2"
+    for folder in (second, first):
+        JournalWriter.create(folder).close()
+    (tmp_path / "something else").mkdir()
+    assert [each.session_id for each in list_sessions(tmp_path)] == ["abcdefg2", "abcdefg3"]
+    assert list_sessions(tmp_path / "absent") == []
+    for name in (str(first), first.name, "abcdefg2"):
+        assert find_session(tmp_path, name) == first
+    with pytest.raises(AmbiguousSession, match="fits 2 sessions"):
+        find_session(tmp_path, "abcd")
+    with pytest.raises(UnknownSession, match="no session 'zzz' among the 2"):
+        find_session(tmp_path, "zzz")
+    with pytest.raises(NotAJournal):
+        find_session(tmp_path, str(tmp_path / "something else"))
+    assert issubclass(UnknownSession, JournalError)
