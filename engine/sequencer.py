@@ -86,7 +86,7 @@ class Sequencer:
         outputs: list[Record] = []
         while state.next_due_ns <= now_ns:
             due_ns, name = next_timer(state)
-            period = self.kernel.recurring.get(name, 0)
+            period = self.kernel.program.recurring.get(name, 0)
             missed = (now_ns - due_ns) // period if period else 0
             record = Record(
                 seq=state.seq + 1,

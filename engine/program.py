@@ -1,0 +1,99 @@
+"""Everything that a SESSION record fixes: venues, instruments, strategies, limits, and who is looked at by which index.
+
+Made once a session, never changed. Holds no state of the session itself and decides nothing.
+"""
+
+from collections.abc import Sequence
+from importlib import import_module
+
+from engine.asking import Asking
+from engine.deciding import Deciding
+from engine.loading import Loaded, load
+from engine.market.market import Market
+from engine.market.views import EmaSpec, Watch
+from engine.model import Instrument
+from engine.reducers.timers import periods
+from engine.session import MILLISECOND_NS, SECOND_NS, SessionBody, VenueSettings
+from engine.state import Rules
+from engine.strategy import Every, OnQuote
+from engine.venues.venue import Venue
+
+BUILT_IN_VENUES = {"binance_spot": "engine.venues.binance_spot:BinanceSpot"}
+PROOF_SLACK_NS = SECOND_NS
+
+
+def make_venue(settings: VenueSettings, instruments: Sequence[Instrument]) -> Venue:
+    """A dialect by name, or a stranger's by `package.module:Class`."""
+    path = BUILT_IN_VENUES.get(settings.name, settings.name)
+    module, _, cls = path.partition(":")
+    venue: Venue = getattr(import_module(module), cls)(instruments, settings.recv_window_ms)
+    return venue
+
+
+class Program:
+    """See the module's head."""
+
+    def __init__(self, session: SessionBody, strategies: dict[str, Loaded] | None = None) -> None:
+        """`strategies` replaces the recorded ones by others (replay with an edited strategy)."""
+        self.session = session
+        self.settings = session.engine
+        loaded = {settings.name: load(settings) for settings in session.strategies} if strategies is None else strategies
+        self.strategies = loaded
+        self.instruments = {instrument.id: instrument for instrument in session.instruments}
+        self.indexes = {name: index for index, name in enumerate(self.instruments)}
+        self.venues: dict[str, Venue] = {}
+        for settings in session.venues:
+            mine = [found for found in session.instruments if found.venue == settings.name]
+            self.venues[settings.name] = make_venue(settings, mine or session.instruments)
+        self.asking = {name: Asking(venue, session.engine) for name, venue in self.venues.items()}
+        self._venue_of_source: dict[str, Venue] = {}
+        self.assets = frozenset({found.base for found in session.instruments} | {found.quote for found in session.instruments})
+        self.recurring = periods(
+            session.engine,
+            {name: found.cadence.period_ns for name, found in loaded.items() if isinstance(found.cadence, Every)},
+        )
+        self.rules = Rules(session.engine, self.recurring, session.seed)
+        self.watch_names = [name for name, found in loaded.items() if isinstance(found.cadence, OnQuote)]
+        self._averages = self._declared_averages()
+        self.deciding = Deciding(
+            session=session.session,
+            strategies=loaded,
+            instruments=self.instruments,
+            indexes=self.indexes,
+            averages={key: index for index, (key, _) in enumerate(self._averages)},
+            asking=self.asking,
+            limits=session.risk,
+        )
+        self.own_marks = (session.session, *((session.previous.session,) if session.previous else ()))
+
+    def empty_market(self) -> Market:
+        watches = []
+        for name in self.watch_names:
+            found = self.strategies[name]
+            assert isinstance(found.cadence, OnQuote), name
+            ids = tuple(wanted.id for asked in found.instruments if (wanted := self.deciding.find(asked)))
+            watches.append(Watch(name, ids, found.cadence.throttle_ns))
+        return Market.empty(
+            list(self.instruments.values()), averages=[spec for _, spec in self._averages], watches=watches
+        )
+
+    def _declared_averages(self) -> list[tuple[tuple[str, str, str], EmaSpec]]:
+        by_symbol = {found.symbol: found.id for found in self.instruments.values()}
+        return [
+            ((name, average.name, wanted), EmaSpec(by_symbol.get(wanted, wanted), average.length))
+            for name, found in self.strategies.items()
+            for average in found.averages
+            for wanted in found.instruments
+            if by_symbol.get(wanted, wanted) in self.instruments
+        ]
+
+    def venue_of(self, source: str) -> Venue:
+        """The venue whose connection a source names."""
+        venue = self._venue_of_source.get(source)
+        if venue is None:
+            venue = self._venue_of_source[source] = self.venues[source.split(".", 1)[0]]
+        return venue
+
+    def proof_after_ns(self, venue: Venue) -> int:
+        """How long after sending a "not found" begins to prove absence (binance_spot.md section 12)."""
+        return venue.recv_window_ms * MILLISECOND_NS + self.settings.venue_timeout_ns + PROOF_SLACK_NS

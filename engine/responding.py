@@ -1,0 +1,359 @@
+"""What follows from an input, once it is folded: questions, reconciliation, strategies, the mode, the end. Everything decided is
+put out as a record. The order of the stages is kernel.step's; what each input leads to is here.
+"""
+
+from engine import facts, reconcile, settle
+from engine.asking import Asking
+from engine.deciding import cancel_rules
+from engine.errors import CoreError
+from engine.events import (
+    AccountReport,
+    Answer,
+    BalanceReport,
+    Event,
+    FillsReport,
+    OpenOrdersReport,
+    OrderReport,
+    Outcome,
+    ServerTime,
+    StreamEnded,
+    Subscribed,
+    Unrecognised,
+)
+from engine.facts import ClockMeasured, LinkReady, ModeChanged, Pnl, RateBlocked, SessionClosing
+from engine.lifecycle import LIVE, Status
+from engine.market import layout
+from engine.market.views import BookState, Stream
+from engine.mode import update
+from engine.program import Program
+from engine.reducers.modes import Mode
+from engine.reducers.positions import unrealised
+from engine.reducers.requests import Awaited
+from engine.session import MILLISECOND_NS, SECOND_NS
+from engine.taking import Took
+from engine.turn import Turn
+from journal.record import Kind
+
+FATAL_WAKES = layout.BOOK_CROSSED | layout.BAD_VALUE_SEEN | layout.LEVELS_EXCEEDED
+WAKE_NAMES = {
+    layout.BOOK_CROSSED: "its book is crossed",
+    layout.BAD_VALUE_SEEN: "a price or size is off the instrument's grid",
+    layout.LEVELS_EXCEEDED: "its book has more levels than the named limit",
+}
+
+
+class Responding:
+    """The responses of one session's program."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+
+    def decide(self, turn: Turn, took: Took) -> None:
+        record = turn.record
+        match record.kind:
+            case Kind.LINK:
+                self._on_link(turn)
+            case Kind.TIMER:
+                self._on_timer(turn)
+            case Kind.COMMAND:
+                self._on_command(turn)
+            case _ if took.awaited is not None:
+                self._on_answer(turn, took, took.awaited)
+            case Kind.BROKER | Kind.FEED:
+                if took.outcome:
+                    turn.note("warning", f"an answer to request {record.cause}, which was answered before or never asked")
+                for event in took.events:
+                    self._on_event(turn, event)
+            case _:
+                raise CoreError(f"record {record.seq} is a {record.kind}: not an input of a running session")
+        if took.wake:
+            self._on_wake(turn, took)
+        self.finish(turn)
+
+    def finish(self, turn: Turn) -> None:
+        """What follows any input that reached Python: fetch what is owed, reconcile, choose the mode, stop."""
+        reconcile.advance(turn, self.program.asking, self.program.instruments)
+        update(turn, market_reasons=self._market_reasons(turn))
+        self._stop(turn)
+
+    def _market_reasons(self, turn: Turn) -> tuple[str, ...]:
+        reasons = []
+        for name, index in self.program.indexes.items():
+            if turn.market.book_state(index) is not BookState.SYNCED:
+                reasons.append(f"{name} has no synchronised book")
+            elif turn.market.quote(index) is None:
+                reasons.append(f"{name} has no quote")
+        return tuple(reasons)
+
+    def _on_link(self, turn: Turn) -> None:
+        source = turn.record.source
+        link = turn.account.links.by_source.get(source)
+        if link is None or link.state != "up":
+            return
+        if link.role == "private":
+            self.program.asking[link.venue].subscribe(turn, source=source)
+            self.program.asking[link.venue].server_time(turn)
+        else:
+            turn.fact(LinkReady(source))
+
+    def _on_timer(self, turn: Turn) -> None:
+        timer = facts.read_timer(turn.record.body or "").timer
+        kind, _, rest = timer.partition(".")
+        match kind:
+            case "every" if rest == "watch":
+                self._watch(turn)
+            case "every" if rest == "report":
+                self._report(turn)
+            case "every":
+                self._evaluate(turn, rest.removeprefix("strategy."))
+            case "watch":
+                self._evaluate(turn, rest)
+            case "connect":
+                self._connect(turn, rest)
+            case "ask":
+                self._ask_order(turn, rest)
+            case "reconcile" | "rate":
+                self._begin_round(turn)
+            case "stop" if turn.account.modes.stopping_since_ns and not turn.account.modes.closing:
+                turn.note("warning", "stopped without an answer from the venue to everything that was asked")
+                turn.fact(SessionClosing("deadline"))
+
+    def _connect(self, turn: Turn, source: str) -> None:
+        link = turn.account.links.by_source.get(source)
+        if link is None or link.state != "down" or turn.account.modes.closing:
+            return
+        plan = next(plan for plan in self.program.venues[link.venue].links() if plan.source == source)
+        self.program.asking[link.venue].connect(turn, plan=plan)
+
+    def _begin_round(self, turn: Turn) -> None:
+        if not turn.account.reconciling.running and reconcile.may_ask(turn):
+            reconcile.begin(turn, self.program.asking, self.program.instruments)
+
+    def _on_command(self, turn: Turn) -> None:
+        command = facts.read_command(turn.record.body or "").command
+        if command == "cancel_all":
+            self._cancel_all(turn)
+        elif command == "reconcile":
+            self._begin_round(turn)
+
+    def _evaluate(self, turn: Turn, name: str) -> None:
+        """Startup order: strategies are asked only when nothing can have been missed."""
+        if turn.account.modes.mode is Mode.RUNNING and not turn.account.modes.stopping_since_ns:
+            self.program.deciding.evaluate(turn, name)
+
+    def _on_wake(self, turn: Turn, took: Took) -> None:
+        if took.wake & FATAL_WAKES:
+            for index, flags in turn.market.woken():
+                for flag, words in WAKE_NAMES.items():
+                    if flags & flag:
+                        name = turn.market.instruments[index].id
+                        turn.fact(ModeChanged(Mode.HALTED, (f"{name}: {words} (record {turn.record.seq})",)))
+        if took.wake & layout.BOOK_NEEDS_SNAPSHOT:
+            self._want_snapshots(turn)
+        if took.wake & (layout.BOOK_NEEDS_SNAPSHOT | layout.BOOK_JOINED):
+            update(turn, market_reasons=self._market_reasons(turn))
+        for watch, name in enumerate(self.program.watch_names):
+            if took.watches >> watch & 1:
+                self._evaluate(turn, name)
+
+    def _want_snapshots(self, turn: Turn) -> None:
+        for name, index in self.program.indexes.items():
+            instrument = self.program.instruments[name]
+            lost = turn.market.book_state(index) in (BookState.BUFFERING, BookState.BROKEN)
+            blocked = turn.time_ns < turn.account.limits.of(instrument.venue).blocked_until_ns
+            if lost and not blocked and turn.account.requests.of("depth", instrument=name) is None:
+                self.program.asking[instrument.venue].depth(turn, instrument=instrument)
+
+    # ---- what venues say
+
+    def _on_event(self, turn: Turn, event: Event) -> None:
+        match event:
+            case OrderReport():
+                settle.report(turn, event, self.program.instruments)
+                self._after_reports(turn)
+            case BalanceReport():
+                reconcile.balance(turn, event)
+            case Subscribed() if turn.record.kind is Kind.BROKER:
+                turn.fact(LinkReady(turn.record.source))
+            case StreamEnded():
+                turn.note("warning", f"{turn.record.source}: {event.reason}")
+                self._disconnect(turn, turn.record.source)
+            case Unrecognised():
+                turn.note("warning", f"{event.where}: {event.error}")
+            case Answer() if event.outcome is not Outcome.DONE:
+                turn.note("warning", f"{turn.record.source}: {event.outcome} {event.code} {event.text}")
+            case _:
+                pass
+
+    def _on_answer(self, turn: Turn, took: Took, awaited: Awaited) -> None:
+        request = awaited.request
+        answer = next((event for event in took.events if isinstance(event, Answer)), Answer(Outcome.DONE))
+        self._mind_limits(turn, request.venue, answer)
+        asking = self.program.asking[request.venue]
+        reports = [event for event in took.events if not isinstance(event, Answer)]
+        match request.purpose:
+            case "place":
+                venue = self.program.venues[request.venue]
+                settle.placed(turn, awaited, answer, sent_ns=took.sent_ns, proof_after_ns=self.program.proof_after_ns(venue))
+            case "cancel":
+                if settle.canceled(turn, awaited, answer):
+                    self._ask_order(turn, request.client_order_id, whatever=True)
+            case "query_order":
+                self._order_answered(turn, awaited, answer)
+            case "subscribe":
+                if answer.outcome is not Outcome.DONE:
+                    turn.note("alarm", f"subscription refused: {answer.code} {answer.text}")
+                    self._disconnect(turn, request.source)
+            case "depth":
+                if answer.outcome is not Outcome.DONE:
+                    turn.note("warning", f"no depth snapshot of {request.instrument}: {answer.outcome} {answer.text}")
+            case _:
+                pass
+        for event in reports:
+            self._on_report(turn, asking, took, awaited, event)
+        proves = (Outcome.DONE, Outcome.NOT_FOUND) if request.purpose == "query_order" else (Outcome.DONE,)
+        if answer.outcome not in proves or any(isinstance(event, Unrecognised) for event in reports):
+            reconcile.fail(turn, awaited, f"{answer.outcome} {answer.text}")
+        self._after_reports(turn)
+
+    def _on_report(self, turn: Turn, asking: Asking, took: Took, awaited: Awaited, event: Event) -> None:
+        match event:
+            case OpenOrdersReport():
+                reconcile.open_orders(turn, asking, self.program.instruments, awaited, event, own=self.program.own_marks)
+            case AccountReport():
+                reconcile.balances(turn, awaited, event, self.program.assets)
+            case FillsReport():
+                reconcile.fills(turn, asking, self.program.instruments, awaited, event)
+            case ServerTime() if took.sent_ns:
+                middle_ns = (took.sent_ns + turn.time_ns) // 2
+                turn.fact(ClockMeasured(awaited.request.venue, event.venue_ns - middle_ns))
+            case OrderReport():
+                settle.report(turn, event, self.program.instruments)
+                if awaited.request.purpose == "query_order" and not awaited.request.client_order_id:
+                    # the order behind a fill nobody knew: now its fills can be booked
+                    reconciling = turn.account.reconciling
+                    asking.fills(
+                        turn,
+                        instrument=self.program.instruments[event.instrument],
+                        after_id=reconciling.fills_confirmed.get(event.instrument, -1),
+                        reconcile_round=awaited.request.round,
+                    )
+            case _:
+                self._on_event(turn, event)
+
+    def _after_reports(self, turn: Turn) -> None:
+        reconcile.owed(turn, self.program.asking, self.program.instruments)
+
+    def _order_answered(self, turn: Turn, awaited: Awaited, answer: Answer) -> None:
+        name = awaited.request.client_order_id
+        if answer.outcome is Outcome.NOT_FOUND and name and not settle.not_found(turn, name):
+            text = f"order {name} is live here, and the venue does not know it"
+            order = turn.account.orders.by_id[name]
+            if turn.time_ns - order.updated_ns > self.program.proof_after_ns(self.program.venues[awaited.request.venue]):
+                turn.fact(ModeChanged(Mode.HALTED, (text,)))
+            else:
+                turn.note("warning", text, key=name)
+
+    def _ask_order(self, turn: Turn, name: str, *, whatever: bool = False) -> None:
+        """Asks the venue about one order by our id: while it is UNKNOWN, or where a cancel's answer did not settle it."""
+        order = turn.account.orders.by_id.get(name)
+        if order is None or order.ask_seq or order.status not in LIVE:
+            return
+        if order.status is not Status.UNKNOWN and not whatever and order.asks == 0:
+            return
+        instrument = self.program.instruments[order.order.instrument]
+        if turn.time_ns < turn.account.limits.of(instrument.venue).blocked_until_ns:
+            return
+        if order.asks and order.asks % 60 == 0:
+            turn.note("alarm", f"order {name} has been asked about {order.asks} times without an end", key=name)
+        self.program.asking[instrument.venue].query_order(turn, instrument=instrument, client_order_id=name)
+
+    def _mind_limits(self, turn: Turn, venue: str, answer: Answer) -> None:
+        if answer.outcome is Outcome.RATE_LIMITED:
+            until_ns = max(answer.retry_at_ns, turn.time_ns + (answer.retry_after_ns or SECOND_NS))
+            turn.fact(RateBlocked(venue, until_ns, f"{answer.code} {answer.text}"))
+        elif answer.outcome is Outcome.CLOCK:
+            self.program.asking[venue].server_time(turn)
+        elif answer.outcome is Outcome.AUTH:
+            turn.fact(ModeChanged(Mode.HALTED, (f"{venue} refused our key: {answer.code} {answer.text}",)))
+
+    def _disconnect(self, turn: Turn, source: str) -> None:
+        link = turn.account.links.by_source.get(source)
+        if link is not None and link.state in ("up", "ready"):
+            self.program.asking[link.venue].disconnect(turn, source=source)
+
+    # ---- what recurs
+
+    def _watch(self, turn: Turn) -> None:
+        """Once a second: silence, subscriptions that never came, books and fills still owed, orders to ask about, old orders."""
+        now_ns = turn.time_ns
+        for source in sorted(turn.account.links.by_source):
+            link = turn.account.links.by_source[source]
+            silent_ns = now_ns - max(link.changed_ns, self._last_seen_ns(turn, link.venue) if link.role == "market" else now_ns)
+            if link.state == "up" and now_ns - link.changed_ns > self.program.settings.request_timeout_ns:
+                turn.note("warning", f"{source}: no answer to the subscription")
+                self._disconnect(turn, source)
+            elif link.state == "ready" and silent_ns > self.program.settings.stale_after_ns:
+                turn.note("alarm", f"{source}: silent for {silent_ns // MILLISECOND_NS} ms")
+                self._disconnect(turn, source)
+        self._want_snapshots(turn)
+        self._after_reports(turn)
+        for order in turn.account.orders.live():
+            if order.status is Status.UNKNOWN and f"ask.{order.client_order_id}" not in turn.account.timers.due_ns:
+                self._ask_order(turn, order.client_order_id)
+
+    def _last_seen_ns(self, turn: Turn, venue: str) -> int:
+        return max(
+            (
+                turn.market.last_seen_ns(index, stream)
+                for name, index in self.program.indexes.items()
+                if self.program.instruments[name].venue == venue
+                for stream in Stream
+            ),
+            default=0,
+        )
+
+    def _report(self, turn: Turn) -> None:
+        """P&L as it stands: realised and unrealised apart, marked at the mid."""
+        for key in sorted(turn.account.positions.by_key):
+            held = turn.account.positions.by_key[key]
+            quote = turn.market.quote(self.program.indexes[held.instrument]) if held.instrument in self.program.indexes else None
+            if quote is None:
+                continue
+            mark = (quote.bid + quote.ask) / 2
+            turn.fact(
+                Pnl(
+                    held.strategy,
+                    held.instrument,
+                    held.quantity,
+                    mark,
+                    held.realised_pnl,
+                    unrealised(held, mark),
+                    held.fees_quote,
+                )
+            )
+
+    # ---- stopping
+
+    def _cancel_all(self, turn: Turn) -> int:
+        """Cancels every live order of ours that can be cancelled now; returns how many live ones there are."""
+        mine = [order for order in turn.account.orders.live() if not order.adopted]
+        for order in mine:
+            if not any(cancel_rules(turn, order.strategy, order.client_order_id).values()) and order.status is not Status.UNKNOWN:
+                instrument = self.program.instruments[order.order.instrument]
+                self.program.asking[instrument.venue].cancel(
+                    turn, client_order_id=order.client_order_id, instrument=instrument
+                )
+        return len(mine)
+
+    def _stop(self, turn: Turn) -> None:
+        """An ordered stop: cancel (if so configured), wait for every answer that changes something, then close."""
+        modes = turn.account.modes
+        if not modes.stopping_since_ns or modes.closing:
+            return
+        live = self._cancel_all(turn) if self.program.settings.cancel_on_stop else 0
+        waiting = any(awaited.request.mutates for awaited in turn.account.requests.by_seq.values())
+        if not live and not waiting:
+            if turn.account.positions.by_key:
+                self._report(turn)
+            turn.fact(SessionClosing("stopped"))

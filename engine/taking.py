@@ -1,0 +1,149 @@
+"""decode -> reduce: an input is read and folded. What it held is handed on; nothing is decided here.
+
+Live, replay and rebuilding all fold inputs here and nowhere else. `take` on a stream frame is the hot path.
+"""
+
+import json
+from decimal import localcontext
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from engine import facts
+from engine.events import Answer, Event, Outcome, Subscribed
+from engine.money import MONEY
+from engine.program import Program
+from engine.reducers.changes import Answered, Change, Commanded, LinkMoved, Stamp, TimerFired
+from engine.reducers.orders import forget_closed
+from engine.reducers.requests import Awaited
+from engine.state import State, fold
+from engine.venues.venue import Venue
+from journal.record import Kind, Record
+
+
+class Took(msgspec.Struct, frozen=True):
+    """What an input held, once it was folded."""
+
+    events: tuple[Event, ...] = ()
+    awaited: Awaited | None = None  # the request it answers
+    wake: int = 0
+    watches: int = 0  # bit mask of strategies due
+    sent_ns: int = 0
+    outcome: str = ""
+
+
+NOTHING = Took()
+
+
+def take(program: Program, state: State, record: Record) -> Took:
+    state.seq, state.time_ns = record.seq, record.time_ns
+    match record.kind:
+        case Kind.FEED if record.meta is None:
+            return _take_market(program, state, record)
+        case Kind.FEED | Kind.BROKER:
+            return _take_private(program, state, record)
+        case Kind.LINK:
+            link = facts.read_link(record.body or "")
+            _fold(program, state, LinkMoved(record.source, link), record)
+            moved = state.account.links.by_source.get(record.source)
+            if moved is not None and moved.role == "market" and link.state == "down":
+                for instrument in program.instruments.values():
+                    if instrument.venue == moved.venue:
+                        state.market.reset_books(program.indexes[instrument.id])
+            return Took()
+        case Kind.TIMER:
+            timer = facts.read_timer(record.body or "")
+            _fold(program, state, TimerFired(timer), record)
+            kind, _, name = timer.timer.partition(".")
+            if timer.timer == "every.watch":
+                _forget(program, state)
+            elif kind == "watch":
+                state.market.evaluated(program.watch_names.index(name), record.time_ns)
+            return Took()
+        case _:
+            _fold(program, state, Commanded(facts.read_command(record.body or "")), record)
+            return Took()
+
+
+def _fold(program: Program, state: State, change: Change, record: Record) -> None:
+    with localcontext(MONEY):
+        state.account = fold(state.account, change, Stamp(record.seq, record.time_ns), program.rules)
+
+
+def _take_market(program: Program, state: State, record: Record) -> Took:
+    """The hot path: a stream frame. Python sees it again only if the fold raises a wake."""
+    source = record.source
+    venue = program.venue_of(source)
+    assert record.payload is not None, "a stream frame is wire bytes"
+    rows = venue.market.decode(record.payload, source, record.seq, record.time_ns)
+    if type(rows) is tuple:
+        return Took(events=rows) if rows else NOTHING
+    return _fold_rows(program, state, rows, record)
+
+
+def _fold_rows(program: Program, state: State, rows: Any, record: Record) -> Took:
+    market = state.market
+    end, count, wake, watches = 0, len(rows), 0, 0
+    while end < count:
+        end = market.fold(rows, end)
+        wake |= market.wake
+        watches |= market.strategies_woken
+    if not wake:
+        return NOTHING
+    for watch in range(len(program.watch_names)):
+        if watches >> watch & 1:
+            market.evaluated(watch, record.time_ns)
+    return Took(wake=wake, watches=watches)
+
+
+def _take_private(program: Program, state: State, record: Record) -> Took:
+    """An answer to a request (its meta says how it ended), or a frame of a private stream."""
+    venue = program.venue_of(record.source)
+    if record.meta is None:
+        events = venue.decode_private(record.payload or b"")
+        awaited = state.account.requests.of("subscribe", source=record.source)
+        answers = any(isinstance(event, Subscribed | Answer) for event in events)
+        if awaited is not None and answers:
+            _fold(program, state, Answered(awaited.seq, venue.name, "answer"), record)
+            return Took(events=events, awaited=awaited)
+        return Took(events=events)
+    meta = json.loads(record.meta)
+    awaited = state.account.requests.by_seq.get(record.cause if record.cause is not None else -1)
+    outcome = meta["outcome"]
+    if awaited is None:
+        # an answer from before the session began (instrument metadata) has no request here
+        return Took(outcome="" if record.cause is None else outcome)
+    sent_ns = int(meta.get("sent_ns", 0))
+    rows = None
+    events = (Answer(Outcome.NOT_SENT if outcome == "not_sent" else Outcome.UNKNOWN, text=meta.get("error", outcome)),)
+    if outcome == "answer":
+        rows, events = _decode_answer(venue, awaited, meta, record)
+    weight = next((event.weight_used for event in events if isinstance(event, Answer)), -1)
+    _fold(program, state, Answered(awaited.seq, venue.name, outcome, weight), record)
+    wakes = NOTHING if rows is None else _fold_rows(program, state, rows, record)
+    return Took(events, awaited, wakes.wake, wakes.watches, sent_ns, outcome)
+
+
+def _decode_answer(
+    venue: Venue, awaited: Awaited, meta: dict[str, Any], record: Record
+) -> tuple[Any, tuple[Event, ...]]:
+    request, unsigned = awaited.request, awaited.request.unsigned
+    assert unsigned is not None, "only a message can be answered"
+    payload = record.payload or b""
+    events = venue.decode_answer(
+        unsigned.method, unsigned.path, request.instrument, int(meta["status"]), meta.get("headers", {}), payload
+    )
+    if request.purpose == "depth" and any(isinstance(e, Answer) and e.outcome is Outcome.DONE for e in events):
+        rows = venue.market.decode_snapshot(payload, request.instrument, record.seq, record.time_ns)
+        if isinstance(rows, np.ndarray):
+            return rows, events
+        return None, (*events, *rows)
+    return None, events
+
+
+def _forget(program: Program, state: State) -> None:
+    """The age rule, applied as part of folding the TIMER: rebuilding does the same."""
+    kept = forget_closed(state.account.orders, state.time_ns - program.settings.keep_closed_ns)
+    if kept is not state.account.orders:
+        state.account = msgspec.structs.replace(state.account, orders=kept)
