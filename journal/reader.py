@@ -16,7 +16,6 @@ from journal.frames import SCHEMA, Tail, Walk, to_records
 from journal.record import Record
 from journal.segments import Sealed, first_line, first_seqs, open_name, sealed_name
 
-
 _AT_ONCE_ROWS = 1_024  # of a row group become Python objects: what fits the processor's cache reads a fifth faster
 
 

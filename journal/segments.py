@@ -23,7 +23,7 @@ BLOCK_ROWS = 16_384  # rows of a row group, and the unit of the content hash
 CHAIN_START = "0" * 64
 CHECKSUMS = "SHA256SUMS"
 _NAME = re.compile(r"(\d{12,})\.(open|parquet)")
-_ADVISORY = "journal."  # all our footer keys begin so
+_FOOTER_KEY = "journal."  # all our footer keys begin so
 # what pyarrow raises on damaged bytes, found by flipping every bit of a file (LookupError: a column's name)
 UNREADABLE = (pa.ArrowException, OSError, ValueError, LookupError, TypeError, MemoryError)
 
@@ -61,14 +61,14 @@ class Footer(msgspec.Struct, frozen=True):
     schema_version: int = SCHEMA_VERSION
 
     def to_metadata(self) -> dict[str, str]:
-        return {_ADVISORY + name: str(int(v) if isinstance(v, bool) else v) for name, v in _fields(self).items()}
+        return {_FOOTER_KEY + name: str(int(v) if isinstance(v, bool) else v) for name, v in _fields(self).items()}
 
     @classmethod
     def of(cls, path: Path, metadata: Any) -> "Footer":
         """From a Parquet file's metadata."""
         texts = {key.decode("latin-1"): value for key, value in (metadata.metadata or {}).items()}
         try:
-            given = {name: texts[_ADVISORY + name].decode() for name in cls.__struct_fields__}
+            given = {name: texts[_FOOTER_KEY + name].decode() for name in cls.__struct_fields__}
             footer = msgspec.convert(given | {"final": given["final"] == "1"}, cls, strict=False)
         except (KeyError, ValueError) as error:  # msgspec.ValidationError is a ValueError
             raise DamagedJournal(path, f"the footer is not a journal segment's ({error})") from error

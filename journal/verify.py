@@ -79,7 +79,7 @@ class _Check:
         seqs = sorted(set(opened) | set(sealed))
         for at, seq in enumerate(seqs):
             later = seqs[at + 1] if at + 1 < len(seqs) else None
-            if seq in sealed:
+            if (self.folder / sealed_name(seq)).exists():  # asked anew: a writer at work may have sealed it since
                 self._guard(sealed_name(seq), partial(self._sealed, seq, checksums, last=later is None))
             else:
                 self._guard(open_name(seq), partial(self._opened, seq, later))
@@ -111,7 +111,7 @@ class _Check:
             self._problem(CHECKSUMS, f"damaged ({first_line(error)})")
             return {}
         for name in known:
-            if name not in names and name.replace(".parquet", ".open") not in names:
+            if not (self.folder / name).exists() and name.replace(".parquet", ".open") not in names:
                 self._problem(CHECKSUMS, f"names {name}, which is missing")
         return known
 
@@ -151,7 +151,12 @@ class _Check:
 
     def _opened(self, first_seq: int, later: int | None) -> None:
         name = open_name(first_seq)
-        with FileReading(self.folder / name) as reading:
+        try:
+            reading = FileReading(self.folder / name)
+        except FileNotFoundError:  # sealed just now
+            self._sealed(first_seq, {}, last=later is None)
+            return
+        with reading:
             self._follows(name, first_seq)
             walk = Walk(reading, first_seq)
             at = 0

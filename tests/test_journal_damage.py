@@ -1,12 +1,12 @@
 """After a crash or a flipped bit: what was durable is kept or its loss is said, what was torn is dropped and counted."""
 
-import os
 import random
 import re
 import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -32,7 +32,7 @@ def record(seq: int) -> Record:
 
 
 @pytest.fixture
-def crashed(tmp_path) -> Path:
+def crashed(tmp_path: Path) -> Path:
     """A session of nine records in three frames, each synced, whose writer is gone: the last frame vouches for six."""
     writer = JournalWriter.create(tmp_path / "crashed")
     for at in range(0, 9, 3):
@@ -43,7 +43,7 @@ def crashed(tmp_path) -> Path:
 
 
 @pytest.fixture
-def closed(tmp_path) -> Path:
+def closed(tmp_path: Path) -> Path:
     writer = JournalWriter.create(tmp_path / "closed")
     writer.append_step([record(seq) for seq in range(9)])
     writer.close()
@@ -55,7 +55,7 @@ def ends_of_frames(folder: Path) -> list[int]:
         return [frame.end for frame in Walk(reading, 0)]
 
 
-def test_a_tail_torn_at_any_byte_is_dropped_and_counted(crashed, tmp_path):
+def test_a_tail_torn_at_any_byte_is_dropped_and_counted(crashed: Path, tmp_path: Path) -> None:
     whole = (crashed / OPEN).read_bytes()
     _, second, third = ends_of_frames(crashed)
     assert third == len(whole)
@@ -73,7 +73,7 @@ def test_a_tail_torn_at_any_byte_is_dropped_and_counted(crashed, tmp_path):
         shutil.rmtree(folder)
 
 
-def test_a_second_recovery_changes_nothing_and_says_the_same(crashed):
+def test_a_second_recovery_changes_nothing_and_says_the_same(crashed: Path) -> None:
     with (crashed / OPEN).open("ab") as file:
         file.write(b"VJ1\n torn")
     first = recover(crashed)
@@ -89,7 +89,7 @@ def test_a_second_recovery_changes_nothing_and_says_the_same(crashed):
     assert (report.ok, report.closed, report.torn_bytes, report.chain) == (True, False, 9, first.chain)
 
 
-def test_damage_before_a_durable_record_is_refused_and_nothing_is_changed(crashed):
+def test_damage_before_a_durable_record_is_refused_and_nothing_is_changed(crashed: Path) -> None:
     data = bytearray((crashed / OPEN).read_bytes())
     data[ends_of_frames(crashed)[0] + 60] ^= 1
     (crashed / OPEN).write_bytes(data)
@@ -102,7 +102,7 @@ def test_damage_before_a_durable_record_is_refused_and_nothing_is_changed(crashe
     assert (crashed / "000000000000.tmp").exists()
 
 
-def test_frames_behind_a_tear_that_vouch_for_nothing_lost_are_dropped_with_it(tmp_path):
+def test_frames_behind_a_tear_that_vouch_for_nothing_lost_are_dropped_with_it(tmp_path: Path) -> None:
     """Two frames written, neither synced: the disk kept the second and not the first. Both go, and are counted."""
     writer = JournalWriter.create(tmp_path / "s", sync_delay_s=60, group_delay_s=0)
     for at in range(0, 9, 3):
@@ -119,7 +119,7 @@ def test_frames_behind_a_tear_that_vouch_for_nothing_lost_are_dropped_with_it(tm
     assert second < third
 
 
-def test_every_flipped_bit_of_an_open_segment_is_damage_or_a_torn_tail(crashed, tmp_path):
+def test_every_flipped_bit_of_an_open_segment_is_damage_or_a_torn_tail(crashed: Path) -> None:
     """Frames that a later one calls durable: damage. The last frame has none after it, so it counts as torn."""
     whole = (crashed / OPEN).read_bytes()
     second = ends_of_frames(crashed)[1]
@@ -138,7 +138,7 @@ def test_every_flipped_bit_of_an_open_segment_is_damage_or_a_torn_tail(crashed, 
             assert list(Journal.open(crashed).records()) == wanted[:6]
 
 
-def test_every_flipped_bit_of_a_sealed_file_is_found(closed):
+def test_every_flipped_bit_of_a_sealed_file_is_found(closed: Path) -> None:
     """With SHA256SUMS every one; without it every one that changes what is read."""
     path, sums = closed / SEALED, closed / "SHA256SUMS"
     whole, wanted = path.read_bytes(), [record(seq) for seq in range(9)]
@@ -155,7 +155,7 @@ def test_every_flipped_bit_of_a_sealed_file_is_found(closed):
             sums.write_bytes(line)
 
 
-def test_every_flipped_bit_of_the_checksums_is_found(closed):
+def test_every_flipped_bit_of_the_checksums_is_found(closed: Path) -> None:
     sums = closed / "SHA256SUMS"
     whole = sums.read_bytes()
     assert re.fullmatch(rb"[0-9a-f]{64}  000000000000\.parquet\n", whole)
@@ -167,11 +167,11 @@ def test_every_flipped_bit_of_the_checksums_is_found(closed):
         assert not report.ok or report.notes, at
 
 
-def test_coreutils_agree_with_the_checksums(closed):
+def test_coreutils_agree_with_the_checksums(closed: Path) -> None:
     assert subprocess.run(["sha256sum", "--check", "--quiet", "SHA256SUMS"], cwd=closed, check=False).returncode == 0
 
 
-def test_a_segment_sealed_anew_with_other_rows_breaks_the_chain(tmp_path):
+def test_a_segment_sealed_anew_with_other_rows_breaks_the_chain(tmp_path: Path) -> None:
     """Whoever seals a changed segment again, with right checksums, has to seal all that follow too."""
 
     def write(folder: Path, changed: int | None) -> Path:
@@ -191,7 +191,7 @@ def test_a_segment_sealed_anew_with_other_rows_breaks_the_chain(tmp_path):
     ]
 
 
-def test_a_missing_segment_is_missed(tmp_path):
+def test_a_missing_segment_is_missed(tmp_path: Path) -> None:
     writer = JournalWriter.create(tmp_path / "s", segment_bytes=1)
     for seq in range(5):
         writer.append_step([record(seq)], urgent=True)
@@ -209,7 +209,7 @@ def test_a_missing_segment_is_missed(tmp_path):
 @pytest.mark.parametrize(
     "crash", ["before the rename", "before the checksum", "before the unlink", "sealed file damaged since"]
 )
-def test_a_crash_while_sealing_loses_nothing(crashed, tmp_path, crash):
+def test_a_crash_while_sealing_loses_nothing(crashed: Path, crash: str) -> None:
     kept = (crashed / OPEN).read_bytes()
     wanted = recover(crashed).chain
     sealed = (crashed / SEALED).read_bytes()
@@ -249,12 +249,12 @@ while True:
 """
 
 
-def test_a_killed_writer_keeps_whatever_it_said_was_durable(tmp_path):
+def test_a_killed_writer_keeps_whatever_it_said_was_durable(tmp_path: Path) -> None:
     """SIGKILL at random moments of writing, rolling and sealing."""
-    chance = random.Random(2)
+    chance = random.Random(2)  # noqa: S311 - it chooses moments, not keys
     for attempt in range(5):
         folder = tmp_path / str(attempt)
-        process = subprocess.Popen([sys.executable, "-c", WRITER, str(folder)], stdout=subprocess.PIPE, cwd=os.getcwd())
+        process = subprocess.Popen([sys.executable, "-c", WRITER, str(folder)], stdout=subprocess.PIPE)
         for _ in range(chance.randrange(1, 60)):
             process.stdout.readline()
         process.send_signal(signal.SIGKILL)
@@ -271,7 +271,7 @@ def test_a_killed_writer_keeps_whatever_it_said_was_durable(tmp_path):
 
 
 @pytest.mark.parametrize("ask", [Journal.open, recover, verify])
-def test_a_folder_that_is_no_journal(tmp_path, ask):
+def test_a_folder_that_is_no_journal(tmp_path: Path, ask: Callable[[Path], object]) -> None:
     (tmp_path / "notes.txt").write_text("no journal")
     for folder in (tmp_path, tmp_path / "absent", tmp_path / "notes.txt"):
         with pytest.raises(NotAJournal, match=r"What to do: ."):
@@ -279,7 +279,7 @@ def test_a_folder_that_is_no_journal(tmp_path, ask):
 
 
 @pytest.mark.parametrize("content", [b"", b"PAR1", b"x" * 500, b"PAR1" + b"\x00" * 100 + b"PAR1"])
-def test_a_file_that_only_bears_the_name_is_one_clear_line(tmp_path, content):
+def test_a_file_that_only_bears_the_name_is_one_clear_line(tmp_path: Path, content: bytes) -> None:
     (tmp_path / SEALED).write_bytes(content)
     assert len(verify(tmp_path).problems) == 1
     for read in (Journal.open, recover):
@@ -288,7 +288,7 @@ def test_a_file_that_only_bears_the_name_is_one_clear_line(tmp_path, content):
         assert "\n" not in str(refused.value)
 
 
-def test_sessions_are_found_by_path_name_or_id(tmp_path):
+def test_sessions_are_found_by_path_name_or_id(tmp_path: Path) -> None:
     first = new_session_folder(tmp_path, 1_723_161_253_937_085_768, "abcdefg2")
     second = new_session_folder(tmp_path, 1_723_161_254_000_000_000, "abcdefg3")
     assert first.name == "20240808T235413Z-abcdefg2"

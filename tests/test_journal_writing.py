@@ -44,7 +44,7 @@ def flat(groups: list[list[Record]]) -> list[Record]:
     return [record for group in groups for record in group]
 
 
-def test_what_is_appended_is_read_back_open_and_sealed(tmp_path):
+def test_what_is_appended_is_read_back_open_and_sealed(tmp_path: Path) -> None:
     wanted = steps(200)
     writer = JournalWriter.create(tmp_path / "s")
     for step in wanted:
@@ -72,7 +72,7 @@ numbers = st.integers(-(2**63), 2**63 - 1)
 
 
 @st.composite
-def sessions(draw):
+def sessions(draw: st.DrawFn) -> list[tuple[list[Record], bool]]:
     """Steps of records with whatever a column may hold; times never fall."""
     sizes = draw(st.lists(st.integers(1, 6), min_size=1, max_size=30))
     found, seq, time_ns = [], 0, draw(st.integers(0, 2**60))
@@ -104,7 +104,7 @@ def sessions(draw):
 @given(
     session=sessions(), segment_bytes=st.sampled_from([1, 3000, 1 << 20]), ends=st.sampled_from(["close", "crash"])
 )
-def test_the_journal_equals_a_plain_list(tmp_path_factory, session, segment_bytes, ends):
+def test_the_journal_equals_a_plain_list(tmp_path_factory: pytest.TempPathFactory, session: list[tuple[list[Record], bool]], segment_bytes: int, ends: str) -> None:
     """Whatever the grouping and rolling: through the disk and back it is the list that was appended."""
     folder = tmp_path_factory.mktemp("journal") / "s"
     writer = JournalWriter.create(folder, segment_bytes=segment_bytes, group_delay_s=0.0005, group_rows=5)
@@ -134,7 +134,7 @@ def test_the_journal_equals_a_plain_list(tmp_path_factory, session, segment_byte
     assert followed.ended is (ends == "close")
 
 
-def test_segments_roll_between_steps_and_their_hashes_are_chained(tmp_path):
+def test_segments_roll_between_steps_and_their_hashes_are_chained(tmp_path: Path) -> None:
     wanted = steps(60, rows=4)
     writer = JournalWriter.create(tmp_path / "s", segment_bytes=4000)
     for step in wanted:
@@ -152,8 +152,8 @@ def test_segments_roll_between_steps_and_their_hashes_are_chained(tmp_path):
         chain = footer.chain
 
 
-def test_the_hash_is_over_the_rows_and_not_over_the_file(tmp_path):
-    def chain_of(folder, *, segment_delay_s):
+def test_the_hash_is_over_the_rows_and_not_over_the_file(tmp_path: Path) -> None:
+    def chain_of(folder: Path, *, segment_delay_s: float) -> str:
         writer = JournalWriter.create(folder, group_delay_s=segment_delay_s)
         for step in steps(40):
             writer.append_step(step)
@@ -162,7 +162,7 @@ def test_the_hash_is_over_the_rows_and_not_over_the_file(tmp_path):
     assert chain_of(tmp_path / "a", segment_delay_s=0) == chain_of(tmp_path / "b", segment_delay_s=1)
 
 
-def test_a_long_segment_is_hashed_in_blocks_whatever_its_frames(tmp_path):
+def test_a_long_segment_is_hashed_in_blocks_whatever_its_frames(tmp_path: Path) -> None:
     records = [SESSION, *map(feed, range(1, 40_000))]
     writer = JournalWriter.create(tmp_path / "s")
     for at in range(0, len(records), 7):
@@ -174,7 +174,7 @@ def test_a_long_segment_is_hashed_in_blocks_whatever_its_frames(tmp_path):
     assert verify(tmp_path / "s").ok
 
 
-def test_durable_is_said_after_the_sync_and_only_then(tmp_path):
+def test_durable_is_said_after_the_sync_and_only_then(tmp_path: Path) -> None:
     """A token is given for what is on stable storage, and nobody else can make one."""
     told = []
     writer = JournalWriter.create(tmp_path / "s", group_delay_s=30, on_durable=told.append)
@@ -190,7 +190,7 @@ def test_durable_is_said_after_the_sync_and_only_then(tmp_path):
     assert told == [1]
 
 
-def test_feed_alone_is_written_soon_and_synced_later(tmp_path):
+def test_feed_alone_is_written_soon_and_synced_later(tmp_path: Path) -> None:
     synced = threading.Event()
     writer = JournalWriter.create(
         tmp_path / "s", group_delay_s=0.01, sync_delay_s=0.2, on_durable=lambda _: synced.set()
@@ -218,21 +218,21 @@ class FailingDisk(RealDisk):
             self.fails = ""
             raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-    def write(self, name, data):
+    def write(self, name: str, data: bytes | memoryview) -> None:
         self._maybe("write")
         super().write(name, data)
 
-    def sync(self, name):
+    def sync(self, name: str) -> None:
         self._maybe("sync")
         super().sync(name)
 
-    def rename(self, old, new):
+    def rename(self, old: str, new: str) -> None:
         self._maybe("rename")
         super().rename(old, new)
 
 
 @pytest.mark.parametrize("verb", ["write", "sync"])
-def test_a_failed_write_or_sync_is_final(tmp_path, verb):
+def test_a_failed_write_or_sync_is_final(tmp_path: Path, verb: str) -> None:
     disk = FailingDisk.make(tmp_path / "s")
     failed = threading.Event()
     writer = JournalWriter.create(tmp_path / "s", disk=disk, on_failure=lambda _: failed.set())
@@ -254,7 +254,7 @@ def test_a_failed_write_or_sync_is_final(tmp_path, verb):
     assert verify(tmp_path / "s").ok
 
 
-def test_a_segment_that_cannot_be_sealed_ends_the_writer_and_loses_nothing(tmp_path):
+def test_a_segment_that_cannot_be_sealed_ends_the_writer_and_loses_nothing(tmp_path: Path) -> None:
     disk = FailingDisk.make(tmp_path / "s")
     failed = threading.Event()
     writer = JournalWriter.create(tmp_path / "s", disk=disk, segment_bytes=1, on_failure=lambda _: failed.set())
@@ -270,18 +270,18 @@ def test_a_segment_that_cannot_be_sealed_ends_the_writer_and_loses_nothing(tmp_p
     assert verify(tmp_path / "s").ok
 
 
-def test_a_disk_that_stalls_is_noticed_before_memory_is_gone(tmp_path):
+def test_a_disk_that_stalls_is_noticed_before_memory_is_gone(tmp_path: Path) -> None:
     stalled = threading.Event()
 
     class StallingDisk(RealDisk):
-        def sync(self, name):
+        def sync(self, name: str) -> None:
             stalled.wait(10)
             super().sync(name)
 
     writer = JournalWriter.create(tmp_path / "s", disk=StallingDisk.make(tmp_path / "s"))
     writer.append_step([SESSION], urgent=True)
     large = b"x" * 1_000_000
-    with pytest.raises(JournalBehind, match="wait for the disk"):
+    with pytest.raises(JournalBehind, match="wait for the disk"):  # noqa: PT012 - which append it is, is the disk's to say
         for seq in range(1, 200):
             writer.append_step([Record(seq, 0, Kind.FEED, "m", payload=large)])
     stalled.set()
@@ -290,7 +290,7 @@ def test_a_disk_that_stalls_is_noticed_before_memory_is_gone(tmp_path):
     assert verify(tmp_path / "s").records == taken + 1
 
 
-def test_one_writer_by_lock(tmp_path):
+def test_one_writer_by_lock(tmp_path: Path) -> None:
     writer = JournalWriter.create(tmp_path / "s")
     writer.append_step([SESSION])
     assert is_locked(tmp_path / "s")
@@ -303,7 +303,7 @@ def test_one_writer_by_lock(tmp_path):
     assert recover(tmp_path / "s").was_closed
 
 
-def test_readers_while_writing_miss_nothing_and_double_nothing(tmp_path):
+def test_readers_while_writing_miss_nothing_and_double_nothing(tmp_path: Path) -> None:
     """Every view is a prefix that holds at least what was durable before it was opened; so is the follower's."""
     wanted = steps(1500, rows=2)
     writer = JournalWriter.create(tmp_path / "s", segment_bytes=20_000, group_delay_s=0.001, sync_delay_s=0.002)
@@ -326,7 +326,7 @@ def test_readers_while_writing_miss_nothing_and_double_nothing(tmp_path):
     follower.close()
 
 
-def test_a_follower_may_join_late(tmp_path):
+def test_a_follower_may_join_late(tmp_path: Path) -> None:
     wanted = flat(steps(100))
     writer = JournalWriter.create(tmp_path / "s", segment_bytes=3000, group_rows=10)
     for record in wanted:
@@ -335,7 +335,7 @@ def test_a_follower_may_join_late(tmp_path):
     assert Follower(tmp_path / "s", from_seq=123).poll() == wanted[123:]
 
 
-def test_a_session_without_records_is_a_journal_all_the_same(tmp_path):
+def test_a_session_without_records_is_a_journal_all_the_same(tmp_path: Path) -> None:
     writer = JournalWriter.create(tmp_path / "s")
     assert writer.close().last_seq == -1
     journal = Journal.open(tmp_path / "s")
@@ -346,7 +346,7 @@ def test_a_session_without_records_is_a_journal_all_the_same(tmp_path):
         journal.session_record()
 
 
-def test_a_gap_in_seq_is_our_own_mistake(tmp_path):
+def test_a_gap_in_seq_is_our_own_mistake(tmp_path: Path) -> None:
     writer = JournalWriter.create(tmp_path / "s")
     with pytest.raises(AssertionError):
         writer.append_step([feed(1)])
@@ -356,13 +356,13 @@ def test_a_gap_in_seq_is_our_own_mistake(tmp_path):
     assert writer.close().last_seq == 0
 
 
-def test_a_frame_is_a_header_of_forty_bytes_and_a_batch():
+def test_a_frame_is_a_header_of_forty_bytes_and_a_batch() -> None:
     frame = encode([SESSION, feed(1)], durable_seq=-1)
     assert frame[:4] == b"VJ1\n"
     assert int.from_bytes(frame[8:16], "little") == len(frame) - 40
 
 
-def test_sealed_the_capture_is_no_larger_than_gzip(tmp_path, shared_data):
+def test_sealed_the_capture_is_no_larger_than_gzip(tmp_path: Path, shared_data: Path) -> None:
     import gzip
 
     raw = gzip.decompress((shared_data / "captures/binance/spot_btcusdt_20240808.gz").read_bytes())
