@@ -13,7 +13,7 @@ import msgspec
 from engine import facts
 from engine.errors import CoreError
 from engine.lifecycle import Status
-from engine.loading import Loaded
+from engine.loading import Loaded, declared_only
 from engine.money import MONEY
 from engine.program import Program
 from engine.reducers.changes import Change, Requested, Stamp
@@ -111,6 +111,12 @@ class Kernel:
             return  # intents, verdicts, notes and checkpoints change nothing
         with localcontext(MONEY):
             state.account = fold(state.account, change, Stamp(record.seq, record.time_ns), self.program.rules)
+
+
+def rebuilder_of(record: Record) -> Kernel:
+    """A kernel that can begin and rebuild, but not step: no strategy's source is run."""
+    session = read_session(record.body or "")
+    return Kernel(session, {found.name: declared_only(found) for found in session.strategies})
 
 
 def kernel_of(record: Record) -> Kernel:

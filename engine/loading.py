@@ -14,7 +14,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 import msgspec
 
-from engine.session import StrategySettings
+from engine.session import Declared, StrategySettings
 from engine.strategy import Average, Every, OnQuote, state_from
 
 ALLOWED_MODULES = frozenset(
@@ -70,6 +70,34 @@ class Loaded(msgspec.Struct, frozen=True):
 
     def state(self, values: Mapping[str, Any]) -> Any:
         return state_from(self.cls.State, values)
+
+
+def as_recorded(draft: StrategySettings) -> StrategySettings:
+    """The settings as a SESSION record holds them: version and declarations are the class's own. Runs the source."""
+    loaded = load(draft)
+    cadence = loaded.cadence
+    declared = Declared(
+        instruments=loaded.instruments,
+        every_ms=cadence.ms if isinstance(cadence, Every) else 0,
+        throttle_ms=cadence.throttle_ms if isinstance(cadence, OnQuote) else 0,
+        averages=tuple((average.name, average.length) for average in loaded.averages),
+    )
+    return msgspec.structs.replace(draft, version=str(loaded.cls.version), declared=declared)
+
+
+def declared_only(settings: StrategySettings) -> Loaded:
+    """A strategy that can be rebuilt but not asked: made of what was recorded, without running its source."""
+    declared = settings.declared
+    if declared is None:
+        raise StrategyError(f"strategy {settings.name} was recorded without its declarations: its session cannot be rebuilt")
+    return Loaded(
+        settings=settings,
+        cls=None,
+        cadence=Every(declared.every_ms) if declared.every_ms else OnQuote(declared.throttle_ms),
+        instruments=declared.instruments,
+        averages=tuple(Average(name, length) for name, length in declared.averages),
+        parameters=None,
+    )
 
 
 def siblings(source: str, known: frozenset[str]) -> tuple[str, ...]:

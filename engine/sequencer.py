@@ -4,7 +4,7 @@ Live, in virtual time and in a resimulation alike: whoever drives it says what a
 outputs to perform. Before an input whose time has passed a due time, the TIMER is taken first.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
@@ -85,17 +85,7 @@ class Sequencer:
         assert state is not None, "begin comes first"
         outputs: list[Record] = []
         while state.next_due_ns <= now_ns:
-            due_ns, name = next_timer(state)
-            period = self.kernel.program.recurring.get(name, 0)
-            missed = (now_ns - due_ns) // period if period else 0
-            record = Record(
-                seq=state.seq + 1,
-                time_ns=max(due_ns, state.time_ns),
-                kind=Kind.TIMER,
-                source="clock",
-                meta=canonical({"late_ns": now_ns - due_ns}),
-                body=text_of(TimerBody(name, due_ns, missed)),
-            )
+            record = due_timer(state, self.kernel.program.recurring, now_ns)
             outputs += self._step(record)
         return outputs
 
@@ -119,3 +109,18 @@ def next_timer(state: State) -> tuple[int, str]:
         return due
     watch = market.due_watches(market.next_due_ns)[0]
     return min(due, (market.due_ns(watch), f"watch.{market.watches[watch].name}"))
+
+
+def due_timer(state: State, recurring: Mapping[str, int], now_ns: int) -> Record:
+    """The TIMER that comes first, taken at `now_ns`: the sequencer takes it, a replay asks whether it was taken."""
+    due_ns, name = next_timer(state)
+    period = recurring.get(name, 0)
+    missed = (now_ns - due_ns) // period if period else 0
+    return Record(
+        seq=state.seq + 1,
+        time_ns=max(due_ns, state.time_ns),
+        kind=Kind.TIMER,
+        source="clock",
+        meta=canonical({"late_ns": now_ns - due_ns}),
+        body=text_of(TimerBody(name, due_ns, missed)),
+    )

@@ -29,6 +29,15 @@ class VenueSettings(msgspec.Struct, frozen=True):
     recv_window_ms: int = 5000
 
 
+class Declared(msgspec.Struct, frozen=True):
+    """What a strategy's class asks of the engine. Recorded, so that rebuilding its session never runs its code."""
+
+    instruments: tuple[str, ...]
+    every_ms: int = 0  # 0: asked when a quote changes
+    throttle_ms: int = 0
+    averages: tuple[tuple[str, int], ...] = ()  # name, length
+
+
 class StrategySettings(msgspec.Struct, frozen=True):
     """A strategy as it ran: name, version, parameters and the source text of every module loaded from its folder."""
 
@@ -38,6 +47,7 @@ class StrategySettings(msgspec.Struct, frozen=True):
     cls: str
     parameters: dict[str, Any]
     sources: dict[str, str]  # module name -> text
+    declared: Declared | None = None
 
 
 class RiskSettings(msgspec.Struct, frozen=True):

@@ -65,7 +65,7 @@ def from_sources(
 ) -> StrategySettings:
     """Settings from source text: the version is the class's own."""
     draft = StrategySettings(name or cls.lower(), "", module, cls, parameters or {}, sources)
-    return msgspec.structs.replace(draft, version=str(loading.load(draft).cls.version))
+    return loading.as_recorded(draft)
 
 
 class VirtualVenue:
