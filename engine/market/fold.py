@@ -462,7 +462,7 @@ def fold_rows(  # noqa: PLR0917 - compiled code takes arguments by place
         i = row[r.INSTRUMENT]
         if until_ns >= 0 and s[S_IN_RECORD] == 0:
             if row[r.TIME_NS] >= until_ns or row[r.TIME_NS] >= s[S_NEXT_DUE]:
-                return k, DUE, 0, s[S_NEXT_DUE]
+                return k, DUE, 0, int(s[S_NEXT_DUE])
         wake = 0
         if kind == r.QUOTE:
             fold_quote(row, s, t, averages, floats)
@@ -480,17 +480,17 @@ def fold_rows(  # noqa: PLR0917 - compiled code takes arguments by place
         else:
             wake = fold_book(row, s, t, prices, sizes, pending)
             if wake == GROW:
-                return k, GROW, 0, s[S_NEXT_DUE]
+                return k, GROW, 0, int(s[S_NEXT_DUE])
         raise_wake(s, t, i, wake)
         s[S_IN_RECORD] = 1
         if row[r.LAST]:
             s[S_IN_RECORD] = 0
             finish_record(row, s, t, prices, sizes, watches)
             if s[S_WAKE] != 0:
-                wake = s[S_WAKE]
-                strategies = s[S_STRATEGIES]
+                wake = int(s[S_WAKE])
+                strategies = int(s[S_STRATEGIES])
                 s[S_WAKE] = 0
                 s[S_STRATEGIES] = 0
                 s[S_RELEASED] = 1
-                return k + 1, wake, strategies, s[S_NEXT_DUE]
-    return rows.shape[0], 0, 0, s[S_NEXT_DUE]
+                return k + 1, wake, strategies, int(s[S_NEXT_DUE])
+    return rows.shape[0], 0, 0, int(s[S_NEXT_DUE])
