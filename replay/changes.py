@@ -1,0 +1,115 @@
+"""What a person changes before a replay: a limit, a setting, a parameter, a strategy's text. Session in, session out.
+
+Knows names and types; whether the outputs then differ is replay's to say.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from engine import loading
+from engine.session import SessionBody, StrategySettings
+
+
+class UnknownChange(Exception):  # noqa: N818 - named for what was found
+    """A change that names nothing of this session, or a value that does not fit. One line, for a person."""
+
+
+def changed(
+    session: SessionBody, overrides: Mapping[str, str], strategies: Mapping[str, StrategySettings] | None = None
+) -> SessionBody:
+    """The session with other strategies by name, then with `risk.X`, `engine.X` and `strategy.NAME.X` set."""
+    given = dict(strategies or {})
+    used = tuple(given.pop(found.name, found) for found in session.strategies)
+    if given:
+        known = ", ".join(found.name for found in session.strategies) or "none"
+        raise UnknownChange(f"the session has no strategy {sorted(given)[0]!r}; it has: {known}")
+    session = replace(session, strategies=used)
+    for name, value in overrides.items():
+        session = _set(session, name, value)
+    return session
+
+
+def parsed(settings: Sequence[str]) -> dict[str, str]:
+    """`name=value` texts as they stand on a command line."""
+    found = {}
+    for text in settings:
+        name, sign, value = text.partition("=")
+        if not sign or not name.strip():
+            raise UnknownChange(f"{text!r} is not NAME=VALUE, as in risk.order_size_max=0.5")
+        found[name.strip()] = value.strip()
+    return found
+
+
+def _set(session: SessionBody, name: str, value: str) -> SessionBody:
+    part, _, rest = name.partition(".")
+    match part:
+        case "risk":
+            return replace(session, risk=_field_of(session.risk, name, rest, value))
+        case "engine":
+            return replace(session, engine=_field_of(session.engine, name, rest, value))
+        case "strategy":
+            return _parameter(session, name, rest, value)
+        case _:
+            raise UnknownChange(f"{name!r} cannot be set; what can: risk.NAME, engine.NAME, strategy.STRATEGY.PARAMETER")
+
+
+def _parameter(session: SessionBody, name: str, rest: str, value: str) -> SessionBody:
+    owner, _, parameter = rest.rpartition(".")
+    known = [found.name for found in session.strategies]
+    if owner not in known:
+        raise UnknownChange(f"{name!r}: the session has no strategy {owner!r}; it has: {', '.join(known) or 'none'}")
+    strategies = []
+    for found in session.strategies:
+        new = found
+        if found.name == owner:
+            new = replace(found, parameters={**found.parameters, parameter: value})
+            try:
+                loading.load(new)  # it alone knows which parameters there are, and of what type
+            except loading.StrategyError as error:
+                raise UnknownChange(f"{name}={value}: {error}") from None
+        strategies.append(new)
+    return replace(session, strategies=tuple(strategies))
+
+
+def strategy_of_file(session: SessionBody, file: Path, cls: str = "") -> StrategySettings:
+    """A file's strategy in the place of a recorded one: that of the same class name, or the only one."""
+    recorded = [found for found in session.strategies if not cls or found.cls == cls]
+    if len(recorded) != 1 and len(session.strategies) == 1:
+        recorded = list(session.strategies)
+    if len(recorded) != 1:
+        known = ", ".join(found.cls for found in session.strategies) or "none"
+        raise UnknownChange(f"{file}: say which strategy it replaces as {file}:CLASS; the session ran: {known}")
+    old = recorded[0]
+    draft = replace(old, module=file.stem, cls=cls or old.cls, sources=_sources(file))
+    return loading.as_recorded(draft)
+
+
+def _sources(file: Path) -> dict[str, str]:
+    """The file's text, and that of the modules of its folder that it imports."""
+    try:
+        known = frozenset(found.stem for found in file.parent.glob("*.py"))
+        sources, waiting = {file.stem: file.read_text(encoding="utf-8")}, [file.stem]
+        while waiting:
+            for other in loading.siblings(sources[waiting.pop()], known):
+                if other not in sources:
+                    sources[other] = (file.parent / f"{other}.py").read_text(encoding="utf-8")
+                    waiting.append(other)
+    except (OSError, UnicodeDecodeError) as error:
+        raise UnknownChange(f"{file} cannot be read: {error}") from None
+    except SyntaxError as error:
+        raise UnknownChange(f"{file} line {error.lineno}: {error.msg}") from None
+    return sources
+
+
+def _field_of(settings: Any, name: str, field: str, value: str) -> Any:
+    known = {found.name: found.type for found in msgspec.structs.fields(settings)}
+    if field not in known:
+        raise UnknownChange(f"unknown setting {name!r}; known: {', '.join(sorted(known))}")
+    try:
+        return replace(settings, **{field: msgspec.convert(value, type=known[field], strict=False)})
+    except msgspec.ValidationError as error:
+        raise UnknownChange(f"{name}={value}: {error}") from None

@@ -1,0 +1,248 @@
+"""Replay: every recorded input is decided on again, and every output compared with the one recorded.
+
+The inputs come from the journal, TIMERs included, and each TIMER must come when the state says. The first difference is
+named with its chain of causes and ends the replay: what follows a difference is no longer what was recorded.
+No socket may be opened meanwhile (replay/guard.py).
+"""
+
+import hashlib
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from engine.errors import CoreError
+from engine.kernel import Kernel
+from engine.session import SessionBody, StrategySettings, read_session
+from engine.state import State
+from engine.venues.venue import MarketDialect
+from journal.reader import Journal
+from journal.record import INPUTS, Kind, Record, canonical
+from replay.causes import chain_of
+from replay.changes import changed
+from replay.compare import Difference, only_recorded, only_replayed, outputs_differ, timer_differs
+from replay.guard import no_sockets
+
+PROGRESS_RECORDS = 8_192
+Progress = Callable[[int, int], None]  # (records done, records to do)
+
+
+class Untrusted(Exception):  # noqa: N818 - named for what was found
+    """The session's strategies were not recorded on this machine, and nobody said that their code may run."""
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """What a replay found. `records` counts those compared or taken, the SESSION record included."""
+
+    session: str
+    identical: bool
+    records: int
+    inputs: int
+    outputs: int
+    checkpoints: int
+    digest_final: str  # over the digests of every part of the last state
+    start_seconds: float  # loading strategies, compiling the fold
+    seconds: float  # reading, deciding and comparing
+    difference: Difference | None = None
+    not_compared: tuple[str, ...] = ()  # parts of CHECKPOINTs whose versions differ
+    changes: tuple[str, ...] = ()  # what a person changed before
+
+    def text(self) -> str:
+        """For people; the last line is the verdict."""
+        rate = f", {self.records / self.seconds:,.0f} a second" if self.seconds > 0 else ""
+        lines = [
+            f"session {self.session}: {self.records:,} records in {self.seconds:.2f} s{rate} (start-up {self.start_seconds:.2f} s)",
+            f"inputs {self.inputs:,}, outputs compared {self.outputs:,}, checkpoints compared {self.checkpoints:,}",
+        ]
+        lines += [f"changed: {change}" for change in self.changes]
+        if self.not_compared:
+            lines.append(f"not compared (other versions): {', '.join(self.not_compared)}")
+        if self.difference is not None:
+            lines += told(self.difference)
+            if self.changes:
+                lines.append("exact up to here; nothing is decided beyond, since what the venue would have answered is not recorded")
+            lines.append(f"replay: differs at seq {self.difference.seq}")
+        else:
+            lines.append(f"state digest {self.digest_final}")
+            lines.append("replay: identical")
+        return "\n".join(lines)
+
+
+def told(difference: Difference) -> list[str]:
+    lines = [f"first difference, at seq {difference.seq}: {difference.what}"]
+    if difference.chain:
+        lines += ["  led there, newest first:", *(f"    {link}" for link in difference.chain)]
+    return [*lines, f"  repeat it: {difference.command}"]
+
+
+class Compared(msgspec.Struct):
+    """The counts of a replay as it goes."""
+
+    records: int = 1
+    inputs: int = 1
+    outputs: int = 0
+    checkpoints: int = 0
+    not_compared: set[str] = set()  # msgspec copies it for each
+
+
+class Repetition:
+    """A session being repeated from its first record."""
+
+    def __init__(self, journal: Journal, session: SessionBody) -> None:
+        self.journal = journal
+        self.first = journal.session_record()
+        self.kernel = Kernel(session)
+        self.counts = Compared()
+        self.state: State = self.kernel.begin(self.first)
+        self._pending: list[Record] = []  # outputs of the last step that no record has met yet
+        self._step: list[Record] = []
+
+    def run(self, until: int, on_progress: Progress | None) -> Difference | None:
+        """Up to and with record `until`; the first difference ends it."""
+        counts, state, step, feed = self.counts, self.state, self.kernel.step, Kind.FEED
+        found: Difference | None = None
+        self._put_out(self.kernel.open_turn(state, self.first))
+        state.seq = len(self._pending)
+        last: Record | None = None
+        for record in self.journal.records(1, until):
+            last = record
+            counts.records += 1
+            if on_progress is not None and counts.records % PROGRESS_RECORDS == 0:
+                on_progress(counts.records, until + 1)
+            # most records are stream frames that lead to nothing: they take the short way through
+            if not self._pending and record.kind is feed and state.next_due_ns > record.time_ns:
+                counts.inputs += 1
+                try:
+                    outputs = step(state, record)
+                except CoreError as error:
+                    found = Difference(record.seq, f"recorded {record.kind}, replayed: {error}", record, None)
+                    break
+                if outputs:
+                    self._put_out(outputs)
+                continue
+            found = self._take(record)
+            if found is not None:
+                break
+        if found is None and self._pending and (last is None or last.seq == self.journal.last_seq):
+            found = only_replayed(self._pending[0], None)
+        return found
+
+    def _put_out(self, outputs: list[Record]) -> None:
+        self._step = outputs
+        self._pending = outputs.copy()
+
+    def _take(self, record: Record) -> Difference | None:
+        if record.kind in INPUTS:
+            if self._pending:
+                return only_replayed(self._pending[0], record)
+            return self._take_input(record)
+        if not self._pending:
+            return only_recorded(record)
+        self.counts.outputs += 1
+        self.counts.checkpoints += record.kind is Kind.CHECKPOINT
+        return outputs_differ(record, self._pending.pop(0), self.counts.not_compared)
+
+    def _take_input(self, record: Record) -> Difference | None:
+        if record.kind is Kind.SESSION:
+            return Difference(record.seq, "a second SESSION record", record, None)
+        if record.kind is Kind.TIMER or self.state.next_due_ns <= record.time_ns:
+            found = timer_differs(self.kernel, self.state, record)
+            if found is not None:
+                return found
+        self.counts.inputs += 1
+        try:
+            self._put_out(self.kernel.step(self.state, record))
+        except CoreError as error:
+            return Difference(record.seq, f"recorded {record.kind}, replayed: {error}", record, None)
+        return None
+
+    def explained(self, difference: Difference, command: str) -> Difference:
+        """With the chain that led there: along the replayed record where the recorded one is not its counterpart."""
+        ours = difference.replayed is None or (difference.recorded is not None and difference.recorded.kind not in INPUTS)
+        record = difference.recorded if ours else difference.replayed
+        assert record is not None, "a difference has a record"
+        held = {} if ours else {output.seq: output for output in self._step}
+        program = self.kernel.program
+
+        def dialect(source: str) -> MarketDialect | None:
+            venue = program.venues.get(source.split(".", 1)[0])
+            return None if venue is None else venue.market
+
+        links = chain_of(self.journal, record, held, list(program.instruments.values()), dialect)
+        return msgspec.structs.replace(difference, chain=tuple(link.text for link in links), command=command)
+
+
+def replay_session(
+    folder: Path,
+    *,
+    until: int | None = None,
+    until_ns: int | None = None,
+    strategies: Mapping[str, StrategySettings] | None = None,
+    overrides: Mapping[str, str] | None = None,
+    trust_code: bool = True,
+    host: str = "",
+    on_progress: Progress | None = None,
+    command: str = "",
+) -> Verdict:
+    """Repeats a session and says whether it is the same, word for word.
+
+    `strategies` (by recorded name) and `overrides` (replay/changes.py) are what a person changed. Recorded source runs here:
+    without `trust_code` only if the session was made on `host`. `command` is what repeats this call, for the report.
+    """
+    begun = time.perf_counter()
+    journal = Journal.open(folder)
+    recorded = read_session(journal.session_record().body or "")
+    if not trust_code:
+        refuse_strangers(recorded, host, folder)
+    session = changed(recorded, overrides or {}, strategies)
+    last = journal.last_seq if until is None else min(until, journal.last_seq)
+    if until_ns is not None:
+        last = min(last, seq_at(journal, until_ns))
+    with no_sockets():
+        repetition = Repetition(journal, session)
+        warmed = time.perf_counter()
+        difference = repetition.run(last, on_progress)
+    ended = time.perf_counter()
+    if difference is not None:
+        again = command or f"verbatim replay {folder}"
+        difference = repetition.explained(difference, f"{again} --until {difference.seq} --explain")
+    counts = repetition.counts
+    changes = [f"{name} = {value}" for name, value in (overrides or {}).items()]
+    return Verdict(
+        session=session.session,
+        identical=difference is None,
+        records=counts.records,
+        inputs=counts.inputs,
+        outputs=counts.outputs,
+        checkpoints=counts.checkpoints,
+        digest_final=hashlib.sha256(canonical(repetition.state.digests()).encode()).hexdigest(),
+        start_seconds=warmed - begun,
+        seconds=ended - warmed,
+        difference=difference,
+        not_compared=tuple(sorted(counts.not_compared)),
+        changes=(*(f"strategy {name}" for name in sorted(strategies or {})), *changes),
+    )
+
+
+def refuse_strangers(session: SessionBody, host: str, folder: Path) -> None:
+    if session.strategies and session.host != host:
+        names = ", ".join(found.name for found in session.strategies)
+        raise Untrusted(
+            f"{folder} was recorded on another machine, and a replay runs the code of its strategies ({names}). "
+            "What to do: read it (verbatim ask, sql and verify run none of it), then add --trust-code."
+        )
+
+
+def seq_at(journal: Journal, time_ns: int) -> int:
+    """The last record at or before this session time; -1 where there is none."""
+    last = -1
+    for batch in journal.batches(columns=["seq", "time_ns"]):
+        times = batch.column(1).to_numpy()
+        found = int(np.searchsorted(times, time_ns, side="right"))
+        if found:
+            last = batch.column(0)[found - 1].as_py()
+        if found < len(times):
+            break
+    return last
