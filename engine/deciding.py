@@ -140,7 +140,7 @@ class Deciding:
         rules = cancel_rules(turn, name, key)
         verdict_seq = turn.verdict(VerdictBody(not any(rules.values()), rules), key=key, cause=seq)
         if not any(rules.values()):
-            instrument = self.instruments[turn.account.orders.by_id[key].order.instrument]
+            instrument = self.instruments[turn.account.orders.live[key].order.instrument]
             self.asking[instrument.venue].cancel(turn, client_order_id=key, instrument=instrument, cause=verdict_seq)
 
     def _because(self, turn: Turn, instrument: Instrument | None, said: dict[str, Any]) -> dict[str, Any]:
@@ -151,7 +151,7 @@ class Deciding:
 
 def cancel_rules(turn: Turn, strategy: str, order_id: str) -> dict[str, str]:
     """A cancel lowers exposure: only what makes it senseless speaks against it."""
-    order = turn.account.orders.by_id.get(order_id)
+    order = turn.account.orders.get(order_id)
     return {
         "known": "" if order is not None and order.strategy == strategy else "not an order of this strategy",
         "live": "" if order is not None and order.status in LIVE else "the order is closed",

@@ -54,7 +54,7 @@ class Kernel:
         """The outputs of the SESSION record itself: orders left on their way become UNKNOWN, links are asked for."""
         with localcontext(MONEY):
             turn = Turn(state, record, self.program.rules)
-            for order in state.account.orders.live():
+            for order in state.account.orders.live.values():
                 if order.status is Status.PENDING:
                     venue = self.program.venues[self.program.instruments[order.order.instrument].venue]
                     proof_ns = order.expires_ns + self.program.proof_after_ns(venue)

@@ -13,7 +13,7 @@ from engine.money import ZERO
 from engine.reducers.modes import Mode
 from engine.reducers.orders import Order
 from engine.reducers.requests import Awaited
-from engine.settle import book, fills_missing, report
+from engine.settle import book, report
 from engine.turn import Turn
 
 Instruments = dict[str, Instrument]
@@ -36,7 +36,7 @@ def begin(turn: Turn, askings: Askings, instruments: Instruments) -> None:
     for instrument in instruments.values():
         after_id = turn.account.reconciling.fills_confirmed.get(instrument.id)
         askings[instrument.venue].fills(turn, instrument=instrument, after_id=after_id, reconcile_round=number)
-    for order in turn.account.orders.live():
+    for order in turn.account.orders.live.values():
         if order.status is Status.UNKNOWN:
             instrument = instruments[order.order.instrument]
             _ask(turn, askings[instrument.venue], instrument, order, number)
@@ -57,7 +57,7 @@ def advance(turn: Turn, askings: Askings, instruments: Instruments) -> None:
 
 def _corrections(turn: Turn) -> int:
     """How many orders still owe fills: 0 in health."""
-    return sum(1 for order in turn.account.orders.by_id.values() if fills_missing(order))
+    return len(turn.account.orders.owing)
 
 
 def fail(turn: Turn, awaited: Awaited, reason: str) -> None:
@@ -89,7 +89,7 @@ def open_orders(
         settled = report(turn, theirs, instruments)
         if settled is not None:
             named.add(settled.client_order_id)
-    for order in turn.account.orders.live():
+    for order in turn.account.orders.live.values():
         if order.client_order_id in named or order.status in (Status.PENDING, Status.UNKNOWN):
             continue
         if order.updated_seq < awaited.seq:
@@ -147,8 +147,10 @@ def fills(turn: Turn, asking: Asking, instruments: Instruments, awaited: Awaited
 
 def owed(turn: Turn, askings: Askings, instruments: Instruments) -> None:
     """Fetches fills that the venue says exist and we have not booked; one question per instrument at a time."""
-    wanted = sorted({order.order.instrument for order in turn.account.orders.by_id.values() if fills_missing(order)})
-    for name in wanted:
+    if not turn.account.orders.owing:
+        return
+    orders = (turn.account.orders.get(name) for name in turn.account.orders.owing)
+    for name in sorted({order.order.instrument for order in orders if order is not None}):
         if turn.account.requests.of("fills", instrument=name) is None:
             after_id = turn.account.reconciling.fills_confirmed.get(name)
             reconciling = turn.account.reconciling

@@ -79,9 +79,11 @@ class Responding:
     def _market_reasons(self, turn: Turn) -> tuple[str, ...]:
         reasons = []
         for name, index in self.program.indexes.items():
+            if turn.market.is_live(index):
+                continue
             if turn.market.book_state(index) is not BookState.SYNCED:
                 reasons.append(f"{name} has no synchronised book")
-            elif turn.market.quote(index) is None:
+            else:
                 reasons.append(f"{name} has no quote")
         return tuple(reasons)
 
@@ -248,7 +250,7 @@ class Responding:
         name = awaited.request.client_order_id
         if answer.outcome is Outcome.NOT_FOUND and name and not settle.not_found(turn, name):
             text = f"order {name} is live here, and the venue does not know it"
-            order = turn.account.orders.by_id[name]
+            order = turn.account.orders.live[name]
             if turn.time_ns - order.updated_ns > self.program.proof_after_ns(self.program.venues[awaited.request.venue]):
                 turn.fact(ModeChanged(Mode.HALTED, (text,)))
             else:
@@ -256,7 +258,7 @@ class Responding:
 
     def _ask_order(self, turn: Turn, name: str, *, whatever: bool = False) -> None:
         """Asks the venue about one order by our id: while it is UNKNOWN, or where a cancel's answer did not settle it."""
-        order = turn.account.orders.by_id.get(name)
+        order = turn.account.orders.get(name)
         if order is None or order.ask_seq or order.status not in LIVE:
             return
         if order.status is not Status.UNKNOWN and not whatever and order.asks == 0:
@@ -298,7 +300,7 @@ class Responding:
                 self._disconnect(turn, source)
         self._want_snapshots(turn)
         self._after_reports(turn)
-        for order in turn.account.orders.live():
+        for order in turn.account.orders.live.values():
             if order.status is Status.UNKNOWN and f"ask.{order.client_order_id}" not in turn.account.timers.due_ns:
                 self._ask_order(turn, order.client_order_id)
 
@@ -337,7 +339,7 @@ class Responding:
 
     def _cancel_all(self, turn: Turn) -> int:
         """Cancels every live order of ours that can be cancelled now; returns how many live ones there are."""
-        mine = [order for order in turn.account.orders.live() if not order.adopted]
+        mine = [order for order in turn.account.orders.live.values() if not order.adopted]
         for order in mine:
             if not any(cancel_rules(turn, order.strategy, order.client_order_id).values()) and order.status is not Status.UNKNOWN:
                 instrument = self.program.instruments[order.order.instrument]

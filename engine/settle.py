@@ -3,8 +3,6 @@
 Seeing one event twice changes nothing; a fill is booked once, by (instrument, fill id); positions move here and nowhere else.
 """
 
-from decimal import Decimal
-
 from engine.events import Answer, Fill, OrderReport, Outcome, VenueStatus
 from engine.facts import (
     CancelSettled,
@@ -47,7 +45,7 @@ def report(turn: Turn, found: OrderReport, instruments: dict[str, Instrument]) -
         turn.fact(OrderAccepted(name, found.venue_order_id, found.venue_ns), key=name)
     for fill in found.fills:
         book(turn, fill, instruments)
-    order = turn.account.orders.by_id[name]
+    order = _now(turn, name)
     closing = CLOSING.get(found.status)
     if closing is not None and after(order.status, closing) is not None:
         turn.fact(OrderClosed(name, closing, found.filled_quantity, found.reason, found.venue_ns), key=name)
@@ -55,7 +53,7 @@ def report(turn: Turn, found: OrderReport, instruments: dict[str, Instrument]) -
         _owe(turn, order, found)
     elif order.adopted and found.status is VenueStatus.FILLED and order.status in LIVE:
         turn.fact(OrderClosed(name, Report.FULL_FILL, found.filled_quantity, "", found.venue_ns), key=name)
-    return turn.account.orders.by_id[name]
+    return _now(turn, name)
 
 
 def _owe(turn: Turn, order: Order, found: OrderReport) -> None:
@@ -73,7 +71,7 @@ def _adopt(turn: Turn, found: OrderReport) -> Order:
         OrderAdopted(found.client_order_id, found.venue_order_id, order, found.filled_quantity),
         key=found.client_order_id,
     )
-    return turn.account.orders.by_id[found.client_order_id]
+    return _now(turn, found.client_order_id)
 
 
 def book(turn: Turn, fill: Fill, instruments: dict[str, Instrument]) -> bool:
@@ -111,7 +109,7 @@ def book(turn: Turn, fill: Fill, instruments: dict[str, Instrument]) -> bool:
 def placed(turn: Turn, awaited: Awaited, answer: Answer, *, sent_ns: int, proof_after_ns: int) -> None:
     """The answer to a placement proves something, or nothing. Reports it carries are settled apart."""
     name = awaited.request.client_order_id
-    order = turn.account.orders.by_id.get(name)
+    order = turn.account.orders.get(name)
     if order is None or order.status is not Status.PENDING:
         return
     said = f"{answer.code} {answer.text}".strip() if answer.code else answer.text
@@ -131,7 +129,7 @@ def placed(turn: Turn, awaited: Awaited, answer: Answer, *, sent_ns: int, proof_
 def canceled(turn: Turn, awaited: Awaited, answer: Answer) -> bool:
     """The answer to a cancel. True where the order must be asked about: the answer did not say how it ended."""
     name = awaited.request.client_order_id
-    order = turn.account.orders.by_id.get(name)
+    order = turn.account.orders.get(name)
     if order is None or order.status not in LIVE:
         return False
     if answer.outcome is Outcome.DONE:
@@ -145,7 +143,7 @@ def not_found(turn: Turn, name: str) -> bool:
 
     False where it contradicts what the venue told us before.
     """
-    order = turn.account.orders.by_id.get(name)
+    order = turn.account.orders.get(name)
     if order is None or order.status not in LIVE:
         return True
     if order.status is Status.UNKNOWN:
@@ -155,5 +153,7 @@ def not_found(turn: Turn, name: str) -> bool:
     return order.status is Status.PENDING
 
 
-def fills_missing(order: Order) -> Decimal:
-    return max(order.filled_reported - order.filled_quantity, ZERO)
+def _now(turn: Turn, name: str) -> Order:
+    order = turn.account.orders.get(name)
+    assert order is not None, f"no order {name}"
+    return order

@@ -6,16 +6,18 @@ Knows how parts are put together, named, digested and brought forward; not what 
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from hashlib import sha256
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
+from engine import facts
 from engine.market.market import Market
 from engine.reducers import balances, limits, links, modes, orders, positions, reconciling, requests, strategies, timers
 from engine.reducers.balances import Balance, Balances
-from engine.reducers.changes import Change, Stamp
+from engine.reducers.changes import Answered, Change, Commanded, LinkMoved, Requested, Stamp, TimerFired
 from engine.reducers.limits import Limits
 from engine.reducers.links import Links
 from engine.reducers.modes import Modes
@@ -58,22 +60,59 @@ class Rules(msgspec.Struct, frozen=True):
     seed: int
 
 
+REDUCERS: dict[str, Callable[[Any, Any, Stamp], Any]] = {
+    "orders": orders.reduce,
+    "positions": positions.reduce,
+    "balances": balances.reduce,
+    "links": links.reduce,
+    "requests": requests.reduce,
+    "reconciling": reconciling.reduce,
+    "modes": modes.reduce,
+    "limits": limits.reduce,
+    "strategies": strategies.reduce,
+}
+
+# who is told of what: a reducer that is not named here would leave its part as it is (a test asks every one of them)
+CLAIMS: dict[type, tuple[str, ...]] = {
+    facts.OrderAccepted: ("orders",),
+    facts.OrderFilled: ("orders",),
+    facts.OrderClosed: ("orders",),
+    facts.OrderUnknown: ("orders", "timers"),
+    facts.OrderNotPlaced: ("orders",),
+    facts.OrderAdopted: ("orders",),
+    facts.CancelSettled: ("orders",),
+    facts.Position: ("positions",),
+    facts.Pnl: (),  # a view at one moment: it moves nothing
+    facts.BalanceChanged: ("balances",),
+    facts.FillsConfirmed: ("reconciling",),
+    facts.Reconciled: ("reconciling", "timers"),
+    facts.ReconcileFailed: ("reconciling", "timers"),
+    facts.ModeChanged: ("modes",),
+    facts.LinkReady: ("links",),
+    facts.RateBlocked: ("limits", "timers"),
+    facts.ClockMeasured: ("limits",),
+    facts.StrategyChanged: ("strategies",),
+    facts.StrategyStopped: ("strategies",),
+    facts.SessionClosing: ("modes",),
+    Requested: ("orders", "links", "requests", "reconciling", "limits", "timers"),
+    Answered: ("orders", "requests", "limits"),
+    LinkMoved: ("links", "requests", "reconciling", "modes", "timers"),
+    TimerFired: ("timers",),
+    Commanded: ("modes", "timers"),
+}
+
+
 def fold(account: Account, change: Change, at: Stamp, rules: Rules) -> Account:
-    """One change, offered to every reducer in this written order; each moves its own part or leaves it as it is."""
-    return Account(
-        orders=orders.reduce(account.orders, change, at),
-        positions=positions.reduce(account.positions, change, at),
-        balances=balances.reduce(account.balances, change, at),
-        links=links.reduce(account.links, change, at),
-        requests=requests.reduce(account.requests, change, at),
-        reconciling=reconciling.reduce(account.reconciling, change, at),
-        modes=modes.reduce(account.modes, change, at),
-        limits=limits.reduce(account.limits, change, at),
-        strategies=strategies.reduce(account.strategies, change, at),
-        timers=timers.reduce(
-            account.timers, change, at, settings=rules.settings, recurring=rules.recurring, seed=rules.seed
-        ),
-    )
+    """One change, offered to the reducers that claim it; each moves its own part or leaves it as it is."""
+    moved: dict[str, Any] = {}
+    for name in CLAIMS[type(change)]:
+        if name == "timers":
+            moved[name] = timers.reduce(
+                account.timers, change, at, settings=rules.settings, recurring=rules.recurring, seed=rules.seed
+            )
+        else:
+            moved[name] = REDUCERS[name](getattr(account, name), change, at)
+    return replace(account, **moved) if moved else account
 
 
 class State:
@@ -126,17 +165,20 @@ def opened(opening: Mapping[str, Any]) -> Account:
         halted_for=account.modes.halted_for,
     )
     # seqs of the session before mean nothing in this one
-    known = {
-        name: msgspec.structs.replace(order, request_seq=0, updated_seq=0, cancel_seq=0, ask_seq=0)
-        for name, order in account.orders.by_id.items()
-    }
+    live, closed = (
+        {
+            name: replace(order, request_seq=0, updated_seq=0, cancel_seq=0, ask_seq=0)
+            for name, order in found.items()
+        }
+        for found in (account.orders.live, account.orders.closed)
+    )
     held = {
         asset: Balance(balance.free, balance.locked, -1) for asset, balance in account.balances.by_asset.items()
     }
-    return msgspec.structs.replace(
+    return replace(
         account,
         modes=kept,
-        orders=Orders(known, account.orders.by_venue_id),
+        orders=replace(account.orders, live=live, closed=closed),
         balances=Balances(held),
         reconciling=Reconciling(fills_confirmed=account.reconciling.fills_confirmed),
     )

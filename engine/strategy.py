@@ -28,7 +28,6 @@ from typing import Any, Protocol
 import msgspec
 
 from engine.facts import Position
-from engine.lifecycle import LIVE
 from engine.market.market import Market
 from engine.market.views import Quote
 from engine.model import Instrument, OrderType, Side, TimeInForce
@@ -140,8 +139,8 @@ class View:
         wanted = None if name is None else self.instrument(name).id
         return [
             order
-            for order in self._account.orders.by_id.values()
-            if order.strategy == self._name and order.status in LIVE and wanted in (None, order.order.instrument)
+            for order in self._account.orders.live.values()
+            if order.strategy == self._name and wanted in (None, order.order.instrument)
         ]
 
     def position(self, name: str) -> Position:

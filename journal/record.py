@@ -4,10 +4,11 @@ Knows nothing of files, and nothing of what the records mean: `engine` decides t
 This is the only module of `journal` that the engine's core may import.
 """
 
-import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
-from enum import StrEnum
+from enum import Enum, StrEnum
+from functools import cache
+from json.encoder import encode_basestring as _string
 from math import isfinite
 from typing import Any
 
@@ -61,30 +62,56 @@ def plain(number: Decimal) -> str:
     return "0" if text in ("-0", "") else text
 
 
-def _plain_tree(value: Any) -> Any:
-    match value:
-        case None | bool() | int():
-            return value
-        case str():
-            return str(value)
-        case Decimal():
-            return plain(value)
-        case float():
-            if not isfinite(value):
-                raise ValueError(f"a record cannot hold {value!r}")
-            return value
-        case Mapping():
-            return {str(name): _plain_tree(item) for name, item in value.items()}
-        case list() | tuple():
-            return [_plain_tree(item) for item in value]
-        case frozenset() | set():
-            return sorted(_plain_tree(item) for item in value)
-        case msgspec.Struct():
-            return {name: _plain_tree(getattr(value, name)) for name in value.__struct_fields__}
-        case _:
-            raise TypeError(f"a record cannot hold a {type(value).__name__}")
+@cache
+def _fields(kind: type[msgspec.Struct]) -> tuple[tuple[str, str], ...]:
+    """(name, the text before its value), sorted by name."""
+    return tuple((name, f"{_string(name)}:") for name in sorted(kind.__struct_fields__))
+
+
+def _float(value: float) -> str:
+    if not isfinite(value):
+        raise ValueError(f"a record cannot hold {value!r}")
+    return repr(value)
+
+
+def _mapping(value: Mapping[Any, Any]) -> str:
+    return "{" + ",".join([f"{_string(str(name))}:{canonical(value[name])}" for name in sorted(value, key=str)]) + "}"
+
+
+def _sequence(value: Iterable[Any]) -> str:
+    return "[" + ",".join([canonical(item) for item in value]) + "]"
+
+
+_WRITERS: dict[type, Callable[[Any], str]] = {
+    str: _string,
+    int: str,
+    bool: lambda value: "true" if value else "false",
+    type(None): lambda _: "null",
+    Decimal: lambda value: f'"{plain(value)}"',
+    float: _float,
+    dict: _mapping,
+    list: _sequence,
+    tuple: _sequence,
+}
 
 
 def canonical(value: Any) -> str:
-    """Canonical JSON: sorted keys, no spaces, decimals as plain strings, finite shortest-repr floats only."""
-    return json.dumps(_plain_tree(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    """Canonical JSON: sorted keys, no spaces, decimals as plain strings, finite shortest-repr floats only.
+
+    >>> canonical({"b": Decimal("1.50"), "a": [1, None, True]})
+    '{"a":[1,null,true],"b":"1.5"}'
+    """
+    writer = _WRITERS.get(type(value))
+    if writer is not None:
+        return writer(value)
+    match value:
+        case msgspec.Struct():
+            return "{" + ",".join([before + canonical(getattr(value, name)) for name, before in _fields(type(value))]) + "}"
+        case Enum() | str():
+            return canonical(value.value if isinstance(value, Enum) else str(value))
+        case Mapping():
+            return _mapping(value)
+        case frozenset() | set():
+            return _sequence(sorted(value))
+        case _:
+            raise TypeError(f"a record cannot hold a {type(value).__name__}")

@@ -203,6 +203,10 @@ class Market:
             time_ns=q[at.Q_TIME_NS],
         )
 
+    def is_live(self, i: int) -> bool:
+        """Whether the book is synced and a quote has come since the link stands."""
+        return bool(self.t[i, at.B_STATE] == at.BOOK_SYNCED and self.t[i, at.Q_LIVE])
+
     def last_trade(self, i: int) -> Trade | None:
         t = self.t[i, : at.T_END].tolist()
         if not t[at.T_COUNT]:

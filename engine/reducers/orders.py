@@ -20,7 +20,7 @@ from engine.facts import (
     OrderNotPlaced,
     OrderUnknown,
 )
-from engine.lifecycle import CLOSED, LIVE, Report, Status, after
+from engine.lifecycle import LIVE, Report, Status, after
 from engine.money import ZERO
 from engine.reducers.changes import Answered, Change, Requested, Stamp
 
@@ -53,19 +53,23 @@ class Order(msgspec.Struct, frozen=True):
 
 
 class Orders(msgspec.Struct, frozen=True):
-    """Open orders, and closed ones until they are old; by client order id."""
+    """Live orders, and closed ones until they are old, apart: what happens at every quote looks at the live ones only."""
 
-    by_id: dict[str, Order] = {}
+    live: dict[str, Order] = {}
+    closed: dict[str, Order] = {}
     by_venue_id: dict[str, str] = {}  # "instrument venue_order_id" -> client order id
+    owing: tuple[str, ...] = ()  # orders that the venue says filled more than we booked
 
-    def live(self) -> list[Order]:
-        return [order for order in self.by_id.values() if order.status in LIVE]
+    def get(self, client_order_id: str) -> Order | None:
+        return self.live.get(client_order_id) or self.closed.get(client_order_id)
+
+    def all(self) -> list[Order]:
+        """Oldest first."""
+        return sorted((*self.closed.values(), *self.live.values()), key=lambda order: (order.created_ns, order.client_order_id))
 
     def find(self, instrument: str, client_order_id: str, venue_order_id: str) -> Order | None:
-        by_client = self.by_id.get(client_order_id)
-        if by_client is not None:
-            return by_client
-        return self.by_id.get(self.by_venue_id.get(f"{instrument} {venue_order_id}", ""))
+        """By our id, or by the venue's where a message does not carry ours."""
+        return self.get(client_order_id) or self.get(self.by_venue_id.get(f"{instrument} {venue_order_id}", ""))
 
 
 def reduce(orders: Orders, change: Change, at: Stamp) -> Orders:
@@ -88,7 +92,7 @@ def reduce(orders: Orders, change: Change, at: Stamp) -> Orders:
         case OrderNotPlaced():
             return _report(orders, change.client_order_id, Report.PROVED_ABSENT, at, reason=change.reason)
         case CancelSettled():
-            order = orders.by_id[change.client_order_id]
+            order = _known(orders, change.client_order_id)
             return _put(orders, replace(order, cancel_seq=0, reason=change.outcome))
         case _:
             return orders
@@ -98,24 +102,39 @@ def forget_closed(orders: Orders, older_than_ns: int) -> Orders:
     """The age rule: closed orders whose fills are all booked leave state; tombstones stay as long as the session."""
     kept = {
         name: order
-        for name, order in orders.by_id.items()
-        if order.status not in CLOSED
-        or order.status is Status.NOT_PLACED
-        or order.updated_ns >= older_than_ns
-        or order.filled_reported > order.filled_quantity
+        for name, order in orders.closed.items()
+        if order.status is Status.NOT_PLACED or order.updated_ns >= older_than_ns or name in orders.owing
     }
-    if len(kept) == len(orders.by_id):
+    if len(kept) == len(orders.closed):
         return orders
-    return Orders(kept, {venue_id: name for venue_id, name in orders.by_venue_id.items() if name in kept})
+    named = {venue_id: name for venue_id, name in orders.by_venue_id.items() if name in kept or name in orders.live}
+    return Orders(orders.live, kept, named, orders.owing)
+
+
+def _known(orders: Orders, client_order_id: str) -> Order:
+    order = orders.get(client_order_id)
+    assert order is not None, f"no order {client_order_id}"
+    return order
 
 
 def _put(orders: Orders, order: Order) -> Orders:
-    by_venue_id = orders.by_venue_id
+    name = order.client_order_id
+    live, closed, by_venue_id, owing = orders.live, orders.closed, orders.by_venue_id, orders.owing
+    if order.status in LIVE:
+        live = {**live, name: order}
+        if name in closed:  # a tombstone that revived
+            closed = {other: value for other, value in closed.items() if other != name}
+    else:
+        closed = {**closed, name: order}
+        if name in live:
+            live = {other: value for other, value in live.items() if other != name}
     if order.venue_order_id:
         venue_key = f"{order.order.instrument} {order.venue_order_id}"
         if venue_key not in by_venue_id:
-            by_venue_id = {**by_venue_id, venue_key: order.client_order_id}
-    return Orders({**orders.by_id, order.client_order_id: order}, by_venue_id)
+            by_venue_id = {**by_venue_id, venue_key: name}
+    if (order.filled_reported > order.filled_quantity and not order.adopted) != (name in owing):
+        owing = tuple(sorted(set(owing) ^ {name}))
+    return Orders(live, closed, by_venue_id, owing)
 
 
 def _requested(orders: Orders, change: Requested, at: Stamp) -> Orders:
@@ -123,7 +142,7 @@ def _requested(orders: Orders, change: Requested, at: Stamp) -> Orders:
     match request.purpose:
         case "place":
             assert request.order is not None, "a place request carries its order"
-            assert request.client_order_id not in orders.by_id, f"{request.client_order_id} was used before"
+            assert orders.get(request.client_order_id) is None, f"{request.client_order_id} was used before"
             order = Order(
                 client_order_id=request.client_order_id,
                 strategy=request.strategy,
@@ -137,17 +156,17 @@ def _requested(orders: Orders, change: Requested, at: Stamp) -> Orders:
             )
             return _put(orders, order)
         case "cancel":
-            order = orders.by_id[request.client_order_id]
+            order = _known(orders, request.client_order_id)
             return _put(orders, replace(order, cancel_seq=at.seq))
-        case "query_order" if request.client_order_id in orders.by_id:
-            order = orders.by_id[request.client_order_id]
+        case "query_order" if orders.get(request.client_order_id) is not None:
+            order = _known(orders, request.client_order_id)
             return _put(orders, replace(order, ask_seq=at.seq, asks=order.asks + 1))
         case _:
             return orders
 
 
 def _answered(orders: Orders, change: Answered) -> Orders:
-    for order in orders.by_id.values():
+    for order in orders.live.values():
         if order.ask_seq == change.request_seq:
             return _put(orders, replace(order, ask_seq=0))
     return orders
@@ -170,7 +189,7 @@ def _adopted(change: OrderAdopted, at: Stamp) -> Order:
 
 
 def _report(orders: Orders, client_order_id: str, report: Report, at: Stamp, **fields: Any) -> Orders:
-    order = orders.by_id[client_order_id]
+    order = _known(orders, client_order_id)
     status = after(order.status, report)
     if status is None:
         return orders
@@ -179,14 +198,14 @@ def _report(orders: Orders, client_order_id: str, report: Report, at: Stamp, **f
 
 def _accepted(orders: Orders, change: OrderAccepted, at: Stamp) -> Orders:
     orders = _report(orders, change.client_order_id, Report.ACCEPTED, at, venue_order_id=change.venue_order_id)
-    order = orders.by_id[change.client_order_id]
+    order = _known(orders, change.client_order_id)
     if change.filled_quantity <= order.filled_reported:
         return orders
     return _put(orders, replace(order, filled_reported=change.filled_quantity))
 
 
 def _filled(orders: Orders, fill: OrderFilled, at: Stamp) -> Orders:
-    order = orders.by_id[fill.client_order_id]
+    order = _known(orders, fill.client_order_id)
     assert fill.fill_id not in order.fill_ids, f"fill {fill.fill_id} of {fill.client_order_id} was booked before"
     filled = order.filled_quantity + fill.quantity
     report = Report.FULL_FILL if filled >= order.order.quantity else Report.PART_FILL

@@ -121,7 +121,7 @@ def position(question: Question) -> str:
 
 
 def open_orders(question: Question) -> str:
-    count = sum(1 for order in question.account.orders.live() if order.order.instrument == question.order.instrument)
+    count = sum(1 for order in question.account.orders.live.values() if order.order.instrument == question.order.instrument)
     limit = question.limits.open_orders_max
     return f"{count} orders are open, open_orders_max is {limit}" if limit and count >= limit else ""
 
@@ -134,7 +134,7 @@ def balance(question: Question) -> str:
     else:
         asset, needed = instrument.base, question.order.quantity
     held = question.account.balances.of(asset)
-    promised = sum((_unseen_lock(order, asset, held.seq, question) for order in question.account.orders.live()), ZERO)
+    promised = sum((_unseen_lock(order, asset, held.seq, question) for order in question.account.orders.live.values()), ZERO)
     if needed > held.free - promised:
         return f"needs {needed} {asset}; free {held.free}, promised to orders under way {promised}"
     return ""
@@ -142,7 +142,7 @@ def balance(question: Question) -> str:
 
 def unknown_order(question: Question) -> str:
     """An order whose fate is unknown blocks its instrument: its wish must not be sent twice (scenarios S1, S5)."""
-    for order in question.account.orders.live():
+    for order in question.account.orders.live.values():
         if order.status is Status.UNKNOWN and order.order.instrument == question.order.instrument:
             return f"order {order.client_order_id} is unknown: it is being asked about"
     return ""
@@ -165,7 +165,7 @@ def rate(question: Question) -> str:
 def _same_side(question: Question) -> list[Order]:
     return [
         order
-        for order in question.account.orders.live()
+        for order in question.account.orders.live.values()
         if order.order.instrument == question.order.instrument and order.order.side is question.order.side
     ]
 

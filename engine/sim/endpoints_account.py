@@ -28,7 +28,8 @@ def place(call: Call) -> dict[str, Any]:
     call.exchange.market(new.symbol)
     call.limits.require_room(call.account, call.now_ns)
     order = call.exchange.place(call.account, new, call.now_ns)
-    call.limits.count_order(call.account, call.now_ns)
+    if not order.executed:  # what trades at once is no unfilled order
+        call.limits.count_order(call.account, call.now_ns)
     return shapes.order_answer(order, kind)
 
 

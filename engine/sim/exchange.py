@@ -150,6 +150,8 @@ class Exchange:
 
     def _fill_by_print(self, market: SymbolMarket, trade: Print, now_ns: int) -> None:
         """A print at our price goes to those before us first; a print through it must have met us, however far back."""
+        if not market.has_resting:
+            return
         hit = Side.BUY if trade.buyer_is_maker else Side.SELL
         touched = False
         for side in (Side.BUY, Side.SELL):
@@ -173,6 +175,8 @@ class Exchange:
 
     def _after_book(self, market: SymbolMarket, now_ns: int) -> None:
         """Queues shrink with their level; offers that now stand at or beyond our price are ours."""
+        if not market.has_resting:
+            return
         market.shrink_queues()
         touched = False
         for side in (Side.BUY, Side.SELL):

@@ -121,6 +121,10 @@ class SymbolMarket:
         order.on_book = False
         self._resting[order.side].remove((-order.price * order.side.sign, order.order_id, order))
 
+    @property
+    def has_resting(self) -> bool:
+        return bool(self._resting[Side.BUY] or self._resting[Side.SELL])
+
     def resting(self, side: Side) -> list[Order]:
         return [order for _, _, order in self._resting[side]]
 

@@ -17,8 +17,8 @@ def units(text: str) -> int:
 
 def wire_units(text: str) -> int:
     """The same for a market message, whose numbers nearly always carry just 8 places: the fast way first."""
-    if text[-9:-8] == ".":
-        return int(text[:-9] + text[-8:])
+    if len(text) > PLACES and text[-PLACES - 1] == ".":
+        return int(text.replace(".", ""))
     return units(text)
 
 

@@ -399,7 +399,7 @@ class SimVenue:
             due_ns = now_ns + after_ns
             match event:
                 case Report():
-                    if event.fill is not None and event.order.executed == event.fill.quantity:
+                    if event.fill is not None and event.fill.maker and event.order.executed == event.fill.quantity:
                         self.limits.order_traded(event.order.account, now_ns)
                     self._emit(event.order.account, shapes.execution_report(event), now_ns, due_ns=due_ns)
                 case FundsChanged():
