@@ -49,6 +49,8 @@ def _recover(disk: Disk) -> Recovered:
     sealed = {seq: _footer(disk, seq, has_twin=seq in opened) for seq in first_seqs(names, "parquet")}
     tails = {seq: _tail(disk, seq) for seq in opened if sealed.get(seq) is None}
     footers = {seq: footer for seq, footer in sealed.items() if footer is not None}
+    if not sealed and not opened:
+        raise NotAJournal(f"{disk.folder} holds no journal. What to do: name the folder of a session.")
     _refuse_damage(disk, footers, tails)
     for name in names:
         if name.endswith(".tmp"):

@@ -65,7 +65,7 @@ def test_a_tail_torn_at_any_byte_is_dropped_and_counted(crashed: Path, tmp_path:
         (folder / OPEN).write_bytes(whole[:cut])
         opened = Journal.open(folder)
         assert (opened.last_seq, opened.torn_bytes) == (5, cut - second)
-        if cut % 5 == 0 or cut < second + 45:  # every byte of the header, and a fifth of the body's
+        if cut % 20 == 0 or cut < second + 45:  # every byte of the header, and some of the body's
             recovered = recover(folder)
             assert (recovered.last_seq, recovered.dropped_bytes) == (5, cut - second)
             opened = Journal.open(folder)
@@ -148,7 +148,7 @@ def test_every_flipped_bit_of_a_sealed_file_is_found(closed: Path) -> None:
         flipped[at] ^= 1 << at % 8
         path.write_bytes(flipped)
         assert not verify(closed).ok, at
-        if at % 5 == 0:
+        if at % 8 == 0:
             sums.unlink()
             if verify(closed).ok:
                 assert list(Journal.open(closed).records()) == wanted, at
@@ -252,10 +252,10 @@ while True:
 def test_a_killed_writer_keeps_whatever_it_said_was_durable(tmp_path: Path) -> None:
     """SIGKILL at random moments of writing, rolling and sealing."""
     chance = random.Random(2)  # noqa: S311 - it chooses moments, not keys
-    for attempt in range(5):
+    for attempt in range(4):
         folder = tmp_path / str(attempt)
         process = subprocess.Popen([sys.executable, "-c", WRITER, str(folder)], stdout=subprocess.PIPE)
-        for _ in range(chance.randrange(1, 60)):
+        for _ in range(chance.randrange(1, 40)):
             process.stdout.readline()
         process.send_signal(signal.SIGKILL)
         said = [int(line) for line in process.communicate()[0].split()]
