@@ -1,0 +1,73 @@
+-- One row an order with its last status. origin: placed here, adopted from the venue, or carried from the session before.
+WITH begun AS (
+    SELECT session, seq, time_ns, body->>'$.client_order_id' AS client_order_id, body->>'$.strategy' AS strategy,
+           body->'$.order' AS wish, 'placed' AS origin, seq AS request_seq, cause AS verdict_seq, 'pending' AS status,
+           '' AS venue_order_id, money('0') AS filled, money('0') AS notional, 0 AS fills, '' AS reason
+    FROM journal
+    WHERE kind = 'REQUEST' AND body->>'$.purpose' = 'place'
+    UNION ALL
+    SELECT session, seq, time_ns, body->>'$.client_order_id', 'external', body->'$.order', 'adopted', NULL, NULL, 'open',
+           body->>'$.venue_order_id', money('0'), money('0'), 0, ''
+    FROM journal
+    WHERE kind = 'FACT' AND body->>'$.fact' = 'order_adopted'
+    UNION ALL
+    SELECT session, seq, CAST(value->>'$.created_ns' AS BIGINT), value->>'$.client_order_id', value->>'$.strategy',
+           value->'$.order', 'carried', NULL, NULL, value->>'$.status', value->>'$.venue_order_id',
+           money(value->>'$.filled_quantity'), money(value->>'$.filled_notional'),
+           CAST(json_array_length(value, '$.fill_ids') AS INTEGER), value->>'$.reason'
+    FROM (SELECT session, seq, body AS opening FROM journal WHERE kind = 'SESSION') AS sessions,
+         json_each(sessions.opening, '$.opening.account.orders.by_id')
+), filled AS (
+    SELECT session, client_order_id, sum(quantity) AS quantity, sum(notional) AS notional, count(*) AS fills
+    FROM fills
+    GROUP BY ALL
+), told AS (
+    SELECT session, seq, time_ns, fact, body->>'$.client_order_id' AS client_order_id, body->>'$.status' AS status,
+           nullif(coalesce(body->>'$.reason', body->>'$.outcome'), '') AS reason,
+           nullif(body->>'$.venue_order_id', '') AS venue_order_id
+    FROM facts
+    WHERE fact IN ('order_accepted', 'order_filled', 'order_closed', 'order_unknown', 'order_not_placed', 'cancel_settled')
+), learnt AS (
+    SELECT session, client_order_id, max(seq) AS last_seq, max(time_ns) AS updated_ns,
+           min_by(venue_order_id, seq) FILTER (venue_order_id IS NOT NULL) AS venue_order_id,
+           max_by(reason, seq) FILTER (reason IS NOT NULL) AS reason,
+           min_by(status, seq) FILTER (status IN ('canceled', 'expired')) AS closed_as,
+           coalesce(bool_or(status = 'full_fill'), false) AS filled_whole,
+           min_by(coalesce(status, 'accepted'), seq) FILTER (fact = 'order_accepted' OR status = 'rejected') AS first_answer,
+           coalesce(bool_or(fact = 'order_unknown'), false) AS unknown,
+           coalesce(bool_or(fact = 'order_not_placed'), false) AS not_placed
+    FROM told
+    GROUP BY ALL
+), summed AS (
+    SELECT begun.*, learnt.* EXCLUDE (session, client_order_id, venue_order_id, reason),
+           money(wish->>'$.quantity') AS quantity,
+           begun.filled + coalesce(filled.quantity, 0) AS filled_quantity,
+           begun.notional + coalesce(filled.notional, 0) AS filled_notional,
+           begun.fills + coalesce(filled.fills, 0) AS fill_count,
+           coalesce(learnt.venue_order_id, nullif(begun.venue_order_id, '')) AS known_venue_order_id,
+           coalesce(learnt.reason, nullif(begun.reason, '')) AS last_reason
+    FROM begun
+    LEFT JOIN learnt ON learnt.session = begun.session AND learnt.client_order_id = begun.client_order_id
+    LEFT JOIN filled ON filled.session = begun.session AND filled.client_order_id = begun.client_order_id
+)
+-- The status as engine/lifecycle.py's table leads to it; most of its arrows end the matter, so the first that holds wins.
+SELECT session, client_order_id, known_venue_order_id AS venue_order_id, strategy, wish->>'$.instrument' AS instrument,
+       wish->>'$.side' AS side, wish->>'$.type' AS type, wish->>'$.time_in_force' AS time_in_force, quantity,
+       CASE WHEN wish->>'$.type' <> 'MARKET' THEN money(wish->>'$.price') END AS price,
+       CASE
+           WHEN filled_whole OR filled_quantity >= quantity THEN 'filled'
+           WHEN status IN ('filled', 'canceled', 'expired') THEN status
+           WHEN closed_as IS NOT NULL THEN closed_as
+           WHEN filled_quantity > 0 THEN 'partially_filled'
+           WHEN status IN ('open', 'rejected') THEN status
+           WHEN first_answer = 'rejected' THEN 'rejected'
+           WHEN first_answer = 'accepted' THEN 'open'
+           WHEN not_placed OR status = 'not_placed' THEN 'not_placed'
+           WHEN unknown THEN 'unknown'
+           ELSE status
+       END AS status,
+       filled_quantity, ratio(filled_notional, filled_quantity) AS price_avg, fill_count AS fills, last_reason AS reason,
+       instant(time_ns) AS created, time_ns AS created_ns, instant(coalesce(updated_ns, time_ns)) AS updated,
+       coalesce(updated_ns, time_ns) AS updated_ns, origin, request_seq, verdict_seq, coalesce(last_seq, seq) AS last_seq
+FROM summed
+ORDER BY session, created_ns, client_order_id

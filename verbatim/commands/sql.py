@@ -1,0 +1,172 @@
+"""`verbatim sql`: one query over a session's views, as a table, JSON or CSV. The views are analysis/sql."""
+
+import csv
+import io
+import json
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from verbatim.exits import DIFFERS, stop
+
+if TYPE_CHECKING:
+    from analysis.journal_sql import Result, View
+
+LIMIT_OF_TABLE = 100  # rows: more than that nobody reads on a screen
+CELL_MAX = 120  # characters of a cell in a table
+EXAMPLES = (
+    "SELECT status, count(*) AS orders, sum(filled_quantity) AS filled FROM orders GROUP BY status",
+    "SELECT f.time, f.side, f.price, bid, ask FROM fills f ASOF JOIN quotes q ON f.instrument = q.instrument AND f.seq > q.seq",
+)
+
+
+@click.command("sql")
+@click.argument("session")
+@click.argument("query", required=False)
+@click.option("--journals", type=click.Path(path_type=Path), default=Path("journals"), show_default=True, help="Where sessions lie.")
+@click.option("--json", "as_json", is_flag=True, help="Rows as a JSON array; money as strings, so that nothing is rounded.")
+@click.option("--csv", "as_csv", is_flag=True, help="Rows as CSV with a header.")
+@click.option("--limit", type=click.IntRange(min=0), help=f"Rows at most. Default: {LIMIT_OF_TABLE} in a table, else all.")
+def command(*, session: str, query: str | None, journals: Path, as_json: bool, as_csv: bool, limit: int | None) -> None:
+    """Query SESSION with DuckDB SQL, sealed or still running.
+
+    SESSION is a path or an id; several, parted by commas, are one table each with a column `session`.
+    Without QUERY, lists the views and their columns.
+    """
+    if as_json and as_csv:
+        raise click.UsageError("--json or --csv, not both")
+    from analysis import journal_sql
+    from journal.errors import DamagedJournal, JournalError
+    from journal.sessions import find_session
+
+    try:
+        connection = journal_sql.connect([find_session(journals, name) for name in session.split(",")])
+    except DamagedJournal as error:
+        stop(str(error), DIFFERS)
+    except JournalError as error:
+        stop(str(error))
+    if query is None:
+        _list_views(journal_sql.views(connection), session, as_json=as_json)
+        return
+    at_most = limit if limit is not None or as_json or as_csv else LIMIT_OF_TABLE
+    try:
+        result = journal_sql.run(connection, query, at_most)
+    except journal_sql.QueryError as error:
+        stop(f"SQL: {error}")
+    if as_json:
+        click.echo(json.dumps([_json_row(result, row) for row in result.rows], ensure_ascii=False))
+    elif as_csv:
+        click.echo(_csv(result), nl=False)
+    else:
+        _table(result)
+    if result.more:
+        click.echo(f"the first {at_most} rows; --limit N for more", err=True)
+
+
+def _list_views(views: "list[View]", session: str, *, as_json: bool) -> None:
+    if as_json:
+        listed = [{"view": view.name, "about": view.about, "columns": dict(view.columns)} for view in views]
+        click.echo(json.dumps(listed))
+        return
+    for view in views:
+        click.secho(view.name, bold=True, nl=False)
+        click.echo(f"  {view.about}")
+        for line in _wrapped([f"{name} {kind}" for name, kind in view.columns]):
+            click.echo(f"    {line}")
+    click.echo("\nFor example:")
+    for example in EXAMPLES:
+        click.echo(f'  verbatim sql {session} "{example}"')
+
+
+def _wrapped(words: list[str], width: int = 110) -> list[str]:
+    lines = [""]
+    for word in words:
+        if lines[-1] and len(lines[-1]) + len(word) > width:
+            lines.append("")
+        lines[-1] += f", {word}" if lines[-1] else word
+    return lines
+
+
+def _table(result: "Result") -> None:
+    """A table where it fits the screen, else one line a value: a cell squeezed to nothing helps nobody."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=10_000)  # a pipe has no edge
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for name, kind in zip(result.columns, result.types, strict=True):
+        numeric = kind.startswith(("DECIMAL", "BIGINT", "INTEGER", "HUGEINT", "DOUBLE", "UBIGINT"))
+        table.add_column(Text(name), justify="right" if numeric else "left", no_wrap=True)
+    cells = [[_cell(value) for value in row] for row in result.rows]
+    for row in cells:
+        table.add_row(*(Text(cell) for cell in row))
+    if console.measure(table).minimum <= console.width:
+        console.print(table)
+        console.print(f"{len(cells)} row{'' if len(cells) == 1 else 's'}", highlight=False)
+        return
+    width = max(len(name) for name in result.columns)
+    for number, row in enumerate(cells, 1):
+        click.secho(f"row {number}", bold=True)
+        for name, cell in zip(result.columns, row, strict=True):
+            click.echo(f"  {name:<{width}}  {cell}")
+
+
+def _cell(value: Any) -> str:
+    text = _text(value)
+    return text if len(text) <= CELL_MAX else text[: CELL_MAX - 1] + "…"
+
+
+def _text(value: Any) -> str:
+    from journal.record import plain
+
+    match value:
+        case None:
+            return ""
+        case Decimal():
+            return plain(value)
+        case bytes():
+            return value.decode("utf-8", "backslashreplace")
+        case datetime():
+            return value.isoformat(" ", "microseconds")
+        case list() | tuple() | dict():
+            return json.dumps(_json_value(value), ensure_ascii=False)
+        case _:
+            return str(value)
+
+
+def _json_row(result: "Result", row: tuple[Any, ...]) -> dict[str, Any]:
+    return {
+        name: json.loads(value) if kind == "JSON" and value is not None else _json_value(value)
+        for name, kind, value in zip(result.columns, result.types, row, strict=True)
+    }
+
+
+def _json_value(value: Any) -> Any:
+    match value:
+        case None | bool() | int() | str():
+            return value
+        case float():
+            return value if value == value and abs(value) != float("inf") else str(value)  # noqa: PLR0124 - not a number
+        case datetime():
+            return value.isoformat("T", "microseconds") + ("" if value.tzinfo else "Z")
+        case list() | tuple():
+            return [_json_value(item) for item in value]
+        case dict():
+            return {str(name): _json_value(item) for name, item in value.items()}
+        case _:
+            return _text(value)
+
+
+def _csv(result: "Result") -> str:
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(result.columns)
+    writer.writerows([_text(value) for value in row] for row in result.rows)
+    return out.getvalue()
