@@ -9,7 +9,7 @@ import signal
 import sys
 import time
 import zlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final
 
@@ -82,10 +82,7 @@ def build(options: VenueOptions) -> tuple[SimVenue, ScaledClock]:
         origin_ns = market.first_ns - lead_ns
     else:
         origin_ns = time.time_ns() if options.session_origin_ns is None else options.session_origin_ns
-        try:
-            market = SyntheticMarket(options.symbols, seed=options.seed, start_ns=origin_ns)
-        except ValueError as error:
-            raise VenueProblem(str(error)) from error
+        market = SyntheticMarket(options.symbols, seed=options.seed, start_ns=origin_ns)
     real_ns = int(options.speed * 1e9)
     config = VenueConfig(
         accounts=options.accounts,
@@ -98,12 +95,13 @@ def build(options: VenueOptions) -> tuple[SimVenue, ScaledClock]:
         overrides=options.overrides,
     )
     clock = ScaledClock(session_origin_ns=origin_ns, monotonic_origin_ns=time.monotonic_ns(), speed=options.speed)
-    return SimVenue(config, market), clock
+    try:
+        return SimVenue(config, market), clock
+    except (ValueError, KeyError, TypeError) as error:  # a symbol or a filter that there is not
+        raise VenueProblem(str(error)) from error
 
 
-async def serve(
-    options: VenueOptions, task_status: trio.TaskStatus[dict[str, Any]] = trio.TASK_STATUS_IGNORED
-) -> None:
+async def serve(options: VenueOptions, task_status: trio.TaskStatus[dict[str, Any]] = trio.TASK_STATUS_IGNORED) -> None:
     """Serve until cancelled. Reports what a client needs to know once the port is open."""
     try:
         listeners = await trio.open_tcp_listeners(options.port, host=options.host)
@@ -148,7 +146,11 @@ def main(options: VenueOptions) -> None:
 
 def _run_from_command_line(arguments: list[str]) -> int:
     try:
-        main(msgspec.json.decode(arguments[0] if arguments else "{}", type=VenueOptions, dec_hook=_path))
+        given = msgspec.json.decode(arguments[0] if arguments else "{}", type=dict[str, Any])
+        unknown = sorted(given.keys() - {option.name for option in fields(VenueOptions)})
+        if unknown:
+            raise VenueProblem(f"no option named {', '.join(unknown)}")
+        main(msgspec.convert(given, VenueOptions, dec_hook=_path))
     except (VenueProblem, msgspec.DecodeError) as problem:
         sys.stderr.write(f"venue: {problem}\n")
         return 1

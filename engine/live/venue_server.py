@@ -6,6 +6,7 @@ writes each websocket, one drives the venue when something is due by itself.
 
 import socket
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -62,6 +63,7 @@ class _Websocket:
         self.buffer = bytearray()
         self.filled = trio.Event()
         self.ending = False
+        self.sending = False
         self.pong_due: float | None = None
 
     def put_text(self, payload: bytes) -> None:
@@ -101,11 +103,7 @@ class VenueServer:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._drive)
             nursery.start_soon(self._ping)
-            try:
-                await trio.serve_listeners(self._connection, listeners)
-            finally:
-                with trio.CancelScope(shield=True), trio.move_on_after(CLOSE_SECONDS):
-                    await self._say_goodbye()
+            await trio.serve_listeners(self._connection, listeners)
 
     # ---- the venue
 
@@ -245,6 +243,8 @@ class VenueServer:
         finally:
             del self._websockets[conn_id]
             self._venue.close(conn_id, self._clock.now_ns())
+            with trio.CancelScope(shield=True), trio.move_on_after(CLOSE_SECONDS):
+                await _say_goodbye(websocket)
 
     async def _read(self, conn_id: int, websocket: _Websocket) -> None:
         protocol = websocket.protocol
@@ -277,7 +277,9 @@ class VenueServer:
                 websocket.filled = trio.Event()
                 data, websocket.buffer = websocket.buffer, bytearray()
                 if data:
+                    websocket.sending = True
                     await websocket.stream.send_all(data)
+                    websocket.sending = False
                 if websocket.ending and not websocket.buffer:
                     break
         except (trio.BrokenResourceError, trio.ClosedResourceError):
@@ -297,15 +299,14 @@ class VenueServer:
                     websocket.pong_due = websocket.pong_due or now + PONG_SECONDS_MAX
                     websocket.put_protocol()
 
-    async def _say_goodbye(self) -> None:
-        for websocket in list(self._websockets.values()):
-            if websocket.protocol.state is State.OPEN:
-                websocket.protocol.send_close(1001, "the venue ends")
-                websocket.put_protocol()
-                try:
-                    await websocket.stream.send_all(bytes(websocket.buffer))
-                except (trio.BrokenResourceError, trio.ClosedResourceError, trio.BusyResourceError):
-                    continue  # gone, or full: it will notice
+
+async def _say_goodbye(websocket: _Websocket) -> None:
+    """A closing frame, where the connection still stands and no frame was left half sent."""
+    if websocket.protocol.state is State.OPEN and not websocket.sending and not websocket.ending:
+        websocket.protocol.send_close(1001, "the venue ends")
+        websocket.put_protocol()
+        with suppress(trio.BrokenResourceError, trio.ClosedResourceError):  # it may have gone first
+            await websocket.stream.send_all(bytes(websocket.buffer))
 
 
 def _asks_for_websocket(head: bytes) -> bool:

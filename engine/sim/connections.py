@@ -68,9 +68,9 @@ def control(connection: Connection, frame: bytes) -> bytes:
             connection.combined = wrapped
         case "GET_PROPERTY", ["combined"]:
             result = connection.combined
-        case ("SET_PROPERTY" | "GET_PROPERTY"), _:
+        case (("SET_PROPERTY" | "GET_PROPERTY"), _):
             return _refuse(0, "Unknown property", message.id)
-        case ("SUBSCRIBE" | "UNSUBSCRIBE"), _:
+        case (("SUBSCRIBE" | "UNSUBSCRIBE"), _):
             return _refuse(1, "Invalid value type: expected an array of strings", message.id)
         case method, _:
             return _refuse(2, f"Invalid request: unknown method {method}", message.id)

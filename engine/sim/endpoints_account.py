@@ -57,9 +57,7 @@ def query(call: Call) -> dict[str, Any]:
 
 def _cancel(call: Call, order: Order | None, restrictions: str | None = None) -> dict[str, Any]:
     if restrictions not in (None, "ONLY_NEW", "ONLY_PARTIALLY_FILLED"):
-        raise VenueRefusal(
-            400, -1145, "`cancelRestrictions` has to be either `ONLY_NEW` or `ONLY_PARTIALLY_FILLED`."
-        )
+        raise VenueRefusal(400, -1145, "`cancelRestrictions` has to be either `ONLY_NEW` or `ONLY_PARTIALLY_FILLED`.")
     if order is None or not order.is_open:
         raise errors.unknown_order()
     wanted = {"ONLY_NEW": Status.NEW, "ONLY_PARTIALLY_FILLED": Status.PARTIALLY_FILLED}

@@ -211,8 +211,6 @@ def klines(call: Call) -> list[list[Any]]:
     return wanted[:limit] if start_ms is not None else wanted[-limit:]
 
 
-
-
 ENDPOINTS: Final = {
     ("GET", "/api/v3/ping"): Endpoint(handler=ping, weight=fixed(1)),
     ("GET", "/api/v3/time"): Endpoint(handler=time, weight=fixed(1)),

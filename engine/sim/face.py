@@ -96,9 +96,7 @@ class Face:
         server_ms = (now_ns + self._faults.skew_ns) // MS
         return self.keys.check(values.get("apiKey"), ws_payload(values), Params(values.items()), server_ms)
 
-    def _run(
-        self, endpoint: Endpoint, params: Params, api_key: str | None, payload: bytes, now_ns: int
-    ) -> Result:
+    def _run(self, endpoint: Endpoint, params: Params, api_key: str | None, payload: bytes, now_ns: int) -> Result:
         own_ns = now_ns + self._faults.skew_ns
         account = ""
         try:

@@ -226,7 +226,10 @@ class _Symbol:
                 self._set(side, len(levels) - 1, 0)
 
 
-_PRICES: Final = {"BTCUSDT": (units("60000"), units("0.00001"), 40_000), "ETHUSDT": (units("2600"), units("0.0001"), 80_000)}
+_PRICES: Final = {
+    "BTCUSDT": (units("60000"), units("0.00001"), 40_000),
+    "ETHUSDT": (units("2600"), units("0.0001"), 80_000),
+}
 
 
 class SyntheticMarket:

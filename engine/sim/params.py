@@ -142,9 +142,7 @@ def new_order(params: Params) -> NewOrder:
             raise errors.not_required("timeInForce")
         params.required("quantity")
         params.required("price")
-    self_trade = params.word(
-        "selfTradePreventionMode", SelfTrade, errors.invalid_parameter("selfTradePreventionMode")
-    )
+    self_trade = params.word("selfTradePreventionMode", SelfTrade, errors.invalid_parameter("selfTradePreventionMode"))
     return NewOrder(
         symbol=symbol,
         side=side,
