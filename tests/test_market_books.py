@@ -1,5 +1,6 @@
 """The life of a book, the throttle of a watch, bars and averages: small transcripts of rows through the real fold."""
 
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Self
 
@@ -24,7 +25,7 @@ from engine.market.rows import Rows
 from engine.market.views import BarSpec, BookState, EmaSpec, Stream, Watch
 from engine.model import Instrument
 
-Levels = list[tuple[int, int]]
+Levels = Sequence[tuple[int, int]]
 BTC, ETH = (
     Instrument(f"v:{s}", "v", s, s, "USDT", price_scale=1, size_scale=0, tick_size=Decimal("0.1"), lot_size=Decimal(1))
     for s in ("BTC", "ETH")
@@ -58,11 +59,11 @@ class Tape:
     def trade(self, price: int, size: int, trade_id: int, *, i: int = 0, at: int | None = None, venue_ns: int = 0) -> int:
         return self._fold([[r.TRADE, i, venue_ns, price, size, trade_id, 0]], at)
 
-    def diff(self, first: int, last: int, bids: Levels = [], asks: Levels = [], *, i: int = 0) -> int:  # noqa: B006 - never changed
-        return self._fold(_message(r.DIFF, i, first, last, bids, asks), None)
+    def diff(self, first: int, last: int, bids: Levels = (), asks: Levels = (), *, i: int = 0) -> int:
+        return self._fold(_message(r.DIFF, i, (first, last), bids, asks), None)
 
     def snapshot(self, last: int, bids: Levels, asks: Levels, *, i: int = 0) -> int:
-        return self._fold(_message(r.SNAPSHOT, i, last, 0, bids, asks), None)
+        return self._fold(_message(r.SNAPSHOT, i, (last, 0), bids, asks), None)
 
     def bad(self, kind: int, *, i: int = 0) -> int:
         return self._fold([[r.BAD_VALUE, i, 0, kind]], None)
@@ -74,9 +75,9 @@ class Tape:
         return self
 
 
-def _message(kind: int, i: int, first: int, last: int, bids: Levels, asks: Levels) -> list[list[int]]:
+def _message(kind: int, i: int, ids: tuple[int, int], bids: Levels, asks: Levels) -> list[list[int]]:
     levels = [(r.BID, *level) for level in bids] + [(r.ASK, *level) for level in asks]
-    return [[kind, i, 0, first, last, len(levels)], *([r.LEVEL, i, 0, *level] for level in levels)]
+    return [[kind, i, 0, *ids, len(levels)], *([r.LEVEL, i, 0, *level] for level in levels)]
 
 
 @pytest.fixture

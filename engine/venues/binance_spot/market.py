@@ -26,19 +26,14 @@ _Time = Annotated[int, msgspec.Meta(ge=0, le=MILLISECONDS_MAX * 1000)]
 _Level = tuple[str, str]
 
 
-class _Envelope(msgspec.Struct):
-    stream: str
-    data: msgspec.Raw
-
-
 class _Kind(msgspec.Struct):
-    """Enough of a frame to know what it is. A bookTicker has no e."""
+    """Enough of a frame to know what it is: in a combined stream's envelope (`data`), or bare. A bookTicker has no e."""
 
+    data: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     e: str = ""
     u: _Id | None = None
     s: str = ""
     b: Any = None
-    lastUpdateId: _Id | None = None  # noqa: N815  the wire's name
     result: Any = msgspec.UNSET
     id: Any = None
     code: Any = None
@@ -79,7 +74,6 @@ class _Snapshot(msgspec.Struct):
     asks: list[_Level]
 
 
-_ENVELOPE = msgspec.json.Decoder(_Envelope)
 _KIND = msgspec.json.Decoder(_Kind)
 _BOOK_TICKER = msgspec.json.Decoder(_BookTicker)
 _TRADE = msgspec.json.Decoder(_Trade)
@@ -127,9 +121,10 @@ class BinanceSpotMarket:
 
     def _exact(self, payload: bytes, source: str, seq: int, time_ns: int) -> Rows | tuple[Event, ...]:
         data: bytes | msgspec.Raw = payload
-        if payload.startswith(b'{"stream"'):
-            data = _ENVELOPE.decode(payload).data
         kind = _KIND.decode(data)
+        if not isinstance(kind.data, msgspec.UnsetType):
+            data = kind.data
+            kind = _KIND.decode(data)
         if kind.e == "trade":
             return self._trade(_TRADE.decode(data), seq, time_ns)
         if kind.e == "depthUpdate":
