@@ -48,7 +48,9 @@ class Kernel:
         market = self.program.empty_market()
         if opening:
             market.take_carried(opening["market"])
-        return State(account, market, seq=0, time_ns=record.time_ns, inputs=1)
+        state = State(account, market, seq=0, time_ns=record.time_ns, inputs=1)
+        state.hear(record)
+        return state
 
     def open_turn(self, state: State, record: Record) -> list[Record]:
         """The outputs of the SESSION record itself: orders left on their way become UNKNOWN, links are asked for."""
@@ -82,9 +84,11 @@ class Kernel:
                 return []
             with localcontext(MONEY):
                 turn = Turn(state, record, self.program.rules)
+                closed = state.account.modes.closing
                 self.responding.decide(turn, took)
-                if due:
+                if due or state.account.modes.closing is not closed:  # the last one vouches for all that came before
                     turn.raw(Kind.CHECKPOINT, facts.CheckpointBody(state.inputs, state.digests()), source="engine")
+                    state.new_page(state.heard)
         except CoreError:
             raise
         except Exception as error:
@@ -108,7 +112,9 @@ class Kernel:
         elif record.kind is Kind.REQUEST:
             change = Requested(facts.read_request(record.body or ""))
         else:
-            return  # intents, verdicts, notes and checkpoints change nothing
+            if record.kind is Kind.CHECKPOINT:
+                state.new_page(state.heard)
+            return  # intents, verdicts and notes change nothing
         with localcontext(MONEY):
             state.account = fold(state.account, change, Stamp(record.seq, record.time_ns), self.program.rules)
 

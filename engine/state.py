@@ -28,7 +28,7 @@ from engine.reducers.requests import Requests
 from engine.reducers.strategies import Strategies
 from engine.reducers.timers import Timers
 from engine.session import EngineSettings
-from journal.record import canonical
+from journal.record import Record, canonical
 
 PART_VERSION = 1
 
@@ -118,7 +118,7 @@ def fold(account: Account, change: Change, at: Stamp, rules: Rules) -> Account:
 class State:
     """Where a session stands after a record."""
 
-    __slots__ = ("account", "inputs", "market", "seq", "time_ns")
+    __slots__ = ("_heard", "account", "inputs", "market", "seq", "time_ns")
 
     def __init__(self, account: Account, market: Market, *, seq: int, time_ns: int, inputs: int) -> None:
         self.account = account
@@ -126,16 +126,39 @@ class State:
         self.seq = seq  # of the last record folded
         self.time_ns = time_ns
         self.inputs = inputs  # how many inputs were taken: CHECKPOINTs go by it
+        self._heard = sha256()
 
     @property
     def next_due_ns(self) -> int:
         """When the sequencer must take a TIMER at the latest."""
         return min(self.account.timers.next_due_ns, self.market.next_due_ns)
 
+    def hear(self, record: Record) -> None:
+        """Takes an input's every byte into one hash, also those that change nothing: replay finds whatever was altered.
+
+        All but recv_ns, which the core never sees.
+        """
+        if record.payload is not None and record.meta is None:
+            self._heard.update(f"{record.time_ns} {record.source} {record.cause} ".encode())
+            self._heard.update(record.payload)
+        else:
+            self._heard.update(f"{record.time_ns} {record.source} {record.cause} {record.key} {record.meta} ".encode())
+            self._heard.update((record.body or "").encode() if record.payload is None else record.payload)
+
+    @property
+    def heard(self) -> bytes:
+        """The hash over what came since the last CHECKPOINT, and over the hash before."""
+        return self._heard.digest()
+
+    def new_page(self, heard: bytes) -> None:
+        """After a CHECKPOINT the hash begins anew from itself: so it can be told in 32 bytes there."""
+        self._heard = sha256(heard)
+
     def digests(self) -> dict[str, tuple[int, str]]:
         """Part -> (version, sha256 over its logical content)."""
         parts = {f"account.{name}": (PART_VERSION, digest(getattr(self.account, name))) for name in (*CARRIED, *FRESH)}
         parts.update({f"market.{name}": found for name, found in self.market.digests().items()})
+        parts["inputs"] = (PART_VERSION, self.heard.hex())
         return parts
 
 

@@ -38,6 +38,7 @@ NOTHING = Took()
 
 def take(program: Program, state: State, record: Record) -> Took:
     state.seq, state.time_ns = record.seq, record.time_ns
+    state.hear(record)
     match record.kind:
         case Kind.FEED if record.meta is None:
             return _take_market(program, state, record)

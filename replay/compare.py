@@ -26,9 +26,9 @@ class Difference(msgspec.Struct, frozen=True):
 
 def outputs_differ(recorded: Record, replayed: Record, not_compared: set[str]) -> Difference | None:
     """None where they say the same. Parts of a CHECKPOINT whose versions differ are added to `not_compared`."""
-    fields = tuple(name for name in _FIELDS if getattr(recorded, name) != getattr(replayed, name))
-    if not fields:
+    if recorded == replayed:
         return None
+    fields = tuple(name for name in _FIELDS if getattr(recorded, name) != getattr(replayed, name))
     if fields == ("body",) and recorded.kind is Kind.CHECKPOINT:
         what = _checkpoints_differ(recorded, replayed, not_compared)
         return Difference(recorded.seq, what, recorded, replayed, fields) if what else None
