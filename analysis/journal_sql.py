@@ -80,7 +80,7 @@ def connect(folders: Path | Sequence[Path]) -> duckdb.DuckDBPyConnection:
         connection.execute(f"CREATE VIEW journal AS {' UNION ALL '.join(parts)}")
         for name, text in _views():
             connection.execute(f"CREATE VIEW {name} AS {text}")
-            connection.execute(f"COMMENT ON VIEW {name} IS '{_about(text).replace(chr(39), chr(39) * 2)}'")
+            connection.execute(f"COMMENT ON VIEW {name} IS {_quoted(_about(text))}")
     except duckdb.IOException as error:
         raise DamagedJournal(Path(sealed[0]).parent, one_line(error), "look with verbatim verify") from error
     connection.execute(f"SET allowed_paths = {_texts(sealed)}")
@@ -95,11 +95,15 @@ def _session_id(journal: Journal) -> str:
 
 
 def _part(session: str, relation: str) -> str:
-    return f"SELECT {_texts([session])}[1] AS session, {', '.join(SCHEMA.names)} FROM {relation}"  # noqa: S608 - ours, quoted
+    return f"SELECT {_quoted(session)} AS session, {', '.join(SCHEMA.names)} FROM {relation}"  # noqa: S608 - ours, quoted
 
 
 def _texts(values: Sequence[str]) -> str:
-    return "[" + ", ".join("'" + value.replace("'", "''") + "'" for value in values) + "]"
+    return "[" + ", ".join(_quoted(value) for value in values) + "]"
+
+
+def _quoted(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
 
 
 def _views() -> list[tuple[str, str]]:
@@ -132,7 +136,7 @@ def views(connection: duckdb.DuckDBPyConnection) -> list[View]:
 
 
 @contextmanager
-def _run(connection: duckdb.DuckDBPyConnection, query: str) -> Iterator[Any]:
+def _run(connection: duckdb.DuckDBPyConnection, query: str, values: Sequence[Any] = ()) -> Iterator[Any]:
     """One reading statement on a cursor of its own: a result that is not drained owns its connection."""
     cursor = connection.cursor()
     try:
@@ -142,16 +146,23 @@ def _run(connection: duckdb.DuckDBPyConnection, query: str) -> Iterator[Any]:
         kind = statements[0].type.name
         if kind not in _READING:
             raise QueryError(f"{kind} is refused: a journal is only read. What to do: SELECT, or use --csv to export")
-        yield cursor.execute(query)
+        yield cursor.execute(query, list(values))
     except duckdb.Error as error:
         raise QueryError(one_line(error)) from error
     finally:
         cursor.close()
 
 
-def run(connection: duckdb.DuckDBPyConnection, query: str, limit: int | None = None) -> Result:
-    """One query's rows, at most `limit`. QueryError where DuckDB refuses it."""
-    with _run(connection, query) as result:
+def rows(connection: duckdb.DuckDBPyConnection, query: str, values: Sequence[Any] | None = None) -> list[tuple[Any, ...]]:
+    """One query's rows, with `values` for its question marks. QueryError where DuckDB refuses it."""
+    return run(connection, query, values=values or ()).rows
+
+
+def run(
+    connection: duckdb.DuckDBPyConnection, query: str, limit: int | None = None, *, values: Sequence[Any] = ()
+) -> Result:
+    """One query's rows, at most `limit`, with their columns and types."""
+    with _run(connection, query, values) as result:
         columns = tuple(column[0] for column in result.description)
         types = tuple(str(column[1]) for column in result.description)
         rows = result.fetchall() if limit is None else result.fetchmany(limit + 1)

@@ -1,0 +1,141 @@
+"""`verbatim why`: the chain of records behind an order, from its last fill back to the market message. The walk is analysis/why."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from verbatim.exits import DIFFERS, stop
+
+if TYPE_CHECKING:
+    from analysis.why import Link, Story
+
+EXCERPT_MAX = 300  # characters of a frame; --json has it whole
+
+
+@click.command("why")
+@click.argument("session")
+@click.argument("order")
+@click.option("--journals", type=click.Path(path_type=Path), default=Path("journals"), show_default=True, help="Where sessions lie.")
+@click.option("--json", "as_json", is_flag=True, help="The whole chain as one JSON object.")
+def command(*, session: str, order: str, journals: Path, as_json: bool) -> None:
+    """Show why ORDER of SESSION is as it is: every record behind it, the latest first, down to the market message.
+
+    ORDER is the client's or the venue's order id; SESSION is a path or an id. An order that began in an earlier session
+    is followed there.
+    """
+    from analysis.journal_sql import QueryError
+    from analysis.why import UnknownOrder, why
+    from journal.errors import DamagedJournal, JournalError
+    from journal.sessions import find_session
+
+    try:
+        story = why(find_session(journals, session), order)
+    except DamagedJournal as error:
+        stop(str(error), DIFFERS)
+    except (JournalError, QueryError, UnknownOrder) as error:
+        stop(str(error))
+    if as_json:
+        click.echo(json.dumps(_as_json(story), ensure_ascii=False))
+    else:
+        _tell(story)
+
+
+def _tell(story: "Story") -> None:
+    click.secho(_headline(story), bold=True)
+    session = ""
+    for link in story.chain:
+        if link.session != session:
+            session = link.session
+            click.secho(f"\nsession {session}, {_date(link.record.time_ns)} UTC, latest first", dim=True)
+        _tell_link(link)
+    if story.missing:
+        click.echo(f"\n{story.missing}")
+
+
+def _tell_link(link: "Link") -> None:
+    from analysis.words import raw, span
+
+    record = link.record
+    if record.cause is None or record.kind in ("LINK", "SESSION"):
+        delta = ""
+    elif record.payload is not None and record.meta is None:
+        delta = f"over link {record.cause}"  # how long that has stood says nothing
+    elif link.delta_ns is None:
+        delta = f"after {record.cause}"
+    else:
+        delta = f"{'at once' if link.delta_ns == 0 else '+' + span(link.delta_ns)} after {record.cause}"
+    click.echo(f"{_clock(record.time_ns)}  {record.seq:>8}  ", nl=False)
+    click.secho(f"{record.kind:<8}", fg=_COLOURS.get(record.kind), nl=False)
+    click.echo(f"  {delta:<26}  {link.what}".rstrip())
+    if link.sent_ns is not None:
+        waited = span(link.sent_ns - record.time_ns)
+        click.echo(f"{'':45}sent {waited} later, at {_clock(link.sent_ns)}", nl=False)
+        click.echo(f"; answered {span(link.latency_ns or 0)} after that by record {link.answered_by}")
+    elif link.answered_by is None and record.kind == "REQUEST" and record.key:
+        click.echo(f"{'':45}no answer is in this session")
+    if record.payload:
+        text = raw(record)
+        more = f"… ({len(record.payload)} bytes)" if len(text) > EXCERPT_MAX else ""
+        click.secho(f"{'':45}{text[:EXCERPT_MAX]}{more}", dim=True)
+
+
+_COLOURS = {"FACT": "green", "REQUEST": "yellow", "VERDICT": "magenta", "INTENT": "cyan", "FEED": "blue", "BROKER": "blue"}
+
+
+def _headline(story: "Story") -> str:
+    from journal.record import plain
+
+    order = story.order
+    if order is None:
+        return f"{story.client_order_id}: never left us"
+    at = "at market" if order["price"] is None else f"at {plain(order['price'])}"
+    filled = f", filled {plain(order['filled_quantity'])} at {plain(order['price_avg'])}" if order["filled_quantity"] else ""
+    venue = f" (the venue's order {order['venue_order_id']})" if order["venue_order_id"] else ""
+    wish = f"{order['side']} {plain(order['quantity'])} {order['instrument']} {at}"
+    status = order["status"].replace("_", " ")
+    return f"{story.client_order_id}{venue}\n{order['strategy']}: {wish}: {status}{filled}"
+
+
+def _as_json(story: "Story") -> dict[str, Any]:
+    from analysis.words import raw
+    from journal.record import plain
+
+    order = None
+    if story.order is not None:
+        order = {
+            name: plain(value) if hasattr(value, "is_finite") else value
+            for name, value in story.order.items()
+            if not isinstance(value, datetime)
+        }
+    chain = [
+        {
+            "session": link.session,
+            "seq": link.record.seq,
+            "time_ns": link.record.time_ns,
+            "kind": link.record.kind.value,
+            "source": link.record.source,
+            "cause": link.record.cause,
+            "delta_ns": link.delta_ns,
+            "what": link.what,
+            "sent_ns": link.sent_ns,
+            "answered_by": link.answered_by,
+            "latency_ns": link.latency_ns,
+            "body": None if link.record.body is None else json.loads(link.record.body),
+            "payload": None if link.record.payload is None else raw(link.record),
+            "meta": None if link.record.meta is None else json.loads(link.record.meta),
+        }
+        for link in story.chain
+    ]
+    sessions = list(story.sessions)
+    return {"order": order, "client_order_id": story.client_order_id, "sessions": sessions, "missing": story.missing, "chain": chain}
+
+
+def _clock(time_ns: int) -> str:
+    return datetime.fromtimestamp(time_ns // 1_000_000_000, UTC).strftime("%H:%M:%S") + f".{time_ns % 1_000_000_000 // 1000:06d}"
+
+
+def _date(time_ns: int) -> str:
+    return datetime.fromtimestamp(time_ns // 1_000_000_000, UTC).strftime("%Y-%m-%d")
