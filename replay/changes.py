@@ -26,7 +26,7 @@ def changed(
     used = tuple(given.pop(found.name, found) for found in session.strategies)
     if given:
         known = ", ".join(found.name for found in session.strategies) or "none"
-        raise UnknownChange(f"the session has no strategy {sorted(given)[0]!r}; it has: {known}")
+        raise UnknownChange(f"the session has no strategy {min(given)!r}; it has: {known}")
     session = replace(session, strategies=used)
     for name, value in overrides.items():
         session = _set(session, name, value)

@@ -17,7 +17,7 @@ _active: list[None] = []
 _installed: list[None] = []
 
 
-class SocketOpened(BaseException):  # noqa: N818 - the name says what happened
+class SocketOpened(BaseException):
     """Code that is being repeated reached for the network. Not an Exception: a `try` of that code must not hide it."""
 
     def __init__(self, event: str, where: str) -> None:

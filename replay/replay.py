@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import msgspec
-import numpy as np
 
 from engine.errors import CoreError
 from engine.kernel import Kernel
@@ -22,6 +21,7 @@ from journal.reader import Journal
 from journal.record import INPUTS, Kind, Record, canonical
 from replay.causes import chain_of
 from replay.changes import changed
+from replay.clock import seq_at
 from replay.compare import Difference, only_recorded, only_replayed, outputs_differ, timer_differs
 from replay.guard import no_sockets
 
@@ -234,15 +234,3 @@ def refuse_strangers(session: SessionBody, host: str, folder: Path) -> None:
             "What to do: read it (verbatim ask, sql and verify run none of it), then add --trust-code."
         )
 
-
-def seq_at(journal: Journal, time_ns: int) -> int:
-    """The last record at or before this session time; -1 where there is none."""
-    last = -1
-    for batch in journal.batches(columns=["seq", "time_ns"]):
-        times = batch.column(1).to_numpy()
-        found = int(np.searchsorted(times, time_ns, side="right"))
-        if found:
-            last = batch.column(0)[found - 1].as_py()
-        if found < len(times):
-            break
-    return last

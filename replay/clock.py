@@ -1,0 +1,52 @@
+"""Session time in a journal: which record stood at a moment, and moments as people write them."""
+
+from datetime import UTC, datetime, time
+
+import numpy as np
+
+from journal.reader import Journal
+
+SECOND_NS = 1_000_000_000
+
+
+class NoMoment(Exception):  # noqa: N818 - named for what was found
+    """A text that names neither a record nor a time."""
+
+
+def seq_at(journal: Journal, time_ns: int) -> int:
+    """The last record at or before this session time; -1 where there is none."""
+    last = -1
+    for batch in journal.batches(columns=["seq", "time_ns"]):
+        times = batch.column(1).to_numpy()
+        found = int(np.searchsorted(times, time_ns, side="right"))
+        if found:
+            last = batch.column(0)[found - 1].as_py()
+        if found < len(times):
+            break
+    return last
+
+
+def moment(text: str, started_ns: int) -> tuple[int | None, int | None]:
+    """(seq, None) or (None, time_ns): a seq, an ISO time, or HH:MM:SS of the day (UTC) on which the session began, or the next."""
+    text = text.strip().replace(",", "").replace("_", "")
+    if text.isdigit():
+        return int(text), None
+    try:
+        if "-" not in text:
+            return None, _of_the_day(time.fromisoformat(text), started_ns)
+        when = datetime.fromisoformat(text)
+    except ValueError:
+        raise NoMoment(f"{text!r} is neither a record's seq nor a time: 48212, 13:45:10.250 or 2026-03-04T13:45:10Z") from None
+    return None, nanoseconds(when if when.tzinfo else when.replace(tzinfo=UTC))
+
+
+def nanoseconds(when: datetime) -> int:
+    return int(when.replace(microsecond=0).timestamp()) * SECOND_NS + when.microsecond * 1000
+
+
+def _of_the_day(of_day: time, started_ns: int) -> int:
+    """A session that passes midnight has each time of day once: the first that is not before its start."""
+    start = datetime.fromtimestamp(started_ns // SECOND_NS, UTC)
+    found = nanoseconds(datetime.combine(start.date(), of_day, UTC))
+    day_ns = 24 * 3600 * SECOND_NS
+    return found if found >= started_ns - started_ns % SECOND_NS else found + day_ns
