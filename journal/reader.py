@@ -37,7 +37,8 @@ class _OpenPart:
         try:
             self._batches = [frame.batch() for frame in walk]
         except pa.ArrowException as error:
-            raise DamagedJournal(path, f"the frame before byte {walk.offset} is unreadable ({first_line(error)})") from error
+            where = f"the frame before byte {walk.offset} is unreadable ({first_line(error)})"
+            raise DamagedJournal(path, where) from error
         self.tail: Tail = walk.tail()
         self.last_seq = walk.next_seq - 1
         self.file_bytes = walk.size
@@ -100,7 +101,7 @@ class Journal:
                 )
 
     def batches(self, from_seq: int = 0, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
-        """Record batches in order, beginning at `from_seq`; `kind` and `source` of sealed parts come dictionary-encoded."""
+        """Record batches in order from `from_seq` on; `kind` and `source` of sealed parts come dictionary-encoded."""
         parts = {part.first_seq: part for part in self._open}
         for segment in self.segments:
             if segment.last_seq < from_seq:

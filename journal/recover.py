@@ -33,7 +33,9 @@ def recover(folder: Path, *, disk: Disk | None = None) -> Recovered:
     try:
         return _recover(disk)
     except OSError as error:
-        raise JournalFailed(f"{folder}: the disk failed ({error}). What to do: look after it, then recover anew.") from error
+        raise JournalFailed(
+            f"{folder}: the disk failed ({error}). What to do: look after it, then recover anew."
+        ) from error
     finally:
         disk.release()
 
@@ -129,4 +131,4 @@ def _refuse_damage(disk: Disk, footers: dict[int, Footer], tails: dict[int, Tail
                 f"record {tail.next_seq} was durable (records up to {durable_seq} were), "
                 f"but the frame at byte {tail.offset} is not whole",
             )
-        next_seq, chain = tail.next_seq, ""  # a chain value comes with sealing: a sealed segment after it is checked then
+        next_seq, chain = tail.next_seq, ""  # its chain value comes with its sealing, and is checked then

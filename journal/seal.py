@@ -1,4 +1,4 @@
-"""From an open segment to a sealed one: write under a temporary name, sync, read back and compare, rename, sync, unlink.
+"""From an open segment to a sealed one: write under another name, sync, read back, compare, rename, sync, unlink.
 
 Until the last of these the open segment is the authority, so a crash between any two loses nothing.
 The same code closes a session, rolls a segment and recovers one.

@@ -134,7 +134,7 @@ def blocks(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
 
 
 def parquet_writer(sink: Any) -> Any:
-    """Settings measured in journal-limits.md: delta packing for what counts up, a dictionary only where few words repeat."""
+    """As measured: delta packing for what counts up, a dictionary only where few words repeat."""
     return pq.ParquetWriter(
         sink,
         SCHEMA,

@@ -151,8 +151,8 @@ class JournalWriter:
             assert not self._closing, "append after close"
             for seq, record in enumerate(records, self._next_seq):
                 assert record.seq == seq, (record.seq, seq)
-                content = record.payload if record.body is None else record.body
-                assert content is not None and (record.payload is None or record.body is None), record  # noqa: PT018 - one rule: exactly one of them
+                assert (record.payload is None) != (record.body is None), record
+                content = record.payload or record.body or ""
                 step_bytes += ROW_BYTES + len(content)
             if self._pending and self._pending_bytes + step_bytes > WAITING_BYTES_MAX:
                 raise JournalBehind(

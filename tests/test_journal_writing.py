@@ -281,7 +281,7 @@ def test_a_disk_that_stalls_is_noticed_before_memory_is_gone(tmp_path: Path) -> 
     writer = JournalWriter.create(tmp_path / "s", disk=StallingDisk.make(tmp_path / "s"))
     writer.append_step([SESSION], urgent=True)
     large = b"x" * 1_000_000
-    with pytest.raises(JournalBehind, match="wait for the disk"):  # noqa: PT012 - which append it is, is the disk's to say
+    with pytest.raises(JournalBehind, match="wait for the disk"):  # noqa: PT012 - which append, the disk decides
         for seq in range(1, 200):
             writer.append_step([Record(seq, 0, Kind.FEED, "m", payload=large)])
     stalled.set()
