@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
+from engine.errors import CoreError
 from engine.facts import TimerBody, text_of
 from engine.kernel import Kernel
 from engine.session import SessionBody
@@ -92,7 +93,11 @@ class Sequencer:
     def _step(self, record: Record) -> list[Record]:
         state = self.state
         assert state is not None, "begin comes first"
-        outputs = self.kernel.step(state, record)
+        try:
+            outputs = self.kernel.step(state, record)
+        except CoreError:
+            self._append((record,), True)  # what broke us is in the journal before anybody hears of it
+            raise
         if outputs:
             urgent = record.kind in URGENT_INPUTS or any(output.kind is Kind.REQUEST for output in outputs)
             self._append([record, *outputs], urgent)

@@ -1,9 +1,25 @@
-"""The names that users import. Heavy parts are loaded when they are first asked for, so that `verbatim --help` is quick."""
+"""Verbatim: a trading engine with a flight recorder. Here are the names that a strategy imports.
+
+They are loaded when first used, so that `verbatim --help` loads none of the heavy packages.
+"""
 
 from importlib import import_module
-from typing import Any
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-_NAMES = {
+if TYPE_CHECKING:
+    from engine.model import OrderType as OrderType
+    from engine.model import Side as Side
+    from engine.model import TimeInForce as TimeInForce
+    from engine.strategy import Average as Average
+    from engine.strategy import Cancel as Cancel
+    from engine.strategy import Every as Every
+    from engine.strategy import OnQuote as OnQuote
+    from engine.strategy import Place as Place
+    from engine.strategy import View as View
+
+_HOMES = {
     "Average": "engine.strategy",
     "Cancel": "engine.strategy",
     "Every": "engine.strategy",
@@ -14,11 +30,31 @@ _NAMES = {
     "TimeInForce": "engine.model",
     "View": "engine.strategy",
 }
+__all__ = sorted(_HOMES)  # noqa: PLE0605 - a list of strings, made where the names are written once
 
-__all__ = list(_NAMES)
+
+def _refuse_strangers() -> None:
+    """Our packages have plain names; another distribution, or a folder of the user's, may bear the same ones."""
+    ours = Path(__file__).resolve().parent.parent
+    for name in ("engine", "journal", "replay", "analysis"):
+        spec = find_spec(name)
+        place = None if spec is None or spec.origin is None else Path(spec.origin).resolve().parent
+        if place != ours / name:
+            raise ImportError(
+                f"verbatim's package {name!r} should be {ours / name}, but Python finds {place or 'none'}: another "
+                "distribution or folder of that name is in the way. Install verbatim in an environment of its own "
+                "(pipx, venv), or run with `python -P`."
+            )
+
+
+_refuse_strangers()
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _NAMES:
-        raise AttributeError(f"module 'verbatim' has no attribute {name!r}")
-    return getattr(import_module(_NAMES[name]), name)
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

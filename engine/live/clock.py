@@ -1,0 +1,57 @@
+"""Session time for the shell: where it starts, how fast it runs, and how long to wait for a point of it.
+
+The only file that reads a clock for the engine. The core learns the time from records alone.
+"""
+
+import time
+from dataclasses import dataclass
+
+from engine.session import SECOND_NS, ClockSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionClock:
+    """Origin plus `speed` times the monotonic time since: it never jumps and never falls.
+
+    Processes of one machine that hold the same three numbers have the same clock (the monotonic clock is the machine's).
+    """
+
+    session_origin_ns: int
+    monotonic_origin_ns: int
+    speed: int = 1
+    kind: str = "wall"
+
+    @classmethod
+    def wall(cls) -> "SessionClock":
+        """Real time from now on: the wall clock once, and the monotonic clock since."""
+        return cls(session_origin_ns=time.time_ns(), monotonic_origin_ns=time.monotonic_ns())
+
+    @classmethod
+    def scaled(cls, *, session_origin_ns: int, monotonic_origin_ns: int, speed: int) -> "SessionClock":
+        """The clock of a simulated venue on this machine."""
+        return cls(
+            session_origin_ns=session_origin_ns, monotonic_origin_ns=monotonic_origin_ns, speed=speed, kind="scaled"
+        )
+
+    @property
+    def settings(self) -> ClockSettings:
+        return ClockSettings(self.kind, self.speed)
+
+    def now_ns(self) -> int:
+        return self.session_origin_ns + (time.monotonic_ns() - self.monotonic_origin_ns) * self.speed
+
+    def seconds(self, duration_ns: int) -> float:
+        """How long a duration of session time takes, in real seconds."""
+        return duration_ns / self.speed / SECOND_NS
+
+    def seconds_until(self, due_ns: int) -> float:
+        return self.seconds(due_ns - self.now_ns())
+
+    def drift_ns(self) -> int | None:
+        """Wall clock minus session time; None where session time does not mean to be the wall's."""
+        return time.time_ns() - self.now_ns() if self.kind == "wall" else None
+
+
+def wall_ns() -> int:
+    """The wall clock as it stands: receive stamps and folder names, never a decision."""
+    return time.time_ns()

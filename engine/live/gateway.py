@@ -1,0 +1,144 @@
+"""Performs what a step put out: signs, sends at most once, and brings back exactly one end for each request.
+
+A request that changes the venue leaves only with a Durable token: its record, and all before it, is on stable storage.
+Decides nothing. Secrets join here, last, and go nowhere else.
+"""
+
+from heapq import heappop, heappush
+from typing import Any
+
+import trio
+
+from engine.facts import RequestBody, read_request
+from engine.live.answers import Ended, Sender
+from engine.live.clock import SessionClock, wall_ns
+from engine.live.feed import FeedEnded
+from engine.live.inbox import Inbox
+from engine.live.links import Links
+from engine.requests import Transport, Unsigned
+from engine.sequencer import Arrival
+from engine.session import MILLISECOND_NS
+from engine.venues.binance_spot.signing import ApiKey
+from journal.record import Kind, Record
+from journal.writer import Durable, JournalWriter
+
+PARALLEL_MAX = 16  # requests on their way at once, all venues; the rest wait their turn, and expire if it comes too late
+FEED_PURPOSES = frozenset({"depth", "server_time", "exchange_info"})
+
+
+class Gateway:
+    """`perform` takes a REQUEST record and returns at once; its end arrives in the inbox."""
+
+    def __init__(
+        self,
+        *,
+        venues: dict[str, Any],
+        senders: dict[str, Sender],
+        key: ApiKey | None,
+        clock: SessionClock,
+        inbox: Inbox,
+        links: Links,
+        nursery: trio.Nursery,
+    ) -> None:
+        self._venues = venues
+        self._senders = senders
+        self._key = key
+        self._clock = clock
+        self._inbox = inbox
+        self._links = links
+        self._nursery = nursery
+        self._turns = trio.CapacityLimiter(PARALLEL_MAX)
+        self._writer: JournalWriter | None = None
+        self._held: list[tuple[int, RequestBody]] = []  # heap: waiting for their records to be durable
+
+    def attach(self, writer: JournalWriter) -> None:
+        self._writer = writer
+
+    def perform(self, record: Record) -> None:
+        request = read_request(record.body or "")
+        match request.purpose:
+            case "connect":
+                self._nursery.start_soon(self._links.run, record.seq, request)
+            case "disconnect":
+                self._links.close(request.source, "closed by the engine")
+            case _ if request.mutates:
+                heappush(self._held, (record.seq, request))
+                self.release()
+            case _:
+                self._nursery.start_soon(self._send, record.seq, request)
+
+    def release(self) -> None:
+        """Lets go what became durable."""
+        assert self._writer is not None, "attach comes first"
+        while self._held and (token := self._writer.durable(self._held[0][0])) is not None:
+            seq, request = heappop(self._held)
+            self._nursery.start_soon(self._send_durable, token, seq, request)
+
+    async def _send_durable(self, token: Durable, seq: int, request: RequestBody) -> None:
+        """The only way on which a request that changes the venue leaves: with its token."""
+        assert token.seq >= seq, (token, seq)
+        await self._perform(seq, request)
+
+    async def _send(self, seq: int, request: RequestBody) -> None:
+        assert not request.mutates, "the outbox rule"
+        await self._perform(seq, request)
+
+    async def _perform(self, seq: int, request: RequestBody) -> None:
+        unsigned = request.unsigned
+        assert unsigned is not None, "only connect and disconnect carry no message"
+        if unsigned.transport is Transport.WS_API:
+            await self._over_link(seq, request, unsigned)
+            return
+        async with self._turns:
+            late_ns = self._clock.now_ns() - request.expires_ns
+            if late_ns > 0:
+                ended = self._not_sent(f"expired {late_ns} ns before its turn came")
+            else:
+                now_ms = (self._clock.now_ns() + request.clock_offset_ns) // MILLISECOND_NS
+                try:
+                    message = self._venues[request.venue].sign_rest(unsigned, self._key, now_ms)
+                except ValueError as error:
+                    ended = self._not_sent(f"cannot be signed: {error}")
+                else:
+                    timeout_s = self._clock.seconds(request.timeout_ns)
+                    ended = await self._senders[request.venue].send(message, timeout_s=timeout_s, clock=self._clock)
+        self._inbox.put(arrival_of(seq, request, ended))
+
+    async def _over_link(self, seq: int, request: RequestBody, unsigned: Unsigned) -> None:
+        """Asked over the account's connection; the answer comes as a frame of it, or the link goes down."""
+        feed = self._links.feed(request.source)
+        now_ms = (self._clock.now_ns() + request.clock_offset_ns) // MILLISECOND_NS
+        frame = self._venues[request.venue].sign_ws(unsigned, self._key, now_ms, str(seq))
+        try:
+            if feed is None:
+                raise FeedEnded("the link is down")
+            await feed.send(frame)
+        except FeedEnded as ended:
+            self._inbox.put(arrival_of(seq, request, self._not_sent(str(ended))))
+
+    def _not_sent(self, why: str) -> Ended:
+        return Ended("not_sent", self._clock.now_ns(), wall_ns(), error=why)
+
+    async def cancel_all_unrecorded(self) -> list[str]:
+        """The one request allowed without a record: the journal has failed, and this only lowers exposure."""
+        told = []
+        for name, venue in self._venues.items():
+            for instrument in venue.instruments:
+                now_ms = self._clock.now_ns() // MILLISECOND_NS
+                message = venue.sign_rest(venue.cancel_all(instrument), self._key, now_ms)
+                ended = await self._senders[name].send(message, timeout_s=10, clock=self._clock)
+                told.append(f"{instrument.symbol}: {ended.outcome} {ended.status or ended.error}")
+        return told
+
+
+def arrival_of(seq: int, request: RequestBody, ended: Ended) -> Arrival:
+    """The one record in which a request ends."""
+    return Arrival(
+        kind=Kind.FEED if request.purpose in FEED_PURPOSES else Kind.BROKER,
+        source=f"{request.venue}.rest",
+        cause=seq,
+        key=request.client_order_id or None,
+        recv_ns=ended.recv_ns,
+        meta=ended.meta(),
+        payload=ended.body,
+    )

@@ -1,0 +1,49 @@
+"""Logs of the shell: one line an event on stderr, redaction last of all, so that nothing after it can add a secret.
+
+The journal is the record of what happened; logs are for the person who watches.
+"""
+
+import logging
+import re
+import sys
+from collections.abc import MutableMapping
+from typing import Any
+
+import structlog
+
+from engine.live.rest import quiet_loggers
+
+SECRET_NAMES = frozenset({"signature", "apikey", "api_key", "api_secret", "secret", "x-mbx-apikey", "authorization", "password"})
+_IN_TEXT = re.compile(r"(?i)\b(signature|api_?key|(?:api_?)?secret|x-mbx-apikey|password)(\"?\s*[=:]\s*\"?)[^\s&\"',]+")
+HIDDEN = "***"
+
+
+def redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """A processor: hides values by name, and secrets inside texts by their form."""
+    return {name: HIDDEN if name.lower() in SECRET_NAMES else _clean(value) for name, value in event.items()}
+
+
+def _clean(value: Any) -> Any:
+    if isinstance(value, str):
+        return _IN_TEXT.sub(lambda found: f"{found[1]}{found[2]}{HIDDEN}", value)
+    if isinstance(value, int | float | bool | None):
+        return value
+    return _clean(str(value))
+
+
+def configure(*, level: str = "info", json_lines: bool = False) -> None:
+    """Once a process, by the front door."""
+    quiet_loggers()
+    last = structlog.processors.JSONRenderer() if json_lines else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            redact,
+            last,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
+        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+        cache_logger_on_first_use=False,
+    )

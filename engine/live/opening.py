@@ -1,0 +1,251 @@
+"""How a session begins: what the one before left behind, what the venue trades, and the SESSION body made of both.
+
+Recovers and folds the journal of the session before; asks the venue for its instruments. Sends nothing that is signed.
+"""
+
+import platform
+import secrets
+import sys
+from dataclasses import dataclass, field
+from hashlib import sha256
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import trio
+
+from engine.events import Answer, InstrumentsReport
+from engine.facts import CommandBody, text_of
+from engine.kernel import rebuilder_of
+from engine.live.answers import Ended, Sender
+from engine.live.clock import SessionClock, wall_ns
+from engine.model import Instrument
+from engine.program import make_venue
+from engine.sequencer import Arrival
+from engine.session import (
+    EngineSettings,
+    PreviousSession,
+    RiskSettings,
+    SessionBody,
+    StrategySettings,
+    VenueSettings,
+    read_session,
+)
+from engine.state import State, brought_forward
+from engine.venues.binance_spot.signing import ApiKey
+from journal.errors import JournalError, NotAJournal
+from journal.reader import Journal
+from journal.record import Kind
+from journal.recover import recover
+from journal.sessions import list_sessions, new_session_folder
+
+ID_LETTERS = "abcdefghijklmnopqrstuvwxyz234567"
+ASK_SECONDS = 10.0
+
+
+class StartProblem(Exception):  # noqa: N818 - named for what it is to the person who reads it
+    """The session cannot begin: what, where, what to do, in one line."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What whoever starts a session decides (verbatim/config.py makes it)."""
+
+    journals: Path
+    clock: SessionClock
+    venue: VenueSettings
+    symbols: tuple[str, ...]
+    strategies: tuple[StrategySettings, ...]
+    key: ApiKey | None
+    risk: RiskSettings = field(default_factory=RiskSettings)
+    engine: EngineSettings = field(default_factory=EngineSettings)
+    account: str = "main"
+    seed: int | None = None  # None: drawn
+    http: str = "httpx"  # "httpx" | "direct"
+    on_journal_failure: str = "cancel_all"  # "cancel_all" | "leave"
+    carry: bool = True  # go on from the newest session of this account and venue
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """All that `run_session` needs. The key is in no record."""
+
+    wanted: Wanted
+    body: SessionBody
+    folder: Path
+    first: tuple[Arrival, ...]  # taken right after the SESSION record
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Before:
+    """What the session before this one leaves."""
+
+    previous: PreviousSession | None = None
+    opening: dict[str, Any] | None = None
+    broken: str = ""  # why its records could not be folded
+
+
+def make_sender(http: str, base: str) -> Sender:
+    """The sender that the configuration names. Imported late: a session pays for the one it uses."""
+    if http == "direct":
+        from engine.live.direct import DirectSender  # noqa: PLC0415 - see above
+
+        return DirectSender(base)
+    from engine.live.rest import HttpxSender  # noqa: PLC0415 - see above
+
+    return HttpxSender(base)
+
+
+async def open_session(wanted: Wanted) -> Plan:
+    """Everything before the first record. Raises StartProblem or JournalError."""
+    before = await trio.to_thread.run_sync(look_back, wanted) if wanted.carry else Before()
+    sender = make_sender(wanted.http, wanted.venue.rest)
+    try:
+        instruments, metadata_arrival = await ask_instruments(wanted, sender)
+    finally:
+        with trio.CancelScope(shield=True):
+            await sender.close()
+    session = "".join(secrets.choice(ID_LETTERS) for _ in range(8))
+    first = [metadata_arrival]
+    if before.broken:
+        halt = CommandBody("halt", by="shell", reason=f"the session before cannot be folded: {before.broken}")
+        first.append(Arrival(Kind.COMMAND, "shell", body=text_of(halt)))
+    return Plan(
+        wanted=wanted,
+        body=session_body(wanted, session=session, instruments=instruments, before=before),
+        folder=new_session_folder(wanted.journals, wall_ns(), session),
+        first=tuple(first),
+    )
+
+
+def session_body(
+    wanted: Wanted, *, session: str, instruments: tuple[Instrument, ...], before: Before | None = None
+) -> SessionBody:
+    """The body of the SESSION record."""
+    before = before or Before()
+    return SessionBody(
+        session=session,
+        started_ns=wanted.clock.now_ns(),
+        clock=wanted.clock.settings,
+        seed=secrets.randbits(32) if wanted.seed is None else wanted.seed,
+        host=host_id(),
+        versions=versions(),
+        venues=(wanted.venue,),
+        instruments=instruments,
+        strategies=wanted.strategies,
+        risk=wanted.risk,
+        engine=wanted.engine,
+        account=wanted.account,
+        previous=before.previous,
+        opening=before.opening,
+    )
+
+
+# ---- the session before ------------------------------------------------------------------------
+
+
+def look_back(wanted: Wanted) -> Before:
+    """Recovers the newest session of this account and venue, and folds it to its end."""
+    for found in reversed(list_sessions(wanted.journals)):
+        try:
+            recovered = recover(found.path)
+            journal = Journal.open(found.path)
+            record = journal.session_record()
+        except NotAJournal:
+            continue  # it died before its first record was on disk: it can have sent nothing
+        body = read_session(record.body or "")
+        if (body.account, [venue.name for venue in body.venues]) != (wanted.account, [wanted.venue.name]):
+            continue
+        previous = PreviousSession(
+            session=body.session,
+            last_seq=recovered.last_seq,
+            chain=recovered.chain,
+            dropped_bytes=recovered.dropped_bytes,
+            closed=recovered.was_closed,
+        )
+        try:
+            return Before(previous=previous, opening=brought_forward(folded(journal)))
+        except JournalError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever our own code of today raises on yesterday's records
+            return Before(previous=previous, broken=f"{found.path.name}: {type(error).__name__}: {error}")
+    return Before()
+
+
+def folded(journal: Journal) -> State:
+    """The state at the end of a journal: every record folded, nothing decided, no strategy's source run."""
+    records = journal.records()
+    first = next(records)
+    kernel = rebuilder_of(first)
+    state = kernel.begin(first)
+    for record in records:
+        try:
+            kernel.rebuild(state, record)
+        except Exception as error:
+            raise RuntimeError(f"record {record.seq} ({record.kind}) cannot be folded: {error}") from error
+    return state
+
+
+# ---- the venue's instruments -------------------------------------------------------------------
+
+
+async def ask_instruments(wanted: Wanted, sender: Sender) -> tuple[tuple[Instrument, ...], Arrival]:
+    """The instruments named, as the venue describes them now, and its answer as a record to be."""
+    venue: Any = make_venue(wanted.venue, ())
+    unsigned = venue.exchange_info(wanted.symbols)
+    message = venue.sign_rest(unsigned, None, 0)
+    where = f"{wanted.venue.name} at {wanted.venue.rest}"
+    ended = await sender.send(message, timeout_s=ASK_SECONDS, clock=wanted.clock)
+    if ended.outcome != "answer":
+        raise StartProblem(f"cannot reach {where} ({ended.error}); is it up, and is the address right?")
+    events = venue.decode_answer(unsigned.method, unsigned.path, "", ended.status, ended.headers, ended.body)
+    found: dict[str, Instrument] = {}
+    for event in events:
+        if isinstance(event, InstrumentsReport):
+            found = {instrument.symbol: instrument for instrument in event.instruments}
+    if not found:
+        said = next((f"{event.code} {event.text}" for event in events if isinstance(event, Answer)), "nothing usable")
+        raise StartProblem(f"{where} does not describe {', '.join(wanted.symbols)}: it says {said}")
+    missing = [symbol for symbol in wanted.symbols if symbol not in found]
+    if missing:
+        raise StartProblem(f"{where} trades no {missing[0]}; correct `instruments` in the configuration")
+    return tuple(found[symbol] for symbol in wanted.symbols), _as_arrival(wanted.venue.name, ended)
+
+
+def _as_arrival(venue: str, ended: Ended) -> Arrival:
+    return Arrival(Kind.FEED, f"{venue}.rest", recv_ns=ended.recv_ns, meta=ended.meta(), payload=ended.body)
+
+
+# ---- the machine -------------------------------------------------------------------------------
+
+
+def host_id() -> str:
+    """Which machine this is, without saying its name."""
+    try:
+        mark = Path("/etc/machine-id").read_text(encoding="ascii").strip()
+    except OSError:
+        mark = ""
+    return sha256(f"verbatim {mark or platform.node()}".encode()).hexdigest()[:16]
+
+
+def versions() -> dict[str, str]:
+    """Engine, Python, and every distribution that a module in use comes from."""
+    used = {name.partition(".")[0] for name in sys.modules}
+    found = {"python": platform.python_version()}
+    for distribution in metadata.distributions():
+        name = distribution.metadata["Name"]
+        if name and (used & _top_level(distribution, name)):
+            found[name.lower()] = distribution.version
+    found["engine"] = found.get("verbatim-trading", "unknown")
+    return found
+
+
+def _top_level(distribution: metadata.Distribution, name: str) -> set[str]:
+    text = distribution.read_text("top_level.txt")
+    if text:
+        return set(text.split())
+    if name == "verbatim-trading":
+        return {"verbatim", "engine"}
+    files = distribution.files or ()
+    return {file.parts[0].removesuffix(".py") for file in files if file.suffix == ".py"}
+

@@ -1,0 +1,375 @@
+"""A session, run: one nursery around one sequencer task. What arrives goes in, what comes out is performed.
+
+Owns the order of things: journal, links, gateway, control socket, clock watch and signals live and die here. Decides
+nothing about trading; when the core or the journal fails it stops.
+"""
+
+import signal
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from decimal import Decimal
+from functools import partial
+from pathlib import Path
+
+import msgspec
+import structlog
+import trio
+
+from engine.errors import CoreError
+from engine.facts import CommandBody, LinkBody, read_fact, read_note, text_of
+from engine.facts import ModeChanged as ModeFact
+from engine.kernel import Kernel
+from engine.live.clock import wall_ns
+from engine.live.control import serve_control, socket_path
+from engine.live.gateway import Gateway
+from engine.live.inbox import Command, Down, Frames, Inbox
+from engine.live.links import Links
+from engine.live.opening import Plan, make_sender
+from engine.reducers.positions import unrealised
+from engine.sequencer import Arrival, Sequencer
+from engine.state import State
+from journal.errors import JournalError
+from journal.record import Kind, Record
+from journal.writer import JournalWriter
+
+BATCH = 512  # messages between two looks at the other tasks
+IDLE_SECONDS_MAX = 1.0
+CLOCK_SECONDS = 60.0  # how often the wall clock is compared with session time
+PROGRESS_SECONDS = 0.25
+
+log = structlog.get_logger()
+
+
+class Held(msgspec.Struct, frozen=True):
+    """What a strategy holds of one instrument, and what it made of it."""
+
+    strategy: str
+    instrument: str
+    quantity: Decimal
+    realised_pnl: Decimal
+    unrealised_pnl: Decimal
+    fees_quote: Decimal
+
+    @property
+    def pnl(self) -> Decimal:
+        return self.realised_pnl + self.unrealised_pnl - self.fees_quote
+
+
+class Glimpse(msgspec.Struct, frozen=True):
+    """Where a session stands, for people."""
+
+    session: str
+    mode: str
+    reasons: tuple[str, ...]
+    records: int
+    messages: int
+    orders: int
+    fills: int
+    held: tuple[Held, ...]
+    waiting: int  # messages that arrived and were not taken yet
+    waiting_peak: int
+    lag_ns: int  # from the socket read of the last message to its step
+
+
+class Summary(msgspec.Struct, frozen=True):
+    """How a session ended."""
+
+    folder: Path
+    ended: str  # "closed" | "interrupted" | "core" | "journal"
+    reason: str
+    last: Glimpse
+
+    @property
+    def clean(self) -> bool:
+        return self.ended == "closed"
+
+
+Progress = Callable[[Glimpse], None]
+
+
+class Session:
+    """A running session: what others in the same process may ask of it."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.inbox = Inbox()
+        self.kernel = Kernel(plan.body)
+        self.sequencer = Sequencer(self.kernel, self._append)
+        self._writer: JournalWriter | None = None
+        self._gateway: Gateway | None = None
+        self._clock = plan.wanted.clock
+        self._orders = self._fills = self._messages = self._lag_ns = 0
+        self._ended, self._reason = "", ""
+
+    # ---- what others may ask
+
+    @property
+    def state(self) -> State:
+        assert self.sequencer.state is not None, "the session has begun"
+        return self.sequencer.state
+
+    async def command(self, name: str, *, by: str, reason: str = "") -> Command:
+        """Puts a COMMAND first in line and waits until it was taken."""
+        command = Command(name, by, reason, trio.Event())
+        if self.inbox.put_command(command):
+            await command.taken.wait()
+        return command
+
+    def glimpse(self) -> Glimpse:
+        state = self.state
+        modes = state.account.modes
+        return Glimpse(
+            session=self.plan.body.session,
+            mode=str(modes.mode),
+            reasons=modes.reasons,
+            records=state.seq + 1,
+            messages=self._messages,
+            orders=self._orders,
+            fills=self._fills,
+            held=tuple(self._held(state)),
+            waiting=self.inbox.frames,
+            waiting_peak=self.inbox.frames_peak,
+            lag_ns=self._lag_ns,
+        )
+
+    def _held(self, state: State) -> list[Held]:
+        found = []
+        for key in sorted(state.account.positions.by_key):
+            position = state.account.positions.by_key[key]
+            index = self.kernel.program.indexes.get(position.instrument)
+            quote = None if index is None else state.market.quote(index)
+            open_pnl = unrealised(position, (quote.bid + quote.ask) / 2) if quote else Decimal(0)
+            found.append(
+                Held(
+                    position.strategy,
+                    position.instrument,
+                    position.quantity,
+                    position.realised_pnl,
+                    open_pnl,
+                    position.fees_quote,
+                )
+            )
+        return found
+
+    # ---- the life of it
+
+    async def run(self, *, progress: Progress | None, task_status: "trio.TaskStatus[Session]") -> Summary:
+        plan, wanted = self.plan, self.plan.wanted
+        token = trio.lowlevel.current_trio_token()
+        plan.folder.parent.mkdir(parents=True, exist_ok=True)
+        self._writer = JournalWriter.create(
+            plan.folder,
+            on_durable=lambda _seq: _soon(token, self._on_durable),
+            on_failure=lambda _error: _soon(token, self.inbox.wake),
+        )
+        sender = make_sender(wanted.http, wanted.venue.rest)
+        links = Links({wanted.venue.name: wanted.venue}, self.inbox, self._clock)
+        try:
+            async with trio.open_nursery() as nursery:
+                self._gateway = Gateway(
+                    venues=dict(self.kernel.program.venues),
+                    senders={wanted.venue.name: sender},
+                    key=wanted.key,
+                    clock=self._clock,
+                    inbox=self.inbox,
+                    links=links,
+                    nursery=nursery,
+                )
+                self._gateway.attach(self._writer)
+                nursery.start_soon(self._signals, nursery.cancel_scope)
+                nursery.start_soon(self._watch_clock)
+                control = socket_path(wanted.journals, plan.body.session)
+                await nursery.start(partial(serve_control, control, self.inbox))
+                if progress is not None:
+                    nursery.start_soon(self._tell, progress)
+                nursery.start_soon(self._sequence, nursery.cancel_scope, task_status)
+            if self._ended == "journal" and wanted.on_journal_failure == "cancel_all":
+                await self._cancel_all_unrecorded()
+        finally:
+            with trio.CancelScope(shield=True):
+                await trio.to_thread.run_sync(self._close_journal)
+                await sender.close()
+        return Summary(plan.folder, self._ended, self._reason, self.glimpse())
+
+    def _close_journal(self) -> None:
+        """Seals what can be sealed. Only a session that came to its own end is final."""
+        assert self._writer is not None, "made in run"
+        try:
+            self._writer.close(final=self._ended == "closed")
+        except JournalError as error:
+            self._end("journal", str(error))
+
+    def _end(self, ended: str, reason: str) -> None:
+        """The first reason counts, save that a failed journal outdoes an end that looked clean."""
+        if not self._ended or (ended == "journal" and self._ended == "closed"):
+            self._ended, self._reason = ended, reason
+        if ended in ("core", "journal"):
+            log.error("trading stopped", by=ended, reason=reason)
+
+    async def _cancel_all_unrecorded(self) -> None:
+        assert self._gateway is not None, "made in run"
+        with trio.move_on_after(15):
+            for told in await self._gateway.cancel_all_unrecorded():
+                log.warning("cancelled without a record, because the journal failed", what=told)
+
+    # ---- the sequencer task
+
+    async def _sequence(self, scope: trio.CancelScope, task_status: "trio.TaskStatus[Session]") -> None:
+        """The one place where inputs get their order. No await lies between an input and its outputs."""
+        assert self._writer is not None, "made in run"
+        try:
+            self._perform(self.sequencer.begin(self.plan.body))
+            for arrival in self.plan.first:
+                self._perform(self.sequencer.take(arrival, self._clock.now_ns()))
+            task_status.started(self)
+            while not self.state.account.modes.closing:
+                self._take_batch()
+                if self._writer.failed is not None:
+                    self._end("journal", str(self._writer.failed))
+                    break
+                if self.inbox.empty and not self.state.account.modes.closing:
+                    seconds = self._clock.seconds_until(self.sequencer.next_due_ns)
+                    await self.inbox.wait(min(max(seconds, 0), IDLE_SECONDS_MAX))
+                else:
+                    await trio.lowlevel.checkpoint()
+            else:
+                self._end("closed", "stopped in order")
+        except CoreError as error:
+            self._end("core", str(error))
+        except JournalError as error:
+            self._end("journal", str(error))
+        scope.cancel()
+
+    def _take_batch(self) -> None:
+        """Commands first, then what arrived, up to a bound; a request that came out ends the batch, so that it can leave."""
+        sequencer, clock, inbox = self.sequencer, self._clock, self.inbox
+        if sequencer.next_due_ns <= (now_ns := clock.now_ns()):
+            self._perform(sequencer.take_due(now_ns))
+        left = BATCH
+        while left > 0:
+            while (command := inbox.take_command()) is not None:
+                self._obey(command)
+            item = inbox.take()
+            if item is None or self.state.account.modes.closing:
+                return
+            if type(item) is Frames:
+                left -= len(item.payloads)
+                if self._take_frames(item):
+                    return
+            else:
+                left -= 1
+                arrival = self._down(item) if type(item) is Down else item
+                assert isinstance(arrival, Arrival), arrival
+                if self._perform(sequencer.take(arrival, clock.now_ns())):
+                    return
+
+    def _take_frames(self, frames: Frames) -> bool:
+        """Every message of a read. True where a request came out."""
+        source, recv_ns = frames.source, frames.recv_ns
+        kind = Kind.FEED if frames.market else Kind.BROKER
+        cause = self.state.account.links.by_source[source].up_seq
+        take, now_ns = self.sequencer.take, self._clock.now_ns
+        asked = False
+        for payload in frames.payloads:
+            outputs = take(Arrival(kind, source, cause, None, recv_ns, None, payload), now_ns())
+            if outputs and self._perform(outputs):
+                asked = True
+        self._messages += len(frames.payloads)
+        self._lag_ns = wall_ns() - recv_ns
+        return asked
+
+    def _down(self, down: Down) -> Arrival:
+        """The LINK down record: caused by the LINK up it ends or, where there was none, by the request."""
+        link = self.state.account.links.by_source.get(down.source)
+        cause = link.up_seq if link is not None and link.up_seq >= 0 else down.request_seq
+        return Arrival(Kind.LINK, down.source, cause=cause, body=text_of(LinkBody("down", down.reason)))
+
+    def _obey(self, command: Command) -> None:
+        body = CommandBody(command.name, command.by, command.reason)
+        arrival = Arrival(Kind.COMMAND, "control", body=text_of(body))
+        now_ns = self._clock.now_ns()
+        self._perform(self.sequencer.take_due(now_ns))  # so that the next record is the command
+        command.seq = self.state.seq + 1
+        self._perform(self.sequencer.take(arrival, now_ns))
+        modes = self.state.account.modes
+        command.mode, command.reasons = str(modes.mode), modes.reasons
+        command.taken.set()
+
+    def _append(self, records: Sequence[Record], urgent: bool) -> None:  # noqa: FBT001 - the sequencer's signature
+        assert self._writer is not None, "made in run"
+        self._writer.append_step(records, urgent=urgent)
+
+    def _perform(self, outputs: list[Record]) -> bool:
+        """Hands requests to the gateway and tells people what concerns them. True where there was a request."""
+        asked = False
+        for record in outputs:
+            match record.kind:
+                case Kind.REQUEST:
+                    assert self._gateway is not None, "made in run"
+                    self._gateway.perform(record)
+                    asked = True
+                    self._orders += '"purpose":"place"' in (record.body or "")
+                case Kind.FACT:
+                    self._tell_fact(record.body or "")
+                case Kind.NOTE:
+                    note = read_note(record.body or "")
+                    (log.info if note.level == "info" else log.warning)(note.text, seq=record.seq)
+                case _:
+                    pass
+        return asked
+
+    def _tell_fact(self, body: str) -> None:
+        if '"fact":"order_filled"' in body:
+            self._fills += 1
+        elif '"fact":"mode"' in body:
+            fact = read_fact(body)
+            assert isinstance(fact, ModeFact), fact
+            log.info("mode", mode=fact.mode, reasons="; ".join(fact.reasons))
+
+    # ---- the small tasks
+
+    def _on_durable(self) -> None:
+        if self._gateway is not None:
+            self._gateway.release()
+
+    async def _signals(self, scope: trio.CancelScope) -> None:
+        """The first signal stops in order; the second at once: what is in the journal is synced and sealed, no more."""
+        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            first = True
+            async for number in signals:
+                if not first:
+                    self._end("interrupted", f"a second signal ({signal.Signals(number).name})")
+                    scope.cancel()
+                    return
+                first = False
+                reason = signal.Signals(number).name
+                self.inbox.put_command(Command("stop", "signal", reason, trio.Event()))
+
+    async def _watch_clock(self) -> None:
+        while True:
+            await trio.sleep(CLOCK_SECONDS)
+            drift_ns = self._clock.drift_ns()
+            if drift_ns is not None:
+                self.inbox.put(Arrival(Kind.LINK, "clock", body=text_of(LinkBody("clock", drift_ns=drift_ns))))
+
+    async def _tell(self, progress: Progress) -> None:
+        while True:
+            await trio.sleep(PROGRESS_SECONDS)
+            if self.sequencer.state is not None:
+                progress(self.glimpse())
+
+
+def _soon(token: trio.lowlevel.TrioToken, what: Callable[[], None]) -> None:
+    """From the writer's thread into trio's; nothing where the session is over."""
+    with suppress(trio.RunFinishedError):
+        token.run_sync_soon(what, idempotent=True)
+
+
+async def run_session(
+    plan: Plan,
+    *,
+    progress: Progress | None = None,
+    task_status: "trio.TaskStatus[Session]" = trio.TASK_STATUS_IGNORED,
+) -> Summary:
+    """Runs a session to its end. `task_status` gets the Session once its first records are taken."""
+    return await Session(plan).run(progress=progress, task_status=task_status)

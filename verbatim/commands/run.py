@@ -1,0 +1,50 @@
+"""verbatim run: a session live from a configuration file."""
+
+from pathlib import Path
+
+import click
+
+
+@click.command("run")
+@click.argument("config", type=click.Path(path_type=Path))
+@click.option("--journals", type=click.Path(path_type=Path), help="Folder of the journals; outdoes the configuration.")
+@click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="Logs and the summary as JSON lines.")
+def command(config: Path, journals: Path | None, log_level: str, as_json: bool) -> None:  # noqa: FBT001 - click's way of flags
+    """Run a session live from CONFIG, a TOML file. SIGINT or SIGTERM ends it in order; a second one at once."""
+    import dataclasses
+    import json
+
+    from rich.console import Console
+
+    from engine.live.logs import configure
+    from verbatim.config import read_config, read_key, wanted
+    from verbatim.exits import FAILED
+    from verbatim.running import compile_first, end_by, run_or_stop, run_wanted, shown_path, told
+
+    configure(level=log_level, json_lines=as_json)
+    console = Console(stderr=True)
+    try:
+        settings = read_config(config)
+        chosen = wanted(settings, key=read_key(settings, base=config.parent), base=config.parent)
+    except Exception as error:
+        end_by(error)
+        raise
+    if journals is not None:
+        chosen = dataclasses.replace(chosen, journals=journals)
+    compile_first(console)
+
+    async def main() -> object:
+        return await run_wanted(chosen)
+
+    summary = run_or_stop(main)
+    if as_json:
+        click.echo(json.dumps(told(summary)))
+    else:
+        last = summary.last
+        click.echo(
+            f"session {last.session}: {last.records:,} records, {last.orders:,} orders, {last.fills:,} fills; "
+            f"{summary.ended}: {summary.reason}; {shown_path(summary.folder)}"
+        )
+    if not summary.clean:
+        raise SystemExit(FAILED)

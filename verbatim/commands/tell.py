@@ -1,0 +1,39 @@
+"""verbatim tell: a command to a running session."""
+
+from pathlib import Path
+
+import click
+
+COMMANDS = ("pause", "resume", "halt", "cancel_all", "reconcile", "stop")
+
+
+@click.command("tell")
+@click.argument("session")
+@click.argument("order", metavar="COMMAND", type=click.Choice(COMMANDS))
+@click.option("--reason", default="", help="Goes into the record.")
+@click.option("--journals", type=click.Path(path_type=Path), default=Path("journals"), show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="The answer as JSON.")
+def command(session: str, order: str, reason: str, journals: Path, as_json: bool) -> None:  # noqa: FBT001 - click's way of flags
+    """Give SESSION (a path or an id) a COMMAND: pause, resume, halt, cancel_all, reconcile or stop."""
+    import getpass
+    import json
+
+    from engine.live.control import ControlProblem, socket_path, tell
+    from journal.errors import JournalError
+    from journal.sessions import find_session
+    from verbatim.exits import BAD_INPUT, FAILED, stop
+
+    try:
+        folder = find_session(journals, session)
+    except JournalError as error:
+        stop(str(error), BAD_INPUT)
+    path = socket_path(folder.resolve().parent, folder.resolve().name.rpartition("-")[2])
+    try:
+        answer = tell(path, command=order, by=getpass.getuser(), reason=reason)
+    except ControlProblem as problem:
+        stop(str(problem), FAILED)
+    if as_json:
+        click.echo(json.dumps(answer))
+    else:
+        why = f" ({'; '.join(answer['reasons'])})" if answer["reasons"] else ""
+        click.echo(f"{order}: record {answer['seq']}; mode {answer['mode']}{why}")

@@ -1,0 +1,276 @@
+"""Configuration: a TOML file, over it the environment (VERBATIM_...), and credentials from the environment or a private file.
+
+Boundaries are checked here, once; inside, values are the engine's own. No secret is ever in the TOML file, in an error or
+in a record. Unknown names, in the file or in the environment, are errors.
+"""
+
+import os
+import stat
+import tomllib
+from collections.abc import Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
+
+from engine.live.clock import SessionClock
+from engine.live.opening import Wanted
+from engine.session import SECOND_NS, EngineSettings, RiskSettings, VenueSettings
+from engine.venues.binance_spot.signing import ApiKey
+from verbatim.strategies import read_strategy
+
+PREFIX = "VERBATIM_"
+CREDENTIALS = ("VERBATIM_API_KEY", "VERBATIM_API_SECRET")
+OF_OTHERS = frozenset({"VERBATIM_JIT", "VERBATIM_DATA"})  # the compiled fold's and the tests' own
+RECV_WINDOW_MS_MAX = 60_000
+SECRET_BYTES_MAX = 64 * 1024
+
+
+class ConfigProblem(Exception):  # noqa: N818 - named for what it is to the person who reads it
+    """The configuration cannot be used: one line that says what and where."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, frozen=True)
+
+
+class SessionSection(_Section):
+    journals: Path = Path("journals")  # from the working directory, as for every other command
+    account: str = Field(default="main", pattern=r"^[a-z0-9_-]{1,32}$")
+    seed: int | None = None
+    on_journal_failure: Literal["cancel_all", "leave"] = "cancel_all"
+    carry: bool = True
+
+
+class ClockSection(_Section):
+    """The clock that a simulated venue printed when it started; left out, session time is the wall clock's."""
+
+    speed: int = Field(default=1, ge=1, le=1000)
+    session_origin_ns: int = 0
+    monotonic_origin_ns: int = 0
+
+
+class VenueSection(_Section):
+    name: str = "binance_spot"
+    rest: str = Field(pattern=r"^https?://")
+    stream: str = Field(pattern=r"^wss?://")
+    private: str = Field(pattern=r"^wss?://")
+    recv_window_ms: int = Field(default=5000, gt=0, le=RECV_WINDOW_MS_MAX)
+    http: Literal["httpx", "direct"] = "httpx"
+    secret_file: Path | None = None  # TOML with api_key and api_secret, readable by its owner alone
+
+
+class StrategySection(_Section):
+    file: str  # path.py:Class, from the configuration's folder
+    parameters: dict[str, Any] = {}
+
+
+class RiskSection(_Section):
+    order_size_max: Decimal = Field(default=Decimal(0), ge=0)
+    order_notional_max: Decimal = Field(default=Decimal(0), ge=0)
+    position_max: Decimal = Field(default=Decimal(0), ge=0)
+    open_orders_max: int = Field(default=50, ge=0)
+    orders_per_second_max: int = Field(default=20, ge=0)
+    market_slippage_max: Decimal = Field(default=Decimal("0.005"), ge=0, lt=1)
+
+
+class EngineSection(_Section):
+    """Times in seconds of session time; the meaning of each is told in engine/session.py."""
+
+    reconcile_every_s: Decimal = Field(default=Decimal(60), gt=0)
+    watch_every_s: Decimal = Field(default=Decimal(1), gt=0)
+    stale_after_s: Decimal = Field(default=Decimal(10), gt=0)
+    request_timeout_s: Decimal = Field(default=Decimal(10), gt=0)
+    ask_every_s: Decimal = Field(default=Decimal(1), gt=0)
+    venue_timeout_s: Decimal = Field(default=Decimal(10), gt=0)
+    backoff_first_s: Decimal = Field(default=Decimal("0.5"), gt=0)
+    backoff_max_s: Decimal = Field(default=Decimal(30), gt=0)
+    report_every_s: Decimal = Field(default=Decimal(10), gt=0)
+    keep_closed_s: Decimal = Field(default=Decimal(300), gt=0)
+    stop_timeout_s: Decimal = Field(default=Decimal(15), gt=0)
+    checkpoint_every: int = Field(default=5000, gt=0)
+    cancel_on_stop: bool = True
+    balance_tolerance: Decimal = Field(default=Decimal("0.00000001"), ge=0)
+
+    def settings(self) -> EngineSettings:
+        values = {
+            f"{name[:-2]}_ns" if name.endswith("_s") else name: int(value * SECOND_NS) if name.endswith("_s") else value
+            for name, value in self
+        }
+        return EngineSettings(**values)
+
+
+class Config(BaseSettings):
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid", hide_input_in_errors=True, frozen=True
+    )
+
+    instruments: tuple[str, ...] = Field(min_length=1)
+    venue: VenueSection
+    strategy: dict[str, StrategySection] = Field(min_length=1)
+    session: SessionSection = SessionSection()
+    clock: ClockSection = ClockSection()
+    risk: RiskSection = RiskSection()
+    engine: EngineSection = EngineSection()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - pydantic-settings' signature
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - as above
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - as above
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment before the file; no other source."""
+        return env_settings, init_settings
+
+
+class Credentials(_Section):
+    api_key: SecretStr
+    api_secret: SecretStr  # an HMAC secret, or the text of an Ed25519 private key in PEM
+
+
+def read_config(path: Path, environment: Mapping[str, str] | None = None) -> Config:
+    """The file and the environment, checked. Raises ConfigProblem."""
+    environment = os.environ if environment is None else environment
+    try:
+        with path.open("rb") as file:
+            values = tomllib.load(file, parse_float=Decimal)  # a price in a file is what is written there
+    except OSError as error:
+        raise ConfigProblem(f"cannot read the configuration {path}: {error.strerror or error}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigProblem(f"{path} is not valid TOML: {error}") from None
+    _refuse_secrets(path, values)
+    _refuse_unknown_environment(environment)
+    try:
+        return Config(**values)
+    except ValidationError as error:
+        raise ConfigProblem(f"{path}: {_first(error)}") from None
+    except SettingsError as error:
+        raise ConfigProblem(f"environment: {error}") from None
+
+
+def _first(error: ValidationError) -> str:
+    """The first of what pydantic found, without the input: that may be a secret in the wrong place."""
+    found = error.errors(include_input=False, include_url=False, include_context=False)
+    where = ".".join(str(part) for part in found[0]["loc"])
+    what = "unknown name" if found[0]["type"] == "extra_forbidden" else found[0]["msg"]
+    more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+    return f"{where}: {what}{more}"
+
+
+def _refuse_secrets(path: Path, values: Mapping[str, Any]) -> None:
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            _refuse_secrets(path, value)
+        elif name in ("api_key", "api_secret", "secret", "signature"):
+            raise ConfigProblem(
+                f"{path}: {name} does not belong into the configuration; put it into {CREDENTIALS[0]} and {CREDENTIALS[1]}, "
+                "or into a file of mode 0600 named by venue.secret_file"
+            )
+
+
+def _refuse_unknown_environment(environment: Mapping[str, str]) -> None:
+    for name in sorted(environment):
+        if not name.startswith(PREFIX) or name in CREDENTIALS or name in OF_OTHERS:
+            continue
+        if name.removeprefix(PREFIX).lower().split("__")[0] not in Config.model_fields:
+            raise ConfigProblem(f"environment: {name}: unknown name")
+
+
+# ---- credentials -------------------------------------------------------------------------------
+
+
+def read_key(config: Config, environment: Mapping[str, str] | None = None, base: Path | None = None) -> ApiKey:
+    """From the environment or, where it has none, from the secret file. Raises ConfigProblem."""
+    environment = os.environ if environment is None else environment
+    given = [environment.get(name, "") for name in CREDENTIALS]
+    if any(given) and not all(given):
+        raise ConfigProblem(f"environment: {CREDENTIALS[0]} and {CREDENTIALS[1]} belong together, and one is missing")
+    if all(given):
+        return _key("environment", *given)
+    if config.venue.secret_file is None:
+        raise ConfigProblem(
+            f"no credentials: set {CREDENTIALS[0]} and {CREDENTIALS[1]}, or name a file in venue.secret_file"
+        )
+    path = config.venue.secret_file.expanduser()
+    return read_secret_file(path if path.is_absolute() or base is None else base / path)
+
+
+def read_secret_file(path: Path) -> ApiKey:
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+        with open(descriptor, "rb") as file:  # noqa: PTH123 - the very file whose mode is looked at, not its name
+            found = os.fstat(file.fileno())
+            if stat.S_IMODE(found.st_mode) & 0o077:
+                raise ConfigProblem(f"{path} can be read by others than its owner: chmod 600 {path}")
+            values = tomllib.loads(file.read(SECRET_BYTES_MAX).decode("utf-8"))
+        secrets = Credentials(**values)
+    except OSError as error:
+        raise ConfigProblem(f"cannot read the secret file {path}: {error.strerror or error}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, ValidationError, TypeError):
+        # no detail: the library's text may quote the file
+        raise ConfigProblem(f"{path} is not a secret file: it holds api_key and api_secret, as TOML, and nothing else") from None
+    return _key(str(path), secrets.api_key.get_secret_value(), secrets.api_secret.get_secret_value())
+
+
+def _key(where: str, key: str, secret: str) -> ApiKey:
+    try:
+        return ApiKey.ed25519(key, secret) if secret.startswith("-----BEGIN") else ApiKey.hmac(key, secret)
+    except ValueError as error:
+        raise ConfigProblem(f"{where}: {error}") from None
+
+
+# ---- into the engine's own words ---------------------------------------------------------------
+
+
+def wanted(config: Config, *, key: ApiKey | None, base: Path | None = None) -> Wanted:
+    """What the shell needs to open a session. Raises StrategyError where a strategy cannot be used."""
+    clock = config.clock
+    return Wanted(
+        journals=config.session.journals,
+        clock=SessionClock.wall()
+        if not clock.session_origin_ns
+        else SessionClock.scaled(
+            session_origin_ns=clock.session_origin_ns,
+            monotonic_origin_ns=clock.monotonic_origin_ns,
+            speed=clock.speed,
+        ),
+        venue=VenueSettings(
+            name=config.venue.name,
+            rest=config.venue.rest,
+            stream=config.venue.stream,
+            private=config.venue.private,
+            recv_window_ms=min(config.venue.recv_window_ms * clock.speed, RECV_WINDOW_MS_MAX),
+        ),
+        symbols=config.instruments,
+        strategies=tuple(
+            read_strategy(section.file, name=name, parameters=section.parameters, base=base)
+            for name, section in config.strategy.items()
+        ),
+        key=key,
+        risk=RiskSettings(**dict(config.risk)),
+        engine=at_speed(config.engine.settings(), clock.speed),
+        account=config.session.account,
+        seed=config.session.seed,
+        http=config.venue.http,
+        on_journal_failure=config.session.on_journal_failure,
+        carry=config.session.carry,
+    )
+
+
+def at_speed(settings: EngineSettings, speed: int) -> EngineSettings:
+    """Patience that is for machines and networks, stretched: they are no faster because session time is."""
+    return msgspec.structs.replace(
+        settings,
+        stale_after_ns=settings.stale_after_ns * speed,
+        request_timeout_ns=settings.request_timeout_ns * speed,
+        stop_timeout_ns=settings.stop_timeout_ns * speed,
+        backoff_first_ns=settings.backoff_first_ns * speed,
+        backoff_max_ns=settings.backoff_max_ns * speed,
+        reconcile_every_ns=settings.reconcile_every_ns * speed,
+    )

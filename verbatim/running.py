@@ -1,0 +1,167 @@
+"""From a wanted session to its end, for the commands: what people see while it runs, and how it ends in one line.
+
+Knows the terminal and the shell's entry points; nothing of trading.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import trio
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from engine.live.control import ControlProblem
+from engine.live.opening import StartProblem, Wanted, open_session
+from engine.live.session import Glimpse, Session, Summary, run_session
+from engine.loading import StrategyError
+from engine.market.market import warm
+from journal.errors import JournalError
+from verbatim.config import ConfigProblem
+from verbatim.exits import BAD_INPUT, FAILED, stop
+
+KEY_REFUSED = "refused our key"  # the core's words (engine/kernel.py)
+BAD = (ConfigProblem, StrategyError)
+FAILURES = (StartProblem, JournalError, ControlProblem, OSError)
+
+
+class Watching:
+    """What the progress callback learned: whether it ever ran, and whether the venue refused the key before that."""
+
+    def __init__(self, show: Callable[[Glimpse], None] | None = None) -> None:
+        self._show = show
+        self._ran = False
+        self.key_refused = ""
+
+    def __call__(self, glimpse: Glimpse) -> None:
+        self._ran |= glimpse.mode == "running"
+        if not self._ran and glimpse.mode == "halted":
+            self.key_refused = next((reason for reason in glimpse.reasons if KEY_REFUSED in reason), "")
+        if self._show is not None:
+            self._show(glimpse)
+
+
+async def run_wanted(
+    wanted: Wanted,
+    *,
+    show: Callable[[Glimpse], None] | None = None,
+    drive: Callable[[Session], object] | None = None,
+) -> Summary:
+    """Opens and runs a session. `drive` is an async function that gets it; the session's end cancels it."""
+    plan = await open_session(wanted)
+    watching = Watching(show)
+    ended: list[Summary] = []
+    async with trio.open_nursery() as nursery:
+
+        async def run(task_status: "trio.TaskStatus[Session]") -> None:
+            ended.append(await run_session(plan, progress=watching, task_status=task_status))
+            nursery.cancel_scope.cancel()
+
+        session = await nursery.start(run)
+        nursery.start_soon(_stop_where_refused, session, watching)
+        if drive is not None:
+            nursery.start_soon(drive, session)
+    if watching.key_refused:
+        raise StartProblem(f"{watching.key_refused}; check VERBATIM_API_KEY and VERBATIM_API_SECRET")
+    return ended[0]
+
+
+async def _stop_where_refused(session: Session, watching: Watching) -> None:
+    """A session that was never let in has nothing to wait for: a person would have to change the key anyway."""
+    while not watching.key_refused:
+        await trio.sleep(0.1)
+    await session.command("stop", by="shell", reason=watching.key_refused)
+
+
+def run_or_stop(main: Callable[[], object]) -> Summary:
+    """trio.run, with every failure of the world as one clear line and an exit code."""
+    try:
+        return trio.run(main)  # type: ignore[arg-type, no-any-return]  # an async function without arguments; click has no such type
+    except BaseExceptionGroup as group:
+        error: BaseException = group
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        end_by(error)
+        raise
+    except Exception as error:
+        end_by(error)
+        raise
+
+
+def end_by(error: BaseException) -> None:
+    """Stops with one line where the fault is the world's; returns where it is ours, which deserves its traceback."""
+    if isinstance(error, BAD):
+        stop(str(error), BAD_INPUT)
+    if isinstance(error, FAILURES):
+        stop(str(error), FAILED)
+
+
+def compile_first(console: Console) -> None:
+    """Before anything connects: a session must not meet its first message with a compiler."""
+    with console.status("compiling the fold (first run only)..."):
+        warm()
+
+
+class Progress:
+    """One line that is drawn again and again, where there is a terminal."""
+
+    def __init__(self, console: Console) -> None:
+        self._live = Live(Text("connecting..."), console=console, transient=True, auto_refresh=False)
+        self._shown = console.is_terminal
+
+    def __enter__(self) -> "Progress":
+        if self._shown:
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._shown:
+            self._live.stop()
+
+    def __call__(self, glimpse: Glimpse) -> None:
+        if self._shown:
+            self._live.update(Text(line(glimpse)), refresh=True)
+
+
+def line(glimpse: Glimpse) -> str:
+    pnl = sum((held.pnl for held in glimpse.held), start=0)
+    return (
+        f"{glimpse.mode:8}  records {glimpse.records:,}  orders {glimpse.orders:,}  fills {glimpse.fills:,}  "
+        f"P&L {pnl:+.2f}  lag {glimpse.lag_ns / 1e6:.1f} ms"
+    )
+
+
+def told(summary: Summary) -> dict[str, object]:
+    """A summary as JSON values."""
+    last = summary.last
+    return {
+        "session": last.session,
+        "folder": str(summary.folder),
+        "ended": summary.ended,
+        "reason": summary.reason,
+        "records": last.records,
+        "messages": last.messages,
+        "orders": last.orders,
+        "fills": last.fills,
+        "waiting_peak": last.waiting_peak,
+        "positions": [
+            {
+                "strategy": held.strategy,
+                "instrument": held.instrument,
+                "quantity": str(held.quantity),
+                "realised_pnl": str(held.realised_pnl),
+                "unrealised_pnl": str(held.unrealised_pnl),
+                "fees": str(held.fees_quote),
+                "pnl": str(held.pnl),
+            }
+            for held in last.held
+        ],
+    }
+
+
+def shown_path(path: Path) -> str:
+    """Relative where that is shorter."""
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)

@@ -1,0 +1,79 @@
+"""Strategy files as a SESSION record holds them: the text of the file named and of every module beside it that it imports.
+
+The front door reads files; engine/loading.py, given the texts alone, says whether they make a strategy.
+"""
+
+import ast
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from engine.loading import StrategyError, load, siblings
+from engine.session import StrategySettings
+from journal.record import canonical
+
+
+def read_strategy(
+    spec: str, *, name: str = "", parameters: Mapping[str, Any] | None = None, base: Path | None = None
+) -> StrategySettings:
+    """From `path.py:Class` (or `path.py`, where the file has one strategy). Raises StrategyError.
+
+    `base` is the folder that a relative path counts from; `name` is the file's where none is given.
+    """
+    path_text, _, cls = spec.partition(":")
+    path = Path(path_text).expanduser()
+    path = path if path.is_absolute() or base is None else base / path
+    sources = _sources(path)
+    settings = StrategySettings(
+        name=name or path.stem,
+        version="",
+        module=path.stem,
+        cls=cls or _only_class(path, sources[path.stem]),
+        parameters=json.loads(canonical(dict(parameters or {}))),  # as a replay will read them
+        sources=sources,
+    )
+    return msgspec.structs.replace(settings, version=str(load(settings).cls.version))
+
+
+def _sources(path: Path) -> dict[str, str]:
+    """Module name -> text, for the file and, from there on, for what it imports from its own folder."""
+    if path.suffix != ".py":
+        raise StrategyError(f"{path} is not a strategy file: name it as path.py:Class")
+    known = frozenset(other.stem for other in path.parent.glob("*.py")) if path.parent.is_dir() else frozenset()
+    texts: dict[str, str] = {}
+    wanted = [path.stem]
+    while wanted:
+        module = wanted.pop()
+        if module in texts:
+            continue
+        texts[module] = _text(path.parent / f"{module}.py")
+        try:
+            wanted += siblings(texts[module], known)
+        except (SyntaxError, ValueError) as error:
+            raise StrategyError(f"{path.parent / module}.py cannot be read as Python: {error}") from None
+    return texts
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise StrategyError(f"cannot read the strategy {path}: {error.strerror or error}") from None
+    except UnicodeDecodeError:
+        raise StrategyError(f"the strategy {path} is not a text in UTF-8") from None
+
+
+def _only_class(path: Path, text: str) -> str:
+    found = [
+        node.name
+        for node in ast.parse(text).body
+        if isinstance(node, ast.ClassDef)
+        and any(isinstance(part, ast.FunctionDef) and part.name == "decide" for part in node.body)
+    ]
+    if len(found) != 1:
+        which = f"strategies in it: {', '.join(found)}" if found else "it has no class with a `decide`"
+        raise StrategyError(f"{path}: say which class, as {path.name}:Class; {which}")
+    return found[0]
