@@ -112,7 +112,9 @@ class Deciding:
         because = self._because(turn, instrument, dict(wish.because))
         seq = turn.intent(IntentBody("place", name, version, order=order, because=because), key=order_id)
         if instrument is None:
-            turn.verdict(VerdictBody(False, {"instrument": f"{wish.instrument} is not traded here"}), key=order_id, cause=seq)
+            turn.verdict(
+                VerdictBody(False, {"instrument": f"{wish.instrument} is not traded here"}), key=order_id, cause=seq
+            )
             return
         quote = turn.market.quote(self._indexes[instrument.id])
         question = Question(

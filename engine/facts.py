@@ -32,7 +32,9 @@ class OrderAccepted(msgspec.Struct, frozen=True, tag_field="fact", tag="order_ac
     client_order_id: str
     venue_order_id: str
     venue_ns: int
-    filled_quantity: Decimal = Decimal(0)  # what the venue says was filled; more than is booked means fills are to be fetched
+    filled_quantity: Decimal = Decimal(
+        0
+    )  # what the venue says was filled; more than is booked means fills are to be fetched
 
 
 class OrderFilled(msgspec.Struct, frozen=True, tag_field="fact", tag="order_filled"):
@@ -273,7 +275,9 @@ def _fields_of(kind: type[msgspec.Struct]) -> tuple[tuple[str, Any], ...]:
 def text_of(body: msgspec.Struct) -> str:
     """A body as it stands in the journal: canonical JSON with the tag of its kind; fields at their defaults left out."""
     fields = {
-        name: value for name, default in _fields_of(type(body)) if (value := getattr(body, name)) != default or value is None
+        name: value
+        for name, default in _fields_of(type(body))
+        if (value := getattr(body, name)) != default or value is None
     }
     tag = body.__struct_config__.tag
     if tag is not None:

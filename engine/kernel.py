@@ -93,7 +93,9 @@ class Kernel:
             raise
         except Exception as error:
             what = f"{type(error).__name__}: {error}"
-            raise CoreError(f"record {record.seq} ({record.kind} from {record.source}) broke the core: {what}") from error
+            raise CoreError(
+                f"record {record.seq} ({record.kind} from {record.source}) broke the core: {what}"
+            ) from error
         if turn.outputs:
             state.seq = turn.outputs[-1].seq
         return turn.outputs

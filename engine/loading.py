@@ -89,7 +89,9 @@ def declared_only(settings: StrategySettings) -> Loaded:
     """A strategy that can be rebuilt but not asked: made of what was recorded, without running its source."""
     declared = settings.declared
     if declared is None:
-        raise StrategyError(f"strategy {settings.name} was recorded without its declarations: its session cannot be rebuilt")
+        raise StrategyError(
+            f"strategy {settings.name} was recorded without its declarations: its session cannot be rebuilt"
+        )
     return Loaded(
         settings=settings,
         cls=None,
@@ -117,8 +119,12 @@ def load(settings: StrategySettings) -> Loaded:
     module = _run(settings.module, settings, modules)
     cls = getattr(module, settings.cls, None)
     if not isinstance(cls, type):
-        classes = sorted(name for name, value in vars(module).items() if isinstance(value, type) and "decide" in vars(value))
-        raise StrategyError(f"{settings.module}.py has no class {settings.cls}; strategies in it: {', '.join(classes) or 'none'}")
+        classes = sorted(
+            name for name, value in vars(module).items() if isinstance(value, type) and "decide" in vars(value)
+        )
+        raise StrategyError(
+            f"{settings.module}.py has no class {settings.cls}; strategies in it: {', '.join(classes) or 'none'}"
+        )
     return _declared(settings, cls)
 
 
@@ -186,7 +192,9 @@ def _declared(settings: StrategySettings, cls: type[Any]) -> Loaded:
     hints = get_type_hints(cls.State)
     for field in fields(cls.State):
         if not _is_data(hints[field.name]):
-            raise StrategyError(f"{where}: State.{field.name} is {hints[field.name]!r}; state is declared data: {_DATA}")
+            raise StrategyError(
+                f"{where}: State.{field.name} is {hints[field.name]!r}; state is declared data: {_DATA}"
+            )
     try:
         parameters = msgspec.convert(settings.parameters, type=cls.Parameters, strict=False)
         known = {field.name for field in fields(cls.Parameters)}

@@ -22,9 +22,7 @@ def _right(turn: Turn, market_reasons: tuple[str, ...]) -> tuple[Mode, tuple[str
     modes = account.modes
     if modes.halted_for:
         return Mode.HALTED, (modes.halted_for,)
-    reasons = [
-        f"{link.source} is {link.state}" for link in account.links.by_source.values() if link.state != "ready"
-    ]
+    reasons = [f"{link.source} is {link.state}" for link in account.links.by_source.values() if link.state != "ready"]
     reasons += [
         f"{venue} asked us to wait: {budget.reason}"
         for venue, budget in sorted(account.limits.by_venue.items())
@@ -34,7 +32,9 @@ def _right(turn: Turn, market_reasons: tuple[str, ...]) -> tuple[Mode, tuple[str
         reasons.append("not reconciled")
     reasons += market_reasons
     if reasons:
-        return (Mode.STARTING if modes.mode is Mode.STARTING and not account.links.all_ready() else Mode.SYNCING), tuple(reasons)
+        return (
+            Mode.STARTING if modes.mode is Mode.STARTING and not account.links.all_ready() else Mode.SYNCING
+        ), tuple(reasons)
     if modes.paused_by:
         return Mode.PAUSED, (f"paused by {modes.paused_by}",)
     return Mode.RUNNING, ()

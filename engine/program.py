@@ -37,7 +37,9 @@ class Program:
         """`strategies` replaces the recorded ones by others (replay with an edited strategy)."""
         self.session = session
         self.settings = session.engine
-        loaded = {settings.name: load(settings) for settings in session.strategies} if strategies is None else strategies
+        loaded = (
+            {settings.name: load(settings) for settings in session.strategies} if strategies is None else strategies
+        )
         self.strategies = loaded
         self.instruments = {instrument.id: instrument for instrument in session.instruments}
         self.indexes = {name: index for index, name in enumerate(self.instruments)}
@@ -47,7 +49,9 @@ class Program:
             self.venues[settings.name] = make_venue(settings, mine or session.instruments)
         self.asking = {name: Asking(venue, session.engine) for name, venue in self.venues.items()}
         self._venue_of_source: dict[str, Venue] = {}
-        self.assets = frozenset({found.base for found in session.instruments} | {found.quote for found in session.instruments})
+        self.assets = frozenset(
+            {found.base for found in session.instruments} | {found.quote for found in session.instruments}
+        )
         self.recurring = periods(
             session.engine,
             {name: found.cadence.period_ns for name, found in loaded.items() if isinstance(found.cadence, Every)},

@@ -98,9 +98,7 @@ def open_orders(
 
 def _ask(turn: Turn, asking: Asking, instrument: Instrument, order: Order, number: int) -> None:
     if order.ask_seq == 0:
-        asking.query_order(
-            turn, instrument=instrument, client_order_id=order.client_order_id, reconcile_round=number
-        )
+        asking.query_order(turn, instrument=instrument, client_order_id=order.client_order_id, reconcile_round=number)
 
 
 def balance(turn: Turn, found: BalanceReport) -> None:
@@ -161,4 +159,3 @@ def owed(turn: Turn, askings: Askings, instruments: Instruments) -> None:
                 after_id=-1 if after_id is None else after_id,
                 reconcile_round=number,
             )
-

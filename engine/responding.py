@@ -34,6 +34,7 @@ from engine.taking import Took
 from engine.turn import Turn
 from journal.record import Kind
 
+MINUTE_NS = 60 * SECOND_NS  # how often a person is told of an order that stays unknown
 FATAL_WAKES = layout.BOOK_CROSSED | layout.BAD_VALUE_SEEN | layout.LEVELS_EXCEEDED
 WAKE_NAMES = {
     layout.BOOK_CROSSED: "its book is crossed",
@@ -61,7 +62,9 @@ class Responding:
                 self._on_answer(turn, took, took.awaited)
             case Kind.BROKER | Kind.FEED:
                 if took.outcome:
-                    turn.note("warning", f"an answer to request {record.cause}, which was answered before or never asked")
+                    turn.note(
+                        "warning", f"an answer to request {record.cause}, which was answered before or never asked"
+                    )
                 for event in took.events:
                     self._on_event(turn, event)
             case _:
@@ -196,7 +199,9 @@ class Responding:
         match request.purpose:
             case "place":
                 venue = self.program.venues[request.venue]
-                settle.placed(turn, awaited, answer, sent_ns=took.sent_ns, proof_after_ns=self.program.proof_after_ns(venue))
+                settle.placed(
+                    turn, awaited, answer, sent_ns=took.sent_ns, proof_after_ns=self.program.proof_after_ns(venue)
+                )
             case "cancel":
                 if settle.canceled(turn, awaited, answer):
                     self._ask_order(turn, request.client_order_id, whatever=True)
@@ -221,7 +226,9 @@ class Responding:
     def _on_report(self, turn: Turn, asking: Asking, took: Took, awaited: Awaited, event: Event) -> None:
         match event:
             case OpenOrdersReport():
-                reconcile.open_orders(turn, asking, self.program.instruments, awaited, event, own=self.program.own_marks)
+                reconcile.open_orders(
+                    turn, asking, self.program.instruments, awaited, event, own=self.program.own_marks
+                )
             case AccountReport():
                 reconcile.balances(turn, awaited, event, self.program.assets)
             case FillsReport():
@@ -251,7 +258,9 @@ class Responding:
         if answer.outcome is Outcome.NOT_FOUND and name and not settle.not_found(turn, name):
             text = f"order {name} is live here, and the venue does not know it"
             order = turn.account.orders.live[name]
-            if turn.time_ns - order.updated_ns > self.program.proof_after_ns(self.program.venues[awaited.request.venue]):
+            if turn.time_ns - order.updated_ns > self.program.proof_after_ns(
+                self.program.venues[awaited.request.venue]
+            ):
                 turn.fact(ModeChanged(Mode.HALTED, (text,)))
             else:
                 turn.note("warning", text, key=name)
@@ -261,13 +270,11 @@ class Responding:
         order = turn.account.orders.get(name)
         if order is None or order.ask_seq or order.status not in LIVE:
             return
-        if order.status is not Status.UNKNOWN and not whatever and order.asks == 0:
-            return
+        if order.status is not Status.UNKNOWN and not whatever:
+            return  # if its one question went unanswered, the next reconciliation asks again
         instrument = self.program.instruments[order.order.instrument]
         if turn.time_ns < turn.account.limits.of(instrument.venue).blocked_until_ns:
             return
-        if order.asks and order.asks % 60 == 0:
-            turn.note("alarm", f"order {name} has been asked about {order.asks} times without an end", key=name)
         self.program.asking[instrument.venue].query_order(turn, instrument=instrument, client_order_id=name)
 
     def _mind_limits(self, turn: Turn, venue: str, answer: Answer) -> None:
@@ -291,7 +298,9 @@ class Responding:
         now_ns = turn.time_ns
         for source in sorted(turn.account.links.by_source):
             link = turn.account.links.by_source[source]
-            silent_ns = now_ns - max(link.changed_ns, self._last_seen_ns(turn, link.venue) if link.role == "market" else now_ns)
+            silent_ns = now_ns - max(
+                link.changed_ns, self._last_seen_ns(turn, link.venue) if link.role == "market" else now_ns
+            )
             if link.state == "up" and now_ns - link.changed_ns > self.program.settings.request_timeout_ns:
                 turn.note("warning", f"{source}: no answer to the subscription")
                 self._disconnect(turn, source)
@@ -301,8 +310,19 @@ class Responding:
         self._want_snapshots(turn)
         self._after_reports(turn)
         for order in turn.account.orders.live.values():
-            if order.status is Status.UNKNOWN and f"ask.{order.client_order_id}" not in turn.account.timers.due_ns:
+            if order.status is not Status.UNKNOWN:
+                continue
+            if f"ask.{order.client_order_id}" not in turn.account.timers.due_ns:
                 self._ask_order(turn, order.client_order_id)
+            minutes, before = (
+                (when - order.updated_ns) // MINUTE_NS
+                for when in (now_ns, now_ns - self.program.settings.watch_every_ns)
+            )
+            if minutes > before:
+                text = (
+                    f"order {order.client_order_id} is unknown for {minutes} min and was asked about {order.asks} times"
+                )
+                turn.note("alarm", text, key=order.client_order_id)
 
     def _last_seen_ns(self, turn: Turn, venue: str) -> int:
         return max(
@@ -319,7 +339,11 @@ class Responding:
         """P&L as it stands: realised and unrealised apart, marked at the mid."""
         for key in sorted(turn.account.positions.by_key):
             held = turn.account.positions.by_key[key]
-            quote = turn.market.quote(self.program.indexes[held.instrument]) if held.instrument in self.program.indexes else None
+            quote = (
+                turn.market.quote(self.program.indexes[held.instrument])
+                if held.instrument in self.program.indexes
+                else None
+            )
             if quote is None:
                 continue
             mark = (quote.bid + quote.ask) / 2
@@ -341,7 +365,10 @@ class Responding:
         """Cancels every live order of ours that can be cancelled now; returns how many live ones there are."""
         mine = [order for order in turn.account.orders.live.values() if not order.adopted]
         for order in mine:
-            if not any(cancel_rules(turn, order.strategy, order.client_order_id).values()) and order.status is not Status.UNKNOWN:
+            if (
+                not any(cancel_rules(turn, order.strategy, order.client_order_id).values())
+                and order.status is not Status.UNKNOWN
+            ):
                 instrument = self.program.instruments[order.order.instrument]
                 self.program.asking[instrument.venue].cancel(
                     turn, client_order_id=order.client_order_id, instrument=instrument

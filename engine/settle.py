@@ -59,7 +59,9 @@ def report(turn: Turn, found: OrderReport, instruments: dict[str, Instrument]) -
 def _owe(turn: Turn, order: Order, found: OrderReport) -> None:
     """The venue has filled more than we booked: remember how much, so that the fills are fetched."""
     turn.fact(
-        OrderAccepted(order.client_order_id, found.venue_order_id, found.venue_ns, filled_quantity=found.filled_quantity),
+        OrderAccepted(
+            order.client_order_id, found.venue_order_id, found.venue_ns, filled_quantity=found.filled_quantity
+        ),
         key=order.client_order_id,
     )
 

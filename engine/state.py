@@ -189,15 +189,10 @@ def opened(opening: Mapping[str, Any]) -> Account:
     )
     # seqs of the session before mean nothing in this one
     live, closed = (
-        {
-            name: replace(order, request_seq=0, updated_seq=0, cancel_seq=0, ask_seq=0)
-            for name, order in found.items()
-        }
+        {name: replace(order, request_seq=0, updated_seq=0, cancel_seq=0, ask_seq=0) for name, order in found.items()}
         for found in (account.orders.live, account.orders.closed)
     )
-    held = {
-        asset: Balance(balance.free, balance.locked, -1) for asset, balance in account.balances.by_asset.items()
-    }
+    held = {asset: Balance(balance.free, balance.locked, -1) for asset, balance in account.balances.by_asset.items()}
     return replace(
         account,
         modes=kept,

@@ -152,7 +152,9 @@ class View:
 
     def round_price(self, name: str, price: Decimal | float) -> Decimal:
         """Down to the tick."""
-        return down_to_grid(Decimal(price) if isinstance(price, Decimal) else Decimal(str(price)), self.instrument(name).tick_size)
+        return down_to_grid(
+            Decimal(price) if isinstance(price, Decimal) else Decimal(str(price)), self.instrument(name).tick_size
+        )
 
     def round_quantity(self, name: str, quantity: Decimal) -> Decimal:
         """Down to the lot."""

@@ -106,7 +106,11 @@ def canonical(value: Any) -> str:
         return writer(value)
     match value:
         case msgspec.Struct():
-            return "{" + ",".join([before + canonical(getattr(value, name)) for name, before in _fields(type(value))]) + "}"
+            return (
+                "{"
+                + ",".join([before + canonical(getattr(value, name)) for name, before in _fields(type(value))])
+                + "}"
+            )
         case Enum() | str():
             return canonical(value.value if isinstance(value, Enum) else str(value))
         case Mapping():

@@ -47,7 +47,9 @@ FEED_PURPOSES = frozenset({"depth", "server_time", "exchange_info"})
 KEPT_HEADERS = ("x-mbx-used-weight-1m", "x-mbx-order-count-10s", "retry-after", "content-type")
 
 
-def strategy_settings(path: Path, cls: str, *, name: str = "", parameters: dict[str, Any] | None = None) -> StrategySettings:
+def strategy_settings(
+    path: Path, cls: str, *, name: str = "", parameters: dict[str, Any] | None = None
+) -> StrategySettings:
     """A strategy's file as a SESSION record holds it, the modules of its folder that it imports included."""
     known = frozenset(found.stem for found in path.parent.glob("*.py"))
     sources = {path.stem: path.read_text()}
@@ -81,7 +83,11 @@ class VirtualVenue:
         latency_ns: int = MILLISECOND_NS,
         start_ns: int = START_NS,
     ) -> None:
-        market = CaptureMarket(capture) if capture is not None else SyntheticMarket(tuple(symbols), seed=seed, start_ns=start_ns)
+        market = (
+            CaptureMarket(capture)
+            if capture is not None
+            else SyntheticMarket(tuple(symbols), seed=seed, start_ns=start_ns)
+        )
         account = AccountConfig(api_key=API_KEY, secret=API_SECRET, balances=balances or BALANCES, name="test")
         self.sim = SimVenue(
             VenueConfig(accounts=(account,), latency_ns=latency_ns, hold_until_subscribed=capture is not None), market
@@ -160,7 +166,9 @@ class VirtualSession:
         self._coming: list[tuple[int, int, Callable[[], None]]] = []
         self._order = 0
         self._links: dict[int, str] = {}  # connection -> source
-        self._asked: dict[int, tuple[int, RequestBody, int]] = {}  # connection of an HTTP exchange -> request, sent when
+        self._asked: dict[
+            int, tuple[int, RequestBody, int]
+        ] = {}  # connection of an HTTP exchange -> request, sent when
         self.closing = False
         self.sequencer = Sequencer(Kernel(self.body), self._append)
         self._perform(self.sequencer.begin(self.body))

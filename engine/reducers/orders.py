@@ -65,7 +65,9 @@ class Orders(msgspec.Struct, frozen=True):
 
     def all(self) -> list[Order]:
         """Oldest first."""
-        return sorted((*self.closed.values(), *self.live.values()), key=lambda order: (order.created_ns, order.client_order_id))
+        return sorted(
+            (*self.closed.values(), *self.live.values()), key=lambda order: (order.created_ns, order.client_order_id)
+        )
 
     def find(self, instrument: str, client_order_id: str, venue_order_id: str) -> Order | None:
         """By our id, or by the venue's where a message does not carry ours."""
@@ -88,7 +90,9 @@ def reduce(orders: Orders, change: Change, at: Stamp) -> Orders:
             fields = {"reason": change.reason, "filled_reported": change.filled_quantity, "cancel_seq": 0}
             return _report(orders, change.client_order_id, Report(change.status), at, **fields)
         case OrderUnknown():
-            return _report(orders, change.client_order_id, Report.NO_ANSWER, at, reason=change.reason, proof_ns=change.proof_ns)
+            return _report(
+                orders, change.client_order_id, Report.NO_ANSWER, at, reason=change.reason, proof_ns=change.proof_ns
+            )
         case OrderNotPlaced():
             return _report(orders, change.client_order_id, Report.PROVED_ABSENT, at, reason=change.reason)
         case CancelSettled():

@@ -64,7 +64,9 @@ def after_fill(held: Position, fill: OrderFilled, instrument: Instrument) -> Pos
     return Position(held.strategy, held.instrument, quantity, price_avg, realised, fees, fees_quote)
 
 
-def _give_away(quantity: Decimal, price_avg: Decimal, realised: Decimal, fill: OrderFilled) -> tuple[Decimal, Decimal, Decimal]:
+def _give_away(
+    quantity: Decimal, price_avg: Decimal, realised: Decimal, fill: OrderFilled
+) -> tuple[Decimal, Decimal, Decimal]:
     """A base fee leaves at the fill's price: a sale whose proceeds are the fee already counted in quote."""
     if quantity > 0:
         realised += (fill.price - price_avg) * min(quantity, fill.fee)

@@ -121,7 +121,9 @@ def position(question: Question) -> str:
 
 
 def open_orders(question: Question) -> str:
-    count = sum(1 for order in question.account.orders.live.values() if order.order.instrument == question.order.instrument)
+    count = sum(
+        1 for order in question.account.orders.live.values() if order.order.instrument == question.order.instrument
+    )
     limit = question.limits.open_orders_max
     return f"{count} orders are open, open_orders_max is {limit}" if limit and count >= limit else ""
 
@@ -134,7 +136,9 @@ def balance(question: Question) -> str:
     else:
         asset, needed = instrument.base, question.order.quantity
     held = question.account.balances.of(asset)
-    promised = sum((_unseen_lock(order, asset, held.seq, question) for order in question.account.orders.live.values()), ZERO)
+    promised = sum(
+        (_unseen_lock(order, asset, held.seq, question) for order in question.account.orders.live.values()), ZERO
+    )
     if needed > held.free - promised:
         return f"needs {needed} {asset}; free {held.free}, promised to orders under way {promised}"
     return ""

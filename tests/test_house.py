@@ -1,0 +1,147 @@
+"""The house rules that a machine can see: who may import whom, what the core must not reach for, and that no event goes unclaimed."""
+
+import ast
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from engine import state
+from engine.facts import Fact
+from engine.lifecycle import CLOSED, LIVE, TRANSITIONS, Report, Status
+from engine.reducers.changes import Change
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = ("verbatim", "analysis", "replay", "engine", "journal")
+
+# an arrow that is not here is wrong (design.md section 10)
+ARROWS = {
+    "journal": set(),
+    "engine": {"journal.record"},
+    "engine.live": {"engine", "journal"},
+    "replay": {"engine", "journal"},
+    "analysis": {"replay", "engine", "journal"},
+    "verbatim": {"analysis", "replay", "engine", "engine.live", "journal"},
+}
+CORE_BANS = {
+    "asyncio",
+    "datetime",
+    "httpx",
+    "io",
+    "multiprocessing",
+    "os",
+    "pathlib",
+    "random",
+    "secrets",
+    "shutil",
+    "socket",
+    "ssl",
+    "subprocess",
+    "tempfile",
+    "threading",
+    "time",
+    "trio",
+    "uuid",
+    "websockets",
+}
+# where the compiled fold finds its cache is the one thing that a machine must tell the core
+CORE_BANS_SPARED = {"engine/market/jit.py": {"os", "pathlib", "tempfile"}}
+
+
+def sources(package: str) -> list[Path]:
+    return sorted((ROOT / package).rglob("*.py"))
+
+
+def imports(path: Path) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return found
+
+
+def top(name: str) -> str:
+    return name.split(".", 1)[0]
+
+
+def room(path: Path) -> str:
+    parts = path.relative_to(ROOT).parts
+    return "engine.live" if parts[:2] == ("engine", "live") else parts[0]
+
+
+def allowed(target: str, arrows: set[str], own: str) -> bool:
+    if top(target) not in PACKAGES:
+        return True
+    if target.startswith("engine.live"):
+        return own in ("engine.live", "verbatim")
+    return any(target == to or target.startswith(f"{to}.") for to in {*arrows, top(own)}) or (
+        target == "journal" and any(to.startswith("journal.") for to in arrows)
+    )
+
+
+@pytest.mark.parametrize("path", [path for package in PACKAGES for path in sources(package)], ids=str)
+def test_imports_run_one_way(path: Path) -> None:
+    own = room(path)
+    wrong = {target for target in imports(path) if not allowed(target, ARROWS[own], own)}
+    assert not wrong, f"{path.relative_to(ROOT)} may not import {sorted(wrong)}"
+
+
+@pytest.mark.parametrize("path", [path for path in sources("engine") if room(path) == "engine"], ids=str)
+def test_the_core_reaches_for_no_clock_socket_or_file(path: Path) -> None:
+    name = str(path.relative_to(ROOT))
+    tops = {top(target) for target in imports(path)} - CORE_BANS_SPARED.get(name, set())
+    assert not tops & CORE_BANS, f"{name} imports {sorted(tops & CORE_BANS)}"
+    calls = {
+        node.func.id
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    }
+    assert not calls & {"open", "input", "id"}, f"{name} calls {sorted(calls & {'open', 'input', 'id'})}"
+
+
+def test_only_the_market_needs_the_compiler() -> None:
+    wrong = [
+        str(path.relative_to(ROOT))
+        for package in PACKAGES
+        for path in sources(package)
+        if any(top(target) == "numba" for target in imports(path)) and "market" not in path.parts
+    ]
+    assert not wrong
+
+
+def test_every_change_has_a_claimant() -> None:
+    changes = set(get_args(Change)) | set(get_args(Fact))
+    assert set(state.CLAIMS) == changes
+    views = {kind.__name__ for kind, parts in state.CLAIMS.items() if not parts}
+    assert views == {"Pnl"}, "only a view at one moment moves nothing"
+
+
+def test_every_part_is_carried_or_fresh() -> None:
+    assert sorted((*state.CARRIED, *state.FRESH)) == sorted(state.Account.__struct_fields__)
+
+
+def test_the_life_cycle_table_is_whole() -> None:
+    assert set(TRANSITIONS) == set(Status)
+    assert LIVE | CLOSED == set(Status)
+    assert TRANSITIONS[Status.FILLED] == {}
+    reachable = {after for row in TRANSITIONS.values() for after in row.values()}
+    assert reachable | {Status.PENDING} == set(Status)
+    assert all(report in Report for row in TRANSITIONS.values() for report in row)
+    invented = [
+        status
+        for status in LIVE
+        if Report.REJECTED in TRANSITIONS[status] and status not in (Status.PENDING, Status.UNKNOWN)
+    ]
+    assert not invented, "an order that stood at the venue is never called rejected"
+
+
+def test_each_file_says_what_it_is() -> None:
+    bare = [
+        str(path.relative_to(ROOT))
+        for package in PACKAGES
+        for path in sources(package)
+        if path.read_text().strip() and not ast.get_docstring(ast.parse(path.read_text()))
+    ]
+    assert not bare
