@@ -11,6 +11,8 @@ from verbatim import Average, Every, OrderType, Place, Side, View
 
 
 class MovingAverageCross:
+    """Market orders on one instrument."""
+
     version = "1"
     instruments = ("BTCUSDT",)
     cadence = Every(ms=500)
@@ -18,30 +20,36 @@ class MovingAverageCross:
 
     @dataclass
     class Parameters:
-        size: Decimal = Decimal("0.001")
+        """What the configuration may set."""
+
+        value: Decimal = Decimal(100)  # of the position while long, in the quote asset
 
     @dataclass
     class State:
+        """What is remembered."""
+
         crosses: int = 0
 
-    @staticmethod
-    def decide(view: View, state: State, parameters: Parameters) -> list[Place]:
-        fast, slow = view.average("fast", "BTCUSDT"), view.average("slow", "BTCUSDT")
-        if fast is None or slow is None or view.orders("BTCUSDT"):
-            return []  # not warm yet, or still waiting for the last order
+    @classmethod
+    def decide(cls, view: View, state: State, parameters: Parameters) -> list[Place]:
+        (name,) = cls.instruments
+        quote, fast, slow = view.quote(name), view.average("fast", name), view.average("slow", name)
+        if quote is None or fast is None or slow is None or view.orders(name):
+            return []  # not warm yet, or the last order is still under way
 
-        wanted = parameters.size if fast > slow else Decimal(0)
-        held = view.round_quantity("BTCUSDT", view.position("BTCUSDT").quantity)
-        if wanted == held:
-            return []
+        held = view.round_quantity(name, view.position(name).quantity)  # a fee may leave less than a lot behind
+        because = {"fast": fast, "slow": slow}
+        if fast > slow and held <= 0:
+            state.crosses += 1
+            quantity = view.round_quantity(name, parameters.value / quote.ask)
+            return [Place(name, side=Side.BUY, quantity=quantity, type=OrderType.MARKET, because=because)]
+        if fast < slow and held > 0:
+            state.crosses += 1
+            return [Place(name, side=Side.SELL, quantity=held, type=OrderType.MARKET, because=because)]
+        return []
 
-        state.crosses += 1
-        return [
-            Place(
-                "BTCUSDT",
-                side=Side.BUY if wanted > held else Side.SELL,
-                quantity=abs(wanted - held),
-                type=OrderType.MARKET,
-                because={"fast": fast, "slow": slow},
-            )
-        ]
+
+class EthCross(MovingAverageCross):
+    """The same on another instrument."""
+
+    instruments = ("ETHUSDT",)

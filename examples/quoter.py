@@ -1,6 +1,6 @@
-"""A two-sided quoter: a bid and an ask around the market, moved when it moves, at most every 100 ms.
+"""A two-sided quoter: a bid and an ask at the top of the book, moved when the market moves, at most every 100 ms.
 
-It leans against its position: the more it holds, the further its buying price falls back.
+It stops buying when it holds too much, and stops selling when it is short too much.
 """
 
 from dataclasses import dataclass
@@ -10,44 +10,53 @@ from verbatim import Cancel, OnQuote, OrderType, Place, Side, View
 
 
 class Quoter:
+    """Post-only limit orders on one instrument."""
+
     version = "1"
     instruments = ("BTCUSDT",)
     cadence = OnQuote(throttle_ms=100)
 
     @dataclass
     class Parameters:
-        size: Decimal = Decimal("0.001")
-        position_max: Decimal = Decimal("0.01")
+        """What the configuration may set. Values are in the quote asset."""
+
+        value: Decimal = Decimal(60)  # of one order
+        value_max: Decimal = Decimal(600)  # of the position, either way
         tolerance: Decimal = Decimal("0.0001")  # how far from its place an order may stand, as a share of the price
 
     @dataclass
     class State:
+        """What is remembered."""
+
         requotes: int = 0
 
-    @staticmethod
-    def decide(view: View, state: State, parameters: Parameters) -> list[Place | Cancel]:
-        quote = view.quote("BTCUSDT")
+    @classmethod
+    def decide(cls, view: View, state: State, parameters: Parameters) -> list[Place | Cancel]:
+        (name,) = cls.instruments
+        quote = view.quote(name)
         if quote is None:
             return []
 
-        position = view.position("BTCUSDT").quantity
-        prices = {}
-        if position < parameters.position_max:
-            prices[Side.BUY] = quote.bid
-        if position > -parameters.position_max:
-            prices[Side.SELL] = quote.ask
+        value = view.position(name).quantity * quote.bid
+        wanted = {}
+        if value < parameters.value_max:
+            wanted[Side.BUY] = quote.bid
+        if value > -parameters.value_max:
+            wanted[Side.SELL] = quote.ask
 
         wishes: list[Place | Cancel] = []
-        standing = set()
-        for order in view.orders("BTCUSDT"):
-            wanted, price = prices.get(order.order.side), order.order.price
-            standing.add(order.order.side)
-            if wanted is None or abs(price - wanted) > wanted * parameters.tolerance:
-                wishes.append(Cancel(order.client_order_id, because={"price": price, "wanted": wanted}))
+        for order in view.orders(name):
+            stands, should = order.order.price, wanted.pop(order.order.side, None)
+            if should is None or abs(stands - should) > should * parameters.tolerance:
                 state.requotes += 1
-        for side, price in prices.items():
-            if side not in standing:
-                wishes.append(
-                    Place("BTCUSDT", side=side, quantity=parameters.size, price=price, type=OrderType.LIMIT_MAKER)
-                )
+                wishes.append(Cancel(order.client_order_id, because={"stands": stands, "should": should}))
+        for side, price in wanted.items():
+            quantity = view.round_quantity(name, parameters.value / price)
+            wishes.append(Place(name, side=side, quantity=quantity, price=price, type=OrderType.LIMIT_MAKER))
         return wishes
+
+
+class EthQuoter(Quoter):
+    """The same on another instrument."""
+
+    instruments = ("ETHUSDT",)

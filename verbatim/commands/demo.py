@@ -1,0 +1,83 @@
+"""verbatim demo: trade against a simulated venue, then replay it."""
+
+from pathlib import Path
+
+import click
+
+
+@click.command("demo")
+@click.option("--capture", type=click.Path(path_type=Path), help="Play this capture instead of the synthetic market.")
+@click.option("--speed", default=1, show_default=True, type=click.IntRange(1, 1000), help="Seconds of the market in one of ours.")
+@click.option("--seed", default=1, show_default=True, type=int, help="Of the synthetic market.")
+@click.option("--seconds", default=20.0, show_default=True, type=click.FloatRange(min=1), help="How long; a capture plays to its end.")
+@click.option("--journals", type=click.Path(path_type=Path), default=Path("journals"), show_default=True)
+@click.option("--strategy", default="", help="FILE:CLASS of a strategy of your own, instead of the examples.")
+@click.option("--http", type=click.Choice(["httpx", "direct"]), default="httpx", show_default=True, help="How requests are sent.")
+@click.option("--json", "as_json", is_flag=True, help="What happened, as JSON.")
+@click.option("--verbose", is_flag=True, help="Show the session's log.")
+def command(as_json: bool, verbose: bool, **options: object) -> None:  # noqa: FBT001 - click's way of flags
+    """Trade against a simulated venue, seal the session, replay it and say whether it repeats word for word.
+
+    Exit code 0 only if it does.
+    """
+    import json
+
+    from rich.console import Console
+
+    from engine.live.logs import configure
+    from replay.replay import replay_session
+    from verbatim.demo import Tour, trade
+    from verbatim.exits import DIFFERS, FAILED
+    from verbatim.running import compile_first, run_or_stop, told
+
+    configure(level="info" if verbose else "error")
+    console = Console(stderr=True)
+    tour = Tour(**options)  # type: ignore[arg-type]  # click has checked each
+    compile_first(console)
+
+    async def main() -> object:
+        return await trade(tour, console)
+
+    summary = run_or_stop(main)
+    with console.status("replaying..."):
+        verdict = replay_session(summary.folder)
+    if as_json:
+        click.echo(json.dumps({**told(summary), "replay": "identical" if verdict.identical else "differs"}))
+    else:
+        for line in report(summary, verdict.text()):
+            click.echo(line)
+    if not summary.clean:
+        raise SystemExit(FAILED)
+    if not verdict.identical:
+        raise SystemExit(DIFFERS)
+
+
+def report(summary: object, verdict: str) -> list[str]:
+    """What happened, the verdict, and what to try next."""
+    from engine.live.session import Summary
+    from verbatim.running import shown_path
+
+    assert isinstance(summary, Summary), summary
+    last = summary.last
+    lines = [
+        f"session  {last.session}  in {shown_path(summary.folder)} ({summary.ended}: {summary.reason})",
+        f"records  {last.records:,}, of which {last.messages:,} messages of the venue",
+        f"orders   {last.orders:,}",
+        f"fills    {last.fills:,}",
+    ]
+    for held in last.held:
+        name = held.instrument.partition(":")[2]
+        lines.append(
+            f"P&L      {held.pnl:+.4f}  {held.strategy} on {name}: realised {held.realised_pnl:+.4f}, "
+            f"open {held.unrealised_pnl:+.4f}, fees {held.fees_quote:.4f}; holds {held.quantity.normalize():f}"
+        )
+    lines += ["", verdict, "", "try next:"]
+    where = "" if str(summary.folder.parent) == "journals" else f" --journals {summary.folder.parent}"
+    lines += [
+        f"  verbatim verify {last.session}{where}",
+        f"  verbatim replay {last.session}{where} --strict",
+        f"  verbatim sql {last.session}{where} \"select * from fills\"",
+        f"  verbatim ask {last.session}{where} --at {last.records // 2}",
+        f"  verbatim replay {last.session}{where} --set risk.order_notional_max=50",
+    ]
+    return lines
