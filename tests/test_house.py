@@ -124,7 +124,7 @@ def test_every_part_is_carried_or_fresh() -> None:
 
 def test_the_life_cycle_table_is_whole() -> None:
     assert set(TRANSITIONS) == set(Status)
-    assert LIVE | CLOSED == set(Status)
+    assert set(Status) == LIVE | CLOSED
     assert TRANSITIONS[Status.FILLED] == {}
     reachable = {after for row in TRANSITIONS.values() for after in row.values()}
     assert reachable | {Status.PENDING} == set(Status)
