@@ -4,7 +4,6 @@ Knows names and types; whether the outputs then differ is replay's to say.
 """
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -75,34 +74,16 @@ def _parameter(session: SessionBody, name: str, rest: str, value: str) -> Sessio
     return replace(session, strategies=tuple(strategies))
 
 
-def strategy_of_file(session: SessionBody, file: Path, cls: str = "") -> StrategySettings:
-    """A file's strategy in the place of a recorded one: that of the same class name, or the only one."""
-    recorded = [found for found in session.strategies if not cls or found.cls == cls]
+def in_place_of(session: SessionBody, new: StrategySettings) -> StrategySettings:
+    """Another strategy under the name and with the parameters of the recorded one: that of the same class, or the only one."""
+    recorded = [found for found in session.strategies if found.cls == new.cls]
     if len(recorded) != 1 and len(session.strategies) == 1:
         recorded = list(session.strategies)
     if len(recorded) != 1:
         known = ", ".join(found.cls for found in session.strategies) or "none"
-        raise UnknownChange(f"{file}: say which strategy it replaces as {file}:CLASS; the session ran: {known}")
+        raise UnknownChange(f"{new.module}.py:{new.cls} takes the place of no single strategy; the session ran: {known}")
     old = recorded[0]
-    draft = replace(old, module=file.stem, cls=cls or old.cls, sources=_sources(file))
-    return loading.as_recorded(draft)
-
-
-def _sources(file: Path) -> dict[str, str]:
-    """The file's text, and that of the modules of its folder that it imports."""
-    try:
-        known = frozenset(found.stem for found in file.parent.glob("*.py"))
-        sources, waiting = {file.stem: file.read_text(encoding="utf-8")}, [file.stem]
-        while waiting:
-            for other in loading.siblings(sources[waiting.pop()], known):
-                if other not in sources:
-                    sources[other] = (file.parent / f"{other}.py").read_text(encoding="utf-8")
-                    waiting.append(other)
-    except (OSError, UnicodeDecodeError) as error:
-        raise UnknownChange(f"{file} cannot be read: {error}") from None
-    except SyntaxError as error:
-        raise UnknownChange(f"{file} line {error.lineno}: {error.msg}") from None
-    return sources
+    return loading.as_recorded(replace(new, name=old.name, parameters={**old.parameters, **new.parameters}))
 
 
 def _field_of(settings: Any, name: str, field: str, value: str) -> Any:

@@ -26,6 +26,8 @@ from replay.compare import Difference, only_recorded, only_replayed, outputs_dif
 from replay.guard import no_sockets
 
 PROGRESS_RECORDS = 8_192
+Step = Callable[[State, Record], list[Record]]
+Watching = Callable[[Step], Step]
 Progress = Callable[[int, int], None]  # (records done, records to do)
 
 
@@ -90,18 +92,20 @@ class Compared(msgspec.Struct):
 class Repetition:
     """A session being repeated from its first record."""
 
-    def __init__(self, journal: Journal, session: SessionBody) -> None:
+    def __init__(self, journal: Journal, session: SessionBody, watch: Watching | None = None) -> None:
+        """`watch` is handed the step and returns what is called in its place (replay/strict.py looks after every record)."""
         self.journal = journal
         self.first = journal.session_record()
         self.kernel = Kernel(session)
+        self._step = self.kernel.step if watch is None else watch(self.kernel.step)
         self.counts = Compared()
         self.state: State = self.kernel.begin(self.first)
-        self._pending: list[Record] = []  # outputs of the last step that no record has met yet
-        self._step: list[Record] = []
+        self._outputs: list[Record] = []  # of the last step
+        self._pending: list[Record] = []  # those of them that no record has met yet
 
     def run(self, until: int, on_progress: Progress | None) -> Difference | None:
         """Up to and with record `until`; the first difference ends it."""
-        counts, state, step, feed = self.counts, self.state, self.kernel.step, Kind.FEED
+        counts, state, step, feed = self.counts, self.state, self._step, Kind.FEED
         found: Difference | None = None
         self._put_out(self.kernel.open_turn(state, self.first))
         state.seq = len(self._pending)
@@ -130,7 +134,7 @@ class Repetition:
         return found
 
     def _put_out(self, outputs: list[Record]) -> None:
-        self._step = outputs
+        self._outputs = outputs
         self._pending = outputs.copy()
 
     def _take(self, record: Record) -> Difference | None:
@@ -153,7 +157,7 @@ class Repetition:
                 return found
         self.counts.inputs += 1
         try:
-            self._put_out(self.kernel.step(self.state, record))
+            self._put_out(self._step(self.state, record))
         except CoreError as error:
             return Difference(record.seq, f"recorded {record.kind}, replayed: {error}", record, None)
         return None
@@ -163,7 +167,7 @@ class Repetition:
         ours = difference.replayed is None or (difference.recorded is not None and difference.recorded.kind not in INPUTS)
         record = difference.recorded if ours else difference.replayed
         assert record is not None, "a difference has a record"
-        held = {} if ours else {output.seq: output for output in self._step}
+        held = {} if ours else {output.seq: output for output in self._outputs}
         program = self.kernel.program
 
         def dialect(source: str) -> MarketDialect | None:

@@ -9,9 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
-from engine.loading import StrategyError, load, siblings
+from engine.loading import StrategyError, as_recorded, siblings
 from engine.session import StrategySettings
 from journal.record import canonical
 
@@ -35,7 +33,7 @@ def read_strategy(
         parameters=json.loads(canonical(dict(parameters or {}))),  # as a replay will read them
         sources=sources,
     )
-    return msgspec.structs.replace(settings, version=str(load(settings).cls.version))
+    return as_recorded(settings)
 
 
 def _sources(path: Path) -> dict[str, str]:

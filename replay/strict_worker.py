@@ -1,0 +1,88 @@
+"""One process of a strict replay: `python -m replay.strict_worker FOLDER LAST_SEQ FILE` (or `--parts` for FILE).
+
+Writes to FILE, after every input, its seq and a digest over all parts of the state and the outputs; prints its verdict.
+With --parts it prints the digest of each part as it is after record LAST_SEQ. replay/strict.py compares.
+"""
+
+import sys
+import time
+from hashlib import sha256
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+
+from engine.session import read_session
+from engine.state import CARRIED, FRESH, State, digest
+from journal.reader import Journal
+from journal.record import Record
+from replay.guard import no_sockets
+from replay.replay import Repetition, Step, told
+from replay.strict import WorkerVerdict
+
+DIGEST_BYTES = 16
+
+
+class Digests:
+    """Digests of every part, made anew only for parts that were replaced: an account's parts are immutable."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[object, str]] = {}
+
+    def of(self, state: State) -> dict[str, str]:
+        parts = {}
+        for name in (*CARRIED, *FRESH):
+            part = getattr(state.account, name)
+            known = self._known.get(name)
+            if known is None or known[0] is not part:
+                known = self._known[name] = (part, digest(part))
+            parts[f"account.{name}"] = known[1]
+        parts.update({f"market.{name}": found for name, (_, found) in state.market.digests().items()})
+        parts["inputs"] = state.heard.hex()
+        return parts
+
+
+def watched(step: Step, file: BinaryIO, digests: Digests) -> Step:
+    """The step, and after it one row in the file."""
+
+    def stepping(state: State, record: Record) -> list[Record]:
+        outputs = step(state, record)
+        whole = sha256("".join(digests.of(state).values()).encode())
+        for output in outputs:
+            whole.update(f"{output.seq} {output.kind} {output.source} {output.cause} {output.key} {output.body}".encode())
+        file.write(record.seq.to_bytes(8, "little") + whole.digest()[:DIGEST_BYTES])
+        return outputs
+
+    return stepping
+
+
+def main(folder: Path, last: int, target: str) -> None:
+    journal = Journal.open(folder)
+    session = read_session(journal.session_record().body or "")
+    digests = Digests()
+    if target == "--parts":
+        with no_sockets():
+            repetition = Repetition(journal, session)
+            repetition.run(last, None)
+        print(msgspec.json.encode(digests.of(repetition.state)).decode())  # noqa: T201 - the parent reads it
+        return
+    with Path(target).open("wb") as file, no_sockets():
+        repetition = Repetition(journal, session, lambda step: watched(step, file, digests))
+        begun = time.perf_counter()
+        difference = repetition.run(last, None)
+        seconds = time.perf_counter() - begun
+    counts = repetition.counts
+    verdict = WorkerVerdict(
+        identical=difference is None,
+        records=counts.records,
+        inputs=counts.inputs,
+        checkpoints=counts.checkpoints,
+        seconds=seconds,
+        difference_seq=None if difference is None else difference.seq,
+        text="" if difference is None else "\n".join(told(repetition.explained(difference, f"verbatim replay {folder} --until {difference.seq} --explain"))),
+    )
+    print(msgspec.json.encode(verdict).decode())  # noqa: T201 - the parent reads it
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3])

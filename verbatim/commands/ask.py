@@ -1,0 +1,38 @@
+"""`verbatim ask`: what the engine believed at a record or a time. Rebuilding is replay/rebuild.py; no strategy's code runs."""
+
+import json
+from pathlib import Path
+
+import click
+
+from verbatim.exits import DIFFERS, stop
+
+
+@click.command("ask")
+@click.argument("session")
+@click.option("--at", "at", metavar="SEQ|TIME", help="A record, HH:MM:SS of the session's day or an ISO time (UTC). Default: the end.")
+@click.option("--journals", type=click.Path(path_type=Path), default=Path("journals"), show_default=True, help="Where sessions lie.")
+@click.option("--json", "as_json", is_flag=True, help="Everything, as one JSON object.")
+def command(*, session: str, at: str | None, journals: Path, as_json: bool) -> None:
+    """Show what the engine believed in SESSION: mode, links, orders, positions, balances, quotes; what it waited for, and why.
+
+    SESSION is a path or an id, sealed or still running.
+    """
+    from engine.errors import CoreError
+    from engine.loading import StrategyError
+    from journal.errors import DamagedJournal, JournalError
+    from journal.reader import Journal
+    from journal.sessions import find_session
+    from replay.belief import belief, told
+    from replay.clock import NoMoment, moment
+    from replay.rebuild import rebuild
+
+    try:
+        folder = find_session(journals, session)
+        seq, time_ns = moment(at, Journal.open(folder).session_record().time_ns) if at else (None, None)
+        held = belief(*rebuild(folder, until=seq, until_ns=time_ns))
+    except (DamagedJournal, CoreError) as error:
+        stop(str(error), DIFFERS)
+    except (JournalError, NoMoment, StrategyError) as error:
+        stop(str(error))
+    click.echo(json.dumps(held) if as_json else "\n".join(told(held)))

@@ -1,0 +1,188 @@
+"""`verbatim replay`: a session decided again, word for word. The deciding and comparing are replay/replay.py and replay/strict.py."""
+
+import json
+import shlex
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from verbatim.exits import DIFFERS, stop
+
+if TYPE_CHECKING:
+    from journal.record import Record
+    from replay.replay import Verdict
+    from replay.strict import StrictVerdict
+
+BODY_MAX = 4_000  # characters of a body that --explain shows
+
+
+@click.command("replay")
+@click.argument("session")
+@click.option("--until", metavar="SEQ|TIME", help="Stop after this record, or at HH:MM:SS or an ISO time (UTC).")
+@click.option("--strategy", metavar="FILE[:CLASS]", help="Decide with this strategy in place of the recorded one.")
+@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="risk.NAME, engine.NAME or strategy.NAME.PARAMETER.")
+@click.option("--strict", is_flag=True, help="Repeat in four processes, two hash seeds x compiled and plain; compare every record.")
+@click.option("--explain", is_flag=True, help="Both records of a difference in full, and what the engine believed there.")
+@click.option("--trust-code", is_flag=True, help="Run recorded strategies though they were not recorded on this machine.")
+@click.option("--journals", type=click.Path(path_type=Path), default=Path("journals"), show_default=True, help="Where sessions lie.")
+@click.option("--json", "as_json", is_flag=True, help="The verdict as one JSON object.")
+def command(
+    *,
+    session: str,
+    until: str | None,
+    strategy: str | None,
+    settings: tuple[str, ...],
+    strict: bool,
+    explain: bool,
+    trust_code: bool,
+    journals: Path,
+    as_json: bool,
+) -> None:
+    """Repeat SESSION from its journal and compare every output with what was recorded.
+
+    Ends with 0 where all is identical, with 1 at the first difference, which is named with its causes. With --strategy or
+    --set it shows what a change would have altered first.
+    """
+    if strict and (strategy or settings):
+        raise click.UsageError("--strict compares a session with itself: without --strategy and --set")
+    from engine.errors import CoreError
+    from engine.live.opening import host_id
+    from engine.loading import StrategyError
+    from engine.session import read_session
+    from journal.errors import DamagedJournal, JournalError
+    from journal.reader import Journal
+    from journal.sessions import find_session
+    from replay.changes import UnknownChange, in_place_of, parsed
+    from replay.clock import NoMoment, moment
+    from replay.guard import SocketOpened
+    from replay.replay import Untrusted, refuse_strangers, replay_session
+    from replay.strict import StrictFailed, replay_strictly
+    from verbatim.strategies import read_strategy
+
+    try:
+        folder = find_session(journals, session)
+        first = Journal.open(folder).session_record()
+        recorded = read_session(first.body or "")
+        seq, time_ns = moment(until, first.time_ns) if until else (None, None)
+        if not trust_code:
+            refuse_strangers(recorded, host_id(), folder)
+        if strict:
+            progress = None if as_json else lambda text: click.echo(text, err=True)
+            _end_strict(replay_strictly(folder, until=seq, until_ns=time_ns, on_progress=progress), as_json=as_json)
+            return
+        edited = {}
+        if strategy:
+            new = in_place_of(recorded, read_strategy(strategy))
+            edited[new.name] = new
+        with _progress(hidden=as_json) as on_progress:
+            verdict = replay_session(
+                folder,
+                until=seq,
+                until_ns=time_ns,
+                strategies=edited,
+                overrides=parsed(settings),
+                on_progress=on_progress,
+                command=_again(session, strategy, settings, journals, trust_code=trust_code),
+            )
+    except (DamagedJournal, CoreError, StrictFailed) as error:
+        stop(str(error), DIFFERS)
+    except (JournalError, StrategyError, UnknownChange, NoMoment, Untrusted, SocketOpened) as error:
+        stop(str(error))
+    if as_json:
+        click.echo(json.dumps(_as_json(verdict)))
+    else:
+        if explain and verdict.difference is not None:
+            _explain(folder, verdict)
+        click.echo(verdict.text())
+    if not verdict.identical:
+        raise SystemExit(DIFFERS)
+
+
+def _again(session: str, strategy: str | None, settings: tuple[str, ...], journals: Path, *, trust_code: bool) -> str:
+    """The command line as given, to be repeated with --until and --explain."""
+    words = ["verbatim", "replay", session]
+    words += ["--strategy", strategy] if strategy else []
+    for text in settings:
+        words += ["--set", text]
+    words += ["--journals", str(journals)] if journals != Path("journals") else []
+    words += ["--trust-code"] if trust_code else []
+    return shlex.join(words)
+
+
+class _progress:  # noqa: N801 - used as a statement
+    """A line on a terminal; nothing elsewhere."""
+
+    def __init__(self, *, hidden: bool) -> None:
+        self._shown = not hidden and sys.stderr.isatty()
+
+    def __enter__(self) -> Callable[[int, int], None] | None:
+        return self._show if self._shown else None
+
+    def __exit__(self, *_: object) -> None:
+        if self._shown:
+            click.echo("\r\033[K", nl=False, err=True)
+
+    def _show(self, done: int, total: int) -> None:
+        click.echo(f"\rreplaying: {done:,} of {total:,} records", nl=False, err=True)
+
+
+def _explain(folder: Path, verdict: "Verdict") -> None:
+    """The two records whole, and the state that the recorded session had before them."""
+    from engine.loading import StrategyError
+    from replay.belief import belief, told
+    from replay.rebuild import rebuild
+
+    difference = verdict.difference
+    assert difference is not None, "checked by the caller"
+    for name, record in (("recorded", difference.recorded), ("replayed", difference.replayed)):
+        click.echo(f"{name}: " + ("nothing" if record is None else _whole(record)))
+    try:
+        lines = told(belief(*rebuild(folder, until=max(0, difference.seq - 1))))
+    except StrategyError as error:
+        lines = [str(error)]
+    click.echo("\nbefore it, the recorded session believed:")
+    for line in lines:
+        click.echo(f"  {line}")
+    click.echo("")
+
+
+def _whole(record: "Record") -> str:
+    body = record.body if record.body is not None else (record.payload or b"").decode("utf-8", "backslashreplace")
+    return f"{record.kind} of {record.source}, cause {record.cause}, key {record.key}\n  {body[:BODY_MAX]}"
+
+
+def _as_json(verdict: "Verdict") -> dict[str, Any]:
+    found: dict[str, Any] = {name: getattr(verdict, name) for name in verdict.__struct_fields__ if name != "difference"}
+    difference = verdict.difference
+    found["difference"] = None
+    if difference is not None:
+        found["difference"] = {
+            "seq": difference.seq,
+            "what": difference.what,
+            "fields": difference.fields,
+            "recorded": _record_json(difference.recorded),
+            "replayed": _record_json(difference.replayed),
+            "chain": difference.chain,
+            "command": difference.command,
+        }
+    return found
+
+
+def _record_json(record: "Record | None") -> dict[str, Any] | None:
+    if record is None:
+        return None
+    found = {name: getattr(record, name) for name in record.__struct_fields__}
+    found["payload"] = None if record.payload is None else record.payload.decode("utf-8", "backslashreplace")
+    return found
+
+
+def _end_strict(verdict: "StrictVerdict", *, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps({name: getattr(verdict, name) for name in verdict.__struct_fields__}))
+    else:
+        click.echo(verdict.text())
+    if not verdict.identical:
+        raise SystemExit(DIFFERS)

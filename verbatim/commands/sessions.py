@@ -1,0 +1,95 @@
+"""`verbatim sessions`: the sessions of a folder, one line each. Reads columns of the journals; no strategy's code runs."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+@click.command("sessions")
+@click.option("--journals", type=click.Path(path_type=Path), default=Path("journals"), show_default=True, help="Where sessions lie.")
+@click.option("--json", "as_json", is_flag=True, help="A JSON array, one object for each session.")
+def command(*, journals: Path, as_json: bool) -> None:
+    """List the recorded sessions: id, start, length, records, strategies, orders, fills, and how each ended."""
+    from journal.sessions import list_sessions
+
+    found = [_session(session.path, session.session_id, session.start) for session in list_sessions(journals)]
+    if as_json:
+        click.echo(json.dumps(found))
+        return
+    if not found:
+        click.echo(f"no sessions in {journals}")
+        return
+    _table(found)
+
+
+def _session(path: Path, session_id: str, start: datetime) -> dict[str, Any]:
+    """What one journal says of itself; `ended` tells what could not be read."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    from engine.session import read_session
+    from journal.errors import JournalError
+    from journal.reader import Journal
+
+    row: dict[str, Any] = {"session": session_id, "path": str(path), "start": start.strftime("%Y-%m-%dT%H:%M:%SZ")}
+    row |= {"seconds": None, "records": None, "orders": None, "fills": None, "strategies": []}
+    try:
+        journal = Journal.open(path)
+        first = journal.session_record()
+        body = read_session(first.body or "")
+        orders = fills = 0
+        last_ns = first.time_ns
+        for batch in journal.batches(columns=["time_ns", "kind", "body"]):
+            if not batch.num_rows:
+                continue
+            last_ns = batch.column(0)[batch.num_rows - 1].as_py()
+            kinds = pc.cast(batch.column(1), pa.string())
+            facts = batch.column(2).filter(pc.equal(kinds, "FACT"))
+            requests = batch.column(2).filter(pc.equal(kinds, "REQUEST"))
+            fills += pc.sum(pc.match_substring(facts, '"fact":"order_filled"')).as_py() or 0
+            orders += pc.sum(pc.match_substring(requests, '"purpose":"place"')).as_py() or 0
+    except (JournalError, pa.ArrowException, ValueError) as error:
+        lines = str(error).splitlines()
+        return {**row, "ended": "unreadable", "problem": lines[0] if lines else type(error).__name__}
+    ended = "closed" if journal.closed else "torn" if journal.torn_bytes else "open"
+    started = datetime.fromtimestamp(first.time_ns // 1_000_000_000, UTC)
+    return {
+        **row,
+        "start": started.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "seconds": round((last_ns - first.time_ns) / 1e9, 3),
+        "records": journal.last_seq + 1,
+        "orders": orders,
+        "fills": fills,
+        "strategies": [f"{found.name} {found.version}" for found in body.strategies],
+        "ended": ended,
+    }
+
+
+def _table(found: list[dict[str, Any]]) -> None:
+    head = ("session", "start (UTC)", "length", "records", "orders", "fills", "ended", "strategies")
+    rows: list[tuple[str, ...]] = [head]
+    for row in found:
+        numbers = ["" if row[name] is None else f"{row[name]:,}" for name in ("records", "orders", "fills")]
+        start = row["start"].replace("T", " ").rstrip("Z")
+        rows.append((row["session"], start, _length(row["seconds"]), *numbers, row["ended"], ", ".join(row["strategies"])))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
+    for line in rows:
+        cells = [
+            cell.rjust(width) if 2 <= column <= 5 else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ]
+        click.echo("  ".join(cells).rstrip())
+    for row in found:
+        if "problem" in row:
+            click.echo(f"{row['session']}: {row['problem']}", err=True)
+
+
+def _length(seconds: float | None) -> str:
+    if seconds is None:
+        return ""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}"
