@@ -66,6 +66,7 @@ class Loaded(msgspec.Struct, frozen=True):
     cadence: OnQuote | Every
     instruments: tuple[str, ...]
     averages: tuple[Average, ...]
+    bars_s: tuple[int, ...]
     parameters: Any
 
     def state(self, values: Mapping[str, Any]) -> Any:
@@ -81,6 +82,7 @@ def as_recorded(draft: StrategySettings) -> StrategySettings:
         every_ms=cadence.ms if isinstance(cadence, Every) else 0,
         throttle_ms=cadence.throttle_ms if isinstance(cadence, OnQuote) else 0,
         averages=tuple((average.name, average.length) for average in loaded.averages),
+        bars_s=loaded.bars_s,
     )
     return msgspec.structs.replace(draft, version=str(loaded.cls.version), declared=declared)
 
@@ -98,6 +100,7 @@ def declared_only(settings: StrategySettings) -> Loaded:
         cadence=Every(declared.every_ms) if declared.every_ms else OnQuote(declared.throttle_ms),
         instruments=declared.instruments,
         averages=tuple(Average(name, length) for name, length in declared.averages),
+        bars_s=declared.bars_s,
         parameters=None,
     )
 
@@ -210,6 +213,7 @@ def _declared(settings: StrategySettings, cls: type[Any]) -> Loaded:
         cadence=cls.cadence,
         instruments=tuple(cls.instruments),
         averages=tuple(getattr(cls, "averages", ())),
+        bars_s=tuple(getattr(cls, "bars_s", ())),
         parameters=parameters,
     )
 

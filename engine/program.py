@@ -10,7 +10,7 @@ from engine.asking import Asking
 from engine.deciding import Deciding
 from engine.loading import Loaded, load
 from engine.market.market import Market
-from engine.market.views import EmaSpec, Watch
+from engine.market.views import BarSpec, EmaSpec, Watch
 from engine.model import Instrument
 from engine.reducers.timers import periods
 from engine.session import MILLISECOND_NS, SECOND_NS, SessionBody, VenueSettings
@@ -78,8 +78,21 @@ class Program:
             ids = tuple(wanted.id for asked in found.instruments if (wanted := self.deciding.find(asked)))
             watches.append(Watch(name, ids, found.cadence.throttle_ns))
         return Market.empty(
-            list(self.instruments.values()), averages=[spec for _, spec in self._averages], watches=watches
+            list(self.instruments.values()),
+            bars=self._declared_bars(),
+            averages=[spec for _, spec in self._averages],
+            watches=watches,
         )
+
+    def _declared_bars(self) -> list[BarSpec]:
+        wanted = {
+            (instrument.id, seconds * SECOND_NS)
+            for found in self.strategies.values()
+            for asked in found.instruments
+            if (instrument := self.deciding.find(asked)) is not None
+            for seconds in found.bars_s
+        }
+        return [BarSpec(instrument_id, interval_ns) for instrument_id, interval_ns in sorted(wanted)]
 
     def _declared_averages(self) -> list[tuple[tuple[str, str, str], EmaSpec]]:
         by_symbol = {found.symbol: found.id for found in self.instruments.values()}

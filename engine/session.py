@@ -36,6 +36,7 @@ class Declared(msgspec.Struct, frozen=True):
     every_ms: int = 0  # 0: asked when a quote changes
     throttle_ms: int = 0
     averages: tuple[tuple[str, int], ...] = ()  # name, length
+    bars_s: tuple[int, ...] = ()  # lengths of bars, in seconds
 
 
 class StrategySettings(msgspec.Struct, frozen=True):

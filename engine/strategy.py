@@ -29,11 +29,11 @@ import msgspec
 
 from engine.facts import Position
 from engine.market.market import Market
-from engine.market.views import Quote
+from engine.market.views import Bars, BookTop, Quote, Trade
 from engine.model import Instrument, OrderType, Side, TimeInForce
 from engine.money import ZERO, down_to_grid
 from engine.reducers.orders import Order
-from engine.session import MILLISECOND_NS
+from engine.session import MILLISECOND_NS, SECOND_NS
 from engine.state import Account
 
 
@@ -87,7 +87,7 @@ Wish = Place | Cancel
 
 
 class Strategy(Protocol):
-    """The shape of a strategy class (see the module's head). `averages` may be left out."""
+    """The shape of a strategy class (see the module's head). `averages` and `bars_s` (lengths in seconds) may be left out."""
 
     version: str
     instruments: tuple[str, ...]
@@ -127,6 +127,17 @@ class View:
     def quote(self, name: str) -> Quote | None:
         """The last best bid and ask, or None before the first."""
         return self._market.quote(self._instruments[name][0])
+
+    def book(self, name: str, levels: int = 20) -> BookTop | None:
+        """The best levels of each side, or None while the book is not synchronised."""
+        return self._market.book_top(self._instruments[name][0], levels)
+
+    def last_trade(self, name: str) -> Trade | None:
+        return self._market.last_trade(self._instruments[name][0])
+
+    def bars(self, name: str, seconds: int) -> Bars:
+        """Declared bars of trades by the venue's time: closed ones and the forming one, clearly apart."""
+        return self._market.bars(self._instruments[name][0], seconds * SECOND_NS)
 
     def average(self, name: str, instrument: str) -> float | None:
         """A declared average; None until as many quote changes as its length were seen."""
