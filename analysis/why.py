@@ -152,5 +152,5 @@ def _causes(record: Record) -> list[int]:
 def _ends(record: Record) -> bool:
     if record.kind is Kind.LINK:
         return True
-    # how a link came to be wanted is not why an order is as it is
-    return record.kind is Kind.REQUEST and read_request(record.body or "").purpose in ("connect", "disconnect")
+    # how a link or a book came to be asked for is not why an order is as it is
+    return record.kind is Kind.REQUEST and read_request(record.body or "").purpose in ("connect", "disconnect", "depth")

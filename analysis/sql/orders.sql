@@ -1,5 +1,11 @@
 -- One row an order with its last status. origin: placed here, adopted from the venue, or carried from the session before.
-WITH begun AS (
+WITH opening AS (
+    SELECT session, seq, body FROM journal WHERE kind = 'SESSION'
+), carried AS (
+    SELECT session, seq, value FROM opening, json_each(opening.body, '$.opening.account.orders.live')
+    UNION ALL
+    SELECT session, seq, value FROM opening, json_each(opening.body, '$.opening.account.orders.closed')
+), begun AS (
     SELECT session, seq, time_ns, body->>'$.client_order_id' AS client_order_id, body->>'$.strategy' AS strategy,
            body->'$.order' AS wish, 'placed' AS origin, seq AS request_seq, cause AS verdict_seq, 'pending' AS status,
            '' AS venue_order_id, money('0') AS filled, money('0') AS notional, 0 AS fills, '' AS reason
@@ -15,8 +21,7 @@ WITH begun AS (
            value->'$.order', 'carried', NULL, NULL, value->>'$.status', value->>'$.venue_order_id',
            money(value->>'$.filled_quantity'), money(value->>'$.filled_notional'),
            CAST(json_array_length(value, '$.fill_ids') AS INTEGER), value->>'$.reason'
-    FROM (SELECT session, seq, body AS opening FROM journal WHERE kind = 'SESSION') AS sessions,
-         json_each(sessions.opening, '$.opening.account.orders.by_id')
+    FROM carried
 ), filled AS (
     SELECT session, client_order_id, sum(quantity) AS quantity, sum(notional) AS notional, count(*) AS fills
     FROM fills

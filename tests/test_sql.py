@@ -1,0 +1,480 @@
+"""A session asked in SQL: known answers from a journal made by hand, the real capture, and a whole session against its own state."""
+
+import csv
+import gzip
+import io
+import json
+import random
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Self
+
+import msgspec
+import pytest
+from click.testing import CliRunner
+
+from analysis import journal_sql
+from analysis.journal_sql import QueryError, connect
+from engine import facts
+from engine.facts import IntentBody, LinkBody, NewOrder, NoteBody, RequestBody, VerdictBody, text_of
+from engine.lifecycle import TRANSITIONS, Report, Status
+from engine.model import OrderType, Side
+from engine.money import ZERO
+from engine.reducers import orders as order_reducer
+from engine.reducers.changes import Requested, Stamp
+from engine.reducers.orders import Orders
+from engine.requests import LinkPlan, Transport, Unsigned
+from journal.errors import NotAJournal
+from journal.reader import Journal
+from journal.record import Kind, Record, canonical
+from journal.writer import JournalWriter
+from verbatim.cli import main
+from verbatim.testing import VirtualSession, VirtualVenue, from_sources
+
+BTC = "binance_spot:BTCUSDT"
+START_NS = 1_723_161_250_000_000_000
+STEP_NS = 1_000_000  # each step a millisecond later
+VIEWS = {"records", "quotes", "trades", "orders", "fills", "intents", "verdicts", "requests", "positions", "pnl"}  # promised
+
+QUOTE = b'{"stream":"btcusdt@bookTicker","data":{"u":7,"s":"BTCUSDT","b":"99.50","B":"1.5","a":"100.00","A":"0.00000001"}}'
+BARE_QUOTE = b'{"u":8,"s":"BTCUSDT","b":"99.60","B":"2","a":"100.10","A":"3"}'
+TRADE = (
+    b'{"stream":"btcusdt@trade","data":{"e":"trade","E":1723161250001,"s":"BTCUSDT","t":42,"p":"61837.63000000",'
+    b'"q":"0.00012000","T":1723161250000,"m":true,"M":true}}'
+)
+DEPTH = b'{"stream":"btcusdt@depth@100ms","data":{"e":"depthUpdate","E":1,"s":"BTCUSDT","U":1,"u":2,"b":[["1","2"]],"a":[]}}'
+STRANGE = (
+    b"\xff\xfe no text",
+    b"not json",
+    b"",
+    b"\x00",
+    b"[1,2]",
+    b'"a"',
+    b"{",
+    b'{"e":"trade","s":"BTCUSDT","p":"x","q":[],"t":{},"T":null,"m":0}',
+    b'{"u":1,"s":"BTCUSDT","b":"1e999","B":"1","a":"1","A":"1"}',
+    b'{"data":[]}',
+    b'{"data":null}',
+)
+
+
+class Hand:
+    """A journal written by hand, step by step; every step is its own segment, so all but the last get sealed."""
+
+    def __init__(self, folder: Path, session: str = "handmade", **body: Any) -> None:
+        self.folder = folder
+        self.records: list[Record] = []
+        self.writer = JournalWriter.create(folder, segment_bytes=1, sync=False)
+        self.step(Kind.SESSION, "shell", text=canonical({"session": session, **body}))
+
+    def step(self, kind: Kind, source: str, text: str | None = None, **fields: Any) -> int:
+        """One record of its own. Returns its seq."""
+        seq = len(self.records)
+        record = Record(seq, START_NS + seq * STEP_NS, kind, source, body=text, **fields)
+        self.records.append(record)
+        self.writer.append_step([record], urgent=True)
+        self.writer.wait_durable(seq, 10)
+        return seq
+
+    def out(self, kind: Kind, body: msgspec.Struct, *, key: str | None = None, cause: int | None = None) -> int:
+        return self.step(kind, "engine", text_of(body), key=key, cause=cause)
+
+    def fact(self, body: msgspec.Struct, *, cause: int | None = None) -> int:
+        return self.out(Kind.FACT, body, key=getattr(body, "client_order_id", None), cause=cause)
+
+    def feed(self, payload: bytes) -> int:
+        return self.step(Kind.FEED, "binance_spot.market.0", cause=2, recv_ns=1, payload=payload)
+
+    def place(self, name: str, order: NewOrder, *, cause: int | None = None) -> int:
+        """From the wish to the request. Returns the request's seq."""
+        wish = self.out(Kind.INTENT, IntentBody("place", "cross", "1", order, because={"quote_seq": cause}), key=name, cause=cause)
+        verdict = self.out(Kind.VERDICT, VerdictBody(True, {"tick": "", "lot": ""}), key=name, cause=wish)
+        unsigned = Unsigned(Transport.REST, "POST", "/api/v3/order", (("symbol", "BTCUSDT"),), signed=True, orders=1)
+        request = RequestBody(
+            "place", "binance_spot", True, 1, 1, unsigned, instrument=BTC, client_order_id=name, strategy="cross", order=order
+        )
+        return self.out(Kind.REQUEST, request, key=name, cause=verdict)
+
+    def answer(self, request: int, name: str | None, payload: bytes = b"{}", **meta: Any) -> int:
+        said = {"outcome": "answer", "status": 200, "sent_ns": START_NS + request * STEP_NS + 250_000, **meta}
+        return self.step(Kind.BROKER, "binance_spot.rest", key=name, cause=request, meta=canonical(said), payload=payload)
+
+    def fill(self, name: str, price: str, quantity: str, *, cause: int | None = None, side: Side = Side.BUY) -> int:
+        return self.fact(
+            facts.OrderFilled(
+                name, "cross", BTC, f"f{len(self.records)}", f"v-{name}", side, Decimal(price), Decimal(quantity),
+                Decimal("0.001"), "BTC", False, START_NS, False,
+            ),
+            cause=cause,
+        )  # fmt: skip
+
+    def accepted(self, name: str) -> int:
+        return self.fact(facts.OrderAccepted(name, f"v-{name}", START_NS))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.writer.close()
+
+
+def limit(quantity: str, price: str, side: Side = Side.BUY) -> NewOrder:
+    return NewOrder(BTC, side, OrderType.LIMIT, Decimal(quantity), Decimal(price))
+
+
+def market(quantity: str, side: Side = Side.SELL) -> NewOrder:
+    return NewOrder(BTC, side, OrderType.MARKET, Decimal(quantity))
+
+
+@pytest.fixture(scope="module")
+def hand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hand]:
+    """A session whose every number is known, still being written."""
+    with Hand(tmp_path_factory.mktemp("journals") / "20240808T235410Z-handmade") as hand:
+        plan = LinkPlan("binance_spot.market.0", "market", "/stream")
+        connect_seq = hand.out(Kind.REQUEST, RequestBody("connect", "binance_spot", False, 1, 1, link=plan, source=plan.source))
+        hand.step(Kind.LINK, plan.source, text_of(LinkBody("up")), cause=connect_seq)
+        quote = hand.feed(QUOTE)
+        hand.feed(BARE_QUOTE)
+        hand.feed(TRADE)
+        hand.feed(DEPTH)
+        for frame in STRANGE:
+            hand.feed(frame)
+        whole = hand.place("whole", limit("0.5", "100"), cause=quote)
+        hand.answer(whole, "whole")
+        hand.accepted("whole")
+        hand.fill("whole", "100", "0.2")
+        fill = hand.fill("whole", "99.5", "0.3")
+        hand.fact(facts.Position("cross", BTC, Decimal("0.498"), Decimal("99.7"), ZERO, {"BTC": Decimal("0.002")}, ZERO), cause=fill)
+        hand.fact(facts.BalanceChanged("BTC", Decimal(1), ZERO))
+        hand.fact(facts.BalanceChanged("BTC", Decimal("1.498"), ZERO))
+        hand.answer(hand.place("refused", market("5")), "refused", b'{"code":-2010,"msg":"insufficient balance"}', status=400)
+        hand.fact(facts.OrderClosed("refused", Report.REJECTED, ZERO, "-2010 insufficient balance", 0))
+        hand.answer(hand.place("lost", limit("1", "90")), "lost", b"", outcome="timeout", status=0, error="no answer in 10 s")
+        hand.fact(facts.OrderUnknown("lost", "no answer", 1))
+        hand.fact(facts.OrderNotPlaced("lost", "the venue answered that it does not know it"))
+        hand.place("part", limit("0.4", "95"))
+        hand.accepted("part")
+        hand.fill("part", "95", "0.1")
+        hand.fact(facts.OrderClosed("part", Report.CANCELED, Decimal("0.1"), "", 0))
+        wish = hand.out(Kind.INTENT, IntentBody("place", "cross", "1", limit("100", "1")), key="greedy")
+        hand.out(Kind.VERDICT, VerdictBody(False, {"lot": "", "order_size": "too large", "tick": "", "zeal": "no"}), key="greedy", cause=wish)
+        hand.fact(facts.OrderAdopted("theirs", "v-theirs", limit("2", "80", Side.SELL), Decimal("0.5")))
+        hand.fact(facts.ModeChanged("running", ()))
+        hand.fact(facts.Pnl("cross", BTC, Decimal("0.5"), Decimal(101), Decimal(1), Decimal("0.65"), Decimal("0.2")))
+        hand.out(Kind.NOTE, NoteBody("warning", "it's late"))
+        hand.place("pending", limit("1", "91"))
+        yield hand
+
+
+def ask(hand: Hand, query: str) -> list[tuple[Any, ...]]:
+    return journal_sql.rows(connect(hand.folder), query)
+
+
+def test_every_record_is_there_sealed_or_not(hand: Hand) -> None:
+    """One relation over sealed files and the open tail, in another process's words too, while the writer is at work."""
+    journal = Journal(hand.folder)
+    assert journal.sealed_paths()
+    assert journal.tail().num_rows
+    assert ask(hand, "SELECT count(*), min(seq), max(seq), count(DISTINCT seq), any_value(session) FROM records") == [
+        (len(hand.records), 0, len(hand.records) - 1, len(hand.records), "handmade")
+    ]
+    command = [sys.executable, "-c", "from verbatim.cli import main; main()", "sql", str(hand.folder), "SELECT count(*) AS n FROM records", "--json"]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert json.loads(done.stdout) == [{"n": len(hand.records)}]
+
+
+def test_no_frame_breaks_a_view(hand: Hand) -> None:
+    """Every column of every view is read in full, with frames in the journal that are no text, no JSON, or the wrong JSON."""
+    connection = connect(hand.folder)
+    listed = {view.name for view in journal_sql.views(connection)}
+    assert listed >= VIEWS
+    for name in sorted(listed):
+        assert journal_sql.run(connection, f"SELECT * FROM {name}").rows, f"{name} shows nothing"  # noqa: S608 - a view's name
+    texts = ask(hand, r"SELECT payload, text FROM records WHERE kind = 'FEED' AND text IS NULL")
+    assert texts == [(STRANGE[0], None)]
+
+
+def test_the_market_is_read_from_the_wire(hand: Hand) -> None:
+    assert ask(hand, "SELECT instrument, bid, bid_size, ask, ask_size, spread, update_id FROM quotes ORDER BY seq") == [
+        (BTC, Decimal("99.5"), Decimal("1.5"), Decimal(100), Decimal("0.00000001"), Decimal("0.5"), 7),
+        (BTC, Decimal("99.6"), Decimal(2), Decimal("100.1"), Decimal(3), Decimal("0.5"), 8),
+    ]
+    assert ask(hand, "SELECT instrument, side, price, quantity, trade_id, venue_ns FROM trades") == [
+        (BTC, "SELL", Decimal("61837.63"), Decimal("0.00012"), 42, START_NS)
+    ]
+
+
+def test_orders_are_one_row_each(hand: Hand) -> None:
+    found = ask(hand, "SELECT client_order_id, status, filled_quantity, price_avg, fills, reason, origin FROM orders ORDER BY created_ns")
+    assert found == [
+        ("whole", "filled", Decimal("0.5"), Decimal("99.7"), 2, None, "placed"),
+        ("refused", "rejected", ZERO, None, 0, "-2010 insufficient balance", "placed"),
+        ("lost", "not_placed", ZERO, None, 0, "the venue answered that it does not know it", "placed"),
+        ("part", "canceled", Decimal("0.1"), Decimal(95), 1, None, "placed"),
+        ("theirs", "open", ZERO, None, 0, None, "adopted"),
+        ("pending", "pending", ZERO, None, 0, None, "placed"),
+    ]
+    assert ask(hand, "SELECT price, type, side, strategy, venue_order_id FROM orders WHERE client_order_id = 'refused'") == [
+        (None, "MARKET", "SELL", "cross", None)
+    ]
+
+
+def test_fills_positions_and_pnl_add_up(hand: Hand) -> None:
+    assert ask(hand, "SELECT sum(notional), sum(fee), count(*) FROM fills") == [(Decimal("59.35"), Decimal("0.003"), 3)]
+    assert ask(hand, "SELECT quantity, price_avg, fees->>'BTC' FROM positions WHERE is_last") == [
+        (Decimal("0.498"), Decimal("99.7"), "0.002")
+    ]
+    assert ask(hand, "SELECT net_pnl FROM pnl WHERE is_last") == [(Decimal("1.45"),)]
+    assert ask(hand, "SELECT free FROM balances WHERE is_last") == [(Decimal("1.498"),)]
+    assert ask(hand, "SELECT text FROM notes") == [("it's late",)]
+
+
+def test_verdicts_name_the_first_objection(hand: Hand) -> None:
+    found = ask(hand, "SELECT client_order_id, approved, rule, objection FROM verdicts WHERE NOT approved")
+    assert found == [("greedy", False, "order_size", "too large")]
+    assert ask(hand, "SELECT count(*) FROM verdicts WHERE approved AND rule IS NULL AND objection IS NULL") == [(5,)]
+    assert ask(hand, "SELECT because->>'quote_seq', quote_seq FROM intents WHERE client_order_id = 'whole'") == [("3", 3)]
+
+
+def test_requests_meet_their_answers(hand: Hand) -> None:
+    found = ask(hand, "SELECT client_order_id, purpose, outcome, status, venue_code, error, answer_seq - seq FROM requests")
+    assert found == [
+        (None, "connect", "up", None, None, None, 1),
+        ("whole", "place", "answer", 200, None, None, 1),
+        ("refused", "place", "answer", 400, -2010, "insufficient balance", 1),
+        ("lost", "place", "timeout", 0, None, "no answer in 10 s", 1),
+        ("part", "place", None, None, None, None, None),
+        ("pending", "place", None, None, None, None, None),
+    ]
+    # sent a quarter of a millisecond after the request, answered a millisecond after it
+    assert ask(hand, "SELECT latency_ns FROM requests WHERE client_order_id = 'whole'") == [(750_000,)]
+
+
+def test_several_sessions_are_told_apart(hand: Hand, tmp_path: Path) -> None:
+    """One that ended in order beside one that is being written; ids that both use do not mix."""
+    with Hand(tmp_path / "20240809T000000Z-another2", session="another2") as other:
+        other.place("whole", limit("1", "70"))
+    connection = connect([hand.folder, other.folder])
+    found = journal_sql.rows(connection, "SELECT session, status FROM orders WHERE client_order_id = 'whole' ORDER BY ALL")
+    assert found == [("another2", "pending"), ("handmade", "filled")]
+
+
+def test_a_journal_is_only_read(hand: Hand, tmp_path: Path) -> None:
+    """No statement writes, and none reaches a file but the journal's own."""
+    connection = connect(hand.folder)
+    sealed = Journal(hand.folder).sealed_paths()[0]
+    for query in (
+        f"COPY (SELECT 1) TO '{sealed}' (USE_TMP_FILE false)",
+        f"COPY records TO '{tmp_path}/x.csv'",
+        "CREATE TABLE t AS SELECT 1",
+        "DROP VIEW orders",
+        f"ATTACH '{tmp_path}/x.duckdb'",
+        "SET enable_external_access = true",
+        "INSTALL httpfs",
+        "SELECT 1; SELECT 2",
+        "",
+        "SELECT * FROM read_csv('/etc/passwd')",
+        "SELECT * FROM nothing",
+        "SELEC",
+    ):
+        with pytest.raises(QueryError) as refused:
+            journal_sql.run(connection, query)
+        assert "\n" not in str(refused.value)
+    with pytest.raises(NotAJournal):
+        connect(tmp_path)
+
+
+def test_sums_of_money_are_exact(hand: Hand) -> None:
+    """DuckDB's own quotient of two DECIMALs is a DOUBLE, and its product overflows from 100 on."""
+    found = ask(
+        hand,
+        "SELECT product(money('61837.63'), money('0.00012')), ratio(money('1'), money('3')), ratio(money('-1'), money('3')),"
+        " ratio(money('1'), money('0')), product(money('99999999999999'), money('99999999999'))",
+    )
+    third = Decimal("0.333333333333")
+    assert found == [(Decimal("7.4205156"), third, -third, None, None)]
+
+
+def test_the_status_is_the_life_cycles(tmp_path: Path) -> None:
+    """Random walks through lifecycle.TRANSITIONS: the view ends where the reducer ends."""
+    draw = random.Random(20240808)  # noqa: S311 - a repeatable walk, no secret
+    believed = Orders()
+    with Hand(tmp_path / "walks") as hand:
+        for number in range(60):
+            name = f"o{number}"
+            hand.place(name, limit("1", "100"))
+            believed = _fold(believed, hand)
+            for _ in range(draw.randrange(6)):
+                order = believed.get(name)
+                assert order is not None
+                allowed = sorted(TRANSITIONS[order.status])
+                if not allowed:
+                    break
+                _tell(hand, name, draw.choice(allowed), left=Decimal(1) - order.filled_quantity)
+                believed = _fold(believed, hand)
+        found = dict(ask(hand, "SELECT client_order_id, status FROM orders"))
+        sums = dict(ask(hand, "SELECT client_order_id, filled_quantity FROM orders"))
+    assert found == {order.client_order_id: order.status.value for order in believed.all()}
+    assert sums == {order.client_order_id: order.filled_quantity for order in believed.all()}
+    assert set(found.values()) == set(Status), "the walks reach every status"
+
+
+def _tell(hand: Hand, name: str, report: Report, *, left: Decimal) -> None:
+    match report:
+        case Report.ACCEPTED:
+            hand.accepted(name)
+        case Report.PART_FILL:
+            hand.fill(name, "100", str(left / 4))
+        case Report.FULL_FILL:
+            hand.fill(name, "100", str(left))
+        case Report.CANCELED | Report.EXPIRED | Report.REJECTED:
+            hand.fact(facts.OrderClosed(name, report, ZERO, "", 0))
+        case Report.NO_ANSWER:
+            hand.fact(facts.OrderUnknown(name, "no answer", 1))
+        case Report.PROVED_ABSENT:
+            hand.fact(facts.OrderNotPlaced(name, "not known"))
+
+
+def _fold(believed: Orders, hand: Hand) -> Orders:
+    record = hand.records[-1]
+    body = record.body or ""
+    change = facts.read_fact(body) if record.kind is Kind.FACT else Requested(facts.read_request(body))
+    return order_reducer.reduce(believed, change, Stamp(record.seq, record.time_ns))
+
+
+def test_a_whole_capture(shared_data: Path, tmp_path: Path) -> None:
+    """Counts and the last top of book are those that MANIFEST.md gives for this capture."""
+    with gzip.open(shared_data / "captures" / "binance" / "spot_btcusdt_20240808.gz") as lines:
+        frames = [line.rstrip(b"\n").split(b" ", 1)[1] for line in lines]
+    folder = tmp_path / "capture"
+    writer = JournalWriter.create(folder, sync=False, segment_bytes=2_000_000)
+    writer.append_step([Record(0, 0, Kind.SESSION, "shell", body='{"session":"capture2"}')])
+    for seq, frame in enumerate(frames, 1):
+        meta = None if frame.startswith(b'{"stream"') else '{"outcome":"answer","status":200}'
+        writer.append_step([Record(seq, seq, Kind.FEED, "binance_spot.market.0", cause=0, meta=meta, payload=frame)])
+    writer.wait_durable(len(frames), 30)
+    connection = connect(folder)
+    assert journal_sql.rows(connection, "SELECT count(*) FROM quotes") == [(28_040,)]
+    assert journal_sql.rows(connection, "SELECT count(*) FROM trades") == [(9_757,)]
+    assert journal_sql.rows(connection, "SELECT count(*) FROM records WHERE kind = 'FEED'") == [(41_249,)]
+    last = "SELECT bid, bid_size, ask, ask_size FROM quotes WHERE update_id <= 50093421584 ORDER BY update_id DESC LIMIT 1"
+    assert journal_sql.rows(connection, last) == [(Decimal("61685.99"), Decimal("1.0087"), Decimal(61686), Decimal("2.29327"))]
+    writer.close()
+
+
+FLIP = """
+from dataclasses import dataclass
+from decimal import Decimal
+from verbatim import Cancel, OnQuote, OrderType, Place, Side
+
+class Flip:
+    version = "1"
+    instruments = ("BTCUSDT",)
+    cadence = OnQuote(throttle_ms=500)
+
+    @dataclass
+    class Parameters:
+        size: Decimal = Decimal("0.01")
+
+    @dataclass
+    class State:
+        turns: int = 0
+
+    @staticmethod
+    def decide(view, state, parameters):
+        state.turns += 1
+        because = {"turns": state.turns}
+        match state.turns % 7:
+            case 0:
+                side = Side.BUY if state.turns % 14 else Side.SELL
+                return [Place("BTCUSDT", side, parameters.size, type=OrderType.MARKET, because=because)]
+            case 2:
+                return [Place("BTCUSDT", Side.BUY, Decimal("0.0000001"), price=view.quote("BTCUSDT").bid, because=because)]
+            case 3:
+                return [Place("BTCUSDT", Side.BUY, parameters.size, price=view.quote("BTCUSDT").bid - 1, because=because)]
+            case 5:
+                return [Cancel(order.client_order_id) for order in view.orders()]
+        return []
+"""
+
+
+def test_a_session_in_sql_is_what_the_engine_believed(tmp_path: Path) -> None:
+    """While it runs and after it has ended: orders, fills, positions and balances are those of the state."""
+    session = VirtualSession.start(
+        VirtualVenue(seed=3), tmp_path / "20240808T235410Z-aaaaaaaa", strategies=[from_sources({"flip": FLIP}, "flip", "Flip")]
+    )
+    session.run(20)
+    session.writer.wait_durable(session.records[-1].seq, 10)
+    _compare(session)
+    session.run(10)
+    session.stop()
+    _compare(session)
+    connection = connect(session.folder)
+    assert journal_sql.rows(connection, "SELECT count(*) FROM requests WHERE outcome IS NULL") == [(0,)]
+    assert journal_sql.rows(connection, "SELECT rule FROM verdicts WHERE NOT approved GROUP BY ALL") == [("lot",)]
+
+
+def _compare(session: VirtualSession) -> None:
+    connection = connect(session.folder)
+    account = session.state.account
+    kinds = dict(journal_sql.rows(connection, "SELECT kind, count(*) FROM records GROUP BY ALL"))
+    assert kinds == Counter(record.kind.value for record in session.records)
+    believed = {
+        (order.client_order_id, order.status.value, order.filled_quantity, order.venue_order_id or None, order.request_seq)
+        for order in account.orders.all()
+    }
+    query = "SELECT client_order_id, status, filled_quantity, venue_order_id, request_seq FROM orders"
+    assert set(journal_sql.rows(connection, query)) == believed
+    averages = journal_sql.rows(connection, "SELECT client_order_id, price_avg FROM orders WHERE fills > 0")
+    assert averages, "something was filled"
+    for name, price_avg in averages:
+        order = account.orders.get(name)
+        assert order is not None
+        assert abs(price_avg - order.filled_notional / order.filled_quantity) < Decimal("1e-11")
+    assert journal_sql.rows(connection, "SELECT count(*) FROM fills") == [(len(session.facts("order_filled")),)]
+    held = journal_sql.rows(connection, "SELECT strategy || ' ' || instrument, quantity FROM positions WHERE is_last")
+    assert dict(held) == {key: position.quantity for key, position in account.positions.by_key.items()}
+    balances = journal_sql.rows(connection, "SELECT asset, free, locked FROM balances WHERE is_last")
+    assert set(balances) == {(asset, found.free, found.locked) for asset, found in account.balances.by_asset.items()}
+
+
+def run(*arguments: str) -> Any:
+    return CliRunner().invoke(main, ["sql", *arguments])
+
+
+def test_the_command_line(hand: Hand) -> None:
+    """A table, JSON and CSV; the list of views; one clear line for what goes wrong."""
+    root, session = str(hand.folder.parent), ["handmade", "--journals", str(hand.folder.parent)]
+    query = "SELECT client_order_id, price_avg, created FROM orders WHERE fills > 1"
+    assert "99.7" in run(*session, query).stdout
+    assert json.loads(run(*session, query, "--json").stdout) == [
+        {"client_order_id": "whole", "price_avg": "99.7", "created": "2024-08-08T23:54:10.020000Z"}
+    ]
+    rows = list(csv.reader(io.StringIO(run(*session, query, "--csv").stdout)))
+    assert rows == [["client_order_id", "price_avg", "created"], ["whole", "99.7", "2024-08-08 23:54:10.020000"]]
+    assert json.loads(run(*session, "SELECT rules FROM verdicts LIMIT 1", "--json").stdout) == [{"rules": {"lot": "", "tick": ""}}]
+    listed = run(*session)
+    assert listed.exit_code == 0
+    assert all(f"\n{name}  " in f"\n{listed.stdout}" for name in VIEWS)
+    cut = run(*session, "SELECT seq FROM records", "--limit", "2", "--json")
+    assert (json.loads(cut.stdout), cut.stderr) == ([{"seq": 0}, {"seq": 1}], "the first 2 rows; --limit N for more\n")
+    for arguments, code, words in (
+        ([*session, "SELECT nope FROM orders"], 3, "SQL: Binder Error"),
+        (["zzzzzzzz", "SELECT 1", "--journals", root], 3, "no session 'zzzzzzzz'"),
+        ([*session, "SELECT 1", "--json", "--csv"], 2, "not both"),
+    ):
+        failed = run(*arguments)
+        assert failed.exit_code == code
+        assert words in failed.stderr
+        assert "Traceback" not in failed.output
+
+
+def test_the_examples_run(hand: Hand) -> None:
+    from verbatim.commands.sql import EXAMPLES
+
+    for example in EXAMPLES:
+        assert ask(hand, example)

@@ -1,0 +1,146 @@
+"""The chain behind an order, from its last fill back to the market message: by hand, in a whole session, and across two."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from analysis.why import UnknownOrder, why
+from analysis.words import what
+from engine.session import EngineSettings
+from journal.record import Kind, Record
+from verbatim.cli import main
+from verbatim.testing import VirtualSession, VirtualVenue, strategy_settings
+
+ONCE = Path(__file__).parent / "strategies" / "once.py"
+
+
+def begin(venue: VirtualVenue, folder: Path, *, session: str = "aaaaaaaa", below: str = "0", **settings: Any) -> VirtualSession:
+    once = strategy_settings(ONCE, "Once", parameters={"size": "0.02", "below": below})
+    return VirtualSession(venue, folder, strategies=[once], session=session, **settings)
+
+
+def test_a_fill_leads_back_to_the_quote_and_its_link(tmp_path: Path) -> None:
+    """fill <- the venue's answer <- request <- verdict <- intent <- quote <- link; each names the one before as its cause."""
+    session = begin(VirtualVenue(), tmp_path / "20240808T235410Z-aaaaaaaa")
+    session.run(until=lambda session: bool(session.facts("order_filled"))).run(1)
+    session.stop()
+    fill = session.facts("order_filled")[0]
+    story = why(session.folder, fill["client_order_id"])
+    assert story.order is not None
+    assert story.order["status"] == "filled"
+    assert story.chain == why(session.folder, fill["venue_order_id"]).chain, "the venue's id means the same order"
+
+    links = {link.record.seq: link for link in story.chain}
+    assert list(links) == sorted(links, reverse=True), "latest first"
+    at = next(link.record for link in story.chain if "filled 0." in link.what)
+    walked = [at.kind]
+    while at.kind is not Kind.LINK:
+        assert at.cause is not None
+        decided_on = json.loads(at.body or "{}").get("because", {}).get("quote_seq")
+        assert at.cause in links, "what woke the strategy is there too"
+        at = links[decided_on or at.cause].record
+        walked.append(at.kind)
+    assert walked == [Kind.FACT, Kind.BROKER, Kind.REQUEST, Kind.VERDICT, Kind.INTENT, Kind.FEED, Kind.LINK]
+
+    request = next(link for link in story.chain if link.record.kind is Kind.REQUEST)
+    answer = links[request.answered_by or 0]
+    assert answer.record.cause == request.record.seq
+    assert request.sent_ns == request.record.time_ns + session.wire_ns
+    assert request.latency_ns == answer.record.time_ns - request.sent_ns
+    quote = next(link for link in story.chain if link.what.startswith("quote BTCUSDT: bid "))
+    assert b"bookTicker" in (quote.record.payload or b"")
+
+
+def test_an_order_is_followed_into_the_session_where_it_began(tmp_path: Path) -> None:
+    """Killed with an order resting; the next session cancels it. The story goes over both."""
+    venue = VirtualVenue()
+    first = begin(venue, tmp_path / "20240808T235410Z-aaaaaaaa", below="500")
+    first.run(until=lambda session: bool(session.facts("order_accepted")))
+    name = first.facts("order_accepted")[0]["client_order_id"]
+    first.kill()
+    second = begin(venue, tmp_path / "20240808T235510Z-bbbbbbbb", session="bbbbbbbb", previous=first, opening=first.state)
+    second.run(5)
+    second.stop()
+
+    story = why(second.folder, name)
+    assert story.sessions == ("bbbbbbbb", "aaaaaaaa")
+    assert story.missing == ""
+    assert story.order is not None
+    assert (story.order["status"], story.order["origin"]) == ("canceled", "carried")
+    assert story.order["venue_order_id"] == first.facts("order_accepted")[0]["venue_order_id"]
+    told = [(link.session, link.record.kind) for link in story.chain]
+    assert ("bbbbbbbb", Kind.REQUEST) in told
+    assert ("bbbbbbbb", Kind.COMMAND) in told, "the stop is why it was cancelled"
+    assert ("aaaaaaaa", Kind.INTENT) in told
+    assert told[-1] == ("aaaaaaaa", Kind.LINK)
+    text = tell(second.folder, name).stdout
+    assert text.index("session bbbbbbbb") < text.index("session aaaaaaaa")
+
+    first.folder.rename(tmp_path / "elsewhere")
+    alone = why(second.folder, name)
+    assert alone.sessions == ("bbbbbbbb",)
+    assert "it began in session aaaaaaaa, which is not at hand" in alone.missing
+
+
+def test_a_wish_that_risk_refused_has_a_story_too(tmp_path: Path) -> None:
+    """No order left us: the verdict says why."""
+    session = begin(VirtualVenue(balances={"USDT": "1"}), tmp_path / "20240808T235410Z-aaaaaaaa")
+    session.run(until=lambda session: bool(session.kinds(Kind.VERDICT)))
+    name = session.kinds(Kind.VERDICT)[0].key or ""
+    session.stop()
+    story = why(session.folder, name)
+    assert story.order is None
+    assert not [link for link in story.chain if link.record.key == name and link.record.kind not in (Kind.VERDICT, Kind.INTENT)]
+    assert "refused by balance: needs " in story.chain[0].what
+    assert "never left us" in tell(session.folder, name).stdout
+
+
+def test_the_story_can_be_asked_for_while_the_session_runs(tmp_path: Path) -> None:
+    session = begin(
+        VirtualVenue(), tmp_path / "20240808T235410Z-aaaaaaaa", below="500", engine=EngineSettings(cancel_on_stop=False)
+    )
+    session.run(until=lambda session: bool(session.facts("order_accepted")))
+    session.writer.wait_durable(session.records[-1].seq, 10)
+    story = why(session.folder, session.facts("order_accepted")[0]["client_order_id"])
+    assert story.order is not None
+    assert story.order["status"] == "open"
+    session.kill()
+
+
+def tell(folder: Path, *arguments: str) -> Any:
+    return CliRunner().invoke(main, ["why", str(folder), *arguments])
+
+
+def test_the_command_line(tmp_path: Path) -> None:
+    """Text for people, JSON for scripts, and one line with near matches for an order that is not there."""
+    session = begin(VirtualVenue(), tmp_path / "20240808T235410Z-aaaaaaaa")
+    session.run(until=lambda session: bool(session.facts("order_filled")))
+    session.stop()
+    name = session.facts("order_filled")[0]["client_order_id"]
+    text = tell(session.folder, name)
+    assert text.exit_code == 0
+    for words in (f"{name} (the venue's order", "wishes to BUY 0.02 binance_spot:BTCUSDT at market", "approved; no objection from"):
+        assert words in text.stdout
+    found = json.loads(tell(session.folder, name, "--json").stdout)
+    assert found["order"]["client_order_id"] == name
+    assert [link["seq"] for link in found["chain"]] == sorted((link["seq"] for link in found["chain"]), reverse=True)
+    assert {"kind", "cause", "what", "payload", "body", "delta_ns"} <= found["chain"][0].keys()
+
+    wrong = tell(session.folder, name[:-1])
+    assert wrong.exit_code == 3
+    assert wrong.stderr.startswith(f"verbatim: no order '{name[:-1]}' in session aaaaaaaa; near it: {name}.")
+    assert wrong.stderr.count("\n") == 1
+    assert tell(tmp_path / "nothing", name).exit_code == 3
+    with pytest.raises(UnknownOrder):
+        why(session.folder, "")
+
+
+def test_words_are_found_for_anything() -> None:
+    """A record whose body or frame is not what it should be is shown as it stands."""
+    for kind in Kind:
+        assert what(Record(1, 1, kind, "x", body="no json")) in ("no json", "")
+    assert what(Record(1, 1, Kind.FEED, "x", payload=b"\xff")) == "\\xff"
+    assert what(Record(1, 1, Kind.BROKER, "x.rest", cause=7, meta='{"outcome":"cut"}', payload=b"")) == "no answer to request 7, cut"
