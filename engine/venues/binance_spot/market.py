@@ -13,13 +13,16 @@ import numpy as np
 
 from engine.events import Answer, Event, Outcome, StreamEnded, Subscribed, Unrecognised
 from engine.market import rows as r
-from engine.market.rows import Rows
+from engine.market.rows import COLUMNS, Rows
 from engine.market.scan import LEVEL_BYTES_MIN, MILLISECONDS_MAX, code_table, scan_frame, scan_snapshot
 from engine.model import Instrument
 
 VENUE = "binance_spot"
 TEXT_MAX = 200  # of the venue's words or of an error that we keep
 LEVELS_IN_MESSAGE_MAX: Final = 100_000  # a snapshot has at most 5000 a side; beyond this it is no depth message
+
+_INT64 = np.dtype(np.int64)  # made once: one call a frame counts
+_UINT8 = np.dtype(np.uint8)
 
 _Id = Annotated[int, msgspec.Meta(ge=0, le=r.ID_MAX)]
 _Time = Annotated[int, msgspec.Meta(ge=0, le=MILLISECONDS_MAX * 1000)]
@@ -95,8 +98,8 @@ class BinanceSpotMarket:
     def decode(self, payload: bytes, source: str, seq: int, time_ns: int) -> Rows | tuple[Event, ...]:
         """Rows of a market message, or events of anything else. Never raises."""
         room = len(payload) // LEVEL_BYTES_MIN + 2 if b"[" in payload else 1
-        table = np.empty((room, r.COLUMNS), np.int64)
-        count = scan_frame(np.frombuffer(payload, np.uint8), self._codes, seq, time_ns, table)
+        table = np.empty((room, COLUMNS), _INT64)
+        count = scan_frame(np.frombuffer(payload, _UINT8), self._codes, seq, time_ns, table)
         if count == room:
             return table
         if count:
