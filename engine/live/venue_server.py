@@ -164,7 +164,7 @@ class VenueServer:
                 await self._websocket(stream, head)
             else:
                 await self._http(stream, head)
-        except (trio.BrokenResourceError, trio.ClosedResourceError, h11.RemoteProtocolError):
+        except* (trio.BrokenResourceError, trio.ClosedResourceError, h11.RemoteProtocolError):
             pass  # the client has gone, or speaks no HTTP: nothing to tell it
         finally:
             await trio.aclose_forcefully(stream)
