@@ -104,7 +104,7 @@ class _Chapter:
         near = sorted(name for name in by_name if order and order in name)[:NEAR_MAX]
         near = near or get_close_matches(order, sorted(by_name), n=NEAR_MAX, cutoff=0.5)
         hint = f"near it: {', '.join(near)}" if near else f"there are {len({row[0] for row in known})} orders"
-        raise UnknownOrder(f"no order {order!r} in session {self.session}; {hint}. What to do: verbatim sql lists them (orders).")
+        raise UnknownOrder(f"no order {order!r} in session {self.session}; {hint}. What to do: verbatim sql {self.session} \"FROM orders\" lists them.")
 
     def row(self, name: str) -> dict[str, Any] | None:
         found = journal_sql.run(self.connection, "SELECT * FROM orders WHERE client_order_id = ?", values=[name])
