@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import json
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -187,3 +188,19 @@ def test_a_port_in_use(start: Start) -> None:
 def test_problems_are_exceptions_of_their_own() -> None:
     with pytest.raises(VenueProblem):
         build(VenueOptions(speed=0))
+
+
+def test_a_websocket_may_open_on_a_connection_that_has_carried_requests(start: Start) -> None:
+    """As aiohttp does, and with it ccxt.pro."""
+    _, ready = start(symbols=["BTCUSDT"])
+    address = ready["listening"].removeprefix("http://")
+    host, _, port = address.partition(":")
+    with socket.create_connection((host, int(port)), timeout=5) as used:
+        used.sendall(f"GET /api/v3/ping HTTP/1.1\r\nHost: {address}\r\n\r\n".encode())
+        assert used.recv(65_536).endswith(b"{}")
+        used.sendall(
+            f"GET /ws/btcusdt@bookTicker HTTP/1.1\r\nHost: {address}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode()
+        )
+        assert used.recv(65_536).startswith(b"HTTP/1.1 101 ")
+        assert used.recv(65_536)[0] == 0x81  # a text frame

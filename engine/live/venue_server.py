@@ -153,17 +153,8 @@ class VenueServer:
 
     async def _connection(self, stream: trio.SocketStream) -> None:
         stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        head = b""
         try:
-            while b"\r\n\r\n" not in head:
-                received = await stream.receive_some(RECEIVE_BYTES)
-                head += received
-                if not received or len(head) > HEAD_BYTES_MAX:
-                    return
-            if _asks_for_websocket(head):
-                await self._websocket(stream, head)
-            else:
-                await self._http(stream, head)
+            await self._http(stream)
         except* (trio.BrokenResourceError, trio.ClosedResourceError, h11.RemoteProtocolError):
             pass  # the client has gone, or speaks no HTTP: nothing to tell it
         finally:
@@ -175,12 +166,14 @@ class VenueServer:
 
     # ---- HTTP
 
-    async def _http(self, stream: trio.SocketStream, head: bytes) -> None:
+    async def _http(self, stream: trio.SocketStream) -> None:
         connection = h11.Connection(h11.SERVER, max_incomplete_event_size=HEAD_BYTES_MAX)
-        connection.receive_data(head)
         while True:
             request = await _next_request(connection, stream)
             if request is None:
+                return
+            if request.headers.get("upgrade", "").lower() == "websocket":  # also later: aiohttp reuses its connections
+                await self._websocket(stream, _head(request) + connection.trailing_data[0])
                 return
             answer = await self._exchange(request, connection, stream)
             if answer is None:
@@ -309,8 +302,11 @@ async def _say_goodbye(websocket: _Websocket) -> None:
             await websocket.stream.send_all(bytes(websocket.buffer))
 
 
-def _asks_for_websocket(head: bytes) -> bool:
-    return b"upgrade: websocket" in head.partition(b"\r\n\r\n")[0].lower()
+def _head(request: HttpRequest) -> bytes:
+    """A websocket's opening request, written again for the protocol that wants to read it itself."""
+    target = request.path.encode() + (b"?" + request.query if request.query else b"")
+    lines = [f"{name}: {value}".encode("latin-1") for name, value in request.headers.items()]
+    return b"\r\n".join([b"GET " + target + b" HTTP/1.1", *lines, b"\r\n"])
 
 
 async def _next_request(connection: h11.Connection, stream: trio.SocketStream) -> HttpRequest | None:
