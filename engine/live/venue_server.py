@@ -304,7 +304,7 @@ async def _say_goodbye(websocket: _Websocket) -> None:
 
 def _head(request: HttpRequest) -> bytes:
     """A websocket's opening request, written again for the protocol that wants to read it itself."""
-    target = request.path.encode() + (b"?" + request.query if request.query else b"")
+    target = request.path.encode("latin-1") + (b"?" + request.query if request.query else b"")
     lines = [f"{name}: {value}".encode("latin-1") for name, value in request.headers.items()]
     return b"\r\n".join([b"GET " + target + b" HTTP/1.1", *lines, b"\r\n"])
 
@@ -337,7 +337,7 @@ async def _next_request(connection: h11.Connection, stream: trio.SocketStream) -
     path, _, query = request.target.partition(b"?")
     return HttpRequest(
         method=request.method.decode("ascii"),
-        path=path.decode("ascii"),
+        path=path.decode("latin-1"),
         query=query,
         body=body,
         headers={name.decode("latin-1"): value.decode("latin-1") for name, value in request.headers},

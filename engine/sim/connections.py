@@ -51,7 +51,7 @@ def control(connection: Connection, frame: bytes) -> bytes:
         message = msgspec.json.decode(frame, type=_Control)
     except msgspec.ValidationError:
         return _refuse(2, "Invalid request", msgspec.Raw(b"null"))
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return _refuse(3, "Invalid JSON", msgspec.Raw(b"null"))
     result: Any = None
     match message.method, message.params:

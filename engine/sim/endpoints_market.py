@@ -75,7 +75,7 @@ def depth(call: Call) -> msgspec.Raw:
 
 def _depth_weight(params: Params) -> int:
     limit = params.get("limit") or "100"
-    asked = int(limit) if limit.isdigit() else 100
+    asked = int(limit) if limit.isdecimal() else 100
     return 5 if asked <= 100 else 25 if asked <= 500 else 50 if asked <= 1000 else 250
 
 

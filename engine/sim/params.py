@@ -49,7 +49,7 @@ class Params:
         value = self.get(name)
         if value is None:
             return None
-        if not _INTEGER.match(value):
+        if not _INTEGER.fullmatch(value):
             raise errors.illegal_characters(name, "^[0-9]{1,20}$")
         return int(value)
 
@@ -66,7 +66,7 @@ class Params:
         value = self.get(name)
         if value is None:
             return 0
-        if not _NUMBER.match(value):
+        if not _NUMBER.fullmatch(value):
             raise errors.illegal_characters(name, errors.NUMBER_PATTERN)
         _, _, places = value.partition(".")
         if len(places.rstrip("0")) > PLACES:
@@ -78,13 +78,13 @@ class Params:
 
     def symbol(self) -> str:
         value = self.required("symbol")
-        if not _SYMBOL.match(value):
+        if not _SYMBOL.fullmatch(value):
             raise errors.illegal_characters("symbol", "^[A-Z0-9-_.]{1,20}$")
         return value
 
     def client_id(self, name: str) -> str | None:
         value = self.get(name)
-        if value is not None and not _CLIENT_ID.match(value):
+        if value is not None and not _CLIENT_ID.fullmatch(value):
             raise errors.illegal_characters(name, errors.CLIENT_ID_PATTERN)
         return value
 

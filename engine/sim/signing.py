@@ -71,7 +71,7 @@ class KeyRing:
         """The account that may go on; raises what Binance would answer otherwise."""
         account = self.account(api_key)
         timestamp = params.required("timestamp")
-        if not _TIMESTAMP.match(timestamp):
+        if not _TIMESTAMP.fullmatch(timestamp):
             raise errors.illegal_characters("timestamp", "^[0-9]{1,20}$")
         given = params.required("signature").lower()
         assert api_key is not None
@@ -83,7 +83,7 @@ class KeyRing:
 
 def check_time(timestamp: int, window_text: str | None, server_ms: int) -> None:
     """The recvWindow rule: not older than the window, not a second or more ahead."""
-    if window_text is not None and not _WINDOW.match(window_text):
+    if window_text is not None and not _WINDOW.fullmatch(window_text):
         raise errors.illegal_characters("recvWindow", r"^[0-9]{1,5}(\.[0-9]{1,3})?$")
     window_us = RECEIVE_WINDOW_MS * 1_000
     if window_text is not None:

@@ -370,7 +370,7 @@ class SimVenue:
                 number_text = values.get("subscriptionId")
                 if number_text is None:
                     connection.accounts.clear()
-                elif connection.accounts.pop(int(number_text) if number_text.isdigit() else -1, None) is None:
+                elif connection.accounts.pop(int(number_text) if number_text.isdecimal() else -1, None) is None:
                     raise subscription_inactive()
                 body = {}
             case "session.subscriptions":
