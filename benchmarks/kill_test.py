@@ -1,0 +1,206 @@
+"""kill -9 of the engine at random moments of a session, while the venue lives on: what must hold each time.
+
+    python -P benchmarks/kill_test.py --moments 20
+
+After each kill the journal is recovered and verified, and the engine is started again; when it has come to rest it must agree
+with the venue on balances, open orders and fills. In the end no fill is missing or booked twice, and the venue was asked
+for each client order id once. Prints one JSON line; exit code 1 where something did not hold.
+
+The engine runs in children forked from a process that has everything loaded, so that a moment costs about a second.
+"""
+
+import argparse
+import dataclasses
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import trio
+
+from engine.facts import OrderFilled, read_fact
+from engine.lifecycle import Status
+from engine.live.logs import configure
+from engine.live.opening import Wanted, folded, versions
+from engine.live.session import Session
+from engine.market.market import warm
+from engine.session import SECOND_NS
+from engine.strategy import Place  # noqa: F401 - loaded before forking: what strategies import
+from journal.reader import Journal
+from journal.record import Kind, Record
+from journal.sessions import list_sessions
+from journal.verify import verify
+from verbatim.demo import Tour, wanted_for
+from verbatim.running import run_wanted
+
+SETTLE_SECONDS_MAX = 15.0
+DELAY_SECONDS_MAX = 1.5  # connecting, reconciling and trading all fall into it
+
+
+def main() -> int:
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--moments", type=int, default=20)
+    options.add_argument("--seed", type=int, default=None, help="of the moments; printed, so that a run can be repeated")
+    options.add_argument("--strategy", default=str(Path(__file__).resolve().parent.parent / "tests/strategies/restless.py"))
+    options.add_argument("--keep", type=Path, default=None, help="a folder for the journals, which then stay")
+    given = options.parse_args()
+    seed = random.SystemRandom().randrange(2**32) if given.seed is None else given.seed
+    configure(level="error")
+    warm()
+    versions()
+    with tempfile.TemporaryDirectory() as folder:
+        journals = given.keep or Path(folder)
+        found = kill_and_look(journals, given.moments, random.Random(seed), given.strategy)  # noqa: S311 - moments, not secrets
+    sys.stdout.write(json.dumps({"seed": seed, **found}) + "\n")
+    return 1 if found["broken"] else 0
+
+
+@contextmanager
+def venue(options: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The venue's process. No trio here: the engine's children are forked from this one."""
+    command = [sys.executable, "-P", "-m", "engine.live.venue_main", json.dumps(options)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None, "asked for"
+        try:
+            yield json.loads(process.stdout.readline())
+        finally:
+            process.terminate()
+
+
+def kill_and_look(journals: Path, moments: int, chance: random.Random, strategy: str) -> dict[str, Any]:
+    broken: list[str] = []
+    with venue({"symbols": ["BTCUSDT"], "seed": 7, "orders_10s_max": 100_000, "weight_max": 1_000_000}) as ready:
+        address = str(ready["listening"])
+        wanted = impatient(wanted_for(Tour(journals=journals, strategy=strategy), ready))
+        for moment in range(moments):
+            delay_s = chance.uniform(0.02, DELAY_SECONDS_MAX)
+            killed = fork_session(wanted, rest=False)
+            time.sleep(delay_s)
+            os.kill(killed, signal.SIGKILL)
+            os.waitpid(killed, 0)
+            _, status = os.waitpid(fork_session(wanted, rest=True), 0)
+            what = f"moment {moment} ({delay_s:.3f} s)"
+            if status:
+                broken.append(f"{what}: the restarted engine ended with {os.waitstatus_to_exitcode(status)}")
+            broken += [f"{what}: {said}" for said in disagreements(journals, address)]
+        last = state_of(address)
+    return {
+        "moments": moments,
+        "sessions": len(list_sessions(journals)),
+        "orders": len(last["orders"]),
+        "fills": len(last["fills"]),
+        "broken": broken,
+    }
+
+
+def impatient(wanted: Wanted) -> Wanted:
+    """The same session with short windows, so that an order that never left is proved absent within two seconds."""
+    engine = msgspec.structs.replace(
+        wanted.engine, venue_timeout_ns=SECOND_NS // 5, request_timeout_ns=2 * SECOND_NS, ask_every_ns=SECOND_NS // 5
+    )
+    venue = msgspec.structs.replace(wanted.venue, recv_window_ms=500)
+    return dataclasses.replace(wanted, carry=True, engine=engine, venue=venue)
+
+
+def fork_session(wanted: Wanted, *, rest: bool) -> int:
+    """A child that runs the engine: until it is killed or, to rest, until it has run for a moment and stopped in order."""
+    child = os.fork()
+    if child:
+        return child
+    code = 70
+    try:
+        code = _in_child(wanted, rest=rest)
+    except BaseException as error:  # noqa: BLE001 - a child must not return into the parent's loop
+        sys.stderr.write(f"engine: {error!r}\n")
+    finally:
+        os._exit(code)
+
+
+def _in_child(wanted: Wanted, *, rest: bool) -> int:
+    async def come_to_rest(session: Session) -> None:
+        account = lambda: session.state.account  # noqa: E731 - it is replaced with every record
+        with trio.move_on_after(SETTLE_SECONDS_MAX):
+            while session.glimpse().mode != "running" or any_unknown(session):
+                await trio.sleep(0.01)
+            await trio.sleep(0.1)
+            await session.command("pause", by="kill_test")
+            await session.command("cancel_all", by="kill_test")
+            while account().orders.live or account().requests.by_seq:
+                await trio.sleep(0.01)
+            asked = await session.command("reconcile", by="kill_test")
+            while account().reconciling.done_started_seq < asked.seq:
+                await trio.sleep(0.01)
+        await session.command("stop", by="kill_test")
+
+    async def engine() -> Any:
+        return await run_wanted(wanted, drive=come_to_rest if rest else None)
+
+    return 0 if trio.run(engine).clean else 1
+
+
+def any_unknown(session: Session) -> bool:
+    return any(order.status is Status.UNKNOWN for order in session.state.account.orders.live.values())
+
+
+def state_of(address: str) -> dict[str, Any]:
+    with urllib.request.urlopen(f"{address}/sim/state") as answer:  # noqa: S310 - loopback, and our own
+        state: dict[str, Any] = json.load(answer)
+        return state
+
+
+def disagreements(journals: Path, address: str) -> list[str]:
+    """What the last session's journal believes against what the venue knows."""
+    venue = state_of(address)
+    newest = list_sessions(journals)[-1]
+    said = []
+    for found in list_sessions(journals):
+        report = verify(found.path)
+        said += [f"{found.session_id}: {problem}" for problem in report.problems]
+    account = folded(Journal.open(newest.path)).account
+    if live := sorted(account.orders.live):
+        said.append(f"the engine thinks these orders live: {live}")
+    if open_orders := venue["open_orders"]:
+        said.append(f"open at the venue: {[order['client_order_id'] for order in open_orders]}")
+    for asset in ("BTC", "USDT"):
+        held = venue["balances"]["demo"][asset]
+        ours = account.balances.of(asset)
+        if (ours.free, ours.locked) != (Decimal(held["free"]), Decimal(held["locked"])):
+            said.append(f"{asset}: the venue holds {held}, the engine thinks {ours}")
+    booked = Counter(fill.fill_id for fill in fills_of(journals))
+    known = {str(fill["trade_id"]) for fill in venue["fills"]}
+    said += [f"fill {fill} is booked {times} times" for fill, times in booked.items() if times > 1]
+    said += [f"fill {fill} is not booked" for fill in sorted(known - booked.keys())]
+    said += [f"fill {fill} is not the venue's" for fill in sorted(booked.keys() - known)]
+    asked = venue["client_order_ids"]
+    said += [f"the venue saw {name} {times} times" for name, times in asked.items() if times != 1]
+    return said
+
+
+def fills_of(journals: Path) -> Iterator[OrderFilled]:
+    for record in _facts(journals):
+        fact = read_fact(record.body or "")
+        if isinstance(fact, OrderFilled):
+            yield fact
+
+
+def _facts(journals: Path) -> Iterator[Record]:
+    for found in list_sessions(journals):
+        for record in Journal.open(found.path).records():
+            if record.kind is Kind.FACT and "order_filled" in (record.body or ""):
+                yield record
+
+
+if __name__ == "__main__":
+    sys.exit(main())
