@@ -38,6 +38,7 @@ class Link(msgspec.Struct, frozen=True):
     sent_ns: int | None = None  # of a REQUEST: when sending began
     answered_by: int | None = None  # seq of the record that answered a REQUEST
     latency_ns: int | None = None  # from sending to that record
+    outcome: str | None = None  # how a REQUEST ended: answer, timeout, cut, not_sent
 
 
 class Story(msgspec.Struct, frozen=True):
@@ -104,7 +105,8 @@ class _Chapter:
         near = sorted(name for name in by_name if order and order in name)[:NEAR_MAX]
         near = near or get_close_matches(order, sorted(by_name), n=NEAR_MAX, cutoff=0.5)
         hint = f"near it: {', '.join(near)}" if near else f"there are {len({row[0] for row in known})} orders"
-        raise UnknownOrder(f"no order {order!r} in session {self.session}; {hint}. What to do: verbatim sql {self.session} \"FROM orders\" lists them.")
+        remedy = f"verbatim sql {self.session} 'FROM orders' lists them"
+        raise UnknownOrder(f"no order {order!r} in session {self.session}; {hint}. What to do: {remedy}.")
 
     def row(self, name: str) -> dict[str, Any] | None:
         found = journal_sql.run(self.connection, "SELECT * FROM orders WHERE client_order_id = ?", values=[name])
@@ -119,9 +121,9 @@ class _Chapter:
             found.update((record.seq, record) for record in new)
             waiting = {seq for record in new for seq in _causes(record)} - found.keys() - waiting
         asked = {
-            seq: (sent_ns, answer_seq, latency_ns)
-            for seq, sent_ns, answer_seq, latency_ns in self._rows(
-                "SELECT seq, sent_ns, answer_seq, latency_ns FROM requests WHERE client_order_id = ?", [name]
+            row[0]: row[1:]
+            for row in self._rows(
+                "SELECT seq, sent_ns, answer_seq, latency_ns, outcome FROM requests WHERE client_order_id = ?", [name]
             )
         }
         return [self._link(found[seq], found, asked.get(seq)) for seq in sorted(found, reverse=True)]
@@ -129,8 +131,7 @@ class _Chapter:
     def _link(self, record: Record, found: dict[int, Record], asked: tuple[Any, ...] | None) -> Link:
         cause = None if record.cause is None else found.get(record.cause)
         delta_ns = None if cause is None else record.time_ns - cause.time_ns
-        sent_ns, answered_by, latency_ns = asked or (None, None, None)
-        return Link(self.session, record, what(record), delta_ns, sent_ns, answered_by, latency_ns)
+        return Link(self.session, record, what(record), delta_ns, *(asked or ()))
 
     def _records(self, condition: str, values: list[Any]) -> Iterable[Record]:
         for row in self._rows(f"SELECT {_COLUMNS} FROM journal WHERE {condition}", values):  # noqa: S608 - our own text

@@ -48,6 +48,7 @@ def test_a_fill_leads_back_to_the_quote_and_its_link(tmp_path: Path) -> None:
     request = next(link for link in story.chain if link.record.kind is Kind.REQUEST)
     answer = links[request.answered_by or 0]
     assert answer.record.cause == request.record.seq
+    assert request.outcome == "answer"
     assert request.sent_ns == request.record.time_ns + session.wire_ns
     assert request.latency_ns == answer.record.time_ns - request.sent_ns
     quote = next(link for link in story.chain if link.what.startswith("quote BTCUSDT: bid "))
@@ -83,6 +84,33 @@ def test_an_order_is_followed_into_the_session_where_it_began(tmp_path: Path) ->
     alone = why(second.folder, name)
     assert alone.sessions == ("bbbbbbbb",)
     assert "it began in session aaaaaaaa, which is not at hand" in alone.missing
+
+
+def test_an_order_without_an_answer_tells_how_it_ended(tmp_path: Path) -> None:
+    """The answer is cut off after the venue accepted the order: unknown, then found by the private stream."""
+    venue = VirtualVenue()
+    venue.fault(action="cut_answer", method="POST", path="/api/v3/order")
+    session = begin(venue, tmp_path / "20240808T235410Z-aaaaaaaa")
+    session.run(5)
+    session.stop()
+    text = tell(session.folder, session.facts("order_unknown")[0]["client_order_id"]).stdout
+    told = [text.index(words) for words in ("filled 0.02 at", "the venue has it as order", "unknown: cut", "; ended as cut ")]
+    assert told == sorted(told), "latest first"
+
+
+def test_damage_is_one_clear_line(tmp_path: Path) -> None:
+    session = begin(VirtualVenue(), tmp_path / "20240808T235410Z-aaaaaaaa")
+    session.run(2)
+    session.stop()
+    sealed = next(session.folder.glob("*.parquet"))
+    damaged = bytearray(sealed.read_bytes())
+    damaged[-20] ^= 1
+    sealed.write_bytes(damaged)
+    for command in ("why", "sql"):
+        failed = CliRunner().invoke(main, [command, str(session.folder), "SELECT 1"])
+        assert failed.exit_code == 1
+        assert failed.stderr.startswith(f"verbatim: {sealed}: the footer cannot be read")
+        assert failed.stderr.count("\n") == 1
 
 
 def test_a_wish_that_risk_refused_has_a_story_too(tmp_path: Path) -> None:

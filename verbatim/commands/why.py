@@ -73,7 +73,8 @@ def _tell_link(link: "Link") -> None:
     if link.sent_ns is not None:
         waited = span(link.sent_ns - record.time_ns)
         click.echo(f"{'':45}sent {waited} later, at {_clock(link.sent_ns)}", nl=False)
-        click.echo(f"; answered {span(link.latency_ns or 0)} after that by record {link.answered_by}")
+        ended = "answered" if link.outcome == "answer" else f"ended as {link.outcome}"
+        click.echo(f"; {ended} {span(link.latency_ns or 0)} after that by record {link.answered_by}")
     elif link.answered_by is None and record.kind == "REQUEST" and record.key:
         click.echo(f"{'':45}no answer is in this session")
     if record.payload:
@@ -123,6 +124,7 @@ def _as_json(story: "Story") -> dict[str, Any]:
             "sent_ns": link.sent_ns,
             "answered_by": link.answered_by,
             "latency_ns": link.latency_ns,
+            "outcome": link.outcome,
             "body": None if link.record.body is None else json.loads(link.record.body),
             "payload": None if link.record.payload is None else raw(link.record),
             "meta": None if link.record.meta is None else json.loads(link.record.meta),
