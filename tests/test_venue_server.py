@@ -204,3 +204,14 @@ def test_a_websocket_may_open_on_a_connection_that_has_carried_requests(start: S
         )
         assert used.recv(65_536).startswith(b"HTTP/1.1 101 ")
         assert used.recv(65_536)[0] == 0x81  # a text frame
+
+
+def test_the_venues_own_pages_are_for_loopback_only(start: Start) -> None:
+    _, ready = start(host="0.0.0.0", symbols=["BTCUSDT"])  # noqa: S104  # told to
+    port = ready["listening"].rpartition(":")[2]
+    outside = socket.gethostbyname(socket.gethostname())
+    if outside.startswith("127."):
+        pytest.skip("this machine has no address but loopback")
+    assert httpx.get(f"http://{outside}:{port}/sim/state").status_code == 403
+    assert httpx.get(f"http://{outside}:{port}/api/v3/ping").status_code == 200
+    assert httpx.get(f"http://127.0.0.1:{port}/sim/state").status_code == 200

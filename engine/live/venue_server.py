@@ -8,6 +8,7 @@ import socket
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import Final
 
 import h11
@@ -152,10 +153,10 @@ class VenueServer:
     # ---- connections
 
     async def _connection(self, stream: trio.SocketStream) -> None:
-        stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
+            stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             await self._http(stream)
-        except* (trio.BrokenResourceError, trio.ClosedResourceError, h11.RemoteProtocolError):
+        except* (trio.BrokenResourceError, trio.ClosedResourceError, h11.RemoteProtocolError, OSError):
             pass  # the client has gone, or speaks no HTTP: nothing to tell it
         finally:
             await trio.aclose_forcefully(stream)
@@ -168,6 +169,7 @@ class VenueServer:
 
     async def _http(self, stream: trio.SocketStream) -> None:
         connection = h11.Connection(h11.SERVER, max_incomplete_event_size=HEAD_BYTES_MAX)
+        local = ip_address(stream.socket.getpeername()[0].partition("%")[0]).is_loopback
         while True:
             request = await _next_request(connection, stream)
             if request is None:
@@ -175,7 +177,10 @@ class VenueServer:
             if request.headers.get("upgrade", "").lower() == "websocket":  # also later: aiohttp reuses its connections
                 await self._websocket(stream, _head(request) + connection.trailing_data[0])
                 return
-            answer = await self._exchange(request, connection, stream)
+            if request.path.startswith("/sim/") and not local:
+                answer: HttpAnswer | None = HttpAnswer(status=403, body=b'{"error":"/sim is for loopback only"}')
+            else:
+                answer = await self._exchange(request, connection, stream)
             if answer is None:
                 return
             headers = [*answer.headers, ("Content-Length", str(len(answer.body)))]
