@@ -13,7 +13,7 @@ from typing import BinaryIO
 import msgspec
 
 from engine.session import read_session
-from engine.state import CARRIED, FRESH, State, digest
+from engine.state import CARRIED, FRESH, State
 from journal.reader import Journal
 from journal.record import Record
 from replay.guard import no_sockets
@@ -24,22 +24,35 @@ DIGEST_BYTES = 16
 
 
 class Digests:
-    """Digests of every part, made anew only for parts that were replaced: an account's parts are immutable."""
+    """Digests of every part, made anew only for what was replaced: parts of an account, and their fields, are immutable."""
 
     def __init__(self) -> None:
-        self._known: dict[str, tuple[object, str]] = {}
+        self._known: dict[tuple[str, str], tuple[object, bytes]] = {}
 
     def of(self, state: State) -> dict[str, str]:
-        parts = {}
-        for name in (*CARRIED, *FRESH):
-            part = getattr(state.account, name)
-            known = self._known.get(name)
-            if known is None or known[0] is not part:
-                known = self._known[name] = (part, digest(part))
-            parts[f"account.{name}"] = known[1]
+        account = state.account
+        parts = {f"account.{name}": self._part(name, getattr(account, name)) for name in (*CARRIED, *FRESH)}
         parts.update({f"market.{name}": found for name, (_, found) in state.market.digests().items()})
         parts["inputs"] = state.heard.hex()
         return parts
+
+    def _part(self, name: str, part: msgspec.Struct) -> str:
+        known = self._known.get((name, ""))
+        if known is not None and known[0] is part:
+            return known[1].hex()
+        whole = sha256()
+        for field in part.__struct_fields__:
+            value = getattr(part, field)
+            before = self._known.get((name, field))
+            if before is None or before[0] is not value:
+                # not the canonical text of a CHECKPOINT: that costs ten times as much, and here both ends are this file
+                before = self._known[name, field] = (value, sha256(_encode(value)).digest())
+            whole.update(before[1])
+        self._known[name, ""] = (part, whole.digest())
+        return whole.hexdigest()
+
+
+_encode = msgspec.msgpack.Encoder().encode  # dicts as they were filled: another order of filling is a difference too
 
 
 def watched(step: Step, file: BinaryIO, digests: Digests) -> Step:
