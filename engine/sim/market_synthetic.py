@@ -152,7 +152,8 @@ class _Symbol:
         self.next_event_ns = now_ns + gap_ns
         self.excitement = self.excitement * EXCITE_HALF_NS // (EXCITE_HALF_NS + gap_ns)
         self.excitement = min(EXCITE_MAX, self.excitement + EXCITE_JUMP * (4 if excited else 1) // 2)
-        self.pressure = self.pressure * 63 // 64
+        leaked = abs(self.pressure) * 63 // 64  # of the size, so that rounding pulls neither way
+        self.pressure = leaked if self.pressure > 0 else -leaked
 
     def _set(self, side: int, index: int, quantity: int) -> None:
         levels = self.asks if side else self.bids
