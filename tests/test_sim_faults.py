@@ -1,6 +1,6 @@
 """Scripted faults strike where they are told to, and nowhere else."""
 
-from tests.sim_transcript import PRIVATE, Client, order_query
+from sim_transcript import PRIVATE, Client, order_query
 
 
 def test_an_answer_cut_off_after_acceptance_leaves_the_order_standing() -> None:

@@ -1,6 +1,6 @@
 """Orders meet the market: fills, what they leave, what they cost."""
 
-from tests.sim_transcript import OTHER_KEY, OTHER_SECRET, Client, quiet, short
+from sim_transcript import OTHER_KEY, OTHER_SECRET, Client, quiet, short
 
 
 def fills(answer: dict) -> list[str]:

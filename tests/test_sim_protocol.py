@@ -4,12 +4,12 @@ import json
 from pathlib import Path
 
 import pytest
+from sim_transcript import PRIVATE, SECRET, Client, order_query, quiet
 
 from engine.sim.market import QuietMarket
 from engine.sim.params import Params, parse_query
 from engine.sim.signing import KeyRing, rest_payload, signature, ws_params, ws_payload
 from engine.sim.venue import SimVenue, VenueConfig
-from tests.sim_transcript import PRIVATE, SECRET, Client, order_query, quiet
 
 
 def refusal(answer: dict) -> tuple[int, str]:

@@ -4,8 +4,7 @@ import json
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-
-from tests.sim_transcript import PRIVATE, Client
+from sim_transcript import PRIVATE, Client
 
 NAMES = ["symbol", "side", "type", "quantity", "price", "timeInForce", "limit", "recvWindow", "orderId", "fromId",
          "startTime", "newClientOrderId", "quoteOrderQty", "interval", "symbols", "cancelReplaceMode"]  # fmt: skip
