@@ -186,10 +186,16 @@ def told(held: dict[str, Any]) -> list[str]:
         f"session {held['session']} after record {held['seq']} ({record['kind']} of {record['source']}) at {time_text(now_ns)} UTC",
         f"mode        {mode['mode']}" + (f": {'; '.join(mode['reasons'])}" if mode["reasons"] else ""),
     ]
-    lines += [f"link        {link['source']}: {link['state']} since {time_text(link['since_ns'])}" for link in held["links"]]
+    lines += [
+        f"link        {link['source']}: {link['state']} since {time_text(link['since_ns'])}" for link in held["links"]
+    ]
     for market in held["markets"]:
         quote = market["quote"]
-        said = "no quote" if quote is None else f"{quote['bid']} x {quote['bid_size']} / {quote['ask']} x {quote['ask_size']} (record {quote['seq']})"
+        said = (
+            "no quote"
+            if quote is None
+            else f"{quote['bid']} x {quote['bid_size']} / {quote['ask']} x {quote['ask_size']} (record {quote['seq']})"
+        )
         lines.append(f"market      {market['instrument']}: {said}; book {market['book']}")
         for ask, bid in zip(market["asks"], market["bids"], strict=False):
             lines.append(f"              {bid[1]:>14} {bid[0]:>12} | {ask[0]:<12} {ask[1]:<14}")
@@ -197,7 +203,9 @@ def told(held: dict[str, Any]) -> list[str]:
         f"position    {held_['strategy']} {held_['instrument']}: {held_['quantity']} at {held_['price_avg']}, realised {held_['realised_pnl']}, fees {held_['fees_quote']}"
         for held_ in held["positions"]
     ]
-    lines += [f"balance     {asset}: {one['free']} free, {one['locked']} locked" for asset, one in held["balances"].items()]
+    lines += [
+        f"balance     {asset}: {one['free']} free, {one['locked']} locked" for asset, one in held["balances"].items()
+    ]
     lines += [
         f"order       {order['client_order_id']} {order['side']} {order['quantity']} {order['instrument']} at {order['price']}: "
         f"{order['status']}, {order['filled_quantity']} filled (request {order['request_seq']})"
@@ -221,4 +229,8 @@ def told(held: dict[str, Any]) -> list[str]:
 
 
 def _next_ask(order: dict[str, Any]) -> str:
-    return "to be asked about when a link allows" if order["asks_next_ns"] is None else f"next at {time_text(order['asks_next_ns'])}"
+    return (
+        "to be asked about when a link allows"
+        if order["asks_next_ns"] is None
+        else f"next at {time_text(order['asks_next_ns'])}"
+    )

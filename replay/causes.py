@@ -24,23 +24,29 @@ class Link(msgspec.Struct, frozen=True):
     text: str
 
 
-def chain_of(journal: Journal, record: Record, held: dict[int, Record], instruments: list[Instrument], dialect: Dialect) -> list[Link]:
+def chain_of(
+    journal: Journal, record: Record, held: dict[int, Record], instruments: list[Instrument], dialect: Dialect
+) -> list[Link]:
     """The record, what caused it, and so on to its origin. `held` are records that the journal does not have (yet)."""
     links: list[Link] = []
     seen: set[int] = set()
+    quote: Record | None = (
+        None  # that an intent was decided on: where a TIMER was its cause, the way goes on from there
+    )
     current: Record | None = record
-    while current is not None and len(links) < STEPS_MAX:
+    while current is not None and current.seq not in seen and len(links) < STEPS_MAX:
         seen.add(current.seq)
-        links.append(Link(current, one_line(current, instruments, dialect)))
+        aside = "   (the quote it was decided on)" if current is quote else ""
+        links.append(Link(current, one_line(current, instruments, dialect) + aside))
         if current.kind is Kind.INTENT:
             quote = _quote_behind(journal, current)
-            if quote is not None and quote.seq not in seen and quote.seq != current.cause:
-                seen.add(quote.seq)
-                links.append(Link(quote, one_line(quote, instruments, dialect) + "   (the quote it was decided on)"))
         cause = current.cause
-        if cause is None or cause in seen or not 0 <= cause <= record.seq:
-            break
-        current = held.get(cause) or record_at(journal, cause)
+        if cause is None:
+            current = quote
+        elif 0 <= cause <= record.seq:
+            current = held.get(cause) or record_at(journal, cause)
+        else:
+            current = None  # not of this session
     return links
 
 

@@ -53,7 +53,9 @@ def _set(session: SessionBody, name: str, value: str) -> SessionBody:
         case "strategy":
             return _parameter(session, name, rest, value)
         case _:
-            raise UnknownChange(f"{name!r} cannot be set; what can: risk.NAME, engine.NAME, strategy.STRATEGY.PARAMETER")
+            raise UnknownChange(
+                f"{name!r} cannot be set; what can: risk.NAME, engine.NAME, strategy.STRATEGY.PARAMETER"
+            )
 
 
 def _parameter(session: SessionBody, name: str, rest: str, value: str) -> SessionBody:
@@ -81,7 +83,9 @@ def in_place_of(session: SessionBody, new: StrategySettings) -> StrategySettings
         recorded = list(session.strategies)
     if len(recorded) != 1:
         known = ", ".join(found.cls for found in session.strategies) or "none"
-        raise UnknownChange(f"{new.module}.py:{new.cls} takes the place of no single strategy; the session ran: {known}")
+        raise UnknownChange(
+            f"{new.module}.py:{new.cls} takes the place of no single strategy; the session ran: {known}"
+        )
     old = recorded[0]
     return loading.as_recorded(replace(new, name=old.name, parameters={**old.parameters, **new.parameters}))
 

@@ -36,7 +36,9 @@ def moment(text: str, started_ns: int) -> tuple[int | None, int | None]:
             return None, _of_the_day(time.fromisoformat(text), started_ns)
         when = datetime.fromisoformat(text)
     except ValueError:
-        raise NoMoment(f"{text!r} is neither a record's seq nor a time: 48212, 13:45:10.250 or 2026-03-04T13:45:10Z") from None
+        raise NoMoment(
+            f"{text!r} is neither a record's seq nor a time: 48212, 13:45:10.250 or 2026-03-04T13:45:10Z"
+        ) from None
     return None, nanoseconds(when if when.tzinfo else when.replace(tzinfo=UTC))
 
 

@@ -80,13 +80,17 @@ def _body_difference(recorded: Record, replayed: Record) -> str:
     """The names within two JSON objects that differ, with both values."""
     ours, theirs = (_flat(msgspec.json.decode(each.body or "null")) for each in (recorded, replayed))
     names = [name for name in sorted(ours.keys() | theirs.keys()) if ours.get(name) != theirs.get(name)]
-    said = [f"{name}: recorded {ours.get(name, 'nothing')}, replayed {theirs.get(name, 'nothing')}" for name in names[:3]]
+    said = [
+        f"{name}: recorded {ours.get(name, 'nothing')}, replayed {theirs.get(name, 'nothing')}" for name in names[:3]
+    ]
     return short("; ".join(said) + (f"; and {len(names) - 3} more" if len(names) > 3 else ""))
 
 
 def _flat(value: object, name: str = "") -> dict[str, str]:
     if isinstance(value, dict):
-        return {k: v for key, item in value.items() for k, v in _flat(item, f"{name}.{key}" if name else str(key)).items()}
+        return {
+            k: v for key, item in value.items() for k, v in _flat(item, f"{name}.{key}" if name else str(key)).items()
+        }
     return {name: msgspec.json.encode(value).decode()}
 
 

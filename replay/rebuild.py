@@ -42,7 +42,9 @@ def _fold(journal: Journal, kernel: Kernel, state: State, first: Record, last: i
         try:
             kernel.rebuild(state, record)
         except Exception as error:
-            raise CoreError(f"record {record.seq} ({record.kind} of {record.source}) cannot be folded: {error}") from error
+            raise CoreError(
+                f"record {record.seq} ({record.kind} of {record.source}) cannot be folded: {error}"
+            ) from error
         if heard and use_snapshots and record.seq - kept >= SNAPSHOT_RECORDS:
             snapshots.keep(journal.folder, first, state, heard)
             kept = record.seq

@@ -64,7 +64,9 @@ class Verdict(msgspec.Struct, frozen=True):
         if self.difference is not None:
             lines += told(self.difference)
             if self.changes:
-                lines.append("exact up to here; nothing is decided beyond, since what the venue would have answered is not recorded")
+                lines.append(
+                    "exact up to here; nothing is decided beyond, since what the venue would have answered is not recorded"
+                )
             lines.append(f"replay: differs at seq {self.difference.seq}")
         else:
             lines.append(f"state digest {self.digest_final}")
@@ -164,7 +166,9 @@ class Repetition:
 
     def explained(self, difference: Difference, command: str) -> Difference:
         """With the chain that led there: along the replayed record where the recorded one is not its counterpart."""
-        ours = difference.replayed is None or (difference.recorded is not None and difference.recorded.kind not in INPUTS)
+        ours = difference.replayed is None or (
+            difference.recorded is not None and difference.recorded.kind not in INPUTS
+        )
         record = difference.recorded if ours else difference.replayed
         assert record is not None, "a difference has a record"
         held = {} if ours else {output.seq: output for output in self._outputs}
@@ -237,4 +241,3 @@ def refuse_strangers(session: SessionBody, host: str, folder: Path) -> None:
             f"{folder} was recorded on another machine, and a replay runs the code of its strategies ({names}). "
             "What to do: read it (verbatim ask, sql and verify run none of it), then add --trust-code."
         )
-

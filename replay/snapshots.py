@@ -103,7 +103,8 @@ def _loaded(path: Path, journal: Journal, kernel: Kernel, first: Record) -> Stat
     state.new_page(held.heard)
     stated = facts.read_checkpoint(checkpoint.body or "").parts
     found = {name: part for name, part in state.digests().items() if name != "inputs"}
-    same = all(stated.get(name) == part for name, part in found.items()) and stated.get("inputs", (0, ""))[1] == held.heard.hex()
+    same = (
+        all(stated.get(name) == part for name, part in found.items())
+        and stated.get("inputs", (0, ""))[1] == held.heard.hex()
+    )
     return state if same else None
-
-

@@ -63,7 +63,10 @@ class StrictVerdict(msgspec.Struct, frozen=True):
 
     def text(self) -> str:
         times = ", ".join(f"{way}: {seconds:.1f} s" for way, seconds in zip(self.ways, self.seconds, strict=True))
-        lines = [f"{len(self.ways)} replays of {self.records:,} records; state digests compared after {self.compared:,} inputs", times]
+        lines = [
+            f"{len(self.ways)} replays of {self.records:,} records; state digests compared after {self.compared:,} inputs",
+            times,
+        ]
         if self.identical:
             return "\n".join([*lines, "replay: identical"])
         return "\n".join([*lines, self.what, f"replay: differs at seq {self.difference_seq}"])
@@ -106,7 +109,9 @@ def first_disagreement(files: list[Path]) -> int | None:
     shortest = min(len(table) for table in tables)
     found: list[int] = []
     for table in tables[1:]:
-        ours, theirs = (np.frombuffer(each[:shortest].tobytes(), np.uint8).reshape(-1, ROW.itemsize) for each in (tables[0], table))
+        ours, theirs = (
+            np.frombuffer(each[:shortest].tobytes(), np.uint8).reshape(-1, ROW.itemsize) for each in (tables[0], table)
+        )
         wrong = np.flatnonzero((ours != theirs).any(axis=1))
         if len(wrong):
             found.append(int(tables[0]["seq"][wrong[0]]))
@@ -138,7 +143,9 @@ def _run_all(
 
 
 @contextlib.contextmanager
-def _workers(folder: Path, last: int, ways: tuple[Way, ...], targets: list[Path]) -> Iterator[list[subprocess.Popen[str]]]:
+def _workers(
+    folder: Path, last: int, ways: tuple[Way, ...], targets: list[Path]
+) -> Iterator[list[subprocess.Popen[str]]]:
     processes: list[subprocess.Popen[str]] = []
     try:
         for way, target in zip(ways, targets, strict=True):

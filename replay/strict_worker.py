@@ -62,7 +62,9 @@ def watched(step: Step, file: BinaryIO, digests: Digests) -> Step:
         outputs = step(state, record)
         whole = sha256("".join(digests.of(state).values()).encode())
         for output in outputs:
-            whole.update(f"{output.seq} {output.kind} {output.source} {output.cause} {output.key} {output.body}".encode())
+            whole.update(
+                f"{output.seq} {output.kind} {output.source} {output.cause} {output.key} {output.body}".encode()
+            )
         file.write(record.seq.to_bytes(8, "little") + whole.digest()[:DIGEST_BYTES])
         return outputs
 
@@ -92,7 +94,11 @@ def main(folder: Path, last: int, target: str) -> None:
         checkpoints=counts.checkpoints,
         seconds=seconds,
         difference_seq=None if difference is None else difference.seq,
-        text="" if difference is None else "\n".join(told(repetition.explained(difference, f"verbatim replay {folder} --until {difference.seq} --explain"))),
+        text=""
+        if difference is None
+        else "\n".join(
+            told(repetition.explained(difference, f"verbatim replay {folder} --until {difference.seq} --explain"))
+        ),
     )
     print(msgspec.json.encode(verdict).decode())  # noqa: T201 - the parent reads it
 

@@ -10,8 +10,19 @@ from verbatim.exits import DIFFERS, stop
 
 @click.command("ask")
 @click.argument("session")
-@click.option("--at", "at", metavar="SEQ|TIME", help="A record, HH:MM:SS of the session's day or an ISO time (UTC). Default: the end.")
-@click.option("--journals", type=click.Path(path_type=Path), default=Path("journals"), show_default=True, help="Where sessions lie.")
+@click.option(
+    "--at",
+    "at",
+    metavar="SEQ|TIME",
+    help="A record, HH:MM:SS of the session's day or an ISO time (UTC). Default: the end.",
+)
+@click.option(
+    "--journals",
+    type=click.Path(path_type=Path),
+    default=Path("journals"),
+    show_default=True,
+    help="Where sessions lie.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Everything, as one JSON object.")
 def command(*, session: str, at: str | None, journals: Path, as_json: bool) -> None:
     """Show what the engine believed in SESSION: mode, links, orders, positions, balances, quotes; what it waited for, and why.

@@ -23,11 +23,27 @@ BODY_MAX = 4_000  # characters of a body that --explain shows
 @click.argument("session")
 @click.option("--until", metavar="SEQ|TIME", help="Stop after this record, or at HH:MM:SS or an ISO time (UTC).")
 @click.option("--strategy", metavar="FILE[:CLASS]", help="Decide with this strategy in place of the recorded one.")
-@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="risk.NAME, engine.NAME or strategy.NAME.PARAMETER.")
-@click.option("--strict", is_flag=True, help="Repeat in four processes, two hash seeds x compiled and plain; compare every record.")
-@click.option("--explain", is_flag=True, help="Both records of a difference in full, and what the engine believed there.")
-@click.option("--trust-code", is_flag=True, help="Run recorded strategies though they were not recorded on this machine.")
-@click.option("--journals", type=click.Path(path_type=Path), default=Path("journals"), show_default=True, help="Where sessions lie.")
+@click.option(
+    "--set", "settings", multiple=True, metavar="NAME=VALUE", help="risk.NAME, engine.NAME or strategy.NAME.PARAMETER."
+)
+@click.option(
+    "--strict",
+    is_flag=True,
+    help="Repeat in four processes, two hash seeds x compiled and plain; compare every record.",
+)
+@click.option(
+    "--explain", is_flag=True, help="Both records of a difference in full, and what the engine believed there."
+)
+@click.option(
+    "--trust-code", is_flag=True, help="Run recorded strategies though they were not recorded on this machine."
+)
+@click.option(
+    "--journals",
+    type=click.Path(path_type=Path),
+    default=Path("journals"),
+    show_default=True,
+    help="Where sessions lie.",
+)
 @click.option("--json", "as_json", is_flag=True, help="The verdict as one JSON object.")
 def command(
     *,

@@ -9,7 +9,13 @@ import click
 
 
 @click.command("sessions")
-@click.option("--journals", type=click.Path(path_type=Path), default=Path("journals"), show_default=True, help="Where sessions lie.")
+@click.option(
+    "--journals",
+    type=click.Path(path_type=Path),
+    default=Path("journals"),
+    show_default=True,
+    help="Where sessions lie.",
+)
 @click.option("--json", "as_json", is_flag=True, help="A JSON array, one object for each session.")
 def command(*, journals: Path, as_json: bool) -> None:
     """List the recorded sessions: id, start, length, records, strategies, orders, fills, and how each ended."""
@@ -74,7 +80,9 @@ def _table(found: list[dict[str, Any]]) -> None:
     for row in found:
         numbers = ["" if row[name] is None else f"{row[name]:,}" for name in ("records", "orders", "fills")]
         start = row["start"].replace("T", " ").rstrip("Z")
-        rows.append((row["session"], start, _length(row["seconds"]), *numbers, row["ended"], ", ".join(row["strategies"])))
+        rows.append(
+            (row["session"], start, _length(row["seconds"]), *numbers, row["ended"], ", ".join(row["strategies"]))
+        )
     widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
     for line in rows:
         cells = [

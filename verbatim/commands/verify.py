@@ -10,7 +10,13 @@ from verbatim.exits import DIFFERS, stop
 
 @click.command("verify")
 @click.argument("session")
-@click.option("--journals", type=click.Path(path_type=Path), default=Path("journals"), show_default=True, help="Where sessions lie.")
+@click.option(
+    "--journals",
+    type=click.Path(path_type=Path),
+    default=Path("journals"),
+    show_default=True,
+    help="Where sessions lie.",
+)
 @click.option("--json", "as_json", is_flag=True, help="The report as one JSON object.")
 def command(*, session: str, journals: Path, as_json: bool) -> None:
     """Prove that SESSION's journal is whole: checksums, chain, sequence, open frames.
@@ -40,6 +46,8 @@ def command(*, session: str, journals: Path, as_json: bool) -> None:
         if report.ok:
             click.echo(f"verify: whole ({what}), chain {report.chain[:16] or 'open'}")
         else:
-            click.echo(f"verify: damaged, {len(report.problems)} problem{'' if len(report.problems) == 1 else 's'} ({what})")
+            click.echo(
+                f"verify: damaged, {len(report.problems)} problem{'' if len(report.problems) == 1 else 's'} ({what})"
+            )
     if not report.ok:
         raise SystemExit(DIFFERS)

@@ -1,0 +1,92 @@
+"""What replay's tests share: short sessions in virtual time, and a journal written anew with one record altered."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from engine.session import EngineSettings, RiskSettings
+from journal.reader import Journal
+from journal.record import INPUTS, Record
+from journal.writer import JournalWriter
+from verbatim.testing import VirtualSession, VirtualVenue, from_sources
+
+QUOTER = """
+from dataclasses import dataclass
+from decimal import Decimal
+
+from verbatim import Cancel, OnQuote, Place, Side
+
+
+class Quoter:
+    version = "1"
+    instruments = ("BTCUSDT",)
+    cadence = OnQuote(throttle_ms=100)
+
+    @dataclass
+    class Parameters:
+        size: Decimal = Decimal("0.001")
+
+    @dataclass
+    class State:
+        quotes: int = 0
+
+    @staticmethod
+    def decide(view, state, parameters):
+        quote = view.quote("BTCUSDT")
+        state.quotes += 1
+        orders = view.orders("BTCUSDT")
+        for order in orders:
+            if order.order.price not in (quote.bid, quote.ask):
+                yield Cancel(order.client_order_id)
+        sides = {order.order.side for order in orders}
+        if Side.BUY not in sides:
+            yield Place("BTCUSDT", Side.BUY, parameters.size, quote.bid, because={"quotes": state.quotes})
+        if Side.SELL not in sides:
+            yield Place("BTCUSDT", Side.SELL, parameters.size, quote.ask, because={"quotes": state.quotes})
+"""
+
+
+def session(
+    folder: Path,
+    *,
+    source: str = QUOTER,
+    seconds: float = 5,
+    checkpoint_every: int = 100,
+    risk: RiskSettings | None = None,
+    **settings: Any,
+) -> VirtualSession:
+    """A session that has run so long; its caller stops it or kills it."""
+    return VirtualSession(
+        VirtualVenue(seed=3),
+        folder,
+        strategies=[from_sources({"quoter": source}, "quoter", "Quoter")],
+        engine=EngineSettings(checkpoint_every=checkpoint_every),
+        risk=risk,
+        **settings,
+    ).run(seconds)
+
+
+def sealed(folder: Path, **settings: Any) -> Path:
+    found = session(folder, **settings)
+    found.stop()
+    return folder
+
+
+def sealed_anew(old: Path, new: Path, seq: int, **changes: Any) -> Path:
+    """A copy whose record `seq` is another, with the right checksums: made by the journal's own writer, step by step."""
+    writer = JournalWriter.create(new, sync=False)
+    step: list[Record] = []
+    for record in Journal.open(old).records():
+        if record.kind in INPUTS and step:
+            writer.append_step(step)
+            step = []
+        step.append(msgspec.structs.replace(record, **changes) if record.seq == seq else record)
+    writer.append_step(step)
+    writer.close()
+    return new
+
+
+def first_record(folder: Path, wanted: Callable[[Record], bool]) -> Record:
+    return next(record for record in Journal.open(folder).records() if wanted(record))

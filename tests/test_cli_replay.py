@@ -1,0 +1,164 @@
+"""replay, ask, verify and sessions as a person or a script meets them: what they say, and how they end."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from engine.live.opening import host_id
+from journal.reader import Journal
+from journal.record import Kind, canonical
+from journal.sessions import new_session_folder
+from tests.replaying import QUOTER, first_record, sealed, sealed_anew, session
+from verbatim.cli import main
+from verbatim.testing import START_NS
+
+BAD_INPUT = 3
+
+
+@pytest.fixture(scope="module")
+def journals(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of one session, recorded on another machine."""
+    root = tmp_path_factory.mktemp("root")
+    made = sealed(root / "made", seconds=3)
+    folder = new_session_folder(root / "journals", START_NS, "aaaaaaaa")
+    folder.parent.mkdir()
+    made.rename(folder)
+    return root / "journals"
+
+
+def verbatim(*words: object) -> Result:
+    return CliRunner().invoke(main, [str(word) for word in words])
+
+
+def one_line(result: Result, said: str) -> None:
+    assert result.exit_code == BAD_INPUT, result.output
+    assert result.stderr.startswith("verbatim: ")
+    assert result.stderr.count("\n") == 1
+    assert said in result.stderr
+
+
+def test_replay_ends_with_its_verdict(journals: Path) -> None:
+    """By the first characters of the id."""
+    result = verbatim("replay", "aaaa", "--journals", journals, "--trust-code")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.splitlines()[-1] == "replay: identical"
+
+
+def test_replay_for_a_script(journals: Path) -> None:
+    result = verbatim("replay", "aaaaaaaa", "--journals", journals, "--trust-code", "--json")
+    found = json.loads(result.stdout)
+    assert found["identical"] is True
+    assert found["difference"] is None
+    assert found["records"] == found["inputs"] + found["outputs"]
+
+
+def test_a_limit_set_names_the_first_difference_and_the_command_that_repeats_it(journals: Path) -> None:
+    result = verbatim(
+        "replay", "aaaaaaaa", "--journals", journals, "--trust-code", "--set", "risk.order_size_max=0.0001"
+    )
+    assert result.exit_code == 1
+    folder = next(journals.iterdir())
+    seq = first_record(folder, lambda record: record.kind is Kind.VERDICT).seq
+    assert result.stdout.splitlines()[-1] == f"replay: differs at seq {seq}"
+    again = next(line for line in result.stdout.splitlines() if line.strip().startswith("repeat it: "))
+    words = again.split("repeat it: verbatim ")[1].split()
+    repeated = verbatim(*words)
+    assert repeated.exit_code == 1
+    assert repeated.stdout.splitlines()[-1] == f"replay: differs at seq {seq}"
+    assert "recorded: VERDICT of risk" in repeated.stdout
+    assert "replayed: VERDICT of risk" in repeated.stdout
+    assert "before it, the recorded session believed:" in repeated.stdout
+
+
+def test_an_edited_strategy_takes_the_place_of_the_recorded_one(journals: Path, tmp_path: Path) -> None:
+    file = tmp_path / "edited.py"
+    file.write_text(QUOTER.replace("Side.SELL, parameters.size", "Side.SELL, parameters.size + parameters.size"))
+    result = verbatim("replay", "aaaaaaaa", "--journals", journals, "--trust-code", "--strategy", f"{file}:Quoter")
+    assert result.exit_code == 1
+    assert "INTENT of strategy.quoter differs in body (order.quantity: " in result.stdout
+    same = tmp_path / "same.py"
+    same.write_text(QUOTER + "\n# a remark changes nothing\n")
+    assert verbatim("replay", "aaaaaaaa", "--journals", journals, "--trust-code", "--strategy", same).exit_code == 0
+
+
+def test_strangers_code_is_not_run_unasked(journals: Path) -> None:
+    one_line(verbatim("replay", "aaaaaaaa", "--journals", journals), "was recorded on another machine")
+    assert host_id() != "test"
+
+
+def test_mistakes_are_one_clear_line(journals: Path, tmp_path: Path) -> None:
+    replay = ("replay", "aaaaaaaa", "--journals", journals, "--trust-code")
+    one_line(verbatim("replay", "zzzz", "--journals", journals), "no session 'zzzz'")
+    one_line(verbatim("replay", tmp_path), "holds no journal")
+    one_line(verbatim(*replay, "--set", "risk.colour=1"), "unknown setting 'risk.colour'")
+    one_line(verbatim(*replay, "--until", "soon"), "'soon' is neither")
+    one_line(verbatim(*replay, "--strategy", tmp_path / "none.py"), "cannot read the strategy")
+    one_line(verbatim("ask", tmp_path), "holds no journal")
+    one_line(verbatim("verify", tmp_path), "holds no journal")
+
+
+def test_ask_tells_a_person_and_a_script_the_same(journals: Path) -> None:
+    result = verbatim("ask", "aaaaaaaa", "--journals", journals, "--at", "23:54:12")
+    assert result.exit_code == 0, result.output
+    assert "mode        running" in result.stdout
+    assert "market      binance_spot:BTCUSDT: " in result.stdout
+    held = json.loads(verbatim("ask", "aaaaaaaa", "--journals", journals, "--at", "23:54:12", "--json").stdout)
+    assert held["mode"]["mode"] == "running"
+    assert f"after record {held['seq']} " in result.stdout
+    by_seq = verbatim("ask", "aaaaaaaa", "--journals", journals, "--at", held["seq"])
+    assert by_seq.stdout == result.stdout
+
+
+def test_verify_says_whole_or_damaged(journals: Path, tmp_path: Path) -> None:
+    whole = verbatim("verify", "aaaaaaaa", "--journals", journals)
+    assert whole.exit_code == 0
+    assert whole.stdout.splitlines()[-1].startswith("verify: whole (")
+    folder = session(tmp_path / "s", seconds=1).kill()
+    path = next(folder.glob("*.open"))
+    data = bytearray(path.read_bytes())
+    data[len(data) // 3] ^= 4
+    path.write_bytes(data)
+    damaged = verbatim("verify", folder)
+    assert damaged.exit_code == 1
+    assert damaged.stdout.splitlines()[-1].startswith("verify: damaged, 1 problem")
+    assert json.loads(verbatim("verify", folder, "--json").stdout)["ok"] is False
+
+
+def test_a_journal_sealed_anew_is_whole_to_verify_and_another_to_replay(journals: Path, tmp_path: Path) -> None:
+    folder = next(journals.iterdir())
+    fact = first_record(folder, lambda record: '"fact":"order_filled"' in (record.body or ""))
+    body = canonical(json.loads(fact.body or "") | {"fee": "0"})
+    copy = sealed_anew(folder, tmp_path / "copy", fact.seq, body=body)
+    assert verbatim("verify", copy).exit_code == 0
+    result = verbatim("replay", copy, "--trust-code")
+    assert result.exit_code == 1
+    assert result.stdout.splitlines()[-1] == f"replay: differs at seq {fact.seq}"
+
+
+def test_sessions_lists_what_there_is_and_what_cannot_be_read(journals: Path, tmp_path: Path) -> None:
+    found = json.loads(verbatim("sessions", "--journals", journals, "--json").stdout)
+    assert [(row["session"], row["ended"], row["strategies"]) for row in found] == [
+        ("aaaaaaaa", "closed", ["quoter 1"])
+    ]
+    assert found[0]["records"] == Journal.open(next(journals.iterdir())).last_seq + 1
+    assert found[0]["orders"] > found[0]["fills"] > 0
+    table = verbatim("sessions", "--journals", journals).stdout.splitlines()
+    assert table[0].split() == [
+        "session",
+        "start",
+        "(UTC)",
+        "length",
+        "records",
+        "orders",
+        "fills",
+        "ended",
+        "strategies",
+    ]
+    assert table[1].startswith("aaaaaaaa  2024-08-08 23:54:10")
+    (tmp_path / "20240808T235410Z-bbbbbbbb").mkdir()
+    damaged = verbatim("sessions", "--journals", tmp_path)
+    assert damaged.exit_code == 0
+    assert "unreadable" in damaged.stdout
+    assert "bbbbbbbb: " in damaged.stderr

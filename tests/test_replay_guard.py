@@ -1,0 +1,91 @@
+"""S26: no socket while a session is repeated. Whoever opens one is named by its line, whatever it catches."""
+
+import json
+import socket
+import sys
+from pathlib import Path
+
+import pytest
+
+from journal.reader import Journal
+from journal.record import canonical
+from replay.guard import SocketOpened, no_sockets
+from replay.rebuild import rebuild
+from replay.replay import replay_session
+from tests.replaying import QUOTER, sealed, sealed_anew
+
+# refused modules cannot be imported by a strategy, but an allowed one may be a way to them
+CALLER = QUOTER.replace(
+    "from dataclasses import dataclass", "import statistics\nfrom dataclasses import dataclass"
+).replace(
+    "        state.quotes += 1\n",
+    """        state.quotes += 1
+        if state.quotes == 5:
+            try:
+                statistics.sys.modules["socket"].socket().close()
+            except Exception:
+                pass
+""",
+)
+
+DIALECT = """
+import socket
+from engine.venues.binance_spot import BinanceSpot
+
+class Curious(BinanceSpot):
+    def decode_private(self, payload):
+        try:
+            socket.create_connection(("127.0.0.1", 9), timeout=0.1).close()
+        except OSError:
+            pass
+        return super().decode_private(payload)
+"""
+
+
+def test_a_strategy_that_opens_a_socket_is_named_by_its_line(tmp_path: Path) -> None:
+    """Recorded with it, which nobody stopped; repeated, it raises through the strategy's own `except`."""
+    folder = sealed(tmp_path / "s", source=CALLER, seconds=3)
+    line = CALLER.splitlines().index('                statistics.sys.modules["socket"].socket().close()') + 1
+    with pytest.raises(
+        SocketOpened, match=rf"quoter\.py:{line} \(decide\) opened a socket during a replay \(socket\.__new__\)"
+    ):
+        replay_session(folder)
+
+
+def test_a_venues_dialect_that_opens_a_socket_is_named_by_its_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stranger's venue, named in the SESSION record as package.module:Class."""
+    (tmp_path / "curious_venue.py").write_text(DIALECT)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "curious_venue", raising=False)
+    folder = sealed(tmp_path / "s", seconds=2)
+    monkeypatch.setattr("engine.program.BUILT_IN_VENUES", {"binance_spot": "curious_venue:Curious"})
+    line = DIALECT.splitlines().index('            socket.create_connection(("127.0.0.1", 9), timeout=0.1).close()') + 1
+    with pytest.raises(SocketOpened, match=rf"curious_venue\.py:{line} \(decode_private\) opened a socket") as caught:
+        replay_session(folder)
+    assert "is in no record" in str(caught.value)
+
+
+@pytest.mark.parametrize("way", ["new", "resolve"])
+def test_every_way_to_a_socket_is_closed_and_opens_again(way: str) -> None:
+    def reach() -> None:
+        if way == "new":
+            socket.socket().close()
+        else:
+            socket.getaddrinfo("127.0.0.1", 80)
+
+    with pytest.raises(SocketOpened, match=r"test_replay_guard\.py:\d+ \(reach\)"), no_sockets():
+        reach()
+    reach()
+
+
+def test_rebuilding_a_session_altered_to_open_a_socket_runs_none_of_it(tmp_path: Path) -> None:
+    folder = sealed(tmp_path / "s", seconds=2)
+    first = Journal.open(folder).session_record()
+    body = json.loads(first.body or "")
+    body["strategies"][0]["sources"]["quoter"] = "import socket\nsocket.socket()\n"
+    copy = sealed_anew(folder, tmp_path / "copy", 0, body=canonical(body))
+    with no_sockets():
+        _, state, _ = rebuild(copy)
+    assert state.seq == Journal.open(copy).last_seq

@@ -1,0 +1,266 @@
+"""A session is repeated word for word; whatever was altered, in the code, the limits or the journal, is found and named."""
+
+import json
+import subprocess
+import sys
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from engine.session import RiskSettings, read_session
+from journal.reader import Journal
+from journal.record import Kind, canonical
+from journal.verify import verify
+from replay.changes import UnknownChange, in_place_of, parsed
+from replay.replay import Untrusted, Verdict, replay_session
+from tests.replaying import QUOTER, first_record, sealed, sealed_anew, session
+from verbatim.testing import from_sources
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A session that traded, closed and sealed."""
+    return sealed(tmp_path_factory.mktemp("journals") / "s")
+
+
+def with_strategy(folder: Path, source: str) -> Verdict:
+    recorded = read_session(Journal.open(folder).session_record().body or "")
+    new = in_place_of(recorded, from_sources({"quoter": source}, "quoter", "Quoter"))
+    return replay_session(folder, strategies={new.name: new})
+
+
+# ---- the same ----------------------------------------------------------------------------------
+
+
+def test_a_session_is_repeated_word_for_word(folder: Path) -> None:
+    verdict = replay_session(folder)
+    assert verdict.difference is None
+    assert verdict.identical
+    assert verdict.text().endswith("\nreplay: identical")
+    assert verdict.records == Journal.open(folder).last_seq + 1 == verdict.inputs + verdict.outputs
+    assert verdict.checkpoints > 5
+    assert verdict.not_compared == ()
+    assert any(record.kind is Kind.REQUEST and record.key for record in Journal.open(folder).records()), "it traded"
+
+
+def test_a_session_still_open_is_repeated_too(tmp_path: Path) -> None:
+    killed = session(tmp_path / "s", seconds=3).kill()
+    assert not Journal.open(killed).closed
+    assert replay_session(killed).identical
+
+
+def test_a_replay_may_end_early(folder: Path) -> None:
+    """Also in the middle of a step, whose later outputs are then not missed."""
+    intent = first_record(folder, lambda record: record.kind is Kind.INTENT)
+    verdict = replay_session(folder, until=intent.seq)
+    assert verdict.identical
+    assert verdict.records == intent.seq + 1
+    by_time = replay_session(folder, until_ns=intent.time_ns)
+    assert by_time.identical
+    assert by_time.records >= verdict.records
+
+
+def test_orders_left_on_their_way_are_opened_and_repeated(tmp_path: Path) -> None:
+    """A session that begins with the state of one that was killed."""
+    first = session(tmp_path / "a", seconds=2)
+    first.kill()
+    from verbatim.testing import VirtualSession
+
+    second = VirtualSession(
+        first.venue,
+        tmp_path / "b",
+        strategies=first.body.strategies,
+        session="bbbbbbbb",
+        previous=first,
+        opening=first.state,
+    ).run(3)
+    second.stop()
+    assert replay_session(tmp_path / "b").identical
+
+
+# ---- what a person changed ---------------------------------------------------------------------
+
+
+def test_one_changed_line_of_the_strategy_is_named_with_the_chain_that_led_there(folder: Path) -> None:
+    verdict = with_strategy(
+        folder, QUOTER.replace("Side.BUY, parameters.size, quote.bid", "Side.BUY, parameters.size * 2, quote.bid")
+    )
+    difference = verdict.difference
+    intent = first_record(folder, lambda record: record.kind is Kind.INTENT)
+    assert difference is not None
+    assert difference.seq == intent.seq, "the first intent is the first that differs"
+    assert (
+        difference.what
+        == 'INTENT of strategy.quoter differs in body (order.quantity: recorded "0.001", replayed "0.002")'
+    )
+    kinds = [line.split()[2] for line in difference.chain]
+    assert kinds == ["INTENT", "TIMER", "FEED", "LINK", "REQUEST", "SESSION"], (
+        "from the wish back to the session's begin"
+    )
+    assert "quote BTCUSDT: bid " in difference.chain[2], "the market message it was decided on, decoded"
+    assert difference.command.endswith(f"--until {intent.seq} --explain")
+    text = verdict.text()
+    assert text.endswith(f"\nreplay: differs at seq {intent.seq}")
+    assert "exact up to here; nothing is decided beyond" in text
+
+
+def test_one_risk_limit_is_named_at_the_verdict_that_it_turned(folder: Path) -> None:
+    verdict = replay_session(folder, overrides={"risk.order_size_max": "0.0005"})
+    first = first_record(folder, lambda record: record.kind is Kind.VERDICT)
+    assert verdict.difference is not None
+    assert verdict.difference.seq == first.seq
+    assert "approved: recorded true, replayed false" in verdict.difference.what
+    assert [line.split()[2] for line in verdict.difference.chain][:2] == ["VERDICT", "INTENT"]
+    assert verdict.changes == ("risk.order_size_max = 0.0005",)
+
+
+def test_a_parameter_can_be_set_and_a_limit_that_binds_nowhere_changes_nothing(folder: Path) -> None:
+    assert not replay_session(folder, overrides={"strategy.quoter.size": "0.002"}).identical
+    assert replay_session(folder, overrides={"risk.order_size_max": "1000"}).identical
+
+
+def test_another_cadence_is_found_at_the_first_timer(folder: Path) -> None:
+    verdict = with_strategy(folder, QUOTER.replace("throttle_ms=100", "throttle_ms=150"))
+    assert verdict.difference is not None
+    assert "watch.quoter" in verdict.difference.what or "CHECKPOINT" in verdict.difference.what
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("risk.order_sise_max=1", "unknown setting 'risk.order_sise_max'; known: market_slippage_max"),
+        ("risk.order_size_max=much", "risk.order_size_max=much: Invalid decimal string"),
+        ("colour=blue", "'colour' cannot be set; what can: risk.NAME, engine.NAME, strategy.STRATEGY.PARAMETER"),
+        ("strategy.crosser.size=1", "'strategy.crosser.size': the session has no strategy 'crosser'; it has: quoter"),
+        ("strategy.quoter.colour=1", "unknown parameter 'colour'; known: size"),
+        ("risk.order_size_max", "'risk.order_size_max' is not NAME=VALUE"),
+    ],
+)
+def test_a_change_that_names_nothing_is_one_clear_line(folder: Path, setting: str, said: str) -> None:
+    with pytest.raises(UnknownChange) as caught:
+        replay_session(folder, overrides=parsed([setting]))
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_code_from_another_machine_is_run_only_when_told_to(folder: Path) -> None:
+    with pytest.raises(Untrusted, match=r"recorded on another machine.*quoter.*--trust-code"):
+        replay_session(folder, trust_code=False, host="this one")
+    assert replay_session(folder, trust_code=False, host="test").identical
+
+
+# ---- what somebody altered ---------------------------------------------------------------------
+
+
+def flip(path: Path, at: int) -> None:
+    data = bytearray(path.read_bytes())
+    data[at] ^= 0x01
+    path.write_bytes(data)
+
+
+def test_a_flipped_byte_in_a_sealed_segment_is_found_by_verify(tmp_path: Path) -> None:
+    folder = sealed(tmp_path / "s", seconds=2)
+    assert verify(folder).ok
+    path = next(folder.glob("*.parquet"))
+    flip(path, path.stat().st_size // 2)
+    assert not verify(folder).ok
+
+
+def test_a_flipped_byte_in_an_open_segment_is_found_by_verify(tmp_path: Path) -> None:
+    folder = session(tmp_path / "s", seconds=2).kill()
+    assert verify(folder).ok
+    path = next(folder.glob("*.open"))
+    flip(path, path.stat().st_size // 2)
+    assert not verify(folder).ok
+
+
+def test_a_price_altered_and_sealed_anew_is_found_by_replay(folder: Path, tmp_path: Path) -> None:
+    """verify finds nothing: all checksums are right."""
+    intent = first_record(folder, lambda record: record.kind is Kind.INTENT)
+    quote_seq = json.loads(intent.body or "")["because"]["quote_seq"]
+    quote = first_record(folder, lambda record: record.seq == quote_seq)
+    at = (quote.payload or b"").index(b'"b":"') + 6
+    altered = bytearray(quote.payload or b"")
+    altered[at] = ord("4") if altered[at] != ord("4") else ord("3")
+    copy = sealed_anew(folder, tmp_path / "copy", quote_seq, payload=bytes(altered))
+    assert verify(copy).ok
+    verdict = replay_session(copy)
+    assert verdict.difference is not None
+    assert verdict.difference.seq <= intent.seq
+    assert not replay_session(copy, until=verdict.difference.seq).identical, "the command given repeats it"
+
+
+def test_even_a_byte_that_changes_nothing_is_found_at_the_next_checkpoint(folder: Path, tmp_path: Path) -> None:
+    """A digit of the venue's event time in the session's last market message: no state holds it, the last CHECKPOINT does."""
+    last = max(
+        record.seq
+        for record in Journal.open(folder).records()
+        if record.kind is Kind.FEED and record.meta is None and b'"E":' in (record.payload or b"")
+    )
+    frame = first_record(folder, lambda record: record.seq == last)
+    at = (frame.payload or b"").index(b'"E":') + 10
+    altered = bytearray(frame.payload or b"")
+    altered[at] = ord("7") if altered[at] != ord("7") else ord("8")
+    verdict = replay_session(sealed_anew(folder, tmp_path / "copy", last, payload=bytes(altered)))
+    assert verdict.difference is not None
+    assert verdict.difference.what.startswith("CHECKPOINT: other state in ")
+    assert "inputs" in verdict.difference.what
+
+
+def test_an_output_altered_is_found_where_it_stands(folder: Path, tmp_path: Path) -> None:
+    fact = first_record(folder, lambda record: '"fact":"order_filled"' in (record.body or ""))
+    body = json.loads(fact.body or "") | {"price": "1"}
+    verdict = replay_session(sealed_anew(folder, tmp_path / "copy", fact.seq, body=canonical(body)))
+    assert verdict.difference is not None
+    assert verdict.difference.seq == fact.seq
+    assert 'FACT order_filled differs in body (price: recorded "1", replayed ' in verdict.difference.what
+
+
+@pytest.mark.parametrize("field", ["source", "time_ns"])
+def test_a_timer_that_is_not_the_one_the_state_asked_for_is_a_difference(
+    folder: Path, tmp_path: Path, field: str
+) -> None:
+    timer = first_record(folder, lambda record: record.kind is Kind.TIMER)
+    new = {"source": "somebody"} if field == "source" else {"time_ns": timer.time_ns + 1}
+    verdict = replay_session(sealed_anew(folder, tmp_path / "copy", timer.seq, **new))
+    assert verdict.difference is not None
+    assert verdict.difference.seq == timer.seq
+
+
+def test_a_timer_left_out_is_a_difference(folder: Path, tmp_path: Path) -> None:
+    """In its place stands a remark of the market that came after the timer was due."""
+    timer = first_record(folder, lambda record: record.kind is Kind.TIMER and "every.watch" in (record.body or ""))
+    feed = first_record(folder, lambda record: record.kind is Kind.FEED and record.meta is None)
+    fields = {"kind": Kind.FEED, "source": feed.source, "payload": feed.payload, "body": None, "meta": None}
+    verdict = replay_session(sealed_anew(folder, tmp_path / "copy", timer.seq, **fields))
+    assert verdict.difference is not None
+    assert verdict.difference.seq == timer.seq
+    assert "but first every.watch was due at" in verdict.difference.what
+
+
+# ---- sameness everywhere -----------------------------------------------------------------------
+
+
+def test_twenty_hash_seeds_give_one_digest(tmp_path: Path) -> None:
+    """S25: nothing depends on the order of a set or on an address."""
+    folder = sealed(tmp_path / "s", seconds=1.5, risk=RiskSettings(order_size_max=Decimal(1)))
+    program = (
+        "import sys; from pathlib import Path; from replay.replay import replay_session; "
+        "verdict = replay_session(Path(sys.argv[1])); print(verdict.identical, verdict.digest_final)"
+    )
+    said = set()
+    for seed in range(20):
+        ended = subprocess.run(
+            [sys.executable, "-c", program, str(folder)],
+            capture_output=True,
+            text=True,
+            check=True,
+            cwd=ROOT,
+            env={"PYTHONHASHSEED": str(seed), "VERBATIM_JIT": "0", "PATH": "", "PYTHONPATH": str(ROOT)},
+        )
+        said.add(ended.stdout.strip())
+    assert len(said) == 1
+    assert said.pop().startswith("True ")
