@@ -132,15 +132,15 @@ def _in_child(wanted: Wanted, *, rest: bool) -> int:
     async def come_to_rest(session: Session) -> None:
         account = lambda: session.state.account  # noqa: E731 - it is replaced with every record
         with trio.move_on_after(SETTLE_SECONDS_MAX):
-            while session.glimpse().mode != "running" or any_unknown(session):
+            while session.glimpse().mode != "running" or any_unknown(session):  # noqa: ASYNC110 - a look from outside
                 await trio.sleep(0.01)
             await trio.sleep(0.1)
             await session.command("pause", by="kill_test")
             await session.command("cancel_all", by="kill_test")
-            while account().orders.live or account().requests.by_seq:
+            while account().orders.live or account().requests.by_seq:  # noqa: ASYNC110 - as above
                 await trio.sleep(0.01)
             asked = await session.command("reconcile", by="kill_test")
-            while account().reconciling.done_started_seq < asked.seq:
+            while account().reconciling.done_started_seq < asked.seq:  # noqa: ASYNC110 - as above
                 await trio.sleep(0.01)
         await session.command("stop", by="kill_test")
 

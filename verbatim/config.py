@@ -96,7 +96,7 @@ class EngineSection(_Section):
     balance_tolerance: Decimal = Field(default=Decimal("0.00000001"), ge=0)
 
     def settings(self) -> EngineSettings:
-        values = {
+        values: dict[str, Any] = {
             f"{name[:-2]}_ns" if name.endswith("_s") else name: int(value * SECOND_NS) if name.endswith("_s") else value
             for name, value in self
         }

@@ -21,9 +21,9 @@ import trio
 from rich.console import Console
 
 from engine.live.clock import SessionClock
-from engine.live.opening import StartProblem, Wanted
+from engine.live.opening import Wanted
 from engine.live.session import Session, Summary
-from engine.live.venue_main import DEMO_KEY, DEMO_SECRET
+from engine.live.venue_main import DEMO_KEY, DEMO_SECRET, VenueProblem
 from engine.loading import StrategyError
 from engine.session import EngineSettings, RiskSettings, StrategySettings, VenueSettings
 from engine.venues.binance_spot.signing import ApiKey
@@ -86,7 +86,7 @@ async def venue_process(options: dict[str, Any]) -> AsyncIterator[dict[str, Any]
                 process.kill()
                 errors.seek(0)
                 why = errors.read().decode(errors="replace").strip().rpartition("\n")[2] or "it said nothing"
-                raise StartProblem(why.removeprefix("venue: "))
+                raise VenueProblem(why.removeprefix("venue: "))
             yield msgspec.json.decode(said)
         finally:
             with trio.CancelScope(shield=True):
@@ -101,6 +101,8 @@ async def venue_process(options: dict[str, Any]) -> AsyncIterator[dict[str, Any]
 
 async def trade(tour: Tour, console: Console) -> Summary:
     """The session, from the venue's start to the seal."""
+    if tour.strategy:
+        read_strategy(tour.strategy)  # before anything is started for it
     options: dict[str, Any] = {"speed": tour.speed, "seed": tour.seed}
     if tour.capture is not None:
         options["capture"] = os.fspath(tour.capture.resolve())
@@ -145,9 +147,9 @@ async def _end_in_time(tour: Tour, address: str, session: Session) -> None:
         await trio.sleep(tour.seconds)
     else:
         async with httpx.AsyncClient(trust_env=False) as client:
-            while not (await client.get(f"{address}/sim/status")).json()["feed"]["finished"]:
+            while not (await client.get(f"{address}/sim/status")).json()["feed"]["finished"]:  # noqa: ASYNC110 - another process
                 await trio.sleep(POLL_SECONDS)
         await trio.sleep(DRAIN_SECONDS)
-        while session.inbox.frames:
+        while session.inbox.frames:  # noqa: ASYNC110 - asked a few times at the very end; an event would be set 41,000 times
             await trio.sleep(POLL_SECONDS)
     await session.command("stop", by="demo", reason="the tour is over")

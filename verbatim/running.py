@@ -3,8 +3,9 @@
 Knows the terminal and the shell's entry points; nothing of trading.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Self
 
 import trio
 from rich.console import Console
@@ -14,14 +15,16 @@ from rich.text import Text
 from engine.live.control import ControlProblem
 from engine.live.opening import StartProblem, Wanted, open_session
 from engine.live.session import Glimpse, Session, Summary, run_session
+from engine.live.venue_main import VenueProblem
 from engine.loading import StrategyError
 from engine.market.market import warm
 from journal.errors import JournalError
+from journal.record import plain
 from verbatim.config import ConfigProblem
 from verbatim.exits import BAD_INPUT, FAILED, stop
 
 KEY_REFUSED = "refused our key"  # the core's words (engine/kernel.py)
-BAD = (ConfigProblem, StrategyError)
+BAD = (ConfigProblem, StrategyError, VenueProblem)
 FAILURES = (StartProblem, JournalError, ControlProblem, OSError)
 
 
@@ -32,11 +35,14 @@ class Watching:
         self._show = show
         self._ran = False
         self.key_refused = ""
+        self.refused = trio.Event()
 
     def __call__(self, glimpse: Glimpse) -> None:
         self._ran |= glimpse.mode == "running"
         if not self._ran and glimpse.mode == "halted":
             self.key_refused = next((reason for reason in glimpse.reasons if KEY_REFUSED in reason), "")
+            if self.key_refused:
+                self.refused.set()
         if self._show is not None:
             self._show(glimpse)
 
@@ -45,7 +51,7 @@ async def run_wanted(
     wanted: Wanted,
     *,
     show: Callable[[Glimpse], None] | None = None,
-    drive: Callable[[Session], object] | None = None,
+    drive: Callable[[Session], Awaitable[None]] | None = None,
 ) -> Summary:
     """Opens and runs a session. `drive` is an async function that gets it; the session's end cancels it."""
     plan = await open_session(wanted)
@@ -68,15 +74,14 @@ async def run_wanted(
 
 async def _stop_where_refused(session: Session, watching: Watching) -> None:
     """A session that was never let in has nothing to wait for: a person would have to change the key anyway."""
-    while not watching.key_refused:
-        await trio.sleep(0.1)
+    await watching.refused.wait()
     await session.command("stop", by="shell", reason=watching.key_refused)
 
 
-def run_or_stop(main: Callable[[], object]) -> Summary:
+def run_or_stop(main: Callable[[], Awaitable[Summary]]) -> Summary:
     """trio.run, with every failure of the world as one clear line and an exit code."""
     try:
-        return trio.run(main)  # type: ignore[arg-type, no-any-return]  # an async function without arguments; click has no such type
+        return trio.run(main)
     except BaseExceptionGroup as group:
         error: BaseException = group
         while isinstance(error, BaseExceptionGroup):
@@ -109,7 +114,7 @@ class Progress:
         self._live = Live(Text("connecting..."), console=console, transient=True, auto_refresh=False)
         self._shown = console.is_terminal
 
-    def __enter__(self) -> "Progress":
+    def __enter__(self) -> Self:
         if self._shown:
             self._live.start()
         return self
@@ -148,11 +153,11 @@ def told(summary: Summary) -> dict[str, object]:
             {
                 "strategy": held.strategy,
                 "instrument": held.instrument,
-                "quantity": str(held.quantity),
-                "realised_pnl": str(held.realised_pnl),
-                "unrealised_pnl": str(held.unrealised_pnl),
-                "fees": str(held.fees_quote),
-                "pnl": str(held.pnl),
+                "quantity": plain(held.quantity),
+                "realised_pnl": plain(held.realised_pnl),
+                "unrealised_pnl": plain(held.unrealised_pnl),
+                "fees": plain(held.fees_quote),
+                "pnl": plain(held.pnl),
             }
             for held in last.held
         ],

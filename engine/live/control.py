@@ -44,13 +44,8 @@ def private_folder(path: Path) -> None:
 
 async def serve_control(path: Path, inbox: Inbox, *, task_status: trio.TaskStatus[Path] = trio.TASK_STATUS_IGNORED) -> None:
     """Until cancelled. The socket's file is removed at the end."""
-    private_folder(path.parent)
-    path.unlink(missing_ok=True)
-    listening = trio.socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listening = trio.socket.from_stdlib_socket(_listen(path))
     try:
-        await listening.bind(os.fspath(path))
-        path.chmod(0o600)
-        listening.listen(CLIENTS_MAX)
         limit = trio.CapacityLimiter(CLIENTS_MAX)
         task_status.started(path)
         async with trio.open_nursery() as nursery:
@@ -59,7 +54,25 @@ async def serve_control(path: Path, inbox: Inbox, *, task_status: trio.TaskStatu
                 nursery.start_soon(_serve_client, trio.SocketStream(client), inbox, limit)
     finally:
         listening.close()
-        path.unlink(missing_ok=True)
+        _remove(path)
+
+
+def _listen(path: Path) -> socket.socket:
+    private_folder(path.parent)
+    _remove(path)
+    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        listening.bind(os.fspath(path))
+        path.chmod(0o600)
+        listening.listen(CLIENTS_MAX)
+    except BaseException:
+        listening.close()
+        raise
+    return listening
+
+
+def _remove(path: Path) -> None:
+    path.unlink(missing_ok=True)
 
 
 async def _serve_client(stream: trio.SocketStream, inbox: Inbox, limit: trio.CapacityLimiter) -> None:
@@ -71,8 +84,9 @@ async def _serve_client(stream: trio.SocketStream, inbox: Inbox, limit: trio.Cap
                 if not received:
                     return
                 line += received
-            answer = await _answer(line.partition(b"\n")[0], inbox)
-            await stream.send_all(json.dumps(answer).encode() + b"\n")
+            with trio.move_on_after(ANSWER_SECONDS, shield=True):  # a stop ends this task's session, yet wants its answer
+                answer = await _answer(line.partition(b"\n")[0], inbox)
+                await stream.send_all(json.dumps(answer).encode() + b"\n")
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             pass  # who asked has gone; what they ordered stands
 
@@ -87,11 +101,11 @@ async def _answer(line: bytes, inbox: Inbox) -> dict[str, Any]:
         return {"error": f"no command {name!r}; there are {', '.join(COMMANDS)}"}
     command = Command(name, by[:64], reason[:200], trio.Event())
     if not inbox.put_command(command):
-        return {"error": "too many commands wait"}
-    with trio.move_on_after(ANSWER_SECONDS):
-        await command.taken.wait()
-        return {"seq": command.seq, "mode": command.mode, "reasons": list(command.reasons)}
-    return {"error": "the engine did not take the command in time"}
+        return {"error": "the session is ending, or too many commands wait"}
+    await command.taken.wait()
+    if command.seq < 0:
+        return {"error": "the session ended before it took the command"}
+    return {"seq": command.seq, "mode": command.mode, "reasons": list(command.reasons)}
 
 
 def tell(path: Path, *, command: str, by: str, reason: str = "") -> dict[str, Any]:

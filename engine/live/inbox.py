@@ -48,6 +48,7 @@ class Inbox:
         self._items: deque[Arrival | Frames | Down] = deque()
         self._commands: deque[Command] = deque()
         self._waker = trio.Event()
+        self._closed = False
         self.frames = 0  # waiting now
         self.frames_peak = 0
 
@@ -68,11 +69,17 @@ class Inbox:
         self._waker.set()
 
     def put_command(self, command: Command) -> bool:
-        if len(self._commands) >= COMMANDS_MAX:
+        if self._closed or len(self._commands) >= COMMANDS_MAX:
             return False
         self._commands.append(command)
         self._waker.set()
         return True
+
+    def close(self) -> None:
+        """Nothing is taken any more: who still waits with a command learns that it was not."""
+        self._closed = True
+        while (command := self.take_command()) is not None:
+            command.taken.set()
 
     def take_command(self) -> Command | None:
         return self._commands.popleft() if self._commands else None

@@ -238,6 +238,8 @@ class Session:
             self._end("core", str(error))
         except JournalError as error:
             self._end("journal", str(error))
+        finally:
+            self.inbox.close()
         scope.cancel()
 
     def _take_batch(self) -> None:

@@ -25,6 +25,7 @@ def command(as_json: bool, verbose: bool, **options: object) -> None:  # noqa: F
     from rich.console import Console
 
     from engine.live.logs import configure
+    from engine.live.session import Summary
     from replay.replay import replay_session
     from verbatim.demo import Tour, trade
     from verbatim.exits import DIFFERS, FAILED
@@ -35,7 +36,7 @@ def command(as_json: bool, verbose: bool, **options: object) -> None:  # noqa: F
     tour = Tour(**options)  # type: ignore[arg-type]  # click has checked each
     compile_first(console)
 
-    async def main() -> object:
+    async def main() -> Summary:
         return await trade(tour, console)
 
     summary = run_or_stop(main)
@@ -76,7 +77,7 @@ def report(summary: object, verdict: str) -> list[str]:
     lines += [
         f"  verbatim verify {last.session}{where}",
         f"  verbatim replay {last.session}{where} --strict",
-        f"  verbatim sql {last.session}{where} \"select * from fills\"",
+        f"  verbatim sql {last.session}{where} 'select * from fills'",  # noqa: S608 - a command shown to a person
         f"  verbatim ask {last.session}{where} --at {last.records // 2}",
         f"  verbatim replay {last.session}{where} --set risk.order_notional_max=50",
     ]

@@ -18,6 +18,7 @@ def command(config: Path, journals: Path | None, log_level: str, as_json: bool) 
     from rich.console import Console
 
     from engine.live.logs import configure
+    from engine.live.session import Summary
     from verbatim.config import read_config, read_key, wanted
     from verbatim.exits import FAILED
     from verbatim.running import compile_first, end_by, run_or_stop, run_wanted, shown_path, told
@@ -34,7 +35,7 @@ def command(config: Path, journals: Path | None, log_level: str, as_json: bool) 
         chosen = dataclasses.replace(chosen, journals=journals)
     compile_first(console)
 
-    async def main() -> object:
+    async def main() -> Summary:
         return await run_wanted(chosen)
 
     summary = run_or_stop(main)

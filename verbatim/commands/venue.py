@@ -1,6 +1,7 @@
 """verbatim venue: the simulated venue alone."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -12,15 +13,12 @@ import click
 @click.option("--speed", default=1, show_default=True, type=click.IntRange(1, 1000), help="Seconds of the market in one of ours.")
 @click.option("--seed", default=1, show_default=True, help="Of the synthetic market.")
 @click.option("--symbol", "symbols", multiple=True, help="Of the synthetic market; may be repeated.")
-def command(host: str, port: int, capture: Path | None, speed: int, seed: int, symbols: tuple[str, ...]) -> None:
+def command(symbols: tuple[str, ...], **given: Any) -> None:
     """Start the simulated venue. It prints one JSON line when it listens, and runs until SIGINT or SIGTERM."""
     from engine.live.venue_main import VenueOptions, VenueProblem, main
     from verbatim.exits import BAD_INPUT, stop
 
-    options = VenueOptions(host=host, port=port, capture=capture, speed=speed, seed=seed)
-    if symbols:
-        options = VenueOptions(host=host, port=port, capture=capture, speed=speed, seed=seed, symbols=symbols)
     try:
-        main(options)
+        main(VenueOptions(**(given | {"symbols": symbols} if symbols else given)))
     except VenueProblem as problem:
         stop(str(problem), BAD_INPUT)

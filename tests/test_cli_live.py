@@ -1,0 +1,191 @@
+"""The front door's live commands as a person meets them: processes, signals, exit codes, and one clear line for bad input."""
+
+import gzip
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from journal.reader import Journal
+from journal.sessions import list_sessions
+from journal.verify import verify
+from replay.replay import replay_session
+
+ROOT = Path(__file__).resolve().parent.parent
+VERBATIM = [sys.executable, "-P", "-c", "from verbatim.cli import main; main(prog_name='verbatim')"]
+Ready = dict[str, Any]
+Ended = subprocess.CompletedProcess[str]
+HEAVY = ("duckdb", "pyarrow", "numpy", "numba", "trio", "pydantic")
+
+
+def environment(**more: Any) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("VERBATIM_")}
+    return kept | {"VERBATIM_API_KEY": "verbatim-demo-key", "VERBATIM_API_SECRET": "verbatim-demo-secret"} | more
+
+
+def verbatim(*arguments: object, seconds: float = 60, **more: Any) -> Ended:
+    return subprocess.run(
+        [*VERBATIM, *map(str, arguments)], capture_output=True, text=True, timeout=seconds, env=environment(**more), check=False
+    )
+
+
+def one_line(ended: Ended, code: int) -> str:
+    """The line on stderr, which must be alone there."""
+    assert ended.returncode == code, ended.stderr
+    (line,) = ended.stderr.strip().splitlines()
+    return line
+
+
+@contextmanager
+def venue(*arguments: object) -> Iterator[Ready]:
+    command = [*VERBATIM, "venue", "--port", "0", *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment()) as process:
+        yield json.loads(process.stdout.readline())
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
+
+
+def config_for(folder: Path, address: str) -> Path:
+    path = folder / "session.toml"
+    text = (ROOT / "examples/demo.toml").read_text(encoding="utf-8").replace("127.0.0.1:9090", address.removeprefix("http://"))
+    text = text.replace('"quoter.py', f'"{ROOT}/examples/quoter.py').replace('"ma_cross.py', f'"{ROOT}/examples/ma_cross.py')
+    path.write_text(text.replace('"journals"', f'"{folder}/journals"'), encoding="utf-8")
+    return path
+
+
+def state_of(ready: Ready) -> dict[str, Any]:
+    with urllib.request.urlopen(f"{ready['listening']}/sim/state") as answer:  # noqa: S310 - loopback, and our own
+        return json.load(answer)
+
+
+def until(holds: Callable[[], bool], seconds: float = 20) -> None:
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end, "it never came to that"
+        time.sleep(0.02)
+
+
+def test_help_is_light_and_fast() -> None:
+    loaded = "import sys; from verbatim.cli import main; main(['--help'], standalone_mode=False); "
+    told = subprocess.run(
+        [sys.executable, "-P", "-c", f"{loaded} print(sorted(set({HEAVY!r}) & set(sys.modules)), file=sys.stderr)"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert told.stderr.strip() == "[]"
+    assert "demo" in told.stdout
+    took = []
+    for _ in range(5):
+        begun = time.monotonic()
+        assert verbatim("--help").returncode == 0
+        took.append(time.monotonic() - begun)
+    assert min(took) < 0.2
+
+
+def test_sigterm_stops_in_order_and_seals(tmp_path: Path) -> None:
+    with venue() as ready:
+        command = [*VERBATIM, "run", str(config_for(tmp_path, ready["listening"])), "--json"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()) as process:
+            until(lambda: len(state_of(ready)["orders"]) >= 2)
+            process.send_signal(signal.SIGTERM)
+            out, errors = process.communicate(timeout=20)
+        assert process.returncode == 0, errors
+        assert state_of(ready)["open_orders"] == []
+    told = json.loads(out)
+    folder = Path(told["folder"])
+    assert told["ended"] == "closed"
+    assert Journal.open(folder).closed
+    assert verify(folder).ok
+    assert replay_session(folder).identical
+    assert "verbatim-demo-secret" not in errors + out
+
+
+def test_a_journal_that_fails_stops_trading_and_cancels(tmp_path: Path) -> None:
+    """The disk takes no more: whatever is open at the venue is cancelled, the one request allowed without a record."""
+    with venue() as ready:
+        path = config_for(tmp_path, ready["listening"])
+        limited = ["sh", "-c", 'ulimit -f 700; exec "$@"', "sh", *VERBATIM, "run", str(path)]  # blocks of 512 bytes
+        ended = subprocess.run(limited, capture_output=True, text=True, timeout=60, env=environment(), check=False)
+        assert ended.returncode == 4, ended.stderr
+        assert "trading stopped" in ended.stderr
+        assert "cancelled without a record" in ended.stderr
+        assert state_of(ready)["open_orders"] == []
+
+
+def test_demo_says_identical_and_what_to_try(tmp_path: Path) -> None:
+    ended = verbatim("demo", "--seconds", "5", "--journals", tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    assert "replay: identical" in ended.stdout.splitlines()
+    (found,) = list_sessions(tmp_path)
+    assert f"verbatim verify {found.session_id} --journals {tmp_path}" in ended.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["run", "nowhere.toml"], "cannot read the configuration nowhere.toml: No such file or directory"),
+        (["demo", "--capture", "nowhere.gz"], "cannot read the capture"),
+        (["demo", "--strategy", "nowhere.py:Quoter"], "cannot read the strategy nowhere.py: No such file or directory"),
+        (["demo", "--strategy", f"{ROOT}/examples/quoter.py:Quotter"], "quoter.py has no class Quotter"),
+        (["tell", "abcd2345", "pause"], "no session 'abcd2345'"),
+    ],
+)
+def test_bad_input_is_one_clear_line(tmp_path: Path, arguments: list[str], said: str) -> None:
+    journals = [] if arguments[0] == "run" else ["--journals", tmp_path]
+    line = one_line(verbatim(*arguments, *journals), 3)
+    assert line.startswith("verbatim: ")
+    assert said in line
+    assert list_sessions(tmp_path) == []
+
+
+def test_a_damaged_capture_is_one_clear_line(tmp_path: Path) -> None:
+    whole = tmp_path / "whole.gz"
+    whole.write_bytes(gzip.compress(b'1 {"stream":"btcusdt@trade","data":{}}\nnonsense\n'))
+    assert "line 2 is not" in one_line(verbatim("demo", "--capture", whole, "--journals", tmp_path), 3)
+    cut = tmp_path / "cut.gz"
+    cut.write_bytes(whole.read_bytes()[:-9])
+    assert "is cut off" in one_line(verbatim("venue", "--port", "0", "--capture", cut), 3)
+
+
+def test_a_port_in_use_is_one_clear_line() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        line = one_line(verbatim("venue", "--port", port), 3)
+    assert f"cannot listen on 127.0.0.1:{port}" in line
+
+
+def test_a_wrong_key_is_said_and_nothing_is_lost(tmp_path: Path) -> None:
+    with venue() as ready:
+        ended = verbatim("run", config_for(tmp_path, ready["listening"]), "--log-level", "error", VERBATIM_API_KEY="another")
+        assert ended.returncode == 4
+        assert "refused our key" in ended.stderr.strip().splitlines()[-1]
+    (found,) = list_sessions(tmp_path / "journals")
+    assert verify(found.path).ok
+
+
+@pytest.mark.slow
+def test_kill_at_random_moments() -> None:
+    """benchmarks/kill_test.py says what is compared after each kill, and prints the seed that repeats the moments."""
+    ended = subprocess.run(
+        [sys.executable, "-P", str(ROOT / "benchmarks/kill_test.py"), "--moments", "20"],
+        capture_output=True,
+        text=True,
+        timeout=180,
+        env=environment(),
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert json.loads(ended.stdout)["broken"] == []

@@ -1,0 +1,144 @@
+"""Configuration: what stands where, who outdoes whom, and one clear line for everything that is wrong."""
+
+import os
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from engine.loading import StrategyError
+from engine.session import SECOND_NS
+from verbatim.config import ConfigProblem, read_config, read_key, read_secret_file, wanted
+from verbatim.strategies import read_strategy
+
+ROOT = Path(__file__).resolve().parent.parent
+SAMPLE = (ROOT / "examples/demo.toml").read_text(encoding="utf-8")
+Write = Callable[..., Path]
+KEYS = {"VERBATIM_API_KEY": "the-key", "VERBATIM_API_SECRET": "the-secret"}
+
+
+@pytest.fixture
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
+    for name in list(os.environ):
+        if name.startswith("VERBATIM_"):
+            monkeypatch.delenv(name)
+
+    def write(text: str = SAMPLE) -> Path:
+        path = tmp_path / "session.toml"
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return write
+
+
+def test_the_sample_is_a_session(config: Write) -> None:
+    read = read_config(config())
+    session = wanted(read, key=read_key(read, KEYS), base=ROOT / "examples")
+    assert session.symbols == ("BTCUSDT",)
+    assert [strategy.name for strategy in session.strategies] == ["quoter", "cross"]
+    assert session.strategies[0].parameters == {"value": "60"}
+    assert session.risk.order_size_max == Decimal("0.01")
+    assert session.engine.reconcile_every_ns == 60 * SECOND_NS
+    assert session.venue.rest == "http://127.0.0.1:9090"
+
+
+def test_the_environment_outdoes_the_file(config: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VERBATIM_RISK__ORDER_SIZE_MAX", "0.5")
+    monkeypatch.setenv("VERBATIM_SESSION__ACCOUNT", "other")
+    read = read_config(config())
+    assert (read.risk.order_size_max, read.session.account) == (Decimal("0.5"), "other")
+    assert read.risk.open_orders_max == 10  # the rest of the section is the file's
+
+
+def test_a_price_in_the_file_is_what_is_written_there(config: Write) -> None:
+    read = read_config(config(SAMPLE.replace('"0.05"', "0.1")))
+    assert read.risk.position_max == Decimal("0.1")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (("[risk]", "[risk]\norder_size_maximum = 1"), "risk.order_size_maximum: unknown name"),
+        (("[risk]", "[risks]"), "risks: unknown name"),
+        (("[risk]", "[risk"), "is not valid TOML"),
+        (('instruments = ["BTCUSDT"]', "instruments = []"), "instruments: "),
+        (('rest = "http', 'rest = "ftp'), "venue.rest: "),
+        (("[risk]", "[risk]\norders = 'x'"), "risk.orders: unknown name"),
+        (("[venue]", '[venue]\napi_secret = "xyzzy"'), "api_secret does not belong into the configuration"),
+        (("reconcile_every_s = 60", 'reconcile_every_s = "xyzzy"'), "engine.reconcile_every_s: "),
+    ],
+)
+def test_what_is_wrong_in_the_file_is_one_line_without_its_values(config: Write, change: tuple[str, str], said: str) -> None:
+    with pytest.raises(ConfigProblem) as found:
+        read_config(config(SAMPLE.replace(*change)))
+    text = str(found.value)
+    assert said in text
+    assert "\n" not in text
+    assert "xyzzy" not in text
+
+
+def test_unknown_names_in_the_environment_are_errors(config: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VERBATIM_RISKS__ORDER_SIZE_MAX", "1")
+    with pytest.raises(ConfigProblem, match="VERBATIM_RISKS__ORDER_SIZE_MAX: unknown name"):
+        read_config(config())
+    monkeypatch.delenv("VERBATIM_RISKS__ORDER_SIZE_MAX")
+    monkeypatch.setenv("VERBATIM_RISK__ORDER_SIZE_MIN", "1")
+    with pytest.raises(ConfigProblem, match=r"risk.order_size_min: unknown name"):
+        read_config(config())
+
+
+def test_a_missing_file_is_said(tmp_path: Path) -> None:
+    with pytest.raises(ConfigProblem, match=r"cannot read the configuration .*nothing.toml: No such file"):
+        read_config(tmp_path / "nothing.toml")
+
+
+def test_keys_come_from_the_environment_or_a_private_file(config: Write, tmp_path: Path) -> None:
+    read = read_config(config())
+    assert repr(read_key(read, KEYS)) == "ApiKey(hmac, ***)"
+    with pytest.raises(ConfigProblem, match="no credentials: set VERBATIM_API_KEY"):
+        read_key(read, {})
+    with pytest.raises(ConfigProblem, match="one is missing"):
+        read_key(read, {"VERBATIM_API_KEY": "the-key"})
+    secret = tmp_path / "key.toml"
+    secret.write_text('api_key = "the-key"\napi_secret = "the-secret"\n', encoding="utf-8")
+    secret.chmod(0o644)
+    with pytest.raises(ConfigProblem, match="can be read by others than its owner"):
+        read_secret_file(secret)
+    secret.chmod(0o600)
+    assert repr(read_secret_file(secret)) == "ApiKey(hmac, ***)"
+    named = config(SAMPLE.replace("[venue]", '[venue]\nsecret_file = "key.toml"'))
+    assert repr(read_key(read_config(named), {}, base=named.parent)) == "ApiKey(hmac, ***)"
+
+
+def test_a_broken_secret_file_is_said_without_its_text(tmp_path: Path) -> None:
+    secret = tmp_path / "key.toml"
+    secret.write_text('api_key = "xyzzy"\napi_sekret = "plugh"\n', encoding="utf-8")
+    secret.chmod(0o600)
+    with pytest.raises(ConfigProblem) as found:
+        read_secret_file(secret)
+    assert "xyzzy" not in str(found.value)
+    assert "plugh" not in str(found.value)
+
+
+def test_a_strategy_comes_with_the_modules_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "sizes.py").write_text("SIZE = '0.001'\n", encoding="utf-8")
+    (tmp_path / "unused.py").write_text("import os\n", encoding="utf-8")
+    text = (ROOT / "examples/quoter.py").read_text(encoding="utf-8")
+    (tmp_path / "mine.py").write_text("import sizes\n" + text, encoding="utf-8")
+    read = read_strategy("mine.py:Quoter", base=tmp_path)
+    assert sorted(read.sources) == ["mine", "sizes"]
+    assert (read.name, read.module, read.cls, read.version) == ("mine", "mine", "Quoter", "1")
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        ("nowhere.py:Quoter", "cannot read the strategy .*nowhere.py: No such file"),
+        ("quoter.py:Quotter", r"quoter.py has no class Quotter; strategies in it: .*Quoter"),
+        ("demo.toml", "is not a strategy file"),
+    ],
+)
+def test_an_unknown_strategy_is_said(spec: str, said: str) -> None:
+    with pytest.raises(StrategyError, match=said):
+        read_strategy(spec, base=ROOT / "examples")

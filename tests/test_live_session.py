@@ -1,0 +1,258 @@
+"""Sessions through the real shell against the real venue on loopback: sockets, disk and all."""
+
+import gzip
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+import trio
+from rich.console import Console
+
+from engine.facts import read_request
+from engine.lifecycle import Status
+from engine.live.clock import SessionClock
+from engine.live.control import ControlProblem, tell
+from engine.live.direct import DirectSender
+from engine.live.feed import Feed, FeedEnded, open_feed
+from engine.live.opening import StartProblem, Wanted, open_session
+from engine.live.rest import HttpxSender
+from engine.live.session import Session
+from engine.market.market import warm
+from engine.session import SECOND_NS
+from engine.venues.binance_spot.signing import ApiKey, HttpMessage
+from journal.reader import Journal
+from journal.record import Kind
+from replay.replay import replay_session
+from verbatim.demo import Tour, trade, venue_process, wanted_for
+from verbatim.running import run_wanted
+
+Ready = dict[str, Any]
+MakeSender = type[HttpxSender] | type[DirectSender]
+RESTLESS = "tests/strategies/restless.py"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _compiled() -> None:
+    warm()
+
+
+@pytest.fixture
+async def venue() -> AsyncIterator[Ready]:
+    async with venue_process({"symbols": ["BTCUSDT"], "weight_max": 1_000_000, "orders_10s_max": 100_000}) as ready:
+        yield ready
+
+
+def impatient(wanted: Wanted) -> Wanted:
+    """Short windows, so that what takes 16 s of proof takes two."""
+    engine = msgspec.structs.replace(wanted.engine, venue_timeout_ns=SECOND_NS // 5, ask_every_ns=SECOND_NS // 5)
+    return replace(
+        wanted, engine=engine, venue=msgspec.structs.replace(wanted.venue, recv_window_ms=500), carry=True
+    )
+
+
+async def until(holds: Callable[[], bool], seconds: float = 10) -> None:
+    with trio.fail_after(seconds):
+        while not holds():  # noqa: ASYNC110 - looked at from outside
+            await trio.sleep(0.01)
+
+
+async def drained(feed: Feed) -> None:
+    while True:
+        await feed.next_messages()
+
+
+async def ask(venue: Ready, path: str, method: str = "GET", **given: Any) -> Any:
+    async with httpx.AsyncClient(trust_env=False) as client:
+        return (await client.request(method, venue["listening"] + path, **given)).json()
+
+
+def trade_until(holds: Callable[[Session], bool]) -> Callable[[Session], Awaitable[None]]:
+    async def drive(session: Session) -> None:
+        await until(lambda: holds(session))
+        await session.command("stop", by="test")
+
+    return drive
+
+
+async def test_a_session_trades_stops_and_can_be_repeated(venue: Ready, tmp_path: Path) -> None:
+    wanted = wanted_for(Tour(journals=tmp_path), venue)
+    summary = await run_wanted(wanted, drive=trade_until(lambda s: s.glimpse().fills >= 2))
+    assert (summary.ended, summary.last.mode) == ("closed", "running")
+    journal = Journal.open(summary.folder)
+    assert journal.closed
+    assert replay_session(summary.folder).identical
+    records = list(journal.records())
+    opened = {r.seq: r.source for r in records if r.kind is Kind.LINK and '"up"' in r.body}
+    frames = [r for r in records if r.kind in (Kind.FEED, Kind.BROKER) and r.meta is None]
+    assert frames
+    assert all(opened[r.cause] == r.source for r in frames)
+    asked = [r for r in records if r.kind is Kind.REQUEST and read_request(r.body).purpose in ("place", "cancel", "account")]
+    answers = [r.cause for r in records if r.meta and r.source == "binance_spot.rest" and r.cause is not None]
+    assert len(answers) == len(set(answers))
+    assert {r.seq for r in asked} <= set(answers)
+    assert b"verbatim-demo-secret" not in b"".join(path.read_bytes() for path in summary.folder.iterdir())
+
+
+@pytest.mark.parametrize("http", ["httpx", "direct"])
+async def test_an_answer_that_is_cut_off_is_one_order_in_the_end(venue: Ready, tmp_path: Path, http: str) -> None:
+    wanted = impatient(wanted_for(Tour(journals=tmp_path, strategy=RESTLESS, http=http), venue))
+    cut = {"action": "cut_answer", "method": "POST", "path": "/api/v3/order"}
+    late = {"action": "delay_events", "event": "executionReport", "ms": 1500, "times": 3}
+    await ask(venue, "/sim/faults", "POST", json=[cut, late])
+    summary = await run_wanted(wanted, drive=trade_until(lambda s: s.glimpse().orders >= 6))
+    assert summary.clean
+    facts = [r for r in Journal.open(summary.folder).records() if r.kind is Kind.FACT]
+    unknown = [r.key for r in facts if '"order_unknown"' in r.body]
+    state = await ask(venue, "/sim/state")
+    assert len(unknown) == 1
+    assert state["client_order_ids"][unknown[0]] == 1
+    assert not [r for r in facts if r.key == unknown[0] and '"order_not_placed"' in r.body]
+    assert state["open_orders"] == []
+    assert replay_session(summary.folder).identical
+
+
+async def test_an_order_that_never_arrived_is_proved_absent(venue: Ready, tmp_path: Path) -> None:
+    wanted = impatient(wanted_for(Tour(journals=tmp_path, strategy=RESTLESS), venue))
+    await ask(venue, "/sim/faults", "POST", json=[{"action": "drop_request", "method": "POST", "path": "/api/v3/order", "nth": 2}])
+
+    def resolved(session: Session) -> bool:
+        return any(order.status is Status.NOT_PLACED for order in session.state.account.orders.all())
+
+    summary = await run_wanted(wanted, drive=trade_until(resolved))
+    lost = [r.key for r in Journal.open(summary.folder).records() if r.kind is Kind.FACT and '"order_not_placed"' in r.body]
+    assert len(lost) == 1
+    assert lost[0] not in (await ask(venue, "/sim/state"))["client_order_ids"]
+    assert replay_session(summary.folder).identical
+
+
+async def test_a_lost_connection_is_reopened_and_reconciled(venue: Ready, tmp_path: Path) -> None:
+    wanted = wanted_for(Tour(journals=tmp_path), venue)
+
+    async def drive(session: Session) -> None:
+        await until(lambda: session.glimpse().mode == "running")
+        for target in ("market", "private"):
+            await ask(venue, "/sim/faults", "POST", json={"action": "disconnect", "target": target})
+            await until(lambda: session.glimpse().mode != "running")
+            await until(lambda: session.glimpse().mode == "running")
+        await session.command("stop", by="test")
+
+    summary = await run_wanted(wanted, drive=drive)
+    links = [(r.source, json.loads(r.body)) for r in Journal.open(summary.folder).records() if r.kind is Kind.LINK]
+    down = [(source, body["reason"]) for source, body in links if body["state"] == "down"]
+    assert [source for source, _ in down] == ["binance_spot.market.0", "binance_spot.private.0"]
+    assert all(reason for _, reason in down)
+    assert replay_session(summary.folder).identical
+
+
+async def test_a_session_goes_on_from_the_one_before(venue: Ready, tmp_path: Path) -> None:
+    wanted = impatient(wanted_for(Tour(journals=tmp_path, strategy=RESTLESS), venue))
+    first = await run_wanted(wanted, drive=trade_until(lambda s: s.glimpse().fills >= 2))
+    second = await run_wanted(wanted, drive=trade_until(lambda s: s.glimpse().fills >= 1))
+    body = json.loads(Journal.open(second.folder).session_record().body)
+    assert body["previous"]["session"] == first.last.session
+    assert body["previous"]["closed"]
+    assert replay_session(second.folder).identical
+    fills = [fill["side"] for fill in (await ask(venue, "/sim/state"))["fills"]]
+    assert len(fills) == first.last.fills + second.last.fills
+
+
+async def test_a_person_tells_a_running_session_what_to_do(venue: Ready, tmp_path: Path) -> None:
+    wanted = wanted_for(Tour(journals=tmp_path), venue)
+    path = tmp_path
+
+    async def drive(session: Session) -> None:
+        nonlocal path
+        path = tmp_path / ".control" / f"{session.plan.body.session}.sock"
+        await until(lambda: session.glimpse().mode == "running")
+        ordered = partial(tell, path, by="alice")
+        assert (await trio.to_thread.run_sync(partial(ordered, command="pause")))["mode"] == "paused"
+        resumed = await trio.to_thread.run_sync(partial(ordered, command="resume"))
+        assert resumed["seq"] < session.state.seq + 1
+        with pytest.raises(ControlProblem, match="no command 'dance'"):
+            await trio.to_thread.run_sync(partial(ordered, command="dance"))
+        await trio.to_thread.run_sync(partial(ordered, command="stop"))
+
+    summary = await run_wanted(wanted, drive=drive)
+    commands = [json.loads(r.body) for r in Journal.open(summary.folder).records() if r.kind is Kind.COMMAND]
+    assert [(c["command"], c["by"]) for c in commands] == [("pause", "alice"), ("resume", "alice"), ("stop", "alice")]
+    assert not path.exists()
+    with pytest.raises(ControlProblem, match="is it running"):
+        tell(path, command="pause", by="alice")
+
+
+async def test_a_wrong_key_is_one_clear_line_and_ends_the_session(venue: Ready, tmp_path: Path) -> None:
+    wanted = replace(wanted_for(Tour(journals=tmp_path), venue), key=ApiKey.hmac("not-a-key", "not-a-secret"))
+    with pytest.raises((StartProblem, BaseExceptionGroup)) as found, trio.fail_after(20):
+        await run_wanted(wanted)
+    assert "refused our key" in str(found.value)
+
+
+async def test_a_venue_that_is_not_there_or_trades_something_else(venue: Ready, tmp_path: Path) -> None:
+    wanted = wanted_for(Tour(journals=tmp_path), venue)
+    with pytest.raises(StartProblem, match=r"cannot reach binance_spot at http://127.0.0.1:1 "):
+        await open_session(replace(wanted, venue=msgspec.structs.replace(wanted.venue, rest="http://127.0.0.1:1")))
+    with pytest.raises(StartProblem, match="does not describe DOGEUSDT: it says -1121"):
+        await open_session(replace(wanted, symbols=("DOGEUSDT",)))
+
+
+@pytest.mark.parametrize("make", [HttpxSender, DirectSender])
+async def test_how_a_request_ended_is_told_apart(venue: Ready, make: MakeSender) -> None:
+    """An answer, a cut after the request was processed, silence, and nothing sent: each proves something else."""
+    sender, clock = make(venue["listening"]), SessionClock.wall()
+    ping = HttpMessage("GET", "/api/v3/time", ())
+    answer = await sender.send(ping, timeout_s=5, clock=clock)
+    assert (answer.outcome, answer.status) == ("answer", 200)
+    assert "x-mbx-used-weight-1m" in answer.headers
+    await ask(venue, "/sim/faults", "POST", json={"action": "cut_answer", "path": "/api/v3/time"})
+    assert (await sender.send(ping, timeout_s=5, clock=clock)).outcome == "cut"
+    await ask(venue, "/sim/faults", "POST", json={"action": "delay_answer", "path": "/api/v3/time", "ms": 5000})
+    assert (await sender.send(ping, timeout_s=0.2, clock=clock)).outcome == "timeout"
+    assert (await sender.send(ping, timeout_s=5, clock=clock)).outcome == "answer"
+    await sender.close()
+    nowhere = make("http://127.0.0.1:1")
+    assert (await nowhere.send(ping, timeout_s=1, clock=clock)).outcome == "not_sent"
+    await nowhere.close()
+
+
+async def test_a_feed_gives_whole_messages_and_says_why_it_ended(venue: Ready) -> None:
+    address = venue["listening"].replace("http", "ws")
+    feed = await open_feed(f"{address}/stream?streams=btcusdt@bookTicker")
+    recv_ns, messages = await feed.next_messages()
+    assert messages[0].startswith(b'{"stream":"btcusdt@bookTicker"')
+    assert recv_ns > 0
+    await feed.ping()
+    await ask(venue, "/sim/faults", "POST", json={"action": "disconnect", "target": "market"})
+    with pytest.raises(FeedEnded, match="the other side"), trio.fail_after(5):
+        await drained(feed)
+    await feed.close()
+    with pytest.raises(FeedEnded, match="refused with status 404"):
+        await open_feed(f"{address}/nowhere")
+    with pytest.raises(FeedEnded, match=r"cannot open 127.0.0.1:1"):
+        await open_feed("ws://127.0.0.1:1/")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["spot_btcusdt_20240808.gz", "spot_ethusdt_20240808.gz"])
+async def test_a_capture_lands_in_the_journal_byte_for_byte(tmp_path: Path, shared_data: Path, name: str) -> None:
+    """Every public message, and the snapshot in its place; acknowledgements and our own traffic apart."""
+    path = shared_data / "captures/binance" / name
+    tour = Tour(journals=tmp_path, capture=path, speed=60)
+    summary = await trade(tour, Console(quiet=True))
+    assert summary.clean
+    assert summary.last.fills > 0
+    sent = [line.partition(b" ")[2] for line in gzip.decompress(path.read_bytes()).splitlines()]
+    requests, heard = {}, []
+    for record in Journal.open(summary.folder).records():
+        if record.kind is Kind.REQUEST:
+            requests[record.seq] = read_request(record.body).purpose
+        elif record.kind is Kind.FEED and (record.meta is None or requests.get(record.cause) == "depth"):
+            heard.append(record.payload)
+    assert len(heard) == len(sent)
+    assert heard == sent
+    assert replay_session(summary.folder).identical
