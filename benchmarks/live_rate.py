@@ -1,0 +1,139 @@
+"""Live on loopback, venue in a process of its own: how many messages a second are journalled and stepped.
+
+    python benchmarks/live_rate.py [--squeeze 130 180 1000] [--tiles 2] [--strategy demo|none] [--profile]
+
+Plays a tiled capture whose lines come so many times as fast as they did, on a clock that runs at its own pace: as on a busy
+day. (`--speed N` scales the clock as well, and with it all that goes by time: N times the TIMERs and decisions a second.)
+Within its power the engine keeps up, and `waiting_peak` tells how many messages waited at most. At 1000 the venue sends as fast
+as it can and the engine works off what waits in its inbox: then `taken_per_s` is what it can do. Rates are over the steady part,
+from a tenth to the last of the messages; start-up and compilation are before it. CPU microseconds a message, of both processes,
+are the figures that a busy machine disturbs least.
+"""
+
+import argparse
+import cProfile
+import dataclasses
+import json
+import os
+import pstats
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import tiling
+import trio
+
+from engine.live.logs import configure
+from engine.live.opening import Wanted, versions
+from engine.live.session import Session
+from engine.market.market import warm
+from verbatim.demo import Tour, wanted_for
+from verbatim.running import run_wanted
+
+ROOT = Path(__file__).resolve().parent.parent
+DATA = Path(os.environ.get("VERBATIM_DATA", ROOT.parent / "shared" / "data"))
+SAMPLE_SECONDS = 0.05
+STILL_SECONDS = 5.0  # nothing came for so long: the link was closed, say
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--capture", type=Path, default=DATA / "captures/binance/spot_btcusdt_20240808.gz")
+    options.add_argument("--tiles", type=int, default=2, help="passes of the capture; above 2 the inbox may overflow at full speed")
+    options.add_argument("--squeeze", type=int, nargs="+", default=[130, 180, 1000])
+    options.add_argument("--speed", type=int, default=1, help="of the clock of venue and engine")
+    options.add_argument("--repeat", type=int, default=3, help="medians are told")
+    options.add_argument("--strategy", choices=["demo", "none"], default="demo")
+    options.add_argument("--profile", action="store_true", help="one run of each, under cProfile")
+    given = options.parse_args()
+    configure(level="error")
+    warm()
+    versions()
+    with tempfile.TemporaryDirectory() as scratch:
+        for squeeze in given.squeeze:
+            capture = Path(scratch) / f"{squeeze}.gz"
+            count = tiling.write(given.capture, given.tiles, capture, squeeze=squeeze)
+            folders = [Path(scratch) / f"{squeeze}-{n}" for n in range(1 if given.profile else given.repeat)]
+            profile = cProfile.Profile() if given.profile else None
+            runs = [once(capture, count, given.speed, given.strategy, folder, profile) for folder in folders]
+            told = {name: statistics.median(run[name] for run in runs) for name in runs[0]}
+            print(json.dumps({"squeeze": squeeze, "speed": given.speed, "messages": count - 1, **told}), flush=True)
+            if profile is not None:
+                pstats.Stats(profile).sort_stats("tottime").print_stats(40)
+
+
+@contextmanager
+def venue(options: dict[str, Any]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The venue's process: its number and what it said when it listened."""
+    command = [sys.executable, "-P", "-m", "engine.live.venue_main", json.dumps(options)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None, "asked for"
+        try:
+            yield process.pid, json.loads(process.stdout.readline())
+        finally:
+            process.terminate()
+
+
+def once(
+    capture: Path, count: int, speed: int, strategy: str, journals: Path, profile: cProfile.Profile | None
+) -> dict[str, float]:
+    with venue({"capture": str(capture), "speed": speed}) as (pid, ready):
+        wanted = wanted_for(Tour(journals=journals, capture=capture, speed=speed), ready)
+        if strategy == "none":
+            wanted = dataclasses.replace(wanted, strategies=())
+        return trio.run(watched, wanted, pid, count - 1, str(ready["listening"]), profile)
+
+
+async def watched(
+    wanted: Wanted, pid: int, expected: int, address: str, profile: cProfile.Profile | None
+) -> dict[str, float]:
+    samples: list[tuple[int, float, float, float]] = []  # messages, wall, our CPU, the venue's CPU
+    late_ms: list[float] = []
+
+    async def drive(session: Session) -> None:
+        still = time.monotonic()
+        if profile is not None:
+            profile.enable()
+        while session.glimpse().messages < expected and time.monotonic() - still < STILL_SECONDS:
+            sample = (session.glimpse().messages, time.monotonic(), time.process_time(), cpu_s(pid))
+            still = sample[1] if not samples or sample[0] != samples[-1][0] else still
+            samples.append(sample)
+            await trio.sleep(SAMPLE_SECONDS)
+        samples.append((session.glimpse().messages, time.monotonic(), time.process_time(), cpu_s(pid)))
+        if profile is not None:
+            profile.disable()
+        async with httpx.AsyncClient(trust_env=False) as client:
+            status = (await client.get(f"{address}/sim/status")).json()
+        late_ms.append(status["feed"]["late_ns_max"] / wanted.clock.speed / 1e6)
+        await session.command("stop", by="benchmark")
+
+    summary = await run_wanted(wanted, drive=drive)
+    first = next(sample for sample in samples if sample[0] >= expected // 10)
+    messages, wall_s, ours_s, venue_s = (last - begun for last, begun in zip(samples[-1], first, strict=True))
+    return {
+        "taken_per_s": round(messages / wall_s),
+        "engine_cpu_us": round(ours_s / messages * 1e6, 1),
+        "per_engine_cpu_s": round(messages / ours_s),
+        "venue_cpu_us": round(venue_s / messages * 1e6, 1),
+        "waiting_peak": summary.last.waiting_peak,
+        "venue_late_ms_max": round(late_ms[0]),
+        "orders": summary.last.orders,
+        "records": summary.last.records,
+        "nothing_lost": float(summary.last.messages >= expected and summary.clean),
+    }
+
+
+def cpu_s(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+if __name__ == "__main__":
+    main()
