@@ -32,7 +32,7 @@ class Venue(Protocol):
 
     def links(self) -> tuple[LinkPlan, ...]: ...
 
-    def place(
+    def place(  # noqa: PLR0917 - the parts of an order, in the order in which a trader says them
         self,
         client_order_id: str,
         instrument: Instrument,
@@ -61,7 +61,7 @@ class Venue(Protocol):
 
     def decode_private(self, payload: bytes) -> tuple[Event, ...]: ...
 
-    def decode_answer(
+    def decode_answer(  # noqa: PLR0917 - the parts of an HTTP answer, as they stand on the wire
         self, method: str, path: str, instrument_id: str, status: int, headers: Mapping[str, str], payload: bytes
     ) -> tuple[Event, ...]: ...
 
