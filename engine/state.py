@@ -118,7 +118,7 @@ def fold(account: Account, change: Change, at: Stamp, rules: Rules) -> Account:
 class State:
     """Where a session stands after a record."""
 
-    __slots__ = ("_heard", "account", "inputs", "market", "seq", "time_ns")
+    __slots__ = ("_cause", "_heard", "_source", "account", "inputs", "market", "seq", "time_ns")
 
     def __init__(self, account: Account, market: Market, *, seq: int, time_ns: int, inputs: int) -> None:
         self.account = account
@@ -127,6 +127,8 @@ class State:
         self.time_ns = time_ns
         self.inputs = inputs  # how many inputs were taken: CHECKPOINTs go by it
         self._heard = sha256()
+        self._source: str = ""  # of the frame heard last
+        self._cause: int | None = None
 
     @property
     def next_due_ns(self) -> int:
@@ -138,9 +140,12 @@ class State:
 
         All but recv_ns, which the core never sees.
         """
-        if record.payload is not None and record.meta is None:
-            self._heard.update(f"{record.time_ns} {record.source} {record.cause} ".encode())
-            self._heard.update(record.payload)
+        payload = record.payload
+        if payload is not None and record.meta is None:
+            if record.source != self._source or record.cause != self._cause:  # told once for a run of frames: this is the hot path
+                self._source, self._cause = record.source, record.cause
+                self._heard.update(f"{record.source} {record.cause} ".encode())
+            self._heard.update(record.time_ns.to_bytes(8, "little") + payload)
         else:
             self._heard.update(f"{record.time_ns} {record.source} {record.cause} {record.key} {record.meta} ".encode())
             self._heard.update((record.body or "").encode() if record.payload is None else record.payload)
@@ -153,6 +158,7 @@ class State:
     def new_page(self, heard: bytes) -> None:
         """After a CHECKPOINT the hash begins anew from itself: so it can be told in 32 bytes there."""
         self._heard = sha256(heard)
+        self._source, self._cause = "", None
 
     def digests(self) -> dict[str, tuple[int, str]]:
         """Part -> (version, sha256 over its logical content)."""

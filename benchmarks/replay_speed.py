@@ -1,0 +1,65 @@
+"""Replay's speed on the BTC capture, tiled in time and ids, recorded through the real sequencer and journal.
+
+    python benchmarks/replay_speed.py CAPTURE [--tiles 12] [--strategy examples/quoter.py:Quoter] [--keep FOLDER]
+
+Prints start-up, compile and steady records/s apart; decode, fold, strategy and comparison are all on, on one core.
+`--keep` leaves the journal there, and replays the one that is there already.
+"""
+
+import argparse
+import tempfile
+import time
+from pathlib import Path
+
+from tiling import read, tiled
+
+EXAMPLE = Path(__file__).resolve().parent.parent / "examples" / "ma_cross.py"
+
+
+def record(folder: Path, capture: Path, tiles: int, strategy: str) -> None:
+    """A session over all tiles in virtual time."""
+    from verbatim.strategies import read_strategy
+    from verbatim.testing import VirtualSession, VirtualVenue
+
+    lines = list(tiled(read(capture), tiles))
+    seconds = (int(lines[-1].split(b" ", 1)[0]) - int(lines[0].split(b" ", 1)[0])) / 1e9
+    session = VirtualSession(VirtualVenue(capture=lines), folder, strategies=[read_strategy(strategy)])
+    for _ in range(tiles):
+        session.run(seconds / tiles)
+        session.records.clear()  # the journal has them
+    session.run(3)
+    session.stop()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("capture", type=Path)
+    parser.add_argument("--tiles", type=int, default=12)
+    parser.add_argument("--strategy", default=f"{EXAMPLE}:MovingAverageCross", help="path.py:Class")
+    parser.add_argument("--keep", type=Path)
+    options = parser.parse_args()
+    begun = time.perf_counter()
+    from engine.market.market import warm
+    from replay.replay import replay_session
+
+    imported = time.perf_counter()
+    warm()
+    warmed = time.perf_counter()
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = options.keep or Path(scratch) / "journal"
+        if not folder.exists():
+            record(folder, options.capture, options.tiles, options.strategy)
+        cpu = time.process_time()
+        verdict = replay_session(folder)
+        cpu = time.process_time() - cpu
+    print(verdict.text())
+    print(f"imports {imported - begun:.2f} s, compiling or loading the compiled fold {warmed - imported:.2f} s")
+    print(f"start-up of the session {verdict.start_seconds:.2f} s")
+    rate, of_cpu = verdict.records / verdict.seconds, verdict.records / cpu
+    print(
+        f"steady: {verdict.records:,} records in {verdict.seconds:.2f} s: {rate:,.0f} records/s ({of_cpu:,.0f} a CPU second)"
+    )
+
+
+if __name__ == "__main__":
+    main()
