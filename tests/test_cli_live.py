@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
+from engine.live.logs import configure
 from journal.reader import Journal
 from journal.sessions import list_sessions
 from journal.verify import verify
@@ -109,6 +111,47 @@ def test_sigterm_stops_in_order_and_seals(tmp_path: Path) -> None:
     assert verify(folder).ok
     assert replay_session(folder).identical
     assert "verbatim-demo-secret" not in errors + out
+
+
+def test_a_second_signal_ends_at_once_and_the_next_session_goes_on(tmp_path: Path) -> None:
+    with venue() as ready:
+        path = config_for(tmp_path, ready["listening"])
+        fault = json.dumps({"action": "delay_answer", "method": "DELETE", "path": "/api/v3/order", "ms": 60_000, "times": 0})
+        urllib.request.urlopen(f"{ready['listening']}/sim/faults", data=fault.encode()).close()  # noqa: S310 - as above
+        with subprocess.Popen([*VERBATIM, "run", str(path)], stdout=subprocess.PIPE, text=True, env=environment()) as process:
+            until(lambda: len(state_of(ready)["open_orders"]) >= 1)
+            process.send_signal(signal.SIGINT)
+            time.sleep(0.5)
+            assert process.poll() is None  # it waits for the cancel's answer
+            process.send_signal(signal.SIGINT)
+            assert process.wait(10) == 4
+            assert "interrupted: a second signal (SIGINT)" in process.stdout.read()
+    (found,) = list_sessions(tmp_path / "journals")
+    assert verify(found.path).ok
+    assert not Journal.open(found.path).closed
+    assert replay_session(found.path).identical
+
+
+def test_no_secret_in_a_log(capsys: pytest.CaptureFixture[str]) -> None:
+    configure(level="info")
+    log = structlog.get_logger()
+    log.info("GET /api/v3/order?symbol=X&signature=abcdef0123&timestamp=1", api_key="k-e-y", headers={"X-MBX-APIKEY": "k-e-y"})
+    try:
+        raise ValueError("api_secret=plugh")  # noqa: TRY301 - as some library might
+    except ValueError:
+        log.exception("failed")
+    told = capsys.readouterr().err
+    assert "symbol=X" in told
+    assert not [secret for secret in ("abcdef0123", "k-e-y", "plugh") if secret in told]
+
+
+def test_packages_of_the_same_name_are_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / "engine").mkdir()
+    (tmp_path / "engine/__init__.py").write_text("", encoding="utf-8")
+    ended = subprocess.run(
+        [sys.executable, "-c", "import verbatim"], capture_output=True, text=True, cwd=tmp_path, env=environment(), check=False
+    )
+    assert "verbatim's package 'engine' should be" in ended.stderr.splitlines()[-1]
 
 
 def test_a_journal_that_fails_stops_trading_and_cancels(tmp_path: Path) -> None:

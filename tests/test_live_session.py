@@ -26,8 +26,10 @@ from engine.live.session import Session
 from engine.market.market import warm
 from engine.session import SECOND_NS
 from engine.venues.binance_spot.signing import ApiKey, HttpMessage
+from journal.errors import JournalLocked
 from journal.reader import Journal
-from journal.record import Kind
+from journal.record import Kind, Record, canonical
+from journal.writer import JournalWriter
 from replay.replay import replay_session
 from verbatim.demo import Tour, trade, venue_process, wanted_for
 from verbatim.running import run_wanted
@@ -256,3 +258,36 @@ async def test_a_capture_lands_in_the_journal_byte_for_byte(tmp_path: Path, shar
     assert len(heard) == len(sent)
     assert heard == sent
     assert replay_session(summary.folder).identical
+
+
+async def test_a_session_that_cannot_be_folded_halts_the_next_until_a_person_resumes(venue: Ready, tmp_path: Path) -> None:
+    """Whatever our own code of today makes of yesterday's records: it says which, reconciles, and waits."""
+    wanted = replace(wanted_for(Tour(journals=tmp_path), venue), carry=True)
+    plan = await open_session(wanted)
+    session = Record(0, plan.body.started_ns, Kind.SESSION, "shell", body=canonical(plan.body))
+    strange = Record(1, plan.body.started_ns, Kind.FACT, "engine", cause=0, body='{"fact":"of_another_version"}')
+    writer = JournalWriter.create(plan.folder)
+    writer.append_step([session, strange])
+    writer.close(final=False)
+
+    async def drive(session: Session) -> None:
+        await until(lambda: session.state.account.reconciling.done_round > 0)
+        glimpse = session.glimpse()
+        assert (glimpse.mode, glimpse.orders) == ("halted", 0)
+        assert "record 1 (FACT) cannot be folded" in glimpse.reasons[0]
+        await session.command("resume", by="alice")
+        await until(lambda: session.glimpse().orders > 0)
+        await session.command("stop", by="test")
+
+    assert (await run_wanted(wanted, drive=drive)).clean
+
+
+async def test_two_engines_of_one_account_do_not_meet(venue: Ready, tmp_path: Path) -> None:
+    wanted = replace(wanted_for(Tour(journals=tmp_path), venue), carry=True)
+
+    async def drive(session: Session) -> None:
+        with pytest.raises(JournalLocked):
+            await open_session(wanted)
+        await session.command("stop", by="test")
+
+    assert (await run_wanted(wanted, drive=drive)).clean

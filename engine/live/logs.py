@@ -14,7 +14,7 @@ import structlog
 from engine.live.rest import quiet_loggers
 
 SECRET_NAMES = frozenset({"signature", "apikey", "api_key", "api_secret", "secret", "x-mbx-apikey", "authorization", "password"})
-_IN_TEXT = re.compile(r"(?i)\b(signature|api_?key|(?:api_?)?secret|x-mbx-apikey|password)(\"?\s*[=:]\s*\"?)[^\s&\"',]+")
+_IN_TEXT = re.compile(r"""(?i)\b(signature|api_?key|(?:api_?)?secret|x-mbx-apikey|password)(["']?\s*[=:]\s*["']?)[^\s&"',}]+""")
 HIDDEN = "***"
 
 

@@ -161,6 +161,7 @@ class Session:
             plan.folder,
             on_durable=lambda _seq: _soon(token, self._on_durable),
             on_failure=lambda _error: _soon(token, self.inbox.wake),
+            sync=wanted.sync,
         )
         sender = make_sender(wanted.http, wanted.venue.rest)
         links = Links({wanted.venue.name: wanted.venue}, self.inbox, self._clock)
