@@ -183,7 +183,10 @@ def told(held: dict[str, Any]) -> list[str]:
     mode, now_ns = held["mode"], held["time_ns"]
     record = held["record"]
     lines = [
-        f"session {held['session']} after record {held['seq']} ({record['kind']} of {record['source']}) at {time_text(now_ns)} UTC",
+        (
+            f"session {held['session']} after record {held['seq']} ({record['kind']} of {record['source']}) "
+            f"at {time_text(now_ns)} UTC"
+        ),
         f"mode        {mode['mode']}" + (f": {'; '.join(mode['reasons'])}" if mode["reasons"] else ""),
     ]
     lines += [
@@ -200,14 +203,16 @@ def told(held: dict[str, Any]) -> list[str]:
         for ask, bid in zip(market["asks"], market["bids"], strict=False):
             lines.append(f"              {bid[1]:>14} {bid[0]:>12} | {ask[0]:<12} {ask[1]:<14}")
     lines += [
-        f"position    {held_['strategy']} {held_['instrument']}: {held_['quantity']} at {held_['price_avg']}, realised {held_['realised_pnl']}, fees {held_['fees_quote']}"
-        for held_ in held["positions"]
+        f"position    {one['strategy']} {one['instrument']}: {one['quantity']} at {one['price_avg']}, "
+        f"realised {one['realised_pnl']}, fees {one['fees_quote']}"
+        for one in held["positions"]
     ]
     lines += [
         f"balance     {asset}: {one['free']} free, {one['locked']} locked" for asset, one in held["balances"].items()
     ]
     lines += [
-        f"order       {order['client_order_id']} {order['side']} {order['quantity']} {order['instrument']} at {order['price']}: "
+        f"order       {order['client_order_id']} {order['side']} {order['quantity']} {order['instrument']} "
+        f"at {order['price']}: "
         f"{order['status']}, {order['filled_quantity']} filled (request {order['request_seq']})"
         for order in held["orders"]
         if order["live"]

@@ -1,4 +1,4 @@
-"""Why a record is there: the walk along `cause`, each step in one line. Reads the journal; decides and folds nothing."""
+"""Why a record is there: the walk along `cause`, each step in one line. Reads the journal; folds nothing."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -97,7 +97,8 @@ def _market_text(record: Record, instruments: list[Instrument], dialect: Dialect
             )
             return f"quote {of.symbol}: bid {bid:f} x {bid_size:f}, ask {ask:f} x {ask_size:f}"
         case r.TRADE:
-            return f"trade {of.symbol}: {decimal(row[r.A], of.price_scale):f} x {decimal(row[r.B], of.size_scale):f}, id {row[r.C]}"
+            price, size = decimal(row[r.A], of.price_scale), decimal(row[r.B], of.size_scale)
+            return f"trade {of.symbol}: {price:f} x {size:f}, id {row[r.C]}"
         case r.DIFF:
             return f"depth of {of.symbol}: updates {row[r.A]} to {row[r.B]}, {len(rows) - 1} levels"
         case _:

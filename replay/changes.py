@@ -77,7 +77,7 @@ def _parameter(session: SessionBody, name: str, rest: str, value: str) -> Sessio
 
 
 def in_place_of(session: SessionBody, new: StrategySettings) -> StrategySettings:
-    """Another strategy under the name and with the parameters of the recorded one: that of the same class, or the only one."""
+    """A strategy under name and parameters of the recorded one it replaces: that of the same class, or the only one."""
     recorded = [found for found in session.strategies if found.cls == new.cls]
     if len(recorded) != 1 and len(session.strategies) == 1:
         recorded = list(session.strategies)

@@ -27,7 +27,7 @@ def seq_at(journal: Journal, time_ns: int) -> int:
 
 
 def moment(text: str, started_ns: int) -> tuple[int | None, int | None]:
-    """(seq, None) or (None, time_ns): a seq, an ISO time, or HH:MM:SS of the day (UTC) on which the session began, or the next."""
+    """(seq, None) or (None, time_ns): a seq, an ISO time, or HH:MM:SS (UTC) of the session's first 24 hours."""
     text = text.strip().replace(",", "").replace("_", "")
     if text.isdigit():
         return int(text), None

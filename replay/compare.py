@@ -1,4 +1,4 @@
-"""What was recorded against what is replayed: when two records are the same, and how a difference is told. Folds nothing."""
+"""What was recorded against what is replayed: when two records are the same, and how a difference is told."""
 
 import msgspec
 

@@ -57,7 +57,10 @@ class Verdict(msgspec.Struct, frozen=True):
         """For people; the last line is the verdict."""
         rate = f", {self.records / self.seconds:,.0f} a second" if self.seconds > 0 else ""
         lines = [
-            f"session {self.session}: {self.records:,} records in {self.seconds:.2f} s{rate} (start-up {self.start_seconds:.2f} s)",
+            (
+                f"session {self.session}: {self.records:,} records in {self.seconds:.2f} s{rate} "
+                f"(start-up {self.start_seconds:.2f} s)"
+            ),
             f"inputs {self.inputs:,}, outputs compared {self.outputs:,}, checkpoints compared {self.checkpoints:,}",
         ]
         lines += [f"changed: {change}" for change in self.changes]
@@ -67,7 +70,7 @@ class Verdict(msgspec.Struct, frozen=True):
             lines += told(self.difference)
             if self.changes:
                 lines.append(
-                    "exact up to here; nothing is decided beyond, since what the venue would have answered is not recorded"
+                    "exact up to here; nothing is decided beyond: what the venue would have answered is not recorded"
                 )
             lines.append(f"replay: differs at seq {self.difference.seq}")
         else:
@@ -97,7 +100,7 @@ class Repetition:
     """A session being repeated from its first record."""
 
     def __init__(self, journal: Journal, session: SessionBody, watch: Watching | None = None) -> None:
-        """`watch` is handed the step and returns what is called in its place (replay/strict.py looks after every record)."""
+        """`watch` is handed the step and returns what is called in its place (replay/strict.py)."""
         self.journal = journal
         self.first = journal.session_record()
         self.kernel = Kernel(session)
@@ -198,7 +201,7 @@ def _broke(record: Record, error: CoreError) -> Difference:
 
 @contextmanager
 def rare_collections() -> Iterator[None]:
-    """Python's collector looks seldom, and not at all at what start-up left: records and states make no cycles (a quarter of the time)."""
+    """Python's collector looks seldom, and not at what start-up left: it took a quarter of the time."""
     before = gc.get_threshold()
     gc.freeze()
     gc.set_threshold(100_000, 20, 20)
@@ -223,7 +226,7 @@ def replay_session(
 ) -> Verdict:
     """Repeats a session and says whether it is the same, word for word.
 
-    `strategies` (by recorded name) and `overrides` (replay/changes.py) are what a person changed. Recorded source runs here:
+    `strategies` (by recorded name) and `overrides` (replay/changes.py) are a person's changes. Recorded source runs here:
     without `trust_code` only if the session was made on `host`. `command` is what repeats this call, for the report.
     """
     begun = time.perf_counter()

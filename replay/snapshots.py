@@ -1,7 +1,7 @@
-"""Snapshots: states kept beside the segments so that asking for a late moment does not fold a whole day. A cache, never truth.
+"""Snapshots: states beside the segments, so that asking for a late moment folds no whole day. A cache, never truth.
 
-Written by readers, right after a CHECKPOINT, and used only if code, session and digests are the very same: the digests of
-the state made from it must be those that its own CHECKPOINT record states.
+Written by readers, right after a CHECKPOINT, and used only if code and session are the very same and the digests of the
+state made from it are those that its CHECKPOINT record states.
 """
 
 import hashlib
@@ -53,7 +53,7 @@ def session_digest(record: Record) -> str:
 
 
 def keep(folder: Path, first: Record, state: State, heard: bytes) -> None:
-    """Writes a snapshot of a state that stands right after its CHECKPOINT. A folder that cannot be written stays as it is."""
+    """Writes a snapshot of a state right after its CHECKPOINT. A folder that cannot be written stays as it is."""
     held = Snapshot(
         code=code_digest(),
         session=session_digest(first),

@@ -1,8 +1,8 @@
-"""The strict replay: the same session in processes that differ in hash seed and in how the fold runs, compared at every record.
+"""The strict replay: one session in processes that differ in hash seed and in how the fold runs, record by record.
 
     PYTHONHASHSEED 1, 2  x  VERBATIM_JIT 1 (compiled), 0 (plain)
 
-Each process (replay/strict_worker.py) replays by itself and writes a digest over all parts of its state after every input.
+Each process (replay/strict_worker.py) replays by itself and writes a digest of its whole state after every input.
 """
 
 import contextlib
@@ -64,7 +64,7 @@ class StrictVerdict(msgspec.Struct, frozen=True):
     def text(self) -> str:
         times = ", ".join(f"{way}: {seconds:.1f} s" for way, seconds in zip(self.ways, self.seconds, strict=True))
         lines = [
-            f"{len(self.ways)} replays of {self.records:,} records; state digests compared after {self.compared:,} inputs",
+            f"{len(self.ways)} replays of {self.records:,} records; states compared after {self.compared:,} inputs",
             times,
         ]
         if self.identical:
@@ -185,7 +185,8 @@ def _parts_that_differ(folder: Path, seq: int, ways: tuple[Way, ...], files: lis
         process = _worker(way, [str(folder), str(seq), "--parts"])
         out, problem = process.communicate()
         if process.returncode != 0:
-            return f"{ways[0].name} and {ways[other].name} disagree after record {seq} ({problem.strip().splitlines()[-1]})"
+            said = problem.strip().splitlines()[-1:]
+            return f"{ways[0].name} and {ways[other].name} disagree after record {seq} ({''.join(said)})"
         parts.append(msgspec.json.decode(out.splitlines()[-1], type=dict[str, str]))
     names = [name for name in sorted(parts[0].keys() | parts[1].keys()) if parts[0].get(name) != parts[1].get(name)]
     where = ", ".join(names) or "no part when run again: something outside the records is at work"

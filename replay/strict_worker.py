@@ -24,7 +24,7 @@ DIGEST_BYTES = 16
 
 
 class Digests:
-    """Digests of every part, made anew only for what was replaced: parts of an account, and their fields, are immutable."""
+    """Digests of every part, made anew only for what was replaced: an account's parts are immutable."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[str, str], tuple[object, bytes]] = {}
