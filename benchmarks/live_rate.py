@@ -62,7 +62,7 @@ def main() -> None:
             count = tiling.write(given.capture, given.tiles, capture, squeeze=squeeze)
             folders = [Path(scratch) / f"{squeeze}-{n}" for n in range(1 if given.profile else given.repeat)]
             profile = cProfile.Profile() if given.profile else None
-            runs = [once(capture, count, given.speed, given.strategy, folder, profile) for folder in folders]
+            runs = [once(capture, count, given.speed, given.strategy, folder, profile=profile) for folder in folders]
             told = {name: statistics.median(run[name] for run in runs) for name in runs[0]}
             print(json.dumps({"squeeze": squeeze, "speed": given.speed, "messages": count - 1, **told}), flush=True)
             if profile is not None:
@@ -82,7 +82,7 @@ def venue(options: dict[str, Any]) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def once(
-    capture: Path, count: int, speed: int, strategy: str, journals: Path, profile: cProfile.Profile | None
+    capture: Path, count: int, speed: int, strategy: str, journals: Path, *, profile: cProfile.Profile | None
 ) -> dict[str, float]:
     with venue({"capture": str(capture), "speed": speed}) as (pid, ready):
         wanted = wanted_for(Tour(journals=journals, capture=capture, speed=speed), ready)

@@ -1,0 +1,196 @@
+"""Tick to order on the wire: a whole live session against the bare transport, in the same run.
+
+    python benchmarks/tick_to_order.py [--ticks 1000] [--gap-us 2000] [--bare ../shared/bench/limits/bare_tick_to_order.py]
+
+tick to order = the venue holds the whole order request - the venue began to send the tick; both stamps are the venue's.
+Ours is verbatim's own session: feed, sequencer, journal, decode, fold, strategy, risk, order, gateway, signature, sender.
+The bare program does none of it but read, parse, sign and send. `sync off` makes the journal's fdatasync do nothing, so what
+is left is our own work; with it, an order waits for the disk (the outbox rule). Rounds alternate; medians of rounds are told.
+The limits on orders and weight a minute are lifted for the run: each tick leads to an order. The bare
+program gets an environment of its own, with the versions of trio, httpx and h11 that we run on.
+"""
+
+import argparse
+import dataclasses
+import json
+import multiprocessing
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from functools import partial
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import tick_venue
+import trio
+
+import engine.risk.rules
+from engine.live.clock import SessionClock
+from engine.live.logs import configure
+from engine.live.opening import versions
+from engine.live.session import Session
+from engine.market.market import warm
+from engine.session import SECOND_NS, EngineSettings, RiskSettings
+from verbatim.demo import Tour, wanted_for
+from verbatim.running import run_wanted
+
+HERE = Path(__file__).resolve().parent
+BARE = HERE.parent.parent / "shared" / "bench" / "limits" / "bare_tick_to_order.py"
+OURS = (("httpx", False), ("httpx", True), ("direct", False), ("direct", True))
+AGAINST = {"httpx": "bare trio-websocket + httpx", "direct": "bare stream + h11"}  # the reference's pair, and the fastest
+START_SECONDS_MAX = 10.0
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--ticks", type=int, default=1000)
+    options.add_argument("--warmup", type=int, default=200)
+    options.add_argument("--gap-us", type=int, default=2000, help="sleep before each tick; 0: hot")
+    options.add_argument("--rounds", type=int, default=3)
+    options.add_argument("--bare", type=Path, default=BARE)
+    options.add_argument("--bare-python", type=Path, default=None, help="one that has trio-websocket; else one is made for the run")
+    options.add_argument("--folder", type=Path, default=None, help="where the journals lie: the disk matters")
+    given = options.parse_args()
+    multiprocessing.set_start_method("spawn")
+    configure(level="error")
+    warm()
+    versions()
+    engine.risk.rules.WEIGHT_MAX = engine.risk.rules.ORDERS_MAX = 10**9
+    found: dict[str, list[dict[str, float]]] = {}
+    with tempfile.TemporaryDirectory(dir=given.folder) as scratch:
+        python = given.bare_python or bare_environment(Path(scratch) / "bare")
+        for _ in range(given.rounds):
+            for name, us in bare(given, python, Path(scratch)):
+                found.setdefault(name, []).append(us)
+            for http, sync in OURS:
+                us = ours(Path(scratch), http, sync=sync, given=given)
+                found.setdefault(f"verbatim {http}, sync {'on' if sync else 'off'}", []).append(us)
+        found["fdatasync of 4 KB"] = [fdatasync_us(Path(scratch) / "probe")]
+    show(found, given)
+
+
+def show(found: dict[str, list[dict[str, float]]], given: argparse.Namespace) -> None:
+    middle = {
+        name: {point: round(statistics.median(run[point] for run in runs)) for point in ("p50", "p99")}
+        for name, runs in found.items()
+    }
+    for name, us in middle.items():
+        if name.startswith("verbatim"):
+            for against in sorted({AGAINST["httpx"], AGAINST["direct" if "direct" in name else "httpx"]} & middle.keys()):
+                us[f"p50 / {against}"] = round(us["p50"] / middle[against]["p50"], 2)
+    for name, us in middle.items():
+        print(f"{name:32s}", "  ".join(f"{point} {value}" for point, value in us.items()))
+    about = {"ticks": given.ticks, "gap_us": given.gap_us, "rounds": given.rounds, "loadavg": os.getloadavg()}
+    print(json.dumps({**about, "us": middle}))
+
+
+def bare(given: argparse.Namespace, python: Path, scratch: Path) -> Iterator[tuple[str, dict[str, float]]]:
+    """One round of the bare program, all its pairs."""
+    told = scratch / "bare.json"
+    counts = ["--ticks", given.ticks, "--warmup", given.warmup, "--gap-us", given.gap_us, "--reps", 1]
+    command = [python, given.bare, "--all", *counts, "--json", told]
+    subprocess.run(list(map(str, command)), check=True, stdout=subprocess.DEVNULL)
+    for row in json.loads(told.read_text())["rows"]:
+        us = row["us"]["tick_to_order"]
+        yield f"bare {row['ws']} + {row['http']}", {point: us[point] for point in ("p50", "p99")}
+
+
+def bare_environment(folder: Path) -> Path:
+    """A Python with what the bare program needs, in the versions that we run on."""
+    ours = [f"{name}=={metadata.version(name)}" for name in ("trio", "httpx", "httpcore", "h11")]
+    subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+    python = folder / "bin" / "python"
+    subprocess.run([python, "-m", "pip", "install", "-q", "--disable-pip-version-check", *ours, "trio-websocket"], check=True)
+    return python
+
+
+# ---- ours --------------------------------------------------------------------------------------
+
+
+class AtRest(trio.abc.Instrument):
+    """Tells the venue how far the client is, whenever that is about to wait."""
+
+    def __init__(self, seen: Any, waiting: Any) -> None:
+        self._seen, self._waiting = seen, waiting
+        self.session: Session | None = None
+
+    def before_io_wait(self, timeout: float) -> None:
+        if timeout > 0 and self.session is not None and self.session.inbox.empty:
+            self._waiting.value = len(self.session.state.account.requests.by_seq)
+            self._seen.value = self.session._messages  # noqa: SLF001 - a glimpse would cost too much here
+
+
+def ours(scratch: Path, http: str, *, sync: bool, given: argparse.Namespace) -> dict[str, float]:
+    here, there = multiprocessing.Pipe()
+    seen, waiting = multiprocessing.RawValue("Q", 0), multiprocessing.RawValue("Q", 1)
+    child = multiprocessing.Process(
+        target=partial(tick_venue.main, there, seen, waiting, ticks=given.ticks, warmup=given.warmup, gap_us=given.gap_us),
+        daemon=True,
+    )
+    child.start()
+    try:
+        port = here.recv()
+        journals = Path(tempfile.mkdtemp(dir=scratch))
+        ready = {"listening": f"http://127.0.0.1:{port}", "symbols": ["BTCUSDT"], "session_origin_ns": 0, "monotonic_origin_ns": 0}
+        tour = Tour(journals=journals, strategy=f"{HERE / 'strategies' / 'each_tick.py'}:EachTick", http=http)
+        wanted = dataclasses.replace(
+            wanted_for(tour, ready),
+            clock=SessionClock.wall(),
+            sync=sync,
+            risk=RiskSettings(orders_per_second_max=0),
+            engine=EngineSettings(reconcile_every_ns=3600 * SECOND_NS, stale_after_ns=3600 * SECOND_NS),
+        )
+        return trio.run(partial(trade, wanted, here, AtRest(seen, waiting)))
+    finally:
+        child.terminate()
+        child.join()
+
+
+async def trade(wanted: Any, pipe: Any, at_rest: AtRest) -> dict[str, float]:
+    stamps: list[tuple[int, int]] = []
+
+    async def drive(session: Session) -> None:
+        with trio.move_on_after(START_SECONDS_MAX) as scope:
+            while session.glimpse().mode != "running":  # noqa: ASYNC110 - the session has no event for it
+                await trio.sleep(0.01)
+        if scope.cancelled_caught:
+            raise SystemExit(f"the session does not come to trade: {session.glimpse().reasons}")
+        at_rest.session = session
+        trio.lowlevel.add_instrument(at_rest)
+        pipe.send("go")
+        try:
+            stamps.extend(await trio.to_thread.run_sync(pipe.recv))
+        finally:
+            trio.lowlevel.remove_instrument(at_rest)
+        await session.command("stop", by="benchmark")
+
+    summary = await run_wanted(wanted, drive=drive)
+    pipe.send("done")
+    assert summary.last.orders >= len(stamps), summary
+    us = sorted((ordered - sent) / 1e3 for sent, ordered in stamps)
+    return {"p50": statistics.median(us), "p99": us[int(0.99 * len(us))]}
+
+
+def fdatasync_us(path: Path) -> dict[str, float]:
+    """What the disk alone takes: a small write, synced, 2 ms apart."""
+    us = sorted(_syncs(path, 300))
+    return {"p50": statistics.median(us), "p99": us[int(0.99 * len(us))]}
+
+
+def _syncs(path: Path, count: int) -> Iterator[float]:
+    with path.open("wb", buffering=0) as file:
+        for _ in range(count):
+            file.write(b"x" * 4096)
+            begun = time.perf_counter_ns()
+            os.fdatasync(file.fileno())
+            yield (time.perf_counter_ns() - begun) / 1e3
+            time.sleep(0.002)
+
+
+if __name__ == "__main__":
+    main()
