@@ -32,6 +32,7 @@ class Feed:
         self._snapshot_wait_ns_max = snapshot_wait_ns_max
         self._settle_ns = settle_ns
         self._snapshot_since_ns: int | None = None
+        self._settled = False  # the frames before the snapshot have had their time
 
     @property
     def waiting_for_subscribers(self) -> bool:
@@ -52,6 +53,12 @@ class Feed:
         if due is not None and due < now_ns:
             self.market.shift(now_ns - due)
             self.status.held_ns += now_ns - due
+
+    def _settle(self) -> None:
+        """The answer goes another way than the frames: before and after it, they are given time to arrive in their place."""
+        self._settled = not self._settled
+        self.market.shift(self._settle_ns)
+        self.status.held_ns += self._settle_ns
 
     def next_due_ns(self, *, depth_asked: bool) -> int | None:
         """When something is to be done next; None while waiting for somebody, and at the end."""
@@ -74,11 +81,12 @@ class Feed:
                 return None
             if self._snapshot_since_ns is not None:
                 self._catch_up(now_ns)
+                self._snapshot_since_ns = None
+            if not self._settled:
+                self._settle()
+                return self.due(now_ns, depth_asked=depth_asked) if self._settle_ns == 0 else None
             line = self.market.take()
-            # the answer goes another way than the frames: give it time to arrive in its place
-            self.market.shift(self._settle_ns)
-            self.status.held_ns += self._settle_ns
-            self._snapshot_since_ns = None
+            self._settle()
         else:
             line = self.market.take()
         late_ns = now_ns - line.due_ns
