@@ -144,7 +144,7 @@ class VirtualSession:
         self.venue = venue
         self.records: list[Record] = []
         self.wire_ns = wire_ns
-        self.body = SessionBody(
+        self.body: SessionBody = SessionBody(
             session=session,
             started_ns=venue.now_ns,
             clock=ClockSettings(),
