@@ -75,10 +75,11 @@ def test_the_feed_waits_for_listeners_and_then_for_somebody_to_ask_for_the_snaps
     assert len(before) == 7  # the lines before the snapshot
     asked_ns = late_ns + 3 * 10**9
     venue.http(2, DEPTH, asked_ns)
-    [snapshot] = venue.advance(asked_ns)
+    assert venue.advance(asked_ns) == []  # the frames before it are still on their way
+    [snapshot] = venue.advance(asked_ns + 1_000_000)
     assert snapshot.answer.body.startswith(b'{"lastUpdateId":50093239218,')
     first_after = venue.next_due_ns
-    assert first_after > asked_ns + 1_000_000
+    assert first_after > asked_ns + 2_000_000
     venue.advance(first_after)
     status = venue.feed.status
     assert status.held_ns > 9 * 10**9
