@@ -129,9 +129,16 @@ def fork_session(wanted: Wanted, *, rest: bool) -> int:
 
 
 def _in_child(wanted: Wanted, *, rest: bool) -> int:
+    async def go_on(session: Session) -> None:
+        """A person's pause outlives a restart: the last engine at rest left one."""
+        while session.glimpse().mode not in ("running", "paused"):  # noqa: ASYNC110 - a look from outside
+            await trio.sleep(0.01)
+        await session.command("resume", by="kill_test")
+
     async def come_to_rest(session: Session) -> None:
         account = lambda: session.state.account  # noqa: E731 - it is replaced with every record
         with trio.move_on_after(SETTLE_SECONDS_MAX):
+            await go_on(session)
             while session.glimpse().mode != "running" or any_unknown(session):  # noqa: ASYNC110 - a look from outside
                 await trio.sleep(0.01)
             await trio.sleep(0.1)
@@ -145,7 +152,7 @@ def _in_child(wanted: Wanted, *, rest: bool) -> int:
         await session.command("stop", by="kill_test")
 
     async def engine() -> Any:
-        return await run_wanted(wanted, drive=come_to_rest if rest else None)
+        return await run_wanted(wanted, drive=come_to_rest if rest else go_on)
 
     return 0 if trio.run(engine).clean else 1
 

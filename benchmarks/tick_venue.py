@@ -25,7 +25,6 @@ from engine.sim.wire import HttpRequest
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 UPDATE_ID = 1_000
 STREAM_DEPTH, STREAM_QUOTE = "btcusdt@depth@100ms", "btcusdt@bookTicker"
-PADDING = 290  # bytes of a tick, as in the bare program
 QUIET_NS = 50_000
 ORDER_SECONDS_MAX = 2.0
 clock = time.perf_counter_ns
@@ -152,14 +151,13 @@ class TickVenue:
             self._send(self._market, _message(STREAM_QUOTE, self._quote(0)))
 
     def _quote(self, number: int) -> dict[str, Any]:
-        bid = f"42000.{number % 90 + 10}"
-        return {"u": self._diff + number, "s": "BTCUSDT", "b": bid, "B": "1.00", "a": "42002.00", "A": "1.00"}
+        bid = f"42000.{number % 90 + 10}000000"
+        return {"u": self._diff + number, "s": "BTCUSDT", "b": bid, "B": "1.00000000", "a": "42002.00000000", "A": "1.00000000"}
 
     def tick(self, number: int) -> tuple[int, int]:
         """Sends one, waits for its order and until the client is at rest. When it was sent, when the order was in hand."""
         assert self._market is not None, "make_book comes first"
-        message = _message(STREAM_QUOTE, self._quote(number))
-        frame = _frame(message[:-1] + b',"pad":"' + b"x" * max(0, PADDING - len(message) - 9) + b'"}')
+        frame = _frame(_message(STREAM_QUOTE, self._quote(number)))
         self._sent_messages += 1
         sent_ns = clock()
         self._market.sendall(frame)

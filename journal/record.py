@@ -7,7 +7,6 @@ This is the only module of `journal` that the engine's core may import.
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from enum import Enum, StrEnum
-from functools import cache
 from json.encoder import encode_basestring as _string
 from math import isfinite
 from typing import Any
@@ -62,12 +61,6 @@ def plain(number: Decimal) -> str:
     return "0" if text in ("-0", "") else text
 
 
-@cache
-def _fields(kind: type[msgspec.Struct]) -> tuple[tuple[str, str], ...]:
-    """(name, the text before its value), sorted by name."""
-    return tuple((name, f"{_string(name)}:") for name in sorted(kind.__struct_fields__))
-
-
 def _float(value: float) -> str:
     if not isfinite(value):
         raise ValueError(f"a record cannot hold {value!r}")
@@ -75,24 +68,56 @@ def _float(value: float) -> str:
 
 
 def _mapping(value: Mapping[Any, Any]) -> str:
-    return "{" + ",".join([f"{_string(str(name))}:{canonical(value[name])}" for name in sorted(value, key=str)]) + "}"
+    names = sorted(value, key=str)
+    return "{" + ",".join([f"{_string(str(name))}:{_WRITERS[type(value[name])](value[name])}" for name in names]) + "}"
 
 
 def _sequence(value: Iterable[Any]) -> str:
-    return "[" + ",".join([canonical(item) for item in value]) + "]"
+    return "[" + ",".join([_WRITERS[type(item)](item) for item in value]) + "]"
 
 
-_WRITERS: dict[type, Callable[[Any], str]] = {
-    str: _string,
-    int: str,
-    bool: lambda value: "true" if value else "false",
-    type(None): lambda _: "null",
-    Decimal: lambda value: f'"{plain(value)}"',
-    float: _float,
-    dict: _mapping,
-    list: _sequence,
-    tuple: _sequence,
-}
+def _struct_writer(kind: type[msgspec.Struct]) -> Callable[[Any], str]:
+    fields = [(name, f"{_string(name)}:") for name in sorted(kind.__struct_fields__)]
+
+    def write(value: Any) -> str:
+        items = [(before, getattr(value, name)) for name, before in fields]
+        return "{" + ",".join([before + _WRITERS[type(item)](item) for before, item in items]) + "}"
+
+    return write
+
+
+class _Writers(dict[type, Callable[[Any], str]]):
+    """Type -> its writer, found once: requests and facts are written while an order waits to leave."""
+
+    def __missing__(self, kind: type) -> Callable[[Any], str]:
+        if issubclass(kind, msgspec.Struct):
+            self[kind] = _struct_writer(kind)
+        elif issubclass(kind, Enum):
+            self[kind] = lambda value: canonical(value.value)
+        elif issubclass(kind, str):
+            self[kind] = lambda value: _string(str(value))
+        elif issubclass(kind, Mapping):
+            self[kind] = _mapping
+        elif issubclass(kind, frozenset | set):
+            self[kind] = lambda value: _sequence(sorted(value))
+        else:
+            raise TypeError(f"a record cannot hold a {kind.__name__}")
+        return self[kind]
+
+
+_WRITERS = _Writers(
+    {
+        str: _string,
+        int: str,
+        bool: lambda value: "true" if value else "false",
+        type(None): lambda _: "null",
+        Decimal: lambda value: f'"{plain(value)}"',
+        float: _float,
+        dict: _mapping,
+        list: _sequence,
+        tuple: _sequence,
+    }
+)
 
 
 def canonical(value: Any) -> str:
@@ -101,21 +126,4 @@ def canonical(value: Any) -> str:
     >>> canonical({"b": Decimal("1.50"), "a": [1, None, True]})
     '{"a":[1,null,true],"b":"1.5"}'
     """
-    writer = _WRITERS.get(type(value))
-    if writer is not None:
-        return writer(value)
-    match value:
-        case msgspec.Struct():
-            return (
-                "{"
-                + ",".join([before + canonical(getattr(value, name)) for name, before in _fields(type(value))])
-                + "}"
-            )
-        case Enum() | str():
-            return canonical(value.value if isinstance(value, Enum) else str(value))
-        case Mapping():
-            return _mapping(value)
-        case frozenset() | set():
-            return _sequence(sorted(value))
-        case _:
-            raise TypeError(f"a record cannot hold a {type(value).__name__}")
+    return _WRITERS[type(value)](value)

@@ -22,16 +22,13 @@ class EachTick:
 
     @dataclass
     class State:
-        """What is remembered."""
-
-        ticks: int = 0
+        """Nothing is remembered."""
 
     @classmethod
-    def decide(cls, view: View, state: State, parameters: Parameters) -> list[Place]:
+    def decide(cls, view: View, _state: State, parameters: Parameters) -> list[Place]:
         (name,) = cls.instruments
         quote = view.quote(name)
         if quote is None:
             return []
-        state.ticks += 1
         price = quote.bid - parameters.discount
         return [Place(name, side=Side.BUY, quantity=parameters.quantity, price=price, time_in_force=TimeInForce.IOC)]
