@@ -6,12 +6,14 @@
 `take` and every reducer. No clock, no I/O, no randomness: all comes from records.
 """
 
+from collections.abc import Sequence
 from decimal import localcontext
 
 import msgspec
 
 from engine import facts
 from engine.errors import CoreError
+from engine.frames import take_frames
 from engine.lifecycle import Status
 from engine.loading import Loaded, declared_only
 from engine.money import MONEY
@@ -21,9 +23,15 @@ from engine.reducers.timers import Timers
 from engine.responding import Responding
 from engine.session import SessionBody, read_session
 from engine.state import Account, State, fold, opened
-from engine.taking import NOTHING, take
+from engine.taking import NOTHING, Took, take
 from engine.turn import Turn
 from journal.record import Kind, Record
+
+
+def _blamed(record: Record, error: Exception) -> CoreError:
+    """An error of our own code names the record that brought it out."""
+    what = f"{type(error).__name__}: {error}"
+    return CoreError(f"record {record.seq} ({record.kind} from {record.source}) broke the core: {what}")
 
 
 class Kernel:
@@ -79,23 +87,39 @@ class Kernel:
         try:
             took = take(self.program, state, record)
             state.inputs += 1
-            due = state.inputs % self.program.settings.checkpoint_every == 0
-            if took is NOTHING and record.kind is Kind.FEED and not due:
-                return []
-            with localcontext(MONEY):
-                turn = Turn(state, record, self.program.rules)
-                closed = state.account.modes.closing
-                self.responding.decide(turn, took)
-                if due or state.account.modes.closing is not closed:  # the last one vouches for all that came before
-                    turn.raw(Kind.CHECKPOINT, facts.CheckpointBody(state.inputs, state.digests()), source="engine")
-                    state.new_page(state.heard)
+            return self._respond(state, record, took)
         except CoreError:
             raise
         except Exception as error:
-            what = f"{type(error).__name__}: {error}"
-            raise CoreError(
-                f"record {record.seq} ({record.kind} from {record.source}) broke the core: {what}"
-            ) from error
+            raise _blamed(record, error) from error
+
+    def step_frames(self, state: State, records: Sequence[Record]) -> tuple[int, list[Record]]:
+        """`step` for stream frames of one source, many at once: up to the first that leads to outputs, or that a TIMER must precede.
+
+        Returns how many were taken and the outputs of the last of them; 0 where a TIMER comes before the first.
+        """
+        assert records[0].seq == state.seq + 1, (records[0].seq, state.seq)
+        room = self.program.settings.checkpoint_every - state.inputs % self.program.settings.checkpoint_every
+        try:
+            count, took = take_frames(self.program, state, records[:room])
+            return count, self._respond(state, records[count - 1], took) if count else []
+        except CoreError:
+            raise
+        except Exception as error:
+            raise _blamed(records[0], error) from error
+
+    def _respond(self, state: State, record: Record, took: Took) -> list[Record]:
+        """Decides on an input that was folded; a frame that woke nobody ends here."""
+        due = state.inputs % self.program.settings.checkpoint_every == 0
+        if took is NOTHING and record.kind is Kind.FEED and not due:
+            return []
+        with localcontext(MONEY):
+            turn = Turn(state, record, self.program.rules)
+            closed = state.account.modes.closing
+            self.responding.decide(turn, took)
+            if due or state.account.modes.closing is not closed:  # the last one vouches for all that came before
+                turn.raw(Kind.CHECKPOINT, facts.CheckpointBody(state.inputs, state.digests()), source="engine")
+                state.new_page(state.heard)
         if turn.outputs:
             state.seq = turn.outputs[-1].seq
         return turn.outputs

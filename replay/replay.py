@@ -8,7 +8,7 @@ No socket may be opened meanwhile (replay/guard.py).
 import gc
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -28,6 +28,7 @@ from replay.compare import Difference, only_recorded, only_replayed, outputs_dif
 from replay.guard import no_sockets
 
 PROGRESS_RECORDS = 8_192
+RUN_RECORDS_MAX = 512  # frames handed to the step at once
 Step = Callable[[State, Record], list[Record]]
 Watching = Callable[[Step], Step]
 Progress = Callable[[int, int], None]  # (records done, records to do)
@@ -105,6 +106,7 @@ class Repetition:
         self.first = journal.session_record()
         self.kernel = Kernel(session)
         self._step = self.kernel.step if watch is None else watch(self.kernel.step)
+        self._step_frames = self.kernel.step_frames if watch is None else self._one_frame
         self.counts = Compared()
         self.state: State = self.kernel.begin(self.first)
         self._outputs: list[Record] = []  # of the last step
@@ -112,41 +114,48 @@ class Repetition:
 
     def run(self, until: int, on_progress: Progress | None) -> Difference | None:
         """Up to and with record `until`; the first difference ends it."""
-        state, market, step, feed = self.state, self.state.market, self._step, Kind.FEED
         found: Difference | None = None
-        self._put_out(self.kernel.open_turn(state, self.first))
-        state.seq = len(self._pending)
+        self._put_out(self.kernel.open_turn(self.state, self.first))
+        self.state.seq = len(self._pending)
         seq = 0
-        frames = 0  # of the short way
-        for record in self.journal.records(1, until):
-            seq = record.seq
-            if on_progress is not None and not seq % PROGRESS_RECORDS:
+        for run in runs_of_frames(self.journal.records(1, until)):
+            seq = run[-1].seq
+            if on_progress is not None and seq // PROGRESS_RECORDS != run[0].seq // PROGRESS_RECORDS:
                 on_progress(seq, until + 1)
-            # most records are stream frames that lead to nothing: they take the short way through
-            time_ns = record.time_ns
-            if (
-                record.kind is feed
-                and market.next_due_ns > time_ns
-                and state.account.timers.next_due_ns > time_ns
-                and not self._pending
-            ):
-                frames += 1
-                try:
-                    outputs = step(state, record)
-                except CoreError as error:
-                    found = _broke(record, error)
-                    break
-                if outputs:
-                    self._put_out(outputs)
-                continue
-            found = self._take(record)
+            found = self._take(run[0]) if len(run) == 1 else self._take_frames(run)
             if found is not None:
+                seq = found.seq
                 break
         if found is None and self._pending and seq == self.journal.last_seq:
             found = only_replayed(self._pending[0], None)
         self.counts.records = seq + 1
-        self.counts.inputs += frames
         return found
+
+    def _take_frames(self, run: list[Record]) -> Difference | None:
+        """Stream frames in a row: as the step takes many at once, outputs may come only of the last of them."""
+        at = 0
+        while at < len(run):
+            if self._pending:
+                return only_replayed(self._pending[0], run[at])
+            try:
+                count, outputs = self._step_frames(self.state, run[at:])
+            except CoreError as error:
+                return _broke(run[at], error)
+            if count:
+                self.counts.inputs += count
+                self._put_out(outputs)
+            else:  # a TIMER must come first: this names the difference
+                found = self._take(run[at])
+                if found is not None:
+                    return found
+            at += count or 1
+        return None
+
+    def _one_frame(self, state: State, run: Sequence[Record]) -> tuple[int, list[Record]]:
+        """In place of step_frames where each record is watched; 0 likewise where a TIMER must come first."""
+        if state.next_due_ns <= run[0].time_ns:
+            return 0, []
+        return 1, self._step(state, run[0])
 
     def _put_out(self, outputs: list[Record]) -> None:
         self._outputs = outputs
@@ -193,6 +202,25 @@ class Repetition:
 
         links = chain_of(self.journal, record, held, list(program.instruments.values()), dialect)
         return msgspec.structs.replace(difference, chain=tuple(link.text for link in links), command=command)
+
+
+def runs_of_frames(records: Iterator[Record]) -> Iterator[list[Record]]:
+    """The records in order: stream frames of one source in runs, all others one by one."""
+    run: list[Record] = []
+    feed = Kind.FEED
+    for record in records:
+        if record.kind is feed and record.meta is None:
+            if run and (run[0].source != record.source or len(run) == RUN_RECORDS_MAX):
+                yield run
+                run = []
+            run.append(record)
+            continue
+        if run:
+            yield run
+            run = []
+        yield [record]
+    if run:
+        yield run
 
 
 def _broke(record: Record, error: CoreError) -> Difference:

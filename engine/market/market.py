@@ -16,7 +16,7 @@ from engine.market import store
 from engine.market.books import empty_book
 from engine.market.fold import fold_rows
 from engine.market.rows import Floats, Rows
-from engine.market.scan import code_table, scan_frame, scan_snapshot
+from engine.market.scan import code_table, scan_frame, scan_frames, scan_snapshot
 from engine.market.views import (
     Bar,
     Bars,
@@ -393,4 +393,6 @@ def warm() -> None:
     codes = code_table([("W", 0, 0)])
     text = np.frombuffer(b"{", np.uint8)
     scan_frame(text, codes, 0, 0, table)
+    places = np.array([0, 1], np.int64)
+    scan_frames(text, places, codes, places[:1], places[:1], table, places[:1].copy())
     scan_snapshot(text, 0, codes, 0, 0, table)

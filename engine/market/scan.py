@@ -315,6 +315,19 @@ def scan_frame(text: Text, codes: Rows, seq: int, time_ns: int, table: Rows) -> 
 
 
 @compiled
+def scan_frames(text: Text, offsets: Rows, codes: Rows, seqs: Rows, times: Rows, table: Rows, ends: Rows) -> int:  # noqa: PLR0917 - compiled code takes arguments by place
+    """Frames one behind the other; how many were read before the first unusual one. ends[n]: rows up to and with frame n."""
+    at = 0
+    for n in range(ends.shape[0]):
+        count = scan_frame(text[offsets[n] : offsets[n + 1]], codes, seqs[n], times[n], table[at:])
+        if count == 0:
+            return n
+        at += count
+        ends[n] = at
+    return int(ends.shape[0])
+
+
+@compiled
 def scan_snapshot(text: Text, i: int, codes: Rows, seq: int, time_ns: int, table: Rows) -> int:  # noqa: PLR0917 - compiled code takes arguments by place
     """The body of GET depth; the number of rows, 0 if it is unusual."""
     at = skip(text, 0, _SNAPSHOT)

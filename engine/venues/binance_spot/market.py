@@ -14,7 +14,7 @@ import numpy as np
 from engine.events import Answer, Event, Outcome, StreamEnded, Subscribed, Unrecognised
 from engine.market import rows as r
 from engine.market.rows import COLUMNS, Rows
-from engine.market.scan import LEVEL_BYTES_MIN, MILLISECONDS_MAX, code_table, scan_frame, scan_snapshot
+from engine.market.scan import LEVEL_BYTES_MIN, MILLISECONDS_MAX, code_table, scan_frame, scan_frames, scan_snapshot
 from engine.model import Instrument
 
 VENUE = "binance_spot"
@@ -108,6 +108,16 @@ class BinanceSpotMarket:
             return self._exact(payload, source, seq, time_ns)
         except _WORLD as error:
             return (_unrecognised(source, error),)
+
+    def decode_many(self, payloads: Sequence[bytes], seqs: Rows, times_ns: Rows) -> tuple[Rows, list[int]] | None:
+        """Rows of the plain market messages that come first, and where each one's rows end; None if the first is none."""
+        offsets = np.zeros(len(payloads) + 1, _INT64)
+        np.cumsum([len(payload) for payload in payloads], out=offsets[1:])
+        text = b"".join(payloads)
+        table = np.empty((len(text) // LEVEL_BYTES_MIN + 2 * len(payloads), COLUMNS), _INT64)
+        ends = np.empty(len(payloads), _INT64)
+        count = scan_frames(np.frombuffer(text, _UINT8), offsets, self._codes, seqs, times_ns, table, ends)
+        return (table[: ends[count - 1]], ends[:count].tolist()) if count else None
 
     def decode_snapshot(self, payload: bytes, instrument_id: str, seq: int, time_ns: int) -> Rows | tuple[Event, ...]:
         """The body of GET depth, which does not say whose it is. Never raises."""
