@@ -80,6 +80,32 @@ class Sequencer:
         )
         return outputs + self._step(record) if outputs else self._step(record)
 
+    def take_frames(
+        self, source: str, cause: int | None, recv_ns: int, payloads: Sequence[bytes], now_ns: int
+    ) -> tuple[int, list[Record]]:
+        """`take` for market frames that arrived together: the same records, many at once where they lead to nothing.
+
+        Returns how many were taken, up to the first that led to something, and all outputs; the caller comes again for the rest.
+        """
+        state = self.state
+        assert state is not None, "begin comes first"
+        time_ns = max(now_ns, state.time_ns)
+        if state.next_due_ns <= time_ns:
+            return 0, self.take_due(time_ns)
+        records = [
+            Record(seq, time_ns, Kind.FEED, source, cause, None, recv_ns, None, payload)
+            for seq, payload in enumerate(payloads, state.seq + 1)
+        ]
+        try:
+            count, outputs = self.kernel.step_frames(state, records)
+        except CoreError:
+            self._append(records, True)  # one of them broke us: they are in the journal before anybody hears of it
+            raise
+        if count:
+            asked = any(output.kind is Kind.REQUEST for output in outputs)
+            self._append([*records[:count], *outputs], asked)
+        return count, outputs
+
     def take_due(self, now_ns: int) -> list[Record]:
         """Takes every TIMER due at or before `now_ns`, by (due, name). k missed periods fire once, with k."""
         state = self.state

@@ -271,10 +271,17 @@ class Session:
         source, recv_ns = frames.source, frames.recv_ns
         kind = Kind.FEED if frames.market else Kind.BROKER
         cause = self.state.account.links.by_source[source].up_seq
-        take, now_ns = self.sequencer.take, self._clock.now_ns
+        sequencer, now_ns, payloads = self.sequencer, self._clock.now_ns, frames.payloads
         asked = False
-        for payload in frames.payloads:
-            outputs = take(Arrival(kind, source, cause, None, recv_ns, None, payload), now_ns())
+        at = 0
+        while at < len(payloads):
+            if frames.market:
+                rest = payloads[at:] if at else payloads
+                count, outputs = sequencer.take_frames(source, cause, recv_ns, rest, now_ns())
+            else:
+                count = 1
+                outputs = sequencer.take(Arrival(kind, source, cause, None, recv_ns, None, payloads[at]), now_ns())
+            at += count
             if outputs and self._perform(outputs):
                 asked = True
         self._messages += len(frames.payloads)

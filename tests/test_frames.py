@@ -1,0 +1,56 @@
+"""Taking frames many at once is taking them one by one: the same outputs, the same state, wherever the runs are cut."""
+
+import gzip
+from pathlib import Path
+
+import pytest
+
+from engine.kernel import kernel_of
+from engine.session import EngineSettings
+from journal.record import Kind, Record
+from replay.replay import runs_of_frames
+from verbatim.strategies import read_strategy
+from verbatim.testing import VirtualSession, VirtualVenue
+
+LINES = 4_000
+PAIR = f"{Path(__file__).parent}/strategies/pair.py:Pair"
+
+
+@pytest.fixture(scope="module")
+def recorded(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Record]:
+    with gzip.open(shared_data / "captures/binance/spot_btcusdt_20240808.gz") as file:
+        lines = [line for line, _ in zip(file, range(LINES), strict=False)]
+    folder = tmp_path_factory.mktemp("frames") / "journal"
+    engine = EngineSettings(checkpoint_every=700)
+    session = VirtualSession(VirtualVenue(capture=lines), folder, strategies=[read_strategy(PAIR)], engine=engine)
+    session.run(30)
+    session.stop()
+    return session.records
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 512])
+def test_any_cut_into_runs_gives_the_same(recorded: list[Record], size: int) -> None:
+    kernel = kernel_of(recorded[0])
+    one, many = kernel.begin(recorded[0]), kernel.begin(recorded[0])
+    many.seq = len(kernel.open_turn(many, recorded[0]))
+    one.seq = len(kernel.open_turn(one, recorded[0]))
+    checked = 0
+    for run in runs_of_frames(iter(recorded[1:])):
+        if run[0].kind not in (Kind.FEED, Kind.BROKER, Kind.LINK, Kind.TIMER, Kind.COMMAND):
+            continue
+        outputs = [output for record in run for output in kernel.step(one, record)]
+        at, found = 0, []
+        while at < len(run):
+            if run[at].kind is Kind.FEED and run[at].meta is None:
+                count, put_out = kernel.step_frames(many, run[at : at + size])
+            else:
+                count, put_out = 1, kernel.step(many, run[at])
+            assert count, "the TIMERs are in the records"
+            at += count
+            found += put_out
+        assert found == outputs, run[0].seq
+        if outputs:
+            checked += 1
+            assert (many.seq, many.inputs, many.next_due_ns) == (one.seq, one.inputs, one.next_due_ns)
+    assert checked > 100
+    assert many.digests() == one.digests()
