@@ -1,6 +1,5 @@
 """Sessions through the real shell against the real venue on loopback: sockets, disk and all."""
 
-import gzip
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
@@ -12,7 +11,6 @@ import httpx
 import msgspec
 import pytest
 import trio
-from rich.console import Console
 
 from engine.facts import read_request
 from engine.lifecycle import Status
@@ -31,7 +29,7 @@ from journal.reader import Journal
 from journal.record import Kind, Record, canonical
 from journal.writer import JournalWriter
 from replay.replay import replay_session
-from verbatim.demo import Tour, trade, venue_process, wanted_for
+from verbatim.demo import Tour, venue_process, wanted_for
 from verbatim.running import run_wanted
 
 Ready = dict[str, Any]
@@ -237,27 +235,6 @@ async def test_a_feed_gives_whole_messages_and_says_why_it_ended(venue: Ready) -
         await open_feed(f"{address}/nowhere")
     with pytest.raises(FeedEnded, match=r"cannot open 127.0.0.1:1"):
         await open_feed("ws://127.0.0.1:1/")
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["spot_btcusdt_20240808.gz", "spot_ethusdt_20240808.gz"])
-async def test_a_capture_lands_in_the_journal_byte_for_byte(tmp_path: Path, shared_data: Path, name: str) -> None:
-    """Every public message, and the snapshot in its place; acknowledgements and our own traffic apart."""
-    path = shared_data / "captures/binance" / name
-    tour = Tour(journals=tmp_path, capture=path, speed=60)
-    summary = await trade(tour, Console(quiet=True))
-    assert summary.clean
-    assert summary.last.fills > 0
-    sent = [line.partition(b" ")[2] for line in gzip.decompress(path.read_bytes()).splitlines()]
-    requests, heard = {}, []
-    for record in Journal.open(summary.folder).records():
-        if record.kind is Kind.REQUEST:
-            requests[record.seq] = read_request(record.body).purpose
-        elif record.kind is Kind.FEED and (record.meta is None or requests.get(record.cause) == "depth"):
-            heard.append(record.payload)
-    assert len(heard) == len(sent)
-    assert heard == sent
-    assert replay_session(summary.folder).identical
 
 
 async def test_a_session_that_cannot_be_folded_halts_the_next_until_a_person_resumes(venue: Ready, tmp_path: Path) -> None:
