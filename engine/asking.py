@@ -94,7 +94,8 @@ class Asking:
         venue_order_id: str = "",
         reconcile_round: int = 0,
     ) -> int:
-        unsigned = self.venue.query_order(instrument, client_order_id, venue_order_id)
+        """About one order: by the venue's id where one is given (then ours only says whom it concerns), else by ours."""
+        unsigned = self.venue.query_order(instrument, "" if venue_order_id else client_order_id, venue_order_id)
         return self._ask(
             turn,
             "query_order",

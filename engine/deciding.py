@@ -3,7 +3,8 @@
 Knows strategies and risk; knows venues only through Asking.
 """
 
-from decimal import InvalidOperation
+from decimal import Decimal, InvalidOperation, localcontext
+from itertools import islice
 from typing import Any
 
 from engine.asking import Asking
@@ -11,13 +12,17 @@ from engine.facts import IntentBody, NewOrder, StrategyChanged, StrategyStopped,
 from engine.ids import client_order_id
 from engine.lifecycle import LIVE
 from engine.loading import Loaded
-from engine.model import Instrument
+from engine.model import Instrument, OrderType, Side, TimeInForce
+from engine.money import MONEY
 from engine.risk.review import review
 from engine.risk.rules import Question
-from engine.session import RiskSettings
+from engine.session import SECOND_NS, RiskSettings
 from engine.strategy import Cancel, Place, View, Wish, state_values
 from engine.turn import Turn
+from journal.record import canonical
 
+CANCEL_AGAIN_NS = SECOND_NS  # a cancel that did not end its order is not repeated faster than this
+NUMBER_MAX = Decimal(10) ** 15  # beyond it, money has no room for 1e-8 (engine/money.py)
 WISHES_MAX = 32  # a decision: a loop that never ends its list is a mistake, not a wish
 
 
@@ -61,7 +66,26 @@ class Deciding:
         if running.stopped_for:
             return
         loaded = self.strategies[name]
-        state = loaded.state(running.state)
+        try:
+            with localcontext(MONEY):  # its own: what it sets there is gone with its turn
+                changed, wishes = self._decision(turn, loaded, running.state)
+        except Exception as error:  # noqa: BLE001 - whatever a user's code raises
+            reason = f"{type(error).__name__}: {error}"
+            turn.note("alarm", f"strategy {name} is stopped: {reason}")
+            turn.fact(StrategyStopped(name, reason), source=f"strategy.{name}")
+            return
+        if changed:
+            turn.fact(StrategyChanged(name, changed), source=f"strategy.{name}")
+        for wish in wishes:
+            if isinstance(wish, Place):
+                self._place(turn, loaded, wish)
+            else:
+                self._cancel(turn, loaded, wish)
+
+    def _decision(self, turn: Turn, loaded: Loaded, held: dict[str, Any]) -> tuple[dict[str, Any], list[Wish]]:
+        """What a strategy's code says: the fields of its state that it changed, and its wishes. Raises whatever is wrong."""
+        name = loaded.settings.name
+        state = loaded.state(held)
         before = state_values(state)
         view = View(
             name=name,
@@ -71,23 +95,15 @@ class Deciding:
             instruments=self._views[name],
             averages=self._averages[name],
         )
-        try:
-            wishes = [_checked(wish) for wish in (loaded.cls.decide(view, state, loaded.parameters) or ())]
-            assert len(wishes) <= WISHES_MAX, f"{len(wishes)} wishes in one decision; at most {WISHES_MAX}"
-            after = state_values(state)
-        except Exception as error:  # noqa: BLE001 - whatever a user's code raises
-            reason = f"{type(error).__name__}: {error}"
-            turn.note("alarm", f"strategy {name} is stopped: {reason}")
-            turn.fact(StrategyStopped(name, reason), source=f"strategy.{name}")
-            return
-        changed = {field: value for field, value in after.items() if value != before[field]}
-        if changed:
-            turn.fact(StrategyChanged(name, changed), source=f"strategy.{name}")
-        for wish in wishes:
-            if isinstance(wish, Place):
-                self._place(turn, loaded, wish)
-            else:
-                self._cancel(turn, loaded, wish)
+        said = loaded.cls.decide(view, state, loaded.parameters) or ()
+        wishes = [_checked(wish) for wish in islice(said, WISHES_MAX + 1)]
+        assert len(wishes) <= WISHES_MAX, f"more than {WISHES_MAX} wishes in one decision"
+        changed = {field: value for field, value in state_values(state).items() if value != before[field]}
+        again = loaded.state({**held, **changed})
+        assert state_values(again) == state_values(state), "its state is not the same once it was written down"
+        if outside := loaded.changed_outside():
+            raise AssertionError(f"{outside} was changed: nothing but State persists")
+        return changed, wishes
 
     def _place(self, turn: Turn, loaded: Loaded, wish: Place) -> None:
         name, version = loaded.settings.name, loaded.settings.version
@@ -139,7 +155,9 @@ class Deciding:
         name, version = loaded.settings.name, loaded.settings.version
         key = wish.client_order_id
         seq = turn.intent(IntentBody("cancel", name, version, cancels=key, because=dict(wish.because)), key=key)
-        rules = cancel_rules(turn, name, key)
+        order = turn.account.orders.get(key)
+        known = None if order is None else self.instruments.get(order.order.instrument)
+        rules = cancel_rules(turn, name, key, venue="" if known is None else known.venue)
         verdict_seq = turn.verdict(VerdictBody(not any(rules.values()), rules), key=key, cause=seq)
         if not any(rules.values()):
             instrument = self.instruments[turn.account.orders.live[key].order.instrument]
@@ -151,25 +169,40 @@ class Deciding:
         return {**said, "quote_seq": quote.seq} if quote else said
 
 
-def cancel_rules(turn: Turn, strategy: str, order_id: str) -> dict[str, str]:
+def cancel_rules(turn: Turn, strategy: str, order_id: str, *, venue: str) -> dict[str, str]:
     """A cancel lowers exposure: only what makes it senseless speaks against it."""
     order = turn.account.orders.get(order_id)
+    again = order is not None and order.cancel_ns and turn.time_ns - order.cancel_ns < CANCEL_AGAIN_NS
+    budget = turn.account.limits.of(venue)
     return {
         "known": "" if order is not None and order.strategy == strategy else "not an order of this strategy",
         "live": "" if order is not None and order.status in LIVE else "the order is closed",
         "one_at_a_time": ""
         if turn.account.requests.for_order(order_id) is None
         else "another request for this order is on its way",
+        "again": "its cancel was asked for within this second" if again else "",
+        "rate": f"{venue} asked us to wait: {budget.reason}" if turn.time_ns < budget.blocked_until_ns else "",
     }
 
 
 def _checked(wish: Wish) -> Wish:
-    """A wish whose numbers are numbers: what a strategy says in floats is its mistake, and stops it here."""
-    if not isinstance(wish, Place | Cancel):
-        raise TypeError(f"a wish is Place or Cancel, not {wish!r}")
-    if isinstance(wish, Place):
+    """A wish made of what a wish is made of: a strategy's mistake stops it here, and not the engine later."""
+    if isinstance(wish, Cancel):
+        _is(wish, client_order_id=str)
+    elif isinstance(wish, Place):
+        _is(wish, instrument=str, side=Side, type=OrderType, time_in_force=TimeInForce)
         for name in ("quantity", "price"):
             number = getattr(wish, name)
-            if not hasattr(number, "is_finite") or not number.is_finite():
-                raise InvalidOperation(f"{name} must be a finite Decimal, not {number!r}")
+            if not isinstance(number, Decimal) or not number.is_finite() or abs(number) > NUMBER_MAX:
+                raise InvalidOperation(f"{name} must be a Decimal of at most {NUMBER_MAX:f}, not {number!r}")
+    else:
+        raise TypeError(f"a wish is Place or Cancel, not {wish!r}")
+    canonical(dict(wish.because))  # raises where a record cannot hold it
     return wish
+
+
+def _is(wish: Wish, **kinds: type) -> None:
+    for name, kind in kinds.items():
+        value = getattr(wish, name)
+        if not isinstance(value, kind):
+            raise TypeError(f"{name} must be a {kind.__name__}, not {value!r}")

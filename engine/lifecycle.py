@@ -55,8 +55,12 @@ TRANSITIONS: dict[Status, dict[Report, Status]] = {
     },
     # The tombstone: a late report revives the order.
     Status.NOT_PLACED: {Report.ACCEPTED: Status.OPEN, **_FILLING, **_CLOSING},
-    # A rejection that turns out to have filled is the venue contradicting itself: the fill wins.
-    Status.REJECTED: {Report.FULL_FILL: Status.FILLED, Report.PART_FILL: Status.PARTIALLY_FILLED},
+    # A rejection that turns out to be open or to have filled is the venue contradicting itself: what costs money wins.
+    Status.REJECTED: {
+        Report.ACCEPTED: Status.OPEN,
+        Report.FULL_FILL: Status.FILLED,
+        Report.PART_FILL: Status.PARTIALLY_FILLED,
+    },
     # A fill that was on its way when the order closed is booked; the order stays closed unless it is filled whole.
     Status.CANCELED: {Report.PART_FILL: Status.CANCELED, Report.FULL_FILL: Status.FILLED},
     Status.EXPIRED: {Report.PART_FILL: Status.EXPIRED, Report.FULL_FILL: Status.FILLED},

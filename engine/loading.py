@@ -6,16 +6,21 @@ This is a guard against accidents, not a sandbox: code of strangers is run by no
 
 import ast
 import builtins
-from collections.abc import Mapping
+import sys
+from collections import deque
+from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from decimal import Decimal
-from types import ModuleType
+from enum import Enum
+from importlib import import_module
+from types import FunctionType, ModuleType
 from typing import Any, get_args, get_origin, get_type_hints
 
 import msgspec
 
+from engine.reducers.orders import EXTERNAL
 from engine.session import Declared, StrategySettings
-from engine.strategy import Average, Every, OnQuote, state_from
+from engine.strategy import Average, Every, OnQuote, state_from, state_values
 
 ALLOWED_MODULES = frozenset(
     {
@@ -34,6 +39,7 @@ ALLOWED_MODULES = frozenset(
         "verbatim",
     }
 )
+INNER_ALLOWED = frozenset({("collections", "abc")})
 REFUSED_NAMES = frozenset(
     {
         "__builtins__",
@@ -42,6 +48,7 @@ REFUSED_NAMES = frozenset(
         "compile",
         "eval",
         "exec",
+        "exit",  # a decision must not end the engine, nor step over what stops a strategy
         "globals",
         "hash",  # differs between processes
         "id",  # an address
@@ -49,7 +56,12 @@ REFUSED_NAMES = frozenset(
         "locals",
         "open",
         "print",  # a decision that prints is a decision that waits
+        "quit",
         "vars",
+        "BaseException",
+        "GeneratorExit",
+        "KeyboardInterrupt",
+        "SystemExit",
     }
 )
 
@@ -68,9 +80,77 @@ class Loaded(msgspec.Struct, frozen=True):
     averages: tuple[Average, ...]
     bars_s: tuple[int, ...]
     parameters: Any
+    outside: "Outside | None" = None
+
+    def changed_outside(self) -> str:
+        """What of the strategy's modules a decision has changed; "" in health."""
+        return "" if self.outside is None else self.outside.changed(self.parameters)
 
     def state(self, values: Mapping[str, Any]) -> Any:
         return state_from(self.cls.State, values)
+
+
+class Outside:
+    """What a strategy's modules and classes held when they were loaded. Nothing of it may change: a replay begins anew.
+
+    Names are compared by identity, containers by content. A guard against accidents: closures are not looked into.
+    """
+
+    def __init__(self, modules: Mapping[str, ModuleType], parameters: Any) -> None:
+        self._scopes: dict[str, tuple[Any, dict[str, Any]]] = {}
+        for name, module in modules.items():
+            self._look(f"{name}.py", module)
+        self._contents = {
+            f"{where} {name}": (value, _text(value))
+            for where, (_, held) in self._scopes.items()
+            for name, value in held.items()
+            if isinstance(value, _CONTAINERS)
+        }
+        self._parameters = _text(parameters)
+
+    def _look(self, where: str, scope: Any) -> None:
+        held = {name: value for name, value in vars(scope).items() if not name.startswith("__")}
+        self._scopes[where] = (scope, held)
+        for name, value in held.items():
+            if isinstance(value, Iterator):
+                raise StrategyError(f"{where}: {name} is an iterator: it would remember how far it was read")
+            if isinstance(value, FunctionType) and _mutable_defaults(value):
+                raise StrategyError(
+                    f"{where}: {name} has a list, dict or set as a default: it would persist between calls"
+                )
+            if (
+                isinstance(value, type)
+                and not issubclass(value, Enum)
+                and value.__module__ == vars(scope).get("__name__", getattr(scope, "__module__", ""))
+            ):
+                self._look(f"{where} {name}", value)
+
+    def changed(self, parameters: Any) -> str:
+        for where, (scope, held) in self._scopes.items():
+            now = vars(scope)
+            for name, value in held.items():
+                if now.get(name) is not value:
+                    return f"{where} {name}"
+            if sum(not name.startswith("__") for name in now) != len(held):
+                new = next(name for name in now if not name.startswith("__") and name not in held)
+                return f"{where} {new}"
+        for name, (container, text) in self._contents.items():
+            if _text(container) != text:
+                return name
+        return "" if _text(parameters) == self._parameters else "a parameter"
+
+
+_CONTAINERS = (list, dict, set, bytearray, deque)
+
+
+def _text(value: Any) -> str:
+    """The content as text. Only ever compared with what this process wrote before."""
+    return repr(vars(value)) if is_dataclass(value) else repr(value)
+
+
+def _mutable_defaults(function: FunctionType) -> bool:
+    defaults = (*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values())
+    return any(isinstance(value, _CONTAINERS) for value in defaults)
 
 
 def as_recorded(draft: StrategySettings) -> StrategySettings:
@@ -119,6 +199,15 @@ def load(settings: StrategySettings) -> Loaded:
     for name, text in settings.sources.items():
         _refuse(name, text, frozenset(settings.sources))
     modules: dict[str, ModuleType] = {}
+    try:
+        loaded = _loaded(settings, modules)
+    finally:
+        for module in modules.values():
+            sys.modules.pop(module.__name__, None)
+    return msgspec.structs.replace(loaded, outside=Outside(modules, loaded.parameters))
+
+
+def _loaded(settings: StrategySettings, modules: dict[str, ModuleType]) -> Loaded:
     module = _run(settings.module, settings, modules)
     cls = getattr(module, settings.cls, None)
     if not isinstance(cls, type):
@@ -146,16 +235,50 @@ def _refuse(name: str, text: str, own: frozenset[str]) -> None:
         tree = ast.parse(text, filename=f"{name}.py")
     except SyntaxError as error:
         raise StrategyError(f"{name}.py line {error.lineno}: {error.msg}") from None
+    if name in ALLOWED_MODULES:
+        raise StrategyError(f"{name}.py has the name of a module that every strategy may import: rename it")
     for module, line in _imports(tree):
         if module not in ALLOWED_MODULES and module not in own:
             raise StrategyError(
                 f"{name}.py line {line}: a strategy may not import {module!r}: a decision must be repeatable from records alone"
             )
+    _refuse_inner_modules(name, tree)
     for node in ast.walk(tree):
         if isinstance(node, ast.Name) and node.id in REFUSED_NAMES:
             raise StrategyError(f"{name}.py line {node.lineno}: a strategy may not use {node.id!r}")
         if isinstance(node, ast.Attribute) and node.attr.startswith("__") and node.attr not in ("__name__", "__doc__"):
             raise StrategyError(f"{name}.py line {node.lineno}: a strategy may not reach for {node.attr!r}")
+
+
+def _refuse_inner_modules(name: str, tree: ast.AST) -> None:
+    """`statistics.random`, `dataclasses.sys`, `from verbatim.running import ...`: modules that allowed ones happen to hold."""
+    bound: dict[str, str] = {}  # local name -> module
+    reached: list[tuple[str, str, int]] = []  # module, attribute, line
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                top, _, inner = alias.name.partition(".")
+                bound[alias.asname or top] = top
+                if inner:
+                    reached.append((top, inner, node.lineno))
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            top, _, inner = node.module.partition(".")
+            reached += [(top, inner or alias.name, node.lineno) for alias in node.names]
+    reached += [
+        (bound[node.value.id], node.attr, node.lineno)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in bound
+    ]
+    for module, attribute, line in reached:
+        if (module, attribute) in INNER_ALLOWED or module not in ALLOWED_MODULES:
+            continue
+        found = import_module(module)
+        if module == "verbatim" and attribute not in (*vars(found)["__all__"], "*"):
+            raise StrategyError(
+                f"{name}.py line {line}: a strategy may import from verbatim only {vars(found)['__all__']}"
+            )
+        if isinstance(getattr(found, attribute, None), ModuleType):
+            raise StrategyError(f"{name}.py line {line}: a strategy may not reach for {module}.{attribute}")
 
 
 def _run(name: str, settings: StrategySettings, modules: dict[str, ModuleType]) -> ModuleType:
@@ -172,10 +295,10 @@ def _run(name: str, settings: StrategySettings, modules: dict[str, ModuleType]) 
 
     module = ModuleType(f"strategy_{settings.name}_{name}")
     modules[name] = module
+    sys.modules[module.__name__] = module  # while it loads: where annotations are text, they are looked up there
     allowed = {key: value for key, value in vars(builtins).items() if key not in REFUSED_NAMES}
     vars(module)["__builtins__"] = {**allowed, "__import__": importer}
     try:
-        # dataclasses looks annotations up in sys.modules only for string annotations, which it then leaves alone
         exec(compile(settings.sources[name], f"{name}.py", "exec", dont_inherit=True), vars(module))  # noqa: S102 - the purpose of this file
     except Exception as error:
         raise StrategyError(f"{name}.py does not load: {type(error).__name__}: {error}") from error
@@ -189,6 +312,12 @@ def _declared(settings: StrategySettings, cls: type[Any]) -> Loaded:
             raise StrategyError(f"{where} declares no {name!r} (engine/strategy.py says what a strategy is)")
     if not isinstance(cls.cadence, OnQuote | Every):
         raise StrategyError(f"{where}: cadence is OnQuote(...) or Every(...), not {cls.cadence!r}")
+    if isinstance(cls.cadence, Every) and not (type(cls.cadence.ms) is int and cls.cadence.ms > 0):
+        raise StrategyError(f"{where}: Every takes a whole number of milliseconds above 0, not {cls.cadence.ms!r}")
+    if isinstance(cls.cadence, OnQuote) and not (type(cls.cadence.throttle_ms) is int and cls.cadence.throttle_ms >= 0):
+        raise StrategyError(f"{where}: throttle_ms is a whole number of milliseconds, not {cls.cadence.throttle_ms!r}")
+    if settings.name == EXTERNAL:
+        raise StrategyError(f"{where}: {EXTERNAL!r} is the name under which orders of others on the account are kept")
     for part in (cls.Parameters, cls.State):
         if not is_dataclass(part):
             raise StrategyError(f"{where}: {part.__name__} must be a dataclass")
@@ -204,7 +333,7 @@ def _declared(settings: StrategySettings, cls: type[Any]) -> Loaded:
         unknown = sorted(set(settings.parameters) - known)
         if unknown:
             raise StrategyError(f"{where}: unknown parameter {unknown[0]!r}; known: {', '.join(sorted(known))}")
-        cls.State()
+        state_from(cls.State, state_values(cls.State()))
     except (msgspec.ValidationError, TypeError) as error:
         raise StrategyError(f"{where}: {error}") from None
     return Loaded(

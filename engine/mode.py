@@ -6,7 +6,10 @@ through a reconciliation begun after it.
 
 from engine.facts import ModeChanged
 from engine.reducers.modes import Mode
+from engine.session import SECOND_NS
 from engine.turn import Turn
+
+OWED_NS = 2 * SECOND_NS  # a fill may come a little after the report that counts it
 
 
 def update(turn: Turn, *, market_reasons: tuple[str, ...]) -> None:
@@ -22,7 +25,7 @@ def _right(turn: Turn, market_reasons: tuple[str, ...]) -> tuple[Mode, tuple[str
     modes = account.modes
     if modes.halted_for:
         return Mode.HALTED, (modes.halted_for,)
-    reasons = [f"{link.source} is {link.state}" for link in account.links.by_source.values() if link.state != "ready"]
+    reasons = [f"{link.source} is {link.state}" for _, link in sorted(account.links.by_source.items()) if link.state != "ready"]
     reasons += [
         f"{venue} asked us to wait: {budget.reason}"
         for venue, budget in sorted(account.limits.by_venue.items())
@@ -30,6 +33,11 @@ def _right(turn: Turn, market_reasons: tuple[str, ...]) -> tuple[Mode, tuple[str
     ]
     if account.reconciling.done_started_seq <= modes.distrust_seq:
         reasons.append("not reconciled")
+    reasons += [
+        f"order {name} filled more than the fills we have say"
+        for name in account.orders.owing
+        if (order := account.orders.get(name)) is not None and turn.time_ns - order.reported_ns > OWED_NS
+    ]
     reasons += market_reasons
     if reasons:
         return (

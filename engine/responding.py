@@ -34,6 +34,7 @@ from engine.taking import Took
 from engine.turn import Turn
 from journal.record import Kind
 
+ASK_AGAIN_NS = 10 * SECOND_NS  # how often at most an unreadable private frame leads to a reconciliation
 MINUTE_NS = 60 * SECOND_NS  # how often a person is told of an order that stays unknown
 FATAL_WAKES = layout.BOOK_CROSSED | layout.BAD_VALUE_SEEN | layout.LEVELS_EXCEEDED
 WAKE_NAMES = {
@@ -75,8 +76,13 @@ class Responding:
 
     def finish(self, turn: Turn) -> None:
         """What follows any input that reached Python: fetch what is owed, reconcile, choose the mode, stop."""
+        # the mode first: a round that began before RUNNING was left would prove nothing
+        market_reasons = self._market_reasons(turn)
+        update(turn, market_reasons=market_reasons)
+        before = turn.account
         reconcile.advance(turn, self.program.asking, self.program.instruments)
-        update(turn, market_reasons=self._market_reasons(turn))
+        if turn.account is not before:
+            update(turn, market_reasons=market_reasons)
         self._stop(turn)
 
     def _market_reasons(self, turn: Turn) -> tuple[str, ...]:
@@ -97,7 +103,7 @@ class Responding:
             return
         if link.role == "private":
             self.program.asking[link.venue].subscribe(turn, source=source)
-            self.program.asking[link.venue].server_time(turn)
+            self._ask_time(turn, link.venue)
         else:
             turn.fact(LinkReady(source))
 
@@ -117,8 +123,12 @@ class Responding:
                 self._connect(turn, rest)
             case "ask":
                 self._ask_order(turn, rest)
-            case "reconcile" | "rate":
-                self._begin_round(turn)
+            case "rate":
+                for source in sorted(turn.account.links.by_source):
+                    if f"connect.{source}" not in turn.account.timers.due_ns:
+                        self._connect(turn, source)  # the ones that waited for the venue's permission
+            case "reconcile":
+                pass  # `finish` sees that it fired
             case "stop" if turn.account.modes.stopping_since_ns and not turn.account.modes.closing:
                 turn.note("warning", "stopped without an answer from the venue to everything that was asked")
                 turn.fact(SessionClosing("deadline"))
@@ -127,6 +137,8 @@ class Responding:
         link = turn.account.links.by_source.get(source)
         if link is None or link.state != "down" or turn.account.modes.closing:
             return
+        if link.role == "private" and self._blocked(turn, link.venue):
+            return  # its subscription is a request like any other: knocking during a ban makes it longer
         plan = next(plan for plan in self.program.venues[link.venue].links() if plan.source == source)
         self.program.asking[link.venue].connect(turn, plan=plan)
 
@@ -165,8 +177,8 @@ class Responding:
         for name, index in self.program.indexes.items():
             instrument = self.program.instruments[name]
             lost = turn.market.book_state(index) in (BookState.BUFFERING, BookState.BROKEN)
-            blocked = turn.time_ns < turn.account.limits.of(instrument.venue).blocked_until_ns
-            if lost and not blocked and turn.account.requests.of("depth", instrument=name) is None:
+            free = turn.account.limits.of(instrument.venue).lets_ask(turn.time_ns)
+            if lost and free and turn.account.requests.of("depth", instrument=name) is None:
                 self.program.asking[instrument.venue].depth(turn, instrument=instrument)
 
     # ---- what venues say
@@ -174,7 +186,7 @@ class Responding:
     def _on_event(self, turn: Turn, event: Event) -> None:
         match event:
             case OrderReport():
-                settle.report(turn, event, self.program.instruments)
+                self._on_stream_report(turn, event)
                 self._after_reports(turn)
             case BalanceReport():
                 reconcile.balance(turn, event)
@@ -185,10 +197,26 @@ class Responding:
                 self._disconnect(turn, turn.record.source)
             case Unrecognised():
                 turn.note("warning", f"{event.where}: {event.error}")
+                if turn.record.kind is Kind.BROKER and turn.record.meta is None:
+                    self._missed_something(turn)
             case Answer() if event.outcome is not Outcome.DONE:
                 turn.note("warning", f"{turn.record.source}: {event.outcome} {event.code} {event.text}")
             case _:
                 pass
+
+    def _on_stream_report(self, turn: Turn, event: OrderReport) -> None:
+        """A report that bears our mark and whose order is not in state: long forgotten, or of lost records. The venue knows."""
+        instrument = self.program.instruments.get(event.instrument)
+        if instrument is None or not settle.lost(turn, event, self.program.own_marks):
+            settle.report(turn, event, self.program.instruments)
+        elif event.status in settle.OPEN and turn.account.requests.for_order(event.client_order_id) is None:
+            asking = self.program.asking[instrument.venue]
+            asking.query_order(turn, instrument=instrument, client_order_id=event.client_order_id)
+
+    def _missed_something(self, turn: Turn) -> None:
+        """What could not be read may have been a fill: ask, but not for every frame of a flood."""
+        if turn.time_ns - turn.account.reconciling.done_ns > ASK_AGAIN_NS:
+            self._begin_round(turn)
 
     def _on_answer(self, turn: Turn, took: Took, awaited: Awaited) -> None:
         request = awaited.request
@@ -197,14 +225,6 @@ class Responding:
         asking = self.program.asking[request.venue]
         reports = [event for event in took.events if not isinstance(event, Answer)]
         match request.purpose:
-            case "place":
-                venue = self.program.venues[request.venue]
-                settle.placed(
-                    turn, awaited, answer, sent_ns=took.sent_ns, proof_after_ns=self.program.proof_after_ns(venue)
-                )
-            case "cancel":
-                if settle.canceled(turn, awaited, answer):
-                    self._ask_order(turn, request.client_order_id, whatever=True)
             case "query_order":
                 self._order_answered(turn, awaited, answer)
             case "subscribe":
@@ -218,6 +238,11 @@ class Responding:
                 pass
         for event in reports:
             self._on_report(turn, asking, took, awaited, event)
+        if request.purpose == "place":
+            proof_after_ns = self.program.proof_after_ns(self.program.venues[request.venue])
+            settle.placed(turn, awaited, answer, sent_ns=took.sent_ns, proof_after_ns=proof_after_ns)
+        elif request.purpose == "cancel" and settle.canceled(turn, awaited, answer):
+            self._ask_order(turn, request.client_order_id, whatever=True)
         proves = (Outcome.DONE, Outcome.NOT_FOUND) if request.purpose == "query_order" else (Outcome.DONE,)
         if answer.outcome not in proves or any(isinstance(event, Unrecognised) for event in reports):
             reconcile.fail(turn, awaited, f"{answer.outcome} {answer.text}")
@@ -237,14 +262,17 @@ class Responding:
                 middle_ns = (took.sent_ns + turn.time_ns) // 2
                 turn.fact(ClockMeasured(awaited.request.venue, event.venue_ns - middle_ns))
             case OrderReport():
+                orphan = awaited.request.purpose == "query_order" and not awaited.request.client_order_id
+                if (orphan or event.status in settle.OPEN) and settle.lost(turn, event, self.program.own_marks):
+                    settle.halt_for_lost(turn, event)
                 settle.report(turn, event, self.program.instruments)
-                if awaited.request.purpose == "query_order" and not awaited.request.client_order_id:
-                    # the order behind a fill nobody knew: now its fills can be booked
-                    reconciling = turn.account.reconciling
+                name = awaited.request.instrument
+                if orphan and not reconcile.orphans_asked(turn, name):
+                    # the orders behind fills nobody knew: now they can be booked
                     asking.fills(
                         turn,
-                        instrument=self.program.instruments[event.instrument],
-                        after_id=reconciling.fills_confirmed.get(event.instrument, -1),
+                        instrument=self.program.instruments[name],
+                        after_id=turn.account.reconciling.fills_confirmed.get(name, -1),
                         reconcile_round=awaited.request.round,
                     )
             case _:
@@ -255,7 +283,7 @@ class Responding:
 
     def _order_answered(self, turn: Turn, awaited: Awaited, answer: Answer) -> None:
         name = awaited.request.client_order_id
-        if answer.outcome is Outcome.NOT_FOUND and name and not settle.not_found(turn, name):
+        if answer.outcome is Outcome.NOT_FOUND and name and not settle.not_found(turn, name, asked_ns=awaited.time_ns):
             text = f"order {name} is live here, and the venue does not know it"
             order = turn.account.orders.live[name]
             if turn.time_ns - order.updated_ns > self.program.proof_after_ns(
@@ -273,16 +301,24 @@ class Responding:
         if order.status is not Status.UNKNOWN and not whatever:
             return  # if its one question went unanswered, the next reconciliation asks again
         instrument = self.program.instruments[order.order.instrument]
-        if turn.time_ns < turn.account.limits.of(instrument.venue).blocked_until_ns:
-            return
-        self.program.asking[instrument.venue].query_order(turn, instrument=instrument, client_order_id=name)
+        if not self._blocked(turn, instrument.venue):
+            self.program.asking[instrument.venue].query_order(turn, instrument=instrument, client_order_id=name)
+
+    def _blocked(self, turn: Turn, venue: str) -> bool:
+        return turn.time_ns < turn.account.limits.of(venue).blocked_until_ns
+
+    def _ask_time(self, turn: Turn, venue: str) -> None:
+        if not self._blocked(turn, venue) and turn.account.requests.of("server_time") is None:
+            self.program.asking[venue].server_time(turn)
 
     def _mind_limits(self, turn: Turn, venue: str, answer: Answer) -> None:
         if answer.outcome is Outcome.RATE_LIMITED:
-            until_ns = max(answer.retry_at_ns, turn.time_ns + (answer.retry_after_ns or SECOND_NS))
+            # an instant is told by the venue's clock
+            retry_at_ns = answer.retry_at_ns - turn.account.limits.of(venue).clock_offset_ns
+            until_ns = max(retry_at_ns, turn.time_ns + (answer.retry_after_ns or SECOND_NS))
             turn.fact(RateBlocked(venue, until_ns, f"{answer.code} {answer.text}"))
         elif answer.outcome is Outcome.CLOCK:
-            self.program.asking[venue].server_time(turn)
+            self._ask_time(turn, venue)
         elif answer.outcome is Outcome.AUTH:
             turn.fact(ModeChanged(Mode.HALTED, (f"{venue} refused our key: {answer.code} {answer.text}",)))
 
@@ -309,20 +345,27 @@ class Responding:
                 self._disconnect(turn, source)
         self._want_snapshots(turn)
         self._after_reports(turn)
-        for order in turn.account.orders.live.values():
+        for name in turn.account.orders.owing:
+            order = turn.account.orders.get(name)
+            if order is not None and self._minute_passed(now_ns, order.reported_ns):
+                text = f"order {name}: the venue says {order.filled_reported} filled, its fills say {order.filled_quantity}"
+                turn.note("alarm", text, key=name)
+        for order in turn.account.orders.live_by_age():
             if order.status is not Status.UNKNOWN:
                 continue
             if f"ask.{order.client_order_id}" not in turn.account.timers.due_ns:
                 self._ask_order(turn, order.client_order_id)
-            minutes, before = (
-                (when - order.updated_ns) // MINUTE_NS
-                for when in (now_ns, now_ns - self.program.settings.watch_every_ns)
-            )
-            if minutes > before:
+            if self._minute_passed(now_ns, order.updated_ns):
+                minutes = (now_ns - order.updated_ns) // MINUTE_NS
                 text = (
                     f"order {order.client_order_id} is unknown for {minutes} min and was asked about {order.asks} times"
                 )
                 turn.note("alarm", text, key=order.client_order_id)
+
+    def _minute_passed(self, now_ns: int, since_ns: int) -> bool:
+        """Whether another minute since then became full with this look."""
+        before_ns = now_ns - self.program.settings.watch_every_ns
+        return (now_ns - since_ns) // MINUTE_NS > (before_ns - since_ns) // MINUTE_NS
 
     def _last_seen_ns(self, turn: Turn, venue: str) -> int:
         return max(
@@ -363,13 +406,11 @@ class Responding:
 
     def _cancel_all(self, turn: Turn) -> int:
         """Cancels every live order of ours that can be cancelled now; returns how many live ones there are."""
-        mine = [order for order in turn.account.orders.live.values() if not order.adopted]
+        mine = [order for order in turn.account.orders.live_by_age() if not order.adopted]
         for order in mine:
-            if (
-                not any(cancel_rules(turn, order.strategy, order.client_order_id).values())
-                and order.status is not Status.UNKNOWN
-            ):
-                instrument = self.program.instruments[order.order.instrument]
+            instrument = self.program.instruments[order.order.instrument]
+            rules = cancel_rules(turn, order.strategy, order.client_order_id, venue=instrument.venue)
+            if not any(rules.values()) and order.status is not Status.UNKNOWN:
                 self.program.asking[instrument.venue].cancel(
                     turn, client_order_id=order.client_order_id, instrument=instrument
                 )

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from engine import facts
 from engine.market.market import Market
 from engine.reducers import balances, limits, links, modes, orders, positions, reconciling, requests, strategies, timers
-from engine.reducers.balances import Balance, Balances
+from engine.reducers.balances import Balances
 from engine.reducers.changes import Answered, Change, Commanded, LinkMoved, Requested, Stamp, TimerFired
 from engine.reducers.limits import Limits
 from engine.reducers.links import Links
@@ -30,7 +30,7 @@ from engine.reducers.timers import Timers
 from engine.session import EngineSettings
 from journal.record import Record, canonical
 
-PART_VERSION = 1
+PART_VERSION = 2
 
 
 class Account(msgspec.Struct, frozen=True):
@@ -98,7 +98,7 @@ CLAIMS: dict[type, tuple[str, ...]] = {
     Answered: ("orders", "requests", "limits"),
     LinkMoved: ("links", "requests", "reconciling", "modes", "timers"),
     TimerFired: ("timers",),
-    Commanded: ("modes", "timers"),
+    Commanded: ("modes", "strategies", "timers"),
 }
 
 
@@ -190,7 +190,7 @@ def opened(opening: Mapping[str, Any]) -> Account:
     }
     account = Account(**parts)
     kept = Modes(
-        paused_by=account.modes.paused_by if account.modes.paused_by == "operator" else "",
+        paused_by=account.modes.paused_by,
         halted_for=account.modes.halted_for,
     )
     # seqs of the session before mean nothing in this one
@@ -198,7 +198,9 @@ def opened(opening: Mapping[str, Any]) -> Account:
         {name: replace(order, request_seq=0, updated_seq=0, cancel_seq=0, ask_seq=0) for name, order in found.items()}
         for found in (account.orders.live, account.orders.closed)
     )
-    held = {asset: Balance(balance.free, balance.locked, -1) for asset, balance in account.balances.by_asset.items()}
+    held = {
+        asset: replace(balance, seq=-1) for asset, balance in account.balances.by_asset.items()
+    }  # the first answer confirms them
     return replace(
         account,
         modes=kept,

@@ -17,6 +17,8 @@ A strategy is a class:
         def decide(view, state, parameters): ...   # -> iterable of Place and Cancel
 
 `State` is all that persists: int, str, bool, Decimal, float, None, and tuples, lists and str-keyed dicts of these.
+What else a decision changes (a module's or class's variable, a list or dict there, its parameters) stops the strategy.
+Never walk a set of strings: its order differs between processes, and sorted() costs nothing.
 """
 
 from collections.abc import Iterable, Mapping
@@ -121,6 +123,9 @@ class View:
         self._averages = averages
         self.time_ns = time_ns
 
+    def __repr__(self) -> str:
+        return f"View({self._name}, {self.time_ns})"  # no address: text of it may end up in a record
+
     def instrument(self, name: str) -> Instrument:
         return self._instruments[name][1]
 
@@ -150,12 +155,13 @@ class View:
         wanted = None if name is None else self.instrument(name).id
         return [
             order
-            for order in self._account.orders.live.values()
+            for order in self._account.orders.live_by_age()
             if order.strategy == self._name and wanted in (None, order.order.instrument)
         ]
 
     def position(self, name: str) -> Position:
-        return self._account.positions.of(self._name, self.instrument(name).id)
+        held = self._account.positions.of(self._name, self.instrument(name).id)
+        return msgspec.structs.replace(held, fees=dict(held.fees))  # a copy: what a view shows cannot be written through it
 
     def balance(self, asset: str) -> Decimal:
         """What the venue holds free for us."""

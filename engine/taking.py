@@ -145,6 +145,11 @@ def _decode_answer(
 
 def _forget(program: Program, state: State) -> None:
     """The age rule, applied as part of folding the TIMER: rebuilding does the same."""
-    kept = forget_closed(state.account.orders, state.time_ns - program.settings.keep_closed_ns)
+    kept = forget_closed(
+        state.account.orders,
+        state.time_ns,
+        keep_ns=program.settings.keep_closed_ns,
+        confirmed=state.account.reconciling.fills_confirmed,
+    )
     if kept is not state.account.orders:
         state.account = msgspec.structs.replace(state.account, orders=kept)

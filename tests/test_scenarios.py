@@ -114,7 +114,7 @@ def test_s1_an_order_that_never_arrived_is_proved_absent_before_it_is_decided_an
 def test_s2_while_every_query_fails_orders_stay_known_and_nothing_is_sent(begin: Begin) -> None:
     venue = VirtualVenue()
     session = begin(venue, parameters={"below": "100"}).run(5)
-    venue.fault(action="drop_request", method="GET", times=200)
+    venue.fault(action="drop_request", method="GET", times=24)
     venue.fault(action="disconnect", target="private")
     session.run(60)
     assert session.state.account.modes.mode.value == "syncing"

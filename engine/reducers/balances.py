@@ -12,7 +12,8 @@ from engine.reducers.changes import Change, Stamp
 class Balance(msgspec.Struct, frozen=True):
     free: Decimal
     locked: Decimal
-    seq: int
+    seq: int  # what happened up to here is contained in it
+    venue_ns: int = 0
 
     @property
     def total(self) -> Decimal:
@@ -28,5 +29,6 @@ class Balances(msgspec.Struct, frozen=True):
 
 def reduce(balances: Balances, change: Change, at: Stamp) -> Balances:
     if isinstance(change, BalanceChanged):
-        return Balances({**balances.by_asset, change.asset: Balance(change.free, change.locked, at.seq)})
+        held = Balance(change.free, change.locked, change.asked_seq or at.seq, change.venue_ns)
+        return Balances({**balances.by_asset, change.asset: held})
     return balances

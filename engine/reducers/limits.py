@@ -9,6 +9,8 @@ from engine.session import SECOND_NS
 
 WINDOW_NS = 60 * SECOND_NS  # request weight is counted in fixed clock minutes (binance_spot.md section 11)
 ORDER_WINDOW_NS = 10 * SECOND_NS
+WEIGHT_MAX = 6000  # a minute
+WEIGHT_KEPT = 1200  # for cancels and orders whose fate is unknown: new orders and all other questions stop earlier
 
 
 class Budget(msgspec.Struct, frozen=True):
@@ -23,6 +25,11 @@ class Budget(msgspec.Struct, frozen=True):
     second: int = 0
     orders_in_second: int = 0
     clock_offset_ns: int = 0
+
+    def lets_ask(self, time_ns: int) -> bool:
+        """Whether a question may be asked now: none is so urgent that it may earn us a ban."""
+        spent = self.window == time_ns // WINDOW_NS and self.weight > WEIGHT_MAX - WEIGHT_KEPT
+        return time_ns >= self.blocked_until_ns and not spent
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -40,7 +47,10 @@ def reduce(limits: Limits, change: Change, at: Stamp) -> Limits:
             budget = _rolled(limits.of(change.venue), at)
             return _put(limits, change.venue, replace(budget, weight=max(budget.weight, change.weight_used)))
         case RateBlocked():
-            budget = replace(limits.of(change.venue), blocked_until_ns=change.until_ns, reason=change.reason)
+            budget = limits.of(change.venue)
+            if change.until_ns <= budget.blocked_until_ns:
+                return limits  # an answer to an earlier request never shortens a ban
+            budget = replace(budget, blocked_until_ns=change.until_ns, reason=change.reason)
             return _put(limits, change.venue, budget)
         case ClockMeasured():
             return _put(limits, change.venue, replace(limits.of(change.venue), clock_offset_ns=change.offset_ns))

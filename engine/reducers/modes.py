@@ -31,6 +31,7 @@ class Modes(msgspec.Struct, frozen=True):
     halted_for: str = ""  # "" or why
     stopping_since_ns: int = 0  # 0: not stopping
     closing: bool = False
+    drift_ns: int = 0  # wall clock minus session time, as last heard
     distrust_seq: int = 0  # what was known up to here may have holes: RUNNING needs a reconciliation begun after it
 
 
@@ -49,7 +50,11 @@ def reduce(modes: Modes, change: Change, at: Stamp) -> Modes:
                 halted_for=halted_for,
                 distrust_seq=at.seq if left else modes.distrust_seq,
             )
-        case LinkMoved() if change.link.state == "down" or abs(change.link.drift_ns) > CLOCK_JUMP_NS:
+        case LinkMoved() if change.link.state == "clock":
+            # a jump is a change of the drift: one that stands still was judged when it came
+            jumped = abs(change.link.drift_ns - modes.drift_ns) > CLOCK_JUMP_NS
+            return replace(modes, drift_ns=change.link.drift_ns, distrust_seq=at.seq if jumped else modes.distrust_seq)
+        case LinkMoved() if change.link.state == "down":
             return replace(modes, distrust_seq=at.seq)
         case SessionClosing():
             return replace(modes, closing=True)

@@ -4,6 +4,7 @@ Invariants: an order's filled quantity is the sum of its distinct fills; a statu
 a client order id, once used, names one order for ever.
 """
 
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -23,6 +24,10 @@ from engine.facts import (
 from engine.lifecycle import LIVE, Report, Status, after
 from engine.money import ZERO
 from engine.reducers.changes import Answered, Change, Requested, Stamp
+from engine.session import SECOND_NS
+
+EXTERNAL = "external"  # whose orders are those that this journal did not send
+TOMBSTONE_NS = 24 * 3_600 * SECOND_NS  # how long an order that was never placed is remembered
 
 
 class Order(msgspec.Struct, frozen=True):
@@ -40,8 +45,10 @@ class Order(msgspec.Struct, frozen=True):
     filled_quantity: Decimal = ZERO
     filled_notional: Decimal = ZERO
     filled_reported: Decimal = ZERO  # what the venue says was filled; above filled_quantity: fills are missing
+    reported_ns: int = 0  # when that last rose
     fill_ids: tuple[str, ...] = ()
     cancel_seq: int = 0  # seq of the cancel REQUEST in flight; 0: none
+    cancel_ns: int = 0  # when its cancel was last asked for: not again at once
     ask_seq: int = 0  # seq of the query in flight
     asks: int = 0
     reason: str = ""
@@ -49,7 +56,7 @@ class Order(msgspec.Struct, frozen=True):
 
     @property
     def leaves_quantity(self) -> Decimal:
-        return self.order.quantity - self.filled_quantity if self.status in LIVE else ZERO
+        return max(self.order.quantity - self.filled_quantity, ZERO) if self.status in LIVE else ZERO
 
 
 class Orders(msgspec.Struct, frozen=True):
@@ -65,13 +72,30 @@ class Orders(msgspec.Struct, frozen=True):
 
     def all(self) -> list[Order]:
         """Oldest first."""
-        return sorted(
-            (*self.closed.values(), *self.live.values()), key=lambda order: (order.created_ns, order.client_order_id)
-        )
+        return sorted((*self.closed.values(), *self.live.values()), key=_age)
+
+    def live_by_age(self) -> list[Order]:
+        """The live ones, oldest first. What is put out goes by this: a dict's own order is lost in a snapshot or a restart."""
+        return sorted(self.live.values(), key=_age)
 
     def find(self, instrument: str, client_order_id: str, venue_order_id: str) -> Order | None:
-        """By our id, or by the venue's where a message does not carry ours."""
-        return self.get(client_order_id) or self.get(self.by_venue_id.get(f"{instrument} {venue_order_id}", ""))
+        """By the venue's id, which names one order for ever, or by ours.
+
+        Ours alone proves nothing where the venue's ids differ: others on the account may use an id again, also on
+        another instrument (binance_spot.md section 9).
+        """
+        found = self.get(self.by_venue_id.get(f"{instrument} {venue_order_id}", ""))
+        if found is not None:
+            return found
+        found = self.get(client_order_id)
+        if found is None or found.order.instrument != instrument:
+            return None
+        other = found.venue_order_id and venue_order_id and found.venue_order_id != venue_order_id
+        return None if other else found
+
+
+def _age(order: Order) -> tuple[int, str]:
+    return order.created_ns, order.client_order_id
 
 
 def reduce(orders: Orders, change: Change, at: Stamp) -> Orders:
@@ -87,7 +111,8 @@ def reduce(orders: Orders, change: Change, at: Stamp) -> Orders:
         case OrderFilled():
             return _filled(orders, change, at)
         case OrderClosed():
-            fields = {"reason": change.reason, "filled_reported": change.filled_quantity, "cancel_seq": 0}
+            reported = max(_known(orders, change.client_order_id).filled_reported, change.filled_quantity)
+            fields = {"reason": change.reason, "filled_reported": reported, "reported_ns": at.time_ns}
             return _report(orders, change.client_order_id, Report(change.status), at, **fields)
         case OrderUnknown():
             return _report(
@@ -102,12 +127,18 @@ def reduce(orders: Orders, change: Change, at: Stamp) -> Orders:
             return orders
 
 
-def forget_closed(orders: Orders, older_than_ns: int) -> Orders:
-    """The age rule: closed orders whose fills are all booked leave state; tombstones stay as long as the session."""
+def forget_closed(orders: Orders, now_ns: int, *, keep_ns: int, confirmed: Mapping[str, int]) -> Orders:
+    """The age rule: a closed order leaves state once it is old and a reconciliation has confirmed all of its fills.
+
+    Before that, a page of fills would find fills whose order nobody knows, and book them a second time. Tombstones stay for
+    a day: nothing that was on its way then is still on its way.
+    """
     kept = {
         name: order
         for name, order in orders.closed.items()
-        if order.status is Status.NOT_PLACED or order.updated_ns >= older_than_ns or name in orders.owing
+        if name in orders.owing
+        or now_ns - order.updated_ns <= (TOMBSTONE_NS if order.status is Status.NOT_PLACED else keep_ns)
+        or any(int(fill_id) > confirmed.get(order.order.instrument, -1) for fill_id in order.fill_ids)
     }
     if len(kept) == len(orders.closed):
         return orders
@@ -129,6 +160,8 @@ def _put(orders: Orders, order: Order) -> Orders:
         if name in closed:  # a tombstone that revived
             closed = {other: value for other, value in closed.items() if other != name}
     else:
+        if order.ask_seq or order.cancel_seq:  # what is still asked about it changes nothing any more
+            order = replace(order, ask_seq=0, cancel_seq=0)
         closed = {**closed, name: order}
         if name in live:
             live = {other: value for other, value in live.items() if other != name}
@@ -161,7 +194,7 @@ def _requested(orders: Orders, change: Requested, at: Stamp) -> Orders:
             return _put(orders, order)
         case "cancel":
             order = _known(orders, request.client_order_id)
-            return _put(orders, replace(order, cancel_seq=at.seq))
+            return _put(orders, replace(order, cancel_seq=at.seq, cancel_ns=at.time_ns))
         case "query_order" if orders.get(request.client_order_id) is not None:
             order = _known(orders, request.client_order_id)
             return _put(orders, replace(order, ask_seq=at.seq, asks=order.asks + 1))
@@ -179,7 +212,7 @@ def _answered(orders: Orders, change: Answered) -> Orders:
 def _adopted(change: OrderAdopted, at: Stamp) -> Order:
     return Order(
         client_order_id=change.client_order_id,
-        strategy="external",
+        strategy=EXTERNAL,
         order=change.order,
         status=Status.OPEN,
         request_seq=at.seq,
@@ -205,7 +238,7 @@ def _accepted(orders: Orders, change: OrderAccepted, at: Stamp) -> Orders:
     order = _known(orders, change.client_order_id)
     if change.filled_quantity <= order.filled_reported:
         return orders
-    return _put(orders, replace(order, filled_reported=change.filled_quantity))
+    return _put(orders, replace(order, filled_reported=change.filled_quantity, reported_ns=at.time_ns))
 
 
 def _filled(orders: Orders, fill: OrderFilled, at: Stamp) -> Orders:

@@ -39,44 +39,31 @@ def reduce(positions: Positions, change: Change, at: Stamp) -> Positions:  # noq
 
 def after_fill(held: Position, fill: OrderFilled, instrument: Instrument) -> Position:
     """The position after one fill, by average cost."""
-    signed = fill.quantity * fill.side.sign
-    quantity, price_avg, realised = held.quantity, held.price_avg, held.realised_pnl
-    opening = quantity == 0 or (quantity > 0) == (signed > 0)
-    if opening:
-        price_avg = (price_avg * abs(quantity) + fill.price * fill.quantity) / (abs(quantity) + fill.quantity)
-    else:
-        closed = min(abs(quantity), fill.quantity)
-        realised += (fill.price - price_avg) * closed * (1 if quantity > 0 else -1)
-        if fill.quantity > abs(quantity):
-            price_avg = fill.price  # what is left over opens the other way
-    quantity += signed
-    fees_quote = held.fees_quote
-    if fill.fee and fill.fee_asset == instrument.base:
-        fees_quote += fill.fee * fill.price
-        quantity, price_avg, realised = _give_away(quantity, price_avg, realised, fill)
-    elif fill.fee and fill.fee_asset == instrument.quote:
-        fees_quote += fill.fee
-    fees = held.fees
+    moved = _moved(held.quantity, held.price_avg, held.realised_pnl, fill.quantity * fill.side.sign, fill.price)
+    fees, fees_quote = held.fees, held.fees_quote
     if fill.fee:
         fees = {**fees, fill.fee_asset: fees.get(fill.fee_asset, ZERO) + fill.fee}
-    if quantity == 0:
-        price_avg = ZERO
-    return Position(held.strategy, held.instrument, quantity, price_avg, realised, fees, fees_quote)
+        if fill.fee_asset == instrument.base:
+            # it leaves at the fill's price: a sale whose proceeds are the fee counted in quote
+            fees_quote += fill.fee * fill.price
+            moved = _moved(*moved, -fill.fee, fill.price)
+        elif fill.fee_asset == instrument.quote:
+            fees_quote += fill.fee
+    return Position(held.strategy, held.instrument, *moved, fees, fees_quote)
 
 
-def _give_away(
-    quantity: Decimal, price_avg: Decimal, realised: Decimal, fill: OrderFilled
+def _moved(
+    quantity: Decimal, price_avg: Decimal, realised: Decimal, signed: Decimal, price: Decimal
 ) -> tuple[Decimal, Decimal, Decimal]:
-    """A base fee leaves at the fill's price: a sale whose proceeds are the fee already counted in quote."""
-    if quantity > 0:
-        realised += (fill.price - price_avg) * min(quantity, fill.fee)
-        if fill.fee > quantity:
-            price_avg = fill.price
-    elif quantity < 0:
-        price_avg = (price_avg * -quantity + fill.price * fill.fee) / (-quantity + fill.fee)
+    """Quantity, average price and realised P&L after `signed` more at `price`: more of it, less of it, or across zero."""
+    after = quantity + signed
+    if quantity == 0 or (quantity > 0) == (signed > 0):
+        price_avg = (price_avg * abs(quantity) + price * abs(signed)) / abs(after)
     else:
-        price_avg = fill.price
-    return quantity - fill.fee, price_avg, realised
+        realised += (price - price_avg) * min(abs(quantity), abs(signed)) * (1 if quantity > 0 else -1)
+        if abs(signed) > abs(quantity):
+            price_avg = price  # what is left over opens the other way
+    return after, price_avg if after else ZERO, realised
 
 
 def unrealised(held: Position, mark: Decimal) -> Decimal:

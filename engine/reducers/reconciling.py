@@ -20,6 +20,7 @@ class Reconciling(msgspec.Struct, frozen=True):
     done_ns: int = 0
     failures: int = 0  # in a row
     fills_confirmed: dict[str, int] = {}  # instrument -> fill id
+    fills_asked_ns: dict[str, int] = {}  # instrument -> when its fills were last asked for
 
     @property
     def running(self) -> bool:
@@ -28,8 +29,8 @@ class Reconciling(msgspec.Struct, frozen=True):
 
 def reduce(reconciling: Reconciling, change: Change, at: Stamp) -> Reconciling:
     match change:
-        case Requested() if change.request.round > reconciling.round:
-            return replace(reconciling, round=change.request.round, started_seq=at.seq)
+        case Requested():
+            return _requested(reconciling, change, at)
         case FillsConfirmed():
             return replace(
                 reconciling, fills_confirmed={**reconciling.fills_confirmed, change.instrument: change.fill_id}
@@ -48,3 +49,13 @@ def reduce(reconciling: Reconciling, change: Change, at: Stamp) -> Reconciling:
             return replace(reconciling, failures=0)  # a new connection is a new reason to ask at once
         case _:
             return reconciling
+
+
+def _requested(reconciling: Reconciling, change: Requested, at: Stamp) -> Reconciling:
+    request = change.request
+    if request.purpose == "fills":
+        asked_ns = {**reconciling.fills_asked_ns, request.instrument: at.time_ns}
+        reconciling = replace(reconciling, fills_asked_ns=asked_ns)
+    if request.round > reconciling.round:
+        reconciling = replace(reconciling, round=request.round, started_seq=at.seq)
+    return reconciling

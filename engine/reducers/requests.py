@@ -20,10 +20,14 @@ class Awaited(msgspec.Struct, frozen=True):
 class Requests(msgspec.Struct, frozen=True):
     by_seq: dict[int, Awaited] = {}
 
-    def of(self, purpose: str, *, source: str = "", instrument: str = "") -> Awaited | None:
+    def of(
+        self, purpose: str, *, source: str = "", instrument: str = "", client_order_id: str | None = None
+    ) -> Awaited | None:
         for awaited in self.by_seq.values():
             request = awaited.request
-            if (request.purpose, request.source, request.instrument) == (purpose, source, instrument):
+            if (request.purpose, request.source, request.instrument) != (purpose, source, instrument):
+                continue
+            if client_order_id in (None, request.client_order_id):
                 return awaited
         return None
 

@@ -6,7 +6,7 @@ import msgspec
 from msgspec.structs import replace
 
 from engine.facts import StrategyChanged, StrategyStopped
-from engine.reducers.changes import Change, Stamp
+from engine.reducers.changes import Change, Commanded, Stamp
 
 
 class Running(msgspec.Struct, frozen=True):
@@ -28,6 +28,9 @@ def reduce(strategies: Strategies, change: Change, at: Stamp) -> Strategies:  # 
             running = replace(running, state={**running.state, **change.changed})
         case StrategyStopped():
             running = replace(strategies.of(change.strategy), stopped_for=change.reason)
+        case Commanded() if change.command.command == "resume":
+            # who resumes has looked: without this, a strategy that once failed would stay stopped in every later session
+            return Strategies({name: replace(running, stopped_for="") for name, running in strategies.by_name.items()})
         case _:
             return strategies
     return Strategies({**strategies.by_name, change.strategy: running})

@@ -16,7 +16,7 @@ NEVER_NS = 2**63 - 1
 
 class Timers(msgspec.Struct, frozen=True):
     due_ns: dict[str, int] = {}
-    failures: dict[str, int] = {}  # link source -> failures in a row
+    failures: dict[str, int] = {}  # link source, or "reconcile" -> failures in a row
     next_due_ns: int = NEVER_NS
 
     def next(self) -> tuple[int, str]:
@@ -59,13 +59,18 @@ def reduce(
             failures = {}  # all links were ready for it
             due = {**due, "reconcile": at.time_ns + settings.reconcile_every_ns}
         case ReconcileFailed():
-            due = {**due, "reconcile": at.time_ns + settings.ask_every_ns}
+            # asked again later and later: what fails for good must not eat the budget of what works
+            failed = failures.get("reconcile", 0)
+            failures = {**failures, "reconcile": failed + 1}
+            wait_ns = min(settings.ask_every_ns << min(failed, 20), max(settings.backoff_max_ns, settings.ask_every_ns))
+            due = {**due, "reconcile": at.time_ns + wait_ns}
         case OrderUnknown():
             due = {**due, f"ask.{change.client_order_id}": at.time_ns + settings.ask_every_ns // 2}
         case Requested() if change.request.purpose == "query_order" and change.request.client_order_id:
             due = {**due, f"ask.{change.request.client_order_id}": at.time_ns + settings.ask_every_ns}
         case RateBlocked():
-            due = {**due, f"rate.{change.venue}": change.until_ns}
+            name = f"rate.{change.venue}"
+            due = {**due, name: max(due.get(name, 0), change.until_ns)}
         case Commanded() if change.command.command == "stop" and "stop" not in due:
             due = {**due, "stop": at.time_ns + settings.stop_timeout_ns}
         case _:

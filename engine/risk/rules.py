@@ -9,14 +9,12 @@ from engine.facts import NewOrder
 from engine.lifecycle import LIVE, Status
 from engine.model import Instrument, OrderType, Side
 from engine.money import ZERO, on_grid
-from engine.reducers.limits import ORDER_WINDOW_NS, WINDOW_NS
+from engine.reducers.limits import ORDER_WINDOW_NS, WEIGHT_KEPT, WEIGHT_MAX, WINDOW_NS
 from engine.reducers.modes import Mode
 from engine.reducers.orders import Order
 from engine.session import SECOND_NS, RiskSettings
 from engine.state import Account
 
-WEIGHT_MAX = 6000  # a minute (binance_spot.md section 11)
-WEIGHT_KEPT = 1200  # for cancels and questions: new orders stop earlier
 ORDERS_MAX = 100  # per 10 s
 
 

@@ -1,0 +1,144 @@
+"""What a strategy's code may do to the engine: nothing. Honest mistakes, each found at load or stopped at its own step."""
+
+import pytest
+from by_hand import HAND, ByHand
+
+from engine.loading import StrategyError
+from verbatim.testing import from_sources
+
+DECIDE = "        if state.placed < parameters.orders:\n"
+
+
+def with_decide(first_lines: str, *, head: str = "") -> str:
+    """The hand's code with something done first in each decision."""
+    indented = "".join(f"        {line}\n" for line in first_lines.splitlines())
+    return head + HAND.replace(DECIDE, indented + DECIDE)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "import time",
+        "import random",
+        "import os.path",
+        "from statistics import random",
+        "import statistics as s\nx = s.random.random()",
+        "import dataclasses\nx = dataclasses.sys",
+        "from dataclasses import sys",
+        "from collections import _sys",
+        "import enum\nx = enum.sys.path",
+        "import verbatim.running",
+        "from verbatim.testing import VirtualVenue",
+        "from verbatim import cli",
+        "from functools import reduce\nx = hash('a')",
+        "x = id(1)",
+        "exit()",
+        "import itertools\nnumber = itertools.count()",
+        "numbers = (x for x in range(3))",
+        "def f(x, seen=[]):\n    return seen",
+    ],
+)
+def test_what_cannot_be_repeated_or_would_persist_is_refused_at_load(head: str) -> None:
+    with pytest.raises(StrategyError):
+        from_sources({"hand": head + "\n" + HAND}, "hand", "Hand")
+
+
+@pytest.mark.parametrize(
+    "head",
+    ["import collections.abc", "from collections import deque, defaultdict", "from collections.abc import Sequence",
+     "import math\nx = math.pi", "import statistics\nx = statistics.mean([1, 2])", "LEVELS = {'a': [1, 2]}", "from functools import cache"],
+)  # fmt: skip
+def test_what_is_harmless_is_not_refused(head: str) -> None:
+    hand = ByHand(source=head + "\n" + HAND).run(2)
+    assert len(hand.orders) == 1
+
+
+@pytest.mark.parametrize(
+    ("lines", "head"),
+    [
+        ("SEEN.append(1)", "SEEN = []\n"),
+        ("CACHE['x'] = 1", "CACHE = {}\n"),
+        ("global count\ncount += 1", "count = 0\n"),
+        ("global fresh\nfresh = 1", ""),
+        ("Hand.version = '2'", ""),
+        ("Hand.State.extra = 1", ""),
+        ("parameters.orders = 3", ""),
+        ("LEVELS['a'].append(3)", "LEVELS = {'a': [1]}\n"),
+    ],
+)
+def test_what_would_persist_outside_state_stops_the_strategy(lines: str, head: str) -> None:
+    """A replay begins with fresh modules: what a decision left in them would make it decide otherwise."""
+    hand = ByHand(source=with_decide(lines, head=head)).run(2)
+    assert "nothing but State persists" in hand.state.account.strategies.of("hand").stopped_for
+    assert hand.orders == []
+    assert hand.mode == "running"
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "yield Place('BTCUSDT', 'BUY', Decimal(1))",
+        "yield Place('BTCUSDT', Side.BUY, 1)",
+        "yield Place('BTCUSDT', Side.BUY, Decimal('1e40'), Decimal(90))",
+        "yield Place('BTCUSDT', Side.BUY, Decimal(1), Decimal('NaN'))",
+        "yield Place('BTCUSDT', Side.BUY, Decimal(1), Decimal(90), type='LIMIT')",
+        "yield Place('BTCUSDT', Side.BUY, Decimal(1), Decimal(90), because={'x': object()})",
+        "yield Place('BTCUSDT', Side.BUY, Decimal(1), Decimal(90), because={'x': float('nan')})",
+        "yield Place(None, Side.BUY, Decimal(1), Decimal(90))",
+        "from verbatim import Cancel\nyield Cancel(['a'])",
+        "while True:\n    yield Place('BTCUSDT', Side.BUY, Decimal(1), Decimal(90))",
+        "state.placed = float('nan')",
+        "state.placed = object()",
+        "raise SystemError",
+    ],
+)
+def test_a_wish_that_is_none_costs_only_its_own_step(lines: str) -> None:
+    hand = ByHand(source=with_decide(lines)).run(2)
+    assert hand.state.account.strategies.of("hand").stopped_for
+    assert hand.state.account.strategies.of("hand").state == {}, "no trace"
+    assert hand.orders == []
+    assert hand.mode == "running"
+
+
+def test_a_state_that_an_older_version_left_behind_stops_the_strategy_not_the_engine() -> None:
+    first = ByHand(source=with_decide("state.placed = 5")).run(2)
+    assert first.state.account.strategies.of("hand").state == {"placed": 5}
+    again = first.restart(source=HAND.replace("placed: int = 0", "placed: tuple[int, ...] = ()")).run(3)
+    assert "ValidationError" in again.state.account.strategies.of("hand").stopped_for
+    assert again.mode == "running"
+
+
+def test_resuming_lets_a_stopped_strategy_try_again() -> None:
+    first = ByHand(source=with_decide("1 // 0")).run(2)
+    again = first.restart().run(2)
+    assert again.orders == [], "a person has not looked yet"
+    again.command("resume").run(3)
+    assert len(again.orders) == 1
+
+
+def test_the_arithmetic_of_a_strategy_is_its_own() -> None:
+    """It may set the precision for itself; risk and books go on with theirs."""
+    lines = "from decimal import getcontext\ngetcontext().prec = 2"
+    hand = ByHand(source=with_decide(lines), parameters={"price": "90.12", "size": "1.23456"}).run(2)
+    assert str(hand.order.order.price) == "90.12"
+    verdicts = [record.body or "" for record in hand.records if record.kind.value == "VERDICT"]
+    assert '"approved":true' in verdicts[0]
+
+
+def test_a_view_cannot_be_written_through() -> None:
+    lines = "view.position('BTCUSDT').fees['BNB'] = Decimal(7)\nview.orders().append(1)"
+    hand = ByHand(source=with_decide(lines)).run(2)
+    assert hand.state.account.positions.of("hand", "binance_spot:BTCUSDT").fees == {}
+    assert len(hand.orders) == 1
+
+
+@pytest.mark.parametrize("cadence", ["Every(0)", "Every(-5)", "OnQuote(throttle_ms=-1)", "Every(0.5)"])
+def test_a_cadence_is_a_whole_time_above_zero(cadence: str) -> None:
+    source = HAND.replace("OnQuote()", cadence).replace("import OnQuote", "import Every, OnQuote")
+    with pytest.raises(StrategyError, match="milliseconds"):
+        from_sources({"hand": source}, "hand", "Hand")
+
+
+def test_annotations_as_text_are_understood() -> None:
+    hand = ByHand(source="from __future__ import annotations\n" + HAND).run(2)
+    assert len(hand.orders) == 1
