@@ -4,22 +4,32 @@ The checks are benchmarks/capture_check.py, which also runs the strict replay to
 """
 
 import importlib.util
+import json
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-CHECKS = Path(__file__).resolve().parent.parent / "benchmarks" / "capture_check.py"
+from engine.market.market import Market
+from engine.model import Instrument
+from engine.venues.binance_spot.market import BinanceSpotMarket
+
+BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
 
 
-@pytest.fixture(scope="module")
-def checks() -> Any:
-    spec = importlib.util.spec_from_file_location("capture_check", CHECKS)
+def program(name: str) -> Any:
+    spec = importlib.util.spec_from_file_location(name, BENCHMARKS / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def checks() -> Any:
+    return program("capture_check")
 
 
 @pytest.mark.slow
@@ -45,3 +55,35 @@ def test_a_message_that_is_missing_or_altered_is_named(checks: Any) -> None:
     assert checks.messages_differ(expected, expected) == []
     assert checks.messages_differ([b"one", b"three"], expected) == ["2 public messages of 3; the first that differs is line 1"]
     assert checks.messages_differ([b"one", b"two"], expected) == ["2 public messages of 3; the first that differs is line 2"]
+
+
+def test_a_capture_made_longer_is_one_valid_stream(shared_data: Path, checks: Any) -> None:
+    """What the benchmarks play: no gap and nothing stale at the seam, and the last book is the known last one again."""
+    tiling = program("tiling")
+    lines = tiling.read(shared_data / "captures" / "binance" / "spot_btcusdt_20240808.gz")
+    known = json.loads((shared_data / "known" / "binance_books_and_trades.json").read_text())["captures"]["spot_btcusdt"]
+    of = Instrument(
+        id="binance_spot:BTCUSDT",
+        venue="binance_spot",
+        symbol="BTCUSDT",
+        base="BTC",
+        quote="USDT",
+        price_scale=2,
+        size_scale=8,
+        tick_size=Decimal("0.01"),
+        lot_size=Decimal("0.00001"),
+    )
+    venue, market, last_ns = BinanceSpotMarket([of]), Market.empty([of], [], [], []), 0
+    for seq, line in enumerate(tiling.tiled(lines, 2)):
+        stamp, _, frame = line.partition(b" ")
+        assert int(stamp) >= last_ns
+        last_ns = int(stamp)
+        if frame.startswith(b'{"lastUpdateId"'):
+            rows = venue.decode_snapshot(frame, of.id, seq, last_ns)
+        else:
+            rows = venue.decode(frame, "binance_spot.market.0", seq, last_ns)
+        assert not isinstance(rows, tuple), rows
+        market.fold(rows)
+    counters = market.counters(0)
+    assert (counters.book_gaps, counters.trade_id_gaps, counters.quotes_stale) == (0, 0, 0)
+    assert checks._sha(market.book_text(0)) == known["depth"]["checkpoints"][-1]["full_sha256"]
