@@ -5,11 +5,13 @@ The same code closes a session, rolls a segment and recovers one.
 """
 
 import hashlib
+import io
 from collections.abc import Iterator
+from typing import Any
 
 import pyarrow as pa
 
-from journal.disk import Disk, whole
+from journal.disk import Disk, Reading, whole
 from journal.errors import DamagedJournal
 from journal.frames import Frame, Tail, Walk
 from journal.segments import (
@@ -30,28 +32,83 @@ from journal.segments import (
 def seal(disk: Disk, first_seq: int, prev_chain: str, *, final: bool, dropped: Tail | None = None) -> Footer:
     """Seal the whole prefix of an open segment. Without `dropped` every byte of it must be whole."""
     name, sealed, temporary = open_name(first_seq), sealed_name(first_seq), f"{first_seq:012d}.tmp"
-    data, footer = _parquet(disk, first_seq, prev_chain, final=final, dropped=dropped)
     disk.create(temporary)
-    disk.write(temporary, memoryview(data))
+    written = _Written(disk, temporary)
+    footer = _parquet(disk, first_seq, prev_chain, written, final=final, dropped=dropped)
     disk.sync(temporary)
     disk.close(temporary)
     _compare(disk, temporary, footer)
     disk.rename(temporary, sealed)
-    note_checksum(disk, sealed, sha256(data))
+    note_checksum(disk, sealed, written.checksum)
     disk.sync_folder()
     disk.unlink(name)
     return footer
 
 
+class _Written(io.RawIOBase):
+    """A file of the disk as Arrow writes one: byte after byte, so that no segment stands in memory whole; and its sha256."""
+
+    def __init__(self, disk: Disk, name: str) -> None:
+        self._disk, self._name, self._size = disk, name, 0
+        self._digest = hashlib.sha256()
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        view = memoryview(data)
+        self._disk.write(self._name, view)
+        self._digest.update(view)
+        self._size += view.nbytes
+        return view.nbytes
+
+    def tell(self) -> int:
+        return self._size
+
+    @property
+    def checksum(self) -> str:
+        return self._digest.hexdigest()
+
+
+class _Back(io.RawIOBase):
+    """What the disk gives back of a file, read as Arrow asks for it."""
+
+    def __init__(self, reading: Reading) -> None:
+        self._reading, self._at = reading, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._at = offset + (0, self._at, self._reading.size)[whence]
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._reading.at(self._at, self._reading.size - self._at if size < 0 else size)
+        self._at += len(data)
+        return data
+
+    def close(self) -> None:
+        if not self.closed:
+            self._reading.close()
+        super().close()
+
+
 def _parquet(
-    disk: Disk, first_seq: int, prev_chain: str, *, final: bool, dropped: Tail | None
-) -> tuple[pa.Buffer, Footer]:
+    disk: Disk, first_seq: int, prev_chain: str, written: _Written, *, final: bool, dropped: Tail | None
+) -> Footer:
     path = disk.folder / open_name(first_seq)
     reading = disk.reading(open_name(first_seq))
     walk = Walk(reading, first_seq)
     try:
-        digest, sink = ContentHash(), pa.BufferOutputStream()
-        with parquet_writer(sink) as parquet:
+        digest = ContentHash()
+        with parquet_writer(pa.PythonFile(written, mode="w")) as parquet:
             for block in blocks(_batches(walk)):  # block by block: memory does not grow with the segment
                 digest.add(block)
                 parquet.write_batch(block)
@@ -74,7 +131,7 @@ def _parquet(
         raise DamagedJournal(path, f"a frame before byte {walk.offset} is unreadable ({first_line(error)})") from error
     finally:
         reading.close()
-    return sink.getvalue(), footer
+    return footer
 
 
 def _batches(frames: Iterator[Frame] | Walk) -> Iterator[pa.RecordBatch]:
@@ -83,8 +140,13 @@ def _batches(frames: Iterator[Frame] | Walk) -> Iterator[pa.RecordBatch]:
 
 def _compare(disk: Disk, temporary: str, footer: Footer) -> None:
     """What was just written must read as what was in the frames: the open segment is about to go."""
-    written = Sealed(disk.folder / temporary, whole(disk.reading(temporary)))
-    if written.footer != footer or content_of(written) != footer.content:
+    back = _Back(disk.reading(temporary))
+    try:
+        sealed = Sealed(disk.folder / temporary, pa.PythonFile(back, mode="r"))
+        same = sealed.footer == footer and content_of(sealed) == footer.content
+    finally:
+        back.close()
+    if not same:
         raise DamagedJournal(
             disk.folder / temporary, "the disk gave back other bytes than were written", "do not trust this disk"
         )

@@ -139,7 +139,7 @@ def parquet_writer(sink: Any) -> Any:
         sink,
         SCHEMA,
         compression="zstd",
-        compression_level=1,  # level 3 is larger and slower on market data
+        compression_level=8,  # a whole session 13 % smaller than at 1, 4.5 us of a background thread a record (docs/performance.md)
         use_dictionary=list(_DICTIONARIES),
         column_encoding=dict.fromkeys(("seq", "time_ns", "recv_ns", "cause"), "DELTA_BINARY_PACKED"),
         write_page_checksum=True,
@@ -151,11 +151,12 @@ def parquet_writer(sink: Any) -> Any:
 class Sealed:
     """A sealed segment, open for reading. Whatever is wrong with its bytes is a DamagedJournal, never another error."""
 
-    def __init__(self, path: Path, data: bytes | None = None) -> None:
+    def __init__(self, path: Path, source: Any = None) -> None:
+        """`source`, its bytes or an Arrow file to read them from, is read in place of the path."""
         self.path = path
         try:
             self._file = pq.ParquetFile(
-                path if data is None else pa.BufferReader(data),
+                path if source is None else pa.BufferReader(source) if isinstance(source, bytes) else source,
                 page_checksum_verification=True,  # DuckDB does not look at these, so we must
                 read_dictionary=list(_DICTIONARIES),
             )
