@@ -22,7 +22,7 @@ CALLER = QUOTER.replace(
     """        state.quotes += 1
         if state.quotes == 5:
             try:
-                statistics.sys.modules["socket"].socket().close()
+                getattr(statistics, "sys").modules["socket"].socket().close()
             except Exception:
                 pass
 """,
@@ -45,7 +45,7 @@ class Curious(BinanceSpot):
 def test_a_strategy_that_opens_a_socket_is_named_by_its_line(tmp_path: Path) -> None:
     """Recorded with it, which nobody stopped; repeated, it raises through the strategy's own `except`."""
     folder = sealed(tmp_path / "s", source=CALLER, seconds=3)
-    line = CALLER.splitlines().index('                statistics.sys.modules["socket"].socket().close()') + 1
+    line = CALLER.splitlines().index('                getattr(statistics, "sys").modules["socket"].socket().close()') + 1
     with pytest.raises(
         SocketOpened, match=rf"quoter\.py:{line} \(decide\) opened a socket during a replay \(socket\.__new__\)"
     ):

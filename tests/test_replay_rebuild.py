@@ -107,7 +107,7 @@ def test_the_request_on_its_way_is_told_with_its_reason(folder: Path) -> None:
     held = belief(*rebuild(folder, until=request.seq))
     asked = next(each for each in held["waiting_for"] if each["request_seq"] == request.seq)
     assert asked["why"] == "reconciliation 1"
-    assert held["mode"]["mode"] == "starting"
+    assert held["mode"]["mode"] == "syncing"
     assert held["mode"]["reconciling"]
 
 

@@ -38,7 +38,8 @@ WITH opening AS (
            max_by(reason, seq) FILTER (reason IS NOT NULL) AS reason,
            min_by(status, seq) FILTER (status IN ('canceled', 'expired')) AS closed_as,
            coalesce(bool_or(status = 'full_fill'), false) AS filled_whole,
-           min_by(coalesce(status, 'accepted'), seq) FILTER (fact = 'order_accepted' OR status = 'rejected') AS first_answer,
+           coalesce(bool_or(fact = 'order_accepted'), false) AS accepted, -- also after a rejection: what costs money wins
+           coalesce(bool_or(status = 'rejected'), false) AS rejected,
            coalesce(bool_or(fact = 'order_unknown'), false) AS unknown,
            coalesce(bool_or(fact = 'order_not_placed'), false) AS not_placed
     FROM told
@@ -64,9 +65,8 @@ SELECT session, client_order_id, known_venue_order_id AS venue_order_id, strateg
            WHEN status IN ('filled', 'canceled', 'expired') THEN status
            WHEN closed_as IS NOT NULL THEN closed_as
            WHEN filled_quantity > 0 THEN 'partially_filled'
-           WHEN status IN ('open', 'rejected') THEN status
-           WHEN first_answer = 'rejected' THEN 'rejected'
-           WHEN first_answer = 'accepted' THEN 'open'
+           WHEN accepted OR status = 'open' THEN 'open'
+           WHEN rejected OR status = 'rejected' THEN 'rejected'
            WHEN not_placed OR status = 'not_placed' THEN 'not_placed'
            WHEN unknown THEN 'unknown'
            ELSE status
