@@ -149,7 +149,7 @@ class Responding:
     def _on_command(self, turn: Turn) -> None:
         command = facts.read_command(turn.record.body or "").command
         if command == "cancel_all":
-            self._cancel_all(turn)
+            self._cancel_all(turn, ordered=True)
         elif command == "reconcile":
             self._begin_round(turn)
 
@@ -404,13 +404,25 @@ class Responding:
 
     # ---- stopping
 
-    def _cancel_all(self, turn: Turn) -> int:
-        """Cancels every live order of ours that can be cancelled now; returns how many live ones there are."""
+    def _cancel_all(self, turn: Turn, *, ordered: bool = False) -> int:
+        """Cancels every live order of ours that can be cancelled now; returns how many live ones there are.
+
+        `ordered` by a person: at once, whatever was asked a moment ago, and what cannot be cancelled now is named.
+        """
         mine = [order for order in turn.account.orders.live_by_age() if not order.adopted]
         for order in mine:
             instrument = self.program.instruments[order.order.instrument]
             rules = cancel_rules(turn, order.strategy, order.client_order_id, venue=instrument.venue)
-            if not any(rules.values()) and order.status is not Status.UNKNOWN:
+            if ordered:
+                rules["again"] = ""
+            if order.status is Status.UNKNOWN:
+                rules["live"] = "it is unknown: it is being asked about"
+            if ordered and any(rules.values()):
+                why = "; ".join(answer for answer in rules.values() if answer)
+                turn.note(
+                    "warning", f"order {order.client_order_id} is not cancelled now: {why}", key=order.client_order_id
+                )
+            if not any(rules.values()):
                 self.program.asking[instrument.venue].cancel(
                     turn, client_order_id=order.client_order_id, instrument=instrument
                 )

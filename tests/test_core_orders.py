@@ -167,6 +167,18 @@ def test_a_stop_whose_cancels_are_refused_asks_once_a_second() -> None:
     assert 2 <= len(hand.asked("cancel", before)) <= 16
 
 
+def test_a_person_who_orders_all_cancelled_is_not_throttled_and_is_told_of_what_cannot_be() -> None:
+    hand, name = opened(parameters={"orders": 1})
+    hand.answers["query_order"] = shown(name)
+    for _ in range(2):  # the first is refused, the second comes at once
+        hand.command("cancel_all")
+        hand.answer(hand.seq_of("cancel"), {"code": -2011, "msg": "Unknown order sent."}, status=400)
+    assert len(hand.asked("cancel")) == 2
+    hand.command("cancel_all").command("cancel_all")
+    assert len(hand.asked("cancel")) == 3
+    assert any("is not cancelled now: another request" in note for note in hand.notes("warning"))
+
+
 def test_fills_that_the_list_does_not_have_yet_are_asked_for_once_a_second() -> None:
     """The list of trades may lag behind the order: it once was asked for again with every answer, without end."""
     hand, name = opened()
