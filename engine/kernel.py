@@ -19,6 +19,7 @@ from engine.loading import Loaded, declared_only
 from engine.money import MONEY
 from engine.program import Program
 from engine.reducers.changes import Change, Requested, Stamp
+from engine.reducers.modes import Mode
 from engine.reducers.timers import Timers
 from engine.responding import Responding
 from engine.session import SessionBody, read_session
@@ -26,12 +27,6 @@ from engine.state import Account, State, fold, opened
 from engine.taking import NOTHING, Took, take
 from engine.turn import Turn
 from journal.record import Kind, Record
-
-
-def _blamed(record: Record, error: Exception) -> CoreError:
-    """An error of our own code names the record that brought it out."""
-    what = f"{type(error).__name__}: {error}"
-    return CoreError(f"record {record.seq} ({record.kind} from {record.source}) broke the core: {what}")
 
 
 class Kernel:
@@ -84,14 +79,14 @@ class Kernel:
         Raises CoreError where our own code fails on it; the caller must stop trading (nothing of this record was sent).
         """
         assert record.seq == state.seq + 1, (record.seq, state.seq)
+        account = state.account
         try:
             took = take(self.program, state, record)
             state.inputs += 1
+            account = state.account
             return self._respond(state, record, took)
-        except CoreError:
-            raise
         except Exception as error:
-            raise _blamed(record, error) from error
+            raise self._halted(state, record, account, error) from error
 
     def step_frames(self, state: State, records: Sequence[Record]) -> tuple[int, list[Record]]:
         """`step` for stream frames of one source, many at once: up to the first that leads to outputs, or that a TIMER must precede.
@@ -100,13 +95,25 @@ class Kernel:
         """
         assert records[0].seq == state.seq + 1, (records[0].seq, state.seq)
         room = self.program.settings.checkpoint_every - state.inputs % self.program.settings.checkpoint_every
+        count, account, last = len(records), state.account, records[0]
         try:
             count, took = take_frames(self.program, state, records[:room])
-            return count, self._respond(state, records[count - 1], took) if count else []
-        except CoreError:
-            raise
+            account, last = state.account, records[max(count, 1) - 1]
+            return count, self._respond(state, last, took) if count else []
         except Exception as error:
-            raise _blamed(records[0], error) from error
+            raise self._halted(state, last, account, error, taken=count) from error
+
+    def _halted(self, state: State, record: Record, account: Account, error: Exception, *, taken: int = 1) -> CoreError:
+        """Our own code failed: nothing that the step decided stands, and the record says so to whoever starts again."""
+        what = f"record {record.seq} ({record.kind} from {record.source}) broke the core: {type(error).__name__}: {error}"
+        state.account = account
+        turn = Turn(state, record, self.program.rules)
+        if state.seq == record.seq:  # else it broke within many at once, and a restart will fold them one by one
+            with localcontext(MONEY):
+                turn.note("alarm", what)
+                turn.fact(facts.ModeChanged(Mode.HALTED, (what,)))
+            state.seq = turn.outputs[-1].seq
+        return CoreError(what, outputs=turn.outputs, taken=taken)
 
     def _respond(self, state: State, record: Record, took: Took) -> list[Record]:
         """Decides on an input that was folded; a frame that woke nobody ends here."""

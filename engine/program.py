@@ -5,6 +5,7 @@ Made once a session, never changed. Holds no state of the session itself and dec
 
 from collections.abc import Sequence
 from importlib import import_module
+from typing import Any
 
 from engine.asking import Asking
 from engine.deciding import Deciding
@@ -22,11 +23,14 @@ BUILT_IN_VENUES = {"binance_spot": "engine.venues.binance_spot:BinanceSpot"}
 PROOF_SLACK_NS = SECOND_NS
 
 
+def venue_class(settings: VenueSettings) -> Any:
+    """A dialect by name, or a stranger's by `package.module:Class`. What it calls itself is in sources and instruments."""
+    module, _, cls = BUILT_IN_VENUES.get(settings.name, settings.name).partition(":")
+    return getattr(import_module(module), cls)
+
+
 def make_venue(settings: VenueSettings, instruments: Sequence[Instrument]) -> Venue:
-    """A dialect by name, or a stranger's by `package.module:Class`."""
-    path = BUILT_IN_VENUES.get(settings.name, settings.name)
-    module, _, cls = path.partition(":")
-    venue: Venue = getattr(import_module(module), cls)(instruments, settings.recv_window_ms)
+    venue: Venue = venue_class(settings)(instruments, settings.recv_window_ms)
     return venue
 
 
@@ -45,8 +49,9 @@ class Program:
         self.indexes = {name: index for index, name in enumerate(self.instruments)}
         self.venues: dict[str, Venue] = {}
         for settings in session.venues:
-            mine = [found for found in session.instruments if found.venue == settings.name]
-            self.venues[settings.name] = make_venue(settings, mine or session.instruments)
+            mine = [found for found in session.instruments if found.venue == venue_class(settings).name]
+            venue = make_venue(settings, mine)
+            self.venues[venue.name] = venue
         self.asking = {name: Asking(venue, session.engine) for name, venue in self.venues.items()}
         self._venue_of_source: dict[str, Venue] = {}
         self.assets = frozenset(

@@ -98,8 +98,9 @@ class Sequencer:
         ]
         try:
             count, outputs = self.kernel.step_frames(state, records)
-        except CoreError:
-            self._append(records, True)  # one of them broke us: they are in the journal before anybody hears of it
+        except CoreError as error:
+            # what broke us, and the HALT it left, are in the journal before anybody hears of it
+            self._append([*records[: error.taken], *error.outputs], True)
             raise
         if count:
             asked = any(output.kind is Kind.REQUEST for output in outputs)
@@ -121,8 +122,8 @@ class Sequencer:
         assert state is not None, "begin comes first"
         try:
             outputs = self.kernel.step(state, record)
-        except CoreError:
-            self._append((record,), True)  # what broke us is in the journal before anybody hears of it
+        except CoreError as error:
+            self._append([record, *error.outputs], True)
             raise
         if outputs:
             urgent = record.kind in URGENT_INPUTS or any(output.kind is Kind.REQUEST for output in outputs)

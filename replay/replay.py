@@ -140,7 +140,9 @@ class Repetition:
             try:
                 count, outputs = self._step_frames(self.state, run[at:])
             except CoreError as error:
-                return _broke(run[at], error)
+                if not error.outputs:
+                    return _broke(run[at], error)
+                count, outputs = error.taken, error.outputs
             if count:
                 self.counts.inputs += count
                 self._put_out(outputs)
@@ -183,7 +185,9 @@ class Repetition:
         try:
             self._put_out(self._step(self.state, record))
         except CoreError as error:
-            return _broke(record, error)
+            if not error.outputs:
+                return _broke(record, error)
+            self._put_out(error.outputs)  # a session that ended so must end so again
         return None
 
     def explained(self, difference: Difference, command: str) -> Difference:

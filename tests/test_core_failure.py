@@ -12,8 +12,12 @@ from engine.sequencer import Arrival, Sequencer
 from engine.session import ClockSettings, SessionBody, VenueSettings
 from journal.reader import Journal
 from journal.record import Kind, Record
+from journal.recover import recover
 from journal.writer import JournalWriter
-from verbatim.testing import VirtualVenue
+from replay.rebuild import rebuild
+from replay.replay import replay_session
+from verbatim.strategies import read_strategy
+from verbatim.testing import VirtualSession, VirtualVenue
 
 BROKEN = """
 from engine.venues.binance_spot import BinanceSpot
@@ -27,8 +31,18 @@ class Market:
 
 
 class Broken(BinanceSpot):
-    name = "broken:Broken"
+    name = "broken"
     market = Market()
+"""
+
+
+STUMBLING = """
+from engine.venues.binance_spot import BinanceSpot
+
+
+class Stumbling(BinanceSpot):
+    def place(self, *order):
+        raise RuntimeError("no words for an order")
 """
 
 
@@ -44,7 +58,7 @@ def test_the_record_that_broke_the_core_is_in_the_journal(tmp_path: Path, monkey
         host="test",
         versions={},
         venues=(VenueSettings(name="broken:Broken"),),
-        instruments=tuple(replace(found, venue="broken:Broken") for found in venue.instruments()),
+        instruments=tuple(replace(found, venue="broken") for found in venue.instruments()),
         strategies=(),
     )
     writer = JournalWriter.create(tmp_path / "journal", sync=False)
@@ -54,19 +68,43 @@ def test_the_record_that_broke_the_core_is_in_the_journal(tmp_path: Path, monkey
 
     sequencer = Sequencer(Kernel(body), append)
     sequencer.begin(body)
-    poison = Arrival(Kind.FEED, "broken:Broken.market.0", payload=b"poison")
-    with pytest.raises(
-        CoreError, match=r"record 4 \(FEED from broken:Broken.market.0\) broke the core: ZeroDivisionError"
-    ):
+    poison = Arrival(Kind.FEED, "broken.market.0", payload=b"poison")
+    with pytest.raises(CoreError, match=r"record 4 \(FEED from broken.market.0\) broke the core: ZeroDivisionError"):
         sequencer.take(poison, venue.now_ns)
     writer.close(final=False)
 
     records = list(Journal.open(tmp_path / "journal").records())
-    assert records[-1].payload == b"poison"
+    [broke, note, halt] = records[-3:]
+    assert broke.payload == b"poison"
+    assert (note.kind, halt.kind) == (Kind.NOTE, Kind.FACT)
+    assert '"mode":"halted"' in (halt.body or "")
     kernel = kernel_of(records[0])
     state = kernel.begin(records[0])
-    for record in records[1:-1]:
+    for record in records[1:-3]:
         kernel.rebuild(state, record)
     with pytest.raises(ZeroDivisionError):
-        kernel.rebuild(state, records[-1])
-    assert state.seq == records[-1].seq, "a restart can say which record it was"
+        kernel.rebuild(state, broke)
+    assert state.seq == broke.seq, "a restart can say which record it was"
+
+
+def test_a_decision_that_breaks_leaves_a_halt_that_outlives_a_restart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The input is folded, nothing that the step decided stands, and the next session waits for a person."""
+    (tmp_path / "stumbling.py").write_text(STUMBLING)
+    monkeypatch.syspath_prepend(tmp_path)
+    venue = VirtualVenue()
+    chosen = read_strategy(f"{Path(__file__).parent}/strategies/once.py:Once")
+    session = VirtualSession(venue, tmp_path / "one", strategies=[chosen], dialect="stumbling:Stumbling")
+    with pytest.raises(CoreError, match="broke the core: RuntimeError: no words for an order"):
+        session.run(10)
+    session.kill()
+    recover(tmp_path / "one")
+    verdict = replay_session(tmp_path / "one")
+    assert verdict.identical, verdict.text()
+    _, state, _ = rebuild(tmp_path / "one")
+    assert "no words for an order" in state.account.modes.halted_for
+    assert state.account.orders.all() == []
+    again = VirtualSession(venue, tmp_path / "two", strategies=[chosen], session="bbbbbbbb", opening=state).run(10)
+    assert again.state.account.modes.mode.value == "halted"
+    assert not again.kinds(Kind.INTENT)

@@ -140,6 +140,7 @@ class VirtualSession:
         opening: State | None = None,
         wire_ns: int = MILLISECOND_NS // 5,
         seed: int = 7,
+        dialect: str = "binance_spot",
     ) -> None:
         self.venue = venue
         self.records: list[Record] = []
@@ -151,7 +152,7 @@ class VirtualSession:
             seed=seed,
             host="test",
             versions={"engine": "test"},
-            venues=(VenueSettings(),),
+            venues=(VenueSettings(name=dialect),),
             instruments=venue.instruments(),
             strategies=tuple(strategies),
             risk=risk or RiskSettings(),

@@ -220,7 +220,7 @@ async def ask_instruments(wanted: Wanted, sender: Sender) -> tuple[tuple[Instrum
     missing = [symbol for symbol in wanted.symbols if symbol not in found]
     if missing:
         raise StartProblem(f"{where} trades no {missing[0]}; correct `instruments` in the configuration")
-    return tuple(found[symbol] for symbol in wanted.symbols), _as_arrival(wanted.venue.name, ended)
+    return tuple(found[symbol] for symbol in wanted.symbols), _as_arrival(venue.name, ended)
 
 
 def _as_arrival(venue: str, ended: Ended) -> Arrival:

@@ -164,12 +164,13 @@ class Session:
             sync=wanted.sync,
         )
         sender = make_sender(wanted.http, wanted.venue.rest)
-        links = Links({wanted.venue.name: wanted.venue}, self.inbox, self._clock)
+        (name,) = self.kernel.program.venues
+        links = Links({name: wanted.venue}, self.inbox, self._clock)
         try:
             async with trio.open_nursery() as nursery:
                 self._gateway = Gateway(
                     venues=dict(self.kernel.program.venues),
-                    senders={wanted.venue.name: sender},
+                    senders={name: sender},
                     key=wanted.key,
                     clock=self._clock,
                     inbox=self.inbox,
