@@ -114,7 +114,9 @@ class BalanceChanged(msgspec.Struct, frozen=True, tag_field="fact", tag="balance
     asset: str
     free: Decimal
     locked: Decimal
-    asked_seq: int = 0  # where it answers a question: the REQUEST's seq, for it is no newer than that. 0: as of this record
+    asked_seq: int = (
+        0  # where it answers a question: the REQUEST's seq, for it is no newer than that. 0: as of this record
+    )
     venue_ns: int = 0
 
 

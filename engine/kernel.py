@@ -105,7 +105,9 @@ class Kernel:
 
     def _halted(self, state: State, record: Record, account: Account, error: Exception, *, taken: int = 1) -> CoreError:
         """Our own code failed: nothing that the step decided stands, and the record says so to whoever starts again."""
-        what = f"record {record.seq} ({record.kind} from {record.source}) broke the core: {type(error).__name__}: {error}"
+        what = (
+            f"record {record.seq} ({record.kind} from {record.source}) broke the core: {type(error).__name__}: {error}"
+        )
         state.account = account
         turn = Turn(state, record, self.program.rules)
         if state.seq == record.seq:  # else it broke within many at once, and a restart will fold them one by one

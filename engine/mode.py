@@ -25,7 +25,9 @@ def _right(turn: Turn, market_reasons: tuple[str, ...]) -> tuple[Mode, tuple[str
     modes = account.modes
     if modes.halted_for:
         return Mode.HALTED, (modes.halted_for,)
-    reasons = [f"{link.source} is {link.state}" for _, link in sorted(account.links.by_source.items()) if link.state != "ready"]
+    reasons = [
+        f"{link.source} is {link.state}" for _, link in sorted(account.links.by_source.items()) if link.state != "ready"
+    ]
     reasons += [
         f"{venue} asked us to wait: {budget.reason}"
         for venue, budget in sorted(account.limits.by_venue.items())

@@ -5,7 +5,7 @@ question: a newer fill or balance wins (scenario S15). The same answer twice cha
 """
 
 from engine.asking import Asking
-from engine.events import AccountReport, BalanceReport, FillsReport, OpenOrdersReport
+from engine.events import AccountReport, BalanceReport, Fill, FillsReport, OpenOrdersReport
 from engine.facts import BalanceChanged, FillsConfirmed, ModeChanged, Reconciled, ReconcileFailed
 from engine.lifecycle import Status
 from engine.model import Instrument
@@ -151,17 +151,20 @@ def balances(turn: Turn, awaited: Awaited, found: AccountReport, wanted: frozens
             turn.fact(BalanceChanged(asset, theirs.free, theirs.locked, awaited.seq, theirs.venue_ns))
 
 
-def fills(turn: Turn, asking: Asking, instruments: Instruments, awaited: Awaited, found: FillsReport) -> None:
-    """A page of the trade list. Fills of orders nobody knows are asked about by the venue's order id."""
+def fills(turn: Turn, asking: Asking, instruments: Instruments, awaited: Awaited, found: FillsReport) -> list[Fill]:
+    """A page of the trade list. Fills of orders nobody knows are asked about by the venue's order id. Returns those booked."""
     instrument = instruments[awaited.request.instrument]
     confirmed = turn.account.reconciling.fills_confirmed.get(instrument.id)
     first_look = confirmed is None
     orphans: dict[str, int] = {}  # venue order id -> its first fill here
+    fresh: list[Fill] = []
     newest = -1 if confirmed is None else confirmed
     for fill in found.fills:
         if not bookable(turn, fill):
             continue
         booked = book(turn, fill, instruments, first_look=first_look)
+        if booked:
+            fresh.append(fill)
         known = booked or turn.account.orders.find(fill.instrument, fill.client_order_id, fill.venue_order_id)
         if not known and confirmed is not None and int(fill.fill_id) > confirmed:
             orphans.setdefault(fill.venue_order_id, int(fill.fill_id))
@@ -171,7 +174,7 @@ def fills(turn: Turn, asking: Asking, instruments: Instruments, awaited: Awaited
     if confirmed is None or newest > confirmed:
         turn.fact(FillsConfirmed(instrument.id, newest), source="reconcile")
     if not orphans and (found.whole or first_look):
-        return
+        return fresh
     if not turn.account.limits.of(instrument.venue).lets_ask(turn.time_ns):
         fail(turn, awaited, "the request budget is spent before all fills are in")
     elif not orphans:
@@ -181,6 +184,7 @@ def fills(turn: Turn, asking: Asking, instruments: Instruments, awaited: Awaited
             asking.query_order(
                 turn, instrument=instrument, venue_order_id=venue_order_id, reconcile_round=awaited.request.round
             )
+    return fresh
 
 
 def orphans_asked(turn: Turn, instrument: str) -> bool:

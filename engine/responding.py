@@ -4,13 +4,14 @@ put out as a record. The order of the stages is kernel.step's; what each input l
 
 from engine import facts, reconcile, settle
 from engine.asking import Asking
-from engine.deciding import cancel_rules
+from engine.ending import cancel_all, report_pnl, stop
 from engine.errors import CoreError
 from engine.events import (
     AccountReport,
     Answer,
     BalanceReport,
     Event,
+    Fill,
     FillsReport,
     OpenOrdersReport,
     OrderReport,
@@ -20,14 +21,13 @@ from engine.events import (
     Subscribed,
     Unrecognised,
 )
-from engine.facts import ClockMeasured, LinkReady, ModeChanged, Pnl, RateBlocked, SessionClosing
+from engine.facts import ClockMeasured, LinkReady, ModeChanged, RateBlocked, SessionClosing
 from engine.lifecycle import LIVE, Status
 from engine.market import layout
 from engine.market.views import BookState, Stream
 from engine.mode import update
 from engine.program import Program
 from engine.reducers.modes import Mode
-from engine.reducers.positions import unrealised
 from engine.reducers.requests import Awaited
 from engine.session import MILLISECOND_NS, SECOND_NS
 from engine.taking import Took
@@ -83,7 +83,7 @@ class Responding:
         reconcile.advance(turn, self.program.asking, self.program.instruments)
         if turn.account is not before:
             update(turn, market_reasons=market_reasons)
-        self._stop(turn)
+        stop(self.program, turn)
 
     def _market_reasons(self, turn: Turn) -> tuple[str, ...]:
         reasons = []
@@ -114,7 +114,7 @@ class Responding:
             case "every" if rest == "watch":
                 self._watch(turn)
             case "every" if rest == "report":
-                self._report(turn)
+                report_pnl(self.program, turn)
             case "every":
                 self._evaluate(turn, rest.removeprefix("strategy."))
             case "watch":
@@ -123,6 +123,8 @@ class Responding:
                 self._connect(turn, rest)
             case "ask":
                 self._ask_order(turn, rest)
+            case "depth":
+                self._want_snapshots(turn)
             case "rate":
                 for source in sorted(turn.account.links.by_source):
                     if f"connect.{source}" not in turn.account.timers.due_ns:
@@ -149,7 +151,7 @@ class Responding:
     def _on_command(self, turn: Turn) -> None:
         command = facts.read_command(turn.record.body or "").command
         if command == "cancel_all":
-            self._cancel_all(turn, ordered=True)
+            cancel_all(self.program, turn, ordered=True)
         elif command == "reconcile":
             self._begin_round(turn)
 
@@ -174,11 +176,13 @@ class Responding:
                 self._evaluate(turn, name)
 
     def _want_snapshots(self, turn: Turn) -> None:
+        """Asks for the snapshots that books wait for; not again at once where one was refused (the timer is still set)."""
         for name, index in self.program.indexes.items():
             instrument = self.program.instruments[name]
             lost = turn.market.book_state(index) in (BookState.BUFFERING, BookState.BROKEN)
             free = turn.account.limits.of(instrument.venue).lets_ask(turn.time_ns)
-            if lost and free and turn.account.requests.of("depth", instrument=name) is None:
+            rested = f"depth.{name}" not in turn.account.timers.due_ns
+            if lost and free and rested and turn.account.requests.of("depth", instrument=name) is None:
                 self.program.asking[instrument.venue].depth(turn, instrument=instrument)
 
     # ---- what venues say
@@ -212,6 +216,23 @@ class Responding:
         elif event.status in settle.OPEN and turn.account.requests.for_order(event.client_order_id) is None:
             asking = self.program.asking[instrument.venue]
             asking.query_order(turn, instrument=instrument, client_order_id=event.client_order_id)
+
+    def _mind_silence(self, turn: Turn, venue: str, booked: list[Fill]) -> None:
+        """Fills that only a question brought to light, of a time when the account's stream stood: it does not deliver (S7, S8)."""
+        offset_ns = turn.account.limits.of(venue).clock_offset_ns
+        grace_ns = self.program.settings.ask_every_ns // 2  # how late a fill may be on the stream
+        for source in sorted(turn.account.links.by_source):
+            link = turn.account.links.by_source[source]
+            if link.venue != venue or link.role != "private" or link.state != "ready":
+                continue
+            missed = [
+                fill.fill_id
+                for fill in booked
+                if link.changed_ns + grace_ns < fill.venue_ns - offset_ns < turn.time_ns - grace_ns
+            ]
+            if missed:
+                turn.note("alarm", f"{source}: fills {', '.join(missed[:10])} were never streamed")
+                self._disconnect(turn, source)
 
     def _missed_something(self, turn: Turn) -> None:
         """What could not be read may have been a fill: ask, but not for every frame of a flood."""
@@ -257,7 +278,8 @@ class Responding:
             case AccountReport():
                 reconcile.balances(turn, awaited, event, self.program.assets)
             case FillsReport():
-                reconcile.fills(turn, asking, self.program.instruments, awaited, event)
+                booked = reconcile.fills(turn, asking, self.program.instruments, awaited, event)
+                self._mind_silence(turn, awaited.request.venue, booked)
             case ServerTime() if took.sent_ns:
                 middle_ns = (took.sent_ns + turn.time_ns) // 2
                 turn.fact(ClockMeasured(awaited.request.venue, event.venue_ns - middle_ns))
@@ -345,6 +367,12 @@ class Responding:
                 self._disconnect(turn, source)
         self._want_snapshots(turn)
         self._after_reports(turn)
+        for awaited in list(turn.account.requests.by_seq.values()):
+            if self._minute_passed(now_ns, awaited.request.expires_ns + awaited.request.timeout_ns):
+                turn.note(
+                    "alarm", f"request {awaited.seq} ({awaited.request.purpose}) has no end, though its time is over"
+                )
+                reconcile.fail(turn, awaited, "no end in its time")
         for name in turn.account.orders.owing:
             order = turn.account.orders.get(name)
             if order is not None and self._minute_passed(now_ns, order.reported_ns):
@@ -365,7 +393,7 @@ class Responding:
     def _minute_passed(self, now_ns: int, since_ns: int) -> bool:
         """Whether another minute since then became full with this look."""
         before_ns = now_ns - self.program.settings.watch_every_ns
-        return (now_ns - since_ns) // MINUTE_NS > (before_ns - since_ns) // MINUTE_NS
+        return (now_ns - since_ns) // MINUTE_NS > max(before_ns - since_ns, 0) // MINUTE_NS
 
     def _last_seen_ns(self, turn: Turn, venue: str) -> int:
         return max(
@@ -377,65 +405,3 @@ class Responding:
             ),
             default=0,
         )
-
-    def _report(self, turn: Turn) -> None:
-        """P&L as it stands: realised and unrealised apart, marked at the mid."""
-        for key in sorted(turn.account.positions.by_key):
-            held = turn.account.positions.by_key[key]
-            quote = (
-                turn.market.quote(self.program.indexes[held.instrument])
-                if held.instrument in self.program.indexes
-                else None
-            )
-            if quote is None:
-                continue
-            mark = (quote.bid + quote.ask) / 2
-            turn.fact(
-                Pnl(
-                    held.strategy,
-                    held.instrument,
-                    held.quantity,
-                    mark,
-                    held.realised_pnl,
-                    unrealised(held, mark),
-                    held.fees_quote,
-                )
-            )
-
-    # ---- stopping
-
-    def _cancel_all(self, turn: Turn, *, ordered: bool = False) -> int:
-        """Cancels every live order of ours that can be cancelled now; returns how many live ones there are.
-
-        `ordered` by a person: at once, whatever was asked a moment ago, and what cannot be cancelled now is named.
-        """
-        mine = [order for order in turn.account.orders.live_by_age() if not order.adopted]
-        for order in mine:
-            instrument = self.program.instruments[order.order.instrument]
-            rules = cancel_rules(turn, order.strategy, order.client_order_id, venue=instrument.venue)
-            if ordered:
-                rules["again"] = ""
-            if order.status is Status.UNKNOWN:
-                rules["live"] = "it is unknown: it is being asked about"
-            if ordered and any(rules.values()):
-                why = "; ".join(answer for answer in rules.values() if answer)
-                turn.note(
-                    "warning", f"order {order.client_order_id} is not cancelled now: {why}", key=order.client_order_id
-                )
-            if not any(rules.values()):
-                self.program.asking[instrument.venue].cancel(
-                    turn, client_order_id=order.client_order_id, instrument=instrument
-                )
-        return len(mine)
-
-    def _stop(self, turn: Turn) -> None:
-        """An ordered stop: cancel (if so configured), wait for every answer that changes something, then close."""
-        modes = turn.account.modes
-        if not modes.stopping_since_ns or modes.closing:
-            return
-        live = self._cancel_all(turn) if self.program.settings.cancel_on_stop else 0
-        waiting = any(awaited.request.mutates for awaited in turn.account.requests.by_seq.values())
-        if not live and not waiting:
-            if turn.account.positions.by_key:
-                self._report(turn)
-            turn.fact(SessionClosing("stopped"))

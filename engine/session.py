@@ -68,7 +68,6 @@ class EngineSettings(msgspec.Struct, frozen=True):
     reconcile_every_ns: int = 60 * SECOND_NS
     watch_every_ns: int = SECOND_NS  # how often staleness is looked at
     stale_after_ns: int = 10 * SECOND_NS  # a market stream silent for longer is dead
-    private_stale_after_ns: int = 0  # 0: an account may be silent for ever
     request_timeout_ns: int = 10 * SECOND_NS
     ask_every_ns: int = SECOND_NS  # how often an unknown order is asked about
     venue_timeout_ns: int = 10 * SECOND_NS  # the venue's own limit; part of the proof that an order was never placed
@@ -79,7 +78,6 @@ class EngineSettings(msgspec.Struct, frozen=True):
     keep_closed_ns: int = 300 * SECOND_NS  # how long a closed order stays in state
     cancel_on_stop: bool = True
     stop_timeout_ns: int = 15 * SECOND_NS
-    balance_tolerance: Decimal = Decimal("0.00000001")  # exchange figures differ by 1e-8 a fill (MANIFEST.md)
 
 
 class PreviousSession(msgspec.Struct, frozen=True):

@@ -142,7 +142,9 @@ class State:
         """
         payload = record.payload
         if payload is not None and record.meta is None:
-            if record.source != self._source or record.cause != self._cause:  # told once for a run of frames: this is the hot path
+            if (
+                record.source != self._source or record.cause != self._cause
+            ):  # told once for a run of frames: this is the hot path
                 self._source, self._cause = record.source, record.cause
                 self._heard.update(f"{record.source} {record.cause} ".encode())
             self._heard.update(record.time_ns.to_bytes(8, "little") + payload)

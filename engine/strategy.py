@@ -161,7 +161,9 @@ class View:
 
     def position(self, name: str) -> Position:
         held = self._account.positions.of(self._name, self.instrument(name).id)
-        return msgspec.structs.replace(held, fees=dict(held.fees))  # a copy: what a view shows cannot be written through it
+        return msgspec.structs.replace(
+            held, fees=dict(held.fees)
+        )  # a copy: what a view shows cannot be written through it
 
     def balance(self, asset: str) -> Decimal:
         """What the venue holds free for us."""

@@ -194,6 +194,18 @@ def test_s8_silence_after_a_healthy_connect_forces_a_reconnect(begin: Begin, tar
     assert any("silent for" in (note.body or "") for note in session.kinds(Kind.NOTE))
 
 
+def test_s8_a_private_stream_that_falls_silent_is_found_by_what_it_did_not_say(begin: Begin) -> None:
+    """An account may be silent for ever; fills that only a question brought to light prove that it should not have been."""
+    venue = VirtualVenue()
+    session = begin(venue, "pair").run(8)
+    venue.fault(action="silence", target="private", ms=40_000)
+    session.run(32)
+    session.command("pause").run(90)
+    assert any("were never streamed" in (note.body or "") for note in session.kinds(Kind.NOTE))
+    assert session.state.account.links.by_source["binance_spot.private.0"].reconnects >= 1
+    agrees(session)
+
+
 def test_s10_a_cancel_of_an_order_that_is_gone_ends_by_asking(begin: Begin) -> None:
     venue = VirtualVenue()
     session = begin(venue, parameters={"below": "100"}).run(3)
@@ -301,8 +313,10 @@ def test_s30_limits_hold(begin: Begin) -> None:
 def test_an_ordered_stop_cancels_and_waits(begin: Begin) -> None:
     venue = VirtualVenue()
     session = begin(venue, "pair").run(10)
+    venue.fault(action="delay_events", event="outboundAccountPosition", ms=5_000, times=0)
     session.command("stop").run(20)
     assert session.closing
+    agrees(session)  # also in what the last cancels gave back, of which the stream had not told yet
     assert not session.state.account.orders.live
     assert venue.get("/sim/state")["open_orders"] == []
 

@@ -93,7 +93,6 @@ class EngineSection(_Section):
     stop_timeout_s: Decimal = Field(default=Decimal(15), gt=0)
     checkpoint_every: int = Field(default=5000, gt=0)
     cancel_on_stop: bool = True
-    balance_tolerance: Decimal = Field(default=Decimal("0.00000001"), ge=0)
 
     def settings(self) -> EngineSettings:
         values: dict[str, Any] = {

@@ -1,6 +1,6 @@
 """When the engine wants to be woken. A timer is set by a rule from what happened, never by a decision, so rebuilding sets it too.
 
-Names: "every.<what>" recurs; "connect.<source>", "ask.<client order id>", "reconcile", "rate.<venue>", "stop" fire once.
+Names: "every.<what>" recurs; "connect.<source>", "ask.<client order id>", "depth.<instrument>", "reconcile", "rate.<venue>", "stop" fire once.
 """
 
 from hashlib import sha256
@@ -68,6 +68,8 @@ def reduce(
             due = {**due, f"ask.{change.client_order_id}": at.time_ns + settings.ask_every_ns // 2}
         case Requested() if change.request.purpose == "query_order" and change.request.client_order_id:
             due = {**due, f"ask.{change.request.client_order_id}": at.time_ns + settings.ask_every_ns}
+        case Requested() if change.request.purpose == "depth":
+            due = {**due, f"depth.{change.request.instrument}": at.time_ns + settings.ask_every_ns}
         case RateBlocked():
             name = f"rate.{change.venue}"
             due = {**due, name: max(due.get(name, 0), change.until_ns)}
