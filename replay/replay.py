@@ -5,15 +5,14 @@ named with its chain of causes and ends the replay: what follows a difference is
 No socket may be opened meanwhile (replay/guard.py).
 """
 
-import gc
 import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 
+from engine.collector import rare_collections
 from engine.errors import CoreError
 from engine.kernel import Kernel
 from engine.session import SessionBody, StrategySettings, read_session
@@ -229,19 +228,6 @@ def runs_of_frames(records: Iterator[Record]) -> Iterator[list[Record]]:
 
 def _broke(record: Record, error: CoreError) -> Difference:
     return Difference(record.seq, f"recorded {record.kind}, replayed: {error}", record, None)
-
-
-@contextmanager
-def rare_collections() -> Iterator[None]:
-    """Python's collector looks seldom, and not at what start-up left: it took a quarter of the time."""
-    before = gc.get_threshold()
-    gc.freeze()
-    gc.set_threshold(100_000, 20, 20)
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)
-        gc.unfreeze()
 
 
 def replay_session(

@@ -15,6 +15,7 @@ import msgspec
 import structlog
 import trio
 
+from engine.collector import rare_collections
 from engine.errors import CoreError
 from engine.facts import CommandBody, LinkBody, read_fact, read_note, text_of
 from engine.facts import ModeChanged as ModeFact
@@ -383,4 +384,5 @@ async def run_session(
     task_status: "trio.TaskStatus[Session]" = trio.TASK_STATUS_IGNORED,
 ) -> Summary:
     """Runs a session to its end. `task_status` gets the Session once its first records are taken."""
-    return await Session(plan).run(progress=progress, task_status=task_status)
+    with rare_collections():
+        return await Session(plan).run(progress=progress, task_status=task_status)
