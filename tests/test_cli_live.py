@@ -1,6 +1,7 @@
 """The front door's live commands as a person meets them: processes, signals, exit codes, and one clear line for bad input."""
 
 import gzip
+import io
 import json
 import os
 import signal
@@ -143,6 +144,17 @@ def test_no_secret_in_a_log(capsys: pytest.CaptureFixture[str]) -> None:
     told = capsys.readouterr().err
     assert "symbol=X" in told
     assert not [secret for secret in ("abcdef0123", "k-e-y", "plugh") if secret in told]
+
+
+def test_logs_outlive_a_stderr_that_was_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = io.StringIO(), io.StringIO()
+    monkeypatch.setattr(sys, "stderr", first)
+    configure(level="info")
+    structlog.get_logger().info("one")
+    monkeypatch.setattr(sys, "stderr", second)
+    first.close()
+    structlog.get_logger().info("two")
+    assert "two" in second.getvalue()
 
 
 def test_packages_of_the_same_name_are_refused_by_name(tmp_path: Path) -> None:

@@ -44,6 +44,11 @@ def configure(*, level: str = "info", json_lines: bool = False) -> None:
             last,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+        logger_factory=_to_stderr,
         cache_logger_on_first_use=False,
     )
+
+
+def _to_stderr(*_given: object) -> structlog.PrintLogger:
+    """Looks stderr up for each line: who replaces it (a test, a progress bar) may close what it was before."""
+    return structlog.PrintLogger(sys.stderr)
