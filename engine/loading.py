@@ -309,7 +309,7 @@ def _declared(settings: StrategySettings, cls: type[Any]) -> Loaded:
     where = f"{settings.module}.py:{settings.cls}"
     for name in ("version", "instruments", "cadence", "Parameters", "State", "decide"):
         if not hasattr(cls, name):
-            raise StrategyError(f"{where} declares no {name!r} (engine/strategy.py says what a strategy is)")
+            raise StrategyError(f"{where} declares no {name!r} (docs/strategies.md says what a strategy declares)")
     if not isinstance(cls.cadence, OnQuote | Every):
         raise StrategyError(f"{where}: cadence is OnQuote(...) or Every(...), not {cls.cadence!r}")
     if isinstance(cls.cadence, Every) and not (type(cls.cadence.ms) is int and cls.cadence.ms > 0):

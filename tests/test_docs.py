@@ -1,10 +1,18 @@
-"""What the documents say of the code is what the code says."""
+"""What the documents say of the code is what the code says, and the strategies they show trade."""
 
+import re
 from pathlib import Path
 
-from engine.lifecycle import TRANSITIONS, Report
+import pytest
 
-DOCS = Path(__file__).resolve().parent.parent / "docs"
+from engine.lifecycle import TRANSITIONS, Report
+from journal.record import Kind
+from verbatim.cli import COMMANDS
+from verbatim.strategies import read_strategy
+from verbatim.testing import VirtualSession, VirtualVenue
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCS = ROOT / "docs"
 
 
 def lifecycle_table() -> str:
@@ -21,3 +29,19 @@ def test_the_life_cycle_is_drawn_as_it_is() -> None:
     text = (DOCS / "ARCHITECTURE.md").read_text()
     drawn = text.split("differs from the code -->")[1].split("<!-- /lifecycle -->")[0]
     assert drawn.strip() == lifecycle_table()
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/strategies.md"])
+def test_the_strategy_on_the_page_trades(tmp_path: Path, page: str) -> None:
+    [code] = re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
+    (tmp_path / "once.py").write_text(code)
+    session = VirtualSession(VirtualVenue(), tmp_path / "journal", strategies=[read_strategy(f"{tmp_path}/once.py:Once")])
+    session.run(3)
+    session.writer.abandon()
+    assert len(session.kinds(Kind.INTENT)) == 1
+    assert [record for record in session.kinds(Kind.REQUEST) if '"place"' in (record.body or "")]
+
+
+def test_every_command_is_in_the_book() -> None:
+    text = (DOCS / "command-line.md").read_text()
+    assert [name for name in COMMANDS if f"verbatim {name}" not in text] == []

@@ -102,6 +102,7 @@ def make_sender(http: str, base: str) -> Sender:
 async def open_session(wanted: Wanted) -> Plan:
     """Everything before the first record. Raises StartProblem or JournalError."""
     before = await trio.to_thread.run_sync(look_back, wanted) if wanted.carry else Before()
+    refuse_unlisted(before, wanted.symbols)
     sender = make_sender(wanted.http, wanted.venue.rest)
     try:
         instruments, metadata_arrival = await ask_instruments(wanted, sender)
@@ -181,6 +182,21 @@ def look_back(wanted: Wanted) -> Before:
         except Exception as error:  # noqa: BLE001 - whatever our own code of today raises on yesterday's records
             return Before(previous=previous, broken=f"{found.path.name}: {type(error).__name__}: {error}")
     return Before()
+
+
+def refuse_unlisted(before: Before, symbols: tuple[str, ...]) -> None:
+    """An order that the session before left open can only be looked after where its instrument is traded."""
+    if before.opening is None or before.previous is None:
+        return
+    orders = before.opening["account"]["orders"]
+    owing = [orders["closed"].get(name) or orders["live"][name] for name in orders["owing"]]
+    for order in (*orders["live"].values(), *owing):
+        symbol = order["order"]["instrument"].partition(":")[2]
+        if symbol not in symbols:
+            raise StartProblem(
+                f"order {order['client_order_id']} on {symbol} was not settled when session {before.previous.session} ended, "
+                f"and `instruments` does not list {symbol}: list it until that order is closed"
+            )
 
 
 def folded(journal: Journal) -> State:

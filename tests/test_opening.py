@@ -1,0 +1,24 @@
+"""What a session takes over from the one before, and what it refuses to begin without."""
+
+from pathlib import Path
+
+import pytest
+
+from engine.live.opening import Before, StartProblem, refuse_unlisted
+from engine.session import PreviousSession
+from engine.state import brought_forward
+from verbatim.strategies import read_strategy
+from verbatim.testing import VirtualSession, VirtualVenue
+
+ONCE = f"{Path(__file__).parent}/strategies/once.py:Once"
+
+
+def test_an_open_order_keeps_its_instrument_in_the_configuration(tmp_path: Path) -> None:
+    """Without its instrument nobody could ask about it, and a fill would find no place."""
+    strategy = read_strategy(ONCE, parameters={"below": "100"})
+    session = VirtualSession(VirtualVenue(), tmp_path / "journal", strategies=[strategy]).run(5)
+    session.kill()
+    before = Before(previous=PreviousSession("aaaaaaaa", session.state.seq, ""), opening=brought_forward(session.state))
+    refuse_unlisted(before, ("BTCUSDT", "ETHUSDT"))
+    with pytest.raises(StartProblem, match=r"order aaaaaaaa-once-.* on BTCUSDT was not settled when session aaaaaaaa ended"):
+        refuse_unlisted(before, ("ETHUSDT",))
