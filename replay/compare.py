@@ -50,6 +50,12 @@ def only_replayed(replayed: Record, recorded: Record | None) -> Difference:
     return Difference(replayed.seq, f"recorded {there}, replayed {_name(replayed)}", recorded, replayed)
 
 
+def end_missing(last: Record) -> Difference:
+    """Of a journal that is sealed as closed: SessionClosing and the CHECKPOINT that vouches for all before it never came."""
+    what = f"the journal is sealed as closed and ends here ({_name(last)}), but its session goes on: its end is missing"
+    return Difference(last.seq, what, last, last)
+
+
 def timer_differs(kernel: Kernel, state: State, record: Record) -> Difference | None:
     """Whether this input comes when the state says. Called where a TIMER was taken, and where one should have been."""
     if record.kind is not Kind.TIMER:

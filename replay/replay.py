@@ -23,7 +23,7 @@ from journal.record import INPUTS, Kind, Record, canonical
 from replay.causes import chain_of
 from replay.changes import changed
 from replay.clock import seq_at
-from replay.compare import Difference, only_recorded, only_replayed, outputs_differ, timer_differs
+from replay.compare import Difference, end_missing, only_recorded, only_replayed, outputs_differ, timer_differs
 from replay.guard import no_sockets
 
 PROGRESS_RECORDS = 8_192
@@ -125,10 +125,18 @@ class Repetition:
             if found is not None:
                 seq = found.seq
                 break
-        if found is None and self._pending and seq == self.journal.last_seq:
-            found = only_replayed(self._pending[0], None)
+        if found is None and seq == self.journal.last_seq:
+            found = self._end_differs()
         self.counts.records = seq + 1
         return found
+
+    def _end_differs(self) -> Difference | None:
+        """A session that was killed may end anywhere between steps; one sealed as closed must have closed."""
+        if self._pending:
+            return only_replayed(self._pending[0], None)
+        if self.journal.closed and not self.state.account.modes.closing:
+            return end_missing(next(self.journal.records(self.journal.last_seq)))
+        return None
 
     def _take_frames(self, run: list[Record]) -> Difference | None:
         """Stream frames in a row: as the step takes many at once, outputs may come only of the last of them."""

@@ -74,16 +74,19 @@ def sealed(folder: Path, **settings: Any) -> Path:
     return folder
 
 
-def sealed_anew(old: Path, new: Path, seq: int, **changes: Any) -> Path:
-    """A copy whose record `seq` is another, with the right checksums: made by the journal's own writer, step by step."""
+def sealed_anew(old: Path, new: Path, seq: int = -1, *, until: int | None = None, **changes: Any) -> Path:
+    """A copy whose record `seq` is another, or that ends with the step of `until`, with the right checksums: made by the journal's own writer."""
     writer = JournalWriter.create(new, sync=False)
     step: list[Record] = []
     for record in Journal.open(old).records():
         if record.kind in INPUTS and step:
             writer.append_step(step)
             step = []
+            if until is not None and record.seq > until:
+                break
         step.append(msgspec.structs.replace(record, **changes) if record.seq == seq else record)
-    writer.append_step(step)
+    if step:
+        writer.append_step(step)
     writer.close()
     return new
 

@@ -241,6 +241,23 @@ def test_a_timer_left_out_is_a_difference(folder: Path, tmp_path: Path) -> None:
     assert "but first every.watch was due at" in verdict.difference.what
 
 
+@pytest.mark.parametrize("inputs_kept", [0.5, 0.9])
+def test_an_end_cut_off_and_sealed_anew_is_found(folder: Path, tmp_path: Path, inputs_kept: float) -> None:
+    """Whole steps are gone and all checksums are right: verify finds nothing, and every record left is the same."""
+    last = int(Journal.open(folder).last_seq * inputs_kept)
+    cut = sealed_anew(folder, tmp_path / "cut", until=last)
+    report = verify(cut)
+    assert (report.ok, report.closed) == (True, True)
+    verdict = replay_session(cut)
+    assert verdict.difference is not None
+    assert verdict.difference.seq == Journal.open(cut).last_seq
+    assert "sealed as closed" in verdict.difference.what
+    assert "its end is missing" in verdict.difference.what
+    assert verdict.difference.chain
+    assert not replay_session(cut, until=verdict.difference.seq).identical, "the command given repeats it"
+    assert replay_session(cut, until=verdict.difference.seq - 1).identical
+
+
 # ---- sameness everywhere -----------------------------------------------------------------------
 
 
