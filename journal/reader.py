@@ -14,7 +14,8 @@ from journal.disk import FileReading
 from journal.errors import DamagedJournal, NotAJournal
 from journal.frames import SCHEMA, Tail, Walk, to_records
 from journal.record import Record
-from journal.segments import Sealed, first_line, first_seqs, open_name, sealed_name
+from journal.seal import read_checksums
+from journal.segments import CHECKSUMS, Sealed, first_line, first_seqs, open_name, sealed_name
 
 _AT_ONCE_ROWS = 1_024  # of a row group become Python objects: what fits the processor's cache reads a fifth faster
 
@@ -59,12 +60,15 @@ class Journal:
         self.folder = folder
         if not folder.is_dir():
             raise NotAJournal(f"{folder} is no folder. What to do: name the folder of a session.")
+        listed = _listed(folder)  # before the folder is looked at: what is sealed meanwhile is then no missing one
         opened, sealed = _look(folder)
         try:
             self._open = [_OpenPart(folder / open_name(seq), seq, reading) for seq, reading in opened.items()]
         finally:
             for reading in opened.values():
                 reading.close()
+        if missing := [seq for seq in listed if seq not in opened and seq not in sealed]:
+            raise DamagedJournal(folder, f"{CHECKSUMS} names {sealed_name(missing[0])}, which is missing")
         if not sealed and not self._open:
             raise NotAJournal(f"{folder} holds no journal. What to do: name the folder of a session.")
         self.segments = self._segments(sealed)
@@ -145,6 +149,14 @@ class Journal:
         for record in self.records(0, 0):
             return record
         raise NotAJournal(f"{self.folder} has no record yet. What to do: wait for the session to begin.")
+
+
+def _listed(folder: Path) -> list[int]:
+    """The sealed segments that were here once; a list that cannot be read says nothing, and `verify` says so."""
+    try:
+        return first_seqs(read_checksums((folder / CHECKSUMS).read_text()), "parquet")
+    except (FileNotFoundError, ValueError):
+        return []
 
 
 def _look(folder: Path) -> tuple[dict[int, FileReading], list[int]]:

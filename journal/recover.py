@@ -12,7 +12,7 @@ from journal.disk import Disk, RealDisk, whole
 from journal.errors import DamagedJournal, JournalFailed, NotAJournal
 from journal.frames import Tail, Walk
 from journal.seal import known_checksums, note_checksum, seal, sha256
-from journal.segments import CHAIN_START, Footer, Sealed, content_of, first_seqs, open_name, sealed_name
+from journal.segments import CHAIN_START, CHECKSUMS, Footer, Sealed, content_of, first_seqs, open_name, sealed_name
 
 
 class Recovered(msgspec.Struct, frozen=True):
@@ -27,7 +27,7 @@ class Recovered(msgspec.Struct, frozen=True):
 def recover(folder: Path, *, disk: Disk | None = None) -> Recovered:
     """JournalLocked while a writer lives, NotAJournal, DamagedJournal. A second call changes nothing."""
     if disk is None:
-        if not folder.is_dir() or not has_segments(folder):
+        if not folder.is_dir() or not (has_segments(folder) or (folder / CHECKSUMS).exists()):
             raise NotAJournal(f"{folder} holds no journal. What to do: name the folder of a session.")
         disk = RealDisk(folder)
     try:
@@ -51,6 +51,9 @@ def _recover(disk: Disk) -> Recovered:
     sealed = {seq: _footer(disk, seq, has_twin=seq in opened) for seq in first_seqs(names, "parquet")}
     tails = {seq: _tail(disk, seq) for seq in opened if sealed.get(seq) is None}
     footers = {seq: footer for seq, footer in sealed.items() if footer is not None}
+    gone = [seq for seq in first_seqs(known_checksums(disk), "parquet") if seq not in sealed and seq not in opened]
+    if gone:
+        raise DamagedJournal(disk.folder, f"{CHECKSUMS} names {sealed_name(gone[0])}, which is missing")
     if not sealed and not opened:
         raise NotAJournal(f"{disk.folder} holds no journal. What to do: name the folder of a session.")
     _refuse_damage(disk, footers, tails)

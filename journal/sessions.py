@@ -11,6 +11,7 @@ import msgspec
 
 from journal.errors import AmbiguousSession, NotAJournal, UnknownSession
 from journal.recover import has_segments
+from journal.segments import CHECKSUMS
 
 _ID = re.compile(r"[a-z2-7]{8}")  # base32 in lower case
 _NAME = re.compile(r"(\d{8}T\d{6}Z)-([a-z2-7]{8})")
@@ -46,7 +47,7 @@ def find_session(root: Path, path_or_id: str) -> Path:
     """The folder of a session, named by its path, its folder's name, its id or the id's first characters."""
     path = Path(path_or_id)
     if path.is_dir():
-        if not has_segments(path):
+        if not has_segments(path) and not (path / CHECKSUMS).exists():  # with it, segments were there
             raise NotAJournal(f"{path} holds no journal. What to do: name the folder of a session.")
         return path
     sessions = list_sessions(root)

@@ -59,7 +59,7 @@ class VerifyReport(msgspec.Struct):
 
 def verify(folder: Path) -> VerifyReport:
     """NotAJournal where the folder holds none; whatever else is wrong is in the report."""
-    if not folder.is_dir() or not has_segments(folder):
+    if not folder.is_dir() or not (has_segments(folder) or (folder / CHECKSUMS).exists()):
         raise NotAJournal(f"{folder} holds no journal. What to do: name the folder of a session.")
     return _Check(folder).run()
 

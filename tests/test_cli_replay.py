@@ -1,6 +1,7 @@
 """replay, ask, verify and sessions as a person or a script meets them: what they say, and how they end."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -124,6 +125,16 @@ def test_verify_says_whole_or_damaged(journals: Path, tmp_path: Path) -> None:
     assert damaged.exit_code == 1
     assert damaged.stdout.splitlines()[-1].startswith("verify: damaged, 1 problem")
     assert json.loads(verbatim("verify", folder, "--json").stdout)["ok"] is False
+
+
+def test_a_sealed_segment_that_is_gone_is_damage(journals: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(next(journals.iterdir()), tmp_path / "s")
+    sealed = next(folder.glob("*.parquet"))
+    sealed.unlink()
+    for command in (("verify",), ("ask",), ("replay", "--trust-code"), ("sql", "SELECT 1"), ("why", "any")):
+        found = verbatim(command[0], folder, *command[1:])
+        assert found.exit_code == 1, (command, found.output)
+        assert f"SHA256SUMS names {sealed.name}, which is missing" in found.output.replace("SHA256SUMS: ", "SHA256SUMS ")
 
 
 def test_a_journal_sealed_anew_is_whole_to_verify_and_another_to_replay(journals: Path, tmp_path: Path) -> None:

@@ -199,11 +199,24 @@ def test_a_missing_segment_is_missed(tmp_path: Path) -> None:
     writer.close()
     (tmp_path / "s" / "000000000002.parquet").unlink()
     assert any("record 2 was to come" in problem for problem in verify(tmp_path / "s").problems)
-    for read in (recover, Journal.open):
-        with pytest.raises(DamagedJournal, match="records 2 to 2 are missing"):
-            read(tmp_path / "s")
+    checksums = (tmp_path / "s" / "SHA256SUMS").read_bytes()
+    for said in ("SHA256SUMS names 000000000002.parquet, which is missing", "records 2 to 2 are missing"):
+        for read in (recover, Journal.open):
+            with pytest.raises(DamagedJournal, match=said):
+                read(tmp_path / "s")
+        (tmp_path / "s" / "SHA256SUMS").unlink(missing_ok=True)  # found without it too
+    (tmp_path / "s" / "SHA256SUMS").write_bytes(checksums)
     (tmp_path / "s" / "000000000004.parquet").unlink()
     assert any("names 000000000004.parquet, which is missing" in each for each in verify(tmp_path / "s").problems)
+
+
+def test_the_last_segment_and_even_the_only_one_is_missed_while_its_checksum_is_there(closed: Path) -> None:
+    (closed / SEALED).unlink()
+    for read in (recover, Journal.open):
+        with pytest.raises(DamagedJournal, match=f"SHA256SUMS names {SEALED}, which is missing"):
+            read(closed)
+    assert verify(closed).problems == [f"SHA256SUMS: names {SEALED}, which is missing"]
+    assert find_session(closed.parent, str(closed)) == closed
 
 
 @pytest.mark.parametrize(
