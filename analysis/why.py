@@ -13,7 +13,7 @@ import msgspec
 
 from analysis import journal_sql
 from analysis.words import what
-from engine.facts import read_intent, read_request
+from engine.facts import read_intent, read_request, read_timer
 from journal.errors import JournalError
 from journal.reader import Journal
 from journal.record import Kind, Record
@@ -21,6 +21,7 @@ from journal.sessions import find_session
 
 NEAR_MAX = 3
 SESSIONS_MAX = 1_000  # of one order's life: a chain of sessions that is longer runs in a circle
+LOOK_BACK_MAX = 16_384  # records before a TIMER among which the quote that woke its strategy is looked for
 _COLUMNS = "seq, time_ns, kind, source, cause, key, recv_ns, meta, payload, body"
 
 
@@ -115,11 +116,11 @@ class _Chapter:
     def chain(self, name: str) -> list[Link]:
         """Every record that bears the order's name, and the causes of all, latest first."""
         found = {record.seq: record for record in self._records("key = ?", [name])}
-        waiting = {seq for record in found.values() for seq in _causes(record)} - found.keys()
+        waiting = {seq for record in found.values() for seq in self._causes(record)} - found.keys()
         while waiting:
             new = list(self._records("list_contains(?, seq)", [sorted(waiting)]))
             found.update((record.seq, record) for record in new)
-            waiting = {seq for record in new for seq in _causes(record)} - found.keys() - waiting
+            waiting = {seq for record in new for seq in self._causes(record)} - found.keys() - waiting
         asked = {
             row[0]: row[1:]
             for row in self._rows(
@@ -127,6 +128,36 @@ class _Chapter:
             )
         }
         return [self._link(found[seq], found, asked.get(seq)) for seq in sorted(found, reverse=True)]
+
+    def _causes(self, record: Record) -> list[int]:
+        """Where the walk goes on: its cause and, from an intent or a throttled strategy's TIMER, the quote it was decided on.
+        A connection is where it ends.
+        """
+        causes = [] if record.cause is None or _ends(record) else [record.cause]
+        if record.kind is Kind.INTENT:
+            quote_seq = read_intent(record.body or "").because.get("quote_seq")
+            causes += [quote_seq] if isinstance(quote_seq, int) else []
+        if record.kind is Kind.TIMER:
+            causes += self._quote_before(record)
+        return causes
+
+    def _quote_before(self, timer: Record) -> list[int]:
+        """The last quote of the strategy's instruments, where a TIMER is that of a throttled strategy that saw a change."""
+        owner = read_timer(timer.body or "").timer.removeprefix("watch.")
+        asked = {
+            wanted
+            for found in self.body.get("strategies", ())
+            if found["name"] == owner
+            for wanted in (found.get("declared") or {}).get("instruments", ())
+        }
+        ids = [found["id"] for found in self.body.get("instruments", ()) if asked & {found["id"], found["symbol"]}]
+        if not ids:
+            return []
+        rows = self._rows(
+            "SELECT max(seq) FROM quotes WHERE seq BETWEEN ? AND ? AND list_contains(?, instrument)",
+            [timer.seq - LOOK_BACK_MAX, timer.seq - 1, ids],
+        )
+        return [row[0] for row in rows if row[0] is not None]
 
     def _link(self, record: Record, found: dict[int, Record], asked: tuple[Any, ...] | None) -> Link:
         cause = None if record.cause is None else found.get(record.cause)
@@ -139,15 +170,6 @@ class _Chapter:
 
     def _rows(self, query: str, values: list[Any] | None = None) -> list[tuple[Any, ...]]:
         return journal_sql.rows(self.connection, query, values)
-
-
-def _causes(record: Record) -> list[int]:
-    """Where the walk goes on: its cause and, from an intent, the quote it was decided on. A connection is where it ends."""
-    causes = [] if record.cause is None or _ends(record) else [record.cause]
-    if record.kind is Kind.INTENT:
-        quote_seq = read_intent(record.body or "").because.get("quote_seq")
-        causes += [quote_seq] if isinstance(quote_seq, int) else []
-    return causes
 
 
 def _ends(record: Record) -> bool:

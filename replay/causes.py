@@ -1,10 +1,11 @@
 """Why a record is there: the walk along `cause`, each step in one line. Reads the journal; folds nothing."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
 import msgspec
 
+from engine import facts
 from engine.market import rows as r
 from engine.market.views import decimal
 from engine.model import Instrument
@@ -14,6 +15,8 @@ from journal.record import Kind, Record
 
 STEPS_MAX = 64  # a chain is a handful of records; more is a loop in damaged causes
 TEXT_MAX = 240
+LOOK_BACK_MAX = 16_384  # records before a TIMER among which the quote that woke its strategy is looked for
+WINDOW = 1_024  # of them are read at once
 Dialect = Callable[[str], MarketDialect | None]  # source -> who reads its frames
 
 
@@ -24,9 +27,15 @@ class Link(msgspec.Struct, frozen=True):
     text: str
 
 
-def chain_of(
-    journal: Journal, record: Record, held: dict[int, Record], instruments: list[Instrument], dialect: Dialect
-) -> list[Link]:
+class Markets(msgspec.Struct, frozen=True):
+    """What it takes to read market frames, and to know whose they are."""
+
+    instruments: list[Instrument]
+    dialect: Dialect
+    watched: Mapping[str, frozenset[str]]  # strategy -> ids of the instruments that it looks at
+
+
+def chain_of(journal: Journal, record: Record, held: dict[int, Record], markets: Markets) -> list[Link]:
     """The record, what caused it, and so on to its origin. `held` are records that the journal does not have (yet)."""
     links: list[Link] = []
     seen: set[int] = set()
@@ -37,11 +46,12 @@ def chain_of(
     while current is not None and current.seq not in seen and len(links) < STEPS_MAX:
         seen.add(current.seq)
         aside = "   (the quote it was decided on)" if current is quote else ""
-        links.append(Link(current, one_line(current, instruments, dialect) + aside))
+        links.append(Link(current, one_line(current, markets) + aside))
         if current.kind is Kind.INTENT:
             quote = _quote_behind(journal, current)
         cause = current.cause
         if cause is None:
+            quote = quote or _quote_before(journal, current, markets)
             current = quote
         elif 0 <= cause <= record.seq:
             current = held.get(cause) or record_at(journal, cause)
@@ -60,8 +70,8 @@ def time_text(time_ns: int) -> str:
     return f"{moment:%H:%M:%S}.{time_ns // 1000 % 1_000_000:06d}"
 
 
-def one_line(record: Record, instruments: list[Instrument], dialect: Dialect) -> str:
-    said = _market_text(record, instruments, dialect) or content(record)
+def one_line(record: Record, markets: Markets) -> str:
+    said = _market_text(record, markets) or content(record)
     key = f" [{record.key}]" if record.key else ""
     return f"{record.seq:>9}  {time_text(record.time_ns)}  {record.kind:<10} {record.source}{key}  {short(said)}"
 
@@ -80,16 +90,38 @@ def _quote_behind(journal: Journal, intent: Record) -> Record | None:
     return record_at(journal, seq) if isinstance(seq, int) else None
 
 
-def _market_text(record: Record, instruments: list[Instrument], dialect: Dialect) -> str:
-    """What a market frame says, in words; "" where it is none."""
+def _quote_before(journal: Journal, timer: Record, markets: Markets) -> Record | None:
+    """What a throttled strategy saw when its time came: the last quote, else the last market message, of its instruments."""
+    if timer.kind is not Kind.TIMER:
+        return None
+    ids = markets.watched.get(facts.read_timer(timer.body or "").timer.removeprefix("watch."), frozenset())
+    other: Record | None = None
+    for end in range(timer.seq, max(0, timer.seq - LOOK_BACK_MAX) if ids else timer.seq, -WINDOW):
+        for record in reversed(list(journal.records(max(0, end - WINDOW), end - 1))):
+            rows = _market_rows(record, markets.dialect)
+            if rows and markets.instruments[rows[0][r.INSTRUMENT]].id in ids:
+                if rows[0][r.TYPE] == r.QUOTE:
+                    return record
+                other = other or record
+    return other
+
+
+def _market_rows(record: Record, dialect: Dialect) -> list[list[int]]:
+    """What a market frame says; nothing where it is none."""
     if record.kind is not Kind.FEED or record.meta is not None or record.payload is None:
-        return ""
+        return []
     reader = dialect(record.source)
     rows = reader.decode(record.payload, record.source, record.seq, record.time_ns) if reader else ()
-    if isinstance(rows, tuple) or not len(rows):
+    return [] if isinstance(rows, tuple) else [[int(value) for value in row] for row in rows]
+
+
+def _market_text(record: Record, markets: Markets) -> str:
+    """What a market frame says, in words; "" where it is none."""
+    rows = _market_rows(record, markets.dialect)
+    if not rows:
         return ""
-    row = [int(value) for value in rows[0]]
-    of = instruments[row[r.INSTRUMENT]]
+    row = rows[0]
+    of = markets.instruments[row[r.INSTRUMENT]]
     match row[r.TYPE]:
         case r.QUOTE:
             bid, bid_size, ask, ask_size = (

@@ -20,7 +20,7 @@ from engine.state import State
 from engine.venues.venue import MarketDialect
 from journal.reader import Journal
 from journal.record import INPUTS, Kind, Record, canonical
-from replay.causes import chain_of
+from replay.causes import Markets, chain_of
 from replay.changes import changed
 from replay.clock import seq_at
 from replay.compare import Difference, end_missing, only_recorded, only_replayed, outputs_differ, timer_differs
@@ -211,7 +211,12 @@ class Repetition:
             venue = program.venues.get(source.split(".", 1)[0])
             return None if venue is None else venue.market
 
-        links = chain_of(self.journal, record, held, list(program.instruments.values()), dialect)
+        watched = {
+            name: frozenset(found.id for wanted in loaded.instruments if (found := program.deciding.find(wanted)))
+            for name, loaded in program.strategies.items()
+        }
+        markets = Markets(list(program.instruments.values()), dialect, watched)
+        links = chain_of(self.journal, record, held, markets)
         return msgspec.structs.replace(difference, chain=tuple(link.text for link in links), command=command)
 
 

@@ -107,6 +107,20 @@ def test_one_changed_line_of_the_strategy_is_named_with_the_chain_that_led_there
     assert "exact up to here; nothing is decided beyond" in text
 
 
+def test_a_throttled_strategy_that_differs_in_its_state_is_named_with_the_quote_that_moved_it(folder: Path) -> None:
+    """No intent is at hand to say what it was decided on: the FACT of the state comes first, and its cause is a TIMER."""
+    verdict = with_strategy(folder, QUOTER.replace("state.quotes += 1", "state.quotes += 2"))
+    difference = verdict.difference
+    intent = first_record(folder, lambda record: record.kind is Kind.INTENT)
+    assert difference is not None
+    assert "FACT strategy_changed differs" in difference.what
+    kinds = [line.split()[2] for line in difference.chain]
+    assert kinds == ["FACT", "TIMER", "FEED", "LINK", "REQUEST", "SESSION"]
+    assert "quote BTCUSDT: bid " in difference.chain[2]
+    assert difference.chain[2].endswith("(the quote it was decided on)")
+    assert int(difference.chain[2].split()[0]) == json.loads(intent.body or "")["because"]["quote_seq"]
+
+
 def test_one_risk_limit_is_named_at_the_verdict_that_it_turned(folder: Path) -> None:
     verdict = replay_session(folder, overrides={"risk.order_size_max": "0.0005"})
     first = first_record(folder, lambda record: record.kind is Kind.VERDICT)

@@ -11,6 +11,7 @@ from analysis.why import UnknownOrder, why
 from analysis.words import what
 from engine.session import EngineSettings
 from journal.record import Kind, Record
+from tests.replaying import session as recorded
 from verbatim.cli import main
 from verbatim.testing import VirtualSession, VirtualVenue, strategy_settings
 
@@ -53,6 +54,19 @@ def test_a_fill_leads_back_to_the_quote_and_its_link(tmp_path: Path) -> None:
     assert request.latency_ns == answer.record.time_ns - request.sent_ns
     quote = next(link for link in story.chain if link.what.startswith("quote BTCUSDT: bid "))
     assert b"bookTicker" in (quote.record.payload or b"")
+
+
+def test_a_throttled_strategys_cancel_leads_back_to_the_quote_that_it_was_decided_on(tmp_path: Path) -> None:
+    """The cancel's intent names no quote, and its cause is a TIMER: the last quote before it is why."""
+    session = recorded(tmp_path / "20240808T235410Z-aaaaaaaa", seconds=5)
+    session.stop()
+    cancel = next(record for record in session.kinds(Kind.INTENT) if '"intent":"cancel"' in (record.body or ""))
+    links = {link.record.seq: link for link in why(session.folder, cancel.key or "").chain}
+    timer = links[cancel.cause or 0].record
+    assert timer.kind is Kind.TIMER
+    quotes = [seq for seq, link in links.items() if seq < timer.seq and link.what.startswith("quote BTCUSDT")]
+    feed = [record.seq for record in session.kinds(Kind.FEED) if record.seq < timer.seq and b"bookTicker" in (record.payload or b"")]
+    assert max(quotes) == max(feed)
 
 
 def test_an_order_is_followed_into_the_session_where_it_began(tmp_path: Path) -> None:
