@@ -133,6 +133,29 @@ def test_a_second_signal_ends_at_once_and_the_next_session_goes_on(tmp_path: Pat
     assert replay_session(found.path).identical
 
 
+def test_a_stop_without_a_venue_is_not_in_order(tmp_path: Path) -> None:
+    """The venue is gone for good: what it was not heard on is named; few records are made of that, and no traceback."""
+    patience = environment(VERBATIM_ENGINE__STOP_TIMEOUT_S="3")
+    with subprocess.Popen([*VERBATIM, "venue", "--port", "0"], stdout=subprocess.PIPE, text=True) as gone:
+        ready = json.loads(gone.stdout.readline())
+        command = [*VERBATIM, "run", str(config_for(tmp_path, ready["listening"]))]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=patience) as process:
+            until(lambda: len(state_of(ready)["open_orders"]) >= 1)
+            gone.kill()
+            (found,) = list_sessions(tmp_path / "journals")
+            before = sum(1 for _ in Journal.open(found.path).records())
+            process.send_signal(signal.SIGTERM)
+            out, errors = process.communicate(timeout=20)
+    assert process.returncode == 4, out + errors
+    assert "Traceback" not in errors
+    assert "stopped without the venue's answer: " in out
+    assert "may still be open there" in out
+    assert Journal.open(found.path).closed
+    assert replay_session(found.path).identical
+    after = sum(1 for _ in Journal.open(found.path).records())
+    assert after - before < 400, after - before
+
+
 def test_no_secret_in_a_log(capsys: pytest.CaptureFixture[str]) -> None:
     configure(level="info")
     log = structlog.get_logger()
@@ -173,7 +196,8 @@ def test_a_journal_that_fails_stops_trading_and_cancels(tmp_path: Path) -> None:
         limited = ["sh", "-c", 'ulimit -f 700; exec "$@"', "sh", *VERBATIM, "run", str(path)]  # blocks of 512 bytes
         ended = subprocess.run(limited, capture_output=True, text=True, timeout=60, env=environment(), check=False)
         assert ended.returncode == 4, ended.stderr
-        assert "trading stopped" in ended.stderr
+        assert ended.stderr.count("trading stopped") == 1
+        assert "Traceback" not in ended.stderr
         assert "cancelled without a record" in ended.stderr
         assert state_of(ready)["open_orders"] == []
 
@@ -226,9 +250,18 @@ def test_a_wrong_key_is_said_and_nothing_is_lost(tmp_path: Path) -> None:
     with venue() as ready:
         ended = verbatim("run", config_for(tmp_path, ready["listening"]), "--log-level", "error", VERBATIM_API_KEY="another")
         assert ended.returncode == 4
-        assert "refused our key" in ended.stderr.strip().splitlines()[-1]
-    (found,) = list_sessions(tmp_path / "journals")
-    assert verify(found.path).ok
+        assert "refused our key: -2015" in ended.stderr.strip().splitlines()[-1]
+        (found,) = list_sessions(tmp_path / "journals")
+        assert verify(found.path).ok
+        wrong = {"VERBATIM_API_SECRET": "wrong"}
+        ended = verbatim("run", config_for(tmp_path, ready["listening"]), "--log-level", "error", **wrong)
+        assert "refused our key: -1022" in ended.stderr.strip().splitlines()[-1]
+        command = [*VERBATIM, "run", str(config_for(tmp_path, ready["listening"]))]  # the right one trades
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()) as process:
+            until(lambda: len(state_of(ready)["orders"]) >= 1)
+            process.send_signal(signal.SIGTERM)
+            out, errors = process.communicate(timeout=20)
+        assert process.returncode == 0, out + errors
 
 
 @pytest.mark.slow

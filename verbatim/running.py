@@ -23,7 +23,6 @@ from journal.record import plain
 from verbatim.config import ConfigProblem
 from verbatim.exits import BAD_INPUT, FAILED, stop
 
-KEY_REFUSED = "refused our key"  # the core's words (engine/kernel.py)
 BAD = (ConfigProblem, StrategyError, VenueProblem)
 FAILURES = (StartProblem, JournalError, ControlProblem, OSError)
 
@@ -39,10 +38,9 @@ class Watching:
 
     def __call__(self, glimpse: Glimpse) -> None:
         self._ran |= glimpse.mode == "running"
-        if not self._ran and glimpse.mode == "halted":
-            self.key_refused = next((reason for reason in glimpse.reasons if KEY_REFUSED in reason), "")
-            if self.key_refused:
-                self.refused.set()
+        if glimpse.key_refused and not self._ran and not self.key_refused:
+            self.key_refused = glimpse.key_refused
+            self.refused.set()
         if self._show is not None:
             self._show(glimpse)
 
@@ -68,7 +66,7 @@ async def run_wanted(
         if drive is not None:
             nursery.start_soon(drive, session)
     if watching.key_refused:
-        raise StartProblem(f"{watching.key_refused}; check VERBATIM_API_KEY and VERBATIM_API_SECRET")
+        raise StartProblem(f"{watching.key_refused.rstrip('.')}; check VERBATIM_API_KEY and VERBATIM_API_SECRET")
     return ended[0]
 
 

@@ -50,6 +50,7 @@ class Gateway:
         self._turns = trio.CapacityLimiter(PARALLEL_MAX)
         self._writer: JournalWriter | None = None
         self._held: list[tuple[int, RequestBody]] = []  # heap: waiting for their records to be durable
+        self._closed = False
 
     def attach(self, writer: JournalWriter) -> None:
         self._writer = writer
@@ -67,10 +68,14 @@ class Gateway:
             case _:
                 self._nursery.start_soon(self._send, record.seq, request)
 
+    def close(self) -> None:
+        """Nothing is sent from here on, save the cancel that needs no record."""
+        self._closed = True
+
     def release(self) -> None:
-        """Lets go what became durable."""
+        """Lets go what became durable, while the session lasts: the last sync comes after its tasks' end."""
         assert self._writer is not None, "attach comes first"
-        while self._held and (token := self._writer.durable(self._held[0][0])) is not None:
+        while not self._closed and self._held and (token := self._writer.durable(self._held[0][0])) is not None:
             seq, request = heappop(self._held)
             self._nursery.start_soon(self._send_durable, token, seq, request)
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import trio
+from msgspec.structs import replace
 
 from engine.events import Answer, InstrumentsReport
 from engine.facts import CommandBody, text_of
@@ -37,12 +38,13 @@ from engine.state import State, brought_forward
 from engine.venues.binance_spot.signing import ApiKey
 from journal.errors import JournalError, NotAJournal
 from journal.reader import Journal
-from journal.record import Kind
+from journal.record import Kind, Record
 from journal.recover import recover
 from journal.sessions import list_sessions, new_session_folder
 
 ID_LETTERS = "abcdefghijklmnopqrstuvwxyz234567"
 ASK_SECONDS = 10.0
+KEY_REFUSED = "refused our key"  # the core's words (engine/responding.py)
 
 
 class StartProblem(Exception):  # noqa: N818 - named for what it is to the person who reads it
@@ -176,7 +178,7 @@ def look_back(wanted: Wanted) -> Before:
             closed=recovered.was_closed,
         )
         try:
-            return Before(previous=previous, opening=brought_forward(folded(journal)))
+            return Before(previous=previous, opening=brought_forward(let_in_again(body, journal, folded(journal))))
         except JournalError:
             raise
         except Exception as error:  # noqa: BLE001 - whatever our own code of today raises on yesterday's records
@@ -197,6 +199,21 @@ def refuse_unlisted(before: Before, symbols: tuple[str, ...]) -> None:
                 f"order {order['client_order_id']} on {symbol} was not settled when session {before.previous.session} ended, "
                 f"and `instruments` does not list {symbol}: list it until that order is closed"
             )
+
+
+def let_in_again(body: SessionBody, journal: Journal, state: State) -> State:
+    """A session that the venue never let in leaves nothing that a person must look at: whoever starts the next one may have
+    mended the key, and if not the venue says so again. Every other halt stays.
+    """
+    modes = state.account.modes
+    inherited = ((body.opening or {}).get("account") or {}).get("modes", {}).get("halted_for")
+    if KEY_REFUSED in modes.halted_for and not inherited and not any(map(_says_running, journal.records())):
+        state.account = replace(state.account, modes=replace(modes, halted_for=""))
+    return state
+
+
+def _says_running(record: Record) -> bool:
+    return record.kind is Kind.FACT and '"fact":"mode"' in (record.body or "") and '"mode":"running"' in (record.body or "")
 
 
 def folded(journal: Journal) -> State:

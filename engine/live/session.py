@@ -17,15 +17,16 @@ import trio
 
 from engine.collector import rare_collections
 from engine.errors import CoreError
-from engine.facts import CommandBody, LinkBody, read_fact, read_note, text_of
+from engine.facts import CommandBody, LinkBody, SessionClosing, read_fact, read_note, read_verdict, text_of
 from engine.facts import ModeChanged as ModeFact
 from engine.kernel import Kernel
+from engine.lifecycle import Status
 from engine.live.clock import wall_ns
 from engine.live.control import serve_control, socket_path
 from engine.live.gateway import Gateway
 from engine.live.inbox import Command, Down, Frames, Inbox
 from engine.live.links import Links
-from engine.live.opening import Plan, make_sender
+from engine.live.opening import KEY_REFUSED, Plan, make_sender
 from engine.reducers.positions import unrealised
 from engine.sequencer import Arrival, Sequencer
 from engine.state import State
@@ -37,6 +38,9 @@ BATCH = 512  # messages between two looks at the other tasks
 IDLE_SECONDS_MAX = 1.0
 CLOCK_SECONDS = 60.0  # how often the wall clock is compared with session time
 PROGRESS_SECONDS = 0.25
+ITS_OWN_END = ("closed", "deadline")  # the core said that nothing more is awaited: the journal is sealed for good
+MODE_SOURCE = "mode"  # of a mode that engine/mode.py derived, and not an answer of the venue's
+NAMED_MAX = 3  # orders that a reason names
 
 log = structlog.get_logger()
 
@@ -70,13 +74,17 @@ class Glimpse(msgspec.Struct, frozen=True):
     waiting: int  # messages that arrived and were not taken yet
     waiting_peak: int
     lag_ns: int  # from the socket read of the last message to its step
+    stopped: tuple[tuple[str, str], ...]  # strategies that were stopped, and for what
+    refused: int  # wishes that risk refused
+    objection: str  # to the first of them
+    key_refused: str  # the venue's first word against our key in this session; a halt that was carried over is none
 
 
 class Summary(msgspec.Struct, frozen=True):
     """How a session ended."""
 
     folder: Path
-    ended: str  # "closed" | "interrupted" | "core" | "journal"
+    ended: str  # "closed" | "deadline" | "interrupted" | "core" | "journal"
     reason: str
     last: Glimpse
 
@@ -100,7 +108,9 @@ class Session:
         self._gateway: Gateway | None = None
         self._clock = plan.wanted.clock
         self._orders = self._fills = self._messages = self._lag_ns = 0
+        self._refused, self._objection, self._key_refused = 0, "", ""
         self._ended, self._reason = "", ""
+        self._closing = ""  # why the core closes the session: "stopped" | "deadline"
 
     # ---- what others may ask
 
@@ -131,6 +141,12 @@ class Session:
             waiting=self.inbox.frames,
             waiting_peak=self.inbox.frames_peak,
             lag_ns=self._lag_ns,
+            stopped=tuple(
+                (name, why) for name in self.kernel.program.strategies if (why := state.account.strategies.of(name).stopped_for)
+            ),
+            refused=self._refused,
+            objection=self._objection,
+            key_refused=self._key_refused,
         )
 
     def _held(self, state: State) -> list[Held]:
@@ -198,14 +214,15 @@ class Session:
         """Seals what can be sealed. Only a session that came to its own end is final."""
         assert self._writer is not None, "made in run"
         try:
-            self._writer.close(final=self._ended == "closed")
+            self._writer.close(final=self._ended in ITS_OWN_END)
         except JournalError as error:
             self._end("journal", str(error))
 
     def _end(self, ended: str, reason: str) -> None:
         """The first reason counts, save that a failed journal outdoes an end that looked clean."""
-        if not self._ended or (ended == "journal" and self._ended == "closed"):
-            self._ended, self._reason = ended, reason
+        if self._ended and not (ended == "journal" and self._ended in ITS_OWN_END):
+            return
+        self._ended, self._reason = ended, reason
         if ended in ("core", "journal"):
             log.error("trading stopped", by=ended, reason=reason)
 
@@ -236,14 +253,35 @@ class Session:
                 else:
                     await trio.lowlevel.checkpoint()
             else:
-                self._end("closed", "stopped in order")
+                self._end_as_the_core_said()
         except CoreError as error:
             self._end("core", str(error))
         except JournalError as error:
             self._end("journal", str(error))
         finally:
             self.inbox.close()
+            if self._gateway is not None:
+                self._gateway.close()
         scope.cancel()
+
+    def _end_as_the_core_said(self) -> None:
+        if self._closing != "deadline":
+            self._end("closed", "stopped in order")
+            return
+        account, cancelling = self.state.account, self.plan.body.engine.cancel_on_stop
+        asked = {awaited.request.client_order_id for awaited in account.requests.by_seq.values() if awaited.request.mutates}
+        unclear = (Status.PENDING, Status.UNKNOWN)
+        left = [
+            f"{order.client_order_id} {order.status}"
+            for order in account.orders.live_by_age()
+            if not order.adopted and (cancelling or order.status in unclear or order.client_order_id in asked)
+        ]
+        if left:
+            more = f" and {len(left) - NAMED_MAX} more" if len(left) > NAMED_MAX else ""
+            what = f"{len(left)} orders may still be open there ({', '.join(left[:NAMED_MAX])}{more}); the next start asks for them"
+        else:
+            what = "the last reconciliation is not done; the next start does it"
+        self._end("deadline", f"stopped without the venue's answer: {what}")
 
     def _take_batch(self) -> None:
         """Commands first, then what arrived, up to a bound; a request that came out ends the batch, so that it can leave."""
@@ -322,7 +360,11 @@ class Session:
                     asked = True
                     self._orders += '"purpose":"place"' in (record.body or "")
                 case Kind.FACT:
-                    self._tell_fact(record.body or "")
+                    self._tell_fact(record)
+                case Kind.VERDICT if '"approved":false' in (record.body or ""):
+                    self._refused += 1
+                    rules = read_verdict(record.body or "").rules
+                    self._objection = self._objection or next(f"{rule}: {said}" for rule, said in rules.items() if said)
                 case Kind.NOTE:
                     note = read_note(record.body or "")
                     (log.info if note.level == "info" else log.warning)(note.text, seq=record.seq)
@@ -330,13 +372,20 @@ class Session:
                     pass
         return asked
 
-    def _tell_fact(self, body: str) -> None:
+    def _tell_fact(self, record: Record) -> None:
+        body = record.body or ""
         if '"fact":"order_filled"' in body:
             self._fills += 1
         elif '"fact":"mode"' in body:
             fact = read_fact(body)
             assert isinstance(fact, ModeFact), fact
+            if record.source != MODE_SOURCE and KEY_REFUSED in body:
+                self._key_refused = self._key_refused or fact.reasons[0]
             log.info("mode", mode=fact.mode, reasons="; ".join(fact.reasons))
+        elif '"fact":"session_closing"' in body:
+            closing = read_fact(body)
+            assert isinstance(closing, SessionClosing), closing
+            self._closing = closing.reason
 
     # ---- the small tasks
 
