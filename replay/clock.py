@@ -7,6 +7,7 @@ import numpy as np
 from journal.reader import Journal
 
 SECOND_NS = 1_000_000_000
+TIME_NS_MIN = 10**15  # a bare number from here on is a time_ns: in 1970 nobody traded, and no session has so many records
 
 
 class NoMoment(Exception):  # noqa: N818 - named for what was found
@@ -26,20 +27,46 @@ def seq_at(journal: Journal, time_ns: int) -> int:
     return last
 
 
+def moment_of(journal: Journal, text: str) -> tuple[int | None, int | None]:
+    """`moment`, within what the journal holds. NoMoment says where it begins and ends."""
+    first = journal.session_record()
+    started_ns = first.time_ns
+    seq, time_ns = moment(text, started_ns)
+    ended_ns = next(journal.records(journal.last_seq)).time_ns
+    if seq is not None and seq > journal.last_seq:
+        where = "after its last record"
+    elif time_ns is not None and time_ns < started_ns - started_ns % SECOND_NS:  # the second it began in is its own
+        where = "before it began"
+    elif time_ns is not None and time_ns > ended_ns:
+        where = "after it ended"
+    else:
+        return seq, time_ns
+    raise NoMoment(
+        f"{text!r} is no moment of the session: {where}. "
+        f"It goes from {_iso(started_ns)} (record 0) to {_iso(ended_ns)} (record {journal.last_seq})"
+    )
+
+
 def moment(text: str, started_ns: int) -> tuple[int | None, int | None]:
-    """(seq, None) or (None, time_ns): a seq, an ISO time, or HH:MM:SS (UTC) of the session's first 24 hours."""
+    """(seq, None) or (None, time_ns): a seq, a time_ns, an ISO time, or HH:MM:SS (UTC) of the session's first 24 hours."""
     text = text.strip().replace(",", "").replace("_", "")
-    if text.isdigit():
-        return int(text), None
+    if text.isascii() and text.isdigit():
+        number = int(text)
+        return (None, number) if number >= TIME_NS_MIN else (number, None)
     try:
         if "-" not in text:
             return None, _of_the_day(time.fromisoformat(text), started_ns)
         when = datetime.fromisoformat(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         raise NoMoment(
             f"{text!r} is neither a record's seq nor a time: 48212, 13:45:10.250 or 2026-03-04T13:45:10Z"
         ) from None
     return None, nanoseconds(when if when.tzinfo else when.replace(tzinfo=UTC))
+
+
+def _iso(time_ns: int) -> str:
+    when = datetime.fromtimestamp(time_ns // SECOND_NS, UTC)
+    return f"{when:%Y-%m-%dT%H:%M:%S}.{time_ns // 1000 % 1_000_000:06d}Z"
 
 
 def nanoseconds(when: datetime) -> int:

@@ -100,6 +100,36 @@ def test_mistakes_are_one_clear_line(journals: Path, tmp_path: Path) -> None:
     one_line(verbatim("verify", tmp_path), "holds no journal")
 
 
+@pytest.mark.parametrize(
+    ("at", "said"),
+    [
+        ("20:00:00", "after it ended"),  # of the day after: the session began at 23:54:10
+        ("23:54:09", "after it ended"),
+        ("2024-08-08T23:54:09Z", "before it began"),
+        ("2024-08-08T23:55:00Z", "after it ended"),
+        ("1700000000000000000", "before it began"),
+        ("1999999999999999999", "after it ended"),
+        ("99,999", "after its last record"),
+        ("", "is neither a record's seq nor a time"),
+        ("-5", "is neither a record's seq nor a time"),
+    ],
+)
+def test_a_moment_outside_the_session_is_said_to_be(journals: Path, at: str, said: str) -> None:
+    for command in (("ask", "--at", at), ("replay", "--trust-code", "--until", at)):
+        result = verbatim(command[0], "aaaa", "--journals", journals, *command[1:])
+        one_line(result, said)
+        if said.startswith(("after", "before")):
+            assert "It goes from 2024-08-08T23:54:10." in result.stderr
+
+
+def test_a_time_ns_is_a_moment_too(journals: Path) -> None:
+    """As sql and --json print it."""
+    wanted = next(record for record in Journal.open(next(journals.iterdir())).records(100) if record.kind is Kind.TIMER)
+    held = json.loads(verbatim("ask", "aaaa", "--journals", journals, "--at", wanted.time_ns, "--json").stdout)
+    assert held["time_ns"] == wanted.time_ns
+    assert held["seq"] >= wanted.seq
+
+
 def test_ask_tells_a_person_and_a_script_the_same(journals: Path) -> None:
     result = verbatim("ask", "aaaaaaaa", "--journals", journals, "--at", "23:54:12")
     assert result.exit_code == 0, result.output

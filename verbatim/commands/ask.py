@@ -14,7 +14,7 @@ from verbatim.exits import DIFFERS, stop
     "--at",
     "at",
     metavar="SEQ|TIME",
-    help="A record, HH:MM:SS of the session's day or an ISO time (UTC). Default: the end.",
+    help="A record, a time_ns, HH:MM:SS of the session's day or an ISO time (UTC). Default: the end.",
 )
 @click.option(
     "--journals",
@@ -35,12 +35,12 @@ def command(*, session: str, at: str | None, journals: Path, as_json: bool) -> N
     from journal.reader import Journal
     from journal.sessions import find_session
     from replay.belief import belief, told
-    from replay.clock import NoMoment, moment
+    from replay.clock import NoMoment, moment_of
     from replay.rebuild import rebuild
 
     try:
         folder = find_session(journals, session)
-        seq, time_ns = moment(at, Journal.open(folder).session_record().time_ns) if at else (None, None)
+        seq, time_ns = moment_of(Journal.open(folder), at) if at is not None else (None, None)
         held = belief(*rebuild(folder, until=seq, until_ns=time_ns))
     except (DamagedJournal, CoreError) as error:
         stop(str(error), DIFFERS)

@@ -72,7 +72,7 @@ def command(
     from journal.reader import Journal
     from journal.sessions import find_session
     from replay.changes import UnknownChange, in_place_of, parsed
-    from replay.clock import NoMoment, moment
+    from replay.clock import NoMoment, moment_of
     from replay.guard import SocketOpened
     from replay.replay import Untrusted, refuse_strangers, replay_session
     from replay.strict import StrictFailed, replay_strictly
@@ -80,9 +80,9 @@ def command(
 
     try:
         folder = find_session(journals, session)
-        first = Journal.open(folder).session_record()
-        recorded = read_session(first.body or "")
-        seq, time_ns = moment(until, first.time_ns) if until else (None, None)
+        journal = Journal.open(folder)
+        recorded = read_session(journal.session_record().body or "")
+        seq, time_ns = moment_of(journal, until) if until is not None else (None, None)
         if not trust_code:
             refuse_strangers(recorded, host_id(), folder)
         if strict:
