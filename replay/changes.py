@@ -4,6 +4,8 @@ Knows names and types; whether the outputs then differ is replay's to say.
 """
 
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from math import isfinite
 from typing import Any
 
 import msgspec
@@ -61,6 +63,7 @@ def _set(session: SessionBody, name: str, value: str) -> SessionBody:
 def _parameter(session: SessionBody, name: str, rest: str, value: str) -> SessionBody:
     owner, _, parameter = rest.rpartition(".")
     known = [found.name for found in session.strategies]
+    owner = owner if owner in known else owner.removesuffix(".parameters")  # as the configuration spells it
     if owner not in known:
         raise UnknownChange(f"{name!r}: the session has no strategy {owner!r}; it has: {', '.join(known) or 'none'}")
     strategies = []
@@ -69,9 +72,12 @@ def _parameter(session: SessionBody, name: str, rest: str, value: str) -> Sessio
         if found.name == owner:
             new = replace(found, parameters={**found.parameters, parameter: value})
             try:
-                loading.load(new)  # it alone knows which parameters there are, and of what type
+                loaded = loading.load(new)  # it alone knows which parameters there are, and of what type
             except loading.StrategyError as error:
                 raise UnknownChange(f"{name}={value}: {error}") from None
+            given = getattr(loaded.parameters, parameter)
+            if isinstance(given, Decimal | float) and not isfinite(given):
+                raise UnknownChange(f"{name}={value}: a number must be finite")
         strategies.append(new)
     return replace(session, strategies=tuple(strategies))
 
@@ -95,6 +101,24 @@ def _field_of(settings: Any, name: str, field: str, value: str) -> Any:
     if field not in known:
         raise UnknownChange(f"unknown setting {name!r}; known: {', '.join(sorted(known))}")
     try:
-        return replace(settings, **{field: msgspec.convert(value, type=known[field], strict=False)})
+        new = msgspec.convert(value, type=known[field], strict=False)
     except msgspec.ValidationError as error:
         raise UnknownChange(f"{name}={value}: {error}") from None
+    if unfit := _unfit(field, new):
+        raise UnknownChange(f"{name}={value}: {unfit}")
+    return replace(settings, **{field: new})
+
+
+def _unfit(field: str, value: Any) -> str:
+    """What a configuration would refuse too (verbatim/config.py)."""
+    if isinstance(value, bool):
+        return ""
+    if not isfinite(value):
+        return "a number must be finite"
+    if value < 0:
+        return "a number must not be negative"
+    if value == 0 and (field.endswith("_ns") or field == "checkpoint_every"):
+        return "it must be greater than 0"
+    if value >= 1 and field == "market_slippage_max":
+        return "it must be less than 1"
+    return ""

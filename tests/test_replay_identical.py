@@ -133,6 +133,7 @@ def test_one_risk_limit_is_named_at_the_verdict_that_it_turned(folder: Path) -> 
 
 def test_a_parameter_can_be_set_and_a_limit_that_binds_nowhere_changes_nothing(folder: Path) -> None:
     assert not replay_session(folder, overrides={"strategy.quoter.size": "0.002"}).identical
+    assert not replay_session(folder, overrides={"strategy.quoter.parameters.size": "0.002"}).identical, "as in the TOML"
     assert replay_session(folder, overrides={"risk.order_size_max": "1000"}).identical
 
 
@@ -150,6 +151,15 @@ def test_another_cadence_is_found_at_the_first_timer(folder: Path) -> None:
         ("colour=blue", "'colour' cannot be set; what can: risk.NAME, engine.NAME, strategy.STRATEGY.PARAMETER"),
         ("strategy.crosser.size=1", "'strategy.crosser.size': the session has no strategy 'crosser'; it has: quoter"),
         ("strategy.quoter.colour=1", "unknown parameter 'colour'; known: size"),
+        ("risk.order_size_max=nan", "risk.order_size_max=nan: a number must be finite"),
+        ("risk.position_max=-Infinity", "a number must be finite"),
+        ("risk.position_max=-1", "risk.position_max=-1: a number must not be negative"),
+        ("risk.open_orders_max=-1", "a number must not be negative"),
+        ("risk.market_slippage_max=1", "it must be less than 1"),
+        ("engine.checkpoint_every=0", "engine.checkpoint_every=0: it must be greater than 0"),
+        ("engine.watch_every_ns=0", "it must be greater than 0"),
+        ("strategy.quoter.size=nan", "strategy.quoter.size=nan: a number must be finite"),
+        ("strategy.quoter.parameters.colour=1", "unknown parameter 'colour'; known: size"),
         ("risk.order_size_max", "'risk.order_size_max' is not NAME=VALUE"),
     ],
 )
