@@ -23,10 +23,23 @@ BUILT_IN_VENUES = {"binance_spot": "engine.venues.binance_spot:BinanceSpot"}
 PROOF_SLACK_NS = SECOND_NS
 
 
+class UnknownVenue(Exception):  # noqa: N818 - named for what it is to the person who reads it
+    """There is no such dialect: one line that says which are."""
+
+
 def venue_class(settings: VenueSettings) -> Any:
-    """A dialect by name, or a stranger's by `package.module:Class`. What it calls itself is in sources and instruments."""
+    """A dialect by name, or a stranger's by `package.module:Class`. What it calls itself is in sources and instruments.
+
+    Raises UnknownVenue.
+    """
     module, _, cls = BUILT_IN_VENUES.get(settings.name, settings.name).partition(":")
-    return getattr(import_module(module), cls)
+    known = f"built in: {', '.join(sorted(BUILT_IN_VENUES))}; one of your own is named as package.module:Class"
+    if not module or not cls:
+        raise UnknownVenue(f"no venue {settings.name!r}; {known}")
+    try:
+        return getattr(import_module(module), cls)
+    except (ImportError, AttributeError) as error:
+        raise UnknownVenue(f"no venue {settings.name!r} ({error}); {known}") from error
 
 
 def make_venue(settings: VenueSettings, instruments: Sequence[Instrument]) -> Venue:

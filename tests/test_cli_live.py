@@ -217,6 +217,7 @@ def test_demo_says_identical_and_what_to_try(tmp_path: Path) -> None:
         (["demo", "--capture", "nowhere.gz"], "cannot read the capture"),
         (["demo", "--strategy", "nowhere.py:Quoter"], "cannot read the strategy nowhere.py: No such file or directory"),
         (["demo", "--strategy", f"{ROOT}/examples/quoter.py:Quotter"], "quoter.py has no class Quotter"),
+        (["demo", "--strategy", f"{ROOT}/examples/quoter.py:EthQuoter"], "quoter trades ETHUSDT, which the demo's market does not"),
         (["tell", "abcd2345", "pause"], "no session 'abcd2345'"),
     ],
 )
@@ -235,6 +236,23 @@ def test_a_damaged_capture_is_one_clear_line(tmp_path: Path) -> None:
     cut = tmp_path / "cut.gz"
     cut.write_bytes(whole.read_bytes()[:-9])
     assert "is cut off" in one_line(verbatim("venue", "--port", "0", "--capture", cut), 3)
+
+
+DIFF = b'{"stream":"btcusdt@depth@%s","data":{"e":"depthUpdate","E":1,"s":"BTCUSDT","U":1,"u":2,%s"b":[],"a":[]}}\n'
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (DIFF % (b"0ms", b""), "it is of Binance futures (depth@0ms streams)"),
+        (DIFF % (b"100ms", b'"pu":0,'), "it is of Binance futures (`pu` in its depth diffs)"),
+        (DIFF % (b"100ms", b""), "it has no depth snapshot"),
+    ],
+)
+def test_a_capture_that_is_not_of_spot_is_refused(tmp_path: Path, line: bytes, said: str) -> None:
+    capture = tmp_path / "capture"
+    capture.write_bytes(b"1 " + line)
+    assert said in one_line(verbatim("demo", "--capture", capture, "--journals", tmp_path), 3)
 
 
 def test_a_port_in_use_is_one_clear_line() -> None:

@@ -142,3 +142,17 @@ def test_a_strategy_comes_with_the_modules_beside_it(tmp_path: Path) -> None:
 def test_an_unknown_strategy_is_said(spec: str, said: str) -> None:
     with pytest.raises(StrategyError, match=said):
         read_strategy(spec, base=ROOT / "examples")
+
+
+def test_what_a_strategy_trades_must_be_listed(config: Write) -> None:
+    eth = SAMPLE.replace('instruments = ["BTCUSDT"]', 'instruments = ["ETHUSDT"]')
+    assert eth != SAMPLE
+    with pytest.raises(StrategyError, match=r"strategy \w+ trades BTCUSDT, which `instruments` does not list \(it has ETHUSDT\)"):
+        wanted(read_config(config(eth), {}), key=None, base=ROOT / "examples")
+
+
+@pytest.mark.parametrize("name", ["kraken", "kraken:Kraken", "engine.session:Kraken"])
+def test_an_unknown_venue_is_said_with_those_there_are(config: Write, name: str) -> None:
+    strange = SAMPLE.replace('name = "binance_spot"', f'name = "{name}"')
+    with pytest.raises(ConfigProblem, match=rf"venue.name: no venue '{name}'.*built in: binance_spot"):
+        wanted(read_config(config(strange), {}), key=None, base=ROOT / "examples")

@@ -18,9 +18,10 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from engine.live.clock import SessionClock
 from engine.live.opening import Wanted
+from engine.program import UnknownVenue, venue_class
 from engine.session import SECOND_NS, EngineSettings, RiskSettings, VenueSettings
 from engine.venues.binance_spot.signing import ApiKey
-from verbatim.strategies import read_strategy
+from verbatim.strategies import read_strategy, refuse_strangers
 
 PREFIX = "VERBATIM_"
 CREDENTIALS = ("VERBATIM_API_KEY", "VERBATIM_API_SECRET")
@@ -228,9 +229,9 @@ def _key(where: str, key: str, secret: str) -> ApiKey:
 
 
 def wanted(config: Config, *, key: ApiKey | None, base: Path | None = None) -> Wanted:
-    """What the shell needs to open a session. Raises StrategyError where a strategy cannot be used."""
+    """What the shell needs to open a session. Raises ConfigProblem, and StrategyError where a strategy cannot be used."""
     clock = config.clock
-    return Wanted(
+    chosen = Wanted(
         journals=config.session.journals,
         clock=SessionClock.wall()
         if not clock.session_origin_ns
@@ -260,6 +261,12 @@ def wanted(config: Config, *, key: ApiKey | None, base: Path | None = None) -> W
         on_journal_failure=config.session.on_journal_failure,
         carry=config.session.carry,
     )
+    try:
+        venue_class(chosen.venue)
+    except UnknownVenue as error:
+        raise ConfigProblem(f"venue.name: {error}") from None
+    refuse_strangers(chosen.strategies, chosen.symbols, listed="`instruments`")
+    return chosen
 
 
 def at_speed(settings: EngineSettings, speed: int) -> EngineSettings:

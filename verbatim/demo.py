@@ -29,7 +29,7 @@ from engine.session import EngineSettings, RiskSettings, StrategySettings, Venue
 from engine.venues.binance_spot.signing import ApiKey
 from verbatim.config import RECV_WINDOW_MS_MAX, at_speed
 from verbatim.running import Progress, run_wanted
-from verbatim.strategies import read_strategy
+from verbatim.strategies import read_strategy, refuse_strangers
 
 VENUE_SECONDS_MAX = 60.0  # until the venue listens: a large capture must be unpacked first
 POLL_SECONDS = 0.2
@@ -119,6 +119,8 @@ def wanted_for(tour: Tour, ready: dict[str, Any]) -> Wanted:
     address = str(ready["listening"])
     stream = address.replace("http", "ws", 1)
     symbols = tuple(ready["symbols"])
+    strategies = strategies_for(tour, symbols[0])
+    refuse_strangers(strategies, symbols, listed="the demo's market")
     return Wanted(
         journals=tour.journals,
         clock=SessionClock.scaled(
@@ -130,7 +132,7 @@ def wanted_for(tour: Tour, ready: dict[str, Any]) -> Wanted:
             rest=address, stream=stream, private=stream, recv_window_ms=min(5000 * tour.speed, RECV_WINDOW_MS_MAX)
         ),
         symbols=symbols,
-        strategies=strategies_for(tour, symbols[0]),
+        strategies=strategies,
         key=ApiKey.hmac(DEMO_KEY, DEMO_SECRET),
         risk=RISK,
         engine=at_speed(EngineSettings(), tour.speed),

@@ -5,11 +5,11 @@ The front door reads files; engine/loading.py, given the texts alone, says wheth
 
 import ast
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from engine.loading import StrategyError, as_recorded, siblings
+from engine.loading import StrategyError, as_recorded, load, siblings
 from engine.session import StrategySettings
 from journal.record import canonical
 
@@ -34,6 +34,16 @@ def read_strategy(
         sources=sources,
     )
     return as_recorded(settings)
+
+
+def refuse_strangers(strategies: Iterable[StrategySettings], symbols: Sequence[str], *, listed: str) -> None:
+    """A strategy that trades what the session does not would only ever be refused. `listed` says where symbols are chosen."""
+    for settings in strategies:
+        for asked in load(settings).instruments:
+            if asked.rpartition(":")[2] not in symbols:
+                raise StrategyError(
+                    f"strategy {settings.name} trades {asked}, which {listed} does not list (it has {', '.join(symbols)})"
+                )
 
 
 def _sources(path: Path) -> dict[str, str]:

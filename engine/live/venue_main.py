@@ -9,6 +9,7 @@ import signal
 import sys
 import time
 import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final
@@ -61,14 +62,29 @@ class VenueOptions:
 def read_capture(path: Path) -> CaptureMarket:
     try:
         raw = path.read_bytes()
-        lines = gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw
-        return CaptureMarket(lines.splitlines())
+        lines = (gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw).splitlines()
+        market = CaptureMarket(lines)
     except OSError as error:
         raise VenueProblem(f"cannot read the capture {path}: {error.strerror or error}") from error
     except EOFError as error:
         raise VenueProblem(f"the capture {path} is cut off: {error}") from error
     except (DamagedCapture, zlib.error) as error:
         raise VenueProblem(f"the capture {path} cannot be played: {error}") from error
+    if why := _why_not_spot(market.streams, lines):
+        raise VenueProblem(f"the capture {path} cannot be played: {why}")
+    return market
+
+
+def _why_not_spot(streams: Iterable[str], lines: Iterable[bytes]) -> str:
+    """Futures speak almost the same: played as spot, their diffs never join a book and the demo would wait for ever."""
+    if any(stream.endswith("@depth@0ms") for stream in streams):
+        return "it is of Binance futures (depth@0ms streams); this venue plays Binance Spot's"
+    snapshots = 0
+    for line in lines:
+        if b'"e":"depthUpdate"' in line and b'"pu":' in line:
+            return "it is of Binance futures (`pu` in its depth diffs); this venue plays Binance Spot's"
+        snapshots += line.partition(b" ")[2].startswith(b'{"lastUpdateId":')
+    return "" if snapshots else 'it has no depth snapshot (a line that begins with {"lastUpdateId":), so no book can be built'
 
 
 def build(options: VenueOptions) -> tuple[SimVenue, ScaledClock]:
