@@ -45,3 +45,9 @@ def test_the_strategy_on_the_page_trades(tmp_path: Path, page: str) -> None:
 def test_every_command_is_in_the_book() -> None:
     text = (DOCS / "command-line.md").read_text()
     assert [name for name in COMMANDS if f"verbatim {name}" not in text] == []
+
+
+def test_every_capability_is_shown_by_a_test_that_exists() -> None:
+    named = re.findall(r"`(tests/\w+\.py)::(test_\w+)`", (DOCS / "capabilities.md").read_text())
+    assert len(named) > 40
+    assert [name for path, name in named if f"def {name}(" not in (ROOT / path).read_text()] == []

@@ -289,7 +289,7 @@ def test_s18_a_cancel_races_a_fill_and_the_fill_wins(begin: Begin) -> None:
     agrees(session)
 
 
-def test_s20_a_wrong_clock_is_measured_and_set_right(begin: Begin) -> None:
+def test_a_wrong_clock_is_measured_and_set_right(begin: Begin) -> None:
     """-1021 refuses the subscription; the offset is measured, and the next attempt is let in."""
     venue = VirtualVenue()
     venue.fault(action="clock_skew", ms=-3000)
@@ -299,7 +299,7 @@ def test_s20_a_wrong_clock_is_measured_and_set_right(begin: Begin) -> None:
     assert orders(session) == {"filled": 1}
 
 
-def test_s30_limits_hold(begin: Begin) -> None:
+def test_limits_hold(begin: Begin) -> None:
     """Position, order size and balance rules refuse with their numbers; nothing that they refuse is sent."""
     venue = VirtualVenue(balances={"USDT": "1000", "BTC": "0"})
     risk = RiskSettings(order_size_max=Decimal("0.005"))
