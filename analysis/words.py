@@ -87,7 +87,11 @@ def _fact(record: Record) -> str:
             return f"position of {held.strategy} is now {plain(held.quantity)}{at}, realised P&L {_short(held.realised_pnl)}"
         case other:
             tag = str(other.__struct_config__.tag)
-            return f"{tag}: {values({name: getattr(other, name) for name in other.__struct_fields__})}"
+            return f"{tag}: {values({name: _rounded(getattr(other, name)) for name in other.__struct_fields__})}"
+
+
+def _rounded(value: Any) -> Any:
+    return round(value, 8) if isinstance(value, Decimal) else value
 
 
 def _short(number: Decimal) -> str:

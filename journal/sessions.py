@@ -55,8 +55,9 @@ def find_session(root: Path, path_or_id: str) -> Path:
     fits = fits or [each for each in sessions if path_or_id and each.session_id.startswith(path_or_id)]
     if not fits:
         raise UnknownSession(
-            f"no session {path_or_id!r} among the {len(sessions)} in {root}, and no such folder. "
-            "What to do: list the sessions there are."
+            f"no session {path_or_id!r} among the {len(sessions)} in {root}, and no such folder."
+            if root.is_dir()
+            else f"no session {path_or_id!r}: there is no folder {root}, and none of that name."
         )
     if len(fits) > 1:
         names = ", ".join(each.path.name for each in fits)

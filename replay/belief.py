@@ -203,8 +203,8 @@ def told(held: dict[str, Any]) -> list[str]:
         for ask, bid in zip(market["asks"], market["bids"], strict=False):
             lines.append(f"              {bid[1]:>14} {bid[0]:>12} | {ask[0]:<12} {ask[1]:<14}")
     lines += [
-        f"position    {one['strategy']} {one['instrument']}: {one['quantity']} at {one['price_avg']}, "
-        f"realised {one['realised_pnl']}, fees {one['fees_quote']}"
+        f"position    {one['strategy']} {one['instrument']}: {one['quantity']} at {_short(one['price_avg'])}, "
+        f"realised {_short(one['realised_pnl'])}, fees {_short(one['fees_quote'])}"
         for one in held["positions"]
     ]
     lines += [
@@ -231,6 +231,11 @@ def told(held: dict[str, Any]) -> list[str]:
     ]
     lines += [f"timer       {timer['timer']} in {(timer['due_ns'] - now_ns) / 1e9:.3f} s" for timer in held["timers"]]
     return lines
+
+
+def _short(number: str) -> str:
+    """An average has as many digits as money has room for; nobody reads more than these."""
+    return plain(round(Decimal(number), 8))
 
 
 def _next_ask(order: dict[str, Any]) -> str:

@@ -1,9 +1,11 @@
 """replay, ask, verify and sessions as a person or a script meets them: what they say, and how they end."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
@@ -199,7 +201,50 @@ def test_sessions_lists_what_there_is_and_what_cannot_be_read(journals: Path, tm
     ]
     assert table[1].startswith("aaaaaaaa  2024-08-08 23:54:10")
     (tmp_path / "20240808T235410Z-bbbbbbbb").mkdir()
+    assert verbatim("sessions", "--journals", tmp_path, "--json").exit_code == 1
     damaged = verbatim("sessions", "--journals", tmp_path)
-    assert damaged.exit_code == 0
+    assert damaged.exit_code == 1
     assert "unreadable" in damaged.stdout
     assert "bbbbbbbb: " in damaged.stderr
+
+
+def test_sessions_of_a_folder_that_is_none(tmp_path: Path) -> None:
+    one_line(verbatim("sessions", "--journals", tmp_path / "none"), "none does not exist")
+    (tmp_path / "file").write_text("")
+    one_line(verbatim("sessions", "--journals", tmp_path / "file"), "file is no folder")
+    (tmp_path / "empty").mkdir()
+    assert verbatim("sessions", "--journals", tmp_path / "empty").stdout == f"no sessions in {tmp_path / 'empty'}\n"
+
+
+def test_a_session_that_is_not_there_names_the_command_that_lists_those_there_are(journals: Path) -> None:
+    for command in (("replay",), ("ask",), ("verify",), ("sql",), ("why", "order"), ("tell", "pause")):
+        result = verbatim(command[0], "zzzz", *command[1:], "--journals", journals)
+        one_line(result, f"What to do: verbatim sessions --journals {journals} lists those there are.")
+        result = verbatim(command[0], "zzzz", *command[1:], "--journals", journals / "none")
+        one_line(result, f"there is no folder {journals / 'none'}")
+
+
+def test_what_a_person_reads_has_no_thirty_digits(journals: Path) -> None:
+    """Averages and P&L: whole in --json, rounded where they are read. The last fill of the session is what its position stands on."""
+    folder = next(journals.iterdir())
+    fact = [record for record in Journal.open(folder).records() if '"fact":"position"' in (record.body or "")][-1]
+    told = verbatim("ask", folder, "--at", fact.seq).stdout
+    held = json.loads(verbatim("ask", folder, "--at", fact.seq, "--json").stdout)
+    assert max(len(held["positions"][0][name]) for name in ("price_avg", "realised_pnl")) > 20, "there is something to round"
+    [line] = [line for line in told.splitlines() if line.startswith("position ")]
+    assert not re.search(r"\.\d{9}", line), line
+    order = first_record(folder, lambda record: '"fact":"order_filled"' in (record.body or "")).key
+    for line in verbatim("why", folder, order).stdout.splitlines():
+        assert "{" in line or not re.search(r"\.\d{9}", line), line
+
+
+def test_a_row_wider_than_the_terminal_is_one_value_a_line(journals: Path) -> None:
+    folder = next(journals.iterdir())
+    runner = CliRunner(env={"FORCE_COLOR": "1", "COLUMNS": "100"})
+    wide = runner.invoke(main, ["sql", str(folder), "SELECT * FROM fills"])
+    assert wide.exit_code == 0, wide.output
+    assert "row 1\n" in click.unstyle(wide.stdout)
+    assert "…" not in wide.stdout
+    assert all(len(line) <= 100 for line in click.unstyle(wide.stdout).splitlines())
+    narrow = runner.invoke(main, ["sql", str(folder), "SELECT seq, side, price FROM fills"])
+    assert "row 1\n" not in click.unstyle(narrow.stdout)

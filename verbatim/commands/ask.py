@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from verbatim.exits import DIFFERS, stop
+from verbatim.finding import find
 
 
 @click.command("ask")
@@ -33,13 +34,12 @@ def command(*, session: str, at: str | None, journals: Path, as_json: bool) -> N
     from engine.loading import StrategyError
     from journal.errors import DamagedJournal, JournalError
     from journal.reader import Journal
-    from journal.sessions import find_session
     from replay.belief import belief, told
     from replay.clock import NoMoment, moment_of
     from replay.rebuild import rebuild
 
     try:
-        folder = find_session(journals, session)
+        folder = find(journals, session)
         seq, time_ns = moment_of(Journal.open(folder), at) if at is not None else (None, None)
         held = belief(*rebuild(folder, until=seq, until_ns=time_ns))
     except (DamagedJournal, CoreError) as error:

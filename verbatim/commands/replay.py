@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from verbatim.exits import DIFFERS, stop
+from verbatim.finding import find
 
 if TYPE_CHECKING:
     from journal.record import Record
@@ -70,7 +71,6 @@ def command(
     from engine.session import read_session
     from journal.errors import DamagedJournal, JournalError
     from journal.reader import Journal
-    from journal.sessions import find_session
     from replay.changes import UnknownChange, in_place_of, parsed
     from replay.clock import NoMoment, moment_of
     from replay.guard import SocketOpened
@@ -79,7 +79,7 @@ def command(
     from verbatim.strategies import read_strategy
 
     try:
-        folder = find_session(journals, session)
+        folder = find(journals, session)
         journal = Journal.open(folder)
         recorded = read_session(journal.session_record().body or "")
         seq, time_ns = moment_of(journal, until) if until is not None else (None, None)

@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from verbatim.exits import DIFFERS, stop
+
 
 @click.command("sessions")
 @click.option(
@@ -18,17 +20,24 @@ import click
 )
 @click.option("--json", "as_json", is_flag=True, help="A JSON array, one object for each session.")
 def command(*, journals: Path, as_json: bool) -> None:
-    """List the recorded sessions: id, start, length, records, strategies, orders, fills, and how each ended."""
+    """List the recorded sessions: id, start, length, records, strategies, orders, fills, and how each ended.
+
+    Ends with 1 where one of them cannot be read.
+    """
     from journal.sessions import list_sessions
 
+    if not journals.is_dir():
+        what = "is no folder" if journals.exists() else "does not exist"
+        stop(f"{journals} {what}. What to do: name the folder of the sessions with --journals.")
     found = [_session(session.path, session.session_id, session.start) for session in list_sessions(journals)]
     if as_json:
         click.echo(json.dumps(found))
-        return
-    if not found:
+    elif found:
+        _table(found)
+    else:
         click.echo(f"no sessions in {journals}")
-        return
-    _table(found)
+    if any("problem" in row for row in found):
+        raise SystemExit(DIFFERS)
 
 
 def _session(path: Path, session_id: str, start: datetime) -> dict[str, Any]:

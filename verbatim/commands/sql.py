@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from verbatim.exits import DIFFERS, stop
+from verbatim.finding import find
 
 if TYPE_CHECKING:
     from analysis.journal_sql import Result, View
@@ -40,10 +41,9 @@ def command(*, session: str, query: str | None, journals: Path, as_json: bool, a
         raise click.UsageError("--json or --csv, not both")
     from analysis import journal_sql
     from journal.errors import DamagedJournal, JournalError
-    from journal.sessions import find_session
 
     try:
-        connection = journal_sql.connect([find_session(journals, name) for name in session.split(",")])
+        connection = journal_sql.connect([find(journals, name) for name in session.split(",")])
     except DamagedJournal as error:
         stop(str(error), DIFFERS)
     except JournalError as error:
@@ -107,7 +107,7 @@ def _table(result: "Result") -> None:
     cells = [[_cell(value) for value in row] for row in result.rows]
     for row in cells:
         table.add_row(*(Text(cell) for cell in row))
-    if console.measure(table).minimum <= console.width:
+    if console.measure(table, options=console.options.update(max_width=10**6)).maximum <= console.width:
         console.print(table)
         console.print(f"{len(cells)} row{'' if len(cells) == 1 else 's'}", highlight=False)
         return

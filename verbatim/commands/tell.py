@@ -20,11 +20,11 @@ def command(session: str, order: str, reason: str, journals: Path, as_json: bool
 
     from engine.live.control import ControlProblem, socket_path, tell
     from journal.errors import JournalError
-    from journal.sessions import find_session
     from verbatim.exits import BAD_INPUT, FAILED, stop
+    from verbatim.finding import find
 
     try:
-        folder = find_session(journals, session)
+        folder = find(journals, session)
     except JournalError as error:
         stop(str(error), BAD_INPUT)
     path = socket_path(folder.resolve().parent, folder.resolve().name.rpartition("-")[2])

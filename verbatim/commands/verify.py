@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from verbatim.exits import DIFFERS, stop
+from verbatim.finding import find
 
 
 @click.command("verify")
@@ -24,11 +25,10 @@ def command(*, session: str, journals: Path, as_json: bool) -> None:
     SESSION is a path or an id. Ends with 0 where it is, with 1 where bytes are not what was written.
     """
     from journal.errors import JournalError
-    from journal.sessions import find_session
     from journal.verify import verify
 
     try:
-        report = verify(find_session(journals, session))
+        report = verify(find(journals, session))
     except JournalError as error:
         stop(str(error))
     if as_json:

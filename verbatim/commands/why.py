@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from verbatim.exits import DIFFERS, stop
+from verbatim.finding import find
 
 if TYPE_CHECKING:
     from analysis.why import Link, Story
@@ -29,10 +30,9 @@ def command(*, session: str, order: str, journals: Path, as_json: bool) -> None:
     from analysis.journal_sql import QueryError
     from analysis.why import UnknownOrder, why
     from journal.errors import DamagedJournal, JournalError
-    from journal.sessions import find_session
 
     try:
-        story = why(find_session(journals, session), order)
+        story = why(find(journals, session), order)
     except DamagedJournal as error:
         stop(str(error), DIFFERS)
     except (JournalError, QueryError, UnknownOrder) as error:
@@ -93,7 +93,7 @@ def _headline(story: "Story") -> str:
     if order is None:
         return f"{story.client_order_id}: never left us"
     at = "at market" if order["price"] is None else f"at {plain(order['price'])}"
-    filled = f", filled {plain(order['filled_quantity'])} at {plain(order['price_avg'])}" if order["filled_quantity"] else ""
+    filled = f", filled {plain(order['filled_quantity'])} at {plain(round(order['price_avg'], 8))}" if order["filled_quantity"] else ""
     venue = f" (the venue's order {order['venue_order_id']})" if order["venue_order_id"] else ""
     wish = f"{order['side']} {plain(order['quantity'])} {order['instrument']} {at}"
     status = order["status"].replace("_", " ")
