@@ -26,6 +26,7 @@ from replay.replay import replay_session
 
 ROOT = Path(__file__).resolve().parent.parent
 VERBATIM = [sys.executable, "-P", "-c", "from verbatim.cli import main; main(prog_name='verbatim')"]
+STRATEGIES = ROOT / "tests/strategies"
 Ready = dict[str, Any]
 Ended = subprocess.CompletedProcess[str]
 HEAVY = ("duckdb", "pyarrow", "numpy", "numba", "trio", "pydantic")
@@ -56,6 +57,13 @@ def venue(*arguments: object) -> Iterator[Ready]:
         yield json.loads(process.stdout.readline())
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 0
+
+
+def started(command: list[str]) -> subprocess.Popen[str]:
+    """A group of its own, as a shell gives each command."""
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(), start_new_session=True
+    )
 
 
 def config_for(folder: Path, address: str) -> Path:
@@ -208,6 +216,72 @@ def test_demo_says_identical_and_what_to_try(tmp_path: Path) -> None:
     assert "replay: identical" in ended.stdout.splitlines()
     (found,) = list_sessions(tmp_path)
     assert f"verbatim verify {found.session_id} --journals {tmp_path}" in ended.stdout
+
+
+def test_a_strategy_that_was_stopped_is_said_and_the_next_command_can_be_pasted(tmp_path: Path) -> None:
+    script = tmp_path / "verbatim"  # as pip writes it, in a folder that PATH does not have
+    script.write_text(f"#!{sys.executable} -P\nfrom verbatim.cli import main\nmain()\n", encoding="utf-8")
+    script.chmod(0o755)
+    command = [script, "demo", "--seconds", "3", "--strategy", f"{STRATEGIES}/faulty.py", "--journals", tmp_path / "my journals"]
+    told = subprocess.run(
+        command, capture_output=True, text=True, timeout=60, check=False, env=environment(PATH="/usr/bin:/bin")
+    )
+    assert told.returncode == 0, told.stderr
+    assert "strategy faulty  stopped: ZeroDivisionError: " in told.stdout
+    pasted = next(line for line in told.stdout.splitlines() if " verify " in line)
+    assert pasted.startswith(f"  {script} verify ")
+    again = subprocess.run(["sh", "-c", pasted], capture_output=True, text=True, check=False, env=environment())
+    assert again.returncode == 0, again.stderr
+
+
+def test_wishes_that_were_all_refused_are_said(tmp_path: Path) -> None:
+    ended = verbatim("demo", "--seconds", "3", "--strategy", f"{STRATEGIES}/once.py", "--journals", tmp_path)
+    assert "orders   0" in ended.stdout
+    assert "refused  1 wish, and no order was placed; the first: order_size: notional " in ended.stdout
+
+
+def test_ctrl_c_in_a_demo_stops_in_order(tmp_path: Path) -> None:
+    """As a terminal sends it: to every process of the group."""
+    command = [*VERBATIM, "demo", "--seconds", "60", "--journals", str(tmp_path)]
+    with started(command) as process:
+        until(lambda: bool(list_sessions(tmp_path)))
+        time.sleep(2)
+        os.killpg(process.pid, signal.SIGINT)
+        out, errors = process.communicate(timeout=30)
+    assert process.returncode == 0, out + errors
+    assert "(closed: stopped in order)" in out
+    assert "replay: identical" in out.splitlines()
+
+
+@pytest.mark.parametrize("seconds", [0.3, 1.0])
+def test_ctrl_c_before_the_session_is_one_clear_line(tmp_path: Path, seconds: float) -> None:
+    with started([*VERBATIM, "demo", "--journals", str(tmp_path)]) as process:
+        time.sleep(seconds)
+        os.killpg(process.pid, signal.SIGINT)
+        out, errors = process.communicate(timeout=30)
+    if not list_sessions(tmp_path):
+        (line,) = errors.strip().splitlines()
+        assert line.startswith("verbatim: interrupted")
+        assert process.returncode == 4, out
+
+
+def test_the_venue_of_a_demo_that_was_killed_ends_too(tmp_path: Path) -> None:
+    with started([*VERBATIM, "demo", "--seconds", "60", "--journals", str(tmp_path)]) as process:
+        until(lambda: bool(list_sessions(tmp_path)))
+        tasks = Path(f"/proc/{process.pid}/task").glob("*/children")
+        children = " ".join(path.read_text(encoding="ascii") for path in tasks).split()
+        process.kill()
+        (child,) = children
+        until(lambda: not Path(f"/proc/{child}/cmdline").exists() or not Path(f"/proc/{child}/cmdline").read_bytes())
+
+
+def test_journals_that_cannot_be_written_are_one_clear_line(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("", encoding="utf-8")
+    for folder in (file, file / "journals"):
+        line = one_line(verbatim("demo", "--journals", folder), 3)
+        assert f"cannot write journals in {folder}: " in line
+        assert "--journals" in line
 
 
 @pytest.mark.parametrize(

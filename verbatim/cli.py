@@ -4,6 +4,8 @@ from importlib import import_module
 
 import click
 
+from verbatim.exits import FAILED, stop
+
 COMMANDS: dict[str, str] = {  # name -> one-line help; the command `name` is `command` in verbatim/commands/<name>.py
     "demo": "Trade against a simulated venue, then replay it: the tour.",
     "run": "Run a session live from a configuration file.",
@@ -29,6 +31,13 @@ class Lazy(click.Group):
             return None
         command: click.Command = import_module(f"verbatim.commands.{cmd_name}").command
         return command
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Ctrl-C where nobody waits for it: while packages load, or in a command that only reads."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            stop("interrupted", FAILED)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
         with formatter.section("Commands"):

@@ -72,10 +72,16 @@ def strategies_for(tour: Tour, symbol: str) -> tuple[StrategySettings, ...]:
 
 @asynccontextmanager
 async def venue_process(options: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
-    """The simulated venue as a child process; yields what it said when it listened. It ends with the block."""
+    """The simulated venue as a child process; yields what it said when it listened. It ends with the block, or with us.
+
+    A session of its own keeps the terminal's Ctrl-C from it: the engine must still cancel and ask there.
+    """
+    options = options | {"ends_with_stdin": True}
     command = [sys.executable, "-P", "-m", "engine.live.venue_main", msgspec.json.encode(options).decode()]
     with tempfile.TemporaryFile() as errors:
-        process = await trio.lowlevel.open_process(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors)
+        process = await trio.lowlevel.open_process(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, start_new_session=True
+        )
         assert process.stdout is not None, "asked for"
         try:
             said = b""

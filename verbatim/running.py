@@ -3,8 +3,14 @@
 Knows the terminal and the shell's entry points; nothing of trading.
 """
 
+import os
+import shlex
+import shutil
+import sys
+import tempfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from threading import Timer
 from typing import Self
 
 import trio
@@ -23,6 +29,7 @@ from journal.record import plain
 from verbatim.config import ConfigProblem
 from verbatim.exits import BAD_INPUT, FAILED, stop
 
+TELL_SECONDS = 1.0  # a compiled fold is loaded well within
 BAD = (ConfigProblem, StrategyError, VenueProblem)
 FAILURES = (StartProblem, JournalError, ControlProblem, OSError)
 
@@ -52,6 +59,7 @@ async def run_wanted(
     drive: Callable[[Session], Awaitable[None]] | None = None,
 ) -> Summary:
     """Opens and runs a session. `drive` is an async function that gets it; the session's end cancels it."""
+    make_folder(wanted.journals)
     plan = await open_session(wanted)
     watching = Watching(show)
     ended: list[Summary] = []
@@ -86,13 +94,26 @@ def run_or_stop(main: Callable[[], Awaitable[Summary]]) -> Summary:
             error = error.exceptions[0]
         end_by(error)
         raise
-    except Exception as error:
+    except (Exception, KeyboardInterrupt) as error:
         end_by(error)
         raise
 
 
+def make_folder(journals: Path) -> None:
+    """The journals' folder. Raises ConfigProblem where it cannot be made or written."""
+    try:
+        journals.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=journals):
+            pass
+    except OSError as error:
+        what = "it is a file" if isinstance(error, FileExistsError) else error.strerror or error
+        raise ConfigProblem(f"cannot write journals in {journals}: {what}; choose a folder with --journals") from None
+
+
 def end_by(error: BaseException) -> None:
     """Stops with one line where the fault is the world's; returns where it is ours, which deserves its traceback."""
+    if isinstance(error, KeyboardInterrupt):  # a running session takes the signal itself
+        stop("interrupted before the session began: nothing was traded", FAILED)
     if isinstance(error, BAD):
         stop(str(error), BAD_INPUT)
     if isinstance(error, FAILURES):
@@ -100,9 +121,16 @@ def end_by(error: BaseException) -> None:
 
 
 def compile_first(console: Console) -> None:
-    """Before anything connects: a session must not meet its first message with a compiler."""
-    with console.status("compiling the fold (first run only)..."):
-        warm()
+    """Before anything connects: a session must not meet its first message with a compiler. Says so where it takes long."""
+    told = Timer(TELL_SECONDS, console.print, ["compiling, for 10 to 20 seconds: only the first run does ..."])
+    told.daemon = True
+    if not console.is_terminal:  # which draws no status
+        told.start()
+    try:
+        with console.status("compiling: 10 to 20 seconds the first time, nothing after that ..."):
+            warm()
+    finally:
+        told.cancel()
 
 
 class Progress:
@@ -147,6 +175,9 @@ def told(summary: Summary) -> dict[str, object]:
         "orders": last.orders,
         "fills": last.fills,
         "waiting_peak": last.waiting_peak,
+        "stopped": dict(last.stopped),
+        "refused": last.refused,
+        "objection": last.objection,
         "positions": [
             {
                 "strategy": held.strategy,
@@ -160,6 +191,27 @@ def told(summary: Summary) -> dict[str, object]:
             for held in last.held
         ],
     }
+
+
+def troubles(summary: Summary) -> list[str]:
+    """What a person who sees few orders, or none, must be told: strategies that were stopped, wishes that came to nothing."""
+    last = summary.last
+    lines = [f"strategy {name}  stopped: {' '.join(why.split())}" for name, why in last.stopped]
+    if last.refused and not last.orders:
+        wishes = "wish" if last.refused == 1 else "wishes"
+        lines.append(f"refused  {last.refused:,} {wishes}, and no order was placed; the first: {last.objection}")
+    return lines
+
+
+def invoked() -> str:
+    """The command as it can be typed again: its path where it was started by one and is not what PATH finds."""
+    path = sys.argv[0]
+    if os.sep not in path or not os.access(path, os.X_OK):
+        return "verbatim"
+    found = shutil.which("verbatim")
+    if found is not None and Path(found).samefile(path):
+        return "verbatim"
+    return shlex.quote(path)
 
 
 def shown_path(path: Path) -> str:

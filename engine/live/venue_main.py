@@ -5,6 +5,7 @@
 
 import gzip
 import json
+import os
 import signal
 import sys
 import time
@@ -57,6 +58,7 @@ class VenueOptions:
     orders_10s_max: int = 100
     latency_ms: float = 0.0  # real time
     overrides: dict[str, dict[str, Any]] = field(default_factory=dict)
+    ends_with_stdin: bool = False  # for a child: whoever started it holds the other end, and is gone when that closes
 
 
 def read_capture(path: Path) -> CaptureMarket:
@@ -142,11 +144,20 @@ async def _serve_until_signalled(options: VenueOptions) -> None:
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async with trio.open_nursery() as nursery:
             ready = await nursery.start(serve, options)
+            if options.ends_with_stdin:
+                nursery.start_soon(_end_with_stdin, nursery.cancel_scope)
             sys.stdout.write(json.dumps(ready) + "\n")
             sys.stdout.flush()
             async for _ in signals:
                 nursery.cancel_scope.cancel()
                 break
+
+
+async def _end_with_stdin(scope: trio.CancelScope) -> None:
+    async with trio.lowlevel.FdStream(os.dup(sys.stdin.fileno())) as stdin:
+        while await stdin.receive_some():
+            pass
+    scope.cancel()
 
 
 def main(options: VenueOptions) -> None:

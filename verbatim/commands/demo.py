@@ -28,8 +28,8 @@ def command(as_json: bool, verbose: bool, **options: object) -> None:  # noqa: F
     from engine.live.session import Summary
     from replay.replay import replay_session
     from verbatim.demo import Tour, trade
-    from verbatim.exits import DIFFERS, FAILED
-    from verbatim.running import compile_first, run_or_stop, told
+    from verbatim.exits import DIFFERS, FAILED, stop
+    from verbatim.running import compile_first, run_or_stop, shown_path, told
 
     configure(level="info" if verbose else "error")
     console = Console(stderr=True)
@@ -40,8 +40,11 @@ def command(as_json: bool, verbose: bool, **options: object) -> None:  # noqa: F
         return await trade(tour, console)
 
     summary = run_or_stop(main)
-    with console.status("replaying..."):
-        verdict = replay_session(summary.folder)
+    try:
+        with console.status("replaying..."):
+            verdict = replay_session(summary.folder)
+    except KeyboardInterrupt:
+        stop(f"interrupted during the replay; the session is in {shown_path(summary.folder)}", FAILED)
     if as_json:
         click.echo(json.dumps({**told(summary), "replay": "identical" if verdict.identical else "differs"}))
     else:
@@ -55,8 +58,10 @@ def command(as_json: bool, verbose: bool, **options: object) -> None:  # noqa: F
 
 def report(summary: object, verdict: str) -> list[str]:
     """What happened, the verdict, and what to try next."""
+    import shlex
+
     from engine.live.session import Summary
-    from verbatim.running import shown_path
+    from verbatim.running import invoked, shown_path, troubles
 
     assert isinstance(summary, Summary), summary
     last = summary.last
@@ -72,13 +77,16 @@ def report(summary: object, verdict: str) -> list[str]:
             f"P&L      {held.pnl:+.4f}  {held.strategy} on {name}: realised {held.realised_pnl:+.4f}, "
             f"open {held.unrealised_pnl:+.4f}, fees {held.fees_quote:.4f}; holds {held.quantity.normalize():f}"
         )
+    lines += [click.style(trouble, fg="red", bold=True) for trouble in troubles(summary)]
     lines += ["", verdict, "", "try next:"]
-    where = "" if str(summary.folder.parent) == "journals" else f" --journals {summary.folder.parent}"
+    folder = str(summary.folder.parent)
+    where = "" if folder == "journals" else f" --journals {shlex.quote(folder)}"
+    me = invoked()
     lines += [
-        f"  verbatim verify {last.session}{where}",
-        f"  verbatim replay {last.session}{where} --strict",
-        f"  verbatim sql {last.session}{where} 'select * from fills'",  # noqa: S608 - a command shown to a person
-        f"  verbatim ask {last.session}{where} --at {last.records // 2}",
-        f"  verbatim replay {last.session}{where} --set risk.order_notional_max=50",
+        f"  {me} verify {last.session}{where}",
+        f"  {me} replay {last.session}{where} --strict",
+        f"  {me} sql {last.session}{where} 'select * from fills'",  # noqa: S608 - a command shown to a person
+        f"  {me} ask {last.session}{where} --at {last.records // 2}",
+        f"  {me} replay {last.session}{where} --set risk.order_notional_max=50",
     ]
     return lines

@@ -21,7 +21,7 @@ def command(config: Path, journals: Path | None, log_level: str, as_json: bool) 
     from engine.live.session import Summary
     from verbatim.config import read_config, read_key, wanted
     from verbatim.exits import FAILED
-    from verbatim.running import compile_first, end_by, run_or_stop, run_wanted, shown_path, told
+    from verbatim.running import compile_first, end_by, run_or_stop, run_wanted, shown_path, told, troubles
 
     configure(level=log_level, json_lines=as_json)
     console = Console(stderr=True)
@@ -47,5 +47,7 @@ def command(config: Path, journals: Path | None, log_level: str, as_json: bool) 
             f"session {last.session}: {last.records:,} records, {last.orders:,} orders, {last.fills:,} fills; "
             f"{summary.ended}: {summary.reason}; {shown_path(summary.folder)}"
         )
+        for trouble in troubles(summary):
+            click.secho(trouble, fg="red", bold=True)
     if not summary.clean:
         raise SystemExit(FAILED)
