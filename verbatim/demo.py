@@ -22,7 +22,8 @@ from rich.console import Console
 
 from engine.live.clock import SessionClock
 from engine.live.opening import Wanted
-from engine.live.session import Session, Summary
+from engine.live.session import Session
+from engine.live.summary import Summary
 from engine.live.venue_main import DEMO_KEY, DEMO_SECRET, VenueProblem
 from engine.loading import StrategyError
 from engine.session import EngineSettings, RiskSettings, StrategySettings, VenueSettings

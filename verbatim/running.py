@@ -20,7 +20,8 @@ from rich.text import Text
 
 from engine.live.control import ControlProblem
 from engine.live.opening import StartProblem, Wanted, open_session
-from engine.live.session import Glimpse, Session, Summary, run_session
+from engine.live.session import Session, run_session
+from engine.live.summary import Glimpse, Summary
 from engine.live.venue_main import VenueProblem
 from engine.loading import StrategyError
 from engine.market.market import warm

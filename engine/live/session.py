@@ -9,9 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from decimal import Decimal
 from functools import partial
-from pathlib import Path
 
-import msgspec
 import structlog
 import trio
 
@@ -27,6 +25,7 @@ from engine.live.gateway import Gateway
 from engine.live.inbox import Command, Down, Frames, Inbox
 from engine.live.links import Links
 from engine.live.opening import KEY_REFUSED, Plan, make_sender
+from engine.live.summary import Glimpse, Held, Progress, Summary
 from engine.reducers.positions import unrealised
 from engine.sequencer import Arrival, Sequencer
 from engine.state import State
@@ -43,57 +42,6 @@ MODE_SOURCE = "mode"  # of a mode that engine/mode.py derived, and not an answer
 NAMED_MAX = 3  # orders that a reason names
 
 log = structlog.get_logger()
-
-
-class Held(msgspec.Struct, frozen=True):
-    """What a strategy holds of one instrument, and what it made of it."""
-
-    strategy: str
-    instrument: str
-    quantity: Decimal
-    realised_pnl: Decimal
-    unrealised_pnl: Decimal
-    fees_quote: Decimal
-
-    @property
-    def pnl(self) -> Decimal:
-        return self.realised_pnl + self.unrealised_pnl - self.fees_quote
-
-
-class Glimpse(msgspec.Struct, frozen=True):
-    """Where a session stands, for people."""
-
-    session: str
-    mode: str
-    reasons: tuple[str, ...]
-    records: int
-    messages: int
-    orders: int
-    fills: int
-    held: tuple[Held, ...]
-    waiting: int  # messages that arrived and were not taken yet
-    waiting_peak: int
-    lag_ns: int  # from the socket read of the last message to its step
-    stopped: tuple[tuple[str, str], ...]  # strategies that were stopped, and for what
-    refused: int  # wishes that risk refused
-    objection: str  # to the first of them
-    key_refused: str  # the venue's first word against our key in this session; a halt that was carried over is none
-
-
-class Summary(msgspec.Struct, frozen=True):
-    """How a session ended."""
-
-    folder: Path
-    ended: str  # "closed" | "deadline" | "interrupted" | "core" | "journal"
-    reason: str
-    last: Glimpse
-
-    @property
-    def clean(self) -> bool:
-        return self.ended == "closed"
-
-
-Progress = Callable[[Glimpse], None]
 
 
 class Session:

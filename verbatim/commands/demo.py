@@ -25,7 +25,7 @@ def command(as_json: bool, verbose: bool, **options: object) -> None:  # noqa: F
     from rich.console import Console
 
     from engine.live.logs import configure
-    from engine.live.session import Summary
+    from engine.live.summary import Summary
     from replay.replay import replay_session
     from verbatim.demo import Tour, trade
     from verbatim.exits import DIFFERS, FAILED, stop
@@ -60,7 +60,7 @@ def report(summary: object, verdict: str) -> list[str]:
     """What happened, the verdict, and what to try next."""
     import shlex
 
-    from engine.live.session import Summary
+    from engine.live.summary import Summary
     from verbatim.running import invoked, shown_path, troubles
 
     assert isinstance(summary, Summary), summary

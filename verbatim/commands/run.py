@@ -18,7 +18,7 @@ def command(config: Path, journals: Path | None, log_level: str, as_json: bool) 
     from rich.console import Console
 
     from engine.live.logs import configure
-    from engine.live.session import Summary
+    from engine.live.summary import Summary
     from verbatim.config import read_config, read_key, wanted
     from verbatim.exits import FAILED
     from verbatim.running import compile_first, end_by, run_or_stop, run_wanted, shown_path, told, troubles
