@@ -55,6 +55,7 @@ class Session:
         self._writer: JournalWriter | None = None
         self._gateway: Gateway | None = None
         self._clock = plan.wanted.clock
+        self._filled_last = ""
         self._orders = self._fills = self._messages = self._lag_ns = 0
         self._refused, self._objection, self._key_refused = 0, "", ""
         self._ended, self._reason = "", ""
@@ -85,6 +86,7 @@ class Session:
             messages=self._messages,
             orders=self._orders,
             fills=self._fills,
+            filled_last=self._filled_last,
             held=tuple(self._held(state)),
             waiting=self.inbox.frames,
             waiting_peak=self.inbox.frames_peak,
@@ -324,6 +326,7 @@ class Session:
         body = record.body or ""
         if '"fact":"order_filled"' in body:
             self._fills += 1
+            self._filled_last = record.key or ""
         elif '"fact":"mode"' in body:
             fact = read_fact(body)
             assert isinstance(fact, ModeFact), fact

@@ -32,6 +32,7 @@ class Glimpse(msgspec.Struct, frozen=True):
     messages: int
     orders: int
     fills: int
+    filled_last: str  # client order id of the last fill; "" before the first
     held: tuple[Held, ...]
     waiting: int  # messages that arrived and were not taken yet
     waiting_peak: int

@@ -86,6 +86,7 @@ def report(summary: object, verdict: str) -> list[str]:
         f"  {me} verify {last.session}{where}",
         f"  {me} replay {last.session}{where} --strict",
         f"  {me} sql {last.session}{where} 'select * from fills'",  # noqa: S608 - a command shown to a person
+        *([f"  {me} why {last.session}{where} {last.filled_last}"] if last.filled_last else []),
         f"  {me} ask {last.session}{where} --at {last.records // 2}",
         f"  {me} replay {last.session}{where} --set risk.order_notional_max=50",
     ]
