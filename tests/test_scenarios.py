@@ -54,6 +54,7 @@ def begin(tmp_path: Path) -> Iterator[Begin]:
 
     yield start
     for session in begun:
+        session.writer.wait_durable(session.records[-1].seq, 30)  # virtual time is faster than the writer's thread
         session.writer.abandon()
         recover(session.folder)
         verdict = replay_session(session.folder)
