@@ -18,8 +18,3 @@ def client_order_id(*, session: str, strategy: str, version: str, seq: int, leg:
         return readable
     hashed = b32encode(sha256(f"{session}|{strategy}|{version}|{seq}|{leg}".encode()).digest()).decode().lower()
     return f"{session}-{hashed}"[:length_max]
-
-
-def is_of_session(client_id: str, session: str) -> bool:
-    """Whether an order bears a session's mark: an open one that its journal does not know proves lost records."""
-    return client_id.startswith(f"{session}-")

@@ -9,7 +9,7 @@ from decimal import Decimal
 import msgspec
 
 from engine.facts import OrderFilled, Position
-from engine.model import Instrument, Side
+from engine.model import Instrument
 from engine.money import ZERO
 from engine.reducers.changes import Change, Stamp
 
@@ -68,9 +68,3 @@ def _moved(
 
 def unrealised(held: Position, mark: Decimal) -> Decimal:
     return (mark - held.price_avg) * held.quantity
-
-
-def side_to_close(held: Position) -> Side | None:
-    if held.quantity == 0:
-        return None
-    return Side.SELL if held.quantity > 0 else Side.BUY

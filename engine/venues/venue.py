@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,10 +66,3 @@ class Venue(Protocol):
     def decode_answer(  # noqa: PLR0917 - the parts of an HTTP answer, as they stand on the wire
         self, method: str, path: str, instrument_id: str, status: int, headers: Mapping[str, str], payload: bytes
     ) -> tuple[Event, ...]: ...
-
-
-def check_unique(instruments: Sequence[Instrument]) -> dict[str, Any]:
-    """Instruments by id; two of one id are our mistake."""
-    by_id = {instrument.id: instrument for instrument in instruments}
-    assert len(by_id) == len(instruments), "an instrument is named twice"
-    return by_id
