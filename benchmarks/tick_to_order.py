@@ -29,7 +29,6 @@ from typing import Any
 import tick_venue
 import trio
 
-import engine.risk.rules
 from engine.live.clock import SessionClock
 from engine.live.logs import configure
 from engine.live.opening import versions
@@ -60,7 +59,6 @@ def main() -> None:
     configure(level="error")
     warm()
     versions()
-    engine.risk.rules.WEIGHT_MAX = engine.risk.rules.ORDERS_MAX = 10**9
     found: dict[str, list[dict[str, float]]] = {}
     with tempfile.TemporaryDirectory(dir=given.folder) as scratch:
         python = given.bare_python or bare_environment(Path(scratch) / "bare")

@@ -18,6 +18,7 @@ from engine.lifecycle import Status
 from engine.loading import Loaded, declared_only
 from engine.money import MONEY
 from engine.program import Program
+from engine.reducers import limits
 from engine.reducers.changes import Change, Requested, Stamp
 from engine.reducers.modes import Mode
 from engine.reducers.timers import Timers
@@ -45,6 +46,8 @@ class Kernel:
         assert record.seq == 0, record.seq
         opening = self.program.session.opening
         account = opened(opening) if opening else Account()
+        for venue, allowance in self.program.allowances.items():
+            account = msgspec.structs.replace(account, limits=limits.allowed(account.limits, venue, allowance))
         due = {name: record.time_ns + period for name, period in self.program.recurring.items()}
         due["every.watch"] = record.time_ns + self.program.settings.watch_every_ns
         account = msgspec.structs.replace(account, timers=Timers(due, {}, min(due.values())))

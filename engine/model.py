@@ -27,6 +27,13 @@ class TimeInForce(StrEnum):
     FOK = "FOK"
 
 
+class Allowance(msgspec.Struct, frozen=True):
+    """What a venue lets one address and one account send. The defaults are Binance Spot's (binance_spot.md section 11)."""
+
+    weight_minute_max: int = 6000  # request weight in a clock minute, for all programs of the address
+    orders_10s_max: int = 100  # orders in ten seconds, for the account
+
+
 class Instrument(msgspec.Struct, frozen=True):
     """What one market allows. Scales are decimal places: an integer price is price * 10**price_scale.
 

@@ -12,7 +12,7 @@ from engine.deciding import Deciding
 from engine.loading import Loaded, load
 from engine.market.market import Market
 from engine.market.views import BarSpec, EmaSpec, Watch
-from engine.model import Instrument
+from engine.model import Allowance, Instrument
 from engine.reducers.timers import periods
 from engine.session import MILLISECOND_NS, SECOND_NS, SessionBody, VenueSettings
 from engine.state import Rules
@@ -61,10 +61,12 @@ class Program:
         self.instruments = {instrument.id: instrument for instrument in session.instruments}
         self.indexes = {name: index for index, name in enumerate(self.instruments)}
         self.venues: dict[str, Venue] = {}
+        self.allowances: dict[str, Allowance] = {}
         for settings in session.venues:
             mine = [found for found in session.instruments if found.venue == venue_class(settings).name]
             venue = make_venue(settings, mine)
             self.venues[venue.name] = venue
+            self.allowances[venue.name] = settings.allowance
         self.asking = {name: Asking(venue, session.engine) for name, venue in self.venues.items()}
         self._venue_of_source: dict[str, Venue] = {}
         self.assets = frozenset(

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from engine.model import Instrument
+from engine.model import Allowance, Instrument
 
 SECOND_NS = 1_000_000_000
 MILLISECOND_NS = 1_000_000
@@ -27,6 +27,7 @@ class VenueSettings(msgspec.Struct, frozen=True):
     stream: str = ""
     private: str = ""
     recv_window_ms: int = 5000
+    allowance: Allowance = Allowance()  # as the venue told it when the session began
 
 
 class Declared(msgspec.Struct, frozen=True):

@@ -12,7 +12,7 @@ from typing import Any, Self
 from engine.facts import CommandBody, LinkBody, NoteBody, RequestBody, read_note, read_request, text_of
 from engine.kernel import Kernel, kernel_of
 from engine.lifecycle import Status
-from engine.model import Instrument
+from engine.model import Allowance, Instrument
 from engine.reducers.orders import Order
 from engine.sequencer import Arrival, Sequencer
 from engine.session import (
@@ -91,6 +91,7 @@ class ByHand:
         strategies: Sequence[StrategySettings] | None = None,
         answers: dict[str, Any] | None = None,
         held: set[str] | None = None,
+        allowance: Allowance | None = None,
     ) -> None:
         self.now_ns = now_ns
         self.records: list[Record] = []
@@ -108,7 +109,7 @@ class ByHand:
             seed=3,
             host="test",
             versions={},
-            venues=(VenueSettings(),),
+            venues=(VenueSettings(allowance=allowance or Allowance()),),
             instruments=tuple(instruments),
             strategies=chosen if strategies is None else tuple(strategies),
             risk=RiskSettings(),

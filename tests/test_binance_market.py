@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from engine.events import Answer, Event, Outcome, StreamEnded, Subscribed, Unrecognised
 from engine.market import rows as r
 from engine.market.rows import Rows
-from engine.model import Instrument
-from engine.venues.binance_spot.instruments import read_exchange_info
+from engine.model import Allowance, Instrument
+from engine.venues.binance_spot.instruments import read_allowance, read_exchange_info
 from engine.venues.binance_spot.market import BinanceSpotMarket
 
 
@@ -268,6 +268,18 @@ def test_every_symbol_of_a_real_exchange_has_scales_that_fit(shared_data: Path) 
         assert of.lot_size % Decimal(1).scaleb(-of.size_scale) == 0
         assert of.quantity_max * 10**of.size_scale <= r.VALUE_MAX or of.size_scale <= -_exponent(of.lot_size), of
     assert sum(of.trading for of in found) > 1000
+
+
+def test_rates_are_those_that_the_venue_tells(shared_data: Path) -> None:
+    def row(kind: str, interval: str, number: int, limit: int) -> dict[str, Any]:
+        return {"rateLimitType": kind, "interval": interval, "intervalNum": number, "limit": limit}
+
+    told = [row("REQUEST_WEIGHT", "MINUTE", 1, 12_000), row("ORDERS", "DAY", 1, 200_000), row("ORDERS", "SECOND", 10, 50)]
+    assert read_allowance(json.dumps({"symbols": [], "rateLimits": told}).encode()) == Allowance(12_000, 50)
+    assert read_allowance(b'{"symbols":[]}') == Allowance(6_000, 100)
+    real = (shared_data / "captures" / "cryptofeed" / "BINANCE.0").read_bytes().splitlines()
+    line = next(line for line in real if b"exchangeInfo -> " in line)
+    assert read_allowance(line[line.index(b"{") :]) == Allowance(1_200, 50)
 
 
 def _exponent(number: Decimal) -> int:

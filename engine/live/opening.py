@@ -21,7 +21,6 @@ from engine.facts import CommandBody, text_of
 from engine.kernel import rebuilder_of
 from engine.live.answers import Ended, Sender
 from engine.live.clock import SessionClock, wall_ns
-from engine.model import Instrument
 from engine.program import make_venue
 from engine.sequencer import Arrival
 from engine.session import (
@@ -107,7 +106,7 @@ async def open_session(wanted: Wanted) -> Plan:
     refuse_unlisted(before, wanted.symbols)
     sender = make_sender(wanted.http, wanted.venue.rest)
     try:
-        instruments, metadata_arrival = await ask_instruments(wanted, sender)
+        told, metadata_arrival = await ask_instruments(wanted, sender)
     finally:
         with trio.CancelScope(shield=True):
             await sender.close()
@@ -118,14 +117,14 @@ async def open_session(wanted: Wanted) -> Plan:
         first.append(Arrival(Kind.COMMAND, "shell", body=text_of(halt)))
     return Plan(
         wanted=wanted,
-        body=session_body(wanted, session=session, instruments=instruments, before=before),
+        body=session_body(wanted, session=session, told=told, before=before),
         folder=new_session_folder(wanted.journals, later_than_all(wanted.journals), session),
         first=tuple(first),
     )
 
 
 def session_body(
-    wanted: Wanted, *, session: str, instruments: tuple[Instrument, ...], before: Before | None = None
+    wanted: Wanted, *, session: str, told: InstrumentsReport, before: Before | None = None
 ) -> SessionBody:
     """The body of the SESSION record."""
     before = before or Before()
@@ -136,8 +135,8 @@ def session_body(
         seed=secrets.randbits(32) if wanted.seed is None else wanted.seed,
         host=host_id(),
         versions=versions(),
-        venues=(wanted.venue,),
-        instruments=instruments,
+        venues=(replace(wanted.venue, allowance=told.allowance),),
+        instruments=told.instruments,
         strategies=wanted.strategies,
         risk=wanted.risk,
         engine=wanted.engine,
@@ -233,8 +232,8 @@ def folded(journal: Journal) -> State:
 # ---- the venue's instruments -------------------------------------------------------------------
 
 
-async def ask_instruments(wanted: Wanted, sender: Sender) -> tuple[tuple[Instrument, ...], Arrival]:
-    """The instruments named, as the venue describes them now, and its answer as a record to be."""
+async def ask_instruments(wanted: Wanted, sender: Sender) -> tuple[InstrumentsReport, Arrival]:
+    """The instruments named and the rates allowed, as the venue describes them now, and its answer as a record to be."""
     venue: Any = make_venue(wanted.venue, ())
     unsigned = venue.exchange_info(wanted.symbols)
     message = venue.sign_rest(unsigned, None, 0)
@@ -243,17 +242,16 @@ async def ask_instruments(wanted: Wanted, sender: Sender) -> tuple[tuple[Instrum
     if ended.outcome != "answer":
         raise StartProblem(f"cannot reach {where} ({ended.error}); is it up, and is the address right?")
     events = venue.decode_answer(unsigned.method, unsigned.path, "", ended.status, ended.headers, ended.body)
-    found: dict[str, Instrument] = {}
-    for event in events:
-        if isinstance(event, InstrumentsReport):
-            found = {instrument.symbol: instrument for instrument in event.instruments}
+    report = next((event for event in events if isinstance(event, InstrumentsReport)), InstrumentsReport(()))
+    found = {instrument.symbol: instrument for instrument in report.instruments}
     if not found:
         said = next((f"{event.code} {event.text}" for event in events if isinstance(event, Answer)), "nothing usable")
         raise StartProblem(f"{where} does not describe {', '.join(wanted.symbols)}: it says {said}")
     missing = [symbol for symbol in wanted.symbols if symbol not in found]
     if missing:
         raise StartProblem(f"{where} trades no {missing[0]}; correct `instruments` in the configuration")
-    return tuple(found[symbol] for symbol in wanted.symbols), _as_arrival(venue.name, ended)
+    named = tuple(found[symbol] for symbol in wanted.symbols)
+    return InstrumentsReport(named, report.allowance), _as_arrival(venue.name, ended)
 
 
 def _as_arrival(venue: str, ended: Ended) -> Arrival:

@@ -4,13 +4,13 @@ import msgspec
 from msgspec.structs import replace
 
 from engine.facts import ClockMeasured, RateBlocked
+from engine.model import Allowance
 from engine.reducers.changes import Answered, Change, Requested, Stamp
 from engine.session import SECOND_NS
 
 WINDOW_NS = 60 * SECOND_NS  # request weight is counted in fixed clock minutes (binance_spot.md section 11)
 ORDER_WINDOW_NS = 10 * SECOND_NS
-WEIGHT_MAX = 6000  # a minute
-WEIGHT_KEPT = 1200  # for cancels and orders whose fate is unknown: new orders and all other questions stop earlier
+KEPT = 5  # a fifth of the weight is for cancels and orders whose fate is unknown: new orders and other questions stop earlier
 
 
 class Budget(msgspec.Struct, frozen=True):
@@ -25,11 +25,16 @@ class Budget(msgspec.Struct, frozen=True):
     second: int = 0
     orders_in_second: int = 0
     clock_offset_ns: int = 0
+    allowance: Allowance = Allowance()
 
     def lets_ask(self, time_ns: int) -> bool:
         """Whether a question may be asked now: none is so urgent that it may earn us a ban."""
-        spent = self.window == time_ns // WINDOW_NS and self.weight > WEIGHT_MAX - WEIGHT_KEPT
-        return time_ns >= self.blocked_until_ns and not spent
+        return time_ns >= self.blocked_until_ns and not self.spent(time_ns)
+
+    def spent(self, time_ns: int) -> bool:
+        """Whether the rest of this minute's weight is kept for what is urgent."""
+        weight_max = self.allowance.weight_minute_max
+        return self.window == time_ns // WINDOW_NS and self.weight > weight_max - weight_max // KEPT
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -37,6 +42,11 @@ class Limits(msgspec.Struct, frozen=True):
 
     def of(self, venue: str) -> Budget:
         return self.by_venue.get(venue) or Budget()
+
+
+def allowed(limits: Limits, venue: str, allowance: Allowance) -> Limits:
+    """What a venue says of itself when a session begins; what was spent of it stays spent."""
+    return _put(limits, venue, replace(limits.of(venue), allowance=allowance))
 
 
 def reduce(limits: Limits, change: Change, at: Stamp) -> Limits:

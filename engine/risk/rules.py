@@ -9,13 +9,11 @@ from engine.facts import NewOrder
 from engine.lifecycle import LIVE, Status
 from engine.model import Instrument, OrderType, Side
 from engine.money import ZERO, on_grid
-from engine.reducers.limits import ORDER_WINDOW_NS, WEIGHT_KEPT, WEIGHT_MAX, WINDOW_NS
+from engine.reducers.limits import ORDER_WINDOW_NS
 from engine.reducers.modes import Mode
 from engine.reducers.orders import Order
 from engine.session import SECOND_NS, RiskSettings
 from engine.state import Account
-
-ORDERS_MAX = 100  # per 10 s
 
 
 class Question(msgspec.Struct, frozen=True):
@@ -154,9 +152,10 @@ def rate(question: Question) -> str:
     budget = question.account.limits.of(question.instrument.venue)
     if question.time_ns < budget.blocked_until_ns:
         return f"{question.instrument.venue} asked us to wait: {budget.reason}"
-    if budget.window == question.time_ns // WINDOW_NS and budget.weight > WEIGHT_MAX - WEIGHT_KEPT:
-        return f"request weight {budget.weight} of {WEIGHT_MAX}: the rest is kept for cancels"
-    if budget.order_window == question.time_ns // ORDER_WINDOW_NS and budget.orders >= ORDERS_MAX:
+    if budget.spent(question.time_ns):
+        return f"request weight {budget.weight} of {budget.allowance.weight_minute_max}: the rest is kept for cancels"
+    orders_max = budget.allowance.orders_10s_max
+    if budget.order_window == question.time_ns // ORDER_WINDOW_NS and budget.orders >= orders_max:
         return f"{budget.orders} orders within 10 s"
     limit = question.limits.orders_per_second_max
     if limit and budget.second == question.time_ns // SECOND_NS and budget.orders_in_second >= limit:

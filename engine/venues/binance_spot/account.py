@@ -24,7 +24,7 @@ from engine.events import (
 )
 from engine.venues.binance_spot import rules, shapes
 from engine.venues.binance_spot.errors import classify
-from engine.venues.binance_spot.instruments import read_exchange_info
+from engine.venues.binance_spot.instruments import read_allowance, read_exchange_info
 
 FAILURES = (ValueError, LookupError, TypeError, ArithmeticError, RecursionError, AttributeError, msgspec.MsgspecError)
 TEXT_MAX = 200
@@ -295,7 +295,7 @@ def _time(payload: bytes, _instrument: str) -> tuple[Event, ...]:
 
 
 def _instruments(payload: bytes, _instrument: str) -> tuple[Event, ...]:
-    return (InstrumentsReport(read_exchange_info(payload, rules.VENUE)),)
+    return (InstrumentsReport(read_exchange_info(payload, rules.VENUE), read_allowance(payload)),)
 
 
 def _nothing(payload: bytes, _instrument: str) -> tuple[Event, ...]:

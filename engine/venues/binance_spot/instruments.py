@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 from engine.market.rows import VALUE_MAX
-from engine.model import Instrument
+from engine.model import Allowance, Instrument
 
 VENUE = "binance_spot"
 _LEVEL_OVER_ORDER: Final = 1000  # room for a level of this many largest orders
@@ -37,8 +37,16 @@ class _Symbol(msgspec.Struct):
     quoteAssetPrecision: int = 8  # noqa: N815  the wire's name
 
 
+class _RateLimit(msgspec.Struct):
+    rateLimitType: str = ""  # noqa: N815  the wire's name
+    interval: str = ""
+    intervalNum: int = 0  # noqa: N815  the wire's name
+    limit: int = 0
+
+
 class _ExchangeInfo(msgspec.Struct):
     symbols: list[_Symbol]
+    rateLimits: list[_RateLimit] = []  # noqa: N815  the wire's name
 
 
 _DECODER = msgspec.json.Decoder(_ExchangeInfo, strict=False)  # some mirrors quote their integers
@@ -47,6 +55,16 @@ _DECODER = msgspec.json.Decoder(_ExchangeInfo, strict=False)  # some mirrors quo
 def read_exchange_info(payload: bytes, venue: str = VENUE) -> tuple[Instrument, ...]:
     """Every symbol in the venue's order; ValueError where the answer is not what it should be."""
     return tuple(_instrument(of, venue) for of in _DECODER.decode(payload).symbols)
+
+
+def read_allowance(payload: bytes) -> Allowance:
+    """What the same answer says of rates (section 11); what it does not say, or says as 0, is as documented."""
+    told = {(row.rateLimitType, row.interval, row.intervalNum): row.limit for row in _DECODER.decode(payload).rateLimits}
+    documented = Allowance()
+    return Allowance(
+        weight_minute_max=told.get(("REQUEST_WEIGHT", "MINUTE", 1), 0) or documented.weight_minute_max,
+        orders_10s_max=told.get(("ORDERS", "SECOND", 10), 0) or documented.orders_10s_max,
+    )
 
 
 def _instrument(symbol: _Symbol, venue: str) -> Instrument:
