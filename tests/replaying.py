@@ -68,6 +68,13 @@ def session(
     ).run(seconds)
 
 
+def killed_in_its_second_frame(folder: Path) -> Path:
+    """The first was on stable storage when the second was written, and that one says so: virtual time alone is too fast for it."""
+    running = session(folder, seconds=1)
+    running.writer.wait_durable(running.records[-1].seq, 10)
+    return running.run(1).kill()
+
+
 def sealed(folder: Path, **settings: Any) -> Path:
     found = session(folder, **settings)
     found.stop()

@@ -13,7 +13,7 @@ from engine.live.opening import host_id
 from journal.reader import Journal
 from journal.record import Kind, canonical
 from journal.sessions import new_session_folder
-from tests.replaying import QUOTER, first_record, sealed, sealed_anew, session
+from tests.replaying import QUOTER, first_record, killed_in_its_second_frame, sealed, sealed_anew, session
 from verbatim.cli import main
 from verbatim.testing import START_NS
 
@@ -148,10 +148,10 @@ def test_verify_says_whole_or_damaged(journals: Path, tmp_path: Path) -> None:
     whole = verbatim("verify", "aaaaaaaa", "--journals", journals)
     assert whole.exit_code == 0
     assert whole.stdout.splitlines()[-1].startswith("verify: whole (")
-    folder = session(tmp_path / "s", seconds=1).kill()
+    folder = killed_in_its_second_frame(tmp_path / "s")
     path = next(folder.glob("*.open"))
     data = bytearray(path.read_bytes())
-    data[len(data) // 3] ^= 4
+    data[200] ^= 4
     path.write_bytes(data)
     damaged = verbatim("verify", folder)
     assert damaged.exit_code == 1

@@ -14,7 +14,7 @@ from journal.record import Kind, canonical
 from journal.verify import verify
 from replay.changes import UnknownChange, in_place_of, parsed
 from replay.replay import Untrusted, Verdict, replay_session
-from tests.replaying import QUOTER, first_record, sealed, sealed_anew, session
+from tests.replaying import QUOTER, first_record, killed_in_its_second_frame, sealed, sealed_anew, session
 from verbatim.testing import from_sources
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -194,10 +194,7 @@ def test_a_flipped_byte_in_a_sealed_segment_is_found_by_verify(tmp_path: Path) -
 
 
 def test_a_flipped_byte_in_an_open_segment_is_found_by_verify(tmp_path: Path) -> None:
-    """What lies before it is on stable storage when the second frame is written, and that frame says so."""
-    running = session(tmp_path / "s", seconds=1)
-    running.writer.wait_durable(running.records[-1].seq, 10)
-    folder = running.run(1).kill()
+    folder = killed_in_its_second_frame(tmp_path / "s")
     assert verify(folder).ok
     path = next(folder.glob("*.open"))
     flip(path, 200)
