@@ -13,7 +13,7 @@ from engine.live.opening import host_id
 from journal.reader import Journal
 from journal.record import Kind, canonical
 from journal.sessions import new_session_folder
-from tests.replaying import QUOTER, first_record, killed_in_its_second_frame, sealed, sealed_anew, session
+from tests.replaying import QUOTER, first_record, killed_in_its_second_frame, sealed, sealed_anew
 from verbatim.cli import main
 from verbatim.testing import START_NS
 
