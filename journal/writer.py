@@ -280,8 +280,7 @@ class JournalWriter:
 
     def _write(self, records: list[Record]) -> None:
         if self._segment_size and (
-            self._segment_size >= self._segment_bytes
-            or time.monotonic() >= self._segment_since_s + self._segment_age_s
+            self._segment_size >= self._segment_bytes or time.monotonic() >= self._segment_since_s + self._segment_age_s
         ):
             self._roll(records[0].seq)
         frame = encode(records, self._durable_seq)

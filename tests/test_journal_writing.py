@@ -5,11 +5,14 @@ import os
 import threading
 from pathlib import Path
 
+import msgspec
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from journal import segments
+from journal.batches import SCHEMA, from_message, to_message, to_records
 from journal.disk import RealDisk, is_locked
 from journal.errors import JournalBehind, JournalFailed, JournalLocked, NotAJournal
 from journal.follow import Follower
@@ -98,6 +101,16 @@ def sessions(draw: st.DrawFn) -> list[tuple[list[Record], bool]]:
             seq += 1
         found.append((step, draw(st.integers(0, 3)) == 0))
     return found
+
+
+@settings(max_examples=200, deadline=None)
+@given(session=sessions())
+def test_a_message_made_by_hand_is_the_batch_that_arrow_makes(session: list[tuple[list[Record], bool]]) -> None:
+    for records in [flat([step for step, _ in session]), *[step for step, _ in session]]:
+        read = from_message(to_message(records))
+        read.validate(full=True)
+        assert read.equals(pa.RecordBatch.from_pylist([msgspec.structs.asdict(each) for each in records], SCHEMA))
+        assert list(to_records(read)) == records
 
 
 @settings(max_examples=25, deadline=None)
