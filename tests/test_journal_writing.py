@@ -303,6 +303,28 @@ def test_a_disk_that_stalls_is_noticed_before_memory_is_gone(tmp_path: Path) -> 
     assert verify(tmp_path / "s").records == taken + 1
 
 
+def test_a_disk_that_is_nearly_full_is_told_once_and_before_it_is_full(tmp_path: Path) -> None:
+    class FillingDisk(RealDisk):
+        left = 2000
+
+        def write(self, name: str, data: bytes | memoryview) -> None:
+            super().write(name, data)
+            self.left -= len(data)
+
+        def free_bytes(self) -> int:
+            return self.left
+
+    told: list[int] = []
+    disk = FillingDisk.make(tmp_path / "s")
+    writer = JournalWriter.create(tmp_path / "s", disk=disk, free_bytes_min=1000, on_low_space=told.append)
+    for seq in range(8):
+        writer.append_step([feed(seq)], urgent=True)
+        writer.wait_durable(seq, 5)
+    writer.close()
+    assert len(told) == 1
+    assert 0 < told[0] < 1000
+
+
 def test_one_writer_by_lock(tmp_path: Path) -> None:
     writer = JournalWriter.create(tmp_path / "s")
     writer.append_step([SESSION])
