@@ -80,7 +80,7 @@ class JournalWriter:
         self._lock = threading.Lock()
         self._wake = threading.Condition(self._lock)
         self._synced = threading.Condition(self._lock)
-        self._pending: list[Record] = []
+        self._groups: list[list[Record]] = []  # of whole steps, each to be one frame; the last may still grow
         self._pending_bytes = 0
         self._pending_since_s = 0.0
         self._next_seq = 0
@@ -167,7 +167,7 @@ class JournalWriter:
             if self._failed is not None:
                 raise self._failure()
             assert not self._closing, "append after close"
-            waiting = len(self._pending)
+            waiting = bool(self._groups)
             if waiting and self._pending_bytes + step_bytes > WAITING_BYTES_MAX:
                 raise JournalBehind(
                     f"{self.folder}: more than {WAITING_BYTES_MAX} bytes wait for the disk, which is too slow for this "
@@ -175,11 +175,14 @@ class JournalWriter:
                 )
             if not waiting:
                 self._pending_since_s = time.monotonic()
-            self._pending.extend(records)
+            if not waiting or len(self._groups[-1]) >= self._options.group_rows:
+                self._groups.append([])
+            group = self._groups[-1]
+            group.extend(records)
             self._pending_bytes += step_bytes
             self._next_seq = seq
             self._urgent |= urgent
-            if not waiting or urgent or waiting < self._options.group_rows <= len(self._pending):
+            if not waiting or urgent or len(group) >= self._options.group_rows:
                 self._wake.notify()
 
     def wait_for_room(self) -> None:
@@ -263,8 +266,8 @@ class JournalWriter:
                 taken, sync, closing = self._take()
                 if self._abandoned:
                     return
-                if taken:
-                    self._write(taken)
+                for group in taken:
+                    self._write(group)
                 if self._unsynced_since_s is not None and (
                     sync or time.monotonic() >= self._unsynced_since_s + self._options.sync_delay_s
                 ):
@@ -274,10 +277,10 @@ class JournalWriter:
         except BaseException as error:  # noqa: BLE001 - whatever it is, nothing can be written any more
             self._fail(error)
 
-    def _take(self) -> tuple[list[Record], bool, bool]:
-        """Wait until a group is due or a sync is; the group, whether it asks for a sync, whether it is the last."""
+    def _take(self) -> tuple[list[list[Record]], bool, bool]:
+        """Wait until a group is due or a sync is; the groups, whether they ask for a sync, whether they are the last."""
         with self._wake:
-            while not (self._closing or self._urgent or len(self._pending) >= self._options.group_rows or self._failed):
+            while not (self._closing or self._urgent or self._full() or self._failed):
                 due_s = self._due_s()
                 rest_s = None if due_s is None else due_s - time.monotonic()
                 if rest_s is not None and rest_s <= 0:
@@ -285,15 +288,18 @@ class JournalWriter:
                 self._wake.wait(rest_s)
             if self._failed is not None:
                 raise self._failed  # the sealer's: it ends us too
-            taken, sync = self._pending, self._urgent or self._closing
+            taken, sync = self._groups, self._urgent or self._closing
             if taken and self._unsynced_since_s is None:
                 self._unsynced_since_s = self._pending_since_s
-            self._pending, self._pending_bytes, self._urgent = [], 0, False
+            self._groups, self._pending_bytes, self._urgent = [], 0, False
             self._synced.notify_all()
             return taken, sync, self._closing
 
+    def _full(self) -> bool:
+        return bool(self._groups) and len(self._groups[0]) >= self._options.group_rows
+
     def _due_s(self) -> float | None:
-        group = self._pending_since_s + self._options.group_delay_s if self._pending else None
+        group = self._pending_since_s + self._options.group_delay_s if self._groups else None
         sync = None if self._unsynced_since_s is None else self._unsynced_since_s + self._options.sync_delay_s
         return min((due for due in (group, sync) if due is not None), default=None)
 
