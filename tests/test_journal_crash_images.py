@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 
 from journal.batches import to_records
+from journal.checksums import CHECKSUMS
 from journal.disk import Reading
 from journal.errors import NotAJournal
 from journal.record import Kind, Record
 from journal.recover import Recovered, recover
-from journal.segments import CHECKSUMS, Sealed, first_seqs, plain_batch, sealed_name
+from journal.segments import Sealed, first_seqs, plain_batch, sealed_name
 from journal.writer import JournalWriter
 
 SECTOR = 512
