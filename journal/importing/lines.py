@@ -53,10 +53,13 @@ class Lines:
         self.name = path.name  # of the file within, where it is a zip
         self.number = 0
         self.cut = False
-        self._seen = _stat(path)
         try:
             self._file = path.open("rb")
-            self._stream = self._opened(self._file)
+            try:
+                self._stream = self._opened(self._file)
+            except BaseException:
+                self._file.close()
+                raise
         except UNREADABLE as error:
             raise self.damaged(_reason(error), line=1) from error
 
@@ -77,11 +80,15 @@ class Lines:
         return io.BufferedReader(archive.open(entries[0]))  # type: ignore[type-var]  # it reads as a raw file does
 
     def head(self) -> bytes:
-        """The first bytes, whatever they are. Whoever asks for them asks for no line."""
+        """The first bytes, as far as they can be read. Whoever asks for them asks for no line."""
+        head = b""
         try:
-            return self._stream.read(HEAD_BYTES)
+            while more := self._stream.readline(HEAD_BYTES - len(head)):
+                head += more
         except UNREADABLE as error:
-            raise self.damaged(_reason(error), line=1) from error
+            if not head:
+                raise self.damaged(_reason(error), line=1) from error
+        return head
 
     def __iter__(self) -> Self:
         return self
@@ -92,8 +99,6 @@ class Lines:
         except UNREADABLE as error:
             raise self.damaged(_reason(error), line=self.number + 1) from error
         if not line:
-            if _stat(self.path) != self._seen:
-                raise self.damaged("the file was changed while it was read")
             raise StopIteration
         self.number += 1
         if line.endswith(b"\n"):
@@ -115,16 +120,6 @@ class Lines:
     def close(self) -> None:
         self._stream.close()
         self._file.close()
-
-
-def _stat(path: Path) -> tuple[int, int]:
-    try:
-        if not path.is_file():
-            raise CaptureRefused(f"{path} is no file." if path.exists() else f"there is no file {path}.")
-        found = path.stat()
-    except OSError as error:
-        raise CaptureRefused(f"{path} cannot be read: {error.strerror}.") from error
-    return found.st_size, found.st_mtime_ns
 
 
 def _reason(error: BaseException) -> str:

@@ -46,6 +46,7 @@ class _File:
         self.path, self.source = path, source
         self.damage: DamagedCapture | None = None
         self._partial = partial
+        self._state = _state(path)
         self.sha256, self.size = _digest(path)
         self.format, read = reader_of(path, wanted)
         self.lines = Lines(path)
@@ -88,6 +89,10 @@ class _File:
                     now_ns = row.stamp_ns
                 yield now_ns, row, self
         self.lines.close()
+        if _state(self.path) != self._state:
+            raise CaptureRefused(
+                f"{self.path} was changed while it was read. What to do: import it when nobody writes it any more."
+            )
 
     def about(self) -> dict[str, Any]:
         return {
@@ -160,6 +165,17 @@ def _sources(paths: Sequence[Path], source: str | None) -> list[str]:
         same = sum(each == name or each.startswith(f"{name}#") for each in names)
         names.append(f"{name}#{same + 1}" if same else name)
     return names
+
+
+def _state(path: Path) -> tuple[int, int]:
+    """What changes when a file is written."""
+    try:
+        if not path.is_file():
+            raise CaptureRefused(f"{path} is no file." if path.exists() else f"there is no file {path}.")
+        found = path.stat()
+    except OSError as error:
+        raise CaptureRefused(f"{path} cannot be read: {error.strerror}.") from error
+    return found.st_size, found.st_mtime_ns
 
 
 def _digest(path: Path) -> tuple[str, int]:
