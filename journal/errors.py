@@ -61,10 +61,7 @@ class DamagedCapture(CaptureRefused):
     """The lines before `line` were good."""
 
     def __init__(self, path: Path, line: int, what: str) -> None:
+        self.said = f"{path}: line {line}: {what}"
         super().__init__(
-            f"{path}: line {line}: {what}. What to do: fetch the file again, or keep what comes before that line with "
-            "--partial."
+            f"{self.said}. What to do: fetch the file again, or keep what comes before that line with --partial."
         )
-        self.path = path
-        self.line = line
-        self.what = what

@@ -144,6 +144,15 @@ def test_a_frame_of_cryptofeed_names_the_link_that_opened_its_connection(shared_
     assert {(record.cause, record.source) for record in frames} == {(link.seq, "import.BINANCE.ws.1.0")}
 
 
+def test_connections_of_one_source_are_told_apart_by_their_links(shared_data: Path, tmp_path: Path) -> None:
+    """Four connections asked Bequant for the same; we hold two of them."""
+    paths = [shared_data / "captures" / "cryptofeed" / f"BEQUANT.ws.{number}.0" for number in (1, 2)]
+    found = records(imported(verbatim("import", *paths, "--source", "bequant", "--journals", tmp_path)))
+    links = [record.seq for record in found if '"state":"up"' in (record.body or "")]
+    causes = [record.cause for record in found if record.kind is Kind.FEED]
+    assert [causes.count(link) for link in links] == [1362, 1362]
+
+
 def test_a_capture_without_times_keeps_its_order(shared_data: Path, tmp_path: Path) -> None:
     path = shared_data / "captures" / "kraken-v2" / "doge_usdt_book10.jsonl"
     refused(verbatim("import", path, "--journals", tmp_path), path.name, "--time-field", "--time-unit none")
@@ -373,6 +382,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], Path], int, str]] = {
     "gzip with a flipped byte": (written(gzip.compress(GOOD)[:-6] + b"\x00" + gzip.compress(GOOD)[-5:]), 4, "CRC"),
     "no stamp": (written(GOOD + b'{"n":3}\n' + GOOD), 4, "receive time"),
     "a stamp of another unit": (written(GOOD + b'1723161253937085 {"n":3}\n'), 4, "19 digits"),
+    "a time that no journal holds": (written(GOOD + b'9999999999999999999 {"n":3}\n'), 4, "2262"),
     "not UTF-8": (written(GOOD + b'1723161253937085768 {"n":"\xff"}\n'), 4, "UTF-8"),
     "a last line cut off": (written(GOOD + b'1723161253937085768 {"n":'), 4, "cut off"),
     "cryptofeed without stamp": (written(b'1618678132.36: {"a":1}\nand more of it\n'), 2, "receive time"),

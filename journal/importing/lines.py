@@ -14,7 +14,7 @@ from typing import IO, Any, NamedTuple, Self, cast
 from journal.errors import CaptureRefused, DamagedCapture
 from journal.record import Kind
 
-LINE_BYTES_MAX = 16 * 1024 * 1024  # the longest message seen is an exchangeInfo of 1.9 MB
+LINE_BYTES_MAX = 64 * 1024 * 1024  # the longest message seen, an exchangeInfo of 2021, is 1.9 MB
 HEAD_BYTES = 4_096  # what a guess is made from
 GZIP, ZIP = b"\x1f\x8b", b"PK\x03\x04"
 # gzip and zipfile raise all of these on bytes that are not what was written; RuntimeError: a password is wanted

@@ -8,8 +8,9 @@ import base64
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from heapq import merge
+from itertools import chain
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ import msgspec
 from journal.errors import CaptureRefused, DamagedCapture, JournalError
 from journal.importing.formats import Wanted, reader_of
 from journal.importing.lines import Lines, Reading, Row
+from journal.importing.stamps import LATEST_NS
 from journal.record import Kind, Record, canonical
 from journal.sessions import new_session_folder
 from journal.writer import JournalWriter
@@ -60,7 +62,10 @@ class _File:
 
     def _up_to_damage(self) -> Iterator[Row]:
         try:
-            yield from self.reading.rows
+            for row in self.reading.rows:
+                if row.stamp_ns is not None and not 0 <= row.stamp_ns <= LATEST_NS:
+                    raise self.lines.damaged("its time is not between the years 1970 and 2262")
+                yield row
         except DamagedCapture as error:
             if not self._partial:
                 raise
@@ -146,7 +151,7 @@ def import_files(
         records=records,
         received=received,
         formats=tuple(file.format for file in files),
-        damage=tuple(str(file.damage) for file in files if file.damage is not None),
+        damage=tuple(file.damage.said for file in files if file.damage is not None),
     )
 
 
@@ -228,33 +233,38 @@ def _written(folder: Path, start_ns: int, first: Mapping[str, Any], files: Seque
 
 
 def _append_all(writer: JournalWriter, opening: Record, files: Sequence[_File]) -> tuple[int, int]:
-    """Batch by batch; one is on its way to the disk while the next is read. The number of records, and of FEED ones."""
-    batch, size, received, durable_seq = [opening], len(opening.body or ""), 0, -1
-    for record in _records(files):
-        batch.append(record)
-        size += len(record.payload or record.body or "")
-        received += record.kind is Kind.FEED
-        if len(batch) >= BATCH_ROWS or size >= BATCH_BYTES:
-            writer.append_step(batch, urgent=True)
-            if durable_seq >= 0:
-                writer.wait_durable(durable_seq, WAIT_S_MAX)
-            durable_seq = record.seq
-            batch, size = [], 0
-    last_seq = batch[-1].seq if batch else durable_seq
-    if batch:
+    """One batch is on its way to the disk while the next is read. Gives the number of records, and of FEED ones."""
+    last_seq, received = -1, 0
+    for batch in _batches(chain((opening,), _records(files))):
+        if last_seq >= 0:
+            writer.wait_durable(last_seq, WAIT_S_MAX)
         writer.append_step(batch, urgent=True)
+        last_seq = batch[-1].seq
+        received += sum(record.kind is Kind.FEED for record in batch)
     writer.wait_durable(last_seq, WAIT_S_MAX)
     return last_seq + 1, received
 
 
+def _batches(records: Iterable[Record]) -> Iterator[list[Record]]:
+    batch, size = [], 0
+    for record in records:
+        batch.append(record)
+        size += len(record.payload or record.body or "")
+        if len(batch) >= BATCH_ROWS or size >= BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
 def _records(files: Sequence[_File]) -> Iterator[Record]:
-    links: dict[str, int] = {}  # source -> the LINK record that opened its connection
+    links: dict[_File, int] = {}  # file -> the LINK record that opened its connection
     streams = [file.timed() for file in files]
     seq = time_ns = 0
     for seq, (time_ns, row, file) in enumerate(merge(*streams, key=itemgetter(0)), 1):
         received = file.reading.stamp == "receive"
         if row.body is not None and row.body["state"] == "up":
-            links[file.source] = seq
+            links[file] = seq
         meta = row.meta
         if row.stamp_ns is not None and row.stamp_ns < time_ns:
             meta = {**(meta or {}), "fell_ns": time_ns - row.stamp_ns}
@@ -263,16 +273,16 @@ def _records(files: Sequence[_File]) -> Iterator[Record]:
             time_ns,
             row.kind,
             file.source,
-            cause=links.get(file.source) if row.kind is Kind.FEED and row.meta is None else None,
+            cause=links.get(file) if row.kind is Kind.FEED and row.meta is None else None,
             recv_ns=row.stamp_ns if received else None,
             meta=None if meta is None else canonical(meta),
             payload=row.payload,
             body=None if row.body is None else canonical(row.body),
         )
-    damaged = [file for file in files if file.damage is not None]
-    for note_seq, file in enumerate(damaged, seq + 1):
-        text = canonical({"level": "warning", "text": f"what comes from here on was left out: {file.damage}"})
-        yield Record(note_seq, time_ns, Kind.NOTE, file.source, body=text)
+    damaged = [(file.source, file.damage.said) for file in files if file.damage is not None]
+    for note_seq, (source, said) in enumerate(damaged, seq + 1):
+        text = canonical({"level": "warning", "text": f"left out, from there on: {said}"})
+        yield Record(note_seq, time_ns, Kind.NOTE, source, body=text)
 
 
 def _sync(folder: Path) -> None:

@@ -71,7 +71,7 @@ def command(
     except JournalError as error:
         stop(str(error), FAILED)
     for text in done.damage:
-        click.echo(f"left out: {text}", err=True)
+        click.echo(f"left out, from there on: {text}", err=True)
     formats = ", ".join(sorted(set(done.formats)))
     click.echo(f"session {done.session}: {done.received:,} messages, {done.records:,} records ({formats})")
     click.echo(done.folder)
