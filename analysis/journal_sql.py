@@ -16,8 +16,8 @@ from typing import Any
 import duckdb
 import msgspec
 
+from journal.batches import SCHEMA
 from journal.errors import DamagedJournal
-from journal.frames import SCHEMA
 from journal.reader import Journal
 
 SETTINGS: dict[str, Any] = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}
@@ -62,6 +62,7 @@ def connect(folders: Path | Sequence[Path]) -> duckdb.DuckDBPyConnection:
     parts, sealed = [], []
     for index, folder in enumerate([folders] if isinstance(folders, Path) else folders):
         journal = Journal(folder)
+        journal.check_seams()
         name = _session_id(journal)
         paths = [str(path.resolve()) for path in journal.sealed_paths()]
         if paths:

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from journal.batches import to_records
 from journal.disk import Reading
 from journal.errors import NotAJournal
-from journal.frames import to_records
 from journal.record import Kind, Record
 from journal.recover import Recovered, recover
 from journal.segments import CHECKSUMS, Sealed, first_seqs, plain_batch, sealed_name
