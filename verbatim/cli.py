@@ -16,6 +16,7 @@ COMMANDS: dict[str, str] = {  # name -> one-line help; the command `name` is `co
     "why": "Show the chain of records behind an order.",
     "sessions": "List recorded sessions.",
     "venue": "Start the simulated venue alone.",
+    "import": "Make a session of captures of other tools.",
     "tell": "Give a running session a command: pause, resume, halt, cancel_all, reconcile, stop.",
 }
 
