@@ -37,6 +37,9 @@ def merge(folder: Path, *, bytes_max: int = MERGED_BYTES_MAX, disk: Disk | None 
         disk = RealDisk(folder)
     try:
         return _merge(disk, bytes_max)
+    except DamagedJournal:
+        _drop_temporary(disk)
+        raise
     except OSError as error:
         raise JournalFailed(f"{folder}: the disk failed ({error}). What to do: look after it, then merge anew.") from error
     finally:
@@ -53,9 +56,7 @@ def _merge(disk: Disk, bytes_max: int) -> Merged:
     footers = {seq: _sealed(disk, seq).footer for seq in first_seqs(names, "parquet")}
     if not footers:
         raise NotAJournal(f"{disk.folder} holds no journal. What to do: name the folder of a session.")
-    for name in names:
-        if name.endswith(".tmp"):
-            disk.unlink(name)
+    _drop_temporary(disk)
     left = superseded(footers)
     finish_merge(disk, left)
     kept = [footer for seq, footer in sorted(footers.items()) if seq not in left]
@@ -65,6 +66,13 @@ def _merge(disk: Disk, bytes_max: int) -> Merged:
         if len(group) > 1:
             _merge_group(disk, group)
     return Merged(len(kept), len(groups), kept[-1].chain)
+
+
+def _drop_temporary(disk: Disk) -> None:
+    """What a merge, or a seal, that did not come to its end has begun."""
+    for name in disk.names():
+        if name.endswith(".tmp"):
+            disk.unlink(name)
 
 
 def _sealed(disk: Disk, seq: int) -> Sealed:
