@@ -15,6 +15,8 @@ COMMANDS: dict[str, str] = {  # name -> one-line help; the command `name` is `co
     "sql": "Query a session with DuckDB SQL.",
     "why": "Show the chain of records behind an order.",
     "sessions": "List recorded sessions.",
+    "recover": "Seal what a crash left of a session.",
+    "merge": "Make few large segments of a session's many small ones.",
     "venue": "Start the simulated venue alone.",
     "import": "Make a session of captures of other tools.",
     "tell": "Give a running session a command: pause, resume, halt, cancel_all, reconcile, stop.",

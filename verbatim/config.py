@@ -21,6 +21,7 @@ from engine.live.opening import Wanted
 from engine.program import UnknownVenue, venue_class
 from engine.session import SECOND_NS, EngineSettings, RiskSettings, VenueSettings
 from engine.venues.binance_spot.signing import ApiKey
+from journal.signing import BadKey, Signer
 from verbatim.strategies import read_strategy, refuse_strangers
 
 PREFIX = "VERBATIM_"
@@ -44,6 +45,7 @@ class SessionSection(_Section):
     seed: int | None = None
     on_journal_failure: Literal["cancel_all", "leave"] = "cancel_all"
     free_mib_min: int = Field(default=1024, ge=0)  # on the journals' disk: with less, trading halts
+    signing_key: Path | None = None  # an Ed25519 key as PEM, from the configuration's folder: signs what is sealed
     carry: bool = True
 
 
@@ -202,17 +204,34 @@ def read_key(config: Config, environment: Mapping[str, str] | None = None, base:
     return read_secret_file(path if path.is_absolute() or base is None else base / path)
 
 
-def read_secret_file(path: Path) -> ApiKey:
+def read_signer(config: Config, base: Path | None = None) -> Signer | None:
+    """The key that signs the journal, where one is configured. Raises ConfigProblem."""
+    if config.session.signing_key is None:
+        return None
+    path = config.session.signing_key.expanduser()
+    path = path if path.is_absolute() or base is None else base / path
+    try:
+        return Signer.from_pem(_owners_own(path))
+    except BadKey as error:
+        raise ConfigProblem(f"{path}: {error}") from None
+
+
+def _owners_own(path: Path) -> bytes:
+    """A secret file's bytes. Raises ConfigProblem."""
     try:
         descriptor = os.open(path, os.O_RDONLY)
         with open(descriptor, "rb") as file:  # noqa: PTH123 - the very file whose mode is looked at, not its name
-            found = os.fstat(file.fileno())
-            if stat.S_IMODE(found.st_mode) & 0o077:
+            if stat.S_IMODE(os.fstat(file.fileno()).st_mode) & 0o077:
                 raise ConfigProblem(f"{path} can be read by others than its owner: chmod 600 {path}")
-            values = tomllib.loads(file.read(SECRET_BYTES_MAX).decode("utf-8"))
-        secrets = Credentials(**values)
+            return file.read(SECRET_BYTES_MAX)
     except OSError as error:
         raise ConfigProblem(f"cannot read the secret file {path}: {error.strerror or error}") from None
+
+
+def read_secret_file(path: Path) -> ApiKey:
+    content = _owners_own(path)
+    try:
+        secrets = Credentials(**tomllib.loads(content.decode("utf-8")))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, ValidationError, TypeError):
         # no detail: the library's text may quote the file
         raise ConfigProblem(f"{path} is not a secret file: it holds api_key and api_secret, as TOML, and nothing else") from None
@@ -261,6 +280,7 @@ def wanted(config: Config, *, key: ApiKey | None, base: Path | None = None) -> W
         http=config.venue.http,
         on_journal_failure=config.session.on_journal_failure,
         free_bytes_min=config.session.free_mib_min * 2**20,
+        signer=read_signer(config, base),
         carry=config.session.carry,
     )
     try:

@@ -40,6 +40,7 @@ from journal.reader import Journal
 from journal.record import Kind, Record
 from journal.recover import recover
 from journal.sessions import list_sessions, new_session_folder
+from journal.signing import Signer
 
 ID_LETTERS = "abcdefghijklmnopqrstuvwxyz234567"
 ASK_SECONDS = 10.0
@@ -67,6 +68,7 @@ class Wanted:
     http: str = "httpx"  # "httpx" | "direct"
     on_journal_failure: str = "cancel_all"  # "cancel_all" | "leave"
     free_bytes_min: int = 1 << 30  # on the journal's disk: with less, trading halts
+    signer: Signer | None = None  # of what is sealed
     sync: bool = True  # False is for benchmarks alone: nothing is then durable, whatever the journal says
     carry: bool = True  # go on from the newest session of this account and venue
 
@@ -162,7 +164,7 @@ def look_back(wanted: Wanted) -> Before:
     """Recovers the newest session of this account and venue, and folds it to its end."""
     for found in reversed(list_sessions(wanted.journals)):
         try:
-            recovered = recover(found.path)
+            recovered = recover(found.path, signer=wanted.signer)
             journal = Journal.open(found.path)
             record = journal.session_record()
         except NotAJournal:

@@ -130,6 +130,7 @@ class Session:
             on_failure=lambda _error: _soon(token, self.inbox.wake),
             on_low_space=lambda free_bytes: _soon(token, partial(self._halt_for_space, free_bytes)),
             free_bytes_min=wanted.free_bytes_min,
+            signer=wanted.signer,
             sync=wanted.sync,
         )
         sender = make_sender(wanted.http, wanted.venue.rest)
