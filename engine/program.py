@@ -14,6 +14,7 @@ from engine.market.market import Market
 from engine.market.views import BarSpec, EmaSpec, Watch
 from engine.model import Allowance, Instrument
 from engine.reducers.timers import periods
+from engine.requests import LinkPlan
 from engine.session import MILLISECOND_NS, SECOND_NS, SessionBody, VenueSettings
 from engine.state import Rules
 from engine.strategy import Every, OnQuote
@@ -123,6 +124,11 @@ class Program:
             for wanted in found.instruments
             if by_symbol.get(wanted, wanted) in self.instruments
         ]
+
+    def links(self, venue: str) -> tuple[LinkPlan, ...]:
+        """The connections of this session; without an account, those for what the public may see."""
+        plans = self.venues[venue].links()
+        return plans if self.session.account else tuple(plan for plan in plans if plan.role == "market")
 
     def venue_of(self, source: str) -> Venue:
         """The venue whose connection a source names."""
