@@ -88,6 +88,10 @@ class Recorder:
             raise StartProblem("told to end before a session began: nothing was recorded")
         return last
 
+    def end(self) -> None:
+        """In order: the running session is closed, and no other begins."""
+        self._over.set()
+
     async def _opened(self, before: Before | None) -> Plan | None:
         """The next session's plan. The first must be there at once; for a later one we wait as long as it takes."""
         wait_s = RETRY_SECONDS_FIRST
