@@ -202,9 +202,10 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def flatness(sampled: list[tuple[float, float]]) -> dict[str, float]:
-    quarter = max(len(sampled) // 4, 1)
-    told: dict[str, float] = {}
+def flatness(sampled: list[tuple[float, float]]) -> dict[str, Any]:
+    """Medians of the first and the last quarter, and of each tenth."""
+    quarter, tenth = max(len(sampled) // 4, 1), max(len(sampled) // 10, 1)
+    told: dict[str, Any] = {}
     for at, name in enumerate(("rss_mb", "anonymous_mb")):
         column = [sample[at] for sample in sampled]
         first, last = median(column[:quarter]), median(column[-quarter:])
@@ -214,6 +215,7 @@ def flatness(sampled: list[tuple[float, float]]) -> dict[str, float]:
             f"{name}_peak": round(max(column), 1),
         }
         told["ratio" if at == 0 else "anonymous_ratio"] = round(last / first, 3)
+        told[f"{name}_tenths"] = [round(median(column[n : n + tenth])) for n in range(0, len(column), tenth)]
     return told
 
 
