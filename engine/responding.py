@@ -372,7 +372,7 @@ class Responding:
         for source in sorted(turn.account.links.by_source):
             link = turn.account.links.by_source[source]
             silent_ns = now_ns - max(
-                link.changed_ns, self._last_seen_ns(turn, link.venue) if link.role == "market" else now_ns
+                link.changed_ns, self._last_seen_ns(turn, source) if link.role == "market" else now_ns
             )
             if link.state == "up" and now_ns - link.changed_ns > settings.request_timeout_ns:
                 turn.note("warning", f"{source}: no answer to the subscription")
@@ -414,13 +414,6 @@ class Responding:
         before_ns = now_ns - self.program.settings.watch_every_ns
         return (now_ns - since_ns) // MINUTE_NS > max(before_ns - since_ns, 0) // MINUTE_NS
 
-    def _last_seen_ns(self, turn: Turn, venue: str) -> int:
-        return max(
-            (
-                turn.market.last_seen_ns(index, stream)
-                for name, index in self.program.indexes.items()
-                if self.program.instruments[name].venue == venue
-                for stream in Stream
-            ),
-            default=0,
-        )
+    def _last_seen_ns(self, turn: Turn, source: str) -> int:
+        indexes = self.program.indexes_of(source)
+        return max((turn.market.last_seen_ns(index, stream) for index in indexes for stream in Stream), default=0)

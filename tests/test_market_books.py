@@ -218,7 +218,7 @@ def test_a_lost_link_forgets_book_and_quote_but_not_trades(tape: Tape) -> None:
     assert tape.market.book_state(0) is BookState.NONE
     assert tape.market.quote(0) is None
     assert tape.market.last_trade(0) is not None
-    assert tape.market.last_frame() == (tape.now, tape.seq)
+    assert tape.market.last_frame([0]) == (tape.now, tape.seq)
     tape.quote(99, 101, update_id=40)  # another connection may be behind the one we lost
     assert tape.market.quote(0) is not None
     assert tape.diff(11, 11) == BOOK_NEEDS_SNAPSHOT  # where the depth stream ended is not forgotten: nothing was missed

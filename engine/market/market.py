@@ -309,12 +309,12 @@ class Market:
         """Session time at which a stream last told something new of this instrument; 0: never."""
         return int(self.t[i, stream])
 
-    def last_frame(self) -> tuple[int, int]:
-        """(time_ns, seq) of the last message that a stream brought; zeros before the first. One that was carried from the
+    def last_frame(self, indexes: Sequence[int]) -> tuple[int, int]:
+        """(time_ns, seq) of the last message that a stream of these instruments brought; zeros before the first. One that was carried from the
         session before has that session's seq.
         """
         columns = ((at.Q_TIME_NS, at.Q_SEQ), (at.T_TIME_NS, at.T_SEQ), (at.D_TIME_NS, at.D_SEQ))
-        return max(((int(t[ns]), int(t[seq])) for t in self.t for ns, seq in columns), default=(0, 0))
+        return max(((int(t[ns]), int(t[seq])) for t in self.t[indexes] for ns, seq in columns), default=(0, 0))
 
     def broken(self, i: int) -> Break:
         """The last break in the ids of a stream of this instrument."""

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 PUBLIC = {  # where a venue gives its market data to anyone: REST and streams
     "binance_spot": ("https://data-api.binance.vision", "wss://data-stream.binance.vision"),
 }
+STALE_SECONDS = 60  # a trader must not believe in a silent market for long; a recorder may wait for a quiet one
 
 
 @click.command("record")
@@ -91,5 +92,6 @@ def _settings(path: Path | None, given: dict[str, Any]) -> "Config":
         stream = chosen.get("stream") or stream or rest.replace("http", "ws", 1)
         values = {"instruments": chosen["symbols"], "venue": {"name": chosen["name"], "rest": rest, "stream": stream}}
         where = "options"
+    values["engine"] = {"stale_after_s": STALE_SECONDS, **values.get("engine", {})}
     roll = {name: str(chosen[name]) for name in ("roll_hours", "roll_at") if name in chosen}
     return make_config({**values, "record": {**values.get("record", {}), **roll}}, where)
