@@ -42,6 +42,7 @@ STALE_SECONDS = 10  # of silence until the recorder reconnects (engine.stale_aft
 ROUND_SECONDS = 30.0  # a disconnect, a short silence
 LONG_SILENCE_EVERY = 4  # rounds
 SETTLE_SECONDS = 2.0
+WARM_SAMPLES = 60
 TRADE_ID = re.compile(rb'"t":(\d+)')
 DIFF_IDS = re.compile(rb'"U":(\d+),"u":(\d+)')
 
@@ -203,7 +204,8 @@ def cpu_seconds(pid: int) -> float:
 
 
 def flatness(sampled: list[tuple[float, float]]) -> dict[str, Any]:
-    """Medians of the first and the last quarter, and of each tenth."""
+    """Medians of the first and the last quarter, and of each tenth; without the time until the first segments were sealed."""
+    sampled = sampled[min(WARM_SAMPLES, len(sampled) // 4) :]
     quarter, tenth = max(len(sampled) // 4, 1), max(len(sampled) // 10, 1)
     told: dict[str, Any] = {}
     for at, name in enumerate(("rss_mb", "anonymous_mb")):
