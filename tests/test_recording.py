@@ -47,6 +47,13 @@ async def venue() -> AsyncIterator[Ready]:
         yield ready
 
 
+@pytest.fixture
+async def busy_venue() -> AsyncIterator[Ready]:
+    """Its market runs at 20 times the pace: at each roll, frames wait in the queue and in the socket."""
+    async with venue_process({"symbols": ["BTCUSDT"], "speed": 20, "weight_max": 1_000_000}) as ready:
+        yield ready
+
+
 class Recording:
     """A recorder at work, and what it told."""
 
@@ -127,9 +134,9 @@ def assert_nothing_is_signed(records: list[Record]) -> None:
 
 
 async def test_every_frame_is_there_across_rolls_and_disconnects_and_every_gap_is_told(
-    venue: Ready, tmp_path: Path
+    busy_venue: Ready, tmp_path: Path
 ) -> None:
-    recording = Recording(venue, tmp_path, ages_s=(1, 2.5))
+    venue, recording = busy_venue, Recording(busy_venue, tmp_path, ages_s=(1, 2.5))
 
     async def script() -> None:
         await until(lambda: len(recording.ended) == 1)
