@@ -9,6 +9,7 @@ from verbatim.exits import FAILED, stop
 COMMANDS: dict[str, str] = {  # name -> one-line help; the command `name` is `command` in verbatim/commands/<name>.py
     "demo": "Trade against a simulated venue, then replay it: the tour.",
     "run": "Run a session live from a configuration file.",
+    "record": "Record market streams without trading: no account, no key.",
     "replay": "Repeat a recorded session and compare every output.",
     "verify": "Prove that a session's journal is whole.",
     "ask": "Show what the engine believed at a record or a time.",

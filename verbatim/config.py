@@ -8,6 +8,7 @@ import os
 import stat
 import tomllib
 from collections.abc import Mapping
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
@@ -49,6 +50,13 @@ class SessionSection(_Section):
     carry: bool = True
 
 
+class RecordSection(_Section):
+    """When `verbatim record` begins a new session: at an age, or every day at a time (UTC), in session time."""
+
+    roll_hours: Decimal = Field(default=Decimal(24), gt=0, le=24 * 31)
+    roll_at: str = Field(default="", pattern=r"^(([01]\d|2[0-3]):[0-5]\d)?$")  # "HH:MM"; outdoes roll_hours
+
+
 class ClockSection(_Section):
     """The clock that a simulated venue printed when it started; left out, session time is the wall clock's."""
 
@@ -61,7 +69,7 @@ class VenueSection(_Section):
     name: str = "binance_spot"
     rest: str = Field(pattern=r"^https?://")
     stream: str = Field(pattern=r"^wss?://")
-    private: str = Field(pattern=r"^wss?://")
+    private: str = Field(default="", pattern=r"^wss?://")  # a session that trades needs it
     recv_window_ms: int = Field(default=5000, gt=0, le=RECV_WINDOW_MS_MAX)
     http: Literal["httpx", "direct"] = "httpx"
     secret_file: Path | None = None  # TOML with api_key and api_secret, readable by its owner alone
@@ -113,11 +121,12 @@ class Config(BaseSettings):
 
     instruments: tuple[str, ...] = Field(min_length=1)
     venue: VenueSection
-    strategy: dict[str, StrategySection] = Field(min_length=1)
+    strategy: dict[str, StrategySection] = {}  # a session that trades has one at least
     session: SessionSection = SessionSection()
     clock: ClockSection = ClockSection()
     risk: RiskSection = RiskSection()
     engine: EngineSection = EngineSection()
+    record: RecordSection = RecordSection()
 
     @classmethod
     def settings_customise_sources(
@@ -139,7 +148,11 @@ class Credentials(_Section):
 
 def read_config(path: Path, environment: Mapping[str, str] | None = None) -> Config:
     """The file and the environment, checked. Raises ConfigProblem."""
-    environment = os.environ if environment is None else environment
+    return make_config(read_values(path), str(path), environment)
+
+
+def read_values(path: Path) -> dict[str, Any]:
+    """What stands in the file, of which no name is that of a secret. Raises ConfigProblem."""
     try:
         with path.open("rb") as file:
             values = tomllib.load(file, parse_float=Decimal)  # a price in a file is what is written there
@@ -148,11 +161,16 @@ def read_config(path: Path, environment: Mapping[str, str] | None = None) -> Con
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigProblem(f"{path} is not valid TOML: {error}") from None
     _refuse_secrets(path, values)
-    _refuse_unknown_environment(environment)
+    return values
+
+
+def make_config(values: Mapping[str, Any], where: str, environment: Mapping[str, str] | None = None) -> Config:
+    """From values that stand in `where`, and the environment. Raises ConfigProblem."""
+    _refuse_unknown_environment(os.environ if environment is None else environment)
     try:
         return Config(**values)
     except ValidationError as error:
-        raise ConfigProblem(f"{path}: {_first(error)}") from None
+        raise ConfigProblem(f"{where}: {_first(error)}") from None
     except SettingsError as error:
         raise ConfigProblem(f"environment: {error}") from None
 
@@ -250,8 +268,31 @@ def _key(where: str, key: str, secret: str) -> ApiKey:
 
 def wanted(config: Config, *, key: ApiKey | None, base: Path | None = None) -> Wanted:
     """What the shell needs to open a session. Raises ConfigProblem, and StrategyError where a strategy cannot be used."""
+    if not config.strategy:
+        raise ConfigProblem("strategy: a session that trades has one at least; `verbatim record` needs none")
+    if not config.venue.private:
+        raise ConfigProblem("venue.private: a session that trades needs the address of the account's stream")
+    chosen = replace(
+        recording_wanted(config, base=base),
+        strategies=tuple(
+            read_strategy(section.file, name=name, parameters=section.parameters, base=base)
+            for name, section in config.strategy.items()
+        ),
+        key=key,
+        risk=RiskSettings(**dict(config.risk)),
+        account=config.session.account,
+        on_journal_failure=config.session.on_journal_failure,
+        carry=config.session.carry,
+        venue=msgspec.structs.replace(venue_settings(config), private=config.venue.private),
+    )
+    refuse_strangers(chosen.strategies, chosen.symbols, listed="`instruments`")
+    return chosen
+
+
+def recording_wanted(config: Config, *, base: Path | None = None) -> Wanted:
+    """The same session without account, key and strategies: it records. Raises ConfigProblem."""
     clock = config.clock
-    chosen = Wanted(
+    return Wanted(
         journals=config.session.journals,
         clock=SessionClock.wall()
         if not clock.session_origin_ns
@@ -260,35 +301,31 @@ def wanted(config: Config, *, key: ApiKey | None, base: Path | None = None) -> W
             monotonic_origin_ns=clock.monotonic_origin_ns,
             speed=clock.speed,
         ),
-        venue=VenueSettings(
-            name=config.venue.name,
-            rest=config.venue.rest,
-            stream=config.venue.stream,
-            private=config.venue.private,
-            recv_window_ms=min(config.venue.recv_window_ms * clock.speed, RECV_WINDOW_MS_MAX),
-        ),
+        venue=venue_settings(config),
         symbols=config.instruments,
-        strategies=tuple(
-            read_strategy(section.file, name=name, parameters=section.parameters, base=base)
-            for name, section in config.strategy.items()
-        ),
-        key=key,
-        risk=RiskSettings(**dict(config.risk)),
         engine=at_speed(config.engine.settings(), clock.speed),
-        account=config.session.account,
+        account="",
         seed=config.session.seed,
         http=config.venue.http,
-        on_journal_failure=config.session.on_journal_failure,
+        on_journal_failure="leave",  # there is nothing to cancel
         free_bytes_min=config.session.free_mib_min * 2**20,
         signer=read_signer(config, base),
-        carry=config.session.carry,
+    )
+
+
+def venue_settings(config: Config) -> VenueSettings:
+    """What the public may see of the venue. Raises ConfigProblem where there is no such dialect."""
+    settings = VenueSettings(
+        name=config.venue.name,
+        rest=config.venue.rest,
+        stream=config.venue.stream,
+        recv_window_ms=min(config.venue.recv_window_ms * config.clock.speed, RECV_WINDOW_MS_MAX),
     )
     try:
-        venue_class(chosen.venue)
+        venue_class(settings)
     except UnknownVenue as error:
         raise ConfigProblem(f"venue.name: {error}") from None
-    refuse_strangers(chosen.strategies, chosen.symbols, listed="`instruments`")
-    return chosen
+    return settings
 
 
 def at_speed(settings: EngineSettings, speed: int) -> EngineSettings:
