@@ -96,11 +96,7 @@ class RealDisk:
         try:
             folder.parent.mkdir(parents=True, exist_ok=True)
             folder.mkdir()
-            parent_fd = os.open(folder.parent, os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                os.fsync(parent_fd)
-            finally:
-                os.close(parent_fd)
+            sync_folder(folder.parent)
             return cls(folder)
         except FileExistsError as error:
             raise JournalFailed(
@@ -151,6 +147,15 @@ class RealDisk:
         if self._folder_fd >= 0:
             os.close(self._folder_fd)
             self._folder_fd = -1
+
+
+def sync_folder(folder: Path) -> None:
+    """Bring the names in a folder to stable storage."""
+    folder_fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder_fd)
+    finally:
+        os.close(folder_fd)
 
 
 def is_locked(folder: Path) -> bool:

@@ -10,6 +10,9 @@ JournalError
     AmbiguousSession   several do
     CaptureRefused     a file of another tool that cannot be imported as asked
       DamagedCapture   it can be read up to some line only
+    ArchiveRefused     an archive that cannot be written or read as asked
+    ArchiveFailed      the place of an archive, or the way to it, failed us
+    DamagedArchive     an archive's bytes are not what was written
 """
 
 from pathlib import Path
@@ -65,3 +68,15 @@ class DamagedCapture(CaptureRefused):
         super().__init__(
             f"{self.said}. What to do: fetch the file again, or keep what comes before that line with --partial."
         )
+
+
+class ArchiveRefused(JournalError):  # noqa: N818 - the name says what happened
+    pass
+
+
+class ArchiveFailed(JournalError):  # noqa: N818 - the name says what happened
+    pass
+
+
+class DamagedArchive(JournalError):  # noqa: N818 - the name says what happened
+    pass

@@ -31,6 +31,10 @@ def new_session_folder(root: Path, start_utc_ns: int, session_id: str) -> Path:
     return root / f"{start.strftime(_START)}-{session_id}"
 
 
+def is_session_name(name: str) -> bool:
+    return _NAME.fullmatch(name) is not None
+
+
 def list_sessions(root: Path) -> list[SessionFolder]:
     """In order of their start. Other folders and files under the root are left alone."""
     if not root.is_dir():

@@ -20,6 +20,9 @@ COMMANDS: dict[str, str] = {  # name -> one-line help; the command `name` is `co
     "merge": "Make few large segments of a session's many small ones.",
     "venue": "Start the simulated venue alone.",
     "import": "Make a session of captures of other tools.",
+    "forget": "Drop the oldest sessions, whole.",
+    "archive": "Copy a sealed session to object storage or another folder.",
+    "fetch": "Bring an archived session back.",
     "tell": "Give a running session a command: pause, resume, halt, cancel_all, reconcile, stop.",
 }
 

@@ -6,7 +6,6 @@ the files' contents, so an import made twice names itself the same, and is refus
 
 import base64
 import hashlib
-import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from heapq import merge
@@ -17,6 +16,7 @@ from typing import Any
 
 import msgspec
 
+from journal.disk import sync_folder
 from journal.errors import CaptureRefused, DamagedCapture, JournalError
 from journal.importing.formats import Wanted, reader_of
 from journal.importing.lines import Lines, Reading, Row
@@ -228,7 +228,7 @@ def _written(folder: Path, start_ns: int, first: Mapping[str, Any], files: Seque
         if isinstance(error, OSError):
             raise JournalError(f"{folder} cannot be made: {error.strerror}.") from error
         raise
-    _sync(folder.parent)
+    sync_folder(folder.parent)
     return records, received
 
 
@@ -283,11 +283,3 @@ def _records(files: Sequence[_File]) -> Iterator[Record]:
     for note_seq, (source, said) in enumerate(damaged, seq + 1):
         text = canonical({"level": "warning", "text": f"left out, from there on: {said}"})
         yield Record(note_seq, time_ns, Kind.NOTE, source, body=text)
-
-
-def _sync(folder: Path) -> None:
-    folder_fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder_fd)
-    finally:
-        os.close(folder_fd)

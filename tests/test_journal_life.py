@@ -1,0 +1,370 @@
+"""What becomes of journals: they are forgotten oldest first and whole, archived and fetched, and exported."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from pyarrow import fs
+
+from engine.live.opening import look_back
+from engine.session import ClockSettings, PreviousSession, SessionBody, VenueSettings
+from journal import archive as archiving
+from journal.merge import merge
+from journal.reader import Journal
+from journal.record import Kind, Record, canonical
+from journal.retention import FORGOTTEN
+from journal.sessions import list_sessions, new_session_folder
+from journal.verify import verify
+from journal.writer import JournalWriter
+from verbatim.cli import main
+from verbatim.exits import BAD_INPUT, DIFFERS, FAILED, USAGE
+
+DAY_S = 86_400
+KEY, SECRET = "AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEY"
+
+
+def verbatim(*words: object) -> Result:
+    return CliRunner().invoke(main, [str(word) for word in words])
+
+
+def said(result: Result, code: int = 0) -> str:
+    """All that it printed; a traceback is never part of it."""
+    assert result.exit_code == code, result.output
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+    return result.output
+
+
+def make(
+    root: Path,
+    letter: str,
+    *,
+    days: int,
+    account: str = "main",
+    after: str = "",
+    close: bool = True,
+    records: int = 60,
+) -> Path:
+    """A session whose id is that letter eight times, written so many days ago, going on from `after`."""
+    began_ns = time.time_ns() - days * DAY_S * 10**9
+    folder = new_session_folder(root, began_ns, letter * 8)
+    previous = PreviousSession(after * 8, 59, "c" * 64) if after else None
+    body = SessionBody(
+        letter * 8, began_ns, ClockSettings(), 1, "", {}, (VenueSettings(),), (), (), account=account, previous=previous
+    )
+    writer = JournalWriter.create(folder, segment_bytes=2_000)
+    for seq in range(records):
+        first = {"body": canonical(body)} if seq == 0 else {"payload": f"{letter} {seq} ".encode() * 20}
+        writer.append_step([Record(seq, began_ns + seq, Kind.FEED if seq else Kind.SESSION, "m", **first)], urgent=True)
+        if seq % 10 == 0:
+            writer.wait_durable(seq, 5)
+    if close:
+        writer.close()
+    else:
+        writer.abandon()
+    written(folder, days)
+    return folder
+
+
+def written(folder: Path, days: int) -> None:
+    for path in folder.iterdir():
+        os.utime(path, (time.time() - days * DAY_S,) * 2)
+
+
+def ids(root: Path) -> str:
+    return "".join(found.session_id[0] for found in list_sessions(root))
+
+
+# ---- forgetting ----------------------------------------------------------------------------------------
+
+
+def test_the_oldest_sessions_go_whole_and_the_first_kept_one_is_the_new_anchor(tmp_path: Path) -> None:
+    make(tmp_path, "a", days=200)
+    make(tmp_path, "b", days=150, after="a")
+    kept = make(tmp_path, "c", days=50, after="b")
+    make(tmp_path, "d", days=1, after="c")
+    (tmp_path / "notes").mkdir()
+    (tmp_path / f"notes{FORGOTTEN}").mkdir()
+    told = said(verbatim("forget", "--older-than", "90d", "--journals", tmp_path))
+    assert "forget: would be 2 sessions" in told
+    assert told.count("would go") == 2
+    assert f"new anchor: {kept.name} names bbbbbbbb before it, last record 59, chain {'c' * 64}" in told
+    assert ids(tmp_path) == "abcd", "it was only said"
+    told = said(verbatim("forget", "--older-than", "90d", "--yes", "--journals", tmp_path))
+    assert told.splitlines()[-1].startswith("forget: 2 sessions")
+    assert ids(tmp_path) == "cd"
+    assert sorted(path.name for path in tmp_path.iterdir() if "-" not in path.name) == ["notes", f"notes{FORGOTTEN}"]
+    assert all(verify(found.path).ok for found in list_sessions(tmp_path))
+
+
+def test_size_lets_go_no_more_than_it_must(tmp_path: Path) -> None:
+    for n, letter in enumerate("abcdef"):
+        make(tmp_path, letter, days=60 - n)
+    sizes = [sum(path.stat().st_size for path in found.path.iterdir()) for found in list_sessions(tmp_path)]
+    keep = sum(sizes[3:]) + 1
+    told = json.loads(said(verbatim("forget", "--keep-gib", keep / 2**30, "--yes", "--json", "--journals", tmp_path)))
+    assert ids(tmp_path) == "def"
+    assert (told["bytes_before"], told["bytes_after"], told["sessions_after"]) == (sum(sizes), sum(sizes[3:]), 3)
+    assert "forget: 0 sessions" in said(verbatim("forget", "--keep-gib", 1, "--yes", "--journals", tmp_path))
+    told = said(verbatim("forget", "--keep-gib", 0, "--yes", "--journals", tmp_path))
+    assert "it is the newest of account main at binance_spot, and the next session goes on from it" in told
+    assert ids(tmp_path) == "f"
+
+
+def test_what_somebody_needs_stays_however_old_it_is(tmp_path: Path) -> None:
+    make(tmp_path, "a", days=400, account="spot")
+    make(tmp_path, "b", days=390, account="main")
+    alive = make(tmp_path, "c", days=380, account="main", close=False)
+    damaged = make(tmp_path, "d", days=370, account="main")
+    make(tmp_path, "e", days=2, account="main")
+    (damaged / "000000000000.parquet").write_bytes(b"PAR1")
+    written(damaged, 370)
+    elsewhere = make(tmp_path / "elsewhere", "f", days=395, account="other")
+    (tmp_path / elsewhere.name).symlink_to(elsewhere)
+    alive_fd = os.open(alive, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        import fcntl
+
+        fcntl.flock(alive_fd, fcntl.LOCK_EX)
+        told = said(verbatim("forget", "--older-than", "52w", "--yes", "--journals", tmp_path))
+    finally:
+        os.close(alive_fd)
+    assert ids(tmp_path) == "afcde"
+    reasons = dict(
+        line.removeprefix("stays: ").split(": ", 1) for line in told.splitlines() if line.startswith("stays")
+    )
+    assert {name[-8]: why for name, why in reasons.items()} == {
+        "a": "it is the newest of account spot at binance_spot, and the next session goes on from it",
+        "c": "it is being written",
+        "d": "its SESSION record cannot be read, so nobody knows who needs it",
+        "f": "its folder lies elsewhere: this is a link",
+    }
+
+
+def test_the_next_session_finds_what_it_goes_on_from(tmp_path: Path) -> None:
+    """The rule as the engine reads it: whatever was forgotten, a start sees the same session before it."""
+
+    class Wanted:
+        journals = tmp_path
+        account = "spot"
+        venue = VenueSettings()
+
+    make(tmp_path, "a", days=300, account="spot")
+    make(tmp_path, "b", days=250, account="main", after="a")
+    make(tmp_path, "c", days=200, account="main", after="b")
+    before = look_back(Wanted).previous  # type: ignore[arg-type] # what look_back reads of one
+    assert before is not None
+    said(verbatim("forget", "--older-than", "1d", "--keep-gib", 0, "--yes", "--journals", tmp_path))
+    assert ids(tmp_path) == "ac"
+    assert look_back(Wanted).previous == before  # type: ignore[arg-type] # as above
+
+
+def test_a_forgetting_that_was_cut_off_is_finished_by_the_next(tmp_path: Path) -> None:
+    half = make(tmp_path, "a", days=300)
+    make(tmp_path, "b", days=1)
+    half.rename(half.with_name(half.name + FORGOTTEN))
+    assert ids(tmp_path) == "b", "no reader takes it for a session"
+    said(verbatim("forget", "--older-than", "1d", "--yes", "--journals", tmp_path))
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.parametrize("words", [(), ("--older-than", "90"), ("--older-than", "3 years"), ("--keep-gib", "-1")])
+def test_which_sessions_may_go_must_be_said(tmp_path: Path, words: tuple[str, ...]) -> None:
+    assert "Error" in said(verbatim("forget", *words, "--journals", tmp_path), USAGE)
+
+
+def test_only_what_is_archived_goes(tmp_path: Path) -> None:
+    root, there = tmp_path / "journals", tmp_path / "archive"
+    first, second, third = (make(root, letter, days=300 - n) for n, letter in enumerate("abc"))
+    make(root, "d", days=1)
+    for folder in (first, second):
+        said(verbatim("archive", folder, there))
+    merge(first)  # other files, the same records: its archive still stands for it
+    written(first, 300)
+    object_of_second = there / second.name / "000000000000.parquet"
+    data = bytearray(object_of_second.read_bytes())
+    data[len(data) // 2] ^= 1
+    object_of_second.write_bytes(data)
+    words = ("forget", "--older-than", "90d", "--archived-only", there, "--yes", "--journals", root)
+    told = said(verbatim(*words))
+    assert ids(root) == "bcd"
+    assert f"stays: {third.name}: it is not archived there" in told
+    assert f"stays: {second.name}: {object_of_second} is not what the manifest says" in told
+
+
+# ---- archives ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[str]:
+    """A real S3 server in a process of its own; gives the query that leads there."""
+    program = (
+        "import time; from moto.server import ThreadedMotoServer as Server; "
+        "server = Server('127.0.0.1', 0, verbose=False); server.start(); "
+        "print(server.get_host_and_port()[1], flush=True); time.sleep(600)"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-P", "-c", program], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as server:
+        assert server.stdout is not None
+        port = next(line for line in server.stdout if line.strip().isdigit()).strip()
+        os.environ.update(AWS_ACCESS_KEY_ID=KEY, AWS_SECRET_ACCESS_KEY=SECRET, AWS_EC2_METADATA_DISABLED="true")
+        try:
+            query = f"endpoint_override=127.0.0.1:{port}&scheme=http&region=us-east-1"
+            maker, _ = fs.FileSystem.from_uri(f"s3://bucket?{query}&allow_bucket_creation=true")
+            maker.create_dir("bucket")
+            yield query
+        finally:
+            server.kill()
+            for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_EC2_METADATA_DISABLED"):
+                del os.environ[name]
+
+
+@pytest.fixture(params=["folder", "s3"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Where an archive goes, with %s for what is below it."""
+    if request.param == "folder":
+        return f"{tmp_path}/archive%s"
+    return f"s3://bucket/{time.time_ns()}%s?{request.getfixturevalue('s3')}"
+
+
+def files_of(folder: Path) -> dict[str, str]:
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())}
+
+
+def test_an_archived_session_comes_back_byte_for_byte(tmp_path: Path, place: str) -> None:
+    session = make(tmp_path, "a", days=3)
+    (session / "snap-000000000003.bin").write_bytes(b"a reader's cache")
+    told = said(verbatim("archive", "aaaa", place % "", "--journals", tmp_path)).splitlines()
+    assert told[-1] == (place % f"/{session.name}").partition("?")[0]
+    assert "60 records" in told[0]
+    back = said(verbatim("fetch", place % f"/{session.name}", "--into", tmp_path / "back")).splitlines()
+    assert back == [str(tmp_path / "back")]
+    (session / "snap-000000000003.bin").unlink()
+    assert files_of(tmp_path / "back") == files_of(session)
+    assert verify(tmp_path / "back").ok
+    there = archiving.opened(place % f"/{session.name}")
+    manifest = archiving.read_manifest(there)
+    assert manifest is not None
+    assert (manifest.chain, manifest.closed, manifest.records) == (verify(session).chain, True, 60)
+    assert {file.name: file.sha256 for file in manifest.files} == files_of(session)
+    assert "exists already" in said(
+        verbatim("fetch", place % f"/{session.name}", "--into", tmp_path / "back"), BAD_INPUT
+    )
+    assert "holds no manifest.json" in said(verbatim("fetch", place % "", "--into", tmp_path / "other"), BAD_INPUT)
+
+
+def test_an_archive_that_was_cut_off_goes_on_and_one_that_is_another_is_refused(tmp_path: Path, place: str) -> None:
+    session = make(tmp_path, "a", days=3)
+    done = archiving.archive(session, archiving.opened(place % ""))
+    there = archiving.opened(place % f"/{session.name}")
+    segments = [file.name for file in done.manifest.files]
+    assert len(segments) > 3
+    assert archiving.archive(session, archiving.opened(place % "")).copied == 0
+    merge_free = files_of(session)
+
+    there.filesystem.delete_file(there.within("manifest.json").path)
+    there.filesystem.delete_file(there.within(segments[-1]).path)
+    half = (session / segments[1]).read_bytes()[:700]
+    there.within(segments[1]).write(iter([half]))
+    assert "holds no manifest.json" in said(
+        verbatim("fetch", place % f"/{session.name}", "--into", tmp_path / "x"), BAD_INPUT
+    )
+    assert archiving.archive(session, archiving.opened(place % "")).copied == 2
+    assert files_of(archiving.fetch(there, into=tmp_path / "back", journals=tmp_path)) == merge_free
+
+    there.filesystem.delete_file(there.within("manifest.json").path)
+    there.within(segments[1]).write(iter([b"another" * 200]))
+    told = said(verbatim("archive", session, place % ""), BAD_INPUT)
+    assert "is there already, and is another" in told
+    assert b"".join(there.within(segments[1]).chunks()) == b"another" * 200
+    assert archiving.read_manifest(there) is None
+
+    other = make(tmp_path / "elsewhere", "a", days=3).rename(tmp_path / "elsewhere" / session.name)
+    said(verbatim("archive", session, place % "/2"))
+    assert "holds another session of that name" in said(verbatim("archive", other, place % "/2"), BAD_INPUT)
+
+
+def test_what_is_not_sealed_or_not_whole_is_not_archived(tmp_path: Path) -> None:
+    crashed = make(tmp_path, "a", days=3, close=False)
+    assert "is not sealed" in said(verbatim("archive", crashed, tmp_path / "there"), BAD_INPUT)
+    damaged = make(tmp_path, "b", days=2)
+    data = bytearray((damaged / "000000000000.parquet").read_bytes())
+    data[200] ^= 1
+    (damaged / "000000000000.parquet").write_bytes(data)
+    assert "is damaged" in said(verbatim("archive", damaged, tmp_path / "there"), BAD_INPUT)
+    writer = JournalWriter.create(tmp_path / "live")
+    assert "is being written" in said(verbatim("archive", tmp_path / "live", tmp_path / "there"), BAD_INPUT)
+    writer.abandon()
+    assert not (tmp_path / "there").exists()
+
+
+def test_a_damaged_archive_is_one_clear_line(tmp_path: Path, place: str) -> None:
+    session = make(tmp_path, "a", days=3)
+    said(verbatim("archive", session, place % ""))
+    there = archiving.opened(place % f"/{session.name}")
+    manifest = b"".join(there.within("manifest.json").chunks())
+
+    def fetched(code: int) -> str:
+        told = said(verbatim("fetch", place % f"/{session.name}", "--into", tmp_path / "back"), code)
+        assert not list(tmp_path.glob("back*"))
+        assert len(told.splitlines()) == 1
+        return told
+
+    segment = there.within("000000000000.parquet")
+    whole = b"".join(segment.chunks())
+    for bad in (whole[:-1], whole + b"x", whole[:300] + bytes([whole[300] ^ 1]) + whole[301:]):
+        segment.write(iter([bad]))
+        assert "is not what the manifest says" in fetched(DIFFERS)
+    segment.write(iter([whole]))
+    for bad in (
+        manifest[:100],
+        manifest.replace(b'"000000000000.parquet"', b'"../../000000000000.parquet"'),
+        manifest.replace(session.name.encode(), b"../" + session.name.encode()),
+        manifest.replace(b'"version": 1', b'"version": 2'),
+    ):
+        there.within("manifest.json").write(iter([bad]))
+        assert "is no manifest of an archive" in fetched(DIFFERS)
+    there.within("manifest.json").write(iter([manifest.replace(b'"records": 60', b'"records": 61')]))
+    assert "its records are not those that the manifest states" in fetched(DIFFERS)
+    there.within("manifest.json").write(iter([manifest]))
+    there.filesystem.delete_file(segment.path)
+    assert "reading failed" in fetched(FAILED)
+
+
+def test_no_credential_is_in_a_text(tmp_path: Path, s3: str) -> None:
+    session = make(tmp_path, "a", days=3)
+    for uri in (f"s3://{KEY}:{SECRET}@bucket/x?{s3}", f"s3://{KEY}@bucket/x?{s3}", f"ftp://me:{SECRET}@host/x"):
+        told = said(verbatim("archive", session, uri), BAD_INPUT)
+        assert "the URI holds a key" in told
+        assert SECRET not in told
+        assert KEY not in told
+    assert SECRET not in said(
+        verbatim("archive", session, f"nosuch://host/{SECRET}?token={SECRET}"), BAD_INPUT
+    ).replace(f"host/{SECRET}", "")
+    told = said(verbatim("archive", session, f"s3://no-such-bucket/x?{s3}&allow_bucket_creation=false"), FAILED)
+    assert told.startswith("verbatim: s3://no-such-bucket/x/")
+    assert "NO_SUCH_BUCKET" in told
+    assert SECRET not in told
+    said(verbatim("archive", session, f"s3://bucket/secrets?{s3}"))
+    there = archiving.opened(f"s3://bucket/secrets/{session.name}?{s3}")
+    for name in (*files_of(session), "manifest.json"):
+        data = b"".join(there.within(name).chunks())
+        assert SECRET.encode() not in data
+        assert KEY.encode() not in data
+
+
+def test_a_server_that_is_away_is_one_clear_line(tmp_path: Path, s3: str) -> None:  # noqa: ARG001 - its credentials
+    session = make(tmp_path, "a", days=3)
+    told = said(
+        verbatim("archive", session, "s3://bucket/x?endpoint_override=127.0.0.1:9&scheme=http&region=us-east-1"), FAILED
+    )
+    assert told.startswith("verbatim: s3://bucket/x/")
+    assert len(told.splitlines()) == 1
+    assert Journal.open(session).closed

@@ -1,0 +1,44 @@
+"""`verbatim archive`: a sealed session copied to object storage or another folder. The copying is journal/archive.py."""
+
+from pathlib import Path
+
+import click
+
+from verbatim.exits import DIFFERS, FAILED, stop
+from verbatim.finding import find
+
+
+@click.command("archive")
+@click.argument("session")
+@click.argument("uri", metavar="URI")
+@click.option(
+    "--journals",
+    type=click.Path(path_type=Path),
+    default=Path("journals"),
+    show_default=True,
+    help="Where sessions lie.",
+)
+def command(*, session: str, uri: str, journals: Path) -> None:
+    """Copy SESSION, which has ended, into a folder of its name at URI: a path, or s3://bucket/folder.
+
+    Each file is read again and compared; nothing is overwritten; a call that was cut off goes on when it is repeated.
+    Credentials come from the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY). The last line is where it lies.
+    """
+    from journal.archive import archive, opened
+    from journal.errors import ArchiveFailed, DamagedArchive, JournalError
+
+    try:
+        done = archive(find(journals, session), opened(uri))
+    except DamagedArchive as error:
+        stop(str(error), DIFFERS)
+    except ArchiveFailed as error:
+        stop(str(error), FAILED)
+    except JournalError as error:
+        stop(str(error))
+    files = done.manifest.files
+    size = sum(file.bytes for file in files)
+    click.echo(
+        f"archived: {len(files)} files, {size:,} bytes, {len(files) - done.copied} of them there already; "
+        f"{done.manifest.records:,} records, chain {done.manifest.chain[:16]}"
+    )
+    click.echo(done.where)

@@ -1,0 +1,38 @@
+"""`verbatim fetch`: an archived session in a new folder, proved to be what was archived. See journal/archive.py."""
+
+from pathlib import Path
+
+import click
+
+from verbatim.exits import DIFFERS, FAILED, stop
+
+
+@click.command("fetch")
+@click.argument("uri", metavar="URI")
+@click.option(
+    "--into",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="A new folder. Default: its own name in --journals.",
+)
+@click.option(
+    "--journals",
+    type=click.Path(path_type=Path),
+    default=Path("journals"),
+    show_default=True,
+    help="Where sessions lie.",
+)
+def command(*, uri: str, into: Path | None, journals: Path) -> None:
+    """Bring back the session that `verbatim archive` put at URI. The last line printed is the session's path."""
+    from journal.archive import fetch, opened
+    from journal.errors import ArchiveFailed, DamagedArchive, JournalError, JournalFailed
+
+    try:
+        folder = fetch(opened(uri), into=into, journals=journals)
+    except DamagedArchive as error:
+        stop(str(error), DIFFERS)
+    except (ArchiveFailed, JournalFailed) as error:
+        stop(str(error), FAILED)
+    except JournalError as error:
+        stop(str(error))
+    click.echo(folder)

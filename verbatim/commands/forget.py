@@ -1,0 +1,123 @@
+"""`verbatim forget`: sessions that are too old or too many go, whole. Which may is journal/retention.py's."""
+
+import json
+import re
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from verbatim.exits import FAILED, stop
+
+if TYPE_CHECKING:
+    from journal.record import Record
+    from journal.retention import About, Forgetting
+
+UNITS_S = {"h": 3600, "d": 86_400, "w": 7 * 86_400}
+GIB = 1 << 30
+
+
+def _age_s(_context: click.Context, _option: click.Parameter, text: str | None) -> float | None:
+    if text is None:
+        return None
+    if (match := re.fullmatch(r"(\d+)([hdw])", text)) is None:
+        raise click.BadParameter("a number of hours, days or weeks: 36h, 90d, 12w")
+    return int(match[1]) * UNITS_S[match[2]]
+
+
+@click.command("forget")
+@click.option("--older-than", metavar="AGE", callback=_age_s, help="Sessions written last so long ago: 36h, 90d, 12w.")
+@click.option("--keep-gib", type=click.FloatRange(min=0), metavar="N", help="The oldest, until N GiB are left.")
+@click.option(
+    "--archived-only", metavar="URI", help="Only those of which the archive there has every byte; it is read again."
+)
+@click.option("--yes", is_flag=True, help="Do it. Without, it is said what would go.")
+@click.option(
+    "--journals",
+    type=click.Path(path_type=Path),
+    default=Path("journals"),
+    show_default=True,
+    help="Where sessions lie.",
+)
+@click.option("--json", "as_json", is_flag=True, help="What goes, what stays and the new anchors, as one JSON object.")
+def command(
+    *,
+    older_than: float | None,
+    keep_gib: float | None,
+    archived_only: str | None,
+    yes: bool,
+    journals: Path,
+    as_json: bool,
+) -> None:
+    """Drop the oldest sessions, whole. Says what would go, and does it with --yes.
+
+    What is being written stays, and the newest session, and the newest of each account and venue.
+    """
+    if older_than is None and keep_gib is None:
+        raise click.UsageError("--older-than AGE or --keep-gib N says which sessions may go")
+    import msgspec
+
+    from journal.archive import missing_of, opened
+    from journal.errors import ArchiveFailed, JournalError, JournalFailed
+    from journal.retention import forget, forgetting
+
+    if not journals.is_dir():
+        stop(f"{journals} is no folder. What to do: name the folder of the sessions with --journals.")
+    try:
+        chosen = forgetting(
+            journals,
+            about,
+            older_than_s=older_than,
+            keep_bytes=None if keep_gib is None else int(keep_gib * GIB),
+            missing_of=None if archived_only is None else partial(missing_of, opened(archived_only)),
+        )
+        stayed = forget(journals, chosen) if yes else []
+    except (ArchiveFailed, JournalFailed) as error:
+        stop(str(error), FAILED)
+    except JournalError as error:
+        stop(str(error))
+    if as_json:
+        click.echo(json.dumps({**msgspec.to_builtins(chosen, enc_hook=str), "done": yes}))
+    else:
+        _tell(chosen, yes=yes)
+    if stayed:
+        stop(f"{stayed[0].path.name} was kept after all: {stayed[0].why}. What to do: forget anew when it has ended.")
+
+
+def about(record: "Record") -> "About":
+    """Sessions of one account and venue go on from each other; an import is nobody's."""
+    import msgspec
+
+    from engine.session import read_session
+    from journal.retention import About
+
+    if "import" in msgspec.json.decode(record.body or "{}", type=dict[str, msgspec.Raw]):
+        return About(None)
+    body = read_session(record.body or "")
+    line = f"account {body.account} at {', '.join(venue.name for venue in body.venues) or 'no venue'}"
+    if body.previous is None:
+        return About(line)
+    return About(line, body.previous.session, body.previous.last_seq, body.previous.chain)
+
+
+def _tell(chosen: "Forgetting", *, yes: bool) -> None:
+    for going in chosen.going:
+        written = datetime.fromtimestamp(going.written_ns // 10**9, UTC)
+        click.echo(
+            f"{'gone' if yes else 'would go'}: {going.path.name}, {_size(going.bytes)}, last written {written:%Y-%m-%d %H:%M}"
+        )
+    for kept in chosen.kept:
+        click.echo(f"stays: {kept.path.name}: {kept.why}")
+    for anchor in chosen.anchors:
+        click.echo(
+            f"new anchor: {anchor.path.name} names {anchor.previous} before it, last record {anchor.last_seq}, chain {anchor.chain}"
+        )
+    count = len(chosen.going)
+    what = f"{count} session{'' if count == 1 else 's'}, {_size(chosen.bytes_before - chosen.bytes_after)} of {_size(chosen.bytes_before)}"
+    click.echo(f"forget: {what}" if yes else f"forget: would be {what}; nothing was changed, --yes does it")
+
+
+def _size(count: int) -> str:
+    return f"{count / GIB:.2f} GiB" if count >= GIB else f"{count / (1 << 20):.2f} MiB"
