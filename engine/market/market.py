@@ -236,8 +236,16 @@ class Market:
         price, index, settle, rate, next_ns, seq, time_ns, venue_ns, count = self.t[i, at.M_PRICE :].tolist()
         if not count:
             return None
-        numbers = (decimal(value, r.MARK_SCALE) for value in (price, index, settle, rate))
-        return Mark(*numbers, next_funding_ns=next_ns, seq=seq, time_ns=time_ns, venue_ns=venue_ns)
+        return Mark(
+            price=decimal(price, r.MARK_SCALE),
+            index=decimal(index, r.MARK_SCALE),
+            settle=decimal(settle, r.MARK_SCALE),
+            funding_rate=decimal(rate, r.MARK_SCALE),
+            next_funding_ns=next_ns,
+            seq=seq,
+            time_ns=time_ns,
+            venue_ns=venue_ns,
+        )
 
     def book_state(self, i: int) -> BookState:
         return BookState(int(self.t[i, at.B_STATE]))

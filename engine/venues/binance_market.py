@@ -41,8 +41,12 @@ class Place(NamedTuple):
     venue_ns: int
 
 
-Named = Callable[[str, int], Place]  # (symbol, venue time in ns) -> where its rows belong; LookupError for a symbol not ours
-Reader = Callable[[bytes | msgspec.Raw, Named, str], Rows]  # (an event, Named, the stream's name where the envelope tells it)
+Named = Callable[
+    [str, int], Place
+]  # (symbol, venue time in ns) -> where its rows belong; LookupError for a symbol not ours
+Reader = Callable[
+    [bytes | msgspec.Raw, Named, str], Rows
+]  # (an event, Named, the stream's name where the envelope tells it)
 Snapshot = Callable[[bytes, Place], Rows]
 
 
@@ -164,8 +168,8 @@ def quote_rows(at: Place, bid: str, bid_size: str, ask: str, ask_size: str, upda
     return np.array([[r.QUOTE, at.i, at.seq, at.time_ns, at.venue_ns, 1, *values, update_id]], np.int64)
 
 
-def trade_rows(  # noqa: PLR0917 - as the row has them
-    at: Place, price: str, size: str, trade_id: int, buyer_is_maker: bool, off_book: bool = False
+def trade_rows(
+    at: Place, price: str, size: str, trade_id: int, *, buyer_is_maker: bool, off_book: bool = False
 ) -> Rows:
     values = [r.scaled(price, at.of.price_scale), r.scaled(size, at.of.size_scale)]
     if min(values) < 0:

@@ -9,7 +9,9 @@ if TYPE_CHECKING:
     from verbatim.config import Config
 
 PUBLIC = {  # where a venue gives its market data to anyone: REST and streams
+    "binance_coinm": ("https://dapi.binance.com", "wss://dstream.binance.com"),
     "binance_spot": ("https://data-api.binance.vision", "wss://data-stream.binance.vision"),
+    "binance_usdm": ("https://fapi.binance.com", "wss://fstream.binance.com"),
 }
 STALE_SECONDS = 60  # a trader must not believe in a silent market for long; a recorder may wait for a quiet one
 

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from engine.events import Event
 from engine.model import Instrument
 from engine.requests import LinkPlan, Unsigned
-from engine.venues.binance_spot import account, rules, signing
 from engine.venues.binance_market import BinanceMarket
+from engine.venues.binance_spot import account, rules, signing
 from engine.venues.binance_spot.market import BinanceSpotMarket
 from engine.venues.binance_spot.requests import Requests
 from engine.venues.binance_spot.rules import CLIENT_ORDER_ID_MAX, RECV_WINDOW_MS, order_id_fits
