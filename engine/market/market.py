@@ -16,7 +16,7 @@ from engine.market import store
 from engine.market.books import empty_book
 from engine.market.fold import fold_rows
 from engine.market.rows import Floats, Rows
-from engine.market.scan import SPOT, scan_frame, scan_frames, scan_snapshot
+from engine.market.scan import scan_frame, scan_frames, scan_snapshot
 from engine.market.text import code_table
 from engine.market.views import (
     Bar,
@@ -427,7 +427,7 @@ def warm() -> None:
     table = np.zeros((1, r.COLUMNS), np.int64)
     market.fold(table[:0])
     market.reset_books(0)
-    codes = code_table([("W", 0, 0)], SPOT)
+    codes = code_table([("W", 0, 0)])
     text = np.frombuffer(b"{", np.uint8)
     scan_frame(text, codes, 0, 0, table)
     places = np.array([0, 1], np.int64)

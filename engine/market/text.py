@@ -21,11 +21,10 @@ MILLISECONDS_MAX: Final = 9_200_000_000_000  # the year 2261; a larger time is i
 LEVEL_BYTES_MIN: Final = 10  # ["1","0"],
 
 # codes: what the scan knows of each instrument
-CODE_SPELLING: Final = 0  # how its venue spells frames: scan.SPOT, scan.FUTURES
-CODE_LENGTH: Final = 1  # of its symbol
-CODE_PRICE_SCALE: Final = 2
-CODE_SIZE_SCALE: Final = 3
-CODE_SYMBOL: Final = 4  # and on: its letters, one each
+CODE_LENGTH: Final = 0  # of its symbol
+CODE_PRICE_SCALE: Final = 1
+CODE_SIZE_SCALE: Final = 2
+CODE_SYMBOL: Final = 3  # and on: its letters, one each
 
 QUOTE: Final = 34
 BACKSLASH: Final = 92
@@ -39,6 +38,9 @@ def literal(text: bytes) -> Text:
     return np.frombuffer(text, np.uint8)
 
 
+ENVELOPE: Final = literal(b'{"stream":"')
+_DATA: Final = literal(b'","data":')
+CLOSE: Final = literal(b"}")
 _TRUE: Final = literal(b"true")
 _FALSE: Final = literal(b"false")
 _LEVELS_END: Final = literal(b"]}")
@@ -48,12 +50,12 @@ _LEVEL_END: Final = literal(b'"]')
 _COMMA: Final = literal(b",")
 
 
-def code_table(symbols: Sequence[tuple[str, int, int]], spelling: int) -> Rows:
+def code_table(symbols: Sequence[tuple[str, int, int]]) -> Rows:
     """(symbol, price scale, size scale) of each instrument, as the functions here want it."""
     names = [name.encode() for name, _, _ in symbols]
     codes = np.zeros((len(names), CODE_SYMBOL + max(map(len, names), default=0)), np.int64)
     for i, (name, (_, price_scale, size_scale)) in enumerate(zip(names, symbols, strict=True)):
-        codes[i, :CODE_SYMBOL] = spelling, len(name), price_scale, size_scale
+        codes[i, :CODE_SYMBOL] = len(name), price_scale, size_scale
         codes[i, CODE_SYMBOL : CODE_SYMBOL + len(name)] = list(name)
     return codes
 
@@ -159,6 +161,16 @@ def name(text: Text, at: int) -> int:
             return -1
         at += 1
     return at if at < text.shape[0] else -1
+
+
+@compiled
+def envelope(text: Text) -> tuple[int, int]:
+    """(place of the event in its combined stream's envelope, of the quote behind the stream's name); zeros where it is bare."""
+    begin = skip(text, 0, ENVELOPE)
+    if begin < 0:
+        return 0, 0
+    end = name(text, begin)
+    return skip(text, end, _DATA), end
 
 
 @compiled

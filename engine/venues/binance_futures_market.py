@@ -12,7 +12,7 @@ import numpy as np
 
 from engine.market import rows as r
 from engine.market.rows import COLUMNS, MARK_SCALE, Rows
-from engine.market.scan import FUTURES
+from engine.market.scan_futures import scan_frame, scan_frames, scan_snapshot
 from engine.venues.binance_market import (
     Id,
     Level,
@@ -146,14 +146,11 @@ def _snapshot(payload: bytes, at: Place) -> Rows:
     return book_rows(r.SNAPSHOT, at, (book.lastUpdateId, 0, 0), book.bids, book.asks)
 
 
-SPELLING = Spelling(
-    FUTURES,
-    {
-        "bookTicker": _ticker,
-        "trade": _trade,
-        "aggTrade": _aggregate_trade,
-        "depthUpdate": _depth,
-        "markPriceUpdate": _mark_price,
-    },
-    _snapshot,
-)
+_READERS = {
+    "bookTicker": _ticker,
+    "trade": _trade,
+    "aggTrade": _aggregate_trade,
+    "depthUpdate": _depth,
+    "markPriceUpdate": _mark_price,
+}
+SPELLING = Spelling(scan_frame, scan_frames, scan_snapshot, _READERS, _snapshot)

@@ -1,6 +1,6 @@
 """The public messages of Binance's markets as rows: what spot and futures have in common. Stateless and total: no book, no clock, no socket.
 
-Two ways lead to the same rows. `scan` (engine/market/scan.py, compiled) reads frames spelled exactly as Binance spells
+Two ways lead to the same rows. A compiled scan (engine/market/scan.py, scan_futures.py) reads frames spelled exactly as Binance spells
 them; whatever is unusual (other order of names, white space, new names, odd numbers) goes the slow and exact way here,
 which alone defines what a frame means. A property test compares them. What each market's events hold is in a table of its
 own dialect: a `Spelling`.
@@ -15,8 +15,7 @@ import numpy as np
 from engine.events import Answer, Event, Outcome, StreamEnded, Subscribed, Unrecognised
 from engine.market import rows as r
 from engine.market.rows import COLUMNS, Rows
-from engine.market.scan import scan_frame, scan_frames, scan_snapshot
-from engine.market.text import LEVEL_BYTES_MIN, MILLISECONDS_MAX, code_table
+from engine.market.text import LEVEL_BYTES_MIN, MILLISECONDS_MAX, Text, code_table
 from engine.model import Instrument
 
 TEXT_MAX = 200  # of the venue's words or of an error that we keep
@@ -51,9 +50,11 @@ Snapshot = Callable[[bytes, Place], Rows]
 
 
 class Spelling(NamedTuple):
-    """How a market spells its messages."""
+    """How a market spells its messages: three compiled functions for the usual, and for the rest what decides."""
 
-    code: int  # scan.SPOT | scan.FUTURES
+    scan_frame: Callable[[Text, Rows, int, int, Rows], int]
+    scan_frames: Callable[[Text, Rows, Rows, Rows, Rows, Rows, Rows], int]
+    scan_snapshot: Callable[[Text, int, Rows, int, int, Rows], int]
     readers: Mapping[str, Reader]  # by the name of the event, its `e`
     snapshot: Snapshot  # of the body of GET depth
 
@@ -82,16 +83,25 @@ class BinanceMarket:
 
     def __init__(self, spelling: Spelling, instruments: Sequence[Instrument]) -> None:
         self.instruments = tuple(instruments)
-        self._spelling = spelling
+        self._scan_frame, self._scan_frames, self._scan_snapshot, self._readers, self._snapshot = spelling
         self._by_symbol = {of.symbol: i for i, of in enumerate(self.instruments)}
         self._by_id = {of.id: i for i, of in enumerate(self.instruments)}
-        self._codes = code_table([(of.symbol, of.price_scale, of.size_scale) for of in self.instruments], spelling.code)
+        self._codes = code_table([(of.symbol, of.price_scale, of.size_scale) for of in self.instruments])
+
+    def warm(self) -> None:
+        """Compile what reads frames, before the first comes."""
+        table = np.zeros((1, COLUMNS), _INT64)
+        text, ends = np.frombuffer(b"{", _UINT8), np.array([0, 1], _INT64)
+        codes = code_table([("W", 0, 0)])
+        self._scan_frame(text, codes, 0, 0, table)
+        self._scan_frames(text, ends, codes, ends[:1], ends[:1], table, ends[1:])
+        self._scan_snapshot(text, 0, codes, 0, 0, table)
 
     def decode(self, payload: bytes, source: str, seq: int, time_ns: int) -> Rows | tuple[Event, ...]:
         """Rows of a market message, or events of anything else. Never raises."""
         room = len(payload) // LEVEL_BYTES_MIN + 2 if b"[" in payload else 1
         table = np.empty((room, COLUMNS), _INT64)
-        count = scan_frame(np.frombuffer(payload, _UINT8), self._codes, seq, time_ns, table)
+        count = self._scan_frame(np.frombuffer(payload, _UINT8), self._codes, seq, time_ns, table)
         if count == room:
             return table
         if count:
@@ -111,7 +121,7 @@ class BinanceMarket:
         text = b"".join(payloads)
         table = np.empty((len(text) // LEVEL_BYTES_MIN + 2 * len(payloads), COLUMNS), _INT64)
         ends = np.empty(len(payloads), _INT64)
-        count = scan_frames(np.frombuffer(text, _UINT8), offsets, self._codes, seqs, times_ns, table, ends)
+        count = self._scan_frames(np.frombuffer(text, _UINT8), offsets, self._codes, seqs, times_ns, table, ends)
         if count:
             return table[: ends[count - 1]], ends[:count].tolist()
         told = self.decode(payloads[0], "", int(seqs[0]), int(times_ns[0]))
@@ -122,10 +132,10 @@ class BinanceMarket:
         try:
             i = self._by_id[instrument_id]
             table = np.empty((len(payload) // LEVEL_BYTES_MIN + 2, COLUMNS), _INT64)
-            count = scan_snapshot(np.frombuffer(payload, _UINT8), i, self._codes, seq, time_ns, table)
+            count = self._scan_snapshot(np.frombuffer(payload, _UINT8), i, self._codes, seq, time_ns, table)
             if count:
                 return table[:count]
-            return self._spelling.snapshot(payload, Place(i, self.instruments[i], seq, time_ns, 0))
+            return self._snapshot(payload, Place(i, self.instruments[i], seq, time_ns, 0))
         except _WORLD as error:
             return (_unrecognised(f"depth snapshot of {instrument_id}", error),)
 
@@ -136,7 +146,7 @@ class BinanceMarket:
         if not isinstance(kind.data, msgspec.UnsetType):
             stream, data = str(kind.stream), kind.data
             kind = _KIND.decode(data)
-        read = self._spelling.readers.get(kind.e)
+        read = self._readers.get(kind.e)
         if read is None or (kind.e == TICKER and not (kind.u is not None and isinstance(kind.b, str))):
             return (_event(kind, source),)
 

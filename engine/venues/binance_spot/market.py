@@ -6,7 +6,7 @@ import msgspec
 
 from engine.market import rows as r
 from engine.market.rows import Rows
-from engine.market.scan import SPOT
+from engine.market.scan import scan_frame, scan_frames, scan_snapshot
 from engine.venues.binance_market import (
     TICKER,
     BinanceMarket,
@@ -82,5 +82,6 @@ def _snapshot(payload: bytes, at: Place) -> Rows:
     return book_rows(r.SNAPSHOT, at, (book.lastUpdateId, 0, 0), book.bids, book.asks)
 
 
-SPELLING = Spelling(SPOT, {TICKER: _ticker, "trade": _trade, "depthUpdate": _depth}, _snapshot)
+_READERS = {TICKER: _ticker, "trade": _trade, "depthUpdate": _depth}
+SPELLING = Spelling(scan_frame, scan_frames, scan_snapshot, _READERS, _snapshot)
 BinanceSpotMarket = partial(BinanceMarket, SPELLING)
