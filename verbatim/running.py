@@ -121,7 +121,7 @@ def end_by(error: BaseException) -> None:
         stop(str(error), FAILED)
 
 
-def compile_first(console: Console) -> None:
+def compile_first(console: Console, venue: VenueSettings | None = None) -> None:
     """Before anything connects: a session must not meet its first message with a compiler. Says so where it takes long."""
     told = Timer(TELL_SECONDS, console.print, ["compiling, for 10 to 20 seconds: only the first run does ..."])
     told.daemon = True
@@ -130,6 +130,8 @@ def compile_first(console: Console) -> None:
     try:
         with console.status("compiling: 10 to 20 seconds the first time, nothing after that ..."):
             warm()
+            if venue is not None:  # a dialect that compiles what it reads with has `warm`
+                getattr(make_venue(venue, ()).market, "warm", lambda: None)()
     finally:
         told.cancel()
 

@@ -69,7 +69,7 @@ def command(*, config: Path | None, seconds: float | None, log_level: str, as_js
             f"{summary.ended}: {summary.reason}; {shown_path(summary.folder)}"
         )
 
-    compile_first(Console(stderr=True))
+    compile_first(Console(stderr=True), wanted.venue)
     due_ns = partial(roll_due_ns, roll_hours=settings.record.roll_hours, roll_at=settings.record.roll_at)
     last = run_or_stop(partial(Recorder(wanted, due_ns=due_ns, tell=tell).run, seconds))
     if not last.clean:
