@@ -25,6 +25,8 @@ from engine.live.summary import Glimpse, Summary
 from engine.live.venue_main import VenueProblem
 from engine.loading import StrategyError
 from engine.market.market import warm
+from engine.program import make_venue
+from engine.session import VenueSettings
 from journal.errors import JournalError
 from journal.record import plain
 from verbatim.config import ConfigProblem
