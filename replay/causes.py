@@ -131,6 +131,9 @@ def _market_text(record: Record, markets: Markets) -> str:
         case r.TRADE:
             price, size = decimal(row[r.A], of.price_scale), decimal(row[r.B], of.size_scale)
             return f"trade {of.symbol}: {price:f} x {size:f}, id {row[r.C]}"
+        case r.MARK:
+            price, rate = decimal(row[r.A], r.MARK_SCALE), decimal(row[r.D], r.MARK_SCALE)
+            return f"mark {of.symbol}: {price:f}, funding {rate:f}"
         case r.DIFF:
             return f"depth of {of.symbol}: updates {row[r.A]} to {row[r.B]}, {len(rows) - 1} levels"
         case _:

@@ -48,11 +48,14 @@ def some_rows(seed: int, records: int) -> Rows:
         record: list[list[int]] = []
         for _ in range(draw.choice((1, 1, 1, 2))):
             i = draw.randrange(2)
-            kind = draw.choice((r.QUOTE, r.TRADE, r.DIFF, r.DIFF, r.DIFF, r.SNAPSHOT, r.BAD_VALUE if draw.random() < 0.2 else r.DIFF))
+            rare = draw.choice((r.BAD_VALUE, r.MARK)) if draw.random() < 0.3 else r.DIFF
+            kind = draw.choice((r.QUOTE, r.TRADE, r.DIFF, r.DIFF, r.DIFF, r.SNAPSHOT, rare))
             if kind == r.QUOTE:
                 values = [draw.randrange(4), 1, draw.randrange(4), draw.randrange(2), draw.randrange(ids[i] + 3)]
             elif kind == r.TRADE:
                 values = [draw.randrange(1, r.VALUE_MAX), draw.randrange(r.VALUE_MAX), seq + draw.randrange(-1, 2), draw.randrange(2)]
+            elif kind == r.MARK:
+                values = [draw.randrange(9), draw.randrange(9), draw.randrange(9), draw.randrange(-4, 5), now]
             elif kind == r.BAD_VALUE:
                 values = [draw.choice((r.QUOTE, r.TRADE, r.DIFF, r.SNAPSHOT))]
             else:
@@ -61,9 +64,11 @@ def some_rows(seed: int, records: int) -> Rows:
                 ]
                 for level in levels:
                     level[3] += 9 * level[2] if draw.random() < 0.9 else 0  # asks mostly above bids
+                # ETH's venue tells the id before a diff, as those of futures do
+                before = i * (ids[i] if draw.random() < 0.9 else draw.randrange(ids[i] + 2))
                 first = ids[i] + (1 if draw.random() < 0.9 else draw.randrange(4))
                 ids[i] = max(ids[i], first) + draw.randrange(3)
-                values = [first, ids[i], len(levels)] if kind == r.DIFF else [max(0, ids[i] - draw.randrange(4)), 0, len(levels)]
+                values = [first, ids[i], len(levels), before] if kind == r.DIFF else [max(0, ids[i] - draw.randrange(4)), 0, len(levels)]
                 record.append([kind, i, seq, now, 0, 0, *values])
                 record += [[kind, i, seq, now, 0, 0, *values] for kind, i, *values in levels]
                 continue
@@ -99,7 +104,7 @@ def play(into: Market, rows: Rows, cuts: list[int], *, timers: bool) -> list[Any
 
 def views(of: Market) -> list[Any]:
     return [
-        [of.quote(i), of.last_trade(i), of.book_top(i, 3), of.book_text(i), of.counters(i), of.conditions(i), of.vouched(i)]
+        [of.quote(i), of.last_trade(i), of.book_top(i, 3), of.book_text(i), of.counters(i), of.conditions(i), of.vouched(i), of.mark(i)]
         for i in range(2)
     ] + [of.ema(0), of.ema(1), of.bars(0, 20), of.bars(1, 50), of.next_due_ns, of.messages]
 
