@@ -16,8 +16,8 @@ from typing import Any
 import duckdb
 import msgspec
 
+from journal.batches import SCHEMA
 from journal.errors import DamagedJournal
-from journal.frames import SCHEMA
 from journal.reader import Journal
 
 SETTINGS: dict[str, Any] = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}

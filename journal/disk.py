@@ -36,6 +36,7 @@ class Disk(Protocol):
     def rename(self, old: str, new: str) -> None: ...
     def unlink(self, name: str) -> None: ...
     def sync_folder(self) -> None: ...
+    def free_bytes(self) -> int: ...
     def reading(self, name: str) -> Reading: ...
     def release(self) -> None: ...
 
@@ -134,6 +135,11 @@ class RealDisk:
 
     def sync_folder(self) -> None:
         os.fsync(self._folder_fd)
+
+    def free_bytes(self) -> int:
+        """What is left for us, without what the system keeps for itself."""
+        found = os.statvfs(self._folder_fd)
+        return found.f_bavail * found.f_frsize
 
     def reading(self, name: str) -> Reading:
         return FileReading(self.folder / name)

@@ -5,9 +5,10 @@ Whole frames only. They are written but may not be durable yet: a follower shows
 
 from pathlib import Path
 
+from journal.batches import to_records
 from journal.disk import FileReading
 from journal.errors import NotAJournal
-from journal.frames import Walk, to_records
+from journal.frames import Walk
 from journal.record import Record
 from journal.segments import Sealed, first_seqs, open_name, plain_batch, sealed_name
 

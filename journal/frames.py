@@ -4,45 +4,25 @@ A frame is whole or it is nothing: the checksum covers the header (but for the m
 checksum itself) and the body. Each frame also says up to which seq everything was on stable storage when it was
 written: that is how damage to acknowledged records is told from a torn tail.
 
-Knows nothing of files but `Reading`, and nothing of segments.
+Knows nothing of files but `Reading`, of columns (batches) and of segments.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import repeat
-from operator import attrgetter
+from collections.abc import Iterator, Sequence
 from struct import Struct
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from zlib import crc32
 
 import pyarrow as pa
 
+from journal.batches import from_message, to_message
 from journal.disk import Reading
-from journal.record import Kind, Record
+from journal.record import Record
 
-SCHEMA_VERSION = 1
-SCHEMA = pa.schema(
-    [
-        pa.field("seq", pa.int64(), nullable=False),
-        pa.field("time_ns", pa.int64(), nullable=False),
-        pa.field("recv_ns", pa.int64()),
-        pa.field("kind", pa.string(), nullable=False),
-        pa.field("source", pa.string(), nullable=False),
-        pa.field("cause", pa.int64()),
-        pa.field("key", pa.string()),
-        pa.field("meta", pa.string()),
-        pa.field("payload", pa.binary()),
-        pa.field("body", pa.string()),
-    ]
-)
 MAGIC = b"VJ1\n"
 _HEADER = Struct("<4sIQQqq")  # magic, crc, body length, rows, first seq, durable seq
 HEADER_BYTES = _HEADER.size
 assert HEADER_BYTES == 40
 _CHECKED_FROM = 8  # the checksum covers the header from here on
-
-_ROW = pa.struct(list(SCHEMA))
-_row_of = attrgetter(*SCHEMA.names)
-_KINDS = {kind.value: kind for kind in Kind}
 
 
 class Frame(NamedTuple):
@@ -53,54 +33,12 @@ class Frame(NamedTuple):
     body: bytes
 
     def batch(self) -> pa.RecordBatch:
-        return pa.ipc.read_record_batch(pa.py_buffer(self.body), SCHEMA)
-
-
-def to_batch(records: Sequence[Record]) -> pa.RecordBatch:
-    # one conversion of tuples costs a third of ten conversions of columns at 14 rows, and no more at 256
-    return pa.RecordBatch.from_struct_array(pa.array(list(map(_row_of, records)), _ROW))
-
-
-def to_records(batch: pa.RecordBatch) -> Iterator[Record]:
-    """The rows as records; `kind` and `source` may come dictionary-encoded. ValueError on an unknown kind."""
-    column = dict(zip(batch.schema.names, batch.columns, strict=True))
-    return map(
-        Record,
-        _values(column["seq"]),
-        _values(column["time_ns"]),
-        _kinds(column["kind"]),
-        _values(column["source"]),
-        _values(column["cause"]),
-        _values(column["key"]),
-        _values(column["recv_ns"]),
-        _values(column["meta"]),
-        _values(column["payload"]),
-        _values(column["body"]),
-    )
-
-
-def _kinds(column: pa.Array) -> Iterable[Kind]:
-    try:
-        if isinstance(column, pa.DictionaryArray):  # one look-up for each word, not for each row
-            kinds = [_KINDS[text] for text in column.dictionary.to_pylist()]
-            return list(map(kinds.__getitem__, column.indices.to_pylist()))
-        return [_KINDS[text] for text in column.to_pylist()]
-    except KeyError as error:
-        raise ValueError(f"{error.args[0]!r} is no kind of record that this version knows") from None
-
-
-def _values(column: pa.Array) -> Any:
-    if column.null_count == len(column):
-        return repeat(None, len(column))
-    if isinstance(column, pa.DictionaryArray):
-        words = column.dictionary.to_pylist()
-        return map(words.__getitem__, column.indices.to_pylist())
-    return column.to_pylist()
+        return from_message(self.body)
 
 
 def encode(records: Sequence[Record], durable_seq: int) -> bytes:
-    body = to_batch(records).serialize()
-    checked = _HEADER.pack(MAGIC, 0, body.size, len(records), records[0].seq, durable_seq)[_CHECKED_FROM:]
+    body = to_message(records)
+    checked = _HEADER.pack(MAGIC, 0, len(body), len(records), records[0].seq, durable_seq)[_CHECKED_FROM:]
     crc = crc32(body, crc32(checked))
     return b"".join((MAGIC, crc.to_bytes(4, "little"), checked, body))
 

@@ -10,9 +10,10 @@ from pathlib import Path
 import msgspec
 import pyarrow as pa
 
+from journal.batches import SCHEMA, to_records
 from journal.disk import FileReading
 from journal.errors import DamagedJournal, NotAJournal
-from journal.frames import SCHEMA, Tail, Walk, to_records
+from journal.frames import Tail, Walk
 from journal.record import Record
 from journal.seal import read_checksums
 from journal.segments import CHECKSUMS, Sealed, first_line, first_seqs, open_name, sealed_name

@@ -16,8 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from journal.batches import SCHEMA, SCHEMA_VERSION
 from journal.errors import DamagedJournal
-from journal.frames import SCHEMA, SCHEMA_VERSION
 
 BLOCK_ROWS = 16_384  # rows of a row group, and the unit of the content hash
 CHAIN_START = "0" * 64

@@ -15,9 +15,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from journal.batches import SCHEMA
 from journal.disk import FileReading, whole
 from journal.errors import DamagedJournal, NotAJournal
-from journal.frames import SCHEMA, Walk
+from journal.frames import Walk
 from journal.record import Kind
 from journal.recover import has_segments
 from journal.seal import read_checksums

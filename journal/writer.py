@@ -7,12 +7,14 @@ Frames and segments are cut only between steps. The first failed write or sync i
 Knows the disk by its protocol, and nothing of what records mean.
 """
 
+import os
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Self
+from typing import NamedTuple, Self
 
 import msgspec
 
@@ -25,6 +27,7 @@ from journal.segments import CHAIN_START, open_name
 
 WAITING_BYTES_MAX = 64 * 1024 * 1024  # 14 s of 15,000 messages a second: a disk that stalls longer has failed us
 ROW_BYTES = 100  # what a record takes beside its payload or body, roughly
+SEALER_NICE = 5  # on Linux a thread has its own
 _KEY = object()
 
 
@@ -41,6 +44,21 @@ class Durable:
         return f"Durable(seq={self.seq})"
 
 
+class _Options(NamedTuple):
+    """See JournalWriter.create."""
+
+    group_delay_s: float
+    group_rows: int
+    sync_delay_s: float
+    segment_bytes: int
+    segment_age_s: float
+    free_bytes_min: int
+    on_durable: Callable[[int], None] | None
+    on_failure: Callable[[BaseException], None] | None
+    on_low_space: Callable[[int], None] | None
+    sync: bool
+
+
 class ClosedSummary(msgspec.Struct, frozen=True):
     folder: Path
     last_seq: int
@@ -54,29 +72,15 @@ class ClosedSummary(msgspec.Struct, frozen=True):
 class JournalWriter:
     """See `create`. Its methods may be called from any thread, but steps must come from one at a time."""
 
-    def __init__(
-        self,
-        disk: Disk,
-        *,
-        group_delay_s: float,
-        group_rows: int,
-        sync_delay_s: float,
-        segment_bytes: int,
-        segment_age_s: float,
-        on_durable: Callable[[int], None] | None,
-        on_failure: Callable[[BaseException], None] | None,
-        sync: bool,
-    ) -> None:
+    def __init__(self, disk: Disk, options: _Options) -> None:
         self.folder = disk.folder
         self._disk = disk
-        self._group_delay_s, self._group_rows, self._sync_delay_s = group_delay_s, group_rows, sync_delay_s
-        self._segment_bytes, self._segment_age_s = segment_bytes, segment_age_s
-        self._on_durable, self._on_failure, self._sync = on_durable, on_failure, sync
+        self._options = options
         # shared between the caller's thread and ours, under one lock
-        lock = threading.Lock()
-        self._wake = threading.Condition(lock)
-        self._synced = threading.Condition(lock)
-        self._pending: list[Record] = []
+        self._lock = threading.Lock()
+        self._wake = threading.Condition(self._lock)
+        self._synced = threading.Condition(self._lock)
+        self._groups: list[list[Record]] = []  # of whole steps, each to be one frame; the last may still grow
         self._pending_bytes = 0
         self._pending_since_s = 0.0
         self._next_seq = 0
@@ -86,6 +90,7 @@ class JournalWriter:
         # the writer's thread alone
         self._written_seq = -1
         self._unsynced_since_s: float | None = None
+        self._space_told = False
         self._segment_first_seq = 0
         self._segment_size = 0
         self._segment_since_s = time.monotonic()
@@ -108,28 +113,35 @@ class JournalWriter:
         sync_delay_s: float = 0.250,
         segment_bytes: int = 64 * 1024 * 1024,
         segment_age_s: float = 900,
+        free_bytes_min: int = 1 << 30,
         on_durable: Callable[[int], None] | None = None,
         on_failure: Callable[[BaseException], None] | None = None,
+        on_low_space: Callable[[int], None] | None = None,
         sync: bool = True,
         disk: Disk | None = None,
     ) -> Self:
         """A new journal in a folder that must not exist (given `disk`, in that disk's folder).
 
-        Both callbacks run in the writer's threads and must not raise. `sync=False` is for benchmarks: nothing is
-        then durable, whatever is said. JournalFailed where the folder cannot be made.
+        A record waits at most `group_delay_s` for its frame, less where `group_rows` wait; a written one at most
+        `sync_delay_s` for stable storage. A segment ends at `segment_bytes` or `segment_age_s`. `on_durable` gets the last
+        durable seq; `on_low_space`, once, the free bytes where they are fewer than `free_bytes_min`. The callbacks run in
+        the writer's threads and must not raise. `sync=False` is for benchmarks: nothing is then durable, whatever is said.
+        JournalFailed where the folder cannot be made.
         """
         disk = RealDisk.make(folder) if disk is None else disk
-        writer = cls(
-            disk,
+        options = _Options(
             group_delay_s=group_delay_s,
             group_rows=group_rows,
             sync_delay_s=sync_delay_s,
             segment_bytes=segment_bytes,
             segment_age_s=segment_age_s,
+            free_bytes_min=free_bytes_min,
             on_durable=on_durable,
             on_failure=on_failure,
+            on_low_space=on_low_space,
             sync=sync,
         )
+        writer = cls(disk, options)
         try:
             disk.create(open_name(0))
             disk.sync_folder()
@@ -144,30 +156,39 @@ class JournalWriter:
 
     def append_step(self, records: Sequence[Record], *, urgent: bool = False) -> None:
         """Take one whole step. Memory only; `urgent` closes the group at once and asks for a sync."""
-        step_bytes = 0
-        with self._wake:
+        seq, step_bytes = self._next_seq, ROW_BYTES * len(records)
+        for record in records:
+            payload, body = record.payload, record.body
+            assert record.seq == seq, (record.seq, seq)
+            assert (payload is None) != (body is None), record
+            step_bytes += len(payload or body or "")
+            seq += 1
+        with self._lock:
             if self._failed is not None:
                 raise self._failure()
             assert not self._closing, "append after close"
-            for seq, record in enumerate(records, self._next_seq):
-                assert record.seq == seq, (record.seq, seq)
-                assert (record.payload is None) != (record.body is None), record
-                content = record.payload or record.body or ""
-                step_bytes += ROW_BYTES + len(content)
-            if self._pending and self._pending_bytes + step_bytes > WAITING_BYTES_MAX:
+            waiting = bool(self._groups)
+            if waiting and self._pending_bytes + step_bytes > WAITING_BYTES_MAX:
                 raise JournalBehind(
                     f"{self.folder}: more than {WAITING_BYTES_MAX} bytes wait for the disk, which is too slow for this "
                     "session. What to do: end the session, then find what holds up the disk."
                 )
-            first = not self._pending
-            if first:
+            if not waiting:
                 self._pending_since_s = time.monotonic()
-            self._pending.extend(records)
+            if not waiting or len(self._groups[-1]) >= self._options.group_rows:
+                self._groups.append([])
+            group = self._groups[-1]
+            group.extend(records)
             self._pending_bytes += step_bytes
-            self._next_seq += len(records)
+            self._next_seq = seq
             self._urgent |= urgent
-            if first or urgent or len(self._pending) >= self._group_rows:
+            if not waiting or urgent or len(group) >= self._options.group_rows:
                 self._wake.notify()
+
+    def wait_for_room(self) -> None:
+        """Block while more than half of the bound waits: for those who write faster than the disk, and need not keep up."""
+        with self._synced:
+            self._synced.wait_for(lambda: self._pending_bytes <= WAITING_BYTES_MAX // 2 or self._failed is not None)
 
     @property
     def durable_seq(self) -> int:
@@ -245,10 +266,10 @@ class JournalWriter:
                 taken, sync, closing = self._take()
                 if self._abandoned:
                     return
-                if taken:
-                    self._write(taken)
+                for group in taken:
+                    self._write(group)
                 if self._unsynced_since_s is not None and (
-                    sync or time.monotonic() >= self._unsynced_since_s + self._sync_delay_s
+                    sync or time.monotonic() >= self._unsynced_since_s + self._options.sync_delay_s
                 ):
                     self._make_durable()
             self._disk.close(open_name(self._segment_first_seq))
@@ -256,10 +277,10 @@ class JournalWriter:
         except BaseException as error:  # noqa: BLE001 - whatever it is, nothing can be written any more
             self._fail(error)
 
-    def _take(self) -> tuple[list[Record], bool, bool]:
-        """Wait until a group is due or a sync is; the group, whether it asks for a sync, whether it is the last."""
+    def _take(self) -> tuple[list[list[Record]], bool, bool]:
+        """Wait until a group is due or a sync is; the groups, whether they ask for a sync, whether they are the last."""
         with self._wake:
-            while not (self._closing or self._urgent or len(self._pending) >= self._group_rows or self._failed):
+            while not (self._closing or self._urgent or self._full() or self._failed):
                 due_s = self._due_s()
                 rest_s = None if due_s is None else due_s - time.monotonic()
                 if rest_s is not None and rest_s <= 0:
@@ -267,21 +288,25 @@ class JournalWriter:
                 self._wake.wait(rest_s)
             if self._failed is not None:
                 raise self._failed  # the sealer's: it ends us too
-            taken, sync = self._pending, self._urgent or self._closing
+            taken, sync = self._groups, self._urgent or self._closing
             if taken and self._unsynced_since_s is None:
                 self._unsynced_since_s = self._pending_since_s
-            self._pending, self._pending_bytes, self._urgent = [], 0, False
+            self._groups, self._pending_bytes, self._urgent = [], 0, False
+            self._synced.notify_all()
             return taken, sync, self._closing
 
+    def _full(self) -> bool:
+        return bool(self._groups) and len(self._groups[0]) >= self._options.group_rows
+
     def _due_s(self) -> float | None:
-        group = self._pending_since_s + self._group_delay_s if self._pending else None
-        sync = None if self._unsynced_since_s is None else self._unsynced_since_s + self._sync_delay_s
+        group = self._pending_since_s + self._options.group_delay_s if self._groups else None
+        sync = None if self._unsynced_since_s is None else self._unsynced_since_s + self._options.sync_delay_s
         return min((due for due in (group, sync) if due is not None), default=None)
 
     def _write(self, records: list[Record]) -> None:
         if self._segment_size and (
-            self._segment_size >= self._segment_bytes
-            or time.monotonic() >= self._segment_since_s + self._segment_age_s
+            self._segment_size >= self._options.segment_bytes
+            or time.monotonic() >= self._segment_since_s + self._options.segment_age_s
         ):
             self._roll(records[0].seq)
         frame = encode(records, self._durable_seq)
@@ -292,14 +317,24 @@ class JournalWriter:
         self._frames += 1
 
     def _make_durable(self) -> None:
-        if self._sync:
+        if self._options.sync:
             self._disk.sync(open_name(self._segment_first_seq))
         self._unsynced_since_s = None
         with self._synced:
             self._durable_seq = self._written_seq
             self._synced.notify_all()
-        if self._on_durable is not None:
-            self._on_durable(self._durable_seq)
+        if self._options.on_durable is not None:
+            self._options.on_durable(self._durable_seq)
+        self._watch_space()
+
+    def _watch_space(self) -> None:
+        """After a sync, so at least every `sync_delay_s` of writing. A disk that is full has failed; this comes before."""
+        if self._options.on_low_space is None or self._space_told:
+            return
+        free_bytes = self._disk.free_bytes()
+        if free_bytes < self._options.free_bytes_min:
+            self._space_told = True
+            self._options.on_low_space(free_bytes)
 
     def _roll(self, first_seq: int) -> None:
         """A new segment begins only when the old one is wholly durable: so its name vouches for all before it."""
@@ -320,13 +355,15 @@ class JournalWriter:
                 self._failed = error
             self._wake.notify_all()
             self._synced.notify_all()
-        if first and self._on_failure is not None:
-            self._on_failure(error)
+        if first and self._options.on_failure is not None:
+            self._options.on_failure(error)
 
     # ---- the sealer's thread ---------------------------------------------------------------------------
 
     def _seal_all(self) -> None:
-        """In order, since each seal needs the chain value of the one before."""
+        """In order, since each seal needs the chain value of the one before; gently, since a market may be moving."""
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), SEALER_NICE)
         try:
             while (due := self._to_seal.get()) is not None:
                 first_seq, final = due

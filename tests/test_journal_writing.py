@@ -5,11 +5,14 @@ import os
 import threading
 from pathlib import Path
 
+import msgspec
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from journal import segments
+from journal.batches import SCHEMA, from_message, to_message, to_records
 from journal.disk import RealDisk, is_locked
 from journal.errors import JournalBehind, JournalFailed, JournalLocked, NotAJournal
 from journal.follow import Follower
@@ -98,6 +101,16 @@ def sessions(draw: st.DrawFn) -> list[tuple[list[Record], bool]]:
             seq += 1
         found.append((step, draw(st.integers(0, 3)) == 0))
     return found
+
+
+@settings(max_examples=200, deadline=None)
+@given(session=sessions())
+def test_a_message_made_by_hand_is_the_batch_that_arrow_makes(session: list[tuple[list[Record], bool]]) -> None:
+    for records in [flat([step for step, _ in session]), *[step for step, _ in session]]:
+        read = from_message(to_message(records))
+        read.validate(full=True)
+        assert read.equals(pa.RecordBatch.from_pylist([msgspec.structs.asdict(each) for each in records], SCHEMA))
+        assert list(to_records(read)) == records
 
 
 @settings(max_examples=25, deadline=None)
@@ -288,6 +301,28 @@ def test_a_disk_that_stalls_is_noticed_before_memory_is_gone(tmp_path: Path) -> 
     taken = writer.close().last_seq
     assert 60 < taken < 140
     assert verify(tmp_path / "s").records == taken + 1
+
+
+def test_a_disk_that_is_nearly_full_is_told_once_and_before_it_is_full(tmp_path: Path) -> None:
+    class FillingDisk(RealDisk):
+        left = 2000
+
+        def write(self, name: str, data: bytes | memoryview) -> None:
+            super().write(name, data)
+            self.left -= len(data)
+
+        def free_bytes(self) -> int:
+            return self.left
+
+    told: list[int] = []
+    disk = FillingDisk.make(tmp_path / "s")
+    writer = JournalWriter.create(tmp_path / "s", disk=disk, free_bytes_min=1000, on_low_space=told.append)
+    for seq in range(8):
+        writer.append_step([feed(seq)], urgent=True)
+        writer.wait_durable(seq, 5)
+    writer.close()
+    assert len(told) == 1
+    assert 0 < told[0] < 1000
 
 
 def test_one_writer_by_lock(tmp_path: Path) -> None:

@@ -186,6 +186,15 @@ async def test_a_person_tells_a_running_session_what_to_do(venue: Ready, tmp_pat
         tell(path, command="pause", by="alice")
 
 
+async def test_a_disk_that_is_nearly_full_halts_trading_and_the_record_goes_on(venue: Ready, tmp_path: Path) -> None:
+    wanted = replace(wanted_for(Tour(journals=tmp_path), venue), free_bytes_min=1 << 60)
+    halted = trade_until(lambda s: s.glimpse().mode == "halted" and s.glimpse().messages > 100)
+    summary = await run_wanted(wanted, drive=halted)
+    assert summary.clean
+    assert any("the journal's disk has" in reason for reason in summary.last.reasons)
+    assert replay_session(summary.folder).identical
+
+
 async def test_a_wrong_key_is_one_clear_line_and_ends_the_session(venue: Ready, tmp_path: Path) -> None:
     wanted = replace(wanted_for(Tour(journals=tmp_path), venue), key=ApiKey.hmac("not-a-key", "not-a-secret"))
     with pytest.raises((StartProblem, BaseExceptionGroup)) as found, trio.fail_after(20):

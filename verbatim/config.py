@@ -43,6 +43,7 @@ class SessionSection(_Section):
     account: str = Field(default="main", pattern=r"^[a-z0-9_-]{1,32}$")
     seed: int | None = None
     on_journal_failure: Literal["cancel_all", "leave"] = "cancel_all"
+    free_mib_min: int = Field(default=1024, ge=0)  # on the journals' disk: with less, trading halts
     carry: bool = True
 
 
@@ -259,6 +260,7 @@ def wanted(config: Config, *, key: ApiKey | None, base: Path | None = None) -> W
         seed=config.session.seed,
         http=config.venue.http,
         on_journal_failure=config.session.on_journal_failure,
+        free_bytes_min=config.session.free_mib_min * 2**20,
         carry=config.session.carry,
     )
     try:

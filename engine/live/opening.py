@@ -66,6 +66,7 @@ class Wanted:
     seed: int | None = None  # None: drawn
     http: str = "httpx"  # "httpx" | "direct"
     on_journal_failure: str = "cancel_all"  # "cancel_all" | "leave"
+    free_bytes_min: int = 1 << 30  # on the journal's disk: with less, trading halts
     sync: bool = True  # False is for benchmarks alone: nothing is then durable, whatever the journal says
     carry: bool = True  # go on from the newest session of this account and venue
 

@@ -128,6 +128,8 @@ class Session:
             plan.folder,
             on_durable=lambda _seq: _soon(token, self._on_durable),
             on_failure=lambda _error: _soon(token, self.inbox.wake),
+            on_low_space=lambda free_bytes: _soon(token, partial(self._halt_for_space, free_bytes)),
+            free_bytes_min=wanted.free_bytes_min,
             sync=wanted.sync,
         )
         sender = make_sender(wanted.http, wanted.venue.rest)
@@ -159,6 +161,12 @@ class Session:
                 await trio.to_thread.run_sync(self._close_journal)
                 await sender.close()
         return Summary(plan.folder, self._ended, self._reason, self.glimpse())
+
+    def _halt_for_space(self, free_bytes: int) -> None:
+        """No new orders, while there is still room to record what becomes of the old ones."""
+        left, wanted = free_bytes / 2**20, self.plan.wanted.free_bytes_min / 2**20
+        reason = f"the journal's disk has {left:,.0f} MiB left, and free_mib_min is {wanted:,.0f}"
+        self.inbox.put_command(Command("halt", "shell", reason, trio.Event()))
 
     def _close_journal(self) -> None:
         """Seals what can be sealed. Only a session that came to its own end is final."""
