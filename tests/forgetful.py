@@ -108,17 +108,48 @@ class ForgetfulDisk:
     def repeat(self, operation: Operation) -> None:
         getattr(self, operation.verb)(*operation.args)
 
+    def copy(self) -> "ForgetfulDisk":
+        """As it stands now, forgotten parts and all."""
+        known: dict[int, File] = {}
+
+        def twin(file: File) -> File:
+            if id(file) not in known:
+                known[id(file)] = File(bytes(file.data))
+                known[id(file)].synced = file.synced
+            return known[id(file)]
+
+        disk = ForgetfulDisk()
+        disk.files = {name: twin(file) for name, file in self.files.items()}
+        disk._safe = {name: twin(file) for name, file in self._safe.items()}
+        disk._since = [{name: file and twin(file) for name, file in change.items()} for change in self._since]
+        return disk
+
+    def state(self) -> str:
+        """Beside the contents: how much of them is safe."""
+        lengths = [(name, file.size, file.synced) for name, file in sorted(self.files.items())]
+        return repr((lengths, [sorted(change) for change in self._since]))
+
     def contents(self) -> dict[str, bytes]:
         return {name: bytes(file.data) for name, file in sorted(self.files.items())}
 
-    def after_a_cut(self, chance: random.Random) -> dict[str, bytes]:
+    def after_a_kill(self, chance: random.Random) -> "ForgetfulDisk":
+        """The process is gone, perhaps amid a write, and the machine lives on: nothing is forgotten yet."""
+        disk = self.copy()
+        if self.done and self.done[-1].verb == "write" and chance.random() < 0.5:
+            name, data = self.done[-1].args
+            file = disk.files[name]
+            del file.data[file.size - chance.randint(0, len(data)) :]
+        return disk
+
+    def after_a_cut(self, chance: random.Random) -> "ForgetfulDisk":
         """One of the ways in which a power cut at this moment may leave the folder."""
         named: dict[str, File | None] = dict(self._safe)
         in_order, kept = chance.random() < 0.5, chance.randint(0, len(self._since))
         for at, change in enumerate(self._since):
             if at < kept if in_order else chance.random() < 0.5:
                 named |= change
-        return {name: _left_of(file, chance) for name, file in sorted(named.items()) if file is not None}
+        left = {name: _left_of(file, chance) for name, file in sorted(named.items()) if file is not None}
+        return ForgetfulDisk(left)
 
 
 def _left_of(file: File, chance: random.Random) -> bytes:

@@ -29,6 +29,8 @@ from journal.verify import verify
 from journal.writer import JournalWriter
 
 AGAIN = 15  # cuts of a session beside those at every operation
+KILLS = 0.15  # of the cuts end the process alone
+READ = 0.2  # of the images are read before they are recovered
 NESTED = 2  # cuts of each recovery
 NESTED_MAX = 2  # a recovery, cut, and its recovery, cut again
 NEVER_S = 3600.0
@@ -46,6 +48,7 @@ class Promised(NamedTuple):
 
     created: bool = False
     durable_seq: int = -1
+    written_seq: int = -1  # survives the end of the process, not the machine's
     chain: str | None = None  # of a session that was closed, or of a recovery that came to its end
     closed: bool = False
 
@@ -58,13 +61,15 @@ class Promised(NamedTuple):
                 return self._replace(created=True)
             case "durable":
                 return self._replace(durable_seq=max(self.durable_seq, value))
+            case "written":
+                return self._replace(written_seq=max(self.written_seq, value))
             case _:
                 return self._replace(created=True, **value)
 
 
 class Image(NamedTuple):
     name: str
-    files: Files
+    disk: ForgetfulDisk
     promised: Promised = Promised()
     nested: int = 0  # how many recoveries lie before it
 
@@ -87,18 +92,20 @@ class Tally:
         self._sealed.clear()  # no other session holds the same rows
         done = in_some_order(written, chance)
         moments = [*_steps(done), *chance.choices(range(len(done) + 1), k=AGAIN)]
-        for image in cuts(Image(f"seed {seed}, session {session}", {}), done, moments, chance):
+        for image in cuts(Image(f"seed {seed}, session {session}", ForgetfulDisk()), done, moments, chance):
             yield from self._try(image, ends, chance)
 
     def _try(self, image: Image, ends: set[int], chance: random.Random) -> Iterator[int]:
-        key = digest(image.files) + repr(image.promised).encode()
+        key = digest(image.disk.contents(), f"{image.disk.state()} {image.promised}")
         if key in self._seen:
             return
         self._seen.add(key)
         self.images += 1
         self.nested += image.nested > 0
-        disk = ForgetfulDisk(image.files)
+        disk = image.disk.copy()
         try:
+            if chance.random() < READ:
+                read_unrecovered(image, self._folder_of(disk.contents()))
             self._recover(disk, image.promised, ends)
         except Broken as error:
             raise Broken(f"{image.name}: {error}") from error
@@ -137,8 +144,8 @@ class Tally:
             return
         except Exception as error:
             raise Broken(f"recovery made of a crash {error!r}") from error
-        if recovered.last_seq < promised.durable_seq:
-            raise Broken(f"record {promised.durable_seq} was durable, but {recovered.last_seq} is the last")
+        if recovered.last_seq < max(promised.durable_seq, promised.written_seq):
+            raise Broken(f"promised was {promised}, but record {recovered.last_seq} is the last")
         if recovered.last_seq not in ends:
             raise Broken(f"record {recovered.last_seq} ends no step")
         if promised.chain not in (None, recovered.chain) or promised.closed > recovered.was_closed:
@@ -146,8 +153,16 @@ class Tally:
         disk.told("recovered", {"durable_seq": recovered.last_seq, "chain": recovered.chain})
         files = disk.contents()
         if (key := digest(files)) not in self._judged:
-            judge(files, recovered, self._scratch)
+            judge(files, recovered, self._folder_of(files))
             self._judged.add(key)
+
+    def _folder_of(self, files: Files) -> Path:
+        folder = self._scratch / "image"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        for name, data in files.items():
+            (folder / name).write_bytes(data)
+        return folder
 
 
 def _steps(done: Sequence[Operation]) -> list[int]:
@@ -158,17 +173,35 @@ def _steps(done: Sequence[Operation]) -> list[int]:
 
 def cuts(before: Image, done: Sequence[Operation], moments: Sequence[int], chance: random.Random) -> Iterator[Image]:
     """An image for each of the moments: how many of the operations were done since `before`."""
-    disk, promised, wanted = ForgetfulDisk(before.files), before.promised, Counter(moments)
+    disk, promised, wanted = before.disk.copy(), before.promised, Counter(moments)
     for moment in range(len(done) + 1):
         if moment:
             disk.repeat(done[moment - 1])
             promised = promised.after(done[moment - 1])
         for fate in range(wanted[moment]):
-            name = f"{before.name}, cut {moment}.{fate}"
-            yield Image(name, disk.after_a_cut(chance), promised, before.nested)
+            name = f"{moment}.{fate}"
+            if chance.random() < KILLS:
+                yield Image(f"{before.name}, kill {name}", disk.after_a_kill(chance), promised, before.nested)
+            else:
+                kept = promised._replace(written_seq=-1)
+                yield Image(f"{before.name}, cut {name}", disk.after_a_cut(chance), kept, before.nested)
 
 
-def judge(files: Files, recovered: Recovered, scratch: Path) -> None:
+def read_unrecovered(image: Image, folder: Path) -> None:
+    """A reader does not wait for recovery: it sees a true prefix with all that is durable."""
+    try:
+        found = list(Journal.open(folder).records())
+    except NotAJournal as error:
+        if image.promised.created:
+            raise Broken(f"{error}") from error
+        return
+    except Exception as error:
+        raise Broken(f"a reader made of a crash {error!r}") from error
+    if len(found) <= image.promised.durable_seq or found != [record(seq) for seq in range(len(found))]:
+        raise Broken(f"a reader saw other records: {len(found)}, promised was {image.promised}")
+
+
+def judge(files: Files, recovered: Recovered, folder: Path) -> None:
     """Of what recovery left: every reader sees the same true records, and recovering again changes nothing."""
     again = ForgetfulDisk(files)
     try:
@@ -179,11 +212,6 @@ def judge(files: Files, recovered: Recovered, scratch: Path) -> None:
         raise Broken(f"a second recovery said {second} after {recovered}")
     if untidy := [name for name in files if name.endswith((".open", ".tmp"))]:
         raise Broken(f"recovery left {untidy}")
-    folder = scratch / "image"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
-    for name, data in files.items():
-        (folder / name).write_bytes(data)
     report = verify(folder)
     if report.problems or report.notes or report.chain != recovered.chain:
         raise Broken(f"verify said {report}")
@@ -193,8 +221,8 @@ def judge(files: Files, recovered: Recovered, scratch: Path) -> None:
         raise Broken(f"the records up to {recovered.last_seq} are not those that were appended")
 
 
-def digest(files: Files) -> bytes:
-    found = hashlib.blake2b(digest_size=16)
+def digest(files: Files, more: str = "") -> bytes:
+    found = hashlib.blake2b(more.encode(), digest_size=16)
     for name, data in sorted(files.items()):
         found.update(f"{name} {len(data)}\n".encode())
         found.update(data)
@@ -234,6 +262,9 @@ def write_session(chance: random.Random) -> tuple[list[Operation], set[int]]:
             writer.wait_durable(seq - 1, PATIENCE_S)
         elif waiting >= group_rows:
             wait_written(writer, seq - 1)
+            disk.told("written", seq - 1)
+        if token := writer.durable(seq - 1):
+            disk.told("durable", token.seq)
         waiting = 0 if urgent or waiting >= group_rows else waiting
     summary = writer.close()
     disk.told("closed", {"chain": summary.chain, "closed": True})
