@@ -62,6 +62,7 @@ def connect(folders: Path | Sequence[Path]) -> duckdb.DuckDBPyConnection:
     parts, sealed = [], []
     for index, folder in enumerate([folders] if isinstance(folders, Path) else folders):
         journal = Journal(folder)
+        journal.check_seams()
         name = _session_id(journal)
         paths = [str(path.resolve()) for path in journal.sealed_paths()]
         if paths:

@@ -1,32 +1,28 @@
 """A journal as its readers see it: one sequence of records, sealed or not, also while it is being written.
 
-Readers need no lock. A `Journal` is the view at the moment it was opened; `follow` has what comes after.
-Nothing here changes a file.
+Readers need no lock. A `Journal` is the view at the moment it was opened; `follow` has what comes after. Opening looks at
+names, at the last segment and at what is not sealed yet: a sealed segment is opened when something of it is asked for, and
+its seam to the next is checked when it is crossed. Nothing here changes a file.
 """
 
-from collections.abc import Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Collection, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import msgspec
+import numpy as np
 import pyarrow as pa
 
 from journal.batches import SCHEMA, to_records
 from journal.disk import FileReading
 from journal.errors import DamagedJournal, NotAJournal
 from journal.frames import Tail, Walk
-from journal.record import Record
+from journal.record import Kind, Record
 from journal.seal import read_checksums
-from journal.segments import CHECKSUMS, Sealed, first_line, first_seqs, open_name, sealed_name
+from journal.segments import ALL_ROWS, CHECKSUMS, Rows, Sealed, first_line, first_seqs, open_name, sealed_name
 
 _AT_ONCE_ROWS = 1_024  # of a row group become Python objects: what fits the processor's cache reads a fifth faster
-
-
-class Segment(msgspec.Struct, frozen=True):
-    path: Path
-    first_seq: int
-    last_seq: int  # first_seq - 1 where it has no records
-    sealed: bool
-    file_bytes: int
+_NEVER_NS = 2**63 - 1
 
 
 class _OpenPart:
@@ -43,15 +39,19 @@ class _OpenPart:
             raise DamagedJournal(path, where) from error
         self.tail: Tail = walk.tail()
         self.last_seq = walk.next_seq - 1
-        self.file_bytes = walk.size
+        self.begins_ns = self._batches[0].column(1)[0].as_py() if self._batches else None
 
-    def batches(self, from_seq: int = 0, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+    def batches(self, rows: Rows = ALL_ROWS, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
         seq = self.first_seq
         for batch in self._batches:
-            if seq + batch.num_rows > from_seq:
-                part = batch.slice(max(0, from_seq - seq))
+            if wanted := rows.within(seq, batch.num_rows):
+                part = rows.chosen(batch.slice(*wanted))
                 yield part if columns is None else part.select(list(columns))
             seq += batch.num_rows
+
+    def seq_at(self, time_ns: int) -> int:
+        times = [batch.column(1).to_numpy() for batch in self._batches]
+        return self.first_seq - 1 + int(np.searchsorted(np.concatenate(times), time_ns, side="right"))
 
 
 class Journal:
@@ -62,94 +62,145 @@ class Journal:
         if not folder.is_dir():
             raise NotAJournal(f"{folder} is no folder. What to do: name the folder of a session.")
         listed = _listed(folder)  # before the folder is looked at: what is sealed meanwhile is then no missing one
-        opened, sealed = _look(folder)
+        opened, self._sealed_seqs = _look(folder)
         try:
-            self._open = [_OpenPart(folder / open_name(seq), seq, reading) for seq, reading in opened.items()]
+            parts = [_OpenPart(folder / open_name(seq), seq, reading) for seq, reading in opened.items()]
         finally:
             for reading in opened.values():
                 reading.close()
-        if missing := [seq for seq in listed if seq not in opened and seq not in sealed]:
+        self._open = {part.first_seq: part for part in parts}
+        if missing := [seq for seq in listed if seq not in opened and seq not in self._sealed_seqs]:
             raise DamagedJournal(folder, f"{CHECKSUMS} names {sealed_name(missing[0])}, which is missing")
-        if not sealed and not self._open:
+        self._seqs = sorted([*opened, *self._sealed_seqs])  # at which the segments begin
+        if not self._seqs:
             raise NotAJournal(f"{folder} holds no journal. What to do: name the folder of a session.")
-        self.segments = self._segments(sealed)
-        self.first_seq = self.segments[0].first_seq
-        self.last_seq = self.segments[-1].last_seq
+        self.first_seq = self._seqs[0]
+        self.last_seq, self.closed = self._end()
         self._refuse_damage()
 
     @classmethod
     def open(cls, folder: Path) -> "Journal":
         return cls(folder)
 
-    def _segments(self, sealed: Sequence[int]) -> list[Segment]:
-        self.closed = False  # whether the session came to its proper end
-        found = [Segment(part.path, part.first_seq, part.last_seq, False, part.file_bytes) for part in self._open]
-        for seq in sealed:
-            path = self.folder / sealed_name(seq)
-            segment = Sealed(path)
-            self.closed |= segment.footer.final
-            found.append(Segment(path, seq, segment.footer.last_seq, True, path.stat().st_size))
-            segment.close()
-        return sorted(found, key=lambda segment: segment.first_seq)
+    def _end(self) -> tuple[int, bool]:
+        """The last record, and whether the session came to its proper end."""
+        for first_seq in reversed(self._seqs):
+            if (part := self._part(first_seq)) is not None:
+                return part.last_seq, isinstance(part, Sealed) and part.footer.final
+        raise DamagedJournal(self.folder, "its segments went away while it was opened")
 
     def _refuse_damage(self) -> None:
-        next_seq = 0
-        for segment in self.segments:
-            if segment.first_seq != next_seq:
-                raise DamagedJournal(self.folder, f"records {next_seq} to {segment.first_seq - 1} are missing")
-            next_seq = segment.last_seq + 1
-        for part in self._open:
+        if self.first_seq:
+            raise DamagedJournal(self.folder, f"records 0 to {self.first_seq - 1} are missing")
+        for part in self._open.values():
             if part.tail.next_seq <= part.tail.durable_seq:
                 raise DamagedJournal(
                     part.path,
                     f"record {part.tail.next_seq} was durable, but the frame at byte {part.tail.offset} is not whole",
                 )
 
-    def batches(self, from_seq: int = 0, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
-        """Record batches in order from `from_seq` on; `kind` and `source` of sealed parts come dictionary-encoded."""
-        parts = {part.first_seq: part for part in self._open}
-        for segment in self.segments:
-            if segment.last_seq < from_seq:
+    def _part_of(self, seq: int) -> "_OpenPart | Sealed":
+        """The segment that holds record `seq`. Each caller gets a sealed one of its own: they are read in threads."""
+        at = bisect_right(self._seqs, seq)
+        for first_seq in reversed(self._seqs[:at]):
+            if (part := self._part(first_seq)) is None:
                 continue
-            if part := parts.get(segment.first_seq):
-                yield from part.batches(from_seq, columns)
-                continue
-            sealed = Sealed(segment.path)
-            try:
-                yield from sealed.batches(from_seq, columns)
-            finally:
-                sealed.close()
+            if part.last_seq >= seq:
+                return part
+            next_seq = self._seqs[at] if at < len(self._seqs) else self.last_seq + 1
+            raise DamagedJournal(self.folder, f"records {part.last_seq + 1} to {next_seq - 1} are missing")
+        raise DamagedJournal(self.folder, f"the segment that held record {seq} is gone")
 
-    def records(self, from_seq: int = 0, to_seq: int | None = None) -> Iterator[Record]:
-        """Records from `from_seq` up to and with `to_seq`."""
-        for batch in self.batches(from_seq):
-            first_seq = batch.column(0)[0].as_py() if batch.num_rows else 0
-            wanted = batch if to_seq is None else batch.slice(0, max(0, to_seq - first_seq + 1))
+    def _part(self, first_seq: int) -> "_OpenPart | Sealed | None":
+        """None where it became part of the segment before it since: journal/merge.py."""
+        if part := self._open.get(first_seq):
+            return part
+        try:
+            return Sealed(self.folder / sealed_name(first_seq))
+        except FileNotFoundError:
+            return None
+
+    def batches(
+        self,
+        from_seq: int = 0,
+        columns: Sequence[str] | None = None,
+        *,
+        to_seq: int | None = None,
+        kinds: Collection[Kind] | None = None,
+        sources: Collection[str] | None = None,
+    ) -> Iterator[pa.RecordBatch]:
+        """Record batches in order from `from_seq` up to and with `to_seq`, of these kinds and sources alone.
+
+        `kind` and `source` of sealed parts come dictionary-encoded. Where a row group holds none that is wanted, nothing
+        else of it is read.
+        """
+        last_seq = self.last_seq if to_seq is None else min(to_seq, self.last_seq)
+        seq = max(from_seq, 0)
+        while seq <= last_seq:
+            part = self._part_of(seq)
+            yield from part.batches(Rows(seq, last_seq, kinds, sources), columns)
+            seq = part.last_seq + 1
+
+    def records(
+        self,
+        from_seq: int = 0,
+        to_seq: int | None = None,
+        *,
+        kinds: Collection[Kind] | None = None,
+        sources: Collection[str] | None = None,
+    ) -> Iterator[Record]:
+        """Records from `from_seq` up to and with `to_seq`, of these kinds and sources alone."""
+        for batch in _ahead(self.batches(from_seq, to_seq=to_seq, kinds=kinds, sources=sources)):
             try:
-                for at in range(0, wanted.num_rows, _AT_ONCE_ROWS):
-                    yield from to_records(wanted.slice(at, _AT_ONCE_ROWS))
+                for at in range(0, batch.num_rows, _AT_ONCE_ROWS):
+                    yield from to_records(batch.slice(at, _AT_ONCE_ROWS))
             except ValueError as error:
                 raise DamagedJournal(self.folder, str(error), "read it with the version that wrote it") from error
-            if wanted.num_rows < batch.num_rows:
-                return
+
+    def seq_at(self, time_ns: int) -> int:
+        """The last record at or before this session time; -1 where there is none."""
+        begun = bisect_right(self._seqs, time_ns, key=self._begins_ns)
+        return self._part_of(self._seqs[begun - 1]).seq_at(time_ns) if begun else -1
+
+    def _begins_ns(self, first_seq: int) -> int:
+        """Session time never falls, so segments are in its order too. The last may have no record."""
+        time_ns = None if first_seq > self.last_seq else self._part_of(first_seq).begins_ns
+        return _NEVER_NS if time_ns is None else time_ns
+
+    def check_seams(self) -> None:
+        """Open every segment, so that none is missing: for readers who do not come past each seam themselves."""
+        seq = 0
+        while seq <= self.last_seq:
+            seq = self._part_of(seq).last_seq + 1
 
     def tail(self) -> pa.Table:
         """The open part alone: what no sealed file holds yet."""
-        return pa.Table.from_batches([batch for part in self._open for batch in part.batches()], SCHEMA)
+        return pa.Table.from_batches([batch for part in self._open.values() for batch in part.batches()], SCHEMA)
 
     @property
     def torn_bytes(self) -> int:
         """What lies after the last whole frame: of a writer at work, or of a crash."""
-        return sum(part.tail.torn_bytes for part in self._open)
+        return sum(part.tail.torn_bytes for part in self._open.values())
 
     def sealed_paths(self) -> list[Path]:
-        return [segment.path for segment in self.segments if segment.sealed]
+        return [self.folder / sealed_name(seq) for seq in self._sealed_seqs]
 
     def session_record(self) -> Record:
         """The record of seq 0, which says all that the session needs to be repeated."""
         for record in self.records(0, 0):
             return record
         raise NotAJournal(f"{self.folder} has no record yet. What to do: wait for the session to begin.")
+
+
+def _ahead(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """From the second on, each batch is decoded in another thread while the one before is used: Arrow needs no GIL."""
+    if (batch := next(batches, None)) is not None:
+        yield batch
+        with ThreadPoolExecutor(1, "journal-reader") as pool:
+            coming = pool.submit(next, batches, None)
+            while (batch := coming.result()) is not None:
+                coming = pool.submit(next, batches, None)
+                yield batch
 
 
 def _listed(folder: Path) -> list[int]:

@@ -6,9 +6,10 @@ Knows nothing of who writes when (writer, seal) nor of other segments but the ch
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -28,6 +29,7 @@ _FOOTER_KEY = "journal."  # all our footer keys begin so
 UNREADABLE = (pa.ArrowException, OSError, ValueError, LookupError, TypeError, MemoryError)
 
 
+_TIME_COLUMN = SCHEMA.names.index("time_ns")
 _DICTIONARIES = ("kind", "source")  # few words, often repeated
 _WORDS = pa.dictionary(pa.int32(), pa.string())
 _READ_SCHEMA = pa.schema([field.with_type(_WORDS) if field.name in _DICTIONARIES else field for field in SCHEMA])
@@ -148,6 +150,39 @@ def parquet_writer(sink: Any) -> Any:
     )
 
 
+class Rows(NamedTuple):
+    """Which records a reader wants."""
+
+    from_seq: int = 0
+    to_seq: int = 2**63 - 1  # with it
+    kinds: Collection[str] | None = None  # None: of whatever kind
+    sources: Collection[str] | None = None
+
+    @property
+    def some_only(self) -> bool:
+        return self.kinds is not None or self.sources is not None
+
+    def within(self, first_seq: int, count: int) -> tuple[int, int] | None:
+        """Of `count` records from `first_seq` on: where the wanted begin, and how many they are."""
+        begin = max(self.from_seq - first_seq, 0)
+        end = min(self.to_seq + 1 - first_seq, count)
+        return (begin, end - begin) if begin < end else None
+
+    def mask(self, batch: pa.RecordBatch) -> pa.BooleanArray:
+        masks = [
+            pc.is_in(batch.column(name), value_set=pa.array(sorted(wanted), pa.string()))
+            for name, wanted in (("kind", self.kinds), ("source", self.sources))
+            if wanted is not None
+        ]
+        return masks[0] if len(masks) == 1 else pc.and_(*masks)
+
+    def chosen(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        return batch.filter(self.mask(batch)) if self.some_only else batch
+
+
+ALL_ROWS = Rows()
+
+
 class Sealed:
     """A sealed segment, open for reading. Whatever is wrong with its bytes is a DamagedJournal, never another error."""
 
@@ -172,13 +207,46 @@ class Sealed:
             raise DamagedJournal(path, "the footer states other columns than a journal segment has")
         self._rows = rows
 
-    def batches(self, from_seq: int = 0, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
-        """A batch for each row group that holds `from_seq` or later, cut to begin there."""
+    @property
+    def last_seq(self) -> int:
+        return self.footer.last_seq
+
+    @property
+    def begins_ns(self) -> int | None:
+        """Session time of its first record."""
+        return self._time_ns(0) if self._rows else None
+
+    def _time_ns(self, group: int) -> int:
+        found: int = self._file.metadata.row_group(group).column(_TIME_COLUMN).statistics.min
+        return found
+
+    def batches(self, rows: Rows = ALL_ROWS, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+        """A batch for each row group that holds some of `rows`, of those alone."""
         group_seq = self.footer.first_seq
-        for group, rows in enumerate(self._rows):
-            if group_seq + rows > from_seq:
-                yield self._group(group, columns).slice(max(0, from_seq - group_seq))
-            group_seq += rows
+        for group, count in enumerate(self._rows):
+            if wanted := rows.within(group_seq, count):
+                yield from self._chosen(group, rows, wanted, columns)
+            group_seq += count
+
+    def _chosen(
+        self, group: int, rows: Rows, wanted: tuple[int, int], columns: Sequence[str] | None
+    ) -> Iterator[pa.RecordBatch]:
+        """Kinds and sources are looked at first: where none is wanted, no payload is read."""
+        if not rows.some_only:
+            yield self._group(group, columns).slice(*wanted)
+            return
+        mask = rows.mask(self._group(group, ("kind", "source")).slice(*wanted))
+        if mask.true_count:
+            yield self._group(group, columns).slice(*wanted).filter(mask)
+
+    def seq_at(self, time_ns: int) -> int:
+        """The last record at or before this session time; first_seq - 1 where there is none."""
+        begun = bisect_right(range(len(self._rows)), time_ns, key=self._time_ns)
+        if not begun:
+            return self.footer.first_seq - 1
+        times = self._group(begun - 1, ("time_ns",)).column(0).to_numpy()
+        before: int = self.footer.first_seq - 1 + sum(self._rows[: begun - 1])
+        return before + int(np.searchsorted(times, time_ns, side="right"))
 
     def _group(self, group: int, columns: Sequence[str] | None) -> pa.RecordBatch:
         try:

@@ -2,8 +2,6 @@
 
 from datetime import UTC, datetime, time
 
-import numpy as np
-
 from journal.reader import Journal
 
 SECOND_NS = 1_000_000_000
@@ -12,19 +10,6 @@ TIME_NS_MIN = 10**15  # a bare number from here on is a time_ns: in 1970 nobody 
 
 class NoMoment(Exception):  # noqa: N818 - named for what was found
     """A text that names neither a record nor a time."""
-
-
-def seq_at(journal: Journal, time_ns: int) -> int:
-    """The last record at or before this session time; -1 where there is none."""
-    last = -1
-    for batch in journal.batches(columns=["seq", "time_ns"]):
-        times = batch.column(1).to_numpy()
-        found = int(np.searchsorted(times, time_ns, side="right"))
-        if found:
-            last = batch.column(0)[found - 1].as_py()
-        if found < len(times):
-            break
-    return last
 
 
 def moment_of(journal: Journal, text: str) -> tuple[int | None, int | None]:

@@ -11,7 +11,6 @@ from engine.state import State
 from journal.reader import Journal
 from journal.record import Kind, Record
 from replay import snapshots
-from replay.clock import seq_at
 
 SNAPSHOT_RECORDS = 20_000  # a fold longer than this is worth a snapshot
 
@@ -23,7 +22,7 @@ def rebuild(
     journal = Journal.open(folder)
     last = journal.last_seq if until is None else max(0, min(until, journal.last_seq))
     if until_ns is not None:
-        last = max(0, min(last, seq_at(journal, until_ns)))
+        last = max(0, min(last, journal.seq_at(until_ns)))
     first = journal.session_record()
     kernel = rebuilder_of(first)
     state = snapshots.nearest(journal, kernel, first, last) if use_snapshots else None

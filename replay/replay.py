@@ -22,7 +22,6 @@ from journal.reader import Journal
 from journal.record import INPUTS, Kind, Record, canonical
 from replay.causes import Markets, chain_of
 from replay.changes import changed
-from replay.clock import seq_at
 from replay.compare import Difference, end_missing, only_recorded, only_replayed, outputs_differ, timer_differs
 from replay.guard import no_sockets
 
@@ -268,7 +267,7 @@ def replay_session(
     session = changed(recorded, overrides or {}, strategies)
     last = journal.last_seq if until is None else min(until, journal.last_seq)
     if until_ns is not None:
-        last = min(last, seq_at(journal, until_ns))
+        last = min(last, journal.seq_at(until_ns))
     with no_sockets(), rare_collections():
         repetition = Repetition(journal, session)
         warmed = time.perf_counter()

@@ -18,7 +18,6 @@ import msgspec
 import numpy as np
 
 from journal.reader import Journal
-from replay.clock import seq_at
 
 ROW = np.dtype([("seq", "<i8"), ("digest", "V16")])
 _ROOT = Path(__file__).resolve().parent.parent
@@ -86,7 +85,7 @@ def replay_strictly(
     """
     journal = Journal.open(folder)
     last = journal.last_seq if until is None else min(until, journal.last_seq)
-    last = last if until_ns is None else min(last, seq_at(journal, until_ns))
+    last = last if until_ns is None else min(last, journal.seq_at(until_ns))
     with tempfile.TemporaryDirectory(prefix="verbatim-strict-") as scratch:
         verdicts, files = _run_all(folder, last, ways, Path(scratch), on_progress)
         seq = first_disagreement(files)

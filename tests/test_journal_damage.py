@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from analysis.journal_sql import connect
 from journal.disk import FileReading
 from journal.errors import AmbiguousSession, DamagedJournal, JournalError, NotAJournal, UnknownSession
 from journal.frames import Walk
@@ -191,6 +192,10 @@ def test_a_segment_sealed_anew_with_other_rows_breaks_the_chain(tmp_path: Path) 
     ]
 
 
+def read_all(folder: Path) -> list[Record]:
+    return list(Journal.open(folder).records())
+
+
 def test_a_missing_segment_is_missed(tmp_path: Path) -> None:
     writer = JournalWriter.create(tmp_path / "s", segment_bytes=1)
     for seq in range(5):
@@ -201,7 +206,7 @@ def test_a_missing_segment_is_missed(tmp_path: Path) -> None:
     assert any("record 2 was to come" in problem for problem in verify(tmp_path / "s").problems)
     checksums = (tmp_path / "s" / "SHA256SUMS").read_bytes()
     for said in ("SHA256SUMS names 000000000002.parquet, which is missing", "records 2 to 2 are missing"):
-        for read in (recover, Journal.open):
+        for read in (recover, read_all, connect):
             with pytest.raises(DamagedJournal, match=said):
                 read(tmp_path / "s")
         (tmp_path / "s" / "SHA256SUMS").unlink(missing_ok=True)  # found without it too
