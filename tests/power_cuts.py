@@ -279,11 +279,24 @@ def wait_written(writer: JournalWriter, seq: int) -> None:
         time.sleep(0)
 
 
-def in_some_order(written: Sequence[Operation], chance: random.Random) -> list[Operation]:
-    """The same operations as the two threads may have done them: a seal begins any time after its segment was left."""
+def by_thread(written: Sequence[Operation]) -> tuple[list[Operation], list[Operation]]:
+    """The writer's operations, with its caller's, and the sealer's."""
     sealer = next(operation.thread for operation in written if operation.verb == "rename")
     sealing = [operation for operation in written if operation.thread == sealer]
-    writing = [operation for operation in written if operation.thread != sealer]
+    return [operation for operation in written if operation.thread != sealer], sealing
+
+
+def unsealed(written: Sequence[Operation]) -> Files:
+    """What the writer's thread alone has made: all segments, open."""
+    disk = ForgetfulDisk()
+    for operation in by_thread(written)[0]:
+        disk.repeat(operation)
+    return disk.contents()
+
+
+def in_some_order(written: Sequence[Operation], chance: random.Random) -> list[Operation]:
+    """The same operations as the two threads may have done them: a seal begins any time after its segment was left."""
+    writing, sealing = by_thread(written)
     last = writing.pop()  # closing waits for both
     earliest = dict(_segments_left(writing))
     eager, at, found = chance.choice([0.1, 0.5, 0.9]), 0, list[Operation]()
