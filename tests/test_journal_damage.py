@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from power_cuts import record
 
 from analysis.journal_sql import connect
 from journal.disk import FileReading
@@ -23,31 +24,6 @@ from journal.writer import JournalWriter
 
 OPEN = "000000000000.open"
 SEALED = "000000000000.parquet"
-
-
-def record(seq: int) -> Record:
-    if seq % 3:
-        return Record(seq, seq * 10, Kind.FEED, "m", recv_ns=seq, payload=b"%d" % seq)
-    return Record(seq, seq * 10, Kind.FACT, "orders", cause=seq - 1 if seq else None, body=str(seq))
-
-
-@pytest.fixture
-def crashed(tmp_path: Path) -> Path:
-    """A session of nine records in three frames, each synced, whose writer is gone: the last frame vouches for six."""
-    writer = JournalWriter.create(tmp_path / "crashed")
-    for at in range(0, 9, 3):
-        writer.append_step([record(seq) for seq in range(at, at + 3)], urgent=True)
-        writer.wait_durable(at + 2, 5)
-    writer.abandon()
-    return tmp_path / "crashed"
-
-
-@pytest.fixture
-def closed(tmp_path: Path) -> Path:
-    writer = JournalWriter.create(tmp_path / "closed")
-    writer.append_step([record(seq) for seq in range(9)])
-    writer.close()
-    return tmp_path / "closed"
 
 
 def ends_of_frames(folder: Path) -> list[int]:
@@ -129,7 +105,7 @@ def test_a_segment_sealed_anew_with_other_rows_breaks_the_chain(tmp_path: Path) 
     def write(folder: Path, changed: int | None) -> Path:
         writer = JournalWriter.create(folder, segment_bytes=1)
         for seq in range(6):
-            written = record(seq) if seq != changed else Record(seq, seq * 10, Kind.NOTE, "m", body='"other"')
+            written = record(seq) if seq != changed else Record(seq, seq, Kind.NOTE, "m", body='"other"')
             writer.append_step([written], urgent=True)
             writer.wait_durable(seq, 5)
         writer.close()
