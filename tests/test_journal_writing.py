@@ -111,40 +111,6 @@ def test_a_message_made_by_hand_is_the_batch_that_arrow_makes(session: list[tupl
         assert list(to_records(read)) == records
 
 
-@settings(max_examples=25, deadline=None)
-@given(
-    session=sessions(), segment_bytes=st.sampled_from([1, 3000, 1 << 20]), ends=st.sampled_from(["close", "crash"])
-)
-def test_the_journal_equals_a_plain_list(tmp_path_factory: pytest.TempPathFactory, session: list[tuple[list[Record], bool]], segment_bytes: int, ends: str) -> None:
-    """Whatever the grouping and rolling: through the disk and back it is the list that was appended."""
-    folder = tmp_path_factory.mktemp("journal") / "s"
-    writer = JournalWriter.create(folder, segment_bytes=segment_bytes, group_delay_s=0.0005, group_rows=5)
-    wanted = []
-    for step, urgent in session:
-        writer.append_step(step, urgent=urgent)
-        wanted += step
-        if urgent:
-            writer.wait_durable(step[-1].seq, 5)
-    if ends == "close":
-        assert writer.close().last_seq == len(wanted) - 1
-    else:
-        writer.wait_durable(len(wanted) - 1, 5)
-        writer.abandon()
-        assert list(Journal.open(folder).records()) == wanted
-        recovered = recover(folder)
-        assert (recovered.last_seq, recovered.dropped_bytes, recovered.was_closed) == (len(wanted) - 1, 0, False)
-    journal = Journal.open(folder)
-    assert list(journal.records()) == wanted
-    middle = len(wanted) // 2
-    assert list(journal.records(middle, middle + 3)) == wanted[middle : middle + 4]
-    assert sum(batch.num_rows for batch in journal.batches(middle, ["seq"])) == len(wanted) - middle
-    report = verify(folder)
-    assert report.ok, report.problems
-    followed = Follower(folder)
-    assert followed.poll() == wanted
-    assert followed.ended is (ends == "close")
-
-
 def test_segments_roll_between_steps_and_their_hashes_are_chained(tmp_path: Path) -> None:
     wanted = steps(60, rows=4)
     writer = JournalWriter.create(tmp_path / "s", segment_bytes=4000)
