@@ -1,10 +1,7 @@
 """After a crash or a flipped bit: the durable is kept or its loss is said, the torn is dropped and counted."""
 
-import random
 import shutil
-import signal
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -172,47 +169,6 @@ def test_a_crash_while_sealing_loses_nothing(crashed: Path, crash: str) -> None:
     assert list(Journal.open(crashed).records()) == [record(seq) for seq in range(9)]
     report = verify(crashed)
     assert (report.ok, report.notes) == (True, [])
-
-
-WRITER = """
-import os, sys
-from pathlib import Path
-from journal.record import Kind, Record
-from journal.writer import JournalWriter
-
-writer = JournalWriter.create(
-    Path(sys.argv[1]), segment_bytes=60_000, sync_delay_s=0.01, group_delay_s=0.002,
-    on_durable=lambda seq: os.write(1, b"%d\\n" % seq),
-)
-seq = 0
-while True:
-    step = [Record(at, at, Kind.FEED, "m", payload=b"x%d" % at) for at in range(seq, seq + 3)]
-    writer.append_step(step, urgent=seq % 100 == 0)
-    seq += 3
-    while seq - writer.written_seq > 3000:
-        pass
-"""
-
-
-def test_a_killed_writer_keeps_whatever_it_said_was_durable(tmp_path: Path) -> None:
-    """SIGKILL at random moments of writing, rolling and sealing."""
-    chance = random.Random(2)  # noqa: S311 - it chooses moments, not keys
-    for attempt in range(4):
-        folder = tmp_path / str(attempt)
-        process = subprocess.Popen([sys.executable, "-c", WRITER, str(folder)], stdout=subprocess.PIPE)
-        for _ in range(chance.randrange(1, 40)):
-            process.stdout.readline()
-        process.send_signal(signal.SIGKILL)
-        said = [int(line) for line in process.communicate()[0].split()]
-        recovered = recover(folder)
-        assert recovered.last_seq >= max(said, default=-1)
-        assert (recovered.last_seq + 1) % 3 == 0  # whole steps
-        assert not recovered.was_closed
-        records = list(Journal.open(folder).records())
-        assert records == [Record(at, at, Kind.FEED, "m", payload=b"x%d" % at) for at in range(recovered.last_seq + 1)]
-        report = verify(folder)
-        assert (report.ok, report.notes) == (True, []), report
-        assert recover(folder).chain == recovered.chain == report.chain
 
 
 @pytest.mark.parametrize("ask", [Journal.open, recover, verify])
