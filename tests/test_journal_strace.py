@@ -99,7 +99,7 @@ def test_a_call_that_fails_is_said_and_nothing_durable_is_lost(tmp_path: Path, c
     folder = tmp_path / "s"
     narrowed = ("-P", str(folder / on)) if on else ()
     code, error, durable_seq = run(folder, *narrowed, "-e", f"inject={call}")
-    assert code == 1
+    assert code == 1, error
     assert said in error
     assert f"Durable up to record {durable_seq}" in error
     check_recovered(folder, durable_seq)
@@ -129,7 +129,7 @@ def test_a_write_that_the_kernel_cuts_short_is_said_and_nothing_durable_is_lost(
     """A limit on the size of files: the last write takes what fits, the next is refused."""
     limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size_max, size_max))  # noqa: E731 - a thunk
     code, error, durable_seq = run(tmp_path / "s", before=limit)
-    assert code == 1
+    assert code == 1, error
     assert "File too large" in error
     assert f"Durable up to record {durable_seq}" in error
     check_recovered(tmp_path / "s", durable_seq)
