@@ -21,7 +21,6 @@ from msgspec.structs import astuple
 
 from journal.record import Kind, Record
 
-SCHEMA_VERSION = 1
 SCHEMA = pa.schema(
     [
         pa.field("seq", pa.int64(), nullable=False),

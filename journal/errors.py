@@ -8,6 +8,8 @@ JournalError
     DamagedJournal     bytes that were once on stable storage are not what was written
     UnknownSession     no session goes by that name
     AmbiguousSession   several do
+    CaptureRefused     a file of another tool that cannot be imported as asked
+      DamagedCapture   it can be read up to some line only
 """
 
 from pathlib import Path
@@ -49,3 +51,17 @@ class UnknownSession(JournalError):  # noqa: N818 - the name says what happened
 
 class AmbiguousSession(JournalError):  # noqa: N818 - the name says what happened
     pass
+
+
+class CaptureRefused(JournalError):  # noqa: N818 - the name says what happened
+    pass
+
+
+class DamagedCapture(CaptureRefused):
+    """The lines before `line` were good."""
+
+    def __init__(self, path: Path, line: int, what: str) -> None:
+        self.said = f"{path}: line {line}: {what}"
+        super().__init__(
+            f"{self.said}. What to do: fetch the file again, or keep what comes before that line with --partial."
+        )

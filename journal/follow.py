@@ -10,7 +10,7 @@ from journal.disk import FileReading
 from journal.errors import NotAJournal
 from journal.frames import Walk
 from journal.record import Record
-from journal.segments import Sealed, first_seqs, open_name, plain_batch, sealed_name
+from journal.segments import Rows, Sealed, first_seqs, open_name, sealed_name
 
 
 class Follower:
@@ -53,18 +53,31 @@ class Follower:
         return True
 
     def _read_sealed(self, found: list[Record]) -> bool:
-        try:
-            sealed = Sealed(self.folder / sealed_name(self.next_seq))
-        except FileNotFoundError:
+        sealed = self._holding(self.next_seq)
+        if sealed is None:
             return False
         try:
-            for batch in sealed.batches():
-                found += to_records(plain_batch(batch))
+            for batch in sealed.batches(Rows(self.next_seq)):
+                found += to_records(batch)
         finally:
             sealed.close()
         self._first_seq = sealed.footer.first_seq
         self.next_seq = sealed.footer.last_seq + 1
         return self.next_seq > self._first_seq
+
+    def _holding(self, seq: int) -> Sealed | None:
+        """The sealed segment with this record. It bears another's name where it was merged since."""
+        names = [path.name for path in self.folder.iterdir()]
+        for first_seq in reversed([each for each in first_seqs(names, "parquet") if each <= seq]):
+            try:
+                sealed = Sealed(self.folder / sealed_name(first_seq))
+            except FileNotFoundError:
+                continue
+            if sealed.footer.last_seq >= seq or first_seq == seq:
+                return sealed
+            sealed.close()
+            return None
+        return None
 
     def _begun(self, seq: int) -> bool:
         return (self.folder / open_name(seq)).exists() or (self.folder / sealed_name(seq)).exists()

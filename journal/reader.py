@@ -14,12 +14,12 @@ import numpy as np
 import pyarrow as pa
 
 from journal.batches import SCHEMA, to_records
+from journal.checksums import CHECKSUMS, read_checksums
 from journal.disk import FileReading
 from journal.errors import DamagedJournal, NotAJournal
 from journal.frames import Tail, Walk
 from journal.record import Kind, Record
-from journal.seal import read_checksums
-from journal.segments import ALL_ROWS, CHECKSUMS, Rows, Sealed, first_line, first_seqs, open_name, sealed_name
+from journal.segments import ALL_ROWS, Rows, Sealed, first_line, first_seqs, open_name, sealed_name
 
 _AT_ONCE_ROWS = 1_024  # of a row group become Python objects: what fits the processor's cache reads a fifth faster
 _NEVER_NS = 2**63 - 1
@@ -68,6 +68,7 @@ class Journal:
         finally:
             for reading in opened.values():
                 reading.close()
+        self._begins: dict[int, int] = {}  # session time at which a segment begins, where it was asked for
         self._open = {part.first_seq: part for part in parts}
         if missing := [seq for seq in listed if seq not in opened and seq not in self._sealed_seqs]:
             raise DamagedJournal(folder, f"{CHECKSUMS} names {sealed_name(missing[0])}, which is missing")
@@ -168,8 +169,10 @@ class Journal:
 
     def _begins_ns(self, first_seq: int) -> int:
         """Session time never falls, so segments are in its order too. The last may have no record."""
-        time_ns = None if first_seq > self.last_seq else self._part_of(first_seq).begins_ns
-        return _NEVER_NS if time_ns is None else time_ns
+        if first_seq not in self._begins:
+            time_ns = None if first_seq > self.last_seq else self._part_of(first_seq).begins_ns
+            self._begins[first_seq] = _NEVER_NS if time_ns is None else time_ns
+        return self._begins[first_seq]
 
     def check_seams(self) -> None:
         """Open every segment, so that none is missing: for readers who do not come past each seam themselves."""

@@ -4,15 +4,23 @@ Recovery copies and never appends after a tear, so its pages are fresh ones even
 the whole folder before it changes anything: damage to what was durable is refused, not repaired.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
+from journal.checksums import CHECKSUMS, known_checksums, note_checksum, sha256
+from journal.content import CHAIN_START
 from journal.disk import Disk, RealDisk, whole
 from journal.errors import DamagedJournal, JournalFailed, NotAJournal
+from journal.footer import Footer
 from journal.frames import Tail, Walk
-from journal.seal import known_checksums, note_checksum, seal, sha256
-from journal.segments import CHAIN_START, CHECKSUMS, Footer, Sealed, content_of, first_seqs, open_name, sealed_name
+from journal.seal import seal
+from journal.segments import Sealed, first_seqs, is_whole, open_name, sealed_name
+
+if TYPE_CHECKING:
+    from journal.signing import Signer
 
 
 class Recovered(msgspec.Struct, frozen=True):
@@ -24,14 +32,14 @@ class Recovered(msgspec.Struct, frozen=True):
     sealed_now: int  # segments that this call sealed
 
 
-def recover(folder: Path, *, disk: Disk | None = None) -> Recovered:
+def recover(folder: Path, *, disk: Disk | None = None, signer: "Signer | None" = None) -> Recovered:
     """JournalLocked while a writer lives, NotAJournal, DamagedJournal. A second call changes nothing."""
     if disk is None:
         if not folder.is_dir() or not (has_segments(folder) or (folder / CHECKSUMS).exists()):
             raise NotAJournal(f"{folder} holds no journal. What to do: name the folder of a session.")
         disk = RealDisk(folder)
     try:
-        return _recover(disk)
+        return _recover(disk, signer)
     except OSError as error:
         raise JournalFailed(
             f"{folder}: the disk failed ({error}). What to do: look after it, then recover anew."
@@ -45,7 +53,7 @@ def has_segments(folder: Path) -> bool:
     return bool(first_seqs(names, "open") or first_seqs(names, "parquet"))
 
 
-def _recover(disk: Disk) -> Recovered:
+def _recover(disk: Disk, signer: "Signer | None") -> Recovered:
     names = disk.names()
     opened = first_seqs(names, "open")
     sealed = {seq: _footer(disk, seq, has_twin=seq in opened) for seq in first_seqs(names, "parquet")}
@@ -56,6 +64,9 @@ def _recover(disk: Disk) -> Recovered:
         raise DamagedJournal(disk.folder, f"{CHECKSUMS} names {sealed_name(gone[0])}, which is missing")
     if not sealed and not opened:
         raise NotAJournal(f"{disk.folder} holds no journal. What to do: name the folder of a session.")
+    merged = superseded(footers)
+    for seq in merged:
+        del footers[seq], sealed[seq]
     _refuse_damage(disk, footers, tails)
     for name in names:
         if name.endswith(".tmp"):
@@ -66,10 +77,11 @@ def _recover(disk: Disk) -> Recovered:
                 note_checksum(disk, sealed_name(seq), sha256(whole(disk.reading(sealed_name(seq)))))
             disk.sync_folder()
             disk.unlink(open_name(seq))
+    finish_merge(disk, merged)
     chain = CHAIN_START
     for seq in sorted(footers.keys() | tails.keys()):
         if seq in tails:
-            footers[seq] = seal(disk, seq, chain, final=False, dropped=tails[seq])
+            footers[seq] = seal(disk, seq, chain, final=False, dropped=tails[seq], signer=signer)
         elif footers[seq].prev_chain != chain:
             raise DamagedJournal(disk.folder / sealed_name(seq), "its chain does not continue the segment before it")
         chain = footers[seq].chain
@@ -85,6 +97,30 @@ def _recover(disk: Disk) -> Recovered:
     )
 
 
+def superseded(footers: Mapping[int, Footer]) -> dict[int, int]:
+    """Segments that a merge, cut off before its end, left beside the one that holds their rows: first seqs of both."""
+    found, holder = {}, None
+    for seq in sorted(footers):
+        footer = footers[seq]
+        if holder is not None and set(footer.parts) <= set(holder.parts) and footer.last_seq <= holder.last_seq:
+            found[seq] = holder.first_seq
+        else:
+            holder = footer
+    return found
+
+
+def finish_merge(disk: Disk, merged: Mapping[int, int]) -> None:
+    """Unlink what merged segments hold: their names are on stable storage first."""
+    names = [sealed_name(seq) for seq in merged]
+    for holder in sorted(set(merged.values())):
+        checksum = sha256(whole(disk.reading(sealed_name(holder))))
+        note_checksum(disk, sealed_name(holder), checksum, without=names)
+    if merged:
+        disk.sync_folder()
+    for name in names:
+        disk.unlink(name)
+
+
 def _footer(disk: Disk, first_seq: int, *, has_twin: bool) -> Footer | None:
     """None where the sealed segment is not to be trusted, but the open one it was made from is still there."""
     path = disk.folder / sealed_name(first_seq)
@@ -92,7 +128,7 @@ def _footer(disk: Disk, first_seq: int, *, has_twin: bool) -> Footer | None:
     try:
         sealed = Sealed(path, data)
         if has_twin and (
-            content_of(sealed) != sealed.footer.content
+            not is_whole(sealed)
             or known_checksums(disk).get(path.name, sha256(data)) != sha256(data)
         ):
             raise DamagedJournal(path, "the rows or the bytes have not the hash stated for them")

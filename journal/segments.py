@@ -1,34 +1,30 @@
-"""A sealed segment: its name, how its Parquet file is written and read, what its footer says, the hash of its rows.
+"""A sealed segment: its name, how its Parquet file is written, and how some of its rows are found in it again.
 
-The hash is over the rows and not over the file, so it survives another codec or another size of row groups.
-Knows nothing of who writes when (writer, seal) nor of other segments but the chain value before this one.
+Knows nothing of who writes when (writer, seal, merge), nor of other segments.
 """
 
-import hashlib
 import re
 from bisect import bisect_right
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from journal.batches import SCHEMA, SCHEMA_VERSION
+from journal.batches import SCHEMA
+from journal.content import content_of
 from journal.errors import DamagedJournal
+from journal.footer import Footer, Part
 
-BLOCK_ROWS = 16_384  # rows of a row group, and the unit of the content hash
-CHAIN_START = "0" * 64
-CHECKSUMS = "SHA256SUMS"
+GROUP_ROWS = 8_192  # of a row group: one record is found by decoding so many; twice as many save half a percent of the bytes
+LEVEL = 8  # of zstd. A whole session 13 % smaller than at 1, and less than gzip -6 where 1 is more (docs/performance.md)
+RECOVERY_LEVEL = 1  # a start waits for it
 _NAME = re.compile(r"(\d{12,})\.(open|parquet)")
-_FOOTER_KEY = "journal."  # all our footer keys begin so
 # what pyarrow raises on damaged bytes, found by flipping every bit of a file (LookupError: a column's name)
 UNREADABLE = (pa.ArrowException, OSError, ValueError, LookupError, TypeError, MemoryError)
-
-
 _TIME_COLUMN = SCHEMA.names.index("time_ns")
 _DICTIONARIES = ("kind", "source")  # few words, often repeated
 _WORDS = pa.dictionary(pa.int32(), pa.string())
@@ -49,99 +45,13 @@ def first_seqs(names: Iterable[str], suffix: str) -> list[int]:
     return sorted(int(match[1]) for match in matches if match and match[2] == suffix)
 
 
-class Footer(msgspec.Struct, frozen=True):
-    """What a sealed segment says of itself."""
-
-    first_seq: int
-    last_seq: int  # first_seq - 1 where it has no rows
-    content: str
-    prev_chain: str
-    chain: str
-    final: bool  # it closes the session
-    dropped_bytes: int = 0  # of a torn tail, when recovery sealed it
-    dropped_rows: int = 0
-    schema_version: int = SCHEMA_VERSION
-
-    def to_metadata(self) -> dict[str, str]:
-        return {_FOOTER_KEY + name: str(int(v) if isinstance(v, bool) else v) for name, v in _fields(self).items()}
-
-    @classmethod
-    def of(cls, path: Path, metadata: Any) -> "Footer":
-        """From a Parquet file's metadata."""
-        texts = {key.decode("latin-1"): value for key, value in (metadata.metadata or {}).items()}
-        try:
-            given = {name: texts[_FOOTER_KEY + name].decode() for name in cls.__struct_fields__}
-            footer = msgspec.convert(given | {"final": given["final"] == "1"}, cls, strict=False)
-        except (KeyError, ValueError) as error:  # msgspec.ValidationError is a ValueError
-            raise DamagedJournal(path, f"the footer is not a journal segment's ({error})") from error
-        if footer.schema_version != SCHEMA_VERSION:
-            raise DamagedJournal(
-                path, f"written with schema version {footer.schema_version}", "read it with a newer version"
-            )
-        return footer
-
-
-def _fields(footer: Footer) -> dict[str, Any]:
-    return {name: getattr(footer, name) for name in footer.__struct_fields__}
-
-
-def link(prev_chain: str, content: str) -> str:
-    return hashlib.sha256((prev_chain + content).encode()).hexdigest()
-
-
-class ContentHash:
-    """sha256 over rows, fed in blocks of BLOCK_ROWS (the last may be shorter)."""
-
-    def __init__(self) -> None:
-        self._hash = hashlib.sha256(f"{SCHEMA_VERSION}".encode())
-
-    def add(self, block: pa.RecordBatch) -> None:
-        for name, column in zip(SCHEMA.names, block.columns, strict=True):
-            nulls = column.null_count
-            self._hash.update(f"{name}:{len(column)}:{nulls};".encode())
-            if 0 < nulls < len(column):
-                self._hash.update(np.packbits(column.is_valid().to_numpy(zero_copy_only=False)).tobytes())
-            values = column.drop_null() if nulls else column
-            if pa.types.is_integer(column.type):
-                self._hash.update(values.to_numpy().astype("<i8", copy=False).tobytes())
-            elif len(values):
-                self._add_texts(values)
-
-    def _add_texts(self, values: pa.Array) -> None:
-        lengths = pc.binary_length(values).to_numpy().astype("<i8")
-        self._hash.update(lengths.tobytes())
-        _, offsets, data = values.buffers()
-        ends = np.frombuffer(offsets, "<i4")[values.offset : values.offset + len(values) + 1]
-        if data is not None:
-            self._hash.update(memoryview(data)[int(ends[0]) : int(ends[-1])])
-
-    def hexdigest(self) -> str:
-        return self._hash.hexdigest()
-
-
-def blocks(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """The same rows, cut anew into blocks of BLOCK_ROWS."""
-    held: list[pa.RecordBatch] = []
-    rows = 0
-    for batch in batches:
-        held.append(batch)
-        rows += batch.num_rows
-        while rows >= BLOCK_ROWS:
-            joined = pa.concat_batches(held)
-            yield joined.slice(0, BLOCK_ROWS)
-            held = [joined.slice(BLOCK_ROWS)]
-            rows -= BLOCK_ROWS
-    if rows:
-        yield pa.concat_batches(held)
-
-
-def parquet_writer(sink: Any) -> Any:
+def parquet_writer(sink: Any, level: int = LEVEL) -> Any:
     """As measured: delta packing for what counts up, a dictionary only where few words repeat."""
     return pq.ParquetWriter(
         sink,
         SCHEMA,
         compression="zstd",
-        compression_level=8,  # a whole session 13 % smaller than at 1, 4.5 us of a background thread a record (docs/performance.md)
+        compression_level=level,
         use_dictionary=list(_DICTIONARIES),
         column_encoding=dict.fromkeys(("seq", "time_ns", "recv_ns", "cause"), "DELTA_BINARY_PACKED"),
         write_page_checksum=True,
@@ -195,7 +105,7 @@ class Sealed:
                 page_checksum_verification=True,  # DuckDB does not look at these, so we must
                 read_dictionary=list(_DICTIONARIES),
             )
-            self.footer = Footer.of(path, self._file.metadata)
+            self.footer = Footer.of(path, self._file.metadata.metadata or {})
             rows = [self._file.metadata.row_group(group).num_rows for group in range(self._file.num_row_groups)]
         except FileNotFoundError:
             raise
@@ -203,7 +113,7 @@ class Sealed:
             raise DamagedJournal(path, f"the footer cannot be read ({first_line(error)})") from error
         if path.name.split(".")[0] != f"{self.footer.first_seq:012d}":
             raise DamagedJournal(path, f"the footer says that it begins at record {self.footer.first_seq}")
-        if sum(rows) != self.footer.last_seq - self.footer.first_seq + 1:
+        if sum(rows) != self.footer.last_seq - self.footer.first_seq + 1 or not self._parts_fit():
             raise DamagedJournal(path, "the footer contradicts itself")
         if not self._file.schema_arrow.equals(_READ_SCHEMA):
             raise DamagedJournal(path, "the footer states other columns than a journal segment has")
@@ -257,12 +167,34 @@ class Sealed:
             found = table.combine_chunks().to_batches()
             _check_words(table)
         except UNREADABLE as error:
-            raise DamagedJournal(self.path, f"row group {group} cannot be read ({first_line(error)})") from error
+            raise DamagedJournal(self.path, f"row group {group} cannot be read: {self._bad_column(group)}") from error
         if sum(batch.num_rows for batch in found) != self._rows[group]:
             raise DamagedJournal(self.path, f"row group {group} has not the rows that the footer states")
         if len(found) == 1:
             return found[0]
         return pa.concat_batches(found) if found else pa.RecordBatch.from_pylist([], schema=table.schema)
+
+    def _bad_column(self, group: int) -> str:
+        """The first column of a damaged row group that is, and where in the file it lies."""
+        for index, name in enumerate(SCHEMA.names):
+            try:
+                self._file.read_row_group(group, columns=[name], use_threads=False).validate(full=True)
+            except UNREADABLE as error:
+                found = self._file.metadata.row_group(group).column(index)
+                begin = found.dictionary_page_offset if found.has_dictionary_page else found.data_page_offset
+                return f"column {name}, in bytes {begin} to {begin + found.total_compressed_size - 1} ({first_line(error)})"
+        return "its columns do not fit each other"
+
+    def contents(self) -> Iterator[tuple[Part, Iterator[pa.RecordBatch]]]:
+        """Each part and its rows, as they were in the open segment."""
+        first_seq = self.footer.first_seq
+        for part in self.footer.parts:
+            yield part, map(plain_batch, self.batches(Rows(first_seq, part.last_seq)))
+            first_seq = part.last_seq + 1
+
+    def _parts_fit(self) -> bool:
+        ends = [part.last_seq for part in self.footer.parts]
+        return bool(ends) and ends == sorted(set(ends)) and ends[-1] == self.footer.last_seq and ends[0] >= self.footer.first_seq - 1
 
     def close(self) -> None:
         self._file.close(force=True)
@@ -281,11 +213,9 @@ def plain_batch(batch: pa.RecordBatch) -> pa.RecordBatch:
     return batch.cast(pa.schema([SCHEMA.field(name) for name in batch.schema.names]))
 
 
-def content_of(sealed: Sealed) -> str:
-    digest = ContentHash()
-    for block in blocks(map(plain_batch, sealed.batches())):
-        digest.add(block)
-    return digest.hexdigest()
+def is_whole(sealed: Sealed) -> bool:
+    """Whether the rows are those that the footer vouches for. DamagedJournal where they cannot even be read."""
+    return all(content_of(rows) == part.content for part, rows in sealed.contents())
 
 
 def first_line(error: BaseException) -> str:

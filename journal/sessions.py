@@ -9,9 +9,9 @@ from pathlib import Path
 
 import msgspec
 
+from journal.checksums import CHECKSUMS
 from journal.errors import AmbiguousSession, NotAJournal, UnknownSession
 from journal.recover import has_segments
-from journal.segments import CHECKSUMS
 
 _ID = re.compile(r"[a-z2-7]{8}")  # base32 in lower case
 _NAME = re.compile(r"(\d{8}T\d{6}Z)-([a-z2-7]{8})")

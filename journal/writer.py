@@ -14,16 +14,20 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from queue import SimpleQueue
-from typing import NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 import msgspec
 
+from journal.content import CHAIN_START
 from journal.disk import Disk, RealDisk
 from journal.errors import JournalBehind, JournalFailed
 from journal.frames import encode
 from journal.record import Record
 from journal.seal import seal
-from journal.segments import CHAIN_START, open_name
+from journal.segments import open_name
+
+if TYPE_CHECKING:
+    from journal.signing import Signer
 
 WAITING_BYTES_MAX = 64 * 1024 * 1024  # 14 s of 15,000 messages a second: a disk that stalls longer has failed us
 ROW_BYTES = 100  # what a record takes beside its payload or body, roughly
@@ -56,6 +60,7 @@ class _Options(NamedTuple):
     on_durable: Callable[[int], None] | None
     on_failure: Callable[[BaseException], None] | None
     on_low_space: Callable[[int], None] | None
+    signer: "Signer | None"
     sync: bool
 
 
@@ -117,6 +122,7 @@ class JournalWriter:
         on_durable: Callable[[int], None] | None = None,
         on_failure: Callable[[BaseException], None] | None = None,
         on_low_space: Callable[[int], None] | None = None,
+        signer: "Signer | None" = None,
         sync: bool = True,
         disk: Disk | None = None,
     ) -> Self:
@@ -125,7 +131,7 @@ class JournalWriter:
         A record waits at most `group_delay_s` for its frame, less where `group_rows` wait; a written one at most
         `sync_delay_s` for stable storage. A segment ends at `segment_bytes` or `segment_age_s`. `on_durable` gets the last
         durable seq; `on_low_space`, once, the free bytes where they are fewer than `free_bytes_min`. The callbacks run in
-        the writer's threads and must not raise. `sync=False` is for benchmarks: nothing is then durable, whatever is said.
+        the writer's threads and must not raise. `signer` signs what is sealed. `sync=False` is for benchmarks: nothing is then durable, whatever is said.
         JournalFailed where the folder cannot be made.
         """
         disk = RealDisk.make(folder) if disk is None else disk
@@ -139,6 +145,7 @@ class JournalWriter:
             on_durable=on_durable,
             on_failure=on_failure,
             on_low_space=on_low_space,
+            signer=signer,
             sync=sync,
         )
         writer = cls(disk, options)
@@ -369,7 +376,7 @@ class JournalWriter:
                 first_seq, final = due
                 if self._abandoned or self._failed is not None:
                     continue
-                self._chain = seal(self._disk, first_seq, self._chain, final=final).chain
+                self._chain = seal(self._disk, first_seq, self._chain, final=final, signer=self._options.signer).chain
                 self._segments += 1
         except BaseException as error:  # noqa: BLE001 - a segment that cannot be sealed is a disk that failed
             self._fail(error)

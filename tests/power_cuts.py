@@ -19,12 +19,13 @@ import msgspec
 from forgetful import FOLDER, ForgetfulDisk, Operation
 
 import journal.recover
+from journal.checksums import CHECKSUMS
 from journal.errors import NotAJournal
 from journal.frames import Tail
 from journal.reader import Journal
 from journal.record import Kind, Record
 from journal.recover import Recovered, recover
-from journal.segments import CHECKSUMS, open_name
+from journal.segments import open_name
 from journal.verify import verify
 from journal.writer import JournalWriter
 

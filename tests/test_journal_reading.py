@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from journal import segments
+from journal import seal, segments
 from journal.batches import to_records
 from journal.reader import Journal
 from journal.record import Kind, Record
@@ -26,7 +26,7 @@ def journals(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Journal]
     """The same records in segments of several row groups: all sealed, and with an open part that is still written."""
     folder = tmp_path_factory.mktemp("journals")
     patch = pytest.MonkeyPatch()
-    patch.setattr(segments, "BLOCK_ROWS", 16)
+    patch.setattr(seal, "GROUP_ROWS", 16)
     found = []
     for name in ("sealed", "open"):
         writer = JournalWriter.create(folder / name, segment_bytes=6000)

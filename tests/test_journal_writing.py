@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from journal import segments
 from journal.batches import SCHEMA, from_message, to_message, to_records
+from journal.content import CHAIN_START
 from journal.disk import RealDisk, is_locked
 from journal.errors import JournalBehind, JournalFailed, JournalLocked, NotAJournal
 from journal.follow import Follower
@@ -121,7 +122,7 @@ def test_segments_roll_between_steps_and_their_hashes_are_chained(tmp_path: Path
     begins = {step[0].seq for step in wanted}
     journal = Journal.open(tmp_path / "s")
     assert {int(path.stem) for path in journal.sealed_paths()} <= begins
-    chain = segments.CHAIN_START
+    chain = CHAIN_START
     for path in journal.sealed_paths():
         footer = segments.Sealed(path).footer
         assert footer.prev_chain == chain

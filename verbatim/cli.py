@@ -9,13 +9,17 @@ from verbatim.exits import FAILED, stop
 COMMANDS: dict[str, str] = {  # name -> one-line help; the command `name` is `command` in verbatim/commands/<name>.py
     "demo": "Trade against a simulated venue, then replay it: the tour.",
     "run": "Run a session live from a configuration file.",
+    "record": "Record market streams without trading: no account, no key.",
     "replay": "Repeat a recorded session and compare every output.",
     "verify": "Prove that a session's journal is whole.",
     "ask": "Show what the engine believed at a record or a time.",
     "sql": "Query a session with DuckDB SQL.",
     "why": "Show the chain of records behind an order.",
     "sessions": "List recorded sessions.",
+    "recover": "Seal what a crash left of a session.",
+    "merge": "Make few large segments of a session's many small ones.",
     "venue": "Start the simulated venue alone.",
+    "import": "Make a session of captures of other tools.",
     "tell": "Give a running session a command: pause, resume, halt, cancel_all, reconcile, stop.",
 }
 

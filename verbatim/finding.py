@@ -17,3 +17,19 @@ def find(journals: Path, session: str) -> Path:
             raise UnknownSession(f"{error} What to do: name the folder of the sessions with --journals.") from None
         command = shlex.join(["verbatim", "sessions", "--journals", str(journals)])
         raise UnknownSession(f"{error} What to do: {command} lists those there are.") from None
+
+
+def find_decided(journals: Path, session: str) -> Path:
+    """As `find`, for commands that decide or fold again. JournalError where the session was imported: nothing was decided."""
+    import msgspec
+
+    from journal.errors import JournalError
+    from journal.reader import Journal
+
+    folder = find(journals, session)
+    if "import" in msgspec.json.decode(Journal.open(folder).session_record().body or "{}", type=dict[str, msgspec.Raw]):
+        raise JournalError(
+            f"{folder} is an import: it holds what was received, and no engine decided on it. What to do: query it with "
+            "verbatim sql."
+        )
+    return folder

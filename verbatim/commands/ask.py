@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from verbatim.exits import DIFFERS, stop
-from verbatim.finding import find
+from verbatim.finding import find_decided
 
 
 @click.command("ask")
@@ -39,7 +39,7 @@ def command(*, session: str, at: str | None, journals: Path, as_json: bool) -> N
     from replay.rebuild import rebuild
 
     try:
-        folder = find(journals, session)
+        folder = find_decided(journals, session)
         seq, time_ns = moment_of(Journal.open(folder), at) if at is not None else (None, None)
         held = belief(*rebuild(folder, until=seq, until_ns=time_ns))
     except (DamagedJournal, CoreError) as error:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from verbatim.exits import DIFFERS, stop
-from verbatim.finding import find
+from verbatim.finding import find_decided
 
 if TYPE_CHECKING:
     from journal.record import Record
@@ -79,7 +79,7 @@ def command(
     from verbatim.strategies import read_strategy
 
     try:
-        folder = find(journals, session)
+        folder = find_decided(journals, session)
         journal = Journal.open(folder)
         recorded = read_session(journal.session_record().body or "")
         seq, time_ns = moment_of(journal, until) if until is not None else (None, None)

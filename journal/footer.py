@@ -1,0 +1,80 @@
+"""What a sealed segment says of itself, in the metadata of its Parquet file.
+
+Footers of older versions are read as the present one: the bytes on disk are never changed. Knows the versions and their
+keys; nothing of rows and files.
+"""
+
+from collections.abc import Callable, Mapping
+from functools import reduce
+from pathlib import Path
+
+import msgspec
+
+from journal.content import CHAIN_START, link
+from journal.errors import DamagedJournal
+
+SCHEMA_VERSION = 2
+_KEY = "journal."  # all our keys begin so
+
+
+class Part(msgspec.Struct, frozen=True, array_like=True):
+    """Rows that were sealed together. A merged segment has several, so that the chain over them can be proved still."""
+
+    last_seq: int
+    content: str
+
+
+class Footer(msgspec.Struct, frozen=True, kw_only=True):
+    first_seq: int
+    last_seq: int  # first_seq - 1 where it has no rows
+    parts: tuple[Part, ...]
+    prev_chain: str = CHAIN_START
+    chain: str
+    final: bool  # it closes the session
+    dropped_bytes: int = 0  # of a torn tail, when recovery sealed it
+    dropped_rows: int = 0
+    signer: str = ""  # an Ed25519 public key, hexadecimal
+    signature: str = ""  # over the chain value, so over all rows up to the last: journal/signing.py
+    schema_version: int = SCHEMA_VERSION
+
+    def linked(self) -> str:
+        """The chain value that follows from its contents."""
+        return reduce(link, (part.content for part in self.parts), self.prev_chain)
+
+    def to_metadata(self) -> dict[str, str]:
+        return {_KEY + name: _text(getattr(self, name)) for name in self.__struct_fields__}
+
+    @classmethod
+    def of(cls, path: Path, metadata: Mapping[bytes, bytes]) -> "Footer":
+        """From a Parquet file's key-value metadata, of any version that was ever released."""
+        try:
+            texts = {key.decode("latin-1"): value.decode() for key, value in metadata.items() if key != b"ARROW:schema"}
+            given = {name.removeprefix(_KEY): text for name, text in texts.items() if name.startswith(_KEY)}
+            version = int(given["schema_version"])
+            if version > SCHEMA_VERSION:
+                raise DamagedJournal(path, f"written with schema version {version}", "read it with a newer version")
+            for number in range(version, SCHEMA_VERSION):
+                given = UPCASTS[number](given)
+            return msgspec.convert(
+                {**given, "final": given["final"] == "1", "parts": msgspec.json.decode(given["parts"])}, cls, strict=False
+            )
+        except (KeyError, ValueError) as error:  # msgspec.ValidationError is a ValueError
+            raise DamagedJournal(path, f"the footer is not a journal segment's ({error})") from error
+
+
+def _text(value: object) -> str:
+    if isinstance(value, tuple):
+        return msgspec.json.encode(value).decode()
+    return str(int(value)) if isinstance(value, bool) else str(value)
+
+
+def _parts_from_one_content(given: dict[str, str]) -> dict[str, str]:
+    """Version 1 knew no merged segments: a footer had one content, and no signature."""
+    content = given["content"]
+    kept = {name: text for name, text in given.items() if name != "content"}
+    return {**kept, "parts": _text((Part(int(given["last_seq"]), content),)), "schema_version": "2"}
+
+
+UPCASTS: dict[int, Callable[[dict[str, str]], dict[str, str]]] = {  # version -> its footer as the next version's
+    1: _parts_from_one_content,
+}

@@ -1,0 +1,91 @@
+"""Raw files of cryptofeed. Every line has one of these shapes, t in seconds since 1970, and blank lines end a write:
+
+    URL <-> t            a connection was opened     LINK
+    URL <- t: text       what the client sent        LINK
+    URL -> t: body       an HTTP answer              FEED, its URL (and header, if kept) in meta
+    t: text              a frame received            FEED, its cause the LINK that opened the connection
+    configuration: text  what was asked for          LINK, with the time of the line before it
+
+Binary frames stand there as Python writes bytes (`b'...'`), and stay so. Source: cryptofeed/raw_data_collection.py.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from journal.importing.json_text import is_whole
+from journal.importing.lines import Lines, Reading, Row
+from journal.importing.stamps import from_number
+from journal.record import Kind
+
+NAME = "cryptofeed"
+ABOUT = "cryptofeed's raw files: `<seconds>: <frame>`, `URL <-> t`, `URL <- t: sent`, `URL -> t: HTTP body`"
+_FRAME = re.compile(rb"(\d+(?:\.\d+)?): ")
+_URL = re.compile(rb"(\S+://\S*) (<->|<-|->) (\d+(?:\.\d+)?)(: |$)")
+_CONFIGURATION = b"configuration: "
+_HEADER = b" header: {"
+
+
+def looks_so(head: bytes, name: str) -> bool:  # noqa: ARG001 - the shape that formats share
+    line = head.lstrip(b"\n").partition(b"\n")[0]
+    return line.startswith(_CONFIGURATION) or any(shape.match(line) for shape in (_FRAME, _URL))
+
+
+def read(lines: Lines) -> Reading:
+    return Reading("receive", {"unit": "s"}, _rows(lines))
+
+
+def _rows(lines: Lines) -> Iterator[Row]:
+    for line in lines:
+        if not line:
+            continue
+        text = line
+        if match := _FRAME.match(line):
+            text = line[match.end() :]
+            row = Row(_ns(lines, match[1]), text)
+        elif match := _URL.match(line):
+            text = line[match.end() :]
+            row = _with_url(_ns(lines, match[3]), match[1].decode(), match[2], text)
+        elif line.startswith(_CONFIGURATION):
+            text = line[len(_CONFIGURATION) :]
+            row = Row(None, None, Kind.LINK, _link("configuration", text=text.decode()))
+        else:
+            raise lines.damaged("has no receive time where one must stand")
+        if lines.cut and not is_whole(text):
+            raise lines.damaged("the last line is cut off")
+        yield row
+
+
+def _ns(lines: Lines, text: bytes) -> int:
+    try:
+        return from_number(text, "s")
+    except ValueError as error:
+        raise lines.damaged(str(error)) from error
+
+
+def _with_url(stamp_ns: int, url: str, arrow: bytes, text: bytes) -> Row:
+    if arrow == b"<->":
+        return Row(stamp_ns, None, Kind.LINK, _link("up", url=url))
+    if arrow == b"<-":
+        return Row(stamp_ns, None, Kind.LINK, _link("sent", url=url, text=text.decode()))
+    body, header = _parted(text)
+    return Row(stamp_ns, body, meta={"url": url} if header is None else {"url": url, "header": header})
+
+
+def _link(state: str, **said: str) -> dict[str, Any]:
+    return {"state": state, **said}
+
+
+def _parted(text: bytes) -> tuple[bytes, str | None]:
+    """An HTTP body, and the header that some files have behind it."""
+    at = text.rfind(_HEADER)
+    if at < 0:
+        return text, None
+    header = text[at + len(_HEADER) - 1 :]
+    try:
+        msgspec.json.decode(header, type=dict)
+    except msgspec.DecodeError:
+        return text, None
+    return text[:at], header.decode()

@@ -1,0 +1,76 @@
+"""LEAN's equity ticks of the USA: a zip with one csv, whose name states day, symbol and what it holds.
+
+    20131007_ibm_Trade_Tick.csv  ms, price, size, exchange, condition, suspicious
+    20131007_ibm_Quote_Tick.csv  ms, bid, bid size, ask, ask size, exchange, condition, suspicious
+
+Prices are in ten-thousandths of a dollar; ms is the wall clock of New York since midnight, the venue's and not a receiver's.
+Source: QuantConnect/Lean, Data/equity/readme.md.
+"""
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from journal.errors import CaptureRefused
+from journal.importing.lines import Lines, Reading, Row
+
+NAME = "lean-tick"
+ABOUT = "LEAN's US equity ticks: a zip of <day>_<symbol>_Trade_Tick.csv or _Quote_Tick.csv"
+ZONE = "America/New_York"
+COLUMNS = {
+    "trade": ("ms", "price", "size", "exchange", "condition", "suspicious"),
+    "quote": ("ms", "bid", "bid_size", "ask", "ask_size", "exchange", "condition", "suspicious"),
+}
+_FILE = re.compile(r"(\d{8})_(.+)_(trade|quote)_tick\.csv", re.IGNORECASE)
+_MS = re.compile(rb"(\d{1,8})(?:\.(\d{1,6}))?")
+_HOUR_MS, _DAY_MS = 3_600_000, 86_400_000
+_SUSPICIOUS = (b"0", b"1")
+
+
+def looks_so(head: bytes, name: str) -> bool:  # noqa: ARG001 - the shape that formats share
+    return _FILE.fullmatch(name) is not None
+
+
+def read(lines: Lines) -> Reading:
+    match = _FILE.fullmatch(lines.name)
+    if match is None:
+        raise CaptureRefused(
+            f"{lines.path}: the csv is called {lines.name!r}, which does not state its day. What to do: give it the name "
+            "that LEAN gives it, <yyyymmdd>_<symbol>_Trade_Tick.csv or _Quote_Tick.csv."
+        )
+    day, symbol, what = match[1], match[2], match[3].lower()
+    try:
+        midnight = datetime.strptime(day, "%Y%m%d").replace(
+            tzinfo=UTC
+        )  # of New York's wall clock, read as if it were UTC
+        hours_ns = [_ahead_of_utc_ns(midnight + timedelta(hours=hour)) for hour in range(24)]
+    except ValueError as error:
+        raise CaptureRefused(f"{lines.path}: {day!r} in {lines.name!r} is no day.") from error
+    except ZoneInfoNotFoundError as error:
+        raise CaptureRefused(f"this system does not know the zone {ZONE}. What to do: pip install tzdata.") from error
+    columns = COLUMNS[what]
+    about = {"unit": "ms", "zone": ZONE, "day": day, "symbol": symbol, "table": what, "columns": list(columns)}
+    about["price_unit"] = "0.0001"
+    midnight_ns = (midnight - datetime(1970, 1, 1, tzinfo=UTC)).days * _DAY_MS * 1_000_000
+    return Reading("venue", about, _rows(lines, columns, [midnight_ns - ahead for ahead in hours_ns]))
+
+
+def _ahead_of_utc_ns(wall: datetime) -> int:
+    offset = wall.replace(tzinfo=ZoneInfo(ZONE)).utcoffset()
+    assert offset is not None
+    return (offset.days * 86_400 + offset.seconds) * 1_000_000_000
+
+
+def _rows(lines: Lines, columns: tuple[str, ...], midnights_ns: list[int]) -> Iterator[Row]:
+    """`midnights_ns`: for each hour of the day, the midnight from which its wall clock counts."""
+    for line in lines:
+        fields = line.rstrip(b"\r").split(b",")
+        match = _MS.fullmatch(fields[0])
+        if len(fields) != len(columns) or fields[-1] not in _SUSPICIOUS:
+            raise lines.damaged(f"has not the {len(columns)} columns {', '.join(columns)}")
+        if match is None or int(match[1]) >= _DAY_MS:
+            raise lines.damaged("does not begin with milliseconds since midnight")
+        ms = int(match[1])
+        below_ns = int(match[2].ljust(6, b"0")) if match[2] else 0
+        yield Row(midnights_ns[ms // _HOUR_MS] + ms * 1_000_000 + below_ns, line)

@@ -1,0 +1,166 @@
+"""Small segments made large, and signed seals: the rows, the chain and who vouches for it stay what they were."""
+
+import subprocess
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from analysis.journal_sql import connect, rows
+from journal.checksums import CHECKSUMS
+from journal.disk import RealDisk
+from journal.errors import DamagedJournal, JournalFailed, JournalLocked
+from journal.follow import Follower
+from journal.merge import merge
+from journal.reader import Journal
+from journal.record import Kind, Record
+from journal.recover import recover
+from journal.signing import BadKey, Signer
+from journal.verify import verify
+from journal.writer import JournalWriter
+
+RECORDS = [Record(seq, seq * 10, Kind.FEED, "m", recv_ns=seq, payload=b"%d" % seq * 20) for seq in range(120)]
+
+
+def write(folder: Path, *, close: bool = True, signer: Signer | None = None) -> JournalWriter:
+    writer = JournalWriter.create(folder, segment_bytes=1500, signer=signer)
+    for record in RECORDS:
+        writer.append_step([record], urgent=record.seq % 5 == 0)
+        if record.seq % 5 == 0:
+            writer.wait_durable(record.seq, 5)
+    if close:
+        writer.close()
+    return writer
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_merged_journal_is_the_same_records_under_the_same_root(tmp_path: Path) -> None:
+    write(tmp_path / "s")
+    before = verify(tmp_path / "s")
+    assert before.segments > 10
+    reading = Journal.open(tmp_path / "s")
+    follower = Follower(tmp_path / "s", from_seq=50)
+    done = merge(tmp_path / "s")
+    assert (done.before, done.after, done.chain) == (before.segments, 1, before.chain)
+    after = verify(tmp_path / "s")
+    assert (after.problems, after.notes, after.segments, after.chain, after.closed) == ([], [], 1, before.chain, True)
+    assert names(tmp_path / "s") == ["000000000000.parquet", CHECKSUMS]
+    for journal in (reading, Journal.open(tmp_path / "s")):
+        assert list(journal.records()) == RECORDS
+        assert list(journal.records(77, 80)) == RECORDS[77:81]
+        assert journal.seq_at(815) == 81
+    assert follower.poll() == RECORDS[50:]
+    assert follower.ended
+    assert rows(connect(tmp_path / "s"), "SELECT count(*), sum(seq) FROM records") == [(120, sum(range(120)))]
+    assert merge(tmp_path / "s").before == 1
+    assert recover(tmp_path / "s").chain == before.chain
+
+
+def test_merging_stops_at_a_size_and_can_go_on(tmp_path: Path) -> None:
+    write(tmp_path / "s")
+    sizes = [path.stat().st_size for path in (tmp_path / "s").glob("*.parquet")]
+    some = merge(tmp_path / "s", bytes_max=sum(sizes) // 3)
+    assert 2 < some.after < some.before
+    assert verify(tmp_path / "s").ok
+    assert merge(tmp_path / "s").after == 1
+    assert list(Journal.open(tmp_path / "s").records()) == RECORDS
+
+
+@pytest.mark.parametrize("calls", range(1, 40))
+def test_a_merge_that_is_cut_off_loses_nothing_and_is_finished_by_recovery(tmp_path: Path, calls: int) -> None:
+    write(tmp_path / "s")
+    root = verify(tmp_path / "s").chain
+
+    class Cut(RealDisk):
+        left = calls
+
+        def _call(self) -> None:
+            self.left -= 1
+            if self.left == 0:
+                raise OSError("cut off here")
+
+        def write(self, name: str, data: bytes | memoryview) -> None:
+            self._call()
+            super().write(name, data)
+
+        def sync(self, name: str) -> None:
+            self._call()
+            super().sync(name)
+
+        def rename(self, old: str, new: str) -> None:
+            self._call()
+            super().rename(old, new)
+
+        def unlink(self, name: str) -> None:
+            self._call()
+            super().unlink(name)
+
+        def sync_folder(self) -> None:
+            self._call()
+            super().sync_folder()
+
+    with suppress(JournalFailed):  # some calls are the last
+        merge(tmp_path / "s", disk=Cut(tmp_path / "s"))
+    report = verify(tmp_path / "s")
+    assert (report.problems, report.chain) == ([], root)
+    assert list(Journal.open(tmp_path / "s").records()) == RECORDS
+    assert recover(tmp_path / "s").chain == root
+    report = verify(tmp_path / "s")
+    assert (report.problems, report.notes, report.chain) == ([], [], root)
+    assert merge(tmp_path / "s").after == 1
+    assert list(Journal.open(tmp_path / "s").records()) == RECORDS
+
+
+def test_what_is_written_or_damaged_is_not_merged(tmp_path: Path) -> None:
+    writer = write(tmp_path / "live", close=False)
+    with pytest.raises(JournalLocked):
+        merge(tmp_path / "live")
+    writer.abandon()
+    with pytest.raises(JournalFailed, match="recover this session first"):
+        merge(tmp_path / "live")
+    write(tmp_path / "s")
+    damaged = sorted((tmp_path / "s").glob("*.parquet"))[3]
+    data = bytearray(damaged.read_bytes())
+    data[200] ^= 1  # in the first column's page
+    damaged.write_bytes(data)
+    before = names(tmp_path / "s")
+    with pytest.raises(DamagedJournal, match=damaged.name):
+        merge(tmp_path / "s")
+    assert names(tmp_path / "s") == before
+    (problem,) = [each for each in verify(tmp_path / "s").problems if "cannot be read" in each]
+    assert damaged.name in problem
+    assert "in bytes" in problem
+
+
+def test_a_signed_journal_says_who_sealed_it(tmp_path: Path) -> None:
+    ours, theirs = Signer(Ed25519PrivateKey.generate()), Signer(Ed25519PrivateKey.generate())
+    write(tmp_path / "s", signer=ours)
+    report = verify(tmp_path / "s", signer=ours.public_key)
+    assert (report.problems, report.signers) == ([], [ours.public_key])
+    assert "signed by" in verify(tmp_path / "s", signer=theirs.public_key).problems[0]
+    merge(tmp_path / "s")
+    assert verify(tmp_path / "s", signer=ours.public_key).ok
+    write(tmp_path / "unsigned")
+    assert verify(tmp_path / "unsigned", signer=ours.public_key).problems == [
+        f"the last seal is signed by nobody, and not by {ours.public_key}"
+    ]
+    crashed = write(tmp_path / "crashed", close=False, signer=ours)
+    crashed.abandon()
+    recover(tmp_path / "crashed", signer=ours)
+    assert verify(tmp_path / "crashed", signer=ours.public_key).ok
+
+
+def test_a_key_is_read_from_openssl_and_never_printed(tmp_path: Path) -> None:
+    path = tmp_path / "key.pem"
+    with pytest.raises(BadKey, match=r"no Ed25519 key in PEM .* openssl genpkey"):
+        Signer.from_pem(b"no key")
+    subprocess.run(["openssl", "genpkey", "-algorithm", "ed25519", "-out", str(path)], check=True)
+    signer = Signer.from_pem(path.read_bytes())
+    assert repr(signer) == f"Signer(public_key={signer.public_key})"
+    write(tmp_path / "s", signer=signer)
+    secret = path.read_bytes().splitlines()[1]
+    assert all(secret not in found.read_bytes() for found in (tmp_path / "s").iterdir())

@@ -1,0 +1,88 @@
+"""`verbatim import`: captures of other tools as a session. The reading and writing are journal/importing."""  # noqa: N999 - a command is its file's name, and import_module takes this one
+
+from pathlib import Path
+
+import click
+
+from journal.importing.formats import FORMATS
+from journal.importing.ndjson import UNITS
+from verbatim.exits import FAILED, stop
+
+
+@click.command("import")
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--format", "name", type=click.Choice(list(FORMATS)), help="Default: guessed from each file's first bytes."
+)
+@click.option(
+    "--time-field", metavar="NAME", help="ndjson: the field that holds the receive time; data.ts for one within."
+)
+@click.option(
+    "--time-unit", type=click.Choice(UNITS), help="ndjson: how it is written; none where no field holds a time."
+)
+@click.option("--source", metavar="NAME", help="The source of every record. Default: import.<file>.")
+@click.option("--partial", is_flag=True, help="Keep what comes before the damage of a damaged file, and say so.")
+@click.option(
+    "--into",
+    type=click.Path(path_type=Path),
+    metavar="SESSION_FOLDER",
+    help="The folder of the new session, which must not exist. Default: its own name in --journals.",
+)
+@click.option(
+    "--journals",
+    type=click.Path(path_type=Path),
+    default=Path("journals"),
+    show_default=True,
+    help="Where sessions lie.",
+)
+def command(
+    *,
+    files: tuple[Path, ...],
+    name: str | None,
+    time_field: str | None,
+    time_unit: str | None,
+    source: str | None,
+    partial: bool,
+    into: Path | None,
+    journals: Path,
+) -> None:
+    """Make a session of FILE..., captures of other tools, each message byte for byte with its receive time.
+
+    The last line printed is the session's path. A damaged file leaves nothing behind unless --partial is given.
+    """
+    from importlib.metadata import version
+
+    from journal.errors import CaptureRefused, JournalError
+    from journal.importing.formats import Wanted
+    from journal.importing.session import import_files
+
+    try:
+        done = import_files(
+            files,
+            Wanted(name, time_field, time_unit),
+            journals=journals,
+            into=into,
+            source=source,
+            partial=partial,
+            about={**NOTHING_TRADED, "versions": {"verbatim-trading": version("verbatim-trading")}},
+        )
+    except CaptureRefused as error:
+        stop(str(error))
+    except JournalError as error:
+        stop(str(error), FAILED)
+    for text in done.damage:
+        click.echo(f"left out, from there on: {text}", err=True)
+    formats = ", ".join(sorted(set(done.formats)))
+    click.echo(f"session {done.session}: {done.received:,} messages, {done.records:,} records ({formats})")
+    click.echo(done.folder)
+
+
+# what the engine reads in every SESSION record: commands that look through a folder of sessions meet imports too
+NOTHING_TRADED = {
+    "clock": {"kind": "wall", "speed": 1},
+    "seed": 0,
+    "host": "",
+    "venues": [],
+    "instruments": [],
+    "strategies": [],
+}
