@@ -219,7 +219,7 @@ def test_rows_that_are_not_those_of_the_footer_are_found(closed: Path) -> None:
         parquet.write_table(pa.Table.from_pylist(rows, table.schema))
         parquet.add_key_value_metadata(kept)
     (closed / SUMS).unlink()
-    assert verify(closed).problems == [f"{SEALED}: the rows have not the hash that the footer states"]
+    assert verify(closed).problems == [f"{SEALED}: the rows up to record 8 have not the hash that the footer states"]
 
 
 def test_a_segment_of_another_session_is_found(tmp_path: Path) -> None:
