@@ -72,8 +72,8 @@ def _recover(disk: Disk, signer: "Signer | None") -> Recovered:
         if name.endswith(".tmp"):
             disk.unlink(name)
     for seq in opened:
-        if seq in footers:  # the crash fell between the rename and the unlinking
-            if sealed_name(seq) not in known_checksums(disk):
+        if seq not in tails:  # the crash fell between the rename and the unlinking; it may have been merged since
+            if seq in footers and sealed_name(seq) not in known_checksums(disk):
                 note_checksum(disk, sealed_name(seq), sha256(whole(disk.reading(sealed_name(seq)))))
             disk.sync_folder()
             disk.unlink(open_name(seq))

@@ -25,7 +25,6 @@ RECOVERY_LEVEL = 1  # a start waits for it
 _NAME = re.compile(r"(\d{12,})\.(open|parquet)")
 # what pyarrow raises on damaged bytes, found by flipping every bit of a file (LookupError: a column's name)
 UNREADABLE = (pa.ArrowException, OSError, ValueError, LookupError, TypeError, MemoryError)
-_TIME_COLUMN = SCHEMA.names.index("time_ns")
 _DICTIONARIES = ("kind", "source")  # few words, often repeated
 _WORDS = pa.dictionary(pa.int32(), pa.string())
 _READ_SCHEMA = pa.schema([field.with_type(_WORDS) if field.name in _DICTIONARIES else field for field in SCHEMA])
@@ -129,7 +128,8 @@ class Sealed:
         return self._time_ns(0) if self._rows else None
 
     def _time_ns(self, group: int) -> int:
-        found: int = self._file.metadata.row_group(group).column(_TIME_COLUMN).statistics.min
+        """From the rows: asked for statistics in a damaged footer, pyarrow ends the process."""
+        found: int = self._group(group, ("time_ns",)).column(0)[0].as_py()
         return found
 
     def batches(self, rows: Rows = ALL_ROWS, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
@@ -180,9 +180,12 @@ class Sealed:
             try:
                 self._file.read_row_group(group, columns=[name], use_threads=False).validate(full=True)
             except UNREADABLE as error:
+                said = first_line(error)
+                if "histogram" in said:  # pyarrow ends the process when asked for the place of a column whose footer is so
+                    return f"column {name}, in the footer ({said})"
                 found = self._file.metadata.row_group(group).column(index)
                 begin = found.dictionary_page_offset if found.has_dictionary_page else found.data_page_offset
-                return f"column {name}, in bytes {begin} to {begin + found.total_compressed_size - 1} ({first_line(error)})"
+                return f"column {name}, in bytes {begin} to {begin + found.total_compressed_size - 1} ({said})"
         return "its columns do not fit each other"
 
     def contents(self) -> Iterator[tuple[Part, Iterator[pa.RecordBatch]]]:

@@ -22,6 +22,7 @@ import journal.recover
 from journal.checksums import CHECKSUMS
 from journal.errors import NotAJournal
 from journal.frames import Tail
+from journal.merge import merge
 from journal.reader import Journal
 from journal.record import Kind, Record
 from journal.recover import Recovered, recover
@@ -30,6 +31,7 @@ from journal.verify import verify
 from journal.writer import JournalWriter
 
 AGAIN = 15  # cuts of a session beside those at every operation
+MERGED = 0.3  # of the sessions are merged when they are closed
 KILLS = 0.15  # of the cuts end the process alone
 READ = 0.2  # of the images are read before they are recovered
 NESTED = 2  # cuts of each recovery
@@ -92,6 +94,8 @@ class Tally:
         self.sessions += 1
         self._sealed.clear()  # no other session holds the same rows
         done = in_some_order(written, chance)
+        if chance.random() < MERGED:
+            done = then_merged(done, chance)
         moments = [*_steps(done), *chance.choices(range(len(done) + 1), k=AGAIN)]
         for image in cuts(Image(f"seed {seed}, session {session}", ForgetfulDisk()), done, moments, chance):
             yield from self._try(image, ends, chance)
@@ -309,6 +313,15 @@ def in_some_order(written: Sequence[Operation], chance: random.Random) -> list[O
             at += 1
         found.append(operation)
     return [*found, *writing[at:], last]
+
+
+def then_merged(done: Sequence[Operation], chance: random.Random) -> list[Operation]:
+    """Some time later somebody makes its segments fewer."""
+    disk = ForgetfulDisk()
+    for operation in done:
+        disk.repeat(operation)
+    merge(FOLDER, disk=disk, bytes_max=chance.choice([4_000, 9_000, 10**9]))
+    return disk.done
 
 
 def _segments_left(writing: Sequence[Operation]) -> Iterator[tuple[str, int]]:

@@ -19,8 +19,10 @@ import test_journal_failing_disk as failing
 import test_journal_writing as writing
 from power_cuts import Broken, Tally
 
+import journal.checksums
 import journal.disk
 import journal.frames
+import journal.merge
 import journal.reader
 import journal.recover
 import journal.seal
@@ -51,43 +53,45 @@ BY_IMAGES = [
     Mutant("sync the folder before the session begins", JournalWriter, "create", "disk.sync_folder()"),
     Mutant("sync the folder after a new segment", JournalWriter, "_roll", "self._disk.sync_folder()"),
     Mutant("sync the old segment before a new one", JournalWriter, "_roll", "if self._durable_seq != self._written_seq:", "if False:"),
-    Mutant("sync the sealed file before its rename", journal.seal, "seal", "disk.sync(temporary)"),
-    Mutant("seal under another name", journal.seal, "seal", 'f"{first_seq:012d}.tmp"', "sealed_name(first_seq)"),
+    Mutant("sync the sealed file before its rename", journal.seal, "put_sealed", "disk.sync(temporary)"),
+    Mutant("seal under another name", journal.seal, "put_sealed", 'f"{first_seq:012d}.tmp"', "sealed_name(first_seq)"),
     Mutant("sync the folder before unlinking the open segment", journal.seal, "seal", "disk.sync_folder()"),
-    Mutant("unlink the open segment", journal.seal, "seal", "disk.unlink(name)"),
-    Mutant("note the checksum of what was sealed", journal.seal, "seal", "note_checksum(disk, sealed, written.checksum)"),
-    Mutant("sync the checksums before their rename", journal.seal, "note_checksum", "disk.sync(temporary)"),
+    Mutant("unlink the open segment", journal.seal, "seal", "disk.unlink(open_name(first_seq))"),
+    Mutant("note the checksum of what was sealed", journal.seal, "put_sealed", "note_checksum(disk, sealed, written.checksum, without=instead_of)"),
+    Mutant("sync the checksums before their rename", journal.checksums, "note_checksum", "disk.sync(temporary)"),
     Mutant("check the checksum of a frame", journal.frames, "frame_at", " or crc32(body, crc32(header[_CHECKED_FROM:])) != crc", ""),
     Mutant("a tear is no damage", journal.recover, "_refuse_damage", "if tail.next_seq <= durable_seq:", "if tail.torn_bytes:"),
     Mutant("half a seal is not kept", journal.recover, "_recover", 'if name.endswith(".tmp"):', "if False:"),
     Mutant("the twin of a sealed segment goes", journal.recover, "_recover", "disk.unlink(open_name(seq))"),
     Mutant("sync the folder before unlinking a twin", journal.recover, "_recover", "disk.sync_folder()\n            disk.unlink", "disk.unlink"),
     Mutant("a checksum that a crash left out is noted", journal.recover, "_recover", "note_checksum(disk, sealed_name(seq), sha256(whole(disk.reading(sealed_name(seq)))))"),
+    Mutant("sync the folder before unlinking what was merged", journal.merge, "_merge_group", "disk.sync_folder()"),
+    Mutant("and before a recovery does", journal.recover, "finish_merge", "disk.sync_folder()"),
+    Mutant("a merge that was cut off is finished", journal.recover, "_recover", "finish_merge(disk, merged)"),
+    Mutant("what was merged is no second copy", journal.recover, "superseded", "set(footer.parts) <= set(holder.parts)", "False"),
 ]  # fmt: skip
 
 BY_TESTS = [
     (Mutant("what was durable is missed", journal.recover, "_refuse_damage", "if tail.next_seq <= durable_seq:", "if False:"), damage.test_damage_before_a_durable_record_is_refused_and_nothing_is_changed, {}),
     (Mutant("recovery decides before it changes anything", journal.recover, "_recover", "_refuse_damage(disk, footers, tails)"), damage.test_damage_before_a_durable_record_is_refused_and_nothing_is_changed, {}),
     (Mutant("a reader misses what was durable", Journal, "_refuse_damage", "if part.tail.next_seq <= part.tail.durable_seq:", "if False:"), damage.test_damage_before_a_durable_record_is_refused_and_nothing_is_changed, {}),
-    (Mutant("verify misses what was durable", journal.verify._Check, "_opened", "if tail.next_seq <= durable_seq:", "if False:"), damage.test_damage_before_a_durable_record_is_refused_and_nothing_is_changed, {}),
+    (Mutant("verify misses what was durable", journal.verify, "_join_tail", "if tail.next_seq <= durable_seq:", "if False:"), damage.test_damage_before_a_durable_record_is_refused_and_nothing_is_changed, {}),
     (Mutant("frames vouch for those behind a tear", journal.frames.Walk, "tail", "durable_seq = max(durable_seq, frame.durable_seq)"), damage.test_damage_before_a_durable_record_is_refused_and_nothing_is_changed, {}),
     (Mutant("frames follow one another", journal.frames.Walk, "__iter__", "and frame.first_seq == self.next_seq", ""), every_byte.test_segments_that_change_their_names_are_found, {"kept": every_byte.all_open}),
-    (Mutant("the checksum of a frame covers its header", journal.frames, "frame_at", "crc32(body, crc32(header[_CHECKED_FROM:])) != crc", "crc32(body, crc32(reading.at(offset, HEADER_BYTES)[_CHECKED_FROM:])) != crc and False"), every_byte.test_a_flipped_bit_of_an_open_segment_is_damage_or_a_torn_tail, {}),
     (Mutant("the twin of an open segment is checked before it is trusted", journal.recover, "_footer", "if has_twin and (", "if False and ("), damage.test_a_crash_while_sealing_loses_nothing, {"crash": "sealed file damaged since"}),
     (Mutant("recovery checks the chain", journal.recover, "_refuse_damage", "if chain and footer.prev_chain != chain:", "if False:"), every_byte.test_a_segment_of_another_session_is_found, {}),
-    (Mutant("verify checks the chain", journal.verify._Check, "_sealed", "if self._chain is not None and footer.prev_chain != self._chain:", "if False:"), damage.test_a_segment_sealed_anew_with_other_rows_breaks_the_chain, {}),
+    (Mutant("verify checks the chain", journal.verify, "_join_footer", "if chain and footer.prev_chain != chain:", "if False:"), damage.test_a_segment_sealed_anew_with_other_rows_breaks_the_chain, {}),
     (Mutant("a reader checks the chain", Journal, "batches", 'if chain not in ("", part.footer.prev_chain):', "if False:"), every_byte.test_a_segment_of_another_session_is_found, {}),
-    (Mutant("verify checks the bytes", journal.verify._Check, "_sealed", "elif checksums[name] != hashlib.sha256(data).hexdigest():", "elif False:"), every_byte.test_a_flipped_bit_of_a_sealed_file_is_found, {}),
-    (Mutant("verify checks the rows", journal.verify._Check, "_sealed", "if digest.hexdigest() != footer.content:", "if False:"), every_byte.test_rows_that_are_not_those_of_the_footer_are_found, {}),
+    (Mutant("verify checks the bytes", journal.verify, "_sealed", "elif checksums[found.name] != _sha256_of(path):", "elif False:"), every_byte.test_a_flipped_bit_of_a_sealed_file_is_found, {}),
+    (Mutant("verify checks the rows", journal.verify, "_sealed", "!= part.content:", "== '':"), every_byte.test_rows_that_are_not_those_of_the_footer_are_found, {}),
     (Mutant("a segment bears its own name", Sealed, "__init__", 'if path.name.split(".")[0] != f"{self.footer.first_seq:012d}":', "if False:"), every_byte.test_segments_that_change_their_names_are_found, {"kept": every_byte.all_sealed}),
     (Mutant("a row points into its dictionary", Sealed, "_group", "_check_words(table)"), every_byte.test_a_row_that_points_beyond_its_dictionary_is_damage, {}),
     (Mutant("what SHA256SUMS names is there", journal.recover, "_recover", "if gone:", "if False:"), damage.test_a_missing_segment_is_missed, {}),
     (Mutant("the first failed sync is final", JournalWriter, "_make_durable", "self._disk.sync(open_name(self._segment_first_seq))", "_twice(self._disk.sync, open_name(self._segment_first_seq))"), failing.test_a_call_that_fails_ends_the_writer_and_loses_nothing_acknowledged, {"verb": "sync"}),
     (Mutant("the first failed write is final", JournalWriter, "_write", "self._disk.write(open_name(self._segment_first_seq), frame)", "_twice(self._disk.write, open_name(self._segment_first_seq), frame)"), failing.test_a_call_that_fails_ends_the_writer_and_loses_nothing_acknowledged, {"verb": "write"}),
     (Mutant("a sealer that failed ends the writer", JournalWriter, "_seal_all", "self._fail(error)"), failing.test_a_call_that_fails_ends_the_writer_and_loses_nothing_acknowledged, {"verb": "rename"}),
-    (Mutant("what was sealed is read back", journal.seal, "seal", "_compare(disk, temporary, footer)"), failing.test_a_disk_that_gives_back_other_bytes_loses_nothing, {}),
+    (Mutant("what was sealed is read back", journal.seal, "put_sealed", "_compare(disk, temporary, said)"), failing.test_a_disk_that_gives_back_other_bytes_loses_nothing, {}),
     (Mutant("one writer", journal.disk.RealDisk, "__init__", "fcntl.flock(self._folder_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)"), writing.test_one_writer_by_lock, {}),
-    (Mutant("readers look at open segments first", journal.reader, "_look", 'sealed = first_seqs(names, "parquet")', "sealed = []"), writing.test_readers_while_writing_miss_nothing_and_double_nothing, {}),
 ]  # fmt: skip
 
 
