@@ -32,6 +32,20 @@ def moment_of(journal: Journal, text: str) -> tuple[int | None, int | None]:
     )
 
 
+def span_of(journal: Journal, begin: str | None, end: str | None) -> tuple[int, int]:
+    """First and last record of what lies between two moments; where one is None, of all. NoMoment."""
+    from_seq, to_seq = 0, journal.last_seq
+    if begin is not None:
+        seq, time_ns = moment_of(journal, begin)
+        from_seq = journal.seq_at(time_ns - 1) + 1 if time_ns is not None else seq or 0
+    if end is not None:
+        seq, time_ns = moment_of(journal, end)
+        to_seq = journal.seq_at(time_ns) if time_ns is not None else seq or 0
+    if from_seq > to_seq:
+        raise NoMoment(f"nothing lies between {begin!r} and {end!r}")
+    return from_seq, to_seq
+
+
 def moment(text: str, started_ns: int) -> tuple[int | None, int | None]:
     """(seq, None) or (None, time_ns): a seq, a time_ns, an ISO time, or HH:MM:SS (UTC) of the session's first 24 hours."""
     text = text.strip().replace(",", "").replace("_", "")

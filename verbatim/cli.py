@@ -17,6 +17,7 @@ COMMANDS: dict[str, str] = {  # name -> one-line help; the command `name` is `co
     "sessions": "List recorded sessions.",
     "venue": "Start the simulated venue alone.",
     "import": "Make a session of captures of other tools.",
+    "export": "Write a session's records, or all its views, to files.",
     "forget": "Drop the oldest sessions, whole.",
     "archive": "Copy a sealed session to object storage or another folder.",
     "fetch": "Bring an archived session back.",
