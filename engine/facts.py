@@ -173,6 +173,29 @@ class StrategyStopped(msgspec.Struct, frozen=True, tag_field="fact", tag="strate
     reason: str
 
 
+class MarketGap(msgspec.Struct, frozen=True, tag_field="fact", tag="market_gap"):
+    """From `from_ns` on, market data may have been missed. Told when it begins; where it lasts, told again with its end, and
+    the first telling as cause. A seq of -1 lies in an earlier session.
+    """
+
+    link: str
+    reason: str
+    from_ns: int  # session time of the last frame before it
+    from_seq: int
+    to_ns: int = 0  # of what ended it: the LINK record, or the first frame after. 0: it lasts
+    to_seq: int = -1
+    instrument: str = ""  # these three where the ids of one stream tell of it; else it is every stream of the link
+    stream: str = ""  # "trade" | "depth"
+    last_id: int = 0
+    first_id: int = 0
+
+
+class LinkSteady(msgspec.Struct, frozen=True, tag_field="fact", tag="link_steady"):
+    """The link has stood for longer than the longest wait between two attempts: its failures are forgotten."""
+
+    source: str
+
+
 class SessionClosing(msgspec.Struct, frozen=True, tag_field="fact", tag="session_closing"):
     """Nothing is awaited any more: the shell may seal the journal."""
 
@@ -195,6 +218,8 @@ Fact = (
     | ReconcileFailed
     | ModeChanged
     | LinkReady
+    | LinkSteady
+    | MarketGap
     | RateBlocked
     | ClockMeasured
     | StrategyChanged

@@ -11,7 +11,7 @@ from decimal import localcontext
 
 import msgspec
 
-from engine import facts
+from engine import facts, gaps
 from engine.errors import CoreError
 from engine.frames import take_frames
 from engine.lifecycle import Status
@@ -69,7 +69,9 @@ class Kernel:
                     fact = facts.OrderUnknown(order.client_order_id, "the engine stopped before the answer", proof_ns)
                     turn.fact(fact, key=order.client_order_id)
             for name in sorted(self.program.venues):
-                for plan in self.program.venues[name].links():
+                for plan in self.program.links(name):
+                    if plan.role == "market":
+                        gaps.between_sessions(self.program, turn, plan.source)
                     self.program.asking[name].connect(turn, plan=plan)
             self.responding.finish(turn)
         return turn.outputs

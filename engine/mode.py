@@ -33,7 +33,7 @@ def _right(turn: Turn, market_reasons: tuple[str, ...]) -> tuple[Mode, tuple[str
         for venue, budget in sorted(account.limits.by_venue.items())
         if turn.time_ns < budget.blocked_until_ns
     ]
-    if account.reconciling.done_started_seq <= modes.distrust_seq:
+    if account.links.has_account and account.reconciling.done_started_seq <= modes.distrust_seq:
         reasons.append("not reconciled")
     reasons += [
         f"order {name} filled more than the fills we have say"

@@ -14,6 +14,7 @@ from engine.market.market import Market
 from engine.market.views import BarSpec, EmaSpec, Watch
 from engine.model import Allowance, Instrument
 from engine.reducers.timers import periods
+from engine.requests import LinkPlan
 from engine.session import MILLISECOND_NS, SECOND_NS, SessionBody, VenueSettings
 from engine.state import Rules
 from engine.strategy import Every, OnQuote
@@ -69,6 +70,7 @@ class Program:
             self.allowances[venue.name] = settings.allowance
         self.asking = {name: Asking(venue, session.engine) for name, venue in self.venues.items()}
         self._venue_of_source: dict[str, Venue] = {}
+        self._indexes_of_source: dict[str, list[int]] = {}
         self.assets = frozenset(
             {found.base for found in session.instruments} | {found.quote for found in session.instruments}
         )
@@ -123,6 +125,19 @@ class Program:
             for wanted in found.instruments
             if by_symbol.get(wanted, wanted) in self.instruments
         ]
+
+    def links(self, venue: str) -> tuple[LinkPlan, ...]:
+        """The connections of this session; without an account, those for what the public may see."""
+        plans = self.venues[venue].links()
+        return plans if self.session.account else tuple(plan for plan in plans if plan.role == "market")
+
+    def indexes_of(self, source: str) -> list[int]:
+        """The instruments whose streams come over this market link."""
+        found = self._indexes_of_source.get(source)
+        if found is None:
+            found = [self.indexes[of.id] for of in self.venue_of(source).instruments_of(source)]
+            self._indexes_of_source[source] = found
+        return found
 
     def venue_of(self, source: str) -> Venue:
         """The venue whose connection a source names."""

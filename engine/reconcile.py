@@ -24,10 +24,10 @@ Askings = dict[str, Asking]
 
 
 def may_ask(turn: Turn) -> bool:
-    """Every link ready, no venue that asked us to wait or whose budget is spent, and the session not closing."""
+    """An account to ask about, every link ready, no venue that asked us to wait or whose budget is spent, and the session not closing."""
     account = turn.account
     free = all(budget.lets_ask(turn.time_ns) for budget in account.limits.by_venue.values())
-    return bool(account.links.by_source) and account.links.all_ready() and free and not account.modes.closing
+    return account.links.has_account and account.links.all_ready() and free and not account.modes.closing
 
 
 def begin(turn: Turn, askings: Askings, instruments: Instruments) -> None:

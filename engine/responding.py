@@ -2,7 +2,7 @@
 put out as a record. The order of the stages is kernel.step's; what each input leads to is here.
 """
 
-from engine import facts, reconcile, settle
+from engine import facts, gaps, reconcile, settle
 from engine.asking import Asking
 from engine.ending import cancel_all, report_pnl, stop
 from engine.errors import CoreError
@@ -21,7 +21,7 @@ from engine.events import (
     Subscribed,
     Unrecognised,
 )
-from engine.facts import ClockMeasured, LinkReady, ModeChanged, RateBlocked, SessionClosing
+from engine.facts import ClockMeasured, LinkReady, LinkSteady, ModeChanged, RateBlocked, SessionClosing
 from engine.lifecycle import LIVE, Status
 from engine.market import layout
 from engine.market.views import BookState, Stream
@@ -99,13 +99,17 @@ class Responding:
     def _on_link(self, turn: Turn) -> None:
         source = turn.record.source
         link = turn.account.links.by_source.get(source)
-        if link is None or link.state != "up":
+        if link is None:
             return
-        if link.role == "private":
+        if link.state != "up":
+            if link.role == "market":
+                gaps.began(self.program, turn, source, facts.read_link(turn.record.body or "").reason)
+        elif link.role == "private":
             self.program.asking[link.venue].subscribe(turn, source=source)
             self._ask_time(turn, link.venue)
         else:
             turn.fact(LinkReady(source))
+            gaps.ended(turn, source)
 
     def _on_timer(self, turn: Turn) -> None:
         timer = facts.read_timer(turn.record.body or "").timer
@@ -141,7 +145,7 @@ class Responding:
             return
         if link.role == "private" and self._blocked(turn, link.venue):
             return  # its subscription is a request like any other: knocking during a ban makes it longer
-        plan = next(plan for plan in self.program.venues[link.venue].links() if plan.source == source)
+        plan = next(plan for plan in self.program.links(link.venue) if plan.source == source)
         self.program.asking[link.venue].connect(turn, plan=plan)
 
     def _begin_round(self, turn: Turn) -> None:
@@ -166,7 +170,9 @@ class Responding:
                 for flag, words in WAKE_NAMES.items():
                     if flags & flag:
                         name = turn.market.instruments[index].id
-                        turn.fact(ModeChanged(Mode.HALTED, (f"{name}: {words} (record {turn.record.seq})",)))
+                        self._halt(turn, f"{name}: {words} (record {turn.record.seq})")
+        if took.wake & layout.MISSED:
+            gaps.missed(self.program, turn)
         if took.wake & layout.BOOK_NEEDS_SNAPSHOT:
             self._want_snapshots(turn)
         if took.wake & (layout.BOOK_NEEDS_SNAPSHOT | layout.BOOK_JOINED):
@@ -174,6 +180,13 @@ class Responding:
         for watch, name in enumerate(self.program.watch_names):
             if took.watches >> watch & 1:
                 self._evaluate(turn, name)
+
+    def _halt(self, turn: Turn, why: str) -> None:
+        """Until a person resumes. A session that only records tells them and goes on: what it takes down, it does not believe."""
+        if turn.account.links.has_account:
+            turn.fact(ModeChanged(Mode.HALTED, (why,)))
+        else:
+            turn.note("alarm", why)
 
     def _want_snapshots(self, turn: Turn) -> None:
         """Asks for the snapshots that books wait for; not again at once where one was refused (the timer is still set)."""
@@ -342,7 +355,7 @@ class Responding:
         elif answer.outcome is Outcome.CLOCK:
             self._ask_time(turn, venue)
         elif answer.outcome is Outcome.AUTH:
-            turn.fact(ModeChanged(Mode.HALTED, (f"{venue} refused our key: {answer.code} {answer.text}",)))
+            self._halt(turn, f"{venue} refused our key: {answer.code} {answer.text}")
 
     def _disconnect(self, turn: Turn, source: str) -> None:
         link = turn.account.links.by_source.get(source)
@@ -353,18 +366,24 @@ class Responding:
 
     def _watch(self, turn: Turn) -> None:
         """Once a second: silence, subscriptions that never came, books and fills still owed, orders to ask about, old orders."""
-        now_ns = turn.time_ns
+        now_ns, settings = turn.time_ns, self.program.settings
+        # a reconciliation that succeeds forgets them all
+        failures = {} if turn.account.links.has_account else turn.account.timers.failures
         for source in sorted(turn.account.links.by_source):
             link = turn.account.links.by_source[source]
             silent_ns = now_ns - max(
-                link.changed_ns, self._last_seen_ns(turn, link.venue) if link.role == "market" else now_ns
+                link.changed_ns, self._last_seen_ns(turn, source) if link.role == "market" else now_ns
             )
-            if link.state == "up" and now_ns - link.changed_ns > self.program.settings.request_timeout_ns:
+            if link.state == "up" and now_ns - link.changed_ns > settings.request_timeout_ns:
                 turn.note("warning", f"{source}: no answer to the subscription")
                 self._disconnect(turn, source)
-            elif link.state == "ready" and silent_ns > self.program.settings.stale_after_ns:
-                turn.note("alarm", f"{source}: silent for {silent_ns // MILLISECOND_NS} ms")
+            elif link.state == "ready" and silent_ns > settings.stale_after_ns:
+                silent = f"silent for {silent_ns // MILLISECOND_NS} ms"
+                turn.note("alarm", f"{source}: {silent}")
+                gaps.began(self.program, turn, source, silent)
                 self._disconnect(turn, source)
+            elif link.state == "ready" and source in failures and now_ns - link.changed_ns > settings.backoff_max_ns:
+                turn.fact(LinkSteady(source))
         self._want_snapshots(turn)
         self._after_reports(turn)
         for awaited in list(turn.account.requests.by_seq.values()):
@@ -395,13 +414,6 @@ class Responding:
         before_ns = now_ns - self.program.settings.watch_every_ns
         return (now_ns - since_ns) // MINUTE_NS > max(before_ns - since_ns, 0) // MINUTE_NS
 
-    def _last_seen_ns(self, turn: Turn, venue: str) -> int:
-        return max(
-            (
-                turn.market.last_seen_ns(index, stream)
-                for name, index in self.program.indexes.items()
-                if self.program.instruments[name].venue == venue
-                for stream in Stream
-            ),
-            default=0,
-        )
+    def _last_seen_ns(self, turn: Turn, source: str) -> int:
+        indexes = self.program.indexes_of(source)
+        return max((turn.market.last_seen_ns(index, stream) for index in indexes for stream in Stream), default=0)

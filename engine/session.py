@@ -89,6 +89,8 @@ class PreviousSession(msgspec.Struct, frozen=True):
     chain: str
     dropped_bytes: int = 0
     closed: bool = True
+    last_ns: int = 0  # session time of its last record; 0: not said
+    links: tuple[str, ...] = ()  # connections that it left open for this one: nothing was missed on them
 
 
 class SessionBody(msgspec.Struct, frozen=True):
@@ -103,7 +105,7 @@ class SessionBody(msgspec.Struct, frozen=True):
     strategies: tuple[StrategySettings, ...]
     risk: RiskSettings = RiskSettings()
     engine: EngineSettings = EngineSettings()
-    account: str = "main"  # alias of the credentials, never the key
+    account: str = "main"  # alias of the credentials, never the key; "": none, the session records and trades nothing
     previous: PreviousSession | None = None
     opening: dict[str, Any] | None = None  # the carried parts of state, brought forward
 

@@ -15,9 +15,22 @@ from msgspec.structs import replace
 
 from engine import facts
 from engine.market.market import Market
-from engine.reducers import balances, limits, links, modes, orders, positions, reconciling, requests, strategies, timers
+from engine.reducers import (
+    balances,
+    gaps,
+    limits,
+    links,
+    modes,
+    orders,
+    positions,
+    reconciling,
+    requests,
+    strategies,
+    timers,
+)
 from engine.reducers.balances import Balances
 from engine.reducers.changes import Answered, Change, Commanded, LinkMoved, Requested, Stamp, TimerFired
+from engine.reducers.gaps import Gaps
 from engine.reducers.limits import Limits
 from engine.reducers.links import Links
 from engine.reducers.modes import Modes
@@ -46,10 +59,11 @@ class Account(msgspec.Struct, frozen=True):
     limits: Limits = Limits()
     strategies: Strategies = Strategies()
     timers: Timers = Timers()
+    gaps: Gaps = Gaps()
 
 
 CARRIED = ("orders", "positions", "balances", "reconciling", "modes", "limits", "strategies")
-FRESH = ("links", "requests", "timers")
+FRESH = ("gaps", "links", "requests", "timers")
 
 
 class Rules(msgspec.Struct, frozen=True):
@@ -70,6 +84,7 @@ REDUCERS: dict[str, Callable[[Any, Any, Stamp], Any]] = {
     "modes": modes.reduce,
     "limits": limits.reduce,
     "strategies": strategies.reduce,
+    "gaps": gaps.reduce,
 }
 
 # who is told of what: a reducer that is not named here would leave its part as it is (a test asks every one of them)
@@ -89,6 +104,8 @@ CLAIMS: dict[type, tuple[str, ...]] = {
     facts.ReconcileFailed: ("reconciling", "timers"),
     facts.ModeChanged: ("modes",),
     facts.LinkReady: ("links",),
+    facts.LinkSteady: ("timers",),
+    facts.MarketGap: ("gaps",),
     facts.RateBlocked: ("limits", "timers"),
     facts.ClockMeasured: ("limits",),
     facts.StrategyChanged: ("strategies",),

@@ -49,9 +49,8 @@ def take(program: Program, state: State, record: Record) -> Took:
             _fold(program, state, LinkMoved(record.source, link), record)
             moved = state.account.links.by_source.get(record.source)
             if moved is not None and moved.role == "market" and link.state == "down":
-                for instrument in program.instruments.values():
-                    if instrument.venue == moved.venue:
-                        state.market.reset_books(program.indexes[instrument.id])
+                for index in program.indexes_of(record.source):
+                    state.market.reset_books(index)
             return Took()
         case Kind.TIMER:
             timer = facts.read_timer(record.body or "")

@@ -51,7 +51,7 @@ def _merge(disk: Disk, bytes_max: int) -> Merged:
     if opened := first_seqs(names, "open"):
         raise JournalFailed(
             f"{disk.folder}: {len(opened)} segments are not sealed. What to do: recover this session first, "
-            "with verbatim recover or by starting the engine."
+            "with verbatim recover."
         )
     footers = {seq: _sealed(disk, seq).footer for seq in first_seqs(names, "parquet")}
     if not footers:

@@ -1,7 +1,8 @@
 """What is whole of a damaged journal, as a new journal in a new folder. The damaged one is never touched.
 
 The records before the first damage are kept, and none behind it: a journal with a hole would be read as one without.
-Whole segments are copied byte for byte, so the chain over them stays what it was.
+Segments whose file is whole are copied byte for byte, and those whose rows are whole are written anew, so the chain over
+them stays what it was.
 """
 
 from collections.abc import Iterator
@@ -10,11 +11,11 @@ from pathlib import Path
 import msgspec
 import pyarrow as pa
 
-from journal.checksums import note_checksum, sha256
+from journal.checksums import CHECKSUMS, note_checksum, read_checksums, sha256
 from journal.content import CHAIN_START, link
 from journal.disk import Disk, FileReading, RealDisk, whole
 from journal.errors import DamagedJournal, NotAJournal
-from journal.footer import Footer, Part
+from journal.footer import SCHEMA_VERSION, Footer, Part
 from journal.frames import Walk
 from journal.seal import put_sealed
 from journal.segments import UNREADABLE, Sealed, first_seqs, is_whole, open_name, plain_batch, sealed_name
@@ -44,6 +45,10 @@ class _Repair:
     def __init__(self, folder: Path, disk: Disk) -> None:
         self._folder = folder
         self._disk = disk
+        try:
+            self._checksums = read_checksums((folder / CHECKSUMS).read_text())
+        except (FileNotFoundError, ValueError):
+            self._checksums = {}
         self._next_seq = 0
         self._proved_seq = -1
         self._chain = CHAIN_START
@@ -77,11 +82,15 @@ class _Repair:
             self._damage = f"{path.name}: {error.where}"
             return False
         data = whole(FileReading(path))
-        self._disk.create(path.name)
-        self._disk.write(path.name, data)
-        self._disk.sync(path.name)
-        self._disk.close(path.name)
-        note_checksum(self._disk, path.name, sha256(data))
+        if self._checksums.get(path.name, "") == sha256(data):
+            self._disk.create(path.name)
+            self._disk.write(path.name, data)
+            self._disk.sync(path.name)
+            self._disk.close(path.name)
+            note_checksum(self._disk, path.name, sha256(data))
+        else:  # the rows are whole, but some byte of the file may not be: whether it closed the session is not known then
+            told = msgspec.structs.replace(footer, final=False, schema_version=SCHEMA_VERSION)
+            put_sealed(self._disk, seq, map(plain_batch, sealed.batches()), lambda _content: told)
         self._next_seq, self._proved_seq, self._chain = footer.last_seq + 1, footer.last_seq, footer.chain
         return True
 
@@ -89,8 +98,6 @@ class _Repair:
         """The rows before the damage, sealed anew: of the open segment where there is one, since it is the authority."""
         opened = self._folder / open_name(seq)
         rows = list(self._frames(opened, seq) if opened.exists() else self._row_groups(self._folder / sealed_name(seq)))
-        if opened.exists():
-            self._proved_seq = self._next_seq - 1
         if not any(batch.num_rows for batch in rows):
             return
 

@@ -4,9 +4,7 @@ A signature is optional. It proves that the holder of a key sealed this; the cha
 changed since by somebody who could not do the sums again.
 """
 
-from pathlib import Path
-
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
@@ -16,7 +14,7 @@ _CONTEXT = "verbatim journal chain "  # so that no signature given for something
 
 
 class BadKey(JournalError):  # noqa: N818 - the name says what happened
-    """A key that cannot be used: one line that says where it was looked for."""
+    """A key that cannot be used."""
 
 
 class Signer:
@@ -29,15 +27,14 @@ class Signer:
         self.public_key = key.public_key().public_bytes_raw().hex()
 
     @classmethod
-    def read(cls, path: Path) -> "Signer":
-        """From a PEM file as `openssl genpkey -algorithm ed25519` writes it. BadKey."""
+    def from_pem(cls, text: bytes) -> "Signer":
+        """As `openssl genpkey -algorithm ed25519` writes it. BadKey, without a word of what was read."""
         try:
-            key = load_pem_private_key(path.read_bytes(), password=None)
-        except (OSError, ValueError, TypeError) as error:
-            what = error.strerror if isinstance(error, OSError) else "no PEM file of a private key without password"
-            raise BadKey(f"{path}: {what}. What to do: openssl genpkey -algorithm ed25519 -out {path}") from None
+            key = load_pem_private_key(text, password=None)
+        except (ValueError, TypeError, UnsupportedAlgorithm):
+            key = None
         if not isinstance(key, Ed25519PrivateKey):
-            raise BadKey(f"{path}: not an Ed25519 key. What to do: openssl genpkey -algorithm ed25519 -out {path}")
+            raise BadKey("no Ed25519 key in PEM without password. What to do: openssl genpkey -algorithm ed25519 -out FILE")
         return cls(key)
 
     def sign(self, chain: str) -> str:

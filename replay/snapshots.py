@@ -1,12 +1,10 @@
-"""Snapshots: states beside the segments, so that asking for a late moment folds no whole day. A cache, never truth.
+"""Snapshots: states beside the segments, so that asking for a late moment folds no whole day. A cache (journal/caches.py).
 
-Written by readers, right after a CHECKPOINT, and used only if code and session are the very same and the digests of the
-state made from it are those that its CHECKPOINT record states.
+Kept right after a CHECKPOINT, and used only if code and session are the very same and the digests of the state made from
+it are those that its CHECKPOINT record states.
 """
 
 import hashlib
-import os
-from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -16,18 +14,15 @@ from engine import facts
 from engine.kernel import Kernel
 from engine.market import store
 from engine.state import Account, State
+from journal import caches
 from journal.reader import Journal
 from journal.record import Kind, Record
 
-_PREFIX, _SUFFIX = "snap-", ".bin"
-_MAGIC = b"VSN1"
+_PREFIX = "state-"
 _ROOT = Path(__file__).resolve().parent.parent
 
 
 class Snapshot(msgspec.Struct, frozen=True):
-    code: str  # of the engine that folded it
-    session: str  # sha256 of the SESSION record
-    seq: int
     time_ns: int
     inputs: int
     heard: bytes
@@ -53,53 +48,44 @@ def session_digest(record: Record) -> str:
 
 
 def keep(folder: Path, first: Record, state: State, heard: bytes) -> None:
-    """Writes a snapshot of a state right after its CHECKPOINT. A folder that cannot be written stays as it is."""
+    """Writes a snapshot of a state right after its CHECKPOINT."""
     held = Snapshot(
-        code=code_digest(),
-        session=session_digest(first),
-        seq=state.seq,
         time_ns=state.time_ns,
         inputs=state.inputs,
         heard=heard,
         account=state.account,
         market=state.market.dump(),
     )
-    body = _encode(held)
-    path = folder / f"{_PREFIX}{state.seq:012d}{_SUFFIX}"
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    with suppress(OSError):
-        temporary.write_bytes(_MAGIC + hashlib.sha256(body).digest() + body)
-        temporary.replace(path)
+    caches.keep(folder, f"{_PREFIX}{state.seq:012d}", _made_from(first, state.seq), _encode(held))
 
 
 def nearest(journal: Journal, kernel: Kernel, first: Record, until: int) -> State | None:
     """The state of the last usable snapshot at or before `until`."""
-    with suppress(OSError):
-        for path in sorted(journal.folder.glob(f"{_PREFIX}*{_SUFFIX}"), reverse=True):
-            seq = path.name[len(_PREFIX) : -len(_SUFFIX)]
-            if seq.isdigit() and int(seq) <= until and (state := _loaded(path, journal, kernel, first)) is not None:
-                return state
+    for name in caches.names(journal.folder, _PREFIX):
+        seq = name.removeprefix(_PREFIX)
+        if seq.isdigit() and int(seq) <= until and (state := _loaded(name, int(seq), journal, kernel, first)) is not None:
+            return state
     return None
 
 
-def _loaded(path: Path, journal: Journal, kernel: Kernel, first: Record) -> State | None:
-    data = path.read_bytes()
-    head = len(_MAGIC) + 32
-    body = data[head:]
-    if data[: len(_MAGIC)] != _MAGIC or hashlib.sha256(body).digest() != data[len(_MAGIC) : head]:
+def _made_from(first: Record, seq: int) -> str:
+    return f"{code_digest()} {session_digest(first)} {seq}"
+
+
+def _loaded(name: str, seq: int, journal: Journal, kernel: Kernel, first: Record) -> State | None:
+    body = caches.find(journal.folder, name, _made_from(first, seq))
+    if body is None:
         return None
     try:
         held = _decode(body)
-        if (held.code, held.session) != (code_digest(), session_digest(first)):
-            return None
         market = kernel.program.empty_market()
         store.load(market, held.market)
     except (msgspec.MsgspecError, ValueError, LookupError):
         return None
-    checkpoint = next(iter(journal.records(held.seq, held.seq)), None)
+    checkpoint = next(iter(journal.records(seq, seq)), None)
     if checkpoint is None or checkpoint.kind is not Kind.CHECKPOINT:
         return None
-    state = State(held.account, market, seq=held.seq, time_ns=held.time_ns, inputs=held.inputs)
+    state = State(held.account, market, seq=seq, time_ns=held.time_ns, inputs=held.inputs)
     state.new_page(held.heard)
     stated = facts.read_checkpoint(checkpoint.body or "").parts
     found = {name: part for name, part in state.digests().items() if name != "inputs"}

@@ -486,7 +486,10 @@ def test_links(shared_data: Path) -> None:
         "ethusdt@bookTicker", "ethusdt@depth@100ms", "ethusdt@trade",
     ]  # fmt: skip
     assert (account.source, account.role, account.path) == ("binance_spot.private.0", "private", "/ws-api/v3")
-    many = BinanceSpot(instruments * 400).links()
+    crowd = BinanceSpot(instruments * 400)
+    many = crowd.links()
+    assert sum(len(crowd.instruments_of(link.source)) for link in many[:3]) == 800
+    assert [len(crowd.instruments_of(link.source)) * 3 for link in many[:3]] == [link.path.count("/") for link in many[:3]]
     assert [link.source for link in many[:3]] == [f"binance_spot.market.{n}" for n in range(3)]
     assert all(link.path.count("/") <= 1_024 for link in many)
 

@@ -9,7 +9,7 @@ import pytest
 
 from engine.loading import StrategyError
 from engine.session import SECOND_NS
-from verbatim.config import ConfigProblem, read_config, read_key, read_secret_file, wanted
+from verbatim.config import ConfigProblem, read_config, read_key, read_secret_file, recording_wanted, wanted
 from verbatim.strategies import read_strategy
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -156,3 +156,17 @@ def test_an_unknown_venue_is_said_with_those_there_are(config: Write, name: str)
     strange = SAMPLE.replace('name = "binance_spot"', f'name = "{name}"')
     with pytest.raises(ConfigProblem, match=rf"venue.name: no venue '{name}'.*built in: binance_spot"):
         wanted(read_config(config(strange), {}), key=None, base=ROOT / "examples")
+
+
+def test_the_same_file_records_without_account_key_and_strategies(config: Write) -> None:
+    read = read_config(config())
+    session = recording_wanted(read)
+    assert (session.account, session.key, session.strategies, session.venue.private) == ("", None, (), "")
+    assert (session.symbols, session.venue.rest) == (("BTCUSDT",), "http://127.0.0.1:9090")
+
+
+def test_what_a_recording_needs_is_too_little_for_a_trader(config: Write) -> None:
+    bare = 'instruments = ["BTCUSDT"]\n[venue]\nrest = "http://x"\nstream = "ws://x"\n'
+    assert recording_wanted(read_config(config(bare))).symbols == ("BTCUSDT",)
+    with pytest.raises(ConfigProblem, match="strategy: a session that trades has one at least"):
+        wanted(read_config(config(bare)), key=None)

@@ -3,8 +3,10 @@
 tests/golden/v<N> is a session of the quoter of tests/replaying.py in virtual time, written by the code of that version.
 """
 
+import shutil
 from pathlib import Path
 
+import independent_reader
 import msgspec
 import pyarrow.parquet as pq
 import pytest
@@ -13,10 +15,12 @@ from analysis.journal_sql import connect, rows
 from journal import footer
 from journal.errors import DamagedJournal
 from journal.footer import SCHEMA_VERSION, UPCASTS, Footer
+from journal.merge import merge
 from journal.reader import Journal
 from journal.recover import recover
 from journal.segments import Sealed
 from journal.verify import verify
+from journal.writer import JournalWriter
 from replay.replay import replay_session
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -57,3 +61,22 @@ def test_a_version_that_is_not_known_yet_is_refused_in_one_line(monkeypatch: pyt
     monkeypatch.setattr(footer, "SCHEMA_VERSION", SCHEMA_VERSION + 1)
     monkeypatch.setitem(UPCASTS, SCHEMA_VERSION, lambda given: {**given, "schema_version": str(SCHEMA_VERSION + 1)})
     assert Footer.of(sealed.path, encoded).parts == sealed.footer.parts
+
+
+def test_the_format_is_what_its_page_says(tmp_path: Path) -> None:
+    """A reader written from docs/journal-format.md alone reads sealed, merged and open journals, and proves their chain."""
+    records = list(Journal.open(GOLDEN / "v2").records())
+    wanted = [msgspec.structs.asdict(record) for record in records]
+    assert list(independent_reader.rows(GOLDEN / "v2")) == wanted
+    merged = shutil.copytree(GOLDEN / "v2", tmp_path / "merged")
+    assert merge(merged).after == 1
+    assert list(independent_reader.rows(merged)) == wanted
+    writer = JournalWriter.create(tmp_path / "open", group_rows=7)
+    for record in records:
+        writer.append_step([record])
+        if record.seq == 900:
+            writer.wait_durable(900, 5)
+    writer.wait_durable(records[-1].seq, 5)
+    assert list(independent_reader.rows(tmp_path / "open")) == wanted
+    writer.close()
+    assert list(independent_reader.rows(tmp_path / "open")) == wanted

@@ -16,13 +16,14 @@ from engine.market.layout import (
     BOOK_NEEDS_SNAPSHOT,
     DUE,
     LEVELS_EXCEEDED,
+    MISSED,
     NEVER,
     PENDING_ROWS_MAX,
     STRATEGY,
 )
 from engine.market.market import Market
 from engine.market.rows import Rows
-from engine.market.views import BarSpec, BookState, EmaSpec, Stream, Watch
+from engine.market.views import BarSpec, BookState, Break, EmaSpec, Stream, Watch
 from engine.model import Instrument
 
 Levels = Sequence[tuple[int, int]]
@@ -113,10 +114,10 @@ def test_a_snapshot_older_than_the_first_diff_kept_is_asked_for_again(tape: Tape
 
 def test_a_gap_breaks_the_book_and_a_snapshot_heals_it(tape: Tape) -> None:
     tape.synced()
-    assert tape.diff(12, 13, [(100, 9)]) == BOOK_NEEDS_SNAPSHOT
+    assert tape.diff(12, 13, [(100, 9)]) == BOOK_NEEDS_SNAPSHOT | MISSED
     assert tape.market.book_state(0) is BookState.BROKEN
     assert tape.market.conditions(0) == BOOK_NEEDS_SNAPSHOT
-    assert tape.market.woken() == [(0, BOOK_NEEDS_SNAPSHOT)]
+    assert tape.market.woken() == [(0, BOOK_NEEDS_SNAPSHOT | MISSED)]
     assert tape.market.book_text(0) == ""
     assert tape.diff(14, 15, [], [(104, 1)]) == 0
     assert tape.market.woken() == []
@@ -203,7 +204,7 @@ def test_a_value_that_may_not_enter_flags_its_instrument(tape: Tape) -> None:
     assert tape.market.book_state(0) is BookState.SYNCED
     assert tape.bad(r.DIFF) == BAD_VALUE_SEEN  # the book misses it now
     assert tape.market.book_top(0, 1) is None
-    assert tape.diff(12, 12) == BOOK_NEEDS_SNAPSHOT
+    assert tape.diff(12, 12) == BOOK_NEEDS_SNAPSHOT | MISSED
     assert tape.market.conditions(0) == BAD_VALUE_SEEN | BOOK_NEEDS_SNAPSHOT
     assert tape.market.conditions(1) == 0
     tape.market.clear(0, BAD_VALUE_SEEN)
@@ -217,9 +218,13 @@ def test_a_lost_link_forgets_book_and_quote_but_not_trades(tape: Tape) -> None:
     assert tape.market.book_state(0) is BookState.NONE
     assert tape.market.quote(0) is None
     assert tape.market.last_trade(0) is not None
+    assert tape.market.last_frame([0]) == (tape.now, tape.seq)
     tape.quote(99, 101, update_id=40)  # another connection may be behind the one we lost
     assert tape.market.quote(0) is not None
-    assert tape.diff(11, 11) == BOOK_NEEDS_SNAPSHOT
+    assert tape.diff(11, 11) == BOOK_NEEDS_SNAPSHOT  # where the depth stream ended is not forgotten: nothing was missed
+    tape.market.reset_books(0)
+    assert tape.diff(15, 15) == BOOK_NEEDS_SNAPSHOT | MISSED
+    assert tape.market.broken(0) == Break("depth", last_id=11, last_seq=tape.seq - 1, last_ns=tape.now - 1_000_000, first_id=15)
 
 
 # ---- quotes and trades
@@ -235,8 +240,9 @@ def test_a_quote_older_than_the_one_held_is_not_taken(tape: Tape) -> None:
     assert tape.market.last_seen_ns(0, Stream.QUOTE) == 1_000_000
 
 
-def test_gaps_in_trade_ids_are_counted_and_wake_nobody(tape: Tape) -> None:
-    assert [tape.trade(100, 2, trade_id) for trade_id in (5, 6, 9, 9, 7, 10)] == [0] * 6
+def test_gaps_in_trade_ids_are_counted_and_told(tape: Tape) -> None:
+    assert [tape.trade(100, 2, trade_id) for trade_id in (5, 6, 9, 9, 7, 10)] == [0, 0, MISSED, 0, 0, 0]
+    assert tape.market.broken(0) == Break("trade", last_id=6, last_seq=2, last_ns=2_000_000, first_id=9)
     counters = tape.market.counters(0)
     assert (counters.trades, counters.trade_id_gaps, counters.trade_ids_missing, counters.trades_repeated) == (4, 1, 2, 2)
     assert counters.volume == 8

@@ -55,7 +55,7 @@ def test_a_moment_is_rebuilt_with_all_that_happened_by_then(folder: Path) -> Non
 def test_a_snapshot_gives_the_same_state(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("replay.rebuild.SNAPSHOT_RECORDS", 200)
     _, folded, _ = rebuild(folder)
-    kept = sorted(folder.glob("snap-*.bin"))
+    kept = sorted(folder.glob("state-*.cache"))
     assert kept
     journal = Journal.open(folder)
     first = journal.session_record()
@@ -70,14 +70,14 @@ def test_a_damaged_or_foreign_snapshot_is_left_alone(tmp_path: Path, monkeypatch
     one, other = sealed(tmp_path / "a", seconds=2), sealed(tmp_path / "b", seconds=2, session="bbbbbbbb")
     _, true, _ = rebuild(one)
     rebuild(other)
-    for path in one.glob("snap-*.bin"):
+    for path in one.glob("state-*.cache"):
         data = bytearray(path.read_bytes())
         data[len(data) // 2] ^= 1
         path.write_bytes(data)
     journal = Journal.open(one)
     kernel, _, _ = rebuild(one, use_snapshots=False)
     assert snapshots.nearest(journal, kernel, journal.session_record(), journal.last_seq) is None
-    for path in other.glob("snap-*.bin"):
+    for path in other.glob("state-*.cache"):
         (one / path.name).write_bytes(path.read_bytes())
     assert snapshots.nearest(journal, kernel, journal.session_record(), journal.last_seq) is None
     assert rebuild(one)[1].digests() == true.digests()

@@ -167,6 +167,12 @@ def hand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hand]:
         hand.fact(facts.Pnl("cross", BTC, Decimal("0.5"), Decimal(101), Decimal(1), Decimal("0.65"), Decimal("0.2")))
         hand.out(Kind.NOTE, NoteBody("warning", "it's late"))
         hand.place("pending", limit("1", "91"))
+        lost = facts.MarketGap("binance_spot.market.0", "connection lost", 5, -1)
+        told = hand.fact(lost)
+        hand.fact(msgspec.structs.replace(lost, to_ns=9, to_seq=30), cause=told)
+        missing = facts.MarketGap("binance_spot.market.0", "trade ids are missing", 5, 20, 9, 31, BTC, "trade", 41, 44)
+        hand.fact(missing, cause=told)
+        hand.fact(lost)
         yield hand
 
 
@@ -196,6 +202,15 @@ def test_no_frame_breaks_a_view(hand: Hand) -> None:
         assert journal_sql.run(connection, f"SELECT * FROM {name}").rows, f"{name} shows nothing"  # noqa: S608 - a view's name
     texts = ask(hand, r"SELECT payload, text FROM records WHERE kind = 'FEED' AND text IS NULL")
     assert texts == [(STRANGE[0], None)]
+
+
+def test_a_gap_is_one_row_however_often_it_was_told(hand: Hand) -> None:
+    query = "SELECT stream, reason, from_ns, to_ns, duration_ns, from_seq, to_seq, missing FROM gaps"
+    assert ask(hand, query) == [
+        (None, "connection lost", 5, 9, 4, None, 30, None),
+        ("trade", "trade ids are missing", 5, 9, 4, 20, 31, 2),
+        (None, "connection lost", 5, None, None, None, None, None),
+    ]
 
 
 def test_the_market_is_read_from_the_wire(hand: Hand) -> None:

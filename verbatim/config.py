@@ -8,6 +8,7 @@ import os
 import stat
 import tomllib
 from collections.abc import Mapping
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
@@ -21,6 +22,7 @@ from engine.live.opening import Wanted
 from engine.program import UnknownVenue, venue_class
 from engine.session import SECOND_NS, EngineSettings, RiskSettings, VenueSettings
 from engine.venues.binance_spot.signing import ApiKey
+from journal.signing import BadKey, Signer
 from verbatim.strategies import read_strategy, refuse_strangers
 
 PREFIX = "VERBATIM_"
@@ -44,7 +46,15 @@ class SessionSection(_Section):
     seed: int | None = None
     on_journal_failure: Literal["cancel_all", "leave"] = "cancel_all"
     free_mib_min: int = Field(default=1024, ge=0)  # on the journals' disk: with less, trading halts
+    signing_key: Path | None = None  # an Ed25519 key as PEM, from the configuration's folder: signs what is sealed
     carry: bool = True
+
+
+class RecordSection(_Section):
+    """When `verbatim record` begins a new session: at an age, or every day at a time (UTC), in session time."""
+
+    roll_hours: Decimal = Field(default=Decimal(24), gt=0, le=24 * 31)
+    roll_at: str = Field(default="", pattern=r"^(([01]\d|2[0-3]):[0-5]\d)?$")  # "HH:MM"; outdoes roll_hours
 
 
 class ClockSection(_Section):
@@ -59,7 +69,7 @@ class VenueSection(_Section):
     name: str = "binance_spot"
     rest: str = Field(pattern=r"^https?://")
     stream: str = Field(pattern=r"^wss?://")
-    private: str = Field(pattern=r"^wss?://")
+    private: str = Field(default="", pattern=r"^wss?://")  # a session that trades needs it
     recv_window_ms: int = Field(default=5000, gt=0, le=RECV_WINDOW_MS_MAX)
     http: Literal["httpx", "direct"] = "httpx"
     secret_file: Path | None = None  # TOML with api_key and api_secret, readable by its owner alone
@@ -111,11 +121,12 @@ class Config(BaseSettings):
 
     instruments: tuple[str, ...] = Field(min_length=1)
     venue: VenueSection
-    strategy: dict[str, StrategySection] = Field(min_length=1)
+    strategy: dict[str, StrategySection] = {}  # a session that trades has one at least
     session: SessionSection = SessionSection()
     clock: ClockSection = ClockSection()
     risk: RiskSection = RiskSection()
     engine: EngineSection = EngineSection()
+    record: RecordSection = RecordSection()
 
     @classmethod
     def settings_customise_sources(
@@ -137,7 +148,11 @@ class Credentials(_Section):
 
 def read_config(path: Path, environment: Mapping[str, str] | None = None) -> Config:
     """The file and the environment, checked. Raises ConfigProblem."""
-    environment = os.environ if environment is None else environment
+    return make_config(read_values(path), str(path), environment)
+
+
+def read_values(path: Path) -> dict[str, Any]:
+    """What stands in the file, of which no name is that of a secret. Raises ConfigProblem."""
     try:
         with path.open("rb") as file:
             values = tomllib.load(file, parse_float=Decimal)  # a price in a file is what is written there
@@ -146,11 +161,16 @@ def read_config(path: Path, environment: Mapping[str, str] | None = None) -> Con
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigProblem(f"{path} is not valid TOML: {error}") from None
     _refuse_secrets(path, values)
-    _refuse_unknown_environment(environment)
+    return values
+
+
+def make_config(values: Mapping[str, Any], where: str, environment: Mapping[str, str] | None = None) -> Config:
+    """From values that stand in `where`, and the environment. Raises ConfigProblem."""
+    _refuse_unknown_environment(os.environ if environment is None else environment)
     try:
         return Config(**values)
     except ValidationError as error:
-        raise ConfigProblem(f"{path}: {_first(error)}") from None
+        raise ConfigProblem(f"{where}: {_first(error)}") from None
     except SettingsError as error:
         raise ConfigProblem(f"environment: {error}") from None
 
@@ -202,17 +222,34 @@ def read_key(config: Config, environment: Mapping[str, str] | None = None, base:
     return read_secret_file(path if path.is_absolute() or base is None else base / path)
 
 
-def read_secret_file(path: Path) -> ApiKey:
+def read_signer(config: Config, base: Path | None = None) -> Signer | None:
+    """The key that signs the journal, where one is configured. Raises ConfigProblem."""
+    if config.session.signing_key is None:
+        return None
+    path = config.session.signing_key.expanduser()
+    path = path if path.is_absolute() or base is None else base / path
+    try:
+        return Signer.from_pem(_owners_own(path))
+    except BadKey as error:
+        raise ConfigProblem(f"{path}: {error}") from None
+
+
+def _owners_own(path: Path) -> bytes:
+    """A secret file's bytes. Raises ConfigProblem."""
     try:
         descriptor = os.open(path, os.O_RDONLY)
         with open(descriptor, "rb") as file:  # noqa: PTH123 - the very file whose mode is looked at, not its name
-            found = os.fstat(file.fileno())
-            if stat.S_IMODE(found.st_mode) & 0o077:
+            if stat.S_IMODE(os.fstat(file.fileno()).st_mode) & 0o077:
                 raise ConfigProblem(f"{path} can be read by others than its owner: chmod 600 {path}")
-            values = tomllib.loads(file.read(SECRET_BYTES_MAX).decode("utf-8"))
-        secrets = Credentials(**values)
+            return file.read(SECRET_BYTES_MAX)
     except OSError as error:
         raise ConfigProblem(f"cannot read the secret file {path}: {error.strerror or error}") from None
+
+
+def read_secret_file(path: Path) -> ApiKey:
+    content = _owners_own(path)
+    try:
+        secrets = Credentials(**tomllib.loads(content.decode("utf-8")))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, ValidationError, TypeError):
         # no detail: the library's text may quote the file
         raise ConfigProblem(f"{path} is not a secret file: it holds api_key and api_secret, as TOML, and nothing else") from None
@@ -231,8 +268,31 @@ def _key(where: str, key: str, secret: str) -> ApiKey:
 
 def wanted(config: Config, *, key: ApiKey | None, base: Path | None = None) -> Wanted:
     """What the shell needs to open a session. Raises ConfigProblem, and StrategyError where a strategy cannot be used."""
+    if not config.strategy:
+        raise ConfigProblem("strategy: a session that trades has one at least; `verbatim record` needs none")
+    if not config.venue.private:
+        raise ConfigProblem("venue.private: a session that trades needs the address of the account's stream")
+    chosen = replace(
+        recording_wanted(config, base=base),
+        strategies=tuple(
+            read_strategy(section.file, name=name, parameters=section.parameters, base=base)
+            for name, section in config.strategy.items()
+        ),
+        key=key,
+        risk=RiskSettings(**dict(config.risk)),
+        account=config.session.account,
+        on_journal_failure=config.session.on_journal_failure,
+        carry=config.session.carry,
+        venue=msgspec.structs.replace(venue_settings(config), private=config.venue.private),
+    )
+    refuse_strangers(chosen.strategies, chosen.symbols, listed="`instruments`")
+    return chosen
+
+
+def recording_wanted(config: Config, *, base: Path | None = None) -> Wanted:
+    """The same session without account, key and strategies: it records. Raises ConfigProblem."""
     clock = config.clock
-    chosen = Wanted(
+    return Wanted(
         journals=config.session.journals,
         clock=SessionClock.wall()
         if not clock.session_origin_ns
@@ -241,34 +301,31 @@ def wanted(config: Config, *, key: ApiKey | None, base: Path | None = None) -> W
             monotonic_origin_ns=clock.monotonic_origin_ns,
             speed=clock.speed,
         ),
-        venue=VenueSettings(
-            name=config.venue.name,
-            rest=config.venue.rest,
-            stream=config.venue.stream,
-            private=config.venue.private,
-            recv_window_ms=min(config.venue.recv_window_ms * clock.speed, RECV_WINDOW_MS_MAX),
-        ),
+        venue=venue_settings(config),
         symbols=config.instruments,
-        strategies=tuple(
-            read_strategy(section.file, name=name, parameters=section.parameters, base=base)
-            for name, section in config.strategy.items()
-        ),
-        key=key,
-        risk=RiskSettings(**dict(config.risk)),
         engine=at_speed(config.engine.settings(), clock.speed),
-        account=config.session.account,
+        account="",
         seed=config.session.seed,
         http=config.venue.http,
-        on_journal_failure=config.session.on_journal_failure,
+        on_journal_failure="leave",  # there is nothing to cancel
         free_bytes_min=config.session.free_mib_min * 2**20,
-        carry=config.session.carry,
+        signer=read_signer(config, base),
+    )
+
+
+def venue_settings(config: Config) -> VenueSettings:
+    """What the public may see of the venue. Raises ConfigProblem where there is no such dialect."""
+    settings = VenueSettings(
+        name=config.venue.name,
+        rest=config.venue.rest,
+        stream=config.venue.stream,
+        recv_window_ms=min(config.venue.recv_window_ms * config.clock.speed, RECV_WINDOW_MS_MAX),
     )
     try:
-        venue_class(chosen.venue)
+        venue_class(settings)
     except UnknownVenue as error:
         raise ConfigProblem(f"venue.name: {error}") from None
-    refuse_strangers(chosen.strategies, chosen.symbols, listed="`instruments`")
-    return chosen
+    return settings
 
 
 def at_speed(settings: EngineSettings, speed: int) -> EngineSettings:

@@ -175,6 +175,7 @@ def told(summary: Summary) -> dict[str, object]:
         "messages": last.messages,
         "orders": last.orders,
         "fills": last.fills,
+        "gaps": last.gaps,
         "waiting_peak": last.waiting_peak,
         "stopped": dict(last.stopped),
         "refused": last.refused,

@@ -92,6 +92,13 @@ class Inbox:
             self.frames -= len(item.payloads)
         return item
 
+    def rest(self) -> list[Frames]:
+        """The messages that nobody took, once nobody will; the queue is empty then."""
+        left = [item for item in self._items if type(item) is Frames]
+        self._items.clear()
+        self.frames = 0
+        return left
+
     def wake(self) -> None:
         self._waker.set()
 

@@ -1,10 +1,13 @@
 """Links: the websocket connections that the core asked for. One task each, from the connect request to its LINK down.
 
-Every connect request ends in exactly one LINK down, with the reason; frames go to the inbox without waiting.
+Every connect request ends in exactly one LINK down, with the reason; frames go to the inbox without waiting. The one
+exception: where a session hands over to the next, its connections stay open, and what came on them goes along.
 """
 
 import ssl
+from collections.abc import Mapping
 
+import msgspec
 import trio
 
 from engine.facts import LinkBody, RequestBody, text_of
@@ -22,28 +25,48 @@ FRAMES_AT_ONCE = 64  # the sequencer looks after commands and requests between t
 OPEN_SECONDS_MIN = 2.0  # real time: a scaled clock makes no handshake faster
 
 
+_ENDS = "the session ends"
+
+
+class Kept(msgspec.Struct):
+    """A connection that outlives its session, and what it brought that the session did not take."""
+
+    feed: Feed
+    frames: list[Frames] = []
+
+
 class _Link:
     def __init__(self, scope: trio.CancelScope) -> None:
         self.scope = scope
-        self.reason = "the session ends"
+        self.reason = _ENDS
         self.feed: Feed | None = None
 
 
 class Links:
     """The links of a session, by source."""
 
-    def __init__(self, venues: dict[str, VenueSettings], inbox: Inbox, clock: SessionClock) -> None:
+    def __init__(
+        self, venues: dict[str, VenueSettings], inbox: Inbox, clock: SessionClock, kept: Mapping[str, Kept] | None = None
+    ) -> None:
+        """`kept`: the connections of the session before, by source."""
         self._venues = venues
         self._inbox = inbox
         self._clock = clock
         self._open: dict[str, _Link] = {}
         self._tls: ssl.SSLContext | None = None
+        self._kept = dict(kept or {})
+        self.keeping = False  # whether connections that stand at the session's end stay open
+        self._left: dict[str, Kept] = {}  # those that did
 
     def close(self, source: str, reason: str) -> None:
         link = self._open.get(source)
         if link is not None:
             link.reason = reason
             link.scope.cancel()
+
+    def left(self) -> dict[str, Kept]:
+        """The connections that are open still, when the tasks of all have ended; those never asked for included."""
+        return {**self._kept, **self._left}
 
     def feed(self, source: str) -> Feed | None:
         link = self._open.get(source)
@@ -58,22 +81,31 @@ class Links:
         link = self._open[source] = _Link(scope)
         try:
             with scope:
-                with trio.fail_after(max(self._clock.seconds(request.timeout_ns), OPEN_SECONDS_MIN)):
-                    link.feed = await open_feed(self._address(request), self._context(request))
+                kept = self._kept.pop(source, None)
+                if kept is None:
+                    with trio.fail_after(max(self._clock.seconds(request.timeout_ns), OPEN_SECONDS_MIN)):
+                        link.feed = await open_feed(self._address(request), self._context(request))
+                    kept = Kept(link.feed)
+                else:
+                    link.feed = kept.feed
                 self._inbox.put(Arrival(Kind.LINK, source, cause=seq, body=text_of(LinkBody("up"))))
+                for frames in kept.frames:
+                    self._put(frames)
                 await self._read(link, source, market=request.link.role == "market")
         except trio.TooSlowError:
             link.reason = "no connection in time"
         except FeedEnded as ended:
             link.reason = str(ended)
         finally:
-            if link.feed is not None:
+            if link.feed is not None and self.keeping and link.reason is _ENDS:
+                self._left[source] = Kept(link.feed)
+            elif link.feed is not None:
                 await link.feed.close()
             del self._open[source]
             self._inbox.put(Down(source, seq, link.reason))
 
     async def _read(self, link: _Link, source: str, *, market: bool) -> None:
-        feed, inbox = link.feed, self._inbox
+        feed = link.feed
         assert feed is not None, "opened by the caller"
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._heartbeat, link)
@@ -81,11 +113,14 @@ class Links:
                 while True:
                     recv_ns, payloads = await feed.next_messages()
                     for at in range(0, len(payloads), FRAMES_AT_ONCE):
-                        if not inbox.put_frames(Frames(source, market, recv_ns, payloads[at : at + FRAMES_AT_ONCE])):
-                            raise FeedEnded("the engine is behind: the queue of arrivals is full")
+                        self._put(Frames(source, market, recv_ns, payloads[at : at + FRAMES_AT_ONCE]))
             except FeedEnded as ended:
                 link.reason = str(ended)
             nursery.cancel_scope.cancel()
+
+    def _put(self, frames: Frames) -> None:
+        if not self._inbox.put_frames(frames):
+            raise FeedEnded("the engine is behind: the queue of arrivals is full")
 
     async def _heartbeat(self, link: _Link) -> None:
         feed = link.feed

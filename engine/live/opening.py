@@ -6,6 +6,7 @@ Recovers and folds the journal of the session before; asks the venue for its ins
 import platform
 import secrets
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from hashlib import sha256
@@ -21,6 +22,7 @@ from engine.facts import CommandBody, text_of
 from engine.kernel import rebuilder_of
 from engine.live.answers import Ended, Sender
 from engine.live.clock import SessionClock, wall_ns
+from engine.live.links import Kept
 from engine.program import make_venue
 from engine.sequencer import Arrival
 from engine.session import (
@@ -40,6 +42,7 @@ from journal.reader import Journal
 from journal.record import Kind, Record
 from journal.recover import recover
 from journal.sessions import list_sessions, new_session_folder
+from journal.signing import Signer
 
 ID_LETTERS = "abcdefghijklmnopqrstuvwxyz234567"
 ASK_SECONDS = 10.0
@@ -58,15 +61,16 @@ class Wanted:
     clock: SessionClock
     venue: VenueSettings
     symbols: tuple[str, ...]
-    strategies: tuple[StrategySettings, ...]
-    key: ApiKey | None
+    strategies: tuple[StrategySettings, ...] = ()
+    key: ApiKey | None = None
     risk: RiskSettings = field(default_factory=RiskSettings)
     engine: EngineSettings = field(default_factory=EngineSettings)
-    account: str = "main"
+    account: str = "main"  # "": none; the session records what the public may see, and trades nothing
     seed: int | None = None  # None: drawn
     http: str = "httpx"  # "httpx" | "direct"
     on_journal_failure: str = "cancel_all"  # "cancel_all" | "leave"
     free_bytes_min: int = 1 << 30  # on the journal's disk: with less, trading halts
+    signer: Signer | None = None  # of what is sealed
     sync: bool = True  # False is for benchmarks alone: nothing is then durable, whatever the journal says
     carry: bool = True  # go on from the newest session of this account and venue
 
@@ -79,6 +83,7 @@ class Plan:
     body: SessionBody
     folder: Path
     first: tuple[Arrival, ...]  # taken right after the SESSION record
+    kept: Mapping[str, Kept] = field(default_factory=dict)  # connections of the session before that are open still
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,9 +106,13 @@ def make_sender(http: str, base: str) -> Sender:
     return HttpxSender(base)
 
 
-async def open_session(wanted: Wanted) -> Plan:
-    """Everything before the first record. Raises StartProblem or JournalError."""
-    before = await trio.to_thread.run_sync(look_back, wanted) if wanted.carry else Before()
+async def open_session(wanted: Wanted, before: Before | None = None, kept: Mapping[str, Kept] | None = None) -> Plan:
+    """Everything before the first record. Raises StartProblem or JournalError.
+
+    `before` and `kept` come from a session that ended in this process; else its journal is looked for.
+    """
+    if before is None:
+        before = await trio.to_thread.run_sync(look_back, wanted) if wanted.carry else Before()
     refuse_unlisted(before, wanted.symbols)
     sender = make_sender(wanted.http, wanted.venue.rest)
     try:
@@ -121,6 +130,7 @@ async def open_session(wanted: Wanted) -> Plan:
         body=session_body(wanted, session=session, told=told, before=before),
         folder=new_session_folder(wanted.journals, later_than_all(wanted.journals), session),
         first=tuple(first),
+        kept=kept or {},
     )
 
 
@@ -159,10 +169,14 @@ def later_than_all(journals: Path) -> int:
 
 
 def look_back(wanted: Wanted) -> Before:
-    """Recovers the newest session of this account and venue, and folds it to its end."""
+    """Recovers the newest session of this account and venue, and folds it to its end; one that only recorded owes nothing
+    that would be worth the folding.
+    """
     for found in reversed(list_sessions(wanted.journals)):
         try:
-            recovered = recover(found.path)
+            if not wanted.account and _of_others(wanted, found.path):
+                continue  # which may be running: two recordings of different things do not meet
+            recovered = recover(found.path, signer=wanted.signer)
             journal = Journal.open(found.path)
             record = journal.session_record()
         except NotAJournal:
@@ -170,13 +184,17 @@ def look_back(wanted: Wanted) -> Before:
         body = read_session(record.body or "")
         if (body.account, [venue.name for venue in body.venues]) != (wanted.account, [wanted.venue.name]):
             continue
+        last = next(journal.records(recovered.last_seq))
         previous = PreviousSession(
             session=body.session,
             last_seq=recovered.last_seq,
             chain=recovered.chain,
             dropped_bytes=recovered.dropped_bytes,
             closed=recovered.was_closed,
+            last_ns=last.time_ns,
         )
+        if not wanted.account:
+            return Before(previous=previous)
         try:
             return Before(previous=previous, opening=brought_forward(let_in_again(body, journal, folded(journal))))
         except JournalError:
@@ -184,6 +202,19 @@ def look_back(wanted: Wanted) -> Before:
         except Exception as error:  # noqa: BLE001 - whatever our own code of today raises on yesterday's records
             return Before(previous=previous, broken=f"{found.path.name}: {type(error).__name__}: {error}")
     return Before()
+
+
+def _of_others(wanted: Wanted, folder: Path) -> bool:
+    """Whether this is no recording of the same instruments."""
+    body = read_session(Journal.open(folder).session_record().body or "")
+    symbols = tuple(instrument.symbol for instrument in body.instruments)
+    return (body.account, [venue.name for venue in body.venues], symbols) != ("", [wanted.venue.name], wanted.symbols)
+
+
+def gone_on_from(body: SessionBody, state: State, *, chain: str, links: tuple[str, ...]) -> Before:
+    """What a session leaves that was closed in this very process, with the connections that it left open."""
+    previous = PreviousSession(body.session, state.seq, chain, last_ns=state.time_ns, links=links)
+    return Before(previous=previous, opening=brought_forward(state))
 
 
 def refuse_unlisted(before: Before, symbols: tuple[str, ...]) -> None:

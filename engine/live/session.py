@@ -15,7 +15,7 @@ import trio
 
 from engine.collector import rare_collections
 from engine.errors import CoreError
-from engine.facts import CommandBody, LinkBody, SessionClosing, read_fact, read_note, read_verdict, text_of
+from engine.facts import CommandBody, LinkBody, MarketGap, SessionClosing, read_fact, read_note, read_verdict, text_of
 from engine.facts import ModeChanged as ModeFact
 from engine.kernel import Kernel
 from engine.lifecycle import Status
@@ -23,11 +23,12 @@ from engine.live.clock import wall_ns
 from engine.live.control import serve_control, socket_path
 from engine.live.gateway import Gateway
 from engine.live.inbox import Command, Down, Frames, Inbox
-from engine.live.links import Links
+from engine.live.links import Kept, Links
 from engine.live.opening import KEY_REFUSED, Plan, make_sender
 from engine.live.summary import Glimpse, Held, Progress, Summary
 from engine.reducers.positions import unrealised
 from engine.sequencer import Arrival, Sequencer
+from engine.session import SECOND_NS
 from engine.state import State
 from journal.errors import JournalError
 from journal.record import Kind, Record
@@ -60,6 +61,11 @@ class Session:
         self._refused, self._objection, self._key_refused = 0, "", ""
         self._ended, self._reason = "", ""
         self._closing = ""  # why the core closes the session: "stopped" | "deadline"
+        self._gaps = 0
+        self._links: Links | None = None
+        self.signalled = False  # whether a person or the system asked this process to end
+        self.chain = ""  # of the journal, once it is closed
+        self.kept: dict[str, Kept] = {}  # after `hand_over`: the connections that are open still
 
     # ---- what others may ask
 
@@ -75,6 +81,12 @@ class Session:
             await command.taken.wait()
         return command
 
+    async def hand_over(self, *, by: str, reason: str) -> None:
+        """Stops the session, but not its connections: the next one goes on with them."""
+        assert self._links is not None, "made in run"
+        self._links.keeping = True
+        await self.command("stop", by=by, reason=reason)
+
     def glimpse(self) -> Glimpse:
         state = self.state
         modes = state.account.modes
@@ -86,6 +98,7 @@ class Session:
             messages=self._messages,
             orders=self._orders,
             fills=self._fills,
+            gaps=self._gaps,
             filled_last=self._filled_last,
             held=tuple(self._held(state)),
             waiting=self.inbox.frames,
@@ -130,11 +143,12 @@ class Session:
             on_failure=lambda _error: _soon(token, self.inbox.wake),
             on_low_space=lambda free_bytes: _soon(token, partial(self._halt_for_space, free_bytes)),
             free_bytes_min=wanted.free_bytes_min,
+            signer=wanted.signer,
             sync=wanted.sync,
         )
         sender = make_sender(wanted.http, wanted.venue.rest)
         (name,) = self.kernel.program.venues
-        links = Links({name: wanted.venue}, self.inbox, self._clock)
+        links = self._links = Links({name: wanted.venue}, self.inbox, self._clock, plan.kept)
         try:
             async with trio.open_nursery() as nursery:
                 self._gateway = Gateway(
@@ -157,6 +171,10 @@ class Session:
             if self._ended == "journal" and wanted.on_journal_failure == "cancel_all":
                 await self._cancel_all_unrecorded()
         finally:
+            self.kept = links.left()
+            for frames in self.inbox.rest():
+                if frames.source in self.kept:
+                    self.kept[frames.source].frames.append(frames)
             with trio.CancelScope(shield=True):
                 await trio.to_thread.run_sync(self._close_journal)
                 await sender.close()
@@ -172,7 +190,7 @@ class Session:
         """Seals what can be sealed. Only a session that came to its own end is final."""
         assert self._writer is not None, "made in run"
         try:
-            self._writer.close(final=self._ended in ITS_OWN_END)
+            self.chain = self._writer.close(final=self._ended in ITS_OWN_END).chain
         except JournalError as error:
             self._end("journal", str(error))
 
@@ -250,8 +268,7 @@ class Session:
         while left > 0:
             while (command := inbox.take_command()) is not None:
                 self._obey(command)
-            item = inbox.take()
-            if item is None or self.state.account.modes.closing:
+            if self.state.account.modes.closing or (item := inbox.take()) is None:
                 return
             if type(item) is Frames:
                 left -= len(item.payloads)
@@ -341,6 +358,15 @@ class Session:
             if record.source != MODE_SOURCE and KEY_REFUSED in body:
                 self._key_refused = self._key_refused or fact.reasons[0]
             log.info("mode", mode=fact.mode, reasons="; ".join(fact.reasons))
+        elif '"fact":"market_gap"' in body:
+            gap = read_fact(body)
+            assert isinstance(gap, MarketGap), gap
+            what = f"{gap.stream} of {gap.instrument}" if gap.stream else gap.link
+            if gap.to_ns and not gap.stream:
+                log.info("gap over", of=what, seconds=(gap.to_ns - gap.from_ns) / SECOND_NS)
+            else:
+                self._gaps += 1
+                log.warning("gap", of=what, reason=gap.reason)
         elif '"fact":"session_closing"' in body:
             closing = read_fact(body)
             assert isinstance(closing, SessionClosing), closing
@@ -362,6 +388,7 @@ class Session:
                     scope.cancel()
                     return
                 first = False
+                self.signalled = True
                 reason = signal.Signals(number).name
                 self.inbox.put_command(Command("stop", "signal", reason, trio.Event()))
 

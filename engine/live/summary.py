@@ -32,6 +32,7 @@ class Glimpse(msgspec.Struct, frozen=True):
     messages: int
     orders: int
     fills: int
+    gaps: int  # in market data, as far as this session told of them
     filled_last: str  # client order id of the last fill; "" before the first
     held: tuple[Held, ...]
     waiting: int  # messages that arrived and were not taken yet

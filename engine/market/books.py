@@ -40,10 +40,15 @@ from engine.market.rows import Rows
 @compiled
 def set_level(prices: Rows, sizes: Rows, side: int, count: int, key: int, size: int) -> int:  # noqa: PLR0917 - compiled code takes arguments by place
     """Set one level, size 0 removes; the new number of levels. The caller saw to room for one more."""
-    low = 0
+    # from the best on in steps that double: most of what changes is near it
     high = count
-    if count > 0 and key > prices[side, count - 1]:  # a new best
-        low = count
+    low = count - 1
+    step = 1
+    while low >= 0 and prices[side, low] >= key:
+        high = low
+        low -= step
+        step += step
+    low = max(low + 1, 0)
     while low < high:
         middle = (low + high) // 2
         if prices[side, middle] < key:

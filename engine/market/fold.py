@@ -45,6 +45,9 @@ from engine.market.layout import (
     BOOK_JOINED,
     BOOK_NEEDS_SNAPSHOT,
     BOOK_SYNCED,
+    D_ID,
+    D_SEQ,
+    D_TIME_NS,
     DUE,
     E_ALPHA,
     E_COUNT,
@@ -52,6 +55,11 @@ from engine.market.layout import (
     E_INSTRUMENT,
     E_INTEGERS,
     E_VALUE,
+    G_FIRST_ID,
+    G_LAST_ID,
+    G_LAST_NS,
+    G_LAST_SEQ,
+    G_STREAM,
     GROW,
     HALF_BITS,
     HALF_MASK,
@@ -59,6 +67,7 @@ from engine.market.layout import (
     KEEP,
     LEVELS_EXCEEDED,
     LOAD,
+    MISSED,
     NEVER,
     Q_ASK,
     Q_ASK_SIZE,
@@ -203,10 +212,36 @@ def fold_bar(row: Rows, bar: Rows, closed: Rows) -> bool:
 
 
 @compiled
+def note_break(row: Rows, t: Rows, last_id: int, last_seq: int, last_ns: int, first_id: int) -> int:  # noqa: PLR0917 - compiled code takes arguments by place
+    """Remember between which ids of a stream something is missing; the flag raised."""
+    i = row[r.INSTRUMENT]
+    t[i, G_STREAM] = row[r.TYPE]
+    t[i, G_LAST_ID] = last_id
+    t[i, G_LAST_SEQ] = last_seq
+    t[i, G_LAST_NS] = last_ns
+    t[i, G_FIRST_ID] = first_id
+    return MISSED
+
+
+@compiled
+def follow_diffs(row: Rows, t: Rows) -> int:
+    """Whether a diff goes on where the stream's last one ended, whatever the book makes of it; the flag raised."""
+    i = row[r.INSTRUMENT]
+    wake = 0
+    if t[i, D_ID] > 0 and row[r.A] > t[i, D_ID] + 1:
+        wake = note_break(row, t, t[i, D_ID], t[i, D_SEQ], t[i, D_TIME_NS], row[r.A])
+    t[i, D_ID] = row[r.B]
+    t[i, D_SEQ] = row[r.SEQ]
+    t[i, D_TIME_NS] = row[r.TIME_NS]
+    return wake
+
+
+@compiled
 def fold_trade(row: Rows, s: Rows, t: Rows, bars: Rows, closed: Rows) -> int:
-    """Take a trade unless its id was seen; the flags raised. Gaps in the ids are counted, they wake nobody."""
+    """Take a trade unless its id was seen; the flags raised."""
     i = row[r.INSTRUMENT]
     trade_id = row[r.C]
+    wake = 0
     if t[i, T_COUNT] > 0:
         if trade_id <= t[i, T_ID]:
             t[i, T_REPEATED] += 1
@@ -214,6 +249,7 @@ def fold_trade(row: Rows, s: Rows, t: Rows, bars: Rows, closed: Rows) -> int:
         if trade_id > t[i, T_ID] + 1:
             t[i, T_ID_GAPS] += 1
             t[i, T_IDS_MISSING] += trade_id - t[i, T_ID] - 1
+            wake = note_break(row, t, t[i, T_ID], t[i, T_SEQ], t[i, T_TIME_NS], trade_id)
     price = row[r.A]
     size = row[r.B]
     t[i, T_PRICE] = price
@@ -240,11 +276,10 @@ def fold_trade(row: Rows, s: Rows, t: Rows, bars: Rows, closed: Rows) -> int:
     t[i, T_NOTIONAL_0] = low & WORD_MASK
     t[i, T_NOTIONAL_1] = high & WORD_MASK
     t[i, T_NOTIONAL_2] += high >> WORD_BITS
-    wake = 0
     for k in range(bars.shape[0]):
         if bars[k, BAR_INSTRUMENT] == i and fold_bar(row, bars[k], closed[k]) and t[i, X_BAR_WATCHES]:
             s[S_CHANGED] |= t[i, X_BAR_WATCHES]
-            wake = BAR_CLOSED
+            wake |= BAR_CLOSED
     return wake
 
 
@@ -385,6 +420,7 @@ def fold_book(row: Rows, s: Rows, t: Rows, prices: Rows, sizes: Rows, pending: R
     else:
         if kind == r.DIFF:
             mode, wake = begin_diff(t, pending, i, row[r.A], row[r.B], row[r.C])
+            wake |= follow_diffs(row, t)
         else:
             mode, wake = begin_snapshot(t, pending, i, row[r.A])
         s[S_MODE] = mode

@@ -22,6 +22,7 @@ LEVELS_EXCEEDED: Final = 32
 BAR_CLOSED: Final = 64
 DUE: Final = 128  # stopped before a record: something is due at or before its time
 GROW: Final = 256  # between the compiled fold and market.py only
+MISSED: Final = 512  # ids of a stream are not continuous: G_STREAM ... G_FIRST_ID say where
 
 # States of a book
 BOOK_NONE: Final = 0
@@ -120,7 +121,18 @@ X_BAR_WATCHES: Final = 53
 X_SEEN_QUOTE_NS: Final = 54
 X_SEEN_TRADE_NS: Final = 55
 X_SEEN_BOOK_NS: Final = 56
-T_FIELDS: Final = 57
+X_END: Final = 57
+# What the depth stream said last, whatever became of the book; a lost link does not forget it
+D_ID: Final = 57  # last update id; 0 before the first diff
+D_SEQ: Final = 58
+D_TIME_NS: Final = 59
+# The last break in a stream's ids
+G_STREAM: Final = 60  # the row type, TRADE or DIFF; 0: none yet
+G_LAST_ID: Final = 61  # the last before it
+G_LAST_SEQ: Final = 62
+G_LAST_NS: Final = 63
+G_FIRST_ID: Final = 64  # the first after it
+T_FIELDS: Final = 65
 
 # watches
 W_THROTTLE_NS: Final = 0

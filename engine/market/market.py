@@ -23,6 +23,7 @@ from engine.market.views import (
     BarSpec,
     BookState,
     BookTop,
+    Break,
     Counters,
     EmaSpec,
     Quote,
@@ -307,6 +308,18 @@ class Market:
     def last_seen_ns(self, i: int, stream: Stream) -> int:
         """Session time at which a stream last told something new of this instrument; 0: never."""
         return int(self.t[i, stream])
+
+    def last_frame(self, indexes: Sequence[int]) -> tuple[int, int]:
+        """(time_ns, seq) of the last message that a stream of these instruments brought; zeros before the first. One that was carried from the
+        session before has that session's seq.
+        """
+        columns = ((at.Q_TIME_NS, at.Q_SEQ), (at.T_TIME_NS, at.T_SEQ), (at.D_TIME_NS, at.D_SEQ))
+        return max(((int(t[ns]), int(t[seq])) for t in self.t[indexes] for ns, seq in columns), default=(0, 0))
+
+    def broken(self, i: int) -> Break:
+        """The last break in the ids of a stream of this instrument."""
+        stream, *numbers = self.t[i, at.G_STREAM : at.T_FIELDS].tolist()
+        return Break("trade" if stream == r.TRADE else "depth", *numbers)
 
     @property
     def messages(self) -> int:

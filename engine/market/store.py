@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from engine.market.market import Market
 
 # One for each part; raise it when the meaning or the bytes of the part change, and replays of older journals skip it.
-VERSIONS: Final = {"averages": 1, "bars": 1, "books": 1, "quotes": 1, "trades": 1, "watches": 1}
-DUMP_VERSION: Final = 1
+VERSIONS: Final = {"averages": 1, "bars": 1, "books": 1, "gaps": 1, "quotes": 1, "trades": 1, "watches": 1}
+DUMP_VERSION: Final = 2
 
 
 def digests(market: "Market") -> dict[str, tuple[int, str]]:
@@ -38,11 +38,12 @@ def digests(market: "Market") -> dict[str, tuple[int, str]]:
     averages.update(market.floats.tobytes())
     watches = sha256(market.watch_state.tobytes())
     watches.update(market.s[at.S_LEVELS_MAX :].tobytes())
-    watches.update(t[:, at.X_WATCHES :].tobytes())
+    watches.update(t[:, at.X_WATCHES : at.X_END].tobytes())
     parts = {
         "averages": averages,
         "bars": bars,
         "books": books,
+        "gaps": sha256(t[:, at.X_END :].tobytes()),
         "quotes": sha256(t[:, : at.Q_END].tobytes()),
         "trades": sha256(t[:, at.Q_END : at.T_END].tobytes()),
         "watches": watches,
@@ -146,12 +147,15 @@ def _put_closed(market: "Market", k: int, bars: Rows) -> None:
 
 
 def carried(market: "Market") -> dict[str, Any]:
-    """Bars, averages and trade counters by name; books and quotes are fresh in every session."""
+    """Bars, averages, trade counters and where the depth streams ended, by name; books and quotes are fresh in every session."""
     return {
         "version": 1,
         "scales": {of.id: [of.price_scale, of.size_scale] for of in market.instruments},
         "trades": {
             of.id: [int(n) for n in market.t[i, at.Q_END : at.T_END]] for i, of in enumerate(market.instruments)
+        },
+        "diffs": {
+            of.id: [int(n) for n in market.t[i, at.D_ID : at.G_STREAM]] for i, of in enumerate(market.instruments)
         },
         "bars": [
             {
@@ -192,6 +196,9 @@ def take_carried(market: "Market", held: Mapping[str, Any]) -> list[str]:
         else:
             same.add(name)
             market.t[i, at.Q_END : at.T_END] = held["trades"][name]
+    for name, diffs in held.get("diffs", {}).items():  # sessions of before the gap records carried none
+        if name in market.index:
+            market.t[market.index[name], at.D_ID : at.G_STREAM] = diffs
     bar_places = {(of.instrument_id, of.interval_ns): k for k, of in enumerate(market.bar_specs)}
     for bar in held["bars"]:
         place = bar_places.get((bar["instrument"], bar["interval_ns"]))

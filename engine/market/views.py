@@ -101,6 +101,16 @@ class BookTop(msgspec.Struct, frozen=True):
     time_ns: int
 
 
+class Break(msgspec.Struct, frozen=True):
+    """Between which ids of a stream messages are missing."""
+
+    stream: str  # "trade" | "depth"
+    last_id: int  # before it, with the record that brought it
+    last_seq: int
+    last_ns: int
+    first_id: int  # after it
+
+
 class Counters(msgspec.Struct, frozen=True):
     quotes: int
     quotes_stale: int

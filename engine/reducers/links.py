@@ -28,6 +28,11 @@ class Links(msgspec.Struct, frozen=True):
     def all_ready(self) -> bool:
         return all(link.state == "ready" for link in self.by_source.values())
 
+    @property
+    def has_account(self) -> bool:
+        """Whether one of them is an account's: without, there is nothing to reconcile and nothing to trade."""
+        return any(link.role == "private" for link in self.by_source.values())
+
     def changed_seq(self) -> int:
         return max((link.changed_seq for link in self.by_source.values()), default=-1)
 

@@ -7,7 +7,7 @@ from hashlib import sha256
 
 import msgspec
 
-from engine.facts import OrderUnknown, RateBlocked, Reconciled, ReconcileFailed
+from engine.facts import LinkSteady, OrderUnknown, RateBlocked, Reconciled, ReconcileFailed
 from engine.reducers.changes import Change, Commanded, LinkMoved, Requested, Stamp, TimerFired
 from engine.session import EngineSettings
 
@@ -55,6 +55,8 @@ def reduce(
             failed = failures.get(change.source, 0)
             failures = {**failures, change.source: failed + 1}
             due = {**due, f"connect.{change.source}": at.time_ns + jittered(settings, change.source, failed, seed)}
+        case LinkSteady():
+            failures = {source: failed for source, failed in failures.items() if source != change.source}
         case Reconciled():
             failures = {}  # all links were ready for it
             due = {**due, "reconcile": at.time_ns + settings.reconcile_every_ns}

@@ -1,4 +1,4 @@
-"""The venue's own pages under /sim: status, state, faults, injected messages. For tests and demos, on loopback only.
+"""The venue's own pages under /sim: status, state, what was sent, faults, injected messages. For tests and demos, on loopback only.
 
 `/sim/state` is a witness: what the venue knows of every order, fill and balance, and how often it was asked for each
 client order id. Nothing here is Binance's.
@@ -38,6 +38,8 @@ def handle(venue: "SimVenue", request: HttpRequest, now_ns: int) -> HttpAnswer:
                 return _answer(status(venue, now_ns))
             case "GET", "/sim/state":
                 return _answer(state(venue))
+            case "GET", "/sim/sent":
+                return _answer(sent(venue))
             case "POST", "/sim/faults":
                 wrapped = request.body if request.body.lstrip().startswith(b"[") else b"[" + request.body + b"]"
                 rules = msgspec.json.decode(wrapped, type=list[Rule])
@@ -110,6 +112,23 @@ def status(venue: "SimVenue", now_ns: int) -> dict[str, Any]:
             for connection in venue.connections
         ],
     }
+
+
+def sent(venue: "SimVenue") -> list[dict[str, Any]]:
+    """What went to each market connection, oldest first, also where it is closed: the sha256 is over each frame's length
+    (8 bytes, little-endian) and bytes. What a client did not read before it closed is counted too.
+    """
+    open_ids = {connection.conn_id for connection in venue.connections}
+    return [
+        {
+            "conn_id": connection.conn_id,
+            "streams": list(connection.streams),
+            "open": connection.conn_id in open_ids,
+            "frames": connection.sent.frames,
+            "sha256": connection.sent.sha256,
+        }
+        for connection in venue.streamed
+    ]
 
 
 def state(venue: "SimVenue") -> dict[str, Any]:

@@ -4,12 +4,31 @@ Reads control messages of market connections. Sends nothing itself: it says what
 """
 
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Any, Final
 from urllib.parse import unquote
 
 import msgspec
 
 STREAMS_MAX: Final = 1024  # per connection, as Binance
+
+
+class Sent:
+    """How many public frames went to a connection, and one hash over them all: who received them can say whether all came."""
+
+    __slots__ = ("_hash", "frames")
+
+    def __init__(self) -> None:
+        self.frames = 0
+        self._hash = sha256()
+
+    def add(self, frame: bytes) -> None:
+        self.frames += 1
+        self._hash.update(len(frame).to_bytes(8, "little") + frame)
+
+    @property
+    def sha256(self) -> str:
+        return self._hash.hexdigest()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -21,6 +40,7 @@ class Connection:
     streams: dict[str, None] = field(default_factory=dict)  # an ordered set
     accounts: dict[int, str] = field(default_factory=dict)  # subscription id -> account
     subscription_next: int = 0
+    sent: Sent = field(default_factory=Sent)
 
 
 class _Control(msgspec.Struct):

@@ -1,5 +1,6 @@
 """The simulated venue as a machine without socket or clock: SimVenue. See its docstring for how to drive it."""
 
+from collections import deque
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from typing import Any, Final
@@ -26,6 +27,7 @@ from engine.sim.wire import HttpRequest, Outgoing
 
 MS: Final = 1_000_000
 SECOND_NS: Final = 1_000_000_000
+STREAMED_MAX: Final = 1_000  # connections whose tally is kept, the newest, whether they are open or not
 WAITING_MAX: Final = 1_000  # depth requests that wait for the capture's snapshot
 
 
@@ -111,6 +113,7 @@ class SimVenue:
         self._latency_ns = config.latency_ns
         self._connections: dict[int, Connection] = {}
         self._listeners: dict[str, tuple[Connection, ...]] = {}
+        self._streamed: deque[Connection] = deque(maxlen=STREAMED_MAX)
         self._outbox: list[tuple[int, int, Outgoing]] = []
         self._sequence = 0
         self._ready: list[Outgoing] = []
@@ -141,6 +144,8 @@ class SimVenue:
         if connection is None:
             return False
         self._connections[conn_id] = connection
+        if not connection.ws_api:
+            self._streamed.append(connection)
         self._listeners_changed(now_ns)
         return True
 
@@ -198,6 +203,11 @@ class SimVenue:
         self._publish(line, now_ns)
 
     @property
+    def streamed(self) -> list[Connection]:
+        """The market connections that were made, oldest first."""
+        return list(self._streamed)
+
+    @property
     def connections(self) -> list[Connection]:
         return list(self._connections.values())
 
@@ -235,8 +245,7 @@ class SimVenue:
             return
         if not self.faults.silent(Target.MARKET, now_ns):
             for connection in self._listeners.get(line.stream, ()):
-                payload = line.payload if connection.combined else data_of(line)
-                self._ready.append(Outgoing(connection.conn_id, line.due_ns, frame=payload))
+                self._stream(connection, line, line.due_ns)
         if message is not None:
             self.exchange.on_market(line.symbol, message, now_ns)
             self._emit_events(now_ns)
@@ -248,8 +257,12 @@ class SimVenue:
             return
         for made in derive(line, self.exchange.markets[line.symbol], self._listeners, now_ns):
             for connection in self._listeners.get(made.stream, ()):
-                payload = made.payload if connection.combined else data_of(made)
-                self._ready.append(Outgoing(connection.conn_id, now_ns, frame=payload))
+                self._stream(connection, made, now_ns)
+
+    def _stream(self, connection: Connection, line: Line, due_ns: int) -> None:
+        payload = line.payload if connection.combined else data_of(line)
+        connection.sent.add(payload)
+        self._ready.append(Outgoing(connection.conn_id, due_ns, frame=payload))
 
     def _listeners_changed(self, now_ns: int) -> None:
         listeners: dict[str, list[Connection]] = {}

@@ -34,6 +34,8 @@ class Venue(Protocol):
 
     def links(self) -> tuple[LinkPlan, ...]: ...
 
+    def instruments_of(self, source: str) -> Sequence[Instrument]: ...
+
     def place(  # noqa: PLR0917 - the parts of an order, in the order in which a trader says them
         self,
         client_order_id: str,

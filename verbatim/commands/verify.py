@@ -18,17 +18,21 @@ from verbatim.finding import find
     show_default=True,
     help="Where sessions lie.",
 )
+@click.option("--signer", help="The public key, in hexadecimal, that must have signed the last seal.")
+@click.option("--repair", type=click.Path(path_type=Path), help="Write what is whole as a new journal into this new folder.")
 @click.option("--json", "as_json", is_flag=True, help="The report as one JSON object.")
-def command(*, session: str, journals: Path, as_json: bool) -> None:
+def command(*, session: str, journals: Path, signer: str | None, repair: Path | None, as_json: bool) -> None:
     """Prove that SESSION's journal is whole: checksums, chain, sequence, open frames.
 
-    SESSION is a path or an id. Ends with 0 where it is, with 1 where bytes are not what was written.
+    SESSION is a path or an id. Ends with 0 where it is, with 1 where bytes are not what was written. Changes nothing:
+    --repair writes the records before the first damage elsewhere, and never touches SESSION.
     """
     from journal.errors import JournalError
     from journal.verify import verify
 
     try:
-        report = verify(find(journals, session))
+        folder = find(journals, session)
+        report = verify(folder, signer=signer)
     except JournalError as error:
         stop(str(error))
     if as_json:
@@ -49,5 +53,21 @@ def command(*, session: str, journals: Path, as_json: bool) -> None:
             click.echo(
                 f"verify: damaged, {len(report.problems)} problem{'' if len(report.problems) == 1 else 's'} ({what})"
             )
+    if repair is not None:
+        _repair(folder, repair)
     if not report.ok:
         raise SystemExit(DIFFERS)
+
+
+def _repair(folder: Path, new_folder: Path) -> None:
+    from journal.errors import JournalError
+    from journal.repair import repair
+
+    try:
+        done = repair(folder, new_folder)
+    except JournalError as error:
+        stop(str(error))
+    what = f"repair: records 0 to {done.last_seq} are in {done.folder}"
+    if done.proved_seq < done.last_seq:
+        what += f", up to {done.proved_seq} proved by the chain, the rest by the checksums of their pages or frames"
+    click.echo(f"{what}{f'; it ends before: {done.damage}' if done.damage else ''}", err=True)

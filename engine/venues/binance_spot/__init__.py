@@ -17,6 +17,7 @@ from engine.venues.binance_spot.signing import ApiKey, HttpMessage
 __all__ = ["CLIENT_ORDER_ID_MAX", "RECV_WINDOW_MS", "ApiKey", "BinanceSpot", "HttpMessage", "order_id_fits"]
 
 STREAMS = ("depth@100ms", "bookTicker", "trade")
+PER_LINK = rules.STREAMS_MAX // len(STREAMS)  # instruments: their streams stay together
 
 
 class BinanceSpot(Requests):
@@ -37,17 +38,17 @@ class BinanceSpot(Requests):
 
     def links(self) -> tuple[LinkPlan, ...]:
         """One connection for the account, and as many for the market as the venue's limit of streams asks for."""
-        names = [f"{instrument.symbol.lower()}@{stream}" for instrument in self.instruments for stream in STREAMS]
-        per_link = rules.STREAMS_MAX - rules.STREAMS_MAX % len(STREAMS)  # an instrument's streams stay together
-        market = tuple(
-            LinkPlan(
-                source=f"{self.name}.market.{first // per_link}",
-                role="market",
-                path="/stream?streams=" + "/".join(names[first : first + per_link]),
-            )
-            for first in range(0, len(names), per_link)
-        )
+        sources = [f"{self.name}.market.{number}" for number in range(-(-len(self.instruments) // PER_LINK))]
+        market = (LinkPlan(source, "market", "/stream?streams=" + "/".join(self._streams(source))) for source in sources)
         return (*market, LinkPlan(f"{self.name}.private.0", "private", "/ws-api/v3"))
+
+    def instruments_of(self, source: str) -> Sequence[Instrument]:
+        """Whose streams come over this market link."""
+        number = int(source.rpartition(".")[2])
+        return self.instruments[number * PER_LINK : (number + 1) * PER_LINK]
+
+    def _streams(self, source: str) -> list[str]:
+        return [f"{of.symbol.lower()}@{stream}" for of in self.instruments_of(source) for stream in STREAMS]
 
     def decode_private(self, payload: bytes) -> tuple[Event, ...]:
         """See account.py, as for the next two."""

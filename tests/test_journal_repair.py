@@ -1,0 +1,143 @@
+"""A damaged journal, repaired: a new one of the records before the damage, and not a byte of the old one changed."""
+
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from click.testing import CliRunner
+
+from journal import seal
+from journal.disk import FileReading
+from journal.errors import JournalFailed, NotAJournal
+from journal.frames import Walk
+from journal.reader import Journal
+from journal.record import Kind, Record
+from journal.repair import repair
+from journal.verify import verify
+from journal.writer import JournalWriter
+from verbatim.cli import main
+
+RECORDS = [Record(seq, seq * 10, Kind.FEED, "m", recv_ns=seq, payload=b"%06d" % seq * 9) for seq in range(100)]
+
+
+@pytest.fixture
+def sealed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(seal, "GROUP_ROWS", 8)
+    return write(tmp_path / "s", close=True)
+
+
+def write(folder: Path, *, close: bool, segment_bytes: int = 5000) -> Path:
+    writer = JournalWriter.create(folder, segment_bytes=segment_bytes)
+    for record in RECORDS:
+        writer.append_step([record], urgent=record.seq % 5 == 4)
+        if record.seq % 5 == 4:
+            writer.wait_durable(record.seq, 5)
+    if close:
+        writer.close()
+    else:
+        writer.abandon()
+    return folder
+
+
+def flip(path: Path, offset: int) -> None:
+    data = bytearray(path.read_bytes())
+    data[offset] ^= 8
+    path.write_bytes(data)
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_a_whole_journal_is_copied_byte_for_byte(sealed: Path, tmp_path: Path) -> None:
+    done = repair(sealed, tmp_path / "new")
+    assert (done.last_seq, done.proved_seq, done.damage) == (99, 99, "")
+    assert content(tmp_path / "new") == content(sealed)
+
+
+def test_records_before_a_damaged_page_are_kept_and_none_behind_it(sealed: Path, tmp_path: Path) -> None:
+    paths = sorted(sealed.glob("*.parquet"))
+    assert len(paths) >= 3
+    payloads = pq.read_metadata(paths[1]).row_group(1).column(8)
+    flip(paths[1], payloads.data_page_offset + payloads.total_compressed_size - 3)
+    before = content(sealed)
+    (problem, *_) = verify(sealed).problems
+    assert problem.startswith(paths[1].name)
+    done = repair(sealed, tmp_path / "new")
+    first = int(paths[1].stem)
+    assert done.proved_seq == first - 1
+    assert first <= done.last_seq < int(paths[2].stem) - 1
+    assert done.damage.startswith(f"{paths[1].name}: row group")
+    assert list(Journal.open(tmp_path / "new").records()) == RECORDS[: done.last_seq + 1]
+    report = verify(tmp_path / "new")
+    assert (report.problems, report.closed, report.records) == ([], False, done.last_seq + 1)
+    assert content(sealed) == before
+
+
+def test_a_file_whose_rows_are_whole_is_written_anew_under_the_same_chain(sealed: Path, tmp_path: Path) -> None:
+    """A flipped byte of the footer's statistics would mislead a query, so it must not get a fresh checksum."""
+    last = max(sealed.glob("*.parquet"))
+    flip(last, last.read_bytes().rindex(b"%06d" % 99 * 9))
+    assert "its bytes have not the checksum" in verify(sealed).problems[0]
+    done = repair(sealed, tmp_path / "new")
+    assert (done.last_seq, done.damage) == (99, "")
+    report = verify(tmp_path / "new")
+    assert (report.problems, report.closed, report.chain) == ([], False, verify(sealed).chain)
+    assert (tmp_path / "new" / last.name).read_bytes() != last.read_bytes()
+
+
+def test_a_missing_segment_ends_it(sealed: Path, tmp_path: Path) -> None:
+    second = sorted(sealed.glob("*.parquet"))[1]
+    second.unlink()
+    done = repair(sealed, tmp_path / "new")
+    assert done.last_seq == done.proved_seq == int(second.stem) - 1
+    assert "are missing" in done.damage
+    assert verify(tmp_path / "new").ok
+
+
+@pytest.mark.parametrize("place", ["frame", "tear"])
+def test_an_open_segment_is_sealed_up_to_its_damage(tmp_path: Path, place: str) -> None:
+    folder = write(tmp_path / "s", close=False, segment_bytes=1 << 20)
+    (opened,) = folder.glob("*.open")
+    with FileReading(opened) as reading:
+        _, _, third, fourth, *_ = [frame.end for frame in Walk(reading, 0)]
+    if place == "frame":
+        flip(opened, fourth - 1)  # which later frames call durable
+    else:
+        opened.write_bytes(opened.read_bytes()[: fourth - 1])
+    before = content(folder)
+    done = repair(folder, tmp_path / "new")
+    assert done.damage == f"{opened.name}: the frame at byte {third} is not whole"
+    assert (done.last_seq, done.proved_seq) == (14, -1)
+    assert list(Journal.open(tmp_path / "new").records()) == RECORDS[:15]
+    assert verify(tmp_path / "new").ok
+    assert content(folder) == before
+
+
+def test_what_cannot_be_repaired_is_one_line(sealed: Path, tmp_path: Path) -> None:
+    with pytest.raises(JournalFailed, match="exists already"):
+        repair(sealed, sealed)
+    with pytest.raises(NotAJournal):
+        repair(tmp_path, tmp_path / "new")
+
+
+def test_the_command_repairs_elsewhere_and_still_says_damaged(sealed: Path, tmp_path: Path) -> None:
+    flip(sorted(sealed.glob("*.parquet"))[1], 500)
+    ended = CliRunner().invoke(main, ["verify", str(sealed), "--repair", str(tmp_path / "new")])
+    assert ended.exit_code == 1
+    assert "repair: records 0 to" in ended.stderr
+    assert CliRunner().invoke(main, ["verify", str(tmp_path / "new")]).exit_code == 0
+    again = CliRunner().invoke(main, ["verify", str(sealed), "--repair", str(tmp_path / "new")])
+    assert again.exit_code == 3
+    assert "exists already" in again.stderr
+
+
+def test_crashed_sessions_are_recovered_and_merged_by_command(tmp_path: Path) -> None:
+    folder = write(tmp_path / "s", close=False)
+    refused = CliRunner().invoke(main, ["merge", str(folder)])
+    assert (refused.exit_code, "verbatim recover" in refused.stderr) == (4, True)
+    done = CliRunner().invoke(main, ["recover", str(folder)])
+    assert done.stdout.startswith("recover: whole up to record 99 (not closed)")
+    merged = CliRunner().invoke(main, ["merge", str(folder)])
+    assert "segments are 1 now" in merged.stdout
+    assert verify(folder).ok

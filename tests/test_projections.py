@@ -1,0 +1,74 @@
+"""A projection is what decoding the segment's messages one by one gives, and is made anew wherever it was made from something else."""
+
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+
+from engine.kernel import rebuilder_of
+from engine.market.rows import SEQ, Rows
+from engine.program import Program
+from journal import caches
+from journal.reader import Journal
+from journal.record import Kind
+from journal.segments import Sealed
+from replay import projections
+from replay.projections import projection
+from tests.replaying import sealed
+
+
+@pytest.fixture
+def segment(tmp_path: Path) -> tuple[Sealed, Program]:
+    folder = sealed(tmp_path / "s", seconds=3)
+    journal = Journal.open(folder)
+    return Sealed(journal.sealed_paths()[0]), rebuilder_of(journal.session_record()).program
+
+
+def one_by_one(found: Sealed, program: Program) -> Rows:
+    rows = []
+    for record in Journal.open(found.path.parent).records(kinds=[Kind.FEED]):
+        if record.meta is None and record.payload is not None:
+            decoded = program.venue_of(record.source).market.decode_many(
+                [record.payload], np.array([record.seq]), np.array([record.time_ns])
+            )
+            rows += [] if decoded is None else [decoded[0]]
+    return np.concatenate(rows)
+
+
+def test_rows_are_those_of_the_messages_and_come_from_the_cache_the_second_time(
+    segment: tuple[Sealed, Program], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = one_by_one(*segment)
+    assert len(np.unique(wanted[:, SEQ])) > 100
+    assert np.array_equal(projection(*segment), wanted)
+    monkeypatch.setattr(projections, "_decoded", None)
+    assert np.array_equal(projection(*segment), wanted)
+
+
+def test_a_damaged_cache_and_one_of_something_else_are_as_if_they_were_not_there(segment: tuple[Sealed, Program]) -> None:
+    found, program = segment
+    wanted = projection(found, program)
+    (path,) = found.path.parent.glob("rows-*.cache")
+    whole = path.read_bytes()
+    for at in (0, 5, 40, len(whole) // 2, len(whole) - 1):
+        damaged = bytearray(whole)
+        damaged[at] ^= 1
+        path.write_bytes(damaged)
+        assert np.array_equal(projection(found, program), wanted), at
+        assert path.read_bytes() == whole  # and was made anew
+    path.write_bytes(whole[:50])
+    assert np.array_equal(projection(found, program), wanted)
+    coarser = tuple(msgspec.structs.replace(each, tick_size=each.tick_size * 10) for each in program.session.instruments)
+    other = Program(msgspec.structs.replace(program.session, instruments=coarser), {})
+    projection(found, other)
+    assert path.read_bytes() != whole
+
+
+def test_a_folder_that_cannot_be_written_costs_only_time(tmp_path: Path) -> None:
+    caches.keep(tmp_path / "nowhere", "a", "from", b"body")
+    assert caches.find(tmp_path / "nowhere", "a", "from") is None
+    caches.keep(tmp_path, "a", "from", b"body")
+    assert caches.find(tmp_path, "a", "from") == b"body"
+    assert caches.find(tmp_path, "a", "from something else") is None
+    assert [path.name for path in tmp_path.iterdir()] == ["a.cache"]

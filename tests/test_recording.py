@@ -1,0 +1,290 @@
+"""Recording against the real venue on loopback: every frame it sent is there, every gap is told, sessions follow one another."""
+
+import json
+import signal
+import subprocess
+from collections.abc import AsyncIterator, Callable, Sequence
+from decimal import Decimal
+from itertools import chain, pairwise, repeat
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+from click.testing import CliRunner
+
+from analysis.journal_sql import connect, rows
+from engine.facts import read_link, read_request
+from engine.live.opening import StartProblem, Wanted
+from engine.live.summary import Glimpse, Summary
+from engine.market.market import warm
+from engine.session import SECOND_NS, read_session
+from engine.sim.connections import Sent
+from journal.reader import Journal
+from journal.record import Kind, Record
+from journal.sessions import list_sessions
+from journal.verify import verify
+from replay.replay import replay_session
+from tests.test_cli_live import VERBATIM, environment
+from tests.test_cli_live import venue as venue_command
+from tests.test_live_session import ask, until
+from verbatim.commands.record import command
+from verbatim.config import make_config, recording_wanted
+from verbatim.demo import venue_process
+from verbatim.recording import HOUR_NS, Recorder, roll_due_ns
+
+Ready = dict[str, Any]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _compiled() -> None:
+    warm()
+
+
+@pytest.fixture
+async def venue() -> AsyncIterator[Ready]:
+    async with venue_process({"symbols": ["BTCUSDT"]}) as ready:
+        yield ready
+
+
+@pytest.fixture
+async def busy_venue() -> AsyncIterator[Ready]:
+    """Its market runs at 20 times the pace: at each roll, frames wait in the queue and in the socket."""
+    async with venue_process({"symbols": ["BTCUSDT"], "speed": 20, "weight_max": 1_000_000}) as ready:
+        yield ready
+
+
+class Recording:
+    """A recorder at work, and what it told."""
+
+    def __init__(self, venue: Ready, journals: Path, *, ages_s: Sequence[float] = (), stale_s: float = 10) -> None:
+        """`ages_s`: of the sessions that are to roll; the one after them lasts."""
+        address = venue["listening"]
+        values = {
+            "instruments": ("BTCUSDT",),
+            "venue": {"rest": address, "stream": address.replace("http", "ws")},
+            "session": {"journals": journals},
+            "engine": {"stale_after_s": stale_s, "watch_every_s": 0.1, "backoff_first_s": 0.05, "backoff_max_s": 0.2},
+        }
+        self.wanted: Wanted = recording_wanted(make_config(values, "test", {}))
+        self.ended: list[Summary] = []
+        self.shown: Glimpse | None = None
+        ages = chain(ages_s, repeat(3600))
+        self.recorder = Recorder(
+            self.wanted,
+            due_ns=lambda started_ns: started_ns + int(next(ages) * SECOND_NS),
+            tell=self.ended.append,
+            show=self._show,
+        )
+
+    def _show(self, glimpse: Glimpse) -> None:
+        self.shown = glimpse
+
+    async def until(self, holds: Callable[[Glimpse], bool]) -> None:
+        await until(lambda: self.shown is not None and holds(self.shown))
+
+    async def run(self, script: Callable[[], Any]) -> None:
+        """Records while the script runs; then the venue falls silent, so that what was sent is taken before the end."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.recorder.run)
+            await self.until(lambda glimpse: glimpse.mode == "running")
+            await script()
+            await ask({"listening": self.wanted.venue.rest}, "/sim/faults", "POST", json=silence(60_000))
+            await trio.sleep(0.2)
+            self.recorder.end()
+
+
+def silence(ms: int) -> dict[str, Any]:
+    return {"action": "silence", "target": "market", "ms": ms}
+
+
+def records_of(journals: Path) -> list[list[Record]]:
+    return [list(Journal.open(found.path).records()) for found in list_sessions(journals)]
+
+
+def taken_down(journals: Path) -> list[Sent]:
+    """Frames and their hash for each connection, as the venue counts them; one that was handed over goes on in the next session."""
+    tallies: list[Sent] = []
+    for first, *rest in records_of(journals):
+        previous = read_session(first.body).previous
+        goes_on = previous is not None and previous.links
+        for record in rest:
+            if record.kind is Kind.LINK and read_link(record.body).state == "up":
+                if not goes_on:
+                    tallies.append(Sent())
+                goes_on = False
+            elif record.kind is Kind.FEED and record.meta is None:
+                tallies[-1].add(record.payload)
+    return tallies
+
+
+def gaps_of(journals: Path) -> list[tuple[Any, ...]]:
+    folders = [found.path for found in list_sessions(journals)]
+    query = "SELECT session, stream, reason, from_ns, to_ns, from_seq, to_seq, last_id, first_id, missing FROM gaps"
+    return rows(connect(folders), query)
+
+
+def assert_nothing_is_signed(records: list[Record]) -> None:
+    """No account, no key: what is asked is what anyone may ask."""
+    assert read_session(records[0].body).account == ""
+    requests = [read_request(record.body) for record in records if record.kind is Kind.REQUEST]
+    assert {request.purpose for request in requests} == {"connect", "depth"}
+    assert not [request for request in requests if request.mutates or (request.unsigned and request.unsigned.signed)]
+    assert not [record for record in records if record.kind is Kind.BROKER]
+
+
+async def test_every_frame_is_there_across_rolls_and_disconnects_and_every_gap_is_told(
+    busy_venue: Ready, tmp_path: Path
+) -> None:
+    venue, recording = busy_venue, Recording(busy_venue, tmp_path, ages_s=(1, 2.5))
+
+    async def script() -> None:
+        await until(lambda: len(recording.ended) == 1)
+        first = recording.ended[0].last.session
+        await recording.until(lambda glimpse: glimpse.session != first and glimpse.messages > 20)
+        await ask(venue, "/sim/faults", "POST", json={"action": "disconnect", "target": "market"})
+        await recording.until(lambda glimpse: glimpse.gaps > 0 and glimpse.mode == "running")
+        await until(lambda: len(recording.ended) == 2)
+
+    await recording.run(script)
+    sent = await ask(venue, "/sim/sent")
+    assert len(sent) == 2
+    assert [(each["frames"], each["sha256"]) for each in sent] == [
+        (each.frames, each.sha256) for each in taken_down(tmp_path)
+    ]
+    link, *of_ids = gaps_of(tmp_path)
+    session, stream, reason, from_ns, to_ns, from_seq, to_seq, *_ = link
+    assert (session, stream) == (recording.ended[1].last.session, None)
+    assert "ended the connection" in reason
+    journal = {record.seq: record for record in records_of(tmp_path)[1]}
+    assert (journal[from_seq].kind, journal[from_seq].time_ns) == (Kind.FEED, from_ns)
+    assert (journal[to_seq].kind, journal[to_seq].time_ns) == (Kind.LINK, to_ns)
+    for _, stream, reason, from_ns, to_ns, from_seq, to_seq, last_id, first_id, missing in of_ids:
+        last, first = (json.loads(journal[seq].payload)["data"] for seq in (from_seq, to_seq))
+        ids = (last["t"], first["t"]) if stream == "trade" else (last["u"], first["U"])
+        assert (last_id, first_id, missing) == (*ids, ids[1] - ids[0] - 1)
+        assert reason.endswith("ids are missing")
+        assert (journal[from_seq].time_ns, journal[to_seq].time_ns) == (from_ns, to_ns)
+    sessions = [found.path for found in list_sessions(tmp_path)]
+    assert len(sessions) == len(recording.ended) == 3
+    for records in records_of(tmp_path):
+        assert_nothing_is_signed(records)
+    for before, folder in pairwise(sessions):
+        previous = read_session(Journal.open(folder).session_record().body).previous
+        report = verify(before)
+        assert (previous.session, previous.last_seq, previous.chain) == (
+            before.name[-8:],
+            report.records - 1,
+            report.chain,
+        )
+        assert previous.links == ("binance_spot.market.0",)
+    assert all(
+        verify(folder).ok and Journal.open(folder).closed and replay_session(folder).identical for folder in sessions
+    )
+
+
+async def test_a_silence_is_a_gap_and_a_hole_in_the_ids_is_one(venue: Ready, tmp_path: Path) -> None:
+    """A short silence shows in the ids alone; a long one ends the connection, and what ended it is the reason."""
+    recording = Recording(venue, tmp_path, stale_s=1)
+
+    async def script() -> None:
+        await recording.until(lambda glimpse: glimpse.messages > 50)
+        await ask(venue, "/sim/faults", "POST", json=silence(500))
+        await recording.until(lambda glimpse: glimpse.gaps >= 1)
+        await trio.sleep(0.5)
+        await ask(venue, "/sim/faults", "POST", json=silence(1300))
+        await recording.until(lambda glimpse: glimpse.mode != "running")
+        await recording.until(lambda glimpse: glimpse.mode == "running")
+
+    await recording.run(script)
+    told = [(stream, reason.partition(" for ")[0]) for _, stream, reason, *_ in gaps_of(tmp_path)]
+    assert ("depth", "depth update ids are missing") in told[:2]
+    assert told.count((None, "silent")) == 1
+    assert told.index((None, "silent")) >= 1
+
+
+async def test_a_restart_names_the_session_before_and_the_time_between(venue: Ready, tmp_path: Path) -> None:
+    first, second = Recording(venue, tmp_path), Recording(venue, tmp_path)
+    await first.run(lambda: first.until(lambda glimpse: glimpse.messages > 20))
+    await ask(venue, "/sim/faults", "POST", json=silence(0))
+    await second.run(lambda: second.until(lambda glimpse: glimpse.messages > 20))
+    before, after = records_of(tmp_path)
+    previous = read_session(after[0].body).previous
+    assert (previous.session, previous.last_seq, previous.links) == (first.ended[0].last.session, len(before) - 1, ())
+    [(session, stream, reason, from_ns, _, from_seq, to_seq, *_)] = gaps_of(tmp_path)
+    assert (session, stream, from_ns, from_seq) == (second.ended[0].last.session, None, before[-1].time_ns, None)
+    assert previous.session in reason
+    assert after[to_seq].kind is Kind.LINK
+
+
+async def test_a_venue_that_is_gone_at_a_roll_is_waited_for(venue: Ready, tmp_path: Path) -> None:
+    """No metadata, no session; the connection stays, and nothing that comes on it meanwhile is lost."""
+    recording = Recording(venue, tmp_path, ages_s=(1,))
+    gone = {"action": "reject", "path": "/api/v3/exchangeInfo", "status": 503}
+
+    async def script() -> None:
+        await ask(venue, "/sim/faults", "POST", json=gone)
+        await until(lambda: len(recording.ended) == 1)
+        await recording.until(lambda glimpse: glimpse.session != recording.ended[0].last.session)
+
+    await recording.run(script)
+    sent = await ask(venue, "/sim/sent")
+    assert [(each["frames"], each["sha256"]) for each in sent] == [
+        (each.frames, each.sha256) for each in taken_down(tmp_path)
+    ]
+    assert gaps_of(tmp_path) == []
+
+
+async def test_a_first_start_without_a_venue_is_one_clear_line(tmp_path: Path) -> None:
+    recording = Recording({"listening": "http://127.0.0.1:1"}, tmp_path)
+    with pytest.RaisesGroup(pytest.RaisesExc(StartProblem, match="cannot reach binance_spot"), flatten_subgroups=True):
+        await recording.recorder.run()
+    assert list_sessions(tmp_path) == []
+
+
+def test_the_command_records_symbols_and_ends_on_a_signal(tmp_path: Path) -> None:
+    with venue_command("--symbol", "BTCUSDT") as ready:
+        command = [
+            *VERBATIM,
+            "record",
+            "--url",
+            ready["listening"],
+            "--symbol",
+            "BTCUSDT",
+            "--journals",
+            str(tmp_path),
+            "--json",
+        ]
+        keyless = {name: value for name, value in environment().items() if not name.startswith("VERBATIM_")}
+        with subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=keyless
+        ) as process:
+            assert '"running"' in next(line for line in process.stderr if '"running"' in line)
+            process.send_signal(signal.SIGTERM)
+            out, errors = process.communicate(timeout=20)
+    assert process.returncode == 0, errors
+    told = json.loads(out)
+    assert (told["ended"], told["orders"], told["gaps"]) == ("closed", 0, 0)
+    assert Journal.open(Path(told["folder"])).closed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((), "nothing to record: name a configuration file, or symbols with --symbol"),
+        (("--symbol", "BTCUSDT", "--venue", "kraken"), "where kraken gives its market data is not known here"),
+        (("--symbol", "BTCUSDT", "--roll-at", "25:00"), "record.roll_at: "),
+        (("--symbol", "BTCUSDT", "--url", "ftp://x"), "venue.rest: "),
+    ],
+)
+def test_what_cannot_be_recorded_is_said_in_one_line(arguments: tuple[str, ...], said: str) -> None:
+    ended = CliRunner().invoke(command, arguments)
+    assert (ended.exit_code, len(ended.stderr.splitlines())) == (3, 1)
+    assert said in ended.stderr
+
+
+def test_a_session_ends_at_its_age_or_at_a_time_of_day() -> None:
+    noon = 12 * HOUR_NS
+    assert roll_due_ns(noon, roll_hours=Decimal("1.5"), roll_at="") == noon + HOUR_NS * 3 // 2
+    assert roll_due_ns(noon, roll_hours=Decimal(1), roll_at="12:30") == noon + HOUR_NS // 2
+    assert roll_due_ns(noon, roll_hours=Decimal(1), roll_at="12:00") == noon + 24 * HOUR_NS
