@@ -16,7 +16,8 @@ import pytest
 from click.testing import CliRunner, Result
 from pyarrow import fs
 
-from engine.live.opening import look_back
+from engine.live.clock import SessionClock
+from engine.live.opening import Wanted, look_back
 from engine.session import ClockSettings, PreviousSession, SessionBody, VenueSettings
 from journal import archive as archiving
 from journal.merge import merge
@@ -153,19 +154,17 @@ def test_what_somebody_needs_stays_however_old_it_is(tmp_path: Path) -> None:
 def test_the_next_session_finds_what_it_goes_on_from(tmp_path: Path) -> None:
     """The rule as the engine reads it: whatever was forgotten, a start sees the same session before it."""
 
-    class Wanted:
-        journals = tmp_path
-        account = "spot"
-        venue = VenueSettings()
-
+    wanted = Wanted(
+        journals=tmp_path, clock=SessionClock.wall(), venue=VenueSettings(), symbols=(), account="spot"
+    )
     make(tmp_path, "a", days=300, account="spot")
     make(tmp_path, "b", days=250, account="main", after="a")
     make(tmp_path, "c", days=200, account="main", after="b")
-    before = look_back(Wanted).previous  # type: ignore[arg-type] # what look_back reads of one
+    before = look_back(wanted).previous
     assert before is not None
     said(verbatim("forget", "--older-than", "1d", "--keep-gib", 0, "--yes", "--journals", tmp_path))
     assert ids(tmp_path) == "ac"
-    assert look_back(Wanted).previous == before  # type: ignore[arg-type] # as above
+    assert look_back(wanted).previous == before
 
 
 def test_a_forgetting_that_was_cut_off_is_finished_by_the_next(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import click
 
 from journal.record import Kind
 from verbatim.exits import DIFFERS, FAILED, stop
-from verbatim.finding import find
+from verbatim.finding import find_to_read
 
 
 def _kinds(_context: click.Context, _option: click.Parameter, text: str | None) -> frozenset[Kind] | None:
@@ -56,7 +56,7 @@ def command(
     from replay.clock import NoMoment, span_of
 
     try:
-        folder = find(journals, session)
+        folder = find_to_read(journals, session)
         if is_folder:
             rows = _views(folder, target)
         else:
