@@ -98,12 +98,12 @@ class _Said(msgspec.Struct):
     """What is read of any SESSION record, of an engine's as of an import's."""
 
     versions: dict[str, str] = {}  # msgspec copies it for each
-    imported: msgspec.Raw | None = msgspec.field(name="import", default=None)
+    imported: msgspec.Raw = msgspec.field(name="import", default_factory=msgspec.Raw)
     strategies: list[msgspec.Raw] = []
 
     @property
     def is_import(self) -> bool:
-        return self.imported is not None
+        return bytes(self.imported) != b""
 
 
 class _Cut:
