@@ -138,9 +138,13 @@ class Journal:
         else of it is read.
         """
         last_seq = self.last_seq if to_seq is None else min(to_seq, self.last_seq)
-        seq = max(from_seq, 0)
+        seq, chain = max(from_seq, 0), ""
         while seq <= last_seq:
             part = self._part_of(seq)
+            if isinstance(part, Sealed):
+                if chain not in ("", part.footer.prev_chain):  # a segment of another session may have as many records
+                    raise DamagedJournal(part.path, "its chain does not continue the segment before it")
+                chain = part.footer.chain
             yield from part.batches(Rows(seq, last_seq, kinds, sources), columns)
             seq = part.last_seq + 1
 

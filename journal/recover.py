@@ -160,8 +160,6 @@ def _refuse_damage(disk: Disk, footers: dict[int, Footer], tails: dict[int, Tail
             raise DamagedJournal(disk.folder, f"records {next_seq} to {seq - 1} are missing")
         if footer := footers.get(seq):
             path = disk.folder / sealed_name(seq)
-            if footer.first_seq != seq:
-                raise DamagedJournal(path, f"the footer says that it begins at record {footer.first_seq}")
             if chain and footer.prev_chain != chain:
                 raise DamagedJournal(path, "its chain does not continue the segment before it")
             next_seq, chain = footer.last_seq + 1, footer.chain

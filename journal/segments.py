@@ -111,6 +111,8 @@ class Sealed:
             raise
         except UNREADABLE as error:
             raise DamagedJournal(path, f"the footer cannot be read ({first_line(error)})") from error
+        if path.name.split(".")[0] != f"{self.footer.first_seq:012d}":
+            raise DamagedJournal(path, f"the footer says that it begins at record {self.footer.first_seq}")
         if sum(rows) != self.footer.last_seq - self.footer.first_seq + 1 or not self._parts_fit():
             raise DamagedJournal(path, "the footer contradicts itself")
         if not self._file.schema_arrow.equals(_READ_SCHEMA):
@@ -163,6 +165,7 @@ class Sealed:
             table = self._file.read_row_group(group, columns=columns, use_threads=False)
             table = table.select(list(columns)) if columns is not None else table
             found = table.combine_chunks().to_batches()
+            _check_words(table)
         except UNREADABLE as error:
             raise DamagedJournal(self.path, f"row group {group} cannot be read: {self._bad_column(group)}") from error
         if sum(batch.num_rows for batch in found) != self._rows[group]:
@@ -195,6 +198,14 @@ class Sealed:
 
     def close(self) -> None:
         self._file.close(force=True)
+
+
+def _check_words(table: pa.Table) -> None:
+    """ValueError where a row points beyond its dictionary: no checksum of Parquet's covers how long a dictionary is."""
+    for column in table.columns:
+        for chunk in column.chunks if pa.types.is_dictionary(column.type) else ():
+            if len(chunk) and pc.max(chunk.indices).as_py() >= len(chunk.dictionary):
+                raise ValueError("a row points beyond its dictionary")
 
 
 def plain_batch(batch: pa.RecordBatch) -> pa.RecordBatch:

@@ -1,7 +1,5 @@
 """What is appended is read back, in order and word for word, however it was grouped, rolled, sealed or watched."""
 
-import errno
-import os
 import threading
 from pathlib import Path
 
@@ -114,40 +112,6 @@ def test_a_message_made_by_hand_is_the_batch_that_arrow_makes(session: list[tupl
         assert list(to_records(read)) == records
 
 
-@settings(max_examples=25, deadline=None)
-@given(
-    session=sessions(), segment_bytes=st.sampled_from([1, 3000, 1 << 20]), ends=st.sampled_from(["close", "crash"])
-)
-def test_the_journal_equals_a_plain_list(tmp_path_factory: pytest.TempPathFactory, session: list[tuple[list[Record], bool]], segment_bytes: int, ends: str) -> None:
-    """Whatever the grouping and rolling: through the disk and back it is the list that was appended."""
-    folder = tmp_path_factory.mktemp("journal") / "s"
-    writer = JournalWriter.create(folder, segment_bytes=segment_bytes, group_delay_s=0.0005, group_rows=5)
-    wanted = []
-    for step, urgent in session:
-        writer.append_step(step, urgent=urgent)
-        wanted += step
-        if urgent:
-            writer.wait_durable(step[-1].seq, 5)
-    if ends == "close":
-        assert writer.close().last_seq == len(wanted) - 1
-    else:
-        writer.wait_durable(len(wanted) - 1, 5)
-        writer.abandon()
-        assert list(Journal.open(folder).records()) == wanted
-        recovered = recover(folder)
-        assert (recovered.last_seq, recovered.dropped_bytes, recovered.was_closed) == (len(wanted) - 1, 0, False)
-    journal = Journal.open(folder)
-    assert list(journal.records()) == wanted
-    middle = len(wanted) // 2
-    assert list(journal.records(middle, middle + 3)) == wanted[middle : middle + 4]
-    assert sum(batch.num_rows for batch in journal.batches(middle, ["seq"])) == len(wanted) - middle
-    report = verify(folder)
-    assert report.ok, report.problems
-    followed = Follower(folder)
-    assert followed.poll() == wanted
-    assert followed.ended is (ends == "close")
-
-
 def test_segments_roll_between_steps_and_their_hashes_are_chained(tmp_path: Path) -> None:
     wanted = steps(60, rows=4)
     writer = JournalWriter.create(tmp_path / "s", segment_bytes=4000)
@@ -218,70 +182,6 @@ def test_feed_alone_is_written_soon_and_synced_later(tmp_path: Path) -> None:
     assert writer.durable_seq == -1
     assert synced.wait(5)
     writer.close()
-
-
-class FailingDisk(RealDisk):
-    """A disk whose named verb fails once, and would succeed if tried again: as Linux does after a failed fsync."""
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder)
-        self.fails = ""
-
-    def _maybe(self, verb: str) -> None:
-        if self.fails == verb:
-            self.fails = ""
-            raise OSError(errno.EIO, os.strerror(errno.EIO))
-
-    def write(self, name: str, data: bytes | memoryview) -> None:
-        self._maybe("write")
-        super().write(name, data)
-
-    def sync(self, name: str) -> None:
-        self._maybe("sync")
-        super().sync(name)
-
-    def rename(self, old: str, new: str) -> None:
-        self._maybe("rename")
-        super().rename(old, new)
-
-
-@pytest.mark.parametrize("verb", ["write", "sync"])
-def test_a_failed_write_or_sync_is_final(tmp_path: Path, verb: str) -> None:
-    disk = FailingDisk.make(tmp_path / "s")
-    failed = threading.Event()
-    writer = JournalWriter.create(tmp_path / "s", disk=disk, on_failure=lambda _: failed.set())
-    writer.append_step([SESSION], urgent=True)
-    writer.wait_durable(0, 5)
-    disk.fails = verb
-    writer.append_step([feed(1)], urgent=True)
-    assert failed.wait(5)
-    assert isinstance(writer.failed, OSError)
-    assert writer.durable_seq == 0
-    assert writer.durable(1) is None
-    with pytest.raises(JournalFailed, match="Input/output error"):
-        writer.append_step([feed(2)])
-    with pytest.raises(JournalFailed):
-        writer.wait_durable(1, 5)
-    with pytest.raises(JournalFailed):
-        writer.close()
-    assert recover(tmp_path / "s").last_seq >= 0
-    assert verify(tmp_path / "s").ok
-
-
-def test_a_segment_that_cannot_be_sealed_ends_the_writer_and_loses_nothing(tmp_path: Path) -> None:
-    disk = FailingDisk.make(tmp_path / "s")
-    failed = threading.Event()
-    writer = JournalWriter.create(tmp_path / "s", disk=disk, segment_bytes=1, on_failure=lambda _: failed.set())
-    disk.fails = "rename"
-    for step in ([SESSION], [feed(1)]):
-        writer.append_step(step, urgent=True)
-        writer.wait_durable(step[-1].seq, 5)
-    assert failed.wait(5)
-    with pytest.raises(JournalFailed):
-        writer.close()
-    assert recover(tmp_path / "s").last_seq == 1
-    assert list(Journal.open(tmp_path / "s").records()) == [SESSION, feed(1)]
-    assert verify(tmp_path / "s").ok
 
 
 def test_a_disk_that_stalls_is_noticed_before_memory_is_gone(tmp_path: Path) -> None:
