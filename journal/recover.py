@@ -64,6 +64,10 @@ def _recover(disk: Disk, signer: "Signer | None") -> Recovered:
         raise DamagedJournal(disk.folder, f"{CHECKSUMS} names {sealed_name(gone[0])}, which is missing")
     if not sealed and not opened:
         raise NotAJournal(f"{disk.folder} holds no journal. What to do: name the folder of a session.")
+    if any(footer.bundled_from for footer in footers.values()):
+        raise JournalFailed(
+            f"{disk.folder} is a slice of a session, and no session goes on from it. What to do: keep it in another folder."
+        )
     merged = superseded(footers)
     for seq in merged:
         del footers[seq], sealed[seq]
