@@ -1,6 +1,7 @@
 """What is appended is read back, in order and word for word, however it was grouped, rolled, sealed or watched."""
 
 import threading
+import time
 from pathlib import Path
 
 import msgspec
@@ -14,7 +15,7 @@ from journal.batches import SCHEMA, from_message, to_message, to_records
 from journal.content import CHAIN_START
 from journal.disk import RealDisk, is_locked
 from journal.errors import JournalBehind, JournalFailed, JournalLocked, NotAJournal
-from journal.follow import Follower
+from journal.follow import POLL_ROWS, Follower
 from journal.frames import encode
 from journal.reader import Journal
 from journal.record import Kind, Record, canonical
@@ -182,6 +183,45 @@ def test_feed_alone_is_written_soon_and_synced_later(tmp_path: Path) -> None:
     assert writer.durable_seq == -1
     assert synced.wait(5)
     writer.close()
+
+
+def test_a_record_is_written_soon_whenever_it_comes(tmp_path: Path) -> None:
+    """While the writer looks for it, and when it has given up looking: nothing but its own group's delay brings it to the disk."""
+    writer = JournalWriter.create(tmp_path / "s", group_delay_s=0.02, sync_delay_s=60)
+    for seq, record in enumerate([SESSION, *map(feed, range(1, 40))]):
+        time.sleep((0, 0.005, 0.015, 0.025, 0.06)[seq % 5])
+        writer.append_step([record])
+        until = time.monotonic() + 5
+        while writer.written_seq < seq and seq % 3:
+            assert time.monotonic() < until, f"record {seq} waits for somebody to wake the writer"
+            time.sleep(0.001)
+    assert writer.durable_seq == -1
+    writer.close()
+
+
+def test_a_long_journal_is_followed_in_pieces(tmp_path: Path) -> None:
+    """No poll holds more than some thousands of records, sealed or not, and none is missed or doubled where they are cut."""
+    records = [SESSION, *map(feed, range(1, 40_000))]
+    writer = JournalWriter.create(tmp_path / "s", segment_bytes=2_500_000)
+    for at in range(0, len(records), 100):
+        writer.append_step(records[at : at + 100])
+    writer.wait_durable(len(records) - 1, 30)
+    for from_seq in (0, 20_001):
+        assert polled(Follower(tmp_path / "s", from_seq)) == records[from_seq:]
+    writer.close()
+    assert len(Journal.open(tmp_path / "s").sealed_paths()) > 1
+    for from_seq in (0, 20_001):
+        assert polled(follower := Follower(tmp_path / "s", from_seq)) == records[from_seq:]
+        assert follower.ended
+
+
+def polled(follower: Follower) -> list[Record]:
+    """All that there is, in polls of which none is long."""
+    found: list[Record] = []
+    while some := follower.poll():
+        assert len(some) < 2 * POLL_ROWS
+        found += some
+    return found
 
 
 def test_a_disk_that_stalls_is_noticed_before_memory_is_gone(tmp_path: Path) -> None:
