@@ -114,15 +114,24 @@ def superseded(footers: Mapping[int, Footer]) -> dict[int, int]:
 
 
 def finish_merge(disk: Disk, merged: Mapping[int, int]) -> None:
-    """Unlink what merged segments hold: their names are on stable storage first."""
+    """Say so in SHA256SUMS, and unlink what merged segments hold."""
     names = [sealed_name(seq) for seq in merged]
     for holder in sorted(set(merged.values())):
         checksum = sha256(whole(disk.reading(sealed_name(holder))))
         note_checksum(disk, sealed_name(holder), checksum, without=names)
-    if merged:
-        disk.sync_folder()
-    for name in names:
-        disk.unlink(name)
+    unlink_held(disk, merged)
+
+
+def unlink_held(disk: Disk, merged: Mapping[int, int]) -> None:
+    """The names of those that hold them are on stable storage first. The last that each holds goes when the others are gone
+    for good: until then the journal ends where its last name says.
+    """
+    lasts = {max(seq for seq, its in merged.items() if its == holder) for holder in merged.values()}
+    for seqs in (merged.keys() - lasts, lasts):
+        if seqs:
+            disk.sync_folder()
+        for seq in sorted(seqs):
+            disk.unlink(sealed_name(seq))
 
 
 def _footer(disk: Disk, first_seq: int, *, has_twin: bool) -> Footer | None:
