@@ -114,6 +114,8 @@ def put_sealed(
     disk.close(temporary)
     _compare(disk, temporary, said)
     disk.rename(temporary, sealed)
+    if instead_of:
+        disk.sync_folder()  # else a crash may leave the checksum of the new file beside the old one of that name
     note_checksum(disk, sealed, written.checksum, without=instead_of)
     return said
 

@@ -66,6 +66,7 @@ BY_IMAGES = [
     Mutant("sync the folder before unlinking a twin", journal.recover, "_recover", "disk.sync_folder()\n            disk.unlink", "disk.unlink"),
     Mutant("a checksum that a crash left out is noted", journal.recover, "_recover", "note_checksum(disk, sealed_name(seq), sha256(whole(disk.reading(sealed_name(seq)))))"),
     Mutant("sync the folder before unlinking what was merged", journal.merge, "_merge_group", "disk.sync_folder()"),
+    Mutant("sync the folder before noting what was merged", journal.seal, "put_sealed", "disk.sync_folder()"),
     Mutant("and before a recovery does", journal.recover, "finish_merge", "disk.sync_folder()"),
     Mutant("a merge that was cut off is finished", journal.recover, "_recover", "finish_merge(disk, merged)"),
     Mutant("what was merged is no second copy", journal.recover, "superseded", "set(footer.parts) <= set(holder.parts)", "False"),
