@@ -7,6 +7,7 @@ Frames and segments are cut only between steps. The first failed write or sync i
 Knows the disk by its protocol, and nothing of what records mean.
 """
 
+import atexit
 import os
 import threading
 import time
@@ -158,6 +159,7 @@ class JournalWriter:
             raise JournalFailed(f"{folder}: the first segment cannot be made: {error}.") from error
         writer._writer_thread.start()
         writer._sealer_thread.start()
+        atexit.register(writer.abandon)  # a sealer inside Arrow must not outlive the interpreter: it aborts, or waits for ever
         return writer
 
     # ---- the caller's side -----------------------------------------------------------------------------
@@ -256,6 +258,7 @@ class JournalWriter:
         self._to_seal.put(None)
         self._sealer_thread.join()
         self._disk.release()
+        atexit.unregister(self.abandon)
 
     def _failure(self) -> JournalFailed:
         error = JournalFailed(

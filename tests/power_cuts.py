@@ -20,7 +20,7 @@ from forgetful import FOLDER, ForgetfulDisk, Operation
 
 import journal.recover
 from journal.checksums import CHECKSUMS
-from journal.errors import NotAJournal
+from journal.errors import JournalError, NotAJournal
 from journal.frames import Tail
 from journal.merge import merge
 from journal.reader import Journal
@@ -31,7 +31,7 @@ from journal.verify import verify
 from journal.writer import JournalWriter
 
 AGAIN = 15  # cuts of a session beside those at every operation
-MERGED = 0.3  # of the sessions are merged when they are closed
+MERGED = 0.5  # of the sessions are merged when they are closed
 KILLS = 0.15  # of the cuts end the process alone
 READ = 0.2  # of the images are read before they are recovered
 NESTED = 2  # cuts of each recovery
@@ -95,7 +95,10 @@ class Tally:
         self._sealed.clear()  # no other session holds the same rows
         done = in_some_order(written, chance)
         if chance.random() < MERGED:
-            done = then_merged(done, chance)
+            try:
+                done = then_merged(done, chance)
+            except JournalError as error:
+                raise Broken(f"seed {seed}, session {session}: merging ended with {error!r}") from error
         moments = [*_steps(done), *chance.choices(range(len(done) + 1), k=AGAIN)]
         for image in cuts(Image(f"seed {seed}, session {session}", ForgetfulDisk()), done, moments, chance):
             yield from self._try(image, ends, chance)
