@@ -59,7 +59,7 @@ def command(*, session: str, journals: Path, signer: str | None, repair: Path | 
         end = "closed" if report.closed else "not closed"
         what = f"{report.records:,} records in {report.segments} segment{'' if report.segments == 1 else 's'}, {end}"
         if report.torn_bytes:
-            what += f", {report.torn_bytes} torn bytes"
+            what += f", {report.torn_bytes} torn bytes{' that recovery dropped' if report.chain else ''}"
         if report.ok:
             click.echo(f"verify: whole ({what}), chain {report.chain[:16] or 'open'}")
         else:
