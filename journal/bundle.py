@@ -18,7 +18,8 @@ from struct import error as StructError  # noqa: N812 - the module names it as n
 import msgspec
 
 from journal.checksums import CHECKSUMS
-from journal.errors import DamagedJournal, NotAJournal
+from journal.disk import RealDisk
+from journal.errors import DamagedJournal, JournalFailed, NotAJournal
 from journal.export import appearing
 
 SUFFIX = ".vbundle"
@@ -86,17 +87,24 @@ def _put(bundle: zipfile.ZipFile, name: str, chunks: Iterable[bytes]) -> Bundled
 
 def unpack(path: Path, folder: Path) -> Manifest:
     """The journal of a bundle in a new folder. NotAJournal where it is no bundle; DamagedJournal, which names the member."""
-    with path.open("rb") as file:
-        if file.read(len(_ZIP_MAGIC)) != _ZIP_MAGIC:
-            raise NotAJournal(f"{path} is no bundle. What to do: name a session, or a file that verbatim bundle made.")
+    try:
+        with path.open("rb") as file:
+            magic = file.read(len(_ZIP_MAGIC))
+    except OSError as error:
+        raise NotAJournal(f"{path} cannot be read: {error.strerror}.") from error
+    if magic != _ZIP_MAGIC:
+        raise NotAJournal(f"{path} is no bundle. What to do: name a session, or a file that verbatim bundle made.")
     with _told(path, "the bundle"), zipfile.ZipFile(path) as bundle:
         members = _members(bundle, path.stat().st_size)
         with _told(path, MANIFEST):
             manifest = _manifest(bundle, members)
-        folder.mkdir()
-        for each in manifest.files:
-            with _told(path, each.name):
-                _take(bundle, members[each.name], each, folder)
+        disk = RealDisk.make(folder)
+        try:
+            for each in manifest.files:
+                with _told(path, each.name):
+                    _take(bundle, members[each.name], each, disk)
+        finally:
+            disk.release()
         (folder / MANIFEST).write_bytes(msgspec.json.encode(manifest))
     return manifest
 
@@ -148,11 +156,18 @@ def _manifest(bundle: zipfile.ZipFile, members: dict[str, zipfile.ZipInfo]) -> M
     return found
 
 
-def _take(bundle: zipfile.ZipFile, member: zipfile.ZipInfo, file: BundledFile, folder: Path) -> None:
-    digest = hashlib.sha256()
-    with bundle.open(member) as source, (folder / file.name.removeprefix(JOURNAL)).open("xb") as sink:
+def _take(bundle: zipfile.ZipFile, member: zipfile.ZipInfo, file: BundledFile, disk: RealDisk) -> None:
+    digest, name = hashlib.sha256(), file.name.removeprefix(JOURNAL)
+    with bundle.open(member) as source:
+        disk.create(name)
         while chunk := source.read(_CHUNK_BYTES):
             digest.update(chunk)
-            sink.write(chunk)
+            try:
+                disk.write(name, chunk)
+            except OSError as error:
+                raise JournalFailed(
+                    f"{disk.folder} cannot be written, where bundles are unpacked (TMPDIR): {error.strerror}."
+                ) from error
+        disk.close(name)
     if member.file_size != file.bytes or digest.hexdigest() != file.sha256:
         raise ValueError("its bytes are not those that the manifest states")

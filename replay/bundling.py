@@ -22,7 +22,7 @@ from journal.bundle import BEGIN_STATE, SUFFIX, Manifest, pack
 from journal.checksums import CHECKSUMS
 from journal.content import CHAIN_START, link
 from journal.disk import RealDisk, is_locked
-from journal.errors import BundleRefused, DamagedJournal
+from journal.errors import BundleRefused, DamagedJournal, JournalFailed
 from journal.footer import Footer, Part
 from journal.reader import Journal
 from journal.record import INPUTS, Kind, Record
@@ -52,6 +52,24 @@ def bundle(
     """
     if target.suffix != SUFFIX:
         raise BundleRefused(f"{target}: a bundle's name ends in {SUFFIX}.")
+    if target.exists():
+        raise BundleRefused(
+            f"{target} exists already, and nothing is overwritten. What to do: name another, or remove it."
+        )
+    try:
+        return _bundle(folder, target, (from_seq or 0, to_seq), redacting, redacted)
+    except OSError as error:
+        raise JournalFailed(f"{target} cannot be made: {error}.") from error
+
+
+def _bundle(
+    folder: Path,
+    target: Path,
+    span: tuple[int, int | None],
+    redacting: Redacting | None,
+    redacted: tuple[str, ...],
+) -> Manifest:
+    from_seq, to_seq = span
     journal = Journal.open(folder)
     if journal.bundled_from:
         raise BundleRefused(f"{folder} is a slice itself. What to do: bundle the session that it was cut from.")
@@ -70,14 +88,14 @@ def bundle(
         redacted=redacted,
         versions=said.versions,
     )
-    is_sealed = not is_locked(folder) and not first_seqs([path.name for path in folder.iterdir()], "open")
-    if is_sealed and (from_seq or 0, to_seq, redacting) == (0, None, None):
-        names = sorted(path.name for path in folder.iterdir() if path.suffix == ".parquet" or path.name == CHECKSUMS)
+    found = [path.name for path in folder.iterdir()]
+    is_sealed = not is_locked(folder) and not first_seqs(found, "open")
+    if is_sealed and (*span, redacting) == (0, None, None):
+        names = [sealed_name(seq) for seq in first_seqs(found, "parquet")]
+        names += [CHECKSUMS] if CHECKSUMS in found else []
         whole = msgspec.structs.replace(manifest, whole=True)
         return pack(folder, names, target, whole, readme(whole, said))
-    cut = _Cut(journal, from_seq or 0, journal.last_seq if to_seq is None else to_seq, decided=not said.is_import)
-    if cut.first_seq == 0 and cut.last_seq < 0:
-        raise BundleRefused(f"{folder} has no record yet.")
+    cut = _Cut(journal, from_seq, journal.last_seq if to_seq is None else to_seq, decided=not said.is_import)
     with tempfile.TemporaryDirectory(prefix="verbatim-bundle-", dir=target.absolute().parent) as scratch:
         if redacting is not None:
             redaction = redacting(first)

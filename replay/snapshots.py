@@ -77,7 +77,7 @@ def begun(journal: Journal, kernel: Kernel, first: Record) -> State:
     if (state := _unpacked(path.read_bytes() if path.exists() else b"", seq, journal, kernel)) is None:
         raise DamagedJournal(
             path,
-            f"it is not the state that the CHECKPOINT (record {seq}) states",
+            f"it is not the state that the CHECKPOINT (record {seq}) states, or a changed strategy asks for another",
             f"read it with the engine that bundled it; it was recorded with {kernel.program.session.versions.get('engine')}",
         )
     return state

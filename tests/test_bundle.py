@@ -31,7 +31,7 @@ from replay.bundling import bundle
 from replay.redaction import Redaction
 from replay.replay import replay_session
 from verbatim.cli import main
-from verbatim.exits import BAD_INPUT, DIFFERS, USAGE
+from verbatim.exits import BAD_INPUT, DIFFERS, FAILED, USAGE
 
 
 def verbatim(*words: object) -> Result:
@@ -97,6 +97,7 @@ def test_the_same_session_makes_the_same_bundle_and_never_in_place_of_another(wh
         bundle(whole, tmp_path / f"{name}.vbundle", from_seq=checkpoints(whole)[3])
     assert (tmp_path / "a.vbundle").read_bytes() == (tmp_path / "b.vbundle").read_bytes()
     assert "nothing is overwritten" in said(verbatim("bundle", whole, tmp_path / "a.vbundle"), BAD_INPUT)
+    assert "cannot be made" in said(verbatim("bundle", whole, tmp_path / "no" / "c.vbundle", "--to", 9), FAILED)
     assert "name ends in .vbundle" in said(verbatim("bundle", whole, tmp_path / "a.zip"), BAD_INPUT)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.vbundle", "b.vbundle"]
 
