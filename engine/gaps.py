@@ -24,7 +24,7 @@ def began(program: Program, turn: Turn, link: str, reason: str) -> None:
     """The link was lost or fell silent: what it brought last is the last that we know not to have missed."""
     if link in turn.account.gaps.open:
         return
-    from_ns, from_seq = turn.market.last_frame(program.indexes_of(link))
+    from_ns, from_seq = turn.market.last_frame(program.indexes_of(link), program.streams_of(link))
     session = program.session
     if not from_ns:  # no frame ever came
         from_ns = session.previous.last_ns if session.previous is not None else 0

@@ -57,3 +57,9 @@ class Instrument(msgspec.Struct, frozen=True):
     notional_min: Decimal = Decimal(0)
     notional_min_applies_to_market: bool = True
     trading: bool = True
+    # of contracts; engine/contracts.py says what they are worth
+    contract: str = ""  # the venue's word for what kind it is: "PERPETUAL", "CURRENT_QUARTER"; "": no contract, spot
+    contract_size: Decimal = Decimal(1)  # what a quantity of 1 stands for: units of base, of quote where it is inverse
+    inverse: bool = False  # priced in quote, margined and paid in base
+    margin: str = ""  # the asset of margin, fees and P&L; "" for spot
+    delivery_ns: int = 0  # venue time at which it ends; 0: never

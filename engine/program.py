@@ -11,7 +11,7 @@ from engine.asking import Asking
 from engine.deciding import Deciding
 from engine.loading import Loaded, load
 from engine.market.market import Market
-from engine.market.views import BarSpec, EmaSpec, Watch
+from engine.market.views import BarSpec, EmaSpec, Stream, Watch
 from engine.model import Allowance, Instrument
 from engine.reducers.timers import periods
 from engine.requests import LinkPlan
@@ -20,7 +20,11 @@ from engine.state import Rules
 from engine.strategy import Every, OnQuote
 from engine.venues.venue import Venue
 
-BUILT_IN_VENUES = {"binance_spot": "engine.venues.binance_spot:BinanceSpot"}
+BUILT_IN_VENUES = {
+    "binance_coinm": "engine.venues.binance_coinm:BinanceCoinm",
+    "binance_spot": "engine.venues.binance_spot:BinanceSpot",
+    "binance_usdm": "engine.venues.binance_usdm:BinanceUsdm",
+}
 PROOF_SLACK_NS = SECOND_NS
 
 
@@ -72,7 +76,9 @@ class Program:
         self._venue_of_source: dict[str, Venue] = {}
         self._indexes_of_source: dict[str, list[int]] = {}
         self.assets = frozenset(
-            {found.base for found in session.instruments} | {found.quote for found in session.instruments}
+            asset
+            for found in session.instruments
+            for asset in (found.base, found.quote, found.margin or found.quote)
         )
         self.recurring = periods(
             session.engine,
@@ -138,6 +144,11 @@ class Program:
             found = [self.indexes[of.id] for of in self.venue_of(source).instruments_of(source)]
             self._indexes_of_source[source] = found
         return found
+
+    def streams_of(self, source: str) -> tuple[Stream, ...]:
+        """What comes over this market link; everything, where its dialect does not say."""
+        told = getattr(self.venue_of(source), "streams_of", None)
+        return tuple(Stream) if told is None else told(source)
 
     def venue_of(self, source: str) -> Venue:
         """The venue whose connection a source names."""

@@ -24,7 +24,7 @@ from engine.events import (
 from engine.facts import ClockMeasured, LinkReady, LinkSteady, ModeChanged, RateBlocked, SessionClosing
 from engine.lifecycle import LIVE, Status
 from engine.market import layout
-from engine.market.views import BookState, Stream
+from engine.market.views import BookState
 from engine.mode import update
 from engine.program import Program
 from engine.reducers.modes import Mode
@@ -415,5 +415,5 @@ class Responding:
         return (now_ns - since_ns) // MINUTE_NS > max(before_ns - since_ns, 0) // MINUTE_NS
 
     def _last_seen_ns(self, turn: Turn, source: str) -> int:
-        indexes = self.program.indexes_of(source)
-        return max((turn.market.last_seen_ns(index, stream) for index in indexes for stream in Stream), default=0)
+        indexes, streams = self.program.indexes_of(source), self.program.streams_of(source)
+        return max((turn.market.last_seen_ns(index, stream) for index in indexes for stream in streams), default=0)

@@ -12,6 +12,7 @@ import numpy as np
 
 from engine import facts
 from engine.events import Answer, Event, Outcome, Subscribed
+from engine.market.views import Stream
 from engine.money import MONEY
 from engine.program import Program
 from engine.reducers.changes import Answered, Change, Commanded, LinkMoved, Stamp, TimerFired
@@ -48,7 +49,8 @@ def take(program: Program, state: State, record: Record) -> Took:
             link = facts.read_link(record.body or "")
             _fold(program, state, LinkMoved(record.source, link), record)
             moved = state.account.links.by_source.get(record.source)
-            if moved is not None and moved.role == "market" and link.state == "down":
+            lost = moved is not None and moved.role == "market" and link.state == "down"
+            if lost and Stream.BOOK in program.streams_of(record.source):
                 for index in program.indexes_of(record.source):
                     state.market.reset_books(index)
             return Took()

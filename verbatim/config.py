@@ -270,6 +270,8 @@ def wanted(config: Config, *, key: ApiKey | None, base: Path | None = None) -> W
     """What the shell needs to open a session. Raises ConfigProblem, and StrategyError where a strategy cannot be used."""
     if not config.strategy:
         raise ConfigProblem("strategy: a session that trades has one at least; `verbatim record` needs none")
+    if not getattr(venue_class(venue_settings(config)), "trades", True):
+        raise ConfigProblem(f"venue.name: of {config.venue.name} only market data is built: `verbatim record` takes it down")
     if not config.venue.private:
         raise ConfigProblem("venue.private: a session that trades needs the address of the account's stream")
     chosen = replace(

@@ -25,6 +25,8 @@ from engine.live.summary import Glimpse, Summary
 from engine.live.venue_main import VenueProblem
 from engine.loading import StrategyError
 from engine.market.market import warm
+from engine.program import make_venue
+from engine.session import VenueSettings
 from journal.errors import JournalError
 from journal.record import plain
 from verbatim.config import ConfigProblem
@@ -121,7 +123,7 @@ def end_by(error: BaseException) -> None:
         stop(str(error), FAILED)
 
 
-def compile_first(console: Console) -> None:
+def compile_first(console: Console, venue: VenueSettings | None = None) -> None:
     """Before anything connects: a session must not meet its first message with a compiler. Says so where it takes long."""
     told = Timer(TELL_SECONDS, console.print, ["preparing the compiled fold: 10 to 20 seconds where it was not compiled before ..."])
     told.daemon = True
@@ -130,6 +132,8 @@ def compile_first(console: Console) -> None:
     try:
         with console.status("preparing the compiled fold: 10 to 20 seconds the first time ..."):
             warm()
+            if venue is not None:  # a dialect that compiles what it reads with has `warm`
+                getattr(make_venue(venue, ()).market, "warm", lambda: None)()
     finally:
         told.cancel()
 

@@ -87,14 +87,30 @@ def empty_book(t: Rows, i: int, state: int) -> None:
 
 
 @compiled
-def begin_diff(t: Rows, pending: Rows, i: int, first_id: int, last_id: int, levels: int) -> tuple[int, int]:  # noqa: PLR0917 - compiled code takes arguments by place
-    """What to do with the levels of a diff that begins, and the flags it raises."""
+def reaches(first_id: int, previous_id: int, held_id: int) -> bool:
+    """Whether nothing is missing between what is held up to held_id and a diff that begins at first_id.
+
+    A venue that numbers with holes (futures) tells the id before a diff; else previous_id is 0.
+    """
+    return first_id <= held_id + 1 if previous_id == 0 else previous_id <= held_id
+
+
+@compiled
+def follows(first_id: int, previous_id: int, held_id: int) -> bool:
+    """Whether a diff goes on from the one before it: where the id before is told, it must be the very one held."""
+    return first_id <= held_id + 1 if previous_id == 0 else previous_id == held_id
+
+
+@compiled
+def begin_diff(t: Rows, pending: Rows, i: int, first_id: int, last_id: int, levels: int, previous_id: int) -> tuple[int, int]:  # noqa: PLR0917 - compiled code takes arguments by place
+    """What to do with the levels of a diff that begins, and the flags it raises. `previous_id`: the id before it, 0 where none is told."""
     wake = 0
     if t[i, B_STATE] == BOOK_SYNCED:
         if last_id <= t[i, B_ID]:
             t[i, B_DROPPED] += 1
             return IGNORE, 0
-        if first_id <= t[i, B_ID] + 1:
+        on_snapshot = t[i, B_ID] == t[i, B_SNAPSHOT_ID]  # which may lie within the first diff
+        if follows(first_id, previous_id, t[i, B_ID]) or (on_snapshot and reaches(first_id, previous_id, t[i, B_ID])):
             t[i, B_ID] = last_id
             t[i, B_APPLIED] += 1
             return APPLY, 0
@@ -108,7 +124,7 @@ def begin_diff(t: Rows, pending: Rows, i: int, first_id: int, last_id: int, leve
     if used > 0 and last_id <= t[i, B_PENDING_ID]:
         t[i, B_DROPPED] += 1
         return IGNORE, wake
-    if used > 0 and first_id > t[i, B_PENDING_ID] + 1:  # a snapshot cannot bridge it: only what follows is of use
+    if used > 0 and not follows(first_id, previous_id, t[i, B_PENDING_ID]):  # a snapshot cannot bridge it: only what follows is of use
         t[i, B_GAPS] += 1
         t[i, B_DROPPED] += t[i, B_PENDING_DIFFS]
         t[i, B_PENDING_DIFFS] = 0
@@ -117,7 +133,7 @@ def begin_diff(t: Rows, pending: Rows, i: int, first_id: int, last_id: int, leve
         t[i, B_DROPPED] += t[i, B_PENDING_DIFFS] + 1
         empty_book(t, i, BOOK_NONE)  # the next diff asks for a snapshot again
         return IGNORE, wake
-    pending[i, used, 0] = first_id
+    pending[i, used, 0] = previous_id + 1 if previous_id > 0 else first_id  # where it goes on from: the join asks no more
     pending[i, used, 1] = last_id
     pending[i, used, 2] = levels
     t[i, B_PENDING] = used + 1

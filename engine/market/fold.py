@@ -6,7 +6,7 @@ again), and, if asked to, before the first record at whose time something is due
 """
 
 from engine.market import rows as r
-from engine.market.books import begin_diff, begin_snapshot, empty_book, finish_snapshot, lose_value, set_level
+from engine.market.books import begin_diff, begin_snapshot, empty_book, finish_snapshot, lose_value, reaches, set_level
 from engine.market.jit import compiled
 from engine.market.layout import (
     APPLY,
@@ -67,6 +67,15 @@ from engine.market.layout import (
     KEEP,
     LEVELS_EXCEEDED,
     LOAD,
+    M_COUNT,
+    M_INDEX,
+    M_NEXT_NS,
+    M_PRICE,
+    M_RATE,
+    M_SEQ,
+    M_SETTLE,
+    M_TIME_NS,
+    M_VENUE_NS,
     MISSED,
     NEVER,
     Q_ASK,
@@ -178,6 +187,21 @@ def fold_quote(row: Rows, s: Rows, t: Rows, averages: Rows, floats: Floats) -> N
 
 
 @compiled
+def fold_mark(row: Rows, t: Rows) -> None:
+    """Take what the venue computed of a contract; nobody is woken by it."""
+    i = row[r.INSTRUMENT]
+    t[i, M_PRICE] = row[r.A]
+    t[i, M_INDEX] = row[r.B]
+    t[i, M_SETTLE] = row[r.C]
+    t[i, M_RATE] = row[r.D]
+    t[i, M_NEXT_NS] = row[r.E]
+    t[i, M_SEQ] = row[r.SEQ]
+    t[i, M_TIME_NS] = row[r.TIME_NS]
+    t[i, M_VENUE_NS] = row[r.VENUE_NS]
+    t[i, M_COUNT] += 1
+
+
+@compiled
 def fold_bar(row: Rows, bar: Rows, closed: Rows) -> bool:
     """Put a trade into its bar by the venue's time; True if that closed the bar before it."""
     at_ns = row[r.VENUE_NS] if row[r.VENUE_NS] > 0 else row[r.TIME_NS]
@@ -228,7 +252,7 @@ def follow_diffs(row: Rows, t: Rows) -> int:
     """Whether a diff goes on where the stream's last one ended, whatever the book makes of it; the flag raised."""
     i = row[r.INSTRUMENT]
     wake = 0
-    if t[i, D_ID] > 0 and row[r.A] > t[i, D_ID] + 1:
+    if t[i, D_ID] > 0 and not reaches(row[r.A], row[r.D], t[i, D_ID]):
         wake = note_break(row, t, t[i, D_ID], t[i, D_SEQ], t[i, D_TIME_NS], row[r.A])
     t[i, D_ID] = row[r.B]
     t[i, D_SEQ] = row[r.SEQ]
@@ -419,7 +443,7 @@ def fold_book(row: Rows, s: Rows, t: Rows, prices: Rows, sizes: Rows, pending: R
         s[S_REMAINING] -= 1
     else:
         if kind == r.DIFF:
-            mode, wake = begin_diff(t, pending, i, row[r.A], row[r.B], row[r.C])
+            mode, wake = begin_diff(t, pending, i, row[r.A], row[r.B], row[r.C], row[r.D])
             wake |= follow_diffs(row, t)
         else:
             mode, wake = begin_snapshot(t, pending, i, row[r.A])
@@ -514,6 +538,8 @@ def fold_rows(  # noqa: PLR0917 - compiled code takes arguments by place
             fold_quote(row, s, t, averages, floats)
         elif kind == r.TRADE:
             wake = fold_trade(row, s, t, bars, closed)
+        elif kind == r.MARK:
+            fold_mark(row, t)
         elif kind == r.BAD_VALUE:
             wake = BAD_VALUE_SEEN
             if row[r.A] == r.QUOTE:

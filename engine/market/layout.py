@@ -132,7 +132,18 @@ G_LAST_ID: Final = 61  # the last before it
 G_LAST_SEQ: Final = 62
 G_LAST_NS: Final = 63
 G_FIRST_ID: Final = 64  # the first after it
-T_FIELDS: Final = 65
+G_END: Final = 65
+# What the venue computes of a contract, at rows.MARK_SCALE
+M_PRICE: Final = 65
+M_INDEX: Final = 66
+M_SETTLE: Final = 67  # the estimated settlement price
+M_RATE: Final = 68  # of the next funding
+M_NEXT_NS: Final = 69  # when that is, in the venue's clock; 0: never
+M_SEQ: Final = 70
+M_TIME_NS: Final = 71
+M_VENUE_NS: Final = 72
+M_COUNT: Final = 73
+T_FIELDS: Final = 74
 
 # watches
 W_THROTTLE_NS: Final = 0

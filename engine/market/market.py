@@ -3,7 +3,7 @@
 The arrays grow here, between two calls of the compiled fold; nobody outside can tell. Digests and dumps are in store.py.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from math import prod
 from typing import Any, Final, Self
@@ -16,7 +16,8 @@ from engine.market import store
 from engine.market.books import empty_book
 from engine.market.fold import fold_rows
 from engine.market.rows import Floats, Rows
-from engine.market.scan import code_table, scan_frame, scan_frames, scan_snapshot
+from engine.market.scan import scan_frame, scan_frames, scan_snapshot
+from engine.market.text import code_table
 from engine.market.views import (
     Bar,
     Bars,
@@ -26,6 +27,7 @@ from engine.market.views import (
     Break,
     Counters,
     EmaSpec,
+    Mark,
     Quote,
     Stream,
     Trade,
@@ -36,6 +38,12 @@ from engine.model import Instrument
 
 LEVELS_START: Final = 2048  # room per side at first; a Binance snapshot of 1000 and what an hour adds
 PENDING_START: Final = 2048
+_LAST_FRAMES: Final = {
+    Stream.QUOTE: (at.Q_TIME_NS, at.Q_SEQ),
+    Stream.TRADE: (at.T_TIME_NS, at.T_SEQ),
+    Stream.BOOK: (at.D_TIME_NS, at.D_SEQ),
+    Stream.MARK: (at.M_TIME_NS, at.M_SEQ),
+}
 
 
 class Market:
@@ -223,6 +231,22 @@ class Market:
             venue_ns=t[at.T_VENUE_NS],
         )
 
+    def mark(self, i: int) -> Mark | None:
+        """The last mark price and funding rate; None before the first, and for spot."""
+        price, index, settle, rate, next_ns, seq, time_ns, venue_ns, count = self.t[i, at.M_PRICE :].tolist()
+        if not count:
+            return None
+        return Mark(
+            price=decimal(price, r.MARK_SCALE),
+            index=decimal(index, r.MARK_SCALE),
+            settle=decimal(settle, r.MARK_SCALE),
+            funding_rate=decimal(rate, r.MARK_SCALE),
+            next_funding_ns=next_ns,
+            seq=seq,
+            time_ns=time_ns,
+            venue_ns=venue_ns,
+        )
+
     def book_state(self, i: int) -> BookState:
         return BookState(int(self.t[i, at.B_STATE]))
 
@@ -309,16 +333,16 @@ class Market:
         """Session time at which a stream last told something new of this instrument; 0: never."""
         return int(self.t[i, stream])
 
-    def last_frame(self, indexes: Sequence[int]) -> tuple[int, int]:
-        """(time_ns, seq) of the last message that a stream of these instruments brought; zeros before the first. One that was carried from the
-        session before has that session's seq.
+    def last_frame(self, indexes: Sequence[int], streams: Iterable[Stream] = Stream) -> tuple[int, int]:
+        """(time_ns, seq) of the last message that these streams of these instruments brought; zeros before the first. One that was carried from
+        the session before has that session's seq.
         """
-        columns = ((at.Q_TIME_NS, at.Q_SEQ), (at.T_TIME_NS, at.T_SEQ), (at.D_TIME_NS, at.D_SEQ))
+        columns = [_LAST_FRAMES[stream] for stream in streams]
         return max(((int(t[ns]), int(t[seq])) for t in self.t[indexes] for ns, seq in columns), default=(0, 0))
 
     def broken(self, i: int) -> Break:
         """The last break in the ids of a stream of this instrument."""
-        stream, *numbers = self.t[i, at.G_STREAM : at.T_FIELDS].tolist()
+        stream, *numbers = self.t[i, at.G_STREAM : at.G_END].tolist()
         return Break("trade" if stream == r.TRADE else "depth", *numbers)
 
     @property

@@ -1,7 +1,8 @@
 """The rows that every market message becomes: one 2-D int64 table, its columns and row types. Knows no venue and no state.
 
 A message is one or more rows that share seq and time_ns; the last one has LAST = 1. Prices and sizes are integers at the
-instrument's own scales, never negative and never above VALUE_MAX: what does not fit is a BAD_VALUE row instead.
+instrument's own scales, never negative and never above VALUE_MAX: what does not fit is a BAD_VALUE row instead. What is in
+a MARK row is computed, so lies on no grid of the instrument: its numbers are at MARK_SCALE.
 """
 
 import re
@@ -30,14 +31,17 @@ COLUMNS: Final = 11
 
 # Row types and what A ... E hold
 QUOTE: Final = 1  # bid, bid size, ask, ask size, update id (0 where the venue numbers none)
-TRADE: Final = 2  # price, size, trade id, buyer is maker (0 or 1)
-DIFF: Final = 3  # first update id U, last update id u, number of LEVEL rows that follow
+TRADE: Final = 2  # price, size, trade id, buyer is maker (0 or 1), off book (1: no order of the book took part in it)
+DIFF: Final = 3  # first update id U, last update id u, number of LEVEL rows that follow, id before it pu (0: none told)
 SNAPSHOT: Final = 4  # last update id, 0, number of LEVEL rows that follow
 LEVEL: Final = 5  # side (BID or ASK), price, size (0 removes)
 BAD_VALUE: Final = 6  # the row type that could not be made
+MARK: Final = 7  # mark price, index price, estimated settlement price, funding rate (may be negative), next funding in ns
 
 BID: Final = 0
 ASK: Final = 1
+
+MARK_SCALE: Final = 8  # decimal places of what is in a MARK row
 
 VALUE_MAX: Final = 2**53  # also exact as a float64, so that JSON, SQL and indicators agree with the fold
 ID_MAX: Final = 2**62

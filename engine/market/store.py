@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from engine.market.market import Market
 
 # One for each part; raise it when the meaning or the bytes of the part change, and replays of older journals skip it.
-VERSIONS: Final = {"averages": 1, "bars": 1, "books": 1, "gaps": 1, "quotes": 1, "trades": 1, "watches": 1}
-DUMP_VERSION: Final = 2
+VERSIONS: Final = {"averages": 1, "bars": 1, "books": 1, "gaps": 1, "marks": 1, "quotes": 1, "trades": 1, "watches": 1}
+DUMP_VERSION: Final = 3
 
 
 def digests(market: "Market") -> dict[str, tuple[int, str]]:
@@ -43,11 +43,13 @@ def digests(market: "Market") -> dict[str, tuple[int, str]]:
         "averages": averages,
         "bars": bars,
         "books": books,
-        "gaps": sha256(t[:, at.X_END :].tobytes()),
+        "gaps": sha256(t[:, at.X_END : at.G_END].tobytes()),
         "quotes": sha256(t[:, : at.Q_END].tobytes()),
         "trades": sha256(t[:, at.Q_END : at.T_END].tobytes()),
         "watches": watches,
     }
+    if t[:, at.M_COUNT].any():  # spot has none, nor had it before there were any
+        parts["marks"] = sha256(t[:, at.G_END :].tobytes())
     return {name: (VERSIONS[name], part.hexdigest()) for name, part in parts.items()}
 
 

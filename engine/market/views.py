@@ -5,7 +5,7 @@ from enum import IntEnum
 
 import msgspec
 
-from engine.market.layout import X_SEEN_BOOK_NS, X_SEEN_QUOTE_NS, X_SEEN_TRADE_NS
+from engine.market.layout import M_TIME_NS, X_SEEN_BOOK_NS, X_SEEN_QUOTE_NS, X_SEEN_TRADE_NS
 
 
 class Stream(IntEnum):
@@ -14,6 +14,7 @@ class Stream(IntEnum):
     QUOTE = X_SEEN_QUOTE_NS
     TRADE = X_SEEN_TRADE_NS
     BOOK = X_SEEN_BOOK_NS
+    MARK = M_TIME_NS
 
 
 class BookState(IntEnum):
@@ -67,6 +68,19 @@ class Trade(msgspec.Struct, frozen=True):
     size: Decimal
     trade_id: int
     buyer_is_maker: bool
+    seq: int
+    time_ns: int
+    venue_ns: int
+
+
+class Mark(msgspec.Struct, frozen=True):
+    """What the venue computes of a contract: by its price margin and unrealised P&L are reckoned, by its rate funding."""
+
+    price: Decimal
+    index: Decimal  # 0 where the venue told none, as for the next
+    settle: Decimal  # estimated settlement price
+    funding_rate: Decimal  # of the next funding; long pays where it is positive
+    next_funding_ns: int  # in the venue's clock; 0: there is none
     seq: int
     time_ns: int
     venue_ns: int

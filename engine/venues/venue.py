@@ -22,11 +22,14 @@ class MarketDialect(Protocol):
     def decode_snapshot(self, payload: bytes, instrument_id: str, seq: int, time_ns: int) -> Rows | tuple[Event, ...]: ...
 
 
-class Venue(Protocol):
-    """A dialect. All decoders are total: whatever came in, something comes out, if only Unrecognised."""
+class MarketVenue(Protocol):
+    """What recording needs of a dialect. All decoders are total: whatever came in, something comes out, if only Unrecognised.
+
+    It may also say `streams_of(source)`, the Streams that come over one of its market links (all, where it does not), and
+    `trades = False` where this is all that it has.
+    """
 
     name: str
-    client_order_id_max: int
     recv_window_ms: int
 
     @property
@@ -35,6 +38,18 @@ class Venue(Protocol):
     def links(self) -> tuple[LinkPlan, ...]: ...
 
     def instruments_of(self, source: str) -> Sequence[Instrument]: ...
+
+    def depth(self, instrument: Instrument) -> Unsigned: ...
+
+    def decode_answer(  # noqa: PLR0917 - the parts of an HTTP answer, as they stand on the wire
+        self, method: str, path: str, instrument_id: str, status: int, headers: Mapping[str, str], payload: bytes
+    ) -> tuple[Event, ...]: ...
+
+
+class Venue(MarketVenue, Protocol):
+    """What trading needs as well."""
+
+    client_order_id_max: int
 
     def place(  # noqa: PLR0917 - the parts of an order, in the order in which a trader says them
         self,
@@ -57,14 +72,8 @@ class Venue(Protocol):
 
     def fills_since(self, instrument: Instrument, from_fill_id: str | None, limit: int = 1000) -> Unsigned: ...
 
-    def depth(self, instrument: Instrument, limit: int = 5000) -> Unsigned: ...
-
     def server_time(self) -> Unsigned: ...
 
     def subscribe_private(self) -> Unsigned: ...
 
     def decode_private(self, payload: bytes) -> tuple[Event, ...]: ...
-
-    def decode_answer(  # noqa: PLR0917 - the parts of an HTTP answer, as they stand on the wire
-        self, method: str, path: str, instrument_id: str, status: int, headers: Mapping[str, str], payload: bytes
-    ) -> tuple[Event, ...]: ...

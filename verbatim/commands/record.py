@@ -9,7 +9,9 @@ if TYPE_CHECKING:
     from verbatim.config import Config
 
 PUBLIC = {  # where a venue gives its market data to anyone: REST and streams
+    "binance_coinm": ("https://dapi.binance.com", "wss://dstream.binance.com"),
     "binance_spot": ("https://data-api.binance.vision", "wss://data-stream.binance.vision"),
+    "binance_usdm": ("https://fapi.binance.com", "wss://fstream.binance.com"),
 }
 STALE_SECONDS = 60  # a trader must not believe in a silent market for long; a recorder may wait for a quiet one
 
@@ -67,7 +69,7 @@ def command(*, config: Path | None, seconds: float | None, log_level: str, as_js
             f"{summary.ended}: {summary.reason}; {shown_path(summary.folder)}"
         )
 
-    compile_first(Console(stderr=True))
+    compile_first(Console(stderr=True), wanted.venue)
     due_ns = partial(roll_due_ns, roll_hours=settings.record.roll_hours, roll_at=settings.record.roll_at)
     last = run_or_stop(partial(Recorder(wanted, due_ns=due_ns, tell=tell).run, seconds))
     if not last.clean:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from engine.events import Event
 from engine.model import Instrument
 from engine.requests import LinkPlan, Unsigned
+from engine.venues.binance_market import BinanceMarket
 from engine.venues.binance_spot import account, rules, signing
 from engine.venues.binance_spot.market import BinanceSpotMarket
 from engine.venues.binance_spot.requests import Requests
@@ -32,7 +33,7 @@ class BinanceSpot(Requests):
         self._market = BinanceSpotMarket(self.instruments)
 
     @property
-    def market(self) -> BinanceSpotMarket:
+    def market(self) -> BinanceMarket:
         """The decoder of what anyone may see."""
         return self._market
 

@@ -188,7 +188,26 @@ def decode_answer(  # noqa: PLR0917 - the parts of one answer, in the order in w
     payload: bytes,
     fills_limit: int = rules.FILLS_PAGE_MAX,
 ) -> tuple[Event, ...]:
-    """What the answer to one of our calls proves, then what it reports. `fills_limit` is the page that was asked for.
+    """What the answer to one of our calls proves, then what it reports. `fills_limit` is the page that was asked for."""
+
+    def read(body: bytes) -> tuple[Event, ...]:
+        route = (method, path.partition("?")[0])
+        if route == ("GET", "/api/v3/myTrades"):
+            return (_fills(body, instrument, fills_limit),)
+        return READERS[route](body, instrument)
+
+    return read_answer(method, path, status, headers, payload, read)
+
+
+def read_answer(  # noqa: PLR0917 - as decode_answer
+    method: str,
+    path: str,
+    status: int,
+    headers: Mapping[str, str],
+    payload: bytes,
+    read: Callable[[bytes], tuple[Event, ...]],
+) -> tuple[Event, ...]:
+    """The same for any Binance market; `read` makes reports of the body, and may raise FAILURES.
 
     An answer "done" whose body cannot be read proves nothing: UNKNOWN, with the reason beside it.
     """
@@ -197,10 +216,7 @@ def decode_answer(  # noqa: PLR0917 - the parts of one answer, in the order in w
         answer = _answer(method, status, headers, payload)
         if answer.outcome is not Outcome.DONE:
             return (answer,)
-        route = (method, path.partition("?")[0])
-        if route == ("GET", "/api/v3/myTrades"):
-            return (answer, _fills(payload, instrument, fills_limit))
-        return (answer, *READERS[route](payload, instrument))
+        return (answer, *read(payload))
     except FAILURES as error:
         proves_nothing = msgspec.structs.replace(answer, outcome=Outcome.UNKNOWN)
         return (proves_nothing, _unrecognised(f"answer to {method} {path}"[:TEXT_MAX], error))
@@ -290,7 +306,7 @@ def _account(payload: bytes, _instrument: str) -> tuple[Event, ...]:
     return (msgspec.json.decode(payload, type=shapes.Account).report(),)
 
 
-def _time(payload: bytes, _instrument: str) -> tuple[Event, ...]:
+def read_time(payload: bytes, _instrument: str = "") -> tuple[Event, ...]:
     return (ServerTime(shapes.nanoseconds(msgspec.json.decode(payload, type=_Time).server_time)),)
 
 
@@ -298,7 +314,7 @@ def _instruments(payload: bytes, _instrument: str) -> tuple[Event, ...]:
     return (InstrumentsReport(read_exchange_info(payload, rules.VENUE), read_allowance(payload)),)
 
 
-def _nothing(payload: bytes, _instrument: str) -> tuple[Event, ...]:
+def read_nothing(payload: bytes, _instrument: str = "") -> tuple[Event, ...]:
     """Read elsewhere (depth is market data) or empty (ping); but JSON it must be."""
     msgspec.json.decode(payload, type=dict[str, Any])
     return ()
@@ -311,8 +327,8 @@ READERS: dict[tuple[str, str], Callable[[bytes, str], tuple[Event, ...]]] = {
     ("GET", "/api/v3/openOrders"): _open_orders,
     ("DELETE", "/api/v3/openOrders"): _canceled_all,
     ("GET", "/api/v3/account"): _account,
-    ("GET", "/api/v3/time"): _time,
+    ("GET", "/api/v3/time"): read_time,
     ("GET", "/api/v3/exchangeInfo"): _instruments,
-    ("GET", "/api/v3/depth"): _nothing,
-    ("GET", "/api/v3/ping"): _nothing,
+    ("GET", "/api/v3/depth"): read_nothing,
+    ("GET", "/api/v3/ping"): read_nothing,
 }

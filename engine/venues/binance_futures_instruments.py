@@ -1,0 +1,86 @@
+"""The exchangeInfo of Binance's futures as our instruments, USD-M and COIN-M alike. Knows its filters; nothing of orders."""
+
+from decimal import Decimal
+from typing import Final
+
+import msgspec
+
+from engine.model import Allowance, Instrument
+from engine.venues.binance_metadata import (
+    LEVEL_OVER_ORDER,
+    Filter,
+    RateLimit,
+    allowance,
+    decimals,
+    fitting_scale,
+    number,
+)
+
+NEVER_MS: Final = 4_133_404_800_000  # the delivery of a perpetual, in the year 2100
+DOCUMENTED: Final = Allowance(weight_minute_max=2_400, orders_10s_max=300)  # section 10
+
+
+class _Symbol(msgspec.Struct, rename="camel"):
+    symbol: str
+    base_asset: str
+    quote_asset: str
+    margin_asset: str
+    filters: list[Filter]
+    contract_type: str = ""
+    delivery_date: int = 0
+    price_precision: int = 0  # decimals that the venue writes and takes; not the tick
+    quantity_precision: int = 0
+    status: str = ""  # of USD-M
+    contract_status: str = ""  # of COIN-M
+    contract_size: int = 1  # of COIN-M, in units of quote
+
+
+class _ExchangeInfo(msgspec.Struct, rename="camel"):
+    symbols: list[_Symbol]
+    rate_limits: list[RateLimit] = []
+
+
+_DECODER = msgspec.json.Decoder(_ExchangeInfo, strict=False)  # some mirrors quote their integers
+
+
+def read_exchange_info(payload: bytes, venue: str, *, inverse: bool) -> tuple[Instrument, ...]:
+    """Every symbol in the venue's order; ValueError where the answer is not what it should be."""
+    return tuple(_instrument(of, venue, inverse=inverse) for of in _DECODER.decode(payload).symbols)
+
+
+def read_allowance(payload: bytes) -> Allowance:
+    """What the same answer says of rates (section 10)."""
+    return allowance(_DECODER.decode(payload).rate_limits, DOCUMENTED)
+
+
+def _instrument(symbol: _Symbol, venue: str, *, inverse: bool) -> Instrument:
+    filters = {of.filterType: of for of in symbol.filters}
+    absent = Filter()
+    price = filters.get("PRICE_FILTER", absent)
+    lot = filters.get("LOT_SIZE", absent)
+    tick_size, price_max = number(price.tickSize), number(price.maxPrice)
+    lot_size, quantity_max = number(lot.stepSize), number(lot.maxQty)
+    return Instrument(
+        id=f"{venue}:{symbol.symbol}",
+        venue=venue,
+        symbol=symbol.symbol,
+        base=symbol.base_asset,
+        quote=symbol.quote_asset,
+        # the decimals that are written: when a tick grows (0.01 to 0.10 on BTCUSDT), older orders stay where they are
+        price_scale=fitting_scale(symbol.price_precision, decimals(tick_size), price_max),
+        size_scale=fitting_scale(symbol.quantity_precision, decimals(lot_size), quantity_max * LEVEL_OVER_ORDER),
+        tick_size=tick_size,
+        lot_size=lot_size,
+        price_min=number(price.minPrice),
+        price_max=price_max,
+        quantity_min=number(lot.minQty),
+        quantity_max=quantity_max,
+        market_quantity_max=number(filters.get("MARKET_LOT_SIZE", absent).maxQty),
+        notional_min=number(filters.get("MIN_NOTIONAL", absent).notional),
+        trading="TRADING" in (symbol.status, symbol.contract_status),
+        contract=symbol.contract_type,
+        contract_size=Decimal(symbol.contract_size),
+        inverse=inverse,
+        margin=symbol.margin_asset,
+        delivery_ns=0 if symbol.delivery_date in (0, NEVER_MS) else symbol.delivery_date * 1_000_000,
+    )
