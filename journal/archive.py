@@ -137,6 +137,13 @@ def archive(folder: Path, root: Place) -> Archived:
 
     ArchiveRefused where the session is not sealed and whole, or another one has its place; JournalLocked; ArchiveFailed.
     """
+    try:
+        return _archive(folder, root)
+    except OSError as error:
+        raise ArchiveFailed(f"{folder} cannot be read: {error}.") from error
+
+
+def _archive(folder: Path, root: Place) -> Archived:
     if is_locked(folder):
         raise JournalLocked(f"{folder} is being written. What to do: archive it when its session has ended.")
     _refuse_open(folder)

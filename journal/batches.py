@@ -211,8 +211,7 @@ def to_records(batch: pa.RecordBatch) -> Iterator[Record]:
 def _kinds(column: pa.Array) -> Iterable[Kind]:
     try:
         if isinstance(column, pa.DictionaryArray):  # one look-up for each word, not for each row
-            kinds = [_KINDS[text] for text in column.dictionary.to_pylist()]
-            return list(map(kinds.__getitem__, column.indices.to_pylist()))
+            return _worded(column, [_KINDS[text] for text in column.dictionary.to_pylist()])
         return [_KINDS[text] for text in column.to_pylist()]
     except KeyError as error:
         raise ValueError(f"{error.args[0]!r} is no kind of record that this version knows") from None
@@ -222,6 +221,14 @@ def _values(column: pa.Array) -> Any:
     if column.null_count == len(column):
         return repeat(None, len(column))
     if isinstance(column, pa.DictionaryArray):
-        words = column.dictionary.to_pylist()
-        return map(words.__getitem__, column.indices.to_pylist())
-    return column.to_pylist()
+        return _worded(column, column.dictionary.to_pylist())
+    if column.null_count:
+        return column.to_pylist()
+    return column.to_numpy(zero_copy_only=False).tolist()  # sooner than Arrow makes objects
+
+
+def _worded(column: pa.DictionaryArray, words: list[Any]) -> Iterable[Any]:
+    """The rows' words, by their dictionary. Most groups of a market's records know one alone."""
+    if len(words) == 1 and not column.null_count:
+        return repeat(words[0], len(column))
+    return map(words.__getitem__, column.indices.to_pylist())

@@ -10,6 +10,8 @@ JournalError
     AmbiguousSession   several do
     CaptureRefused     a file of another tool that cannot be imported as asked
       DamagedCapture   it can be read up to some line only
+    BundleRefused      a bundle that cannot be made as asked
+    ExportRefused      a file that is not written: it is there already, or of no known form
     ArchiveRefused     an archive that cannot be written or read as asked
     ArchiveFailed      the place of an archive, or the way to it, failed us
     DamagedArchive     an archive's bytes are not what was written
@@ -68,6 +70,14 @@ class DamagedCapture(CaptureRefused):
         super().__init__(
             f"{self.said}. What to do: fetch the file again, or keep what comes before that line with --partial."
         )
+
+
+class BundleRefused(JournalError):  # noqa: N818 - the name says what happened
+    pass
+
+
+class ExportRefused(JournalError):  # noqa: N818 - the name says what happened
+    pass
 
 
 class ArchiveRefused(JournalError):  # noqa: N818 - the name says what happened

@@ -12,6 +12,8 @@ from journal.frames import Walk
 from journal.record import Record
 from journal.segments import Rows, Sealed, first_seqs, open_name, sealed_name
 
+POLL_ROWS = 8_192  # a poll that has so many ends: who follows a long journal from its begin holds a part of it at a time
+
 
 class Follower:
     """Records from `from_seq` on; each `poll` gives those that came since the last."""
@@ -29,11 +31,11 @@ class Follower:
         self._offset = 0
 
     def poll(self) -> list[Record]:
-        """What has come since, in order; an empty list where nothing has."""
+        """What has come since, in order, up to some POLL_ROWS; an empty list where nothing has."""
         found: list[Record] = []
-        while self._read_some(found):
+        while len(found) < POLL_ROWS and self._read_some(found):
             pass
-        return [record for record in found if record.seq >= self._from_seq]
+        return found
 
     def _read_some(self, found: list[Record]) -> bool:
         """Read what the segment has. Whether there may be more in the next."""
@@ -45,7 +47,9 @@ class Follower:
             self._first_seq, self._offset = self.next_seq, 0
         walk = Walk(self._reading, self.next_seq, offset=self._offset)
         for frame in walk:
-            found += to_records(frame.batch())
+            found += [record for record in to_records(frame.batch()) if record.seq >= self._from_seq]
+            if len(found) >= POLL_ROWS:
+                break
         self.next_seq, self._offset = walk.next_seq, walk.offset
         if self.next_seq == self._first_seq or not self._begun(self.next_seq):
             return False
@@ -56,14 +60,17 @@ class Follower:
         sealed = self._holding(self.next_seq)
         if sealed is None:
             return False
+        before, self._first_seq = self.next_seq, sealed.footer.first_seq
         try:
-            for batch in sealed.batches(Rows(self.next_seq)):
+            for batch in sealed.batches(Rows(max(self.next_seq, self._from_seq))):
                 found += to_records(batch)
+                if len(found) >= POLL_ROWS:
+                    self.next_seq = found[-1].seq + 1
+                    return True
         finally:
             sealed.close()
-        self._first_seq = sealed.footer.first_seq
         self.next_seq = sealed.footer.last_seq + 1
-        return self.next_seq > self._first_seq
+        return self.next_seq > before
 
     def _holding(self, seq: int) -> Sealed | None:
         """The sealed segment with this record. It bears another's name where it was merged since."""

@@ -15,6 +15,7 @@ from journal.errors import DamagedJournal
 
 SCHEMA_VERSION = 2
 _KEY = "journal."  # all our keys begin so
+_OF_SLICES = ("bundled_from", "left_out")  # written there alone
 
 
 class Part(msgspec.Struct, frozen=True, array_like=True):
@@ -35,6 +36,8 @@ class Footer(msgspec.Struct, frozen=True, kw_only=True):
     dropped_rows: int = 0
     signer: str = ""  # an Ed25519 public key, hexadecimal
     signature: str = ""  # over the chain value, so over all rows up to the last: journal/signing.py
+    bundled_from: str = ""  # of a slice (journal/bundle.py): the chain value of the journal it was cut from
+    left_out: int = 0  # records before the first that a slice has not
     schema_version: int = SCHEMA_VERSION
 
     def linked(self) -> str:
@@ -42,7 +45,8 @@ class Footer(msgspec.Struct, frozen=True, kw_only=True):
         return reduce(link, (part.content for part in self.parts), self.prev_chain)
 
     def to_metadata(self) -> dict[str, str]:
-        return {_KEY + name: _text(getattr(self, name)) for name in self.__struct_fields__}
+        values = {name: getattr(self, name) for name in self.__struct_fields__}
+        return {_KEY + name: _text(value) for name, value in values.items() if value or name not in _OF_SLICES}
 
     @classmethod
     def of(cls, path: Path, metadata: Mapping[bytes, bytes]) -> "Footer":

@@ -16,7 +16,7 @@ from journal.arrow_files import Source
 from journal.disk import Disk, RealDisk
 from journal.errors import DamagedJournal, JournalFailed, NotAJournal
 from journal.footer import SCHEMA_VERSION, Footer
-from journal.recover import finish_merge, superseded
+from journal.recover import finish_merge, superseded, unlink_held
 from journal.seal import put_sealed
 from journal.segments import Sealed, first_seqs, plain_batch, sealed_name
 
@@ -115,6 +115,4 @@ def _merge_group(disk: Disk, group: Sequence[Footer]) -> None:
         footer,
         instead_of=[sealed_name(seq) for seq in merged],
     )
-    disk.sync_folder()
-    for seq in merged:
-        disk.unlink(sealed_name(seq))
+    unlink_held(disk, merged)

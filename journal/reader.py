@@ -109,6 +109,8 @@ class Journal:
             if part.last_seq >= seq:
                 return part
             next_seq = self._seqs[at] if at < len(self._seqs) else self.last_seq + 1
+            if (later := self._part(next_seq)) is not None and _left_out(later) == next_seq - part.last_seq - 1:
+                return later
             raise DamagedJournal(self.folder, f"records {part.last_seq + 1} to {next_seq - 1} are missing")
         raise DamagedJournal(self.folder, f"the segment that held record {seq} is gone")
 
@@ -136,9 +138,13 @@ class Journal:
         else of it is read.
         """
         last_seq = self.last_seq if to_seq is None else min(to_seq, self.last_seq)
-        seq = max(from_seq, 0)
+        seq, chain = max(from_seq, 0), ""
         while seq <= last_seq:
             part = self._part_of(seq)
+            if isinstance(part, Sealed):
+                if chain not in ("", part.footer.prev_chain):  # a segment of another session may have as many records
+                    raise DamagedJournal(part.path, "its chain does not continue the segment before it")
+                chain = part.footer.chain
             yield from part.batches(Rows(seq, last_seq, kinds, sources), columns)
             seq = part.last_seq + 1
 
@@ -170,6 +176,18 @@ class Journal:
             self._begins[first_seq] = _NEVER_NS if time_ns is None else time_ns
         return self._begins[first_seq]
 
+    @property
+    def left_out(self) -> range:
+        """The records that a slice of a session has not: it has the SESSION record, and goes on behind them."""
+        second = self._part(self._seqs[1]) if len(self._seqs) > 1 else None
+        return range(self._seqs[1] - _left_out(second), self._seqs[1]) if second is not None else range(0)
+
+    @property
+    def bundled_from(self) -> str:
+        """Of a slice: the chain value of the journal it was cut from; "" where this is no slice."""
+        part = self._part(self._seqs[-1])
+        return part.footer.bundled_from if isinstance(part, Sealed) else ""
+
     def check_seams(self) -> None:
         """Open every segment, so that none is missing: for readers who do not come past each seam themselves."""
         seq = 0
@@ -193,6 +211,10 @@ class Journal:
         for record in self.records(0, 0):
             return record
         raise NotAJournal(f"{self.folder} has no record yet. What to do: wait for the session to begin.")
+
+
+def _left_out(part: "_OpenPart | Sealed") -> int:
+    return part.footer.left_out if isinstance(part, Sealed) else 0
 
 
 def _ahead(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

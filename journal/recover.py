@@ -64,6 +64,10 @@ def _recover(disk: Disk, signer: "Signer | None") -> Recovered:
         raise DamagedJournal(disk.folder, f"{CHECKSUMS} names {sealed_name(gone[0])}, which is missing")
     if not sealed and not opened:
         raise NotAJournal(f"{disk.folder} holds no journal. What to do: name the folder of a session.")
+    if any(footer.bundled_from for footer in footers.values()):
+        raise JournalFailed(
+            f"{disk.folder} is a slice of a session, and no session goes on from it. What to do: keep it in another folder."
+        )
     merged = superseded(footers)
     for seq in merged:
         del footers[seq], sealed[seq]
@@ -72,8 +76,8 @@ def _recover(disk: Disk, signer: "Signer | None") -> Recovered:
         if name.endswith(".tmp"):
             disk.unlink(name)
     for seq in opened:
-        if seq in footers:  # the crash fell between the rename and the unlinking
-            if sealed_name(seq) not in known_checksums(disk):
+        if seq not in tails:  # the crash fell between the rename and the unlinking; it may have been merged since
+            if seq in footers and sealed_name(seq) not in known_checksums(disk):
                 note_checksum(disk, sealed_name(seq), sha256(whole(disk.reading(sealed_name(seq)))))
             disk.sync_folder()
             disk.unlink(open_name(seq))
@@ -110,15 +114,24 @@ def superseded(footers: Mapping[int, Footer]) -> dict[int, int]:
 
 
 def finish_merge(disk: Disk, merged: Mapping[int, int]) -> None:
-    """Unlink what merged segments hold: their names are on stable storage first."""
+    """Say so in SHA256SUMS, and unlink what merged segments hold."""
     names = [sealed_name(seq) for seq in merged]
     for holder in sorted(set(merged.values())):
         checksum = sha256(whole(disk.reading(sealed_name(holder))))
         note_checksum(disk, sealed_name(holder), checksum, without=names)
-    if merged:
-        disk.sync_folder()
-    for name in names:
-        disk.unlink(name)
+    unlink_held(disk, merged)
+
+
+def unlink_held(disk: Disk, merged: Mapping[int, int]) -> None:
+    """The names of those that hold them are on stable storage first. The last that each holds goes when the others are gone
+    for good: until then the journal ends where its last name says.
+    """
+    lasts = {max(seq for seq, its in merged.items() if its == holder) for holder in merged.values()}
+    for seqs in (merged.keys() - lasts, lasts):
+        if seqs:
+            disk.sync_folder()
+        for seq in sorted(seqs):
+            disk.unlink(sealed_name(seq))
 
 
 def _footer(disk: Disk, first_seq: int, *, has_twin: bool) -> Footer | None:
@@ -156,8 +169,6 @@ def _refuse_damage(disk: Disk, footers: dict[int, Footer], tails: dict[int, Tail
             raise DamagedJournal(disk.folder, f"records {next_seq} to {seq - 1} are missing")
         if footer := footers.get(seq):
             path = disk.folder / sealed_name(seq)
-            if footer.first_seq != seq:
-                raise DamagedJournal(path, f"the footer says that it begins at record {footer.first_seq}")
             if chain and footer.prev_chain != chain:
                 raise DamagedJournal(path, "its chain does not continue the segment before it")
             next_seq, chain = footer.last_seq + 1, footer.chain

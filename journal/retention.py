@@ -83,7 +83,10 @@ def forgetting(
 
     `missing_of` says why a session's archive cannot stand for it, "" where it can. Changes nothing.
     """
-    sessions = [_looked_at(folder, about) for folder in list_sessions(root)]
+    try:
+        sessions = [_looked_at(folder, about) for folder in list_sessions(root)]
+    except OSError as error:
+        raise JournalFailed(f"{root} cannot be looked through: {error}.") from error
     _speak_for_the_newest(sessions)
     total = left = sum(each.bytes for each in sessions)
     before_ns = None if older_than_s is None else time.time_ns() - int(older_than_s * 1e9)

@@ -114,6 +114,8 @@ def put_sealed(
     disk.close(temporary)
     _compare(disk, temporary, said)
     disk.rename(temporary, sealed)
+    if instead_of:  # while they are there they tell of a merge; without their lines, only its new name does
+        disk.sync_folder()
     note_checksum(disk, sealed, written.checksum, without=instead_of)
     return said
 

@@ -129,8 +129,6 @@ def _sealed(found: _Found, folder: Path, checksums: dict[str, str]) -> None:
         found.problem(f"its bytes have not the checksum in {CHECKSUMS}")
     segment = Sealed(path)
     footer = segment.footer
-    if footer.first_seq != found.first_seq:
-        found.problem(f"the footer says that it begins at record {footer.first_seq}")
     for part, batches in segment.contents():
         if content_of(_looked_at(found, batches)) != part.content:
             found.problem(f"the rows up to record {part.last_seq} have not the hash that the footer states")
@@ -209,7 +207,7 @@ def _join(report: VerifyReport, found: list[_Found], signer: str | None) -> None
         later = parts[at + 1].first_seq if at + 1 < len(parts) else None
         report.problems += [each for each in part.problems if not (part.first_seq in merged.values() and CHECKSUMS in each)]
         report.notes += part.notes
-        if part.first_seq != next_seq:
+        if part.first_seq != next_seq + (part.footer.left_out if part.footer is not None else 0):
             report.problems.append(f"{part.name}: begins at record {part.first_seq}, but record {next_seq} was to come")
         if ends_ns is not None and part.begins_ns is not None and part.begins_ns < ends_ns:
             report.problems.append(f"{part.name}: session time falls after record {part.first_seq - 1}")
@@ -232,6 +230,10 @@ def _join_footer(report: VerifyReport, part: _Found, chain: str, *, last: bool) 
         report.problems.append(f"{part.name}: its chain does not continue the segment before it")
     if footer.final and not last:
         report.problems.append(f"{part.name}: closes the session, but segments follow it")
+    if footer.left_out:
+        report.notes.append(f"{part.name}: a slice: records {footer.first_seq - footer.left_out} to {footer.first_seq - 1} were left out")
+    if footer.bundled_from and last:
+        report.notes.append(f"cut from a journal with chain {footer.bundled_from}")
     report.closed = footer.final
     report.torn_bytes += footer.dropped_bytes
 

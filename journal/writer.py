@@ -7,6 +7,7 @@ Frames and segments are cut only between steps. The first failed write or sync i
 Knows the disk by its protocol, and nothing of what records mean.
 """
 
+import atexit
 import os
 import threading
 import time
@@ -91,6 +92,7 @@ class JournalWriter:
         self._next_seq = 0
         self._durable_seq = -1
         self._urgent = self._closing = self._abandoned = False
+        self._asleep = False  # the writer's thread waits for a record, and for no group's time
         self._failed: BaseException | None = None
         # the writer's thread alone
         self._written_seq = -1
@@ -157,6 +159,7 @@ class JournalWriter:
             raise JournalFailed(f"{folder}: the first segment cannot be made: {error}.") from error
         writer._writer_thread.start()
         writer._sealer_thread.start()
+        atexit.register(writer.abandon)  # a sealer inside Arrow must not outlive the interpreter: it aborts, or waits for ever
         return writer
 
     # ---- the caller's side -----------------------------------------------------------------------------
@@ -189,7 +192,7 @@ class JournalWriter:
             self._pending_bytes += step_bytes
             self._next_seq = seq
             self._urgent |= urgent
-            if not waiting or urgent or len(group) >= self._options.group_rows:
+            if urgent or self._asleep or len(group) >= self._options.group_rows:
                 self._wake.notify()
 
     def wait_for_room(self) -> None:
@@ -255,6 +258,7 @@ class JournalWriter:
         self._to_seal.put(None)
         self._sealer_thread.join()
         self._disk.release()
+        atexit.unregister(self.abandon)
 
     def _failure(self) -> JournalFailed:
         error = JournalFailed(
@@ -268,9 +272,10 @@ class JournalWriter:
 
     def _write_all(self) -> None:
         try:
+            taken: list[list[Record]] = []
             closing = False
             while not closing:
-                taken, sync, closing = self._take()
+                taken, sync, closing = self._take(more_expected=bool(taken))
                 if self._abandoned:
                     return
                 for group in taken:
@@ -284,15 +289,24 @@ class JournalWriter:
         except BaseException as error:  # noqa: BLE001 - whatever it is, nothing can be written any more
             self._fail(error)
 
-    def _take(self) -> tuple[list[list[Record]], bool, bool]:
-        """Wait until a group is due or a sync is; the groups, whether they ask for a sync, whether they are the last."""
+    def _take(self, *, more_expected: bool) -> tuple[list[list[Record]], bool, bool]:
+        """Wait until a group is due or a sync is; the groups, whether they ask for a sync, whether they are the last.
+
+        Where `more_expected`, what comes is looked for after the delay of a group, and need not wake us: with a market at
+        work a group costs one change of thread and not two.
+        """
         with self._wake:
+            look_s = time.monotonic() + self._options.group_delay_s if more_expected else None
             while not (self._closing or self._urgent or self._full() or self._failed):
-                due_s = self._due_s()
-                rest_s = None if due_s is None else due_s - time.monotonic()
+                if self._groups:
+                    due_s = self._pending_since_s + self._options.group_delay_s
+                    look_s = due_s if look_s is None else min(look_s, due_s)
+                rest_s = self._rest_s(look_s)
                 if rest_s is not None and rest_s <= 0:
                     break
+                self._asleep = look_s is None
                 self._wake.wait(rest_s)
+            self._asleep = False
             if self._failed is not None:
                 raise self._failed  # the sealer's: it ends us too
             taken, sync = self._groups, self._urgent or self._closing
@@ -305,10 +319,11 @@ class JournalWriter:
     def _full(self) -> bool:
         return bool(self._groups) and len(self._groups[0]) >= self._options.group_rows
 
-    def _due_s(self) -> float | None:
-        group = self._pending_since_s + self._options.group_delay_s if self._groups else None
-        sync = None if self._unsynced_since_s is None else self._unsynced_since_s + self._options.sync_delay_s
-        return min((due for due in (group, sync) if due is not None), default=None)
+    def _rest_s(self, look_s: float | None) -> float | None:
+        """Until the look, or until what is written must be synced."""
+        sync_s = None if self._unsynced_since_s is None else self._unsynced_since_s + self._options.sync_delay_s
+        due_s = min((due for due in (look_s, sync_s) if due is not None), default=None)
+        return None if due_s is None else due_s - time.monotonic()
 
     def _write(self, records: list[Record]) -> None:
         if self._segment_size and (

@@ -24,12 +24,33 @@ def moment_of(journal: Journal, text: str) -> tuple[int | None, int | None]:
         where = "before it began"
     elif time_ns is not None and time_ns > ended_ns:
         where = "after it ended"
+    elif (left := journal.left_out) and (seq in left or (time_ns is not None and _within(journal, time_ns, started_ns))):
+        where = f"among records {left.start} to {left[-1]}, which this slice has not"
     else:
         return seq, time_ns
     raise NoMoment(
         f"{text!r} is no moment of the session: {where}. "
         f"It goes from {_iso(started_ns)} (record 0) to {_iso(ended_ns)} (record {journal.last_seq})"
     )
+
+
+def _within(journal: Journal, time_ns: int, started_ns: int) -> bool:
+    """Whether nothing that a slice has but the SESSION record stands at or before a moment."""
+    return time_ns > started_ns and journal.seq_at(time_ns) == 0
+
+
+def span_of(journal: Journal, begin: str | None, end: str | None) -> tuple[int, int]:
+    """First and last record of what lies between two moments; where one is None, of all. NoMoment."""
+    from_seq, to_seq = 0, journal.last_seq
+    if begin is not None:
+        seq, time_ns = moment_of(journal, begin)
+        from_seq = journal.seq_at(time_ns - 1) + 1 if time_ns is not None else seq or 0
+    if end is not None:
+        seq, time_ns = moment_of(journal, end)
+        to_seq = journal.seq_at(time_ns) if time_ns is not None else seq or 0
+    if from_seq > to_seq:
+        raise NoMoment(f"nothing lies between {begin!r} and {end!r}")
+    return from_seq, to_seq
 
 
 def moment(text: str, started_ns: int) -> tuple[int | None, int | None]:

@@ -26,7 +26,8 @@ def rebuild(
     first = journal.session_record()
     kernel = rebuilder_of(first)
     state = snapshots.nearest(journal, kernel, first, last) if use_snapshots else None
-    state = state if state is not None else kernel.begin(first)
+    if state is None:
+        state = kernel.begin(first) if not last else snapshots.begun(journal, kernel, first)
     return kernel, state, _fold(journal, kernel, state, first, last, use_snapshots=use_snapshots)
 
 

@@ -20,6 +20,7 @@ from engine.state import State
 from engine.venues.venue import MarketDialect
 from journal.reader import Journal
 from journal.record import INPUTS, Kind, Record, canonical
+from replay import snapshots
 from replay.causes import Markets, chain_of
 from replay.changes import changed
 from replay.compare import Difference, end_missing, only_recorded, only_replayed, outputs_differ, timer_differs
@@ -106,17 +107,18 @@ class Repetition:
         self._step = self.kernel.step if watch is None else watch(self.kernel.step)
         self._step_frames = self.kernel.step_frames if watch is None else self._one_frame
         self.counts = Compared()
-        self.state: State = self.kernel.begin(self.first)
+        self.state: State = snapshots.begun(journal, self.kernel, self.first)
         self._outputs: list[Record] = []  # of the last step
         self._pending: list[Record] = []  # those of them that no record has met yet
 
     def run(self, until: int, on_progress: Progress | None) -> Difference | None:
         """Up to and with record `until`; the first difference ends it."""
         found: Difference | None = None
-        self._put_out(self.kernel.open_turn(self.state, self.first))
-        self.state.seq = len(self._pending)
-        seq = 0
-        for run in runs_of_frames(self.journal.records(1, until)):
+        begun_at = seq = self.state.seq  # 0, or the CHECKPOINT at which a slice goes on
+        if not begun_at:
+            self._put_out(self.kernel.open_turn(self.state, self.first))
+            self.state.seq = len(self._pending)
+        for run in runs_of_frames(self.journal.records(begun_at + 1, until)):
             seq = run[-1].seq
             if on_progress is not None and seq // PROGRESS_RECORDS != run[0].seq // PROGRESS_RECORDS:
                 on_progress(seq, until + 1)
@@ -126,7 +128,7 @@ class Repetition:
                 break
         if found is None and seq == self.journal.last_seq:
             found = self._end_differs()
-        self.counts.records = seq + 1
+        self.counts.records = seq + 1 - begun_at
         return found
 
     def _end_differs(self) -> Difference | None:
@@ -294,10 +296,20 @@ def replay_session(
     )
 
 
+def refuse_strange_state(journal: Journal, host: str, name: str) -> None:
+    """A slice's state is folded on by compiled code, which believes its numbers: no less than code is it to be trusted."""
+    session = read_session(journal.session_record().body or "")
+    if not (host and session.host == host):
+        raise Untrusted(
+            f"{name} begins in the middle of a session, with a state that was not made on this machine. What to do: read it "
+            "with verbatim sql, export and verify, or add --trust-code where you trust its maker."
+        )
+
+
 def refuse_strangers(session: SessionBody, host: str, folder: Path) -> None:
-    if session.strategies and session.host != host:
+    if session.strategies and not (host and session.host == host):
         names = ", ".join(found.name for found in session.strategies)
         raise Untrusted(
-            f"{folder} was recorded on another machine, and a replay runs the code of its strategies ({names}). "
+            f"{folder} was recorded on another machine or comes as a bundle, and a replay runs the code of its strategies ({names}). "
             "What to do: read it (verbatim ask, sql and verify run none of it), then add --trust-code."
         )

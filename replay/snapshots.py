@@ -15,6 +15,8 @@ from engine.kernel import Kernel
 from engine.market import store
 from engine.state import Account, State
 from journal import caches
+from journal.bundle import BEGIN_STATE
+from journal.errors import DamagedJournal
 from journal.reader import Journal
 from journal.record import Kind, Record
 
@@ -49,6 +51,11 @@ def session_digest(record: Record) -> str:
 
 def keep(folder: Path, first: Record, state: State, heard: bytes) -> None:
     """Writes a snapshot of a state right after its CHECKPOINT."""
+    caches.keep(folder, f"{_PREFIX}{state.seq:012d}", _made_from(first, state.seq), packed(state, heard))
+
+
+def packed(state: State, heard: bytes) -> bytes:
+    """A state right after its CHECKPOINT; `heard` is what it had heard up to there."""
     held = Snapshot(
         time_ns=state.time_ns,
         inputs=state.inputs,
@@ -56,7 +63,24 @@ def keep(folder: Path, first: Record, state: State, heard: bytes) -> None:
         account=state.account,
         market=state.market.dump(),
     )
-    caches.keep(folder, f"{_PREFIX}{state.seq:012d}", _made_from(first, state.seq), _encode(held))
+    return _encode(held)
+
+
+def begun(journal: Journal, kernel: Kernel, first: Record) -> State:
+    """Where a journal's records begin: at the SESSION record, or at the CHECKPOINT at which a slice goes on.
+
+    DamagedJournal where a slice's state is not the one that its CHECKPOINT states.
+    """
+    if not journal.left_out:
+        return kernel.begin(first)
+    path, seq = journal.folder / BEGIN_STATE, journal.left_out.stop
+    if (state := _unpacked(path.read_bytes() if path.exists() else b"", seq, journal, kernel)) is None:
+        raise DamagedJournal(
+            path,
+            f"it is not the state that the CHECKPOINT (record {seq}) states, or a changed strategy asks for another",
+            f"read it with the engine that bundled it; it was recorded with {kernel.program.session.versions.get('engine')}",
+        )
+    return state
 
 
 def nearest(journal: Journal, kernel: Kernel, first: Record, until: int) -> State | None:
@@ -74,8 +98,11 @@ def _made_from(first: Record, seq: int) -> str:
 
 def _loaded(name: str, seq: int, journal: Journal, kernel: Kernel, first: Record) -> State | None:
     body = caches.find(journal.folder, name, _made_from(first, seq))
-    if body is None:
-        return None
+    return None if body is None else _unpacked(body, seq, journal, kernel)
+
+
+def _unpacked(body: bytes, seq: int, journal: Journal, kernel: Kernel) -> State | None:
+    """None where it is not the state that the CHECKPOINT `seq` states."""
     try:
         held = _decode(body)
         market = kernel.program.empty_market()

@@ -1,9 +1,12 @@
-"""What tests share: the way to the real captures, which are never part of the project."""
+"""What tests share: the way to the real captures, which are never part of the project, and two small journals."""
 
 import os
 from pathlib import Path
 
 import pytest
+from power_cuts import record
+
+from journal.writer import JournalWriter
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -17,3 +20,23 @@ def shared_data() -> Path:
     if os.environ.get("CI") == "true":
         pytest.fail(f"no real data at {folder}: set VERBATIM_DATA")
     pytest.skip(f"no real data at {folder}: set VERBATIM_DATA")
+
+
+@pytest.fixture
+def crashed(tmp_path: Path) -> Path:
+    """A session of nine records in three frames, each synced, whose writer is gone: the last frame vouches for six."""
+    writer = JournalWriter.create(tmp_path / "crashed")
+    for at in range(0, 9, 3):
+        writer.append_step([record(seq) for seq in range(at, at + 3)], urgent=True)
+        writer.wait_durable(at + 2, 5)
+    writer.abandon()
+    return tmp_path / "crashed"
+
+
+@pytest.fixture
+def closed(tmp_path: Path) -> Path:
+    """The same records, sealed."""
+    writer = JournalWriter.create(tmp_path / "closed")
+    writer.append_step([record(seq) for seq in range(9)])
+    writer.close()
+    return tmp_path / "closed"

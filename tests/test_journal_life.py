@@ -1,5 +1,7 @@
 """What becomes of journals: they are forgotten oldest first and whole, archived and fetched, and exported."""
 
+import base64
+import csv
 import hashlib
 import json
 import os
@@ -9,11 +11,13 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
 from pyarrow import fs
 
-from engine.live.opening import look_back
+from engine.live.clock import SessionClock
+from engine.live.opening import Wanted, look_back
 from engine.session import ClockSettings, PreviousSession, SessionBody, VenueSettings
 from journal import archive as archiving
 from journal.merge import merge
@@ -150,19 +154,15 @@ def test_what_somebody_needs_stays_however_old_it_is(tmp_path: Path) -> None:
 def test_the_next_session_finds_what_it_goes_on_from(tmp_path: Path) -> None:
     """The rule as the engine reads it: whatever was forgotten, a start sees the same session before it."""
 
-    class Wanted:
-        journals = tmp_path
-        account = "spot"
-        venue = VenueSettings()
-
+    wanted = Wanted(journals=tmp_path, clock=SessionClock.wall(), venue=VenueSettings(), symbols=(), account="spot")
     make(tmp_path, "a", days=300, account="spot")
     make(tmp_path, "b", days=250, account="main", after="a")
     make(tmp_path, "c", days=200, account="main", after="b")
-    before = look_back(Wanted).previous  # type: ignore[arg-type] # what look_back reads of one
+    before = look_back(wanted).previous
     assert before is not None
     said(verbatim("forget", "--older-than", "1d", "--keep-gib", 0, "--yes", "--journals", tmp_path))
     assert ids(tmp_path) == "ac"
-    assert look_back(Wanted).previous == before  # type: ignore[arg-type] # as above
+    assert look_back(wanted).previous == before
 
 
 def test_a_forgetting_that_was_cut_off_is_finished_by_the_next(tmp_path: Path) -> None:
@@ -360,11 +360,110 @@ def test_no_credential_is_in_a_text(tmp_path: Path, s3: str) -> None:
         assert KEY.encode() not in data
 
 
-def test_a_server_that_is_away_is_one_clear_line(tmp_path: Path, s3: str) -> None:  # noqa: ARG001 - its credentials
+# ---- exports -------------------------------------------------------------------------------------------
+
+RECORDS = [
+    Record(0, 5, Kind.SESSION, "shell", body='{"session":"aaaaaaaa","price":"0.10","rate":1.50}'),
+    Record(1, 10, Kind.FEED, "m.0", recv_ns=11, payload='{"b":"60000.00000000","é":1}'.encode()),
+    Record(2, 20, Kind.BROKER, "m.1", cause=1, key="k-1", meta='{"status":200}', recv_ns=21, payload=b'\xff\x00, "\n'),
+    Record(3, 20, Kind.NOTE, "m.1", cause=1, body='{"level":"info","text":"with, commas\\nand \\"quotes\\""}'),
+    Record(4, 30, Kind.FEED, "m.1", payload=b""),
+]
+
+
+@pytest.fixture
+def five(tmp_path: Path) -> Path:
+    writer = JournalWriter.create(tmp_path / "five")
+    writer.append_step(RECORDS)
+    writer.close()
+    return tmp_path / "five"
+
+
+def exported(folder: Path, target: Path, *words: str) -> Path:
+    assert said(verbatim("export", folder, target, *words)).splitlines()[-1] == str(target)
+    return target
+
+
+def test_a_journal_as_one_parquet_file_is_its_records(tmp_path: Path, five: Path) -> None:
+    table = pq.read_table(exported(five, tmp_path / "all.parquet"))
+    assert table.to_pylist() == [{name: getattr(record, name) for name in table.column_names} for record in RECORDS]
+    assert not [path for path in tmp_path.iterdir() if path.suffix == ".partial"]
+
+
+def test_json_lines_hold_every_byte(tmp_path: Path, five: Path) -> None:
+    """Our own JSON as JSON, its numbers as they were written; the wire as text, or base64 where it is none."""
+    text = exported(five, tmp_path / "all.jsonl").read_text()
+    lines = [json.loads(line) for line in text.splitlines()]
+    assert '"rate":1.50' in text
+    assert lines[0] == {
+        "seq": 0, "time_ns": 5, "kind": "SESSION", "source": "shell",
+        "body": {"session": "aaaaaaaa", "price": "0.10", "rate": 1.5},
+    }  # fmt: skip
+    assert lines[1]["payload"].encode() == RECORDS[1].payload
+    assert lines[2] == {
+        "seq": 2, "time_ns": 20, "recv_ns": 21, "kind": "BROKER", "source": "m.1", "cause": 1, "key": "k-1",
+        "meta": {"status": 200}, "payload_base64": "/wAsICIK",
+    }  # fmt: skip
+    assert base64.b64decode(lines[2]["payload_base64"]) == RECORDS[2].payload
+    assert lines[3]["body"]["text"] == 'with, commas\nand "quotes"'
+    assert lines[4]["payload"] == ""
+    writer = JournalWriter.create(tmp_path / "odd")
+    writer.append_step([Record(0, 5, Kind.NOTE, "m", body="{no JSON")])
+    writer.close()
+    assert json.loads(exported(tmp_path / "odd", tmp_path / "odd.jsonl").read_text())["body"] == "{no JSON"
+
+
+def test_csv_holds_every_byte(tmp_path: Path, five: Path) -> None:
+    with exported(five, tmp_path / "all.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["body"] or None for row in rows] == [record.body for record in RECORDS]
+    assert [row["payload"].encode() for row in rows] == [b"", RECORDS[1].payload, b"", b"", b""]
+    assert [base64.b64decode(row["payload_base64"]) for row in rows] == [b"", b"", RECORDS[2].payload, b"", b""]
+    assert [row["recv_ns"] for row in rows] == ["", "11", "21", "", ""]
+
+
+def test_an_export_can_be_of_some_records(tmp_path: Path) -> None:
     session = make(tmp_path, "a", days=3)
-    told = said(
-        verbatim("archive", session, "s3://bucket/x?endpoint_override=127.0.0.1:9&scheme=http&region=us-east-1"), FAILED
+    began_ns = Journal.open(session).session_record().time_ns
+
+    def seqs(*words: object) -> list[int]:
+        target = exported(session, tmp_path / "some.parquet", *map(str, words))
+        found: list[int] = pq.read_table(target, columns=["seq"])["seq"].to_pylist()
+        target.unlink()
+        return found
+
+    assert seqs("--from", 20, "--to", 22) == [20, 21, 22]
+    assert seqs("--from", began_ns + 20, "--to", began_ns + 22) == [20, 21, 22]
+    assert seqs("--kinds", "session,note") == [0]
+    assert seqs("--sources", "m,n", "--from", 59) == [59]
+    assert seqs("--sources", "n") == []
+    assert "is no moment of the session" in said(
+        verbatim("export", session, tmp_path / "x.csv", "--from", 60), BAD_INPUT
     )
-    assert told.startswith("verbatim: s3://bucket/x/")
-    assert len(told.splitlines()) == 1
-    assert Journal.open(session).closed
+    assert "nothing lies between" in said(
+        verbatim("export", session, tmp_path / "x.csv", "--from", 9, "--to", 8), BAD_INPUT
+    )
+
+
+def test_a_folder_gets_every_view(tmp_path: Path, five: Path) -> None:
+    target = exported(five, tmp_path / "views")
+    listed = json.loads(said(verbatim("sql", five, "--json")))
+    assert sorted(path.stem for path in target.iterdir()) == sorted(view["view"] for view in listed)
+    assert pq.read_table(target / "records.parquet").num_rows == 5
+    assert "without --kinds" in said(verbatim("export", five, tmp_path / "x", "--kinds", "feed"), USAGE)
+
+
+@pytest.mark.parametrize("name", ["all.parquet", "all.csv", "all.jsonl", "views"])
+def test_an_export_appears_whole_or_not_at_all(tmp_path: Path, five: Path, name: str) -> None:
+    exported(five, tmp_path / name)
+    assert "nothing is overwritten" in said(verbatim("export", five, tmp_path / name), BAD_INPUT)
+    assert "cannot be written" in said(verbatim("export", five, tmp_path / "no" / name), FAILED)
+    assert "no form goes by that suffix" in said(verbatim("export", five, tmp_path / "all.xls"), BAD_INPUT)
+    damaged = make(tmp_path, "b", days=2)
+    sealed = sorted(damaged.glob("*.parquet"))[2]
+    data = bytearray(sealed.read_bytes())
+    data[4:400] = bytes(396)
+    sealed.write_bytes(data)
+    before = sorted(tmp_path.iterdir())
+    assert sealed.name in said(verbatim("export", damaged, tmp_path / f"2{name}"), DIFFERS)
+    assert sorted(tmp_path.iterdir()) == before

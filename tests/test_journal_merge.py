@@ -133,7 +133,7 @@ def test_what_is_written_or_damaged_is_not_merged(tmp_path: Path) -> None:
     assert names(tmp_path / "s") == before
     (problem,) = [each for each in verify(tmp_path / "s").problems if "cannot be read" in each]
     assert damaged.name in problem
-    assert "in bytes" in problem
+    assert "row group 0 cannot be read: column seq" in problem
 
 
 def test_a_signed_journal_says_who_sealed_it(tmp_path: Path) -> None:

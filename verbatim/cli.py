@@ -20,6 +20,8 @@ COMMANDS: dict[str, str] = {  # name -> one-line help; the command `name` is `co
     "merge": "Make few large segments of a session's many small ones.",
     "venue": "Start the simulated venue alone.",
     "import": "Make a session of captures of other tools.",
+    "export": "Write a session's records, or all its views, to files.",
+    "bundle": "Make one file of a session, or a slice of it, to send to somebody.",
     "forget": "Drop the oldest sessions, whole.",
     "archive": "Copy a sealed session to object storage or another folder.",
     "fetch": "Bring an archived session back.",

@@ -1,6 +1,11 @@
-"""How a command finds the session it was given: journal/sessions.py, and what to do where there is none."""
+"""How a command finds the session it was given: journal/sessions.py, and what to do where there is none.
+
+Commands that read take a bundle (journal/bundle.py) in its place: it is unpacked for as long as the command runs.
+"""
 
 from pathlib import Path
+
+import click
 
 
 def find(journals: Path, session: str) -> Path:
@@ -19,6 +24,27 @@ def find(journals: Path, session: str) -> Path:
         raise UnknownSession(f"{error} What to do: {command} lists those there are.") from None
 
 
+def find_to_read(journals: Path, session: str) -> Path:
+    """As `find`; a bundle's file gives the folder that it was unpacked to."""
+    import tempfile
+
+    from journal.bundle import unpack
+
+    if not Path(session).is_file():
+        return find(journals, session)
+    scratch = tempfile.TemporaryDirectory(prefix="verbatim-bundle-")
+    folder = Path(click.get_current_context().with_resource(scratch)) / "session"
+    unpack(Path(session), folder)
+    return folder
+
+
+def trusted_host(session: str) -> str:
+    """Whose code may run unasked: this machine's. "" for a bundle: whoever made it can write any host into it."""
+    from engine.live.opening import host_id
+
+    return "" if Path(session).is_file() else host_id()
+
+
 def find_decided(journals: Path, session: str) -> Path:
     """As `find`, for commands that decide or fold again. JournalError where the session was imported: nothing was decided."""
     import msgspec
@@ -26,7 +52,7 @@ def find_decided(journals: Path, session: str) -> Path:
     from journal.errors import JournalError
     from journal.reader import Journal
 
-    folder = find(journals, session)
+    folder = find_to_read(journals, session)
     if "import" in msgspec.json.decode(Journal.open(folder).session_record().body or "{}", type=dict[str, msgspec.Raw]):
         raise JournalError(
             f"{folder} is an import: it holds what was received, and no engine decided on it. What to do: query it with "

@@ -125,12 +125,12 @@ def end_by(error: BaseException) -> None:
 
 def compile_first(console: Console, venue: VenueSettings | None = None) -> None:
     """Before anything connects: a session must not meet its first message with a compiler. Says so where it takes long."""
-    told = Timer(TELL_SECONDS, console.print, ["compiling, for 10 to 20 seconds: only the first run does ..."])
+    told = Timer(TELL_SECONDS, console.print, ["preparing the compiled fold: 10 to 20 seconds where it was not compiled before ..."])
     told.daemon = True
     if not console.is_terminal:  # which draws no status
         told.start()
     try:
-        with console.status("compiling: 10 to 20 seconds the first time, nothing after that ..."):
+        with console.status("preparing the compiled fold: 10 to 20 seconds the first time ..."):
             warm()
             if venue is not None:  # a dialect that compiles what it reads with has `warm`
                 getattr(make_venue(venue, ()).market, "warm", lambda: None)()

@@ -82,8 +82,12 @@ class Orders(msgspec.Struct, frozen=True):
         """By the venue's id, which names one order for ever, or by ours.
 
         Ours alone proves nothing where the venue's ids differ: others on the account may use an id again, also on
-        another instrument (binance_spot.md section 9).
+        another instrument (binance_spot.md section 9). But an order of ours that has no venue id yet is named by ours first:
+        a venue that was reset, as testnets are, gives old ids to new orders.
         """
+        mine = self.get(client_order_id)
+        if mine is not None and mine.order.instrument == instrument and not mine.venue_order_id:
+            return mine
         found = self.get(self.by_venue_id.get(f"{instrument} {venue_order_id}", ""))
         if found is not None:
             return found

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from verbatim.exits import DIFFERS, stop
-from verbatim.finding import find_decided
+from verbatim.finding import find_decided, trusted_host
 
 
 @click.command("ask")
@@ -24,8 +24,9 @@ from verbatim.finding import find_decided
     show_default=True,
     help="Where sessions lie.",
 )
+@click.option("--trust-code", is_flag=True, help="Take the state that a slice begins with, though it was not made here.")
 @click.option("--json", "as_json", is_flag=True, help="Everything, as one JSON object.")
-def command(*, session: str, at: str | None, journals: Path, as_json: bool) -> None:
+def command(*, session: str, at: str | None, journals: Path, trust_code: bool, as_json: bool) -> None:
     """Show what the engine believed in SESSION: mode, links, orders, positions, balances, quotes; what it waited for, and why.
 
     SESSION is a path or an id, sealed or still running.
@@ -37,13 +38,17 @@ def command(*, session: str, at: str | None, journals: Path, as_json: bool) -> N
     from replay.belief import belief, told
     from replay.clock import NoMoment, moment_of
     from replay.rebuild import rebuild
+    from replay.replay import Untrusted, refuse_strange_state
 
     try:
         folder = find_decided(journals, session)
-        seq, time_ns = moment_of(Journal.open(folder), at) if at is not None else (None, None)
+        journal = Journal.open(folder)
+        seq, time_ns = moment_of(journal, at) if at is not None else (None, None)
+        if journal.left_out and not trust_code:
+            refuse_strange_state(journal, trusted_host(session), session)
         held = belief(*rebuild(folder, until=seq, until_ns=time_ns))
     except (DamagedJournal, CoreError) as error:
         stop(str(error), DIFFERS)
-    except (JournalError, NoMoment, StrategyError) as error:
+    except (JournalError, NoMoment, StrategyError, Untrusted) as error:
         stop(str(error))
     click.echo(json.dumps(held) if as_json else "\n".join(told(held)))

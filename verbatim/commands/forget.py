@@ -96,7 +96,9 @@ def about(record: "Record") -> "About":
     if "import" in msgspec.json.decode(record.body or "{}", type=dict[str, msgspec.Raw]):
         return About(None)
     body = read_session(record.body or "")
-    line = f"account {body.account} at {', '.join(venue.name for venue in body.venues) or 'no venue'}"
+    venues = ", ".join(venue.name for venue in body.venues)
+    symbols = ", ".join(instrument.symbol for instrument in body.instruments)
+    line = f"account {body.account} at {venues}" if body.account else f"the recordings of {symbols} at {venues}"
     if body.previous is None:
         return About(line)
     return About(line, body.previous.session, body.previous.last_seq, body.previous.chain)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from verbatim.exits import DIFFERS, stop
-from verbatim.finding import find_decided
+from verbatim.finding import find_decided, trusted_host
 
 if TYPE_CHECKING:
     from journal.record import Record
@@ -66,7 +66,6 @@ def command(
     if strict and (strategy or settings):
         raise click.UsageError("--strict compares a session with itself: without --strategy and --set")
     from engine.errors import CoreError
-    from engine.live.opening import host_id
     from engine.loading import StrategyError
     from engine.session import read_session
     from journal.errors import DamagedJournal, JournalError
@@ -84,7 +83,7 @@ def command(
         recorded = read_session(journal.session_record().body or "")
         seq, time_ns = moment_of(journal, until) if until is not None else (None, None)
         if not trust_code:
-            refuse_strangers(recorded, host_id(), folder)
+            refuse_strangers(recorded, trusted_host(session), Path(session) if Path(session).is_file() else folder)
         if strict:
             progress = None if as_json else lambda text: click.echo(text, err=True)
             _end_strict(replay_strictly(folder, until=seq, until_ns=time_ns, on_progress=progress), as_json=as_json)

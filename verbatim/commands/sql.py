@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from verbatim.exits import DIFFERS, stop
-from verbatim.finding import find
+from verbatim.finding import find_to_read
 
 if TYPE_CHECKING:
     from analysis.journal_sql import Result, View
@@ -43,7 +43,7 @@ def command(*, session: str, query: str | None, journals: Path, as_json: bool, a
     from journal.errors import DamagedJournal, JournalError
 
     try:
-        connection = journal_sql.connect([find(journals, name) for name in session.split(",")])
+        connection = journal_sql.connect([find_to_read(journals, name) for name in session.split(",")])
     except DamagedJournal as error:
         stop(str(error), DIFFERS)
     except JournalError as error:

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from verbatim.exits import DIFFERS, stop
-from verbatim.finding import find
+from verbatim.finding import find_to_read
 
 
 @click.command("verify")
@@ -19,7 +19,9 @@ from verbatim.finding import find
     help="Where sessions lie.",
 )
 @click.option("--signer", help="The public key, in hexadecimal, that must have signed the last seal.")
-@click.option("--repair", type=click.Path(path_type=Path), help="Write what is whole as a new journal into this new folder.")
+@click.option(
+    "--repair", type=click.Path(path_type=Path), help="Write what is whole as a new journal into this new folder."
+)
 @click.option("--json", "as_json", is_flag=True, help="The report as one JSON object.")
 def command(*, session: str, journals: Path, signer: str | None, repair: Path | None, as_json: bool) -> None:
     """Prove that SESSION's journal is whole: checksums, chain, sequence, open frames.
@@ -27,12 +29,23 @@ def command(*, session: str, journals: Path, signer: str | None, repair: Path | 
     SESSION is a path or an id. Ends with 0 where it is, with 1 where bytes are not what was written. Changes nothing:
     --repair writes the records before the first damage elsewhere, and never touches SESSION.
     """
-    from journal.errors import JournalError
+    from journal.bundle import manifest_in
+    from journal.errors import DamagedJournal, JournalError
     from journal.verify import verify
 
     try:
-        folder = find(journals, session)
+        folder = find_to_read(journals, session)
         report = verify(folder, signer=signer)
+        if (bundle := manifest_in(folder)) is not None:
+            of = (
+                "all of it"
+                if bundle.whole
+                else f"records {bundle.first_seq} to {bundle.last_seq} of 0 to {bundle.session_last_seq}"
+            )
+            redacted = ", ".join(bundle.redacted) or "nothing"
+            report.notes.insert(0, f"a bundle of {bundle.session}: {of}; redacted: {redacted}")
+    except DamagedJournal as error:
+        stop(str(error), DIFFERS)
     except JournalError as error:
         stop(str(error))
     if as_json:
@@ -46,7 +59,7 @@ def command(*, session: str, journals: Path, signer: str | None, repair: Path | 
         end = "closed" if report.closed else "not closed"
         what = f"{report.records:,} records in {report.segments} segment{'' if report.segments == 1 else 's'}, {end}"
         if report.torn_bytes:
-            what += f", {report.torn_bytes} torn bytes"
+            what += f", {report.torn_bytes} torn bytes{' that recovery dropped' if report.chain else ''}"
         if report.ok:
             click.echo(f"verify: whole ({what}), chain {report.chain[:16] or 'open'}")
         else:

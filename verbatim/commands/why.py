@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from verbatim.exits import DIFFERS, stop
-from verbatim.finding import find
+from verbatim.finding import find_to_read
 
 if TYPE_CHECKING:
     from analysis.why import Link, Story
@@ -32,7 +32,7 @@ def command(*, session: str, order: str, journals: Path, as_json: bool) -> None:
     from journal.errors import DamagedJournal, JournalError
 
     try:
-        story = why(find(journals, session), order)
+        story = why(find_to_read(journals, session), order)
     except DamagedJournal as error:
         stop(str(error), DIFFERS)
     except (JournalError, QueryError, UnknownOrder) as error:

@@ -1,0 +1,337 @@
+"""Power cuts by the thousand: a session is written once and cut at every operation; what recovery makes of each image is judged.
+
+The writer's and the sealer's threads touch different files, so one recorded session stands for every order in which the two may
+have run: it is shuffled anew before it is cut. Recovery is a run like any other, so it is cut too, and so is the recovery
+from that. Everything follows from a seed and the number of a session. Uses the journal as its callers do.
+"""
+
+import hashlib
+import random
+import shutil
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+from unittest.mock import patch
+
+import msgspec
+from forgetful import FOLDER, ForgetfulDisk, Operation
+
+import journal.recover
+from journal.checksums import CHECKSUMS
+from journal.errors import JournalError, NotAJournal
+from journal.frames import Tail
+from journal.merge import merge
+from journal.reader import Journal
+from journal.record import Kind, Record
+from journal.recover import Recovered, recover
+from journal.segments import open_name
+from journal.verify import verify
+from journal.writer import JournalWriter
+
+AGAIN = 15  # cuts of a session beside those at every operation
+MERGED = 0.5  # of the sessions are merged when they are closed
+KILLS = 0.15  # of the cuts end the process alone
+READ = 0.2  # of the images are read before they are recovered
+NESTED = 2  # cuts of each recovery
+NESTED_MAX = 2  # a recovery, cut, and its recovery, cut again
+NEVER_S = 3600.0
+PATIENCE_S = 20.0
+
+Files = dict[str, bytes]
+
+
+class Broken(Exception):  # noqa: N818 - the name says what happened
+    """A promise was, and the text says by which image."""
+
+
+class Promised(NamedTuple):
+    """What callers had been told when the power went."""
+
+    created: bool = False
+    durable_seq: int = -1
+    written_seq: int = -1  # survives the end of the process, not the machine's
+    chain: str | None = None  # of a session that was closed, or of a recovery that came to its end
+    closed: bool = False
+
+    def after(self, operation: Operation) -> "Promised":
+        if operation.verb != "told":
+            return self
+        what, value = operation.args
+        match what:
+            case "created":
+                return self._replace(created=True)
+            case "durable":
+                return self._replace(durable_seq=max(self.durable_seq, value))
+            case "written":
+                return self._replace(written_seq=max(self.written_seq, value))
+            case _:
+                return self._replace(created=True, **value)
+
+
+class Image(NamedTuple):
+    name: str
+    disk: ForgetfulDisk
+    promised: Promised = Promised()
+    nested: int = 0  # how many recoveries lie before it
+
+
+class Tally:
+    """What was tried. Images that are equal byte for byte are tried once and count once."""
+
+    def __init__(self, scratch: Path) -> None:
+        self.sessions = self.images = self.nested = 0
+        self._scratch = scratch
+        self._seen: set[bytes] = set()
+        self._judged: set[bytes] = set()  # end states: many images come to the same one
+        self._sealed: dict[object, tuple[list[Operation], object]] = {}
+
+    def try_session(self, seed: str, session: int) -> Iterator[int]:
+        """Cut one session everywhere; yields after each image how many there were. Broken on the first broken promise."""
+        chance = random.Random(f"{seed}/{session}")  # noqa: S311 - it chooses faults, not keys
+        written, ends = write_session(chance)
+        self.sessions += 1
+        self._sealed.clear()  # no other session holds the same rows
+        done = in_some_order(written, chance)
+        if chance.random() < MERGED:
+            try:
+                done = then_merged(done, chance)
+            except JournalError as error:
+                raise Broken(f"seed {seed}, session {session}: merging ended with {error!r}") from error
+        moments = [*_steps(done), *chance.choices(range(len(done) + 1), k=AGAIN)]
+        for image in cuts(Image(f"seed {seed}, session {session}", ForgetfulDisk()), done, moments, chance):
+            yield from self._try(image, ends, chance)
+
+    def _try(self, image: Image, ends: set[int], chance: random.Random) -> Iterator[int]:
+        key = digest(image.disk.contents(), f"{image.disk.state()} {image.promised}")
+        if key in self._seen:
+            return
+        self._seen.add(key)
+        self.images += 1
+        self.nested += image.nested > 0
+        disk = image.disk.copy()
+        try:
+            if chance.random() < READ:
+                read_unrecovered(image, self._folder_of(disk.contents()))
+            self._recover(disk, image.promised, ends)
+        except Broken as error:
+            raise Broken(f"{image.name}: {error}") from error
+        yield self.images
+        if image.nested < NESTED_MAX and disk.done:
+            moments = chance.choices(_steps(disk.done), k=NESTED)
+            for cut in cuts(image._replace(nested=image.nested + 1), disk.done, moments, chance):
+                yield from self._try(cut, ends, chance)
+
+    def _once(self, seal: Callable[..., object]) -> Callable[..., object]:
+        """`seal`; asked for the same rows again, it repeats what it did on the disk, as nine of ten recoveries would have it."""
+
+        def sealing(disk: ForgetfulDisk, first_seq: int, *others: object, dropped: Tail, **named: object) -> object:
+            rows = disk.files[open_name(first_seq)].at(0, dropped.offset)
+            sums = disk.files[CHECKSUMS].data if CHECKSUMS in disk.files else b""
+            key = (rows, bytes(sums), *disk.names(), *others, dropped, *named.items())
+            if key not in self._sealed:
+                begun = len(disk.done)
+                footer = seal(disk, first_seq, *others, dropped=dropped, **named)
+                self._sealed[key] = disk.done[begun:], footer
+                return footer
+            operations, footer = self._sealed[key]
+            for operation in operations:
+                disk.repeat(operation)
+            return footer
+
+        return sealing
+
+    def _recover(self, disk: ForgetfulDisk, promised: Promised, ends: set[int]) -> None:
+        try:
+            with patch.object(journal.recover, "seal", self._once(journal.recover.seal)):
+                recovered = recover(FOLDER, disk=disk)
+        except NotAJournal as error:
+            if promised.created:
+                raise Broken(f"{error}") from error
+            return
+        except Exception as error:
+            raise Broken(f"recovery made of a crash {error!r}") from error
+        if recovered.last_seq < max(promised.durable_seq, promised.written_seq):
+            raise Broken(f"promised was {promised}, but record {recovered.last_seq} is the last")
+        if recovered.last_seq not in ends:
+            raise Broken(f"record {recovered.last_seq} ends no step")
+        if promised.chain not in (None, recovered.chain) or promised.closed > recovered.was_closed:
+            raise Broken(f"promised was {promised}, recovered is {recovered}")
+        disk.told("recovered", {"durable_seq": recovered.last_seq, "chain": recovered.chain})
+        files = disk.contents()
+        if (key := digest(files)) not in self._judged:
+            judge(files, recovered, self._folder_of(files))
+            self._judged.add(key)
+
+    def _folder_of(self, files: Files) -> Path:
+        folder = self._scratch / "image"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        for name, data in files.items():
+            (folder / name).write_bytes(data)
+        return folder
+
+
+def _steps(done: Sequence[Operation]) -> list[int]:
+    """After every operation, but once for each run of writes to one file: sealing makes dozens of small ones."""
+    files = [operation.args[1:] and operation.verb == "write" and operation.args[0] for operation in done]
+    return [0, *(at + 1 for at, file in enumerate(files) if not file or file not in files[at + 1 : at + 2])]
+
+
+def cuts(before: Image, done: Sequence[Operation], moments: Sequence[int], chance: random.Random) -> Iterator[Image]:
+    """An image for each of the moments: how many of the operations were done since `before`."""
+    disk, promised, wanted = before.disk.copy(), before.promised, Counter(moments)
+    for moment in range(len(done) + 1):
+        if moment:
+            disk.repeat(done[moment - 1])
+            promised = promised.after(done[moment - 1])
+        for fate in range(wanted[moment]):
+            name = f"{moment}.{fate}"
+            if chance.random() < KILLS:
+                yield Image(f"{before.name}, kill {name}", disk.after_a_kill(chance), promised, before.nested)
+            else:
+                kept = promised._replace(written_seq=-1)
+                yield Image(f"{before.name}, cut {name}", disk.after_a_cut(chance), kept, before.nested)
+
+
+def read_unrecovered(image: Image, folder: Path) -> None:
+    """A reader does not wait for recovery: it sees a true prefix with all that is durable."""
+    try:
+        found = list(Journal.open(folder).records())
+    except NotAJournal as error:
+        if image.promised.created:
+            raise Broken(f"{error}") from error
+        return
+    except Exception as error:
+        raise Broken(f"a reader made of a crash {error!r}") from error
+    if len(found) <= image.promised.durable_seq or found != [record(seq) for seq in range(len(found))]:
+        raise Broken(f"a reader saw other records: {len(found)}, promised was {image.promised}")
+
+
+def judge(files: Files, recovered: Recovered, folder: Path) -> None:
+    """Of what recovery left: every reader sees the same true records, and recovering again changes nothing."""
+    again = ForgetfulDisk(files)
+    try:
+        second = recover(FOLDER, disk=again)
+    except Exception as error:
+        raise Broken(f"a second recovery ended with {error!r}") from error
+    if second != msgspec.structs.replace(recovered, sealed_now=0) or again.contents() != files:
+        raise Broken(f"a second recovery said {second} after {recovered}")
+    if untidy := [name for name in files if name.endswith((".open", ".tmp"))]:
+        raise Broken(f"recovery left {untidy}")
+    report = verify(folder)
+    if report.problems or report.notes or report.chain != recovered.chain:
+        raise Broken(f"verify said {report}")
+    if report.torn_bytes != recovered.dropped_bytes:
+        raise Broken(f"recovery dropped {recovered.dropped_bytes} bytes, verify knows of {report.torn_bytes}")
+    if list(Journal.open(folder).records()) != [record(seq) for seq in range(recovered.last_seq + 1)]:
+        raise Broken(f"the records up to {recovered.last_seq} are not those that were appended")
+
+
+def digest(files: Files, more: str = "") -> bytes:
+    found = hashlib.blake2b(more.encode(), digest_size=16)
+    for name, data in sorted(files.items()):
+        found.update(f"{name} {len(data)}\n".encode())
+        found.update(data)
+    return found.digest()
+
+
+# ---- a session, written
+
+
+def record(seq: int) -> Record:
+    """What every session here holds at this seq."""
+    if seq % 3:
+        return Record(seq, seq, Kind.FEED, "m", recv_ns=seq, payload=b"%d," % seq * (1 + seq * 7 % 90))
+    return Record(seq, seq, Kind.FACT, "orders", cause=seq, key=f"o{seq}", body=f'"{seq}"')
+
+
+def write_session(chance: random.Random) -> tuple[list[Operation], set[int]]:
+    """The operations of a whole session, and at which records its steps end. No clock decides what is written when."""
+    disk, group_rows = ForgetfulDisk(), chance.choice([1, 4, 8])
+    writer = JournalWriter.create(
+        FOLDER,
+        disk=disk,
+        segment_bytes=chance.choice([1, 2500, 5000, 10**6]),
+        group_rows=group_rows,
+        group_delay_s=NEVER_S,
+        sync_delay_s=NEVER_S,
+        on_durable=lambda seq: disk.told("durable", seq),
+    )
+    disk.told("created")
+    ends, seq, waiting = {-1}, 0, 0
+    for _ in range(chance.randrange(1, 8)):
+        rows, urgent = chance.randrange(1, 5), chance.random() < 0.4
+        writer.append_step([record(at) for at in range(seq, seq + rows)], urgent=urgent)
+        seq, waiting = seq + rows, waiting + rows
+        ends.add(seq - 1)
+        if urgent:
+            writer.wait_durable(seq - 1, PATIENCE_S)
+        elif waiting >= group_rows:
+            wait_written(writer, seq - 1)
+            disk.told("written", seq - 1)
+        if token := writer.durable(seq - 1):
+            disk.told("durable", token.seq)
+        waiting = 0 if urgent or waiting >= group_rows else waiting
+    summary = writer.close()
+    disk.told("closed", {"chain": summary.chain, "closed": True})
+    return disk.done, ends
+
+
+def wait_written(writer: JournalWriter, seq: int) -> None:
+    until_s = time.monotonic() + PATIENCE_S
+    while writer.written_seq < seq:
+        if writer.failed is not None or time.monotonic() > until_s:
+            raise TimeoutError(f"record {seq} was not written: {writer.failed}")
+        time.sleep(0)
+
+
+def by_thread(written: Sequence[Operation]) -> tuple[list[Operation], list[Operation]]:
+    """The writer's operations, with its caller's, and the sealer's."""
+    sealer = next(operation.thread for operation in written if operation.verb == "rename")
+    sealing = [operation for operation in written if operation.thread == sealer]
+    return [operation for operation in written if operation.thread != sealer], sealing
+
+
+def unsealed(written: Sequence[Operation]) -> Files:
+    """What the writer's thread alone has made: all segments, open."""
+    disk = ForgetfulDisk()
+    for operation in by_thread(written)[0]:
+        disk.repeat(operation)
+    return disk.contents()
+
+
+def in_some_order(written: Sequence[Operation], chance: random.Random) -> list[Operation]:
+    """The same operations as the two threads may have done them: a seal begins any time after its segment was left."""
+    writing, sealing = by_thread(written)
+    last = writing.pop()  # closing waits for both
+    earliest = dict(_segments_left(writing))
+    eager, at, found = chance.choice([0.1, 0.5, 0.9]), 0, list[Operation]()
+    for operation in sealing:
+        begins = operation.verb == "create" and operation.args[0][0].isdigit()
+        not_before = earliest.get(operation.args[0].split(".")[0], len(writing)) if begins else at
+        while at < len(writing) and (at < not_before or chance.random() > eager):
+            found.append(writing[at])
+            at += 1
+        found.append(operation)
+    return [*found, *writing[at:], last]
+
+
+def then_merged(done: Sequence[Operation], chance: random.Random) -> list[Operation]:
+    """Some time later somebody makes its segments fewer."""
+    disk = ForgetfulDisk()
+    for operation in done:
+        disk.repeat(operation)
+    merge(FOLDER, disk=disk, bytes_max=chance.choice([4_000, 9_000, 10**9]))
+    return disk.done
+
+
+def _segments_left(writing: Sequence[Operation]) -> Iterator[tuple[str, int]]:
+    """For each segment how many of the writer's operations come before its sealing."""
+    for at, operation in enumerate(writing):
+        if operation.verb == "close":
+            after = at + 2  # the next segment's creation
+            if after < len(writing) and writing[after].verb == "sync_folder":
+                after += 1
+            yield operation.args[0].split(".")[0], after

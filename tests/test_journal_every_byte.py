@@ -1,0 +1,231 @@
+"""One bit flipped in every byte, files cut short, exchanged, put in and gone: `verify` finds it, no reader ever returns a false record.
+
+What is read of a changed journal is a JournalError or the truth. Recovery refuses it or keeps the truth.
+"""
+
+import re
+import shutil
+from collections.abc import Callable
+from contextlib import suppress
+from itertools import combinations
+from pathlib import Path
+
+import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from forgetful import FOLDER, ForgetfulDisk
+from power_cuts import record, unsealed
+
+from journal.disk import FileReading
+from journal.errors import DamagedJournal, JournalError
+from journal.follow import Follower
+from journal.frames import Walk
+from journal.reader import Journal
+from journal.record import Record
+from journal.recover import recover
+from journal.segments import Sealed
+from journal.verify import verify
+from journal.writer import JournalWriter
+
+OPEN, SEALED, SUMS = "000000000000.open", "000000000000.parquet", "SHA256SUMS"
+TRUTH = [record(seq) for seq in range(9)]
+
+
+def session(disk: ForgetfulDisk, *, segment_bytes: int = 1 << 20, records: list[Record] = TRUTH) -> ForgetfulDisk:
+    """Nine records in three frames, each synced, and in as many segments as that makes."""
+    writer = JournalWriter.create(FOLDER, disk=disk, segment_bytes=segment_bytes)
+    for at in range(0, 9, 3):
+        writer.append_step(records[at : at + 3], urgent=True)
+        writer.wait_durable(at + 2, 5)
+    writer.close()
+    return disk
+
+
+def put(files: dict[str, bytes], folder: Path) -> Path:
+    folder.mkdir()
+    for name, data in files.items():
+        (folder / name).write_bytes(data)
+    return folder
+
+
+def flips(path: Path) -> list[tuple[int, bytes]]:
+    """Another bit in each byte in turn."""
+    whole = path.read_bytes()
+    found = []
+    for at in range(len(whole)):
+        flipped = bytearray(whole)
+        flipped[at] ^= 1 << at % 8
+        found.append((at, bytes(flipped)))
+    return found
+
+
+def read(folder: Path) -> list[Record] | None:
+    """None where it is refused; any other error is a traceback that somebody would see."""
+    try:
+        return list(Journal.open(folder).records())
+    except JournalError:
+        return None
+
+
+def recovered(files: dict[str, bytes]) -> int | None:
+    """The last record that recovery kept; None where it refused, and changed nothing."""
+    disk = ForgetfulDisk({**files, "000000000009.tmp": b"half a seal"})
+    before = disk.contents()
+    try:
+        return recover(FOLDER, disk=disk).last_seq
+    except DamagedJournal:
+        assert disk.contents() == before
+        return None
+
+
+def test_a_flipped_bit_of_an_open_segment_is_damage_or_a_torn_tail(crashed: Path) -> None:
+    """Frames that a later one calls durable: damage. The last frame has none after it, so it counts as torn."""
+    path = crashed / OPEN
+    whole = path.read_bytes()
+    with FileReading(path) as reading:
+        second = [frame.end for frame in Walk(reading, 0)][1]
+    for at, flipped in flips(path):
+        path.write_bytes(flipped)
+        report, found = verify(crashed), read(crashed)
+        if at < second:
+            assert not report.ok, at
+            assert found is None, at
+            assert recovered({OPEN: flipped}) is None, at
+        else:
+            assert report.torn_bytes == len(whole) - second, at
+            assert found == TRUTH[:6], at
+            assert at % 50 or recovered({OPEN: flipped}) == 5, at
+        assert (followed := Follower(crashed).poll()) == TRUTH[: len(followed)], at
+
+
+def test_a_flipped_bit_of_a_sealed_file_is_found(closed: Path) -> None:
+    """With SHA256SUMS every one; without it every one that changes what is read."""
+    path, sums = closed / SEALED, (closed / SUMS).read_bytes()
+    for at, flipped in flips(path):
+        path.write_bytes(flipped)
+        assert not verify(closed).ok, at
+        assert at % 2 or read(closed) in (None, TRUTH), at
+        if at % 7 == 0:
+            assert recovered({SEALED: flipped, SUMS: sums}) in (None, 8), at
+            (closed / SUMS).unlink()
+            assert not verify(closed).ok or read(closed) == TRUTH, at
+            (closed / SUMS).write_bytes(sums)
+
+
+def test_a_row_that_points_beyond_its_dictionary_is_damage(closed: Path) -> None:
+    """A flipped bit may make a dictionary shorter, and no checksum of Parquet's covers how long it is."""
+    path, refused = closed / SEALED, 0
+    whole = path.read_bytes()
+    for at in range(100, 300):
+        for mask in (32, 128):
+            flipped = bytearray(whole)
+            flipped[at] ^= mask
+            path.write_bytes(flipped)
+            refused += read(closed) is None
+    assert refused > 100
+
+
+def test_a_damaged_footer_does_not_end_the_process(closed: Path) -> None:
+    """As pyarrow does when asked for what a footer says of a column, where it says it of a histogram of the wrong length."""
+    path, met = closed / SEALED, 0
+    whole = path.read_bytes()
+    for at in range(len(whole) - 8 - int.from_bytes(whole[-8:-4], "little"), len(whole) - 8):
+        flipped = bytearray(whole)
+        flipped[at] ^= 64
+        try:
+            list(Sealed(path, bytes(flipped)).batches())
+        except DamagedJournal as error:
+            if "histogram" in error.where:
+                path.write_bytes(flipped)
+                assert any("in the footer" in problem for problem in verify(closed).problems)
+                with suppress(DamagedJournal):  # where it is another column's
+                    assert Journal.open(closed).seq_at(4) == 4
+                met += 1
+    assert met > 2
+
+
+def test_a_flipped_bit_of_the_checksums_is_found(closed: Path) -> None:
+    whole = (closed / SUMS).read_bytes()
+    assert re.fullmatch(rb"[0-9a-f]{64}  000000000000\.parquet\n", whole)
+    for at, flipped in flips(closed / SUMS)[:-1]:
+        (closed / SUMS).write_bytes(flipped)
+        report = verify(closed)
+        assert not report.ok or report.notes, at
+        assert read(closed) in (None, TRUTH), at
+
+
+@pytest.mark.parametrize("without_sums", [False, True])
+def test_a_sealed_file_cut_short_anywhere_is_damage(closed: Path, *, without_sums: bool) -> None:
+    whole, sums = (closed / SEALED).read_bytes(), {} if without_sums else {SUMS: (closed / SUMS).read_bytes()}
+    if without_sums:
+        (closed / SUMS).unlink()
+    for size in range(0, len(whole), 7):
+        (closed / SEALED).write_bytes(whole[:size])
+        assert not verify(closed).ok, size
+        assert read(closed) is None, size
+        assert recovered({SEALED: whole[:size], **sums}) is None, size
+
+
+def check_found(files: dict[str, bytes], folder: Path) -> None:
+    """By everybody who looks at the whole of it, with and without the checksums of whole files."""
+    for kept in (files, {name: data for name, data in files.items() if name != SUMS}):
+        shutil.rmtree(folder, ignore_errors=True)
+        put(kept, folder)
+        assert not verify(folder).ok, kept.keys()
+        assert recovered(kept) is None, kept.keys()
+        assert read(folder) is None, kept.keys()
+
+
+Kept = Callable[[ForgetfulDisk], dict[str, bytes]]
+
+
+def all_open(disk: ForgetfulDisk) -> dict[str, bytes]:
+    return unsealed(disk.done)
+
+
+def all_sealed(disk: ForgetfulDisk) -> dict[str, bytes]:
+    return disk.contents()
+
+
+KEPT = pytest.mark.parametrize("kept", [all_open, all_sealed])
+
+
+@KEPT
+def test_segments_that_change_their_names_are_found(tmp_path: Path, kept: Kept) -> None:
+    files = kept(session(ForgetfulDisk(), segment_bytes=1))
+    names = sorted(files.keys() - {SUMS})
+    assert len(names) == 3
+    for one, other in combinations(names, 2):
+        check_found({**files, one: files[other], other: files[one]}, tmp_path / "s")
+
+
+@KEPT
+def test_a_segment_that_is_gone_is_found(tmp_path: Path, kept: Kept) -> None:
+    """But for the last: of what nothing speaks nothing is known. Where it was sealed, SHA256SUMS speaks of it."""
+    files = kept(session(ForgetfulDisk(), segment_bytes=1))
+    for gone in sorted(files.keys() - {SUMS})[:-1]:
+        check_found({name: data for name, data in files.items() if name != gone}, tmp_path / "s")
+
+
+def test_rows_that_are_not_those_of_the_footer_are_found(closed: Path) -> None:
+    """Somebody wrote the file anew with one row changed, right page checksums and the old footer."""
+    path = closed / SEALED
+    table, footer = pq.read_table(path), pq.read_metadata(path).metadata
+    rows = table.to_pylist()
+    rows[4]["time_ns"] += 1
+    kept = {key.decode(): value.decode() for key, value in footer.items() if key.startswith(b"journal.")}
+    with pq.ParquetWriter(path, table.schema, use_dictionary=["kind", "source"], write_page_checksum=True) as parquet:
+        parquet.write_table(pa.Table.from_pylist(rows, table.schema))
+        parquet.add_key_value_metadata(kept)
+    (closed / SUMS).unlink()
+    assert verify(closed).problems == [f"{SEALED}: the rows up to record 8 have not the hash that the footer states"]
+
+
+def test_a_segment_of_another_session_is_found(tmp_path: Path) -> None:
+    """Sealed alike, with as many records, and whole: but its chain is not ours."""
+    ours = session(ForgetfulDisk(), segment_bytes=1).contents()
+    other = [msgspec.structs.replace(record(seq), source="x") for seq in range(9)]
+    theirs = session(ForgetfulDisk(), segment_bytes=1, records=other).contents()
+    for name in sorted(ours.keys() - {SUMS}):
+        check_found({**ours, name: theirs[name]}, tmp_path / "s")

@@ -1,0 +1,198 @@
+"""A disk that fails: at every call in turn, once or for ever, with an error or by taking half of what is written.
+
+Then the writer ends and says what happened and up to which record all is durable; nothing is tried again; and what was
+acknowledged is there when the journal is recovered. The real disk lies beneath.
+"""
+
+import errno
+import os
+from collections import Counter
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from power_cuts import record
+
+from journal.disk import RealDisk
+from journal.errors import JournalFailed, NotAJournal
+from journal.reader import Journal
+from journal.recover import recover
+from journal.verify import verify
+from journal.writer import JournalWriter
+
+STEPS = [[record(seq) for seq in range(at, at + 3)] for at in (0, 3, 6)]
+TRUTH = [record for step in STEPS for record in step]
+
+
+class Call(NamedTuple):
+    verb: str
+    name: str
+    nth: int  # of this verb on this file
+
+
+class FailingDisk(RealDisk):
+    """`calls` has what was asked of it. The call `fails` does, and if it is `lasting` all such calls after it."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.calls: list[Call] = []
+        self.fails: Call | None = None
+        self.code, self.lasting, self.takes_half = errno.EIO, False, False
+        self._asked: Counter[tuple[str, str]] = Counter()
+
+    def _ask(self, verb: str, name: str = "") -> bool:
+        """Whether this call fails."""
+        call = Call(verb, name, self._asked[verb, name])
+        self._asked[verb, name] += 1
+        self.calls.append(call)
+        after = self.fails is not None and self.fails[:2] == call[:2] and call.nth > self.fails.nth
+        return call == self.fails or (self.lasting and after)
+
+    def _maybe(self, verb: str, name: str = "") -> None:
+        if self._ask(verb, name):
+            raise OSError(self.code, os.strerror(self.code))
+
+    def create(self, name: str) -> None:
+        self._maybe("create", name)
+        super().create(name)
+
+    def write(self, name: str, data: bytes | memoryview) -> None:
+        if self._ask("write", name):
+            if self.takes_half:
+                super().write(name, memoryview(data)[: len(data) // 2])
+            raise OSError(self.code, os.strerror(self.code))
+        super().write(name, data)
+
+    def sync(self, name: str) -> None:
+        self._maybe("sync", name)
+        super().sync(name)
+
+    def rename(self, old: str, new: str) -> None:
+        self._maybe("rename", old)
+        super().rename(old, new)
+
+    def unlink(self, name: str) -> None:
+        self._maybe("unlink", name)
+        super().unlink(name)
+
+    def sync_folder(self) -> None:
+        self._maybe("sync_folder")
+        super().sync_folder()
+
+
+FAULTS = {  # how a call may fail: the error, whether all such calls fail from then on, whether half is taken
+    "create": [(errno.EIO, False, False), (errno.ENOSPC, True, False)],
+    "write": [(errno.EIO, False, False), (errno.ENOSPC, True, True), (errno.ENOSPC, False, True)],
+    "sync": [(errno.EIO, False, False), (errno.EIO, True, False), (errno.ENOSPC, False, False)],
+    "rename": [(errno.EIO, False, False), (errno.ENOSPC, True, False)],
+    "unlink": [(errno.EIO, False, False), (errno.EROFS, True, False)],
+    "sync_folder": [(errno.EIO, False, False), (errno.EIO, True, False)],
+}
+
+
+def fail(disk: FailingDisk, call: Call, fault: tuple[int, bool, bool]) -> None:
+    disk.fails = call
+    disk.code, disk.lasting, disk.takes_half = fault
+
+
+def telling(calls: list[Call]) -> list[Call]:
+    """Of the dozens of small writes that make a sealed file the first and the last."""
+    last = {call[:2]: call.nth for call in calls}
+    return [
+        call for call in calls if call.verb != "write" or call.nth in (0, last[call[:2]]) or call.name.endswith(".open")
+    ]
+
+
+def write(disk: FailingDisk, told: list[int]) -> JournalWriter | None:
+    """A session of three steps, each of a segment of its own. None where not even the first could be made."""
+    try:
+        writer = JournalWriter.create(disk.folder, disk=disk, segment_bytes=1, on_durable=told.append)
+    except JournalFailed:
+        return None
+    try:
+        for step in STEPS:
+            writer.append_step(step, urgent=True)
+            writer.wait_durable(step[-1].seq, 20)
+        writer.close()
+    except JournalFailed:
+        advice = f"Durable up to record {writer.durable_seq}. What to do: look after the disk, then recover"
+        with pytest.raises(JournalFailed, match=rf"{os.strerror(disk.code)}.*{advice}"):
+            writer.wait_durable(99, 20)
+        writer.abandon()
+    return writer
+
+
+def healthy_calls(folder: Path) -> list[Call]:
+    disk = FailingDisk.make(folder)
+    write(disk, [])
+    assert list(Journal.open(folder).records()) == TRUTH
+    return telling(disk.calls)
+
+
+@pytest.mark.parametrize("verb", FAULTS)
+def test_a_call_that_fails_ends_the_writer_and_loses_nothing_acknowledged(tmp_path: Path, verb: str) -> None:
+    calls = [call for call in healthy_calls(tmp_path / "healthy") if call.verb == verb]
+    assert len(calls) >= 3
+    cases = [(call, fault) for call in calls for fault in FAULTS[verb]]
+    for number, (call, fault) in enumerate(cases):
+        disk, told = FailingDisk.make(tmp_path / f"{number}"), list[int]()
+        fail(disk, call, fault)
+        writer = write(disk, told)
+        assert writer is None or writer.failed is not None, (call, fault)
+        asked = disk.calls[disk.calls.index(call) + 1 :]
+        assert call[:2] not in [each[:2] for each in asked] or verb == "sync_folder", f"{call} was tried again"
+        try:
+            last_seq = recover(disk.folder).last_seq
+        except NotAJournal:
+            assert writer is None
+            continue
+        assert last_seq >= max(told, default=-1), (call, fault)
+        assert list(Journal.open(disk.folder).records()) == TRUTH[: last_seq + 1], (call, fault)
+        assert verify(disk.folder).ok, (call, fault)
+
+
+@pytest.mark.parametrize("verb", FAULTS)
+def test_a_call_that_fails_a_recovery_is_said_and_the_next_recovers(tmp_path: Path, verb: str) -> None:
+    def crashed(name: str) -> Path:
+        """Two segments sealed but for the unlinking, one open and torn, half a seal."""
+        disk = FailingDisk.make(tmp_path / name)
+        fail(disk, Call("unlink", "000000000000.open", 0), (errno.EIO, True, False))
+        write(disk, [])
+        with max(disk.folder.glob("*.open")).open("ab") as file:
+            file.write(b"VJ1\n torn")
+        (disk.folder / "000000000009.tmp").write_bytes(b"half")
+        return disk.folder
+
+    disk = FailingDisk(crashed("healthy"))
+    wanted = recover(disk.folder, disk=disk)
+    calls = [call for call in telling(disk.calls) if call.verb == verb]
+    assert calls
+    for number, (call, fault) in enumerate((call, fault) for call in calls for fault in FAULTS[verb]):
+        folder = crashed(f"{number}")
+        disk = FailingDisk(folder)
+        fail(disk, call, fault)
+        with pytest.raises(JournalFailed, match="What to do: look after it, then recover anew") as refused:
+            recover(folder, disk=disk)
+        assert os.strerror(disk.code) in str(refused.value)
+        assert disk.calls[-1] == call, "nothing is done after it"
+        assert recover(folder).last_seq == wanted.last_seq, (call, fault)
+        assert list(Journal.open(folder).records()) == TRUTH[: wanted.last_seq + 1]
+        assert verify(folder).ok
+
+
+def test_a_disk_that_gives_back_other_bytes_loses_nothing(tmp_path: Path) -> None:
+    """What was sealed is read back before the open segment goes."""
+
+    class GarblingDisk(RealDisk):
+        def write(self, name: str, data: bytes | memoryview) -> None:
+            garbled = bytearray(data)
+            if name == "000000000000.tmp" and len(data) > 20:
+                garbled[len(data) // 2] ^= 4
+            super().write(name, garbled)
+
+    writer = JournalWriter.create(tmp_path / "s", disk=GarblingDisk.make(tmp_path / "s"))
+    writer.append_step(TRUTH)
+    with pytest.raises(JournalFailed, match=r"000000000000\.tmp: .*Durable up to record 8"):
+        writer.close()
+    assert recover(tmp_path / "s").last_seq == 8
+    assert list(Journal.open(tmp_path / "s").records()) == TRUTH

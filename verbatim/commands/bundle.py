@@ -1,0 +1,86 @@
+"""`verbatim bundle`: a session, or a slice of one, as one file. The cutting and redacting are replay/bundling.py."""
+
+from pathlib import Path
+
+import click
+
+from verbatim.exits import DIFFERS, FAILED, stop
+from verbatim.finding import find
+
+REDACTIONS = ("account", "host", "addresses")  # replay/redaction.py says what each is
+
+
+def _redactions(_context: click.Context, _option: click.Parameter, text: str | None) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(word.strip() for word in text.split(","))) if text else ()
+    if set(names) - set(REDACTIONS):
+        raise click.BadParameter(f"of {', '.join(REDACTIONS)}, with commas between them")
+    return names
+
+
+@click.command("bundle")
+@click.argument("session")
+@click.argument("target", type=click.Path(path_type=Path), metavar="FILE.vbundle")
+@click.option("--from", "begin", metavar="SEQ|TIME", help="Begin at the last CHECKPOINT at or before this (UTC).")
+@click.option(
+    "--to", "end", metavar="SEQ|TIME", help="End with the step of this record, or of the last at this time (UTC)."
+)
+@click.option("--redact", metavar="NAME,...", callback=_redactions, help=f"Take out: {', '.join(REDACTIONS)}.")
+@click.option(
+    "--hide", multiple=True, metavar="TEXT", help="Replace this text wherever it is said; may be given more than once."
+)
+@click.option(
+    "--journals",
+    type=click.Path(path_type=Path),
+    default=Path("journals"),
+    show_default=True,
+    help="Where sessions lie.",
+)
+def command(
+    *,
+    session: str,
+    target: Path,
+    begin: str | None,
+    end: str | None,
+    redact: tuple[str, ...],
+    hide: tuple[str, ...],
+    journals: Path,
+) -> None:
+    """Make FILE.vbundle of SESSION: a file that a stranger can verify, query and replay.
+
+    A whole session keeps its own sealed files. With --from or --to it is a slice, and with --redact or --hide rewritten: then
+    sealed anew, with the session's chain value stated. The last line printed is the file.
+    """
+    if not all(hide):
+        raise click.UsageError("--hide needs a text")
+    from engine.errors import CoreError
+    from engine.loading import StrategyError
+    from journal.errors import DamagedJournal, JournalError, JournalFailed
+    from journal.reader import Journal
+    from replay.bundling import bundle
+    from replay.clock import NoMoment, span_of
+    from replay.redaction import Redaction
+
+    try:
+        folder = find(journals, session)
+        from_seq, to_seq = span_of(Journal.open(folder), begin, end)
+        made = bundle(
+            folder,
+            target,
+            from_seq=None if begin is None else from_seq,
+            to_seq=None if end is None else to_seq,
+            redacting=(lambda first: Redaction(first, redact, hide)) if redact or hide else None,
+            redacted=(*redact, *([f"{len(hide)} text{'' if len(hide) == 1 else 's'}"] if hide else [])),
+        )
+    except (DamagedJournal, CoreError) as error:
+        stop(str(error), DIFFERS)
+    except JournalFailed as error:
+        stop(str(error), FAILED)
+    except (JournalError, NoMoment, StrategyError) as error:
+        stop(str(error))
+    what = (
+        "the whole session, byte for byte"
+        if made.whole
+        else f"records {made.first_seq:,} to {made.last_seq:,}, sealed anew"
+    )
+    click.echo(f"bundle: {what}; redacted: {', '.join(made.redacted) or 'nothing'}; {target.stat().st_size:,} bytes")
+    click.echo(target)

@@ -1,0 +1,88 @@
+"""`verbatim export`: a session's records as one file (journal/export.py), or each of its views as one (analysis/journal_sql.py)."""
+
+from pathlib import Path
+
+import click
+
+from journal.record import Kind
+from verbatim.exits import DIFFERS, FAILED, stop
+from verbatim.finding import find_to_read
+
+
+def _kinds(_context: click.Context, _option: click.Parameter, text: str | None) -> frozenset[Kind] | None:
+    if text is None:
+        return None
+    try:
+        return frozenset(Kind(word.strip().upper()) for word in text.split(","))
+    except ValueError:
+        raise click.BadParameter(f"of {', '.join(Kind)}, with commas between them") from None
+
+
+@click.command("export")
+@click.argument("session")
+@click.argument("target", type=click.Path(path_type=Path), metavar="FILE.parquet|FILE.csv|FILE.jsonl|FOLDER")
+@click.option("--kinds", metavar="KIND,...", callback=_kinds, help="Only records of these kinds.")
+@click.option("--sources", metavar="SOURCE,...", help="Only records of these sources.")
+@click.option("--from", "begin", metavar="SEQ|TIME", help="From this record, or the first at or after this time (UTC).")
+@click.option("--to", "end", metavar="SEQ|TIME", help="Up to this record, or the last at or before this time (UTC).")
+@click.option(
+    "--journals",
+    type=click.Path(path_type=Path),
+    default=Path("journals"),
+    show_default=True,
+    help="Where sessions lie.",
+)
+def command(
+    *,
+    session: str,
+    target: Path,
+    kinds: frozenset[Kind] | None,
+    sources: str | None,
+    begin: str | None,
+    end: str | None,
+    journals: Path,
+) -> None:
+    """Write SESSION's records to one file, or, where a FOLDER is named, every view of `verbatim sql` as a Parquet file.
+
+    Nothing is overwritten. The last line printed is what was made.
+    """
+    is_folder = not target.suffix
+    if is_folder and (kinds, sources, begin, end) != (None, None, None, None):
+        raise click.UsageError("a FOLDER gets the views whole: without --kinds, --sources, --from and --to")
+    from analysis.journal_sql import QueryError
+    from journal.errors import DamagedJournal, JournalError, JournalFailed
+    from journal.export import export
+    from journal.reader import Journal
+    from replay.clock import NoMoment, span_of
+
+    try:
+        folder = find_to_read(journals, session)
+        if is_folder:
+            rows = _views(folder, target)
+        else:
+            journal = Journal.open(folder)
+            from_seq, to_seq = span_of(journal, begin, end)
+            names = None if sources is None else frozenset(sources.split(","))
+            rows = export(journal, target, from_seq=from_seq, to_seq=to_seq, kinds=kinds, sources=names)
+    except DamagedJournal as error:
+        stop(str(error), DIFFERS)
+    except JournalFailed as error:
+        stop(str(error), FAILED)
+    except (JournalError, NoMoment, QueryError) as error:
+        stop(str(error))
+    click.echo(f"export: {rows:,} rows")
+    click.echo(target)
+
+
+def _views(folder: Path, target: Path) -> int:
+    from analysis.journal_sql import connect, to_parquet, views
+    from journal.errors import DamagedJournal
+    from journal.export import appearing
+    from journal.verify import verify
+
+    if problems := verify(folder).problems:  # DuckDB looks at no checksum
+        raise DamagedJournal(folder, problems[0], "export what is whole of it as a file, with --to")
+    connection = connect(folder)
+    with appearing(target) as partial:
+        partial.mkdir()
+        return sum(to_parquet(connection, view.name, partial / f"{view.name}.parquet") for view in views(connection))
