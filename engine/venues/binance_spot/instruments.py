@@ -65,9 +65,7 @@ def _instrument(symbol: _Symbol, venue: str) -> Instrument:
         price_scale=decimals(tick_size) if tick_size else symbol.quoteAssetPrecision,
         # Real books hold levels off the lot grid (25.42618900 BTC at 200000, lot 0.00001, line 1885 of
         # spot_btcusdt_20240808), so it is the asset's precision, or less where large sizes would leave the integers
-        size_scale=fitting_scale(
-            symbol.baseAssetPrecision, decimals(lot_size), quantity_max * LEVEL_OVER_ORDER
-        ),
+        size_scale=fitting_scale(symbol.baseAssetPrecision, decimals(lot_size), quantity_max * LEVEL_OVER_ORDER),
         tick_size=tick_size,
         lot_size=lot_size,
         price_min=number(price.minPrice),
