@@ -186,9 +186,9 @@ def stamp(row: Rows, kind: int, i: int, seq: int, time_ns: int, venue_ns: int) -
 
 
 @compiled
-def levels(
+def levels(  # noqa: PLR0917 - compiled code takes arguments by place
     text: Text, at: int, table: Rows, count: int, side: int, price_scale: int, size_scale: int
-) -> tuple[int, int]:  # noqa: PLR0917 - compiled code takes arguments by place
+) -> tuple[int, int]:
     """[p,q],[p,q] ... up to the bracket that ends the list, as rows after the header: (levels so far, place after)."""
     if at < 0 or at >= text.shape[0]:
         return 0, -1
