@@ -153,13 +153,13 @@ class ForgetfulDisk:
 
 
 def _left_of(file: File, chance: random.Random) -> bytes:
-    size = chance.choice([file.synced, file.size, chance.randint(file.synced, file.size)])
+    size = chance.choice([file.synced, file.size, file.size, chance.randint(file.synced, file.size)])
     data = bytearray(file.data[:size])
-    whole = chance.random() < 0.2  # more often than sector by sector would have it
+    kept = chance.choice([0.5, 0.85, 1])  # of the sectors
     at = file.synced
-    while at < size and not whole:
+    while at < size:
         end = min(size, at - at % SECTOR + SECTOR)
-        part = data[at:end]
-        data[at:end] = [part, part, bytes(len(part)), chance.randbytes(len(part))][chance.randrange(4)]
+        if chance.random() > kept:
+            data[at:end] = bytes(end - at) if chance.random() < 0.5 else chance.randbytes(end - at)
         at = end
     return bytes(data)

@@ -26,12 +26,12 @@ from journal.merge import merge
 from journal.reader import Journal
 from journal.record import Kind, Record
 from journal.recover import Recovered, recover
-from journal.segments import open_name
+from journal.segments import first_seqs, open_name
 from journal.verify import verify
 from journal.writer import JournalWriter
 
-AGAIN = 15  # cuts of a session beside those at every operation
-MERGED = 0.5  # of the sessions are merged when they are closed
+AGAIN = 3  # further cuts before every sync: most is at stake there
+MERGED = 0.3  # of the sessions are merged when they are closed
 KILLS = 0.15  # of the cuts end the process alone
 READ = 0.2  # of the images are read before they are recovered
 NESTED = 2  # cuts of each recovery
@@ -99,7 +99,7 @@ class Tally:
                 done = then_merged(done, chance)
             except JournalError as error:
                 raise Broken(f"seed {seed}, session {session}: merging ended with {error!r}") from error
-        moments = [*_steps(done), *chance.choices(range(len(done) + 1), k=AGAIN)]
+        moments = _moments(done)
         for image in cuts(Image(f"seed {seed}, session {session}", ForgetfulDisk()), done, moments, chance):
             yield from self._try(image, ends, chance)
 
@@ -119,7 +119,7 @@ class Tally:
             raise Broken(f"{image.name}: {error}") from error
         yield self.images
         if image.nested < NESTED_MAX and disk.done:
-            moments = chance.choices(_steps(disk.done), k=NESTED)
+            moments = chance.choices(_moments(disk.done), k=NESTED)
             for cut in cuts(image._replace(nested=image.nested + 1), disk.done, moments, chance):
                 yield from self._try(cut, ends, chance)
 
@@ -173,10 +173,11 @@ class Tally:
         return folder
 
 
-def _steps(done: Sequence[Operation]) -> list[int]:
+def _moments(done: Sequence[Operation]) -> list[int]:
     """After every operation, but once for each run of writes to one file: sealing makes dozens of small ones."""
     files = [operation.args[1:] and operation.verb == "write" and operation.args[0] for operation in done]
-    return [0, *(at + 1 for at, file in enumerate(files) if not file or file not in files[at + 1 : at + 2])]
+    steps = [0, *(at + 1 for at, file in enumerate(files) if not file or file not in files[at + 1 : at + 2])]
+    return [*steps, *AGAIN * [at for at, operation in enumerate(done) if operation.verb in ("sync", "sync_folder")]]
 
 
 def cuts(before: Image, done: Sequence[Operation], moments: Sequence[int], chance: random.Random) -> Iterator[Image]:
@@ -221,7 +222,9 @@ def judge(files: Files, recovered: Recovered, folder: Path) -> None:
     if untidy := [name for name in files if name.endswith((".open", ".tmp"))]:
         raise Broken(f"recovery left {untidy}")
     report = verify(folder)
-    if report.problems or report.notes or report.chain != recovered.chain:
+    # of a segment whose creation was never synced, so that it has no rows, a cut may keep the sealed file and not its checksum
+    rowless = max(first_seqs(files, "parquet")) > recovered.last_seq
+    if report.problems or (report.notes and not rowless) or report.chain != recovered.chain:
         raise Broken(f"verify said {report}")
     if report.torn_bytes != recovered.dropped_bytes:
         raise Broken(f"recovery dropped {recovered.dropped_bytes} bytes, verify knows of {report.torn_bytes}")
@@ -249,11 +252,11 @@ def record(seq: int) -> Record:
 
 def write_session(chance: random.Random) -> tuple[list[Operation], set[int]]:
     """The operations of a whole session, and at which records its steps end. No clock decides what is written when."""
-    disk, group_rows = ForgetfulDisk(), chance.choice([1, 4, 8])
+    disk, group_rows, urgency = ForgetfulDisk(), chance.choice([1, 1, 4]), chance.choice([0.1, 0.5])
     writer = JournalWriter.create(
         FOLDER,
         disk=disk,
-        segment_bytes=chance.choice([1, 2500, 5000, 10**6]),
+        segment_bytes=chance.choice([1, 4000, 10**6]),
         group_rows=group_rows,
         group_delay_s=NEVER_S,
         sync_delay_s=NEVER_S,
@@ -261,8 +264,8 @@ def write_session(chance: random.Random) -> tuple[list[Operation], set[int]]:
     )
     disk.told("created")
     ends, seq, waiting = {-1}, 0, 0
-    for _ in range(chance.randrange(1, 8)):
-        rows, urgent = chance.randrange(1, 5), chance.random() < 0.4
+    for _ in range(chance.choice([1, 4, 7])):
+        rows, urgent = chance.randrange(1, 5), chance.random() < urgency
         writer.append_step([record(at) for at in range(seq, seq + rows)], urgent=urgent)
         seq, waiting = seq + rows, waiting + rows
         ends.add(seq - 1)

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import power_cuts
 import pytest
 import test_journal_damage as damage
 import test_journal_every_byte as every_byte
@@ -33,7 +34,7 @@ from journal.reader import Journal
 from journal.segments import Sealed
 from journal.writer import JournalWriter
 
-IMAGES_MAX = 6_000
+IMAGES_MAX = 1_500
 SEED = "mutants"
 
 
@@ -43,7 +44,6 @@ class Mutant(NamedTuple):
     function: str
     line: str
     instead: str = "pass"
-    seed: str = SEED  # of the sessions that show it soonest
 
 
 BY_IMAGES = [
@@ -66,9 +66,12 @@ BY_IMAGES = [
     Mutant("the twin of a sealed segment goes", journal.recover, "_recover", "disk.unlink(open_name(seq))"),
     Mutant("sync the folder before unlinking a twin", journal.recover, "_recover", "disk.sync_folder()\n            disk.unlink", "disk.unlink"),
     Mutant("a checksum that a crash left out is noted", journal.recover, "_recover", "note_checksum(disk, sealed_name(seq), sha256(whole(disk.reading(sealed_name(seq)))))"),
+]  # fmt: skip
+
+BY_IMAGES_OF_MERGES = [
     Mutant("sync the folder before unlinking what was merged", journal.recover, "unlink_held", "if seqs:", "if False:"),
-    Mutant("the last that was merged goes after the others", journal.recover, "unlink_held", "(merged.keys() - lasts, lasts)", "(merged.keys(),)", "1"),
-    Mutant("a merged segment is there before the lines of the others go", journal.seal, "put_sealed", "if instead_of:", "if False:", "1"),
+    Mutant("the last that was merged goes after the others", journal.recover, "unlink_held", "(merged.keys() - lasts, lasts)", "(merged.keys(),)"),
+    Mutant("a merged segment is there before the lines of the others go", journal.seal, "put_sealed", "if instead_of:", "if False:"),
     Mutant("a merge that was cut off is finished", journal.recover, "_recover", "finish_merge(disk, merged)"),
     Mutant("what was merged is no second copy", journal.recover, "superseded", "set(footer.parts) <= set(holder.parts)", "False"),
 ]  # fmt: skip
@@ -113,23 +116,32 @@ def apply(mutant: Mutant, monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.setattr(other, mutant.function, made[mutant.function])
 
 
-def images_until_killed(tally: Tally, seed: str) -> str:
+def images_until_killed(tally: Tally) -> str:
     while tally.images < IMAGES_MAX:
         try:
-            for _ in tally.try_session(seed, tally.sessions):
+            for _ in tally.try_session(SEED, tally.sessions):
                 pass
         except Broken as error:
             return str(error)
     return ""
 
 
-@pytest.mark.parametrize("mutant", BY_IMAGES, ids=lambda mutant: mutant.rule)
+@pytest.mark.parametrize("merged", [0.0, 1.0])
+def test_the_crash_images_kill_nothing_where_every_rule_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, merged: float
+) -> None:
+    monkeypatch.setattr(power_cuts, "MERGED", merged)
+    assert images_until_killed(Tally(tmp_path)) == ""
+
+
+@pytest.mark.parametrize("mutant", [*BY_IMAGES, *BY_IMAGES_OF_MERGES], ids=lambda mutant: mutant.rule)
 def test_the_crash_images_kill(
     mutant: Mutant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record_property: Callable[[str, object], None]
 ) -> None:
     apply(mutant, monkeypatch)
+    monkeypatch.setattr(power_cuts, "MERGED", float(mutant in BY_IMAGES_OF_MERGES))
     tally = Tally(tmp_path)
-    said = images_until_killed(tally, mutant.seed)
+    said = images_until_killed(tally)
     print(f"\n{tally.images:5} images, {tally.sessions:3} sessions: without {mutant.rule!r}: {said[:150]}")
     record_property("images", tally.images)
     assert said, f"nothing noticed that {mutant.rule!r} was gone"
