@@ -26,7 +26,7 @@ from engine.sim.venue import AccountConfig, SimVenue, VenueConfig
 
 DEMO_KEY: Final = "verbatim-demo-key"
 DEMO_SECRET: Final = "verbatim-demo-secret"  # noqa: S105  # the simulated venue's own, open to all who read this
-SETTLE_SECONDS: Final = 0.05  # real time that the snapshot's answer gets before the next frame
+SETTLE_SECONDS: Final = 0.25  # real time that the snapshot's answer gets before the next frame: on a busy machine 0.05 was too little
 SNAPSHOT_WAIT_SECONDS_MAX: Final = 10  # real time that the feed waits for somebody to ask for the snapshot
 LEAD_SECONDS: Final = 2.0  # real time between the clock's origin and the first line
 
