@@ -24,6 +24,7 @@ from engine.live.session import Session, run_session
 from engine.live.summary import Glimpse, Summary
 from engine.live.venue_main import VenueProblem
 from engine.loading import StrategyError
+from engine.market.jit import was_compiled
 from engine.market.market import warm
 from engine.program import make_venue
 from engine.session import VenueSettings
@@ -125,12 +126,12 @@ def end_by(error: BaseException) -> None:
 
 def compile_first(console: Console, venue: VenueSettings | None = None) -> None:
     """Before anything connects: a session must not meet its first message with a compiler. Says so where it takes long."""
-    told = Timer(TELL_SECONDS, console.print, ["preparing the compiled fold: 10 to 20 seconds where it was not compiled before ..."])
+    told = Timer(TELL_SECONDS, console.print, ["compiling, for 10 to 20 seconds: only the first run does ..."])
     told.daemon = True
-    if not console.is_terminal:  # which draws no status
+    if not console.is_terminal and not was_compiled():  # a terminal draws a status
         told.start()
     try:
-        with console.status("preparing the compiled fold: 10 to 20 seconds the first time ..."):
+        with console.status("compiling: 10 to 20 seconds the first time, nothing after that ..."):
             warm()
             if venue is not None:  # a dialect that compiles what it reads with has `warm`
                 getattr(make_venue(venue, ()).market, "warm", lambda: None)()

@@ -32,8 +32,13 @@ def _cache_folder() -> Path | None:
         return None
 
 
+def was_compiled() -> bool:
+    """Whether this very source was compiled before, by any process of this user."""
+    return JIT and _folder is not None and next(_folder.rglob("*.nbi"), None) is not None
+
+
+_folder = _cache_folder() if JIT else None
 if JIT:
-    _folder = _cache_folder()
     if _folder is not None:
         os.environ["NUMBA_CACHE_DIR"] = str(_folder)  # numba reads it at import
     import numba
