@@ -83,20 +83,21 @@ class Follower:
             if sealed.footer.last_seq >= seq or first_seq == seq:
                 return sealed
             sealed.close()
-            return None
         return None
 
     def _begun(self, seq: int) -> bool:
-        return (self.folder / open_name(seq)).exists() or (self.folder / sealed_name(seq)).exists()
+        if (self.folder / open_name(seq)).exists() or (self.folder / sealed_name(seq)).exists():
+            return True
+        if (self.folder / open_name(self._first_seq)).exists():
+            return False
+        held = self._holding(seq)  # ours was sealed, and perhaps merged since: the next bears no name of its own then
+        return held is not None and held.footer.last_seq >= seq
 
     @property
     def ended(self) -> bool:
         """Whether the session was closed and all of it was polled."""
-        try:
-            footer = Sealed(self.folder / sealed_name(self._first_seq)).footer
-        except FileNotFoundError:
-            return False
-        return footer.final and self.next_seq > footer.last_seq
+        held = self._holding(max(self.next_seq - 1, 0))
+        return held is not None and held.footer.final and self.next_seq > held.footer.last_seq
 
     def close(self) -> None:
         if self._reading is not None:

@@ -44,6 +44,15 @@ class Footer(msgspec.Struct, frozen=True, kw_only=True):
         """The chain value that follows from its contents."""
         return reduce(link, (part.content for part in self.parts), self.prev_chain)
 
+    def chain_before(self, seq: int) -> str | None:
+        """The chain value before the part that begins at `seq`; None where none does."""
+        chain, begins = self.prev_chain, self.first_seq
+        for part in self.parts:
+            if begins == seq:
+                return chain
+            chain, begins = link(chain, part.content), part.last_seq + 1
+        return None
+
     def to_metadata(self) -> dict[str, str]:
         values = {name: getattr(self, name) for name in self.__struct_fields__}
         return {_KEY + name: _text(value) for name, value in values.items() if value or name not in _OF_SLICES}

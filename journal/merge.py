@@ -60,12 +60,20 @@ def _merge(disk: Disk, bytes_max: int) -> Merged:
     left = superseded(footers)
     finish_merge(disk, left)
     kept = [footer for seq, footer in sorted(footers.items()) if seq not in left]
-    sizes = {footer.first_seq: disk.reading(sealed_name(footer.first_seq)).size for footer in kept}
+    sizes = {footer.first_seq: _size(disk, footer.first_seq) for footer in kept}
     groups = list(_groups(kept, sizes, bytes_max))
     for group in groups:
         if len(group) > 1:
             _merge_group(disk, group)
     return Merged(len(kept), len(groups), kept[-1].chain)
+
+
+def _size(disk: Disk, seq: int) -> int:
+    reading = disk.reading(sealed_name(seq))
+    try:
+        return reading.size
+    finally:
+        reading.close()
 
 
 def _drop_temporary(disk: Disk) -> None:

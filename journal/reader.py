@@ -142,7 +142,8 @@ class Journal:
         while seq <= last_seq:
             part = self._part_of(seq)
             if isinstance(part, Sealed):
-                if chain not in ("", part.footer.prev_chain):  # a segment of another session may have as many records
+                begins = max(seq, part.footer.first_seq)  # a bundled slice says what it leaves out
+                if chain not in ("", part.footer.chain_before(begins)):  # a segment of another session may have as many records
                     raise DamagedJournal(part.path, "its chain does not continue the segment before it")
                 chain = part.footer.chain
             yield from part.batches(Rows(seq, last_seq, kinds, sources), columns)
@@ -190,9 +191,16 @@ class Journal:
 
     def check_seams(self) -> None:
         """Open every segment, so that none is missing: for readers who do not come past each seam themselves."""
-        seq = 0
+        for _ in self._parts():
+            pass
+
+    def _parts(self) -> "Iterator[_OpenPart | Sealed]":
+        """Those that one comes past in reading all."""
+        seq = self.first_seq
         while seq <= self.last_seq:
-            seq = self._part_of(seq).last_seq + 1
+            part = self._part_of(seq)
+            yield part
+            seq = part.last_seq + 1
 
     def tail(self) -> pa.Table:
         """The open part alone: what no sealed file holds yet."""
@@ -204,7 +212,8 @@ class Journal:
         return sum(part.tail.torn_bytes for part in self._open.values())
 
     def sealed_paths(self) -> list[Path]:
-        return [self.folder / sealed_name(seq) for seq in self._sealed_seqs]
+        """The sealed files that hold the journal, none of whose records another holds too (of a merge that was cut off)."""
+        return [part.path for part in self._parts() if isinstance(part, Sealed)]
 
     def session_record(self) -> Record:
         """The record of seq 0, which says all that the session needs to be repeated."""

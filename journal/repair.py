@@ -63,7 +63,8 @@ class _Repair:
                 break
             if not self._copied(seq):
                 self._salvage(seq)
-                break
+                if self._damage:
+                    break
         self._disk.sync_folder()
         if not self._next_seq:
             raise NotAJournal(f"{self._folder}: nothing of it is whole: {self._damage}.")
@@ -111,7 +112,7 @@ class _Repair:
                 final=False,
             )
 
-        put_sealed(self._disk, seq, rows, footer)
+        self._chain = put_sealed(self._disk, seq, rows, footer).chain
 
     def _frames(self, path: Path, seq: int) -> Iterator[pa.RecordBatch]:
         with FileReading(path) as reading:

@@ -52,7 +52,7 @@ def seal(
             dropped_bytes=dropped.torn_bytes if dropped else 0,
             dropped_rows=dropped.torn_rows if dropped else 0,
             signer=signer.public_key if signer else "",
-            signature=signer.sign(chain) if signer else "",
+            signature=signer.sign(chain, final=final) if signer else "",
         )
 
     try:

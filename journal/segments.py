@@ -41,7 +41,8 @@ def sealed_name(first_seq: int) -> str:
 def first_seqs(names: Iterable[str], suffix: str) -> list[int]:
     """Of all segments whose name ends so, in order."""
     matches = (_NAME.fullmatch(name) for name in names)
-    return sorted(int(match[1]) for match in matches if match and match[2] == suffix)
+    found = (int(match[1]) for match in matches if match and match[2] == suffix and match[1] == f"{int(match[1]):012d}")
+    return sorted(found)
 
 
 def parquet_writer(sink: Any, level: int = LEVEL) -> Any:
@@ -194,7 +195,7 @@ class Sealed:
 
     def _parts_fit(self) -> bool:
         ends = [part.last_seq for part in self.footer.parts]
-        return bool(ends) and ends == sorted(set(ends)) and ends[-1] == self.footer.last_seq and ends[0] >= self.footer.first_seq - 1
+        return bool(ends) and ends == sorted(ends) and ends[-1] == self.footer.last_seq and ends[0] >= self.footer.first_seq - 1
 
     def close(self) -> None:
         self._file.close(force=True)

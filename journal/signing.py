@@ -37,18 +37,23 @@ class Signer:
             raise BadKey("no Ed25519 key in PEM without password. What to do: openssl genpkey -algorithm ed25519 -out FILE")
         return cls(key)
 
-    def sign(self, chain: str) -> str:
-        return self._key.sign((_CONTEXT + chain).encode()).hex()
+    def sign(self, chain: str, *, final: bool) -> str:
+        return self._key.sign(_message(chain, final=final)).hex()
 
     def __repr__(self) -> str:
         return f"Signer(public_key={self.public_key})"
 
 
-def is_signed(chain: str, signer: str, signature: str) -> bool:
-    """Whether `signer`, a public key in hexadecimal, signed this chain value."""
+def _message(chain: str, *, final: bool) -> bytes:
+    """That a session ended here is signed too: else a journal cut short could be called closed."""
+    return f"{_CONTEXT}{chain}{' final' if final else ''}".encode()
+
+
+def is_signed(chain: str, signer: str, signature: str, *, final: bool) -> bool:
+    """Whether `signer`, a public key in hexadecimal, signed this chain value, and that the session ends with it or does not."""
     try:
         key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(signer))
-        key.verify(bytes.fromhex(signature), (_CONTEXT + chain).encode())
+        key.verify(bytes.fromhex(signature), _message(chain, final=final))
     except (InvalidSignature, ValueError):
         return False
     return True

@@ -136,7 +136,7 @@ def _sealed(found: _Found, folder: Path, checksums: dict[str, str]) -> None:
         found.problem(f"ends at record {found.next_seq - 1}, the footer says {footer.last_seq}")
     if footer.chain != footer.linked():
         found.problem("its chain value does not follow from its content")
-    if footer.signer and not is_signed(footer.chain, footer.signer, footer.signature):
+    if footer.signer and not is_signed(footer.chain, footer.signer, footer.signature, final=footer.final):
         found.problem(f"its signature is not one of {footer.signer[:16]} for its chain value")
     found.footer = footer
 

@@ -114,6 +114,17 @@ def test_an_open_segment_is_sealed_up_to_its_damage(tmp_path: Path, place: str) 
     assert content(folder) == before
 
 
+def test_every_open_segment_that_is_whole_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A writer that was killed may leave several: its sealer was behind, here for ever."""
+    monkeypatch.setattr(JournalWriter, "_seal_all", lambda _: None)
+    folder = write(tmp_path / "s", close=False)
+    assert len(list(folder.glob("*.open"))) > 2
+    done = repair(folder, tmp_path / "new")
+    assert (done.last_seq, done.damage) == (99, "")
+    assert list(Journal.open(tmp_path / "new").records()) == RECORDS
+    assert verify(tmp_path / "new").ok
+
+
 def test_what_cannot_be_repaired_is_one_line(sealed: Path, tmp_path: Path) -> None:
     with pytest.raises(JournalFailed, match="exists already"):
         repair(sealed, sealed)
