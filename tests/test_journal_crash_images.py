@@ -25,4 +25,4 @@ def test_a_power_cut_anywhere_loses_nothing_acknowledged(
     print(f"\n{said}, 0 promises broken. Again: VERBATIM_CRASH_SEED={SEED}")
     record_property("crash_images", said)
     assert tally.nested > IMAGES_MIN // 5
-    assert tally.sessions > 100
+    assert tally.sessions > 50
