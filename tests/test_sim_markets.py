@@ -164,6 +164,29 @@ def test_a_synthetic_market_is_a_sound_one() -> None:
                 assert all(20 <= len(levels) <= 200 for levels in (bids, asks))
 
 
+def test_a_feed_too_far_behind_goes_on_from_now() -> None:
+    """A soak at 60 times ran late on a busy machine, and each answer waited behind minutes of lines."""
+    second_ns, start_ns = 10**9, 10**18
+    lines = [line.payload for line in play(3, 60)]
+
+    def venue_of(behind_ns_max: int | None) -> SimVenue:
+        config = VenueConfig(accounts=(ACCOUNT,), behind_ns_max=behind_ns_max)
+        return SimVenue(config, SyntheticMarket(("BTCUSDT", "ETHUSDT"), seed=3, start_ns=start_ns))
+
+    patient, brisk = venue_of(None), venue_of(2 * second_ns)
+    target = "/stream?streams=" + "/".join(sorted(brisk.feed.market.streams))
+    for venue in (patient, brisk):
+        assert venue.connect(1, target, start_ns - 1)
+    late_ns = start_ns + 60 * second_ns
+    assert len(patient.advance(late_ns)) > 60 * 100
+    assert patient.feed.status.held_ns == 0
+    sent = brisk.advance(late_ns)
+    assert (len(sent), brisk.feed.status.held_ns) == (0, 60 * second_ns)  # the first line was due at the start
+    sent += brisk.advance(late_ns + second_ns)
+    assert [item.frame for item in sent] == [line for line in lines[: len(sent) + 2] if b'"stream"' in line]
+    assert all(late_ns <= item.due_ns <= late_ns + second_ns for item in sent)
+
+
 @pytest.mark.parametrize("amount", ["0.00000000", "61837.63000000", "0.00001000", "12345678.12345678"])
 def test_amounts_keep_their_text(amount: str) -> None:
     assert text(units(amount)) == amount

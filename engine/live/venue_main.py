@@ -28,6 +28,7 @@ DEMO_KEY: Final = "verbatim-demo-key"
 DEMO_SECRET: Final = "verbatim-demo-secret"  # noqa: S105  # the simulated venue's own, open to all who read this
 SETTLE_SECONDS: Final = 0.25  # real time that the snapshot's answer gets before the next frame: on a busy machine 0.05 was too little
 SNAPSHOT_WAIT_SECONDS_MAX: Final = 10  # real time that the feed waits for somebody to ask for the snapshot
+BEHIND_SECONDS_MAX: Final = 2  # real time by which the feed may be late: a machine too slow for the speed gets a slower market
 LEAD_SECONDS: Final = 2.0  # real time between the clock's origin and the first line
 
 
@@ -107,6 +108,7 @@ def build(options: VenueOptions) -> tuple[SimVenue, ScaledClock]:
         hold_until_subscribed=options.capture is not None and options.hold_until_subscribed,
         snapshot_wait_ns_max=SNAPSHOT_WAIT_SECONDS_MAX * real_ns,
         settle_ns=int(SETTLE_SECONDS * real_ns) if options.capture is not None else 0,
+        behind_ns_max=BEHIND_SECONDS_MAX * real_ns,
         weight_max=options.weight_max,
         orders_10s_max=options.orders_10s_max,
         latency_ns=int(options.latency_ms * options.speed * 1e6),

@@ -1,7 +1,8 @@
 """When the next public line may go: the market's due times, holds, shifts and lateness.
 
 Playing a capture, the feed waits until somebody listens to all of its streams, and at the snapshot's place until
-somebody has asked for it; what waiting costs moves all lines to come. Knows no connection, only what it is told.
+somebody has asked for it; what waiting costs moves all lines to come. A feed that has fallen further behind than its
+limit goes on from now: a queue that only grows would hold every answer behind it. Knows no connection, only what it is told.
 """
 
 from dataclasses import dataclass
@@ -23,7 +24,13 @@ LATE_NS = 250_000_000  # session time: beyond this a line counts as late
 
 class Feed:
     def __init__(
-        self, market: Market, *, hold_until_subscribed: bool, snapshot_wait_ns_max: int, settle_ns: int
+        self,
+        market: Market,
+        *,
+        hold_until_subscribed: bool,
+        snapshot_wait_ns_max: int,
+        settle_ns: int,
+        behind_ns_max: int | None,
     ) -> None:
         self.market = market
         self.status = FeedStatus()
@@ -31,6 +38,7 @@ class Feed:
         self._pausing = hold_until_subscribed
         self._snapshot_wait_ns_max = snapshot_wait_ns_max
         self._settle_ns = settle_ns
+        self._behind_ns_max = behind_ns_max
         self._snapshot_since_ns: int | None = None
         self._settled = False  # the frames before the snapshot have had their time
 
@@ -74,6 +82,8 @@ class Feed:
         due = self.market.next_due_ns
         if due is None or self._holding or due > now_ns:
             return None
+        if self._behind_ns_max is not None and now_ns - due > self._behind_ns_max:
+            self._catch_up(now_ns)
         if self._pausing and self.market.peek_is_snapshot():
             since_ns = due if self._snapshot_since_ns is None else self._snapshot_since_ns
             if not depth_asked and now_ns < since_ns + self._snapshot_wait_ns_max:

@@ -49,6 +49,7 @@ class VenueConfig:
     hold_until_subscribed: bool = False
     snapshot_wait_ns_max: int = 5 * SECOND_NS  # session time the feed waits at the snapshot for someone to ask
     settle_ns: int = 0  # session time between the snapshot's answer and the next frame
+    behind_ns_max: int | None = None  # session time by which the feed may be late before it goes on from now; None: any
     weight_max: int = 6_000  # per minute
     orders_10s_max: int = 100
     orders_day_max: int = 200_000
@@ -108,6 +109,7 @@ class SimVenue:
             hold_until_subscribed=config.hold_until_subscribed,
             snapshot_wait_ns_max=config.snapshot_wait_ns_max,
             settle_ns=config.settle_ns,
+            behind_ns_max=config.behind_ns_max,
         )
         self.face = Face(self.exchange, KeyRing(keys), self.limits, self.faults)
         self._latency_ns = config.latency_ns
