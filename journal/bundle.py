@@ -21,6 +21,7 @@ from journal.checksums import CHECKSUMS
 from journal.disk import RealDisk
 from journal.errors import DamagedJournal, JournalFailed, NotAJournal
 from journal.export import appearing
+from journal.segments import Sealed, first_seqs, sealed_name
 
 SUFFIX = ".vbundle"
 BEGIN_STATE = "begin.state"  # what readers believed where a slice goes on, beside its segments
@@ -105,6 +106,8 @@ def unpack(path: Path, folder: Path) -> Manifest:
                     _take(bundle, members[each.name], each, disk)
         finally:
             disk.release()
+        with _told(path, MANIFEST):
+            _compare(manifest, folder)
         (folder / MANIFEST).write_bytes(msgspec.json.encode(manifest))
     return manifest
 
@@ -150,10 +153,23 @@ def _manifest(bundle: zipfile.ZipFile, members: dict[str, zipfile.ZipInfo]) -> M
     found = msgspec.json.decode(bundle.read(member), type=Manifest)
     if found.version != 1:
         raise ValueError(f"it is of version {found.version}, which a later verbatim reads")
+    if not all(word.isprintable() for word in (found.session, found.bundled_from, *found.redacted, *found.versions, *found.versions.values())):
+        raise ValueError("a text of it cannot be printed")
     names = [file.name for file in found.files]
     if sorted(names) != sorted(members.keys() - {MANIFEST}):
         raise ValueError("it names other files than are there")
     return found
+
+
+def _compare(manifest: Manifest, folder: Path) -> None:
+    """What it states of the session must be what the footers state, which `verify` proves."""
+    footers = [Sealed(folder / sealed_name(seq)).footer for seq in first_seqs([path.name for path in folder.iterdir()], "parquet")]
+    if not footers:
+        raise ValueError("it names no segment")
+    last = footers[-1]
+    stated = last.bundled_from == "", last.bundled_from or last.chain, last.first_seq if last.bundled_from else 0, last.last_seq
+    if (manifest.whole, manifest.bundled_from, manifest.first_seq, manifest.last_seq) != stated:
+        raise ValueError("it states another part of the session than the segments do")
 
 
 def _take(bundle: zipfile.ZipFile, member: zipfile.ZipInfo, file: BundledFile, disk: RealDisk) -> None:

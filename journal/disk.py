@@ -7,11 +7,16 @@ Knows nothing of frames, segments or records.
 import errno
 import fcntl
 import os
+import time
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
 from journal.errors import JournalFailed, JournalLocked
+
+LOCK_TRIES = 5
+LOCK_PAUSE_S = 0.01
 
 
 class Reading(Protocol):
@@ -81,7 +86,7 @@ class RealDisk:
         self._folder_fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         self._fds: dict[str, int] = {}
         try:
-            fcntl.flock(self._folder_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._lock()
         except OSError as error:
             os.close(self._folder_fd)
             if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
@@ -90,11 +95,21 @@ class RealDisk:
                 f"{folder} is being written by another process. What to do: end that process first."
             ) from error
 
+    def _lock(self) -> None:
+        """Tried again for a moment: `is_locked` of another process holds it for microseconds."""
+        for _ in range(LOCK_TRIES):
+            with suppress(BlockingIOError):
+                return fcntl.flock(self._folder_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            time.sleep(LOCK_PAUSE_S)
+        return fcntl.flock(self._folder_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
     @classmethod
     def make(cls, folder: Path) -> Self:
         """A new folder, whose name is on stable storage before anything is written into it."""
         try:
-            folder.parent.mkdir(parents=True, exist_ok=True)
+            for missing in reversed([each for each in folder.parents if not each.exists()]):
+                missing.mkdir(exist_ok=True)
+                sync_folder(missing.parent)
             folder.mkdir()
             sync_folder(folder.parent)
             return cls(folder)

@@ -55,6 +55,10 @@ def appearing(target: Path) -> Iterator[Path]:
             f"{target} exists already, and nothing is overwritten. What to do: name another, or remove it."
         )
     partial = target.with_name(target.name + PARTIAL)
+    if partial.exists():
+        raise ExportRefused(
+            f"{partial} is there: another export is at work, or was cut off. What to do: wait for it, or remove that."
+        )
     try:
         yield partial
         partial.rename(target)

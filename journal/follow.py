@@ -1,13 +1,14 @@
 """New records of a journal as they come, across rolls and seals, from any process and without a lock.
 
-Whole frames only. They are written but may not be durable yet: a follower shows, it must not promise.
+Whole frames only. They are written but may not be durable yet: a follower shows, it must not promise. Where what comes next
+can never come, since it was damaged or is missing, it says so instead of waiting for ever.
 """
 
 from pathlib import Path
 
 from journal.batches import to_records
 from journal.disk import FileReading
-from journal.errors import NotAJournal
+from journal.errors import DamagedJournal, NotAJournal
 from journal.frames import Walk
 from journal.record import Record
 from journal.segments import Rows, Sealed, first_seqs, open_name, sealed_name
@@ -31,10 +32,14 @@ class Follower:
         self._offset = 0
 
     def poll(self) -> list[Record]:
-        """What has come since, in order, up to some POLL_ROWS; an empty list where nothing has."""
+        """What has come since, in order, up to some POLL_ROWS; an empty list where nothing has. DamagedJournal."""
         found: list[Record] = []
-        while len(found) < POLL_ROWS and self._read_some(found):
-            pass
+        try:
+            while len(found) < POLL_ROWS and self._read_some(found):
+                pass
+        except DamagedJournal:
+            if not found:  # else it is told by the next poll: damage never costs a record that came before it
+                raise
         return found
 
     def _read_some(self, found: list[Record]) -> bool:
@@ -50,22 +55,29 @@ class Follower:
             found += [record for record in to_records(frame.batch()) if record.seq >= self._from_seq]
             if len(found) >= POLL_ROWS:
                 break
+        stuck = walk.next_seq == self.next_seq and walk.offset < walk.size
         self.next_seq, self._offset = walk.next_seq, walk.offset
         if self.next_seq == self._first_seq or not self._begun(self.next_seq):
+            if stuck:
+                self._refuse_damage(walk)
             return False
         self.close()  # the next segment bears the very seq we have come to, so this one was read to its end
         return True
 
     def _read_sealed(self, found: list[Record]) -> bool:
+        names = self._names()
         sealed = self._holding(self.next_seq)
         if sealed is None:
+            if self._later(names) is not None and names == self._names():  # no merge was at work meanwhile
+                raise DamagedJournal(self.folder, f"record {self.next_seq} and those behind it are missing")
             return False
         before, self._first_seq = self.next_seq, sealed.footer.first_seq
         try:
             for batch in sealed.batches(Rows(max(self.next_seq, self._from_seq))):
                 found += to_records(batch)
-                if len(found) >= POLL_ROWS:
+                if batch.num_rows:
                     self.next_seq = found[-1].seq + 1
+                if len(found) >= POLL_ROWS:
                     return True
         finally:
             sealed.close()
@@ -74,7 +86,7 @@ class Follower:
 
     def _holding(self, seq: int) -> Sealed | None:
         """The sealed segment with this record. It bears another's name where it was merged since."""
-        names = [path.name for path in self.folder.iterdir()]
+        names = self._names()
         for first_seq in reversed([each for each in first_seqs(names, "parquet") if each <= seq]):
             try:
                 sealed = Sealed(self.folder / sealed_name(first_seq))
@@ -84,6 +96,28 @@ class Follower:
                 return sealed
             sealed.close()
         return None
+
+    def _refuse_damage(self, walk: Walk) -> None:
+        """Bytes that are no frame may be one that is being written; not where a later frame or name says it was durable."""
+        later = self._later(self._names())
+        durable_seq = max(walk.tail().durable_seq, -1 if later is None else later - 1)
+        if walk.next_seq > durable_seq:
+            return
+        assert self._reading is not None, "its caller reads"
+        again = Walk(self._reading, walk.next_seq, offset=walk.offset)  # what came between our look and theirs is there now
+        if next(iter(again), None) is None:
+            raise DamagedJournal(
+                self._reading.path,
+                f"record {walk.next_seq} was durable (records up to {durable_seq} were), but the frame at byte {walk.offset} is not whole",
+            )
+
+    def _names(self) -> list[str]:
+        return sorted(path.name for path in self.folder.iterdir())
+
+    def _later(self, names: list[str]) -> int | None:
+        """The first segment that begins behind the record which is to come next."""
+        begun = [seq for seq in first_seqs(names, "open") + first_seqs(names, "parquet") if seq > self.next_seq]
+        return min(begun, default=None)
 
     def _begun(self, seq: int) -> bool:
         if (self.folder / open_name(seq)).exists() or (self.folder / sealed_name(seq)).exists():

@@ -14,7 +14,7 @@ import pyarrow as pa
 from journal.checksums import CHECKSUMS, note_checksum, read_checksums, sha256
 from journal.content import CHAIN_START, link
 from journal.disk import Disk, FileReading, RealDisk, whole
-from journal.errors import DamagedJournal, NotAJournal
+from journal.errors import DamagedJournal, JournalFailed, NotAJournal
 from journal.footer import SCHEMA_VERSION, Footer, Part
 from journal.frames import Walk
 from journal.seal import put_sealed
@@ -29,16 +29,28 @@ class Repaired(msgspec.Struct, frozen=True):
 
 
 def repair(folder: Path, new_folder: Path) -> Repaired:
-    """NotAJournal where there is none, or nothing of it is whole; JournalFailed where `new_folder` exists."""
+    """NotAJournal where there is none, or nothing of it is whole; JournalFailed where `new_folder` exists, or it is a slice."""
     names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
     seqs = sorted({*first_seqs(names, "open"), *first_seqs(names, "parquet")})
     if not seqs:
         raise NotAJournal(f"{folder} holds no journal. What to do: name the folder of a session.")
+    if (folder / sealed_name(seqs[0])).exists() and _is_slice(folder / sealed_name(seqs[0])):
+        raise JournalFailed(f"{folder} is a slice of a session, which has holes of its own. What to do: get the bundle again.")
     disk = RealDisk.make(new_folder)
     try:
         return _Repair(folder, disk).run(seqs)
+    except NotAJournal:
+        new_folder.rmdir()  # nothing was saved, so nothing was written
+        raise
     finally:
         disk.release()
+
+
+def _is_slice(first: Path) -> bool:
+    try:
+        return bool(Sealed(first).footer.bundled_from)
+    except DamagedJournal:
+        return False
 
 
 class _Repair:

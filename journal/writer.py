@@ -262,7 +262,7 @@ class JournalWriter:
 
     def _failure(self) -> JournalFailed:
         error = JournalFailed(
-            f"{self.folder}: the disk failed ({self._failed}), so nothing more is written. Durable up to record "
+            f"{self.folder}: {'the disk failed' if isinstance(self._failed, OSError) else 'writing failed'} ({self._failed}), so nothing more is written. Durable up to record "
             f"{self._durable_seq}. What to do: look after the disk, then recover this session."
         )
         error.__cause__ = self._failed

@@ -425,6 +425,12 @@ def test_members_twice_or_unnamed_or_linked_or_compressed_are_refused(tmp_path: 
     (tmp_path / "5").write_bytes(overlapping)
     refused(tmp_path / "5", "larger than the file|has two sizes|differ|overlap")
     refused(rewritten(path, tmp_path / "6", lambda _, data: data, version=2), "version 2, which a later verbatim reads")
+    evil = rewritten(path, tmp_path / "8", lambda _, data: data, session="x\x1b[2J")
+    refused(evil, "a text of it cannot be printed")
+    for number, stated in enumerate(({"whole": False}, {"last_seq": 99}, {"first_seq": 3}, {"bundled_from": "00"})):
+        claimed = rewritten(path, tmp_path / f"claim{number}", lambda _, data: data, **stated)
+        with pytest.raises(DamagedJournal, match="it states another part of the session than the segments do"):
+            unpack(claimed, tmp_path / f"back{number}")
     refused(
         rewritten(path, tmp_path / "7", lambda name, data: data[:9] if name == MANIFEST else data, honest=False),
         "manifest.json",

@@ -174,7 +174,7 @@ def test_a_forgetting_that_was_cut_off_is_finished_by_the_next(tmp_path: Path) -
     assert len(list(tmp_path.iterdir())) == 1
 
 
-@pytest.mark.parametrize("words", [(), ("--older-than", "90"), ("--older-than", "3 years"), ("--keep-gib", "-1")])
+@pytest.mark.parametrize("words", [(), ("--older-than", "90"), ("--older-than", "3 years"), ("--keep-gib", "-1"), ("--keep-gib", "nan"), ("--keep-gib", "inf")])
 def test_which_sessions_may_go_must_be_said(tmp_path: Path, words: tuple[str, ...]) -> None:
     assert "Error" in said(verbatim("forget", *words, "--journals", tmp_path), USAGE)
 
@@ -388,6 +388,9 @@ def test_a_journal_as_one_parquet_file_is_its_records(tmp_path: Path, five: Path
     table = pq.read_table(exported(five, tmp_path / "all.parquet"))
     assert table.to_pylist() == [{name: getattr(record, name) for name in table.column_names} for record in RECORDS]
     assert not [path for path in tmp_path.iterdir() if path.suffix == ".partial"]
+    (tmp_path / "more.parquet.partial").write_bytes(b"another's")
+    assert "another export is at work" in said(verbatim("export", five, tmp_path / "more.parquet"), BAD_INPUT)
+    assert (tmp_path / "more.parquet.partial").read_bytes() == b"another's"
 
 
 def test_json_lines_hold_every_byte(tmp_path: Path, five: Path) -> None:

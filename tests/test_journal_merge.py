@@ -18,7 +18,7 @@ from journal.reader import Journal
 from journal.record import Kind, Record
 from journal.recover import recover
 from journal.seal import put_sealed
-from journal.segments import Sealed, plain_batch
+from journal.segments import Sealed, open_name, plain_batch
 from journal.signing import BadKey, Signer
 from journal.verify import verify
 from journal.writer import JournalWriter
@@ -191,6 +191,18 @@ def test_what_is_written_or_damaged_is_not_merged(tmp_path: Path) -> None:
     (problem,) = [each for each in verify(tmp_path / "s").problems if "cannot be read" in each]
     assert damaged.name in problem
     assert "row group 0 cannot be read: column " in problem
+
+
+def test_a_crashed_session_whose_last_segment_is_empty_is_merged(tmp_path: Path) -> None:
+    """A segment begun and not written to is sealed by recovery without a row."""
+    write(tmp_path / "s", close=False).abandon()
+    last_seq = recover(tmp_path / "s").last_seq
+    (tmp_path / "s" / open_name(last_seq + 1)).touch()
+    assert recover(tmp_path / "s").sealed_now == 1
+    chain = verify(tmp_path / "s").chain
+    assert merge(tmp_path / "s").after == 1
+    assert (verify(tmp_path / "s").problems, verify(tmp_path / "s").chain) == ([], chain)
+    assert list(Journal.open(tmp_path / "s").records()) == RECORDS[: last_seq + 1]
 
 
 def test_a_signed_journal_says_who_sealed_it(tmp_path: Path) -> None:

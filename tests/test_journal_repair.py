@@ -1,5 +1,6 @@
 """A damaged journal, repaired: a new one of the records before the damage, and not a byte of the old one changed."""
 
+import subprocess
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -8,11 +9,13 @@ from click.testing import CliRunner
 
 from journal import seal
 from journal.disk import FileReading
-from journal.errors import JournalFailed, NotAJournal
+from journal.errors import DamagedJournal, JournalFailed, NotAJournal
+from journal.follow import Follower
 from journal.frames import Walk
 from journal.reader import Journal
 from journal.record import Kind, Record
 from journal.repair import repair
+from journal.signing import Signer
 from journal.verify import verify
 from journal.writer import JournalWriter
 from verbatim.cli import main
@@ -130,6 +133,11 @@ def test_what_cannot_be_repaired_is_one_line(sealed: Path, tmp_path: Path) -> No
         repair(sealed, sealed)
     with pytest.raises(NotAJournal):
         repair(tmp_path, tmp_path / "new")
+    first = min(sealed.glob("*.parquet"))
+    flip(first, 500)  # nothing is whole before it
+    with pytest.raises(NotAJournal, match="nothing of it is whole"):
+        repair(sealed, tmp_path / "new")
+    assert not (tmp_path / "new").exists()
 
 
 def test_the_command_repairs_elsewhere_and_still_says_damaged(sealed: Path, tmp_path: Path) -> None:
@@ -148,7 +156,52 @@ def test_crashed_sessions_are_recovered_and_merged_by_command(tmp_path: Path) ->
     refused = CliRunner().invoke(main, ["merge", str(folder)])
     assert (refused.exit_code, "verbatim recover" in refused.stderr) == (4, True)
     done = CliRunner().invoke(main, ["recover", str(folder)])
-    assert done.stdout.startswith("recover: whole up to record 99 (not closed)")
+    assert done.stdout.startswith("recover: sealed up to record 99 (not closed)")
     merged = CliRunner().invoke(main, ["merge", str(folder)])
     assert "segments are 1 now" in merged.stdout
     assert verify(folder).ok
+
+
+def test_a_follower_says_that_what_comes_next_was_damaged_or_is_missing(sealed: Path, tmp_path: Path) -> None:
+    """Else it would wait for ever, and whoever watches would think that nothing happens."""
+    folder = write(tmp_path / "open", close=False, segment_bytes=1 << 20)
+    (opened,) = folder.glob("*.open")
+    with FileReading(opened) as reading:
+        _, second, *_ = [frame.end for frame in Walk(reading, 0)]
+    flip(opened, second + 50)
+    follower = Follower(folder)
+    assert follower.poll() == RECORDS[:10]
+    with pytest.raises(DamagedJournal, match=r"record 10 was durable .* byte \d+ is not whole"):
+        follower.poll()
+    second_segment = sorted(sealed.glob("*.parquet"))[1]
+    second_segment.unlink()
+    follower = Follower(sealed)
+    assert follower.poll() == RECORDS[: int(second_segment.stem)]
+    with pytest.raises(DamagedJournal, match=f"record {int(second_segment.stem)} and those behind it are missing"):
+        follower.poll()
+
+
+def test_a_follower_waits_for_a_frame_that_is_being_written(tmp_path: Path) -> None:
+    folder = write(tmp_path / "s", close=False, segment_bytes=1 << 20)
+    (opened,) = folder.glob("*.open")
+    data = opened.read_bytes()
+    opened.write_bytes(data[:-10])
+    follower = Follower(folder)
+    assert follower.poll() == RECORDS[:95]
+    assert follower.poll() == []
+    with opened.open("ab") as file:
+        file.write(data[-10:])
+    assert follower.poll() == RECORDS[95:]
+
+
+def test_recover_signs_with_the_key_it_is_given(tmp_path: Path) -> None:
+    key = tmp_path / "key.pem"
+    subprocess.run(["openssl", "genpkey", "-algorithm", "ed25519", "-out", str(key)], check=True)
+    folder = write(tmp_path / "s", close=False)
+    key.chmod(0o644)
+    refused = CliRunner().invoke(main, ["recover", str(folder), "--signing-key", str(key)])
+    assert (refused.exit_code, "can be read by others" in refused.stderr) == (3, True)
+    key.chmod(0o600)
+    assert CliRunner().invoke(main, ["recover", str(folder), "--signing-key", str(key)]).exit_code == 0
+    public = Signer.from_pem(key.read_bytes()).public_key
+    assert CliRunner().invoke(main, ["verify", str(folder), "--signer", public]).exit_code == 0

@@ -227,7 +227,11 @@ def read_signer(config: Config, base: Path | None = None) -> Signer | None:
     if config.session.signing_key is None:
         return None
     path = config.session.signing_key.expanduser()
-    path = path if path.is_absolute() or base is None else base / path
+    return read_signing_key(path if path.is_absolute() or base is None else base / path)
+
+
+def read_signing_key(path: Path) -> Signer:
+    """An Ed25519 private key in a file that only its owner can read. Raises ConfigProblem."""
     try:
         return Signer.from_pem(_owners_own(path))
     except BadKey as error:

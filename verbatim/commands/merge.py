@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from verbatim.exits import FAILED, stop
+from verbatim.exits import DIFFERS, FAILED, stop
 from verbatim.finding import find
 
 
@@ -23,11 +23,13 @@ def command(*, session: str, journals: Path, mib_max: int) -> None:
 
     SESSION is a path or an id, and must have ended: what is being written is not merged.
     """
-    from journal.errors import JournalError, JournalFailed
+    from journal.errors import DamagedJournal, JournalError, JournalFailed
     from journal.merge import merge
 
     try:
         done = merge(find(journals, session), bytes_max=mib_max * 2**20)
+    except DamagedJournal as error:
+        stop(str(error), DIFFERS)
     except JournalFailed as error:
         stop(str(error), FAILED)
     except JournalError as error:

@@ -17,17 +17,25 @@ from verbatim.finding import find
     show_default=True,
     help="Where sessions lie.",
 )
-def command(*, session: str, journals: Path) -> None:
+@click.option(
+    "--signing-key", type=click.Path(path_type=Path), help="Sign what is sealed now with the Ed25519 key in this file."
+)
+def command(*, session: str, journals: Path, signing_key: Path | None) -> None:
     """Seal what a crash left of SESSION; the next session of its account does the same when it starts.
 
-    SESSION is a path or an id. A torn tail, which nobody was told was durable, is dropped and counted. Damage to what was
-    durable is refused with exit code 1, and nothing is changed.
+    SESSION is a path or an id. A torn tail, which nobody was told was durable, is dropped and counted. Where names, footers
+    or the open part show damage to what was durable, it is refused with exit code 1 and nothing is changed. Rows that were
+    sealed before are not read again: verify does that.
     """
     from journal.errors import DamagedJournal, JournalError, JournalFailed
     from journal.recover import recover
+    from verbatim.config import ConfigProblem, read_signing_key
 
     try:
-        done = recover(find(journals, session))
+        signer = None if signing_key is None else read_signing_key(signing_key.expanduser())
+        done = recover(find(journals, session), signer=signer)
+    except ConfigProblem as error:
+        stop(str(error))
     except DamagedJournal as error:
         stop(str(error), DIFFERS)
     except JournalFailed as error:
@@ -36,4 +44,5 @@ def command(*, session: str, journals: Path) -> None:
         stop(str(error))
     torn = f", {done.dropped_bytes} torn bytes were dropped" if done.dropped_bytes else ""
     ended = "closed in order" if done.was_closed else "not closed"
-    click.echo(f"recover: whole up to record {done.last_seq} ({ended}{torn}), {done.sealed_now} segments sealed now")
+    now = f"{done.sealed_now} segment{'' if done.sealed_now == 1 else 's'} sealed now"
+    click.echo(f"recover: sealed up to record {done.last_seq} ({ended}{torn}), {now}")
