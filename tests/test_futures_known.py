@@ -333,7 +333,7 @@ print(json.dumps([JIT, told]))
 """
 
 
-@pytest.mark.parametrize("count", [1_200])
+@pytest.mark.parametrize("count", [600])
 def test_compiled_and_plain_agree_at_every_record(shared_data: Path, count: int) -> None:
     answers = [
         json.loads(

@@ -126,11 +126,11 @@ def images_until_killed(tally: Tally) -> str:
     return ""
 
 
-@pytest.mark.parametrize("merged", [0.0, 1.0])
-def test_the_crash_images_kill_nothing_where_every_rule_is_kept(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, merged: float
+def test_the_crash_images_of_merges_kill_nothing_where_every_rule_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(power_cuts, "MERGED", merged)
+    """Those of every other session: tests/test_journal_crash_images.py."""
+    monkeypatch.setattr(power_cuts, "MERGED", 1.0)
     assert images_until_killed(Tally(tmp_path)) == ""
 
 

@@ -218,7 +218,7 @@ print(json.dumps([JIT, hashlib.sha256(repr(digests).encode()).hexdigest(), sessi
 """
 
 
-@pytest.mark.parametrize("count", [3_000, pytest.param(8_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [4_000])
 def test_compiled_and_plain_agree_at_every_record(shared_data: Path, count: int) -> None:
     answers = [
         json.loads(
