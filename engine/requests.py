@@ -7,6 +7,8 @@ from enum import StrEnum
 
 import msgspec
 
+FEED_PURPOSES = frozenset({"depth", "server_time", "exchange_info"})  # whose answers anyone may see: FEED records, not BROKER
+
 
 class Transport(StrEnum):
     REST = "rest"

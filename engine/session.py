@@ -93,6 +93,19 @@ class PreviousSession(msgspec.Struct, frozen=True):
     links: tuple[str, ...] = ()  # connections that it left open for this one: nothing was missed on them
 
 
+class Resimulated(msgspec.Struct, frozen=True):
+    """Of a session that was not lived but resimulated from another: which, and what was changed. Where the model of the venue
+    takes over, a COMMAND `handover` says so.
+    """
+
+    source: str  # the folder's name
+    last_seq: int  # of the source, when it was resimulated
+    chain: str  # the source's root then
+    modelled: bool  # from the beginning
+    model: dict[str, Any]
+    changes: tuple[str, ...] = ()
+
+
 class SessionBody(msgspec.Struct, frozen=True):
     session: str  # 8 base32 characters, drawn once by the shell
     started_ns: int
@@ -108,6 +121,7 @@ class SessionBody(msgspec.Struct, frozen=True):
     account: str = "main"  # alias of the credentials, never the key; "": none, the session records and trades nothing
     previous: PreviousSession | None = None
     opening: dict[str, Any] | None = None  # the carried parts of state, brought forward
+    resimulated: Resimulated | None = None
 
 
 read_session = msgspec.json.Decoder(SessionBody).decode

@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from journal.batches import SCHEMA, to_records
 from journal.checksums import CHECKSUMS, read_checksums
+from journal.content import CHAIN_START
 from journal.disk import FileReading
 from journal.errors import DamagedJournal, NotAJournal
 from journal.frames import Tail, Walk
@@ -188,6 +189,14 @@ class Journal:
         """Of a slice: the chain value of the journal it was cut from; "" where this is no slice."""
         part = self._part(self._seqs[-1])
         return part.footer.bundled_from if isinstance(part, Sealed) else ""
+
+    @property
+    def chain(self) -> str:
+        """The session root, as far as it is sealed."""
+        for seq in reversed(self._seqs):
+            if isinstance(part := self._part(seq), Sealed):
+                return part.footer.chain
+        return CHAIN_START
 
     def check_seams(self) -> None:
         """Open every segment, so that none is missing: for readers who do not come past each seam themselves."""

@@ -27,7 +27,7 @@ from journal.footer import Footer, Part
 from journal.reader import Journal
 from journal.record import INPUTS, Kind, Record
 from journal.seal import put_sealed
-from journal.segments import GROUP_ROWS, Sealed, first_seqs, plain_batch, sealed_name
+from journal.segments import GROUP_ROWS, first_seqs, plain_batch, sealed_name
 from journal.verify import verify
 from replay import snapshots
 from replay.rebuild import rebuild
@@ -84,7 +84,7 @@ def _bundle(
         first_seq=0,
         last_seq=journal.last_seq,
         session_last_seq=journal.last_seq,
-        bundled_from=_chain_of(folder),
+        bundled_from=journal.chain,
         redacted=redacted,
         versions=said.versions,
     )
@@ -141,12 +141,6 @@ class _Cut:
             if batch.num_rows:
                 found = batch.column(0)[batch.num_rows - 1].as_py()
         return found
-
-
-def _chain_of(folder: Path) -> str:
-    """The session root as far as it is sealed."""
-    sealed = first_seqs([path.name for path in folder.iterdir()], "parquet")
-    return Sealed(folder / sealed_name(sealed[-1])).footer.chain if sealed else CHAIN_START
 
 
 def _seal(cut: _Cut, folder: Path, bundled_from: str) -> bytes:

@@ -59,7 +59,7 @@ def session(
 ) -> VirtualSession:
     """A session that has run so long; its caller stops it or kills it."""
     return VirtualSession(
-        VirtualVenue(seed=3),
+        VirtualVenue(seed=3, balances={"USDT": "1000000", "BTC": "20"}),
         folder,
         strategies=[from_sources({"quoter": source}, "quoter", "Quoter")],
         engine=EngineSettings(checkpoint_every=checkpoint_every),

@@ -15,7 +15,7 @@ from engine.live.clock import SessionClock, wall_ns
 from engine.live.feed import FeedEnded
 from engine.live.inbox import Inbox
 from engine.live.links import Links
-from engine.requests import Transport, Unsigned
+from engine.requests import FEED_PURPOSES, Transport, Unsigned
 from engine.sequencer import Arrival
 from engine.session import MILLISECOND_NS
 from engine.venues.binance_spot.signing import ApiKey
@@ -23,7 +23,6 @@ from journal.record import Kind, Record
 from journal.writer import Durable, JournalWriter
 
 PARALLEL_MAX = 16  # requests on their way at once, all venues; the rest wait their turn, and expire if it comes too late
-FEED_PURPOSES = frozenset({"depth", "server_time", "exchange_info"})
 
 
 class Gateway:

@@ -118,6 +118,25 @@ class Exchange:
         self._flush_funds(now_ns)
         return order
 
+    def restore(
+        self,
+        account: str,
+        order_id: int,
+        new: NewOrder,
+        *,
+        status: Status,
+        executed: int,
+        executed_quote: int,
+        now_ns: int,
+    ) -> None:
+        """An order that stands already, under the id that it has. Nothing is matched and nothing reported."""
+        self._order_id_next = order_id
+        order = self._admit(account, new, now_ns)
+        order.status, order.executed, order.executed_quote = status, executed, executed_quote
+        buying = new.side is Side.BUY
+        self._lock(order, -(-order.price * order.leaves // ONE) if buying else order.leaves)
+        self.market(new.symbol).rest(order)
+
     def cancel(self, order: Order, now_ns: int, *, cancel_client_order_id: str) -> None:
         if not order.is_open:
             raise errors.unknown_order()

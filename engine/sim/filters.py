@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from engine.model import OrderType, Side
+from engine.model import Instrument, OrderType, Side
 from engine.sim import errors
 from engine.sim.units import product, text, units
 
@@ -56,6 +56,24 @@ def rules_for(symbol: str) -> SymbolRules:
         if symbol.endswith(quote) and len(symbol) > len(quote):
             return SymbolRules(symbol, symbol.removesuffix(quote), quote)
     raise ValueError(f"cannot tell base from quote in symbol {symbol!r}; use one that ends in USDT")
+
+
+def rules_of(instrument: Instrument) -> SymbolRules:
+    """What a venue said of an instrument, as far as we keep it."""
+    return SymbolRules(
+        instrument.symbol,
+        instrument.base,
+        instrument.quote,
+        tick_size=units(f"{instrument.tick_size:f}"),
+        price_min=units(f"{instrument.price_min:f}"),
+        price_max=units(f"{instrument.price_max:f}"),
+        lot_size=units(f"{instrument.lot_size:f}"),
+        quantity_min=units(f"{instrument.quantity_min:f}"),
+        quantity_max=units(f"{instrument.quantity_max:f}"),
+        market_quantity_max=units(f"{instrument.market_quantity_max:f}"),
+        notional_min=units(f"{instrument.notional_min:f}"),
+        status="TRADING" if instrument.trading else "BREAK",
+    )
 
 
 def check_price(rules: SymbolRules, price: int) -> None:

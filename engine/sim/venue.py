@@ -17,7 +17,7 @@ from engine.sim.exchange import Exchange
 from engine.sim.face import WS_METHODS, Face, Result, WsApiRequest, refused, unknown_method, ws_answer
 from engine.sim.faults import Action, Faults, Rule, Target
 from engine.sim.feed import Feed
-from engine.sim.filters import rules_for
+from engine.sim.filters import SymbolRules, rules_for
 from engine.sim.limits import Limits
 from engine.sim.market import Line, Market, data_of, decode
 from engine.sim.orders import FundsChanged, Report
@@ -54,6 +54,7 @@ class VenueConfig:
     orders_10s_max: int = 100
     orders_day_max: int = 200_000
     latency_ns: int = 0  # from a request to its answer
+    rules: dict[str, SymbolRules] = field(default_factory=dict)  # by symbol; the venue's own where none are given
     overrides: dict[str, dict[str, Any]] = field(default_factory=dict)  # symbol -> SymbolRules fields
 
 
@@ -84,7 +85,7 @@ class SimVenue:
     """
 
     def __init__(self, config: VenueConfig, market: Market) -> None:
-        rules = {symbol: rules_for(symbol) for symbol in market.symbols}
+        rules = {symbol: config.rules.get(symbol) or rules_for(symbol) for symbol in market.symbols}
         for symbol, changes in config.overrides.items():
             rules[symbol] = msgspec.structs.replace(rules[symbol], **changes)
         accounts: dict[str, Account] = {}
@@ -150,6 +151,13 @@ class SimVenue:
             self._streamed.append(connection)
         self._listeners_changed(now_ns)
         return True
+
+    def resume_private(self, conn_id: int, target: str, account: str, now_ns: int) -> None:
+        """An account's connection that stood, subscribed, before this venue took over."""
+        if not self.connect(conn_id, target, now_ns):
+            raise ValueError(f"the venue has nothing at {target}")
+        self._connections[conn_id].accounts[0] = account
+        self._connections[conn_id].subscription_next = 1
 
     def close(self, conn_id: int, now_ns: int) -> None:
         """The client is gone: nothing more is sent to it."""

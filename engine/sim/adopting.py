@@ -1,0 +1,54 @@
+"""A simulated exchange that goes on from what an account was known to have: its money, its open orders.
+
+Knows nothing of where that was learnt. An adopted order stands at the end of its queue: what stood before it is not recorded,
+and the worst place promises nothing that the market might not keep.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from engine.model import OrderType, Side, TimeInForce
+from engine.sim.exchange import Exchange
+from engine.sim.orders import NewOrder, Status
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenOrder:
+    """Amounts in units of 1e-8."""
+
+    order_id: int
+    client_order_id: str
+    symbol: str
+    side: Side
+    order_type: OrderType
+    time_in_force: TimeInForce
+    price: int
+    quantity: int
+    executed: int
+    executed_quote: int
+
+
+def adopt(exchange: Exchange, account: str, totals: Mapping[str, int], orders: Iterable[OpenOrder], now_ns: int) -> None:
+    """The account has these totals, free and locked together, and these orders. Whatever the exchange had of it is gone."""
+    owner = exchange.accounts[account]
+    for asset, total in totals.items():
+        owner.free[asset], owner.locked[asset] = total, 0
+    for given in sorted(orders, key=lambda order: order.order_id):
+        exchange.restore(
+            account,
+            given.order_id,
+            NewOrder(
+                symbol=given.symbol,
+                side=given.side,
+                order_type=given.order_type,
+                time_in_force=given.time_in_force,
+                quantity=given.quantity,
+                price=given.price,
+                client_order_id=given.client_order_id,
+            ),
+            status=Status.PARTIALLY_FILLED if given.executed else Status.NEW,
+            executed=given.executed,
+            executed_quote=given.executed_quote,
+            now_ns=now_ns,
+        )
+    owner.take_touched()  # nobody is told: it is what everybody knew

@@ -1,0 +1,405 @@
+"""Resimulation: another version, parameter or limit on a session that was recorded. Exact first, modelled after.
+
+The inputs come from the journal as long as every REQUEST is the one that was recorded: so far nothing that the venue answered could
+have been otherwise. From the first that differs on, a simulated venue answers, which has the account's money and open orders and
+sees the market that was recorded. What comes of it is a journal of its own, with a COMMAND `handover` where the model takes over;
+each market record's `key` is its origin, the seq of the record it was made of. Opens no socket and reads no clock.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+
+from engine import facts
+from engine.collector import rare_collections
+from engine.facts import CommandBody, LinkBody, RequestBody, text_of
+from engine.kernel import Kernel
+from engine.reducers.orders import Order
+from engine.sequencer import Arrival, Sequencer
+from engine.session import Resimulated, SessionBody
+from engine.sim import adopting
+from engine.sim.filters import rules_of
+from engine.sim.market_recorded import RecordedMarket
+from engine.sim.shell import Shell, Wires
+from engine.sim.units import units
+from engine.sim.venue import AccountConfig, SimVenue, VenueConfig
+from engine.sim.wire import HttpRequest
+from engine.state import State
+from engine.venues.binance_spot import ApiKey, BinanceSpot
+from engine.venues.binance_spot.rules import VENUE as SPOT
+from journal.reader import Journal
+from journal.record import INPUTS, Kind, Record, canonical
+from journal.writer import JournalWriter
+from replay.compare import timer_differs
+from replay.outside import Outside, is_line, market_lines, outside
+from replay.replay import Progress
+from replay.venue_model import VenueModel
+
+KEY = "resimulated"
+INSTRUMENTS_ASKED = HttpRequest(method="GET", path="/api/v3/exchangeInfo", headers={})
+AFTER_NS = 60_000_000_000  # session time that an ordered end may take beyond the last record
+PROGRESS_RECORDS = 4_096
+
+
+class NotResimulated(Exception):  # noqa: N818 - named for what happened
+    """A session that cannot be resimulated: why, in a line."""
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What a resimulation came to."""
+
+    folder: Path
+    records: int
+    handover_seq: int | None  # exact up to this record, which has this seq in both journals; modelled after. None: exact to the end
+    handover: str  # why there
+    balances_known: bool  # False: they are those given, for the session had none
+
+
+def resimulate(
+    folder: Path,
+    into: Path,
+    *,
+    session: SessionBody,
+    model: VenueModel,
+    modelled: bool = False,
+    balances: dict[str, str] | None = None,
+    changes: Sequence[str] = (),
+    on_progress: Progress | None = None,
+) -> Outcome:
+    """`session` is the recorded one with the changes in it (replay/changes.py); `into` a new folder. NotResimulated, CoreError."""
+    journal = Journal.open(folder)
+    refuse(journal, session)
+    body = msgspec.structs.replace(
+        session,
+        resimulated=Resimulated(
+            source=folder.resolve().name,
+            last_seq=journal.last_seq,
+            chain=journal.chain,
+            modelled=modelled,
+            model=model.told(),
+            changes=tuple(changes),
+        ),
+    )
+    with rare_collections():
+        run = _Resimulation(journal, body, model, balances or {}, on_progress)
+        writer = JournalWriter.create(into, sync=False)
+        try:
+            run.through(writer, exact=not modelled)
+        except BaseException:
+            writer.abandon()
+            raise
+        summary = writer.close(final=run.closing)
+    return Outcome(into, summary.last_seq + 1, run.handover_seq, run.handover, run.balances_known)
+
+
+def refuse(journal: Journal, session: SessionBody) -> None:
+    if journal.left_out:
+        raise NotResimulated(f"{journal.folder} is a slice. What to do: resimulate the session that it was cut from.")
+    if [venue.name for venue in session.venues] != [SPOT]:
+        names = ", ".join(venue.name for venue in session.venues)
+        raise NotResimulated(f"{journal.folder} traded at {names}, and only {SPOT} has a simulated venue.")
+    if not session.strategies:
+        raise NotResimulated(f"{journal.folder} ran no strategy. What to do: name one with --strategy.")
+
+
+class _Standing:
+    """The simulated venue and its time: what engine/sim/shell.py asks of one."""
+
+    def __init__(self, sim: SimVenue, now_ns: int) -> None:
+        self.sim = sim
+        self.now_ns = now_ns
+        self._conn_ids = 0
+
+    def new_conn_id(self) -> int:
+        self._conn_ids += 1
+        return self._conn_ids
+
+
+class _Resimulation:
+    def __init__(
+        self,
+        journal: Journal,
+        body: SessionBody,
+        model: VenueModel,
+        balances: dict[str, str],
+        on_progress: Progress | None,
+    ) -> None:
+        self.handover_seq: int | None = None
+        self.handover = ""
+        self.balances_known = True
+        self._journal = journal
+        self._body = body
+        self._model = model
+        self._balances = balances
+        self._on_progress = on_progress
+        self._kernel = Kernel(body)
+        plans = self._kernel.program.links(SPOT)
+        self._market_sources = frozenset(plan.source for plan in plans if plan.role == "market")
+        self._private = [plan for plan in plans if plan.role == "private"]
+        self._up: set[str] = set()  # market links that stood in the record
+        self._wanting: dict[str, int] = {}  # market links that we asked for and that do not stand yet -> seq of the request
+        self._shell: Shell | None = None
+        self._closing = False
+        self._lines = 0  # of the market, in the exact part
+
+    @property
+    def closing(self) -> bool:
+        return self._closing or (self._shell is not None and self._shell.closing)
+
+    def through(self, writer: JournalWriter, *, exact: bool) -> None:
+        def append(records: Sequence[Record], urgent: bool) -> None:  # noqa: FBT001 - the sequencer's signature
+            writer.append_step(records, urgent=urgent)
+            writer.wait_for_room()
+
+        sequencer = Sequencer(self._kernel, append)
+        outputs = sequencer.begin(self._body)
+        assert sequencer.state is not None, "it has begun"
+        after = 0
+        if exact:
+            after, outputs = self._exact(sequencer, outputs)
+            if not self.handover:
+                return
+        self._model_on(sequencer, outputs, after)
+
+    # ---- exact: the venue's answers are those of the journal -------------------------------------------------
+
+    def _exact(self, sequencer: Sequencer, outputs: list[Record]) -> tuple[int, list[Record]]:
+        """Up to the first step whose requests are not those recorded: the last record of that step in the source, and its outputs."""
+        state = sequencer.state
+        assert state is not None, "it has begun"
+        recorded: list[Record] = []
+        last = self._journal.last_seq
+        for record in self._journal.records(1):
+            if record.kind not in INPUTS:
+                recorded.append(record)
+                continue
+            if why := differs(recorded, outputs):
+                self._hand_over(state, why)
+                return record.seq - 1, outputs
+            recorded = []
+            timed = record.kind is Kind.TIMER or state.next_due_ns <= record.time_ns
+            if timed and (found := timer_differs(self._kernel, state, record)) is not None:
+                self._hand_over(state, found.what)
+                return record.seq - 1, []
+            outputs = self._step(sequencer, record)
+            self._lines += is_line(record)
+            if record.kind is Kind.LINK and record.source in self._market_sources:
+                self._follow_link(record)
+            self._closing = state.account.modes.closing
+            self._tell(record.seq, last)
+        if why := differs(recorded, outputs):
+            self._hand_over(state, why)
+            return last, outputs
+        return last, []
+
+    def _step(self, sequencer: Sequencer, record: Record) -> list[Record]:
+        """A record as it stands, with its origin where it is the market's."""
+        made = record
+        if record.kind is Kind.FEED and record.key is None:
+            made = msgspec.structs.replace(record, key=str(record.seq))
+        return sequencer.repeat(made)
+
+    def _hand_over(self, state: State, why: str) -> None:
+        self.handover_seq, self.handover = state.seq, why
+
+    def _follow_link(self, record: Record) -> None:
+        if facts.read_link(record.body or "").state == "up":
+            self._up.add(record.source)
+        else:
+            self._up.discard(record.source)
+
+    def _tell(self, seq: int, last: int) -> None:
+        if self._on_progress is not None and seq % PROGRESS_RECORDS == 0:
+            self._on_progress(seq, last + 1)
+
+    # ---- modelled: the venue is a simulated one -----------------------------------------------------------
+
+    def _model_on(self, sequencer: Sequencer, outputs: list[Record], after: int) -> None:
+        """From behind record `after` of the source on."""
+        state = sequencer.state
+        assert state is not None, "it has begun"
+        venue = _Standing(self._venue(), state.time_ns)
+        venue.sim.http(venue.new_conn_id(), INSTRUMENTS_ASKED, venue.now_ns)  # as each session does before it begins: it has its weight
+        venue.sim.advance(venue.now_ns)
+        self._adopt(venue.sim, state)
+        dialect = BinanceSpot(self._body.instruments, self._body.venues[0].recv_window_ms)
+        model = self._model
+        shell = self._shell = Shell(
+            venue,
+            sequencer,
+            dialect,
+            ApiKey.hmac(KEY, KEY),
+            Wires(model.request_ns, model.answer_ns),
+            on_market_link=self._on_market_link,
+        )
+        if self.handover:
+            text = CommandBody("handover", by="resim", reason=self.handover)
+            shell.take(Arrival(Kind.COMMAND, "resim", body=text_of(text)))
+        self._resume(shell, state, outputs)
+        self._run(shell, outside(self._journal, after + 1, self._market_sources, lines=self._lines))
+
+    def _venue(self) -> SimVenue:
+        model = self._model
+        rules = {instrument.symbol: rules_of(instrument) for instrument in self._body.instruments}
+        lines = market_lines(self._journal, feed_ns=model.feed_ns, answer_ns=model.answer_ns + model.venue_ns)
+        allowance = self._body.venues[0].allowance
+        account = AccountConfig(
+            api_key=KEY, secret=KEY, balances={}, name=KEY, fee_maker=model.fee_maker, fee_taker=model.fee_taker
+        )
+        config = VenueConfig(
+            accounts=(account,),
+            rules=rules,
+            latency_ns=model.venue_ns,
+            weight_max=allowance.weight_minute_max,
+            orders_10s_max=allowance.orders_10s_max,
+        )
+        return SimVenue(config, RecordedMarket(rules, lines))
+
+    def _adopt(self, sim: SimVenue, state: State) -> None:
+        account = state.account
+        totals = {asset: units(f"{held.free + held.locked:f}") for asset, held in account.balances.by_asset.items()}
+        if self.handover_seq is None or not totals:
+            totals = first_totals(self._journal)
+        if not totals:
+            self.balances_known = False
+            totals = {asset: units(amount) for asset, amount in self._balances.items()}
+        if not totals:
+            raise NotResimulated(
+                f"{self._journal.folder} says nothing of balances. What to do: say what the account has, "
+                "as in --balance USDT=100000 --balance BTC=1."
+            )
+        orders = [_as_open(order) for order in account.orders.live_by_age() if order.venue_order_id]
+        adopting.adopt(sim.exchange, KEY, totals, orders, state.time_ns)
+
+    def _resume(self, shell: Shell, state: State, outputs: list[Record]) -> None:
+        """The links that stand, and what was asked and is not answered."""
+        account = state.account
+        for plan in self._private:
+            link = account.links.by_source.get(plan.source)
+            if link is not None and link.state == "ready":
+                conn_id = shell.venue.new_conn_id()
+                shell.venue.sim.resume_private(conn_id, plan.path, KEY, shell.venue.now_ns)
+                shell.links[conn_id] = plan.source
+            elif link is not None and link.state in ("up", "opening") and self.handover:
+                body = text_of(LinkBody("down", "the model takes over before the venue let us in"))
+                shell.take(Arrival(Kind.LINK, plan.source, cause=link.up_seq, body=body))
+        ours = {output.seq for output in outputs}
+        asked = [seq for seq in sorted(account.requests.by_seq) if seq not in ours]
+        shell.perform([next(self._journal.records(seq, seq)) for seq in asked])
+        shell.perform(outputs)
+
+    def _run(self, shell: Shell, coming: Iterator[Outside]) -> None:
+        venue, last = shell.venue, self._journal.last_seq
+        item = next(coming, None)
+        end_ns: int | None = None
+        while not shell.closing:
+            next_ns = shell.next_ns()
+            if item is not None:
+                next_ns = min(next_ns, item.record.time_ns)
+            elif end_ns is None:
+                end_ns = venue.now_ns + (AFTER_NS if shell.state.account.modes.stopping_since_ns else 0)
+            if end_ns is not None and next_ns > end_ns:
+                return
+            now_ns = venue.now_ns = max(venue.now_ns, next_ns)
+            due: list[Outside] = []
+            while item is not None and item.record.time_ns <= now_ns:
+                due.append(item)
+                self._tell(item.record.seq, last)
+                item = next(coming, None)
+            shell.happen((one.line, arrival) for one in due for arrival in self._arrivals(shell.state, one))  # each in the state that the one before left
+
+    def _arrivals(self, state: State, item: Outside) -> list[Arrival]:
+        record = item.record
+        if item.is_market_link:
+            self._follow_link(record)
+            return self._link_arrivals(state, record)
+        cause = record.cause
+        if record.kind is Kind.FEED and record.meta is None:
+            link = state.account.links.by_source.get(record.source)
+            if link is None or link.up_seq < 0:
+                return []
+            cause = link.up_seq
+        return [
+            Arrival(
+                record.kind,
+                record.source,
+                cause=cause,
+                key=str(record.seq) if record.kind is Kind.FEED and record.key is None else record.key,
+                recv_ns=record.recv_ns,
+                meta=record.meta,
+                payload=record.payload,
+                body=record.body,
+            )
+        ]
+
+    def _link_arrivals(self, state: State, record: Record) -> list[Arrival]:
+        if record.source in self._up:
+            seq = self._wanting.pop(record.source, None)
+            return [] if seq is None else [Arrival(Kind.LINK, record.source, cause=seq, body=record.body)]
+        link = state.account.links.by_source.get(record.source)
+        if link is None or link.up_seq < 0:
+            return []
+        return [Arrival(Kind.LINK, record.source, cause=link.up_seq, body=record.body)]
+
+    def _on_market_link(self, record: Record, request: RequestBody) -> None:
+        shell = self._shell
+        assert shell is not None, "it asks through us"
+        source = request.source
+        if request.purpose == "disconnect":
+            self._wanting.pop(source, None)
+            link = shell.state.account.links.by_source[source]
+            if link.up_seq >= 0:
+                shell.take(Arrival(Kind.LINK, source, cause=link.up_seq, body=text_of(LinkBody("down", "asked"))))
+        elif source in self._up:
+            shell.take(Arrival(Kind.LINK, source, cause=record.seq, body=text_of(LinkBody("up"))))
+        else:
+            self._wanting[source] = record.seq
+
+
+def differs(recorded: Sequence[Record], ours: Sequence[Record]) -> str:
+    """Why the venue might have answered otherwise from here on: other requests, or the same under other seqs. "": it could not."""
+    if len(recorded) != len(ours):
+        return f"{len(ours)} outputs in place of {len(recorded)} after record {(recorded or ours)[0].seq - 1}"
+    for theirs, mine in zip(recorded, ours, strict=True):
+        if Kind.REQUEST in (theirs.kind, mine.kind) and (theirs.kind, theirs.body) != (mine.kind, mine.body):
+            return f"another request at record {mine.seq}: {_said(mine)} in place of {_said(theirs)}"
+    return ""
+
+
+def _said(record: Record) -> str:
+    if record.kind is not Kind.REQUEST:
+        return f"{record.kind}"
+    request = facts.read_request(record.body or "")
+    return f"{request.purpose} {canonical(request.order)}" if request.order is not None else request.purpose
+
+
+def first_totals(journal: Journal) -> dict[str, int]:
+    """What the account had, by the venue's first answer, before an order of this session was sent."""
+    totals: dict[str, int] = {}
+    for record in journal.records(kinds=(Kind.FACT, Kind.REQUEST)):
+        if record.kind is Kind.REQUEST:
+            if totals and facts.read_request(record.body or "").purpose == "place":
+                break
+            continue
+        fact = facts.read_fact(record.body or "")
+        if isinstance(fact, facts.BalanceChanged):
+            totals[fact.asset] = units(f"{fact.free + fact.locked:f}")
+    return totals
+
+
+def _as_open(order: Order) -> adopting.OpenOrder:
+    of = order.order
+    return adopting.OpenOrder(
+        order_id=int(order.venue_order_id),
+        client_order_id=order.client_order_id,
+        symbol=of.instrument.partition(":")[2],
+        side=of.side,
+        order_type=of.type,
+        time_in_force=of.time_in_force,
+        price=units(f"{of.price:f}"),
+        quantity=units(f"{of.quantity:f}"),
+        executed=units(f"{order.filled_quantity:f}"),
+        executed_quote=units(f"{order.filled_notional:f}"),
+    )
+

@@ -1,0 +1,57 @@
+"""The simulated venue of a resimulation: how long each way takes and what it charges, as given or as measured in a journal.
+
+Where it stops being exact is said, not hidden: every figure names where it comes from.
+"""
+
+from statistics import median
+from typing import Any
+
+import msgspec
+
+from engine import facts
+from engine.session import MILLISECOND_NS
+from journal.reader import Journal
+from journal.record import Kind
+
+MEASURED_MAX = 2_000  # exchanges: more change a median no more
+MEASURED_PURPOSES = frozenset({"place", "cancel"})
+UNMEASURED_NS = MILLISECOND_NS  # each way, where a journal holds no exchange
+
+
+class VenueModel(msgspec.Struct, frozen=True, kw_only=True):
+    """Times in nanoseconds of session time. Constant: what varies is not modelled yet (docs/fidelity.md)."""
+
+    request_ns: int = UNMEASURED_NS  # from the engine to the venue
+    answer_ns: int = UNMEASURED_NS  # from the venue to the engine: answers and private events
+    feed_ns: int = UNMEASURED_NS  # how much older a market message is at the venue than where it was received
+    venue_ns: int = 0  # what the venue takes to answer
+    fee_maker: str = "0.001"
+    fee_taker: str = "0.001"
+
+    def told(self) -> dict[str, Any]:
+        return msgspec.to_builtins(self)  # type: ignore[no-any-return]  # a struct becomes a dict
+
+
+class Measured(msgspec.Struct, frozen=True):
+    model: VenueModel
+    exchanges: int  # that the times were measured in; 0: none, and the times are the defaults
+
+
+def measured(journal: Journal) -> Measured:
+    """Half the median round trip of orders and cancels each way, and the same for the feed. The venue's own part is in it."""
+    sent: dict[int, int] = {}
+    trips: list[int] = []
+    for record in journal.records(kinds=(Kind.REQUEST, Kind.BROKER)):
+        if record.kind is Kind.REQUEST:
+            if facts.read_request(record.body or "").purpose in MEASURED_PURPOSES:
+                sent[record.seq] = record.time_ns
+        elif record.meta is not None and record.cause in sent:
+            began_ns = sent.pop(record.cause)
+            if msgspec.json.decode(record.meta).get("outcome") == "answer":
+                trips.append(record.time_ns - began_ns)
+                if len(trips) == MEASURED_MAX:
+                    break
+    if not trips:
+        return Measured(VenueModel(), 0)
+    each_ns = int(median(trips)) // 2
+    return Measured(VenueModel(request_ns=each_ns, answer_ns=each_ns, feed_ns=each_ns), len(trips))
