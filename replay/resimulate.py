@@ -29,7 +29,7 @@ from engine.state import State
 from engine.venues.binance_spot import ApiKey, BinanceSpot
 from engine.venues.binance_spot.rules import VENUE as SPOT
 from journal.reader import Journal
-from journal.record import INPUTS, Kind, Record, canonical
+from journal.record import INPUTS, Kind, Record
 from journal.writer import JournalWriter
 from replay.compare import timer_differs
 from replay.outside import Outside, is_line, market_lines, outside
@@ -269,8 +269,19 @@ class _Resimulation:
                 f"{self._journal.folder} says nothing of balances. What to do: say what the account has, "
                 "as in --balance USDT=100000 --balance BTC=1."
             )
-        orders = [_as_open(order) for order in account.orders.live_by_age() if order.venue_order_id]
-        adopting.adopt(sim.exchange, KEY, totals, orders, state.time_ns)
+        known = account.orders.all()
+        fills = [int(fill) for order in known for fill in order.fill_ids if fill.isdigit()]
+        adopting.adopt(
+            sim.exchange,
+            KEY,
+            adopting.Known(
+                totals=totals,
+                orders=[_as_open(order) for order in account.orders.live_by_age() if order.venue_order_id],
+                order_id_last=max((int(order.venue_order_id) for order in known if order.venue_order_id.isdigit()), default=0),
+                trade_id_last=max((*fills, *account.reconciling.fills_confirmed.values()), default=0),
+            ),
+            state.time_ns,
+        )
 
     def _resume(self, shell: Shell, state: State, outputs: list[Record]) -> None:
         """The links that stand, and what was asked and is not answered."""
@@ -371,7 +382,10 @@ def _said(record: Record) -> str:
     if record.kind is not Kind.REQUEST:
         return f"{record.kind}"
     request = facts.read_request(record.body or "")
-    return f"{request.purpose} {canonical(request.order)}" if request.order is not None else request.purpose
+    if (order := request.order) is None:
+        return request.purpose
+    price = f" at {order.price:f}" if order.price else ""
+    return f"{request.purpose} {order.side} {order.quantity:f} {order.instrument.partition(':')[2]}{price}"
 
 
 def first_totals(journal: Journal) -> dict[str, int]:

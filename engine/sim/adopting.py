@@ -28,12 +28,22 @@ class OpenOrder:
     executed_quote: int
 
 
-def adopt(exchange: Exchange, account: str, totals: Mapping[str, int], orders: Iterable[OpenOrder], now_ns: int) -> None:
-    """The account has these totals, free and locked together, and these orders. Whatever the exchange had of it is gone."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What an account was known to have."""
+
+    totals: Mapping[str, int]  # free and locked together, by asset
+    orders: Iterable[OpenOrder]
+    order_id_last: int  # given so far: the exchange gives none of them again
+    trade_id_last: int
+
+
+def adopt(exchange: Exchange, account: str, known: Known, now_ns: int) -> None:
+    """The account has this, and nothing of what the exchange had of it."""
     owner = exchange.accounts[account]
-    for asset, total in totals.items():
+    for asset, total in known.totals.items():
         owner.free[asset], owner.locked[asset] = total, 0
-    for given in sorted(orders, key=lambda order: order.order_id):
+    for given in sorted(known.orders, key=lambda order: order.order_id):
         exchange.restore(
             account,
             given.order_id,
@@ -51,4 +61,5 @@ def adopt(exchange: Exchange, account: str, totals: Mapping[str, int], orders: I
             executed_quote=given.executed_quote,
             now_ns=now_ns,
         )
+    exchange.number_after(known.order_id_last, known.trade_id_last)
     owner.take_touched()  # nobody is told: it is what everybody knew

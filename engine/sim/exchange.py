@@ -137,6 +137,11 @@ class Exchange:
         self._lock(order, -(-order.price * order.leaves // ONE) if buying else order.leaves)
         self.market(new.symbol).rest(order)
 
+    def number_after(self, order_id: int, trade_id: int) -> None:
+        """Ids up to these were given by whoever was the venue before."""
+        self._order_id_next = max(self._order_id_next, order_id + 1)
+        self._trade_id_next = max(self._trade_id_next, trade_id + 1)
+
     def cancel(self, order: Order, now_ns: int, *, cancel_client_order_id: str) -> None:
         if not order.is_open:
             raise errors.unknown_order()
