@@ -96,6 +96,14 @@ def in_place_of(session: SessionBody, new: StrategySettings) -> StrategySettings
     return loading.as_recorded(replace(new, name=old.name, parameters={**old.parameters, **new.parameters}))
 
 
+def with_strategy(session: SessionBody, new: StrategySettings) -> SessionBody:
+    """The session with a strategy in place of the one it ran; a recording, which ran none, gets it and an account."""
+    if session.strategies:
+        new = in_place_of(session, new)
+        return changed(session, {}, {new.name: new})
+    return replace(session, strategies=(new,), account=session.account or "main")
+
+
 def _field_of(settings: Any, name: str, field: str, value: str) -> Any:
     known = {found.name: found.type for found in msgspec.structs.fields(settings)}
     if field not in known:

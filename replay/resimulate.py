@@ -51,9 +51,22 @@ class Outcome(msgspec.Struct, frozen=True):
 
     folder: Path
     records: int
-    handover_seq: int | None  # exact up to this record, which has this seq in both journals; modelled after. None: exact to the end
+    handover_seq: int | None  # exact up to this record, which has this seq in both journals; modelled after. 0: from the beginning; None: exact to the end
     handover: str  # why there
     balances_known: bool  # False: they are those given, for the session had none
+
+    @property
+    def modelled(self) -> bool:
+        return bool(self.handover) or self.handover_seq == 0
+
+    @property
+    def exactness(self) -> str:
+        """For people: where it stops being exact."""
+        if not self.modelled:
+            return "exact to the end: every request is the one that was recorded"
+        if not self.handover:
+            return "modelled from the beginning"
+        return f"exact up to record {self.handover_seq}, modelled after it: {self.handover}"
 
 
 def resimulate(
@@ -156,7 +169,9 @@ class _Resimulation:
         outputs = sequencer.begin(self._body)
         assert sequencer.state is not None, "it has begun"
         after = 0
-        if exact:
+        if not exact:
+            self.handover_seq = 0
+        else:
             after, outputs = self._exact(sequencer, outputs)
             if not self.handover:
                 return
@@ -259,7 +274,7 @@ class _Resimulation:
     def _adopt(self, sim: SimVenue, state: State) -> None:
         account = state.account
         totals = {asset: units(f"{held.free + held.locked:f}") for asset, held in account.balances.by_asset.items()}
-        if self.handover_seq is None or not totals:
+        if not self.handover_seq or not totals:
             totals = first_totals(self._journal)
         if not totals:
             self.balances_known = False

@@ -3,6 +3,8 @@
 Where it stops being exact is said, not hidden: every figure names where it comes from.
 """
 
+from collections.abc import Mapping
+from decimal import Decimal, InvalidOperation
 from statistics import median
 from typing import Any
 
@@ -30,6 +32,27 @@ class VenueModel(msgspec.Struct, frozen=True, kw_only=True):
 
     def told(self) -> dict[str, Any]:
         return msgspec.to_builtins(self)  # type: ignore[no-any-return]  # a struct becomes a dict
+
+
+class UnknownSetting(Exception):  # noqa: N818 - named for what was found
+    """A setting that the model has not, or a value that does not fit. One line, for a person."""
+
+
+def with_settings(model: VenueModel, settings: Mapping[str, str]) -> VenueModel:
+    """`request_ms`, `answer_ms`, `feed_ms`, `venue_ms`, `fee_maker`, `fee_taker`, as people write them."""
+    for name, text in settings.items():
+        field = name.removesuffix("_ms") + "_ns" if name.endswith("_ms") else name
+        if field not in VenueModel.__struct_fields__ or name.endswith("_ns"):
+            known = ", ".join(each.removesuffix("_ns") + "_ms" if each.endswith("_ns") else each for each in VenueModel.__struct_fields__)
+            raise UnknownSetting(f"the venue's model has no {name!r}; it has: {known}")
+        try:
+            number = Decimal(text)
+        except InvalidOperation:
+            number = Decimal("nan")
+        if not number.is_finite() or number < 0:
+            raise UnknownSetting(f"{name}={text}: a number, and none below 0")
+        model = msgspec.structs.replace(model, **{field: int(number * MILLISECOND_NS) if field.endswith("_ns") else f"{number:f}"})
+    return model
 
 
 class Measured(msgspec.Struct, frozen=True):

@@ -1,14 +1,19 @@
 """Resimulation: the same session from the market alone, record for record; and other versions, exact first and modelled after."""
 
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from msgspec.structs import replace
-from replaying import QUOTER, session
+from replaying import QUOTER, sealed_anew, session
 
 from engine.facts import read_request
-from engine.session import MILLISECOND_NS, SessionBody, read_session
+from engine.live.clock import SessionClock
+from engine.live.opening import Before, Wanted, look_back
+from engine.session import MILLISECOND_NS, SessionBody, VenueSettings, read_session
 from journal.reader import Journal
 from journal.record import Kind, Record
 from journal.verify import verify
@@ -17,6 +22,7 @@ from replay.rebuild import rebuild
 from replay.replay import replay_session
 from replay.resimulate import Outcome, resimulate
 from replay.venue_model import VenueModel, measured
+from verbatim.cli import main
 from verbatim.testing import from_sources
 
 WIRE_NS = MILLISECOND_NS // 5
@@ -57,7 +63,7 @@ def test_from_the_market_alone_a_session_comes_out_record_for_record(lived: Path
     for mine, other in zip(ours, theirs, strict=False):
         assert mine == other
     assert len(ours) == len(theirs)
-    assert (outcome.handover_seq, outcome.balances_known) == (None, True)
+    assert (outcome.handover_seq, outcome.balances_known) == (0, True)
     assert verify(tmp_path / "again").closed
     assert replay_session(tmp_path / "again").identical
 
@@ -120,3 +126,83 @@ def test_times_are_measured_in_the_journal(lived: Path) -> None:
     found = measured(Journal.open(lived))
     assert found.exchanges > 10
     assert found.model.request_ns == found.model.answer_ns == (2 * WIRE_NS + MILLISECOND_NS) // 2
+
+
+# ---- commands ------------------------------------------------------------------------------------------
+
+
+def verbatim(*words: object, code: int = 0) -> str:
+    ended = CliRunner().invoke(main, [str(word) for word in words])
+    assert ended.exit_code == code, ended.output
+    return ended.output
+
+
+def test_resim_tells_what_would_have_been_and_leaves_a_journal(lived: Path, tmp_path: Path) -> None:
+    told = verbatim("resim", lived, "--trust-code", "--set", "strategy.quoter.size=0.002", "--into", tmp_path / "r").splitlines()
+    assert told[0].startswith("resim: ")
+    assert "exact up to record" in told[0]
+    assert told[1].startswith("model: request/venue/answer/feed 0.7/0/0.7/0.7 ms (measured in")
+    assert "- BUY 0.001 BTCUSDT at 60000 LIMIT GTC" in "\n".join(told)
+    assert told[-1] == str(tmp_path / "r")
+    assert "verify: whole" in verbatim("verify", tmp_path / "r")
+    assert "replay: identical" in verbatim("replay", tmp_path / "r", "--trust-code")
+    said = verbatim("diff", lived, tmp_path / "r", code=1).splitlines()
+    assert said[0] == "configuration: strategy quoter: size: None / 0.002"
+    assert said[-1].startswith("diff: they part first in decision: BUY 0.001 BTCUSDT at 60000")
+
+
+def test_the_model_is_set_by_name_and_its_times_are_what_parts_first(lived: Path, tmp_path: Path) -> None:
+    slow = ("--modelled", "--model", "request_ms=20", "--model", "answer_ms=0.7", "--model", "feed_ms=0.7")
+    told = json.loads(verbatim("resim", lived, "--trust-code", *slow, "--into", tmp_path / "r", "--json"))
+    assert told["model"]["request_ns"] == 20_000_000
+    assert (told["modelled"], told["handover_seq"]) == (True, 0)
+    found = json.loads(verbatim("diff", lived, tmp_path / "r", "--json", code=1))
+    assert {each["of"] for each in found["partings"]} >= {"latency", "decision"}
+    assert "data" not in {each["of"] for each in found["partings"]}
+
+
+def test_a_session_does_not_part_from_its_repetition(lived: Path, tmp_path: Path) -> None:
+    verbatim("resim", lived, "--trust-code", "--into", tmp_path / "r")
+    assert verbatim("diff", lived, tmp_path / "r").splitlines() == ["diff: the same"]
+
+
+def test_other_frames_are_other_data(lived: Path, tmp_path: Path) -> None:
+    frame = next(each for each in Journal.open(lived).records(900, kinds=[Kind.FEED]) if each.meta is None)
+    changed_frame = (frame.payload or b"").replace(b'"s":"BTC', b'"s":"XTC')
+    other = sealed_anew(lived, tmp_path / "other", frame.seq, payload=changed_frame)
+    found = json.loads(verbatim("diff", lived, other, "--json", code=1))
+    assert [each["of"] for each in found["partings"]] == ["data"]
+    assert f"record {frame.seq}" in found["verdict"]
+
+
+@pytest.mark.parametrize(
+    ("words", "what"),
+    [
+        (("--model", "speed_ms=3"), "the venue's model has no 'speed_ms'; it has: request_ms"),
+        (("--model", "request_ms=soon"), "a number, and none below 0"),
+        (("--set", "risk.nothing=3"), "unknown setting 'risk.nothing'"),
+        (("--strategy", "nowhere.py"), "nowhere.py"),
+    ],
+)
+def test_bad_input_is_one_line(lived: Path, tmp_path: Path, words: tuple[str, ...], what: str) -> None:
+    told = verbatim("resim", lived, "--trust-code", "--into", tmp_path / "r", *words, code=3)
+    assert what in told
+    assert len(told.splitlines()) == 1
+    assert not (tmp_path / "r").exists()
+
+
+def test_code_of_others_is_not_run_unasked(lived: Path, tmp_path: Path) -> None:
+    assert "--trust-code" in verbatim("resim", lived, "--into", tmp_path / "r", code=3)
+
+
+def test_no_account_goes_on_from_what_never_was(lived: Path, tmp_path: Path) -> None:
+    """A newer resimulation among the journals must not become the session before."""
+    where = tmp_path / "20990101T000000Z-bbbbbbbb"
+    resim(lived, where, overrides={"strategy.quoter.size": "0.002"})
+    clock = SessionClock.wall()
+    wanted = Wanted(journals=tmp_path, clock=clock, venue=VenueSettings(), symbols=("BTCUSDT",))
+    assert look_back(wanted) == Before()
+    shutil.copytree(lived, tmp_path / "20260101T000000Z-aaaaaaaa")
+    before = look_back(wanted)
+    assert before.previous is not None
+    assert before.previous.chain == verify(lived).chain

@@ -11,6 +11,8 @@ COMMANDS: dict[str, str] = {  # name -> one-line help; the command `name` is `co
     "run": "Run a session live from a configuration file.",
     "record": "Record market streams without trading: no account, no key.",
     "replay": "Repeat a recorded session and compare every output.",
+    "resim": "Resimulate a session with another version, parameter or limit.",
+    "diff": "Say where two sessions part, and in what.",
     "verify": "Prove that a session's journal is whole.",
     "ask": "Show what the engine believed at a record or a time.",
     "sql": "Query a session with DuckDB SQL.",

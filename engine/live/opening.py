@@ -184,6 +184,8 @@ def look_back(wanted: Wanted) -> Before:
         body = read_session(record.body or "")
         if (body.account, [venue.name for venue in body.venues]) != (wanted.account, [wanted.venue.name]):
             continue
+        if body.resimulated is not None:
+            continue  # its orders and its money never were
         last = next(journal.records(recovered.last_seq))
         previous = PreviousSession(
             session=body.session,

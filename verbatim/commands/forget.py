@@ -100,7 +100,7 @@ def command(
 
 
 def about(record: "Record") -> "About":
-    """Sessions of one account and venue go on from each other; an import is nobody's."""
+    """Sessions of one account and venue go on from each other; an import or a resimulation is nobody's."""
     import msgspec
 
     from engine.session import read_session
@@ -109,6 +109,8 @@ def about(record: "Record") -> "About":
     if "import" in msgspec.json.decode(record.body or "{}", type=dict[str, msgspec.Raw]):
         return About(None)
     body = read_session(record.body or "")
+    if body.resimulated is not None:
+        return About(None)
     venues = ", ".join(venue.name for venue in body.venues)
     symbols = ", ".join(instrument.symbol for instrument in body.instruments)
     line = f"account {body.account} at {venues}" if body.account else f"the recordings of {symbols} at {venues}"

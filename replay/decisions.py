@@ -1,0 +1,119 @@
+"""What a session wished, aligned across journals: by the market record or timer that it was decided on, the strategy and the leg.
+
+Never by seq or by order id: they differ as soon as one output more is made.
+"""
+
+from collections import Counter
+from pathlib import Path
+
+import msgspec
+
+from engine import facts
+from engine.facts import NewOrder
+from journal.reader import Journal
+from journal.record import INPUTS, Kind, Record
+
+Place = tuple[str, str, int]  # origin, strategy, leg
+
+
+class Decision(msgspec.Struct, frozen=True):
+    origin: str
+    strategy: str
+    leg: int  # of those on one origin, from 0
+    what: str
+    approved: bool
+    seq: int  # in its own journal
+    time_ns: int
+
+    @property
+    def place(self) -> Place:
+        return self.origin, self.strategy, self.leg
+
+    def says_as(self, other: "Decision") -> bool:
+        return (self.what, self.approved) == (other.what, other.approved)
+
+
+class Changed(msgspec.Struct, frozen=True):
+    """One of the two may be absent."""
+
+    before: Decision | None
+    after: Decision | None
+
+    @property
+    def time_ns(self) -> int:
+        return min(each.time_ns for each in (self.before, self.after) if each is not None)
+
+
+def decisions(folder: Path) -> list[Decision]:
+    """In their order."""
+    journal = Journal.open(folder)
+    found: list[Decision] = []
+    legs: Counter[tuple[str, str]] = Counter()
+    unnamed: Counter[str] = Counter()
+    placed: dict[str, str] = {}
+    origin, origin_seq = "", -1
+    pending: tuple[Record, str, str] | None = None  # an intent, until its verdict
+    for record in journal.records():
+        if record.kind in INPUTS:
+            origin_seq = record.seq
+            origin = _origin(record, unnamed)
+        elif record.kind is Kind.INTENT:
+            body = facts.read_intent(record.body or "")
+            if body.order is not None:
+                what = said(body.order)
+                placed[record.key or ""] = what
+            else:
+                what = f"cancel {placed.get(body.cancels, body.cancels)}"
+            assert origin_seq >= 0, "an intent follows an input"
+            pending = record, body.strategy, what
+        elif record.kind is Kind.VERDICT and pending is not None:
+            intent, strategy, what = pending
+            leg = legs[origin, strategy]
+            legs[origin, strategy] += 1
+            approved = facts.read_verdict(record.body or "").approved
+            found.append(Decision(origin, strategy, leg, what, approved, intent.seq, intent.time_ns))
+            pending = None
+    return found
+
+
+def said(order: NewOrder) -> str:
+    price = f" at {order.price:f}" if order.price else ""
+    return f"{order.side} {order.quantity:f} {order.instrument.partition(':')[2]}{price} {order.type} {order.time_in_force}"
+
+
+def _origin(record: Record, unnamed: Counter[str]) -> str:
+    """A market record's key is its origin where it was resimulated; else it is one itself."""
+    if record.kind is Kind.FEED and record.meta is None:
+        return f"market {record.key or record.seq}"
+    if record.kind is Kind.TIMER:
+        timer = facts.read_timer(record.body or "")
+        return f"{timer.timer} due {timer.due_ns}"
+    name = f"{record.kind} of {record.source}"
+    unnamed[name] += 1
+    return f"{name} {unnamed[name]}"
+
+
+def changes(before: list[Decision], after: list[Decision]) -> list[Changed]:
+    """What is other in the second, by time."""
+    ours, theirs = ({each.place: each for each in found} for found in (before, after))
+    found = [
+        Changed(ours.get(place), theirs.get(place))
+        for place in ours.keys() | theirs.keys()
+        if place not in ours or place not in theirs or not ours[place].says_as(theirs[place])
+    ]
+    return sorted(found, key=lambda each: (each.time_ns, *(each.before or each.after or found[0].after).place))  # type: ignore[union-attr]  # one of the two is there
+
+
+def told(changed: list[Changed], most: int = 20) -> list[str]:
+    """As a diff of code is read."""
+    lines: list[str] = []
+    for each in changed[:most]:
+        one = each.before or each.after
+        assert one is not None, "one of the two is there"
+        lines.append(f"@@ {one.origin}, {one.strategy} {one.leg}, {one.time_ns} @@")
+        for mark, side in (("-", each.before), ("+", each.after)):
+            if side is not None:
+                lines.append(f"{mark} {side.what}{'' if side.approved else ' (refused by risk)'}  [record {side.seq}]")
+    if len(changed) > most:
+        lines.append(f"... and {len(changed) - most:,} more")
+    return lines

@@ -1,0 +1,120 @@
+"""What a session came to, in figures that can be held side by side: wishes, orders, fills, position, P&L, fees.
+
+P&L is by average cost, in the quote asset, as the engine's own facts state it.
+"""
+
+from collections import Counter
+from decimal import Decimal
+from pathlib import Path
+
+import msgspec
+
+from engine import facts
+from journal.reader import Journal
+from journal.record import Kind
+
+COUNTED = (Kind.INTENT, Kind.VERDICT, Kind.REQUEST, Kind.FACT)
+
+
+class Line(msgspec.Struct, frozen=True):
+    """Of one strategy in one instrument."""
+
+    position: Decimal
+    realised_pnl: Decimal
+    unrealised_pnl: Decimal
+    fees_quote: Decimal
+
+    @property
+    def pnl(self) -> Decimal:
+        return self.realised_pnl + self.unrealised_pnl - self.fees_quote
+
+
+class Tally(msgspec.Struct, frozen=True):
+    intents: int
+    refused: int
+    placed: int
+    canceled: int  # cancels sent
+    fills: int
+    maker_fills: int
+    filled_quantity: Decimal  # bought and sold together, in base
+    lines: dict[str, Line]  # "strategy instrument"
+
+    @property
+    def pnl(self) -> Decimal:
+        return sum((line.pnl for line in self.lines.values()), Decimal(0))
+
+
+def tally(folder: Path) -> Tally:
+    """The last P&L fact that the engine stated holds; a session too short for one is marked by its last fill's price."""
+    counts: Counter[str] = Counter()
+    filled = Decimal(0)
+    held: dict[str, facts.Position] = {}
+    marks: dict[str, Decimal] = {}
+    for record in Journal.open(folder).records(kinds=COUNTED):
+        if record.kind is Kind.INTENT:
+            counts["intents"] += 1
+        elif record.kind is Kind.VERDICT:
+            counts["refused"] += not facts.read_verdict(record.body or "").approved
+        elif record.kind is Kind.REQUEST:
+            counts[facts.read_request(record.body or "").purpose] += 1
+        else:
+            fact = facts.read_fact(record.body or "")
+            match fact:
+                case facts.OrderFilled():
+                    counts["fills"] += 1
+                    counts["maker"] += fact.maker
+                    filled += fact.quantity
+                    marks[fact.instrument] = fact.price
+                case facts.Position():
+                    held[f"{fact.strategy} {fact.instrument}"] = fact
+                case facts.Pnl():
+                    marks[fact.instrument] = fact.mark
+                case _:
+                    pass
+    return Tally(
+        intents=counts["intents"],
+        refused=counts["refused"],
+        placed=counts["place"],
+        canceled=counts["cancel"],
+        fills=counts["fills"],
+        maker_fills=counts["maker"],
+        filled_quantity=filled,
+        lines={
+            name: Line(
+                position=of.quantity,
+                realised_pnl=of.realised_pnl,
+                unrealised_pnl=(marks[of.instrument] - of.price_avg) * of.quantity,
+                fees_quote=of.fees_quote,
+            )
+            for name, of in sorted(held.items())
+        },
+    )
+
+
+def side_by_side(before: Tally, after: Tally) -> list[str]:
+    """Two columns, and the difference where there is one."""
+    rows: list[tuple[str, Decimal | int, Decimal | int]] = [
+        (name.replace("_", " "), getattr(before, name), getattr(after, name))
+        for name in ("intents", "refused", "placed", "canceled", "fills", "maker_fills", "filled_quantity")
+    ]
+    nothing = Line(Decimal(0), Decimal(0), Decimal(0), Decimal(0))
+    for name in sorted(before.lines.keys() | after.lines.keys()):
+        ours, theirs = before.lines.get(name, nothing), after.lines.get(name, nothing)
+        rows += [
+            (f"{name} {field.replace('_', ' ')}", getattr(ours, field), getattr(theirs, field))
+            for field in ("position", "realised_pnl", "unrealised_pnl", "fees_quote")
+        ]
+    rows.append(("P&L after fees", before.pnl, after.pnl))
+    texts = [(name, _text(ours), _text(theirs), _text(theirs - ours) if ours != theirs else "") for name, ours, theirs in rows]
+    widths = [max(len(row[at]) for row in texts) for at in range(4)]
+    return [
+        f"{name:<{widths[0]}}  {ours:>{widths[1]}}  {theirs:>{widths[2]}}  {('+' if change and not change.startswith('-') else '') + change:>{widths[3] + 1}}".rstrip()
+        for name, ours, theirs, change in texts
+    ]
+
+
+def _text(number: Decimal | int) -> str:
+    if isinstance(number, int):
+        return f"{number:,}"
+    text = f"{number.quantize(Decimal('0.00000001')):f}".rstrip("0").rstrip(".")
+    return text if text not in ("-0", "") else "0"

@@ -1,0 +1,51 @@
+"""`verbatim diff`: where two sessions part, and in what. The comparing is replay/parting.py."""
+
+import json
+from pathlib import Path
+
+import click
+
+from verbatim.exits import DIFFERS, stop
+from verbatim.finding import find_to_read
+
+
+@click.command("diff")
+@click.argument("one")
+@click.argument("other")
+@click.option(
+    "--journals",
+    type=click.Path(path_type=Path),
+    default=Path("journals"),
+    show_default=True,
+    help="Where sessions lie.",
+)
+@click.option("--decisions", "shown", default=20, show_default=True, type=click.IntRange(min=0), help="How many are shown.")
+@click.option("--json", "as_json", is_flag=True, help="The findings as one JSON object.")
+def command(*, one: str, other: str, journals: Path, shown: int, as_json: bool) -> None:
+    """Say where session ONE and session OTHER part first, and whether it is data, latency, fills, code or configuration.
+
+    Both are paths, ids or bundles. Ends with 0 where they do not part, with 1 where they do. Decisions are aligned by what they
+    were made on, never by record number.
+    """
+    from journal.errors import DamagedJournal, JournalError
+    from replay.decisions import told
+    from replay.parting import part
+
+    try:
+        found = part(find_to_read(journals, one), find_to_read(journals, other))
+    except DamagedJournal as error:
+        stop(str(error), DIFFERS)
+    except JournalError as error:
+        stop(str(error))
+    if as_json:
+        click.echo(json.dumps(found.as_json()))
+    else:
+        for line in found.session:
+            click.echo(line)
+        for parting in found.partings:
+            click.echo(f"{parting.of}: {parting.what}")
+        for line in told(found.decisions, shown):
+            click.echo(line)
+        click.echo(found.verdict)
+    if not found.same:
+        raise SystemExit(DIFFERS)

@@ -1,0 +1,160 @@
+"""`verbatim resim`: what another version, parameter or limit would have done. The resimulating is replay/resimulate.py."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from verbatim.exits import DIFFERS, FAILED, stop
+from verbatim.finding import find_decided, trusted_host
+
+if TYPE_CHECKING:
+    from journal.reader import Journal
+    from replay.resimulate import Outcome
+    from replay.venue_model import VenueModel
+
+DIFFS_SHOWN = 10
+
+
+@click.command("resim")
+@click.argument("session")
+@click.option("--strategy", metavar="FILE[:CLASS]", help="Decide with this strategy in place of the recorded one.")
+@click.option(
+    "--set", "settings", multiple=True, metavar="NAME=VALUE", help="risk.NAME, engine.NAME or strategy.NAME.PARAMETER."
+)
+@click.option("--modelled", is_flag=True, help="The simulated venue answers from the first request on.")
+@click.option(
+    "--model",
+    "model_settings",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Of the simulated venue: request_ms, answer_ms, feed_ms, venue_ms, fee_maker, fee_taker. Times are measured in the journal where it has any.",
+)
+@click.option(
+    "--balance", "balances", multiple=True, metavar="ASSET=AMOUNT", help="What the account has, where the session does not say."
+)
+@click.option("--into", type=click.Path(path_type=Path), help="The new folder of its journal; else one in resims, beside the journals.")
+@click.option("--trust-code", is_flag=True, help="Run recorded strategies though they were not recorded on this machine.")
+@click.option(
+    "--journals",
+    type=click.Path(path_type=Path),
+    default=Path("journals"),
+    show_default=True,
+    help="Where sessions lie.",
+)
+@click.option("--json", "as_json", is_flag=True, help="What came of it as one JSON object.")
+def command(
+    *,
+    session: str,
+    strategy: str | None,
+    settings: tuple[str, ...],
+    modelled: bool,
+    model_settings: tuple[str, ...],
+    balances: tuple[str, ...],
+    into: Path | None,
+    trust_code: bool,
+    journals: Path,
+    as_json: bool,
+) -> None:
+    """Resimulate SESSION with a change: exact up to the first request that differs, modelled from there.
+
+    SESSION is a path, an id or a bundle. What comes of it is a journal of its own, which every command reads; its path is the
+    last line.
+    """
+    from engine.errors import CoreError
+    from engine.loading import StrategyError
+    from engine.session import read_session
+    from journal.errors import DamagedJournal, JournalError, JournalFailed
+    from journal.reader import Journal
+    from replay.changes import UnknownChange, changed, parsed, with_strategy
+    from replay.guard import SocketOpened, no_sockets
+    from replay.replay import Untrusted, refuse_strangers
+    from replay.resimulate import NotResimulated, resimulate
+    from replay.venue_model import UnknownSetting
+    from verbatim.strategies import read_strategy
+
+    try:
+        folder = find_decided(journals, session)
+        journal = Journal.open(folder)
+        recorded = read_session(journal.session_record().body or "")
+        if not trust_code:
+            refuse_strangers(recorded, trusted_host(session), Path(session) if Path(session).is_file() else folder)
+        body = recorded if strategy is None else with_strategy(recorded, read_strategy(strategy))
+        body = changed(body, parsed(settings))
+        model, measured_in = _model(journal, model_settings)
+        target = into or _among_resims(journals)
+        with no_sockets():
+            outcome = resimulate(
+                folder,
+                target,
+                session=body,
+                model=model,
+                modelled=modelled,
+                balances=parsed(balances),
+                changes=[*([f"strategy {strategy}"] if strategy else []), *settings],
+            )
+        _tell(folder, outcome, model, measured_in, as_json=as_json)
+    except (DamagedJournal, CoreError) as error:
+        stop(str(error), DIFFERS)
+    except JournalFailed as error:
+        stop(str(error), FAILED)
+    except (JournalError, StrategyError, UnknownChange, UnknownSetting, NotResimulated, Untrusted, SocketOpened) as error:
+        stop(str(error))
+
+
+def _model(journal: "Journal", settings: tuple[str, ...]) -> "tuple[VenueModel, int]":
+    from replay.changes import parsed
+    from replay.venue_model import measured, with_settings
+
+    found = measured(journal)
+    return with_settings(found.model, parsed(settings)), found.exchanges
+
+
+def _among_resims(journals: Path) -> Path:
+    """A folder of its own, apart from the sessions that were lived: no account goes on from it."""
+    import secrets
+    import time
+
+    from journal.sessions import new_session_folder
+
+    letters = "abcdefghijklmnopqrstuvwxyz234567"
+    root = journals.absolute().parent / "resims"
+    return new_session_folder(root, time.time_ns(), "".join(secrets.choice(letters) for _ in range(8)))
+
+
+def _tell(folder: Path, outcome: "Outcome", model: "VenueModel", measured_in: int, *, as_json: bool) -> None:
+    import msgspec
+
+    from replay.decisions import changes, decisions, told
+    from replay.tally import side_by_side, tally
+
+    before, after = tally(folder), tally(outcome.folder)
+    other = changes(decisions(folder), decisions(outcome.folder))
+    if as_json:
+        said = msgspec.to_builtins(outcome, enc_hook=str) | {
+            "modelled": outcome.modelled,
+            "model": model.told(),
+            "measured_in": measured_in,
+            "recorded": msgspec.to_builtins(before),
+            "resimulated": msgspec.to_builtins(after),
+            "decisions_changed": len(other),
+        }
+        click.echo(json.dumps(said))
+        return
+    click.echo(f"resim: {outcome.records:,} records, {outcome.exactness}")
+    if outcome.modelled:
+        where = f"measured in {measured_in:,} exchanges" if measured_in else "not measured: the journal has no exchange"
+        ms = "/".join(f"{ns / 1e6:g}" for ns in (model.request_ns, model.venue_ns, model.answer_ns, model.feed_ns))
+        click.echo(
+            f"model: request/venue/answer/feed {ms} ms ({where}); fees {model.fee_maker}/{model.fee_taker}; an order's queue is what "
+            "stood at its price, and only trades and vanishing size move it on"
+        )
+    if not outcome.balances_known:
+        click.echo("balances: as given, for the session says nothing of them")
+    for line in side_by_side(before, after):
+        click.echo(line)
+    click.echo(f"decisions changed: {len(other):,}")
+    for line in told(other, DIFFS_SHOWN):
+        click.echo(f"  {line}")
+    click.echo(str(outcome.folder))
