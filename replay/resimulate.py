@@ -369,18 +369,22 @@ class _Resimulation:
         return [Arrival(Kind.LINK, record.source, cause=link.up_seq, body=record.body)]
 
     def _on_market_link(self, record: Record, request: RequestBody) -> None:
+        """A link that was down then comes up when the record's does; one that stood is there after a request's way."""
         shell = self._shell
         assert shell is not None, "it asks through us"
-        source = request.source
         if request.purpose == "disconnect":
-            self._wanting.pop(source, None)
-            link = shell.state.account.links.by_source[source]
-            if link.up_seq >= 0:
-                shell.take(Arrival(Kind.LINK, source, cause=link.up_seq, body=text_of(LinkBody("down", "asked"))))
-        elif source in self._up:
-            shell.take(Arrival(Kind.LINK, source, cause=record.seq, body=text_of(LinkBody("up"))))
+            self._wanting.pop(request.source, None)
+            shell.later(self._model.request_ns, lambda: self._leave(shell, request.source))
+        elif request.source in self._up:
+            arrival = Arrival(Kind.LINK, request.source, cause=record.seq, body=text_of(LinkBody("up")))
+            shell.later(self._model.request_ns, lambda: shell.take(arrival))
         else:
-            self._wanting[source] = record.seq
+            self._wanting[request.source] = record.seq
+
+    def _leave(self, shell: Shell, source: str) -> None:
+        link = shell.state.account.links.by_source[source]
+        if link.up_seq >= 0:
+            shell.take(Arrival(Kind.LINK, source, cause=link.up_seq, body=text_of(LinkBody("down", "asked"))))
 
 
 def differs(recorded: Sequence[Record], ours: Sequence[Record]) -> str:

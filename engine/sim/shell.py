@@ -132,15 +132,15 @@ class Shell:
         for record in outputs:
             if record.kind is Kind.REQUEST:
                 request = read_request(record.body or "")
+                if self._on_market_link is not None and _of_market_link(self.state, request):
+                    self._on_market_link(record, request)
+                    continue
                 self.later(self.wires.request_ns, lambda record=record, request=request: self._send(record, request))  # type: ignore[misc]  # mypy infers no default arguments of lambdas
             elif record.kind is Kind.FACT and CLOSING in (record.body or ""):
                 self.closing = True
 
     def _send(self, record: Record, request: RequestBody) -> None:
         sim, now_ns = self.venue.sim, self.venue.now_ns
-        if self._on_market_link is not None and _of_market_link(self.state, request):
-            self._on_market_link(record, request)
-            return
         match request.purpose:
             case "connect":
                 self._connect(record.seq, request)
