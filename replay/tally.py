@@ -43,10 +43,15 @@ class Tally(msgspec.Struct, frozen=True):
     def pnl(self) -> Decimal:
         return sum((line.pnl for line in self.lines.values()), Decimal(0))
 
+    @property
+    def fees_quote(self) -> Decimal:
+        return sum((line.fees_quote for line in self.lines.values()), Decimal(0))
+
 
 def tally(folder: Path) -> Tally:
     """The last P&L fact that the engine stated holds; a session too short for one is marked by its last fill's price."""
     counts: Counter[str] = Counter()
+    sent: Counter[str] = Counter()  # requests by purpose: one of them is called "fills" too
     filled = Decimal(0)
     held: dict[str, facts.Position] = {}
     marks: dict[str, Decimal] = {}
@@ -56,7 +61,7 @@ def tally(folder: Path) -> Tally:
         elif record.kind is Kind.VERDICT:
             counts["refused"] += not facts.read_verdict(record.body or "").approved
         elif record.kind is Kind.REQUEST:
-            counts[facts.read_request(record.body or "").purpose] += 1
+            sent[facts.read_request(record.body or "").purpose] += 1
         else:
             fact = facts.read_fact(record.body or "")
             match fact:
@@ -74,8 +79,8 @@ def tally(folder: Path) -> Tally:
     return Tally(
         intents=counts["intents"],
         refused=counts["refused"],
-        placed=counts["place"],
-        canceled=counts["cancel"],
+        placed=sent["place"],
+        canceled=sent["cancel"],
         fills=counts["fills"],
         maker_fills=counts["maker"],
         filled_quantity=filled,

@@ -12,6 +12,7 @@ COMMANDS: dict[str, str] = {  # name -> one-line help; the command `name` is `co
     "record": "Record market streams without trading: no account, no key.",
     "replay": "Repeat a recorded session and compare every output.",
     "resim": "Resimulate a session with another version, parameter or limit.",
+    "regress": "Hold versions of a strategy against recorded sessions.",
     "diff": "Say where two sessions part, and in what.",
     "verify": "Prove that a session's journal is whole.",
     "ask": "Show what the engine believed at a record or a time.",

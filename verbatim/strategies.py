@@ -5,6 +5,7 @@ The front door reads files; engine/loading.py, given the texts alone, says wheth
 
 import ast
 import json
+import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,14 +18,17 @@ from journal.record import canonical
 def read_strategy(
     spec: str, *, name: str = "", parameters: Mapping[str, Any] | None = None, base: Path | None = None
 ) -> StrategySettings:
-    """From `path.py:Class` (or `path.py`, where the file has one strategy). Raises StrategyError.
+    """From `path.py:Class` (or `path.py`, where the file has one strategy); `path.py@REVISION:Class` is as git has it there.
 
-    `base` is the folder that a relative path counts from; `name` is the file's where none is given.
+    Raises StrategyError. `base` is the folder that a relative path counts from; `name` is the file's where none is given.
     """
     path_text, _, cls = spec.partition(":")
+    revision = ""
+    if ".py@" in path_text:
+        path_text, _, revision = path_text.rpartition("@")
     path = Path(path_text).expanduser()
     path = path if path.is_absolute() or base is None else base / path
-    sources = _sources(path)
+    sources = _sources(path, _Revision(path.parent, revision) if revision else _Folder(path.parent))
     settings = StrategySettings(
         name=name or path.stem,
         version="",
@@ -46,32 +50,68 @@ def refuse_strangers(strategies: Iterable[StrategySettings], symbols: Sequence[s
                 )
 
 
-def _sources(path: Path) -> dict[str, str]:
+class _Folder:
+    """Where the modules of a strategy lie: a folder as it is now."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def modules(self) -> frozenset[str]:
+        return frozenset(other.stem for other in self._folder.glob("*.py")) if self._folder.is_dir() else frozenset()
+
+    def text(self, module: str) -> str:
+        path = self._folder / f"{module}.py"
+        try:
+            return path.read_text(encoding="utf-8")
+        except OSError as error:
+            raise StrategyError(f"cannot read the strategy {path}: {error.strerror or error}") from None
+        except UnicodeDecodeError:
+            raise StrategyError(f"the strategy {path} is not a text in UTF-8") from None
+
+
+class _Revision:
+    """The same folder as git has it at a revision."""
+
+    def __init__(self, folder: Path, revision: str) -> None:
+        self._folder = folder
+        self._revision = revision
+
+    def modules(self) -> frozenset[str]:
+        names = self._git("ls-tree", "--name-only", self._revision, "./").splitlines()
+        return frozenset(Path(name).stem for name in names if name.endswith(".py"))
+
+    def text(self, module: str) -> str:
+        return self._git("show", f"{self._revision}:./{module}.py")
+
+    def _git(self, *words: str) -> str:
+        if self._revision.startswith("-"):
+            raise StrategyError(f"{self._revision!r} is no revision")
+        try:
+            done = subprocess.run(["git", "-C", str(self._folder), *words], capture_output=True, check=True)  # noqa: S603, S607 - the person's own git, and no shell
+            return done.stdout.decode("utf-8")
+        except (OSError, subprocess.CalledProcessError, UnicodeDecodeError) as error:
+            said = getattr(error, "stderr", b"") or str(error).encode()
+            line = said.decode("utf-8", "replace").strip().splitlines()[-1]
+            raise StrategyError(f"git has no strategy at {self._revision!r} in {self._folder}: {line}") from None
+
+
+def _sources(path: Path, place: _Folder | _Revision) -> dict[str, str]:
     """Module name -> text, for the file and, from there on, for what it imports from its own folder."""
     if path.suffix != ".py":
         raise StrategyError(f"{path} is not a strategy file: name it as path.py:Class")
-    known = frozenset(other.stem for other in path.parent.glob("*.py")) if path.parent.is_dir() else frozenset()
+    known = place.modules()
     texts: dict[str, str] = {}
     wanted = [path.stem]
     while wanted:
         module = wanted.pop()
         if module in texts:
             continue
-        texts[module] = _text(path.parent / f"{module}.py")
+        texts[module] = place.text(module)
         try:
             wanted += siblings(texts[module], known)
         except (SyntaxError, ValueError) as error:
             raise StrategyError(f"{path.parent / module}.py cannot be read as Python: {error}") from None
     return texts
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise StrategyError(f"cannot read the strategy {path}: {error.strerror or error}") from None
-    except UnicodeDecodeError:
-        raise StrategyError(f"the strategy {path} is not a text in UTF-8") from None
 
 
 def _only_class(path: Path, text: str) -> str:

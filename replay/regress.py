@@ -1,0 +1,147 @@
+"""Versions of a strategy against recorded sessions: what each would have wished and come to, held against the first.
+
+A job is one version on one session, a value that any process can do alone; the same job gives the same result wherever it is done, so
+results are kept by the hashes of all that they depend on. Knows nothing of strategy files, of tables, or of where work is done.
+"""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from functools import cache
+from pathlib import Path
+
+import msgspec
+
+from engine.session import SessionBody
+from journal.reader import Journal
+from journal.record import canonical
+from replay.decisions import Changed, Decision, changes, decisions
+from replay.resimulate import resimulate
+from replay.snapshots import code_digest
+from replay.tally import Tally, tally
+from replay.venue_model import VenueModel
+
+_ROOT = Path(__file__).resolve().parent
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """`body` is the recorded SESSION with the version in it; None: the session as it was lived."""
+
+    version: str
+    folder: Path
+    body: SessionBody | None
+    model: VenueModel = VenueModel()
+    modelled: bool = False
+    balances: dict[str, str] = {}
+    kept_in: Path | None = None  # where results are kept, and looked for
+
+
+class Done(msgspec.Struct, frozen=True):
+    exactness: str
+    tally: Tally
+    decisions: list[Decision]
+
+
+class Ended(msgspec.Struct, frozen=True):
+    """A job's end: what it came to, or why there is nothing."""
+
+    done: Done | None
+    error: str = ""
+
+
+class Row(msgspec.Struct, frozen=True):
+    """One version on one session, held against the first version on that session."""
+
+    version: str
+    session: str
+    ended: Ended
+    changed: list[Changed]
+    pnl_change: Decimal
+    trading_change: Decimal  # of it: what was bought and sold, at which prices; the rest is fees
+    fees_change: Decimal
+
+
+def work(job: Job) -> Ended:
+    """Does a job, in whatever process. A version that cannot be run is an end like another, and costs no other its own."""
+    path = None if job.kept_in is None else job.kept_in / f"{key_of(job)}.result"
+    if path is not None and (kept := _kept(path)) is not None:
+        return Ended(kept)
+    try:
+        done = _do(job)
+    except Exception as error:  # noqa: BLE001 - whatever a version's code or a damaged journal raises
+        return Ended(None, (f"{type(error).__name__}: {error}".splitlines() or [""])[0])
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(f".{os.getpid()}.tmp")
+        part.write_bytes(_encode(done))
+        part.replace(path)
+    return Ended(done)
+
+
+def _do(job: Job) -> Done:
+    if job.body is None:
+        return Done("as it was", tally(job.folder), decisions(job.folder))
+    with tempfile.TemporaryDirectory(prefix="verbatim-regress-") as scratch:
+        outcome = resimulate(
+            job.folder,
+            Path(scratch) / "session",
+            session=job.body,
+            model=job.model,
+            modelled=job.modelled,
+            balances=job.balances,
+        )
+        return Done(outcome.exactness, tally(outcome.folder), decisions(outcome.folder))
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Done).decode
+
+
+def _kept(path: Path) -> Done | None:
+    """None where it is not there, or was cut short by whatever ended its writer."""
+    try:
+        return _decode(path.read_bytes())
+    except (OSError, msgspec.MsgspecError):
+        return None
+
+
+def key_of(job: Job) -> str:
+    """Of all that the result follows from: the journal, our code, the session with the version in it, the model."""
+    journal = Journal.open(job.folder)
+    parts = [
+        _code(),
+        journal.chain,
+        str(journal.last_seq),
+        hashlib.sha256((journal.session_record().body or "").encode()).hexdigest(),
+        "" if job.body is None else canonical(job.body),
+        canonical(job.model.told()),
+        str(job.modelled),
+        canonical(job.balances),
+    ]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+@cache
+def _code() -> str:
+    digest = hashlib.sha256(code_digest().encode())
+    for path in sorted(_ROOT.rglob("*.py")):
+        digest.update(path.name.encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+def rows(jobs: Sequence[Job], ends: Iterable[Ended]) -> list[Row]:
+    """By session, the versions in the order in which they were given."""
+    found: list[Row] = []
+    firsts: dict[Path, Done | None] = {}
+    for job, ended in zip(jobs, ends, strict=True):
+        first = firsts.setdefault(job.folder, ended.done)
+        changed: list[Changed] = []
+        pnl = fees = Decimal(0)
+        if first is not None and ended.done is not None:
+            changed = changes(first.decisions, ended.done.decisions)
+            pnl = ended.done.tally.pnl - first.tally.pnl
+            fees = first.tally.fees_quote - ended.done.tally.fees_quote
+        found.append(Row(job.version, job.folder.name, ended, changed, pnl, pnl - fees, fees))
+    return found

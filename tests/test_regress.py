@@ -1,0 +1,146 @@
+"""Versions against recorded sessions: what changed, what it came to, wherever and however often the work is done."""
+
+import json
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from replaying import QUOTER, session
+
+from engine.session import read_session
+from journal.reader import Journal
+from replay.fanout import WorkFailed, spread
+from replay.regress import Job, rows, work
+from replay.tally import tally
+from verbatim.cli import main
+from verbatim.strategies import read_strategy
+
+
+@pytest.fixture(scope="module")
+def journals(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two days that were lived."""
+    root = tmp_path_factory.mktemp("days") / "journals"
+    root.mkdir()
+    for at, seconds in enumerate((4, 6)):
+        running = session(root / f"2026010{at + 1}T000000Z-aaaaaaa{'bc'[at]}", seconds=seconds)
+        running.stop()
+    return root
+
+
+def verbatim(*words: object, code: int = 0) -> str:
+    ended = CliRunner().invoke(main, [str(word) for word in words])
+    assert ended.exit_code == code, ended.output
+    return ended.output
+
+
+def regress(journals: Path, *words: object, code: int = 0) -> str:
+    return verbatim("regress", "aaaaaaab", "aaaaaaac", "--journals", journals, "--trust-code", "--workers", 1, *words, code=code)
+
+
+def test_a_tally_counts_fills_and_not_questions_about_them(journals: Path) -> None:
+    for folder in journals.iterdir():
+        found = tally(folder)
+        assert found.fills == len(json.loads(verbatim("sql", folder, "SELECT * FROM fills", "--json")))
+        assert found.placed > found.fills > 0
+        assert found.maker_fills <= found.fills
+
+
+def test_a_version_that_decides_the_same_changes_nothing(journals: Path, tmp_path: Path) -> None:
+    same = tmp_path / "quoter.py"
+    same.write_text(QUOTER.replace('version = "1"', 'version = "1"  # tidied'))
+    told = regress(journals, "--version", same)
+    assert told.splitlines()[-1] == "regress: no version changed a decision"
+
+
+def test_versions_are_held_against_what_was_recorded(journals: Path, tmp_path: Path) -> None:
+    shy = tmp_path / "shy.py"
+    shy.write_text(QUOTER.replace("quote.bid,", 'quote.bid - Decimal("5"),'))
+    broken = tmp_path / "broken.py"
+    broken.write_text(QUOTER.replace("quote = view.quote", "quote = view.quotes"))
+    report = tmp_path / "report.html"
+    words = ("--version", shy, "--version", broken, "--variant", "strategy.quoter.size=0.002", "--report", report)
+    told = json.loads(regress(journals, *words, "--json", code=1))["rows"]
+    assert [row["version"] for row in told] == ["recorded", "strategy.quoter.size=0.002", str(shy), str(broken)] * 2
+    assert [row["changed"] > 0 for row in told] == [False, True, True, True] * 2
+    doubled = told[1]
+    assert abs(float(doubled["pnl_change"]) - float(doubled["trading_change"]) - float(doubled["fees_change"])) < 1e-9
+    assert float(doubled["fees_change"]) < 0
+    page = report.read_text()
+    assert page.count("<tr>") == 1 + len(told)
+    assert "- BUY 0.001 BTCUSDT at" in page
+    assert "+ BUY 0.002 BTCUSDT at" in page
+
+
+def test_a_version_is_a_file_as_git_has_it(journals: Path, tmp_path: Path) -> None:
+    path = tmp_path / "quoter.py"
+    path.write_text(QUOTER)
+
+    def git(*words: str) -> None:
+        who = ("-c", "user.name=t", "-c", "user.email=t@t", "-c", "commit.gpgsign=false")
+        subprocess.run(["git", "-C", str(tmp_path), *who, *words], check=True, capture_output=True)
+
+    git("init", "-q")
+    git("add", ".")
+    git("commit", "-qm", "one")
+    git("tag", "v1")
+    path.write_text(QUOTER.replace("quote.bid,", 'quote.bid - Decimal("5"),'))
+    assert read_strategy(f"{path}@v1").sources["quoter"] == QUOTER
+    told = json.loads(regress(journals, "--version", f"{path}@v1", "--version", path, "--json", code=1))["rows"]
+    assert [row["changed"] > 0 for row in told] == [False, False, True] * 2
+    assert "git has no strategy at 'v9'" in regress(journals, "--version", f"{path}@v9", code=3)
+
+
+def test_results_are_kept_by_what_they_follow_from(journals: Path, tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    body = read_session(Journal.open(journals / "20260101T000000Z-aaaaaaab").session_record().body or "")
+    job = Job(version="a", folder=journals / "20260101T000000Z-aaaaaaab", body=body, modelled=True, kept_in=kept)
+    first = work(job)
+    (path,) = kept.iterdir()
+    assert work(job) == first
+    path.write_bytes(path.read_bytes()[:100])  # cut short by whatever
+    assert work(job) == first
+    other = Job(version="a", folder=job.folder, body=body, modelled=True, kept_in=kept, balances={"USDT": "1"})
+    work(other)
+    assert len(list(kept.iterdir())) == 2
+
+
+def kill_once(path: Path) -> int:
+    """Stands for a worker that something killed: it leaves a mark, so that the next try goes well."""
+    if not path.exists():
+        path.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return 7
+
+
+def kill_always(_path: Path) -> int:
+    os.kill(os.getpid(), signal.SIGKILL)
+    return 0
+
+
+def test_what_a_killed_worker_had_in_hand_is_done_again(tmp_path: Path) -> None:
+    jobs = [tmp_path / name for name in ("a", "b", "c")]
+    for path in jobs[1:]:
+        path.touch()
+    assert spread(kill_once, jobs, workers=2) == [7, 7, 7]
+    with pytest.raises(WorkFailed, match="jobs ended with their worker killed"):
+        spread(kill_always, jobs, workers=2)
+
+
+def test_the_spread_changes_nothing(journals: Path) -> None:
+    folders = sorted(journals.iterdir())
+    jobs = []
+    for folder in folders:
+        body = read_session(Journal.open(folder).session_record().body or "")
+        jobs += [Job(version="lived", folder=folder, body=None), Job(version="modelled", folder=folder, body=body, modelled=True)]
+    alone, together = (rows(jobs, spread(work, jobs, workers=count)) for count in (1, 2))
+    assert alone == together
+    assert [len(row.changed) for row in alone if row.version == "lived"] == [0, 0]
+
+
+@pytest.mark.parametrize("on", ["ray://here:1", "dask://127.0.0.1:1"])
+def test_work_that_can_go_nowhere_is_one_line(journals: Path, on: str) -> None:
+    told = regress(journals, "--on", on, "--variant", "strategy.quoter.size=0.002", code=4)
+    assert len(told.splitlines()) == 1

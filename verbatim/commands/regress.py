@@ -1,0 +1,205 @@
+"""`verbatim regress`: versions of a strategy against recorded sessions. The work is replay/regress.py, where it is done replay/fanout.py."""
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from verbatim.exits import DIFFERS, FAILED, stop
+from verbatim.finding import find_decided, trusted_host
+
+if TYPE_CHECKING:
+    from engine.session import SessionBody
+    from replay.regress import Job, Row
+
+RECORDED = "recorded"
+
+
+@click.command("regress")
+@click.argument("sessions", nargs=-1, required=True)
+@click.option(
+    "--version",
+    "versions",
+    multiple=True,
+    metavar="FILE[@REVISION][:CLASS]",
+    help="A strategy, as it is or as git has it at a revision. Against the recorded one; the first, where sessions ran none.",
+)
+@click.option(
+    "--variant", "variants", multiple=True, metavar="NAME=VALUE[,NAME=VALUE]", help="The recorded strategy with other settings: as --set of resim."
+)
+@click.option("--modelled", is_flag=True, help="The simulated venue answers from the first request on, for every version.")
+@click.option("--model", "model_settings", multiple=True, metavar="NAME=VALUE", help="As of resim.")
+@click.option("--balance", "balances", multiple=True, metavar="ASSET=AMOUNT", help="As of resim.")
+@click.option("--on", default="", metavar="dask://HOST:PORT", help="Work there; else in processes of this machine.")
+@click.option("--workers", type=click.IntRange(min=0), default=0, help="Processes here; 0: one for each core.")
+@click.option("--report", type=click.Path(path_type=Path), help="Write a page of HTML.")
+@click.option("--fresh", is_flag=True, help="Do all work anew, whatever results are kept.")
+@click.option("--trust-code", is_flag=True, help="Run recorded strategies though they were not recorded on this machine.")
+@click.option(
+    "--journals",
+    type=click.Path(path_type=Path),
+    default=Path("journals"),
+    show_default=True,
+    help="Where sessions lie.",
+)
+@click.option("--json", "as_json", is_flag=True, help="The rows as one JSON object.")
+def command(
+    *,
+    sessions: tuple[str, ...],
+    versions: tuple[str, ...],
+    variants: tuple[str, ...],
+    modelled: bool,
+    model_settings: tuple[str, ...],
+    balances: tuple[str, ...],
+    on: str,
+    workers: int,
+    report: Path | None,
+    fresh: bool,
+    trust_code: bool,
+    journals: Path,
+    as_json: bool,
+) -> None:
+    """Resimulate SESSIONS with each version and say what it would have decided and come to, held against the first.
+
+    The first is the session as recorded; with --modelled, the recorded strategy on the model. Ends with 1 where a version changed
+    a decision or could not be run.
+    """
+    from engine.loading import StrategyError
+    from journal.errors import JournalError
+    from replay.changes import UnknownChange, parsed
+    from replay.fanout import WorkFailed, spread
+    from replay.regress import rows, work
+    from replay.replay import Untrusted
+    from replay.venue_model import UnknownSetting
+
+    try:
+        wanted = _Wanted(
+            journals=journals,
+            versions=versions,
+            variants=variants,
+            model_settings=parsed(model_settings),
+            balances=parsed(balances),
+            kept_in=None if fresh else journals.absolute().parent / "resims" / ".results",
+            modelled=modelled,
+            trust_code=trust_code,
+        )
+        jobs: list[Job] = []
+        for session in sessions:
+            jobs += _jobs(session, wanted)
+        ends = spread(work, jobs, on=on, workers=workers, told=None if as_json else _progress)
+        found = rows(jobs, ends)
+    except WorkFailed as error:
+        stop(str(error), FAILED)
+    except (JournalError, StrategyError, UnknownChange, UnknownSetting, Untrusted) as error:
+        stop(str(error))
+    if report is not None:
+        from analysis.regress_report import page
+
+        report.write_text(page(found, f"{len(versions) + len(variants) + 1} versions, {len(sessions)} sessions"), encoding="utf-8")
+    if as_json:
+        click.echo(json.dumps({"rows": [_as_json(row) for row in found]}))
+    else:
+        _table(found)
+        if report is not None:
+            click.echo(f"report: {report}")
+    if any(row.changed or row.ended.error for row in found):
+        raise SystemExit(DIFFERS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Wanted:
+    """What was asked for, but for the sessions."""
+
+    journals: Path
+    versions: Sequence[str]
+    variants: Sequence[str]
+    model_settings: dict[str, str]
+    balances: dict[str, str]
+    kept_in: Path | None
+    modelled: bool
+    trust_code: bool
+
+
+def _jobs(session: str, wanted: _Wanted) -> "list[Job]":
+    from engine.session import read_session
+    from journal.reader import Journal
+    from replay.changes import changed, parsed, with_strategy
+    from replay.regress import Job
+    from replay.replay import refuse_strangers
+    from replay.venue_model import measured, with_settings
+    from verbatim.strategies import read_strategy
+
+    folder = find_decided(wanted.journals, session)
+    journal = Journal.open(folder)
+    recorded = read_session(journal.session_record().body or "")
+    if not wanted.trust_code:
+        refuse_strangers(recorded, trusted_host(session), folder)
+    model = with_settings(measured(journal).model, wanted.model_settings)
+    bodies: list[tuple[str, SessionBody | None]] = []
+    if recorded.strategies:
+        bodies.append((RECORDED, recorded if wanted.modelled else None))
+        bodies += [(variant, changed(recorded, parsed(variant.split(",")))) for variant in wanted.variants]
+    bodies += [(version, with_strategy(recorded, read_strategy(version))) for version in wanted.versions]
+    return [
+        Job(
+            version=name,
+            folder=folder.absolute(),
+            body=body,
+            model=model,
+            modelled=wanted.modelled,
+            balances=wanted.balances,
+            kept_in=wanted.kept_in,
+        )
+        for name, body in bodies
+    ]
+
+
+def _progress(done: int, total: int) -> None:
+    if sys.stderr.isatty():
+        click.echo(f"\r{done:,} of {total:,} resimulated" + ("\r\033[K" if done == total else ""), nl=False, err=True)
+
+
+def _table(found: "Sequence[Row]") -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for head in ("session", "version"):
+        table.add_column(head, overflow="fold")
+    for head in ("changed", "orders", "fills", "P&L after fees", "change", "trading", "fees"):
+        table.add_column(head, justify="right", no_wrap=True)
+    for row in found:
+        if row.ended.done is None:
+            table.add_row(row.session, row.version, "-", "-", "-", "-", "-", "-", "-")
+            continue
+        tally = row.ended.done.tally
+        numbers = (f"{tally.pnl:.4f}", f"{row.pnl_change:+.4f}", f"{row.trading_change:+.4f}", f"{row.fees_change:+.4f}")
+        table.add_row(row.session, row.version, f"{len(row.changed):,}", f"{tally.placed:,}", f"{tally.fills:,}", *numbers)
+    Console(width=None if sys.stdout.isatty() else 160).print(table)
+    for row in found:
+        if row.ended.error:
+            click.echo(f"{row.version} on {row.session}: {row.ended.error}", err=True)
+    other = sorted({row.version for row in found if row.changed or row.ended.error})
+    click.echo(f"regress: {', '.join(other)} decided otherwise" if other else "regress: no version changed a decision")
+
+
+def _as_json(row: "Row") -> dict[str, object]:
+    import msgspec
+
+    done = row.ended.done
+    return {
+        "session": row.session,
+        "version": row.version,
+        "error": row.ended.error,
+        "exactness": "" if done is None else done.exactness,
+        "decisions": 0 if done is None else len(done.decisions),
+        "changed": len(row.changed),
+        "tally": None if done is None else msgspec.to_builtins(done.tally),
+        "pnl_change": str(row.pnl_change),
+        "trading_change": str(row.trading_change),
+        "fees_change": str(row.fees_change),
+    }
