@@ -5,6 +5,7 @@ What a killed worker had in hand is done again: a job changes nothing but what i
 
 import multiprocessing
 import os
+import socket
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -13,6 +14,7 @@ from typing import TypeVar
 J = TypeVar("J")
 R = TypeVar("R")
 Told = Callable[[int, int], None]  # (jobs done, jobs there are)
+CONNECT_SECONDS = 10
 TRIES_MAX = 3  # of a job whose worker was killed
 
 
@@ -64,14 +66,16 @@ def _on_dask(work: Callable[[J], R], jobs: Sequence[J], address: str, told: Told
         from distributed import as_completed as completed  # noqa: PLC0415
     except ImportError:
         raise WorkFailed("work on a cluster needs Dask. What to do: pip install 'verbatim-trading[cluster]'.") from None
+    host, _, port = address.removeprefix("tcp://").rpartition(":")
     try:
-        client = Client(address, timeout="10s")
-    except (OSError, TimeoutError) as error:
+        socket.create_connection((host, int(port)), CONNECT_SECONDS).close()  # Dask itself tries for as long as it waits
+        client = Client(address, timeout=f"{CONNECT_SECONDS}s")  # type: ignore[no-untyped-call]  # Dask ships no types of it
+    except (OSError, ValueError) as error:
         raise WorkFailed(f"there is no Dask scheduler at {address}: {error}.") from None
     results: dict[int, R] = {}
     with client:
         futures = {client.submit(work, job, pure=False, retries=TRIES_MAX): at for at, job in enumerate(jobs)}
-        for future in completed(futures):
+        for future in completed(futures):  # type: ignore[no-untyped-call]  # as above
             try:
                 results[futures[future]] = future.result()
             except Exception as error:

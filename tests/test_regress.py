@@ -4,6 +4,10 @@ import json
 import os
 import signal
 import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -144,3 +148,52 @@ def test_the_spread_changes_nothing(journals: Path) -> None:
 def test_work_that_can_go_nowhere_is_one_line(journals: Path, on: str) -> None:
     told = regress(journals, "--on", on, "--variant", "strategy.quoter.size=0.002", code=4)
     assert len(told.splitlines()) == 1
+
+
+# ---- a cluster -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
+    """A scheduler and two workers, processes of their own."""
+    where = tmp_path / "scheduler.json"
+
+    def start(module: str, *words: str) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-W", "ignore", "-m", f"distributed.cli.{module}", *words]
+        return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=tmp_path)
+
+    scheduler = start("dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", str(where))
+    worker = ("--scheduler-file", str(where), "--nthreads", "1", "--no-dashboard", "--no-nanny")
+    workers = [start("dask_worker", *worker, "--local-directory", str(tmp_path / name)) for name in ("one", "two")]
+    try:
+        until = time.monotonic() + 60
+        while not where.exists() or not where.read_text():
+            assert time.monotonic() < until, "no scheduler within a minute"
+            time.sleep(0.05)
+        yield json.loads(where.read_text())["address"].replace("tcp://", "dask://"), workers
+    finally:
+        for process in (*workers, scheduler):
+            process.kill()
+            process.wait()
+
+
+def test_two_workers_of_a_cluster_one_of_them_killed_give_what_one_process_gives(
+    journals: Path, cluster: tuple[str, list[subprocess.Popen[bytes]]]
+) -> None:
+    address, workers = cluster
+    jobs = []
+    for folder in sorted(journals.iterdir()):
+        body = read_session(Journal.open(folder).session_record().body or "")
+        jobs += [Job(version=f"{number}", folder=folder, body=body, modelled=True) for number in range(3)]
+    killed: list[int] = []
+
+    def kill_one(done: int, _total: int) -> None:
+        if not killed:
+            workers[0].kill()
+            killed.append(done)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Dask's own, on a connection that was cut
+        assert spread(work, jobs, on=address, told=kill_one) == spread(work, jobs, workers=1)
+    assert killed
+    assert killed[0] < len(jobs)

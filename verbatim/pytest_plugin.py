@@ -1,0 +1,130 @@
+"""For a team's own tests: `captured_day`, `assert_same_intents`, and golden runs that `--verbatim-update` writes anew.
+
+    def test_the_quoter_still_decides_as_it_did(captured_day, assert_same_intents):
+        assert_same_intents(captured_day("journals/20260304T090000Z-7iutyca4"), "quoter.py:Quoter")
+
+pytest loads it by itself where Verbatim is installed; it imports nothing of the engine until a test asks.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from replay.decisions import Decision
+
+SHOWN = 20
+UPDATE = "--verbatim-update"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.getgroup("verbatim").addoption(
+        UPDATE, action="store_true", help="Write the golden runs of assert_same_intents anew, in place of comparing with them."
+    )
+
+
+class CapturedDay:
+    """A recorded session, to hold versions of a strategy against. Nothing of it is changed, and no socket is opened."""
+
+    def __init__(self, folder: Path, scratch: Path) -> None:
+        self.folder = folder
+        self._scratch = scratch
+        self._runs = 0
+
+    def recorded(self) -> "list[Decision]":
+        """What was decided when it was lived; nothing, where it was only recorded."""
+        from replay.decisions import decisions
+
+        return decisions(self.folder)
+
+    def decisions(
+        self,
+        strategy: str | None = None,
+        *,
+        settings: Mapping[str, str] | None = None,
+        balances: Mapping[str, str] | None = None,
+        modelled: bool = False,
+    ) -> "list[Decision]":
+        """What a version decides on it: `strategy` as path.py[@REVISION][:Class], `settings` as --set of verbatim resim."""
+        from engine.session import read_session
+        from journal.reader import Journal
+        from replay.changes import changed, with_strategy
+        from replay.decisions import decisions
+        from replay.guard import no_sockets
+        from replay.resimulate import resimulate
+        from replay.venue_model import measured
+        from verbatim.strategies import read_strategy
+
+        journal = Journal.open(self.folder)
+        body = read_session(journal.session_record().body or "")
+        if strategy is not None:
+            body = with_strategy(body, read_strategy(strategy))
+        body = changed(body, dict(settings or {}))
+        self._runs += 1
+        into = self._scratch / f"{self.folder.name}.{self._runs}"
+        with no_sockets():
+            resimulate(self.folder, into, session=body, model=measured(journal).model, modelled=modelled, balances=dict(balances or {}))
+        return decisions(into)
+
+
+@pytest.fixture
+def captured_day(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str | Path], CapturedDay]:
+    """`captured_day(path)`: a session's folder, or a bundle's file."""
+
+    def day(path: str | Path) -> CapturedDay:
+        from journal.bundle import unpack
+
+        scratch = tmp_path_factory.mktemp("captured_day")
+        if Path(path).is_file():
+            unpack(Path(path), scratch / "bundle")
+            return CapturedDay(scratch / "bundle", scratch)
+        return CapturedDay(Path(path), scratch)
+
+    return day
+
+
+@pytest.fixture
+def assert_same_intents(request: pytest.FixtureRequest) -> Callable[..., None]:
+    """`assert_same_intents(day, strategy, golden=FILE, ...)`: as it was recorded, or as the golden run has it. Else a diff."""
+    update = bool(request.config.getoption(UPDATE))
+
+    def same(day: CapturedDay, strategy: str | None = None, *, golden: str | Path | None = None, **given: object) -> None:
+        __tracebackhide__ = True  # the test's own line is where it failed
+        from replay.decisions import changes, told
+
+        ours = day.decisions(strategy, **given)  # type: ignore[arg-type]  # its own keywords, and Python checks them
+        if golden is None:
+            expected = day.recorded()
+        elif update:
+            write_golden(Path(golden), ours)
+            return
+        else:
+            expected = read_golden(Path(golden))
+        if different := changes(expected, ours):
+            again = "" if golden is None else f"\nIf this is meant: pytest {UPDATE}"
+            pytest.fail(f"{len(different)} decisions changed\n" + "\n".join(told(different, SHOWN)) + again, pytrace=False)
+
+    return same
+
+
+def write_golden(path: Path, decisions: "Sequence[Decision]") -> None:
+    """A line for each, that a person can read and git can compare."""
+    from msgspec import json
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"".join(json.encode(each) + b"\n" for each in decisions))
+
+
+def read_golden(path: Path) -> "list[Decision]":
+    from msgspec import MsgspecError, json
+
+    from replay.decisions import Decision
+
+    if not path.exists():
+        pytest.fail(f"there is no golden run {path}. What to do: pytest {UPDATE} writes it.", pytrace=False)
+    try:
+        return [json.decode(line, type=Decision) for line in path.read_bytes().splitlines()]
+    except MsgspecError as error:
+        pytest.fail(f"the golden run {path} cannot be read: {error}. What to do: pytest {UPDATE} writes it anew.", pytrace=False)
