@@ -96,6 +96,16 @@ class Sequencer:
             Record(seq, time_ns, Kind.FEED, source, cause, None, recv_ns, None, payload)
             for seq, payload in enumerate(payloads, state.seq + 1)
         ]
+        return self.repeat_frames(records)
+
+    def repeat(self, record: Record) -> list[Record]:
+        """Takes an input that has its place already: one that was recorded, TIMERs too."""
+        return self._step(record)
+
+    def repeat_frames(self, records: Sequence[Record]) -> tuple[int, list[Record]]:
+        """The same of stream frames of one source, as many as lead to nothing, and the first that does; 0 where a TIMER must precede."""
+        state = self.state
+        assert state is not None, "begin comes first"
         try:
             count, outputs = self.kernel.step_frames(state, records)
         except CoreError as error:
@@ -106,10 +116,6 @@ class Sequencer:
             asked = any(output.kind is Kind.REQUEST for output in outputs)
             self._append([*records[:count], *outputs], asked)
         return count, outputs
-
-    def repeat(self, record: Record) -> list[Record]:
-        """Takes an input that has its place already: one that was recorded, TIMERs too."""
-        return self._step(record)
 
     def take_due(self, now_ns: int) -> list[Record]:
         """Takes every TIMER due at or before `now_ns`, by (due, name). k missed periods fire once, with k."""

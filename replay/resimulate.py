@@ -33,7 +33,7 @@ from journal.record import INPUTS, Kind, Record
 from journal.writer import JournalWriter
 from replay.compare import timer_differs
 from replay.outside import Outside, is_line, market_lines, outside
-from replay.replay import Progress
+from replay.replay import Progress, runs_of_frames
 from replay.venue_model import VenueModel
 
 KEY = "resimulated"
@@ -185,35 +185,42 @@ class _Resimulation:
         assert state is not None, "it has begun"
         recorded: list[Record] = []
         last = self._journal.last_seq
-        for record in self._journal.records(1):
-            if record.kind not in INPUTS:
-                recorded.append(record)
+        for run in runs_of_frames(self._journal.records(1)):
+            if run[0].kind not in INPUTS:
+                recorded += run
                 continue
-            if why := differs(recorded, outputs):
-                self._hand_over(state, why)
-                return record.seq - 1, outputs
-            recorded = []
-            timed = record.kind is Kind.TIMER or state.next_due_ns <= record.time_ns
-            if timed and (found := timer_differs(self._kernel, state, record)) is not None:
-                self._hand_over(state, found.what)
-                return record.seq - 1, []
-            outputs = self._step(sequencer, record)
-            self._lines += is_line(record)
-            if record.kind is Kind.LINK and record.source in self._market_sources:
-                self._follow_link(record)
+            at = 0
+            while at < len(run):
+                record = run[at]
+                if why := differs(recorded, outputs):
+                    self._hand_over(state, why)
+                    return record.seq - 1, outputs
+                recorded = []
+                timed = record.kind is Kind.TIMER or state.next_due_ns <= record.time_ns
+                if timed and (found := timer_differs(self._kernel, state, record)) is not None:
+                    self._hand_over(state, found.what)
+                    return record.seq - 1, []
+                count, outputs = self._repeat(sequencer, run[at:])
+                at += count
             self._closing = state.account.modes.closing
-            self._tell(record.seq, last)
+            self._tell(run[0].seq, last)
         if why := differs(recorded, outputs):
             self._hand_over(state, why)
             return last, outputs
         return last, []
 
-    def _step(self, sequencer: Sequencer, record: Record) -> list[Record]:
-        """A record as it stands, with its origin where it is the market's."""
-        made = record
-        if record.kind is Kind.FEED and record.key is None:
-            made = msgspec.structs.replace(record, key=str(record.seq))
-        return sequencer.repeat(made)
+    def _repeat(self, sequencer: Sequencer, run: list[Record]) -> tuple[int, list[Record]]:
+        """Records as they stand, the market's with their origins: how many were taken, and what the last of them led to."""
+        made = [
+            msgspec.structs.replace(record, key=str(record.seq)) if record.kind is Kind.FEED and record.key is None else record
+            for record in run
+        ]
+        count, outputs = sequencer.repeat_frames(made) if len(made) > 1 else (1, sequencer.repeat(made[0]))
+        for record in run[:count]:
+            self._lines += is_line(record)
+            if record.kind is Kind.LINK and record.source in self._market_sources:
+                self._follow_link(record)
+        return count, outputs
 
     def _hand_over(self, state: State, why: str) -> None:
         self.handover_seq, self.handover = state.seq, why
