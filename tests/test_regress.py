@@ -97,6 +97,28 @@ def test_a_version_is_a_file_as_git_has_it(journals: Path, tmp_path: Path) -> No
     assert "git has no strategy at 'v9'" in regress(journals, "--version", f"{path}@v9", code=3)
 
 
+def test_bisect_finds_the_commit_that_changed_what_is_decided(journals: Path, tmp_path: Path) -> None:
+    path = tmp_path / "quoter.py"
+
+    def git(*words: str) -> None:
+        who = ("-c", "user.name=t", "-c", "user.email=t@t", "-c", "commit.gpgsign=false")
+        subprocess.run(["git", "-C", str(tmp_path), *who, *words], check=True, capture_output=True)
+
+    git("init", "-q")
+    for number in range(6):
+        shy = QUOTER.replace("quote.bid,", 'quote.bid - Decimal("5"),') if number >= 4 else QUOTER
+        path.write_text(f"{shy}# {number}\n")
+        git("add", ".")
+        git("commit", "-qm", f"change {number}")
+        git("tag", f"v{number}")
+    words = ("bisect", "aaaaaaab", path, "--journals", journals, "--trust-code", "--good", "v0")
+    told = verbatim(*words, code=1).splitlines()
+    assert told[0].endswith("change 4")
+    assert "decisions changed" in told[1]
+    assert "none decides otherwise" in verbatim(*words, "--bad", "v3")
+    assert "bad revision" in verbatim(*words, "--bad", "v9", code=3)
+
+
 def test_results_are_kept_by_what_they_follow_from(journals: Path, tmp_path: Path) -> None:
     kept = tmp_path / "kept"
     body = read_session(Journal.open(journals / "20260101T000000Z-aaaaaaab").session_record().body or "")

@@ -77,22 +77,29 @@ class _Revision:
         self._revision = revision
 
     def modules(self) -> frozenset[str]:
-        names = self._git("ls-tree", "--name-only", self._revision, "./").splitlines()
+        names = _git(self._folder, self._revision, "ls-tree", "--name-only", self._revision, "./").splitlines()
         return frozenset(Path(name).stem for name in names if name.endswith(".py"))
 
     def text(self, module: str) -> str:
-        return self._git("show", f"{self._revision}:./{module}.py")
+        return _git(self._folder, self._revision, "show", f"{self._revision}:./{module}.py")
 
-    def _git(self, *words: str) -> str:
-        if self._revision.startswith("-"):
-            raise StrategyError(f"{self._revision!r} is no revision")
-        try:
-            done = subprocess.run(["git", "-C", str(self._folder), *words], capture_output=True, check=True)  # noqa: S603, S607 - the person's own git, and no shell
-            return done.stdout.decode("utf-8")
-        except (OSError, subprocess.CalledProcessError, UnicodeDecodeError) as error:
-            said = getattr(error, "stderr", b"") or str(error).encode()
-            line = said.decode("utf-8", "replace").strip().splitlines()[-1]
-            raise StrategyError(f"git has no strategy at {self._revision!r} in {self._folder}: {line}") from None
+
+def commits(path: Path, after: str, until: str) -> list[tuple[str, str]]:
+    """(revision, title) of those that touch the strategy's folder, oldest first. Raises StrategyError."""
+    told = _git(path.parent, f"{after}..{until}", "log", "--reverse", "--format=%H %s", f"{after}..{until}", "--", ".")
+    return [(line.partition(" ")[0], line.partition(" ")[2]) for line in told.splitlines()]
+
+
+def _git(folder: Path, revision: str, *words: str) -> str:
+    if revision.startswith("-"):
+        raise StrategyError(f"{revision!r} is no revision")
+    try:
+        done = subprocess.run(["git", "-C", str(folder), *words], capture_output=True, check=True)  # noqa: S603, S607 - the person's own git, and no shell
+        return done.stdout.decode("utf-8")
+    except (OSError, subprocess.CalledProcessError, UnicodeDecodeError) as error:
+        said = getattr(error, "stderr", b"") or str(error).encode()
+        line = said.decode("utf-8", "replace").strip().splitlines()[-1]
+        raise StrategyError(f"git has no strategy at {revision!r} in {folder}: {line}") from None
 
 
 def _sources(path: Path, place: _Folder | _Revision) -> dict[str, str]:
