@@ -107,13 +107,17 @@ def resimulate(
 
 
 def refuse(journal: Journal, session: SessionBody) -> None:
+    refuse_venue(journal, session)
+    if not session.strategies:
+        raise NotResimulated(f"{journal.folder} ran no strategy. What to do: name one with --strategy.")
+
+
+def refuse_venue(journal: Journal, session: SessionBody) -> None:
     if journal.left_out:
         raise NotResimulated(f"{journal.folder} is a slice. What to do: resimulate the session that it was cut from.")
     if [venue.name for venue in session.venues] != [SPOT]:
         names = ", ".join(venue.name for venue in session.venues)
         raise NotResimulated(f"{journal.folder} traded at {names}, and only {SPOT} has a simulated venue.")
-    if not session.strategies:
-        raise NotResimulated(f"{journal.folder} ran no strategy. What to do: name one with --strategy.")
 
 
 class _Standing:
@@ -241,7 +245,7 @@ class _Resimulation:
         """From behind record `after` of the source on."""
         state = sequencer.state
         assert state is not None, "it has begun"
-        venue = _Standing(self._venue(), state.time_ns)
+        venue = _Standing(modelled_venue(self._journal, self._body, self._model), state.time_ns)
         venue.sim.http(venue.new_conn_id(), INSTRUMENTS_ASKED, venue.now_ns)  # as each session does before it begins: it has its weight
         venue.sim.advance(venue.now_ns)
         self._adopt(venue.sim, state)
@@ -260,23 +264,6 @@ class _Resimulation:
             shell.take(Arrival(Kind.COMMAND, "resim", body=text_of(text)))
         self._resume(shell, state, outputs)
         self._run(shell, outside(self._journal, after + 1, self._market_sources, lines=self._lines))
-
-    def _venue(self) -> SimVenue:
-        model = self._model
-        rules = {instrument.symbol: rules_of(instrument) for instrument in self._body.instruments}
-        lines = market_lines(self._journal, feed_ns=model.feed_ns, answer_ns=model.answer_ns + model.venue_ns)
-        allowance = self._body.venues[0].allowance
-        account = AccountConfig(
-            api_key=KEY, secret=KEY, balances={}, name=KEY, fee_maker=model.fee_maker, fee_taker=model.fee_taker
-        )
-        config = VenueConfig(
-            accounts=(account,),
-            rules=rules,
-            latency_ns=model.venue_ns,
-            weight_max=allowance.weight_minute_max,
-            orders_10s_max=allowance.orders_10s_max,
-        )
-        return SimVenue(config, RecordedMarket(rules, lines))
 
     def _adopt(self, sim: SimVenue, state: State) -> None:
         account = state.account
@@ -392,6 +379,22 @@ class _Resimulation:
         link = shell.state.account.links.by_source[source]
         if link.up_seq >= 0:
             shell.take(Arrival(Kind.LINK, source, cause=link.up_seq, body=text_of(LinkBody("down", "asked"))))
+
+
+def modelled_venue(journal: Journal, session: SessionBody, model: VenueModel) -> SimVenue:
+    """The simulated venue over a session's market, with its instruments' rules and an account, KEY, that has nothing yet."""
+    rules = {instrument.symbol: rules_of(instrument) for instrument in session.instruments}
+    lines = market_lines(journal, feed_ns=model.feed_ns, answer_ns=model.answer_ns + model.venue_ns)
+    allowance = session.venues[0].allowance
+    account = AccountConfig(api_key=KEY, secret=KEY, balances={}, name=KEY, fee_maker=model.fee_maker, fee_taker=model.fee_taker)
+    config = VenueConfig(
+        accounts=(account,),
+        rules=rules,
+        latency_ns=model.venue_ns,
+        weight_max=allowance.weight_minute_max,
+        orders_10s_max=allowance.orders_10s_max,
+    )
+    return SimVenue(config, RecordedMarket(rules, lines))
 
 
 def differs(recorded: Sequence[Record], ours: Sequence[Record]) -> str:

@@ -78,6 +78,7 @@ class VirtualVenue:
         capture: Iterable[bytes] | None = None,
         balances: dict[str, str] | None = None,
         latency_ns: int = MILLISECOND_NS,
+        fees: tuple[str, str] = ("0.001", "0.001"),  # maker, taker
         start_ns: int = START_NS,
     ) -> None:
         market = (
@@ -85,7 +86,9 @@ class VirtualVenue:
             if capture is not None
             else SyntheticMarket(tuple(symbols), seed=seed, start_ns=start_ns)
         )
-        account = AccountConfig(api_key=API_KEY, secret=API_SECRET, balances=balances or BALANCES, name="test")
+        account = AccountConfig(
+            api_key=API_KEY, secret=API_SECRET, balances=balances or BALANCES, name="test", fee_maker=fees[0], fee_taker=fees[1]
+        )
         self.sim = SimVenue(
             VenueConfig(accounts=(account,), latency_ns=latency_ns, hold_until_subscribed=capture is not None), market
         )

@@ -177,7 +177,7 @@ class Shell:
             return
         message = self._dialect.sign_rest(request.unsigned, self._key, self._stamp_ms(request))
         conn_id = self.venue.new_conn_id()
-        self._asked[conn_id] = Asked(record, request, now_ns)
+        self._asked[conn_id] = Asked(record, request, now_ns - self.wires.request_ns)  # it left us so long ago
         parts = urlsplit(message.path_and_query)
         http = HttpRequest(
             method=message.method,

@@ -1,0 +1,52 @@
+"""The model against a venue: the same orders and market, a venue with other latencies and fees than the model begins with."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from replaying import QUOTER
+
+from engine.session import MILLISECOND_NS
+from replay.fidelity import fidelity
+from verbatim.cli import main
+from verbatim.testing import VirtualSession, VirtualVenue, from_sources
+
+
+def lived(folder: Path, *, wire_ms: float, fees: tuple[str, str] = ("0.001", "0.001"), venue_ms: float = 0) -> Path:
+    venue = VirtualVenue(seed=3, balances={"USDT": "1000000", "BTC": "20"}, latency_ns=int(venue_ms * MILLISECOND_NS), fees=fees)
+    quoter = from_sources({"quoter": QUOTER}, "quoter", "Quoter")
+    VirtualSession(venue, folder, strategies=[quoter], wire_ns=int(wire_ms * MILLISECOND_NS)).run(10).stop()
+    return folder
+
+
+@pytest.mark.parametrize(("wire_ms", "fees"), [(9, ("0.0002", "0.0004")), (25, ("0.001", "0.001"))])
+def test_the_way_to_the_venue_and_its_fees_are_found(tmp_path: Path, wire_ms: float, fees: tuple[str, str]) -> None:
+    """The search begins with a way of 1 ms each; order and market meet as they did where the two ways have the right sum."""
+    folder = lived(tmp_path / "s", wire_ms=wire_ms, fees=fees)
+    found = fidelity(folder, settings={"request_ms": "1", "feed_ms": "1"})
+    assert found.begun.cost > found.best.cost
+    assert found.best.agree == found.best.orders > 50
+    assert found.best.model.request_ns / MILLISECOND_NS + 1 == pytest.approx(2 * wire_ms, rel=0.15)
+    assert found.best.model.fee_maker == fees[0]
+    assert found.best.clock_ms == pytest.approx(wire_ms - 1, abs=1.5)  # the market was at the venue so much earlier than the model has it
+
+
+def test_the_command_says_how_near_and_what_to_use(tmp_path: Path) -> None:
+    folder = lived(tmp_path / "s", wire_ms=2, venue_ms=1)
+    told = CliRunner().invoke(main, ["fidelity", str(folder)])
+    assert told.exit_code == 0, told.output
+    lines = told.output.splitlines()
+    assert lines[0].startswith("as it begins (measured in ")
+    assert "orders filled alike" in lines[1]
+    assert lines[-1].startswith("use it: --model request_ms=")
+    found = json.loads(CliRunner().invoke(main, ["fidelity", str(folder), "--json"]).output)
+    assert found["best"]["agree"] == found["best"]["orders"]
+
+
+def test_without_an_order_there_is_nothing_to_compare(tmp_path: Path) -> None:
+    venue = VirtualVenue(seed=3)
+    VirtualSession(venue, tmp_path / "s").run(1).stop()
+    told = CliRunner().invoke(main, ["fidelity", str(tmp_path / "s")])
+    assert (told.exit_code, len(told.output.splitlines())) == (3, 1)
+    assert "sent no order" in told.output

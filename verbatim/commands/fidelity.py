@@ -1,0 +1,69 @@
+"""`verbatim fidelity`: how near the simulated venue comes to the real one, order by order. The comparing is replay/fidelity.py."""
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from verbatim.exits import DIFFERS, stop
+from verbatim.finding import find_decided
+
+if TYPE_CHECKING:
+    from replay.fidelity import Compared
+
+
+@click.command("fidelity")
+@click.argument("session")
+@click.option("--model", "model_settings", multiple=True, metavar="NAME=VALUE", help="Where the search begins, as of resim.")
+@click.option(
+    "--journals",
+    type=click.Path(path_type=Path),
+    default=Path("journals"),
+    show_default=True,
+    help="Where sessions lie.",
+)
+@click.option("--json", "as_json", is_flag=True, help="The findings as one JSON object.")
+def command(*, session: str, model_settings: tuple[str, ...], journals: Path, as_json: bool) -> None:
+    """Send SESSION's own orders to the simulated venue over SESSION's own market, and compare what became of each.
+
+    Says how many filled alike with the times measured in the journal, and with which way to the venue and fees the model comes nearest.
+    """
+    import msgspec
+
+    from journal.errors import DamagedJournal, JournalError
+    from replay.changes import UnknownChange, parsed
+    from replay.fidelity import NothingSent, fidelity
+    from replay.resimulate import NotResimulated
+    from replay.venue_model import UnknownSetting
+
+    try:
+        found = fidelity(find_decided(journals, session), settings=parsed(model_settings), on_try=None if as_json else _progress)
+    except DamagedJournal as error:
+        stop(str(error), DIFFERS)
+    except (JournalError, NotResimulated, NothingSent, UnknownChange, UnknownSetting) as error:
+        stop(str(error))
+    if as_json:
+        click.echo(json.dumps(msgspec.to_builtins(found)))
+        return
+    where = f"measured in {found.measured_in:,} exchanges" if found.measured_in else "not measured"
+    click.echo(f"as it begins ({where}): {_said(found.begun)}")
+    click.echo(f"nearest of {found.tried} tried: {_said(found.best)}")
+    click.echo(f"  its fills are {found.best.clock_ms:+g} ms off in the median: the market's way to us, or the clocks; the rest is told without that")
+    for line in found.best.worst:
+        click.echo(f"  {line}")
+    best = found.best.model
+    fees = f"--model fee_maker={best.fee_maker} --model fee_taker={best.fee_taker}"
+    click.echo(f"use it: --model request_ms={best.request_ns / 1e6:g} --model feed_ms={best.feed_ns / 1e6:g} {fees}")
+
+
+def _said(compared: "Compared") -> str:
+    alike = f"{compared.agree:,} of {compared.orders:,} orders filled alike"
+    filled = f"{compared.filled_modelled:f} filled in the model, {compared.filled_recorded:f} at the venue"
+    return f"request {compared.model.request_ns / 1e6:g} ms: {alike}; {filled}; first fills {compared.fill_apart_ms:g} ms apart"
+
+
+def _progress(tried: int) -> None:
+    if sys.stderr.isatty():
+        click.echo(f"\r{tried} tried\r\033[K", nl=False, err=True)
