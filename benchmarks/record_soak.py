@@ -39,7 +39,9 @@ from journal.verify import verify
 VERBATIM = [sys.executable, "-P", "-c", "from verbatim.cli import main; main(prog_name='verbatim')"]
 SYMBOL = "BTCUSDT"
 STALE_SECONDS = 10  # of silence until the recorder reconnects (engine.stale_after_s, which the scaled clock stretches)
-ROUND_SECONDS = 30.0  # a disconnect, a short silence
+# a disconnect, a silence. A link that is lost again within backoff_max (30 s) is opened later and later, so what is struck must be further
+# apart: with a disconnect every 30 s the recorder was away for up to 30 s after each, and most silences fell into that
+ROUND_SECONDS = 60.0
 LONG_SILENCE_EVERY = 4  # rounds
 SETTLE_SECONDS = 2.0
 WARM_SAMPLES = 60
@@ -188,7 +190,7 @@ def strike(
         long = number % LONG_SILENCE_EVERY == 0
         struck["long_silences" if long else "short_silences"] += 1
         silence(STALE_SECONDS + 3 if long else 1.5)
-        sample(18)
+        sample(ROUND_SECONDS - 12)
     sample(seconds)
     return sampled, struck
 
