@@ -13,9 +13,10 @@ from replay.regress import Row
 SHOWN = 40  # decisions of a row
 _STYLE = """
 :root { color-scheme: light dark; --line: #8884; --good: #1a7f37; --bad: #cf222e; --soft: #8881; }
-body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 72rem; padding: 0 1rem; }
+body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 78rem; padding: 0 1rem; }
+.wide { overflow-x: auto; }
 h1 { font-size: 1.5rem; } h2 { font-size: 1.1rem; margin-top: 2.2rem; }
-table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
+table { font-size: .88rem; border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
 th, td { padding: .35rem .6rem; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap; }
 th:first-child, td:first-child, th:nth-child(2), td:nth-child(2) { text-align: left; }
 .bar { display: inline-block; height: .7rem; vertical-align: middle; border-radius: 2px; }
@@ -29,11 +30,11 @@ pre { background: var(--soft); padding: .7rem; overflow-x: auto; font-size: .82r
 def page(rows: Sequence[Row], title: str) -> str:
     first = rows[0].version if rows else ""
     largest = max((abs(row.pnl_change) for row in rows), default=Decimal(0))
-    body = [f"<h1>{escape(title)}</h1>", f'<p class="note">Each version against <b>{escape(first)}</b>, session by session.</p>', "<table>"]
-    heads = ("session", "version", "decisions changed", "orders", "fills", "P&amp;L after fees", "change", "", "of it trading", "of it fees")
+    body = [f"<h1>{escape(title)}</h1>", f'<p class="note">Each version against <b>{escape(first)}</b>, session by session.</p>', '<div class="wide"><table>']
+    heads = ("session", "version", "changed", "orders", "fills", "P&amp;L after fees", "change", "", "trading", "fees")
     body.append("<tr>" + "".join(f"<th>{head}</th>" for head in heads) + "</tr>")
     body += [_line(row, largest) for row in rows]
-    body.append("</table>")
+    body.append("</table></div>")
     for row in rows:
         body += _details(row)
     return (
@@ -47,8 +48,8 @@ def _line(row: Row, largest: Decimal) -> str:
     if row.ended.done is None:
         return f'<tr>{names}<td colspan="8" class="bad" style="text-align:left">{escape(row.ended.error)}</td></tr>'
     tally = row.ended.done.tally
-    width = int(120 * abs(row.pnl_change) / largest) if largest else 0
-    kind = "good" if row.pnl_change >= 0 else "bad"
+    width = int(80 * abs(row.pnl_change) / largest) if largest else 0
+    kind = "good" if row.pnl_change > 0 else "bad" if row.pnl_change < 0 else ""
     bar = f'<td style="text-align:left"><span class="bar {kind}" style="width:{width}px"></span></td>'
     cells = [f"{len(row.changed):,}", f"{tally.placed:,}", f"{tally.fills:,}", money(tally.pnl), f'<span class="{kind}">{money(row.pnl_change, sign=True)}</span>']
     tail = [money(row.trading_change, sign=True), money(row.fees_change, sign=True)]

@@ -30,7 +30,7 @@ def moment_of(journal: Journal, text: str) -> tuple[int | None, int | None]:
         return seq, time_ns
     raise NoMoment(
         f"{text!r} is no moment of the session: {where}. "
-        f"It goes from {_iso(started_ns)} (record 0) to {_iso(ended_ns)} (record {journal.last_seq})"
+        f"It goes from {iso(started_ns)} (record 0) to {iso(ended_ns)} (record {journal.last_seq})"
     )
 
 
@@ -70,7 +70,7 @@ def moment(text: str, started_ns: int) -> tuple[int | None, int | None]:
     return None, nanoseconds(when if when.tzinfo else when.replace(tzinfo=UTC))
 
 
-def _iso(time_ns: int) -> str:
+def iso(time_ns: int) -> str:
     when = datetime.fromtimestamp(time_ns // SECOND_NS, UTC)
     return f"{when:%Y-%m-%dT%H:%M:%S}.{time_ns // 1000 % 1_000_000:06d}Z"
 

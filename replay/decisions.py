@@ -12,6 +12,7 @@ from engine import facts
 from engine.facts import NewOrder
 from journal.reader import Journal
 from journal.record import INPUTS, Kind, Record
+from replay.clock import iso
 
 Place = tuple[str, str, int]  # origin, strategy, leg
 
@@ -110,7 +111,7 @@ def told(changed: list[Changed], most: int = 20) -> list[str]:
     for each in changed[:most]:
         one = each.before or each.after
         assert one is not None, "one of the two is there"
-        lines.append(f"@@ {one.origin}, {one.strategy} {one.leg}, {one.time_ns} @@")
+        lines.append(f"@@ {iso(one.time_ns)} {one.strategy} {one.leg}, on {one.origin.partition(' due ')[0]} @@")
         for mark, side in (("-", each.before), ("+", each.after)):
             if side is not None:
                 lines.append(f"{mark} {side.what}{'' if side.approved else ' (refused by risk)'}  [record {side.seq}]")

@@ -99,7 +99,7 @@ def command(
     if report is not None:
         from analysis.regress_report import page
 
-        report.write_text(page(found, f"{len(versions) + len(variants) + 1} versions, {len(sessions)} sessions"), encoding="utf-8")
+        report.write_text(page(found, _title(found)), encoding="utf-8")
     if as_json:
         click.echo(json.dumps({"rows": [_as_json(row) for row in found]}))
     else:
@@ -156,6 +156,11 @@ def _jobs(session: str, wanted: _Wanted) -> "list[Job]":
         )
         for name, body in bodies
     ]
+
+
+def _title(found: "Sequence[Row]") -> str:
+    counts = (len({row.version for row in found}), "version"), (len({row.session for row in found}), "session")
+    return ", ".join(f"{count} {what}{'' if count == 1 else 's'}" for count, what in counts)
 
 
 def _progress(done: int, total: int) -> None:
