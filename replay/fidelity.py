@@ -166,7 +166,7 @@ def _offset_ns(journal: Journal) -> int:
 def modelled_orders(
     journal: Journal, session: SessionBody, model: VenueModel, requests: Sequence[Record], offset_ns: int
 ) -> Orders:
-    sim = modelled_venue(journal, session, model)
+    sim = modelled_venue(journal, session, model, journal.last_seq)
     for asset, total in first_totals(journal).items():
         sim.exchange.accounts[KEY].free[asset] = total
     dialect, key = BinanceSpot(session.instruments, session.venues[0].recv_window_ms), ApiKey.hmac(KEY, KEY)

@@ -24,9 +24,11 @@ class Outside(NamedTuple):
     is_market_link: bool = False
 
 
-def outside(journal: Journal, from_seq: int, market_sources: frozenset[str], *, lines: int) -> Iterator[Outside]:
+def outside(
+    journal: Journal, from_seq: int, until_seq: int, market_sources: frozenset[str], *, lines: int
+) -> Iterator[Outside]:
     """In their order; `lines` came before `from_seq`. Answers are not among them: whoever asks is answered by the model."""
-    for record in journal.records(from_seq, kinds=OUTSIDE):
+    for record in journal.records(from_seq, until_seq, kinds=OUTSIDE):
         if is_line(record):
             lines += 1
             if record.meta is None:
@@ -51,10 +53,10 @@ def is_line(record: Record) -> bool:
     return record.cause is not None and payload.startswith(SNAPSHOT_MARK)
 
 
-def market_lines(journal: Journal, *, feed_ns: int, answer_ns: int) -> Iterator[Line]:
+def market_lines(journal: Journal, until_seq: int, *, feed_ns: int, answer_ns: int) -> Iterator[Line]:
     """The market at the venue. Snapshots are lines without a stream, due when their answer left there."""
     known: dict[bytes, tuple[str, str]] = {}
-    for record in journal.records(kinds=(Kind.FEED,)):
+    for record in journal.records(0, until_seq, kinds=(Kind.FEED,)):
         if not is_line(record):
             continue
         payload = record.payload or b""

@@ -78,9 +78,13 @@ def resimulate(
     modelled: bool = False,
     balances: dict[str, str] | None = None,
     changes: Sequence[str] = (),
+    until_seq: int | None = None,
     on_progress: Progress | None = None,
 ) -> Outcome:
-    """`session` is the recorded one with the changes in it (replay/changes.py); `into` a new folder. NotResimulated, CoreError."""
+    """`session` is the recorded one with the changes in it (replay/changes.py); `into` a new folder. NotResimulated, CoreError.
+
+    With `until_seq` nothing behind that record is known to it.
+    """
     journal = Journal.open(folder)
     refuse(journal, session)
     body = msgspec.structs.replace(
@@ -95,7 +99,8 @@ def resimulate(
         ),
     )
     with rare_collections():
-        run = _Resimulation(journal, body, model, balances or {}, on_progress)
+        last = journal.last_seq if until_seq is None else min(until_seq, journal.last_seq)
+        run = _Resimulation(journal, body, model, balances or {}, last=last, on_progress=on_progress)
         writer = JournalWriter.create(into, sync=False)
         try:
             run.through(writer, exact=not modelled)
@@ -140,6 +145,8 @@ class _Resimulation:
         body: SessionBody,
         model: VenueModel,
         balances: dict[str, str],
+        *,
+        last: int,
         on_progress: Progress | None,
     ) -> None:
         self.handover_seq: int | None = None
@@ -149,6 +156,7 @@ class _Resimulation:
         self._body = body
         self._model = model
         self._balances = balances
+        self._last = last
         self._on_progress = on_progress
         self._kernel = Kernel(body)
         plans = self._kernel.program.links(SPOT)
@@ -188,8 +196,8 @@ class _Resimulation:
         state = sequencer.state
         assert state is not None, "it has begun"
         recorded: list[Record] = []
-        last = self._journal.last_seq
-        for run in runs_of_frames(self._journal.records(1)):
+        last = self._last
+        for run in runs_of_frames(self._journal.records(1, last)):
             if run[0].kind not in INPUTS:
                 recorded += run
                 continue
@@ -245,7 +253,7 @@ class _Resimulation:
         """From behind record `after` of the source on."""
         state = sequencer.state
         assert state is not None, "it has begun"
-        venue = _Standing(modelled_venue(self._journal, self._body, self._model), state.time_ns)
+        venue = _Standing(modelled_venue(self._journal, self._body, self._model, self._last), state.time_ns)
         venue.sim.http(venue.new_conn_id(), INSTRUMENTS_ASKED, venue.now_ns)  # as each session does before it begins: it has its weight
         venue.sim.advance(venue.now_ns)
         self._adopt(venue.sim, state)
@@ -263,7 +271,7 @@ class _Resimulation:
             text = CommandBody("handover", by="resim", reason=self.handover)
             shell.take(Arrival(Kind.COMMAND, "resim", body=text_of(text)))
         self._resume(shell, state, outputs)
-        self._run(shell, outside(self._journal, after + 1, self._market_sources, lines=self._lines))
+        self._run(shell, outside(self._journal, after + 1, self._last, self._market_sources, lines=self._lines))
 
     def _adopt(self, sim: SimVenue, state: State) -> None:
         account = state.account
@@ -310,7 +318,7 @@ class _Resimulation:
         shell.perform(outputs)
 
     def _run(self, shell: Shell, coming: Iterator[Outside]) -> None:
-        venue, last = shell.venue, self._journal.last_seq
+        venue, last = shell.venue, self._last
         item = next(coming, None)
         end_ns: int | None = None
         while not shell.closing:
@@ -381,10 +389,10 @@ class _Resimulation:
             shell.take(Arrival(Kind.LINK, source, cause=link.up_seq, body=text_of(LinkBody("down", "asked"))))
 
 
-def modelled_venue(journal: Journal, session: SessionBody, model: VenueModel) -> SimVenue:
+def modelled_venue(journal: Journal, session: SessionBody, model: VenueModel, until_seq: int) -> SimVenue:
     """The simulated venue over a session's market, with its instruments' rules and an account, KEY, that has nothing yet."""
     rules = {instrument.symbol: rules_of(instrument) for instrument in session.instruments}
-    lines = market_lines(journal, feed_ns=model.feed_ns, answer_ns=model.answer_ns + model.venue_ns)
+    lines = market_lines(journal, until_seq, feed_ns=model.feed_ns, answer_ns=model.answer_ns + model.venue_ns)
     allowance = session.venues[0].allowance
     account = AccountConfig(api_key=KEY, secret=KEY, balances={}, name=KEY, fee_maker=model.fee_maker, fee_taker=model.fee_taker)
     config = VenueConfig(

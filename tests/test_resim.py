@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from journal.reader import Journal
 from journal.record import Kind, Record
 from journal.verify import verify
 from replay.changes import changed
+from replay.outside import Outside, outside
 from replay.rebuild import rebuild
 from replay.replay import replay_session
 from replay.resimulate import Outcome, resimulate
@@ -206,3 +208,17 @@ def test_no_account_goes_on_from_what_never_was(lived: Path, tmp_path: Path) -> 
     before = look_back(wanted)
     assert before.previous is not None
     assert before.previous.chain == verify(lived).chain
+
+
+def test_a_decision_that_depends_on_what_came_later_is_found(lived: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """None does; where frames reach the engine half a second before they were there, some do."""
+    told = verbatim("lookahead", lived, "--trust-code", "--cuts", 2)
+    assert "none depends on what came later" in told
+
+    def early(*given: Any, **named: Any) -> Iterator[Outside]:
+        for one in outside(*given, **named):
+            yield one._replace(record=replace(one.record, time_ns=one.record.time_ns - 500 * MILLISECOND_NS))
+
+    monkeypatch.setattr("replay.resimulate.outside", early)
+    told = verbatim("lookahead", lived, "--trust-code", "--cuts", 2, code=1)
+    assert "decisions before it are others" in told

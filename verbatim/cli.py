@@ -13,6 +13,7 @@ COMMANDS: dict[str, str] = {  # name -> one-line help; the command `name` is `co
     "replay": "Repeat a recorded session and compare every output.",
     "resim": "Resimulate a session with another version, parameter or limit.",
     "regress": "Hold versions of a strategy against recorded sessions.",
+    "lookahead": "Ask whether a decision depends on what came later.",
     "fidelity": "Hold the simulated venue against the real one, order by order.",
     "bisect": "Find the commit that changed what a strategy decides.",
     "diff": "Say where two sessions part, and in what.",
