@@ -21,7 +21,7 @@ from engine.sim.wire import HttpRequest
 from engine.venues.binance_spot import ApiKey, BinanceSpot
 from journal.reader import Journal
 from journal.record import Kind, Record
-from replay.resimulate import KEY, first_totals, modelled_venue, refuse_venue
+from replay.stand_in import KEY, first_totals, modelled_venue, refuse_venue
 from replay.venue_model import VenueModel, measured, with_settings
 
 SENT = frozenset({"place", "cancel"})

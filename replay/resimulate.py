@@ -15,15 +15,10 @@ from engine import facts
 from engine.collector import rare_collections
 from engine.facts import CommandBody, LinkBody, RequestBody, text_of
 from engine.kernel import Kernel
-from engine.reducers.orders import Order
 from engine.sequencer import Arrival, Sequencer
 from engine.session import Resimulated, SessionBody
-from engine.sim import adopting
-from engine.sim.filters import rules_of
-from engine.sim.market_recorded import RecordedMarket
 from engine.sim.shell import Shell, Wires
-from engine.sim.units import units
-from engine.sim.venue import AccountConfig, SimVenue, VenueConfig
+from engine.sim.venue import SimVenue
 from engine.sim.wire import HttpRequest
 from engine.state import State
 from engine.venues.binance_spot import ApiKey, BinanceSpot
@@ -32,18 +27,14 @@ from journal.reader import Journal
 from journal.record import INPUTS, Kind, Record
 from journal.writer import JournalWriter
 from replay.compare import timer_differs
-from replay.outside import Outside, is_line, market_lines, outside
+from replay.outside import Outside, is_line, outside
 from replay.replay import Progress, runs_of_frames
+from replay.stand_in import KEY, NotResimulated, adopt, modelled_venue, refuse_venue
 from replay.venue_model import VenueModel
 
-KEY = "resimulated"
 INSTRUMENTS_ASKED = HttpRequest(method="GET", path="/api/v3/exchangeInfo", headers={})
 AFTER_NS = 60_000_000_000  # session time that an ordered end may take beyond the last record
 PROGRESS_RECORDS = 4_096
-
-
-class NotResimulated(Exception):  # noqa: N818 - named for what happened
-    """A session that cannot be resimulated: why, in a line."""
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -115,14 +106,6 @@ def refuse(journal: Journal, session: SessionBody) -> None:
     refuse_venue(journal, session)
     if not session.strategies:
         raise NotResimulated(f"{journal.folder} ran no strategy. What to do: name one with --strategy.")
-
-
-def refuse_venue(journal: Journal, session: SessionBody) -> None:
-    if journal.left_out:
-        raise NotResimulated(f"{journal.folder} is a slice. What to do: resimulate the session that it was cut from.")
-    if [venue.name for venue in session.venues] != [SPOT]:
-        names = ", ".join(venue.name for venue in session.venues)
-        raise NotResimulated(f"{journal.folder} traded at {names}, and only {SPOT} has a simulated venue.")
 
 
 class _Standing:
@@ -256,7 +239,7 @@ class _Resimulation:
         venue = _Standing(modelled_venue(self._journal, self._body, self._model, self._last), state.time_ns)
         venue.sim.http(venue.new_conn_id(), INSTRUMENTS_ASKED, venue.now_ns)  # as each session does before it begins: it has its weight
         venue.sim.advance(venue.now_ns)
-        self._adopt(venue.sim, state)
+        self.balances_known = adopt(venue.sim, self._journal, state, self._balances, handed_over=bool(self.handover_seq))
         dialect = BinanceSpot(self._body.instruments, self._body.venues[0].recv_window_ms)
         model = self._model
         shell = self._shell = Shell(
@@ -272,33 +255,6 @@ class _Resimulation:
             shell.take(Arrival(Kind.COMMAND, "resim", body=text_of(text)))
         self._resume(shell, state, outputs)
         self._run(shell, outside(self._journal, after + 1, self._last, self._market_sources, lines=self._lines))
-
-    def _adopt(self, sim: SimVenue, state: State) -> None:
-        account = state.account
-        totals = {asset: units(f"{held.free + held.locked:f}") for asset, held in account.balances.by_asset.items()}
-        if not self.handover_seq or not totals:
-            totals = first_totals(self._journal)
-        if not totals:
-            self.balances_known = False
-            totals = {asset: units(amount) for asset, amount in self._balances.items()}
-        if not totals:
-            raise NotResimulated(
-                f"{self._journal.folder} says nothing of balances. What to do: say what the account has, "
-                "as in --balance USDT=100000 --balance BTC=1."
-            )
-        known = account.orders.all()
-        fills = [int(fill) for order in known for fill in order.fill_ids if fill.isdigit()]
-        adopting.adopt(
-            sim.exchange,
-            KEY,
-            adopting.Known(
-                totals=totals,
-                orders=[_as_open(order) for order in account.orders.live_by_age() if order.venue_order_id],
-                order_id_last=max((int(order.venue_order_id) for order in known if order.venue_order_id.isdigit()), default=0),
-                trade_id_last=max((*fills, *account.reconciling.fills_confirmed.values()), default=0),
-            ),
-            state.time_ns,
-        )
 
     def _resume(self, shell: Shell, state: State, outputs: list[Record]) -> None:
         """The links that stand, and what was asked and is not answered."""
@@ -389,22 +345,6 @@ class _Resimulation:
             shell.take(Arrival(Kind.LINK, source, cause=link.up_seq, body=text_of(LinkBody("down", "asked"))))
 
 
-def modelled_venue(journal: Journal, session: SessionBody, model: VenueModel, until_seq: int) -> SimVenue:
-    """The simulated venue over a session's market, with its instruments' rules and an account, KEY, that has nothing yet."""
-    rules = {instrument.symbol: rules_of(instrument) for instrument in session.instruments}
-    lines = market_lines(journal, until_seq, feed_ns=model.feed_ns, answer_ns=model.answer_ns + model.venue_ns)
-    allowance = session.venues[0].allowance
-    account = AccountConfig(api_key=KEY, secret=KEY, balances={}, name=KEY, fee_maker=model.fee_maker, fee_taker=model.fee_taker)
-    config = VenueConfig(
-        accounts=(account,),
-        rules=rules,
-        latency_ns=model.venue_ns,
-        weight_max=allowance.weight_minute_max,
-        orders_10s_max=allowance.orders_10s_max,
-    )
-    return SimVenue(config, RecordedMarket(rules, lines))
-
-
 def differs(recorded: Sequence[Record], ours: Sequence[Record]) -> str:
     """Why the venue might have answered otherwise from here on: other requests, or the same under other seqs. "": it could not."""
     if len(recorded) != len(ours):
@@ -423,34 +363,3 @@ def _said(record: Record) -> str:
         return request.purpose
     price = f" at {order.price:f}" if order.price else ""
     return f"{request.purpose} {order.side} {order.quantity:f} {order.instrument.partition(':')[2]}{price}"
-
-
-def first_totals(journal: Journal) -> dict[str, int]:
-    """What the account had, by the venue's first answer, before an order of this session was sent."""
-    totals: dict[str, int] = {}
-    for record in journal.records(kinds=(Kind.FACT, Kind.REQUEST)):
-        if record.kind is Kind.REQUEST:
-            if totals and facts.read_request(record.body or "").purpose == "place":
-                break
-            continue
-        fact = facts.read_fact(record.body or "")
-        if isinstance(fact, facts.BalanceChanged):
-            totals[fact.asset] = units(f"{fact.free + fact.locked:f}")
-    return totals
-
-
-def _as_open(order: Order) -> adopting.OpenOrder:
-    of = order.order
-    return adopting.OpenOrder(
-        order_id=int(order.venue_order_id),
-        client_order_id=order.client_order_id,
-        symbol=of.instrument.partition(":")[2],
-        side=of.side,
-        order_type=of.type,
-        time_in_force=of.time_in_force,
-        price=units(f"{of.price:f}"),
-        quantity=units(f"{of.quantity:f}"),
-        executed=units(f"{order.filled_quantity:f}"),
-        executed_quote=units(f"{order.filled_notional:f}"),
-    )
-

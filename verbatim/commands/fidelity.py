@@ -35,7 +35,7 @@ def command(*, session: str, model_settings: tuple[str, ...], journals: Path, as
     from journal.errors import DamagedJournal, JournalError
     from replay.changes import UnknownChange, parsed
     from replay.fidelity import NothingSent, fidelity
-    from replay.resimulate import NotResimulated
+    from replay.stand_in import NotResimulated
     from replay.venue_model import UnknownSetting
 
     try:

@@ -47,7 +47,7 @@ def command(
     from replay.decisions import told
     from replay.lookahead import lookahead
     from replay.replay import Untrusted, refuse_strangers
-    from replay.resimulate import NotResimulated
+    from replay.stand_in import NotResimulated
     from replay.venue_model import measured
     from verbatim.strategies import read_strategy
 

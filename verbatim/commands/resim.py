@@ -70,7 +70,8 @@ def command(
     from replay.changes import UnknownChange, changed, parsed, with_strategy
     from replay.guard import SocketOpened, no_sockets
     from replay.replay import Untrusted, refuse_strangers
-    from replay.resimulate import NotResimulated, resimulate
+    from replay.resimulate import resimulate
+    from replay.stand_in import NotResimulated
     from replay.venue_model import UnknownSetting
     from verbatim.strategies import read_strategy
 

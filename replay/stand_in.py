@@ -1,0 +1,115 @@
+"""The simulated venue in the real one's place: over a session's market, with its instruments' rules, its account's money and orders.
+
+What the account had is read from the session; where it says nothing, whoever asks must say it.
+"""
+
+from collections.abc import Mapping
+
+from engine import facts
+from engine.reducers.orders import Order
+from engine.session import SessionBody
+from engine.sim import adopting
+from engine.sim.filters import rules_of
+from engine.sim.market_recorded import RecordedMarket
+from engine.sim.units import units
+from engine.sim.venue import AccountConfig, SimVenue, VenueConfig
+from engine.state import State
+from engine.venues.binance_spot.rules import VENUE as SPOT
+from journal.reader import Journal
+from journal.record import Kind
+from replay.outside import market_lines
+from replay.venue_model import VenueModel
+
+KEY = "resimulated"  # of the account, and its name
+
+
+class NotResimulated(Exception):  # noqa: N818 - named for what happened
+    """A session that cannot be resimulated: why, in a line."""
+
+
+def refuse_venue(journal: Journal, session: SessionBody) -> None:
+    if journal.left_out:
+        raise NotResimulated(f"{journal.folder} is a slice. What to do: resimulate the session that it was cut from.")
+    if [venue.name for venue in session.venues] != [SPOT]:
+        names = ", ".join(venue.name for venue in session.venues)
+        raise NotResimulated(f"{journal.folder} traded at {names}, and only {SPOT} has a simulated venue.")
+
+
+def modelled_venue(journal: Journal, session: SessionBody, model: VenueModel, until_seq: int) -> SimVenue:
+    """The simulated venue over a session's market, with its instruments' rules and an account, KEY, that has nothing yet."""
+    rules = {instrument.symbol: rules_of(instrument) for instrument in session.instruments}
+    lines = market_lines(journal, until_seq, feed_ns=model.feed_ns, answer_ns=model.answer_ns + model.venue_ns)
+    allowance = session.venues[0].allowance
+    account = AccountConfig(api_key=KEY, secret=KEY, balances={}, name=KEY, fee_maker=model.fee_maker, fee_taker=model.fee_taker)
+    config = VenueConfig(
+        accounts=(account,),
+        rules=rules,
+        latency_ns=model.venue_ns,
+        weight_max=allowance.weight_minute_max,
+        orders_10s_max=allowance.orders_10s_max,
+    )
+    return SimVenue(config, RecordedMarket(rules, lines))
+
+
+def adopt(sim: SimVenue, journal: Journal, state: State, given: Mapping[str, str], *, handed_over: bool) -> bool:
+    """The account as the state knows it where the session was lived up to there, else as it was first told; whether the session says it.
+
+    NotResimulated where nobody does.
+    """
+    account = state.account
+    totals: Mapping[str, int] = {}
+    if handed_over:
+        totals = {asset: units(f"{held.free + held.locked:f}") for asset, held in account.balances.by_asset.items()}
+    totals = totals or first_totals(journal)
+    is_known = bool(totals)
+    if not is_known:
+        totals = {asset: units(amount) for asset, amount in given.items()}
+    if not totals:
+        raise NotResimulated(
+            f"{journal.folder} says nothing of balances. What to do: say what the account has, as in --balance USDT=100000 --balance BTC=1."
+        )
+    known = account.orders.all()
+    fills = [int(fill) for order in known for fill in order.fill_ids if fill.isdigit()]
+    adopting.adopt(
+        sim.exchange,
+        KEY,
+        adopting.Known(
+            totals=totals,
+            orders=[_as_open(order) for order in account.orders.live_by_age() if order.venue_order_id],
+            order_id_last=max((int(order.venue_order_id) for order in known if order.venue_order_id.isdigit()), default=0),
+            trade_id_last=max((*fills, *account.reconciling.fills_confirmed.values()), default=0),
+        ),
+        state.time_ns,
+    )
+    return is_known
+
+
+def first_totals(journal: Journal) -> dict[str, int]:
+    """What the account had, by the venue's first answer, before an order of this session was sent."""
+    totals: dict[str, int] = {}
+    for record in journal.records(kinds=(Kind.FACT, Kind.REQUEST)):
+        if record.kind is Kind.REQUEST:
+            if totals and facts.read_request(record.body or "").purpose == "place":
+                break
+            continue
+        fact = facts.read_fact(record.body or "")
+        if isinstance(fact, facts.BalanceChanged):
+            totals[fact.asset] = units(f"{fact.free + fact.locked:f}")
+    return totals
+
+
+def _as_open(order: Order) -> adopting.OpenOrder:
+    of = order.order
+    return adopting.OpenOrder(
+        order_id=int(order.venue_order_id),
+        client_order_id=order.client_order_id,
+        symbol=of.instrument.partition(":")[2],
+        side=of.side,
+        order_type=of.type,
+        time_in_force=of.time_in_force,
+        price=units(f"{of.price:f}"),
+        quantity=units(f"{of.quantity:f}"),
+        executed=units(f"{order.filled_quantity:f}"),
+        executed_quote=units(f"{order.filled_notional:f}"),
+    )
+
