@@ -117,11 +117,11 @@ def _among_resims(journals: Path) -> Path:
     import secrets
     import time
 
+    from engine.live.opening import ID_LETTERS
     from journal.sessions import new_session_folder
 
-    letters = "abcdefghijklmnopqrstuvwxyz234567"
     root = journals.absolute().parent / "resims"
-    return new_session_folder(root, time.time_ns(), "".join(secrets.choice(letters) for _ in range(8)))
+    return new_session_folder(root, time.time_ns(), "".join(secrets.choice(ID_LETTERS) for _ in range(8)))
 
 
 def _tell(folder: Path, outcome: "Outcome", model: "VenueModel", measured_in: int, *, as_json: bool) -> None:
