@@ -25,7 +25,7 @@ from replay.replay import replay_session
 from replay.resimulate import Outcome, resimulate
 from replay.venue_model import VenueModel, measured
 from verbatim.cli import main
-from verbatim.testing import from_sources
+from verbatim.testing import VirtualSession, VirtualVenue, from_sources
 
 WIRE_NS = MILLISECOND_NS // 5
 TEST_MODEL = VenueModel(request_ns=WIRE_NS, answer_ns=WIRE_NS, feed_ns=WIRE_NS, venue_ns=MILLISECOND_NS)
@@ -75,6 +75,38 @@ def test_without_a_change_nothing_is_modelled(lived: Path, tmp_path: Path) -> No
     assert (outcome.handover_seq, outcome.handover) == (None, "")
     assert bare(tmp_path / "again") == bare(lived)
     assert replay_session(tmp_path / "again").identical
+
+
+def bad_day(folder: Path) -> Path:
+    """Lost connections, answers that were cut, a person who pauses, and no end."""
+    venue = VirtualVenue(seed=3, balances={"USDT": "1000000", "BTC": "20"})
+    venue.fault(action="cut_answer", path="/api/v3/order", times=2)
+    running = VirtualSession(venue, folder, strategies=[from_sources({"quoter": QUOTER}, "quoter", "Quoter")]).run(2)
+    venue.fault(action="disconnect", target="market")
+    running.run(2)
+    running.command("pause").run(1)
+    venue.fault(action="disconnect", target="private")
+    running.command("resume").run(3)
+    return running.kill()
+
+
+def test_a_bad_day_is_exact_to_its_end_and_goes_on_from_anywhere(tmp_path: Path) -> None:
+    """With a change after each of its troubles: what the model takes over then ends in order or stands, and replays."""
+    folder = bad_day(tmp_path / "day")
+    assert resim(folder, tmp_path / "again").handover_seq is None
+    assert bare(tmp_path / "again") == bare(folder)
+    seqs = []
+    for quotes in (1, 15, 25, 45):
+        other = QUOTER.replace("parameters.size, quote.ask,", f"parameters.size * (1 + (state.quotes > {quotes})), quote.ask,")
+        body = changed(recorded(folder), {}, {"quoter": from_sources({"quoter": other}, "quoter", "Quoter")})
+        outcome = resimulate(folder, tmp_path / f"from{quotes}", session=body, model=TEST_MODEL)
+        assert outcome.handover_seq is not None
+        seqs.append(outcome.handover_seq)
+        assert replay_session(outcome.folder).identical
+        assert verify(outcome.folder).ok
+        _, state, _ = rebuild(outcome.folder)
+        assert state.account.modes.halted_for == ""
+    assert seqs == sorted(set(seqs))
 
 
 def requests(folder: Path, purpose: str) -> list[Record]:
