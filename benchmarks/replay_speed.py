@@ -1,4 +1,4 @@
-"""Replay's speed on the BTC capture, tiled in time and ids, recorded through the real sequencer and journal.
+"""Replay's speed, and resimulation's, on the BTC capture, tiled in time and ids, recorded through the real sequencer and journal.
 
     python benchmarks/replay_speed.py CAPTURE [--tiles 12] [--strategy examples/quoter.py:Quoter] [--keep FOLDER]
 
@@ -31,6 +31,21 @@ def record(folder: Path, capture: Path, tiles: int, strategy: str) -> None:
     session.stop()
 
 
+def resimulate_it(folder: Path, into: Path, *, modelled: bool) -> str:
+    """Without a change: all of it exact, or all of it by the simulated venue. Its journal is written too."""
+    from engine.session import read_session
+    from journal.reader import Journal
+    from replay.resimulate import resimulate
+    from replay.venue_model import measured
+
+    journal = Journal.open(folder)
+    body = read_session(journal.session_record().body or "")
+    cpu = time.process_time()
+    outcome = resimulate(folder, into, session=body, model=measured(journal).model, modelled=modelled)
+    cpu = time.process_time() - cpu
+    return f"resimulated, {outcome.exactness.split(':')[0]}: {outcome.records:,} records, {outcome.records / cpu:,.0f} a CPU second"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("capture", type=Path)
@@ -52,6 +67,7 @@ def main() -> None:
         cpu = time.process_time()
         verdict = replay_session(folder)
         cpu = time.process_time() - cpu
+        resimulated = [resimulate_it(folder, Path(scratch) / name, modelled=name == "modelled") for name in ("exact", "modelled")]
     print(verdict.text())
     print(f"imports {imported - begun:.2f} s, compiling or loading the compiled fold {warmed - imported:.2f} s")
     print(f"start-up of the session {verdict.start_seconds:.2f} s")
@@ -59,6 +75,8 @@ def main() -> None:
     print(
         f"steady: {verdict.records:,} records in {verdict.seconds:.2f} s: {rate:,.0f} records/s ({of_cpu:,.0f} a CPU second)"
     )
+    for line in resimulated:
+        print(line)
 
 
 if __name__ == "__main__":
