@@ -8,6 +8,7 @@ that pyarrow.fs understands; who we are to it comes from the environment (AWS_*)
 
 import hashlib
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -52,6 +53,8 @@ class Archived(msgspec.Struct, frozen=True):
     manifest: Manifest
     copied: int  # files; the others were there already
 
+_SESSION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}", re.ASCII)  # a folder's name, for people and for a command line
+
 
 class Place(NamedTuple):
     """A folder of some file system."""
@@ -66,6 +69,13 @@ class Place(NamedTuple):
     @property
     def is_local(self) -> bool:
         return bool(self.filesystem.type_name == "local")
+
+    def holds(self, folder: Path) -> bool:
+        """Whether a session's archive would be the very folder that it lies in, or lie within it."""
+        if not self.is_local:
+            return False
+        here = Path(self.path).resolve()
+        return here in (folder.parent, folder) or folder in here.parents
 
     @contextmanager
     def asked(self, doing: str) -> Iterator[None]:
@@ -146,6 +156,9 @@ def archive(folder: Path, root: Place) -> Archived:
 def _archive(folder: Path, root: Place) -> Archived:
     if is_locked(folder):
         raise JournalLocked(f"{folder} is being written. What to do: archive it when its session has ended.")
+    folder = folder.resolve()  # whose name is the archive's
+    if root.holds(folder):
+        raise ArchiveRefused(f"{root.shown} is where the session itself lies: that is no copy. What to do: name another folder.")
     _refuse_open(folder)
     report = verify(folder)
     if not report.ok:
@@ -182,7 +195,7 @@ def _refuse_open(folder: Path) -> None:
     names = [path.name for path in folder.iterdir()]
     if first_seqs(names, "open"):
         raise ArchiveRefused(
-            f"{folder} is not sealed: its writer was killed. What to do: recover it first, by starting the engine."
+            f"{folder} is not sealed: its writer was killed. What to do: recover it first, with verbatim recover."
         )
     if not first_seqs(names, "parquet"):
         raise NotAJournal(f"{folder} holds no journal. What to do: name the folder of a session.")
@@ -261,7 +274,7 @@ def read_manifest(place: Place) -> Manifest | None:
             name != CHECKSUMS and not first_seqs([name], "parquet") for name in names
         ):
             raise ValueError("it names files that are no segments")
-        if found.session in ("", ".", "..") or Path(found.session).name != found.session:
+        if _SESSION.fullmatch(found.session) is None:
             raise ValueError("its session's name is none")
     except ValueError as error:
         raise DamagedArchive(f"{where.shown} is no manifest of an archive: {first_line(error)}.") from None
@@ -280,6 +293,9 @@ def compare(place: Place, manifest: Manifest) -> None:
 
 def missing_of(root: Place, folder: Path) -> str:
     """Why the archive cannot stand for this session; "" where all of it is there. It is read whole."""
+    folder = folder.resolve()
+    if root.holds(folder):
+        return "the archive named is the folder it lies in, so there is no copy of it"
     try:
         manifest = read_manifest(root.within(folder.name))
         if manifest is None:
@@ -315,7 +331,7 @@ def fetch(place: Place, *, into: Path | None, journals: Path) -> Path:
             _fetch_file(disk, place.within(file.name), file)
         disk.sync_folder()
         report = verify(unfinished)
-        if not report.ok or (report.chain, report.records) != (manifest.chain, manifest.records):
+        if not report.ok or (report.chain, report.records, report.closed) != (manifest.chain, manifest.records, manifest.closed):
             what = report.problems[0] if report.problems else "its records are not those that the manifest states"
             raise DamagedArchive(f"{place.shown}: {what}.")
         unfinished.rename(folder)

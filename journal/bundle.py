@@ -27,7 +27,7 @@ SUFFIX = ".vbundle"
 BEGIN_STATE = "begin.state"  # what readers believed where a slice goes on, beside its segments
 README, MANIFEST, JOURNAL = "README.txt", "manifest.json", "journal/"
 MANIFEST_BYTES_MAX = 16 * 1024 * 1024
-_MEMBER = re.compile(rf"README\.txt|manifest\.json|journal/(\d{{12,18}}\.parquet|{CHECKSUMS}|begin\.state)", re.ASCII)
+_MEMBER = re.compile(rf"README\.txt|manifest\.json|journal/((?:\d{{12}}|[1-9]\d{{12,17}})\.parquet|{CHECKSUMS}|begin\.state)", re.ASCII)
 _CHUNK_BYTES = 1 << 20
 _ZIP_MAGIC = b"PK\x03\x04"
 _ENCRYPTED = 0x1
@@ -168,7 +168,8 @@ def _compare(manifest: Manifest, folder: Path) -> None:
         raise ValueError("it names no segment")
     last = footers[-1]
     stated = last.bundled_from == "", last.bundled_from or last.chain, last.first_seq if last.bundled_from else 0, last.last_seq
-    if (manifest.whole, manifest.bundled_from, manifest.first_seq, manifest.last_seq) != stated:
+    cut = manifest.session_last_seq != manifest.last_seq if manifest.whole else manifest.session_last_seq < manifest.last_seq
+    if cut or (manifest.whole, manifest.bundled_from, manifest.first_seq, manifest.last_seq) != stated:
         raise ValueError("it states another part of the session than the segments do")
 
 

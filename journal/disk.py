@@ -7,6 +7,7 @@ Knows nothing of frames, segments or records.
 import errno
 import fcntl
 import os
+import stat
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -49,7 +50,10 @@ class Disk(Protocol):
 class FileReading:
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._fd = os.open(path, os.O_RDONLY)
+        self._fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe in a file's place is not waited for
+        if not stat.S_ISREG(os.fstat(self._fd).st_mode):
+            os.close(self._fd)
+            raise OSError(errno.EINVAL, "it is no file", str(path))
 
     @property
     def size(self) -> int:

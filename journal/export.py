@@ -6,6 +6,7 @@ The file appears when it is whole, and never in place of another.
 
 import csv
 import io
+import os
 import shutil
 from base64 import b64encode
 from collections.abc import Callable, Collection, Iterable, Iterator
@@ -50,12 +51,12 @@ def export(
 @contextmanager
 def appearing(target: Path) -> Iterator[Path]:
     """Where a file or folder is to be made; it bears its own name when that was done without an error."""
-    if target.exists():
+    if os.path.lexists(target):
         raise ExportRefused(
             f"{target} exists already, and nothing is overwritten. What to do: name another, or remove it."
         )
     partial = target.with_name(target.name + PARTIAL)
-    if partial.exists():
+    if os.path.lexists(partial):
         raise ExportRefused(
             f"{partial} is there: another export is at work, or was cut off. What to do: wait for it, or remove that."
         )

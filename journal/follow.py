@@ -7,6 +7,7 @@ can never come, since it was damaged or is missing, it says so instead of waitin
 from pathlib import Path
 
 from journal.batches import to_records
+from journal.checksums import CHECKSUMS, read_checksums
 from journal.disk import FileReading
 from journal.errors import DamagedJournal, NotAJournal
 from journal.frames import Walk
@@ -30,6 +31,7 @@ class Follower:
         self._first_seq = self.next_seq  # of the segment we are in
         self._reading: FileReading | None = None
         self._offset = 0
+        self._chain = (-1, "")  # what the segment that begins at this seq must continue, where that is known
 
     def poll(self) -> list[Record]:
         """What has come since, in order, up to some POLL_ROWS; an empty list where nothing has. DamagedJournal."""
@@ -37,8 +39,10 @@ class Follower:
         try:
             while len(found) < POLL_ROWS and self._read_some(found):
                 pass
-        except DamagedJournal:
+        except (DamagedJournal, OSError) as error:
             if not found:  # else it is told by the next poll: damage never costs a record that came before it
+                if isinstance(error, OSError):
+                    raise DamagedJournal(self.folder, f"record {self.next_seq} cannot be read: {error}") from error
                 raise
         return found
 
@@ -55,7 +59,7 @@ class Follower:
             found += [record for record in to_records(frame.batch()) if record.seq >= self._from_seq]
             if len(found) >= POLL_ROWS:
                 break
-        stuck = walk.next_seq == self.next_seq and walk.offset < walk.size
+        stuck = walk.next_seq == self.next_seq
         self.next_seq, self._offset = walk.next_seq, walk.offset
         if self.next_seq == self._first_seq or not self._begun(self.next_seq):
             if stuck:
@@ -68,9 +72,17 @@ class Follower:
         names = self._names()
         sealed = self._holding(self.next_seq)
         if sealed is None:
-            if self._later(names) is not None and names == self._names():  # no merge was at work meanwhile
+            later = self._later(names)
+            if (later is not None or self._listed(names)) and names == self._names():  # no merge was at work meanwhile
+                if later is not None and self._left_out(later):
+                    self.next_seq = later
+                    return True
                 raise DamagedJournal(self.folder, f"record {self.next_seq} and those behind it are missing")
             return False
+        begins, chain = self._chain
+        if begins == self.next_seq and sealed.footer.chain_before(begins) != chain:
+            sealed.close()
+            raise DamagedJournal(sealed.path, "its chain does not continue the segment before it")
         before, self._first_seq = self.next_seq, sealed.footer.first_seq
         try:
             for batch in sealed.batches(Rows(max(self.next_seq, self._from_seq))):
@@ -82,6 +94,7 @@ class Follower:
         finally:
             sealed.close()
         self.next_seq = sealed.footer.last_seq + 1
+        self._chain = self.next_seq, sealed.footer.chain
         return self.next_seq > before
 
     def _holding(self, seq: int) -> Sealed | None:
@@ -101,7 +114,7 @@ class Follower:
         """Bytes that are no frame may be one that is being written; not where a later frame or name says it was durable."""
         later = self._later(self._names())
         durable_seq = max(walk.tail().durable_seq, -1 if later is None else later - 1)
-        if walk.next_seq > durable_seq:
+        if walk.next_seq > durable_seq or self._begun(walk.next_seq):  # it may have begun between our look and theirs
             return
         assert self._reading is not None, "its caller reads"
         again = Walk(self._reading, walk.next_seq, offset=walk.offset)  # what came between our look and theirs is there now
@@ -110,6 +123,23 @@ class Follower:
                 self._reading.path,
                 f"record {walk.next_seq} was durable (records up to {durable_seq} were), but the frame at byte {walk.offset} is not whole",
             )
+
+    def _left_out(self, seq: int) -> bool:
+        """Whether what is missing before a segment was left out of a slice on purpose."""
+        try:
+            sealed = Sealed(self.folder / sealed_name(seq))
+        except FileNotFoundError:
+            return False
+        sealed.close()
+        return sealed.footer.left_out == seq - self.next_seq
+
+    def _listed(self, names: list[str]) -> bool:
+        """Whether SHA256SUMS knows the segment that is to come, and it is not there."""
+        try:
+            known = read_checksums((self.folder / CHECKSUMS).read_text()) if CHECKSUMS in names else {}
+        except ValueError:
+            return False
+        return sealed_name(self.next_seq) in known
 
     def _names(self) -> list[str]:
         return sorted(path.name for path in self.folder.iterdir())

@@ -5,7 +5,8 @@ before. Until its name is on stable storage the small ones are the authority; a 
 `recover`, or by the next. Readers at work go on: a file that they have open outlives its name.
 """
 
-from collections.abc import Iterator, Sequence
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -13,13 +14,15 @@ import msgspec
 import pyarrow as pa
 
 from journal.arrow_files import Source
-from journal.disk import Disk, RealDisk
+from journal.checksums import CHECKSUMS, read_checksums
+from journal.disk import Disk, RealDisk, whole
 from journal.errors import DamagedJournal, JournalFailed, NotAJournal
 from journal.footer import SCHEMA_VERSION, Footer
 from journal.recover import finish_merge, superseded, unlink_held
 from journal.seal import put_sealed
 from journal.segments import Sealed, first_seqs, plain_batch, sealed_name
 
+_CHUNK_BYTES = 1 << 20
 MERGED_BYTES_MAX = 512 * 1024 * 1024  # of sealed files that become one
 
 
@@ -56,8 +59,11 @@ def _merge(disk: Disk, bytes_max: int) -> Merged:
     footers = {seq: _sealed(disk, seq).footer for seq in first_seqs(names, "parquet")}
     if not footers:
         raise NotAJournal(f"{disk.folder} holds no journal. What to do: name the folder of a session.")
-    _drop_temporary(disk)
+    if any(footer.bundled_from for footer in footers.values()):
+        raise JournalFailed(f"{disk.folder} is a slice of a session, and stays as it is.")
     left = superseded(footers)
+    _refuse_damage(disk, footers.keys() - left.values())
+    _drop_temporary(disk)
     finish_merge(disk, left)
     kept = [footer for seq, footer in sorted(footers.items()) if seq not in left]
     sizes = {footer.first_seq: _size(disk, footer.first_seq) for footer in kept}
@@ -66,6 +72,32 @@ def _merge(disk: Disk, bytes_max: int) -> Merged:
         if len(group) > 1:
             _merge_group(disk, group)
     return Merged(len(kept), len(groups), kept[-1].chain)
+
+
+def _refuse_damage(disk: Disk, seqs: Iterable[int]) -> None:
+    """A merged file gets a new checksum, so what the old ones tell of must be seen before: nothing would tell of it after."""
+    if CHECKSUMS not in disk.names():
+        return
+    try:
+        known = read_checksums(whole(disk.reading(CHECKSUMS)).decode())
+    except ValueError as error:
+        raise DamagedJournal(disk.folder / CHECKSUMS, str(error), "see the whole of it with verbatim verify") from None
+    for name in sorted(known.keys() - set(disk.names())):
+        raise DamagedJournal(disk.folder, f"{CHECKSUMS} names {name}, which is missing")
+    for name in map(sealed_name, sorted(seqs)):
+        if name in known and _sha256(disk, name) != known[name]:
+            raise DamagedJournal(disk.folder / name, f"its bytes have not the checksum in {CHECKSUMS}")
+
+
+def _sha256(disk: Disk, name: str) -> str:
+    digest, reading, at = hashlib.sha256(), disk.reading(name), 0
+    try:
+        while chunk := reading.at(at, _CHUNK_BYTES):
+            digest.update(chunk)
+            at += len(chunk)
+    finally:
+        reading.close()
+    return digest.hexdigest()
 
 
 def _size(disk: Disk, seq: int) -> int:

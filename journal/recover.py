@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from journal.checksums import CHECKSUMS, known_checksums, note_checksum, sha256
-from journal.content import CHAIN_START
+from journal.content import CHAIN_START, content_of, link
 from journal.disk import Disk, RealDisk, whole
 from journal.errors import DamagedJournal, JournalFailed, NotAJournal
 from journal.footer import Footer
@@ -152,6 +152,14 @@ def _footer(disk: Disk, first_seq: int, *, has_twin: bool) -> Footer | None:
     return sealed.footer
 
 
+def _content(disk: Disk, first_seq: int) -> str:
+    reading = disk.reading(open_name(first_seq))
+    try:
+        return content_of(frame.batch() for frame in Walk(reading, first_seq))
+    finally:
+        reading.close()
+
+
 def _tail(disk: Disk, first_seq: int) -> Tail:
     reading = disk.reading(open_name(first_seq))
     try:
@@ -181,4 +189,7 @@ def _refuse_damage(disk: Disk, footers: dict[int, Footer], tails: dict[int, Tail
                 f"record {tail.next_seq} was durable (records up to {durable_seq} were), "
                 f"but the frame at byte {tail.offset} is not whole",
             )
-        next_seq, chain = tail.next_seq, ""  # its chain value comes with its sealing, and is checked then
+        next_seq = tail.next_seq
+        sealed_next = chain and at + 1 < len(seqs) and seqs[at + 1] in footers
+        # what a seal would make of it must be known before anything is changed, where a sealed one follows
+        chain = link(chain, _content(disk, seq)) if sealed_next else ""

@@ -5,6 +5,7 @@ Segments whose file is whole are copied byte for byte, and those whose rows are 
 them stays what it was.
 """
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -36,11 +37,15 @@ def repair(folder: Path, new_folder: Path) -> Repaired:
         raise NotAJournal(f"{folder} holds no journal. What to do: name the folder of a session.")
     if (folder / sealed_name(seqs[0])).exists() and _is_slice(folder / sealed_name(seqs[0])):
         raise JournalFailed(f"{folder} is a slice of a session, which has holes of its own. What to do: get the bundle again.")
+    if folder.resolve() in new_folder.resolve().parents:
+        raise JournalFailed(f"{new_folder} lies within the damaged journal, which is not touched. What to do: name another folder.")
     disk = RealDisk.make(new_folder)
     try:
         return _Repair(folder, disk).run(seqs)
-    except NotAJournal:
-        new_folder.rmdir()  # nothing was saved, so nothing was written
+    except BaseException as error:
+        shutil.rmtree(new_folder, ignore_errors=True)  # we made it, and what is in it is not a journal yet
+        if isinstance(error, OSError):
+            raise JournalFailed(f"{new_folder} cannot be written: {error.strerror or error}.") from error
         raise
     finally:
         disk.release()
@@ -65,6 +70,7 @@ class _Repair:
         self._proved_seq = -1
         self._chain = CHAIN_START
         self._damage = ""
+        self._foreign = False  # whole, but of another journal: nothing of it belongs here
 
     def run(self, seqs: list[int]) -> Repaired:
         for seq in seqs:
@@ -74,11 +80,12 @@ class _Repair:
                 self._damage = f"records {self._next_seq} to {seq - 1} are missing"
                 break
             if not self._copied(seq):
-                self._salvage(seq)
+                if not self._foreign:
+                    self._salvage(seq)
                 if self._damage:
                     break
         self._disk.sync_folder()
-        if not self._next_seq:
+        if not self._next_seq and self._damage:
             raise NotAJournal(f"{self._folder}: nothing of it is whole: {self._damage}.")
         return Repaired(self._disk.folder, self._next_seq - 1, self._proved_seq, self._damage)
 
@@ -87,8 +94,11 @@ class _Repair:
         try:
             sealed = Sealed(path)
             footer = sealed.footer
-            if not (is_whole(sealed) and footer.prev_chain == self._chain and footer.chain == footer.linked() and footer.first_seq == seq):
+            if not (is_whole(sealed) and footer.chain == footer.linked() and footer.first_seq == seq):
                 raise DamagedJournal(path, "its rows or its chain are not what was sealed")
+            if footer.prev_chain != self._chain:
+                self._foreign = not (self._folder / open_name(seq)).exists()
+                raise DamagedJournal(path, "it is whole, and continues another journal than this")
         except FileNotFoundError:
             return False
         except DamagedJournal as error:

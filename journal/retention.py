@@ -160,6 +160,7 @@ def forget(root: Path, chosen: Forgetting) -> list[Kept]:
     """Let them go. Those that somebody began to write meanwhile stay, and are given. JournalFailed where the disk refuses."""
     kept = []
     try:
+        _remove_forgotten(root)  # of a call that was cut off: else a session of that name could not go
         for each in chosen.going:
             try:
                 disk = RealDisk(each.path)
@@ -171,10 +172,14 @@ def forget(root: Path, chosen: Forgetting) -> list[Kept]:
             finally:
                 disk.release()
         sync_folder(root)
-        for path in root.glob(f"*{FORGOTTEN}"):  # also those of a call that was cut off
-            if is_session_name(path.name.removesuffix(FORGOTTEN)):
-                shutil.rmtree(path)
+        _remove_forgotten(root)
         sync_folder(root)
     except OSError as error:
         raise JournalFailed(f"{root}: {error}. What to do: see to it, then forget anew.") from error
     return kept
+
+
+def _remove_forgotten(root: Path) -> None:
+    for path in root.glob(f"*{FORGOTTEN}"):
+        if is_session_name(path.name.removesuffix(FORGOTTEN)):
+            shutil.rmtree(path)

@@ -41,16 +41,31 @@ def list_sessions(root: Path) -> list[SessionFolder]:
         return []
     found = [(path, match) for path in sorted(root.iterdir()) if (match := _NAME.fullmatch(path.name))]
     return [
-        SessionFolder(path, match[2], datetime.strptime(match[1], _START).replace(tzinfo=UTC))
+        SessionFolder(path, match[2], start)
         for path, match in found
-        if path.is_dir()
+        if path.is_dir() and (start := _start(match[1])) is not None
     ]
+
+
+def _start(text: str) -> datetime | None:
+    """None where no calendar has it: then the folder is somebody else's."""
+    try:
+        return datetime.strptime(text, _START).replace(tzinfo=UTC)
+    except ValueError:
+        return None
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):  # a name longer than names may be, or with a zero byte in it
+        return False
 
 
 def find_session(root: Path, path_or_id: str) -> Path:
     """The folder of a session, named by its path, its folder's name, its id or the id's first characters."""
     path = Path(path_or_id)
-    if path.is_dir():
+    if _is_folder(path):
         if not has_segments(path) and not (path / CHECKSUMS).exists():  # with it, segments were there
             raise NotAJournal(f"{path} holds no journal. What to do: name the folder of a session.")
         return path

@@ -56,7 +56,7 @@ def verify(folder: Path, *, signer: str | None = None) -> VerifyReport:
 
     NotAJournal where the folder holds none; whatever else is wrong is in the report.
     """
-    if not folder.is_dir() or not (has_segments(folder) or (folder / CHECKSUMS).exists()):
+    if not folder.is_dir() or not (has_segments(folder) or _says_something(folder / CHECKSUMS)):
         raise NotAJournal(f"{folder} holds no journal. What to do: name the folder of a session.")
     report = VerifyReport(folder)
     names = [path.name for path in folder.iterdir()]
@@ -66,6 +66,11 @@ def verify(folder: Path, *, signer: str | None = None) -> VerifyReport:
         found = list(pool.map(partial(_checked, folder, checksums), seqs))
     _join(report, found, signer)
     return report
+
+
+def _says_something(path: Path) -> bool:
+    """SHA256SUMS without a segment tells that segments were there; an empty one tells nothing."""
+    return path.is_file() and path.stat().st_size > 0
 
 
 class _Found(msgspec.Struct):

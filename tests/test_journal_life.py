@@ -20,6 +20,7 @@ from engine.live.clock import SessionClock
 from engine.live.opening import Wanted, look_back
 from engine.session import ClockSettings, PreviousSession, SessionBody, VenueSettings
 from journal import archive as archiving
+from journal.archive import missing_of, opened
 from journal.merge import merge
 from journal.reader import Journal
 from journal.record import Kind, Record, canonical
@@ -470,3 +471,20 @@ def test_an_export_appears_whole_or_not_at_all(tmp_path: Path, five: Path, name:
     before = sorted(tmp_path.iterdir())
     assert sealed.name in said(verbatim("export", damaged, tmp_path / f"2{name}"), DIFFERS)
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_session_is_never_its_own_archive(tmp_path: Path, five: Path) -> None:
+    """Else `forget --archived-only` would find all of it there, and drop the only copy."""
+    for place in (five.parent, five, five / "within"):
+        told = said(verbatim("archive", five, place), BAD_INPUT)
+        assert "that is no copy" in told
+    link = tmp_path / "link"
+    link.symlink_to(five.parent)
+    assert "that is no copy" in said(verbatim("archive", five, link), BAD_INPUT)
+    assert "there is no copy of it" in missing_of(opened(str(five.parent)), five)
+
+
+def test_a_folder_with_a_name_that_no_calendar_has_is_somebody_elses(five: Path) -> None:
+    (five.parent / "20261399T000000Z-cccccccc").mkdir()
+    said(verbatim("sessions", "--journals", five.parent))
+    assert "no session" in said(verbatim("verify", "x" * 5000, "--journals", five.parent), BAD_INPUT)

@@ -233,3 +233,24 @@ def test_a_key_is_read_from_openssl_and_never_printed(tmp_path: Path) -> None:
     write(tmp_path / "s", signer=signer)
     secret = path.read_bytes().splitlines()[1]
     assert all(secret not in found.read_bytes() for found in (tmp_path / "s").iterdir())
+
+
+def test_a_merge_does_not_make_damage_disappear(tmp_path: Path) -> None:
+    """A merged file gets a new checksum: what the old ones told would be told no more."""
+    write(tmp_path / "s")
+    last = max((tmp_path / "s").glob("*.parquet"))
+    whole, sums = last.read_bytes(), (tmp_path / "s" / CHECKSUMS).read_bytes()
+    last.write_bytes(whole.replace(b"journal.final\x18\x011", b"journal.final\x18\x010"))
+    assert last.read_bytes() != whole
+    with pytest.raises(DamagedJournal, match=f"{last.name}: its bytes have not the checksum"):
+        merge(tmp_path / "s")
+    last.unlink()
+    with pytest.raises(DamagedJournal, match=f"names {last.name}, which is missing"):
+        merge(tmp_path / "s")
+    last.write_bytes(whole)
+    (tmp_path / "s" / CHECKSUMS).write_bytes(sums[:-9] + b"\n")
+    (tmp_path / "s" / CHECKSUMS).write_bytes(b"zz" + sums)
+    with pytest.raises(DamagedJournal, match=CHECKSUMS):
+        merge(tmp_path / "s")
+    (tmp_path / "s" / CHECKSUMS).write_bytes(sums)
+    assert merge(tmp_path / "s").after == 1

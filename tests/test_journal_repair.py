@@ -1,8 +1,10 @@
 """A damaged journal, repaired: a new one of the records before the damage, and not a byte of the old one changed."""
 
+import os
 import subprocess
 from pathlib import Path
 
+import msgspec
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
@@ -205,3 +207,81 @@ def test_recover_signs_with_the_key_it_is_given(tmp_path: Path) -> None:
     assert CliRunner().invoke(main, ["recover", str(folder), "--signing-key", str(key)]).exit_code == 0
     public = Signer.from_pem(key.read_bytes()).public_key
     assert CliRunner().invoke(main, ["verify", str(folder), "--signer", public]).exit_code == 0
+
+
+def swapped(tmp_path: Path, sealed: Path) -> Path:
+    """The second segment is another session's, whole and with as many records."""
+    other = tmp_path / "other"
+    writer = JournalWriter.create(other, segment_bytes=5000)
+    for record in RECORDS:
+        writer.append_step([msgspec.structs.replace(record, source="x")], urgent=record.seq % 5 == 4)
+        if record.seq % 5 == 4:
+            writer.wait_durable(record.seq, 5)
+    writer.close()
+    second = sorted(sealed.glob("*.parquet"))[1]
+    assert (other / second.name).exists()
+    second.write_bytes((other / second.name).read_bytes())
+    return second
+
+
+def test_a_segment_of_another_session_is_not_taken_over(sealed: Path, tmp_path: Path) -> None:
+    second = swapped(tmp_path, sealed)
+    done = repair(sealed, tmp_path / "new")
+    assert done.damage == f"{second.name}: it is whole, and continues another journal than this"
+    assert done.last_seq == done.proved_seq == int(second.stem) - 1
+    assert list(Journal.open(tmp_path / "new").records()) == RECORDS[: done.last_seq + 1]
+    follower = Follower(sealed)
+    assert follower.poll() == RECORDS[: int(second.stem)]
+    with pytest.raises(DamagedJournal, match="its chain does not continue the segment before it"):
+        follower.poll()
+
+
+def test_a_follower_says_that_an_open_segment_lacks_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(JournalWriter, "_seal_all", lambda _: None)
+    folder = write(tmp_path / "s", close=False)
+    first = min(folder.glob("*.open"))
+    with FileReading(first) as reading:
+        end = next(frame.end for frame in Walk(reading, 0))
+    whole = first.read_bytes()
+    for kept in (end, 0):
+        first.write_bytes(whole[:kept])
+        follower = Follower(folder)
+        if kept:
+            assert follower.poll() == RECORDS[:5]
+        with pytest.raises(DamagedJournal, match=f"but the frame at byte {kept} is not whole"):
+            follower.poll()
+
+
+def test_a_follower_misses_a_last_segment_that_the_checksums_name(sealed: Path) -> None:
+    last = max(sealed.glob("*.parquet"))
+    last.unlink()
+    follower = Follower(sealed)
+    assert follower.poll() == RECORDS[: int(last.stem)]
+    with pytest.raises(DamagedJournal, match=f"record {int(last.stem)} and those behind it are missing"):
+        follower.poll()
+
+
+def test_odd_things_in_a_files_place_are_damage_and_never_waited_for(tmp_path: Path) -> None:
+    folder = write(tmp_path / "s", close=True)
+    (folder / "000000000100.open").mkdir()
+    follower = Follower(folder)
+    assert follower.poll() == RECORDS
+    with pytest.raises(DamagedJournal, match="record 100 cannot be read"):
+        follower.poll()
+    (folder / "000000000100.open").rmdir()
+    os.mkfifo(folder / "000000000100.open")
+    assert CliRunner().invoke(main, ["verify", str(folder)]).exit_code == 1
+    assert CliRunner().invoke(main, ["recover", str(folder)]).exit_code != 0
+
+
+def test_repair_stays_out_of_the_damaged_journal(sealed: Path, tmp_path: Path) -> None:
+    with pytest.raises(JournalFailed, match="lies within the damaged journal"):
+        repair(sealed, sealed / "new")
+    empty = JournalWriter.create(tmp_path / "empty")
+    empty.close()
+    assert repair(tmp_path / "empty", tmp_path / "as-empty").last_seq == -1
+
+
+def test_a_signature_asked_of_nobody_is_refused(sealed: Path) -> None:
+    for key in ("", "zz", " " + "0" * 63):
+        assert CliRunner().invoke(main, ["verify", str(sealed), "--signer", key]).exit_code == 2

@@ -8,6 +8,13 @@ from pathlib import Path
 import click
 
 
+def is_file(session: str) -> bool:
+    try:
+        return Path(session).is_file()
+    except (OSError, ValueError):  # a name longer than names may be, or with a zero byte in it
+        return False
+
+
 def find(journals: Path, session: str) -> Path:
     """The folder of a session, by path or id. UnknownSession names the command that lists them."""
     import shlex
@@ -30,7 +37,7 @@ def find_to_read(journals: Path, session: str) -> Path:
 
     from journal.bundle import unpack
 
-    if not Path(session).is_file():
+    if not is_file(session):
         return find(journals, session)
     scratch = tempfile.TemporaryDirectory(prefix="verbatim-bundle-")
     folder = Path(click.get_current_context().with_resource(scratch)) / "session"
@@ -42,7 +49,7 @@ def trusted_host(session: str) -> str:
     """Whose code may run unasked: this machine's. "" for a bundle: whoever made it can write any host into it."""
     from engine.live.opening import host_id
 
-    return "" if Path(session).is_file() else host_id()
+    return "" if is_file(session) else host_id()
 
 
 def find_decided(journals: Path, session: str) -> Path:

@@ -1,12 +1,20 @@
 """`verbatim verify`: is the journal whole? The checking is journal/verify.py."""
 
 import json
+import re
 from pathlib import Path
 
 import click
 
 from verbatim.exits import DIFFERS, stop
 from verbatim.finding import find_to_read
+
+
+def _public_key(_context: click.Context, _option: click.Parameter, text: str | None) -> str | None:
+    """An empty one, as of a variable that is not set, must not mean that nobody's will do."""
+    if text is not None and re.fullmatch(r"[0-9a-fA-F]{64}", text) is None:
+        raise click.BadParameter("an Ed25519 public key: 64 hexadecimal digits")
+    return text
 
 
 @click.command("verify")
@@ -18,7 +26,7 @@ from verbatim.finding import find_to_read
     show_default=True,
     help="Where sessions lie.",
 )
-@click.option("--signer", help="The public key, in hexadecimal, that must have signed the last seal.")
+@click.option("--signer", callback=_public_key, help="The public key, in hexadecimal, that must have signed the last seal.")
 @click.option(
     "--repair", type=click.Path(path_type=Path), help="Write what is whole as a new journal into this new folder."
 )
@@ -43,7 +51,7 @@ def command(*, session: str, journals: Path, signer: str | None, repair: Path | 
                 else f"records {bundle.first_seq} to {bundle.last_seq} of 0 to {bundle.session_last_seq}"
             )
             redacted = ", ".join(bundle.redacted) or "nothing"
-            report.notes.insert(0, f"a bundle of {bundle.session}: {of}; redacted: {redacted}")
+            report.notes.insert(0, f"a bundle of {bundle.session}: {of}; redacted: {redacted} (as its manifest says)")
     except DamagedJournal as error:
         stop(str(error), DIFFERS)
     except JournalError as error:
