@@ -114,7 +114,9 @@ class Follower:
         """Bytes that are no frame may be one that is being written; not where a later frame or name says it was durable."""
         later = self._later(self._names())
         durable_seq = max(walk.tail().durable_seq, -1 if later is None else later - 1)
-        if walk.next_seq > durable_seq or self._begun(walk.next_seq):  # it may have begun between our look and theirs
+        if walk.next_seq > durable_seq:
+            return
+        if walk.next_seq != self._first_seq and self._begun(walk.next_seq):  # between our look and theirs
             return
         assert self._reading is not None, "its caller reads"
         again = Walk(self._reading, walk.next_seq, offset=walk.offset)  # what came between our look and theirs is there now

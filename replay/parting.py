@@ -17,7 +17,9 @@ from journal.record import Kind, Record
 from replay.decisions import Changed, changes, decisions
 
 CODE, CONFIGURATION, DATA, LATENCY, FILL, DECISION = "code", "configuration", "data", "latency", "fill", "decision"
+ANSWER, COMMAND = "answer", "command"
 WORDS_MAX = 160
+OK_STATUS = 200
 _NOT_COMPARED = frozenset({"session", "started_ns", "host", "opening", "previous", "resimulated", "clock", "seed"})
 _CODE = frozenset({"versions", "strategies"})
 
@@ -64,6 +66,8 @@ def part(one: Path, other: Path) -> Found:
     bodies = [read_session(each.session_record().body or "") for each in (ours, theirs)]
     found = [
         _parting(DATA, _market(ours), _market(theirs)),
+        _parting(COMMAND, _commands(ours), _commands(theirs)),
+        _parting(ANSWER, _outcomes(ours), _outcomes(theirs)),
         _parting(LATENCY, _answers(ours), _answers(theirs)),
         _parting(FILL, _fills(ours), _fills(theirs)),
     ]
@@ -138,15 +142,36 @@ def _market(journal: Journal) -> Iterator[Said]:
 
 def _answers(journal: Journal) -> Iterator[Said]:
     """How long each order and cancel waited for its answer, in nanoseconds."""
+    for request, answer in _ended(journal):
+        purpose = facts.read_request(request.body or "").purpose
+        yield Said(f"{purpose} answered after {answer.time_ns - request.time_ns} ns", answer)
+
+
+def _outcomes(journal: Journal) -> Iterator[Said]:
+    """What the venue said to each order and cancel: accepted or refused, and for which reason."""
+    for request, answer in _ended(journal):
+        meta = msgspec.json.decode(answer.meta or "{}")
+        status = meta.get("status", meta.get("outcome", ""))
+        refused = (answer.payload or b"").decode("utf-8", "replace")[:WORDS_MAX] if status != OK_STATUS else ""
+        yield Said(f"{facts.read_request(request.body or '').purpose}: {status} {refused}".rstrip(), answer)
+
+
+def _commands(journal: Journal) -> Iterator[Said]:
+    for record in journal.records(kinds=(Kind.COMMAND,)):
+        command = facts.read_command(record.body or "")
+        if command.by != "resim":
+            yield Said(f"{command.command} by {command.by or 'nobody'}", record)
+
+
+def _ended(journal: Journal) -> Iterator[tuple[Record, Record]]:
+    """Orders and cancels with their answers, in the order of these."""
     asked: dict[int, Record] = {}
     for record in journal.records(kinds=(Kind.REQUEST, Kind.BROKER)):
         if record.kind is Kind.REQUEST:
             if facts.read_request(record.body or "").mutates:
                 asked[record.seq] = record
         elif record.cause in asked and record.meta is not None:
-            request = asked.pop(record.cause)
-            purpose = facts.read_request(request.body or "").purpose
-            yield Said(f"{purpose} answered after {record.time_ns - request.time_ns} ns", record)
+            yield asked.pop(record.cause), record
 
 
 def _fills(journal: Journal) -> Iterator[Said]:

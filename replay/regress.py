@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 
 from engine.session import SessionBody
+from journal.content import content_of
 from journal.reader import Journal
 from journal.record import canonical
 from replay.decisions import Changed, Decision, changes, decisions
@@ -113,6 +114,7 @@ def key_of(job: Job) -> str:
     parts = [
         _code(),
         journal.chain,
+        content_of(journal.tail().to_batches()),  # what is not sealed, and in no chain
         str(journal.last_seq),
         hashlib.sha256((journal.session_record().body or "").encode()).hexdigest(),
         "" if job.body is None else canonical(job.body),

@@ -6,7 +6,9 @@ sees the market that was recorded. What comes of it is a journal of its own, wit
 each market record's `key` is its origin, the seq of the record it was made of. Opens no socket and reads no clock.
 """
 
+import shutil
 from collections.abc import Iterator, Sequence
+from itertools import takewhile
 from pathlib import Path
 
 import msgspec
@@ -15,6 +17,7 @@ from engine import facts
 from engine.collector import rare_collections
 from engine.facts import CommandBody, LinkBody, RequestBody, text_of
 from engine.kernel import Kernel
+from engine.lifecycle import Status
 from engine.sequencer import Arrival, Sequencer
 from engine.session import Resimulated, SessionBody
 from engine.sim.shell import Shell, Wires
@@ -97,6 +100,7 @@ def resimulate(
             run.through(writer, exact=not modelled)
         except BaseException:
             writer.abandon()
+            shutil.rmtree(into, ignore_errors=True)  # half a resimulation would verify as a session
             raise
         summary = writer.close(final=run.closing)
     return Outcome(into, summary.last_seq + 1, run.handover_seq, run.handover, run.balances_known)
@@ -269,9 +273,30 @@ class _Resimulation:
                 body = text_of(LinkBody("down", "the model takes over before the venue let us in"))
                 shell.take(Arrival(Kind.LINK, plan.source, cause=link.up_seq, body=body))
         ours = {output.seq for output in outputs}
-        asked = [seq for seq in sorted(account.requests.by_seq) if seq not in ours]
-        shell.perform([next(self._journal.records(seq, seq)) for seq in asked])
+        for seq in sorted(account.requests.by_seq.keys() - ours):
+            record = next(self._journal.records(seq, seq))
+            request = facts.read_request(record.body or "")
+            order = account.orders.get(request.client_order_id)
+            if request.purpose == "place" and order is not None and order.status not in (Status.PENDING, Status.UNKNOWN):
+                self._await_recorded(shell, record, request)  # its order is known already: it must not be placed again
+            else:
+                shell.perform([record])
         shell.perform(outputs)
+
+    def _await_recorded(self, shell: Shell, record: Record, request: RequestBody) -> None:
+        """The answer that the record has, when it came; else what the live shell would have taken for one."""
+        until_ns, now_ns = record.time_ns + request.timeout_ns, shell.venue.now_ns
+        coming = self._journal.records(record.seq, self._last, kinds=(Kind.BROKER,))
+        within = takewhile(lambda one: one.time_ns <= until_ns, coming)
+        answer = next((one for one in within if one.cause == record.seq and one.meta is not None), None)
+        if answer is not None:
+            arrival = Arrival(
+                answer.kind, answer.source, record.seq, answer.key, answer.recv_ns, answer.meta, answer.payload
+            )
+            shell.later(max(0, answer.time_ns - now_ns), lambda: shell.take(arrival))
+            return
+        meta = {"outcome": "timeout", "sent_ns": record.time_ns}
+        shell.later(max(0, until_ns - now_ns), lambda: shell.answered(record, request, meta, b""))
 
     def _run(self, shell: Shell, coming: Iterator[Outside]) -> None:
         venue, last = shell.venue, self._last

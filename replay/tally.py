@@ -1,6 +1,6 @@
 """What a session came to, in figures that can be held side by side: wishes, orders, fills, position, P&L, fees.
 
-P&L is by average cost, in the quote asset, as the engine's own facts state it.
+P&L is by average cost, in the quote asset, as the engine's own facts state it: what was carried from sessions before is in it.
 """
 
 from collections import Counter
@@ -10,6 +10,8 @@ from pathlib import Path
 import msgspec
 
 from engine import facts
+from engine.session import read_session
+from engine.state import opened
 from journal.reader import Journal
 from journal.record import Kind
 
@@ -49,13 +51,15 @@ class Tally(msgspec.Struct, frozen=True):
 
 
 def tally(folder: Path) -> Tally:
-    """The last P&L fact that the engine stated holds; a session too short for one is marked by its last fill's price."""
+    """Positions at the end, those that came from the session before included, marked as the engine marked them last, or by the last fill."""
     counts: Counter[str] = Counter()
     sent: Counter[str] = Counter()  # requests by purpose: one of them is called "fills" too
     filled = Decimal(0)
-    held: dict[str, facts.Position] = {}
     marks: dict[str, Decimal] = {}
-    for record in Journal.open(folder).records(kinds=COUNTED):
+    journal = Journal.open(folder)
+    opening = read_session(journal.session_record().body or "").opening
+    held = dict(opened(opening).positions.by_key) if opening else {}
+    for record in journal.records(kinds=COUNTED):
         if record.kind is Kind.INTENT:
             counts["intents"] += 1
         elif record.kind is Kind.VERDICT:
@@ -88,7 +92,7 @@ def tally(folder: Path) -> Tally:
             name: Line(
                 position=of.quantity,
                 realised_pnl=of.realised_pnl,
-                unrealised_pnl=(marks[of.instrument] - of.price_avg) * of.quantity,
+                unrealised_pnl=(marks.get(of.instrument, of.price_avg) - of.price_avg) * of.quantity,
                 fees_quote=of.fees_quote,
             )
             for name, of in sorted(held.items())

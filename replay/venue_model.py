@@ -3,6 +3,7 @@
 Where it stops being exact is said, not hidden: every figure names where it comes from.
 """
 
+import re
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from statistics import median
@@ -17,6 +18,8 @@ from journal.record import Kind
 
 MEASURED_MAX = 2_000  # exchanges: more change a median no more
 MEASURED_PURPOSES = frozenset({"place", "cancel"})
+MS_MAX = Decimal(3_600_000)  # an hour
+FEE_MAX = Decimal("0.1")  # a rate: ten per cent
 UNMEASURED_NS = MILLISECOND_NS  # each way, where a journal holds no exchange
 
 
@@ -49,10 +52,21 @@ def with_settings(model: VenueModel, settings: Mapping[str, str]) -> VenueModel:
             number = Decimal(text)
         except InvalidOperation:
             number = Decimal("nan")
-        if not number.is_finite() or number < 0:
-            raise UnknownSetting(f"{name}={text}: a number, and none below 0")
+        most = MS_MAX if field.endswith("_ns") else FEE_MAX
+        if not number.is_finite() or not 0 <= number <= most:
+            raise UnknownSetting(f"{name}={text}: a number from 0 to {most:f}")
         model = msgspec.structs.replace(model, **{field: int(number * MILLISECOND_NS) if field.endswith("_ns") else f"{number:f}"})
     return model
+
+
+def amounts(balances: Mapping[str, str]) -> dict[str, str]:
+    """Of assets, as people write them."""
+    for asset, text in balances.items():
+        if re.fullmatch(r"[A-Z0-9]{1,20}", asset) is None:
+            raise UnknownSetting(f"{asset}={text}: an asset is written as the venue writes it, as in USDT=100000")
+        if re.fullmatch(r"\d{1,15}(\.\d{1,8})?", text) is None:
+            raise UnknownSetting(f"{asset}={text}: an amount is a number with at most 8 decimals, as in USDT=100000")
+    return dict(balances)
 
 
 class Measured(msgspec.Struct, frozen=True):

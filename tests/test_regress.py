@@ -12,15 +12,18 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from replaying import QUOTER, session
+from replaying import QUOTER, sealed_anew, session
 
 from engine.session import read_session
+from journal.disk import FileReading
+from journal.frames import Walk
 from journal.reader import Journal
 from replay.fanout import WorkFailed, spread
-from replay.regress import Job, rows, work
+from replay.regress import Job, key_of, rows, work
 from replay.tally import tally
 from verbatim.cli import main
 from verbatim.strategies import read_strategy
+from verbatim.testing import VirtualSession, VirtualVenue
 
 
 @pytest.fixture(scope="module")
@@ -219,3 +222,25 @@ def test_two_workers_of_a_cluster_one_of_them_killed_give_what_one_process_gives
         assert spread(work, jobs, on=address, told=kill_one) == spread(work, jobs, workers=1)
     assert killed
     assert killed[0] < len(jobs)
+
+
+def test_what_cannot_be_held_against_anything_is_said(journals: Path, tmp_path: Path) -> None:
+    assert "--version FILE or --variant" in regress(journals, code=2)
+    assert "there is no folder" in regress(journals, "--variant", "strategy.quoter.size=1", "--report", tmp_path / "no" / "r.html", code=2)
+    recording = tmp_path / "days" / "20260103T000000Z-rrrrrrrr"
+    recording.parent.mkdir()
+    VirtualSession(VirtualVenue(seed=3), recording, session="rrrrrrrr").run(1).stop()
+    words = ("regress", "rrrrrrrr", "--journals", recording.parent, "--trust-code", "--workers", 1)
+    assert "ran no strategy, so there is nothing to vary" in verbatim(*words, "--variant", "strategy.quoter.size=3", code=3)
+
+
+def test_kept_results_know_what_is_not_sealed(tmp_path: Path) -> None:
+    session(tmp_path / "one", seconds=2).kill()
+    other = sealed_anew(tmp_path / "one", tmp_path / "sealed")
+    assert key_of(Job(version="", folder=tmp_path / "one", body=None)) != key_of(Job(version="", folder=other, body=None))
+    opened = next((tmp_path / "one").glob("*.open"))
+    before = key_of(Job(version="", folder=tmp_path / "one", body=None))
+    with FileReading(opened) as reading:
+        *_, last, _ = [frame.end for frame in Walk(reading, 0)]
+    opened.write_bytes(opened.read_bytes()[:last])
+    assert key_of(Job(version="", folder=tmp_path / "one", body=None)) != before

@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from click.testing import CliRunner
 from msgspec.structs import replace
 from replaying import QUOTER, sealed_anew, session
 
-from engine.facts import read_request
+from engine.facts import OrderFilled, read_fact, read_request
 from engine.live.clock import SessionClock
 from engine.live.opening import Before, Wanted, look_back
 from engine.session import MILLISECOND_NS, SessionBody, VenueSettings, read_session
@@ -23,6 +24,8 @@ from replay.outside import Outside, outside
 from replay.rebuild import rebuild
 from replay.replay import replay_session
 from replay.resimulate import Outcome, resimulate
+from replay.stand_in import NotResimulated
+from replay.tally import tally
 from replay.venue_model import VenueModel, measured
 from verbatim.cli import main
 from verbatim.testing import VirtualSession, VirtualVenue, from_sources
@@ -213,7 +216,7 @@ def test_other_frames_are_other_data(lived: Path, tmp_path: Path) -> None:
     ("words", "what"),
     [
         (("--model", "speed_ms=3"), "the venue's model has no 'speed_ms'; it has: request_ms"),
-        (("--model", "request_ms=soon"), "a number, and none below 0"),
+        (("--model", "request_ms=soon"), "a number from 0 to 3600000"),
         (("--set", "risk.nothing=3"), "unknown setting 'risk.nothing'"),
         (("--strategy", "nowhere.py"), "nowhere.py"),
     ],
@@ -254,3 +257,110 @@ def test_a_decision_that_depends_on_what_came_later_is_found(lived: Path, monkey
     monkeypatch.setattr("replay.resimulate.outside", early)
     told = verbatim("lookahead", lived, "--trust-code", "--cuts", 2, code=1)
     assert "decisions before it are others" in told
+
+
+# ---- what fresh eyes found -----------------------------------------------------------------------------
+
+
+def lived_with(folder: Path, *, seconds: float = 5, **faults: Any) -> Path:
+    venue = VirtualVenue(seed=3, balances={"USDT": "1000000", "BTC": "20"})
+    if faults:
+        venue.fault(**faults)
+    VirtualSession(venue, folder, strategies=[from_sources({"quoter": QUOTER}, "quoter", "Quoter")]).run(seconds).stop()
+    return folder
+
+
+def from_quote(folder: Path, into: Path, quotes: int) -> Outcome:
+    """A change of the strategy's asks from its n-th decision on."""
+    other = QUOTER.replace("parameters.size, quote.ask,", f"parameters.size * (1 + (state.quotes > {quotes})), quote.ask,")
+    body = changed(recorded(folder), {}, {"quoter": from_sources({"quoter": other}, "quoter", "Quoter")})
+    return resimulate(folder, into, session=body, model=TEST_MODEL)
+
+
+def in_order(folder: Path) -> None:
+    """Nobody else's orders, each fill once, and the money is what was there and what the fills moved."""
+    assert not [each for each in Journal.open(folder).records(kinds=[Kind.FACT]) if '"order_adopted"' in (each.body or "")]
+    _, state, _ = rebuild(folder)
+    filled: dict[str, Decimal] = {"BTC": Decimal(20), "USDT": Decimal(1_000_000)}
+    ids = []
+    for record in Journal.open(folder).records(kinds=[Kind.FACT]):
+        fact = read_fact(record.body or "")
+        if isinstance(fact, OrderFilled):
+            ids.append(fact.fill_id)
+            filled["BTC"] += fact.quantity * fact.side.sign
+            filled["USDT"] -= fact.quantity * fact.price * fact.side.sign
+            filled[fact.fee_asset] -= fact.fee
+    assert len(ids) == len(set(ids))
+    held = state.account.balances.by_asset
+    assert {asset: held[asset].total for asset in filled} == filled
+
+
+@pytest.mark.parametrize("quotes", [3, 12, 30])
+def test_an_order_whose_report_came_before_its_answer_is_not_placed_again(tmp_path: Path, quotes: int) -> None:
+    folder = lived_with(tmp_path / "s", action="delay_answer", path="/api/v3/order", ms=150, times=-1)
+    outcome = from_quote(folder, tmp_path / "r", quotes)
+    assert outcome.handover_seq is not None
+    in_order(tmp_path / "r")
+    assert replay_session(tmp_path / "r").identical
+
+
+@pytest.mark.parametrize("quotes", [3, 12, 30])
+def test_money_of_fills_that_nobody_told_of_yet_is_there_after_the_handover(tmp_path: Path, quotes: int) -> None:
+    folder = lived_with(tmp_path / "s", action="delay_events", event="outboundAccountPosition", ms=700, times=-1)
+    from_quote(folder, tmp_path / "r", quotes)
+    in_order(tmp_path / "r")
+
+
+def test_carried_orders_that_were_settled_in_between_are_not_modelled(tmp_path: Path) -> None:
+    venue = VirtualVenue(seed=3, balances={"USDT": "1000000", "BTC": "20"})
+    quoter = [from_sources({"quoter": QUOTER}, "quoter", "Quoter")]
+    first = VirtualSession(venue, tmp_path / "one", strategies=quoter).run(
+        4, until=lambda it: sum(bool(order.venue_order_id) for order in it.state.account.orders.live.values()) == 2
+    )
+    left = first.state
+    first.kill()
+    venue.now_ns += 60_000 * MILLISECOND_NS
+    venue.sim.advance(venue.now_ns)
+    VirtualSession(venue, tmp_path / "two", strategies=quoter, session="bbbbbbbb", previous=first, opening=left).run(3).stop()
+    with pytest.raises(NotResimulated, match="was settled before this one began"):
+        resim(tmp_path / "two", tmp_path / "m", modelled=True)
+    assert not (tmp_path / "m").exists()
+    assert resim(tmp_path / "two", tmp_path / "e").handover_seq is None
+    assert tally(tmp_path / "two").lines.keys() == {"quoter binance_spot:BTCUSDT"}
+
+
+def test_a_carried_position_is_in_the_tally(tmp_path: Path) -> None:
+    venue = VirtualVenue(seed=3, balances={"USDT": "1000000", "BTC": "20"})
+    quoter = [from_sources({"quoter": QUOTER}, "quoter", "Quoter")]
+    first = VirtualSession(venue, tmp_path / "one", strategies=quoter).run(4)
+    first.stop()
+    VirtualSession(venue, tmp_path / "two", strategies=quoter, session="bbbbbbbb", previous=first, opening=first.state).run(3).stop()
+    resim(tmp_path / "two", tmp_path / "none", overrides={"risk.order_size_max": "0.00001"})
+    (kept,) = tally(tmp_path / "none").lines.values()
+    carried = first.state.account.positions.of("quoter", "binance_spot:BTCUSDT")
+    assert (kept.position, kept.fees_quote) == (carried.quantity, carried.fees_quote)
+
+
+def test_another_answer_to_an_order_is_told(lived: Path, tmp_path: Path) -> None:
+    asked = requests(lived, "place")[3]
+    answer = next(each for each in Journal.open(lived).records(asked.seq, kinds=[Kind.BROKER]) if each.cause == asked.seq)
+    meta = (answer.meta or "").replace('"status":200', '"status":400')
+    other = sealed_anew(lived, tmp_path / "other", answer.seq, meta=meta, payload=b'{"code":-2010,"msg":"no"}')
+    found = json.loads(verbatim("diff", lived, other, "--json", code=1))
+    assert found["partings"][0]["of"] == "answer"
+    assert "-2010" in found["verdict"]
+
+
+@pytest.mark.parametrize(
+    ("words", "what"),
+    [
+        (("--balance", "USDT=abc"), "an amount is a number"),
+        (("--balance", "usdt=5"), "an asset is written as the venue writes it"),
+        (("--model", "request_ms=1e400"), "a number from 0 to 3600000"),
+        (("--model", "fee_maker=3"), "a number from 0 to 0.1"),
+    ],
+)
+def test_numbers_that_are_none_are_one_line(lived: Path, tmp_path: Path, words: tuple[str, ...], what: str) -> None:
+    told = verbatim("resim", lived, "--trust-code", "--into", tmp_path / "r", *words, code=3)
+    assert what in told
+    assert len(told.splitlines()) == 1

@@ -71,13 +71,17 @@ class CapturedDay:
 
 @pytest.fixture
 def captured_day(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str | Path], CapturedDay]:
-    """`captured_day(path)`: a session's folder, or a bundle's file."""
+    """`captured_day(path)`: a session's folder, or a bundle's file. Whoever made a bundle wrote the code that its session ran:
+    it takes `trust_code=True`.
+    """
 
-    def day(path: str | Path) -> CapturedDay:
+    def day(path: str | Path, *, trust_code: bool = False) -> CapturedDay:
         from journal.bundle import unpack
 
         scratch = tmp_path_factory.mktemp("captured_day")
         if Path(path).is_file():
+            if not trust_code:
+                pytest.fail(f"{path} is a bundle, which brings code of its own. What to do: captured_day(..., trust_code=True).", pytrace=False)
             unpack(Path(path), scratch / "bundle")
             return CapturedDay(scratch / "bundle", scratch)
         return CapturedDay(Path(path), scratch)
@@ -92,9 +96,14 @@ def assert_same_intents(request: pytest.FixtureRequest) -> Callable[..., None]:
 
     def same(day: CapturedDay, strategy: str | None = None, *, golden: str | Path | None = None, **given: object) -> None:
         __tracebackhide__ = True  # the test's own line is where it failed
+        from journal.errors import JournalError
         from replay.decisions import changes, told
+        from replay.stand_in import NotResimulated
 
-        ours = day.decisions(strategy, **given)  # type: ignore[arg-type]  # its own keywords, and Python checks them
+        try:
+            ours = day.decisions(strategy, **given)  # type: ignore[arg-type]  # its own keywords, and Python checks them
+        except (JournalError, NotResimulated) as error:
+            pytest.fail(str(error), pytrace=False)
         if golden is None:
             expected = day.recorded()
         elif update:

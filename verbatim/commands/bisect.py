@@ -50,13 +50,13 @@ def command(
     """
     from engine.loading import StrategyError
     from engine.session import read_session
-    from journal.errors import JournalError
+    from journal.errors import DamagedJournal, JournalError
     from journal.reader import Journal
     from replay.changes import UnknownChange, changed, parsed, with_strategy
-    from replay.decisions import changes, told
+    from replay.decisions import changes
     from replay.regress import Job, work
     from replay.replay import Untrusted, refuse_strangers
-    from replay.venue_model import measured
+    from replay.venue_model import UnknownSetting, amounts, measured
     from verbatim.strategies import commits, read_strategy
 
     path, _, cls = strategy.partition(":")
@@ -67,7 +67,7 @@ def command(
         recorded = read_session(journal.session_record().body or "")
         if not trust_code:
             refuse_strangers(recorded, trusted_host(session), folder)
-        model, overrides, given = measured(journal).model, parsed(settings), parsed(balances)
+        model, overrides, given = measured(journal).model, parsed(settings), amounts(parsed(balances))
 
         def decided(revision: str) -> "Done | str":
             """What it comes to at a revision, or why it cannot be run there: that is another behaviour too."""
@@ -96,22 +96,34 @@ def command(
             return found if isinstance(found, str) else changes(first.decisions, found.decisions)
 
         between = commits(Path(path), good, bad)
+        if not between:
+            raise UnknownChange(
+                f"no commit between {good} and {bad} touches {Path(path).absolute().parent}. What to do: --good must be an ancestor of --bad."
+            )
         at = _first_other(len(between), lambda number: bool(other(between[number][0])))
         if at is None:
             click.echo(f"bisect: of {len(between)} commits from {good} to {bad} none decides otherwise on {folder.name}")
             return
         revision, title = between[at]
         why = other(revision)
-    except (JournalError, StrategyError, UnknownChange, Untrusted) as error:
+    except DamagedJournal as error:
+        stop(str(error), DIFFERS)
+    except (JournalError, StrategyError, UnknownChange, UnknownSetting, Untrusted) as error:
         stop(str(error))
     click.echo(f"bisect: {revision[:12]} {title}")
+    _tell(why)
+    raise SystemExit(DIFFERS)
+
+
+def _tell(why: "list[Changed] | str") -> None:
+    from replay.decisions import told
+
     if isinstance(why, str):
         click.echo(f"  it cannot be run there: {why}")
-    else:
-        click.echo(f"  {len(why):,} decisions changed")
-        for line in told(why, SHOWN):
-            click.echo(f"  {line}")
-    raise SystemExit(DIFFERS)
+        return
+    click.echo(f"  {len(why):,} decisions changed")
+    for line in told(why, SHOWN):
+        click.echo(f"  {line}")
 
 
 def _first_other(count: int, is_other: Callable[[int], bool]) -> int | None:

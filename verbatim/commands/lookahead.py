@@ -48,7 +48,7 @@ def command(
     from replay.lookahead import lookahead
     from replay.replay import Untrusted, refuse_strangers
     from replay.stand_in import NotResimulated
-    from replay.venue_model import measured
+    from replay.venue_model import UnknownSetting, amounts, measured
     from verbatim.strategies import read_strategy
 
     try:
@@ -59,10 +59,10 @@ def command(
             refuse_strangers(recorded, trusted_host(session), folder)
         body = recorded if strategy is None else with_strategy(recorded, read_strategy(strategy))
         body = changed(body, parsed(settings))
-        found = lookahead(folder, session=body, model=measured(journal).model, cuts=cuts, balances=parsed(balances))
+        found = lookahead(folder, session=body, model=measured(journal).model, cuts=cuts, balances=amounts(parsed(balances)))
     except (DamagedJournal, CoreError) as error:
         stop(str(error), DIFFERS)
-    except (JournalError, StrategyError, UnknownChange, NotResimulated, Untrusted) as error:
+    except (JournalError, StrategyError, UnknownChange, UnknownSetting, NotResimulated, Untrusted) as error:
         stop(str(error))
     if not found.found:
         click.echo(f"lookahead: {found.decisions:,} decisions, cut at {len(found.cuts)} records: none depends on what came later")

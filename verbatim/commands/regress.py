@@ -68,13 +68,17 @@ def command(
     The first is the session as recorded; with --modelled, the recorded strategy on the model. Ends with 1 where a version changed
     a decision or could not be run.
     """
+    if not versions and not variants:
+        raise click.UsageError("--version FILE or --variant NAME=VALUE says what is held against what was recorded")
+    if report is not None and not report.absolute().parent.is_dir():
+        raise click.UsageError(f"--report: there is no folder {report.parent}")
     from engine.loading import StrategyError
-    from journal.errors import JournalError
+    from journal.errors import DamagedJournal, JournalError
     from replay.changes import UnknownChange, parsed
     from replay.fanout import WorkFailed, spread
     from replay.regress import rows, work
     from replay.replay import Untrusted
-    from replay.venue_model import UnknownSetting
+    from replay.venue_model import UnknownSetting, amounts
 
     try:
         wanted = _Wanted(
@@ -82,7 +86,7 @@ def command(
             versions=versions,
             variants=variants,
             model_settings=parsed(model_settings),
-            balances=parsed(balances),
+            balances=amounts(parsed(balances)),
             kept_in=None if fresh else journals.absolute().parent / "resims" / ".results",
             modelled=modelled,
             trust_code=trust_code,
@@ -94,6 +98,8 @@ def command(
         found = rows(jobs, ends)
     except WorkFailed as error:
         stop(str(error), FAILED)
+    except DamagedJournal as error:
+        stop(str(error), DIFFERS)
     except (JournalError, StrategyError, UnknownChange, UnknownSetting, Untrusted) as error:
         stop(str(error))
     if report is not None:
@@ -127,7 +133,7 @@ class _Wanted:
 def _jobs(session: str, wanted: _Wanted) -> "list[Job]":
     from engine.session import read_session
     from journal.reader import Journal
-    from replay.changes import changed, parsed, with_strategy
+    from replay.changes import UnknownChange, changed, parsed, with_strategy
     from replay.regress import Job
     from replay.replay import refuse_strangers
     from replay.venue_model import measured, with_settings
@@ -140,6 +146,8 @@ def _jobs(session: str, wanted: _Wanted) -> "list[Job]":
         refuse_strangers(recorded, trusted_host(session), folder)
     model = with_settings(measured(journal).model, wanted.model_settings)
     bodies: list[tuple[str, SessionBody | None]] = []
+    if wanted.variants and not recorded.strategies:
+        raise UnknownChange(f"{session} ran no strategy, so there is nothing to vary. What to do: name one with --version.")
     if recorded.strategies:
         bodies.append((RECORDED, recorded if wanted.modelled else None))
         bodies += [(variant, changed(recorded, parsed(variant.split(",")))) for variant in wanted.variants]
@@ -188,8 +196,11 @@ def _table(found: "Sequence[Row]") -> None:
     for row in found:
         if row.ended.error:
             click.echo(f"{row.version} on {row.session}: {row.ended.error}", err=True)
-    other = sorted({row.version for row in found if row.changed or row.ended.error})
-    click.echo(f"regress: {', '.join(other)} decided otherwise" if other else "regress: no version changed a decision")
+    other = sorted({row.version for row in found if row.changed})
+    failed = sorted({row.version for row in found if row.ended.error})
+    said = [f"{', '.join(other)} decided otherwise"] if other else []
+    said += [f"{', '.join(failed)} could not be run everywhere"] if failed else []
+    click.echo(f"regress: {'; '.join(said) or 'no version changed a decision'}")
 
 
 def _as_json(row: "Row") -> dict[str, object]:

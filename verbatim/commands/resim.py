@@ -72,7 +72,7 @@ def command(
     from replay.replay import Untrusted, refuse_strangers
     from replay.resimulate import resimulate
     from replay.stand_in import NotResimulated
-    from replay.venue_model import UnknownSetting
+    from replay.venue_model import UnknownSetting, amounts
     from verbatim.strategies import read_strategy
 
     try:
@@ -92,7 +92,7 @@ def command(
                 session=body,
                 model=model,
                 modelled=modelled,
-                balances=parsed(balances),
+                balances=amounts(parsed(balances)),
                 changes=[*([f"strategy {strategy}"] if strategy else []), *settings],
             )
         _tell(folder, outcome, model, measured_in, as_json=as_json)
