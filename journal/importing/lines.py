@@ -5,6 +5,7 @@ Whatever is wrong with the file's bytes is a DamagedCapture that names file and 
 
 import gzip
 import io
+import lzma
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ LINE_BYTES_MAX = 64 * 1024 * 1024  # the longest message seen, an exchangeInfo o
 HEAD_BYTES = 4_096  # what a guess is made from
 GZIP, ZIP = b"\x1f\x8b", b"PK\x03\x04"
 # gzip and zipfile raise all of these on bytes that are not what was written; RuntimeError: a password is wanted
-UNREADABLE = (OSError, EOFError, zlib.error, zipfile.BadZipFile, RuntimeError)
+UNREADABLE = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, RuntimeError)
 
 
 class Row(NamedTuple):

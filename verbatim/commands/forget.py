@@ -4,13 +4,13 @@ import json
 import re
 from datetime import UTC, datetime
 from functools import partial
-from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from verbatim.exits import FAILED, stop
+from verbatim.numbers import a_number
 
 if TYPE_CHECKING:
     from journal.record import Record
@@ -28,19 +28,13 @@ def _age_s(_context: click.Context, _option: click.Parameter, text: str | None) 
     return int(match[1]) * UNITS_S[match[2]]
 
 
-def _finite(_context: click.Context, _option: click.Parameter, number: float | None) -> float | None:
-    if number is not None and not isfinite(number):
-        raise click.BadParameter("a number of GiB")
-    return number
-
-
 @click.command("forget")
 @click.option("--older-than", metavar="AGE", callback=_age_s, help="Sessions written last so long ago: 36h, 90d, 12w.")
 @click.option(
     "--keep-gib",
     type=click.FloatRange(min=0),
     metavar="N",
-    callback=_finite,
+    callback=a_number,
     help="The oldest, until N GiB are left.",
 )
 @click.option(

@@ -27,7 +27,7 @@ STALE_SECONDS = 60  # a trader must not believe in a silent market for long; a r
     "--roll-hours", type=click.FloatRange(0, 24 * 31, min_open=True), help="A new session at this age; 24 unless said."
 )
 @click.option("--roll-at", metavar="HH:MM", help="A new session every day at this time (UTC) instead.")
-@click.option("--for", "seconds", type=click.FloatRange(0, min_open=True), help="End after so many seconds.")
+@click.option("--for", "seconds", type=click.FloatRange(0, 1e9, min_open=True), callback=a_number, help="End after so many seconds.")
 @click.option(
     "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True
 )
@@ -46,7 +46,8 @@ def command(*, config: Path | None, seconds: float | None, log_level: str, as_js
     from engine.live.logs import configure
     from engine.live.summary import Summary
     from verbatim.config import recording_wanted
-    from verbatim.exits import FAILED
+    from verbatim.numbers import a_number
+from verbatim.exits import FAILED
     from verbatim.recording import Recorder, roll_due_ns
     from verbatim.running import compile_first, end_by, run_or_stop, shown_path, told
 
