@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from verbatim.exits import FAILED, stop
-from verbatim.numbers import a_number
+from verbatim.options import a_number
 
 if TYPE_CHECKING:
     from journal.record import Record

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from verbatim.options import a_number
+
 if TYPE_CHECKING:
     from verbatim.config import Config
 
@@ -46,8 +48,7 @@ def command(*, config: Path | None, seconds: float | None, log_level: str, as_js
     from engine.live.logs import configure
     from engine.live.summary import Summary
     from verbatim.config import recording_wanted
-    from verbatim.numbers import a_number
-from verbatim.exits import FAILED
+    from verbatim.exits import FAILED
     from verbatim.recording import Recorder, roll_due_ns
     from verbatim.running import compile_first, end_by, run_or_stop, shown_path, told
 

@@ -1,4 +1,4 @@
-"""Numbers on a command line: what click lets through and no command can use."""
+"""What several commands ask of their options, where click asks too little."""
 
 from math import isfinite
 
