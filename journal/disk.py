@@ -9,7 +9,6 @@ import fcntl
 import os
 import stat
 import time
-from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
@@ -101,11 +100,14 @@ class RealDisk:
 
     def _lock(self) -> None:
         """Tried again for a moment: `is_locked` of another process holds it for microseconds."""
-        for _ in range(LOCK_TRIES):
-            with suppress(BlockingIOError):
+        for tried in range(1, LOCK_TRIES + 1):
+            try:
                 return fcntl.flock(self._folder_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if tried == LOCK_TRIES:
+                    raise
             time.sleep(LOCK_PAUSE_S)
-        return fcntl.flock(self._folder_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return None
 
     @classmethod
     def make(cls, folder: Path) -> Self:

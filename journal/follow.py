@@ -94,7 +94,8 @@ class Follower:
         finally:
             sealed.close()
         self.next_seq = sealed.footer.last_seq + 1
-        self._chain = self.next_seq, sealed.footer.chain
+        if self.next_seq > before:  # the last may have no row, and is looked at again
+            self._chain = self.next_seq, sealed.footer.chain
         return self.next_seq > before
 
     def _holding(self, seq: int) -> Sealed | None:

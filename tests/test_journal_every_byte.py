@@ -96,7 +96,8 @@ def test_a_flipped_bit_of_an_open_segment_is_damage_or_a_torn_tail(crashed: Path
             assert report.torn_bytes == len(whole) - second, at
             assert found == TRUTH[:6], at
             assert at % 50 or recovered({OPEN: flipped}) == 5, at
-        assert (followed := Follower(crashed).poll()) == TRUTH[: len(followed)], at
+        with suppress(DamagedJournal):
+            assert (followed := Follower(crashed).poll()) == TRUTH[: len(followed)], at
 
 
 def test_a_flipped_bit_of_a_sealed_file_is_found(closed: Path) -> None:

@@ -6,6 +6,7 @@ acknowledged is there when the journal is recovered. The real disk lies beneath.
 
 import errno
 import os
+import shutil
 from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
@@ -164,11 +165,13 @@ def test_a_call_that_fails_a_recovery_is_said_and_the_next_recovers(tmp_path: Pa
         return disk.folder
 
     disk = FailingDisk(crashed("healthy"))
-    wanted = recover(disk.folder, disk=disk)
+    recover(disk.folder, disk=disk)
     calls = [call for call in telling(disk.calls) if call.verb == verb]
     assert calls
     for number, (call, fault) in enumerate((call, fault) for call in calls for fault in FAULTS[verb]):
         folder = crashed(f"{number}")
+        # how far its writer came before it heard of the sealer's failure is not the same each time
+        wanted = recover(shutil.copytree(folder, tmp_path / f"{number} untroubled"))
         disk = FailingDisk(folder)
         fail(disk, call, fault)
         with pytest.raises(JournalFailed, match="What to do: look after it, then recover anew") as refused:

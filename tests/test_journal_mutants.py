@@ -96,7 +96,7 @@ BY_TESTS = [
     (Mutant("the first failed write is final", JournalWriter, "_write", "self._disk.write(open_name(self._segment_first_seq), frame)", "_twice(self._disk.write, open_name(self._segment_first_seq), frame)"), failing.test_a_call_that_fails_ends_the_writer_and_loses_nothing_acknowledged, {"verb": "write"}),
     (Mutant("a sealer that failed ends the writer", JournalWriter, "_seal_all", "self._fail(error)"), failing.test_a_call_that_fails_ends_the_writer_and_loses_nothing_acknowledged, {"verb": "rename"}),
     (Mutant("what was sealed is read back", journal.seal, "put_sealed", "_compare(disk, temporary, said)"), failing.test_a_disk_that_gives_back_other_bytes_loses_nothing, {}),
-    (Mutant("one writer", journal.disk.RealDisk, "__init__", "fcntl.flock(self._folder_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)"), writing.test_one_writer_by_lock, {}),
+    (Mutant("one writer", journal.disk.RealDisk, "_lock", "return fcntl.flock(self._folder_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)"), writing.test_one_writer_by_lock, {}),
 ]  # fmt: skip
 
 
