@@ -54,7 +54,7 @@ class Compared(msgspec.Struct, frozen=True):
     filled_modelled: Decimal
     clock_ms: float  # by which all of the model's first fills are late, in the median: the feed's way, or the clocks; the rest is without it
     fill_apart_ms: float  # the median of how far first fills are apart, where both filled
-    price_apart: float  # the mean of modelled less recorded fill price, in the price's own unit, buys and sells told by sign of cost
+    price_apart: float  # the mean of modelled less recorded fill price, in the price's own unit: a figure for people, no money
     cost: float  # what is made small: orders that disagree, and times apart
     worst: list[str]
 
@@ -170,6 +170,7 @@ def modelled_orders(
     for asset, total in first_totals(journal).items():
         sim.exchange.accounts[KEY].free[asset] = total
     dialect, key = BinanceSpot(session.instruments, session.venues[0].recv_window_ms), ApiKey.hmac(KEY, KEY)
+    now_ns = 0
     for number, record in enumerate(requests, 1):
         request = facts.read_request(record.body or "")
         assert request.unsigned is not None, "an order is a message"
@@ -180,7 +181,7 @@ def modelled_orders(
         headers = {name.lower(): value for name, value in dict(message.headers).items()}
         http = HttpRequest(method=message.method, path=parts.path, query=parts.query.encode(), body=message.body, headers=headers)
         sim.http(number, http, now_ns)
-    _pass(sim, next(journal.records(journal.last_seq)).time_ns)
+    _pass(sim, max(now_ns, next(journal.records(journal.last_seq)).time_ns))  # a slow way ends behind the session
     found: Orders = {}
     for order in sim.exchange.orders.values():
         seen = Order(Decimal(order.quantity) / ONE)

@@ -50,3 +50,10 @@ def test_without_an_order_there_is_nothing_to_compare(tmp_path: Path) -> None:
     told = CliRunner().invoke(main, ["fidelity", str(tmp_path / "s")])
     assert (told.exit_code, len(told.output.splitlines())) == (3, 1)
     assert "sent no order" in told.output
+
+
+def test_a_way_that_ends_behind_the_session_is_tried_like_others(tmp_path: Path) -> None:
+    """The last orders of a short session are with the model only after its last record."""
+    found = fidelity(lived(tmp_path / "s", wire_ms=2), settings={"request_ms": "60000"})
+    assert found.begun.model.request_ns == 60_000 * MILLISECOND_NS
+    assert found.best.cost < found.begun.cost
