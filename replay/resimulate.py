@@ -31,13 +31,12 @@ from journal.record import INPUTS, Kind, Record
 from journal.writer import JournalWriter
 from replay.compare import timer_differs
 from replay.outside import Outside, is_line, outside
-from replay.replay import Progress, runs_of_frames
+from replay.replay import runs_of_frames
 from replay.stand_in import KEY, NotResimulated, adopt, modelled_venue, refuse_venue
 from replay.venue_model import VenueModel
 
 INSTRUMENTS_ASKED = HttpRequest(method="GET", path="/api/v3/exchangeInfo", headers={})
 AFTER_NS = 60_000_000_000  # session time that an ordered end may take beyond the last record
-PROGRESS_RECORDS = 4_096
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -73,7 +72,6 @@ def resimulate(
     balances: dict[str, str] | None = None,
     changes: Sequence[str] = (),
     until_seq: int | None = None,
-    on_progress: Progress | None = None,
 ) -> Outcome:
     """`session` is the recorded one with the changes in it (replay/changes.py); `into` a new folder. NotResimulated, CoreError.
 
@@ -94,7 +92,7 @@ def resimulate(
     )
     with rare_collections():
         last = journal.last_seq if until_seq is None else min(until_seq, journal.last_seq)
-        run = _Resimulation(journal, body, model, balances or {}, last=last, on_progress=on_progress)
+        run = _Resimulation(journal, body, model, balances or {}, last)
         writer = JournalWriter.create(into, sync=False)
         try:
             run.through(writer, exact=not modelled)
@@ -132,9 +130,7 @@ class _Resimulation:
         body: SessionBody,
         model: VenueModel,
         balances: dict[str, str],
-        *,
         last: int,
-        on_progress: Progress | None,
     ) -> None:
         self.handover_seq: int | None = None
         self.handover = ""
@@ -144,7 +140,6 @@ class _Resimulation:
         self._model = model
         self._balances = balances
         self._last = last
-        self._on_progress = on_progress
         self._kernel = Kernel(body)
         plans = self._kernel.program.links(SPOT)
         self._market_sources = frozenset(plan.source for plan in plans if plan.role == "market")
@@ -202,7 +197,6 @@ class _Resimulation:
                 count, outputs = self._repeat(sequencer, run[at:])
                 at += count
             self._closing = state.account.modes.closing
-            self._tell(run[0].seq, last)
         if why := differs(recorded, outputs):
             self._hand_over(state, why)
             return last, outputs
@@ -229,10 +223,6 @@ class _Resimulation:
             self._up.add(record.source)
         else:
             self._up.discard(record.source)
-
-    def _tell(self, seq: int, last: int) -> None:
-        if self._on_progress is not None and seq % PROGRESS_RECORDS == 0:
-            self._on_progress(seq, last + 1)
 
     # ---- modelled: the venue is a simulated one -----------------------------------------------------------
 
@@ -299,7 +289,7 @@ class _Resimulation:
         shell.later(max(0, until_ns - now_ns), lambda: shell.answered(record, request, meta, b""))
 
     def _run(self, shell: Shell, coming: Iterator[Outside]) -> None:
-        venue, last = shell.venue, self._last
+        venue = shell.venue
         item = next(coming, None)
         end_ns: int | None = None
         while not shell.closing:
@@ -307,14 +297,14 @@ class _Resimulation:
             if item is not None:
                 next_ns = min(next_ns, item.record.time_ns)
             elif end_ns is None:
-                end_ns = venue.now_ns + (AFTER_NS if shell.state.account.modes.stopping_since_ns else 0)
+                ended_ns = next(self._journal.records(self._last, self._last)).time_ns  # TIMERs up to there were taken too
+                end_ns = max(venue.now_ns, ended_ns) + (AFTER_NS if shell.state.account.modes.stopping_since_ns else 0)
             if end_ns is not None and next_ns > end_ns:
                 return
             now_ns = venue.now_ns = max(venue.now_ns, next_ns)
             due: list[Outside] = []
             while item is not None and item.record.time_ns <= now_ns:
                 due.append(item)
-                self._tell(item.record.seq, last)
                 item = next(coming, None)
             shell.happen((one.line, arrival) for one in due for arrival in self._arrivals(shell.state, one))  # each in the state that the one before left
 

@@ -80,6 +80,14 @@ def test_without_a_change_nothing_is_modelled(lived: Path, tmp_path: Path) -> No
     assert replay_session(tmp_path / "again").identical
 
 
+def test_a_session_that_was_killed_is_modelled_to_the_moment_of_its_last_record(tmp_path: Path) -> None:
+    """Else a TIMER that was due just before it is missing, and a look-ahead is found where there is none."""
+    folder = session(tmp_path / "s", seconds=5).kill()
+    resim(folder, tmp_path / "m", modelled=True)
+    assert bare(tmp_path / "m") == bare(folder)
+    assert "none depends on what came later" in verbatim("lookahead", folder, "--trust-code", "--cuts", 12)
+
+
 def bad_day(folder: Path) -> Path:
     """Lost connections, answers that were cut, a person who pauses, and no end."""
     venue = VirtualVenue(seed=3, balances={"USDT": "1000000", "BTC": "20"})
