@@ -41,6 +41,12 @@ class Changed(msgspec.Struct, frozen=True):
     after: Decision | None
 
     @property
+    def one(self) -> Decision:
+        found = self.before or self.after
+        assert found is not None, "one of the two is there"
+        return found
+
+    @property
     def time_ns(self) -> int:
         return min(each.time_ns for each in (self.before, self.after) if each is not None)
 
@@ -102,15 +108,14 @@ def changes(before: list[Decision], after: list[Decision]) -> list[Changed]:
         for place in ours.keys() | theirs.keys()
         if place not in ours or place not in theirs or not ours[place].says_as(theirs[place])
     ]
-    return sorted(found, key=lambda each: (each.time_ns, *(each.before or each.after or found[0].after).place))  # type: ignore[union-attr]  # one of the two is there
+    return sorted(found, key=lambda each: (each.time_ns, *each.one.place))
 
 
 def told(changed: list[Changed], most: int = 20) -> list[str]:
     """As a diff of code is read."""
     lines: list[str] = []
     for each in changed[:most]:
-        one = each.before or each.after
-        assert one is not None, "one of the two is there"
+        one = each.one
         lines.append(f"@@ {iso(one.time_ns)} {one.strategy} {one.leg}, on {one.origin.partition(' due ')[0]} @@")
         for mark, side in (("-", each.before), ("+", each.after)):
             if side is not None:

@@ -6,18 +6,13 @@ import click
 
 from verbatim.exits import DIFFERS, FAILED, stop
 from verbatim.finding import find
+from verbatim.options import journals_option
 
 
 @click.command("archive")
 @click.argument("session")
 @click.argument("uri", metavar="URI")
-@click.option(
-    "--journals",
-    type=click.Path(path_type=Path),
-    default=Path("journals"),
-    show_default=True,
-    help="Where sessions lie.",
-)
+@journals_option
 def command(*, session: str, uri: str, journals: Path) -> None:
     """Copy SESSION, which has ended, into a folder of its name at URI: a path, or s3://bucket/folder.
 

@@ -7,6 +7,7 @@ import click
 
 from verbatim.exits import DIFFERS, stop
 from verbatim.finding import find_decided, trusted_host
+from verbatim.options import journals_option
 
 
 @click.command("ask")
@@ -17,13 +18,7 @@ from verbatim.finding import find_decided, trusted_host
     metavar="SEQ|TIME",
     help="A record, a time_ns, HH:MM:SS of the session's day or an ISO time (UTC). Default: the end.",
 )
-@click.option(
-    "--journals",
-    type=click.Path(path_type=Path),
-    default=Path("journals"),
-    show_default=True,
-    help="Where sessions lie.",
-)
+@journals_option
 @click.option("--trust-code", is_flag=True, help="Take the state that a slice begins with, though it was not made here.")
 @click.option("--json", "as_json", is_flag=True, help="Everything, as one JSON object.")
 def command(*, session: str, at: str | None, journals: Path, trust_code: bool, as_json: bool) -> None:

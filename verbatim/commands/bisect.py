@@ -9,6 +9,7 @@ import click
 
 from verbatim.exits import DIFFERS, stop
 from verbatim.finding import find_decided, trusted_host
+from verbatim.options import journals_option
 
 if TYPE_CHECKING:
     from replay.decisions import Changed
@@ -25,13 +26,7 @@ SHOWN = 10
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="risk.NAME, engine.NAME or strategy.NAME.PARAMETER.")
 @click.option("--balance", "balances", multiple=True, metavar="ASSET=AMOUNT", help="What the account has, where the session does not say.")
 @click.option("--trust-code", is_flag=True, help="Run code though the session was not recorded on this machine.")
-@click.option(
-    "--journals",
-    type=click.Path(path_type=Path),
-    default=Path("journals"),
-    show_default=True,
-    help="Where sessions lie.",
-)
+@journals_option
 def command(
     *,
     session: str,

@@ -6,6 +6,7 @@ import click
 
 from verbatim.exits import DIFFERS, FAILED, stop
 from verbatim.finding import find
+from verbatim.options import journals_option
 
 REDACTIONS = ("account", "host", "addresses")  # replay/redaction.py says what each is
 
@@ -28,13 +29,7 @@ def _redactions(_context: click.Context, _option: click.Parameter, text: str | N
 @click.option(
     "--hide", multiple=True, metavar="TEXT", help="Replace this text wherever it is said; may be given more than once."
 )
-@click.option(
-    "--journals",
-    type=click.Path(path_type=Path),
-    default=Path("journals"),
-    show_default=True,
-    help="Where sessions lie.",
-)
+@journals_option
 def command(
     *,
     session: str,

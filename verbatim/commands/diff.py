@@ -7,18 +7,13 @@ import click
 
 from verbatim.exits import DIFFERS, stop
 from verbatim.finding import find_to_read
+from verbatim.options import journals_option
 
 
 @click.command("diff")
 @click.argument("one")
 @click.argument("other")
-@click.option(
-    "--journals",
-    type=click.Path(path_type=Path),
-    default=Path("journals"),
-    show_default=True,
-    help="Where sessions lie.",
-)
+@journals_option
 @click.option("--decisions", "shown", default=20, show_default=True, type=click.IntRange(min=0), help="How many are shown.")
 @click.option("--json", "as_json", is_flag=True, help="The findings as one JSON object.")
 def command(*, one: str, other: str, journals: Path, shown: int, as_json: bool) -> None:

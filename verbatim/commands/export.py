@@ -7,6 +7,7 @@ import click
 from journal.record import Kind
 from verbatim.exits import DIFFERS, FAILED, stop
 from verbatim.finding import find_to_read
+from verbatim.options import journals_option
 
 
 def _kinds(_context: click.Context, _option: click.Parameter, text: str | None) -> frozenset[Kind] | None:
@@ -25,13 +26,7 @@ def _kinds(_context: click.Context, _option: click.Parameter, text: str | None) 
 @click.option("--sources", metavar="SOURCE,...", help="Only records of these sources.")
 @click.option("--from", "begin", metavar="SEQ|TIME", help="From this record, or the first at or after this time (UTC).")
 @click.option("--to", "end", metavar="SEQ|TIME", help="Up to this record, or the last at or before this time (UTC).")
-@click.option(
-    "--journals",
-    type=click.Path(path_type=Path),
-    default=Path("journals"),
-    show_default=True,
-    help="Where sessions lie.",
-)
+@journals_option
 def command(
     *,
     session: str,

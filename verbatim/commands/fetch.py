@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from verbatim.exits import DIFFERS, FAILED, stop
+from verbatim.options import journals_option
 
 
 @click.command("fetch")
@@ -15,13 +16,7 @@ from verbatim.exits import DIFFERS, FAILED, stop
     metavar="FOLDER",
     help="A new folder. Default: its own name in --journals.",
 )
-@click.option(
-    "--journals",
-    type=click.Path(path_type=Path),
-    default=Path("journals"),
-    show_default=True,
-    help="Where sessions lie.",
-)
+@journals_option
 def command(*, uri: str, into: Path | None, journals: Path) -> None:
     """Bring back the session that `verbatim archive` put at URI. The last line printed is the session's path."""
     from journal.archive import fetch, opened

@@ -9,6 +9,7 @@ import click
 
 from verbatim.exits import DIFFERS, stop
 from verbatim.finding import find_decided
+from verbatim.options import journals_option
 
 if TYPE_CHECKING:
     from replay.fidelity import Compared
@@ -17,13 +18,7 @@ if TYPE_CHECKING:
 @click.command("fidelity")
 @click.argument("session")
 @click.option("--model", "model_settings", multiple=True, metavar="NAME=VALUE", help="Where the search begins, as of resim.")
-@click.option(
-    "--journals",
-    type=click.Path(path_type=Path),
-    default=Path("journals"),
-    show_default=True,
-    help="Where sessions lie.",
-)
+@journals_option
 @click.option("--json", "as_json", is_flag=True, help="The findings as one JSON object.")
 def command(*, session: str, model_settings: tuple[str, ...], journals: Path, as_json: bool) -> None:
     """Send SESSION's own orders to the simulated venue over SESSION's own market, and compare what became of each.

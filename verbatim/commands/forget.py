@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from verbatim.exits import FAILED, stop
-from verbatim.options import a_number
+from verbatim.options import a_number, journals_option
 
 if TYPE_CHECKING:
     from journal.record import Record
@@ -41,13 +41,7 @@ def _age_s(_context: click.Context, _option: click.Parameter, text: str | None) 
     "--archived-only", metavar="URI", help="Only those of which the archive there has every byte; it is read again."
 )
 @click.option("--yes", is_flag=True, help="Do it. Without, it is said what would go.")
-@click.option(
-    "--journals",
-    type=click.Path(path_type=Path),
-    default=Path("journals"),
-    show_default=True,
-    help="Where sessions lie.",
-)
+@journals_option
 @click.option("--json", "as_json", is_flag=True, help="What goes, what stays and the new anchors, as one JSON object.")
 def command(
     *,

@@ -7,6 +7,7 @@ import click
 from journal.importing.formats import FORMATS
 from journal.importing.ndjson import UNITS
 from verbatim.exits import FAILED, stop
+from verbatim.options import journals_option
 
 
 @click.command("import")
@@ -28,13 +29,7 @@ from verbatim.exits import FAILED, stop
     metavar="SESSION_FOLDER",
     help="The folder of the new session, which must not exist. Default: its own name in --journals.",
 )
-@click.option(
-    "--journals",
-    type=click.Path(path_type=Path),
-    default=Path("journals"),
-    show_default=True,
-    help="Where sessions lie.",
-)
+@journals_option
 def command(
     *,
     files: tuple[Path, ...],

@@ -6,6 +6,7 @@ import click
 
 from verbatim.exits import DIFFERS, stop
 from verbatim.finding import find_decided, trusted_host
+from verbatim.options import journals_option
 
 SHOWN = 10
 
@@ -17,13 +18,7 @@ SHOWN = 10
 @click.option("--balance", "balances", multiple=True, metavar="ASSET=AMOUNT", help="What the account has, where the session does not say.")
 @click.option("--cuts", default=5, show_default=True, type=click.IntRange(min=1), help="At how many records.")
 @click.option("--trust-code", is_flag=True, help="Run recorded strategies though they were not recorded on this machine.")
-@click.option(
-    "--journals",
-    type=click.Path(path_type=Path),
-    default=Path("journals"),
-    show_default=True,
-    help="Where sessions lie.",
-)
+@journals_option
 def command(
     *,
     session: str,

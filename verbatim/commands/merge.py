@@ -6,17 +6,12 @@ import click
 
 from verbatim.exits import DIFFERS, FAILED, stop
 from verbatim.finding import find
+from verbatim.options import journals_option
 
 
 @click.command("merge")
 @click.argument("session")
-@click.option(
-    "--journals",
-    type=click.Path(path_type=Path),
-    default=Path("journals"),
-    show_default=True,
-    help="Where sessions lie.",
-)
+@journals_option
 @click.option("--mib-max", default=512, show_default=True, type=click.IntRange(min=1), help="Of a merged segment.")
 def command(*, session: str, journals: Path, mib_max: int) -> None:
     """Make few large segments of SESSION's many small ones: the same records, the same chain, the same session root.

@@ -6,17 +6,12 @@ import click
 
 from verbatim.exits import DIFFERS, FAILED, stop
 from verbatim.finding import find
+from verbatim.options import journals_option
 
 
 @click.command("recover")
 @click.argument("session")
-@click.option(
-    "--journals",
-    type=click.Path(path_type=Path),
-    default=Path("journals"),
-    show_default=True,
-    help="Where sessions lie.",
-)
+@journals_option
 @click.option(
     "--signing-key", type=click.Path(path_type=Path), help="Sign what is sealed now with the Ed25519 key in this file."
 )

@@ -11,6 +11,7 @@ import click
 
 from verbatim.exits import DIFFERS, FAILED, stop
 from verbatim.finding import find_decided, trusted_host
+from verbatim.options import journals_option
 
 if TYPE_CHECKING:
     from engine.session import SessionBody
@@ -39,13 +40,7 @@ RECORDED = "recorded"
 @click.option("--report", type=click.Path(path_type=Path), help="Write a page of HTML.")
 @click.option("--fresh", is_flag=True, help="Do all work anew, whatever results are kept.")
 @click.option("--trust-code", is_flag=True, help="Run recorded strategies though they were not recorded on this machine.")
-@click.option(
-    "--journals",
-    type=click.Path(path_type=Path),
-    default=Path("journals"),
-    show_default=True,
-    help="Where sessions lie.",
-)
+@journals_option
 @click.option("--json", "as_json", is_flag=True, help="The rows as one JSON object.")
 def command(
     *,

@@ -11,6 +11,7 @@ import click
 
 from verbatim.exits import DIFFERS, stop
 from verbatim.finding import find_decided, trusted_host
+from verbatim.options import journals_option
 
 if TYPE_CHECKING:
     from journal.record import Record
@@ -38,13 +39,7 @@ BODY_MAX = 4_000  # characters of a body that --explain shows
 @click.option(
     "--trust-code", is_flag=True, help="Run recorded strategies though they were not recorded on this machine."
 )
-@click.option(
-    "--journals",
-    type=click.Path(path_type=Path),
-    default=Path("journals"),
-    show_default=True,
-    help="Where sessions lie.",
-)
+@journals_option
 @click.option("--json", "as_json", is_flag=True, help="The verdict as one JSON object.")
 def command(
     *,

@@ -8,6 +8,7 @@ import click
 
 from verbatim.exits import DIFFERS, FAILED, stop
 from verbatim.finding import find_decided, trusted_host
+from verbatim.options import journals_option
 
 if TYPE_CHECKING:
     from journal.reader import Journal
@@ -36,13 +37,7 @@ DIFFS_SHOWN = 10
 )
 @click.option("--into", type=click.Path(path_type=Path), help="The new folder of its journal; else one in resims, beside the journals.")
 @click.option("--trust-code", is_flag=True, help="Run recorded strategies though they were not recorded on this machine.")
-@click.option(
-    "--journals",
-    type=click.Path(path_type=Path),
-    default=Path("journals"),
-    show_default=True,
-    help="Where sessions lie.",
-)
+@journals_option
 @click.option("--json", "as_json", is_flag=True, help="What came of it as one JSON object.")
 def command(
     *,

@@ -8,16 +8,11 @@ from typing import Any
 import click
 
 from verbatim.exits import DIFFERS, stop
+from verbatim.options import journals_option
 
 
 @click.command("sessions")
-@click.option(
-    "--journals",
-    type=click.Path(path_type=Path),
-    default=Path("journals"),
-    show_default=True,
-    help="Where sessions lie.",
-)
+@journals_option
 @click.option("--json", "as_json", is_flag=True, help="A JSON array, one object for each session.")
 def command(*, journals: Path, as_json: bool) -> None:
     """List the recorded sessions: id, start, length, records, strategies, orders, fills, and how each ended.

@@ -8,6 +8,7 @@ import click
 
 from verbatim.exits import DIFFERS, stop
 from verbatim.finding import find_to_read
+from verbatim.options import journals_option
 
 
 def _public_key(_context: click.Context, _option: click.Parameter, text: str | None) -> str | None:
@@ -19,13 +20,7 @@ def _public_key(_context: click.Context, _option: click.Parameter, text: str | N
 
 @click.command("verify")
 @click.argument("session")
-@click.option(
-    "--journals",
-    type=click.Path(path_type=Path),
-    default=Path("journals"),
-    show_default=True,
-    help="Where sessions lie.",
-)
+@journals_option
 @click.option("--signer", callback=_public_key, help="The public key, in hexadecimal, that must have signed the last seal.")
 @click.option(
     "--repair", type=click.Path(path_type=Path), help="Write what is whole as a new journal into this new folder."
