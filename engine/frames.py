@@ -4,11 +4,13 @@ It gives what `taking.take` gives frame by frame (a property test says so), at a
 """
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from engine.market import layout
+from engine.market import rows as r
+from engine.market.rows import Rows
 from engine.program import Program
 from engine.state import State
 from engine.taking import NOTHING, Took, take
@@ -32,9 +34,7 @@ def take_frames(program: Program, state: State, records: Sequence[Record]) -> tu
         state.inputs += 1
         return 1, took
     rows, ends = decoded
-    market = state.market
-    end = market.fold(rows, until_ns=state.account.timers.next_due_ns)
-    wake = market.wake
+    end = state.market.fold(rows, until_ns=state.account.timers.next_due_ns)
     count = bisect_left(ends, end) + 1 if end else 0
     if not count:
         return 0, NOTHING
@@ -43,10 +43,41 @@ def take_frames(program: Program, state: State, records: Sequence[Record]) -> tu
     last = records[count - 1]
     state.seq, state.time_ns = last.seq, last.time_ns
     state.inputs += count
-    if not wake or wake == layout.DUE:
-        return count, NOTHING
+    return count, _took(program, state)
+
+
+RecordsOf = Callable[[int, int, bool], Sequence[Record]]  # (first row, the row behind the last, whether the last record woke somebody)
+
+
+def take_rows(program: Program, state: State, rows: Rows, start: int, until_ns: int | None, records_of: RecordsOf) -> tuple[int, Sequence[Record], Took]:  # noqa: PLR0917 - as take_frames, and what stands for the records
+    """The same of rows decoded before: from row `start` on, up to the first record that wakes somebody, that a TIMER must precede, or at `until_ns`.
+
+    `records_of` says as which records the rows that were folded enter the journal: all of them, or where a journal refers to another's
+    market only what led to something. Returns the next row, those records, and what the last of them held. Without `until_ns` nothing is
+    due before the rows: the caller saw to it.
+    """
+    market = state.market
+    end = market.fold(rows, start, until_ns=None if until_ns is None else min(until_ns, state.account.timers.next_due_ns))
+    if end == start:
+        return start, (), NOTHING
+    records = records_of(start, end, market.wake not in (0, layout.DUE))
+    state.time_ns = int(rows[end - 1, r.TIME_NS])
+    if not records:
+        return end, (), NOTHING
+    for record in records:
+        state.hear(record)
+    state.seq = records[-1].seq
+    state.inputs += len(records)
+    return end, records, _took(program, state)
+
+
+def _took(program: Program, state: State) -> Took:
+    """What the record held at which the fold stopped."""
+    market = state.market
+    if market.wake in (0, layout.DUE):
+        return NOTHING
     watches = market.strategies_woken
     for watch in range(len(program.watch_names)):
         if watches >> watch & 1:
-            market.evaluated(watch, last.time_ns)
-    return count, Took(wake=wake, watches=watches)
+            market.evaluated(watch, state.time_ns)
+    return Took(wake=market.wake, watches=watches)

@@ -13,9 +13,10 @@ import msgspec
 
 from engine import facts, gaps
 from engine.errors import CoreError
-from engine.frames import take_frames
+from engine.frames import RecordsOf, take_frames, take_rows
 from engine.lifecycle import Status
 from engine.loading import Loaded, declared_only
+from engine.market.rows import Rows
 from engine.money import MONEY
 from engine.program import Program
 from engine.reducers import limits
@@ -107,6 +108,21 @@ class Kernel:
             return count, self._respond(state, last, took) if count else []
         except Exception as error:
             raise self._halted(state, last, account, error, taken=count) from error
+
+    def step_rows(
+        self, state: State, rows: Rows, start: int, until_ns: int | None, records_of: RecordsOf
+    ) -> tuple[int, Sequence[Record], list[Record]]:
+        """`step` for rows of the market that were decoded before: see frames.take_rows. The next row, the records, and the outputs of the last."""
+        account = state.account
+        records: Sequence[Record] = ()
+        try:
+            end, records, took = take_rows(self.program, state, rows, start, until_ns, records_of)
+            account = state.account
+            return end, records, self._respond(state, records[-1], took) if records else []
+        except Exception as error:
+            if not records:
+                raise
+            raise self._halted(state, records[-1], account, error, taken=len(records)) from error
 
     def _halted(self, state: State, record: Record, account: Account, error: Exception, *, taken: int = 1) -> CoreError:
         """Our own code failed: nothing that the step decided stands, and the record says so to whoever starts again."""

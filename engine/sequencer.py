@@ -10,7 +10,9 @@ import msgspec
 
 from engine.errors import CoreError
 from engine.facts import TimerBody, text_of
+from engine.frames import RecordsOf
 from engine.kernel import Kernel
+from engine.market.rows import Rows
 from engine.session import SessionBody
 from engine.state import State
 from journal.record import Kind, Record, canonical
@@ -116,6 +118,27 @@ class Sequencer:
             asked = any(output.kind is Kind.REQUEST for output in outputs)
             self._append([*records[:count], *outputs], asked)
         return count, outputs
+
+    def take_rows(
+        self, rows: Rows, start: int, until_ns: int | None, records_of: RecordsOf
+    ) -> tuple[int, list[Record]]:
+        """Rows of a recorded market (see frames.take_rows): the next row, and what the last record led to."""
+        state = self.state
+        assert state is not None, "begin comes first"
+        seen: list[Sequence[Record]] = []  # also where the core breaks on them
+
+        def numbered(first: int, end: int, woken: bool) -> Sequence[Record]:  # noqa: FBT001 - RecordsOf
+            seen.append(records_of(first, end, woken))
+            return seen[-1]
+
+        try:
+            end, records, outputs = self.kernel.step_rows(state, rows, start, until_ns, numbered)
+        except CoreError as error:
+            self._append([*seen[-1], *error.outputs], True)
+            raise
+        if records:
+            self._append([*records, *outputs], any(output.kind is Kind.REQUEST for output in outputs))
+        return end, outputs
 
     def take_due(self, now_ns: int) -> list[Record]:
         """Takes every TIMER due at or before `now_ns`, by (due, name). k missed periods fire once, with k."""

@@ -203,6 +203,13 @@ class Journal:
         for _ in self._parts():
             pass
 
+    def part_at(self, seq: int) -> tuple[int, int, Sealed | None]:
+        """The part that holds a record: its first and last seq, and the sealed file; None where it is still open."""
+        part = self._part_of(seq)
+        if isinstance(part, Sealed):
+            return part.footer.first_seq, part.last_seq, part
+        return seq, part.last_seq, None
+
     def _parts(self) -> "Iterator[_OpenPart | Sealed]":
         """Those that one comes past in reading all."""
         seq = self.first_seq

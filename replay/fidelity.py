@@ -14,14 +14,15 @@ from urllib.parse import urlsplit
 import msgspec
 
 from engine import facts
+from engine.program import Program
 from engine.session import MILLISECOND_NS, SECOND_NS, SessionBody, read_session
 from engine.sim.units import ONE
-from engine.sim.venue import SimVenue
 from engine.sim.wire import HttpRequest
 from engine.venues.binance_spot import ApiKey, BinanceSpot
 from journal.reader import Journal
 from journal.record import Kind, Record
 from replay.stand_in import KEY, first_totals, modelled_venue, refuse_venue
+from replay.tape import Tape
 from replay.venue_model import VenueModel, measured, with_settings
 
 SENT = frozenset({"place", "cancel"})
@@ -82,12 +83,13 @@ def fidelity(folder: Path, *, settings: Mapping[str, str] | None = None, on_try:
     base = with_settings(msgspec.structs.replace(found.model, **rates), settings or {})
     requests = [record for record in journal.records(kinds=(Kind.REQUEST,)) if facts.read_request(record.body or "").purpose in SENT]
     offset_ns = _offset_ns(journal)
+    tape = Tape(journal, Program(session, {}), journal.last_seq, frozenset())
     tries: dict[int, Compared] = {}
 
     def at(request_ns: int) -> Compared:
         if request_ns not in tries:
             model = msgspec.structs.replace(base, request_ns=request_ns)
-            tries[request_ns] = compare(model, recorded, modelled_orders(journal, session, model, requests, offset_ns))
+            tries[request_ns] = compare(model, recorded, modelled_orders(journal, tape, session, model, requests, offset_ns))
             if on_try is not None:
                 on_try(len(tries))
         return tries[request_ns]
@@ -163,10 +165,10 @@ def _offset_ns(journal: Journal) -> int:
 # ---- what the model does ---------------------------------------------------------------------------------
 
 
-def modelled_orders(
-    journal: Journal, session: SessionBody, model: VenueModel, requests: Sequence[Record], offset_ns: int
+def modelled_orders(  # noqa: PLR0917 - all that an order's fate depends on
+    journal: Journal, tape: Tape, session: SessionBody, model: VenueModel, requests: Sequence[Record], offset_ns: int
 ) -> Orders:
-    sim = modelled_venue(journal, session, model, journal.last_seq)
+    sim = modelled_venue(tape, session, model)
     for asset, total in first_totals(journal).items():
         sim.exchange.accounts[KEY].free[asset] = total
     dialect, key = BinanceSpot(session.instruments, session.venues[0].recv_window_ms), ApiKey.hmac(KEY, KEY)
@@ -175,13 +177,12 @@ def modelled_orders(
         request = facts.read_request(record.body or "")
         assert request.unsigned is not None, "an order is a message"
         now_ns = record.time_ns + model.request_ns
-        _pass(sim, now_ns)
         message = dialect.sign_rest(request.unsigned, key, now_ns // MILLISECOND_NS)
         parts = urlsplit(message.path_and_query)
         headers = {name.lower(): value for name, value in dict(message.headers).items()}
         http = HttpRequest(method=message.method, path=parts.path, query=parts.query.encode(), body=message.body, headers=headers)
         sim.http(number, http, now_ns)
-    _pass(sim, max(now_ns, next(journal.records(journal.last_seq)).time_ns))  # a slow way ends behind the session
+    sim.advance(max(now_ns, next(journal.records(journal.last_seq)).time_ns))  # a slow way ends behind the session
     found: Orders = {}
     for order in sim.exchange.orders.values():
         seen = Order(Decimal(order.quantity) / ONE)
@@ -190,13 +191,6 @@ def modelled_orders(
             seen = _filled(seen, Decimal(fill.quantity) / ONE, Decimal(fill.price) / ONE, at_ns, maker=fill.maker)
         found[order.client_order_id] = seen
     return found
-
-
-def _pass(sim: SimVenue, until_ns: int) -> None:
-    """Moment by moment, so that a fill bears the time of what led to it."""
-    while (due_ns := sim.next_due_ns) is not None and due_ns <= until_ns:
-        sim.advance(due_ns)
-    sim.advance(until_ns)
 
 
 # ---- the one against the other ---------------------------------------------------------------------------

@@ -4,6 +4,8 @@ A cache (journal/caches.py), keyed by the decoders' code, by the segment's conte
 Holds the plain stream messages; what is decoded with a request in hand (snapshots) or is no market message is not in it.
 """
 
+from collections.abc import Iterable
+
 import msgspec
 import numpy as np
 import pyarrow as pa
@@ -16,6 +18,7 @@ from journal.segments import Rows as Wanted
 from journal.segments import Sealed
 from replay.snapshots import code_digest
 
+_DECODED = ("seq", "time_ns", "kind", "source", "meta", "payload")  # columns of a record that rows are made of
 _COLUMNS = [str(number) for number in range(COLUMNS)]
 _OPTIONS = pa.ipc.IpcWriteOptions(compression="lz4")
 
@@ -28,14 +31,15 @@ def projection(sealed: Sealed, program: Program) -> Rows:
     kept = caches.find(sealed.path.parent, name, made_from)
     if kept is not None:
         return _read(kept)
-    rows = _decoded(sealed, program)
+    rows = decoded(sealed.batches(Wanted(kinds=[Kind.FEED]), _DECODED), program)
     caches.keep(sealed.path.parent, name, made_from, _written(rows))
     return rows
 
 
-def _decoded(sealed: Sealed, program: Program) -> Rows:
+def decoded(batches: Iterable[pa.RecordBatch], program: Program) -> Rows:
+    """The rows of these FEED records' plain stream messages."""
     found: list[Rows] = [np.empty((0, COLUMNS), np.int64)]
-    for batch in sealed.batches(Wanted(kinds=[Kind.FEED]), ("seq", "time_ns", "kind", "source", "meta", "payload")):
+    for batch in batches:
         seqs, times = batch.column("seq").to_numpy(), batch.column("time_ns").to_numpy()
         plain = batch.column("meta").is_null().to_numpy(zero_copy_only=False)
         sources, payloads = batch.column("source").to_pylist(), batch.column("payload").to_pylist()

@@ -18,7 +18,7 @@ from engine.state import State
 from engine.venues.binance_spot.rules import VENUE as SPOT
 from journal.reader import Journal
 from journal.record import Kind
-from replay.outside import market_lines
+from replay.tape import Tape
 from replay.venue_model import VenueModel
 
 KEY = "resimulated"  # of the account, and its name
@@ -36,10 +36,9 @@ def refuse_venue(journal: Journal, session: SessionBody) -> None:
         raise NotResimulated(f"{journal.folder} traded at {names}, and only {SPOT} has a simulated venue.")
 
 
-def modelled_venue(journal: Journal, session: SessionBody, model: VenueModel, until_seq: int) -> SimVenue:
+def modelled_venue(tape: Tape, session: SessionBody, model: VenueModel) -> SimVenue:
     """The simulated venue over a session's market, with its instruments' rules and an account, KEY, that has nothing yet."""
     rules = {instrument.symbol: rules_of(instrument) for instrument in session.instruments}
-    lines = market_lines(journal, until_seq, feed_ns=model.feed_ns, answer_ns=model.answer_ns + model.venue_ns)
     allowance = session.venues[0].allowance
     account = AccountConfig(api_key=KEY, secret=KEY, balances={}, name=KEY, fee_maker=model.fee_maker, fee_taker=model.fee_taker)
     config = VenueConfig(
@@ -49,7 +48,11 @@ def modelled_venue(journal: Journal, session: SessionBody, model: VenueModel, un
         weight_max=allowance.weight_minute_max,
         orders_10s_max=allowance.orders_10s_max,
     )
-    return SimVenue(config, RecordedMarket(rules, lines))
+    market = RecordedMarket(rules, tape.market(model.answer_ns + model.venue_ns), ahead_ns=model.feed_ns)
+    sim = SimVenue(config, market)
+    for place, instrument in enumerate(session.instruments):
+        sim.exchange.floor.scale(place, instrument.price_scale, instrument.size_scale)
+    return sim
 
 
 def adopt(sim: SimVenue, journal: Journal, state: State, given: Mapping[str, str], *, handed_over: bool) -> bool:

@@ -42,7 +42,7 @@ def test_rows_are_those_of_the_messages_and_come_from_the_cache_the_second_time(
     wanted = one_by_one(*segment)
     assert len(np.unique(wanted[:, SEQ])) > 100
     assert np.array_equal(projection(*segment), wanted)
-    monkeypatch.setattr(projections, "_decoded", None)
+    monkeypatch.setattr(projections, "decoded", None)
     assert np.array_equal(projection(*segment), wanted)
 
 

@@ -15,17 +15,18 @@ from replaying import QUOTER, sealed_anew, session
 from engine.facts import OrderFilled, read_fact, read_request
 from engine.live.clock import SessionClock
 from engine.live.opening import Before, Wanted, look_back
+from engine.market.rows import TIME_NS
 from engine.session import MILLISECOND_NS, SessionBody, VenueSettings, read_session
 from journal.reader import Journal
 from journal.record import Kind, Record
 from journal.verify import verify
 from replay.changes import changed
-from replay.outside import Outside, outside
 from replay.rebuild import rebuild
 from replay.replay import replay_session
 from replay.resimulate import Outcome, resimulate
 from replay.stand_in import NotResimulated
 from replay.tally import tally
+from replay.tape import Outside, Stretch, Tape
 from replay.venue_model import VenueModel, measured
 from verbatim.cli import main
 from verbatim.testing import VirtualSession, VirtualVenue, from_sources
@@ -258,11 +259,18 @@ def test_a_decision_that_depends_on_what_came_later_is_found(lived: Path, monkey
     told = verbatim("lookahead", lived, "--trust-code", "--cuts", 2)
     assert "none depends on what came later" in told
 
-    def early(*given: Any, **named: Any) -> Iterator[Outside]:
-        for one in outside(*given, **named):
-            yield one._replace(record=replace(one.record, time_ns=one.record.time_ns - 500 * MILLISECOND_NS))
+    pieces = Tape.pieces
 
-    monkeypatch.setattr("replay.resimulate.outside", early)
+    def early(*given: Any) -> Iterator[Stretch | Outside]:
+        for one in pieces(*given):
+            if isinstance(one, Stretch):
+                rows = one.rows.copy()
+                rows[:, TIME_NS] -= 500 * MILLISECOND_NS
+                yield one._replace(rows=rows)
+            else:
+                yield one._replace(record=replace(one.record, time_ns=one.record.time_ns - 500 * MILLISECOND_NS))
+
+    monkeypatch.setattr(Tape, "pieces", early)
     told = verbatim("lookahead", lived, "--trust-code", "--cuts", 2, code=1)
     assert "decisions before it are others" in told
 

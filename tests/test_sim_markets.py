@@ -102,9 +102,9 @@ def test_our_orders_meet_the_captures_book(shared_data: Path) -> None:
     venue.advance(market.first_ns + 10 * 10**9)
     played = venue.exchange.markets["BTCUSDT"]
     quote = played.quote
-    assert played.book.best(Side.BUY) == quote.bid
-    assert played.book.best(Side.SELL) == quote.ask
-    assert played.book.quantity(Side.SELL, quote.ask) == quote.ask_quantity
+    assert played.best(Side.BUY) == quote.bid
+    assert played.best(Side.SELL) == quote.ask
+    assert played.quantity(Side.SELL, quote.ask) == quote.ask_quantity
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """How the fold is compiled: the one file of the core that asks the machine for something (its cache folder, one environment name).
 
-VERBATIM_JIT=0 runs the very same functions as plain Python. Compiled code is cached in a folder named after a hash of this
-package's source: Numba's own index looks only at the file of each function, so an edited helper would leave a stale caller.
+VERBATIM_JIT=0 runs the very same functions as plain Python. Compiled code is cached in a folder named after a hash of the
+source of what is compiled: Numba's own index looks only at the file of each function, so an edited helper would leave a stale caller.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ def _cache_folder() -> Path | None:
     """A writable folder of this source's own, or None."""
     digest = hashlib.sha256()
     here = Path(__file__).parent
-    for path in sorted(here.glob("*.py")):
+    for path in sorted([*here.glob("*.py"), *(here.parent / "sim").glob("*.py")]):  # the venue's floor is compiled too
         digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
     root = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111  Path.expanduser raises where there is no home
     folder = Path(root) / "verbatim" / digest.hexdigest()[:16]

@@ -10,7 +10,8 @@ import msgspec
 
 from engine.sim.endpoints_market import day_ticker
 from engine.sim.market import Line, combined
-from engine.sim.symbol_market import MINUTE_NS, SymbolMarket
+from engine.sim.meeting import MINUTE_NS
+from engine.sim.symbol_market import SymbolMarket
 from engine.sim.units import text
 
 MS: Final = 1_000_000
@@ -45,7 +46,7 @@ def _encode(body: Any) -> bytes:
 
 
 def _agg_trade(_line: Line, market: SymbolMarket, _stream: str, now_ns: int) -> bytes:
-    trade = market.prints[-1]
+    trade = market.prints_last()
     return _encode(
         {
             "e": "aggTrade",
@@ -70,10 +71,10 @@ def _whole_diff(line: Line, _market: SymbolMarket, _stream: str, _now_ns: int) -
 
 def _partial(_line: Line, market: SymbolMarket, stream: str, _now_ns: int) -> bytes:
     levels = int(stream.partition("@depth")[2].partition("@")[0])
-    bids, asks = market.public.top(levels)
+    bids, asks = market.top(levels)
     return _encode(
         {
-            "lastUpdateId": market.public.update_id,
+            "lastUpdateId": market.update_id,
             "bids": [[text(price), text(quantity)] for price, quantity in bids],
             "asks": [[text(price), text(quantity)] for price, quantity in asks],
         }
@@ -94,7 +95,7 @@ def _kline(_line: Line, market: SymbolMarket, _stream: str, now_ns: int) -> byte
         "h": text(bar.high),
         "l": text(bar.low),
         "v": text(bar.volume),
-        "n": bar.count,
+        "n": bar.trades,
         "x": False,
         "q": text(bar.quote),
         "V": text(bar.taker_base),

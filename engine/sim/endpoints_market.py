@@ -8,8 +8,9 @@ from engine.sim import errors
 from engine.sim.endpoints import Call, Endpoint, NotYet, fixed
 from engine.sim.filters import exchange_info_entry
 from engine.sim.market import Print, Snapshot, snapshot_data
+from engine.sim.meeting import MINUTE_NS
 from engine.sim.params import Params
-from engine.sim.symbol_market import AVERAGE_MINUTES, MINUTE_NS, Bar, SymbolMarket
+from engine.sim.symbol_market import AVERAGE_MINUTES, Bar, SymbolMarket
 from engine.sim.units import ONE, product, text
 
 MS: Final = 1_000_000
@@ -69,8 +70,8 @@ def depth(call: Call) -> msgspec.Raw:
     limit = call.params.limit(default=100, most=5_000)
     if not market.joined:
         raise NotYet(symbol)
-    bids, asks = market.public.top(limit)
-    return msgspec.Raw(snapshot_data(Snapshot(market.public.update_id, bids, asks)))
+    bids, asks = market.top(limit)
+    return msgspec.Raw(snapshot_data(Snapshot(market.update_id, bids, asks)))
 
 
 def _depth_weight(params: Params) -> int:
@@ -124,10 +125,10 @@ def ticker_price(call: Call) -> Any:
 def _best(market: SymbolMarket) -> dict[str, str]:
     """The public best: of quote and book whichever the feed spoke of last."""
     quote = market.quote
-    if quote is not None and quote.update_id >= market.public.update_id:
+    if quote is not None and quote.update_id >= market.update_id:
         values = (quote.bid, quote.bid_quantity, quote.ask, quote.ask_quantity)
     else:
-        bids, asks = market.public.top(1)
+        bids, asks = market.top(1)
         values = (*(bids[0] if bids else (0, 0)), *(asks[0] if asks else (0, 0)))
     return dict(zip(("bidPrice", "bidQty", "askPrice", "askQty"), map(text, values), strict=True))
 
@@ -161,7 +162,7 @@ def day_ticker(market: SymbolMarket, now_ns: int) -> dict[str, Any]:
         "closeTime": now_ns // MS,
         "firstId": bars[0].first_id if bars else -1,
         "lastId": bars[-1].last_id if bars else -1,
-        "count": sum(bar.count for bar in bars),
+        "count": sum(bar.trades for bar in bars),
     }
 
 
@@ -184,7 +185,7 @@ def _kline(bars: list[Bar], start_ns: int, length_ns: int) -> list[Any]:
         text(sum(bar.volume for bar in bars)),
         (start_ns + length_ns) // MS - 1,
         text(sum(bar.quote for bar in bars)),
-        sum(bar.count for bar in bars),
+        sum(bar.trades for bar in bars),
         text(sum(bar.taker_base for bar in bars)),
         text(sum(bar.taker_quote for bar in bars)),
         "0",

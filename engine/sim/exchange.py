@@ -8,9 +8,12 @@ from collections.abc import Iterator
 from copy import copy
 from typing import Final
 
+from engine.market import rows as r
+from engine.market.rows import Rows
 from engine.model import OrderType, Side, TimeInForce
-from engine.sim import errors, filters
+from engine.sim import errors, filters, meeting
 from engine.sim.account import Account
+from engine.sim.floor import FOREVER_NS, Floor, rows_of
 from engine.sim.market import Diff, Print, Quote, Snapshot
 from engine.sim.orders import Event, Execution, Fill, FundsChanged, NewOrder, Order, Report, SelfTrade, Status
 from engine.sim.symbol_market import SymbolMarket
@@ -28,7 +31,9 @@ def _opposite(side: Side) -> Side:
 
 class Exchange:
     def __init__(self, rules: dict[str, filters.SymbolRules], accounts: dict[str, Account]) -> None:
-        self.markets = {symbol: SymbolMarket(given) for symbol, given in rules.items()}
+        self.floor = Floor(len(rules))
+        self.markets = {symbol: SymbolMarket(given, self.floor, place) for place, (symbol, given) in enumerate(rules.items())}
+        self._by_place = tuple(self.markets.values())
         self.accounts = accounts
         self.orders: dict[int, Order] = {}
         self.client_ids_seen: dict[str, int] = {}  # every id an order was asked for with, refused or not: a witness
@@ -157,25 +162,33 @@ class Exchange:
 
     def on_market(self, symbol: str, message: Snapshot | Diff | Quote | Print, now_ns: int) -> None:
         """Fold a public message; orders of ours that it touches are filled."""
-        market = self.markets[symbol]
-        match message:
-            case Print():
-                market.printed(message)
-                self._fill_by_print(market, message, now_ns)
-            case Quote():
-                market.best_quote(message)
-                self._after_book(market, now_ns)
-            case Diff():
-                market.diff(message)
-                self._after_book(market, now_ns)
-            case Snapshot():
-                market.snapshot(message)
-                self._after_book(market, now_ns)
+        rows = rows_of(self.markets[symbol].place, message, now_ns)
+        self.meet(rows, 0, FOREVER_NS, 0)
+
+    def meet(self, rows: Rows, start: int, until_ns: int, ahead_ns: int) -> tuple[bool, int]:
+        """Fold the market's rows up to and with `until_ns` of their own time, which is `ahead_ns` behind the venue's.
+
+        Stops behind a record that filled an order: (whether one did, the next row).
+        """
+        floor = self.floor
+        events = len(self._events)
+        while len(self._events) == events:
+            start, why = floor.meet(rows, start, until_ns)
+            if why == meeting.DONE:
+                return False, start
+            row = rows[start - 1].tolist()
+            market = self._by_place[row[r.INSTRUMENT]]
+            floor.keep_queues()
+            if why == meeting.PRINTED:
+                trade = market.prints_last()
+                self._fill_by_print(market, trade, row[r.TIME_NS] - ahead_ns)
+            else:
+                self._fill_by_book(market, row[r.TIME_NS] - ahead_ns)
+            floor.lay_queues()
+        return True, start
 
     def _fill_by_print(self, market: SymbolMarket, trade: Print, now_ns: int) -> None:
         """A print at our price goes to those before us first; a print through it must have met us, however far back."""
-        if not market.has_resting:
-            return
         hit = Side.BUY if trade.buyer_is_maker else Side.SELL
         touched = False
         for side in (Side.BUY, Side.SELL):
@@ -197,18 +210,15 @@ class Exchange:
         if touched:
             self._flush_funds(now_ns)
 
-    def _after_book(self, market: SymbolMarket, now_ns: int) -> None:
-        """Queues shrink with their level; offers that now stand at or beyond our price are ours."""
-        if not market.has_resting:
-            return
-        market.shrink_queues()
+    def _fill_by_book(self, market: SymbolMarket, now_ns: int) -> None:
+        """Offers that now stand at or beyond our price are ours."""
         touched = False
         for side in (Side.BUY, Side.SELL):
             other = _opposite(side)
             for order in market.resting(side):
                 for price, available in list(_crossing(market, order)):
                     quantity = min(available, order.leaves)
-                    market.book.take(other, price, quantity)
+                    market.take(other, price, quantity)
                     self._fill(order, order.price, quantity, now_ns, maker=True, trade_id=self._new_trade_id())
                     touched = True
                     if not order.leaves:
@@ -260,6 +270,7 @@ class Exchange:
             order_id=self._order_id_next,
             account=account,
             symbol=new.symbol,
+            place=self.markets[new.symbol].place,
             side=new.side,
             order_type=new.order_type,
             time_in_force=new.time_in_force,
@@ -289,7 +300,7 @@ class Exchange:
                 continue
             trade_id = self._new_trade_id()
             if maker is None:
-                market.book.take(_opposite(order.side), price, quantity)
+                market.take(_opposite(order.side), price, quantity)
             else:
                 self._fill(maker, price, quantity, now_ns, maker=True, trade_id=trade_id)
                 self._settle_maker(maker, now_ns)
@@ -414,7 +425,7 @@ class Exchange:
 
 
 def _crossing(market: SymbolMarket, order: Order) -> Iterator[tuple[int, int]]:
-    for price, available in market.book.offers(_opposite(order.side)):
+    for price, available in market.offers(_opposite(order.side)):
         if (price - order.price) * order.side.sign > 0:
             return
         yield price, available
@@ -423,7 +434,7 @@ def _crossing(market: SymbolMarket, order: Order) -> Iterator[tuple[int, int]]:
 def _candidates(market: SymbolMarket, side: Side) -> Iterator[tuple[int, int, Order | None]]:
     """The market's offers and our resting orders of one side, merged: best price first, the market first at a tie."""
     ours = market.resting(side)
-    for price, available in market.book.offers(side):
+    for price, available in market.offers(side):
         while ours and (ours[0].price - price) * side.sign > 0:
             yield ours[0].price, ours[0].leaves, ours.pop(0)
         yield price, available, None

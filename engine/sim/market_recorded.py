@@ -1,36 +1,93 @@
-"""A market that plays what a session recorded: its lines come from an iterator, as late as they are asked for.
+"""A market that a session recorded, for the simulated venue: rows by the thousand, and the depth answers at their places.
 
-A depth answer of the record is a line without a stream name: whoever asked the venue before it gets its very bytes.
+The venue saw a message earlier than the session did, by what the way took: `ahead_ns`. Rows are folded without a line's text, since
+whoever trades on this venue gets the market's frames from the record, and not from it. Knows no file: its pieces come from an iterator.
 """
 
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
+from engine.market import rows as r
+from engine.market.layout import NEVER
+from engine.market.rows import Rows
+from engine.sim import meeting
+from engine.sim.exchange import Exchange
 from engine.sim.market import Line
 
 
+class DepthAnswer(NamedTuple):
+    """A line without a stream, and its rows: whoever asked before it gets its very bytes."""
+
+    line: Line
+    rows: Rows
+
+
+Piece = Rows | DepthAnswer  # rows: of whole records
+
+
 class RecordedMarket:
-    """Lines in the order of their due times; `streams` are never waited for."""
+    """Lines in their order; `streams` are never waited for."""
 
     streams: frozenset[str] = frozenset()
 
-    def __init__(self, symbols: Iterable[str], lines: Iterator[Line]) -> None:
+    def __init__(self, symbols: Iterable[str], pieces: Iterator[Piece], *, ahead_ns: int) -> None:
         self.symbols = tuple(symbols)
-        self._lines = lines
-        self._next = next(lines, None)
-        self._shift_ns = 0
+        self.ahead_ns = ahead_ns
+        self.answered: Rows | None = None  # of the line that was taken last
+        self._pieces = pieces
+        self._piece = next(pieces, None)
+        self._at = 0  # in the rows at hand
+
+    def _rows(self) -> Rows | None:
+        """Those at hand, where rows come next."""
+        while not isinstance(self._piece, DepthAnswer):
+            if self._piece is None or self._at < len(self._piece):
+                return self._piece
+            self._piece, self._at = next(self._pieces, None), 0
+        return None
 
     @property
     def next_due_ns(self) -> int | None:
-        return None if self._next is None else self._next.due_ns + self._shift_ns
+        """When the next row or line is due."""
+        rows = self._rows()
+        if rows is not None:
+            return int(rows[self._at, r.TIME_NS]) - self.ahead_ns
+        return self._piece.line.due_ns if isinstance(self._piece, DepthAnswer) else None
+
+    def touch_ns(self, exchange: Exchange, before_ns: int) -> int | None:
+        """When the first comes, before `before_ns`, that might touch an order that rests; what comes before it touches none."""
+        if not exchange.floor.resting:
+            return None
+        rows = self._rows()
+        if rows is None:
+            due_ns = self.next_due_ns
+            return due_ns if due_ns is not None and due_ns < before_ns else None
+        found = meeting.first_touch(rows, self._at, min(before_ns, NEVER - self.ahead_ns) + self.ahead_ns, exchange.floor.v, exchange.floor.orders)
+        if found == len(rows):
+            found -= 1  # what comes behind this piece was not looked at
+        time_ns = int(rows[found, r.TIME_NS]) - self.ahead_ns
+        return time_ns if time_ns < before_ns else None
+
+    def meet(self, exchange: Exchange, now_ns: int) -> bool:
+        """Let the exchange see the rows due by now, up to one that fills an order; whether one did."""
+        rows = self._rows()
+        while rows is not None and int(rows[self._at, r.TIME_NS]) - self.ahead_ns <= now_ns:
+            filled, self._at = exchange.meet(rows, self._at, now_ns + self.ahead_ns, self.ahead_ns)
+            if filled:
+                return True
+            rows = self._rows()
+        return False
 
     def take(self) -> Line:
-        line = self._next
-        assert line is not None, "its caller looked when the next is due"
-        self._next = next(self._lines, None)
-        return line._replace(due_ns=line.due_ns + self._shift_ns) if self._shift_ns else line
+        """The line that is next."""
+        piece = self._piece
+        assert isinstance(piece, DepthAnswer), "its caller looked whether rows come first"
+        self._piece, self._at = next(self._pieces, None), 0
+        self.answered = piece.rows
+        return piece.line
 
     def peek_is_snapshot(self) -> bool:
-        return self._next is not None and not self._next.stream
+        return self._rows() is None and self._piece is not None
 
     def shift(self, ns: int) -> None:
-        self._shift_ns += ns
+        raise AssertionError(f"what was recorded is not moved, nor by {ns} ns")

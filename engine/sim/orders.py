@@ -73,6 +73,7 @@ class Order:
     order_id: int
     account: str
     symbol: str
+    place: int  # of the symbol on the floor
     side: Side
     order_type: OrderType
     time_in_force: TimeInForce
@@ -87,7 +88,7 @@ class Order:
     executed: int = 0
     executed_quote: int = 0
     locked: int = 0  # of the quote asset for a buy, of the base asset for a sell
-    queue_ahead: int = 0  # what stood at our price before us and still does
+    queue_ahead: int = 0  # what stood at our price before us and still does; the floor has it while the order rests
     expiry_reason: str = ""
     on_book: bool = False
     fills: list[Fill] = field(default_factory=list)

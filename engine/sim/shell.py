@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Protocol
 from urllib.parse import urlsplit
 
 from engine.facts import LinkBody, RequestBody, read_request, text_of
+from engine.market.layout import NEVER
 from engine.requests import FEED_PURPOSES
 from engine.sequencer import Arrival, Sequencer
 from engine.session import MILLISECOND_NS
@@ -89,29 +90,37 @@ class Shell:
 
     def next_ns(self) -> int:
         """When something happens next."""
-        due = [self.state.next_due_ns]
-        if self._coming:
-            due.append(self._coming[0].time_ns)
+        due = [self.state.next_due_ns, self.coming_ns]
         venue_ns = self.venue.sim.next_due_ns
         if venue_ns is not None:
             due.append(venue_ns)
         return min(due)
 
-    def happen(self, arrivals: Iterable[tuple[int, Arrival]] = ()) -> None:
+    def happen(self, arrivals: Iterable[tuple[int, Callable[[], None]]] = ()) -> None:
         """What is due at the venue's time: its own events, what was on its way, what the caller brings, TIMERs.
 
         The caller's arrivals come with the number of the market's line that they are (1 is the first; 0 for what is none): at one
         moment, what the venue sent after that line comes after it, and what it sent before comes before.
         """
-        sim, now_ns = self.venue.sim, self.venue.now_ns
-        while (due_ns := sim.next_due_ns) is not None and due_ns <= now_ns:
-            self._deliver(sim.advance(now_ns, lines_max=1))
-        for line, arrival in arrivals:
+        now_ns = self.venue.now_ns
+        self.pass_market()
+        for line, arrive in arrivals:
             self._come(now_ns, before_line=line)
-            self.take(arrival)
+            arrive()
         self._come(now_ns)
         if not self.closing and self.state.next_due_ns <= now_ns:
             self.perform(self.sequencer.take_due(now_ns))
+
+    def pass_market(self) -> None:
+        """The venue comes to its time, line by line: what it sends on the way is on its way to us."""
+        sim, now_ns = self.venue.sim, self.venue.now_ns
+        while (due_ns := sim.next_due_ns) is not None and due_ns <= now_ns:
+            self._deliver(sim.advance(now_ns, lines_max=1))
+
+    @property
+    def coming_ns(self) -> int:
+        """When the next thing on its way comes, to us or to the venue."""
+        return self._coming[0].time_ns if self._coming else NEVER
 
     def _come(self, now_ns: int, *, before_line: int | None = None) -> None:
         coming = self._coming
@@ -124,7 +133,7 @@ class Shell:
 
     def later(self, wait_ns: int, action: Callable[[], None]) -> None:
         self._order += 1
-        heappush(self._coming, _Coming(self.venue.now_ns + wait_ns, self._order, self.venue.sim.feed.status.lines, action))
+        heappush(self._coming, _Coming(self.venue.now_ns + wait_ns, self._order, self.venue.sim.lines, action))
 
     # ---- what the core asks for
 

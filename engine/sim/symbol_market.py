@@ -1,112 +1,127 @@
-"""One symbol as the venue sees it: the books, what was printed lately, and our resting orders.
+"""One symbol of the venue's floor, as those who ask about it see it: books, tape, minutes, prices derived from them.
 
-Folds the public messages of a market (engine.sim.market). Fills nobody: engine.sim.exchange does.
+Reads the arrays of engine/sim/floor.py and decides nothing.
 """
 
-from bisect import insort
-from collections import deque
-from typing import Final
+from collections.abc import Iterator
+from typing import Final, NamedTuple
 
+from engine.market import rows as r
+from engine.market.rows import Rows
 from engine.model import Side
-from engine.sim.book import Book, PublicBook
+from engine.sim import meeting as at
 from engine.sim.filters import SymbolRules
-from engine.sim.market import Diff, Print, Quote, Snapshot
+from engine.sim.floor import Floor
+from engine.sim.market import Print, Quote
 from engine.sim.orders import Order
-from engine.sim.units import ONE, product
+from engine.sim.units import ONE
 
-PRINTS_MAX: Final = 1000  # GET trades answers at most so many
-BARS_MAX: Final = 1500  # minutes: a day and an hour, for GET klines and ticker/24hr
 AVERAGE_MINUTES: Final = 5  # avgPriceMins of the filters
-PENDING_DIFFS_MAX: Final = 10_000
-MINUTE_NS: Final = 60_000_000_000
 
 
-class Bar:
-    """A minute of trades."""
+class Bar(NamedTuple):
+    """A minute of trades, in the order of its array (meeting.py, M_...)."""
 
-    __slots__ = ("close", "count", "first_id", "high", "last_id", "low", "open", "quote", "start_ns", "taker_base",
-                 "taker_quote", "volume")  # fmt: skip
-
-    def __init__(self, start_ns: int, trade: Print) -> None:
-        self.start_ns = start_ns
-        self.open = self.high = self.low = self.close = trade.price
-        self.volume = self.quote = self.taker_base = self.taker_quote = self.count = 0
-        self.first_id = self.last_id = trade.trade_id
-
-    def add(self, trade: Print) -> None:
-        self.high, self.low = max(self.high, trade.price), min(self.low, trade.price)
-        self.close, self.last_id = trade.price, trade.trade_id
-        quote = product(trade.price, trade.quantity)
-        self.volume += trade.quantity
-        self.quote += quote
-        self.count += 1
-        if not trade.buyer_is_maker:
-            self.taker_base += trade.quantity
-            self.taker_quote += quote
+    start_ns: int
+    open: int
+    high: int
+    low: int
+    close: int
+    volume: int
+    quote: int
+    trades: int
+    taker_base: int
+    taker_quote: int
+    first_id: int
+    last_id: int
 
 
 class SymbolMarket:
-    def __init__(self, rules: SymbolRules) -> None:
+    def __init__(self, rules: SymbolRules, floor: Floor, place: int) -> None:
         self.rules = rules
-        self.book = Book()
-        self.public = PublicBook()
-        self.prints: deque[Print] = deque(maxlen=PRINTS_MAX)
-        self.bars: deque[Bar] = deque(maxlen=BARS_MAX)
-        self.quote: Quote | None = None
-        self.joined = False  # a snapshot has come
-        self.gaps = 0  # diffs that did not follow their predecessor: the capture's own losses
-        self._pending: deque[Diff] = deque(maxlen=PENDING_DIFFS_MAX)  # diffs before the snapshot: one of them joins it
-        self._resting: dict[Side, list[tuple[int, int, Order]]] = {Side.BUY: [], Side.SELL: []}
+        self.place = place
+        self._floor = floor
 
-    # ---- the market's messages
+    def _number(self, field: int) -> int:
+        return int(self._floor.v[self.place, field])
 
-    def snapshot(self, snapshot: Snapshot) -> None:
-        self.book.reset(snapshot.bids, snapshot.asks, snapshot.update_id)
-        self.public.reset(snapshot.bids, snapshot.asks, snapshot.update_id)
-        self.joined = True
-        for diff in self._pending:
-            self.diff(diff)
-        self._pending.clear()
+    # ---- the public book, which never shows our orders or what they took
 
-    def diff(self, diff: Diff) -> None:
-        if not self.joined:
-            self._pending.append(diff)
-            return
-        if diff.update_id <= self.public.update_id:
-            return
-        self.gaps += diff.update_id_first > self.public.update_id + 1
-        self.book.apply_diff(diff.bids, diff.asks, diff.update_id)
-        self.public.apply_diff(diff.bids, diff.asks, diff.update_id)
+    @property
+    def joined(self) -> bool:
+        """A snapshot has come."""
+        return bool(self._number(at.V_JOINED))
 
-    def best_quote(self, quote: Quote) -> None:
-        self.quote = quote
-        self.book.apply_quote(
-            bid=quote.bid,
-            bid_quantity=quote.bid_quantity,
-            ask=quote.ask,
-            ask_quantity=quote.ask_quantity,
-            update_id=quote.update_id,
-        )
+    @property
+    def gaps(self) -> int:
+        """Diffs that did not follow their predecessor: the capture's own losses."""
+        return self._number(at.V_GAPS)
 
-    def printed(self, trade: Print) -> None:
-        self.prints.append(trade)
-        start_ns = trade.time_ns - trade.time_ns % MINUTE_NS
-        if not self.bars or self.bars[-1].start_ns < start_ns:
-            self.bars.append(Bar(start_ns, trade))
-        self.bars[-1].add(trade)
+    @property
+    def update_id(self) -> int:
+        return self._number(at.V_ID)
 
-    # ---- prices derived from them
+    def top(self, limit: int) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+        return self._floor.public(self.place, r.BID, limit), self._floor.public(self.place, r.ASK, limit)
+
+    @property
+    def quote(self) -> Quote | None:
+        """The last that came."""
+        if not self._number(at.V_QUOTED):
+            return None
+        return Quote(*self._floor.v[self.place, at.V_QUOTE_ID : at.V_ASK_SIZE + 1].tolist())
+
+    # ---- what an order of ours would meet
+
+    def offers(self, side: Side) -> Iterator[tuple[int, int]]:
+        """(price, quantity still to be had) of that side of the book, from the best on."""
+        return self._floor.offers(self.place, _row(side))
+
+    def best(self, side: Side) -> int | None:
+        """The best price still to be had on that side; None where there is none."""
+        return next((price for price, _ in self.offers(side)), None)
+
+    def quantity(self, side: Side, price: int) -> int:
+        """What the market shows at a price: the queue that an order of ours joins."""
+        return self._floor.level(self.place, _row(side), price)
+
+    def take(self, side: Side, price: int, quantity: int) -> None:
+        """It is ours, until that level next changes."""
+        self._floor.take(self.place, _row(side), price, quantity)
+
+    # ---- the tape
+
+    @property
+    def prints(self) -> list[Print]:
+        """The last, oldest first."""
+        count = self._number(at.V_PRINTS)
+        tape = self._floor.prints[self.place]
+        return [_print(tape[n % at.PRINTS_KEPT]) for n in range(max(0, count - at.PRINTS_KEPT), count)]
+
+    def prints_last(self) -> Print:
+        """The last trade; the caller knows that there was one."""
+        return _print(self._floor.prints[self.place, (self._number(at.V_PRINTS) - 1) % at.PRINTS_KEPT])
+
+    @property
+    def bars(self) -> list[Bar]:
+        """Minutes in which something was traded, oldest first."""
+        return self._bars(at.MINUTES_KEPT)
+
+    def _bars(self, most: int) -> list[Bar]:
+        count = self._number(at.V_BARS)
+        minutes = self._floor.minutes[self.place]
+        return [Bar(*minutes[n % at.MINUTES_KEPT].tolist()) for n in range(max(0, count - most), count)]
 
     def last_price(self) -> int:
         """The last trade's price; before any, the middle of the book; 0 where there is neither."""
-        if self.prints:
-            return self.prints[-1].price
-        bid, ask = self.book.best(Side.BUY), self.book.best(Side.SELL)
+        if bars := self._bars(1):
+            return bars[0].close
+        bid, ask = self.best(Side.BUY), self.best(Side.SELL)
         return (bid + ask) // 2 if bid is not None and ask is not None else bid or ask or 0
 
     def average_price(self) -> int:
         """Volume-weighted over the last minutes, as the filters use it."""
-        recent = list(self.bars)[-AVERAGE_MINUTES:]
+        recent = self._bars(AVERAGE_MINUTES)
         volume = sum(bar.volume for bar in recent)
         return sum(bar.quote for bar in recent) * ONE // volume if volume else self.last_price()
 
@@ -114,23 +129,21 @@ class SymbolMarket:
 
     def rest(self, order: Order) -> None:
         order.on_book = True
-        order.queue_ahead = self.book.quantity(order.side, order.price)
-        insort(self._resting[order.side], (-order.price * order.side.sign, order.order_id, order))
+        order.queue_ahead = self.quantity(order.side, order.price)
+        self._floor.rest(order)
 
     def remove(self, order: Order) -> None:
         order.on_book = False
-        self._resting[order.side].remove((-order.price * order.side.sign, order.order_id, order))
-
-    @property
-    def has_resting(self) -> bool:
-        return bool(self._resting[Side.BUY] or self._resting[Side.SELL])
+        self._floor.remove(order)
 
     def resting(self, side: Side) -> list[Order]:
-        return [order for _, _, order in self._resting[side]]
+        return [order for order in self._floor.resting if order.place == self.place and order.side is side]
 
-    def shrink_queues(self) -> None:
-        """What the market no longer shows at our price cannot stand before us."""
-        for side, entries in self._resting.items():
-            for _, _, order in entries:
-                if order.queue_ahead:
-                    order.queue_ahead = min(order.queue_ahead, self.book.quantity(side, order.price))
+
+def _row(side: Side) -> int:
+    return r.BID if side is Side.BUY else r.ASK
+
+
+def _print(numbers: Rows) -> Print:
+    trade_id, price, quantity, time_ns, maker = numbers.tolist()
+    return Print(trade_id, price, quantity, time_ns, bool(maker))

@@ -18,8 +18,10 @@ from engine.sim.face import WS_METHODS, Face, Result, WsApiRequest, refused, unk
 from engine.sim.faults import Action, Faults, Rule, Target
 from engine.sim.feed import Feed
 from engine.sim.filters import SymbolRules, rules_for
+from engine.sim.floor import FOREVER_NS
 from engine.sim.limits import Limits
 from engine.sim.market import Line, Market, data_of, decode
+from engine.sim.market_recorded import RecordedMarket
 from engine.sim.orders import FundsChanged, Report
 from engine.sim.signing import KeyRing, ws_params
 from engine.sim.units import units
@@ -121,6 +123,7 @@ class SimVenue:
         self._sequence = 0
         self._ready: list[Outgoing] = []
         self._waiting: list[_Waiting] = []
+        self._recorded = market if isinstance(market, RecordedMarket) else None
         self._now_ns = 0
 
     # ---- driving
@@ -133,6 +136,28 @@ class SimVenue:
         if not self._outbox:
             return feed_ns
         return self._outbox[0][0] if feed_ns is None else min(feed_ns, self._outbox[0][0])
+
+    @property
+    def next_sent_ns(self) -> int | None:
+        """When something is to be sent that is known now, whatever the market will do."""
+        if self._ready:
+            return self._now_ns
+        return self._outbox[0][0] if self._outbox else None
+
+    @property
+    def is_waited_for(self) -> bool:
+        """Somebody asked for a depth snapshot whose place in the market is not reached."""
+        return bool(self._waiting)
+
+    @property
+    def lines(self) -> int:
+        """Public messages that the venue has seen."""
+        return self.feed.status.lines if self._recorded is None else self.exchange.floor.records
+
+    def touch_ns(self, before_ns: int) -> int | None:
+        """When a recorded market might touch an order that rests: see RecordedMarket."""
+        assert self._recorded is not None, "only what is recorded is known before it comes"
+        return self._recorded.touch_ns(self.exchange, before_ns)
 
     def advance(self, now_ns: int, *, lines_max: int | None = None) -> list[Outgoing]:
         """Everything due by now, in order. With `lines_max`, at most so many public lines: call again for more."""
@@ -233,6 +258,10 @@ class SimVenue:
                 if feed_ns is None or outbox[0][0] <= feed_ns:
                     self._ready.append(heappop(outbox)[2])
                     continue
+            if self._recorded is not None and self._recorded.meet(self.exchange, now_ns):
+                taken += 1
+                self._emit_events(now_ns)
+                continue
             line = feed.due(now_ns, depth_asked=bool(self._waiting))
             if line is None:
                 if not outbox or outbox[0][0] > now_ns:
@@ -242,6 +271,12 @@ class SimVenue:
             self._publish(line, now_ns)
 
     def _publish(self, line: Line, now_ns: int) -> None:
+        if self._recorded is not None:
+            assert self._recorded.answered is not None, "a recorded market's lines are depth answers"
+            self.exchange.meet(self._recorded.answered, 0, FOREVER_NS, self._recorded.ahead_ns)
+            self._answer_waiting(line, now_ns)
+            self._emit_events(now_ns)
+            return
         try:
             message = decode(line)
         except (msgspec.DecodeError, ValueError):

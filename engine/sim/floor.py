@@ -1,0 +1,181 @@
+"""The venue's trading floor: books, tape and resting orders of all its symbols, in the arrays that engine/sim/meeting.py folds.
+
+Holds them, grows them, and reads them for people and protocol. Fills nobody: engine/sim/exchange.py does.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
+
+import numpy as np
+
+from engine.market import rows as r
+from engine.market.rows import Rows
+from engine.sim import meeting as at
+from engine.sim.market import Diff, Print, Quote, Snapshot
+from engine.sim.orders import Order
+from engine.sim.units import PLACES
+
+PENDING_DIFFS_MAX: Final = 10_000
+LEVELS_START: Final = 2048
+FOREVER_NS: Final = 2**63 - 1
+
+
+class Floor:
+    """Rows in, stops out. Symbols are known by their place in the list that made it."""
+
+    def __init__(self, symbols: int) -> None:
+        self.v: Rows = np.zeros((symbols, at.V_FIELDS), np.int64)
+        self.v[:, at.V_PRICE_UNIT] = self.v[:, at.V_SIZE_UNIT] = 1
+        self.levels: Rows = np.zeros((at.L_FIELDS, 2 * symbols, LEVELS_START), np.int64)
+        self.prints: Rows = np.zeros((symbols, at.PRINTS_KEPT, at.P_FIELDS), np.int64)
+        self.minutes: Rows = np.zeros((symbols, at.MINUTES_KEPT, at.M_FIELDS), np.int64)
+        self.resting: list[Order] = []  # the order of `orders`
+        self.orders: Rows = np.zeros((0, at.O_FIELDS), np.int64)
+        self._pending: list[deque[Rows]] = [deque(maxlen=PENDING_DIFFS_MAX) for _ in range(symbols)]  # before the snapshot: one of them joins it
+        self._compile()
+
+    def _compile(self) -> None:
+        """Before the first message comes; nothing is folded."""
+        nothing: Rows = np.zeros((0, r.COLUMNS), np.int64)
+        at.meet_rows(nothing, 0, 0, self.v, self.levels, self.prints, self.minutes, self.orders)
+        at.first_touch(nothing, 0, 0, self.v, self.orders)
+        at.after_book(0, self.v, self.levels, self.orders)
+
+    def scale(self, i: int, price_scale: int, size_scale: int) -> None:
+        """Rows of this symbol come at these scales, and not in units."""
+        self.v[i, [at.V_PRICE_UNIT, at.V_SIZE_UNIT]] = 10 ** (PLACES - price_scale), 10 ** (PLACES - size_scale)
+
+    # ---- folding
+
+    @property
+    def records(self) -> int:
+        """Records of the market that were folded."""
+        return int(self.v[0, at.V_RECORDS])
+
+    def meet(self, rows: Rows, start: int = 0, until_ns: int = FOREVER_NS) -> tuple[int, int]:
+        """Fold up to the first row that may fill an order: (next row, why it stopped: DONE, PRINTED or CROSSED)."""
+        while True:
+            start, why = at.meet_rows(rows, start, until_ns, self.v, self.levels, self.prints, self.minutes, self.orders)
+            if why == at.GROW:
+                self._grow(int(rows[start, r.C]))
+            elif why == at.UNJOINED:
+                end = start + 1 + int(rows[start, r.C])
+                self._pending[int(rows[start, r.INSTRUMENT])].append(rows[start:end].copy())
+                self.v[0, at.V_RECORDS] += 1
+                start = end
+            elif why == at.JOINED:
+                return start, self._join(int(rows[start - 1, r.INSTRUMENT]))
+            else:
+                return start, why
+
+    def _join(self, i: int) -> int:
+        """A snapshot has come: the diffs kept for it, and what it does to orders that rest."""
+        kept, self._pending[i] = self._pending[i], deque(maxlen=PENDING_DIFFS_MAX)
+        seen = int(self.v[0, at.V_RECORDS])
+        for diff in kept:
+            self.meet(diff)
+        self.v[0, at.V_RECORDS] = seen  # they were counted when they came
+        return at.CROSSED if at.after_book(i, self.v, self.levels, self.orders) else at.DONE
+
+    def _grow(self, more: int) -> None:
+        room = self.levels.shape[2]
+        wider: Rows = np.zeros((*self.levels.shape[:2], max(2 * room, room + more + 1)), np.int64)
+        wider[:, :, :room] = self.levels
+        self.levels = wider
+
+    # ---- orders of ours that rest
+
+    def rest(self, order: Order) -> None:
+        self.keep_queues()
+        self.resting.append(order)
+        self._lay_out()
+
+    def remove(self, order: Order) -> None:
+        self.keep_queues()
+        self.resting.remove(order)
+        self._lay_out()
+
+    def keep_queues(self) -> None:
+        """What stands before each order, as it is now: before somebody reads or changes it."""
+        for order, ahead in zip(self.resting, self.orders[:, at.O_AHEAD].tolist(), strict=True):
+            order.queue_ahead = ahead
+
+    def lay_queues(self) -> None:
+        """After orders were changed in their place."""
+        for k, order in enumerate(self.resting):
+            self.orders[k, at.O_AHEAD] = order.queue_ahead
+
+    def _lay_out(self) -> None:
+        self.resting.sort(key=lambda order: (order.place, order.side.sign, -order.price * order.side.sign, order.order_id))
+        rows = [(order.place, order.side.sign < 0, order.price, order.queue_ahead) for order in self.resting]
+        self.orders = np.array(rows, np.int64).reshape(len(rows), at.O_FIELDS)
+
+    # ---- reading
+
+    def level(self, i: int, side: int, price: int) -> int:
+        """What the market shows at a price: the queue that an order of ours joins."""
+        row, key = 2 * i + side, price if side == r.BID else -price
+        count = int(self.v[i, at.V_LEVELS + side])
+        found = int(np.searchsorted(self.levels[at.L_PRICES, row, :count], key))
+        held = found < count and self.levels[at.L_PRICES, row, found] == key
+        return int(self.levels[at.L_SIZES, row, found]) if held else 0
+
+    def offers(self, i: int, side: int) -> Iterator[tuple[int, int]]:
+        """(price, quantity still to be had) from the best on."""
+        row, sign = 2 * i + side, 1 if side == r.BID else -1
+        for k in range(int(self.v[i, at.V_LEVELS + side]) - 1, -1, -1):
+            price, size, taken = self.levels[: at.L_PUBLIC_PRICES, row, k].tolist()
+            if size > taken:
+                yield sign * price, size - taken
+
+    def take(self, i: int, side: int, price: int, quantity: int) -> None:
+        row, key = 2 * i + side, price if side == r.BID else -price
+        found = int(np.searchsorted(self.levels[at.L_PRICES, row, : self.v[i, at.V_LEVELS + side]], key))
+        left = int(self.levels[at.L_SIZES, row, found] - self.levels[at.L_TAKEN, row, found])
+        assert self.levels[at.L_PRICES, row, found] == key, (price, quantity)
+        assert 0 < quantity <= left, (price, quantity)
+        self.levels[at.L_TAKEN, row, found] += quantity
+
+    def public(self, i: int, side: int, limit: int) -> list[tuple[int, int]]:
+        """Levels of the public book, best first."""
+        row, sign = 2 * i + side, 1 if side == r.BID else -1
+        count = int(self.v[i, at.V_LEVELS + 2 + side])
+        first = max(0, count - limit)
+        prices, sizes = (self.levels[what, row, first:count][::-1].tolist() for what in (at.L_PUBLIC_PRICES, at.L_PUBLIC_SIZES))
+        return [(sign * price, size) for price, size in zip(prices, sizes, strict=True)]
+
+
+def rows_of(i: int, message: Snapshot | Diff | Quote | Print, time_ns: int) -> Rows:
+    """A message whose numbers are units already."""
+    match message:
+        case Print():
+            return _table(
+                [r.TRADE, i, 0, time_ns, message.time_ns, 1, message.price, message.quantity, message.trade_id, message.buyer_is_maker, 0]
+            )
+        case Quote():
+            return _table(
+                [r.QUOTE, i, 0, time_ns, 0, 1, message.bid, message.bid_quantity, message.ask, message.ask_quantity, message.update_id]
+            )
+        case Diff():
+            return _book_rows(r.DIFF, i, time_ns, (message.update_id_first, message.update_id), message.bids, message.asks)
+        case Snapshot():
+            return _book_rows(r.SNAPSHOT, i, time_ns, (message.update_id, 0), message.bids, message.asks)
+
+
+def _table(row: Sequence[int]) -> Rows:
+    return np.array([row], np.int64)
+
+
+def _book_rows(  # noqa: PLR0917 - as the row has them
+    kind: int, i: int, time_ns: int, ids: tuple[int, int], bids: Iterable[tuple[int, int]], asks: Iterable[tuple[int, int]]
+) -> Rows:
+    levels = [(r.BID, *level) for level in bids] + [(r.ASK, *level) for level in asks]
+    table: Rows = np.zeros((1 + len(levels), r.COLUMNS), np.int64)
+    table[:, : r.LAST] = r.LEVEL, i, 0, time_ns, 0
+    table[0, r.TYPE] = kind
+    table[0, r.A : r.D] = *ids, len(levels)
+    if levels:
+        table[1:, r.A : r.D] = levels
+    table[-1, r.LAST] = 1
+    return table

@@ -1,0 +1,365 @@
+"""What the market's rows do to the simulated venue: its books, its tape, the queues of resting orders. Compiled; fills nobody.
+
+It stops behind the row that may fill an order of ours: engine/sim/exchange.py looks at it, and fills. So the exchange's Python runs
+where an order is touched and nowhere else. Amounts are integers in units of 1e-8, whatever the scales of the rows. Where a batch of
+rows is cut never changes a result: it stops between records alone, and a record is never cut.
+
+The book that orders meet holds depth diffs, and on top of them the newest quote where it is the fresher word. What our orders took of
+a level stays taken until that level next changes. The public book is what diffs alone tell, and what GET depth answers.
+"""
+
+from typing import Final
+
+from engine.market import rows as r
+from engine.market.books import set_level
+from engine.market.jit import compiled
+from engine.market.rows import Rows
+
+# Why it stopped
+DONE: Final = 0
+PRINTED: Final = 1  # behind a trade that reaches an order
+CROSSED: Final = 2  # behind a record after which an order could trade with the book
+UNJOINED: Final = 3  # before a diff that came before any snapshot
+JOINED: Final = 4  # behind a snapshot
+GROW: Final = 5  # before a record for which the books have no room
+
+# v: one row for each symbol
+V_JOINED: Final = 0
+V_ID: Final = 1  # last update id of the diffs
+V_GAPS: Final = 2  # diffs that did not follow their predecessor: the capture's own losses
+V_QUOTED: Final = 3  # a quote has come
+V_QUOTE_ID: Final = 4
+V_BID: Final = 5
+V_BID_SIZE: Final = 6
+V_ASK: Final = 7
+V_ASK_SIZE: Final = 8
+V_FRESH_ID: Final = 9  # of the quote that the book holds; 0: none
+V_FRESH_BID: Final = 10
+V_FRESH_ASK: Final = 11
+V_LEVELS: Final = 12  # number of levels: book bids, book asks, public bids, public asks
+V_PRICE_UNIT: Final = 16  # what a row's price is to be multiplied by
+V_SIZE_UNIT: Final = 17
+V_PRINTS: Final = 18  # how many were printed
+V_BARS: Final = 19
+V_RECORDS: Final = 20  # of the first symbol alone: records seen, of all
+V_FIELDS: Final = 21
+
+# levels: [what, 2 * symbol + side, level]; as in engine/market/books.py the best is last, asks by minus price
+L_PRICES: Final = 0
+L_SIZES: Final = 1
+L_TAKEN: Final = 2
+L_PUBLIC_PRICES: Final = 3
+L_PUBLIC_SIZES: Final = 4
+L_FIELDS: Final = 5
+
+# tape: the last prints, a ring
+P_ID: Final = 0
+P_PRICE: Final = 1
+P_SIZE: Final = 2
+P_TIME_NS: Final = 3
+P_BUYER_IS_MAKER: Final = 4
+P_FIELDS: Final = 5
+PRINTS_KEPT: Final = 1000  # GET trades answers at most so many
+
+# minutes of trades, a ring
+M_START_NS: Final = 0
+M_OPEN: Final = 1
+M_HIGH: Final = 2
+M_LOW: Final = 3
+M_CLOSE: Final = 4
+M_VOLUME: Final = 5
+M_QUOTE: Final = 6
+M_COUNT: Final = 7
+M_TAKER_BASE: Final = 8
+M_TAKER_QUOTE: Final = 9
+M_FIRST_ID: Final = 10
+M_LAST_ID: Final = 11
+M_FIELDS: Final = 12
+MINUTES_KEPT: Final = 1500  # a day and an hour, for GET klines and ticker/24hr
+MINUTE_NS: Final = 60_000_000_000
+
+# orders: resting ones, best price first, then by age
+O_SYMBOL: Final = 0
+O_SIDE: Final = 1
+O_PRICE: Final = 2
+O_AHEAD: Final = 3  # what stood at our price before us and still does
+O_FIELDS: Final = 4
+
+_ONE: Final = 100_000_000
+
+
+@compiled
+def product(price: int, size: int) -> int:
+    """Price times size, cut to 8 places, without a number above 2**63 on the way."""
+    return price * (size // _ONE) + (price // _ONE) * (size % _ONE) + (price % _ONE) * (size % _ONE) // _ONE
+
+
+@compiled
+def find(prices: Rows, row: int, count: int, key: int) -> int:
+    """The first level at or above a key, looked for from the best on; `count` where there is none."""
+    high = count
+    low = count - 1
+    step = 1
+    while low >= 0 and prices[row, low] >= key:
+        high = low
+        low -= step
+        step += step
+    low = max(low + 1, 0)
+    while low < high:
+        middle = (low + high) // 2
+        if prices[row, middle] < key:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+@compiled
+def put(levels: Rows, row: int, count: int, key: int, size: int) -> int:
+    """Set a level of the book that orders meet; the new number of levels. One that did not change keeps what was taken."""
+    at = find(levels[L_PRICES], row, count, key)
+    if at < count and levels[L_PRICES, row, at] == key:
+        if levels[L_SIZES, row, at] == size:
+            return count
+        levels[L_TAKEN, row, at] = 0
+        if size > 0:
+            levels[L_SIZES, row, at] = size
+            return count
+        for j in range(at, count - 1):
+            for what in range(L_PUBLIC_PRICES):
+                levels[what, row, j] = levels[what, row, j + 1]
+        return count - 1
+    if size == 0:
+        return count
+    for j in range(count, at, -1):
+        for what in range(L_PUBLIC_PRICES):
+            levels[what, row, j] = levels[what, row, j - 1]
+    levels[L_PRICES, row, at] = key
+    levels[L_SIZES, row, at] = size
+    levels[L_TAKEN, row, at] = 0
+    return count + 1
+
+
+@compiled
+def best_offered(levels: Rows, row: int, count: int) -> int:
+    """The key of the best level of which something is left to be had; a number below any where there is none."""
+    for j in range(count - 1, -1, -1):
+        if levels[L_SIZES, row, j] > levels[L_TAKEN, row, j]:
+            return int(levels[L_PRICES, row, j])
+    return -(2**62)
+
+
+@compiled
+def after_book(i: int, v: Rows, levels: Rows, orders: Rows) -> bool:
+    """Queues shrink with their level; whether an order of ours could now trade with the book."""
+    crossed = False
+    best_bid = best_ask = 0
+    looked = False
+    for k in range(orders.shape[0]):
+        if orders[k, O_SYMBOL] != i:
+            continue
+        side = orders[k, O_SIDE]
+        price = orders[k, O_PRICE]
+        key = price if side == 0 else -price
+        if orders[k, O_AHEAD] > 0:
+            row = 2 * i + side
+            count = v[i, V_LEVELS + side]
+            at = find(levels[L_PRICES], row, count, key)
+            shown = levels[L_SIZES, row, at] if at < count and levels[L_PRICES, row, at] == key else 0
+            orders[k, O_AHEAD] = min(orders[k, O_AHEAD], shown)
+        if not looked:
+            looked = True
+            best_bid = best_offered(levels, 2 * i, v[i, V_LEVELS])
+            best_ask = best_offered(levels, 2 * i + 1, v[i, V_LEVELS + 1])
+        crossed |= (best_ask if side == 0 else best_bid) >= -key
+    return crossed
+
+
+@compiled
+def reached(i: int, price: int, size: int, buyer_is_maker: int, orders: Rows) -> bool:
+    """Whether a trade fills an order of ours; where it fills none, those before us at its price are fewer."""
+    hit = 0 if buyer_is_maker else 1
+    for k in range(orders.shape[0]):
+        if orders[k, O_SYMBOL] == i:
+            side = orders[k, O_SIDE]
+            beyond = orders[k, O_PRICE] - price if side == 0 else price - orders[k, O_PRICE]
+            if beyond > 0 or (beyond == 0 and side == hit and size > orders[k, O_AHEAD]):
+                return True
+    for k in range(orders.shape[0]):
+        if orders[k, O_SYMBOL] == i and orders[k, O_PRICE] == price and orders[k, O_SIDE] == hit:
+            orders[k, O_AHEAD] -= size
+    return False
+
+
+@compiled
+def take_print(i: int, row: Rows, v: Rows, prints: Rows, minutes: Rows) -> None:
+    """Onto the tape, and into its minute by the venue's time."""
+    price = row[r.A] * v[i, V_PRICE_UNIT]
+    size = row[r.B] * v[i, V_SIZE_UNIT]
+    at = v[i, V_PRINTS] % PRINTS_KEPT
+    v[i, V_PRINTS] += 1
+    prints[i, at, P_ID] = row[r.C]
+    prints[i, at, P_PRICE] = price
+    prints[i, at, P_SIZE] = size
+    prints[i, at, P_TIME_NS] = row[r.VENUE_NS]
+    prints[i, at, P_BUYER_IS_MAKER] = row[r.D]
+    start_ns = row[r.VENUE_NS] - row[r.VENUE_NS] % MINUTE_NS
+    at = (v[i, V_BARS] - 1) % MINUTES_KEPT
+    if v[i, V_BARS] == 0 or minutes[i, at, M_START_NS] < start_ns:
+        at = v[i, V_BARS] % MINUTES_KEPT
+        v[i, V_BARS] += 1
+        for field in range(M_FIELDS):
+            minutes[i, at, field] = 0
+        minutes[i, at, M_START_NS] = start_ns
+        for field in range(M_OPEN, M_VOLUME):
+            minutes[i, at, field] = price
+        minutes[i, at, M_FIRST_ID] = row[r.C]
+    minutes[i, at, M_HIGH] = max(minutes[i, at, M_HIGH], price)
+    minutes[i, at, M_LOW] = min(minutes[i, at, M_LOW], price)
+    minutes[i, at, M_CLOSE] = price
+    minutes[i, at, M_LAST_ID] = row[r.C]
+    quote = product(price, size)
+    minutes[i, at, M_VOLUME] += size
+    minutes[i, at, M_QUOTE] += quote
+    minutes[i, at, M_COUNT] += 1
+    if row[r.D] == 0:
+        minutes[i, at, M_TAKER_BASE] += size
+        minutes[i, at, M_TAKER_QUOTE] += quote
+
+
+@compiled
+def take_quote(i: int, row: Rows, v: Rows, levels: Rows) -> None:
+    """The best bid and ask as of an update: whatever stood better than them is gone."""
+    bid = row[r.A] * v[i, V_PRICE_UNIT]
+    bid_size = row[r.B] * v[i, V_SIZE_UNIT]
+    ask = row[r.C] * v[i, V_PRICE_UNIT]
+    ask_size = row[r.D] * v[i, V_SIZE_UNIT]
+    v[i, V_QUOTED] = 1
+    v[i, V_QUOTE_ID] = row[r.E]
+    v[i, V_BID] = bid
+    v[i, V_BID_SIZE] = bid_size
+    v[i, V_ASK] = ask
+    v[i, V_ASK_SIZE] = ask_size
+    if row[r.E] < v[i, V_ID] or v[i, V_ID] == 0:
+        return
+    bids = v[i, V_LEVELS]
+    while bids > 0 and levels[L_PRICES, 2 * i, bids - 1] > bid:
+        bids -= 1
+    asks = v[i, V_LEVELS + 1]
+    while asks > 0 and levels[L_PRICES, 2 * i + 1, asks - 1] > -ask:
+        asks -= 1
+    v[i, V_LEVELS] = put(levels, 2 * i, bids, bid, bid_size)
+    v[i, V_LEVELS + 1] = put(levels, 2 * i + 1, asks, -ask, ask_size)
+    v[i, V_FRESH_ID] = row[r.E]
+    v[i, V_FRESH_BID] = bid
+    v[i, V_FRESH_ASK] = ask
+
+
+@compiled
+def take_levels(i: int, rows: Rows, start: int, end: int, fresher: bool, v: Rows, levels: Rows) -> None:  # noqa: FBT001, PLR0917 - compiled code takes arguments by place
+    """A diff's absolute sizes, into both books. Where a newer quote has spoken (at its prices and better), an older diff is silent."""
+    price_unit = v[i, V_PRICE_UNIT]
+    size_unit = v[i, V_SIZE_UNIT]
+    for k in range(start, end):
+        side = rows[k, r.A]
+        price = rows[k, r.B] * price_unit
+        size = rows[k, r.C] * size_unit
+        key = price if side == 0 else -price
+        row = 2 * i + side
+        at = V_LEVELS + side
+        if fresher or (side == 0 and price < v[i, V_FRESH_BID]) or (side == 1 and price > v[i, V_FRESH_ASK]):
+            v[i, at] = put(levels, row, v[i, at], key, size)
+        at += 2
+        v[i, at] = set_level(levels[L_PUBLIC_PRICES], levels[L_PUBLIC_SIZES], row, v[i, at], key, size)
+
+
+@compiled
+def first_touch(rows: Rows, start: int, before_ns: int, v: Rows, orders: Rows) -> int:
+    """The first row from `start` on, with a time before `before_ns`, that might touch an order; the number of rows where there is none.
+
+    It asks prices alone, and changes nothing: what it passes over touches no order, whatever the books hold.
+    """
+    for k in range(start, rows.shape[0]):
+        if rows[k, r.TIME_NS] >= before_ns:
+            return k
+        kind = rows[k, r.TYPE]
+        i = rows[k, r.INSTRUMENT]
+        if kind == r.TRADE:
+            low = high = rows[k, r.A] * v[i, V_PRICE_UNIT]
+        elif kind == r.QUOTE:
+            low = rows[k, r.C] * v[i, V_PRICE_UNIT]
+            high = rows[k, r.A] * v[i, V_PRICE_UNIT]
+        elif kind == r.LEVEL:
+            low = high = rows[k, r.B] * v[i, V_PRICE_UNIT]
+        else:
+            continue
+        for n in range(orders.shape[0]):
+            if orders[n, O_SYMBOL] == i:
+                side = orders[n, O_SIDE]
+                if kind == r.LEVEL and rows[k, r.A] == side:
+                    continue
+                if (low <= orders[n, O_PRICE]) if side == 0 else (high >= orders[n, O_PRICE]):
+                    return k
+    return int(rows.shape[0])
+
+
+@compiled
+def meet_rows(  # noqa: PLR0917 - compiled code takes arguments by place
+    rows: Rows,
+    start: int,
+    until_ns: int,
+    v: Rows,
+    levels: Rows,
+    prints: Rows,
+    minutes: Rows,
+    orders: Rows,
+) -> tuple[int, int]:
+    """Fold whole records with a time up to and with `until_ns`, from `start` on: (next row, why it stopped)."""
+    k = start
+    while k < rows.shape[0] and rows[k, r.TIME_NS] <= until_ns:
+        kind = rows[k, r.TYPE]
+        i = rows[k, r.INSTRUMENT]
+        last = k
+        why = DONE
+        if kind == r.QUOTE:
+            if max(v[i, V_LEVELS], v[i, V_LEVELS + 1]) + 1 >= levels.shape[2]:
+                return k, GROW
+            take_quote(i, rows[k], v, levels)
+            if after_book(i, v, levels, orders):
+                why = CROSSED
+        elif kind == r.TRADE and rows[k, r.E] == 0:
+            take_print(i, rows[k], v, prints, minutes)
+            price = rows[k, r.A] * v[i, V_PRICE_UNIT]
+            if reached(i, price, rows[k, r.B] * v[i, V_SIZE_UNIT], rows[k, r.D], orders):
+                why = PRINTED
+        elif kind == r.DIFF or kind == r.SNAPSHOT:  # noqa: PLR1714 - a tuple would be made for each row
+            if kind == r.DIFF and v[i, V_JOINED] == 0:
+                return k, UNJOINED
+            most = 0
+            for side in range(4):
+                most = max(most, v[i, V_LEVELS + side])
+            last = k + rows[k, r.C]
+            if most + rows[k, r.C] >= levels.shape[2]:
+                return k, GROW
+            if kind == r.SNAPSHOT:
+                for side in range(4):
+                    v[i, V_LEVELS + side] = 0
+                v[i, V_ID] = rows[k, r.A]
+                v[i, V_FRESH_ID] = 0
+                v[i, V_JOINED] = 1
+                take_levels(i, rows, k + 1, last + 1, True, v, levels)
+                why = JOINED
+            elif rows[k, r.B] > v[i, V_ID]:
+                first_id = rows[k, r.A]
+                previous_id = rows[k, r.D]
+                missing = first_id > v[i, V_ID] + 1 if previous_id == 0 else previous_id > v[i, V_ID]
+                v[i, V_GAPS] += missing
+                take_levels(i, rows, k + 1, last + 1, rows[k, r.B] >= v[i, V_FRESH_ID], v, levels)
+                v[i, V_ID] = rows[k, r.B]
+                if after_book(i, v, levels, orders):
+                    why = CROSSED
+        v[0, V_RECORDS] += rows[last, r.LAST]
+        k = last + 1
+        if why != DONE:
+            return k, why
+    return k, DONE

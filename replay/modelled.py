@@ -1,0 +1,334 @@
+"""The modelled part of a resimulation: a simulated venue answers, over the market that was recorded.
+
+    the tape ──► venue (earlier by the feed's way) ──► what it sends, on its way ──► engine
+         └─────► engine, up to the first record that wakes somebody ──► requests, on their way ──► venue
+
+Both fold the market's rows by the thousand, each up to the first moment at which something may happen between them: a time that is due,
+something on its way that comes, a row that might touch an order that rests. Such a moment is lived line by line.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import takewhile
+
+import numpy as np
+
+from engine import facts
+from engine.facts import CommandBody, LinkBody, RequestBody, text_of
+from engine.lifecycle import Status
+from engine.market import rows as r
+from engine.market.layout import NEVER
+from engine.sequencer import Arrival, Sequencer
+from engine.session import SessionBody
+from engine.sim.shell import Shell, Wires
+from engine.sim.venue import SimVenue
+from engine.sim.wire import HttpRequest
+from engine.state import State
+from engine.venues.binance_spot import ApiKey, BinanceSpot
+from journal.reader import Journal
+from journal.record import Kind, Record
+from replay.stand_in import KEY, adopt, modelled_venue
+from replay.taking_rows import TakesRows
+from replay.tape import Outside, Stretch, Tape
+from replay.venue_model import VenueModel
+
+INSTRUMENTS_ASKED = HttpRequest(method="GET", path="/api/v3/exchangeInfo", headers={})
+AFTER_NS = 60_000_000_000  # session time that an ordered end may take beyond the last record
+
+
+class Standing:
+    """The simulated venue and its time: what engine/sim/shell.py asks of one."""
+
+    def __init__(self, sim: SimVenue, now_ns: int) -> None:
+        self.sim = sim
+        self.now_ns = now_ns
+        self._conn_ids = 0
+
+    def new_conn_id(self) -> int:
+        self._conn_ids += 1
+        return self._conn_ids
+
+
+class MarketLinks:
+    """Which market links stood in the record, and which of ours wait for one."""
+
+    def __init__(self, sources: frozenset[str]) -> None:
+        self.sources = sources
+        self.up: set[str] = set()
+        self.wanting: dict[str, int] = {}  # asked for and not standing yet -> seq of the request
+
+    def follow(self, record: Record) -> None:
+        if record.kind is Kind.LINK and record.source in self.sources:
+            if facts.read_link(record.body or "").state == "up":
+                self.up.add(record.source)
+            else:
+                self.up.discard(record.source)
+
+
+class Modelled:
+    """From a record of the source on. `go` returns when the session has ended; `closing` says whether it was an ordered end."""
+
+    def __init__(  # noqa: PLR0917 - all that the part before has, handed on once
+        self,
+        journal: Journal,
+        tape: Tape,
+        sequencer: Sequencer,
+        body: SessionBody,
+        model: VenueModel,
+        links: MarketLinks,
+        last: int,
+    ) -> None:
+        self._journal = journal
+        self._tape = tape
+        self._sequencer = sequencer
+        self._model = model
+        self._links = links
+        self._last = last
+        assert sequencer.state is not None, "it has begun"
+        self._state: State = sequencer.state
+        self._venue = Standing(modelled_venue(tape, body, model), self._state.time_ns)
+        self._venue.sim.http(self._venue.new_conn_id(), INSTRUMENTS_ASKED, self._venue.now_ns)  # as each session does before it begins: it has its weight
+        self._venue.sim.advance(self._venue.now_ns)
+        self.shell = Shell(
+            self._venue,
+            sequencer,
+            BinanceSpot(body.instruments, body.venues[0].recv_window_ms),
+            ApiKey.hmac(KEY, KEY),
+            Wires(model.request_ns, model.answer_ns),
+            on_market_link=self._on_market_link,
+        )
+
+    def adopt(self, balances: dict[str, str], *, handed_over: bool) -> bool:
+        """The account, as it is known or given; whether it is known."""
+        return adopt(self._venue.sim, self._journal, self._state, balances, handed_over=handed_over)
+
+    def go(self, outputs: list[Record], after: int, private: Sequence[tuple[str, str]], takes: TakesRows, handover: str) -> None:
+        """From behind record `after` of the source on; `outputs` of the last step are not performed yet. `private`: (source, path) of the account's links."""
+        if handover:
+            text = CommandBody("handover", by="resim", reason=handover)
+            self.shell.take(Arrival(Kind.COMMAND, "resim", body=text_of(text)))
+        self._resume(outputs, private, handover)
+        self._run(_Place(self._tape.pieces(after + 1)), takes)
+
+    # ---- taking over
+
+    def _resume(self, outputs: list[Record], private: Sequence[tuple[str, str]], handover: str) -> None:
+        """The links that stand, and what was asked and is not answered."""
+        account, shell = self._state.account, self.shell
+        for source, path in private:
+            link = account.links.by_source.get(source)
+            if link is not None and link.state == "ready":
+                conn_id = shell.venue.new_conn_id()
+                shell.venue.sim.resume_private(conn_id, path, KEY, shell.venue.now_ns)
+                shell.links[conn_id] = source
+            elif link is not None and link.state in ("up", "opening") and handover:
+                body = text_of(LinkBody("down", "the model takes over before the venue let us in"))
+                shell.take(Arrival(Kind.LINK, source, cause=link.up_seq, body=body))
+        ours = {output.seq for output in outputs}
+        for seq in sorted(account.requests.by_seq.keys() - ours):
+            record = next(self._journal.records(seq, seq))
+            request = facts.read_request(record.body or "")
+            order = account.orders.get(request.client_order_id)
+            if request.purpose == "place" and order is not None and order.status not in (Status.PENDING, Status.UNKNOWN):
+                self._await_recorded(record, request)  # its order is known already: it must not be placed again
+            else:
+                shell.perform([record])
+        shell.perform(outputs)
+
+    def _await_recorded(self, record: Record, request: RequestBody) -> None:
+        """The answer that the record has, when it came; else what the live shell would have taken for one."""
+        shell = self.shell
+        until_ns, now_ns = record.time_ns + request.timeout_ns, shell.venue.now_ns
+        coming = self._journal.records(record.seq, self._last, kinds=(Kind.BROKER,))
+        within = takewhile(lambda one: one.time_ns <= until_ns, coming)
+        answer = next((one for one in within if one.cause == record.seq and one.meta is not None), None)
+        if answer is not None:
+            arrival = Arrival(
+                answer.kind, answer.source, record.seq, answer.key, answer.recv_ns, answer.meta, answer.payload
+            )
+            shell.later(max(0, answer.time_ns - now_ns), lambda: shell.take(arrival))
+            return
+        meta = {"outcome": "timeout", "sent_ns": record.time_ns}
+        shell.later(max(0, until_ns - now_ns), lambda: shell.answered(record, request, meta, b""))
+
+    # ---- going on
+
+    def _run(self, place: "_Place", takes: TakesRows) -> None:
+        shell, venue, sim, state = self.shell, self._venue, self._venue.sim, self._state
+        end_ns: int | None = None
+        while not shell.closing:
+            due_ns = min(state.next_due_ns, shell.coming_ns, place.outside_ns, NEVER if sim.next_sent_ns is None else sim.next_sent_ns)
+            if sim.is_waited_for or not self._are_up():  # rare: each line may matter to somebody
+                due_ns = min(due_ns, place.next_ns, NEVER if sim.next_due_ns is None else sim.next_due_ns)
+            else:
+                moment_ns = self._fold(place, takes, due_ns)
+                if moment_ns is None:
+                    continue
+                due_ns = moment_ns
+            if place.ended and end_ns is None:
+                ended_ns = next(self._journal.records(self._last, self._last)).time_ns  # TIMERs up to there were taken too
+                end_ns = max(venue.now_ns, ended_ns) + (AFTER_NS if state.account.modes.stopping_since_ns else 0)
+            if end_ns is not None and due_ns > end_ns:
+                return
+            venue.now_ns = max(venue.now_ns, due_ns)
+            shell.happen(self._arrivals(place, takes))
+
+    def _are_up(self) -> bool:
+        by_source = self._state.account.links.by_source
+        return all((link := by_source.get(source)) is not None and link.up_seq >= 0 for source in self._links.sources)
+
+    def _fold(self, place: "_Place", takes: TakesRows, due_ns: int) -> int | None:
+        """Rows before `due_ns`, at the engine and at the venue. The moment to be lived line by line, which is `due_ns` or one before it; None:
+        whatever is due has to be asked anew.
+        """
+        venue, shell = self._venue, self.shell
+        touch_ns = venue.sim.touch_ns(due_ns)
+        until_ns = due_ns if touch_ns is None else touch_ns
+        stretch = place.stretch
+        while stretch is not None and place.next_ns < until_ns:
+            begin = place.row
+            place.row, outputs = takes.take(stretch, begin, until_ns)
+            if outputs:
+                venue.now_ns = self._state.time_ns
+                shell.pass_market()
+                shell.perform(outputs)
+                return venue.now_ns  # what else there is at this moment comes behind it
+            if self._state.next_due_ns < until_ns:
+                return None  # a throttled strategy will be due
+            stretch = place.stretch
+        if place.next_ns < until_ns:
+            return place.next_ns  # no row: from outside
+        if touch_ns is None:
+            return due_ns
+        venue.now_ns = touch_ns
+        shell.pass_market()
+        return None
+
+    def _arrivals(self, place: "_Place", takes: TakesRows) -> Iterator[tuple[int, Callable[[], None]]]:
+        """What comes from outside by the venue's time, each in the state that the one before left."""
+        now_ns, shell = self._venue.now_ns, self.shell
+        while place.next_ns <= now_ns:
+            stretch = place.stretch
+            if stretch is None:
+                item = place.take_outside()
+                for arrival in self._outside(item):
+                    yield item.line, lambda arrival=arrival: shell.take(arrival)  # type: ignore[misc]  # mypy infers no default arguments of lambdas
+            elif self._are_up():
+                yield place.line, lambda: self._take_one(place, takes)
+            else:
+                begin = place.row
+                place.row = int(stretch.ends[place.record])
+                takes.skip(stretch, begin, place.row)
+
+    def _take_one(self, place: "_Place", takes: TakesRows) -> None:
+        shell = self.shell
+        stretch = place.stretch
+        assert stretch is not None, "its caller looked"
+        begin = place.row
+        place.row = int(stretch.ends[place.record])
+        if shell.closing:
+            return
+        if self._state.next_due_ns <= self._venue.now_ns:
+            shell.perform(self._sequencer.take_due(self._venue.now_ns))
+        _, outputs = takes.take(stretch, begin, None, one=True)
+        shell.perform(outputs)
+
+    def _outside(self, item: Outside) -> list[Arrival]:
+        record, state = item.record, self._state
+        if item.is_market_link:
+            self._links.follow(record)
+            return self._link_arrivals(record)
+        cause = record.cause
+        if record.kind is Kind.FEED and record.meta is None:
+            link = state.account.links.by_source.get(record.source)
+            if link is None or link.up_seq < 0:
+                return []
+            cause = link.up_seq
+        return [
+            Arrival(
+                record.kind,
+                record.source,
+                cause=cause,
+                key=str(record.seq) if record.kind is Kind.FEED and record.key is None else record.key,
+                recv_ns=record.recv_ns,
+                meta=record.meta,
+                payload=record.payload,
+                body=record.body,
+            )
+        ]
+
+    def _link_arrivals(self, record: Record) -> list[Arrival]:
+        if record.source in self._links.up:
+            seq = self._links.wanting.pop(record.source, None)
+            return [] if seq is None else [Arrival(Kind.LINK, record.source, cause=seq, body=record.body)]
+        link = self._state.account.links.by_source.get(record.source)
+        if link is None or link.up_seq < 0:
+            return []
+        return [Arrival(Kind.LINK, record.source, cause=link.up_seq, body=record.body)]
+
+    def _on_market_link(self, record: Record, request: RequestBody) -> None:
+        """A link that was down then comes up when the record's does; one that stood is there after a request's way."""
+        shell = self.shell
+        if request.purpose == "disconnect":
+            self._links.wanting.pop(request.source, None)
+            shell.later(self._model.request_ns, lambda: self._leave(request.source))
+        elif request.source in self._links.up:
+            arrival = Arrival(Kind.LINK, request.source, cause=record.seq, body=text_of(LinkBody("up")))
+            shell.later(self._model.request_ns, lambda: shell.take(arrival))
+        else:
+            self._links.wanting[request.source] = record.seq
+
+    def _leave(self, source: str) -> None:
+        link = self._state.account.links.by_source[source]
+        if link.up_seq >= 0:
+            self.shell.take(Arrival(Kind.LINK, source, cause=link.up_seq, body=text_of(LinkBody("down", "asked"))))
+
+
+class _Place:
+    """The engine's place on the tape."""
+
+    def __init__(self, pieces: Iterator[Stretch | Outside]) -> None:
+        self._pieces = pieces
+        self._piece = next(pieces, None)
+        self.row = 0  # in the stretch at hand
+
+    @property
+    def stretch(self) -> Stretch | None:
+        """The rows at hand, where rows come next."""
+        while isinstance(self._piece, Stretch):
+            if self.row < len(self._piece.rows):
+                return self._piece
+            self._piece, self.row = next(self._pieces, None), 0
+        return None
+
+    @property
+    def record(self) -> int:
+        """Which of the stretch's records comes next."""
+        assert isinstance(self._piece, Stretch), "its caller looked"
+        return int(np.searchsorted(self._piece.ends, self.row, side="right"))
+
+    @property
+    def line(self) -> int:
+        assert isinstance(self._piece, Stretch), "its caller looked"
+        return self._piece.line + self.record
+
+    @property
+    def next_ns(self) -> int:
+        stretch = self.stretch
+        if stretch is not None:
+            return int(stretch.rows[self.row, r.TIME_NS])
+        return NEVER if self._piece is None else self._piece.record.time_ns  # type: ignore[union-attr]  # no stretch
+
+    @property
+    def outside_ns(self) -> int:
+        """When a record comes that is no row, as far as is known: behind the rows at hand."""
+        return NEVER if self.stretch is not None else self.next_ns
+
+    @property
+    def ended(self) -> bool:
+        return self.stretch is None and self._piece is None
+
+    def take_outside(self) -> Outside:
+        piece = self._piece
+        assert isinstance(piece, Outside), "its caller looked"
+        self._piece, self.row = next(self._pieces, None), 0
+        return piece

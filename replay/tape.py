@@ -1,0 +1,166 @@
+"""The market of a recorded session, as rows by the thousand, and what else came to it from outside, each at its place.
+
+What is here would have come to any other in the session's place: market frames, the state of market links, commands, clocks. Answers
+to requests are not among it, but for depth snapshots: they are the market's word, whoever asked. Reads a journal and its projections
+(replay/projections.py); knows nothing of what is decided.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from engine import facts
+from engine.market import rows as r
+from engine.market.rows import Rows
+from engine.program import Program
+from engine.sim.market import Line
+from engine.sim.market_recorded import DepthAnswer, Piece
+from journal.reader import Journal
+from journal.record import Kind, Record
+from journal.segments import Sealed
+from replay.projections import decoded, projection
+
+SNAPSHOT_MARK = b'{"lastUpdateId":'
+OUTSIDE = (Kind.FEED, Kind.LINK, Kind.COMMAND)
+AT_ONCE = 50  # records that are fetched one by one before a whole segment is read for them
+SEGMENTS_HELD = 2  # the engine's place and the venue's are seldom in more
+
+
+class Stretch(NamedTuple):
+    """Market records that follow each other with nothing else from outside between them."""
+
+    rows: Rows
+    ends: Rows  # of each record, the row behind its last
+    line: int  # the number of its first record among the market's, from 1
+
+
+class Outside(NamedTuple):
+    """A record that is no row of the market."""
+
+    record: Record
+    line: int = 0  # how many of the market came before it
+    is_market_link: bool = False
+
+
+class _Segment(NamedTuple):
+    """A part of the journal: its market rows, and the records that are none."""
+
+    first_seq: int
+    last_seq: int
+    rows: Rows
+    others: list[Record]
+
+
+class Tape:
+    def __init__(self, journal: Journal, program: Program, until_seq: int, market_sources: frozenset[str]) -> None:
+        self._journal = journal
+        self._program = program
+        self._until_seq = until_seq
+        self._market_sources = market_sources
+        self._held: dict[int, _Segment] = {}
+
+    def pieces(self, from_seq: int = 0) -> Iterator[Stretch | Outside]:
+        """In their order, from record `from_seq` on."""
+        for piece in self._all():
+            if isinstance(piece, Outside):
+                if piece.record.seq >= from_seq and not _is_answer(piece.record):
+                    yield piece
+                continue
+            seqs = piece.rows[piece.ends - 1, r.SEQ]
+            skipped = int(np.searchsorted(seqs, from_seq))
+            if skipped < len(seqs):
+                begin = int(piece.ends[skipped - 1]) if skipped else 0
+                yield Stretch(piece.rows[begin:], piece.ends[skipped:] - begin, piece.line + skipped)
+
+    def market(self, answer_ns: int) -> Iterator[Piece]:
+        """For the venue: rows, and depth answers, which left there `answer_ns` before they came."""
+        for piece in self._all():
+            if isinstance(piece, Stretch):
+                yield piece.rows
+            elif is_depth(piece.record):
+                yield self._depth(piece.record, answer_ns)
+
+    def _depth(self, record: Record, answer_ns: int) -> DepthAnswer:
+        asked = next(self._journal.records(record.cause or 0, record.cause))
+        instrument = facts.read_request(asked.body or "").instrument
+        payload = record.payload or b""
+        rows = self._program.venue_of(record.source).market.decode_snapshot(payload, instrument, record.seq, record.time_ns)
+        line = Line(record.time_ns - answer_ns, "", instrument.partition(":")[2], payload)
+        return DepthAnswer(line, rows if isinstance(rows, np.ndarray) else np.zeros((0, r.COLUMNS), np.int64))
+
+    def _all(self) -> Iterator[Stretch | Outside]:
+        line = 1
+        seq = 0
+        while seq <= self._until_seq:
+            segment = self._segment(seq)
+            rows = segment.rows
+            begin = 0
+            for record in segment.others:
+                end = int(np.searchsorted(rows[:, r.SEQ], record.seq))
+                if end > begin:
+                    stretch = _stretch(rows[begin:end], line)
+                    yield stretch
+                    line += len(stretch.ends)
+                yield Outside(record, line - 1, record.kind is Kind.LINK and record.source in self._market_sources)
+                line += is_depth(record)
+                begin = end
+            if begin < len(rows):
+                stretch = _stretch(rows[begin:], line)
+                yield stretch
+                line += len(stretch.ends)
+            seq = segment.last_seq + 1
+
+    # ---- reading
+
+    def _segment(self, seq: int) -> _Segment:
+        for held in self._held.values():
+            if held.first_seq <= seq <= held.last_seq:
+                return held
+        first_seq, last_seq, sealed = self._journal.part_at(seq)
+        last_seq = min(last_seq, self._until_seq)
+        rows = self._rows(first_seq, last_seq, sealed)
+        segment = _Segment(first_seq, last_seq, rows, self._others(first_seq, last_seq, rows))
+        while len(self._held) >= SEGMENTS_HELD:
+            del self._held[min(self._held)]
+        self._held[first_seq] = segment
+        return segment
+
+    def _rows(self, first_seq: int, last_seq: int, sealed: Sealed | None) -> Rows:
+        if sealed is None:
+            return decoded(self._journal.batches(first_seq, to_seq=last_seq, kinds=(Kind.FEED,)), self._program)
+        rows = projection(sealed, self._program)
+        return rows[: int(np.searchsorted(rows[:, r.SEQ], last_seq, side="right"))] if last_seq < sealed.last_seq else rows
+
+    def _others(self, first_seq: int, last_seq: int, rows: Rows) -> list[Record]:
+        """The records from outside that no row stands for."""
+        plain = rows[:, r.SEQ]
+        found: list[int] = []
+        for batch in self._journal.batches(first_seq, ("seq",), to_seq=last_seq, kinds=OUTSIDE):
+            seqs = batch.column("seq").to_numpy()
+            at = np.minimum(np.searchsorted(plain, seqs), max(len(plain) - 1, 0))
+            found += (seqs[plain[at] != seqs] if len(plain) else seqs).tolist()
+        if len(found) <= AT_ONCE:
+            records = [next(self._journal.records(seq, seq)) for seq in found]
+        else:
+            wanted = set(found)
+            records = [one for one in self._journal.records(first_seq, last_seq, kinds=OUTSIDE) if one.seq in wanted]
+        return [record for record in records if self._is_outside(record)]
+
+    def _is_outside(self, record: Record) -> bool:
+        if record.kind is Kind.LINK:
+            return record.source in self._market_sources or record.source == "clock"
+        return record.kind is Kind.COMMAND or record.meta is None or record.cause is None or is_depth(record)
+
+
+def _stretch(rows: Rows, line: int) -> Stretch:
+    return Stretch(rows, np.flatnonzero(rows[:, r.LAST]) + 1, line)
+
+
+def _is_answer(record: Record) -> bool:
+    return record.kind is Kind.FEED and record.meta is not None and record.cause is not None
+
+
+def is_depth(record: Record) -> bool:
+    """Whether it is the answer to somebody who asked for a depth snapshot."""
+    return _is_answer(record) and (record.payload or b"").startswith(SNAPSHOT_MARK)
