@@ -35,13 +35,13 @@ def resimulate_it(folder: Path, into: Path, *, modelled: bool) -> str:
     """Without a change: all of it exact, or all of it by the simulated venue. Its journal is written too."""
     from engine.session import read_session
     from journal.reader import Journal
-    from replay.resimulate import resimulate
+    from replay.resimulate import Wanted, resimulate
     from replay.venue_model import measured
 
     journal = Journal.open(folder)
     body = read_session(journal.session_record().body or "")
     cpu = time.process_time()
-    outcome = resimulate(folder, into, session=body, model=measured(journal).model, modelled=modelled)
+    outcome = resimulate(folder, into, Wanted(session=body, model=measured(journal).model, modelled=modelled))
     cpu = time.process_time() - cpu
     return f"resimulated, {outcome.exactness.split(':')[0]}: {outcome.records:,} records, {outcome.records / cpu:,.0f} a CPU second"
 

@@ -4,6 +4,7 @@ Never by seq or by order id: they differ as soon as one output more is made.
 """
 
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
@@ -51,16 +52,20 @@ class Changed(msgspec.Struct, frozen=True):
         return min(each.time_ns for each in (self.before, self.after) if each is not None)
 
 
-def decisions(folder: Path) -> list[Decision]:
-    """In their order."""
-    journal = Journal.open(folder)
+def decisions_of(folder: Path) -> list[Decision]:
+    """Of a session."""
+    return decisions(Journal.open(folder).records())
+
+
+def decisions(records: Iterable[Record]) -> list[Decision]:
+    """In their order. Of the market's records only those are needed that led to something."""
     found: list[Decision] = []
     legs: Counter[tuple[str, str]] = Counter()
     unnamed: Counter[str] = Counter()
     placed: dict[str, str] = {}
     origin, origin_seq = "", -1
     pending: tuple[Record, str, str] | None = None  # an intent, until its verdict
-    for record in journal.records():
+    for record in records:
         if record.kind in INPUTS:
             origin_seq = record.seq
             origin = _origin(record, unnamed)

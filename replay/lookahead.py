@@ -1,14 +1,14 @@
 """Does a decision depend on what came later? A session is resimulated whole, and again by one that knows nothing behind a record."""
 
-import tempfile
 from pathlib import Path
 
 import msgspec
 
 from engine.session import SessionBody
 from journal.reader import Journal
+from journal.record import Record
 from replay.decisions import Changed, Decision, changes, decisions
-from replay.resimulate import resimulate
+from replay.resimulate import Wanted, decide_again
 from replay.venue_model import VenueModel
 
 
@@ -43,8 +43,6 @@ def _before(found: list[Decision], time_ns: int) -> list[Decision]:
 def _decided(
     folder: Path, session: SessionBody, model: VenueModel, balances: dict[str, str] | None, until_seq: int | None
 ) -> list[Decision]:
-    with tempfile.TemporaryDirectory(prefix="verbatim-lookahead-") as scratch:
-        outcome = resimulate(
-            folder, Path(scratch) / "s", session=session, model=model, modelled=True, balances=balances, until_seq=until_seq
-        )
-        return decisions(outcome.folder)
+    kept: list[Record] = []
+    decide_again(folder, Wanted(session=session, model=model, modelled=True, balances=balances or {}, until_seq=until_seq), kept.extend)
+    return decisions(kept)

@@ -14,7 +14,7 @@ from engine import facts
 from engine.session import SessionBody, read_session
 from journal.reader import Journal
 from journal.record import Kind, Record
-from replay.decisions import Changed, changes, decisions
+from replay.decisions import Changed, changes, decisions_of
 
 CODE, CONFIGURATION, DATA, LATENCY, FILL, DECISION = "code", "configuration", "data", "latency", "fill", "decision"
 ANSWER, COMMAND = "answer", "command"
@@ -71,7 +71,7 @@ def part(one: Path, other: Path) -> Found:
         _parting(LATENCY, _answers(ours), _answers(theirs)),
         _parting(FILL, _fills(ours), _fills(theirs)),
     ]
-    changed = changes(decisions(one), decisions(other))
+    changed = changes(decisions_of(one), decisions_of(other))
     if changed:
         first = changed[0]
         said = [each.what if each is not None else "nothing" for each in (first.before, first.after)]

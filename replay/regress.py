@@ -6,7 +6,6 @@ results are kept by the hashes of all that they depend on. Knows nothing of stra
 
 import hashlib
 import os
-import tempfile
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from functools import cache
@@ -17,11 +16,11 @@ import msgspec
 from engine.session import SessionBody
 from journal.content import content_of
 from journal.reader import Journal
-from journal.record import canonical
-from replay.decisions import Changed, Decision, changes, decisions
-from replay.resimulate import resimulate
+from journal.record import Record, canonical
+from replay.decisions import Changed, Decision, changes, decisions, decisions_of
+from replay.resimulate import Wanted, decide_again
 from replay.snapshots import code_digest
-from replay.tally import Tally, tally
+from replay.tally import Tally, tally, tally_of
 from replay.venue_model import VenueModel
 
 _ROOT = Path(__file__).resolve().parent
@@ -83,17 +82,11 @@ def work(job: Job) -> Ended:
 
 def _do(job: Job) -> Done:
     if job.body is None:
-        return Done("as it was", tally(job.folder), decisions(job.folder))
-    with tempfile.TemporaryDirectory(prefix="verbatim-regress-") as scratch:
-        outcome = resimulate(
-            job.folder,
-            Path(scratch) / "session",
-            session=job.body,
-            model=job.model,
-            modelled=job.modelled,
-            balances=job.balances,
-        )
-        return Done(outcome.exactness, tally(outcome.folder), decisions(outcome.folder))
+        return Done("as it was", tally_of(job.folder), decisions_of(job.folder))
+    kept: list[Record] = []
+    wanted = Wanted(session=job.body, model=job.model, modelled=job.modelled, balances=job.balances)
+    outcome = decide_again(job.folder, wanted, kept.extend)
+    return Done(outcome.exactness, tally(kept), decisions(kept))
 
 
 _encode = msgspec.msgpack.Encoder().encode

@@ -7,7 +7,7 @@ each market record's `key` is its origin, the seq of the record it was made of. 
 """
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -34,7 +34,7 @@ from replay.venue_model import VenueModel
 class Outcome(msgspec.Struct, frozen=True):
     """What a resimulation came to."""
 
-    folder: Path
+    folder: Path  # of its journal; where it has none, of its source
     records: int
     handover_seq: int | None  # exact up to this record, which has this seq in both journals; modelled after. 0: from the beginning; None: exact to the end
     handover: str  # why there
@@ -54,37 +54,21 @@ class Outcome(msgspec.Struct, frozen=True):
         return f"exact up to record {self.handover_seq}, modelled after it: {self.handover}"
 
 
-def resimulate(
-    folder: Path,
-    into: Path,
-    *,
-    session: SessionBody,
-    model: VenueModel,
-    modelled: bool = False,
-    balances: dict[str, str] | None = None,
-    changes: Sequence[str] = (),
-    until_seq: int | None = None,
-) -> Outcome:
-    """`session` is the recorded one with the changes in it (replay/changes.py); `into` a new folder. NotResimulated, CoreError.
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be resimulated: `session` is the recorded one with the changes in it (replay/changes.py)."""
 
-    With `until_seq` nothing behind that record is known to it.
-    """
-    journal = Journal.open(folder)
-    refuse(journal, session)
-    body = msgspec.structs.replace(
-        session,
-        resimulated=Resimulated(
-            source=folder.resolve().name,
-            last_seq=journal.last_seq,
-            chain=journal.chain,
-            modelled=modelled,
-            model=model.told(),
-            changes=tuple(changes),
-        ),
-    )
+    session: SessionBody
+    model: VenueModel
+    modelled: bool = False
+    balances: dict[str, str] = {}
+    changes: tuple[str, ...] = ()  # for people
+    until_seq: int | None = None  # nothing behind this record is known to it
+
+
+def resimulate(folder: Path, into: Path, wanted: Wanted) -> Outcome:
+    """Into a journal of its own, in a new folder: every record of the market is in it, so it is replayed and asked as any other. NotResimulated, CoreError."""
     with rare_collections():
-        last = journal.last_seq if until_seq is None else min(until_seq, journal.last_seq)
-        run = _Resimulation(journal, body, model, balances or {}, last)
+        run = _Resimulation(folder, wanted, whole=True)
         writer = JournalWriter.create(into, sync=False)
 
         def append(records: Sequence[Record], urgent: bool) -> None:  # noqa: FBT001 - the sequencer's signature
@@ -92,13 +76,32 @@ def resimulate(
             writer.wait_for_room()
 
         try:
-            run.through(append, exact=not modelled, whole=True)
+            run.through(append)
         except BaseException:
             writer.abandon()
             shutil.rmtree(into, ignore_errors=True)  # half a resimulation would verify as a session
             raise
         summary = writer.close(final=run.closing)
-    return Outcome(into, summary.last_seq + 1, run.handover_seq, run.handover, run.balances_known)
+    return run.outcome(into, summary.last_seq + 1)
+
+
+def decide_again(folder: Path, wanted: Wanted, keep: Callable[[Sequence[Record]], None]) -> Outcome:
+    """The same decisions, told step by step: the market's records are only those that led to something, and their bytes are in the source.
+    So it costs what deciding costs. Their seqs differ from those of `resimulate`, and with them the ids of orders: hold sessions against
+    each other by origin (replay/decisions.py).
+    """
+    count = 0
+
+    def append(records: Sequence[Record], urgent: bool) -> None:  # noqa: FBT001 - the sequencer's signature
+        nonlocal count
+        del urgent
+        count += len(records)
+        keep(records)
+
+    with rare_collections():
+        run = _Resimulation(folder, wanted, whole=False)
+        run.through(append)
+    return run.outcome(folder, count)
 
 
 def refuse(journal: Journal, session: SessionBody) -> None:
@@ -108,52 +111,57 @@ def refuse(journal: Journal, session: SessionBody) -> None:
 
 
 class _Resimulation:
-    def __init__(
-        self,
-        journal: Journal,
-        body: SessionBody,
-        model: VenueModel,
-        balances: dict[str, str],
-        last: int,
-    ) -> None:
-        self.handover_seq: int | None = None
-        self.handover = ""
-        self.balances_known = True
+    def __init__(self, folder: Path, wanted: Wanted, *, whole: bool) -> None:
         self.closing = False
-        self._journal = journal
-        self._body = body
-        self._model = model
-        self._balances = balances
-        self._last = last
-        self._kernel = Kernel(body)
+        self._journal = journal = Journal.open(folder)
+        refuse(journal, wanted.session)
+        resimulated = Resimulated(
+            source=folder.resolve().name,
+            last_seq=journal.last_seq,
+            chain=journal.chain,
+            modelled=wanted.modelled,
+            model=wanted.model.told(),
+            changes=wanted.changes,
+        )
+        self._wanted = wanted
+        self._body = msgspec.structs.replace(wanted.session, resimulated=resimulated)
+        self._whole = whole
+        self._last = journal.last_seq if wanted.until_seq is None else min(wanted.until_seq, journal.last_seq)
+        self._kernel = Kernel(self._body)
         plans = self._kernel.program.links(SPOT)
         self._links = MarketLinks(frozenset(plan.source for plan in plans if plan.role == "market"))
         self._private = [(plan.source, plan.path) for plan in plans if plan.role == "private"]
+        self._handover_seq: int | None = None
+        self._handover = ""
+        self._balances_known = True
 
-    def through(self, append: Append, *, exact: bool, whole: bool) -> None:
+    def outcome(self, folder: Path, records: int) -> Outcome:
+        return Outcome(folder, records, self._handover_seq, self._handover, self._balances_known)
+
+    def through(self, append: Append) -> None:
         sequencer = Sequencer(self._kernel, append)
         outputs = sequencer.begin(self._body)
         after = 0
-        if not exact:
-            self.handover_seq = 0
+        if self._wanted.modelled:
+            self._handover_seq = 0
         else:
             after, outputs = self._exact(sequencer, outputs)
-            if not self.handover:
+            if not self._handover:
                 return
-        self._model_on(sequencer, outputs, after, whole=whole)
+        self._model_on(sequencer, outputs, after)
 
-    def _model_on(self, sequencer: Sequencer, outputs: list[Record], after: int, *, whole: bool) -> None:
+    def _model_on(self, sequencer: Sequencer, outputs: list[Record], after: int) -> None:
         program = self._kernel.program
         tape = Tape(self._journal, program, self._last, self._links.sources)
-        modelled = Modelled(self._journal, tape, sequencer, self._body, self._model, self._links, self._last)
-        self.balances_known = modelled.adopt(self._balances, handed_over=bool(self.handover_seq))
+        modelled = Modelled(self._journal, tape, sequencer, self._body, self._wanted.model, self._links, self._last)
+        self._balances_known = modelled.adopt(self._wanted.balances, handed_over=bool(self._handover_seq))
         takes: TakesRows
-        if whole:
+        if self._whole:
             frames = self._journal.records(after + 1, self._last, kinds=(Kind.FEED,))
             takes = Whole(sequencer, frames, self._body.engine.checkpoint_every)
         else:
             takes = Referred(sequencer, {index: source for source in self._links.sources for index in program.indexes_of(source)})
-        modelled.go(outputs, after, self._private, takes, self.handover)
+        modelled.go(outputs, after, self._private, takes, self._handover)
         self.closing = modelled.shell.closing
 
     # ---- exact: the venue's answers are those of the journal -------------------------------------------------
@@ -199,7 +207,7 @@ class _Resimulation:
         return count, outputs
 
     def _hand_over(self, state: State, why: str) -> None:
-        self.handover_seq, self.handover = state.seq, why
+        self._handover_seq, self._handover = state.seq, why
 
 
 def differs(recorded: Sequence[Record], ours: Sequence[Record]) -> str:

@@ -4,6 +4,7 @@ P&L is by average cost, in the quote asset, as the engine's own facts state it: 
 """
 
 from collections import Counter
+from collections.abc import Iterable
 from decimal import Decimal
 from pathlib import Path
 
@@ -13,9 +14,9 @@ from engine import facts
 from engine.session import read_session
 from engine.state import opened
 from journal.reader import Journal
-from journal.record import Kind
+from journal.record import Kind, Record
 
-COUNTED = (Kind.INTENT, Kind.VERDICT, Kind.REQUEST, Kind.FACT)
+_COUNTED = (Kind.SESSION, Kind.INTENT, Kind.VERDICT, Kind.REQUEST, Kind.FACT)
 
 
 class Line(msgspec.Struct, frozen=True):
@@ -50,23 +51,29 @@ class Tally(msgspec.Struct, frozen=True):
         return sum((line.fees_quote for line in self.lines.values()), Decimal(0))
 
 
-def tally(folder: Path) -> Tally:
+def tally_of(folder: Path) -> Tally:
+    """Of a session."""
+    return tally(Journal.open(folder).records(kinds=_COUNTED))
+
+
+def tally(records: Iterable[Record]) -> Tally:
     """Positions at the end, those that came from the session before included, marked as the engine marked them last, or by the last fill."""
     counts: Counter[str] = Counter()
     sent: Counter[str] = Counter()  # requests by purpose: one of them is called "fills" too
     filled = Decimal(0)
     marks: dict[str, Decimal] = {}
-    journal = Journal.open(folder)
-    opening = read_session(journal.session_record().body or "").opening
-    held = dict(opened(opening).positions.by_key) if opening else {}
-    for record in journal.records(kinds=COUNTED):
-        if record.kind is Kind.INTENT:
+    held: dict[str, facts.Position] = {}
+    for record in records:
+        if record.kind is Kind.SESSION:
+            opening = read_session(record.body or "").opening
+            held = dict(opened(opening).positions.by_key) if opening else {}
+        elif record.kind is Kind.INTENT:
             counts["intents"] += 1
         elif record.kind is Kind.VERDICT:
             counts["refused"] += not facts.read_verdict(record.body or "").approved
         elif record.kind is Kind.REQUEST:
             sent[facts.read_request(record.body or "").purpose] += 1
-        else:
+        elif record.kind is Kind.FACT:
             fact = facts.read_fact(record.body or "")
             match fact:
                 case facts.OrderFilled():

@@ -20,7 +20,7 @@ from journal.frames import Walk
 from journal.reader import Journal
 from replay.fanout import WorkFailed, spread
 from replay.regress import Job, key_of, rows, work
-from replay.tally import tally
+from replay.tally import tally_of
 from verbatim.cli import main
 from verbatim.strategies import read_strategy
 from verbatim.testing import VirtualSession, VirtualVenue
@@ -49,7 +49,7 @@ def regress(journals: Path, *words: object, code: int = 0) -> str:
 
 def test_a_tally_counts_fills_and_not_questions_about_them(journals: Path) -> None:
     for folder in journals.iterdir():
-        found = tally(folder)
+        found = tally_of(folder)
         assert found.fills == len(json.loads(verbatim("sql", folder, "SELECT * FROM fills", "--json")))
         assert found.placed > found.fills > 0
         assert found.maker_fills <= found.fills

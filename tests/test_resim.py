@@ -13,8 +13,8 @@ from msgspec.structs import replace
 from replaying import QUOTER, sealed_anew, session
 
 from engine.facts import OrderFilled, read_fact, read_request
+from engine.live import opening
 from engine.live.clock import SessionClock
-from engine.live.opening import Before, Wanted, look_back
 from engine.market.rows import TIME_NS
 from engine.session import MILLISECOND_NS, SessionBody, VenueSettings, read_session
 from journal.reader import Journal
@@ -23,9 +23,9 @@ from journal.verify import verify
 from replay.changes import changed
 from replay.rebuild import rebuild
 from replay.replay import replay_session
-from replay.resimulate import Outcome, resimulate
+from replay.resimulate import Outcome, Wanted, resimulate
 from replay.stand_in import NotResimulated
-from replay.tally import tally
+from replay.tally import tally_of
 from replay.tape import Outside, Stretch, Tape
 from replay.venue_model import VenueModel, measured
 from verbatim.cli import main
@@ -51,7 +51,7 @@ def recorded(folder: Path) -> SessionBody:
 
 def resim(lived: Path, into: Path, *, overrides: dict[str, str] | None = None, **settings: Any) -> Outcome:
     body = changed(recorded(lived), overrides or {})
-    return resimulate(lived, into, session=body, model=TEST_MODEL, **settings)
+    return resimulate(lived, into, Wanted(session=body, model=TEST_MODEL, **settings))
 
 
 def bare(folder: Path) -> list[Record]:
@@ -111,7 +111,7 @@ def test_a_bad_day_is_exact_to_its_end_and_goes_on_from_anywhere(tmp_path: Path)
     for quotes in (1, 15, 25, 45):
         other = QUOTER.replace("parameters.size, quote.ask,", f"parameters.size * (1 + (state.quotes > {quotes})), quote.ask,")
         body = changed(recorded(folder), {}, {"quoter": from_sources({"quoter": other}, "quoter", "Quoter")})
-        outcome = resimulate(folder, tmp_path / f"from{quotes}", session=body, model=TEST_MODEL)
+        outcome = resimulate(folder, tmp_path / f"from{quotes}", Wanted(session=body, model=TEST_MODEL))
         assert outcome.handover_seq is not None
         seqs.append(outcome.handover_seq)
         assert replay_session(outcome.folder).identical
@@ -148,7 +148,7 @@ def test_a_change_in_mid_session_takes_over_orders_and_money(lived: Path, tmp_pa
     later = QUOTER.replace("Side.SELL, parameters.size, quote.ask,", f"Side.SELL, parameters.size, {asks},")
     ours = from_sources({"quoter": later}, "quoter", "Quoter")
     body = changed(recorded(lived), {}, {"quoter": ours})
-    outcome = resimulate(lived, tmp_path / "other", session=body, model=TEST_MODEL)
+    outcome = resimulate(lived, tmp_path / "other", Wanted(session=body, model=TEST_MODEL))
     assert outcome.handover_seq is not None
     assert outcome.handover_seq > requests(lived, "place")[2].seq
     _, state, _ = rebuild(tmp_path / "other", until=outcome.handover_seq)
@@ -246,10 +246,10 @@ def test_no_account_goes_on_from_what_never_was(lived: Path, tmp_path: Path) -> 
     where = tmp_path / "20990101T000000Z-bbbbbbbb"
     resim(lived, where, overrides={"strategy.quoter.size": "0.002"})
     clock = SessionClock.wall()
-    wanted = Wanted(journals=tmp_path, clock=clock, venue=VenueSettings(), symbols=("BTCUSDT",))
-    assert look_back(wanted) == Before()
+    wanted = opening.Wanted(journals=tmp_path, clock=clock, venue=VenueSettings(), symbols=("BTCUSDT",))
+    assert opening.look_back(wanted) == opening.Before()
     shutil.copytree(lived, tmp_path / "20260101T000000Z-aaaaaaaa")
-    before = look_back(wanted)
+    before = opening.look_back(wanted)
     assert before.previous is not None
     assert before.previous.chain == verify(lived).chain
 
@@ -290,7 +290,7 @@ def from_quote(folder: Path, into: Path, quotes: int) -> Outcome:
     """A change of the strategy's asks from its n-th decision on."""
     other = QUOTER.replace("parameters.size, quote.ask,", f"parameters.size * (1 + (state.quotes > {quotes})), quote.ask,")
     body = changed(recorded(folder), {}, {"quoter": from_sources({"quoter": other}, "quoter", "Quoter")})
-    return resimulate(folder, into, session=body, model=TEST_MODEL)
+    return resimulate(folder, into, Wanted(session=body, model=TEST_MODEL))
 
 
 def in_order(folder: Path) -> None:
@@ -342,17 +342,17 @@ def test_carried_orders_that_were_settled_in_between_are_not_modelled(tmp_path: 
         resim(tmp_path / "two", tmp_path / "m", modelled=True)
     assert not (tmp_path / "m").exists()
     assert resim(tmp_path / "two", tmp_path / "e").handover_seq is None
-    assert tally(tmp_path / "two").lines.keys() == {"quoter binance_spot:BTCUSDT"}
+    assert tally_of(tmp_path / "two").lines.keys() == {"quoter binance_spot:BTCUSDT"}
 
 
-def test_a_carried_position_is_in_the_tally(tmp_path: Path) -> None:
+def test_a_carried_position_is_in_the_tally_of(tmp_path: Path) -> None:
     venue = VirtualVenue(seed=3, balances={"USDT": "1000000", "BTC": "20"})
     quoter = [from_sources({"quoter": QUOTER}, "quoter", "Quoter")]
     first = VirtualSession(venue, tmp_path / "one", strategies=quoter).run(4)
     first.stop()
     VirtualSession(venue, tmp_path / "two", strategies=quoter, session="bbbbbbbb", previous=first, opening=first.state).run(3).stop()
     resim(tmp_path / "two", tmp_path / "none", overrides={"risk.order_size_max": "0.00001"})
-    (kept,) = tally(tmp_path / "none").lines.values()
+    (kept,) = tally_of(tmp_path / "none").lines.values()
     carried = first.state.account.positions.of("quoter", "binance_spot:BTCUSDT")
     assert (kept.position, kept.fees_quote) == (carried.quantity, carried.fees_quote)
 

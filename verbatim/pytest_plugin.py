@@ -28,16 +28,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 class CapturedDay:
     """A recorded session, to hold versions of a strategy against. Nothing of it is changed, and no socket is opened."""
 
-    def __init__(self, folder: Path, scratch: Path) -> None:
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._scratch = scratch
-        self._runs = 0
 
     def recorded(self) -> "list[Decision]":
         """What was decided when it was lived; nothing, where it was only recorded."""
-        from replay.decisions import decisions
+        from replay.decisions import decisions_of
 
-        return decisions(self.folder)
+        return decisions_of(self.folder)
 
     def decisions(
         self,
@@ -50,10 +48,11 @@ class CapturedDay:
         """What a version decides on it: `strategy` as path.py[@REVISION][:Class], `settings` as --set of verbatim resim."""
         from engine.session import read_session
         from journal.reader import Journal
+        from journal.record import Record
         from replay.changes import changed, with_strategy
         from replay.decisions import decisions
         from replay.guard import no_sockets
-        from replay.resimulate import resimulate
+        from replay.resimulate import Wanted, decide_again
         from replay.venue_model import measured
         from verbatim.strategies import read_strategy
 
@@ -62,11 +61,11 @@ class CapturedDay:
         if strategy is not None:
             body = with_strategy(body, read_strategy(strategy))
         body = changed(body, dict(settings or {}))
-        self._runs += 1
-        into = self._scratch / f"{self.folder.name}.{self._runs}"
+        kept: list[Record] = []
+        wanted = Wanted(session=body, model=measured(journal).model, modelled=modelled, balances=dict(balances or {}))
         with no_sockets():
-            resimulate(self.folder, into, session=body, model=measured(journal).model, modelled=modelled, balances=dict(balances or {}))
-        return decisions(into)
+            decide_again(self.folder, wanted, kept.extend)
+        return decisions(kept)
 
 
 @pytest.fixture
@@ -83,8 +82,8 @@ def captured_day(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str | Pa
             if not trust_code:
                 pytest.fail(f"{path} is a bundle, which brings code of its own. What to do: captured_day(..., trust_code=True).", pytrace=False)
             unpack(Path(path), scratch / "bundle")
-            return CapturedDay(scratch / "bundle", scratch)
-        return CapturedDay(Path(path), scratch)
+            return CapturedDay(scratch / "bundle")
+        return CapturedDay(Path(path))
 
     return day
 

@@ -65,7 +65,7 @@ def command(
     from replay.changes import UnknownChange, changed, parsed, with_strategy
     from replay.guard import SocketOpened, no_sockets
     from replay.replay import Untrusted, refuse_strangers
-    from replay.resimulate import resimulate
+    from replay.resimulate import Wanted, resimulate
     from replay.stand_in import NotResimulated
     from replay.venue_model import UnknownSetting, amounts
     from verbatim.strategies import read_strategy
@@ -81,15 +81,14 @@ def command(
         model, measured_in = _model(journal, model_settings)
         target = into or _among_resims(journals)
         with no_sockets():
-            outcome = resimulate(
-                folder,
-                target,
+            wanted = Wanted(
                 session=body,
                 model=model,
                 modelled=modelled,
                 balances=amounts(parsed(balances)),
-                changes=[*([f"strategy {strategy}"] if strategy else []), *settings],
+                changes=(*([f"strategy {strategy}"] if strategy else []), *settings),
             )
+            outcome = resimulate(folder, target, wanted)
         _tell(folder, outcome, model, measured_in, as_json=as_json)
     except (DamagedJournal, CoreError) as error:
         stop(str(error), DIFFERS)
@@ -122,11 +121,11 @@ def _among_resims(journals: Path) -> Path:
 def _tell(folder: Path, outcome: "Outcome", model: "VenueModel", measured_in: int, *, as_json: bool) -> None:
     import msgspec
 
-    from replay.decisions import changes, decisions, told
-    from replay.tally import side_by_side, tally
+    from replay.decisions import changes, decisions_of, told
+    from replay.tally import side_by_side, tally_of
 
-    before, after = tally(folder), tally(outcome.folder)
-    other = changes(decisions(folder), decisions(outcome.folder))
+    before, after = tally_of(folder), tally_of(outcome.folder)
+    other = changes(decisions_of(folder), decisions_of(outcome.folder))
     if as_json:
         said = msgspec.to_builtins(outcome, enc_hook=str) | {
             "modelled": outcome.modelled,
