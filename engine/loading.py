@@ -20,7 +20,7 @@ import msgspec
 
 from engine.reducers.orders import EXTERNAL
 from engine.session import Declared, StrategySettings
-from engine.strategy import Average, Every, OnQuote, state_from, state_values
+from engine.strategy import Average, Cross, Every, Move, OnQuote, state_from, state_values
 
 ALLOWED_MODULES = frozenset(
     {
@@ -64,6 +64,9 @@ REFUSED_NAMES = frozenset(
         "SystemExit",
     }
 )
+
+
+PPM_MAX = 1_000_000
 
 
 class StrategyError(Exception):
@@ -157,12 +160,15 @@ def as_recorded(draft: StrategySettings) -> StrategySettings:
     """The settings as a SESSION record holds them: version and declarations are the class's own. Runs the source."""
     loaded = load(draft)
     cadence = loaded.cadence
+    when = cadence.when if isinstance(cadence, OnQuote) else None
     declared = Declared(
         instruments=loaded.instruments,
         every_ms=cadence.ms if isinstance(cadence, Every) else 0,
         throttle_ms=cadence.throttle_ms if isinstance(cadence, OnQuote) else 0,
         averages=tuple((average.name, average.length) for average in loaded.averages),
         bars_s=loaded.bars_s,
+        cross=(when.first, when.second) if isinstance(when, Cross) else None,
+        move_ppm=when.ppm if isinstance(when, Move) else 0,
     )
     return msgspec.structs.replace(draft, version=str(loaded.cls.version), declared=declared)
 
@@ -177,12 +183,18 @@ def declared_only(settings: StrategySettings) -> Loaded:
     return Loaded(
         settings=settings,
         cls=None,
-        cadence=Every(declared.every_ms) if declared.every_ms else OnQuote(declared.throttle_ms),
+        cadence=Every(declared.every_ms) if declared.every_ms else OnQuote(declared.throttle_ms, _when(declared)),
         instruments=declared.instruments,
         averages=tuple(Average(name, length) for name, length in declared.averages),
         bars_s=declared.bars_s,
         parameters=None,
     )
+
+
+def _when(declared: Declared) -> Cross | Move | None:
+    if declared.cross is not None:
+        return Cross(*declared.cross)
+    return Move(declared.move_ppm) if declared.move_ppm else None
 
 
 def siblings(source: str, known: frozenset[str]) -> tuple[str, ...]:
@@ -316,6 +328,8 @@ def _declared(settings: StrategySettings, cls: type[Any]) -> Loaded:
         raise StrategyError(f"{where}: Every takes a whole number of milliseconds above 0, not {cls.cadence.ms!r}")
     if isinstance(cls.cadence, OnQuote) and not (type(cls.cadence.throttle_ms) is int and cls.cadence.throttle_ms >= 0):
         raise StrategyError(f"{where}: throttle_ms is a whole number of milliseconds, not {cls.cadence.throttle_ms!r}")
+    if isinstance(cls.cadence, OnQuote):
+        _check_when(where, cls.cadence.when, {average.name for average in getattr(cls, "averages", ())})
     if settings.name == EXTERNAL:
         raise StrategyError(f"{where}: {EXTERNAL!r} is the name under which orders of others on the account are kept")
     for part in (cls.Parameters, cls.State):
@@ -345,6 +359,19 @@ def _declared(settings: StrategySettings, cls: type[Any]) -> Loaded:
         bars_s=tuple(getattr(cls, "bars_s", ())),
         parameters=parameters,
     )
+
+
+def _check_when(where: str, when: Any, averages: set[str]) -> None:
+    if isinstance(when, Cross):
+        for name in (when.first, when.second):
+            if name not in averages:
+                known = ", ".join(sorted(averages)) or "none"
+                raise StrategyError(f"{where}: Cross names the average {name!r}; declared under `averages`: {known}")
+    elif isinstance(when, Move):
+        if not (type(when.ppm) is int and 0 < when.ppm <= PPM_MAX):
+            raise StrategyError(f"{where}: Move takes a whole number of millionths from 1 to {PPM_MAX}, not {when.ppm!r}")
+    elif when is not None:
+        raise StrategyError(f"{where}: `when` is Cross(...) or Move(...), not {when!r}")
 
 
 _DATA = "int, str, bool, float, Decimal, None, and tuples, lists and str-keyed dicts of these"

@@ -10,6 +10,7 @@ from typing import Any
 from engine.asking import Asking
 from engine.deciding import Deciding
 from engine.loading import Loaded, load
+from engine.market import views
 from engine.market.market import Market
 from engine.market.views import BarSpec, EmaSpec, Stream, Watch
 from engine.model import Allowance, Instrument
@@ -17,7 +18,7 @@ from engine.reducers.timers import periods
 from engine.requests import LinkPlan
 from engine.session import MILLISECOND_NS, SECOND_NS, SessionBody, VenueSettings
 from engine.state import Rules
-from engine.strategy import Every, OnQuote
+from engine.strategy import Every, Move, OnQuote
 from engine.venues.venue import Venue
 
 BUILT_IN_VENUES = {
@@ -104,12 +105,25 @@ class Program:
             found = self.strategies[name]
             assert isinstance(found.cadence, OnQuote), name
             ids = tuple(wanted.id for asked in found.instruments if (wanted := self.deciding.find(asked)))
-            watches.append(Watch(name, ids, found.cadence.throttle_ns))
+            conditions = self._conditions(name, found.cadence, ids)
+            watches.append(Watch(name, ids, found.cadence.throttle_ns, conditions=conditions))
         return Market.empty(
             list(self.instruments.values()),
             bars=self._declared_bars(),
             averages=[spec for _, spec in self._averages],
             watches=watches,
+        )
+
+    def _conditions(self, strategy: str, cadence: OnQuote, ids: Sequence[str]) -> tuple[views.Cross | views.Move, ...]:
+        """What the strategy waits for, on each of its instruments."""
+        when = cadence.when
+        if isinstance(when, Move):
+            return tuple(views.Move(name, when.ppm) for name in ids)
+        if when is None:
+            return ()
+        places = {(owner, average, spec.instrument_id): k for k, ((owner, average, _), spec) in enumerate(self._averages)}
+        return tuple(
+            views.Cross(name, places[strategy, when.first, name], places[strategy, when.second, name]) for name in ids
         )
 
     def _declared_bars(self) -> list[BarSpec]:

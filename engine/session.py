@@ -38,6 +38,8 @@ class Declared(msgspec.Struct, frozen=True):
     throttle_ms: int = 0
     averages: tuple[tuple[str, int], ...] = ()  # name, length
     bars_s: tuple[int, ...] = ()  # lengths of bars, in seconds
+    cross: tuple[str, str] | None = None  # asked when these averages change their order
+    move_ppm: int = 0  # asked when the mid has moved by so much; 0: no such condition
 
 
 class StrategySettings(msgspec.Struct, frozen=True):

@@ -39,10 +39,26 @@ from engine.session import MILLISECOND_NS, SECOND_NS
 from engine.state import Account
 
 
+class Cross(msgspec.Struct, frozen=True):
+    """Two declared averages of an instrument change their order; the first time they differ is one too."""
+
+    first: str
+    second: str
+
+
+class Move(msgspec.Struct, frozen=True):
+    """The mid price is further than `ppm` millionths from where it was when this came true last; the first quote makes it true."""
+
+    ppm: int
+
+
 class OnQuote(msgspec.Struct, frozen=True):
-    """Be asked when the best bid or ask of one of the instruments changed, at most every `throttle_ms`."""
+    """Be asked when the best bid or ask of one of the instruments changed, at most every `throttle_ms`; with `when`, only if that has come
+    true. The compiled fold looks at it, so a condition costs next to nothing, and Python runs when there is something to decide.
+    """
 
     throttle_ms: int = 0
+    when: Cross | Move | None = None
 
     @property
     def throttle_ns(self) -> int:

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from engine.model import TimeInForce as TimeInForce
     from engine.strategy import Average as Average
     from engine.strategy import Cancel as Cancel
+    from engine.strategy import Cross as Cross
     from engine.strategy import Every as Every
+    from engine.strategy import Move as Move
     from engine.strategy import OnQuote as OnQuote
     from engine.strategy import Place as Place
     from engine.strategy import View as View
@@ -22,7 +24,9 @@ if TYPE_CHECKING:
 _HOMES = {
     "Average": "engine.strategy",
     "Cancel": "engine.strategy",
+    "Cross": "engine.strategy",
     "Every": "engine.strategy",
+    "Move": "engine.strategy",
     "OnQuote": "engine.strategy",
     "OrderType": "engine.model",
     "Place": "engine.strategy",

@@ -4,7 +4,7 @@ A side is a row of `prices` and `sizes`, sorted so that the best level is last: 
 changes most, the top, is cheapest to insert, and both sides share one code.
 """
 
-from engine.market.jit import compiled
+from engine.market.jit import compiled, moved
 from engine.market.layout import (
     APPLY,
     B_APPLIED,
@@ -59,15 +59,13 @@ def set_level(prices: Rows, sizes: Rows, side: int, count: int, key: int, size: 
         if size > 0:
             sizes[side, low] = size
             return count
-        for j in range(low, count - 1):
-            prices[side, j] = prices[side, j + 1]
-            sizes[side, j] = sizes[side, j + 1]
+        moved(prices, side, low, low + 1, count - 1 - low)
+        moved(sizes, side, low, low + 1, count - 1 - low)
         return count - 1
     if size == 0:
         return count  # the venue removes a level we never learnt: normal
-    for j in range(count, low, -1):
-        prices[side, j] = prices[side, j - 1]
-        sizes[side, j] = sizes[side, j - 1]
+    moved(prices, side, low + 1, low, count - low)
+    moved(sizes, side, low + 1, low, count - low)
     prices[side, low] = key
     sizes[side, low] = size
     return count + 1

@@ -45,6 +45,17 @@ from engine.market.layout import (
     BOOK_JOINED,
     BOOK_NEEDS_SNAPSHOT,
     BOOK_SYNCED,
+    C_FIELDS,
+    C_FIRST,
+    C_FROM,
+    C_INSTRUMENT,
+    C_KIND,
+    C_PPM,
+    C_SECOND,
+    C_SIDE,
+    C_WARM,
+    C_WATCH,
+    CROSS,
     D_ID,
     D_SEQ,
     D_TIME_NS,
@@ -91,6 +102,7 @@ from engine.market.layout import (
     S_AVERAGES,
     S_BARS,
     S_CHANGED,
+    S_CONDITIONS,
     S_FIELDS,
     S_IN_RECORD,
     S_INSTRUMENTS,
@@ -142,11 +154,39 @@ from engine.market.layout import (
 from engine.market.rows import Floats, Rows
 
 # Conditions that a joined book ends
+MILLION = 1_000_000
 _BOOK_CONDITIONS = BOOK_NEEDS_SNAPSHOT | BOOK_CROSSED | LEVELS_EXCEEDED
 
 
 @compiled
-def fold_quote(row: Rows, s: Rows, t: Rows, averages: Rows, floats: Floats) -> None:
+def is_met(condition: Rows, row: Rows, averages: Rows, floats: Floats) -> bool:
+    """Whether what a watch waits for has come with this two-sided quote; remembers it."""
+    if condition[C_KIND] == CROSS:
+        first = condition[C_FIRST]
+        second = condition[C_SECOND]
+        if averages[first, E_COUNT] < condition[C_WARM] or averages[second, E_COUNT] < condition[C_WARM]:
+            return False
+        side = condition[C_SIDE]
+        if floats[first, E_VALUE] > floats[second, E_VALUE]:
+            side = 1
+        elif floats[first, E_VALUE] < floats[second, E_VALUE]:
+            side = -1
+        if side == condition[C_SIDE]:
+            return False
+        condition[C_SIDE] = side
+        return True
+    now = row[r.A] + row[r.C]
+    before = condition[C_FROM]
+    ppm = condition[C_PPM]
+    most = before // MILLION * ppm + before % MILLION * ppm // MILLION
+    if before > 0 and before - most <= now <= before + most:
+        return False
+    condition[C_FROM] = now
+    return True
+
+
+@compiled
+def fold_quote(row: Rows, s: Rows, t: Rows, averages: Rows, floats: Floats, conditions: Rows) -> None:  # noqa: PLR0917 - compiled code takes arguments by place
     """Take a quote unless it is older than the one held; move the averages of its instrument."""
     i = row[r.INSTRUMENT]
     live = t[i, Q_LIVE]
@@ -184,6 +224,9 @@ def fold_quote(row: Rows, s: Rows, t: Rows, averages: Rows, floats: Floats) -> N
                 value = floats[k, E_VALUE]
                 floats[k, E_VALUE] = value + floats[k, E_ALPHA] * (mid - value)
             averages[k, E_COUNT] += 1
+    for k in range(conditions.shape[0]):
+        if conditions[k, C_INSTRUMENT] == i and is_met(conditions[k], row, averages, floats):
+            s[S_CHANGED] |= 1 << conditions[k, C_WATCH]
 
 
 @compiled
@@ -509,6 +552,9 @@ def fold_rows(  # noqa: PLR0917 - compiled code takes arguments by place
     begin = end
     end = begin + s[S_WATCHES] * W_FIELDS
     watches = numbers[begin:end].reshape((s[S_WATCHES], W_FIELDS))
+    begin = end
+    end = begin + s[S_CONDITIONS] * C_FIELDS
+    conditions = numbers[begin:end].reshape((s[S_CONDITIONS], C_FIELDS))
     closed = numbers[end:].reshape((s[S_BARS], BARS_KEPT, BAR_NUMBERS))
     prices = levels[0]
     sizes = levels[1]
@@ -535,7 +581,7 @@ def fold_rows(  # noqa: PLR0917 - compiled code takes arguments by place
                 return k, DUE, 0, int(s[S_NEXT_DUE])
         wake = 0
         if kind == r.QUOTE:
-            fold_quote(row, s, t, averages, floats)
+            fold_quote(row, s, t, averages, floats, conditions)
         elif kind == r.TRADE:
             wake = fold_trade(row, s, t, bars, closed)
         elif kind == r.MARK:

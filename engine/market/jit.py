@@ -9,7 +9,11 @@ import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -38,10 +42,22 @@ def was_compiled() -> bool:
 
 
 _folder = _cache_folder() if JIT else None
+
+
+def _moved(array: "NDArray[np.int64]", row: int, to: int, start: int, count: int) -> None:
+    """Move `count` numbers of a row within it."""
+    array[row, to : to + count] = array[row, start : start + count].copy()
+
+
+moved: Any = _moved
 if JIT:
     if _folder is not None:
         os.environ["NUMBA_CACHE_DIR"] = str(_folder)  # numba reads it at import
     import numba
+    from llvmlite import ir
+    from numba.core import cgutils, types
+    from numba.core.errors import TypingError
+    from numba.extending import intrinsic
 
     def compiled(function: F) -> F:
         """The function as machine code, made at its first call.
@@ -51,6 +67,29 @@ if JIT:
         """
         made: F = numba.njit(function, cache=_folder is not None, _nrt=False)  # type: ignore[call-overload]  # a flag of the compiler that the stubs leave out
         return made
+
+    @intrinsic
+    def _memmove(typing_context: Any, array: Any, row: Any, to: Any, start: Any, count: Any) -> Any:  # noqa: ARG001, PLR0917 - Numba's protocol
+        """What `moved` is compiled to: of its plain form the compiler makes a loop, at a fifth of the speed."""
+        if not isinstance(array, types.Array) or array.ndim != 2 or array.dtype != types.int64:
+            raise TypingError("moved: rows of a table of int64")
+
+        def generate(context: Any, builder: Any, signature: Any, given: Any) -> Any:
+            table = context.make_array(signature.args[0])(context, builder, given[0])
+            row_bytes, _ = cgutils.unpack_tuple(builder, table.strides)  # type: ignore[no-untyped-call]  # numba's own
+            base = builder.ptrtoint(table.data, row_bytes.type)
+            base = builder.add(base, builder.mul(given[1], row_bytes))
+            byte = ir.IntType(8).as_pointer()
+            eight = ir.Constant(row_bytes.type, 8)
+            to, start = (builder.inttoptr(builder.add(base, builder.mul(at, eight)), byte) for at in given[2:4])
+            memmove = builder.module.declare_intrinsic("llvm.memmove", [byte, byte, row_bytes.type])
+            builder.call(memmove, [to, start, builder.mul(given[4], eight), ir.Constant(ir.IntType(1), 0)])
+            return context.get_dummy_value()
+
+        whole = types.int64
+        return types.none(array, whole, whole, whole, whole), generate
+
+    moved = _memmove
 
 else:
 

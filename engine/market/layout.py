@@ -36,7 +36,7 @@ APPLY: Final = 1
 KEEP: Final = 2
 LOAD: Final = 3
 
-# All integers but the levels lie in one array, so that a call hands over few: s, t, bars, averages, watches, closed bars.
+# All integers but the levels lie in one array, so that a call hands over few: s, t, bars, averages, watches, conditions, closed bars.
 # s: one number for the whole market
 S_MODE: Final = 0
 S_REMAINING: Final = 1
@@ -55,7 +55,8 @@ S_INSTRUMENTS: Final = 13
 S_BARS: Final = 14
 S_AVERAGES: Final = 15
 S_WATCHES: Final = 16
-S_FIELDS: Final = 17
+S_CONDITIONS: Final = 17
+S_FIELDS: Final = 18
 
 # t: one row for each instrument. Quotes
 Q_LIVE: Final = 0
@@ -150,6 +151,20 @@ W_THROTTLE_NS: Final = 0
 W_EVALUATED_NS: Final = 1  # -1: never
 W_DUE_NS: Final = 2
 W_FIELDS: Final = 3
+
+# conditions: what a watch waits for in place of any change of the top
+C_WATCH: Final = 0
+C_INSTRUMENT: Final = 1
+C_KIND: Final = 2
+C_FIRST: Final = 3  # CROSS: the averages, by their places
+C_SECOND: Final = 4
+C_WARM: Final = 5  # changes of the quote before either average says something
+C_SIDE: Final = 6  # 1: the first was above the second when last they differed, -1: below, 0: not known
+C_PPM: Final = 7  # MOVE: how far, in millionths
+C_FROM: Final = 8  # bid + ask when it was met last; 0: never
+C_FIELDS: Final = 9
+CROSS: Final = 1
+MOVE: Final = 2
 
 # bars: one row for each specification, the forming bar in it; closed: the same eight numbers, a ring
 BAR_START_NS: Final = 0

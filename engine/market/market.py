@@ -26,6 +26,7 @@ from engine.market.views import (
     BookTop,
     Break,
     Counters,
+    Cross,
     EmaSpec,
     Mark,
     Quote,
@@ -71,6 +72,7 @@ class Market:
             (len(bars), at.BAR_FIELDS),
             (len(averages), at.E_INTEGERS),
             (len(watches), at.W_FIELDS),
+            (sum(len(watch.conditions) for watch in watches), at.C_FIELDS),
             (len(bars), at.BARS_KEPT, at.BAR_NUMBERS),
         ]
         self._numbers: Rows = np.zeros(sum(map(prod, shapes)), np.int64)
@@ -79,10 +81,10 @@ class Market:
         for shape in shapes:
             views.append(self._numbers[begin : begin + prod(shape)].reshape(shape))
             begin += prod(shape)
-        self.s, self.t, self.bar_state, self.average_state, self.watch_state, self.closed = views
+        self.s, self.t, self.bar_state, self.average_state, self.watch_state, self.condition_state, self.closed = views
         self.s[at.S_LEVELS_MAX] = levels_max
         self.s[at.S_NEXT_DUE] = at.NEVER
-        self.s[at.S_INSTRUMENTS : at.S_FIELDS] = count, len(bars), len(averages), len(watches)
+        self.s[at.S_INSTRUMENTS : at.S_FIELDS] = count, len(bars), len(averages), len(watches), len(self.condition_state)
         room = min(LEVELS_START, levels_max + 1)
         self._levels: Rows = np.zeros((2, 2 * count, room), np.int64)  # prices and sizes, a row for each side of each book
         self.pending: Rows = np.zeros((count, PENDING_START, 3), np.int64)
@@ -96,9 +98,17 @@ class Market:
             self.average_state[k, at.E_INSTRUMENT] = i
             self.floats[k, at.E_ALPHA] = average.alpha
             self.floats[k, at.E_DIVISOR] = 2.0 * 10**self.instruments[i].price_scale
+        conditions = [(w, condition) for w, watch in enumerate(self.watches) for condition in watch.conditions]
+        for k, (w, condition) in enumerate(conditions):
+            i = self.index[condition.instrument_id]
+            if isinstance(condition, Cross):
+                warm = max(self.average_specs[condition.first].length, self.average_specs[condition.second].length)
+                self.condition_state[k] = w, i, at.CROSS, condition.first, condition.second, warm, 0, 0, 0
+            else:
+                self.condition_state[k] = w, i, at.MOVE, 0, 0, 0, 0, condition.ppm, 0
         for w, watch in enumerate(self.watches):
             self.watch_state[w] = watch.throttle_ns, -1, at.NEVER
-            for name in watch.instruments:
+            for name in () if watch.conditions else watch.instruments:
                 self.t[self.index[name], at.X_WATCHES] |= 1 << w
                 if watch.on_bar:
                     self.t[self.index[name], at.X_BAR_WATCHES] |= 1 << w

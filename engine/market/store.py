@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from engine.market.market import Market
 
 # One for each part; raise it when the meaning or the bytes of the part change, and replays of older journals skip it.
-VERSIONS: Final = {"averages": 1, "bars": 1, "books": 1, "gaps": 1, "marks": 1, "quotes": 1, "trades": 1, "watches": 1}
-DUMP_VERSION: Final = 3
+VERSIONS: Final = {"averages": 1, "bars": 1, "books": 1, "conditions": 1, "gaps": 1, "marks": 1, "quotes": 1, "trades": 1, "watches": 1}
+DUMP_VERSION: Final = 4
 
 
 def digests(market: "Market") -> dict[str, tuple[int, str]]:
@@ -37,7 +37,7 @@ def digests(market: "Market") -> dict[str, tuple[int, str]]:
     averages = sha256(market.average_state.tobytes())
     averages.update(market.floats.tobytes())
     watches = sha256(market.watch_state.tobytes())
-    watches.update(market.s[at.S_LEVELS_MAX :].tobytes())
+    watches.update(market.s[at.S_LEVELS_MAX : at.S_CONDITIONS].tobytes())
     watches.update(t[:, at.X_WATCHES : at.X_END].tobytes())
     parts = {
         "averages": averages,
@@ -48,6 +48,8 @@ def digests(market: "Market") -> dict[str, tuple[int, str]]:
         "trades": sha256(t[:, at.Q_END : at.T_END].tobytes()),
         "watches": watches,
     }
+    if len(market.condition_state):  # most sessions declare none
+        parts["conditions"] = sha256(market.condition_state.tobytes())
     if t[:, at.M_COUNT].any():  # spot has none, nor had it before there were any
         parts["marks"] = sha256(t[:, at.G_END :].tobytes())
     return {name: (VERSIONS[name], part.hexdigest()) for name, part in parts.items()}
@@ -77,7 +79,7 @@ def _specification(market: "Market") -> list[Any]:
         [[of.id, of.price_scale, of.size_scale] for of in market.instruments],
         [[of.instrument_id, of.interval_ns] for of in market.bar_specs],
         [[of.instrument_id, of.source, of.length] for of in market.average_specs],
-        [[of.name, list(of.instruments), of.throttle_ns, of.on_bar] for of in market.watches],
+        [[of.name, list(of.instruments), of.throttle_ns, of.on_bar, msgspec.to_builtins(of.conditions)] for of in market.watches],
         market.levels_max,
     ]
 
@@ -108,6 +110,7 @@ def dump(market: "Market") -> bytes:
             "closed": [_closed_bars(market, k).tobytes() for k in range(len(market.bar_specs))],
             "averages": market.average_state.tobytes(),
             "floats": market.floats.tobytes(),
+            "conditions": market.condition_state.tobytes(),
             "watches": market.watch_state.tobytes(),
         }
     )
@@ -124,6 +127,7 @@ def load(market: "Market", dumped: bytes) -> None:
         (market.bar_state, "bars"),
         (market.average_state, "averages"),
         (market.watch_state, "watches"),
+        (market.condition_state, "conditions"),
     ):
         array[...] = np.frombuffer(held[name], np.int64).reshape(array.shape)
     market.floats[...] = np.frombuffer(held["floats"], np.float64).reshape(market.floats.shape)

@@ -45,6 +45,21 @@ class EmaSpec(msgspec.Struct, frozen=True):
         return 2.0 / (self.length + 1.0)
 
 
+class Cross(msgspec.Struct, frozen=True, tag=True):
+    """Two averages, by their places in the list, change their order; the first time they differ is one too. Both must be warm."""
+
+    instrument_id: str
+    first: int
+    second: int
+
+
+class Move(msgspec.Struct, frozen=True, tag=True):
+    """The mid is further than `ppm` millionths from where it was when this was met last; the first quote meets it."""
+
+    instrument_id: str
+    ppm: int
+
+
 class Watch(msgspec.Struct, frozen=True):
     """Somebody who is due when the quote or the top of the book of an instrument changes; its place in the list is its bit."""
 
@@ -52,6 +67,7 @@ class Watch(msgspec.Struct, frozen=True):
     instruments: tuple[str, ...]
     throttle_ns: int = 0
     on_bar: bool = False  # a closed bar is a change too, and raises BAR_CLOSED
+    conditions: tuple[Cross | Move, ...] = ()  # where there are any, only these make it due
 
 
 class Quote(msgspec.Struct, frozen=True):

@@ -12,7 +12,7 @@ from typing import Final
 
 from engine.market import rows as r
 from engine.market.books import set_level
-from engine.market.jit import compiled
+from engine.market.jit import compiled, moved
 from engine.market.rows import Rows
 
 # Why it stopped
@@ -125,15 +125,13 @@ def put(levels: Rows, row: int, count: int, key: int, size: int) -> int:
         if size > 0:
             levels[L_SIZES, row, at] = size
             return count
-        for j in range(at, count - 1):
-            for what in range(L_PUBLIC_PRICES):
-                levels[what, row, j] = levels[what, row, j + 1]
+        for what in range(L_PUBLIC_PRICES):
+            moved(levels[what], row, at, at + 1, count - 1 - at)
         return count - 1
     if size == 0:
         return count
-    for j in range(count, at, -1):
-        for what in range(L_PUBLIC_PRICES):
-            levels[what, row, j] = levels[what, row, j - 1]
+    for what in range(L_PUBLIC_PRICES):
+        moved(levels[what], row, at + 1, at, count - at)
     levels[L_PRICES, row, at] = key
     levels[L_SIZES, row, at] = size
     levels[L_TAKEN, row, at] = 0
