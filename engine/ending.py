@@ -25,7 +25,7 @@ def report_pnl(program: Program, turn: Turn) -> None:
                 held.quantity,
                 mark,
                 held.realised_pnl,
-                unrealised(held, mark),
+                unrealised(held, mark, program.instruments[held.instrument]),
                 held.fees_quote,
             )
         )

@@ -25,6 +25,8 @@ BUILT_IN_VENUES = {
     "binance_coinm": "engine.venues.binance_coinm:BinanceCoinm",
     "binance_spot": "engine.venues.binance_spot:BinanceSpot",
     "binance_usdm": "engine.venues.binance_usdm:BinanceUsdm",
+    "paper_coinm": "engine.venues.paper:PaperCoinm",
+    "paper_usdm": "engine.venues.paper:PaperUsdm",
 }
 PROOF_SLACK_NS = SECOND_NS
 
@@ -76,6 +78,7 @@ class Program:
         self.asking = {name: Asking(venue, session.engine) for name, venue in self.venues.items()}
         self._venue_of_source: dict[str, Venue] = {}
         self._indexes_of_source: dict[str, list[int]] = {}
+        self._link_of: dict[tuple[int, Stream], str] = {}
         self.assets = frozenset(
             asset
             for found in session.instruments
@@ -163,6 +166,15 @@ class Program:
         """What comes over this market link; everything, where its dialect does not say."""
         told = getattr(self.venue_of(source), "streams_of", None)
         return tuple(Stream) if told is None else told(source)
+
+    def link_of(self, index: int, stream: Stream) -> str:
+        """The market link over which this stream of an instrument comes."""
+        found = self._link_of.get((index, stream))
+        if found is None:
+            plans = (plan for name in self.venues for plan in self.links(name) if plan.role == "market")
+            wanted = (plan.source for plan in plans if index in self.indexes_of(plan.source) and stream in self.streams_of(plan.source))
+            found = self._link_of[index, stream] = next(wanted)
+        return found
 
     def venue_of(self, source: str) -> Venue:
         """The venue whose connection a source names."""

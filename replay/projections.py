@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from engine.market.rows import COLUMNS, Rows
 from engine.program import Program
+from engine.venues.venue import Venue
 from journal import caches
 from journal.record import Kind
 from journal.segments import Rows as Wanted
@@ -45,9 +46,9 @@ def decoded(batches: Iterable[pa.RecordBatch], program: Program) -> Rows:
         sources, payloads = batch.column("source").to_pylist(), batch.column("payload").to_pylist()
         at = 0
         while at < len(seqs):
-            venue = program.venue_of(sources[at])
+            venue = venue_of(program, sources[at])
             end = at
-            while end < len(seqs) and plain[end] and program.venue_of(sources[end]) is venue:
+            while end < len(seqs) and plain[end] and venue_of(program, sources[end]) is venue:
                 end += 1
             decoded = venue.market.decode_many(payloads[at:end], seqs[at:end], times[at:end]) if end > at else None
             if decoded is None:
@@ -57,6 +58,13 @@ def decoded(batches: Iterable[pa.RecordBatch], program: Program) -> Rows:
             found.append(rows)
             at += len(ends)
     return np.concatenate(found)
+
+
+def venue_of(program: Program, source: str) -> Venue:
+    """Whose dialect a source speaks; what was captured by others names none of ours, and is the only one's."""
+    if source.partition(".")[0] in program.venues or len(program.venues) != 1:
+        return program.venue_of(source)
+    return next(iter(program.venues.values()))
 
 
 def _written(rows: Rows) -> bytes:

@@ -18,10 +18,10 @@ from engine.kernel import Kernel
 from engine.sequencer import Append, Sequencer
 from engine.session import Resimulated, SessionBody
 from engine.state import State
-from engine.venues.binance_spot.rules import VENUE as SPOT
 from journal.reader import Journal
 from journal.record import INPUTS, Kind, Record
 from journal.writer import JournalWriter
+from replay.captured import is_import
 from replay.compare import timer_differs
 from replay.modelled import MarketLinks, Modelled
 from replay.replay import runs_of_frames
@@ -128,8 +128,11 @@ class _Resimulation:
         self._whole = whole
         self._last = journal.last_seq if wanted.until_seq is None else min(wanted.until_seq, journal.last_seq)
         self._kernel = Kernel(self._body)
-        plans = self._kernel.program.links(SPOT)
+        plans = self._kernel.program.links(wanted.session.venues[0].name)
         self._links = MarketLinks(frozenset(plan.source for plan in plans if plan.role == "market"))
+        self._is_capture = is_import(journal)
+        if self._is_capture:
+            self._links.up |= self._links.sources  # nobody says when they stood: there are frames
         self._private = [(plan.source, plan.path) for plan in plans if plan.role == "private"]
         self._handover_seq: int | None = None
         self._handover = ""
@@ -142,7 +145,7 @@ class _Resimulation:
         sequencer = Sequencer(self._kernel, append)
         outputs = sequencer.begin(self._body)
         after = 0
-        if self._wanted.modelled:
+        if self._wanted.modelled or self._is_capture:
             self._handover_seq = 0
         else:
             after, outputs = self._exact(sequencer, outputs)
@@ -160,7 +163,7 @@ class _Resimulation:
             frames = self._journal.records(after + 1, self._last, kinds=(Kind.FEED,))
             takes = Whole(sequencer, frames, self._body.engine.checkpoint_every)
         else:
-            takes = Referred(sequencer, {index: source for source in self._links.sources for index in program.indexes_of(source)})
+            takes = Referred(sequencer)
         modelled.go(outputs, after, self._private, takes, self._handover)
         self.closing = modelled.shell.closing
 

@@ -16,11 +16,13 @@ from engine.sim.units import ONE, units
 from engine.sim.venue import AccountConfig, SimVenue, VenueConfig
 from engine.state import State
 from engine.venues.binance_spot.rules import VENUE as SPOT
+from engine.venues.paper import COINM, USDM
 from journal.reader import Journal
 from journal.record import Kind
 from replay.tape import Tape
 from replay.venue_model import VenueModel
 
+MODELLED = (SPOT, USDM, COINM)
 KEY = "resimulated"  # of the account, and its name
 
 
@@ -31,9 +33,9 @@ class NotResimulated(Exception):  # noqa: N818 - named for what happened
 def refuse_venue(journal: Journal, session: SessionBody) -> None:
     if journal.left_out:
         raise NotResimulated(f"{journal.folder} is a slice. What to do: resimulate the session that it was cut from.")
-    if [venue.name for venue in session.venues] != [SPOT]:
-        names = ", ".join(venue.name for venue in session.venues)
-        raise NotResimulated(f"{journal.folder} traded at {names}, and only {SPOT} has a simulated venue.")
+    names = [venue.name for venue in session.venues]
+    if len(names) != 1 or names[0] not in MODELLED:
+        raise NotResimulated(f"{journal.folder} is a session of {' and '.join(names) or 'no venue'}; there is a simulated venue for one of {', '.join(MODELLED)}.")
 
 
 def modelled_venue(tape: Tape, session: SessionBody, model: VenueModel) -> SimVenue:

@@ -4,12 +4,15 @@ Whole: each as the record that it was, with its origin, the seq that it had, as 
 the wire's bytes, which the source has: what nobody decided on is not told again. Knows no strategy and no venue.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 import numpy as np
 
 from engine.market import rows as r
+from engine.market.rows import Rows
+from engine.market.views import Stream
+from engine.program import Program
 from engine.sequencer import Sequencer
 from engine.state import State
 from journal.record import Kind, Record
@@ -27,11 +30,18 @@ class TakesRows(Protocol):
         """These rows reach nobody: their link is down."""
 
 
+_STREAM_OF = {r.QUOTE: Stream.QUOTE, r.TRADE: Stream.TRADE, r.MARK: Stream.MARK}  # all else is of books
+
+
+def source_of(program: Program, row: Sequence[int]) -> str:
+    """The link over which it comes."""
+    kind = row[r.A] if row[r.TYPE] == r.BAD_VALUE else row[r.TYPE]
+    return program.link_of(row[r.INSTRUMENT], _STREAM_OF.get(kind, Stream.BOOK))
+
+
 class Referred:
-    def __init__(self, sequencer: Sequencer, source_of: Mapping[int, str]) -> None:
-        """`source_of`: instrument -> the link over which its rows come."""
+    def __init__(self, sequencer: Sequencer) -> None:
         self._sequencer = sequencer
-        self._source_of = source_of
 
     def take(self, stretch: Stretch, begin: int, until_ns: int | None, *, one: bool = False) -> Taken:
         rows = stretch.rows[: stretch.ends[_record(stretch, begin)]] if one else stretch.rows
@@ -41,7 +51,7 @@ class Referred:
             if not woken:
                 return ()
             row = rows[end - 1].tolist()
-            source = self._source_of[row[r.INSTRUMENT]]
+            source = source_of(self._sequencer.kernel.program, row)
             up_seq = state.account.links.by_source[source].up_seq
             return (Record(state.seq + 1, row[r.TIME_NS], Kind.FEED, source, up_seq, str(row[r.SEQ]), payload=b""),)
 
@@ -69,14 +79,15 @@ class Whole:
 
         def records_of(_first: int, end: int, _woken: bool) -> Sequence[Record]:  # noqa: FBT001 - as the sequencer calls it
             count = int(np.searchsorted(ends, end)) + 1
-            by_source = state.account.links.by_source
-            return [
-                Record(seq, was.time_ns, Kind.FEED, was.source, by_source[was.source].up_seq, str(was.seq), was.recv_ns, None, was.payload)
-                for seq, was in enumerate(map(self._frame, origins[:count]), state.seq + 1)
-            ]
+            return [self._made(seq, rows[ends[at] - 1], self._frame(origins[at])) for at, seq in enumerate(range(state.seq + 1, state.seq + 1 + count))]
 
         end, outputs = self._sequencer.take_rows(rows, 0, until_ns, records_of)
         return begin + end, outputs
+
+    def _made(self, seq: int, row: Rows, was: Record) -> Record:
+        by_source = _state(self._sequencer).account.links.by_source
+        source = was.source if was.source in by_source else source_of(self._sequencer.kernel.program, row.tolist())
+        return Record(seq, was.time_ns, Kind.FEED, source, by_source[source].up_seq, str(was.seq), was.recv_ns, None, was.payload)
 
     def skip(self, stretch: Stretch, begin: int, end: int) -> None:
         if end > begin:
@@ -94,6 +105,3 @@ def _record(stretch: Stretch, row: int) -> int:
 def _state(sequencer: Sequencer) -> State:
     assert sequencer.state is not None, "begin comes first"
     return sequencer.state
-
-
-Make = Callable[[Sequencer], TakesRows]

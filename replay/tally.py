@@ -11,6 +11,8 @@ from pathlib import Path
 import msgspec
 
 from engine import facts
+from engine.model import Instrument
+from engine.reducers.positions import unrealised
 from engine.session import read_session
 from engine.state import opened
 from journal.reader import Journal
@@ -63,9 +65,11 @@ def tally(records: Iterable[Record]) -> Tally:
     filled = Decimal(0)
     marks: dict[str, Decimal] = {}
     held: dict[str, facts.Position] = {}
+    instruments: dict[str, Instrument] = {}
     for record in records:
         if record.kind is Kind.SESSION:
-            opening = read_session(record.body or "").opening
+            session = read_session(record.body or "")
+            opening, instruments = session.opening, {each.id: each for each in session.instruments}
             held = dict(opened(opening).positions.by_key) if opening else {}
         elif record.kind is Kind.INTENT:
             counts["intents"] += 1
@@ -99,12 +103,16 @@ def tally(records: Iterable[Record]) -> Tally:
             name: Line(
                 position=of.quantity,
                 realised_pnl=of.realised_pnl,
-                unrealised_pnl=(marks.get(of.instrument, of.price_avg) - of.price_avg) * of.quantity,
+                unrealised_pnl=_unrealised(of, marks.get(of.instrument, of.price_avg), instruments.get(of.instrument)),
                 fees_quote=of.fees_quote,
             )
             for name, of in sorted(held.items())
         },
     )
+
+
+def _unrealised(held: facts.Position, mark: Decimal, instrument: Instrument | None) -> Decimal:
+    return (mark - held.price_avg) * held.quantity if instrument is None else unrealised(held, mark, instrument)
 
 
 def side_by_side(before: Tally, after: Tally) -> list[str]:

@@ -19,7 +19,7 @@ from engine.sim.market_recorded import DepthAnswer, Piece
 from journal.reader import Journal
 from journal.record import Kind, Record
 from journal.segments import Sealed
-from replay.projections import decoded, projection
+from replay.projections import decoded, projection, venue_of
 
 SNAPSHOT_MARK = b'{"lastUpdateId":'
 OUTSIDE = (Kind.FEED, Kind.LINK, Kind.COMMAND)
@@ -64,7 +64,7 @@ class Tape:
         """In their order, from record `from_seq` on."""
         for piece in self._all():
             if isinstance(piece, Outside):
-                if piece.record.seq >= from_seq and not _is_answer(piece.record):
+                if piece.record.seq >= from_seq and not _is_answer(piece.record) and not is_depth(piece.record):
                     yield piece
                 continue
             seqs = piece.rows[piece.ends - 1, r.SEQ]
@@ -82,10 +82,13 @@ class Tape:
                 yield self._depth(piece.record, answer_ns)
 
     def _depth(self, record: Record, answer_ns: int) -> DepthAnswer:
-        asked = next(self._journal.records(record.cause or 0, record.cause))
-        instrument = facts.read_request(asked.body or "").instrument
+        if record.cause is None:
+            instrument = next(iter(self._program.instruments))  # a capture has snapshots of one alone
+        else:
+            asked = next(self._journal.records(record.cause, record.cause))
+            instrument = facts.read_request(asked.body or "").instrument
         payload = record.payload or b""
-        rows = self._program.venue_of(record.source).market.decode_snapshot(payload, instrument, record.seq, record.time_ns)
+        rows = venue_of(self._program, record.source).market.decode_snapshot(payload, instrument, record.seq, record.time_ns)
         line = Line(record.time_ns - answer_ns, "", instrument.partition(":")[2], payload)
         return DepthAnswer(line, rows if isinstance(rows, np.ndarray) else np.zeros((0, r.COLUMNS), np.int64))
 
@@ -162,5 +165,5 @@ def _is_answer(record: Record) -> bool:
 
 
 def is_depth(record: Record) -> bool:
-    """Whether it is the answer to somebody who asked for a depth snapshot."""
-    return _is_answer(record) and (record.payload or b"").startswith(SNAPSHOT_MARK)
+    """Whether it is the answer to somebody who asked for a depth snapshot; in a capture it stands without its question."""
+    return record.kind is Kind.FEED and (record.payload or b"").startswith(SNAPSHOT_MARK)

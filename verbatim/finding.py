@@ -4,8 +4,12 @@ Commands that read take a bundle (journal/bundle.py) in its place: it is unpacke
 """
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from engine.session import SessionBody
 
 
 def is_file(session: str) -> bool:
@@ -54,15 +58,35 @@ def trusted_host(session: str) -> str:
 
 def find_decided(journals: Path, session: str) -> Path:
     """As `find`, for commands that decide or fold again. JournalError where the session was imported: nothing was decided."""
-    import msgspec
-
     from journal.errors import JournalError
     from journal.reader import Journal
+    from replay.captured import is_import
 
     folder = find_to_read(journals, session)
-    if "import" in msgspec.json.decode(Journal.open(folder).session_record().body or "{}", type=dict[str, msgspec.Raw]):
+    if is_import(Journal.open(folder)):
         raise JournalError(
             f"{folder} is an import: it holds what was received, and no engine decided on it. What to do: query it with "
-            "verbatim sql."
+            "verbatim sql, or let a strategy decide on it: verbatim resim."
         )
     return folder
+
+
+def session_in(folder: Path, exchange_info: Path | None) -> "SessionBody":
+    """The SESSION of a journal; of a capture, the one that its market would have had, with the venue's metadata where a file of it is given.
+
+    NotResimulated, UnknownSetting.
+    """
+    from engine.session import read_session
+    from journal.reader import Journal
+    from replay.captured import is_import, session_of
+    from replay.venue_model import UnknownSetting
+
+    journal = Journal.open(folder)
+    if not is_import(journal):
+        if exchange_info is not None:
+            raise UnknownSetting(f"{folder} has its venue's metadata: --exchange-info is for captures")
+        return read_session(journal.session_record().body or "")
+    try:
+        return session_of(journal, None if exchange_info is None else exchange_info.read_bytes())
+    except (OSError, ValueError) as error:
+        raise UnknownSetting(f"{exchange_info} is not the answer to exchangeInfo: {error}") from None

@@ -118,7 +118,8 @@ class Session:
             position = state.account.positions.by_key[key]
             index = self.kernel.program.indexes.get(position.instrument)
             quote = None if index is None else state.market.quote(index)
-            open_pnl = unrealised(position, (quote.bid + quote.ask) / 2) if quote else Decimal(0)
+            instrument = self.kernel.program.instruments.get(position.instrument)
+            open_pnl = unrealised(position, (quote.bid + quote.ask) / 2, instrument) if quote and instrument else Decimal(0)
             found.append(
                 Held(
                     position.strategy,

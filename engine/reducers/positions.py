@@ -8,6 +8,7 @@ from decimal import Decimal
 
 import msgspec
 
+from engine import contracts
 from engine.facts import OrderFilled, Position
 from engine.model import Instrument
 from engine.money import ZERO
@@ -38,11 +39,16 @@ def reduce(positions: Positions, change: Change, at: Stamp) -> Positions:  # noq
 
 
 def after_fill(held: Position, fill: OrderFilled, instrument: Instrument) -> Position:
-    """The position after one fill, by average cost."""
-    moved = _moved(held.quantity, held.price_avg, held.realised_pnl, fill.quantity * fill.side.sign, fill.price)
+    """The position after one fill, by average cost. A contract's P&L and fees are told in contracts.asset_of, and its fees are no part of it."""
     fees, fees_quote = held.fees, held.fees_quote
     if fill.fee:
         fees = {**fees, fill.fee_asset: fees.get(fill.fee_asset, ZERO) + fill.fee}
+    if instrument.contract:
+        if fill.fee_asset == contracts.asset_of(instrument):
+            fees_quote += fill.fee
+        return Position(held.strategy, held.instrument, *_contract_moved(held, fill, instrument), fees, fees_quote)
+    moved = _moved(held.quantity, held.price_avg, held.realised_pnl, fill.quantity * fill.side.sign, fill.price)
+    if fill.fee:
         if fill.fee_asset == instrument.base:
             # it leaves at the fill's price: a sale whose proceeds are the fee counted in quote
             fees_quote += fill.fee * fill.price
@@ -66,5 +72,21 @@ def _moved(
     return after, price_avg if after else ZERO, realised
 
 
-def unrealised(held: Position, mark: Decimal) -> Decimal:
+def _contract_moved(held: Position, fill: OrderFilled, instrument: Instrument) -> tuple[Decimal, Decimal, Decimal]:
+    """The same of a contract, linear or inverse: its average is by worth (engine/contracts.py)."""
+    quantity, signed = held.quantity, fill.quantity * fill.side.sign
+    after = quantity + signed
+    if quantity == 0:
+        return after, fill.price, held.realised_pnl
+    if (quantity > 0) == (signed > 0):
+        return after, contracts.entry_of(instrument, quantity, held.price_avg, signed, fill.price), held.realised_pnl
+    closed = min(abs(quantity), abs(signed)) * (1 if quantity > 0 else -1)
+    realised = held.realised_pnl + contracts.gain(instrument, closed, held.price_avg, fill.price)
+    price_avg = fill.price if abs(signed) > abs(quantity) else held.price_avg
+    return after, price_avg if after else ZERO, realised
+
+
+def unrealised(held: Position, mark: Decimal, instrument: Instrument) -> Decimal:
+    if instrument.contract:
+        return contracts.gain(instrument, held.quantity, held.price_avg, mark)
     return (mark - held.price_avg) * held.quantity

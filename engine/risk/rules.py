@@ -127,6 +127,8 @@ def open_orders(question: Question) -> str:
 def balance(question: Question) -> str:
     """Free funds less what orders will lock that the venue's last balance does not know of yet."""
     instrument = question.instrument
+    if instrument.contract:
+        return ""  # margin is not funds: the venue says what it lets one hold
     if question.order.side is Side.BUY:
         asset, needed = instrument.quote, question.price * question.order.quantity
     else:

@@ -4,8 +4,33 @@ Funds never fall below nothing: whoever locks or pays has looked before, and an 
 Amounts are integers in units of 1e-8.
 """
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 from engine.sim import errors
 from engine.sim.units import product
+
+
+@dataclass(slots=True)
+class Holding:
+    """A position in a contract, and what it was worth where it was taken: both signed."""
+
+    quantity: int = 0
+    cost: int = 0
+
+    def trade(self, signed: int, worth: Callable[[int], int]) -> int:
+        """After `signed` more, each part worth what `worth` says: what it realised, as a linear contract does."""
+        realised = 0
+        if self.quantity and (self.quantity > 0) != (signed > 0):
+            closed = -signed if abs(signed) <= abs(self.quantity) else self.quantity
+            part = self.cost * closed // self.quantity
+            realised = worth(closed) - part
+            self.quantity -= closed
+            self.cost -= part
+            signed += closed
+        self.quantity += signed
+        self.cost += worth(signed)
+        return realised
 
 
 class Account:
@@ -17,6 +42,7 @@ class Account:
         self.fee_taker = fee_taker
         self.free = dict(sorted(balances.items()))
         self.locked = dict.fromkeys(self.free, 0)
+        self.contracts: dict[str, Holding] = {}  # by symbol
         self.touched: set[str] = set()
         self.changed_ns = 0
 
@@ -39,6 +65,12 @@ class Account:
         fee = product(amount, self.fee_maker if maker else self.fee_taker)
         self._move(asset, free=amount - fee, locked=0)
         return fee
+
+    def book(self, asset: str, amount: int) -> None:
+        """P&L and fees of contracts: what they bring or take. Margin is not modelled, so the balance may fall below nothing."""
+        self.free[asset] = self.free.get(asset, 0) + amount
+        self.locked.setdefault(asset, 0)
+        self.touched.add(asset)
 
     def total(self, asset: str) -> int:
         return self.free.get(asset, 0) + self.locked.get(asset, 0)

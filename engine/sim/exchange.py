@@ -12,7 +12,7 @@ from engine.market import rows as r
 from engine.market.rows import Rows
 from engine.model import OrderType, Side, TimeInForce
 from engine.sim import errors, filters, meeting
-from engine.sim.account import Account
+from engine.sim.account import Account, Holding
 from engine.sim.floor import FOREVER_NS, Floor, rows_of
 from engine.sim.market import Diff, Print, Quote, Snapshot
 from engine.sim.orders import Event, Execution, Fill, FundsChanged, NewOrder, Order, Report, SelfTrade, Status
@@ -112,7 +112,8 @@ class Exchange:
         if new.order_type is OrderType.LIMIT_MAKER and matches:
             raise errors.would_match()
         cost = self._cost(new, matches)
-        self.accounts[account].require(market.rules.quote if new.side is Side.BUY else market.rules.base, cost)
+        if not market.rules.settles_in:
+            self.accounts[account].require(market.rules.quote if new.side is Side.BUY else market.rules.base, cost)
         order = self._admit(account, new, now_ns)
         if order.time_in_force is TimeInForce.FOK and sum(quantity for _, quantity, _ in matches) < order.quantity:
             matches = []
@@ -139,7 +140,8 @@ class Exchange:
         order = self._admit(account, new, now_ns)
         order.status, order.executed, order.executed_quote = status, executed, executed_quote
         buying = new.side is Side.BUY
-        self._lock(order, -(-order.price * order.leaves // ONE) if buying else order.leaves)
+        if not self.market(new.symbol).rules.settles_in:
+            self._lock(order, -(-order.price * order.leaves // ONE) if buying else order.leaves)
         self.market(new.symbol).rest(order)
 
     def number_after(self, order_id: int, trade_id: int) -> None:
@@ -258,7 +260,9 @@ class Exchange:
                 return
 
     def _cost(self, new: NewOrder, matches: list[Match]) -> int:
-        """What must be locked: a limit buy its price times its quantity, a market buy what it will pay."""
+        """What must be locked: a limit buy its price times its quantity, a market buy what it will pay; for a contract nothing."""
+        if self.markets[new.symbol].rules.settles_in:
+            return 0
         if new.side is Side.SELL:
             return new.quantity or sum(quantity for _, quantity, _ in matches)
         if new.price:
@@ -332,15 +336,11 @@ class Exchange:
 
     def _fill(self, order: Order, price: int, quantity: int, now_ns: int, *, maker: bool, trade_id: int) -> None:
         rules = self.markets[order.symbol].rules
-        account = self.accounts[order.account]
         quote = product(price, quantity)
-        if order.side is Side.BUY:
-            pay_asset, pay, get_asset, get = rules.quote, quote, rules.base, quantity
+        if rules.settles_in:
+            fee, get_asset = self._settle_contract(order, price, quantity, maker=maker), rules.settles_in
         else:
-            pay_asset, pay, get_asset, get = rules.base, quantity, rules.quote, quote
-        account.pay_locked(pay_asset, pay)
-        order.locked -= pay
-        fee = account.receive(get_asset, get, maker=maker)
+            fee, get_asset = self._exchange(order, quantity, quote, maker=maker)
         fill = Fill(
             trade_id=trade_id,
             order_id=order.order_id,
@@ -359,9 +359,33 @@ class Exchange:
         order.executed_quote += quote
         order.updated_ns = now_ns
         order.status = Status.PARTIALLY_FILLED if order.leaves else Status.FILLED
-        if order.side is Side.BUY and order.price:  # bought below its limit: what was locked too much is free again
+        if order.side is Side.BUY and order.price and not rules.settles_in:  # bought below its limit: what was locked too much is free again
             self._unlock(order, order.locked - -(-order.price * order.leaves // ONE))
         self._report(Execution.TRADE, order, now_ns, fill=fill)
+
+    def _exchange(self, order: Order, quantity: int, quote: int, *, maker: bool) -> tuple[int, str]:
+        """One asset for the other, the fee out of what is received: the fee and its asset."""
+        rules, account = self.markets[order.symbol].rules, self.accounts[order.account]
+        if order.side is Side.BUY:
+            pay_asset, pay, get_asset, get = rules.quote, quote, rules.base, quantity
+        else:
+            pay_asset, pay, get_asset, get = rules.base, quantity, rules.quote, quote
+        account.pay_locked(pay_asset, pay)
+        order.locked -= pay
+        return account.receive(get_asset, get, maker=maker), get_asset
+
+    def _settle_contract(self, order: Order, price: int, quantity: int, *, maker: bool) -> int:
+        """What a fill of a contract realises, less its fee; the fee."""
+        rules, account = self.markets[order.symbol].rules, self.accounts[order.account]
+
+        def worth(signed: int) -> int:
+            size = product(signed, rules.contract_size)
+            return -(size * ONE // price) if rules.inverse else product(price, size)
+
+        realised = account.contracts.setdefault(order.symbol, Holding()).trade(quantity * order.side.sign, worth)
+        fee = product(abs(worth(quantity)), account.fee_maker if maker else account.fee_taker)
+        account.book(rules.settles_in, realised - fee)
+        return fee
 
     # ---- ends, money, reports
 

@@ -9,7 +9,7 @@ import msgspec
 
 from engine.model import Instrument, OrderType, Side
 from engine.sim import errors
-from engine.sim.units import product, text, units
+from engine.sim.units import ONE, product, text, units
 
 
 class SymbolRules(msgspec.Struct, frozen=True):
@@ -32,6 +32,10 @@ class SymbolRules(msgspec.Struct, frozen=True):
     orders_max: int = 200
     position_max: int = 0
     status: str = "TRADING"
+    # of contracts, whose margin is not modelled
+    settles_in: str = ""  # the asset of P&L and fees; "": no contract
+    contract_size: int = ONE
+    inverse: bool = False
 
 
 RULES: Final = {
@@ -73,6 +77,9 @@ def rules_of(instrument: Instrument) -> SymbolRules:
         market_quantity_max=units(f"{instrument.market_quantity_max:f}"),
         notional_min=units(f"{instrument.notional_min:f}"),
         status="TRADING" if instrument.trading else "BREAK",
+        settles_in=instrument.margin if instrument.contract else "",
+        contract_size=units(f"{instrument.contract_size:f}"),
+        inverse=instrument.inverse,
     )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from verbatim.exits import DIFFERS, FAILED, stop
-from verbatim.finding import find_decided, trusted_host
+from verbatim.finding import find_to_read, session_in, trusted_host
 from verbatim.options import journals_option
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ DIFFS_SHOWN = 10
 @click.option(
     "--balance", "balances", multiple=True, metavar="ASSET=AMOUNT", help="What the account has, where the session does not say."
 )
+@click.option("--exchange-info", type=click.Path(path_type=Path), help="Of a capture: a file with the venue's answer to exchangeInfo. Without it, the grid that its own prices show.")
 @click.option("--into", type=click.Path(path_type=Path), help="The new folder of its journal; else one in resims, beside the journals.")
 @click.option("--trust-code", is_flag=True, help="Run recorded strategies though they were not recorded on this machine.")
 @journals_option
@@ -47,6 +48,7 @@ def command(
     modelled: bool,
     model_settings: tuple[str, ...],
     balances: tuple[str, ...],
+    exchange_info: Path | None,
     into: Path | None,
     trust_code: bool,
     journals: Path,
@@ -54,12 +56,12 @@ def command(
 ) -> None:
     """Resimulate SESSION with a change: exact up to the first request that differs, modelled from there.
 
-    SESSION is a path, an id or a bundle. What comes of it is a journal of its own, which every command reads; its path is the
+    SESSION is a path, an id or a bundle; a capture that was imported too, which a strategy of yours then decides on, modelled from the
+    beginning. What comes of it is a journal of its own, which every command reads; its path is the
     last line.
     """
     from engine.errors import CoreError
     from engine.loading import StrategyError
-    from engine.session import read_session
     from journal.errors import DamagedJournal, JournalError, JournalFailed
     from journal.reader import Journal
     from replay.changes import UnknownChange, changed, parsed, with_strategy
@@ -71,9 +73,9 @@ def command(
     from verbatim.strategies import read_strategy
 
     try:
-        folder = find_decided(journals, session)
+        folder = find_to_read(journals, session)
         journal = Journal.open(folder)
-        recorded = read_session(journal.session_record().body or "")
+        recorded = session_in(folder, exchange_info)
         if not trust_code:
             refuse_strangers(recorded, trusted_host(session), Path(session) if Path(session).is_file() else folder)
         body = recorded if strategy is None else with_strategy(recorded, read_strategy(strategy))
