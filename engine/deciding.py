@@ -98,9 +98,11 @@ class Deciding:
         said = loaded.cls.decide(view, state, loaded.parameters) or ()
         wishes = [_checked(wish) for wish in islice(said, WISHES_MAX + 1)]
         assert len(wishes) <= WISHES_MAX, f"more than {WISHES_MAX} wishes in one decision"
-        changed = {field: value for field, value in state_values(state).items() if value != before[field]}
-        again = loaded.state({**held, **changed})
-        assert state_values(again) == state_values(state), "its state is not the same once it was written down"
+        after = state_values(state)
+        changed = {field: value for field, value in after.items() if value != before[field]}
+        if changed:
+            again = loaded.state({**held, **changed})
+            assert state_values(again) == after, "its state is not the same once it was written down"
         if outside := loaded.changed_outside():
             raise AssertionError(f"{outside} was changed: nothing but State persists")
         return changed, wishes

@@ -38,8 +38,7 @@ def take_frames(program: Program, state: State, records: Sequence[Record]) -> tu
     count = bisect_left(ends, end) + 1 if end else 0
     if not count:
         return 0, NOTHING
-    for record in records[:count]:
-        state.hear(record)
+    state.hear_frames(records[:count])
     last = records[count - 1]
     state.seq, state.time_ns = last.seq, last.time_ns
     state.inputs += count
@@ -64,8 +63,7 @@ def take_rows(program: Program, state: State, rows: Rows, start: int, until_ns: 
     state.time_ns = int(rows[end - 1, r.TIME_NS])
     if not records:
         return end, (), NOTHING
-    for record in records:
-        state.hear(record)
+    state.hear_frames(records)
     state.seq = records[-1].seq
     state.inputs += len(records)
     return end, records, _took(program, state)

@@ -13,6 +13,7 @@ from dataclasses import fields, is_dataclass
 from decimal import Decimal
 from enum import Enum
 from importlib import import_module
+from operator import is_
 from types import FunctionType, ModuleType
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -101,6 +102,7 @@ class Outside:
 
     def __init__(self, modules: Mapping[str, ModuleType], parameters: Any) -> None:
         self._scopes: dict[str, tuple[Any, dict[str, Any]]] = {}
+        self._wholes: list[tuple[Any, tuple[str, ...], tuple[Any, ...]]] = []  # each scope's names and values, to be looked at sooner
         for name, module in modules.items():
             self._look(f"{name}.py", module)
         self._contents = {
@@ -114,6 +116,7 @@ class Outside:
     def _look(self, where: str, scope: Any) -> None:
         held = {name: value for name, value in vars(scope).items() if not name.startswith("__")}
         self._scopes[where] = (scope, held)
+        self._wholes.append((scope, tuple(vars(scope)), tuple(vars(scope).values())))
         for name, value in held.items():
             if isinstance(value, Iterator):
                 raise StrategyError(f"{where}: {name} is an iterator: it would remember how far it was read")
@@ -129,6 +132,15 @@ class Outside:
                 self._look(f"{where} {name}", value)
 
     def changed(self, parameters: Any) -> str:
+        if not all(_is_as_it_was(*whole) for whole in self._wholes) and (what := self._rebound()):
+            return what
+        for name, (container, text) in self._contents.items():
+            if _text(container) != text:
+                return name
+        return "" if _text(parameters) == self._parameters else "a parameter"
+
+    def _rebound(self) -> str:
+        """The name that stands for something else now."""
         for where, (scope, held) in self._scopes.items():
             now = vars(scope)
             for name, value in held.items():
@@ -137,10 +149,12 @@ class Outside:
             if sum(not name.startswith("__") for name in now) != len(held):
                 new = next(name for name in now if not name.startswith("__") and name not in held)
                 return f"{where} {new}"
-        for name, (container, text) in self._contents.items():
-            if _text(container) != text:
-                return name
-        return "" if _text(parameters) == self._parameters else "a parameter"
+        return ""
+
+
+def _is_as_it_was(scope: Any, names: tuple[str, ...], values: tuple[Any, ...]) -> bool:
+    now = vars(scope)
+    return len(now) == len(names) and tuple(now) == names and all(map(is_, now.values(), values))
 
 
 _CONTAINERS = (list, dict, set, bytearray, deque)

@@ -6,7 +6,7 @@ Knows how parts are put together, named, digested and brought forward; not what 
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 from typing import Any
 
@@ -168,6 +168,17 @@ class State:
         else:
             self._heard.update(f"{record.time_ns} {record.source} {record.cause} {record.key} {record.meta} ".encode())
             self._heard.update((record.body or "").encode() if record.payload is None else record.payload)
+
+    def hear_frames(self, records: Sequence[Record]) -> None:
+        """`hear` of stream frames, one behind the other: the same bytes into the same hash, at once where they came over one link."""
+        first = records[0]
+        source, cause = first.source, first.cause
+        if any(record.source != source or record.cause != cause for record in records):
+            for record in records:
+                self.hear(record)
+            return
+        self.hear(first)
+        self._heard.update(b"".join([record.time_ns.to_bytes(8, "little") + (record.payload or b"") for record in records[1:]]))
 
     @property
     def heard(self) -> bytes:

@@ -24,6 +24,7 @@ Never walk a set of strings: its order differs between processes, and sorted() c
 from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from decimal import Decimal
+from functools import cache
 from types import MappingProxyType
 from typing import Any, Protocol
 
@@ -203,5 +204,10 @@ def state_from(kind: type[Any], values: Mapping[str, Any]) -> Any:
 
 def state_values(state: Any) -> dict[str, Any]:
     """A state as JSON values, field by field, in the order of declaration."""
-    assert is_dataclass(state), "a strategy's State is a dataclass"
-    return {field.name: msgspec.to_builtins(getattr(state, field.name)) for field in fields(state)}
+    return {name: msgspec.to_builtins(getattr(state, name)) for name in _names(state.__class__)}
+
+
+@cache
+def _names(kind: Any) -> tuple[str, ...]:
+    assert is_dataclass(kind), "a strategy's State is a dataclass"
+    return tuple(field.name for field in fields(kind))

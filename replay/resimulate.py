@@ -31,6 +31,9 @@ from replay.tape import Tape
 from replay.venue_model import VenueModel
 
 
+GROUP_ROWS, GROUP_DELAY_S = 4096, 10.0  # nobody waits for these records: few large frames, whose writer seldom takes the interpreter from us
+
+
 class Outcome(msgspec.Struct, frozen=True):
     """What a resimulation came to."""
 
@@ -69,10 +72,11 @@ def resimulate(folder: Path, into: Path, wanted: Wanted) -> Outcome:
     """Into a journal of its own, in a new folder: every record of the market is in it, so it is replayed and asked as any other. NotResimulated, CoreError."""
     with rare_collections():
         run = _Resimulation(folder, wanted, whole=True)
-        writer = JournalWriter.create(into, sync=False)
+        writer = JournalWriter.create(into, sync=False, group_rows=GROUP_ROWS, group_delay_s=GROUP_DELAY_S)
 
         def append(records: Sequence[Record], urgent: bool) -> None:  # noqa: FBT001 - the sequencer's signature
-            writer.append_step(records, urgent=urgent)
+            del urgent  # nothing leaves from here
+            writer.append_step(records)
             writer.wait_for_room()
 
         try:

@@ -18,7 +18,7 @@ from engine.state import State
 from journal.record import Kind, Record
 from replay.tape import Stretch
 
-AT_ONCE = 256  # records that are copied for one fold: after each wake the rest is copied again
+AT_ONCE = 48  # records that are copied for one fold: a wake comes every dozen, and what was copied behind it is copied again
 Taken = tuple[int, list[Record]]  # the next row, and what the last record led to
 
 

@@ -79,7 +79,7 @@ def _specification(market: "Market") -> list[Any]:
         [[of.id, of.price_scale, of.size_scale] for of in market.instruments],
         [[of.instrument_id, of.interval_ns] for of in market.bar_specs],
         [[of.instrument_id, of.source, of.length] for of in market.average_specs],
-        [[of.name, list(of.instruments), of.throttle_ns, of.on_bar, msgspec.to_builtins(of.conditions)] for of in market.watches],
+        [[of.name, list(of.instruments), of.throttle_ns, of.on_bar, [msgspec.to_builtins(one) for one in of.conditions]] for of in market.watches],
         market.levels_max,
     ]
 

@@ -12,6 +12,7 @@ from verbatim.options import journals_option
 
 if TYPE_CHECKING:
     from journal.reader import Journal
+    from journal.record import Record
     from replay.resimulate import Outcome
     from replay.venue_model import VenueModel
 
@@ -37,6 +38,7 @@ DIFFS_SHOWN = 10
 )
 @click.option("--exchange-info", type=click.Path(path_type=Path), help="Of a capture: a file with the venue's answer to exchangeInfo. Without it, the grid that its own prices show.")
 @click.option("--into", type=click.Path(path_type=Path), help="The new folder of its journal; else one in resims, beside the journals.")
+@click.option("--no-journal", is_flag=True, help="Only say what came of it, which takes half the time.")
 @click.option("--trust-code", is_flag=True, help="Run recorded strategies though they were not recorded on this machine.")
 @journals_option
 @click.option("--json", "as_json", is_flag=True, help="What came of it as one JSON object.")
@@ -50,6 +52,7 @@ def command(
     balances: tuple[str, ...],
     exchange_info: Path | None,
     into: Path | None,
+    no_journal: bool,
     trust_code: bool,
     journals: Path,
     as_json: bool,
@@ -64,10 +67,11 @@ def command(
     from engine.loading import StrategyError
     from journal.errors import DamagedJournal, JournalError, JournalFailed
     from journal.reader import Journal
+    from journal.record import Record
     from replay.changes import UnknownChange, changed, parsed, with_strategy
     from replay.guard import SocketOpened, no_sockets
     from replay.replay import Untrusted, refuse_strangers
-    from replay.resimulate import Wanted, resimulate
+    from replay.resimulate import Wanted, decide_again, resimulate
     from replay.stand_in import NotResimulated
     from replay.venue_model import UnknownSetting, amounts
     from verbatim.strategies import read_strategy
@@ -81,7 +85,6 @@ def command(
         body = recorded if strategy is None else with_strategy(recorded, read_strategy(strategy))
         body = changed(body, parsed(settings))
         model, measured_in = _model(journal, model_settings)
-        target = into or _among_resims(journals)
         with no_sockets():
             wanted = Wanted(
                 session=body,
@@ -90,8 +93,12 @@ def command(
                 balances=amounts(parsed(balances)),
                 changes=(*([f"strategy {strategy}"] if strategy else []), *settings),
             )
-            outcome = resimulate(folder, target, wanted)
-        _tell(folder, outcome, model, measured_in, as_json=as_json)
+            kept: list[Record] = []
+            if no_journal:
+                outcome = decide_again(folder, wanted, kept.extend)
+            else:
+                outcome = resimulate(folder, into or _among_resims(journals), wanted)
+        _tell(folder, outcome, kept, model, measured_in, as_json=as_json)
     except (DamagedJournal, CoreError) as error:
         stop(str(error), DIFFERS)
     except JournalFailed as error:
@@ -120,14 +127,17 @@ def _among_resims(journals: Path) -> Path:
     return new_session_folder(root, time.time_ns(), "".join(secrets.choice(ID_LETTERS) for _ in range(8)))
 
 
-def _tell(folder: Path, outcome: "Outcome", model: "VenueModel", measured_in: int, *, as_json: bool) -> None:
+def _tell(
+    folder: Path, outcome: "Outcome", kept: "list[Record]", model: "VenueModel", measured_in: int, *, as_json: bool
+) -> None:
+    """`kept`: what was decided, where no journal was written."""
     import msgspec
 
-    from replay.decisions import changes, decisions_of, told
-    from replay.tally import side_by_side, tally_of
+    from replay.decisions import changes, decisions, decisions_of, told
+    from replay.tally import side_by_side, tally, tally_of
 
-    before, after = tally_of(folder), tally_of(outcome.folder)
-    other = changes(decisions_of(folder), decisions_of(outcome.folder))
+    before, after = tally_of(folder), tally(kept) if kept else tally_of(outcome.folder)
+    other = changes(decisions_of(folder), decisions(kept) if kept else decisions_of(outcome.folder))
     if as_json:
         said = msgspec.to_builtins(outcome, enc_hook=str) | {
             "modelled": outcome.modelled,
@@ -154,4 +164,5 @@ def _tell(folder: Path, outcome: "Outcome", model: "VenueModel", measured_in: in
     click.echo(f"decisions changed: {len(other):,}")
     for line in told(other, DIFFS_SHOWN):
         click.echo(f"  {line}")
-    click.echo(str(outcome.folder))
+    if not kept:
+        click.echo(str(outcome.folder))
