@@ -12,7 +12,7 @@ from engine.facts import IntentBody, NewOrder, StrategyChanged, StrategyStopped,
 from engine.ids import client_order_id
 from engine.lifecycle import LIVE
 from engine.loading import Loaded
-from engine.model import Instrument, OrderType, Side, TimeInForce
+from engine.model import Instrument, OrderType, Side, TimeInForce, find_instrument
 from engine.money import MONEY
 from engine.risk.review import review
 from engine.risk.rules import Question
@@ -46,7 +46,7 @@ class Deciding:
         self.asking = asking
         self.limits = limits
         self._indexes = indexes
-        self._by_symbol = {instrument.symbol: instrument for instrument in instruments.values()}
+        self._found: dict[str, Instrument | None] = {}
         self._views = {
             name: {wanted: (indexes[found.id], found) for wanted in loaded.instruments if (found := self.find(wanted))}
             for name, loaded in strategies.items()
@@ -57,8 +57,10 @@ class Deciding:
         }
 
     def find(self, wanted: str) -> Instrument | None:
-        """An instrument by its id or, where that is enough, by the venue's symbol."""
-        return self.instruments.get(wanted) or self._by_symbol.get(wanted)
+        """As find_instrument; looked for once."""
+        if wanted not in self._found:
+            self._found[wanted] = find_instrument(self.instruments, wanted)
+        return self._found[wanted]
 
     def evaluate(self, turn: Turn, name: str) -> None:
         """Asks one strategy. Its exception drops its wishes and state of this step, leaves a NOTE and stops it."""

@@ -1,5 +1,6 @@
 """The trade's nouns: instruments, sides, order types, ids. Values only; nothing here changes or decides."""
 
+from collections.abc import Mapping
 from decimal import Decimal
 from enum import StrEnum
 
@@ -63,3 +64,13 @@ class Instrument(msgspec.Struct, frozen=True):
     inverse: bool = False  # priced in quote, margined and paid in base
     margin: str = ""  # the asset of margin, fees and P&L; "" for spot
     delivery_ns: int = 0  # venue time at which it ends; 0: never
+
+
+ONLY = "*"  # what a strategy calls the instrument of a session that has one alone
+
+
+def find_instrument(instruments: Mapping[str, Instrument], wanted: str) -> Instrument | None:
+    """By its id or, where that is enough, by the venue's symbol; "*" is the only one there is. None where there is no such, or no only one."""
+    if wanted == ONLY:
+        return next(iter(instruments.values())) if len(instruments) == 1 else None
+    return instruments.get(wanted) or next((of for of in instruments.values() if of.symbol == wanted), None)

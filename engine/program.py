@@ -13,7 +13,7 @@ from engine.loading import Loaded, load
 from engine.market import views
 from engine.market.market import Market
 from engine.market.views import BarSpec, EmaSpec, Stream, Watch
-from engine.model import Allowance, Instrument
+from engine.model import Allowance, Instrument, find_instrument
 from engine.reducers.timers import periods
 from engine.requests import LinkPlan
 from engine.session import MILLISECOND_NS, SECOND_NS, SessionBody, VenueSettings
@@ -140,13 +140,12 @@ class Program:
         return [BarSpec(instrument_id, interval_ns) for instrument_id, interval_ns in sorted(wanted)]
 
     def _declared_averages(self) -> list[tuple[tuple[str, str, str], EmaSpec]]:
-        by_symbol = {found.symbol: found.id for found in self.instruments.values()}
         return [
-            ((name, average.name, wanted), EmaSpec(by_symbol.get(wanted, wanted), average.length))
+            ((name, average.name, wanted), EmaSpec(instrument.id, average.length))
             for name, found in self.strategies.items()
             for average in found.averages
             for wanted in found.instruments
-            if by_symbol.get(wanted, wanted) in self.instruments
+            if (instrument := find_instrument(self.instruments, wanted)) is not None
         ]
 
     def links(self, venue: str) -> tuple[LinkPlan, ...]:

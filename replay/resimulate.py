@@ -15,6 +15,7 @@ import msgspec
 from engine import facts
 from engine.collector import rare_collections
 from engine.kernel import Kernel
+from engine.model import find_instrument
 from engine.sequencer import Append, Sequencer
 from engine.session import Resimulated, SessionBody
 from engine.state import State
@@ -29,7 +30,6 @@ from replay.stand_in import NotResimulated, refuse_venue
 from replay.taking_rows import Referred, TakesRows, Whole
 from replay.tape import Tape
 from replay.venue_model import VenueModel
-
 
 GROUP_ROWS, GROUP_DELAY_S = 4096, 10.0  # nobody waits for these records: few large frames, whose writer seldom takes the interpreter from us
 
@@ -112,6 +112,11 @@ def refuse(journal: Journal, session: SessionBody) -> None:
     refuse_venue(journal, session)
     if not session.strategies:
         raise NotResimulated(f"{journal.folder} ran no strategy. What to do: name one with --strategy.")
+    known = {instrument.id: instrument for instrument in session.instruments}
+    wanted = [name for found in session.strategies if found.declared is not None for name in found.declared.instruments]
+    if wanted and not any(find_instrument(known, name) for name in wanted):
+        here = ", ".join(instrument.symbol for instrument in session.instruments)
+        raise NotResimulated(f"{journal.folder} has {here}, and the strategy asks for {', '.join(wanted)}.")
 
 
 class _Resimulation:

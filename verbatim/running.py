@@ -10,7 +10,6 @@ import sys
 import tempfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from threading import Timer
 from typing import Self
 
 import trio
@@ -24,16 +23,11 @@ from engine.live.session import Session, run_session
 from engine.live.summary import Glimpse, Summary
 from engine.live.venue_main import VenueProblem
 from engine.loading import StrategyError
-from engine.market.jit import was_compiled
-from engine.market.market import warm
-from engine.program import make_venue
-from engine.session import VenueSettings
 from journal.errors import JournalError
 from journal.record import plain
 from verbatim.config import ConfigProblem
 from verbatim.exits import BAD_INPUT, FAILED, stop
 
-TELL_SECONDS = 1.0  # a compiled fold is loaded well within
 BAD = (ConfigProblem, StrategyError, VenueProblem)
 FAILURES = (StartProblem, JournalError, ControlProblem, OSError)
 
@@ -122,21 +116,6 @@ def end_by(error: BaseException) -> None:
         stop(str(error), BAD_INPUT)
     if isinstance(error, FAILURES):
         stop(str(error), FAILED)
-
-
-def compile_first(console: Console, venue: VenueSettings | None = None) -> None:
-    """Before anything connects: a session must not meet its first message with a compiler. Says so where it takes long."""
-    told = Timer(TELL_SECONDS, console.print, ["compiling, for 10 to 20 seconds: only the first run does ..."])
-    told.daemon = True
-    if not console.is_terminal and not was_compiled():  # a terminal draws a status
-        told.start()
-    try:
-        with console.status("compiling: 10 to 20 seconds the first time, nothing after that ..."):
-            warm()
-            if venue is not None:  # a dialect that compiles what it reads with has `warm`
-                getattr(make_venue(venue, ()).market, "warm", lambda: None)()
-    finally:
-        told.cancel()
 
 
 class Progress:

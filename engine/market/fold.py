@@ -186,13 +186,23 @@ def is_met(condition: Rows, row: Rows, averages: Rows, floats: Floats) -> bool:
 
 
 @compiled
-def fold_quote(row: Rows, s: Rows, t: Rows, averages: Rows, floats: Floats, conditions: Rows) -> None:  # noqa: PLR0917 - compiled code takes arguments by place
-    """Take a quote unless it is older than the one held; move the averages of its instrument."""
+def look_at_conditions(row: Rows, s: Rows, averages: Rows, floats: Floats, conditions: Rows) -> None:
+    """Which of the watches that wait for something have it with this quote, whose averages were moved."""
+    if row[r.A] == 0 or row[r.C] == 0:
+        return
+    for k in range(conditions.shape[0]):
+        if conditions[k, C_INSTRUMENT] == row[r.INSTRUMENT] and is_met(conditions[k], row, averages, floats):
+            s[S_CHANGED] |= 1 << conditions[k, C_WATCH]
+
+
+@compiled
+def fold_quote(row: Rows, s: Rows, t: Rows, averages: Rows, floats: Floats) -> bool:
+    """Take a quote unless it is older than the one held; move the averages of its instrument. Whether it changed anything."""
     i = row[r.INSTRUMENT]
     live = t[i, Q_LIVE]
     if live and row[r.E] < t[i, Q_ID]:
         t[i, Q_STALE] += 1
-        return
+        return False
     same = (
         live
         and t[i, Q_BID] == row[r.A]
@@ -211,10 +221,10 @@ def fold_quote(row: Rows, s: Rows, t: Rows, averages: Rows, floats: Floats, cond
     t[i, Q_COUNT] += 1
     t[i, X_SEEN_QUOTE_NS] = row[r.TIME_NS]
     if same:
-        return
+        return False
     s[S_CHANGED] |= t[i, X_WATCHES]
     if row[r.A] == 0 or row[r.C] == 0:
-        return  # one side only: there is no mid
+        return True  # one side only: there is no mid
     for k in range(averages.shape[0]):
         if averages[k, E_INSTRUMENT] == i:
             mid = float(row[r.A] + row[r.C]) / floats[k, E_DIVISOR]
@@ -224,9 +234,7 @@ def fold_quote(row: Rows, s: Rows, t: Rows, averages: Rows, floats: Floats, cond
                 value = floats[k, E_VALUE]
                 floats[k, E_VALUE] = value + floats[k, E_ALPHA] * (mid - value)
             averages[k, E_COUNT] += 1
-    for k in range(conditions.shape[0]):
-        if conditions[k, C_INSTRUMENT] == i and is_met(conditions[k], row, averages, floats):
-            s[S_CHANGED] |= 1 << conditions[k, C_WATCH]
+    return True
 
 
 @compiled
@@ -581,7 +589,8 @@ def fold_rows(  # noqa: PLR0917 - compiled code takes arguments by place
                 return k, DUE, 0, int(s[S_NEXT_DUE])
         wake = 0
         if kind == r.QUOTE:
-            fold_quote(row, s, t, averages, floats, conditions)
+            if fold_quote(row, s, t, averages, floats) and s[S_CONDITIONS] > 0:
+                look_at_conditions(row, s, averages, floats, conditions)
         elif kind == r.TRADE:
             wake = fold_trade(row, s, t, bars, closed)
         elif kind == r.MARK:

@@ -432,11 +432,21 @@ def _wider(array: Rows, axis: int, room: int) -> Rows:
 
 def warm() -> None:
     """Compile all that a session will call, before it connects: the fold here, the scan where frames are read."""
+    warm_fold()
+    warm_scan()
+
+
+def warm_fold() -> None:
     instrument = Instrument("w", "w", "W", "w", "w", 0, 0, Decimal(1), Decimal(1))
     market = Market.empty([instrument], [BarSpec("w", 1)], [EmaSpec("w", 1)], [Watch("w", ("w",))])
     table = np.zeros((1, r.COLUMNS), np.int64)
     market.fold(table[:0])
     market.reset_books(0)
+
+
+def warm_scan() -> None:
+    """Compile what reads the frames of Binance Spot; another dialect has a `warm` of its own."""
+    table = np.zeros((1, r.COLUMNS), np.int64)
     codes = code_table([("W", 0, 0)])
     text = np.frombuffer(b"{", np.uint8)
     scan_frame(text, codes, 0, 0, table)

@@ -27,9 +27,10 @@ def command(as_json: bool, verbose: bool, **options: object) -> None:  # noqa: F
     from engine.live.logs import configure
     from engine.live.summary import Summary
     from replay.replay import replay_session
+    from verbatim.compiling import compile_first
     from verbatim.demo import Tour, trade
     from verbatim.exits import DIFFERS, FAILED, stop
-    from verbatim.running import compile_first, run_or_stop, shown_path, told
+    from verbatim.running import run_or_stop, shown_path, told
 
     configure(level="info" if verbose else "error")
     console = Console(stderr=True)

@@ -47,10 +47,11 @@ def command(*, config: Path | None, seconds: float | None, log_level: str, as_js
 
     from engine.live.logs import configure
     from engine.live.summary import Summary
+    from verbatim.compiling import compile_first
     from verbatim.config import recording_wanted
     from verbatim.exits import FAILED
     from verbatim.recording import Recorder, roll_due_ns
-    from verbatim.running import compile_first, end_by, run_or_stop, shown_path, told
+    from verbatim.running import end_by, run_or_stop, shown_path, told
 
     configure(level=log_level, json_lines=as_json)
     try:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from verbatim.exits import DIFFERS, FAILED, stop
-from verbatim.finding import find_decided, trusted_host
+from verbatim.finding import find_to_read, session_in, trusted_host
 from verbatim.options import journals_option
 
 if TYPE_CHECKING:
@@ -73,7 +73,9 @@ def command(
     from replay.fanout import WorkFailed, spread
     from replay.regress import rows, work
     from replay.replay import Untrusted
+    from replay.stand_in import NotResimulated
     from replay.venue_model import UnknownSetting, amounts
+    from verbatim.compiling import compile_if_new
 
     try:
         wanted = _Wanted(
@@ -87,6 +89,7 @@ def command(
             trust_code=trust_code,
         )
         jobs: list[Job] = []
+        compile_if_new()
         for session in sessions:
             jobs += _jobs(session, wanted)
         ends = spread(work, jobs, on=on, workers=workers, told=None if as_json else _progress)
@@ -95,7 +98,7 @@ def command(
         stop(str(error), FAILED)
     except DamagedJournal as error:
         stop(str(error), DIFFERS)
-    except (JournalError, StrategyError, UnknownChange, UnknownSetting, Untrusted) as error:
+    except (JournalError, StrategyError, UnknownChange, UnknownSetting, NotResimulated, Untrusted) as error:
         stop(str(error))
     if report is not None:
         from analysis.regress_report import page
@@ -126,7 +129,8 @@ class _Wanted:
 
 
 def _jobs(session: str, wanted: _Wanted) -> "list[Job]":
-    from engine.session import read_session
+    import msgspec
+
     from journal.reader import Journal
     from replay.changes import UnknownChange, changed, parsed, with_strategy
     from replay.regress import Job
@@ -134,9 +138,9 @@ def _jobs(session: str, wanted: _Wanted) -> "list[Job]":
     from replay.venue_model import measured, with_settings
     from verbatim.strategies import read_strategy
 
-    folder = find_decided(wanted.journals, session)
+    folder = find_to_read(wanted.journals, session)
     journal = Journal.open(folder)
-    recorded = read_session(journal.session_record().body or "")
+    recorded = session_in(folder, None)
     if not wanted.trust_code:
         refuse_strangers(recorded, trusted_host(session), folder)
     model = with_settings(measured(journal).model, wanted.model_settings)
@@ -146,7 +150,10 @@ def _jobs(session: str, wanted: _Wanted) -> "list[Job]":
     if recorded.strategies:
         bodies.append((RECORDED, recorded if wanted.modelled else None))
         bodies += [(variant, changed(recorded, parsed(variant.split(",")))) for variant in wanted.variants]
-    bodies += [(version, with_strategy(recorded, read_strategy(version))) for version in wanted.versions]
+    given = [read_strategy(version) for version in wanted.versions]
+    if not recorded.strategies:  # versions of one strategy, whatever their files are called
+        given = [msgspec.structs.replace(each, name=given[0].name) for each in given]
+    bodies += [(version, with_strategy(recorded, each)) for version, each in zip(wanted.versions, given, strict=True)]
     return [
         Job(
             version=name,

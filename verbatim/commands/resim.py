@@ -74,10 +74,12 @@ def command(
     from replay.resimulate import Wanted, decide_again, resimulate
     from replay.stand_in import NotResimulated
     from replay.venue_model import UnknownSetting, amounts
+    from verbatim.compiling import compile_if_new
     from verbatim.strategies import read_strategy
 
     try:
         folder = find_to_read(journals, session)
+        compile_if_new()
         journal = Journal.open(folder)
         recorded = session_in(folder, exchange_info)
         if not trust_code:

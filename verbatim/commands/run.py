@@ -19,9 +19,10 @@ def command(config: Path, journals: Path | None, log_level: str, as_json: bool) 
 
     from engine.live.logs import configure
     from engine.live.summary import Summary
+    from verbatim.compiling import compile_first
     from verbatim.config import read_config, read_key, wanted
     from verbatim.exits import FAILED
-    from verbatim.running import compile_first, end_by, run_or_stop, run_wanted, shown_path, told, troubles
+    from verbatim.running import end_by, run_or_stop, run_wanted, shown_path, told, troubles
 
     configure(level=log_level, json_lines=as_json)
     console = Console(stderr=True)

@@ -1,0 +1,45 @@
+"""A bid and an ask at the top of the book, of a few lots each, moved when the market moved: for whatever instrument a session has."""
+
+from dataclasses import dataclass
+
+from verbatim import Cancel, OnQuote, OrderType, Place, Side, View
+
+
+class Touch:
+    """At most every 100 ms; it holds no more than it may."""
+
+    version = "1"
+    instruments = ("*",)
+    cadence = OnQuote(throttle_ms=100)
+
+    @dataclass
+    class Parameters:
+        """In lots."""
+
+        size: int = 10
+        position_max: int = 50
+        away: int = 0  # ticks behind the top
+
+    @dataclass
+    class State:
+        """Nothing is remembered."""
+
+    @staticmethod
+    def decide(view: View, state: State, parameters: Parameters) -> list[Place | Cancel]:  # noqa: ARG004 - a strategy's signature
+        quote, of = view.quote("*"), view.instrument("*")
+        if quote is None:
+            return []
+        held = view.position("*").quantity / of.lot_size
+        away = parameters.away * of.tick_size
+        wanted = {}
+        if held < parameters.position_max:
+            wanted[Side.BUY] = quote.bid - away
+        if held > -parameters.position_max:
+            wanted[Side.SELL] = quote.ask + away
+        wishes: list[Place | Cancel] = []
+        for order in view.orders("*"):
+            if wanted.pop(order.order.side, None) != order.order.price:
+                wishes.append(Cancel(order.client_order_id))
+        size = parameters.size * of.lot_size
+        wishes += [Place("*", side, size, price=price, type=OrderType.LIMIT_MAKER) for side, price in wanted.items()]
+        return wishes
