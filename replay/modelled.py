@@ -93,7 +93,7 @@ class Modelled:
             sequencer,
             BinanceSpot(body.instruments, body.venues[0].recv_window_ms),
             ApiKey.hmac(KEY, KEY),
-            Wires(model.request_ns, model.answer_ns),
+            Wires(model.request_ns, model.answer_ns, model.ways_ns),
             on_market_link=self._on_market_link,
         )
 

@@ -20,7 +20,7 @@ from engine.venues.paper import COINM, USDM
 from journal.reader import Journal
 from journal.record import Kind
 from replay.tape import Tape
-from replay.venue_model import VenueModel
+from replay.venue_model import QUEUES, VenueModel
 
 MODELLED = (SPOT, USDM, COINM)
 KEY = "resimulated"  # of the account, and its name
@@ -50,10 +50,13 @@ def modelled_venue(tape: Tape, session: SessionBody, model: VenueModel) -> SimVe
         weight_max=allowance.weight_minute_max,
         orders_10s_max=allowance.orders_10s_max,
     )
-    market = RecordedMarket(rules, tape.market(model.answer_ns + model.venue_ns), ahead_ns=model.feed_ns)
-    sim = SimVenue(config, market)
+    by_venue = model.clock == "venue"
+    pieces = tape.market(model.answer_ns + model.venue_ns, by_venue_clock=by_venue, with_quotes=model.quotes == "fused")
+    sim = SimVenue(config, RecordedMarket(rules, pieces, ahead_ns=0 if by_venue else model.feed_ns))
+    sim.exchange.fills_whole = model.fills == "whole"
     for place, instrument in enumerate(session.instruments):
         sim.exchange.floor.scale(place, instrument.price_scale, instrument.size_scale)
+        sim.exchange.floor.queue(place, QUEUES[model.queue], model.queue_n, rules[instrument.symbol].lot_size)
     return sim
 
 

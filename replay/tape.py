@@ -73,11 +73,14 @@ class Tape:
                 begin = int(piece.ends[skipped - 1]) if skipped else 0
                 yield Stretch(piece.rows[begin:], piece.ends[skipped:] - begin, piece.line + skipped)
 
-    def market(self, answer_ns: int) -> Iterator[Piece]:
-        """For the venue: rows, and depth answers, which left there `answer_ns` before they came."""
+    def market(self, answer_ns: int, *, by_venue_clock: bool = False, with_quotes: bool = True) -> Iterator[Piece]:
+        """For the venue: rows, and depth answers, which left there `answer_ns` before they came. By the venue's clock each message is at its own
+        stamp, and in that order as far as a segment goes.
+        """
         for piece in self._all():
             if isinstance(piece, Stretch):
-                yield piece.rows
+                rows = piece.rows if with_quotes else piece.rows[piece.rows[:, r.TYPE] != r.QUOTE]
+                yield _stamped(rows) if by_venue_clock else rows
             elif is_depth(piece.record):
                 yield self._depth(piece.record, answer_ns)
 
@@ -158,6 +161,15 @@ class Tape:
 
 def _stretch(rows: Rows, line: int) -> Stretch:
     return Stretch(rows, np.flatnonzero(rows[:, r.LAST]) + 1, line)
+
+
+def _stamped(rows: Rows) -> Rows:
+    """Each record at the venue's own time, where it has one."""
+    times = np.where(rows[:, r.VENUE_NS] > 0, rows[:, r.VENUE_NS], rows[:, r.TIME_NS])
+    order = np.argsort(times, kind="stable")  # the rows of a record have one stamp: they stay together
+    found: Rows = rows[order]
+    found[:, r.TIME_NS] = times[order]
+    return found
 
 
 def _is_answer(record: Record) -> bool:

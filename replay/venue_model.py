@@ -13,18 +13,35 @@ import msgspec
 
 from engine import facts
 from engine.session import MILLISECOND_NS
+from engine.sim import meeting
 from journal.reader import Journal
 from journal.record import Kind
 
 MEASURED_MAX = 2_000  # exchanges: more change a median no more
 MEASURED_PURPOSES = frozenset({"place", "cancel"})
 MS_MAX = Decimal(3_600_000)  # an hour
-FEE_MAX = Decimal("0.1")  # a rate: ten per cent
+FEE_MIN, FEE_MAX = Decimal("-0.01"), Decimal("0.1")  # a rate: ten per cent; below 0 it is a rebate
+POWER_MAX = 5
 UNMEASURED_NS = MILLISECOND_NS  # each way, where a journal holds no exchange
+QUEUES = {
+    "pessimistic": meeting.PESSIMISTIC,
+    "power": meeting.POWER,
+    "power2": meeting.POWER_2,
+    "power3": meeting.POWER_3,
+    "log": meeting.LOG,
+    "log2": meeting.LOG_2,
+}
+CHOICES: dict[str, tuple[str, ...]] = {
+    "queue": tuple(QUEUES),
+    "fills": ("partial", "whole"),
+    "clock": ("received", "venue"),
+    "quotes": ("fused", "ignored"),
+    "latency": ("constant", "measured"),
+}
 
 
-class VenueModel(msgspec.Struct, frozen=True, kw_only=True):
-    """Times in nanoseconds of session time. Constant: what varies is not modelled yet (docs/fidelity.md)."""
+class VenueModel(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Times in nanoseconds of session time."""
 
     request_ns: int = UNMEASURED_NS  # from the engine to the venue
     answer_ns: int = UNMEASURED_NS  # from the venue to the engine: answers and private events
@@ -32,31 +49,56 @@ class VenueModel(msgspec.Struct, frozen=True, kw_only=True):
     venue_ns: int = 0  # what the venue takes to answer
     fee_maker: str = "0.001"
     fee_taker: str = "0.001"
+    queue: str = "pessimistic"  # of QUEUES: where what vanishes from a level without a trade stood
+    queue_n: int = 2  # the power, of the queues that have one
+    fills: str = "partial"  # "whole": a touched order is filled to its end, and takes nothing from anybody
+    clock: str = "received"  # when the venue saw a message: feed_ns before it was received; "venue": when the venue's own stamp says
+    quotes: str = "fused"  # into the venue's book where they are fresher; "ignored": depth diffs alone make it
+    latency: str = "constant"  # "measured": each way takes half of what the session's own exchanges took, in their order
+    ways_ns: tuple[int, ...] = ()  # those, for "measured"
 
     def told(self) -> dict[str, Any]:
-        return msgspec.to_builtins(self)  # type: ignore[no-any-return]  # a struct becomes a dict
+        return {name: getattr(self, name) for name in self.__struct_fields__ if name != "ways_ns"} | ({"ways": len(self.ways_ns)} if self.ways_ns else {})
 
 
 class UnknownSetting(Exception):  # noqa: N818 - named for what was found
     """A setting that the model has not, or a value that does not fit. One line, for a person."""
 
 
-def with_settings(model: VenueModel, settings: Mapping[str, str]) -> VenueModel:
-    """`request_ms`, `answer_ms`, `feed_ms`, `venue_ms`, `fee_maker`, `fee_taker`, as people write them."""
+def with_settings(model: VenueModel, settings: Mapping[str, str], ways_ns: tuple[int, ...] = ()) -> VenueModel:
+    """`request_ms`, `answer_ms`, `feed_ms`, `venue_ms`, `fee_maker`, `fee_taker`, `queue_n` and those of CHOICES, as people write them.
+
+    `ways_ns`: what was measured, for latency=measured.
+    """
     for name, text in settings.items():
         field = name.removesuffix("_ms") + "_ns" if name.endswith("_ms") else name
         if field not in VenueModel.__struct_fields__ or name.endswith("_ns"):
-            known = ", ".join(each.removesuffix("_ns") + "_ms" if each.endswith("_ns") else each for each in VenueModel.__struct_fields__)
+            fields = (each for each in VenueModel.__struct_fields__ if each != "ways_ns")
+            known = ", ".join(each.removesuffix("_ns") + "_ms" if each.endswith("_ns") else each for each in fields)
             raise UnknownSetting(f"the venue's model has no {name!r}; it has: {known}")
-        try:
-            number = Decimal(text)
-        except InvalidOperation:
-            number = Decimal("nan")
-        most = MS_MAX if field.endswith("_ns") else FEE_MAX
-        if not number.is_finite() or not 0 <= number <= most:
-            raise UnknownSetting(f"{name}={text}: a number from 0 to {most:f}")
-        model = msgspec.structs.replace(model, **{field: int(number * MILLISECOND_NS) if field.endswith("_ns") else f"{number:f}"})
+        if field in CHOICES:
+            if text not in CHOICES[field]:
+                raise UnknownSetting(f"{name}={text}: one of {', '.join(CHOICES[field])}")
+            model = msgspec.structs.replace(model, **{field: text})
+            continue
+        low, high = (Decimal(1), Decimal(POWER_MAX)) if field == "queue_n" else (Decimal(0), MS_MAX) if field.endswith("_ns") else (FEE_MIN, FEE_MAX)
+        number = _number(text)
+        if not number.is_finite() or not low <= number <= high or (field == "queue_n" and number % 1):
+            raise UnknownSetting(f"{name}={text}: a {'whole number' if field == 'queue_n' else 'number'} from {low:f} to {high:f}")
+        value: int | str = int(number * MILLISECOND_NS) if field.endswith("_ns") else int(number) if field == "queue_n" else f"{number:f}"
+        model = msgspec.structs.replace(model, **{field: value})
+    if model.latency == "measured":
+        if not ways_ns:
+            raise UnknownSetting("latency=measured: the session has no exchange to measure")
+        model = msgspec.structs.replace(model, ways_ns=ways_ns)
     return model
+
+
+def _number(text: str) -> Decimal:
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        return Decimal("nan")
 
 
 def amounts(balances: Mapping[str, str]) -> dict[str, str]:
@@ -72,6 +114,7 @@ def amounts(balances: Mapping[str, str]) -> dict[str, str]:
 class Measured(msgspec.Struct, frozen=True):
     model: VenueModel
     exchanges: int  # that the times were measured in; 0: none, and the times are the defaults
+    ways_ns: tuple[int, ...] = ()  # half of each, in their order
 
 
 def measured(journal: Journal) -> Measured:
@@ -91,4 +134,5 @@ def measured(journal: Journal) -> Measured:
     if not trips:
         return Measured(VenueModel(), 0)
     each_ns = int(median(trips)) // 2
-    return Measured(VenueModel(request_ns=each_ns, answer_ns=each_ns, feed_ns=each_ns), len(trips))
+    ways_ns = tuple(trip // 2 for trip in trips)
+    return Measured(VenueModel(request_ns=each_ns, answer_ns=each_ns, feed_ns=each_ns), len(trips), ways_ns)

@@ -373,7 +373,7 @@ def test_another_answer_to_an_order_is_told(lived: Path, tmp_path: Path) -> None
         (("--balance", "USDT=abc"), "an amount is a number"),
         (("--balance", "usdt=5"), "an asset is written as the venue writes it"),
         (("--model", "request_ms=1e400"), "a number from 0 to 3600000"),
-        (("--model", "fee_maker=3"), "a number from 0 to 0.1"),
+        (("--model", "fee_maker=3"), "a number from -0.01 to 0.1"),
     ],
 )
 def test_numbers_that_are_none_are_one_line(lived: Path, tmp_path: Path, words: tuple[str, ...], what: str) -> None:

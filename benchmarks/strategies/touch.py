@@ -36,10 +36,9 @@ class Touch:
             wanted[Side.BUY] = quote.bid - away
         if held > -parameters.position_max:
             wanted[Side.SELL] = quote.ask + away
-        wishes: list[Place | Cancel] = []
-        for order in view.orders("*"):
-            if wanted.pop(order.order.side, None) != order.order.price:
-                wishes.append(Cancel(order.client_order_id))
+        moved = [order for order in view.orders("*") if wanted.pop(order.order.side, None) != order.order.price]
         size = parameters.size * of.lot_size
-        wishes += [Place("*", side, size, price=price, type=OrderType.LIMIT_MAKER) for side, price in wanted.items()]
-        return wishes
+        return [
+            *(Cancel(order.client_order_id) for order in moved),
+            *(Place("*", side, size, price=price, type=OrderType.LIMIT_MAKER) for side, price in wanted.items()),
+        ]

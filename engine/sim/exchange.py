@@ -35,6 +35,7 @@ class Exchange:
         self.markets = {symbol: SymbolMarket(given, self.floor, place) for place, (symbol, given) in enumerate(rules.items())}
         self._by_place = tuple(self.markets.values())
         self.accounts = accounts
+        self.fills_whole = False  # a touched order is filled whole, however little was traded, and takes nothing from anybody: as others simulate
         self.orders: dict[int, Order] = {}
         self.client_ids_seen: dict[str, int] = {}  # every id an order was asked for with, refused or not: a witness
         self._open_by_client_id: dict[tuple[str, str], Order] = {}
@@ -199,11 +200,13 @@ class Exchange:
                 beyond = (order.price - trade.price) * side.sign
                 if beyond < 0:
                     break
-                ahead = 0 if beyond > 0 else order.queue_ahead
                 if beyond == 0 and side is not hit:
                     continue
-                order.queue_ahead = 0 if beyond > 0 else max(0, ahead - trade.quantity)
-                quantity = min(order.leaves, left - ahead)
+                ours = left if beyond > 0 else left - trade.quantity + self.floor.excess(order, trade.quantity)
+                order.queue_ahead = 0 if beyond > 0 else max(0, order.queue_ahead - trade.quantity)
+                order.queue_front = 0.0 if ours > 0 else order.queue_front - trade.quantity
+                order.queue_traded += trade.quantity
+                quantity = order.leaves if self.fills_whole and ours > 0 else min(order.leaves, ours)
                 if quantity > 0:
                     left -= quantity
                     touched = True
@@ -219,6 +222,10 @@ class Exchange:
             other = _opposite(side)
             for order in market.resting(side):
                 for price, available in list(_crossing(market, order)):
+                    if self.fills_whole:
+                        self._fill(order, order.price, order.leaves, now_ns, maker=True, trade_id=self._new_trade_id())
+                        touched = True
+                        break
                     quantity = min(available, order.leaves)
                     market.take(other, price, quantity)
                     self._fill(order, order.price, quantity, now_ns, maker=True, trade_id=self._new_trade_id())

@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 
 from engine.market import rows as r
-from engine.market.rows import Rows
+from engine.market.rows import Floats, Rows
 from engine.sim import meeting as at
 from engine.sim.market import Diff, Print, Quote, Snapshot
 from engine.sim.orders import Order
@@ -32,15 +32,16 @@ class Floor:
         self.minutes: Rows = np.zeros((symbols, at.MINUTES_KEPT, at.M_FIELDS), np.int64)
         self.resting: list[Order] = []  # the order of `orders`
         self.orders: Rows = np.zeros((0, at.O_FIELDS), np.int64)
+        self.fronts: Floats = np.zeros(0, np.float64)  # what stands before each order, in a queue of chances
         self._pending: list[deque[Rows]] = [deque(maxlen=PENDING_DIFFS_MAX) for _ in range(symbols)]  # before the snapshot: one of them joins it
         self._compile()
 
     def _compile(self) -> None:
         """Before the first message comes; nothing is folded."""
         nothing: Rows = np.zeros((0, r.COLUMNS), np.int64)
-        at.meet_rows(nothing, 0, 0, self.v, self.levels, self.prints, self.minutes, self.orders)
+        at.meet_rows(nothing, 0, 0, self.v, self.levels, self.prints, self.minutes, self.orders, self.fronts)
         at.first_touch(nothing, 0, 0, self.v, self.orders)
-        at.after_book(0, self.v, self.levels, self.orders)
+        at.after_book(0, self.v, self.levels, self.orders, self.fronts)
 
     def scale(self, i: int, price_scale: int, size_scale: int) -> None:
         """Rows of this symbol come at these scales, and not in units."""
@@ -56,7 +57,7 @@ class Floor:
     def meet(self, rows: Rows, start: int = 0, until_ns: int = FOREVER_NS) -> tuple[int, int]:
         """Fold up to the first row that may fill an order: (next row, why it stopped: DONE, PRINTED or CROSSED)."""
         while True:
-            start, why = at.meet_rows(rows, start, until_ns, self.v, self.levels, self.prints, self.minutes, self.orders)
+            start, why = at.meet_rows(rows, start, until_ns, self.v, self.levels, self.prints, self.minutes, self.orders, self.fronts)
             if why == at.GROW:
                 self._grow(int(rows[start, r.C]))
             elif why == at.UNJOINED:
@@ -76,7 +77,7 @@ class Floor:
         for diff in kept:
             self.meet(diff)
         self.v[0, at.V_RECORDS] = seen  # they were counted when they came
-        return at.CROSSED if at.after_book(i, self.v, self.levels, self.orders) else at.DONE
+        return at.CROSSED if at.after_book(i, self.v, self.levels, self.orders, self.fronts) else at.DONE
 
     def _grow(self, more: int) -> None:
         room = self.levels.shape[2]
@@ -96,20 +97,34 @@ class Floor:
         self.resting.remove(order)
         self._lay_out()
 
+    def queue(self, i: int, kind: int, n: int, lot: int) -> None:
+        """How the orders of this symbol move on in their queue (meeting.py)."""
+        self.v[i, [at.V_QUEUE, at.V_QUEUE_N, at.V_LOT]] = kind, n, lot
+
     def keep_queues(self) -> None:
         """What stands before each order, as it is now: before somebody reads or changes it."""
-        for order, ahead in zip(self.resting, self.orders[:, at.O_AHEAD].tolist(), strict=True):
-            order.queue_ahead = ahead
+        for order, numbers, front in zip(self.resting, self.orders.tolist(), self.fronts.tolist(), strict=True):
+            order.queue_shown, order.queue_traded, order.queue_front = numbers[at.O_SHOWN], numbers[at.O_TRADED], front
+            order.queue_ahead = numbers[at.O_AHEAD] if self.v[order.place, at.V_QUEUE] == at.PESSIMISTIC else max(0, int(front))
 
     def lay_queues(self) -> None:
         """After orders were changed in their place."""
         for k, order in enumerate(self.resting):
-            self.orders[k, at.O_AHEAD] = order.queue_ahead
+            self.orders[k, at.O_AHEAD :] = order.queue_ahead, order.queue_shown, order.queue_traded
+            self.fronts[k] = order.queue_front
+
+    def excess(self, order: Order, size: int) -> int:
+        """What a trade of this size at an order's price leaves for it."""
+        kind, _, lot = self.v[order.place, at.V_QUEUE : at.V_LOT + 1].tolist()
+        return at.excess(kind, lot, order.queue_ahead, order.queue_front, size)
 
     def _lay_out(self) -> None:
         self.resting.sort(key=lambda order: (order.place, order.side.sign, -order.price * order.side.sign, order.order_id))
-        rows = [(order.place, order.side.sign < 0, order.price, order.queue_ahead) for order in self.resting]
-        self.orders = np.array(rows, np.int64).reshape(len(rows), at.O_FIELDS)
+        self.orders = np.zeros((len(self.resting), at.O_FIELDS), np.int64)
+        self.fronts = np.zeros(len(self.resting), np.float64)
+        for k, order in enumerate(self.resting):
+            self.orders[k, : at.O_AHEAD] = order.place, order.side.sign < 0, order.price
+        self.lay_queues()
 
     # ---- reading
 

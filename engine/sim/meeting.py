@@ -13,7 +13,7 @@ from typing import Final
 from engine.market import rows as r
 from engine.market.books import set_level
 from engine.market.jit import compiled, moved
-from engine.market.rows import Rows
+from engine.market.rows import Floats, Rows
 
 # Why it stopped
 DONE: Final = 0
@@ -42,7 +42,19 @@ V_SIZE_UNIT: Final = 17
 V_PRINTS: Final = 18  # how many were printed
 V_BARS: Final = 19
 V_RECORDS: Final = 20  # of the first symbol alone: records seen, of all
-V_FIELDS: Final = 21
+V_QUEUE: Final = 21  # how orders move on in their queue
+V_QUEUE_N: Final = 22  # the power, of those that have one
+V_LOT: Final = 23  # by which a queue of chances is rounded
+V_FIELDS: Final = 24
+
+# queues. What vanishes from a level without a trade stood behind us, as far as that can be; or before and behind us by chances that the
+# place in the queue gives: "power" and "log" families as hftbacktest 2.4.4 names and computes them (its models/queue.rs)
+PESSIMISTIC: Final = 0
+POWER: Final = 1
+POWER_2: Final = 2
+POWER_3: Final = 3
+LOG: Final = 4
+LOG_2: Final = 5
 
 # levels: [what, 2 * symbol + side, level]; as in engine/market/books.py the best is last, asks by minus price
 L_PRICES: Final = 0
@@ -82,8 +94,10 @@ MINUTE_NS: Final = 60_000_000_000
 O_SYMBOL: Final = 0
 O_SIDE: Final = 1
 O_PRICE: Final = 2
-O_AHEAD: Final = 3  # what stood at our price before us and still does
-O_FIELDS: Final = 4
+O_AHEAD: Final = 3  # what stood at our price before us and still does; with a queue of chances, the floats hold it
+O_SHOWN: Final = 4  # what the market showed at our price when last looked at
+O_TRADED: Final = 5  # traded there since
+O_FIELDS: Final = 6
 
 _ONE: Final = 100_000_000
 
@@ -92,6 +106,73 @@ _ONE: Final = 100_000_000
 def product(price: int, size: int) -> int:
     """Price times size, cut to 8 places, without a number above 2**63 on the way."""
     return price * (size // _ONE) + (price // _ONE) * (size % _ONE) + (price % _ONE) * (size % _ONE) // _ONE
+
+
+@compiled
+def power(x: float, n: int) -> float:
+    """X to the n-th, by the same steps everywhere."""
+    found = 1.0
+    for _ in range(n):
+        found = found * x
+    return found
+
+
+@compiled
+def ln(x: float) -> float:
+    """The natural logarithm of a number of 1 or more, in operations that give the same bits compiled and not."""
+    halvings = 0.0
+    while x > 1.5:
+        x = x / 2.0
+        halvings = halvings + 1.0
+    z = (x - 1.0) / (x + 1.0)
+    square = z * z
+    term = z
+    total = z
+    for k in range(1, 16):
+        term = term * square
+        total = total + term / (2.0 * k + 1.0)
+    return 2.0 * total + halvings * 0.6931471805599453
+
+
+@compiled
+def behind(kind: int, n: int, front: float, back: float) -> float:
+    """The chance that a cancel stood behind us, by what stands before us and behind us, in units."""
+    if kind == POWER:
+        low = power(back, n)
+        high = power(front, n)
+    elif kind == POWER_2:
+        low = power(back, n)
+        high = power(back + front, n) - low
+    elif kind == POWER_3:
+        low = 1.0 - power(front / (front + back), n) if front + back > 0.0 else 1.0
+        high = 1.0 - low
+    elif kind == LOG:
+        low = ln(1.0 + back / 1e8)
+        high = ln(1.0 + front / 1e8)
+    else:
+        low = ln(1.0 + back / 1e8)
+        high = ln(1.0 + (back + front) / 1e8) - low
+    return low / (low + high) if low + high != 0.0 else 1.0
+
+
+@compiled
+def moved_on(kind: int, n: int, front: float, before: int, shown: int, traded: int) -> float:  # noqa: PLR0917 - compiled code takes arguments by place
+    """What stands before us once a level shows another size: trades were counted when they came, the rest was cancelled by chances."""
+    change = float(before - shown - traded)
+    if change < 0.0:
+        return min(front, float(shown))
+    back = max(float(before) - front, 0.0)
+    chance = behind(kind, n, max(front, 0.0), back)
+    return min(front - (1.0 - chance) * change + min(back - chance * change, 0.0), float(shown))
+
+
+@compiled
+def excess(kind: int, lot: int, ahead: int, front: float, size: int) -> int:
+    """What a trade of this size at our price leaves for us; a queue of chances tells it in whole lots, rounded."""
+    if kind == PESSIMISTIC:
+        return size - ahead
+    beyond = float(size) - front
+    return int(beyond / lot + 0.5) * lot if beyond > 0.0 else 0
 
 
 @compiled
@@ -148,7 +229,7 @@ def best_offered(levels: Rows, row: int, count: int) -> int:
 
 
 @compiled
-def after_book(i: int, v: Rows, levels: Rows, orders: Rows) -> bool:
+def after_book(i: int, v: Rows, levels: Rows, orders: Rows, fronts: Floats) -> bool:
     """Queues shrink with their level; whether an order of ours could now trade with the book."""
     crossed = False
     best_bid = best_ask = 0
@@ -159,12 +240,17 @@ def after_book(i: int, v: Rows, levels: Rows, orders: Rows) -> bool:
         side = orders[k, O_SIDE]
         price = orders[k, O_PRICE]
         key = price if side == 0 else -price
-        if orders[k, O_AHEAD] > 0:
+        if orders[k, O_AHEAD] > 0 or v[i, V_QUEUE] != PESSIMISTIC:
             row = 2 * i + side
             count = v[i, V_LEVELS + side]
             at = find(levels[L_PRICES], row, count, key)
             shown = levels[L_SIZES, row, at] if at < count and levels[L_PRICES, row, at] == key else 0
-            orders[k, O_AHEAD] = min(orders[k, O_AHEAD], shown)
+            if v[i, V_QUEUE] == PESSIMISTIC:
+                orders[k, O_AHEAD] = min(orders[k, O_AHEAD], shown)
+            elif shown != orders[k, O_SHOWN]:
+                fronts[k] = moved_on(v[i, V_QUEUE], v[i, V_QUEUE_N], fronts[k], orders[k, O_SHOWN], shown, orders[k, O_TRADED])
+                orders[k, O_SHOWN] = shown
+                orders[k, O_TRADED] = 0
         if not looked:
             looked = True
             best_bid = best_offered(levels, 2 * i, v[i, V_LEVELS])
@@ -174,18 +260,20 @@ def after_book(i: int, v: Rows, levels: Rows, orders: Rows) -> bool:
 
 
 @compiled
-def reached(i: int, price: int, size: int, buyer_is_maker: int, orders: Rows) -> bool:
+def reached(i: int, price: int, size: int, buyer_is_maker: int, v: Rows, orders: Rows, fronts: Floats) -> bool:  # noqa: PLR0917 - compiled code takes arguments by place
     """Whether a trade fills an order of ours; where it fills none, those before us at its price are fewer."""
     hit = 0 if buyer_is_maker else 1
     for k in range(orders.shape[0]):
         if orders[k, O_SYMBOL] == i:
             side = orders[k, O_SIDE]
             beyond = orders[k, O_PRICE] - price if side == 0 else price - orders[k, O_PRICE]
-            if beyond > 0 or (beyond == 0 and side == hit and size > orders[k, O_AHEAD]):
+            if beyond > 0 or (beyond == 0 and side == hit and excess(v[i, V_QUEUE], v[i, V_LOT], orders[k, O_AHEAD], fronts[k], size) > 0):
                 return True
     for k in range(orders.shape[0]):
         if orders[k, O_SYMBOL] == i and orders[k, O_PRICE] == price and orders[k, O_SIDE] == hit:
             orders[k, O_AHEAD] -= size
+            orders[k, O_TRADED] += size
+            fronts[k] -= size
     return False
 
 
@@ -311,6 +399,7 @@ def meet_rows(  # noqa: PLR0917 - compiled code takes arguments by place
     prints: Rows,
     minutes: Rows,
     orders: Rows,
+    fronts: Floats,
 ) -> tuple[int, int]:
     """Fold whole records with a time up to and with `until_ns`, from `start` on: (next row, why it stopped)."""
     k = start
@@ -323,12 +412,12 @@ def meet_rows(  # noqa: PLR0917 - compiled code takes arguments by place
             if max(v[i, V_LEVELS], v[i, V_LEVELS + 1]) + 1 >= levels.shape[2]:
                 return k, GROW
             take_quote(i, rows[k], v, levels)
-            if after_book(i, v, levels, orders):
+            if after_book(i, v, levels, orders, fronts):
                 why = CROSSED
         elif kind == r.TRADE and rows[k, r.E] == 0:
             take_print(i, rows[k], v, prints, minutes)
             price = rows[k, r.A] * v[i, V_PRICE_UNIT]
-            if reached(i, price, rows[k, r.B] * v[i, V_SIZE_UNIT], rows[k, r.D], orders):
+            if reached(i, price, rows[k, r.B] * v[i, V_SIZE_UNIT], rows[k, r.D], v, orders, fronts):
                 why = PRINTED
         elif kind == r.DIFF or kind == r.SNAPSHOT:  # noqa: PLR1714 - a tuple would be made for each row
             if kind == r.DIFF and v[i, V_JOINED] == 0:
@@ -354,7 +443,7 @@ def meet_rows(  # noqa: PLR0917 - compiled code takes arguments by place
                 v[i, V_GAPS] += missing
                 take_levels(i, rows, k + 1, last + 1, rows[k, r.B] >= v[i, V_FRESH_ID], v, levels)
                 v[i, V_ID] = rows[k, r.B]
-                if after_book(i, v, levels, orders):
+                if after_book(i, v, levels, orders, fronts):
                     why = CROSSED
         v[0, V_RECORDS] += rows[last, r.LAST]
         k = last + 1

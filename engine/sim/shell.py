@@ -38,6 +38,7 @@ class Wires(NamedTuple):
 
     request_ns: int  # from the engine to the venue
     answer_ns: int  # an answer or a frame, from the venue to the engine
+    ways_ns: tuple[int, ...] = ()  # where there are any, each thing on its way takes the next of these, in turn
 
 
 class Asked(NamedTuple):
@@ -78,6 +79,8 @@ class Shell:
         self._on_market_link = on_market_link
         self._coming: list[_Coming] = []
         self._order = 0
+        self._ways = 0  # how many things were on their way
+        self._frames_ns = 0  # when the last frame comes
         self.links: dict[int, str] = {}  # connection -> source
         self._asked: dict[int, Asked] = {}  # by the connection of their HTTP exchange
 
@@ -135,6 +138,13 @@ class Shell:
         self._order += 1
         heappush(self._coming, _Coming(self.venue.now_ns + wait_ns, self._order, self.venue.sim.lines, action))
 
+    def _way_ns(self, constant_ns: int) -> int:
+        ways = self.wires.ways_ns
+        if not ways:
+            return constant_ns
+        self._ways += 1
+        return ways[(self._ways - 1) % len(ways)]
+
     # ---- what the core asks for
 
     def perform(self, outputs: Sequence[Record]) -> None:
@@ -144,7 +154,7 @@ class Shell:
                 if self._on_market_link is not None and _of_market_link(self.state, request):
                     self._on_market_link(record, request)
                     continue
-                self.later(self.wires.request_ns, lambda record=record, request=request: self._send(record, request))  # type: ignore[misc]  # mypy infers no default arguments of lambdas
+                self.later(self._way_ns(self.wires.request_ns), lambda record=record, request=request: self._send(record, request))  # type: ignore[misc]  # mypy infers no default arguments of lambdas
             elif record.kind is Kind.FACT and CLOSING in (record.body or ""):
                 self.closing = True
 
@@ -224,7 +234,11 @@ class Shell:
 
     def _deliver(self, outgoing: Sequence[Outgoing]) -> None:
         for out in outgoing:
-            self.later(self.wires.answer_ns, lambda out=out: self._arrive(out))  # type: ignore[misc]  # as above
+            wait_ns = self._way_ns(self.wires.answer_ns)
+            if out.frame is not None:  # what one connection brings keeps its order
+                self._frames_ns = max(self._frames_ns, self.venue.now_ns + wait_ns)
+                wait_ns = self._frames_ns - self.venue.now_ns
+            self.later(wait_ns, lambda out=out: self._arrive(out))  # type: ignore[misc]  # as above
 
     def _arrive(self, out: Outgoing) -> None:
         if out.conn_id in self._asked:

@@ -129,7 +129,8 @@ class SymbolMarket:
 
     def rest(self, order: Order) -> None:
         order.on_book = True
-        order.queue_ahead = self.quantity(order.side, order.price)
+        order.queue_ahead = order.queue_shown = self.quantity(order.side, order.price)
+        order.queue_front = float(order.queue_ahead)
         self._floor.rest(order)
 
     def remove(self, order: Order) -> None:

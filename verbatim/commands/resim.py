@@ -31,7 +31,7 @@ DIFFS_SHOWN = 10
     "model_settings",
     multiple=True,
     metavar="NAME=VALUE",
-    help="Of the simulated venue: request_ms, answer_ms, feed_ms, venue_ms, fee_maker, fee_taker. Times are measured in the journal where it has any.",
+    help="Of the simulated venue: request_ms, answer_ms, feed_ms, venue_ms, fee_maker, fee_taker, latency, queue, queue_n, fills, clock, quotes (docs/fidelity.md). Times are measured in the journal where it has any.",
 )
 @click.option(
     "--balance", "balances", multiple=True, metavar="ASSET=AMOUNT", help="What the account has, where the session does not say."
@@ -114,7 +114,7 @@ def _model(journal: "Journal", settings: tuple[str, ...]) -> "tuple[VenueModel, 
     from replay.venue_model import measured, with_settings
 
     found = measured(journal)
-    return with_settings(found.model, parsed(settings)), found.exchanges
+    return with_settings(found.model, parsed(settings), found.ways_ns), found.exchanges
 
 
 def _among_resims(journals: Path) -> Path:
