@@ -52,7 +52,7 @@ def modelled_venue(tape: Tape, session: SessionBody, model: VenueModel) -> SimVe
     )
     by_venue = model.clock == "venue"
     pieces = tape.market(model.answer_ns + model.venue_ns, by_venue_clock=by_venue, with_quotes=model.quotes == "fused")
-    sim = SimVenue(config, RecordedMarket(rules, pieces, ahead_ns=0 if by_venue else model.feed_ns))
+    sim = SimVenue(config, RecordedMarket(rules, pieces, ahead_ns=model.feed_ns))
     sim.exchange.fills_whole = model.fills == "whole"
     for place, instrument in enumerate(session.instruments):
         sim.exchange.floor.scale(place, instrument.price_scale, instrument.size_scale)

@@ -75,14 +75,25 @@ class Tape:
 
     def market(self, answer_ns: int, *, by_venue_clock: bool = False, with_quotes: bool = True) -> Iterator[Piece]:
         """For the venue: rows, and depth answers, which left there `answer_ns` before they came. By the venue's clock each message is at its own
-        stamp, and in that order as far as a segment goes.
+        stamp, and in that order as far as a segment goes; its clock is set so that the fastest message came as it was sent.
         """
+        offset_ns = self._clock_offset_ns(with_quotes=with_quotes) if by_venue_clock else 0
         for piece in self._all():
             if isinstance(piece, Stretch):
                 rows = piece.rows if with_quotes else piece.rows[piece.rows[:, r.TYPE] != r.QUOTE]
-                yield _stamped(rows) if by_venue_clock else rows
+                yield _stamped(rows, offset_ns) if by_venue_clock else rows
             elif is_depth(piece.record):
                 yield self._depth(piece.record, answer_ns)
+
+    def _clock_offset_ns(self, *, with_quotes: bool) -> int:
+        """Our clock less the venue's, as far as messages show it."""
+        found = []
+        for piece in self._all():
+            if isinstance(piece, Stretch):
+                rows = piece.rows[piece.rows[:, r.VENUE_NS] > 0]
+                rows = rows if with_quotes else rows[rows[:, r.TYPE] != r.QUOTE]
+                found += [int(np.min(rows[:, r.TIME_NS] - rows[:, r.VENUE_NS]))] if len(rows) else []
+        return min(found, default=0)
 
     def _depth(self, record: Record, answer_ns: int) -> DepthAnswer:
         if record.cause is None:
@@ -163,9 +174,9 @@ def _stretch(rows: Rows, line: int) -> Stretch:
     return Stretch(rows, np.flatnonzero(rows[:, r.LAST]) + 1, line)
 
 
-def _stamped(rows: Rows) -> Rows:
+def _stamped(rows: Rows, offset_ns: int) -> Rows:
     """Each record at the venue's own time, where it has one."""
-    times = np.where(rows[:, r.VENUE_NS] > 0, rows[:, r.VENUE_NS], rows[:, r.TIME_NS])
+    times = np.where(rows[:, r.VENUE_NS] > 0, rows[:, r.VENUE_NS] + offset_ns, rows[:, r.TIME_NS])
     order = np.argsort(times, kind="stable")  # the rows of a record have one stamp: they stay together
     found: Rows = rows[order]
     found[:, r.TIME_NS] = times[order]

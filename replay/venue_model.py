@@ -52,7 +52,7 @@ class VenueModel(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     queue: str = "pessimistic"  # of QUEUES: where what vanishes from a level without a trade stood
     queue_n: int = 2  # the power, of the queues that have one
     fills: str = "partial"  # "whole": a touched order is filled to its end, and takes nothing from anybody
-    clock: str = "received"  # when the venue saw a message: feed_ns before it was received; "venue": when the venue's own stamp says
+    clock: str = "received"  # when the venue saw a message: feed_ns before it was received; "venue": feed_ns before the venue's own stamp, its clock set by the fastest message
     quotes: str = "fused"  # into the venue's book where they are fresher; "ignored": depth diffs alone make it
     latency: str = "constant"  # "measured": each way takes half of what the session's own exchanges took, in their order
     ways_ns: tuple[int, ...] = ()  # those, for "measured"
