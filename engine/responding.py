@@ -88,9 +88,9 @@ class Responding:
     def _market_reasons(self, turn: Turn) -> tuple[str, ...]:
         reasons = []
         for name, index in self.program.indexes.items():
-            if turn.market.is_live(index):
+            if turn.market.is_live(index, with_book=self.program.settings.books):
                 continue
-            if turn.market.book_state(index) is not BookState.SYNCED:
+            if self.program.settings.books and turn.market.book_state(index) is not BookState.SYNCED:
                 reasons.append(f"{name} has no synchronised book")
             else:
                 reasons.append(f"{name} has no quote")

@@ -81,6 +81,7 @@ class EngineSettings(msgspec.Struct, frozen=True):
     keep_closed_ns: int = 300 * SECOND_NS  # how long a closed order stays in state
     cancel_on_stop: bool = True
     stop_timeout_ns: int = 15 * SECOND_NS
+    books: bool = True  # False: a market of quotes and trades alone, where nobody waits for a book
 
 
 class PreviousSession(msgspec.Struct, frozen=True):

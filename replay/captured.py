@@ -21,6 +21,7 @@ from replay.stand_in import NotResimulated
 
 LOOKED_AT = 3_000  # messages: their grid is the capture's
 SPOT = "binance_spot"
+FUTURES_ALONE = frozenset({"bookTicker", "markPriceUpdate"})  # Spot's ticker says no event name
 _QUOTES = ("USDT", "USDC", "FDUSD", "TUSD", "BUSD", "BTC", "ETH", "BNB", "EUR", "TRY")
 
 
@@ -53,9 +54,10 @@ def session_of(journal: Journal, exchange_info: bytes | None = None) -> SessionB
     """The SESSION that its market would have had. NotResimulated where it is no market that we know; ValueError on metadata that cannot be read."""
     body = msgspec.json.decode(journal.session_record().body or "", type=SessionBody)
     seen: dict[str, _Seen] = {}
-    is_future = False
+    is_future = has_books = False
     for symbol, message in _messages(journal):
-        is_future |= message.pu is not None
+        is_future |= message.pu is not None or message.e in FUTURES_ALONE
+        has_books |= message.e == "depthUpdate"
         _look(seen.setdefault(symbol, _Seen()), message)
     if not seen:
         raise NotResimulated(f"{journal.folder} holds no market stream of Binance's spelling, which is all that a capture is resimulated from.")
@@ -67,7 +69,8 @@ def session_of(journal: Journal, exchange_info: bytes | None = None) -> SessionB
         instruments = tuple(found for found in known if found.symbol in seen)
         if missing := sorted(seen.keys() - {found.symbol for found in instruments}):
             raise NotResimulated(f"the metadata given has no {', '.join(missing)}. What to do: give the exchangeInfo of the venue that was captured.")
-    return msgspec.structs.replace(body, venues=(VenueSettings(name=venue),), instruments=instruments, account="main")
+    engine = msgspec.structs.replace(body.engine, books=has_books)
+    return msgspec.structs.replace(body, engine=engine, venues=(VenueSettings(name=venue),), instruments=instruments, account="main")
 
 
 def _messages(journal: Journal) -> Iterator[tuple[str, _Message]]:

@@ -56,6 +56,8 @@ def modelled_venue(tape: Tape, session: SessionBody, model: VenueModel) -> SimVe
     sim.exchange.fills_whole = model.fills == "whole"
     for place, instrument in enumerate(session.instruments):
         sim.exchange.floor.scale(place, instrument.price_scale, instrument.size_scale)
+        if not session.engine.books:
+            sim.exchange.floor.quotes_alone(place)
         sim.exchange.floor.queue(place, QUEUES[model.queue], model.queue_n, rules[instrument.symbol].lot_size)
     return sim
 

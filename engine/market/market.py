@@ -222,9 +222,9 @@ class Market:
             time_ns=q[at.Q_TIME_NS],
         )
 
-    def is_live(self, i: int) -> bool:
-        """Whether the book is synced and a quote has come since the link stands."""
-        return bool(self.t[i, at.B_STATE] == at.BOOK_SYNCED and self.t[i, at.Q_LIVE])
+    def is_live(self, i: int, *, with_book: bool) -> bool:
+        """Whether a quote has come since the link stands, and the book is synced where one is wanted."""
+        return bool(self.t[i, at.Q_LIVE]) and (not with_book or bool(self.t[i, at.B_STATE] == at.BOOK_SYNCED))
 
     def last_trade(self, i: int) -> Trade | None:
         t = self.t[i, : at.T_END].tolist()

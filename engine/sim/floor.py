@@ -97,6 +97,10 @@ class Floor:
         self.resting.remove(order)
         self._lay_out()
 
+    def quotes_alone(self, i: int) -> None:
+        """No diffs will come of this symbol: its book is its last quote."""
+        self.v[i, [at.V_QUOTES_ALONE, at.V_JOINED, at.V_ID]] = 1
+
     def queue(self, i: int, kind: int, n: int, lot: int) -> None:
         """How the orders of this symbol move on in their queue (meeting.py)."""
         self.v[i, [at.V_QUEUE, at.V_QUEUE_N, at.V_LOT]] = kind, n, lot

@@ -45,7 +45,8 @@ V_RECORDS: Final = 20  # of the first symbol alone: records seen, of all
 V_QUEUE: Final = 21  # how orders move on in their queue
 V_QUEUE_N: Final = 22  # the power, of those that have one
 V_LOT: Final = 23  # by which a queue of chances is rounded
-V_FIELDS: Final = 24
+V_QUOTES_ALONE: Final = 24  # no diffs come: the book is the last quote
+V_FIELDS: Final = 25
 
 # queues. What vanishes from a level without a trade stood behind us, as far as that can be; or before and behind us by chances that the
 # place in the queue gives: "power" and "log" families as hftbacktest 2.4.4 names and computes them (its models/queue.rs)
@@ -329,9 +330,12 @@ def take_quote(i: int, row: Rows, v: Rows, levels: Rows) -> None:
     if row[r.E] < v[i, V_ID] or v[i, V_ID] == 0:
         return
     bids = v[i, V_LEVELS]
+    asks = v[i, V_LEVELS + 1]
+    if v[i, V_QUOTES_ALONE]:  # one level a side; it keeps what was taken while its price is the same
+        bids = 1 if bids > 0 and levels[L_PRICES, 2 * i, 0] == bid else 0
+        asks = 1 if asks > 0 and levels[L_PRICES, 2 * i + 1, 0] == -ask else 0
     while bids > 0 and levels[L_PRICES, 2 * i, bids - 1] > bid:
         bids -= 1
-    asks = v[i, V_LEVELS + 1]
     while asks > 0 and levels[L_PRICES, 2 * i + 1, asks - 1] > -ask:
         asks -= 1
     v[i, V_LEVELS] = put(levels, 2 * i, bids, bid, bid_size)
