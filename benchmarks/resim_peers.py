@@ -1,0 +1,181 @@
+"""Resimulation beside its peers, on the same captured messages: rows per CPU second, and what came of them.
+
+    python benchmarks/resim_peers.py FOLDER [--nautilus PYTHON] [--hftbacktest PYTHON] [--tiles 20] [--only CASE ...]
+
+FOLDER is made once: captures, tiled in time as the peers' programs do, imported as sessions. NautilusTrader 2.0.0rc7 and hftbacktest 2.4.4
+are run with the Pythons given, by their programs in shared/bench/peers, one after the other with ours. Every decision of ours is kept as its
+records, intent to fill; imports and compiling are apart. The engine's own timers (watch, report, reconcile) beat each minute here, and each
+second in a session that is lived: `--timers lived` leaves them so.
+"""
+
+import argparse
+import gzip
+import json
+import re
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from measuring import DATA, SHARED
+
+CAPTURES = DATA / "captures" / "binance"
+PEERS = SHARED / "bench" / "peers"
+STRATEGIES = Path(__file__).resolve().parent / "strategies"
+MOVED = re.compile(rb'"([ETUtu]|pu|a|f|l)":(\d+)')
+TIMERS = {"engine.watch_every_ns": "60000000000", "engine.report_every_ns": "600000000000", "engine.reconcile_every_ns": "600000000000"}
+AS_HFT = {"request_ms": "5", "answer_ms": "5", "feed_ms": "0", "clock": "venue", "quotes": "ignored", "queue": "power", "fills": "whole"}
+CASES = {  # name: (session, strategy, model settings, rows that count, peer)
+    "idle": ("spot_quotes", "idle.py:Never", {}, "quotes and trades", "nautilus idle"),
+    "ema": ("spot_quotes", "ema_cross.py:EmaCross", {}, "quotes", "nautilus ema"),
+    "callback": ("spot_quotes_1", "idle.py:EachQuote", {}, "quotes and trades", "nautilus idle"),
+    "quoter": ("spot_1", "touch.py:Touch", {}, "book messages and trades", "nautilus quoter"),
+    "never": ("usdm_1", "idle.py:Never", {}, "levels and trades", "hftbacktest idle"),
+    "beat": ("usdm_1", "idle.py:Beat", {}, "levels and trades", "hftbacktest idle"),
+    "rule": ("usdm_1", "hft_rule.py:Rule", AS_HFT, "levels and trades", "hftbacktest quote"),
+}
+
+
+# ---- sessions --------------------------------------------------------------------------------------------
+
+
+def tiled(name: str, times: int, keep: Callable[[bytes], bool]) -> Iterator[bytes]:
+    """A capture's lines so many times; with books once only, since no diff joins a tile's end to its begin."""
+    with gzip.open(CAPTURES / f"{name}.gz") as file:
+        lines = [line for line in file if keep(line)]
+    first_ns, last_ns = (int(lines[at][:19]) for at in (0, -1))
+    span_ms = (last_ns - first_ns) // 1_000_000 + 1_000
+    ids = max(int(value) for line in lines for key, value in MOVED.findall(line) if key in (b"u", b"t")) + 1
+    yield from lines
+    for n in range(1, times):
+        for line in lines:
+            moved = MOVED.sub(
+                lambda m, n=n: b'"%s":%d' % (m[1], int(m[2]) + n * (span_ms if m[1] in (b"E", b"T") else ids)), line[20:]  # type: ignore[misc]  # mypy infers no default arguments of lambdas
+            )
+            yield b"%d %s" % (int(line[:19]) + n * span_ms * 1_000_000, moved)
+
+
+def session(folder: Path, name: str, tiles: int) -> Path:
+    market, _, kind = name.partition("_")
+    times = 1 if name.endswith("_1") else tiles
+    place = folder / f"{name}_{times}"
+    if not place.exists():
+        capture = folder / f"{name}.dat"
+        capture.parent.mkdir(parents=True, exist_ok=True)
+        wanted = (lambda line: b"@bookTicker" in line or b"@trade" in line) if kind.startswith("quotes") else (lambda _: True)
+        with capture.open("wb") as file:
+            file.writelines(tiled("spot_btcusdt_20240808" if market == "spot" else "usdm_btcusdt_20240808", times, wanted))
+        verbatim = Path(sys.executable).parent / "verbatim"
+        subprocess.run([str(verbatim), "import", str(capture), "--into", str(place)], check=True, stdout=subprocess.DEVNULL)
+        capture.unlink()
+    return place
+
+
+# ---- ours ------------------------------------------------------------------------------------------------
+
+
+def ours(folder: Path, strategy: str, settings: dict[str, str], counted: str, timers: dict[str, str]) -> dict[str, Any]:
+    from engine.market import rows as r
+    from engine.program import Program
+    from engine.sim.floor import Floor
+    from journal.reader import Journal
+    from journal.record import Kind, Record
+    from replay.captured import session_of
+    from replay.changes import changed, with_strategy
+    from replay.resimulate import Wanted, decide_again
+    from replay.tally import tally
+    from replay.tape import Stretch, Tape
+    from replay.venue_model import VenueModel, with_settings
+    from verbatim.strategies import read_strategy
+
+    journal = Journal.open(folder)
+    body = with_strategy(session_of(journal), read_strategy(f"{STRATEGIES / strategy}"))
+    body = changed(body, timers | {"risk.orders_per_second_max": "0"})
+    tape = Tape(journal, Program(body, {}), journal.last_seq, frozenset())  # and the projection is made
+    kinds: Counter[int] = Counter()
+    for piece in tape.pieces():
+        if isinstance(piece, Stretch):
+            kinds.update(piece.rows[:, r.TYPE].tolist())
+    rows = sum(kinds[kind] for kind in COUNTED[counted])
+    Floor(1)
+    model = with_settings(VenueModel(fee_maker="0.0002", fee_taker="0.0005"), settings)
+    wanted = Wanted(session=body, model=model, balances={"USDT": "10000000", "BTC": "1000"})
+    seconds = []
+    for _ in range(3):
+        kept: list[Record] = []
+        begun = time.process_time()
+        decide_again(folder, wanted, kept.extend)
+        seconds.append(time.process_time() - begun)
+    found = tally(kept)
+    asked = sum(1 for record in kept if record.kind in (Kind.FEED, Kind.TIMER))
+    (line, *_) = [*found.lines.values(), None]
+    cpu_s = sorted(seconds)[1]
+    return {
+        "rows": rows, "cpu_s": round(cpu_s, 3), "rows_per_cpu_s": round(rows / cpu_s), "python_asked": asked, "placed": found.placed, "cancels": found.canceled,
+        "fills": found.fills, "records": len(kept), "position": f"{line.position:f}" if line else "0", "pnl": f"{found.pnl:.6f}",
+    }  # fmt: skip
+
+
+COUNTED = {
+    "quotes": (1,),
+    "quotes and trades": (1, 2),
+    "book messages and trades": (2, 3),
+    "levels and trades": (2, 5),
+}
+
+
+# ---- peers -----------------------------------------------------------------------------------------------
+
+
+def nautilus(python: str, scenario: str) -> dict[str, Any]:
+    tile = {"idle": "60", "ema": "60", "quoter": "20"}[scenario]
+    line = _run([python, str(PEERS / "nautilus_v2_backtest.py"), str(CAPTURES / "spot_btcusdt_20240808.gz"), scenario, "--tile", tile, "--runs", "3"])
+    return {"rows": line["rows"], "cpu_s": line["run_cpu_s"], "rows_per_cpu_s": round(line["rows"] / line["run_cpu_s"]), "orders": line["orders"], "fills": line["fills"]}
+
+
+def hftbacktest(python: str, mode: str, folder: Path) -> dict[str, Any]:
+    data = folder / "hftbacktest"
+    if not data.exists():
+        subprocess.run([python, str(PEERS / "hftbacktest_prepare.py"), str(CAPTURES / "usdm_btcusdt_20240808.gz"), "--market", "usdm", "--out", str(data)], check=True, stdout=subprocess.DEVNULL)
+    found = {}
+    for depth in ("hash", "roi"):
+        line = _run([python, str(PEERS / "hftbacktest_bench.py"), "one", "--data", str(data), "--market", "usdm", "--mode", mode, "--depth", depth, "--tiles", "10"])
+        found[depth] = line["rows_per_cpu_s"]
+    once = _run([python, str(PEERS / "hftbacktest_bench.py"), "one", "--data", str(data), "--market", "usdm", "--mode", mode, "--depth", "roi", "--tiles", "1", "--repeat", "1"])
+    return {"rows_per_cpu_s": found["roi"], "hash": found["hash"], "placed": once["sent"], "cancels": once["cancels"], "fills": once["num_trades"], "position": once["position"], "pnl": once["equity"], "compile_s": once["compile_s"]}
+
+
+def _run(words: list[str]) -> dict[str, Any]:
+    ended = subprocess.run(words, capture_output=True, text=True, check=True)
+    found: dict[str, Any] = json.loads([line for line in ended.stdout.splitlines() if line.startswith("{")][-1])
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--nautilus", help="a Python 3.13 with nautilus_trader 2.0.0rc7")
+    parser.add_argument("--hftbacktest", help="a Python with hftbacktest 2.4.4")
+    parser.add_argument("--tiles", type=int, default=20)
+    parser.add_argument("--timers", choices=["minute", "lived"], default="minute")
+    parser.add_argument("--only", nargs="*", choices=list(CASES), default=list(CASES))
+    options = parser.parse_args()
+    known: dict[str, dict[str, Any]] = {}
+    for name in options.only:
+        place, strategy, settings, counted, peer = CASES[name]
+        mine = ours(session(options.folder, place, options.tiles), strategy, settings, counted, TIMERS if options.timers == "minute" else {})
+        print(f"{name}: {strategy} on {place}, {counted}\n  ours {json.dumps(mine)}", flush=True)
+        whose, _, mode = peer.partition(" ")
+        python = options.nautilus if whose == "nautilus" else options.hftbacktest
+        if python and peer not in known:
+            known[peer] = nautilus(python, mode) if whose == "nautilus" else hftbacktest(python, mode, options.folder)
+        if peer in known:
+            theirs = known[peer]
+            print(f"  {peer} {json.dumps(theirs)}\n  ratio {mine['rows_per_cpu_s'] / theirs['rows_per_cpu_s']:.3f}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,47 @@
+"""The quoting rule of shared/bench/peers/hftbacktest_bench.py (its head states it): looked at every 100 ms, on the book that depth diffs make."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from verbatim import Cancel, Every, OrderType, Place, Side, View
+
+
+class Rule:
+    """One post-only bid at the best bid, one ask at the best ask; orders that are not there are cancelled."""
+
+    version = "1"
+    instruments = ("*",)
+    cadence = Every(ms=100)
+
+    @dataclass
+    class Parameters:
+        """Sizes in base, the spread in ticks."""
+
+        size: Decimal = Decimal("0.01")
+        position_max: Decimal = Decimal("0.05")
+        spread_max: int = 500
+
+    @dataclass
+    class State:
+        """Nothing is remembered."""
+
+    @staticmethod
+    def decide(view: View, state: State, parameters: Parameters) -> list[Place | Cancel]:  # noqa: ARG004 - a strategy's signature
+        top, size = view.book("*", 1), parameters.size
+        if top is None or not top.bids or not top.asks:
+            return []
+        targets = {Side.BUY: top.bids[0][0], Side.SELL: top.asks[0][0]}
+        spread = targets[Side.SELL] - targets[Side.BUY]
+        if not 0 < spread <= parameters.spread_max * view.instrument("*").tick_size:
+            return []
+        elsewhere = [order for order in view.orders("*") if order.order.price != targets[order.order.side]]
+        there = {order.order.side for order in view.orders("*")} - {order.order.side for order in elsewhere}
+        held = view.position("*").quantity
+        return [
+            *(Cancel(order.client_order_id) for order in elsewhere if order.venue_order_id and not order.cancel_ns),
+            *(
+                Place("*", side, size, price=price, type=OrderType.LIMIT_MAKER)
+                for side, price in targets.items()
+                if side not in there and held * side.sign < parameters.position_max - size / 2
+            ),
+        ]

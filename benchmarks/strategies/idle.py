@@ -1,0 +1,37 @@
+"""Strategies that decide nothing, by how often they are asked: what an engine costs before anybody decides."""
+
+from dataclasses import dataclass
+
+from verbatim import Every, Move, OnQuote, Place, View
+
+
+class EachQuote:
+    """Asked at every change of a quote or of the book's top."""
+
+    version = "1"
+    instruments = ("*",)
+    cadence: OnQuote | Every = OnQuote()
+
+    @dataclass
+    class Parameters:
+        """There are none."""
+
+    @dataclass
+    class State:
+        """Nothing is remembered."""
+
+    @staticmethod
+    def decide(view: View, state: State, parameters: Parameters) -> list[Place]:  # noqa: ARG004 - a strategy's signature
+        return []
+
+
+class Beat(EachQuote):
+    """Asked every 100 ms."""
+
+    cadence = Every(ms=100)
+
+
+class Never(EachQuote):
+    """Asked when the price has doubled."""
+
+    cadence = OnQuote(when=Move(ppm=1_000_000))
