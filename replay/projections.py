@@ -4,13 +4,15 @@ A cache (journal/caches.py), keyed by the decoders' code, by the segment's conte
 Holds the plain stream messages; what is decoded with a request in hand (snapshots) or is no market message is not in it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
+from struct import Struct
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
 import pyarrow as pa
 
-from engine.market.rows import COLUMNS, Rows
+from engine.market.rows import COLUMNS, SEQ, Rows
 from engine.program import Program
 from engine.venues.venue import Venue
 from journal import caches
@@ -20,21 +22,44 @@ from journal.segments import Sealed
 from replay.snapshots import code_digest
 
 _DECODED = ("seq", "time_ns", "kind", "source", "meta", "payload")  # columns of a record that rows are made of
-_COLUMNS = [str(number) for number in range(COLUMNS)]
-_OPTIONS = pa.ipc.IpcWriteOptions(compression="lz4")
+OUTSIDE = (Kind.FEED, Kind.LINK, Kind.COMMAND)
+FORMAT = 2  # of the cache
+_HEAD = Struct("<qq")  # rows, other records
 
 
-def projection(sealed: Sealed, program: Program) -> Rows:
-    """Rows in the order of their records, (n, COLUMNS). DamagedJournal where the segment cannot be read."""
+class Projection(NamedTuple):
+    """What came to a session from outside, in a part of its journal."""
+
+    rows: Rows  # of its market, in the order of their records, (n, COLUMNS)
+    others: Rows  # seqs of the records from outside that no row stands for
+
+
+def projection(sealed: Sealed, program: Program) -> Projection:
+    """Of a whole sealed segment. DamagedJournal where it cannot be read."""
     name = f"rows-{sealed.footer.first_seq:012d}"
     instruments = msgspec.json.encode(program.session.instruments).decode()
-    made_from = f"{code_digest()} {sealed.footer.chain} {instruments}"
+    made_from = f"{FORMAT} {code_digest()} {sealed.footer.chain} {instruments}"
     kept = caches.find(sealed.path.parent, name, made_from)
     if kept is not None:
         return _read(kept)
-    rows = decoded(sealed.batches(Wanted(kinds=[Kind.FEED]), _DECODED), program)
-    caches.keep(sealed.path.parent, name, made_from, _written(rows))
-    return rows
+    made = projected(lambda kinds, columns: sealed.batches(Wanted(kinds=kinds), columns), program)
+    caches.keep(sealed.path.parent, name, made_from, _written(made))
+    return made
+
+
+Batches = Callable[[Collection[Kind], Sequence[str]], Iterable[pa.RecordBatch]]
+
+
+def projected(batches: Batches, program: Program) -> Projection:
+    """Of records that are read anew."""
+    rows = decoded(batches((Kind.FEED,), _DECODED), program)
+    plain = rows[:, SEQ]
+    found = [np.empty(0, np.int64)]
+    for batch in batches(OUTSIDE, ("seq",)):
+        seqs = batch.column("seq").to_numpy()
+        at = np.minimum(np.searchsorted(plain, seqs), max(len(plain) - 1, 0))
+        found.append(seqs[plain[at] != seqs] if len(plain) else seqs)
+    return Projection(rows, np.concatenate(found))
 
 
 def decoded(batches: Iterable[pa.RecordBatch], program: Program) -> Rows:
@@ -67,15 +92,17 @@ def venue_of(program: Program, source: str) -> Venue:
     return next(iter(program.venues.values()))
 
 
-def _written(rows: Rows) -> bytes:
-    sink = pa.BufferOutputStream()
-    batch = pa.RecordBatch.from_arrays([pa.array(rows[:, number]) for number in range(COLUMNS)], _COLUMNS)
-    with pa.ipc.new_file(sink, batch.schema, options=_OPTIONS) as file:
-        file.write_batch(batch)
-    found: bytes = sink.getvalue().to_pybytes()
-    return found
+def _written(made: Projection) -> bytes:
+    """Rows as they lie in memory: nothing is to be put together where they are read."""
+    packed = pa.compress(made.rows.tobytes(), codec="zstd", asbytes=True)
+    written: bytes = _HEAD.pack(len(made.rows), len(made.others)) + made.others.tobytes() + packed
+    return written
 
 
-def _read(kept: bytes) -> Rows:
-    batch = pa.ipc.open_file(pa.py_buffer(kept)).get_batch(0)
-    return np.column_stack([column.to_numpy() for column in batch.columns])
+def _read(kept: bytes) -> Projection:
+    rows, others = _HEAD.unpack_from(kept)
+    begin = _HEAD.size + 8 * others
+    data = pa.decompress(memoryview(kept)[begin:], rows * COLUMNS * 8, codec="zstd")
+    return Projection(
+        np.frombuffer(data, np.int64).reshape(rows, COLUMNS), np.frombuffer(kept, np.int64, others, _HEAD.size)
+    )

@@ -18,11 +18,9 @@ from engine.sim.market import Line
 from engine.sim.market_recorded import DepthAnswer, Piece
 from journal.reader import Journal
 from journal.record import Kind, Record
-from journal.segments import Sealed
-from replay.projections import decoded, projection, venue_of
+from replay.projections import OUTSIDE, Projection, projected, projection, venue_of
 
 SNAPSHOT_MARK = b'{"lastUpdateId":'
-OUTSIDE = (Kind.FEED, Kind.LINK, Kind.COMMAND)
 AT_ONCE = 50  # records that are fetched one by one before a whole segment is read for them
 SEGMENTS_HELD = 2  # the engine's place and the venue's are seldom in more
 
@@ -135,28 +133,24 @@ class Tape:
             if held.first_seq <= seq <= held.last_seq:
                 return held
         first_seq, last_seq, sealed = self._journal.part_at(seq)
+        found = self._open(first_seq, last_seq) if sealed is None else projection(sealed, self._program)
         last_seq = min(last_seq, self._until_seq)
-        rows = self._rows(first_seq, last_seq, sealed)
-        segment = _Segment(first_seq, last_seq, rows, self._others(first_seq, last_seq, rows))
+        rows = found.rows[: int(np.searchsorted(found.rows[:, r.SEQ], last_seq, side="right"))]
+        segment = _Segment(first_seq, last_seq, rows, self._others(first_seq, last_seq, found.others))
         while len(self._held) >= SEGMENTS_HELD:
             del self._held[min(self._held)]
         self._held[first_seq] = segment
         return segment
 
-    def _rows(self, first_seq: int, last_seq: int, sealed: Sealed | None) -> Rows:
-        if sealed is None:
-            return decoded(self._journal.batches(first_seq, to_seq=last_seq, kinds=(Kind.FEED,)), self._program)
-        rows = projection(sealed, self._program)
-        return rows[: int(np.searchsorted(rows[:, r.SEQ], last_seq, side="right"))] if last_seq < sealed.last_seq else rows
+    def _open(self, first_seq: int, last_seq: int) -> Projection:
+        """Of what is not sealed: made anew each time."""
+        return projected(
+            lambda kinds, columns: self._journal.batches(first_seq, columns, to_seq=last_seq, kinds=kinds), self._program
+        )
 
-    def _others(self, first_seq: int, last_seq: int, rows: Rows) -> list[Record]:
+    def _others(self, first_seq: int, last_seq: int, seqs: Rows) -> list[Record]:
         """The records from outside that no row stands for."""
-        plain = rows[:, r.SEQ]
-        found: list[int] = []
-        for batch in self._journal.batches(first_seq, ("seq",), to_seq=last_seq, kinds=OUTSIDE):
-            seqs = batch.column("seq").to_numpy()
-            at = np.minimum(np.searchsorted(plain, seqs), max(len(plain) - 1, 0))
-            found += (seqs[plain[at] != seqs] if len(plain) else seqs).tolist()
+        found = seqs[seqs <= last_seq].tolist()
         if len(found) <= AT_ONCE:
             records = [next(self._journal.records(seq, seq)) for seq in found]
         else:

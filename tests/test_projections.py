@@ -41,24 +41,24 @@ def test_rows_are_those_of_the_messages_and_come_from_the_cache_the_second_time(
 ) -> None:
     wanted = one_by_one(*segment)
     assert len(np.unique(wanted[:, SEQ])) > 100
-    assert np.array_equal(projection(*segment), wanted)
+    assert np.array_equal(projection(*segment).rows, wanted)
     monkeypatch.setattr(projections, "decoded", None)
-    assert np.array_equal(projection(*segment), wanted)
+    assert np.array_equal(projection(*segment).rows, wanted)
 
 
 def test_a_damaged_cache_and_one_of_something_else_are_as_if_they_were_not_there(segment: tuple[Sealed, Program]) -> None:
     found, program = segment
-    wanted = projection(found, program)
+    wanted = projection(found, program).rows
     (path,) = found.path.parent.glob("rows-*.cache")
     whole = path.read_bytes()
     for at in (0, 5, 40, len(whole) // 2, len(whole) - 1):
         damaged = bytearray(whole)
         damaged[at] ^= 1
         path.write_bytes(damaged)
-        assert np.array_equal(projection(found, program), wanted), at
+        assert np.array_equal(projection(found, program).rows, wanted), at
         assert path.read_bytes() == whole  # and was made anew
     path.write_bytes(whole[:50])
-    assert np.array_equal(projection(found, program), wanted)
+    assert np.array_equal(projection(found, program).rows, wanted)
     coarser = tuple(msgspec.structs.replace(each, tick_size=each.tick_size * 10) for each in program.session.instruments)
     other = Program(msgspec.structs.replace(program.session, instruments=coarser), {})
     projection(found, other)
