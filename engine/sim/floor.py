@@ -18,6 +18,7 @@ from engine.sim.units import PLACES
 
 PENDING_DIFFS_MAX: Final = 10_000
 LEVELS_START: Final = 2048
+PUBLIC: Final = 2  # of the four counts of levels, the public book's begin here
 FOREVER_NS: Final = 2**63 - 1
 
 
@@ -59,7 +60,7 @@ class Floor:
         while True:
             start, why = at.meet_rows(rows, start, until_ns, self.v, self.levels, self.prints, self.minutes, self.orders, self.fronts)
             if why == at.GROW:
-                self._grow(int(rows[start, r.C]))
+                self._grow(2 if rows[start, r.TYPE] == r.QUOTE else int(rows[start, r.C]))
             elif why == at.UNJOINED:
                 end = start + 1 + int(rows[start, r.C])
                 self._pending[int(rows[start, r.INSTRUMENT])].append(rows[start:end].copy())
@@ -80,7 +81,17 @@ class Floor:
         return at.CROSSED if at.after_book(i, self.v, self.levels, self.orders, self.fronts) else at.DONE
 
     def _grow(self, more: int) -> None:
+        """Room for one more message: what levels that vanished leave behind, and more where that is little."""
         room = self.levels.shape[2]
+        for i, counts in enumerate(self.v[:, at.V_LEVELS : at.V_PRICE_UNIT].tolist()):
+            for side, count in enumerate(counts):
+                first, end = (at.L_PRICES, at.L_PUBLIC_PRICES) if side < PUBLIC else (at.L_PUBLIC_PRICES, at.L_FIELDS)
+                table = self.levels[first:end, 2 * i + side % PUBLIC, :count]
+                held = table[:, table[1] > 0]
+                self.levels[first:end, 2 * i + side % PUBLIC, : held.shape[1]] = held
+                self.v[i, at.V_LEVELS + side] = held.shape[1]
+        if 2 * (int(self.v[:, at.V_LEVELS : at.V_PRICE_UNIT].max()) + more) < room:
+            return
         wider: Rows = np.zeros((*self.levels.shape[:2], max(2 * room, room + more + 1)), np.int64)
         wider[:, :, :room] = self.levels
         self.levels = wider
@@ -159,9 +170,8 @@ class Floor:
     def public(self, i: int, side: int, limit: int) -> list[tuple[int, int]]:
         """Levels of the public book, best first."""
         row, sign = 2 * i + side, 1 if side == r.BID else -1
-        count = int(self.v[i, at.V_LEVELS + 2 + side])
-        first = max(0, count - limit)
-        prices, sizes = (self.levels[what, row, first:count][::-1].tolist() for what in (at.L_PUBLIC_PRICES, at.L_PUBLIC_SIZES))
+        table = self.levels[at.L_PUBLIC_PRICES :, row, : self.v[i, at.V_LEVELS + PUBLIC + side]]
+        prices, sizes = table[:, table[1] > 0][:, -limit:][:, ::-1].tolist() if limit else ([], [])
         return [(sign * price, size) for price, size in zip(prices, sizes, strict=True)]
 
 

@@ -11,7 +11,6 @@ a level stays taken until that level next changes. The public book is what diffs
 from typing import Final
 
 from engine.market import rows as r
-from engine.market.books import set_level
 from engine.market.jit import compiled, moved
 from engine.market.rows import Floats, Rows
 
@@ -57,7 +56,8 @@ POWER_3: Final = 3
 LOG: Final = 4
 LOG_2: Final = 5
 
-# levels: [what, 2 * symbol + side, level]; as in engine/market/books.py the best is last, asks by minus price
+# levels: [what, 2 * symbol + side, level]; as in engine/market/books.py the best is last, asks by minus price. A level that vanished keeps its
+# place with size 0, since most come back, unless it was the best: the last is always a level that is there
 L_PRICES: Final = 0
 L_SIZES: Final = 1
 L_TAKEN: Final = 2
@@ -204,12 +204,10 @@ def put(levels: Rows, row: int, count: int, key: int, size: int) -> int:
         if levels[L_SIZES, row, at] == size:
             return count
         levels[L_TAKEN, row, at] = 0
-        if size > 0:
-            levels[L_SIZES, row, at] = size
-            return count
-        for what in range(L_PUBLIC_PRICES):
-            moved(levels[what], row, at, at + 1, count - 1 - at)
-        return count - 1
+        levels[L_SIZES, row, at] = size
+        while count > 0 and levels[L_SIZES, row, count - 1] == 0:
+            count -= 1
+        return count
     if size == 0:
         return count
     for what in range(L_PUBLIC_PRICES):
@@ -217,6 +215,24 @@ def put(levels: Rows, row: int, count: int, key: int, size: int) -> int:
     levels[L_PRICES, row, at] = key
     levels[L_SIZES, row, at] = size
     levels[L_TAKEN, row, at] = 0
+    return count + 1
+
+
+@compiled
+def put_public(levels: Rows, row: int, count: int, key: int, size: int) -> int:
+    """The same of the public book, of which nothing is taken."""
+    at = find(levels[L_PUBLIC_PRICES], row, count, key)
+    if at < count and levels[L_PUBLIC_PRICES, row, at] == key:
+        levels[L_PUBLIC_SIZES, row, at] = size
+        while count > 0 and levels[L_PUBLIC_SIZES, row, count - 1] == 0:
+            count -= 1
+        return count
+    if size == 0:
+        return count
+    moved(levels[L_PUBLIC_PRICES], row, at + 1, at, count - at)
+    moved(levels[L_PUBLIC_SIZES], row, at + 1, at, count - at)
+    levels[L_PUBLIC_PRICES, row, at] = key
+    levels[L_PUBLIC_SIZES, row, at] = size
     return count + 1
 
 
@@ -334,9 +350,9 @@ def take_quote(i: int, row: Rows, v: Rows, levels: Rows) -> None:
     if v[i, V_QUOTES_ALONE]:  # one level a side; it keeps what was taken while its price is the same
         bids = 1 if bids > 0 and levels[L_PRICES, 2 * i, 0] == bid else 0
         asks = 1 if asks > 0 and levels[L_PRICES, 2 * i + 1, 0] == -ask else 0
-    while bids > 0 and levels[L_PRICES, 2 * i, bids - 1] > bid:
+    while bids > 0 and (levels[L_PRICES, 2 * i, bids - 1] > bid or levels[L_SIZES, 2 * i, bids - 1] == 0):
         bids -= 1
-    while asks > 0 and levels[L_PRICES, 2 * i + 1, asks - 1] > -ask:
+    while asks > 0 and (levels[L_PRICES, 2 * i + 1, asks - 1] > -ask or levels[L_SIZES, 2 * i + 1, asks - 1] == 0):
         asks -= 1
     v[i, V_LEVELS] = put(levels, 2 * i, bids, bid, bid_size)
     v[i, V_LEVELS + 1] = put(levels, 2 * i + 1, asks, -ask, ask_size)
@@ -360,7 +376,7 @@ def take_levels(i: int, rows: Rows, start: int, end: int, fresher: bool, v: Rows
         if fresher or (side == 0 and price < v[i, V_FRESH_BID]) or (side == 1 and price > v[i, V_FRESH_ASK]):
             v[i, at] = put(levels, row, v[i, at], key, size)
         at += 2
-        v[i, at] = set_level(levels[L_PUBLIC_PRICES], levels[L_PUBLIC_SIZES], row, v[i, at], key, size)
+        v[i, at] = put_public(levels, row, v[i, at], key, size)
 
 
 @compiled
