@@ -31,6 +31,12 @@ class Beat(EachQuote):
     cadence = Every(ms=100)
 
 
+class EachSecond(EachQuote):
+    """Asked each second."""
+
+    cadence = Every(ms=1000)
+
+
 class Never(EachQuote):
     """Asked when the price has doubled."""
 

@@ -1,0 +1,57 @@
+"""Memory of a resimulation against the length of its data, read from disk: the USD-M capture, tiled in time.
+
+    python benchmarks/resim_memory.py FOLDER [--tiles 10 93]
+
+93 tiles are 50 million rows. Each length is resimulated in a process of its own with a strategy that is asked each second; what its
+decisions are is not kept. Prints rows, seconds, rows per CPU second and the peak of resident memory.
+"""
+
+import argparse
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from resim_peers import STRATEGIES, session
+
+
+def one(folder: Path) -> None:
+    from engine.program import Program
+    from journal.reader import Journal
+    from replay.captured import session_of
+    from replay.changes import with_strategy
+    from replay.resimulate import Wanted, decide_again
+    from replay.tape import Stretch, Tape
+    from replay.venue_model import VenueModel
+    from verbatim.strategies import read_strategy
+
+    journal = Journal.open(folder)
+    body = with_strategy(session_of(journal), read_strategy(f"{STRATEGIES / 'idle.py'}:EachSecond"))
+    begun = time.process_time()
+    wanted = Wanted(session=body, model=VenueModel(), balances={"USDT": "1000000"})
+    decide_again(folder, wanted, lambda _records: None)
+    cpu_s = time.process_time() - begun
+    peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    tape = Tape(journal, Program(body, {}), journal.last_seq, frozenset())
+    rows = sum(len(piece.rows) for piece in tape.pieces() if isinstance(piece, Stretch))
+    print(f"{folder.name}: {rows:,} rows in {cpu_s:.1f} CPU s, {rows / cpu_s:,.0f} a second; peak {peak_mib:,.0f} MiB", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--tiles", type=int, nargs="+", default=[10, 93])
+    parser.add_argument("--one", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.one is not None:
+        one(options.one)
+        return
+    for tiles in options.tiles:
+        place = session(options.folder, "usdm", tiles)
+        for _ in range(2):  # the first makes the projections
+            subprocess.run([sys.executable, __file__, str(options.folder), "--one", str(place)], check=True)
+
+
+if __name__ == "__main__":
+    main()

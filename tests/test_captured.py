@@ -1,0 +1,210 @@
+"""Captures become sessions that a strategy decides on: books and totals are the known ones, money adds up, and what comes of it replays."""
+
+import gzip
+import hashlib
+import json
+from decimal import Decimal
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from engine.facts import BalanceChanged, OrderFilled, read_fact
+from journal.reader import Journal
+from journal.record import Kind, Record
+from journal.verify import verify
+from replay.captured import session_of
+from replay.changes import with_strategy
+from replay.decisions import decisions, decisions_of
+from replay.rebuild import rebuild
+from replay.replay import replay_session
+from replay.resimulate import Wanted, decide_again, resimulate
+from replay.tally import tally, tally_of
+from replay.venue_model import VenueModel
+from verbatim.cli import main
+from verbatim.strategies import read_strategy
+
+BINANCE = "captures/binance"
+FILES = {  # captures by their names in known/binance_books_and_trades.json
+    "spot_btcusdt": ["spot_btcusdt_20240808.gz"],
+    "spot_ethusdt": ["spot_ethusdt_20240808.gz"],
+    "cm_btcusd_perp": ["cm_btcusd_perp_20240808.gz"],
+    "usdm_btcusdt_aug": ["usdm_btcusdt_20240808.gz"],
+    "usdm_btcusdt_jul": ["usdm_btcusdt_20240718.gz", "usdm_btcusdt_20240719.gz"],
+    "usdm_btcusdt_2023": ["usdm_btcusdt_20230404.dat.gz", "usdm_btcusdt_20230405.dat.gz"],
+}
+GIVEN = {"USDT": "1000000", "BTC": "100", "ETH": "1000"}
+STRATEGIES = Path(__file__).resolve().parent / "strategies"
+
+
+def verbatim(*words: object, code: int = 0) -> str:
+    ended = CliRunner().invoke(main, [str(word) for word in words])
+    assert ended.exit_code == code, ended.output
+    return ended.output
+
+
+@pytest.fixture(scope="module")
+def captures(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("captures")
+    for name, files in FILES.items():
+        verbatim("import", *(shared_data / BINANCE / file for file in files), "--into", folder / name)
+    return folder
+
+
+def wanted(folder: Path, strategy: str, **model: Any) -> Wanted:
+    session = with_strategy(session_of(Journal.open(folder)), read_strategy(str(STRATEGIES / strategy)))
+    return Wanted(session=session, model=VenueModel(**model), balances=GIVEN)
+
+
+@pytest.mark.parametrize("name", sorted(FILES))
+def test_a_capture_comes_to_the_known_book_and_money_adds_up(captures: Path, tmp_path: Path, shared_data: Path, name: str) -> None:
+    expected = json.loads((shared_data / "known" / "binance_books_and_trades.json").read_text())["captures"][name]
+    outcome = resimulate(captures / name, tmp_path / "r", wanted(captures / name, "at_the_top.py:AtTheTop", fee_maker="0.0002"))
+    assert outcome.exactness == "modelled from the beginning"
+    assert verify(tmp_path / "r").ok
+    assert replay_session(tmp_path / "r").identical
+
+    _, state, _ = rebuild(tmp_path / "r")
+    known = expected["depth"]["checkpoints"][-1]
+    assert state.market.book_id(0) == known["u"]
+    assert hashlib.sha256(state.market.book_text(0).encode()).hexdigest() == known["full_sha256"]
+    trades = expected.get("trades") or expected["trades_all"]
+    assert state.market.counters(0).trades == trades["count"]
+
+    fills, balances = told(tmp_path / "r")
+    assert len(fills) > 10
+    instrument = state.market.instruments[0]
+    settled = instrument.margin or instrument.quote
+    earned = by_hand(fills, inverse=instrument.inverse, size=instrument.contract_size) if instrument.contract else spot(fills)
+    change = Fraction(balances[settled]) - Fraction(GIVEN[settled])
+    assert abs(change - earned) < Fraction(2, 10**8) * len(fills)
+
+
+def told(folder: Path) -> tuple[list[OrderFilled], dict[str, Decimal]]:
+    """The fills of a session, and what the venue said of balances last."""
+    fills, balances = [], {}
+    for record in Journal.open(folder).records(kinds=[Kind.FACT]):
+        fact = read_fact(record.body or "")
+        if isinstance(fact, OrderFilled):
+            fills.append(fact)
+        elif isinstance(fact, BalanceChanged):
+            balances[fact.asset] = fact.free + fact.locked
+    return fills, balances
+
+
+def spot(fills: list[OrderFilled]) -> Fraction:
+    """The change of quote: a sale brings it less its fee, a buy takes it."""
+    return sum((Fraction(-fill.quantity * fill.price) if fill.side.sign > 0 else Fraction(fill.quantity * fill.price - fill.fee) for fill in fills), Fraction(0))
+
+
+def by_hand(fills: list[OrderFilled], *, inverse: bool, size: Decimal) -> Fraction:
+    """Realised P&L less fees, lot by lot at average worth."""
+    quantity = cost = earned = Fraction(0)
+    for fill in fills:
+        signed, price = Fraction(fill.quantity) * fill.side.sign, Fraction(fill.price)
+        each = -Fraction(size) / price if inverse else Fraction(size) * price  # what one of it is worth here, as P&L counts
+        if quantity and (quantity > 0) != (signed > 0):
+            closed = -signed if abs(signed) <= abs(quantity) else quantity
+            earned += closed * each - cost * closed / quantity
+            cost -= cost * closed / quantity
+            quantity, signed = quantity - closed, signed + closed
+        quantity += signed
+        cost += signed * each
+        earned -= Fraction(fill.fee)
+    return earned
+
+
+def test_what_is_not_written_is_decided_the_same(captures: Path, tmp_path: Path) -> None:
+    """Without a journal only what led to something is told: the same decisions, the same end."""
+    for name, strategy in (("spot_ethusdt", "at_the_top.py:AtTheTop"), ("cm_btcusd_perp", "crossing.py:Crossing")):
+        asked = wanted(captures / name, strategy, latency="measured", ways_ns=(3_000_000, 700_000, 12_000_000))
+        kept: list[Record] = []
+        decide_again(captures / name, asked, kept.extend)
+        resimulate(captures / name, tmp_path / name, asked)
+        ours, theirs = decisions(kept), decisions_of(tmp_path / name)
+        assert [(each.place, each.what, each.time_ns) for each in ours] == [(each.place, each.what, each.time_ns) for each in theirs]
+        assert tally(kept) == tally_of(tmp_path / name)
+        assert len(ours) > 10
+        markets = sum(record.kind is Kind.FEED for record in kept)
+        assert markets < sum(record.kind is Kind.FEED for record in Journal.open(tmp_path / name).records(kinds=[Kind.FEED])) / 2
+
+
+def test_a_declared_cross_is_seen_where_each_quote_would_show_it(captures: Path) -> None:
+    """The fold wakes the strategy at the quotes at which one that looks at every quote finds the averages in another order."""
+    seen: list[list[str]] = []
+    for cls in ("Crossing", "LooksAtEachQuote"):
+        kept: list[Record] = []
+        decide_again(captures / "spot_btcusdt", wanted(captures / "spot_btcusdt", f"crossing.py:{cls}"), kept.extend)
+        seen.append([f"{each.origin} {each.what}" for each in decisions(kept)])
+    assert seen[0] == seen[1]
+    assert len(seen[0]) > 50
+
+
+def test_a_move_is_measured_from_where_it_was_met_last(captures: Path) -> None:
+    kept: list[Record] = []
+    decide_again(captures / "spot_btcusdt", wanted(captures / "spot_btcusdt", "crossing.py:Moved"), kept.extend)
+    bids = [Decimal(str(json.loads(record.body or "")["because"]["mid"])) for record in kept if record.kind is Kind.INTENT]
+    assert len(bids) > 5
+    for before, after in pairwise(bids):
+        assert abs(after - before) > before * Decimal("0.0002")
+
+
+def test_quotes_alone_are_a_market_too(shared_data: Path, tmp_path: Path) -> None:
+    with gzip.open(shared_data / BINANCE / "spot_btcusdt_20240808.gz") as whole:
+        lines = [line for line in whole if b"@bookTicker" in line or b"@trade" in line]
+    (tmp_path / "quotes.dat").write_bytes(b"".join(lines))
+    verbatim("import", tmp_path / "quotes.dat", "--into", tmp_path / "s")
+    assert not session_of(Journal.open(tmp_path / "s")).engine.books
+    found = json.loads(verbatim("resim", tmp_path / "s", "--strategy", f"{STRATEGIES / 'crossing.py'}:Crossing", "--balance", "USDT=100000", "--balance", "BTC=10", "--no-journal", "--json"))
+    assert found["resimulated"]["fills"] > 50
+    assert found["recorded"]["intents"] == 0
+
+
+def test_a_strategy_is_regressed_over_captures_of_several_markets(captures: Path, tmp_path: Path) -> None:
+    """Two versions in two files of other names are one strategy; what the second changed is told, and the exit code says it."""
+    other = tmp_path / "next.py"
+    other.write_text((STRATEGIES / "at_the_top.py").read_text().replace("SIZE_LOTS = 5", "SIZE_LOTS = 6"))
+    same = tmp_path / "same.py"
+    same.write_text((STRATEGIES / "at_the_top.py").read_text() + "\n# tidied\n")
+    words = ("--version", STRATEGIES / "at_the_top.py", "--balance", "USDT=100000", "--balance", "BTC=10", "--workers", 1, "--fresh", "--journals", captures)
+    names = ("cm_btcusd_perp", "usdm_btcusdt_jul")
+    verbatim("regress", *(captures / name for name in names), *words, "--version", same)
+    told = verbatim("regress", *(captures / name for name in names), *words, "--version", other, code=1)
+    assert "next.py decided otherwise" in told
+
+
+@pytest.mark.parametrize(
+    ("words", "what"),
+    [
+        ((), "ran no strategy. What to do: name one with --strategy"),
+        (("--strategy", STRATEGIES / "once.py"), "has ETHUSDT, and the strategy asks for BTCUSDT"),
+        (("--strategy", STRATEGIES / "at_the_top.py"), "says nothing of balances"),
+        (("--strategy", STRATEGIES / "at_the_top.py", "--exchange-info", STRATEGIES / "at_the_top.py"), "is not the answer to exchangeInfo"),
+        (("--strategy", STRATEGIES / "at_the_top.py", "--exchange-info", "nowhere"), "nowhere"),
+        (("--strategy", STRATEGIES / "at_the_top.py", "--model", "queue=lucky"), "queue=lucky: one of pessimistic, power"),
+        (("--strategy", STRATEGIES / "at_the_top.py", "--model", "queue_n=1.5"), "a whole number from 1 to 5"),
+        (("--strategy", STRATEGIES / "at_the_top.py", "--model", "latency=measured"), "the session has no exchange to measure"),
+        (("--strategy", STRATEGIES / "at_the_top.py", "--model", "ways_ns=1"), "the venue's model has no 'ways_ns'"),
+    ],
+)
+def test_what_cannot_be_is_said_in_a_line(captures: Path, words: tuple[object, ...], what: str) -> None:
+    told = verbatim("resim", captures / "spot_ethusdt", "--no-journal", *words, code=3)
+    assert what in told
+    assert len(told.splitlines()) == 1
+
+
+def test_what_is_no_market_is_not_resimulated(shared_data: Path, tmp_path: Path) -> None:
+    kraken = next((shared_data / "captures" / "kraken-v2").glob("*.ndjson"), None) or next((shared_data / "captures" / "kraken-v2").iterdir())
+    imported = CliRunner().invoke(main, ["import", str(kraken), "--format", "ndjson", "--time-unit", "none", "--into", str(tmp_path / "k")])
+    if imported.exit_code:
+        pytest.skip(f"not imported: {imported.output}")
+    assert "no market stream of Binance's spelling" in verbatim("resim", tmp_path / "k", "--strategy", STRATEGIES / "at_the_top.py", code=3)
+
+
+def test_a_condition_must_name_what_is_declared(captures: Path, tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong.py"
+    wrong.write_text((STRATEGIES / "crossing.py").read_text().replace('Cross("fast", "slow")', 'Cross("fast", "slower")'))
+    assert "names the average 'slower'" in verbatim("resim", captures / "spot_btcusdt", "--strategy", f"{wrong}:Crossing", code=3)
