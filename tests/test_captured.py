@@ -17,7 +17,7 @@ from journal.reader import Journal
 from journal.record import Kind, Record
 from journal.verify import verify
 from replay.captured import session_of
-from replay.changes import with_strategy
+from replay.changes import changed, with_strategy
 from replay.decisions import decisions, decisions_of
 from replay.rebuild import rebuild
 from replay.replay import replay_session
@@ -150,6 +150,23 @@ def test_a_move_is_measured_from_where_it_was_met_last(captures: Path) -> None:
     assert len(bids) > 5
     for before, after in pairwise(bids):
         assert abs(after - before) > before * Decimal("0.0002")
+
+
+def test_fills_agree_with_hftbacktests(captures: Path) -> None:
+    """The rule, the capture and the model of shared/bench/README.md, "usdm quoting": 823 sent, 361 cancels, 426 fills, end position 0 (docs/fidelity.md)."""
+    rule = read_strategy(str(STRATEGIES.parent.parent / "benchmarks" / "strategies" / "hft_rule.py"))
+    body = with_strategy(session_of(Journal.open(captures / "usdm_btcusdt_aug")), rule)
+    ways = {"request_ns": 5_000_000, "answer_ns": 5_000_000, "feed_ns": 0}
+    model = VenueModel(**ways, clock="venue", quotes="ignored", queue="power", queue_n=2, fills="whole", fee_maker="0.0002", fee_taker="0.0005")
+    kept: list[Record] = []
+    body = changed(body, {"risk.orders_per_second_max": "0"})
+    decide_again(captures / "usdm_btcusdt_aug", Wanted(session=body, model=model, balances=GIVEN), kept.extend)
+    found = tally(kept)
+    for ours, theirs in ((found.placed, 823), (found.canceled, 361), (found.fills, 426)):
+        assert abs(ours - theirs) <= theirs * 0.01
+    (line,) = found.lines.values()
+    assert abs(line.position) <= Decimal("0.02")
+    assert abs(found.pnl - Decimal("-73.967867")) < 1
 
 
 def test_quotes_alone_are_a_market_too(shared_data: Path, tmp_path: Path) -> None:
