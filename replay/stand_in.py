@@ -42,7 +42,7 @@ def modelled_venue(tape: Tape, session: SessionBody, model: VenueModel) -> SimVe
     """The simulated venue over a session's market, with its instruments' rules and an account, KEY, that has nothing yet."""
     rules = {instrument.symbol: rules_of(instrument) for instrument in session.instruments}
     allowance = session.venues[0].allowance
-    account = AccountConfig(api_key=KEY, secret=KEY, balances={}, name=KEY, fee_maker=model.fee_maker, fee_taker=model.fee_taker)
+    account = AccountConfig(api_key=KEY, secret=KEY, balances={}, name=KEY, fee_maker=model.fee_maker, fee_taker=model.fee_taker, fee_tiers=model.fee_tiers)
     config = VenueConfig(
         accounts=(account,),
         rules=rules,

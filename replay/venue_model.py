@@ -49,6 +49,7 @@ class VenueModel(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     venue_ns: int = 0  # what the venue takes to answer
     fee_maker: str = "0.001"
     fee_taker: str = "0.001"
+    fee_tiers: tuple[tuple[str, str, str], ...] = ()  # (traded from, in quote; maker; taker): what is paid once so much was traded in the session
     queue: str = "pessimistic"  # of QUEUES: where what vanishes from a level without a trade stood
     queue_n: int = 2  # the power, of the queues that have one
     fills: str = "partial"  # "whole": a touched order is filled to its end, and takes nothing from anybody
@@ -81,6 +82,9 @@ def with_settings(model: VenueModel, settings: Mapping[str, str], ways_ns: tuple
                 raise UnknownSetting(f"{name}={text}: one of {', '.join(CHOICES[field])}")
             model = msgspec.structs.replace(model, **{field: text})
             continue
+        if field == "fee_tiers":
+            model = msgspec.structs.replace(model, fee_tiers=_tiers(text))
+            continue
         low, high = (Decimal(1), Decimal(POWER_MAX)) if field == "queue_n" else (Decimal(0), MS_MAX) if field.endswith("_ns") else (FEE_MIN, FEE_MAX)
         number = _number(text)
         if not number.is_finite() or not low <= number <= high or (field == "queue_n" and number % 1):
@@ -92,6 +96,17 @@ def with_settings(model: VenueModel, settings: Mapping[str, str], ways_ns: tuple
             raise UnknownSetting("latency=measured: the session has no exchange to measure")
         model = msgspec.structs.replace(model, ways_ns=ways_ns)
     return model
+
+
+def _tiers(text: str) -> tuple[tuple[str, str, str], ...]:
+    """`1000000:0.0009:0.001,5000000:0.0008:0.0009`"""
+    tiers = [tuple(each.split(":")) for each in text.split(",")]
+    numbers = [tuple(map(_number, tier)) for tier in tiers]
+    rising = [tier[0] for tier in numbers] == sorted({tier[0] for tier in numbers})
+    fit = all(len(tier) == 3 and all(each.is_finite() for each in tier) and tier[0] >= 0 and min(tier[1:]) >= FEE_MIN and max(tier[1:]) <= FEE_MAX for tier in numbers)
+    if not (fit and rising):
+        raise UnknownSetting(f"fee_tiers={text}: TRADED:MAKER:TAKER,... by rising amounts, as in 1000000:0.0009:0.001,5000000:0.0008:0.0009")
+    return tuple((f"{least:f}", f"{maker:f}", f"{taker:f}") for least, maker, taker in numbers)
 
 
 def _number(text: str) -> Decimal:

@@ -9,6 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from click.testing import CliRunner
 
@@ -23,7 +24,7 @@ from replay.rebuild import rebuild
 from replay.replay import replay_session
 from replay.resimulate import Wanted, decide_again, resimulate
 from replay.tally import tally, tally_of
-from replay.venue_model import VenueModel
+from replay.venue_model import VenueModel, with_settings
 from verbatim.cli import main
 from verbatim.strategies import read_strategy
 
@@ -169,6 +170,46 @@ def test_fills_agree_with_hftbacktests(captures: Path) -> None:
     assert abs(found.pnl - Decimal("-73.967867")) < 1
 
 
+def test_funding_is_paid_by_who_holds_when_it_comes(shared_data: Path, tmp_path: Path) -> None:
+    """The mark stream names the next funding; once it names a later one, the first has come, at the mark and rate told last."""
+    marks: list[dict[str, Any]] = []
+    lines = []
+    with gzip.open(shared_data / BINANCE / FILES["usdm_btcusdt_2023"][0]) as whole:
+        for line in whole:
+            if b"markPriceUpdate" in line:
+                mark = json.loads(line.split(b" ", 1)[1])
+                mark["data"]["r"] = "0.00310000"
+                mark["data"]["T"] += 28_800_000 if len(marks) >= 60 else 0  # after a minute of them
+                marks.append(mark["data"])
+                line = line.split(b" ", 1)[0] + b" " + json.dumps(mark, separators=(",", ":")).encode() + b"\n"  # noqa: PLW2901  # the message with another rate
+            lines.append(line)
+    (tmp_path / "funded.dat").write_bytes(b"".join(lines))
+    verbatim("import", tmp_path / "funded.dat", "--into", tmp_path / "s")
+    resimulate(tmp_path / "s", tmp_path / "r", wanted(tmp_path / "s", "hold.py:Hold"))
+    (fill,), balances = told(tmp_path / "r")
+    before, after = (marks[at] for at in (59, 60))
+    assert before["T"] < after["T"]
+    paid = fill.quantity * Decimal(before["p"]) * Decimal(before["r"])
+    assert abs(Decimal(GIVEN["USDT"]) - fill.fee - paid - balances["USDT"]) < Decimal("0.00000005")
+    assert replay_session(tmp_path / "r").identical
+
+
+def test_fees_fall_with_what_was_traded_and_a_rebate_is_money(captures: Path) -> None:
+    fees: dict[str, list[Decimal]] = {}
+    for tiers in ("", "100:-0.0001:0.0005,2000:-0.0002:0.0004"):
+        asked = wanted(captures / "usdm_btcusdt_jul", "at_the_top.py:AtTheTop", fee_maker="0.0002")
+        model = with_settings(asked.model, {"fee_tiers": tiers} if tiers else {})
+        kept: list[Record] = []
+        decide_again(captures / "usdm_btcusdt_jul", msgspec.structs.replace(asked, model=model), kept.extend)
+        facts = [read_fact(record.body or "") for record in kept if record.kind is Kind.FACT]
+        fees[tiers] = [(fact.fee / fact.price / fact.quantity).quantize(Decimal("0.0001")) for fact in facts if isinstance(fact, OrderFilled)]
+    plain, tiered = fees.values()
+    assert set(plain) == {Decimal("0.0002")}
+    assert tiered[0] == Decimal("0.0002")
+    assert tiered == sorted(tiered, reverse=True)
+    assert set(tiered[1:]) == {Decimal("-0.0001"), Decimal("-0.0002")}
+
+
 def test_quotes_alone_are_a_market_too(shared_data: Path, tmp_path: Path) -> None:
     with gzip.open(shared_data / BINANCE / "spot_btcusdt_20240808.gz") as whole:
         lines = [line for line in whole if b"@bookTicker" in line or b"@trade" in line]
@@ -203,6 +244,7 @@ def test_a_strategy_is_regressed_over_captures_of_several_markets(captures: Path
         (("--strategy", STRATEGIES / "at_the_top.py", "--exchange-info", "nowhere"), "nowhere"),
         (("--strategy", STRATEGIES / "at_the_top.py", "--model", "queue=lucky"), "queue=lucky: one of pessimistic, power"),
         (("--strategy", STRATEGIES / "at_the_top.py", "--model", "queue_n=1.5"), "a whole number from 1 to 5"),
+        (("--strategy", STRATEGIES / "at_the_top.py", "--model", "fee_tiers=10:1"), "TRADED:MAKER:TAKER,... by rising amounts"),
         (("--strategy", STRATEGIES / "at_the_top.py", "--model", "latency=measured"), "the session has no exchange to measure"),
         (("--strategy", STRATEGIES / "at_the_top.py", "--model", "ways_ns=1"), "the venue's model has no 'ways_ns'"),
     ],

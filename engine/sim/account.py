@@ -43,8 +43,15 @@ class Account:
         self.free = dict(sorted(balances.items()))
         self.locked = dict.fromkeys(self.free, 0)
         self.contracts: dict[str, Holding] = {}  # by symbol
+        self.traded = 0  # in quote, of whatever symbol
+        self.tiers: tuple[tuple[int, int, int], ...] = ()  # (traded from, maker, taker), rising: in place of the fees above once so much was traded
         self.touched: set[str] = set()
         self.changed_ns = 0
+
+    def rate(self, *, maker: bool) -> int:
+        """What a fill costs now."""
+        rates = next(((low, high) for least, low, high in reversed(self.tiers) if self.traded >= least), (self.fee_maker, self.fee_taker))
+        return rates[0] if maker else rates[1]
 
     def require(self, asset: str, amount: int) -> None:
         if amount > self.free.get(asset, 0):
@@ -62,7 +69,7 @@ class Account:
 
     def receive(self, asset: str, amount: int, *, maker: bool) -> int:
         """Credit what a fill brings, less the fee, which Binance takes out of the asset received. Returns the fee."""
-        fee = product(amount, self.fee_maker if maker else self.fee_taker)
+        fee = product(amount, self.rate(maker=maker))
         self._move(asset, free=amount - fee, locked=0)
         return fee
 

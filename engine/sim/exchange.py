@@ -179,6 +179,10 @@ class Exchange:
             start, why = floor.meet(rows, start, until_ns)
             if why == meeting.DONE:
                 return False, start
+            if why == meeting.FUNDED:
+                row = rows[start].tolist()
+                self._fund(self._by_place[row[r.INSTRUMENT]], row[r.TIME_NS] - ahead_ns)
+                continue
             row = rows[start - 1].tolist()
             market = self._by_place[row[r.INSTRUMENT]]
             floor.keep_queues()
@@ -236,6 +240,15 @@ class Exchange:
                     self._settle_maker(order, now_ns)
         if touched:
             self._flush_funds(now_ns)
+
+    def _fund(self, market: SymbolMarket, now_ns: int) -> None:
+        """A funding has come: who holds the contract pays or is paid, by the mark and the rate that were told last."""
+        price, rate = market.take_funding()
+        for account in self.accounts.values():
+            held = account.contracts.get(market.rules.symbol)
+            if held is not None and held.quantity and price and market.rules.settles_in:
+                account.book(market.rules.settles_in, -product(_worth(market.rules, held.quantity, price), rate))
+        self._flush_funds(now_ns)
 
     # ---- matching
 
@@ -364,6 +377,7 @@ class Exchange:
         order.fills.append(fill)
         order.executed += quantity
         order.executed_quote += quote
+        self.accounts[order.account].traded += quote
         order.updated_ns = now_ns
         order.status = Status.PARTIALLY_FILLED if order.leaves else Status.FILLED
         if order.side is Side.BUY and order.price and not rules.settles_in:  # bought below its limit: what was locked too much is free again
@@ -385,12 +399,13 @@ class Exchange:
         """What a fill of a contract realises, less its fee; the fee."""
         rules, account = self.markets[order.symbol].rules, self.accounts[order.account]
 
-        def worth(signed: int) -> int:
-            size = product(signed, rules.contract_size)
-            return -(size * ONE // price) if rules.inverse else product(price, size)
+        def gains(signed: int) -> int:
+            """What it is worth, as P&L counts: an inverse contract gains as its worth in base falls."""
+            worth = _worth(rules, signed, price)
+            return -worth if rules.inverse else worth
 
-        realised = account.contracts.setdefault(order.symbol, Holding()).trade(quantity * order.side.sign, worth)
-        fee = product(abs(worth(quantity)), account.fee_maker if maker else account.fee_taker)
+        realised = account.contracts.setdefault(order.symbol, Holding()).trade(quantity * order.side.sign, gains)
+        fee = product(_worth(rules, quantity, price), account.rate(maker=maker))
         account.book(rules.settles_in, realised - fee)
         return fee
 
@@ -453,6 +468,12 @@ class Exchange:
                 account.changed_ns = now_ns
                 balances = tuple((asset, account.free[asset], account.locked[asset]) for asset in touched)
                 self._events.append(FundsChanged(account=name, time_ns=now_ns, balances=balances))
+
+
+def _worth(rules: filters.SymbolRules, quantity: int, price: int) -> int:
+    """The notional of a contract, signed as its quantity: in quote, of an inverse one in base (engine/contracts.py)."""
+    size = product(quantity, rules.contract_size)
+    return size * ONE // price if rules.inverse else product(price, size)
 
 
 def _crossing(market: SymbolMarket, order: Order) -> Iterator[tuple[int, int]]:

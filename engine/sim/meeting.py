@@ -21,6 +21,7 @@ CROSSED: Final = 2  # behind a record after which an order could trade with the 
 UNJOINED: Final = 3  # before a diff that came before any snapshot
 JOINED: Final = 4  # behind a snapshot
 GROW: Final = 5  # before a record for which the books have no room
+FUNDED: Final = 6  # before a mark that names a later funding than the one before: that one has come
 
 # v: one row for each symbol
 V_JOINED: Final = 0
@@ -45,7 +46,10 @@ V_QUEUE: Final = 21  # how orders move on in their queue
 V_QUEUE_N: Final = 22  # the power, of those that have one
 V_LOT: Final = 23  # by which a queue of chances is rounded
 V_QUOTES_ALONE: Final = 24  # no diffs come: the book is the last quote
-V_FIELDS: Final = 25
+V_MARK: Final = 25  # mark price, and the rate of the next funding
+V_RATE: Final = 26
+V_FUNDING_NS: Final = 27  # when that is, in the venue's clock; 0: not known
+V_FIELDS: Final = 28
 
 # queues. What vanishes from a level without a trade stood behind us, as far as that can be; or before and behind us by chances that the
 # place in the queue gives: "power" and "log" families as hftbacktest 2.4.4 names and computes them (its models/queue.rs)
@@ -439,6 +443,12 @@ def meet_rows(  # noqa: PLR0917 - compiled code takes arguments by place
             price = rows[k, r.A] * v[i, V_PRICE_UNIT]
             if reached(i, price, rows[k, r.B] * v[i, V_SIZE_UNIT], rows[k, r.D], v, orders, fronts):
                 why = PRINTED
+        elif kind == r.MARK:
+            if v[i, V_FUNDING_NS] > 0 and rows[k, r.E] > v[i, V_FUNDING_NS]:
+                return k, FUNDED
+            v[i, V_MARK] = rows[k, r.A]  # both at eight decimal places, as units are
+            v[i, V_RATE] = rows[k, r.D]
+            v[i, V_FUNDING_NS] = rows[k, r.E]
         elif kind == r.DIFF or kind == r.SNAPSHOT:  # noqa: PLR1714 - a tuple would be made for each row
             if kind == r.DIFF and v[i, V_JOINED] == 0:
                 return k, UNJOINED

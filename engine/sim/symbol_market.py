@@ -125,6 +125,12 @@ class SymbolMarket:
         volume = sum(bar.volume for bar in recent)
         return sum(bar.quote for bar in recent) * ONE // volume if volume else self.last_price()
 
+    def take_funding(self) -> tuple[int, int]:
+        """(mark price, rate) of the funding that has come; the next mark says when the next is."""
+        price, rate = self._number(at.V_MARK), self._number(at.V_RATE)
+        self._floor.v[self.place, at.V_FUNDING_NS] = 0
+        return price, rate
+
     # ---- our resting orders, best price first, then by age
 
     def rest(self, order: Order) -> None:

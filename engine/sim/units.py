@@ -10,7 +10,13 @@ PLACES: Final = 8
 
 
 def units(text: str) -> int:
-    """A plain decimal text as units. More than 8 places are cut: callers that mind have counted them before."""
+    """A plain decimal text as units. More than 8 places are cut: callers that mind have counted them before.
+
+    >>> units("0.1"), units("-0.0001")
+    (10000000, -10000)
+    """
+    if text.startswith("-"):
+        return -units(text[1:])
     whole, _, part = text.partition(".")
     return int(whole) * ONE + int(part[:PLACES].ljust(PLACES, "0") if part else "0")
 

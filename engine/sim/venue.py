@@ -43,6 +43,7 @@ class AccountConfig:
     name: str = ""  # empty: the key's first 8 characters
     fee_maker: str = "0.001"
     fee_taker: str = "0.001"
+    fee_tiers: tuple[tuple[str, str, str], ...] = ()  # (traded from, in quote; maker; taker), rising
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +103,7 @@ class SimVenue:
             accounts.setdefault(
                 name, Account(name, amounts, fee_maker=units(given.fee_maker), fee_taker=units(given.fee_taker))
             )
+            accounts[name].tiers = tuple((units(least), units(maker), units(taker)) for least, maker, taker in given.fee_tiers)
         self.exchange = Exchange(rules, accounts)
         self.faults = Faults()
         self.limits = Limits(
