@@ -102,7 +102,7 @@ class Outside:
 
     def __init__(self, modules: Mapping[str, ModuleType], parameters: Any) -> None:
         self._scopes: dict[str, tuple[Any, dict[str, Any]]] = {}
-        self._wholes: list[tuple[Any, tuple[str, ...], tuple[Any, ...]]] = []  # each scope's names and values, to be looked at sooner
+        self._wholes: list[tuple[Mapping[str, Any], tuple[str, ...], tuple[Any, ...]]] = []  # each scope with its names and values, to be looked at sooner
         for name, module in modules.items():
             self._look(f"{name}.py", module)
         self._contents = {
@@ -116,7 +116,7 @@ class Outside:
     def _look(self, where: str, scope: Any) -> None:
         held = {name: value for name, value in vars(scope).items() if not name.startswith("__")}
         self._scopes[where] = (scope, held)
-        self._wholes.append((scope, tuple(vars(scope)), tuple(vars(scope).values())))
+        self._wholes.append((vars(scope), tuple(vars(scope)), tuple(vars(scope).values())))
         for name, value in held.items():
             if isinstance(value, Iterator):
                 raise StrategyError(f"{where}: {name} is an iterator: it would remember how far it was read")
@@ -132,8 +132,11 @@ class Outside:
                 self._look(f"{where} {name}", value)
 
     def changed(self, parameters: Any) -> str:
-        if not all(_is_as_it_was(*whole) for whole in self._wholes) and (what := self._rebound()):
-            return what
+        for now, names, values in self._wholes:
+            if tuple(now) != names or not all(map(is_, now.values(), values)):
+                if what := self._rebound():
+                    return what
+                break
         for name, (container, text) in self._contents.items():
             if _text(container) != text:
                 return name
@@ -150,11 +153,6 @@ class Outside:
                 new = next(name for name in now if not name.startswith("__") and name not in held)
                 return f"{where} {new}"
         return ""
-
-
-def _is_as_it_was(scope: Any, names: tuple[str, ...], values: tuple[Any, ...]) -> bool:
-    now = vars(scope)
-    return len(now) == len(names) and tuple(now) == names and all(map(is_, now.values(), values))
 
 
 _CONTAINERS = (list, dict, set, bytearray, deque)

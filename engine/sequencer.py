@@ -186,6 +186,6 @@ def due_timer(state: State, recurring: Mapping[str, int], now_ns: int) -> Record
         time_ns=max(due_ns, state.time_ns),
         kind=Kind.TIMER,
         source="clock",
-        meta=canonical({"late_ns": now_ns - due_ns}),
+        meta=f'{{"late_ns":{now_ns - due_ns}}}',
         body=text_of(TimerBody(name, due_ns, missed)),
     )
