@@ -63,6 +63,8 @@ def command(
     beginning. What comes of it is a journal of its own, which every command reads; its path is the
     last line.
     """
+    if no_journal and into is not None:
+        raise click.UsageError("--no-journal writes nothing, so there is nothing to put --into a folder")
     from engine.errors import CoreError
     from engine.loading import StrategyError
     from journal.errors import DamagedJournal, JournalError, JournalFailed
