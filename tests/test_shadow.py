@@ -21,6 +21,7 @@ from replay.decisions import decisions_of
 from verbatim.cli import main
 from verbatim.testing import VirtualSession
 
+VERBATIM = [sys.executable, "-P", "-c", "from verbatim.cli import main; main(prog_name='verbatim')"]
 LATER = QUOTER.replace("parameters.size, quote.ask,", "parameters.size * (1 + (state.quotes > 12)), quote.ask,")
 MODEL = ("--model", "request_ms=0.7", "--model", "answer_ms=0.7", "--model", "feed_ms=0.7")  # else measured in what was there at its begin
 
@@ -35,7 +36,7 @@ class Following:
     """`verbatim shadow` as a process of its own."""
 
     def __init__(self, *words: object) -> None:
-        command = [sys.executable, "-P", "-m", "verbatim", "shadow", "--trust-code", *map(str, words)]
+        command = [*VERBATIM, "shadow", "--trust-code", *map(str, words)]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         self.lines: list[str] = []
 
@@ -84,7 +85,7 @@ def shadow(*words: object, code: int = 0) -> list[str]:
 
 def counts(lines: list[str]) -> tuple[int, int, int]:
     """Decisions lived, decided here, changed."""
-    lived, decided, changed = re.findall(r"[\d,]+", lines[-1])
+    lived, decided, changed = re.findall(r"\d[\d,]*", lines[-1])
     return int(lived.replace(",", "")), int(decided.replace(",", "")), int(changed.replace(",", ""))
 
 
