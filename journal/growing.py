@@ -47,7 +47,7 @@ class Growing(Journal):
             found = self._follower.poll()
             if self._is_over():
                 self._ended = True
-                found = list(takewhile(lambda record: record.kind not in INPUTS, found))  # the step that was begun: half of it is none
+                found = list(takewhile(lambda record: record.kind not in INPUTS, found))  # of the step that was begun
             if found:
                 self._take(found)
             elif not self._ended:

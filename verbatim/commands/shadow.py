@@ -132,7 +132,8 @@ def _tell_handover(seq: int, why: str) -> None:
 def _sum_up(journal: "Growing", outcome: "Outcome", shadow: "Shadow", model: str) -> None:
     from replay.tally import side_by_side
 
-    how = "which was closed" if journal.closed else "which goes on" if journal.has_writer else "whose process ended without closing it"
+    ended = "whose process ended without closing it"
+    how = "which was closed" if journal.closed else "which goes on" if journal.has_writer else ended
     click.echo(f"shadow: {journal.last_seq + 1:,} records of a session {how}; {outcome.exactness}")
     if outcome.modelled:
         click.echo(model)
