@@ -178,6 +178,10 @@ class Journal:
             self._begins[first_seq] = _NEVER_NS if time_ns is None else time_ns
         return self._begins[first_seq]
 
+    def reaches(self, seq: int) -> bool:
+        """Whether record `seq` is there, or will be: a journal that grows (journal/growing.py) waits for it."""
+        return seq <= self.last_seq
+
     @property
     def left_out(self) -> range:
         """The records that a slice of a session has not: it has the SESSION record, and goes on behind them."""
@@ -236,6 +240,16 @@ class Journal:
         for record in self.records(0, 0):
             return record
         raise NotAJournal(f"{self.folder} has no record yet. What to do: wait for the session to begin.")
+
+
+def arriving(
+    journal: Journal, from_seq: int, to_seq: int, *, kinds: Collection[Kind] | None = None
+) -> Iterator[Iterator[Record]]:
+    """Its records by what is there at once: all of them, or, where the journal grows, those that came since the last were taken."""
+    while from_seq <= to_seq and journal.reaches(from_seq):
+        until = min(to_seq, journal.last_seq)
+        yield journal.records(from_seq, until, kinds=kinds)
+        from_seq = until + 1
 
 
 def _left_out(part: "_OpenPart | Sealed") -> int:

@@ -59,33 +59,41 @@ def decisions_of(folder: Path) -> list[Decision]:
 
 def decisions(records: Iterable[Record]) -> list[Decision]:
     """In their order. Of the market's records only those are needed that led to something."""
-    found: list[Decision] = []
-    legs: Counter[tuple[str, str]] = Counter()
-    unnamed: Counter[str] = Counter()
-    placed: dict[str, str] = {}
-    origin, origin_seq = "", -1
-    pending: tuple[Record, str, str] | None = None  # an intent, until its verdict
-    for record in records:
+    reading = Reading()
+    return [found for record in records if (found := reading.take(record)) is not None]
+
+
+class Reading:
+    """Decisions out of the records of a session, as these come."""
+
+    def __init__(self) -> None:
+        self._legs: Counter[tuple[str, str]] = Counter()
+        self._unnamed: Counter[str] = Counter()
+        self._placed: dict[str, str] = {}
+        self._origin, self._origin_seq = "", -1
+        self._pending: tuple[Record, str, str] | None = None  # an intent, until its verdict
+
+    def take(self, record: Record) -> Decision | None:
+        """The decision that is whole with this record."""
         if record.kind in INPUTS:
-            origin_seq = record.seq
-            origin = _origin(record, unnamed)
+            self._origin_seq = record.seq
+            self._origin = _origin(record, self._unnamed)
         elif record.kind is Kind.INTENT:
             body = facts.read_intent(record.body or "")
             if body.order is not None:
                 what = said(body.order)
-                placed[record.key or ""] = what
+                self._placed[record.key or ""] = what
             else:
-                what = f"cancel {placed.get(body.cancels, body.cancels)}"
-            assert origin_seq >= 0, "an intent follows an input"
-            pending = record, body.strategy, what
-        elif record.kind is Kind.VERDICT and pending is not None:
-            intent, strategy, what = pending
-            leg = legs[origin, strategy]
-            legs[origin, strategy] += 1
+                what = f"cancel {self._placed.get(body.cancels, body.cancels)}"
+            assert self._origin_seq >= 0, "an intent follows an input"
+            self._pending = record, body.strategy, what
+        elif record.kind is Kind.VERDICT and self._pending is not None:
+            (intent, strategy, what), self._pending = self._pending, None
+            leg = self._legs[self._origin, strategy]
+            self._legs[self._origin, strategy] += 1
             approved = facts.read_verdict(record.body or "").approved
-            found.append(Decision(origin, strategy, leg, what, approved, intent.seq, intent.time_ns))
-            pending = None
-    return found
+            return Decision(self._origin, strategy, leg, what, approved, intent.seq, intent.time_ns)
+        return None
 
 
 def said(order: NewOrder) -> str:

@@ -8,7 +8,7 @@ something on its way that comes, a row that might touch an order that rests. Suc
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import takewhile
+from itertools import chain, takewhile
 
 import numpy as np
 
@@ -24,7 +24,7 @@ from engine.sim.venue import SimVenue
 from engine.sim.wire import HttpRequest
 from engine.state import State
 from engine.venues.binance_spot import ApiKey, BinanceSpot
-from journal.reader import Journal
+from journal.reader import Journal, arriving
 from journal.record import Kind, Record
 from replay.stand_in import KEY, adopt, modelled_venue
 from replay.taking_rows import TakesRows
@@ -138,7 +138,7 @@ class Modelled:
         """The answer that the record has, when it came; else what the live shell would have taken for one."""
         shell = self.shell
         until_ns, now_ns = record.time_ns + request.timeout_ns, shell.venue.now_ns
-        coming = self._journal.records(record.seq, self._last, kinds=(Kind.BROKER,))
+        coming = chain.from_iterable(arriving(self._journal, record.seq, self._last, kinds=(Kind.BROKER,)))
         within = takewhile(lambda one: one.time_ns <= until_ns, coming)
         answer = next((one for one in within if one.cause == record.seq and one.meta is not None), None)
         if answer is not None:
@@ -165,7 +165,8 @@ class Modelled:
                     continue
                 due_ns = moment_ns
             if place.ended and end_ns is None:
-                ended_ns = next(self._journal.records(self._last, self._last)).time_ns  # TIMERs up to there were taken too
+                last = min(self._last, self._journal.last_seq)
+                ended_ns = next(self._journal.records(last, last)).time_ns  # TIMERs up to there were taken too
                 end_ns = max(venue.now_ns, ended_ns) + (AFTER_NS if state.account.modes.stopping_since_ns else 0)
             if end_ns is not None and due_ns > end_ns:
                 return

@@ -8,6 +8,7 @@ each market record's `key` is its origin, the seq of the record it was made of. 
 
 import shutil
 from collections.abc import Callable, Sequence
+from itertools import chain
 from pathlib import Path
 
 import msgspec
@@ -19,7 +20,7 @@ from engine.model import find_instrument
 from engine.sequencer import Append, Sequencer
 from engine.session import Resimulated, SessionBody
 from engine.state import State
-from journal.reader import Journal
+from journal.reader import Journal, arriving
 from journal.record import INPUTS, Kind, Record
 from journal.writer import JournalWriter
 from replay.captured import is_import
@@ -31,6 +32,7 @@ from replay.taking_rows import Referred, TakesRows, Whole
 from replay.tape import Tape
 from replay.venue_model import VenueModel
 
+SEQ_MAX = 2**62  # no record has it: to the end, wherever that is
 GROUP_ROWS, GROUP_DELAY_S = 4096, 10.0  # nobody waits for these records: few large frames, whose writer seldom takes the interpreter from us
 
 
@@ -71,7 +73,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 def resimulate(folder: Path, into: Path, wanted: Wanted) -> Outcome:
     """Into a journal of its own, in a new folder: every record of the market is in it, so it is replayed and asked as any other. NotResimulated, CoreError."""
     with rare_collections():
-        run = _Resimulation(folder, wanted, whole=True)
+        run = _Resimulation(Journal.open(folder), wanted, whole=True)
         writer = JournalWriter.create(into, sync=False, group_rows=GROUP_ROWS, group_delay_s=GROUP_DELAY_S)
 
         def append(records: Sequence[Record], urgent: bool) -> None:  # noqa: FBT001 - the sequencer's signature
@@ -90,6 +92,11 @@ def resimulate(folder: Path, into: Path, wanted: Wanted) -> Outcome:
 
 
 def decide_again(folder: Path, wanted: Wanted, keep: Callable[[Sequence[Record]], None]) -> Outcome:
+    """As `decide_along`, of a session that was closed or is taken as it stands."""
+    return decide_along(Journal.open(folder), wanted, keep)
+
+
+def decide_along(journal: Journal, wanted: Wanted, keep: Callable[[Sequence[Record]], None]) -> Outcome:
     """The same decisions, told step by step: the market's records are only those that led to something, and their bytes are in the source.
     So it costs what deciding costs. Their seqs differ from those of `resimulate`, and with them the ids of orders: hold sessions against
     each other by origin (replay/decisions.py).
@@ -103,9 +110,9 @@ def decide_again(folder: Path, wanted: Wanted, keep: Callable[[Sequence[Record]]
         keep(records)
 
     with rare_collections():
-        run = _Resimulation(folder, wanted, whole=False)
+        run = _Resimulation(journal, wanted, whole=False)
         run.through(append)
-    return run.outcome(folder, count)
+    return run.outcome(journal.folder, count)
 
 
 def refuse(journal: Journal, session: SessionBody) -> None:
@@ -120,12 +127,12 @@ def refuse(journal: Journal, session: SessionBody) -> None:
 
 
 class _Resimulation:
-    def __init__(self, folder: Path, wanted: Wanted, *, whole: bool) -> None:
+    def __init__(self, journal: Journal, wanted: Wanted, *, whole: bool) -> None:
         self.closing = False
-        self._journal = journal = Journal.open(folder)
+        self._journal = journal
         refuse(journal, wanted.session)
         resimulated = Resimulated(
-            source=folder.resolve().name,
+            source=journal.folder.resolve().name,
             last_seq=journal.last_seq,
             chain=journal.chain,
             modelled=wanted.modelled,
@@ -135,7 +142,7 @@ class _Resimulation:
         self._wanted = wanted
         self._body = msgspec.structs.replace(wanted.session, resimulated=resimulated)
         self._whole = whole
-        self._last = journal.last_seq if wanted.until_seq is None else min(wanted.until_seq, journal.last_seq)
+        self._last = SEQ_MAX if wanted.until_seq is None else wanted.until_seq
         self._kernel = Kernel(self._body)
         plans = self._kernel.program.links(wanted.session.venues[0].name)
         self._links = MarketLinks(frozenset(plan.source for plan in plans if plan.role == "market"))
@@ -183,8 +190,9 @@ class _Resimulation:
         state = sequencer.state
         assert state is not None, "it has begun"
         recorded: list[Record] = []
-        last = self._last
-        for run in runs_of_frames(self._journal.records(1, last)):
+        last = 0
+        for run in chain.from_iterable(map(runs_of_frames, arriving(self._journal, 1, self._last))):
+            last = run[-1].seq
             if run[0].kind not in INPUTS:
                 recorded += run
                 continue

@@ -60,55 +60,71 @@ def tally_of(folder: Path) -> Tally:
 
 def tally(records: Iterable[Record]) -> Tally:
     """Positions at the end, those that came from the session before included, marked as the engine marked them last, or by the last fill."""
-    counts: Counter[str] = Counter()
-    sent: Counter[str] = Counter()  # requests by purpose: one of them is called "fills" too
-    filled = Decimal(0)
-    marks: dict[str, Decimal] = {}
-    held: dict[str, facts.Position] = {}
-    instruments: dict[str, Instrument] = {}
+    counting = Counting()
     for record in records:
+        counting.take(record)
+    return counting.tally
+
+
+class Counting:
+    """A tally of records as they come."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[str] = Counter()
+        self._sent: Counter[str] = Counter()  # requests by purpose: one of them is called "fills" too
+        self._filled = Decimal(0)
+        self._marks: dict[str, Decimal] = {}
+        self._held: dict[str, facts.Position] = {}
+        self._instruments: dict[str, Instrument] = {}
+
+    def take(self, record: Record) -> None:
         if record.kind is Kind.SESSION:
             session = read_session(record.body or "")
-            opening, instruments = session.opening, {each.id: each for each in session.instruments}
-            held = dict(opened(opening).positions.by_key) if opening else {}
+            opening, self._instruments = session.opening, {each.id: each for each in session.instruments}
+            self._held = dict(opened(opening).positions.by_key) if opening else {}
         elif record.kind is Kind.INTENT:
-            counts["intents"] += 1
+            self._counts["intents"] += 1
         elif record.kind is Kind.VERDICT:
-            counts["refused"] += not facts.read_verdict(record.body or "").approved
+            self._counts["refused"] += not facts.read_verdict(record.body or "").approved
         elif record.kind is Kind.REQUEST:
-            sent[facts.read_request(record.body or "").purpose] += 1
+            self._sent[facts.read_request(record.body or "").purpose] += 1
         elif record.kind is Kind.FACT:
             fact = facts.read_fact(record.body or "")
             match fact:
                 case facts.OrderFilled():
-                    counts["fills"] += 1
-                    counts["maker"] += fact.maker
-                    filled += fact.quantity
-                    marks[fact.instrument] = fact.price
+                    self._counts["fills"] += 1
+                    self._counts["maker"] += fact.maker
+                    self._filled += fact.quantity
+                    self._marks[fact.instrument] = fact.price
                 case facts.Position():
-                    held[f"{fact.strategy} {fact.instrument}"] = fact
+                    self._held[f"{fact.strategy} {fact.instrument}"] = fact
                 case facts.Pnl():
-                    marks[fact.instrument] = fact.mark
+                    self._marks[fact.instrument] = fact.mark
                 case _:
                     pass
-    return Tally(
-        intents=counts["intents"],
-        refused=counts["refused"],
-        placed=sent["place"],
-        canceled=sent["cancel"],
-        fills=counts["fills"],
-        maker_fills=counts["maker"],
-        filled_quantity=filled,
-        lines={
-            name: Line(
-                position=of.quantity,
-                realised_pnl=of.realised_pnl,
-                unrealised_pnl=_unrealised(of, marks.get(of.instrument, of.price_avg), instruments.get(of.instrument)),
-                fees_quote=of.fees_quote,
-            )
-            for name, of in sorted(held.items())
-        },
-    )
+
+    @property
+    def tally(self) -> Tally:
+        """Up to here."""
+        return Tally(
+            intents=self._counts["intents"],
+            refused=self._counts["refused"],
+            placed=self._sent["place"],
+            canceled=self._sent["cancel"],
+            fills=self._counts["fills"],
+            maker_fills=self._counts["maker"],
+            filled_quantity=self._filled,
+            lines={name: self._line(of) for name, of in sorted(self._held.items())},
+        )
+
+    def _line(self, of: facts.Position) -> Line:
+        mark = self._marks.get(of.instrument, of.price_avg)
+        return Line(
+            position=of.quantity,
+            realised_pnl=of.realised_pnl,
+            unrealised_pnl=_unrealised(of, mark, self._instruments.get(of.instrument)),
+            fees_quote=of.fees_quote,
+        )
 
 
 def _unrealised(held: facts.Position, mark: Decimal, instrument: Instrument | None) -> Decimal:

@@ -107,11 +107,13 @@ class Tape:
     def _all(self) -> Iterator[Stretch | Outside]:
         line = 1
         seq = 0
-        while seq <= self._until_seq:
+        while seq <= self._until_seq and self._journal.reaches(seq):
             segment = self._segment(seq)
             rows = segment.rows
-            begin = 0
+            begin = int(np.searchsorted(rows[:, r.SEQ], seq))  # 0, unless the journal has grown since it was read
             for record in segment.others:
+                if record.seq < seq:
+                    continue
                 end = int(np.searchsorted(rows[:, r.SEQ], record.seq))
                 if end > begin:
                     stretch = _stretch(rows[begin:end], line)

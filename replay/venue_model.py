@@ -62,6 +62,16 @@ class VenueModel(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return {name: getattr(self, name) for name in self.__struct_fields__ if name != "ways_ns"} | ({"ways": len(self.ways_ns)} if self.ways_ns else {})
 
 
+    def text(self, measured_in: int) -> str:
+        """For people; measured in so many exchanges."""
+        where = f"measured in {measured_in:,} exchanges" if measured_in else "not measured: the journal has no exchange"
+        ms = "/".join(f"{ns / 1e6:g}" for ns in (self.request_ns, self.venue_ns, self.answer_ns, self.feed_ns))
+        return (
+            f"model: request/venue/answer/feed {ms} ms ({where}); fees {self.fee_maker}/{self.fee_taker}; an order's queue is what "
+            "stood at its price, and only trades and vanishing size move it on"
+        )
+
+
 class UnknownSetting(Exception):  # noqa: N818 - named for what was found
     """A setting that the model has not, or a value that does not fit. One line, for a person."""
 

@@ -12,6 +12,7 @@ COMMANDS: dict[str, str] = {  # name -> one-line help; the command `name` is `co
     "record": "Record market streams without trading: no account, no key.",
     "replay": "Repeat a recorded session and compare every output.",
     "resim": "Resimulate a session with another version, parameter or limit.",
+    "shadow": "Follow a running session with another version that sends nothing.",
     "regress": "Hold versions of a strategy against recorded sessions.",
     "lookahead": "Ask whether a decision depends on what came later.",
     "fidelity": "Hold the simulated venue against the real one, order by order.",

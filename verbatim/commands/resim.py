@@ -155,12 +155,7 @@ def _tell(
         return
     click.echo(f"resim: {outcome.records:,} records, {outcome.exactness}")
     if outcome.modelled:
-        where = f"measured in {measured_in:,} exchanges" if measured_in else "not measured: the journal has no exchange"
-        ms = "/".join(f"{ns / 1e6:g}" for ns in (model.request_ns, model.venue_ns, model.answer_ns, model.feed_ns))
-        click.echo(
-            f"model: request/venue/answer/feed {ms} ms ({where}); fees {model.fee_maker}/{model.fee_taker}; an order's queue is what "
-            "stood at its price, and only trades and vanishing size move it on"
-        )
+        click.echo(model.text(measured_in))
     if not outcome.balances_known:
         click.echo("balances: as given, for the session says nothing of them")
     for line in side_by_side(before, after):

@@ -1,0 +1,146 @@
+"""`verbatim shadow`: another version beside a session that is being lived, which sends nothing. The comparing is replay/shadow.py."""
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from verbatim.exits import DIFFERS, stop
+from verbatim.finding import find_decided, trusted_host
+from verbatim.options import a_number, journals_option
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from journal.growing import Growing
+    from replay.decisions import Changed
+    from replay.resimulate import Outcome
+    from replay.shadow import Shadow
+
+
+@click.command("shadow")
+@click.argument("session")
+@click.option("--strategy", metavar="FILE[@REV][:CLASS]", help="Decide with this strategy in place of the recorded one.")
+@click.option(
+    "--set", "settings", multiple=True, metavar="NAME=VALUE", help="risk.NAME, engine.NAME or strategy.NAME.PARAMETER."
+)
+@click.option("--model", "model_settings", multiple=True, metavar="NAME=VALUE", help="Of the simulated venue, as of resim.")
+@click.option(
+    "--balance", "balances", multiple=True, metavar="ASSET=AMOUNT", help="What the account has, where the session does not say."
+)
+@click.option("--for", "seconds", type=click.FloatRange(min=0, min_open=True), callback=a_number, metavar="SECONDS", help="End after so long. Default: when the session ends.")
+@click.option("--trust-code", is_flag=True, help="Run recorded strategies though they were not recorded on this machine.")
+@journals_option
+def command(
+    *,
+    session: str,
+    strategy: str | None,
+    settings: tuple[str, ...],
+    model_settings: tuple[str, ...],
+    balances: tuple[str, ...],
+    seconds: float | None,
+    trust_code: bool,
+    journals: Path,
+) -> None:
+    """Follow SESSION while another process lives it, decide with a change, send nothing, and print each decision that differs at once.
+
+    It begins at the session's first record, so that it knows what the session knew. Ends with the session, after --for SECONDS or with
+    Ctrl-C; with 1 where a decision differed.
+    """
+    from engine.errors import CoreError
+    from engine.loading import StrategyError
+    from engine.session import read_session
+    from journal.errors import DamagedJournal, JournalError
+    from journal.growing import Growing
+    from journal.reader import Journal
+    from replay.changes import UnknownChange, changed, parsed, with_strategy
+    from replay.guard import SocketOpened, no_sockets
+    from replay.replay import Untrusted, refuse_strangers
+    from replay.resimulate import Wanted, decide_along
+    from replay.shadow import Shadow
+    from replay.stand_in import NotResimulated
+    from replay.venue_model import UnknownSetting, amounts, measured, with_settings
+    from verbatim.compiling import compile_if_new
+    from verbatim.strategies import read_strategy
+
+    try:
+        folder = find_decided(journals, session)
+        compile_if_new()
+        there = Journal.open(folder)
+        recorded = read_session(there.session_record().body or "")
+        if not trust_code:
+            refuse_strangers(recorded, trusted_host(session), folder)
+        body = recorded if strategy is None else with_strategy(recorded, read_strategy(strategy))
+        found = measured(there)
+        model = with_settings(found.model, parsed(model_settings), found.ways_ns)
+        if model.clock == "venue":
+            raise UnknownSetting("clock=venue: the venue's clock is set by a whole session. What to do: verbatim resim, once it is closed.")
+        wanted = Wanted(
+            session=changed(body, parsed(settings)),
+            model=model,
+            balances=amounts(parsed(balances)),
+            changes=(*([f"strategy {strategy}"] if strategy else []), *settings),
+        )
+        shadow = Shadow(_tell, _tell_handover)
+        click.echo(f"shadow: follows {folder} from its first record; Ctrl-C ends it")
+        with no_sockets(), _told_to_end(seconds) as is_over:
+            journal = Growing(folder, is_over=is_over, on_records=shadow.lived)
+            outcome = decide_along(journal, wanted, shadow.decided)
+        shadow.end()
+    except (DamagedJournal, CoreError) as error:
+        stop(str(error), DIFFERS)
+    except (JournalError, StrategyError, UnknownChange, UnknownSetting, NotResimulated, Untrusted, SocketOpened) as error:
+        stop(str(error))
+    _sum_up(journal, outcome, shadow, model.text(found.exchanges))
+    if shadow.changed:
+        raise SystemExit(DIFFERS)
+
+
+@contextmanager
+def _told_to_end(seconds: float | None) -> "Iterator[Callable[[], bool]]":
+    """By Ctrl-C, SIGTERM or the time; a second Ctrl-C waits for nothing."""
+    ends_s = None if seconds is None else time.monotonic() + seconds
+    told: list[int] = []
+
+    def tell(number: int, _frame: "FrameType | None") -> None:
+        if told:
+            raise KeyboardInterrupt
+        told.append(number)
+
+    before = {number: signal.signal(number, tell) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: bool(told) or (ends_s is not None and time.monotonic() >= ends_s)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _tell(changed: "Changed") -> None:
+    from replay.decisions import told
+
+    click.echo("\n".join(told([changed])))
+
+
+def _tell_handover(seq: int, why: str) -> None:
+    click.echo(f"shadow: exact up to record {seq}, modelled from here: {why}")
+
+
+def _sum_up(journal: "Growing", outcome: "Outcome", shadow: "Shadow", model: str) -> None:
+    from replay.tally import side_by_side
+
+    ended = "whose process ended without closing it"
+    how = "which was closed" if journal.closed else "which goes on" if journal.has_writer else ended
+    click.echo(f"shadow: {journal.last_seq + 1:,} records of a session {how}; {outcome.exactness}")
+    if outcome.modelled:
+        click.echo(model)
+    if not outcome.balances_known:
+        click.echo("balances: as given, for the session says nothing of them")
+    live, ours = shadow.tallies
+    for line in side_by_side(live.tally, ours.tally):
+        click.echo(line)
+    lived, decided = shadow.counts
+    click.echo(f"decisions: {lived:,} lived, {decided:,} here; changed: {shadow.changed:,}")
