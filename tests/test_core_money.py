@@ -47,5 +47,5 @@ def test_cash_and_position_and_fees_are_the_profit(made: list[OrderFilled], mark
         assert held.quantity == base
         assert held.fees == charged
         assert (held.price_avg == 0) == (held.quantity == 0)
-        profit = held.realised_pnl + unrealised(held, mark) - held.fees_quote
+        profit = held.realised_pnl + unrealised(held, mark, BTC) - held.fees_quote
         assert abs(profit - (cash + base * mark)) < Decimal("1e-15")
