@@ -59,11 +59,11 @@ class Floor:
         while True:
             start, why = at.meet_rows(rows, start, until_ns, self.v, self.levels, self.prints, self.minutes, self.orders, self.fronts)
             if why == at.GROW:
-                self._grow(int(rows[start, r.C]))
+                self._grow(1 if rows[start, r.TYPE] == r.QUOTE else int(rows[start, r.C]))
             elif why == at.UNJOINED:
                 end = start + 1 + int(rows[start, r.C])
                 self._pending[int(rows[start, r.INSTRUMENT])].append(rows[start:end].copy())
-                self.v[0, at.V_RECORDS] += 1
+                self.v[0, at.V_RECORDS] += rows[end - 1, r.LAST]
                 start = end
             elif why == at.JOINED:
                 return start, self._join(int(rows[start - 1, r.INSTRUMENT]))
