@@ -5,279 +5,44 @@ import os
 import random
 import subprocess
 import sys
-from collections.abc import Iterable
-from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from plain_floor import (
+    END_NS,
+    PRICE_UNITS,
+    QUEUES_ALL,
+    SIDES,
+    SIZE_UNITS,
+    SYMBOLS,
+    Plain,
+    Waiting,
+    arrays,
+    crosses_own,
+    cut,
+    fills,
+    limit,
+    messages,
+    some_records,
+    some_wishes,
+    table,
+    venue,
+    whole,
+    wish,
+)
 
 from engine.market import rows as r
 from engine.market.rows import Rows
-from engine.model import OrderType, Side, TimeInForce
+from engine.model import Side, TimeInForce
 from engine.sim import meeting
-from engine.sim.account import Account
 from engine.sim.exchange import Exchange
-from engine.sim.filters import SymbolRules
 from engine.sim.floor import FOREVER_NS
-from engine.sim.market import Diff, Print, Quote, Snapshot
 from engine.sim.market_recorded import RecordedMarket
-from engine.sim.orders import NewOrder, Report
-from engine.sim.units import ONE, product
-
-SYMBOLS = ("AAAUSDT", "BBBUSDT")
-SCALES = ((1, 0), (2, 3))  # of the rows' prices and sizes
-PRICE_UNITS = (10**7, 10**6)
-SIZE_UNITS = (10**8, 10**5)
-SIDES = (Side.BUY, Side.SELL)  # by r.BID and r.ASK
-MINUTE_NS = 60_000_000_000
-QUEUES = [(meeting.POWER, 3), (meeting.POWER_2, 2), (meeting.POWER_3, 2), (meeting.LOG, 0), (meeting.LOG_2, 0)]
-QUEUES_ALL = [(meeting.PESSIMISTIC, 0), *QUEUES]
-
-Done = tuple[int, int, int]  # a fill: order id, price, quantity
-
-
-def venue(queue: tuple[int, int] = (meeting.PESSIMISTIC, 0)) -> Exchange:
-    """Two symbols without limits, and an account that can pay for all."""
-    free: dict[str, Any] = dict.fromkeys(("tick_size", "price_min", "price_max", "quantity_min", "quantity_max"), 0)
-    free |= {"notional_min": 0, "notional_max": 0, "price_multiplier_up": 10**6 * ONE, "price_multiplier_down": 0}
-    rules = {name: SymbolRules(name, name[:3], "USDT", lot_size=1, orders_max=10**6, **free) for name in SYMBOLS}
-    money = dict.fromkeys(("AAA", "BBB", "USDT"), 10**17)
-    made = Exchange(rules, {"me": Account("me", money, fee_maker=0, fee_taker=0)})
-    for i, scales in enumerate(SCALES):
-        made.floor.scale(i, *scales)
-        made.floor.queue(i, *queue, SIZE_UNITS[i])
-    return made
-
-
-def table(lines: list[list[int]]) -> Rows:
-    """A record of these rows, whose ends are 0."""
-    rows: Rows = np.zeros((len(lines), r.COLUMNS), np.int64)
-    for row, numbers in zip(rows, lines, strict=True):
-        row[: len(numbers)] = numbers
-    rows[-1, r.LAST] = 1
-    return rows
-
-
-def some_records(draw: random.Random, count: int) -> list[Rows]:
-    """Plausible and implausible messages at few prices and ids: stale diffs, gaps, crossed books, zeros; some come two in a record."""
-    records = []
-    now = 0
-    ids = [0, 0]
-    for seq in range(count):
-        now += draw.choice((0, 1, 1, 3, 40))
-        lines: list[list[int]] = []
-        for _ in range(draw.choice((1, 1, 1, 1, 2))):
-            i = draw.randrange(2)
-            kind = draw.choices((r.QUOTE, r.TRADE, r.DIFF, r.SNAPSHOT, r.MARK), (6, 6, 6, 1, 1))[0]
-            head = [kind, i, seq, now, (now + draw.randrange(-1, 1)) * 7_000_000_000, 0]
-            if kind == r.QUOTE:
-                bid = draw.randrange(5, 11)
-                quote = [bid, draw.randrange(5), bid + draw.randrange(1, 5), draw.randrange(5)]
-                lines.append([*head, *quote, max(0, ids[i] + draw.randrange(-3, 4))])
-            elif kind == r.TRADE:
-                lines.append([*head, draw.randrange(5, 13), draw.randrange(5), seq, draw.randrange(2), int(draw.random() < 0.1)])
-            elif kind == r.MARK:
-                lines.append([*head, 1, 2, 3, -4, 5])
-            else:
-                levels = [(draw.randrange(2), draw.randrange(8), draw.randrange(4)) for _ in range(draw.randrange(6))]
-                first = ids[i] + draw.choice((1, 1, 1, -2, 4))
-                before = i * (ids[i] + draw.choice((0, 0, 0, -1, 2)))  # the second symbol's venue tells the id before a diff
-                ids[i] = max(ids[i], first) + draw.randrange(3)
-                told = [first, max(0, ids[i] - draw.choice((0, 0, 0, 5))), len(levels), before] if kind == r.DIFF else [ids[i], 0, len(levels)]
-                lines.append([*head, *told])
-                lines += [[r.LEVEL, *head[1:], side, (3 if side == r.BID else 8) + at, size] for side, at, size in levels]
-        records.append(table(lines))
-    return records
-
-
-@dataclass
-class Waiting:
-    order_id: int
-    side: int
-    price: int
-    leaves: int
-    ahead: int = 0
-
-
-class Plain:
-    """One symbol, as the book before the compiled one had it: written to be read, looks at everything after each message."""
-
-    def __init__(self, i: int) -> None:
-        self.price_unit, self.size_unit = PRICE_UNITS[i], SIZE_UNITS[i]
-        self.book: list[dict[int, int]] = [{}, {}]
-        self.taken: list[dict[int, int]] = [{}, {}]
-        self.public: list[dict[int, int]] = [{}, {}]
-        self.id = self.gaps = 0
-        self.quote: tuple[int, ...] | None = None
-        self.spoken = (0, 0, 0)  # id, bid and ask of the quote that the book holds
-        self.joined = False
-        self.pending: list[Rows] = []
-        self.prints: list[tuple[int, int, int, int, bool]] = []
-        self.bars: list[list[int]] = []
-        self.orders: list[Waiting] = []
-        self.fills: list[Done] = []
-
-    # ---- the market's messages
-
-    def message(self, rows: Rows) -> None:
-        kind, numbers = int(rows[0, r.TYPE]), [int(n) for n in rows[0, r.A :]]
-        if kind == r.TRADE and not numbers[4]:
-            self.trade(numbers[0] * self.price_unit, numbers[1] * self.size_unit, numbers[2], bool(numbers[3]), int(rows[0, r.VENUE_NS]))
-        elif kind == r.QUOTE:
-            bid, bid_size, ask, ask_size, update_id = numbers
-            price, size = self.price_unit, self.size_unit
-            self.best(update_id, bid * price, bid_size * size, ask * price, ask_size * size)
-            self.after_book()
-        elif kind in (r.DIFF, r.SNAPSHOT):
-            if kind == r.DIFF:
-                self.diff(rows)
-            else:
-                self.snapshot(rows)
-            self.after_book()
-
-    def levels(self, rows: Rows) -> Iterable[tuple[int, int, int]]:
-        for row in rows[1:].tolist():
-            yield row[r.A], row[r.B] * self.price_unit, row[r.C] * self.size_unit
-
-    def snapshot(self, rows: Rows) -> None:
-        self.book, self.taken, self.public = [{}, {}], [{}, {}], [{}, {}]
-        self.id, self.spoken, self.joined = int(rows[0, r.A]), (0, 0, 0), True
-        for side, price, size in self.levels(rows):
-            self.set(side, price, size)
-            self.set_public(side, price, size)
-        kept, self.pending = self.pending, []
-        for diff in kept:
-            self.diff(diff)
-
-    def diff(self, rows: Rows) -> None:
-        first, last, _, before = (int(n) for n in rows[0, r.A : r.E])
-        if not self.joined:
-            self.pending.append(rows)
-            return
-        if last <= self.id:
-            return
-        self.gaps += before > self.id if before else first > self.id + 1
-        quote_id, bid, ask = self.spoken
-        for side, price, size in self.levels(rows):
-            if last >= quote_id or (price < bid if side == r.BID else price > ask):
-                self.set(side, price, size)
-            self.set_public(side, price, size)
-        self.id = last
-
-    def best(self, update_id: int, bid: int, bid_size: int, ask: int, ask_size: int) -> None:
-        self.quote = (update_id, bid, bid_size, ask, ask_size)
-        if update_id < self.id or not self.id:
-            return
-        for price in [p for p in self.book[r.BID] if p > bid]:
-            self.set(r.BID, price, 0)
-        for price in [p for p in self.book[r.ASK] if p < ask]:
-            self.set(r.ASK, price, 0)
-        self.set(r.BID, bid, bid_size)
-        self.set(r.ASK, ask, ask_size)
-        self.spoken = (update_id, bid, ask)
-
-    def set(self, side: int, price: int, size: int) -> None:
-        if size == self.book[side].get(price, 0):
-            return  # the level did not change, so what was taken stays taken
-        self.taken[side].pop(price, None)
-        self.book[side][price] = size
-        if not size:
-            del self.book[side][price]
-
-    def set_public(self, side: int, price: int, size: int) -> None:
-        self.public[side][price] = size
-        if not size:
-            del self.public[side][price]
-
-    def trade(self, price: int, size: int, trade_id: int, buyer_is_maker: bool, time_ns: int) -> None:
-        self.prints.append((trade_id, price, size, time_ns, buyer_is_maker))
-        start_ns = time_ns - time_ns % MINUTE_NS
-        if not self.bars or self.bars[-1][0] < start_ns:
-            self.bars.append([start_ns, price, price, price, price, 0, 0, 0, 0, 0, trade_id, trade_id])
-        bar = self.bars[-1]
-        bar[2], bar[3], bar[4], bar[11] = max(bar[2], price), min(bar[3], price), price, trade_id
-        taker = 0 if buyer_is_maker else 1
-        quote = product(price, size)
-        for field, more in zip(range(5, 10), (size, quote, 1, taker * size, taker * quote), strict=True):
-            bar[field] += more
-        self.fill_by_trade(price, size, r.BID if buyer_is_maker else r.ASK)
-
-    # ---- our orders
-
-    def resting(self, side: int) -> list[Waiting]:
-        return sorted((o for o in self.orders if o.side == side), key=lambda o: (o.price * (2 * side - 1), o.order_id))
-
-    def offers(self, side: int) -> list[tuple[int, int]]:
-        levels = sorted(self.book[side].items(), reverse=side == r.BID)
-        return [(price, size - self.taken[side].get(price, 0)) for price, size in levels if size > self.taken[side].get(price, 0)]
-
-    def crossing(self, order: Waiting) -> list[tuple[int, int]]:
-        sign = 1 - 2 * order.side
-        return [(price, left) for price, left in self.offers(1 - order.side) if (price - order.price) * sign <= 0]
-
-    def fill(self, order: Waiting, price: int, quantity: int) -> None:
-        order.leaves -= quantity
-        self.fills.append((order.order_id, price, quantity))
-        if not order.leaves and order in self.orders:
-            self.orders.remove(order)
-
-    def take(self, order: Waiting, *, at_its_price: bool) -> None:
-        for price, left in self.crossing(order):
-            quantity = min(left, order.leaves)
-            if quantity:
-                self.taken[1 - order.side][price] = self.taken[1 - order.side].get(price, 0) + quantity
-                self.fill(order, order.price if at_its_price else price, quantity)
-
-    def place(self, order: Waiting, *, rests: bool) -> None:
-        self.take(order, at_its_price=False)
-        if order.leaves and rests:
-            order.ahead = self.book[order.side].get(order.price, 0)
-            self.orders.append(order)
-
-    def after_book(self) -> None:
-        for order in self.orders:
-            order.ahead = min(order.ahead, self.book[order.side].get(order.price, 0))
-        for side in (r.BID, r.ASK):
-            for order in self.resting(side):
-                self.take(order, at_its_price=True)
-
-    def fill_by_trade(self, trade_price: int, size: int, hit: int) -> None:
-        for side in (r.BID, r.ASK):
-            left = size
-            for order in self.resting(side):
-                beyond = (order.price - trade_price) * (1 - 2 * side)
-                if beyond < 0 or (beyond == 0 and side != hit):
-                    continue
-                ahead = 0 if beyond else order.ahead
-                order.ahead = max(0, ahead - size)
-                quantity = min(order.leaves, left - ahead)
-                if quantity > 0:
-                    left -= quantity
-                    self.fill(order, order.price, quantity)
-
-
-def fills(exchange: Exchange) -> list[Done]:
-    reports = [event for event in exchange.take_events() if isinstance(event, Report)]
-    return [(report.order.order_id, report.fill.price, report.fill.quantity) for report in reports if report.fill]
-
-
-def messages(record: Rows) -> list[Rows]:
-    """The record's messages, each with its levels."""
-    starts = [k for k in range(len(record)) if record[k, r.TYPE] != r.LEVEL]
-    return [record[a:b] for a, b in zip(starts, [*starts[1:], len(record)], strict=True)]
-
-
-def limit(i: int, side: int, price: int, quantity: int, tif: TimeInForce = TimeInForce.GTC) -> NewOrder:
-    return NewOrder(symbol=SYMBOLS[i], side=SIDES[side], order_type=OrderType.LIMIT, time_in_force=tif, price=price, quantity=quantity)
-
-
-def crosses_own(exchange: Exchange, i: int, side: int, price: int) -> bool:
-    ours = exchange.markets[SYMBOLS[i]].resting(SIDES[1 - side])
-    return any((order.price - price) * (1 - 2 * side) <= 0 for order in ours)
-
+from engine.sim.orders import Status
 
 def same(exchange: Exchange, i: int, plain: Plain) -> None:
     """All that can be asked of the symbol is what the plain book says."""
@@ -324,3 +89,156 @@ def test_the_floor_is_the_plain_book(seed: int, count: int) -> None:
         assert fills(exchange) == plain[i].fills
         plain[i].fills.clear()
         same(exchange, i, plain[i])
+
+
+# ---- where the rows are cut, and what folds them
+
+
+@settings(max_examples=100, deadline=None)
+@given(seed=st.integers(0, 2**32), count=st.integers(1, 80), queue=st.sampled_from(QUEUES_ALL))
+def test_no_cut_changes_a_fill_a_queue_or_an_array(seed: int, count: int, queue: tuple[int, int]) -> None:
+    draw = random.Random(seed)  # noqa: S311 - a repeatable market, not a secret
+    records = some_records(draw, count)
+    wishes = some_wishes(draw, records)
+    once, often = venue(queue), venue(queue)
+    assert cut(often, records, wishes, draw) == whole(once, records, wishes)
+    assert arrays(often) == arrays(once)
+
+
+_PLAYED = """
+import json, random, sys
+sys.path.insert(0, sys.argv[1])
+import plain_floor as tests
+from engine.market.jit import JIT
+answers = []
+for seed in range(12):
+    for queue in tests.QUEUES_ALL:
+        draw = random.Random(seed)
+        exchange = tests.venue(queue)
+        records = tests.some_records(draw, 120)
+        wishes = tests.some_wishes(draw, records)
+        story = tests.whole(exchange, records, wishes)
+        exchange.floor.keep_queues()
+        fronts = [(order.queue_front.hex(), order.queue_traded) for order in exchange.orders.values()]
+        answers.append([story, fronts, tests.arrays(exchange)])
+print(json.dumps([JIT, answers]))
+"""
+
+
+def test_compiled_and_plain_agree_to_the_bit_with_each_queue() -> None:
+    answers = [
+        json.loads(
+            subprocess.run(
+                [sys.executable, "-W", "error", "-c", _PLAYED, str(Path(__file__).parent)],
+                env={**os.environ, "VERBATIM_JIT": jit},
+                check=True,
+                capture_output=True,
+                text=True,
+            ).stdout
+        )
+        for jit in ("1", "0")
+    ]
+    assert [answer[0] for answer in answers] == [True, False]
+    assert answers[0][1] == answers[1][1]
+    broken = [any(float.fromhex(front) % SIZE_UNITS[1] for front, _ in fronts) for _, fronts, _ in answers[0][1]]
+    assert [any(broken[k :: len(QUEUES_ALL)]) for k in range(len(QUEUES_ALL))] == [False, True, True, True, True, True]
+
+
+# ---- what first_touch may pass over
+
+
+@settings(max_examples=100, deadline=None)
+@given(seed=st.integers(0, 2**32), count=st.integers(1, 80), queue=st.sampled_from(QUEUES_ALL), fills_whole=st.booleans())
+def test_nothing_that_first_touch_passes_over_fills(seed: int, count: int, queue: tuple[int, int], fills_whole: bool) -> None:
+    draw = random.Random(seed)  # noqa: S311 - a repeatable market, not a secret
+    exchange = venue(queue)
+    exchange.fills_whole = fills_whole
+    records = some_records(draw, count)
+    ends = np.cumsum([len(record) for record in records])
+    safe = 0  # records before this one fill nothing
+    for n, record in enumerate(records):
+        if n >= safe:
+            rows = np.concatenate(records[n:])
+            found = meeting.first_touch(rows, 0, FOREVER_NS, exchange.floor.v, exchange.floor.levels, exchange.floor.orders)
+            safe = n + int(np.searchsorted(ends[n:] - (ends[n - 1] if n else 0), found, side="right"))
+        filled, _ = exchange.meet(record, 0, FOREVER_NS, 0)
+        assert not (filled and n < safe)
+        if draw.random() < 0.2:
+            wish(exchange, draw.randrange(2), draw.randrange(2), draw.randrange(5, 13), draw.randrange(6))
+            safe = n + 1
+
+
+Levels = list[tuple[int, int]]
+
+
+def book(kind: int, time_ns: int, ids: tuple[int, int], bids: Levels, asks: Levels) -> Rows:
+    levels = [(r.BID, *level) for level in bids] + [(r.ASK, *level) for level in asks]
+    return table([[kind, 0, 0, time_ns, 0, 0, *ids, len(levels)], *([r.LEVEL, 0, 0, time_ns, 0, 0, *level] for level in levels)])
+
+
+def quote(time_ns: int, update_id: int, bid: tuple[int, int], ask: tuple[int, int]) -> Rows:
+    return table([[r.QUOTE, 0, 0, time_ns, 0, 0, *bid, *ask, update_id]])
+
+
+def recorded(*records: Rows) -> RecordedMarket:
+    return RecordedMarket(SYMBOLS[:1], iter([np.concatenate(records)]), ahead_ns=0)
+
+
+def test_a_first_snapshot_may_touch_by_the_diffs_that_waited_for_it() -> None:
+    exchange = venue()
+    market = recorded(book(r.DIFF, 1, (5, 6), [], [(10, 3)]), quote(2, 9, (1, 1), (99, 1)), book(r.SNAPSHOT, 3, (5, 0), [], [(99, 1)]))
+    assert not market.meet(exchange, 1)
+    exchange.place("me", limit(0, r.BID, 10 * PRICE_UNITS[0], SIZE_UNITS[0]), 1)
+    assert market.touch_ns(exchange, END_NS) == 3
+    assert market.meet(exchange, 3)
+
+
+def test_a_restored_order_that_the_book_crosses_already_is_touched_by_the_next_message_whatever_it_says() -> None:
+    exchange = venue()
+    market = recorded(book(r.SNAPSHOT, 1, (5, 0), [], [(10, 3)]), book(r.DIFF, 2, (6, 6), [(1, 1)], []))
+    assert not market.meet(exchange, 1)
+    stood = limit(0, r.BID, 12 * PRICE_UNITS[0], 2 * SIZE_UNITS[0])
+    exchange.restore("me", 77, stood, status=Status.NEW, executed=0, executed_quote=0, now_ns=1)
+    assert market.touch_ns(exchange, END_NS) == 2
+    assert market.meet(exchange, 2)
+    assert fills(exchange) == [(77, 12 * PRICE_UNITS[0], 2 * SIZE_UNITS[0])]
+
+
+# ---- rooms, and quotes alone
+
+
+def test_a_quote_at_a_full_book_asks_for_one_level_more_and_not_for_as_many_as_its_price() -> None:
+    exchange = venue()
+    levels = [(k, 1) for k in range(1, 2048)]
+    market = recorded(book(r.SNAPSHOT, 1, (5, 0), levels, []), quote(2, 6, (4000, 1), (10**9, 1)))
+    market.meet(exchange, 2)
+    assert exchange.floor.levels.shape[2] == 4096
+    assert exchange.markets[SYMBOLS[0]].best(Side.BUY) == 4000 * PRICE_UNITS[0]
+
+
+@pytest.mark.parametrize("update_id", [0, 100])
+def test_with_quotes_alone_the_book_is_the_last_quote(update_id: int) -> None:
+    """A venue that numbers none says 0."""
+    exchange = venue()
+    exchange.floor.quotes_alone(0)
+    aaa = exchange.markets[SYMBOLS[0]]
+    price, size = PRICE_UNITS[0], SIZE_UNITS[0]
+
+    def after(bid: tuple[int, int], ask: tuple[int, int]) -> list[Any]:
+        exchange.meet(quote(1, update_id, bid, ask), 0, FOREVER_NS, 0)
+        return [[(p // price, q // size) for p, q in aaa.offers(side)] for side in SIDES]
+
+    assert after((10, 3), (11, 5)) == [[(10, 3)], [(11, 5)]]
+    assert after((9, 3), (12, 5)) == [[(9, 3)], [(12, 5)]]  # nothing is left of those better ones
+    assert after((10, 2), (11, 4)) == [[(10, 2)], [(11, 4)]]  # nor of those behind
+    exchange.place("me", limit(0, r.BID, 11 * price, 3 * size), 1)
+    assert after((9, 2), (11, 4)) == [[(9, 2)], [(11, 1)]]  # taken stays taken until its level changes
+    assert after((9, 2), (11, 3)) == [[(9, 2)], [(11, 3)]]
+    waiting = exchange.place("me", limit(0, r.BID, 9 * price, 4 * size), 1)
+    assert after((9, 1), (11, 3)) == [[(9, 1)], [(11, 3)]]
+    exchange.floor.keep_queues()
+    assert waiting.queue_ahead == size  # the queue shrank with its level
+    assert after((7, 1), (9, 3)) == [[(7, 1)], []]  # its offer is ours
+    assert fills(exchange)[-1] == (waiting.order_id, 9 * price, 3 * size)
+    assert after((0, 0), (12, 1)) == [[], [(12, 1)]]  # no bid
+    assert aaa.top(5) == ([], [])  # no diff, no public book

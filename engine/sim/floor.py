@@ -40,7 +40,7 @@ class Floor:
         """Before the first message comes; nothing is folded."""
         nothing: Rows = np.zeros((0, r.COLUMNS), np.int64)
         at.meet_rows(nothing, 0, 0, self.v, self.levels, self.prints, self.minutes, self.orders, self.fronts)
-        at.first_touch(nothing, 0, 0, self.v, self.orders)
+        at.first_touch(nothing, 0, 0, self.v, self.levels, self.orders)
         at.after_book(0, self.v, self.levels, self.orders, self.fronts)
 
     def scale(self, i: int, price_scale: int, size_scale: int) -> None:
@@ -66,18 +66,19 @@ class Floor:
                 self.v[0, at.V_RECORDS] += rows[end - 1, r.LAST]
                 start = end
             elif why == at.JOINED:
-                return start, self._join(int(rows[start - 1, r.INSTRUMENT]))
+                if self._join(int(rows[start - 1, r.INSTRUMENT])):
+                    return start, at.CROSSED
             else:
                 return start, why
 
-    def _join(self, i: int) -> int:
-        """A snapshot has come: the diffs kept for it, and what it does to orders that rest."""
+    def _join(self, i: int) -> bool:
+        """A snapshot has come: the diffs kept for it, and whether an order that rests could now trade."""
         kept, self._pending[i] = self._pending[i], deque(maxlen=PENDING_DIFFS_MAX)
         seen = int(self.v[0, at.V_RECORDS])
         for diff in kept:
             self.meet(diff)
         self.v[0, at.V_RECORDS] = seen  # they were counted when they came
-        return at.CROSSED if at.after_book(i, self.v, self.levels, self.orders, self.fronts) else at.DONE
+        return at.after_book(i, self.v, self.levels, self.orders, self.fronts)
 
     def _grow(self, more: int) -> None:
         room = self.levels.shape[2]

@@ -101,6 +101,7 @@ O_TRADED: Final = 5  # traded there since
 O_FIELDS: Final = 6
 
 _ONE: Final = 100_000_000
+_HIGHEST: Final = 2**62  # above any price
 
 
 @compiled
@@ -226,7 +227,7 @@ def best_offered(levels: Rows, row: int, count: int) -> int:
     for j in range(count - 1, -1, -1):
         if levels[L_SIZES, row, j] > levels[L_TAKEN, row, j]:
             return int(levels[L_PRICES, row, j])
-    return -(2**62)
+    return -_HIGHEST
 
 
 @compiled
@@ -327,7 +328,7 @@ def take_quote(i: int, row: Rows, v: Rows, levels: Rows) -> None:
     v[i, V_BID_SIZE] = bid_size
     v[i, V_ASK] = ask
     v[i, V_ASK_SIZE] = ask_size
-    if row[r.E] < v[i, V_ID] or v[i, V_ID] == 0:
+    if v[i, V_QUOTES_ALONE] == 0 and (row[r.E] < v[i, V_ID] or v[i, V_ID] == 0):
         return
     bids = v[i, V_LEVELS]
     asks = v[i, V_LEVELS + 1]
@@ -364,11 +365,26 @@ def take_levels(i: int, rows: Rows, start: int, end: int, fresher: bool, v: Rows
 
 
 @compiled
-def first_touch(rows: Rows, start: int, before_ns: int, v: Rows, orders: Rows) -> int:
+def stands_crossed(v: Rows, levels: Rows, orders: Rows) -> bool:
+    """Whether an order could trade with the book as it stands: one that was restored, and not matched."""
+    for k in range(orders.shape[0]):
+        other = 1 - orders[k, O_SIDE]
+        i = orders[k, O_SYMBOL]
+        key = orders[k, O_PRICE] if other == 0 else -orders[k, O_PRICE]
+        if best_offered(levels, 2 * i + other, v[i, V_LEVELS + other]) >= key:
+            return True
+    return False
+
+
+@compiled
+def first_touch(rows: Rows, start: int, before_ns: int, v: Rows, levels: Rows, orders: Rows) -> int:  # noqa: PLR0917 - compiled code takes arguments by place
     """The first row from `start` on, with a time before `before_ns`, that might touch an order; the number of rows where there is none.
 
-    It asks prices alone, and changes nothing: what it passes over touches no order, whatever the books hold.
+    It asks prices alone, and changes nothing: what it passes over touches no order, whatever the books hold. Of the diffs kept for a first
+    snapshot it knows nothing, so that one might touch whatever rests.
     """
+    if start < rows.shape[0] and stands_crossed(v, levels, orders):
+        return start
     for k in range(start, rows.shape[0]):
         if rows[k, r.TIME_NS] >= before_ns:
             return k
@@ -381,6 +397,9 @@ def first_touch(rows: Rows, start: int, before_ns: int, v: Rows, orders: Rows) -
             high = rows[k, r.A] * v[i, V_PRICE_UNIT]
         elif kind == r.LEVEL:
             low = high = rows[k, r.B] * v[i, V_PRICE_UNIT]
+        elif kind == r.SNAPSHOT and v[i, V_JOINED] == 0:
+            low = 0
+            high = _HIGHEST
         else:
             continue
         for n in range(orders.shape[0]):
