@@ -73,7 +73,7 @@ def some_records(draw: random.Random, count: int) -> list[Rows]:
             elif kind == r.MARK:
                 lines.append([*head, 1, 2, 3, -4, 5])
             else:
-                levels = [(draw.randrange(2), draw.randrange(6), draw.choice((0, 1, 4, 9, 16))) for _ in range(draw.randrange(6))]
+                levels = [(draw.randrange(2), draw.randrange(6), draw.choice((0, 1, 7, 13, 17))) for _ in range(draw.randrange(6))]
                 first = ids[i] + draw.choice((1, 1, 1, -2, 4))
                 before = i * (ids[i] + draw.choice((0, 0, 0, -1, 2)))  # the second symbol's venue tells the id before a diff
                 ids[i] = max(ids[i], first) + draw.randrange(3)

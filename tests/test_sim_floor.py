@@ -44,6 +44,7 @@ from engine.sim.floor import FOREVER_NS
 from engine.sim.market_recorded import RecordedMarket
 from engine.sim.orders import Status
 
+
 def same(exchange: Exchange, i: int, plain: Plain) -> None:
     """All that can be asked of the symbol is what the plain book says."""
     market = exchange.markets[SYMBOLS[i]]
@@ -111,11 +112,11 @@ sys.path.insert(0, sys.argv[1])
 import plain_floor as tests
 from engine.market.jit import JIT
 answers = []
-for seed in range(12):
+for seed in range(10):
     for queue in tests.QUEUES_ALL:
         draw = random.Random(seed)
         exchange = tests.venue(queue)
-        records = tests.some_records(draw, 120)
+        records = tests.some_records(draw, 250)
         wishes = tests.some_wishes(draw, records)
         story = tests.whole(exchange, records, wishes)
         exchange.floor.keep_queues()
