@@ -222,6 +222,7 @@ def test_own_orders_at_one_price_share_a_trade_the_eldest_first(queue: tuple[int
     orders = [desk.order("BUY 4 at 100") for _ in range(3)]
     desk.trade(100, 5)
     assert filled(*orders) == [4, 1, 0]
+    assert desk.front(orders[2]) == 0  # the trade came as far as the third, which had nothing of it
     desk.trade(100, 1)
     assert filled(*orders) == [4, 2, 0]
     desk.trade(100, 4)

@@ -185,9 +185,12 @@ def recorded(*records: Rows) -> RecordedMarket:
     return RecordedMarket(SYMBOLS[:1], iter([np.concatenate(records)]), ahead_ns=0)
 
 
+LATER = quote(9, 9, (1, 1), (99, 1))  # touches nothing: there is more than what was looked for
+
+
 def test_a_first_snapshot_may_touch_by_the_diffs_that_waited_for_it() -> None:
     exchange = venue()
-    market = recorded(book(r.DIFF, 1, (5, 6), [], [(10, 3)]), quote(2, 9, (1, 1), (99, 1)), book(r.SNAPSHOT, 3, (5, 0), [], [(99, 1)]))
+    market = recorded(book(r.DIFF, 1, (5, 6), [], [(10, 3)]), quote(2, 9, (1, 1), (99, 1)), book(r.SNAPSHOT, 3, (5, 0), [], [(99, 1)]), LATER)
     assert not market.meet(exchange, 1)
     exchange.place("me", limit(0, r.BID, 10 * PRICE_UNITS[0], SIZE_UNITS[0]), 1)
     assert market.touch_ns(exchange, END_NS) == 3
@@ -196,7 +199,7 @@ def test_a_first_snapshot_may_touch_by_the_diffs_that_waited_for_it() -> None:
 
 def test_a_restored_order_that_the_book_crosses_already_is_touched_by_the_next_message_whatever_it_says() -> None:
     exchange = venue()
-    market = recorded(book(r.SNAPSHOT, 1, (5, 0), [], [(10, 3)]), book(r.DIFF, 2, (6, 6), [(1, 1)], []))
+    market = recorded(book(r.SNAPSHOT, 1, (5, 0), [], [(10, 3)]), book(r.DIFF, 2, (6, 6), [(1, 1)], []), LATER)
     assert not market.meet(exchange, 1)
     stood = limit(0, r.BID, 12 * PRICE_UNITS[0], 2 * SIZE_UNITS[0])
     exchange.restore("me", 77, stood, status=Status.NEW, executed=0, executed_quote=0, now_ns=1)
