@@ -13,7 +13,7 @@ import msgspec
 
 from engine import facts
 from engine.session import MILLISECOND_NS
-from engine.sim import meeting
+from engine.sim import queues
 from journal.reader import Journal
 from journal.record import Kind
 
@@ -24,12 +24,12 @@ FEE_MIN, FEE_MAX = Decimal("-0.01"), Decimal("0.1")  # a rate: ten per cent; bel
 POWER_MAX = 5
 UNMEASURED_NS = MILLISECOND_NS  # each way, where a journal holds no exchange
 QUEUES = {
-    "pessimistic": meeting.PESSIMISTIC,
-    "power": meeting.POWER,
-    "power2": meeting.POWER_2,
-    "power3": meeting.POWER_3,
-    "log": meeting.LOG,
-    "log2": meeting.LOG_2,
+    "pessimistic": queues.PESSIMISTIC,
+    "power": queues.POWER,
+    "power2": queues.POWER_2,
+    "power3": queues.POWER_3,
+    "log": queues.LOG,
+    "log2": queues.LOG_2,
 }
 CHOICES: dict[str, tuple[str, ...]] = {
     "queue": tuple(QUEUES),

@@ -206,15 +206,17 @@ class Exchange:
                     break
                 if beyond == 0 and side is not hit:
                     continue
-                ours = left if beyond > 0 else left - trade.quantity + self.floor.excess(order, trade.quantity)
+                reached = trade.quantity if beyond > 0 else min(trade.quantity, self.floor.excess(order, trade.quantity))
+                ours = left - trade.quantity + reached
                 order.queue_ahead = 0 if beyond > 0 else max(0, order.queue_ahead - trade.quantity)
-                order.queue_front = 0.0 if ours > 0 else order.queue_front - trade.quantity
+                order.queue_front = 0.0 if reached > 0 else order.queue_front - trade.quantity
                 order.queue_traded += trade.quantity
                 quantity = order.leaves if self.fills_whole and ours > 0 else min(order.leaves, ours)
                 if quantity > 0:
-                    left -= quantity
+                    left -= 0 if self.fills_whole else quantity
                     touched = True
                     self._fill(order, order.price, quantity, now_ns, maker=True, trade_id=self._new_trade_id())
+                    self.floor.lay_queues()  # before a filled one goes: the floor reads its own of all that stay
                     self._settle_maker(order, now_ns)
         if touched:
             self._flush_funds(now_ns)

@@ -12,6 +12,7 @@ import numpy as np
 from engine.market import rows as r
 from engine.market.rows import Floats, Rows
 from engine.sim import meeting as at
+from engine.sim import queues
 from engine.sim.market import Diff, Print, Quote, Snapshot
 from engine.sim.orders import Order
 from engine.sim.units import PLACES
@@ -41,7 +42,7 @@ class Floor:
         """Before the first message comes; nothing is folded."""
         nothing: Rows = np.zeros((0, r.COLUMNS), np.int64)
         at.meet_rows(nothing, 0, 0, self.v, self.levels, self.prints, self.minutes, self.orders, self.fronts)
-        at.first_touch(nothing, 0, 0, self.v, self.orders)
+        at.first_touch(nothing, 0, 0, self.v, self.levels, self.orders)
         at.after_book(0, self.v, self.levels, self.orders, self.fronts)
 
     def scale(self, i: int, price_scale: int, size_scale: int) -> None:
@@ -64,21 +65,22 @@ class Floor:
             elif why == at.UNJOINED:
                 end = start + 1 + int(rows[start, r.C])
                 self._pending[int(rows[start, r.INSTRUMENT])].append(rows[start:end].copy())
-                self.v[0, at.V_RECORDS] += 1
+                self.v[0, at.V_RECORDS] += rows[end - 1, r.LAST]
                 start = end
             elif why == at.JOINED:
-                return start, self._join(int(rows[start - 1, r.INSTRUMENT]))
+                if self._join(int(rows[start - 1, r.INSTRUMENT])):
+                    return start, at.CROSSED
             else:
                 return start, why
 
-    def _join(self, i: int) -> int:
-        """A snapshot has come: the diffs kept for it, and what it does to orders that rest."""
+    def _join(self, i: int) -> bool:
+        """A snapshot has come: the diffs kept for it, and whether an order that rests could now trade."""
         kept, self._pending[i] = self._pending[i], deque(maxlen=PENDING_DIFFS_MAX)
         seen = int(self.v[0, at.V_RECORDS])
         for diff in kept:
             self.meet(diff)
         self.v[0, at.V_RECORDS] = seen  # they were counted when they came
-        return at.CROSSED if at.after_book(i, self.v, self.levels, self.orders, self.fronts) else at.DONE
+        return at.after_book(i, self.v, self.levels, self.orders, self.fronts)
 
     def _grow(self, more: int) -> None:
         """Room for one more message: what levels that vanished leave behind, and more where that is little."""
@@ -113,14 +115,14 @@ class Floor:
         self.v[i, [at.V_QUOTES_ALONE, at.V_JOINED, at.V_ID]] = 1
 
     def queue(self, i: int, kind: int, n: int, lot: int) -> None:
-        """How the orders of this symbol move on in their queue (meeting.py)."""
+        """How the orders of this symbol move on in their queue (queues.py)."""
         self.v[i, [at.V_QUEUE, at.V_QUEUE_N, at.V_LOT]] = kind, n, lot
 
     def keep_queues(self) -> None:
         """What stands before each order, as it is now: before somebody reads or changes it."""
         for order, numbers, front in zip(self.resting, self.orders.tolist(), self.fronts.tolist(), strict=True):
             order.queue_shown, order.queue_traded, order.queue_front = numbers[at.O_SHOWN], numbers[at.O_TRADED], front
-            order.queue_ahead = numbers[at.O_AHEAD] if self.v[order.place, at.V_QUEUE] == at.PESSIMISTIC else max(0, int(front))
+            order.queue_ahead = numbers[at.O_AHEAD] if self.v[order.place, at.V_QUEUE] == queues.PESSIMISTIC else max(0, int(front))
 
     def lay_queues(self) -> None:
         """After orders were changed in their place."""
@@ -131,7 +133,7 @@ class Floor:
     def excess(self, order: Order, size: int) -> int:
         """What a trade of this size at an order's price leaves for it."""
         kind, _, lot = self.v[order.place, at.V_QUEUE : at.V_LOT + 1].tolist()
-        return at.excess(kind, lot, order.queue_ahead, order.queue_front, size)
+        return queues.excess(kind, lot, order.queue_ahead, order.queue_front, size)
 
     def _lay_out(self) -> None:
         self.resting.sort(key=lambda order: (order.place, order.side.sign, -order.price * order.side.sign, order.order_id))

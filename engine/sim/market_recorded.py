@@ -62,7 +62,8 @@ class RecordedMarket:
         if rows is None:
             due_ns = self.next_due_ns
             return due_ns if due_ns is not None and due_ns < before_ns else None
-        found = meeting.first_touch(rows, self._at, min(before_ns, NEVER - self.ahead_ns) + self.ahead_ns, exchange.floor.v, exchange.floor.orders)
+        floor = exchange.floor
+        found = meeting.first_touch(rows, self._at, min(before_ns, NEVER - self.ahead_ns) + self.ahead_ns, floor.v, floor.levels, floor.orders)
         if found == len(rows):
             found -= 1  # what comes behind this piece was not looked at
         time_ns = int(rows[found, r.TIME_NS]) - self.ahead_ns

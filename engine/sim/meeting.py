@@ -13,6 +13,7 @@ from typing import Final
 from engine.market import rows as r
 from engine.market.jit import compiled, moved
 from engine.market.rows import Floats, Rows
+from engine.sim.queues import PESSIMISTIC, excess, moved_on
 
 # Why it stopped
 DONE: Final = 0
@@ -50,15 +51,6 @@ V_MARK: Final = 25  # mark price, and the rate of the next funding
 V_RATE: Final = 26
 V_FUNDING_NS: Final = 27  # when that is, in the venue's clock; 0: not known
 V_FIELDS: Final = 28
-
-# queues. What vanishes from a level without a trade stood behind us, as far as that can be; or before and behind us by chances that the
-# place in the queue gives: "power" and "log" families as hftbacktest 2.4.4 names and computes them (its models/queue.rs)
-PESSIMISTIC: Final = 0
-POWER: Final = 1
-POWER_2: Final = 2
-POWER_3: Final = 3
-LOG: Final = 4
-LOG_2: Final = 5
 
 # levels: [what, 2 * symbol + side, level]; as in engine/market/books.py the best is last, asks by minus price. A level that vanished keeps its
 # place with size 0, since most come back, unless it was the best: the last is always a level that is there
@@ -105,79 +97,13 @@ O_TRADED: Final = 5  # traded there since
 O_FIELDS: Final = 6
 
 _ONE: Final = 100_000_000
+_HIGHEST: Final = 2**62  # above any price
 
 
 @compiled
 def product(price: int, size: int) -> int:
     """Price times size, cut to 8 places, without a number above 2**63 on the way."""
     return price * (size // _ONE) + (price // _ONE) * (size % _ONE) + (price % _ONE) * (size % _ONE) // _ONE
-
-
-@compiled
-def power(x: float, n: int) -> float:
-    """X to the n-th, by the same steps everywhere."""
-    found = 1.0
-    for _ in range(n):
-        found = found * x
-    return found
-
-
-@compiled
-def ln(x: float) -> float:
-    """The natural logarithm of a number of 1 or more, in operations that give the same bits compiled and not."""
-    halvings = 0.0
-    while x > 1.5:
-        x = x / 2.0
-        halvings = halvings + 1.0
-    z = (x - 1.0) / (x + 1.0)
-    square = z * z
-    term = z
-    total = z
-    for k in range(1, 16):
-        term = term * square
-        total = total + term / (2.0 * k + 1.0)
-    return 2.0 * total + halvings * 0.6931471805599453
-
-
-@compiled
-def behind(kind: int, n: int, front: float, back: float) -> float:
-    """The chance that a cancel stood behind us, by what stands before us and behind us, in units."""
-    if kind == POWER:
-        low = power(back, n)
-        high = power(front, n)
-    elif kind == POWER_2:
-        low = power(back, n)
-        high = power(back + front, n) - low
-    elif kind == POWER_3:
-        low = 1.0 - power(front / (front + back), n) if front + back > 0.0 else 1.0
-        high = 1.0 - low
-    elif kind == LOG:
-        low = ln(1.0 + back / 1e8)
-        high = ln(1.0 + front / 1e8)
-    else:
-        low = ln(1.0 + back / 1e8)
-        high = ln(1.0 + (back + front) / 1e8) - low
-    return low / (low + high) if low + high != 0.0 else 1.0
-
-
-@compiled
-def moved_on(kind: int, n: int, front: float, before: int, shown: int, traded: int) -> float:  # noqa: PLR0917 - compiled code takes arguments by place
-    """What stands before us once a level shows another size: trades were counted when they came, the rest was cancelled by chances."""
-    change = float(before - shown - traded)
-    if change < 0.0:
-        return min(front, float(shown))
-    back = max(float(before) - front, 0.0)
-    chance = behind(kind, n, max(front, 0.0), back)
-    return min(front - (1.0 - chance) * change + min(back - chance * change, 0.0), float(shown))
-
-
-@compiled
-def excess(kind: int, lot: int, ahead: int, front: float, size: int) -> int:
-    """What a trade of this size at our price leaves for us; a queue of chances tells it in whole lots, rounded."""
-    if kind == PESSIMISTIC:
-        return size - ahead
-    beyond = float(size) - front
-    return int(beyond / lot + 0.5) * lot if beyond > 0.0 else 0
 
 
 @compiled
@@ -246,7 +172,7 @@ def best_offered(levels: Rows, row: int, count: int) -> int:
     for j in range(count - 1, -1, -1):
         if levels[L_SIZES, row, j] > levels[L_TAKEN, row, j]:
             return int(levels[L_PRICES, row, j])
-    return -(2**62)
+    return -_HIGHEST
 
 
 @compiled
@@ -347,7 +273,7 @@ def take_quote(i: int, row: Rows, v: Rows, levels: Rows) -> None:
     v[i, V_BID_SIZE] = bid_size
     v[i, V_ASK] = ask
     v[i, V_ASK_SIZE] = ask_size
-    if row[r.E] < v[i, V_ID] or v[i, V_ID] == 0:
+    if v[i, V_QUOTES_ALONE] == 0 and (row[r.E] < v[i, V_ID] or v[i, V_ID] == 0):
         return
     bids = v[i, V_LEVELS]
     asks = v[i, V_LEVELS + 1]
@@ -384,11 +310,26 @@ def take_levels(i: int, rows: Rows, start: int, end: int, fresher: bool, v: Rows
 
 
 @compiled
-def first_touch(rows: Rows, start: int, before_ns: int, v: Rows, orders: Rows) -> int:
+def stands_crossed(v: Rows, levels: Rows, orders: Rows) -> bool:
+    """Whether an order could trade with the book as it stands: one that was restored, and not matched."""
+    for k in range(orders.shape[0]):
+        other = 1 - orders[k, O_SIDE]
+        i = orders[k, O_SYMBOL]
+        key = orders[k, O_PRICE] if other == 0 else -orders[k, O_PRICE]
+        if best_offered(levels, 2 * i + other, v[i, V_LEVELS + other]) >= key:
+            return True
+    return False
+
+
+@compiled
+def first_touch(rows: Rows, start: int, before_ns: int, v: Rows, levels: Rows, orders: Rows) -> int:  # noqa: PLR0917 - compiled code takes arguments by place
     """The first row from `start` on, with a time before `before_ns`, that might touch an order; the number of rows where there is none.
 
-    It asks prices alone, and changes nothing: what it passes over touches no order, whatever the books hold.
+    It asks prices alone, and changes nothing: what it passes over touches no order, whatever the books hold. Of the diffs kept for a first
+    snapshot it knows nothing, so that one might touch whatever rests.
     """
+    if start < rows.shape[0] and stands_crossed(v, levels, orders):
+        return start
     for k in range(start, rows.shape[0]):
         if rows[k, r.TIME_NS] >= before_ns:
             return k
@@ -401,6 +342,9 @@ def first_touch(rows: Rows, start: int, before_ns: int, v: Rows, orders: Rows) -
             high = rows[k, r.A] * v[i, V_PRICE_UNIT]
         elif kind == r.LEVEL:
             low = high = rows[k, r.B] * v[i, V_PRICE_UNIT]
+        elif kind == r.SNAPSHOT and v[i, V_JOINED] == 0:
+            low = 0
+            high = _HIGHEST
         else:
             continue
         for n in range(orders.shape[0]):

@@ -89,7 +89,7 @@ class Order:
     executed_quote: int = 0
     locked: int = 0  # of the quote asset for a buy, of the base asset for a sell
     queue_ahead: int = 0  # what stood at our price before us and still does; the floor has it while the order rests
-    queue_front: float = 0.0  # the same in a queue of chances (meeting.py), with what its level showed and what was traded since
+    queue_front: float = 0.0  # the same in a queue of chances (queues.py), with what its level showed and what was traded since
     queue_shown: int = 0
     queue_traded: int = 0
     expiry_reason: str = ""
