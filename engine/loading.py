@@ -120,6 +120,8 @@ class Outside:
         for name, value in held.items():
             if isinstance(value, Iterator):
                 raise StrategyError(f"{where}: {name} is an iterator: it would remember how far it was read")
+            if hasattr(value, "cache_info"):
+                raise StrategyError(f"{where}: {name} is a cached function: it would remember between calls what no record tells")
             if isinstance(value, FunctionType) and _mutable_defaults(value):
                 raise StrategyError(
                     f"{where}: {name} has a list, dict or set as a default: it would persist between calls"

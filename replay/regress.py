@@ -20,6 +20,7 @@ from journal.record import Record, canonical
 from replay.decisions import Changed, Decision, changes, decisions, decisions_of
 from replay.resimulate import Wanted, decide_again
 from replay.snapshots import code_digest
+from replay.stand_in import NotResimulated
 from replay.tally import Tally, tally, tally_of
 from replay.venue_model import VenueModel
 
@@ -67,9 +68,11 @@ def work(job: Job) -> Ended:
     """Does a job, in whatever process. A version that cannot be run is an end like another, and costs no other its own."""
     path = None if job.kept_in is None else job.kept_in / f"{key_of(job)}.result"
     if path is not None and (kept := _kept(path)) is not None:
-        return Ended(kept)
+        return _ended(kept)
     try:
         done = _do(job)
+    except NotResimulated as error:
+        return Ended(None, str(error))
     except Exception as error:  # noqa: BLE001 - whatever a version's code or a damaged journal raises
         return Ended(None, (f"{type(error).__name__}: {error}".splitlines() or [""])[0])
     if path is not None:
@@ -77,7 +80,12 @@ def work(job: Job) -> Ended:
         part = path.with_suffix(f".{os.getpid()}.tmp")
         part.write_bytes(_encode(done))
         part.replace(path)
-    return Ended(done)
+    return _ended(done)
+
+
+def _ended(done: Done) -> Ended:
+    """A strategy that was stopped has figures, and they are not what its version would have come to."""
+    return Ended(done, "; ".join(done.tally.stopped))
 
 
 def _do(job: Job) -> Done:

@@ -16,7 +16,7 @@ import msgspec
 from engine import facts
 from engine.collector import rare_collections
 from engine.kernel import Kernel
-from engine.model import find_instrument
+from engine.model import ONLY, find_instrument
 from engine.sequencer import Append, Sequencer
 from engine.session import Resimulated, SessionBody
 from engine.state import State
@@ -123,7 +123,8 @@ def refuse(journal: Journal, session: SessionBody) -> None:
     wanted = [name for found in session.strategies if found.declared is not None for name in found.declared.instruments]
     if wanted and not any(find_instrument(known, name) for name in wanted):
         here = ", ".join(instrument.symbol for instrument in session.instruments)
-        raise NotResimulated(f"{journal.folder} has {here}, and the strategy asks for {', '.join(wanted)}.")
+        only = f' "{ONLY}" is for sessions of a single instrument: name them.' if ONLY in wanted else ""
+        raise NotResimulated(f"{journal.folder} has {here}, and the strategy asks for {', '.join(wanted)}.{only}")
 
 
 class _Resimulation:

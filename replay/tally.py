@@ -12,6 +12,7 @@ import msgspec
 
 from engine import facts
 from engine.model import Instrument
+from engine.reducers.modes import Mode
 from engine.reducers.positions import unrealised
 from engine.session import read_session
 from engine.state import opened
@@ -43,6 +44,13 @@ class Tally(msgspec.Struct, frozen=True):
     maker_fills: int
     filled_quantity: Decimal  # bought and sold together, in base
     lines: dict[str, Line]  # "strategy instrument"
+    stopped: tuple[str, ...] = ()  # strategies that were stopped for what they did, and why
+    idle: str = ""  # why it never came to trade; "": it did
+
+    @property
+    def troubles(self) -> list[str]:
+        """What makes the figures say less than they seem to, in lines for people."""
+        return [*self.stopped, *([f"it never came to trade: {self.idle}"] if self.idle else [])]
 
     @property
     def pnl(self) -> Decimal:
@@ -74,6 +82,9 @@ class Counting:
         self._sent: Counter[str] = Counter()  # requests by purpose: one of them is called "fills" too
         self._filled = Decimal(0)
         self._marks: dict[str, Decimal] = {}
+        self._stopped: list[str] = []
+        self._ran = False
+        self._reasons: tuple[str, ...] = ()  # why it does not trade, as told last
         self._held: dict[str, facts.Position] = {}
         self._instruments: dict[str, Instrument] = {}
 
@@ -98,6 +109,11 @@ class Counting:
                     self._marks[fact.instrument] = fact.price
                 case facts.Position():
                     self._held[f"{fact.strategy} {fact.instrument}"] = fact
+                case facts.StrategyStopped():
+                    self._stopped.append(f"strategy {fact.strategy} was stopped: {fact.reason}")
+                case facts.ModeChanged():
+                    self._ran |= fact.mode == Mode.RUNNING
+                    self._reasons = fact.reasons
                 case facts.Pnl():
                     self._marks[fact.instrument] = fact.mark
                 case _:
@@ -107,6 +123,8 @@ class Counting:
     def tally(self) -> Tally:
         """Up to here."""
         return Tally(
+            stopped=tuple(self._stopped),
+            idle="" if self._ran else "; ".join(self._reasons),
             intents=self._counts["intents"],
             refused=self._counts["refused"],
             placed=self._sent["place"],

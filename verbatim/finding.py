@@ -76,6 +76,9 @@ def session_in(folder: Path, exchange_info: Path | None) -> "SessionBody":
 
     NotResimulated, UnknownSetting.
     """
+    import msgspec
+
+    from engine.live.opening import host_id
     from engine.session import read_session
     from journal.reader import Journal
     from replay.captured import is_import, session_of
@@ -87,6 +90,7 @@ def session_in(folder: Path, exchange_info: Path | None) -> "SessionBody":
             raise UnknownSetting(f"{folder} has its venue's metadata: --exchange-info is for captures")
         return read_session(journal.session_record().body or "")
     try:
-        return session_of(journal, None if exchange_info is None else exchange_info.read_bytes())
+        session = session_of(journal, None if exchange_info is None else exchange_info.read_bytes())
+        return msgspec.structs.replace(session, host=host_id())  # whatever code decides on it is brought here and now
     except (OSError, ValueError) as error:
         raise UnknownSetting(f"{exchange_info} is not the answer to exchangeInfo: {error}") from None

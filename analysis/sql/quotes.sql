@@ -12,6 +12,6 @@ SELECT session, seq, instant(time_ns) AS time, time_ns, recv_ns, split_part(sour
        money(field[3]) AS bid, money(field[4]) AS bid_size, money(field[5]) AS ask, money(field[6]) AS ask_size,
        money(field[5]) - money(field[3]) AS spread, TRY_CAST(field[7] AS BIGINT) AS update_id
 FROM fields
-WHERE field[1] IS NULL AND field[2] IS NOT NULL AND field[7] IS NOT NULL
+WHERE coalesce(field[1], 'bookTicker') = 'bookTicker' AND field[2] IS NOT NULL AND field[7] IS NOT NULL
   AND money(field[3]) IS NOT NULL AND money(field[4]) IS NOT NULL
   AND money(field[5]) IS NOT NULL AND money(field[6]) IS NOT NULL

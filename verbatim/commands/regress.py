@@ -196,12 +196,13 @@ def _table(found: "Sequence[Row]") -> None:
         table.add_row(row.session, row.version, f"{len(row.changed):,}", f"{tally.placed:,}", f"{tally.fills:,}", *numbers)
     Console(width=None if sys.stdout.isatty() else 160).print(table)
     for row in found:
-        if row.ended.error:
-            click.echo(f"{row.version} on {row.session}: {row.ended.error}", err=True)
+        troubles = [row.ended.error] if row.ended.done is None else row.ended.done.tally.troubles
+        for trouble in troubles:
+            click.echo(f"{row.version} on {row.session}: {trouble}", err=True)
     other = sorted({row.version for row in found if row.changed})
     failed = sorted({row.version for row in found if row.ended.error})
     said = [f"{', '.join(other)} decided otherwise"] if other else []
-    said += [f"{', '.join(failed)} could not be run everywhere"] if failed else []
+    said += [f"{', '.join(failed)} could not be run to the end everywhere"] if failed else []
     click.echo(f"regress: {'; '.join(said) or 'no version changed a decision'}")
 
 

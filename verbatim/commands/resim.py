@@ -158,7 +158,7 @@ def _tell(
         click.echo(model.text(measured_in))
     if not outcome.balances_known:
         click.echo("balances: as given, for the session says nothing of them")
-    for line in side_by_side(before, after):
+    for line in (*after.troubles, *side_by_side(before, after)):
         click.echo(line)
     click.echo(f"decisions changed: {len(other):,}")
     for line in told(other, DIFFS_SHOWN):
