@@ -1,7 +1,8 @@
 """Archived sessions as copies on this machine: fetched once, proved by their manifest, kept for whoever asks for them next.
 
-    $XDG_CACHE_HOME/verbatim/sessions/<a hash of the archive's manifest>/<the session's name>
+    <folder>/<a hash of the archive's manifest>/<the session's name>
 
+The folder is VERBATIM_COPIES of the environment, else verbatim/sessions in XDG_CACHE_HOME or ~/.cache.
 Under its name a copy is whole, for it is renamed there when it is; who wants one that another process fetches waits for that.
 Nothing is ever removed here: a copy may be deleted whenever nobody works on it.
 """
@@ -32,6 +33,8 @@ def name_at(address: str) -> str:
 
 
 def copies_folder() -> Path:
+    if given := os.environ.get("VERBATIM_COPIES"):
+        return Path(given).absolute()
     root = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111 - Path.expanduser raises where there is no home
     return Path(root).absolute() / "verbatim" / "sessions"
 
@@ -53,7 +56,7 @@ def copy_of(address: str) -> Path:
                 shutil.rmtree(folder, ignore_errors=True)
                 fetch(place, into=folder, journals=within)
     except OSError as error:
-        raise ArchiveFailed(f"{within} cannot be written: {error.strerror}. What to do: set XDG_CACHE_HOME to a folder that can.") from error
+        raise ArchiveFailed(f"{within} cannot be written: {error.strerror}. What to do: set VERBATIM_COPIES to a folder that can.") from error
     return folder
 
 

@@ -310,6 +310,6 @@ def refuse_strangers(session: SessionBody, host: str, folder: Path) -> None:
     if session.strategies and not (host and session.host == host):
         names = ", ".join(found.name for found in session.strategies)
         raise Untrusted(
-            f"{folder} was recorded on another machine or comes as a bundle, and a replay runs the code of its strategies ({names}). "
+            f"{folder} was recorded on another machine, lies in an archive or comes as a bundle, and a replay runs the code of its strategies ({names}). "
             "What to do: read it (verbatim ask, sql and verify run none of it), then add --trust-code."
         )
