@@ -7,9 +7,11 @@ results are kept by the hashes of all that they depend on. Knows nothing of stra
 import hashlib
 import os
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 
@@ -38,6 +40,14 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     balances: dict[str, str] = {}
     kept_in: Path | None = None  # where results are kept, and looked for
 
+    @property
+    def session(self) -> str:
+        return self.folder.name
+
+    @property
+    def address(self) -> str:
+        return str(self.folder)
+
 
 class Done(msgspec.Struct, frozen=True):
     exactness: str
@@ -46,10 +56,21 @@ class Done(msgspec.Struct, frozen=True):
 
 
 class Ended(msgspec.Struct, frozen=True):
-    """A job's end: what it came to, or why there is nothing."""
+    """A job's end: what it came to, or why there is nothing. Neither: there was nothing to do, and no row tells of it."""
 
     done: Done | None
     error: str = ""
+
+
+class Placed(Protocol):
+    """A job on a session, wherever that lies."""
+
+    @property
+    def session(self) -> str: ...
+    @property
+    def address(self) -> str: ...
+    @property
+    def version(self) -> str: ...
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -74,18 +95,23 @@ def work(job: Job) -> Ended:
     except NotResimulated as error:
         return Ended(None, str(error))
     except Exception as error:  # noqa: BLE001 - whatever a version's code or a damaged journal raises
-        return Ended(None, (f"{type(error).__name__}: {error}".splitlines() or [""])[0])
+        return failed(error)
     if path is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(f".{os.getpid()}.tmp")
-        part.write_bytes(_encode(done))
-        part.replace(path)
+        with suppress(OSError):  # another machine may have no such folder: there nothing is kept
+            path.parent.mkdir(parents=True, exist_ok=True)
+            part = path.with_suffix(f".{os.getpid()}.tmp")
+            part.write_bytes(_encode(done))
+            part.replace(path)
     return _ended(done)
 
 
 def _ended(done: Done) -> Ended:
     """A strategy that was stopped has figures, and they are not what its version would have come to."""
     return Ended(done, "; ".join(done.tally.stopped))
+
+
+def failed(error: Exception) -> Ended:
+    return Ended(None, (f"{type(error).__name__}: {error}".splitlines() or [""])[0])
 
 
 def _do(job: Job) -> Done:
@@ -134,17 +160,19 @@ def _code() -> str:
     return digest.hexdigest()
 
 
-def rows(jobs: Sequence[Job], ends: Iterable[Ended]) -> list[Row]:
+def rows(jobs: Sequence[Placed], ends: Iterable[Ended]) -> list[Row]:
     """By session, the versions in the order in which they were given."""
     found: list[Row] = []
-    firsts: dict[Path, Done | None] = {}
+    firsts: dict[str, Done | None] = {}
     for job, ended in zip(jobs, ends, strict=True):
-        first = firsts.setdefault(job.folder, ended.done)
+        if ended.done is None and not ended.error:
+            continue
+        first = firsts.setdefault(job.address, ended.done)
         changed: list[Changed] = []
         pnl = fees = Decimal(0)
         if first is not None and ended.done is not None:
             changed = changes(first.decisions, ended.done.decisions)
             pnl = ended.done.tally.pnl - first.tally.pnl
             fees = first.tally.fees_quote - ended.done.tally.fees_quote
-        found.append(Row(job.version, job.folder.name, ended, changed, pnl, pnl - fees, fees))
+        found.append(Row(job.version, job.session, ended, changed, pnl, pnl - fees, fees))
     return found

@@ -18,6 +18,7 @@ from engine.kernel import Kernel
 from engine.session import SessionBody, StrategySettings, read_session
 from engine.state import State
 from engine.venues.venue import MarketDialect
+from journal.errors import JournalError
 from journal.reader import Journal
 from journal.record import INPUTS, Kind, Record, canonical
 from replay import snapshots
@@ -31,6 +32,7 @@ RUN_RECORDS_MAX = 512  # frames handed to the step at once
 Step = Callable[[State, Record], list[Record]]
 Watching = Callable[[Step], Step]
 Progress = Callable[[int, int], None]  # (records done, records to do)
+AtCheckpoint = Callable[[State, Record], None]  # a state right after its CHECKPOINT, which is the one recorded
 
 
 class Untrusted(Exception):  # noqa: N818 - named for what was found
@@ -52,6 +54,7 @@ class Verdict(msgspec.Struct, frozen=True):
     difference: Difference | None = None
     not_compared: tuple[str, ...] = ()  # parts of CHECKPOINTs whose versions differ
     changes: tuple[str, ...] = ()  # what a person changed before
+    pieces: int = 1  # in which it was repeated (replay/pieces.py)
 
     def text(self) -> str:
         """For people; the last line is the verdict."""
@@ -59,7 +62,7 @@ class Verdict(msgspec.Struct, frozen=True):
         lines = [
             (
                 f"session {self.session}: {self.records:,} records in {self.seconds:.2f} s{rate} "
-                f"(start-up {self.start_seconds:.2f} s)"
+                f"(start-up {self.start_seconds:.2f} s)" + (f", in {self.pieces} pieces" if self.pieces > 1 else "")
             ),
             f"inputs {self.inputs:,}, outputs compared {self.outputs:,}, checkpoints compared {self.checkpoints:,}",
         ]
@@ -99,17 +102,25 @@ class Compared(msgspec.Struct):
 class Repetition:
     """A session being repeated from its first record."""
 
-    def __init__(self, journal: Journal, session: SessionBody, watch: Watching | None = None) -> None:
-        """`watch` is handed the step and returns what is called in its place (replay/strict.py)."""
+    def __init__(self, journal: Journal, session: SessionBody, watch: Watching | None = None, *, begin_seq: int = 0, at_checkpoint: AtCheckpoint | None = None) -> None:
+        """`watch` is handed the step and returns what is called in its place (replay/strict.py). With `begin_seq` it goes on from that CHECKPOINT's snapshot."""
         self.journal = journal
         self.first = journal.session_record()
         self.kernel = Kernel(session)
         self._step = self.kernel.step if watch is None else watch(self.kernel.step)
         self._step_frames = self.kernel.step_frames if watch is None else self._one_frame
         self.counts = Compared()
-        self.state: State = snapshots.begun(journal, self.kernel, self.first)
+        self.state = self._begun(begin_seq)
+        self._at_checkpoint = at_checkpoint
         self._outputs: list[Record] = []  # of the last step
         self._pending: list[Record] = []  # those of them that no record has met yet
+
+    def _begun(self, begin_seq: int) -> State:
+        if not begin_seq:
+            return snapshots.begun(self.journal, self.kernel, self.first)
+        if (state := snapshots.at(begin_seq, self.journal, self.kernel, self.first)) is None:
+            raise JournalError(f"{self.journal.folder}: the snapshot of record {begin_seq} went away or is none. What to do: replay in one piece.")
+        return state
 
     def run(self, until: int, on_progress: Progress | None) -> Difference | None:
         """Up to and with record `until`; the first difference ends it."""
@@ -179,8 +190,13 @@ class Repetition:
         if not self._pending:
             return only_recorded(record)
         self.counts.outputs += 1
-        self.counts.checkpoints += record.kind is Kind.CHECKPOINT
-        return outputs_differ(record, self._pending.pop(0), self.counts.not_compared)
+        ours = self._pending.pop(0)
+        found = outputs_differ(record, ours, self.counts.not_compared)
+        if record.kind is Kind.CHECKPOINT:
+            self.counts.checkpoints += 1
+            if found is None and self._at_checkpoint is not None:
+                self._at_checkpoint(self.state, ours)
+        return found
 
     def _take_input(self, record: Record) -> Difference | None:
         if record.kind is Kind.SESSION:
@@ -255,11 +271,14 @@ def replay_session(
     host: str = "",
     on_progress: Progress | None = None,
     command: str = "",
+    begin_seq: int = 0,
+    at_checkpoint: AtCheckpoint | None = None,
 ) -> Verdict:
     """Repeats a session and says whether it is the same, word for word.
 
     `strategies` (by recorded name) and `overrides` (replay/changes.py) are a person's changes. Recorded source runs here:
-    without `trust_code` only if the session was made on `host`. `command` is what repeats this call, for the report.
+    without `trust_code` only if the session was made on `host`. `command` is what repeats this call, for the report. With
+    `begin_seq` only what comes after that CHECKPOINT is repeated, from its snapshot.
     """
     begun = time.perf_counter()
     journal = Journal.open(folder)
@@ -267,11 +286,9 @@ def replay_session(
     if not trust_code:
         refuse_strangers(recorded, host, folder)
     session = changed(recorded, overrides or {}, strategies)
-    last = journal.last_seq if until is None else min(until, journal.last_seq)
-    if until_ns is not None:
-        last = min(last, journal.seq_at(until_ns))
+    last = last_of(journal, until, until_ns)
     with no_sockets(), rare_collections():
-        repetition = Repetition(journal, session)
+        repetition = Repetition(journal, session, begin_seq=begin_seq, at_checkpoint=at_checkpoint)
         warmed = time.perf_counter()
         difference = repetition.run(last, on_progress)
     ended = time.perf_counter()
@@ -296,6 +313,12 @@ def replay_session(
     )
 
 
+def last_of(journal: Journal, until: int | None, until_ns: int | None) -> int:
+    """The last record that is to be repeated."""
+    last = journal.last_seq if until is None else min(until, journal.last_seq)
+    return last if until_ns is None else min(last, journal.seq_at(until_ns))
+
+
 def refuse_strange_state(journal: Journal, host: str, name: str) -> None:
     """A slice's state is folded on by compiled code, which believes its numbers: no less than code is it to be trusted."""
     session = read_session(journal.session_record().body or "")
@@ -310,6 +333,6 @@ def refuse_strangers(session: SessionBody, host: str, folder: Path) -> None:
     if session.strategies and not (host and session.host == host):
         names = ", ".join(found.name for found in session.strategies)
         raise Untrusted(
-            f"{folder} was recorded on another machine or comes as a bundle, and a replay runs the code of its strategies ({names}). "
+            f"{folder} was recorded on another machine, lies in an archive or comes as a bundle, and a replay runs the code of its strategies ({names}). "
             "What to do: read it (verbatim ask, sql and verify run none of it), then add --trust-code."
         )

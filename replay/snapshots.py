@@ -85,20 +85,26 @@ def begun(journal: Journal, kernel: Kernel, first: Record) -> State:
 
 def nearest(journal: Journal, kernel: Kernel, first: Record, until: int) -> State | None:
     """The state of the last usable snapshot at or before `until`."""
-    for name in caches.names(journal.folder, _PREFIX):
-        seq = name.removeprefix(_PREFIX)
-        if seq.isdigit() and int(seq) <= until and (state := _loaded(name, int(seq), journal, kernel, first)) is not None:
+    for seq in seqs(journal):
+        if seq <= until and (state := at(seq, journal, kernel, first)) is not None:
             return state
     return None
 
 
+def seqs(journal: Journal) -> list[int]:
+    """Of the CHECKPOINTs that there are snapshots of, usable or not; the last first."""
+    names = (name.removeprefix(_PREFIX) for name in caches.names(journal.folder, _PREFIX))
+    return [int(seq) for seq in names if seq.isdigit()]
+
+
+def at(seq: int, journal: Journal, kernel: Kernel, first: Record) -> State | None:
+    """None where there is no usable snapshot of the CHECKPOINT `seq`."""
+    body = caches.find(journal.folder, f"{_PREFIX}{seq:012d}", _made_from(first, seq))
+    return None if body is None else _unpacked(body, seq, journal, kernel)
+
+
 def _made_from(first: Record, seq: int) -> str:
     return f"{code_digest()} {session_digest(first)} {seq}"
-
-
-def _loaded(name: str, seq: int, journal: Journal, kernel: Kernel, first: Record) -> State | None:
-    body = caches.find(journal.folder, name, _made_from(first, seq))
-    return None if body is None else _unpacked(body, seq, journal, kernel)
 
 
 def _unpacked(body: bytes, seq: int, journal: Journal, kernel: Kernel) -> State | None:

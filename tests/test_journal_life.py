@@ -5,8 +5,6 @@ import csv
 import hashlib
 import json
 import os
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +12,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
-from pyarrow import fs
+from s3_server import KEY, SECRET, s3_server
 
 from engine.live.clock import SessionClock
 from engine.live.opening import Wanted, look_back
@@ -32,7 +30,6 @@ from verbatim.cli import main
 from verbatim.exits import BAD_INPUT, DIFFERS, FAILED, USAGE
 
 DAY_S = 86_400
-KEY, SECRET = "AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEY"
 
 
 def verbatim(*words: object) -> Result:
@@ -204,27 +201,8 @@ def test_only_what_is_archived_goes(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def s3() -> Iterator[str]:
-    """A real S3 server in a process of its own; gives the query that leads there."""
-    program = (
-        "import time; from moto.server import ThreadedMotoServer as Server; "
-        "server = Server('127.0.0.1', 0, verbose=False); server.start(); "
-        "print(server.get_host_and_port()[1], flush=True); time.sleep(600)"
-    )
-    with subprocess.Popen(
-        [sys.executable, "-P", "-c", program], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    ) as server:
-        assert server.stdout is not None
-        port = next(line for line in server.stdout if line.strip().isdigit()).strip()
-        os.environ.update(AWS_ACCESS_KEY_ID=KEY, AWS_SECRET_ACCESS_KEY=SECRET, AWS_EC2_METADATA_DISABLED="true")
-        try:
-            query = f"endpoint_override=127.0.0.1:{port}&scheme=http&region=us-east-1"
-            maker, _ = fs.FileSystem.from_uri(f"s3://bucket?{query}&allow_bucket_creation=true")
-            maker.create_dir("bucket")
-            yield query
-        finally:
-            server.kill()
-            for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_EC2_METADATA_DISABLED"):
-                del os.environ[name]
+    with s3_server() as query:
+        yield query
 
 
 @pytest.fixture(params=["folder", "s3"])

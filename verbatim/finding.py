@@ -49,11 +49,19 @@ def find_to_read(journals: Path, session: str) -> Path:
     return folder
 
 
-def trusted_host(session: str) -> str:
-    """Whose code may run unasked: this machine's. "" for a bundle: whoever made it can write any host into it."""
-    from engine.live.opening import host_id
+def find_to_resimulate(journals: Path, session: str) -> Path:
+    """As `find_to_read`; an archive's address gives this machine's copy of it. DamagedArchive, ArchiveFailed."""
+    from journal.copies import copy_of, is_address
 
-    return "" if is_file(session) else host_id()
+    return copy_of(session) if is_address(session) else find_to_read(journals, session)
+
+
+def trusted_host(session: str) -> str:
+    """Whose code may run unasked: this machine's. "" for a bundle or an archive: whoever made it can write any host into it."""
+    from engine.live.opening import host_id
+    from journal.copies import is_address
+
+    return "" if is_file(session) or is_address(session) else host_id()
 
 
 def find_decided(journals: Path, session: str) -> Path:

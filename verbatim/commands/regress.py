@@ -3,21 +3,18 @@
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from verbatim.exits import DIFFERS, FAILED, stop
-from verbatim.finding import find_to_read, session_in, trusted_host
+from verbatim.finding import find_to_read, trusted_host
 from verbatim.options import journals_option
 
 if TYPE_CHECKING:
-    from engine.session import SessionBody
     from replay.regress import Job, Row
-
-RECORDED = "recorded"
+    from replay.versions import ArchivedJob, Asked, Version
 
 
 @click.command("regress")
@@ -60,6 +57,7 @@ def command(
 ) -> None:
     """Resimulate SESSIONS with each version and say what it would have decided and come to, held against the first.
 
+    A SESSION may be the address of an archive (verbatim archive), as s3://bucket/folder/session: each worker fetches it once and keeps it.
     The first is the session as recorded; with --modelled, the recorded strategy on the model. Ends with 1 where a version changed
     a decision or could not be run.
     """
@@ -71,27 +69,27 @@ def command(
     from journal.errors import DamagedJournal, JournalError
     from replay.changes import UnknownChange, parsed
     from replay.fanout import WorkFailed, spread
-    from replay.regress import rows, work
+    from replay.regress import rows
     from replay.replay import Untrusted
     from replay.stand_in import NotResimulated
     from replay.venue_model import UnknownSetting, amounts
+    from replay.versions import Asked, work
     from verbatim.compiling import compile_if_new
 
     try:
-        wanted = _Wanted(
-            journals=journals,
-            versions=versions,
-            variants=variants,
+        tried = _versions(versions, variants)
+        asked = Asked(
+            called=next((each.strategy.name for each in tried if each.strategy), ""),
             model_settings=parsed(model_settings),
             balances=amounts(parsed(balances)),
-            kept_in=None if fresh else journals.absolute().parent / "resims" / ".results",
             modelled=modelled,
+            kept_in=None if fresh else journals.absolute().parent / "resims" / ".results",
             trust_code=trust_code,
         )
-        jobs: list[Job] = []
+        jobs: list[Job | ArchivedJob] = []
         compile_if_new()
         for session in sessions:
-            jobs += _jobs(session, wanted)
+            jobs += _jobs(session, journals, tried, asked)
         ends = spread(work, jobs, on=on, workers=workers, told=None if as_json else _progress)
         found = rows(jobs, ends)
     except WorkFailed as error:
@@ -114,58 +112,22 @@ def command(
         raise SystemExit(DIFFERS)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Wanted:
-    """What was asked for, but for the sessions."""
-
-    journals: Path
-    versions: Sequence[str]
-    variants: Sequence[str]
-    model_settings: dict[str, str]
-    balances: dict[str, str]
-    kept_in: Path | None
-    modelled: bool
-    trust_code: bool
-
-
-def _jobs(session: str, wanted: _Wanted) -> "list[Job]":
-    import msgspec
-
-    from journal.reader import Journal
-    from replay.changes import UnknownChange, changed, parsed, with_strategy
-    from replay.regress import Job
-    from replay.replay import refuse_strangers
-    from replay.venue_model import measured, with_settings
+def _versions(files: Sequence[str], variants: Sequence[str]) -> "list[Version]":
+    from replay.changes import parsed
+    from replay.versions import RECORDED, Version
     from verbatim.strategies import read_strategy
 
-    folder = find_to_read(wanted.journals, session)
-    journal = Journal.open(folder)
-    recorded = session_in(folder, None)
-    if not wanted.trust_code:
-        refuse_strangers(recorded, trusted_host(session), folder)
-    model = with_settings(measured(journal).model, wanted.model_settings)
-    bodies: list[tuple[str, SessionBody | None]] = []
-    if wanted.variants and not recorded.strategies:
-        raise UnknownChange(f"{session} ran no strategy, so there is nothing to vary. What to do: name one with --version.")
-    if recorded.strategies:
-        bodies.append((RECORDED, recorded if wanted.modelled else None))
-        bodies += [(variant, changed(recorded, parsed(variant.split(",")))) for variant in wanted.variants]
-    given = [read_strategy(version) for version in wanted.versions]
-    if not recorded.strategies:  # versions of one strategy, whatever their files are called
-        given = [msgspec.structs.replace(each, name=given[0].name) for each in given]
-    bodies += [(version, with_strategy(recorded, each)) for version, each in zip(wanted.versions, given, strict=True)]
-    return [
-        Job(
-            version=name,
-            folder=folder.absolute(),
-            body=body,
-            model=model,
-            modelled=wanted.modelled,
-            balances=wanted.balances,
-            kept_in=wanted.kept_in,
-        )
-        for name, body in bodies
-    ]
+    tried = [Version(RECORDED), *(Version(variant, settings=parsed(variant.split(","))) for variant in variants)]
+    return [*tried, *(Version(file, read_strategy(file)) for file in files)]
+
+
+def _jobs(session: str, journals: Path, versions: "Sequence[Version]", asked: "Asked") -> "Sequence[Job | ArchivedJob]":
+    from journal.copies import is_address
+    from replay.versions import ArchivedJob, jobs_on
+
+    if is_address(session):
+        return [ArchivedJob(version, session, asked) for version in versions]
+    return jobs_on(find_to_read(journals, session), versions, asked, host=trusted_host(session))
 
 
 def _title(found: "Sequence[Row]") -> str:

@@ -1,6 +1,7 @@
 """`verbatim replay`: a session decided again, word for word. The deciding and comparing are replay/replay.py and replay/strict.py."""
 
 import json
+import os
 import shlex
 import sys
 from collections.abc import Callable
@@ -9,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from verbatim.exits import DIFFERS, stop
+from verbatim.exits import DIFFERS, FAILED, stop
 from verbatim.finding import find_decided, trusted_host
 from verbatim.options import journals_option
 
 if TYPE_CHECKING:
+    from engine.session import StrategySettings
     from journal.record import Record
     from replay.replay import Verdict
     from replay.strict import StrictVerdict
@@ -33,6 +35,7 @@ BODY_MAX = 4_000  # characters of a body that --explain shows
     is_flag=True,
     help="Repeat in four processes, two hash seeds x compiled and plain; compare every record.",
 )
+@click.option("--workers", type=click.IntRange(min=0), default=1, help="Repeat it in pieces, cut at snapshots, in so many processes; 0: one for each core.")
 @click.option(
     "--explain", is_flag=True, help="Both records of a difference in full, and what the engine believed there."
 )
@@ -48,6 +51,7 @@ def command(
     strategy: str | None,
     settings: tuple[str, ...],
     strict: bool,
+    workers: int,
     explain: bool,
     trust_code: bool,
     journals: Path,
@@ -60,6 +64,8 @@ def command(
     """
     if strict and (strategy or settings):
         raise click.UsageError("--strict compares a session with itself: without --strategy and --set")
+    if workers != 1 and (strict or strategy or settings):
+        raise click.UsageError("--workers repeats a session as it is: without --strict, --strategy and --set")
     from engine.errors import CoreError
     from engine.loading import StrategyError
     from engine.session import read_session
@@ -67,8 +73,9 @@ def command(
     from journal.reader import Journal
     from replay.changes import UnknownChange, in_place_of, parsed
     from replay.clock import NoMoment, moment_of
+    from replay.fanout import WorkFailed
     from replay.guard import SocketOpened
-    from replay.replay import Untrusted, refuse_strangers, replay_session
+    from replay.replay import Untrusted, refuse_strangers
     from replay.strict import StrictFailed, replay_strictly
     from verbatim.strategies import read_strategy
 
@@ -87,20 +94,36 @@ def command(
         if strategy:
             new = in_place_of(recorded, read_strategy(strategy))
             edited[new.name] = new
-        with _progress(hidden=as_json) as on_progress:
-            verdict = replay_session(
-                folder,
-                until=seq,
-                until_ns=time_ns,
-                strategies=edited,
-                overrides=parsed(settings),
-                on_progress=on_progress,
-                command=_again(session, strategy, settings, journals, trust_code=trust_code),
-            )
+        again = _again(session, strategy, settings, journals, trust_code=trust_code)
+        verdict = _replayed(folder, edited, parsed(settings), (seq, time_ns), workers, command=again, as_json=as_json)
+    except WorkFailed as error:
+        stop(str(error), FAILED)
     except (DamagedJournal, CoreError, StrictFailed) as error:
         stop(str(error), DIFFERS)
     except (JournalError, StrategyError, UnknownChange, NoMoment, Untrusted, SocketOpened) as error:
         stop(str(error))
+    if workers != 1 and verdict.pieces == 1:
+        click.echo("in one piece; a long session's snapshots are kept now, and the next replay is cut at them", err=True)
+    _end(folder, verdict, explain=explain, as_json=as_json)
+
+
+def _replayed(
+    folder: Path, strategies: "dict[str, StrategySettings]", overrides: dict[str, str], moment: tuple[int | None, int | None], workers: int, *, command: str, as_json: bool
+) -> "Verdict":
+    from replay.pieces import replay_in_pieces
+    from replay.replay import replay_session
+
+    seq, time_ns = moment
+    with _progress(hidden=as_json) as on_progress:
+        if workers == 1:
+            return replay_session(
+                folder, until=seq, until_ns=time_ns, strategies=strategies, overrides=overrides, on_progress=on_progress, command=command
+            )
+        count = workers or os.cpu_count() or 1
+        return replay_in_pieces(folder, workers=count, until=seq, until_ns=time_ns, on_progress=on_progress, command=command)
+
+
+def _end(folder: Path, verdict: "Verdict", *, explain: bool, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(_as_json(verdict)))
     else:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from verbatim.exits import DIFFERS, FAILED, stop
-from verbatim.finding import find_to_read, session_in, trusted_host
+from verbatim.finding import find_to_resimulate, session_in, trusted_host
 from verbatim.options import journals_option
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def command(
 ) -> None:
     """Resimulate SESSION with a change: exact up to the first request that differs, modelled from there.
 
-    SESSION is a path, an id or a bundle; a capture that was imported too, which a strategy of yours then decides on, modelled from the
+    SESSION is a path, an id, a bundle or the address of an archive, which is fetched; a capture that was imported too, which a strategy of yours then decides on, modelled from the
     beginning. What comes of it is a journal of its own, which every command reads; its path is the
     last line.
     """
@@ -67,7 +67,7 @@ def command(
         raise click.UsageError("--no-journal writes nothing, so there is nothing to put --into a folder")
     from engine.errors import CoreError
     from engine.loading import StrategyError
-    from journal.errors import DamagedJournal, JournalError, JournalFailed
+    from journal.errors import ArchiveFailed, DamagedArchive, DamagedJournal, JournalError, JournalFailed
     from journal.reader import Journal
     from journal.record import Record
     from replay.changes import UnknownChange, changed, parsed, with_strategy
@@ -80,7 +80,7 @@ def command(
     from verbatim.strategies import read_strategy
 
     try:
-        folder = find_to_read(journals, session)
+        folder = find_to_resimulate(journals, session)
         compile_if_new()
         journal = Journal.open(folder)
         recorded = session_in(folder, exchange_info)
@@ -103,9 +103,9 @@ def command(
             else:
                 outcome = resimulate(folder, into or _among_resims(journals), wanted)
         _tell(folder, outcome, kept, model, measured_in, as_json=as_json)
-    except (DamagedJournal, CoreError) as error:
+    except (DamagedJournal, DamagedArchive, CoreError) as error:
         stop(str(error), DIFFERS)
-    except JournalFailed as error:
+    except (ArchiveFailed, JournalFailed) as error:
         stop(str(error), FAILED)
     except (JournalError, StrategyError, UnknownChange, UnknownSetting, NotResimulated, Untrusted, SocketOpened) as error:
         stop(str(error))

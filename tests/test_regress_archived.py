@@ -1,0 +1,150 @@
+"""Sessions that lie on object storage: each is fetched once, whole or not at all, and what comes of it is what comes of it at home."""
+
+import json
+import multiprocessing
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from replaying import QUOTER, session
+from s3_server import s3_server
+
+from journal import archive as archiving
+from journal.copies import copies_folder, copy_of
+from journal.errors import DamagedArchive
+from replay.fanout import spread
+from replay.regress import Job, key_of, rows
+from replay.versions import ArchivedJob, Asked, Version, jobs_on, work
+from verbatim.cli import main
+from verbatim.testing import VirtualSession, VirtualVenue
+
+
+@pytest.fixture(scope="module")
+def days(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Two that traded, and one that only recorded."""
+    root = tmp_path_factory.mktemp("days") / "journals"
+    root.mkdir()
+    folders = [root / f"2026010{at + 1}T000000Z-aaaaaaa{'bcd'[at]}" for at in range(3)]
+    for at in range(2):
+        session(folders[at], seconds=3 + at).stop()
+    VirtualSession(VirtualVenue(seed=3), folders[2], session="aaaaaaad").run(2).stop()
+    return folders
+
+
+@pytest.fixture(scope="module")
+def bucket(days: list[Path]) -> Iterator[str]:
+    """Where they are archived, with %s for a session's folder."""
+    with s3_server() as query:
+        for folder in days:
+            archiving.archive(folder, archiving.opened(f"s3://bucket/days?{query}"))
+        yield f"s3://bucket/days/%s?{query}"
+
+
+@pytest.fixture(autouse=True)
+def copies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """This machine's, none yet."""
+    monkeypatch.setenv("VERBATIM_COPIES", str(tmp_path / "copies"))
+    return copies_folder()
+
+
+def verbatim(*words: object, code: int = 0) -> str:
+    ended = CliRunner().invoke(main, [str(word) for word in words])
+    assert ended.exit_code == code, ended.output
+    return ended.output
+
+
+def whole(copies: Path) -> list[str]:
+    return sorted(path.name for path in copies.glob("*/*") if path.is_dir())
+
+
+def test_two_processes_make_of_archived_sessions_what_one_makes_of_them_at_home(days: list[Path], bucket: str, tmp_path: Path, copies: Path) -> None:
+    shy = tmp_path / "shy.py"
+    shy.write_text(QUOTER.replace("quote.bid,", 'quote.bid - Decimal("5"),'))
+    balances = ("--balance", "USDT=1000000", "--balance", "BTC=20")
+    words = ("--version", shy, *balances, "--trust-code", "--journals", tmp_path / "journals", "--fresh", "--json")
+    there = verbatim("regress", *(bucket % day.name for day in days), *words, "--workers", 2, code=1)
+    here = verbatim("regress", *days, *words, "--workers", 1, code=1)
+    assert there == here
+    found = json.loads(here)["rows"]
+    assert [row["version"] for row in found] == ["recorded", str(shy), "recorded", str(shy), str(shy)], "the third day ran no strategy"
+    assert not any(row["error"] for row in found)
+    assert whole(copies) == [day.name for day in days]
+
+
+def test_an_address_that_is_not_there_costs_no_other_its_own(days: list[Path], bucket: str, tmp_path: Path) -> None:
+    versions = [Version("recorded"), Version("strategy.quoter.size=0.002", settings={"strategy.quoter.size": "0.002"})]
+    addresses = [bucket % days[0].name, bucket % "20260109T000000Z-zzzzzzzz", "s3://no-such-bucket/x/y?" + bucket.partition("?")[2]]
+    jobs = [ArchivedJob(version, address, Asked(trust_code=True)) for address in addresses for version in versions]
+    found = rows(jobs, spread(work, jobs, workers=2))
+    assert [bool(row.ended.error) for row in found] == [False, False, True, True, True, True]
+    assert "20260109T000000Z-zzzzzzzz holds no manifest.json" in found[2].ended.error
+    assert (found[2].session, found[2].version) == ("20260109T000000Z-zzzzzzzz", "recorded")
+    assert "no-such-bucket" in found[4].ended.error
+    told = verbatim("regress", *addresses[:2], "--variant", "strategy.quoter.size=0.002", "--workers", 1, "--trust-code", "--journals", tmp_path, code=1)
+    assert "could not be run everywhere" in told.splitlines()[-1]
+
+
+def test_code_of_an_archive_is_run_only_where_it_is_trusted(days: list[Path], bucket: str) -> None:
+    job = ArchivedJob(Version("recorded"), bucket % days[0].name, Asked(modelled=True))
+    assert "--trust-code" in work(job).error
+
+
+def fetched(address: str) -> str:
+    return str(copy_of(address))
+
+
+def test_many_that_want_the_same_fetch_it_once(days: list[Path], bucket: str, copies: Path) -> None:
+    with multiprocessing.get_context("spawn").Pool(4) as pool:
+        (folder,) = set(pool.map(fetched, [bucket % days[0].name] * 4, chunksize=1))
+    assert key_of(Job(version="", folder=Path(folder), body=None)) == key_of(Job(version="", folder=days[0], body=None))
+    first = sorted(Path(folder).glob("*.parquet"))
+    assert [path.read_bytes() for path in first] == [path.read_bytes() for path in sorted(days[0].glob("*.parquet"))]
+    inodes = [path.stat().st_ino for path in first]
+    copy_of(bucket % days[0].name)
+    assert [path.stat().st_ino for path in sorted(Path(folder).glob("*.parquet"))] == inodes, "the next job finds it"
+    assert whole(copies) == [days[0].name]
+
+
+def test_what_is_not_whole_is_never_under_its_name(days: list[Path], tmp_path: Path, copies: Path) -> None:
+    """A copy that was cut short is fetched anew; an archive that is damaged leaves none."""
+    archiving.archive(days[0], archiving.opened(str(tmp_path / "there")))
+    address = f"file://{tmp_path}/there/{days[0].name}"
+    segment = next(copy_of(address).glob("*.parquet"))
+    data = segment.read_bytes()
+    segment.write_bytes(data[:1000])
+    assert copy_of(address) == segment.parent
+    assert segment.read_bytes() == data
+    shutil.rmtree(copies)
+    damaged = tmp_path / "there" / days[0].name / segment.name
+    damaged.write_bytes(bytes([data[0] ^ 1]) + data[1:])
+    with pytest.raises(DamagedArchive, match="is not what the manifest says"):
+        copy_of(address)
+    assert whole(copies) == []
+    damaged.write_bytes(data)
+    half = segment.parent.with_name(f"{days[0].name}{archiving.UNFINISHED}")
+    half.mkdir()
+    (half / segment.name).write_bytes(data[:10])  # of a worker that was killed
+    assert copy_of(address) == segment.parent
+    assert whole(copies) == [days[0].name]
+
+
+def test_results_are_kept_by_the_session_wherever_it_lay(days: list[Path], bucket: str, tmp_path: Path) -> None:
+    asked = Asked(trust_code=True, kept_in=tmp_path / "kept")
+    version = Version("strategy.quoter.size=0.002", settings={"strategy.quoter.size": "0.002"})
+    first = work(ArchivedJob(version, bucket % days[0].name, asked))
+    assert first.done
+    assert [first] == [work(job) for job in jobs_on(days[0], [version], asked, host="")]
+    assert len(list((tmp_path / "kept").iterdir())) == 1
+    (tmp_path / "file").touch()
+    nowhere = Asked(trust_code=True, kept_in=tmp_path / "file" / "kept")
+    assert work(ArchivedJob(version, bucket % days[0].name, nowhere)) == first, "a machine without that folder keeps nothing"
+
+
+def test_resim_takes_an_address(days: list[Path], bucket: str, tmp_path: Path) -> None:
+    words = ("--set", "strategy.quoter.size=0.002", "--no-journal", "--trust-code", "--journals", tmp_path)
+    told = verbatim("resim", bucket % days[0].name, *words)
+    assert told == verbatim("resim", days[0], *words)
+    assert "--trust-code" in verbatim("resim", bucket % days[0].name, *words[:3], *words[4:], code=3)
+    assert "holds no manifest.json" in verbatim("resim", bucket % "nothing", *words, code=3)

@@ -1,0 +1,128 @@
+"""A session repeated in pieces gives the verdict that one replay gives, whichever piece the first difference lies in."""
+
+import json
+from itertools import pairwise
+from pathlib import Path
+
+import msgspec
+import pytest
+from click.testing import CliRunner
+from replaying import first_record, sealed, sealed_anew
+
+from journal.reader import Journal
+from journal.record import Kind, Record, canonical
+from replay.pieces import cuts, replay_in_pieces
+from replay.rebuild import rebuild
+from replay.replay import Verdict, replay_session
+from verbatim.cli import main
+
+PIECES = 3
+
+
+@pytest.fixture(autouse=True)
+def _often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("replay.rebuild.SNAPSHOT_RECORDS", 2_000)
+
+
+@pytest.fixture(scope="module")
+def long(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Some 20,000 records, and no snapshot yet."""
+    folder = sealed(tmp_path_factory.mktemp("journals") / "s", seconds=58)
+    assert Journal.open(folder).last_seq > 20_000
+    return folder
+
+
+def said(verdict: Verdict) -> Verdict:
+    """All but how long it took and in how many pieces."""
+    return msgspec.structs.replace(verdict, start_seconds=0, seconds=0, pieces=1)
+
+
+def as_in_one(folder: Path, **until: int) -> Verdict:
+    found = replay_in_pieces(folder, workers=PIECES, **until)
+    assert said(found) == said(replay_session(folder, **until))
+    return found
+
+
+def test_the_first_replay_leaves_snapshots_and_the_next_is_cut_at_them(long: Path) -> None:
+    assert as_in_one(long).pieces == 1
+    assert len(list(long.glob("state-*.cache"))) > 5
+    found = as_in_one(long)
+    assert (found.pieces, found.identical) == (PIECES, True)
+    last = Journal.open(long).last_seq
+    lengths = [end - begin for begin, end in pairwise([0, *cuts(Journal.open(long), last, PIECES), last])]
+    assert max(lengths) < 1.5 * min(lengths)
+    assert f", in {PIECES} pieces" in found.text()
+    intent = first_record(long, lambda record: record.kind is Kind.INTENT and record.seq > last // 2)
+    assert as_in_one(long, until=intent.seq).pieces == PIECES, "and it may end in the middle of a step"
+
+
+def wishing_otherwise(folder: Path, new: Path, after: int) -> tuple[Path, Record]:
+    """An INTENT altered, which no state holds: all CHECKPOINTs are still right, and the snapshots usable."""
+    intent = first_record(folder, lambda record: record.kind is Kind.INTENT and record.seq > after)
+    altered = sealed_anew(folder, new, intent.seq, body=canonical(json.loads(intent.body or "") | {"because": {"quotes": -1}}))
+    rebuild(altered)
+    return altered, intent
+
+
+@pytest.mark.parametrize("number", range(PIECES))
+def test_a_difference_in_any_piece_is_the_one_that_one_replay_finds(long: Path, tmp_path: Path, number: int) -> None:
+    last = Journal.open(long).last_seq
+    altered, intent = wishing_otherwise(long, tmp_path / "altered", last * number // PIECES + last // (2 * PIECES))
+    found = as_in_one(altered)
+    assert found.pieces == PIECES
+    assert found.difference is not None
+    assert found.difference.seq == intent.seq
+    assert found.difference.chain
+
+
+def test_of_differences_in_several_pieces_the_first_is_told(long: Path, tmp_path: Path) -> None:
+    last = Journal.open(long).last_seq
+    once, _ = wishing_otherwise(long, tmp_path / "once", last * 5 // 6)
+    twice, first = wishing_otherwise(once, tmp_path / "twice", last // 2)
+    found = as_in_one(twice)
+    assert found.pieces == PIECES
+    assert found.difference is not None
+    assert found.difference.seq == first.seq
+
+
+def test_no_state_behind_an_altered_input_is_gone_on_from(long: Path, tmp_path: Path) -> None:
+    """Folded from what the frame now says, it has not the digests that its CHECKPOINT states: only what comes before is cut."""
+    last = Journal.open(long).last_seq
+    feed = first_record(long, lambda record: record.kind is Kind.FEED and record.meta is None and b'"E":' in (record.payload or b"") and record.seq > last // 2)
+    at = (feed.payload or b"").index(b'"E":') + 10
+    payload = bytearray(feed.payload or b"")
+    payload[at] = ord("7") if payload[at] != ord("7") else ord("8")
+    altered = sealed_anew(long, tmp_path / "altered", feed.seq, payload=bytes(payload))
+    rebuild(altered)
+    assert all(seq < feed.seq for seq in cuts(Journal.open(altered), last, PIECES))
+    found = as_in_one(altered)
+    assert found.pieces > 1
+    assert found.difference is not None
+    assert "inputs" in found.difference.what
+
+
+def test_a_snapshot_that_is_damaged_is_not_cut_at(long: Path, tmp_path: Path) -> None:
+    copy = sealed_anew(long, tmp_path / "copy")
+    rebuild(copy)
+    for path in copy.glob("state-*.cache"):
+        data = bytearray(path.read_bytes())
+        data[len(data) // 2] ^= 1
+        path.write_bytes(data)
+    assert as_in_one(copy).pieces == 1
+
+
+def test_the_command_says_what_it_did(long: Path, tmp_path: Path) -> None:
+    copy = sealed_anew(long, tmp_path / "copy", until=6_000)
+
+    def verbatim(*words: object) -> tuple[int, str]:
+        ended = CliRunner().invoke(main, ["replay", str(copy), "--trust-code", *map(str, words)])
+        return ended.exit_code, ended.output
+
+    until = ("--until", 5_900)
+    assert "in one piece; a long session's snapshots are kept now" in verbatim(*until, "--workers", 2)[1]
+    code, told = verbatim(*until, "--workers", 2)
+    assert (code, told.splitlines()[-1]) == (0, "replay: identical")
+    assert ", in 2 pieces" in told.splitlines()[0]
+    assert verbatim(*until)[1].splitlines()[1:] == told.splitlines()[1:]
+    assert json.loads(verbatim(*until, "--workers", 2, "--json")[1])["pieces"] == 2
+    assert verbatim("--workers", 2, "--set", "risk.order_size_max=1")[0] == 2
