@@ -83,7 +83,7 @@ def test_an_address_that_is_not_there_costs_no_other_its_own(days: list[Path], b
     assert (found[2].session, found[2].version) == ("20260109T000000Z-zzzzzzzz", "recorded")
     assert "no-such-bucket" in found[4].ended.error
     told = verbatim("regress", *addresses[:2], "--variant", "strategy.quoter.size=0.002", "--workers", 1, "--trust-code", "--journals", tmp_path, code=1)
-    assert "could not be run everywhere" in told.splitlines()[-1]
+    assert "could not be run to the end everywhere" in told.splitlines()[-1]
 
 
 def test_code_of_an_archive_is_run_only_where_it_is_trusted(days: list[Path], bucket: str) -> None:
