@@ -52,7 +52,7 @@ def main() -> None:
 
 def jobs_in(folder: Path, captures: int) -> list[Job]:
     longest = sorted(DATA.glob("*.gz"), key=lambda path: -path.stat().st_size)[:captures]
-    sessions = [imported(folder / "sessions", capture) for capture in longest]
+    sessions = [imported(folder / "sessions", capture.name.partition(".")[0], (capture.name,)) for capture in longest]
     files = [FIRST, *(changed(folder, name, *change) for name, change in CHANGES.items())]
     versions = [Version(file.stem, read_strategy(f"{file}:Touch")) for file in files]
     asked = Asked(called="touch", balances=parsed(BALANCES))
