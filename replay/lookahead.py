@@ -6,9 +6,9 @@ import msgspec
 
 from engine.session import SessionBody
 from journal.reader import Journal
-from journal.record import Record
-from replay.decisions import Changed, Decision, changes, decisions
-from replay.resimulate import Wanted, decide_again
+from replay.decisions import Changed, Decision, changes
+from replay.resimulate import Wanted
+from replay.trial import trial
 from replay.venue_model import VenueModel
 
 
@@ -43,6 +43,4 @@ def _before(found: list[Decision], time_ns: int) -> list[Decision]:
 def _decided(
     folder: Path, session: SessionBody, model: VenueModel, balances: dict[str, str] | None, until_seq: int | None
 ) -> list[Decision]:
-    kept: list[Record] = []
-    decide_again(folder, Wanted(session=session, model=model, modelled=True, balances=balances or {}, until_seq=until_seq), kept.extend)
-    return decisions(kept)
+    return trial(folder, Wanted(session=session, model=model, modelled=True, balances=balances or {}, until_seq=until_seq)).decisions

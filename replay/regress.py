@@ -18,12 +18,13 @@ import msgspec
 from engine.session import SessionBody
 from journal.content import content_of
 from journal.reader import Journal
-from journal.record import Record, canonical
-from replay.decisions import Changed, Decision, changes, decisions, decisions_of
-from replay.resimulate import Wanted, decide_again
+from journal.record import canonical
+from replay.decisions import Changed, Decision, changes, decisions_of
+from replay.resimulate import Wanted
 from replay.snapshots import code_digest
 from replay.stand_in import NotResimulated
-from replay.tally import Tally, tally, tally_of
+from replay.tally import Tally, tally_of
+from replay.trial import trial
 from replay.venue_model import VenueModel
 
 _ROOT = Path(__file__).resolve().parent
@@ -92,8 +93,6 @@ def work(job: Job) -> Ended:
         return _ended(kept)
     try:
         done = _do(job)
-    except NotResimulated as error:
-        return Ended(None, str(error))
     except Exception as error:  # noqa: BLE001 - whatever a version's code or a damaged journal raises
         return failed(error)
     if path is not None:
@@ -111,16 +110,16 @@ def _ended(done: Done) -> Ended:
 
 
 def failed(error: Exception) -> Ended:
-    return Ended(None, (f"{type(error).__name__}: {error}".splitlines() or [""])[0])
+    """In a line; what refuses a session says all of it itself."""
+    text = str(error) if isinstance(error, NotResimulated) else f"{type(error).__name__}: {error}"
+    return Ended(None, (text.splitlines() or [""])[0])
 
 
 def _do(job: Job) -> Done:
     if job.body is None:
         return Done("as it was", tally_of(job.folder), decisions_of(job.folder))
-    kept: list[Record] = []
-    wanted = Wanted(session=job.body, model=job.model, modelled=job.modelled, balances=job.balances)
-    outcome = decide_again(job.folder, wanted, kept.extend)
-    return Done(outcome.exactness, tally(kept), decisions(kept))
+    tried = trial(job.folder, Wanted(session=job.body, model=job.model, modelled=job.modelled, balances=job.balances))
+    return Done(tried.outcome.exactness, tried.tally, tried.decisions)
 
 
 _encode = msgspec.msgpack.Encoder().encode

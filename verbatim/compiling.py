@@ -26,13 +26,13 @@ def compile_if_new() -> None:
 
 def compile_first(console: Console, venue: VenueSettings | None = None) -> None:
     """A session must not meet its first message with a compiler."""
-    told = Timer(TELL_SECONDS, console.print, ["compiling, for about 10 seconds: only the first run does ..."])
+    told = Timer(TELL_SECONDS, console.print, ["compiling, for 10 to 20 seconds: only the first run does ..."])
     told.daemon = True
     fresh = JIT and not was_compiled()
     if fresh and not console.is_terminal:  # a terminal draws a status
         told.start()
     try:
-        with console.status("compiling: about 10 seconds the first time, nothing after that ..."):
+        with console.status("compiling: 10 to 20 seconds the first time, nothing after that ..."):
             beside = subprocess.Popen([sys.executable, "-P", "-c", BESIDE]) if fresh else None  # noqa: S603 - our own words
             warm_fold()
             if beside is not None:

@@ -48,11 +48,10 @@ class CapturedDay:
         """What a version decides on it: `strategy` as path.py[@REVISION][:Class], `settings` as --set of verbatim resim."""
         from engine.session import read_session
         from journal.reader import Journal
-        from journal.record import Record
         from replay.changes import changed, with_strategy
-        from replay.decisions import decisions
         from replay.guard import no_sockets
-        from replay.resimulate import Wanted, decide_again
+        from replay.resimulate import Wanted
+        from replay.trial import trial
         from replay.venue_model import measured
         from verbatim.strategies import read_strategy
 
@@ -61,11 +60,9 @@ class CapturedDay:
         if strategy is not None:
             body = with_strategy(body, read_strategy(strategy))
         body = changed(body, dict(settings or {}))
-        kept: list[Record] = []
         wanted = Wanted(session=body, model=measured(journal).model, modelled=modelled, balances=dict(balances or {}))
         with no_sockets():
-            decide_again(self.folder, wanted, kept.extend)
-        return decisions(kept)
+            return trial(self.folder, wanted).decisions
 
 
 @pytest.fixture

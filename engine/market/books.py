@@ -38,9 +38,8 @@ from engine.market.rows import Rows
 
 
 @compiled
-def set_level(prices: Rows, sizes: Rows, side: int, count: int, key: int, size: int) -> int:  # noqa: PLR0917 - compiled code takes arguments by place
-    """Set one level, size 0 removes; the new number of levels. The caller saw to room for one more."""
-    # from the best on in steps that double: most of what changes is near it
+def place_of(prices: Rows, side: int, count: int, key: int) -> int:
+    """The first level at or above a key; `count` where there is none. From the best on in steps that double: most of what changes is near it."""
     high = count
     low = count - 1
     step = 1
@@ -55,6 +54,13 @@ def set_level(prices: Rows, sizes: Rows, side: int, count: int, key: int, size: 
             low = middle + 1
         else:
             high = middle
+    return low
+
+
+@compiled
+def set_level(prices: Rows, sizes: Rows, side: int, count: int, key: int, size: int) -> int:  # noqa: PLR0917 - compiled code takes arguments by place
+    """Set one level, size 0 removes; the new number of levels. The caller saw to room for one more."""
+    low = place_of(prices, side, count, key)
     if low < count and prices[side, low] == key:
         if size > 0:
             sizes[side, low] = size

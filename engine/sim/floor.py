@@ -47,6 +47,7 @@ class Floor:
 
     def scale(self, i: int, price_scale: int, size_scale: int) -> None:
         """Rows of this symbol come at these scales, and not in units."""
+        assert max(price_scale, size_scale) <= PLACES, f"the venue counts in units of 1e-{PLACES}: finer scales have no place on its floor"
         self.v[i, [at.V_PRICE_UNIT, at.V_SIZE_UNIT]] = 10 ** (PLACES - price_scale), 10 ** (PLACES - size_scale)
 
     # ---- folding

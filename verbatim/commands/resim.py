@@ -12,8 +12,8 @@ from verbatim.options import journals_option
 
 if TYPE_CHECKING:
     from journal.reader import Journal
-    from journal.record import Record
-    from replay.resimulate import Outcome
+    from replay.resimulate import Wanted
+    from replay.trial import Trial
     from replay.venue_model import VenueModel
 
 DIFFS_SHOWN = 10
@@ -69,12 +69,12 @@ def command(
     from engine.loading import StrategyError
     from journal.errors import ArchiveFailed, DamagedArchive, DamagedJournal, JournalError, JournalFailed
     from journal.reader import Journal
-    from journal.record import Record
     from replay.changes import UnknownChange, changed, parsed, with_strategy
     from replay.guard import SocketOpened, no_sockets
     from replay.replay import Untrusted, refuse_strangers
-    from replay.resimulate import Wanted, decide_again, resimulate
+    from replay.resimulate import Wanted
     from replay.stand_in import NotResimulated
+    from replay.trial import trial
     from replay.venue_model import UnknownSetting, amounts
     from verbatim.compiling import compile_if_new
     from verbatim.strategies import read_strategy
@@ -97,12 +97,8 @@ def command(
                 balances=amounts(parsed(balances)),
                 changes=(*([f"strategy {strategy}"] if strategy else []), *settings),
             )
-            kept: list[Record] = []
-            if no_journal:
-                outcome = decide_again(folder, wanted, kept.extend)
-            else:
-                outcome = resimulate(folder, into or _among_resims(journals), wanted)
-        _tell(folder, outcome, kept, model, measured_in, as_json=as_json)
+            tried = trial(folder, wanted) if no_journal else _written(folder, into or _among_resims(journals), wanted)
+        _tell(folder, tried, model, measured_in, as_json=as_json)
     except (DamagedJournal, DamagedArchive, CoreError) as error:
         stop(str(error), DIFFERS)
     except (ArchiveFailed, JournalFailed) as error:
@@ -131,17 +127,26 @@ def _among_resims(journals: Path) -> Path:
     return new_session_folder(root, time.time_ns(), "".join(secrets.choice(ID_LETTERS) for _ in range(8)))
 
 
-def _tell(
-    folder: Path, outcome: "Outcome", kept: "list[Record]", model: "VenueModel", measured_in: int, *, as_json: bool
-) -> None:
-    """`kept`: what was decided, where no journal was written."""
+def _written(folder: Path, into: Path, wanted: "Wanted") -> "Trial":
+    """The same into a journal, read from there."""
+    from replay.decisions import decisions_of
+    from replay.resimulate import resimulate
+    from replay.tally import tally_of
+    from replay.trial import Trial
+
+    outcome = resimulate(folder, into, wanted)
+    return Trial(outcome, tally_of(outcome.folder), decisions_of(outcome.folder))
+
+
+def _tell(folder: Path, tried: "Trial", model: "VenueModel", measured_in: int, *, as_json: bool) -> None:
     import msgspec
 
-    from replay.decisions import changes, decisions, decisions_of, told
-    from replay.tally import side_by_side, tally, tally_of
+    from replay.decisions import changes, decisions_of, told
+    from replay.tally import side_by_side, tally_of
 
-    before, after = tally_of(folder), tally(kept) if kept else tally_of(outcome.folder)
-    other = changes(decisions_of(folder), decisions(kept) if kept else decisions_of(outcome.folder))
+    outcome, after = tried.outcome, tried.tally
+    before = tally_of(folder)
+    other = changes(decisions_of(folder), tried.decisions)
     if as_json:
         said = msgspec.to_builtins(outcome, enc_hook=str) | {
             "modelled": outcome.modelled,
@@ -163,5 +168,5 @@ def _tell(
     click.echo(f"decisions changed: {len(other):,}")
     for line in told(other, DIFFS_SHOWN):
         click.echo(f"  {line}")
-    if not kept:
+    if outcome.folder != folder:
         click.echo(str(outcome.folder))
