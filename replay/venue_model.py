@@ -66,10 +66,15 @@ class VenueModel(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         """For people; measured in so many exchanges."""
         where = f"measured in {measured_in:,} exchanges" if measured_in else "not measured: the journal has no exchange"
         ms = "/".join(f"{ns / 1e6:g}" for ns in (self.request_ns, self.venue_ns, self.answer_ns, self.feed_ns))
-        return (
-            f"model: request/venue/answer/feed {ms} ms ({where}); fees {self.fee_maker}/{self.fee_taker}; an order's queue is what "
-            "stood at its price, and only trades and vanishing size move it on"
-        )
+        queue = "an order's queue is what stood at its price, and only trades and vanishing size move it on"
+        chosen = [
+            f"{name}={getattr(self, name)}"
+            for name in (*CHOICES, "queue_n")
+            if getattr(self, name) != getattr(VenueModel(), name) or (name == "queue_n" and self.queue.startswith("power"))
+        ]
+        chosen += [f"fee_tiers={','.join(':'.join(tier) for tier in self.fee_tiers)}"] if self.fee_tiers else []
+        said = f"{' '.join(chosen)} (docs/fidelity.md)" if chosen else queue
+        return f"model: request/venue/answer/feed {ms} ms ({where}); fees {self.fee_maker}/{self.fee_taker}; {said}"
 
 
 class UnknownSetting(Exception):  # noqa: N818 - named for what was found

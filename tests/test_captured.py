@@ -270,6 +270,14 @@ def test_what_cannot_be_is_said_in_a_line(captures: Path, words: tuple[object, .
     assert len(told.splitlines()) == 1
 
 
+def test_the_model_that_was_chosen_is_said(captures: Path) -> None:
+    words = ("resim", captures / "cm_btcusd_perp", "--strategy", STRATEGIES / "hold.py", "--balance", "BTC=10", "--no-journal")
+    assert "only trades and vanishing size move it on" in verbatim(*words)
+    told = verbatim(*words, "--model", "queue=power", "--model", "clock=venue", "--model", "fee_tiers=100:0.0001:0.0002")
+    assert "queue=power clock=venue queue_n=2 fee_tiers=100:0.0001:0.0002 (docs/fidelity.md)" in told
+    assert "vanishing size" not in told
+
+
 def test_what_is_no_market_is_not_resimulated(shared_data: Path, tmp_path: Path) -> None:
     kraken = shared_data / "captures" / "kraken-v2" / "doge_usdt_book10.jsonl"
     verbatim("import", kraken, "--format", "ndjson", "--time-unit", "none", "--into", tmp_path / "k")
