@@ -3,6 +3,7 @@
 Knows strategies and risk; knows venues only through Asking.
 """
 
+from collections.abc import Iterable
 from decimal import Decimal, InvalidOperation, localcontext
 from itertools import islice
 from typing import Any
@@ -37,6 +38,7 @@ class Deciding:
         instruments: dict[str, Instrument],
         indexes: dict[str, int],
         averages: dict[tuple[str, str, str], int],
+        watches: dict[str, int],
         asking: dict[str, Asking],
         limits: RiskSettings,
     ) -> None:
@@ -46,6 +48,7 @@ class Deciding:
         self.asking = asking
         self.limits = limits
         self._indexes = indexes
+        self._watches = watches
         self._found: dict[str, Instrument | None] = {}
         self._views = {
             name: {wanted: (indexes[found.id], found) for wanted in loaded.instruments if (found := self.find(wanted))}
@@ -61,6 +64,10 @@ class Deciding:
         if wanted not in self._found:
             self._found[wanted] = find_instrument(self.instruments, wanted)
         return self._found[wanted]
+
+    def instruments_of(self, strategy: str) -> Iterable[tuple[int, Instrument]]:
+        """The instruments that a strategy declared and the session has, with their places in the market."""
+        return self._views[strategy].values()
 
     def evaluate(self, turn: Turn, name: str) -> None:
         """Asks one strategy. Its exception drops its wishes and state of this step, leaves a NOTE and stops it."""
@@ -97,6 +104,8 @@ class Deciding:
             instruments=self._views[name],
             averages=self._averages[name],
         )
+        if loaded.look is not None and not turn.market.wants_again(self._watches[name], loaded.look, turn.time_ns):
+            raise AssertionError("`wants` says no in plain Python where its machine code said yes: its numbers are not the same in both")
         said = loaded.cls.decide(view, state, loaded.parameters) or ()
         wishes = [_checked(wish) for wish in islice(said, WISHES_MAX + 1)]
         assert len(wishes) <= WISHES_MAX, f"more than {WISHES_MAX} wishes in one decision"

@@ -168,6 +168,12 @@ class StrategyChanged(msgspec.Struct, frozen=True, tag_field="fact", tag="strate
     changed: dict[str, Any]
 
 
+class StrategyWoken(msgspec.Struct, frozen=True, tag_field="fact", tag="strategy_woken"):
+    """A compiled strategy wanted to decide. A record of its own, so that rebuilding need not run its code."""
+
+    strategy: str
+
+
 class StrategyStopped(msgspec.Struct, frozen=True, tag_field="fact", tag="strategy_stopped"):
     strategy: str
     reason: str
@@ -224,6 +230,7 @@ Fact = (
     | ClockMeasured
     | StrategyChanged
     | StrategyStopped
+    | StrategyWoken
     | SessionClosing
 )
 

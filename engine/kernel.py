@@ -25,6 +25,7 @@ from engine.reducers.modes import Mode
 from engine.reducers.timers import Timers
 from engine.responding import Responding
 from engine.session import SessionBody, read_session
+from engine.showing import hide, show
 from engine.state import Account, State, fold, opened
 from engine.taking import NOTHING, Took, take
 from engine.turn import Turn
@@ -86,6 +87,7 @@ class Kernel:
         """
         assert record.seq == state.seq + 1, (record.seq, state.seq)
         account = state.account
+        show(self.program, state)
         try:
             took = take(self.program, state, record)
             state.inputs += 1
@@ -102,6 +104,7 @@ class Kernel:
         assert records[0].seq == state.seq + 1, (records[0].seq, state.seq)
         room = self.program.settings.checkpoint_every - state.inputs % self.program.settings.checkpoint_every
         count, account, last = len(records), state.account, records[0]
+        show(self.program, state)
         try:
             count, took = take_frames(self.program, state, records[:room])
             account, last = state.account, records[max(count, 1) - 1]
@@ -115,6 +118,7 @@ class Kernel:
         """`step` for rows of the market that were decoded before: see frames.take_rows. The next row, the records, and the outputs of the last."""
         account = state.account
         records: Sequence[Record] = ()
+        show(self.program, state)
         try:
             end, records, took = take_rows(self.program, state, rows, start, until_ns, records_of)
             account = state.account
@@ -157,6 +161,7 @@ class Kernel:
     def rebuild(self, state: State, record: Record) -> None:
         """Fold a record as it stands in the journal, input or output. Nothing is decided."""
         assert record.seq == state.seq + 1, (record.seq, state.seq)
+        hide(self.program, state)
         if record.kind in (Kind.FEED, Kind.BROKER, Kind.LINK, Kind.TIMER, Kind.COMMAND):
             take(self.program, state, record)
             state.inputs += 1
@@ -165,6 +170,8 @@ class Kernel:
         change: Change
         if record.kind is Kind.FACT:
             change = facts.read_fact(record.body or "")
+            if isinstance(change, facts.StrategyWoken):
+                state.market.evaluated(self.program.watch_names.index(change.strategy), record.time_ns)
         elif record.kind is Kind.REQUEST:
             change = Requested(facts.read_request(record.body or ""))
         else:

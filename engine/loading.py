@@ -19,9 +19,10 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 import msgspec
 
+from engine.market.looks import CannotCompile, Look, look
 from engine.reducers.orders import EXTERNAL
 from engine.session import Declared, StrategySettings
-from engine.strategy import Average, Cross, Every, Move, OnQuote, state_from, state_values
+from engine.strategy import Average, Compiled, Cross, Every, Move, OnQuote, state_from, state_values
 
 ALLOWED_MODULES = frozenset(
     {
@@ -85,6 +86,7 @@ class Loaded(msgspec.Struct, frozen=True):
     bars_s: tuple[int, ...]
     parameters: Any
     outside: "Outside | None" = None
+    look: Look | None = None  # of a compiled strategy
 
     def changed_outside(self) -> str:
         """What of the strategy's modules a decision has changed; "" in health."""
@@ -183,6 +185,7 @@ def as_recorded(draft: StrategySettings) -> StrategySettings:
         bars_s=loaded.bars_s,
         cross=(when.first, when.second) if isinstance(when, Cross) else None,
         move_ppm=when.ppm if isinstance(when, Move) else 0,
+        compiled=isinstance(when, Compiled),
     )
     return msgspec.structs.replace(draft, version=str(loaded.cls.version), declared=declared)
 
@@ -205,7 +208,9 @@ def declared_only(settings: StrategySettings) -> Loaded:
     )
 
 
-def _when(declared: Declared) -> Cross | Move | None:
+def _when(declared: Declared) -> Cross | Move | Compiled | None:
+    if declared.compiled:
+        return Compiled()
     if declared.cross is not None:
         return Cross(*declared.cross)
     return Move(declared.move_ppm) if declared.move_ppm else None
@@ -372,6 +377,7 @@ def _declared(settings: StrategySettings, cls: type[Any]) -> Loaded:
         averages=tuple(getattr(cls, "averages", ())),
         bars_s=tuple(getattr(cls, "bars_s", ())),
         parameters=parameters,
+        look=_look(where, settings, cls, parameters) if isinstance(cls.cadence, OnQuote) and isinstance(cls.cadence.when, Compiled) else None,
     )
 
 
@@ -384,8 +390,24 @@ def _check_when(where: str, when: Any, averages: set[str]) -> None:
     elif isinstance(when, Move):
         if not (type(when.ppm) is int and 0 < when.ppm <= PPM_MAX):
             raise StrategyError(f"{where}: Move takes a whole number of millionths from 1 to {PPM_MAX}, not {when.ppm!r}")
-    elif when is not None:
-        raise StrategyError(f"{where}: `when` is Cross(...) or Move(...), not {when!r}")
+    elif when is not None and not isinstance(when, Compiled):
+        raise StrategyError(f"{where}: `when` is Cross(...), Move(...) or Compiled(), not {when!r}")
+
+
+def _look(where: str, settings: StrategySettings, cls: type[Any], parameters: Any) -> Look:
+    """The machine code of `wants`."""
+    wants = vars(cls).get("wants")
+    if not isinstance(wants, staticmethod) or not isinstance(wants.__func__, FunctionType):
+        raise StrategyError(f"{where}: OnQuote(when=Compiled()) asks `wants(now, parameters)`, a static method of the class; it has none")
+    numbers = {
+        field.name: int(value) if isinstance(value, int) else float(value)
+        for field in fields(parameters)
+        if isinstance(value := getattr(parameters, field.name), int | float | Decimal)
+    }
+    try:
+        return look(wants.__func__, repr(sorted(settings.sources.items())), numbers, len(getattr(cls, "averages", ())))
+    except CannotCompile as error:
+        raise StrategyError(f"{where}: `wants` cannot be compiled: {error}") from None
 
 
 _DATA = "int, str, bool, float, Decimal, None, and tuples, lists and str-keyed dicts of these"

@@ -18,7 +18,7 @@ from engine.reducers.timers import periods
 from engine.requests import LinkPlan
 from engine.session import MILLISECOND_NS, SECOND_NS, SessionBody, VenueSettings
 from engine.state import Rules
-from engine.strategy import Every, Move, OnQuote
+from engine.strategy import Compiled, Every, Move, OnQuote
 from engine.venues.venue import Venue
 
 BUILT_IN_VENUES = {
@@ -90,6 +90,7 @@ class Program:
         )
         self.rules = Rules(session.engine, self.recurring, session.seed)
         self.watch_names = [name for name, found in loaded.items() if isinstance(found.cadence, OnQuote)]
+        self.looks = {name: found.look for name, found in loaded.items() if found.look is not None}
         self._averages = self._declared_averages()
         self.deciding = Deciding(
             session=session.session,
@@ -97,6 +98,7 @@ class Program:
             instruments=self.instruments,
             indexes=self.indexes,
             averages={key: index for index, (key, _) in enumerate(self._averages)},
+            watches={name: index for index, name in enumerate(self.watch_names)},
             asking=self.asking,
             limits=session.risk,
         )
@@ -110,20 +112,26 @@ class Program:
             ids = tuple(wanted.id for asked in found.instruments if (wanted := self.deciding.find(asked)))
             conditions = self._conditions(name, found.cadence, ids)
             watches.append(Watch(name, ids, found.cadence.throttle_ns, conditions=conditions))
-        return Market.empty(
+        market = Market.empty(
             list(self.instruments.values()),
             bars=self._declared_bars(),
             averages=[spec for _, spec in self._averages],
             watches=watches,
         )
+        for name, look in self.looks.items():
+            market.compile_in(self.watch_names.index(name), look)
+        return market
 
-    def _conditions(self, strategy: str, cadence: OnQuote, ids: Sequence[str]) -> tuple[views.Cross | views.Move, ...]:
+    def _conditions(self, strategy: str, cadence: OnQuote, ids: Sequence[str]) -> tuple[views.Cross | views.Move | views.Shown, ...]:
         """What the strategy waits for, on each of its instruments."""
         when = cadence.when
         if isinstance(when, Move):
             return tuple(views.Move(name, when.ppm) for name in ids)
         if when is None:
             return ()
+        if isinstance(when, Compiled):
+            places_of = {name: tuple(k for k, ((owner, _, _), spec) in enumerate(self._averages) if (owner, spec.instrument_id) == (strategy, name)) for name in ids}
+            return tuple(views.Shown(name, which, places_of[name]) for which, name in enumerate(ids))
         places = {(owner, average, spec.instrument_id): k for k, ((owner, average, _), spec) in enumerate(self._averages)}
         return tuple(
             views.Cross(name, places[strategy, when.first, name], places[strategy, when.second, name]) for name in ids

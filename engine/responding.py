@@ -21,7 +21,7 @@ from engine.events import (
     Subscribed,
     Unrecognised,
 )
-from engine.facts import ClockMeasured, LinkReady, LinkSteady, ModeChanged, RateBlocked, SessionClosing
+from engine.facts import ClockMeasured, LinkReady, LinkSteady, ModeChanged, RateBlocked, SessionClosing, StrategyWoken
 from engine.lifecycle import LIVE, Status
 from engine.market import layout
 from engine.market.views import BookState
@@ -179,6 +179,8 @@ class Responding:
             update(turn, market_reasons=self._market_reasons(turn))
         for watch, name in enumerate(self.program.watch_names):
             if took.watches >> watch & 1:
+                if name in self.program.looks:
+                    turn.fact(StrategyWoken(name), source=f"strategy.{name}")
                 self._evaluate(turn, name)
 
     def _halt(self, turn: Turn, why: str) -> None:

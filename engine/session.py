@@ -40,6 +40,7 @@ class Declared(msgspec.Struct, frozen=True):
     bars_s: tuple[int, ...] = ()  # lengths of bars, in seconds
     cross: tuple[str, str] | None = None  # asked when these averages change their order
     move_ppm: int = 0  # asked when the mid has moved by so much; 0: no such condition
+    compiled: bool = False  # asked when a function of its own, compiled, says so
 
 
 class StrategySettings(msgspec.Struct, frozen=True):

@@ -110,6 +110,7 @@ CLAIMS: dict[type, tuple[str, ...]] = {
     facts.ClockMeasured: ("limits",),
     facts.StrategyChanged: ("strategies",),
     facts.StrategyStopped: ("strategies",),
+    facts.StrategyWoken: (),  # its watch is the market's: kernel.py
     facts.SessionClosing: ("modes",),
     Requested: ("orders", "links", "requests", "reconciling", "limits", "timers"),
     Answered: ("orders", "requests", "limits"),
@@ -135,7 +136,7 @@ def fold(account: Account, change: Change, at: Stamp, rules: Rules) -> Account:
 class State:
     """Where a session stands after a record."""
 
-    __slots__ = ("_cause", "_heard", "_source", "account", "inputs", "market", "seq", "time_ns")
+    __slots__ = ("_cause", "_heard", "_source", "account", "inputs", "market", "seq", "shown", "time_ns")
 
     def __init__(self, account: Account, market: Market, *, seq: int, time_ns: int, inputs: int) -> None:
         self.account = account
@@ -143,6 +144,7 @@ class State:
         self.seq = seq  # of the last record folded
         self.time_ns = time_ns
         self.inputs = inputs  # how many inputs were taken: CHECKPOINTs go by it
+        self.shown: tuple[Any, ...] = ()  # the parts of the account that compiled strategies were shown last (showing.py)
         self._heard = sha256()
         self._source: str = ""  # of the frame heard last
         self._cause: int | None = None

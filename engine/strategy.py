@@ -53,13 +53,19 @@ class Move(msgspec.Struct, frozen=True):
     ppm: int
 
 
+class Compiled(msgspec.Struct, frozen=True):
+    """`wants(now, parameters)` of the strategy's class says yes: a function of a Glance and of the parameters that are numbers, compiled
+    into the fold and called at each change of a quote, of the book's top and at each trade.
+    """
+
+
 class OnQuote(msgspec.Struct, frozen=True):
     """Be asked when the best bid or ask of one of the instruments changed, at most every `throttle_ms`; with `when`, only if that has come
     true. The compiled fold looks at it, so a condition costs next to nothing, and Python runs when there is something to decide.
     """
 
     throttle_ms: int = 0
-    when: Cross | Move | None = None
+    when: Cross | Move | Compiled | None = None
 
     @property
     def throttle_ns(self) -> int:

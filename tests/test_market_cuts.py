@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 
 from engine.market import rows as r
 from engine.market.layout import BARS_KEPT, NEVER
+from engine.market.looks import Glance, look
 from engine.market.market import Market
 from engine.market.rows import Rows
-from engine.market.views import BarSpec, EmaSpec, Watch
+from engine.market.views import BarSpec, EmaSpec, Shown, Watch
 from engine.model import Instrument
 
 INSTRUMENTS = [
@@ -28,13 +29,32 @@ SPECS: dict[str, Any] = {
     "instruments": INSTRUMENTS,
     "bars": [BarSpec("v:BTC", 20), BarSpec("v:BTC", 7), BarSpec("v:ETH", 50)],
     "averages": [EmaSpec("v:BTC", 3), EmaSpec("v:ETH", 7)],
-    "watches": [Watch("a", ("v:BTC",), 30), Watch("b", ("v:BTC", "v:ETH"), 0), Watch("c", ("v:ETH",), 11, on_bar=True)],
+    "watches": [
+        Watch("a", ("v:BTC",), 30),
+        Watch("b", ("v:BTC", "v:ETH"), 0),
+        Watch("c", ("v:ETH",), 11, on_bar=True),
+        Watch("d", ("v:BTC", "v:ETH"), 2, conditions=(Shown("v:BTC", 0, (0,)), Shown("v:ETH", 1, (1,)))),
+    ],
     "levels_max": 5,
 }
 
 
+def odd(now: Glance, parameters: Any) -> bool:
+    """Uses all that is told: which of it does not matter."""
+    told = now.bid + 3 * now.ask + now.book_bid_size + now.book_ask + now.trade_price + now.time_ns + now.which + now.position
+    return told % parameters.n == 0 or (now.averages[0] > parameters.most and now.buyer_is_maker == 1)
+
+
 def market() -> Market:
-    return Market.empty(**SPECS)
+    return awake(Market.empty(**SPECS))
+
+
+def awake(made: Market) -> Market:
+    """With the compiled strategy asked."""
+    made.compile_in(3, look(odd, "odd", {"n": 5, "most": 2.5}, averages=1))  # type: ignore[arg-type]  # a function is one
+    for i in range(2):
+        made.show(3, i, (0, 0, 0, 0, 0), 0.0)
+    return made
 
 
 def some_rows(seed: int, records: int) -> Rows:
@@ -148,7 +168,7 @@ def test_a_dump_taken_anywhere_is_the_state(seed: int, records: int) -> None:
     middle = ends[len(ends) // 2]
     whole, first = market(), market()
     play(first, rows[:middle], [], timers=False)
-    second = Market.load(first.dump(), **SPECS)
+    second = awake(Market.load(first.dump(), **SPECS))
     assert second.digests() == first.digests()
     assert views(second) == views(first)
     play(second, rows[middle:], [], timers=False)

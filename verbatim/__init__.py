@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from engine.market.looks import Glance as Glance
     from engine.model import OrderType as OrderType
     from engine.model import Side as Side
     from engine.model import TimeInForce as TimeInForce
     from engine.strategy import Average as Average
     from engine.strategy import Cancel as Cancel
+    from engine.strategy import Compiled as Compiled
     from engine.strategy import Cross as Cross
     from engine.strategy import Every as Every
     from engine.strategy import Move as Move
@@ -24,8 +26,10 @@ if TYPE_CHECKING:
 _HOMES = {
     "Average": "engine.strategy",
     "Cancel": "engine.strategy",
+    "Compiled": "engine.strategy",
     "Cross": "engine.strategy",
     "Every": "engine.strategy",
+    "Glance": "engine.market.looks",
     "Move": "engine.strategy",
     "OnQuote": "engine.strategy",
     "OrderType": "engine.model",

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from decimal import Decimal
 
-from verbatim import Cancel, Every, OrderType, Place, Side, View
+from verbatim import Cancel, Compiled, Every, Glance, OnQuote, OrderType, Place, Side, View
 
 
 class Rule:
@@ -11,7 +11,7 @@ class Rule:
 
     version = "1"
     instruments = ("*",)
-    cadence = Every(ms=100)
+    cadence: OnQuote | Every = Every(ms=100)
 
     @dataclass
     class Parameters:
@@ -45,3 +45,20 @@ class Rule:
                 if side not in there and held * side.sign < parameters.position_max - size / 2
             ),
         ]
+
+
+class CompiledRule(Rule):
+    """The same rule, at most every 100 ms; whether it has something to move is compiled."""
+
+    cadence = OnQuote(throttle_ms=100, when=Compiled())
+
+    @staticmethod
+    def wants(now: Glance, parameters: Rule.Parameters) -> bool:
+        """Whether a bid or an ask is missing, or stands elsewhere."""
+        spread = now.book_ask - now.book_bid
+        if now.unsettled > 0 or spread <= 0 or now.book_bid == 0 or spread > parameters.spread_max * now.tick:
+            return False
+        room = parameters.position_max - parameters.size / 2
+        bid = now.bid_price != now.book_bid if now.bids > 0 else now.position < room
+        ask = now.ask_price != now.book_ask if now.asks > 0 else -now.position < room
+        return bid or ask

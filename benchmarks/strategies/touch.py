@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from verbatim import Cancel, OnQuote, OrderType, Place, Side, View
+from verbatim import Cancel, Compiled, Glance, OnQuote, OrderType, Place, Side, View
 
 
 class Touch:
@@ -10,7 +10,7 @@ class Touch:
 
     version = "1"
     instruments = ("*",)
-    cadence = OnQuote(throttle_ms=100)
+    cadence: OnQuote = OnQuote(throttle_ms=100)
 
     @dataclass
     class Parameters:
@@ -42,3 +42,20 @@ class Touch:
             *(Cancel(order.client_order_id) for order in moved),
             *(Place("*", side, size, price=price, type=OrderType.LIMIT_MAKER) for side, price in wanted.items()),
         ]
+
+
+class CompiledTouch(Touch):
+    """The same, and whether there is something to move is compiled: asked at each change of what it is shown, at most every 100 ms."""
+
+    cadence = OnQuote(throttle_ms=100, when=Compiled())
+
+    @staticmethod
+    def wants(now: Glance, parameters: Touch.Parameters) -> bool:
+        """Whether an order stands where it should not, or stands not where it should."""
+        if now.bid == 0 or now.unsettled > 0:
+            return False
+        held = now.position / (now.lot * now.size_unit)
+        away = parameters.away * now.tick
+        bid = now.bid - away if held < parameters.position_max else 0
+        ask = now.ask + away if held > -parameters.position_max else 0
+        return bid != now.bid_price or ask != now.ask_price

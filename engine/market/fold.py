@@ -7,7 +7,7 @@ again), and, if asked to, before the first record at whose time something is due
 
 from engine.market import rows as r
 from engine.market.books import begin_diff, begin_snapshot, empty_book, finish_snapshot, lose_value, reaches, set_level
-from engine.market.jit import compiled
+from engine.market.jit import asked, compiled
 from engine.market.layout import (
     APPLY,
     B_ASKS,
@@ -66,6 +66,7 @@ from engine.market.layout import (
     E_INSTRUMENT,
     E_INTEGERS,
     E_VALUE,
+    F_AVERAGES,
     G_FIRST_ID,
     G_LAST_ID,
     G_LAST_NS,
@@ -76,6 +77,17 @@ from engine.market.layout import (
     HALF_MASK,
     IGNORE,
     KEEP,
+    L_ADDRESS,
+    L_AVERAGES,
+    L_AWAKE,
+    L_BID,
+    L_BOOK_BID,
+    L_BUYER_IS_MAKER,
+    L_FIELDS,
+    L_INSTRUMENT,
+    L_TIME_NS,
+    L_TRADE_PRICE,
+    L_WATCH,
     LEVELS_EXCEEDED,
     LOAD,
     M_COUNT,
@@ -107,12 +119,15 @@ from engine.market.layout import (
     S_IN_RECORD,
     S_INSTRUMENTS,
     S_LEVELS_MAX,
+    S_LOOK_FIELDS,
+    S_LOOKS,
     S_MESSAGES,
     S_MODE,
     S_NEXT_DUE,
     S_RELEASED,
     S_REMAINING,
     S_SEQ,
+    S_SHOWN,
     S_STRATEGIES,
     S_TIME_NS,
     S_TOUCHED,
@@ -155,6 +170,8 @@ from engine.market.rows import Floats, Rows
 
 # Conditions that a joined book ends
 MILLION = 1_000_000
+NOT_WARM = float("nan")
+SEVERAL = -1
 _BOOK_CONDITIONS = BOOK_NEEDS_SNAPSHOT | BOOK_CROSSED | LEVELS_EXCEEDED
 
 
@@ -196,6 +213,12 @@ def look_at_conditions(row: Rows, s: Rows, averages: Rows, floats: Floats, condi
 
 
 @compiled
+def note_shown(s: Rows, i: int) -> None:
+    """The record at hand changed what compiled strategies are shown of an instrument."""
+    s[S_SHOWN] = i + 1 if s[S_SHOWN] == 0 or s[S_SHOWN] == i + 1 else SEVERAL
+
+
+@compiled
 def fold_quote(row: Rows, s: Rows, t: Rows, averages: Rows, floats: Floats) -> bool:
     """Take a quote unless it is older than the one held; move the averages of its instrument. Whether it changed anything."""
     i = row[r.INSTRUMENT]
@@ -222,6 +245,7 @@ def fold_quote(row: Rows, s: Rows, t: Rows, averages: Rows, floats: Floats) -> b
     t[i, X_SEEN_QUOTE_NS] = row[r.TIME_NS]
     if same:
         return False
+    note_shown(s, i)
     s[S_CHANGED] |= t[i, X_WATCHES]
     if row[r.A] == 0 or row[r.C] == 0:
         return True  # one side only: there is no mid
@@ -337,6 +361,7 @@ def fold_trade(row: Rows, s: Rows, t: Rows, bars: Rows, closed: Rows) -> int:
     t[i, T_COUNT] += 1
     t[i, T_BUYER_IS_MAKER_COUNT] += row[r.D]
     t[i, X_SEEN_TRADE_NS] = row[r.TIME_NS]
+    note_shown(s, i)
     total = t[i, T_VOLUME_0] + size
     t[i, T_VOLUME_0] = total & WORD_MASK
     t[i, T_VOLUME_1] += total >> WORD_BITS
@@ -426,6 +451,7 @@ def finish_book(s: Rows, t: Rows, prices: Rows, sizes: Rows, i: int) -> int:
             empty_book(t, i, BOOK_BROKEN)
             wake = BOOK_CROSSED | BOOK_NEEDS_SNAPSHOT
         elif top_changed(t, prices, sizes, i):
+            note_shown(s, i)
             s[S_CHANGED] |= t[i, X_WATCHES]
     if t[i, B_STATE] != BOOK_SYNCED:
         t[i, B_TOP_LIVE] = 0
@@ -466,6 +492,35 @@ def throttle(s: Rows, watches: Rows, time_ns: int) -> None:
                 s[S_NEXT_DUE] = min(s[S_NEXT_DUE], due_ns)
         changed >>= 1
         w += 1
+
+
+@compiled
+def look(row: Rows, s: Rows, t: Rows, averages: Rows, floats: Floats, watches: Rows, looks: Rows, given: Floats) -> None:  # noqa: PLR0917 - compiled code takes arguments by place
+    """Show what there is to the compiled strategies of what changed; wake those that want to decide."""
+    shown = s[S_SHOWN]
+    s[S_SHOWN] = 0
+    for k in range(looks.shape[0]):
+        i = looks[k, L_INSTRUMENT]
+        if looks[k, L_AWAKE] == 0 or (shown != i + 1 and shown != SEVERAL):
+            continue
+        w = looks[k, L_WATCH]
+        evaluated_ns = watches[w, W_EVALUATED_NS]
+        if evaluated_ns >= 0 and row[r.TIME_NS] - evaluated_ns < watches[w, W_THROTTLE_NS]:
+            continue
+        looks[k, L_TIME_NS] = row[r.TIME_NS]
+        for n in range(4):
+            looks[k, L_BID + n] = t[i, Q_BID + n] if t[i, Q_LIVE] else 0
+            looks[k, L_BOOK_BID + n] = t[i, B_TOP_BID + n]
+        for n in range(2):
+            looks[k, L_TRADE_PRICE + n] = t[i, T_PRICE + n]
+        looks[k, L_BUYER_IS_MAKER] = t[i, T_BUYER_IS_MAKER]
+        for n in range(looks[k, L_AVERAGES]):
+            place = looks[k, L_FIELDS + 2 * n]
+            warm = averages[place, E_COUNT] >= looks[k, L_FIELDS + 2 * n + 1]
+            given[k, F_AVERAGES + n] = floats[place, E_VALUE] if warm else NOT_WARM
+        if asked(looks[k, L_ADDRESS], looks, L_TIME_NS, given, k) != 0:
+            s[S_STRATEGIES] |= 1 << w
+            s[S_WAKE] |= STRATEGY
 
 
 @compiled
@@ -546,6 +601,7 @@ def fold_rows(  # noqa: PLR0917 - compiled code takes arguments by place
     floats: Floats,
     levels: Rows,
     pending: Rows,
+    given: Floats,
 ) -> tuple[int, int, int, int]:
     """Fold from `start` until somebody must act: (next row, wake flags, strategies, next due). until_ns < 0 looks at no due."""
     s = numbers[:S_FIELDS]
@@ -563,6 +619,9 @@ def fold_rows(  # noqa: PLR0917 - compiled code takes arguments by place
     begin = end
     end = begin + s[S_CONDITIONS] * C_FIELDS
     conditions = numbers[begin:end].reshape((s[S_CONDITIONS], C_FIELDS))
+    begin = end
+    end = begin + s[S_LOOKS] * s[S_LOOK_FIELDS]
+    looks = numbers[begin:end].reshape((s[S_LOOKS], s[S_LOOK_FIELDS]))
     closed = numbers[end:].reshape((s[S_BARS], BARS_KEPT, BAR_NUMBERS))
     prices = levels[0]
     sizes = levels[1]
@@ -613,6 +672,8 @@ def fold_rows(  # noqa: PLR0917 - compiled code takes arguments by place
         if row[r.LAST]:
             s[S_IN_RECORD] = 0
             finish_record(row, s, t, prices, sizes, watches)
+            if s[S_SHOWN] != 0:
+                look(row, s, t, averages, floats, watches, looks, given)
             if s[S_WAKE] != 0:
                 wake = int(s[S_WAKE])
                 strategies = int(s[S_STRATEGIES])

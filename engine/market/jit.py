@@ -9,7 +9,7 @@ import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
     import numpy as np
@@ -49,7 +49,23 @@ def _moved(array: "NDArray[np.int64]", row: int, to: int, start: int, count: int
     array[row, to : to + count] = array[row, start : start + count].copy()
 
 
+class Callback(NamedTuple):
+    """A function that compiled code reaches by a number."""
+
+    address: int
+    kept: Any  # what must live as long as the address is used
+
+
+_plain: dict[int, Callable[..., int]] = {}  # with VERBATIM_JIT=0: what an address stands for
+
+
+def _asked(address: int, integers: "NDArray[np.int64]", begin: int, floats: "NDArray[np.float64]", row: int) -> int:
+    """Call what lies at an address with a row of integers, from its number `begin` on, and the same row of floats."""
+    return _plain[address](integers[row, begin:], floats[row])
+
+
 moved: Any = _moved
+asked: Any = _asked
 if JIT:
     if _folder is not None:
         os.environ["NUMBA_CACHE_DIR"] = str(_folder)  # numba reads it at import
@@ -67,6 +83,37 @@ if JIT:
         """
         made: F = numba.njit(function, cache=_folder is not None, _nrt=False)  # type: ignore[call-overload]  # a flag of the compiler that the stubs leave out
         return made
+
+    def strictly_compiled(function: F) -> F:
+        """A strategy's function as machine code: of its numbers' own types, and never cached, since its source is no file of ours."""
+        made: F = numba.njit(function, _nrt=False)  # type: ignore[call-overload]  # as above
+        return made
+
+    def callback(function: Callable[..., int]) -> Callback:
+        """`function(integers, floats)`, two rows of numbers in and a number out, with the address of its machine code."""
+        rows = types.CPointer(types.int64), types.CPointer(types.float64)  # type: ignore[no-untyped-call]  # numba's own
+        made = numba.cfunc(types.int64(*rows), _nrt=False)(function)  # type: ignore[call-arg]  # a flag of the compiler that the stubs leave out
+        assert made.address is not None, "it is compiled"
+        return Callback(made.address, made)
+
+    @intrinsic
+    def _call(typing_context: Any, address: Any, integers: Any, begin: Any, floats: Any, row: Any) -> Any:  # noqa: ARG001, PLR0917 - Numba's protocol
+        """What `asked` is compiled to: machine code made later than the caller's is reached by its address alone."""
+
+        def generate(context: Any, builder: Any, signature: Any, given: Any) -> Any:
+            places = []
+            for at, skip in ((1, given[2]), (3, ir.Constant(given[2].type, 0))):
+                table = context.make_array(signature.args[at])(context, builder, given[at])
+                row_bytes, _ = cgutils.unpack_tuple(builder, table.strides)  # type: ignore[no-untyped-call]  # numba's own
+                bytes_in = builder.add(builder.mul(given[4], row_bytes), builder.mul(skip, ir.Constant(row_bytes.type, 8)))
+                places.append(builder.inttoptr(builder.add(builder.ptrtoint(table.data, row_bytes.type), bytes_in), table.data.type))
+            called = ir.FunctionType(ir.IntType(64), [place.type for place in places]).as_pointer()
+            return builder.call(builder.inttoptr(given[0], called), places)
+
+        whole = types.int64
+        return whole(whole, integers, whole, floats, whole), generate
+
+    asked = _call
 
     @intrinsic
     def _memmove(typing_context: Any, array: Any, row: Any, to: Any, start: Any, count: Any) -> Any:  # noqa: ARG001, PLR0917 - Numba's protocol
@@ -96,3 +143,13 @@ else:
     def compiled(function: F) -> F:
         """The function as it is."""
         return function
+
+    def strictly_compiled(function: F) -> F:
+        """The function as it is."""
+        return function
+
+    def callback(function: Callable[..., int]) -> Callback:
+        """The function, under a number of its own."""
+        address = 1 + max(_plain, default=0)
+        _plain[address] = function
+        return Callback(address, None)

@@ -36,7 +36,7 @@ APPLY: Final = 1
 KEEP: Final = 2
 LOAD: Final = 3
 
-# All integers but the levels lie in one array, so that a call hands over few: s, t, bars, averages, watches, conditions, closed bars.
+# All integers but the levels lie in one array, so that a call hands over few: s, t, bars, averages, watches, conditions, looks, closed bars.
 # s: one number for the whole market
 S_MODE: Final = 0
 S_REMAINING: Final = 1
@@ -56,7 +56,10 @@ S_BARS: Final = 14
 S_AVERAGES: Final = 15
 S_WATCHES: Final = 16
 S_CONDITIONS: Final = 17
-S_FIELDS: Final = 18
+S_LOOKS: Final = 18
+S_LOOK_FIELDS: Final = 19  # how long a row of looks is
+S_SHOWN: Final = 20  # what compiled strategies are shown was changed by the record at hand: 1 + the instrument's place, -1 for several
+S_FIELDS: Final = 21
 
 # t: one row for each instrument. Quotes
 Q_LIVE: Final = 0
@@ -165,6 +168,25 @@ C_FROM: Final = 8  # bid + ask when it was met last; 0: never
 C_FIELDS: Final = 9
 CROSS: Final = 1
 MOVE: Final = 2
+
+# looks: what a compiled strategy is shown of an instrument of its, behind where it is and before the places of its averages
+L_WATCH: Final = 0
+L_INSTRUMENT: Final = 1
+L_ADDRESS: Final = 2  # of its machine code; it gets this row from L_TIME_NS on, and the same row of floats
+L_AWAKE: Final = 3  # 0: not to be asked (not running, stopped, or a rebuild)
+L_AVERAGES: Final = 4  # how many
+L_TIME_NS: Final = 5  # from here on as looks.Glance names them
+L_BID: Final = 6
+L_BOOK_BID: Final = 10
+L_TRADE_PRICE: Final = 14
+L_BUYER_IS_MAKER: Final = 16
+L_WHICH: Final = 17
+L_TICK: Final = 18
+L_BIDS: Final = 20  # from here on what the account says
+L_FIELDS: Final = 25
+F_POSITION: Final = 0
+F_PRICE_UNIT: Final = 1
+F_AVERAGES: Final = 3  # then the parameters
 
 # bars: one row for each specification, the forming bar in it; closed: the same eight numbers, a ring
 BAR_START_NS: Final = 0

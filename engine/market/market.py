@@ -6,15 +6,17 @@ The arrays grow here, between two calls of the compiled fold; nobody outside can
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from math import prod
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from engine.market import layout as at
 from engine.market import rows as r
 from engine.market import store
 from engine.market.books import empty_book
 from engine.market.fold import fold_rows
+from engine.market.looks import INTEGERS, Look
 from engine.market.rows import Floats, Rows
 from engine.market.scan import scan_frame, scan_frames, scan_snapshot
 from engine.market.text import code_table
@@ -29,7 +31,9 @@ from engine.market.views import (
     Cross,
     EmaSpec,
     Mark,
+    Move,
     Quote,
+    Shown,
     Stream,
     Trade,
     Watch,
@@ -37,6 +41,7 @@ from engine.market.views import (
 )
 from engine.model import Instrument
 
+N = TypeVar("N", np.int64, np.float64)
 LEVELS_START: Final = 2048  # room per side at first; a Binance snapshot of 1000 and what an hour adds
 PENDING_START: Final = 2048
 _LAST_FRAMES: Final = {
@@ -66,13 +71,17 @@ class Market:
         self.levels_max = levels_max
         self.index = {instrument.id: i for i, instrument in enumerate(self.instruments)}
         count = len(self.instruments)
+        conditions = [(w, one) for w, watch in enumerate(self.watches) for one in watch.conditions if isinstance(one, Cross | Move)]
+        shown = [(w, one) for w, watch in enumerate(self.watches) for one in watch.conditions if isinstance(one, Shown)]
+        look_fields = at.L_FIELDS + 2 * max((len(one.averages) for _, one in shown), default=0)
         shapes: list[tuple[int, ...]] = [
             (at.S_FIELDS,),
             (count, at.T_FIELDS),
             (len(bars), at.BAR_FIELDS),
             (len(averages), at.E_INTEGERS),
             (len(watches), at.W_FIELDS),
-            (sum(len(watch.conditions) for watch in watches), at.C_FIELDS),
+            (len(conditions), at.C_FIELDS),
+            (len(shown), look_fields),
             (len(bars), at.BARS_KEPT, at.BAR_NUMBERS),
         ]
         self._numbers: Rows = np.zeros(sum(map(prod, shapes)), np.int64)
@@ -81,10 +90,10 @@ class Market:
         for shape in shapes:
             views.append(self._numbers[begin : begin + prod(shape)].reshape(shape))
             begin += prod(shape)
-        self.s, self.t, self.bar_state, self.average_state, self.watch_state, self.condition_state, self.closed = views
+        self.s, self.t, self.bar_state, self.average_state, self.watch_state, self.condition_state, self.looks, self.closed = views
         self.s[at.S_LEVELS_MAX] = levels_max
         self.s[at.S_NEXT_DUE] = at.NEVER
-        self.s[at.S_INSTRUMENTS : at.S_FIELDS] = count, len(bars), len(averages), len(watches), len(self.condition_state)
+        self.s[at.S_INSTRUMENTS : at.S_FIELDS] = count, len(bars), len(averages), len(watches), len(conditions), len(shown), look_fields, 0
         room = min(LEVELS_START, levels_max + 1)
         self._levels: Rows = np.zeros((2, 2 * count, room), np.int64)  # prices and sizes, a row for each side of each book
         self.pending: Rows = np.zeros((count, PENDING_START, 3), np.int64)
@@ -98,7 +107,6 @@ class Market:
             self.average_state[k, at.E_INSTRUMENT] = i
             self.floats[k, at.E_ALPHA] = average.alpha
             self.floats[k, at.E_DIVISOR] = 2.0 * 10**self.instruments[i].price_scale
-        conditions = [(w, condition) for w, watch in enumerate(self.watches) for condition in watch.conditions]
         for k, (w, condition) in enumerate(conditions):
             i = self.index[condition.instrument_id]
             if isinstance(condition, Cross):
@@ -106,6 +114,14 @@ class Market:
                 self.condition_state[k] = w, i, at.CROSS, condition.first, condition.second, warm, 0, 0, 0
             else:
                 self.condition_state[k] = w, i, at.MOVE, 0, 0, 0, 0, condition.ppm, 0
+        self._looks_of: dict[int, dict[int, int]] = {w: {} for w, _ in shown}  # watch -> instrument -> row of looks
+        for k, (w, one) in enumerate(shown):
+            self._looks_of[w][self.index[one.instrument_id]] = k
+            self.looks[k, : at.L_TIME_NS] = w, self.index[one.instrument_id], 0, 0, len(one.averages)
+            self.looks[k, at.L_WHICH] = one.which
+            for n, place in enumerate(one.averages):
+                self.looks[k, at.L_FIELDS + 2 * n : at.L_FIELDS + 2 * n + 2] = place, self.average_specs[place].length
+        self.given: Floats = np.zeros((len(shown), at.F_AVERAGES), np.float64)  # the floats that compiled strategies are shown, and their parameters
         for w, watch in enumerate(self.watches):
             self.watch_state[w] = watch.throttle_ns, -1, at.NEVER
             for name in () if watch.conditions else watch.instruments:
@@ -133,7 +149,7 @@ class Market:
         """After an array was made anew."""
         self.prices: Rows = self._levels[0]
         self.sizes: Rows = self._levels[1]
-        self._arrays = (self._numbers, self.floats, self._levels, self.pending)
+        self._arrays = (self._numbers, self.floats, self._levels, self.pending, self.given)
 
     # ---- folding
 
@@ -205,6 +221,41 @@ class Market:
 
     def due_ns(self, w: int) -> int:
         return int(self.watch_state[w, at.W_DUE_NS])
+
+    # ---- compiled strategies (looks.py)
+
+    def compile_in(self, w: int, look: Look) -> None:
+        """Watch w is a strategy of which this is the code. Until it is shown what the account says, it sleeps."""
+        width = at.F_AVERAGES + (self.looks.shape[1] - at.L_FIELDS) // 2 + len(look.parameters)
+        if width > self.given.shape[1]:
+            self.given = _wider(self.given, 1, width)
+            self._bind()
+        for i, k in self._looks_of[w].items():
+            of = self.instruments[i]
+            self.looks[k, at.L_ADDRESS] = look.code.address
+            self.looks[k, at.L_TICK : at.L_TICK + 2] = int(of.tick_size.scaleb(of.price_scale)), int(of.lot_size.scaleb(of.size_scale))
+            self.given[k, at.F_PRICE_UNIT : at.F_PRICE_UNIT + 2] = 10.0**-of.price_scale, 10.0**-of.size_scale
+            first = at.F_AVERAGES + int(self.looks[k, at.L_AVERAGES])
+            self.given[k, first : first + len(look.parameters)] = look.parameters
+
+    def show(self, w: int, i: int, own: tuple[int, ...], position: float) -> None:
+        """What the account says to watch w of an instrument: the numbers of Glance from bids to unsettled, and the position. It is asked from now on."""
+        k = self._looks_of[w][i]
+        self.looks[k, at.L_AWAKE] = 1
+        self.looks[k, at.L_BIDS : at.L_FIELDS] = own
+        self.given[k, at.F_POSITION] = position
+
+    def lull(self) -> None:
+        """No compiled strategy is asked until it is shown again what the account says."""
+        self.looks[:, at.L_AWAKE] = 0
+
+    def wants_again(self, w: int, look: Look, time_ns: int) -> bool:
+        """Whether the function, as Python runs it, says of what it was shown at this time what its machine code said."""
+        return any(
+            look.again(self.looks[k, at.L_TIME_NS : at.L_TIME_NS + INTEGERS], self.given[k], int(self.looks[k, at.L_AVERAGES]))
+            for k in self._looks_of[w].values()
+            if self.looks[k, at.L_TIME_NS] == time_ns
+        )
 
     # ---- views
 
@@ -421,11 +472,11 @@ class Market:
         self._bind()
 
 
-def _wider(array: Rows, axis: int, room: int) -> Rows:
+def _wider(array: NDArray[N], axis: int, room: int) -> NDArray[N]:
     """A copy with more room along one axis."""
     shape = list(array.shape)
     shape[axis] = room
-    wider = np.zeros(shape, np.int64)
+    wider = np.zeros(shape, array.dtype)
     wider[tuple(slice(n) for n in array.shape)] = array
     return wider
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 # One for each part; raise it when the meaning or the bytes of the part change, and replays of older journals skip it.
 VERSIONS: Final = {"averages": 1, "bars": 1, "books": 1, "conditions": 1, "gaps": 1, "marks": 1, "quotes": 1, "trades": 1, "watches": 1}
-DUMP_VERSION: Final = 4
+DUMP_VERSION: Final = 5
 
 
 def digests(market: "Market") -> dict[str, tuple[int, str]]:
@@ -73,15 +73,16 @@ def _closed_hash(market: "Market", k: int) -> bytes:
     return known[1]
 
 
-def _specification(market: "Market") -> list[Any]:
+def _specification(market: "Market") -> bytes:
     """What the arrays mean: a dump made under another is of no use."""
-    return [
+    parts = [
         [[of.id, of.price_scale, of.size_scale] for of in market.instruments],
         [[of.instrument_id, of.interval_ns] for of in market.bar_specs],
         [[of.instrument_id, of.source, of.length] for of in market.average_specs],
         [[of.name, list(of.instruments), of.throttle_ns, of.on_bar, [msgspec.to_builtins(one) for one in of.conditions]] for of in market.watches],
         market.levels_max,
     ]
+    return msgspec.msgpack.encode(parts)
 
 
 def dump(market: "Market") -> bytes:

@@ -60,6 +60,14 @@ class Move(msgspec.Struct, frozen=True, tag=True):
     ppm: int
 
 
+class Shown(msgspec.Struct, frozen=True, tag=True):
+    """A compiled strategy wants to decide, by what it is shown of an instrument: looks.py."""
+
+    instrument_id: str
+    which: int  # the instrument's place among those of the strategy
+    averages: tuple[int, ...]  # by their places in the list
+
+
 class Watch(msgspec.Struct, frozen=True):
     """Somebody who is due when the quote or the top of the book of an instrument changes; its place in the list is its bit."""
 
@@ -67,7 +75,7 @@ class Watch(msgspec.Struct, frozen=True):
     instruments: tuple[str, ...]
     throttle_ns: int = 0
     on_bar: bool = False  # a closed bar is a change too, and raises BAR_CLOSED
-    conditions: tuple[Cross | Move, ...] = ()  # where there are any, only these make it due
+    conditions: tuple[Cross | Move | Shown, ...] = ()  # where there are any, only these make it due
 
 
 class Quote(msgspec.Struct, frozen=True):

@@ -1,0 +1,227 @@
+"""Strategies whose question is machine code in the fold: when they are asked, what they are shown, and that a journal needs none of it."""
+
+import gzip
+import json
+import os
+import subprocess
+import sys
+from itertools import islice, pairwise
+from pathlib import Path
+
+import pytest
+from by_hand import BTC, ETH, ByHand, report, trade
+from test_captured import GIVEN, STRATEGIES, verbatim
+
+from engine.loading import StrategyError
+from journal.reader import Journal
+from journal.record import Kind, Record
+from replay.captured import session_of
+from replay.changes import with_strategy
+from replay.decisions import decisions, decisions_of
+from replay.rebuild import rebuild
+from replay.replay import replay_session
+from replay.resimulate import Wanted, decide_again, resimulate
+from replay.venue_model import VenueModel
+from verbatim.strategies import read_strategy
+from verbatim.testing import from_sources
+
+# Places one order each time that it wants to, and tells what it is shown.
+HAND = """
+from dataclasses import dataclass
+from decimal import Decimal
+
+from verbatim import Compiled, Glance, OnQuote, Place, Side
+
+LIMIT = 2
+
+
+def room(held, most):
+    return held < most * LIMIT
+
+
+class Hand:
+    version = "1"
+    instruments = ("BTCUSDT",)
+    cadence = OnQuote(throttle_ms=THROTTLE, when=Compiled())
+
+    @dataclass
+    class Parameters:
+        orders: int = 1
+        most: Decimal = Decimal("0.5")
+        name: str = "not a number: not handed over"
+
+    @dataclass
+    class State:
+        asked: int = 0
+
+    @staticmethod
+    def wants(now: Glance, parameters) -> bool:
+        return WANTS
+
+    @staticmethod
+    def decide(view, state, parameters):
+        state.asked += 1
+        if not view.orders():
+            yield Place("BTCUSDT", Side.BUY, Decimal(1), Decimal(90))
+"""
+
+
+def hand(wants: str = "now.bids < parameters.orders and room(now.position, parameters.most)", throttle_ms: int = 0) -> str:
+    return HAND.replace("WANTS", wants).replace("THROTTLE", str(throttle_ms))
+
+
+def woken(session: ByHand) -> int:
+    assert session.state.account.strategies.of("hand").state.get("asked", 0) == len(session.facts("strategy_woken"))
+    return len(session.facts("strategy_woken"))
+
+
+def test_it_is_asked_where_it_wants_to_be_and_nowhere_else() -> None:
+    """By Hand's twin rebuilds beside it without asking, and must stand where it stands after each step."""
+    session = ByHand(source=hand()).run(5)
+    (placed,) = session.asked("place")
+    assert woken(session) == 1  # its bid is on its way: nothing is wanted
+    session.private(report(placed.client_order_id, "NEW", "NEW"))
+    session.run(3)
+    assert woken(session) == 1
+    session.private(trade(placed.client_order_id, 1, "1.0", "1.0", "FILLED"))
+    session.run(3)
+    assert session.position() == 1  # of 0.5 * 2: no room for more
+    assert woken(session) == 1
+
+
+def test_a_throttle_is_kept_and_what_is_wanted_within_it_is_asked_again_after_it() -> None:
+    session = ByHand(source=hand("True", throttle_ms=2500)).run(10)
+    times = [record.time_ns for record in session.records if record.kind is Kind.FACT and "strategy_woken" in (record.body or "")]
+    assert len(times) > 2
+    assert all(after - before >= 2_500_000_000 for before, after in pairwise(times))
+    assert not any("watch.hand" in (record.body or "") for record in session.records if record.kind is Kind.TIMER)
+
+
+def test_who_may_not_trade_is_not_asked() -> None:
+    session = ByHand(source=hand("True")).run(2)
+    before = woken(session)
+    session.command("pause").run(3)
+    assert woken(session) == before
+    session.command("resume").run(3)
+    assert woken(session) > before
+
+
+def test_it_is_shown_the_market_and_its_own_orders() -> None:
+    """Prices as whole numbers of the price's unit, the position in base; the names are those of Glance."""
+    claim = (
+        "now.bid == 9900 and now.ask == 10100 and now.ask_size == 100000 and now.book_bid == 9900 and now.book_ask == 10100 "
+        "and now.tick == 1 and now.lot == 1 and now.price_unit == 0.01 and now.size_unit == 0.00001 and now.which == 0"
+    )
+    session = ByHand(source=hand(claim)).run(2)
+    assert woken(session) >= 1
+    claim = "now.bids == 1 and now.bid_price == 9000 and now.asks == 0 and now.ask_price == 0 and now.unsettled == 1"
+    session = ByHand(source=hand(f"now.bids == 0 or ({claim})")).run(5)
+    assert woken(session) > 2
+    (placed,) = session.asked("place")
+    session.private(report(placed.client_order_id, "NEW", "NEW"))
+    before = woken(session)
+    session.run(3)
+    assert woken(session) == before  # settled now
+
+
+def test_each_instrument_is_shown_by_itself() -> None:
+    source = hand("now.which == 1 and now.bid > 0").replace('("BTCUSDT",)', '("BTCUSDT", "ETHBTC")')
+    session = ByHand(source=source, instruments=(BTC, ETH)).run(3)
+    assert woken(session) >= 1
+    causes = [record.cause for record in session.records if record.kind is Kind.FACT and "strategy_woken" in (record.body or "")]
+    frames = {record.seq: record.payload or b"" for record in session.records if record.kind is Kind.FEED}
+    assert all(b"ETHBTC" in frames[cause] for cause in causes if cause is not None)
+
+
+def test_what_raises_stops_the_strategy_and_says_why() -> None:
+    session = ByHand(source=hand("now.bid // now.asks > 0")).run(3)
+    assert session.state.account.strategies.of("hand").stopped_for.startswith("ZeroDivisionError")
+    assert session.mode == "running"
+    assert len(session.facts("strategy_woken")) == 1
+
+
+@pytest.mark.parametrize(
+    ("source", "what"),
+    [
+        (hand().replace("def wants", "def wishes"), "asks `wants(now, parameters)`, a static method of the class; it has none"),
+        (hand().replace("    @staticmethod\n    def wants(now", "    def wants(now"), "asks `wants(now, parameters)`, a static method of the class; it has none"),
+        (hand("parameters.name == 'x'"), "Unknown attribute 'name'"),
+        (hand("now.price > 0"), "Unknown attribute 'price'"),
+        (hand("len([bid for bid in now.others]) > 0"), "Unknown attribute 'others'"),
+        (hand("now.bid > '1'"), "No implementation of function"),
+    ],
+)
+def test_what_cannot_be_compiled_is_refused_at_load_in_a_line(source: str, what: str) -> None:
+    with pytest.raises(StrategyError) as refused:
+        from_sources({"hand": source}, "hand", "Hand")
+    assert what in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.fixture(scope="module")
+def capture(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("compiled")
+    with gzip.open(shared_data / "captures/binance/spot_btcusdt_20240808.gz") as file:
+        (folder / "begin.dat").write_bytes(b"".join(islice(file, 12_000)))
+    verbatim("import", folder / "begin.dat", "--into", folder / "spot")
+    return folder / "spot"
+
+
+def wanted(folder: Path, cls: str) -> Wanted:
+    body = with_strategy(session_of(Journal.open(folder)), read_strategy(f"{STRATEGIES / 'compiled.py'}:{cls}"))
+    return Wanted(session=body, model=VenueModel(), balances=GIVEN)
+
+
+def test_it_decides_as_its_twin_that_looks_at_every_quote_in_python(capture: Path, tmp_path: Path) -> None:
+    told = []
+    for cls in ("Wide", "WideInPython"):
+        kept: list[Record] = []
+        decide_again(capture, wanted(capture, cls), kept.extend)
+        told.append([(each.origin, each.what) for each in decisions(kept)])
+    assert told[0] == told[1]
+    assert len(told[0]) > 20
+
+    resimulate(capture, tmp_path / "r", wanted(capture, "Wide"))  # with its journal: the same, and it replays and rebuilds
+    assert [(each.origin, each.what) for each in decisions_of(tmp_path / "r")] == told[0]
+    assert replay_session(tmp_path / "r").identical
+    _, state, checkpoint = rebuild(tmp_path / "r")
+    assert checkpoint.seq >= 0
+    assert state.market.digests()
+
+
+_PLAIN = """
+import hashlib, sys
+from itertools import islice, pairwise
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from test_compiled_strategies import wanted
+from replay.resimulate import decide_again
+from engine.market.jit import JIT
+heard = hashlib.sha256()
+def take(records):
+    for record in records:
+        heard.update(repr((record.seq, record.time_ns, record.kind, record.source, record.cause, record.key, record.meta, record.payload, record.body)).encode())
+decide_again(Path(sys.argv[2]), wanted(Path(sys.argv[2]), "Wide"), take)
+print(JIT, heard.hexdigest())
+"""
+
+
+def test_compiled_and_plain_give_the_same_records(capture: Path) -> None:
+    said = [
+        subprocess.run(
+            [sys.executable, "-P", "-c", _PLAIN, str(Path(__file__).parent), str(capture)],
+            env={**os.environ, "VERBATIM_JIT": jit, "PYTHONPATH": os.pathsep.join(sys.path)}, capture_output=True, text=True, check=True,
+        ).stdout.split()
+        for jit in ("1", "0")
+    ]  # fmt: skip
+    assert [jit for jit, _ in said] == ["True", "False"]
+    assert said[0][1] == said[1][1]
+
+
+def test_the_journal_says_that_it_was_woken_and_needs_no_code_to_be_read(capture: Path, tmp_path: Path) -> None:
+    """`ask` rebuilds a session whose strategy's source cannot even be loaded any more."""
+    resimulate(capture, tmp_path / "r", wanted(capture, "Wide"))
+    told = json.loads(verbatim("ask", tmp_path / "r", "--json"))
+    assert told
+    facts = [json.loads(record.body or "") for record in Journal.open(tmp_path / "r").records(kinds=[Kind.FACT])]
+    assert sum(fact["fact"] == "strategy_woken" for fact in facts) > 20
