@@ -32,14 +32,17 @@ def test_the_life_cycle_is_drawn_as_it_is() -> None:
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/strategies.md"])
-def test_the_strategy_on_the_page_trades(tmp_path: Path, page: str) -> None:
-    [code] = re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
-    (tmp_path / "once.py").write_text(code)
-    session = VirtualSession(VirtualVenue(), tmp_path / "journal", strategies=[read_strategy(f"{tmp_path}/once.py:Once")])
-    session.run(3)
-    session.writer.abandon()
-    assert len(session.kinds(Kind.INTENT)) == 1
-    assert [record for record in session.kinds(Kind.REQUEST) if '"place"' in (record.body or "")]
+def test_the_strategies_on_the_page_trade(tmp_path: Path, page: str) -> None:
+    placed = {}
+    for code in re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.DOTALL):
+        [cls] = re.findall(r"^class (\w+):", code, re.MULTILINE)
+        (tmp_path / f"{cls.lower()}.py").write_text(code)
+        session = VirtualSession(VirtualVenue(), tmp_path / cls, strategies=[read_strategy(f"{tmp_path}/{cls.lower()}.py:{cls}")])
+        session.run(3)
+        session.writer.abandon()
+        placed[cls] = [record for record in session.kinds(Kind.REQUEST) if '"place"' in (record.body or "")]
+    assert len(placed["Once"]) == 1
+    assert all(placed.values())
 
 
 def test_every_command_is_in_the_book() -> None:
