@@ -275,7 +275,7 @@ class TimerBody(msgspec.Struct, frozen=True):
 
 
 class CommandBody(msgspec.Struct, frozen=True):
-    command: str  # stop | pause | resume | halt | cancel_all | reconcile
+    command: str  # stop | pause | resume | halt | cancel_all | reconcile; of resimulations: handover | ask
     by: str = ""
     reason: str = ""
 
