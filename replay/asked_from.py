@@ -1,6 +1,6 @@
 """A session in which no strategy is asked before a record: up to there the market and the account are followed as ever.
 
-So a strategy meets books, averages and conditions as they stood, while what it remembers and holds begins there. It is the engine's
+So a strategy meets books, averages and conditions as they stood, and remembers and holds what it began the session with. It is the engine's
 own pause, ended by COMMANDs that are in what comes of it, which is therefore repeated as any other session.
 """
 
@@ -42,7 +42,7 @@ def asked_from(pieces: Iterator[Stretch | Outside], seq: int) -> Iterator[Stretc
             yield Stretch(piece.rows[: piece.ends[at - 1]], piece.ends[:at], piece.line)
             piece = _behind(piece, at)  # noqa: PLW2901 - the rest of it
         if not by_person:
-            yield _outside(piece, seq, text_of(CommandBody("ask", by="resim", reason=f"strategies are asked from record {seq} of the source on")))
+            yield _outside(piece, seq, text_of(CommandBody("decide", by="resim", reason=f"strategies are asked from record {seq} of the source on")))
         yield piece
         break
     yield from pieces

@@ -2,11 +2,11 @@
 
 A run is tried by resimulating both versions over it on the venue's model: strategies are asked from its first record on
 (replay/asked_from.py), and nothing behind its last is known. The market before it stands as it stood; what a strategy remembers and
-holds begins with the run. Whether a run shows a difference depends on its beginning in no orderly way, so there may be a smaller one than
-is found; that none is that has a record less at either end was tried. Knows nothing of where versions come from.
+holds is what it began the session with. Whether a run shows a difference depends on its beginning in no orderly way, so there may be a
+smaller one than is found; that none is that has a record less at either end was tried. Knows nothing of where versions come from.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -19,6 +19,7 @@ from journal.record import Kind, Record
 from replay.decisions import Changed, Decision, Reading, changes
 from replay.resimulate import Wanted, decide_again
 
+SHORTER_TRIED = 12  # beginnings, where a run was found: there may be shorter ones anywhere in it
 STOPPED = '"strategy_stopped"'
 Numbers = npt.NDArray[np.int64]
 
@@ -39,9 +40,9 @@ class Found(msgspec.Struct, frozen=True):
     tried: int  # runs
 
 
-def smallest_run(folder: Path, good: Wanted, bad: Wanted) -> Found:
-    """The two are on the same session's records. NotResimulated, CoreError."""
-    runs = _Runs(folder, good, bad)
+def smallest_run(folder: Path, good: Wanted, bad: Wanted, told: Callable[[int], None] | None = None) -> Found:
+    """The two are on the same session's records; `told` hears how many runs were tried. NotResimulated, CoreError."""
+    runs = _Runs(folder, good, bad, told or (lambda _tried: None))
     count = len(runs.seqs)
     found = smallest(count, runs.differs_at) if count else None
     run = None
@@ -71,11 +72,10 @@ def smallest(count: int, differs_at: Callable[[int, int], int | None]) -> tuple[
     if end is None:
         return None
     last = end if shows(0, end) else _edge(end, count - 1, lambda at: shows(0, at))  # else it takes what the venue saw before us
-    without, first, length = last + 1, last, 1
-    while not shows(first, last):
-        without, length = first, 2 * length
-        first = max(0, last + 1 - length)
-    first = _edge(without, first, lambda at: shows(at, last))
+    first, beginnings = 0, _doubling(last)
+    while (found := _latest(beginnings, last + 1, lambda at: shows(at, last))) is not None:
+        first = _edge(*found, lambda at: shows(at, last))
+        beginnings = _spread(first, last)
     sooner = differs_at(first, last)
     if sooner is not None and shows(first, sooner):
         last = sooner
@@ -86,6 +86,25 @@ def smallest(count: int, differs_at: Callable[[int, int], int | None]) -> tuple[
             last -= 1
         else:
             return first, last
+
+
+def _doubling(last: int) -> list[int]:
+    """Beginnings of runs of 1, 2, 4, ... records, and of all there are."""
+    return [last + 1 - (1 << power) for power in range((last + 1).bit_length())] + [0]
+
+
+def _spread(first: int, last: int) -> list[int]:
+    """Later beginnings, the latest first."""
+    return sorted({last - (last - first) * part // (SHORTER_TRIED + 1) for part in range(1, SHORTER_TRIED + 1)} - {first}, reverse=True)
+
+
+def _latest(beginnings: Iterable[int], without: int, shows: Callable[[int], bool]) -> tuple[int, int] | None:
+    """One for which it does not show and the first of these for which it does, which lies before it."""
+    for at in beginnings:
+        if shows(at):
+            return without, at
+        without = at
+    return None
 
 
 def _edge(without: int, with_it: int, shows: Callable[[int], bool]) -> int:
@@ -102,8 +121,9 @@ def _edge(without: int, with_it: int, shows: Callable[[int], bool]) -> int:
 class _Runs:
     """Both versions over runs of a session, each tried once."""
 
-    def __init__(self, folder: Path, good: Wanted, bad: Wanted) -> None:
+    def __init__(self, folder: Path, good: Wanted, bad: Wanted, told: Callable[[int], None]) -> None:
         self._folder = folder
+        self._told = told
         self._versions = good, bad
         self.seqs, self.times, self._market = _records(Journal.open(folder))
         self.tried: dict[tuple[int, int], list[Changed]] = {}
@@ -119,6 +139,7 @@ class _Runs:
             if not self.tried:
                 self.decisions = len(good)
             found = self.tried[first, last] = changes(good, bad)
+            self._told(len(self.tried))
         return found
 
     def differs_at(self, first: int, last: int) -> int | None:

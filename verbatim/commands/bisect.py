@@ -5,6 +5,7 @@ The resimulating is replay/regress.py's, the search for a run replay/smallest.py
 # ruff: noqa: A005 - a command's module bears its name, and is only ever imported as one of verbatim.commands
 
 import shlex
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -193,6 +194,10 @@ class _Side:
             self.spec = version if is_file else f"{path}@{version}{':' + cls if cls else ''}"
 
     @property
+    def stem(self) -> str:
+        return Path((self.spec or "").partition(".py")[0]).name
+
+    @property
     def text(self) -> str:
         return ", ".join((self.spec or RECORDED, *self.settings))
 
@@ -226,12 +231,13 @@ def _by_records(session: str, sides: tuple[_Side, _Side], balances: tuple[str, .
         recorded = session_in(folder, None)
         if not trust_code:
             refuse_strangers(recorded, trusted_host(session), folder)
-        called = Path((sides[0].spec or "").partition(".py")[0]).name
+        called = "" if recorded.strategies else sides[0].stem
         bodies = [side.body(recorded, called) for side in sides]
         compile_if_new()
         model, given = measured(Journal.open(folder)).model, amounts(parsed(balances))
         with no_sockets():
-            found = smallest_run(folder, *(Wanted(session=body, model=model, balances=given) for body in bodies))
+            good, bad = (Wanted(session=body, model=model, balances=given) for body in bodies)
+            found = smallest_run(folder, good, bad, _progress)
     except (DamagedJournal, DamagedArchive, CoreError) as error:
         stop(str(error), DIFFERS)
     except ArchiveFailed as error:
@@ -246,9 +252,15 @@ def _by_records(session: str, sides: tuple[_Side, _Side], balances: tuple[str, .
     words = ("--modelled", "--from", str(found.run.first_seq), "--until", str(found.run.last_seq))
     given_again = [*(f"--balance={each}" for each in balances), *(["--trust-code"] if trust_code else []), "--journals", str(journals)]
     for side in sides:
-        which = [*(["--strategy", side.spec] if side.spec else []), *(f"--set={each}" for each in side.settings)]
+        set_again = (each.replace(f"strategy.{called}.", f"strategy.{side.stem}.", 1) if called else each for each in side.settings)
+        which = [*(["--strategy", side.spec] if side.spec else []), *(f"--set={each}" for each in set_again)]
         click.echo(f"  {shlex.join(['verbatim', 'resim', session, *words, *which, *given_again])}")
     raise SystemExit(DIFFERS)
+
+
+def _progress(tried: int) -> None:
+    if sys.stderr.isatty():
+        click.echo(f"\r{tried:,} runs tried\r", nl=False, err=True)
 
 
 def _tell_run(run: "SmallestRun", of: int, tried: int) -> None:

@@ -95,6 +95,8 @@ def command(
         body = recorded if strategy is None else with_strategy(recorded, read_strategy(strategy))
         body = changed(body, parsed(settings))
         model, measured_in = _model(journal, model_settings)
+        if (last := max(from_seq or 0, until_seq or 0)) > journal.last_seq:
+            raise UnknownSetting(f"{folder} has no record {last:,}: its last is {journal.last_seq:,}")
         part = [f"{word} record {seq}" for word, seq in (("from", from_seq), ("until", until_seq)) if seq is not None]
         with no_sockets():
             wanted = Wanted(
@@ -172,8 +174,8 @@ def _tell(folder: Path, tried: "Trial", model: "VenueModel", measured_in: int, p
         click.echo("balances: as given, for the session says nothing of them")
     for line in (*after.troubles, *([] if part else side_by_side(tally_of(folder), after))):
         click.echo(line)
-    click.echo(f"{'decisions' if part else 'decisions changed'}: {len(other):,}")
-    for line in told(other, DIFFS_SHOWN, with_seqs=not part or outcome.folder != folder):
+    click.echo(f"{'decisions' if part else 'decisions changed'}: {len(other):,}{', the last of them:' if part and len(other) > DIFFS_SHOWN else ''}")
+    for line in told(other[-DIFFS_SHOWN:] if part else other, DIFFS_SHOWN, with_seqs=not part or outcome.folder != folder):
         click.echo(f"  {line}")
     if outcome.folder != folder:
         click.echo(str(outcome.folder))
