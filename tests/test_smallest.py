@@ -197,6 +197,19 @@ def test_a_strategys_mistake_is_a_difference_where_it_stops(journals: Path, tmp_
     assert "was stopped: ZeroDivisionError" in verbatim(*told.repeated_by[1], "--no-journal")
 
 
+def test_a_timer_behind_the_markets_last_record_ends_a_run_with_the_session(tmp_path: Path) -> None:
+    source = QUOTER.replace("OnQuote(throttle_ms=100)", "Every(ms=1)").replace("OnQuote", "Every")
+    folder = session(tmp_path / "s", source=source, seconds=1).kill()
+    journal = Journal.open(folder)
+    last = next(journal.records(journal.last_seq, journal.last_seq))
+    assert last.seq > market(folder)[-1]
+    bad = tmp_path / "quoter.py"
+    bad.write_text(source.replace("state.quotes += 1", f"state.quotes += 1 // (view.time_ns != {last.time_ns})"))
+    told = read(verbatim("bisect", folder, "--records", "--bad", bad, "--trust-code", code=1))
+    assert (told.first, told.last, told.records) == (market(folder)[-1], last.seq, 1)
+    assert "+ is stopped: ZeroDivisionError: integer division or modulo by zero" in told.diff
+
+
 def test_versions_are_revisions_of_a_file_too(journals: Path, tmp_path: Path) -> None:
     path = tmp_path / "quoter.py"
 
