@@ -282,7 +282,7 @@ class TimerBody(msgspec.Struct, frozen=True):
 
 
 class CommandBody(msgspec.Struct, frozen=True):
-    command: str  # stop | pause | resume | halt | cancel_all | reconcile
+    command: str  # stop | pause | resume | halt | cancel_all | reconcile; of resimulations: handover | decide
     by: str = ""
     reason: str = ""
 

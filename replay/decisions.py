@@ -70,14 +70,14 @@ class Reading:
         self._legs: Counter[tuple[str, str]] = Counter()
         self._unnamed: Counter[str] = Counter()
         self._placed: dict[str, str] = {}
-        self._origin, self._origin_seq = "", -1
+        self.origin, self._origin_seq = "", -1
         self._pending: tuple[Record, str, str] | None = None  # an intent, until its verdict
 
     def take(self, record: Record) -> Decision | None:
         """The decision that is whole with this record."""
         if record.kind in INPUTS:
             self._origin_seq = record.seq
-            self._origin = _origin(record, self._unnamed)
+            self.origin = _origin(record, self._unnamed)
         elif record.kind is Kind.INTENT:
             body = facts.read_intent(record.body or "")
             if body.order is not None:
@@ -89,10 +89,10 @@ class Reading:
             self._pending = record, body.strategy, what
         elif record.kind is Kind.VERDICT and self._pending is not None:
             (intent, strategy, what), self._pending = self._pending, None
-            leg = self._legs[self._origin, strategy]
-            self._legs[self._origin, strategy] += 1
+            leg = self._legs[self.origin, strategy]
+            self._legs[self.origin, strategy] += 1
             approved = facts.read_verdict(record.body or "").approved
-            return Decision(self._origin, strategy, leg, what, approved, intent.seq, intent.time_ns)
+            return Decision(self.origin, strategy, leg, what, approved, intent.seq, intent.time_ns)
         return None
 
 
@@ -124,15 +124,16 @@ def changes(before: list[Decision], after: list[Decision]) -> list[Changed]:
     return sorted(found, key=lambda each: (each.time_ns, *each.one.place))
 
 
-def told(changed: list[Changed], most: int = 20) -> list[str]:
-    """As a diff of code is read."""
+def told(changed: list[Changed], most: int = 20, *, with_seqs: bool = True) -> list[str]:
+    """As a diff of code is read. Without seqs where no journal has them: a trial keeps none."""
     lines: list[str] = []
     for each in changed[:most]:
         one = each.one
         lines.append(f"@@ {iso(one.time_ns)} {one.strategy} {one.leg}, on {one.origin.partition(' due ')[0]} @@")
         for mark, side in (("-", each.before), ("+", each.after)):
             if side is not None:
-                lines.append(f"{mark} {side.what}{'' if side.approved else ' (refused by risk)'}  [record {side.seq}]")
+                seq = f"  [record {side.seq}]" if with_seqs else ""
+                lines.append(f"{mark} {side.what}{'' if side.approved else ' (refused by risk)'}{seq}")
     if len(changed) > most:
         lines.append(f"... and {len(changed) - most:,} more")
     return lines

@@ -78,7 +78,6 @@ class Modelled:
         last: int,
     ) -> None:
         self._journal = journal
-        self._tape = tape
         self._sequencer = sequencer
         self._model = model
         self._links = links
@@ -101,13 +100,15 @@ class Modelled:
         """The account, as it is known or given; whether it is known."""
         return adopt(self._venue.sim, self._journal, self._state, balances, handed_over=handed_over)
 
-    def go(self, outputs: list[Record], after: int, private: Sequence[tuple[str, str]], takes: TakesRows, handover: str) -> None:
-        """From behind record `after` of the source on; `outputs` of the last step are not performed yet. `private`: (source, path) of the account's links."""
+    def go(
+        self, outputs: list[Record], pieces: Iterator[Stretch | Outside], private: Sequence[tuple[str, str]], takes: TakesRows, handover: str
+    ) -> None:
+        """Through the `pieces` of the tape; `outputs` of the last step are not performed yet. `private`: (source, path) of the account's links."""
         if handover:
             text = CommandBody("handover", by="resim", reason=handover)
             self.shell.take(Arrival(Kind.COMMAND, "resim", body=text_of(text)))
         self._resume(outputs, private, handover)
-        self._run(_Place(self._tape.pieces(after + 1)), takes)
+        self._run(_Place(pieces), takes)
 
     # ---- taking over
 

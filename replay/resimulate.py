@@ -23,6 +23,7 @@ from engine.state import State
 from journal.reader import Journal, arriving
 from journal.record import INPUTS, Kind, Record
 from journal.writer import JournalWriter
+from replay.asked_from import asked_from, paused
 from replay.captured import is_import
 from replay.compare import timer_differs
 from replay.modelled import MarketLinks, Modelled
@@ -68,6 +69,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     balances: dict[str, str] = {}
     changes: tuple[str, ...] = ()  # for people
     until_seq: int | None = None  # nothing behind this record is known to it
+    from_seq: int = 0  # no strategy is asked before this record of the market; goes with `modelled`
 
 
 def resimulate(folder: Path, into: Path, wanted: Wanted) -> Outcome:
@@ -132,6 +134,7 @@ class _Resimulation:
         self.closing = False
         self._journal = journal
         refuse(journal, wanted.session)
+        assert wanted.modelled or not wanted.from_seq, "what was recorded was asked from the beginning"
         resimulated = Resimulated(
             source=journal.folder.resolve().name,
             last_seq=journal.last_seq,
@@ -181,7 +184,11 @@ class _Resimulation:
             takes = Whole(sequencer, frames, self._body.engine.checkpoint_every)
         else:
             takes = Referred(sequencer)
-        modelled.go(outputs, after, self._private, takes, self._handover)
+        pieces = tape.pieces(after + 1)
+        if self._wanted.from_seq:
+            modelled.shell.take(paused())
+            pieces = asked_from(pieces, self._wanted.from_seq)
+        modelled.go(outputs, pieces, self._private, takes, self._handover)
         self.closing = modelled.shell.closing
 
     # ---- exact: the venue's answers are those of the journal -------------------------------------------------

@@ -71,6 +71,8 @@ def _commanded(modes: Modes, change: Commanded, at: Stamp) -> Modes:
             return replace(modes, paused_by=who)
         case "resume":
             return replace(modes, paused_by="", halted_for="", distrust_seq=at.seq)
+        case "decide":  # a resimulation's, of a pause that is its own: nothing was missed meanwhile
+            return replace(modes, paused_by="")
         case "halt":
             return replace(modes, halted_for=change.command.reason or f"ordered by {who}")
         case "stop" if not modes.stopping_since_ns:

@@ -1,48 +1,88 @@
-"""`verbatim bisect`: the commit that changed what a strategy decides. The resimulating is replay/regress.py, the texts are verbatim/strategies.py's."""
+"""`verbatim bisect`: the commit that changed what a strategy decides, or the smallest run of records that shows it.
+
+The resimulating is replay/regress.py's, the search for a run replay/smallest.py's, the texts of strategies are verbatim/strategies.py's.
+"""
 # ruff: noqa: A005 - a command's module bears its name, and is only ever imported as one of verbatim.commands
 
+import shlex
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from verbatim.exits import DIFFERS, stop
-from verbatim.finding import find_decided, trusted_host
+from verbatim.exits import DIFFERS, FAILED, stop
+from verbatim.finding import find_decided, find_to_resimulate, session_in, trusted_host
 from verbatim.options import journals_option
 
 if TYPE_CHECKING:
+    from engine.session import SessionBody
     from replay.decisions import Changed
     from replay.regress import Done
+    from replay.smallest import SmallestRun
 
 SHOWN = 10
+RECORDED = "recorded"
 
 
 @click.command("bisect")
 @click.argument("session")
-@click.argument("strategy", metavar="FILE[:CLASS]")
-@click.option("--good", required=True, metavar="REVISION", help="Where it decided as it should.")
-@click.option("--bad", default="HEAD", show_default=True, metavar="REVISION", help="Where it does not.")
-@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="risk.NAME, engine.NAME or strategy.NAME.PARAMETER.")
+@click.argument("strategy", metavar="[FILE[:CLASS]]", required=False)
+@click.option("--records", is_flag=True, help="Find the smallest run of records over which --good and --bad decide otherwise.")
+@click.option("--good", metavar="REVISION", help="Of FILE, where it decided as it should; with --records also FILE[:CLASS] or, by default, the recorded one.")
+@click.option("--bad", metavar="REVISION", help="Where it does not: HEAD where a FILE is given; with --records as --good.")
+@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Of both: risk.NAME, engine.NAME or strategy.NAME.PARAMETER.")
+@click.option("--variant", metavar="NAME=VALUE[,NAME=VALUE]", help="With --records: of the bad one alone, as --set.")
 @click.option("--balance", "balances", multiple=True, metavar="ASSET=AMOUNT", help="What the account has, where the session does not say.")
 @click.option("--trust-code", is_flag=True, help="Run code though the session was not recorded on this machine.")
 @journals_option
 def command(
     *,
     session: str,
+    strategy: str | None,
+    records: bool,
+    good: str | None,
+    bad: str | None,
+    settings: tuple[str, ...],
+    variant: str | None,
+    balances: tuple[str, ...],
+    trust_code: bool,
+    journals: Path,
+) -> None:
+    """Find the first commit between --good and --bad at which FILE decides otherwise on SESSION, or with --records the smallest run of its records.
+
+    Only commits that touch the file's folder are tried, each by a resimulation, half of those left at a time. A run is tried by resimulating both over
+    it on the model, the market before it given, with nobody asked. Ends with 1 where one is found, with 0 where nothing changed.
+    """
+    if records:
+        if strategy is None and bad is None and variant is None:
+            raise click.UsageError("FILE, --bad or --variant says what is held against --good")
+        bad = bad or ("HEAD" if strategy else RECORDED)
+        sides = _Side(good or RECORDED, strategy, settings), _Side(bad, strategy, (*settings, *(variant.split(",") if variant else ())))
+        _by_records(session, sides, balances, trust_code=trust_code, journals=journals)
+        return
+    if strategy is None or good is None:
+        raise click.UsageError("FILE and --good say which commits are tried")
+    if variant is not None:
+        raise click.UsageError("--variant goes with --records: commits are held against each other")
+    _by_commits(session, strategy, good, bad or "HEAD", settings, balances, trust_code=trust_code, journals=journals)
+
+
+# ---- commits
+
+
+def _by_commits(  # noqa: PLR0917 - the command's own
+    session: str,
     strategy: str,
     good: str,
     bad: str,
     settings: tuple[str, ...],
     balances: tuple[str, ...],
+    *,
     trust_code: bool,
     journals: Path,
 ) -> None:
-    """Find the first commit between --good and --bad at which FILE decides otherwise on SESSION.
-
-    Only commits that touch the file's folder are tried, each by a resimulation, half of those left at a time. Ends with 1 where one is found, with
-    0 where nothing changed.
-    """
     from engine.loading import StrategyError
     from engine.session import read_session
     from journal.errors import DamagedJournal, JournalError
@@ -133,3 +173,101 @@ def _first_other(count: int, is_other: Callable[[int], bool]) -> int | None:
         else:
             low = middle + 1
     return low
+
+
+# ---- records
+
+
+class _Side:
+    """One of the two versions, as it was asked for."""
+
+    def __init__(self, version: str, file: str | None, settings: tuple[str, ...]) -> None:
+        """`version`: a file, `recorded`, or else a revision of `file`."""
+        self.version = version
+        self.settings = settings
+        self.spec: str | None = None  # as read_strategy and resim take it; None: the recorded one
+        if version != RECORDED:
+            path, _, cls = (file or "").partition(":")
+            is_file = ".py" in version
+            if not is_file and not file:
+                raise click.UsageError(f"{version} is no file, and of which it is a revision, FILE says")
+            self.spec = version if is_file else f"{path}@{version}{':' + cls if cls else ''}"
+
+    @property
+    def stem(self) -> str:
+        return Path((self.spec or "").partition(".py")[0]).name
+
+    @property
+    def text(self) -> str:
+        return ", ".join((self.spec or RECORDED, *self.settings))
+
+    def body(self, recorded: "SessionBody", called: str) -> "SessionBody":
+        """The session with this version in it; `called` where it ran no strategy, so that both go by one name."""
+        from replay.changes import UnknownChange, changed, parsed, with_strategy
+        from verbatim.strategies import read_strategy
+
+        if self.spec is None and not recorded.strategies:
+            raise UnknownChange(f"{recorded.session} ran no strategy. What to do: name two versions of one with --good and --bad.")
+        body = recorded if self.spec is None else with_strategy(recorded, read_strategy(self.spec, name=called))
+        return changed(body, parsed(self.settings))
+
+
+def _by_records(session: str, sides: tuple[_Side, _Side], balances: tuple[str, ...], *, trust_code: bool, journals: Path) -> None:
+    from engine.errors import CoreError
+    from engine.loading import StrategyError
+    from journal.errors import ArchiveFailed, DamagedArchive, DamagedJournal, JournalError
+    from journal.reader import Journal
+    from replay.changes import UnknownChange, parsed
+    from replay.guard import SocketOpened, no_sockets
+    from replay.replay import Untrusted, refuse_strangers
+    from replay.resimulate import Wanted
+    from replay.smallest import smallest_run
+    from replay.stand_in import NotResimulated
+    from replay.venue_model import UnknownSetting, amounts, measured
+    from verbatim.compiling import compile_if_new
+
+    try:
+        folder = find_to_resimulate(journals, session)
+        recorded = session_in(folder, None)
+        if not trust_code:
+            refuse_strangers(recorded, trusted_host(session), folder)
+        called = "" if recorded.strategies else sides[0].stem
+        bodies = [side.body(recorded, called) for side in sides]
+        compile_if_new()
+        model, given = measured(Journal.open(folder)).model, amounts(parsed(balances))
+        with no_sockets():
+            good, bad = (Wanted(session=body, model=model, balances=given) for body in bodies)
+            found = smallest_run(folder, good, bad, _progress)
+    except (DamagedJournal, DamagedArchive, CoreError) as error:
+        stop(str(error), DIFFERS)
+    except ArchiveFailed as error:
+        stop(str(error), FAILED)
+    except (JournalError, StrategyError, UnknownChange, UnknownSetting, NotResimulated, Untrusted, SocketOpened) as error:
+        stop(str(error))
+    if found.run is None:
+        click.echo(f"bisect: {found.decisions:,} decisions on {found.records:,} records of the market, and none differs: {sides[1].text} decides as {sides[0].text}")
+        return
+    _tell_run(found.run, found.records, found.tried)
+    click.echo("repeat it, the good one first:")
+    words = ("--modelled", "--from", str(found.run.first_seq), "--until", str(found.run.last_seq))
+    given_again = [*(f"--balance={each}" for each in balances), *(["--trust-code"] if trust_code else []), "--journals", str(journals)]
+    for side in sides:
+        set_again = (each.replace(f"strategy.{called}.", f"strategy.{side.stem}.", 1) if called else each for each in side.settings)
+        which = [*(["--strategy", side.spec] if side.spec else []), *(f"--set={each}" for each in set_again)]
+        click.echo(f"  {shlex.join(['verbatim', 'resim', session, *words, *which, *given_again])}")
+    raise SystemExit(DIFFERS)
+
+
+def _progress(tried: int) -> None:
+    if sys.stderr.isatty():
+        click.echo(f"\r{tried:,} runs tried\r", nl=False, err=True)
+
+
+def _tell_run(run: "SmallestRun", of: int, tried: int) -> None:
+    from replay.clock import iso
+    from replay.decisions import told
+
+    click.echo(f"bisect: smallest run found: {run.records:,} of {of:,} records of the market, {run.first_seq} to {run.last_seq}, {iso(run.first_ns)} to {iso(run.last_ns)}")
+    click.echo(f"  {len(run.changed):,} {'decision differs' if len(run.changed) == 1 else 'decisions differ'} in it; one record less at either end, and none does ({tried} runs tried)")
+    for line in told(run.changed, SHOWN, with_seqs=False):
+        click.echo(f"  {line}")

@@ -25,6 +25,8 @@ DIFFS_SHOWN = 10
 @click.option(
     "--set", "settings", multiple=True, metavar="NAME=VALUE", help="risk.NAME, engine.NAME or strategy.NAME.PARAMETER."
 )
+@click.option("--from", "from_seq", metavar="SEQ", type=click.IntRange(min=1), help="Ask no strategy before this record; the market before it is given, and all is modelled.")
+@click.option("--until", "until_seq", metavar="SEQ", type=click.IntRange(min=1), help="Let it know nothing behind this record.")
 @click.option("--modelled", is_flag=True, help="The simulated venue answers from the first request on.")
 @click.option(
     "--model",
@@ -47,6 +49,8 @@ def command(
     session: str,
     strategy: str | None,
     settings: tuple[str, ...],
+    from_seq: int | None,
+    until_seq: int | None,
     modelled: bool,
     model_settings: tuple[str, ...],
     balances: tuple[str, ...],
@@ -63,6 +67,8 @@ def command(
     beginning. What comes of it is a journal of its own, which every command reads; its path is the
     last line.
     """
+    if from_seq is not None and until_seq is not None and until_seq < from_seq:
+        raise click.UsageError("--until lies before --from")
     if no_journal and into is not None:
         raise click.UsageError("--no-journal writes nothing, so there is nothing to put --into a folder")
     from engine.errors import CoreError
@@ -89,16 +95,21 @@ def command(
         body = recorded if strategy is None else with_strategy(recorded, read_strategy(strategy))
         body = changed(body, parsed(settings))
         model, measured_in = _model(journal, model_settings)
+        if (last := max(from_seq or 0, until_seq or 0)) > journal.last_seq:
+            raise UnknownSetting(f"{folder} has no record {last:,}: its last is {journal.last_seq:,}")
+        part = [f"{word} record {seq}" for word, seq in (("from", from_seq), ("until", until_seq)) if seq is not None]
         with no_sockets():
             wanted = Wanted(
                 session=body,
                 model=model,
-                modelled=modelled,
+                modelled=modelled or from_seq is not None,
+                from_seq=from_seq or 0,
+                until_seq=until_seq,
                 balances=amounts(parsed(balances)),
-                changes=(*([f"strategy {strategy}"] if strategy else []), *settings),
+                changes=(*([f"strategy {strategy}"] if strategy else []), *settings, *part),
             )
             tried = trial(folder, wanted) if no_journal else _written(folder, into or _among_resims(journals), wanted)
-        _tell(folder, tried, model, measured_in, as_json=as_json)
+        _tell(folder, tried, model, measured_in, ", ".join(part), as_json=as_json)
     except (DamagedJournal, DamagedArchive, CoreError) as error:
         stop(str(error), DIFFERS)
     except (ArchiveFailed, JournalFailed) as error:
@@ -138,35 +149,33 @@ def _written(folder: Path, into: Path, wanted: "Wanted") -> "Trial":
     return Trial(outcome, tally_of(outcome.folder), decisions_of(outcome.folder))
 
 
-def _tell(folder: Path, tried: "Trial", model: "VenueModel", measured_in: int, *, as_json: bool) -> None:
+def _tell(folder: Path, tried: "Trial", model: "VenueModel", measured_in: int, part: str, *, as_json: bool) -> None:
+    """`part`: of the session, which as a whole it is not held against."""
     import msgspec
 
     from replay.decisions import changes, decisions_of, told
     from replay.tally import side_by_side, tally_of
 
     outcome, after = tried.outcome, tried.tally
-    before = tally_of(folder)
-    other = changes(decisions_of(folder), tried.decisions)
+    other = changes([] if part else decisions_of(folder), tried.decisions)
     if as_json:
         said = msgspec.to_builtins(outcome, enc_hook=str) | {
             "modelled": outcome.modelled,
             "model": model.told(),
             "measured_in": measured_in,
-            "recorded": msgspec.to_builtins(before),
             "resimulated": msgspec.to_builtins(after),
-            "decisions_changed": len(other),
         }
-        click.echo(json.dumps(said))
+        click.echo(json.dumps(said | ({"decisions": len(other)} if part else {"recorded": msgspec.to_builtins(tally_of(folder)), "decisions_changed": len(other)})))
         return
-    click.echo(f"resim: {outcome.records:,} records, {outcome.exactness}")
+    click.echo(f"resim: {outcome.records:,} records, {outcome.exactness}{', ' if part else ''}{part}")
     if outcome.modelled:
         click.echo(model.text(measured_in))
     if not outcome.balances_known:
         click.echo("balances: as given, for the session says nothing of them")
-    for line in (*after.troubles, *side_by_side(before, after)):
+    for line in (*after.troubles, *([] if part else side_by_side(tally_of(folder), after))):
         click.echo(line)
-    click.echo(f"decisions changed: {len(other):,}")
-    for line in told(other, DIFFS_SHOWN):
+    click.echo(f"{'decisions' if part else 'decisions changed'}: {len(other):,}{', the last of them:' if part and len(other) > DIFFS_SHOWN else ''}")
+    for line in told(other[-DIFFS_SHOWN:] if part else other, DIFFS_SHOWN, with_seqs=not part or outcome.folder != folder):
         click.echo(f"  {line}")
     if outcome.folder != folder:
         click.echo(str(outcome.folder))
