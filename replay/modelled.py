@@ -96,9 +96,9 @@ class Modelled:
             on_market_link=self._on_market_link,
         )
 
-    def adopt(self, balances: dict[str, str], *, handed_over: bool) -> bool:
+    def adopt(self, balances: dict[str, str], *, handed_over: bool, lived: bool) -> bool:
         """The account, as it is known or given; whether it is known."""
-        return adopt(self._venue.sim, self._journal, self._state, balances, handed_over=handed_over)
+        return adopt(self._venue.sim, self._journal, self._state, balances, handed_over=handed_over, lived=lived)
 
     def go(
         self, outputs: list[Record], pieces: Iterator[Stretch | Outside], private: Sequence[tuple[str, str]], takes: TakesRows, handover: str

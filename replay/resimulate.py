@@ -177,7 +177,7 @@ class _Resimulation:
         program = self._kernel.program
         tape = Tape(self._journal, program, self._last, self._links.sources)
         modelled = Modelled(self._journal, tape, sequencer, self._body, self._wanted.model, self._links, self._last)
-        self._balances_known = modelled.adopt(self._wanted.balances, handed_over=bool(self._handover_seq))
+        self._balances_known = modelled.adopt(self._wanted.balances, handed_over=bool(self._handover_seq), lived=not self._is_capture)
         takes: TakesRows
         if self._whole:
             frames = self._journal.records(after + 1, self._last, kinds=(Kind.FEED,))

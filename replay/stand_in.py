@@ -62,7 +62,7 @@ def modelled_venue(tape: Tape, session: SessionBody, model: VenueModel) -> SimVe
     return sim
 
 
-def adopt(sim: SimVenue, journal: Journal, state: State, given: Mapping[str, str], *, handed_over: bool) -> bool:
+def adopt(sim: SimVenue, journal: Journal, state: State, given: Mapping[str, str], *, handed_over: bool, lived: bool) -> bool:
     """The account as the state knows it where the session was lived up to there, else as it was first told; whether the session says it.
 
     NotResimulated where nobody does.
@@ -73,7 +73,8 @@ def adopt(sim: SimVenue, journal: Journal, state: State, given: Mapping[str, str
         totals = totals_at(journal, state)
     else:
         _refuse_settled_before(journal, account.orders.live)
-    totals = totals or first_totals(journal)
+    if not totals and lived:  # a capture knows of no account: it would be read to its end for nothing
+        totals = first_totals(journal)
     is_known = bool(totals)
     if not is_known:
         totals = {asset: units(amount) for asset, amount in given.items()}
