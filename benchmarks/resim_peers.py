@@ -1,8 +1,8 @@
 """Resimulation beside its peers, on the same captured messages: rows per CPU second, and what came of them.
 
-    python benchmarks/resim_peers.py FOLDER [--nautilus PYTHON] [--hftbacktest PYTHON] [--tiles 20] [--only CASE ...]
+    python benchmarks/resim_peers.py FOLDER [--nautilus PYTHON] [--nautilus-1 PYTHON] [--hftbacktest PYTHON] [--tiles 20] [--only CASE ...]
 
-FOLDER is made once: captures, tiled in time as the peers' programs do, imported as sessions. NautilusTrader 2.0.0rc7 and hftbacktest 2.4.4
+FOLDER is made once: captures, tiled in time as the peers' programs do, imported as sessions. NautilusTrader 2.0.0rc7 and 1.221, and hftbacktest 2.4.4
 are run with the Pythons given, by their programs in shared/bench/peers, one after the other with ours. Every decision of ours is kept as its
 records, intent to fill; imports and compiling are apart. The engine's own timers (watch, report, reconcile) beat each minute here, and each
 second in a session that is lived: `--timers lived` leaves them so.
@@ -133,9 +133,9 @@ COUNTED = {
 # ---- peers -----------------------------------------------------------------------------------------------
 
 
-def nautilus(python: str, scenario: str) -> dict[str, Any]:
+def nautilus(python: str, program: str, scenario: str) -> dict[str, Any]:
     tile = {"idle": "60", "ema": "60", "quoter": "20"}[scenario]
-    line = _run([python, str(PEERS / "nautilus_v2_backtest.py"), str(CAPTURES / "spot_btcusdt_20240808.gz"), scenario, "--tile", tile, "--runs", "3"])
+    line = _run([python, str(PEERS / program), str(CAPTURES / "spot_btcusdt_20240808.gz"), scenario, "--tile", tile, "--runs", "3"])
     return {"rows": line["rows"], "cpu_s": line["run_cpu_s"], "rows_per_cpu_s": round(line["rows"] / line["run_cpu_s"]), "orders": line["orders"], "fills": line["fills"]}
 
 
@@ -161,6 +161,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--nautilus", help="a Python 3.13 with nautilus_trader 2.0.0rc7")
+    parser.add_argument("--nautilus-1", help="a Python 3.11 with nautilus_trader 1.221.0")
     parser.add_argument("--hftbacktest", help="a Python with hftbacktest 2.4.4")
     parser.add_argument("--tiles", type=int, default=20)
     parser.add_argument("--timers", choices=["minute", "lived"], default="minute")
@@ -172,12 +173,16 @@ def main() -> None:
         mine = ours(session(options.folder, place, options.tiles), strategy, settings, counted, TIMERS if options.timers == "minute" else {})
         print(f"{name}: {strategy} on {place}, {counted}\n  ours {json.dumps(mine)}", flush=True)
         whose, _, mode = peer.partition(" ")
-        python = options.nautilus if whose == "nautilus" else options.hftbacktest
-        if python and peer not in known:
-            known[peer] = nautilus(python, mode) if whose == "nautilus" else hftbacktest(python, mode, options.folder)
-        if peer in known:
-            theirs = known[peer]
-            print(f"  {peer} {json.dumps(theirs)}\n  ratio {mine['rows_per_cpu_s'] / theirs['rows_per_cpu_s']:.3f}", flush=True)
+        runs: dict[str, Callable[[], dict[str, Any]]] = {}
+        if whose == "hftbacktest" and options.hftbacktest:
+            runs[peer] = lambda mode=mode: hftbacktest(options.hftbacktest, mode, options.folder)  # type: ignore[misc]  # mypy infers no default arguments of lambdas
+        if whose == "nautilus" and options.nautilus:
+            runs[f"nautilus 2.0.0rc7 {mode}"] = lambda mode=mode: nautilus(options.nautilus, "nautilus_v2_backtest.py", mode)  # type: ignore[misc]  # as above
+        if whose == "nautilus" and options.nautilus_1:
+            runs[f"nautilus 1.221 {mode}"] = lambda mode=mode: nautilus(options.nautilus_1, "nautilus_backtest.py", mode)  # type: ignore[misc]  # as above
+        for theirs, run in runs.items():
+            known[theirs] = known.get(theirs) or run()
+            print(f"  {theirs} {json.dumps(known[theirs])}\n  ratio {mine['rows_per_cpu_s'] / known[theirs]['rows_per_cpu_s']:.3f}", flush=True)
 
 
 if __name__ == "__main__":
