@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from engine.market.rows import COLUMNS, SEQ, Rows
+from engine.market.rows import COLUMNS, LAST, SEQ, Rows
 from engine.program import Program
 from engine.venues.venue import Venue
 from journal import caches
@@ -23,14 +23,15 @@ from replay.snapshots import code_digest
 
 _DECODED = ("seq", "time_ns", "kind", "source", "meta", "payload")  # columns of a record that rows are made of
 OUTSIDE = (Kind.FEED, Kind.LINK, Kind.COMMAND)
-FORMAT = 2  # of the cache
-_HEAD = Struct("<qq")  # rows, other records
+FORMAT = 3  # of the cache
+_HEAD = Struct("<qqq")  # rows, their records, other records
 
 
 class Projection(NamedTuple):
     """What came to a session from outside, in a part of its journal."""
 
     rows: Rows  # of its market, in the order of their records, (n, COLUMNS)
+    ends: Rows  # of each record, the row behind its last
     others: Rows  # seqs of the records from outside that no row stands for
 
 
@@ -59,7 +60,7 @@ def projected(batches: Batches, program: Program) -> Projection:
         seqs = batch.column("seq").to_numpy()
         at = np.minimum(np.searchsorted(plain, seqs), max(len(plain) - 1, 0))
         found.append(seqs[plain[at] != seqs] if len(plain) else seqs)
-    return Projection(rows, np.concatenate(found))
+    return Projection(rows, np.flatnonzero(rows[:, LAST]) + 1, np.concatenate(found))
 
 
 def decoded(batches: Iterable[pa.RecordBatch], program: Program) -> Rows:
@@ -95,14 +96,15 @@ def venue_of(program: Program, source: str) -> Venue:
 def _written(made: Projection) -> bytes:
     """Rows as they lie in memory: nothing is to be put together where they are read."""
     packed = pa.compress(made.rows.tobytes(), codec="zstd", asbytes=True)
-    written: bytes = _HEAD.pack(len(made.rows), len(made.others)) + made.others.tobytes() + packed
+    written: bytes = _HEAD.pack(*map(len, made)) + made.ends.tobytes() + made.others.tobytes() + packed
     return written
 
 
 def _read(kept: bytes) -> Projection:
-    rows, others = _HEAD.unpack_from(kept)
-    packed = pa.BufferReader(pa.py_buffer(kept).slice(_HEAD.size + 8 * others))
+    rows, records, others = _HEAD.unpack_from(kept)
+    numbers = np.frombuffer(kept, np.int64, records + others, _HEAD.size)
+    packed = pa.BufferReader(pa.py_buffer(kept).slice(_HEAD.size + numbers.nbytes))
     table: Rows = np.empty((rows, COLUMNS), np.int64)  # NumPy's memory comes in large pages, Arrow's does not: half the time
     filled = pa.CompressedInputStream(packed, "zstd").readinto(table.data.cast("B")) if rows else 0
     assert filled == table.nbytes, (filled, table.nbytes)
-    return Projection(table, np.frombuffer(kept, np.int64, others, _HEAD.size))
+    return Projection(table, numbers[:records], numbers[records:])

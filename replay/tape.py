@@ -47,6 +47,7 @@ class _Segment(NamedTuple):
     first_seq: int
     last_seq: int
     rows: Rows
+    ends: Rows
     others: list[Record]
 
 
@@ -116,14 +117,14 @@ class Tape:
                     continue
                 end = int(np.searchsorted(rows[:, r.SEQ], record.seq))
                 if end > begin:
-                    stretch = _stretch(rows[begin:end], line)
+                    stretch = _stretch(segment, begin, end, line)
                     yield stretch
                     line += len(stretch.ends)
                 yield Outside(record, line - 1, record.kind is Kind.LINK and record.source in self._market_sources)
                 line += is_depth(record)
                 begin = end
             if begin < len(rows):
-                stretch = _stretch(rows[begin:], line)
+                stretch = _stretch(segment, begin, len(rows), line)
                 yield stretch
                 line += len(stretch.ends)
             seq = segment.last_seq + 1
@@ -138,7 +139,8 @@ class Tape:
         found = self._open(first_seq, last_seq) if sealed is None else projection(sealed, self._program)
         last_seq = min(last_seq, self._until_seq)
         rows = found.rows[: int(np.searchsorted(found.rows[:, r.SEQ], last_seq, side="right"))]
-        segment = _Segment(first_seq, last_seq, rows, self._others(first_seq, last_seq, found.others))
+        ends = found.ends[: int(np.searchsorted(found.ends, len(rows), side="right"))]
+        segment = _Segment(first_seq, last_seq, rows, ends, self._others(first_seq, last_seq, found.others))
         while len(self._held) >= SEGMENTS_HELD:
             del self._held[min(self._held)]
         self._held[first_seq] = segment
@@ -166,8 +168,9 @@ class Tape:
         return record.kind is Kind.COMMAND or record.meta is None or record.cause is None or is_depth(record)
 
 
-def _stretch(rows: Rows, line: int) -> Stretch:
-    return Stretch(rows, np.flatnonzero(rows[:, r.LAST]) + 1, line)
+def _stretch(segment: _Segment, begin: int, end: int, line: int) -> Stretch:
+    first, last = np.searchsorted(segment.ends, (begin, end), side="right").tolist()
+    return Stretch(segment.rows[begin:end], segment.ends[first:last] - begin, line)
 
 
 def _stamped(rows: Rows, offset_ns: int) -> Rows:
