@@ -92,7 +92,7 @@ class Modelled:
             sequencer,
             BinanceSpot(body.instruments, body.venues[0].recv_window_ms),
             ApiKey.hmac(KEY, KEY),
-            Wires(model.request_ns, model.answer_ns, model.ways_ns),
+            Wires(model.request_ns, model.answer_ns, model.ways_ns, model.scatter_ppm),
             on_market_link=self._on_market_link,
         )
 

@@ -6,7 +6,9 @@ Where it stops being exact is said, not hidden: every figure names where it come
 import re
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
-from statistics import median
+from hashlib import sha256
+from math import exp
+from statistics import NormalDist, median
 from typing import Any
 
 import msgspec
@@ -22,6 +24,8 @@ MEASURED_PURPOSES = frozenset({"place", "cancel"})
 MS_MAX = Decimal(3_600_000)  # an hour
 FEE_MIN, FEE_MAX = Decimal("-0.01"), Decimal("0.1")  # a rate: ten per cent; below 0 it is a rebate
 POWER_MAX = 5
+SIGMA_MAX = Decimal(3)
+DRAWN = 1024  # ways that a distribution is told by
 UNMEASURED_NS = MILLISECOND_NS  # each way, where a journal holds no exchange
 QUEUES = {
     "pessimistic": queues.PESSIMISTIC,
@@ -31,12 +35,13 @@ QUEUES = {
     "log": queues.LOG,
     "log2": queues.LOG_2,
 }
+LIMITS = {"queue_n": (Decimal(1), Decimal(POWER_MAX)), "latency_sigma": (Decimal(0), SIGMA_MAX)}
 CHOICES: dict[str, tuple[str, ...]] = {
     "queue": tuple(QUEUES),
     "fills": ("partial", "whole"),
     "clock": ("received", "venue"),
     "quotes": ("fused", "ignored"),
-    "latency": ("constant", "measured"),
+    "latency": ("constant", "lognormal", "measured"),
 }
 
 
@@ -55,8 +60,17 @@ class VenueModel(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     fills: str = "partial"  # "whole": a touched order is filled to its end, and takes nothing from anybody
     clock: str = "received"  # when the venue saw a message: feed_ns before it was received; "venue": feed_ns before the venue's own stamp, its clock set by the fastest message
     quotes: str = "fused"  # into the venue's book where they are fresher; "ignored": depth diffs alone make it
-    latency: str = "constant"  # "measured": each way takes half of what the session's own exchanges took, in their order
+    latency: str = "constant"  # "measured": each way takes half of what the session's own exchanges took, in their order; "lognormal": drawn, about its median
+    latency_sigma: str = "0.5"  # of the logarithm, for "lognormal"
     ways_ns: tuple[int, ...] = ()  # those, for "measured"
+
+    @property
+    def scatter_ppm(self) -> tuple[int, ...]:
+        """By what each thing on its way takes longer or shorter, in turn: the distribution's quantiles, in an order that says nothing and is always the same."""
+        if self.latency != "lognormal":
+            return ()
+        order = sorted(range(DRAWN), key=lambda at: sha256(b"%d" % at).digest())
+        return tuple(round(1e6 * exp(float(self.latency_sigma) * NormalDist().inv_cdf((at + 0.5) / DRAWN))) for at in order)
 
     def told(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in self.__struct_fields__ if name != "ways_ns"} | ({"ways": len(self.ways_ns)} if self.ways_ns else {})
@@ -69,8 +83,8 @@ class VenueModel(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         queue = "an order's queue is what stood at its price, and only trades and vanishing size move it on"
         chosen = [
             f"{name}={getattr(self, name)}"
-            for name in (*CHOICES, "queue_n")
-            if getattr(self, name) != getattr(VenueModel(), name) or (name == "queue_n" and self.queue.startswith("power"))
+            for name in (*CHOICES, "queue_n", "latency_sigma")
+            if getattr(self, name) != getattr(VenueModel(), name) or (name == "queue_n" and self.queue.startswith("power")) or (name == "latency_sigma" and self.scatter_ppm)
         ]
         chosen += [f"fee_tiers={','.join(':'.join(tier) for tier in self.fee_tiers)}"] if self.fee_tiers else []
         said = f"{' '.join(chosen)} (docs/fidelity.md)" if chosen else queue
@@ -82,7 +96,7 @@ class UnknownSetting(Exception):  # noqa: N818 - named for what was found
 
 
 def with_settings(model: VenueModel, settings: Mapping[str, str], ways_ns: tuple[int, ...] = ()) -> VenueModel:
-    """`request_ms`, `answer_ms`, `feed_ms`, `venue_ms`, `fee_maker`, `fee_taker`, `queue_n` and those of CHOICES, as people write them.
+    """`request_ms`, `answer_ms`, `feed_ms`, `venue_ms`, `fee_maker`, `fee_taker`, `queue_n`, `latency_sigma` and those of CHOICES, as people write them.
 
     `ways_ns`: what was measured, for latency=measured.
     """
@@ -100,7 +114,7 @@ def with_settings(model: VenueModel, settings: Mapping[str, str], ways_ns: tuple
         if field == "fee_tiers":
             model = msgspec.structs.replace(model, fee_tiers=_tiers(text))
             continue
-        low, high = (Decimal(1), Decimal(POWER_MAX)) if field == "queue_n" else (Decimal(0), MS_MAX) if field.endswith("_ns") else (FEE_MIN, FEE_MAX)
+        low, high = LIMITS.get(field, (Decimal(0), MS_MAX) if field.endswith("_ns") else (FEE_MIN, FEE_MAX))
         number = _number(text)
         if not number.is_finite() or not low <= number <= high or (field == "queue_n" and number % 1):
             raise UnknownSetting(f"{name}={text}: a {'whole number' if field == 'queue_n' else 'number'} from {low:f} to {high:f}")

@@ -148,6 +148,21 @@ def test_what_is_not_written_is_decided_the_same(captures: Path, tmp_path: Path)
         assert markets < sum(record.kind is Kind.FEED for record in Journal.open(tmp_path / name).records(kinds=[Kind.FEED])) / 2
 
 
+def test_ways_are_drawn_about_their_median_and_are_the_same_each_time(captures: Path) -> None:
+    model = with_settings(VenueModel(), {"latency": "lognormal", "latency_sigma": "0.8", "request_ms": "4", "answer_ms": "6"})
+    asked = msgspec.structs.replace(wanted(captures / "spot_ethusdt", "at_the_top.py:AtTheTop"), model=model)
+    runs: list[list[Record]] = [[], []]
+    for kept in runs:
+        decide_again(captures / "spot_ethusdt", asked, kept.extend)
+    assert runs[0] == runs[1]
+    sent = {record.seq: record.time_ns for record in runs[0] if record.kind is Kind.REQUEST}
+    took = sorted(record.time_ns - sent[record.cause] for record in runs[0] if record.kind is Kind.BROKER and record.cause in sent and record.meta)
+    assert len(took) > 50
+    assert 8e6 < took[len(took) // 2] < 15e6  # 4 and 6 ms, each its median
+    assert took[0] < 6e6
+    assert took[-1] > 30e6
+
+
 def test_a_declared_cross_is_seen_where_each_quote_would_show_it(captures: Path) -> None:
     """The fold wakes the strategy at the quotes at which one that looks at every quote finds the averages in another order."""
     seen: list[list[str]] = []
@@ -259,6 +274,7 @@ def test_a_strategy_is_regressed_over_captures_of_several_markets(captures: Path
         (("--strategy", STRATEGIES / "at_the_top.py", "--exchange-info", "nowhere"), "nowhere"),
         (("--strategy", STRATEGIES / "at_the_top.py", "--model", "queue=lucky"), "queue=lucky: one of pessimistic, power"),
         (("--strategy", STRATEGIES / "at_the_top.py", "--model", "queue_n=1.5"), "a whole number from 1 to 5"),
+        (("--strategy", STRATEGIES / "at_the_top.py", "--model", "latency_sigma=4"), "latency_sigma=4: a number from 0 to 3"),
         (("--strategy", STRATEGIES / "at_the_top.py", "--model", "fee_tiers=10:1"), "TRADED:MAKER:TAKER,... by rising amounts"),
         (("--strategy", STRATEGIES / "at_the_top.py", "--model", "latency=measured"), "the session has no exchange to measure"),
         (("--strategy", STRATEGIES / "at_the_top.py", "--model", "ways_ns=1"), "the venue's model has no 'ways_ns'"),

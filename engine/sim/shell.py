@@ -21,6 +21,7 @@ from engine.venues.binance_spot import ApiKey, BinanceSpot
 from journal.record import Kind, Record, canonical
 
 KEPT_HEADERS = ("x-mbx-used-weight-1m", "x-mbx-order-count-10s", "retry-after", "content-type")
+MILLION = 1_000_000
 CLOSING = '"fact":"session_closing"'
 
 
@@ -39,6 +40,7 @@ class Wires(NamedTuple):
     request_ns: int  # from the engine to the venue
     answer_ns: int  # an answer or a frame, from the venue to the engine
     ways_ns: tuple[int, ...] = ()  # where there are any, each thing on its way takes the next of these, in turn
+    scatter_ppm: tuple[int, ...] = ()  # or so many millionths of the above
 
 
 class Asked(NamedTuple):
@@ -139,11 +141,11 @@ class Shell:
         heappush(self._coming, _Coming(self.venue.now_ns + wait_ns, self._order, self.venue.sim.lines, action))
 
     def _way_ns(self, constant_ns: int) -> int:
-        ways = self.wires.ways_ns
-        if not ways:
-            return constant_ns
+        ways, scatter = self.wires.ways_ns, self.wires.scatter_ppm
         self._ways += 1
-        return ways[(self._ways - 1) % len(ways)]
+        if ways:
+            return ways[(self._ways - 1) % len(ways)]
+        return constant_ns * scatter[(self._ways - 1) % len(scatter)] // MILLION if scatter else constant_ns
 
     # ---- what the core asks for
 
