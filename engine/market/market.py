@@ -209,10 +209,10 @@ class Market:
     def evaluated(self, w: int, time_ns: int) -> None:
         """The strategy behind watch w has run."""
         self.watch_state[w, at.W_EVALUATED_NS] = time_ns
-        self.watch_state[w, at.W_DUE_NS] = at.NEVER
-        due = self.watch_state[:, at.W_DUE_NS]
-        self.next_due_ns = min(due.tolist())
-        self.s[at.S_NEXT_DUE] = self.next_due_ns
+        if self.watch_state[w, at.W_DUE_NS] != at.NEVER:
+            self.watch_state[w, at.W_DUE_NS] = at.NEVER
+            self.next_due_ns = min(self.watch_state[:, at.W_DUE_NS].tolist())
+            self.s[at.S_NEXT_DUE] = self.next_due_ns
 
     def due_watches(self, time_ns: int) -> list[int]:
         """Watches due at or before this time, by (due, name)."""
