@@ -47,6 +47,13 @@ def list_sessions(root: Path) -> list[SessionFolder]:
     ]
 
 
+def list_others(root: Path) -> list[Path]:
+    """Folders under the root that hold a journal and bear a name of their own: nobody finds them by an id, or forgets them by age."""
+    if not root.is_dir():
+        return []
+    return [path for path in sorted(root.iterdir()) if not is_session_name(path.name) and _is_folder(path) and has_segments(path)]
+
+
 def _start(text: str) -> datetime | None:
     """None where no calendar has it: then the folder is somebody else's."""
     try:
@@ -72,6 +79,8 @@ def find_session(root: Path, path_or_id: str) -> Path:
     sessions = list_sessions(root)
     fits = [each for each in sessions if path_or_id and path_or_id in (each.session_id, each.path.name)]
     fits = fits or [each for each in sessions if path_or_id and each.session_id.startswith(path_or_id)]
+    if not fits and path_or_id in {path.name for path in list_others(root)}:
+        return root / path_or_id
     if not fits:
         raise UnknownSession(
             f"no session {path_or_id!r} among the {len(sessions)} in {root}, and no such folder."

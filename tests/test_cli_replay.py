@@ -200,6 +200,10 @@ def test_sessions_lists_what_there_is_and_what_cannot_be_read(journals: Path, tm
         "strategies",
     ]
     assert table[1].startswith("aaaaaaaa  2024-08-08 23:54:10")
+    shutil.copytree(next(journals.iterdir()), tmp_path / "a day in August")  # under a name of its own: what other commands find it by
+    (tmp_path / "notes").mkdir()
+    assert [row["session"] for row in json.loads(verbatim("sessions", "--journals", tmp_path, "--json").stdout)] == ["a day in August"]
+    assert verbatim("verify", "a day in August", "--journals", tmp_path).exit_code == 0
     (tmp_path / "20240808T235410Z-bbbbbbbb").mkdir()
     assert verbatim("sessions", "--journals", tmp_path, "--json").exit_code == 1
     damaged = verbatim("sessions", "--journals", tmp_path)

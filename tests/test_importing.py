@@ -331,6 +331,14 @@ def test_into_is_the_folder_of_the_session(tmp_path: Path) -> None:
     refused(verbatim("import", path, "--into", tmp_path / "there"), "there.importing", "was killed")
 
 
+def test_an_empty_file_is_said_to_be_empty(tmp_path: Path) -> None:
+    (tmp_path / "a.dat").touch()
+    (tmp_path / "b.gz").write_bytes(gzip.compress(b""))
+    for name in ("a.dat", "b.gz"):
+        refused(verbatim("import", tmp_path / name, "--into", tmp_path / "s"), f"{name} is empty: there is nothing to import")
+    assert not (tmp_path / "s").exists()
+
+
 def test_two_files_of_one_name_have_two_sources(tmp_path: Path) -> None:
     (tmp_path / "spot").mkdir()
     paths = [collected(tmp_path / "btc.gz", START_NS), collected(tmp_path / "spot" / "btc.gz", START_NS + 1)]

@@ -47,6 +47,8 @@ def _guess(path: Path) -> str:
         head = lines.head()
     finally:
         lines.close()
+    if not head:
+        raise CaptureRefused(f"{path} is empty: there is nothing to import.")
     for name, each in FORMATS.items():
         if each.looks_so(head, lines.name):
             return name

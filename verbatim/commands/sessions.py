@@ -19,12 +19,13 @@ def command(*, journals: Path, as_json: bool) -> None:
 
     Ends with 1 where one of them cannot be read.
     """
-    from journal.sessions import list_sessions
+    from journal.sessions import list_others, list_sessions
 
     if not journals.is_dir():
         what = "is no folder" if journals.exists() else "does not exist"
         stop(f"{journals} {what}. What to do: name the folder of the sessions with --journals.")
     found = [_session(session.path, session.session_id, session.start) for session in list_sessions(journals)]
+    found += [_session(path, path.name) for path in list_others(journals)]
     if as_json:
         click.echo(json.dumps(found))
     elif found:
@@ -35,8 +36,8 @@ def command(*, journals: Path, as_json: bool) -> None:
         raise SystemExit(DIFFERS)
 
 
-def _session(path: Path, session_id: str, start: datetime) -> dict[str, Any]:
-    """What one journal says of itself; `ended` tells what could not be read."""
+def _session(path: Path, name: str, start: datetime | None = None) -> dict[str, Any]:
+    """What one journal says of itself; `ended` tells what could not be read. `name` is what other commands find it by."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -44,7 +45,7 @@ def _session(path: Path, session_id: str, start: datetime) -> dict[str, Any]:
     from journal.errors import JournalError
     from journal.reader import Journal
 
-    row: dict[str, Any] = {"session": session_id, "path": str(path), "start": start.strftime("%Y-%m-%dT%H:%M:%SZ")}
+    row: dict[str, Any] = {"session": name, "path": str(path), "start": start.strftime("%Y-%m-%dT%H:%M:%SZ") if start else ""}
     row |= {"seconds": None, "records": None, "orders": None, "fills": None, "strategies": []}
     try:
         journal = Journal.open(path)
