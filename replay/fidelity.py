@@ -208,12 +208,14 @@ def compare(model: VenueModel, recorded: Orders, modelled: Orders) -> Compared:
         missing = float(abs(ours.filled - theirs.filled) / ours.quantity) if ours.quantity else 0.0
         agree += ours.filled == theirs.filled
         late_ns = theirs.first_fill_ns - ours.first_fill_ns - clock_ns
+        apart = ""
         if ours.filled and theirs.filled:
+            apart = f", first {abs(late_ns) / MILLISECOND_NS:g} ms {'later' if late_ns > 0 else 'sooner'}" if late_ns else ""
             apart_ms.append(abs(late_ns) / MILLISECOND_NS)
             prices.append(float(theirs.notional / theirs.filled - ours.notional / ours.filled))
             missing += min(abs(late_ns) / APART_NS_MAX, 1)
         cost += missing
-        worst.append((missing, f"{name}: filled {ours.filled:f} at the venue, {theirs.filled:f} in the model"))
+        worst.append((missing, f"{name}: filled {ours.filled:f} at the venue, {theirs.filled:f} in the model{apart}"))
     return Compared(
         model=model,
         orders=len(recorded),
