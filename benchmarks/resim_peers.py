@@ -36,6 +36,7 @@ CASES = {  # name: (session, strategy, model settings, rows that count, peer)
     "quoter": ("spot_1", "touch.py:Touch", {}, "book messages and trades", "nautilus quoter"),
     "quoter_compiled": ("spot_1", "touch.py:CompiledTouch", {}, "book messages and trades", "nautilus quoter"),
     "never": ("usdm_1", "idle.py:Never", {}, "levels and trades", "hftbacktest idle"),
+    "level": ("usdm_1", "idle.py:EachEvent", {}, "levels and trades", "hftbacktest idle"),
     "beat": ("usdm_1", "idle.py:Beat", {}, "levels and trades", "hftbacktest idle"),
     "rule": ("usdm_1", "hft_rule.py:Rule", AS_HFT, "levels and trades", "hftbacktest quote"),
     "rule_compiled": ("usdm_1", "hft_rule.py:CompiledRule", AS_HFT, "levels and trades", "hftbacktest quote"),
