@@ -297,21 +297,23 @@ class CheckpointBody(msgspec.Struct, frozen=True):
 
 
 @cache
-def _fields_of(kind: type[msgspec.Struct]) -> tuple[tuple[str, Any], ...]:
-    return tuple((field.name, field.default) for field in msgspec.structs.fields(kind))
+def _fields_of(kind: type[msgspec.Struct]) -> tuple[tuple[str, str, Any], ...]:
+    """A kind's fields in the order of canonical JSON: name, text before its value, default. The tag is all text, and has no name."""
+    fields = [(field.name, f'"{field.name}":', field.default) for field in msgspec.structs.fields(kind)]
+    config = kind.__struct_config__
+    tag = [] if config.tag is None else [("", f'"{config.tag_field}":{canonical(config.tag)}', None)]
+    return tuple(sorted(fields + tag, key=lambda field: field[1]))
 
 
 def text_of(body: msgspec.Struct) -> str:
     """A body as it stands in the journal: canonical JSON with the tag of its kind; fields at their defaults left out."""
-    fields = {
-        name: value
-        for name, default in _fields_of(type(body))
-        if (value := getattr(body, name)) != default or value is None
-    }
-    tag = body.__struct_config__.tag
-    if tag is not None:
-        fields["fact"] = tag
-    return canonical({name: value for name, value in fields.items() if value is not None})
+    texts = []
+    for name, before, default in _fields_of(type(body)):
+        if not name:
+            texts.append(before)
+        elif (value := getattr(body, name)) is not None and value != default:
+            texts.append(before + canonical(value))
+    return "{" + ",".join(texts) + "}"
 
 
 read_fact = msgspec.json.Decoder(Fact).decode

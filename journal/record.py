@@ -5,7 +5,7 @@ This is the only module of `journal` that the engine's core may import.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from decimal import Decimal
+from decimal import Context, Decimal
 from enum import Enum, StrEnum
 from json.encoder import encode_basestring as _string
 from math import isfinite
@@ -49,16 +49,21 @@ class Record(msgspec.Struct, frozen=True, gc=False):
     body: str | None = None
 
 
+_scientific = Context(capitals=1).to_sci_string  # whatever the context of the moment
+
+
 def plain(number: Decimal) -> str:
     """A decimal as text without exponent and without trailing zeros: one number, one text.
 
     >>> plain(Decimal("1.50E+3")), plain(Decimal("0.10")), plain(Decimal("-0"))
     ('1500', '0.1', '0')
     """
-    text = format(number, "f")
+    text = _scientific(number)
+    if "E" in text:
+        text = format(number, "f")  # which takes three times as long
     if "." in text:
         text = text.rstrip("0").rstrip(".")
-    return "0" if text in ("-0", "") else text
+    return "0" if text == "-0" else text
 
 
 def _float(value: float) -> str:
@@ -92,6 +97,8 @@ class _Writers(dict[type, Callable[[Any], str]]):
     def __missing__(self, kind: type) -> Callable[[Any], str]:
         if issubclass(kind, msgspec.Struct):
             self[kind] = _struct_writer(kind)
+        elif issubclass(kind, StrEnum):
+            self[kind] = _string  # it is its value
         elif issubclass(kind, Enum):
             self[kind] = lambda value: canonical(value.value)
         elif issubclass(kind, str):
