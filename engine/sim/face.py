@@ -3,7 +3,6 @@
 Checks key, signature, time and limits, calls the endpoint, dresses its result. Holds no connection and no time.
 """
 
-from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
@@ -47,8 +46,7 @@ WS_METHODS: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
+class Result(msgspec.Struct, frozen=True, kw_only=True):
     """What an endpoint came to: a status and a body, a refusal's headers, and whose orders it counted."""
 
     status: int
