@@ -119,10 +119,11 @@ class Face:
 
     def dress(self, result: Result, now_ns: int) -> HttpAnswer:
         """A result as an HTTP answer with Binance's headers."""
+        weight = str(self.limits.weight_used(now_ns))
         headers = [
             ("Content-Type", "application/json;charset=UTF-8"),
-            ("X-MBX-USED-WEIGHT", str(self.limits.weight_used(now_ns))),
-            ("X-MBX-USED-WEIGHT-1M", str(self.limits.weight_used(now_ns))),
+            ("X-MBX-USED-WEIGHT", weight),
+            ("X-MBX-USED-WEIGHT-1M", weight),
         ]
         if result.counted_order:
             short, day = self.limits.order_counts(result.account, now_ns)

@@ -7,7 +7,6 @@ whoever drives it asks for the next time at which something happens, and lets it
 from collections.abc import Callable, Iterable, Sequence
 from heapq import heappop, heappush
 from typing import Any, NamedTuple, Protocol
-from urllib.parse import urlsplit
 
 from engine.facts import LinkBody, RequestBody, read_request, text_of
 from engine.market.layout import NEVER
@@ -197,13 +196,13 @@ class Shell:
         message = self._dialect.sign_rest(request.unsigned, self._key, self._stamp_ms(request))
         conn_id = self.venue.new_conn_id()
         self._asked[conn_id] = Asked(record, request, now_ns - self.wires.request_ns)  # it left us so long ago
-        parts = urlsplit(message.path_and_query)
+        path, _, query = message.path_and_query.partition("?")
         http = HttpRequest(
             method=message.method,
-            path=parts.path,
-            query=parts.query.encode(),
+            path=path,
+            query=query.encode(),
             body=message.body,
-            headers={name.lower(): value for name, value in dict(message.headers).items()},
+            headers={name.lower(): value for name, value in message.headers},
         )
         self.venue.sim.http(conn_id, http, now_ns)
         self.later(request.timeout_ns, lambda: self._timeout(conn_id))
@@ -245,7 +244,8 @@ class Shell:
             if out.answer is None:
                 self._end_exchange(out.conn_id, {"outcome": "cut"}, b"")
             else:
-                headers = {name: value for name in KEPT_HEADERS if (value := out.answer.header(name)) is not None}
+                named = {name.lower(): value for name, value in out.answer.headers}
+                headers = {name: named[name] for name in KEPT_HEADERS if name in named}
                 meta = {"outcome": "answer", "status": out.answer.status, "headers": headers}
                 self._end_exchange(out.conn_id, meta, out.answer.body)
         elif out.conn_id in self.links:
