@@ -105,8 +105,7 @@ def _take_private(program: Program, state: State, record: Record) -> Took:
     if record.meta is None:
         events = venue.decode_private(record.payload or b"")
         awaited = state.account.requests.of("subscribe", source=record.source)
-        answers = any(isinstance(event, Subscribed | Answer) for event in events)
-        if awaited is not None and answers:
+        if awaited is not None and any(isinstance(event, Subscribed | Answer) for event in events):
             _fold(program, state, Answered(awaited.seq, venue.name, "answer"), record)
             return Took(events=events, awaited=awaited)
         return Took(events=events)

@@ -53,6 +53,7 @@ class _Coming(NamedTuple):
     order: int  # no two are alike
     lines: int  # of the market, that the venue had seen when this was sent
     action: Callable[[], None]
+    ends: int | None = None  # the exchange that it ends by its time: of no account once that has ended
 
 
 class Shell:
@@ -122,7 +123,10 @@ class Shell:
     @property
     def coming_ns(self) -> int:
         """When the next thing on its way comes, to us or to the venue."""
-        return self._coming[0].time_ns if self._coming else NEVER
+        coming = self._coming
+        while coming and coming[0].ends is not None and coming[0].ends not in self._asked:
+            heappop(coming)
+        return coming[0].time_ns if coming else NEVER
 
     def _come(self, now_ns: int, *, before_line: int | None = None) -> None:
         coming = self._coming
@@ -133,9 +137,9 @@ class Shell:
         if not self.closing:
             self.perform(self.sequencer.take(arrival, self.venue.now_ns))
 
-    def later(self, wait_ns: int, action: Callable[[], None]) -> None:
+    def later(self, wait_ns: int, action: Callable[[], None], *, ends: int | None = None) -> None:
         self._order += 1
-        heappush(self._coming, _Coming(self.venue.now_ns + wait_ns, self._order, self.venue.sim.lines, action))
+        heappush(self._coming, _Coming(self.venue.now_ns + wait_ns, self._order, self.venue.sim.lines, action, ends))
 
     def _way_ns(self, constant_ns: int) -> int:
         ways = self.wires.ways_ns
@@ -205,7 +209,7 @@ class Shell:
             headers={name.lower(): value for name, value in message.headers},
         )
         self.venue.sim.http(conn_id, http, now_ns)
-        self.later(request.timeout_ns, lambda: self._timeout(conn_id))
+        self.later(request.timeout_ns, lambda: self._timeout(conn_id), ends=conn_id)
 
     # ---- what comes back
 

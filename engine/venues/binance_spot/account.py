@@ -269,10 +269,13 @@ def _order(payload: bytes, instrument: str) -> tuple[Event, ...]:
 
 def _placed(payload: bytes, instrument: str) -> tuple[Event, ...]:
     try:
-        msgspec.json.decode(payload, type=_Ack)
-    except msgspec.ValidationError:
         return _order(payload, instrument)
-    return ()
+    except msgspec.ValidationError as error:
+        try:
+            msgspec.json.decode(payload, type=_Ack)
+        except msgspec.ValidationError:
+            raise error from None
+        return ()
 
 
 def _canceled_all(payload: bytes, instrument: str) -> tuple[Event, ...]:
