@@ -1,7 +1,7 @@
 """What goes in and out of the simulated venue: requests, answers, and outgoing items with their due times. Values only."""
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
@@ -26,7 +26,7 @@ class HttpAnswer(msgspec.Struct, frozen=True, kw_only=True):
         return next((value for given, value in self.headers if given.lower() == name.lower()), None)
 
 
-class Outgoing(NamedTuple):
+class Outgoing(msgspec.Struct, frozen=True):
     """Something for one connection, to be sent at `due_ns`: a text frame, an HTTP answer, or the end of it."""
 
     conn_id: int
