@@ -11,7 +11,7 @@ import msgspec
 
 from engine.model import OrderType, Side, TimeInForce
 from engine.requests import LinkPlan, Unsigned
-from journal.record import canonical
+from journal.record import WRITERS, canonical
 
 
 class NewOrder(msgspec.Struct, frozen=True):
@@ -316,7 +316,7 @@ def text_of(body: msgspec.Struct) -> str:
         if not name:
             texts.append(before)
         elif (value := getattr(body, name)) is not None and not (optional and value == default):
-            texts.append(before + canonical(value))
+            texts.append(before + WRITERS[type(value)](value))
     return "{" + ",".join(texts) + "}"
 
 

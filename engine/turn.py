@@ -22,12 +22,8 @@ class Turn:
         self.account: Account = state.account  # as the state's own; both move in `_fold`
         self.market: Market = state.market
         self.time_ns: int = record.time_ns
+        self.next_seq = record.seq + 1  # that the next output will have: ids are derived from it
         self._rules = rules
-
-    @property
-    def next_seq(self) -> int:
-        """The seq that the next output will have: ids are derived from it."""
-        return self.record.seq + 1 + len(self.outputs)
 
     def fact(self, fact: Fact, *, key: str | None = None, source: str = "engine", cause: int | None = None) -> int:
         seq = self._put(Kind.FACT, fact, source=source, key=key, cause=cause)
@@ -60,6 +56,7 @@ class Turn:
         self, kind: Kind, body: msgspec.Struct, *, source: str, key: str | None = None, cause: int | None = None
     ) -> int:
         seq = self.next_seq
+        self.next_seq += 1
         self.outputs.append(
             Record(
                 seq=seq,

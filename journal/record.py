@@ -74,11 +74,11 @@ def _float(value: float) -> str:
 
 def _mapping(value: Mapping[Any, Any]) -> str:
     names = sorted(value, key=str)
-    return "{" + ",".join([f"{_string(str(name))}:{_WRITERS[type(value[name])](value[name])}" for name in names]) + "}"
+    return "{" + ",".join([f"{_string(str(name))}:{WRITERS[type(value[name])](value[name])}" for name in names]) + "}"
 
 
 def _sequence(value: Iterable[Any]) -> str:
-    return "[" + ",".join([_WRITERS[type(item)](item) for item in value]) + "]"
+    return "[" + ",".join([WRITERS[type(item)](item) for item in value]) + "]"
 
 
 def _struct_writer(kind: type[msgspec.Struct]) -> Callable[[Any], str]:
@@ -86,7 +86,7 @@ def _struct_writer(kind: type[msgspec.Struct]) -> Callable[[Any], str]:
 
     def write(value: Any) -> str:
         items = [(before, getattr(value, name)) for name, before in fields]
-        return "{" + ",".join([before + _WRITERS[type(item)](item) for before, item in items]) + "}"
+        return "{" + ",".join([before + WRITERS[type(item)](item) for before, item in items]) + "}"
 
     return write
 
@@ -112,7 +112,7 @@ class _Writers(dict[type, Callable[[Any], str]]):
         return self[kind]
 
 
-_WRITERS = _Writers(
+WRITERS = _Writers(  # `WRITERS[type(value)](value)` is `canonical(value)` without the call: for who writes many
     {
         str: _string,
         int: str,
@@ -133,4 +133,4 @@ def canonical(value: Any) -> str:
     >>> canonical({"b": Decimal("1.50"), "a": [1, None, True]})
     '{"a":[1,null,true],"b":"1.5"}'
     """
-    return _WRITERS[type(value)](value)
+    return WRITERS[type(value)](value)
