@@ -11,7 +11,7 @@ import msgspec
 
 from engine.model import OrderType, Side, TimeInForce
 from engine.requests import LinkPlan, Unsigned
-from journal.record import canonical
+from journal.record import WRITERS, canonical
 
 
 class NewOrder(msgspec.Struct, frozen=True):
@@ -304,21 +304,27 @@ class CheckpointBody(msgspec.Struct, frozen=True):
 
 
 @cache
-def _fields_of(kind: type[msgspec.Struct]) -> tuple[tuple[str, Any], ...]:
-    return tuple((field.name, field.default) for field in msgspec.structs.fields(kind))
+def _fields_of(kind: type[msgspec.Struct]) -> tuple[tuple[str, str, bool, Any], ...]:
+    """A kind's fields in the order of canonical JSON: name, text before its value, whether it has a default, and which.
+
+    The tag is all text, and has no name.
+    """
+    given = [(field.name, field.default) for field in msgspec.structs.fields(kind)]
+    fields = [(name, f'"{name}":', default is not msgspec.NODEFAULT, default) for name, default in given]
+    config = kind.__struct_config__
+    tag = [] if config.tag is None else [("", f'"{config.tag_field}":{canonical(config.tag)}', False, None)]
+    return tuple(sorted(fields + tag, key=lambda field: field[1]))
 
 
 def text_of(body: msgspec.Struct) -> str:
     """A body as it stands in the journal: canonical JSON with the tag of its kind; fields at their defaults left out."""
-    fields = {
-        name: value
-        for name, default in _fields_of(type(body))
-        if (value := getattr(body, name)) != default or value is None
-    }
-    tag = body.__struct_config__.tag
-    if tag is not None:
-        fields["fact"] = tag
-    return canonical({name: value for name, value in fields.items() if value is not None})
+    texts = []
+    for name, before, optional, default in _fields_of(type(body)):
+        if not name:
+            texts.append(before)
+        elif (value := getattr(body, name)) is not None and not (optional and value == default):
+            texts.append(before + WRITERS[type(value)](value))
+    return "{" + ",".join(texts) + "}"
 
 
 read_fact = msgspec.json.Decoder(Fact).decode

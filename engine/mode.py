@@ -25,15 +25,15 @@ def _right(turn: Turn, market_reasons: tuple[str, ...]) -> tuple[Mode, tuple[str
     modes = account.modes
     if modes.halted_for:
         return Mode.HALTED, (modes.halted_for,)
-    reasons = [
-        f"{link.source} is {link.state}" for _, link in sorted(account.links.by_source.items()) if link.state != "ready"
-    ]
-    reasons += [
-        f"{venue} asked us to wait: {budget.reason}"
-        for venue, budget in sorted(account.limits.by_venue.items())
+    not_ready = [(link.source, link.state) for link in account.links.by_source.values() if link.state != "ready"]
+    reasons = [f"{source} is {state}" for source, state in sorted(not_ready)]
+    blocked = [
+        (venue, budget.reason)
+        for venue, budget in account.limits.by_venue.items()
         if turn.time_ns < budget.blocked_until_ns
     ]
-    if account.links.has_account and account.reconciling.done_started_seq <= modes.distrust_seq:
+    reasons += [f"{venue} asked us to wait: {reason}" for venue, reason in sorted(blocked)]
+    if account.reconciling.done_started_seq <= modes.distrust_seq and account.links.has_account:
         reasons.append("not reconciled")
     reasons += [
         f"order {name} filled more than the fills we have say"

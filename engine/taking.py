@@ -3,7 +3,6 @@
 Live, replay and rebuilding all fold inputs here and nowhere else. `take` on a stream frame is the hot path.
 """
 
-import json
 from decimal import localcontext
 from typing import Any
 
@@ -105,12 +104,11 @@ def _take_private(program: Program, state: State, record: Record) -> Took:
     if record.meta is None:
         events = venue.decode_private(record.payload or b"")
         awaited = state.account.requests.of("subscribe", source=record.source)
-        answers = any(isinstance(event, Subscribed | Answer) for event in events)
-        if awaited is not None and answers:
+        if awaited is not None and any(isinstance(event, Subscribed | Answer) for event in events):
             _fold(program, state, Answered(awaited.seq, venue.name, "answer"), record)
             return Took(events=events, awaited=awaited)
         return Took(events=events)
-    meta = json.loads(record.meta)
+    meta = msgspec.json.decode(record.meta)
     awaited = state.account.requests.by_seq.get(record.cause if record.cause is not None else -1)
     outcome = meta["outcome"]
     if awaited is None:

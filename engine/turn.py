@@ -7,7 +7,7 @@ import msgspec
 
 from engine.facts import Fact, IntentBody, NoteBody, RequestBody, VerdictBody, text_of
 from engine.market.market import Market
-from engine.reducers.changes import Requested, Stamp
+from engine.reducers.changes import Change, Requested, Stamp
 from engine.state import Account, Rules, State, fold
 from journal.record import Kind, Record
 
@@ -19,28 +19,15 @@ class Turn:
         self.state = state
         self.record = record
         self.outputs: list[Record] = []
+        self.account: Account = state.account  # as the state's own; both move in `_fold`
+        self.market: Market = state.market
+        self.time_ns: int = record.time_ns
+        self.next_seq = record.seq + 1  # that the next output will have: ids are derived from it
         self._rules = rules
-
-    @property
-    def account(self) -> Account:
-        return self.state.account
-
-    @property
-    def market(self) -> Market:
-        return self.state.market
-
-    @property
-    def time_ns(self) -> int:
-        return self.record.time_ns
-
-    @property
-    def next_seq(self) -> int:
-        """The seq that the next output will have: ids are derived from it."""
-        return self.record.seq + 1 + len(self.outputs)
 
     def fact(self, fact: Fact, *, key: str | None = None, source: str = "engine", cause: int | None = None) -> int:
         seq = self._put(Kind.FACT, fact, source=source, key=key, cause=cause)
-        self.state.account = fold(self.state.account, fact, Stamp(seq, self.time_ns), self._rules)
+        self._fold(fact, seq)
         return seq
 
     def intent(self, intent: IntentBody, *, key: str) -> int:
@@ -51,7 +38,7 @@ class Turn:
 
     def request(self, request: RequestBody, *, cause: int | None = None, source: str = "execution") -> int:
         seq = self._put(Kind.REQUEST, request, source=source, key=request.client_order_id or None, cause=cause)
-        self.state.account = fold(self.state.account, Requested(request), Stamp(seq, self.time_ns), self._rules)
+        self._fold(Requested(request), seq)
         return seq
 
     def note(self, level: str, text: str, *, key: str | None = None) -> int:
@@ -62,10 +49,14 @@ class Turn:
         """An output that is neither fact nor request and changes nothing (CHECKPOINT)."""
         return self._put(kind, body, source=source)
 
+    def _fold(self, change: Change, seq: int) -> None:
+        self.account = self.state.account = fold(self.account, change, Stamp(seq, self.time_ns), self._rules)
+
     def _put(
         self, kind: Kind, body: msgspec.Struct, *, source: str, key: str | None = None, cause: int | None = None
     ) -> int:
         seq = self.next_seq
+        self.next_seq += 1
         self.outputs.append(
             Record(
                 seq=seq,

@@ -5,7 +5,7 @@ This is the only module of `journal` that the engine's core may import.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from decimal import Decimal
+from decimal import Context, Decimal
 from enum import Enum, StrEnum
 from json.encoder import encode_basestring as _string
 from math import isfinite
@@ -49,16 +49,21 @@ class Record(msgspec.Struct, frozen=True, gc=False):
     body: str | None = None
 
 
+_scientific = Context(capitals=1).to_sci_string  # whatever the context of the moment
+
+
 def plain(number: Decimal) -> str:
     """A decimal as text without exponent and without trailing zeros: one number, one text.
 
     >>> plain(Decimal("1.50E+3")), plain(Decimal("0.10")), plain(Decimal("-0"))
     ('1500', '0.1', '0')
     """
-    text = format(number, "f")
+    text = _scientific(number)
+    if "E" in text:
+        text = format(number, "f")  # which takes three times as long
     if "." in text:
         text = text.rstrip("0").rstrip(".")
-    return "0" if text in ("-0", "") else text
+    return "0" if text == "-0" else text
 
 
 def _float(value: float) -> str:
@@ -69,11 +74,11 @@ def _float(value: float) -> str:
 
 def _mapping(value: Mapping[Any, Any]) -> str:
     names = sorted(value, key=str)
-    return "{" + ",".join([f"{_string(str(name))}:{_WRITERS[type(value[name])](value[name])}" for name in names]) + "}"
+    return "{" + ",".join([f"{_string(str(name))}:{WRITERS[type(value[name])](value[name])}" for name in names]) + "}"
 
 
 def _sequence(value: Iterable[Any]) -> str:
-    return "[" + ",".join([_WRITERS[type(item)](item) for item in value]) + "]"
+    return "[" + ",".join([WRITERS[type(item)](item) for item in value]) + "]"
 
 
 def _struct_writer(kind: type[msgspec.Struct]) -> Callable[[Any], str]:
@@ -81,7 +86,7 @@ def _struct_writer(kind: type[msgspec.Struct]) -> Callable[[Any], str]:
 
     def write(value: Any) -> str:
         items = [(before, getattr(value, name)) for name, before in fields]
-        return "{" + ",".join([before + _WRITERS[type(item)](item) for before, item in items]) + "}"
+        return "{" + ",".join([before + WRITERS[type(item)](item) for before, item in items]) + "}"
 
     return write
 
@@ -92,6 +97,8 @@ class _Writers(dict[type, Callable[[Any], str]]):
     def __missing__(self, kind: type) -> Callable[[Any], str]:
         if issubclass(kind, msgspec.Struct):
             self[kind] = _struct_writer(kind)
+        elif issubclass(kind, StrEnum):
+            self[kind] = _string  # it is its value
         elif issubclass(kind, Enum):
             self[kind] = lambda value: canonical(value.value)
         elif issubclass(kind, str):
@@ -105,7 +112,7 @@ class _Writers(dict[type, Callable[[Any], str]]):
         return self[kind]
 
 
-_WRITERS = _Writers(
+WRITERS = _Writers(  # `WRITERS[type(value)](value)` is `canonical(value)` without the call: for who writes many
     {
         str: _string,
         int: str,
@@ -126,4 +133,4 @@ def canonical(value: Any) -> str:
     >>> canonical({"b": Decimal("1.50"), "a": [1, None, True]})
     '{"a":[1,null,true],"b":"1.5"}'
     """
-    return _WRITERS[type(value)](value)
+    return WRITERS[type(value)](value)

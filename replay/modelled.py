@@ -10,8 +10,6 @@ something on its way that comes, a row that might touch an order that rests. Suc
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain, takewhile
 
-import numpy as np
-
 from engine import facts
 from engine.facts import CommandBody, LinkBody, RequestBody, text_of
 from engine.lifecycle import Status
@@ -187,8 +185,8 @@ class Modelled:
         until_ns = due_ns if touch_ns is None else touch_ns
         stretch = place.stretch
         while stretch is not None and place.next_ns < until_ns:
-            begin = place.row
-            place.row, outputs = takes.take(stretch, begin, until_ns)
+            row, outputs = takes.take(stretch, place.row, until_ns)
+            place.go(row)
             if outputs:
                 venue.now_ns = self._state.time_ns
                 shell.pass_market()
@@ -217,22 +215,21 @@ class Modelled:
             elif self._are_up():
                 yield place.line, lambda: self._take_one(place, takes)
             else:
-                begin = place.row
-                place.row = int(stretch.ends[place.record])
-                takes.skip(stretch, begin, place.row)
+                begin, end = place.row, int(stretch.ends[place.record])
+                takes.skip(stretch, begin, end)
+                place.go(end)
 
     def _take_one(self, place: "_Place", takes: TakesRows) -> None:
         shell = self.shell
         stretch = place.stretch
         assert stretch is not None, "its caller looked"
-        begin = place.row
-        place.row = int(stretch.ends[place.record])
-        if shell.closing:
-            return
-        if self._state.next_due_ns <= self._venue.now_ns:
-            shell.perform(self._sequencer.take_due(self._venue.now_ns))
-        _, outputs = takes.take(stretch, begin, None, one=True)
-        shell.perform(outputs)
+        end = int(stretch.ends[place.record])
+        if not shell.closing:
+            if self._state.next_due_ns <= self._venue.now_ns:
+                shell.perform(self._sequencer.take_due(self._venue.now_ns))
+            _, outputs = takes.take(stretch, place.row, None, one=True)
+            shell.perform(outputs)
+        place.go(end)
 
     def _outside(self, item: Outside) -> list[Arrival]:
         record, state = item.record, self._state
@@ -290,47 +287,42 @@ class _Place:
 
     def __init__(self, pieces: Iterator[Stretch | Outside]) -> None:
         self._pieces = pieces
-        self._piece = next(pieces, None)
-        self.row = 0  # in the stretch at hand
+        self._take_up()
 
-    @property
-    def stretch(self) -> Stretch | None:
-        """The rows at hand, where rows come next."""
-        while isinstance(self._piece, Stretch):
-            if self.row < len(self._piece.rows):
-                return self._piece
-            self._piece, self.row = next(self._pieces, None), 0
-        return None
+    def _take_up(self) -> None:
+        """The next piece that holds anything."""
+        piece = next(self._pieces, None)
+        while isinstance(piece, Stretch) and not len(piece.rows):
+            piece = next(self._pieces, None)
+        self.ended = piece is None
+        self.stretch = piece if isinstance(piece, Stretch) else None  # the rows at hand, where rows come next
+        self.row = 0  # in them
+        self._outside = piece if isinstance(piece, Outside) else None
+        self.outside_ns = NEVER if self._outside is None else self._outside.record.time_ns  # as far as is known: behind the rows at hand
+        self.next_ns = self.outside_ns if self.stretch is None else int(self.stretch.rows[0, r.TIME_NS])
+
+    def go(self, row: int) -> None:
+        """To this row of those at hand, or behind them."""
+        stretch = self.stretch
+        assert stretch is not None, "its caller looked"
+        if row == len(stretch.rows):
+            self._take_up()
+        else:
+            self.row, self.next_ns = row, int(stretch.rows[row, r.TIME_NS])
 
     @property
     def record(self) -> int:
         """Which of the stretch's records comes next."""
-        assert isinstance(self._piece, Stretch), "its caller looked"
-        return int(np.searchsorted(self._piece.ends, self.row, side="right"))
+        assert self.stretch is not None, "its caller looked"
+        return int(self.stretch.ends.searchsorted(self.row, side="right"))
 
     @property
     def line(self) -> int:
-        assert isinstance(self._piece, Stretch), "its caller looked"
-        return self._piece.line + self.record
-
-    @property
-    def next_ns(self) -> int:
-        stretch = self.stretch
-        if stretch is not None:
-            return int(stretch.rows[self.row, r.TIME_NS])
-        return NEVER if self._piece is None else self._piece.record.time_ns  # type: ignore[union-attr]  # no stretch
-
-    @property
-    def outside_ns(self) -> int:
-        """When a record comes that is no row, as far as is known: behind the rows at hand."""
-        return NEVER if self.stretch is not None else self.next_ns
-
-    @property
-    def ended(self) -> bool:
-        return self.stretch is None and self._piece is None
+        assert self.stretch is not None, "its caller looked"
+        return self.stretch.line + self.record
 
     def take_outside(self) -> Outside:
-        piece = self._piece
-        assert isinstance(piece, Outside), "its caller looked"
-        self._piece, self.row = next(self._pieces, None), 0
-        return piece
+        outside = self._outside
+        assert outside is not None, "its caller looked"
+        self._take_up()
+        return outside

@@ -4,7 +4,6 @@ A handler gets a Call and returns JSON values; it raises VenueRefusal to refuse 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -22,8 +21,7 @@ class NotYet(Exception):  # noqa: N818  # no error: the answer comes later
         self.symbol = symbol
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
+class Call(msgspec.Struct, frozen=True, kw_only=True):
     """One request whose key, signature and time have been checked. `account` is empty for public endpoints."""
 
     exchange: Exchange
@@ -34,16 +32,14 @@ class Call:
     hidden: Callable[[str, int], bool]  # (client order id, now): is this order still kept from queries by a fault?
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answered:
+class Answered(msgspec.Struct, frozen=True, kw_only=True):
     """An answer whose status is not 200 although it is no refusal (cancelReplace that partly failed)."""
 
     status: int
     body: Any
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Endpoint:
+class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     handler: Callable[[Call], Any]
     weight: Callable[[Params], int]
     signed: bool = False

@@ -3,7 +3,6 @@
 Checks key, signature, time and limits, calls the endpoint, dresses its result. Holds no connection and no time.
 """
 
-from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
@@ -47,8 +46,7 @@ WS_METHODS: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
+class Result(msgspec.Struct, frozen=True, kw_only=True):
     """What an endpoint came to: a status and a body, a refusal's headers, and whose orders it counted."""
 
     status: int
@@ -121,10 +119,11 @@ class Face:
 
     def dress(self, result: Result, now_ns: int) -> HttpAnswer:
         """A result as an HTTP answer with Binance's headers."""
+        weight = str(self.limits.weight_used(now_ns))
         headers = [
             ("Content-Type", "application/json;charset=UTF-8"),
-            ("X-MBX-USED-WEIGHT", str(self.limits.weight_used(now_ns))),
-            ("X-MBX-USED-WEIGHT-1M", str(self.limits.weight_used(now_ns))),
+            ("X-MBX-USED-WEIGHT", weight),
+            ("X-MBX-USED-WEIGHT-1M", weight),
         ]
         if result.counted_order:
             short, day = self.limits.order_counts(result.account, now_ns)

@@ -114,6 +114,8 @@ class Faults:
 
     def on_request(self, names: tuple[tuple[str | None, str], ...]) -> list[Rule]:
         """The rules that strike a request, known by any of its (method, path) names."""
+        if not self.rules:
+            return []
         return self._strike(
             ON_REQUESTS,
             lambda rule: any(
@@ -122,6 +124,8 @@ class Faults:
         )
 
     def on_event(self, event: str, execution: str) -> list[Rule]:
+        if not self.rules:
+            return []
         return self._strike(ON_EVENTS, lambda rule: rule.event in (None, event, execution))
 
     def _strike(self, actions: frozenset[Action], matches: Callable[[Rule], bool]) -> list[Rule]:

@@ -58,9 +58,10 @@ class Limits:
         return self._weight.count
 
     def _windows(self, account: str, now_ns: int) -> tuple[_Window, _Window]:
-        windows = self._orders.setdefault(
-            account, (_Window(TEN_SECONDS_NS, self._orders_max[0]), _Window(DAY_NS, self._orders_max[1]))
-        )
+        windows = self._orders.get(account)
+        if windows is None:
+            short, day = self._orders_max
+            windows = self._orders[account] = (_Window(TEN_SECONDS_NS, short), _Window(DAY_NS, day))
         for window in windows:
             window.turn(now_ns)
         return windows

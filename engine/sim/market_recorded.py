@@ -35,30 +35,38 @@ class RecordedMarket:
         self.ahead_ns = ahead_ns
         self.answered: Rows | None = None  # of the line that was taken last
         self._pieces = pieces
-        self._piece = next(pieces, None)
-        self._at = 0  # in the rows at hand
+        self._answer: DepthAnswer | None = None  # the next piece, where it is one
+        self._rows: Rows | None = None  # or where it is rows
+        self._at = 0  # in them
+        self.next_due_ns: int | None = None  # of the next row or line
+        self._take_up()
 
-    def _rows(self) -> Rows | None:
-        """Those at hand, where rows come next."""
-        while not isinstance(self._piece, DepthAnswer):
-            if self._piece is None or self._at < len(self._piece):
-                return self._piece
-            self._piece, self._at = next(self._pieces, None), 0
-        return None
+    def _take_up(self) -> None:
+        """The next piece that holds anything."""
+        piece = next(self._pieces, None)
+        while piece is not None and not isinstance(piece, DepthAnswer) and not len(piece):
+            piece = next(self._pieces, None)
+        self._answer = self._rows = self.next_due_ns = None
+        if isinstance(piece, DepthAnswer):
+            self._answer, self.next_due_ns = piece, piece.line.due_ns
+        elif piece is not None:
+            self._rows = piece
+            self._go(0)
 
-    @property
-    def next_due_ns(self) -> int | None:
-        """When the next row or line is due."""
-        rows = self._rows()
-        if rows is not None:
-            return int(rows[self._at, r.TIME_NS]) - self.ahead_ns
-        return self._piece.line.due_ns if isinstance(self._piece, DepthAnswer) else None
+    def _go(self, at: int) -> None:
+        """To this row of those at hand, or behind them."""
+        rows = self._rows
+        assert rows is not None, "its caller looked"
+        if at == len(rows):
+            self._take_up()
+        else:
+            self._at, self.next_due_ns = at, int(rows[at, r.TIME_NS]) - self.ahead_ns
 
     def touch_ns(self, exchange: Exchange, before_ns: int) -> int | None:
         """When the first comes, before `before_ns`, that might touch an order that rests; what comes before it touches none."""
         if not exchange.floor.resting:
             return None
-        rows = self._rows()
+        rows = self._rows
         if rows is None:
             due_ns = self.next_due_ns
             return due_ns if due_ns is not None and due_ns < before_ns else None
@@ -71,24 +79,23 @@ class RecordedMarket:
 
     def meet(self, exchange: Exchange, now_ns: int) -> bool:
         """Let the exchange see the rows due by now, up to one that fills an order; whether one did."""
-        rows = self._rows()
-        while rows is not None and int(rows[self._at, r.TIME_NS]) - self.ahead_ns <= now_ns:
-            filled, self._at = exchange.meet(rows, self._at, now_ns + self.ahead_ns, self.ahead_ns)
+        while self._rows is not None and self.next_due_ns is not None and self.next_due_ns <= now_ns:
+            filled, at = exchange.meet(self._rows, self._at, now_ns + self.ahead_ns, self.ahead_ns)
+            self._go(at)
             if filled:
                 return True
-            rows = self._rows()
         return False
 
     def take(self) -> Line:
         """The line that is next."""
-        piece = self._piece
-        assert isinstance(piece, DepthAnswer), "its caller looked whether rows come first"
-        self._piece, self._at = next(self._pieces, None), 0
-        self.answered = piece.rows
-        return piece.line
+        answer = self._answer
+        assert answer is not None, "its caller looked whether rows come first"
+        self._take_up()
+        self.answered = answer.rows
+        return answer.line
 
     def peek_is_snapshot(self) -> bool:
-        return self._rows() is None and self._piece is not None
+        return self._answer is not None
 
     def shift(self, ns: int) -> None:
         raise AssertionError(f"what was recorded is not moved, nor by {ns} ns")

@@ -3,8 +3,9 @@
 Amounts are integers in units of 1e-8, times are nanoseconds of the venue's clock.
 """
 
-from dataclasses import dataclass, field
 from enum import StrEnum
+
+import msgspec
 
 from engine.model import OrderType, Side, TimeInForce
 
@@ -38,8 +39,7 @@ class SelfTrade(StrEnum):
     EXPIRE_BOTH = "EXPIRE_BOTH"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewOrder:
+class NewOrder(msgspec.Struct, frozen=True, kw_only=True):
     """A wish to trade, its numbers already read. A market order has `quantity` or `quote_quantity`, no price."""
 
     symbol: str
@@ -53,8 +53,7 @@ class NewOrder:
     self_trade: SelfTrade = SelfTrade.EXPIRE_MAKER
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fill:
+class Fill(msgspec.Struct, frozen=True, kw_only=True):
     trade_id: int
     order_id: int
     symbol: str
@@ -68,8 +67,7 @@ class Fill:
     time_ns: int
 
 
-@dataclass(slots=True, kw_only=True)
-class Order:
+class Order(msgspec.Struct, kw_only=True):
     order_id: int
     account: str
     symbol: str
@@ -94,7 +92,7 @@ class Order:
     queue_traded: int = 0
     expiry_reason: str = ""
     on_book: bool = False
-    fills: list[Fill] = field(default_factory=list)
+    fills: list[Fill] = []
 
     @property
     def leaves(self) -> int:
@@ -105,8 +103,7 @@ class Order:
         return self.status in OPEN
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
+class Report(msgspec.Struct, frozen=True, kw_only=True):
     """One event of an order's life. `order` is the order as it stood then: a copy."""
 
     execution: Execution
@@ -117,8 +114,7 @@ class Report:
     cancel_client_order_id: str = ""  # the cancel's own id; the order's stays in `order`
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FundsChanged:
+class FundsChanged(msgspec.Struct, frozen=True, kw_only=True):
     """The assets of one account that one operation moved."""
 
     account: str

@@ -1,8 +1,9 @@
 """Reading a request's parameters as Binance reads them: texts in, checked values out, its own refusals otherwise."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from enum import StrEnum
+from functools import partial
 from typing import Final, TypeVar
 from urllib.parse import unquote_plus
 
@@ -21,11 +22,10 @@ _Word = TypeVar("_Word", bound=StrEnum)
 
 def parse_query(raw: bytes) -> list[tuple[str, str]]:
     """name=value pairs of a query string or a form body, decoded, in their order."""
-    pairs = []
-    for part in raw.decode("utf-8", "replace").split("&"):
-        if part:
-            name, _, value = part.partition("=")
-            pairs.append((unquote_plus(name), unquote_plus(value)))
+    text = raw.decode("utf-8", "replace")
+    pairs = [(name, value) for name, _, value in [part.partition("=") for part in text.split("&") if part]]
+    if "%" in text or "+" in text:
+        return [(unquote_plus(name), unquote_plus(value)) for name, value in pairs]
     return pairs
 
 
@@ -88,16 +88,17 @@ class Params:
             raise errors.illegal_characters(name, errors.CLIENT_ID_PATTERN)
         return value
 
-    def word(self, name: str, kind: type[_Word], refusal: Exception) -> _Word | None:
+    def word(self, name: str, kind: type[_Word], refusal: Callable[[], Exception]) -> _Word | None:
         value = self.get(name)
         if value is None:
             return None
         try:
             return kind(value)
         except ValueError:
-            raise refusal from None
+            raise refusal() from None
 
 
+_SELF_TRADE: Final = "selfTradePreventionMode"
 _UNSUPPORTED: Final = {
     "STOP_LOSS": "Stop loss orders are not supported for this symbol.",
     "STOP_LOSS_LIMIT": "Stop loss limit orders are not supported for this symbol.",
@@ -110,12 +111,12 @@ def new_order(params: Params) -> NewOrder:
     """An order as asked for: what each type must bring and must not."""
     symbol = params.symbol()
     params.required("side")
-    side = params.word("side", Side, errors.invalid_side())
+    side = params.word("side", Side, errors.invalid_side)
     params.required("type")
     if params.get("type") in _UNSUPPORTED:
         raise errors.order_rejected(_UNSUPPORTED[params.required("type")])
-    order_type = params.word("type", OrderType, errors.invalid_order_type())
-    time_in_force = params.word("timeInForce", TimeInForce, errors.invalid_time_in_force())
+    order_type = params.word("type", OrderType, errors.invalid_order_type)
+    time_in_force = params.word("timeInForce", TimeInForce, errors.invalid_time_in_force)
     assert side is not None
     assert order_type is not None
     quantity, price = params.amount("quantity"), params.amount("price")
@@ -142,7 +143,7 @@ def new_order(params: Params) -> NewOrder:
             raise errors.not_required("timeInForce")
         params.required("quantity")
         params.required("price")
-    self_trade = params.word("selfTradePreventionMode", SelfTrade, errors.invalid_parameter("selfTradePreventionMode"))
+    self_trade = params.word(_SELF_TRADE, SelfTrade, partial(errors.invalid_parameter, _SELF_TRADE))
     return NewOrder(
         symbol=symbol,
         side=side,

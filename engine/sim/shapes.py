@@ -1,6 +1,6 @@
 """How the venue's values look in Binance's JSON: answers and events, every amount a string with 8 places.
 
-Turns values into dictionaries in Binance's field order; decides nothing.
+Turns values into dictionaries in Binance's field order, which msgspec writes (an enumeration as its value); decides nothing.
 """
 
 from typing import Any, Final
@@ -8,7 +8,7 @@ from typing import Any, Final
 from engine.model import OrderType
 from engine.sim.account import Account
 from engine.sim.orders import Execution, Fill, FundsChanged, Order, Report, Status
-from engine.sim.units import ONE, text
+from engine.sim.units import NOTHING, ONE, text
 
 MS: Final = 1_000_000
 
@@ -30,10 +30,10 @@ def _order_core(order: Order) -> dict[str, Any]:
         "executedQty": text(order.executed),
         "origQuoteOrderQty": text(order.quote_quantity),
         "cummulativeQuoteQty": text(order.executed_quote),
-        "status": order.status.value,
-        "timeInForce": order.time_in_force.value,
-        "type": order.order_type.value,
-        "side": order.side.value,
+        "status": order.status,
+        "timeInForce": order.time_in_force,
+        "type": order.order_type,
+        "side": order.side,
     }
 
 
@@ -43,7 +43,7 @@ def order_result(order: Order) -> dict[str, Any]:
         **_order_core(order),
         "workingTime": order.created_ns // MS,
         **_expiry(order),
-        "selfTradePreventionMode": order.self_trade.value,
+        "selfTradePreventionMode": order.self_trade,
     }
 
 
@@ -81,15 +81,15 @@ def order_query(order: Order) -> dict[str, Any]:
         "orderListId": -1,
         "clientOrderId": order.client_order_id,
         **core,
-        "stopPrice": text(0),
-        "icebergQty": text(0),
+        "stopPrice": NOTHING,
+        "icebergQty": NOTHING,
         "time": order.created_ns // MS,
         "updateTime": order.updated_ns // MS,
         "isWorking": True,
         "workingTime": order.created_ns // MS,
         "origQuoteOrderQty": quote_quantity,
         **_expiry(order),
-        "selfTradePreventionMode": order.self_trade.value,
+        "selfTradePreventionMode": order.self_trade,
     }
 
 
@@ -106,7 +106,7 @@ def cancel_answer(order: Order, cancel_client_order_id: str) -> dict[str, Any]:
         "clientOrderId": cancel_client_order_id,
         "transactTime": order.updated_ns // MS,
         **_order_core(order),
-        "selfTradePreventionMode": order.self_trade.value,
+        "selfTradePreventionMode": order.self_trade,
     }
 
 
@@ -155,7 +155,7 @@ def account(owner: Account, *, omit_zero: bool, uid: int) -> dict[str, Any]:
 
 
 def _rates(maker: int, taker: int) -> dict[str, str]:
-    return {"maker": text(maker), "taker": text(taker), "buyer": text(0), "seller": text(0)}
+    return {"maker": text(maker), "taker": text(taker), "buyer": NOTHING, "seller": NOTHING}
 
 
 def commission(owner: Account, symbol: str) -> dict[str, Any]:
@@ -168,36 +168,37 @@ def commission(owner: Account, symbol: str) -> dict[str, Any]:
             "enabledForAccount": False,
             "enabledForSymbol": False,
             "discountAsset": "BNB",
-            "discount": text(0),
+            "discount": NOTHING,
         },
     }
 
 
 def execution_report(report: Report) -> dict[str, Any]:
-    order, fill, millis = report.order, report.fill, report.time_ns // MS
+    order, fill = report.order, report.fill
+    millis, created_ms = report.time_ns // MS, order.created_ns // MS
     cancelled = report.execution is Execution.CANCELED
     event: dict[str, Any] = {
         "e": "executionReport",
         "E": millis,
         "s": order.symbol,
         "c": report.cancel_client_order_id if cancelled else order.client_order_id,
-        "S": order.side.value,
-        "o": order.order_type.value,
-        "f": order.time_in_force.value,
+        "S": order.side,
+        "o": order.order_type,
+        "f": order.time_in_force,
         "q": text(order.quantity),
         "p": text(order.price),
-        "P": text(0),
-        "F": text(0),
+        "P": NOTHING,
+        "F": NOTHING,
         "g": -1,
         "C": order.client_order_id if cancelled else "",
-        "x": report.execution.value,
-        "X": order.status.value,
+        "x": report.execution,
+        "X": order.status,
         "r": "NONE",
         "i": order.order_id,
-        "l": text(fill.quantity if fill else 0),
+        "l": text(fill.quantity) if fill else NOTHING,
         "z": text(order.executed),
-        "L": text(fill.price if fill else 0),
-        "n": text(fill.fee if fill else 0),
+        "L": text(fill.price) if fill else NOTHING,
+        "n": text(fill.fee) if fill else NOTHING,
         "N": fill.fee_asset if fill else None,
         "T": millis,
         "t": fill.trade_id if fill else -1,
@@ -205,12 +206,12 @@ def execution_report(report: Report) -> dict[str, Any]:
         "w": order.is_open and order.order_type is not OrderType.MARKET,
         "m": fill.maker if fill else False,
         "M": fill is not None,
-        "O": order.created_ns // MS,
+        "O": created_ms,
         "Z": text(order.executed_quote),
-        "Y": text(fill.quote if fill else 0),
+        "Y": text(fill.quote) if fill else NOTHING,
         "Q": text(order.quote_quantity),
-        "W": order.created_ns // MS,
-        "V": order.self_trade.value,
+        "W": created_ms,
+        "V": order.self_trade,
     }
     if report.execution is Execution.EXPIRED:
         event["eR"] = order.expiry_reason

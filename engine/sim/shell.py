@@ -7,7 +7,6 @@ whoever drives it asks for the next time at which something happens, and lets it
 from collections.abc import Callable, Iterable, Sequence
 from heapq import heappop, heappush
 from typing import Any, NamedTuple, Protocol
-from urllib.parse import urlsplit
 
 from engine.facts import LinkBody, RequestBody, read_request, text_of
 from engine.market.layout import NEVER
@@ -56,6 +55,7 @@ class _Coming(NamedTuple):
     order: int  # no two are alike
     lines: int  # of the market, that the venue had seen when this was sent
     action: Callable[[], None]
+    ends: int | None = None  # the exchange that it ends by its time: of no account once that has ended
 
 
 class Shell:
@@ -125,7 +125,10 @@ class Shell:
     @property
     def coming_ns(self) -> int:
         """When the next thing on its way comes, to us or to the venue."""
-        return self._coming[0].time_ns if self._coming else NEVER
+        coming = self._coming
+        while coming and coming[0].ends is not None and coming[0].ends not in self._asked:
+            heappop(coming)
+        return coming[0].time_ns if coming else NEVER
 
     def _come(self, now_ns: int, *, before_line: int | None = None) -> None:
         coming = self._coming
@@ -136,9 +139,9 @@ class Shell:
         if not self.closing:
             self.perform(self.sequencer.take(arrival, self.venue.now_ns))
 
-    def later(self, wait_ns: int, action: Callable[[], None]) -> None:
+    def later(self, wait_ns: int, action: Callable[[], None], *, ends: int | None = None) -> None:
         self._order += 1
-        heappush(self._coming, _Coming(self.venue.now_ns + wait_ns, self._order, self.venue.sim.lines, action))
+        heappush(self._coming, _Coming(self.venue.now_ns + wait_ns, self._order, self.venue.sim.lines, action, ends))
 
     def _way_ns(self, constant_ns: int) -> int:
         ways, scatter = self.wires.ways_ns, self.wires.scatter_ppm
@@ -199,16 +202,16 @@ class Shell:
         message = self._dialect.sign_rest(request.unsigned, self._key, self._stamp_ms(request))
         conn_id = self.venue.new_conn_id()
         self._asked[conn_id] = Asked(record, request, now_ns - self.wires.request_ns)  # it left us so long ago
-        parts = urlsplit(message.path_and_query)
+        path, _, query = message.path_and_query.partition("?")
         http = HttpRequest(
             method=message.method,
-            path=parts.path,
-            query=parts.query.encode(),
+            path=path,
+            query=query.encode(),
             body=message.body,
-            headers={name.lower(): value for name, value in dict(message.headers).items()},
+            headers={name.lower(): value for name, value in message.headers},
         )
         self.venue.sim.http(conn_id, http, now_ns)
-        self.later(request.timeout_ns, lambda: self._timeout(conn_id))
+        self.later(request.timeout_ns, lambda: self._timeout(conn_id), ends=conn_id)
 
     # ---- what comes back
 
@@ -247,7 +250,8 @@ class Shell:
             if out.answer is None:
                 self._end_exchange(out.conn_id, {"outcome": "cut"}, b"")
             else:
-                headers = {name: value for name in KEPT_HEADERS if (value := out.answer.header(name)) is not None}
+                named = {name.lower(): value for name, value in out.answer.headers}
+                headers = {name: named[name] for name in KEPT_HEADERS if name in named}
                 meta = {"outcome": "answer", "status": out.answer.status, "headers": headers}
                 self._end_exchange(out.conn_id, meta, out.answer.body)
         elif out.conn_id in self.links:

@@ -3,7 +3,6 @@
 The payload that must have been signed is rebuilt from the raw bytes: nothing is re-encoded on the way.
 """
 
-import hashlib
 import hmac
 import re
 from typing import Any, Final
@@ -51,7 +50,7 @@ def ws_payload(params: dict[str, str]) -> bytes:
 
 
 def signature(secret: str, payload: bytes) -> str:
-    return hmac.new(secret.encode(), payload, hashlib.sha256).hexdigest()
+    return hmac.digest(secret.encode(), payload, "sha256").hex()
 
 
 class KeyRing:

@@ -7,6 +7,7 @@ from typing import Final
 
 ONE: Final = 10**8
 PLACES: Final = 8
+NOTHING: Final = "0.00000000"
 
 
 def units(text: str) -> int:
@@ -34,8 +35,9 @@ def text(amount: int) -> str:
     >>> text(units("0.1")), text(-5)
     ('0.10000000', '-0.00000005')
     """
-    sign, size = ("-", -amount) if amount < 0 else ("", amount)
-    return f"{sign}{size // ONE}.{size % ONE:08d}"
+    if amount <= 0:
+        return f"-{text(-amount)}" if amount else NOTHING
+    return f"{amount // ONE}.{amount % ONE:08d}"
 
 
 def product(price: int, quantity: int) -> int:

@@ -357,7 +357,7 @@ class SimVenue:
                 result = refused(
                     VenueRefusal(rule.status or lost.status, rule.code or lost.code, rule.msg or lost.message)
                 )
-        due_ns = now_ns + self._latency_ns + sum(rule.ms for rule in struck if rule.action is Action.DELAY_ANSWER) * MS
+        due_ns = now_ns + self._latency_ns + _delay_ns(struck, Action.DELAY_ANSWER)
         if self.faults.events_before_answer:
             self._emit_events(now_ns)
         if _any(struck, Action.CUT_ANSWER) or (_any(struck, Action.DROP_REQUEST)):
@@ -469,7 +469,7 @@ class SimVenue:
         struck = self.faults.on_event(body["e"], body.get("x", ""))
         if _any(struck, Action.DROP_EVENTS) or self.faults.silent(Target.PRIVATE, now_ns):
             return
-        due_ns += sum(rule.ms for rule in struck if rule.action is Action.DELAY_EVENTS) * MS
+        due_ns += _delay_ns(struck, Action.DELAY_EVENTS)
         copies = 2 if _any(struck, Action.DUPLICATE_EVENTS) else 1
         for connection in self._connections.values():
             for number, subscribed in connection.accounts.items():
@@ -487,4 +487,8 @@ class SimVenue:
 
 
 def _any(struck: list[Rule], action: Action) -> bool:
-    return any(rule.action is action for rule in struck)
+    return bool(struck) and any(rule.action is action for rule in struck)
+
+
+def _delay_ns(struck: list[Rule], action: Action) -> int:
+    return sum(rule.ms for rule in struck if rule.action is action) * MS if struck else 0

@@ -1,14 +1,12 @@
 """What goes in and out of the simulated venue: requests, answers, and outgoing items with their due times. Values only."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HttpRequest:
+class HttpRequest(msgspec.Struct, frozen=True, kw_only=True):
     method: str
     path: str  # without the query
     query: bytes = b""  # raw, without the question mark
@@ -16,8 +14,7 @@ class HttpRequest:
     headers: Mapping[str, str]  # names in lower case
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HttpAnswer:
+class HttpAnswer(msgspec.Struct, frozen=True, kw_only=True):
     status: int
     body: bytes
     headers: tuple[tuple[str, str], ...] = ()
@@ -29,7 +26,7 @@ class HttpAnswer:
         return next((value for given, value in self.headers if given.lower() == name.lower()), None)
 
 
-class Outgoing(NamedTuple):
+class Outgoing(msgspec.Struct, frozen=True):
     """Something for one connection, to be sent at `due_ns`: a text frame, an HTTP answer, or the end of it."""
 
     conn_id: int

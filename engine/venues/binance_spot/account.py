@@ -95,6 +95,15 @@ class _Ack(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=Tr
     order_list_id: int = -1
 
 
+_read_frame = msgspec.json.Decoder(_Frame).decode
+_read_name = msgspec.json.Decoder(_Name).decode
+_read_error = msgspec.json.Decoder(_Error).decode
+_read_ack = msgspec.json.Decoder(_Ack).decode
+_read_order = msgspec.json.Decoder(shapes.Order).decode
+_read_execution = msgspec.json.Decoder(shapes.ExecutionReport).decode
+_read_position = msgspec.json.Decoder(shapes.AccountPosition).decode
+
+
 def _unrecognised(where: str, error: Exception) -> Unrecognised:
     return Unrecognised(where, f"{type(error).__name__}: {error}"[:TEXT_MAX])
 
@@ -105,7 +114,7 @@ def _unrecognised(where: str, error: Exception) -> Unrecognised:
 def decode_private(payload: bytes) -> tuple[Event, ...]:
     """The events of one frame of the WS API connection; none for a known event that we have no use for."""
     try:
-        frame = msgspec.json.decode(payload, type=_Frame)
+        frame = _read_frame(payload)
         if not isinstance(frame.event, msgspec.UnsetType):
             return _account_event(bytes(frame.event))
         if frame.e:
@@ -120,18 +129,18 @@ def decode_private(payload: bytes) -> tuple[Event, ...]:
 def answered_request(payload: bytes) -> str | None:
     """The id of the WS API request that this frame answers; None for an event, or where there is no telling."""
     try:
-        frame = msgspec.json.decode(payload, type=_Frame)
+        frame = _read_frame(payload)
     except FAILURES:
         return None
     return str(frame.id) if isinstance(frame.id, int | str) and isinstance(frame.event, msgspec.UnsetType) else None
 
 
 def _account_event(raw: bytes) -> tuple[Event, ...]:
-    name = msgspec.json.decode(raw, type=_Name).e
+    name = _read_name(raw).e
     if name == "executionReport":
-        return (msgspec.json.decode(raw, type=shapes.ExecutionReport).report(),)
+        return (_read_execution(raw).report(),)
     if name == "outboundAccountPosition":
-        return msgspec.json.decode(raw, type=shapes.AccountPosition).reports()
+        return _read_position(raw).reports()
     if name in ENDINGS:
         return (StreamEnded(name),)
     if name in IGNORED:
@@ -243,7 +252,7 @@ def _error_body(status: int, payload: bytes) -> _Error | None:
     if 200 <= status < 300 and len(payload) > ERROR_BODY_MAX:
         return None
     try:
-        return msgspec.json.decode(payload, type=_Error)
+        return _read_error(payload)
     except FAILURES:
         return None
 
@@ -262,17 +271,20 @@ def _same_instrument(asked: str, told: str) -> None:
 
 
 def _order(payload: bytes, instrument: str) -> tuple[Event, ...]:
-    report = msgspec.json.decode(payload, type=shapes.Order).report()
+    report = _read_order(payload).report()
     _same_instrument(instrument, report.instrument)
     return (report,)
 
 
 def _placed(payload: bytes, instrument: str) -> tuple[Event, ...]:
     try:
-        msgspec.json.decode(payload, type=_Ack)
-    except msgspec.ValidationError:
         return _order(payload, instrument)
-    return ()
+    except msgspec.ValidationError as error:
+        try:
+            _read_ack(payload)
+        except msgspec.ValidationError:
+            raise error from None
+        return ()
 
 
 def _canceled_all(payload: bytes, instrument: str) -> tuple[Event, ...]:
@@ -281,7 +293,7 @@ def _canceled_all(payload: bytes, instrument: str) -> tuple[Event, ...]:
         try:
             orders = msgspec.json.decode(raw, type=shapes.OrderList).order_reports
         except msgspec.ValidationError:
-            orders = (msgspec.json.decode(raw, type=shapes.Order),)
+            orders = (_read_order(raw),)
         for order in orders:
             _same_instrument(instrument, shapes.instrument_id(order.symbol))
             reports.append(order.report())

@@ -44,6 +44,8 @@ TYPES = {
     "TAKE_PROFIT_LIMIT": OrderType.LIMIT,
 }
 
+OWN_TYPES = frozenset(OrderType.__members__)
+
 CANCEL_LIKE = frozenset({"CANCELED", "REPLACED"})  # where c is the id of the request and the order's own is in C
 
 
@@ -56,8 +58,8 @@ def nanoseconds(millis: int) -> int:
 
 
 def _reason(venue_type: str, *words: str) -> str:
-    kind = "" if venue_type in OrderType.__members__ else venue_type
-    return ", ".join(word for word in (kind, *words) if word not in ("", "NONE"))
+    said = words if venue_type in OWN_TYPES else (venue_type, *words)
+    return ", ".join([word for word in said if word not in ("", "NONE")])
 
 
 def _rename(**names: str) -> Any:

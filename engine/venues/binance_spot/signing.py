@@ -5,9 +5,9 @@ Must not be journalled, printed or copied: whatever holds a key here refuses to 
 
 import base64
 import binascii
-import hashlib
 import hmac
 import json
+import re
 from collections.abc import Callable
 from typing import Any, Never, Self
 from urllib.parse import quote
@@ -18,6 +18,7 @@ from engine.requests import Transport, Unsigned
 
 # What the WS API wants as JSON numbers; the signature is over their text, which is the same either way.
 NUMERIC_PARAMS = frozenset({"endTime", "fromId", "limit", "orderId", "recvWindow", "startTime", "timestamp"})
+PLAIN = re.compile(r"[A-Za-z0-9_.~-]*")  # what percent-encoding leaves as it is
 FORM = "application/x-www-form-urlencoded"
 
 
@@ -43,7 +44,7 @@ class ApiKey:
         if not _header_safe(secret):
             raise ValueError("the API secret is empty or holds spaces or line ends: copy it again")
         raw = secret.encode("ascii")
-        return cls("hmac", key, lambda text: hmac.new(raw, text, hashlib.sha256).hexdigest())
+        return cls("hmac", key, lambda text: hmac.digest(raw, text, "sha256").hex())
 
     @classmethod
     def ed25519(cls, key: str, pem: str | bytes) -> Self:
@@ -111,10 +112,10 @@ def sign_rest(unsigned: Unsigned, key: ApiKey | None, now_ms: int) -> HttpMessag
     headers: tuple[tuple[str, str], ...] = ()
     if unsigned.signed:
         params = (*params, ("timestamp", str(now_ms)))
-    text = "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in params)
+    text = "&".join([f"{_encoded(name)}={_encoded(value)}" for name, value in params])
     if unsigned.signed:
         assert key is not None, f"{unsigned.method} {unsigned.path} must be signed, and there is no key"
-        text += f"&signature={quote(key.sign(text), safe='')}"
+        text += f"&signature={_encoded(key.sign(text))}"
         headers = key.headers()
     if unsigned.method == "POST":
         headers = (*headers, ("Content-Type", FORM))
@@ -132,6 +133,10 @@ def sign_ws(unsigned: Unsigned, key: ApiKey | None, now_ms: int, request_id: str
     typed = {name: int(value) if name in NUMERIC_PARAMS else value for name, value in params.items()}
     frame = {"id": request_id, "method": unsigned.method, "params": typed}
     return json.dumps(frame, separators=(",", ":"), ensure_ascii=False).encode("utf-8")
+
+
+def _encoded(text: str) -> str:
+    return text if PLAIN.fullmatch(text) else quote(text, safe="")
 
 
 def _header_safe(text: str) -> bool:
