@@ -26,13 +26,14 @@ def _right(turn: Turn, market_reasons: tuple[str, ...]) -> tuple[Mode, tuple[str
     if modes.halted_for:
         return Mode.HALTED, (modes.halted_for,)
     not_ready = [(link.source, link.state) for link in account.links.by_source.values() if link.state != "ready"]
-    reasons = [f"{source} is {state}" for source, state in sorted(not_ready)]
+    reasons = [f"{source} is {state}" for source, state in sorted(not_ready)] if not_ready else []
     blocked = [
         (venue, budget.reason)
         for venue, budget in account.limits.by_venue.items()
         if turn.time_ns < budget.blocked_until_ns
     ]
-    reasons += [f"{venue} asked us to wait: {reason}" for venue, reason in sorted(blocked)]
+    if blocked:
+        reasons += [f"{venue} asked us to wait: {reason}" for venue, reason in sorted(blocked)]
     if account.reconciling.done_started_seq <= modes.distrust_seq and account.links.has_account:
         reasons.append("not reconciled")
     reasons += [

@@ -174,7 +174,11 @@ class Modelled:
 
     def _are_up(self) -> bool:
         by_source = self._state.account.links.by_source
-        return all((link := by_source.get(source)) is not None and link.up_seq >= 0 for source in self._links.sources)
+        for source in self._links.sources:
+            link = by_source.get(source)
+            if link is None or link.up_seq < 0:
+                return False
+        return True
 
     def _fold(self, place: "_Place", takes: TakesRows, due_ns: int) -> int | None:
         """Rows before `due_ns`, at the engine and at the venue. The moment to be lived line by line, which is `due_ns` or one before it; None:

@@ -145,11 +145,11 @@ def test_websocket_numbers_are_signed_as_they_stand() -> None:
 def test_weights_are_counted_and_the_stubborn_are_banned() -> None:
     client = Client(weight_max=60)
     answer = client.raw("GET", "/api/v3/exchangeInfo")
-    assert answer.header("x-mbx-used-weight-1m") == "20"
+    assert answer.named.get("x-mbx-used-weight-1m") == "20"
     for _ in range(2):
         client.get("exchangeInfo")
     limited = client.raw("GET", "/api/v3/time")
-    assert (limited.status, limited.json()["code"], limited.header("retry-after")) == (429, -1003, "39")
+    assert (limited.status, limited.json()["code"], limited.named.get("retry-after")) == (429, -1003, "39")
     statuses = [client.raw("GET", "/api/v3/time").status for _ in range(10)]
     assert statuses == [429] * 9 + [418]
     client.wait(30_000)  # a new minute, but the ban stands
@@ -161,7 +161,7 @@ def test_weights_are_counted_and_the_stubborn_are_banned() -> None:
 def test_unfilled_orders_are_counted() -> None:
     client = Client(orders_10s_max=2)
     counts = [
-        client.signed("POST", "order", order_query(text)).header("x-mbx-order-count-10s")
+        client.signed("POST", "order", order_query(text)).named.get("x-mbx-order-count-10s")
         for text in ("BUY LIMIT 1 @ 90", "BUY MARKET 1", "BUY LIMIT 1 @ 91")
     ]
     assert counts == ["1", "1", "2"]  # what trades is no unfilled order

@@ -69,13 +69,19 @@ def reduce(limits: Limits, change: Change, at: Stamp) -> Limits:
 
 
 def _rolled(budget: Budget, at: Stamp) -> Budget:
-    if budget.window != at.time_ns // WINDOW_NS:
-        budget = replace(budget, window=at.time_ns // WINDOW_NS, weight=0)
-    if budget.order_window != at.time_ns // ORDER_WINDOW_NS:
-        budget = replace(budget, order_window=at.time_ns // ORDER_WINDOW_NS, orders=0)
-    if budget.second != at.time_ns // SECOND_NS:
-        budget = replace(budget, second=at.time_ns // SECOND_NS, orders_in_second=0)
-    return budget
+    second = at.time_ns // SECOND_NS
+    if budget.second == second:
+        return budget  # the longer windows are of whole seconds
+    window, order_window = at.time_ns // WINDOW_NS, at.time_ns // ORDER_WINDOW_NS
+    return replace(
+        budget,
+        window=window,
+        weight=budget.weight if window == budget.window else 0,
+        order_window=order_window,
+        orders=budget.orders if order_window == budget.order_window else 0,
+        second=second,
+        orders_in_second=0,
+    )
 
 
 def _sent(budget: Budget, change: Requested, at: Stamp) -> Budget:

@@ -21,7 +21,7 @@ class Timers(msgspec.Struct, frozen=True):
 
     def next(self) -> tuple[int, str]:
         """Ties go by (due, name)."""
-        return min(((due, name) for name, due in self.due_ns.items()), default=(NEVER_NS, ""))
+        return min(zip(self.due_ns.values(), self.due_ns, strict=True), default=(NEVER_NS, ""))
 
 
 def periods(settings: EngineSettings, strategies: dict[str, int]) -> dict[str, int]:

@@ -250,7 +250,7 @@ class Shell:
             if out.answer is None:
                 self._end_exchange(out.conn_id, {"outcome": "cut"}, b"")
             else:
-                named = {name.lower(): value for name, value in out.answer.headers}
+                named = out.answer.named
                 headers = {name: named[name] for name in KEPT_HEADERS if name in named}
                 meta = {"outcome": "answer", "status": out.answer.status, "headers": headers}
                 self._end_exchange(out.conn_id, meta, out.answer.body)

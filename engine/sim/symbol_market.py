@@ -121,11 +121,11 @@ class SymbolMarket:
 
     def average_price(self) -> int:
         """Volume-weighted over the last minutes, as the filters use it."""
-        count = self._number(at.V_BARS)
-        recent = [n % at.MINUTES_KEPT for n in range(max(0, count - AVERAGE_MINUTES), count)]
-        traded = self._floor.minutes[self.place, recent, at.M_VOLUME : at.M_QUOTE + 1].tolist()
-        volume = sum(base for base, _ in traded)
-        return sum(quote for _, quote in traded) * ONE // volume if volume else self.last_price()
+        count, minutes = self._number(at.V_BARS), self._floor.minutes[self.place]
+        recent = range(max(0, count - AVERAGE_MINUTES), count)
+        traded = [minutes[n % at.MINUTES_KEPT, at.M_VOLUME : at.M_QUOTE + 1].tolist() for n in recent]
+        volume = sum([base for base, _ in traded])
+        return sum([quote for _, quote in traded]) * ONE // volume if volume else self.last_price()
 
     def take_funding(self) -> tuple[int, int]:
         """(mark price, rate) of the funding that has come; the next mark says when the next is."""

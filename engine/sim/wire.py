@@ -22,8 +22,10 @@ class HttpAnswer(msgspec.Struct, frozen=True, kw_only=True):
     def json(self) -> Any:
         return msgspec.json.decode(self.body)
 
-    def header(self, name: str) -> str | None:
-        return next((value for given, value in self.headers if given.lower() == name.lower()), None)
+    @property
+    def named(self) -> dict[str, str]:
+        """The headers by their names in lower case."""
+        return {name.lower(): value for name, value in self.headers}
 
 
 class Outgoing(msgspec.Struct, frozen=True):
