@@ -13,12 +13,14 @@ from engine.facts import IntentBody, NewOrder, StrategyChanged, StrategyStopped,
 from engine.ids import client_order_id
 from engine.lifecycle import LIVE
 from engine.loading import Loaded
+from engine.market.market import Market
 from engine.model import Instrument, OrderType, Side, TimeInForce, find_instrument
 from engine.money import MONEY
 from engine.risk.review import review
 from engine.risk.rules import Question
 from engine.session import SECOND_NS, RiskSettings
-from engine.strategy import Cancel, Place, View, Wish, state_values
+from engine.state import Account
+from engine.strategy import Cancel, Decision, Place, View, Wish, state_values
 from engine.turn import Turn
 from journal.record import canonical
 
@@ -69,15 +71,34 @@ class Deciding:
         """The instruments that a strategy declared and the session has, with their places in the market."""
         return self._views[strategy].values()
 
-    def evaluate(self, turn: Turn, name: str) -> None:
-        """Asks one strategy. Its exception drops its wishes and state of this step, leaves a NOTE and stops it."""
+    def first_said(self, account: Account, market: Market, time_ns: int, watches: int) -> dict[str, Decision] | None:
+        """Asks the strategies of these watches until one says something: what was said up to there, by name. None: they all say nothing.
+
+        What raises, and what a compiled strategy says, is not told: `evaluate` asks again, and puts it out.
+        """
+        said: dict[str, Decision] = {}
+        for name, watch in self._watches.items():
+            running = account.strategies.of(name)
+            if not watches >> watch & 1 or running.stopped_for:
+                continue
+            if self.strategies[name].look is not None:
+                return said
+            try:
+                said[name] = self._decision(account, market, time_ns, self.strategies[name], running.state)
+            except Exception:  # noqa: BLE001 - whatever a user's code raises
+                return said
+            if said[name]:
+                return said
+        return None
+
+    def evaluate(self, turn: Turn, name: str, said: Decision | None = None) -> None:
+        """Asks one strategy, unless it said before what it says. Its exception drops its wishes and state of this step, leaves a NOTE and stops it."""
         running = turn.account.strategies.of(name)
         if running.stopped_for:
             return
         loaded = self.strategies[name]
         try:
-            with localcontext(MONEY):  # its own: what it sets there is gone with its turn
-                changed, wishes = self._decision(turn, loaded, running.state)
+            changed, wishes = said if said is not None else self._decision(turn.account, turn.market, turn.time_ns, loaded, running.state)
         except Exception as error:  # noqa: BLE001 - whatever a user's code raises
             reason = f"{type(error).__name__}: {error}"
             turn.note("alarm", f"strategy {name} is stopped: {reason}")
@@ -91,20 +112,24 @@ class Deciding:
             else:
                 self._cancel(turn, loaded, wish)
 
-    def _decision(self, turn: Turn, loaded: Loaded, held: dict[str, Any]) -> tuple[dict[str, Any], list[Wish]]:
-        """What a strategy's code says: the fields of its state that it changed, and its wishes. Raises whatever is wrong."""
+    def _decision(self, account: Account, market: Market, time_ns: int, loaded: Loaded, held: dict[str, Any]) -> Decision:
+        """What a strategy's code says. Raises whatever is wrong."""
+        with localcontext(MONEY):  # its own: what it sets there is gone with its turn
+            return self._said(account, market, time_ns, loaded, held)
+
+    def _said(self, account: Account, market: Market, time_ns: int, loaded: Loaded, held: dict[str, Any]) -> Decision:
         name = loaded.settings.name
         state = loaded.state(held)
         before = state_values(state)
         view = View(
             name=name,
-            account=turn.account,
-            market=turn.market,
-            time_ns=turn.time_ns,
+            account=account,
+            market=market,
+            time_ns=time_ns,
             instruments=self._views[name],
             averages=self._averages[name],
         )
-        if loaded.look is not None and not turn.market.wants_again(self._watches[name], loaded.look, turn.time_ns):
+        if loaded.look is not None and not market.wants_again(self._watches[name], loaded.look, time_ns):
             raise AssertionError("`wants` says no in plain Python where its machine code said yes: its numbers are not the same in both")
         said = loaded.cls.decide(view, state, loaded.parameters) or ()
         wishes = [_checked(wish) for wish in islice(said, WISHES_MAX + 1)]
@@ -116,7 +141,7 @@ class Deciding:
             assert state_values(again) == after, "its state is not the same once it was written down"
         if (changed or wishes) and (outside := loaded.changed_outside()):  # until it says something, nothing comes of what it changed
             raise AssertionError(f"{outside} was changed: nothing but State persists")
-        return changed, wishes
+        return Decision(changed, wishes)
 
     def _place(self, turn: Turn, loaded: Loaded, wish: Place) -> None:
         name, version = loaded.settings.name, loaded.settings.version

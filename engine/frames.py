@@ -4,7 +4,7 @@ It gives what `taking.take` gives frame by frame (a property test says so), at a
 """
 
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from engine.market import rows as r
 from engine.market.rows import Rows
 from engine.program import Program
 from engine.state import State
+from engine.strategy import Decision
 from engine.taking import NOTHING, Took, take
 from journal.record import Record
 
@@ -34,7 +35,7 @@ def take_frames(program: Program, state: State, records: Sequence[Record]) -> tu
         state.inputs += 1
         return 1, took
     rows, ends = decoded
-    end = state.market.fold(rows, until_ns=state.account.timers.next_due_ns)
+    end, said = _fold(program, state, rows, 0, state.account.timers.next_due_ns)
     count = bisect_left(ends, end) + 1 if end else 0
     if not count:
         return 0, NOTHING
@@ -42,7 +43,7 @@ def take_frames(program: Program, state: State, records: Sequence[Record]) -> tu
     last = records[count - 1]
     state.seq, state.time_ns = last.seq, last.time_ns
     state.inputs += count
-    return count, _took(program, state)
+    return count, _took(program, state, said)
 
 
 RecordsOf = Callable[[int, int, bool], Sequence[Record]]  # (first row, the row behind the last, whether the last record woke somebody)
@@ -56,7 +57,7 @@ def take_rows(program: Program, state: State, rows: Rows, start: int, until_ns: 
     due before the rows: the caller saw to it.
     """
     market = state.market
-    end = market.fold(rows, start, until_ns=None if until_ns is None else min(until_ns, state.account.timers.next_due_ns))
+    end, said = _fold(program, state, rows, start, None if until_ns is None else min(until_ns, state.account.timers.next_due_ns))
     if end == start:
         return start, (), NOTHING
     records = records_of(start, end, market.wake not in (0, layout.DUE))
@@ -66,16 +67,41 @@ def take_rows(program: Program, state: State, rows: Rows, start: int, until_ns: 
     state.hear_frames(records)
     state.seq = records[-1].seq
     state.inputs += len(records)
-    return end, records, _took(program, state)
+    return end, records, _took(program, state, said)
 
 
-def _took(program: Program, state: State) -> Took:
+ASKED_ONLY = layout.STRATEGY | layout.BAR_CLOSED
+Said = Mapping[str, Decision]
+
+
+def _fold(program: Program, state: State, rows: Rows, start: int, until_ns: int | None) -> tuple[int, Said]:
+    """Folds on over records at which strategies are asked and say nothing, while nothing else could come of that: the next row, and what was said there."""
+    market = state.market
+    end, said = start, {}
+    while end < len(rows):
+        end = market.fold(rows, end, until_ns=until_ns)
+        if market.wake & ~ASKED_ONLY or not market.wake & layout.STRATEGY or state.steady is not state.account:
+            break
+        time_ns = int(rows[end - 1, r.TIME_NS])
+        found = program.deciding.first_said(state.account, market, time_ns, market.strategies_woken)
+        if found is not None:
+            said = found
+            break
+        _evaluated(program, state, time_ns)
+        market.wake = 0
+    return end, said
+
+
+def _evaluated(program: Program, state: State, time_ns: int) -> None:
+    for watch in range(len(program.watch_names)):
+        if state.market.strategies_woken >> watch & 1:
+            state.market.evaluated(watch, time_ns)
+
+
+def _took(program: Program, state: State, said: Said) -> Took:
     """What the record held at which the fold stopped."""
     market = state.market
     if market.wake in (0, layout.DUE):
         return NOTHING
-    watches = market.strategies_woken
-    for watch in range(len(program.watch_names)):
-        if watches >> watch & 1:
-            market.evaluated(watch, state.time_ns)
-    return Took(wake=market.wake, watches=watches)
+    _evaluated(program, state, state.time_ns)
+    return Took(wake=market.wake, watches=market.strategies_woken, said=said)

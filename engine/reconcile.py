@@ -14,6 +14,7 @@ from engine.reducers.modes import Mode
 from engine.reducers.orders import Order
 from engine.reducers.requests import Awaited
 from engine.settle import book, bookable, halt_for_lost, lost, report
+from engine.state import Account
 from engine.turn import Turn
 
 ENDED = (Status.CANCELED, Status.EXPIRED, Status.FILLED)
@@ -53,10 +54,16 @@ def advance(turn: Turn, askings: Askings, instruments: Instruments) -> None:
         if not waiting:
             turn.fact(Reconciled(reconciling.round, _corrections(turn)), source="reconcile")
         return
-    distrusted = reconciling.done_started_seq <= turn.account.modes.distrust_seq and reconciling.failures == 0
-    fired = "reconcile" not in turn.account.timers.due_ns  # its time came, perhaps while nothing could be asked
-    if (distrusted or fired) and may_ask(turn):
+    if is_due(turn.account) and may_ask(turn):
         begin(turn, askings, instruments)
+
+
+def is_due(account: Account) -> bool:
+    """Whether a round must begin as soon as the venues can be asked."""
+    reconciling = account.reconciling
+    distrusted = reconciling.done_started_seq <= account.modes.distrust_seq and reconciling.failures == 0
+    fired = "reconcile" not in account.timers.due_ns  # its time came, perhaps while nothing could be asked
+    return not reconciling.running and (distrusted or fired)
 
 
 def _corrections(turn: Turn) -> int:

@@ -30,6 +30,7 @@ from engine.program import Program
 from engine.reducers.modes import Mode
 from engine.reducers.requests import Awaited
 from engine.session import MILLISECOND_NS, SECOND_NS
+from engine.strategy import Decision
 from engine.taking import Took
 from engine.turn import Turn
 from journal.record import Kind
@@ -84,6 +85,7 @@ class Responding:
         if turn.account is not before:
             update(turn, market_reasons=market_reasons)
         stop(self.program, turn)
+        turn.state.steady = turn.account if _nothing_pends(turn) else None
 
     def _market_reasons(self, turn: Turn) -> tuple[str, ...]:
         reasons = []
@@ -159,10 +161,10 @@ class Responding:
         elif command == "reconcile":
             self._begin_round(turn)
 
-    def _evaluate(self, turn: Turn, name: str) -> None:
+    def _evaluate(self, turn: Turn, name: str, said: Decision | None = None) -> None:
         """Startup order: strategies are asked only when nothing can have been missed."""
         if turn.account.modes.mode is Mode.RUNNING and not turn.account.modes.stopping_since_ns:
-            self.program.deciding.evaluate(turn, name)
+            self.program.deciding.evaluate(turn, name, said)
 
     def _on_wake(self, turn: Turn, took: Took) -> None:
         if took.wake & FATAL_WAKES:
@@ -181,7 +183,7 @@ class Responding:
             if took.watches >> watch & 1:
                 if name in self.program.looks:
                     turn.fact(StrategyWoken(name), source=f"strategy.{name}")
-                self._evaluate(turn, name)
+                self._evaluate(turn, name, took.said.get(name))
 
     def _halt(self, turn: Turn, why: str) -> None:
         """Until a person resumes. A session that only records tells them and goes on: what it takes down, it does not believe."""
@@ -419,3 +421,15 @@ class Responding:
     def _last_seen_ns(self, turn: Turn, source: str) -> int:
         indexes, streams = self.program.indexes_of(source), self.program.streams_of(source)
         return max((turn.market.last_seen_ns(index, stream) for index in indexes for stream in streams), default=0)
+
+
+def _nothing_pends(turn: Turn) -> bool:
+    """Whether `finish` would find nothing to do at any later time either, while account and links to the market stay as they are."""
+    modes, limits = turn.account.modes, turn.account.limits
+    return (
+        modes.mode is Mode.RUNNING
+        and not modes.stopping_since_ns
+        and not turn.account.orders.owing
+        and not reconcile.is_due(turn.account)
+        and all(budget.blocked_until_ns <= turn.time_ns for budget in limits.by_venue.values())
+    )

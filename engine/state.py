@@ -136,7 +136,7 @@ def fold(account: Account, change: Change, at: Stamp, rules: Rules) -> Account:
 class State:
     """Where a session stands after a record."""
 
-    __slots__ = ("_cause", "_heard", "_source", "account", "inputs", "market", "seq", "shown", "time_ns")
+    __slots__ = ("_cause", "_heard", "_source", "account", "inputs", "market", "seq", "shown", "steady", "time_ns")
 
     def __init__(self, account: Account, market: Market, *, seq: int, time_ns: int, inputs: int) -> None:
         self.account = account
@@ -145,6 +145,7 @@ class State:
         self.time_ns = time_ns
         self.inputs = inputs  # how many inputs were taken: CHECKPOINTs go by it
         self.shown: tuple[Any, ...] = ()  # the parts of the account that compiled strategies were shown last (showing.py)
+        self.steady: Account | None = None  # as long as the account is this one, whoever is asked and says nothing leads to nothing (responding.py)
         self._heard = sha256()
         self._source: str = ""  # of the frame heard last
         self._cause: int | None = None

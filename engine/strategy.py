@@ -26,7 +26,7 @@ from dataclasses import fields, is_dataclass
 from decimal import Decimal
 from functools import cache
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
@@ -109,6 +109,16 @@ class Cancel(msgspec.Struct, frozen=True):
 
 
 Wish = Place | Cancel
+
+
+class Decision(NamedTuple):
+    """What a strategy says when it is asked; most often nothing."""
+
+    changed: dict[str, Any]  # the fields of its state
+    wishes: list[Wish]
+
+    def __bool__(self) -> bool:
+        return bool(self.changed or self.wishes)
 
 
 class Strategy(Protocol):

@@ -3,6 +3,7 @@
 Live, replay and rebuilding all fold inputs here and nowhere else. `take` on a stream frame is the hot path.
 """
 
+from collections.abc import Mapping
 from decimal import localcontext
 from typing import Any
 
@@ -18,6 +19,7 @@ from engine.reducers.changes import Answered, Change, Commanded, LinkMoved, Stam
 from engine.reducers.orders import forget_closed
 from engine.reducers.requests import Awaited
 from engine.state import State, fold
+from engine.strategy import Decision
 from engine.venues.venue import Venue
 from journal.record import Kind, Record
 
@@ -31,6 +33,7 @@ class Took(msgspec.Struct, frozen=True):
     watches: int = 0  # bit mask of strategies due
     sent_ns: int = 0
     outcome: str = ""
+    said: Mapping[str, Decision] = {}  # by strategies that were asked while rows were folded (frames.py)
 
 
 NOTHING = Took()

@@ -8,10 +8,12 @@ import sys
 from itertools import islice, pairwise
 from pathlib import Path
 
+import msgspec
 import pytest
 from by_hand import BTC, ETH, ByHand, report, trade
 from test_captured import GIVEN, STRATEGIES, verbatim
 
+from engine import frames
 from engine.loading import StrategyError
 from journal.reader import Journal
 from journal.record import Kind, Record
@@ -187,6 +189,22 @@ def test_it_decides_as_its_twin_that_looks_at_every_quote_in_python(capture: Pat
     _, state, checkpoint = rebuild(tmp_path / "r")
     assert checkpoint.seq >= 0
     assert state.market.digests()
+
+
+@pytest.mark.parametrize("strategy", ["crossing.py:LooksAtEachQuote", "at_the_top.py:AtTheTop", "faulty.py", "compiled.py:WideInPython"])
+def test_looks_that_come_to_nothing_are_folded_over_and_change_nothing(
+    capture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, strategy: str
+) -> None:
+    """A strategy that says nothing, while nothing pends, is asked within the fold: the records are those of steps taken one by one."""
+    asked = msgspec.structs.replace(wanted(capture, "Wide"), session=with_strategy(session_of(Journal.open(capture)), read_strategy(str(STRATEGIES / strategy))))
+    told = []
+    for steps in ("folded over", "one by one"):
+        if steps == "one by one":
+            monkeypatch.setattr(frames, "ASKED_ONLY", 0)
+        resimulate(capture, tmp_path / steps, asked)
+        told.append([msgspec.structs.astuple(record) for record in Journal.open(tmp_path / steps).records(1)])
+    assert told[0] == told[1]
+    assert len(told[0]) > 10_000
 
 
 _PLAIN = """
