@@ -91,6 +91,16 @@ class Deciding:
                 return said
         return None
 
+    def says_nothing(self, account: Account, market: Market, time_ns: int, name: str) -> bool:
+        """Whether a strategy that is asked at this time says nothing."""
+        running = account.strategies.of(name)
+        if running.stopped_for:
+            return True
+        try:
+            return not self._decision(account, market, time_ns, self.strategies[name], running.state)
+        except Exception:  # noqa: BLE001 - whatever a user's code raises: `evaluate` hears it again, and says it
+            return False
+
     def evaluate(self, turn: Turn, name: str, said: Decision | None = None) -> None:
         """Asks one strategy, unless it said before what it says. Its exception drops its wishes and state of this step, leaves a NOTE and stops it."""
         running = turn.account.strategies.of(name)

@@ -15,6 +15,7 @@ from engine.kernel import Kernel
 from engine.market.rows import Rows
 from engine.session import SessionBody
 from engine.state import State
+from engine.taking import take
 from journal.record import Kind, Record, canonical
 
 Append = Callable[[Sequence[Record], bool], None]  # (the records of one step, whether its group must close at once)
@@ -149,6 +150,21 @@ class Sequencer:
             record = due_timer(state, self.kernel.program.recurring, now_ns)
             outputs += self._step(record)
         return outputs
+
+    def pass_due(self) -> bool:
+        """Lets the TIMER that comes first pass without a record, where it asks a strategy that says nothing and nothing else could come of it.
+
+        For who keeps only what led to something: what is decided is the same.
+        """
+        state, program = self.state, self.kernel.program
+        assert state is not None, "begin comes first"
+        due_ns, name = next_timer(state)
+        asked = name.removeprefix("every.strategy.").removeprefix("watch.")
+        if state.steady is not state.account or asked == name or not program.deciding.says_nothing(state.account, state.market, due_ns, asked):
+            return False
+        take(program, state, msgspec.structs.replace(due_timer(state, program.recurring, due_ns), seq=state.seq))
+        state.steady = state.account
+        return True
 
     def _step(self, record: Record) -> list[Record]:
         state = self.state

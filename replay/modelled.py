@@ -155,9 +155,9 @@ class Modelled:
         shell, venue, sim, state = self.shell, self._venue, self._venue.sim, self._state
         end_ns: int | None = None
         while not shell.closing:
-            due_ns = min(state.next_due_ns, shell.coming_ns, place.outside_ns, NEVER if sim.next_sent_ns is None else sim.next_sent_ns)
+            due_ns = min(takes.due_ns, shell.coming_ns, place.outside_ns, NEVER if sim.next_sent_ns is None else sim.next_sent_ns)
             if sim.is_waited_for or not self._are_up():  # rare: each line may matter to somebody
-                due_ns = min(due_ns, place.next_ns, NEVER if sim.next_due_ns is None else sim.next_due_ns)
+                due_ns = min(due_ns, state.next_due_ns, place.next_ns, NEVER if sim.next_due_ns is None else sim.next_due_ns)
             else:
                 moment_ns = self._fold(place, takes, due_ns)
                 if moment_ns is None:
@@ -196,11 +196,12 @@ class Modelled:
                 shell.pass_market()
                 shell.perform(outputs)
                 return venue.now_ns  # what else there is at this moment comes behind it
-            if self._state.next_due_ns < until_ns:
-                return None  # a throttled strategy will be due
+            if self._state.next_due_ns <= place.next_ns:
+                break  # a TIMER that must be lived, or a throttled strategy that will be due
             stretch = place.stretch
-        if place.next_ns < until_ns:
-            return place.next_ns  # no row: from outside
+        next_ns = min(self._state.next_due_ns, place.next_ns)  # what comes next is no row that can be folded
+        if next_ns < until_ns:
+            return next_ns
         if touch_ns is None:
             return due_ns
         venue.now_ns = touch_ns

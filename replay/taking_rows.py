@@ -18,6 +18,7 @@ from engine.state import State
 from journal.record import Kind, Record
 from replay.tape import Stretch
 
+AHEAD_NS = 1_000_000_000  # how far TIMERs are passed over before all else that is due is looked at anew
 AT_ONCE = 48  # records that are copied for one fold: a wake comes every dozen, and what was copied behind it is copied again
 Taken = tuple[int, list[Record]]  # the next row, and what the last record led to
 
@@ -28,6 +29,10 @@ class TakesRows(Protocol):
 
     def skip(self, stretch: Stretch, begin: int, end: int) -> None:
         """These rows reach nobody: their link is down."""
+
+    @property
+    def due_ns(self) -> int:
+        """When a TIMER must be lived, as far as is known: `take` passes over none that is due at or behind it."""
 
 
 _STREAM_OF = {r.QUOTE: Stream.QUOTE, r.TRADE: Stream.TRADE, r.MARK: Stream.MARK}  # all else is of books
@@ -42,9 +47,28 @@ def source_of(program: Program, row: Sequence[int]) -> str:
 class Referred:
     def __init__(self, sequencer: Sequencer) -> None:
         self._sequencer = sequencer
+        self._loud_ns = -1  # a TIMER at which a strategy has something to say
+
+    @property
+    def due_ns(self) -> int:
+        state = _state(self._sequencer)
+        can_pass = state.steady is state.account and state.next_due_ns != self._loud_ns
+        return state.next_due_ns + AHEAD_NS if can_pass else state.next_due_ns
 
     def take(self, stretch: Stretch, begin: int, until_ns: int | None, *, one: bool = False) -> Taken:
-        rows = stretch.rows[: stretch.ends[_record(stretch, begin)]] if one else stretch.rows
+        """TIMERs at which a strategy says nothing are passed over, as far as there are rows behind them."""
+        state = _state(self._sequencer)
+        if one or until_ns is None:
+            return self._take(stretch.rows[: stretch.ends[_record(stretch, begin)]] if one else stretch.rows, begin, until_ns)
+        while True:
+            begin, outputs = self._take(stretch.rows, begin, until_ns)
+            if outputs or begin == len(stretch.rows) or min(state.next_due_ns, int(stretch.rows[begin, r.TIME_NS])) >= until_ns:
+                return begin, outputs
+            if not self._sequencer.pass_due():
+                self._loud_ns = state.next_due_ns
+                return begin, outputs
+
+    def _take(self, rows: Rows, begin: int, until_ns: int | None) -> Taken:
         state = _state(self._sequencer)
 
         def records_of(_first: int, end: int, woken: bool) -> Sequence[Record]:  # noqa: FBT001 - as the sequencer calls it
@@ -67,6 +91,10 @@ class Whole:
         self._sequencer = sequencer
         self._frames = frames
         self._checkpoint_every = checkpoint_every
+
+    @property
+    def due_ns(self) -> int:
+        return _state(self._sequencer).next_due_ns
 
     def take(self, stretch: Stretch, begin: int, until_ns: int | None, *, one: bool = False) -> Taken:
         state = _state(self._sequencer)

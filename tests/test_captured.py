@@ -135,7 +135,9 @@ def funding(folder: Path, fills: list[OrderFilled]) -> Fraction:
 
 def test_what_is_not_written_is_decided_the_same(captures: Path, tmp_path: Path) -> None:
     """Without a journal only what led to something is told: the same decisions, the same end."""
-    for name, strategy in (("spot_ethusdt", "at_the_top.py:AtTheTop"), ("cm_btcusd_perp", "crossing.py:Crossing")):
+    rule = STRATEGIES.parent.parent / "benchmarks" / "strategies" / "hft_rule.py"  # asked by the clock
+    faulty = "faulty.py:Faulty"
+    for name, strategy in (("spot_ethusdt", "at_the_top.py:AtTheTop"), ("cm_btcusd_perp", "crossing.py:Crossing"), ("usdm_btcusdt_aug", f"{rule}:Rule"), ("spot_btcusdt", faulty)):
         asked = wanted(captures / name, strategy, latency="measured", ways_ns=(3_000_000, 700_000, 12_000_000))
         kept: list[Record] = []
         decide_again(captures / name, asked, kept.extend)
@@ -143,7 +145,7 @@ def test_what_is_not_written_is_decided_the_same(captures: Path, tmp_path: Path)
         ours, theirs = decisions(kept), decisions_of(tmp_path / name)
         assert [(each.place, each.what, each.time_ns) for each in ours] == [(each.place, each.what, each.time_ns) for each in theirs]
         assert tally(kept) == tally_of(tmp_path / name)
-        assert len(ours) > 10
+        assert len(ours) > 10 or strategy == faulty
         markets = sum(record.kind is Kind.FEED for record in kept)
         assert markets < sum(record.kind is Kind.FEED for record in Journal.open(tmp_path / name).records(kinds=[Kind.FEED])) / 2
 
