@@ -173,14 +173,14 @@ class Deciding:
             price=wish.price,
             time_in_force=wish.time_in_force,
         )
-        because = self._because(turn, instrument, dict(wish.because))
+        quote = turn.market.quote(self._indexes[instrument.id]) if instrument else None
+        because = {**wish.because, "quote_seq": quote.seq} if quote else dict(wish.because)  # the record that the quote it saw came from
         seq = turn.intent(IntentBody("place", name, version, order=order, because=because), key=order_id)
         if instrument is None:
             turn.verdict(
                 VerdictBody(False, {"instrument": f"{wish.instrument} is not traded here"}), key=order_id, cause=seq
             )
             return
-        quote = turn.market.quote(self._indexes[instrument.id])
         question = Question(
             order=order,
             strategy=name,
@@ -210,11 +210,6 @@ class Deciding:
         if not any(rules.values()):
             instrument = self.instruments[turn.account.orders.live[key].order.instrument]
             self.asking[instrument.venue].cancel(turn, client_order_id=key, instrument=instrument, cause=verdict_seq)
-
-    def _because(self, turn: Turn, instrument: Instrument | None, said: dict[str, Any]) -> dict[str, Any]:
-        """What the strategy says it decided on, and the record the quote it saw came from."""
-        quote = turn.market.quote(self._indexes[instrument.id]) if instrument else None
-        return {**said, "quote_seq": quote.seq} if quote else said
 
 
 def cancel_rules(turn: Turn, strategy: str, order_id: str, *, venue: str) -> dict[str, str]:
