@@ -149,7 +149,7 @@ class Deciding:
         if changed:
             again = loaded.state({**held, **changed})
             assert state_values(again) == after, "its state is not the same once it was written down"
-        if (changed or wishes) and (outside := loaded.changed_outside()):  # until it says something, nothing comes of what it changed
+        if outside := loaded.changed_outside():
             raise AssertionError(f"{outside} was changed: nothing but State persists")
         return Decision(changed, wishes)
 

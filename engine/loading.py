@@ -104,7 +104,7 @@ class Outside:
 
     def __init__(self, modules: Mapping[str, ModuleType], parameters: Any) -> None:
         self._scopes: dict[str, tuple[Any, dict[str, Any]]] = {}
-        self._wholes: list[tuple[Mapping[str, Any], tuple[str, ...], tuple[Any, ...]]] = []  # each scope with its names and values, to be looked at sooner
+        self._wholes: list[tuple[Mapping[str, Any], tuple[Any, ...]]] = []  # each scope with its values in their order, to be looked at sooner: this is asked at each look
         for name, module in modules.items():
             self._look(f"{name}.py", module)
         self._contents = {
@@ -113,12 +113,12 @@ class Outside:
             for name, value in held.items()
             if isinstance(value, _CONTAINERS)
         }
-        self._parameters = _text(parameters)
+        self._parameters = repr(vars(parameters))
 
     def _look(self, where: str, scope: Any) -> None:
         held = {name: value for name, value in vars(scope).items() if not name.startswith("__")}
         self._scopes[where] = (scope, held)
-        self._wholes.append((vars(scope), tuple(vars(scope)), tuple(vars(scope).values())))
+        self._wholes.append((vars(scope), tuple(vars(scope).values())))
         for name, value in held.items():
             if isinstance(value, Iterator):
                 raise StrategyError(f"{where}: {name} is an iterator: it would remember how far it was read")
@@ -136,15 +136,15 @@ class Outside:
                 self._look(f"{where} {name}", value)
 
     def changed(self, parameters: Any) -> str:
-        for now, names, values in self._wholes:
-            if tuple(now) != names or not all(map(is_, now.values(), values)):
+        for now, values in self._wholes:
+            if len(now) != len(values) or not all(map(is_, now.values(), values)):
                 if what := self._rebound():
                     return what
                 break
         for name, (container, text) in self._contents.items():
             if _text(container) != text:
                 return name
-        return "" if _text(parameters) == self._parameters else "a parameter"
+        return "" if repr(vars(parameters)) == self._parameters else "a parameter"
 
     def _rebound(self) -> str:
         """The name that stands for something else now."""
@@ -377,7 +377,7 @@ def _declared(settings: StrategySettings, cls: type[Any]) -> Loaded:
         averages=tuple(getattr(cls, "averages", ())),
         bars_s=tuple(getattr(cls, "bars_s", ())),
         parameters=parameters,
-        look=_look(where, settings, cls, parameters) if isinstance(cls.cadence, OnQuote) and isinstance(cls.cadence.when, Compiled) else None,
+        look=_look(where, cls, parameters) if isinstance(cls.cadence, OnQuote) and isinstance(cls.cadence.when, Compiled) else None,
     )
 
 
@@ -394,18 +394,18 @@ def _check_when(where: str, when: Any, averages: set[str]) -> None:
         raise StrategyError(f"{where}: `when` is Cross(...), Move(...) or Compiled(), not {when!r}")
 
 
-def _look(where: str, settings: StrategySettings, cls: type[Any], parameters: Any) -> Look:
+def _look(where: str, cls: type[Any], parameters: Any) -> Look:
     """The machine code of `wants`."""
-    wants = vars(cls).get("wants")
+    wants = next((vars(each)["wants"] for each in cls.__mro__ if "wants" in vars(each)), None)
     if not isinstance(wants, staticmethod) or not isinstance(wants.__func__, FunctionType):
         raise StrategyError(f"{where}: OnQuote(when=Compiled()) asks `wants(now, parameters)`, a static method of the class; it has none")
     numbers = {
-        field.name: int(value) if isinstance(value, int) else float(value)
+        field.name: value if isinstance(value, int) else float(value)
         for field in fields(parameters)
         if isinstance(value := getattr(parameters, field.name), int | float | Decimal)
     }
     try:
-        return look(wants.__func__, repr(sorted(settings.sources.items())), numbers, len(getattr(cls, "averages", ())))
+        return look(wants.__func__, numbers, len(getattr(cls, "averages", ())))
     except CannotCompile as error:
         raise StrategyError(f"{where}: `wants` cannot be compiled: {error}") from None
 

@@ -72,9 +72,10 @@ def hand(wants: str = "now.bids < parameters.orders and room(now.position, param
     return HAND.replace("WANTS", wants).replace("THROTTLE", str(throttle_ms))
 
 
-def woken(session: ByHand) -> int:
-    assert session.state.account.strategies.of("hand").state.get("asked", 0) == len(session.facts("strategy_woken"))
-    return len(session.facts("strategy_woken"))
+def woken(session: ByHand, name: str = "hand") -> int:
+    told = [fact for fact in session.facts("strategy_woken") if fact["strategy"] == name]
+    assert session.state.account.strategies.of(name).state.get("asked", 0) == len(told)
+    return len(told)
 
 
 def test_it_is_asked_where_it_wants_to_be_and_nowhere_else() -> None:
@@ -147,10 +148,18 @@ def test_what_raises_stops_the_strategy_and_says_why() -> None:
     [
         (hand().replace("def wants", "def wishes"), "asks `wants(now, parameters)`, a static method of the class; it has none"),
         (hand().replace("    @staticmethod\n    def wants(now", "    def wants(now"), "asks `wants(now, parameters)`, a static method of the class; it has none"),
-        (hand("parameters.name == 'x'"), "Unknown attribute 'name'"),
+        (hand("parameters.name == 1"), "Unknown attribute 'name'"),
         (hand("now.price > 0"), "Unknown attribute 'price'"),
-        (hand("len([bid for bid in now.others]) > 0"), "Unknown attribute 'others'"),
-        (hand("now.bid > '1'"), "No implementation of function"),
+        (hand("now.bid > '1'"), "a value is '1': numbers, tuples of numbers and functions of this file can be used"),
+        (hand("TEXT[0] > 0").replace("LIMIT = 2", "TEXT = b'abc'"), "TEXT is b'abc': numbers, tuples of numbers"),
+        (hand("deep(now.bid)").replace("LIMIT = 2", "def deep(x):\n    return deep(x + 1) + 1 if x > 0 else 0"), "deep calls itself"),
+        (hand("now.bid ** 0.5 > 3"), "wants: a power is not the same in machine code and in Python"),
+        (hand("math.sqrt(now.bid) > 3").replace("LIMIT = 2", "import math"), "wants: math is <module 'math'"),
+        (hand("int(now.bid) > 3"), "int cannot be used; of Python's own there are abs, bool, float, max, min"),
+        (hand("[1 for each in (1, 2)] != []"), "functions within functions cannot be compiled"),
+        (hand("maybe(now.bid)").replace("LIMIT = 2", "def maybe(x):\n    if x > 1:\n        return True"), "it must end with True or False, whichever way it goes"),
+        (hand().replace("orders: int = 1", "_orders: int = 1"), "a parameter cannot be named so"),
+        (hand().replace("orders: int = 1", f"orders: int = {2**53 + 1}"), "the parameter orders is beyond 2**53"),
     ],
 )
 def test_what_cannot_be_compiled_is_refused_at_load_in_a_line(source: str, what: str) -> None:
@@ -158,6 +167,27 @@ def test_what_cannot_be_compiled_is_refused_at_load_in_a_line(source: str, what:
         from_sources({"hand": source}, "hand", "Hand")
     assert what in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+def test_what_is_inherited_or_not_used_is_no_hindrance() -> None:
+    source = hand().replace("LIMIT = 2", "LIMIT = 2\n\n\ndef outer():\n    held = 1\n    return lambda: held\n\n\nunused = outer()") + "\n\nclass Heir(Hand):\n    pass\n"
+    assert woken(ByHand(source=source, cls="Heir").run(3), "heir") == 1
+
+
+def test_two_of_different_making_in_one_session() -> None:
+    """One has more parameters than the other, and each its own function of the same name."""
+    other = hand("now.bids < parameters.orders + parameters.more").replace("orders: int = 1", "orders: int = 0\n        more: int = 1")
+    both = [from_sources({"hand": hand(), "second": other}, module, "Hand", name=module) for module in ("hand", "second")]
+    session = ByHand(strategies=both).run(4)
+    assert [session.state.account.strategies.of(name).stopped_for for name in ("hand", "second")] == ["", ""]
+    assert woken(session, "hand") == woken(session, "second") == 1
+
+
+def test_functions_of_one_name_are_not_taken_for_each_other() -> None:
+    head = "def over(least):\n    return least\n\n\nnarrow = lambda now, parameters: now.bid > 1e9\nwide = lambda now, parameters: now.bid > 0"
+    source = hand().replace("LIMIT = 2", head).replace("    @staticmethod\n    def wants(now: Glance, parameters) -> bool:\n        return now.bids < parameters.orders and room(now.position, parameters.most)\n", "    wants = staticmethod(narrow)\n")
+    assert woken(ByHand(source=source).run(3)) == 0
+    assert woken(ByHand(source=source.replace("staticmethod(narrow)", "staticmethod(wide)")).run(3)) > 0
 
 
 @pytest.fixture(scope="module")

@@ -57,6 +57,7 @@ def test_what_is_harmless_is_not_refused(head: str) -> None:
     ("lines", "head"),
     [
         ("SEEN.append(1)", "SEEN = []\n"),
+        ("SEEN.append(1)\nreturn", "SEEN = []\n"),  # a look that comes to nothing
         ("CACHE['x'] = 1", "CACHE = {}\n"),
         ("global count\ncount += 1", "count = 0\n"),
         ("global fresh\nfresh = 1", ""),

@@ -51,7 +51,7 @@ def market() -> Market:
 
 def awake(made: Market) -> Market:
     """With the compiled strategy asked."""
-    made.compile_in(3, look(odd, "odd", {"n": 5, "most": 2.5}, averages=1))  # type: ignore[arg-type]  # a function is one
+    made.compile_in(3, look(odd, {"n": 5, "most": 2.5}, averages=1))  # type: ignore[arg-type]  # a function is one
     for i in range(2):
         made.show(3, i, (0, 0, 0, 0, 0), 0.0)
     return made

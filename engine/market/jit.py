@@ -61,7 +61,7 @@ _plain: dict[int, Callable[..., int]] = {}  # with VERBATIM_JIT=0: what an addre
 
 def _asked(address: int, integers: "NDArray[np.int64]", begin: int, floats: "NDArray[np.float64]", row: int) -> int:
     """Call what lies at an address with a row of integers, from its number `begin` on, and the same row of floats."""
-    return _plain[address](integers[row, begin:], floats[row])
+    return _plain[address](integers[row, begin:].tolist(), floats[row].tolist())
 
 
 moved: Any = _moved
@@ -95,6 +95,11 @@ if JIT:
         made = numba.cfunc(types.int64(*rows), _nrt=False)(function)  # type: ignore[call-arg]  # a flag of the compiler that the stubs leave out
         assert made.address is not None, "it is compiled"
         return Callback(made.address, made)
+
+    def says_a_number(function: Any) -> bool:
+        """Whether a function that was compiled ends with a number, whichever way it goes."""
+        found = [signature.return_type for signature in function.nopython_signatures]
+        return all(isinstance(each, types.Boolean | types.Integer | types.Float) for each in found)
 
     @intrinsic
     def _call(typing_context: Any, address: Any, integers: Any, begin: Any, floats: Any, row: Any) -> Any:  # noqa: ARG001, PLR0917 - Numba's protocol
@@ -147,6 +152,10 @@ else:
     def strictly_compiled(function: F) -> F:
         """The function as it is."""
         return function
+
+    def says_a_number(function: Any) -> bool:  # noqa: ARG001 - Python does not tell
+        """As above, as far as is known."""
+        return True
 
     def callback(function: Callable[..., int]) -> Callback:
         """The function, under a number of its own."""

@@ -3,47 +3,54 @@
 `wants(now, parameters)` says whether there is something to decide; the fold asks it at each change of what it is shown, and Python
 runs where it says yes. It remembers nothing: what it was told comes from the market and the account as they stand, so that a
 journal need only say when it said yes. Knows no strategy's class and no account.
+
+Machine code must say what Python says, or a replay would not be one. So all numbers but the time are floats, which do not wrap (prices
+and sizes are below 2**53, so none is rounded), and what the two compute in different ways is refused: powers, int(), modules, text.
 """
 
 import builtins
+import dis
 from collections import namedtuple
-from collections.abc import Callable, Mapping, Sequence
-from types import FunctionType
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import CodeType, FunctionType
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from engine.market.jit import Callback, callback, strictly_compiled
+from engine.market.jit import Callback, callback, says_a_number, strictly_compiled
 from engine.market.rows import Floats, Rows
 
 YES: Final = 1
 RAISED: Final = 2  # Python asks again, and hears what it was
-KEPT: Final = 64  # compiled functions that are known by their source
+KEPT: Final = 64  # compiled functions that are known by what they are made of
+WHOLE_MAX: Final = 2**53  # beyond it a float is no whole number of one's choice
+USABLE: Final = frozenset({"abs", "bool", "float", "max", "min"})  # of Python's own names
+REFUSED: Final = {"**": "a power", "<<": "a shift", ">>": "a shift", "@": "a product of tables"}
 
 
 class Glance(NamedTuple):
     """What a compiled strategy is shown of one of its instruments. Prices and sizes are whole numbers of `price_unit` and `size_unit`; 0 where there is none."""
 
     time_ns: int
-    bid: int  # the last quote
-    bid_size: int
-    ask: int
-    ask_size: int
-    book_bid: int  # the book's top; 0 while it is not synchronised
-    book_bid_size: int
-    book_ask: int
-    book_ask_size: int
-    trade_price: int  # the last trade
-    trade_size: int
-    buyer_is_maker: int
-    which: int  # the instrument's place among those declared
-    tick: int
-    lot: int
-    bids: int  # live orders of this strategy
-    bid_price: int  # of its best one
-    asks: int
-    ask_price: int
-    unsettled: int  # how many of them wait for the venue: to be taken, to be ended, or to be known of
+    bid: float  # the last quote
+    bid_size: float
+    ask: float
+    ask_size: float
+    book_bid: float  # the book's top; 0 while it is not synchronised
+    book_bid_size: float
+    book_ask: float
+    book_ask_size: float
+    trade_price: float  # the last trade
+    trade_size: float
+    buyer_is_maker: float  # 1: yes
+    which: float  # the instrument's place among those declared
+    tick: float
+    lot: float
+    bids: float  # how many live orders this strategy has
+    bid_price: float  # of its best one
+    asks: float
+    ask_price: float
+    unsettled: float  # how many of them wait for the venue: to be taken, to be ended, or to be known of
     position: float  # in base
     price_unit: float
     size_unit: float
@@ -57,66 +64,119 @@ Wants = Callable[[Any, Any], Any]
 class Look(msgspec.Struct, frozen=True):
     """A compiled strategy: its function, what it is called with, and where its machine code lies."""
 
-    wants: Wants
     parameters: tuple[float, ...]
-    kind: Any  # the tuple with names that `wants` gets them as
-    whole: tuple[bool, ...]  # which of them are int
     code: Callback
+    plain: Callable[[list[int], list[float]], int]  # what was compiled, as Python runs it; raises what it raises
 
-    def again(self, integers: Rows, floats: Floats, averages: int) -> bool:
-        """The same question of the same numbers to the function as Python runs it. Raises what it raises."""
-        given = floats.tolist()
-        own, parameters = given[:3], given[3 + averages :]
-        numbers = [int(value) if whole else value for value, whole in zip(parameters, self.whole, strict=True)]
-        return bool(self.wants(Glance._make([*integers.tolist(), *own, tuple(given[3 : 3 + averages])]), self.kind(*numbers)))
+    def again(self, integers: Rows, floats: Floats) -> bool:
+        """The same question of the same numbers."""
+        return self.plain(integers.tolist(), floats.tolist()) != 0
 
 
 class CannotCompile(Exception):  # noqa: N818 - named for what it is to the person who reads it
-    """Why, in the compiler's own first words."""
+    """Why, in a line."""
 
 
 _known: dict[Any, Callback] = {}
 
 
-def look(wants: FunctionType, source: str, parameters: Mapping[str, int | float], averages: int) -> Look:
-    """Compile `wants`, once for the same `source` (all that it is made of). Raises CannotCompile."""
+def look(wants: FunctionType, parameters: Mapping[str, int | float], averages: int) -> Look:
+    """Compile `wants`, once for all that is made of the same. Raises CannotCompile."""
+    functions = _functions(wants)
     names = tuple(parameters)
     whole = tuple(isinstance(value, int) for value in parameters.values())
-    kind = namedtuple("Numbers", names)  # type: ignore[misc]  # noqa: PYI024 - its fields are the strategy's
-    key = (source, wants.__qualname__, names, whole, averages)
+    for name, value in parameters.items():
+        if isinstance(value, int) and abs(value) > WHOLE_MAX:
+            raise CannotCompile(f"the parameter {name} is beyond 2**53, which machine code does not tell from its neighbours")
+    try:
+        kind: Any = namedtuple("Numbers", names)  # type: ignore[misc]  # noqa: PYI024 - its fields are the strategy's
+    except ValueError as error:
+        raise CannotCompile(f"a parameter cannot be named so: {error}") from None
+    constants = tuple((name, repr(value)) for each in functions for name, value in _globals_of(each) if not isinstance(value, FunctionType))
+    key = (*((each.__code__, repr(each.__defaults__)) for each in functions), constants, names, whole, averages)
     code = _known.pop(key, None)
     if code is None:
-        try:
-            code = callback(_called(_bound(wants), kind, whole, averages))
-        except Exception as error:
-            said = [line.strip() for line in str(error).splitlines() if line.strip() and not line.startswith("Failed in nopython")]
-            raise CannotCompile(said[0] if said else type(error).__name__) from error
+        code = _compiled(wants, functions, kind, whole, averages)
     _known[key] = code
     while len(_known) > KEPT:
         del _known[next(iter(_known))]
-    return Look(wants, tuple(float(value) for value in parameters.values()), kind, whole, code)
+    return Look(tuple(float(value) for value in parameters.values()), code, _called(wants, kind, whole, averages, guarded=False))
 
 
-def _bound(wants: FunctionType) -> Any:
-    """The function and those of its module, to be compiled together; the module itself is left as it is."""
-    scope = dict(wants.__globals__)
-    for name, value in wants.__globals__.items():
-        if isinstance(value, FunctionType) and value.__globals__ is wants.__globals__:
-            scope[name] = strictly_compiled(FunctionType(value.__code__, scope, name, value.__defaults__))
-    return strictly_compiled(FunctionType(wants.__code__, scope, wants.__name__, wants.__defaults__))
+def _compiled(wants: FunctionType, functions: Sequence[FunctionType], kind: Any, whole: Sequence[bool], averages: int) -> Callback:
+    bound = _bound(wants, functions)
+    try:
+        code = callback(_called(bound, kind, whole, averages, guarded=True))
+    except Exception as error:
+        said = [line.strip() for line in str(error).splitlines() if line.strip() and not line.startswith("Failed in nopython")]
+        raise CannotCompile(said[0] if said else type(error).__name__) from error
+    if not says_a_number(bound):
+        raise CannotCompile("it must end with True or False, whichever way it goes")
+    return code
 
 
-def _called(wants: Any, kind: Any, whole: Sequence[bool], averages: int) -> Any:
+def _functions(wants: FunctionType) -> list[FunctionType]:
+    """`wants` and the functions that it uses, each once, behind those that it uses itself. CannotCompile where one is or uses what is refused."""
+    found: list[FunctionType] = []
+
+    def walk(function: FunctionType, above: tuple[FunctionType, ...]) -> None:
+        if function in above:
+            raise CannotCompile(f"{function.__name__} calls itself: machine code would end the process where it goes too deep")
+        if function in found:
+            return
+        _refuse(function)
+        for _, value in _globals_of(function):
+            if isinstance(value, FunctionType):
+                walk(value, (*above, function))
+        found.append(function)
+
+    walk(wants, ())
+    return found
+
+
+def _globals_of(function: FunctionType) -> Iterator[tuple[str, Any]]:
+    """The names that a function takes from its module, and what they stand for."""
+    for each in dis.get_instructions(function.__code__):
+        if each.opname == "LOAD_GLOBAL" and each.argval in function.__globals__:
+            yield each.argval, function.__globals__[each.argval]
+
+
+def _refuse(function: FunctionType) -> None:
+    name = function.__name__
+    if function.__closure__ or any(isinstance(each, CodeType) for each in function.__code__.co_consts):
+        raise CannotCompile(f"{name}: functions within functions cannot be compiled")
+    for each in dis.get_instructions(function.__code__):
+        if each.opname == "BINARY_OP" and each.argrepr.removesuffix("=") in REFUSED:
+            raise CannotCompile(f"{name}: {REFUSED[each.argrepr.removesuffix('=')]} is not the same in machine code and in Python")
+        if each.opname == "LOAD_GLOBAL" and each.argval not in function.__globals__ and each.argval not in USABLE:
+            raise CannotCompile(f"{name}: {each.argval} cannot be used; of Python's own there are {', '.join(sorted(USABLE))}")
+    used = [*_globals_of(function), *(("a value", each) for each in function.__code__.co_consts[1:]), *(("a default", each) for each in function.__defaults__ or ())]
+    for what, value in used:
+        if not _is_number(value) and value is not None and not isinstance(value, FunctionType):
+            raise CannotCompile(f"{name}: {what} is {value!r:.40}: numbers, tuples of numbers and functions of this file can be used")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) or (isinstance(value, tuple) and all(map(_is_number, value)))
+
+
+def _bound(wants: FunctionType, functions: Sequence[FunctionType]) -> Any:
+    """The function and those that it uses, to be compiled together; their modules are left as they are."""
+    made: dict[FunctionType, Any] = {}
+    for function in functions:
+        scope = {name: made.get(value, value) if isinstance(value, FunctionType) else value for name, value in _globals_of(function)}
+        made[function] = strictly_compiled(FunctionType(function.__code__, scope | {"__builtins__": builtins}, function.__name__, function.__defaults__))
+    return made[wants]
+
+
+def _called(wants: Any, kind: Any, whole: Sequence[bool], averages: int, *, guarded: bool) -> Any:
     """A function of two rows that calls `wants`: written as text, since it names every number."""
-    shown = [*(f"integers[{at}]" for at in range(INTEGERS)), *(f"floats[{at}]" for at in range(3))]
+    shown = ["integers[0]", *(f"float(integers[{at}])" for at in range(1, INTEGERS)), *(f"floats[{at}]" for at in range(3))]
     shown.append("(" + "".join(f"floats[{3 + at}], " for at in range(averages)) + ")")
     first = 3 + averages
     given = [f"int(floats[{first + at}])" if one else f"floats[{first + at}]" for at, one in enumerate(whole)]
-    text = (
-        "def called(integers, floats):\n    try:\n"
-        f"        return {YES} if wants(Glance({', '.join(shown)}), Numbers({', '.join(given)})) else 0\n"
-        f"    except Exception:\n        return {RAISED}\n"
-    )
+    asks = f"return {YES} if wants(Glance({', '.join(shown)}), Numbers({', '.join(given)})) else 0"
+    text = f"def called(integers, floats):\n    try:\n        {asks}\n    except Exception:\n        return {RAISED}\n" if guarded else f"def called(integers, floats):\n    {asks}\n"
     scope = {"wants": wants, "Glance": Glance, "Numbers": kind, "__builtins__": builtins}
     exec(text, scope)  # noqa: S102 - our own words
     return scope["called"]

@@ -252,7 +252,7 @@ class Market:
     def wants_again(self, w: int, look: Look, time_ns: int) -> bool:
         """Whether the function, as Python runs it, says of what it was shown at this time what its machine code said."""
         return any(
-            look.again(self.looks[k, at.L_TIME_NS : at.L_TIME_NS + INTEGERS], self.given[k], int(self.looks[k, at.L_AVERAGES]))
+            look.again(self.looks[k, at.L_TIME_NS : at.L_TIME_NS + INTEGERS], self.given[k])
             for k in self._looks_of[w].values()
             if self.looks[k, at.L_TIME_NS] == time_ns
         )
