@@ -52,21 +52,22 @@ class Changed(msgspec.Struct, frozen=True):
         return min(each.time_ns for each in (self.before, self.after) if each is not None)
 
 
-def decisions_of(folder: Path) -> list[Decision]:
-    """Of a session."""
-    return decisions(Journal.open(folder).records())
+def decisions_of(folder: Path, *, as_source: bool = False) -> list[Decision]:
+    """Of a session. `as_source`: as what is resimulated from it names their origins, also where it was resimulated itself."""
+    return decisions(Journal.open(folder).records(), as_source=as_source)
 
 
-def decisions(records: Iterable[Record]) -> list[Decision]:
+def decisions(records: Iterable[Record], *, as_source: bool = False) -> list[Decision]:
     """In their order. Of the market's records only those are needed that led to something."""
-    reading = Reading()
+    reading = Reading(as_source=as_source)
     return [found for record in records if (found := reading.take(record)) is not None]
 
 
 class Reading:
     """Decisions out of the records of a session, as these come."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, as_source: bool = False) -> None:
+        self._as_source = as_source
         self._legs: Counter[tuple[str, str]] = Counter()
         self._unnamed: Counter[str] = Counter()
         self._placed: dict[str, str] = {}
@@ -77,7 +78,7 @@ class Reading:
         """The decision that is whole with this record."""
         if record.kind in INPUTS:
             self._origin_seq = record.seq
-            self.origin = _origin(record, self._unnamed)
+            self.origin = _origin(record, self._unnamed, as_source=self._as_source)
         elif record.kind is Kind.INTENT:
             body = facts.read_intent(record.body or "")
             if body.order is not None:
@@ -101,10 +102,10 @@ def said(order: NewOrder) -> str:
     return f"{order.side} {order.quantity:f} {order.instrument.partition(':')[2]}{price} {order.type} {order.time_in_force}"
 
 
-def _origin(record: Record, unnamed: Counter[str]) -> str:
+def _origin(record: Record, unnamed: Counter[str], *, as_source: bool) -> str:
     """A market record's key is its origin where it was resimulated; else it is one itself."""
     if record.kind is Kind.FEED and record.meta is None:
-        return f"market {record.key or record.seq}"
+        return f"market {record.seq if as_source else record.key or record.seq}"
     if record.kind is Kind.TIMER:
         timer = facts.read_timer(record.body or "")
         return f"{timer.timer} due {timer.due_ns}"

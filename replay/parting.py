@@ -71,7 +71,8 @@ def part(one: Path, other: Path) -> Found:
         _parting(LATENCY, _answers(ours), _answers(theirs)),
         _parting(FILL, _fills(ours), _fills(theirs)),
     ]
-    changed = changes(decisions_of(one), decisions_of(other))
+    sources = [body.resimulated.source if body.resimulated is not None else "" for body in bodies]
+    changed = changes(decisions_of(one, as_source=sources[1] == one.name), decisions_of(other, as_source=sources[0] == other.name))
     if changed:
         first = changed[0]
         said = [each.what if each is not None else "nothing" for each in (first.before, first.after)]

@@ -117,7 +117,7 @@ def failed(error: Exception) -> Ended:
 
 def _do(job: Job) -> Done:
     if job.body is None:
-        return Done("as it was", tally_of(job.folder), decisions_of(job.folder))
+        return Done("as it was", tally_of(job.folder), decisions_of(job.folder, as_source=True))
     tried = trial(job.folder, Wanted(session=job.body, model=job.model, modelled=job.modelled, balances=job.balances))
     return Done(tried.outcome.exactness, tried.tally, tried.decisions)
 

@@ -17,8 +17,8 @@ GRACE_NS = SECOND_NS  # what a modelled answer may be late, or the recorded one
 
 
 class _Side:
-    def __init__(self) -> None:
-        self.reading = Reading()
+    def __init__(self, *, as_source: bool) -> None:
+        self.reading = Reading(as_source=as_source)
         self.counting = Counting()
         self.waiting: dict[Place, Decision] = {}  # for the other's, in the order of time
         self.time_ns = -1  # all before it was decided
@@ -30,7 +30,7 @@ class Shadow:
 
     def __init__(self, tell: Callable[[Changed], None], tell_handover: Callable[[int, str], None]) -> None:
         """`tell_handover`: the last record up to which it was exact, and why the model takes over there."""
-        self._live, self._ours = _Side(), _Side()
+        self._live, self._ours = _Side(as_source=True), _Side(as_source=False)
         self._tell = tell
         self._tell_handover = tell_handover
         self.changed = 0

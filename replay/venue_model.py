@@ -120,6 +120,8 @@ def with_settings(model: VenueModel, settings: Mapping[str, str], ways_ns: tuple
             raise UnknownSetting(f"{name}={text}: a {'whole number' if field == 'queue_n' else 'number'} from {low:f} to {high:f}")
         value: int | str = int(number * MILLISECOND_NS) if field.endswith("_ns") else int(number) if field == "queue_n" else f"{number:f}"
         model = msgspec.structs.replace(model, **{field: value})
+    if "latency_sigma" in settings and model.latency != "lognormal":
+        raise UnknownSetting(f"latency_sigma={settings['latency_sigma']}: of latency=lognormal, and latency is {model.latency}")
     if model.latency == "measured":
         if not ways_ns:
             raise UnknownSetting("latency=measured: the session has no exchange to measure")

@@ -277,6 +277,7 @@ def test_a_strategy_is_regressed_over_captures_of_several_markets(captures: Path
         (("--strategy", STRATEGIES / "at_the_top.py", "--model", "queue=lucky"), "queue=lucky: one of pessimistic, power"),
         (("--strategy", STRATEGIES / "at_the_top.py", "--model", "queue_n=1.5"), "a whole number from 1 to 5"),
         (("--strategy", STRATEGIES / "at_the_top.py", "--model", "latency_sigma=4"), "latency_sigma=4: a number from 0 to 3"),
+        (("--strategy", STRATEGIES / "at_the_top.py", "--model", "latency_sigma=1"), "latency_sigma=1: of latency=lognormal, and latency is constant"),
         (("--strategy", STRATEGIES / "at_the_top.py", "--model", "fee_tiers=10:1"), "TRADED:MAKER:TAKER,... by rising amounts"),
         (("--strategy", STRATEGIES / "at_the_top.py", "--model", "latency=measured"), "the session has no exchange to measure"),
         (("--strategy", STRATEGIES / "at_the_top.py", "--model", "ways_ns=1"), "the venue's model has no 'ways_ns'"),

@@ -21,6 +21,7 @@ from journal.reader import Journal
 from journal.record import Kind, Record
 from journal.verify import verify
 from replay.changes import changed
+from replay.decisions import decisions_of
 from replay.rebuild import rebuild
 from replay.replay import replay_session
 from replay.resimulate import Outcome, Wanted, resimulate
@@ -205,6 +206,17 @@ def test_the_model_is_set_by_name_and_its_times_are_what_parts_first(lived: Path
     found = json.loads(verbatim("diff", lived, tmp_path / "r", "--json", code=1))
     assert {each["of"] for each in found["partings"]} >= {"latency", "decision"}
     assert "data" not in {each["of"] for each in found["partings"]}
+
+
+def test_what_was_resimulated_can_be_resimulated_and_compared_again(lived: Path, tmp_path: Path) -> None:
+    """Its market records have origins of their own: what comes of it names the records that it was made of."""
+    first, second = tmp_path / "first", tmp_path / "second"
+    words = ("--trust-code", "--modelled", "--json", "--balance", "USDT=100000", "--balance", "BTC=1")
+    verbatim("resim", lived, *words, "--into", first)
+    again = json.loads(verbatim("resim", first, *words, "--into", second))
+    assert again["decisions_changed"] == 0, again
+    assert len(decisions_of(second)) > 5
+    assert not any(each["of"] == "decision" for each in json.loads(verbatim("diff", first, second, "--json"))["partings"])
 
 
 def test_a_session_does_not_part_from_its_repetition(lived: Path, tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ class CapturedDay:
         """What was decided when it was lived; nothing, where it was only recorded."""
         from replay.decisions import decisions_of
 
-        return decisions_of(self.folder)
+        return decisions_of(self.folder, as_source=True)
 
     def decisions(
         self,

@@ -31,7 +31,7 @@ RECORDED = "recorded"
 @click.argument("strategy", metavar="[FILE[:CLASS]]", required=False)
 @click.option("--records", is_flag=True, help="Find the smallest run of records over which --good and --bad decide otherwise.")
 @click.option("--good", metavar="REVISION", help="Of FILE, where it decided as it should; with --records also FILE[:CLASS] or, by default, the recorded one.")
-@click.option("--bad", metavar="REVISION", help="Where it does not: HEAD where a FILE is given; with --records as --good.")
+@click.option("--bad", metavar="REVISION", help="Where it does not: HEAD where a FILE is given; with --records as --good, and --good itself where there is a --variant.")
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Of both: risk.NAME, engine.NAME or strategy.NAME.PARAMETER.")
 @click.option("--variant", metavar="NAME=VALUE[,NAME=VALUE]", help="With --records: of the bad one alone, as --set.")
 @click.option("--balance", "balances", multiple=True, metavar="ASSET=AMOUNT", help="What the account has, where the session does not say.")
@@ -58,7 +58,7 @@ def command(
     if records:
         if strategy is None and bad is None and variant is None:
             raise click.UsageError("FILE, --bad or --variant says what is held against --good")
-        bad = bad or ("HEAD" if strategy else RECORDED)
+        bad = bad or (good if good and variant else "HEAD" if strategy else RECORDED)  # a variant is one of the good one, unless said otherwise
         sides = _Side(good or RECORDED, strategy, settings), _Side(bad, strategy, (*settings, *(variant.split(",") if variant else ())))
         _by_records(session, sides, balances, trust_code=trust_code, journals=journals)
         return

@@ -33,7 +33,7 @@ DIFFS_SHOWN = 10
     "model_settings",
     multiple=True,
     metavar="NAME=VALUE",
-    help="Of the simulated venue: request_ms, answer_ms, feed_ms, venue_ms, fee_maker, fee_taker, latency, queue, queue_n, fills, clock, quotes (docs/fidelity.md). Times are measured in the journal where it has any.",
+    help="Of the simulated venue: request_ms, answer_ms, feed_ms, venue_ms, fee_maker, fee_taker, fee_tiers, latency, latency_sigma, queue, queue_n, fills, clock, quotes (docs/fidelity.md). Times are measured in the journal where it has any.",
 )
 @click.option(
     "--balance", "balances", multiple=True, metavar="ASSET=AMOUNT", help="What the account has, where the session does not say."
@@ -157,7 +157,7 @@ def _tell(folder: Path, tried: "Trial", model: "VenueModel", measured_in: int, p
     from replay.tally import side_by_side, tally_of
 
     outcome, after = tried.outcome, tried.tally
-    other = changes([] if part else decisions_of(folder), tried.decisions)
+    other = changes([] if part else decisions_of(folder, as_source=True), tried.decisions)
     if as_json:
         said = msgspec.to_builtins(outcome, enc_hook=str) | {
             "modelled": outcome.modelled,
