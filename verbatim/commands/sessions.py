@@ -25,7 +25,7 @@ def command(*, journals: Path, as_json: bool) -> None:
         what = "is no folder" if journals.exists() else "does not exist"
         stop(f"{journals} {what}. What to do: name the folder of the sessions with --journals.")
     found = [_session(session.path, session.session_id, session.start) for session in list_sessions(journals)]
-    found += [_session(path, path.name) for path in list_others(journals)]
+    found += [_session(path, path.name) for path in list_others(journals) if _is_ours(path)]
     if as_json:
         click.echo(json.dumps(found))
     elif found:
@@ -34,6 +34,21 @@ def command(*, journals: Path, as_json: bool) -> None:
         click.echo(f"no sessions in {journals}")
     if any("problem" in row for row in found):
         raise SystemExit(DIFFERS)
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether a journal of another name is a session's, as far as it can be read: others may write journals too."""
+    from engine.session import read_session
+    from journal.errors import JournalError
+    from journal.reader import Journal
+
+    try:
+        read_session(Journal.open(path).session_record().body or "")
+    except JournalError:
+        return True
+    except ValueError:
+        return False
+    return True
 
 
 def _session(path: Path, name: str, start: datetime | None = None) -> dict[str, Any]:
