@@ -63,9 +63,10 @@ if JIT:
         """The function as machine code, made at its first call.
 
         Without Numba's reference counts: no function here makes an array, each lives in a Market that outlives the call, and
-        counting the views that helpers are handed took nine tenths of a row's time.
+        counting the views that helpers are handed took nine tenths of a row's time. Nor with a door for C, which nobody uses: each takes
+        a fiftieth of a second to compile.
         """
-        made: F = numba.njit(function, cache=_folder is not None, _nrt=False)  # type: ignore[call-overload]  # a flag of the compiler that the stubs leave out
+        made: F = numba.njit(function, cache=_folder is not None, _nrt=False, no_cfunc_wrapper=True)  # type: ignore[call-overload]  # a flag of the compiler that the stubs leave out
         return made
 
     @intrinsic

@@ -11,9 +11,9 @@ a level stays taken until that level next changes. The public book is what diffs
 from typing import Final
 
 from engine.market import rows as r
-from engine.market.books import place_of
 from engine.market.jit import compiled, moved
 from engine.market.rows import Floats, Rows
+from engine.market.window import place_of
 from engine.sim.queues import PESSIMISTIC, excess, moved_on
 
 # Why it stopped
@@ -110,7 +110,7 @@ def product(price: int, size: int) -> int:
 @compiled
 def put(levels: Rows, row: int, count: int, key: int, size: int) -> int:
     """Set a level of the book that orders meet; the new number of levels. One that did not change keeps what was taken."""
-    at = place_of(levels[L_PRICES], row, count, key)
+    at = place_of(levels[L_PRICES], row, 0, 1, count, key)
     if at < count and levels[L_PRICES, row, at] == key:
         if levels[L_SIZES, row, at] == size:
             return count
@@ -132,7 +132,7 @@ def put(levels: Rows, row: int, count: int, key: int, size: int) -> int:
 @compiled
 def put_public(levels: Rows, row: int, count: int, key: int, size: int) -> int:
     """The same of the public book, of which nothing is taken."""
-    at = place_of(levels[L_PUBLIC_PRICES], row, count, key)
+    at = place_of(levels[L_PUBLIC_PRICES], row, 0, 1, count, key)
     if at < count and levels[L_PUBLIC_PRICES, row, at] == key:
         levels[L_PUBLIC_SIZES, row, at] = size
         while count > 0 and levels[L_PUBLIC_SIZES, row, count - 1] == 0:
@@ -171,7 +171,7 @@ def after_book(i: int, v: Rows, levels: Rows, orders: Rows, fronts: Floats) -> b
         if orders[k, O_AHEAD] > 0 or v[i, V_QUEUE] != PESSIMISTIC:
             row = 2 * i + side
             count = v[i, V_LEVELS + side]
-            at = place_of(levels[L_PRICES], row, count, key)
+            at = place_of(levels[L_PRICES], row, 0, 1, count, key)
             shown = levels[L_SIZES, row, at] if at < count and levels[L_PRICES, row, at] == key else 0
             if v[i, V_QUEUE] == PESSIMISTIC:
                 orders[k, O_AHEAD] = min(orders[k, O_AHEAD], shown)
