@@ -18,7 +18,7 @@ from engine.market.layout import B_TOP_BID
 from engine.market.market import Market
 from engine.market.rows import Rows
 from engine.market.views import BookState
-from engine.market.window import HEADROOM, MISSES_MAX, N_COUNT, N_MISSES, N_SPAN, SLOTS, TICK_MAX, lay_window
+from engine.market.window import HEADROOM, N_COUNT, N_PATIENCE, N_SPAN, PATIENCE, SLOTS, TICK_MAX, lay_window
 from engine.model import Instrument
 
 Level = tuple[int, int, int]  # side, price, size
@@ -67,7 +67,7 @@ def some_messages(seed: int, count: int) -> Iterable[tuple[int, int, list[Level]
         top = max(top, tick * 4 * SLOTS)
         kind = draw.choices((r.DIFF, r.SNAPSHOT), (20, 1))[0]
         levels = []
-        for _ in range(draw.choice((1, 5, 30, MISSES_MAX + 5))):
+        for _ in range(draw.choice((1, 5, 30, PATIENCE[0] + 5))):
             side = draw.randrange(2)
             away = draw.choice((draw.randrange(1, 4), draw.randrange(1, 300), border + draw.randrange(-2, 3), draw.randrange(1, 3 * SLOTS)))
             price = top + (2 * side - 1) * away * tick + draw.choice((0, 0, 0, 0, 0, 0, draw.randrange(tick) * rough))
@@ -122,7 +122,7 @@ def test_when_a_window_is_laid_changes_nothing(seed: int) -> None:
     draw = random.Random(seed)  # noqa: S311 - a repeatable market, not a secret
     often, seldom = empty(), empty()
     for rows, _ in records(seed, 12):
-        often.sides[:, N_MISSES] = MISSES_MAX
+        often.sides[:, N_PATIENCE] = 0
         assert often.fold(rows) == seldom.fold(rows) == len(rows)
         if draw.random() < 0.2:
             seldom = Market.load(seldom.dump(), [OF])
@@ -188,5 +188,5 @@ def test_a_top_that_moves_on_takes_its_window_along(jump: int) -> None:
     market.fold(message(r.DIFF, 3, []))
     assert market.sides[0, N_COUNT] == 100
     for update_id in range(4, 6):
-        market.fold(message(r.DIFF, update_id, [(r.BID, top - k, 0) for k in range(100)] + [(r.BID, top + jump - k, 1) for k in range(MISSES_MAX)]))
-    assert market.sides[0, N_COUNT] == market.book_levels(0)[0] == MISSES_MAX
+        market.fold(message(r.DIFF, update_id, [(r.BID, top - k, 0) for k in range(100)] + [(r.BID, top + jump - k, 1) for k in range(PATIENCE[0])]))
+    assert market.sides[0, N_COUNT] == market.book_levels(0)[0] == PATIENCE[0]

@@ -33,9 +33,7 @@ from engine.market.layout import (
 )
 from engine.market.rows import Rows
 from engine.market.window import (
-    MISSES_MAX,
     N_FAR,
-    N_MISSES,
     forget_window,
     room_of,
     set_far,
@@ -178,8 +176,6 @@ def finish_snapshot(t: Rows, sides: Rows, pending: Rows, i: int, levels_max: int
     if t[i, B_BIDS] > levels_max or t[i, B_ASKS] > levels_max:
         empty_book(t, sides, i, BOOK_BROKEN)
         return LEVELS_EXCEEDED
-    for side in range(2):
-        sides[2 * i + side, N_MISSES] = MISSES_MAX  # market.py lays one before the next diff
     t[i, B_STATE] = BOOK_SYNCED
     t[i, B_PENDING] = 0
     t[i, B_PENDING_DIFFS] = 0

@@ -160,7 +160,7 @@ from engine.market.layout import (
     X_WOKEN,
 )
 from engine.market.rows import Floats, Rows
-from engine.market.window import MISSES_MAX, N_MISSES, add_level, room_of, set_outside, set_slot, slot_of, top_of
+from engine.market.window import add_level, room_of, set_outside, set_slot, slot_of, top_of, wants_window
 
 # Conditions that a joined book ends
 MILLION = 1_000_000
@@ -482,7 +482,7 @@ def fold_book(row: Rows, s: Rows, t: Rows, sides: Rows, pending: Rows) -> int:
         ends = row[r.C] == 0
         if kind == r.DIFF and t[i, B_PENDING] + 1 + row[r.C] > pending.shape[1]:
             return GROW
-        if max(sides[2 * i, N_MISSES], sides[2 * i + 1, N_MISSES]) >= MISSES_MAX:
+        if wants_window(sides, 2 * i) or wants_window(sides, 2 * i + 1):
             return GROW
     # the end of a snapshot applies all diffs kept in one go: room for them first
     if ends and (kind == r.SNAPSHOT or (kind == r.LEVEL and s[S_MODE] == LOAD)):

@@ -35,7 +35,7 @@ from engine.market.views import (
     Watch,
     decimal,
 )
-from engine.market.window import MISSES_MAX, N_FAR, N_MISSES, lay_window, levels_of, room_of
+from engine.market.window import N_FAR, lay_window, levels_of, room_of, wants_window, widened
 from engine.model import Instrument
 
 LEVELS_START: Final = 2048  # room per side at first; a Binance snapshot of 1000 and what an hour adds
@@ -154,12 +154,12 @@ class Market:
         i = int(row[r.INSTRUMENT])
         state = self.t[i]
         for side in (r.BID, r.ASK):
-            if self.sides[2 * i + side, N_MISSES] >= MISSES_MAX:
+            if wants_window(self.sides, 2 * i + side):
                 lay_window(self.sides, 2 * i + side, self.side(i, side))
         kept = int(state[at.B_PENDING])
         levels = int(max(state[at.B_BIDS], state[at.B_ASKS])) + kept + 2
         if levels > room_of(self.sides):
-            self.sides = _wider(self.sides, 1, N_FAR + 2 * max(levels, 2 * room_of(self.sides)))
+            self.sides = widened(self.sides, 1, N_FAR + 2 * max(levels, 2 * room_of(self.sides)))
         kept += 1 + int(row[r.C]) if row[r.TYPE] == r.DIFF else 0
         if kept > self.pending.shape[1]:
             self.pending = _wider(self.pending, 1, max(kept, 2 * self.pending.shape[1]))
@@ -424,7 +424,7 @@ class Market:
 
     def make_room(self, levels: int, pending: int) -> None:
         """At least this much room in the books and the diffs kept; store.py restores into it."""
-        self.sides = _wider(self.sides, 1, N_FAR + 2 * max(levels, room_of(self.sides)))
+        self.sides = widened(self.sides, 1, N_FAR + 2 * max(levels, room_of(self.sides)))
         self.pending = _wider(self.pending, 1, max(pending, self.pending.shape[1]))
         self._bind()
 

@@ -19,7 +19,7 @@ BLOCK_BITS: Final = 6  # levels are counted by blocks of 64 slots, so that empty
 BLOCK: Final = 2**BLOCK_BITS
 HEADROOM: Final = SLOTS // 4  # for a top that moves on
 GRID_LEVELS: Final = 256  # how many of the best levels tell the tick
-MISSES_MAX: Final = 2048  # laying costs about as much as so many searches do
+PATIENCE: Final = 2048, 262_144  # misses before a window is laid anew: laying costs some thousand searches. Doubled where that was of no use
 MAGIC_BITS: Final = 46  # slot * 2**46 fits an int64
 TICK_MAX: Final = 2**30  # SLOTS * tick fits MAGIC_BITS: beyond, a quotient by multiplication would not be exact
 
@@ -31,6 +31,7 @@ N_MAGIC: Final = 3  # a difference of keys is divided by the tick by multiplying
 N_COUNT: Final = 4  # levels in the window
 N_BEST: Final = 5  # no slot above it holds a level; -1 where no window is laid
 N_MISSES: Final = 6  # levels set outside since it was laid
+N_PATIENCE: Final = 7  # as many of them, and it is laid anew
 N_BLOCKS: Final = 8
 N_SLOTS: Final = N_BLOCKS + SLOTS // BLOCK
 N_FAR: Final = N_SLOTS + SLOTS  # the sorted row, best last: key, size, key, size ...
@@ -192,11 +193,18 @@ def top_of(sides: Rows, side: int, count: int) -> tuple[int, int]:
 
 
 @compiled
+def wants_window(sides: Rows, side: int) -> bool:
+    """Whether its window is to be laid, or laid anew; lay_window does that, between two calls of what is compiled."""
+    return bool(sides[side, N_MISSES] >= sides[side, N_PATIENCE])
+
+
+@compiled
 def forget_window(sides: Rows, side: int) -> None:
     """No window is laid, and its levels are not known any more. Its slots are cleared when one is laid again, as few books do."""
     sides[side, N_SPAN] = 0
     sides[side, N_COUNT] = 0
     sides[side, N_BEST] = -1
+    sides[side, N_PATIENCE] = 0
 
 
 def levels_of(sides: Rows, side: int, count: int, n: int) -> Rows:
@@ -204,6 +212,18 @@ def levels_of(sides: Rows, side: int, count: int, n: int) -> Rows:
     levels: Rows = np.empty((2, min(n, count)), np.int64)
     best_levels(sides, side, count, levels)
     return levels
+
+
+def widened(sides: Rows, numbers: int, length: int) -> Rows:
+    """A copy whose rows are longer, where a level has so many numbers. Slots never used are not touched: memory untouched is none."""
+    wider: Rows = np.zeros((len(sides), length), np.int64)
+    end = N_SLOTS + SLOTS * numbers
+    wider[:, :N_SLOTS] = sides[:, :N_SLOTS]
+    wider[:, end : sides.shape[1]] = sides[:, end:]
+    used = np.nonzero(sides[:, N_BLOCKS:N_SLOTS])
+    slots, into = (array[:, N_SLOTS:end].reshape(len(sides), SLOTS // BLOCK, -1) for array in (sides, wider))
+    into[used] = slots[used]
+    return wider
 
 
 def lay_window(sides: Rows, side: int, levels: Rows) -> int:
@@ -216,18 +236,23 @@ def lay_window(sides: Rows, side: int, levels: Rows) -> int:
     row = sides[side]
     begin, end = N_SLOTS, N_SLOTS + SLOTS * numbers
     blocks = row[N_BLOCKS:N_SLOTS]
-    row[begin:end].reshape(len(blocks), -1)[blocks > 0] = 0
+    row[begin:end].reshape(len(blocks), -1)[np.flatnonzero(blocks)] = 0
+    base_before, tick_before, patience = row[[N_BASE, N_TICK, N_PATIENCE]].tolist()
     row[:N_SLOTS] = 0
     row[N_BEST] = -1
     inside = np.zeros(len(keys), bool)
+    base = 0
     tick = int(np.gcd.reduce(keys[-GRID_LEVELS:] - keys[-1:]))
     if 0 < tick <= TICK_MAX:
         base = int(keys[-1]) - tick * (SLOTS - HEADROOM)
-        inside = (keys >= base) & ((keys - base) % tick == 0)
-        slots = (keys[inside] - base) // tick
+        slots = (keys - base) // tick
+        inside = (slots >= 0) & (slots * tick + base == keys)
+        slots = slots[inside]
         row[begin:end].reshape(SLOTS, numbers)[slots] = levels[1:, inside].T
         blocks += np.bincount(slots >> BLOCK_BITS, minlength=len(blocks))
         row[[N_BASE, N_TICK, N_SPAN, N_MAGIC, N_COUNT, N_BEST]] = base, tick, tick * SLOTS, 2**MAGIC_BITS // tick + 1, len(slots), slots.max()
+    in_vain = tick == tick_before and abs(base - base_before) <= tick * HEADROOM // 2
+    row[N_PATIENCE] = min(max(2 * patience, PATIENCE[0]), PATIENCE[1]) if in_vain else PATIENCE[0]
     far = levels[:, ~inside]
     row[end : end + far.size] = far.T.ravel()
     return int(far.shape[1])
