@@ -38,7 +38,7 @@ from engine.market.views import (
 from engine.market.window import N_FAR, lay_window, levels_of, room_of, wants_window, widened
 from engine.model import Instrument
 
-LEVELS_START: Final = 2048  # room per side at first; a Binance snapshot of 1000 and what an hour adds
+LEVELS_START: Final = 8192  # room per side at first; what is never used of it takes no memory
 PENDING_START: Final = 2048
 _LAST_FRAMES: Final = {
     Stream.QUOTE: (at.Q_TIME_NS, at.Q_SEQ),

@@ -19,7 +19,7 @@ BLOCK_BITS: Final = 6  # levels are counted by blocks of 64 slots, so that empty
 BLOCK: Final = 2**BLOCK_BITS
 HEADROOM: Final = SLOTS // 4  # for a top that moves on
 GRID_LEVELS: Final = 256  # how many of the best levels tell the tick
-PATIENCE: Final = 2048, 262_144  # misses before a window is laid anew: laying costs some thousand searches. Doubled where that was of no use
+PATIENCE: Final = 4096, 262_144  # misses before a window is laid anew: laying costs thousands of searches. Doubled where that was of no use
 MAGIC_BITS: Final = 46  # slot * 2**46 fits an int64
 TICK_MAX: Final = 2**30  # SLOTS * tick fits MAGIC_BITS: beyond, a quotient by multiplication would not be exact
 

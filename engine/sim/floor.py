@@ -19,7 +19,7 @@ from engine.sim.orders import Order
 from engine.sim.units import PLACES
 
 PENDING_DIFFS_MAX: Final = 10_000
-LEVELS_START: Final = 2048
+LEVELS_START: Final = 8192  # room per side at first; what is never used of it takes no memory
 FOREVER_NS: Final = 2**63 - 1
 
 
