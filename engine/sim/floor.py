@@ -11,7 +11,7 @@ import numpy as np
 
 from engine.market import rows as r
 from engine.market.rows import Floats, Rows
-from engine.market.window import lay_window, wants_window, widened
+from engine.market.window import N_COUNT, lay_window, wants_window, widened
 from engine.sim import ladder, queues
 from engine.sim import meeting as at
 from engine.sim.market import Diff, Print, Quote, Snapshot
@@ -44,7 +44,8 @@ class Floor:
         at.meet_rows(nothing, 0, 0, self.v, self.levels, self.prints, self.minutes, self.orders, self.fronts)
         at.first_touch(nothing, 0, 0, self.v, self.levels, self.orders)
         at.after_book(0, self.v, self.levels, self.orders, self.fronts)
-        at.most_levels(0, self.v, self.levels)
+        ladder.found(self.levels, 0, 0, 0)
+        ladder.best_offered(self.levels, 0, 0, at.HIGHEST)
 
     def scale(self, i: int, price_scale: int, size_scale: int) -> None:
         """Rows of this symbol come at these scales, and not in units."""
@@ -87,12 +88,16 @@ class Floor:
     def _grow(self, i: int, more: int) -> None:
         """Windows laid anew, and room for one more message: what levels that vanished leave behind, and more where that is little."""
         room = ladder.room_of(self.levels)
-        short = at.most_levels(i, self.v, self.levels) + more >= room
+        short = self._most(i) + more >= room
         for side in (r.BID, r.ASK):
             if short or wants_window(self.levels, 2 * i + side):
                 self.v[i, at.V_FAR + side] = lay_window(self.levels, 2 * i + side, self._all(i, side))
-        if short and 2 * (at.most_levels(i, self.v, self.levels) + more) >= room:
+        if short and 2 * (self._most(i) + more) >= room:
             self.levels = widened(self.levels, ladder.NUMBERS, ladder.FAR + ladder.STEP * max(2 * room, room + more + 1))
+
+    def _most(self, i: int) -> int:
+        """Places of the side that has more."""
+        return int((self.v[i, at.V_FAR : at.V_FAR + 2] + self.levels[2 * i : 2 * i + 2, N_COUNT]).max())
 
     def _all(self, i: int, side: int) -> Rows:
         return ladder.all_levels(self.levels, 2 * i + side, int(self.v[i, at.V_FAR + side]))

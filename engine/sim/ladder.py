@@ -119,7 +119,12 @@ def leave_better(levels: Rows, row: int, far: int, key: int) -> int:
         if levels[row, N_BLOCKS + (slot >> BLOCK_BITS)] == 0:
             slot = slot & -BLOCK
         elif levels[row, N_SLOTS + NUMBERS * slot + SIZE] > 0:
-            set_slot(levels, row, slot, 0, True, False)
+            at = N_SLOTS + NUMBERS * slot
+            levels[row, at + SIZE] = 0
+            levels[row, at + TAKEN] = 0
+            gone = 1 - min(levels[row, at + PUBLIC], 1)
+            levels[row, N_BLOCKS + (slot >> BLOCK_BITS)] -= gone
+            levels[row, N_COUNT] -= gone
         slot -= 1
     levels[row, N_BEST] = left
     place = far - 1

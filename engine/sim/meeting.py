@@ -122,8 +122,8 @@ def after_book(i: int, v: Rows, levels: Rows, orders: Rows, fronts: Floats) -> b
                 orders[k, O_TRADED] = 0
         if not looked:
             looked = True
-            best_bid = best_offered(levels, 2 * i, v[i, V_FAR], HIGHEST)
-            best_ask = best_offered(levels, 2 * i + 1, v[i, V_FAR + 1], HIGHEST)
+            for other in range(2):
+                best_bid, best_ask = best_ask, best_offered(levels, 2 * i + other, v[i, V_FAR + other], HIGHEST)
         crossed |= (best_ask if side == 0 else best_bid) >= -key
     return crossed
 
