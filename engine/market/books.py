@@ -50,7 +50,7 @@ def empty_book(t: Rows, sides: Rows, i: int, state: int) -> None:
     t[i, B_STATE] = state
     for side in range(2):
         t[i, B_BIDS + side] = 0
-        forget_window(sides, 2 * i + side)
+        forget_window(sides[2 * i + side])
     t[i, B_VOUCHED_LOW] = 0
     t[i, B_VOUCHED_HIGH] = 0
     t[i, B_PENDING] = 0
@@ -125,7 +125,7 @@ def begin_snapshot(t: Rows, sides: Rows, pending: Rows, i: int, snapshot_id: int
         return IGNORE, BOOK_NEEDS_SNAPSHOT
     for side in range(2):
         t[i, B_BIDS + side] = 0
-        forget_window(sides, 2 * i + side)
+        forget_window(sides[2 * i + side])
     t[i, B_SNAPSHOT_ID] = snapshot_id
     return LOAD, 0
 
@@ -144,11 +144,12 @@ def apply_levels(rows: Rows, start: int, end: int, t: Rows, sides: Rows, levels_
         if rows[k, r.TYPE] != r.LEVEL or rows[k, r.LAST] != 0 or count >= most:
             return k
         key = rows[k, r.B] if side == 0 else -rows[k, r.B]
-        slot = slot_of(sides, 2 * i + side, key)
+        row = sides[2 * i + side]
+        slot = slot_of(row, key)
         if slot < 0:
-            t[i, B_BIDS + side] += set_outside(sides, 2 * i + side, count, key, rows[k, r.C])
+            t[i, B_BIDS + side] += set_outside(row, count, key, rows[k, r.C])
         else:
-            t[i, B_BIDS + side] += set_slot(sides, 2 * i + side, slot, rows[k, r.C])
+            t[i, B_BIDS + side] += set_slot(row, slot, rows[k, r.C])
     return end
 
 
@@ -156,7 +157,7 @@ def apply_levels(rows: Rows, start: int, end: int, t: Rows, sides: Rows, levels_
 def finish_snapshot(t: Rows, sides: Rows, pending: Rows, i: int, levels_max: int) -> int:
     """All levels are here, and no window: sort, then apply the diffs kept that are younger; the flags raised."""
     for side in range(2):
-        t[i, B_BIDS + side] = sort_side(sides, 2 * i + side, t[i, B_BIDS + side])
+        t[i, B_BIDS + side] = sort_side(sides[2 * i + side], t[i, B_BIDS + side])
     t[i, B_VOUCHED_LOW] = sides[2 * i, N_FAR] if t[i, B_BIDS] > 0 else 0
     t[i, B_VOUCHED_HIGH] = -sides[2 * i + 1, N_FAR] if t[i, B_ASKS] > 0 else 0
     t[i, B_ID] = t[i, B_SNAPSHOT_ID]
@@ -171,7 +172,7 @@ def finish_snapshot(t: Rows, sides: Rows, pending: Rows, i: int, levels_max: int
             for k in range(at + 1, at + 1 + levels):
                 side = pending[i, k, 0]
                 key = pending[i, k, 1] if side == 0 else -pending[i, k, 1]
-                t[i, B_BIDS + side] = set_far(sides, 2 * i + side, t[i, B_BIDS + side], key, pending[i, k, 2])
+                t[i, B_BIDS + side] = set_far(sides[2 * i + side], t[i, B_BIDS + side], key, pending[i, k, 2])
         at += 1 + levels
     if t[i, B_BIDS] > levels_max or t[i, B_ASKS] > levels_max:
         empty_book(t, sides, i, BOOK_BROKEN)

@@ -386,11 +386,12 @@ def fold_level(row: Rows, s: Rows, t: Rows, sides: Rows, pending: Rows) -> int:
             return GROW
         key = row[r.B] if side == 0 else -row[r.B]
         if mode == LOAD:
-            add_level(sides, 2 * i + side, count, key, size)
+            add_level(sides[2 * i + side], count, key, size)
             count += 1
         else:
-            slot = slot_of(sides, 2 * i + side, key)
-            count += set_outside(sides, 2 * i + side, count, key, size) if slot < 0 else set_slot(sides, 2 * i + side, slot, size)
+            held = sides[2 * i + side]
+            slot = slot_of(held, key)
+            count += set_outside(held, count, key, size) if slot < 0 else set_slot(held, slot, size)
         t[i, B_BIDS + side] = count
         if count > s[S_LEVELS_MAX]:
             empty_book(t, sides, i, BOOK_BROKEN)
@@ -423,8 +424,8 @@ def finish_book(s: Rows, t: Rows, sides: Rows, i: int) -> int:
     t[i, B_TOUCHED] = 0
     wake = 0
     if t[i, B_STATE] == BOOK_SYNCED:
-        bid, bid_size = top_of(sides, 2 * i, t[i, B_BIDS])
-        ask, ask_size = top_of(sides, 2 * i + 1, t[i, B_ASKS])
+        bid, bid_size = top_of(sides[2 * i], t[i, B_BIDS])
+        ask, ask_size = top_of(sides[2 * i + 1], t[i, B_ASKS])
         if t[i, B_BIDS] > 0 and t[i, B_ASKS] > 0 and bid >= -ask:
             empty_book(t, sides, i, BOOK_BROKEN)
             wake = BOOK_CROSSED | BOOK_NEEDS_SNAPSHOT
@@ -482,7 +483,7 @@ def fold_book(row: Rows, s: Rows, t: Rows, sides: Rows, pending: Rows) -> int:
         ends = row[r.C] == 0
         if kind == r.DIFF and t[i, B_PENDING] + 1 + row[r.C] > pending.shape[1]:
             return GROW
-        if wants_window(sides, 2 * i) or wants_window(sides, 2 * i + 1):
+        if wants_window(sides[2 * i]) or wants_window(sides[2 * i + 1]):
             return GROW
     # the end of a snapshot applies all diffs kept in one go: room for them first
     if ends and (kind == r.SNAPSHOT or (kind == r.LEVEL and s[S_MODE] == LOAD)):

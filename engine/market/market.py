@@ -154,8 +154,8 @@ class Market:
         i = int(row[r.INSTRUMENT])
         state = self.t[i]
         for side in (r.BID, r.ASK):
-            if wants_window(self.sides, 2 * i + side):
-                lay_window(self.sides, 2 * i + side, self.side(i, side))
+            if wants_window(self.sides[2 * i + side]):
+                lay_window(self.sides[2 * i + side], self.side(i, side))
         kept = int(state[at.B_PENDING])
         levels = int(max(state[at.B_BIDS], state[at.B_ASKS])) + kept + 2
         if levels > room_of(self.sides):
@@ -279,11 +279,11 @@ class Market:
 
     def side(self, i: int, side: int, n: int = at.LEVELS_MAX) -> Rows:
         """The same as two rows of keys and sizes, best last; the key of an ask is minus its price."""
-        return levels_of(self.sides, 2 * i + side, int(self.t[i, at.B_BIDS + side]), n)
+        return levels_of(self.sides[2 * i + side], int(self.t[i, at.B_BIDS + side]), n)
 
     def restore_side(self, i: int, side: int, levels: Rows) -> None:
         """What `side` gave, where there is room for it; the number of levels is restored by others."""
-        lay_window(self.sides, 2 * i + side, levels)
+        lay_window(self.sides[2 * i + side], levels)
 
     def book_top(self, i: int, n: int) -> BookTop | None:
         """The best n levels of each side; None unless the book is synced."""

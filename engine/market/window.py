@@ -45,7 +45,7 @@ def room_of(sides: Rows) -> int:
 
 
 @compiled
-def place_of(table: Rows, side: int, begin: int, width: int, count: int, key: int) -> int:  # noqa: PLR0917 - compiled code takes arguments by place
+def place_of(side: Rows, begin: int, width: int, count: int, key: int) -> int:
     """The first of sorted keys at or above this one, `count` where there is none; the k-th key is at begin + k * width.
 
     From the best on in steps that double: most of what changes is near it.
@@ -53,14 +53,14 @@ def place_of(table: Rows, side: int, begin: int, width: int, count: int, key: in
     high = count
     low = count - 1
     step = 1
-    while low >= 0 and table[side, begin + low * width] >= key:
+    while low >= 0 and side[begin + low * width] >= key:
         high = low
         low -= step
         step += step
     low = max(low + 1, 0)
     while low < high:
         middle = (low + high) >> 1
-        if table[side, begin + middle * width] < key:
+        if side[begin + middle * width] < key:
             low = middle + 1
         else:
             high = middle
@@ -68,48 +68,48 @@ def place_of(table: Rows, side: int, begin: int, width: int, count: int, key: in
 
 
 @compiled
-def slot_of(sides: Rows, side: int, key: int) -> int:
+def slot_of(side: Rows, key: int) -> int:
     """The slot of a key; -1 where it lies outside the window or between two of its ticks."""
-    beyond = key - sides[side, N_BASE]
-    if beyond < 0 or beyond >= sides[side, N_SPAN]:
+    beyond = key - side[N_BASE]
+    if beyond < 0 or beyond >= side[N_SPAN]:
         return -1
-    slot = int(beyond * sides[side, N_MAGIC] >> MAGIC_BITS)
-    return slot if slot * sides[side, N_TICK] == beyond else -1
+    slot = int(beyond * side[N_MAGIC] >> MAGIC_BITS)
+    return slot if slot * side[N_TICK] == beyond else -1
 
 
 @compiled
-def set_far(sides: Rows, side: int, count: int, key: int, size: int) -> int:
+def set_far(side: Rows, count: int, key: int, size: int) -> int:
     """Set a level of the sorted row, which has so many, size 0 removes; the new number. The caller saw to room for one more."""
-    low = place_of(sides, side, N_FAR, 2, count, key)
+    low = place_of(side, N_FAR, 2, count, key)
     at = N_FAR + 2 * low
     behind = 2 * (count - low)
-    if low < count and sides[side, at] == key:
+    if low < count and side[at] == key:
         if size > 0:
-            sides[side, at + 1] = size
+            side[at + 1] = size
             return count
-        moved(sides, side, at, at + 2, behind - 2)
+        moved(side, at, at + 2, behind - 2)
         return count - 1
     if size == 0:
         return count  # the venue removes a level we never learnt: normal
-    moved(sides, side, at + 2, at, behind)
-    sides[side, at] = key
-    sides[side, at + 1] = size
+    moved(side, at + 2, at, behind)
+    side[at] = key
+    side[at + 1] = size
     return count + 1
 
 
 @compiled
-def add_level(sides: Rows, side: int, count: int, key: int, size: int) -> None:
+def add_level(side: Rows, count: int, key: int, size: int) -> None:
     """Behind the last one of the sorted row, whatever its key: sort_side puts it right."""
-    sides[side, N_FAR + 2 * count] = key
-    sides[side, N_FAR + 2 * count + 1] = size
+    side[N_FAR + 2 * count] = key
+    side[N_FAR + 2 * count + 1] = size
 
 
 @compiled
-def sort_side(sides: Rows, side: int, count: int) -> int:
+def sort_side(side: Rows, count: int) -> int:
     """Put levels that were added in the venue's order, best first, into ours; the number of levels left."""
     ordered = True
     for j in range(1, count):
-        if sides[side, N_FAR + 2 * j] >= sides[side, N_FAR + 2 * j - 2]:
+        if side[N_FAR + 2 * j] >= side[N_FAR + 2 * j - 2]:
             ordered = False
             break
     if ordered:
@@ -117,44 +117,44 @@ def sort_side(sides: Rows, side: int, count: int) -> int:
             for at in range(2):
                 low = N_FAR + 2 * j + at
                 high = N_FAR + 2 * (count - 1 - j) + at
-                number = sides[side, low]
-                sides[side, low] = sides[side, high]
-                sides[side, high] = number
+                number = side[low]
+                side[low] = side[high]
+                side[high] = number
         return count
     kept = 0  # any other order: one by one, a price named twice keeps its last size
     for j in range(count):
-        kept = set_far(sides, side, kept, sides[side, N_FAR + 2 * j], sides[side, N_FAR + 2 * j + 1])
+        kept = set_far(side, kept, side[N_FAR + 2 * j], side[N_FAR + 2 * j + 1])
     return kept
 
 
 @compiled
-def set_slot(sides: Rows, side: int, slot: int, size: int) -> int:
+def set_slot(side: Rows, slot: int, size: int) -> int:
     """Set the level of a slot, size 0 removes; by how much the number of levels changed."""
     there = min(size, 1)
-    more = there - min(sides[side, N_SLOTS + slot], 1)
-    sides[side, N_SLOTS + slot] = size
-    sides[side, N_BLOCKS + (slot >> BLOCK_BITS)] += more
-    sides[side, N_COUNT] += more
-    sides[side, N_BEST] = max(sides[side, N_BEST], slot * there)
+    more = there - min(side[N_SLOTS + slot], 1)
+    side[N_SLOTS + slot] = size
+    side[N_BLOCKS + (slot >> BLOCK_BITS)] += more
+    side[N_COUNT] += more
+    side[N_BEST] = max(side[N_BEST], slot * there)
     return int(more)
 
 
 @compiled
-def set_outside(sides: Rows, side: int, count: int, key: int, size: int) -> int:
+def set_outside(side: Rows, count: int, key: int, size: int) -> int:
     """Set a level that has no slot, size 0 removes; by how much the number of levels changed. The caller saw to room for one more."""
-    sides[side, N_MISSES] += 1
-    far = int(count - sides[side, N_COUNT])
-    return set_far(sides, side, far, key, size) - far
+    side[N_MISSES] += 1
+    far = int(count - side[N_COUNT])
+    return set_far(side, far, key, size) - far
 
 
 @compiled
-def held_below(sides: Rows, side: int, slot: int) -> int:
+def held_below(side: Rows, slot: int) -> int:
     """The highest slot at or below this one that holds a level; -1 where none does."""
     while slot >= 0:
         first = slot & -BLOCK
-        if sides[side, N_BLOCKS + (slot >> BLOCK_BITS)] > 0:
+        if side[N_BLOCKS + (slot >> BLOCK_BITS)] > 0:
             while slot >= first:
-                if sides[side, N_SLOTS + slot] > 0:
+                if side[N_SLOTS + slot] > 0:
                     return slot
                 slot -= 1
         slot = first - 1
@@ -162,55 +162,55 @@ def held_below(sides: Rows, side: int, slot: int) -> int:
 
 
 @compiled
-def best_levels(sides: Rows, side: int, count: int, into: Rows) -> None:
+def best_levels(side: Rows, count: int, into: Rows) -> None:
     """The best levels, as many as there is room for and not more than there are: keys and sizes, best last."""
-    far = count - sides[side, N_COUNT]
-    slot = held_below(sides, side, sides[side, N_BEST])
+    far = count - side[N_COUNT]
+    slot = held_below(side, side[N_BEST])
     for k in range(into.shape[1] - 1, -1, -1):
-        key = sides[side, N_BASE] + slot * sides[side, N_TICK]
-        if slot < 0 or (far > 0 and sides[side, N_FAR + 2 * far - 2] > key):
+        key = side[N_BASE] + slot * side[N_TICK]
+        if slot < 0 or (far > 0 and side[N_FAR + 2 * far - 2] > key):
             far -= 1
-            into[0, k] = sides[side, N_FAR + 2 * far]
-            into[1, k] = sides[side, N_FAR + 2 * far + 1]
+            into[0, k] = side[N_FAR + 2 * far]
+            into[1, k] = side[N_FAR + 2 * far + 1]
         else:
             into[0, k] = key
-            into[1, k] = sides[side, N_SLOTS + slot]
-            slot = held_below(sides, side, slot - 1)
+            into[1, k] = side[N_SLOTS + slot]
+            slot = held_below(side, slot - 1)
 
 
 @compiled
-def top_of(sides: Rows, side: int, count: int) -> tuple[int, int]:
+def top_of(side: Rows, count: int) -> tuple[int, int]:
     """Key and size of the best level; zeros where there is none."""
     if count == 0:
         return 0, 0
-    slot = held_below(sides, side, sides[side, N_BEST])
-    sides[side, N_BEST] = slot
-    key = sides[side, N_BASE] + slot * sides[side, N_TICK]
-    at = N_FAR + 2 * (count - sides[side, N_COUNT]) - 2
-    if slot < 0 or (at >= N_FAR and sides[side, at] > key):
-        return sides[side, at], sides[side, at + 1]
-    return key, sides[side, N_SLOTS + slot]
+    slot = held_below(side, side[N_BEST])
+    side[N_BEST] = slot
+    key = side[N_BASE] + slot * side[N_TICK]
+    at = N_FAR + 2 * (count - side[N_COUNT]) - 2
+    if slot < 0 or (at >= N_FAR and side[at] > key):
+        return side[at], side[at + 1]
+    return key, side[N_SLOTS + slot]
 
 
 @compiled
-def wants_window(sides: Rows, side: int) -> bool:
+def wants_window(side: Rows) -> bool:
     """Whether its window is to be laid, or laid anew; lay_window does that, between two calls of what is compiled."""
-    return bool(sides[side, N_MISSES] >= sides[side, N_PATIENCE])
+    return bool(side[N_MISSES] >= side[N_PATIENCE])
 
 
 @compiled
-def forget_window(sides: Rows, side: int) -> None:
+def forget_window(side: Rows) -> None:
     """No window is laid, and its levels are not known any more. Its slots are cleared when one is laid again, as few books do."""
-    sides[side, N_SPAN] = 0
-    sides[side, N_COUNT] = 0
-    sides[side, N_BEST] = -1
-    sides[side, N_PATIENCE] = 0
+    side[N_SPAN] = 0
+    side[N_COUNT] = 0
+    side[N_BEST] = -1
+    side[N_PATIENCE] = 0
 
 
-def levels_of(sides: Rows, side: int, count: int, n: int) -> Rows:
+def levels_of(side: Rows, count: int, n: int) -> Rows:
     """The best n levels as two rows of keys and sizes, best last."""
     levels: Rows = np.empty((2, min(n, count)), np.int64)
-    best_levels(sides, side, count, levels)
+    best_levels(side, count, levels)
     return levels
 
 
@@ -226,20 +226,19 @@ def widened(sides: Rows, numbers: int, length: int) -> Rows:
     return wider
 
 
-def lay_window(sides: Rows, side: int, levels: Rows) -> int:
+def lay_window(side: Rows, levels: Rows) -> int:
     """All levels of a side, laid anew: a window around the top, and the sorted row, whose number of levels it is.
 
     `levels` has a row of sorted keys, and one for each number that a level has. Where nothing is there, or on a grid that is too wide for
     a window, there is none.
     """
     keys, numbers = levels[0], len(levels) - 1
-    row = sides[side]
     begin, end = N_SLOTS, N_SLOTS + SLOTS * numbers
-    blocks = row[N_BLOCKS:N_SLOTS]
-    row[begin:end].reshape(len(blocks), -1)[np.flatnonzero(blocks)] = 0
-    base_before, tick_before, patience = row[[N_BASE, N_TICK, N_PATIENCE]].tolist()
-    row[:N_SLOTS] = 0
-    row[N_BEST] = -1
+    blocks = side[N_BLOCKS:N_SLOTS]
+    side[begin:end].reshape(len(blocks), -1)[np.flatnonzero(blocks)] = 0
+    base_before, tick_before, patience = side[[N_BASE, N_TICK, N_PATIENCE]].tolist()
+    side[:N_SLOTS] = 0
+    side[N_BEST] = -1
     inside = np.zeros(len(keys), bool)
     base = 0
     tick = int(np.gcd.reduce(keys[-GRID_LEVELS:] - keys[-1:]))
@@ -248,11 +247,11 @@ def lay_window(sides: Rows, side: int, levels: Rows) -> int:
         slots = (keys - base) // tick
         inside = (slots >= 0) & (slots * tick + base == keys)
         slots = slots[inside]
-        row[begin:end].reshape(SLOTS, numbers)[slots] = levels[1:, inside].T
+        side[begin:end].reshape(SLOTS, numbers)[slots] = levels[1:, inside].T
         blocks += np.bincount(slots >> BLOCK_BITS, minlength=len(blocks))
-        row[[N_BASE, N_TICK, N_SPAN, N_MAGIC, N_COUNT, N_BEST]] = base, tick, tick * SLOTS, 2**MAGIC_BITS // tick + 1, len(slots), slots.max()
+        side[[N_BASE, N_TICK, N_SPAN, N_MAGIC, N_COUNT, N_BEST]] = base, tick, tick * SLOTS, 2**MAGIC_BITS // tick + 1, len(slots), slots.max()
     in_vain = tick == tick_before and abs(base - base_before) <= tick * HEADROOM // 2
-    row[N_PATIENCE] = min(max(2 * patience, PATIENCE[0]), PATIENCE[1]) if in_vain else PATIENCE[0]
+    side[N_PATIENCE] = min(max(2 * patience, PATIENCE[0]), PATIENCE[1]) if in_vain else PATIENCE[0]
     far = levels[:, ~inside]
-    row[end : end + far.size] = far.T.ravel()
+    side[end : end + far.size] = far.T.ravel()
     return int(far.shape[1])

@@ -44,8 +44,8 @@ class Floor:
         at.meet_rows(nothing, 0, 0, self.v, self.levels, self.prints, self.minutes, self.orders, self.fronts)
         at.first_touch(nothing, 0, 0, self.v, self.levels, self.orders)
         at.after_book(0, self.v, self.levels, self.orders, self.fronts)
-        ladder.found(self.levels, 0, 0, 0)
-        ladder.best_offered(self.levels, 0, 0, at.HIGHEST)
+        ladder.found(self.levels[0], 0, 0)
+        ladder.best_offered(self.levels[0], 0, at.HIGHEST)
 
     def scale(self, i: int, price_scale: int, size_scale: int) -> None:
         """Rows of this symbol come at these scales, and not in units."""
@@ -90,8 +90,8 @@ class Floor:
         room = ladder.room_of(self.levels)
         short = self._most(i) + more >= room
         for side in (r.BID, r.ASK):
-            if short or wants_window(self.levels, 2 * i + side):
-                self.v[i, at.V_FAR + side] = lay_window(self.levels, 2 * i + side, self._all(i, side))
+            if short or wants_window(self.levels[2 * i + side]):
+                self.v[i, at.V_FAR + side] = lay_window(self.levels[2 * i + side], self._all(i, side))
         if short and 2 * (self._most(i) + more) >= room:
             self.levels = widened(self.levels, ladder.NUMBERS, ladder.FAR + ladder.STEP * max(2 * room, room + more + 1))
 
@@ -100,7 +100,7 @@ class Floor:
         return int((self.v[i, at.V_FAR : at.V_FAR + 2] + self.levels[2 * i : 2 * i + 2, N_COUNT]).max())
 
     def _all(self, i: int, side: int) -> Rows:
-        return ladder.all_levels(self.levels, 2 * i + side, int(self.v[i, at.V_FAR + side]))
+        return ladder.all_levels(self.levels[2 * i + side], int(self.v[i, at.V_FAR + side]))
 
     # ---- orders of ours that rest
 
@@ -156,13 +156,13 @@ class Floor:
 
     def _place(self, i: int, side: int, price: int) -> int:
         """Where the numbers of a level begin in the row of its side; 0: nowhere."""
-        return ladder.found(self.levels, 2 * i + side, int(self.v[i, at.V_FAR + side]), price if side == r.BID else -price)
+        return ladder.found(self.levels[2 * i + side], int(self.v[i, at.V_FAR + side]), price if side == r.BID else -price)
 
     def offers(self, i: int, side: int) -> Iterator[tuple[int, int]]:
         """(price, quantity still to be had) from the best on."""
         row, sign = 2 * i + side, 1 if side == r.BID else -1
         key = at.HIGHEST
-        while (key := ladder.best_offered(self.levels, row, int(self.v[i, at.V_FAR + side]), key)) != ladder.LOWEST:
+        while (key := ladder.best_offered(self.levels[row], int(self.v[i, at.V_FAR + side]), key)) != ladder.LOWEST:
             place = self._place(i, side, sign * key)
             yield sign * key, int(self.levels[row, place + ladder.SIZE] - self.levels[row, place + ladder.TAKEN])
 

@@ -44,139 +44,138 @@ def room_of(levels: Rows) -> int:
 
 
 @compiled
-def found(levels: Rows, row: int, far: int, key: int) -> int:
+def found(row: Rows, far: int, key: int) -> int:
     """Where in its row a key's numbers begin; 0 where it has no place."""
-    slot = slot_of(levels, row, key)
+    slot = slot_of(row, key)
     if slot >= 0:
         return N_SLOTS + NUMBERS * slot
-    place = place_of(levels, row, FAR, STEP, far, key)
+    place = place_of(row, FAR, STEP, far, key)
     at = FAR + STEP * place
-    return at + 1 if place < far and levels[row, at] == key else 0
+    return at + 1 if place < far and row[at] == key else 0
 
 
 @compiled
-def without_last(levels: Rows, row: int, far: int) -> int:
+def without_last(row: Rows, far: int) -> int:
     """The number of places without those behind the last that is there."""
-    while far > 0 and levels[row, FAR + STEP * far - STEP + 1 + SIZE] == 0 and levels[row, FAR + STEP * far - STEP + 1 + PUBLIC] == 0:
+    while far > 0 and row[FAR + STEP * far - STEP + 1 + SIZE] == 0 and row[FAR + STEP * far - STEP + 1 + PUBLIC] == 0:
         far -= 1
     return far
 
 
 @compiled
-def set_numbers(levels: Rows, row: int, at: int, size: int, met: bool, public: bool) -> None:  # noqa: FBT001, PLR0917 - compiled code takes arguments by place
+def set_numbers(row: Rows, at: int, size: int, met: bool, public: bool) -> None:  # noqa: FBT001 - compiled code takes arguments by place
     """The size in the book that orders meet, in the public one or in both. What was taken of a level stays so until its size changes."""
-    if met and levels[row, at + SIZE] != size:
-        levels[row, at + SIZE] = size
-        levels[row, at + TAKEN] = 0
+    if met and row[at + SIZE] != size:
+        row[at + SIZE] = size
+        row[at + TAKEN] = 0
     if public:
-        levels[row, at + PUBLIC] = size
+        row[at + PUBLIC] = size
 
 
 @compiled
-def set_far(levels: Rows, row: int, far: int, key: int, size: int, met: bool, public: bool) -> int:  # noqa: FBT001, PLR0917 - compiled code takes arguments by place
+def set_far(row: Rows, far: int, key: int, size: int, met: bool, public: bool) -> int:  # noqa: FBT001, PLR0917 - compiled code takes arguments by place
     """Set a level that has no slot in one book or both; the new number of places. The caller saw to room for one more."""
-    place = place_of(levels, row, FAR, STEP, far, key)
+    place = place_of(row, FAR, STEP, far, key)
     at = FAR + STEP * place
-    if place == far or levels[row, at] != key:
+    if place == far or row[at] != key:
         if size == 0:
             return far
-        moved(levels, row, at + STEP, at, STEP * (far - place))
-        levels[row, at] = key
+        moved(row, at + STEP, at, STEP * (far - place))
+        row[at] = key
         for k in range(at + 1, at + STEP):
-            levels[row, k] = 0
+            row[k] = 0
         far += 1
-    set_numbers(levels, row, at + 1, size, met, public)
-    return without_last(levels, row, far)
+    set_numbers(row, at + 1, size, met, public)
+    return without_last(row, far)
 
 
 @compiled
-def set_slot(levels: Rows, row: int, slot: int, size: int, met: bool, public: bool) -> None:  # noqa: FBT001, PLR0917 - compiled code takes arguments by place
+def set_slot(row: Rows, slot: int, size: int, met: bool, public: bool) -> None:  # noqa: FBT001 - compiled code takes arguments by place
     """The same of a level that has a slot."""
     at = N_SLOTS + NUMBERS * slot
-    before = min(max(levels[row, at + SIZE], levels[row, at + PUBLIC]), 1)
-    set_numbers(levels, row, at, size, met, public)
-    there = min(max(levels[row, at + SIZE], levels[row, at + PUBLIC]), 1)
-    levels[row, N_BLOCKS + (slot >> BLOCK_BITS)] += there - before
-    levels[row, N_COUNT] += there - before
-    levels[row, N_BEST] = max(levels[row, N_BEST], slot * min(levels[row, at + SIZE], 1))
+    before = min(max(row[at + SIZE], row[at + PUBLIC]), 1)
+    set_numbers(row, at, size, met, public)
+    there = min(max(row[at + SIZE], row[at + PUBLIC]), 1)
+    row[N_BLOCKS + (slot >> BLOCK_BITS)] += there - before
+    row[N_COUNT] += there - before
+    row[N_BEST] = max(row[N_BEST], slot * min(row[at + SIZE], 1))
 
 
 @compiled
-def slot_below(levels: Rows, row: int, key: int) -> int:
+def slot_below(row: Rows, key: int) -> int:
     """The slot at a key or next below it, from the best that orders meet on; -1 where there is none."""
-    beyond = key - levels[row, N_BASE]
-    if beyond >= levels[row, N_SPAN]:
-        return int(levels[row, N_BEST])
-    return int(min(levels[row, N_BEST], beyond // levels[row, N_TICK])) if beyond >= 0 else -1
+    beyond = key - row[N_BASE]
+    if beyond >= row[N_SPAN]:
+        return int(row[N_BEST])
+    return int(min(row[N_BEST], beyond // row[N_TICK])) if beyond >= 0 else -1
 
 
 @compiled
-def leave_better(levels: Rows, row: int, far: int, key: int) -> int:
+def leave_better(row: Rows, far: int, key: int) -> int:
     """Whatever stands better than a key is gone from the book that orders meet; the new number of places in the sorted row."""
-    left = slot_below(levels, row, key)
-    slot = levels[row, N_BEST]
+    left = slot_below(row, key)
+    slot = row[N_BEST]
     while slot > left:
-        if levels[row, N_BLOCKS + (slot >> BLOCK_BITS)] == 0:
+        if row[N_BLOCKS + (slot >> BLOCK_BITS)] == 0:
             slot = slot & -BLOCK
-        elif levels[row, N_SLOTS + NUMBERS * slot + SIZE] > 0:
+        elif row[N_SLOTS + NUMBERS * slot + SIZE] > 0:
             at = N_SLOTS + NUMBERS * slot
-            levels[row, at + SIZE] = 0
-            levels[row, at + TAKEN] = 0
-            gone = 1 - min(levels[row, at + PUBLIC], 1)
-            levels[row, N_BLOCKS + (slot >> BLOCK_BITS)] -= gone
-            levels[row, N_COUNT] -= gone
+            row[at + SIZE] = 0
+            row[at + TAKEN] = 0
+            gone = 1 - min(row[at + PUBLIC], 1)
+            row[N_BLOCKS + (slot >> BLOCK_BITS)] -= gone
+            row[N_COUNT] -= gone
         slot -= 1
-    levels[row, N_BEST] = left
+    row[N_BEST] = left
     place = far - 1
-    while place >= 0 and levels[row, FAR + STEP * place] > key:
-        levels[row, FAR + STEP * place + 1 + SIZE] = 0
-        levels[row, FAR + STEP * place + 1 + TAKEN] = 0
+    while place >= 0 and row[FAR + STEP * place] > key:
+        row[FAR + STEP * place + 1 + SIZE] = 0
+        row[FAR + STEP * place + 1 + TAKEN] = 0
         place -= 1
-    return without_last(levels, row, far)
+    return without_last(row, far)
 
 
 @compiled
-def set_quoted(levels: Rows, row: int, far: int, key: int, size: int) -> int:
+def set_quoted(row: Rows, far: int, key: int, size: int) -> int:
     """A side's best level as a quote tells it, of which the public book learns nothing; the new number of places in the sorted row."""
-    far = leave_better(levels, row, far, key)
-    slot = slot_of(levels, row, key)
+    far = leave_better(row, far, key)
+    slot = slot_of(row, key)
     if slot < 0:
-        return set_far(levels, row, far, key, size, True, False)
-    set_slot(levels, row, slot, size, True, False)
+        return set_far(row, far, key, size, True, False)
+    set_slot(row, slot, size, True, False)
     return far
 
 
 @compiled
-def best_offered(levels: Rows, row: int, far: int, below: int) -> int:
+def best_offered(row: Rows, far: int, below: int) -> int:
     """The best key below this one of which something is left to be had; LOWEST where there is none."""
-    slot = slot_below(levels, row, below - 1)
+    slot = slot_below(row, below - 1)
     while slot >= 0:
-        if levels[row, N_BLOCKS + (slot >> BLOCK_BITS)] == 0:
+        if row[N_BLOCKS + (slot >> BLOCK_BITS)] == 0:
             slot = slot & -BLOCK
-        elif levels[row, N_SLOTS + NUMBERS * slot + SIZE] > levels[row, N_SLOTS + NUMBERS * slot + TAKEN]:
+        elif row[N_SLOTS + NUMBERS * slot + SIZE] > row[N_SLOTS + NUMBERS * slot + TAKEN]:
             break
         slot -= 1
-    near = levels[row, N_BASE] + slot * levels[row, N_TICK] if slot >= 0 else LOWEST
-    at = FAR + STEP * place_of(levels, row, FAR, STEP, far, below)
+    near = row[N_BASE] + slot * row[N_TICK] if slot >= 0 else LOWEST
+    at = FAR + STEP * place_of(row, FAR, STEP, far, below)
     while at > FAR:
         at -= STEP
-        if levels[row, at] <= near:
+        if row[at] <= near:
             break
-        if levels[row, at + 1 + SIZE] > levels[row, at + 1 + TAKEN]:
-            return int(levels[row, at])
+        if row[at + 1 + SIZE] > row[at + 1 + TAKEN]:
+            return int(row[at])
     return int(near)
 
 
-def all_levels(levels: Rows, row: int, far: int) -> Rows:
+def all_levels(row: Rows, far: int) -> Rows:
     """Whatever stands in either book: keys, sizes, taken and public sizes, best last."""
-    numbers = levels[row]
-    table = numbers[FAR : FAR + STEP * far].reshape(far, STEP)
+    table = row[FAR : FAR + STEP * far].reshape(far, STEP)
     table = table[(table[:, 1 + SIZE] | table[:, 1 + PUBLIC]) > 0]
-    if numbers[N_COUNT]:
-        blocks = np.flatnonzero(numbers[N_BLOCKS:N_SLOTS])
-        places = numbers[N_SLOTS:FAR].reshape(-1, BLOCK * NUMBERS)[blocks].reshape(-1, NUMBERS)
+    if row[N_COUNT]:
+        blocks = np.flatnonzero(row[N_BLOCKS:N_SLOTS])
+        places = row[N_SLOTS:FAR].reshape(-1, BLOCK * NUMBERS)[blocks].reshape(-1, NUMBERS)
         held = np.flatnonzero(places[:, SIZE] | places[:, PUBLIC])
         slots = blocks[held >> BLOCK_BITS] * BLOCK + held % BLOCK
-        table = np.concatenate([table, np.column_stack([numbers[N_BASE] + slots * numbers[N_TICK], places[held]])])
+        table = np.concatenate([table, np.column_stack([row[N_BASE] + slots * row[N_TICK], places[held]])])
     ordered: Rows = table[np.argsort(table[:, 0])].T
     return ordered

@@ -112,7 +112,7 @@ def after_book(i: int, v: Rows, levels: Rows, orders: Rows, fronts: Floats) -> b
         price = orders[k, O_PRICE]
         key = price if side == 0 else -price
         if orders[k, O_AHEAD] > 0 or v[i, V_QUEUE] != PESSIMISTIC:
-            at = found(levels, 2 * i + side, v[i, V_FAR + side], key)
+            at = found(levels[2 * i + side], v[i, V_FAR + side], key)
             shown = levels[2 * i + side, at + SIZE] if at > 0 else 0
             if v[i, V_QUEUE] == PESSIMISTIC:
                 orders[k, O_AHEAD] = min(orders[k, O_AHEAD], shown)
@@ -123,7 +123,7 @@ def after_book(i: int, v: Rows, levels: Rows, orders: Rows, fronts: Floats) -> b
         if not looked:
             looked = True
             for other in range(2):
-                best_bid, best_ask = best_ask, best_offered(levels, 2 * i + other, v[i, V_FAR + other], HIGHEST)
+                best_bid, best_ask = best_ask, best_offered(levels[2 * i + other], v[i, V_FAR + other], HIGHEST)
         crossed |= (best_ask if side == 0 else best_bid) >= -key
     return crossed
 
@@ -201,7 +201,7 @@ def take_quote(i: int, row: Rows, v: Rows, levels: Rows) -> None:
         key = bid if side == 0 else -ask
         if v[i, V_QUOTES_ALONE]:  # one level a side; it keeps what was taken while its price is the same
             v[i, V_FAR + side] = 1 if v[i, V_FAR + side] > 0 and levels[2 * i + side, FAR] == key else 0
-        v[i, V_FAR + side] = set_quoted(levels, 2 * i + side, v[i, V_FAR + side], key, bid_size if side == 0 else ask_size)
+        v[i, V_FAR + side] = set_quoted(levels[2 * i + side], v[i, V_FAR + side], key, bid_size if side == 0 else ask_size)
     v[i, V_FRESH_ID] = row[r.E]
     v[i, V_FRESH_BID] = bid
     v[i, V_FRESH_ASK] = ask
@@ -217,14 +217,14 @@ def take_levels(i: int, rows: Rows, start: int, end: int, fresher: bool, v: Rows
         price = rows[k, r.B] * price_unit
         size = rows[k, r.C] * size_unit
         key = price if side == 0 else -price
-        row = 2 * i + side
+        row = levels[2 * i + side]
         met = fresher or (side == 0 and price < v[i, V_FRESH_BID]) or (side == 1 and price > v[i, V_FRESH_ASK])
-        slot = slot_of(levels, row, key)
+        slot = slot_of(row, key)
         if slot < 0:
-            levels[row, N_MISSES] += 1
-            v[i, V_FAR + side] = set_far(levels, row, v[i, V_FAR + side], key, size, met, True)
+            row[N_MISSES] += 1
+            v[i, V_FAR + side] = set_far(row, v[i, V_FAR + side], key, size, met, True)
         else:
-            set_slot(levels, row, slot, size, met, True)
+            set_slot(row, slot, size, met, True)
 
 
 @compiled
@@ -234,7 +234,7 @@ def stands_crossed(v: Rows, levels: Rows, orders: Rows) -> bool:
         other = 1 - orders[k, O_SIDE]
         i = orders[k, O_SYMBOL]
         key = orders[k, O_PRICE] if other == 0 else -orders[k, O_PRICE]
-        if best_offered(levels, 2 * i + other, v[i, V_FAR + other], HIGHEST) >= key:
+        if best_offered(levels[2 * i + other], v[i, V_FAR + other], HIGHEST) >= key:
             return True
     return False
 
@@ -321,12 +321,12 @@ def meet_rows(  # noqa: PLR0917 - compiled code takes arguments by place
             if kind == r.DIFF and v[i, V_JOINED] == 0:
                 return k, UNJOINED
             last = k + rows[k, r.C]
-            if most_levels(i, v, levels) + rows[k, r.C] >= room_of(levels) or (kind == r.DIFF and (wants_window(levels, 2 * i) or wants_window(levels, 2 * i + 1))):
+            if most_levels(i, v, levels) + rows[k, r.C] >= room_of(levels) or (kind == r.DIFF and (wants_window(levels[2 * i]) or wants_window(levels[2 * i + 1]))):
                 return k, GROW
             if kind == r.SNAPSHOT:
                 for side in range(2):
                     v[i, V_FAR + side] = 0
-                    forget_window(levels, 2 * i + side)
+                    forget_window(levels[2 * i + side])
                 v[i, V_ID] = rows[k, r.A]
                 v[i, V_FRESH_ID] = 0
                 v[i, V_JOINED] = 1
