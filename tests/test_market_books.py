@@ -170,12 +170,12 @@ def test_arrays_grow_unseen() -> None:
     tape.diff(1, 1, [], [], i=1)
     tape.snapshot(1, [], [(50_000, 1)], i=1)
     for k in range(50):
-        tape.diff(2 + k, 2 + k, [(k * 100 + j + 1, j + 1) for j in range(100)], i=1)
+        tape.diff(2 + k, 2 + k, [(k * 200 + j + 1, j + 1) for j in range(200)], i=1)
     tape.diff(1, 1)
     for k in range(50):
-        tape.diff(2 + k, 2 + k, [(k * 100 + j + 1, j + 1) for j in range(100)])  # kept: the diffs' own array grows too
+        tape.diff(2 + k, 2 + k, [(k * 200 + j + 1, j + 1) for j in range(200)])  # kept: the diffs' own array grows too
     tape.snapshot(1, [], [(50_000, 1)])
-    assert market.book_levels(0) == market.book_levels(1) == (5_000, 1)
+    assert market.book_levels(0) == market.book_levels(1) == (10_000, 1)
     assert market.book_text(0) == market.book_text(1)
 
 

@@ -38,9 +38,9 @@ from plain_floor import (
 from engine.market import rows as r
 from engine.market.rows import Rows
 from engine.model import Side, TimeInForce
-from engine.sim import meeting
+from engine.sim import ladder, meeting
 from engine.sim.exchange import Exchange
-from engine.sim.floor import FOREVER_NS
+from engine.sim.floor import FOREVER_NS, LEVELS_START
 from engine.sim.market_recorded import RecordedMarket
 from engine.sim.orders import Status
 
@@ -213,11 +213,11 @@ def test_a_restored_order_that_the_book_crosses_already_is_touched_by_the_next_m
 
 def test_a_quote_at_a_full_book_asks_for_one_level_more_and_not_for_as_many_as_its_price() -> None:
     exchange = venue()
-    levels = [(k, 1) for k in range(1, 2048)]
-    market = recorded(book(r.SNAPSHOT, 1, (5, 0), levels, []), quote(2, 6, (4000, 1), (10**9, 1)))
+    levels = [(k, 1) for k in range(1, LEVELS_START)]
+    market = recorded(book(r.SNAPSHOT, 1, (5, 0), levels, []), quote(2, 6, (2 * LEVELS_START, 1), (10**9, 1)))
     market.meet(exchange, 2)
-    assert exchange.floor.levels.shape[2] == 4096
-    assert exchange.markets[SYMBOLS[0]].best(Side.BUY) == 4000 * PRICE_UNITS[0]
+    assert ladder.room_of(exchange.floor.levels) == 2 * LEVELS_START
+    assert exchange.markets[SYMBOLS[0]].best(Side.BUY) == 2 * LEVELS_START * PRICE_UNITS[0]
 
 
 @pytest.mark.parametrize("update_id", [0, 100])

@@ -1,10 +1,7 @@
-"""One side of a book and the book's life: levels, snapshot join, gaps. Compiled; knows of no quote, trade or strategy.
+"""A book's life: snapshot join, gaps, loss. Compiled; knows of no quote, trade or strategy, and nothing of where levels lie (window.py)."""
 
-A side is a row of `prices` and `sizes`, sorted so that the best level is last: bids by price, asks by minus price. So what
-changes most, the top, is cheapest to insert, and both sides share one code.
-"""
-
-from engine.market.jit import compiled, moved
+from engine.market import rows as r
+from engine.market.jit import compiled
 from engine.market.layout import (
     APPLY,
     B_APPLIED,
@@ -35,54 +32,25 @@ from engine.market.layout import (
     PENDING_ROWS_MAX,
 )
 from engine.market.rows import Rows
+from engine.market.window import (
+    N_FAR,
+    forget_window,
+    room_of,
+    set_far,
+    set_outside,
+    set_slot,
+    slot_of,
+    sort_side,
+)
 
 
 @compiled
-def place_of(prices: Rows, side: int, count: int, key: int) -> int:
-    """The first level at or above a key; `count` where there is none. From the best on in steps that double: most of what changes is near it."""
-    high = count
-    low = count - 1
-    step = 1
-    while low >= 0 and prices[side, low] >= key:
-        high = low
-        low -= step
-        step += step
-    low = max(low + 1, 0)
-    while low < high:
-        middle = (low + high) // 2
-        if prices[side, middle] < key:
-            low = middle + 1
-        else:
-            high = middle
-    return low
-
-
-@compiled
-def set_level(prices: Rows, sizes: Rows, side: int, count: int, key: int, size: int) -> int:  # noqa: PLR0917 - compiled code takes arguments by place
-    """Set one level, size 0 removes; the new number of levels. The caller saw to room for one more."""
-    low = place_of(prices, side, count, key)
-    if low < count and prices[side, low] == key:
-        if size > 0:
-            sizes[side, low] = size
-            return count
-        moved(prices, side, low, low + 1, count - 1 - low)
-        moved(sizes, side, low, low + 1, count - 1 - low)
-        return count - 1
-    if size == 0:
-        return count  # the venue removes a level we never learnt: normal
-    moved(prices, side, low + 1, low, count - low)
-    moved(sizes, side, low + 1, low, count - low)
-    prices[side, low] = key
-    sizes[side, low] = size
-    return count + 1
-
-
-@compiled
-def empty_book(t: Rows, i: int, state: int) -> None:
+def empty_book(t: Rows, sides: Rows, i: int, state: int) -> None:
     """Forget the levels and the diffs kept."""
     t[i, B_STATE] = state
-    t[i, B_BIDS] = 0
-    t[i, B_ASKS] = 0
+    for side in range(2):
+        t[i, B_BIDS + side] = 0
+        forget_window(sides[2 * i + side])
     t[i, B_VOUCHED_LOW] = 0
     t[i, B_VOUCHED_HIGH] = 0
     t[i, B_PENDING] = 0
@@ -106,7 +74,7 @@ def follows(first_id: int, previous_id: int, held_id: int) -> bool:
 
 
 @compiled
-def begin_diff(t: Rows, pending: Rows, i: int, first_id: int, last_id: int, levels: int, previous_id: int) -> tuple[int, int]:  # noqa: PLR0917 - compiled code takes arguments by place
+def begin_diff(t: Rows, sides: Rows, pending: Rows, i: int, first_id: int, last_id: int, levels: int, previous_id: int) -> tuple[int, int]:  # noqa: PLR0917 - compiled code takes arguments by place
     """What to do with the levels of a diff that begins, and the flags it raises. `previous_id`: the id before it, 0 where none is told."""
     wake = 0
     if t[i, B_STATE] == BOOK_SYNCED:
@@ -119,7 +87,7 @@ def begin_diff(t: Rows, pending: Rows, i: int, first_id: int, last_id: int, leve
             t[i, B_APPLIED] += 1
             return APPLY, 0
         t[i, B_GAPS] += 1
-        empty_book(t, i, BOOK_BROKEN)
+        empty_book(t, sides, i, BOOK_BROKEN)
         wake = BOOK_NEEDS_SNAPSHOT
     elif t[i, B_STATE] == BOOK_NONE:
         t[i, B_STATE] = BOOK_BUFFERING
@@ -135,7 +103,7 @@ def begin_diff(t: Rows, pending: Rows, i: int, first_id: int, last_id: int, leve
         used = 0
     if used + 1 + levels > PENDING_ROWS_MAX:
         t[i, B_DROPPED] += t[i, B_PENDING_DIFFS] + 1
-        empty_book(t, i, BOOK_NONE)  # the next diff asks for a snapshot again
+        empty_book(t, sides, i, BOOK_NONE)  # the next diff asks for a snapshot again
         return IGNORE, wake
     pending[i, used, 0] = previous_id + 1 if previous_id > 0 else first_id  # where it goes on from: the join asks no more
     pending[i, used, 1] = last_id
@@ -147,7 +115,7 @@ def begin_diff(t: Rows, pending: Rows, i: int, first_id: int, last_id: int, leve
 
 
 @compiled
-def begin_snapshot(t: Rows, pending: Rows, i: int, snapshot_id: int) -> tuple[int, int]:
+def begin_snapshot(t: Rows, sides: Rows, pending: Rows, i: int, snapshot_id: int) -> tuple[int, int]:
     """Take a snapshot unless it is older than what we hold; the mode for its levels and the flags raised."""
     if t[i, B_STATE] == BOOK_SYNCED and snapshot_id < t[i, B_ID]:
         t[i, B_SNAPSHOTS_REFUSED] += 1
@@ -155,43 +123,43 @@ def begin_snapshot(t: Rows, pending: Rows, i: int, snapshot_id: int) -> tuple[in
     if t[i, B_PENDING] > 0 and pending[i, 0, 0] > snapshot_id + 1:
         t[i, B_SNAPSHOTS_REFUSED] += 1
         return IGNORE, BOOK_NEEDS_SNAPSHOT
-    t[i, B_BIDS] = 0
-    t[i, B_ASKS] = 0
+    for side in range(2):
+        t[i, B_BIDS + side] = 0
+        forget_window(sides[2 * i + side])
     t[i, B_SNAPSHOT_ID] = snapshot_id
     return LOAD, 0
 
 
 @compiled
-def sort_side(prices: Rows, sizes: Rows, side: int, count: int) -> int:
-    """Put levels that came in the venue's order, best first, into ours; the number of levels left."""
-    ordered = True
-    for j in range(1, count):
-        if prices[side, j] >= prices[side, j - 1]:
-            ordered = False
-            break
-    if ordered:
-        for j in range(count // 2):
-            other = count - 1 - j
-            price = prices[side, j]
-            size = sizes[side, j]
-            prices[side, j] = prices[side, other]
-            sizes[side, j] = sizes[side, other]
-            prices[side, other] = price
-            sizes[side, other] = size
-        return count
-    kept = 0  # any other order: one by one, a price named twice keeps its last size
-    for j in range(count):
-        kept = set_level(prices, sizes, side, kept, prices[side, j], sizes[side, j])
-    return kept
+def apply_levels(rows: Rows, start: int, end: int, t: Rows, sides: Rows, levels_max: int) -> int:  # noqa: PLR0917 - compiled code takes arguments by place
+    """Levels of a diff to be applied, none of them its last: the first row not taken, for which something special must be looked at.
+
+    Nine rows in ten are such levels. What handles rows of all kinds does the same with them, and costs three times as much.
+    """
+    most = min(levels_max, room_of(sides))
+    for k in range(start, end):
+        i = rows[k, r.INSTRUMENT]
+        side = rows[k, r.A]
+        count = t[i, B_BIDS + side]
+        if rows[k, r.TYPE] != r.LEVEL or rows[k, r.LAST] != 0 or count >= most:
+            return k
+        key = rows[k, r.B] if side == 0 else -rows[k, r.B]
+        row = sides[2 * i + side]
+        slot = slot_of(row, key)
+        if slot < 0:
+            t[i, B_BIDS + side] += set_outside(row, count, key, rows[k, r.C])
+        else:
+            t[i, B_BIDS + side] += set_slot(row, slot, rows[k, r.C])
+    return end
 
 
 @compiled
-def finish_snapshot(t: Rows, prices: Rows, sizes: Rows, pending: Rows, i: int, levels_max: int) -> int:  # noqa: PLR0917 - compiled code takes arguments by place
-    """All levels are here: sort, then apply the diffs kept that are younger; the flags raised."""
+def finish_snapshot(t: Rows, sides: Rows, pending: Rows, i: int, levels_max: int) -> int:
+    """All levels are here, and no window: sort, then apply the diffs kept that are younger; the flags raised."""
     for side in range(2):
-        t[i, B_BIDS + side] = sort_side(prices, sizes, 2 * i + side, t[i, B_BIDS + side])
-    t[i, B_VOUCHED_LOW] = prices[2 * i, 0] if t[i, B_BIDS] > 0 else 0
-    t[i, B_VOUCHED_HIGH] = -prices[2 * i + 1, 0] if t[i, B_ASKS] > 0 else 0
+        t[i, B_BIDS + side] = sort_side(sides[2 * i + side], t[i, B_BIDS + side])
+    t[i, B_VOUCHED_LOW] = sides[2 * i, N_FAR] if t[i, B_BIDS] > 0 else 0
+    t[i, B_VOUCHED_HIGH] = -sides[2 * i + 1, N_FAR] if t[i, B_ASKS] > 0 else 0
     t[i, B_ID] = t[i, B_SNAPSHOT_ID]
     at = 0
     while at < t[i, B_PENDING]:
@@ -204,12 +172,10 @@ def finish_snapshot(t: Rows, prices: Rows, sizes: Rows, pending: Rows, i: int, l
             for k in range(at + 1, at + 1 + levels):
                 side = pending[i, k, 0]
                 key = pending[i, k, 1] if side == 0 else -pending[i, k, 1]
-                t[i, B_BIDS + side] = set_level(
-                    prices, sizes, 2 * i + side, t[i, B_BIDS + side], key, pending[i, k, 2]
-                )
+                t[i, B_BIDS + side] = set_far(sides[2 * i + side], t[i, B_BIDS + side], key, pending[i, k, 2])
         at += 1 + levels
     if t[i, B_BIDS] > levels_max or t[i, B_ASKS] > levels_max:
-        empty_book(t, i, BOOK_BROKEN)
+        empty_book(t, sides, i, BOOK_BROKEN)
         return LEVELS_EXCEEDED
     t[i, B_STATE] = BOOK_SYNCED
     t[i, B_PENDING] = 0
@@ -219,9 +185,9 @@ def finish_snapshot(t: Rows, prices: Rows, sizes: Rows, pending: Rows, i: int, l
 
 
 @compiled
-def lose_value(t: Rows, i: int) -> int:
+def lose_value(t: Rows, sides: Rows, i: int) -> int:
     """A depth message could not be read: the book misses it, so it is no book any more."""
     if t[i, B_STATE] == BOOK_SYNCED:
         t[i, B_GAPS] += 1
-    empty_book(t, i, BOOK_NONE)  # the next diff asks for a snapshot
+    empty_book(t, sides, i, BOOK_NONE)  # the next diff asks for a snapshot
     return BAD_VALUE_SEEN

@@ -6,7 +6,15 @@ again), and, if asked to, before the first record at whose time something is due
 """
 
 from engine.market import rows as r
-from engine.market.books import begin_diff, begin_snapshot, empty_book, finish_snapshot, lose_value, reaches, set_level
+from engine.market.books import (
+    apply_levels,
+    begin_diff,
+    begin_snapshot,
+    empty_book,
+    finish_snapshot,
+    lose_value,
+    reaches,
+)
 from engine.market.jit import asked, compiled
 from engine.market.layout import (
     APPLY,
@@ -167,6 +175,7 @@ from engine.market.layout import (
     X_WOKEN,
 )
 from engine.market.rows import Floats, Rows
+from engine.market.window import add_level, room_of, set_outside, set_slot, slot_of, top_of, wants_window
 
 # Conditions that a joined book ends
 MILLION = 1_000_000
@@ -384,7 +393,7 @@ def fold_trade(row: Rows, s: Rows, t: Rows, bars: Rows, closed: Rows) -> int:
 
 
 @compiled
-def fold_level(row: Rows, s: Rows, t: Rows, prices: Rows, sizes: Rows, pending: Rows) -> int:  # noqa: PLR0917 - compiled code takes arguments by place
+def fold_level(row: Rows, s: Rows, t: Rows, sides: Rows, pending: Rows) -> int:
     """Put one level where the header of its message said; the flags raised, GROW before anything is changed."""
     i = row[r.INSTRUMENT]
     mode = s[S_MODE]
@@ -398,32 +407,27 @@ def fold_level(row: Rows, s: Rows, t: Rows, prices: Rows, sizes: Rows, pending: 
         t[i, B_PENDING] = at + 1
     elif mode != IGNORE and (size > 0 or mode == APPLY):
         count = t[i, B_BIDS + side]
-        if count >= prices.shape[1] and size > 0:
+        if count >= room_of(sides) and size > 0:
             return GROW
         key = row[r.B] if side == 0 else -row[r.B]
         if mode == LOAD:
-            prices[2 * i + side, count] = key
-            sizes[2 * i + side, count] = size
+            add_level(sides[2 * i + side], count, key, size)
             count += 1
         else:
-            count = set_level(prices, sizes, 2 * i + side, count, key, size)
+            held = sides[2 * i + side]
+            slot = slot_of(held, key)
+            count += set_outside(held, count, key, size) if slot < 0 else set_slot(held, slot, size)
         t[i, B_BIDS + side] = count
         if count > s[S_LEVELS_MAX]:
-            empty_book(t, i, BOOK_BROKEN)
+            empty_book(t, sides, i, BOOK_BROKEN)
             s[S_MODE] = IGNORE
             return LEVELS_EXCEEDED
     return 0
 
 
 @compiled
-def top_changed(t: Rows, prices: Rows, sizes: Rows, i: int) -> bool:
+def top_changed(t: Rows, i: int, bid: int, bid_size: int, ask: int, ask_size: int) -> bool:  # noqa: PLR0917 - compiled code takes arguments by place
     """Whether the top of a synced book differs from the one last seen; remembers it."""
-    bids = t[i, B_BIDS]
-    asks = t[i, B_ASKS]
-    bid = prices[2 * i, bids - 1] if bids > 0 else 0
-    bid_size = sizes[2 * i, bids - 1] if bids > 0 else 0
-    ask = -prices[2 * i + 1, asks - 1] if asks > 0 else 0
-    ask_size = sizes[2 * i + 1, asks - 1] if asks > 0 else 0
     same = (
         t[i, B_TOP_LIVE] == 1
         and t[i, B_TOP_BID] == bid
@@ -440,17 +444,17 @@ def top_changed(t: Rows, prices: Rows, sizes: Rows, i: int) -> bool:
 
 
 @compiled
-def finish_book(s: Rows, t: Rows, prices: Rows, sizes: Rows, i: int) -> int:
+def finish_book(s: Rows, t: Rows, sides: Rows, i: int) -> int:
     """After a whole record: is the book crossed, did its top move; the flags raised."""
     t[i, B_TOUCHED] = 0
     wake = 0
     if t[i, B_STATE] == BOOK_SYNCED:
-        bids = t[i, B_BIDS]
-        asks = t[i, B_ASKS]
-        if bids > 0 and asks > 0 and prices[2 * i, bids - 1] >= -prices[2 * i + 1, asks - 1]:
-            empty_book(t, i, BOOK_BROKEN)
+        bid, bid_size = top_of(sides[2 * i], t[i, B_BIDS])
+        ask, ask_size = top_of(sides[2 * i + 1], t[i, B_ASKS])
+        if t[i, B_BIDS] > 0 and t[i, B_ASKS] > 0 and bid >= -ask:
+            empty_book(t, sides, i, BOOK_BROKEN)
             wake = BOOK_CROSSED | BOOK_NEEDS_SNAPSHOT
-        elif top_changed(t, prices, sizes, i):
+        elif top_changed(t, i, bid, bid_size, -ask, ask_size):
             note_shown(s, i)
             s[S_CHANGED] |= t[i, X_WATCHES]
     if t[i, B_STATE] != BOOK_SYNCED:
@@ -524,7 +528,7 @@ def look(row: Rows, s: Rows, t: Rows, averages: Rows, floats: Floats, watches: R
 
 
 @compiled
-def fold_book(row: Rows, s: Rows, t: Rows, prices: Rows, sizes: Rows, pending: Rows) -> int:  # noqa: PLR0917 - compiled code takes arguments by place
+def fold_book(row: Rows, s: Rows, t: Rows, sides: Rows, pending: Rows) -> int:
     """DIFF, SNAPSHOT and LEVEL rows; the flags raised, GROW before anything is changed."""
     i = row[r.INSTRUMENT]
     kind = row[r.TYPE]
@@ -534,25 +538,27 @@ def fold_book(row: Rows, s: Rows, t: Rows, prices: Rows, sizes: Rows, pending: R
         ends = row[r.C] == 0
         if kind == r.DIFF and t[i, B_PENDING] + 1 + row[r.C] > pending.shape[1]:
             return GROW
+        if wants_window(sides[2 * i]) or wants_window(sides[2 * i + 1]):
+            return GROW
     # the end of a snapshot applies all diffs kept in one go: room for them first
     if ends and (kind == r.SNAPSHOT or (kind == r.LEVEL and s[S_MODE] == LOAD)):
         most = max(t[i, B_BIDS], t[i, B_ASKS])
-        if most + t[i, B_PENDING] + 2 > prices.shape[1]:
+        if most + t[i, B_PENDING] + 2 > room_of(sides):
             return GROW
     wake = 0
     if kind == r.LEVEL:
         if s[S_REMAINING] == 0:
             return 0  # its message was more than its header said: nothing here may trust it
-        wake = fold_level(row, s, t, prices, sizes, pending)
+        wake = fold_level(row, s, t, sides, pending)
         if wake == GROW:
             return GROW
         s[S_REMAINING] -= 1
     else:
         if kind == r.DIFF:
-            mode, wake = begin_diff(t, pending, i, row[r.A], row[r.B], row[r.C], row[r.D])
+            mode, wake = begin_diff(t, sides, pending, i, row[r.A], row[r.B], row[r.C], row[r.D])
             wake |= follow_diffs(row, t)
         else:
-            mode, wake = begin_snapshot(t, pending, i, row[r.A])
+            mode, wake = begin_snapshot(t, sides, pending, i, row[r.A])
         s[S_MODE] = mode
         s[S_REMAINING] = row[r.C]
         t[i, X_SEEN_BOOK_NS] = row[r.TIME_NS]
@@ -560,7 +566,7 @@ def fold_book(row: Rows, s: Rows, t: Rows, prices: Rows, sizes: Rows, pending: R
             t[i, B_TOUCHED] = 1
             s[S_TOUCHED] += 1
     if s[S_MODE] == LOAD and ends:
-        wake |= finish_snapshot(t, prices, sizes, pending, i, s[S_LEVELS_MAX])
+        wake |= finish_snapshot(t, sides, pending, i, s[S_LEVELS_MAX])
     if ends:
         if s[S_MODE] == LOAD or s[S_MODE] == APPLY:
             t[i, B_SEQ] = row[r.SEQ]
@@ -571,18 +577,16 @@ def fold_book(row: Rows, s: Rows, t: Rows, prices: Rows, sizes: Rows, pending: R
 
 
 @compiled
-def finish_record(row: Rows, s: Rows, t: Rows, prices: Rows, sizes: Rows, watches: Rows) -> None:  # noqa: PLR0917 - compiled code takes arguments by place
+def finish_record(row: Rows, s: Rows, t: Rows, sides: Rows, watches: Rows) -> None:
     """What is looked at only when a whole record is in."""
-    if s[S_TOUCHED] == 1:
-        i = row[r.INSTRUMENT]
-        if t[i, B_TOUCHED]:
-            raise_wake(s, t, i, finish_book(s, t, prices, sizes, i))
-            s[S_TOUCHED] = 0
     if s[S_TOUCHED] > 0:
-        for i in range(t.shape[0]):
+        first = row[r.INSTRUMENT] if s[S_TOUCHED] == 1 and t[row[r.INSTRUMENT], B_TOUCHED] else 0
+        for i in range(first, t.shape[0]):
             if t[i, B_TOUCHED]:
-                raise_wake(s, t, i, finish_book(s, t, prices, sizes, i))
-        s[S_TOUCHED] = 0
+                raise_wake(s, t, i, finish_book(s, t, sides, i))
+                s[S_TOUCHED] -= 1
+            if s[S_TOUCHED] == 0:
+                break
     if s[S_CHANGED] != 0:
         throttle(s, watches, row[r.TIME_NS])
     s[S_MODE] = IGNORE
@@ -599,7 +603,7 @@ def fold_rows(  # noqa: PLR0917 - compiled code takes arguments by place
     until_ns: int,
     numbers: Rows,
     floats: Floats,
-    levels: Rows,
+    sides: Rows,
     pending: Rows,
     given: Floats,
 ) -> tuple[int, int, int, int]:
@@ -623,25 +627,20 @@ def fold_rows(  # noqa: PLR0917 - compiled code takes arguments by place
     end = begin + s[S_LOOKS] * s[S_LOOK_FIELDS]
     looks = numbers[begin:end].reshape((s[S_LOOKS], s[S_LOOK_FIELDS]))
     closed = numbers[end:].reshape((s[S_BARS], BARS_KEPT, BAR_NUMBERS))
-    prices = levels[0]
-    sizes = levels[1]
     if s[S_RELEASED]:
         s[S_RELEASED] = 0
         for i in range(t.shape[0]):
             t[i, X_WOKEN] = 0
-    for k in range(start, rows.shape[0]):
+    k = start
+    while k < rows.shape[0]:
+        if s[S_MODE] == APPLY and s[S_REMAINING] > 1:
+            end = apply_levels(rows, k, min(rows.shape[0], k + int(s[S_REMAINING]) - 1), t, sides, s[S_LEVELS_MAX])
+            s[S_REMAINING] -= end - k
+            k = end
+            if k == rows.shape[0]:
+                break
         kind = rows[k, r.TYPE]
         i = rows[k, r.INSTRUMENT]
-        # Nine rows in ten: a level of a synced book, inside its message. Written out, since handing arrays to helpers costs more
-        # than the work; whatever is special about it goes the way below, which does the same.
-        if kind == r.LEVEL and s[S_MODE] == APPLY and s[S_REMAINING] > 1 and rows[k, r.LAST] == 0:
-            side = rows[k, r.A]
-            count = t[i, B_BIDS + side]
-            if count < s[S_LEVELS_MAX] and count < prices.shape[1]:
-                key = rows[k, r.B] if side == 0 else -rows[k, r.B]
-                t[i, B_BIDS + side] = set_level(prices, sizes, 2 * i + side, count, key, rows[k, r.C])
-                s[S_REMAINING] -= 1
-                continue
         row = rows[k]
         if until_ns >= 0 and s[S_IN_RECORD] == 0:
             if row[r.TIME_NS] >= until_ns or row[r.TIME_NS] >= s[S_NEXT_DUE]:
@@ -659,19 +658,19 @@ def fold_rows(  # noqa: PLR0917 - compiled code takes arguments by place
             if row[r.A] == r.QUOTE:
                 t[i, Q_LIVE] = 0  # the quote we hold is not the venue's any more
             elif row[r.A] == r.DIFF:
-                wake = lose_value(t, i)
+                wake = lose_value(t, sides, i)
                 if t[i, B_TOUCHED] == 0:
                     t[i, B_TOUCHED] = 1
                     s[S_TOUCHED] += 1
         else:
-            wake = fold_book(row, s, t, prices, sizes, pending)
+            wake = fold_book(row, s, t, sides, pending)
             if wake == GROW:
                 return k, GROW, 0, int(s[S_NEXT_DUE])
         raise_wake(s, t, i, wake)
         s[S_IN_RECORD] = 1
         if row[r.LAST]:
             s[S_IN_RECORD] = 0
-            finish_record(row, s, t, prices, sizes, watches)
+            finish_record(row, s, t, sides, watches)
             if s[S_SHOWN] != 0:
                 look(row, s, t, averages, floats, watches, looks, given)
             if s[S_WAKE] != 0:
@@ -681,4 +680,5 @@ def fold_rows(  # noqa: PLR0917 - compiled code takes arguments by place
                 s[S_STRATEGIES] = 0
                 s[S_RELEASED] = 1
                 return k + 1, wake, strategies, int(s[S_NEXT_DUE])
+        k += 1
     return rows.shape[0], 0, 0, int(s[S_NEXT_DUE])

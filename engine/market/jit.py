@@ -44,9 +44,9 @@ def was_compiled() -> bool:
 _folder = _cache_folder() if JIT else None
 
 
-def _moved(array: "NDArray[np.int64]", row: int, to: int, start: int, count: int) -> None:
+def _moved(row: "NDArray[np.int64]", to: int, start: int, count: int) -> None:
     """Move `count` numbers of a row within it."""
-    array[row, to : to + count] = array[row, start : start + count].copy()
+    row[to : to + count] = row[start : start + count].copy()
 
 
 class Callback(NamedTuple):
@@ -79,9 +79,10 @@ if JIT:
         """The function as machine code, made at its first call.
 
         Without Numba's reference counts: no function here makes an array, each lives in a Market that outlives the call, and
-        counting the views that helpers are handed took nine tenths of a row's time.
+        counting the views that helpers are handed took nine tenths of a row's time. Nor with a door for C, which nobody uses: each takes
+        a fiftieth of a second to compile.
         """
-        made: F = numba.njit(function, cache=_folder is not None, _nrt=False)  # type: ignore[call-overload]  # a flag of the compiler that the stubs leave out
+        made: F = numba.njit(function, cache=_folder is not None, _nrt=False, no_cfunc_wrapper=True)  # type: ignore[call-overload]  # a flag of the compiler that the stubs leave out
         return made
 
     def strictly_compiled(function: F) -> F:
@@ -121,25 +122,22 @@ if JIT:
     asked = _call
 
     @intrinsic
-    def _memmove(typing_context: Any, array: Any, row: Any, to: Any, start: Any, count: Any) -> Any:  # noqa: ARG001, PLR0917 - Numba's protocol
+    def _memmove(typing_context: Any, row: Any, to: Any, start: Any, count: Any) -> Any:  # noqa: ARG001 - Numba's protocol
         """What `moved` is compiled to: of its plain form the compiler makes a loop, at a fifth of the speed."""
-        if not isinstance(array, types.Array) or array.ndim != 2 or array.dtype != types.int64:
-            raise TypingError("moved: rows of a table of int64")
+        if not isinstance(row, types.Array) or row.ndim != 1 or row.layout != "C" or row.dtype != types.int64:
+            raise TypingError("moved: a row of int64")
 
         def generate(context: Any, builder: Any, signature: Any, given: Any) -> Any:
-            table = context.make_array(signature.args[0])(context, builder, given[0])
-            row_bytes, _ = cgutils.unpack_tuple(builder, table.strides)  # type: ignore[no-untyped-call]  # numba's own
-            base = builder.ptrtoint(table.data, row_bytes.type)
-            base = builder.add(base, builder.mul(given[1], row_bytes))
+            data = context.make_array(signature.args[0])(context, builder, given[0]).data
             byte = ir.IntType(8).as_pointer()
-            eight = ir.Constant(row_bytes.type, 8)
-            to, start = (builder.inttoptr(builder.add(base, builder.mul(at, eight)), byte) for at in given[2:4])
-            memmove = builder.module.declare_intrinsic("llvm.memmove", [byte, byte, row_bytes.type])
-            builder.call(memmove, [to, start, builder.mul(given[4], eight), ir.Constant(ir.IntType(1), 0)])
+            whole = ir.IntType(64)
+            to, start = (builder.bitcast(builder.gep(data, [at]), byte) for at in given[1:3])
+            memmove = builder.module.declare_intrinsic("llvm.memmove", [byte, byte, whole])
+            builder.call(memmove, [to, start, builder.mul(given[3], ir.Constant(whole, 8)), ir.Constant(ir.IntType(1), 0)])
             return context.get_dummy_value()
 
         whole = types.int64
-        return types.none(array, whole, whole, whole, whole), generate
+        return types.none(row, whole, whole, whole), generate
 
     moved = _memmove
 

@@ -39,10 +39,11 @@ from engine.market.views import (
     Watch,
     decimal,
 )
+from engine.market.window import N_FAR, lay_window, levels_of, room_of, wants_window, widened
 from engine.model import Instrument
 
 N = TypeVar("N", np.int64, np.float64)
-LEVELS_START: Final = 2048  # room per side at first; a Binance snapshot of 1000 and what an hour adds
+LEVELS_START: Final = 8192  # room per side at first; what is never used of it takes no memory
 PENDING_START: Final = 2048
 _LAST_FRAMES: Final = {
     Stream.QUOTE: (at.Q_TIME_NS, at.Q_SEQ),
@@ -95,7 +96,7 @@ class Market:
         self.s[at.S_NEXT_DUE] = at.NEVER
         self.s[at.S_INSTRUMENTS : at.S_FIELDS] = count, len(bars), len(averages), len(watches), len(conditions), len(shown), look_fields, 0
         room = min(LEVELS_START, levels_max + 1)
-        self._levels: Rows = np.zeros((2, 2 * count, room), np.int64)  # prices and sizes, a row for each side of each book
+        self.sides: Rows = np.zeros((2 * count, N_FAR + 2 * room), np.int64)
         self.pending: Rows = np.zeros((count, PENDING_START, 3), np.int64)
         self.floats: Floats = np.zeros((len(averages), at.E_FLOATS), np.float64)
         for k, bar in enumerate(self.bar_specs):
@@ -147,9 +148,7 @@ class Market:
 
     def _bind(self) -> None:
         """After an array was made anew."""
-        self.prices: Rows = self._levels[0]
-        self.sizes: Rows = self._levels[1]
-        self._arrays = (self._numbers, self.floats, self._levels, self.pending, self.given)
+        self._arrays = (self._numbers, self.floats, self.sides, self.pending, self.given)
 
     # ---- folding
 
@@ -167,12 +166,16 @@ class Market:
         return end
 
     def _grow(self, row: Rows) -> None:
-        """Room for what this row wants to do, twice over: it stopped the fold before it changed anything."""
-        state = self.t[row[r.INSTRUMENT]]
+        """What this row needs before it is folded, as it changed nothing yet: windows laid anew, and room for what it wants to do, twice over."""
+        i = int(row[r.INSTRUMENT])
+        state = self.t[i]
+        for side in (r.BID, r.ASK):
+            if wants_window(self.sides[2 * i + side]):
+                lay_window(self.sides[2 * i + side], self.side(i, side))
         kept = int(state[at.B_PENDING])
         levels = int(max(state[at.B_BIDS], state[at.B_ASKS])) + kept + 2
-        if levels > self.prices.shape[1]:
-            self._levels = _wider(self._levels, 2, max(levels, 2 * self.prices.shape[1]))
+        if levels > room_of(self.sides):
+            self.sides = widened(self.sides, 1, N_FAR + 2 * max(levels, 2 * room_of(self.sides)))
         kept += 1 + int(row[r.C]) if row[r.TYPE] == r.DIFF else 0
         if kept > self.pending.shape[1]:
             self.pending = _wider(self.pending, 1, max(kept, 2 * self.pending.shape[1]))
@@ -197,7 +200,7 @@ class Market:
 
     def reset_books(self, i: int) -> None:
         """The link is lost: the book and the quote say nothing any more. Trades, bars and averages go on."""
-        empty_book(self.t, i, at.BOOK_NONE)
+        empty_book(self.t, self.sides, i, at.BOOK_NONE)
         self.t[i, at.B_TOP_LIVE : at.B_TOP_ASK_SIZE + 1] = 0
         self.t[i, at.B_ID] = 0
         self.t[i, at.B_SNAPSHOT_ID] = 0
@@ -319,14 +322,19 @@ class Market:
         low, high = self.t[i, [at.B_VOUCHED_LOW, at.B_VOUCHED_HIGH]].tolist()
         return decimal(low, scale), decimal(high, scale)
 
-    def levels(self, i: int, side: int, n: int | None = None) -> list[tuple[int, int]]:
+    def levels(self, i: int, side: int, n: int = at.LEVELS_MAX) -> list[tuple[int, int]]:
         """Levels of one side (rows.BID or rows.ASK) as integers at the instrument's scales, best first."""
-        row = 2 * i + side
-        count = int(self.t[i, at.B_BIDS + side])
-        first = 0 if n is None else max(0, count - n)
+        keys, sizes = self.side(i, side, n)[:, ::-1].tolist()
         sign = 1 if side == r.BID else -1
-        keys = self.prices[row, first:count][::-1].tolist()
-        return [(sign * key, size) for key, size in zip(keys, self.sizes[row, first:count][::-1].tolist(), strict=True)]
+        return [(sign * key, size) for key, size in zip(keys, sizes, strict=True)]
+
+    def side(self, i: int, side: int, n: int = at.LEVELS_MAX) -> Rows:
+        """The same as two rows of keys and sizes, best last; the key of an ask is minus its price."""
+        return levels_of(self.sides[2 * i + side], int(self.t[i, at.B_BIDS + side]), n)
+
+    def restore_side(self, i: int, side: int, levels: Rows) -> None:
+        """What `side` gave, where there is room for it; the number of levels is restored by others."""
+        lay_window(self.sides[2 * i + side], levels)
 
     def book_top(self, i: int, n: int) -> BookTop | None:
         """The best n levels of each side; None unless the book is synced."""
@@ -347,7 +355,7 @@ class Market:
     def book_levels(self, i: int) -> tuple[int, int]:
         return int(self.t[i, at.B_BIDS]), int(self.t[i, at.B_ASKS])
 
-    def book_text(self, i: int, levels: int | None = None) -> str:
+    def book_text(self, i: int, levels: int = at.LEVELS_MAX) -> str:
         """Canonical text: "b,PRICE,SIZE" from the highest bid down, then "a,PRICE,SIZE" from the lowest ask up."""
         of = self.instruments[i]
         return "".join(
@@ -467,7 +475,7 @@ class Market:
 
     def make_room(self, levels: int, pending: int) -> None:
         """At least this much room in the books and the diffs kept; store.py restores into it."""
-        self._levels = _wider(self._levels, 2, max(levels, self.prices.shape[1]))
+        self.sides = widened(self.sides, 1, N_FAR + 2 * max(levels, room_of(self.sides)))
         self.pending = _wider(self.pending, 1, max(pending, self.pending.shape[1]))
         self._bind()
 
@@ -493,6 +501,7 @@ def warm_fold() -> None:
     table = np.zeros((1, r.COLUMNS), np.int64)
     market.fold(table[:0])
     market.reset_books(0)
+    market.levels(0, r.BID)
 
 
 def warm_scan() -> None:

@@ -26,11 +26,10 @@ def digests(market: "Market") -> dict[str, tuple[int, str]]:
     t = market.t
     books = sha256(t[:, at.T_END : at.B_END].tobytes())
     books.update(t[:, at.X_CONDITIONS].tobytes())
-    for i, counts in enumerate(t[:, [at.B_BIDS, at.B_ASKS, at.B_PENDING]].tolist()):
+    for i, kept in enumerate(t[:, at.B_PENDING].tolist()):
         for side in range(2):
-            books.update(market.prices[2 * i + side, : counts[side]].data)
-            books.update(market.sizes[2 * i + side, : counts[side]].data)
-        books.update(market.pending[i, : counts[2]].data)
+            books.update(market.side(i, side).data)
+        books.update(market.pending[i, :kept].data)
     bars = sha256(market.bar_state.tobytes())
     for k in range(len(market.bar_specs)):
         bars.update(_closed_hash(market, k))
@@ -91,11 +90,7 @@ def dump(market: "Market") -> bytes:
     t = market.t
     books = [
         [
-            *(
-                array[2 * i + side, : t[i, at.B_BIDS + side]].tobytes()
-                for side in range(2)
-                for array in (market.prices, market.sizes)
-            ),
+            *(numbers.tobytes() for side in range(2) for numbers in market.side(i, side)),
             market.pending[i, : t[i, at.B_PENDING]].tobytes(),
         ]
         for i in range(len(market.instruments))
@@ -135,11 +130,9 @@ def load(market: "Market", dumped: bytes) -> None:
     counts = market.t[:, [at.B_BIDS, at.B_ASKS, at.B_PENDING]]
     market.make_room(levels=int(counts[:, :2].max(initial=0)), pending=int(counts[:, 2].max(initial=0)))
     for i, (bid_prices, bid_sizes, ask_prices, ask_sizes, pending) in enumerate(held["books"]):
-        bids, asks, kept = counts[i].tolist()
-        market.prices[2 * i, :bids] = np.frombuffer(bid_prices, np.int64)
-        market.sizes[2 * i, :bids] = np.frombuffer(bid_sizes, np.int64)
-        market.prices[2 * i + 1, :asks] = np.frombuffer(ask_prices, np.int64)
-        market.sizes[2 * i + 1, :asks] = np.frombuffer(ask_sizes, np.int64)
+        kept = int(counts[i, 2])
+        for side, numbers in enumerate((bid_prices + bid_sizes, ask_prices + ask_sizes)):
+            market.restore_side(i, side, np.frombuffer(numbers, np.int64).reshape(2, -1))
         market.pending[i, :kept] = np.frombuffer(pending, np.int64).reshape(kept, 3)
     for k, closed in enumerate(held["closed"]):
         _put_closed(market, k, np.frombuffer(closed, np.int64).reshape(-1, at.BAR_NUMBERS))

@@ -11,15 +11,15 @@ import numpy as np
 
 from engine.market import rows as r
 from engine.market.rows import Floats, Rows
+from engine.market.window import N_COUNT, lay_window, wants_window, widened
+from engine.sim import ladder, queues
 from engine.sim import meeting as at
-from engine.sim import queues
 from engine.sim.market import Diff, Print, Quote, Snapshot
 from engine.sim.orders import Order
 from engine.sim.units import PLACES
 
 PENDING_DIFFS_MAX: Final = 10_000
-LEVELS_START: Final = 2048
-PUBLIC: Final = 2  # of the four counts of levels, the public book's begin here
+LEVELS_START: Final = 8192  # room per side at first; what is never used of it takes no memory
 FOREVER_NS: Final = 2**63 - 1
 
 
@@ -29,7 +29,7 @@ class Floor:
     def __init__(self, symbols: int) -> None:
         self.v: Rows = np.zeros((symbols, at.V_FIELDS), np.int64)
         self.v[:, at.V_PRICE_UNIT] = self.v[:, at.V_SIZE_UNIT] = 1
-        self.levels: Rows = np.zeros((at.L_FIELDS, 2 * symbols, LEVELS_START), np.int64)
+        self.levels: Rows = np.zeros((2 * symbols, ladder.FAR + ladder.STEP * LEVELS_START), np.int64)
         self.prints: Rows = np.zeros((symbols, at.PRINTS_KEPT, at.P_FIELDS), np.int64)
         self.minutes: Rows = np.zeros((symbols, at.MINUTES_KEPT, at.M_FIELDS), np.int64)
         self.resting: list[Order] = []  # the order of `orders`
@@ -44,6 +44,8 @@ class Floor:
         at.meet_rows(nothing, 0, 0, self.v, self.levels, self.prints, self.minutes, self.orders, self.fronts)
         at.first_touch(nothing, 0, 0, self.v, self.levels, self.orders)
         at.after_book(0, self.v, self.levels, self.orders, self.fronts)
+        ladder.found(self.levels[0], 0, 0)
+        ladder.best_offered(self.levels[0], 0, at.HIGHEST)
 
     def scale(self, i: int, price_scale: int, size_scale: int) -> None:
         """Rows of this symbol come at these scales, and not in units."""
@@ -62,7 +64,7 @@ class Floor:
         while True:
             start, why = at.meet_rows(rows, start, until_ns, self.v, self.levels, self.prints, self.minutes, self.orders, self.fronts)
             if why == at.GROW:
-                self._grow(2 if rows[start, r.TYPE] == r.QUOTE else int(rows[start, r.C]))
+                self._grow(int(rows[start, r.INSTRUMENT]), 2 if rows[start, r.TYPE] == r.QUOTE else int(rows[start, r.C]))
             elif why == at.UNJOINED:
                 end = start + 1 + int(rows[start, r.C])
                 self._pending[int(rows[start, r.INSTRUMENT])].append(rows[start:end].copy())
@@ -83,21 +85,22 @@ class Floor:
         self.v[0, at.V_RECORDS] = seen  # they were counted when they came
         return at.after_book(i, self.v, self.levels, self.orders, self.fronts)
 
-    def _grow(self, more: int) -> None:
-        """Room for one more message: what levels that vanished leave behind, and more where that is little."""
-        room = self.levels.shape[2]
-        for i, counts in enumerate(self.v[:, at.V_LEVELS : at.V_PRICE_UNIT].tolist()):
-            for side, count in enumerate(counts):
-                first, end = (at.L_PRICES, at.L_PUBLIC_PRICES) if side < PUBLIC else (at.L_PUBLIC_PRICES, at.L_FIELDS)
-                table = self.levels[first:end, 2 * i + side % PUBLIC, :count]
-                held = table[:, table[1] > 0]
-                self.levels[first:end, 2 * i + side % PUBLIC, : held.shape[1]] = held
-                self.v[i, at.V_LEVELS + side] = held.shape[1]
-        if 2 * (int(self.v[:, at.V_LEVELS : at.V_PRICE_UNIT].max()) + more) < room:
-            return
-        wider: Rows = np.zeros((*self.levels.shape[:2], max(2 * room, room + more + 1)), np.int64)
-        wider[:, :, :room] = self.levels
-        self.levels = wider
+    def _grow(self, i: int, more: int) -> None:
+        """Windows laid anew, and room for one more message: what levels that vanished leave behind, and more where that is little."""
+        room = ladder.room_of(self.levels)
+        short = self._most(i) + more >= room
+        for side in (r.BID, r.ASK):
+            if short or wants_window(self.levels[2 * i + side]):
+                self.v[i, at.V_FAR + side] = lay_window(self.levels[2 * i + side], self._all(i, side))
+        if short and 2 * (self._most(i) + more) >= room:
+            self.levels = widened(self.levels, ladder.NUMBERS, ladder.FAR + ladder.STEP * max(2 * room, room + more + 1))
+
+    def _most(self, i: int) -> int:
+        """Places of the side that has more."""
+        return int((self.v[i, at.V_FAR : at.V_FAR + 2] + self.levels[2 * i : 2 * i + 2, N_COUNT]).max())
+
+    def _all(self, i: int, side: int) -> Rows:
+        return ladder.all_levels(self.levels[2 * i + side], int(self.v[i, at.V_FAR + side]))
 
     # ---- orders of ours that rest
 
@@ -148,34 +151,32 @@ class Floor:
 
     def level(self, i: int, side: int, price: int) -> int:
         """What the market shows at a price: the queue that an order of ours joins."""
-        row, key = 2 * i + side, price if side == r.BID else -price
-        count = int(self.v[i, at.V_LEVELS + side])
-        found = int(np.searchsorted(self.levels[at.L_PRICES, row, :count], key))
-        held = found < count and self.levels[at.L_PRICES, row, found] == key
-        return int(self.levels[at.L_SIZES, row, found]) if held else 0
+        place = self._place(i, side, price)
+        return int(self.levels[2 * i + side, place + ladder.SIZE]) if place else 0
+
+    def _place(self, i: int, side: int, price: int) -> int:
+        """Where the numbers of a level begin in the row of its side; 0: nowhere."""
+        return ladder.found(self.levels[2 * i + side], int(self.v[i, at.V_FAR + side]), price if side == r.BID else -price)
 
     def offers(self, i: int, side: int) -> Iterator[tuple[int, int]]:
         """(price, quantity still to be had) from the best on."""
         row, sign = 2 * i + side, 1 if side == r.BID else -1
-        for k in range(int(self.v[i, at.V_LEVELS + side]) - 1, -1, -1):
-            price, size, taken = self.levels[: at.L_PUBLIC_PRICES, row, k].tolist()
-            if size > taken:
-                yield sign * price, size - taken
+        key = at.HIGHEST
+        while (key := ladder.best_offered(self.levels[row], int(self.v[i, at.V_FAR + side]), key)) != ladder.LOWEST:
+            place = self._place(i, side, sign * key)
+            yield sign * key, int(self.levels[row, place + ladder.SIZE] - self.levels[row, place + ladder.TAKEN])
 
     def take(self, i: int, side: int, price: int, quantity: int) -> None:
-        row, key = 2 * i + side, price if side == r.BID else -price
-        found = int(np.searchsorted(self.levels[at.L_PRICES, row, : self.v[i, at.V_LEVELS + side]], key))
-        left = int(self.levels[at.L_SIZES, row, found] - self.levels[at.L_TAKEN, row, found])
-        assert self.levels[at.L_PRICES, row, found] == key, (price, quantity)
-        assert 0 < quantity <= left, (price, quantity)
-        self.levels[at.L_TAKEN, row, found] += quantity
+        row, place = 2 * i + side, self._place(i, side, price)
+        assert place, (price, quantity)
+        assert 0 < quantity <= self.levels[row, place + ladder.SIZE] - self.levels[row, place + ladder.TAKEN], (price, quantity)
+        self.levels[row, place + ladder.TAKEN] += quantity
 
     def public(self, i: int, side: int, limit: int) -> list[tuple[int, int]]:
         """Levels of the public book, best first."""
-        row, sign = 2 * i + side, 1 if side == r.BID else -1
-        table = self.levels[at.L_PUBLIC_PRICES :, row, : self.v[i, at.V_LEVELS + PUBLIC + side]]
-        prices, sizes = table[:, table[1] > 0][:, -limit:][:, ::-1].tolist() if limit else ([], [])
-        return [(sign * price, size) for price, size in zip(prices, sizes, strict=True)]
+        keys, _, _, sizes = (table := self._all(i, side))[:, table[1 + ladder.PUBLIC] > 0]
+        sign = 1 if side == r.BID else -1
+        return list(zip((sign * keys[::-1][:limit]).tolist(), sizes[::-1][:limit].tolist(), strict=True))
 
 
 def rows_of(i: int, message: Snapshot | Diff | Quote | Print, time_ns: int) -> Rows:

@@ -11,9 +11,10 @@ a level stays taken until that level next changes. The public book is what diffs
 from typing import Final
 
 from engine.market import rows as r
-from engine.market.books import place_of
-from engine.market.jit import compiled, moved
+from engine.market.jit import compiled
 from engine.market.rows import Floats, Rows
+from engine.market.window import N_COUNT, N_MISSES, forget_window, slot_of, wants_window
+from engine.sim.ladder import FAR, SIZE, best_offered, found, room_of, set_far, set_quoted, set_slot
 from engine.sim.queues import PESSIMISTIC, excess, moved_on
 
 # Why it stopped
@@ -22,7 +23,7 @@ PRINTED: Final = 1  # behind a trade that reaches an order
 CROSSED: Final = 2  # behind a record after which an order could trade with the book
 UNJOINED: Final = 3  # before a diff that came before any snapshot
 JOINED: Final = 4  # behind a snapshot
-GROW: Final = 5  # before a record for which the books have no room
+GROW: Final = 5  # before a record for which the books have no room, or no window where levels are set
 FUNDED: Final = 6  # before a mark that names a later funding than the one before: that one has come
 
 # v: one row for each symbol
@@ -38,29 +39,20 @@ V_ASK_SIZE: Final = 8
 V_FRESH_ID: Final = 9  # of the quote that the book holds; 0: none
 V_FRESH_BID: Final = 10
 V_FRESH_ASK: Final = 11
-V_LEVELS: Final = 12  # number of levels: book bids, book asks, public bids, public asks
-V_PRICE_UNIT: Final = 16  # what a row's price is to be multiplied by
-V_SIZE_UNIT: Final = 17
-V_PRINTS: Final = 18  # how many were printed
-V_BARS: Final = 19
-V_RECORDS: Final = 20  # of the first symbol alone: records seen, of all
-V_QUEUE: Final = 21  # how orders move on in their queue
-V_QUEUE_N: Final = 22  # the power, of those that have one
-V_LOT: Final = 23  # by which a queue of chances is rounded
-V_QUOTES_ALONE: Final = 24  # no diffs come: the book is the last quote
-V_MARK: Final = 25  # mark price, and the rate of the next funding
-V_RATE: Final = 26
-V_FUNDING_NS: Final = 27  # when that is, in the venue's clock; 0: not known
-V_FIELDS: Final = 28
-
-# levels: [what, 2 * symbol + side, level]; as in engine/market/books.py the best is last, asks by minus price. A level that vanished keeps its
-# place with size 0, since most come back, unless it was the best: the last is always a level that is there
-L_PRICES: Final = 0
-L_SIZES: Final = 1
-L_TAKEN: Final = 2
-L_PUBLIC_PRICES: Final = 3
-L_PUBLIC_SIZES: Final = 4
-L_FIELDS: Final = 5
+V_FAR: Final = 12  # number of levels in the sorted row of its side (ladder.py): bids, asks
+V_PRICE_UNIT: Final = 14  # what a row's price is to be multiplied by
+V_SIZE_UNIT: Final = 15
+V_PRINTS: Final = 16  # how many were printed
+V_BARS: Final = 17
+V_RECORDS: Final = 18  # of the first symbol alone: records seen, of all
+V_QUEUE: Final = 19  # how orders move on in their queue
+V_QUEUE_N: Final = 20  # the power, of those that have one
+V_LOT: Final = 21  # by which a queue of chances is rounded
+V_QUOTES_ALONE: Final = 22  # no diffs come: the book is the last quote
+V_MARK: Final = 23  # mark price, and the rate of the next funding
+V_RATE: Final = 24
+V_FUNDING_NS: Final = 25  # when that is, in the venue's clock; 0: not known
+V_FIELDS: Final = 26
 
 # tape: the last prints, a ring
 P_ID: Final = 0
@@ -98,62 +90,13 @@ O_TRADED: Final = 5  # traded there since
 O_FIELDS: Final = 6
 
 _ONE: Final = 100_000_000
-_HIGHEST: Final = 2**62  # above any price
+HIGHEST: Final = 2**62  # above any price
 
 
 @compiled
 def product(price: int, size: int) -> int:
     """Price times size, cut to 8 places, without a number above 2**63 on the way."""
     return price * (size // _ONE) + (price // _ONE) * (size % _ONE) + (price % _ONE) * (size % _ONE) // _ONE
-
-
-@compiled
-def put(levels: Rows, row: int, count: int, key: int, size: int) -> int:
-    """Set a level of the book that orders meet; the new number of levels. One that did not change keeps what was taken."""
-    at = place_of(levels[L_PRICES], row, count, key)
-    if at < count and levels[L_PRICES, row, at] == key:
-        if levels[L_SIZES, row, at] == size:
-            return count
-        levels[L_TAKEN, row, at] = 0
-        levels[L_SIZES, row, at] = size
-        while count > 0 and levels[L_SIZES, row, count - 1] == 0:
-            count -= 1
-        return count
-    if size == 0:
-        return count
-    for what in range(L_PUBLIC_PRICES):
-        moved(levels[what], row, at + 1, at, count - at)
-    levels[L_PRICES, row, at] = key
-    levels[L_SIZES, row, at] = size
-    levels[L_TAKEN, row, at] = 0
-    return count + 1
-
-
-@compiled
-def put_public(levels: Rows, row: int, count: int, key: int, size: int) -> int:
-    """The same of the public book, of which nothing is taken."""
-    at = place_of(levels[L_PUBLIC_PRICES], row, count, key)
-    if at < count and levels[L_PUBLIC_PRICES, row, at] == key:
-        levels[L_PUBLIC_SIZES, row, at] = size
-        while count > 0 and levels[L_PUBLIC_SIZES, row, count - 1] == 0:
-            count -= 1
-        return count
-    if size == 0:
-        return count
-    moved(levels[L_PUBLIC_PRICES], row, at + 1, at, count - at)
-    moved(levels[L_PUBLIC_SIZES], row, at + 1, at, count - at)
-    levels[L_PUBLIC_PRICES, row, at] = key
-    levels[L_PUBLIC_SIZES, row, at] = size
-    return count + 1
-
-
-@compiled
-def best_offered(levels: Rows, row: int, count: int) -> int:
-    """The key of the best level of which something is left to be had; a number below any where there is none."""
-    for j in range(count - 1, -1, -1):
-        if levels[L_SIZES, row, j] > levels[L_TAKEN, row, j]:
-            return int(levels[L_PRICES, row, j])
-    return -_HIGHEST
 
 
 @compiled
@@ -169,10 +112,8 @@ def after_book(i: int, v: Rows, levels: Rows, orders: Rows, fronts: Floats) -> b
         price = orders[k, O_PRICE]
         key = price if side == 0 else -price
         if orders[k, O_AHEAD] > 0 or v[i, V_QUEUE] != PESSIMISTIC:
-            row = 2 * i + side
-            count = v[i, V_LEVELS + side]
-            at = place_of(levels[L_PRICES], row, count, key)
-            shown = levels[L_SIZES, row, at] if at < count and levels[L_PRICES, row, at] == key else 0
+            at = found(levels[2 * i + side], v[i, V_FAR + side], key)
+            shown = levels[2 * i + side, at + SIZE] if at > 0 else 0
             if v[i, V_QUEUE] == PESSIMISTIC:
                 orders[k, O_AHEAD] = min(orders[k, O_AHEAD], shown)
             elif shown != orders[k, O_SHOWN]:
@@ -181,8 +122,8 @@ def after_book(i: int, v: Rows, levels: Rows, orders: Rows, fronts: Floats) -> b
                 orders[k, O_TRADED] = 0
         if not looked:
             looked = True
-            best_bid = best_offered(levels, 2 * i, v[i, V_LEVELS])
-            best_ask = best_offered(levels, 2 * i + 1, v[i, V_LEVELS + 1])
+            for other in range(2):
+                best_bid, best_ask = best_ask, best_offered(levels[2 * i + other], v[i, V_FAR + other], HIGHEST)
         crossed |= (best_ask if side == 0 else best_bid) >= -key
     return crossed
 
@@ -256,17 +197,11 @@ def take_quote(i: int, row: Rows, v: Rows, levels: Rows) -> None:
     v[i, V_ASK_SIZE] = ask_size
     if v[i, V_QUOTES_ALONE] == 0 and (row[r.E] < v[i, V_ID] or v[i, V_ID] == 0):
         return
-    bids = v[i, V_LEVELS]
-    asks = v[i, V_LEVELS + 1]
-    if v[i, V_QUOTES_ALONE]:  # one level a side; it keeps what was taken while its price is the same
-        bids = 1 if bids > 0 and levels[L_PRICES, 2 * i, 0] == bid else 0
-        asks = 1 if asks > 0 and levels[L_PRICES, 2 * i + 1, 0] == -ask else 0
-    while bids > 0 and (levels[L_PRICES, 2 * i, bids - 1] > bid or levels[L_SIZES, 2 * i, bids - 1] == 0):
-        bids -= 1
-    while asks > 0 and (levels[L_PRICES, 2 * i + 1, asks - 1] > -ask or levels[L_SIZES, 2 * i + 1, asks - 1] == 0):
-        asks -= 1
-    v[i, V_LEVELS] = put(levels, 2 * i, bids, bid, bid_size)
-    v[i, V_LEVELS + 1] = put(levels, 2 * i + 1, asks, -ask, ask_size)
+    for side in range(2):
+        key = bid if side == 0 else -ask
+        if v[i, V_QUOTES_ALONE]:  # one level a side; it keeps what was taken while its price is the same
+            v[i, V_FAR + side] = 1 if v[i, V_FAR + side] > 0 and levels[2 * i + side, FAR] == key else 0
+        v[i, V_FAR + side] = set_quoted(levels[2 * i + side], v[i, V_FAR + side], key, bid_size if side == 0 else ask_size)
     v[i, V_FRESH_ID] = row[r.E]
     v[i, V_FRESH_BID] = bid
     v[i, V_FRESH_ASK] = ask
@@ -282,12 +217,14 @@ def take_levels(i: int, rows: Rows, start: int, end: int, fresher: bool, v: Rows
         price = rows[k, r.B] * price_unit
         size = rows[k, r.C] * size_unit
         key = price if side == 0 else -price
-        row = 2 * i + side
-        at = V_LEVELS + side
-        if fresher or (side == 0 and price < v[i, V_FRESH_BID]) or (side == 1 and price > v[i, V_FRESH_ASK]):
-            v[i, at] = put(levels, row, v[i, at], key, size)
-        at += 2
-        v[i, at] = put_public(levels, row, v[i, at], key, size)
+        row = levels[2 * i + side]
+        met = fresher or (side == 0 and price < v[i, V_FRESH_BID]) or (side == 1 and price > v[i, V_FRESH_ASK])
+        slot = slot_of(row, key)
+        if slot < 0:
+            row[N_MISSES] += 1
+            v[i, V_FAR + side] = set_far(row, v[i, V_FAR + side], key, size, met, True)
+        else:
+            set_slot(row, slot, size, met, True)
 
 
 @compiled
@@ -297,7 +234,7 @@ def stands_crossed(v: Rows, levels: Rows, orders: Rows) -> bool:
         other = 1 - orders[k, O_SIDE]
         i = orders[k, O_SYMBOL]
         key = orders[k, O_PRICE] if other == 0 else -orders[k, O_PRICE]
-        if best_offered(levels, 2 * i + other, v[i, V_LEVELS + other]) >= key:
+        if best_offered(levels[2 * i + other], v[i, V_FAR + other], HIGHEST) >= key:
             return True
     return False
 
@@ -325,7 +262,7 @@ def first_touch(rows: Rows, start: int, before_ns: int, v: Rows, levels: Rows, o
             low = high = rows[k, r.B] * v[i, V_PRICE_UNIT]
         elif kind == r.SNAPSHOT and v[i, V_JOINED] == 0:
             low = 0
-            high = _HIGHEST
+            high = HIGHEST
         else:
             continue
         for n in range(orders.shape[0]):
@@ -336,6 +273,12 @@ def first_touch(rows: Rows, start: int, before_ns: int, v: Rows, levels: Rows, o
                 if (low <= orders[n, O_PRICE]) if side == 0 else (high >= orders[n, O_PRICE]):
                     return k
     return int(rows.shape[0])
+
+
+@compiled
+def most_levels(i: int, v: Rows, levels: Rows) -> int:
+    """Of the side that has more."""
+    return int(max(v[i, V_FAR] + levels[2 * i, N_COUNT], v[i, V_FAR + 1] + levels[2 * i + 1, N_COUNT]))
 
 
 @compiled
@@ -358,7 +301,7 @@ def meet_rows(  # noqa: PLR0917 - compiled code takes arguments by place
         last = k
         why = DONE
         if kind == r.QUOTE:
-            if max(v[i, V_LEVELS], v[i, V_LEVELS + 1]) + 1 >= levels.shape[2]:
+            if most_levels(i, v, levels) + 1 >= room_of(levels):
                 return k, GROW
             take_quote(i, rows[k], v, levels)
             if after_book(i, v, levels, orders, fronts):
@@ -377,15 +320,13 @@ def meet_rows(  # noqa: PLR0917 - compiled code takes arguments by place
         elif kind == r.DIFF or kind == r.SNAPSHOT:  # noqa: PLR1714 - a tuple would be made for each row
             if kind == r.DIFF and v[i, V_JOINED] == 0:
                 return k, UNJOINED
-            most = 0
-            for side in range(4):
-                most = max(most, v[i, V_LEVELS + side])
             last = k + rows[k, r.C]
-            if most + rows[k, r.C] >= levels.shape[2]:
+            if most_levels(i, v, levels) + rows[k, r.C] >= room_of(levels) or (kind == r.DIFF and (wants_window(levels[2 * i]) or wants_window(levels[2 * i + 1]))):
                 return k, GROW
             if kind == r.SNAPSHOT:
-                for side in range(4):
-                    v[i, V_LEVELS + side] = 0
+                for side in range(2):
+                    v[i, V_FAR + side] = 0
+                    forget_window(levels[2 * i + side])
                 v[i, V_ID] = rows[k, r.A]
                 v[i, V_FRESH_ID] = 0
                 v[i, V_JOINED] = 1
