@@ -42,12 +42,11 @@ class Outside(NamedTuple):
 
 
 class _Segment(NamedTuple):
-    """A part of the journal: its market rows, and the records that are none."""
+    """A part of the journal: its market, and the records that are no rows of it."""
 
     first_seq: int
     last_seq: int
-    rows: Rows
-    ends: Rows
+    market: Projection
     others: list[Record]
 
 
@@ -77,7 +76,7 @@ class Tape:
         stamp, and in that order as far as a segment goes; its clock is set so that the fastest message came as it was sent.
         """
         offset_ns = self._clock_offset_ns(with_quotes=with_quotes) if by_venue_clock else 0
-        for piece in self._all():
+        for piece in self._all(whole=by_venue_clock):
             if isinstance(piece, Stretch):
                 rows = piece.rows if with_quotes else piece.rows[piece.rows[:, r.TYPE] != r.QUOTE]
                 yield _stamped(rows, offset_ns) if by_venue_clock else rows
@@ -105,28 +104,26 @@ class Tape:
         line = Line(record.time_ns - answer_ns, "", instrument.partition(":")[2], payload)
         return DepthAnswer(line, rows if isinstance(rows, np.ndarray) else np.zeros((0, r.COLUMNS), np.int64))
 
-    def _all(self) -> Iterator[Stretch | Outside]:
+    def _all(self, *, whole: bool = False) -> Iterator[Stretch | Outside]:
+        """`whole`: what follows each other in a segment in one piece, and not block by block."""
         line = 1
         seq = 0
         while seq <= self._until_seq and self._journal.reaches(seq):
             segment = self._segment(seq)
-            rows = segment.rows
-            begin = int(np.searchsorted(rows[:, r.SEQ], seq))  # 0, unless the journal has grown since it was read
+            seqs = segment.market.seqs
+            begin = int(np.searchsorted(seqs, seq))  # 0, unless the journal has grown since it was read
             for record in segment.others:
                 if record.seq < seq:
                     continue
-                end = int(np.searchsorted(rows[:, r.SEQ], record.seq))
-                if end > begin:
-                    stretch = _stretch(segment, begin, end, line)
-                    yield stretch
-                    line += len(stretch.ends)
+                end = int(np.searchsorted(seqs, record.seq))
+                yield from _stretches(segment.market, begin, end, line, whole=whole)
+                line += end - begin
                 yield Outside(record, line - 1, record.kind is Kind.LINK and record.source in self._market_sources)
                 line += is_depth(record)
                 begin = end
-            if begin < len(rows):
-                stretch = _stretch(segment, begin, len(rows), line)
-                yield stretch
-                line += len(stretch.ends)
+            end = int(np.searchsorted(seqs, segment.last_seq, side="right"))
+            yield from _stretches(segment.market, begin, end, line, whole=whole)
+            line += end - begin
             seq = segment.last_seq + 1
 
     # ---- reading
@@ -138,9 +135,7 @@ class Tape:
         first_seq, last_seq, sealed = self._journal.part_at(seq)
         found = self._open(first_seq, last_seq) if sealed is None else projection(sealed, self._program)
         last_seq = min(last_seq, self._until_seq)
-        rows = found.rows[: int(np.searchsorted(found.rows[:, r.SEQ], last_seq, side="right"))]
-        ends = found.ends[: int(np.searchsorted(found.ends, len(rows), side="right"))]
-        segment = _Segment(first_seq, last_seq, rows, ends, self._others(first_seq, last_seq, found.others))
+        segment = _Segment(first_seq, last_seq, found, self._others(first_seq, last_seq, found.others))
         while len(self._held) >= SEGMENTS_HELD:
             del self._held[min(self._held)]
         self._held[first_seq] = segment
@@ -168,9 +163,17 @@ class Tape:
         return record.kind is Kind.COMMAND or record.meta is None or record.cause is None or is_depth(record)
 
 
-def _stretch(segment: _Segment, begin: int, end: int, line: int) -> Stretch:
-    first, last = np.searchsorted(segment.ends, (begin, end), side="right").tolist()
-    return Stretch(segment.rows[begin:end], segment.ends[first:last] - begin, line)
+def _stretches(market: Projection, begin: int, end: int, line: int, *, whole: bool) -> Iterator[Stretch]:
+    """Of the records from `begin` up to before `end`, by their places."""
+    blocks = market.rows(begin, end)
+    if whole and begin < end:
+        found = list(blocks)
+        before = np.cumsum([0, *(len(rows) for rows, _ in found)])
+        together = np.concatenate([ends + length for (_, ends), length in zip(found, before, strict=False)])
+        blocks = iter([(np.concatenate([rows for rows, _ in found]), together)])
+    for rows, ends in blocks:
+        yield Stretch(rows, ends, line)
+        line += len(ends)
 
 
 def _stamped(rows: Rows, offset_ns: int) -> Rows:

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 from engine.kernel import rebuilder_of
-from engine.market.rows import LAST, SEQ, Rows
+from engine.market.rows import COLUMNS, LAST, SEQ, Rows
 from engine.program import Program
 from journal import caches
 from journal.reader import Journal
 from journal.record import Kind
 from journal.segments import Sealed
 from replay import projections
-from replay.projections import projection
+from replay.projections import Projection, projection
 from tests.replaying import sealed
 
 
@@ -36,31 +36,49 @@ def one_by_one(found: Sealed, program: Program) -> Rows:
     return np.concatenate(rows)
 
 
+def rows_of(found: Projection) -> Rows:
+    return np.concatenate([rows for rows, _ in found.rows(0, len(found.seqs))])
+
+
 def test_rows_are_those_of_the_messages_and_come_from_the_cache_the_second_time(
     segment: tuple[Sealed, Program], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wanted = one_by_one(*segment)
     assert len(np.unique(wanted[:, SEQ])) > 100
-    assert np.array_equal(projection(*segment).rows, wanted)
+    assert np.array_equal(rows_of(projection(*segment)), wanted)
     monkeypatch.setattr(projections, "decoded", None)
     again = projection(*segment)
-    assert np.array_equal(again.rows, wanted)
+    assert np.array_equal(rows_of(again), wanted)
     assert np.array_equal(again.ends - 1, np.flatnonzero(wanted[:, LAST]))
+    assert np.array_equal(again.seqs, np.unique(wanted[:, SEQ]))
+
+
+@pytest.mark.parametrize("block_rows", [1, 7, 100, 1_000_000])
+def test_blocks_hold_whole_records_and_any_part_is_that_of_the_whole(segment: tuple[Sealed, Program], monkeypatch: pytest.MonkeyPatch, block_rows: int) -> None:
+    monkeypatch.setattr(projections, "BLOCK_ROWS", block_rows)
+    wanted = one_by_one(*segment)
+    ends = np.flatnonzero(wanted[:, LAST]) + 1
+    for found in (projection(*segment), projection(*segment)):  # made, and from the cache
+        for first, last in ((0, len(ends)), (0, 1), (3, 4), (5, 90), (len(ends) - 1, len(ends)), (7, 7)):
+            begin = int(ends[first - 1]) if first else 0
+            parts = [(rows, ends + 0) for rows, ends in found.rows(first, last)]
+            assert all(rows[ends - 1, LAST].all() and rows[:, LAST].sum() == len(ends) == len(np.unique(rows[:, SEQ])) for rows, ends in parts)
+            assert np.array_equal(np.concatenate([np.empty((0, COLUMNS), np.int64), *(rows for rows, _ in parts)]), wanted[begin : int(ends[last - 1]) if last > first else begin])
 
 
 def test_a_damaged_cache_and_one_of_something_else_are_as_if_they_were_not_there(segment: tuple[Sealed, Program]) -> None:
     found, program = segment
-    wanted = projection(found, program).rows
+    wanted = rows_of(projection(found, program))
     (path,) = found.path.parent.glob("rows-*.cache")
     whole = path.read_bytes()
     for at in (0, 5, 40, len(whole) // 2, len(whole) - 1):
         damaged = bytearray(whole)
         damaged[at] ^= 1
         path.write_bytes(damaged)
-        assert np.array_equal(projection(found, program).rows, wanted), at
+        assert np.array_equal(rows_of(projection(found, program)), wanted), at
         assert path.read_bytes() == whole  # and was made anew
     path.write_bytes(whole[:50])
-    assert np.array_equal(projection(found, program).rows, wanted)
+    assert np.array_equal(rows_of(projection(found, program)), wanted)
     coarser = tuple(msgspec.structs.replace(each, tick_size=each.tick_size * 10) for each in program.session.instruments)
     other = Program(msgspec.structs.replace(program.session, instruments=coarser), {})
     projection(found, other)
