@@ -25,13 +25,13 @@ def keep(folder: Path, name: str, made_from: str, body: bytes) -> None:
         temporary.replace(path)
 
 
-def find(folder: Path, name: str, made_from: str) -> bytes | None:
-    """None where there is none that was made from the same."""
+def find(folder: Path, name: str, made_from: str) -> memoryview | None:
+    """The body; None where there is none that was made from the same."""
     try:
         data = (folder / f"{name}{SUFFIX}").read_bytes()
     except OSError:
         return None
-    head, body = data[:_HEAD_BYTES], data[_HEAD_BYTES:]
+    head, body = data[:_HEAD_BYTES], memoryview(data)[_HEAD_BYTES:]
     return body if head == b"".join((_MAGIC, _hash(made_from.encode()), _hash(body))) else None
 
 
@@ -41,5 +41,5 @@ def names(folder: Path, prefix: str) -> Iterator[str]:
     return iter(sorted(found, reverse=True))
 
 
-def _hash(data: bytes) -> bytes:
+def _hash(data: bytes | memoryview) -> bytes:
     return hashlib.sha256(data).digest()

@@ -146,13 +146,13 @@ def _written(made: Projection) -> bytes:
     return b"".join((head, np.array([len(block) for block in packed], np.int64).tobytes(), index, *packed))
 
 
-def _read(kept: bytes) -> Projection:
+def _read(kept: memoryview) -> Projection:
     records, others, count, length = _HEAD.unpack_from(kept)
     lengths = np.frombuffer(kept, np.int64, count, _HEAD.size)
     begin = _HEAD.size + lengths.nbytes + length
-    index = _unpacked(memoryview(kept)[begin - length : begin], 8 * (2 * records + others))
+    index = _unpacked(kept[begin - length : begin], 8 * (2 * records + others))
     ends = begin + np.cumsum(lengths)
-    blocks = [memoryview(kept)[end - size : end] for end, size in zip(ends.tolist(), lengths.tolist(), strict=True)]
+    blocks = [kept[end - size : end] for end, size in zip(ends.tolist(), lengths.tolist(), strict=True)]
     return Projection(index[:records], index[records : 2 * records], index[2 * records :], blocks)
 
 

@@ -107,7 +107,7 @@ def _made_from(first: Record, seq: int) -> str:
     return f"{code_digest()} {session_digest(first)} {seq}"
 
 
-def _unpacked(body: bytes, seq: int, journal: Journal, kernel: Kernel) -> State | None:
+def _unpacked(body: bytes | memoryview, seq: int, journal: Journal, kernel: Kernel) -> State | None:
     """None where it is not the state that the CHECKPOINT `seq` states."""
     try:
         held = _decode(body)
