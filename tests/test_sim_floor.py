@@ -37,6 +37,7 @@ from plain_floor import (
 
 from engine.market import rows as r
 from engine.market.rows import Rows
+from engine.market.window import HEADROOM, N_PATIENCE, SLOTS
 from engine.model import Side, TimeInForce
 from engine.sim import ladder, meeting
 from engine.sim.exchange import Exchange
@@ -90,6 +91,53 @@ def test_the_floor_is_the_plain_book(seed: int, count: int) -> None:
         assert fills(exchange) == plain[i].fills
         plain[i].fills.clear()
         same(exchange, i, plain[i])
+
+
+def some_wide_records(draw: random.Random, count: int) -> list[Rows]:
+    """One symbol whose top stays, walks and jumps; levels and quotes next to it, at the borders of a window and far beyond."""
+    top, update_id, records = 10 * SLOTS, 5, []
+    for n in range(count):
+        top = max(4 * SLOTS, top + draw.choice((*range(-9, 10), HEADROOM, -HEADROOM, SLOTS, -2 * SLOTS)))
+        away = [draw.choice((draw.randrange(1, 9), draw.randrange(1, 300), HEADROOM + draw.randrange(-2, 3), draw.randrange(1, 2 * SLOTS))) for _ in range(draw.choice((2, 30, 300)))]
+        update_id += 1
+        if n and draw.random() < 0.4:
+            size = draw.randrange(1, 5)
+            records.append(quote(n, update_id + draw.choice((-1, 0, 3)), (top - away[0], draw.choice((0, size))), (top + away[1], size)))
+        else:
+            sides: list[list[tuple[int, int]]] = [[], []]
+            for distance in away:
+                side = draw.randrange(2)
+                sides[side].append((top + (2 * side - 1) * distance, draw.choice((0, 1, 2, 9))))
+            kind = r.SNAPSHOT if not n or draw.random() < 0.05 else r.DIFF
+            records.append(book(kind, n, (update_id, update_id if kind == r.DIFF else 0), *sides))
+    return records
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 2**32), count=st.integers(1, 60))
+def test_the_floor_is_the_plain_book_wherever_its_windows_lie(seed: int, count: int) -> None:
+    draw = random.Random(seed)  # noqa: S311 - a repeatable market, not a secret
+    exchange, plain = venue(), Plain(0)
+    market = exchange.markets[SYMBOLS[0]]
+    for record in some_wide_records(draw, count):
+        if draw.random() < 0.2:
+            exchange.floor.levels[:, N_PATIENCE] = 0  # a window is laid anew before the next diff
+        plain.message(record)
+        exchange.meet(record, 0, FOREVER_NS, 0)
+        for side in (r.BID, r.ASK):
+            assert list(market.offers(SIDES[side])) == plain.offers(side)
+            some = draw.sample(sorted(plain.public[side] | plain.book[side]), min(5, len(plain.public[side] | plain.book[side])))
+            assert [market.quantity(SIDES[side], price) for price in some] == [plain.book[side].get(price, 0) for price in some]
+            assert market.top(7)[side] == sorted(plain.public[side].items(), reverse=side == r.BID)[:7]
+        assert market.top(10**6) == tuple(sorted(plain.public[side].items(), reverse=side == r.BID) for side in (r.BID, r.ASK))
+        if draw.random() < 0.3:
+            side = draw.randrange(2)
+            if offers := plain.offers(1 - side):
+                price, quantity = draw.choice(offers[:3])
+                order = exchange.place("me", limit(0, side, price, quantity, TimeInForce.IOC), 0)
+                plain.place(Waiting(order.order_id, side, price, quantity), rests=False)
+                assert fills(exchange) == plain.fills
+                plain.fills.clear()
 
 
 # ---- where the rows are cut, and what folds them

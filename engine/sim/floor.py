@@ -44,8 +44,9 @@ class Floor:
         at.meet_rows(nothing, 0, 0, self.v, self.levels, self.prints, self.minutes, self.orders, self.fronts)
         at.first_touch(nothing, 0, 0, self.v, self.levels, self.orders)
         at.after_book(0, self.v, self.levels, self.orders, self.fronts)
-        ladder.found(self.levels[0], 0, 0)
-        ladder.best_offered(self.levels[0], 0, at.HIGHEST)
+        side: Rows = np.zeros(ladder.FAR, np.int64)
+        ladder.found(side, 0, 0)
+        ladder.best_offered(side, 0, at.HIGHEST)
 
     def scale(self, i: int, price_scale: int, size_scale: int) -> None:
         """Rows of this symbol come at these scales, and not in units."""

@@ -228,6 +228,31 @@ def take_levels(i: int, rows: Rows, start: int, end: int, fresher: bool, v: Rows
 
 
 @compiled
+def take_depth(i: int, rows: Rows, start: int, v: Rows, levels: Rows) -> bool:
+    """A snapshot, or a diff with its levels; whether it was news."""
+    last_id = rows[start, r.B]
+    fresher = True
+    if rows[start, r.TYPE] == r.SNAPSHOT:
+        for side in range(2):
+            v[i, V_FAR + side] = 0
+            forget_window(levels[2 * i + side])
+        last_id = rows[start, r.A]
+        v[i, V_FRESH_ID] = 0
+        v[i, V_JOINED] = 1
+    elif last_id <= v[i, V_ID]:
+        return False
+    else:
+        first_id = rows[start, r.A]
+        previous_id = rows[start, r.D]
+        missing = first_id > v[i, V_ID] + 1 if previous_id == 0 else previous_id > v[i, V_ID]
+        v[i, V_GAPS] += missing
+        fresher = last_id >= v[i, V_FRESH_ID]
+    take_levels(i, rows, start + 1, start + 1 + rows[start, r.C], fresher, v, levels)
+    v[i, V_ID] = last_id
+    return True
+
+
+@compiled
 def stands_crossed(v: Rows, levels: Rows, orders: Rows) -> bool:
     """Whether an order could trade with the book as it stands: one that was restored, and not matched."""
     for k in range(orders.shape[0]):
@@ -276,12 +301,6 @@ def first_touch(rows: Rows, start: int, before_ns: int, v: Rows, levels: Rows, o
 
 
 @compiled
-def most_levels(i: int, v: Rows, levels: Rows) -> int:
-    """Of the side that has more."""
-    return int(max(v[i, V_FAR] + levels[2 * i, N_COUNT], v[i, V_FAR + 1] + levels[2 * i + 1, N_COUNT]))
-
-
-@compiled
 def meet_rows(  # noqa: PLR0917 - compiled code takes arguments by place
     rows: Rows,
     start: int,
@@ -300,13 +319,7 @@ def meet_rows(  # noqa: PLR0917 - compiled code takes arguments by place
         i = rows[k, r.INSTRUMENT]
         last = k
         why = DONE
-        if kind == r.QUOTE:
-            if most_levels(i, v, levels) + 1 >= room_of(levels):
-                return k, GROW
-            take_quote(i, rows[k], v, levels)
-            if after_book(i, v, levels, orders, fronts):
-                why = CROSSED
-        elif kind == r.TRADE and rows[k, r.E] == 0:
+        if kind == r.TRADE and rows[k, r.E] == 0:
             take_print(i, rows[k], v, prints, minutes)
             price = rows[k, r.A] * v[i, V_PRICE_UNIT]
             if reached(i, price, rows[k, r.B] * v[i, V_SIZE_UNIT], rows[k, r.D], v, orders, fronts):
@@ -317,30 +330,24 @@ def meet_rows(  # noqa: PLR0917 - compiled code takes arguments by place
             v[i, V_MARK] = rows[k, r.A]  # both at eight decimal places, as units are
             v[i, V_RATE] = rows[k, r.D]
             v[i, V_FUNDING_NS] = rows[k, r.E]
-        elif kind == r.DIFF or kind == r.SNAPSHOT:  # noqa: PLR1714 - a tuple would be made for each row
+        elif kind == r.QUOTE or kind == r.DIFF or kind == r.SNAPSHOT:  # noqa: PLR1714 - a tuple would be made for each row
             if kind == r.DIFF and v[i, V_JOINED] == 0:
                 return k, UNJOINED
-            last = k + rows[k, r.C]
-            if most_levels(i, v, levels) + rows[k, r.C] >= room_of(levels) or (kind == r.DIFF and (wants_window(levels[2 * i]) or wants_window(levels[2 * i + 1]))):
+            more = 1 if kind == r.QUOTE else rows[k, r.C]
+            if max(v[i, V_FAR] + levels[2 * i, N_COUNT], v[i, V_FAR + 1] + levels[2 * i + 1, N_COUNT]) + more >= room_of(levels):
                 return k, GROW
+            if kind == r.DIFF and (wants_window(levels[2 * i]) or wants_window(levels[2 * i + 1])):
+                return k, GROW
+            told = True
+            if kind == r.QUOTE:
+                take_quote(i, rows[k], v, levels)
+            else:
+                last = k + more
+                told = take_depth(i, rows, k, v, levels)
             if kind == r.SNAPSHOT:
-                for side in range(2):
-                    v[i, V_FAR + side] = 0
-                    forget_window(levels[2 * i + side])
-                v[i, V_ID] = rows[k, r.A]
-                v[i, V_FRESH_ID] = 0
-                v[i, V_JOINED] = 1
-                take_levels(i, rows, k + 1, last + 1, True, v, levels)
                 why = JOINED
-            elif rows[k, r.B] > v[i, V_ID]:
-                first_id = rows[k, r.A]
-                previous_id = rows[k, r.D]
-                missing = first_id > v[i, V_ID] + 1 if previous_id == 0 else previous_id > v[i, V_ID]
-                v[i, V_GAPS] += missing
-                take_levels(i, rows, k + 1, last + 1, rows[k, r.B] >= v[i, V_FRESH_ID], v, levels)
-                v[i, V_ID] = rows[k, r.B]
-                if after_book(i, v, levels, orders, fronts):
-                    why = CROSSED
+            elif told and after_book(i, v, levels, orders, fronts):
+                why = CROSSED
         v[0, V_RECORDS] += rows[last, r.LAST]
         k = last + 1
         if why != DONE:
