@@ -80,9 +80,12 @@ if JIT:
 
         Without Numba's reference counts: no function here makes an array, each lives in a Market that outlives the call, and
         counting the views that helpers are handed took nine tenths of a row's time. Nor with a door for C, which nobody uses: each takes
-        a fiftieth of a second to compile.
+        a fiftieth of a second to compile. Put into its callers whole, since handing arrays over costs more than most of them do; and
+        not made anew for each number that it is called with, which Numba would do.
         """
-        made: F = numba.njit(function, cache=_folder is not None, _nrt=False, no_cfunc_wrapper=True)  # type: ignore[call-overload]  # a flag of the compiler that the stubs leave out
+        made: F = numba.njit(function, cache=_folder is not None, _nrt=False, no_cfunc_wrapper=True, forceinline=True)  # type: ignore[call-overload]  # a flag of the compiler that the stubs leave out
+        template = made.get_call_template  # type: ignore[attr-defined]  # of Numba's dispatcher
+        made.get_call_template = lambda args, kws: template(tuple(map(types.unliteral, args)), kws)  # type: ignore[attr-defined]  # as above
         return made
 
     def strictly_compiled(function: F) -> F:
