@@ -399,15 +399,13 @@ def _look(where: str, cls: type[Any], parameters: Any) -> Look:
     wants = next((vars(each)["wants"] for each in cls.__mro__ if "wants" in vars(each)), None)
     if not isinstance(wants, staticmethod) or not isinstance(wants.__func__, FunctionType):
         raise StrategyError(f"{where}: OnQuote(when=Compiled()) asks `wants(now, parameters)`, a static method of the class; it has none")
-    numbers = {
-        field.name: value if isinstance(value, int) else float(value)
-        for field in fields(parameters)
-        if isinstance(value := getattr(parameters, field.name), int | float | Decimal)
-    }
     try:
+        numbers = {field.name: float(value) for field in fields(parameters) if isinstance(value := getattr(parameters, field.name), int | float | Decimal)}
         return look(wants.__func__, numbers, len(getattr(cls, "averages", ())))
     except CannotCompile as error:
         raise StrategyError(f"{where}: `wants` cannot be compiled: {error}") from None
+    except OverflowError:
+        raise StrategyError(f"{where}: a parameter is beyond what a float holds, and `wants` gets its parameters as floats") from None
 
 
 _DATA = "int, str, bool, float, Decimal, None, and tuples, lists and str-keyed dicts of these"

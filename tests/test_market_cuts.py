@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from engine.market import rows as r
@@ -41,7 +41,7 @@ SPECS: dict[str, Any] = {
 
 def odd(now: Glance, parameters: Any) -> bool:
     """Uses all that is told: which of it does not matter."""
-    told = now.bid + 3 * now.ask + now.book_bid_size + now.book_ask + now.trade_price + now.time_ns + now.which + now.position
+    told = now.bid + 3 * now.ask + now.book_bid_size + now.book_ask + now.trade_price + now.time_s + now.which + now.position
     return told % parameters.n == 0 or (now.averages[0] > parameters.most and now.buyer_is_maker == 1)
 
 
@@ -161,6 +161,7 @@ def test_record_by_record_is_the_same_as_all_at_once_with_timers(seed: int, reco
 
 
 @settings(max_examples=60, deadline=None)
+@example(seed=115969902, records=18)  # a snapshot that names a price twice, and outgrows its room on the way
 @given(seed=st.integers(0, 2**32), records=st.integers(2, 60))
 def test_a_dump_taken_anywhere_is_the_state(seed: int, records: int) -> None:
     rows = some_rows(seed, records)

@@ -4,8 +4,9 @@
 runs where it says yes. It remembers nothing: what it was told comes from the market and the account as they stand, so that a
 journal need only say when it said yes. Knows no strategy's class and no account.
 
-Machine code must say what Python says, or a replay would not be one. So all numbers but the time are floats, which do not wrap (prices
-and sizes are below 2**53, so none is rounded), and what the two compute in different ways is refused: powers, int(), modules, text.
+Machine code must say what Python says, or a replay would not be one. So all numbers are floats, which do not wrap (prices and sizes
+are below 2**53, so none is rounded), and what the two do in different ways is refused: powers, int(), `is`, None, text, a name that may
+not be set. tests/test_market_cuts.py and tests/test_compiled_strategies.py hold the one against the other.
 """
 
 import builtins
@@ -23,15 +24,25 @@ from engine.market.rows import Floats, Rows
 YES: Final = 1
 RAISED: Final = 2  # Python asks again, and hears what it was
 KEPT: Final = 64  # compiled functions that are known by what they are made of
-WHOLE_MAX: Final = 2**53  # beyond it a float is no whole number of one's choice
+INT_MAX: Final = 2**31  # ints of its own: products of two of them fit
 USABLE: Final = frozenset({"abs", "bool", "float", "max", "min"})  # of Python's own names
-REFUSED: Final = {"**": "a power", "<<": "a shift", ">>": "a shift", "@": "a product of tables"}
+REFUSED: Final = {  # operators, and what else Python's own code is made of
+    "**": "a power",
+    "<<": "a shift",
+    ">>": "a shift",
+    "@": "a product of tables",
+    "UNARY_INVERT": "`~`",
+    "IS_OP": "`is`",
+    "CONTAINS_OP": "`in`",
+    "BUILD_TUPLE": "making a tuple",
+    "KW_NAMES": "a named argument",
+}
 
 
 class Glance(NamedTuple):
     """What a compiled strategy is shown of one of its instruments. Prices and sizes are whole numbers of `price_unit` and `size_unit`; 0 where there is none."""
 
-    time_ns: int
+    time_s: float  # session time in seconds
     bid: float  # the last quote
     bid_size: float
     ask: float
@@ -80,38 +91,35 @@ class CannotCompile(Exception):  # noqa: N818 - named for what it is to the pers
 _known: dict[Any, Callback] = {}
 
 
-def look(wants: FunctionType, parameters: Mapping[str, int | float], averages: int) -> Look:
+def look(wants: FunctionType, parameters: Mapping[str, float], averages: int) -> Look:
     """Compile `wants`, once for all that is made of the same. Raises CannotCompile."""
     functions = _functions(wants)
     names = tuple(parameters)
-    whole = tuple(isinstance(value, int) for value in parameters.values())
-    for name, value in parameters.items():
-        if isinstance(value, int) and abs(value) > WHOLE_MAX:
-            raise CannotCompile(f"the parameter {name} is beyond 2**53, which machine code does not tell from its neighbours")
     try:
         kind: Any = namedtuple("Numbers", names)  # type: ignore[misc]  # noqa: PYI024 - its fields are the strategy's
     except ValueError as error:
         raise CannotCompile(f"a parameter cannot be named so: {error}") from None
     constants = tuple((name, repr(value)) for each in functions for name, value in _globals_of(each) if not isinstance(value, FunctionType))
-    key = (*((each.__code__, repr(each.__defaults__)) for each in functions), constants, names, whole, averages)
+    key = (*((each.__code__, repr(each.__defaults__)) for each in functions), constants, names, averages)
     code = _known.pop(key, None)
     if code is None:
-        code = _compiled(wants, functions, kind, whole, averages)
+        code = _compiled(wants, functions, kind, averages)
     _known[key] = code
     while len(_known) > KEPT:
         del _known[next(iter(_known))]
-    return Look(tuple(float(value) for value in parameters.values()), code, _called(wants, kind, whole, averages, guarded=False))
+    return Look(tuple(parameters.values()), code, _called(wants, kind, averages, guarded=False))
 
 
-def _compiled(wants: FunctionType, functions: Sequence[FunctionType], kind: Any, whole: Sequence[bool], averages: int) -> Callback:
-    bound = _bound(wants, functions)
+def _compiled(wants: FunctionType, functions: Sequence[FunctionType], kind: Any, averages: int) -> Callback:
+    made = _bound(functions)
     try:
-        code = callback(_called(bound, kind, whole, averages, guarded=True))
+        code = callback(_called(made[wants], kind, averages, guarded=True))
     except Exception as error:
         said = [line.strip() for line in str(error).splitlines() if line.strip() and not line.startswith("Failed in nopython")]
         raise CannotCompile(said[0] if said else type(error).__name__) from error
-    if not says_a_number(bound):
-        raise CannotCompile("it must end with True or False, whichever way it goes")
+    for function in functions:
+        if not says_a_number(made[function]):
+            raise CannotCompile(f"{function.__name__} must end with a number or a truth, whichever way it goes")
     return code
 
 
@@ -145,36 +153,66 @@ def _refuse(function: FunctionType) -> None:
     name = function.__name__
     if function.__closure__ or any(isinstance(each, CodeType) for each in function.__code__.co_consts):
         raise CannotCompile(f"{name}: functions within functions cannot be compiled")
-    for each in dis.get_instructions(function.__code__):
-        if each.opname == "BINARY_OP" and each.argrepr.removesuffix("=") in REFUSED:
-            raise CannotCompile(f"{name}: {REFUSED[each.argrepr.removesuffix('=')]} is not the same in machine code and in Python")
+    if function.__code__.co_exceptiontable:
+        raise CannotCompile(f"{name}: `try` cannot be used")
+    instructions = list(dis.get_instructions(function.__code__))
+    for each, behind in zip(instructions, [*instructions[1:], None], strict=True):
+        what = each.argrepr.removesuffix("=") if each.opname == "BINARY_OP" else each.opname
+        if what in REFUSED:
+            raise CannotCompile(f"{name}: {REFUSED[what]} is not the same in machine code and in Python")
+        if each.opname == "LOAD_CONST" and each.argval is None and (behind is None or behind.opname != "RETURN_VALUE"):
+            raise CannotCompile(f"{name}: None cannot be used")
         if each.opname == "LOAD_GLOBAL" and each.argval not in function.__globals__ and each.argval not in USABLE:
             raise CannotCompile(f"{name}: {each.argval} cannot be used; of Python's own there are {', '.join(sorted(USABLE))}")
     used = [*_globals_of(function), *(("a value", each) for each in function.__code__.co_consts[1:]), *(("a default", each) for each in function.__defaults__ or ())]
     for what, value in used:
         if not _is_number(value) and value is not None and not isinstance(value, FunctionType):
-            raise CannotCompile(f"{name}: {what} is {value!r:.40}: numbers, tuples of numbers and functions of this file can be used")
+            raise CannotCompile(f"{name}: {what} is {value!r:.40}: floats, ints up to 2**31, tuples of such and functions of this file can be used")
+    if unset := _unset(function.__code__, instructions):
+        raise CannotCompile(f"{name}: {unset} may not be set where it is read")
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) or (isinstance(value, tuple) and all(map(_is_number, value)))
+    return isinstance(value, float) or (isinstance(value, int) and abs(value) <= INT_MAX) or (isinstance(value, tuple) and all(map(_is_number, value)))
 
 
-def _bound(wants: FunctionType, functions: Sequence[FunctionType]) -> Any:
-    """The function and those that it uses, to be compiled together; their modules are left as they are."""
+def _unset(code: CodeType, instructions: Sequence[dis.Instruction]) -> str:
+    """A name that is read on some way through the code on which nothing set it: Python raises there, and machine code takes a 0. "" where there is none."""
+    at = {each.offset: place for place, each in enumerate(instructions)}
+    before: dict[int, frozenset[str]] = {}
+    todo = [(0, frozenset(code.co_varnames[: code.co_argcount]))]
+    while todo:
+        place, known = todo.pop()
+        held = before.get(place)
+        if held is not None and held <= known:
+            continue
+        known = before[place] = known if held is None else held & known
+        each = instructions[place]
+        if each.opname == "LOAD_FAST" and each.argval not in known:
+            return str(each.argval)
+        if each.opname == "STORE_FAST":
+            known |= {each.argval}
+        if each.opcode in dis.hasjrel or each.opcode in dis.hasjabs:
+            todo.append((at[each.argval], known))
+        if each.opname not in ("RETURN_VALUE", "RAISE_VARARGS", "JUMP_FORWARD", "JUMP_BACKWARD"):
+            todo.append((place + 1, known))
+    return ""
+
+
+def _bound(functions: Sequence[FunctionType]) -> dict[FunctionType, Any]:
+    """Each function, to be compiled with those that it uses; their modules are left as they are."""
     made: dict[FunctionType, Any] = {}
     for function in functions:
         scope = {name: made.get(value, value) if isinstance(value, FunctionType) else value for name, value in _globals_of(function)}
         made[function] = strictly_compiled(FunctionType(function.__code__, scope | {"__builtins__": builtins}, function.__name__, function.__defaults__))
-    return made[wants]
+    return made
 
 
-def _called(wants: Any, kind: Any, whole: Sequence[bool], averages: int, *, guarded: bool) -> Any:
+def _called(wants: Any, kind: Any, averages: int, *, guarded: bool) -> Any:
     """A function of two rows that calls `wants`: written as text, since it names every number."""
-    shown = ["integers[0]", *(f"float(integers[{at}])" for at in range(1, INTEGERS)), *(f"floats[{at}]" for at in range(3))]
+    shown = ["integers[0] / 1e9", *(f"float(integers[{at}])" for at in range(1, INTEGERS)), *(f"floats[{at}]" for at in range(3))]
     shown.append("(" + "".join(f"floats[{3 + at}], " for at in range(averages)) + ")")
-    first = 3 + averages
-    given = [f"int(floats[{first + at}])" if one else f"floats[{first + at}]" for at, one in enumerate(whole)]
+    given = [f"floats[{3 + averages + at}]" for at in range(len(kind._fields))]
     asks = f"return {YES} if wants(Glance({', '.join(shown)}), Numbers({', '.join(given)})) else 0"
     text = f"def called(integers, floats):\n    try:\n        {asks}\n    except Exception:\n        return {RAISED}\n" if guarded else f"def called(integers, floats):\n    {asks}\n"
     scope = {"wants": wants, "Glance": Glance, "Numbers": kind, "__builtins__": builtins}

@@ -170,7 +170,7 @@ class Market:
         i = int(row[r.INSTRUMENT])
         state = self.t[i]
         for side in (r.BID, r.ASK):
-            if wants_window(self.sides[2 * i + side]):
+            if row[r.TYPE] != r.LEVEL and wants_window(self.sides[2 * i + side]):  # within a message it wants room alone: a snapshot's levels are not sorted yet
                 lay_window(self.sides[2 * i + side], self.side(i, side))
         kept = int(state[at.B_PENDING])
         levels = int(max(state[at.B_BIDS], state[at.B_ASKS])) + kept + 2
