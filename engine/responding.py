@@ -29,6 +29,7 @@ from engine.mode import update
 from engine.program import Program
 from engine.reducers.modes import Mode
 from engine.reducers.requests import Awaited
+from engine.reducers.timers import strategy_of
 from engine.session import MILLISECOND_NS, SECOND_NS
 from engine.strategy import Decision
 from engine.taking import Took
@@ -121,10 +122,8 @@ class Responding:
                 self._watch(turn)
             case "every" if rest == "report":
                 report_pnl(self.program, turn)
-            case "every":
-                self._evaluate(turn, rest.removeprefix("strategy."))
-            case "watch":
-                self._evaluate(turn, rest)
+            case "every" | "watch":
+                self._evaluate(turn, strategy_of(timer))
             case "connect":
                 self._connect(turn, rest)
             case "ask":

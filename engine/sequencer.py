@@ -13,6 +13,7 @@ from engine.facts import TimerBody, text_of
 from engine.frames import RecordsOf
 from engine.kernel import Kernel
 from engine.market.rows import Rows
+from engine.reducers.timers import strategy_of
 from engine.session import SessionBody
 from engine.state import State
 from engine.taking import take
@@ -159,8 +160,8 @@ class Sequencer:
         state, program = self.state, self.kernel.program
         assert state is not None, "begin comes first"
         due_ns, name = next_timer(state)
-        asked = name.removeprefix("every.strategy.").removeprefix("watch.")
-        if state.steady is not state.account or asked == name or not program.deciding.says_nothing(state.account, state.market, due_ns, asked):
+        asked = strategy_of(name)
+        if state.steady is not state.account or not asked or not program.deciding.says_nothing(state.account, state.market, due_ns, asked):
             return False
         take(program, state, msgspec.structs.replace(due_timer(state, program.recurring, due_ns), seq=state.seq))
         state.steady = state.account

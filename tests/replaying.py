@@ -1,5 +1,6 @@
 """What replay's tests share: short sessions in virtual time, and a journal written anew with one record altered."""
 
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,12 @@ class Quoter:
         if Side.SELL not in sides:
             yield Place("BTCUSDT", Side.SELL, parameters.size, quote.ask, because={"quotes": state.quotes})
 """
+
+
+def git(folder: Path, *words: str) -> None:
+    """As somebody, and unsigned, whatever the machine is set to."""
+    who = ("-c", "user.name=t", "-c", "user.email=t@t", "-c", "commit.gpgsign=false")
+    subprocess.run(["git", "-C", str(folder), *who, *words], check=True, capture_output=True)
 
 
 def session(

@@ -1,15 +1,13 @@
 """Where a batch of rows is cut, and whether the fold is compiled, never changes a result; a dump is the state; some is carried."""
 
 import json
-import os
 import random
-import subprocess
-import sys
 from decimal import Decimal
 from typing import Any
 
 import numpy as np
 import pytest
+from compiled_and_plain import both_ways
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -235,17 +233,5 @@ print(json.dumps([JIT, answers]))
 
 
 def test_compiled_and_plain_agree_on_odd_markets() -> None:
-    answers = [
-        json.loads(
-            subprocess.run(
-                [sys.executable, "-W", "error", "-c", _BOTH, __file__],
-                env={**os.environ, "VERBATIM_JIT": jit},
-                check=True,
-                capture_output=True,
-                text=True,
-            ).stdout
-        )
-        for jit in ("1", "0")
-    ]
-    assert [answer[0] for answer in answers] == [True, False]
-    assert answers[0][1] == answers[1][1]
+    compiled, plain = both_ways(_BOTH, __file__)
+    assert compiled == plain

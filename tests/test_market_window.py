@@ -1,15 +1,12 @@
 """Where levels lie is nobody's business: a book whose window moves, is left and laid again is a plain dict of prices, to the bit."""
 
-import json
-import os
 import random
-import subprocess
-import sys
 from collections.abc import Iterable
 from decimal import Decimal
 
 import numpy as np
 import pytest
+from compiled_and_plain import both_ways
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -168,16 +165,8 @@ print(json.dumps([JIT, answers]))
 
 
 def test_compiled_and_plain_lay_and_leave_windows_alike() -> None:
-    answers = [
-        json.loads(
-            subprocess.run(
-                [sys.executable, "-W", "error", "-c", _BOTH, __file__], env={**os.environ, "VERBATIM_JIT": jit}, check=True, capture_output=True, text=True
-            ).stdout
-        )
-        for jit in ("1", "0")
-    ]
-    assert [answer[0] for answer in answers] == [True, False]
-    assert answers[0][1] == answers[1][1]
+    compiled, plain = both_ways(_BOTH, __file__)
+    assert compiled == plain
 
 
 @pytest.mark.parametrize("jump", [SLOTS, -SLOTS])

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from replaying import QUOTER, sealed_anew, session
+from replaying import QUOTER, git, sealed_anew, session
 
 from engine.session import read_session
 from journal.disk import FileReading
@@ -85,14 +85,10 @@ def test_a_version_is_a_file_as_git_has_it(journals: Path, tmp_path: Path) -> No
     path = tmp_path / "quoter.py"
     path.write_text(QUOTER)
 
-    def git(*words: str) -> None:
-        who = ("-c", "user.name=t", "-c", "user.email=t@t", "-c", "commit.gpgsign=false")
-        subprocess.run(["git", "-C", str(tmp_path), *who, *words], check=True, capture_output=True)
-
-    git("init", "-q")
-    git("add", ".")
-    git("commit", "-qm", "one")
-    git("tag", "v1")
+    git(tmp_path, "init", "-q")
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "-qm", "one")
+    git(tmp_path, "tag", "v1")
     path.write_text(QUOTER.replace("quote.bid,", 'quote.bid - Decimal("5"),'))
     assert read_strategy(f"{path}@v1").sources["quoter"] == QUOTER
     told = json.loads(regress(journals, "--version", f"{path}@v1", "--version", path, "--json", code=1))["rows"]
@@ -103,17 +99,13 @@ def test_a_version_is_a_file_as_git_has_it(journals: Path, tmp_path: Path) -> No
 def test_bisect_finds_the_commit_that_changed_what_is_decided(journals: Path, tmp_path: Path) -> None:
     path = tmp_path / "quoter.py"
 
-    def git(*words: str) -> None:
-        who = ("-c", "user.name=t", "-c", "user.email=t@t", "-c", "commit.gpgsign=false")
-        subprocess.run(["git", "-C", str(tmp_path), *who, *words], check=True, capture_output=True)
-
-    git("init", "-q")
+    git(tmp_path, "init", "-q")
     for number in range(6):
         shy = QUOTER.replace("quote.bid,", 'quote.bid - Decimal("5"),') if number >= 4 else QUOTER
         path.write_text(f"{shy}# {number}\n")
-        git("add", ".")
-        git("commit", "-qm", f"change {number}")
-        git("tag", f"v{number}")
+        git(tmp_path, "add", ".")
+        git(tmp_path, "commit", "-qm", f"change {number}")
+        git(tmp_path, "tag", f"v{number}")
     words = ("bisect", "aaaaaaab", path, "--journals", journals, "--trust-code", "--good", "v0")
     told = verbatim(*words, code=1).splitlines()
     assert told[0].endswith("change 4")

@@ -1,15 +1,12 @@
 """The venue's compiled floor against a plain book of dicts and lists; where its rows are cut; what first_touch may pass over."""
 
-import json
-import os
 import random
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from compiled_and_plain import both_ways
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from plain_floor import (
@@ -175,21 +172,9 @@ print(json.dumps([JIT, answers]))
 
 
 def test_compiled_and_plain_agree_to_the_bit_with_each_queue() -> None:
-    answers = [
-        json.loads(
-            subprocess.run(
-                [sys.executable, "-W", "error", "-c", _PLAYED, str(Path(__file__).parent)],
-                env={**os.environ, "VERBATIM_JIT": jit},
-                check=True,
-                capture_output=True,
-                text=True,
-            ).stdout
-        )
-        for jit in ("1", "0")
-    ]
-    assert [answer[0] for answer in answers] == [True, False]
-    assert answers[0][1] == answers[1][1]
-    broken = [any(float.fromhex(front) % SIZE_UNITS[1] for front, _ in fronts) for _, fronts, _ in answers[0][1]]
+    compiled, plain = both_ways(_PLAYED, str(Path(__file__).parent))
+    assert compiled == plain
+    broken = [any(float.fromhex(front) % SIZE_UNITS[1] for front, _ in fronts) for _, fronts, _ in compiled[0]]
     assert [any(broken[k :: len(QUEUES_ALL)]) for k in range(len(QUEUES_ALL))] == [False, True, True, True, True, True]
 
 

@@ -3,7 +3,6 @@
 import json
 import re
 import shlex
-import subprocess
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from replaying import QUOTER, session
+from replaying import QUOTER, git, session
 
 from engine.facts import read_intent
 from engine.model import Side
@@ -213,16 +212,12 @@ def test_a_timer_behind_the_markets_last_record_ends_a_run_with_the_session(tmp_
 def test_versions_are_revisions_of_a_file_too(journals: Path, tmp_path: Path) -> None:
     path = tmp_path / "quoter.py"
 
-    def git(*words: str) -> None:
-        who = ("-c", "user.name=t", "-c", "user.email=t@t", "-c", "commit.gpgsign=false")
-        subprocess.run(["git", "-C", str(tmp_path), *who, *words], check=True, capture_output=True)
-
-    git("init", "-q")
+    git(tmp_path, "init", "-q")
     for name, text in (("v1", QUOTER), ("v2", QUOTER.replace("quote.bid,", 'quote.bid - Decimal("5"),'))):
         path.write_text(text)
-        git("add", ".")
-        git("commit", "-qm", name)
-        git("tag", name)
+        git(tmp_path, "add", ".")
+        git(tmp_path, "commit", "-qm", name)
+        git(tmp_path, "tag", name)
     told = read(bisect(journals, f"{path}:Quoter", "--good", "v1"))
     assert f"{path}@v1:Quoter" in told.repeated_by[0]
     assert f"{path}@HEAD:Quoter" in told.repeated_by[1]

@@ -8,8 +8,10 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+from weakref import WeakValueDictionary
 
 if TYPE_CHECKING:
     import numpy as np
@@ -56,7 +58,8 @@ class Callback(NamedTuple):
     kept: Any  # what must live as long as the address is used
 
 
-_plain: dict[int, Callable[..., int]] = {}  # with VERBATIM_JIT=0: what an address stands for
+_plain: WeakValueDictionary[int, Callable[..., int]] = WeakValueDictionary()  # with VERBATIM_JIT=0: what an address stands for, as long as its Callback lives
+_addresses = count(1)
 
 
 def _asked(address: int, integers: "NDArray[np.int64]", begin: int, floats: "NDArray[np.float64]", row: int) -> int:
@@ -160,6 +163,6 @@ else:
 
     def callback(function: Callable[..., int]) -> Callback:
         """The function, under a number of its own."""
-        address = 1 + max(_plain, default=0)
+        address = next(_addresses)
         _plain[address] = function
-        return Callback(address, None)
+        return Callback(address, function)

@@ -24,6 +24,13 @@ class Timers(msgspec.Struct, frozen=True):
         return min(zip(self.due_ns.values(), self.due_ns, strict=True), default=(NEVER_NS, ""))
 
 
+def strategy_of(timer: str) -> str:
+    """The strategy that a timer asks; "" where it asks none."""
+    kind, _, rest = timer.partition(".")
+    recurring, _, name = rest.partition(".")
+    return rest if kind == "watch" else name if (kind, recurring) == ("every", "strategy") else ""
+
+
 def periods(settings: EngineSettings, strategies: dict[str, int]) -> dict[str, int]:
     """The recurring timers of a session: name -> period. `strategies`: those with a fixed cadence."""
     return {
