@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from decimal import Decimal
 from html import escape
 
-from replay.decisions import told
-from replay.regress import Row
+from replay.study.decisions import told
+from replay.study.regress import RegressRow
 
 SHOWN = 40  # decisions of a row
 _STYLE = """
@@ -27,10 +27,14 @@ pre { background: var(--soft); padding: .7rem; overflow-x: auto; font-size: .82r
 """
 
 
-def page(rows: Sequence[Row], title: str) -> str:
+def page(rows: Sequence[RegressRow], title: str) -> str:
     first = rows[0].version if rows else ""
     largest = max((abs(row.pnl_change) for row in rows), default=Decimal(0))
-    body = [f"<h1>{escape(title)}</h1>", f'<p class="note">Each version against <b>{escape(first)}</b>, session by session.</p>', '<div class="wide"><table>']
+    body = [
+        f"<h1>{escape(title)}</h1>",
+        f'<p class="note">Each version against <b>{escape(first)}</b>, session by session.</p>',
+        '<div class="wide"><table>',
+    ]
     heads = ("session", "version", "changed", "orders", "fills", "P&amp;L after fees", "change", "", "trading", "fees")
     body.append("<tr>" + "".join(f"<th>{head}</th>" for head in heads) + "</tr>")
     body += [_line(row, largest) for row in rows]
@@ -43,7 +47,7 @@ def page(rows: Sequence[Row], title: str) -> str:
     )
 
 
-def _line(row: Row, largest: Decimal) -> str:
+def _line(row: RegressRow, largest: Decimal) -> str:
     names = f"<td>{escape(row.session)}</td><td>{escape(row.version)}</td>"
     if row.ended.done is None:
         return f'<tr>{names}<td colspan="8" class="bad" style="text-align:left">{escape(row.ended.error)}</td></tr>'
@@ -51,12 +55,18 @@ def _line(row: Row, largest: Decimal) -> str:
     width = int(80 * abs(row.pnl_change) / largest) if largest else 0
     kind = "good" if row.pnl_change > 0 else "bad" if row.pnl_change < 0 else ""
     bar = f'<td style="text-align:left"><span class="bar {kind}" style="width:{width}px"></span></td>'
-    cells = [f"{len(row.changed):,}", f"{tally.placed:,}", f"{tally.fills:,}", money(tally.pnl), f'<span class="{kind}">{money(row.pnl_change, sign=True)}</span>']
+    cells = [
+        f"{len(row.changed):,}",
+        f"{tally.placed:,}",
+        f"{tally.fills:,}",
+        money(tally.pnl),
+        f'<span class="{kind}">{money(row.pnl_change, sign=True)}</span>',
+    ]
     tail = [money(row.trading_change, sign=True), money(row.fees_change, sign=True)]
     return f"<tr>{names}{''.join(f'<td>{cell}</td>' for cell in cells)}{bar}{''.join(f'<td>{cell}</td>' for cell in tail)}</tr>"
 
 
-def _details(row: Row) -> list[str]:
+def _details(row: RegressRow) -> list[str]:
     if row.ended.done is None or not row.changed:
         return []
     lines = "\n".join(escape(line) for line in told(row.changed, SHOWN))

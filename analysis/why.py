@@ -11,8 +11,8 @@ from typing import Any
 import duckdb
 import msgspec
 
-from analysis import journal_sql
-from analysis.words import what
+from analysis import sql_session
+from analysis.record_text import what
 from engine.facts import read_intent, read_request, read_timer
 from journal.errors import JournalError
 from journal.reader import Journal
@@ -25,11 +25,11 @@ LOOK_BACK_MAX = 16_384  # records before a TIMER among which the quote that woke
 _COLUMNS = "seq, time_ns, kind, source, cause, key, recv_ns, meta, payload, body"
 
 
-class UnknownOrder(Exception):  # noqa: N818 - the name says what happened
+class UnknownOrderError(Exception):
     """No such order. The text is one line, with the nearest names there are."""
 
 
-class Link(msgspec.Struct, frozen=True):
+class StoryLink(msgspec.Struct, frozen=True):
     """One record of the chain, and how long after its cause it came."""
 
     session: str
@@ -48,13 +48,13 @@ class Story(msgspec.Struct, frozen=True):
     client_order_id: str
     order: dict[str, Any] | None
     sessions: tuple[str, ...]  # in which its records lie, latest first
-    chain: tuple[Link, ...]
+    chain: tuple[StoryLink, ...]
     missing: str = ""  # what lies in a session that is not here
 
 
 def why(folder: Path, order: str) -> Story:
     """The story of an order, named by the client's or the venue's id. UnknownOrder, or the journal's own errors."""
-    chapters: list[tuple[str, list[Link]]] = []
+    chapters: list[tuple[str, list[StoryLink]]] = []
     row: dict[str, Any] | None = None
     missing = ""
     name, at, seen = "", folder, 0
@@ -90,7 +90,7 @@ class _Chapter:
     def __init__(self, folder: Path) -> None:
         self.body: dict[str, Any] = msgspec.json.decode(Journal(folder).session_record().body or "{}")
         self.session = str(self.body.get("session", folder.name))
-        self.connection: duckdb.DuckDBPyConnection = journal_sql.connect(folder)
+        self.connection: duckdb.DuckDBPyConnection = sql_session.connect(folder)
 
     def previous(self) -> str:
         return str((self.body.get("previous") or {}).get("session", ""))
@@ -107,13 +107,13 @@ class _Chapter:
         near = near or get_close_matches(order, sorted(by_name), n=NEAR_MAX, cutoff=0.5)
         hint = f"near it: {', '.join(near)}" if near else f"there are {len({row[0] for row in known})} orders"
         remedy = f"verbatim sql {self.session} 'FROM orders' lists them"
-        raise UnknownOrder(f"no order {order!r} in session {self.session}; {hint}. What to do: {remedy}.")
+        raise UnknownOrderError(f"no order {order!r} in session {self.session}; {hint}. What to do: {remedy}.")
 
     def row(self, name: str) -> dict[str, Any] | None:
-        found = journal_sql.run(self.connection, "SELECT * FROM orders WHERE client_order_id = ?", values=[name])
+        found = sql_session.run(self.connection, "SELECT * FROM orders WHERE client_order_id = ?", values=[name])
         return dict(zip(found.columns, found.rows[0], strict=True)) if found.rows else None
 
-    def chain(self, name: str) -> list[Link]:
+    def chain(self, name: str) -> list[StoryLink]:
         """Every record that bears the order's name, and the causes of all, latest first."""
         found = {record.seq: record for record in self._records("key = ?", [name])}
         waiting = {seq for record in found.values() for seq in self._causes(record)} - found.keys()
@@ -159,17 +159,17 @@ class _Chapter:
         )
         return [row[0] for row in rows if row[0] is not None]
 
-    def _link(self, record: Record, found: dict[int, Record], asked: tuple[Any, ...] | None) -> Link:
+    def _link(self, record: Record, found: dict[int, Record], asked: tuple[Any, ...] | None) -> StoryLink:
         cause = None if record.cause is None else found.get(record.cause)
         delta_ns = None if cause is None else record.time_ns - cause.time_ns
-        return Link(self.session, record, what(record), delta_ns, *(asked or ()))
+        return StoryLink(self.session, record, what(record), delta_ns, *(asked or ()))
 
     def _records(self, condition: str, values: list[Any]) -> Iterable[Record]:
         for row in self._rows(f"SELECT {_COLUMNS} FROM journal WHERE {condition}", values):  # noqa: S608 - our own text
             yield Record(row[0], row[1], Kind(row[2]), *row[3:])
 
     def _rows(self, query: str, values: list[Any] | None = None) -> list[tuple[Any, ...]]:
-        return journal_sql.rows(self.connection, query, values)
+        return sql_session.rows(self.connection, query, values)
 
 
 def _ends(record: Record) -> bool:

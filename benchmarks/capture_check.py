@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.kernel import rebuilder_of
-from engine.market.market import Market
+from engine.market.market_state import Market
 from engine.market.views import BookState
 from journal.reader import Journal
 from journal.record import Kind, Record
@@ -41,7 +41,9 @@ def main() -> int:
     broken = False
     with tempfile.TemporaryDirectory() as scratch:
         for name in given.names:
-            found = check(given.data, name, given.keep or Path(scratch), speed=given.speed, strict_until=given.strict_until)
+            found = check(
+                given.data, name, given.keep or Path(scratch), speed=given.speed, strict_until=given.strict_until
+            )
             broken |= bool(found["wrong"])
             print(json.dumps(found), flush=True)
     return 1 if broken else 0
@@ -63,7 +65,13 @@ def check(data: Path, name: str, journals: Path, *, speed: int, strict_until: st
     wrong += found
     verified = verbatim("verify", session, "--journals", journals, "--json")
     strict = verbatim(
-        "replay", session, "--strict", "--journals", journals, "--json", *(["--until", strict_until] if strict_until else [])
+        "replay",
+        session,
+        "--strict",
+        "--journals",
+        journals,
+        "--json",
+        *(["--until", strict_until] if strict_until else []),
     )
     if not strict["identical"]:
         wrong.append(f"replay --strict: {strict}")
@@ -125,7 +133,10 @@ def _what(record: Record, purposes: dict[int, str]) -> str:
 def messages_differ(found: list[bytes], expected: list[bytes]) -> list[str]:
     if found == expected:
         return []
-    at = next((n for n, (one, other) in enumerate(zip(found, expected, strict=False)) if one != other), min(len(found), len(expected)))
+    at = next(
+        (n for n, (one, other) in enumerate(zip(found, expected, strict=False)) if one != other),
+        min(len(found), len(expected)),
+    )
     return [f"{len(found)} public messages of {len(expected)}; the first that differs is line {at}"]
 
 
@@ -139,7 +150,11 @@ def books_differ(journal: Journal, known: dict[str, Any]) -> tuple[int, list[str
     met, wrong = 0, []
     for record in records:
         kernel.rebuild(state, record)
-        if record.kind is Kind.FEED and state.market.book_id(0) in points and state.market.book_state(0) is BookState.SYNCED:
+        if (
+            record.kind is Kind.FEED
+            and state.market.book_id(0) in points
+            and state.market.book_state(0) is BookState.SYNCED
+        ):
             point = points.pop(state.market.book_id(0))
             met += 1
             wrong += [f"book at u {point['u']}, {what}" for what in _book_differs(state.market, point)]
@@ -151,7 +166,11 @@ def _book_differs(market: Market, point: dict[str, Any]) -> list[str]:
     top = market.book_top(0, 1)
     assert top is not None, "it is in step"
     found = {
-        **dict(zip(("best_bid", "best_bid_qty", "best_ask", "best_ask_qty"), _plain(top.bids[0] + top.asks[0]), strict=True)),
+        **dict(
+            zip(
+                ("best_bid", "best_bid_qty", "best_ask", "best_ask_qty"), _plain(top.bids[0] + top.asks[0]), strict=True
+            )
+        ),
         **dict(zip(("bid_levels", "ask_levels"), market.book_levels(0), strict=True)),
         "top20_sha256": _sha(market.book_text(0, 20)),
         "full_sha256": _sha(market.book_text(0)),

@@ -1,6 +1,6 @@
 """`verbatim --help`, beside Python alone: medians of alternating runs, wall and CPU.
 
-    python benchmarks/help_time.py [--runs 20]
+python benchmarks/help_time.py [--runs 20]
 """
 
 import argparse

@@ -29,10 +29,10 @@ import tiled_journal
 from journal_writing import Ours, full_segment
 from measuring import CAPTURE, Figures, Machine, Watch, in_turns, medians, percentile, read, run_parts
 
-from journal.follow import Follower
 from journal.reader import Journal
 from journal.record import Kind, Record
 from journal.recover import recover
+from journal.tail import Follower
 from journal.verify import verify
 from journal.writer import JournalWriter
 
@@ -143,7 +143,7 @@ def lookups(given: argparse.Namespace, scratch: Path, machine: Machine) -> Table
 
 def looked_up(folder: Path, chance: random.Random, count: int) -> dict[str, Figures]:
     """Ours and DuckDB's in turns, at places drawn."""
-    from analysis.journal_sql import connect, rows
+    from analysis.sql_session import connect, rows
 
     journal = Journal.open(folder)
     begin_ns = journal.session_record().time_ns

@@ -42,10 +42,10 @@ from measuring import (
     windows,
 )
 
-from journal.content import CHAIN_START
+from journal.content_hash import CHAIN_START
 from journal.disk import RealDisk
-from journal.importing.formats import Wanted
-from journal.importing.session import import_files
+from journal.importing.formats import ImportOptions
+from journal.importing.import_session import import_files
 from journal.record import Kind, Record
 from journal.seal import seal
 from journal.segments import open_name, sealed_name
@@ -473,7 +473,7 @@ def bytes_sealed(given: argparse.Namespace, scratch: Path, machine: Machine) -> 
             continue
         packer = zlib.compressobj(6, wbits=31)
         packed = len(packer.compress(lines) + packer.flush())
-        done = import_files([capture], Wanted(None, None, None), journals=scratch / "imported")
+        done = import_files([capture], ImportOptions(None, None, None), journals=scratch / "imported")
         sealed = sum(path.stat().st_size for path in done.folder.glob("*.parquet"))
         found[capture.name] = {
             "records": done.received,

@@ -33,17 +33,17 @@ import trio
 from engine.facts import OrderFilled, read_fact
 from engine.lifecycle import Status
 from engine.live.logs import configure
-from engine.live.opening import Wanted, folded, versions
 from engine.live.session import Session
-from engine.market.market import warm
-from engine.session import SECOND_NS
-from engine.strategy import Place  # noqa: F401 - loaded before forking: what strategies import
+from engine.live.startup import SessionConfig, folded, versions
+from engine.market.market_state import warm
+from engine.session_record import SECOND_NS
+from engine.strategy.api import Place  # noqa: F401 - loaded before forking: what strategies import
 from journal.reader import Journal
 from journal.record import Kind, Record
 from journal.sessions import list_sessions
 from journal.verify import verify
 from verbatim.demo import Tour, wanted_for
-from verbatim.running import run_wanted
+from verbatim.runner import run_wanted
 
 SETTLE_SECONDS_MAX = 15.0
 DELAY_SECONDS_MAX = 1.5  # connecting, reconciling and trading all fall into it
@@ -52,8 +52,12 @@ DELAY_SECONDS_MAX = 1.5  # connecting, reconciling and trading all fall into it
 def main() -> int:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--moments", type=int, default=20)
-    options.add_argument("--seed", type=int, default=None, help="of the moments; printed, so that a run can be repeated")
-    options.add_argument("--strategy", default=str(Path(__file__).resolve().parent.parent / "tests/strategies/restless.py"))
+    options.add_argument(
+        "--seed", type=int, default=None, help="of the moments; printed, so that a run can be repeated"
+    )
+    options.add_argument(
+        "--strategy", default=str(Path(__file__).resolve().parent.parent / "tests/strategies/restless.py")
+    )
     options.add_argument("--keep", type=Path, default=None, help="a folder for the journals, which then stay")
     given = options.parse_args()
     seed = random.SystemRandom().randrange(2**32) if given.seed is None else given.seed
@@ -105,7 +109,7 @@ def kill_and_look(journals: Path, moments: int, chance: random.Random, strategy:
     }
 
 
-def impatient(wanted: Wanted) -> Wanted:
+def impatient(wanted: SessionConfig) -> SessionConfig:
     """The same session with short windows, so that an order that never left is proved absent within two seconds."""
     engine = msgspec.structs.replace(
         wanted.engine, venue_timeout_ns=SECOND_NS // 5, request_timeout_ns=2 * SECOND_NS, ask_every_ns=SECOND_NS // 5
@@ -114,7 +118,7 @@ def impatient(wanted: Wanted) -> Wanted:
     return dataclasses.replace(wanted, carry=True, engine=engine, venue=venue)
 
 
-def fork_session(wanted: Wanted, *, rest: bool) -> int:
+def fork_session(wanted: SessionConfig, *, rest: bool) -> int:
     """A child that runs the engine: until it is killed or, to rest, until it has run for a moment and stopped in order."""
     child = os.fork()
     if child:
@@ -128,7 +132,7 @@ def fork_session(wanted: Wanted, *, rest: bool) -> int:
         os._exit(code)
 
 
-def _in_child(wanted: Wanted, *, rest: bool) -> int:
+def _in_child(wanted: SessionConfig, *, rest: bool) -> int:
     async def go_on(session: Session) -> None:
         """A person's pause outlives a restart: the last engine at rest left one."""
         while session.glimpse().mode not in ("running", "paused"):  # noqa: ASYNC110 - a look from outside

@@ -31,11 +31,11 @@ import tiling
 import trio
 
 from engine.live.logs import configure
-from engine.live.opening import Wanted, versions
 from engine.live.session import Session
-from engine.market.market import warm
+from engine.live.startup import SessionConfig, versions
+from engine.market.market_state import warm
 from verbatim.demo import Tour, wanted_for
-from verbatim.running import run_wanted
+from verbatim.runner import run_wanted
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = Path(os.environ.get("VERBATIM_DATA", ROOT.parent / "shared" / "data"))
@@ -46,7 +46,9 @@ STILL_SECONDS = 5.0  # nothing came for so long: the link was closed, say
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--capture", type=Path, default=DATA / "captures/binance/spot_btcusdt_20240808.gz")
-    options.add_argument("--tiles", type=int, default=2, help="passes of the capture; above 2 the inbox may overflow at full speed")
+    options.add_argument(
+        "--tiles", type=int, default=2, help="passes of the capture; above 2 the inbox may overflow at full speed"
+    )
     options.add_argument("--squeeze", type=int, nargs="+", default=[130, 180, 1000])
     options.add_argument("--speed", type=int, default=1, help="of the clock of venue and engine")
     options.add_argument("--repeat", type=int, default=3, help="medians are told")
@@ -92,7 +94,7 @@ def once(
 
 
 async def watched(
-    wanted: Wanted, pid: int, expected: int, address: str, profile: cProfile.Profile | None
+    wanted: SessionConfig, pid: int, expected: int, address: str, profile: cProfile.Profile | None
 ) -> dict[str, float]:
     samples: list[tuple[int, float, float, float]] = []  # messages, wall, our CPU, the venue's CPU
     late_ms: list[float] = []

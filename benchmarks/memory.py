@@ -39,7 +39,9 @@ def main() -> None:
         for times in (1, given.times):
             capture, journals = Path(scratch) / f"{times}.gz", Path(scratch) / f"journals-{times}"
             tiling.write(given.capture, times, capture)
-            found.setdefault("live", {})[f"{times}x"] = told = child("live", str(capture), str(journals), str(given.speed))
+            found.setdefault("live", {})[f"{times}x"] = told = child(
+                "live", str(capture), str(journals), str(given.speed)
+            )
             folder = next(journals.glob("2*"))
             found.setdefault("replay", {})[f"{times}x"] = child("replay", str(folder))
             unsealed = Path(scratch) / f"unsealed-{times}"
@@ -74,7 +76,11 @@ class Watching(threading.Thread):
 
 def tell(watching: Watching, records: int) -> None:
     peak_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    told = {"peak_mb": round(peak_kb / 1024, 1), "anonymous_mb": round(watching.anonymous_kb / 1024, 1), "records": records}
+    told = {
+        "peak_mb": round(peak_kb / 1024, 1),
+        "anonymous_mb": round(watching.anonymous_kb / 1024, 1),
+        "records": records,
+    }
     print(json.dumps(told))
 
 
@@ -82,9 +88,9 @@ def live(capture: str, journals: str, speed: str) -> None:
     from rich.console import Console
 
     from engine.live.logs import configure
-    from engine.market.market import warm
+    from engine.market.market_state import warm
     from verbatim.demo import Tour, trade
-    from verbatim.running import run_or_stop
+    from verbatim.runner import run_or_stop
 
     configure(level="error")
     warm()
@@ -101,7 +107,7 @@ def live(capture: str, journals: str, speed: str) -> None:
 
 
 def replay(folder: str) -> None:
-    from engine.market.market import warm
+    from engine.market.market_state import warm
     from replay.replay import replay_session
 
     warm()

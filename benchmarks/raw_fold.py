@@ -15,9 +15,9 @@ import msgspec
 import numpy as np
 from measuring import DATA, read
 
-from engine.market.market import Market, warm
+from engine.market.market_state import Market, warm
 from engine.model import Instrument
-from engine.sim.market import DATA_MARK, STREAM_PREFIX
+from engine.sim.feeds.sim_market import DATA_MARK, STREAM_PREFIX
 from engine.venues.binance_spot import BinanceSpot
 
 CAPTURE = DATA / "captures" / "binance" / "spot_btcusdt_20240808.gz"
@@ -78,7 +78,9 @@ def main() -> None:
 
 
 def ours(payloads: list[bytes], times: np.ndarray) -> int:
-    instrument = Instrument("binance_spot:BTCUSDT", "binance_spot", "BTCUSDT", "BTC", "USDT", 8, 8, Decimal("0.01"), Decimal("0.00001"))
+    instrument = Instrument(
+        "binance_spot:BTCUSDT", "binance_spot", "BTCUSDT", "BTC", "USDT", 8, 8, Decimal("0.01"), Decimal("0.00001")
+    )
     venue, market = BinanceSpot([instrument]), Market.empty([instrument])
     seqs = np.arange(len(payloads), dtype=np.int64)
     at = 0

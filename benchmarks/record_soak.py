@@ -27,10 +27,10 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from analysis.journal_sql import connect, run
+from analysis.sql_session import connect, run
 from engine.facts import read_link
-from engine.session import read_session
-from engine.sim.connections import Sent
+from engine.session_record import read_session
+from engine.sim.binance.connections import Sent
 from journal.reader import Journal
 from journal.record import Kind, Record
 from journal.sessions import list_sessions

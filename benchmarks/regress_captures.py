@@ -58,7 +58,11 @@ def main() -> None:
 def imported(folder: Path, name: str, files: tuple[str, ...]) -> Path:
     target = folder / name
     if not target.exists():
-        subprocess.run([*VERBATIM, "import", *(str(DATA / file) for file in files), "--into", str(target)], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(
+            [*VERBATIM, "import", *(str(DATA / file) for file in files), "--into", str(target)],
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
     return target
 
 
@@ -84,12 +88,41 @@ def timed(what: str, words: list[str]) -> str:
 def on_dask(words: list[str]) -> str:
     """Two workers in processes of their own; one of them is killed a few seconds into the work."""
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    scheduler = subprocess.Popen([sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "18786", "--no-dashboard"], **quiet)
+    scheduler = subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "distributed.cli.dask_scheduler",
+            "--host",
+            "127.0.0.1",
+            "--port",
+            "18786",
+            "--no-dashboard",
+        ],
+        **quiet,
+    )
     time.sleep(4)
-    worker = [sys.executable, "-m", "distributed.cli.dask_worker", "tcp://127.0.0.1:18786", "--nworkers", "1", "--nthreads", "1", "--no-nanny", "--no-dashboard"]
+    worker = [
+        sys.executable,
+        "-m",
+        "distributed.cli.dask_worker",
+        "tcp://127.0.0.1:18786",
+        "--nworkers",
+        "1",
+        "--nthreads",
+        "1",
+        "--no-nanny",
+        "--no-dashboard",
+    ]
     workers = [subprocess.Popen(worker, **quiet) for _ in range(2)]
     time.sleep(5)
-    killer = subprocess.Popen([sys.executable, "-c", f"import os, time; time.sleep(12); os.kill({workers[0].pid}, {signal.SIGKILL:d}); print('one worker was killed')"])
+    killer = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            f"import os, time; time.sleep(12); os.kill({workers[0].pid}, {signal.SIGKILL:d}); print('one worker was killed')",
+        ]
+    )
     try:
         return timed("on two Dask workers", [*words, "--fresh", "--on", "dask://127.0.0.1:18786"])
     finally:

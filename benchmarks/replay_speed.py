@@ -18,7 +18,7 @@ EXAMPLE = Path(__file__).resolve().parent.parent / "examples" / "ma_cross.py"
 
 def record(folder: Path, capture: Path, tiles: int, strategy: str) -> None:
     """A session over all tiles in virtual time."""
-    from verbatim.strategies import read_strategy
+    from verbatim.strategy_files import read_strategy
     from verbatim.testing import VirtualSession, VirtualVenue
 
     lines = list(tiled(read(capture), tiles))
@@ -33,15 +33,15 @@ def record(folder: Path, capture: Path, tiles: int, strategy: str) -> None:
 
 def resimulate_it(folder: Path, into: Path, *, modelled: bool) -> str:
     """Without a change: all of it exact, or all of it by the simulated venue. Its journal is written too."""
-    from engine.session import read_session
+    from engine.session_record import read_session
     from journal.reader import Journal
-    from replay.resimulate import Wanted, resimulate
-    from replay.venue_model import measured
+    from replay.resim.resimulate import ResimOptions, resimulate
+    from replay.resim.venue_model import measured
 
     journal = Journal.open(folder)
     body = read_session(journal.session_record().body or "")
     cpu = time.process_time()
-    outcome = resimulate(folder, into, Wanted(session=body, model=measured(journal).model, modelled=modelled))
+    outcome = resimulate(folder, into, ResimOptions(session=body, model=measured(journal).model, modelled=modelled))
     cpu = time.process_time() - cpu
     return f"resimulated, {outcome.exactness.split(':')[0]}: {outcome.records:,} records, {outcome.records / cpu:,.0f} a CPU second"
 
@@ -54,7 +54,7 @@ def main() -> None:
     parser.add_argument("--keep", type=Path)
     options = parser.parse_args()
     begun = time.perf_counter()
-    from engine.market.market import warm
+    from engine.market.market_state import warm
     from replay.replay import replay_session
 
     imported = time.perf_counter()
@@ -67,7 +67,9 @@ def main() -> None:
         cpu = time.process_time()
         verdict = replay_session(folder)
         cpu = time.process_time() - cpu
-        resimulated = [resimulate_it(folder, Path(scratch) / name, modelled=name == "modelled") for name in ("exact", "modelled")]
+        resimulated = [
+            resimulate_it(folder, Path(scratch) / name, modelled=name == "modelled") for name in ("exact", "modelled")
+        ]
     print(verdict.text())
     print(f"imports {imported - begun:.2f} s, compiling or loading the compiled fold {warmed - imported:.2f} s")
     print(f"start-up of the session {verdict.start_seconds:.2f} s")

@@ -17,25 +17,28 @@ from resim_peers import STRATEGIES, session
 
 
 def one(folder: Path) -> None:
-    from engine.program import Program
+    from engine.session_context import SessionContext
     from journal.reader import Journal
-    from replay.captured import session_of
-    from replay.changes import with_strategy
-    from replay.resimulate import Wanted, decide_again
-    from replay.tape import Stretch, Tape
-    from replay.venue_model import VenueModel
-    from verbatim.strategies import read_strategy
+    from replay.overrides import with_strategy
+    from replay.resim.capture_session import session_of
+    from replay.resim.resimulate import ResimOptions, decide_again
+    from replay.resim.timeline import RowSpan, Timeline
+    from replay.resim.venue_model import VenueModel
+    from verbatim.strategy_files import read_strategy
 
     journal = Journal.open(folder)
     body = with_strategy(session_of(journal), read_strategy(f"{STRATEGIES / 'idle.py'}:EachSecond"))
     begun = time.process_time()
-    wanted = Wanted(session=body, model=VenueModel(), balances={"USDT": "1000000"})
+    wanted = ResimOptions(session=body, model=VenueModel(), balances={"USDT": "1000000"})
     decide_again(folder, wanted, lambda _records: None)
     cpu_s = time.process_time() - begun
     peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    tape = Tape(journal, Program(body, {}), journal.last_seq, frozenset())
-    rows = sum(len(piece.rows) for piece in tape.pieces() if isinstance(piece, Stretch))
-    print(f"{folder.name}: {rows:,} rows in {cpu_s:.1f} CPU s, {rows / cpu_s:,.0f} a second; peak {peak_mib:,.0f} MiB", flush=True)
+    tape = Timeline(journal, SessionContext(body, {}), journal.last_seq, frozenset())
+    rows = sum(len(piece.rows) for piece in tape.pieces() if isinstance(piece, RowSpan))
+    print(
+        f"{folder.name}: {rows:,} rows in {cpu_s:.1f} CPU s, {rows / cpu_s:,.0f} a second; peak {peak_mib:,.0f} MiB",
+        flush=True,
+    )
 
 
 def main() -> None:

@@ -26,8 +26,20 @@ CAPTURES = DATA / "captures" / "binance"
 PEERS = SHARED / "bench" / "peers"
 STRATEGIES = Path(__file__).resolve().parent / "strategies"
 MOVED = re.compile(rb'"([ETUtu]|pu|a|f|l)":(\d+)')
-TIMERS = {"engine.watch_every_ns": "60000000000", "engine.report_every_ns": "600000000000", "engine.reconcile_every_ns": "600000000000"}
-AS_HFT = {"request_ms": "5", "answer_ms": "5", "feed_ms": "0", "clock": "venue", "quotes": "ignored", "queue": "power", "fills": "whole"}
+TIMERS = {
+    "engine.watch_every_ns": "60000000000",
+    "engine.report_every_ns": "600000000000",
+    "engine.reconcile_every_ns": "600000000000",
+}
+AS_HFT = {
+    "request_ms": "5",
+    "answer_ms": "5",
+    "feed_ms": "0",
+    "clock": "venue",
+    "quotes": "ignored",
+    "queue": "power",
+    "fills": "whole",
+}
 CASES = {  # name: (session, strategy, model settings, rows that count, peer)
     "idle": ("spot_quotes", "idle.py:Never", {}, "quotes and trades", "nautilus idle"),
     "ema": ("spot_quotes", "ema_cross.py:EmaCross", {}, "quotes", "nautilus ema"),
@@ -57,7 +69,8 @@ def tiled(name: str, times: int, keep: Callable[[bytes], bool]) -> Iterator[byte
     for n in range(1, times):
         for line in lines:
             moved = MOVED.sub(
-                lambda m, n=n: b'"%s":%d' % (m[1], int(m[2]) + n * (span_ms if m[1] in (b"E", b"T") else ids)), line[20:]  # type: ignore[misc]  # mypy infers no default arguments of lambdas
+                lambda m, n=n: b'"%s":%d' % (m[1], int(m[2]) + n * (span_ms if m[1] in (b"E", b"T") else ids)),
+                line[20:],  # type: ignore[misc]  # mypy infers no default arguments of lambdas
             )
             yield b"%d %s" % (int(line[:19]) + n * span_ms * 1_000_000, moved)
 
@@ -69,11 +82,19 @@ def session(folder: Path, name: str, tiles: int) -> Path:
     if not place.exists():
         capture = folder / f"{name}.dat"
         capture.parent.mkdir(parents=True, exist_ok=True)
-        wanted = (lambda line: b"@bookTicker" in line or b"@trade" in line) if kind.startswith("quotes") else (lambda _: True)
+        wanted = (
+            (lambda line: b"@bookTicker" in line or b"@trade" in line)
+            if kind.startswith("quotes")
+            else (lambda _: True)
+        )
         with capture.open("wb") as file:
-            file.writelines(tiled("spot_btcusdt_20240808" if market == "spot" else "usdm_btcusdt_20240808", times, wanted))
+            file.writelines(
+                tiled("spot_btcusdt_20240808" if market == "spot" else "usdm_btcusdt_20240808", times, wanted)
+            )
         verbatim = Path(sys.executable).parent / "verbatim"
-        subprocess.run([str(verbatim), "import", str(capture), "--into", str(place)], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(
+            [str(verbatim), "import", str(capture), "--into", str(place)], check=True, stdout=subprocess.DEVNULL
+        )
         capture.unlink()
     return place
 
@@ -83,30 +104,30 @@ def session(folder: Path, name: str, tiles: int) -> Path:
 
 def ours(folder: Path, strategy: str, settings: dict[str, str], counted: str, timers: dict[str, str]) -> dict[str, Any]:
     from engine.market import rows as r
-    from engine.program import Program
-    from engine.sim.floor import Floor
+    from engine.session_context import SessionContext
+    from engine.sim.exchange.venue_books import VenueBooks
     from journal.reader import Journal
     from journal.record import Kind, Record
-    from replay.captured import session_of
-    from replay.changes import changed, with_strategy
-    from replay.resimulate import Wanted, decide_again
-    from replay.tally import tally
-    from replay.tape import Stretch, Tape
-    from replay.venue_model import VenueModel, with_settings
-    from verbatim.strategies import read_strategy
+    from replay.overrides import changed, with_strategy
+    from replay.resim.capture_session import session_of
+    from replay.resim.resimulate import ResimOptions, decide_again
+    from replay.resim.timeline import RowSpan, Timeline
+    from replay.resim.venue_model import VenueModel, with_settings
+    from replay.study.performance import tally
+    from verbatim.strategy_files import read_strategy
 
     journal = Journal.open(folder)
     body = with_strategy(session_of(journal), read_strategy(f"{STRATEGIES / strategy}"))
     body = changed(body, timers | {"risk.orders_per_second_max": "0"})
-    tape = Tape(journal, Program(body, {}), journal.last_seq, frozenset())  # and the projection is made
+    tape = Timeline(journal, SessionContext(body, {}), journal.last_seq, frozenset())  # and the projection is made
     kinds: Counter[int] = Counter()
     for piece in tape.pieces():
-        if isinstance(piece, Stretch):
+        if isinstance(piece, RowSpan):
             kinds.update(piece.rows[:, r.TYPE].tolist())
     rows = sum(kinds[kind] for kind in COUNTED[counted])
-    Floor(1)
+    VenueBooks(1)
     model = with_settings(VenueModel(fee_maker="0.0002", fee_taker="0.0005"), settings)
-    wanted = Wanted(session=body, model=model, balances={"USDT": "10000000", "BTC": "1000"})
+    wanted = ResimOptions(session=body, model=model, balances={"USDT": "10000000", "BTC": "1000"})
     seconds = []
     for _ in range(3):
         kept: list[Record] = []
@@ -136,20 +157,92 @@ COUNTED = {
 
 def nautilus(python: str, program: str, scenario: str) -> dict[str, Any]:
     tile = {"idle": "60", "ema": "60", "quoter": "20"}[scenario]
-    line = _run([python, str(PEERS / program), str(CAPTURES / "spot_btcusdt_20240808.gz"), scenario, "--tile", tile, "--runs", "3"])
-    return {"rows": line["rows"], "cpu_s": line["run_cpu_s"], "rows_per_cpu_s": round(line["rows"] / line["run_cpu_s"]), "orders": line["orders"], "fills": line["fills"]}
+    line = _run(
+        [
+            python,
+            str(PEERS / program),
+            str(CAPTURES / "spot_btcusdt_20240808.gz"),
+            scenario,
+            "--tile",
+            tile,
+            "--runs",
+            "3",
+        ]
+    )
+    return {
+        "rows": line["rows"],
+        "cpu_s": line["run_cpu_s"],
+        "rows_per_cpu_s": round(line["rows"] / line["run_cpu_s"]),
+        "orders": line["orders"],
+        "fills": line["fills"],
+    }
 
 
 def hftbacktest(python: str, mode: str, folder: Path) -> dict[str, Any]:
     data = folder / "hftbacktest"
     if not data.exists():
-        subprocess.run([python, str(PEERS / "hftbacktest_prepare.py"), str(CAPTURES / "usdm_btcusdt_20240808.gz"), "--market", "usdm", "--out", str(data)], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(
+            [
+                python,
+                str(PEERS / "hftbacktest_prepare.py"),
+                str(CAPTURES / "usdm_btcusdt_20240808.gz"),
+                "--market",
+                "usdm",
+                "--out",
+                str(data),
+            ],
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
     found = {}
     for depth in ("hash", "roi"):
-        line = _run([python, str(PEERS / "hftbacktest_bench.py"), "one", "--data", str(data), "--market", "usdm", "--mode", mode, "--depth", depth, "--tiles", "10"])
+        line = _run(
+            [
+                python,
+                str(PEERS / "hftbacktest_bench.py"),
+                "one",
+                "--data",
+                str(data),
+                "--market",
+                "usdm",
+                "--mode",
+                mode,
+                "--depth",
+                depth,
+                "--tiles",
+                "10",
+            ]
+        )
         found[depth] = line["rows_per_cpu_s"]
-    once = _run([python, str(PEERS / "hftbacktest_bench.py"), "one", "--data", str(data), "--market", "usdm", "--mode", mode, "--depth", "roi", "--tiles", "1", "--repeat", "1"])
-    return {"rows_per_cpu_s": found["roi"], "hash": found["hash"], "placed": once["sent"], "cancels": once["cancels"], "fills": once["num_trades"], "position": once["position"], "pnl": once["equity"], "compile_s": once["compile_s"]}
+    once = _run(
+        [
+            python,
+            str(PEERS / "hftbacktest_bench.py"),
+            "one",
+            "--data",
+            str(data),
+            "--market",
+            "usdm",
+            "--mode",
+            mode,
+            "--depth",
+            "roi",
+            "--tiles",
+            "1",
+            "--repeat",
+            "1",
+        ]
+    )
+    return {
+        "rows_per_cpu_s": found["roi"],
+        "hash": found["hash"],
+        "placed": once["sent"],
+        "cancels": once["cancels"],
+        "fills": once["num_trades"],
+        "position": once["position"],
+        "pnl": once["equity"],
+        "compile_s": once["compile_s"],
+    }
 
 
 def _run(words: list[str]) -> dict[str, Any]:
@@ -171,19 +264,32 @@ def main() -> None:
     known: dict[str, dict[str, Any]] = {}
     for name in options.only:
         place, strategy, settings, counted, peer = CASES[name]
-        mine = ours(session(options.folder, place, options.tiles), strategy, settings, counted, TIMERS if options.timers == "minute" else {})
+        mine = ours(
+            session(options.folder, place, options.tiles),
+            strategy,
+            settings,
+            counted,
+            TIMERS if options.timers == "minute" else {},
+        )
         print(f"{name}: {strategy} on {place}, {counted}\n  ours {json.dumps(mine)}", flush=True)
         whose, _, mode = peer.partition(" ")
         runs: dict[str, Callable[[], dict[str, Any]]] = {}
         if whose == "hftbacktest" and options.hftbacktest:
             runs[peer] = lambda mode=mode: hftbacktest(options.hftbacktest, mode, options.folder)  # type: ignore[misc]  # mypy infers no default arguments of lambdas
         if whose == "nautilus" and options.nautilus:
-            runs[f"nautilus 2.0.0rc7 {mode}"] = lambda mode=mode: nautilus(options.nautilus, "nautilus_v2_backtest.py", mode)  # type: ignore[misc]  # as above
+            runs[f"nautilus 2.0.0rc7 {mode}"] = lambda mode=mode: nautilus(
+                options.nautilus, "nautilus_v2_backtest.py", mode
+            )  # type: ignore[misc]  # as above
         if whose == "nautilus" and options.nautilus_1:
-            runs[f"nautilus 1.221 {mode}"] = lambda mode=mode: nautilus(options.nautilus_1, "nautilus_backtest.py", mode)  # type: ignore[misc]  # as above
+            runs[f"nautilus 1.221 {mode}"] = lambda mode=mode: nautilus(
+                options.nautilus_1, "nautilus_backtest.py", mode
+            )  # type: ignore[misc]  # as above
         for theirs, run in runs.items():
             known[theirs] = known.get(theirs) or run()
-            print(f"  {theirs} {json.dumps(known[theirs])}\n  ratio {mine['rows_per_cpu_s'] / known[theirs]['rows_per_cpu_s']:.3f}", flush=True)
+            print(
+                f"  {theirs} {json.dumps(known[theirs])}\n  ratio {mine['rows_per_cpu_s'] / known[theirs]['rows_per_cpu_s']:.3f}",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

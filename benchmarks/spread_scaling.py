@@ -2,7 +2,7 @@
 
     python benchmarks/spread_scaling.py FOLDER [--rounds N] [PART ...]
 
-`jobs`: five versions against captures of Binance through replay.fanout.spread, in one process and in two, in turns: medians of the
+`jobs`: five versions against captures of Binance through replay.study.workers.spread, in one process and in two, in turns: medians of the
 rounds; what a job reads and gives back; a session's first job, which makes the projection that the later ones read. `scheduler`: jobs
 that do nothing but sleep, with a real job's value and result, on a Dask scheduler with 50 one-thread workers: what each costs it.
 FOLDER is made: the captures are imported into it once.
@@ -23,11 +23,11 @@ from measuring import Figures, Machine, Watch, medians, table
 from regress_captures import BALANCES, CHANGES, DATA, FIRST, changed, imported
 
 from journal.reader import Journal
-from replay.changes import parsed
-from replay.fanout import spread
-from replay.regress import Ended, Job, work
-from replay.versions import Asked, Version, jobs_on
-from verbatim.strategies import read_strategy
+from replay.overrides import parsed
+from replay.study.regress import Job, JobFailure, work
+from replay.study.versions import Version, VersionRequest, jobs_on
+from replay.study.workers import spread
+from verbatim.strategy_files import read_strategy
 
 WORKERS = 50
 NAPS_S = (0.0, 0.05, 0.2, 0.8)
@@ -55,7 +55,7 @@ def jobs_in(folder: Path, captures: int) -> list[Job]:
     sessions = [imported(folder / "sessions", capture.name.partition(".")[0], (capture.name,)) for capture in longest]
     files = [FIRST, *(changed(folder, name, *change) for name, change in CHANGES.items())]
     versions = [Version(file.stem, read_strategy(f"{file}:Touch")) for file in files]
-    asked = Asked(called="touch", balances=parsed(BALANCES))
+    asked = VersionRequest(called="touch", balances=parsed(BALANCES))
     return [job for session in sessions for job in jobs_on(session, versions, asked, host="")]
 
 
@@ -122,8 +122,20 @@ def measure_jobs(jobs: list[Job], rounds: int) -> None:
     two["efficiency, wall"] = one["wall s, all"] / two["wall s, all"] / 2
     two["efficiency, CPU"] = one["CPU s, all jobs"] / two["CPU s, all jobs"]
     told = machine.told()
-    print(table(f"{len(jobs)} jobs, medians of {rounds} rounds (load {told['load']:.1f}, {told['idle']:.0%} idle before each)", rows), flush=True)
-    print(table("\none job of each session, by session", {job.folder.name: _of_session(job) for job in jobs[:: len(CHANGES) + 1]}), flush=True)
+    print(
+        table(
+            f"{len(jobs)} jobs, medians of {rounds} rounds (load {told['load']:.1f}, {told['idle']:.0%} idle before each)",
+            rows,
+        ),
+        flush=True,
+    )
+    print(
+        table(
+            "\none job of each session, by session",
+            {job.folder.name: _of_session(job) for job in jobs[:: len(CHANGES) + 1]},
+        ),
+        flush=True,
+    )
 
 
 def _of_session(job: Job) -> Figures:
@@ -154,28 +166,45 @@ def _of_session(job: Job) -> Figures:
 class Nap(NamedTuple):
     job: Job  # so that what travels is as long as in earnest
     seconds: float
-    end: Ended
+    end: JobFailure
 
 
-def nap(asked: Nap) -> Ended:
+def nap(asked: Nap) -> JobFailure:
     time.sleep(asked.seconds)
     return asked.end
 
 
 def measure_scheduler(job: Job) -> None:
-    small = Ended(None, "a line")
+    small = JobFailure(None, "a line")
     large = work(job)
     rows = {}
     with_ends = [*((seconds, small) for seconds in NAPS_S), (NAPS_S[1], large)]
     for seconds, end in with_ends:
-        rows[f"{seconds * 1e3:g} ms, ends of {len(pickle.dumps(end)):,} bytes"] = _on_cluster([Nap(job, seconds, end)] * NAPS)
-    print(table(f"\n{NAPS:,} jobs that sleep, {WORKERS} workers of one thread (load {os.getloadavg()[0]:.1f})", rows), flush=True)
+        rows[f"{seconds * 1e3:g} ms, ends of {len(pickle.dumps(end)):,} bytes"] = _on_cluster(
+            [Nap(job, seconds, end)] * NAPS
+        )
+    print(
+        table(f"\n{NAPS:,} jobs that sleep, {WORKERS} workers of one thread (load {os.getloadavg()[0]:.1f})", rows),
+        flush=True,
+    )
 
 
 def _on_cluster(naps: list[Nap]) -> Figures:
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     scheduler = subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "18787", "--no-dashboard"], **quiet
+        [
+            sys.executable,
+            "-W",
+            "ignore",
+            "-m",
+            "distributed.cli.dask_scheduler",
+            "--host",
+            "127.0.0.1",
+            "--port",
+            "18787",
+            "--no-dashboard",
+        ],
+        **quiet,
     )
     workers: subprocess.Popen[bytes] | None = None
     try:
@@ -214,7 +243,9 @@ def be_workers() -> None:
     from distributed import Worker
 
     async def stand() -> None:
-        workers = [await Worker("tcp://127.0.0.1:18787", nthreads=1, name=f"w{at}", dashboard=False) for at in range(WORKERS)]
+        workers = [
+            await Worker("tcp://127.0.0.1:18787", nthreads=1, name=f"w{at}", dashboard=False) for at in range(WORKERS)
+        ]
         await asyncio.gather(*(worker.finished() for worker in workers))
 
     asyncio.run(stand())

@@ -31,17 +31,20 @@ import trio
 
 from engine.live.clock import SessionClock
 from engine.live.logs import configure
-from engine.live.opening import versions
 from engine.live.session import Session
-from engine.market.market import warm
-from engine.session import SECOND_NS, EngineSettings, RiskSettings
+from engine.live.startup import versions
+from engine.market.market_state import warm
+from engine.session_record import SECOND_NS, EngineSettings, RiskSettings
 from verbatim.demo import Tour, wanted_for
-from verbatim.running import run_wanted
+from verbatim.runner import run_wanted
 
 HERE = Path(__file__).resolve().parent
 BARE = HERE.parent.parent / "shared" / "bench" / "limits" / "bare_tick_to_order.py"
 OURS = (("httpx", False), ("httpx", True), ("direct", False), ("direct", True))
-AGAINST = {"httpx": "bare trio-websocket + httpx", "direct": "bare stream + h11"}  # the reference's pair, and the fastest
+AGAINST = {
+    "httpx": "bare trio-websocket + httpx",
+    "direct": "bare stream + h11",
+}  # the reference's pair, and the fastest
 START_SECONDS_MAX = 10.0
 
 
@@ -52,7 +55,9 @@ def main() -> None:
     options.add_argument("--gap-us", type=int, default=2000, help="sleep before each tick; 0: hot")
     options.add_argument("--rounds", type=int, default=3)
     options.add_argument("--bare", type=Path, default=BARE)
-    options.add_argument("--bare-python", type=Path, default=None, help="one that has trio-websocket; else one is made for the run")
+    options.add_argument(
+        "--bare-python", type=Path, default=None, help="one that has trio-websocket; else one is made for the run"
+    )
     options.add_argument("--folder", type=Path, default=None, help="where the journals lie: the disk matters")
     given = options.parse_args()
     multiprocessing.set_start_method("spawn")
@@ -79,7 +84,9 @@ def show(found: dict[str, list[dict[str, float]]], given: argparse.Namespace) ->
     }
     for name, us in middle.items():
         if name.startswith("verbatim"):
-            for against in sorted({AGAINST["httpx"], AGAINST["direct" if "direct" in name else "httpx"]} & middle.keys()):
+            for against in sorted(
+                {AGAINST["httpx"], AGAINST["direct" if "direct" in name else "httpx"]} & middle.keys()
+            ):
                 us[f"p50 / {against}"] = round(us["p50"] / middle[against]["p50"], 2)
     for name, us in middle.items():
         print(f"{name:32s}", "  ".join(f"{point} {value}" for point, value in us.items()))
@@ -103,7 +110,9 @@ def bare_environment(folder: Path) -> Path:
     ours = [f"{name}=={metadata.version(name)}" for name in ("trio", "httpx", "httpcore", "h11")]
     subprocess.run([sys.executable, "-m", "venv", folder], check=True)
     python = folder / "bin" / "python"
-    subprocess.run([python, "-m", "pip", "install", "-q", "--disable-pip-version-check", *ours, "trio-websocket"], check=True)
+    subprocess.run(
+        [python, "-m", "pip", "install", "-q", "--disable-pip-version-check", *ours, "trio-websocket"], check=True
+    )
     return python
 
 
@@ -127,14 +136,21 @@ def ours(scratch: Path, http: str, *, sync: bool, given: argparse.Namespace) -> 
     here, there = multiprocessing.Pipe()
     seen, waiting = multiprocessing.RawValue("Q", 0), multiprocessing.RawValue("Q", 1)
     child = multiprocessing.Process(
-        target=partial(tick_venue.main, there, seen, waiting, ticks=given.ticks, warmup=given.warmup, gap_us=given.gap_us),
+        target=partial(
+            tick_venue.main, there, seen, waiting, ticks=given.ticks, warmup=given.warmup, gap_us=given.gap_us
+        ),
         daemon=True,
     )
     child.start()
     try:
         port = here.recv()
         journals = Path(tempfile.mkdtemp(dir=scratch))
-        ready = {"listening": f"http://127.0.0.1:{port}", "symbols": ["BTCUSDT"], "session_origin_ns": 0, "monotonic_origin_ns": 0}
+        ready = {
+            "listening": f"http://127.0.0.1:{port}",
+            "symbols": ["BTCUSDT"],
+            "session_origin_ns": 0,
+            "monotonic_origin_ns": 0,
+        }
         tour = Tour(journals=journals, strategy=f"{HERE / 'strategies' / 'each_tick.py'}:EachTick", http=http)
         wanted = dataclasses.replace(
             wanted_for(tour, ready),

@@ -17,9 +17,9 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from engine.live.venue_main import DEMO_KEY, DEMO_SECRET
-from engine.sim.market import QuietMarket, Snapshot
+from engine.sim.feeds.sim_market import DepthSnapshot, QuietMarket
+from engine.sim.sim_venue import AccountConfig, SimVenue, VenueConfig
 from engine.sim.units import units
-from engine.sim.venue import AccountConfig, SimVenue, VenueConfig
 from engine.sim.wire import HttpRequest
 
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -32,7 +32,7 @@ clock = time.perf_counter_ns
 
 class TickVenue:
     def __init__(self, seen: Any, waiting: Any) -> None:
-        book = Snapshot(UPDATE_ID, [(units("42000"), units("5"))], [(units("42001"), units("5"))])
+        book = DepthSnapshot(UPDATE_ID, [(units("42000"), units("5"))], [(units("42001"), units("5"))])
         config = VenueConfig(
             accounts=(AccountConfig(api_key=DEMO_KEY, secret=DEMO_SECRET, balances={"USDT": "1000000", "BTC": "10"}),),
             weight_max=10**9,
@@ -145,14 +145,29 @@ class TickVenue:
         while self._market is None:
             time.sleep(0.01)
         self._diff += 1
-        data = {"e": "depthUpdate", "E": 1, "s": "BTCUSDT", "U": self._diff, "u": self._diff, "b": [["41000.00", "1.0"]], "a": []}
+        data = {
+            "e": "depthUpdate",
+            "E": 1,
+            "s": "BTCUSDT",
+            "U": self._diff,
+            "u": self._diff,
+            "b": [["41000.00", "1.0"]],
+            "a": [],
+        }
         with self._lock:
             self._send(self._market, _message(STREAM_DEPTH, data))
             self._send(self._market, _message(STREAM_QUOTE, self._quote(0)))
 
     def _quote(self, number: int) -> dict[str, Any]:
         bid = f"42000.{number % 90 + 10}000000"
-        return {"u": self._diff + number, "s": "BTCUSDT", "b": bid, "B": "1.00000000", "a": "42002.00000000", "A": "1.00000000"}
+        return {
+            "u": self._diff + number,
+            "s": "BTCUSDT",
+            "b": bid,
+            "B": "1.00000000",
+            "a": "42002.00000000",
+            "A": "1.00000000",
+        }
 
     def tick(self, number: int) -> tuple[int, int]:
         """Sends one, waits for its order and until the client is at rest. When it was sent, when the order was in hand."""

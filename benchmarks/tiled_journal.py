@@ -15,8 +15,8 @@ import pyarrow as pa
 from journal_peers import SOURCE
 from measuring import CAPTURE, read
 
-from journal.batches import SCHEMA, from_message, to_message
-from journal.content import CHAIN_START, link
+from journal.arrow_codec import SCHEMA, from_message, to_message
+from journal.content_hash import CHAIN_START, link
 from journal.disk import Disk, RealDisk
 from journal.footer import Footer, Part
 from journal.record import Kind, Record

@@ -9,7 +9,7 @@ from enum import StrEnum
 
 import msgspec
 
-from engine.model import Allowance, Instrument, OrderType, Side, TimeInForce
+from engine.model import Instrument, OrderType, RateLimits, Side, TimeInForce
 
 
 class VenueStatus(StrEnum):
@@ -104,7 +104,7 @@ class FillsReport(msgspec.Struct, frozen=True):
 
 class InstrumentsReport(msgspec.Struct, frozen=True):
     instruments: tuple[Instrument, ...]
-    allowance: Allowance = Allowance()
+    allowance: RateLimits = RateLimits()
 
 
 class ServerTime(msgspec.Struct, frozen=True):

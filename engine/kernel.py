@@ -11,34 +11,35 @@ from decimal import localcontext
 
 import msgspec
 
-from engine import facts, gaps
+from engine import facts
+from engine.apply.batches import RecordsOf, apply_frames, apply_rows
+from engine.apply.inputs import NO_EFFECT, Applied, apply_input
 from engine.errors import CoreError
-from engine.frames import RecordsOf, take_frames, take_rows
+from engine.handlers import market_gaps
+from engine.handlers.dispatch import Dispatcher
 from engine.lifecycle import Status
-from engine.loading import Loaded, declared_only
 from engine.market.rows import Rows
 from engine.money import MONEY
-from engine.program import Program
-from engine.reducers import limits
-from engine.reducers.changes import Change, Requested, Stamp
-from engine.reducers.modes import Mode
-from engine.reducers.timers import Timers
-from engine.responding import Responding
-from engine.session import SessionBody, read_session
-from engine.showing import hide, show
-from engine.state import Account, State, fold, opened
-from engine.taking import NOTHING, Took, take
-from engine.turn import Turn
+from engine.session_context import SessionContext
+from engine.session_record import SessionBody, read_session
+from engine.state import rate_budgets
+from engine.state.changes import Change, Requested, Stamp
+from engine.state.mode import Mode
+from engine.state.session_state import Account, State, fold, restore_opening
+from engine.state.timers import Timers
+from engine.step_context import StepContext
+from engine.strategy.loading import LoadedStrategy, declared_only
+from engine.strategy.predicate_inputs import disable, refresh
 from journal.record import Kind, Record
 
 
 class Kernel:
     """One session's program at work. Holds no state: that is handed in and out."""
 
-    def __init__(self, session: SessionBody, strategies: dict[str, Loaded] | None = None) -> None:
+    def __init__(self, session: SessionBody, strategies: dict[str, LoadedStrategy] | None = None) -> None:
         """`strategies` replaces the recorded ones by others (replay with an edited strategy)."""
-        self.program = Program(session, strategies)
-        self.responding = Responding(self.program)
+        self.program = SessionContext(session, strategies)
+        self.responding = Dispatcher(self.program)
 
     # ---- beginning
 
@@ -47,9 +48,9 @@ class Kernel:
         assert record.kind is Kind.SESSION, record.kind
         assert record.seq == 0, record.seq
         opening = self.program.session.opening
-        account = opened(opening) if opening else Account()
+        account = restore_opening(opening) if opening else Account()
         for venue, allowance in self.program.allowances.items():
-            account = msgspec.structs.replace(account, limits=limits.allowed(account.limits, venue, allowance))
+            account = msgspec.structs.replace(account, limits=rate_budgets.allowed(account.limits, venue, allowance))
         due = {name: record.time_ns + period for name, period in self.program.recurring.items()}
         due["every.watch"] = record.time_ns + self.program.settings.watch_every_ns
         account = msgspec.structs.replace(account, timers=Timers(due, {}, min(due.values())))
@@ -63,7 +64,7 @@ class Kernel:
     def open_turn(self, state: State, record: Record) -> list[Record]:
         """The outputs of the SESSION record itself: orders left on their way become UNKNOWN, links are asked for."""
         with localcontext(MONEY):
-            turn = Turn(state, record, self.program.rules)
+            turn = StepContext(state, record, self.program.rules)
             for order in state.account.orders.live.values():
                 if order.status is Status.PENDING:
                     venue = self.program.venues[self.program.instruments[order.order.instrument].venue]
@@ -73,7 +74,7 @@ class Kernel:
             for name in sorted(self.program.venues):
                 for plan in self.program.links(name):
                     if plan.role == "market":
-                        gaps.between_sessions(self.program, turn, plan.source)
+                        market_gaps.between_sessions(self.program, turn, plan.source)
                     self.program.asking[name].connect(turn, plan=plan)
             self.responding.finish(turn)
         return turn.outputs
@@ -87,9 +88,9 @@ class Kernel:
         """
         assert record.seq == state.seq + 1, (record.seq, state.seq)
         account = state.account
-        show(self.program, state)
+        refresh(self.program, state)
         try:
-            took = take(self.program, state, record)
+            took = apply_input(self.program, state, record)
             state.inputs += 1
             account = state.account
             return self._respond(state, record, took)
@@ -104,9 +105,9 @@ class Kernel:
         assert records[0].seq == state.seq + 1, (records[0].seq, state.seq)
         room = self.program.settings.checkpoint_every - state.inputs % self.program.settings.checkpoint_every
         count, account, last = len(records), state.account, records[0]
-        show(self.program, state)
+        refresh(self.program, state)
         try:
-            count, took = take_frames(self.program, state, records[:room])
+            count, took = apply_frames(self.program, state, records[:room])
             account, last = state.account, records[max(count, 1) - 1]
             return count, self._respond(state, last, took) if count else []
         except Exception as error:
@@ -118,9 +119,9 @@ class Kernel:
         """`step` for rows of the market that were decoded before: see frames.take_rows. The next row, the records, and the outputs of the last."""
         account = state.account
         records: Sequence[Record] = ()
-        show(self.program, state)
+        refresh(self.program, state)
         try:
-            end, records, took = take_rows(self.program, state, rows, start, until_ns, records_of)
+            end, records, took = apply_rows(self.program, state, rows, start, until_ns, records_of)
             account = state.account
             return end, records, self._respond(state, records[-1], took) if records else []
         except Exception as error:
@@ -134,7 +135,7 @@ class Kernel:
             f"record {record.seq} ({record.kind} from {record.source}) broke the core: {type(error).__name__}: {error}"
         )
         state.account = account
-        turn = Turn(state, record, self.program.rules)
+        turn = StepContext(state, record, self.program.rules)
         if state.seq == record.seq:  # else it broke within many at once, and a restart will fold them one by one
             with localcontext(MONEY):
                 turn.note("alarm", what)
@@ -142,13 +143,13 @@ class Kernel:
             state.seq = turn.outputs[-1].seq
         return CoreError(what, outputs=turn.outputs, taken=taken)
 
-    def _respond(self, state: State, record: Record, took: Took) -> list[Record]:
+    def _respond(self, state: State, record: Record, took: Applied) -> list[Record]:
         """Decides on an input that was folded; a frame that woke nobody ends here."""
         due = state.inputs % self.program.settings.checkpoint_every == 0
-        if took is NOTHING and record.kind is Kind.FEED and not due:
+        if took is NO_EFFECT and record.kind is Kind.FEED and not due:
             return []
         with localcontext(MONEY):
-            turn = Turn(state, record, self.program.rules)
+            turn = StepContext(state, record, self.program.rules)
             closed = state.account.modes.closing
             self.responding.decide(turn, took)
             if due or state.account.modes.closing is not closed:  # the last one vouches for all that came before
@@ -161,9 +162,9 @@ class Kernel:
     def rebuild(self, state: State, record: Record) -> None:
         """Fold a record as it stands in the journal, input or output. Nothing is decided."""
         assert record.seq == state.seq + 1, (record.seq, state.seq)
-        hide(self.program, state)
+        disable(self.program, state)
         if record.kind in (Kind.FEED, Kind.BROKER, Kind.LINK, Kind.TIMER, Kind.COMMAND):
-            take(self.program, state, record)
+            apply_input(self.program, state, record)
             state.inputs += 1
             return
         state.seq, state.time_ns = record.seq, record.time_ns

@@ -28,7 +28,7 @@ class TimeInForce(StrEnum):
     FOK = "FOK"
 
 
-class Allowance(msgspec.Struct, frozen=True):
+class RateLimits(msgspec.Struct, frozen=True):
     """What a venue lets one address and one account send. The defaults are Binance Spot's (binance_spot.md section 11)."""
 
     weight_minute_max: int = 6000  # request weight in a clock minute, for all programs of the address

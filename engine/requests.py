@@ -7,7 +7,9 @@ from enum import StrEnum
 
 import msgspec
 
-FEED_PURPOSES = frozenset({"depth", "server_time", "exchange_info"})  # whose answers anyone may see: FEED records, not BROKER
+FEED_PURPOSES = frozenset(
+    {"depth", "server_time", "exchange_info"}
+)  # whose answers anyone may see: FEED records, not BROKER
 
 
 class Transport(StrEnum):

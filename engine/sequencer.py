@@ -8,15 +8,15 @@ from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
+from engine.apply.batches import RecordsOf
+from engine.apply.inputs import apply_input
 from engine.errors import CoreError
 from engine.facts import TimerBody, text_of
-from engine.frames import RecordsOf
 from engine.kernel import Kernel
 from engine.market.rows import Rows
-from engine.reducers.timers import strategy_of
-from engine.session import SessionBody
-from engine.state import State
-from engine.taking import take
+from engine.session_record import SessionBody
+from engine.state.session_state import State
+from engine.state.timers import strategy_of
 from journal.record import Kind, Record, canonical
 
 Append = Callable[[Sequence[Record], bool], None]  # (the records of one step, whether its group must close at once)
@@ -161,9 +161,13 @@ class Sequencer:
         assert state is not None, "begin comes first"
         due_ns, name = next_timer(state)
         asked = strategy_of(name)
-        if state.steady is not state.account or not asked or not program.deciding.says_nothing(state.account, state.market, due_ns, asked):
+        if (
+            state.steady is not state.account
+            or not asked
+            or not program.deciding.says_nothing(state.account, state.market, due_ns, asked)
+        ):
             return False
-        take(program, state, msgspec.structs.replace(due_timer(state, program.recurring, due_ns), seq=state.seq))
+        apply_input(program, state, msgspec.structs.replace(due_timer(state, program.recurring, due_ns), seq=state.seq))
         state.steady = state.account
         return True
 

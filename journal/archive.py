@@ -22,7 +22,13 @@ from pyarrow import fs
 
 from journal.checksums import CHECKSUMS
 from journal.disk import RealDisk, is_locked, sync_folder
-from journal.errors import ArchiveFailed, ArchiveRefused, DamagedArchive, JournalLocked, NotAJournal
+from journal.errors import (
+    ArchiveFailedError,
+    ArchiveRefusedError,
+    DamagedArchiveError,
+    JournalLockedError,
+    NotAJournalError,
+)
 from journal.segments import Sealed, first_line, first_seqs, sealed_name
 from journal.verify import verify
 
@@ -39,7 +45,7 @@ class ArchivedFile(msgspec.Struct, frozen=True):
     sha256: str
 
 
-class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+class ArchiveManifest(msgspec.Struct, frozen=True, kw_only=True):
     version: int = 1
     session: str  # its folder's name
     records: int
@@ -50,21 +56,24 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
 class Archived(msgspec.Struct, frozen=True):
     where: str
-    manifest: Manifest
+    manifest: ArchiveManifest
     copied: int  # files; the others were there already
 
-_SESSION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}", re.ASCII)  # a folder's name, for people and for a command line
+
+_SESSION = re.compile(
+    r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}", re.ASCII
+)  # a folder's name, for people and for a command line
 
 
-class Place(NamedTuple):
+class ArchiveLocation(NamedTuple):
     """A folder of some file system."""
 
     filesystem: Any
     path: str
     shown: str  # the URI without what may be secret in it
 
-    def within(self, name: str) -> "Place":
-        return Place(self.filesystem, f"{self.path.rstrip('/')}/{name}", f"{self.shown.rstrip('/')}/{name}")
+    def within(self, name: str) -> "ArchiveLocation":
+        return ArchiveLocation(self.filesystem, f"{self.path.rstrip('/')}/{name}", f"{self.shown.rstrip('/')}/{name}")
 
     @property
     def is_local(self) -> bool:
@@ -82,7 +91,7 @@ class Place(NamedTuple):
         try:
             yield
         except (OSError, pa.ArrowException) as error:
-            raise ArchiveFailed(
+            raise ArchiveFailedError(
                 f"{self.shown}: {doing} failed: {_without_secrets(first_line(error))}. What to do: see to it, then call again: "
                 "what is there already is not copied twice."
             ) from None
@@ -109,18 +118,18 @@ class Place(NamedTuple):
                 _sync_file(Path(self.path))
 
 
-def opened(uri: str) -> Place:
+def opened(uri: str) -> ArchiveLocation:
     """A path, or a URI: s3://bucket/folder, also with ?endpoint_override=host:port&scheme=http&region=... ArchiveRefused."""
     if "://" not in uri:
-        return Place(fs.LocalFileSystem(), str(Path(uri).absolute()), str(Path(uri).absolute()))
+        return ArchiveLocation(fs.LocalFileSystem(), str(Path(uri).absolute()), str(Path(uri).absolute()))
     try:
         parts = urlsplit(uri)
         shown = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
         given = parts.password is not None or (parts.scheme == "s3" and parts.username is not None)
     except ValueError:
-        raise ArchiveRefused("the URI of the archive is none: write s3://bucket/folder, or a path.") from None
+        raise ArchiveRefusedError("the URI of the archive is none: write s3://bucket/folder, or a path.") from None
     if given:
-        raise ArchiveRefused(
+        raise ArchiveRefusedError(
             f"{shown}: the URI holds a key, and a command line is seen by others. What to do: set AWS_ACCESS_KEY_ID and "
             "AWS_SECRET_ACCESS_KEY in the environment, and take it out of the URI."
         )
@@ -128,8 +137,8 @@ def opened(uri: str) -> Place:
         filesystem, path = fs.FileSystem.from_uri(uri)
     except (OSError, ValueError, pa.ArrowException) as error:
         said = _without_secrets(first_line(error).replace(uri, shown))
-        raise ArchiveRefused(f"{shown} cannot be used: {said}.") from None
-    return Place(filesystem, path, shown)
+        raise ArchiveRefusedError(f"{shown} cannot be used: {said}.") from None
+    return ArchiveLocation(filesystem, path, shown)
 
 
 def _without_secrets(text: str) -> str:
@@ -142,7 +151,7 @@ def _without_secrets(text: str) -> str:
 # ---- there ---------------------------------------------------------------------------------------------
 
 
-def archive(folder: Path, root: Place) -> Archived:
+def archive(folder: Path, root: ArchiveLocation) -> Archived:
     """Copy a sealed session to `root`. What is there is compared, never overwritten; the manifest comes last.
 
     ArchiveRefused where the session is not sealed and whole, or another one has its place; JournalLocked; ArchiveFailed.
@@ -150,25 +159,27 @@ def archive(folder: Path, root: Place) -> Archived:
     try:
         return _archive(folder, root)
     except OSError as error:
-        raise ArchiveFailed(f"{folder} cannot be read: {error}.") from error
+        raise ArchiveFailedError(f"{folder} cannot be read: {error}.") from error
 
 
-def _archive(folder: Path, root: Place) -> Archived:
+def _archive(folder: Path, root: ArchiveLocation) -> Archived:
     if is_locked(folder):
-        raise JournalLocked(f"{folder} is being written. What to do: archive it when its session has ended.")
+        raise JournalLockedError(f"{folder} is being written. What to do: archive it when its session has ended.")
     folder = folder.resolve()  # whose name is the archive's
     if root.holds(folder):
-        raise ArchiveRefused(f"{root.shown} is where the session itself lies: that is no copy. What to do: name another folder.")
+        raise ArchiveRefusedError(
+            f"{root.shown} is where the session itself lies: that is no copy. What to do: name another folder."
+        )
     _refuse_open(folder)
     report = verify(folder)
     if not report.ok:
-        raise ArchiveRefused(
+        raise ArchiveRefusedError(
             f"{folder} is damaged ({report.problems[0]}). What to do: verbatim verify shows all of it."
         )
     place = root.within(folder.name)
     if (there := read_manifest(place)) is not None:
         if there.chain != report.chain:
-            raise ArchiveRefused(
+            raise ArchiveRefusedError(
                 f"{place.shown} holds another session of that name, with chain {there.chain[:16]}, not {report.chain[:16]}. "
                 "Nothing was changed. What to do: name another place."
             )
@@ -179,13 +190,13 @@ def _archive(folder: Path, root: Place) -> Archived:
         found = _file(folder / name)
         files.append(found)
         copied += _copied(folder / name, found, place.within(name))
-    manifest = Manifest(
+    manifest = ArchiveManifest(
         session=folder.name, records=report.records, chain=report.chain, closed=report.closed, files=tuple(files)
     )
     data = msgspec.json.format(msgspec.json.encode(manifest), indent=1)
     place.within(MANIFEST).write(iter([data]))
     if read_manifest(place) != manifest:
-        raise DamagedArchive(
+        raise DamagedArchiveError(
             f"{place.shown}: the manifest reads otherwise than it was written. What to do: do not trust it."
         )
     return Archived(place.shown, manifest, copied)
@@ -194,11 +205,11 @@ def _archive(folder: Path, root: Place) -> Archived:
 def _refuse_open(folder: Path) -> None:
     names = [path.name for path in folder.iterdir()]
     if first_seqs(names, "open"):
-        raise ArchiveRefused(
+        raise ArchiveRefusedError(
             f"{folder} is not sealed: its writer was killed. What to do: recover it first, with verbatim recover."
         )
     if not first_seqs(names, "parquet"):
-        raise NotAJournal(f"{folder} holds no journal. What to do: name the folder of a session.")
+        raise NotAJournalError(f"{folder} holds no journal. What to do: name the folder of a session.")
 
 
 def _names(folder: Path) -> list[str]:
@@ -212,27 +223,29 @@ def _file(path: Path) -> ArchivedFile:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
             return ArchivedFile(path.name, file.tell(), digest)
     except FileNotFoundError:
-        raise ArchiveRefused(f"{path} went away meanwhile: was it merged? What to do: archive anew.") from None
+        raise ArchiveRefusedError(f"{path} went away meanwhile: was it merged? What to do: archive anew.") from None
 
 
-def _copied(path: Path, file: ArchivedFile, place: Place) -> bool:
+def _copied(path: Path, file: ArchivedFile, place: ArchiveLocation) -> bool:
     """Whether it had to be: an identical one may be there, or the beginning of one, from a call that was cut off."""
     if (size := place.size()) is not None:
         if size == file.bytes and _digest(place) == file.sha256:
             return False
         if size >= file.bytes or _digest(place) != _digest_of_beginning(path, size):
-            raise ArchiveRefused(
+            raise ArchiveRefusedError(
                 f"{place.shown} is there already, and is another. Nothing was changed. What to do: name another place, "
                 "or look who put it there."
             )
     with path.open("rb") as source:
         place.write(iter(lambda: source.read(_CHUNK_BYTES), b""))
     if place.size() != file.bytes or _digest(place) != file.sha256:
-        raise DamagedArchive(f"{place.shown} reads otherwise than it was written. What to do: do not trust this place.")
+        raise DamagedArchiveError(
+            f"{place.shown} reads otherwise than it was written. What to do: do not trust this place."
+        )
     return True
 
 
-def _digest(place: Place) -> str:
+def _digest(place: ArchiveLocation) -> str:
     digest = hashlib.sha256()
     for chunk in place.chunks():
         digest.update(chunk)
@@ -257,7 +270,7 @@ def _sync_file(path: Path) -> None:
 # ---- and back ------------------------------------------------------------------------------------------
 
 
-def read_manifest(place: Place) -> Manifest | None:
+def read_manifest(place: ArchiveLocation) -> ArchiveManifest | None:
     """None where there is none. DamagedArchive where it is no manifest, or names what no archive holds."""
     where = place.within(MANIFEST)
     size = where.size()
@@ -266,7 +279,7 @@ def read_manifest(place: Place) -> Manifest | None:
     try:
         if size > MANIFEST_BYTES_MAX:
             raise ValueError(f"it is {size} bytes long")
-        found = msgspec.json.decode(b"".join(where.chunks()), type=Manifest)
+        found = msgspec.json.decode(b"".join(where.chunks()), type=ArchiveManifest)
         if found.version != 1:
             raise ValueError(f"it is of version {found.version}")
         names = [file.name for file in found.files]
@@ -277,21 +290,21 @@ def read_manifest(place: Place) -> Manifest | None:
         if _SESSION.fullmatch(found.session) is None:
             raise ValueError("its session's name is none")
     except ValueError as error:
-        raise DamagedArchive(f"{where.shown} is no manifest of an archive: {first_line(error)}.") from None
+        raise DamagedArchiveError(f"{where.shown} is no manifest of an archive: {first_line(error)}.") from None
     return found
 
 
-def compare(place: Place, manifest: Manifest) -> None:
+def compare(place: ArchiveLocation, manifest: ArchiveManifest) -> None:
     """Reads all of an archive. DamagedArchive names the first file that is not what the manifest says."""
     for file in manifest.files:
         within = place.within(file.name)
         if (size := within.size()) is None:
-            raise DamagedArchive(f"{within.shown} is missing, and the manifest names it.")
+            raise DamagedArchiveError(f"{within.shown} is missing, and the manifest names it.")
         if size != file.bytes or _digest(within) != file.sha256:
-            raise DamagedArchive(f"{within.shown} is not what the manifest says.")
+            raise DamagedArchiveError(f"{within.shown} is not what the manifest says.")
 
 
-def missing_of(root: Place, folder: Path) -> str:
+def missing_of(root: ArchiveLocation, folder: Path) -> str:
     """Why the archive cannot stand for this session; "" where all of it is there. It is read whole."""
     folder = folder.resolve()
     if root.holds(folder):
@@ -305,22 +318,22 @@ def missing_of(root: Place, folder: Path) -> str:
         if Sealed(folder / sealed_name(first_seqs(names, "parquet")[-1])).footer.chain != manifest.chain:
             return "its archive is of another session, or of a part of it"
         compare(root.within(folder.name), manifest)
-    except (ArchiveRefused, NotAJournal, DamagedArchive) as error:
+    except (ArchiveRefusedError, NotAJournalError, DamagedArchiveError) as error:
         return str(error)
     return ""
 
 
-def fetch(place: Place, *, into: Path | None, journals: Path) -> Path:
+def fetch(place: ArchiveLocation, *, into: Path | None, journals: Path) -> Path:
     """An archived session in a new folder, which appears when all of it is there and proved: its path.
 
     ArchiveRefused where there is no archive or the folder exists; DamagedArchive; ArchiveFailed.
     """
     manifest = read_manifest(place)
     if manifest is None:
-        raise ArchiveRefused(f"{place.shown} holds no {MANIFEST}: no archive is there, or it was never finished.")
+        raise ArchiveRefusedError(f"{place.shown} holds no {MANIFEST}: no archive is there, or it was never finished.")
     folder = journals / manifest.session if into is None else into
     if folder.exists():
-        raise ArchiveRefused(f"{folder} exists already. What to do: name another folder with --into.")
+        raise ArchiveRefusedError(f"{folder} exists already. What to do: name another folder with --into.")
     unfinished = folder.with_name(folder.name + UNFINISHED)
     if unfinished.is_dir():  # of a call that was cut off, or that is still at work
         RealDisk(unfinished).release()
@@ -331,22 +344,26 @@ def fetch(place: Place, *, into: Path | None, journals: Path) -> Path:
             _fetch_file(disk, place.within(file.name), file)
         disk.sync_folder()
         report = verify(unfinished)
-        if not report.ok or (report.chain, report.records, report.closed) != (manifest.chain, manifest.records, manifest.closed):
+        if not report.ok or (report.chain, report.records, report.closed) != (
+            manifest.chain,
+            manifest.records,
+            manifest.closed,
+        ):
             what = report.problems[0] if report.problems else "its records are not those that the manifest states"
-            raise DamagedArchive(f"{place.shown}: {what}.")
+            raise DamagedArchiveError(f"{place.shown}: {what}.")
         unfinished.rename(folder)
         sync_folder(folder.parent)
     except BaseException as error:
         shutil.rmtree(unfinished, ignore_errors=True)
         if isinstance(error, OSError):
-            raise ArchiveFailed(f"{folder} cannot be written: {error.strerror}.") from error
+            raise ArchiveFailedError(f"{folder} cannot be written: {error.strerror}.") from error
         raise
     finally:
         disk.release()
     return folder
 
 
-def _fetch_file(disk: RealDisk, place: Place, file: ArchivedFile) -> None:
+def _fetch_file(disk: RealDisk, place: ArchiveLocation, file: ArchivedFile) -> None:
     digest, size = hashlib.sha256(), 0
     disk.create(file.name)
     for chunk in place.chunks():
@@ -356,6 +373,6 @@ def _fetch_file(disk: RealDisk, place: Place, file: ArchivedFile) -> None:
         digest.update(chunk)
         disk.write(file.name, chunk)
     if size != file.bytes or digest.hexdigest() != file.sha256:
-        raise DamagedArchive(f"{place.shown} is not what the manifest says.")
+        raise DamagedArchiveError(f"{place.shown} is not what the manifest says.")
     disk.sync(file.name)
     disk.close(file.name)

@@ -4,7 +4,7 @@ import hashlib
 import io
 from typing import Any
 
-from journal.disk import Disk, Reading
+from journal.disk import Disk, ReadableFile
 
 
 class Sink(io.RawIOBase):
@@ -35,7 +35,7 @@ class Sink(io.RawIOBase):
 class Source(io.RawIOBase):
     """A file that is read as Arrow asks for it."""
 
-    def __init__(self, reading: Reading) -> None:
+    def __init__(self, reading: ReadableFile) -> None:
         self._reading, self._at = reading, 0
 
     def readable(self) -> bool:

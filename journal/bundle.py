@@ -19,7 +19,7 @@ import msgspec
 
 from journal.checksums import CHECKSUMS
 from journal.disk import RealDisk
-from journal.errors import DamagedJournal, JournalFailed, NotAJournal
+from journal.errors import DamagedJournalError, JournalFailedError, NotAJournalError
 from journal.export import appearing
 from journal.segments import Sealed, first_seqs, sealed_name
 
@@ -27,7 +27,9 @@ SUFFIX = ".vbundle"
 BEGIN_STATE = "begin.state"  # what readers believed where a slice goes on, beside its segments
 README, MANIFEST, JOURNAL = "README.txt", "manifest.json", "journal/"
 MANIFEST_BYTES_MAX = 16 * 1024 * 1024
-_MEMBER = re.compile(rf"README\.txt|manifest\.json|journal/((?:\d{{12}}|[1-9]\d{{12,17}})\.parquet|{CHECKSUMS}|begin\.state)", re.ASCII)
+_MEMBER = re.compile(
+    rf"README\.txt|manifest\.json|journal/((?:\d{{12}}|[1-9]\d{{12,17}})\.parquet|{CHECKSUMS}|begin\.state)", re.ASCII
+)
 _CHUNK_BYTES = 1 << 20
 _ZIP_MAGIC = b"PK\x03\x04"
 _ENCRYPTED = 0x1
@@ -42,7 +44,7 @@ class BundledFile(msgspec.Struct, frozen=True):
     sha256: str
 
 
-class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+class BundleManifest(msgspec.Struct, frozen=True, kw_only=True):
     version: int = 1
     session: str  # its folder's name
     whole: bool  # the session's own segments, byte for byte, with chain and signatures
@@ -55,7 +57,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     files: tuple[BundledFile, ...] = ()
 
 
-def pack(folder: Path, names: Iterable[str], target: Path, manifest: Manifest, readme: str) -> Manifest:
+def pack(folder: Path, names: Iterable[str], target: Path, manifest: BundleManifest, readme: str) -> BundleManifest:
     """Files of a folder as a bundle, which appears when it is whole: the manifest with their hashes. ExportRefused, JournalFailed."""
     files = []
     with appearing(target) as partial:
@@ -66,7 +68,9 @@ def pack(folder: Path, names: Iterable[str], target: Path, manifest: Manifest, r
             _put(bundle, MANIFEST, [msgspec.json.format(msgspec.json.encode(made), indent=1)])
         with zipfile.ZipFile(partial) as bundle:
             if (bad := bundle.testzip()) is not None:
-                raise DamagedJournal(target, f"{bad} reads otherwise than it was written", "do not trust this disk")
+                raise DamagedJournalError(
+                    target, f"{bad} reads otherwise than it was written", "do not trust this disk"
+                )
     return made
 
 
@@ -86,15 +90,15 @@ def _put(bundle: zipfile.ZipFile, name: str, chunks: Iterable[bytes]) -> Bundled
     return BundledFile(name, size, digest.hexdigest())
 
 
-def unpack(path: Path, folder: Path) -> Manifest:
+def unpack(path: Path, folder: Path) -> BundleManifest:
     """The journal of a bundle in a new folder. NotAJournal where it is no bundle; DamagedJournal, which names the member."""
     try:
         with path.open("rb") as file:
             magic = file.read(len(_ZIP_MAGIC))
     except OSError as error:
-        raise NotAJournal(f"{path} cannot be read: {error.strerror}.") from error
+        raise NotAJournalError(f"{path} cannot be read: {error.strerror}.") from error
     if magic != _ZIP_MAGIC:
-        raise NotAJournal(f"{path} is no bundle. What to do: name a session, or a file that verbatim bundle made.")
+        raise NotAJournalError(f"{path} is no bundle. What to do: name a session, or a file that verbatim bundle made.")
     with _told(path, "the bundle"), zipfile.ZipFile(path) as bundle:
         members = _members(bundle, path.stat().st_size)
         with _told(path, MANIFEST):
@@ -112,21 +116,21 @@ def unpack(path: Path, folder: Path) -> Manifest:
     return manifest
 
 
-def manifest_in(folder: Path) -> Manifest | None:
+def manifest_in(folder: Path) -> BundleManifest | None:
     """Of a bundle that was unpacked there."""
     path = folder / MANIFEST
-    return msgspec.json.decode(path.read_bytes(), type=Manifest) if path.exists() else None
+    return msgspec.json.decode(path.read_bytes(), type=BundleManifest) if path.exists() else None
 
 
 @contextmanager
 def _told(path: Path, member: str) -> Iterator[None]:
     try:
         yield
-    except DamagedJournal:
+    except DamagedJournalError:
         raise
     except _UNREADABLE as error:
         lines = str(error).splitlines() or [type(error).__name__]
-        raise DamagedJournal(path, f"{member}: {lines[0]}", "get the bundle again") from error
+        raise DamagedJournalError(path, f"{member}: {lines[0]}", "get the bundle again") from error
 
 
 def _members(bundle: zipfile.ZipFile, size: int) -> dict[str, zipfile.ZipInfo]:
@@ -145,15 +149,18 @@ def _members(bundle: zipfile.ZipFile, size: int) -> dict[str, zipfile.ZipInfo]:
     return members
 
 
-def _manifest(bundle: zipfile.ZipFile, members: dict[str, zipfile.ZipInfo]) -> Manifest:
+def _manifest(bundle: zipfile.ZipFile, members: dict[str, zipfile.ZipInfo]) -> BundleManifest:
     if (member := members.get(MANIFEST)) is None:
         raise ValueError("it is missing")
     if member.file_size > MANIFEST_BYTES_MAX:
         raise ValueError("it is too large")
-    found = msgspec.json.decode(bundle.read(member), type=Manifest)
+    found = msgspec.json.decode(bundle.read(member), type=BundleManifest)
     if found.version != 1:
         raise ValueError(f"it is of version {found.version}, which a later verbatim reads")
-    if not all(word.isprintable() for word in (found.session, found.bundled_from, *found.redacted, *found.versions, *found.versions.values())):
+    if not all(
+        word.isprintable()
+        for word in (found.session, found.bundled_from, *found.redacted, *found.versions, *found.versions.values())
+    ):
         raise ValueError("a text of it cannot be printed")
     names = [file.name for file in found.files]
     if sorted(names) != sorted(members.keys() - {MANIFEST}):
@@ -161,14 +168,26 @@ def _manifest(bundle: zipfile.ZipFile, members: dict[str, zipfile.ZipInfo]) -> M
     return found
 
 
-def _compare(manifest: Manifest, folder: Path) -> None:
+def _compare(manifest: BundleManifest, folder: Path) -> None:
     """What it states of the session must be what the footers state, which `verify` proves."""
-    footers = [Sealed(folder / sealed_name(seq)).footer for seq in first_seqs([path.name for path in folder.iterdir()], "parquet")]
+    footers = [
+        Sealed(folder / sealed_name(seq)).footer
+        for seq in first_seqs([path.name for path in folder.iterdir()], "parquet")
+    ]
     if not footers:
         raise ValueError("it names no segment")
     last = footers[-1]
-    stated = last.bundled_from == "", last.bundled_from or last.chain, last.first_seq if last.bundled_from else 0, last.last_seq
-    cut = manifest.session_last_seq != manifest.last_seq if manifest.whole else manifest.session_last_seq < manifest.last_seq
+    stated = (
+        last.bundled_from == "",
+        last.bundled_from or last.chain,
+        last.first_seq if last.bundled_from else 0,
+        last.last_seq,
+    )
+    cut = (
+        manifest.session_last_seq != manifest.last_seq
+        if manifest.whole
+        else manifest.session_last_seq < manifest.last_seq
+    )
     if cut or (manifest.whole, manifest.bundled_from, manifest.first_seq, manifest.last_seq) != stated:
         raise ValueError("it states another part of the session than the segments do")
 
@@ -182,7 +201,7 @@ def _take(bundle: zipfile.ZipFile, member: zipfile.ZipInfo, file: BundledFile, d
             try:
                 disk.write(name, chunk)
             except OSError as error:
-                raise JournalFailed(
+                raise JournalFailedError(
                     f"{disk.folder} cannot be written, where bundles are unpacked (TMPDIR): {error.strerror}."
                 ) from error
         disk.close(name)

@@ -13,13 +13,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
-from journal.errors import JournalFailed, JournalLocked
+from journal.errors import JournalFailedError, JournalLockedError
 
 LOCK_TRIES = 5
 LOCK_PAUSE_S = 0.01
 
 
-class Reading(Protocol):
+class ReadableFile(Protocol):
     """A file that is read by offset. It may grow meanwhile, and outlives its own unlinking."""
 
     @property
@@ -42,7 +42,7 @@ class Disk(Protocol):
     def unlink(self, name: str) -> None: ...
     def sync_folder(self) -> None: ...
     def free_bytes(self) -> int: ...
-    def reading(self, name: str) -> Reading: ...
+    def reading(self, name: str) -> ReadableFile: ...
     def release(self) -> None: ...
 
 
@@ -73,7 +73,7 @@ class FileReading:
         self.close()
 
 
-def whole(reading: Reading) -> bytes:
+def whole(reading: ReadableFile) -> bytes:
     """All bytes of a small file; it is closed."""
     try:
         return reading.at(0, reading.size)
@@ -94,7 +94,7 @@ class RealDisk:
             os.close(self._folder_fd)
             if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
                 raise
-            raise JournalLocked(
+            raise JournalLockedError(
                 f"{folder} is being written by another process. What to do: end that process first."
             ) from error
 
@@ -120,11 +120,11 @@ class RealDisk:
             sync_folder(folder.parent)
             return cls(folder)
         except FileExistsError as error:
-            raise JournalFailed(
+            raise JournalFailedError(
                 f"{folder} exists already, and a journal is never written twice. What to do: name another folder."
             ) from error
         except OSError as error:
-            raise JournalFailed(f"{folder} cannot be made: {error.strerror}.") from error
+            raise JournalFailedError(f"{folder} cannot be made: {error.strerror}.") from error
 
     def names(self) -> list[str]:
         return sorted(path.name for path in self.folder.iterdir())
@@ -158,7 +158,7 @@ class RealDisk:
         found = os.statvfs(self._folder_fd)
         return found.f_bavail * found.f_frsize
 
-    def reading(self, name: str) -> Reading:
+    def reading(self, name: str) -> ReadableFile:
         return FileReading(self.folder / name)
 
     def release(self) -> None:

@@ -24,23 +24,23 @@ class JournalError(Exception):
     """Anything a journal refuses, for reasons that lie outside this program."""
 
 
-class JournalFailed(JournalError):  # noqa: N818 - the name says what happened
+class JournalFailedError(JournalError):
     """A write or a sync failed. The kernel may have dropped the pages, so a retry could only pretend (fsyncgate)."""
 
 
-class JournalBehind(JournalError):  # noqa: N818 - the name says what happened
+class JournalBehindError(JournalError):
     """More waits in memory than the stated bound. The step that met the bound was not taken."""
 
 
-class JournalLocked(JournalError):  # noqa: N818 - the name says what happened
+class JournalLockedError(JournalError):
     pass
 
 
-class NotAJournal(JournalError):  # noqa: N818 - the name says what happened
+class NotAJournalError(JournalError):
     pass
 
 
-class DamagedJournal(JournalError):  # noqa: N818 - the name says what happened
+class DamagedJournalError(JournalError):
     def __init__(
         self, path: Path, where: str, remedy: str = "restore this file from a copy; nothing was changed"
     ) -> None:
@@ -50,19 +50,19 @@ class DamagedJournal(JournalError):  # noqa: N818 - the name says what happened
         self.remedy = remedy
 
 
-class UnknownSession(JournalError):  # noqa: N818 - the name says what happened
+class UnknownSessionError(JournalError):
     pass
 
 
-class AmbiguousSession(JournalError):  # noqa: N818 - the name says what happened
+class AmbiguousSessionError(JournalError):
     pass
 
 
-class CaptureRefused(JournalError):  # noqa: N818 - the name says what happened
+class CaptureRefusedError(JournalError):
     pass
 
 
-class DamagedCapture(CaptureRefused):
+class DamagedCaptureError(CaptureRefusedError):
     """The lines before `line` were good."""
 
     def __init__(self, path: Path, line: int, what: str) -> None:
@@ -72,21 +72,21 @@ class DamagedCapture(CaptureRefused):
         )
 
 
-class BundleRefused(JournalError):  # noqa: N818 - the name says what happened
+class BundleRefusedError(JournalError):
     pass
 
 
-class ExportRefused(JournalError):  # noqa: N818 - the name says what happened
+class ExportRefusedError(JournalError):
     pass
 
 
-class ArchiveRefused(JournalError):  # noqa: N818 - the name says what happened
+class ArchiveRefusedError(JournalError):
     pass
 
 
-class ArchiveFailed(JournalError):  # noqa: N818 - the name says what happened
+class ArchiveFailedError(JournalError):
     pass
 
 
-class DamagedArchive(JournalError):  # noqa: N818 - the name says what happened
+class DamagedArchiveError(JournalError):
     pass

@@ -17,9 +17,9 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 
-from journal.batches import SCHEMA, to_records
+from journal.arrow_codec import SCHEMA, to_records
 from journal.disk import sync_folder
-from journal.errors import ExportRefused, JournalFailed
+from journal.errors import ExportRefusedError, JournalFailedError
 from journal.reader import Journal
 from journal.record import Kind, Record
 from journal.segments import GROUP_ROWS, parquet_writer, plain_batch
@@ -41,7 +41,7 @@ def export(
     """Records to a file, in the form its suffix names; how many they were. ExportRefused, JournalFailed."""
     write = WRITERS.get(target.suffix)
     if write is None:
-        raise ExportRefused(
+        raise ExportRefusedError(
             f"{target}: no form goes by that suffix. What to do: name a file with {', '.join(WRITERS)}, or a folder."
         )
     with appearing(target) as partial:
@@ -52,12 +52,12 @@ def export(
 def appearing(target: Path) -> Iterator[Path]:
     """Where a file or folder is to be made; it bears its own name when that was done without an error."""
     if os.path.lexists(target):
-        raise ExportRefused(
+        raise ExportRefusedError(
             f"{target} exists already, and nothing is overwritten. What to do: name another, or remove it."
         )
     partial = target.with_name(target.name + PARTIAL)
     if os.path.lexists(partial):
-        raise ExportRefused(
+        raise ExportRefusedError(
             f"{partial} is there: another export is at work, or was cut off. What to do: wait for it, or remove that."
         )
     try:
@@ -70,7 +70,7 @@ def appearing(target: Path) -> Iterator[Path]:
         else:
             partial.unlink(missing_ok=True)
         if isinstance(error, OSError):
-            raise JournalFailed(f"{target} cannot be written: {error.strerror or error}.") from error
+            raise JournalFailedError(f"{target} cannot be written: {error.strerror or error}.") from error
         raise
 
 

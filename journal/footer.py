@@ -10,8 +10,8 @@ from pathlib import Path
 
 import msgspec
 
-from journal.content import CHAIN_START, link
-from journal.errors import DamagedJournal
+from journal.content_hash import CHAIN_START, link
+from journal.errors import DamagedJournalError
 
 SCHEMA_VERSION = 2
 _KEY = "journal."  # all our keys begin so
@@ -65,14 +65,18 @@ class Footer(msgspec.Struct, frozen=True, kw_only=True):
             given = {name.removeprefix(_KEY): text for name, text in texts.items() if name.startswith(_KEY)}
             version = int(given["schema_version"])
             if version > SCHEMA_VERSION:
-                raise DamagedJournal(path, f"written with schema version {version}", "read it with a newer version")
+                raise DamagedJournalError(
+                    path, f"written with schema version {version}", "read it with a newer version"
+                )
             for number in range(version, SCHEMA_VERSION):
                 given = UPCASTS[number](given)
             return msgspec.convert(
-                {**given, "final": given["final"] == "1", "parts": msgspec.json.decode(given["parts"])}, cls, strict=False
+                {**given, "final": given["final"] == "1", "parts": msgspec.json.decode(given["parts"])},
+                cls,
+                strict=False,
             )
         except (KeyError, ValueError) as error:  # msgspec.ValidationError is a ValueError
-            raise DamagedJournal(path, f"the footer is not a journal segment's ({error})") from error
+            raise DamagedJournalError(path, f"the footer is not a journal segment's ({error})") from error
 
 
 def _text(value: object) -> str:

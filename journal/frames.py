@@ -14,8 +14,8 @@ from zlib import crc32
 
 import pyarrow as pa
 
-from journal.batches import from_message, to_message
-from journal.disk import Reading
+from journal.arrow_codec import from_message, to_message
+from journal.disk import ReadableFile
 from journal.record import Record
 
 MAGIC = b"VJ1\n"
@@ -43,7 +43,7 @@ def encode(records: Sequence[Record], durable_seq: int) -> bytes:
     return b"".join((MAGIC, crc.to_bytes(4, "little"), checked, body))
 
 
-def frame_at(reading: Reading, offset: int, size: int) -> Frame | None:
+def frame_at(reading: ReadableFile, offset: int, size: int) -> Frame | None:
     """The whole and valid frame at `offset` of the file's first `size` bytes, else None."""
     if offset + HEADER_BYTES > size:
         return None
@@ -66,7 +66,7 @@ class Walk:
     Iterating moves `offset`, `next_seq` and `durable_seq` (the furthest that any frame seen calls durable).
     """
 
-    def __init__(self, reading: Reading, next_seq: int, *, offset: int = 0) -> None:
+    def __init__(self, reading: ReadableFile, next_seq: int, *, offset: int = 0) -> None:
         self._reading = reading
         self.size = reading.size
         self.offset = offset

@@ -16,7 +16,7 @@ import pyarrow as pa
 from journal.arrow_files import Source
 from journal.checksums import CHECKSUMS, read_checksums
 from journal.disk import Disk, RealDisk, whole
-from journal.errors import DamagedJournal, JournalFailed, NotAJournal
+from journal.errors import DamagedJournalError, JournalFailedError, NotAJournalError
 from journal.footer import SCHEMA_VERSION, Footer
 from journal.recover import finish_merge, superseded, unlink_held
 from journal.seal import put_sealed
@@ -36,15 +36,17 @@ def merge(folder: Path, *, bytes_max: int = MERGED_BYTES_MAX, disk: Disk | None 
     """JournalLocked while a writer lives; NotAJournal; DamagedJournal, before anything is changed, where rows are not whole."""
     if disk is None:
         if not folder.is_dir():
-            raise NotAJournal(f"{folder} holds no journal. What to do: name the folder of a session.")
+            raise NotAJournalError(f"{folder} holds no journal. What to do: name the folder of a session.")
         disk = RealDisk(folder)
     try:
         return _merge(disk, bytes_max)
-    except DamagedJournal:
+    except DamagedJournalError:
         _drop_temporary(disk)
         raise
     except OSError as error:
-        raise JournalFailed(f"{folder}: the disk failed ({error}). What to do: look after it, then merge anew.") from error
+        raise JournalFailedError(
+            f"{folder}: the disk failed ({error}). What to do: look after it, then merge anew."
+        ) from error
     finally:
         disk.release()
 
@@ -52,15 +54,15 @@ def merge(folder: Path, *, bytes_max: int = MERGED_BYTES_MAX, disk: Disk | None 
 def _merge(disk: Disk, bytes_max: int) -> Merged:
     names = disk.names()
     if opened := first_seqs(names, "open"):
-        raise JournalFailed(
+        raise JournalFailedError(
             f"{disk.folder}: {len(opened)} segments are not sealed. What to do: recover this session first, "
             "with verbatim recover."
         )
     footers = {seq: _sealed(disk, seq).footer for seq in first_seqs(names, "parquet")}
     if not footers:
-        raise NotAJournal(f"{disk.folder} holds no journal. What to do: name the folder of a session.")
+        raise NotAJournalError(f"{disk.folder} holds no journal. What to do: name the folder of a session.")
     if any(footer.bundled_from for footer in footers.values()):
-        raise JournalFailed(f"{disk.folder} is a slice of a session, and stays as it is.")
+        raise JournalFailedError(f"{disk.folder} is a slice of a session, and stays as it is.")
     left = superseded(footers)
     _refuse_damage(disk, footers.keys() - left.values())
     _drop_temporary(disk)
@@ -81,12 +83,14 @@ def _refuse_damage(disk: Disk, seqs: Iterable[int]) -> None:
     try:
         known = read_checksums(whole(disk.reading(CHECKSUMS)).decode())
     except ValueError as error:
-        raise DamagedJournal(disk.folder / CHECKSUMS, str(error), "see the whole of it with verbatim verify") from None
+        raise DamagedJournalError(
+            disk.folder / CHECKSUMS, str(error), "see the whole of it with verbatim verify"
+        ) from None
     for name in sorted(known.keys() - set(disk.names())):
-        raise DamagedJournal(disk.folder, f"{CHECKSUMS} names {name}, which is missing")
+        raise DamagedJournalError(disk.folder, f"{CHECKSUMS} names {name}, which is missing")
     for name in map(sealed_name, sorted(seqs)):
         if name in known and _sha256(disk, name) != known[name]:
-            raise DamagedJournal(disk.folder / name, f"its bytes have not the checksum in {CHECKSUMS}")
+            raise DamagedJournalError(disk.folder / name, f"its bytes have not the checksum in {CHECKSUMS}")
 
 
 def _sha256(disk: Disk, name: str) -> str:
@@ -135,7 +139,9 @@ def _groups(footers: Sequence[Footer], sizes: dict[int, int], bytes_max: int) ->
 def _merge_group(disk: Disk, group: Sequence[Footer]) -> None:
     for before, after in pairwise(group):
         if before.last_seq + 1 != after.first_seq or after.prev_chain != before.chain:
-            raise DamagedJournal(disk.folder / sealed_name(after.first_seq), "it does not continue the segment before it")
+            raise DamagedJournalError(
+                disk.folder / sealed_name(after.first_seq), "it does not continue the segment before it"
+            )
     first, last = group[0], group[-1]
 
     def footer(_content: str) -> Footer:
@@ -144,7 +150,7 @@ def _merge_group(disk: Disk, group: Sequence[Footer]) -> None:
             last, first_seq=first.first_seq, prev_chain=first.prev_chain, parts=parts, schema_version=SCHEMA_VERSION
         )
         if found.linked() != found.chain:
-            raise DamagedJournal(disk.folder, "the chain over the segments does not follow from their contents")
+            raise DamagedJournalError(disk.folder, "the chain over the segments does not follow from their contents")
         return found
 
     merged = {each.first_seq: first.first_seq for each in group[1:]}

@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from journal.batches import SCHEMA, to_records
+from journal.arrow_codec import SCHEMA, to_records
 from journal.checksums import CHECKSUMS, read_checksums
-from journal.content import CHAIN_START
+from journal.content_hash import CHAIN_START
 from journal.disk import FileReading
-from journal.errors import DamagedJournal, NotAJournal
+from journal.errors import DamagedJournalError, NotAJournalError
 from journal.frames import Tail, Walk
 from journal.record import Kind, Record
 from journal.segments import ALL_ROWS, Rows, Sealed, first_line, first_seqs, open_name, sealed_name
@@ -37,7 +37,7 @@ class _OpenPart:
             self._batches = [frame.batch() for frame in walk]
         except pa.ArrowException as error:
             where = f"the frame before byte {walk.offset} is unreadable ({first_line(error)})"
-            raise DamagedJournal(path, where) from error
+            raise DamagedJournalError(path, where) from error
         self.tail: Tail = walk.tail()
         self.last_seq = walk.next_seq - 1
         self.begins_ns = self._batches[0].column(1)[0].as_py() if self._batches else None
@@ -61,7 +61,7 @@ class Journal:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         if not folder.is_dir():
-            raise NotAJournal(f"{folder} is no folder. What to do: name the folder of a session.")
+            raise NotAJournalError(f"{folder} is no folder. What to do: name the folder of a session.")
         listed = _listed(folder)  # before the folder is looked at: what is sealed meanwhile is then no missing one
         opened, self._sealed_seqs = _look(folder)
         try:
@@ -72,10 +72,10 @@ class Journal:
         self._begins: dict[int, int] = {}  # session time at which a segment begins, where it was asked for
         self._open = {part.first_seq: part for part in parts}
         if missing := [seq for seq in listed if seq not in opened and seq not in self._sealed_seqs]:
-            raise DamagedJournal(folder, f"{CHECKSUMS} names {sealed_name(missing[0])}, which is missing")
+            raise DamagedJournalError(folder, f"{CHECKSUMS} names {sealed_name(missing[0])}, which is missing")
         self._seqs = sorted([*opened, *self._sealed_seqs])  # at which the segments begin
         if not self._seqs:
-            raise NotAJournal(f"{folder} holds no journal. What to do: name the folder of a session.")
+            raise NotAJournalError(f"{folder} holds no journal. What to do: name the folder of a session.")
         self.first_seq = self._seqs[0]
         self.last_seq, self.closed = self._end()
         self._refuse_damage()
@@ -89,14 +89,14 @@ class Journal:
         for first_seq in reversed(self._seqs):
             if (part := self._part(first_seq)) is not None:
                 return part.last_seq, isinstance(part, Sealed) and part.footer.final
-        raise DamagedJournal(self.folder, "its segments went away while it was opened")
+        raise DamagedJournalError(self.folder, "its segments went away while it was opened")
 
     def _refuse_damage(self) -> None:
         if self.first_seq:
-            raise DamagedJournal(self.folder, f"records 0 to {self.first_seq - 1} are missing")
+            raise DamagedJournalError(self.folder, f"records 0 to {self.first_seq - 1} are missing")
         for part in self._open.values():
             if part.tail.next_seq <= part.tail.durable_seq:
-                raise DamagedJournal(
+                raise DamagedJournalError(
                     part.path,
                     f"record {part.tail.next_seq} was durable, but the frame at byte {part.tail.offset} is not whole",
                 )
@@ -112,8 +112,8 @@ class Journal:
             next_seq = self._seqs[at] if at < len(self._seqs) else self.last_seq + 1
             if (later := self._part(next_seq)) is not None and _left_out(later) == next_seq - part.last_seq - 1:
                 return later
-            raise DamagedJournal(self.folder, f"records {part.last_seq + 1} to {next_seq - 1} are missing")
-        raise DamagedJournal(self.folder, f"the segment that held record {seq} is gone")
+            raise DamagedJournalError(self.folder, f"records {part.last_seq + 1} to {next_seq - 1} are missing")
+        raise DamagedJournalError(self.folder, f"the segment that held record {seq} is gone")
 
     def _part(self, first_seq: int) -> "_OpenPart | Sealed | None":
         """None where it became part of the segment before it since: journal/merge.py."""
@@ -144,8 +144,11 @@ class Journal:
             part = self._part_of(seq)
             if isinstance(part, Sealed):
                 begins = max(seq, part.footer.first_seq)  # a bundled slice says what it leaves out
-                if chain not in ("", part.footer.chain_before(begins)):  # a segment of another session may have as many records
-                    raise DamagedJournal(part.path, "its chain does not continue the segment before it")
+                if chain not in (
+                    "",
+                    part.footer.chain_before(begins),
+                ):  # a segment of another session may have as many records
+                    raise DamagedJournalError(part.path, "its chain does not continue the segment before it")
                 chain = part.footer.chain
             yield from part.batches(Rows(seq, last_seq, kinds, sources), columns)
             seq = part.last_seq + 1
@@ -164,7 +167,7 @@ class Journal:
                 for at in range(0, batch.num_rows, _AT_ONCE_ROWS):
                     yield from to_records(batch.slice(at, _AT_ONCE_ROWS))
             except ValueError as error:
-                raise DamagedJournal(self.folder, str(error), "read it with the version that wrote it") from error
+                raise DamagedJournalError(self.folder, str(error), "read it with the version that wrote it") from error
 
     def seq_at(self, time_ns: int) -> int:
         """The last record at or before this session time; -1 where there is none."""
@@ -179,7 +182,7 @@ class Journal:
         return self._begins[first_seq]
 
     def reaches(self, seq: int) -> bool:
-        """Whether record `seq` is there, or will be: a journal that grows (journal/growing.py) waits for it."""
+        """Whether record `seq` is there, or will be: a journal that grows (journal/live_journal.py) waits for it."""
         return seq <= self.last_seq
 
     @property
@@ -239,7 +242,7 @@ class Journal:
         """The record of seq 0, which says all that the session needs to be repeated."""
         for record in self.records(0, 0):
             return record
-        raise NotAJournal(f"{self.folder} has no record yet. What to do: wait for the session to begin.")
+        raise NotAJournalError(f"{self.folder} has no record yet. What to do: wait for the session to begin.")
 
 
 def arriving(

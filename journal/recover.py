@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from journal.checksums import CHECKSUMS, known_checksums, note_checksum, sha256
-from journal.content import CHAIN_START, content_of, link
+from journal.content_hash import CHAIN_START, content_of, link
 from journal.disk import Disk, RealDisk, whole
-from journal.errors import DamagedJournal, JournalFailed, NotAJournal
+from journal.errors import DamagedJournalError, JournalFailedError, NotAJournalError
 from journal.footer import Footer
 from journal.frames import Tail, Walk
 from journal.seal import seal
@@ -36,12 +36,12 @@ def recover(folder: Path, *, disk: Disk | None = None, signer: "Signer | None" =
     """JournalLocked while a writer lives, NotAJournal, DamagedJournal. A second call changes nothing."""
     if disk is None:
         if not folder.is_dir() or not (has_segments(folder) or (folder / CHECKSUMS).exists()):
-            raise NotAJournal(f"{folder} holds no journal. What to do: name the folder of a session.")
+            raise NotAJournalError(f"{folder} holds no journal. What to do: name the folder of a session.")
         disk = RealDisk(folder)
     try:
         return _recover(disk, signer)
     except OSError as error:
-        raise JournalFailed(
+        raise JournalFailedError(
             f"{folder}: the disk failed ({error}). What to do: look after it, then recover anew."
         ) from error
     finally:
@@ -61,11 +61,11 @@ def _recover(disk: Disk, signer: "Signer | None") -> Recovered:
     footers = {seq: footer for seq, footer in sealed.items() if footer is not None}
     gone = [seq for seq in first_seqs(known_checksums(disk), "parquet") if seq not in sealed and seq not in opened]
     if gone:
-        raise DamagedJournal(disk.folder, f"{CHECKSUMS} names {sealed_name(gone[0])}, which is missing")
+        raise DamagedJournalError(disk.folder, f"{CHECKSUMS} names {sealed_name(gone[0])}, which is missing")
     if not sealed and not opened:
-        raise NotAJournal(f"{disk.folder} holds no journal. What to do: name the folder of a session.")
+        raise NotAJournalError(f"{disk.folder} holds no journal. What to do: name the folder of a session.")
     if any(footer.bundled_from for footer in footers.values()):
-        raise JournalFailed(
+        raise JournalFailedError(
             f"{disk.folder} is a slice of a session, and no session goes on from it. What to do: keep it in another folder."
         )
     merged = superseded(footers)
@@ -87,7 +87,9 @@ def _recover(disk: Disk, signer: "Signer | None") -> Recovered:
         if seq in tails:
             footers[seq] = seal(disk, seq, chain, final=False, dropped=tails[seq], signer=signer)
         elif footers[seq].prev_chain != chain:
-            raise DamagedJournal(disk.folder / sealed_name(seq), "its chain does not continue the segment before it")
+            raise DamagedJournalError(
+                disk.folder / sealed_name(seq), "its chain does not continue the segment before it"
+            )
         chain = footers[seq].chain
     disk.sync_folder()
     last = footers[max(footers)]
@@ -140,12 +142,9 @@ def _footer(disk: Disk, first_seq: int, *, has_twin: bool) -> Footer | None:
     data = whole(disk.reading(path.name))
     try:
         sealed = Sealed(path, data)
-        if has_twin and (
-            not is_whole(sealed)
-            or known_checksums(disk).get(path.name, sha256(data)) != sha256(data)
-        ):
-            raise DamagedJournal(path, "the rows or the bytes have not the hash stated for them")
-    except DamagedJournal:
+        if has_twin and (not is_whole(sealed) or known_checksums(disk).get(path.name, sha256(data)) != sha256(data)):
+            raise DamagedJournalError(path, "the rows or the bytes have not the hash stated for them")
+    except DamagedJournalError:
         if has_twin:
             return None
         raise
@@ -174,17 +173,17 @@ def _refuse_damage(disk: Disk, footers: dict[int, Footer], tails: dict[int, Tail
     next_seq, chain = 0, CHAIN_START
     for at, seq in enumerate(seqs):
         if seq != next_seq:
-            raise DamagedJournal(disk.folder, f"records {next_seq} to {seq - 1} are missing")
+            raise DamagedJournalError(disk.folder, f"records {next_seq} to {seq - 1} are missing")
         if footer := footers.get(seq):
             path = disk.folder / sealed_name(seq)
             if chain and footer.prev_chain != chain:
-                raise DamagedJournal(path, "its chain does not continue the segment before it")
+                raise DamagedJournalError(path, "its chain does not continue the segment before it")
             next_seq, chain = footer.last_seq + 1, footer.chain
             continue
         tail = tails[seq]
         durable_seq = max(tail.durable_seq, seqs[at + 1] - 1 if at + 1 < len(seqs) else -1)
         if tail.next_seq <= durable_seq:
-            raise DamagedJournal(
+            raise DamagedJournalError(
                 disk.folder / open_name(seq),
                 f"record {tail.next_seq} was durable (records up to {durable_seq} were), "
                 f"but the frame at byte {tail.offset} is not whole",

@@ -13,9 +13,9 @@ import msgspec
 import pyarrow as pa
 
 from journal.checksums import CHECKSUMS, note_checksum, read_checksums, sha256
-from journal.content import CHAIN_START, link
+from journal.content_hash import CHAIN_START, link
 from journal.disk import Disk, FileReading, RealDisk, whole
-from journal.errors import DamagedJournal, JournalFailed, NotAJournal
+from journal.errors import DamagedJournalError, JournalFailedError, NotAJournalError
 from journal.footer import SCHEMA_VERSION, Footer, Part
 from journal.frames import Walk
 from journal.seal import put_sealed
@@ -34,18 +34,22 @@ def repair(folder: Path, new_folder: Path) -> Repaired:
     names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
     seqs = sorted({*first_seqs(names, "open"), *first_seqs(names, "parquet")})
     if not seqs:
-        raise NotAJournal(f"{folder} holds no journal. What to do: name the folder of a session.")
+        raise NotAJournalError(f"{folder} holds no journal. What to do: name the folder of a session.")
     if (folder / sealed_name(seqs[0])).exists() and _is_slice(folder / sealed_name(seqs[0])):
-        raise JournalFailed(f"{folder} is a slice of a session, which has holes of its own. What to do: get the bundle again.")
+        raise JournalFailedError(
+            f"{folder} is a slice of a session, which has holes of its own. What to do: get the bundle again."
+        )
     if folder.resolve() in new_folder.resolve().parents:
-        raise JournalFailed(f"{new_folder} lies within the damaged journal, which is not touched. What to do: name another folder.")
+        raise JournalFailedError(
+            f"{new_folder} lies within the damaged journal, which is not touched. What to do: name another folder."
+        )
     disk = RealDisk.make(new_folder)
     try:
         return _Repair(folder, disk).run(seqs)
     except BaseException as error:
         shutil.rmtree(new_folder, ignore_errors=True)  # we made it, and what is in it is not a journal yet
         if isinstance(error, OSError):
-            raise JournalFailed(f"{new_folder} cannot be written: {error.strerror or error}.") from error
+            raise JournalFailedError(f"{new_folder} cannot be written: {error.strerror or error}.") from error
         raise
     finally:
         disk.release()
@@ -54,7 +58,7 @@ def repair(folder: Path, new_folder: Path) -> Repaired:
 def _is_slice(first: Path) -> bool:
     try:
         return bool(Sealed(first).footer.bundled_from)
-    except DamagedJournal:
+    except DamagedJournalError:
         return False
 
 
@@ -86,7 +90,7 @@ class _Repair:
                     break
         self._disk.sync_folder()
         if not self._next_seq and self._damage:
-            raise NotAJournal(f"{self._folder}: nothing of it is whole: {self._damage}.")
+            raise NotAJournalError(f"{self._folder}: nothing of it is whole: {self._damage}.")
         return Repaired(self._disk.folder, self._next_seq - 1, self._proved_seq, self._damage)
 
     def _copied(self, seq: int) -> bool:
@@ -95,13 +99,13 @@ class _Repair:
             sealed = Sealed(path)
             footer = sealed.footer
             if not (is_whole(sealed) and footer.chain == footer.linked() and footer.first_seq == seq):
-                raise DamagedJournal(path, "its rows or its chain are not what was sealed")
+                raise DamagedJournalError(path, "its rows or its chain are not what was sealed")
             if footer.prev_chain != self._chain:
                 self._foreign = not (self._folder / open_name(seq)).exists()
-                raise DamagedJournal(path, "it is whole, and continues another journal than this")
+                raise DamagedJournalError(path, "it is whole, and continues another journal than this")
         except FileNotFoundError:
             return False
-        except DamagedJournal as error:
+        except DamagedJournalError as error:
             self._damage = f"{path.name}: {error.where}"
             return False
         data = whole(FileReading(path))
@@ -142,16 +146,18 @@ class _Repair:
             for frame in walk:
                 yield frame.batch()
             self._next_seq = walk.next_seq
-            self._damage = f"{path.name}: the frame at byte {walk.offset} is not whole" if walk.offset < walk.size else ""
+            self._damage = (
+                f"{path.name}: the frame at byte {walk.offset} is not whole" if walk.offset < walk.size else ""
+            )
 
     def _row_groups(self, path: Path) -> Iterator[pa.RecordBatch]:
         try:
             for batch in Sealed(path).batches():
                 if batch.num_rows and batch.column(0)[0].as_py() != self._next_seq:
-                    raise DamagedJournal(path, f"the sequence is broken after record {self._next_seq - 1}")
+                    raise DamagedJournalError(path, f"the sequence is broken after record {self._next_seq - 1}")
                 yield plain_batch(batch)
                 self._next_seq += batch.num_rows
         except UNREADABLE as error:
             self._damage = self._damage or f"{path.name}: {error}"
-        except DamagedJournal as error:
+        except DamagedJournalError as error:
             self._damage = f"{path.name}: {error.where}"

@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from journal.disk import RealDisk, is_locked, sync_folder
-from journal.errors import JournalError, JournalFailed, JournalLocked, NotAJournal
+from journal.errors import JournalError, JournalFailedError, JournalLockedError, NotAJournalError
 from journal.reader import Journal
 from journal.record import Record
 from journal.segments import first_seqs
@@ -23,7 +23,7 @@ from journal.sessions import SessionFolder, is_session_name, list_sessions
 FORGOTTEN = ".forgotten"  # ends the name of a folder on its way out: no reader takes it for a session any more
 
 
-class About(msgspec.Struct, frozen=True):
+class SessionAbout(msgspec.Struct, frozen=True):
     """What a SESSION record says of its place among the others."""
 
     line: str | None  # None: nobody goes on from it
@@ -41,22 +41,22 @@ class Anchor(msgspec.Struct, frozen=True):
     chain: str
 
 
-class Going(msgspec.Struct, frozen=True):
+class PruneCandidate(msgspec.Struct, frozen=True):
     path: Path
     bytes: int
     written_ns: int  # wall clock, when it was written last
 
 
-class Kept(msgspec.Struct, frozen=True):
+class KeptSession(msgspec.Struct, frozen=True):
     """A session that age or size would let go, and what speaks for it."""
 
     path: Path
     why: str
 
 
-class Forgetting(msgspec.Struct, frozen=True):
-    going: tuple[Going, ...]
-    kept: tuple[Kept, ...]
+class PruneReport(msgspec.Struct, frozen=True):
+    going: tuple[PruneCandidate, ...]
+    kept: tuple[KeptSession, ...]
     anchors: tuple[Anchor, ...]
     bytes_before: int
     bytes_after: int
@@ -67,18 +67,18 @@ class _Session(msgspec.Struct):
     folder: SessionFolder
     bytes: int
     written_ns: int
-    about: About | None = None
+    about: SessionAbout | None = None
     spoken_for: str = ""
 
 
 def forgetting(
     root: Path,
-    about: Callable[[Record], About],
+    about: Callable[[Record], SessionAbout],
     *,
     older_than_s: float | None = None,
     keep_bytes: int | None = None,
     missing_of: Callable[[Path], str] | None = None,
-) -> Forgetting:
+) -> PruneReport:
     """What would go: whatever was written last longer than `older_than_s` ago, then the oldest until `keep_bytes` are left.
 
     `missing_of` says why a session's archive cannot stand for it, "" where it can. Changes nothing.
@@ -86,7 +86,7 @@ def forgetting(
     try:
         sessions = [_looked_at(folder, about) for folder in list_sessions(root)]
     except OSError as error:
-        raise JournalFailed(f"{root} cannot be looked through: {error}.") from error
+        raise JournalFailedError(f"{root} cannot be looked through: {error}.") from error
     _speak_for_the_newest(sessions)
     total = left = sum(each.bytes for each in sessions)
     before_ns = None if older_than_s is None else time.time_ns() - int(older_than_s * 1e9)
@@ -97,12 +97,12 @@ def forgetting(
             continue
         why = each.spoken_for or ("" if missing_of is None else missing_of(each.folder.path))
         if why:
-            kept.append(Kept(each.folder.path, why))
+            kept.append(KeptSession(each.folder.path, why))
             continue
         going.append(each)
         left -= each.bytes
-    return Forgetting(
-        going=tuple(Going(each.folder.path, each.bytes, each.written_ns) for each in going),
+    return PruneReport(
+        going=tuple(PruneCandidate(each.folder.path, each.bytes, each.written_ns) for each in going),
         kept=tuple(kept),
         anchors=tuple(_anchors(sessions, going)),
         bytes_before=total,
@@ -111,7 +111,7 @@ def forgetting(
     )
 
 
-def _looked_at(folder: SessionFolder, about: Callable[[Record], About]) -> _Session:
+def _looked_at(folder: SessionFolder, about: Callable[[Record], SessionAbout]) -> _Session:
     found = _Session(folder, 0, 0)
     for path in folder.path.iterdir():
         with suppress(FileNotFoundError):  # sealed just now
@@ -128,8 +128,8 @@ def _looked_at(folder: SessionFolder, about: Callable[[Record], About]) -> _Sess
         found.spoken_for = "it is being written"
     try:
         found.about = about(Journal.open(folder.path).session_record())
-    except NotAJournal:
-        found.about = About(None)  # it ended before its first record was on disk
+    except NotAJournalError:
+        found.about = SessionAbout(None)  # it ended before its first record was on disk
     except (JournalError, msgspec.MsgspecError):
         found.spoken_for = found.spoken_for or "its SESSION record cannot be read, so nobody knows who needs it"
     return found
@@ -156,7 +156,7 @@ def _anchors(sessions: Sequence[_Session], going: Sequence[_Session]) -> list[An
     ]
 
 
-def forget(root: Path, chosen: Forgetting) -> list[Kept]:
+def forget(root: Path, chosen: PruneReport) -> list[KeptSession]:
     """Let them go. Those that somebody began to write meanwhile stay, and are given. JournalFailed where the disk refuses."""
     kept = []
     try:
@@ -164,8 +164,8 @@ def forget(root: Path, chosen: Forgetting) -> list[Kept]:
         for each in chosen.going:
             try:
                 disk = RealDisk(each.path)
-            except JournalLocked:
-                kept.append(Kept(each.path, "it is being written"))
+            except JournalLockedError:
+                kept.append(KeptSession(each.path, "it is being written"))
                 continue
             try:
                 each.path.rename(each.path.with_name(each.path.name + FORGOTTEN))
@@ -175,7 +175,7 @@ def forget(root: Path, chosen: Forgetting) -> list[Kept]:
         _remove_forgotten(root)
         sync_folder(root)
     except OSError as error:
-        raise JournalFailed(f"{root}: {error}. What to do: see to it, then forget anew.") from error
+        raise JournalFailedError(f"{root}: {error}. What to do: see to it, then forget anew.") from error
     return kept
 
 

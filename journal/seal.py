@@ -11,9 +11,9 @@ import pyarrow as pa
 
 from journal.arrow_files import Sink, Source
 from journal.checksums import note_checksum
-from journal.content import ContentHash, blocks, link
+from journal.content_hash import ContentHash, blocks, link
 from journal.disk import Disk
-from journal.errors import DamagedJournal
+from journal.errors import DamagedJournalError
 from journal.footer import Footer, Part
 from journal.frames import Tail, Walk
 from journal.segments import (
@@ -33,7 +33,13 @@ if TYPE_CHECKING:  # who signs nothing need not load the cryptography
 
 
 def seal(
-    disk: Disk, first_seq: int, prev_chain: str, *, final: bool, dropped: Tail | None = None, signer: "Signer | None" = None
+    disk: Disk,
+    first_seq: int,
+    prev_chain: str,
+    *,
+    final: bool,
+    dropped: Tail | None = None,
+    signer: "Signer | None" = None,
 ) -> Footer:
     """Seal the whole prefix of an open segment. Without `dropped` every byte of it must be whole."""
     opened = _Opened(disk, first_seq)
@@ -56,7 +62,9 @@ def seal(
         )
 
     try:
-        sealed = put_sealed(disk, first_seq, opened.batches(), footer, level=LEVEL if dropped is None else RECOVERY_LEVEL)
+        sealed = put_sealed(
+            disk, first_seq, opened.batches(), footer, level=LEVEL if dropped is None else RECOVERY_LEVEL
+        )
     finally:
         opened.close()
     disk.sync_folder()
@@ -78,11 +86,11 @@ class _Opened:
                 yield frame.batch()
         except pa.ArrowException as error:
             where = f"a frame before byte {self.walk.offset} is unreadable ({first_line(error)})"
-            raise DamagedJournal(self.path, where) from error
+            raise DamagedJournalError(self.path, where) from error
 
     def refuse_rest(self, dropped: Tail | None) -> None:
         if self.walk.offset != (self.walk.size if dropped is None else dropped.offset):
-            raise DamagedJournal(self.path, f"the frame at byte {self.walk.offset} is not what was written")
+            raise DamagedJournalError(self.path, f"the frame at byte {self.walk.offset} is not what was written")
 
     def close(self) -> None:
         self._reading.close()
@@ -129,6 +137,6 @@ def _compare(disk: Disk, temporary: str, footer: Footer) -> None:
     finally:
         back.close()
     if not same:
-        raise DamagedJournal(
+        raise DamagedJournalError(
             disk.folder / temporary, "the disk gave back other bytes than were written", "do not trust this disk"
         )

@@ -14,13 +14,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from journal.batches import SCHEMA
-from journal.content import content_of
-from journal.errors import DamagedJournal
+from journal.arrow_codec import SCHEMA
+from journal.content_hash import content_of
+from journal.errors import DamagedJournalError
 from journal.footer import Footer, Part
 
-GROUP_ROWS = 8_192  # of a row group: one record is found by decoding so many; twice as many save half a percent of the bytes
-LEVEL = 8  # of zstd. A whole session 13 % smaller than at 1, and less than gzip -6 where 1 is more (docs/performance.md)
+GROUP_ROWS = (
+    8_192  # of a row group: one record is found by decoding so many; twice as many save half a percent of the bytes
+)
+LEVEL = (
+    8  # of zstd. A whole session 13 % smaller than at 1, and less than gzip -6 where 1 is more (docs/performance.md)
+)
 RECOVERY_LEVEL = 1  # a start waits for it
 _NAME = re.compile(r"(\d{12,})\.(open|parquet)")
 # what pyarrow raises on damaged bytes, found by flipping every bit of a file (LookupError: a column's name)
@@ -110,13 +114,13 @@ class Sealed:
         except FileNotFoundError:
             raise
         except UNREADABLE as error:
-            raise DamagedJournal(path, f"the footer cannot be read ({first_line(error)})") from error
+            raise DamagedJournalError(path, f"the footer cannot be read ({first_line(error)})") from error
         if path.name.split(".")[0] != f"{self.footer.first_seq:012d}":
-            raise DamagedJournal(path, f"the footer says that it begins at record {self.footer.first_seq}")
+            raise DamagedJournalError(path, f"the footer says that it begins at record {self.footer.first_seq}")
         if sum(rows) != self.footer.last_seq - self.footer.first_seq + 1 or not self._parts_fit():
-            raise DamagedJournal(path, "the footer contradicts itself")
+            raise DamagedJournalError(path, "the footer contradicts itself")
         if not self._file.schema_arrow.equals(_READ_SCHEMA):
-            raise DamagedJournal(path, "the footer states other columns than a journal segment has")
+            raise DamagedJournalError(path, "the footer states other columns than a journal segment has")
         self._rows = rows
 
     @property
@@ -168,9 +172,11 @@ class Sealed:
             found = table.combine_chunks().to_batches()
             _check_words(table)
         except UNREADABLE as error:
-            raise DamagedJournal(self.path, f"row group {group} cannot be read: {self._bad_column(group)}") from error
+            raise DamagedJournalError(
+                self.path, f"row group {group} cannot be read: {self._bad_column(group)}"
+            ) from error
         if sum(batch.num_rows for batch in found) != self._rows[group]:
-            raise DamagedJournal(self.path, f"row group {group} has not the rows that the footer states")
+            raise DamagedJournalError(self.path, f"row group {group} has not the rows that the footer states")
         if len(found) == 1:
             return found[0]
         return pa.concat_batches(found) if found else pa.RecordBatch.from_pylist([], schema=table.schema)
@@ -195,7 +201,12 @@ class Sealed:
 
     def _parts_fit(self) -> bool:
         ends = [part.last_seq for part in self.footer.parts]
-        return bool(ends) and ends == sorted(ends) and ends[-1] == self.footer.last_seq and ends[0] >= self.footer.first_seq - 1
+        return (
+            bool(ends)
+            and ends == sorted(ends)
+            and ends[-1] == self.footer.last_seq
+            and ends[0] >= self.footer.first_seq - 1
+        )
 
     def close(self) -> None:
         self._file.close(force=True)

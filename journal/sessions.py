@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from journal.checksums import CHECKSUMS
-from journal.errors import AmbiguousSession, NotAJournal, UnknownSession
+from journal.errors import AmbiguousSessionError, NotAJournalError, UnknownSessionError
 from journal.recover import has_segments
 
 _ID = re.compile(r"[a-z2-7]{8}")  # base32 in lower case
@@ -51,7 +51,11 @@ def list_others(root: Path) -> list[Path]:
     """Folders under the root that hold a journal and bear a name of their own: nobody finds them by an id, or forgets them by age."""
     if not root.is_dir():
         return []
-    return [path for path in sorted(root.iterdir()) if not is_session_name(path.name) and _is_folder(path) and has_segments(path)]
+    return [
+        path
+        for path in sorted(root.iterdir())
+        if not is_session_name(path.name) and _is_folder(path) and has_segments(path)
+    ]
 
 
 def _start(text: str) -> datetime | None:
@@ -74,7 +78,7 @@ def find_session(root: Path, path_or_id: str) -> Path:
     path = Path(path_or_id)
     if _is_folder(path):
         if not has_segments(path) and not (path / CHECKSUMS).exists():  # with it, segments were there
-            raise NotAJournal(f"{path} holds no journal. What to do: name the folder of a session.")
+            raise NotAJournalError(f"{path} holds no journal. What to do: name the folder of a session.")
         return path
     sessions = list_sessions(root)
     fits = [each for each in sessions if path_or_id and path_or_id in (each.session_id, each.path.name)]
@@ -82,12 +86,14 @@ def find_session(root: Path, path_or_id: str) -> Path:
     if not fits and path_or_id in {path.name for path in list_others(root)}:
         return root / path_or_id
     if not fits:
-        raise UnknownSession(
+        raise UnknownSessionError(
             f"no session {path_or_id!r} among the {len(sessions)} in {root}, and no such folder."
             if root.is_dir()
             else f"no session {path_or_id!r}: there is no folder {root}, and none of that name."
         )
     if len(fits) > 1:
         names = ", ".join(each.path.name for each in fits)
-        raise AmbiguousSession(f"{path_or_id!r} fits {len(fits)} sessions: {names}. What to do: write more of the id.")
+        raise AmbiguousSessionError(
+            f"{path_or_id!r} fits {len(fits)} sessions: {names}. What to do: write more of the id."
+        )
     return fits[0].path

@@ -13,7 +13,7 @@ from journal.errors import JournalError
 _CONTEXT = "verbatim journal chain "  # so that no signature given for something else is one for a journal
 
 
-class BadKey(JournalError):  # noqa: N818 - the name says what happened
+class BadKeyError(JournalError):
     """A key that cannot be used."""
 
 
@@ -34,7 +34,9 @@ class Signer:
         except (ValueError, TypeError, UnsupportedAlgorithm):
             key = None
         if not isinstance(key, Ed25519PrivateKey):
-            raise BadKey("no Ed25519 key in PEM without password. What to do: openssl genpkey -algorithm ed25519 -out FILE")
+            raise BadKeyError(
+                "no Ed25519 key in PEM without password. What to do: openssl genpkey -algorithm ed25519 -out FILE"
+            )
         return cls(key)
 
     def sign(self, chain: str, *, final: bool) -> str:

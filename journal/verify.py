@@ -17,11 +17,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from journal.batches import SCHEMA
+from journal.arrow_codec import SCHEMA
 from journal.checksums import CHECKSUMS, read_checksums
-from journal.content import CHAIN_START, content_of
+from journal.content_hash import CHAIN_START, content_of
 from journal.disk import FileReading, whole
-from journal.errors import DamagedJournal, NotAJournal
+from journal.errors import DamagedJournalError, NotAJournalError
 from journal.footer import Footer
 from journal.frames import Tail, Walk
 from journal.record import Kind
@@ -57,7 +57,7 @@ def verify(folder: Path, *, signer: str | None = None) -> VerifyReport:
     NotAJournal where the folder holds none; whatever else is wrong is in the report.
     """
     if not folder.is_dir() or not (has_segments(folder) or _says_something(folder / CHECKSUMS)):
-        raise NotAJournal(f"{folder} holds no journal. What to do: name the folder of a session.")
+        raise NotAJournalError(f"{folder} holds no journal. What to do: name the folder of a session.")
     report = VerifyReport(folder)
     names = [path.name for path in folder.iterdir()]
     checksums = _checksums(folder, names, report)
@@ -119,7 +119,7 @@ def _checked(folder: Path, checksums: dict[str, str], first_seq: int) -> _Found:
             check = partial(_opened, found, reading)
     try:
         check()
-    except DamagedJournal as error:
+    except DamagedJournalError as error:
         found.problem(error.where)
     except UNREADABLE as error:
         found.problem(f"cannot be read ({first_line(error)})")
@@ -210,7 +210,9 @@ def _join(report: VerifyReport, found: list[_Found], signer: str | None) -> None
     ends_ns: int | None = None
     for at, part in enumerate(parts):
         later = parts[at + 1].first_seq if at + 1 < len(parts) else None
-        report.problems += [each for each in part.problems if not (part.first_seq in merged.values() and CHECKSUMS in each)]
+        report.problems += [
+            each for each in part.problems if not (part.first_seq in merged.values() and CHECKSUMS in each)
+        ]
         report.notes += part.notes
         if part.first_seq != next_seq + (part.footer.left_out if part.footer is not None else 0):
             report.problems.append(f"{part.name}: begins at record {part.first_seq}, but record {next_seq} was to come")
@@ -236,7 +238,9 @@ def _join_footer(report: VerifyReport, part: _Found, chain: str, *, last: bool) 
     if footer.final and not last:
         report.problems.append(f"{part.name}: closes the session, but segments follow it")
     if footer.left_out:
-        report.notes.append(f"{part.name}: a slice: records {footer.first_seq - footer.left_out} to {footer.first_seq - 1} were left out")
+        report.notes.append(
+            f"{part.name}: a slice: records {footer.first_seq - footer.left_out} to {footer.first_seq - 1} were left out"
+        )
     if footer.bundled_from and last:
         report.notes.append(f"cut from a journal with chain {footer.bundled_from}")
     report.closed = footer.final

@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 
 import msgspec
 
-from journal.content import CHAIN_START
+from journal.content_hash import CHAIN_START
 from journal.disk import Disk, RealDisk
-from journal.errors import JournalBehind, JournalFailed
+from journal.errors import JournalBehindError, JournalFailedError
 from journal.frames import encode
 from journal.record import Record
 from journal.seal import seal
@@ -156,10 +156,12 @@ class JournalWriter:
             disk.sync_folder()
         except OSError as error:
             disk.release()
-            raise JournalFailed(f"{folder}: the first segment cannot be made: {error}.") from error
+            raise JournalFailedError(f"{folder}: the first segment cannot be made: {error}.") from error
         writer._writer_thread.start()
         writer._sealer_thread.start()
-        atexit.register(writer.abandon)  # a sealer inside Arrow must not outlive the interpreter: it aborts, or waits for ever
+        atexit.register(
+            writer.abandon
+        )  # a sealer inside Arrow must not outlive the interpreter: it aborts, or waits for ever
         return writer
 
     # ---- the caller's side -----------------------------------------------------------------------------
@@ -179,7 +181,7 @@ class JournalWriter:
             assert not self._closing, "append after close"
             waiting = bool(self._groups)
             if waiting and self._pending_bytes + step_bytes > WAITING_BYTES_MAX:
-                raise JournalBehind(
+                raise JournalBehindError(
                     f"{self.folder}: more than {WAITING_BYTES_MAX} bytes wait for the disk, which is too slow for this "
                     "session. What to do: end the session, then find what holds up the disk."
                 )
@@ -260,8 +262,8 @@ class JournalWriter:
         self._disk.release()
         atexit.unregister(self.abandon)
 
-    def _failure(self) -> JournalFailed:
-        error = JournalFailed(
+    def _failure(self) -> JournalFailedError:
+        error = JournalFailedError(
             f"{self.folder}: {'the disk failed' if isinstance(self._failed, OSError) else 'writing failed'} ({self._failed}), so nothing more is written. Durable up to record "
             f"{self._durable_seq}. What to do: look after the disk, then recover this session."
         )

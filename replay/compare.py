@@ -5,9 +5,9 @@ import msgspec
 from engine import facts
 from engine.kernel import Kernel
 from engine.sequencer import due_timer
-from engine.state import State
+from engine.state.session_state import State
 from journal.record import Kind, Record
-from replay.causes import short
+from replay.causal_chain import short
 
 _FIELDS = ("time_ns", "kind", "source", "cause", "key", "recv_ns", "meta", "payload", "body")
 

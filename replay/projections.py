@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from engine.market.rows import COLUMNS, LAST, SEQ, Rows
-from engine.program import Program
+from engine.session_context import SessionContext
 from engine.venues.venue import Venue
 from journal import caches
 from journal.record import Kind
@@ -79,7 +79,7 @@ def _firsts(ends: Rows) -> Rows:
     return np.flatnonzero(np.diff(begins // BLOCK_ROWS, prepend=-1))
 
 
-def projection(sealed: Sealed, program: Program) -> Projection:
+def projection(sealed: Sealed, program: SessionContext) -> Projection:
     """Of a whole sealed segment. DamagedJournal where it cannot be read."""
     name = f"rows-{sealed.footer.first_seq:012d}"
     instruments = msgspec.json.encode(program.session.instruments).decode()
@@ -95,7 +95,7 @@ def projection(sealed: Sealed, program: Program) -> Projection:
 Batches = Callable[[Collection[Kind], Sequence[str]], Iterable[pa.RecordBatch]]
 
 
-def projected(batches: Batches, program: Program) -> Projection:
+def projected(batches: Batches, program: SessionContext) -> Projection:
     """Of records that are read anew."""
     rows = decoded(batches((Kind.FEED,), _DECODED), program)
     plain = rows[:, SEQ]
@@ -109,7 +109,7 @@ def projected(batches: Batches, program: Program) -> Projection:
     return Projection(rows[ends - 1, SEQ], ends, np.concatenate(found), np.split(rows, cuts) if len(rows) else [])
 
 
-def decoded(batches: Iterable[pa.RecordBatch], program: Program) -> Rows:
+def decoded(batches: Iterable[pa.RecordBatch], program: SessionContext) -> Rows:
     """The rows of these FEED records' plain stream messages."""
     found: list[Rows] = [np.empty((0, COLUMNS), np.int64)]
     for batch in batches:
@@ -132,7 +132,7 @@ def decoded(batches: Iterable[pa.RecordBatch], program: Program) -> Rows:
     return np.concatenate(found)
 
 
-def venue_of(program: Program, source: str) -> Venue:
+def venue_of(program: SessionContext, source: str) -> Venue:
     """Whose dialect a source speaks; what was captured by others names none of ours, and is the only one's."""
     if source.partition(".")[0] in program.venues or len(program.venues) != 1:
         return program.venue_of(source)

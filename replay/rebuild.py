@@ -7,7 +7,7 @@ from pathlib import Path
 
 from engine.errors import CoreError
 from engine.kernel import Kernel, rebuilder_of
-from engine.state import State
+from engine.state.session_state import State
 from journal.reader import Journal
 from journal.record import Kind, Record
 from replay import snapshots

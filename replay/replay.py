@@ -2,7 +2,7 @@
 
 The inputs come from the journal, TIMERs included, and each TIMER must come when the state says. The first difference is
 named with its chain of causes and ends the replay: what follows a difference is no longer what was recorded.
-No socket may be opened meanwhile (replay/guard.py).
+No socket may be opened meanwhile (replay/network_guard.py).
 """
 
 import hashlib
@@ -12,20 +12,20 @@ from pathlib import Path
 
 import msgspec
 
-from engine.collector import rare_collections
 from engine.errors import CoreError
+from engine.gc_tuning import rare_collections
 from engine.kernel import Kernel
-from engine.session import SessionBody, StrategySettings, read_session
-from engine.state import State
+from engine.session_record import SessionBody, StrategySettings, read_session
+from engine.state.session_state import State
 from engine.venues.venue import MarketDialect
 from journal.errors import JournalError
 from journal.reader import Journal
 from journal.record import INPUTS, Kind, Record, canonical
 from replay import snapshots
-from replay.causes import Markets, chain_of
-from replay.changes import changed
+from replay.causal_chain import Markets, chain_of
 from replay.compare import Difference, end_missing, only_recorded, only_replayed, outputs_differ, timer_differs
-from replay.guard import no_sockets
+from replay.network_guard import no_sockets
+from replay.overrides import changed
 
 PROGRESS_RECORDS = 8_192
 RUN_RECORDS_MAX = 512  # frames handed to the step at once
@@ -35,7 +35,7 @@ Progress = Callable[[int, int], None]  # (records done, records to do)
 AtCheckpoint = Callable[[State, Record], None]  # a state right after its CHECKPOINT, which is the one recorded
 
 
-class Untrusted(Exception):  # noqa: N818 - named for what was found
+class UntrustedSourceError(Exception):
     """The session's strategies were not recorded on this machine, and nobody said that their code may run."""
 
 
@@ -54,7 +54,7 @@ class Verdict(msgspec.Struct, frozen=True):
     difference: Difference | None = None
     not_compared: tuple[str, ...] = ()  # parts of CHECKPOINTs whose versions differ
     changes: tuple[str, ...] = ()  # what a person changed before
-    pieces: int = 1  # in which it was repeated (replay/pieces.py)
+    pieces: int = 1  # in which it was repeated (replay/parallel.py)
 
     def text(self) -> str:
         """For people; the last line is the verdict."""
@@ -89,7 +89,7 @@ def told(difference: Difference) -> list[str]:
     return [*lines, f"  repeat it: {difference.command}"]
 
 
-class Compared(msgspec.Struct):
+class OutputComparison(msgspec.Struct):
     """The counts of a replay as it goes."""
 
     records: int = 1
@@ -102,14 +102,22 @@ class Compared(msgspec.Struct):
 class Repetition:
     """A session being repeated from its first record."""
 
-    def __init__(self, journal: Journal, session: SessionBody, watch: Watching | None = None, *, begin_seq: int = 0, at_checkpoint: AtCheckpoint | None = None) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        session: SessionBody,
+        watch: Watching | None = None,
+        *,
+        begin_seq: int = 0,
+        at_checkpoint: AtCheckpoint | None = None,
+    ) -> None:
         """`watch` is handed the step and returns what is called in its place (replay/strict.py). With `begin_seq` it goes on from that CHECKPOINT's snapshot."""
         self.journal = journal
         self.first = journal.session_record()
         self.kernel = Kernel(session)
         self._step = self.kernel.step if watch is None else watch(self.kernel.step)
         self._step_frames = self.kernel.step_frames if watch is None else self._one_frame
-        self.counts = Compared()
+        self.counts = OutputComparison()
         self.state = self._begun(begin_seq)
         self._at_checkpoint = at_checkpoint
         self._outputs: list[Record] = []  # of the last step
@@ -119,7 +127,9 @@ class Repetition:
         if not begin_seq:
             return snapshots.begun(self.journal, self.kernel, self.first)
         if (state := snapshots.at(begin_seq, self.journal, self.kernel, self.first)) is None:
-            raise JournalError(f"{self.journal.folder}: the snapshot of record {begin_seq} went away or is none. What to do: replay in one piece.")
+            raise JournalError(
+                f"{self.journal.folder}: the snapshot of record {begin_seq} went away or is none. What to do: replay in one piece."
+            )
         return state
 
     def run(self, until: int, on_progress: Progress | None) -> Difference | None:
@@ -276,7 +286,7 @@ def replay_session(
 ) -> Verdict:
     """Repeats a session and says whether it is the same, word for word.
 
-    `strategies` (by recorded name) and `overrides` (replay/changes.py) are a person's changes. Recorded source runs here:
+    `strategies` (by recorded name) and `overrides` (replay/overrides.py) are a person's changes. Recorded source runs here:
     without `trust_code` only if the session was made on `host`. `command` is what repeats this call, for the report. With
     `begin_seq` only what comes after that CHECKPOINT is repeated, from its snapshot.
     """
@@ -323,7 +333,7 @@ def refuse_strange_state(journal: Journal, host: str, name: str) -> None:
     """A slice's state is folded on by compiled code, which believes its numbers: no less than code is it to be trusted."""
     session = read_session(journal.session_record().body or "")
     if not (host and session.host == host):
-        raise Untrusted(
+        raise UntrustedSourceError(
             f"{name} begins in the middle of a session, with a state that was not made on this machine. What to do: read it "
             "with verbatim sql, export and verify, or add --trust-code where you trust its maker."
         )
@@ -332,7 +342,7 @@ def refuse_strange_state(journal: Journal, host: str, name: str) -> None:
 def refuse_strangers(session: SessionBody, host: str, folder: Path) -> None:
     if session.strategies and not (host and session.host == host):
         names = ", ".join(found.name for found in session.strategies)
-        raise Untrusted(
+        raise UntrustedSourceError(
             f"{folder} was recorded on another machine, lies in an archive or comes as a bundle, and a replay runs the code of its strategies ({names}). "
             "What to do: read it (verbatim ask, sql and verify run none of it), then add --trust-code."
         )

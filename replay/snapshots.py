@@ -12,11 +12,11 @@ import msgspec
 
 from engine import facts
 from engine.kernel import Kernel
-from engine.market import store
-from engine.state import Account, State
+from engine.market import serialize
+from engine.state.session_state import Account, State
 from journal import caches
 from journal.bundle import BEGIN_STATE
-from journal.errors import DamagedJournal
+from journal.errors import DamagedJournalError
 from journal.reader import Journal
 from journal.record import Kind, Record
 
@@ -75,7 +75,7 @@ def begun(journal: Journal, kernel: Kernel, first: Record) -> State:
         return kernel.begin(first)
     path, seq = journal.folder / BEGIN_STATE, journal.left_out.stop
     if (state := _unpacked(path.read_bytes() if path.exists() else b"", seq, journal, kernel)) is None:
-        raise DamagedJournal(
+        raise DamagedJournalError(
             path,
             f"it is not the state that the CHECKPOINT (record {seq}) states, or a changed strategy asks for another",
             f"read it with the engine that bundled it; it was recorded with {kernel.program.session.versions.get('engine')}",
@@ -112,7 +112,7 @@ def _unpacked(body: bytes | memoryview, seq: int, journal: Journal, kernel: Kern
     try:
         held = _decode(body)
         market = kernel.program.empty_market()
-        store.load(market, held.market)
+        serialize.load(market, held.market)
     except (msgspec.MsgspecError, ValueError, LookupError):
         return None
     checkpoint = next(iter(journal.records(seq, seq)), None)

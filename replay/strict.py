@@ -23,11 +23,11 @@ ROW = np.dtype([("seq", "<i8"), ("digest", "V16")])
 _ROOT = Path(__file__).resolve().parent.parent
 
 
-class StrictFailed(Exception):  # noqa: N818 - named for what happened
+class StrictReplayError(Exception):
     """A process of the comparison did not come to its end."""
 
 
-class Way(msgspec.Struct, frozen=True):
+class ReplayVariant(msgspec.Struct, frozen=True):
     hash_seed: str
     jit: str
 
@@ -36,7 +36,7 @@ class Way(msgspec.Struct, frozen=True):
         return f"{'compiled' if self.jit == '1' else 'plain'}, hash seed {self.hash_seed}"
 
 
-WAYS = tuple(Way(seed, jit) for jit in ("1", "0") for seed in ("1", "2"))  # a pair runs at a time
+WAYS = tuple(ReplayVariant(seed, jit) for jit in ("1", "0") for seed in ("1", "2"))  # a pair runs at a time
 
 
 class WorkerVerdict(msgspec.Struct, frozen=True):
@@ -76,7 +76,7 @@ def replay_strictly(
     *,
     until: int | None = None,
     until_ns: int | None = None,
-    ways: tuple[Way, ...] = WAYS,
+    ways: tuple[ReplayVariant, ...] = WAYS,
     on_progress: Callable[[str], None] | None = None,
 ) -> StrictVerdict:
     """Each way replays the session; the first record after which two disagree is named with the part of state.
@@ -125,7 +125,7 @@ def _rows(file: Path) -> np.ndarray[tuple[int], np.dtype[np.void]]:
 
 
 def _run_all(
-    folder: Path, last: int, ways: tuple[Way, ...], scratch: Path, on_progress: Callable[[str], None] | None
+    folder: Path, last: int, ways: tuple[ReplayVariant, ...], scratch: Path, on_progress: Callable[[str], None] | None
 ) -> tuple[list[WorkerVerdict], list[Path]]:
     verdicts, files = [], []
     for at in range(0, len(ways), 2):  # two at a time: plain ones are slow, and two cores are common
@@ -143,7 +143,7 @@ def _run_all(
 
 @contextlib.contextmanager
 def _workers(
-    folder: Path, last: int, ways: tuple[Way, ...], targets: list[Path]
+    folder: Path, last: int, ways: tuple[ReplayVariant, ...], targets: list[Path]
 ) -> Iterator[list[subprocess.Popen[str]]]:
     processes: list[subprocess.Popen[str]] = []
     try:
@@ -157,7 +157,7 @@ def _workers(
             process.communicate()
 
 
-def _worker(way: Way, arguments: list[str]) -> subprocess.Popen[str]:
+def _worker(way: ReplayVariant, arguments: list[str]) -> subprocess.Popen[str]:
     return subprocess.Popen(  # noqa: S603 - our own module, by its path
         [sys.executable, "-P", "-m", "replay.strict_worker", *arguments],
         stdout=subprocess.PIPE,
@@ -167,15 +167,15 @@ def _worker(way: Way, arguments: list[str]) -> subprocess.Popen[str]:
     )
 
 
-def _end(way: Way, process: subprocess.Popen[str]) -> WorkerVerdict:
+def _end(way: ReplayVariant, process: subprocess.Popen[str]) -> WorkerVerdict:
     out, problem = process.communicate()
     if process.returncode != 0:
         lines = problem.strip().splitlines() or [f"exit code {process.returncode}"]
-        raise StrictFailed(f"the replay ({way.name}) did not end: {lines[-1]}")
+        raise StrictReplayError(f"the replay ({way.name}) did not end: {lines[-1]}")
     return msgspec.json.decode(out.splitlines()[-1], type=WorkerVerdict)
 
 
-def _parts_that_differ(folder: Path, seq: int, ways: tuple[Way, ...], files: list[Path]) -> str:
+def _parts_that_differ(folder: Path, seq: int, ways: tuple[ReplayVariant, ...], files: list[Path]) -> str:
     """Which ways disagree at a record and in which part of state: they are run once more up to there."""
     rows = [_digest_at(file, seq) for file in files]
     other = next((n for n, row in enumerate(rows) if row != rows[0]), 1)

@@ -12,11 +12,11 @@ from typing import BinaryIO
 
 import msgspec
 
-from engine.session import read_session
-from engine.state import CARRIED, FRESH, State
+from engine.session_record import read_session
+from engine.state.session_state import CARRIED, FRESH, State
 from journal.reader import Journal
 from journal.record import Record
-from replay.guard import no_sockets
+from replay.network_guard import no_sockets
 from replay.replay import Repetition, Step, told
 from replay.strict import WorkerVerdict
 

@@ -12,10 +12,9 @@ from typing import Any, Self
 from engine.facts import CommandBody, LinkBody, NoteBody, RequestBody, read_note, read_request, text_of
 from engine.kernel import Kernel, kernel_of
 from engine.lifecycle import Status
-from engine.model import Allowance, Instrument
-from engine.reducers.orders import Order
+from engine.model import Instrument, RateLimits
 from engine.sequencer import Arrival, Sequencer
-from engine.session import (
+from engine.session_record import (
     MILLISECOND_NS,
     SECOND_NS,
     ClockSettings,
@@ -25,7 +24,8 @@ from engine.session import (
     StrategySettings,
     VenueSettings,
 )
-from engine.state import State, brought_forward
+from engine.state.orders import Order
+from engine.state.session_state import State, carry_over
 from journal.record import Kind, Record, canonical
 from verbatim.testing import from_sources
 
@@ -91,7 +91,7 @@ class ByHand:
         strategies: Sequence[StrategySettings] | None = None,
         answers: dict[str, Any] | None = None,
         held: set[str] | None = None,
-        allowance: Allowance | None = None,
+        allowance: RateLimits | None = None,
     ) -> None:
         self.now_ns = now_ns
         self.records: list[Record] = []
@@ -109,12 +109,12 @@ class ByHand:
             seed=3,
             host="test",
             versions={},
-            venues=(VenueSettings(allowance=allowance or Allowance()),),
+            venues=(VenueSettings(allowance=allowance or RateLimits()),),
             instruments=tuple(instruments),
             strategies=chosen if strategies is None else tuple(strategies),
             risk=RiskSettings(),
             engine=engine or EngineSettings(),
-            opening=None if opening is None else brought_forward(opening),
+            opening=None if opening is None else carry_over(opening),
         )
         self._twin: tuple[Kernel, State] | None = None
         self.sequencer = Sequencer(Kernel(self.body), self._append)

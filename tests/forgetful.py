@@ -10,7 +10,7 @@ import threading
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from journal.disk import Reading
+from journal.disk import ReadableFile
 
 SECTOR = 512
 FOLDER = Path("/forgetful")
@@ -98,7 +98,7 @@ class ForgetfulDisk:
     def free_bytes(self) -> int:
         return 1 << 40
 
-    def reading(self, name: str) -> Reading:
+    def reading(self, name: str) -> ReadableFile:
         if name not in self.files:
             raise FileNotFoundError(name)
         return self.files[name]

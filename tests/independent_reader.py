@@ -49,7 +49,11 @@ def frames(data: bytes, seq: int) -> Iterator[list[Row]]:
 
 
 def sealed(path: Path, chain: str) -> tuple[list[Row], str]:
-    told = {key.decode(): text.decode() for key, text in pq.read_metadata(path).metadata.items() if key.startswith(b"journal.")}
+    told = {
+        key.decode(): text.decode()
+        for key, text in pq.read_metadata(path).metadata.items()
+        if key.startswith(b"journal.")
+    }
     table = pq.read_table(path, page_checksum_verification=True)
     assert tuple(table.column_names) == NAMES
     found: list[Row] = table.to_pylist()

@@ -10,12 +10,12 @@ import numpy as np
 from engine.market import rows as r
 from engine.market.rows import Rows
 from engine.model import OrderType, Side, TimeInForce
-from engine.sim import queues
-from engine.sim.account import Account
-from engine.sim.exchange import Exchange
-from engine.sim.filters import SymbolRules
-from engine.sim.market_recorded import RecordedMarket
-from engine.sim.orders import NewOrder, Report
+from engine.sim.binance.filters import SymbolRules
+from engine.sim.exchange import queue_models
+from engine.sim.exchange.exchange import Exchange
+from engine.sim.exchange.funds import Funds
+from engine.sim.exchange.order_values import SimNewOrder, SimReport
+from engine.sim.feeds.recorded_feed import RecordedMarket
 from engine.sim.units import ONE, product
 
 SYMBOLS = ("AAAUSDT", "BBBUSDT")
@@ -24,19 +24,25 @@ PRICE_UNITS = (10**7, 10**6)
 SIZE_UNITS = (10**8, 10**5)
 SIDES = (Side.BUY, Side.SELL)  # by r.BID and r.ASK
 MINUTE_NS = 60_000_000_000
-QUEUES = [(queues.POWER, 3), (queues.POWER_2, 2), (queues.POWER_3, 2), (queues.LOG, 0), (queues.LOG_2, 0)]
-QUEUES_ALL = [(queues.PESSIMISTIC, 0), *QUEUES]
+QUEUES = [
+    (queue_models.POWER, 3),
+    (queue_models.POWER_2, 2),
+    (queue_models.POWER_3, 2),
+    (queue_models.LOG, 0),
+    (queue_models.LOG_2, 0),
+]
+QUEUES_ALL = [(queue_models.PESSIMISTIC, 0), *QUEUES]
 
 Done = tuple[int, int, int]  # a fill: order id, price, quantity
 
 
-def venue(queue: tuple[int, int] = (queues.PESSIMISTIC, 0)) -> Exchange:
+def venue(queue: tuple[int, int] = (queue_models.PESSIMISTIC, 0)) -> Exchange:
     """Two symbols without limits, and an account that can pay for all."""
     free: dict[str, Any] = dict.fromkeys(("tick_size", "price_min", "price_max", "quantity_min", "quantity_max"), 0)
     free |= {"notional_min": 0, "notional_max": 0, "price_multiplier_up": 10**6 * ONE, "price_multiplier_down": 0}
     rules = {name: SymbolRules(name, name[:3], "USDT", lot_size=1, orders_max=10**6, **free) for name in SYMBOLS}
     money = dict.fromkeys(("AAA", "BBB", "USDT"), 10**17)
-    made = Exchange(rules, {"me": Account("me", money, fee_maker=0, fee_taker=0)})
+    made = Exchange(rules, {"me": Funds("me", money, fee_maker=0, fee_taker=0)})
     for i, scales in enumerate(SCALES):
         made.floor.scale(i, *scales)
         made.floor.queue(i, *queue, SIZE_UNITS[i])
@@ -69,17 +75,30 @@ def some_records(draw: random.Random, count: int) -> list[Rows]:
                 quote = [bid, draw.randrange(12), bid + draw.randrange(1, 4), draw.randrange(12)]
                 lines.append([*head, *quote, max(0, ids[i] + draw.randrange(-3, 4))])
             elif kind == r.TRADE:
-                lines.append([*head, draw.randrange(6, 12), draw.randrange(8), seq, draw.randrange(2), int(draw.random() < 0.1)])
+                lines.append(
+                    [*head, draw.randrange(6, 12), draw.randrange(8), seq, draw.randrange(2), int(draw.random() < 0.1)]
+                )
             elif kind == r.MARK:
                 lines.append([*head, 1, 2, 3, -4, 5])
             else:
-                levels = [(draw.randrange(2), draw.randrange(6), draw.choice((0, 1, 7, 13, 17))) for _ in range(draw.randrange(6))]
+                levels = [
+                    (draw.randrange(2), draw.randrange(6), draw.choice((0, 1, 7, 13, 17)))
+                    for _ in range(draw.randrange(6))
+                ]
                 first = ids[i] + draw.choice((1, 1, 1, -2, 4))
-                before = i * (ids[i] + draw.choice((0, 0, 0, -1, 2)))  # the second symbol's venue tells the id before a diff
+                before = i * (
+                    ids[i] + draw.choice((0, 0, 0, -1, 2))
+                )  # the second symbol's venue tells the id before a diff
                 ids[i] = max(ids[i], first) + draw.randrange(3)
-                told = [first, max(0, ids[i] - draw.choice((0, 0, 0, 5))), len(levels), before] if kind == r.DIFF else [ids[i], 0, len(levels)]
+                told = (
+                    [first, max(0, ids[i] - draw.choice((0, 0, 0, 5))), len(levels), before]
+                    if kind == r.DIFF
+                    else [ids[i], 0, len(levels)]
+                )
                 lines.append([*head, *told])
-                lines += [[r.LEVEL, *head[1:], side, (4 if side == r.BID else 9) + at, size] for side, at, size in levels]
+                lines += [
+                    [r.LEVEL, *head[1:], side, (4 if side == r.BID else 9) + at, size] for side, at, size in levels
+                ]
         records.append(table(lines))
     return records
 
@@ -116,7 +135,13 @@ class Plain:
     def message(self, rows: Rows) -> None:
         kind, numbers = int(rows[0, r.TYPE]), [int(n) for n in rows[0, r.A :]]
         if kind == r.TRADE and not numbers[4]:
-            self.trade(numbers[0] * self.price_unit, numbers[1] * self.size_unit, numbers[2], bool(numbers[3]), int(rows[0, r.VENUE_NS]))
+            self.trade(
+                numbers[0] * self.price_unit,
+                numbers[1] * self.size_unit,
+                numbers[2],
+                bool(numbers[3]),
+                int(rows[0, r.VENUE_NS]),
+            )
         elif kind == r.QUOTE:
             bid, bid_size, ask, ask_size, update_id = numbers
             price, size = self.price_unit, self.size_unit
@@ -203,7 +228,11 @@ class Plain:
 
     def offers(self, side: int) -> list[tuple[int, int]]:
         levels = sorted(self.book[side].items(), reverse=side == r.BID)
-        return [(price, size - self.taken[side].get(price, 0)) for price, size in levels if size > self.taken[side].get(price, 0)]
+        return [
+            (price, size - self.taken[side].get(price, 0))
+            for price, size in levels
+            if size > self.taken[side].get(price, 0)
+        ]
 
     def crossing(self, order: Waiting) -> list[tuple[int, int]]:
         sign = 1 - 2 * order.side
@@ -251,7 +280,7 @@ class Plain:
 
 
 def fills(exchange: Exchange) -> list[Done]:
-    reports = [event for event in exchange.take_events() if isinstance(event, Report)]
+    reports = [event for event in exchange.take_events() if isinstance(event, SimReport)]
     return [(report.order.order_id, report.fill.price, report.fill.quantity) for report in reports if report.fill]
 
 
@@ -261,8 +290,15 @@ def messages(record: Rows) -> list[Rows]:
     return [record[a:b] for a, b in zip(starts, [*starts[1:], len(record)], strict=True)]
 
 
-def limit(i: int, side: int, price: int, quantity: int, tif: TimeInForce = TimeInForce.GTC) -> NewOrder:
-    return NewOrder(symbol=SYMBOLS[i], side=SIDES[side], order_type=OrderType.LIMIT, time_in_force=tif, price=price, quantity=quantity)
+def limit(i: int, side: int, price: int, quantity: int, tif: TimeInForce = TimeInForce.GTC) -> SimNewOrder:
+    return SimNewOrder(
+        symbol=SYMBOLS[i],
+        side=SIDES[side],
+        order_type=OrderType.LIMIT,
+        time_in_force=tif,
+        price=price,
+        quantity=quantity,
+    )
 
 
 def crosses_own(exchange: Exchange, i: int, side: int, price: int) -> bool:
@@ -279,7 +315,9 @@ Wish = tuple[int, int, int, int, int]  # (time, symbol, side, price, quantity); 
 
 def some_wishes(draw: random.Random, records: list[Rows]) -> list[Wish]:
     times = sorted(int(draw.choice(records)[0, r.TIME_NS]) for _ in range(len(records) // 3))
-    return [(time_ns, draw.randrange(2), draw.randrange(2), draw.randrange(5, 13), draw.randrange(6)) for time_ns in times]
+    return [
+        (time_ns, draw.randrange(2), draw.randrange(2), draw.randrange(5, 13), draw.randrange(6)) for time_ns in times
+    ]
 
 
 def wish(exchange: Exchange, i: int, side: int, k: int, quantity: int) -> None:
@@ -293,8 +331,11 @@ def wish(exchange: Exchange, i: int, side: int, k: int, quantity: int) -> None:
 
 
 def told(exchange: Exchange) -> list[Any]:
-    reports = [event for event in exchange.take_events() if isinstance(event, Report)]
-    return [(x.execution, x.time_ns, x.order.order_id, x.fill and (x.fill.price, x.fill.quantity, x.fill.trade_id)) for x in reports]
+    reports = [event for event in exchange.take_events() if isinstance(event, SimReport)]
+    return [
+        (x.execution, x.time_ns, x.order.order_id, x.fill and (x.fill.price, x.fill.quantity, x.fill.trade_id))
+        for x in reports
+    ]
 
 
 def whole(exchange: Exchange, records: list[Rows], wishes: list[Wish]) -> list[Any]:
@@ -332,6 +373,14 @@ def cut(exchange: Exchange, records: list[Rows], wishes: list[Wish], draw: rando
 
 def arrays(exchange: Exchange) -> dict[str, Any]:
     floor = exchange.floor
-    named = {"v": floor.v, "levels": floor.levels, "prints": floor.prints, "minutes": floor.minutes, "orders": floor.orders}
-    nonzero = {name: [(*map(int, at), int(array[tuple(at)])) for at in np.argwhere(array)] for name, array in named.items()}
+    named = {
+        "v": floor.v,
+        "levels": floor.levels,
+        "prints": floor.prints,
+        "minutes": floor.minutes,
+        "orders": floor.orders,
+    }
+    nonzero = {
+        name: [(*map(int, at), int(array[tuple(at)])) for at in np.argwhere(array)] for name, array in named.items()
+    }
     return {**nonzero, "fronts": [front.hex() for front in floor.fronts.tolist()]}

@@ -20,7 +20,7 @@ from forgetful import FOLDER, ForgetfulDisk, Operation
 
 import journal.recover
 from journal.checksums import CHECKSUMS
-from journal.errors import JournalError, NotAJournal
+from journal.errors import JournalError, NotAJournalError
 from journal.frames import Tail
 from journal.merge import merge
 from journal.reader import Journal
@@ -146,7 +146,7 @@ class Tally:
         try:
             with patch.object(journal.recover, "seal", self._once(journal.recover.seal)):
                 recovered = recover(FOLDER, disk=disk)
-        except NotAJournal as error:
+        except NotAJournalError as error:
             if promised.created:
                 raise Broken(f"{error}") from error
             return
@@ -200,7 +200,7 @@ def read_unrecovered(image: Image, folder: Path) -> None:
     """A reader does not wait for recovery: it sees a true prefix with all that is durable."""
     try:
         found = list(Journal.open(folder).records())
-    except NotAJournal as error:
+    except NotAJournalError as error:
         if image.promised.created:
             raise Broken(f"{error}") from error
         return

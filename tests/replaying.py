@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from engine.session import EngineSettings, RiskSettings
+from engine.session_record import EngineSettings, RiskSettings
 from journal.reader import Journal
 from journal.record import INPUTS, Record
 from journal.writer import JournalWriter

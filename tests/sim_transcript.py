@@ -5,9 +5,9 @@ import hmac
 import json
 from typing import Any
 
-from engine.sim.market import Market, QuietMarket, Snapshot
+from engine.sim.feeds.sim_market import DepthSnapshot, QuietMarket, SimMarket
+from engine.sim.sim_venue import AccountConfig, SimVenue, VenueConfig
 from engine.sim.units import units
-from engine.sim.venue import AccountConfig, SimVenue, VenueConfig
 from engine.sim.wire import HttpAnswer, HttpRequest, Outgoing
 
 START_NS = 1_700_000_000_000_000_000
@@ -24,13 +24,13 @@ def levels(text: str) -> list[tuple[int, int]]:
 
 
 def quiet(bids: str, asks: str, symbol: str = "BTCUSDT") -> QuietMarket:
-    return QuietMarket({symbol: Snapshot(10, levels(bids), levels(asks))}, start_ns=START_NS)
+    return QuietMarket({symbol: DepthSnapshot(10, levels(bids), levels(asks))}, start_ns=START_NS)
 
 
 class Client:
     """Speaks to a SimVenue over its own bytes; keeps what came back."""
 
-    def __init__(self, market: Market | None = None, **config: Any) -> None:
+    def __init__(self, market: SimMarket | None = None, **config: Any) -> None:
         accounts = (
             AccountConfig(api_key=KEY, secret=SECRET, balances={"USDT": "10000", "BTC": "2"}, name="first"),
             AccountConfig(api_key=OTHER_KEY, secret=OTHER_SECRET, balances={"USDT": "10000", "BTC": "2"}, name="other"),

@@ -125,7 +125,15 @@ def test_real_frames_that_say_nothing_of_orders(shared_data: Path) -> None:
 
 def test_a_trade_carries_its_fill() -> None:
     report = execution(
-        x="TRADE", X="PARTIALLY_FILLED", l="0.40000000", z="0.70000000", L="0.10264409", n="0.00000007", N="BNB", t=17, m=True
+        x="TRADE",
+        X="PARTIALLY_FILLED",
+        l="0.40000000",
+        z="0.70000000",
+        L="0.10264409",
+        n="0.00000007",
+        N="BNB",
+        t=17,
+        m=True,
     )
     assert (report.status, report.filled_quantity) == (VenueStatus.PARTIALLY_FILLED, D("0.7"))
     assert report.fills == (
@@ -153,7 +161,11 @@ def test_a_trade_without_commission() -> None:
 
 def test_a_cancel_names_itself_in_c_and_the_order_in_C() -> None:  # noqa: N802 - the wire's letters
     report = execution(x="CANCELED", X="CANCELED", c="the-cancel", C="the-order", z="0.30000000")
-    assert (report.client_order_id, report.status, report.filled_quantity) == ("the-order", VenueStatus.CANCELED, D("0.3"))
+    assert (report.client_order_id, report.status, report.filled_quantity) == (
+        "the-order",
+        VenueStatus.CANCELED,
+        D("0.3"),
+    )
     assert report.fills == ()
     assert execution(x="REPLACED", c="new", C="old").client_order_id == "old"
     assert execution(x="CANCELED", X="CANCELED", c="o", C="").client_order_id == "o"
@@ -292,7 +304,10 @@ def test_documented_answers(shared_data: Path) -> None:
     _, (listed,) = answer("GET", "/openOrders", documented(shared_data, "Trading/GetOpenOrders"))
     assert isinstance(listed, OpenOrdersReport)
     (order,) = listed.orders
-    assert answer("GET", "/order", documented(shared_data, "Trading/GetOpenOrders")[0]) == (Answer(Outcome.DONE), (order,))
+    assert answer("GET", "/order", documented(shared_data, "Trading/GetOpenOrders")[0]) == (
+        Answer(Outcome.DONE),
+        (order,),
+    )
     assert (order.client_order_id, order.price, order.quantity) == ("myOrder1", D("0.1"), D(1))
 
     _, (account,) = answer("GET", "/account", documented(shared_data, "Account/GetAccountInfo"))
@@ -340,7 +355,9 @@ def test_a_full_page_of_fills_is_not_the_whole() -> None:
     }  # fmt: skip
     body = json.dumps([row | {"id": fill_id} for fill_id in (9, 10)]).encode()
     for limit, whole in ((2, False), (3, True)):
-        _, page = VENUE.decode_answer("GET", "/api/v3/myTrades", "binance_spot:BTCUSDT", 200, {}, body, fills_limit=limit)
+        _, page = VENUE.decode_answer(
+            "GET", "/api/v3/myTrades", "binance_spot:BTCUSDT", 200, {}, body, fills_limit=limit
+        )
         assert isinstance(page, FillsReport)
         assert [fill.fill_id for fill in page.fills] == ["9", "10"]
         assert page.whole is whole
@@ -428,7 +445,9 @@ def test_the_matching_engine_s_texts(shared_data: Path) -> None:
         assert answer("POST", "/order", {"code": -1013, "msg": text}, 400)[0].outcome is Outcome.REFUSED
     raced, _ = answer("DELETE", "/order", {"code": -2011, "msg": "Unknown order sent."}, 400)
     assert raced.outcome is Outcome.NOT_FOUND
-    kept, _ = answer("DELETE", "/order", {"code": -2011, "msg": "Order was not canceled due to cancel restrictions."}, 400)
+    kept, _ = answer(
+        "DELETE", "/order", {"code": -2011, "msg": "Order was not canceled due to cancel restrictions."}, 400
+    )
     assert kept.outcome is Outcome.REFUSED
 
 
@@ -462,7 +481,9 @@ def test_a_page_of_html_is_cut_to_a_line() -> None:
 
 def test_nonsense_in_headers_is_not_said() -> None:
     for value in ("", "-1", "1.5", "soon", "9" * 5_000, "\uff11"):
-        done, _ = answer("GET", "/time", "", 429, Retry_After=value, x_mbx_used_weight_1m=value, x_mbx_order_count_10s=value)
+        done, _ = answer(
+            "GET", "/time", "", 429, Retry_After=value, x_mbx_used_weight_1m=value, x_mbx_order_count_10s=value
+        )
         assert (done.retry_after_ns, done.weight_used, done.orders_used) == (0, -1, -1)
 
 
@@ -489,7 +510,9 @@ def test_links(shared_data: Path) -> None:
     crowd = BinanceSpot(instruments * 400)
     many = crowd.links()
     assert sum(len(crowd.instruments_of(link.source)) for link in many[:3]) == 800
-    assert [len(crowd.instruments_of(link.source)) * 3 for link in many[:3]] == [link.path.count("/") for link in many[:3]]
+    assert [len(crowd.instruments_of(link.source)) * 3 for link in many[:3]] == [
+        link.path.count("/") for link in many[:3]
+    ]
     assert [link.source for link in many[:3]] == [f"binance_spot.market.{n}" for n in range(3)]
     assert all(link.path.count("/") <= 1_024 for link in many)
 
@@ -500,7 +523,10 @@ FRAMES = [
     json.dumps(frame).encode()
     for frame in (
         {"subscriptionId": 0, "event": EXECUTION},
-        {"subscriptionId": 0, "event": EXECUTION | {"x": "TRADE", "X": "FILLED", "t": 5, "l": "1", "n": "0.1", "N": "BNB"}},
+        {
+            "subscriptionId": 0,
+            "event": EXECUTION | {"x": "TRADE", "X": "FILLED", "t": 5, "l": "1", "n": "0.1", "N": "BNB"},
+        },
         {"event": {"e": "outboundAccountPosition", "E": 1, "u": 2, "B": [{"a": "BTC", "f": "1", "l": "0"}]}},
         {"id": "1", "status": 429, "error": {"code": -1003, "msg": "m", "data": {"retryAfter": 1660801839480}}},
         {"id": 1, "status": 200, "result": {"subscriptionId": 0}, "rateLimits": []},
@@ -516,7 +542,21 @@ ROUTES = [
     ("DELETE", "/api/v3/openOrders"), ("GET", "/api/v3/account"), ("GET", "/api/v3/myTrades"), ("GET", "/api/v3/time"),
     ("GET", "/api/v3/depth"), ("GET", "/api/v3/exchangeInfo"),
 ]  # fmt: skip
-SPLICES = [b"null", b"NaN", b"1e400", b'"1e400"', b"-0", b"[[", b"{}", b'"', b"\\ud800", b"\xff", b"\x00", b"9" * 5_000, b'"NaN"']
+SPLICES = [
+    b"null",
+    b"NaN",
+    b"1e400",
+    b'"1e400"',
+    b"-0",
+    b"[[",
+    b"{}",
+    b'"',
+    b"\\ud800",
+    b"\xff",
+    b"\x00",
+    b"9" * 5_000,
+    b'"NaN"',
+]
 
 
 @st.composite
@@ -532,7 +572,11 @@ def mutated(draw: st.DrawFn) -> bytes:
 
 
 @settings(max_examples=600, deadline=None)
-@given(payload=mutated() | st.binary(max_size=60), route=st.sampled_from(ROUTES), status=st.sampled_from([200, 400, 429, 503]))
+@given(
+    payload=mutated() | st.binary(max_size=60),
+    route=st.sampled_from(ROUTES),
+    status=st.sampled_from([200, 400, 429, 503]),
+)
 def test_whatever_comes_in_nothing_raises(payload: bytes, route: tuple[str, str], status: int) -> None:
     """And what comes out could be written down: no amount is too long for a record, no time too far for 64 bits."""
     streamed = VENUE.decode_private(payload)
@@ -546,7 +590,9 @@ def test_whatever_comes_in_nothing_raises(payload: bytes, route: tuple[str, str]
             assert len(format(event.price, "f")) <= 41
 
 
-@pytest.mark.parametrize("deep", [b"[" * 200_000, b'{"event":' * 200_000, b'{"e":"executionReport","x":' + b"[" * 200_000])
+@pytest.mark.parametrize(
+    "deep", [b"[" * 200_000, b'{"event":' * 200_000, b'{"e":"executionReport","x":' + b"[" * 200_000]
+)
 def test_a_bottomless_frame_is_unrecognised(deep: bytes) -> None:
     assert [type(event) for event in VENUE.decode_private(deep)] == [Unrecognised]
     first, second = VENUE.decode_answer("POST", "/api/v3/order", "", 200, {}, deep)

@@ -21,19 +21,19 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 from websockets.sync.server import ServerConnection, serve
 
-from analysis.journal_sql import connect
-from analysis.journal_sql import rows as asked_for
+from analysis.sql_session import connect
+from analysis.sql_session import rows as asked_for
 from engine import contracts
 from engine.events import Answer, Event, InstrumentsReport, Outcome, ServerTime, Subscribed, Unrecognised
 from engine.facts import read_link, read_request
 from engine.market import rows as r
 from engine.market.layout import BOOK_JOINED, BOOK_NEEDS_SNAPSHOT, MISSED
-from engine.market.market import Market
+from engine.market.market_state import Market
 from engine.market.rows import Rows
 from engine.market.views import BookState, Stream
-from engine.model import Allowance, Instrument
-from engine.program import make_venue
-from engine.session import SessionBody, VenueSettings, read_session
+from engine.model import Instrument, RateLimits
+from engine.session_context import make_venue
+from engine.session_record import SessionBody, VenueSettings, read_session
 from engine.venues.binance_coinm import BinanceCoinm
 from engine.venues.binance_futures import BinanceFutures
 from engine.venues.binance_futures_instruments import read_allowance, read_exchange_info
@@ -46,9 +46,11 @@ from journal.verify import verify
 from replay.rebuild import rebuild
 from replay.replay import replay_session
 from verbatim.commands.record import command
-from verbatim.config import ConfigProblem, make_config, wanted
+from verbatim.config import ConfigError, make_config, wanted
 
-BTC = Instrument("binance_usdm:BTCUSDT", "binance_usdm", "BTCUSDT", "BTC", "USDT", 2, 3, Decimal("0.1"), Decimal("0.001"))
+BTC = Instrument(
+    "binance_usdm:BTCUSDT", "binance_usdm", "BTCUSDT", "BTC", "USDT", 2, 3, Decimal("0.1"), Decimal("0.001")
+)
 COIN = Instrument(
     id="binance_coinm:BTCUSD_PERP",
     venue="binance_coinm",
@@ -109,9 +111,27 @@ def same(one: Rows | tuple[Event, ...], other: Rows | tuple[Event, ...]) -> bool
         (TICKER, [r.QUOTE, 0, 7, 1000, 1723161256313000000, 1, 6180020, 2507, 6180030, 2510, 5123107839020]),
         (COIN_TICKER, [r.QUOTE, 1, 7, 1000, 1723161257465000000, 1, 618047, 35, 618048, 1645, 1007198632021]),
         (TRADE, [r.TRADE, 0, 7, 1000, 1723161256322000000, 1, 6180030, 6, 5266583935, 0, 0]),
-        (TRADE.replace(b'"MARKET"', b'"INSURANCE_FUND"'), [r.TRADE, 0, 7, 1000, 1723161256322000000, 1, 6180030, 6, 5266583935, 0, 1]),
+        (
+            TRADE.replace(b'"MARKET"', b'"INSURANCE_FUND"'),
+            [r.TRADE, 0, 7, 1000, 1723161256322000000, 1, 6180030, 6, 5266583935, 0, 1],
+        ),
         (AGGREGATE, [r.TRADE, 0, 7, 1000, 1626992742134000000, 1, 6180030, 312, 14888302, 1, 0]),
-        (MARK, [r.MARK, 0, 7, 1000, 1680652801000000000, 1, 2815510000000, 2816504857143, 2814147600845, -2760, 1680681600000000000]),
+        (
+            MARK,
+            [
+                r.MARK,
+                0,
+                7,
+                1000,
+                1680652801000000000,
+                1,
+                2815510000000,
+                2816504857143,
+                2814147600845,
+                -2760,
+                1680681600000000000,
+            ],
+        ),
     ],
 )
 def test_a_message_of_one_row_is_stamped_with_the_time_it_happened(frame: bytes, expected: list[int]) -> None:
@@ -128,7 +148,10 @@ def test_a_diff_tells_the_id_before_it() -> None:
         [r.LEVEL, *stamp, 0, r.BID, 6149650, 0, 0, 0],
         [r.LEVEL, *stamp, 1, r.ASK, 6180030, 3330, 0, 0],
     ]
-    assert decode(COIN_DIFF)[:, r.A : r.E].tolist() == [[1007198631260, 1007198631565, 1, 1007198631198], [r.ASK, 618060, 7, 0]]
+    assert decode(COIN_DIFF)[:, r.A : r.E].tolist() == [
+        [1007198631260, 1007198631565, 1, 1007198631198],
+        [r.ASK, 618060, 7, 0],
+    ]
 
 
 def test_a_contract_with_delivery_has_no_funding() -> None:
@@ -157,11 +180,17 @@ def test_a_snapshot_of_coin_m_says_whose_it_is() -> None:
     assert len(BOTH.decode_snapshot(COIN_SNAPSHOT, COIN.id, 7, 1000)) == 2
     for payload in (COIN_SNAPSHOT, COIN_SNAPSHOT.replace(b":", b": ")):
         (event,) = BOTH.decode_snapshot(payload, BTC.id, 7, 1000)
-        assert event == Unrecognised(f"depth snapshot of {BTC.id}", "ValueError: asked for the book of BTCUSDT, told that of 'BTCUSD_PERP'")
+        assert event == Unrecognised(
+            f"depth snapshot of {BTC.id}", "ValueError: asked for the book of BTCUSDT, told that of 'BTCUSD_PERP'"
+        )
 
 
 def test_values_that_may_not_enter_are_flags_but_for_what_is_computed() -> None:
-    for frame, kind, value in ((TICKER, r.QUOTE, b"61800.20"), (TRADE, r.TRADE, b"61800.30"), (DIFF, r.DIFF, b"58710.20")):
+    for frame, kind, value in (
+        (TICKER, r.QUOTE, b"61800.20"),
+        (TRADE, r.TRADE, b"61800.30"),
+        (DIFF, r.DIFF, b"58710.20"),
+    ):
         for bad in (b"61800.205", b"-1", b"NaN", b"", b"9007199254740993"):
             rows = decode(frame.replace(value, bad))
             assert rows[:, [r.TYPE, r.LAST, r.A]].tolist() == [[r.BAD_VALUE, 1, kind]]
@@ -193,7 +222,11 @@ def test_mutated_frames_never_raise_and_both_ways_agree(data: st.DataObject) -> 
             case "delete":
                 del frame[at : at + data.draw(st.integers(1, 12))]
             case "insert":
-                frame[at:at] = data.draw(st.sampled_from([b'"', b"\\", b"{", b"[", b",", b"0", b"-", b"@", b"9" * 30, b" ", b"\x00", b"\xc3"]))
+                frame[at:at] = data.draw(
+                    st.sampled_from(
+                        [b'"', b"\\", b"{", b"[", b",", b"0", b"-", b"@", b"9" * 30, b" ", b"\x00", b"\xc3"]
+                    )
+                )
             case "swap":
                 other = data.draw(st.integers(0, len(frame) - 1))
                 frame[at], frame[other] = frame[other], frame[at]
@@ -343,9 +376,15 @@ def test_contracts_are_instruments(shared_data: Path) -> None:
     dollars = {of.symbol: of for of in read_exchange_info(body, "binance_usdm", inverse=False)}
     btc = dollars["BTCUSDT"]
     assert (btc.price_scale, btc.tick_size, btc.size_scale, btc.lot_size) == (2, Decimal("0.1"), 3, Decimal("0.001"))
-    assert (btc.notional_min, btc.margin, btc.inverse, btc.contract_size, btc.delivery_ns) == (Decimal(100), "USDT", False, Decimal(1), 0)
-    assert read_allowance(body) == Allowance(2_400, 300)
-    assert read_allowance(b'{"symbols":[]}') == Allowance(2_400, 300)
+    assert (btc.notional_min, btc.margin, btc.inverse, btc.contract_size, btc.delivery_ns) == (
+        Decimal(100),
+        "USDT",
+        False,
+        Decimal(1),
+        0,
+    )
+    assert read_allowance(body) == RateLimits(2_400, 300)
+    assert read_allowance(b'{"symbols":[]}') == RateLimits(2_400, 300)
     excerpt = json.loads((shared_data / "rest" / "binance" / "exchangeinfo-2023-excerpt.json").read_text())
     (quoted,) = read_exchange_info(json.dumps({"symbols": excerpt["cm"]}).encode(), "binance_coinm", inverse=True)
     assert quoted.contract_size == Decimal(100)
@@ -368,7 +407,15 @@ def test_every_contract_of_a_real_exchange_has_scales_that_fit(shared_data: Path
     assert {of.symbol for of in delivered} == {"BTCUSDT_210924", "ETHUSDT_210924"}
 
 
-@pytest.mark.parametrize("body", [b"", b"{}", b'{"symbols":[{}]}', b'{"symbols":[{"symbol":"A","baseAsset":"A","quoteAsset":"B","marginAsset":"A","filters":[{"filterType":"LOT_SIZE","stepSize":"x"}]}]}'])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{}",
+        b'{"symbols":[{}]}',
+        b'{"symbols":[{"symbol":"A","baseAsset":"A","quoteAsset":"B","marginAsset":"A","filters":[{"filterType":"LOT_SIZE","stepSize":"x"}]}]}',
+    ],
+)
 def test_a_broken_answer_says_what_is_wrong(body: bytes) -> None:
     with pytest.raises(ValueError, match=r"\w+"):
         read_exchange_info(body, "binance_usdm", inverse=False)
@@ -383,7 +430,9 @@ def test_a_session_of_before_there_were_contracts_reads_as_it_did(shared_data: P
     assert (of.contract, of.contract_size, of.inverse, of.margin, of.delivery_ns) == ("", Decimal(1), False, "", 0)
     quarter = read_exchange_info(exchange_info(shared_data, "/dapi/v1/exchangeInfo"), "binance_coinm", inverse=True)
     session = read_session(body)
-    changed = SessionBody(**{**{name: getattr(session, name) for name in session.__struct_fields__}, "instruments": quarter})
+    changed = SessionBody(
+        **{**{name: getattr(session, name) for name in session.__struct_fields__}, "instruments": quarter}
+    )
     assert read_session(canonical(changed)) == changed
 
 
@@ -412,7 +461,9 @@ def test_a_linear_contract_is_paid_in_its_quote() -> None:
 
 
 @given(*(st.integers(1, 10_000) for _ in range(5)))
-def test_an_average_entry_neither_makes_nor_loses_a_gain(first: int, more: int, entry: int, price: int, out: int) -> None:
+def test_an_average_entry_neither_makes_nor_loses_a_gain(
+    first: int, more: int, entry: int, price: int, out: int
+) -> None:
     for of in (BTC, COIN):
         n, m, at, then, exit_price = map(Decimal, (first, more, entry, price, out))
         average = contracts.entry_of(of, n, at, m, then)
@@ -432,7 +483,10 @@ def test_links_go_by_route_and_a_route_says_what_comes_over_it() -> None:
     assert USDM.streams_of("binance_usdm.market.0") == (Stream.BOOK, Stream.QUOTE)
     assert USDM.streams_of("binance_usdm.market.1") == (Stream.TRADE, Stream.MARK)
     (plan,) = COINM.links()
-    assert plan.path == "/stream?streams=btcusd_perp@depth@100ms/btcusd_perp@bookTicker/btcusd_perp@aggTrade/btcusd_perp@markPrice@1s"
+    assert (
+        plan.path
+        == "/stream?streams=btcusd_perp@depth@100ms/btcusd_perp@bookTicker/btcusd_perp@aggTrade/btcusd_perp@markPrice@1s"
+    )
     assert set(COINM.streams_of(plan.source)) == set(Stream)
 
 
@@ -445,7 +499,9 @@ def test_many_instruments_take_many_links_and_none_is_left_out() -> None:
         asked = [re.findall(r"(\w+)@(depth@100ms|bookTicker|aggTrade|markPrice@1s)", plan.path) for plan in plans]
         assert max(map(len, asked)) <= 1024
         assert sorted(stream for each in asked for stream in each) == sorted(
-            (of.symbol.lower(), stream) for of in many for stream in ("depth@100ms", "bookTicker", "aggTrade", "markPrice@1s")
+            (of.symbol.lower(), stream)
+            for of in many
+            for stream in ("depth@100ms", "bookTicker", "aggTrade", "markPrice@1s")
         )
         for plan, streams in zip(plans, asked, strict=True):
             assert {of.symbol.lower() for of in venue.instruments_of(plan.source)} == {symbol for symbol, _ in streams}
@@ -453,15 +509,25 @@ def test_many_instruments_take_many_links_and_none_is_left_out() -> None:
 
 def test_questions_and_what_their_answers_prove(shared_data: Path) -> None:
     asked = USDM.depth(BTC)
-    assert (asked.path, asked.params, asked.signed, asked.weight) == ("/fapi/v1/depth", (("symbol", "BTCUSDT"), ("limit", "1000")), False, 20)
+    assert (asked.path, asked.params, asked.signed, asked.weight) == (
+        "/fapi/v1/depth",
+        (("symbol", "BTCUSDT"), ("limit", "1000")),
+        False,
+        20,
+    )
     assert [COINM.depth(COIN, limit).weight for limit in (5, 50, 100, 500)] == [2, 2, 5, 10]
     assert USDM.sign_rest(asked, None, 0).path_and_query == "/fapi/v1/depth?symbol=BTCUSDT&limit=1000"
-    assert USDM.decode_answer("GET", "/fapi/v1/depth", BTC.id, 200, {"X-MBX-USED-WEIGHT-1M": "20"}, SNAPSHOT) == (Answer(Outcome.DONE, weight_used=20),)
-    assert USDM.decode_answer("GET", "/fapi/v1/time", "", 200, {}, b'{"serverTime":5}') == (Answer(Outcome.DONE), ServerTime(5_000_000))
+    assert USDM.decode_answer("GET", "/fapi/v1/depth", BTC.id, 200, {"X-MBX-USED-WEIGHT-1M": "20"}, SNAPSHOT) == (
+        Answer(Outcome.DONE, weight_used=20),
+    )
+    assert USDM.decode_answer("GET", "/fapi/v1/time", "", 200, {}, b'{"serverTime":5}') == (
+        Answer(Outcome.DONE),
+        ServerTime(5_000_000),
+    )
     body = exchange_info(shared_data, COINM.exchange_info().path)
     answer, report = COINM.decode_answer("GET", "/dapi/v1/exchangeInfo", "", 200, {}, body)
     assert isinstance(report, InstrumentsReport)
-    assert (answer, len(report.instruments), report.allowance) == (Answer(Outcome.DONE), 25, Allowance(2_400, 300))
+    assert (answer, len(report.instruments), report.allowance) == (Answer(Outcome.DONE), 25, RateLimits(2_400, 300))
     (refused,) = USDM.decode_answer("GET", "/fapi/v1/depth", BTC.id, 400, {}, b'{"code":-1121,"msg":"Invalid symbol."}')
     assert refused == Answer(Outcome.REFUSED, code=-1121, text="Invalid symbol.")
     for body in (b"", b"[]", b"\xff", b'{"serverTime":"x"}'):
@@ -472,10 +538,17 @@ def test_questions_and_what_their_answers_prove(shared_data: Path) -> None:
 def test_a_session_that_trades_is_refused_in_one_line() -> None:
     values = {
         "instruments": ("BTCUSDT",),
-        "venue": {"name": "binance_usdm", "rest": "https://fapi.binance.com", "stream": "wss://fstream.binance.com", "private": "wss://x"},
+        "venue": {
+            "name": "binance_usdm",
+            "rest": "https://fapi.binance.com",
+            "stream": "wss://fstream.binance.com",
+            "private": "wss://x",
+        },
         "strategy": {"q": {"file": "q.py:Quoter"}},
     }
-    with pytest.raises(ConfigProblem, match=r"of binance_usdm only market data is built: `verbatim record` takes it down"):
+    with pytest.raises(
+        ConfigError, match=r"of binance_usdm only market data is built: `verbatim record` takes it down"
+    ):
         wanted(make_config(values, "test", {}), key=None)
     assert isinstance(make_venue(VenueSettings(name="binance_coinm"), [COIN]), BinanceCoinm)
 
@@ -558,7 +631,18 @@ def serving(server: Server) -> Iterator[str]:
 def test_a_recording_takes_down_both_routes_and_can_be_repeated(shared_data: Path, tmp_path: Path) -> None:
     server = Server(shared_data)
     with serving(server) as address:
-        arguments = ["--venue", "binance_usdm", "--url", f"http://{address}", "--symbol", "BTCUSDT", "--journals", str(tmp_path), "--for", "6"]
+        arguments = [
+            "--venue",
+            "binance_usdm",
+            "--url",
+            f"http://{address}",
+            "--symbol",
+            "BTCUSDT",
+            "--journals",
+            str(tmp_path),
+            "--for",
+            "6",
+        ]
         ended = CliRunner().invoke(command, arguments)
     assert ended.exit_code == 0, ended.output + ended.stderr
     (found,) = list_sessions(tmp_path)
@@ -573,20 +657,35 @@ def test_a_recording_takes_down_both_routes_and_can_be_repeated(shared_data: Pat
     asked = [read_request(record.body or "") for record in records if record.kind is Kind.REQUEST]
     assert [request.purpose for request in asked] == ["connect", "connect", "depth", "connect"]
     assert server.keys == []
-    assert sorted(path for path in server.asked if "stream" not in path) == ["/fapi/v1/depth?symbol=BTCUSDT&limit=1000", "/fapi/v1/exchangeInfo"]
+    assert sorted(path for path in server.asked if "stream" not in path) == [
+        "/fapi/v1/depth?symbol=BTCUSDT&limit=1000",
+        "/fapi/v1/exchangeInfo",
+    ]
     assert {path.partition("?")[0] for path in server.asked if "stream" in path} == {"/public/stream", "/market/stream"}
 
     # the loss of the trades' connection took no book down, and is told as a gap of that connection alone
-    down = next(record for record in records if record.kind is Kind.LINK and read_link(record.body or "").state == "down")
-    last = max(record.seq for record in records if record.source == "binance_usdm.market.1" and record.kind is Kind.FEED and record.seq < down.seq)
+    down = next(
+        record for record in records if record.kind is Kind.LINK and read_link(record.body or "").state == "down"
+    )
+    last = max(
+        record.seq
+        for record in records
+        if record.source == "binance_usdm.market.1" and record.kind is Kind.FEED and record.seq < down.seq
+    )
     told = set(asked_for(connect(found.path), "SELECT source, from_seq FROM gaps"))
     assert told == {("binance_usdm.market.1", last)}
 
     market = rebuild(found.path)[1].market
     expected = Market.empty(market.instruments)
     dialect = BinanceUsdm(market.instruments).market
-    for seq, payload in enumerate([*server.sent["/public"][:1], server.snapshot, *server.sent["/public"][1:], *server.sent["/market"]]):
-        rows = dialect.decode_snapshot(payload, BTC.id, seq, seq) if payload is server.snapshot else dialect.decode(payload, "m", seq, seq)
+    for seq, payload in enumerate(
+        [*server.sent["/public"][:1], server.snapshot, *server.sent["/public"][1:], *server.sent["/market"]]
+    ):
+        rows = (
+            dialect.decode_snapshot(payload, BTC.id, seq, seq)
+            if payload is server.snapshot
+            else dialect.decode(payload, "m", seq, seq)
+        )
         assert not isinstance(rows, tuple)
         expected.fold(rows)
     assert market.book_state(0) is BookState.SYNCED
@@ -595,9 +694,16 @@ def test_a_recording_takes_down_both_routes_and_can_be_repeated(shared_data: Pat
     mark, other = market.mark(0), expected.mark(0)
     assert mark is not None
     assert other is not None
-    assert (mark.price, mark.funding_rate, mark.next_funding_ns) == (other.price, other.funding_rate, other.next_funding_ns)
+    assert (mark.price, mark.funding_rate, mark.next_funding_ns) == (
+        other.price,
+        other.funding_rate,
+        other.next_funding_ns,
+    )
 
 
 def by_source(records: list[Record]) -> list[tuple[str, list[Record]]]:
-    frames = sorted((record for record in records if record.kind is Kind.FEED and record.meta is None), key=lambda record: (record.source, record.seq))
+    frames = sorted(
+        (record for record in records if record.kind is Kind.FEED and record.meta is None),
+        key=lambda record: (record.source, record.seq),
+    )
     return [(source, list(each)) for source, each in groupby(frames, key=lambda record: record.source)]

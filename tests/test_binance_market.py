@@ -15,14 +15,16 @@ from hypothesis import strategies as st
 from engine.events import Answer, Event, Outcome, StreamEnded, Subscribed, Unrecognised
 from engine.market import rows as r
 from engine.market.rows import Rows
-from engine.model import Allowance, Instrument
+from engine.model import Instrument, RateLimits
 from engine.venues.binance_spot.instruments import read_allowance, read_exchange_info
 from engine.venues.binance_spot.market import BinanceSpotMarket
 
 
 def instrument(symbol: str, price_scale: int, size_scale: int) -> Instrument:
     tick, lot = Decimal(1).scaleb(-price_scale), Decimal(1).scaleb(-size_scale)
-    return Instrument(f"binance_spot:{symbol}", "binance_spot", symbol, symbol, "USDT", price_scale, size_scale, tick, lot)
+    return Instrument(
+        f"binance_spot:{symbol}", "binance_spot", symbol, symbol, "USDT", price_scale, size_scale, tick, lot
+    )
 
 
 VENUE = BinanceSpotMarket([instrument("ETHUSDT", 2, 8), instrument("BTCUSDT", 2, 8), instrument("BTCUSDC", 4, 2)])
@@ -92,7 +94,12 @@ def test_a_diff_is_a_header_and_its_levels() -> None:
 def test_a_snapshot_needs_to_be_told_whose_it_is() -> None:
     rows = VENUE.decode_snapshot(SNAPSHOT, "binance_spot:BTCUSDT", 7, 1000)
     assert not isinstance(rows, tuple)
-    assert rows[:, r.A : r.D].tolist() == [[50093239218, 0, 3], [0, 6183763, 378826000], [1, 6183764, 154698000], [1, 6183765, 200000000]]
+    assert rows[:, r.A : r.D].tolist() == [
+        [50093239218, 0, 3],
+        [0, 6183763, 378826000],
+        [1, 6183764, 154698000],
+        [1, 6183765, 200000000],
+    ]
     assert rows[:, r.LAST].tolist() == [0, 0, 0, 1]
     assert same(rows, VENUE.decode_snapshot(SNAPSHOT.replace(b":", b": "), "binance_spot:BTCUSDT", 7, 1000))
     assert isinstance(VENUE.decode_snapshot(SNAPSHOT, "binance_spot:DOGE", 7, 1000), tuple)
@@ -122,15 +129,23 @@ def test_frames_of_other_streams_and_years_end_in_something(shared_data: Path) -
 # ---- values that may not enter
 
 
-@pytest.mark.parametrize("bad", ["61837.635", "-1", "9007199254740993", "1e3000", "NaN", "", "abc", "1_0", " 1", "\uff11"])
+@pytest.mark.parametrize(
+    "bad", ["61837.635", "-1", "9007199254740993", "1e3000", "NaN", "", "abc", "1_0", " 1", "\uff11"]
+)
 def test_what_does_not_fit_the_grid_is_a_flag(bad: str) -> None:
-    for frame, kind, value in ((QUOTE, r.QUOTE, "61837.63000000"), (TRADE, r.TRADE, "61837.63000000"), (DIFF, r.DIFF, "61838.04000000")):
+    for frame, kind, value in (
+        (QUOTE, r.QUOTE, "61837.63000000"),
+        (TRADE, r.TRADE, "61837.63000000"),
+        (DIFF, r.DIFF, "61838.04000000"),
+    ):
         rows = decode(frame.replace(value.encode(), bad.encode()))
         assert len(rows) == 1
         assert rows[0, [r.TYPE, r.INSTRUMENT, r.SEQ, r.LAST, r.A]].tolist() == [r.BAD_VALUE, 1, 7, 1, kind]
 
 
-@pytest.mark.parametrize(("text", "value"), [("61838", 6183800), ("0.10", 10), ("1e2", 10000), ("1.5E1", 1500), ("00.1", 10), ("+1", 100)])
+@pytest.mark.parametrize(
+    ("text", "value"), [("61838", 6183800), ("0.10", 10), ("1e2", 10000), ("1.5E1", 1500), ("00.1", 10), ("+1", 100)]
+)
 def test_unusual_spellings_of_good_values_are_taken(text: str, value: int) -> None:
     assert decode(QUOTE.replace(b"61837.63000000", text.encode()))[0, r.A] == value
 
@@ -139,7 +154,10 @@ _DIGITS = st.text("0123456789", max_size=20)
 
 
 @settings(max_examples=400, deadline=None)
-@given(st.one_of(st.text("0123456789.+-eE", max_size=24), st.builds(lambda a, b: f"{a}.{b}", _DIGITS, _DIGITS), _DIGITS), st.sampled_from([0, 2]))
+@given(
+    st.one_of(st.text("0123456789.+-eE", max_size=24), st.builds(lambda a, b: f"{a}.{b}", _DIGITS, _DIGITS), _DIGITS),
+    st.sampled_from([0, 2]),
+)
 def test_the_scan_reads_numbers_as_exact_decimals_do(text: str, bid: int) -> None:
     frame = QUOTE.replace((b"3.78826000", b"", b"61837.64000000")[bid], text.encode())
     assert same(decode(frame), exact(frame))
@@ -157,10 +175,14 @@ def test_answers_and_ends_are_events() -> None:
     assert events(b'{"code":2,"msg":"Invalid request: unknown variant","id":3}') == (
         Answer(Outcome.REFUSED, code=2, text="Invalid request: unknown variant"),
     )
-    assert events(b'{"error":{"code":3,"msg":"Invalid JSON"},"id":null}') == (Answer(Outcome.REFUSED, code=3, text="Invalid JSON"),)
+    assert events(b'{"error":{"code":3,"msg":"Invalid JSON"},"id":null}') == (
+        Answer(Outcome.REFUSED, code=3, text="Invalid JSON"),
+    )
     assert events(b'{"error":"blahblah"}') == (Answer(Outcome.REFUSED, text="blahblah"),)
     assert events(b'{"e":"serverShutdown","E":1770000000000}') == (StreamEnded("serverShutdown"),)
-    assert events(b'{"stream":"!serverShutdown","data":{"e":"serverShutdown","E":1}}') == (StreamEnded("serverShutdown"),)
+    assert events(b'{"stream":"!serverShutdown","data":{"e":"serverShutdown","E":1}}') == (
+        StreamEnded("serverShutdown"),
+    )
 
 
 @pytest.mark.parametrize(
@@ -205,7 +227,9 @@ def test_mutated_frames_never_raise_and_both_ways_agree(data: st.DataObject) -> 
             case "delete":
                 del frame[at : at + data.draw(st.integers(1, 12))]
             case "insert":
-                frame[at:at] = data.draw(st.sampled_from([b'"', b"\\", b"{", b"[", b",", b"0", b"-", b"9" * 30, b" ", b"\x00", b"\xc3"]))
+                frame[at:at] = data.draw(
+                    st.sampled_from([b'"', b"\\", b"{", b"[", b",", b"0", b"-", b"9" * 30, b" ", b"\x00", b"\xc3"])
+                )
             case "swap":
                 other = data.draw(st.integers(0, len(frame) - 1))
                 frame[at], frame[other] = frame[other], frame[at]
@@ -274,12 +298,16 @@ def test_rates_are_those_that_the_venue_tells(shared_data: Path) -> None:
     def row(kind: str, interval: str, number: int, limit: int) -> dict[str, Any]:
         return {"rateLimitType": kind, "interval": interval, "intervalNum": number, "limit": limit}
 
-    told = [row("REQUEST_WEIGHT", "MINUTE", 1, 12_000), row("ORDERS", "DAY", 1, 200_000), row("ORDERS", "SECOND", 10, 50)]
-    assert read_allowance(json.dumps({"symbols": [], "rateLimits": told}).encode()) == Allowance(12_000, 50)
-    assert read_allowance(b'{"symbols":[]}') == Allowance(6_000, 100)
+    told = [
+        row("REQUEST_WEIGHT", "MINUTE", 1, 12_000),
+        row("ORDERS", "DAY", 1, 200_000),
+        row("ORDERS", "SECOND", 10, 50),
+    ]
+    assert read_allowance(json.dumps({"symbols": [], "rateLimits": told}).encode()) == RateLimits(12_000, 50)
+    assert read_allowance(b'{"symbols":[]}') == RateLimits(6_000, 100)
     real = (shared_data / "captures" / "cryptofeed" / "BINANCE.0").read_bytes().splitlines()
     line = next(line for line in real if b"exchangeInfo -> " in line)
-    assert read_allowance(line[line.index(b"{") :]) == Allowance(1_200, 50)
+    assert read_allowance(line[line.index(b"{") :]) == RateLimits(1_200, 50)
 
 
 def _exponent(number: Decimal) -> int:
@@ -287,7 +315,15 @@ def _exponent(number: Decimal) -> int:
     return int(exponent)
 
 
-@pytest.mark.parametrize("body", [b"", b"{}", b'{"symbols":[{}]}', b'{"symbols":[{"symbol":"A","status":"TRADING","baseAsset":"A","quoteAsset":"B","filters":[{"filterType":"LOT_SIZE","stepSize":"x"}]}]}'])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{}",
+        b'{"symbols":[{}]}',
+        b'{"symbols":[{"symbol":"A","status":"TRADING","baseAsset":"A","quoteAsset":"B","filters":[{"filterType":"LOT_SIZE","stepSize":"x"}]}]}',
+    ],
+)
 def test_a_broken_answer_says_what_is_wrong(body: bytes) -> None:
     with pytest.raises(ValueError, match=r"\w+"):
         read_exchange_info(body)

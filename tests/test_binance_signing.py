@@ -74,9 +74,12 @@ def test_a_rest_request_signs_the_bytes_it_sends() -> None:
 
 def test_ed25519_signs_as_the_fact_sheet_says() -> None:
     key = ApiKey.ed25519("KEY", ED25519_PEM)
-    assert key.sign(
-        "symbol=BTCUSDT&side=SELL&type=LIMIT&timeInForce=GTC&quantity=1&price=0.2&timestamp=1668481559918&recvWindow=5000"
-    ) == "m5loLRxgkb9HyW0wkZ4KNrpck881bx5D0OrKNnPklvk4tlGjEJkhiP9DoyC0sc1lXA/TWugjVPrMb/bfNdmdBw=="
+    assert (
+        key.sign(
+            "symbol=BTCUSDT&side=SELL&type=LIMIT&timeInForce=GTC&quantity=1&price=0.2&timestamp=1668481559918&recvWindow=5000"
+        )
+        == "m5loLRxgkb9HyW0wkZ4KNrpck881bx5D0OrKNnPklvk4tlGjEJkhiP9DoyC0sc1lXA/TWugjVPrMb/bfNdmdBw=="
+    )
     logon = Unsigned(Transport.WS_API, "session.logon", "", (), signed=True)
     frame = json.loads(sign_ws(logon, key, 1_747_385_641_636, "1"))
     assert frame["params"]["signature"] == (

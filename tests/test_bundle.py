@@ -17,9 +17,9 @@ from click.testing import CliRunner, Result
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from replaying import first_record, sealed, sealed_anew, session
 
-from engine.live.opening import host_id
-from journal.bundle import MANIFEST, Manifest, manifest_in, unpack
-from journal.errors import DamagedJournal, JournalFailed, NotAJournal
+from engine.live.startup import host_id
+from journal.bundle import MANIFEST, BundleManifest, manifest_in, unpack
+from journal.errors import DamagedJournalError, JournalFailedError, NotAJournalError
 from journal.merge import merge
 from journal.reader import Journal
 from journal.record import INPUTS, Kind, Record, canonical
@@ -27,11 +27,11 @@ from journal.recover import recover
 from journal.signing import Signer
 from journal.verify import verify
 from journal.writer import JournalWriter
-from replay.bundling import bundle
 from replay.redaction import Redaction
 from replay.replay import replay_session
+from replay.session_bundle import bundle
 from verbatim.cli import main
-from verbatim.exits import BAD_INPUT, DIFFERS, FAILED, USAGE
+from verbatim.exit_codes import BAD_INPUT, DIFFERS, FAILED, USAGE
 
 
 def verbatim(*words: object) -> Result:
@@ -201,9 +201,9 @@ def test_no_session_goes_on_from_a_slice_and_its_hole_is_no_other(whole: Path, t
     at = checkpoints(whole)
     bundle(whole, tmp_path / "s.vbundle", from_seq=at[2])
     folder = unpacked(tmp_path / "s.vbundle", tmp_path / "back")
-    with pytest.raises(JournalFailed, match="is a slice of a session, and no session goes on from it"):
+    with pytest.raises(JournalFailedError, match="is a slice of a session, and no session goes on from it"):
         recover(folder)
-    with pytest.raises(JournalFailed, match="is a slice of a session"):
+    with pytest.raises(JournalFailedError, match="is a slice of a session"):
         merge(folder)
     assert "is a slice itself" in said(verbatim("bundle", folder, tmp_path / "2.vbundle"), BAD_INPUT)
     bundle(whole, tmp_path / "3.vbundle", from_seq=at[3])
@@ -211,7 +211,7 @@ def test_no_session_goes_on_from_a_slice_and_its_hole_is_no_other(whole: Path, t
     (folder / f"{at[2]:012d}.parquet").unlink()
     other.rename(folder / f"{at[2] + 1:012d}.parquet")
     assert not verify(folder).ok
-    with pytest.raises(DamagedJournal, match="missing"):
+    with pytest.raises(DamagedJournalError, match="missing"):
         list(Journal.open(folder).records())
 
 
@@ -313,7 +313,7 @@ def rewritten(
     with zipfile.ZipFile(path) as old:
         members = {name: change(name, old.read(name)) for name in old.namelist()}
     if honest:
-        said_before = msgspec.json.decode(members[MANIFEST], type=Manifest)
+        said_before = msgspec.json.decode(members[MANIFEST], type=BundleManifest)
         files = tuple(
             msgspec.structs.replace(
                 each, bytes=len(members[each.name]), sha256=hashlib.sha256(members[each.name]).hexdigest()
@@ -364,7 +364,7 @@ def test_every_damaged_byte_is_found_or_changes_nothing(tmp_path: Path) -> None:
     for number, bad in enumerate([*damaged, *(data[:at] for at in range(0, len(data), 211)), data + b"more"]):
         path.write_bytes(bad)
         folder = tmp_path / f"{number}"
-        with suppress(DamagedJournal, NotAJournal):
+        with suppress(DamagedJournalError, NotAJournalError):
             unpack(path, folder)
             assert {each.name: each.read_bytes() for each in folder.iterdir()} == wanted
             continue
@@ -389,7 +389,7 @@ def with_member(path: Path, target: Path, info: zipfile.ZipInfo, data: bytes) ->
 )  # fmt: skip
 def test_a_member_that_no_bundle_has_is_refused(tmp_path: Path, name: str) -> None:
     path = with_member(small(tmp_path), tmp_path / "bad.vbundle", zipfile.ZipInfo(name), b"evil")
-    with pytest.raises(DamagedJournal, match="nothing that a bundle holds"):
+    with pytest.raises(DamagedJournalError, match="nothing that a bundle holds"):
         unpack(path, tmp_path / "back")
     assert not (tmp_path / "back").exists()
     assert not list(tmp_path.rglob("evil*"))
@@ -400,7 +400,7 @@ def test_members_twice_or_unnamed_or_linked_or_compressed_are_refused(tmp_path: 
     path = small(tmp_path)
 
     def refused(bad: Path, what: str) -> None:
-        with pytest.raises(DamagedJournal, match=what):
+        with pytest.raises(DamagedJournalError, match=what):
             unpack(bad, tmp_path / "back")
         assert not (tmp_path / "back").exists()
 
@@ -429,7 +429,7 @@ def test_members_twice_or_unnamed_or_linked_or_compressed_are_refused(tmp_path: 
     refused(evil, "a text of it cannot be printed")
     for number, stated in enumerate(({"whole": False}, {"last_seq": 99}, {"first_seq": 3}, {"bundled_from": "00"})):
         claimed = rewritten(path, tmp_path / f"claim{number}", lambda _, data: data, **stated)
-        with pytest.raises(DamagedJournal, match="it states another part of the session than the segments do"):
+        with pytest.raises(DamagedJournalError, match="it states another part of the session than the segments do"):
             unpack(claimed, tmp_path / f"back{number}")
     refused(
         rewritten(path, tmp_path / "7", lambda name, data: data[:9] if name == MANIFEST else data, honest=False),

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from engine.market.market import Market
+from engine.market.market_state import Market
 from engine.model import Instrument
 from engine.venues.binance_spot.market import BinanceSpotMarket
 
@@ -53,15 +53,21 @@ def test_a_capture_is_in_the_journal_and_its_books_are_the_known_ones(
 def test_a_message_that_is_missing_or_altered_is_named(checks: Any) -> None:
     expected = [b"one", b"two", b"three"]
     assert checks.messages_differ(expected, expected) == []
-    assert checks.messages_differ([b"one", b"three"], expected) == ["2 public messages of 3; the first that differs is line 1"]
-    assert checks.messages_differ([b"one", b"two"], expected) == ["2 public messages of 3; the first that differs is line 2"]
+    assert checks.messages_differ([b"one", b"three"], expected) == [
+        "2 public messages of 3; the first that differs is line 1"
+    ]
+    assert checks.messages_differ([b"one", b"two"], expected) == [
+        "2 public messages of 3; the first that differs is line 2"
+    ]
 
 
 def test_a_capture_made_longer_is_one_valid_stream(shared_data: Path, checks: Any) -> None:
     """What the benchmarks play: no gap and nothing stale at the seam, and the last book is the known last one again."""
     tiling = program("tiling")
     lines = tiling.read(shared_data / "captures" / "binance" / "spot_btcusdt_20240808.gz")
-    known = json.loads((shared_data / "known" / "binance_books_and_trades.json").read_text())["captures"]["spot_btcusdt"]
+    known = json.loads((shared_data / "known" / "binance_books_and_trades.json").read_text())["captures"][
+        "spot_btcusdt"
+    ]
     of = Instrument(
         id="binance_spot:BTCUSDT",
         venue="binance_spot",

@@ -17,16 +17,16 @@ from engine.facts import BalanceChanged, OrderFilled, read_fact
 from journal.reader import Journal
 from journal.record import Kind, Record
 from journal.verify import verify
-from replay.captured import session_of
-from replay.changes import changed, with_strategy
-from replay.decisions import decisions, decisions_of
+from replay.overrides import changed, with_strategy
 from replay.rebuild import rebuild
 from replay.replay import replay_session
-from replay.resimulate import Wanted, decide_again, resimulate
-from replay.tally import tally, tally_of
-from replay.venue_model import VenueModel, with_settings
+from replay.resim.capture_session import session_of
+from replay.resim.resimulate import ResimOptions, decide_again, resimulate
+from replay.resim.venue_model import VenueModel, with_settings
+from replay.study.decisions import decisions, decisions_of
+from replay.study.performance import tally, tally_of
 from verbatim.cli import main
-from verbatim.strategies import read_strategy
+from verbatim.strategy_files import read_strategy
 
 BINANCE = "captures/binance"
 FILES = {  # captures by their names in known/binance_books_and_trades.json
@@ -55,15 +55,19 @@ def captures(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     return folder
 
 
-def wanted(folder: Path, strategy: str, **model: Any) -> Wanted:
+def wanted(folder: Path, strategy: str, **model: Any) -> ResimOptions:
     session = with_strategy(session_of(Journal.open(folder)), read_strategy(str(STRATEGIES / strategy)))
-    return Wanted(session=session, model=VenueModel(**model), balances=GIVEN)
+    return ResimOptions(session=session, model=VenueModel(**model), balances=GIVEN)
 
 
 @pytest.mark.parametrize("name", sorted(FILES))
-def test_a_capture_comes_to_the_known_book_and_money_adds_up(captures: Path, tmp_path: Path, shared_data: Path, name: str) -> None:
+def test_a_capture_comes_to_the_known_book_and_money_adds_up(
+    captures: Path, tmp_path: Path, shared_data: Path, name: str
+) -> None:
     expected = json.loads((shared_data / "known" / "binance_books_and_trades.json").read_text())["captures"][name]
-    outcome = resimulate(captures / name, tmp_path / "r", wanted(captures / name, "at_the_top.py:AtTheTop", fee_maker="0.0002"))
+    outcome = resimulate(
+        captures / name, tmp_path / "r", wanted(captures / name, "at_the_top.py:AtTheTop", fee_maker="0.0002")
+    )
     assert outcome.exactness == "modelled from the beginning"
     assert verify(tmp_path / "r").ok
     assert replay_session(tmp_path / "r").identical
@@ -79,7 +83,11 @@ def test_a_capture_comes_to_the_known_book_and_money_adds_up(captures: Path, tmp
     assert len(fills) > 10
     instrument = state.market.instruments[0]
     settled = instrument.margin or instrument.quote
-    earned = by_hand(fills, inverse=instrument.inverse, size=instrument.contract_size) if instrument.contract else spot(fills)
+    earned = (
+        by_hand(fills, inverse=instrument.inverse, size=instrument.contract_size)
+        if instrument.contract
+        else spot(fills)
+    )
     earned -= funding(captures / name, fills)  # midnight of 2023-04-05 is one: the only one that these captures saw
     change = Fraction(balances[settled]) - Fraction(GIVEN[settled])
     assert abs(change - earned) < Fraction(2, 10**8) * len(fills)
@@ -99,7 +107,15 @@ def told(folder: Path) -> tuple[list[OrderFilled], dict[str, Decimal]]:
 
 def spot(fills: list[OrderFilled]) -> Fraction:
     """The change of quote: a sale brings it less its fee, a buy takes it."""
-    return sum((Fraction(-fill.quantity * fill.price) if fill.side.sign > 0 else Fraction(fill.quantity * fill.price - fill.fee) for fill in fills), Fraction(0))
+    return sum(
+        (
+            Fraction(-fill.quantity * fill.price)
+            if fill.side.sign > 0
+            else Fraction(fill.quantity * fill.price - fill.fee)
+            for fill in fills
+        ),
+        Fraction(0),
+    )
 
 
 def by_hand(fills: list[OrderFilled], *, inverse: bool, size: Decimal) -> Fraction:
@@ -107,7 +123,9 @@ def by_hand(fills: list[OrderFilled], *, inverse: bool, size: Decimal) -> Fracti
     quantity = cost = earned = Fraction(0)
     for fill in fills:
         signed, price = Fraction(fill.quantity) * fill.side.sign, Fraction(fill.price)
-        each = -Fraction(size) / price if inverse else Fraction(size) * price  # what one of it is worth here, as P&L counts
+        each = (
+            -Fraction(size) / price if inverse else Fraction(size) * price
+        )  # what one of it is worth here, as P&L counts
         if quantity and (quantity > 0) != (signed > 0):
             closed = -signed if abs(signed) <= abs(quantity) else quantity
             earned += closed * each - cost * closed / quantity
@@ -137,28 +155,44 @@ def test_what_is_not_written_is_decided_the_same(captures: Path, tmp_path: Path)
     """Without a journal only what led to something is told: the same decisions, the same end."""
     rule = STRATEGIES.parent.parent / "benchmarks" / "strategies" / "hft_rule.py"  # asked by the clock
     faulty = "faulty.py:Faulty"
-    for name, strategy in (("spot_ethusdt", "at_the_top.py:AtTheTop"), ("cm_btcusd_perp", "crossing.py:Crossing"), ("usdm_btcusdt_aug", f"{rule}:Rule"), ("spot_btcusdt", faulty)):
+    for name, strategy in (
+        ("spot_ethusdt", "at_the_top.py:AtTheTop"),
+        ("cm_btcusd_perp", "crossing.py:Crossing"),
+        ("usdm_btcusdt_aug", f"{rule}:Rule"),
+        ("spot_btcusdt", faulty),
+    ):
         asked = wanted(captures / name, strategy, latency="measured", ways_ns=(3_000_000, 700_000, 12_000_000))
         kept: list[Record] = []
         decide_again(captures / name, asked, kept.extend)
         resimulate(captures / name, tmp_path / name, asked)
         ours, theirs = decisions(kept), decisions_of(tmp_path / name)
-        assert [(each.place, each.what, each.time_ns) for each in ours] == [(each.place, each.what, each.time_ns) for each in theirs]
+        assert [(each.place, each.what, each.time_ns) for each in ours] == [
+            (each.place, each.what, each.time_ns) for each in theirs
+        ]
         assert tally(kept) == tally_of(tmp_path / name)
         assert len(ours) > 10 or strategy == faulty
         markets = sum(record.kind is Kind.FEED for record in kept)
-        assert markets < sum(record.kind is Kind.FEED for record in Journal.open(tmp_path / name).records(kinds=[Kind.FEED])) / 2
+        assert (
+            markets
+            < sum(record.kind is Kind.FEED for record in Journal.open(tmp_path / name).records(kinds=[Kind.FEED])) / 2
+        )
 
 
 def test_ways_are_drawn_about_their_median_and_are_the_same_each_time(captures: Path) -> None:
-    model = with_settings(VenueModel(), {"latency": "lognormal", "latency_sigma": "0.8", "request_ms": "4", "answer_ms": "6"})
+    model = with_settings(
+        VenueModel(), {"latency": "lognormal", "latency_sigma": "0.8", "request_ms": "4", "answer_ms": "6"}
+    )
     asked = msgspec.structs.replace(wanted(captures / "spot_ethusdt", "at_the_top.py:AtTheTop"), model=model)
     runs: list[list[Record]] = [[], []]
     for kept in runs:
         decide_again(captures / "spot_ethusdt", asked, kept.extend)
     assert runs[0] == runs[1]
     sent = {record.seq: record.time_ns for record in runs[0] if record.kind is Kind.REQUEST}
-    took = sorted(record.time_ns - sent[record.cause] for record in runs[0] if record.kind is Kind.BROKER and record.cause in sent and record.meta)
+    took = sorted(
+        record.time_ns - sent[record.cause]
+        for record in runs[0]
+        if record.kind is Kind.BROKER and record.cause in sent and record.meta
+    )
     assert len(took) > 50
     assert 8e6 < took[len(took) // 2] < 15e6  # 4 and 6 ms, each its median
     assert took[0] < 6e6
@@ -179,7 +213,9 @@ def test_a_declared_cross_is_seen_where_each_quote_would_show_it(captures: Path)
 def test_a_move_is_measured_from_where_it_was_met_last(captures: Path) -> None:
     kept: list[Record] = []
     decide_again(captures / "spot_btcusdt", wanted(captures / "spot_btcusdt", "crossing.py:Moved"), kept.extend)
-    bids = [Decimal(str(json.loads(record.body or "")["because"]["mid"])) for record in kept if record.kind is Kind.INTENT]
+    bids = [
+        Decimal(str(json.loads(record.body or "")["because"]["mid"])) for record in kept if record.kind is Kind.INTENT
+    ]
     assert len(bids) > 5
     for before, after in pairwise(bids):
         assert abs(after - before) > before * Decimal("0.0002")
@@ -190,10 +226,19 @@ def test_fills_agree_with_hftbacktests(captures: Path) -> None:
     rule = read_strategy(str(STRATEGIES.parent.parent / "benchmarks" / "strategies" / "hft_rule.py"))
     body = with_strategy(session_of(Journal.open(captures / "usdm_btcusdt_aug")), rule)
     ways = {"request_ns": 5_000_000, "answer_ns": 5_000_000, "feed_ns": 0}
-    model = VenueModel(**ways, clock="venue", quotes="ignored", queue="power", queue_n=2, fills="whole", fee_maker="0.0002", fee_taker="0.0005")
+    model = VenueModel(
+        **ways,
+        clock="venue",
+        quotes="ignored",
+        queue="power",
+        queue_n=2,
+        fills="whole",
+        fee_maker="0.0002",
+        fee_taker="0.0005",
+    )
     kept: list[Record] = []
     body = changed(body, {"risk.orders_per_second_max": "0"})
-    decide_again(captures / "usdm_btcusdt_aug", Wanted(session=body, model=model, balances=GIVEN), kept.extend)
+    decide_again(captures / "usdm_btcusdt_aug", ResimOptions(session=body, model=model, balances=GIVEN), kept.extend)
     found = tally(kept)
     for ours, theirs in ((found.placed, 823), (found.canceled, 361), (found.fills, 426)):
         assert abs(ours - theirs) <= theirs * 0.01
@@ -234,7 +279,11 @@ def test_fees_fall_with_what_was_traded_and_a_rebate_is_money(captures: Path) ->
         kept: list[Record] = []
         decide_again(captures / "usdm_btcusdt_jul", msgspec.structs.replace(asked, model=model), kept.extend)
         facts = [read_fact(record.body or "") for record in kept if record.kind is Kind.FACT]
-        fees[tiers] = [(fact.fee / fact.price / fact.quantity).quantize(Decimal("0.0001")) for fact in facts if isinstance(fact, OrderFilled)]
+        fees[tiers] = [
+            (fact.fee / fact.price / fact.quantity).quantize(Decimal("0.0001"))
+            for fact in facts
+            if isinstance(fact, OrderFilled)
+        ]
     plain, tiered = fees.values()
     assert set(plain) == {Decimal("0.0002")}
     assert tiered[0] == Decimal("0.0002")
@@ -248,7 +297,20 @@ def test_quotes_alone_are_a_market_too(shared_data: Path, tmp_path: Path) -> Non
     (tmp_path / "quotes.dat").write_bytes(b"".join(lines))
     verbatim("import", tmp_path / "quotes.dat", "--into", tmp_path / "s")
     assert not session_of(Journal.open(tmp_path / "s")).engine.books
-    found = json.loads(verbatim("resim", tmp_path / "s", "--strategy", f"{STRATEGIES / 'crossing.py'}:Crossing", "--balance", "USDT=100000", "--balance", "BTC=10", "--no-journal", "--json"))
+    found = json.loads(
+        verbatim(
+            "resim",
+            tmp_path / "s",
+            "--strategy",
+            f"{STRATEGIES / 'crossing.py'}:Crossing",
+            "--balance",
+            "USDT=100000",
+            "--balance",
+            "BTC=10",
+            "--no-journal",
+            "--json",
+        )
+    )
     assert found["resimulated"]["fills"] > 50
     assert found["recorded"]["intents"] == 0
 
@@ -259,7 +321,19 @@ def test_a_strategy_is_regressed_over_captures_of_several_markets(captures: Path
     other.write_text((STRATEGIES / "at_the_top.py").read_text().replace("SIZE_LOTS = 5", "SIZE_LOTS = 6"))
     same = tmp_path / "same.py"
     same.write_text((STRATEGIES / "at_the_top.py").read_text() + "\n# tidied\n")
-    words = ("--version", STRATEGIES / "at_the_top.py", "--balance", "USDT=100000", "--balance", "BTC=10", "--workers", 1, "--fresh", "--journals", captures)
+    words = (
+        "--version",
+        STRATEGIES / "at_the_top.py",
+        "--balance",
+        "USDT=100000",
+        "--balance",
+        "BTC=10",
+        "--workers",
+        1,
+        "--fresh",
+        "--journals",
+        captures,
+    )
     names = ("cm_btcusd_perp", "usdm_btcusdt_jul")
     verbatim("regress", *(captures / name for name in names), *words, "--version", same)
     told = verbatim("regress", *(captures / name for name in names), *words, "--version", other, code=1)
@@ -272,14 +346,32 @@ def test_a_strategy_is_regressed_over_captures_of_several_markets(captures: Path
         ((), "ran no strategy. What to do: name one with --strategy"),
         (("--strategy", STRATEGIES / "once.py"), "has ETHUSDT, and the strategy asks for BTCUSDT"),
         (("--strategy", STRATEGIES / "at_the_top.py"), "says nothing of balances"),
-        (("--strategy", STRATEGIES / "at_the_top.py", "--exchange-info", STRATEGIES / "at_the_top.py"), "is not the answer to exchangeInfo"),
+        (
+            ("--strategy", STRATEGIES / "at_the_top.py", "--exchange-info", STRATEGIES / "at_the_top.py"),
+            "is not the answer to exchangeInfo",
+        ),
         (("--strategy", STRATEGIES / "at_the_top.py", "--exchange-info", "nowhere"), "nowhere"),
-        (("--strategy", STRATEGIES / "at_the_top.py", "--model", "queue=lucky"), "queue=lucky: one of pessimistic, power"),
+        (
+            ("--strategy", STRATEGIES / "at_the_top.py", "--model", "queue=lucky"),
+            "queue=lucky: one of pessimistic, power",
+        ),
         (("--strategy", STRATEGIES / "at_the_top.py", "--model", "queue_n=1.5"), "a whole number from 1 to 5"),
-        (("--strategy", STRATEGIES / "at_the_top.py", "--model", "latency_sigma=4"), "latency_sigma=4: a number from 0 to 3"),
-        (("--strategy", STRATEGIES / "at_the_top.py", "--model", "latency_sigma=1"), "latency_sigma=1: of latency=lognormal, and latency is constant"),
-        (("--strategy", STRATEGIES / "at_the_top.py", "--model", "fee_tiers=10:1"), "TRADED:MAKER:TAKER,... by rising amounts"),
-        (("--strategy", STRATEGIES / "at_the_top.py", "--model", "latency=measured"), "the session has no exchange to measure"),
+        (
+            ("--strategy", STRATEGIES / "at_the_top.py", "--model", "latency_sigma=4"),
+            "latency_sigma=4: a number from 0 to 3",
+        ),
+        (
+            ("--strategy", STRATEGIES / "at_the_top.py", "--model", "latency_sigma=1"),
+            "latency_sigma=1: of latency=lognormal, and latency is constant",
+        ),
+        (
+            ("--strategy", STRATEGIES / "at_the_top.py", "--model", "fee_tiers=10:1"),
+            "TRADED:MAKER:TAKER,... by rising amounts",
+        ),
+        (
+            ("--strategy", STRATEGIES / "at_the_top.py", "--model", "latency=measured"),
+            "the session has no exchange to measure",
+        ),
         (("--strategy", STRATEGIES / "at_the_top.py", "--model", "ways_ns=1"), "the venue's model has no 'ways_ns'"),
     ],
 )
@@ -290,9 +382,19 @@ def test_what_cannot_be_is_said_in_a_line(captures: Path, words: tuple[object, .
 
 
 def test_the_model_that_was_chosen_is_said(captures: Path) -> None:
-    words = ("resim", captures / "cm_btcusd_perp", "--strategy", STRATEGIES / "hold.py", "--balance", "BTC=10", "--no-journal")
+    words = (
+        "resim",
+        captures / "cm_btcusd_perp",
+        "--strategy",
+        STRATEGIES / "hold.py",
+        "--balance",
+        "BTC=10",
+        "--no-journal",
+    )
     assert "only trades and vanishing size move it on" in verbatim(*words)
-    told = verbatim(*words, "--model", "queue=power", "--model", "clock=venue", "--model", "fee_tiers=100:0.0001:0.0002")
+    told = verbatim(
+        *words, "--model", "queue=power", "--model", "clock=venue", "--model", "fee_tiers=100:0.0001:0.0002"
+    )
     assert "queue=power clock=venue queue_n=2 fee_tiers=100:0.0001:0.0002 (docs/fidelity.md)" in told
     assert "vanishing size" not in told
 
@@ -300,10 +402,16 @@ def test_the_model_that_was_chosen_is_said(captures: Path) -> None:
 def test_what_is_no_market_is_not_resimulated(shared_data: Path, tmp_path: Path) -> None:
     kraken = shared_data / "captures" / "kraken-v2" / "doge_usdt_book10.jsonl"
     verbatim("import", kraken, "--format", "ndjson", "--time-unit", "none", "--into", tmp_path / "k")
-    assert "no market stream of Binance's spelling" in verbatim("resim", tmp_path / "k", "--strategy", STRATEGIES / "at_the_top.py", code=3)
+    assert "no market stream of Binance's spelling" in verbatim(
+        "resim", tmp_path / "k", "--strategy", STRATEGIES / "at_the_top.py", code=3
+    )
 
 
 def test_a_condition_must_name_what_is_declared(captures: Path, tmp_path: Path) -> None:
     wrong = tmp_path / "wrong.py"
-    wrong.write_text((STRATEGIES / "crossing.py").read_text().replace('Cross("fast", "slow")', 'Cross("fast", "slower")'))
-    assert "names the average 'slower'" in verbatim("resim", captures / "spot_btcusdt", "--strategy", f"{wrong}:Crossing", code=3)
+    wrong.write_text(
+        (STRATEGIES / "crossing.py").read_text().replace('Cross("fast", "slow")', 'Cross("fast", "slower")')
+    )
+    assert "names the average 'slower'" in verbatim(
+        "resim", captures / "spot_btcusdt", "--strategy", f"{wrong}:Crossing", code=3
+    )

@@ -39,7 +39,12 @@ def environment(**more: Any) -> dict[str, str]:
 
 def verbatim(*arguments: object, seconds: float = 60, **more: Any) -> Ended:
     return subprocess.run(
-        [*VERBATIM, *map(str, arguments)], capture_output=True, text=True, timeout=seconds, env=environment(**more), check=False
+        [*VERBATIM, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=seconds,
+        env=environment(**more),
+        check=False,
     )
 
 
@@ -68,8 +73,14 @@ def started(command: list[str]) -> subprocess.Popen[str]:
 
 def config_for(folder: Path, address: str) -> Path:
     path = folder / "session.toml"
-    text = (ROOT / "examples/demo.toml").read_text(encoding="utf-8").replace("127.0.0.1:9090", address.removeprefix("http://"))
-    text = text.replace('"quoter.py', f'"{ROOT}/examples/quoter.py').replace('"ma_cross.py', f'"{ROOT}/examples/ma_cross.py')
+    text = (
+        (ROOT / "examples/demo.toml")
+        .read_text(encoding="utf-8")
+        .replace("127.0.0.1:9090", address.removeprefix("http://"))
+    )
+    text = text.replace('"quoter.py', f'"{ROOT}/examples/quoter.py').replace(
+        '"ma_cross.py', f'"{ROOT}/examples/ma_cross.py'
+    )
     path.write_text(text.replace('"journals"', f'"{folder}/journals"'), encoding="utf-8")
     return path
 
@@ -107,7 +118,9 @@ def test_help_is_light_and_fast() -> None:
 def test_sigterm_stops_in_order_and_seals(tmp_path: Path) -> None:
     with venue() as ready:
         command = [*VERBATIM, "run", str(config_for(tmp_path, ready["listening"])), "--json"]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()) as process:
+        with subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()
+        ) as process:
             until(lambda: len(state_of(ready)["orders"]) >= 2)
             process.send_signal(signal.SIGTERM)
             out, errors = process.communicate(timeout=20)
@@ -125,9 +138,13 @@ def test_sigterm_stops_in_order_and_seals(tmp_path: Path) -> None:
 def test_a_second_signal_ends_at_once_and_the_next_session_goes_on(tmp_path: Path) -> None:
     with venue() as ready:
         path = config_for(tmp_path, ready["listening"])
-        fault = json.dumps({"action": "delay_answer", "method": "DELETE", "path": "/api/v3/order", "ms": 60_000, "times": 0})
+        fault = json.dumps(
+            {"action": "delay_answer", "method": "DELETE", "path": "/api/v3/order", "ms": 60_000, "times": 0}
+        )
         urllib.request.urlopen(f"{ready['listening']}/sim/faults", data=fault.encode()).close()  # noqa: S310 - as above
-        with subprocess.Popen([*VERBATIM, "run", str(path)], stdout=subprocess.PIPE, text=True, env=environment()) as process:
+        with subprocess.Popen(
+            [*VERBATIM, "run", str(path)], stdout=subprocess.PIPE, text=True, env=environment()
+        ) as process:
             until(lambda: len(state_of(ready)["open_orders"]) >= 1)
             process.send_signal(signal.SIGINT)
             time.sleep(0.5)
@@ -147,7 +164,9 @@ def test_a_stop_without_a_venue_is_not_in_order(tmp_path: Path) -> None:
     with subprocess.Popen([*VERBATIM, "venue", "--port", "0"], stdout=subprocess.PIPE, text=True) as gone:
         ready = json.loads(gone.stdout.readline())
         command = [*VERBATIM, "run", str(config_for(tmp_path, ready["listening"]))]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=patience) as process:
+        with subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=patience
+        ) as process:
             until(lambda: len(state_of(ready)["open_orders"]) >= 1)
             gone.kill()
             (found,) = list_sessions(tmp_path / "journals")
@@ -167,7 +186,11 @@ def test_a_stop_without_a_venue_is_not_in_order(tmp_path: Path) -> None:
 def test_no_secret_in_a_log(capsys: pytest.CaptureFixture[str]) -> None:
     configure(level="info")
     log = structlog.get_logger()
-    log.info("GET /api/v3/order?symbol=X&signature=abcdef0123&timestamp=1", api_key="k-e-y", headers={"X-MBX-APIKEY": "k-e-y"})
+    log.info(
+        "GET /api/v3/order?symbol=X&signature=abcdef0123&timestamp=1",
+        api_key="k-e-y",
+        headers={"X-MBX-APIKEY": "k-e-y"},
+    )
     try:
         raise ValueError("api_secret=plugh")  # as some library might
     except ValueError:
@@ -192,7 +215,12 @@ def test_packages_of_the_same_name_are_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "engine").mkdir()
     (tmp_path / "engine/__init__.py").write_text("", encoding="utf-8")
     ended = subprocess.run(
-        [sys.executable, "-c", "import verbatim"], capture_output=True, text=True, cwd=tmp_path, env=environment(), check=False
+        [sys.executable, "-c", "import verbatim"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=environment(),
+        check=False,
     )
     assert "verbatim's package 'engine' should be" in ended.stderr.splitlines()[-1]
 
@@ -222,7 +250,16 @@ def test_a_strategy_that_was_stopped_is_said_and_the_next_command_can_be_pasted(
     script = tmp_path / "verbatim"  # as pip writes it, in a folder that PATH does not have
     script.write_text(f"#!{sys.executable} -P\nfrom verbatim.cli import main\nmain()\n", encoding="utf-8")
     script.chmod(0o755)
-    command = [script, "demo", "--seconds", "3", "--strategy", f"{STRATEGIES}/faulty.py", "--journals", tmp_path / "my journals"]
+    command = [
+        script,
+        "demo",
+        "--seconds",
+        "3",
+        "--strategy",
+        f"{STRATEGIES}/faulty.py",
+        "--journals",
+        tmp_path / "my journals",
+    ]
     told = subprocess.run(
         command, capture_output=True, text=True, timeout=60, check=False, env=environment(PATH="/usr/bin:/bin")
     )
@@ -291,7 +328,10 @@ def test_journals_that_cannot_be_written_are_one_clear_line(tmp_path: Path) -> N
         (["demo", "--capture", "nowhere.gz"], "cannot read the capture"),
         (["demo", "--strategy", "nowhere.py:Quoter"], "cannot read the strategy nowhere.py: No such file or directory"),
         (["demo", "--strategy", f"{ROOT}/examples/quoter.py:Quotter"], "quoter.py has no class Quotter"),
-        (["demo", "--strategy", f"{ROOT}/examples/quoter.py:EthQuoter"], "quoter trades ETHUSDT, which the demo's market does not"),
+        (
+            ["demo", "--strategy", f"{ROOT}/examples/quoter.py:EthQuoter"],
+            "quoter trades ETHUSDT, which the demo's market does not",
+        ),
         (["tell", "abcd2345", "pause"], "no session 'abcd2345'"),
     ],
 )
@@ -340,7 +380,9 @@ def test_a_port_in_use_is_one_clear_line() -> None:
 
 def test_a_wrong_key_is_said_and_nothing_is_lost(tmp_path: Path) -> None:
     with venue() as ready:
-        ended = verbatim("run", config_for(tmp_path, ready["listening"]), "--log-level", "error", VERBATIM_API_KEY="another")
+        ended = verbatim(
+            "run", config_for(tmp_path, ready["listening"]), "--log-level", "error", VERBATIM_API_KEY="another"
+        )
         assert ended.returncode == 4
         assert "refused our key: -2015" in ended.stderr.strip().splitlines()[-1]
         (found,) = list_sessions(tmp_path / "journals")
@@ -349,7 +391,9 @@ def test_a_wrong_key_is_said_and_nothing_is_lost(tmp_path: Path) -> None:
         ended = verbatim("run", config_for(tmp_path, ready["listening"]), "--log-level", "error", **wrong)
         assert "refused our key: -1022" in ended.stderr.strip().splitlines()[-1]
         command = [*VERBATIM, "run", str(config_for(tmp_path, ready["listening"]))]  # the right one trades
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()) as process:
+        with subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()
+        ) as process:
             until(lambda: len(state_of(ready)["orders"]) >= 1)
             process.send_signal(signal.SIGTERM)
             out, errors = process.communicate(timeout=20)

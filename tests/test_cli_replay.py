@@ -9,7 +9,7 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from engine.live.opening import host_id
+from engine.live.startup import host_id
 from journal.reader import Journal
 from journal.record import Kind, canonical
 from journal.sessions import new_session_folder
@@ -166,7 +166,9 @@ def test_a_sealed_segment_that_is_gone_is_damage(journals: Path, tmp_path: Path)
     for command in (("verify",), ("ask",), ("replay", "--trust-code"), ("sql", "SELECT 1"), ("why", "any")):
         found = verbatim(command[0], folder, *command[1:])
         assert found.exit_code == 1, (command, found.output)
-        assert f"SHA256SUMS names {sealed.name}, which is missing" in found.output.replace("SHA256SUMS: ", "SHA256SUMS ")
+        assert f"SHA256SUMS names {sealed.name}, which is missing" in found.output.replace(
+            "SHA256SUMS: ", "SHA256SUMS "
+        )
 
 
 def test_a_journal_sealed_anew_is_whole_to_verify_and_another_to_replay(journals: Path, tmp_path: Path) -> None:
@@ -200,9 +202,13 @@ def test_sessions_lists_what_there_is_and_what_cannot_be_read(journals: Path, tm
         "strategies",
     ]
     assert table[1].startswith("aaaaaaaa  2024-08-08 23:54:10")
-    shutil.copytree(next(journals.iterdir()), tmp_path / "a day in August")  # under a name of its own: what other commands find it by
+    shutil.copytree(
+        next(journals.iterdir()), tmp_path / "a day in August"
+    )  # under a name of its own: what other commands find it by
     (tmp_path / "notes").mkdir()
-    assert [row["session"] for row in json.loads(verbatim("sessions", "--journals", tmp_path, "--json").stdout)] == ["a day in August"]
+    assert [row["session"] for row in json.loads(verbatim("sessions", "--journals", tmp_path, "--json").stdout)] == [
+        "a day in August"
+    ]
     assert verbatim("verify", "a day in August", "--journals", tmp_path).exit_code == 0
     (tmp_path / "20240808T235410Z-bbbbbbbb").mkdir()
     assert verbatim("sessions", "--journals", tmp_path, "--json").exit_code == 1
@@ -234,7 +240,9 @@ def test_what_a_person_reads_has_no_thirty_digits(journals: Path) -> None:
     fact = [record for record in Journal.open(folder).records() if '"fact":"position"' in (record.body or "")][-1]
     told = verbatim("ask", folder, "--at", fact.seq).stdout
     held = json.loads(verbatim("ask", folder, "--at", fact.seq, "--json").stdout)
-    assert max(len(held["positions"][0][name]) for name in ("price_avg", "realised_pnl")) > 20, "there is something to round"
+    assert max(len(held["positions"][0][name]) for name in ("price_avg", "realised_pnl")) > 20, (
+        "there is something to round"
+    )
     [line] = [line for line in told.splitlines() if line.startswith("position ")]
     assert not re.search(r"\.\d{9}", line), line
     order = first_record(folder, lambda record: '"fact":"order_filled"' in (record.body or "")).key

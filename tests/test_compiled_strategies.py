@@ -11,18 +11,18 @@ from by_hand import BTC, ETH, ByHand, report, trade
 from compiled_and_plain import both_ways
 from test_captured import GIVEN, STRATEGIES, verbatim
 
-from engine import frames
-from engine.loading import StrategyError
+from engine.apply import batches
+from engine.strategy.loading import StrategyError
 from journal.reader import Journal
 from journal.record import Kind, Record
-from replay.captured import session_of
-from replay.changes import with_strategy
-from replay.decisions import decisions, decisions_of
+from replay.overrides import with_strategy
 from replay.rebuild import rebuild
 from replay.replay import replay_session
-from replay.resimulate import Wanted, decide_again, resimulate
-from replay.venue_model import VenueModel
-from verbatim.strategies import read_strategy
+from replay.resim.capture_session import session_of
+from replay.resim.resimulate import ResimOptions, decide_again, resimulate
+from replay.resim.venue_model import VenueModel
+from replay.study.decisions import decisions, decisions_of
+from verbatim.strategy_files import read_strategy
 from verbatim.testing import from_sources
 
 # Places one order each time that it wants to, and tells what it is shown.
@@ -66,7 +66,9 @@ class Hand:
 """
 
 
-def hand(wants: str = "now.bids < parameters.orders and room(now.position, parameters.most)", throttle_ms: int = 0) -> str:
+def hand(
+    wants: str = "now.bids < parameters.orders and room(now.position, parameters.most)", throttle_ms: int = 0
+) -> str:
     return HAND.replace("WANTS", wants).replace("THROTTLE", str(throttle_ms))
 
 
@@ -92,7 +94,11 @@ def test_it_is_asked_where_it_wants_to_be_and_nowhere_else() -> None:
 
 def test_a_throttle_is_kept_and_what_is_wanted_within_it_is_asked_again_after_it() -> None:
     session = ByHand(source=hand("True", throttle_ms=2500)).run(10)
-    times = [record.time_ns for record in session.records if record.kind is Kind.FACT and "strategy_woken" in (record.body or "")]
+    times = [
+        record.time_ns
+        for record in session.records
+        if record.kind is Kind.FACT and "strategy_woken" in (record.body or "")
+    ]
     assert len(times) > 2
     assert all(after - before >= 2_500_000_000 for before, after in pairwise(times))
     assert not any("watch.hand" in (record.body or "") for record in session.records if record.kind is Kind.TIMER)
@@ -129,7 +135,11 @@ def test_each_instrument_is_shown_by_itself() -> None:
     source = hand("now.which == 1 and now.bid > 0").replace('("BTCUSDT",)', '("BTCUSDT", "ETHBTC")')
     session = ByHand(source=source, instruments=(BTC, ETH)).run(3)
     assert woken(session) >= 1
-    causes = [record.cause for record in session.records if record.kind is Kind.FACT and "strategy_woken" in (record.body or "")]
+    causes = [
+        record.cause
+        for record in session.records
+        if record.kind is Kind.FACT and "strategy_woken" in (record.body or "")
+    ]
     frames = {record.seq: record.payload or b"" for record in session.records if record.kind is Kind.FEED}
     assert all(b"ETHBTC" in frames[cause] for cause in causes if cause is not None)
 
@@ -144,18 +154,33 @@ def test_what_raises_stops_the_strategy_and_says_why() -> None:
 @pytest.mark.parametrize(
     ("source", "what"),
     [
-        (hand().replace("def wants", "def wishes"), "asks `wants(now, parameters)`, a static method of the class; it has none"),
-        (hand().replace("    @staticmethod\n    def wants(now", "    def wants(now"), "asks `wants(now, parameters)`, a static method of the class; it has none"),
+        (
+            hand().replace("def wants", "def wishes"),
+            "asks `wants(now, parameters)`, a static method of the class; it has none",
+        ),
+        (
+            hand().replace("    @staticmethod\n    def wants(now", "    def wants(now"),
+            "asks `wants(now, parameters)`, a static method of the class; it has none",
+        ),
         (hand("parameters.name == 1"), "Unknown attribute 'name'"),
         (hand("now.price > 0"), "Unknown attribute 'price'"),
-        (hand("now.bid > '1'"), "a value is '1': floats, ints up to 2**31, tuples of such and functions of this file can be used"),
+        (
+            hand("now.bid > '1'"),
+            "a value is '1': floats, ints up to 2**31, tuples of such and functions of this file can be used",
+        ),
         (hand("TEXT[0] > 0").replace("LIMIT = 2", "TEXT = b'abc'"), "TEXT is b'abc': floats, ints up to 2**31"),
-        (hand("deep(now.bid)").replace("LIMIT = 2", "def deep(x):\n    return deep(x + 1) + 1 if x > 0 else 0"), "deep calls itself"),
+        (
+            hand("deep(now.bid)").replace("LIMIT = 2", "def deep(x):\n    return deep(x + 1) + 1 if x > 0 else 0"),
+            "deep calls itself",
+        ),
         (hand("now.bid ** 0.5 > 3"), "wants: a power is not the same in machine code and in Python"),
         (hand("math.sqrt(now.bid) > 3").replace("LIMIT = 2", "import math"), "wants: math is <module 'math'"),
         (hand("int(now.bid) > 3"), "int cannot be used; of Python's own there are abs, bool, float, max, min"),
         (hand("[1 for each in (1, 2)] != []"), "functions within functions cannot be compiled"),
-        (hand("maybe(now.bid)").replace("LIMIT = 2", "def maybe(x):\n    if x > 1:\n        return True"), "maybe must end with a number or a truth, whichever way it goes"),
+        (
+            hand("maybe(now.bid)").replace("LIMIT = 2", "def maybe(x):\n    if x > 1:\n        return True"),
+            "maybe must end with a number or a truth, whichever way it goes",
+        ),
         (hand().replace("orders: int = 1", "_orders: int = 1"), "a parameter cannot be named so"),
         (hand().replace("orders: int = 1", f"orders: int = {10**400}"), "a parameter is beyond what a float holds"),
         (hand(f"now.bid * {2**40} > 0"), f"a value is {2**40}: floats, ints up to 2**31"),
@@ -163,9 +188,25 @@ def test_what_raises_stops_the_strategy_and_says_why() -> None:
         (hand("now.bid in (1, 2)"), "`in` is not the same"),
         (hand("(now.bid, 1.0) < (now.ask, 2.0)"), "making a tuple is not the same"),
         (hand("~(now.bid > 0) == -2"), "`~` is not the same"),
-        (hand("branch(now.bid)").replace("LIMIT = 2", "def branch(x):\n    if x > 1:\n        y = 1.0\n    return y == 0.0"), "branch: y may not be set where it is read"),
-        (hand("none(now.bid)").replace("LIMIT = 2", "def none(x):\n    y = None\n    if x > 1:\n        y = 1.0\n    return not y"), "none: None cannot be used"),
-        (hand("guess(now.bid)").replace("LIMIT = 2", "def guess(x):\n    try:\n        return x > 1\n    except ValueError:\n        return False"), "guess: `try` cannot be used"),
+        (
+            hand("branch(now.bid)").replace(
+                "LIMIT = 2", "def branch(x):\n    if x > 1:\n        y = 1.0\n    return y == 0.0"
+            ),
+            "branch: y may not be set where it is read",
+        ),
+        (
+            hand("none(now.bid)").replace(
+                "LIMIT = 2", "def none(x):\n    y = None\n    if x > 1:\n        y = 1.0\n    return not y"
+            ),
+            "none: None cannot be used",
+        ),
+        (
+            hand("guess(now.bid)").replace(
+                "LIMIT = 2",
+                "def guess(x):\n    try:\n        return x > 1\n    except ValueError:\n        return False",
+            ),
+            "guess: `try` cannot be used",
+        ),
     ],
 )
 def test_what_cannot_be_compiled_is_refused_at_load_in_a_line(source: str, what: str) -> None:
@@ -176,14 +217,23 @@ def test_what_cannot_be_compiled_is_refused_at_load_in_a_line(source: str, what:
 
 
 def test_what_is_inherited_or_not_used_is_no_hindrance() -> None:
-    source = hand().replace("LIMIT = 2", "LIMIT = 2\n\n\ndef outer():\n    held = 1\n    return lambda: held\n\n\nunused = outer()") + "\n\nclass Heir(Hand):\n    pass\n"
+    source = (
+        hand().replace(
+            "LIMIT = 2", "LIMIT = 2\n\n\ndef outer():\n    held = 1\n    return lambda: held\n\n\nunused = outer()"
+        )
+        + "\n\nclass Heir(Hand):\n    pass\n"
+    )
     assert woken(ByHand(source=source, cls="Heir").run(3), "heir") == 1
 
 
 def test_two_of_different_making_in_one_session() -> None:
     """One has more parameters than the other, and each its own function of the same name."""
-    other = hand("now.bids < parameters.orders + parameters.more").replace("orders: int = 1", "orders: int = 0\n        more: int = 1")
-    both = [from_sources({"hand": hand(), "second": other}, module, "Hand", name=module) for module in ("hand", "second")]
+    other = hand("now.bids < parameters.orders + parameters.more").replace(
+        "orders: int = 1", "orders: int = 0\n        more: int = 1"
+    )
+    both = [
+        from_sources({"hand": hand(), "second": other}, module, "Hand", name=module) for module in ("hand", "second")
+    ]
     session = ByHand(strategies=both).run(4)
     assert [session.state.account.strategies.of(name).stopped_for for name in ("hand", "second")] == ["", ""]
     assert woken(session, "hand") == woken(session, "second") == 1
@@ -191,7 +241,14 @@ def test_two_of_different_making_in_one_session() -> None:
 
 def test_functions_of_one_name_are_not_taken_for_each_other() -> None:
     head = "def over(least):\n    return least\n\n\nnarrow = lambda now, parameters: now.bid > 1e9\nwide = lambda now, parameters: now.bid > 0"
-    source = hand().replace("LIMIT = 2", head).replace("    @staticmethod\n    def wants(now: Glance, parameters) -> bool:\n        return now.bids < parameters.orders and room(now.position, parameters.most)\n", "    wants = staticmethod(narrow)\n")
+    source = (
+        hand()
+        .replace("LIMIT = 2", head)
+        .replace(
+            "    @staticmethod\n    def wants(now: Glance, parameters) -> bool:\n        return now.bids < parameters.orders and room(now.position, parameters.most)\n",
+            "    wants = staticmethod(narrow)\n",
+        )
+    )
     assert woken(ByHand(source=source).run(3)) == 0
     assert woken(ByHand(source=source.replace("staticmethod(narrow)", "staticmethod(wide)")).run(3)) > 0
 
@@ -205,9 +262,9 @@ def capture(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     return folder / "spot"
 
 
-def wanted(folder: Path, cls: str) -> Wanted:
+def wanted(folder: Path, cls: str) -> ResimOptions:
     body = with_strategy(session_of(Journal.open(folder)), read_strategy(f"{STRATEGIES / 'compiled.py'}:{cls}"))
-    return Wanted(session=body, model=VenueModel(), balances=GIVEN)
+    return ResimOptions(session=body, model=VenueModel(), balances=GIVEN)
 
 
 def test_it_decides_as_its_twin_that_looks_at_every_quote_in_python(capture: Path, tmp_path: Path) -> None:
@@ -219,7 +276,9 @@ def test_it_decides_as_its_twin_that_looks_at_every_quote_in_python(capture: Pat
     assert told[0] == told[1]
     assert len(told[0]) > 20
 
-    resimulate(capture, tmp_path / "r", wanted(capture, "Wide"))  # with its journal: the same, and it replays and rebuilds
+    resimulate(
+        capture, tmp_path / "r", wanted(capture, "Wide")
+    )  # with its journal: the same, and it replays and rebuilds
     assert [(each.origin, each.what) for each in decisions_of(tmp_path / "r")] == told[0]
     assert replay_session(tmp_path / "r").identical
     _, state, checkpoint = rebuild(tmp_path / "r")
@@ -227,16 +286,21 @@ def test_it_decides_as_its_twin_that_looks_at_every_quote_in_python(capture: Pat
     assert state.market.digests()
 
 
-@pytest.mark.parametrize("strategy", ["crossing.py:LooksAtEachQuote", "at_the_top.py:AtTheTop", "faulty.py", "compiled.py:WideInPython"])
+@pytest.mark.parametrize(
+    "strategy", ["crossing.py:LooksAtEachQuote", "at_the_top.py:AtTheTop", "faulty.py", "compiled.py:WideInPython"]
+)
 def test_looks_that_come_to_nothing_are_folded_over_and_change_nothing(
     capture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, strategy: str
 ) -> None:
     """A strategy that says nothing, while nothing pends, is asked within the fold: the records are those of steps taken one by one."""
-    asked = msgspec.structs.replace(wanted(capture, "Wide"), session=with_strategy(session_of(Journal.open(capture)), read_strategy(str(STRATEGIES / strategy))))
+    asked = msgspec.structs.replace(
+        wanted(capture, "Wide"),
+        session=with_strategy(session_of(Journal.open(capture)), read_strategy(str(STRATEGIES / strategy))),
+    )
     told = []
     for steps in ("folded over", "one by one"):
         if steps == "one by one":
-            monkeypatch.setattr(frames, "ASKED_ONLY", 0)
+            monkeypatch.setattr(batches, "ASKED_ONLY", 0)
         resimulate(capture, tmp_path / steps, asked)
         told.append([msgspec.structs.astuple(record) for record in Journal.open(tmp_path / steps).records(1)])
     assert told[0] == told[1]

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from engine.loading import StrategyError
-from engine.session import SECOND_NS
-from verbatim.config import ConfigProblem, read_config, read_key, read_secret_file, recording_wanted, wanted
-from verbatim.strategies import read_strategy
+from engine.session_record import SECOND_NS
+from engine.strategy.loading import StrategyError
+from verbatim.config import ConfigError, read_config, read_key, read_secret_file, recording_wanted, wanted
+from verbatim.strategy_files import read_strategy
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLE = (ROOT / "examples/demo.toml").read_text(encoding="utf-8")
@@ -69,8 +69,10 @@ def test_a_price_in_the_file_is_what_is_written_there(config: Write) -> None:
         (("reconcile_every_s = 60", 'reconcile_every_s = "xyzzy"'), "engine.reconcile_every_s: "),
     ],
 )
-def test_what_is_wrong_in_the_file_is_one_line_without_its_values(config: Write, change: tuple[str, str], said: str) -> None:
-    with pytest.raises(ConfigProblem) as found:
+def test_what_is_wrong_in_the_file_is_one_line_without_its_values(
+    config: Write, change: tuple[str, str], said: str
+) -> None:
+    with pytest.raises(ConfigError) as found:
         read_config(config(SAMPLE.replace(*change)))
     text = str(found.value)
     assert said in text
@@ -80,30 +82,30 @@ def test_what_is_wrong_in_the_file_is_one_line_without_its_values(config: Write,
 
 def test_unknown_names_in_the_environment_are_errors(config: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VERBATIM_RISKS__ORDER_SIZE_MAX", "1")
-    with pytest.raises(ConfigProblem, match="VERBATIM_RISKS__ORDER_SIZE_MAX: unknown name"):
+    with pytest.raises(ConfigError, match="VERBATIM_RISKS__ORDER_SIZE_MAX: unknown name"):
         read_config(config())
     monkeypatch.delenv("VERBATIM_RISKS__ORDER_SIZE_MAX")
     monkeypatch.setenv("VERBATIM_RISK__ORDER_SIZE_MIN", "1")
-    with pytest.raises(ConfigProblem, match=r"risk.order_size_min: unknown name"):
+    with pytest.raises(ConfigError, match=r"risk.order_size_min: unknown name"):
         read_config(config())
 
 
 def test_a_missing_file_is_said(tmp_path: Path) -> None:
-    with pytest.raises(ConfigProblem, match=r"cannot read the configuration .*nothing.toml: No such file"):
+    with pytest.raises(ConfigError, match=r"cannot read the configuration .*nothing.toml: No such file"):
         read_config(tmp_path / "nothing.toml")
 
 
 def test_keys_come_from_the_environment_or_a_private_file(config: Write, tmp_path: Path) -> None:
     read = read_config(config())
     assert repr(read_key(read, KEYS)) == "ApiKey(hmac, ***)"
-    with pytest.raises(ConfigProblem, match="no credentials: set VERBATIM_API_KEY"):
+    with pytest.raises(ConfigError, match="no credentials: set VERBATIM_API_KEY"):
         read_key(read, {})
-    with pytest.raises(ConfigProblem, match="one is missing"):
+    with pytest.raises(ConfigError, match="one is missing"):
         read_key(read, {"VERBATIM_API_KEY": "the-key"})
     secret = tmp_path / "key.toml"
     secret.write_text('api_key = "the-key"\napi_secret = "the-secret"\n', encoding="utf-8")
     secret.chmod(0o644)
-    with pytest.raises(ConfigProblem, match="can be read by others than its owner"):
+    with pytest.raises(ConfigError, match="can be read by others than its owner"):
         read_secret_file(secret)
     secret.chmod(0o600)
     assert repr(read_secret_file(secret)) == "ApiKey(hmac, ***)"
@@ -115,7 +117,7 @@ def test_a_broken_secret_file_is_said_without_its_text(tmp_path: Path) -> None:
     secret = tmp_path / "key.toml"
     secret.write_text('api_key = "xyzzy"\napi_sekret = "plugh"\n', encoding="utf-8")
     secret.chmod(0o600)
-    with pytest.raises(ConfigProblem) as found:
+    with pytest.raises(ConfigError) as found:
         read_secret_file(secret)
     assert "xyzzy" not in str(found.value)
     assert "plugh" not in str(found.value)
@@ -147,14 +149,18 @@ def test_an_unknown_strategy_is_said(spec: str, said: str) -> None:
 def test_what_a_strategy_trades_must_be_listed(config: Write) -> None:
     eth = SAMPLE.replace('instruments = ["BTCUSDT"]', 'instruments = ["ETHUSDT"]')
     assert eth != SAMPLE
-    with pytest.raises(StrategyError, match=r"strategy \w+ trades BTCUSDT, which `instruments` does not list \(it has ETHUSDT\)"):
+    with pytest.raises(
+        StrategyError, match=r"strategy \w+ trades BTCUSDT, which `instruments` does not list \(it has ETHUSDT\)"
+    ):
         wanted(read_config(config(eth), {}), key=None, base=ROOT / "examples")
 
 
-@pytest.mark.parametrize("name", ["kraken", "kraken:Kraken", "engine.session:Kraken"])
+@pytest.mark.parametrize("name", ["kraken", "kraken:Kraken", "engine.session_record:Kraken"])
 def test_an_unknown_venue_is_said_with_those_there_are(config: Write, name: str) -> None:
     strange = SAMPLE.replace('name = "binance_spot"', f'name = "{name}"')
-    with pytest.raises(ConfigProblem, match=rf"venue.name: no venue '{name}'.*built in: binance_coinm, binance_spot, binance_usdm"):
+    with pytest.raises(
+        ConfigError, match=rf"venue.name: no venue '{name}'.*built in: binance_coinm, binance_spot, binance_usdm"
+    ):
         wanted(read_config(config(strange), {}), key=None, base=ROOT / "examples")
 
 
@@ -168,5 +174,5 @@ def test_the_same_file_records_without_account_key_and_strategies(config: Write)
 def test_what_a_recording_needs_is_too_little_for_a_trader(config: Write) -> None:
     bare = 'instruments = ["BTCUSDT"]\n[venue]\nrest = "http://x"\nstream = "ws://x"\n'
     assert recording_wanted(read_config(config(bare))).symbols == ("BTCUSDT",)
-    with pytest.raises(ConfigProblem, match="strategy: a session that trades has one at least"):
+    with pytest.raises(ConfigError, match="strategy: a session that trades has one at least"):
         wanted(read_config(config(bare)), key=None)

@@ -9,14 +9,14 @@ from msgspec.structs import replace
 from engine.errors import CoreError
 from engine.kernel import Kernel, kernel_of
 from engine.sequencer import Arrival, Sequencer
-from engine.session import ClockSettings, SessionBody, VenueSettings
+from engine.session_record import ClockSettings, SessionBody, VenueSettings
 from journal.reader import Journal
 from journal.record import Kind, Record
 from journal.recover import recover
 from journal.writer import JournalWriter
 from replay.rebuild import rebuild
 from replay.replay import replay_session
-from verbatim.strategies import read_strategy
+from verbatim.strategy_files import read_strategy
 from verbatim.testing import VirtualSession, VirtualVenue
 
 BROKEN = """

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from engine.facts import OrderFilled
 from engine.model import Side
 from engine.money import MONEY
-from engine.reducers.positions import after_fill, flat, unrealised
+from engine.state.positions import after_fill, flat, unrealised
 
 FEES = st.sampled_from(["BTC", "USDT", "BNB", ""])
 

@@ -9,8 +9,8 @@ import pytest
 from by_hand import BTC, ETH, PRIVATE, ByHand, report, row, shown, trade
 
 from engine.lifecycle import Status
-from engine.model import Allowance
-from engine.session import SECOND_NS, EngineSettings
+from engine.model import RateLimits
+from engine.session_record import SECOND_NS, EngineSettings
 
 
 def placed(**settings: object) -> tuple[ByHand, str, int]:
@@ -214,13 +214,17 @@ def test_a_book_that_never_joins_does_not_spend_the_request_budget() -> None:
 def test_the_request_budget_is_the_venues_own() -> None:
     """Found by the kill test: twenty sessions within a minute, and a venue that allows more than the documentation says."""
     hand = ByHand(
-        parameters={"orders": 0}, answers={"depth": (500, {"code": -1000, "msg": "no"})}, allowance=Allowance(weight_minute_max=100_000)
+        parameters={"orders": 0},
+        answers={"depth": (500, {"code": -1000, "msg": "no"})},
+        allowance=RateLimits(weight_minute_max=100_000),
     ).run(49)
     weight = sum(request.unsigned.weight for request in hand.asked("depth") if request.unsigned is not None)
     assert weight > 6000
     budget = hand.state.account.limits.of("binance_spot")
     assert budget.allowance.weight_minute_max == 100_000
-    again = ByHand(opening=hand.state, session="bbbbbbbb", now_ns=hand.now_ns)  # what was spent stays spent; the limit is today's
+    again = ByHand(
+        opening=hand.state, session="bbbbbbbb", now_ns=hand.now_ns
+    )  # what was spent stays spent; the limit is today's
     budget = again.state.account.limits.of("binance_spot")
     assert budget.allowance.weight_minute_max == 6000
     assert budget.weight > 6000

@@ -10,8 +10,8 @@ from random import Random
 import pytest
 
 from engine.kernel import Kernel, rebuilder_of
-from engine.session import SECOND_NS, EngineSettings
-from engine.state import State
+from engine.session_record import SECOND_NS, EngineSettings
+from engine.state.session_state import State
 from journal.record import Record
 from verbatim.testing import VirtualSession, VirtualVenue, strategy_settings
 

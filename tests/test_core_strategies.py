@@ -3,7 +3,7 @@
 import pytest
 from by_hand import HAND, ByHand
 
-from engine.loading import StrategyError
+from engine.strategy.loading import StrategyError
 from verbatim.testing import from_sources
 
 DECIDE = "        if state.placed < parameters.orders:\n"
@@ -27,7 +27,7 @@ def with_decide(first_lines: str, *, head: str = "") -> str:
         "from dataclasses import sys",
         "from collections import _sys",
         "import enum\nx = enum.sys.path",
-        "import verbatim.running",
+        "import verbatim.runner",
         "from verbatim.testing import VirtualVenue",
         "from verbatim import cli",
         "from functools import reduce\nx = hash('a')",

@@ -8,7 +8,7 @@ import pytest
 from engine.lifecycle import TRANSITIONS, Report
 from journal.record import Kind
 from verbatim.cli import COMMANDS
-from verbatim.strategies import read_strategy
+from verbatim.strategy_files import read_strategy
 from verbatim.testing import VirtualSession, VirtualVenue
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -17,7 +17,10 @@ DOCS = ROOT / "docs"
 
 def lifecycle_table() -> str:
     """The life of an order, drawn from its table."""
-    lines = ["| from \\ report | " + " | ".join(report.value for report in Report) + " |", "|" + "---|" * (len(Report) + 1)]
+    lines = [
+        "| from \\ report | " + " | ".join(report.value for report in Report) + " |",
+        "|" + "---|" * (len(Report) + 1),
+    ]
     lines += [
         f"| **{status.value}** | " + " | ".join(row[report].value if report in row else "" for report in Report) + " |"
         for status, row in TRANSITIONS.items()
@@ -37,7 +40,9 @@ def test_the_strategies_on_the_page_trade(tmp_path: Path, page: str) -> None:
     for code in re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.DOTALL):
         [cls] = re.findall(r"^class (\w+):", code, re.MULTILINE)
         (tmp_path / f"{cls.lower()}.py").write_text(code)
-        session = VirtualSession(VirtualVenue(), tmp_path / cls, strategies=[read_strategy(f"{tmp_path}/{cls.lower()}.py:{cls}")])
+        session = VirtualSession(
+            VirtualVenue(), tmp_path / cls, strategies=[read_strategy(f"{tmp_path}/{cls.lower()}.py:{cls}")]
+        )
         session.run(3)
         session.writer.abandon()
         placed[cls] = [record for record in session.kinds(Kind.REQUEST) if '"place"' in (record.body or "")]

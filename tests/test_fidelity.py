@@ -7,14 +7,16 @@ import pytest
 from click.testing import CliRunner
 from replaying import QUOTER
 
-from engine.session import MILLISECOND_NS
-from replay.fidelity import fidelity
+from engine.session_record import MILLISECOND_NS
+from replay.study.fidelity import fidelity
 from verbatim.cli import main
 from verbatim.testing import VirtualSession, VirtualVenue, from_sources
 
 
 def lived(folder: Path, *, wire_ms: float, fees: tuple[str, str] = ("0.001", "0.001"), venue_ms: float = 0) -> Path:
-    venue = VirtualVenue(seed=3, balances={"USDT": "1000000", "BTC": "20"}, latency_ns=int(venue_ms * MILLISECOND_NS), fees=fees)
+    venue = VirtualVenue(
+        seed=3, balances={"USDT": "1000000", "BTC": "20"}, latency_ns=int(venue_ms * MILLISECOND_NS), fees=fees
+    )
     quoter = from_sources({"quoter": QUOTER}, "quoter", "Quoter")
     VirtualSession(venue, folder, strategies=[quoter], wire_ns=int(wire_ms * MILLISECOND_NS)).run(10).stop()
     return folder
@@ -29,7 +31,9 @@ def test_the_way_to_the_venue_and_its_fees_are_found(tmp_path: Path, wire_ms: fl
     assert found.best.agree == found.best.orders > 50
     assert found.best.model.request_ns / MILLISECOND_NS + 1 == pytest.approx(2 * wire_ms, rel=0.15)
     assert found.best.model.fee_maker == fees[0]
-    assert found.best.clock_ms == pytest.approx(wire_ms - 1, abs=1.5)  # the market was at the venue so much earlier than the model has it
+    assert found.best.clock_ms == pytest.approx(
+        wire_ms - 1, abs=1.5
+    )  # the market was at the venue so much earlier than the model has it
 
 
 def test_the_command_says_how_near_and_what_to_use(tmp_path: Path) -> None:

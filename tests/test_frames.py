@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from engine.kernel import kernel_of
-from engine.session import EngineSettings
+from engine.session_record import EngineSettings
 from journal.record import Kind, Record
 from replay.replay import runs_of_frames
-from verbatim.strategies import read_strategy
+from verbatim.strategy_files import read_strategy
 from verbatim.testing import VirtualSession, VirtualVenue
 
 LINES = 4_000

@@ -18,8 +18,8 @@ from compiled_and_plain import both_ways
 from engine.events import Unrecognised
 from engine.market import rows as r
 from engine.market.layout import BOOK_JOINED, BOOK_NEEDS_SNAPSHOT, MISSED
-from engine.market.market import Market
-from engine.market.views import BarSpec, BookState, BookTop, Break, Mark, Quote
+from engine.market.market_state import Market
+from engine.market.views import BarSpec, BookState, BookTop, Mark, Quote, SequenceBreak
 from engine.model import Instrument
 from engine.venues.binance_coinm import BinanceCoinm
 from engine.venues.binance_futures import BinanceFutures
@@ -59,7 +59,9 @@ def lines(data: Path, name: str) -> list[tuple[int, bytes]]:
         with gzip.open(data / "captures" / "binance" / file) as capture:
             for line in capture:
                 stamp, _, frame = line.partition(b" ")
-                found.append((int(stamp) * 1000 ** (len(stamp) == 16), frame.strip()))  # those of 2023 are in microseconds
+                found.append(
+                    (int(stamp) * 1000 ** (len(stamp) == 16), frame.strip())
+                )  # those of 2023 are in microseconds
     return found
 
 
@@ -161,7 +163,9 @@ def test_the_books_are_the_known_ones_at_every_checkpoint(shared_data: Path, nam
     seen, snapshot = played(shared_data, name), expected["snapshot"]["line"]
     each_alone = played(shared_data, name, snapshot_first=True)
     assert sorted(each_alone.books) == sorted(points)
-    assert set(points) - set(seen.books) <= {expected["join"]["u"]}  # applied at the snapshot, with the diffs kept behind it
+    assert set(points) - set(seen.books) <= {
+        expected["join"]["u"]
+    }  # applied at the snapshot, with the diffs kept behind it
     for u, book in [*each_alone.books.items(), *seen.books.items()]:
         assert book == {key: points[u][key] for key in book}
     assert each_alone.session.told() == seen.session.told()
@@ -190,7 +194,10 @@ def test_trades_and_minute_bars_are_the_known_ones(shared_data: Path, name: str)
     assert (counters.trade_id_gaps, counters.trades_repeated) == (expected["id_gaps"], 0) == (0, 0)
     assert (f"{counters.volume:f}", f"{counters.notional:f}") == (expected["base_volume"], expected["quote_volume"])
     for key, total in (("base_volume", 0), ("quote_volume", 1)):
-        sums = [sum(Decimal(each[key]) for each in of_capture.get("trades_per_file", [expected])[: n + 1]) for n in range(len(seen.ends))]
+        sums = [
+            sum(Decimal(each[key]) for each in of_capture.get("trades_per_file", [expected])[: n + 1])
+            for n in range(len(seen.ends))
+        ]
         assert [Decimal(end[total]) for end in seen.ends] == sums
     last = market.last_trade(0)
     assert last is not None
@@ -306,7 +313,7 @@ def test_a_lost_diff_is_found_by_the_id_before_the_next(shared_data: Path, name:
     assert market.book_state(0) is BookState.BROKEN
     ids = [json.loads(part[seq][1])["data"] for seq in (last, lost, found)]
     assert ids[0]["u"] < ids[1]["u"] == ids[2]["pu"]
-    assert market.broken(0) == Break("depth", ids[0]["u"], last, part[last][0], ids[2]["U"])
+    assert market.broken(0) == SequenceBreak("depth", ids[0]["u"], last, part[last][0], ids[2]["U"])
 
 
 _PLAIN = """
@@ -350,7 +357,9 @@ def cryptofeed(data: Path, name: str) -> Iterator[tuple[int, str, bytes]]:
 
 def test_a_recording_with_its_own_metadata_joins_wherever_the_snapshot_lies(shared_data: Path) -> None:
     """SUSHI's snapshot lies at U of its first diff, those of the others at u; sizes are whole, prices have five decimals."""
-    (info,) = (body for _, address, body in cryptofeed(shared_data, "BINANCE_FUTURES.0") if address.endswith("exchangeInfo"))
+    (info,) = (
+        body for _, address, body in cryptofeed(shared_data, "BINANCE_FUTURES.0") if address.endswith("exchangeInfo")
+    )
     listed = {of.symbol: of for of in read_exchange_info(info, "binance_usdm", inverse=False)}
     assert len(listed) == 122
     chosen = [listed[f"{base}USDT"] for base in ("SUSHI", "AKRO", "KEEP", "CTK")]
@@ -384,10 +393,16 @@ def test_a_recording_with_its_own_metadata_joins_wherever_the_snapshot_lies(shar
     assert unused == sum(b'"e":"kline"' in body for _, _, body in messages)
     compared = 0
     for i, of in enumerate(chosen):
-        assert (market.book_state(i), market.counters(i).book_gaps, market.counters(i).trade_id_gaps) == (BookState.SYNCED, 0, 0), of.id
+        assert (market.book_state(i), market.counters(i).book_gaps, market.counters(i).trade_id_gaps) == (
+            BookState.SYNCED,
+            0,
+            0,
+        ), of.id
         for first_id, top in tops[i]:
             assert top is not None
-            update_id, quote = max((each for each in quotes[i] if each[0] <= top.update_id), key=lambda each: each[0], default=(0, None))
+            update_id, quote = max(
+                (each for each in quotes[i] if each[0] <= top.update_id), key=lambda each: each[0], default=(0, None)
+            )
             if quote is not None and first_id <= update_id:
                 compared += 1
                 assert (top.bids[0], top.asks[0]) == ((quote.bid, quote.bid_size), (quote.ask, quote.ask_size))
@@ -398,6 +413,8 @@ def test_a_recording_with_its_own_metadata_joins_wherever_the_snapshot_lies(shar
 
 def test_captures_are_where_they_are_looked_for(shared_data: Path) -> None:
     """Every file of futures that was captured is in one of these tests."""
-    names = {path.name for path in (shared_data / "captures" / "binance").iterdir() if path.name.startswith(("usdm", "cm"))}
+    names = {
+        path.name for path in (shared_data / "captures" / "binance").iterdir() if path.name.startswith(("usdm", "cm"))
+    }
     assert names == {file for name in NAMES for file in known(shared_data, name)["files"]}
     assert [len(list(islice(lines(shared_data, name), 1))) for name in NAMES] == [1] * 4

@@ -8,10 +8,10 @@ from typing import get_args
 
 import pytest
 
-from engine import state
 from engine.facts import Fact
 from engine.lifecycle import CLOSED, LIVE, TRANSITIONS, Report, Status
-from engine.reducers.changes import Change
+from engine.state import session_state
+from engine.state.changes import Change
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("verbatim", "analysis", "replay", "engine", "journal")
@@ -125,13 +125,15 @@ def test_only_the_market_needs_the_compiler() -> None:
 
 def test_every_change_has_a_claimant() -> None:
     changes = set(get_args(Change)) | set(get_args(Fact))
-    assert set(state.CLAIMS) == changes
-    views = {kind.__name__ for kind, parts in state.CLAIMS.items() if not parts}
-    assert views == {"Pnl", "StrategyWoken"}, "a view at one moment moves nothing, and what a strategy was woken by is the market's (kernel.py)"
+    assert set(session_state.CLAIMS) == changes
+    views = {kind.__name__ for kind, parts in session_state.CLAIMS.items() if not parts}
+    assert views == {"Pnl", "StrategyWoken"}, (
+        "a view at one moment moves nothing, and what a strategy was woken by is the market's (kernel.py)"
+    )
 
 
 def test_every_part_is_carried_or_fresh() -> None:
-    assert sorted((*state.CARRIED, *state.FRESH)) == sorted(state.Account.__struct_fields__)
+    assert sorted((*session_state.CARRIED, *session_state.FRESH)) == sorted(session_state.Account.__struct_fields__)
 
 
 def test_the_life_cycle_table_is_whole() -> None:

@@ -335,7 +335,10 @@ def test_an_empty_file_is_said_to_be_empty(tmp_path: Path) -> None:
     (tmp_path / "a.dat").touch()
     (tmp_path / "b.gz").write_bytes(gzip.compress(b""))
     for name in ("a.dat", "b.gz"):
-        refused(verbatim("import", tmp_path / name, "--into", tmp_path / "s"), f"{name} is empty: there is nothing to import")
+        refused(
+            verbatim("import", tmp_path / name, "--into", tmp_path / "s"),
+            f"{name} is empty: there is nothing to import",
+        )
     assert not (tmp_path / "s").exists()
 
 

@@ -8,9 +8,15 @@ from pathlib import Path
 import pytest
 from power_cuts import record
 
-from analysis.journal_sql import connect
+from analysis.sql_session import connect
 from journal.disk import FileReading
-from journal.errors import AmbiguousSession, DamagedJournal, JournalError, NotAJournal, UnknownSession
+from journal.errors import (
+    AmbiguousSessionError,
+    DamagedJournalError,
+    JournalError,
+    NotAJournalError,
+    UnknownSessionError,
+)
 from journal.frames import Walk
 from journal.reader import Journal
 from journal.record import Kind, Record
@@ -68,7 +74,7 @@ def test_damage_before_a_durable_record_is_refused_and_nothing_is_changed(crashe
     (crashed / OPEN).write_bytes(data)
     (crashed / "000000000000.tmp").write_bytes(b"half a seal")
     for read in (recover, Journal.open):
-        with pytest.raises(DamagedJournal, match=r"record 3 was durable.*What to do: restore"):
+        with pytest.raises(DamagedJournalError, match=r"record 3 was durable.*What to do: restore"):
             read(crashed)
     assert any("record 3 was durable" in problem for problem in verify(crashed).problems)
     assert (crashed / OPEN).read_bytes() == data
@@ -131,7 +137,7 @@ def test_a_missing_segment_is_missed(tmp_path: Path) -> None:
     checksums = (tmp_path / "s" / "SHA256SUMS").read_bytes()
     for said in ("SHA256SUMS names 000000000002.parquet, which is missing", "records 2 to 2 are missing"):
         for read in (recover, read_all, connect):
-            with pytest.raises(DamagedJournal, match=said):
+            with pytest.raises(DamagedJournalError, match=said):
                 read(tmp_path / "s")
         (tmp_path / "s" / "SHA256SUMS").unlink(missing_ok=True)  # found without it too
     (tmp_path / "s" / "SHA256SUMS").write_bytes(checksums)
@@ -142,7 +148,7 @@ def test_a_missing_segment_is_missed(tmp_path: Path) -> None:
 def test_the_last_segment_and_even_the_only_one_is_missed_while_its_checksum_is_there(closed: Path) -> None:
     (closed / SEALED).unlink()
     for read in (recover, Journal.open):
-        with pytest.raises(DamagedJournal, match=f"SHA256SUMS names {SEALED}, which is missing"):
+        with pytest.raises(DamagedJournalError, match=f"SHA256SUMS names {SEALED}, which is missing"):
             read(closed)
     assert verify(closed).problems == [f"SHA256SUMS: names {SEALED}, which is missing"]
     assert find_session(closed.parent, str(closed)) == closed
@@ -175,7 +181,7 @@ def test_a_crash_while_sealing_loses_nothing(crashed: Path, crash: str) -> None:
 def test_a_folder_that_is_no_journal(tmp_path: Path, ask: Callable[[Path], object]) -> None:
     (tmp_path / "notes.txt").write_text("no journal")
     for folder in (tmp_path, tmp_path / "absent", tmp_path / "notes.txt"):
-        with pytest.raises(NotAJournal, match=r"What to do: ."):
+        with pytest.raises(NotAJournalError, match=r"What to do: ."):
             ask(folder)
 
 
@@ -184,7 +190,7 @@ def test_a_file_that_only_bears_the_name_is_one_clear_line(tmp_path: Path, conte
     (tmp_path / SEALED).write_bytes(content)
     assert len(verify(tmp_path).problems) == 1
     for read in (Journal.open, recover):
-        with pytest.raises(DamagedJournal) as refused:
+        with pytest.raises(DamagedJournalError) as refused:
             read(tmp_path)
         assert "\n" not in str(refused.value)
 
@@ -200,10 +206,10 @@ def test_sessions_are_found_by_path_name_or_id(tmp_path: Path) -> None:
     assert list_sessions(tmp_path / "absent") == []
     for name in (str(first), first.name, "abcdefg2"):
         assert find_session(tmp_path, name) == first
-    with pytest.raises(AmbiguousSession, match="fits 2 sessions"):
+    with pytest.raises(AmbiguousSessionError, match="fits 2 sessions"):
         find_session(tmp_path, "abcd")
-    with pytest.raises(UnknownSession, match="no session 'zzz' among the 2"):
+    with pytest.raises(UnknownSessionError, match="no session 'zzz' among the 2"):
         find_session(tmp_path, "zzz")
-    with pytest.raises(NotAJournal):
+    with pytest.raises(NotAJournalError):
         find_session(tmp_path, str(tmp_path / "something else"))
-    assert issubclass(UnknownSession, JournalError)
+    assert issubclass(UnknownSessionError, JournalError)

@@ -18,13 +18,13 @@ from forgetful import FOLDER, ForgetfulDisk
 from power_cuts import record, unsealed
 
 from journal.disk import FileReading
-from journal.errors import DamagedJournal, JournalError
-from journal.follow import Follower
+from journal.errors import DamagedJournalError, JournalError
 from journal.frames import Walk
 from journal.reader import Journal
 from journal.record import Record
 from journal.recover import recover
 from journal.segments import Sealed
+from journal.tail import Follower
 from journal.verify import verify
 from journal.writer import JournalWriter
 
@@ -74,7 +74,7 @@ def recovered(files: dict[str, bytes]) -> int | None:
     before = disk.contents()
     try:
         return recover(FOLDER, disk=disk).last_seq
-    except DamagedJournal:
+    except DamagedJournalError:
         assert disk.contents() == before
         return None
 
@@ -96,7 +96,7 @@ def test_a_flipped_bit_of_an_open_segment_is_damage_or_a_torn_tail(crashed: Path
             assert report.torn_bytes == len(whole) - second, at
             assert found == TRUTH[:6], at
             assert at % 50 or recovered({OPEN: flipped}) == 5, at
-        with suppress(DamagedJournal):
+        with suppress(DamagedJournalError):
             assert (followed := Follower(crashed).poll()) == TRUTH[: len(followed)], at
 
 
@@ -136,11 +136,11 @@ def test_a_damaged_footer_does_not_end_the_process(closed: Path) -> None:
         flipped[at] ^= 64
         try:
             list(Sealed(path, bytes(flipped)).batches())
-        except DamagedJournal as error:
+        except DamagedJournalError as error:
             if "histogram" in error.where:
                 path.write_bytes(flipped)
                 assert any("cannot be read" in problem for problem in verify(closed).problems)
-                with suppress(DamagedJournal):  # where it is another column's
+                with suppress(DamagedJournalError):  # where it is another column's
                     assert Journal.open(closed).seq_at(4) == 4
                 met += 1
     assert met > 2

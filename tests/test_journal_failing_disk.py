@@ -15,7 +15,7 @@ import pytest
 from power_cuts import record
 
 from journal.disk import RealDisk
-from journal.errors import JournalFailed, NotAJournal
+from journal.errors import JournalFailedError, NotAJournalError
 from journal.reader import Journal
 from journal.recover import recover
 from journal.verify import verify
@@ -108,16 +108,16 @@ def write(disk: FailingDisk, told: list[int]) -> JournalWriter | None:
     """A session of three steps, each of a segment of its own. None where not even the first could be made."""
     try:
         writer = JournalWriter.create(disk.folder, disk=disk, segment_bytes=1, on_durable=told.append)
-    except JournalFailed:
+    except JournalFailedError:
         return None
     try:
         for step in STEPS:
             writer.append_step(step, urgent=True)
             writer.wait_durable(step[-1].seq, 20)
         writer.close()
-    except JournalFailed:
+    except JournalFailedError:
         advice = f"Durable up to record {writer.durable_seq}. What to do: look after the disk, then recover"
-        with pytest.raises(JournalFailed, match=rf"{os.strerror(disk.code)}.*{advice}"):
+        with pytest.raises(JournalFailedError, match=rf"{os.strerror(disk.code)}.*{advice}"):
             writer.wait_durable(99, 20)
         writer.abandon()
     return writer
@@ -144,7 +144,7 @@ def test_a_call_that_fails_ends_the_writer_and_loses_nothing_acknowledged(tmp_pa
         assert call[:2] not in [each[:2] for each in asked] or verb == "sync_folder", f"{call} was tried again"
         try:
             last_seq = recover(disk.folder).last_seq
-        except NotAJournal:
+        except NotAJournalError:
             assert writer is None
             continue
         assert last_seq >= max(told, default=-1), (call, fault)
@@ -176,7 +176,7 @@ def test_a_call_that_fails_a_recovery_is_said_and_the_next_recovers(tmp_path: Pa
         folder = crashed(f"{number}")
         disk = FailingDisk(folder)
         fail(disk, call, fault)
-        with pytest.raises(JournalFailed, match="What to do: look after it, then recover anew") as refused:
+        with pytest.raises(JournalFailedError, match="What to do: look after it, then recover anew") as refused:
             recover(folder, disk=disk)
         assert os.strerror(disk.code) in str(refused.value)
         assert disk.calls[-1] == call, "nothing is done after it"
@@ -197,7 +197,7 @@ def test_a_disk_that_gives_back_other_bytes_loses_nothing(tmp_path: Path) -> Non
 
     writer = JournalWriter.create(tmp_path / "s", disk=GarblingDisk.make(tmp_path / "s"))
     writer.append_step(TRUTH)
-    with pytest.raises(JournalFailed, match=r"000000000000\.tmp: .*Durable up to record 8"):
+    with pytest.raises(JournalFailedError, match=r"000000000000\.tmp: .*Durable up to record 8"):
         writer.close()
     assert recover(tmp_path / "s").last_seq == 8
     assert list(Journal.open(tmp_path / "s").records()) == TRUTH

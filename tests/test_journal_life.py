@@ -15,8 +15,8 @@ from click.testing import CliRunner, Result
 from s3_server import KEY, SECRET, s3_server
 
 from engine.live.clock import SessionClock
-from engine.live.opening import Wanted, look_back
-from engine.session import ClockSettings, PreviousSession, SessionBody, VenueSettings
+from engine.live.startup import SessionConfig, look_back
+from engine.session_record import ClockSettings, PreviousSession, SessionBody, VenueSettings
 from journal import archive as archiving
 from journal.archive import missing_of, opened
 from journal.merge import merge
@@ -27,7 +27,7 @@ from journal.sessions import list_sessions, new_session_folder
 from journal.verify import verify
 from journal.writer import JournalWriter
 from verbatim.cli import main
-from verbatim.exits import BAD_INPUT, DIFFERS, FAILED, USAGE
+from verbatim.exit_codes import BAD_INPUT, DIFFERS, FAILED, USAGE
 
 DAY_S = 86_400
 
@@ -152,7 +152,9 @@ def test_what_somebody_needs_stays_however_old_it_is(tmp_path: Path) -> None:
 def test_the_next_session_finds_what_it_goes_on_from(tmp_path: Path) -> None:
     """The rule as the engine reads it: whatever was forgotten, a start sees the same session before it."""
 
-    wanted = Wanted(journals=tmp_path, clock=SessionClock.wall(), venue=VenueSettings(), symbols=(), account="spot")
+    wanted = SessionConfig(
+        journals=tmp_path, clock=SessionClock.wall(), venue=VenueSettings(), symbols=(), account="spot"
+    )
     make(tmp_path, "a", days=300, account="spot")
     make(tmp_path, "b", days=250, account="main", after="a")
     make(tmp_path, "c", days=200, account="main", after="b")
@@ -172,7 +174,17 @@ def test_a_forgetting_that_was_cut_off_is_finished_by_the_next(tmp_path: Path) -
     assert len(list(tmp_path.iterdir())) == 1
 
 
-@pytest.mark.parametrize("words", [(), ("--older-than", "90"), ("--older-than", "3 years"), ("--keep-gib", "-1"), ("--keep-gib", "nan"), ("--keep-gib", "inf")])
+@pytest.mark.parametrize(
+    "words",
+    [
+        (),
+        ("--older-than", "90"),
+        ("--older-than", "3 years"),
+        ("--keep-gib", "-1"),
+        ("--keep-gib", "nan"),
+        ("--keep-gib", "inf"),
+    ],
+)
 def test_which_sessions_may_go_must_be_said(tmp_path: Path, words: tuple[str, ...]) -> None:
     assert "Error" in said(verbatim("forget", *words, "--journals", tmp_path), USAGE)
 

@@ -8,18 +8,18 @@ import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from analysis.journal_sql import connect, rows
+from analysis.sql_session import connect, rows
 from journal.checksums import CHECKSUMS
 from journal.disk import RealDisk
-from journal.errors import DamagedJournal, JournalFailed, JournalLocked
-from journal.follow import Follower
+from journal.errors import DamagedJournalError, JournalFailedError, JournalLockedError
 from journal.merge import merge
 from journal.reader import Journal
 from journal.record import Kind, Record
 from journal.recover import recover
 from journal.seal import put_sealed
 from journal.segments import Sealed, open_name, plain_batch
-from journal.signing import BadKey, Signer
+from journal.signing import BadKeyError, Signer
+from journal.tail import Follower
 from journal.verify import verify
 from journal.writer import JournalWriter
 
@@ -106,7 +106,7 @@ def test_a_merge_that_is_cut_off_loses_nothing_and_is_finished_by_recovery(tmp_p
             self._call()
             super().sync_folder()
 
-    with suppress(JournalFailed):  # some calls are the last
+    with suppress(JournalFailedError):  # some calls are the last
         merge(tmp_path / "s", disk=Cut(tmp_path / "s"))
     report = verify(tmp_path / "s")
     assert (report.problems, report.chain) == ([], root)
@@ -174,10 +174,10 @@ def test_a_signed_journal_that_is_cut_short_cannot_be_called_closed(tmp_path: Pa
 
 def test_what_is_written_or_damaged_is_not_merged(tmp_path: Path) -> None:
     writer = write(tmp_path / "live", close=False)
-    with pytest.raises(JournalLocked):
+    with pytest.raises(JournalLockedError):
         merge(tmp_path / "live")
     writer.abandon()
-    with pytest.raises(JournalFailed, match="recover this session first"):
+    with pytest.raises(JournalFailedError, match="recover this session first"):
         merge(tmp_path / "live")
     write(tmp_path / "s")
     damaged = sorted((tmp_path / "s").glob("*.parquet"))[3]
@@ -185,7 +185,7 @@ def test_what_is_written_or_damaged_is_not_merged(tmp_path: Path) -> None:
     data[200] ^= 1  # in the first column's page
     damaged.write_bytes(data)
     before = names(tmp_path / "s")
-    with pytest.raises(DamagedJournal, match=damaged.name):
+    with pytest.raises(DamagedJournalError, match=damaged.name):
         merge(tmp_path / "s")
     assert names(tmp_path / "s") == before
     (problem,) = [each for each in verify(tmp_path / "s").problems if "cannot be read" in each]
@@ -225,7 +225,7 @@ def test_a_signed_journal_says_who_sealed_it(tmp_path: Path) -> None:
 
 def test_a_key_is_read_from_openssl_and_never_printed(tmp_path: Path) -> None:
     path = tmp_path / "key.pem"
-    with pytest.raises(BadKey, match=r"no Ed25519 key in PEM .* openssl genpkey"):
+    with pytest.raises(BadKeyError, match=r"no Ed25519 key in PEM .* openssl genpkey"):
         Signer.from_pem(b"no key")
     subprocess.run(["openssl", "genpkey", "-algorithm", "ed25519", "-out", str(path)], check=True)
     signer = Signer.from_pem(path.read_bytes())
@@ -242,15 +242,15 @@ def test_a_merge_does_not_make_damage_disappear(tmp_path: Path) -> None:
     whole, sums = last.read_bytes(), (tmp_path / "s" / CHECKSUMS).read_bytes()
     last.write_bytes(whole.replace(b"journal.final\x18\x011", b"journal.final\x18\x010"))
     assert last.read_bytes() != whole
-    with pytest.raises(DamagedJournal, match=f"{last.name}: its bytes have not the checksum"):
+    with pytest.raises(DamagedJournalError, match=f"{last.name}: its bytes have not the checksum"):
         merge(tmp_path / "s")
     last.unlink()
-    with pytest.raises(DamagedJournal, match=f"names {last.name}, which is missing"):
+    with pytest.raises(DamagedJournalError, match=f"names {last.name}, which is missing"):
         merge(tmp_path / "s")
     last.write_bytes(whole)
     (tmp_path / "s" / CHECKSUMS).write_bytes(sums[:-9] + b"\n")
     (tmp_path / "s" / CHECKSUMS).write_bytes(b"zz" + sums)
-    with pytest.raises(DamagedJournal, match=CHECKSUMS):
+    with pytest.raises(DamagedJournalError, match=CHECKSUMS):
         merge(tmp_path / "s")
     (tmp_path / "s" / CHECKSUMS).write_bytes(sums)
     assert merge(tmp_path / "s").after == 1

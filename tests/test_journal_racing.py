@@ -12,11 +12,11 @@ import pytest
 from power_cuts import record
 
 from journal.disk import is_locked
-from journal.errors import JournalLocked, NotAJournal
-from journal.follow import Follower
+from journal.errors import JournalLockedError, NotAJournalError
 from journal.reader import Journal
 from journal.record import Record
 from journal.recover import recover
+from journal.tail import Follower
 from journal.verify import verify
 from journal.writer import JournalWriter
 
@@ -60,7 +60,7 @@ def test_readers_and_a_follower_race_the_writer_and_its_sealer(tmp_path: Path, w
         while seen < RECORDS and time.monotonic() < until_s:
             try:
                 found = list(Journal.open(folder).records())
-            except NotAJournal:  # not begun yet
+            except NotAJournalError:  # not begun yet
                 continue
             except Exception as error:  # noqa: BLE001 - whatever it is, the test must see it
                 problems.append(repr(error))
@@ -103,7 +103,7 @@ def test_a_second_writer_is_refused_while_the_first_lives_in_another_process(tmp
         assert process.stdout is not None
         assert process.stdout.readline() == b"begun\n"
         assert is_locked(tmp_path / "s")
-        with pytest.raises(JournalLocked, match="written by another process"):
+        with pytest.raises(JournalLockedError, match="written by another process"):
             recover(tmp_path / "s")
         process.kill()
     assert not is_locked(tmp_path / "s")

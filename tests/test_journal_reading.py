@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from journal import seal, segments
-from journal.batches import to_records
+from journal.arrow_codec import to_records
 from journal.reader import Journal
 from journal.record import Kind, Record
 from journal.writer import JournalWriter

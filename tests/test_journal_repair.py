@@ -11,13 +11,13 @@ from click.testing import CliRunner
 
 from journal import seal
 from journal.disk import FileReading
-from journal.errors import DamagedJournal, JournalFailed, NotAJournal
-from journal.follow import Follower
+from journal.errors import DamagedJournalError, JournalFailedError, NotAJournalError
 from journal.frames import Walk
 from journal.reader import Journal
 from journal.record import Kind, Record
 from journal.repair import repair
 from journal.signing import Signer
+from journal.tail import Follower
 from journal.verify import verify
 from journal.writer import JournalWriter
 from verbatim.cli import main
@@ -131,13 +131,13 @@ def test_every_open_segment_that_is_whole_is_kept(tmp_path: Path, monkeypatch: p
 
 
 def test_what_cannot_be_repaired_is_one_line(sealed: Path, tmp_path: Path) -> None:
-    with pytest.raises(JournalFailed, match="exists already"):
+    with pytest.raises(JournalFailedError, match="exists already"):
         repair(sealed, sealed)
-    with pytest.raises(NotAJournal):
+    with pytest.raises(NotAJournalError):
         repair(tmp_path, tmp_path / "new")
     first = min(sealed.glob("*.parquet"))
     flip(first, 500)  # nothing is whole before it
-    with pytest.raises(NotAJournal, match="nothing of it is whole"):
+    with pytest.raises(NotAJournalError, match="nothing of it is whole"):
         repair(sealed, tmp_path / "new")
     assert not (tmp_path / "new").exists()
 
@@ -173,13 +173,13 @@ def test_a_follower_says_that_what_comes_next_was_damaged_or_is_missing(sealed: 
     flip(opened, second + 50)
     follower = Follower(folder)
     assert follower.poll() == RECORDS[:10]
-    with pytest.raises(DamagedJournal, match=r"record 10 was durable .* byte \d+ is not whole"):
+    with pytest.raises(DamagedJournalError, match=r"record 10 was durable .* byte \d+ is not whole"):
         follower.poll()
     second_segment = sorted(sealed.glob("*.parquet"))[1]
     second_segment.unlink()
     follower = Follower(sealed)
     assert follower.poll() == RECORDS[: int(second_segment.stem)]
-    with pytest.raises(DamagedJournal, match=f"record {int(second_segment.stem)} and those behind it are missing"):
+    with pytest.raises(DamagedJournalError, match=f"record {int(second_segment.stem)} and those behind it are missing"):
         follower.poll()
 
 
@@ -232,7 +232,7 @@ def test_a_segment_of_another_session_is_not_taken_over(sealed: Path, tmp_path: 
     assert list(Journal.open(tmp_path / "new").records()) == RECORDS[: done.last_seq + 1]
     follower = Follower(sealed)
     assert follower.poll() == RECORDS[: int(second.stem)]
-    with pytest.raises(DamagedJournal, match="its chain does not continue the segment before it"):
+    with pytest.raises(DamagedJournalError, match="its chain does not continue the segment before it"):
         follower.poll()
 
 
@@ -248,7 +248,7 @@ def test_a_follower_says_that_an_open_segment_lacks_its_end(tmp_path: Path, monk
         follower = Follower(folder)
         if kept:
             assert follower.poll() == RECORDS[:5]
-        with pytest.raises(DamagedJournal, match=f"but the frame at byte {kept} is not whole"):
+        with pytest.raises(DamagedJournalError, match=f"but the frame at byte {kept} is not whole"):
             follower.poll()
 
 
@@ -257,7 +257,7 @@ def test_a_follower_misses_a_last_segment_that_the_checksums_name(sealed: Path) 
     last.unlink()
     follower = Follower(sealed)
     assert follower.poll() == RECORDS[: int(last.stem)]
-    with pytest.raises(DamagedJournal, match=f"record {int(last.stem)} and those behind it are missing"):
+    with pytest.raises(DamagedJournalError, match=f"record {int(last.stem)} and those behind it are missing"):
         follower.poll()
 
 
@@ -266,7 +266,7 @@ def test_odd_things_in_a_files_place_are_damage_and_never_waited_for(tmp_path: P
     (folder / "000000000100.open").mkdir()
     follower = Follower(folder)
     assert follower.poll() == RECORDS
-    with pytest.raises(DamagedJournal, match="record 100 cannot be read"):
+    with pytest.raises(DamagedJournalError, match="record 100 cannot be read"):
         follower.poll()
     (folder / "000000000100.open").rmdir()
     os.mkfifo(folder / "000000000100.open")
@@ -275,7 +275,7 @@ def test_odd_things_in_a_files_place_are_damage_and_never_waited_for(tmp_path: P
 
 
 def test_repair_stays_out_of_the_damaged_journal(sealed: Path, tmp_path: Path) -> None:
-    with pytest.raises(JournalFailed, match="lies within the damaged journal"):
+    with pytest.raises(JournalFailedError, match="lies within the damaged journal"):
         repair(sealed, sealed / "new")
     empty = JournalWriter.create(tmp_path / "empty")
     empty.close()

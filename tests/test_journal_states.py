@@ -10,11 +10,11 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from journal.errors import JournalFailed, JournalLocked
-from journal.follow import Follower
+from journal.errors import JournalFailedError, JournalLockedError
 from journal.reader import Journal
 from journal.record import Kind, Record
 from journal.recover import recover
+from journal.tail import Follower
 from journal.verify import verify
 from journal.writer import JournalWriter
 
@@ -59,7 +59,7 @@ class JournalStates(RuleBasedStateMachine):
     @rule(segment_bytes=SEGMENTS, group_rows=GROUPS)
     @ended
     def begin_another(self, segment_bytes: int, group_rows: int) -> None:
-        with pytest.raises(JournalFailed, match="exists already"):
+        with pytest.raises(JournalFailedError, match="exists already"):
             JournalWriter.create(self.folder)
         self._begin(segment_bytes, group_rows)
 
@@ -102,7 +102,7 @@ class JournalStates(RuleBasedStateMachine):
     @rule()
     @writing
     def recover_what_is_being_written(self) -> None:
-        with pytest.raises(JournalLocked):
+        with pytest.raises(JournalLockedError):
             recover(self.folder)
 
     @rule(final=st.booleans())

@@ -11,9 +11,9 @@ import msgspec
 import pyarrow.parquet as pq
 import pytest
 
-from analysis.journal_sql import connect, rows
+from analysis.sql_session import connect, rows
 from journal import footer
-from journal.errors import DamagedJournal
+from journal.errors import DamagedJournalError
 from journal.footer import SCHEMA_VERSION, UPCASTS, Footer
 from journal.merge import merge
 from journal.reader import Journal
@@ -56,7 +56,7 @@ def test_a_version_that_is_not_known_yet_is_refused_in_one_line(monkeypatch: pyt
     sealed = Sealed(GOLDEN / "v2" / "000000000000.parquet")
     later = msgspec.structs.replace(sealed.footer, schema_version=SCHEMA_VERSION + 1).to_metadata()
     encoded = {name.encode(): text.encode() for name, text in later.items()}
-    with pytest.raises(DamagedJournal, match=r"schema version 3\. What to do: read it with a newer version"):
+    with pytest.raises(DamagedJournalError, match=r"schema version 3\. What to do: read it with a newer version"):
         Footer.of(sealed.path, encoded)
     monkeypatch.setattr(footer, "SCHEMA_VERSION", SCHEMA_VERSION + 1)
     monkeypatch.setitem(UPCASTS, SCHEMA_VERSION, lambda given: {**given, "schema_version": str(SCHEMA_VERSION + 1)})

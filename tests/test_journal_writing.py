@@ -11,15 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from journal import segments
-from journal.batches import SCHEMA, from_message, to_message, to_records
-from journal.content import CHAIN_START
+from journal.arrow_codec import SCHEMA, from_message, to_message, to_records
+from journal.content_hash import CHAIN_START
 from journal.disk import RealDisk, is_locked
-from journal.errors import JournalBehind, JournalFailed, JournalLocked, NotAJournal
-from journal.follow import POLL_ROWS, Follower
+from journal.errors import JournalBehindError, JournalFailedError, JournalLockedError, NotAJournalError
 from journal.frames import encode
 from journal.reader import Journal
 from journal.record import Kind, Record, canonical
 from journal.recover import recover
+from journal.tail import POLL_ROWS, Follower
 from journal.verify import verify
 from journal.writer import Durable, JournalWriter
 
@@ -235,7 +235,7 @@ def test_a_disk_that_stalls_is_noticed_before_memory_is_gone(tmp_path: Path) -> 
     writer = JournalWriter.create(tmp_path / "s", disk=StallingDisk.make(tmp_path / "s"))
     writer.append_step([SESSION], urgent=True)
     large = b"x" * 1_000_000
-    with pytest.raises(JournalBehind, match="wait for the disk"):  # noqa: PT012 - which append, the disk decides
+    with pytest.raises(JournalBehindError, match="wait for the disk"):  # noqa: PT012 - which append, the disk decides
         for seq in range(1, 200):
             writer.append_step([Record(seq, 0, Kind.FEED, "m", payload=large)])
     stalled.set()
@@ -270,9 +270,9 @@ def test_one_writer_by_lock(tmp_path: Path) -> None:
     writer = JournalWriter.create(tmp_path / "s")
     writer.append_step([SESSION])
     assert is_locked(tmp_path / "s")
-    with pytest.raises(JournalLocked, match="being written by another process"):
+    with pytest.raises(JournalLockedError, match="being written by another process"):
         recover(tmp_path / "s")
-    with pytest.raises(JournalFailed, match="exists already"):
+    with pytest.raises(JournalFailedError, match="exists already"):
         JournalWriter.create(tmp_path / "s")
     writer.close()
     assert not is_locked(tmp_path / "s")
@@ -318,7 +318,7 @@ def test_a_session_without_records_is_a_journal_all_the_same(tmp_path: Path) -> 
     assert (list(journal.records()), journal.last_seq, journal.closed) == ([], -1, True)
     assert verify(tmp_path / "s").ok
     assert recover(tmp_path / "s").was_closed
-    with pytest.raises(NotAJournal, match="no record yet"):
+    with pytest.raises(NotAJournalError, match="no record yet"):
         journal.session_record()
 
 

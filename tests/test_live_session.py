@@ -15,25 +15,25 @@ import trio
 from engine.facts import read_request
 from engine.lifecycle import Status
 from engine.live.clock import SessionClock
-from engine.live.control import ControlProblem, tell
-from engine.live.direct import DirectSender
-from engine.live.feed import Feed, FeedEnded, open_feed
-from engine.live.opening import StartProblem, Wanted, open_session
-from engine.live.rest import HttpxSender
+from engine.live.control_socket import ControlError, tell
+from engine.live.http_h11 import H11Sender
+from engine.live.http_httpx import HttpxSender
 from engine.live.session import Session
-from engine.market.market import warm
-from engine.session import SECOND_NS
+from engine.live.startup import SessionConfig, StartError, open_session
+from engine.live.websocket import Websocket, WebsocketClosedError, open_feed
+from engine.market.market_state import warm
+from engine.session_record import SECOND_NS
 from engine.venues.binance_spot.signing import ApiKey, HttpMessage
-from journal.errors import JournalLocked
+from journal.errors import JournalLockedError
 from journal.reader import Journal
 from journal.record import Kind, Record, canonical
 from journal.writer import JournalWriter
 from replay.replay import replay_session
 from verbatim.demo import Tour, venue_process, wanted_for
-from verbatim.running import run_wanted
+from verbatim.runner import run_wanted
 
 Ready = dict[str, Any]
-MakeSender = type[HttpxSender] | type[DirectSender]
+MakeSender = type[HttpxSender] | type[H11Sender]
 RESTLESS = "tests/strategies/restless.py"
 
 
@@ -48,12 +48,10 @@ async def venue() -> AsyncIterator[Ready]:
         yield ready
 
 
-def impatient(wanted: Wanted) -> Wanted:
+def impatient(wanted: SessionConfig) -> SessionConfig:
     """Short windows, so that what takes 16 s of proof takes two."""
     engine = msgspec.structs.replace(wanted.engine, venue_timeout_ns=SECOND_NS // 5, ask_every_ns=SECOND_NS // 5)
-    return replace(
-        wanted, engine=engine, venue=msgspec.structs.replace(wanted.venue, recv_window_ms=500), carry=True
-    )
+    return replace(wanted, engine=engine, venue=msgspec.structs.replace(wanted.venue, recv_window_ms=500), carry=True)
 
 
 async def until(holds: Callable[[], bool], seconds: float = 10) -> None:
@@ -62,7 +60,7 @@ async def until(holds: Callable[[], bool], seconds: float = 10) -> None:
             await trio.sleep(0.01)
 
 
-async def drained(feed: Feed) -> None:
+async def drained(feed: Websocket) -> None:
     while True:
         await feed.next_messages()
 
@@ -92,7 +90,9 @@ async def test_a_session_trades_stops_and_can_be_repeated(venue: Ready, tmp_path
     frames = [r for r in records if r.kind in (Kind.FEED, Kind.BROKER) and r.meta is None]
     assert frames
     assert all(opened[r.cause] == r.source for r in frames)
-    asked = [r for r in records if r.kind is Kind.REQUEST and read_request(r.body).purpose in ("place", "cancel", "account")]
+    asked = [
+        r for r in records if r.kind is Kind.REQUEST and read_request(r.body).purpose in ("place", "cancel", "account")
+    ]
     answers = [r.cause for r in records if r.meta and r.source == "binance_spot.rest" and r.cause is not None]
     assert len(answers) == len(set(answers))
     assert {r.seq for r in asked} <= set(answers)
@@ -119,13 +119,20 @@ async def test_an_answer_that_is_cut_off_is_one_order_in_the_end(venue: Ready, t
 
 async def test_an_order_that_never_arrived_is_proved_absent(venue: Ready, tmp_path: Path) -> None:
     wanted = impatient(wanted_for(Tour(journals=tmp_path, strategy=RESTLESS), venue))
-    await ask(venue, "/sim/faults", "POST", json=[{"action": "drop_request", "method": "POST", "path": "/api/v3/order", "nth": 2}])
+    await ask(
+        venue,
+        "/sim/faults",
+        "POST",
+        json=[{"action": "drop_request", "method": "POST", "path": "/api/v3/order", "nth": 2}],
+    )
 
     def resolved(session: Session) -> bool:
         return any(order.status is Status.NOT_PLACED for order in session.state.account.orders.all())
 
     summary = await run_wanted(wanted, drive=trade_until(resolved))
-    lost = [r.key for r in Journal.open(summary.folder).records() if r.kind is Kind.FACT and '"order_not_placed"' in r.body]
+    lost = [
+        r.key for r in Journal.open(summary.folder).records() if r.kind is Kind.FACT and '"order_not_placed"' in r.body
+    ]
     assert len(lost) == 1
     assert lost[0] not in (await ask(venue, "/sim/state"))["client_order_ids"]
     assert replay_session(summary.folder).identical
@@ -174,7 +181,7 @@ async def test_a_person_tells_a_running_session_what_to_do(venue: Ready, tmp_pat
         assert (await trio.to_thread.run_sync(partial(ordered, command="pause")))["mode"] == "paused"
         resumed = await trio.to_thread.run_sync(partial(ordered, command="resume"))
         assert resumed["seq"] < session.state.seq + 1
-        with pytest.raises(ControlProblem, match="no command 'dance'"):
+        with pytest.raises(ControlError, match="no command 'dance'"):
             await trio.to_thread.run_sync(partial(ordered, command="dance"))
         await trio.to_thread.run_sync(partial(ordered, command="stop"))
 
@@ -182,7 +189,7 @@ async def test_a_person_tells_a_running_session_what_to_do(venue: Ready, tmp_pat
     commands = [json.loads(r.body) for r in Journal.open(summary.folder).records() if r.kind is Kind.COMMAND]
     assert [(c["command"], c["by"]) for c in commands] == [("pause", "alice"), ("resume", "alice"), ("stop", "alice")]
     assert not path.exists()
-    with pytest.raises(ControlProblem, match="is it running"):
+    with pytest.raises(ControlError, match="is it running"):
         tell(path, command="pause", by="alice")
 
 
@@ -197,20 +204,20 @@ async def test_a_disk_that_is_nearly_full_halts_trading_and_the_record_goes_on(v
 
 async def test_a_wrong_key_is_one_clear_line_and_ends_the_session(venue: Ready, tmp_path: Path) -> None:
     wanted = replace(wanted_for(Tour(journals=tmp_path), venue), key=ApiKey.hmac("not-a-key", "not-a-secret"))
-    with pytest.raises((StartProblem, BaseExceptionGroup)) as found, trio.fail_after(20):
+    with pytest.raises((StartError, BaseExceptionGroup)) as found, trio.fail_after(20):
         await run_wanted(wanted)
     assert "refused our key" in str(found.value)
 
 
 async def test_a_venue_that_is_not_there_or_trades_something_else(venue: Ready, tmp_path: Path) -> None:
     wanted = wanted_for(Tour(journals=tmp_path), venue)
-    with pytest.raises(StartProblem, match=r"cannot reach binance_spot at http://127.0.0.1:1 "):
+    with pytest.raises(StartError, match=r"cannot reach binance_spot at http://127.0.0.1:1 "):
         await open_session(replace(wanted, venue=msgspec.structs.replace(wanted.venue, rest="http://127.0.0.1:1")))
-    with pytest.raises(StartProblem, match="does not describe DOGEUSDT: it says -1121"):
+    with pytest.raises(StartError, match="does not describe DOGEUSDT: it says -1121"):
         await open_session(replace(wanted, symbols=("DOGEUSDT",)))
 
 
-@pytest.mark.parametrize("make", [HttpxSender, DirectSender])
+@pytest.mark.parametrize("make", [HttpxSender, H11Sender])
 async def test_how_a_request_ended_is_told_apart(venue: Ready, make: MakeSender) -> None:
     """An answer, a cut after the request was processed, silence, and nothing sent: each proves something else."""
     sender, clock = make(venue["listening"]), SessionClock.wall()
@@ -237,16 +244,18 @@ async def test_a_feed_gives_whole_messages_and_says_why_it_ended(venue: Ready) -
     assert recv_ns > 0
     await feed.ping()
     await ask(venue, "/sim/faults", "POST", json={"action": "disconnect", "target": "market"})
-    with pytest.raises(FeedEnded, match="the other side"), trio.fail_after(5):
+    with pytest.raises(WebsocketClosedError, match="the other side"), trio.fail_after(5):
         await drained(feed)
     await feed.close()
-    with pytest.raises(FeedEnded, match="refused with status 404"):
+    with pytest.raises(WebsocketClosedError, match="refused with status 404"):
         await open_feed(f"{address}/nowhere")
-    with pytest.raises(FeedEnded, match=r"cannot open 127.0.0.1:1"):
+    with pytest.raises(WebsocketClosedError, match=r"cannot open 127.0.0.1:1"):
         await open_feed("ws://127.0.0.1:1/")
 
 
-async def test_a_session_that_cannot_be_folded_halts_the_next_until_a_person_resumes(venue: Ready, tmp_path: Path) -> None:
+async def test_a_session_that_cannot_be_folded_halts_the_next_until_a_person_resumes(
+    venue: Ready, tmp_path: Path
+) -> None:
     """Whatever our own code of today makes of yesterday's records: it says which, reconciles, and waits."""
     wanted = replace(wanted_for(Tour(journals=tmp_path), venue), carry=True)
     plan = await open_session(wanted)
@@ -272,7 +281,7 @@ async def test_two_engines_of_one_account_do_not_meet(venue: Ready, tmp_path: Pa
     wanted = replace(wanted_for(Tour(journals=tmp_path), venue), carry=True)
 
     async def drive(session: Session) -> None:
-        with pytest.raises(JournalLocked):
+        with pytest.raises(JournalLockedError):
             await open_session(wanted)
         await session.command("stop", by="test")
 

@@ -21,9 +21,9 @@ from engine.market.layout import (
     PENDING_ROWS_MAX,
     STRATEGY,
 )
-from engine.market.market import Market
+from engine.market.market_state import Market
 from engine.market.rows import Rows
-from engine.market.views import BarSpec, BookState, Break, EmaSpec, Stream, Watch
+from engine.market.views import BarSpec, BookState, EmaSpec, SequenceBreak, Stream, TriggerSpec
 from engine.model import Instrument
 
 Levels = Sequence[tuple[int, int]]
@@ -57,7 +57,9 @@ class Tape:
     def quote(self, bid: int, ask: int, *, i: int = 0, update_id: int = 0, size: int = 1, at: int | None = None) -> int:
         return self._fold([[r.QUOTE, i, 0, bid, size, ask, size, update_id]], at)
 
-    def trade(self, price: int, size: int, trade_id: int, *, i: int = 0, at: int | None = None, venue_ns: int = 0) -> int:
+    def trade(
+        self, price: int, size: int, trade_id: int, *, i: int = 0, at: int | None = None, venue_ns: int = 0
+    ) -> int:
         return self._fold([[r.TRADE, i, venue_ns, price, size, trade_id, 0]], at)
 
     def diff(self, first: int, last: int, bids: Levels = (), asks: Levels = (), *, i: int = 0) -> int:
@@ -224,7 +226,9 @@ def test_a_lost_link_forgets_book_and_quote_but_not_trades(tape: Tape) -> None:
     assert tape.diff(11, 11) == BOOK_NEEDS_SNAPSHOT  # where the depth stream ended is not forgotten: nothing was missed
     tape.market.reset_books(0)
     assert tape.diff(15, 15) == BOOK_NEEDS_SNAPSHOT | MISSED
-    assert tape.market.broken(0) == Break("depth", last_id=11, last_seq=tape.seq - 1, last_ns=tape.now - 1_000_000, first_id=15)
+    assert tape.market.broken(0) == SequenceBreak(
+        "depth", last_id=11, last_seq=tape.seq - 1, last_ns=tape.now - 1_000_000, first_id=15
+    )
 
 
 # ---- quotes and trades
@@ -242,9 +246,14 @@ def test_a_quote_older_than_the_one_held_is_not_taken(tape: Tape) -> None:
 
 def test_gaps_in_trade_ids_are_counted_and_told(tape: Tape) -> None:
     assert [tape.trade(100, 2, trade_id) for trade_id in (5, 6, 9, 9, 7, 10)] == [0, 0, MISSED, 0, 0, 0]
-    assert tape.market.broken(0) == Break("trade", last_id=6, last_seq=2, last_ns=2_000_000, first_id=9)
+    assert tape.market.broken(0) == SequenceBreak("trade", last_id=6, last_seq=2, last_ns=2_000_000, first_id=9)
     counters = tape.market.counters(0)
-    assert (counters.trades, counters.trade_id_gaps, counters.trade_ids_missing, counters.trades_repeated) == (4, 1, 2, 2)
+    assert (counters.trades, counters.trade_id_gaps, counters.trade_ids_missing, counters.trades_repeated) == (
+        4,
+        1,
+        2,
+        2,
+    )
     assert counters.volume == 8
     assert counters.notional == 80
 
@@ -260,7 +269,7 @@ def test_sums_of_the_largest_values_do_not_wrap(tape: Tape) -> None:
 
 
 def test_bars_go_by_the_venues_trade_time_and_a_closed_one_never_changes() -> None:
-    tape = Tape(Market.empty([BTC], [BarSpec("v:BTC", SECOND)], (), [Watch("w", ("v:BTC",), on_bar=True)]))
+    tape = Tape(Market.empty([BTC], [BarSpec("v:BTC", SECOND)], (), [TriggerSpec("w", ("v:BTC",), on_bar=True)]))
     assert tape.trade(100, 1, 1, venue_ns=SECOND + 5) == 0
     assert tape.trade(105, 2, 2, venue_ns=2 * SECOND - 1) == 0
     assert tape.trade(99, 1, 3, venue_ns=4 * SECOND) == BAR_CLOSED | STRATEGY
@@ -286,7 +295,9 @@ def test_the_average_moves_with_every_change_of_the_quote_and_no_repeat() -> Non
 
 
 def test_a_watch_is_due_at_once_or_when_its_throttle_ends() -> None:
-    market = Market.empty([BTC, ETH], (), (), [Watch("both", ("v:BTC", "v:ETH"), 100), Watch("eth", ("v:ETH",), 0)])
+    market = Market.empty(
+        [BTC, ETH], (), (), [TriggerSpec("both", ("v:BTC", "v:ETH"), 100), TriggerSpec("eth", ("v:ETH",), 0)]
+    )
     tape = Tape(market)
     assert tape.quote(100, 101, at=1000) == STRATEGY
     assert market.strategies_woken == 0b01
@@ -304,7 +315,7 @@ def test_a_watch_is_due_at_once_or_when_its_throttle_ends() -> None:
 
 
 def test_the_top_of_the_book_is_a_change_and_what_lies_below_is_not() -> None:
-    tape = Tape(Market.empty([BTC], (), (), [Watch("w", ("v:BTC",), 0)]))
+    tape = Tape(Market.empty([BTC], (), (), [TriggerSpec("w", ("v:BTC",), 0)]))
     assert tape.diff(10, 10) == BOOK_NEEDS_SNAPSHOT
     assert tape.snapshot(10, [(100, 5), (99, 7)], [(101, 3), (103, 4)]) == BOOK_JOINED | STRATEGY
     assert tape.diff(11, 11, [(99, 8)]) == 0
@@ -313,7 +324,7 @@ def test_the_top_of_the_book_is_a_change_and_what_lies_below_is_not() -> None:
 
 
 def test_a_fold_over_many_records_stops_before_what_is_due() -> None:
-    market = Market.empty([BTC], (), (), [Watch("w", ("v:BTC",), 100)])
+    market = Market.empty([BTC], (), (), [TriggerSpec("w", ("v:BTC",), 100)])
     rows: Rows = np.zeros((5, r.COLUMNS), np.int64)
     for k, time_ns in enumerate((1000, 1010, 1099, 1100, 1101)):
         rows[k] = r.QUOTE, 0, k, time_ns, 0, 1, 100 + k, 1, 200, 1, k

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from engine.market import rows as r
 from engine.market.layout import BARS_KEPT, NEVER
-from engine.market.looks import Glance, look
-from engine.market.market import Market
+from engine.market.market_state import Market
+from engine.market.predicates import MarketTick, compile_predicate
 from engine.market.rows import Rows
-from engine.market.views import BarSpec, EmaSpec, Shown, Watch
+from engine.market.views import BarSpec, EmaSpec, PredicateSpec, TriggerSpec
 from engine.model import Instrument
 
 INSTRUMENTS = [
@@ -28,18 +28,29 @@ SPECS: dict[str, Any] = {
     "bars": [BarSpec("v:BTC", 20), BarSpec("v:BTC", 7), BarSpec("v:ETH", 50)],
     "averages": [EmaSpec("v:BTC", 3), EmaSpec("v:ETH", 7)],
     "watches": [
-        Watch("a", ("v:BTC",), 30),
-        Watch("b", ("v:BTC", "v:ETH"), 0),
-        Watch("c", ("v:ETH",), 11, on_bar=True),
-        Watch("d", ("v:BTC", "v:ETH"), 2, conditions=(Shown("v:BTC", 0, (0,)), Shown("v:ETH", 1, (1,)))),
+        TriggerSpec("a", ("v:BTC",), 30),
+        TriggerSpec("b", ("v:BTC", "v:ETH"), 0),
+        TriggerSpec("c", ("v:ETH",), 11, on_bar=True),
+        TriggerSpec(
+            "d", ("v:BTC", "v:ETH"), 2, conditions=(PredicateSpec("v:BTC", 0, (0,)), PredicateSpec("v:ETH", 1, (1,)))
+        ),
     ],
     "levels_max": 5,
 }
 
 
-def odd(now: Glance, parameters: Any) -> bool:
+def odd(now: MarketTick, parameters: Any) -> bool:
     """Uses all that is told: which of it does not matter."""
-    told = now.bid + 3 * now.ask + now.book_bid_size + now.book_ask + now.trade_price + now.time_s + now.which + now.position
+    told = (
+        now.bid
+        + 3 * now.ask
+        + now.book_bid_size
+        + now.book_ask
+        + now.trade_price
+        + now.time_s
+        + now.which
+        + now.position
+    )
     return told % parameters.n == 0 or (now.averages[0] > parameters.most and now.buyer_is_maker == 1)
 
 
@@ -49,7 +60,7 @@ def market() -> Market:
 
 def awake(made: Market) -> Market:
     """With the compiled strategy asked."""
-    made.compile_in(3, look(odd, {"n": 5, "most": 2.5}, averages=1))  # type: ignore[arg-type]  # a function is one
+    made.compile_in(3, compile_predicate(odd, {"n": 5, "most": 2.5}, averages=1))  # type: ignore[arg-type]  # a function is one
     for i in range(2):
         made.show(3, i, (0, 0, 0, 0, 0), 0.0)
     return made
@@ -71,14 +82,20 @@ def some_rows(seed: int, records: int) -> Rows:
             if kind == r.QUOTE:
                 values = [draw.randrange(4), 1, draw.randrange(4), draw.randrange(2), draw.randrange(ids[i] + 3)]
             elif kind == r.TRADE:
-                values = [draw.randrange(1, r.VALUE_MAX), draw.randrange(r.VALUE_MAX), seq + draw.randrange(-1, 2), draw.randrange(2)]
+                values = [
+                    draw.randrange(1, r.VALUE_MAX),
+                    draw.randrange(r.VALUE_MAX),
+                    seq + draw.randrange(-1, 2),
+                    draw.randrange(2),
+                ]
             elif kind == r.MARK:
                 values = [draw.randrange(9), draw.randrange(9), draw.randrange(9), draw.randrange(-4, 5), now]
             elif kind == r.BAD_VALUE:
                 values = [draw.choice((r.QUOTE, r.TRADE, r.DIFF, r.SNAPSHOT))]
             else:
                 levels = [
-                    [r.LEVEL, i, draw.randrange(2), draw.randrange(1, 12), draw.randrange(3)] for _ in range(draw.randrange(5))
+                    [r.LEVEL, i, draw.randrange(2), draw.randrange(1, 12), draw.randrange(3)]
+                    for _ in range(draw.randrange(5))
                 ]
                 for level in levels:
                     level[3] += 9 * level[2] if draw.random() < 0.9 else 0  # asks mostly above bids
@@ -86,7 +103,11 @@ def some_rows(seed: int, records: int) -> Rows:
                 before = i * (ids[i] if draw.random() < 0.9 else draw.randrange(ids[i] + 2))
                 first = ids[i] + (1 if draw.random() < 0.9 else draw.randrange(4))
                 ids[i] = max(ids[i], first) + draw.randrange(3)
-                values = [first, ids[i], len(levels), before] if kind == r.DIFF else [max(0, ids[i] - draw.randrange(4)), 0, len(levels)]
+                values = (
+                    [first, ids[i], len(levels), before]
+                    if kind == r.DIFF
+                    else [max(0, ids[i] - draw.randrange(4)), 0, len(levels)]
+                )
                 record.append([kind, i, seq, now, 0, 0, *values])
                 record += [[kind, i, seq, now, 0, 0, *values] for kind, i, *values in levels]
                 continue
@@ -122,7 +143,16 @@ def play(into: Market, rows: Rows, cuts: list[int], *, timers: bool) -> list[Any
 
 def views(of: Market) -> list[Any]:
     return [
-        [of.quote(i), of.last_trade(i), of.book_top(i, 3), of.book_text(i), of.counters(i), of.conditions(i), of.vouched(i), of.mark(i)]
+        [
+            of.quote(i),
+            of.last_trade(i),
+            of.book_top(i, 3),
+            of.book_text(i),
+            of.counters(i),
+            of.conditions(i),
+            of.vouched(i),
+            of.mark(i),
+        ]
         for i in range(2)
     ] + [of.ema(0), of.ema(1), of.bars(0, 20), of.bars(1, 50), of.next_due_ns, of.messages]
 

@@ -12,8 +12,8 @@ import pytest
 from compiled_and_plain import both_ways
 
 from engine.market.layout import BOOK_CROSSED, BOOK_JOINED, BOOK_NEEDS_SNAPSHOT
-from engine.market.market import Market
-from engine.market.views import BarSpec, BookState, EmaSpec, Watch
+from engine.market.market_state import Market
+from engine.market.views import BarSpec, BookState, EmaSpec, TriggerSpec
 from engine.model import Instrument
 from engine.venues.binance_spot.market import BinanceSpotMarket
 
@@ -54,7 +54,9 @@ class Session:
         of = instrument(name)
         self.id = of.id
         self.venue = BinanceSpotMarket([of])
-        self.market = Market.empty([of], [BarSpec(of.id, MINUTE_NS)], [EmaSpec(of.id, 20)], [Watch("w", (of.id,), 100_000_000)])
+        self.market = Market.empty(
+            [of], [BarSpec(of.id, MINUTE_NS)], [EmaSpec(of.id, 20)], [TriggerSpec("w", (of.id,), 100_000_000)]
+        )
         self.wakes: list[tuple[int, int]] = []
 
     def take(self, seq: int, time_ns: int, frame: bytes) -> None:
@@ -100,7 +102,10 @@ def test_the_books_are_the_known_ones_at_every_checkpoint(shared_data: Path, nam
         assert sha(market.book_text(0)) == point["full_sha256"]
     assert seen == sorted(checkpoints)
     counters = market.counters(0)
-    assert (counters.diffs_applied, counters.diffs_dropped) == (checkpoints[seen[-1]]["applied"], expected["dropped_as_older"])
+    assert (counters.diffs_applied, counters.diffs_dropped) == (
+        checkpoints[seen[-1]]["applied"],
+        expected["dropped_as_older"],
+    )
     # one request for a snapshot, one join at the snapshot's own line, and no crossed book ever
     first_diff = next(seq for seq, (_, frame) in enumerate(lines(shared_data, name)) if b'"e":"depthUpdate"' in frame)
     assert session.wakes == [(first_diff, BOOK_NEEDS_SNAPSHOT), (expected["snapshot"]["line"], BOOK_JOINED)]
@@ -155,7 +160,9 @@ def test_the_top_equals_the_ticker_wherever_they_can_be_compared(shared_data: Pa
             assert quote is not None
             tickers.append((json.loads(frame)["data"]["u"], quote))
         elif frame.startswith(b'{"lastUpdateId"') and market.book_id(0) > json.loads(frame)["lastUpdateId"]:
-            tops.append((50093239208, market.book_id(0), market.book_top(0, 1)))  # the joining diff came two lines before
+            tops.append(
+                (50093239208, market.book_id(0), market.book_top(0, 1))
+            )  # the joining diff came two lines before
     compared = 0
     at = 0
     for first_id, last_id, top in tops:

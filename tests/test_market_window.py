@@ -11,15 +11,26 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.market import rows as r
+from engine.market.fold.dense_book import (
+    HEADROOM,
+    N_COUNT,
+    N_PATIENCE,
+    N_SPAN,
+    PATIENCE,
+    SLOTS,
+    TICK_MAX,
+    lay_window,
+)
 from engine.market.layout import B_TOP_BID
-from engine.market.market import Market
+from engine.market.market_state import Market
 from engine.market.rows import Rows
 from engine.market.views import BookState
-from engine.market.window import HEADROOM, N_COUNT, N_PATIENCE, N_SPAN, PATIENCE, SLOTS, TICK_MAX, lay_window
 from engine.model import Instrument
 
 Level = tuple[int, int, int]  # side, price, size
-OF = Instrument("v:A", "v", "A", "A", "U", price_scale=8, size_scale=0, tick_size=Decimal("0.00000001"), lot_size=Decimal(1))
+OF = Instrument(
+    "v:A", "v", "A", "A", "U", price_scale=8, size_scale=0, tick_size=Decimal("0.00000001"), lot_size=Decimal(1)
+)
 TICKS = (1, 10, 7 * 10**5, TICK_MAX, 2 * TICK_MAX)
 
 
@@ -58,7 +69,15 @@ def some_messages(seed: int, count: int) -> Iterable[tuple[int, int, list[Level]
     top = tick * draw.randrange(4 * SLOTS, 8 * SLOTS)
     rough = draw.choice((0, 0, 1))
     border = draw.choice((HEADROOM, SLOTS - HEADROOM))
-    yield r.SNAPSHOT, top, [(side, top + (2 * side - 1) * (k + 1) * tick, 1 + k) for side in range(2) for k in range(draw.choice((0, 1, 2, 40, 40, 40)))]
+    yield (
+        r.SNAPSHOT,
+        top,
+        [
+            (side, top + (2 * side - 1) * (k + 1) * tick, 1 + k)
+            for side in range(2)
+            for k in range(draw.choice((0, 1, 2, 40, 40, 40)))
+        ],
+    )
     for _ in range(count):
         top += tick * draw.choice((*range(-9, 10), HEADROOM, -HEADROOM, SLOTS, -SLOTS, 3 * SLOTS, -3 * SLOTS))
         top = max(top, tick * 4 * SLOTS)
@@ -66,7 +85,14 @@ def some_messages(seed: int, count: int) -> Iterable[tuple[int, int, list[Level]
         levels = []
         for _ in range(draw.choice((1, 5, 30, PATIENCE[0] + 5))):
             side = draw.randrange(2)
-            away = draw.choice((draw.randrange(1, 4), draw.randrange(1, 300), border + draw.randrange(-2, 3), draw.randrange(1, 3 * SLOTS)))
+            away = draw.choice(
+                (
+                    draw.randrange(1, 4),
+                    draw.randrange(1, 300),
+                    border + draw.randrange(-2, 3),
+                    draw.randrange(1, 3 * SLOTS),
+                )
+            )
             price = top + (2 * side - 1) * away * tick + draw.choice((0, 0, 0, 0, 0, 0, draw.randrange(tick) * rough))
             levels.append((side, price, draw.choice((0, 0, 1, 2, r.VALUE_MAX))))
         yield kind, top, levels
@@ -177,5 +203,11 @@ def test_a_top_that_moves_on_takes_its_window_along(jump: int) -> None:
     market.fold(message(r.DIFF, 3, []))
     assert market.sides[0, N_COUNT] == 100
     for update_id in range(4, 6):
-        market.fold(message(r.DIFF, update_id, [(r.BID, top - k, 0) for k in range(100)] + [(r.BID, top + jump - k, 1) for k in range(PATIENCE[0])]))
+        market.fold(
+            message(
+                r.DIFF,
+                update_id,
+                [(r.BID, top - k, 0) for k in range(100)] + [(r.BID, top + jump - k, 1) for k in range(PATIENCE[0])],
+            )
+        )
     assert market.sides[0, N_COUNT] == market.book_levels(0)[0] == PATIENCE[0]

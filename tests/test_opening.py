@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from engine.live.opening import Before, StartProblem, refuse_unlisted
-from engine.session import PreviousSession
-from engine.state import brought_forward
-from verbatim.strategies import read_strategy
+from engine.live.startup import PreviousJournal, StartError, refuse_unlisted
+from engine.session_record import PreviousSession
+from engine.state.session_state import carry_over
+from verbatim.strategy_files import read_strategy
 from verbatim.testing import VirtualSession, VirtualVenue
 
 ONCE = f"{Path(__file__).parent}/strategies/once.py:Once"
@@ -18,7 +18,11 @@ def test_an_open_order_keeps_its_instrument_in_the_configuration(tmp_path: Path)
     strategy = read_strategy(ONCE, parameters={"below": "100"})
     session = VirtualSession(VirtualVenue(), tmp_path / "journal", strategies=[strategy]).run(5)
     session.kill()
-    before = Before(previous=PreviousSession("aaaaaaaa", session.state.seq, ""), opening=brought_forward(session.state))
+    before = PreviousJournal(
+        previous=PreviousSession("aaaaaaaa", session.state.seq, ""), opening=carry_over(session.state)
+    )
     refuse_unlisted(before, ("BTCUSDT", "ETHUSDT"))
-    with pytest.raises(StartProblem, match=r"order aaaaaaaa-once-.* on BTCUSDT was not settled when session aaaaaaaa ended"):
+    with pytest.raises(
+        StartError, match=r"order aaaaaaaa-once-.* on BTCUSDT was not settled when session aaaaaaaa ended"
+    ):
         refuse_unlisted(before, ("ETHUSDT",))

@@ -8,7 +8,7 @@ import pytest
 
 from engine.kernel import rebuilder_of
 from engine.market.rows import COLUMNS, LAST, SEQ, Rows
-from engine.program import Program
+from engine.session_context import SessionContext
 from journal import caches
 from journal.reader import Journal
 from journal.record import Kind
@@ -19,13 +19,13 @@ from tests.replaying import sealed
 
 
 @pytest.fixture
-def segment(tmp_path: Path) -> tuple[Sealed, Program]:
+def segment(tmp_path: Path) -> tuple[Sealed, SessionContext]:
     folder = sealed(tmp_path / "s", seconds=3)
     journal = Journal.open(folder)
     return Sealed(journal.sealed_paths()[0]), rebuilder_of(journal.session_record()).program
 
 
-def one_by_one(found: Sealed, program: Program) -> Rows:
+def one_by_one(found: Sealed, program: SessionContext) -> Rows:
     rows = []
     for record in Journal.open(found.path.parent).records(kinds=[Kind.FEED]):
         if record.meta is None and record.payload is not None:
@@ -41,7 +41,7 @@ def rows_of(found: Projection) -> Rows:
 
 
 def test_rows_are_those_of_the_messages_and_come_from_the_cache_the_second_time(
-    segment: tuple[Sealed, Program], monkeypatch: pytest.MonkeyPatch
+    segment: tuple[Sealed, SessionContext], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wanted = one_by_one(*segment)
     assert len(np.unique(wanted[:, SEQ])) > 100
@@ -54,7 +54,9 @@ def test_rows_are_those_of_the_messages_and_come_from_the_cache_the_second_time(
 
 
 @pytest.mark.parametrize("block_rows", [1, 7, 100, 1_000_000])
-def test_blocks_hold_whole_records_and_any_part_is_that_of_the_whole(segment: tuple[Sealed, Program], monkeypatch: pytest.MonkeyPatch, block_rows: int) -> None:
+def test_blocks_hold_whole_records_and_any_part_is_that_of_the_whole(
+    segment: tuple[Sealed, SessionContext], monkeypatch: pytest.MonkeyPatch, block_rows: int
+) -> None:
     monkeypatch.setattr(projections, "BLOCK_ROWS", block_rows)
     wanted = one_by_one(*segment)
     ends = np.flatnonzero(wanted[:, LAST]) + 1
@@ -62,11 +64,19 @@ def test_blocks_hold_whole_records_and_any_part_is_that_of_the_whole(segment: tu
         for first, last in ((0, len(ends)), (0, 1), (3, 4), (5, 90), (len(ends) - 1, len(ends)), (7, 7)):
             begin = int(ends[first - 1]) if first else 0
             parts = [(rows, ends + 0) for rows, ends in found.rows(first, last)]
-            assert all(rows[ends - 1, LAST].all() and rows[:, LAST].sum() == len(ends) == len(np.unique(rows[:, SEQ])) for rows, ends in parts)
-            assert np.array_equal(np.concatenate([np.empty((0, COLUMNS), np.int64), *(rows for rows, _ in parts)]), wanted[begin : int(ends[last - 1]) if last > first else begin])
+            assert all(
+                rows[ends - 1, LAST].all() and rows[:, LAST].sum() == len(ends) == len(np.unique(rows[:, SEQ]))
+                for rows, ends in parts
+            )
+            assert np.array_equal(
+                np.concatenate([np.empty((0, COLUMNS), np.int64), *(rows for rows, _ in parts)]),
+                wanted[begin : int(ends[last - 1]) if last > first else begin],
+            )
 
 
-def test_a_damaged_cache_and_one_of_something_else_are_as_if_they_were_not_there(segment: tuple[Sealed, Program]) -> None:
+def test_a_damaged_cache_and_one_of_something_else_are_as_if_they_were_not_there(
+    segment: tuple[Sealed, SessionContext],
+) -> None:
     found, program = segment
     wanted = rows_of(projection(found, program))
     (path,) = found.path.parent.glob("rows-*.cache")
@@ -79,8 +89,10 @@ def test_a_damaged_cache_and_one_of_something_else_are_as_if_they_were_not_there
         assert path.read_bytes() == whole  # and was made anew
     path.write_bytes(whole[:50])
     assert np.array_equal(rows_of(projection(found, program)), wanted)
-    coarser = tuple(msgspec.structs.replace(each, tick_size=each.tick_size * 10) for each in program.session.instruments)
-    other = Program(msgspec.structs.replace(program.session, instruments=coarser), {})
+    coarser = tuple(
+        msgspec.structs.replace(each, tick_size=each.tick_size * 10) for each in program.session.instruments
+    )
+    other = SessionContext(msgspec.structs.replace(program.session, instruments=coarser), {})
     projection(found, other)
     assert path.read_bytes() != whole
 

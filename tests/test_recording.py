@@ -13,13 +13,13 @@ import pytest
 import trio
 from click.testing import CliRunner
 
-from analysis.journal_sql import connect, rows
+from analysis.sql_session import connect, rows
 from engine.facts import read_link, read_request
-from engine.live.opening import StartProblem, Wanted
-from engine.live.summary import Glimpse, Summary
-from engine.market.market import warm
-from engine.session import SECOND_NS, read_session
-from engine.sim.connections import Sent
+from engine.live.session_status import SessionStatus, Summary
+from engine.live.startup import SessionConfig, StartError
+from engine.market.market_state import warm
+from engine.session_record import SECOND_NS, read_session
+from engine.sim.binance.connections import Sent
 from journal.reader import Journal
 from journal.record import Kind, Record
 from journal.sessions import list_sessions
@@ -31,7 +31,7 @@ from tests.test_live_session import ask, until
 from verbatim.commands.record import command
 from verbatim.config import make_config, recording_wanted
 from verbatim.demo import venue_process
-from verbatim.recording import HOUR_NS, Recorder, roll_due_ns
+from verbatim.recorder import HOUR_NS, Recorder, roll_due_ns
 
 Ready = dict[str, Any]
 
@@ -66,9 +66,9 @@ class Recording:
             "session": {"journals": journals},
             "engine": {"stale_after_s": stale_s, "watch_every_s": 0.1, "backoff_first_s": 0.05, "backoff_max_s": 0.2},
         }
-        self.wanted: Wanted = recording_wanted(make_config(values, "test", {}))
+        self.wanted: SessionConfig = recording_wanted(make_config(values, "test", {}))
         self.ended: list[Summary] = []
-        self.shown: Glimpse | None = None
+        self.shown: SessionStatus | None = None
         ages = chain(ages_s, repeat(3600))
         self.recorder = Recorder(
             self.wanted,
@@ -77,10 +77,10 @@ class Recording:
             show=self._show,
         )
 
-    def _show(self, glimpse: Glimpse) -> None:
+    def _show(self, glimpse: SessionStatus) -> None:
         self.shown = glimpse
 
-    async def until(self, holds: Callable[[Glimpse], bool]) -> None:
+    async def until(self, holds: Callable[[SessionStatus], bool]) -> None:
         await until(lambda: self.shown is not None and holds(self.shown))
 
     async def run(self, script: Callable[[], Any]) -> None:
@@ -237,7 +237,7 @@ async def test_a_venue_that_is_gone_at_a_roll_is_waited_for(venue: Ready, tmp_pa
 
 async def test_a_first_start_without_a_venue_is_one_clear_line(tmp_path: Path) -> None:
     recording = Recording({"listening": "http://127.0.0.1:1"}, tmp_path)
-    with pytest.RaisesGroup(pytest.RaisesExc(StartProblem, match="cannot reach binance_spot"), flatten_subgroups=True):
+    with pytest.RaisesGroup(pytest.RaisesExc(StartError, match="cannot reach binance_spot"), flatten_subgroups=True):
         await recording.recorder.run()
     assert list_sessions(tmp_path) == []
 

@@ -14,15 +14,15 @@ import pytest
 from click.testing import CliRunner
 from replaying import QUOTER, git, sealed_anew, session
 
-from engine.session import read_session
+from engine.session_record import read_session
 from journal.disk import FileReading
 from journal.frames import Walk
 from journal.reader import Journal
-from replay.fanout import WorkFailed, spread
-from replay.regress import Job, key_of, rows, work
-from replay.tally import tally_of
+from replay.study.performance import tally_of
+from replay.study.regress import Job, key_of, rows, work
+from replay.study.workers import WorkFailedError, spread
 from verbatim.cli import main
-from verbatim.strategies import read_strategy
+from verbatim.strategy_files import read_strategy
 from verbatim.testing import VirtualSession, VirtualVenue
 
 
@@ -44,7 +44,9 @@ def verbatim(*words: object, code: int = 0) -> str:
 
 
 def regress(journals: Path, *words: object, code: int = 0) -> str:
-    return verbatim("regress", "aaaaaaab", "aaaaaaac", "--journals", journals, "--trust-code", "--workers", 1, *words, code=code)
+    return verbatim(
+        "regress", "aaaaaaab", "aaaaaaac", "--journals", journals, "--trust-code", "--workers", 1, *words, code=code
+    )
 
 
 def test_a_tally_counts_fills_and_not_questions_about_them(journals: Path) -> None:
@@ -146,7 +148,7 @@ def test_what_a_killed_worker_had_in_hand_is_done_again(tmp_path: Path) -> None:
     for path in jobs[1:]:
         path.touch()
     assert spread(kill_once, jobs, workers=2) == [7, 7, 7]
-    with pytest.raises(WorkFailed, match="jobs ended with their worker killed"):
+    with pytest.raises(WorkFailedError, match="jobs ended with their worker killed"):
         spread(kill_always, jobs, workers=2)
 
 
@@ -155,7 +157,10 @@ def test_the_spread_changes_nothing(journals: Path) -> None:
     jobs = []
     for folder in folders:
         body = read_session(Journal.open(folder).session_record().body or "")
-        jobs += [Job(version="lived", folder=folder, body=None), Job(version="modelled", folder=folder, body=body, modelled=True)]
+        jobs += [
+            Job(version="lived", folder=folder, body=None),
+            Job(version="modelled", folder=folder, body=body, modelled=True),
+        ]
     alone, together = (rows(jobs, spread(work, jobs, workers=count)) for count in (1, 2))
     assert alone == together
     assert [len(row.changed) for row in alone if row.version == "lived"] == [0, 0]
@@ -179,7 +184,9 @@ def cluster(tmp_path: Path) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]
         command = [sys.executable, "-W", "ignore", "-m", f"distributed.cli.{module}", *words]
         return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=tmp_path)
 
-    scheduler = start("dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", str(where))
+    scheduler = start(
+        "dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", str(where)
+    )
     worker = ("--scheduler-file", str(where), "--nthreads", "1", "--no-dashboard", "--no-nanny")
     workers = [start("dask_worker", *worker, "--local-directory", str(tmp_path / name)) for name in ("one", "two")]
     try:
@@ -218,18 +225,24 @@ def test_two_workers_of_a_cluster_one_of_them_killed_give_what_one_process_gives
 
 def test_what_cannot_be_held_against_anything_is_said(journals: Path, tmp_path: Path) -> None:
     assert "--version FILE or --variant" in regress(journals, code=2)
-    assert "there is no folder" in regress(journals, "--variant", "strategy.quoter.size=1", "--report", tmp_path / "no" / "r.html", code=2)
+    assert "there is no folder" in regress(
+        journals, "--variant", "strategy.quoter.size=1", "--report", tmp_path / "no" / "r.html", code=2
+    )
     recording = tmp_path / "days" / "20260103T000000Z-rrrrrrrr"
     recording.parent.mkdir()
     VirtualSession(VirtualVenue(seed=3), recording, session="rrrrrrrr").run(1).stop()
     words = ("regress", "rrrrrrrr", "--journals", recording.parent, "--trust-code", "--workers", 1)
-    assert "ran no strategy, so there is nothing to vary" in verbatim(*words, "--variant", "strategy.quoter.size=3", code=3)
+    assert "ran no strategy, so there is nothing to vary" in verbatim(
+        *words, "--variant", "strategy.quoter.size=3", code=3
+    )
 
 
 def test_kept_results_know_what_is_not_sealed(tmp_path: Path) -> None:
     session(tmp_path / "one", seconds=2).kill()
     other = sealed_anew(tmp_path / "one", tmp_path / "sealed")
-    assert key_of(Job(version="", folder=tmp_path / "one", body=None)) != key_of(Job(version="", folder=other, body=None))
+    assert key_of(Job(version="", folder=tmp_path / "one", body=None)) != key_of(
+        Job(version="", folder=other, body=None)
+    )
     opened = next((tmp_path / "one").glob("*.open"))
     before = key_of(Job(version="", folder=tmp_path / "one", body=None))
     with FileReading(opened) as reading:

@@ -12,11 +12,11 @@ from replaying import QUOTER, session
 from s3_server import s3_server
 
 from journal import archive as archiving
-from journal.copies import copies_folder, copy_of
-from journal.errors import DamagedArchive
-from replay.fanout import spread
-from replay.regress import Job, key_of, rows
-from replay.versions import ArchivedJob, Asked, Version, jobs_on, work
+from journal.archive_cache import copies_folder, copy_of
+from journal.errors import DamagedArchiveError
+from replay.study.regress import Job, key_of, rows
+from replay.study.versions import ArchivedJob, Version, VersionRequest, jobs_on, work
+from replay.study.workers import spread
 from verbatim.cli import main
 from verbatim.testing import VirtualSession, VirtualVenue
 
@@ -59,7 +59,9 @@ def whole(copies: Path) -> list[str]:
     return sorted(path.name for path in copies.glob("*/*") if path.is_dir())
 
 
-def test_two_processes_make_of_archived_sessions_what_one_makes_of_them_at_home(days: list[Path], bucket: str, tmp_path: Path, copies: Path) -> None:
+def test_two_processes_make_of_archived_sessions_what_one_makes_of_them_at_home(
+    days: list[Path], bucket: str, tmp_path: Path, copies: Path
+) -> None:
     shy = tmp_path / "shy.py"
     shy.write_text(QUOTER.replace("quote.bid,", 'quote.bid - Decimal("5"),'))
     balances = ("--balance", "USDT=1000000", "--balance", "BTC=20")
@@ -68,26 +70,45 @@ def test_two_processes_make_of_archived_sessions_what_one_makes_of_them_at_home(
     here = verbatim("regress", *days, *words, "--workers", 1, code=1)
     assert there == here
     found = json.loads(here)["rows"]
-    assert [row["version"] for row in found] == ["recorded", str(shy), "recorded", str(shy), str(shy)], "the third day ran no strategy"
+    assert [row["version"] for row in found] == ["recorded", str(shy), "recorded", str(shy), str(shy)], (
+        "the third day ran no strategy"
+    )
     assert not any(row["error"] for row in found)
     assert whole(copies) == [day.name for day in days]
 
 
 def test_an_address_that_is_not_there_costs_no_other_its_own(days: list[Path], bucket: str, tmp_path: Path) -> None:
     versions = [Version("recorded"), Version("strategy.quoter.size=0.002", settings={"strategy.quoter.size": "0.002"})]
-    addresses = [bucket % days[0].name, bucket % "20260109T000000Z-zzzzzzzz", "s3://no-such-bucket/x/y?" + bucket.partition("?")[2]]
-    jobs = [ArchivedJob(version, address, Asked(trust_code=True)) for address in addresses for version in versions]
+    addresses = [
+        bucket % days[0].name,
+        bucket % "20260109T000000Z-zzzzzzzz",
+        "s3://no-such-bucket/x/y?" + bucket.partition("?")[2],
+    ]
+    jobs = [
+        ArchivedJob(version, address, VersionRequest(trust_code=True)) for address in addresses for version in versions
+    ]
     found = rows(jobs, spread(work, jobs, workers=2))
     assert [bool(row.ended.error) for row in found] == [False, False, True, True, True, True]
     assert "20260109T000000Z-zzzzzzzz holds no manifest.json" in found[2].ended.error
     assert (found[2].session, found[2].version) == ("20260109T000000Z-zzzzzzzz", "recorded")
     assert "no-such-bucket" in found[4].ended.error
-    told = verbatim("regress", *addresses[:2], "--variant", "strategy.quoter.size=0.002", "--workers", 1, "--trust-code", "--journals", tmp_path, code=1)
+    told = verbatim(
+        "regress",
+        *addresses[:2],
+        "--variant",
+        "strategy.quoter.size=0.002",
+        "--workers",
+        1,
+        "--trust-code",
+        "--journals",
+        tmp_path,
+        code=1,
+    )
     assert "could not be run to the end everywhere" in told.splitlines()[-1]
 
 
 def test_code_of_an_archive_is_run_only_where_it_is_trusted(days: list[Path], bucket: str) -> None:
-    job = ArchivedJob(Version("recorded"), bucket % days[0].name, Asked(modelled=True))
+    job = ArchivedJob(Version("recorded"), bucket % days[0].name, VersionRequest(modelled=True))
     assert "--trust-code" in work(job).error
 
 
@@ -119,7 +140,7 @@ def test_what_is_not_whole_is_never_under_its_name(days: list[Path], tmp_path: P
     shutil.rmtree(copies)
     damaged = tmp_path / "there" / days[0].name / segment.name
     damaged.write_bytes(bytes([data[0] ^ 1]) + data[1:])
-    with pytest.raises(DamagedArchive, match="is not what the manifest says"):
+    with pytest.raises(DamagedArchiveError, match="is not what the manifest says"):
         copy_of(address)
     assert whole(copies) == []
     damaged.write_bytes(data)
@@ -131,15 +152,17 @@ def test_what_is_not_whole_is_never_under_its_name(days: list[Path], tmp_path: P
 
 
 def test_results_are_kept_by_the_session_wherever_it_lay(days: list[Path], bucket: str, tmp_path: Path) -> None:
-    asked = Asked(trust_code=True, kept_in=tmp_path / "kept")
+    asked = VersionRequest(trust_code=True, kept_in=tmp_path / "kept")
     version = Version("strategy.quoter.size=0.002", settings={"strategy.quoter.size": "0.002"})
     first = work(ArchivedJob(version, bucket % days[0].name, asked))
     assert first.done
     assert [first] == [work(job) for job in jobs_on(days[0], [version], asked, host="")]
     assert len(list((tmp_path / "kept").iterdir())) == 1
     (tmp_path / "file").touch()
-    nowhere = Asked(trust_code=True, kept_in=tmp_path / "file" / "kept")
-    assert work(ArchivedJob(version, bucket % days[0].name, nowhere)) == first, "a machine without that folder keeps nothing"
+    nowhere = VersionRequest(trust_code=True, kept_in=tmp_path / "file" / "kept")
+    assert work(ArchivedJob(version, bucket % days[0].name, nowhere)) == first, (
+        "a machine without that folder keeps nothing"
+    )
 
 
 def test_resim_takes_an_address(days: list[Path], bucket: str, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from journal.reader import Journal
 from journal.record import canonical
-from replay.guard import SocketOpened, no_sockets
+from replay.network_guard import SocketOpenedError, no_sockets
 from replay.rebuild import rebuild
 from replay.replay import replay_session
 from tests.replaying import QUOTER, sealed, sealed_anew
@@ -45,9 +45,11 @@ class Curious(BinanceSpot):
 def test_a_strategy_that_opens_a_socket_is_named_by_its_line(tmp_path: Path) -> None:
     """Recorded with it, which nobody stopped; repeated, it raises through the strategy's own `except`."""
     folder = sealed(tmp_path / "s", source=CALLER, seconds=3)
-    line = CALLER.splitlines().index('                getattr(statistics, "sys").modules["socket"].socket().close()') + 1
+    line = (
+        CALLER.splitlines().index('                getattr(statistics, "sys").modules["socket"].socket().close()') + 1
+    )
     with pytest.raises(
-        SocketOpened, match=rf"quoter\.py:{line} \(decide\) opened a socket during a replay \(socket\.__new__\)"
+        SocketOpenedError, match=rf"quoter\.py:{line} \(decide\) opened a socket during a replay \(socket\.__new__\)"
     ):
         replay_session(folder)
 
@@ -60,9 +62,11 @@ def test_a_venues_dialect_that_opens_a_socket_is_named_by_its_line(
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.delitem(sys.modules, "curious_venue", raising=False)
     folder = sealed(tmp_path / "s", seconds=2)
-    monkeypatch.setattr("engine.program.BUILT_IN_VENUES", {"binance_spot": "curious_venue:Curious"})
+    monkeypatch.setattr("engine.session_context.BUILT_IN_VENUES", {"binance_spot": "curious_venue:Curious"})
     line = DIALECT.splitlines().index('            socket.create_connection(("127.0.0.1", 9), timeout=0.1).close()') + 1
-    with pytest.raises(SocketOpened, match=rf"curious_venue\.py:{line} \(decode_private\) opened a socket") as caught:
+    with pytest.raises(
+        SocketOpenedError, match=rf"curious_venue\.py:{line} \(decode_private\) opened a socket"
+    ) as caught:
         replay_session(folder)
     assert "is in no record" in str(caught.value)
 
@@ -75,7 +79,7 @@ def test_every_way_to_a_socket_is_closed_and_opens_again(way: str) -> None:
         else:
             socket.getaddrinfo("127.0.0.1", 80)
 
-    with pytest.raises(SocketOpened, match=r"test_replay_guard\.py:\d+ \(reach\)"), no_sockets():
+    with pytest.raises(SocketOpenedError, match=r"test_replay_guard\.py:\d+ \(reach\)"), no_sockets():
         reach()
     reach()
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from engine.session import RiskSettings, read_session
+from engine.session_record import RiskSettings, read_session
 from journal.reader import Journal
 from journal.record import Kind, canonical
 from journal.verify import verify
-from replay.changes import UnknownChange, in_place_of, parsed
-from replay.replay import Untrusted, Verdict, replay_session
+from replay.overrides import UnknownOverrideError, in_place_of, parsed
+from replay.replay import UntrustedSourceError, Verdict, replay_session
 from tests.replaying import QUOTER, first_record, killed_in_its_second_frame, sealed, sealed_anew, session
 from verbatim.testing import from_sources
 
@@ -133,7 +133,9 @@ def test_one_risk_limit_is_named_at_the_verdict_that_it_turned(folder: Path) -> 
 
 def test_a_parameter_can_be_set_and_a_limit_that_binds_nowhere_changes_nothing(folder: Path) -> None:
     assert not replay_session(folder, overrides={"strategy.quoter.size": "0.002"}).identical
-    assert not replay_session(folder, overrides={"strategy.quoter.parameters.size": "0.002"}).identical, "as in the TOML"
+    assert not replay_session(folder, overrides={"strategy.quoter.parameters.size": "0.002"}).identical, (
+        "as in the TOML"
+    )
     assert replay_session(folder, overrides={"risk.order_size_max": "1000"}).identical
 
 
@@ -164,14 +166,14 @@ def test_another_cadence_is_found_at_the_first_timer(folder: Path) -> None:
     ],
 )
 def test_a_change_that_names_nothing_is_one_clear_line(folder: Path, setting: str, said: str) -> None:
-    with pytest.raises(UnknownChange) as caught:
+    with pytest.raises(UnknownOverrideError) as caught:
         replay_session(folder, overrides=parsed([setting]))
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_code_from_another_machine_is_run_only_when_told_to(folder: Path) -> None:
-    with pytest.raises(Untrusted, match=r"recorded on another machine.*quoter.*--trust-code"):
+    with pytest.raises(UntrustedSourceError, match=r"recorded on another machine.*quoter.*--trust-code"):
         replay_session(folder, trust_code=False, host="this one")
     assert replay_session(folder, trust_code=False, host="test").identical
 

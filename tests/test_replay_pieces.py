@@ -11,7 +11,7 @@ from replaying import first_record, sealed, sealed_anew
 
 from journal.reader import Journal
 from journal.record import Kind, Record, canonical
-from replay.pieces import cuts, replay_in_pieces
+from replay.parallel import cuts, replay_in_pieces
 from replay.rebuild import rebuild
 from replay.replay import Verdict, replay_session
 from verbatim.cli import main
@@ -59,7 +59,9 @@ def test_the_first_replay_leaves_snapshots_and_the_next_is_cut_at_them(long: Pat
 def wishing_otherwise(folder: Path, new: Path, after: int) -> tuple[Path, Record]:
     """An INTENT altered, which no state holds: all CHECKPOINTs are still right, and the snapshots usable."""
     intent = first_record(folder, lambda record: record.kind is Kind.INTENT and record.seq > after)
-    altered = sealed_anew(folder, new, intent.seq, body=canonical(json.loads(intent.body or "") | {"because": {"quotes": -1}}))
+    altered = sealed_anew(
+        folder, new, intent.seq, body=canonical(json.loads(intent.body or "") | {"because": {"quotes": -1}})
+    )
     rebuild(altered)
     return altered, intent
 
@@ -88,7 +90,15 @@ def test_of_differences_in_several_pieces_the_first_is_told(long: Path, tmp_path
 def test_no_state_behind_an_altered_input_is_gone_on_from(long: Path, tmp_path: Path) -> None:
     """Folded from what the frame now says, it has not the digests that its CHECKPOINT states: only what comes before is cut."""
     last = Journal.open(long).last_seq
-    feed = first_record(long, lambda record: record.kind is Kind.FEED and record.meta is None and b'"E":' in (record.payload or b"") and record.seq > last // 2)
+    feed = first_record(
+        long,
+        lambda record: (
+            record.kind is Kind.FEED
+            and record.meta is None
+            and b'"E":' in (record.payload or b"")
+            and record.seq > last // 2
+        ),
+    )
     at = (feed.payload or b"").index(b'"E":') + 10
     payload = bytearray(feed.payload or b"")
     payload[at] = ord("7") if payload[at] != ord("7") else ord("8")

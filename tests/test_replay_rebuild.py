@@ -5,15 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from engine import facts, loading
+from engine import facts
 from engine.lifecycle import Status
-from engine.session import MILLISECOND_NS, SECOND_NS
+from engine.session_record import MILLISECOND_NS, SECOND_NS
+from engine.strategy import loading
 from journal.reader import Journal
 from journal.record import Kind
 from replay import snapshots
-from replay.belief import belief, told
-from replay.clock import NoMoment, moment, nanoseconds
+from replay.moments import UnknownMomentError, moment, nanoseconds
 from replay.rebuild import rebuild
+from replay.state_report import belief, told
 from tests.replaying import first_record, sealed, session
 
 
@@ -128,5 +129,5 @@ def test_a_moment_is_a_record_a_time_of_the_day_or_a_date(text: str, seq: int | 
 
 
 def test_what_is_no_moment_is_one_clear_line() -> None:
-    with pytest.raises(NoMoment, match="'soon' is neither a record's seq nor a time"):
+    with pytest.raises(UnknownMomentError, match="'soon' is neither a record's seq nor a time"):
         moment("soon", SECOND_NS)

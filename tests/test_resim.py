@@ -13,22 +13,22 @@ from msgspec.structs import replace
 from replaying import QUOTER, sealed_anew, session
 
 from engine.facts import OrderFilled, read_fact, read_request
-from engine.live import opening
+from engine.live import startup
 from engine.live.clock import SessionClock
 from engine.market.rows import TIME_NS
-from engine.session import MILLISECOND_NS, SessionBody, VenueSettings, read_session
+from engine.session_record import MILLISECOND_NS, SessionBody, VenueSettings, read_session
 from journal.reader import Journal
 from journal.record import Kind, Record
 from journal.verify import verify
-from replay.changes import changed
-from replay.decisions import decisions_of
+from replay.overrides import changed
 from replay.rebuild import rebuild
 from replay.replay import replay_session
-from replay.resimulate import Outcome, Wanted, resimulate
-from replay.stand_in import NotResimulated
-from replay.tally import tally_of
-from replay.tape import Outside, Stretch, Tape
-from replay.venue_model import VenueModel, measured
+from replay.resim.resimulate import ResimOptions, ResimOutcome, resimulate
+from replay.resim.sim_setup import CannotResimulateError
+from replay.resim.timeline import OutsideInput, RowSpan, Timeline
+from replay.resim.venue_model import VenueModel, measured
+from replay.study.decisions import decisions_of
+from replay.study.performance import tally_of
 from verbatim.cli import main
 from verbatim.testing import VirtualSession, VirtualVenue, from_sources
 
@@ -50,9 +50,9 @@ def recorded(folder: Path) -> SessionBody:
     return read_session(Journal.open(folder).session_record().body or "")
 
 
-def resim(lived: Path, into: Path, *, overrides: dict[str, str] | None = None, **settings: Any) -> Outcome:
+def resim(lived: Path, into: Path, *, overrides: dict[str, str] | None = None, **settings: Any) -> ResimOutcome:
     body = changed(recorded(lived), overrides or {})
-    return resimulate(lived, into, Wanted(session=body, model=TEST_MODEL, **settings))
+    return resimulate(lived, into, ResimOptions(session=body, model=TEST_MODEL, **settings))
 
 
 def bare(folder: Path) -> list[Record]:
@@ -110,9 +110,11 @@ def test_a_bad_day_is_exact_to_its_end_and_goes_on_from_anywhere(tmp_path: Path)
     assert bare(tmp_path / "again") == bare(folder)
     seqs = []
     for quotes in (1, 15, 25, 45):
-        other = QUOTER.replace("parameters.size, quote.ask,", f"parameters.size * (1 + (state.quotes > {quotes})), quote.ask,")
+        other = QUOTER.replace(
+            "parameters.size, quote.ask,", f"parameters.size * (1 + (state.quotes > {quotes})), quote.ask,"
+        )
         body = changed(recorded(folder), {}, {"quoter": from_sources({"quoter": other}, "quoter", "Quoter")})
-        outcome = resimulate(folder, tmp_path / f"from{quotes}", Wanted(session=body, model=TEST_MODEL))
+        outcome = resimulate(folder, tmp_path / f"from{quotes}", ResimOptions(session=body, model=TEST_MODEL))
         assert outcome.handover_seq is not None
         seqs.append(outcome.handover_seq)
         assert replay_session(outcome.folder).identical
@@ -123,7 +125,11 @@ def test_a_bad_day_is_exact_to_its_end_and_goes_on_from_anywhere(tmp_path: Path)
 
 
 def requests(folder: Path, purpose: str) -> list[Record]:
-    return [each for each in Journal.open(folder).records(kinds=[Kind.REQUEST]) if read_request(each.body or "").purpose == purpose]
+    return [
+        each
+        for each in Journal.open(folder).records(kinds=[Kind.REQUEST])
+        if read_request(each.body or "").purpose == purpose
+    ]
 
 
 def test_another_size_is_exact_up_to_the_first_order_and_modelled_after(lived: Path, tmp_path: Path) -> None:
@@ -149,7 +155,7 @@ def test_a_change_in_mid_session_takes_over_orders_and_money(lived: Path, tmp_pa
     later = QUOTER.replace("Side.SELL, parameters.size, quote.ask,", f"Side.SELL, parameters.size, {asks},")
     ours = from_sources({"quoter": later}, "quoter", "Quoter")
     body = changed(recorded(lived), {}, {"quoter": ours})
-    outcome = resimulate(lived, tmp_path / "other", Wanted(session=body, model=TEST_MODEL))
+    outcome = resimulate(lived, tmp_path / "other", ResimOptions(session=body, model=TEST_MODEL))
     assert outcome.handover_seq is not None
     assert outcome.handover_seq > requests(lived, "place")[2].seq
     _, state, _ = rebuild(tmp_path / "other", until=outcome.handover_seq)
@@ -159,7 +165,9 @@ def test_a_change_in_mid_session_takes_over_orders_and_money(lived: Path, tmp_pa
     assert replay_session(tmp_path / "other").identical
     _, ended, _ = rebuild(tmp_path / "other")
     assert not ended.account.orders.live
-    assert not [each for each in Journal.open(tmp_path / "other").records(kinds=[Kind.NOTE]) if "alarm" in (each.body or "")]
+    assert not [
+        each for each in Journal.open(tmp_path / "other").records(kinds=[Kind.NOTE]) if "alarm" in (each.body or "")
+    ]
 
 
 def test_a_tighter_limit_sends_nothing(lived: Path, tmp_path: Path) -> None:
@@ -185,7 +193,9 @@ def verbatim(*words: object, code: int = 0) -> str:
 
 
 def test_resim_tells_what_would_have_been_and_leaves_a_journal(lived: Path, tmp_path: Path) -> None:
-    told = verbatim("resim", lived, "--trust-code", "--set", "strategy.quoter.size=0.002", "--into", tmp_path / "r").splitlines()
+    told = verbatim(
+        "resim", lived, "--trust-code", "--set", "strategy.quoter.size=0.002", "--into", tmp_path / "r"
+    ).splitlines()
     assert told[0].startswith("resim: ")
     assert "exact up to record" in told[0]
     assert told[1].startswith("model: request/venue/answer/feed 0.7/0/0.7/0.7 ms (measured in")
@@ -216,7 +226,9 @@ def test_what_was_resimulated_can_be_resimulated_and_compared_again(lived: Path,
     again = json.loads(verbatim("resim", first, *words, "--into", second))
     assert again["decisions_changed"] == 0, again
     assert len(decisions_of(second)) > 5
-    assert not any(each["of"] == "decision" for each in json.loads(verbatim("diff", first, second, "--json"))["partings"])
+    assert not any(
+        each["of"] == "decision" for each in json.loads(verbatim("diff", first, second, "--json"))["partings"]
+    )
 
 
 def test_a_session_does_not_part_from_its_repetition(lived: Path, tmp_path: Path) -> None:
@@ -258,10 +270,10 @@ def test_no_account_goes_on_from_what_never_was(lived: Path, tmp_path: Path) -> 
     where = tmp_path / "20990101T000000Z-bbbbbbbb"
     resim(lived, where, overrides={"strategy.quoter.size": "0.002"})
     clock = SessionClock.wall()
-    wanted = opening.Wanted(journals=tmp_path, clock=clock, venue=VenueSettings(), symbols=("BTCUSDT",))
-    assert opening.look_back(wanted) == opening.Before()
+    wanted = startup.SessionConfig(journals=tmp_path, clock=clock, venue=VenueSettings(), symbols=("BTCUSDT",))
+    assert startup.look_back(wanted) == startup.PreviousJournal()
     shutil.copytree(lived, tmp_path / "20260101T000000Z-aaaaaaaa")
-    before = opening.look_back(wanted)
+    before = startup.look_back(wanted)
     assert before.previous is not None
     assert before.previous.chain == verify(lived).chain
 
@@ -271,18 +283,18 @@ def test_a_decision_that_depends_on_what_came_later_is_found(lived: Path, monkey
     told = verbatim("lookahead", lived, "--trust-code", "--cuts", 2)
     assert "none depends on what came later" in told
 
-    pieces = Tape.pieces
+    pieces = Timeline.pieces
 
-    def early(*given: Any) -> Iterator[Stretch | Outside]:
+    def early(*given: Any) -> Iterator[RowSpan | OutsideInput]:
         for one in pieces(*given):
-            if isinstance(one, Stretch):
+            if isinstance(one, RowSpan):
                 rows = one.rows.copy()
                 rows[:, TIME_NS] -= 500 * MILLISECOND_NS
                 yield one._replace(rows=rows)
             else:
                 yield one._replace(record=replace(one.record, time_ns=one.record.time_ns - 500 * MILLISECOND_NS))
 
-    monkeypatch.setattr(Tape, "pieces", early)
+    monkeypatch.setattr(Timeline, "pieces", early)
     told = verbatim("lookahead", lived, "--trust-code", "--cuts", 2, code=1)
     assert "decisions before it are others" in told
 
@@ -298,16 +310,20 @@ def lived_with(folder: Path, *, seconds: float = 5, **faults: Any) -> Path:
     return folder
 
 
-def from_quote(folder: Path, into: Path, quotes: int) -> Outcome:
+def from_quote(folder: Path, into: Path, quotes: int) -> ResimOutcome:
     """A change of the strategy's asks from its n-th decision on."""
-    other = QUOTER.replace("parameters.size, quote.ask,", f"parameters.size * (1 + (state.quotes > {quotes})), quote.ask,")
+    other = QUOTER.replace(
+        "parameters.size, quote.ask,", f"parameters.size * (1 + (state.quotes > {quotes})), quote.ask,"
+    )
     body = changed(recorded(folder), {}, {"quoter": from_sources({"quoter": other}, "quoter", "Quoter")})
-    return resimulate(folder, into, Wanted(session=body, model=TEST_MODEL))
+    return resimulate(folder, into, ResimOptions(session=body, model=TEST_MODEL))
 
 
 def in_order(folder: Path) -> None:
     """Nobody else's orders, each fill once, and the money is what was there and what the fills moved."""
-    assert not [each for each in Journal.open(folder).records(kinds=[Kind.FACT]) if '"order_adopted"' in (each.body or "")]
+    assert not [
+        each for each in Journal.open(folder).records(kinds=[Kind.FACT]) if '"order_adopted"' in (each.body or "")
+    ]
     _, state, _ = rebuild(folder)
     filled: dict[str, Decimal] = {"BTC": Decimal(20), "USDT": Decimal(1_000_000)}
     ids = []
@@ -349,8 +365,10 @@ def test_carried_orders_that_were_settled_in_between_are_not_modelled(tmp_path: 
     first.kill()
     venue.now_ns += 60_000 * MILLISECOND_NS
     venue.sim.advance(venue.now_ns)
-    VirtualSession(venue, tmp_path / "two", strategies=quoter, session="bbbbbbbb", previous=first, opening=left).run(3).stop()
-    with pytest.raises(NotResimulated, match="was settled before this one began"):
+    VirtualSession(venue, tmp_path / "two", strategies=quoter, session="bbbbbbbb", previous=first, opening=left).run(
+        3
+    ).stop()
+    with pytest.raises(CannotResimulateError, match="was settled before this one began"):
         resim(tmp_path / "two", tmp_path / "m", modelled=True)
     assert not (tmp_path / "m").exists()
     assert resim(tmp_path / "two", tmp_path / "e").handover_seq is None
@@ -362,7 +380,9 @@ def test_a_carried_position_is_in_the_tally_of(tmp_path: Path) -> None:
     quoter = [from_sources({"quoter": QUOTER}, "quoter", "Quoter")]
     first = VirtualSession(venue, tmp_path / "one", strategies=quoter).run(4)
     first.stop()
-    VirtualSession(venue, tmp_path / "two", strategies=quoter, session="bbbbbbbb", previous=first, opening=first.state).run(3).stop()
+    VirtualSession(
+        venue, tmp_path / "two", strategies=quoter, session="bbbbbbbb", previous=first, opening=first.state
+    ).run(3).stop()
     resim(tmp_path / "two", tmp_path / "none", overrides={"risk.order_size_max": "0.00001"})
     (kept,) = tally_of(tmp_path / "none").lines.values()
     carried = first.state.account.positions.of("quoter", "binance_spot:BTCUSDT")
@@ -371,7 +391,9 @@ def test_a_carried_position_is_in_the_tally_of(tmp_path: Path) -> None:
 
 def test_another_answer_to_an_order_is_told(lived: Path, tmp_path: Path) -> None:
     asked = requests(lived, "place")[3]
-    answer = next(each for each in Journal.open(lived).records(asked.seq, kinds=[Kind.BROKER]) if each.cause == asked.seq)
+    answer = next(
+        each for each in Journal.open(lived).records(asked.seq, kinds=[Kind.BROKER]) if each.cause == asked.seq
+    )
     meta = (answer.meta or "").replace('"status":200', '"status":400')
     other = sealed_anew(lived, tmp_path / "other", answer.seq, meta=meta, payload=b'{"code":-2010,"msg":"no"}')
     found = json.loads(verbatim("diff", lived, other, "--json", code=1))

@@ -14,8 +14,8 @@ import pytest
 
 from engine.kernel import kernel_of
 from engine.lifecycle import Status
-from engine.session import SECOND_NS, EngineSettings, RiskSettings
-from engine.state import State
+from engine.session_record import SECOND_NS, EngineSettings, RiskSettings
+from engine.state.session_state import State
 from journal.reader import Journal
 from journal.record import Kind
 from journal.recover import recover

@@ -15,22 +15,29 @@ from msgspec.structs import replace
 from replaying import QUOTER, sealed, session
 
 from journal.disk import RealDisk
-from journal.growing import HELD_ROWS, PART_ROWS, Growing
+from journal.live_journal import HELD_ROWS, PART_ROWS, LiveJournal
 from journal.reader import Journal
 from journal.record import INPUTS, Kind, Record
 from journal.verify import verify
 from journal.writer import JournalWriter
-from replay.changes import changed
-from replay.decisions import changes, decisions, decisions_of
-from replay.resimulate import Wanted, decide_again, decide_along
-from replay.shadow import Shadow
-from replay.venue_model import VenueModel
+from replay.overrides import changed
+from replay.resim.resimulate import ResimOptions, decide_again, decide_along
+from replay.resim.venue_model import VenueModel
+from replay.study.decisions import changes, decisions, decisions_of
+from replay.study.shadow import Shadow
 from verbatim.cli import main
 from verbatim.testing import VirtualSession, from_sources
 
 VERBATIM = [sys.executable, "-P", "-c", "from verbatim.cli import main; main(prog_name='verbatim')"]
 LATER = QUOTER.replace("parameters.size, quote.ask,", "parameters.size * (1 + (state.quotes > 12)), quote.ask,")
-MODEL = ("--model", "request_ms=0.7", "--model", "answer_ms=0.7", "--model", "feed_ms=0.7")  # else measured in what was there at its begin
+MODEL = (
+    "--model",
+    "request_ms=0.7",
+    "--model",
+    "answer_ms=0.7",
+    "--model",
+    "feed_ms=0.7",
+)  # else measured in what was there at its begin
 
 
 def changed_file(tmp_path: Path) -> Path:
@@ -122,7 +129,9 @@ def test_the_same_version_decides_the_same(tmp_path: Path, following: Callable[.
     assert recorded > 20
     assert counts(beside.lines) == (recorded, recorded, 0)
     assert told(beside.lines) == []
-    assert f"{running.records[-1].seq + 1:,} records of a session which was closed; exact to the end" in "\n".join(beside.lines)
+    assert f"{running.records[-1].seq + 1:,} records of a session which was closed; exact to the end" in "\n".join(
+        beside.lines
+    )
 
 
 def test_what_differs_is_told_while_the_session_is_lived(tmp_path: Path, following: Callable[..., Following]) -> None:
@@ -144,7 +153,18 @@ def test_what_differs_is_told_while_the_session_is_lived(tmp_path: Path, followi
     closed = shadow(tmp_path / "s", "--strategy", tmp_path / "quoter.py", *MODEL, code=1)
     assert sorted(told(closed)) == sorted(told(beside.lines))
     assert closed[-8:] == beside.lines[-8:]
-    resim = CliRunner().invoke(main, ["resim", str(tmp_path / "s"), "--trust-code", "--no-journal", "--strategy", str(tmp_path / "quoter.py"), *MODEL])
+    resim = CliRunner().invoke(
+        main,
+        [
+            "resim",
+            str(tmp_path / "s"),
+            "--trust-code",
+            "--no-journal",
+            "--strategy",
+            str(tmp_path / "quoter.py"),
+            *MODEL,
+        ],
+    )
     assert f"decisions changed: {counts(closed)[2]:,}" in resim.output.splitlines()
 
 
@@ -251,12 +271,12 @@ def test_it_follows_through_rolls_and_seals_however_little_is_held(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held: int, part: int
 ) -> None:
     """Frames of a few records, segments of a few frames, sealed while they are read: the decisions are those over the closed session."""
-    monkeypatch.setattr("journal.growing.HELD_ROWS", held)
-    monkeypatch.setattr("journal.growing.PART_ROWS", part)
+    monkeypatch.setattr("journal.live_journal.HELD_ROWS", held)
+    monkeypatch.setattr("journal.live_journal.PART_ROWS", part)
     lived = session(tmp_path / "lived", seconds=8)
     lived.stop()
     body = changed(lived.body, {}, {"quoter": from_sources({"quoter": LATER}, "quoter", "Quoter")})
-    wanted = Wanted(session=body, model=VenueModel())
+    wanted = ResimOptions(session=body, model=VenueModel())
     whole: list[Record] = []
     expected = decide_again(tmp_path / "lived", wanted, whole.extend)
     assert expected.modelled
@@ -277,7 +297,7 @@ def test_it_follows_through_rolls_and_seals_however_little_is_held(
     writing.start()
     beside = Shadow(lambda _: None, lambda _seq, _why: None)
     ours: list[Record] = []
-    journal = Growing(tmp_path / "s", is_over=lambda: False, on_records=beside.lived)
+    journal = LiveJournal(tmp_path / "s", is_over=lambda: False, on_records=beside.lived)
 
     def keep(records: Sequence[Record]) -> None:
         ours.extend(records)
@@ -310,7 +330,10 @@ def test_a_growing_journal_reads_as_the_whole_one(tmp_path: Path) -> None:
     """What is held in memory and what lies further back alike, by records and by batches."""
     folder = sealed(tmp_path / "s", seconds=20)
     got: list[int] = []
-    journal, whole = Growing(folder, is_over=lambda: False, on_records=lambda records: got.extend(each.seq for each in records)), Journal.open(folder)
+    journal, whole = (
+        LiveJournal(folder, is_over=lambda: False, on_records=lambda records: got.extend(each.seq for each in records)),
+        Journal.open(folder),
+    )
     assert journal.reaches(whole.last_seq)
     assert not journal.reaches(whole.last_seq + 1)
     assert journal.closed
@@ -320,7 +343,11 @@ def test_a_growing_journal_reads_as_the_whole_one(tmp_path: Path) -> None:
             for kinds in (None, (Kind.FEED,), (Kind.FACT, Kind.REQUEST)):
                 assert list(journal.records(begin, end, kinds=kinds)) == list(whole.records(begin, end, kinds=kinds))
                 ours, theirs = (
-                    [seq for batch in each.batches(begin, ["seq"], to_seq=end, kinds=kinds) for seq in batch.column(0).to_pylist()]
+                    [
+                        seq
+                        for batch in each.batches(begin, ["seq"], to_seq=end, kinds=kinds)
+                        for seq in batch.column(0).to_pylist()
+                    ]
                     for each in (journal, whole)
                 )
                 assert ours == theirs
@@ -328,11 +355,11 @@ def test_a_growing_journal_reads_as_the_whole_one(tmp_path: Path) -> None:
 
 
 def test_what_is_held_in_memory_does_not_grow_with_the_session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("journal.growing.HELD_ROWS", 64)
-    monkeypatch.setattr("journal.follow.POLL_ROWS", 32)
+    monkeypatch.setattr("journal.live_journal.HELD_ROWS", 64)
+    monkeypatch.setattr("journal.tail.POLL_ROWS", 32)
     running = session(tmp_path / "s", seconds=0.1)
     running.writer.wait_durable(running.records[-1].seq, 10)
-    journal = Growing(tmp_path / "s", is_over=lambda: False, on_records=lambda _: None)
+    journal = LiveJournal(tmp_path / "s", is_over=lambda: False, on_records=lambda _: None)
     most = 0
     for _ in range(40):
         running.run(0.25)
@@ -349,7 +376,7 @@ def test_a_step_that_was_begun_is_read_to_its_end(tmp_path: Path) -> None:
     folder = sealed(tmp_path / "s")
     whole = list(Journal.open(folder).records())
     over: list[bool] = []
-    journal = Growing(folder, is_over=lambda: bool(over), on_records=lambda _: None)
+    journal = LiveJournal(folder, is_over=lambda: bool(over), on_records=lambda _: None)
     placed = next(record for record in whole if record.kind is Kind.INTENT)
     journal.last_seq, journal._held = placed.seq, whole[: placed.seq + 1]
     journal._follower.next_seq = placed.seq + 1

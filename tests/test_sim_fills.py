@@ -11,55 +11,68 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.model import OrderType, Side, TimeInForce
-from engine.sim import queues
-from engine.sim.account import Account
-from engine.sim.exchange import Exchange
-from engine.sim.filters import SymbolRules
-from engine.sim.market import Diff, Print, Quote, Snapshot
-from engine.sim.orders import NewOrder, Order, Status
+from engine.sim.binance.filters import SymbolRules
+from engine.sim.exchange import queue_models
+from engine.sim.exchange.exchange import Exchange
+from engine.sim.exchange.funds import Funds
+from engine.sim.exchange.order_values import SimNewOrder, SimOrder, SimOrderStatus
+from engine.sim.feeds.sim_market import DepthDiff, DepthSnapshot, SimQuote, TradePrint
 from engine.sim.units import ONE
 
 CHANCES = {
-    "power": (queues.POWER, 1),
-    "power of 3": (queues.POWER, 3),
-    "power2": (queues.POWER_2, 2),
-    "power3": (queues.POWER_3, 2),
-    "log": (queues.LOG, 0),
-    "log2": (queues.LOG_2, 0),
+    "power": (queue_models.POWER, 1),
+    "power of 3": (queue_models.POWER, 3),
+    "power2": (queue_models.POWER_2, 2),
+    "power3": (queue_models.POWER_3, 2),
+    "log": (queue_models.LOG, 0),
+    "log2": (queue_models.LOG_2, 0),
 }
-PESSIMISTIC = (queues.PESSIMISTIC, 0)
-FREE = {"tick_size": 0, "price_min": 0, "lot_size": 1, "quantity_min": 0, "quantity_max": 0, "market_quantity_max": 0, "notional_min": 0}
+PESSIMISTIC = (queue_models.PESSIMISTIC, 0)
+FREE = {
+    "tick_size": 0,
+    "price_min": 0,
+    "lot_size": 1,
+    "quantity_min": 0,
+    "quantity_max": 0,
+    "market_quantity_max": 0,
+    "notional_min": 0,
+}
 FREE |= {"notional_max": 0, "price_multiplier_up": 10**6 * ONE, "price_multiplier_down": 0}
 SPOT = SymbolRules("BTCUSDT", "BTC", "USDT", **FREE)  # type: ignore[arg-type]  # all of them are amounts
 
 
 def levels(text: str) -> list[tuple[int, int]]:
-    return [(int(price) * ONE, int(quantity) * ONE) for price, _, quantity in (level.partition("x") for level in text.split())]
+    return [
+        (int(price) * ONE, int(quantity) * ONE)
+        for price, _, quantity in (level.partition("x") for level in text.split())
+    ]
 
 
 class Desk:
     """One symbol and one account; prices and quantities are whole numbers, a lot is 1."""
 
-    def __init__(self, queue: tuple[int, int] = PESSIMISTIC, rules: SymbolRules = SPOT, fee_maker: int = 0, fee_taker: int = 0) -> None:
-        self.account = Account("me", {"BTC": 10**15, "USDT": 10**15}, fee_maker=fee_maker, fee_taker=fee_taker)
+    def __init__(
+        self, queue: tuple[int, int] = PESSIMISTIC, rules: SymbolRules = SPOT, fee_maker: int = 0, fee_taker: int = 0
+    ) -> None:
+        self.account = Funds("me", {"BTC": 10**15, "USDT": 10**15}, fee_maker=fee_maker, fee_taker=fee_taker)
         self.exchange = Exchange({rules.symbol: rules}, {"me": self.account})
         self.exchange.floor.queue(0, *queue, ONE)
         self.symbol = rules.symbol
         self.update_id = 10
-        self.exchange.on_market(self.symbol, Snapshot(10, levels("99x10"), levels("101x10")), 0)
+        self.exchange.on_market(self.symbol, DepthSnapshot(10, levels("99x10"), levels("101x10")), 0)
 
     def shows(self, bids: str = "", asks: str = "") -> None:
         self.update_id += 1
-        self.exchange.on_market(self.symbol, Diff(self.update_id, self.update_id, levels(bids), levels(asks)), 0)
+        self.exchange.on_market(self.symbol, DepthDiff(self.update_id, self.update_id, levels(bids), levels(asks)), 0)
 
     def trade(self, price: int, quantity: int, *, sells: bool = True) -> None:
-        self.exchange.on_market(self.symbol, Print(1, price * ONE, quantity * ONE, 0, sells), 0)
+        self.exchange.on_market(self.symbol, TradePrint(1, price * ONE, quantity * ONE, 0, sells), 0)
 
-    def order(self, text: str, tif: TimeInForce = TimeInForce.GTC) -> Order:
+    def order(self, text: str, tif: TimeInForce = TimeInForce.GTC) -> SimOrder:
         """'BUY 5 at 100', or 'BUY 5' at any price."""
         side, quantity, *price = text.replace(" at", "").split()
         kind = OrderType.LIMIT if price else OrderType.MARKET
-        new = NewOrder(
+        new = SimNewOrder(
             symbol=self.symbol,
             side=Side(side),
             order_type=kind,
@@ -73,12 +86,12 @@ class Desk:
     def bought(self) -> float:
         return (self.account.total("BTC") - 10**15) / ONE
 
-    def front(self, order: Order) -> float:
+    def front(self, order: SimOrder) -> float:
         self.exchange.floor.keep_queues()
         return order.queue_front / ONE
 
 
-def filled(*orders: Order) -> list[float]:
+def filled(*orders: SimOrder) -> list[float]:
     return [order.executed / ONE for order in orders]
 
 
@@ -86,7 +99,7 @@ def filled(*orders: Order) -> list[float]:
 
 
 def moved_on(name: str, front: float, before: int, shown: int, traded: int = 0) -> float:
-    return queues.moved_on(*CHANCES[name], front * 1e8, before * ONE, shown * ONE, traded * ONE) / 1e8
+    return queue_models.moved_on(*CHANCES[name], front * 1e8, before * ONE, shown * ONE, traded * ONE) / 1e8
 
 
 LN5, LN7, LN11 = math.log(5), math.log(7), math.log(11)
@@ -116,7 +129,9 @@ LN5, LN7, LN11 = math.log(5), math.log(7), math.log(11)
         ("power2", (10, 10, 3, 0), 3),  # all before us: prob = 0
     ],
 )
-def test_a_level_that_shrinks_moves_us_on_by_chances(name: str, given: tuple[int, int, int, int], front: Fraction) -> None:
+def test_a_level_that_shrinks_moves_us_on_by_chances(
+    name: str, given: tuple[int, int, int, int], front: Fraction
+) -> None:
     assert moved_on(name, *given) == pytest.approx(float(front), rel=1e-12)
 
 
@@ -125,13 +140,13 @@ def test_a_level_that_shrinks_moves_us_on_by_chances(name: str, given: tuple[int
     [(3.0, 5, 2), (2.5, 5, 3), (2.51, 5, 2), (2.6, 3, 0), (5.0, 5, 0), (7.0, 5, 0), (-0.4, 1, 1), (0.0, 1, 1)],
 )
 def test_what_a_trade_leaves_for_us_is_rounded_to_lots(front: float, size: int, ours: int) -> None:
-    assert queues.excess(queues.POWER, ONE, 0, front * 1e8, size * ONE) == ours * ONE
+    assert queue_models.excess(queue_models.POWER, ONE, 0, front * 1e8, size * ONE) == ours * ONE
 
 
 @settings(max_examples=500, deadline=None)
 @given(st.one_of(st.floats(1, 3), st.floats(1, 1e12)))
 def test_ln_is_the_natural_logarithm(x: float) -> None:
-    assert queues.ln(x) == pytest.approx(math.log(x), rel=1e-14, abs=0)
+    assert queue_models.ln(x) == pytest.approx(math.log(x), rel=1e-14, abs=0)
 
 
 def chance(name: str, front: float, back: float) -> float:
@@ -179,13 +194,15 @@ def test_an_order_moves_on_trade_by_trade_and_level_by_level(name: str, events: 
 
 def test_an_order_that_a_trade_passes_keeps_what_it_moved_on_when_a_younger_one_is_filled() -> None:
     """By the third power a younger order may come to stand nearer: it has more before it, and so more cancels there."""
-    desk = Desk((queues.POWER, 3))
+    desk = Desk((queue_models.POWER, 3))
     desk.shows("98x45")
     elder = desk.order("BUY 9 at 98")
     desk.shows("98x55")
     younger = desk.order("BUY 2 at 98")
     desk.shows("98x100")
-    desk.shows("98x20")  # of 80 canceled: 45**3 / (45**3 + 55**3) of them before the elder, and 1 - that before the younger
+    desk.shows(
+        "98x20"
+    )  # of 80 canceled: 45**3 / (45**3 + 55**3) of them before the elder, and 1 - that before the younger
     before = 45 - 80 * 45**3 / (45**3 + 55**3)
     assert desk.front(elder) == pytest.approx(before)
     assert desk.front(younger) == pytest.approx(55 - 80 * 55**3 / (45**3 + 55**3))
@@ -213,7 +230,7 @@ def test_a_partial_fill_may_end_an_order_exactly() -> None:
     order = desk.order("BUY 10 at 100")
     for quantity in (4, 6, 1):
         desk.trade(100, quantity)
-    assert (filled(order), order.status, desk.bought) == ([10], Status.FILLED, 10)
+    assert (filled(order), order.status, desk.bought) == ([10], SimOrderStatus.FILLED, 10)
 
 
 @pytest.mark.parametrize("queue", [PESSIMISTIC, *CHANCES.values()])
@@ -236,7 +253,9 @@ def test_own_orders_at_one_price_share_a_trade_the_eldest_first(queue: tuple[int
     sizes=st.lists(st.integers(1, 9), min_size=2, max_size=5),
     trades=st.lists(st.integers(1, 12), max_size=12),
 )
-def test_no_more_is_filled_than_was_traded_behind_the_queue(queue: tuple[int, int], sizes: list[int], trades: list[int]) -> None:
+def test_no_more_is_filled_than_was_traded_behind_the_queue(
+    queue: tuple[int, int], sizes: list[int], trades: list[int]
+) -> None:
     desk = Desk(queue)
     orders = [desk.order(f"BUY {size} at 99") for size in sizes]  # behind 10
     for k, quantity in enumerate(trades):
@@ -270,13 +289,15 @@ def test_an_offer_that_comes_to_our_price_is_all_that_is_filled() -> None:
 @pytest.mark.parametrize(
     ("text", "tif", "status"),
     [
-        ("BUY 25 at 101", TimeInForce.GTC, Status.PARTIALLY_FILLED),
-        ("BUY 25 at 101", TimeInForce.IOC, Status.EXPIRED),
-        ("BUY 25 at 101", TimeInForce.FOK, Status.EXPIRED),
-        ("BUY 25", TimeInForce.GTC, Status.EXPIRED),
+        ("BUY 25 at 101", TimeInForce.GTC, SimOrderStatus.PARTIALLY_FILLED),
+        ("BUY 25 at 101", TimeInForce.IOC, SimOrderStatus.EXPIRED),
+        ("BUY 25 at 101", TimeInForce.FOK, SimOrderStatus.EXPIRED),
+        ("BUY 25", TimeInForce.GTC, SimOrderStatus.EXPIRED),
     ],
 )
-def test_who_takes_gets_what_is_offered_and_nobody_gets_it_again(text: str, tif: TimeInForce, status: Status) -> None:
+def test_who_takes_gets_what_is_offered_and_nobody_gets_it_again(
+    text: str, tif: TimeInForce, status: SimOrderStatus
+) -> None:
     desk = Desk()
     first = desk.order(text, tif)
     second = desk.order("BUY 10 at 101", TimeInForce.IOC)
@@ -285,7 +306,7 @@ def test_who_takes_gets_what_is_offered_and_nobody_gets_it_again(text: str, tif:
 
 
 def test_own_bids_that_one_offer_sweeps_are_filled_by_price_then_by_age_in_every_run() -> None:
-    ends, orders = set(), list[Order]()
+    ends, orders = set(), list[SimOrder]()
     for _ in range(5):
         desk = Desk()
         orders = [desk.order(f"BUY {1 + k % 3} at {95 + k % 4}") for k in range(20)]  # 98: the 4th, 8th, 12th ... order
@@ -305,7 +326,7 @@ def test_fills_as_others_simulate_them_take_nothing_from_anybody() -> None:
     assert filled(*orders, last) == [4, 4, 4, 0]
     desk.shows(asks="98x1")
     assert filled(last) == [4]
-    assert desk.order("BUY 1 at 98", TimeInForce.IOC).status is Status.FILLED  # still to be had
+    assert desk.order("BUY 1 at 98", TimeInForce.IOC).status is SimOrderStatus.FILLED  # still to be had
 
 
 # ---- contracts
@@ -346,24 +367,34 @@ def fill(desk: Desk, signed: int, price: int, *, maker: bool) -> None:
     """One fill of exactly this: as a maker where a trade meets us, or as a taker of what a quote offers."""
     side, size = (Side.BUY, signed) if signed > 0 else (Side.SELL, -signed)
     bid, ask = (price - 9, price + 9) if maker else (price - 9, price) if signed > 0 else (price, price + 9)
-    for quote in (Quote(20, 1, 1, 10**16, 1), Quote(20, bid, size, ask, size)):  # what was offered before is gone
+    for quote in (SimQuote(20, 1, 1, 10**16, 1), SimQuote(20, bid, size, ask, size)):  # what was offered before is gone
         desk.exchange.on_market(desk.symbol, quote, 0)
     kind = OrderType.LIMIT_MAKER if maker else OrderType.LIMIT
-    order = desk.exchange.place("me", NewOrder(symbol=desk.symbol, side=side, order_type=kind, quantity=size, price=price), 0)
+    order = desk.exchange.place(
+        "me", SimNewOrder(symbol=desk.symbol, side=side, order_type=kind, quantity=size, price=price), 0
+    )
     if maker:
-        desk.exchange.on_market(desk.symbol, Print(1, price, size, 0, buyer_is_maker=signed > 0), 0)
-    assert (order.status, order.executed, [each.maker for each in order.fills]) == (Status.FILLED, size, [maker])
+        desk.exchange.on_market(desk.symbol, TradePrint(1, price, size, 0, buyer_is_maker=signed > 0), 0)
+    assert (order.status, order.executed, [each.maker for each in order.fills]) == (
+        SimOrderStatus.FILLED,
+        size,
+        [maker],
+    )
 
 
 STEPS = st.lists(
-    st.tuples(st.integers(-9, 9).filter(bool), st.integers(2_000_000, 12_000_000), st.booleans()), min_size=1, max_size=12
+    st.tuples(st.integers(-9, 9).filter(bool), st.integers(2_000_000, 12_000_000), st.booleans()),
+    min_size=1,
+    max_size=12,
 )
 
 
 @pytest.mark.parametrize("rules", [LINEAR, INVERSE])
 @settings(max_examples=100, deadline=None)
 @given(steps=STEPS)
-def test_a_contracts_money_is_what_it_realised_less_fees(rules: SymbolRules, steps: list[tuple[int, int, bool]]) -> None:
+def test_a_contracts_money_is_what_it_realised_less_fees(
+    rules: SymbolRules, steps: list[tuple[int, int, bool]]
+) -> None:
     """Opened, added to, reduced and flipped: within 2 units of 1e-8 a fill, since each amount is cut to 8 places."""
     desk = Desk(rules=rules, fee_maker=MAKER, fee_taker=TAKER)
     desk.exchange.floor.quotes_alone(0)

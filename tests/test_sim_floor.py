@@ -33,14 +33,14 @@ from plain_floor import (
 )
 
 from engine.market import rows as r
+from engine.market.fold.dense_book import HEADROOM, N_PATIENCE, SLOTS
 from engine.market.rows import Rows
-from engine.market.window import HEADROOM, N_PATIENCE, SLOTS
 from engine.model import Side, TimeInForce
-from engine.sim import ladder, meeting
-from engine.sim.exchange import Exchange
-from engine.sim.floor import FOREVER_NS, LEVELS_START
-from engine.sim.market_recorded import RecordedMarket
-from engine.sim.orders import Status
+from engine.sim.exchange import matching_kernel, price_levels
+from engine.sim.exchange.exchange import Exchange
+from engine.sim.exchange.order_values import SimOrderStatus
+from engine.sim.exchange.venue_books import FOREVER_NS, LEVELS_START
+from engine.sim.feeds.recorded_feed import RecordedMarket
 
 
 def same(exchange: Exchange, i: int, plain: Plain) -> None:
@@ -49,12 +49,21 @@ def same(exchange: Exchange, i: int, plain: Plain) -> None:
     exchange.floor.keep_queues()
     for side in (r.BID, r.ASK):
         assert list(market.offers(SIDES[side])) == plain.offers(side)
-        assert {p: s for p in (k * plain.price_unit for k in range(20)) if (s := market.quantity(SIDES[side], p))} == plain.book[side]
+        assert {
+            p: s for p in (k * plain.price_unit for k in range(20)) if (s := market.quantity(SIDES[side], p))
+        } == plain.book[side]
         assert [(o.order_id, o.price, o.leaves, o.queue_ahead) for o in market.resting(SIDES[side])] == [
             (o.order_id, o.price, o.leaves, o.ahead) for o in plain.resting(side)
         ]
-    assert market.top(100) == tuple(sorted(plain.public[side].items(), reverse=side == r.BID) for side in (r.BID, r.ASK))
-    assert (market.joined, market.update_id, market.gaps, market.quote) == (plain.joined, plain.id, plain.gaps, plain.quote)
+    assert market.top(100) == tuple(
+        sorted(plain.public[side].items(), reverse=side == r.BID) for side in (r.BID, r.ASK)
+    )
+    assert (market.joined, market.update_id, market.gaps, market.quote) == (
+        plain.joined,
+        plain.id,
+        plain.gaps,
+        plain.quote,
+    )
     assert market.prints == plain.prints
     assert [list(bar) for bar in market.bars] == plain.bars
 
@@ -80,7 +89,9 @@ def test_the_floor_is_the_plain_book(seed: int, count: int) -> None:
         if draw.random() < 0.4 and not crosses_own(exchange, i, side, k * PRICE_UNITS[i]):
             price, quantity = k * PRICE_UNITS[i], draw.randrange(1, 7) * SIZE_UNITS[i]
             rests = draw.random() < 0.8
-            order = exchange.place("me", limit(i, side, price, quantity, TimeInForce.GTC if rests else TimeInForce.IOC), 0)
+            order = exchange.place(
+                "me", limit(i, side, price, quantity, TimeInForce.GTC if rests else TimeInForce.IOC), 0
+            )
             plain[i].place(Waiting(order.order_id, side, price, quantity), rests=rests)
         elif draw.random() < 0.2 and plain[i].orders:
             gone = plain[i].orders.pop(draw.randrange(len(plain[i].orders)))
@@ -95,11 +106,28 @@ def some_wide_records(draw: random.Random, count: int) -> list[Rows]:
     top, update_id, records = 10 * SLOTS, 5, []
     for n in range(count):
         top = max(4 * SLOTS, top + draw.choice((*range(-9, 10), HEADROOM, -HEADROOM, SLOTS, -2 * SLOTS)))
-        away = [draw.choice((draw.randrange(1, 9), draw.randrange(1, 300), HEADROOM + draw.randrange(-2, 3), draw.randrange(1, 2 * SLOTS))) for _ in range(draw.choice((2, 30, 300)))]
+        away = [
+            draw.choice(
+                (
+                    draw.randrange(1, 9),
+                    draw.randrange(1, 300),
+                    HEADROOM + draw.randrange(-2, 3),
+                    draw.randrange(1, 2 * SLOTS),
+                )
+            )
+            for _ in range(draw.choice((2, 30, 300)))
+        ]
         update_id += 1
         if n and draw.random() < 0.4:
             size = draw.randrange(1, 5)
-            records.append(quote(n, update_id + draw.choice((-1, 0, 3)), (top - away[0], draw.choice((0, size))), (top + away[1], size)))
+            records.append(
+                quote(
+                    n,
+                    update_id + draw.choice((-1, 0, 3)),
+                    (top - away[0], draw.choice((0, size))),
+                    (top + away[1], size),
+                )
+            )
         else:
             sides: list[list[tuple[int, int]]] = [[], []]
             for distance in away:
@@ -123,10 +151,16 @@ def test_the_floor_is_the_plain_book_wherever_its_windows_lie(seed: int, count: 
         exchange.meet(record, 0, FOREVER_NS, 0)
         for side in (r.BID, r.ASK):
             assert list(market.offers(SIDES[side])) == plain.offers(side)
-            some = draw.sample(sorted(plain.public[side] | plain.book[side]), min(5, len(plain.public[side] | plain.book[side])))
-            assert [market.quantity(SIDES[side], price) for price in some] == [plain.book[side].get(price, 0) for price in some]
+            some = draw.sample(
+                sorted(plain.public[side] | plain.book[side]), min(5, len(plain.public[side] | plain.book[side]))
+            )
+            assert [market.quantity(SIDES[side], price) for price in some] == [
+                plain.book[side].get(price, 0) for price in some
+            ]
             assert market.top(7)[side] == sorted(plain.public[side].items(), reverse=side == r.BID)[:7]
-        assert market.top(10**6) == tuple(sorted(plain.public[side].items(), reverse=side == r.BID) for side in (r.BID, r.ASK))
+        assert market.top(10**6) == tuple(
+            sorted(plain.public[side].items(), reverse=side == r.BID) for side in (r.BID, r.ASK)
+        )
         if draw.random() < 0.3:
             side = draw.randrange(2)
             if offers := plain.offers(1 - side):
@@ -182,8 +216,12 @@ def test_compiled_and_plain_agree_to_the_bit_with_each_queue() -> None:
 
 
 @settings(max_examples=100, deadline=None)
-@given(seed=st.integers(0, 2**32), count=st.integers(1, 80), queue=st.sampled_from(QUEUES_ALL), fills_whole=st.booleans())
-def test_nothing_that_first_touch_passes_over_fills(seed: int, count: int, queue: tuple[int, int], fills_whole: bool) -> None:
+@given(
+    seed=st.integers(0, 2**32), count=st.integers(1, 80), queue=st.sampled_from(QUEUES_ALL), fills_whole=st.booleans()
+)
+def test_nothing_that_first_touch_passes_over_fills(
+    seed: int, count: int, queue: tuple[int, int], fills_whole: bool
+) -> None:
     draw = random.Random(seed)  # noqa: S311 - a repeatable market, not a secret
     exchange = venue(queue)
     exchange.fills_whole = fills_whole
@@ -193,7 +231,9 @@ def test_nothing_that_first_touch_passes_over_fills(seed: int, count: int, queue
     for n, record in enumerate(records):
         if n >= safe:
             rows = np.concatenate(records[n:])
-            found = meeting.first_touch(rows, 0, FOREVER_NS, exchange.floor.v, exchange.floor.levels, exchange.floor.orders)
+            found = matching_kernel.first_touch(
+                rows, 0, FOREVER_NS, exchange.floor.v, exchange.floor.levels, exchange.floor.orders
+            )
             safe = n + int(np.searchsorted(ends[n:] - (ends[n - 1] if n else 0), found, side="right"))
         filled, _ = exchange.meet(record, 0, FOREVER_NS, 0)
         assert not (filled and n < safe)
@@ -207,7 +247,9 @@ Levels = list[tuple[int, int]]
 
 def book(kind: int, time_ns: int, ids: tuple[int, int], bids: Levels, asks: Levels) -> Rows:
     levels = [(r.BID, *level) for level in bids] + [(r.ASK, *level) for level in asks]
-    return table([[kind, 0, 0, time_ns, 0, 0, *ids, len(levels)], *([r.LEVEL, 0, 0, time_ns, 0, 0, *level] for level in levels)])
+    return table(
+        [[kind, 0, 0, time_ns, 0, 0, *ids, len(levels)], *([r.LEVEL, 0, 0, time_ns, 0, 0, *level] for level in levels)]
+    )
 
 
 def quote(time_ns: int, update_id: int, bid: tuple[int, int], ask: tuple[int, int]) -> Rows:
@@ -223,7 +265,12 @@ LATER = quote(9, 9, (1, 1), (99, 1))  # touches nothing: there is more than what
 
 def test_a_first_snapshot_may_touch_by_the_diffs_that_waited_for_it() -> None:
     exchange = venue()
-    market = recorded(book(r.DIFF, 1, (5, 6), [], [(10, 3)]), quote(2, 9, (1, 1), (99, 1)), book(r.SNAPSHOT, 3, (5, 0), [], [(99, 1)]), LATER)
+    market = recorded(
+        book(r.DIFF, 1, (5, 6), [], [(10, 3)]),
+        quote(2, 9, (1, 1), (99, 1)),
+        book(r.SNAPSHOT, 3, (5, 0), [], [(99, 1)]),
+        LATER,
+    )
     assert not market.meet(exchange, 1)
     exchange.place("me", limit(0, r.BID, 10 * PRICE_UNITS[0], SIZE_UNITS[0]), 1)
     assert market.touch_ns(exchange, END_NS) == 3
@@ -235,7 +282,7 @@ def test_a_restored_order_that_the_book_crosses_already_is_touched_by_the_next_m
     market = recorded(book(r.SNAPSHOT, 1, (5, 0), [], [(10, 3)]), book(r.DIFF, 2, (6, 6), [(1, 1)], []), LATER)
     assert not market.meet(exchange, 1)
     stood = limit(0, r.BID, 12 * PRICE_UNITS[0], 2 * SIZE_UNITS[0])
-    exchange.restore("me", 77, stood, status=Status.NEW, executed=0, executed_quote=0, now_ns=1)
+    exchange.restore("me", 77, stood, status=SimOrderStatus.NEW, executed=0, executed_quote=0, now_ns=1)
     assert market.touch_ns(exchange, END_NS) == 2
     assert market.meet(exchange, 2)
     assert fills(exchange) == [(77, 12 * PRICE_UNITS[0], 2 * SIZE_UNITS[0])]
@@ -249,7 +296,7 @@ def test_a_quote_at_a_full_book_asks_for_one_level_more_and_not_for_as_many_as_i
     levels = [(k, 1) for k in range(1, LEVELS_START)]
     market = recorded(book(r.SNAPSHOT, 1, (5, 0), levels, []), quote(2, 6, (2 * LEVELS_START, 1), (10**9, 1)))
     market.meet(exchange, 2)
-    assert ladder.room_of(exchange.floor.levels) == 2 * LEVELS_START
+    assert price_levels.room_of(exchange.floor.levels) == 2 * LEVELS_START
     assert exchange.markets[SYMBOLS[0]].best(Side.BUY) == 2 * LEVELS_START * PRICE_UNITS[0]
 
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from engine.model import Side
-from engine.sim.market import Diff, Print, Quote, Snapshot, decode
-from engine.sim.market_capture import CaptureMarket, DamagedCapture
-from engine.sim.market_synthetic import SyntheticMarket
+from engine.sim.feeds.capture_feed import CaptureMarket, DamagedCaptureError
+from engine.sim.feeds.sim_market import DepthDiff, DepthSnapshot, SimQuote, TradePrint, decode
+from engine.sim.feeds.synthetic_feed import SyntheticMarket
+from engine.sim.sim_venue import AccountConfig, SimVenue, VenueConfig
 from engine.sim.units import text, units
-from engine.sim.venue import AccountConfig, SimVenue, VenueConfig
 from engine.sim.wire import HttpRequest
 
 ACCOUNT = AccountConfig(api_key="k", secret="s", balances={"USDT": "1000"})  # noqa: S106  # opens nothing
@@ -118,7 +118,7 @@ def test_our_orders_meet_the_captures_book(shared_data: Path) -> None:
     ],
 )
 def test_a_damaged_capture_says_where(lines: list[bytes], told: str) -> None:
-    with pytest.raises(DamagedCapture, match=told):
+    with pytest.raises(DamagedCaptureError, match=told):
         CaptureMarket(lines)
 
 
@@ -145,17 +145,17 @@ def test_a_synthetic_market_is_a_sound_one() -> None:
     for symbol in ("BTCUSDT", "ETHUSDT"):
         messages = [decode(line) for line in lines if line.symbol == symbol]
         snapshot = messages[0]
-        assert isinstance(snapshot, Snapshot)
-        diffs = [message for message in messages if isinstance(message, Diff)]
+        assert isinstance(snapshot, DepthSnapshot)
+        diffs = [message for message in messages if isinstance(message, DepthDiff)]
         assert diffs[0].update_id_first <= snapshot.update_id + 1 <= diffs[0].update_id  # it joins
         assert all(after.update_id_first == before.update_id + 1 for before, after in pairwise(diffs))
-        trades = [message for message in messages if isinstance(message, Print)]
+        trades = [message for message in messages if isinstance(message, TradePrint)]
         assert all(after.trade_id == before.trade_id + 1 for before, after in pairwise(trades))
         bids, asks = dict(snapshot.bids), dict(snapshot.asks)
         for message in messages:
-            if isinstance(message, Quote):
+            if isinstance(message, SimQuote):
                 assert message.bid < message.ask
-            if isinstance(message, Diff):
+            if isinstance(message, DepthDiff):
                 for levels, changes in ((bids, message.bids), (asks, message.asks)):
                     levels.update(changes)
                     for price in [price for price, quantity in changes if not quantity]:

@@ -14,18 +14,18 @@ from replaying import QUOTER, git, session
 
 from engine.facts import read_intent
 from engine.model import Side
-from engine.session import SECOND_NS, read_session
+from engine.session_record import SECOND_NS, read_session
 from journal.reader import Journal
 from journal.record import Kind
-from replay.changes import with_strategy
-from replay.decisions import Decision, decisions_of
+from replay.overrides import with_strategy
 from replay.replay import replay_session
-from replay.resimulate import Wanted
-from replay.smallest import smallest
-from replay.trial import trial
-from replay.venue_model import measured
+from replay.resim.resimulate import ResimOptions
+from replay.resim.venue_model import measured
+from replay.study.decisions import RecordedDecision, decisions_of
+from replay.study.minimize import smallest
+from replay.study.trial import trial
 from verbatim.cli import main
-from verbatim.strategies import read_strategy
+from verbatim.strategy_files import read_strategy
 
 ID = "aaaaaaab"
 SHY = 'quote.bid - Decimal("5" if {} else "0"),'
@@ -83,7 +83,9 @@ def decided(folder: Path, file: Path | None, first: int, last: int) -> list[tupl
     recorded = read_session(Journal.open(folder).session_record().body or "")
     body = recorded if file is None else with_strategy(recorded, read_strategy(str(file)))
     model = measured(Journal.open(folder)).model
-    found: list[Decision] = trial(folder, Wanted(session=body, model=model, modelled=True, from_seq=first, until_seq=last)).decisions
+    found: list[RecordedDecision] = trial(
+        folder, ResimOptions(session=body, model=model, modelled=True, from_seq=first, until_seq=last)
+    ).decisions
     return [(each.place, each.what, each.approved) for each in found]
 
 
@@ -106,7 +108,15 @@ def refute(journals: Path, file: Path, told: Told) -> None:
 # ---- the search
 
 
-@given(st.integers(1, 12).flatmap(lambda count: st.lists(st.lists(st.none() | st.integers(0, count - 1), min_size=count, max_size=count), min_size=count, max_size=count)))
+@given(
+    st.integers(1, 12).flatmap(
+        lambda count: st.lists(
+            st.lists(st.none() | st.integers(0, count - 1), min_size=count, max_size=count),
+            min_size=count,
+            max_size=count,
+        )
+    )
+)
 @settings(max_examples=300, deadline=None)
 def test_whatever_shows_where_no_neighbour_of_what_is_found_does(table: list[list[int | None]]) -> None:
     """No order at all is asked of it: any answer may be given for any run."""
@@ -160,7 +170,12 @@ def test_the_run_is_found_and_its_commands_repeat_it(journals: Path, tmp_path: P
 def test_a_setting_may_be_what_differs(journals: Path) -> None:
     told = read(bisect(journals, "--variant", "strategy.quoter.size=0.002"))
     assert told.records == 2, "a timer between two records of the market: the first that was"
-    assert [line.split(" BTCUSDT")[0] for line in told.diff] == ["- BUY 0.001", "+ BUY 0.002", "- SELL 0.001", "+ SELL 0.002"]
+    assert [line.split(" BTCUSDT")[0] for line in told.diff] == [
+        "- BUY 0.001",
+        "+ BUY 0.002",
+        "- SELL 0.001",
+        "+ SELL 0.002",
+    ]
     assert "--set=strategy.quoter.size=0.002" in told.repeated_by[1]
 
 
@@ -169,8 +184,15 @@ def test_where_beginnings_that_show_are_strewn_what_is_said_holds_all_the_same(j
     folder = journals / f"20260101T000000Z-{ID}"
     seqs = market(folder)
     verbatim("resim", folder, "--trust-code", "--modelled", "--into", tmp_path / "whole")
-    intents = [(record.time_ns, read_intent(record.body or "")) for record in Journal.open(tmp_path / "whole").records(kinds=(Kind.INTENT,))]
-    bids = [time_ns for time_ns, body in intents if body.order is not None and body.order.side is Side.BUY and body.because["quotes"] % 7 == 0]
+    intents = [
+        (record.time_ns, read_intent(record.body or ""))
+        for record in Journal.open(tmp_path / "whole").records(kinds=(Kind.INTENT,))
+    ]
+    bids = [
+        time_ns
+        for time_ns, body in intents
+        if body.order is not None and body.order.side is Side.BUY and body.because["quotes"] % 7 == 0
+    ]
     bad = shy_when(tmp_path / "quoter.py", f"state.quotes % 7 == 0 and view.time_ns == {bids[-1]}")
     told = read(bisect(journals, "--bad", bad))
     assert told.records < 400, "far from where the first halves would have led"
@@ -225,7 +247,9 @@ def test_versions_are_revisions_of_a_file_too(journals: Path, tmp_path: Path) ->
     assert "git has no strategy at 'v9'" in bisect(journals, path, "--good", "v1", "--bad", "v9", code=3)
 
 
-def test_of_a_capture_the_record_is_found_at_which_two_versions_cross_otherwise(shared_data: Path, tmp_path: Path) -> None:
+def test_of_a_capture_the_record_is_found_at_which_two_versions_cross_otherwise(
+    shared_data: Path, tmp_path: Path
+) -> None:
     """Averages are the market's, and stand as they stood: one record is enough."""
     ema = (Path(__file__).resolve().parent.parent / "benchmarks" / "strategies" / "ema_cross.py").read_text()
     (tmp_path / "one.py").write_text(ema)
@@ -235,7 +259,10 @@ def test_of_a_capture_the_record_is_found_at_which_two_versions_cross_otherwise(
     assert "say what the account has" in verbatim(*words, code=3)
     told = read(verbatim(*words, "--balance", "USDT=1000000", code=1))
     assert (told.records, told.first) == (1, told.last)
-    assert [json.loads(verbatim(*words, "--no-journal", "--json"))["decisions"] for words in told.repeated_by] in ([1, 0], [0, 1])
+    assert [json.loads(verbatim(*words, "--no-journal", "--json"))["decisions"] for words in told.repeated_by] in (
+        [1, 0],
+        [0, 1],
+    )
     assert "ran no strategy" in verbatim("bisect", tmp_path / "c", "--records", "--bad", tmp_path / "two.py", code=3)
 
 
@@ -244,10 +271,14 @@ def test_of_a_capture_the_record_is_found_at_which_two_versions_cross_otherwise(
 
 def test_nobody_is_asked_before_the_record_nor_while_a_person_paused_it(tmp_path: Path) -> None:
     folder = tmp_path / "s"
-    session(folder, seconds=3).command("pause").run(2).command("resume").run(2).command("pause").run(1).command("resume").run(2).stop()
+    session(folder, seconds=3).command("pause").run(2).command("resume").run(2).command("pause").run(1).command(
+        "resume"
+    ).run(2).stop()
     commands = [(record.seq, record.time_ns) for record in Journal.open(folder).records(kinds=(Kind.COMMAND,))]
     (paused, paused_ns), (resumed, resumed_ns) = commands[:2]
-    frames = {record.seq: record.time_ns for record in Journal.open(folder).records(kinds=(Kind.FEED,)) if record.meta is None}
+    frames = {
+        record.seq: record.time_ns for record in Journal.open(folder).records(kinds=(Kind.FEED,)) if record.meta is None
+    }
 
     def first_decided_ns(from_seq: int) -> int:
         into = tmp_path / f"from{from_seq}"
@@ -255,7 +286,9 @@ def test_nobody_is_asked_before_the_record_nor_while_a_person_paused_it(tmp_path
         assert replay_session(into).identical
         return next(Journal.open(into).records(kinds=(Kind.INTENT,))).time_ns
 
-    early, held, late = (next(seq for seq in frames if seq > after) for after in (paused // 2, (paused + resumed) // 2, resumed + 200))
+    early, held, late = (
+        next(seq for seq in frames if seq > after) for after in (paused // 2, (paused + resumed) // 2, resumed + 200)
+    )
     assert frames[early] <= first_decided_ns(early) < paused_ns
     assert frames[held] < resumed_ns < first_decided_ns(held)
     assert frames[late] <= first_decided_ns(late) < frames[late] + SECOND_NS
@@ -280,7 +313,9 @@ def test_what_cannot_be_tried_is_said_in_a_line(journals: Path, tmp_path: Path) 
         assert "Traceback" not in said
     words = ("bisect", ID, "--journals", journals, "--trust-code")
     assert "FILE and --good say which commits are tried" in verbatim(*words, code=2)
-    assert "--variant goes with --records" in verbatim(*words, wrong, "--good", "v1", "--variant", "risk.order_size_max=1", code=2)
+    assert "--variant goes with --records" in verbatim(
+        *words, wrong, "--good", "v1", "--variant", "risk.order_size_max=1", code=2
+    )
     words = ("resim", ID, "--journals", journals, "--trust-code", "--no-journal")
     assert "has no record 99,999" in verbatim(*words, "--from", 99_999, code=3)
     assert "--until lies before --from" in verbatim(*words, "--from", 9, "--until", 8, code=2)

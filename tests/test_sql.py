@@ -17,18 +17,18 @@ import msgspec
 import pytest
 from click.testing import CliRunner
 
-from analysis import journal_sql
-from analysis.journal_sql import QueryError, connect
+from analysis import sql_session
+from analysis.sql_session import QueryError, connect
 from engine import facts
 from engine.facts import IntentBody, LinkBody, NewOrder, NoteBody, RequestBody, VerdictBody, text_of
 from engine.lifecycle import TRANSITIONS, Report, Status
 from engine.model import OrderType, Side
 from engine.money import ZERO
-from engine.reducers import orders as order_reducer
-from engine.reducers.changes import Requested, Stamp
-from engine.reducers.orders import Orders
 from engine.requests import LinkPlan, Transport, Unsigned
-from journal.errors import NotAJournal
+from engine.state import orders as order_reducer
+from engine.state.changes import Requested, Stamp
+from engine.state.orders import Orders
+from journal.errors import NotAJournalError
 from journal.reader import Journal
 from journal.record import Kind, Record, canonical
 from journal.writer import JournalWriter
@@ -38,9 +38,22 @@ from verbatim.testing import VirtualSession, VirtualVenue, from_sources
 BTC = "binance_spot:BTCUSDT"
 START_NS = 1_723_161_250_000_000_000
 STEP_NS = 1_000_000  # each step a millisecond later
-VIEWS = {"records", "quotes", "trades", "orders", "fills", "intents", "verdicts", "requests", "positions", "pnl"}  # promised
+VIEWS = {
+    "records",
+    "quotes",
+    "trades",
+    "orders",
+    "fills",
+    "intents",
+    "verdicts",
+    "requests",
+    "positions",
+    "pnl",
+}  # promised
 
-QUOTE = b'{"stream":"btcusdt@bookTicker","data":{"u":7,"s":"BTCUSDT","b":"99.50","B":"1.5","a":"100.00","A":"0.00000001"}}'
+QUOTE = (
+    b'{"stream":"btcusdt@bookTicker","data":{"u":7,"s":"BTCUSDT","b":"99.50","B":"1.5","a":"100.00","A":"0.00000001"}}'
+)
 BARE_QUOTE = b'{"u":8,"s":"BTCUSDT","b":"99.60","B":"2","a":"100.10","A":"3"}'
 TRADE = (
     b'{"stream":"btcusdt@trade","data":{"e":"trade","E":1723161250001,"s":"BTCUSDT","t":42,"p":"61837.63000000",'
@@ -91,17 +104,30 @@ class Hand:
 
     def place(self, name: str, order: NewOrder, *, cause: int | None = None) -> int:
         """From the wish to the request. Returns the request's seq."""
-        wish = self.out(Kind.INTENT, IntentBody("place", "cross", "1", order, because={"quote_seq": cause}), key=name, cause=cause)
+        wish = self.out(
+            Kind.INTENT, IntentBody("place", "cross", "1", order, because={"quote_seq": cause}), key=name, cause=cause
+        )
         verdict = self.out(Kind.VERDICT, VerdictBody(True, {"tick": "", "lot": ""}), key=name, cause=wish)
         unsigned = Unsigned(Transport.REST, "POST", "/api/v3/order", (("symbol", "BTCUSDT"),), signed=True, orders=1)
         request = RequestBody(
-            "place", "binance_spot", True, 1, 1, unsigned, instrument=BTC, client_order_id=name, strategy="cross", order=order
+            "place",
+            "binance_spot",
+            True,
+            1,
+            1,
+            unsigned,
+            instrument=BTC,
+            client_order_id=name,
+            strategy="cross",
+            order=order,
         )
         return self.out(Kind.REQUEST, request, key=name, cause=verdict)
 
     def answer(self, request: int, name: str | None, payload: bytes = b"{}", **meta: Any) -> int:
         said = {"outcome": "answer", "status": 200, "sent_ns": START_NS + request * STEP_NS + 250_000, **meta}
-        return self.step(Kind.BROKER, "binance_spot.rest", key=name, cause=request, meta=canonical(said), payload=payload)
+        return self.step(
+            Kind.BROKER, "binance_spot.rest", key=name, cause=request, meta=canonical(said), payload=payload
+        )
 
     def fill(self, name: str, price: str, quantity: str, *, cause: int | None = None, side: Side = Side.BUY) -> int:
         return self.fact(
@@ -135,7 +161,9 @@ def hand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hand]:
     """A session whose every number is known, still being written."""
     with Hand(tmp_path_factory.mktemp("journals") / "20240808T235410Z-handmade") as hand:
         plan = LinkPlan("binance_spot.market.0", "market", "/stream")
-        connect_seq = hand.out(Kind.REQUEST, RequestBody("connect", "binance_spot", False, 1, 1, link=plan, source=plan.source))
+        connect_seq = hand.out(
+            Kind.REQUEST, RequestBody("connect", "binance_spot", False, 1, 1, link=plan, source=plan.source)
+        )
         hand.step(Kind.LINK, plan.source, text_of(LinkBody("up")), cause=connect_seq)
         quote = hand.feed(QUOTE)
         hand.feed(BARE_QUOTE)
@@ -148,12 +176,19 @@ def hand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hand]:
         hand.accepted("whole")
         hand.fill("whole", "100", "0.2")
         fill = hand.fill("whole", "99.5", "0.3")
-        hand.fact(facts.Position("cross", BTC, Decimal("0.498"), Decimal("99.7"), ZERO, {"BTC": Decimal("0.002")}, ZERO), cause=fill)
+        hand.fact(
+            facts.Position("cross", BTC, Decimal("0.498"), Decimal("99.7"), ZERO, {"BTC": Decimal("0.002")}, ZERO),
+            cause=fill,
+        )
         hand.fact(facts.BalanceChanged("BTC", Decimal(1), ZERO))
         hand.fact(facts.BalanceChanged("BTC", Decimal("1.498"), ZERO))
-        hand.answer(hand.place("refused", market("5")), "refused", b'{"code":-2010,"msg":"insufficient balance"}', status=400)
+        hand.answer(
+            hand.place("refused", market("5")), "refused", b'{"code":-2010,"msg":"insufficient balance"}', status=400
+        )
         hand.fact(facts.OrderClosed("refused", Report.REJECTED, ZERO, "-2010 insufficient balance", 0))
-        hand.answer(hand.place("lost", limit("1", "90")), "lost", b"", outcome="timeout", status=0, error="no answer in 10 s")
+        hand.answer(
+            hand.place("lost", limit("1", "90")), "lost", b"", outcome="timeout", status=0, error="no answer in 10 s"
+        )
         hand.fact(facts.OrderUnknown("lost", "no answer", 1))
         hand.fact(facts.OrderNotPlaced("lost", "the venue answered that it does not know it"))
         hand.place("part", limit("0.4", "95"))
@@ -161,7 +196,12 @@ def hand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hand]:
         hand.fill("part", "95", "0.1")
         hand.fact(facts.OrderClosed("part", Report.CANCELED, Decimal("0.1"), "", 0))
         wish = hand.out(Kind.INTENT, IntentBody("place", "cross", "1", limit("100", "1")), key="greedy")
-        hand.out(Kind.VERDICT, VerdictBody(False, {"lot": "", "order_size": "too large", "tick": "", "zeal": "no"}), key="greedy", cause=wish)
+        hand.out(
+            Kind.VERDICT,
+            VerdictBody(False, {"lot": "", "order_size": "too large", "tick": "", "zeal": "no"}),
+            key="greedy",
+            cause=wish,
+        )
         hand.fact(facts.OrderAdopted("theirs", "v-theirs", limit("2", "80", Side.SELL), Decimal("0.5")))
         hand.fact(facts.ModeChanged("running", ()))
         hand.fact(facts.Pnl("cross", BTC, Decimal("0.5"), Decimal(101), Decimal(1), Decimal("0.65"), Decimal("0.2")))
@@ -177,7 +217,7 @@ def hand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hand]:
 
 
 def ask(hand: Hand, query: str) -> list[tuple[Any, ...]]:
-    return journal_sql.rows(connect(hand.folder), query)
+    return sql_session.rows(connect(hand.folder), query)
 
 
 def test_every_record_is_there_sealed_or_not(hand: Hand) -> None:
@@ -188,7 +228,15 @@ def test_every_record_is_there_sealed_or_not(hand: Hand) -> None:
     assert ask(hand, "SELECT count(*), min(seq), max(seq), count(DISTINCT seq), any_value(session) FROM records") == [
         (len(hand.records), 0, len(hand.records) - 1, len(hand.records), "handmade")
     ]
-    command = [sys.executable, "-c", "from verbatim.cli import main; main()", "sql", str(hand.folder), "SELECT count(*) AS n FROM records", "--json"]
+    command = [
+        sys.executable,
+        "-c",
+        "from verbatim.cli import main; main()",
+        "sql",
+        str(hand.folder),
+        "SELECT count(*) AS n FROM records",
+        "--json",
+    ]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     assert json.loads(done.stdout) == [{"n": len(hand.records)}]
 
@@ -196,10 +244,10 @@ def test_every_record_is_there_sealed_or_not(hand: Hand) -> None:
 def test_no_frame_breaks_a_view(hand: Hand) -> None:
     """Every column of every view is read in full, with frames in the journal that are no text, no JSON, or the wrong JSON."""
     connection = connect(hand.folder)
-    listed = {view.name for view in journal_sql.views(connection)}
+    listed = {view.name for view in sql_session.views(connection)}
     assert listed >= VIEWS
     for name in sorted(listed):
-        assert journal_sql.run(connection, f"SELECT * FROM {name}").rows, f"{name} shows nothing"  # noqa: S608 - a view's name
+        assert sql_session.run(connection, f"SELECT * FROM {name}").rows, f"{name} shows nothing"  # noqa: S608 - a view's name
     texts = ask(hand, r"SELECT payload, text FROM records WHERE kind = 'FEED' AND text IS NULL")
     assert texts == [(STRANGE[0], None)]
 
@@ -224,7 +272,10 @@ def test_the_market_is_read_from_the_wire(hand: Hand) -> None:
 
 
 def test_orders_are_one_row_each(hand: Hand) -> None:
-    found = ask(hand, "SELECT client_order_id, status, filled_quantity, price_avg, fills, reason, origin FROM orders ORDER BY created_ns")
+    found = ask(
+        hand,
+        "SELECT client_order_id, status, filled_quantity, price_avg, fills, reason, origin FROM orders ORDER BY created_ns",
+    )
     assert found == [
         ("whole", "filled", Decimal("0.5"), Decimal("99.7"), 2, None, "placed"),
         ("refused", "rejected", ZERO, None, 0, "-2010 insufficient balance", "placed"),
@@ -233,9 +284,9 @@ def test_orders_are_one_row_each(hand: Hand) -> None:
         ("theirs", "open", ZERO, None, 0, None, "adopted"),
         ("pending", "pending", ZERO, None, 0, None, "placed"),
     ]
-    assert ask(hand, "SELECT price, type, side, strategy, venue_order_id FROM orders WHERE client_order_id = 'refused'") == [
-        (None, "MARKET", "SELL", "cross", None)
-    ]
+    assert ask(
+        hand, "SELECT price, type, side, strategy, venue_order_id FROM orders WHERE client_order_id = 'refused'"
+    ) == [(None, "MARKET", "SELL", "cross", None)]
 
 
 def test_fills_positions_and_pnl_add_up(hand: Hand) -> None:
@@ -252,11 +303,15 @@ def test_verdicts_name_the_first_objection(hand: Hand) -> None:
     found = ask(hand, "SELECT client_order_id, approved, rule, objection FROM verdicts WHERE NOT approved")
     assert found == [("greedy", False, "order_size", "too large")]
     assert ask(hand, "SELECT count(*) FROM verdicts WHERE approved AND rule IS NULL AND objection IS NULL") == [(5,)]
-    assert ask(hand, "SELECT because->>'quote_seq', quote_seq FROM intents WHERE client_order_id = 'whole'") == [("3", 3)]
+    assert ask(hand, "SELECT because->>'quote_seq', quote_seq FROM intents WHERE client_order_id = 'whole'") == [
+        ("3", 3)
+    ]
 
 
 def test_requests_meet_their_answers(hand: Hand) -> None:
-    found = ask(hand, "SELECT client_order_id, purpose, outcome, status, venue_code, error, answer_seq - seq FROM requests")
+    found = ask(
+        hand, "SELECT client_order_id, purpose, outcome, status, venue_code, error, answer_seq - seq FROM requests"
+    )
     assert found == [
         (None, "connect", "up", None, None, None, 1),
         ("whole", "place", "answer", 200, None, None, 1),
@@ -274,7 +329,9 @@ def test_several_sessions_are_told_apart(hand: Hand, tmp_path: Path) -> None:
     with Hand(tmp_path / "20240809T000000Z-another2", session="another2") as other:
         other.place("whole", limit("1", "70"))
     connection = connect([hand.folder, other.folder])
-    found = journal_sql.rows(connection, "SELECT session, status FROM orders WHERE client_order_id = 'whole' ORDER BY ALL")
+    found = sql_session.rows(
+        connection, "SELECT session, status FROM orders WHERE client_order_id = 'whole' ORDER BY ALL"
+    )
     assert found == [("another2", "pending"), ("handmade", "filled")]
 
 
@@ -297,9 +354,9 @@ def test_a_journal_is_only_read(hand: Hand, tmp_path: Path) -> None:
         "SELEC",
     ):
         with pytest.raises(QueryError) as refused:
-            journal_sql.run(connection, query)
+            sql_session.run(connection, query)
         assert "\n" not in str(refused.value)
-    with pytest.raises(NotAJournal):
+    with pytest.raises(NotAJournalError):
         connect(tmp_path)
 
 
@@ -373,11 +430,15 @@ def test_a_whole_capture(shared_data: Path, tmp_path: Path) -> None:
         writer.append_step([Record(seq, seq, Kind.FEED, "binance_spot.market.0", cause=0, meta=meta, payload=frame)])
     writer.wait_durable(len(frames), 30)
     connection = connect(folder)
-    assert journal_sql.rows(connection, "SELECT count(*) FROM quotes") == [(28_040,)]
-    assert journal_sql.rows(connection, "SELECT count(*) FROM trades") == [(9_757,)]
-    assert journal_sql.rows(connection, "SELECT count(*) FROM records WHERE kind = 'FEED'") == [(41_249,)]
-    last = "SELECT bid, bid_size, ask, ask_size FROM quotes WHERE update_id <= 50093421584 ORDER BY update_id DESC LIMIT 1"
-    assert journal_sql.rows(connection, last) == [(Decimal("61685.99"), Decimal("1.0087"), Decimal(61686), Decimal("2.29327"))]
+    assert sql_session.rows(connection, "SELECT count(*) FROM quotes") == [(28_040,)]
+    assert sql_session.rows(connection, "SELECT count(*) FROM trades") == [(9_757,)]
+    assert sql_session.rows(connection, "SELECT count(*) FROM records WHERE kind = 'FEED'") == [(41_249,)]
+    last = (
+        "SELECT bid, bid_size, ask, ask_size FROM quotes WHERE update_id <= 50093421584 ORDER BY update_id DESC LIMIT 1"
+    )
+    assert sql_session.rows(connection, last) == [
+        (Decimal("61685.99"), Decimal("1.0087"), Decimal(61686), Decimal("2.29327"))
+    ]
     writer.close()
 
 
@@ -420,7 +481,9 @@ class Flip:
 def test_a_session_in_sql_is_what_the_engine_believed(tmp_path: Path) -> None:
     """While it runs and after it has ended: orders, fills, positions and balances are those of the state."""
     session = VirtualSession.start(
-        VirtualVenue(seed=3), tmp_path / "20240808T235410Z-aaaaaaaa", strategies=[from_sources({"flip": FLIP}, "flip", "Flip")]
+        VirtualVenue(seed=3),
+        tmp_path / "20240808T235410Z-aaaaaaaa",
+        strategies=[from_sources({"flip": FLIP}, "flip", "Flip")],
     )
     session.run(20)
     session.writer.wait_durable(session.records[-1].seq, 10)
@@ -429,31 +492,37 @@ def test_a_session_in_sql_is_what_the_engine_believed(tmp_path: Path) -> None:
     session.stop()
     _compare(session)
     connection = connect(session.folder)
-    assert journal_sql.rows(connection, "SELECT count(*) FROM requests WHERE outcome IS NULL") == [(0,)]
-    assert journal_sql.rows(connection, "SELECT rule FROM verdicts WHERE NOT approved GROUP BY ALL") == [("lot",)]
+    assert sql_session.rows(connection, "SELECT count(*) FROM requests WHERE outcome IS NULL") == [(0,)]
+    assert sql_session.rows(connection, "SELECT rule FROM verdicts WHERE NOT approved GROUP BY ALL") == [("lot",)]
 
 
 def _compare(session: VirtualSession) -> None:
     connection = connect(session.folder)
     account = session.state.account
-    kinds = dict(journal_sql.rows(connection, "SELECT kind, count(*) FROM records GROUP BY ALL"))
+    kinds = dict(sql_session.rows(connection, "SELECT kind, count(*) FROM records GROUP BY ALL"))
     assert kinds == Counter(record.kind.value for record in session.records)
     believed = {
-        (order.client_order_id, order.status.value, order.filled_quantity, order.venue_order_id or None, order.request_seq)
+        (
+            order.client_order_id,
+            order.status.value,
+            order.filled_quantity,
+            order.venue_order_id or None,
+            order.request_seq,
+        )
         for order in account.orders.all()
     }
     query = "SELECT client_order_id, status, filled_quantity, venue_order_id, request_seq FROM orders"
-    assert set(journal_sql.rows(connection, query)) == believed
-    averages = journal_sql.rows(connection, "SELECT client_order_id, price_avg FROM orders WHERE fills > 0")
+    assert set(sql_session.rows(connection, query)) == believed
+    averages = sql_session.rows(connection, "SELECT client_order_id, price_avg FROM orders WHERE fills > 0")
     assert averages, "something was filled"
     for name, price_avg in averages:
         order = account.orders.get(name)
         assert order is not None
         assert abs(price_avg - order.filled_notional / order.filled_quantity) < Decimal("1e-11")
-    assert journal_sql.rows(connection, "SELECT count(*) FROM fills") == [(len(session.facts("order_filled")),)]
-    held = journal_sql.rows(connection, "SELECT strategy || ' ' || instrument, quantity FROM positions WHERE is_last")
+    assert sql_session.rows(connection, "SELECT count(*) FROM fills") == [(len(session.facts("order_filled")),)]
+    held = sql_session.rows(connection, "SELECT strategy || ' ' || instrument, quantity FROM positions WHERE is_last")
     assert dict(held) == {key: position.quantity for key, position in account.positions.by_key.items()}
-    balances = journal_sql.rows(connection, "SELECT asset, free, locked FROM balances WHERE is_last")
+    balances = sql_session.rows(connection, "SELECT asset, free, locked FROM balances WHERE is_last")
     assert set(balances) == {(asset, found.free, found.locked) for asset, found in account.balances.by_asset.items()}
 
 
@@ -471,7 +540,9 @@ def test_the_command_line(hand: Hand) -> None:
     ]
     rows = list(csv.reader(io.StringIO(run(*session, query, "--csv").stdout)))
     assert rows == [["client_order_id", "price_avg", "created"], ["whole", "99.7", "2024-08-08 23:54:10.020000"]]
-    assert json.loads(run(*session, "SELECT rules FROM verdicts LIMIT 1", "--json").stdout) == [{"rules": {"lot": "", "tick": ""}}]
+    assert json.loads(run(*session, "SELECT rules FROM verdicts LIMIT 1", "--json").stdout) == [
+        {"rules": {"lot": "", "tick": ""}}
+    ]
     listed = run(*session)
     assert listed.exit_code == 0
     assert all(f"\n{name}  " in f"\n{listed.stdout}" for name in VIEWS)

@@ -17,7 +17,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
-from engine.live.venue_main import DEMO_KEY, DEMO_SECRET, VenueOptions, VenueProblem, build
+from engine.live.venue_main import DEMO_KEY, DEMO_SECRET, VenueOptions, VenueStartError, build
 
 Start = Callable[..., tuple[subprocess.Popen[bytes], dict[str, Any]]]
 
@@ -186,7 +186,7 @@ def test_a_port_in_use(start: Start) -> None:
 
 
 def test_problems_are_exceptions_of_their_own() -> None:
-    with pytest.raises(VenueProblem):
+    with pytest.raises(VenueStartError):
         build(VenueOptions(speed=0))
 
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from analysis.why import UnknownOrder, why
-from analysis.words import what
-from engine.session import EngineSettings
+from analysis.record_text import what
+from analysis.why import UnknownOrderError, why
+from engine.session_record import EngineSettings
 from journal.record import Kind, Record
 from tests.replaying import session as recorded
 from verbatim.cli import main
@@ -18,7 +18,9 @@ from verbatim.testing import VirtualSession, VirtualVenue, strategy_settings
 ONCE = Path(__file__).parent / "strategies" / "once.py"
 
 
-def begin(venue: VirtualVenue, folder: Path, *, session: str = "aaaaaaaa", below: str = "0", **settings: Any) -> VirtualSession:
+def begin(
+    venue: VirtualVenue, folder: Path, *, session: str = "aaaaaaaa", below: str = "0", **settings: Any
+) -> VirtualSession:
     once = strategy_settings(ONCE, "Once", parameters={"size": "0.02", "below": below})
     return VirtualSession(venue, folder, strategies=[once], session=session, **settings)
 
@@ -65,7 +67,11 @@ def test_a_throttled_strategys_cancel_leads_back_to_the_quote_that_it_was_decide
     timer = links[cancel.cause or 0].record
     assert timer.kind is Kind.TIMER
     quotes = [seq for seq, link in links.items() if seq < timer.seq and link.what.startswith("quote BTCUSDT")]
-    feed = [record.seq for record in session.kinds(Kind.FEED) if record.seq < timer.seq and b"bookTicker" in (record.payload or b"")]
+    feed = [
+        record.seq
+        for record in session.kinds(Kind.FEED)
+        if record.seq < timer.seq and b"bookTicker" in (record.payload or b"")
+    ]
     assert max(quotes) == max(feed)
 
 
@@ -76,7 +82,9 @@ def test_an_order_is_followed_into_the_session_where_it_began(tmp_path: Path) ->
     first.run(until=lambda session: bool(session.facts("order_accepted")))
     name = first.facts("order_accepted")[0]["client_order_id"]
     first.kill()
-    second = begin(venue, tmp_path / "20240808T235510Z-bbbbbbbb", session="bbbbbbbb", previous=first, opening=first.state)
+    second = begin(
+        venue, tmp_path / "20240808T235510Z-bbbbbbbb", session="bbbbbbbb", previous=first, opening=first.state
+    )
     second.run(5)
     second.stop()
 
@@ -108,7 +116,10 @@ def test_an_order_without_an_answer_tells_how_it_ended(tmp_path: Path) -> None:
     session.run(5)
     session.stop()
     text = tell(session.folder, session.facts("order_unknown")[0]["client_order_id"]).stdout
-    told = [text.index(words) for words in ("filled 0.02 at", "the venue has it as order", "unknown: cut", "; ended as cut ")]
+    told = [
+        text.index(words)
+        for words in ("filled 0.02 at", "the venue has it as order", "unknown: cut", "; ended as cut ")
+    ]
     assert told == sorted(told), "latest first"
 
 
@@ -135,7 +146,9 @@ def test_a_wish_that_risk_refused_has_a_story_too(tmp_path: Path) -> None:
     session.stop()
     story = why(session.folder, name)
     assert story.order is None
-    assert not [link for link in story.chain if link.record.key == name and link.record.kind not in (Kind.VERDICT, Kind.INTENT)]
+    assert not [
+        link for link in story.chain if link.record.key == name and link.record.kind not in (Kind.VERDICT, Kind.INTENT)
+    ]
     assert "refused by balance: needs " in story.chain[0].what
     assert "never left us" in tell(session.folder, name).stdout
 
@@ -164,7 +177,11 @@ def test_the_command_line(tmp_path: Path) -> None:
     name = session.facts("order_filled")[0]["client_order_id"]
     text = tell(session.folder, name)
     assert text.exit_code == 0
-    for words in (f"{name} (the venue's order", "wishes to BUY 0.02 binance_spot:BTCUSDT at market", "approved; no objection from"):
+    for words in (
+        f"{name} (the venue's order",
+        "wishes to BUY 0.02 binance_spot:BTCUSDT at market",
+        "approved; no objection from",
+    ):
         assert words in text.stdout
     found = json.loads(tell(session.folder, name, "--json").stdout)
     assert found["order"]["client_order_id"] == name
@@ -176,7 +193,7 @@ def test_the_command_line(tmp_path: Path) -> None:
     assert wrong.stderr.startswith(f"verbatim: no order '{name[:-1]}' in session aaaaaaaa; near it: {name}.")
     assert wrong.stderr.count("\n") == 1
     assert tell(tmp_path / "nothing", name).exit_code == 3
-    with pytest.raises(UnknownOrder):
+    with pytest.raises(UnknownOrderError):
         why(session.folder, "")
 
 
@@ -185,4 +202,7 @@ def test_words_are_found_for_anything() -> None:
     for kind in Kind:
         assert what(Record(1, 1, kind, "x", body="no json")) in ("no json", "")
     assert what(Record(1, 1, Kind.FEED, "x", payload=b"\xff")) == "\\xff"
-    assert what(Record(1, 1, Kind.BROKER, "x.rest", cause=7, meta='{"outcome":"cut"}', payload=b"")) == "no answer to request 7, cut"
+    assert (
+        what(Record(1, 1, Kind.BROKER, "x.rest", cause=7, meta='{"outcome":"cut"}', payload=b""))
+        == "no answer to request 7, cut"
+    )

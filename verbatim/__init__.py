@@ -9,34 +9,34 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from engine.market.looks import Glance as Glance
+    from engine.market.predicates import MarketTick as Glance
     from engine.model import OrderType as OrderType
     from engine.model import Side as Side
     from engine.model import TimeInForce as TimeInForce
-    from engine.strategy import Average as Average
-    from engine.strategy import Cancel as Cancel
-    from engine.strategy import Compiled as Compiled
-    from engine.strategy import Cross as Cross
-    from engine.strategy import Every as Every
-    from engine.strategy import Move as Move
-    from engine.strategy import OnQuote as OnQuote
-    from engine.strategy import Place as Place
-    from engine.strategy import View as View
+    from engine.strategy.api import Average as Average
+    from engine.strategy.api import Cancel as Cancel
+    from engine.strategy.api import CrossOver as Cross
+    from engine.strategy.api import Every as Every
+    from engine.strategy.api import OnQuote as OnQuote
+    from engine.strategy.api import Place as Place
+    from engine.strategy.api import Predicate as Compiled
+    from engine.strategy.api import PriceMove as Move
+    from engine.strategy.api import View as View
 
 _HOMES = {
-    "Average": "engine.strategy",
-    "Cancel": "engine.strategy",
-    "Compiled": "engine.strategy",
-    "Cross": "engine.strategy",
-    "Every": "engine.strategy",
-    "Glance": "engine.market.looks",
-    "Move": "engine.strategy",
-    "OnQuote": "engine.strategy",
+    "Average": "engine.strategy.api",
+    "Cancel": "engine.strategy.api",
+    "Compiled": "engine.strategy.api",
+    "Cross": "engine.strategy.api",
+    "Every": "engine.strategy.api",
+    "Glance": "engine.market.predicates",
+    "Move": "engine.strategy.api",
+    "OnQuote": "engine.strategy.api",
     "OrderType": "engine.model",
-    "Place": "engine.strategy",
+    "Place": "engine.strategy.api",
     "Side": "engine.model",
     "TimeInForce": "engine.model",
-    "View": "engine.strategy",
+    "View": "engine.strategy.api",
 }
 __all__ = sorted(_HOMES)  # noqa: PLE0605 - a list of strings, made where the names are written once
 

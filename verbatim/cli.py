@@ -4,7 +4,7 @@ from importlib import import_module
 
 import click
 
-from verbatim.exits import FAILED, stop
+from verbatim.exit_codes import FAILED, stop
 
 COMMANDS: dict[str, str] = {  # name -> one-line help; the command `name` is `command` in verbatim/commands/<name>.py
     "demo": "Trade against a simulated venue, then replay it: the tour.",

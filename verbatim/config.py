@@ -18,12 +18,12 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from engine.live.clock import SessionClock
-from engine.live.opening import Wanted
-from engine.program import UnknownVenue, venue_class
-from engine.session import SECOND_NS, EngineSettings, RiskSettings, VenueSettings
+from engine.live.startup import SessionConfig
+from engine.session_context import UnknownVenueError, venue_class
+from engine.session_record import SECOND_NS, EngineSettings, RiskSettings, VenueSettings
 from engine.venues.binance_spot.signing import ApiKey
-from journal.signing import BadKey, Signer
-from verbatim.strategies import read_strategy, refuse_strangers
+from journal.signing import BadKeyError, Signer
+from verbatim.strategy_files import read_strategy, refuse_strangers
 
 PREFIX = "VERBATIM_"
 CREDENTIALS = ("VERBATIM_API_KEY", "VERBATIM_API_SECRET")
@@ -32,7 +32,7 @@ RECV_WINDOW_MS_MAX = 60_000
 SECRET_BYTES_MAX = 64 * 1024
 
 
-class ConfigProblem(Exception):  # noqa: N818 - named for what it is to the person who reads it
+class ConfigError(Exception):
     """The configuration cannot be used: one line that says what and where."""
 
 
@@ -90,7 +90,7 @@ class RiskSection(_Section):
 
 
 class EngineSection(_Section):
-    """Times in seconds of session time; the meaning of each is told in engine/session.py."""
+    """Times in seconds of session time; the meaning of each is told in engine/session_record.py."""
 
     reconcile_every_s: Decimal = Field(default=Decimal(60), gt=0)
     watch_every_s: Decimal = Field(default=Decimal(1), gt=0)
@@ -157,9 +157,9 @@ def read_values(path: Path) -> dict[str, Any]:
         with path.open("rb") as file:
             values = tomllib.load(file, parse_float=Decimal)  # a price in a file is what is written there
     except OSError as error:
-        raise ConfigProblem(f"cannot read the configuration {path}: {error.strerror or error}") from None
+        raise ConfigError(f"cannot read the configuration {path}: {error.strerror or error}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigProblem(f"{path} is not valid TOML: {error}") from None
+        raise ConfigError(f"{path} is not valid TOML: {error}") from None
     _refuse_secrets(path, values)
     return values
 
@@ -170,9 +170,9 @@ def make_config(values: Mapping[str, Any], where: str, environment: Mapping[str,
     try:
         return Config(**values)
     except ValidationError as error:
-        raise ConfigProblem(f"{where}: {_first(error)}") from None
+        raise ConfigError(f"{where}: {_first(error)}") from None
     except SettingsError as error:
-        raise ConfigProblem(f"environment: {error}") from None
+        raise ConfigError(f"environment: {error}") from None
 
 
 def _first(error: ValidationError) -> str:
@@ -189,7 +189,7 @@ def _refuse_secrets(path: Path, values: Mapping[str, Any]) -> None:
         if isinstance(value, Mapping):
             _refuse_secrets(path, value)
         elif name in ("api_key", "api_secret", "secret", "signature"):
-            raise ConfigProblem(
+            raise ConfigError(
                 f"{path}: {name} does not belong into the configuration; put it into {CREDENTIALS[0]} and {CREDENTIALS[1]}, "
                 "or into a file of mode 0600 named by venue.secret_file"
             )
@@ -200,7 +200,7 @@ def _refuse_unknown_environment(environment: Mapping[str, str]) -> None:
         if not name.startswith(PREFIX) or name in CREDENTIALS or name in OF_OTHERS:
             continue
         if name.removeprefix(PREFIX).lower().split("__")[0] not in Config.model_fields:
-            raise ConfigProblem(f"environment: {name}: unknown name")
+            raise ConfigError(f"environment: {name}: unknown name")
 
 
 # ---- credentials -------------------------------------------------------------------------------
@@ -211,11 +211,11 @@ def read_key(config: Config, environment: Mapping[str, str] | None = None, base:
     environment = os.environ if environment is None else environment
     given = [environment.get(name, "") for name in CREDENTIALS]
     if any(given) and not all(given):
-        raise ConfigProblem(f"environment: {CREDENTIALS[0]} and {CREDENTIALS[1]} belong together, and one is missing")
+        raise ConfigError(f"environment: {CREDENTIALS[0]} and {CREDENTIALS[1]} belong together, and one is missing")
     if all(given):
         return _key("environment", *given)
     if config.venue.secret_file is None:
-        raise ConfigProblem(
+        raise ConfigError(
             f"no credentials: set {CREDENTIALS[0]} and {CREDENTIALS[1]}, or name a file in venue.secret_file"
         )
     path = config.venue.secret_file.expanduser()
@@ -234,8 +234,8 @@ def read_signing_key(path: Path) -> Signer:
     """An Ed25519 private key in a file that only its owner can read. Raises ConfigProblem."""
     try:
         return Signer.from_pem(_owners_own(path))
-    except BadKey as error:
-        raise ConfigProblem(f"{path}: {error}") from None
+    except BadKeyError as error:
+        raise ConfigError(f"{path}: {error}") from None
 
 
 def _owners_own(path: Path) -> bytes:
@@ -244,10 +244,10 @@ def _owners_own(path: Path) -> bytes:
         descriptor = os.open(path, os.O_RDONLY)
         with open(descriptor, "rb") as file:  # noqa: PTH123 - the very file whose mode is looked at, not its name
             if stat.S_IMODE(os.fstat(file.fileno()).st_mode) & 0o077:
-                raise ConfigProblem(f"{path} can be read by others than its owner: chmod 600 {path}")
+                raise ConfigError(f"{path} can be read by others than its owner: chmod 600 {path}")
             return file.read(SECRET_BYTES_MAX)
     except OSError as error:
-        raise ConfigProblem(f"cannot read the secret file {path}: {error.strerror or error}") from None
+        raise ConfigError(f"cannot read the secret file {path}: {error.strerror or error}") from None
 
 
 def read_secret_file(path: Path) -> ApiKey:
@@ -256,7 +256,9 @@ def read_secret_file(path: Path) -> ApiKey:
         secrets = Credentials(**tomllib.loads(content.decode("utf-8")))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, ValidationError, TypeError):
         # no detail: the library's text may quote the file
-        raise ConfigProblem(f"{path} is not a secret file: it holds api_key and api_secret, as TOML, and nothing else") from None
+        raise ConfigError(
+            f"{path} is not a secret file: it holds api_key and api_secret, as TOML, and nothing else"
+        ) from None
     return _key(str(path), secrets.api_key.get_secret_value(), secrets.api_secret.get_secret_value())
 
 
@@ -264,20 +266,22 @@ def _key(where: str, key: str, secret: str) -> ApiKey:
     try:
         return ApiKey.ed25519(key, secret) if secret.startswith("-----BEGIN") else ApiKey.hmac(key, secret)
     except ValueError as error:
-        raise ConfigProblem(f"{where}: {error}") from None
+        raise ConfigError(f"{where}: {error}") from None
 
 
 # ---- into the engine's own words ---------------------------------------------------------------
 
 
-def wanted(config: Config, *, key: ApiKey | None, base: Path | None = None) -> Wanted:
+def wanted(config: Config, *, key: ApiKey | None, base: Path | None = None) -> SessionConfig:
     """What the shell needs to open a session. Raises ConfigProblem, and StrategyError where a strategy cannot be used."""
     if not config.strategy:
-        raise ConfigProblem("strategy: a session that trades has one at least; `verbatim record` needs none")
+        raise ConfigError("strategy: a session that trades has one at least; `verbatim record` needs none")
     if not getattr(venue_class(venue_settings(config)), "trades", True):
-        raise ConfigProblem(f"venue.name: of {config.venue.name} only market data is built: `verbatim record` takes it down")
+        raise ConfigError(
+            f"venue.name: of {config.venue.name} only market data is built: `verbatim record` takes it down"
+        )
     if not config.venue.private:
-        raise ConfigProblem("venue.private: a session that trades needs the address of the account's stream")
+        raise ConfigError("venue.private: a session that trades needs the address of the account's stream")
     chosen = replace(
         recording_wanted(config, base=base),
         strategies=tuple(
@@ -295,10 +299,10 @@ def wanted(config: Config, *, key: ApiKey | None, base: Path | None = None) -> W
     return chosen
 
 
-def recording_wanted(config: Config, *, base: Path | None = None) -> Wanted:
+def recording_wanted(config: Config, *, base: Path | None = None) -> SessionConfig:
     """The same session without account, key and strategies: it records. Raises ConfigProblem."""
     clock = config.clock
-    return Wanted(
+    return SessionConfig(
         journals=config.session.journals,
         clock=SessionClock.wall()
         if not clock.session_origin_ns
@@ -329,8 +333,8 @@ def venue_settings(config: Config) -> VenueSettings:
     )
     try:
         venue_class(settings)
-    except UnknownVenue as error:
-        raise ConfigProblem(f"venue.name: {error}") from None
+    except UnknownVenueError as error:
+        raise ConfigError(f"venue.name: {error}") from None
     return settings
 
 

@@ -21,16 +21,16 @@ import trio
 from rich.console import Console
 
 from engine.live.clock import SessionClock
-from engine.live.opening import Wanted
 from engine.live.session import Session
-from engine.live.summary import Summary
-from engine.live.venue_main import DEMO_KEY, DEMO_SECRET, VenueProblem
-from engine.loading import StrategyError
-from engine.session import EngineSettings, RiskSettings, StrategySettings, VenueSettings
+from engine.live.session_status import Summary
+from engine.live.startup import SessionConfig
+from engine.live.venue_main import DEMO_KEY, DEMO_SECRET, VenueStartError
+from engine.session_record import EngineSettings, RiskSettings, StrategySettings, VenueSettings
+from engine.strategy.loading import StrategyError
 from engine.venues.binance_spot.signing import ApiKey
 from verbatim.config import RECV_WINDOW_MS_MAX, at_speed
-from verbatim.running import Progress, run_wanted
-from verbatim.strategies import read_strategy, refuse_strangers
+from verbatim.runner import Progress, run_wanted
+from verbatim.strategy_files import read_strategy, refuse_strangers
 
 VENUE_SECONDS_MAX = 60.0  # until the venue listens: a large capture must be unpacked first
 POLL_SECONDS = 0.2
@@ -39,7 +39,9 @@ DEFAULTS = {  # symbol -> the example strategies that trade it
     "BTCUSDT": {"quoter": "quoter.py:Quoter", "cross": "ma_cross.py:MovingAverageCross"},
     "ETHUSDT": {"quoter": "quoter.py:EthQuoter", "cross": "ma_cross.py:EthCross"},
 }
-RISK = RiskSettings(order_notional_max=Decimal(500), position_max=Decimal(1), open_orders_max=20, orders_per_second_max=20)
+RISK = RiskSettings(
+    order_notional_max=Decimal(500), position_max=Decimal(1), open_orders_max=20, orders_per_second_max=20
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,9 +68,7 @@ def strategies_for(tour: Tour, symbol: str) -> tuple[StrategySettings, ...]:
         return (read_strategy(tour.strategy),)
     if symbol not in DEFAULTS:
         raise StrategyError(f"no example strategy trades {symbol}; name one of your own with --strategy FILE:CLASS")
-    return tuple(
-        read_strategy(file, name=name, base=examples_folder()) for name, file in DEFAULTS[symbol].items()
-    )
+    return tuple(read_strategy(file, name=name, base=examples_folder()) for name, file in DEFAULTS[symbol].items())
 
 
 @asynccontextmanager
@@ -93,7 +93,7 @@ async def venue_process(options: dict[str, Any]) -> AsyncIterator[dict[str, Any]
                 process.kill()
                 errors.seek(0)
                 why = errors.read().decode(errors="replace").strip().rpartition("\n")[2] or "it said nothing"
-                raise VenueProblem(why.removeprefix("venue: "))
+                raise VenueStartError(why.removeprefix("venue: "))
             yield msgspec.json.decode(said)
         finally:
             with trio.CancelScope(shield=True):
@@ -121,14 +121,14 @@ async def trade(tour: Tour, console: Console) -> Summary:
             return await run_wanted(wanted, show=progress, drive=partial(_end_in_time, tour, str(ready["listening"])))
 
 
-def wanted_for(tour: Tour, ready: dict[str, Any]) -> Wanted:
+def wanted_for(tour: Tour, ready: dict[str, Any]) -> SessionConfig:
     """The session that fits the venue which said `ready`."""
     address = str(ready["listening"])
     stream = address.replace("http", "ws", 1)
     symbols = tuple(ready["symbols"])
     strategies = strategies_for(tour, symbols[0])
     refuse_strangers(strategies, symbols, listed="the demo's market")
-    return Wanted(
+    return SessionConfig(
         journals=tour.journals,
         clock=SessionClock.scaled(
             session_origin_ns=ready["session_origin_ns"],

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from replay.decisions import Decision
+    from replay.study.decisions import RecordedDecision
 
 SHOWN = 20
 UPDATE = "--verbatim-update"
@@ -21,7 +21,9 @@ UPDATE = "--verbatim-update"
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.getgroup("verbatim").addoption(
-        UPDATE, action="store_true", help="Write the golden runs of assert_same_intents anew, in place of comparing with them."
+        UPDATE,
+        action="store_true",
+        help="Write the golden runs of assert_same_intents anew, in place of comparing with them.",
     )
 
 
@@ -31,9 +33,9 @@ class CapturedDay:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def recorded(self) -> "list[Decision]":
+    def recorded(self) -> "list[RecordedDecision]":
         """What was decided when it was lived; nothing, where it was only recorded."""
-        from replay.decisions import decisions_of
+        from replay.study.decisions import decisions_of
 
         return decisions_of(self.folder, as_source=True)
 
@@ -44,23 +46,25 @@ class CapturedDay:
         settings: Mapping[str, str] | None = None,
         balances: Mapping[str, str] | None = None,
         modelled: bool = False,
-    ) -> "list[Decision]":
+    ) -> "list[RecordedDecision]":
         """What a version decides on it: `strategy` as path.py[@REVISION][:Class], `settings` as --set of verbatim resim."""
-        from engine.session import read_session
+        from engine.session_record import read_session
         from journal.reader import Journal
-        from replay.changes import changed, with_strategy
-        from replay.guard import no_sockets
-        from replay.resimulate import Wanted
-        from replay.trial import trial
-        from replay.venue_model import measured
-        from verbatim.strategies import read_strategy
+        from replay.network_guard import no_sockets
+        from replay.overrides import changed, with_strategy
+        from replay.resim.resimulate import ResimOptions
+        from replay.resim.venue_model import measured
+        from replay.study.trial import trial
+        from verbatim.strategy_files import read_strategy
 
         journal = Journal.open(self.folder)
         body = read_session(journal.session_record().body or "")
         if strategy is not None:
             body = with_strategy(body, read_strategy(strategy))
         body = changed(body, dict(settings or {}))
-        wanted = Wanted(session=body, model=measured(journal).model, modelled=modelled, balances=dict(balances or {}))
+        wanted = ResimOptions(
+            session=body, model=measured(journal).model, modelled=modelled, balances=dict(balances or {})
+        )
         with no_sockets():
             return trial(self.folder, wanted).decisions
 
@@ -77,7 +81,10 @@ def captured_day(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str | Pa
         scratch = tmp_path_factory.mktemp("captured_day")
         if Path(path).is_file():
             if not trust_code:
-                pytest.fail(f"{path} is a bundle, which brings code of its own. What to do: captured_day(..., trust_code=True).", pytrace=False)
+                pytest.fail(
+                    f"{path} is a bundle, which brings code of its own. What to do: captured_day(..., trust_code=True).",
+                    pytrace=False,
+                )
             unpack(Path(path), scratch / "bundle")
             return CapturedDay(scratch / "bundle")
         return CapturedDay(Path(path))
@@ -90,15 +97,17 @@ def assert_same_intents(request: pytest.FixtureRequest) -> Callable[..., None]:
     """`assert_same_intents(day, strategy, golden=FILE, ...)`: as it was recorded, or as the golden run has it. Else a diff."""
     update = bool(request.config.getoption(UPDATE))
 
-    def same(day: CapturedDay, strategy: str | None = None, *, golden: str | Path | None = None, **given: object) -> None:
+    def same(
+        day: CapturedDay, strategy: str | None = None, *, golden: str | Path | None = None, **given: object
+    ) -> None:
         __tracebackhide__ = True  # the test's own line is where it failed
         from journal.errors import JournalError
-        from replay.decisions import changes, told
-        from replay.stand_in import NotResimulated
+        from replay.resim.sim_setup import CannotResimulateError
+        from replay.study.decisions import changes, told
 
         try:
             ours = day.decisions(strategy, **given)  # type: ignore[arg-type]  # its own keywords, and Python checks them
-        except (JournalError, NotResimulated) as error:
+        except (JournalError, CannotResimulateError) as error:
             pytest.fail(str(error), pytrace=False)
         if golden is None:
             expected = day.recorded()
@@ -109,12 +118,14 @@ def assert_same_intents(request: pytest.FixtureRequest) -> Callable[..., None]:
             expected = read_golden(Path(golden))
         if different := changes(expected, ours):
             again = "" if golden is None else f"\nIf this is meant: pytest {UPDATE}"
-            pytest.fail(f"{len(different)} decisions changed\n" + "\n".join(told(different, SHOWN)) + again, pytrace=False)
+            pytest.fail(
+                f"{len(different)} decisions changed\n" + "\n".join(told(different, SHOWN)) + again, pytrace=False
+            )
 
     return same
 
 
-def write_golden(path: Path, decisions: "Sequence[Decision]") -> None:
+def write_golden(path: Path, decisions: "Sequence[RecordedDecision]") -> None:
     """A line for each, that a person can read and git can compare."""
     from msgspec import json
 
@@ -122,14 +133,16 @@ def write_golden(path: Path, decisions: "Sequence[Decision]") -> None:
     path.write_bytes(b"".join(json.encode(each) + b"\n" for each in decisions))
 
 
-def read_golden(path: Path) -> "list[Decision]":
+def read_golden(path: Path) -> "list[RecordedDecision]":
     from msgspec import MsgspecError, json
 
-    from replay.decisions import Decision
+    from replay.study.decisions import RecordedDecision
 
     if not path.exists():
         pytest.fail(f"there is no golden run {path}. What to do: pytest {UPDATE} writes it.", pytrace=False)
     try:
-        return [json.decode(line, type=Decision) for line in path.read_bytes().splitlines()]
+        return [json.decode(line, type=RecordedDecision) for line in path.read_bytes().splitlines()]
     except MsgspecError as error:
-        pytest.fail(f"the golden run {path} cannot be read: {error}. What to do: pytest {UPDATE} writes it anew.", pytrace=False)
+        pytest.fail(
+            f"the golden run {path} cannot be read: {error}. What to do: pytest {UPDATE} writes it anew.", pytrace=False
+        )

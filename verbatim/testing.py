@@ -11,12 +11,11 @@ from typing import Any, Self
 
 import msgspec
 
-from engine import loading
 from engine.facts import CommandBody, text_of
 from engine.kernel import Kernel
 from engine.model import Instrument
 from engine.sequencer import Arrival, Sequencer
-from engine.session import (
+from engine.session_record import (
     MILLISECOND_NS,
     SECOND_NS,
     ClockSettings,
@@ -28,12 +27,13 @@ from engine.session import (
     VenueSettings,
 )
 from engine.sim.faults import Rule
-from engine.sim.market_capture import CaptureMarket
-from engine.sim.market_synthetic import SyntheticMarket
-from engine.sim.shell import Shell, Wires
-from engine.sim.venue import AccountConfig, SimVenue, VenueConfig
+from engine.sim.feeds.capture_feed import CaptureMarket
+from engine.sim.feeds.synthetic_feed import SyntheticMarket
+from engine.sim.sim_venue import AccountConfig, SimVenue, VenueConfig
+from engine.sim.virtual_gateway import VirtualGateway, Wires
 from engine.sim.wire import HttpRequest
-from engine.state import State, brought_forward
+from engine.state.session_state import State, carry_over
+from engine.strategy import loading
 from engine.venues.binance_spot import ApiKey, BinanceSpot
 from engine.venues.binance_spot.instruments import read_exchange_info
 from journal.record import Kind, Record
@@ -87,7 +87,12 @@ class VirtualVenue:
             else SyntheticMarket(tuple(symbols), seed=seed, start_ns=start_ns)
         )
         account = AccountConfig(
-            api_key=API_KEY, secret=API_SECRET, balances=balances or BALANCES, name="test", fee_maker=fees[0], fee_taker=fees[1]
+            api_key=API_KEY,
+            secret=API_SECRET,
+            balances=balances or BALANCES,
+            name="test",
+            fee_maker=fees[0],
+            fee_taker=fees[1],
         )
         self.sim = SimVenue(
             VenueConfig(accounts=(account,), latency_ns=latency_ns, hold_until_subscribed=capture is not None), market
@@ -158,14 +163,14 @@ class VirtualSession:
             risk=risk or RiskSettings(),
             engine=engine or EngineSettings(),
             previous=None if previous is None else PreviousSession(previous.body.session, previous.state.seq, ""),
-            opening=None if opening is None else brought_forward(opening),
+            opening=None if opening is None else carry_over(opening),
         )
         self.folder = folder
         self.writer = JournalWriter.create(folder, sync=False)
         dialect_at_work = BinanceSpot(self.body.instruments, self.body.venues[0].recv_window_ms)
         self.sequencer = Sequencer(Kernel(self.body), self._append)
         key = ApiKey.hmac(API_KEY, API_SECRET)
-        self._shell = Shell(venue, self.sequencer, dialect_at_work, key, Wires(wire_ns, wire_ns))
+        self._shell = VirtualGateway(venue, self.sequencer, dialect_at_work, key, Wires(wire_ns, wire_ns))
         self._shell.perform(self.sequencer.begin(self.body))
 
     @classmethod

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from decimal import Decimal
 
-from verbatim import Average, Cross, OnQuote, OrderType, Place, Side, View
+from verbatim import Average, CrossOver, OnQuote, OrderType, Place, Side, View
 
 
 class EmaCross:
@@ -12,7 +12,7 @@ class EmaCross:
     version = "1"
     instruments = ("*",)
     averages = (Average("fast", length=10), Average("slow", length=20))
-    cadence = OnQuote(when=Cross("fast", "slow"))
+    cadence = OnQuote(when=CrossOver("fast", "slow"))
 
     @dataclass
     class Parameters:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from decimal import Decimal
 
-from verbatim import Cancel, Compiled, Every, Glance, OnQuote, OrderType, Place, Side, View
+from verbatim import Cancel, Every, MarketTick, OnQuote, OrderType, Place, Predicate, Side, View
 
 
 class Rule:
@@ -50,10 +50,10 @@ class Rule:
 class CompiledRule(Rule):
     """The same rule, at most every 100 ms; whether it has something to move is compiled."""
 
-    cadence = OnQuote(throttle_ms=100, when=Compiled())
+    cadence = OnQuote(throttle_ms=100, when=Predicate())
 
     @staticmethod
-    def wants(now: Glance, parameters: Rule.Parameters) -> bool:
+    def wants(now: MarketTick, parameters: Rule.Parameters) -> bool:
         """Whether a bid or an ask is missing, or stands elsewhere."""
         spread = now.book_ask - now.book_bid
         if now.unsettled > 0 or spread <= 0 or now.book_bid == 0 or spread > parameters.spread_max * now.tick:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from verbatim import Compiled, Every, Glance, Move, OnQuote, Place, View
+from verbatim import Every, MarketTick, OnQuote, Place, Predicate, PriceMove, View
 
 
 class EachQuote:
@@ -40,15 +40,15 @@ class EachSecond(EachQuote):
 class Never(EachQuote):
     """Asked when the price has doubled."""
 
-    cadence = OnQuote(when=Move(ppm=1_000_000))
+    cadence = OnQuote(when=PriceMove(ppm=1_000_000))
 
 
 class EachEvent(EachQuote):
     """Asked at every change of a quote, of the book's top and at each trade, as machine code."""
 
-    cadence = OnQuote(when=Compiled())
+    cadence = OnQuote(when=Predicate())
 
     @staticmethod
-    def wants(now: Glance, parameters: EachQuote.Parameters) -> bool:  # noqa: ARG004 - a strategy's signature
+    def wants(now: MarketTick, parameters: EachQuote.Parameters) -> bool:  # noqa: ARG004 - a strategy's signature
         """Whether the spread is not what it never is."""
         return now.bid > now.ask and now.ask > 0

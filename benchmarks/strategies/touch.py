@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from verbatim import Cancel, Compiled, Glance, OnQuote, OrderType, Place, Side, View
+from verbatim import Cancel, MarketTick, OnQuote, OrderType, Place, Predicate, Side, View
 
 
 class Touch:
@@ -47,10 +47,10 @@ class Touch:
 class CompiledTouch(Touch):
     """The same, and whether there is something to move is compiled: asked at each change of what it is shown, at most every 100 ms."""
 
-    cadence = OnQuote(throttle_ms=100, when=Compiled())
+    cadence = OnQuote(throttle_ms=100, when=Predicate())
 
     @staticmethod
-    def wants(now: Glance, parameters: Touch.Parameters) -> bool:
+    def wants(now: MarketTick, parameters: Touch.Parameters) -> bool:
         """Whether an order stands where it should not, or stands not where it should."""
         if now.bid == 0 or now.unsettled > 0:
             return False

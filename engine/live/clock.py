@@ -6,7 +6,7 @@ The only file that reads a clock for the engine. The core learns the time from r
 import time
 from dataclasses import dataclass
 
-from engine.session import SECOND_NS, ClockSettings
+from engine.session_record import SECOND_NS, ClockSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,19 +10,21 @@ from typing import Any
 import trio
 
 from engine.facts import RequestBody, read_request
-from engine.live.answers import Ended, Sender
 from engine.live.clock import SessionClock, wall_ns
-from engine.live.feed import FeedEnded
-from engine.live.inbox import Inbox
-from engine.live.links import Links
+from engine.live.http_result import HttpResult, HttpSender
+from engine.live.ingress import Ingress
+from engine.live.link_tasks import LinkTasks
+from engine.live.websocket import WebsocketClosedError
 from engine.requests import FEED_PURPOSES, Transport, Unsigned
 from engine.sequencer import Arrival
-from engine.session import MILLISECOND_NS
+from engine.session_record import MILLISECOND_NS
 from engine.venues.binance_spot.signing import ApiKey
 from journal.record import Kind, Record
 from journal.writer import Durable, JournalWriter
 
-PARALLEL_MAX = 16  # requests on their way at once, all venues; the rest wait their turn, and expire if it comes too late
+PARALLEL_MAX = (
+    16  # requests on their way at once, all venues; the rest wait their turn, and expire if it comes too late
+)
 
 
 class Gateway:
@@ -32,11 +34,11 @@ class Gateway:
         self,
         *,
         venues: dict[str, Any],
-        senders: dict[str, Sender],
+        senders: dict[str, HttpSender],
         key: ApiKey | None,
         clock: SessionClock,
-        inbox: Inbox,
-        links: Links,
+        inbox: Ingress,
+        links: LinkTasks,
         nursery: trio.Nursery,
     ) -> None:
         self._venues = venues
@@ -115,13 +117,13 @@ class Gateway:
         frame = self._venues[request.venue].sign_ws(unsigned, self._key, now_ms, str(seq))
         try:
             if feed is None:
-                raise FeedEnded("the link is down")
+                raise WebsocketClosedError("the link is down")
             await feed.send(frame)
-        except FeedEnded as ended:
+        except WebsocketClosedError as ended:
             self._inbox.put(arrival_of(seq, request, self._not_sent(str(ended))))
 
-    def _not_sent(self, why: str) -> Ended:
-        return Ended("not_sent", self._clock.now_ns(), wall_ns(), error=why)
+    def _not_sent(self, why: str) -> HttpResult:
+        return HttpResult("not_sent", self._clock.now_ns(), wall_ns(), error=why)
 
     async def cancel_all_unrecorded(self) -> list[str]:
         """The one request allowed without a record: the journal has failed, and this only lowers exposure."""
@@ -135,7 +137,7 @@ class Gateway:
         return told
 
 
-def arrival_of(seq: int, request: RequestBody, ended: Ended) -> Arrival:
+def arrival_of(seq: int, request: RequestBody, ended: HttpResult) -> Arrival:
     """The one record in which a request ends."""
     return Arrival(
         kind=Kind.FEED if request.purpose in FEED_PURPOSES else Kind.BROKER,

@@ -11,10 +11,14 @@ from typing import Any
 
 import structlog
 
-from engine.live.rest import quiet_loggers
+from engine.live.http_httpx import quiet_loggers
 
-SECRET_NAMES = frozenset({"signature", "apikey", "api_key", "api_secret", "secret", "x-mbx-apikey", "authorization", "password"})
-_IN_TEXT = re.compile(r"""(?i)\b(signature|api_?key|(?:api_?)?secret|x-mbx-apikey|password)(["']?\s*[=:]\s*["']?)[^\s&"',}]+""")
+SECRET_NAMES = frozenset(
+    {"signature", "apikey", "api_key", "api_secret", "secret", "x-mbx-apikey", "authorization", "password"}
+)
+_IN_TEXT = re.compile(
+    r"""(?i)\b(signature|api_?key|(?:api_?)?secret|x-mbx-apikey|password)(["']?\s*[=:]\s*["']?)[^\s&"',}]+"""
+)
 HIDDEN = "***"
 
 
@@ -34,7 +38,9 @@ def _clean(value: Any) -> Any:
 def configure(*, level: str = "info", json_lines: bool = False) -> None:
     """Once a process, by the front door."""
     quiet_loggers()
-    last = structlog.processors.JSONRenderer() if json_lines else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    last = (
+        structlog.processors.JSONRenderer() if json_lines else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    )
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,

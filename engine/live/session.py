@@ -13,23 +13,23 @@ from functools import partial
 import structlog
 import trio
 
-from engine.collector import rare_collections
 from engine.errors import CoreError
 from engine.facts import CommandBody, LinkBody, MarketGap, SessionClosing, read_fact, read_note, read_verdict, text_of
 from engine.facts import ModeChanged as ModeFact
+from engine.gc_tuning import rare_collections
 from engine.kernel import Kernel
 from engine.lifecycle import Status
 from engine.live.clock import wall_ns
-from engine.live.control import serve_control, socket_path
+from engine.live.control_socket import serve_control, socket_path
 from engine.live.gateway import Gateway
-from engine.live.inbox import Command, Down, Frames, Inbox
-from engine.live.links import Kept, Links
-from engine.live.opening import KEY_REFUSED, Plan, make_sender
-from engine.live.summary import Glimpse, Held, Progress, Summary
-from engine.reducers.positions import unrealised
+from engine.live.ingress import Command, FrameBatch, Ingress, LinkDown
+from engine.live.link_tasks import HandedOverLink, LinkTasks
+from engine.live.session_status import PositionStatus, Progress, SessionStatus, Summary
+from engine.live.startup import KEY_REFUSED, StartPlan, make_sender
 from engine.sequencer import Arrival, Sequencer
-from engine.session import SECOND_NS
-from engine.state import State
+from engine.session_record import SECOND_NS
+from engine.state.positions import unrealised
+from engine.state.session_state import State
 from journal.errors import JournalError
 from journal.record import Kind, Record
 from journal.writer import JournalWriter
@@ -39,7 +39,7 @@ IDLE_SECONDS_MAX = 1.0
 CLOCK_SECONDS = 60.0  # how often the wall clock is compared with session time
 PROGRESS_SECONDS = 0.25
 ITS_OWN_END = ("closed", "deadline")  # the core said that nothing more is awaited: the journal is sealed for good
-MODE_SOURCE = "mode"  # of a mode that engine/mode.py derived, and not an answer of the venue's
+MODE_SOURCE = "mode"  # of a mode that engine/handlers/mode_policy.py derived, and not an answer of the venue's
 NAMED_MAX = 3  # orders that a reason names
 
 log = structlog.get_logger()
@@ -48,9 +48,9 @@ log = structlog.get_logger()
 class Session:
     """A running session: what others in the same process may ask of it."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: StartPlan) -> None:
         self.plan = plan
-        self.inbox = Inbox()
+        self.inbox = Ingress()
         self.kernel = Kernel(plan.body)
         self.sequencer = Sequencer(self.kernel, self._append)
         self._writer: JournalWriter | None = None
@@ -62,10 +62,10 @@ class Session:
         self._ended, self._reason = "", ""
         self._closing = ""  # why the core closes the session: "stopped" | "deadline"
         self._gaps = 0
-        self._links: Links | None = None
+        self._links: LinkTasks | None = None
         self.signalled = False  # whether a person or the system asked this process to end
         self.chain = ""  # of the journal, once it is closed
-        self.kept: dict[str, Kept] = {}  # after `hand_over`: the connections that are open still
+        self.kept: dict[str, HandedOverLink] = {}  # after `hand_over`: the connections that are open still
 
     # ---- what others may ask
 
@@ -87,10 +87,10 @@ class Session:
         self._links.keeping = True
         await self.command("stop", by=by, reason=reason)
 
-    def glimpse(self) -> Glimpse:
+    def glimpse(self) -> SessionStatus:
         state = self.state
         modes = state.account.modes
-        return Glimpse(
+        return SessionStatus(
             session=self.plan.body.session,
             mode=str(modes.mode),
             reasons=modes.reasons,
@@ -105,23 +105,27 @@ class Session:
             waiting_peak=self.inbox.frames_peak,
             lag_ns=self._lag_ns,
             stopped=tuple(
-                (name, why) for name in self.kernel.program.strategies if (why := state.account.strategies.of(name).stopped_for)
+                (name, why)
+                for name in self.kernel.program.strategies
+                if (why := state.account.strategies.of(name).stopped_for)
             ),
             refused=self._refused,
             objection=self._objection,
             key_refused=self._key_refused,
         )
 
-    def _held(self, state: State) -> list[Held]:
+    def _held(self, state: State) -> list[PositionStatus]:
         found = []
         for key in sorted(state.account.positions.by_key):
             position = state.account.positions.by_key[key]
             index = self.kernel.program.indexes.get(position.instrument)
             quote = None if index is None else state.market.quote(index)
             instrument = self.kernel.program.instruments.get(position.instrument)
-            open_pnl = unrealised(position, (quote.bid + quote.ask) / 2, instrument) if quote and instrument else Decimal(0)
+            open_pnl = (
+                unrealised(position, (quote.bid + quote.ask) / 2, instrument) if quote and instrument else Decimal(0)
+            )
             found.append(
-                Held(
+                PositionStatus(
                     position.strategy,
                     position.instrument,
                     position.quantity,
@@ -149,7 +153,7 @@ class Session:
         )
         sender = make_sender(wanted.http, wanted.venue.rest)
         (name,) = self.kernel.program.venues
-        links = self._links = Links({name: wanted.venue}, self.inbox, self._clock, plan.kept)
+        links = self._links = LinkTasks({name: wanted.venue}, self.inbox, self._clock, plan.kept)
         try:
             async with trio.open_nursery() as nursery:
                 self._gateway = Gateway(
@@ -246,7 +250,9 @@ class Session:
             self._end("closed", "stopped in order")
             return
         account, cancelling = self.state.account, self.plan.body.engine.cancel_on_stop
-        asked = {awaited.request.client_order_id for awaited in account.requests.by_seq.values() if awaited.request.mutates}
+        asked = {
+            awaited.request.client_order_id for awaited in account.requests.by_seq.values() if awaited.request.mutates
+        }
         unclear = (Status.PENDING, Status.UNKNOWN)
         left = [
             f"{order.client_order_id} {order.status}"
@@ -271,18 +277,18 @@ class Session:
                 self._obey(command)
             if self.state.account.modes.closing or (item := inbox.take()) is None:
                 return
-            if type(item) is Frames:
+            if type(item) is FrameBatch:
                 left -= len(item.payloads)
                 if self._take_frames(item):
                     return
             else:
                 left -= 1
-                arrival = self._down(item) if type(item) is Down else item
+                arrival = self._down(item) if type(item) is LinkDown else item
                 assert isinstance(arrival, Arrival), arrival
                 if self._perform(sequencer.take(arrival, clock.now_ns())):
                     return
 
-    def _take_frames(self, frames: Frames) -> bool:
+    def _take_frames(self, frames: FrameBatch) -> bool:
         """Every message of a read. True where a request came out."""
         source, recv_ns = frames.source, frames.recv_ns
         kind = Kind.FEED if frames.market else Kind.BROKER
@@ -304,7 +310,7 @@ class Session:
         self._lag_ns = wall_ns() - recv_ns
         return asked
 
-    def _down(self, down: Down) -> Arrival:
+    def _down(self, down: LinkDown) -> Arrival:
         """The LINK down record: caused by the LINK up it ends or, where there was none, by the request."""
         link = self.state.account.links.by_source.get(down.source)
         cause = link.up_seq if link is not None and link.up_seq >= 0 else down.request_seq
@@ -414,7 +420,7 @@ def _soon(token: trio.lowlevel.TrioToken, what: Callable[[], None]) -> None:
 
 
 async def run_session(
-    plan: Plan,
+    plan: StartPlan,
     *,
     progress: Progress | None = None,
     task_status: "trio.TaskStatus[Session]" = trio.TASK_STATUS_IGNORED,

@@ -19,20 +19,24 @@ import msgspec
 import trio
 
 from engine.live.venue_server import ScaledClock, VenueServer
-from engine.sim.market import Market
-from engine.sim.market_capture import CaptureMarket, DamagedCapture
-from engine.sim.market_synthetic import SyntheticMarket
-from engine.sim.venue import AccountConfig, SimVenue, VenueConfig
+from engine.sim.feeds.capture_feed import CaptureMarket, DamagedCaptureError
+from engine.sim.feeds.sim_market import SimMarket
+from engine.sim.feeds.synthetic_feed import SyntheticMarket
+from engine.sim.sim_venue import AccountConfig, SimVenue, VenueConfig
 
 DEMO_KEY: Final = "verbatim-demo-key"
 DEMO_SECRET: Final = "verbatim-demo-secret"  # noqa: S105  # the simulated venue's own, open to all who read this
-SETTLE_SECONDS: Final = 0.25  # real time that the snapshot's answer gets before the next frame: on a busy machine 0.05 was too little
+SETTLE_SECONDS: Final = (
+    0.25  # real time that the snapshot's answer gets before the next frame: on a busy machine 0.05 was too little
+)
 SNAPSHOT_WAIT_SECONDS_MAX: Final = 10  # real time that the feed waits for somebody to ask for the snapshot
-BEHIND_SECONDS_MAX: Final = 2  # real time by which the feed may be late: a machine too slow for the speed gets a slower market
+BEHIND_SECONDS_MAX: Final = (
+    2  # real time by which the feed may be late: a machine too slow for the speed gets a slower market
+)
 LEAD_SECONDS: Final = 2.0  # real time between the clock's origin and the first line
 
 
-class VenueProblem(Exception):  # noqa: N818  # named for what it is to the person who reads it
+class VenueStartError(Exception):  # named for what it is to the person who reads it
     """The venue cannot start: one line that says what, where and what to do."""
 
 
@@ -68,13 +72,13 @@ def read_capture(path: Path) -> CaptureMarket:
         lines = (gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw).splitlines()
         market = CaptureMarket(lines)
     except OSError as error:
-        raise VenueProblem(f"cannot read the capture {path}: {error.strerror or error}") from error
+        raise VenueStartError(f"cannot read the capture {path}: {error.strerror or error}") from error
     except EOFError as error:
-        raise VenueProblem(f"the capture {path} is cut off: {error}") from error
-    except (DamagedCapture, zlib.error) as error:
-        raise VenueProblem(f"the capture {path} cannot be played: {error}") from error
+        raise VenueStartError(f"the capture {path} is cut off: {error}") from error
+    except (DamagedCaptureError, zlib.error) as error:
+        raise VenueStartError(f"the capture {path} cannot be played: {error}") from error
     if why := _why_not_spot(market.streams, lines):
-        raise VenueProblem(f"the capture {path} cannot be played: {why}")
+        raise VenueStartError(f"the capture {path} cannot be played: {why}")
     return market
 
 
@@ -87,15 +91,19 @@ def _why_not_spot(streams: Iterable[str], lines: Iterable[bytes]) -> str:
         if b'"e":"depthUpdate"' in line and b'"pu":' in line:
             return "it is of Binance futures (`pu` in its depth diffs); this venue plays Binance Spot's"
         snapshots += line.partition(b" ")[2].startswith(b'{"lastUpdateId":')
-    return "" if snapshots else 'it has no depth snapshot (a line that begins with {"lastUpdateId":), so no book can be built'
+    return (
+        ""
+        if snapshots
+        else 'it has no depth snapshot (a line that begins with {"lastUpdateId":), so no book can be built'
+    )
 
 
 def build(options: VenueOptions) -> tuple[SimVenue, ScaledClock]:
     """The venue and its clock, which runs from now on."""
     if options.speed <= 0:
-        raise VenueProblem(f"speed must be above 0, not {options.speed}")
+        raise VenueStartError(f"speed must be above 0, not {options.speed}")
     lead_ns = int(options.lead_seconds * options.speed * 1e9)
-    market: Market
+    market: SimMarket
     if options.capture is not None:
         market = read_capture(options.capture)
         origin_ns = market.first_ns - lead_ns
@@ -118,7 +126,7 @@ def build(options: VenueOptions) -> tuple[SimVenue, ScaledClock]:
     try:
         return SimVenue(config, market), clock
     except (ValueError, KeyError, TypeError) as error:  # a symbol or a filter that there is not
-        raise VenueProblem(str(error)) from error
+        raise VenueStartError(str(error)) from error
 
 
 async def serve(options: VenueOptions, task_status: trio.TaskStatus[dict[str, Any]] = trio.TASK_STATUS_IGNORED) -> None:
@@ -127,7 +135,7 @@ async def serve(options: VenueOptions, task_status: trio.TaskStatus[dict[str, An
         listeners = await trio.open_tcp_listeners(options.port, host=options.host)
     except OSError as error:
         reason = error.strerror or str(error)
-        raise VenueProblem(f"cannot listen on {options.host}:{options.port}: {reason}; try --port 0") from error
+        raise VenueStartError(f"cannot listen on {options.host}:{options.port}: {reason}; try --port 0") from error
     venue, clock = build(options)
     port = listeners[0].socket.getsockname()[1]
     task_status.started(
@@ -166,7 +174,7 @@ def main(options: VenueOptions) -> None:
     """Run the venue until SIGINT or SIGTERM. Raises VenueProblem where it cannot start."""
     try:
         trio.run(_serve_until_signalled, options)
-    except* VenueProblem as problems:
+    except* VenueStartError as problems:
         first: BaseException = problems
         while isinstance(first, BaseExceptionGroup):
             first = first.exceptions[0]
@@ -178,9 +186,9 @@ def _run_from_command_line(arguments: list[str]) -> int:
         given = msgspec.json.decode(arguments[0] if arguments else "{}", type=dict[str, Any])
         unknown = sorted(given.keys() - {option.name for option in fields(VenueOptions)})
         if unknown:
-            raise VenueProblem(f"no option named {', '.join(unknown)}")
+            raise VenueStartError(f"no option named {', '.join(unknown)}")
         main(msgspec.convert(given, VenueOptions, dec_hook=_path))
-    except (VenueProblem, msgspec.DecodeError) as problem:
+    except (VenueStartError, msgspec.DecodeError) as problem:
         sys.stderr.write(f"venue: {problem}\n")
         return 1
     return 0

@@ -17,7 +17,7 @@ from websockets.frames import Frame, Opcode
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
-from engine.sim.venue import SimVenue
+from engine.sim.sim_venue import SimVenue
 from engine.sim.wire import HttpAnswer, HttpRequest, Outgoing
 
 HEAD_BYTES_MAX: Final = 64 * 1024

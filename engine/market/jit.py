@@ -58,7 +58,9 @@ class Callback(NamedTuple):
     kept: Any  # what must live as long as the address is used
 
 
-_plain: WeakValueDictionary[int, Callable[..., int]] = WeakValueDictionary()  # with VERBATIM_JIT=0: what an address stands for, as long as its Callback lives
+_plain: WeakValueDictionary[int, Callable[..., int]] = (
+    WeakValueDictionary()
+)  # with VERBATIM_JIT=0: what an address stands for, as long as its Callback lives
 _addresses = count(1)
 
 
@@ -117,8 +119,14 @@ if JIT:
             for at, skip in ((1, given[2]), (3, ir.Constant(given[2].type, 0))):
                 table = context.make_array(signature.args[at])(context, builder, given[at])
                 row_bytes, _ = cgutils.unpack_tuple(builder, table.strides)  # type: ignore[no-untyped-call]  # numba's own
-                bytes_in = builder.add(builder.mul(given[4], row_bytes), builder.mul(skip, ir.Constant(row_bytes.type, 8)))
-                places.append(builder.inttoptr(builder.add(builder.ptrtoint(table.data, row_bytes.type), bytes_in), table.data.type))
+                bytes_in = builder.add(
+                    builder.mul(given[4], row_bytes), builder.mul(skip, ir.Constant(row_bytes.type, 8))
+                )
+                places.append(
+                    builder.inttoptr(
+                        builder.add(builder.ptrtoint(table.data, row_bytes.type), bytes_in), table.data.type
+                    )
+                )
             called = ir.FunctionType(ir.IntType(64), [place.type for place in places]).as_pointer()
             return builder.call(builder.inttoptr(given[0], called), places)
 
@@ -139,7 +147,9 @@ if JIT:
             whole = ir.IntType(64)
             to, start = (builder.bitcast(builder.gep(data, [at]), byte) for at in given[1:3])
             memmove = builder.module.declare_intrinsic("llvm.memmove", [byte, byte, whole])
-            builder.call(memmove, [to, start, builder.mul(given[3], ir.Constant(whole, 8)), ir.Constant(ir.IntType(1), 0)])
+            builder.call(
+                memmove, [to, start, builder.mul(given[3], ir.Constant(whole, 8)), ir.Constant(ir.IntType(1), 0)]
+            )
             return context.get_dummy_value()
 
         whole = types.int64

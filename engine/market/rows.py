@@ -36,7 +36,9 @@ DIFF: Final = 3  # first update id U, last update id u, number of LEVEL rows tha
 SNAPSHOT: Final = 4  # last update id, 0, number of LEVEL rows that follow
 LEVEL: Final = 5  # side (BID or ASK), price, size (0 removes)
 BAD_VALUE: Final = 6  # the row type that could not be made
-MARK: Final = 7  # mark price, index price, estimated settlement price, funding rate (may be negative), next funding in ns
+MARK: Final = (
+    7  # mark price, index price, estimated settlement price, funding rate (may be negative), next funding in ns
+)
 
 BID: Final = 0
 ASK: Final = 1

@@ -45,7 +45,7 @@ class EmaSpec(msgspec.Struct, frozen=True):
         return 2.0 / (self.length + 1.0)
 
 
-class Cross(msgspec.Struct, frozen=True, tag=True):
+class CrossOverSpec(msgspec.Struct, frozen=True, tag=True):
     """Two averages, by their places in the list, change their order; the first time they differ is one too. Both must be warm."""
 
     instrument_id: str
@@ -53,14 +53,14 @@ class Cross(msgspec.Struct, frozen=True, tag=True):
     second: int
 
 
-class Move(msgspec.Struct, frozen=True, tag=True):
+class PriceMoveSpec(msgspec.Struct, frozen=True, tag=True):
     """The mid is further than `ppm` millionths from where it was when this was met last; the first quote meets it."""
 
     instrument_id: str
     ppm: int
 
 
-class Shown(msgspec.Struct, frozen=True, tag=True):
+class PredicateSpec(msgspec.Struct, frozen=True, tag=True):
     """A compiled strategy wants to decide, by what it is shown of an instrument: looks.py."""
 
     instrument_id: str
@@ -68,14 +68,16 @@ class Shown(msgspec.Struct, frozen=True, tag=True):
     averages: tuple[int, ...]  # by their places in the list
 
 
-class Watch(msgspec.Struct, frozen=True):
+class TriggerSpec(msgspec.Struct, frozen=True):
     """Somebody who is due when the quote or the top of the book of an instrument changes; its place in the list is its bit."""
 
     name: str
     instruments: tuple[str, ...]
     throttle_ns: int = 0
     on_bar: bool = False  # a closed bar is a change too, and raises BAR_CLOSED
-    conditions: tuple[Cross | Move | Shown, ...] = ()  # where there are any, only these make it due
+    conditions: tuple[
+        CrossOverSpec | PriceMoveSpec | PredicateSpec, ...
+    ] = ()  # where there are any, only these make it due
 
 
 class Quote(msgspec.Struct, frozen=True):
@@ -139,7 +141,7 @@ class BookTop(msgspec.Struct, frozen=True):
     time_ns: int
 
 
-class Break(msgspec.Struct, frozen=True):
+class SequenceBreak(msgspec.Struct, frozen=True):
     """Between which ids of a stream messages are missing."""
 
     stream: str  # "trade" | "depth"

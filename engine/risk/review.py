@@ -1,7 +1,7 @@
 """A passed check is a type: only `review` makes an `Approved`, and only an `Approved` becomes a request."""
 
 from engine.facts import NewOrder, VerdictBody
-from engine.risk.rules import RULES, Question
+from engine.risk.rules import RULES, RiskContext
 
 _REVIEWED = object()
 
@@ -16,7 +16,7 @@ class Approved:
         self.order = order
 
 
-def review(question: Question) -> tuple[VerdictBody, Approved | None]:
+def review(question: RiskContext) -> tuple[VerdictBody, Approved | None]:
     """Every rule's answer, asked in RULES' order, and the approval where none objects."""
     answers = {name: rule(question) for name, rule in RULES.items()}
     approved = not any(answers.values())

@@ -9,14 +9,14 @@ from engine.facts import NewOrder
 from engine.lifecycle import LIVE, Status
 from engine.model import Instrument, OrderType, Side
 from engine.money import ZERO, on_grid
-from engine.reducers.limits import ORDER_WINDOW_NS
-from engine.reducers.modes import Mode
-from engine.reducers.orders import Order
-from engine.session import SECOND_NS, RiskSettings
-from engine.state import Account
+from engine.session_record import SECOND_NS, RiskSettings
+from engine.state.mode import Mode
+from engine.state.orders import Order
+from engine.state.rate_budgets import ORDER_WINDOW_NS
+from engine.state.session_state import Account
 
 
-class Question(msgspec.Struct, frozen=True):
+class RiskContext(msgspec.Struct, frozen=True):
     """Everything a rule may look at."""
 
     order: NewOrder
@@ -39,27 +39,27 @@ class Question(msgspec.Struct, frozen=True):
         return self.bid
 
 
-Rule = Callable[[Question], str]
+Rule = Callable[[RiskContext], str]
 
 
-def mode(question: Question) -> str:
+def mode(question: RiskContext) -> str:
     modes = question.account.modes
     if modes.mode is not Mode.RUNNING:
         return f"mode is {modes.mode}: {'; '.join(modes.reasons)}"
     return "the session is stopping" if modes.stopping_since_ns else ""
 
 
-def trading(question: Question) -> str:
+def trading(question: RiskContext) -> str:
     return "" if question.instrument.trading else f"{question.instrument.symbol} is not trading"
 
 
-def quoted(question: Question) -> str:
+def quoted(question: RiskContext) -> str:
     if question.order.type is OrderType.MARKET and not (question.bid and question.ask):
         return "no quote: a market order's cost cannot be judged"
     return ""
 
 
-def tick(question: Question) -> str:
+def tick(question: RiskContext) -> str:
     if question.order.type is OrderType.MARKET:
         return ""
     price, instrument = question.order.price, question.instrument
@@ -72,7 +72,7 @@ def tick(question: Question) -> str:
     return ""
 
 
-def lot(question: Question) -> str:
+def lot(question: RiskContext) -> str:
     quantity, instrument = question.order.quantity, question.instrument
     if quantity <= 0 or not on_grid(quantity, instrument.lot_size):
         return f"quantity {quantity} is not a multiple of the lot {instrument.lot_size}"
@@ -84,7 +84,7 @@ def lot(question: Question) -> str:
     return f"quantity {quantity} is above {at_most}" if at_most and quantity > at_most else ""
 
 
-def notional_min(question: Question) -> str:
+def notional_min(question: RiskContext) -> str:
     instrument = question.instrument
     market = question.order.type is OrderType.MARKET
     if not instrument.notional_min or (market and not instrument.notional_min_applies_to_market):
@@ -94,7 +94,7 @@ def notional_min(question: Question) -> str:
     return f"notional {notional} is below {instrument.notional_min}" if notional < instrument.notional_min else ""
 
 
-def order_size(question: Question) -> str:
+def order_size(question: RiskContext) -> str:
     limits, quantity = question.limits, question.order.quantity
     if limits.order_size_max and quantity > limits.order_size_max:
         return f"quantity {quantity} is above order_size_max {limits.order_size_max}"
@@ -104,7 +104,7 @@ def order_size(question: Question) -> str:
     return ""
 
 
-def position(question: Question) -> str:
+def position(question: RiskContext) -> str:
     """The position if all of this side's open orders and this one filled, over all strategies."""
     limit = question.limits.position_max
     if not limit:
@@ -116,7 +116,7 @@ def position(question: Question) -> str:
     return f"position could reach {worst * sign}, beyond position_max {limit}" if worst > limit else ""
 
 
-def open_orders(question: Question) -> str:
+def open_orders(question: RiskContext) -> str:
     count = sum(
         1 for order in question.account.orders.live.values() if order.order.instrument == question.order.instrument
     )
@@ -124,7 +124,7 @@ def open_orders(question: Question) -> str:
     return f"{count} orders are open, open_orders_max is {limit}" if limit and count >= limit else ""
 
 
-def balance(question: Question) -> str:
+def balance(question: RiskContext) -> str:
     """Free funds less what orders will lock that the venue's last balance does not know of yet."""
     instrument = question.instrument
     if instrument.contract:
@@ -142,7 +142,7 @@ def balance(question: Question) -> str:
     return ""
 
 
-def unknown_order(question: Question) -> str:
+def unknown_order(question: RiskContext) -> str:
     """An order whose fate is unknown blocks its instrument: its wish must not be sent twice (scenarios S1, S5)."""
     for order in question.account.orders.live.values():
         if order.status is Status.UNKNOWN and order.order.instrument == question.order.instrument:
@@ -150,7 +150,7 @@ def unknown_order(question: Question) -> str:
     return ""
 
 
-def rate(question: Question) -> str:
+def rate(question: RiskContext) -> str:
     budget = question.account.limits.of(question.instrument.venue)
     if question.time_ns < budget.blocked_until_ns:
         return f"{question.instrument.venue} asked us to wait: {budget.reason}"
@@ -165,7 +165,7 @@ def rate(question: Question) -> str:
     return ""
 
 
-def _same_side(question: Question) -> list[Order]:
+def _same_side(question: RiskContext) -> list[Order]:
     return [
         order
         for order in question.account.orders.live.values()
@@ -173,7 +173,7 @@ def _same_side(question: Question) -> list[Order]:
     ]
 
 
-def _unseen_lock(order: Order, asset: str, balance_seq: int, question: Question) -> Decimal:
+def _unseen_lock(order: Order, asset: str, balance_seq: int, question: RiskContext) -> Decimal:
     """What this live order will take of `asset` that the balance heard at `balance_seq` cannot contain yet."""
     if order.status not in LIVE or (order.status is not Status.PENDING and order.updated_seq < balance_seq):
         return ZERO

@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from engine.model import Allowance, Instrument
+from engine.model import Instrument, RateLimits
 from engine.venues.binance_metadata import (
     LEVEL_OVER_ORDER,
     Filter,
@@ -17,7 +17,7 @@ from engine.venues.binance_metadata import (
 )
 
 NEVER_MS: Final = 4_133_404_800_000  # the delivery of a perpetual, in the year 2100
-DOCUMENTED: Final = Allowance(weight_minute_max=2_400, orders_10s_max=300)  # section 10
+DOCUMENTED: Final = RateLimits(weight_minute_max=2_400, orders_10s_max=300)  # section 10
 
 
 class _Symbol(msgspec.Struct, rename="camel"):
@@ -48,7 +48,7 @@ def read_exchange_info(payload: bytes, venue: str, *, inverse: bool) -> tuple[In
     return tuple(_instrument(of, venue, inverse=inverse) for of in _DECODER.decode(payload).symbols)
 
 
-def read_allowance(payload: bytes) -> Allowance:
+def read_allowance(payload: bytes) -> RateLimits:
     """What the same answer says of rates (section 10)."""
     return allowance(_DECODER.decode(payload).rate_limits, DOCUMENTED)
 

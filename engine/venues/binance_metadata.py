@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from engine.market.rows import VALUE_MAX
-from engine.model import Allowance
+from engine.model import RateLimits
 
 LEVEL_OVER_ORDER: Final = 1000  # room for a level of this many largest orders
 
@@ -35,10 +35,10 @@ class RateLimit(msgspec.Struct):
     limit: int = 0
 
 
-def allowance(rows: Sequence[RateLimit], documented: Allowance) -> Allowance:
+def allowance(rows: Sequence[RateLimit], documented: RateLimits) -> RateLimits:
     """What the venue says of rates; what it does not say, or says as 0, is as documented."""
     told = {(row.rateLimitType, row.interval, row.intervalNum): row.limit for row in rows}
-    return Allowance(
+    return RateLimits(
         weight_minute_max=told.get(("REQUEST_WEIGHT", "MINUTE", 1), 0) or documented.weight_minute_max,
         orders_10s_max=told.get(("ORDERS", "SECOND", 10), 0) or documented.orders_10s_max,
     )

@@ -94,4 +94,3 @@ def _renamed(event: Any, venue: str) -> Any:
         elif isinstance(value, msgspec.Struct):
             changed[field] = _renamed(value, venue)
     return msgspec.structs.replace(event, **changed) if changed else event
-

@@ -19,7 +19,9 @@ class MarketDialect(Protocol):
 
     def decode_many(self, payloads: Sequence[bytes], seqs: Rows, times_ns: Rows) -> tuple[Rows, list[int]] | None: ...
 
-    def decode_snapshot(self, payload: bytes, instrument_id: str, seq: int, time_ns: int) -> Rows | tuple[Event, ...]: ...
+    def decode_snapshot(
+        self, payload: bytes, instrument_id: str, seq: int, time_ns: int
+    ) -> Rows | tuple[Event, ...]: ...
 
 
 class MarketVenue(Protocol):

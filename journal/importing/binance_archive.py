@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import NamedTuple
 
-from journal.importing.lines import Lines, Reading, Row
+from journal.importing.lines import CapturedRow, LineReader, Lines
 from journal.importing.stamps import UNIT_NS, UNIT_OF_DIGITS
 from journal.record import Kind
 
@@ -62,7 +62,7 @@ def _table_of(line: bytes) -> _Table | None:
     return next((table for table in TABLES if table.shape.fullmatch(line)), None)
 
 
-def read(lines: Lines) -> Reading:
+def read(lines: Lines) -> LineReader:
     """A line that has not the first one's columns, or not its unit of time, is damage."""
     header = None
     first = next(lines, None)
@@ -79,18 +79,18 @@ def read(lines: Lines) -> Reading:
     unit = UNIT_OF_DIGITS[digits]
     about = {"unit": unit, "table": table.name, "columns": list(table.columns), "time": table.columns[table.time]}
     rows = _rows(lines, first, table, digits, UNIT_NS[unit])
-    return Reading("venue", about, rows if header is None else chain((_header(header),), rows))
+    return LineReader("venue", about, rows if header is None else chain((_header(header),), rows))
 
 
-def _header(line: bytes) -> Row:
-    return Row(None, None, Kind.LINK, {"state": "header", "text": line.decode()})
+def _header(line: bytes) -> CapturedRow:
+    return CapturedRow(None, None, Kind.LINK, {"state": "header", "text": line.decode()})
 
 
-def _rows(lines: Lines, first: bytes, table: _Table, digits: int, unit_ns: int) -> Iterator[Row]:
+def _rows(lines: Lines, first: bytes, table: _Table, digits: int, unit_ns: int) -> Iterator[CapturedRow]:
     for line in chain((first,), lines):
         match = table.shape.fullmatch(line)
         if match is None:
             raise lines.damaged(f"has not the {len(table.columns)} columns of {table.name}")
         if len(match[1]) != digits:
             raise lines.damaged(f"its {table.columns[table.time]} has not the {digits} digits of the lines before")
-        yield Row(int(match[1]) * unit_ns, line)
+        yield CapturedRow(int(match[1]) * unit_ns, line)

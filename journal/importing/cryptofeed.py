@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from journal.importing.json_text import is_whole
-from journal.importing.lines import Lines, Reading, Row
+from journal.importing.lines import CapturedRow, LineReader, Lines
 from journal.importing.stamps import from_number
 from journal.record import Kind
 
@@ -33,24 +33,24 @@ def looks_so(head: bytes, name: str) -> bool:  # noqa: ARG001 - the shape that f
     return line.startswith(_CONFIGURATION) or any(shape.match(line) for shape in (_FRAME, _URL))
 
 
-def read(lines: Lines) -> Reading:
-    return Reading("receive", {"unit": "s"}, _rows(lines))
+def read(lines: Lines) -> LineReader:
+    return LineReader("receive", {"unit": "s"}, _rows(lines))
 
 
-def _rows(lines: Lines) -> Iterator[Row]:
+def _rows(lines: Lines) -> Iterator[CapturedRow]:
     for line in lines:
         if not line:
             continue
         text = line
         if match := _FRAME.match(line):
             text = line[match.end() :]
-            row = Row(_ns(lines, match[1]), text)
+            row = CapturedRow(_ns(lines, match[1]), text)
         elif match := _URL.match(line):
             text = line[match.end() :]
             row = _with_url(_ns(lines, match[3]), match[1].decode(), match[2], text)
         elif line.startswith(_CONFIGURATION):
             text = line[len(_CONFIGURATION) :]
-            row = Row(None, None, Kind.LINK, _link("configuration", text=text.decode()))
+            row = CapturedRow(None, None, Kind.LINK, _link("configuration", text=text.decode()))
         else:
             raise lines.damaged("has no receive time where one must stand")
         if lines.cut and not is_whole(text):
@@ -65,13 +65,13 @@ def _ns(lines: Lines, text: bytes) -> int:
         raise lines.damaged(str(error)) from error
 
 
-def _with_url(stamp_ns: int, url: str, arrow: bytes, text: bytes) -> Row:
+def _with_url(stamp_ns: int, url: str, arrow: bytes, text: bytes) -> CapturedRow:
     if arrow == b"<->":
-        return Row(stamp_ns, None, Kind.LINK, _link("up", url=url))
+        return CapturedRow(stamp_ns, None, Kind.LINK, _link("up", url=url))
     if arrow == b"<-":
-        return Row(stamp_ns, None, Kind.LINK, _link("sent", url=url, text=text.decode()))
+        return CapturedRow(stamp_ns, None, Kind.LINK, _link("sent", url=url, text=text.decode()))
     body, header = _parted(text)
-    return Row(stamp_ns, body, meta={"url": url} if header is None else {"url": url, "header": header})
+    return CapturedRow(stamp_ns, body, meta={"url": url} if header is None else {"url": url, "header": header})
 
 
 def _link(state: str, **said: str) -> dict[str, Any]:

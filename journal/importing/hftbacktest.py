@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from itertools import chain
 
 from journal.importing.json_text import is_whole
-from journal.importing.lines import Lines, Reading, Row
+from journal.importing.lines import CapturedRow, LineReader, Lines
 from journal.importing.stamps import UNIT_NS
 
 NAME = "hftbacktest"
@@ -21,7 +21,7 @@ def looks_so(head: bytes, name: str) -> bool:  # noqa: ARG001 - the shape that f
     return _LINE.match(head) is not None
 
 
-def read(lines: Lines) -> Reading:
+def read(lines: Lines) -> LineReader:
     """A line without a stamp, or with a stamp of another length than the first, is damage."""
     first = next(lines, None)
     if first is None:
@@ -30,14 +30,14 @@ def read(lines: Lines) -> Reading:
     unit = _UNITS.get(digits)
     if unit is None or not first[:digits].isdigit():
         raise lines.damaged("does not begin with a receive time of 16 or 19 digits and a space")
-    return Reading("receive", {"unit": unit}, _rows(lines, first, digits, UNIT_NS[unit]))
+    return LineReader("receive", {"unit": unit}, _rows(lines, first, digits, UNIT_NS[unit]))
 
 
-def _rows(lines: Lines, first: bytes, digits: int, unit_ns: int) -> Iterator[Row]:
+def _rows(lines: Lines, first: bytes, digits: int, unit_ns: int) -> Iterator[CapturedRow]:
     for line in chain((first,), lines):
         stamp, gap, frame = line.partition(b" ")
         if len(stamp) != digits or not stamp.isdigit() or not gap:
             raise lines.damaged(f"does not begin with a receive time of {digits} digits and a space")
         if lines.cut and not is_whole(frame):
             raise lines.damaged("the last line is cut off")
-        yield Row(int(stamp) * unit_ns, frame)
+        yield CapturedRow(int(stamp) * unit_ns, frame)

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from journal.errors import CaptureRefused
-from journal.importing.lines import Lines, Reading, Row
+from journal.errors import CaptureRefusedError
+from journal.importing.lines import CapturedRow, LineReader, Lines
 
 NAME = "lean-tick"
 ABOUT = "LEAN's US equity ticks: a zip of <day>_<symbol>_Trade_Tick.csv or _Quote_Tick.csv"
@@ -32,10 +32,10 @@ def looks_so(head: bytes, name: str) -> bool:  # noqa: ARG001 - the shape that f
     return _FILE.fullmatch(name) is not None
 
 
-def read(lines: Lines) -> Reading:
+def read(lines: Lines) -> LineReader:
     match = _FILE.fullmatch(lines.name)
     if match is None:
-        raise CaptureRefused(
+        raise CaptureRefusedError(
             f"{lines.path}: the csv is called {lines.name!r}, which does not state its day. What to do: give it the name "
             "that LEAN gives it, <yyyymmdd>_<symbol>_Trade_Tick.csv or _Quote_Tick.csv."
         )
@@ -46,14 +46,16 @@ def read(lines: Lines) -> Reading:
         )  # of New York's wall clock, read as if it were UTC
         hours_ns = [_ahead_of_utc_ns(midnight + timedelta(hours=hour)) for hour in range(24)]
     except ValueError as error:
-        raise CaptureRefused(f"{lines.path}: {day!r} in {lines.name!r} is no day.") from error
+        raise CaptureRefusedError(f"{lines.path}: {day!r} in {lines.name!r} is no day.") from error
     except ZoneInfoNotFoundError as error:
-        raise CaptureRefused(f"this system does not know the zone {ZONE}. What to do: pip install tzdata.") from error
+        raise CaptureRefusedError(
+            f"this system does not know the zone {ZONE}. What to do: pip install tzdata."
+        ) from error
     columns = COLUMNS[what]
     about = {"unit": "ms", "zone": ZONE, "day": day, "symbol": symbol, "table": what, "columns": list(columns)}
     about["price_unit"] = "0.0001"
     midnight_ns = (midnight - datetime(1970, 1, 1, tzinfo=UTC)).days * _DAY_MS * 1_000_000
-    return Reading("venue", about, _rows(lines, columns, [midnight_ns - ahead for ahead in hours_ns]))
+    return LineReader("venue", about, _rows(lines, columns, [midnight_ns - ahead for ahead in hours_ns]))
 
 
 def _ahead_of_utc_ns(wall: datetime) -> int:
@@ -62,7 +64,7 @@ def _ahead_of_utc_ns(wall: datetime) -> int:
     return (offset.days * 86_400 + offset.seconds) * 1_000_000_000
 
 
-def _rows(lines: Lines, columns: tuple[str, ...], midnights_ns: list[int]) -> Iterator[Row]:
+def _rows(lines: Lines, columns: tuple[str, ...], midnights_ns: list[int]) -> Iterator[CapturedRow]:
     """`midnights_ns`: for each hour of the day, the midnight from which its wall clock counts."""
     for line in lines:
         fields = line.rstrip(b"\r").split(b",")
@@ -73,4 +75,4 @@ def _rows(lines: Lines, columns: tuple[str, ...], midnights_ns: list[int]) -> It
             raise lines.damaged("does not begin with milliseconds since midnight")
         ms = int(match[1])
         below_ns = int(match[2].ljust(6, b"0")) if match[2] else 0
-        yield Row(midnights_ns[ms // _HOUR_MS] + ms * 1_000_000 + below_ns, line)
+        yield CapturedRow(midnights_ns[ms // _HOUR_MS] + ms * 1_000_000 + below_ns, line)

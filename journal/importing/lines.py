@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, NamedTuple, Self, cast
 
-from journal.errors import CaptureRefused, DamagedCapture
+from journal.errors import CaptureRefusedError, DamagedCaptureError
 from journal.record import Kind
 
 LINE_BYTES_MAX = 64 * 1024 * 1024  # the longest message seen, an exchangeInfo of 2021, is 1.9 MB
@@ -22,7 +22,7 @@ GZIP, ZIP = b"\x1f\x8b", b"PK\x03\x04"
 UNREADABLE = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, RuntimeError)
 
 
-class Row(NamedTuple):
+class CapturedRow(NamedTuple):
     """A line as a record: `payload` if it came over the wire, else `body`."""
 
     stamp_ns: int | None  # None where the line states no time
@@ -32,7 +32,7 @@ class Row(NamedTuple):
     meta: dict[str, Any] | None = None
 
 
-class Reading(NamedTuple):
+class LineReader(NamedTuple):
     """A file whose format is known, up to its first line. `about` goes into the SESSION record.
 
     `stamp` is whose clock the rows' stamps are of: "receive", "venue" (the tool kept no receive time) or "none".
@@ -40,7 +40,7 @@ class Reading(NamedTuple):
 
     stamp: str
     about: dict[str, Any]
-    rows: Iterator[Row]
+    rows: Iterator[CapturedRow]
 
 
 class Lines:
@@ -74,7 +74,7 @@ class Lines:
         archive = zipfile.ZipFile(file)
         entries = [entry for entry in archive.infolist() if not entry.is_dir()]
         if len(entries) != 1:
-            raise CaptureRefused(
+            raise CaptureRefusedError(
                 f"{self.path} holds {len(entries)} files, not one. What to do: unpack it, and import those files."
             )
         self.name = entries[0].filename.rpartition("/")[2]
@@ -115,8 +115,8 @@ class Lines:
                 raise self.damaged(f"not UTF-8 at its byte {error.start}") from error
         return line
 
-    def damaged(self, what: str, *, line: int | None = None) -> DamagedCapture:
-        return DamagedCapture(self.path, self.number if line is None else line, what)
+    def damaged(self, what: str, *, line: int | None = None) -> DamagedCaptureError:
+        return DamagedCaptureError(self.path, self.number if line is None else line, what)
 
     def close(self) -> None:
         self._stream.close()

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from journal.errors import CaptureRefused
+from journal.errors import CaptureRefusedError
 from journal.importing.json_text import field, is_whole
-from journal.importing.lines import Lines, Reading, Row
+from journal.importing.lines import CapturedRow, LineReader, Lines
 from journal.importing.stamps import UNIT_NS, from_iso, from_number
 
 NAME = "ndjson"
@@ -16,27 +16,27 @@ def looks_so(head: bytes, name: str) -> bool:  # noqa: ARG001 - the shape that f
     return head.lstrip().startswith(b"{")
 
 
-def read(lines: Lines, time_field: str | None, time_unit: str | None) -> Reading:
+def read(lines: Lines, time_field: str | None, time_unit: str | None) -> LineReader:
     """`time_field` may be a path, `data.ts`. Unit "none": the file states no time, and every record stands at 0."""
     if time_unit == "none":
         if time_field is not None:
-            raise CaptureRefused("--time-unit none says that no field holds a time: leave --time-field away.")
-        return Reading("none", {"unit": "none"}, _rows(lines, [], "none"))
+            raise CaptureRefusedError("--time-unit none says that no field holds a time: leave --time-field away.")
+        return LineReader("none", {"unit": "none"}, _rows(lines, [], "none"))
     if time_field is None or time_unit is None:
-        raise CaptureRefused(
+        raise CaptureRefusedError(
             f"{lines.path} is newline JSON, and which field holds the receive time is not known. What to do: say "
             "--format ndjson --time-field NAME --time-unit ns|us|ms|s|iso, or --time-unit none where none does."
         )
     about = {"unit": time_unit, "field": time_field}
-    return Reading("receive", about, _rows(lines, time_field.split("."), time_unit))
+    return LineReader("receive", about, _rows(lines, time_field.split("."), time_unit))
 
 
-def _rows(lines: Lines, path: list[str], unit: str) -> Iterator[Row]:
+def _rows(lines: Lines, path: list[str], unit: str) -> Iterator[CapturedRow]:
     for line in lines:
         if not line or line.isspace():
             continue
         try:
-            yield Row(_stamp(line, path, unit), line)
+            yield CapturedRow(_stamp(line, path, unit), line)
         except ValueError as error:
             raise lines.damaged(str(error)) from error
 

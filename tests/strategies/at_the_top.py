@@ -33,4 +33,10 @@ class AtTheTop:
                 yield Cancel(order.client_order_id)
         for side, price in wanted.items():
             if held * side.sign < POSITION_LOTS:
-                yield Place("*", side, max(SIZE_LOTS * lot, view.round_quantity("*", 6 / price)), price=price, type=OrderType.LIMIT_MAKER)
+                yield Place(
+                    "*",
+                    side,
+                    max(SIZE_LOTS * lot, view.round_quantity("*", 6 / price)),
+                    price=price,
+                    type=OrderType.LIMIT_MAKER,
+                )

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from decimal import Decimal
 
-from verbatim import Average, Compiled, Glance, OnQuote, Place, Side, TimeInForce
+from verbatim import Average, MarketTick, OnQuote, Place, Predicate, Side, TimeInForce
 
 
 def leans(now, fast, slow):
@@ -14,7 +14,7 @@ class Wide:
     version = "1"
     instruments = ("*",)
     averages = (Average("fast", length=10), Average("slow", length=50))
-    cadence = OnQuote(when=Compiled())
+    cadence = OnQuote(when=Predicate())
 
     @dataclass
     class Parameters:
@@ -26,8 +26,12 @@ class Wide:
         seq: int = 0  # of the quote that was traded on last
 
     @staticmethod
-    def wants(now: Glance, parameters) -> bool:
-        return now.bid > 0 and now.ask - now.bid >= parameters.ticks * now.tick and leans(now, now.averages[0], now.averages[1])
+    def wants(now: MarketTick, parameters) -> bool:
+        return (
+            now.bid > 0
+            and now.ask - now.bid >= parameters.ticks * now.tick
+            and leans(now, now.averages[0], now.averages[1])
+        )
 
     @staticmethod
     def decide(view, state, parameters):

@@ -3,14 +3,14 @@
 from dataclasses import dataclass
 from decimal import Decimal
 
-from verbatim import Average, Cross, Move, OnQuote, OrderType, Place, Side
+from verbatim import Average, CrossOver, OnQuote, OrderType, Place, PriceMove, Side
 
 
 class Crossing:
     version = "1"
     instruments = ("*",)
     averages = (Average("fast", length=10), Average("slow", length=20))
-    cadence = OnQuote(when=Cross("fast", "slow"))
+    cadence = OnQuote(when=CrossOver("fast", "slow"))
 
     @dataclass
     class Parameters:
@@ -39,7 +39,7 @@ class LooksAtEachQuote(Crossing):
 
 
 class Moved(Crossing):
-    cadence = OnQuote(when=Move(ppm=200))
+    cadence = OnQuote(when=PriceMove(ppm=200))
 
     @classmethod
     def decide(cls, view, _state, _parameters):

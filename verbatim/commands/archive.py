@@ -4,9 +4,9 @@ from pathlib import Path
 
 import click
 
-from verbatim.exits import DIFFERS, FAILED, stop
-from verbatim.finding import find
+from verbatim.exit_codes import DIFFERS, FAILED, stop
 from verbatim.options import journals_option
+from verbatim.session_lookup import find
 
 
 @click.command("archive")
@@ -20,13 +20,13 @@ def command(*, session: str, uri: str, journals: Path) -> None:
     Credentials come from the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY). The last line is where it lies.
     """
     from journal.archive import archive, opened
-    from journal.errors import ArchiveFailed, DamagedArchive, JournalError
+    from journal.errors import ArchiveFailedError, DamagedArchiveError, JournalError
 
     try:
         done = archive(find(journals, session), opened(uri))
-    except DamagedArchive as error:
+    except DamagedArchiveError as error:
         stop(str(error), DIFFERS)
-    except ArchiveFailed as error:
+    except ArchiveFailedError as error:
         stop(str(error), FAILED)
     except JournalError as error:
         stop(str(error))

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import click
 
-from verbatim.exits import DIFFERS, stop
-from verbatim.finding import find_decided, trusted_host
+from verbatim.exit_codes import DIFFERS, stop
 from verbatim.options import journals_option
+from verbatim.session_lookup import find_decided, trusted_host
 
 
 @click.command("ask")
@@ -19,7 +19,9 @@ from verbatim.options import journals_option
     help="A record, a time_ns, HH:MM:SS of the session's day or an ISO time (UTC). Default: the end.",
 )
 @journals_option
-@click.option("--trust-code", is_flag=True, help="Take the state that a slice begins with, though it was not made here.")
+@click.option(
+    "--trust-code", is_flag=True, help="Take the state that a slice begins with, though it was not made here."
+)
 @click.option("--json", "as_json", is_flag=True, help="Everything, as one JSON object.")
 def command(*, session: str, at: str | None, journals: Path, trust_code: bool, as_json: bool) -> None:
     """Show what the engine believed in SESSION: mode, links, orders, positions, balances, quotes; what it waited for, and why.
@@ -27,13 +29,13 @@ def command(*, session: str, at: str | None, journals: Path, trust_code: bool, a
     SESSION is a path or an id, sealed or still running.
     """
     from engine.errors import CoreError
-    from engine.loading import StrategyError
-    from journal.errors import DamagedJournal, JournalError
+    from engine.strategy.loading import StrategyError
+    from journal.errors import DamagedJournalError, JournalError
     from journal.reader import Journal
-    from replay.belief import belief, told
-    from replay.clock import NoMoment, moment_of
+    from replay.moments import UnknownMomentError, moment_of
     from replay.rebuild import rebuild
-    from replay.replay import Untrusted, refuse_strange_state
+    from replay.replay import UntrustedSourceError, refuse_strange_state
+    from replay.state_report import belief, told
 
     try:
         folder = find_decided(journals, session)
@@ -42,8 +44,8 @@ def command(*, session: str, at: str | None, journals: Path, trust_code: bool, a
         if journal.left_out and not trust_code:
             refuse_strange_state(journal, trusted_host(session), session)
         held = belief(*rebuild(folder, until=seq, until_ns=time_ns))
-    except (DamagedJournal, CoreError) as error:
+    except (DamagedJournalError, CoreError) as error:
         stop(str(error), DIFFERS)
-    except (JournalError, NoMoment, StrategyError, Untrusted) as error:
+    except (JournalError, UnknownMomentError, StrategyError, UntrustedSourceError) as error:
         stop(str(error))
     click.echo(json.dumps(held) if as_json else "\n".join(told(held)))

@@ -1,6 +1,6 @@
 """`verbatim bisect`: the commit that changed what a strategy decides, or the smallest run of records that shows it.
 
-The resimulating is replay/regress.py's, the search for a run replay/smallest.py's, the texts of strategies are verbatim/strategies.py's.
+The resimulating is replay/study/regress.py's, the search for a run replay/study/minimize.py's, the texts of strategies are verbatim/strategy_files.py's.
 """
 # ruff: noqa: A005 - a command's module bears its name, and is only ever imported as one of verbatim.commands
 
@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from verbatim.exits import DIFFERS, FAILED, stop
-from verbatim.finding import find_decided, find_to_resimulate, session_in, trusted_host
+from verbatim.exit_codes import DIFFERS, FAILED, stop
 from verbatim.options import journals_option
+from verbatim.session_lookup import find_decided, find_to_resimulate, session_in, trusted_host
 
 if TYPE_CHECKING:
-    from engine.session import SessionBody
-    from replay.decisions import Changed
-    from replay.regress import Done
-    from replay.smallest import SmallestRun
+    from engine.session_record import SessionBody
+    from replay.study.decisions import ChangedDecision
+    from replay.study.minimize import MinimalRun
+    from replay.study.regress import JobResult
 
 SHOWN = 10
 RECORDED = "recorded"
@@ -29,12 +29,34 @@ RECORDED = "recorded"
 @click.command("bisect")
 @click.argument("session")
 @click.argument("strategy", metavar="[FILE[:CLASS]]", required=False)
-@click.option("--records", is_flag=True, help="Find the smallest run of records over which --good and --bad decide otherwise.")
-@click.option("--good", metavar="REVISION", help="Of FILE, where it decided as it should; with --records also FILE[:CLASS] or, by default, the recorded one.")
-@click.option("--bad", metavar="REVISION", help="Where it does not: HEAD where a FILE is given; with --records as --good, and --good itself where there is a --variant.")
-@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Of both: risk.NAME, engine.NAME or strategy.NAME.PARAMETER.")
+@click.option(
+    "--records", is_flag=True, help="Find the smallest run of records over which --good and --bad decide otherwise."
+)
+@click.option(
+    "--good",
+    metavar="REVISION",
+    help="Of FILE, where it decided as it should; with --records also FILE[:CLASS] or, by default, the recorded one.",
+)
+@click.option(
+    "--bad",
+    metavar="REVISION",
+    help="Where it does not: HEAD where a FILE is given; with --records as --good, and --good itself where there is a --variant.",
+)
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Of both: risk.NAME, engine.NAME or strategy.NAME.PARAMETER.",
+)
 @click.option("--variant", metavar="NAME=VALUE[,NAME=VALUE]", help="With --records: of the bad one alone, as --set.")
-@click.option("--balance", "balances", multiple=True, metavar="ASSET=AMOUNT", help="What the account has, where the session does not say.")
+@click.option(
+    "--balance",
+    "balances",
+    multiple=True,
+    metavar="ASSET=AMOUNT",
+    help="What the account has, where the session does not say.",
+)
 @click.option("--trust-code", is_flag=True, help="Run code though the session was not recorded on this machine.")
 @journals_option
 def command(
@@ -58,8 +80,13 @@ def command(
     if records:
         if strategy is None and bad is None and variant is None:
             raise click.UsageError("FILE, --bad or --variant says what is held against --good")
-        bad = bad or (good if good and variant else "HEAD" if strategy else RECORDED)  # a variant is one of the good one, unless said otherwise
-        sides = _Side(good or RECORDED, strategy, settings), _Side(bad, strategy, (*settings, *(variant.split(",") if variant else ())))
+        bad = bad or (
+            good if good and variant else "HEAD" if strategy else RECORDED
+        )  # a variant is one of the good one, unless said otherwise
+        sides = (
+            _Side(good or RECORDED, strategy, settings),
+            _Side(bad, strategy, (*settings, *(variant.split(",") if variant else ()))),
+        )
         _by_records(session, sides, balances, trust_code=trust_code, journals=journals)
         return
     if strategy is None or good is None:
@@ -83,16 +110,16 @@ def _by_commits(  # noqa: PLR0917 - the command's own
     trust_code: bool,
     journals: Path,
 ) -> None:
-    from engine.loading import StrategyError
-    from engine.session import read_session
-    from journal.errors import DamagedJournal, JournalError
+    from engine.session_record import read_session
+    from engine.strategy.loading import StrategyError
+    from journal.errors import DamagedJournalError, JournalError
     from journal.reader import Journal
-    from replay.changes import UnknownChange, changed, parsed, with_strategy
-    from replay.decisions import changes
-    from replay.regress import Job, work
-    from replay.replay import Untrusted, refuse_strangers
-    from replay.venue_model import UnknownSetting, amounts, measured
-    from verbatim.strategies import commits, read_strategy
+    from replay.overrides import UnknownOverrideError, changed, parsed, with_strategy
+    from replay.replay import UntrustedSourceError, refuse_strangers
+    from replay.resim.venue_model import UnknownSettingError, amounts, measured
+    from replay.study.decisions import changes
+    from replay.study.regress import Job, work
+    from verbatim.strategy_files import commits, read_strategy
 
     path, _, cls = strategy.partition(":")
 
@@ -104,7 +131,7 @@ def _by_commits(  # noqa: PLR0917 - the command's own
             refuse_strangers(recorded, trusted_host(session), folder)
         model, overrides, given = measured(journal).model, parsed(settings), amounts(parsed(balances))
 
-        def decided(revision: str) -> "Done | str":
+        def decided(revision: str) -> "JobResult | str":
             """What it comes to at a revision, or why it cannot be run there: that is another behaviour too."""
             try:
                 version = read_strategy(f"{path}@{revision}{':' + cls if cls else ''}")
@@ -126,32 +153,34 @@ def _by_commits(  # noqa: PLR0917 - the command's own
         if isinstance(first, str):
             stop(f"at {good} it cannot be run: {first}")
 
-        def other(revision: str) -> "list[Changed] | str":
+        def other(revision: str) -> "list[ChangedDecision] | str":
             found = decided(revision)
             return found if isinstance(found, str) else changes(first.decisions, found.decisions)
 
         between = commits(Path(path), good, bad)
         if not between:
-            raise UnknownChange(
+            raise UnknownOverrideError(
                 f"no commit between {good} and {bad} touches {Path(path).absolute().parent}. What to do: --good must be an ancestor of --bad."
             )
         at = _first_other(len(between), lambda number: bool(other(between[number][0])))
         if at is None:
-            click.echo(f"bisect: of {len(between)} commits from {good} to {bad} none decides otherwise on {folder.name}")
+            click.echo(
+                f"bisect: of {len(between)} commits from {good} to {bad} none decides otherwise on {folder.name}"
+            )
             return
         revision, title = between[at]
         why = other(revision)
-    except DamagedJournal as error:
+    except DamagedJournalError as error:
         stop(str(error), DIFFERS)
-    except (JournalError, StrategyError, UnknownChange, UnknownSetting, Untrusted) as error:
+    except (JournalError, StrategyError, UnknownOverrideError, UnknownSettingError, UntrustedSourceError) as error:
         stop(str(error))
     click.echo(f"bisect: {revision[:12]} {title}")
     _tell(why)
     raise SystemExit(DIFFERS)
 
 
-def _tell(why: "list[Changed] | str") -> None:
-    from replay.decisions import told
+def _tell(why: "list[ChangedDecision] | str") -> None:
+    from replay.study.decisions import told
 
     if isinstance(why, str):
         click.echo(f"  it cannot be run there: {why}")
@@ -203,28 +232,32 @@ class _Side:
 
     def body(self, recorded: "SessionBody", called: str) -> "SessionBody":
         """The session with this version in it; `called` where it ran no strategy, so that both go by one name."""
-        from replay.changes import UnknownChange, changed, parsed, with_strategy
-        from verbatim.strategies import read_strategy
+        from replay.overrides import UnknownOverrideError, changed, parsed, with_strategy
+        from verbatim.strategy_files import read_strategy
 
         if self.spec is None and not recorded.strategies:
-            raise UnknownChange(f"{recorded.session} ran no strategy. What to do: name two versions of one with --good and --bad.")
+            raise UnknownOverrideError(
+                f"{recorded.session} ran no strategy. What to do: name two versions of one with --good and --bad."
+            )
         body = recorded if self.spec is None else with_strategy(recorded, read_strategy(self.spec, name=called))
         return changed(body, parsed(self.settings))
 
 
-def _by_records(session: str, sides: tuple[_Side, _Side], balances: tuple[str, ...], *, trust_code: bool, journals: Path) -> None:
+def _by_records(
+    session: str, sides: tuple[_Side, _Side], balances: tuple[str, ...], *, trust_code: bool, journals: Path
+) -> None:
     from engine.errors import CoreError
-    from engine.loading import StrategyError
-    from journal.errors import ArchiveFailed, DamagedArchive, DamagedJournal, JournalError
+    from engine.strategy.loading import StrategyError
+    from journal.errors import ArchiveFailedError, DamagedArchiveError, DamagedJournalError, JournalError
     from journal.reader import Journal
-    from replay.changes import UnknownChange, parsed
-    from replay.guard import SocketOpened, no_sockets
-    from replay.replay import Untrusted, refuse_strangers
-    from replay.resimulate import Wanted
-    from replay.smallest import smallest_run
-    from replay.stand_in import NotResimulated
-    from replay.venue_model import UnknownSetting, amounts, measured
-    from verbatim.compiling import compile_if_new
+    from replay.network_guard import SocketOpenedError, no_sockets
+    from replay.overrides import UnknownOverrideError, parsed
+    from replay.replay import UntrustedSourceError, refuse_strangers
+    from replay.resim.resimulate import ResimOptions
+    from replay.resim.sim_setup import CannotResimulateError
+    from replay.resim.venue_model import UnknownSettingError, amounts, measured
+    from replay.study.minimize import smallest_run
+    from verbatim.warmup import compile_if_new
 
     try:
         folder = find_to_resimulate(journals, session)
@@ -236,23 +269,41 @@ def _by_records(session: str, sides: tuple[_Side, _Side], balances: tuple[str, .
         compile_if_new()
         model, given = measured(Journal.open(folder)).model, amounts(parsed(balances))
         with no_sockets():
-            good, bad = (Wanted(session=body, model=model, balances=given) for body in bodies)
+            good, bad = (ResimOptions(session=body, model=model, balances=given) for body in bodies)
             found = smallest_run(folder, good, bad, _progress)
-    except (DamagedJournal, DamagedArchive, CoreError) as error:
+    except (DamagedJournalError, DamagedArchiveError, CoreError) as error:
         stop(str(error), DIFFERS)
-    except ArchiveFailed as error:
+    except ArchiveFailedError as error:
         stop(str(error), FAILED)
-    except (JournalError, StrategyError, UnknownChange, UnknownSetting, NotResimulated, Untrusted, SocketOpened) as error:
+    except (
+        JournalError,
+        StrategyError,
+        UnknownOverrideError,
+        UnknownSettingError,
+        CannotResimulateError,
+        UntrustedSourceError,
+        SocketOpenedError,
+    ) as error:
         stop(str(error))
     if found.run is None:
-        click.echo(f"bisect: {found.decisions:,} decisions on {found.records:,} records of the market, and none differs: {sides[1].text} decides as {sides[0].text}")
+        click.echo(
+            f"bisect: {found.decisions:,} decisions on {found.records:,} records of the market, and none differs: {sides[1].text} decides as {sides[0].text}"
+        )
         return
     _tell_run(found.run, found.records, found.tried)
     click.echo("repeat it, the good one first:")
     words = ("--modelled", "--from", str(found.run.first_seq), "--until", str(found.run.last_seq))
-    given_again = [*(f"--balance={each}" for each in balances), *(["--trust-code"] if trust_code else []), "--journals", str(journals)]
+    given_again = [
+        *(f"--balance={each}" for each in balances),
+        *(["--trust-code"] if trust_code else []),
+        "--journals",
+        str(journals),
+    ]
     for side in sides:
-        set_again = (each.replace(f"strategy.{called}.", f"strategy.{side.stem}.", 1) if called else each for each in side.settings)
+        set_again = (
+            each.replace(f"strategy.{called}.", f"strategy.{side.stem}.", 1) if called else each
+            for each in side.settings
+        )
         which = [*(["--strategy", side.spec] if side.spec else []), *(f"--set={each}" for each in set_again)]
         click.echo(f"  {shlex.join(['verbatim', 'resim', session, *words, *which, *given_again])}")
     raise SystemExit(DIFFERS)
@@ -263,11 +314,15 @@ def _progress(tried: int) -> None:
         click.echo(f"\r{tried:,} runs tried\r", nl=False, err=True)
 
 
-def _tell_run(run: "SmallestRun", of: int, tried: int) -> None:
-    from replay.clock import iso
-    from replay.decisions import told
+def _tell_run(run: "MinimalRun", of: int, tried: int) -> None:
+    from replay.moments import iso
+    from replay.study.decisions import told
 
-    click.echo(f"bisect: smallest run found: {run.records:,} of {of:,} records of the market, {run.first_seq} to {run.last_seq}, {iso(run.first_ns)} to {iso(run.last_ns)}")
-    click.echo(f"  {len(run.changed):,} {'decision differs' if len(run.changed) == 1 else 'decisions differ'} in it; one record less at either end, and none does ({tried} runs tried)")
+    click.echo(
+        f"bisect: smallest run found: {run.records:,} of {of:,} records of the market, {run.first_seq} to {run.last_seq}, {iso(run.first_ns)} to {iso(run.last_ns)}"
+    )
+    click.echo(
+        f"  {len(run.changed):,} {'decision differs' if len(run.changed) == 1 else 'decisions differ'} in it; one record less at either end, and none does ({tried} runs tried)"
+    )
     for line in told(run.changed, SHOWN, with_seqs=False):
         click.echo(f"  {line}")

@@ -1,12 +1,12 @@
-"""`verbatim bundle`: a session, or a slice of one, as one file. The cutting and redacting are replay/bundling.py."""
+"""`verbatim bundle`: a session, or a slice of one, as one file. The cutting and redacting are replay/session_bundle.py."""
 
 from pathlib import Path
 
 import click
 
-from verbatim.exits import DIFFERS, FAILED, stop
-from verbatim.finding import find
+from verbatim.exit_codes import DIFFERS, FAILED, stop
 from verbatim.options import journals_option
+from verbatim.session_lookup import find
 
 REDACTIONS = ("account", "host", "addresses")  # replay/redaction.py says what each is
 
@@ -48,12 +48,12 @@ def command(
     if not all(hide):
         raise click.UsageError("--hide needs a text")
     from engine.errors import CoreError
-    from engine.loading import StrategyError
-    from journal.errors import DamagedJournal, JournalError, JournalFailed
+    from engine.strategy.loading import StrategyError
+    from journal.errors import DamagedJournalError, JournalError, JournalFailedError
     from journal.reader import Journal
-    from replay.bundling import bundle
-    from replay.clock import NoMoment, span_of
+    from replay.moments import UnknownMomentError, span_of
     from replay.redaction import Redaction
+    from replay.session_bundle import bundle
 
     try:
         folder = find(journals, session)
@@ -66,11 +66,11 @@ def command(
             redacting=(lambda first: Redaction(first, redact, hide)) if redact or hide else None,
             redacted=(*redact, *([f"{len(hide)} text{'' if len(hide) == 1 else 's'}"] if hide else [])),
         )
-    except (DamagedJournal, CoreError) as error:
+    except (DamagedJournalError, CoreError) as error:
         stop(str(error), DIFFERS)
-    except JournalFailed as error:
+    except JournalFailedError as error:
         stop(str(error), FAILED)
-    except (JournalError, NoMoment, StrategyError) as error:
+    except (JournalError, UnknownMomentError, StrategyError) as error:
         stop(str(error))
     what = (
         "the whole session, byte for byte"

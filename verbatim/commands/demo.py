@@ -7,12 +7,22 @@ import click
 
 @click.command("demo")
 @click.option("--capture", type=click.Path(path_type=Path), help="Play this capture instead of the synthetic market.")
-@click.option("--speed", default=1, show_default=True, type=click.IntRange(1, 1000), help="Seconds of the market in one of ours.")
+@click.option(
+    "--speed", default=1, show_default=True, type=click.IntRange(1, 1000), help="Seconds of the market in one of ours."
+)
 @click.option("--seed", default=1, show_default=True, type=int, help="Of the synthetic market.")
-@click.option("--seconds", default=20.0, show_default=True, type=click.FloatRange(min=1), help="How long; a capture plays to its end.")
+@click.option(
+    "--seconds",
+    default=20.0,
+    show_default=True,
+    type=click.FloatRange(min=1),
+    help="How long; a capture plays to its end.",
+)
 @click.option("--journals", type=click.Path(path_type=Path), default=Path("journals"), show_default=True)
 @click.option("--strategy", default="", help="FILE:CLASS of a strategy of your own, instead of the examples.")
-@click.option("--http", type=click.Choice(["httpx", "direct"]), default="httpx", show_default=True, help="How requests are sent.")
+@click.option(
+    "--http", type=click.Choice(["httpx", "direct"]), default="httpx", show_default=True, help="How requests are sent."
+)
 @click.option("--json", "as_json", is_flag=True, help="What happened, as JSON.")
 @click.option("--verbose", is_flag=True, help="Show the session's log.")
 def command(as_json: bool, verbose: bool, **options: object) -> None:  # noqa: FBT001 - click's way of flags
@@ -25,12 +35,12 @@ def command(as_json: bool, verbose: bool, **options: object) -> None:  # noqa: F
     from rich.console import Console
 
     from engine.live.logs import configure
-    from engine.live.summary import Summary
+    from engine.live.session_status import Summary
     from replay.replay import replay_session
-    from verbatim.compiling import compile_first
     from verbatim.demo import Tour, trade
-    from verbatim.exits import DIFFERS, FAILED, stop
-    from verbatim.running import run_or_stop, shown_path, told
+    from verbatim.exit_codes import DIFFERS, FAILED, stop
+    from verbatim.runner import run_or_stop, shown_path, told
+    from verbatim.warmup import compile_first
 
     configure(level="info" if verbose else "error")
     console = Console(stderr=True)
@@ -61,8 +71,8 @@ def report(summary: object, verdict: str) -> list[str]:
     """What happened, the verdict, and what to try next."""
     import shlex
 
-    from engine.live.summary import Summary
-    from verbatim.running import invoked, shown_path, troubles
+    from engine.live.session_status import Summary
+    from verbatim.runner import invoked, shown_path, troubles
 
     assert isinstance(summary, Summary), summary
     last = summary.last

@@ -1,20 +1,22 @@
-"""`verbatim diff`: where two sessions part, and in what. The comparing is replay/parting.py."""
+"""`verbatim diff`: where two sessions part, and in what. The comparing is replay/study/session_diff.py."""
 
 import json
 from pathlib import Path
 
 import click
 
-from verbatim.exits import DIFFERS, stop
-from verbatim.finding import find_to_read
+from verbatim.exit_codes import DIFFERS, stop
 from verbatim.options import journals_option
+from verbatim.session_lookup import find_to_read
 
 
 @click.command("diff")
 @click.argument("one")
 @click.argument("other")
 @journals_option
-@click.option("--decisions", "shown", default=20, show_default=True, type=click.IntRange(min=0), help="How many are shown.")
+@click.option(
+    "--decisions", "shown", default=20, show_default=True, type=click.IntRange(min=0), help="How many are shown."
+)
 @click.option("--json", "as_json", is_flag=True, help="The findings as one JSON object.")
 def command(*, one: str, other: str, journals: Path, shown: int, as_json: bool) -> None:
     """Say where session ONE and session OTHER part first, and whether it is data, latency, fills, code or configuration.
@@ -22,13 +24,13 @@ def command(*, one: str, other: str, journals: Path, shown: int, as_json: bool) 
     Both are paths, ids or bundles. Ends with 0 where they do not part, with 1 where they do. Decisions are aligned by what they
     were made on, never by record number.
     """
-    from journal.errors import DamagedJournal, JournalError
-    from replay.decisions import told
-    from replay.parting import part
+    from journal.errors import DamagedJournalError, JournalError
+    from replay.study.decisions import told
+    from replay.study.session_diff import part
 
     try:
         found = part(find_to_read(journals, one), find_to_read(journals, other))
-    except DamagedJournal as error:
+    except DamagedJournalError as error:
         stop(str(error), DIFFERS)
     except JournalError as error:
         stop(str(error))

@@ -1,13 +1,13 @@
-"""`verbatim export`: a session's records as one file (journal/export.py), or each of its views as one (analysis/journal_sql.py)."""
+"""`verbatim export`: a session's records as one file (journal/export.py), or each of its views as one (analysis/sql_session.py)."""
 
 from pathlib import Path
 
 import click
 
 from journal.record import Kind
-from verbatim.exits import DIFFERS, FAILED, stop
-from verbatim.finding import find_to_read
+from verbatim.exit_codes import DIFFERS, FAILED, stop
 from verbatim.options import journals_option
+from verbatim.session_lookup import find_to_read
 
 
 def _kinds(_context: click.Context, _option: click.Parameter, text: str | None) -> frozenset[Kind] | None:
@@ -44,11 +44,11 @@ def command(
     is_folder = not target.suffix
     if is_folder and (kinds, sources, begin, end) != (None, None, None, None):
         raise click.UsageError("a FOLDER gets the views whole: without --kinds, --sources, --from and --to")
-    from analysis.journal_sql import QueryError
-    from journal.errors import DamagedJournal, JournalError, JournalFailed
+    from analysis.sql_session import QueryError
+    from journal.errors import DamagedJournalError, JournalError, JournalFailedError
     from journal.export import export
     from journal.reader import Journal
-    from replay.clock import NoMoment, span_of
+    from replay.moments import UnknownMomentError, span_of
 
     try:
         folder = find_to_read(journals, session)
@@ -59,24 +59,24 @@ def command(
             from_seq, to_seq = span_of(journal, begin, end)
             names = None if sources is None else frozenset(sources.split(","))
             rows = export(journal, target, from_seq=from_seq, to_seq=to_seq, kinds=kinds, sources=names)
-    except DamagedJournal as error:
+    except DamagedJournalError as error:
         stop(str(error), DIFFERS)
-    except JournalFailed as error:
+    except JournalFailedError as error:
         stop(str(error), FAILED)
-    except (JournalError, NoMoment, QueryError) as error:
+    except (JournalError, UnknownMomentError, QueryError) as error:
         stop(str(error))
     click.echo(f"export: {rows:,} rows")
     click.echo(target)
 
 
 def _views(folder: Path, target: Path) -> int:
-    from analysis.journal_sql import connect, to_parquet, views
-    from journal.errors import DamagedJournal
+    from analysis.sql_session import connect, to_parquet, views
+    from journal.errors import DamagedJournalError
     from journal.export import appearing
     from journal.verify import verify
 
     if problems := verify(folder).problems:  # DuckDB looks at no checksum
-        raise DamagedJournal(folder, problems[0], "export what is whole of it as a file, with --to")
+        raise DamagedJournalError(folder, problems[0], "export what is whole of it as a file, with --to")
     connection = connect(folder)
     with appearing(target) as partial:
         partial.mkdir()

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from verbatim.exits import DIFFERS, FAILED, stop
+from verbatim.exit_codes import DIFFERS, FAILED, stop
 from verbatim.options import journals_option
 
 
@@ -20,13 +20,13 @@ from verbatim.options import journals_option
 def command(*, uri: str, into: Path | None, journals: Path) -> None:
     """Bring back the session that `verbatim archive` put at URI. The last line printed is the session's path."""
     from journal.archive import fetch, opened
-    from journal.errors import ArchiveFailed, DamagedArchive, JournalError, JournalFailed
+    from journal.errors import ArchiveFailedError, DamagedArchiveError, JournalError, JournalFailedError
 
     try:
         folder = fetch(opened(uri), into=into, journals=journals)
-    except DamagedArchive as error:
+    except DamagedArchiveError as error:
         stop(str(error), DIFFERS)
-    except (ArchiveFailed, JournalFailed) as error:
+    except (ArchiveFailedError, JournalFailedError) as error:
         stop(str(error), FAILED)
     except JournalError as error:
         stop(str(error))

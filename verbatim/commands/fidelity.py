@@ -1,4 +1,4 @@
-"""`verbatim fidelity`: how near the simulated venue comes to the real one, order by order. The comparing is replay/fidelity.py."""
+"""`verbatim fidelity`: how near the simulated venue comes to the real one, order by order. The comparing is replay/study/fidelity.py."""
 
 import json
 import sys
@@ -7,17 +7,19 @@ from typing import TYPE_CHECKING
 
 import click
 
-from verbatim.exits import DIFFERS, stop
-from verbatim.finding import find_decided
+from verbatim.exit_codes import DIFFERS, stop
 from verbatim.options import journals_option
+from verbatim.session_lookup import find_decided
 
 if TYPE_CHECKING:
-    from replay.fidelity import Compared
+    from replay.study.fidelity import FidelityRow
 
 
 @click.command("fidelity")
 @click.argument("session")
-@click.option("--model", "model_settings", multiple=True, metavar="NAME=VALUE", help="Where the search begins, as of resim.")
+@click.option(
+    "--model", "model_settings", multiple=True, metavar="NAME=VALUE", help="Where the search begins, as of resim."
+)
 @journals_option
 @click.option("--json", "as_json", is_flag=True, help="The findings as one JSON object.")
 def command(*, session: str, model_settings: tuple[str, ...], journals: Path, as_json: bool) -> None:
@@ -27,17 +29,19 @@ def command(*, session: str, model_settings: tuple[str, ...], journals: Path, as
     """
     import msgspec
 
-    from journal.errors import DamagedJournal, JournalError
-    from replay.changes import UnknownChange, parsed
-    from replay.fidelity import NothingSent, fidelity
-    from replay.stand_in import NotResimulated
-    from replay.venue_model import UnknownSetting
+    from journal.errors import DamagedJournalError, JournalError
+    from replay.overrides import UnknownOverrideError, parsed
+    from replay.resim.sim_setup import CannotResimulateError
+    from replay.resim.venue_model import UnknownSettingError
+    from replay.study.fidelity import NothingSentError, fidelity
 
     try:
-        found = fidelity(find_decided(journals, session), settings=parsed(model_settings), on_try=None if as_json else _progress)
-    except DamagedJournal as error:
+        found = fidelity(
+            find_decided(journals, session), settings=parsed(model_settings), on_try=None if as_json else _progress
+        )
+    except DamagedJournalError as error:
         stop(str(error), DIFFERS)
-    except (JournalError, NotResimulated, NothingSent, UnknownChange, UnknownSetting) as error:
+    except (JournalError, CannotResimulateError, NothingSentError, UnknownOverrideError, UnknownSettingError) as error:
         stop(str(error))
     if as_json:
         click.echo(json.dumps(msgspec.to_builtins(found)))
@@ -45,7 +49,9 @@ def command(*, session: str, model_settings: tuple[str, ...], journals: Path, as
     where = f"measured in {found.measured_in:,} exchanges" if found.measured_in else "not measured"
     click.echo(f"as it begins ({where}): {_said(found.begun)}")
     click.echo(f"nearest of {found.tried} tried: {_said(found.best)}")
-    click.echo(f"  its fills are {found.best.clock_ms:+g} ms off in the median: the market's way to us, or the clocks; the rest is told without that")
+    click.echo(
+        f"  its fills are {found.best.clock_ms:+g} ms off in the median: the market's way to us, or the clocks; the rest is told without that"
+    )
     for line in found.best.worst:
         click.echo(f"  {line}")
     best = found.best.model
@@ -53,7 +59,7 @@ def command(*, session: str, model_settings: tuple[str, ...], journals: Path, as
     click.echo(f"use it: --model request_ms={best.request_ns / 1e6:g} --model feed_ms={best.feed_ns / 1e6:g} {fees}")
 
 
-def _said(compared: "Compared") -> str:
+def _said(compared: "FidelityRow") -> str:
     alike = f"{compared.agree:,} of {compared.orders:,} orders filled alike"
     filled = f"{compared.filled_modelled:f} filled in the model, {compared.filled_recorded:f} at the venue"
     return f"request {compared.model.request_ns / 1e6:g} ms: {alike}; {filled}; first fills {compared.fill_apart_ms:g} ms apart"

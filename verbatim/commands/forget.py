@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from verbatim.exits import FAILED, stop
+from verbatim.exit_codes import FAILED, stop
 from verbatim.options import a_number, journals_option
 
 if TYPE_CHECKING:
     from journal.record import Record
-    from journal.retention import About, Forgetting
+    from journal.retention import PruneReport, SessionAbout
 
 UNITS_S = {"h": 3600, "d": 86_400, "w": 7 * 86_400}
 GIB = 1 << 30
@@ -61,7 +61,7 @@ def command(
     import msgspec
 
     from journal.archive import missing_of, opened
-    from journal.errors import ArchiveFailed, JournalError, JournalFailed
+    from journal.errors import ArchiveFailedError, JournalError, JournalFailedError
     from journal.retention import forget, forgetting
 
     if not journals.is_dir():
@@ -75,7 +75,7 @@ def command(
             missing_of=None if archived_only is None else partial(missing_of, opened(archived_only)),
         )
         stayed = forget(journals, chosen) if yes else []
-    except (ArchiveFailed, JournalFailed) as error:
+    except (ArchiveFailedError, JournalFailedError) as error:
         stop(str(error), FAILED)
     except JournalError as error:
         stop(str(error))
@@ -87,27 +87,27 @@ def command(
         stop(f"{stayed[0].path.name} was kept after all: {stayed[0].why}. What to do: forget anew when it has ended.")
 
 
-def about(record: "Record") -> "About":
+def about(record: "Record") -> "SessionAbout":
     """Sessions of one account and venue go on from each other; an import or a resimulation is nobody's."""
     import msgspec
 
-    from engine.session import read_session
-    from journal.retention import About
+    from engine.session_record import read_session
+    from journal.retention import SessionAbout
 
     if "import" in msgspec.json.decode(record.body or "{}", type=dict[str, msgspec.Raw]):
-        return About(None)
+        return SessionAbout(None)
     body = read_session(record.body or "")
     if body.resimulated is not None:
-        return About(None)
+        return SessionAbout(None)
     venues = ", ".join(venue.name for venue in body.venues)
     symbols = ", ".join(instrument.symbol for instrument in body.instruments)
     line = f"account {body.account} at {venues}" if body.account else f"the recordings of {symbols} at {venues}"
     if body.previous is None:
-        return About(line)
-    return About(line, body.previous.session, body.previous.last_seq, body.previous.chain)
+        return SessionAbout(line)
+    return SessionAbout(line, body.previous.session, body.previous.last_seq, body.previous.chain)
 
 
-def _tell(chosen: "Forgetting", *, yes: bool) -> None:
+def _tell(chosen: "PruneReport", *, yes: bool) -> None:
     for going in chosen.going:
         written = datetime.fromtimestamp(going.written_ns // 10**9, UTC)
         click.echo(

@@ -6,7 +6,7 @@ import click
 
 from journal.importing.formats import FORMATS
 from journal.importing.ndjson import UNITS
-from verbatim.exits import FAILED, stop
+from verbatim.exit_codes import FAILED, stop
 from verbatim.options import journals_option
 
 
@@ -47,21 +47,21 @@ def command(
     """
     from importlib.metadata import version
 
-    from journal.errors import CaptureRefused, JournalError
-    from journal.importing.formats import Wanted
-    from journal.importing.session import import_files
+    from journal.errors import CaptureRefusedError, JournalError
+    from journal.importing.formats import ImportOptions
+    from journal.importing.import_session import import_files
 
     try:
         done = import_files(
             files,
-            Wanted(name, time_field, time_unit),
+            ImportOptions(name, time_field, time_unit),
             journals=journals,
             into=into,
             source=source,
             partial=partial,
             about={**NOTHING_TRADED, "versions": {"verbatim-trading": version("verbatim-trading")}},
         )
-    except CaptureRefused as error:
+    except CaptureRefusedError as error:
         stop(str(error))
     except JournalError as error:
         stop(str(error), FAILED)

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import click
 
-from verbatim.exits import DIFFERS, FAILED, stop
-from verbatim.finding import find
+from verbatim.exit_codes import DIFFERS, FAILED, stop
 from verbatim.options import journals_option
+from verbatim.session_lookup import find
 
 
 @click.command("merge")
@@ -18,14 +18,14 @@ def command(*, session: str, journals: Path, mib_max: int) -> None:
 
     SESSION is a path or an id, and must have ended: what is being written is not merged.
     """
-    from journal.errors import DamagedJournal, JournalError, JournalFailed
+    from journal.errors import DamagedJournalError, JournalError, JournalFailedError
     from journal.merge import merge
 
     try:
         done = merge(find(journals, session), bytes_max=mib_max * 2**20)
-    except DamagedJournal as error:
+    except DamagedJournalError as error:
         stop(str(error), DIFFERS)
-    except JournalFailed as error:
+    except JournalFailedError as error:
         stop(str(error), FAILED)
     except JournalError as error:
         stop(str(error))

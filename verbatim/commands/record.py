@@ -29,7 +29,13 @@ STALE_SECONDS = 60  # a trader must not believe in a silent market for long; a r
     "--roll-hours", type=click.FloatRange(0, 24 * 31, min_open=True), help="A new session at this age; 24 unless said."
 )
 @click.option("--roll-at", metavar="HH:MM", help="A new session every day at this time (UTC) instead.")
-@click.option("--for", "seconds", type=click.FloatRange(0, 1e9, min_open=True), callback=a_number, help="End after so many seconds.")
+@click.option(
+    "--for",
+    "seconds",
+    type=click.FloatRange(0, 1e9, min_open=True),
+    callback=a_number,
+    help="End after so many seconds.",
+)
 @click.option(
     "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True
 )
@@ -46,12 +52,12 @@ def command(*, config: Path | None, seconds: float | None, log_level: str, as_js
     from rich.console import Console
 
     from engine.live.logs import configure
-    from engine.live.summary import Summary
-    from verbatim.compiling import compile_first
+    from engine.live.session_status import Summary
     from verbatim.config import recording_wanted
-    from verbatim.exits import FAILED
-    from verbatim.recording import Recorder, roll_due_ns
-    from verbatim.running import end_by, run_or_stop, shown_path, told
+    from verbatim.exit_codes import FAILED
+    from verbatim.recorder import Recorder, roll_due_ns
+    from verbatim.runner import end_by, run_or_stop, shown_path, told
+    from verbatim.warmup import compile_first
 
     configure(level=log_level, json_lines=as_json)
     try:
@@ -81,18 +87,18 @@ def command(*, config: Path | None, seconds: float | None, log_level: str, as_js
 
 def _settings(path: Path | None, given: dict[str, Any]) -> "Config":
     """From the file or from the options, never from both: what outdoes what would have to be guessed. Raises ConfigProblem."""
-    from verbatim.config import ConfigProblem, make_config, read_values
+    from verbatim.config import ConfigError, make_config, read_values
 
     chosen: dict[str, Any] = {name: value for name, value in given.items() if value}
     if path is not None:
         if both := [f"--{each.rstrip('s')}" for each in ("url", "stream", "symbols") if each in chosen]:
-            raise ConfigProblem(f"{both[0]} and {path} both say what to record: name the one or the other")
+            raise ConfigError(f"{both[0]} and {path} both say what to record: name the one or the other")
         values, where = read_values(path), str(path)
     else:
         if not chosen.get("symbols"):
-            raise ConfigProblem("nothing to record: name a configuration file, or symbols with --symbol")
+            raise ConfigError("nothing to record: name a configuration file, or symbols with --symbol")
         if "url" not in chosen and chosen["name"] not in PUBLIC:
-            raise ConfigProblem(f"where {chosen['name']} gives its market data is not known here: name it with --url")
+            raise ConfigError(f"where {chosen['name']} gives its market data is not known here: name it with --url")
         rest, stream = (chosen["url"], "") if "url" in chosen else PUBLIC[chosen["name"]]
         stream = chosen.get("stream") or stream or rest.replace("http", "ws", 1)
         values = {"instruments": chosen["symbols"], "venue": {"name": chosen["name"], "rest": rest, "stream": stream}}

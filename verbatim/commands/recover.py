@@ -4,9 +4,9 @@ from pathlib import Path
 
 import click
 
-from verbatim.exits import DIFFERS, FAILED, stop
-from verbatim.finding import find
+from verbatim.exit_codes import DIFFERS, FAILED, stop
 from verbatim.options import journals_option
+from verbatim.session_lookup import find
 
 
 @click.command("recover")
@@ -22,18 +22,18 @@ def command(*, session: str, journals: Path, signing_key: Path | None) -> None:
     or the open part show damage to what was durable, it is refused with exit code 1 and nothing is changed. Rows that were
     sealed before are not read again: verify does that.
     """
-    from journal.errors import DamagedJournal, JournalError, JournalFailed
+    from journal.errors import DamagedJournalError, JournalError, JournalFailedError
     from journal.recover import recover
-    from verbatim.config import ConfigProblem, read_signing_key
+    from verbatim.config import ConfigError, read_signing_key
 
     try:
         signer = None if signing_key is None else read_signing_key(signing_key.expanduser())
         done = recover(find(journals, session), signer=signer)
-    except ConfigProblem as error:
+    except ConfigError as error:
         stop(str(error))
-    except DamagedJournal as error:
+    except DamagedJournalError as error:
         stop(str(error), DIFFERS)
-    except JournalFailed as error:
+    except JournalFailedError as error:
         stop(str(error), FAILED)
     except JournalError as error:
         stop(str(error))

@@ -1,4 +1,4 @@
-"""`verbatim regress`: versions of a strategy against recorded sessions. The work is replay/regress.py, where it is done replay/fanout.py."""
+"""`verbatim regress`: versions of a strategy against recorded sessions. The work is replay/study/regress.py, where it is done replay/study/workers.py."""
 
 import json
 import sys
@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from verbatim.exits import DIFFERS, FAILED, stop
-from verbatim.finding import find_to_read, trusted_host
+from verbatim.exit_codes import DIFFERS, FAILED, stop
 from verbatim.options import journals_option
+from verbatim.session_lookup import find_to_read, trusted_host
 
 if TYPE_CHECKING:
-    from replay.regress import Job, Row
-    from replay.versions import ArchivedJob, Asked, Version
+    from replay.study.regress import Job, RegressRow
+    from replay.study.versions import ArchivedJob, Version, VersionRequest
 
 
 @click.command("regress")
@@ -27,16 +27,24 @@ if TYPE_CHECKING:
     help="A strategy, as it is or as git has it at a revision. Against the recorded one; the first, where sessions ran none.",
 )
 @click.option(
-    "--variant", "variants", multiple=True, metavar="NAME=VALUE[,NAME=VALUE]", help="The recorded strategy with other settings: as --set of resim."
+    "--variant",
+    "variants",
+    multiple=True,
+    metavar="NAME=VALUE[,NAME=VALUE]",
+    help="The recorded strategy with other settings: as --set of resim.",
 )
-@click.option("--modelled", is_flag=True, help="The simulated venue answers from the first request on, for every version.")
+@click.option(
+    "--modelled", is_flag=True, help="The simulated venue answers from the first request on, for every version."
+)
 @click.option("--model", "model_settings", multiple=True, metavar="NAME=VALUE", help="As of resim.")
 @click.option("--balance", "balances", multiple=True, metavar="ASSET=AMOUNT", help="As of resim.")
 @click.option("--on", default="", metavar="dask://HOST:PORT", help="Work there; else in processes of this machine.")
 @click.option("--workers", type=click.IntRange(min=0), default=0, help="Processes here; 0: one for each core.")
 @click.option("--report", type=click.Path(path_type=Path), help="Write a page of HTML.")
 @click.option("--fresh", is_flag=True, help="Do all work anew, whatever results are kept.")
-@click.option("--trust-code", is_flag=True, help="Run recorded strategies though they were not recorded on this machine.")
+@click.option(
+    "--trust-code", is_flag=True, help="Run recorded strategies though they were not recorded on this machine."
+)
 @journals_option
 @click.option("--json", "as_json", is_flag=True, help="The rows as one JSON object.")
 def command(
@@ -65,20 +73,20 @@ def command(
         raise click.UsageError("--version FILE or --variant NAME=VALUE says what is held against what was recorded")
     if report is not None and not report.absolute().parent.is_dir():
         raise click.UsageError(f"--report: there is no folder {report.parent}")
-    from engine.loading import StrategyError
-    from journal.errors import DamagedJournal, JournalError
-    from replay.changes import UnknownChange, parsed
-    from replay.fanout import WorkFailed, spread
-    from replay.regress import rows
-    from replay.replay import Untrusted
-    from replay.stand_in import NotResimulated
-    from replay.venue_model import UnknownSetting, amounts
-    from replay.versions import Asked, work
-    from verbatim.compiling import compile_if_new
+    from engine.strategy.loading import StrategyError
+    from journal.errors import DamagedJournalError, JournalError
+    from replay.overrides import UnknownOverrideError, parsed
+    from replay.replay import UntrustedSourceError
+    from replay.resim.sim_setup import CannotResimulateError
+    from replay.resim.venue_model import UnknownSettingError, amounts
+    from replay.study.regress import rows
+    from replay.study.versions import VersionRequest, work
+    from replay.study.workers import WorkFailedError, spread
+    from verbatim.warmup import compile_if_new
 
     try:
         tried = _versions(versions, variants)
-        asked = Asked(
+        asked = VersionRequest(
             called=next((each.strategy.name for each in tried if each.strategy), ""),
             model_settings=parsed(model_settings),
             balances=amounts(parsed(balances)),
@@ -92,11 +100,18 @@ def command(
             jobs += _jobs(session, journals, tried, asked)
         ends = spread(work, jobs, on=on, workers=workers, told=None if as_json else _progress)
         found = rows(jobs, ends)
-    except WorkFailed as error:
+    except WorkFailedError as error:
         stop(str(error), FAILED)
-    except DamagedJournal as error:
+    except DamagedJournalError as error:
         stop(str(error), DIFFERS)
-    except (JournalError, StrategyError, UnknownChange, UnknownSetting, NotResimulated, Untrusted) as error:
+    except (
+        JournalError,
+        StrategyError,
+        UnknownOverrideError,
+        UnknownSettingError,
+        CannotResimulateError,
+        UntrustedSourceError,
+    ) as error:
         stop(str(error))
     if report is not None:
         from analysis.regress_report import page
@@ -113,24 +128,26 @@ def command(
 
 
 def _versions(files: Sequence[str], variants: Sequence[str]) -> "list[Version]":
-    from replay.changes import parsed
-    from replay.versions import RECORDED, Version
-    from verbatim.strategies import read_strategy
+    from replay.overrides import parsed
+    from replay.study.versions import RECORDED, Version
+    from verbatim.strategy_files import read_strategy
 
     tried = [Version(RECORDED), *(Version(variant, settings=parsed(variant.split(","))) for variant in variants)]
     return [*tried, *(Version(file, read_strategy(file)) for file in files)]
 
 
-def _jobs(session: str, journals: Path, versions: "Sequence[Version]", asked: "Asked") -> "Sequence[Job | ArchivedJob]":
-    from journal.copies import is_address
-    from replay.versions import ArchivedJob, jobs_on
+def _jobs(
+    session: str, journals: Path, versions: "Sequence[Version]", asked: "VersionRequest"
+) -> "Sequence[Job | ArchivedJob]":
+    from journal.archive_cache import is_address
+    from replay.study.versions import ArchivedJob, jobs_on
 
     if is_address(session):
         return [ArchivedJob(version, session, asked) for version in versions]
     return jobs_on(find_to_read(journals, session), versions, asked, host=trusted_host(session))
 
 
-def _title(found: "Sequence[Row]") -> str:
+def _title(found: "Sequence[RegressRow]") -> str:
     counts = (len({row.version for row in found}), "version"), (len({row.session for row in found}), "session")
     return ", ".join(f"{count} {what}{'' if count == 1 else 's'}" for count, what in counts)
 
@@ -140,7 +157,7 @@ def _progress(done: int, total: int) -> None:
         click.echo(f"\r{done:,} of {total:,} resimulated" + ("\r\033[K" if done == total else ""), nl=False, err=True)
 
 
-def _table(found: "Sequence[Row]") -> None:
+def _table(found: "Sequence[RegressRow]") -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -154,8 +171,15 @@ def _table(found: "Sequence[Row]") -> None:
             table.add_row(row.session, row.version, "-", "-", "-", "-", "-", "-", "-")
             continue
         tally = row.ended.done.tally
-        numbers = (f"{tally.pnl:.4f}", f"{row.pnl_change:+.4f}", f"{row.trading_change:+.4f}", f"{row.fees_change:+.4f}")
-        table.add_row(row.session, row.version, f"{len(row.changed):,}", f"{tally.placed:,}", f"{tally.fills:,}", *numbers)
+        numbers = (
+            f"{tally.pnl:.4f}",
+            f"{row.pnl_change:+.4f}",
+            f"{row.trading_change:+.4f}",
+            f"{row.fees_change:+.4f}",
+        )
+        table.add_row(
+            row.session, row.version, f"{len(row.changed):,}", f"{tally.placed:,}", f"{tally.fills:,}", *numbers
+        )
     Console(width=None if sys.stdout.isatty() else 160).print(table)
     for row in found:
         troubles = [row.ended.error] if row.ended.done is None else row.ended.done.tally.troubles
@@ -168,7 +192,7 @@ def _table(found: "Sequence[Row]") -> None:
     click.echo(f"regress: {'; '.join(said) or 'no version changed a decision'}")
 
 
-def _as_json(row: "Row") -> dict[str, object]:
+def _as_json(row: "RegressRow") -> dict[str, object]:
     import msgspec
 
     done = row.ended.done

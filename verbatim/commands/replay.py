@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from verbatim.exits import DIFFERS, FAILED, stop
-from verbatim.finding import find_decided, trusted_host
+from verbatim.exit_codes import DIFFERS, FAILED, stop
 from verbatim.options import journals_option
+from verbatim.session_lookup import find_decided, trusted_host
 
 if TYPE_CHECKING:
-    from engine.session import StrategySettings
+    from engine.session_record import StrategySettings
     from journal.record import Record
     from replay.replay import Verdict
     from replay.strict import StrictVerdict
@@ -35,7 +35,12 @@ BODY_MAX = 4_000  # characters of a body that --explain shows
     is_flag=True,
     help="Repeat in four processes, two hash seeds x compiled and plain; compare every record.",
 )
-@click.option("--workers", type=click.IntRange(min=0), default=1, help="Repeat it in pieces, cut at snapshots, in so many processes; 0: one for each core.")
+@click.option(
+    "--workers",
+    type=click.IntRange(min=0),
+    default=1,
+    help="Repeat it in pieces, cut at snapshots, in so many processes; 0: one for each core.",
+)
 @click.option(
     "--explain", is_flag=True, help="Both records of a difference in full, and what the engine believed there."
 )
@@ -67,17 +72,17 @@ def command(
     if workers != 1 and (strict or strategy or settings):
         raise click.UsageError("--workers repeats a session as it is: without --strict, --strategy and --set")
     from engine.errors import CoreError
-    from engine.loading import StrategyError
-    from engine.session import read_session
-    from journal.errors import DamagedJournal, JournalError
+    from engine.session_record import read_session
+    from engine.strategy.loading import StrategyError
+    from journal.errors import DamagedJournalError, JournalError
     from journal.reader import Journal
-    from replay.changes import UnknownChange, in_place_of, parsed
-    from replay.clock import NoMoment, moment_of
-    from replay.fanout import WorkFailed
-    from replay.guard import SocketOpened
-    from replay.replay import Untrusted, refuse_strangers
-    from replay.strict import StrictFailed, replay_strictly
-    from verbatim.strategies import read_strategy
+    from replay.moments import UnknownMomentError, moment_of
+    from replay.network_guard import SocketOpenedError
+    from replay.overrides import UnknownOverrideError, in_place_of, parsed
+    from replay.replay import UntrustedSourceError, refuse_strangers
+    from replay.strict import StrictReplayError, replay_strictly
+    from replay.study.workers import WorkFailedError
+    from verbatim.strategy_files import read_strategy
 
     try:
         folder = find_decided(journals, session)
@@ -96,31 +101,55 @@ def command(
             edited[new.name] = new
         again = _again(session, strategy, settings, journals, trust_code=trust_code)
         verdict = _replayed(folder, edited, parsed(settings), (seq, time_ns), workers, command=again, as_json=as_json)
-    except WorkFailed as error:
+    except WorkFailedError as error:
         stop(str(error), FAILED)
-    except (DamagedJournal, CoreError, StrictFailed) as error:
+    except (DamagedJournalError, CoreError, StrictReplayError) as error:
         stop(str(error), DIFFERS)
-    except (JournalError, StrategyError, UnknownChange, NoMoment, Untrusted, SocketOpened) as error:
+    except (
+        JournalError,
+        StrategyError,
+        UnknownOverrideError,
+        UnknownMomentError,
+        UntrustedSourceError,
+        SocketOpenedError,
+    ) as error:
         stop(str(error))
     if workers != 1 and verdict.pieces == 1:
-        click.echo("in one piece; a long session's snapshots are kept now, and the next replay is cut at them", err=True)
+        click.echo(
+            "in one piece; a long session's snapshots are kept now, and the next replay is cut at them", err=True
+        )
     _end(folder, verdict, explain=explain, as_json=as_json)
 
 
 def _replayed(
-    folder: Path, strategies: "dict[str, StrategySettings]", overrides: dict[str, str], moment: tuple[int | None, int | None], workers: int, *, command: str, as_json: bool
+    folder: Path,
+    strategies: "dict[str, StrategySettings]",
+    overrides: dict[str, str],
+    moment: tuple[int | None, int | None],
+    workers: int,
+    *,
+    command: str,
+    as_json: bool,
 ) -> "Verdict":
-    from replay.pieces import replay_in_pieces
+    from replay.parallel import replay_in_pieces
     from replay.replay import replay_session
 
     seq, time_ns = moment
     with _progress(hidden=as_json) as on_progress:
         if workers == 1:
             return replay_session(
-                folder, until=seq, until_ns=time_ns, strategies=strategies, overrides=overrides, on_progress=on_progress, command=command
+                folder,
+                until=seq,
+                until_ns=time_ns,
+                strategies=strategies,
+                overrides=overrides,
+                on_progress=on_progress,
+                command=command,
             )
         count = workers or os.cpu_count() or 1
-        return replay_in_pieces(folder, workers=count, until=seq, until_ns=time_ns, on_progress=on_progress, command=command)
+        return replay_in_pieces(
+            folder, workers=count, until=seq, until_ns=time_ns, on_progress=on_progress, command=command
+        )
 
 
 def _end(folder: Path, verdict: "Verdict", *, explain: bool, as_json: bool) -> None:
@@ -164,9 +193,9 @@ class _progress:  # noqa: N801 - used as a statement
 
 def _explain(folder: Path, verdict: "Verdict") -> None:
     """The two records whole, and the state that the recorded session had before them."""
-    from engine.loading import StrategyError
-    from replay.belief import belief, told
+    from engine.strategy.loading import StrategyError
     from replay.rebuild import rebuild
+    from replay.state_report import belief, told
 
     difference = verdict.difference
     assert difference is not None, "checked by the caller"

@@ -1,4 +1,4 @@
-"""`verbatim resim`: what another version, parameter or limit would have done. The resimulating is replay/resimulate.py."""
+"""`verbatim resim`: what another version, parameter or limit would have done. The resimulating is replay/resim/resimulate.py."""
 
 import json
 from pathlib import Path
@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from verbatim.exits import DIFFERS, FAILED, stop
-from verbatim.finding import find_to_resimulate, session_in, trusted_host
+from verbatim.exit_codes import DIFFERS, FAILED, stop
 from verbatim.options import journals_option
+from verbatim.session_lookup import find_to_resimulate, session_in, trusted_host
 
 if TYPE_CHECKING:
     from journal.reader import Journal
-    from replay.resimulate import Wanted
-    from replay.trial import Trial
-    from replay.venue_model import VenueModel
+    from replay.resim.resimulate import ResimOptions
+    from replay.resim.venue_model import VenueModel
+    from replay.study.trial import Trial
 
 DIFFS_SHOWN = 10
 
@@ -25,8 +25,16 @@ DIFFS_SHOWN = 10
 @click.option(
     "--set", "settings", multiple=True, metavar="NAME=VALUE", help="risk.NAME, engine.NAME or strategy.NAME.PARAMETER."
 )
-@click.option("--from", "from_seq", metavar="SEQ", type=click.IntRange(min=1), help="Ask no strategy before this record; the market before it is given, and all is modelled.")
-@click.option("--until", "until_seq", metavar="SEQ", type=click.IntRange(min=1), help="Let it know nothing behind this record.")
+@click.option(
+    "--from",
+    "from_seq",
+    metavar="SEQ",
+    type=click.IntRange(min=1),
+    help="Ask no strategy before this record; the market before it is given, and all is modelled.",
+)
+@click.option(
+    "--until", "until_seq", metavar="SEQ", type=click.IntRange(min=1), help="Let it know nothing behind this record."
+)
 @click.option("--modelled", is_flag=True, help="The simulated venue answers from the first request on.")
 @click.option(
     "--model",
@@ -36,12 +44,26 @@ DIFFS_SHOWN = 10
     help="Of the simulated venue: request_ms, answer_ms, feed_ms, venue_ms, fee_maker, fee_taker, fee_tiers, latency, latency_sigma, queue, queue_n, fills, clock, quotes (docs/fidelity.md). Times are measured in the journal where it has any.",
 )
 @click.option(
-    "--balance", "balances", multiple=True, metavar="ASSET=AMOUNT", help="What the account has, where the session does not say."
+    "--balance",
+    "balances",
+    multiple=True,
+    metavar="ASSET=AMOUNT",
+    help="What the account has, where the session does not say.",
 )
-@click.option("--exchange-info", type=click.Path(path_type=Path), help="Of a capture: a file with the venue's answer to exchangeInfo. Without it, the grid that its own prices show.")
-@click.option("--into", type=click.Path(path_type=Path), help="The new folder of its journal; else one in resims, beside the journals.")
+@click.option(
+    "--exchange-info",
+    type=click.Path(path_type=Path),
+    help="Of a capture: a file with the venue's answer to exchangeInfo. Without it, the grid that its own prices show.",
+)
+@click.option(
+    "--into",
+    type=click.Path(path_type=Path),
+    help="The new folder of its journal; else one in resims, beside the journals.",
+)
 @click.option("--no-journal", is_flag=True, help="Only say what came of it, which takes half the time.")
-@click.option("--trust-code", is_flag=True, help="Run recorded strategies though they were not recorded on this machine.")
+@click.option(
+    "--trust-code", is_flag=True, help="Run recorded strategies though they were not recorded on this machine."
+)
 @journals_option
 @click.option("--json", "as_json", is_flag=True, help="What came of it as one JSON object.")
 def command(
@@ -72,18 +94,24 @@ def command(
     if no_journal and into is not None:
         raise click.UsageError("--no-journal writes nothing, so there is nothing to put --into a folder")
     from engine.errors import CoreError
-    from engine.loading import StrategyError
-    from journal.errors import ArchiveFailed, DamagedArchive, DamagedJournal, JournalError, JournalFailed
+    from engine.strategy.loading import StrategyError
+    from journal.errors import (
+        ArchiveFailedError,
+        DamagedArchiveError,
+        DamagedJournalError,
+        JournalError,
+        JournalFailedError,
+    )
     from journal.reader import Journal
-    from replay.changes import UnknownChange, changed, parsed, with_strategy
-    from replay.guard import SocketOpened, no_sockets
-    from replay.replay import Untrusted, refuse_strangers
-    from replay.resimulate import Wanted
-    from replay.stand_in import NotResimulated
-    from replay.trial import trial
-    from replay.venue_model import UnknownSetting, amounts
-    from verbatim.compiling import compile_if_new
-    from verbatim.strategies import read_strategy
+    from replay.network_guard import SocketOpenedError, no_sockets
+    from replay.overrides import UnknownOverrideError, changed, parsed, with_strategy
+    from replay.replay import UntrustedSourceError, refuse_strangers
+    from replay.resim.resimulate import ResimOptions
+    from replay.resim.sim_setup import CannotResimulateError
+    from replay.resim.venue_model import UnknownSettingError, amounts
+    from replay.study.trial import trial
+    from verbatim.strategy_files import read_strategy
+    from verbatim.warmup import compile_if_new
 
     try:
         folder = find_to_resimulate(journals, session)
@@ -96,10 +124,10 @@ def command(
         body = changed(body, parsed(settings))
         model, measured_in = _model(journal, model_settings)
         if (last := max(from_seq or 0, until_seq or 0)) > journal.last_seq:
-            raise UnknownSetting(f"{folder} has no record {last:,}: its last is {journal.last_seq:,}")
+            raise UnknownSettingError(f"{folder} has no record {last:,}: its last is {journal.last_seq:,}")
         part = [f"{word} record {seq}" for word, seq in (("from", from_seq), ("until", until_seq)) if seq is not None]
         with no_sockets():
-            wanted = Wanted(
+            wanted = ResimOptions(
                 session=body,
                 model=model,
                 modelled=modelled or from_seq is not None,
@@ -110,17 +138,25 @@ def command(
             )
             tried = trial(folder, wanted) if no_journal else _written(folder, into or _among_resims(journals), wanted)
         _tell(folder, tried, model, measured_in, ", ".join(part), as_json=as_json)
-    except (DamagedJournal, DamagedArchive, CoreError) as error:
+    except (DamagedJournalError, DamagedArchiveError, CoreError) as error:
         stop(str(error), DIFFERS)
-    except (ArchiveFailed, JournalFailed) as error:
+    except (ArchiveFailedError, JournalFailedError) as error:
         stop(str(error), FAILED)
-    except (JournalError, StrategyError, UnknownChange, UnknownSetting, NotResimulated, Untrusted, SocketOpened) as error:
+    except (
+        JournalError,
+        StrategyError,
+        UnknownOverrideError,
+        UnknownSettingError,
+        CannotResimulateError,
+        UntrustedSourceError,
+        SocketOpenedError,
+    ) as error:
         stop(str(error))
 
 
 def _model(journal: "Journal", settings: tuple[str, ...]) -> "tuple[VenueModel, int]":
-    from replay.changes import parsed
-    from replay.venue_model import measured, with_settings
+    from replay.overrides import parsed
+    from replay.resim.venue_model import measured, with_settings
 
     found = measured(journal)
     return with_settings(found.model, parsed(settings), found.ways_ns), found.exchanges
@@ -131,19 +167,19 @@ def _among_resims(journals: Path) -> Path:
     import secrets
     import time
 
-    from engine.live.opening import ID_LETTERS
+    from engine.live.startup import ID_LETTERS
     from journal.sessions import new_session_folder
 
     root = journals.absolute().parent / "resims"
     return new_session_folder(root, time.time_ns(), "".join(secrets.choice(ID_LETTERS) for _ in range(8)))
 
 
-def _written(folder: Path, into: Path, wanted: "Wanted") -> "Trial":
+def _written(folder: Path, into: Path, wanted: "ResimOptions") -> "Trial":
     """The same into a journal, read from there."""
-    from replay.decisions import decisions_of
-    from replay.resimulate import resimulate
-    from replay.tally import tally_of
-    from replay.trial import Trial
+    from replay.resim.resimulate import resimulate
+    from replay.study.decisions import decisions_of
+    from replay.study.performance import tally_of
+    from replay.study.trial import Trial
 
     outcome = resimulate(folder, into, wanted)
     return Trial(outcome, tally_of(outcome.folder), decisions_of(outcome.folder))
@@ -153,8 +189,8 @@ def _tell(folder: Path, tried: "Trial", model: "VenueModel", measured_in: int, p
     """`part`: of the session, which as a whole it is not held against."""
     import msgspec
 
-    from replay.decisions import changes, decisions_of, told
-    from replay.tally import side_by_side, tally_of
+    from replay.study.decisions import changes, decisions_of, told
+    from replay.study.performance import side_by_side, tally_of
 
     outcome, after = tried.outcome, tried.tally
     other = changes([] if part else decisions_of(folder, as_source=True), tried.decisions)
@@ -165,7 +201,16 @@ def _tell(folder: Path, tried: "Trial", model: "VenueModel", measured_in: int, p
             "measured_in": measured_in,
             "resimulated": msgspec.to_builtins(after),
         }
-        click.echo(json.dumps(said | ({"decisions": len(other)} if part else {"recorded": msgspec.to_builtins(tally_of(folder)), "decisions_changed": len(other)})))
+        click.echo(
+            json.dumps(
+                said
+                | (
+                    {"decisions": len(other)}
+                    if part
+                    else {"recorded": msgspec.to_builtins(tally_of(folder)), "decisions_changed": len(other)}
+                )
+            )
+        )
         return
     click.echo(f"resim: {outcome.records:,} records, {outcome.exactness}{', ' if part else ''}{part}")
     if outcome.modelled:
@@ -174,8 +219,12 @@ def _tell(folder: Path, tried: "Trial", model: "VenueModel", measured_in: int, p
         click.echo("balances: as given, for the session says nothing of them")
     for line in (*after.troubles, *([] if part else side_by_side(tally_of(folder), after))):
         click.echo(line)
-    click.echo(f"{'decisions' if part else 'decisions changed'}: {len(other):,}{', the last of them:' if part and len(other) > DIFFS_SHOWN else ''}")
-    for line in told(other[-DIFFS_SHOWN:] if part else other, DIFFS_SHOWN, with_seqs=not part or outcome.folder != folder):
+    click.echo(
+        f"{'decisions' if part else 'decisions changed'}: {len(other):,}{', the last of them:' if part and len(other) > DIFFS_SHOWN else ''}"
+    )
+    for line in told(
+        other[-DIFFS_SHOWN:] if part else other, DIFFS_SHOWN, with_seqs=not part or outcome.folder != folder
+    ):
         click.echo(f"  {line}")
     if outcome.folder != folder:
         click.echo(str(outcome.folder))

@@ -8,7 +8,9 @@ import click
 @click.command("run")
 @click.argument("config", type=click.Path(path_type=Path))
 @click.option("--journals", type=click.Path(path_type=Path), help="Folder of the journals; outdoes the configuration.")
-@click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True)
+@click.option(
+    "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True
+)
 @click.option("--json", "as_json", is_flag=True, help="Logs and the summary as JSON lines.")
 def command(config: Path, journals: Path | None, log_level: str, as_json: bool) -> None:  # noqa: FBT001 - click's way of flags
     """Run a session live from CONFIG, a TOML file. SIGINT or SIGTERM ends it in order; a second one at once."""
@@ -18,11 +20,11 @@ def command(config: Path, journals: Path | None, log_level: str, as_json: bool) 
     from rich.console import Console
 
     from engine.live.logs import configure
-    from engine.live.summary import Summary
-    from verbatim.compiling import compile_first
+    from engine.live.session_status import Summary
     from verbatim.config import read_config, read_key, wanted
-    from verbatim.exits import FAILED
-    from verbatim.running import end_by, run_or_stop, run_wanted, shown_path, told, troubles
+    from verbatim.exit_codes import FAILED
+    from verbatim.runner import end_by, run_or_stop, run_wanted, shown_path, told, troubles
+    from verbatim.warmup import compile_first
 
     configure(level=log_level, json_lines=as_json)
     console = Console(stderr=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from verbatim.exits import DIFFERS, stop
+from verbatim.exit_codes import DIFFERS, stop
 from verbatim.options import journals_option
 
 
@@ -38,7 +38,7 @@ def command(*, journals: Path, as_json: bool) -> None:
 
 def _is_ours(path: Path) -> bool:
     """Whether a journal of another name is a session's, as far as it can be read: others may write journals too."""
-    from engine.session import read_session
+    from engine.session_record import read_session
     from journal.errors import JournalError
     from journal.reader import Journal
 
@@ -56,11 +56,15 @@ def _session(path: Path, name: str, start: datetime | None = None) -> dict[str, 
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    from engine.session import read_session
+    from engine.session_record import read_session
     from journal.errors import JournalError
     from journal.reader import Journal
 
-    row: dict[str, Any] = {"session": name, "path": str(path), "start": start.strftime("%Y-%m-%dT%H:%M:%SZ") if start else ""}
+    row: dict[str, Any] = {
+        "session": name,
+        "path": str(path),
+        "start": start.strftime("%Y-%m-%dT%H:%M:%SZ") if start else "",
+    }
     row |= {"seconds": None, "records": None, "orders": None, "fills": None, "strategies": []}
     try:
         journal = Journal.open(path)

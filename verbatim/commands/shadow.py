@@ -1,4 +1,4 @@
-"""`verbatim shadow`: another version beside a session that is being lived, which sends nothing. The comparing is replay/shadow.py."""
+"""`verbatim shadow`: another version beside a session that is being lived, which sends nothing. The comparing is replay/study/shadow.py."""
 
 import signal
 import time
@@ -9,31 +9,48 @@ from typing import TYPE_CHECKING
 
 import click
 
-from verbatim.exits import DIFFERS, stop
-from verbatim.finding import find_decided, trusted_host
+from verbatim.exit_codes import DIFFERS, stop
 from verbatim.options import a_number, journals_option
+from verbatim.session_lookup import find_decided, trusted_host
 
 if TYPE_CHECKING:
     from types import FrameType
 
-    from journal.growing import Growing
-    from replay.decisions import Changed
-    from replay.resimulate import Outcome
-    from replay.shadow import Shadow
+    from journal.live_journal import LiveJournal
+    from replay.resim.resimulate import ResimOutcome
+    from replay.study.decisions import ChangedDecision
+    from replay.study.shadow import Shadow
 
 
 @click.command("shadow")
 @click.argument("session")
-@click.option("--strategy", metavar="FILE[@REV][:CLASS]", help="Decide with this strategy in place of the recorded one.")
+@click.option(
+    "--strategy", metavar="FILE[@REV][:CLASS]", help="Decide with this strategy in place of the recorded one."
+)
 @click.option(
     "--set", "settings", multiple=True, metavar="NAME=VALUE", help="risk.NAME, engine.NAME or strategy.NAME.PARAMETER."
 )
-@click.option("--model", "model_settings", multiple=True, metavar="NAME=VALUE", help="Of the simulated venue, as of resim.")
 @click.option(
-    "--balance", "balances", multiple=True, metavar="ASSET=AMOUNT", help="What the account has, where the session does not say."
+    "--model", "model_settings", multiple=True, metavar="NAME=VALUE", help="Of the simulated venue, as of resim."
 )
-@click.option("--for", "seconds", type=click.FloatRange(min=0, min_open=True), callback=a_number, metavar="SECONDS", help="End after so long. Default: when the session ends.")
-@click.option("--trust-code", is_flag=True, help="Run recorded strategies though they were not recorded on this machine.")
+@click.option(
+    "--balance",
+    "balances",
+    multiple=True,
+    metavar="ASSET=AMOUNT",
+    help="What the account has, where the session does not say.",
+)
+@click.option(
+    "--for",
+    "seconds",
+    type=click.FloatRange(min=0, min_open=True),
+    callback=a_number,
+    metavar="SECONDS",
+    help="End after so long. Default: when the session ends.",
+)
+@click.option(
+    "--trust-code", is_flag=True, help="Run recorded strategies though they were not recorded on this machine."
+)
 @journals_option
 def command(
     *,
@@ -52,20 +69,20 @@ def command(
     Ctrl-C; with 1 where a decision differed.
     """
     from engine.errors import CoreError
-    from engine.loading import StrategyError
-    from engine.session import read_session
-    from journal.errors import DamagedJournal, JournalError
-    from journal.growing import Growing
+    from engine.session_record import read_session
+    from engine.strategy.loading import StrategyError
+    from journal.errors import DamagedJournalError, JournalError
+    from journal.live_journal import LiveJournal
     from journal.reader import Journal
-    from replay.changes import UnknownChange, changed, parsed, with_strategy
-    from replay.guard import SocketOpened, no_sockets
-    from replay.replay import Untrusted, refuse_strangers
-    from replay.resimulate import Wanted, decide_along
-    from replay.shadow import Shadow
-    from replay.stand_in import NotResimulated
-    from replay.venue_model import UnknownSetting, amounts, measured, with_settings
-    from verbatim.compiling import compile_if_new
-    from verbatim.strategies import read_strategy
+    from replay.network_guard import SocketOpenedError, no_sockets
+    from replay.overrides import UnknownOverrideError, changed, parsed, with_strategy
+    from replay.replay import UntrustedSourceError, refuse_strangers
+    from replay.resim.resimulate import ResimOptions, decide_along
+    from replay.resim.sim_setup import CannotResimulateError
+    from replay.resim.venue_model import UnknownSettingError, amounts, measured, with_settings
+    from replay.study.shadow import Shadow
+    from verbatim.strategy_files import read_strategy
+    from verbatim.warmup import compile_if_new
 
     try:
         folder = find_decided(journals, session)
@@ -78,8 +95,10 @@ def command(
         found = measured(there)
         model = with_settings(found.model, parsed(model_settings), found.ways_ns)
         if model.clock == "venue":
-            raise UnknownSetting("clock=venue: the venue's clock is set by a whole session. What to do: verbatim resim, once it is closed.")
-        wanted = Wanted(
+            raise UnknownSettingError(
+                "clock=venue: the venue's clock is set by a whole session. What to do: verbatim resim, once it is closed."
+            )
+        wanted = ResimOptions(
             session=changed(body, parsed(settings)),
             model=model,
             balances=amounts(parsed(balances)),
@@ -88,12 +107,20 @@ def command(
         shadow = Shadow(_tell, _tell_handover)
         click.echo(f"shadow: follows {folder} from its first record; Ctrl-C ends it")
         with no_sockets(), _told_to_end(seconds) as is_over:
-            journal = Growing(folder, is_over=is_over, on_records=shadow.lived)
+            journal = LiveJournal(folder, is_over=is_over, on_records=shadow.lived)
             outcome = decide_along(journal, wanted, shadow.decided)
         shadow.end()
-    except (DamagedJournal, CoreError) as error:
+    except (DamagedJournalError, CoreError) as error:
         stop(str(error), DIFFERS)
-    except (JournalError, StrategyError, UnknownChange, UnknownSetting, NotResimulated, Untrusted, SocketOpened) as error:
+    except (
+        JournalError,
+        StrategyError,
+        UnknownOverrideError,
+        UnknownSettingError,
+        CannotResimulateError,
+        UntrustedSourceError,
+        SocketOpenedError,
+    ) as error:
         stop(str(error))
     _sum_up(journal, outcome, shadow, model.text(found.exchanges))
     if shadow.changed:
@@ -119,8 +146,8 @@ def _told_to_end(seconds: float | None) -> "Iterator[Callable[[], bool]]":
             signal.signal(number, handler)
 
 
-def _tell(changed: "Changed") -> None:
-    from replay.decisions import told
+def _tell(changed: "ChangedDecision") -> None:
+    from replay.study.decisions import told
 
     click.echo("\n".join(told([changed])))
 
@@ -129,8 +156,8 @@ def _tell_handover(seq: int, why: str) -> None:
     click.echo(f"shadow: exact up to record {seq}, modelled from here: {why}")
 
 
-def _sum_up(journal: "Growing", outcome: "Outcome", shadow: "Shadow", model: str) -> None:
-    from replay.tally import side_by_side
+def _sum_up(journal: "LiveJournal", outcome: "ResimOutcome", shadow: "Shadow", model: str) -> None:
+    from replay.study.performance import side_by_side
 
     ended = "whose process ended without closing it"
     how = "which was closed" if journal.closed else "which goes on" if journal.has_writer else ended

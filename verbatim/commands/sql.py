@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from verbatim.exits import DIFFERS, stop
-from verbatim.finding import find_to_read
+from verbatim.exit_codes import DIFFERS, stop
+from verbatim.session_lookup import find_to_read
 
 if TYPE_CHECKING:
-    from analysis.journal_sql import Result, View
+    from analysis.sql_session import SqlResult, SqlView
 
 LIMIT_OF_TABLE = 100  # rows: more than that nobody reads on a screen
 CELL_MAX = 120  # characters of a cell in a table
@@ -27,10 +27,20 @@ EXAMPLES = (
 @click.command("sql")
 @click.argument("session")
 @click.argument("query", required=False)
-@click.option("--journals", type=click.Path(path_type=Path), default=Path("journals"), show_default=True, help="Where sessions lie.")
-@click.option("--json", "as_json", is_flag=True, help="Rows as a JSON array; money as strings, so that nothing is rounded.")
+@click.option(
+    "--journals",
+    type=click.Path(path_type=Path),
+    default=Path("journals"),
+    show_default=True,
+    help="Where sessions lie.",
+)
+@click.option(
+    "--json", "as_json", is_flag=True, help="Rows as a JSON array; money as strings, so that nothing is rounded."
+)
 @click.option("--csv", "as_csv", is_flag=True, help="Rows as CSV with a header.")
-@click.option("--limit", type=click.IntRange(min=0), help=f"Rows at most. Default: {LIMIT_OF_TABLE} in a table, else all.")
+@click.option(
+    "--limit", type=click.IntRange(min=0), help=f"Rows at most. Default: {LIMIT_OF_TABLE} in a table, else all."
+)
 def command(*, session: str, query: str | None, journals: Path, as_json: bool, as_csv: bool, limit: int | None) -> None:
     """Query SESSION with DuckDB SQL, sealed or still running.
 
@@ -39,22 +49,22 @@ def command(*, session: str, query: str | None, journals: Path, as_json: bool, a
     """
     if as_json and as_csv:
         raise click.UsageError("--json or --csv, not both")
-    from analysis import journal_sql
-    from journal.errors import DamagedJournal, JournalError
+    from analysis import sql_session
+    from journal.errors import DamagedJournalError, JournalError
 
     try:
-        connection = journal_sql.connect([find_to_read(journals, name) for name in session.split(",")])
-    except DamagedJournal as error:
+        connection = sql_session.connect([find_to_read(journals, name) for name in session.split(",")])
+    except DamagedJournalError as error:
         stop(str(error), DIFFERS)
     except JournalError as error:
         stop(str(error))
     if query is None:
-        _list_views(journal_sql.views(connection), session, as_json=as_json)
+        _list_views(sql_session.views(connection), session, as_json=as_json)
         return
     at_most = limit if limit is not None or as_json or as_csv else LIMIT_OF_TABLE
     try:
-        result = journal_sql.run(connection, query, at_most)
-    except journal_sql.QueryError as error:
+        result = sql_session.run(connection, query, at_most)
+    except sql_session.QueryError as error:
         stop(f"SQL: {error}")
     if as_json:
         click.echo(json.dumps([_json_row(result, row) for row in result.rows], ensure_ascii=False))
@@ -66,7 +76,7 @@ def command(*, session: str, query: str | None, journals: Path, as_json: bool, a
         click.echo(f"the first {at_most} rows; --limit N for more", err=True)
 
 
-def _list_views(views: "list[View]", session: str, *, as_json: bool) -> None:
+def _list_views(views: "list[SqlView]", session: str, *, as_json: bool) -> None:
     if as_json:
         listed = [{"view": view.name, "about": view.about, "columns": dict(view.columns)} for view in views]
         click.echo(json.dumps(listed))
@@ -90,7 +100,7 @@ def _wrapped(words: list[str], width: int = 110) -> list[str]:
     return lines
 
 
-def _table(result: "Result") -> None:
+def _table(result: "SqlResult") -> None:
     """A table where it fits the screen, else one line a value: a cell squeezed to nothing helps nobody."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
@@ -141,7 +151,7 @@ def _text(value: Any) -> str:
             return str(value)
 
 
-def _json_row(result: "Result", row: tuple[Any, ...]) -> dict[str, Any]:
+def _json_row(result: "SqlResult", row: tuple[Any, ...]) -> dict[str, Any]:
     return {
         name: json.loads(value) if kind == "JSON" and value is not None else _json_value(value)
         for name, kind, value in zip(result.columns, result.types, row, strict=True)
@@ -164,7 +174,7 @@ def _json_value(value: Any) -> Any:
             return _text(value)
 
 
-def _csv(result: "Result") -> str:
+def _csv(result: "SqlResult") -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(result.columns)

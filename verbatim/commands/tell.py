@@ -18,10 +18,10 @@ def command(session: str, order: str, reason: str, journals: Path, as_json: bool
     import getpass
     import json
 
-    from engine.live.control import ControlProblem, socket_path, tell
+    from engine.live.control_socket import ControlError, socket_path, tell
     from journal.errors import JournalError
-    from verbatim.exits import BAD_INPUT, FAILED, stop
-    from verbatim.finding import find
+    from verbatim.exit_codes import BAD_INPUT, FAILED, stop
+    from verbatim.session_lookup import find
 
     try:
         folder = find(journals, session)
@@ -30,7 +30,7 @@ def command(session: str, order: str, reason: str, journals: Path, as_json: bool
     path = socket_path(folder.resolve().parent, folder.resolve().name.rpartition("-")[2])
     try:
         answer = tell(path, command=order, by=getpass.getuser(), reason=reason)
-    except ControlProblem as problem:
+    except ControlError as problem:
         stop(str(problem), FAILED)
     if as_json:
         click.echo(json.dumps(answer))

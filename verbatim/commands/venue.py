@@ -10,15 +10,17 @@ import click
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=9090, show_default=True, type=click.IntRange(0, 65535), help="0 takes any free one.")
 @click.option("--capture", type=click.Path(path_type=Path), help="Play this capture instead of the synthetic market.")
-@click.option("--speed", default=1, show_default=True, type=click.IntRange(1, 1000), help="Seconds of the market in one of ours.")
+@click.option(
+    "--speed", default=1, show_default=True, type=click.IntRange(1, 1000), help="Seconds of the market in one of ours."
+)
 @click.option("--seed", default=1, show_default=True, help="Of the synthetic market.")
 @click.option("--symbol", "symbols", multiple=True, help="Of the synthetic market; may be repeated.")
 def command(symbols: tuple[str, ...], **given: Any) -> None:
     """Start the simulated venue. It prints one JSON line when it listens, and runs until SIGINT or SIGTERM."""
-    from engine.live.venue_main import VenueOptions, VenueProblem, main
-    from verbatim.exits import BAD_INPUT, stop
+    from engine.live.venue_main import VenueOptions, VenueStartError, main
+    from verbatim.exit_codes import BAD_INPUT, stop
 
     try:
         main(VenueOptions(**(given | {"symbols": symbols} if symbols else given)))
-    except VenueProblem as problem:
+    except VenueStartError as problem:
         stop(str(problem), BAD_INPUT)

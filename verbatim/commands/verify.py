@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from verbatim.exits import DIFFERS, stop
-from verbatim.finding import find_to_read
+from verbatim.exit_codes import DIFFERS, stop
 from verbatim.options import journals_option
+from verbatim.session_lookup import find_to_read
 
 
 def _public_key(_context: click.Context, _option: click.Parameter, text: str | None) -> str | None:
@@ -21,7 +21,9 @@ def _public_key(_context: click.Context, _option: click.Parameter, text: str | N
 @click.command("verify")
 @click.argument("session")
 @journals_option
-@click.option("--signer", callback=_public_key, help="The public key, in hexadecimal, that must have signed the last seal.")
+@click.option(
+    "--signer", callback=_public_key, help="The public key, in hexadecimal, that must have signed the last seal."
+)
 @click.option(
     "--repair", type=click.Path(path_type=Path), help="Write what is whole as a new journal into this new folder."
 )
@@ -33,7 +35,7 @@ def command(*, session: str, journals: Path, signer: str | None, repair: Path | 
     --repair writes the records before the first damage elsewhere, and never touches SESSION.
     """
     from journal.bundle import manifest_in
-    from journal.errors import DamagedJournal, JournalError
+    from journal.errors import DamagedJournalError, JournalError
     from journal.verify import verify
 
     try:
@@ -47,7 +49,7 @@ def command(*, session: str, journals: Path, signer: str | None, repair: Path | 
             )
             redacted = ", ".join(bundle.redacted) or "nothing"
             report.notes.insert(0, f"a bundle of {bundle.session}: {of}; redacted: {redacted} (as its manifest says)")
-    except DamagedJournal as error:
+    except DamagedJournalError as error:
         stop(str(error), DIFFERS)
     except JournalError as error:
         stop(str(error))

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from verbatim.exits import DIFFERS, stop
-from verbatim.finding import find_to_read
+from verbatim.exit_codes import DIFFERS, stop
+from verbatim.session_lookup import find_to_read
 
 if TYPE_CHECKING:
-    from analysis.why import Link, Story
+    from analysis.why import Story, StoryLink
 
 EXCERPT_MAX = 300  # characters of a frame; --json has it whole
 
@@ -19,7 +19,13 @@ EXCERPT_MAX = 300  # characters of a frame; --json has it whole
 @click.command("why")
 @click.argument("session")
 @click.argument("order")
-@click.option("--journals", type=click.Path(path_type=Path), default=Path("journals"), show_default=True, help="Where sessions lie.")
+@click.option(
+    "--journals",
+    type=click.Path(path_type=Path),
+    default=Path("journals"),
+    show_default=True,
+    help="Where sessions lie.",
+)
 @click.option("--json", "as_json", is_flag=True, help="The whole chain as one JSON object.")
 def command(*, session: str, order: str, journals: Path, as_json: bool) -> None:
     """Show why ORDER of SESSION is as it is: every record behind it, the latest first, down to the market message.
@@ -27,15 +33,15 @@ def command(*, session: str, order: str, journals: Path, as_json: bool) -> None:
     ORDER is the client's or the venue's order id; SESSION is a path or an id. An order that began in an earlier session
     is followed there.
     """
-    from analysis.journal_sql import QueryError
-    from analysis.why import UnknownOrder, why
-    from journal.errors import DamagedJournal, JournalError
+    from analysis.sql_session import QueryError
+    from analysis.why import UnknownOrderError, why
+    from journal.errors import DamagedJournalError, JournalError
 
     try:
         story = why(find_to_read(journals, session), order)
-    except DamagedJournal as error:
+    except DamagedJournalError as error:
         stop(str(error), DIFFERS)
-    except (JournalError, QueryError, UnknownOrder) as error:
+    except (JournalError, QueryError, UnknownOrderError) as error:
         stop(str(error))
     if as_json:
         click.echo(json.dumps(_as_json(story), ensure_ascii=False))
@@ -55,8 +61,8 @@ def _tell(story: "Story") -> None:
         click.echo(f"\n{story.missing}")
 
 
-def _tell_link(link: "Link") -> None:
-    from analysis.words import raw, span
+def _tell_link(link: "StoryLink") -> None:
+    from analysis.record_text import raw, span
 
     record = link.record
     if record.cause is None or record.kind in ("LINK", "SESSION"):
@@ -83,7 +89,14 @@ def _tell_link(link: "Link") -> None:
         click.secho(f"{'':45}{text[:EXCERPT_MAX]}{more}", dim=True)
 
 
-_COLOURS = {"FACT": "green", "REQUEST": "yellow", "VERDICT": "magenta", "INTENT": "cyan", "FEED": "blue", "BROKER": "blue"}
+_COLOURS = {
+    "FACT": "green",
+    "REQUEST": "yellow",
+    "VERDICT": "magenta",
+    "INTENT": "cyan",
+    "FEED": "blue",
+    "BROKER": "blue",
+}
 
 
 def _headline(story: "Story") -> str:
@@ -93,7 +106,11 @@ def _headline(story: "Story") -> str:
     if order is None:
         return f"{story.client_order_id}: never left us"
     at = "at market" if order["price"] is None else f"at {plain(order['price'])}"
-    filled = f", filled {plain(order['filled_quantity'])} at {plain(round(order['price_avg'], 8))}" if order["filled_quantity"] else ""
+    filled = (
+        f", filled {plain(order['filled_quantity'])} at {plain(round(order['price_avg'], 8))}"
+        if order["filled_quantity"]
+        else ""
+    )
     venue = f" (the venue's order {order['venue_order_id']})" if order["venue_order_id"] else ""
     wish = f"{order['side']} {plain(order['quantity'])} {order['instrument']} {at}"
     status = order["status"].replace("_", " ")
@@ -101,7 +118,7 @@ def _headline(story: "Story") -> str:
 
 
 def _as_json(story: "Story") -> dict[str, Any]:
-    from analysis.words import raw
+    from analysis.record_text import raw
     from journal.record import plain
 
     order = None
@@ -132,11 +149,20 @@ def _as_json(story: "Story") -> dict[str, Any]:
         for link in story.chain
     ]
     sessions = list(story.sessions)
-    return {"order": order, "client_order_id": story.client_order_id, "sessions": sessions, "missing": story.missing, "chain": chain}
+    return {
+        "order": order,
+        "client_order_id": story.client_order_id,
+        "sessions": sessions,
+        "missing": story.missing,
+        "chain": chain,
+    }
 
 
 def _clock(time_ns: int) -> str:
-    return datetime.fromtimestamp(time_ns // 1_000_000_000, UTC).strftime("%H:%M:%S") + f".{time_ns % 1_000_000_000 // 1000:06d}"
+    return (
+        datetime.fromtimestamp(time_ns // 1_000_000_000, UTC).strftime("%H:%M:%S")
+        + f".{time_ns % 1_000_000_000 // 1000:06d}"
+    )
 
 
 def _date(time_ns: int) -> str:

@@ -40,7 +40,9 @@ class BinanceSpot(Requests):
     def links(self) -> tuple[LinkPlan, ...]:
         """One connection for the account, and as many for the market as the venue's limit of streams asks for."""
         sources = [f"{self.name}.market.{number}" for number in range(-(-len(self.instruments) // PER_LINK))]
-        market = (LinkPlan(source, "market", "/stream?streams=" + "/".join(self._streams(source))) for source in sources)
+        market = (
+            LinkPlan(source, "market", "/stream?streams=" + "/".join(self._streams(source))) for source in sources
+        )
         return (*market, LinkPlan(f"{self.name}.private.0", "private", "/ws-api/v3"))
 
     def instruments_of(self, source: str) -> Sequence[Instrument]:

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from engine.model import Allowance, Instrument
+from engine.model import Instrument, RateLimits
 from engine.venues.binance_metadata import (
     LEVEL_OVER_ORDER,
     Filter,
@@ -39,9 +39,9 @@ def read_exchange_info(payload: bytes, venue: str = VENUE) -> tuple[Instrument, 
     return tuple(_instrument(of, venue) for of in _DECODER.decode(payload).symbols)
 
 
-def read_allowance(payload: bytes) -> Allowance:
+def read_allowance(payload: bytes) -> RateLimits:
     """What the same answer says of rates (section 11)."""
-    return allowance(_DECODER.decode(payload).rateLimits, Allowance())
+    return allowance(_DECODER.decode(payload).rateLimits, RateLimits())
 
 
 def _instrument(symbol: _Symbol, venue: str) -> Instrument:

@@ -1,0 +1,1 @@
+"""Turn approved intents into requests, and venue answers into facts about orders."""

@@ -1,0 +1,154 @@
+"""Requests as the core makes them: each purpose with its deadline and its venue's words. Decides nothing; sends nothing."""
+
+from engine.facts import NewOrder, RequestBody
+from engine.model import Instrument, OrderType
+from engine.requests import LinkPlan, Unsigned
+from engine.risk.review import Approved
+from engine.session_record import EngineSettings
+from engine.step_context import StepContext
+from engine.venues.venue import Venue
+
+
+class RequestFactory:
+    """The requests of one venue."""
+
+    def __init__(self, venue: Venue, settings: EngineSettings) -> None:
+        self.venue = venue
+        self.settings = settings
+
+    def _ask(
+        self,
+        turn: StepContext,
+        purpose: str,
+        unsigned: Unsigned,
+        *,
+        mutates: bool = False,
+        cause: int | None = None,
+        source: str = "",
+        instrument: str = "",
+        client_order_id: str = "",
+        strategy: str = "",
+        order: NewOrder | None = None,
+        reconcile_round: int = 0,
+    ) -> int:
+        window_ns = self.venue.recv_window_ms * 1_000_000
+        request = RequestBody(
+            purpose=purpose,
+            venue=self.venue.name,
+            mutates=mutates,
+            expires_ns=turn.time_ns + window_ns,
+            timeout_ns=self.settings.request_timeout_ns,
+            unsigned=unsigned,
+            source=source,
+            instrument=instrument,
+            client_order_id=client_order_id,
+            strategy=strategy,
+            order=order,
+            clock_offset_ns=turn.account.limits.of(self.venue.name).clock_offset_ns,
+            round=reconcile_round,
+        )
+        return turn.request(request, cause=cause)
+
+    def place(
+        self,
+        turn: StepContext,
+        approved: Approved,
+        *,
+        client_order_id: str,
+        strategy: str,
+        instrument: Instrument,
+        cause: int,
+    ) -> int:
+        order = approved.order
+        unsigned = self.venue.place(
+            client_order_id,
+            instrument,
+            order.side,
+            order.type,
+            order.quantity,
+            None if order.type is OrderType.MARKET else order.price,
+            order.time_in_force,
+        )
+        return self._ask(
+            turn,
+            "place",
+            unsigned,
+            mutates=True,
+            cause=cause,
+            instrument=instrument.id,
+            client_order_id=client_order_id,
+            strategy=strategy,
+            order=order,
+        )
+
+    def cancel(
+        self, turn: StepContext, *, client_order_id: str, instrument: Instrument, cause: int | None = None
+    ) -> int:
+        return self._ask(
+            turn,
+            "cancel",
+            self.venue.cancel(instrument, client_order_id),
+            mutates=True,
+            cause=cause,
+            instrument=instrument.id,
+            client_order_id=client_order_id,
+        )
+
+    def query_order(
+        self,
+        turn: StepContext,
+        *,
+        instrument: Instrument,
+        client_order_id: str = "",
+        venue_order_id: str = "",
+        reconcile_round: int = 0,
+    ) -> int:
+        """About one order: by the venue's id where one is given (then ours only says whom it concerns), else by ours."""
+        unsigned = self.venue.query_order(instrument, "" if venue_order_id else client_order_id, venue_order_id)
+        return self._ask(
+            turn,
+            "query_order",
+            unsigned,
+            instrument=instrument.id,
+            client_order_id=client_order_id,
+            reconcile_round=reconcile_round,
+        )
+
+    def open_orders(self, turn: StepContext, *, reconcile_round: int) -> int:
+        return self._ask(turn, "open_orders", self.venue.open_orders(), reconcile_round=reconcile_round)
+
+    def balances(self, turn: StepContext, *, reconcile_round: int) -> int:
+        return self._ask(turn, "account", self.venue.account(), reconcile_round=reconcile_round)
+
+    def fills(
+        self, turn: StepContext, *, instrument: Instrument, after_id: int | None, reconcile_round: int = 0
+    ) -> int:
+        """Everything after the last fill id that is known to be booked; None: only where the newest one stands."""
+        unsigned = self.venue.fills_since(instrument, None if after_id is None else str(after_id + 1))
+        return self._ask(turn, "fills", unsigned, instrument=instrument.id, reconcile_round=reconcile_round)
+
+    def depth(self, turn: StepContext, *, instrument: Instrument) -> int:
+        return self._ask(turn, "depth", self.venue.depth(instrument), instrument=instrument.id)
+
+    def server_time(self, turn: StepContext) -> int:
+        return self._ask(turn, "server_time", self.venue.server_time())
+
+    def subscribe(self, turn: StepContext, *, source: str) -> int:
+        return self._ask(turn, "subscribe", self.venue.subscribe_private(), source=source)
+
+    def connect(self, turn: StepContext, *, plan: LinkPlan) -> int:
+        return turn.request(self._link_request("connect", turn, plan=plan, source=plan.source))
+
+    def disconnect(self, turn: StepContext, *, source: str) -> int:
+        return turn.request(self._link_request("disconnect", turn, plan=None, source=source))
+
+    def _link_request(self, purpose: str, turn: StepContext, *, plan: LinkPlan | None, source: str) -> RequestBody:
+        return RequestBody(
+            purpose=purpose,
+            venue=self.venue.name,
+            mutates=False,
+            expires_ns=turn.time_ns + self.settings.request_timeout_ns,
+            timeout_ns=self.settings.request_timeout_ns,
+            link=plan,
+            source=source,
+        )

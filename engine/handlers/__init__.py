@@ -1,0 +1,1 @@
+"""Decide what follows from an input that was applied, one file a subject."""

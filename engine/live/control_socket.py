@@ -1,0 +1,131 @@
+"""The control socket: one JSON line in is a COMMAND, one JSON line back says its seq and the mode that followed.
+
+A unix socket that only its owner can open; who may open it may command. Knows nothing of what commands do.
+"""
+
+import json
+import os
+import socket
+import stat
+from pathlib import Path
+from typing import Any
+
+import trio
+
+from engine.live.ingress import Command, Ingress
+
+COMMANDS = ("pause", "resume", "halt", "cancel_all", "reconcile", "stop")
+PATH_BYTES_MAX = 107  # sockaddr_un.sun_path less its closing zero
+LINE_BYTES_MAX = 4096
+CLIENTS_MAX = 16
+ANSWER_SECONDS = 10.0
+
+
+class ControlError(Exception):
+    """The session cannot be told anything; the text says why."""
+
+
+def socket_path(journals: Path, session: str) -> Path:
+    """Below the journals where the name fits, else in a folder of the user's own under /tmp."""
+    near = journals.resolve() / ".control" / f"{session}.sock"
+    if len(os.fsencode(near)) <= PATH_BYTES_MAX:
+        return near
+    return Path(f"/tmp/verbatim-{os.getuid()}") / f"{session}.sock"  # noqa: S108 - see private_folder
+
+
+def private_folder(path: Path) -> None:
+    """Ours alone: another's folder of that name, or a link, is refused."""
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    found = path.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+        raise ControlError(f"{path} is not a folder of ours; remove it")
+    path.chmod(0o700)
+
+
+async def serve_control(
+    path: Path, inbox: Ingress, *, task_status: trio.TaskStatus[Path] = trio.TASK_STATUS_IGNORED
+) -> None:
+    """Until cancelled. The socket's file is removed at the end."""
+    listening = trio.socket.from_stdlib_socket(_listen(path))
+    try:
+        limit = trio.CapacityLimiter(CLIENTS_MAX)
+        task_status.started(path)
+        async with trio.open_nursery() as nursery:
+            while True:
+                client, _ = await listening.accept()
+                nursery.start_soon(_serve_client, trio.SocketStream(client), inbox, limit)
+    finally:
+        listening.close()
+        _remove(path)
+
+
+def _listen(path: Path) -> socket.socket:
+    private_folder(path.parent)
+    _remove(path)
+    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        listening.bind(os.fspath(path))
+        path.chmod(0o600)
+        listening.listen(CLIENTS_MAX)
+    except BaseException:
+        listening.close()
+        raise
+    return listening
+
+
+def _remove(path: Path) -> None:
+    path.unlink(missing_ok=True)
+
+
+async def _serve_client(stream: trio.SocketStream, inbox: Ingress, limit: trio.CapacityLimiter) -> None:
+    async with limit, stream:
+        try:
+            line = b""
+            while b"\n" not in line and len(line) <= LINE_BYTES_MAX:
+                received = await stream.receive_some(LINE_BYTES_MAX)
+                if not received:
+                    return
+                line += received
+            with trio.move_on_after(
+                ANSWER_SECONDS, shield=True
+            ):  # a stop ends this task's session, yet wants its answer
+                answer = await _answer(line.partition(b"\n")[0], inbox)
+                await stream.send_all(json.dumps(answer).encode() + b"\n")
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            pass  # who asked has gone; what they ordered stands
+
+
+async def _answer(line: bytes, inbox: Ingress) -> dict[str, Any]:
+    try:
+        asked = json.loads(line)
+        name, by, reason = asked["command"], str(asked.get("by", "operator")), str(asked.get("reason", ""))
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        return {"error": f"not a command: {error}"}
+    if name not in COMMANDS:
+        return {"error": f"no command {name!r}; there are {', '.join(COMMANDS)}"}
+    command = Command(name, by[:64], reason[:200], trio.Event())
+    if not inbox.put_command(command):
+        return {"error": "the session is ending, or too many commands wait"}
+    await command.taken.wait()
+    if command.seq < 0:
+        return {"error": "the session ended before it took the command"}
+    return {"seq": command.seq, "mode": command.mode, "reasons": list(command.reasons)}
+
+
+def tell(path: Path, *, command: str, by: str, reason: str = "") -> dict[str, Any]:
+    """The other end, for programs that do not wait on trio. Raises ControlProblem."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+        client.settimeout(ANSWER_SECONDS + 1)
+        try:
+            client.connect(os.fspath(path))
+            client.sendall(json.dumps({"command": command, "by": by, "reason": reason}).encode() + b"\n")
+            with client.makefile("rb") as answers:
+                line = answers.readline(LINE_BYTES_MAX * 4)
+        except OSError as error:
+            raise ControlError(f"no session listens at {path} ({error.strerror or error}); is it running?") from error
+    if not line:
+        raise ControlError("the session ended before it answered")
+    answer: dict[str, Any] = json.loads(line)
+    if "error" in answer:
+        raise ControlError(str(answer["error"]))
+    return answer

@@ -1,0 +1,1 @@
+"""The compiled fold of market rows: books, quotes, trades and bars."""

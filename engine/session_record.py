@@ -1,0 +1,131 @@
+"""What a SESSION record says: all that the session needs to be repeated alone. Values only; no secret ever enters.
+
+Who fills it in: the shell, from configuration (verbatim/config.py). Who reads it: the kernel, live and in replay alike.
+"""
+
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from engine.model import Instrument, RateLimits
+
+SECOND_NS = 1_000_000_000
+MILLISECOND_NS = 1_000_000
+
+
+class ClockSettings(msgspec.Struct, frozen=True):
+    """How session time runs: `speed` seconds of it in one of ours. 1 is the wall clock."""
+
+    kind: str = "wall"  # "wall" | "scaled"
+    speed: int = 1
+
+
+class VenueSettings(msgspec.Struct, frozen=True):
+    name: str = "binance_spot"  # a built-in dialect, or package.module:Class
+    rest: str = ""  # base address; a template, never with a key
+    stream: str = ""
+    private: str = ""
+    recv_window_ms: int = 5000
+    allowance: RateLimits = RateLimits()  # as the venue told it when the session began
+
+
+class Declared(msgspec.Struct, frozen=True):
+    """What a strategy's class asks of the engine. Recorded, so that rebuilding its session never runs its code."""
+
+    instruments: tuple[str, ...]
+    every_ms: int = 0  # 0: asked when a quote changes
+    throttle_ms: int = 0
+    averages: tuple[tuple[str, int], ...] = ()  # name, length
+    bars_s: tuple[int, ...] = ()  # lengths of bars, in seconds
+    cross: tuple[str, str] | None = None  # asked when these averages change their order
+    move_ppm: int = 0  # asked when the mid has moved by so much; 0: no such condition
+    compiled: bool = False  # asked when a function of its own, compiled, says so
+
+
+class StrategySettings(msgspec.Struct, frozen=True):
+    """A strategy as it ran: name, version, parameters and the source text of every module loaded from its folder."""
+
+    name: str
+    version: str
+    module: str  # the module that holds the class
+    cls: str
+    parameters: dict[str, Any]
+    sources: dict[str, str]  # module name -> text
+    declared: Declared | None = None
+
+
+class RiskSettings(msgspec.Struct, frozen=True):
+    """Limits. A limit of 0 is not set. Notional limits are in the instrument's quote asset."""
+
+    order_size_max: Decimal = Decimal(0)  # base quantity of one order
+    order_notional_max: Decimal = Decimal(0)
+    position_max: Decimal = Decimal(0)  # base quantity, open buy orders counted, absolute
+    open_orders_max: int = 50  # per instrument
+    orders_per_second_max: int = 20  # new orders, all strategies: a guard against spam
+    market_slippage_max: Decimal = Decimal("0.005")  # headroom when a market buy's cost is estimated
+
+
+class EngineSettings(msgspec.Struct, frozen=True):
+    """Times in nanoseconds of session time."""
+
+    reconcile_every_ns: int = 60 * SECOND_NS
+    watch_every_ns: int = SECOND_NS  # how often staleness is looked at
+    stale_after_ns: int = 10 * SECOND_NS  # a market stream silent for longer is dead
+    request_timeout_ns: int = 10 * SECOND_NS
+    ask_every_ns: int = SECOND_NS  # how often an unknown order is asked about
+    venue_timeout_ns: int = 10 * SECOND_NS  # the venue's own limit; part of the proof that an order was never placed
+    backoff_first_ns: int = SECOND_NS // 2
+    backoff_max_ns: int = 30 * SECOND_NS
+    report_every_ns: int = 10 * SECOND_NS  # P&L facts
+    checkpoint_every: int = 5000  # inputs
+    keep_closed_ns: int = 300 * SECOND_NS  # how long a closed order stays in state
+    cancel_on_stop: bool = True
+    stop_timeout_ns: int = 15 * SECOND_NS
+    books: bool = True  # False: a market of quotes and trades alone, where nobody waits for a book
+
+
+class PreviousSession(msgspec.Struct, frozen=True):
+    """The session before this one, and what recovery had to drop of it."""
+
+    session: str
+    last_seq: int
+    chain: str
+    dropped_bytes: int = 0
+    closed: bool = True
+    last_ns: int = 0  # session time of its last record; 0: not said
+    links: tuple[str, ...] = ()  # connections that it left open for this one: nothing was missed on them
+
+
+class Resimulated(msgspec.Struct, frozen=True):
+    """Of a session that was not lived but resimulated from another: which, and what was changed. Where the model of the venue
+    takes over, a COMMAND `handover` says so.
+    """
+
+    source: str  # the folder's name
+    last_seq: int  # of the source, when it was resimulated
+    chain: str  # the source's root then
+    modelled: bool  # from the beginning
+    model: dict[str, Any]
+    changes: tuple[str, ...] = ()
+
+
+class SessionBody(msgspec.Struct, frozen=True):
+    session: str  # 8 base32 characters, drawn once by the shell
+    started_ns: int
+    clock: ClockSettings
+    seed: int
+    host: str  # which machine made it, hashed: strategy code of strangers is not run unasked
+    versions: dict[str, str]  # engine, python, and every imported distribution
+    venues: tuple[VenueSettings, ...]
+    instruments: tuple[Instrument, ...]
+    strategies: tuple[StrategySettings, ...]
+    risk: RiskSettings = RiskSettings()
+    engine: EngineSettings = EngineSettings()
+    account: str = "main"  # alias of the credentials, never the key; "": none, the session records and trades nothing
+    previous: PreviousSession | None = None
+    opening: dict[str, Any] | None = None  # the carried parts of state, brought forward
+    resimulated: Resimulated | None = None
+
+
+read_session = msgspec.json.Decoder(SessionBody).decode

@@ -1,0 +1,1 @@
+"""Binance Spot's protocol in front of the simulated exchange."""

@@ -1,0 +1,161 @@
+"""Binance's protocol over the exchange: a request in, an answer out, over REST or the WebSocket API.
+
+Checks key, signature, time and limits, calls the endpoint, dresses its result. Holds no connection and no time.
+"""
+
+from typing import Any, Final
+
+import msgspec
+
+from engine.sim.binance import endpoints_account, endpoints_market, refusals
+from engine.sim.binance.endpoints import Call, Endpoint, EndpointAnswer
+from engine.sim.binance.key_ring import KeyRing, rest_payload, ws_payload
+from engine.sim.binance.params import Params, parse_query
+from engine.sim.binance.refusals import VenueRefusalError
+from engine.sim.binance.request_limits import RequestLimits
+from engine.sim.exchange.exchange import Exchange
+from engine.sim.faults import Faults
+from engine.sim.wire import HttpAnswer, HttpRequest
+
+MS: Final = 1_000_000
+ROUTES: Final[dict[tuple[str, str], Endpoint]] = {**endpoints_market.ENDPOINTS, **endpoints_account.ENDPOINTS}
+WS_METHODS: Final = {
+    "ping": ("GET", "/api/v3/ping"),
+    "time": ("GET", "/api/v3/time"),
+    "exchangeInfo": ("GET", "/api/v3/exchangeInfo"),
+    "depth": ("GET", "/api/v3/depth"),
+    "trades.recent": ("GET", "/api/v3/trades"),
+    "trades.aggregate": ("GET", "/api/v3/aggTrades"),
+    "klines": ("GET", "/api/v3/klines"),
+    "avgPrice": ("GET", "/api/v3/avgPrice"),
+    "ticker.price": ("GET", "/api/v3/ticker/price"),
+    "ticker.book": ("GET", "/api/v3/ticker/bookTicker"),
+    "ticker.24hr": ("GET", "/api/v3/ticker/24hr"),
+    "order.place": ("POST", "/api/v3/order"),
+    "order.test": ("POST", "/api/v3/order/test"),
+    "order.cancelReplace": ("POST", "/api/v3/order/cancelReplace"),
+    "order.status": ("GET", "/api/v3/order"),
+    "order.cancel": ("DELETE", "/api/v3/order"),
+    "openOrders.status": ("GET", "/api/v3/openOrders"),
+    "openOrders.cancelAll": ("DELETE", "/api/v3/openOrders"),
+    "allOrders": ("GET", "/api/v3/allOrders"),
+    "myTrades": ("GET", "/api/v3/myTrades"),
+    "account.status": ("GET", "/api/v3/account"),
+    "account.commission": ("GET", "/api/v3/account/commission"),
+    "account.rateLimits.orders": ("GET", "/api/v3/rateLimit/order"),
+}
+
+
+class ApiResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What an endpoint came to: a status and a body, a refusal's headers, and whose orders it counted."""
+
+    status: int
+    body: Any
+    account: str = ""
+    retry_after_s: int | None = None
+    counted_order: bool = False
+
+
+def refused(refusal: VenueRefusalError, account: str = "") -> ApiResult:
+    return ApiResult(
+        status=refusal.status,
+        body={"code": refusal.code, "msg": refusal.message},
+        account=account,
+        retry_after_s=refusal.retry_after_s,
+    )
+
+
+class VenueApi:
+    def __init__(self, exchange: Exchange, keys: KeyRing, limits: RequestLimits, faults: Faults) -> None:
+        self.exchange = exchange
+        self.keys = keys
+        self.limits = limits
+        self._faults = faults
+
+    def rest(self, request: HttpRequest, now_ns: int) -> ApiResult:
+        """A REST request's result. May raise NotYet."""
+        endpoint = ROUTES.get((request.method, request.path))
+        if endpoint is None:
+            known = any(path == request.path for _, path in ROUTES)
+            status, text = (405, "Method Not Allowed") if known else (404, "Not Found")
+            return ApiResult(status=status, body={"code": -1000, "msg": text})
+        params = Params(parse_query(request.query), parse_query(request.body))
+        payload = rest_payload(request.query, request.body)
+        return self._run(endpoint, params, request.headers.get("x-mbx-apikey"), payload, now_ns)
+
+    def ws(self, method: str, values: dict[str, str], now_ns: int) -> ApiResult:
+        """A WebSocket API request's result, for the methods that have a REST twin. May raise NotYet."""
+        endpoint = ROUTES[WS_METHODS[method]]
+        return self._run(endpoint, Params(values.items()), values.get("apiKey"), ws_payload(values), now_ns)
+
+    def authenticate(self, values: dict[str, str], now_ns: int) -> str:
+        """The account behind a signed WebSocket API request."""
+        self.limits.spend(2, now_ns)
+        server_ms = (now_ns + self._faults.skew_ns) // MS
+        return self.keys.check(values.get("apiKey"), ws_payload(values), Params(values.items()), server_ms)
+
+    def _run(self, endpoint: Endpoint, params: Params, api_key: str | None, payload: bytes, now_ns: int) -> ApiResult:
+        own_ns = now_ns + self._faults.skew_ns
+        account = ""
+        try:
+            self.limits.spend(endpoint.weight(params), now_ns)
+            if endpoint.signed:
+                account = self.keys.check(api_key, payload, params, own_ns // MS)
+            body = endpoint.handler(
+                Call(
+                    exchange=self.exchange,
+                    limits=self.limits,
+                    params=params,
+                    account=account,
+                    now_ns=own_ns,
+                    hidden=self._faults.hidden,
+                )
+            )
+        except VenueRefusalError as refusal:
+            return refused(refusal, account)
+        if isinstance(body, EndpointAnswer):
+            return ApiResult(status=body.status, body=body.body, account=account)
+        return ApiResult(status=200, body=body, account=account, counted_order=endpoint.counts_order)
+
+    def dress(self, result: ApiResult, now_ns: int) -> HttpAnswer:
+        """A result as an HTTP answer with Binance's headers."""
+        weight = str(self.limits.weight_used(now_ns))
+        headers = [
+            ("Content-Type", "application/json;charset=UTF-8"),
+            ("X-MBX-USED-WEIGHT", weight),
+            ("X-MBX-USED-WEIGHT-1M", weight),
+        ]
+        if result.counted_order:
+            short, day = self.limits.order_counts(result.account, now_ns)
+            headers += [("X-MBX-ORDER-COUNT-10S", str(short)), ("X-MBX-ORDER-COUNT-1D", str(day))]
+        if result.retry_after_s is not None:
+            headers.append(("Retry-After", str(result.retry_after_s)))
+        return HttpAnswer(status=result.status, body=msgspec.json.encode(result.body), headers=tuple(headers))
+
+
+class WsApiRequest(msgspec.Struct):
+    """A frame of the WebSocket API. The id is given back just as it came."""
+
+    method: str
+    id: msgspec.Raw = msgspec.Raw(b"null")
+    params: msgspec.Raw = msgspec.Raw(b"")
+
+
+def ws_answer(request_id: msgspec.Raw, result: ApiResult, usage: list[dict[str, Any]] | None, now_ns: int) -> bytes:
+    """A result as a WebSocket API answer; `usage` None leaves the rate limits out."""
+    answer: dict[str, Any] = {"id": request_id, "status": result.status}
+    if result.status == 200:
+        answer["result"] = result.body
+    else:
+        error = dict(result.body)
+        if result.retry_after_s is not None:  # here an instant, not a duration as in the REST header
+            until_ms = now_ns // MS + result.retry_after_s * 1_000
+            error["data"] = {"serverTime": now_ns // MS, "retryAfter": until_ms}
+        answer["error"] = error
+    if usage is not None:
+        answer["rateLimits"] = usage
+    return msgspec.json.encode(answer)
+
+
+def unknown_method() -> VenueRefusalError:
+    return refusals.VenueRefusalError(400, -1020, "This operation is not supported.")

@@ -1,0 +1,53 @@
+"""What an endpoint is: its handler, weight and security; and the table of all of them, REST and WebSocket API alike.
+
+A handler gets a Call and returns JSON values; it raises VenueRefusal to refuse and NotYet to be asked again later.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from engine.sim.binance.params import Params
+from engine.sim.binance.request_limits import RequestLimits
+from engine.sim.exchange.exchange import Exchange
+
+
+class NotYetError(Exception):  # no error: the answer comes later
+    """The depth of this symbol is not known yet: the capture's snapshot has not been reached."""
+
+    def __init__(self, symbol: str) -> None:
+        super().__init__(symbol)
+        self.symbol = symbol
+
+
+class Call(msgspec.Struct, frozen=True, kw_only=True):
+    """One request whose key, signature and time have been checked. `account` is empty for public endpoints."""
+
+    exchange: Exchange
+    limits: RequestLimits
+    params: Params
+    account: str
+    now_ns: int
+    hidden: Callable[[str, int], bool]  # (client order id, now): is this order still kept from queries by a fault?
+
+
+class EndpointAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """An answer whose status is not 200 although it is no refusal (cancelReplace that partly failed)."""
+
+    status: int
+    body: Any
+
+
+class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
+    handler: Callable[[Call], Any]
+    weight: Callable[[Params], int]
+    signed: bool = False
+    counts_order: bool = False
+
+
+def fixed(weight: int) -> Callable[[Params], int]:
+    return lambda _: weight
+
+
+Json = msgspec.Raw | dict[str, Any] | list[Any]

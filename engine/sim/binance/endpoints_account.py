@@ -1,0 +1,231 @@
+"""Signed endpoints: orders, queries, account. They turn parameters into calls of the exchange and its values into JSON."""
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from engine.sim.binance import messages, refusals
+from engine.sim.binance.endpoints import Call, Endpoint, EndpointAnswer, fixed
+from engine.sim.binance.params import Params, new_order
+from engine.sim.binance.refusals import VenueRefusalError
+from engine.sim.exchange.order_values import SimFill, SimOrder, SimOrderStatus
+
+MS: Final = 1_000_000
+DAY_MS: Final = 86_400_000
+UID: Final = 354_937_868
+_RESPONSES: Final = ("ACK", "RESULT", "FULL")
+
+
+def _response_type(params: Params) -> str | None:
+    kind = params.get("newOrderRespType")
+    if kind is not None and kind not in _RESPONSES:
+        raise refusals.invalid_parameter("newOrderRespType")
+    return kind
+
+
+def place(call: Call) -> dict[str, Any]:
+    kind = _response_type(call.params)
+    new = new_order(call.params)
+    call.exchange.market(new.symbol)
+    call.limits.require_room(call.account, call.now_ns)
+    order = call.exchange.place(call.account, new, call.now_ns)
+    if not order.executed:  # what trades at once is no unfilled order
+        call.limits.count_order(call.account, call.now_ns)
+    return messages.order_answer(order, kind)
+
+
+def test_order(call: Call) -> dict[str, Any]:
+    _response_type(call.params)
+    call.exchange.check(call.account, new_order(call.params))
+    return {}
+
+
+def _named(call: Call, id_name: str = "orderId", client_id_name: str = "origClientOrderId") -> SimOrder | None:
+    symbol = call.params.symbol()
+    call.exchange.market(symbol)
+    order_id, client_id = call.params.integer(id_name), call.params.get(client_id_name)
+    if order_id is None and client_id is None:
+        raise refusals.mandatory_either(client_id_name, id_name)
+    return call.exchange.find(call.account, symbol, order_id=order_id, client_order_id=client_id)
+
+
+def query(call: Call) -> dict[str, Any]:
+    order = _named(call)
+    if order is None or call.hidden(order.client_order_id, call.now_ns):
+        raise refusals.no_such_order()
+    return messages.order_query(order)
+
+
+def _cancel(call: Call, order: SimOrder | None, restrictions: str | None = None) -> dict[str, Any]:
+    if restrictions not in (None, "ONLY_NEW", "ONLY_PARTIALLY_FILLED"):
+        raise VenueRefusalError(
+            400, -1145, "`cancelRestrictions` has to be either `ONLY_NEW` or `ONLY_PARTIALLY_FILLED`."
+        )
+    if order is None or not order.is_open:
+        raise refusals.unknown_order()
+    wanted = {"ONLY_NEW": SimOrderStatus.NEW, "ONLY_PARTIALLY_FILLED": SimOrderStatus.PARTIALLY_FILLED}
+    if restrictions is not None and order.status is not wanted[restrictions]:
+        raise refusals.cancel_restricted()
+    replacing = call.params.get("cancelReplaceMode") is not None  # there, newClientOrderId is the new order's
+    own_id = call.params.client_id("cancelNewClientOrderId" if replacing else "newClientOrderId")
+    cancel_id = own_id or call.exchange.cancel_id()
+    call.exchange.cancel(order, call.now_ns, cancel_client_order_id=cancel_id)
+    return messages.cancel_answer(order, cancel_id)
+
+
+def cancel(call: Call) -> dict[str, Any]:
+    return _cancel(call, _named(call), call.params.get("cancelRestrictions"))
+
+
+def cancel_all(call: Call) -> list[dict[str, Any]]:
+    symbol = call.params.symbol()
+    call.exchange.market(symbol)
+    orders = call.exchange.open_orders(call.account, symbol)
+    if not orders:
+        raise refusals.unknown_order()
+    cancel_id = call.exchange.cancel_id()  # Binance gives all of them one new id
+    for order in orders:
+        call.exchange.cancel(order, call.now_ns, cancel_client_order_id=cancel_id)
+    return [messages.cancel_answer(order, cancel_id) for order in orders]
+
+
+def _refused(refusal: VenueRefusalError) -> dict[str, Any]:
+    return {"code": refusal.code, "msg": refusal.message}
+
+
+def cancel_replace(call: Call) -> Any:
+    """Cancel, then place: two steps that can fail apart."""
+    mode = call.params.required("cancelReplaceMode")
+    if mode not in ("STOP_ON_FAILURE", "ALLOW_FAILURE"):
+        raise refusals.invalid_parameter("cancelReplaceMode")
+    kind = _response_type(call.params)
+    new = new_order(call.params)
+    call.limits.require_room(call.account, call.now_ns)
+    call.limits.count_order(call.account, call.now_ns)  # counts even where the new order is not attempted
+    data: dict[str, Any] = {"cancelResult": "SUCCESS", "newOrderResult": "NOT_ATTEMPTED", "cancelResponse": None,
+                            "newOrderResponse": None}  # fmt: skip
+    try:
+        order = _named(call, "cancelOrderId", "cancelOrigClientOrderId")
+        data["cancelResponse"] = _cancel(call, order, call.params.get("cancelRestrictions"))
+    except VenueRefusalError as refusal:
+        data |= {"cancelResult": "FAILURE", "cancelResponse": _refused(refusal)}
+    if data["cancelResult"] == "SUCCESS" or mode == "ALLOW_FAILURE":
+        try:
+            placed = call.exchange.place(call.account, new, call.now_ns)
+            data |= {"newOrderResult": "SUCCESS", "newOrderResponse": messages.order_answer(placed, kind)}
+        except VenueRefusalError as refusal:
+            data |= {"newOrderResult": "FAILURE", "newOrderResponse": _refused(refusal)}
+    succeeded = (data["cancelResult"] == "SUCCESS") + (data["newOrderResult"] == "SUCCESS")
+    if succeeded == 2:
+        return data
+    if succeeded == 1:
+        body = {"code": -2021, "msg": "Order cancel-replace partially failed.", "data": data}
+        return EndpointAnswer(status=409, body=body)
+    return EndpointAnswer(status=400, body={"code": -2022, "msg": "Order cancel-replace failed.", "data": data})
+
+
+def open_orders(call: Call) -> list[dict[str, Any]]:
+    symbol = call.params.symbol() if call.params.get("symbol") else None
+    if symbol is not None:
+        call.exchange.market(symbol)
+    found = call.exchange.open_orders(call.account, symbol)
+    return [messages.order_query(o) for o in found if not call.hidden(o.client_order_id, call.now_ns)]
+
+
+def _window(params: Params) -> tuple[int | None, int | None]:
+    start_ms, end_ms = params.integer("startTime"), params.integer("endTime")
+    if start_ms is not None and end_ms is not None and end_ms - start_ms > DAY_MS:
+        raise refusals.window_too_long(24)
+    return start_ms, end_ms
+
+
+def _page(found: list[Any], limit: int, *, oldest_first: bool) -> list[Any]:
+    return found[:limit] if oldest_first else found[-limit:]
+
+
+def all_orders(call: Call) -> list[dict[str, Any]]:
+    symbol = call.params.symbol()
+    call.exchange.market(symbol)
+    limit = call.params.limit(default=500, most=1_000)
+    start_ms, end_ms = _window(call.params)
+    from_id = call.params.integer("orderId")
+    found = [
+        order
+        for order in call.exchange.orders.values()
+        if (order.account, order.symbol) == (call.account, symbol)
+        and (from_id is None or order.order_id >= from_id)
+        and _inside(order.created_ns, start_ms, end_ms)
+        and not call.hidden(order.client_order_id, call.now_ns)
+    ]
+    oldest_first = from_id is not None or start_ms is not None
+    return [messages.order_query(order) for order in _page(found, limit, oldest_first=oldest_first)]
+
+
+def _inside(time_ns: int, start_ms: int | None, end_ms: int | None) -> bool:
+    millis = time_ns // MS
+    return (start_ms is None or millis >= start_ms) and (end_ms is None or millis <= end_ms)
+
+
+def _fills(call: Call, symbol: str) -> Iterable[SimFill]:
+    orders = call.exchange.orders.values()
+    mine = (fill for o in orders if (o.account, o.symbol) == (call.account, symbol) for fill in o.fills)
+    return sorted(mine, key=lambda fill: fill.trade_id)
+
+
+def my_trades(call: Call) -> list[dict[str, Any]]:
+    symbol = call.params.symbol()
+    call.exchange.market(symbol)
+    limit = call.params.limit(default=500, most=1_000)
+    start_ms, end_ms = _window(call.params)
+    from_id, order_id = call.params.integer("fromId"), call.params.integer("orderId")
+    if from_id is not None and (start_ms is not None or end_ms is not None):
+        raise refusals.invalid_combination()
+    found = [
+        fill
+        for fill in _fills(call, symbol)
+        if (from_id is None or fill.trade_id >= from_id)
+        and (order_id is None or fill.order_id == order_id)
+        and _inside(fill.time_ns, start_ms, end_ms)
+    ]
+    oldest_first = from_id is not None or start_ms is not None
+    return [messages.my_trade(fill) for fill in _page(found, limit, oldest_first=oldest_first)]
+
+
+def account(call: Call) -> dict[str, Any]:
+    omit_zero = (call.params.get("omitZeroBalances") or "false").lower() == "true"
+    return messages.account(call.exchange.accounts[call.account], omit_zero=omit_zero, uid=UID)
+
+
+def commission(call: Call) -> dict[str, Any]:
+    symbol = call.params.symbol()
+    call.exchange.market(symbol)
+    return messages.commission(call.exchange.accounts[call.account], symbol)
+
+
+def order_limits(call: Call) -> list[dict[str, Any]]:
+    return call.limits.order_usage(call.account, call.now_ns)
+
+
+def _signed(handler: Any, weight: int, *, counts_order: bool = False) -> Endpoint:
+    return Endpoint(handler=handler, weight=fixed(weight), signed=True, counts_order=counts_order)
+
+
+def _open_orders_weight(params: Params) -> int:
+    return 6 if params.get("symbol") else 80
+
+
+ENDPOINTS: Final = {
+    ("POST", "/api/v3/order"): _signed(place, 1, counts_order=True),
+    ("POST", "/api/v3/order/test"): _signed(test_order, 1),
+    ("POST", "/api/v3/order/cancelReplace"): _signed(cancel_replace, 1, counts_order=True),
+    ("GET", "/api/v3/order"): _signed(query, 4),
+    ("DELETE", "/api/v3/order"): _signed(cancel, 1),
+    ("GET", "/api/v3/openOrders"): Endpoint(handler=open_orders, weight=_open_orders_weight, signed=True),
+    ("DELETE", "/api/v3/openOrders"): _signed(cancel_all, 1),
+    ("GET", "/api/v3/allOrders"): _signed(all_orders, 20),
+    ("GET", "/api/v3/myTrades"): Endpoint(
+        handler=my_trades, weight=lambda params: 5 if params.get("orderId") else 20, signed=True
+    ),
+    ("GET", "/api/v3/account"): _signed(account, 20),
+    ("GET", "/api/v3/account/commission"): _signed(commission, 20),
+    ("GET", "/api/v3/rateLimit/order"): _signed(order_limits, 40),
+}

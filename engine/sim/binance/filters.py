@@ -1,0 +1,202 @@
+"""What one symbol allows: its filters, in Binance's order and words, and the exchangeInfo entry that says so.
+
+The numbers are BTCUSDT's and ETHUSDT's of 2025-08-07. Knows nothing of accounts beyond the counts it is handed.
+"""
+
+from typing import Any, Final
+
+import msgspec
+
+from engine.model import Instrument, OrderType, Side
+from engine.sim.binance import refusals
+from engine.sim.units import ONE, product, text, units
+
+
+class SymbolRules(msgspec.Struct, frozen=True):
+    """A symbol's filters; amounts in units of 1e-8, 0 disables a bound."""
+
+    symbol: str
+    base: str
+    quote: str
+    tick_size: int = units("0.01")
+    price_min: int = units("0.01")
+    price_max: int = units("1000000")
+    lot_size: int = units("0.00001")
+    quantity_min: int = units("0.00001")
+    quantity_max: int = units("9000")
+    market_quantity_max: int = units("97.09521512")
+    notional_min: int = units("5")
+    notional_max: int = units("9000000")
+    price_multiplier_up: int = units("5")
+    price_multiplier_down: int = units("0.2")
+    orders_max: int = 200
+    position_max: int = 0
+    status: str = "TRADING"
+    # of contracts, whose margin is not modelled
+    settles_in: str = ""  # the asset of P&L and fees; "": no contract
+    contract_size: int = ONE
+    inverse: bool = False
+
+
+RULES: Final = {
+    "BTCUSDT": SymbolRules("BTCUSDT", "BTC", "USDT"),
+    "ETHUSDT": SymbolRules(
+        "ETHUSDT",
+        "ETH",
+        "USDT",
+        lot_size=units("0.0001"),
+        quantity_min=units("0.0001"),
+        market_quantity_max=units("2357.34408702"),
+    ),
+}
+
+
+def rules_for(symbol: str) -> SymbolRules:
+    """A known symbol's own rules; for another, BTCUSDT's numbers under its name."""
+    known = RULES.get(symbol)
+    if known is not None:
+        return known
+    for quote in ("USDT", "USDC", "FDUSD", "BTC", "ETH", "EUR"):
+        if symbol.endswith(quote) and len(symbol) > len(quote):
+            return SymbolRules(symbol, symbol.removesuffix(quote), quote)
+    raise ValueError(f"cannot tell base from quote in symbol {symbol!r}; use one that ends in USDT")
+
+
+def rules_of(instrument: Instrument) -> SymbolRules:
+    """What a venue said of an instrument, as far as we keep it."""
+    return SymbolRules(
+        instrument.symbol,
+        instrument.base,
+        instrument.quote,
+        tick_size=units(f"{instrument.tick_size:f}"),
+        price_min=units(f"{instrument.price_min:f}"),
+        price_max=units(f"{instrument.price_max:f}"),
+        lot_size=units(f"{instrument.lot_size:f}"),
+        quantity_min=units(f"{instrument.quantity_min:f}"),
+        quantity_max=units(f"{instrument.quantity_max:f}"),
+        market_quantity_max=units(f"{instrument.market_quantity_max:f}"),
+        notional_min=units(f"{instrument.notional_min:f}"),
+        status="TRADING" if instrument.trading else "BREAK",
+        settles_in=instrument.margin if instrument.contract else "",
+        contract_size=units(f"{instrument.contract_size:f}"),
+        inverse=instrument.inverse,
+    )
+
+
+def check_price(rules: SymbolRules, price: int) -> None:
+    low = rules.price_min and price < rules.price_min
+    high = rules.price_max and price > rules.price_max
+    off_grid = rules.tick_size and price % rules.tick_size
+    if low or high or off_grid:
+        raise refusals.filter_failure("PRICE_FILTER")
+
+
+def check_percent_price(rules: SymbolRules, price: int, price_average: int) -> None:
+    """PERCENT_PRICE_BY_SIDE; both sides have the same multipliers. Nothing to hold it against passes."""
+    if price_average and not (
+        product(price_average, rules.price_multiplier_down)
+        <= price
+        <= product(price_average, rules.price_multiplier_up)
+    ):
+        raise refusals.filter_failure("PERCENT_PRICE_BY_SIDE")
+
+
+def check_quantity(rules: SymbolRules, quantity: int, order_type: OrderType) -> None:
+    low = rules.quantity_min and quantity < rules.quantity_min
+    high = rules.quantity_max and quantity > rules.quantity_max
+    off_grid = rules.lot_size and quantity % rules.lot_size
+    if low or high or off_grid or quantity <= 0:
+        raise refusals.filter_failure("LOT_SIZE")
+    if order_type is OrderType.MARKET and rules.market_quantity_max and quantity > rules.market_quantity_max:
+        raise refusals.filter_failure("MARKET_LOT_SIZE")
+
+
+def check_notional(rules: SymbolRules, notional: int, order_type: OrderType) -> None:
+    """The minimum binds market orders too, the maximum does not (applyMinToMarket, applyMaxToMarket)."""
+    low = notional < rules.notional_min
+    high = rules.notional_max and notional > rules.notional_max and order_type is not OrderType.MARKET
+    if low or high:
+        raise refusals.filter_failure("NOTIONAL")
+
+
+def check_counts(rules: SymbolRules, side: Side, *, orders_open: int, base_position: int, quantity: int) -> None:
+    """`base_position`: free and locked base asset, and the quantity of open buys."""
+    if orders_open >= rules.orders_max:
+        raise refusals.filter_failure("MAX_NUM_ORDERS")
+    if side is Side.BUY and rules.position_max and base_position + quantity > rules.position_max:
+        raise refusals.filter_failure("MAX_POSITION")
+
+
+def exchange_info_entry(rules: SymbolRules) -> dict[str, Any]:
+    """The symbol's entry in exchangeInfo. It promises only the order types this venue really takes."""
+    filters: list[dict[str, Any]] = [
+        {
+            "filterType": "PRICE_FILTER",
+            "minPrice": text(rules.price_min),
+            "maxPrice": text(rules.price_max),
+            "tickSize": text(rules.tick_size),
+        },
+        {
+            "filterType": "LOT_SIZE",
+            "minQty": text(rules.quantity_min),
+            "maxQty": text(rules.quantity_max),
+            "stepSize": text(rules.lot_size),
+        },
+        {
+            "filterType": "MARKET_LOT_SIZE",
+            "minQty": text(0),
+            "maxQty": text(rules.market_quantity_max),
+            "stepSize": text(0),
+        },
+        {
+            "filterType": "PERCENT_PRICE_BY_SIDE",
+            "bidMultiplierUp": _short(rules.price_multiplier_up),
+            "bidMultiplierDown": _short(rules.price_multiplier_down),
+            "askMultiplierUp": _short(rules.price_multiplier_up),
+            "askMultiplierDown": _short(rules.price_multiplier_down),
+            "avgPriceMins": 5,
+        },
+        {
+            "filterType": "NOTIONAL",
+            "minNotional": text(rules.notional_min),
+            "applyMinToMarket": True,
+            "maxNotional": text(rules.notional_max),
+            "applyMaxToMarket": False,
+            "avgPriceMins": 5,
+        },
+        {"filterType": "MAX_NUM_ORDERS", "maxNumOrders": rules.orders_max},
+    ]
+    if rules.position_max:
+        filters.append({"filterType": "MAX_POSITION", "maxPosition": text(rules.position_max)})
+    return {
+        "symbol": rules.symbol,
+        "status": rules.status,
+        "baseAsset": rules.base,
+        "baseAssetPrecision": 8,
+        "quoteAsset": rules.quote,
+        "quotePrecision": 8,
+        "quoteAssetPrecision": 8,
+        "baseCommissionPrecision": 8,
+        "quoteCommissionPrecision": 8,
+        "orderTypes": ["LIMIT", "LIMIT_MAKER", "MARKET"],
+        "icebergAllowed": False,
+        "ocoAllowed": False,
+        "otoAllowed": False,
+        "opoAllowed": False,
+        "quoteOrderQtyMarketAllowed": True,
+        "allowTrailingStop": False,
+        "cancelReplaceAllowed": True,
+        "amendAllowed": False,
+        "pegInstructionsAllowed": False,
+        "isSpotTradingAllowed": True,
+        "isMarginTradingAllowed": False,
+        "filters": filters,
+        "permissions": [],
+        "permissionSets": [["SPOT"]],
+        "defaultSelfTradePreventionMode": "EXPIRE_MAKER",
+        "allowedSelfTradePreventionModes": ["EXPIRE_TAKER", "EXPIRE_MAKER", "EXPIRE_BOTH"],
+    }
+
+
+def _short(amount: int) -> str:
+    return text(amount).rstrip("0").rstrip(".")

@@ -1,0 +1,231 @@
+"""How the venue's values look in Binance's JSON: answers and events, every amount a string with 8 places.
+
+Turns values into dictionaries in Binance's field order, which msgspec writes (an enumeration as its value); decides nothing.
+"""
+
+from typing import Any, Final
+
+from engine.model import OrderType
+from engine.sim.exchange.funds import Funds
+from engine.sim.exchange.order_values import Execution, FundsChanged, SimFill, SimOrder, SimOrderStatus, SimReport
+from engine.sim.units import NOTHING, ONE, text
+
+MS: Final = 1_000_000
+
+
+def order_ack(order: SimOrder) -> dict[str, Any]:
+    return {
+        "symbol": order.symbol,
+        "orderId": order.order_id,
+        "orderListId": -1,
+        "clientOrderId": order.client_order_id,
+        "transactTime": order.updated_ns // MS,
+    }
+
+
+def _order_core(order: SimOrder) -> dict[str, Any]:
+    return {
+        "price": text(order.price),
+        "origQty": text(order.quantity),
+        "executedQty": text(order.executed),
+        "origQuoteOrderQty": text(order.quote_quantity),
+        "cummulativeQuoteQty": text(order.executed_quote),
+        "status": order.status,
+        "timeInForce": order.time_in_force,
+        "type": order.order_type,
+        "side": order.side,
+    }
+
+
+def order_result(order: SimOrder) -> dict[str, Any]:
+    return {
+        **order_ack(order),
+        **_order_core(order),
+        "workingTime": order.created_ns // MS,
+        **_expiry(order),
+        "selfTradePreventionMode": order.self_trade,
+    }
+
+
+def order_full(order: SimOrder) -> dict[str, Any]:
+    answer = order_result(order)
+    mode = answer.pop("selfTradePreventionMode")
+    fills = [
+        {
+            "price": text(fill.price),
+            "qty": text(fill.quantity),
+            "commission": text(fill.fee),
+            "commissionAsset": fill.fee_asset,
+            "tradeId": fill.trade_id,
+        }
+        for fill in order.fills
+    ]
+    return {**answer, "fills": fills, "selfTradePreventionMode": mode}
+
+
+def order_answer(order: SimOrder, response_type: str | None) -> dict[str, Any]:
+    """MARKET and LIMIT answer FULL unless asked otherwise, others ACK."""
+    kind = response_type or ("ACK" if order.order_type is OrderType.LIMIT_MAKER else "FULL")
+    if kind == "ACK":
+        return order_ack(order)
+    return order_result(order) if kind == "RESULT" else order_full(order)
+
+
+def order_query(order: SimOrder) -> dict[str, Any]:
+    """An order as GET order, openOrders and allOrders tell it."""
+    core = _order_core(order)
+    quote_quantity = core.pop("origQuoteOrderQty")
+    return {
+        "symbol": order.symbol,
+        "orderId": order.order_id,
+        "orderListId": -1,
+        "clientOrderId": order.client_order_id,
+        **core,
+        "stopPrice": NOTHING,
+        "icebergQty": NOTHING,
+        "time": order.created_ns // MS,
+        "updateTime": order.updated_ns // MS,
+        "isWorking": True,
+        "workingTime": order.created_ns // MS,
+        "origQuoteOrderQty": quote_quantity,
+        **_expiry(order),
+        "selfTradePreventionMode": order.self_trade,
+    }
+
+
+def _expiry(order: SimOrder) -> dict[str, Any]:
+    return {"expiryReason": order.expiry_reason} if order.expiry_reason else {}
+
+
+def cancel_answer(order: SimOrder, cancel_client_order_id: str) -> dict[str, Any]:
+    return {
+        "symbol": order.symbol,
+        "origClientOrderId": order.client_order_id,
+        "orderId": order.order_id,
+        "orderListId": -1,
+        "clientOrderId": cancel_client_order_id,
+        "transactTime": order.updated_ns // MS,
+        **_order_core(order),
+        "selfTradePreventionMode": order.self_trade,
+    }
+
+
+def my_trade(fill: SimFill) -> dict[str, Any]:
+    return {
+        "symbol": fill.symbol,
+        "id": fill.trade_id,
+        "orderId": fill.order_id,
+        "orderListId": -1,
+        "price": text(fill.price),
+        "qty": text(fill.quantity),
+        "quoteQty": text(fill.quote),
+        "commission": text(fill.fee),
+        "commissionAsset": fill.fee_asset,
+        "time": fill.time_ns // MS,
+        "isBuyer": fill.side.sign > 0,
+        "isMaker": fill.maker,
+        "isBestMatch": True,
+    }
+
+
+def account(owner: Funds, *, omit_zero: bool, uid: int) -> dict[str, Any]:
+    balances = [
+        {"asset": asset, "free": text(free), "locked": text(owner.locked[asset])}
+        for asset, free in sorted(owner.free.items())
+        if not omit_zero or free or owner.locked[asset]
+    ]
+    return {
+        "makerCommission": owner.fee_maker * 10_000 // ONE,
+        "takerCommission": owner.fee_taker * 10_000 // ONE,
+        "buyerCommission": 0,
+        "sellerCommission": 0,
+        "commissionRates": _rates(owner.fee_maker, owner.fee_taker),
+        "canTrade": True,
+        "canWithdraw": True,
+        "canDeposit": True,
+        "brokered": False,
+        "requireSelfTradePrevention": False,
+        "preventSor": False,
+        "updateTime": owner.changed_ns // MS,
+        "accountType": "SPOT",
+        "balances": balances,
+        "permissions": ["SPOT"],
+        "uid": uid,
+    }
+
+
+def _rates(maker: int, taker: int) -> dict[str, str]:
+    return {"maker": text(maker), "taker": text(taker), "buyer": NOTHING, "seller": NOTHING}
+
+
+def commission(owner: Funds, symbol: str) -> dict[str, Any]:
+    return {
+        "symbol": symbol,
+        "standardCommission": _rates(owner.fee_maker, owner.fee_taker),
+        "specialCommission": _rates(0, 0),
+        "taxCommission": _rates(0, 0),
+        "discount": {
+            "enabledForAccount": False,
+            "enabledForSymbol": False,
+            "discountAsset": "BNB",
+            "discount": NOTHING,
+        },
+    }
+
+
+def execution_report(report: SimReport) -> dict[str, Any]:
+    order, fill = report.order, report.fill
+    millis, created_ms = report.time_ns // MS, order.created_ns // MS
+    cancelled = report.execution is Execution.CANCELED
+    event: dict[str, Any] = {
+        "e": "executionReport",
+        "E": millis,
+        "s": order.symbol,
+        "c": report.cancel_client_order_id if cancelled else order.client_order_id,
+        "S": order.side,
+        "o": order.order_type,
+        "f": order.time_in_force,
+        "q": text(order.quantity),
+        "p": text(order.price),
+        "P": NOTHING,
+        "F": NOTHING,
+        "g": -1,
+        "C": order.client_order_id if cancelled else "",
+        "x": report.execution,
+        "X": order.status,
+        "r": "NONE",
+        "i": order.order_id,
+        "l": text(fill.quantity) if fill else NOTHING,
+        "z": text(order.executed),
+        "L": text(fill.price) if fill else NOTHING,
+        "n": text(fill.fee) if fill else NOTHING,
+        "N": fill.fee_asset if fill else None,
+        "T": millis,
+        "t": fill.trade_id if fill else -1,
+        "I": report.execution_id,
+        "w": order.is_open and order.order_type is not OrderType.MARKET,
+        "m": fill.maker if fill else False,
+        "M": fill is not None,
+        "O": created_ms,
+        "Z": text(order.executed_quote),
+        "Y": text(fill.quote) if fill else NOTHING,
+        "Q": text(order.quote_quantity),
+        "W": created_ms,
+        "V": order.self_trade,
+    }
+    if report.execution is Execution.EXPIRED:
+        event["eR"] = order.expiry_reason
+    if order.status is SimOrderStatus.EXPIRED_IN_MATCH:
+        event["v"] = report.execution_id
+        event["A"] = event["B"] = text(order.leaves)
+    return event
+
+
+def account_position(change: FundsChanged) -> dict[str, Any]:
+    millis = change.time_ns // MS
+    return {
+        "e": "outboundAccountPosition",
+        "E": millis,
+        "u": millis,
+        "B": [{"a": asset, "f": text(free), "l": text(locked)} for asset, free, locked in change.balances],
+    }

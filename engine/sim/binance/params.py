@@ -1,0 +1,157 @@
+"""Reading a request's parameters as Binance reads them: texts in, checked values out, its own refusals otherwise."""
+
+import re
+from collections.abc import Callable, Iterable
+from enum import StrEnum
+from functools import partial
+from typing import Final, TypeVar
+from urllib.parse import unquote_plus
+
+from engine.model import OrderType, Side, TimeInForce
+from engine.sim.binance import refusals
+from engine.sim.exchange.order_values import SelfTrade, SimNewOrder
+from engine.sim.units import PLACES, units
+
+_NUMBER: Final = re.compile(refusals.NUMBER_PATTERN)
+_CLIENT_ID: Final = re.compile(refusals.CLIENT_ID_PATTERN)
+_SYMBOL: Final = re.compile(r"^[A-Z0-9-_.]{1,20}$")
+_INTEGER: Final = re.compile(r"^[0-9]{1,20}$")
+
+_Word = TypeVar("_Word", bound=StrEnum)
+
+
+def parse_query(raw: bytes) -> list[tuple[str, str]]:
+    """name=value pairs of a query string or a form body, decoded, in their order."""
+    text = raw.decode("utf-8", "replace")
+    pairs = [(name, value) for name, _, value in [part.partition("=") for part in text.split("&") if part]]
+    if "%" in text or "+" in text:
+        return [(unquote_plus(name), unquote_plus(value)) for name, value in pairs]
+    return pairs
+
+
+class Params:
+    """The parameters of one request. `first` wins over `second` (query over body)."""
+
+    def __init__(self, first: Iterable[tuple[str, str]], second: Iterable[tuple[str, str]] = ()) -> None:
+        self._values = {**dict(second), **dict(first)}
+
+    def get(self, name: str) -> str | None:
+        """A value as sent; an empty one counts as not sent."""
+        return self._values.get(name) or None
+
+    def required(self, name: str) -> str:
+        value = self.get(name)
+        if value is None:
+            raise refusals.mandatory(name)
+        return value
+
+    def integer(self, name: str) -> int | None:
+        value = self.get(name)
+        if value is None:
+            return None
+        if not _INTEGER.fullmatch(value):
+            raise refusals.illegal_characters(name, "^[0-9]{1,20}$")
+        return int(value)
+
+    def limit(self, *, default: int, most: int) -> int:
+        value = self.integer("limit")
+        if value is None:
+            return default
+        if value < 1:
+            raise refusals.invalid_parameter("limit")
+        return min(value, most)
+
+    def amount(self, name: str) -> int:
+        """A decimal in units; 0 where it was not sent. Zero itself is refused, as Binance refuses it."""
+        value = self.get(name)
+        if value is None:
+            return 0
+        if not _NUMBER.fullmatch(value):
+            raise refusals.illegal_characters(name, refusals.NUMBER_PATTERN)
+        _, _, places = value.partition(".")
+        if len(places.rstrip("0")) > PLACES:
+            raise refusals.too_much_precision(name)
+        amount = units(value)
+        if not amount:
+            raise refusals.mandatory(name)
+        return amount
+
+    def symbol(self) -> str:
+        value = self.required("symbol")
+        if not _SYMBOL.fullmatch(value):
+            raise refusals.illegal_characters("symbol", "^[A-Z0-9-_.]{1,20}$")
+        return value
+
+    def client_id(self, name: str) -> str | None:
+        value = self.get(name)
+        if value is not None and not _CLIENT_ID.fullmatch(value):
+            raise refusals.illegal_characters(name, refusals.CLIENT_ID_PATTERN)
+        return value
+
+    def word(self, name: str, kind: type[_Word], refusal: Callable[[], Exception]) -> _Word | None:
+        value = self.get(name)
+        if value is None:
+            return None
+        try:
+            return kind(value)
+        except ValueError:
+            raise refusal() from None
+
+
+_SELF_TRADE: Final = "selfTradePreventionMode"
+_UNSUPPORTED: Final = {
+    "STOP_LOSS": "Stop loss orders are not supported for this symbol.",
+    "STOP_LOSS_LIMIT": "Stop loss limit orders are not supported for this symbol.",
+    "TAKE_PROFIT": "Take profit orders are not supported for this symbol.",
+    "TAKE_PROFIT_LIMIT": "Take profit limit orders are not supported for this symbol.",
+}
+
+
+def new_order(params: Params) -> SimNewOrder:
+    """An order as asked for: what each type must bring and must not."""
+    symbol = params.symbol()
+    params.required("side")
+    side = params.word("side", Side, refusals.invalid_side)
+    params.required("type")
+    if params.get("type") in _UNSUPPORTED:
+        raise refusals.order_rejected(_UNSUPPORTED[params.required("type")])
+    order_type = params.word("type", OrderType, refusals.invalid_order_type)
+    time_in_force = params.word("timeInForce", TimeInForce, refusals.invalid_time_in_force)
+    assert side is not None
+    assert order_type is not None
+    quantity, price = params.amount("quantity"), params.amount("price")
+    quote_quantity = params.amount("quoteOrderQty")
+    if params.get("icebergQty"):
+        raise refusals.order_rejected("Iceberg orders are not supported for this symbol.")
+    for name in ("stopPrice", "trailingDelta"):
+        if params.get(name):
+            raise refusals.not_required(name)
+    if order_type is OrderType.MARKET:
+        for name in ("price", "timeInForce"):
+            if params.get(name):
+                raise refusals.not_required(name)
+        if quantity and quote_quantity:
+            raise refusals.not_required("quoteOrderQty")
+        if not quantity and not quote_quantity:
+            raise refusals.mandatory_either("quantity", "quoteOrderQty")
+    else:
+        if quote_quantity:
+            raise refusals.not_required("quoteOrderQty")
+        if order_type is OrderType.LIMIT and time_in_force is None:
+            raise refusals.mandatory("timeInForce")
+        if order_type is OrderType.LIMIT_MAKER and time_in_force is not None:
+            raise refusals.not_required("timeInForce")
+        params.required("quantity")
+        params.required("price")
+    self_trade = params.word(_SELF_TRADE, SelfTrade, partial(refusals.invalid_parameter, _SELF_TRADE))
+    return SimNewOrder(
+        symbol=symbol,
+        side=side,
+        order_type=order_type,
+        time_in_force=time_in_force or TimeInForce.GTC,
+        quantity=quantity,
+        quote_quantity=quote_quantity,
+        price=price,
+        client_order_id=params.client_id("newClientOrderId") or "",
+        self_trade=self_trade or SelfTrade.EXPIRE_MAKER,
+    )

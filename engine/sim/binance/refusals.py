@@ -1,0 +1,171 @@
+"""Refusals of the simulated venue, with Binance's own codes and texts (errors.md of 2026-07-21).
+
+Nothing here decides when one is due.
+"""
+
+from typing import Final
+
+
+class VenueRefusalError(Exception):  # a refusal is an answer of the venue, not a fault of this program
+    """An answer that is an error: HTTP status, Binance's code and text, and extra fields or headers of the answer."""
+
+    def __init__(self, status: int, code: int, message: str, *, retry_after_s: int | None = None) -> None:
+        super().__init__(f"{code} {message}")
+        self.status = status
+        self.code = code
+        self.message = message
+        self.retry_after_s = retry_after_s
+
+
+def _bad(code: int, message: str) -> VenueRefusalError:
+    return VenueRefusalError(400, code, message)
+
+
+NUMBER_PATTERN: Final = r"^([0-9]{1,20})(\.[0-9]{1,20})?$"
+CLIENT_ID_PATTERN: Final = r"^[a-zA-Z0-9-_]{1,36}$"
+
+
+def unknown_error() -> VenueRefusalError:
+    return VenueRefusalError(500, -1000, "An unknown error occurred while processing the request.")
+
+
+def backend_timeout() -> VenueRefusalError:
+    text = "Timeout waiting for response from backend server. Send status unknown; execution status unknown."
+    return VenueRefusalError(504, -1007, text)
+
+
+def too_much_weight(limit: int, retry_after_s: int) -> VenueRefusalError:
+    text = (
+        f"Too much request weight used; current limit is {limit} request weight per 1 MINUTE. "
+        "Please use WebSocket Streams for live updates to avoid polling the API."
+    )
+    return VenueRefusalError(429, -1003, text, retry_after_s=retry_after_s)
+
+
+def banned(until_ms: int, retry_after_s: int) -> VenueRefusalError:
+    text = (
+        f"Way too much request weight used; IP banned until {until_ms}. "
+        "Please use WebSocket Streams for live updates to avoid bans."
+    )
+    return VenueRefusalError(418, -1003, text, retry_after_s=retry_after_s)
+
+
+def too_many_orders(limit: int, interval: str, retry_after_s: int) -> VenueRefusalError:
+    text = f"Too many new orders; current limit is {limit} orders per {interval}."
+    return VenueRefusalError(429, -1015, text, retry_after_s=retry_after_s)
+
+
+def filter_failure(name: str) -> VenueRefusalError:
+    return _bad(-1013, f"Filter failure: {name}")
+
+
+def outside_receive_window() -> VenueRefusalError:
+    return _bad(-1021, "Timestamp for this request is outside of the recvWindow.")
+
+
+def ahead_of_server() -> VenueRefusalError:
+    return _bad(-1021, "Timestamp for this request was 1000ms ahead of the server's time.")
+
+
+def bad_signature() -> VenueRefusalError:
+    return _bad(-1022, "Signature for this request is not valid.")
+
+
+def illegal_characters(name: str, pattern: str) -> VenueRefusalError:
+    return _bad(-1100, f"Illegal characters found in parameter '{name}'; legal range is '{pattern}'.")
+
+
+def mandatory(name: str) -> VenueRefusalError:
+    return _bad(-1102, f"Mandatory parameter '{name}' was not sent, was empty/null, or malformed.")
+
+
+def mandatory_either(one: str, other: str) -> VenueRefusalError:
+    return _bad(-1102, f"Param '{one}' or '{other}' must be sent, but both were empty/null!")
+
+
+def not_required(name: str) -> VenueRefusalError:
+    return _bad(-1106, f"Parameter '{name}' sent when not required.")
+
+
+def too_much_precision(name: str) -> VenueRefusalError:
+    return _bad(-1111, f"Parameter '{name}' has too much precision.")
+
+
+def invalid_time_in_force() -> VenueRefusalError:
+    return _bad(-1115, "Invalid timeInForce.")
+
+
+def invalid_order_type() -> VenueRefusalError:
+    return _bad(-1116, "Invalid orderType.")
+
+
+def invalid_side() -> VenueRefusalError:
+    return _bad(-1117, "Invalid side.")
+
+
+def invalid_interval() -> VenueRefusalError:
+    return _bad(-1120, "Invalid interval.")
+
+
+def invalid_symbol() -> VenueRefusalError:
+    return _bad(-1121, "Invalid symbol.")
+
+
+def window_too_long(hours: int) -> VenueRefusalError:
+    return _bad(-1127, f"More than {hours} hours between startTime and endTime.")
+
+
+def invalid_combination() -> VenueRefusalError:
+    return _bad(-1128, "Combination of optional parameters invalid.")
+
+
+def invalid_parameter(name: str) -> VenueRefusalError:
+    return _bad(-1130, f"Data sent for parameter '{name}' is not valid.")
+
+
+def order_rejected(message: str) -> VenueRefusalError:
+    return _bad(-2010, message)
+
+
+def insufficient_balance() -> VenueRefusalError:
+    return order_rejected("Account has insufficient balance for requested action.")
+
+
+def would_match() -> VenueRefusalError:
+    return order_rejected("Order would immediately match and take.")
+
+
+def duplicate_order() -> VenueRefusalError:
+    return order_rejected("Duplicate order sent.")
+
+
+def unknown_order() -> VenueRefusalError:
+    return _bad(-2011, "Unknown order sent.")
+
+
+def cancel_restricted() -> VenueRefusalError:
+    return _bad(-2011, "Order was not canceled due to cancel restrictions.")
+
+
+def no_such_order() -> VenueRefusalError:
+    return _bad(-2013, "Order does not exist.")
+
+
+def bad_key_format() -> VenueRefusalError:
+    return VenueRefusalError(401, -2014, "API-key format invalid.")
+
+
+def unknown_key() -> VenueRefusalError:
+    return VenueRefusalError(401, -2015, "Invalid API-key, IP, or permissions for action.")
+
+
+def subscription_active() -> VenueRefusalError:
+    return _bad(-2035, "User Data Stream subscription already active.")
+
+
+def subscription_inactive() -> VenueRefusalError:
+    return _bad(-2036, "User Data Stream subscription not active.")
+
+
+def client_id_mismatch() -> VenueRefusalError:
+    return _bad(-2039, "Client order ID is not correct for this order ID.")

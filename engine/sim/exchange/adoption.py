@@ -1,0 +1,65 @@
+"""A simulated exchange that goes on from what an account was known to have: its money, its open orders.
+
+Knows nothing of where that was learnt. An adopted order stands at the end of its queue: what stood before it is not recorded,
+and the worst place promises nothing that the market might not keep.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from engine.model import OrderType, Side, TimeInForce
+from engine.sim.exchange.exchange import Exchange
+from engine.sim.exchange.order_values import SimNewOrder, SimOrderStatus
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenOrder:
+    """Amounts in units of 1e-8."""
+
+    order_id: int
+    client_order_id: str
+    symbol: str
+    side: Side
+    order_type: OrderType
+    time_in_force: TimeInForce
+    price: int
+    quantity: int
+    executed: int
+    executed_quote: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What an account was known to have."""
+
+    totals: Mapping[str, int]  # free and locked together, by asset
+    orders: Iterable[OpenOrder]
+    order_id_last: int  # given so far: the exchange gives none of them again
+    trade_id_last: int
+
+
+def adopt(exchange: Exchange, account: str, known: Known, now_ns: int) -> None:
+    """The account has this, and nothing of what the exchange had of it."""
+    owner = exchange.accounts[account]
+    for asset, total in known.totals.items():
+        owner.free[asset], owner.locked[asset] = total, 0
+    for given in sorted(known.orders, key=lambda order: order.order_id):
+        exchange.restore(
+            account,
+            given.order_id,
+            SimNewOrder(
+                symbol=given.symbol,
+                side=given.side,
+                order_type=given.order_type,
+                time_in_force=given.time_in_force,
+                quantity=given.quantity,
+                price=given.price,
+                client_order_id=given.client_order_id,
+            ),
+            status=SimOrderStatus.PARTIALLY_FILLED if given.executed else SimOrderStatus.NEW,
+            executed=given.executed,
+            executed_quote=given.executed_quote,
+            now_ns=now_ns,
+        )
+    exchange.number_after(known.order_id_last, known.trade_id_last)
+    owner.take_touched()  # nobody is told: it is what everybody knew

@@ -1,0 +1,100 @@
+"""One account's money: free and locked balances, and the fees it pays.
+
+Funds never fall below nothing: whoever locks or pays has looked before, and an assert says so.
+Amounts are integers in units of 1e-8.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from engine.sim.binance import refusals
+from engine.sim.units import product
+
+
+@dataclass(slots=True)
+class Holding:
+    """A position in a contract, and what it was worth where it was taken: both signed."""
+
+    quantity: int = 0
+    cost: int = 0
+
+    def trade(self, signed: int, worth: Callable[[int], int]) -> int:
+        """After `signed` more, each part worth what `worth` says: what it realised, as a linear contract does."""
+        realised = 0
+        if self.quantity and (self.quantity > 0) != (signed > 0):
+            closed = -signed if abs(signed) <= abs(self.quantity) else self.quantity
+            part = self.cost * closed // self.quantity
+            realised = worth(closed) - part
+            self.quantity -= closed
+            self.cost -= part
+            signed += closed
+        self.quantity += signed
+        self.cost += worth(signed)
+        return realised
+
+
+class Funds:
+    """Balances of one account. `touched` are the assets that changed since the last look, for account events."""
+
+    def __init__(self, name: str, balances: dict[str, int], *, fee_maker: int, fee_taker: int) -> None:
+        self.name = name
+        self.fee_maker = fee_maker  # a rate in units: 0.001 is 100_000
+        self.fee_taker = fee_taker
+        self.free = dict(sorted(balances.items()))
+        self.locked = dict.fromkeys(self.free, 0)
+        self.contracts: dict[str, Holding] = {}  # by symbol
+        self.traded = 0  # in quote, of whatever symbol
+        self.tiers: tuple[
+            tuple[int, int, int], ...
+        ] = ()  # (traded from, maker, taker), rising: in place of the fees above once so much was traded
+        self.touched: set[str] = set()
+        self.changed_ns = 0
+
+    def rate(self, *, maker: bool) -> int:
+        """What a fill costs now."""
+        rates = next(
+            ((low, high) for least, low, high in reversed(self.tiers) if self.traded >= least),
+            (self.fee_maker, self.fee_taker),
+        )
+        return rates[0] if maker else rates[1]
+
+    def require(self, asset: str, amount: int) -> None:
+        if amount > self.free.get(asset, 0):
+            raise refusals.insufficient_balance()
+
+    def lock(self, asset: str, amount: int) -> None:
+        self.require(asset, amount)
+        self._move(asset, free=-amount, locked=amount)
+
+    def release(self, asset: str, amount: int) -> None:
+        self._move(asset, free=amount, locked=-amount)
+
+    def pay_locked(self, asset: str, amount: int) -> None:
+        self._move(asset, free=0, locked=-amount)
+
+    def receive(self, asset: str, amount: int, *, maker: bool) -> int:
+        """Credit what a fill brings, less the fee, which Binance takes out of the asset received. Returns the fee."""
+        fee = product(amount, self.rate(maker=maker))
+        self._move(asset, free=amount - fee, locked=0)
+        return fee
+
+    def book(self, asset: str, amount: int) -> None:
+        """P&L and fees of contracts: what they bring or take. Margin is not modelled, so the balance may fall below nothing."""
+        self.free[asset] = self.free.get(asset, 0) + amount
+        self.locked.setdefault(asset, 0)
+        self.touched.add(asset)
+
+    def total(self, asset: str) -> int:
+        return self.free.get(asset, 0) + self.locked.get(asset, 0)
+
+    def take_touched(self) -> list[str]:
+        touched = sorted(self.touched)
+        self.touched.clear()
+        return touched
+
+    def _move(self, asset: str, *, free: int, locked: int) -> None:
+        self.free[asset] = self.free.get(asset, 0) + free
+        self.locked[asset] = self.locked.get(asset, 0) + locked
+        assert self.free[asset] >= 0, (self.name, asset, self.free[asset])
+        assert self.locked[asset] >= 0, (self.name, asset, self.locked[asset])
+        self.touched.add(asset)

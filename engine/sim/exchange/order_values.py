@@ -1,0 +1,127 @@
+"""What the simulated venue says of orders: orders, fills, reports. Values and their arithmetic; nothing here decides.
+
+Amounts are integers in units of 1e-8, times are nanoseconds of the venue's clock.
+"""
+
+from enum import StrEnum
+
+import msgspec
+
+from engine.model import OrderType, Side, TimeInForce
+
+
+class SimOrderStatus(StrEnum):
+    NEW = "NEW"
+    PARTIALLY_FILLED = "PARTIALLY_FILLED"
+    FILLED = "FILLED"
+    CANCELED = "CANCELED"
+    EXPIRED = "EXPIRED"
+    EXPIRED_IN_MATCH = "EXPIRED_IN_MATCH"
+
+
+OPEN = frozenset({SimOrderStatus.NEW, SimOrderStatus.PARTIALLY_FILLED})
+
+
+class Execution(StrEnum):
+    NEW = "NEW"
+    TRADE = "TRADE"
+    CANCELED = "CANCELED"
+    EXPIRED = "EXPIRED"
+    TRADE_PREVENTION = "TRADE_PREVENTION"
+
+
+class SelfTrade(StrEnum):
+    """What is done when an order would meet another of its own account."""
+
+    NONE = "NONE"
+    EXPIRE_TAKER = "EXPIRE_TAKER"
+    EXPIRE_MAKER = "EXPIRE_MAKER"
+    EXPIRE_BOTH = "EXPIRE_BOTH"
+
+
+class SimNewOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """A wish to trade, its numbers already read. A market order has `quantity` or `quote_quantity`, no price."""
+
+    symbol: str
+    side: Side
+    order_type: OrderType
+    time_in_force: TimeInForce = TimeInForce.GTC
+    quantity: int = 0
+    quote_quantity: int = 0
+    price: int = 0
+    client_order_id: str = ""  # empty: the venue makes one
+    self_trade: SelfTrade = SelfTrade.EXPIRE_MAKER
+
+
+class SimFill(msgspec.Struct, frozen=True, kw_only=True):
+    trade_id: int
+    order_id: int
+    symbol: str
+    side: Side
+    price: int
+    quantity: int
+    quote: int
+    fee: int
+    fee_asset: str
+    maker: bool
+    time_ns: int
+
+
+class SimOrder(msgspec.Struct, kw_only=True):
+    order_id: int
+    account: str
+    symbol: str
+    place: int  # of the symbol on the floor
+    side: Side
+    order_type: OrderType
+    time_in_force: TimeInForce
+    client_order_id: str
+    price: int
+    quantity: int
+    quote_quantity: int
+    self_trade: SelfTrade
+    created_ns: int
+    updated_ns: int
+    status: SimOrderStatus = SimOrderStatus.NEW
+    executed: int = 0
+    executed_quote: int = 0
+    locked: int = 0  # of the quote asset for a buy, of the base asset for a sell
+    queue_ahead: int = 0  # what stood at our price before us and still does; the floor has it while the order rests
+    queue_front: float = (
+        0.0  # the same in a queue of chances (queues.py), with what its level showed and what was traded since
+    )
+    queue_shown: int = 0
+    queue_traded: int = 0
+    expiry_reason: str = ""
+    on_book: bool = False
+    fills: list[SimFill] = []
+
+    @property
+    def leaves(self) -> int:
+        return self.quantity - self.executed
+
+    @property
+    def is_open(self) -> bool:
+        return self.status in OPEN
+
+
+class SimReport(msgspec.Struct, frozen=True, kw_only=True):
+    """One event of an order's life. `order` is the order as it stood then: a copy."""
+
+    execution: Execution
+    order: SimOrder
+    execution_id: int
+    time_ns: int
+    fill: SimFill | None = None
+    cancel_client_order_id: str = ""  # the cancel's own id; the order's stays in `order`
+
+
+class FundsChanged(msgspec.Struct, frozen=True, kw_only=True):
+    """The assets of one account that one operation moved."""
+
+    account: str
+    time_ns: int
+    balances: tuple[tuple[str, int, int], ...]  # asset, free, locked
+
+
+Event = SimReport | FundsChanged

@@ -1,0 +1,271 @@
+"""The venue's trading floor: books, tape and resting orders of all its symbols, in the arrays that engine/sim/exchange/matching_kernel.py folds.
+
+Holds them, grows them, and reads them for people and protocol. Fills nobody: engine/sim/exchange/exchange.py does.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
+
+import numpy as np
+
+from engine.market import rows as r
+from engine.market.fold.dense_book import N_COUNT, lay_window, wants_window, widened
+from engine.market.rows import Floats, Rows
+from engine.sim.exchange import matching_kernel as at
+from engine.sim.exchange import price_levels, queue_models
+from engine.sim.exchange.order_values import SimOrder
+from engine.sim.feeds.sim_market import DepthDiff, DepthSnapshot, SimQuote, TradePrint
+from engine.sim.units import PLACES
+
+PENDING_DIFFS_MAX: Final = 10_000
+LEVELS_START: Final = 8192  # room per side at first; what is never used of it takes no memory
+FOREVER_NS: Final = 2**63 - 1
+
+
+class VenueBooks:
+    """Rows in, stops out. Symbols are known by their place in the list that made it."""
+
+    def __init__(self, symbols: int) -> None:
+        self.v: Rows = np.zeros((symbols, at.V_FIELDS), np.int64)
+        self.v[:, at.V_PRICE_UNIT] = self.v[:, at.V_SIZE_UNIT] = 1
+        self.levels: Rows = np.zeros((2 * symbols, price_levels.FAR + price_levels.STEP * LEVELS_START), np.int64)
+        self.prints: Rows = np.zeros((symbols, at.PRINTS_KEPT, at.P_FIELDS), np.int64)
+        self.minutes: Rows = np.zeros((symbols, at.MINUTES_KEPT, at.M_FIELDS), np.int64)
+        self.resting: list[SimOrder] = []  # the order of `orders`
+        self.orders: Rows = np.zeros((0, at.O_FIELDS), np.int64)
+        self.fronts: Floats = np.zeros(0, np.float64)  # what stands before each order, in a queue of chances
+        self._pending: list[deque[Rows]] = [
+            deque(maxlen=PENDING_DIFFS_MAX) for _ in range(symbols)
+        ]  # before the snapshot: one of them joins it
+        self._compile()
+
+    def _compile(self) -> None:
+        """Before the first message comes; nothing is folded."""
+        nothing: Rows = np.zeros((0, r.COLUMNS), np.int64)
+        at.meet_rows(nothing, 0, 0, self.v, self.levels, self.prints, self.minutes, self.orders, self.fronts)
+        at.first_touch(nothing, 0, 0, self.v, self.levels, self.orders)
+        at.after_book(0, self.v, self.levels, self.orders, self.fronts)
+        side: Rows = np.zeros(price_levels.FAR, np.int64)
+        price_levels.found(side, 0, 0)
+        price_levels.best_offered(side, 0, at.HIGHEST)
+
+    def scale(self, i: int, price_scale: int, size_scale: int) -> None:
+        """Rows of this symbol come at these scales, and not in units."""
+        assert max(price_scale, size_scale) <= PLACES, (
+            f"the venue counts in units of 1e-{PLACES}: finer scales have no place on its floor"
+        )
+        self.v[i, [at.V_PRICE_UNIT, at.V_SIZE_UNIT]] = 10 ** (PLACES - price_scale), 10 ** (PLACES - size_scale)
+
+    # ---- folding
+
+    @property
+    def records(self) -> int:
+        """Records of the market that were folded."""
+        return int(self.v[0, at.V_RECORDS])
+
+    def meet(self, rows: Rows, start: int = 0, until_ns: int = FOREVER_NS) -> tuple[int, int]:
+        """Fold up to the first row that may fill an order: (next row, why it stopped: DONE, PRINTED or CROSSED)."""
+        while True:
+            start, why = at.meet_rows(
+                rows, start, until_ns, self.v, self.levels, self.prints, self.minutes, self.orders, self.fronts
+            )
+            if why == at.GROW:
+                self._grow(
+                    int(rows[start, r.INSTRUMENT]), 2 if rows[start, r.TYPE] == r.QUOTE else int(rows[start, r.C])
+                )
+            elif why == at.UNJOINED:
+                end = start + 1 + int(rows[start, r.C])
+                self._pending[int(rows[start, r.INSTRUMENT])].append(rows[start:end].copy())
+                self.v[0, at.V_RECORDS] += rows[end - 1, r.LAST]
+                start = end
+            elif why == at.JOINED:
+                if self._join(int(rows[start - 1, r.INSTRUMENT])):
+                    return start, at.CROSSED
+            else:
+                return start, why
+
+    def _join(self, i: int) -> bool:
+        """A snapshot has come: the diffs kept for it, and whether an order that rests could now trade."""
+        kept, self._pending[i] = self._pending[i], deque(maxlen=PENDING_DIFFS_MAX)
+        seen = int(self.v[0, at.V_RECORDS])
+        for diff in kept:
+            self.meet(diff)
+        self.v[0, at.V_RECORDS] = seen  # they were counted when they came
+        return at.after_book(i, self.v, self.levels, self.orders, self.fronts)
+
+    def _grow(self, i: int, more: int) -> None:
+        """Windows laid anew, and room for one more message: what levels that vanished leave behind, and more where that is little."""
+        room = price_levels.room_of(self.levels)
+        short = self._most(i) + more >= room
+        for side in (r.BID, r.ASK):
+            if short or wants_window(self.levels[2 * i + side]):
+                self.v[i, at.V_FAR + side] = lay_window(self.levels[2 * i + side], self._all(i, side))
+        if short and 2 * (self._most(i) + more) >= room:
+            self.levels = widened(
+                self.levels, price_levels.NUMBERS, price_levels.FAR + price_levels.STEP * max(2 * room, room + more + 1)
+            )
+
+    def _most(self, i: int) -> int:
+        """Places of the side that has more."""
+        return int((self.v[i, at.V_FAR : at.V_FAR + 2] + self.levels[2 * i : 2 * i + 2, N_COUNT]).max())
+
+    def _all(self, i: int, side: int) -> Rows:
+        return price_levels.all_levels(self.levels[2 * i + side], int(self.v[i, at.V_FAR + side]))
+
+    # ---- orders of ours that rest
+
+    def rest(self, order: SimOrder) -> None:
+        self.keep_queues()
+        self.resting.append(order)
+        self._lay_out()
+
+    def remove(self, order: SimOrder) -> None:
+        self.keep_queues()
+        self.resting.remove(order)
+        self._lay_out()
+
+    def quotes_alone(self, i: int) -> None:
+        """No diffs will come of this symbol: its book is its last quote."""
+        self.v[i, [at.V_QUOTES_ALONE, at.V_JOINED, at.V_ID]] = 1
+
+    def queue(self, i: int, kind: int, n: int, lot: int) -> None:
+        """How the orders of this symbol move on in their queue (queues.py)."""
+        self.v[i, [at.V_QUEUE, at.V_QUEUE_N, at.V_LOT]] = kind, n, lot
+
+    def keep_queues(self) -> None:
+        """What stands before each order, as it is now: before somebody reads or changes it."""
+        for order, numbers, front in zip(self.resting, self.orders.tolist(), self.fronts.tolist(), strict=True):
+            order.queue_shown, order.queue_traded, order.queue_front = numbers[at.O_SHOWN], numbers[at.O_TRADED], front
+            order.queue_ahead = (
+                numbers[at.O_AHEAD]
+                if self.v[order.place, at.V_QUEUE] == queue_models.PESSIMISTIC
+                else max(0, int(front))
+            )
+
+    def lay_queues(self) -> None:
+        """After orders were changed in their place."""
+        for k, order in enumerate(self.resting):
+            self.orders[k, at.O_AHEAD :] = order.queue_ahead, order.queue_shown, order.queue_traded
+            self.fronts[k] = order.queue_front
+
+    def excess(self, order: SimOrder, size: int) -> int:
+        """What a trade of this size at an order's price leaves for it."""
+        kind, _, lot = self.v[order.place, at.V_QUEUE : at.V_LOT + 1].tolist()
+        return queue_models.excess(kind, lot, order.queue_ahead, order.queue_front, size)
+
+    def _lay_out(self) -> None:
+        self.resting.sort(
+            key=lambda order: (order.place, order.side.sign, -order.price * order.side.sign, order.order_id)
+        )
+        self.orders = np.zeros((len(self.resting), at.O_FIELDS), np.int64)
+        self.fronts = np.zeros(len(self.resting), np.float64)
+        for k, order in enumerate(self.resting):
+            self.orders[k, : at.O_AHEAD] = order.place, order.side.sign < 0, order.price
+        self.lay_queues()
+
+    # ---- reading
+
+    def level(self, i: int, side: int, price: int) -> int:
+        """What the market shows at a price: the queue that an order of ours joins."""
+        place = self._place(i, side, price)
+        return int(self.levels[2 * i + side, place + price_levels.SIZE]) if place else 0
+
+    def _place(self, i: int, side: int, price: int) -> int:
+        """Where the numbers of a level begin in the row of its side; 0: nowhere."""
+        return price_levels.found(
+            self.levels[2 * i + side], int(self.v[i, at.V_FAR + side]), price if side == r.BID else -price
+        )
+
+    def offers(self, i: int, side: int) -> Iterator[tuple[int, int]]:
+        """(price, quantity still to be had) from the best on."""
+        row, sign = 2 * i + side, 1 if side == r.BID else -1
+        key = at.HIGHEST
+        while (
+            key := price_levels.best_offered(self.levels[row], int(self.v[i, at.V_FAR + side]), key)
+        ) != price_levels.LOWEST:
+            place = self._place(i, side, sign * key)
+            yield (
+                sign * key,
+                int(self.levels[row, place + price_levels.SIZE] - self.levels[row, place + price_levels.TAKEN]),
+            )
+
+    def take(self, i: int, side: int, price: int, quantity: int) -> None:
+        row, place = 2 * i + side, self._place(i, side, price)
+        assert place, (price, quantity)
+        assert (
+            0 < quantity <= self.levels[row, place + price_levels.SIZE] - self.levels[row, place + price_levels.TAKEN]
+        ), (price, quantity)
+        self.levels[row, place + price_levels.TAKEN] += quantity
+
+    def public(self, i: int, side: int, limit: int) -> list[tuple[int, int]]:
+        """Levels of the public book, best first."""
+        keys, _, _, sizes = (table := self._all(i, side))[:, table[1 + price_levels.PUBLIC] > 0]
+        sign = 1 if side == r.BID else -1
+        return list(zip((sign * keys[::-1][:limit]).tolist(), sizes[::-1][:limit].tolist(), strict=True))
+
+
+def rows_of(i: int, message: DepthSnapshot | DepthDiff | SimQuote | TradePrint, time_ns: int) -> Rows:
+    """A message whose numbers are units already."""
+    match message:
+        case TradePrint():
+            return _table(
+                [
+                    r.TRADE,
+                    i,
+                    0,
+                    time_ns,
+                    message.time_ns,
+                    1,
+                    message.price,
+                    message.quantity,
+                    message.trade_id,
+                    message.buyer_is_maker,
+                    0,
+                ]
+            )
+        case SimQuote():
+            return _table(
+                [
+                    r.QUOTE,
+                    i,
+                    0,
+                    time_ns,
+                    0,
+                    1,
+                    message.bid,
+                    message.bid_quantity,
+                    message.ask,
+                    message.ask_quantity,
+                    message.update_id,
+                ]
+            )
+        case DepthDiff():
+            return _book_rows(
+                r.DIFF, i, time_ns, (message.update_id_first, message.update_id), message.bids, message.asks
+            )
+        case DepthSnapshot():
+            return _book_rows(r.SNAPSHOT, i, time_ns, (message.update_id, 0), message.bids, message.asks)
+
+
+def _table(row: Sequence[int]) -> Rows:
+    return np.array([row], np.int64)
+
+
+def _book_rows(  # noqa: PLR0917 - as the row has them
+    kind: int,
+    i: int,
+    time_ns: int,
+    ids: tuple[int, int],
+    bids: Iterable[tuple[int, int]],
+    asks: Iterable[tuple[int, int]],
+) -> Rows:
+    levels = [(r.BID, *level) for level in bids] + [(r.ASK, *level) for level in asks]
+    table: Rows = np.zeros((1 + len(levels), r.COLUMNS), np.int64)
+    table[:, : r.LAST] = r.LEVEL, i, 0, time_ns, 0
+    table[0, r.TYPE] = kind
+    table[0, r.A : r.D] = *ids, len(levels)
+    if levels:
+        table[1:, r.A : r.D] = levels
+    table[-1, r.LAST] = 1
+    return table

@@ -1,0 +1,1 @@
+"""The public market data of the simulated venue: captured, recorded or synthetic."""

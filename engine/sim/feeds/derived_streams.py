@@ -1,0 +1,134 @@
+"""Streams that a market does not carry but its lines imply: aggTrade, depth, partial depth, miniTicker, ticker, kline.
+
+Made only while somebody listens. A capture's own streams stay as captured; these are ours, and approximate in timing.
+"""
+
+from collections.abc import Callable, Collection, Iterator
+from typing import Any, Final
+
+import msgspec
+
+from engine.sim.binance.endpoints_market import day_ticker
+from engine.sim.exchange.matching_kernel import MINUTE_NS
+from engine.sim.exchange.symbol_view import SymbolMarket
+from engine.sim.feeds.sim_market import Line, combined
+from engine.sim.units import text
+
+MS: Final = 1_000_000
+_CARRIED: Final = ("@depth@100ms", "@bookTicker", "@trade")
+
+
+def is_derived(stream: str) -> bool:
+    return not stream.endswith(_CARRIED)
+
+
+def derive(line: Line, market: SymbolMarket, wanted: Collection[str], now_ns: int) -> Iterator[Line]:
+    """The lines that follow from this one, of those wanted."""
+    name, _, kind = line.stream.partition("@")
+    makers: dict[str, Callable[[Line, SymbolMarket, str, int], bytes]]
+    if kind == "trade":
+        makers = {f"{name}@aggTrade": _agg_trade, f"{name}@kline_1m": _kline, f"{name}@miniTicker": _mini_ticker,
+                  f"{name}@ticker": _ticker}  # fmt: skip
+    elif kind == "depth@100ms":
+        makers = {f"{name}@depth": _whole_diff}
+        for levels in ("5", "10", "20"):
+            makers |= {f"{name}@depth{levels}": _partial, f"{name}@depth{levels}@100ms": _partial}
+    else:
+        return
+    for stream, make in makers.items():
+        if stream in wanted:
+            data = make(line, market, stream, now_ns)
+            yield Line(now_ns, stream, line.symbol, combined(stream, data))
+
+
+def _encode(body: Any) -> bytes:
+    return msgspec.json.encode(body)
+
+
+def _agg_trade(_line: Line, market: SymbolMarket, _stream: str, now_ns: int) -> bytes:
+    trade = market.prints_last()
+    return _encode(
+        {
+            "e": "aggTrade",
+            "E": now_ns // MS,
+            "s": market.rules.symbol,
+            "a": trade.trade_id,
+            "p": text(trade.price),
+            "q": text(trade.quantity),
+            "f": trade.trade_id,
+            "l": trade.trade_id,
+            "T": trade.time_ns // MS,
+            "m": trade.buyer_is_maker,
+            "M": True,
+        }
+    )
+
+
+def _whole_diff(line: Line, _market: SymbolMarket, _stream: str, _now_ns: int) -> bytes:
+    """The slow diff stream gets the fast one's messages: their ids follow each other just as well."""
+    return line.payload[line.payload.index(b'"data":') + 7 : -1]
+
+
+def _partial(_line: Line, market: SymbolMarket, stream: str, _now_ns: int) -> bytes:
+    levels = int(stream.partition("@depth")[2].partition("@")[0])
+    bids, asks = market.top(levels)
+    return _encode(
+        {
+            "lastUpdateId": market.update_id,
+            "bids": [[text(price), text(quantity)] for price, quantity in bids],
+            "asks": [[text(price), text(quantity)] for price, quantity in asks],
+        }
+    )
+
+
+def _kline(_line: Line, market: SymbolMarket, _stream: str, now_ns: int) -> bytes:
+    bar = market.bars[-1]
+    candle = {
+        "t": bar.start_ns // MS,
+        "T": (bar.start_ns + MINUTE_NS) // MS - 1,
+        "s": market.rules.symbol,
+        "i": "1m",
+        "f": bar.first_id,
+        "L": bar.last_id,
+        "o": text(bar.open),
+        "c": text(bar.close),
+        "h": text(bar.high),
+        "l": text(bar.low),
+        "v": text(bar.volume),
+        "n": bar.trades,
+        "x": False,
+        "q": text(bar.quote),
+        "V": text(bar.taker_base),
+        "Q": text(bar.taker_quote),
+        "B": "0",
+    }
+    return _encode({"e": "kline", "E": now_ns // MS, "s": market.rules.symbol, "k": candle})
+
+
+def _mini_ticker(_line: Line, market: SymbolMarket, _stream: str, now_ns: int) -> bytes:
+    day = day_ticker(market, now_ns)
+    return _encode(
+        {
+            "e": "24hrMiniTicker",
+            "E": now_ns // MS,
+            "s": market.rules.symbol,
+            "c": day["lastPrice"],
+            "o": day["openPrice"],
+            "h": day["highPrice"],
+            "l": day["lowPrice"],
+            "v": day["volume"],
+            "q": day["quoteVolume"],
+        }
+    )
+
+
+def _ticker(_line: Line, market: SymbolMarket, _stream: str, now_ns: int) -> bytes:
+    day = day_ticker(market, now_ns)
+    names = {
+        "p": "priceChange", "P": "priceChangePercent", "w": "weightedAvgPrice", "x": "prevClosePrice",
+        "c": "lastPrice", "Q": "lastQty", "b": "bidPrice", "B": "bidQty", "a": "askPrice", "A": "askQty",
+        "o": "openPrice", "h": "highPrice", "l": "lowPrice", "v": "volume", "q": "quoteVolume", "O": "openTime",
+        "C": "closeTime", "F": "firstId", "L": "lastId", "n": "count",
+    }  # fmt: skip
+    fields = {short: day[name] for short, name in names.items()}
+    return _encode({"e": "24hrTicker", "E": now_ns // MS, "s": market.rules.symbol, **fields})

@@ -1,0 +1,204 @@
+"""Where the simulated market comes from: lines with a due time, and what their bytes mean.
+
+A market gives lines; it knows nothing of who listens, of our orders or of books. `decode` reads a line's bytes as
+Binance writes them, so captured, synthetic and injected messages take the same way into the venue.
+"""
+
+from typing import Final, NamedTuple, Protocol
+
+import msgspec
+
+from engine.sim.units import text, wire_units
+
+STREAM_PREFIX: Final = b'{"stream":"'
+DATA_MARK: Final = b'","data":'
+
+
+class Line(NamedTuple):
+    """One public message. `stream` is empty for a depth snapshot: that one is answered, never streamed."""
+
+    due_ns: int
+    stream: str
+    symbol: str
+    payload: bytes  # of a stream: the combined form {"stream":...,"data":...}
+
+
+class SimMarket(Protocol):
+    """A source of lines in the order of their due times."""
+
+    symbols: tuple[str, ...]
+    streams: frozenset[str]
+
+    @property
+    def next_due_ns(self) -> int | None:
+        """When the next line is due; None at the end."""
+
+    def take(self) -> Line:
+        """The next line."""
+
+    def peek_is_snapshot(self) -> bool:
+        """Whether the next line is a depth snapshot."""
+
+    def shift(self, ns: int) -> None:
+        """Move all lines to come by so much."""
+
+
+class DepthSnapshot(NamedTuple):
+    update_id: int
+    bids: list[tuple[int, int]]
+    asks: list[tuple[int, int]]
+
+
+class DepthDiff(NamedTuple):
+    update_id_first: int
+    update_id: int
+    bids: list[tuple[int, int]]
+    asks: list[tuple[int, int]]
+
+
+class SimQuote(NamedTuple):
+    update_id: int
+    bid: int
+    bid_quantity: int
+    ask: int
+    ask_quantity: int
+
+
+class TradePrint(NamedTuple):
+    """A public trade."""
+
+    trade_id: int
+    price: int
+    quantity: int
+    time_ns: int
+    buyer_is_maker: bool
+
+
+class _Depth(msgspec.Struct, gc=False):
+    U: int
+    u: int
+    b: list[tuple[str, str]]
+    a: list[tuple[str, str]]
+
+
+class _Quote(msgspec.Struct, gc=False):
+    u: int
+    b: str
+    B: str
+    a: str
+    A: str
+
+
+class _Trade(msgspec.Struct, gc=False):
+    t: int
+    p: str
+    q: str
+    T: int
+    m: bool
+
+
+class _Snapshot(msgspec.Struct, gc=False):
+    lastUpdateId: int  # noqa: N815  # the wire's name
+    bids: list[tuple[str, str]]
+    asks: list[tuple[str, str]]
+
+
+_DEPTH: Final = msgspec.json.Decoder(_Depth)
+_QUOTE: Final = msgspec.json.Decoder(_Quote)
+_TRADE: Final = msgspec.json.Decoder(_Trade)
+_SNAPSHOT: Final = msgspec.json.Decoder(_Snapshot)
+
+
+def _levels(pairs: list[tuple[str, str]]) -> list[tuple[int, int]]:
+    return [(wire_units(price), wire_units(quantity)) for price, quantity in pairs]
+
+
+def data_of(line: Line) -> bytes:
+    """The message without its combined wrapper: what a raw /ws/<stream> connection gets."""
+    return line.payload[len(STREAM_PREFIX) + len(line.stream) + len(DATA_MARK) : -1]
+
+
+def decode(line: Line) -> DepthSnapshot | DepthDiff | SimQuote | TradePrint | None:
+    """What a line says of the book or the tape; None for streams that change neither.
+
+    Raises msgspec.DecodeError or ValueError on bytes that are not what their stream's name promises.
+    """
+    if not line.stream:
+        snapshot = _SNAPSHOT.decode(line.payload)
+        return DepthSnapshot(snapshot.lastUpdateId, _levels(snapshot.bids), _levels(snapshot.asks))
+    _, _, kind = line.stream.partition("@")
+    match kind:
+        case "bookTicker":
+            quote = _QUOTE.decode(data_of(line))
+            return SimQuote(quote.u, wire_units(quote.b), wire_units(quote.B), wire_units(quote.a), wire_units(quote.A))
+        case "trade":
+            trade = _TRADE.decode(data_of(line))
+            return TradePrint(trade.t, wire_units(trade.p), wire_units(trade.q), trade.T * 1_000_000, trade.m)
+        case "depth@100ms":
+            depth = _DEPTH.decode(data_of(line))
+            return DepthDiff(depth.U, depth.u, _levels(depth.b), _levels(depth.a))
+        case _:
+            return None
+
+
+def combined(stream: str, data: bytes) -> bytes:
+    return STREAM_PREFIX + stream.encode() + DATA_MARK + data + b"}"
+
+
+def trade_data(symbol: str, trade: TradePrint) -> bytes:
+    """A trade message as Binance writes it."""
+    millis = trade.time_ns // 1_000_000
+    maker = "true" if trade.buyer_is_maker else "false"
+    return (
+        f'{{"e":"trade","E":{millis},"s":"{symbol}","t":{trade.trade_id},"p":"{text(trade.price)}",'
+        f'"q":"{text(trade.quantity)}","T":{millis},"m":{maker},"M":true}}'
+    ).encode()
+
+
+def quote_data(symbol: str, quote: SimQuote) -> bytes:
+    return (
+        f'{{"u":{quote.update_id},"s":"{symbol}","b":"{text(quote.bid)}","B":"{text(quote.bid_quantity)}",'
+        f'"a":"{text(quote.ask)}","A":"{text(quote.ask_quantity)}"}}'
+    ).encode()
+
+
+def _level_text(levels: list[tuple[int, int]]) -> str:
+    return ",".join([f'["{text(price)}","{text(quantity)}"]' for price, quantity in levels])
+
+
+def diff_data(symbol: str, diff: DepthDiff, now_ns: int) -> bytes:
+    return (
+        f'{{"e":"depthUpdate","E":{now_ns // 1_000_000},"s":"{symbol}","U":{diff.update_id_first},'
+        f'"u":{diff.update_id},"b":[{_level_text(diff.bids)}],"a":[{_level_text(diff.asks)}]}}'
+    ).encode()
+
+
+def snapshot_data(snapshot: DepthSnapshot) -> bytes:
+    return (
+        f'{{"lastUpdateId":{snapshot.update_id},"bids":[{_level_text(snapshot.bids)}],'
+        f'"asks":[{_level_text(snapshot.asks)}]}}'
+    ).encode()
+
+
+class QuietMarket:
+    """A market that does nothing by itself: one snapshot per symbol. Tests inject what is to happen."""
+
+    def __init__(self, snapshots: dict[str, DepthSnapshot], *, start_ns: int) -> None:
+        self.symbols = tuple(snapshots)
+        self.streams = frozenset(
+            f"{symbol.lower()}@{kind}" for symbol in snapshots for kind in ("depth@100ms", "bookTicker", "trade")
+        )
+        self._lines = [Line(start_ns, "", symbol, snapshot_data(given)) for symbol, given in snapshots.items()]
+
+    @property
+    def next_due_ns(self) -> int | None:
+        return self._lines[0].due_ns if self._lines else None
+
+    def take(self) -> Line:
+        return self._lines.pop(0)
+
+    def peek_is_snapshot(self) -> bool:
+        return bool(self._lines)
+
+    def shift(self, ns: int) -> None:
+        self._lines = [line._replace(due_ns=line.due_ns + ns) for line in self._lines]

@@ -1,0 +1,284 @@
+"""The live shell's part in virtual time: what a session asks for goes to the simulated venue's core, and what comes of it comes back.
+
+Requests, answers and frames are the bytes that would go over sockets, signed and checked; each takes a stated time. Nothing waits:
+whoever drives it asks for the next time at which something happens, and lets it happen. Knows no file and writes no record.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from heapq import heappop, heappush
+from typing import Any, NamedTuple, Protocol
+
+from engine.facts import LinkBody, RequestBody, read_request, text_of
+from engine.market.layout import NEVER
+from engine.requests import FEED_PURPOSES
+from engine.sequencer import Arrival, Sequencer
+from engine.session_record import MILLISECOND_NS
+from engine.sim.sim_venue import SimVenue
+from engine.sim.wire import HttpRequest, Outgoing
+from engine.state.session_state import State
+from engine.venues.binance_spot import ApiKey, BinanceSpot
+from journal.record import Kind, Record, canonical
+
+KEPT_HEADERS = ("x-mbx-used-weight-1m", "x-mbx-order-count-10s", "retry-after", "content-type")
+MILLION = 1_000_000
+CLOSING = '"fact":"session_closing"'
+
+
+class LiveLink(Protocol):
+    """A simulated venue and the time at which it stands; it may outlive those who trade on it."""
+
+    sim: SimVenue
+    now_ns: int
+
+    def new_conn_id(self) -> int: ...
+
+
+class Wires(NamedTuple):
+    """How long each way takes, in nanoseconds of session time."""
+
+    request_ns: int  # from the engine to the venue
+    answer_ns: int  # an answer or a frame, from the venue to the engine
+    ways_ns: tuple[int, ...] = ()  # where there are any, each thing on its way takes the next of these, in turn
+    scatter_ppm: tuple[int, ...] = ()  # or so many millionths of the above
+
+
+class SentRequest(NamedTuple):
+    """A request over HTTP that has not ended."""
+
+    record: Record
+    request: RequestBody
+    sent_ns: int
+
+
+class _Coming(NamedTuple):
+    time_ns: int
+    order: int  # no two are alike
+    lines: int  # of the market, that the venue had seen when this was sent
+    action: Callable[[], None]
+    ends: int | None = None  # the exchange that it ends by its time: of no account once that has ended
+
+
+class VirtualGateway:
+    """One session's sockets, in virtual time: `perform` what a step put out, then `happen` whenever `next_ns` has come."""
+
+    def __init__(
+        self,
+        venue: LiveLink,
+        sequencer: Sequencer,
+        dialect: BinanceSpot,
+        key: ApiKey,
+        wires: Wires,
+        *,
+        on_market_link: Callable[[Record, RequestBody], None] | None = None,
+    ) -> None:
+        """`on_market_link` takes what is asked of market links, where their frames come from elsewhere (a recording)."""
+        self.venue = venue
+        self.sequencer = sequencer
+        self.wires = wires
+        self.closing = False
+        self._dialect = dialect
+        self._key = key
+        self._on_market_link = on_market_link
+        self._coming: list[_Coming] = []
+        self._order = 0
+        self._ways = 0  # how many things were on their way
+        self._frames_ns = 0  # when the last frame comes
+        self.links: dict[int, str] = {}  # connection -> source
+        self._asked: dict[int, SentRequest] = {}  # by the connection of their HTTP exchange
+
+    @property
+    def state(self) -> State:
+        assert self.sequencer.state is not None, "a session has begun"
+        return self.sequencer.state
+
+    # ---- time
+
+    def next_ns(self) -> int:
+        """When something happens next."""
+        due = [self.state.next_due_ns, self.coming_ns]
+        venue_ns = self.venue.sim.next_due_ns
+        if venue_ns is not None:
+            due.append(venue_ns)
+        return min(due)
+
+    def happen(self, arrivals: Iterable[tuple[int, Callable[[], None]]] = ()) -> None:
+        """What is due at the venue's time: its own events, what was on its way, what the caller brings, TIMERs.
+
+        The caller's arrivals come with the number of the market's line that they are (1 is the first; 0 for what is none): at one
+        moment, what the venue sent after that line comes after it, and what it sent before comes before.
+        """
+        now_ns = self.venue.now_ns
+        self.pass_market()
+        for line, arrive in arrivals:
+            self._come(now_ns, before_line=line)
+            arrive()
+        self._come(now_ns)
+        if not self.closing and self.state.next_due_ns <= now_ns:
+            self.perform(self.sequencer.take_due(now_ns))
+
+    def pass_market(self) -> None:
+        """The venue comes to its time, line by line: what it sends on the way is on its way to us."""
+        sim, now_ns = self.venue.sim, self.venue.now_ns
+        while (due_ns := sim.next_due_ns) is not None and due_ns <= now_ns:
+            self._deliver(sim.advance(now_ns, lines_max=1))
+
+    @property
+    def coming_ns(self) -> int:
+        """When the next thing on its way comes, to us or to the venue."""
+        coming = self._coming
+        while coming and coming[0].ends is not None and coming[0].ends not in self._asked:
+            heappop(coming)
+        return coming[0].time_ns if coming else NEVER
+
+    def _come(self, now_ns: int, *, before_line: int | None = None) -> None:
+        coming = self._coming
+        while coming and coming[0].time_ns <= now_ns and (before_line is None or coming[0].lines < before_line):
+            heappop(coming).action()
+
+    def take(self, arrival: Arrival) -> None:
+        if not self.closing:
+            self.perform(self.sequencer.take(arrival, self.venue.now_ns))
+
+    def later(self, wait_ns: int, action: Callable[[], None], *, ends: int | None = None) -> None:
+        self._order += 1
+        heappush(self._coming, _Coming(self.venue.now_ns + wait_ns, self._order, self.venue.sim.lines, action, ends))
+
+    def _way_ns(self, constant_ns: int) -> int:
+        ways, scatter = self.wires.ways_ns, self.wires.scatter_ppm
+        self._ways += 1
+        if ways:
+            return ways[(self._ways - 1) % len(ways)]
+        return constant_ns * scatter[(self._ways - 1) % len(scatter)] // MILLION if scatter else constant_ns
+
+    # ---- what the core asks for
+
+    def perform(self, outputs: Sequence[Record]) -> None:
+        for record in outputs:
+            if record.kind is Kind.REQUEST:
+                request = read_request(record.body or "")
+                if self._on_market_link is not None and _of_market_link(self.state, request):
+                    self._on_market_link(record, request)
+                    continue
+                self.later(
+                    self._way_ns(self.wires.request_ns),
+                    lambda record=record, request=request: self._send(record, request),
+                )  # type: ignore[misc]  # mypy infers no default arguments of lambdas
+            elif record.kind is Kind.FACT and CLOSING in (record.body or ""):
+                self.closing = True
+
+    def _send(self, record: Record, request: RequestBody) -> None:
+        sim, now_ns = self.venue.sim, self.venue.now_ns
+        match request.purpose:
+            case "connect":
+                self._connect(record.seq, request)
+            case "disconnect":
+                for conn_id, source in list(self.links.items()):
+                    if source == request.source:
+                        sim.close(conn_id, now_ns)
+                        self._down(conn_id, "asked")
+            case "subscribe":
+                assert request.unsigned is not None, "a subscription is a message"
+                frame = self._dialect.sign_ws(request.unsigned, self._key, self._stamp_ms(request), str(record.seq))
+                for conn_id, source in self.links.items():
+                    if source == request.source:
+                        sim.frame(conn_id, frame, now_ns)
+            case _:
+                self._http(record, request)
+
+    def _stamp_ms(self, request: RequestBody) -> int:
+        return (self.venue.now_ns + request.clock_offset_ns) // MILLISECOND_NS
+
+    def _connect(self, seq: int, request: RequestBody) -> None:
+        assert request.link is not None, "a connect request carries its plan"
+        conn_id = self.venue.new_conn_id()
+        self.links[conn_id] = request.source
+        if not self.venue.sim.connect(conn_id, request.link.path, self.venue.now_ns):
+            raise AssertionError(f"the venue has nothing at {request.link.path}")
+        self.take(Arrival(Kind.LINK, request.source, cause=seq, body=text_of(LinkBody("up"))))
+
+    def _http(self, record: Record, request: RequestBody) -> None:
+        assert request.unsigned is not None, "an HTTP request is a message"
+        now_ns = self.venue.now_ns
+        if now_ns > request.expires_ns:
+            self.answered(record, request, {"outcome": "not_sent", "error": "expired"}, b"")
+            return
+        message = self._dialect.sign_rest(request.unsigned, self._key, self._stamp_ms(request))
+        conn_id = self.venue.new_conn_id()
+        self._asked[conn_id] = SentRequest(record, request, now_ns - self.wires.request_ns)  # it left us so long ago
+        path, _, query = message.path_and_query.partition("?")
+        http = HttpRequest(
+            method=message.method,
+            path=path,
+            query=query.encode(),
+            body=message.body,
+            headers={name.lower(): value for name, value in message.headers},
+        )
+        self.venue.sim.http(conn_id, http, now_ns)
+        self.later(request.timeout_ns, lambda: self._timeout(conn_id), ends=conn_id)
+
+    # ---- what comes back
+
+    def _timeout(self, conn_id: int) -> None:
+        if conn_id in self._asked:
+            self._end_exchange(conn_id, {"outcome": "timeout"}, b"")
+
+    def _end_exchange(self, conn_id: int, meta: dict[str, Any], body: bytes) -> None:
+        record, request, sent_ns = self._asked.pop(conn_id)
+        self.answered(record, request, {**meta, "sent_ns": sent_ns}, body)
+
+    def answered(self, record: Record, request: RequestBody, meta: dict[str, Any], body: bytes) -> None:
+        kind = Kind.FEED if request.purpose in FEED_PURPOSES else Kind.BROKER
+        self.take(
+            Arrival(
+                kind,
+                f"{request.venue}.rest",
+                cause=record.seq,
+                key=record.key,
+                recv_ns=self.venue.now_ns,
+                meta=canonical(meta),
+                payload=body,
+            )
+        )
+
+    def _deliver(self, outgoing: Sequence[Outgoing]) -> None:
+        for out in outgoing:
+            wait_ns = self._way_ns(self.wires.answer_ns)
+            if out.frame is not None:  # what one connection brings keeps its order
+                self._frames_ns = max(self._frames_ns, self.venue.now_ns + wait_ns)
+                wait_ns = self._frames_ns - self.venue.now_ns
+            self.later(wait_ns, lambda out=out: self._arrive(out))  # type: ignore[misc]  # as above
+
+    def _arrive(self, out: Outgoing) -> None:
+        if out.conn_id in self._asked:
+            if out.answer is None:
+                self._end_exchange(out.conn_id, {"outcome": "cut"}, b"")
+            else:
+                named = out.answer.named
+                headers = {name: named[name] for name in KEPT_HEADERS if name in named}
+                meta = {"outcome": "answer", "status": out.answer.status, "headers": headers}
+                self._end_exchange(out.conn_id, meta, out.answer.body)
+        elif out.conn_id in self.links:
+            if out.close:
+                self._down(out.conn_id, "closed by the venue")
+            elif out.frame is not None:
+                self._frame(self.links[out.conn_id], out.frame)
+
+    def _frame(self, source: str, frame: bytes) -> None:
+        link = self.state.account.links.by_source[source]
+        kind = Kind.FEED if link.role == "market" else Kind.BROKER
+        self.take(Arrival(kind, source, cause=link.up_seq, recv_ns=self.venue.now_ns, payload=frame))
+
+    def _down(self, conn_id: int, reason: str) -> None:
+        source = self.links.pop(conn_id)
+        up_seq = self.state.account.links.by_source[source].up_seq
+        self.take(Arrival(Kind.LINK, source, cause=up_seq, body=text_of(LinkBody("down", reason))))
+
+    def hang_up(self) -> None:
+        for conn_id in list(self.links):
+            self.venue.sim.close(conn_id, self.venue.now_ns)
+        self.links.clear()
+
+
+def _of_market_link(state: State, request: RequestBody) -> bool:
+    link = state.account.links.by_source.get(request.source)
+    return request.purpose in ("connect", "disconnect") and link is not None and link.role == "market"

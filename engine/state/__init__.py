@@ -1,0 +1,1 @@
+"""The account and session state: one part a file, each with its reducer."""

@@ -1,0 +1,1 @@
+"""Compare sessions and strategy versions: regress, diff, fidelity, lookahead, minimize."""
