@@ -38,7 +38,7 @@ class UnknownVenueError(Exception):
 def venue_class(settings: VenueSettings) -> Any:
     """A dialect by name, or a stranger's by `package.module:Class`. What it calls itself is in sources and instruments.
 
-    Raises UnknownVenue.
+    Raises UnknownVenueError.
     """
     module, _, cls = BUILT_IN_VENUES.get(settings.name, settings.name).partition(":")
     known = f"built in: {', '.join(sorted(BUILT_IN_VENUES))}; one of your own is named as package.module:Class"

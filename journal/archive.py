@@ -119,7 +119,7 @@ class ArchiveLocation(NamedTuple):
 
 
 def opened(uri: str) -> ArchiveLocation:
-    """A path, or a URI: s3://bucket/folder, also with ?endpoint_override=host:port&scheme=http&region=... ArchiveRefused."""
+    """A path, or a URI: s3://bucket/folder, also with ?endpoint_override=host:port&scheme=http&region=... ArchiveRefusedError."""
     if "://" not in uri:
         return ArchiveLocation(fs.LocalFileSystem(), str(Path(uri).absolute()), str(Path(uri).absolute()))
     try:
@@ -154,7 +154,7 @@ def _without_secrets(text: str) -> str:
 def archive(folder: Path, root: ArchiveLocation) -> Archived:
     """Copy a sealed session to `root`. What is there is compared, never overwritten; the manifest comes last.
 
-    ArchiveRefused where the session is not sealed and whole, or another one has its place; JournalLocked; ArchiveFailed.
+    ArchiveRefusedError where the session is not sealed and whole, or another one has its place; JournalLockedError; ArchiveFailedError.
     """
     try:
         return _archive(folder, root)
@@ -271,7 +271,7 @@ def _sync_file(path: Path) -> None:
 
 
 def read_manifest(place: ArchiveLocation) -> ArchiveManifest | None:
-    """None where there is none. DamagedArchive where it is no manifest, or names what no archive holds."""
+    """None where there is none. DamagedArchiveError where it is no manifest, or names what no archive holds."""
     where = place.within(MANIFEST)
     size = where.size()
     if size is None:
@@ -295,7 +295,7 @@ def read_manifest(place: ArchiveLocation) -> ArchiveManifest | None:
 
 
 def compare(place: ArchiveLocation, manifest: ArchiveManifest) -> None:
-    """Reads all of an archive. DamagedArchive names the first file that is not what the manifest says."""
+    """Reads all of an archive. DamagedArchiveError names the first file that is not what the manifest says."""
     for file in manifest.files:
         within = place.within(file.name)
         if (size := within.size()) is None:
@@ -326,7 +326,7 @@ def missing_of(root: ArchiveLocation, folder: Path) -> str:
 def fetch(place: ArchiveLocation, *, into: Path | None, journals: Path) -> Path:
     """An archived session in a new folder, which appears when all of it is there and proved: its path.
 
-    ArchiveRefused where there is no archive or the folder exists; DamagedArchive; ArchiveFailed.
+    ArchiveRefusedError where there is no archive or the folder exists; DamagedArchiveError; ArchiveFailedError.
     """
     manifest = read_manifest(place)
     if manifest is None:

@@ -40,7 +40,7 @@ def copies_folder() -> Path:
 
 
 def copy_of(address: str) -> Path:
-    """The folder of the copy. ArchiveRefused where no archive is there; DamagedArchive; ArchiveFailed."""
+    """The folder of the copy. ArchiveRefusedError where no archive is there; DamagedArchiveError; ArchiveFailedError."""
     place = opened(address)
     manifest = read_manifest(place)
     if manifest is None:

@@ -58,7 +58,7 @@ class BundleManifest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def pack(folder: Path, names: Iterable[str], target: Path, manifest: BundleManifest, readme: str) -> BundleManifest:
-    """Files of a folder as a bundle, which appears when it is whole: the manifest with their hashes. ExportRefused, JournalFailed."""
+    """Files of a folder as a bundle, which appears when it is whole: the manifest with their hashes. ExportRefusedError, JournalFailedError."""
     files = []
     with appearing(target) as partial:
         with zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED) as bundle:
@@ -91,7 +91,7 @@ def _put(bundle: zipfile.ZipFile, name: str, chunks: Iterable[bytes]) -> Bundled
 
 
 def unpack(path: Path, folder: Path) -> BundleManifest:
-    """The journal of a bundle in a new folder. NotAJournal where it is no bundle; DamagedJournal, which names the member."""
+    """The journal of a bundle in a new folder. NotAJournalError where it is no bundle; DamagedJournalError, which names the member."""
     try:
         with path.open("rb") as file:
             magic = file.read(len(_ZIP_MAGIC))

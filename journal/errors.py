@@ -1,20 +1,20 @@
 """What can go wrong with a journal, by whose fault it is. Texts are for people: what, where, what to do.
 
 JournalError
-    JournalFailed      the disk refused a write or a sync: final for this writer
-    JournalBehind      the disk is slower than the session: too much waits in memory
-    JournalLocked      another process writes this journal
-    NotAJournal        the folder holds no journal
-    DamagedJournal     bytes that were once on stable storage are not what was written
-    UnknownSession     no session goes by that name
-    AmbiguousSession   several do
-    CaptureRefused     a file of another tool that cannot be imported as asked
-      DamagedCapture   it can be read up to some line only
-    BundleRefused      a bundle that cannot be made as asked
-    ExportRefused      a file that is not written: it is there already, or of no known form
-    ArchiveRefused     an archive that cannot be written or read as asked
-    ArchiveFailed      the place of an archive, or the way to it, failed us
-    DamagedArchive     an archive's bytes are not what was written
+    JournalFailedError      the disk refused a write or a sync: final for this writer
+    JournalBehindError      the disk is slower than the session: too much waits in memory
+    JournalLockedError      another process writes this journal
+    NotAJournalError        the folder holds no journal
+    DamagedJournalError     bytes that were once on stable storage are not what was written
+    UnknownSessionError     no session goes by that name
+    AmbiguousSessionError   several do
+    CaptureRefusedError     a file of another tool that cannot be imported as asked
+      DamagedCaptureError   it can be read up to some line only
+    BundleRefusedError      a bundle that cannot be made as asked
+    ExportRefusedError      a file that is not written: it is there already, or of no known form
+    ArchiveRefusedError     an archive that cannot be written or read as asked
+    ArchiveFailedError      the place of an archive, or the way to it, failed us
+    DamagedArchiveError     an archive's bytes are not what was written
 """
 
 from pathlib import Path

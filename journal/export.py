@@ -38,7 +38,7 @@ def export(
     kinds: Collection[Kind] | None = None,
     sources: Collection[str] | None = None,
 ) -> int:
-    """Records to a file, in the form its suffix names; how many they were. ExportRefused, JournalFailed."""
+    """Records to a file, in the form its suffix names; how many they were. ExportRefusedError, JournalFailedError."""
     write = WRITERS.get(target.suffix)
     if write is None:
         raise ExportRefusedError(

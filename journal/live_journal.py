@@ -25,7 +25,7 @@ PART_ROWS = 65_536  # of what lies further back, at once
 
 
 class LiveJournal(Journal):
-    """From its first record on; `last_seq` is how far it was read, and moves in `reaches` alone. DamagedJournal, NotAJournal."""
+    """From its first record on; `last_seq` is how far it was read, and moves in `reaches` alone. DamagedJournalError, NotAJournalError."""
 
     def __init__(
         self, folder: Path, *, is_over: Callable[[], bool], on_records: Callable[[Sequence[Record]], None]

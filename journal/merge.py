@@ -33,7 +33,7 @@ class Merged(msgspec.Struct, frozen=True):
 
 
 def merge(folder: Path, *, bytes_max: int = MERGED_BYTES_MAX, disk: Disk | None = None) -> Merged:
-    """JournalLocked while a writer lives; NotAJournal; DamagedJournal, before anything is changed, where rows are not whole."""
+    """JournalLockedError while a writer lives; NotAJournalError; DamagedJournalError, before anything is changed, where rows are not whole."""
     if disk is None:
         if not folder.is_dir():
             raise NotAJournalError(f"{folder} holds no journal. What to do: name the folder of a session.")

@@ -56,7 +56,7 @@ class _OpenPart:
 
 
 class Journal:
-    """A session's journal, as it was when opened. NotAJournal where the folder holds none."""
+    """A session's journal, as it was when opened. NotAJournalError where the folder holds none."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -144,10 +144,8 @@ class Journal:
             part = self._part_of(seq)
             if isinstance(part, Sealed):
                 begins = max(seq, part.footer.first_seq)  # a bundled slice says what it leaves out
-                if chain not in (
-                    "",
-                    part.footer.chain_before(begins),
-                ):  # a segment of another session may have as many records
+                # a segment of another session may have as many records
+                if chain not in ("", part.footer.chain_before(begins)):
                     raise DamagedJournalError(part.path, "its chain does not continue the segment before it")
                 chain = part.footer.chain
             yield from part.batches(Rows(seq, last_seq, kinds, sources), columns)

@@ -33,7 +33,7 @@ class Recovered(msgspec.Struct, frozen=True):
 
 
 def recover(folder: Path, *, disk: Disk | None = None, signer: "Signer | None" = None) -> Recovered:
-    """JournalLocked while a writer lives, NotAJournal, DamagedJournal. A second call changes nothing."""
+    """JournalLockedError while a writer lives, NotAJournalError, DamagedJournalError. A second call changes nothing."""
     if disk is None:
         if not folder.is_dir() or not (has_segments(folder) or (folder / CHECKSUMS).exists()):
             raise NotAJournalError(f"{folder} holds no journal. What to do: name the folder of a session.")

@@ -30,7 +30,7 @@ class Repaired(msgspec.Struct, frozen=True):
 
 
 def repair(folder: Path, new_folder: Path) -> Repaired:
-    """NotAJournal where there is none, or nothing of it is whole; JournalFailed where `new_folder` exists, or it is a slice."""
+    """NotAJournalError where there is none, or nothing of it is whole; JournalFailedError where `new_folder` exists, or it is a slice."""
     names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
     seqs = sorted({*first_seqs(names, "open"), *first_seqs(names, "parquet")})
     if not seqs:

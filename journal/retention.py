@@ -157,7 +157,7 @@ def _anchors(sessions: Sequence[_Session], going: Sequence[_Session]) -> list[An
 
 
 def forget(root: Path, chosen: PruneReport) -> list[KeptSession]:
-    """Let them go. Those that somebody began to write meanwhile stay, and are given. JournalFailed where the disk refuses."""
+    """Let them go. Those that somebody began to write meanwhile stay, and are given. JournalFailedError where the disk refuses."""
     kept = []
     try:
         _remove_forgotten(root)  # of a call that was cut off: else a session of that name could not go

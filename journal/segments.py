@@ -98,7 +98,7 @@ ALL_ROWS = Rows()
 
 
 class Sealed:
-    """A sealed segment, open for reading. Whatever is wrong with its bytes is a DamagedJournal, never another error."""
+    """A sealed segment, open for reading. Whatever is wrong with its bytes is a DamagedJournalError, never another error."""
 
     def __init__(self, path: Path, source: Any = None) -> None:
         """`source`, its bytes or an Arrow file to read them from, is read in place of the path."""
@@ -226,7 +226,7 @@ def plain_batch(batch: pa.RecordBatch) -> pa.RecordBatch:
 
 
 def is_whole(sealed: Sealed) -> bool:
-    """Whether the rows are those that the footer vouches for. DamagedJournal where they cannot even be read."""
+    """Whether the rows are those that the footer vouches for. DamagedJournalError where they cannot even be read."""
     return all(content_of(rows) == part.content for part, rows in sealed.contents())
 
 

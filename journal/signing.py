@@ -28,7 +28,7 @@ class Signer:
 
     @classmethod
     def from_pem(cls, text: bytes) -> "Signer":
-        """As `openssl genpkey -algorithm ed25519` writes it. BadKey, without a word of what was read."""
+        """As `openssl genpkey -algorithm ed25519` writes it. BadKeyError, without a word of what was read."""
         try:
             key = load_pem_private_key(text, password=None)
         except (ValueError, TypeError, UnsupportedAlgorithm):

@@ -36,7 +36,7 @@ class Follower:
         self._chain = (-1, "")  # what the segment that begins at this seq must continue, where that is known
 
     def poll(self) -> list[Record]:
-        """What has come since, in order, up to some POLL_ROWS; an empty list where nothing has. DamagedJournal."""
+        """What has come since, in order, up to some POLL_ROWS; an empty list where nothing has. DamagedJournalError."""
         found: list[Record] = []
         try:
             while len(found) < POLL_ROWS and self._read_some(found):

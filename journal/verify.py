@@ -54,7 +54,7 @@ class VerifyReport(msgspec.Struct):
 def verify(folder: Path, *, signer: str | None = None) -> VerifyReport:
     """With `signer`, a public key in hexadecimal, the last seal must bear that key's signature, which is over all before it.
 
-    NotAJournal where the folder holds none; whatever else is wrong is in the report.
+    NotAJournalError where the folder holds none; whatever else is wrong is in the report.
     """
     if not folder.is_dir() or not (has_segments(folder) or _says_something(folder / CHECKSUMS)):
         raise NotAJournalError(f"{folder} holds no journal. What to do: name the folder of a session.")

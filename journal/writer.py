@@ -134,7 +134,7 @@ class JournalWriter:
         `sync_delay_s` for stable storage. A segment ends at `segment_bytes` or `segment_age_s`. `on_durable` gets the last
         durable seq; `on_low_space`, once, the free bytes where they are fewer than `free_bytes_min`. The callbacks run in
         the writer's threads and must not raise. `signer` signs what is sealed. `sync=False` is for benchmarks: nothing is then durable, whatever is said.
-        JournalFailed where the folder cannot be made.
+        JournalFailedError where the folder cannot be made.
         """
         disk = RealDisk.make(folder) if disk is None else disk
         options = _Options(
@@ -221,7 +221,7 @@ class JournalWriter:
         return Durable(seq, _key=_KEY) if seq <= self._durable_seq else None
 
     def wait_durable(self, seq: int, timeout_s: float) -> Durable:
-        """Block until then. JournalFailed, or TimeoutError."""
+        """Block until then. JournalFailedError, or TimeoutError."""
         with self._synced:
             self._synced.wait_for(lambda: self._durable_seq >= seq or self._failed is not None, timeout_s)
         if token := self.durable(seq):

@@ -15,7 +15,7 @@ class UnknownMomentError(Exception):
 
 
 def moment_of(journal: Journal, text: str) -> tuple[int | None, int | None]:
-    """`moment`, within what the journal holds. NoMoment says where it begins and ends."""
+    """`moment`, within what the journal holds. UnknownMomentError says where it begins and ends."""
     first = journal.session_record()
     started_ns = first.time_ns
     seq, time_ns = moment(text, started_ns)
@@ -44,7 +44,7 @@ def _within(journal: Journal, time_ns: int, started_ns: int) -> bool:
 
 
 def span_of(journal: Journal, begin: str | None, end: str | None) -> tuple[int, int]:
-    """First and last record of what lies between two moments; where one is None, of all. NoMoment."""
+    """First and last record of what lies between two moments; where one is None, of all. UnknownMomentError."""
     from_seq, to_seq = 0, journal.last_seq
     if begin is not None:
         seq, time_ns = moment_of(journal, begin)

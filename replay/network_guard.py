@@ -28,7 +28,7 @@ class SocketOpenedError(BaseException):
 
 @contextmanager
 def no_sockets() -> Iterator[None]:
-    """SocketOpened for whoever opens a socket, resolves a name or connects, until the block ends."""
+    """SocketOpenedError for whoever opens a socket, resolves a name or connects, until the block ends."""
     if not _installed:
         sys.addaudithook(_hook)
         _installed.append(None)

@@ -41,7 +41,7 @@ def replay_in_pieces(
     on_progress: Progress | None = None,
     command: str = "",
 ) -> Verdict:
-    """As replay_session: the same verdict, and the same exceptions. Recorded source runs: the caller has asked whether it may. WorkFailed."""
+    """As replay_session: the same verdict, and the same exceptions. Recorded source runs: the caller has asked whether it may. WorkFailedError."""
     begun = time.perf_counter()
     journal = Journal.open(folder)
     last = last_of(journal, until, until_ns)

@@ -80,7 +80,7 @@ def _firsts(ends: Rows) -> Rows:
 
 
 def projection(sealed: Sealed, program: SessionContext) -> Projection:
-    """Of a whole sealed segment. DamagedJournal where it cannot be read."""
+    """Of a whole sealed segment. DamagedJournalError where it cannot be read."""
     name = f"rows-{sealed.footer.first_seq:012d}"
     instruments = msgspec.json.encode(program.session.instruments).decode()
     made_from = f"{FORMAT} {code_digest()} {sealed.footer.chain} {instruments}"

@@ -48,7 +48,7 @@ def bundle(
     """The session in `folder`, or what lies between two records of it, as the new file `target`.
 
     A slice begins at the last CHECKPOINT at or before `from_seq`, or at record 0 where there is none, and ends with a step.
-    `redacted` says in words what `redacting` takes out. BundleRefused; DamagedJournal; CoreError where it cannot be folded.
+    `redacted` says in words what `redacting` takes out. BundleRefusedError; DamagedJournalError; CoreError where it cannot be folded.
     """
     if target.suffix != SUFFIX:
         raise BundleRefusedError(f"{target}: a bundle's name ends in {SUFFIX}.")

@@ -69,7 +69,7 @@ def packed(state: State, heard: bytes) -> bytes:
 def begun(journal: Journal, kernel: Kernel, first: Record) -> State:
     """Where a journal's records begin: at the SESSION record, or at the CHECKPOINT at which a slice goes on.
 
-    DamagedJournal where a slice's state is not the one that its CHECKPOINT states.
+    DamagedJournalError where a slice's state is not the one that its CHECKPOINT states.
     """
     if not journal.left_out:
         return kernel.begin(first)

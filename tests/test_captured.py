@@ -410,7 +410,7 @@ def test_what_is_no_market_is_not_resimulated(shared_data: Path, tmp_path: Path)
 def test_a_condition_must_name_what_is_declared(captures: Path, tmp_path: Path) -> None:
     wrong = tmp_path / "wrong.py"
     wrong.write_text(
-        (STRATEGIES / "crossing.py").read_text().replace('Cross("fast", "slow")', 'Cross("fast", "slower")')
+        (STRATEGIES / "crossing.py").read_text().replace('CrossOver("fast", "slow")', 'CrossOver("fast", "slower")')
     )
     assert "names the average 'slower'" in verbatim(
         "resim", captures / "spot_btcusdt", "--strategy", f"{wrong}:Crossing", code=3

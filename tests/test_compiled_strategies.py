@@ -30,7 +30,7 @@ HAND = """
 from dataclasses import dataclass
 from decimal import Decimal
 
-from verbatim import Compiled, Glance, OnQuote, Place, Side
+from verbatim import Compiled, MarketTick, OnQuote, Place, Side
 
 LIMIT = 2
 
@@ -55,7 +55,7 @@ class Hand:
         asked: int = 0
 
     @staticmethod
-    def wants(now: Glance, parameters) -> bool:
+    def wants(now: MarketTick, parameters) -> bool:
         return WANTS
 
     @staticmethod
@@ -114,7 +114,7 @@ def test_who_may_not_trade_is_not_asked() -> None:
 
 
 def test_it_is_shown_the_market_and_its_own_orders() -> None:
-    """Prices as whole numbers of the price's unit, the position in base; the names are those of Glance."""
+    """Prices as whole numbers of the price's unit, the position in base; the names are those of MarketTick."""
     claim = (
         "now.bid == 9900 and now.ask == 10100 and now.ask_size == 100000 and now.book_bid == 9900 and now.book_ask == 10100 "
         "and now.tick == 1 and now.lot == 1 and now.price_unit == 0.01 and now.size_unit == 0.00001 and now.which == 0"
@@ -245,7 +245,7 @@ def test_functions_of_one_name_are_not_taken_for_each_other() -> None:
         hand()
         .replace("LIMIT = 2", head)
         .replace(
-            "    @staticmethod\n    def wants(now: Glance, parameters) -> bool:\n        return now.bids < parameters.orders and room(now.position, parameters.most)\n",
+            "    @staticmethod\n    def wants(now: MarketTick, parameters) -> bool:\n        return now.bids < parameters.orders and room(now.position, parameters.most)\n",
             "    wants = staticmethod(narrow)\n",
         )
     )
@@ -313,7 +313,7 @@ from itertools import islice, pairwise
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from test_compiled_strategies import wanted
-from replay.resimulate import decide_again
+from replay.resim.resimulate import decide_again
 from engine.market.jit import JIT
 heard = hashlib.sha256()
 def take(records):

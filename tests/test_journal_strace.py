@@ -21,7 +21,7 @@ RECORDS = 60
 PROGRAM = f"""
 import sys
 from pathlib import Path
-from journal.errors import JournalFailed
+from journal.errors import JournalFailedError
 from journal.recover import recover
 from journal.writer import JournalWriter
 from power_cuts import record
@@ -36,7 +36,7 @@ try:
         writer.append_step([record(seq) for seq in range(at, at + 3)], urgent=True)
         print(writer.wait_durable(at + 2, 20).seq, flush=True)
     writer.close()
-except JournalFailed as error:
+except JournalFailedError as error:
     sys.exit(str(error))
 """
 

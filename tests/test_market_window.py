@@ -179,7 +179,7 @@ spec = importlib.util.spec_from_file_location("window", sys.argv[1])
 window = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(window)
 from engine.market.jit import JIT
-from engine.market.window import N_BLOCKS
+from engine.market.fold.dense_book import N_BLOCKS
 answers = []
 for seed in range(12):
     market = window.empty()

@@ -9,35 +9,37 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from engine.market.predicates import MarketTick as Glance
+    from engine.market.predicates import MarketTick as MarketTick
     from engine.model import OrderType as OrderType
     from engine.model import Side as Side
     from engine.model import TimeInForce as TimeInForce
     from engine.strategy.api import Average as Average
     from engine.strategy.api import Cancel as Cancel
-    from engine.strategy.api import CrossOver as Cross
+    from engine.strategy.api import CrossOver as CrossOver
     from engine.strategy.api import Every as Every
     from engine.strategy.api import OnQuote as OnQuote
     from engine.strategy.api import Place as Place
-    from engine.strategy.api import Predicate as Compiled
-    from engine.strategy.api import PriceMove as Move
+    from engine.strategy.api import Predicate as Predicate
+    from engine.strategy.api import PriceMove as PriceMove
     from engine.strategy.api import View as View
 
 _HOMES = {
     "Average": "engine.strategy.api",
     "Cancel": "engine.strategy.api",
-    "Compiled": "engine.strategy.api",
-    "Cross": "engine.strategy.api",
+    "CrossOver": "engine.strategy.api",
     "Every": "engine.strategy.api",
-    "Glance": "engine.market.predicates",
-    "Move": "engine.strategy.api",
+    "MarketTick": "engine.market.predicates",
     "OnQuote": "engine.strategy.api",
     "OrderType": "engine.model",
     "Place": "engine.strategy.api",
+    "Predicate": "engine.strategy.api",
+    "PriceMove": "engine.strategy.api",
     "Side": "engine.model",
     "TimeInForce": "engine.model",
     "View": "engine.strategy.api",
 }
+# strategies in recorded sessions import these names, so they work for as long as such sessions are replayed
+OLD_NAMES = {"Compiled": "Predicate", "Cross": "CrossOver", "Glance": "MarketTick", "Move": "PriceMove"}
 __all__ = sorted(_HOMES)  # noqa: PLE0605 - a list of strings, made where the names are written once
 
 
@@ -59,6 +61,7 @@ _refuse_strangers()
 
 
 def __getattr__(name: str) -> Any:
+    name = OLD_NAMES.get(name, name)
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)

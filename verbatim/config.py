@@ -147,12 +147,12 @@ class Credentials(_Section):
 
 
 def read_config(path: Path, environment: Mapping[str, str] | None = None) -> Config:
-    """The file and the environment, checked. Raises ConfigProblem."""
+    """The file and the environment, checked. Raises ConfigError."""
     return make_config(read_values(path), str(path), environment)
 
 
 def read_values(path: Path) -> dict[str, Any]:
-    """What stands in the file, of which no name is that of a secret. Raises ConfigProblem."""
+    """What stands in the file, of which no name is that of a secret. Raises ConfigError."""
     try:
         with path.open("rb") as file:
             values = tomllib.load(file, parse_float=Decimal)  # a price in a file is what is written there
@@ -165,7 +165,7 @@ def read_values(path: Path) -> dict[str, Any]:
 
 
 def make_config(values: Mapping[str, Any], where: str, environment: Mapping[str, str] | None = None) -> Config:
-    """From values that stand in `where`, and the environment. Raises ConfigProblem."""
+    """From values that stand in `where`, and the environment. Raises ConfigError."""
     _refuse_unknown_environment(os.environ if environment is None else environment)
     try:
         return Config(**values)
@@ -207,7 +207,7 @@ def _refuse_unknown_environment(environment: Mapping[str, str]) -> None:
 
 
 def read_key(config: Config, environment: Mapping[str, str] | None = None, base: Path | None = None) -> ApiKey:
-    """From the environment or, where it has none, from the secret file. Raises ConfigProblem."""
+    """From the environment or, where it has none, from the secret file. Raises ConfigError."""
     environment = os.environ if environment is None else environment
     given = [environment.get(name, "") for name in CREDENTIALS]
     if any(given) and not all(given):
@@ -223,7 +223,7 @@ def read_key(config: Config, environment: Mapping[str, str] | None = None, base:
 
 
 def read_signer(config: Config, base: Path | None = None) -> Signer | None:
-    """The key that signs the journal, where one is configured. Raises ConfigProblem."""
+    """The key that signs the journal, where one is configured. Raises ConfigError."""
     if config.session.signing_key is None:
         return None
     path = config.session.signing_key.expanduser()
@@ -231,7 +231,7 @@ def read_signer(config: Config, base: Path | None = None) -> Signer | None:
 
 
 def read_signing_key(path: Path) -> Signer:
-    """An Ed25519 private key in a file that only its owner can read. Raises ConfigProblem."""
+    """An Ed25519 private key in a file that only its owner can read. Raises ConfigError."""
     try:
         return Signer.from_pem(_owners_own(path))
     except BadKeyError as error:
@@ -239,7 +239,7 @@ def read_signing_key(path: Path) -> Signer:
 
 
 def _owners_own(path: Path) -> bytes:
-    """A secret file's bytes. Raises ConfigProblem."""
+    """A secret file's bytes. Raises ConfigError."""
     try:
         descriptor = os.open(path, os.O_RDONLY)
         with open(descriptor, "rb") as file:  # noqa: PTH123 - the very file whose mode is looked at, not its name
@@ -273,7 +273,7 @@ def _key(where: str, key: str, secret: str) -> ApiKey:
 
 
 def wanted(config: Config, *, key: ApiKey | None, base: Path | None = None) -> SessionConfig:
-    """What the shell needs to open a session. Raises ConfigProblem, and StrategyError where a strategy cannot be used."""
+    """What the shell needs to open a session. Raises ConfigError, and StrategyError where a strategy cannot be used."""
     if not config.strategy:
         raise ConfigError("strategy: a session that trades has one at least; `verbatim record` needs none")
     if not getattr(venue_class(venue_settings(config)), "trades", True):
@@ -300,7 +300,7 @@ def wanted(config: Config, *, key: ApiKey | None, base: Path | None = None) -> S
 
 
 def recording_wanted(config: Config, *, base: Path | None = None) -> SessionConfig:
-    """The same session without account, key and strategies: it records. Raises ConfigProblem."""
+    """The same session without account, key and strategies: it records. Raises ConfigError."""
     clock = config.clock
     return SessionConfig(
         journals=config.session.journals,
@@ -324,7 +324,7 @@ def recording_wanted(config: Config, *, base: Path | None = None) -> SessionConf
 
 
 def venue_settings(config: Config) -> VenueSettings:
-    """What the public may see of the venue. Raises ConfigProblem where there is no such dialect."""
+    """What the public may see of the venue. Raises ConfigError where there is no such dialect."""
     settings = VenueSettings(
         name=config.venue.name,
         rest=config.venue.rest,

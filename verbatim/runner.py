@@ -98,7 +98,7 @@ def run_or_stop(main: Callable[[], Awaitable[Summary]]) -> Summary:
 
 
 def make_folder(journals: Path) -> None:
-    """The journals' folder. Raises ConfigProblem where it cannot be made or written."""
+    """The journals' folder. Raises ConfigError where it cannot be made or written."""
     try:
         journals.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=journals):

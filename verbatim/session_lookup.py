@@ -20,7 +20,7 @@ def is_file(session: str) -> bool:
 
 
 def find(journals: Path, session: str) -> Path:
-    """The folder of a session, by path or id. UnknownSession names the command that lists them."""
+    """The folder of a session, by path or id. UnknownSessionError names the command that lists them."""
     import shlex
 
     from journal.errors import UnknownSessionError
@@ -50,7 +50,7 @@ def find_to_read(journals: Path, session: str) -> Path:
 
 
 def find_to_resimulate(journals: Path, session: str) -> Path:
-    """As `find_to_read`; an archive's address gives this machine's copy of it. DamagedArchive, ArchiveFailed."""
+    """As `find_to_read`; an archive's address gives this machine's copy of it. DamagedArchiveError, ArchiveFailedError."""
     from journal.archive_cache import copy_of, is_address
 
     return copy_of(session) if is_address(session) else find_to_read(journals, session)
@@ -82,7 +82,7 @@ def find_decided(journals: Path, session: str) -> Path:
 def session_in(folder: Path, exchange_info: Path | None) -> "SessionBody":
     """The SESSION of a journal; of a capture, the one that its market would have had, with the venue's metadata where a file of it is given.
 
-    NotResimulated, UnknownSetting.
+    CannotResimulateError, UnknownSetting.
     """
     import msgspec
 

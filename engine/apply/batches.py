@@ -51,9 +51,9 @@ RecordsOf = Callable[
 ]  # (first row, the row behind the last, whether the last record woke somebody)
 
 
-def apply_rows(
+def apply_rows(  # noqa: PLR0917 - as take_frames, and what stands for the records
     program: SessionContext, state: State, rows: Rows, start: int, until_ns: int | None, records_of: RecordsOf
-) -> tuple[int, Sequence[Record], Applied]:  # noqa: PLR0917 - as take_frames, and what stands for the records
+) -> tuple[int, Sequence[Record], Applied]:
     """The same of rows decoded before: from row `start` on, up to the first record that wakes somebody, that a TIMER must precede, or at `until_ns`.
 
     `records_of` says as which records the rows that were folded enter the journal: all of them, or where a journal refers to another's

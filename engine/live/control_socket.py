@@ -113,7 +113,7 @@ async def _answer(line: bytes, inbox: Ingress) -> dict[str, Any]:
 
 
 def tell(path: Path, *, command: str, by: str, reason: str = "") -> dict[str, Any]:
-    """The other end, for programs that do not wait on trio. Raises ControlProblem."""
+    """The other end, for programs that do not wait on trio. Raises ControlError."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
         client.settimeout(ANSWER_SECONDS + 1)
         try:

@@ -111,7 +111,7 @@ def make_sender(http: str, base: str) -> HttpSender:
 async def open_session(
     wanted: SessionConfig, before: PreviousJournal | None = None, kept: Mapping[str, HandedOverLink] | None = None
 ) -> StartPlan:
-    """Everything before the first record. Raises StartProblem or JournalError.
+    """Everything before the first record. Raises StartError or JournalError.
 
     `before` and `kept` come from a session that ended in this process; else its journal is looked for.
     """

@@ -277,7 +277,7 @@ class Market:
             self.given[k, first : first + len(look.parameters)] = look.parameters
 
     def show(self, w: int, i: int, own: tuple[int, ...], position: float) -> None:
-        """What the account says to watch w of an instrument: the numbers of Glance from bids to unsettled, and the position. It is asked from now on."""
+        """What the account says to watch w of an instrument: the numbers of MarketTick from bids to unsettled, and the position. It is asked from now on."""
         k = self._looks_of[w][i]
         self.looks[k, at.L_AWAKE] = 1
         self.looks[k, at.L_BIDS : at.L_FIELDS] = own

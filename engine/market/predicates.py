@@ -92,7 +92,7 @@ _known: dict[Any, Callback] = {}
 
 
 def compile_predicate(wants: FunctionType, parameters: Mapping[str, float], averages: int) -> CompiledPredicate:
-    """Compile `wants`, once for all that is made of the same. Raises CannotCompile."""
+    """Compile `wants`, once for all that is made of the same. Raises CannotCompileError."""
     functions = _functions(wants)
     names = tuple(parameters)
     try:
@@ -133,7 +133,7 @@ def _compiled(wants: FunctionType, functions: Sequence[FunctionType], kind: Any,
 
 
 def _functions(wants: FunctionType) -> list[FunctionType]:
-    """`wants` and the functions that it uses, each once, behind those that it uses itself. CannotCompile where one is or uses what is refused."""
+    """`wants` and the functions that it uses, each once, behind those that it uses itself. CannotCompileError where one is or uses what is refused."""
     found: list[FunctionType] = []
 
     def walk(function: FunctionType, above: tuple[FunctionType, ...]) -> None:
@@ -247,12 +247,12 @@ def _called(wants: Any, kind: Any, averages: int, *, guarded: bool) -> Any:
     ]
     shown.append("(" + "".join(f"floats[{3 + at}], " for at in range(averages)) + ")")
     given = [f"floats[{3 + averages + at}]" for at in range(len(kind._fields))]
-    asks = f"return {YES} if wants(Glance({', '.join(shown)}), Numbers({', '.join(given)})) else 0"
+    asks = f"return {YES} if wants(MarketTick({', '.join(shown)}), Numbers({', '.join(given)})) else 0"
     text = (
         f"def called(integers, floats):\n    try:\n        {asks}\n    except Exception:\n        return {RAISED}\n"
         if guarded
         else f"def called(integers, floats):\n    {asks}\n"
     )
-    scope = {"wants": wants, "Glance": MarketTick, "Numbers": kind, "__builtins__": builtins}
+    scope = {"wants": wants, "MarketTick": MarketTick, "Numbers": kind, "__builtins__": builtins}
     exec(text, scope)  # noqa: S102 - our own words
     return scope["called"]

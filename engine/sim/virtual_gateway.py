@@ -5,6 +5,7 @@ whoever drives it asks for the next time at which something happens, and lets it
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from heapq import heappop, heappush
 from typing import Any, NamedTuple, Protocol
 
@@ -159,10 +160,7 @@ class VirtualGateway:
                 if self._on_market_link is not None and _of_market_link(self.state, request):
                     self._on_market_link(record, request)
                     continue
-                self.later(
-                    self._way_ns(self.wires.request_ns),
-                    lambda record=record, request=request: self._send(record, request),
-                )  # type: ignore[misc]  # mypy infers no default arguments of lambdas
+                self.later(self._way_ns(self.wires.request_ns), partial(self._send, record, request))
             elif record.kind is Kind.FACT and CLOSING in (record.body or ""):
                 self.closing = True
 

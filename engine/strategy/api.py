@@ -54,7 +54,7 @@ class PriceMove(msgspec.Struct, frozen=True):
 
 
 class Predicate(msgspec.Struct, frozen=True):
-    """`wants(now, parameters)` of the strategy's class says yes: a function of a Glance and of the parameters that are numbers, compiled
+    """`wants(now, parameters)` of the strategy's class says yes: a function of a MarketTick and of the parameters that are numbers, compiled
     into the fold and called at each change of a quote, of the book's top and at each trade.
     """
 

@@ -317,7 +317,7 @@ def _refuse_inner_modules(name: str, tree: ast.AST) -> None:
         if (module, attribute) in INNER_ALLOWED or module not in ALLOWED_MODULES:
             continue
         found = import_module(module)
-        if module == "verbatim" and attribute not in (*vars(found)["__all__"], "*"):
+        if module == "verbatim" and attribute not in (*vars(found)["__all__"], *vars(found)["OLD_NAMES"], "*"):
             raise StrategyError(
                 f"{name}.py line {line}: a strategy may import from verbatim only {vars(found)['__all__']}"
             )

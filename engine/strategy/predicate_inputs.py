@@ -41,7 +41,7 @@ def disable(program: SessionContext, state: State) -> None:
 
 
 def _orders(account: Account, strategy: str, instrument: Instrument) -> tuple[int, ...]:
-    """As Glance names them, from `bids` to `unsettled`."""
+    """As MarketTick names them, from `bids` to `unsettled`."""
     bids: list[int] = []
     asks: list[int] = []
     unsettled = 0

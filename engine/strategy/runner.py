@@ -1,6 +1,6 @@
 """A strategy's turn: view -> wishes -> intents -> verdicts -> requests. What a strategy does wrong costs only its own step.
 
-Knows strategies and risk; knows venues only through Asking.
+Knows strategies and risk; knows venues only through RequestFactory.
 """
 
 from collections.abc import Iterable

@@ -30,7 +30,7 @@ class ImportOptions(NamedTuple):
 
 
 def reader_of(path: Path, wanted: ImportOptions) -> tuple[str, Callable[[Lines], LineReader]]:
-    """The format of a file and what reads it. CaptureRefused where no format fits it or the options do not fit the format."""
+    """The format of a file and what reads it. CaptureRefusedError where no format fits it or the options do not fit the format."""
     name = wanted.format or _guess(path)
     if name == ndjson.NAME:
         return name, partial(ndjson.read, time_field=wanted.time_field, time_unit=wanted.time_unit)

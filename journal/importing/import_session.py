@@ -125,8 +125,8 @@ def import_files(
 
     In `journals` under its own name, or in the folder `into`, which must not exist. `source` is every record's, else
     `import.<file>`. `about` is said in the SESSION record beside what is said here. With `partial`, what comes before a
-    file's damage is kept, and a NOTE says what was left out; else a DamagedCapture leaves nothing behind.
-    CaptureRefused where a file or the options cannot be used, or the session is there already.
+    file's damage is kept, and a NOTE says what was left out; else a DamagedCaptureError leaves nothing behind.
+    CaptureRefusedError where a file or the options cannot be used, or the session is there already.
     """
     files: list[_File] = []
     try:

@@ -1,6 +1,6 @@
 """The lines of a file of another tool, plain, gzip or zip, and what each of them becomes.
 
-Whatever is wrong with the file's bytes is a DamagedCapture that names file and line. Knows nothing of formats.
+Whatever is wrong with the file's bytes is a DamagedCaptureError that names file and line. Knows nothing of formats.
 """
 
 import gzip

@@ -51,7 +51,7 @@ def is_import(journal: Journal) -> bool:
 
 
 def session_of(journal: Journal, exchange_info: bytes | None = None) -> SessionBody:
-    """The SESSION that its market would have had. NotResimulated where it is no market that we know; ValueError on metadata that cannot be read."""
+    """The SESSION that its market would have had. CannotResimulateError where it is no market that we know; ValueError on metadata that cannot be read."""
     body = msgspec.json.decode(journal.session_record().body or "", type=SessionBody)
     seen: dict[str, _Seen] = {}
     is_future = has_books = False

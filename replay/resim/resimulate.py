@@ -78,7 +78,7 @@ class ResimOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def resimulate(folder: Path, into: Path, wanted: ResimOptions) -> ResimOutcome:
-    """Into a journal of its own, in a new folder: every record of the market is in it, so it is replayed and asked as any other. NotResimulated, CoreError."""
+    """Into a journal of its own, in a new folder: every record of the market is in it, so it is replayed and asked as any other. CannotResimulateError, CoreError."""
     with rare_collections():
         run = _Resimulation(Journal.open(folder), wanted, whole=True)
         writer = JournalWriter.create(into, sync=False, group_rows=GROUP_ROWS, group_delay_s=GROUP_DELAY_S)

@@ -79,7 +79,7 @@ def adopt(
 ) -> bool:
     """The account as the state knows it where the session was lived up to there, else as it was first told; whether the session says it.
 
-    NotResimulated where nobody does.
+    CannotResimulateError where nobody does.
     """
     account = state.account
     totals: Mapping[str, int] = {}

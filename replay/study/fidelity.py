@@ -76,7 +76,7 @@ class Fidelity(msgspec.Struct, frozen=True):
 def fidelity(
     folder: Path, *, settings: Mapping[str, str] | None = None, on_try: Callable[[int], None] | None = None
 ) -> Fidelity:
-    """`settings` as those of venue_model.with_settings. NotResimulated, where there is no simulated venue for it; NothingSent; UnknownSetting."""
+    """`settings` as those of venue_model.with_settings. CannotResimulateError, where there is no simulated venue for it; NothingSent; UnknownSetting."""
     journal = Journal.open(folder)
     session = read_session(journal.session_record().body or "")
     refuse_venue(journal, session)

@@ -22,7 +22,7 @@ class LookaheadResult(msgspec.Struct, frozen=True):
 def lookahead(
     folder: Path, *, session: SessionBody, model: VenueModel, cuts: int, balances: dict[str, str] | None = None
 ) -> LookaheadResult:
-    """The cuts lie evenly over the session's records. NotResimulated."""
+    """The cuts lie evenly over the session's records. CannotResimulateError."""
     last = Journal.open(folder).last_seq
     whole = _decided(folder, session, model, balances, None)
     tried: list[int] = []

@@ -43,7 +43,7 @@ class MinimizeResult(msgspec.Struct, frozen=True):
 def smallest_run(
     folder: Path, good: ResimOptions, bad: ResimOptions, told: Callable[[int], None] | None = None
 ) -> MinimizeResult:
-    """The two are on the same session's records; `told` hears how many runs were tried. NotResimulated, CoreError."""
+    """The two are on the same session's records; `told` hears how many runs were tried. CannotResimulateError, CoreError."""
     runs = _Runs(folder, good, bad, told or (lambda _tried: None))
     count = len(runs.seqs)
     found = smallest(count, runs.differs_at) if count else None

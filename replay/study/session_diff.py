@@ -61,7 +61,7 @@ class SideText(NamedTuple):
 
 
 def part(one: Path, other: Path) -> DiffFinding:
-    """DamagedJournal where one of them cannot be read."""
+    """DamagedJournalError where one of them cannot be read."""
     ours, theirs = Journal.open(one), Journal.open(other)
     bodies = [read_session(each.session_record().body or "") for each in (ours, theirs)]
     found = [

@@ -17,7 +17,7 @@ class Trial(NamedTuple):
 
 
 def trial(folder: Path, wanted: ResimOptions) -> Trial:
-    """NotResimulated, CoreError."""
+    """CannotResimulateError, CoreError."""
     counting, reading = PerformanceCounter(), DecisionReader()
     found: list[RecordedDecision] = []
 

@@ -62,7 +62,7 @@ class ArchivedJob(msgspec.Struct, frozen=True):
 def jobs_on(folder: Path, versions: Sequence[Version], asked: VersionRequest, *, host: str) -> list[Job]:
     """None for the recorded version of a session that ran no strategy. `host`: whose recorded code may run unasked.
 
-    JournalError, UnknownChange, UnknownSetting, NotResimulated, Untrusted.
+    JournalError, UnknownChange, UnknownSetting, CannotResimulateError, UntrustedSourceError.
     """
     journal = Journal.open(folder)
     recorded = session_of(journal) if is_import(journal) else read_session(journal.session_record().body or "")

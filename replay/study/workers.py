@@ -25,7 +25,7 @@ class WorkFailedError(Exception):
 def spread(
     work: Callable[[J], R], jobs: Sequence[J], *, on: str = "", workers: int = 0, told: Told | None = None
 ) -> list[R]:
-    """The results in the order of the jobs. `on` is "" for processes here, or dask://HOST:PORT. WorkFailed."""
+    """The results in the order of the jobs. `on` is "" for processes here, or dask://HOST:PORT. WorkFailedError."""
     if not on:
         return _here(work, jobs, workers or os.cpu_count() or 1, told)
     if not on.startswith("dask://"):

@@ -86,7 +86,7 @@ def command(*, config: Path | None, seconds: float | None, log_level: str, as_js
 
 
 def _settings(path: Path | None, given: dict[str, Any]) -> "Config":
-    """From the file or from the options, never from both: what outdoes what would have to be guessed. Raises ConfigProblem."""
+    """From the file or from the options, never from both: what outdoes what would have to be guessed. Raises ConfigError."""
     from verbatim.config import ConfigError, make_config, read_values
 
     chosen: dict[str, Any] = {name: value for name, value in given.items() if value}

@@ -507,9 +507,9 @@ def throttle(s: Rows, watches: Rows, time_ns: int) -> None:
 
 
 @compiled
-def look(
+def look(  # noqa: PLR0917 - compiled code takes arguments by place
     row: Rows, s: Rows, t: Rows, averages: Rows, floats: Floats, watches: Rows, looks: Rows, given: Floats
-) -> None:  # noqa: PLR0917 - compiled code takes arguments by place
+) -> None:
     """Show what there is to the compiled strategies of what changed; wake those that want to decide."""
     shown = s[S_SHOWN]
     s[S_SHOWN] = 0

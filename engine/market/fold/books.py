@@ -74,9 +74,9 @@ def follows(first_id: int, previous_id: int, held_id: int) -> bool:
 
 
 @compiled
-def begin_diff(
+def begin_diff(  # noqa: PLR0917 - compiled code takes arguments by place
     t: Rows, sides: Rows, pending: Rows, i: int, first_id: int, last_id: int, levels: int, previous_id: int
-) -> tuple[int, int]:  # noqa: PLR0917 - compiled code takes arguments by place
+) -> tuple[int, int]:
     """What to do with the levels of a diff that begins, and the flags it raises. `previous_id`: the id before it, 0 where none is told."""
     wake = 0
     if t[i, B_STATE] == BOOK_SYNCED:
