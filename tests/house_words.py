@@ -34,7 +34,25 @@ from house_vocabulary import (
 
 ROOT = Path(__file__).resolve().parent.parent
 # these files quote the phrases that they ban
-OWN_FILES = {"tests/house_vocabulary.py", "tests/house_words.py", "tests/test_words.py"}
+OWN_FILES = {
+    "product-phrases": 1368,
+    "test-phrases": 364,
+    "document-phrases": 340,
+    "not-verb-first": 90.1,
+    "wh-first": 18,
+    "long-sentence": 12,
+    "class-twice": 15,
+    "module-twice": 4,
+    "old-module": 0,
+    "old-name": 21,
+    "everyday-name": 46,
+    "everyday-prefix": 72,
+    "error-suffix": 0,
+    "noqa": 194,
+    "noqa-bare": 2,
+    "long-file": 7,
+    "long-function": 10,
+}
 SKIPPED_FOLDERS = {"__pycache__", "node_modules", "golden", "data", "build", "dist", "journals", "changes"}
 SENTENCE_WORDS_MAX = 20
 FILE_LINES_MAX = 400
