@@ -15,7 +15,7 @@ from engine.session_context import make_venue
 from engine.session_record import VenueSettings
 
 TELL_SECONDS = 1.0  # a compiled fold is loaded well within
-BESIDE = "from engine.market.market_state import warm_scan; from engine.sim.exchange.venue_books import Floor; warm_scan(); Floor(1)"
+BESIDE = "from engine.market.market_state import warm_scan; from engine.sim.exchange.venue_books import VenueBooks; warm_scan(); VenueBooks(1)"
 
 
 def compile_if_new() -> None:
