@@ -42,8 +42,8 @@ from journal.reader import Journal
 from journal.record import Kind, Record
 from journal.sessions import list_sessions
 from journal.verify import verify
-from verbatim.demo import Tour, wanted_for
-from verbatim.runner import run_wanted
+from verbatim.demo import DemoOptions, demo_session
+from verbatim.runner import run_session_config
 
 SETTLE_SECONDS_MAX = 15.0
 DELAY_SECONDS_MAX = 1.5  # connecting, reconciling and trading all fall into it
@@ -87,7 +87,7 @@ def kill_and_look(journals: Path, moments: int, chance: random.Random, strategy:
     broken: list[str] = []
     with venue({"symbols": ["BTCUSDT"], "seed": 7, "orders_10s_max": 100_000, "weight_max": 1_000_000}) as ready:
         address = str(ready["listening"])
-        wanted = impatient(wanted_for(Tour(journals=journals, strategy=strategy), ready))
+        wanted = impatient(demo_session(DemoOptions(journals=journals, strategy=strategy), ready))
         for moment in range(moments):
             delay_s = chance.uniform(0.02, DELAY_SECONDS_MAX)
             killed = fork_session(wanted, rest=False)
@@ -156,7 +156,7 @@ def _in_child(wanted: SessionConfig, *, rest: bool) -> int:
         await session.command("stop", by="kill_test")
 
     async def engine() -> Any:
-        return await run_wanted(wanted, drive=come_to_rest if rest else go_on)
+        return await run_session_config(wanted, drive=come_to_rest if rest else go_on)
 
     return 0 if trio.run(engine).clean else 1
 

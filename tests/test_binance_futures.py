@@ -46,7 +46,7 @@ from journal.verify import verify
 from replay.rebuild import rebuild
 from replay.replay import replay_session
 from verbatim.commands.record import command
-from verbatim.config import ConfigError, make_config, wanted
+from verbatim.config import ConfigError, make_config, session_config
 
 BTC = Instrument(
     "binance_usdm:BTCUSDT", "binance_usdm", "BTCUSDT", "BTC", "USDT", 2, 3, Decimal("0.1"), Decimal("0.001")
@@ -549,7 +549,7 @@ def test_a_session_that_trades_is_refused_in_one_line() -> None:
     with pytest.raises(
         ConfigError, match=r"of binance_usdm only market data is built: `verbatim record` takes it down"
     ):
-        wanted(make_config(values, "test", {}), key=None)
+        session_config(make_config(values, "test", {}), key=None)
     assert isinstance(make_venue(VenueSettings(name="binance_coinm"), [COIN]), BinanceCoinm)
 
 

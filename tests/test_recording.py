@@ -29,7 +29,7 @@ from tests.test_cli_live import VERBATIM, environment
 from tests.test_cli_live import venue as venue_command
 from tests.test_live_session import ask, until
 from verbatim.commands.record import command
-from verbatim.config import make_config, recording_wanted
+from verbatim.config import make_config, recording_config
 from verbatim.demo import venue_process
 from verbatim.recorder import HOUR_NS, Recorder, roll_due_ns
 
@@ -66,7 +66,7 @@ class Recording:
             "session": {"journals": journals},
             "engine": {"stale_after_s": stale_s, "watch_every_s": 0.1, "backoff_first_s": 0.05, "backoff_max_s": 0.2},
         }
-        self.wanted: SessionConfig = recording_wanted(make_config(values, "test", {}))
+        self.wanted: SessionConfig = recording_config(make_config(values, "test", {}))
         self.ended: list[Summary] = []
         self.shown: SessionStatus | None = None
         ages = chain(ages_s, repeat(3600))

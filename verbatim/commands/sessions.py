@@ -1,4 +1,4 @@
-"""`verbatim sessions`: the sessions of a folder, one line each. Reads columns of the journals; no strategy's code runs."""
+"""`verbatim sessions`: list the sessions of a folder. Reads columns of the journals; runs no strategy."""
 
 import json
 from datetime import UTC, datetime
@@ -37,7 +37,7 @@ def command(*, journals: Path, as_json: bool) -> None:
 
 
 def _is_ours(path: Path) -> bool:
-    """Whether a journal of another name is a session's, as far as it can be read: others may write journals too."""
+    """Return True if a journal with another folder name is a session, or cannot be read: other programs write journals too."""
     from engine.session_record import read_session
     from journal.errors import JournalError
     from journal.reader import Journal
@@ -52,7 +52,7 @@ def _is_ours(path: Path) -> bool:
 
 
 def _session(path: Path, name: str, start: datetime | None = None) -> dict[str, Any]:
-    """What one journal says of itself; `ended` tells what could not be read. `name` is what other commands find it by."""
+    """Return one row of the table; `ended` is "unreadable" for a damaged journal, `name` is the name for other commands."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
