@@ -105,7 +105,7 @@ def test_keys_come_from_the_environment_or_a_private_file(config: Write, tmp_pat
     secret = tmp_path / "key.toml"
     secret.write_text('api_key = "the-key"\napi_secret = "the-secret"\n', encoding="utf-8")
     secret.chmod(0o644)
-    with pytest.raises(ConfigError, match="can be read by others than its owner"):
+    with pytest.raises(ConfigError, match="can be read by other users"):
         read_secret_file(secret)
     secret.chmod(0o600)
     assert repr(read_secret_file(secret)) == "ApiKey(hmac, ***)"
@@ -174,5 +174,5 @@ def test_the_same_file_records_without_account_key_and_strategies(config: Write)
 def test_what_a_recording_needs_is_too_little_for_a_trader(config: Write) -> None:
     bare = 'instruments = ["BTCUSDT"]\n[venue]\nrest = "http://x"\nstream = "ws://x"\n'
     assert recording_config(read_config(config(bare))).symbols == ("BTCUSDT",)
-    with pytest.raises(ConfigError, match="strategy: a session that trades has one at least"):
+    with pytest.raises(ConfigError, match="strategy: a session that trades needs at least one"):
         session_config(read_config(config(bare)), key=None)
