@@ -25,13 +25,13 @@ from analysis.sql_session import connect
 from analysis.sql_session import rows as asked_for
 from engine import contracts
 from engine.events import Answer, Event, InstrumentsReport, Outcome, ServerTime, Subscribed, Unrecognised
-from engine.facts import read_link, read_request
 from engine.market import rows as r
 from engine.market.layout import BOOK_JOINED, BOOK_NEEDS_SNAPSHOT, MISSED
 from engine.market.market_state import Market
 from engine.market.rows import Rows
 from engine.market.views import BookState, Stream
 from engine.model import Instrument, RateLimits
+from engine.record_codec import read_link, read_request
 from engine.session_context import make_venue
 from engine.session_record import SessionBody, VenueSettings, read_session
 from engine.venues.binance_coinm import BinanceCoinm

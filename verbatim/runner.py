@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from engine.bodies import CommandName
 from engine.live.control_socket import ControlError
 from engine.live.session import Session, run_session
 from engine.live.session_status import SessionStatus, Summary
@@ -79,7 +80,7 @@ async def run_wanted(
 async def _stop_where_refused(session: Session, watching: SessionWatch) -> None:
     """A session that was never let in has nothing to wait for: a person would have to change the key anyway."""
     await watching.refused.wait()
-    await session.command("stop", by="shell", reason=watching.key_refused)
+    await session.command(CommandName.STOP, by="shell", reason=watching.key_refused)
 
 
 def run_or_stop(main: Callable[[], Awaitable[Summary]]) -> Summary:
