@@ -30,12 +30,13 @@ from typing import Any
 import msgspec
 import trio
 
-from engine.facts import OrderFilled, read_fact
+from engine.facts import OrderFilled
 from engine.lifecycle import Status
 from engine.live.logs import configure
 from engine.live.session import Session
 from engine.live.startup import SessionConfig, folded, versions
 from engine.market.market_state import warm
+from engine.record_codec import read_fact
 from engine.session_record import SECOND_NS
 from engine.strategy.api import Place  # noqa: F401 - loaded before forking: what strategies import
 from journal.reader import Journal
@@ -209,7 +210,7 @@ def fills_of(journals: Path) -> Iterator[OrderFilled]:
 def _facts(journals: Path) -> Iterator[Record]:
     for found in list_sessions(journals):
         for record in Journal.open(found.path).records():
-            if record.kind is Kind.FACT and "order_filled" in (record.body or ""):
+            if record.kind is Kind.FACT:
                 yield record
 
 

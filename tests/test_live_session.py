@@ -12,7 +12,7 @@ import msgspec
 import pytest
 import trio
 
-from engine.facts import read_request
+from engine.bodies import CommandName
 from engine.lifecycle import Status
 from engine.live.clock import SessionClock
 from engine.live.control_socket import ControlError, tell
@@ -22,6 +22,7 @@ from engine.live.session import Session
 from engine.live.startup import SessionConfig, StartError, open_session
 from engine.live.websocket import Websocket, WebsocketClosedError, open_feed
 from engine.market.market_state import warm
+from engine.record_codec import read_request
 from engine.session_record import SECOND_NS
 from engine.venues.binance_spot.signing import ApiKey, HttpMessage
 from journal.errors import JournalLockedError
@@ -73,7 +74,7 @@ async def ask(venue: Ready, path: str, method: str = "GET", **given: Any) -> Any
 def trade_until(holds: Callable[[Session], bool]) -> Callable[[Session], Awaitable[None]]:
     async def drive(session: Session) -> None:
         await until(lambda: holds(session))
-        await session.command("stop", by="test")
+        await session.command(CommandName.STOP, by="test")
 
     return drive
 
@@ -147,7 +148,7 @@ async def test_a_lost_connection_is_reopened_and_reconciled(venue: Ready, tmp_pa
             await ask(venue, "/sim/faults", "POST", json={"action": "disconnect", "target": target})
             await until(lambda: session.glimpse().mode != "running")
             await until(lambda: session.glimpse().mode == "running")
-        await session.command("stop", by="test")
+        await session.command(CommandName.STOP, by="test")
 
     summary = await run_session_config(wanted, drive=drive)
     links = [(r.source, json.loads(r.body)) for r in Journal.open(summary.folder).records() if r.kind is Kind.LINK]
@@ -270,9 +271,9 @@ async def test_a_session_that_cannot_be_folded_halts_the_next_until_a_person_res
         glimpse = session.glimpse()
         assert (glimpse.mode, glimpse.orders) == ("halted", 0)
         assert "record 1 (FACT) cannot be folded" in glimpse.reasons[0]
-        await session.command("resume", by="alice")
+        await session.command(CommandName.RESUME, by="alice")
         await until(lambda: session.glimpse().orders > 0)
-        await session.command("stop", by="test")
+        await session.command(CommandName.STOP, by="test")
 
     assert (await run_session_config(wanted, drive=drive)).clean
 
@@ -283,6 +284,6 @@ async def test_two_engines_of_one_account_do_not_meet(venue: Ready, tmp_path: Pa
     async def drive(session: Session) -> None:
         with pytest.raises(JournalLockedError):
             await open_session(wanted)
-        await session.command("stop", by="test")
+        await session.command(CommandName.STOP, by="test")
 
     assert (await run_session_config(wanted, drive=drive)).clean

@@ -14,10 +14,10 @@ import trio
 from click.testing import CliRunner
 
 from analysis.sql_session import connect, rows
-from engine.facts import read_link, read_request
 from engine.live.session_status import SessionStatus, Summary
 from engine.live.startup import SessionConfig, StartError
 from engine.market.market_state import warm
+from engine.record_codec import read_link, read_request
 from engine.session_record import SECOND_NS, read_session
 from engine.sim.binance.connections import Sent
 from journal.reader import Journal

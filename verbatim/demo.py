@@ -20,6 +20,7 @@ import msgspec
 import trio
 from rich.console import Console
 
+from engine.bodies import CommandName
 from engine.live.clock import SessionClock
 from engine.live.session import Session
 from engine.live.session_status import Summary
@@ -169,4 +170,4 @@ async def _stop_at_end(options: DemoOptions, address: str, session: Session) -> 
         await trio.sleep(DRAIN_SECONDS)
         while session.inbox.frames:  # noqa: ASYNC110 - asked a few times at the very end; an event would be set 41,000 times
             await trio.sleep(POLL_SECONDS)
-    await session.command("stop", by="demo", reason="the demo is over")
+    await session.command(CommandName.STOP, by="demo", reason="the demo is over")

@@ -13,6 +13,7 @@ from decimal import Decimal
 import structlog
 import trio
 
+from engine.bodies import CommandName
 from engine.live.clock import SessionClock
 from engine.live.link_tasks import HandedOverLink
 from engine.live.session import Session, run_session
@@ -150,7 +151,7 @@ class Recorder:
 
     async def _stop_when_over(self, session: Session) -> None:
         await self._over.wait()
-        await session.command("stop", by="record", reason="its time is over")
+        await session.command(CommandName.STOP, by="record", reason="its time is over")
 
     async def _end_in(self, seconds: float) -> None:
         await trio.sleep(seconds)

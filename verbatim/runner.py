@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from engine.bodies import CommandName
 from engine.live.control_socket import ControlError
 from engine.live.session import Session, run_session
 from engine.live.session_status import SessionStatus, Summary
@@ -89,7 +90,7 @@ async def run_session_config(
 async def _stop_if_refused(session: Session, watch: SessionWatch) -> None:
     """Stop a session whose key was refused: waiting cannot help until a person changes the key."""
     await watch.refused.wait()
-    await session.command("stop", by="shell", reason=watch.key_refused)
+    await session.command(CommandName.STOP, by="shell", reason=watch.key_refused)
 
 
 def run_or_stop(main: Callable[[], Awaitable[Summary]]) -> Summary:

@@ -56,6 +56,8 @@ def _session(path: Path, name: str, start: datetime | None = None) -> dict[str, 
     import pyarrow as pa
     import pyarrow.compute as pc
 
+    from engine.record_codec import fact_tag, purpose_of
+    from engine.requests import Purpose
     from engine.session_record import read_session
     from journal.errors import JournalError
     from journal.reader import Journal
@@ -79,8 +81,8 @@ def _session(path: Path, name: str, start: datetime | None = None) -> dict[str, 
             kinds = pc.cast(batch.column(1), pa.string())
             facts = batch.column(2).filter(pc.equal(kinds, "FACT"))
             requests = batch.column(2).filter(pc.equal(kinds, "REQUEST"))
-            fills += pc.sum(pc.match_substring(facts, '"fact":"order_filled"')).as_py() or 0
-            orders += pc.sum(pc.match_substring(requests, '"purpose":"place"')).as_py() or 0
+            fills += sum(fact_tag(text) == "order_filled" for text in facts.to_pylist())
+            orders += sum(purpose_of(text) is Purpose.PLACE for text in requests.to_pylist())
     except (JournalError, pa.ArrowException, ValueError) as error:
         lines = str(error).splitlines()
         return {**row, "ended": "unreadable", "problem": lines[0] if lines else type(error).__name__}
