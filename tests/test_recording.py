@@ -73,8 +73,8 @@ class Recording:
         self.recorder = Recorder(
             self.wanted,
             due_ns=lambda started_ns: started_ns + int(next(ages) * SECOND_NS),
-            tell=self.ended.append,
-            show=self._show,
+            on_end=self.ended.append,
+            on_status=self._show,
         )
 
     def _show(self, glimpse: SessionStatus) -> None:
