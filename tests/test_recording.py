@@ -271,8 +271,8 @@ def test_the_command_records_symbols_and_ends_on_a_signal(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ((), "nothing to record: name a configuration file, or symbols with --symbol"),
-        (("--symbol", "BTCUSDT", "--venue", "kraken"), "where kraken gives its market data is not known here"),
+        ((), "nothing to record. What to do: name a configuration file, or symbols with --symbol"),
+        (("--symbol", "BTCUSDT", "--venue", "kraken"), "the address of kraken's market data is not known"),
         (("--symbol", "BTCUSDT", "--roll-at", "25:00"), "record.roll_at: "),
         (("--symbol", "BTCUSDT", "--url", "ftp://x"), "venue.rest: "),
     ],
