@@ -119,8 +119,8 @@ def _short(number: Decimal) -> str:
 def _intent(record: Record) -> str:
     intent = read_intent(record.body or "")
     wish = order_words(intent.order) if intent.order is not None else f"cancel {intent.cancels}"
-    because = f", because {values(intent.because)}" if intent.because else ""
-    return f"{intent.strategy} (version {intent.version}) wishes to {wish}{because}"
+    rationale = f", because {values(intent.rationale)}" if intent.rationale else ""
+    return f"{intent.strategy} (version {intent.version}) wishes to {wish}{rationale}"
 
 
 def _verdict(record: Record) -> str:

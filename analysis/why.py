@@ -15,6 +15,7 @@ from analysis import sql_session
 from analysis.record_text import what
 from engine.record_codec import read_intent, read_request, read_timer
 from engine.requests import Purpose
+from engine.timer_names import TimerKind, TimerName
 from journal.errors import JournalError
 from journal.reader import Journal
 from journal.record import Kind, Record
@@ -136,7 +137,7 @@ class _Chapter:
         """
         causes = [] if record.cause is None or _ends(record) else [record.cause]
         if record.kind is Kind.INTENT:
-            quote_seq = read_intent(record.body or "").because.get("quote_seq")
+            quote_seq = read_intent(record.body or "").rationale.get("quote_seq")
             causes += [quote_seq] if isinstance(quote_seq, int) else []
         if record.kind is Kind.TIMER:
             causes += self._quote_before(record)
@@ -144,7 +145,8 @@ class _Chapter:
 
     def _quote_before(self, timer: Record) -> list[int]:
         """The last quote of the strategy's instruments, where a TIMER is that of a throttled strategy that saw a change."""
-        owner = read_timer(timer.body or "").timer.removeprefix("watch.")
+        name = TimerName.parse(read_timer(timer.body or "").timer)
+        owner = name.subject if name.kind is TimerKind.THROTTLE else ""
         asked = {
             wanted
             for found in self.body.get("strategies", ())

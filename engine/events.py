@@ -104,7 +104,7 @@ class FillsReport(msgspec.Struct, frozen=True):
 
 class InstrumentsReport(msgspec.Struct, frozen=True):
     instruments: tuple[Instrument, ...]
-    allowance: RateLimits = RateLimits()
+    rate_limits: RateLimits = RateLimits()
 
 
 class ServerTime(msgspec.Struct, frozen=True):

@@ -130,9 +130,7 @@ class BalanceChanged(msgspec.Struct, frozen=True, tag_field="fact", tag="balance
     asset: str
     free: Decimal
     locked: Decimal
-    asked_seq: int = (
-        0  # where it answers a question: the REQUEST's seq, for it is no newer than that. 0: as of this record
-    )
+    query_seq: int = 0  # seq of the REQUEST that it answers: it is no newer than that. 0: as of this record
     venue_ns: int = 0
 
 
@@ -184,8 +182,8 @@ class StrategyChanged(msgspec.Struct, frozen=True, tag_field="fact", tag="strate
     changed: dict[str, Any]
 
 
-class StrategyWoken(msgspec.Struct, frozen=True, tag_field="fact", tag="strategy_woken"):
-    """A compiled strategy wanted to decide. A record of its own, so that rebuilding need not run its code."""
+class StrategyTriggered(msgspec.Struct, frozen=True, tag_field="fact", tag="strategy_triggered"):
+    """A strategy's compiled predicate returned True. Recorded, so that a rebuild runs none of its code."""
 
     strategy: str
 
@@ -246,6 +244,6 @@ Fact = (
     | ClockMeasured
     | StrategyChanged
     | StrategyStopped
-    | StrategyWoken
+    | StrategyTriggered
     | SessionClosing
 )

@@ -28,7 +28,7 @@ from engine.session_record import SessionBody, read_session
 from engine.state import rate_budgets
 from engine.state.changes import Change, Requested, Stamp
 from engine.state.session_state import Account, State, fold, restore_opening
-from engine.state.timers import Timers
+from engine.state.timers import CHECK, Timers
 from engine.step_context import StepContext
 from engine.strategy.loading import LoadedStrategy, declared_only
 from engine.strategy.predicate_inputs import disable, refresh
@@ -51,10 +51,10 @@ class Kernel:
         assert record.seq == 0, record.seq
         opening = self.program.session.opening
         account = restore_opening(opening) if opening else Account()
-        for venue, allowance in self.program.allowances.items():
-            account = msgspec.structs.replace(account, limits=rate_budgets.allowed(account.limits, venue, allowance))
+        for venue, rate_limits in self.program.rate_limits.items():
+            account = msgspec.structs.replace(account, limits=rate_budgets.allowed(account.limits, venue, rate_limits))
         due = {name: record.time_ns + period for name, period in self.program.recurring.items()}
-        due["every.watch"] = record.time_ns + self.program.settings.watch_every_ns
+        due[CHECK] = record.time_ns + self.program.settings.check_interval_ns
         account = msgspec.structs.replace(account, timers=Timers(due, {}, min(due.values())))
         market = self.program.empty_market()
         if opening:
@@ -173,7 +173,7 @@ class Kernel:
         change: Change
         if record.kind is Kind.FACT:
             change = read_fact(record.body or "")
-            if isinstance(change, facts.StrategyWoken):
+            if isinstance(change, facts.StrategyTriggered):
                 state.market.evaluated(self.program.watch_names.index(change.strategy), record.time_ns)
         elif record.kind is Kind.REQUEST:
             change = Requested(read_request(record.body or ""))

@@ -17,7 +17,8 @@ from engine.market.rows import Rows
 from engine.record_codec import text_of
 from engine.session_record import SessionBody
 from engine.state.session_state import State
-from engine.state.timers import strategy_of
+from engine.timer_names import TimerKind, TimerName
+from engine.upcast import SCHEMA
 from journal.record import Kind, Record, canonical
 
 Append = Callable[[Sequence[Record], bool], None]  # (the records of one step, whether its group must close at once)
@@ -48,6 +49,7 @@ class Sequencer:
     def begin(self, session: SessionBody) -> list[Record]:
         """Takes the SESSION record: the first of all. Returns the outputs to perform."""
         assert self.state is None, "a session begins once"
+        assert session.schema == SCHEMA, f"records of today cannot enter a journal of schema {session.schema}"
         record = Record(
             seq=0,
             time_ns=session.started_ns,
@@ -161,7 +163,7 @@ class Sequencer:
         state, program = self.state, self.kernel.program
         assert state is not None, "begin comes first"
         due_ns, name = next_timer(state)
-        asked = strategy_of(name)
+        asked = name.strategy
         if (
             state.steady is not state.account
             or not asked
@@ -188,20 +190,22 @@ class Sequencer:
         return outputs
 
 
-def next_timer(state: State) -> tuple[int, str]:
-    """Which TIMER is due first, by (due, name): the account's own, and strategies that saw a change within their throttle."""
+def next_timer(state: State) -> tuple[int, TimerName]:
+    """Return the TIMER that is due first: one of the account's, or the end of a strategy's throttle."""
     due = state.account.timers.next()
+    assert due is not None, "a session has recurring timers"
     market = state.market
     if market.next_due_ns > due[0]:
         return due
     watch = market.due_watches(market.next_due_ns)[0]
-    return min(due, (market.due_ns(watch), f"watch.{market.watches[watch].name}"))
+    throttle = market.due_ns(watch), TimerName(TimerKind.THROTTLE, market.watches[watch].name)
+    return min(due, throttle, key=lambda timer: (timer[0], timer[1].sort_key))
 
 
 def due_timer(state: State, recurring: Mapping[str, int], now_ns: int) -> Record:
     """The TIMER that comes first, taken at `now_ns`: the sequencer takes it, a replay asks whether it was taken."""
     due_ns, name = next_timer(state)
-    period = recurring.get(name, 0)
+    period = recurring.get(str(name), 0)
     missed = (now_ns - due_ns) // period if period else 0
     return Record(
         seq=state.seq + 1,
@@ -209,5 +213,5 @@ def due_timer(state: State, recurring: Mapping[str, int], now_ns: int) -> Record
         kind=Kind.TIMER,
         source="clock",
         meta=f'{{"late_ns":{now_ns - due_ns}}}',
-        body=text_of(TimerBody(name, due_ns, missed)),
+        body=text_of(TimerBody(str(name), due_ns, missed)),
     )

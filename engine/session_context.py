@@ -69,12 +69,12 @@ class SessionContext:
         self.instruments = {instrument.id: instrument for instrument in session.instruments}
         self.indexes = {name: index for index, name in enumerate(self.instruments)}
         self.venues: dict[str, Venue] = {}
-        self.allowances: dict[str, RateLimits] = {}
+        self.rate_limits: dict[str, RateLimits] = {}
         for settings in session.venues:
             mine = [found for found in session.instruments if found.venue == venue_class(settings).name]
             venue = make_venue(settings, mine)
             self.venues[venue.name] = venue
-            self.allowances[venue.name] = settings.allowance
+            self.rate_limits[venue.name] = settings.rate_limits
         self.asking = {name: RequestFactory(venue, session.engine) for name, venue in self.venues.items()}
         self._venue_of_source: dict[str, Venue] = {}
         self._indexes_of_source: dict[str, list[int]] = {}

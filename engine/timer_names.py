@@ -11,16 +11,16 @@ import msgspec
 class TimerKind(StrEnum):
     """What a timer starts. The value is the name's beginning."""
 
-    QUERY_ORDER = "ask"  # subject: client order id
+    QUERY_ORDER = "query"  # subject: client order id
     CONNECT = "connect"  # subject: link source
     SNAPSHOT = "depth"  # subject: instrument
-    REPORT = "every.report"
-    DECIDE = "every.strategy"  # subject: strategy with a fixed cadence
-    CHECK = "every.watch"
+    REPORT = "report"
+    DECIDE = "decide"  # subject: strategy with a fixed cadence
+    CHECK = "check"
     RATE_BLOCK = "rate"  # subject: venue
     RECONCILE = "reconcile"
     STOP = "stop"
-    THROTTLE = "watch"  # subject: strategy whose throttle ends
+    THROTTLE = "throttle"  # subject: strategy whose throttle ends
 
 
 class TimerName(msgspec.Struct, frozen=True):
@@ -36,9 +36,6 @@ class TimerName(msgspec.Struct, frozen=True):
     def parse(cls, text: str) -> "TimerName":
         """Return the name that a record holds as text. Raises ValueError for an unknown kind."""
         first, _, rest = text.partition(".")
-        if first == "every":
-            second, _, rest = rest.partition(".")
-            first = f"{first}.{second}"
         return cls(TimerKind(first), rest)
 
     @property

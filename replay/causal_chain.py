@@ -8,7 +8,8 @@ import msgspec
 from engine.market import rows as r
 from engine.market.views import decimal
 from engine.model import Instrument
-from engine.record_codec import read_timer
+from engine.record_codec import read_intent, read_timer
+from engine.timer_names import TimerKind, TimerName
 from engine.venues.venue import MarketDialect
 from journal.reader import Journal
 from journal.record import Kind, Record
@@ -85,8 +86,9 @@ def short(text: str, most: int = TEXT_MAX) -> str:
 
 
 def _quote_behind(journal: Journal, intent: Record) -> Record | None:
-    because = msgspec.json.decode(intent.body or "{}").get("because", {})
-    seq = because.get("quote_seq") if isinstance(because, dict) else None
+    if intent.kind is not Kind.INTENT:
+        return None
+    seq = read_intent(intent.body or "").rationale.get("quote_seq")
     return record_at(journal, seq) if isinstance(seq, int) else None
 
 
@@ -94,7 +96,8 @@ def _quote_before(journal: Journal, timer: Record, markets: Markets) -> Record |
     """What a throttled strategy saw when its time came: the last quote, else the last market message, of its instruments."""
     if timer.kind is not Kind.TIMER:
         return None
-    ids = markets.watched.get(read_timer(timer.body or "").timer.removeprefix("watch."), frozenset())
+    name = TimerName.parse(read_timer(timer.body or "").timer)
+    ids = markets.watched.get(name.subject, frozenset()) if name.kind is TimerKind.THROTTLE else frozenset()
     other: Record | None = None
     for end in range(timer.seq, max(0, timer.seq - LOOK_BACK_MAX) if ids else timer.seq, -WINDOW):
         for record in reversed(list(journal.records(max(0, end - WINDOW), end - 1))):

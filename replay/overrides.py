@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from engine.session_record import SessionBody, StrategySettings
 from engine.strategy import loading
+from engine.upcast import SETTINGS_3
 
 
 class UnknownOverrideError(Exception):
@@ -108,6 +109,7 @@ def with_strategy(session: SessionBody, new: StrategySettings) -> SessionBody:
 
 def _field_of(settings: Any, name: str, field: str, value: str) -> Any:
     known = {found.name: found.type for found in msgspec.structs.fields(settings)}
+    field = SETTINGS_3.get(field, field)  # old spellings keep working
     if field not in known:
         raise UnknownOverrideError(f"unknown setting {name!r}; known: {', '.join(sorted(known))}")
     try:

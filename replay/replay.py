@@ -12,11 +12,15 @@ from pathlib import Path
 
 import msgspec
 
+from engine import upcast
+from engine.bodies import CheckpointBody
 from engine.errors import CoreError
 from engine.gc_tuning import rare_collections
 from engine.kernel import Kernel
+from engine.record_codec import read_checkpoint, text_of
 from engine.session_record import SessionBody, StrategySettings, read_session
 from engine.state.session_state import State
+from engine.upcast import SCHEMA
 from engine.venues.venue import MarketDialect
 from journal.errors import JournalError
 from journal.reader import Journal
@@ -26,6 +30,7 @@ from replay.causal_chain import Markets, chain_of
 from replay.compare import Difference, end_missing, only_recorded, only_replayed, outputs_differ, timer_differs
 from replay.network_guard import no_sockets
 from replay.overrides import changed
+from replay.recorded_digests import digests_as_of
 
 PROGRESS_RECORDS = 8_192
 RUN_RECORDS_MAX = 512  # frames handed to the step at once
@@ -115,6 +120,7 @@ class Repetition:
         self.journal = journal
         self.first = journal.session_record()
         self.kernel = Kernel(session)
+        self._schema = session.schema
         self._step = self.kernel.step if watch is None else watch(self.kernel.step)
         self._step_frames = self.kernel.step_frames if watch is None else self._one_frame
         self.counts = OutputComparison()
@@ -201,6 +207,8 @@ class Repetition:
             return only_recorded(record)
         self.counts.outputs += 1
         ours = self._pending.pop(0)
+        if self._schema != SCHEMA:
+            record, ours = upcast.record(record), self._with_recorded_digests(ours)
         found = outputs_differ(record, ours, self.counts.not_compared)
         if record.kind is Kind.CHECKPOINT:
             self.counts.checkpoints += 1
@@ -208,11 +216,20 @@ class Repetition:
                 self._at_checkpoint(self.state, ours)
         return found
 
+    def _with_recorded_digests(self, ours: Record) -> Record:
+        """Return a CHECKPOINT with the digests that the session's older schema has; any other output as it is."""
+        if ours.kind is not Kind.CHECKPOINT:
+            return ours
+        body = read_checkpoint(ours.body or "")
+        # the state is the one right after this record, whose hash over the inputs has begun again
+        parts = {**digests_as_of(self._schema, self.state), "inputs": body.parts["inputs"]}
+        return msgspec.structs.replace(ours, body=text_of(CheckpointBody(body.inputs, parts)))
+
     def _take_input(self, record: Record) -> Difference | None:
         if record.kind is Kind.SESSION:
             return Difference(record.seq, "a second SESSION record", record, None)
         if record.kind is Kind.TIMER or self.state.next_due_ns <= record.time_ns:
-            found = timer_differs(self.kernel, self.state, record)
+            found = timer_differs(self.kernel, self.state, upcast.record(record))
             if found is not None:
                 return found
         self.counts.inputs += 1

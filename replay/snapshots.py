@@ -19,6 +19,7 @@ from journal.bundle import BEGIN_STATE
 from journal.errors import DamagedJournalError
 from journal.reader import Journal
 from journal.record import Kind, Record
+from replay.recorded_digests import digests_as_of
 
 _PREFIX = "state-"
 _ROOT = Path(__file__).resolve().parent.parent
@@ -121,7 +122,9 @@ def _unpacked(body: bytes | memoryview, seq: int, journal: Journal, kernel: Kern
     state = State(held.account, market, seq=seq, time_ns=held.time_ns, inputs=held.inputs)
     state.new_page(held.heard)
     stated = read_checkpoint(checkpoint.body or "").parts
-    found = {name: part for name, part in state.digests().items() if name != "inputs"}
+    found = {
+        name: part for name, part in digests_as_of(kernel.program.session.schema, state).items() if name != "inputs"
+    }
     same = (
         all(stated.get(name) == part for name, part in found.items())
         and stated.get("inputs", (0, ""))[1] == held.heard.hex()

@@ -7,8 +7,10 @@ import msgspec
 
 from engine.kernel import Kernel
 from engine.lifecycle import LIVE, Status
+from engine.requests import Purpose
 from engine.sequencer import next_timer
 from engine.state.session_state import State
+from engine.timer_names import TimerKind, TimerName
 from journal.record import Record, plain
 from replay.causal_chain import time_text
 
@@ -139,17 +141,17 @@ def _waiting(state: State) -> list[dict[str, Any]]:
     ]
 
 
-def _why_asked(purpose: str, reconcile_round: int) -> str:
+def _why_asked(purpose: Purpose, reconcile_round: int) -> str:
     if reconcile_round:
         return f"reconciliation {reconcile_round}"
     return {
-        "place": "a strategy's order",
-        "cancel": "an order is to end",
-        "query_order": "an order's fate is not known",
-        "depth": "a book has no snapshot",
-        "server_time": "the venue's clock is measured",
-        "subscribe": "the private stream begins with it",
-        "fills": "fills are missing",
+        Purpose.PLACE: "a strategy's order",
+        Purpose.CANCEL: "an order is to end",
+        Purpose.QUERY_ORDER: "an order's fate is not known",
+        Purpose.DEPTH: "a book has no snapshot",
+        Purpose.SERVER_TIME: "the venue's clock is measured",
+        Purpose.SUBSCRIBE: "the private stream begins with it",
+        Purpose.FILLS: "fills are missing",
     }.get(purpose, "")
 
 
@@ -160,9 +162,9 @@ def _unknown(state: State) -> list[dict[str, Any]]:
         {
             "client_order_id": order.client_order_id,
             "reason": order.reason,
-            "asks": order.asks,
-            "asked_by": order.ask_seq or None,
-            "asks_next_ns": due_ns.get(f"ask.{order.client_order_id}"),
+            "asks": order.query_count,
+            "asked_by": order.query_seq or None,
+            "asks_next_ns": due_ns.get(str(TimerName(TimerKind.QUERY_ORDER, order.client_order_id))),
             "not_found_is_proof_after_ns": order.proof_ns,
         }
         for order in state.account.orders.live.values()
@@ -173,8 +175,8 @@ def _unknown(state: State) -> list[dict[str, Any]]:
 def _timers(state: State) -> list[dict[str, Any]]:
     timers = [{"timer": name, "due_ns": due} for name, due in state.account.timers.due_ns.items()]
     next_ns, name = next_timer(state)
-    if name.startswith("watch."):
-        timers.append({"timer": name, "due_ns": next_ns})
+    if name.kind is TimerKind.THROTTLE:
+        timers.append({"timer": str(name), "due_ns": next_ns})
     return sorted(timers, key=lambda timer: (timer["due_ns"], timer["timer"]))
 
 

@@ -92,7 +92,7 @@ class ByHand:
         strategies: Sequence[StrategySettings] | None = None,
         answers: dict[str, Any] | None = None,
         held: set[str] | None = None,
-        allowance: RateLimits | None = None,
+        rate_limits: RateLimits | None = None,
     ) -> None:
         self.now_ns = now_ns
         self.records: list[Record] = []
@@ -110,7 +110,7 @@ class ByHand:
             seed=3,
             host="test",
             versions={},
-            venues=(VenueSettings(allowance=allowance or RateLimits()),),
+            venues=(VenueSettings(rate_limits=rate_limits or RateLimits()),),
             instruments=tuple(instruments),
             strategies=chosen if strategies is None else tuple(strategies),
             risk=RiskSettings(),

@@ -527,7 +527,7 @@ def test_questions_and_what_their_answers_prove(shared_data: Path) -> None:
     body = exchange_info(shared_data, COINM.exchange_info().path)
     answer, report = COINM.decode_answer("GET", "/dapi/v1/exchangeInfo", "", 200, {}, body)
     assert isinstance(report, InstrumentsReport)
-    assert (answer, len(report.instruments), report.allowance) == (Answer(Outcome.DONE), 25, RateLimits(2_400, 300))
+    assert (answer, len(report.instruments), report.rate_limits) == (Answer(Outcome.DONE), 25, RateLimits(2_400, 300))
     (refused,) = USDM.decode_answer("GET", "/fapi/v1/depth", BTC.id, 400, {}, b'{"code":-1121,"msg":"Invalid symbol."}')
     assert refused == Answer(Outcome.REFUSED, code=-1121, text="Invalid symbol.")
     for body in (b"", b"[]", b"\xff", b'{"serverTime":"x"}'):

@@ -215,7 +215,7 @@ def test_a_move_is_measured_from_where_it_was_met_last(captures: Path) -> None:
     kept: list[Record] = []
     decide_again(captures / "spot_btcusdt", wanted(captures / "spot_btcusdt", "crossing.py:Moved"), kept.extend)
     bids = [
-        Decimal(str(json.loads(record.body or "")["because"]["mid"])) for record in kept if record.kind is Kind.INTENT
+        Decimal(str(json.loads(record.body or "")["rationale"]["mid"])) for record in kept if record.kind is Kind.INTENT
     ]
     assert len(bids) > 5
     for before, after in pairwise(bids):

@@ -118,7 +118,7 @@ def test_a_throttled_strategy_that_differs_in_its_state_is_named_with_the_quote_
     assert kinds == ["FACT", "TIMER", "FEED", "LINK", "REQUEST", "SESSION"]
     assert "quote BTCUSDT: bid " in difference.chain[2]
     assert difference.chain[2].endswith("(the quote it was decided on)")
-    assert int(difference.chain[2].split()[0]) == json.loads(intent.body or "")["because"]["quote_seq"]
+    assert int(difference.chain[2].split()[0]) == json.loads(intent.body or "")["rationale"]["quote_seq"]
 
 
 def test_one_risk_limit_is_named_at_the_verdict_that_it_turned(folder: Path) -> None:
@@ -142,7 +142,7 @@ def test_a_parameter_can_be_set_and_a_limit_that_binds_nowhere_changes_nothing(f
 def test_another_cadence_is_found_at_the_first_timer(folder: Path) -> None:
     verdict = with_strategy(folder, QUOTER.replace("throttle_ms=100", "throttle_ms=150"))
     assert verdict.difference is not None
-    assert "watch.quoter" in verdict.difference.what or "CHECKPOINT" in verdict.difference.what
+    assert "throttle.quoter" in verdict.difference.what or "CHECKPOINT" in verdict.difference.what
 
 
 @pytest.mark.parametrize(
@@ -206,7 +206,7 @@ def test_a_flipped_byte_in_an_open_segment_is_found_by_verify(tmp_path: Path) ->
 def test_a_price_altered_and_sealed_anew_is_found_by_replay(folder: Path, tmp_path: Path) -> None:
     """verify finds nothing: all checksums are right."""
     intent = first_record(folder, lambda record: record.kind is Kind.INTENT)
-    quote_seq = json.loads(intent.body or "")["because"]["quote_seq"]
+    quote_seq = json.loads(intent.body or "")["rationale"]["quote_seq"]
     quote = first_record(folder, lambda record: record.seq == quote_seq)
     at = (quote.payload or b"").index(b'"b":"') + 6
     altered = bytearray(quote.payload or b"")
@@ -258,13 +258,13 @@ def test_a_timer_that_is_not_the_one_the_state_asked_for_is_a_difference(
 
 def test_a_timer_left_out_is_a_difference(folder: Path, tmp_path: Path) -> None:
     """In its place stands a remark of the market that came after the timer was due."""
-    timer = first_record(folder, lambda record: record.kind is Kind.TIMER and "every.watch" in (record.body or ""))
+    timer = first_record(folder, lambda record: record.kind is Kind.TIMER and "check" in (record.body or ""))
     feed = first_record(folder, lambda record: record.kind is Kind.FEED and record.meta is None)
     fields = {"kind": Kind.FEED, "source": feed.source, "payload": feed.payload, "body": None, "meta": None}
     verdict = replay_session(sealed_anew(folder, tmp_path / "copy", timer.seq, **fields))
     assert verdict.difference is not None
     assert verdict.difference.seq == timer.seq
-    assert "but first every.watch was due at" in verdict.difference.what
+    assert "but first check was due at" in verdict.difference.what
 
 
 @pytest.mark.parametrize("inputs_kept", [0.5, 0.9])

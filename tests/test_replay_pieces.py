@@ -60,7 +60,7 @@ def wishing_otherwise(folder: Path, new: Path, after: int) -> tuple[Path, Record
     """An INTENT altered, which no state holds: all CHECKPOINTs are still right, and the snapshots usable."""
     intent = first_record(folder, lambda record: record.kind is Kind.INTENT and record.seq > after)
     altered = sealed_anew(
-        folder, new, intent.seq, body=canonical(json.loads(intent.body or "") | {"because": {"quotes": -1}})
+        folder, new, intent.seq, body=canonical(json.loads(intent.body or "") | {"rationale": {"quotes": -1}})
     )
     rebuild(altered)
     return altered, intent

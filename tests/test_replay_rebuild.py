@@ -94,7 +94,7 @@ def test_ask_says_what_was_waited_for_and_when_an_unknown_order_is_asked_about(t
     assert len(held["unknown_orders"]) == 1
     unknown = held["unknown_orders"][0]
     assert unknown["asks_next_ns"] is not None
-    assert {"timer": f"ask.{unknown['client_order_id']}", "due_ns": unknown["asks_next_ns"]} in held["timers"]
+    assert {"timer": f"query.{unknown['client_order_id']}", "due_ns": unknown["asks_next_ns"]} in held["timers"]
     assert held["session"] == "aaaaaaaa"
     assert held["markets"][0]["book"] == "synced"
     text = "\n".join(told(held))

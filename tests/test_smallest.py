@@ -191,7 +191,7 @@ def test_where_beginnings_that_show_are_strewn_what_is_said_holds_all_the_same(j
     bids = [
         time_ns
         for time_ns, body in intents
-        if body.order is not None and body.order.side is Side.BUY and body.because["quotes"] % 7 == 0
+        if body.order is not None and body.order.side is Side.BUY and body.rationale["quotes"] % 7 == 0
     ]
     bad = shy_when(tmp_path / "quoter.py", f"state.quotes % 7 == 0 and view.time_ns == {bids[-1]}")
     told = read(bisect(journals, "--bad", bad))

@@ -49,6 +49,6 @@ class EachEvent(EachQuote):
     cadence = OnQuote(when=Predicate())
 
     @staticmethod
-    def wants(now: MarketTick, parameters: EachQuote.Parameters) -> bool:  # noqa: ARG004 - a strategy's signature
+    def should_decide(now: MarketTick, parameters: EachQuote.Parameters) -> bool:  # noqa: ARG004 - a strategy's signature
         """Whether the spread is not what it never is."""
         return now.bid > now.ask and now.ask > 0

@@ -50,7 +50,7 @@ class CompiledTouch(Touch):
     cadence = OnQuote(throttle_ms=100, when=Predicate())
 
     @staticmethod
-    def wants(now: MarketTick, parameters: Touch.Parameters) -> bool:
+    def should_decide(now: MarketTick, parameters: Touch.Parameters) -> bool:
         """Whether an order stands where it should not, or stands not where it should."""
         if now.bid == 0 or now.unsettled > 0:
             return False

@@ -20,6 +20,7 @@ from engine.state.orders import forget_closed
 from engine.state.pending_requests import PendingRequest
 from engine.state.session_state import State, fold
 from engine.strategy.api import Decision
+from engine.timer_names import TimerKind, TimerName
 from engine.venues.venue import Venue
 from journal.record import Kind, Record
 
@@ -59,11 +60,11 @@ def apply_input(program: SessionContext, state: State, record: Record) -> Applie
         case Kind.TIMER:
             timer = read_timer(record.body or "")
             _fold(program, state, TimerFired(timer), record)
-            kind, _, name = timer.timer.partition(".")
-            if timer.timer == "every.watch":
+            name = TimerName.parse(timer.timer)
+            if name.kind is TimerKind.CHECK:
                 _forget(program, state)
-            elif kind == "watch":
-                state.market.evaluated(program.watch_names.index(name), record.time_ns)
+            elif name.kind is TimerKind.THROTTLE:
+                state.market.evaluated(program.watch_names.index(name.subject), record.time_ns)
             return Applied()
         case _:
             _fold(program, state, Commanded(read_command(record.body or "")), record)

@@ -61,14 +61,14 @@ def advance(turn: StepContext, askings: Askings, instruments: Instruments) -> No
 def is_due(account: Account) -> bool:
     """Whether a round must begin as soon as the venues can be asked."""
     reconciling = account.reconciling
-    distrusted = reconciling.done_started_seq <= account.modes.distrust_seq and reconciling.failures == 0
+    distrusted = reconciling.done_started_seq <= account.modes.stale_since_seq and reconciling.failures == 0
     fired = "reconcile" not in account.timers.due_ns  # its time came, perhaps while nothing could be asked
     return not reconciling.running and (distrusted or fired)
 
 
 def _corrections(turn: StepContext) -> int:
     """How many orders still owe fills: 0 in health."""
-    return len(turn.account.orders.owing)
+    return len(turn.account.orders.missing_fills)
 
 
 def fail(turn: StepContext, awaited: PendingRequest, reason: str) -> None:
@@ -109,7 +109,7 @@ def open_orders(
 
 
 def _ask(turn: StepContext, asking: RequestFactory, instrument: Instrument, order: Order, number: int) -> None:
-    if order.ask_seq == 0:
+    if order.query_seq == 0:
         # others may use a client id again: their orders are asked about by the venue's
         by_venue_id = order.venue_order_id if order.adopted else ""
         asking.query_order(
@@ -205,16 +205,16 @@ def owed(turn: StepContext, askings: Askings, instruments: Instruments) -> None:
     """Fetches fills that the venue says exist and we have not booked: one question per instrument at a time, and not again at
     once. The list of fills may lag behind the orders (binance_spot.md section 10).
     """
-    if not turn.account.orders.owing:
+    if not turn.account.orders.missing_fills:
         return
     reconciling = turn.account.reconciling
-    orders = (turn.account.orders.get(name) for name in turn.account.orders.owing)
+    orders = (turn.account.orders.get(name) for name in turn.account.orders.missing_fills)
     for name in sorted({order.order.instrument for order in orders if order is not None}):
         asking = askings[instruments[name].venue]
-        rested_ns = turn.time_ns - reconciling.fills_asked_ns.get(name, -asking.settings.ask_every_ns)
+        rested_ns = turn.time_ns - reconciling.fills_queried_ns.get(name, -asking.settings.order_query_interval_ns)
         free = turn.account.limits.of(instruments[name].venue).lets_ask(turn.time_ns)
         asked = turn.account.requests.of("fills", instrument=name) is not None
-        if free and not asked and rested_ns >= asking.settings.ask_every_ns:
+        if free and not asked and rested_ns >= asking.settings.order_query_interval_ns:
             after_id = reconciling.fills_confirmed.get(name)
             asking.fills(
                 turn,

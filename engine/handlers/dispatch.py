@@ -29,7 +29,7 @@ from engine.facts import (
     ModeChanged,
     RateBlocked,
     SessionClosing,
-    StrategyWoken,
+    StrategyTriggered,
 )
 from engine.handlers import market_gaps
 from engine.handlers.mode_policy import update_mode
@@ -42,9 +42,9 @@ from engine.record_codec import read_command, read_link, read_timer
 from engine.session_context import SessionContext
 from engine.session_record import MILLISECOND_NS, SECOND_NS
 from engine.state.pending_requests import PendingRequest
-from engine.state.timers import strategy_of
 from engine.step_context import StepContext
 from engine.strategy.api import Decision
+from engine.timer_names import TimerKind, TimerName
 from journal.record import Kind
 
 ASK_AGAIN_NS = 10 * SECOND_NS  # how often at most an unreadable private frame leads to a reconciliation
@@ -126,28 +126,27 @@ class Dispatcher:
             market_gaps.ended(turn, source)
 
     def _on_timer(self, turn: StepContext) -> None:
-        timer = read_timer(turn.record.body or "").timer
-        kind, _, rest = timer.partition(".")
-        match kind:
-            case "every" if rest == "watch":
+        timer = TimerName.parse(read_timer(turn.record.body or "").timer)
+        match timer.kind:
+            case TimerKind.CHECK:
                 self._watch(turn)
-            case "every" if rest == "report":
+            case TimerKind.REPORT:
                 emit_pnl(self.program, turn)
-            case "every" | "watch":
-                self._evaluate(turn, strategy_of(timer))
-            case "connect":
-                self._connect(turn, rest)
-            case "ask":
-                self._ask_order(turn, rest)
-            case "depth":
+            case TimerKind.DECIDE | TimerKind.THROTTLE:
+                self._evaluate(turn, timer.subject)
+            case TimerKind.CONNECT:
+                self._connect(turn, timer.subject)
+            case TimerKind.QUERY_ORDER:
+                self._ask_order(turn, timer.subject)
+            case TimerKind.SNAPSHOT:
                 self._want_snapshots(turn)
-            case "rate":
+            case TimerKind.RATE_BLOCK:
                 for source in sorted(turn.account.links.by_source):
-                    if f"connect.{source}" not in turn.account.timers.due_ns:
+                    if str(TimerName(TimerKind.CONNECT, source)) not in turn.account.timers.due_ns:
                         self._connect(turn, source)  # the ones that waited for the venue's permission
-            case "reconcile":
+            case TimerKind.RECONCILE:
                 pass  # `finish` sees that it fired
-            case "stop" if turn.account.modes.stopping_since_ns and not turn.account.modes.closing:
+            case TimerKind.STOP if turn.account.modes.stopping_since_ns and not turn.account.modes.closing:
                 turn.note("warning", "stopped without an answer from the venue to everything that was asked")
                 turn.fact(SessionClosing(CloseReason.DEADLINE))
 
@@ -192,7 +191,7 @@ class Dispatcher:
         for watch, name in enumerate(self.program.watch_names):
             if took.watches >> watch & 1:
                 if name in self.program.looks:
-                    turn.fact(StrategyWoken(name), source=f"strategy.{name}")
+                    turn.fact(StrategyTriggered(name), source=f"strategy.{name}")
                 self._evaluate(turn, name, took.said.get(name))
 
     def _halt(self, turn: StepContext, why: str) -> None:
@@ -208,7 +207,7 @@ class Dispatcher:
             instrument = self.program.instruments[name]
             lost = turn.market.book_state(index) in (BookState.BUFFERING, BookState.BROKEN)
             free = turn.account.limits.of(instrument.venue).lets_ask(turn.time_ns)
-            rested = f"depth.{name}" not in turn.account.timers.due_ns
+            rested = str(TimerName(TimerKind.SNAPSHOT, name)) not in turn.account.timers.due_ns
             if lost and free and rested and turn.account.requests.of("depth", instrument=name) is None:
                 self.program.asking[instrument.venue].depth(turn, instrument=instrument)
 
@@ -247,7 +246,7 @@ class Dispatcher:
     def _mind_silence(self, turn: StepContext, venue: str, booked: list[Fill]) -> None:
         """Fills that only a question brought to light, of a time when the account's stream stood: it does not deliver (S7, S8)."""
         offset_ns = turn.account.limits.of(venue).clock_offset_ns
-        grace_ns = self.program.settings.ask_every_ns // 2  # how late a fill may be on the stream
+        grace_ns = self.program.settings.order_query_interval_ns // 2  # how late a fill may be on the stream
         for source in sorted(turn.account.links.by_source):
             link = turn.account.links.by_source[source]
             if link.venue != venue or link.role != "private" or link.state != "ready":
@@ -353,7 +352,7 @@ class Dispatcher:
     def _ask_order(self, turn: StepContext, name: str, *, whatever: bool = False) -> None:
         """Asks the venue about one order by our id: while it is UNKNOWN, or where a cancel's answer did not settle it."""
         order = turn.account.orders.get(name)
-        if order is None or order.ask_seq or order.status not in LIVE:
+        if order is None or order.query_seq or order.status not in LIVE:
             return
         if order.status is not Status.UNKNOWN and not whatever:
             return  # if its one question went unanswered, the next reconciliation asks again
@@ -414,7 +413,7 @@ class Dispatcher:
                     "alarm", f"request {awaited.seq} ({awaited.request.purpose}) has no end, though its time is over"
                 )
                 reconciliation.fail(turn, awaited, "no end in its time")
-        for name in turn.account.orders.owing:
+        for name in turn.account.orders.missing_fills:
             order = turn.account.orders.get(name)
             if order is not None and self._minute_passed(now_ns, order.reported_ns):
                 text = f"order {name}: the venue says {order.filled_reported} filled, its fills say {order.filled_quantity}"
@@ -422,18 +421,16 @@ class Dispatcher:
         for order in turn.account.orders.live_by_age():
             if order.status is not Status.UNKNOWN:
                 continue
-            if f"ask.{order.client_order_id}" not in turn.account.timers.due_ns:
+            if str(TimerName(TimerKind.QUERY_ORDER, order.client_order_id)) not in turn.account.timers.due_ns:
                 self._ask_order(turn, order.client_order_id)
             if self._minute_passed(now_ns, order.updated_ns):
                 minutes = (now_ns - order.updated_ns) // MINUTE_NS
-                text = (
-                    f"order {order.client_order_id} is unknown for {minutes} min and was asked about {order.asks} times"
-                )
+                text = f"order {order.client_order_id} is unknown for {minutes} min and was asked about {order.query_count} times"
                 turn.note("alarm", text, key=order.client_order_id)
 
     def _minute_passed(self, now_ns: int, since_ns: int) -> bool:
         """Whether another minute since then became full with this look."""
-        before_ns = now_ns - self.program.settings.watch_every_ns
+        before_ns = now_ns - self.program.settings.check_interval_ns
         return (now_ns - since_ns) // MINUTE_NS > max(before_ns - since_ns, 0) // MINUTE_NS
 
     def _last_seen_ns(self, turn: StepContext, source: str) -> int:
@@ -447,7 +444,7 @@ def _nothing_pends(turn: StepContext) -> bool:
     return (
         modes.mode is Mode.RUNNING
         and not modes.stopping_since_ns
-        and not turn.account.orders.owing
+        and not turn.account.orders.missing_fills
         and not reconciliation.is_due(turn.account)
         and all(budget.blocked_until_ns <= turn.time_ns for budget in limits.by_venue.values())
     )

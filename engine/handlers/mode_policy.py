@@ -34,11 +34,11 @@ def _right(turn: StepContext, market_reasons: tuple[str, ...]) -> tuple[Mode, tu
     ]
     if blocked:
         reasons += [f"{venue} asked us to wait: {reason}" for venue, reason in sorted(blocked)]
-    if account.reconciling.done_started_seq <= modes.distrust_seq and account.links.has_account:
+    if account.reconciling.done_started_seq <= modes.stale_since_seq and account.links.has_account:
         reasons.append("not reconciled")
     reasons += [
         f"order {name} filled more than the fills we have say"
-        for name in account.orders.owing
+        for name in account.orders.missing_fills
         if (order := account.orders.get(name)) is not None and turn.time_ns - order.reported_ns > OWED_NS
     ]
     reasons += market_reasons

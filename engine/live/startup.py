@@ -153,7 +153,7 @@ def session_body(
         seed=secrets.randbits(32) if wanted.seed is None else wanted.seed,
         host=host_id(),
         versions=versions(),
-        venues=(replace(wanted.venue, allowance=told.allowance),),
+        venues=(replace(wanted.venue, rate_limits=told.rate_limits),),
         instruments=told.instruments,
         strategies=wanted.strategies,
         risk=wanted.risk,
@@ -231,8 +231,8 @@ def refuse_unlisted(before: PreviousJournal, symbols: tuple[str, ...]) -> None:
     if before.opening is None or before.previous is None:
         return
     orders = before.opening["account"]["orders"]
-    owing = [orders["closed"].get(name) or orders["live"][name] for name in orders["owing"]]
-    for order in (*orders["live"].values(), *owing):
+    missing_fills = [orders["closed"].get(name) or orders["live"][name] for name in orders["missing_fills"]]
+    for order in (*orders["live"].values(), *missing_fills):
         symbol = order["order"]["instrument"].partition(":")[2]
         if symbol not in symbols:
             raise StartError(
@@ -299,7 +299,7 @@ async def ask_instruments(wanted: SessionConfig, sender: HttpSender) -> tuple[In
     if missing:
         raise StartError(f"{where} trades no {missing[0]}; correct `instruments` in the configuration")
     named = tuple(found[symbol] for symbol in wanted.symbols)
-    return InstrumentsReport(named, report.allowance), _as_arrival(venue.name, ended)
+    return InstrumentsReport(named, report.rate_limits), _as_arrival(venue.name, ended)
 
 
 def _as_arrival(venue: str, ended: HttpResult) -> Arrival:

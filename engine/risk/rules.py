@@ -155,8 +155,8 @@ def rate(question: RiskContext) -> str:
     if question.time_ns < budget.blocked_until_ns:
         return f"{question.instrument.venue} asked us to wait: {budget.reason}"
     if budget.spent(question.time_ns):
-        return f"request weight {budget.weight} of {budget.allowance.weight_minute_max}: the rest is kept for cancels"
-    orders_max = budget.allowance.orders_10s_max
+        return f"request weight {budget.weight} of {budget.rate_limits.weight_minute_max}: the rest is kept for cancels"
+    orders_max = budget.rate_limits.orders_10s_max
     if budget.order_window == question.time_ns // ORDER_WINDOW_NS and budget.orders >= orders_max:
         return f"{budget.orders} orders within 10 s"
     limit = question.limits.orders_per_second_max

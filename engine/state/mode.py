@@ -23,7 +23,7 @@ class ModeState(msgspec.Struct, frozen=True):
     stopping_since_ns: int = 0  # 0: not stopping
     closing: bool = False
     drift_ns: int = 0  # wall clock minus session time, as last heard
-    distrust_seq: int = 0  # what was known up to here may have holes: RUNNING needs a reconciliation begun after it
+    stale_since_seq: int = 0  # what was known up to here may have holes: RUNNING needs a reconciliation begun after it
 
 
 def reduce(modes: ModeState, change: Change, at: Stamp) -> ModeState:
@@ -39,14 +39,16 @@ def reduce(modes: ModeState, change: Change, at: Stamp) -> ModeState:
                 reasons=change.reasons,
                 since_ns=at.time_ns,
                 halted_for=halted_for,
-                distrust_seq=at.seq if left else modes.distrust_seq,
+                stale_since_seq=at.seq if left else modes.stale_since_seq,
             )
         case LinkMoved() if change.link.state == "clock":
             # a jump is a change of the drift: one that stands still was judged when it came
             jumped = abs(change.link.drift_ns - modes.drift_ns) > CLOCK_JUMP_NS
-            return replace(modes, drift_ns=change.link.drift_ns, distrust_seq=at.seq if jumped else modes.distrust_seq)
+            return replace(
+                modes, drift_ns=change.link.drift_ns, stale_since_seq=at.seq if jumped else modes.stale_since_seq
+            )
         case LinkMoved() if change.link.state == "down":
-            return replace(modes, distrust_seq=at.seq)
+            return replace(modes, stale_since_seq=at.seq)
         case SessionClosing():
             return replace(modes, closing=True)
         case Commanded():
@@ -61,7 +63,7 @@ def _commanded(modes: ModeState, change: Commanded, at: Stamp) -> ModeState:
         case "pause":
             return replace(modes, paused_by=who)
         case "resume":
-            return replace(modes, paused_by="", halted_for="", distrust_seq=at.seq)
+            return replace(modes, paused_by="", halted_for="", stale_since_seq=at.seq)
         case "decide":  # a resimulation's, of a pause that is its own: nothing was missed meanwhile
             return replace(modes, paused_by="")
         case "halt":

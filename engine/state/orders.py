@@ -49,8 +49,8 @@ class Order(msgspec.Struct, frozen=True):
     fill_ids: tuple[str, ...] = ()
     cancel_seq: int = 0  # seq of the cancel REQUEST in flight; 0: none
     cancel_ns: int = 0  # when its cancel was last asked for: not again at once
-    ask_seq: int = 0  # seq of the query in flight
-    asks: int = 0
+    query_seq: int = 0  # seq of the query in flight
+    query_count: int = 0
     reason: str = ""
     adopted: bool = False
 
@@ -65,7 +65,7 @@ class Orders(msgspec.Struct, frozen=True):
     live: dict[str, Order] = {}
     closed: dict[str, Order] = {}
     by_venue_id: dict[str, str] = {}  # "instrument venue_order_id" -> client order id
-    owing: tuple[str, ...] = ()  # orders that the venue says filled more than we booked
+    missing_fills: tuple[str, ...] = ()  # orders that the venue says filled more than we booked
 
     def get(self, client_order_id: str) -> Order | None:
         return self.live.get(client_order_id) or self.closed.get(client_order_id)
@@ -141,14 +141,14 @@ def forget_closed(orders: Orders, now_ns: int, *, keep_ns: int, confirmed: Mappi
     kept = {
         name: order
         for name, order in orders.closed.items()
-        if name in orders.owing
+        if name in orders.missing_fills
         or now_ns - order.updated_ns <= (TOMBSTONE_NS if order.status is Status.NOT_PLACED else keep_ns)
         or any(int(fill_id) > confirmed.get(order.order.instrument, -1) for fill_id in order.fill_ids)
     }
     if len(kept) == len(orders.closed):
         return orders
     named = {venue_id: name for venue_id, name in orders.by_venue_id.items() if name in kept or name in orders.live}
-    return Orders(orders.live, kept, named, orders.owing)
+    return Orders(orders.live, kept, named, orders.missing_fills)
 
 
 def _known(orders: Orders, client_order_id: str) -> Order:
@@ -159,14 +159,14 @@ def _known(orders: Orders, client_order_id: str) -> Order:
 
 def _put(orders: Orders, order: Order) -> Orders:
     name = order.client_order_id
-    live, closed, by_venue_id, owing = orders.live, orders.closed, orders.by_venue_id, orders.owing
+    live, closed, by_venue_id, missing_fills = orders.live, orders.closed, orders.by_venue_id, orders.missing_fills
     if order.status in LIVE:
         live = {**live, name: order}
         if name in closed:  # a tombstone that revived
             closed = {other: value for other, value in closed.items() if other != name}
     else:
-        if order.ask_seq or order.cancel_seq:  # what is still asked about it changes nothing any more
-            order = replace(order, ask_seq=0, cancel_seq=0)
+        if order.query_seq or order.cancel_seq:  # what is still asked about it changes nothing any more
+            order = replace(order, query_seq=0, cancel_seq=0)
         closed = {**closed, name: order}
         if name in live:
             live = {other: value for other, value in live.items() if other != name}
@@ -174,9 +174,9 @@ def _put(orders: Orders, order: Order) -> Orders:
         venue_key = f"{order.order.instrument} {order.venue_order_id}"
         if venue_key not in by_venue_id:
             by_venue_id = {**by_venue_id, venue_key: name}
-    if (order.filled_reported > order.filled_quantity and not order.adopted) != (name in owing):
-        owing = tuple(sorted(set(owing) ^ {name}))
-    return Orders(live, closed, by_venue_id, owing)
+    if (order.filled_reported > order.filled_quantity and not order.adopted) != (name in missing_fills):
+        missing_fills = tuple(sorted(set(missing_fills) ^ {name}))
+    return Orders(live, closed, by_venue_id, missing_fills)
 
 
 def _requested(orders: Orders, change: Requested, at: Stamp) -> Orders:
@@ -202,15 +202,15 @@ def _requested(orders: Orders, change: Requested, at: Stamp) -> Orders:
             return _put(orders, replace(order, cancel_seq=at.seq, cancel_ns=at.time_ns))
         case "query_order" if orders.get(request.client_order_id) is not None:
             order = _known(orders, request.client_order_id)
-            return _put(orders, replace(order, ask_seq=at.seq, asks=order.asks + 1))
+            return _put(orders, replace(order, query_seq=at.seq, query_count=order.query_count + 1))
         case _:
             return orders
 
 
 def _answered(orders: Orders, change: Answered) -> Orders:
     for order in orders.live.values():
-        if order.ask_seq == change.request_seq:
-            return _put(orders, replace(order, ask_seq=0))
+        if order.query_seq == change.request_seq:
+            return _put(orders, replace(order, query_seq=0))
     return orders
 
 

@@ -25,7 +25,7 @@ class RateBudget(msgspec.Struct, frozen=True):
     second: int = 0
     orders_in_second: int = 0
     clock_offset_ns: int = 0
-    allowance: RateLimits = RateLimits()
+    rate_limits: RateLimits = RateLimits()
 
     def lets_ask(self, time_ns: int) -> bool:
         """Whether a question may be asked now: none is so urgent that it may earn us a ban."""
@@ -33,7 +33,7 @@ class RateBudget(msgspec.Struct, frozen=True):
 
     def spent(self, time_ns: int) -> bool:
         """Whether the rest of this minute's weight is kept for what is urgent."""
-        weight_max = self.allowance.weight_minute_max
+        weight_max = self.rate_limits.weight_minute_max
         return self.window == time_ns // WINDOW_NS and self.weight > weight_max - weight_max // KEPT
 
 
@@ -44,9 +44,9 @@ class RateBudgets(msgspec.Struct, frozen=True):
         return self.by_venue.get(venue) or RateBudget()
 
 
-def allowed(limits: RateBudgets, venue: str, allowance: RateLimits) -> RateBudgets:
+def allowed(limits: RateBudgets, venue: str, rate_limits: RateLimits) -> RateBudgets:
     """What a venue says of itself when a session begins; what was spent of it stays spent."""
-    return _put(limits, venue, replace(limits.of(venue), allowance=allowance))
+    return _put(limits, venue, replace(limits.of(venue), rate_limits=rate_limits))
 
 
 def reduce(limits: RateBudgets, change: Change, at: Stamp) -> RateBudgets:

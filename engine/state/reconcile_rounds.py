@@ -20,7 +20,7 @@ class ReconcileRounds(msgspec.Struct, frozen=True):
     done_ns: int = 0
     failures: int = 0  # in a row
     fills_confirmed: dict[str, int] = {}  # instrument -> fill id
-    fills_asked_ns: dict[str, int] = {}  # instrument -> when its fills were last asked for
+    fills_queried_ns: dict[str, int] = {}  # instrument -> when its fills were last asked for
 
     @property
     def running(self) -> bool:
@@ -54,8 +54,8 @@ def reduce(reconciling: ReconcileRounds, change: Change, at: Stamp) -> Reconcile
 def _requested(reconciling: ReconcileRounds, change: Requested, at: Stamp) -> ReconcileRounds:
     request = change.request
     if request.purpose == "fills":
-        asked_ns = {**reconciling.fills_asked_ns, request.instrument: at.time_ns}
-        reconciling = replace(reconciling, fills_asked_ns=asked_ns)
+        asked_ns = {**reconciling.fills_queried_ns, request.instrument: at.time_ns}
+        reconciling = replace(reconciling, fills_queried_ns=asked_ns)
     if request.round > reconciling.round:
         reconciling = replace(reconciling, round=request.round, started_seq=at.seq)
     return reconciling

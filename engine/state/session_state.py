@@ -52,6 +52,7 @@ from engine.state.timers import Timers
 from journal.record import Record, canonical
 
 PART_VERSION = 2
+PART_VERSIONS = {"limits": 3, "modes": 3, "orders": 3, "reconciling": 3, "timers": 3}  # those whose names changed since
 
 
 class Account(msgspec.Struct, frozen=True):
@@ -118,7 +119,7 @@ CLAIMS: dict[type, tuple[str, ...]] = {
     facts.ClockMeasured: ("limits",),
     facts.StrategyChanged: ("strategies",),
     facts.StrategyStopped: ("strategies",),
-    facts.StrategyWoken: (),  # its watch is the market's: kernel.py
+    facts.StrategyTriggered: (),  # its watch is the market's: kernel.py
     facts.SessionClosing: ("modes",),
     Requested: ("orders", "links", "requests", "reconciling", "limits", "timers"),
     Answered: ("orders", "requests", "limits"),
@@ -209,7 +210,10 @@ class State:
 
     def digests(self) -> dict[str, tuple[int, str]]:
         """Part -> (version, sha256 over its logical content)."""
-        parts = {f"account.{name}": (PART_VERSION, digest(getattr(self.account, name))) for name in (*CARRIED, *FRESH)}
+        parts = {
+            f"account.{name}": (PART_VERSIONS.get(name, PART_VERSION), digest(getattr(self.account, name)))
+            for name in (*CARRIED, *FRESH)
+        }
         parts.update({f"market.{name}": found for name, found in self.market.digests().items()})
         parts["inputs"] = (PART_VERSION, self.heard.hex())
         return parts
@@ -242,7 +246,7 @@ def restore_opening(opening: Mapping[str, Any]) -> Account:
     )
     # seqs of the session before mean nothing in this one
     live, closed = (
-        {name: replace(order, request_seq=0, updated_seq=0, cancel_seq=0, ask_seq=0) for name, order in found.items()}
+        {name: replace(order, request_seq=0, updated_seq=0, cancel_seq=0, query_seq=0) for name, order in found.items()}
         for found in (account.orders.live, account.orders.closed)
     )
     held = {

@@ -54,8 +54,10 @@ class PriceMove(msgspec.Struct, frozen=True):
 
 
 class Predicate(msgspec.Struct, frozen=True):
-    """`wants(now, parameters)` of the strategy's class says yes: a function of a MarketTick and of the parameters that are numbers, compiled
-    into the fold and called at each change of a quote, of the book's top and at each trade.
+    """The strategy's own function `should_decide(now, parameters)` returns True.
+
+    It gets a MarketTick and the parameters that are numbers. The engine compiles it into the fold, which calls it at each
+    change of a quote or of the book's top and at each trade. `wants` is its old name.
     """
 
 
@@ -90,7 +92,7 @@ class Average(msgspec.Struct, frozen=True):
 
 
 class Place(msgspec.Struct, frozen=True):
-    """The wish for a new order. `because` names what it was decided on."""
+    """An intent to place an order. `rationale` names what it was decided on; `because` is its old spelling."""
 
     instrument: str
     side: Side
@@ -98,17 +100,33 @@ class Place(msgspec.Struct, frozen=True):
     price: Decimal = ZERO
     type: OrderType = OrderType.LIMIT
     time_in_force: TimeInForce = TimeInForce.GTC
+    rationale: Mapping[str, Any] = MappingProxyType({})
     because: Mapping[str, Any] = MappingProxyType({})
+
+    def __post_init__(self) -> None:
+        _one_rationale(self)
 
 
 class Cancel(msgspec.Struct, frozen=True):
-    """The wish to end one of the strategy's own open orders."""
+    """An intent to cancel one of the strategy's own open orders."""
 
     client_order_id: str
+    rationale: Mapping[str, Any] = MappingProxyType({})
     because: Mapping[str, Any] = MappingProxyType({})
+
+    def __post_init__(self) -> None:
+        _one_rationale(self)
 
 
 Intent = Place | Cancel
+
+
+def _one_rationale(intent: Place | Cancel) -> None:
+    """Give both spellings the same value. Strategies inside recorded sessions use the old one."""
+    if intent.because and not intent.rationale:
+        msgspec.structs.force_setattr(intent, "rationale", intent.because)
+    else:
+        msgspec.structs.force_setattr(intent, "because", intent.rationale)
 
 
 class Decision(NamedTuple):

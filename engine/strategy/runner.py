@@ -22,7 +22,7 @@ from engine.session_record import SECOND_NS, RiskSettings
 from engine.state.session_state import Account
 from engine.step_context import StepContext
 from engine.strategy.api import Cancel, Decision, Intent, Place, View, state_values
-from engine.strategy.loading import LoadedStrategy
+from engine.strategy.loading import LoadedStrategy, predicate_name
 from journal.record import canonical
 
 CANCEL_AGAIN_NS = SECOND_NS  # a cancel that did not end its order is not repeated faster than this
@@ -150,7 +150,7 @@ class StrategyRunner:
         )
         if loaded.look is not None and not market.wants_again(self._watches[name], loaded.look, time_ns):
             raise AssertionError(
-                "`wants` says no in plain Python where its machine code said yes: its numbers are not the same in both"
+                f"`{predicate_name(loaded.cls)}` says no in plain Python where its machine code said yes: its numbers are not the same in both"
             )
         said = loaded.cls.decide(view, state, loaded.parameters) or ()
         wishes = [_checked(wish) for wish in islice(said, WISHES_MAX + 1)]
@@ -185,10 +185,10 @@ class StrategyRunner:
             time_in_force=wish.time_in_force,
         )
         quote = turn.market.quote(self._indexes[instrument.id]) if instrument else None
-        because = (
-            {**wish.because, "quote_seq": quote.seq} if quote else dict(wish.because)
+        rationale = (
+            {**wish.rationale, "quote_seq": quote.seq} if quote else dict(wish.rationale)
         )  # the record that the quote it saw came from
-        seq = turn.intent(IntentBody(IntentKind.PLACE, name, version, order=order, because=because), key=order_id)
+        seq = turn.intent(IntentBody(IntentKind.PLACE, name, version, order=order, rationale=rationale), key=order_id)
         if instrument is None:
             turn.verdict(
                 VerdictBody(False, {"instrument": f"{wish.instrument} is not traded here"}), key=order_id, cause=seq
@@ -216,7 +216,7 @@ class StrategyRunner:
         name, version = loaded.settings.name, loaded.settings.version
         key = wish.client_order_id
         seq = turn.intent(
-            IntentBody(IntentKind.CANCEL, name, version, cancels=key, because=dict(wish.because)), key=key
+            IntentBody(IntentKind.CANCEL, name, version, cancels=key, rationale=dict(wish.rationale)), key=key
         )
         order = turn.account.orders.get(key)
         known = None if order is None else self.instruments.get(order.order.instrument)
@@ -255,7 +255,7 @@ def _checked(wish: Intent) -> Intent:
                 raise InvalidOperation(f"{name} must be a Decimal of at most {NUMBER_MAX:f}, not {number!r}")
     else:
         raise TypeError(f"a wish is Place or Cancel, not {wish!r}")
-    canonical(dict(wish.because))  # raises where a record cannot hold it
+    canonical(dict(wish.rationale))  # raises where a record cannot hold it
     return wish
 
 

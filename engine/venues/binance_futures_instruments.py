@@ -10,10 +10,10 @@ from engine.venues.binance_metadata import (
     LEVEL_OVER_ORDER,
     Filter,
     RateLimit,
-    allowance,
     decimals,
     fitting_scale,
     number,
+    rate_limits,
 )
 
 NEVER_MS: Final = 4_133_404_800_000  # the delivery of a perpetual, in the year 2100
@@ -50,7 +50,7 @@ def read_exchange_info(payload: bytes, venue: str, *, inverse: bool) -> tuple[In
 
 def read_allowance(payload: bytes) -> RateLimits:
     """What the same answer says of rates (section 10)."""
-    return allowance(_DECODER.decode(payload).rate_limits, DOCUMENTED)
+    return rate_limits(_DECODER.decode(payload).rate_limits, DOCUMENTED)
 
 
 def _instrument(symbol: _Symbol, venue: str, *, inverse: bool) -> Instrument:

@@ -35,7 +35,7 @@ class RateLimit(msgspec.Struct):
     limit: int = 0
 
 
-def allowance(rows: Sequence[RateLimit], documented: RateLimits) -> RateLimits:
+def rate_limits(rows: Sequence[RateLimit], documented: RateLimits) -> RateLimits:
     """What the venue says of rates; what it does not say, or says as 0, is as documented."""
     told = {(row.rateLimitType, row.interval, row.intervalNum): row.limit for row in rows}
     return RateLimits(

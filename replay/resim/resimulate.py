@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from engine import upcast
 from engine.gc_tuning import rare_collections
 from engine.kernel import Kernel
 from engine.model import ONLY, find_instrument
@@ -21,6 +22,7 @@ from engine.requests import LinkRole
 from engine.sequencer import Append, Sequencer
 from engine.session_record import Resimulated, SessionBody
 from engine.state.session_state import State
+from engine.upcast import SCHEMA
 from journal.reader import Journal, arriving
 from journal.record import INPUTS, Kind, Record
 from journal.writer import JournalWriter
@@ -147,12 +149,12 @@ class _Resimulation:
             source=journal.folder.resolve().name,
             last_seq=journal.last_seq,
             chain=journal.chain,
-            modelled=wanted.modelled,
+            is_backtest=wanted.modelled,
             model=wanted.model.told(),
             changes=wanted.changes,
         )
         self._wanted = wanted
-        self._body = msgspec.structs.replace(wanted.session, resimulated=resimulated)
+        self._body = msgspec.structs.replace(wanted.session, resimulated=resimulated, schema=SCHEMA)
         self._whole = whole
         self._last = SEQ_MAX if wanted.until_seq is None else wanted.until_seq
         self._kernel = Kernel(self._body)
@@ -222,7 +224,7 @@ class _Resimulation:
                     return record.seq - 1, outputs
                 recorded = []
                 timed = record.kind is Kind.TIMER or state.next_due_ns <= record.time_ns
-                if timed and (found := timer_differs(self._kernel, state, record)) is not None:
+                if timed and (found := timer_differs(self._kernel, state, upcast.record(record))) is not None:
                     self._hand_over(state, found.what)
                     return record.seq - 1, []
                 count, outputs = self._repeat(sequencer, run[at:])

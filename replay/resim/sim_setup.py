@@ -47,7 +47,7 @@ def refuse_venue(journal: Journal, session: SessionBody) -> None:
 def modelled_venue(tape: Timeline, session: SessionBody, model: VenueModel) -> SimVenue:
     """The simulated venue over a session's market, with its instruments' rules and an account, KEY, that has nothing yet."""
     rules = {instrument.symbol: rules_of(instrument) for instrument in session.instruments}
-    allowance = session.venues[0].allowance
+    rate_limits = session.venues[0].rate_limits
     account = AccountConfig(
         api_key=KEY,
         secret=KEY,
@@ -61,8 +61,8 @@ def modelled_venue(tape: Timeline, session: SessionBody, model: VenueModel) -> S
         accounts=(account,),
         rules=rules,
         latency_ns=model.venue_ns,
-        weight_max=allowance.weight_minute_max,
-        orders_10s_max=allowance.orders_10s_max,
+        weight_max=rate_limits.weight_minute_max,
+        orders_10s_max=rate_limits.orders_10s_max,
     )
     by_venue = model.clock == "venue"
     pieces = tape.market(model.answer_ns + model.venue_ns, by_venue_clock=by_venue, with_quotes=model.quotes == "fused")

@@ -8,11 +8,15 @@ from collections.abc import Callable, Sequence
 
 from engine.record_codec import read_command
 from engine.session_record import SECOND_NS
+from engine.timer_names import TimerKind
 from journal.record import Kind, Record
 from replay.study.decisions import ChangedDecision, DecisionReader, Place, RecordedDecision
 from replay.study.performance import PerformanceCounter
 
-SURE_ORIGINS = ("market ", "watch.")  # these come to both sides at one time; others are answers, or follow from them
+SURE_ORIGINS = (
+    "market ",
+    f"{TimerKind.THROTTLE}.",
+)  # these come to both sides at one time; others are answers, or follow from them
 GRACE_NS = SECOND_NS  # what a modelled answer may be late, or the recorded one
 
 

@@ -7,10 +7,10 @@ from engine.venues.binance_metadata import (
     LEVEL_OVER_ORDER,
     Filter,
     RateLimit,
-    allowance,
     decimals,
     fitting_scale,
     number,
+    rate_limits,
 )
 
 VENUE = "binance_spot"
@@ -41,7 +41,7 @@ def read_exchange_info(payload: bytes, venue: str = VENUE) -> tuple[Instrument, 
 
 def read_allowance(payload: bytes) -> RateLimits:
     """What the same answer says of rates (section 11)."""
-    return allowance(_DECODER.decode(payload).rateLimits, RateLimits())
+    return rate_limits(_DECODER.decode(payload).rateLimits, RateLimits())
 
 
 def _instrument(symbol: _Symbol, venue: str) -> Instrument:
