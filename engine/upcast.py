@@ -88,6 +88,9 @@ def account_values(account: dict[str, Any]) -> dict[str, Any]:
     """Give the parts of an account today's names, in place."""
     for rename in ACCOUNT_3:
         _rename(account, rename)
+    if "timers" in account:  # not in what one session hands to the next
+        due_ns = account["timers"]["due_ns"]
+        account["timers"]["due_ns"] = {timer_name(name): due for name, due in due_ns.items()}
     return account
 
 

@@ -14,6 +14,7 @@ from engine.kernel import Kernel
 from engine.market import serialize
 from engine.record_codec import read_checkpoint
 from engine.state.session_state import Account, State
+from engine.upcast import SCHEMA, account_values
 from journal import caches
 from journal.bundle import BEGIN_STATE
 from journal.errors import DamagedJournalError
@@ -35,6 +36,13 @@ class Snapshot(msgspec.Struct, frozen=True):
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Snapshot).decode
+
+
+def _decode_older(body: bytes | memoryview) -> Snapshot:
+    """Decode a snapshot whose account may have the names of an older schema."""
+    values = msgspec.msgpack.decode(body)
+    account_values(values["account"])
+    return msgspec.convert(values, Snapshot)
 
 
 @cache
@@ -109,9 +117,10 @@ def _made_from(first: Record, seq: int) -> str:
 
 
 def _unpacked(body: bytes | memoryview, seq: int, journal: Journal, kernel: Kernel) -> State | None:
-    """None where it is not the state that the CHECKPOINT `seq` states."""
+    """Return the state in a snapshot; None if it is not the one that the CHECKPOINT `seq` states."""
+    schema = kernel.program.session.schema
     try:
-        held = _decode(body)
+        held = _decode(body) if schema == SCHEMA else _decode_older(body)
         market = kernel.program.empty_market()
         serialize.load(market, held.market)
     except (msgspec.MsgspecError, ValueError, LookupError):
@@ -123,7 +132,7 @@ def _unpacked(body: bytes | memoryview, seq: int, journal: Journal, kernel: Kern
     state.new_page(held.heard)
     stated = read_checkpoint(checkpoint.body or "").parts
     found = {
-        name: part for name, part in digests_as_of(kernel.program.session.schema, state).items() if name != "inputs"
+        name: part for name, part in digests_as_of(schema, state).items() if name != "inputs"
     }
     same = (
         all(stated.get(name) == part for name, part in found.items())
