@@ -14,7 +14,17 @@ import structlog
 import trio
 
 from engine.errors import CoreError
-from engine.facts import CommandBody, LinkBody, MarketGap, SessionClosing, read_fact, read_note, read_verdict, text_of
+from engine.facts import (
+    CommandBody,
+    LinkBody,
+    MarketGap,
+    NoteBody,
+    OrderFilled,
+    RequestBody,
+    SessionClosing,
+    VerdictBody,
+    text_of,
+)
 from engine.facts import ModeChanged as ModeFact
 from engine.gc_tuning import rare_collections
 from engine.kernel import Kernel
@@ -30,6 +40,7 @@ from engine.sequencer import Arrival, Sequencer
 from engine.session_record import SECOND_NS
 from engine.state.positions import unrealised
 from engine.state.session_state import State
+from engine.step_context import Output
 from journal.errors import JournalError
 from journal.record import Kind, Record
 from journal.writer import JournalWriter
@@ -39,7 +50,7 @@ IDLE_SECONDS_MAX = 1.0
 CLOCK_SECONDS = 60.0  # how often the wall clock is compared with session time
 PROGRESS_SECONDS = 0.25
 ITS_OWN_END = ("closed", "deadline")  # the core said that nothing more is awaited: the journal is sealed for good
-MODE_SOURCE = "mode"  # of a mode that engine/handlers/mode_policy.py derived, and not an answer of the venue's
+MODE_SOURCE = "mode"  # of a mode that engine/handlers/policy.py derived, and not an answer of the venue's
 NAMED_MAX = 3  # orders that a reason names
 
 log = structlog.get_logger()
@@ -71,7 +82,6 @@ class Session:
 
     @property
     def state(self) -> State:
-        assert self.sequencer.state is not None, "the session has begun"
         return self.sequencer.state
 
     async def command(self, name: str, *, by: str, reason: str = "") -> Command:
@@ -106,7 +116,7 @@ class Session:
             lag_ns=self._lag_ns,
             stopped=tuple(
                 (name, why)
-                for name in self.kernel.program.strategies
+                for name in self.kernel.session.strategies
                 if (why := state.account.strategies.of(name).stopped_for)
             ),
             refused=self._refused,
@@ -118,9 +128,9 @@ class Session:
         found = []
         for key in sorted(state.account.positions.by_key):
             position = state.account.positions.by_key[key]
-            index = self.kernel.program.indexes.get(position.instrument)
+            index = self.kernel.session.indexes.get(position.instrument)
             quote = None if index is None else state.market.quote(index)
-            instrument = self.kernel.program.instruments.get(position.instrument)
+            instrument = self.kernel.session.instruments.get(position.instrument)
             open_pnl = (
                 unrealised(position, (quote.bid + quote.ask) / 2, instrument) if quote and instrument else Decimal(0)
             )
@@ -152,12 +162,12 @@ class Session:
             sync=wanted.sync,
         )
         sender = make_sender(wanted.http, wanted.venue.rest)
-        (name,) = self.kernel.program.venues
+        (name,) = self.kernel.session.venues
         links = self._links = LinkTasks({name: wanted.venue}, self.inbox, self._clock, plan.kept)
         try:
             async with trio.open_nursery() as nursery:
                 self._gateway = Gateway(
-                    venues=dict(self.kernel.program.venues),
+                    venues=dict(self.kernel.session.venues),
                     senders={name: sender},
                     key=wanted.key,
                     clock=self._clock,
@@ -221,7 +231,7 @@ class Session:
         try:
             self._perform(self.sequencer.begin(self.plan.body))
             for arrival in self.plan.first:
-                self._perform(self.sequencer.take(arrival, self._clock.now_ns()))
+                self._perform(self.sequencer.accept(arrival, self._clock.now_ns()).outputs)
             task_status.started(self)
             while not self.state.account.modes.closing:
                 self._take_batch()
@@ -270,7 +280,7 @@ class Session:
         """Commands first, then what arrived, up to a bound; a request that came out ends the batch, so that it can leave."""
         sequencer, clock, inbox = self.sequencer, self._clock, self.inbox
         if sequencer.next_due_ns <= (now_ns := clock.now_ns()):
-            self._perform(sequencer.take_due(now_ns))
+            self._perform(sequencer.fire_timers(now_ns))
         left = BATCH
         while left > 0:
             while (command := inbox.take_command()) is not None:
@@ -285,7 +295,7 @@ class Session:
                 left -= 1
                 arrival = self._down(item) if type(item) is LinkDown else item
                 assert isinstance(arrival, Arrival), arrival
-                if self._perform(sequencer.take(arrival, clock.now_ns())):
+                if self._perform(sequencer.accept(arrival, clock.now_ns()).outputs):
                     return
 
     def _take_frames(self, frames: FrameBatch) -> bool:
@@ -297,12 +307,9 @@ class Session:
         asked = False
         at = 0
         while at < len(payloads):
-            if frames.market:
-                rest = payloads[at:] if at else payloads
-                count, outputs = sequencer.take_frames(source, cause, recv_ns, rest, now_ns())
-            else:
-                count = 1
-                outputs = sequencer.take(Arrival(kind, source, cause, None, recv_ns, None, payloads[at]), now_ns())
+            rest = payloads[at:] if frames.market else payloads[at : at + 1]
+            arrival = Arrival(kind, source, cause, recv_ns=recv_ns, payloads=rest)
+            count, outputs = sequencer.accept(arrival, now_ns())
             at += count
             if outputs and self._perform(outputs):
                 asked = True
@@ -320,9 +327,9 @@ class Session:
         body = CommandBody(command.name, command.by, command.reason)
         arrival = Arrival(Kind.COMMAND, "control", body=text_of(body))
         now_ns = self._clock.now_ns()
-        self._perform(self.sequencer.take_due(now_ns))  # so that the next record is the command
+        self._perform(self.sequencer.fire_timers(now_ns))  # so that the next record is the command
         command.seq = self.state.seq + 1
-        self._perform(self.sequencer.take(arrival, now_ns))
+        self._perform(self.sequencer.accept(arrival, now_ns).outputs)
         modes = self.state.account.modes
         command.mode, command.reasons = str(modes.mode), modes.reasons
         command.taken.set()
@@ -331,53 +338,48 @@ class Session:
         assert self._writer is not None, "made in run"
         self._writer.append_step(records, urgent=urgent)
 
-    def _perform(self, outputs: list[Record]) -> bool:
+    def _perform(self, outputs: Sequence[Output]) -> bool:
         """Hands requests to the gateway and tells people what concerns them. True where there was a request."""
         asked = False
-        for record in outputs:
-            match record.kind:
-                case Kind.REQUEST:
+        for output in outputs:
+            record, body = output
+            match body:
+                case RequestBody():
                     assert self._gateway is not None, "made in run"
                     self._gateway.perform(record)
                     asked = True
-                    self._orders += '"purpose":"place"' in (record.body or "")
-                case Kind.FACT:
-                    self._tell_fact(record)
-                case Kind.VERDICT if '"approved":false' in (record.body or ""):
+                    self._orders += body.purpose == "place"
+                case VerdictBody() if not body.approved:
                     self._refused += 1
-                    rules = read_verdict(record.body or "").rules
-                    self._objection = self._objection or next(f"{rule}: {said}" for rule, said in rules.items() if said)
-                case Kind.NOTE:
-                    note = read_note(record.body or "")
-                    (log.info if note.level == "info" else log.warning)(note.text, seq=record.seq)
+                    reasons = (f"{rule}: {reason}" for rule, reason in body.rules.items() if reason)
+                    self._objection = self._objection or next(reasons)
+                case NoteBody():
+                    (log.info if body.level == "info" else log.warning)(body.text, seq=record.seq)
                 case _:
-                    pass
+                    self._report_fact(output)
         return asked
 
-    def _tell_fact(self, record: Record) -> None:
-        body = record.body or ""
-        if '"fact":"order_filled"' in body:
-            self._fills += 1
-            self._filled_last = record.key or ""
-        elif '"fact":"mode"' in body:
-            fact = read_fact(body)
-            assert isinstance(fact, ModeFact), fact
-            if record.source != MODE_SOURCE and KEY_REFUSED in body:
-                self._key_refused = self._key_refused or fact.reasons[0]
-            log.info("mode", mode=fact.mode, reasons="; ".join(fact.reasons))
-        elif '"fact":"market_gap"' in body:
-            gap = read_fact(body)
-            assert isinstance(gap, MarketGap), gap
-            what = f"{gap.stream} of {gap.instrument}" if gap.stream else gap.link
-            if gap.to_ns and not gap.stream:
-                log.info("gap over", of=what, seconds=(gap.to_ns - gap.from_ns) / SECOND_NS)
-            else:
-                self._gaps += 1
-                log.warning("gap", of=what, reason=gap.reason)
-        elif '"fact":"session_closing"' in body:
-            closing = read_fact(body)
-            assert isinstance(closing, SessionClosing), closing
-            self._closing = closing.reason
+    def _report_fact(self, output: Output) -> None:
+        """Count and log the facts that people follow."""
+        match output.body:
+            case OrderFilled() as fill:
+                self._fills += 1
+                self._filled_last = fill.client_order_id
+            case ModeFact() as fact:
+                if output.record.source != MODE_SOURCE and KEY_REFUSED in (output.record.body or ""):
+                    self._key_refused = self._key_refused or fact.reasons[0]
+                log.info("mode", mode=fact.mode, reasons="; ".join(fact.reasons))
+            case MarketGap() as gap:
+                what = f"{gap.stream} of {gap.instrument}" if gap.stream else gap.link
+                if gap.to_ns and not gap.stream:
+                    log.info("gap over", of=what, seconds=(gap.to_ns - gap.from_ns) / SECOND_NS)
+                else:
+                    self._gaps += 1
+                    log.warning("gap", of=what, reason=gap.reason)
+            case SessionClosing() as closing:
+                self._closing = closing.reason
+            case _:
+                pass
 
     # ---- the small tasks
 
@@ -409,7 +411,7 @@ class Session:
     async def _tell(self, progress: Progress) -> None:
         while True:
             await trio.sleep(PROGRESS_SECONDS)
-            if self.sequencer.state is not None:
+            if self.sequencer.has_begun:
                 progress(self.glimpse())
 
 
