@@ -11,6 +11,7 @@ class CoreError(Exception):
     Attributes:
         records: The inputs that enter the journal. The last one broke the core, or one of them if there are no outputs.
         outputs: What the failed step leaves behind them: the HALT that the next start finds.
+
     """
 
     def __init__(self, text: str, *, records: Sequence[Record] = (), outputs: Sequence[Record] = ()) -> None:

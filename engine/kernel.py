@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from engine import facts
 from engine.apply.batch import Applied, Batch
 from engine.apply.inputs import APPLIERS, apply, count_inputs
+from engine.bodies import CheckpointBody, NoteLevel
 from engine.errors import CoreError
 from engine.handlers.intents import review_intent, send_request
 from engine.handlers.links import open_links
@@ -22,20 +23,21 @@ from engine.handlers.market_triggers import handle_market
 from engine.handlers.policy import advance_policy
 from engine.handlers.table import HANDLERS
 from engine.lifecycle import Status
+from engine.mode_reasons import Mode
 from engine.money import MONEY
+from engine.record_codec import read_fact, read_request
 from engine.session_context import SessionContext
 from engine.session_record import SessionBody, read_session
 from engine.state import rate_budgets
 from engine.state.changes import Change, Requested, Stamp
-from engine.state.mode import Mode
 from engine.state.session_state import Account, State, fold, restore_opening
-from engine.state.timers import Timers
+from engine.state.timers import Timers, timer_name
 from engine.step_context import Output, StepContext
 from engine.strategy.api import Decision
 from engine.strategy.loading import LoadedStrategy, declared_only
 from engine.strategy.predicate_inputs import disable, refresh
+from engine.timer_names import TimerKind
 from journal.record import Kind, Record
-
 
 _NO_DECISIONS: Mapping[str, Decision] = {}
 
@@ -66,7 +68,7 @@ class Kernel:
         for venue, limits in session.rate_limits.items():
             account = replace(account, limits=rate_budgets.allowed(account.limits, venue, limits))
         due_ns = {name: record.time_ns + period_ns for name, period_ns in session.timer_periods_ns.items()}
-        due_ns["every.watch"] = record.time_ns + session.settings.watch_every_ns
+        due_ns[timer_name(TimerKind.CHECK)] = record.time_ns + session.settings.watch_every_ns
         account = replace(account, timers=Timers(due_ns, {}, min(due_ns.values())))
         market = session.empty_market()
         if opening:
@@ -100,6 +102,7 @@ class Kernel:
 
         Raises:
             CoreError: Our own code fails on an input. The caller must stop trading; no output of the input was sent.
+
         """
         session, runner = self.session, self.session.runner
         account, decisions = state.account, _NO_DECISIONS
@@ -141,14 +144,14 @@ class Kernel:
                 self._run_strategy(step, name, decisions)
             state.quiescent = advance_policy(session, step)
             if is_due or step.account.modes.closing is not was_closing:  # the last one vouches for the whole session
-                step.emit(facts.CheckpointBody(state.inputs, state.digests()))
+                step.emit(CheckpointBody(state.inputs, state.digests()))
                 state.restart_hash(state.input_hash)
         if step.outputs:
             state.seq = step.outputs[-1].record.seq
         return step.outputs
 
     def _run_strategy(self, step: StepContext, name: str, decisions: Mapping[str, Decision]) -> None:
-        """strategies -> risk -> execution, for one strategy that was triggered."""
+        """Strategies -> risk -> execution, for one strategy that was triggered."""
         session, modes = self.session, step.account.modes
         if name in session.runner.compiled and step.record.kind is not Kind.TIMER:
             step.emit(facts.StrategyWoken(name), source=f"strategy.{name}")
@@ -169,7 +172,7 @@ class Kernel:
         step = StepContext(state, record, self.session.rules)
         if state.seq == record.seq or len(records) == 1:  # else a restart applies them one by one
             with localcontext(MONEY):
-                step.note("alarm", text)
+                step.note(NoteLevel.ALARM, text)
                 step.emit(facts.ModeChanged(Mode.HALTED, (text,)))
             state.seq = step.next_seq - 1
         return CoreError(text, records=records, outputs=[output.record for output in step.outputs])
@@ -188,11 +191,11 @@ class Kernel:
             return
         change: Change
         if record.kind is Kind.FACT:
-            change = facts.read_fact(record.body or "")
+            change = read_fact(record.body or "")
             if isinstance(change, facts.StrategyWoken):
                 state.market.evaluated(self.session.trigger_names.index(change.strategy), record.time_ns)
         elif record.kind is Kind.REQUEST:
-            change = Requested(facts.read_request(record.body or ""))
+            change = Requested(read_request(record.body or ""))
         else:
             if record.kind is Kind.CHECKPOINT:
                 state.restart_hash(state.input_hash)

@@ -12,13 +12,15 @@ from msgspec.structs import replace
 
 from engine.apply.batch import Batch
 from engine.apply.inputs import apply
+from engine.bodies import TimerBody
 from engine.errors import CoreError
-from engine.facts import TimerBody, text_of
 from engine.kernel import Kernel, StepResult
+from engine.record_codec import text_of
 from engine.session_record import SessionBody
 from engine.state.session_state import State
-from engine.state.timers import strategy_of
+from engine.state.timers import timer_name
 from engine.step_context import Output
+from engine.timer_names import TimerKind, TimerName
 from journal.record import Kind, Record, canonical
 
 Append = Callable[[Sequence[Record], bool], None]  # (the records of one step, True if their group must close at once)
@@ -42,7 +44,7 @@ class Arrival(msgspec.Struct, frozen=True, gc=False):
 class Accepted(NamedTuple):
     """What became of an arrival."""
 
-    count: int  # of its payloads that were applied; the caller brings the rest again
+    applied: int  # how many of its payloads; the caller brings the rest again
     outputs: Sequence[Output]
 
 
@@ -83,6 +85,7 @@ class Sequencer:
 
         Returns:
             All outputs, oldest first. Of several payloads the first that leads to outputs ends the step.
+
         """
         state = self.state
         outputs = self.fire_timers(now_ns) if state.next_due_ns <= now_ns else []
@@ -110,6 +113,7 @@ class Sequencer:
 
         Raises:
             CoreError: Our own code failed. The inputs and the HALT are appended.
+
         """
         try:
             result = self.kernel.step(self.state, batch)
@@ -142,7 +146,7 @@ class Sequencer:
         """
         state, session = self.state, self.kernel.session
         due_ns, name = next_timer(state)
-        strategy = strategy_of(name)
+        strategy = TimerName.parse(name).strategy
         if not state.quiescent or not strategy:
             return False
         if session.runner.first_decision(state.account, state.market, due_ns, (strategy,)) is not None:
@@ -161,7 +165,7 @@ def next_timer(state: State) -> tuple[int, str]:
     if market.next_due_ns > due[0]:
         return due
     trigger = market.due_watches(market.next_due_ns)[0]
-    return min(due, (market.due_ns(trigger), f"watch.{market.watches[trigger].name}"))
+    return min(due, (market.due_ns(trigger), timer_name(TimerKind.THROTTLE, market.watches[trigger].name)))
 
 
 def due_timer(state: State, periods_ns: Mapping[str, int], now_ns: int) -> Record:

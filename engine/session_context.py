@@ -12,7 +12,7 @@ from engine.market import views
 from engine.market.market_state import Market
 from engine.market.views import BarSpec, EmaSpec, Stream, TriggerSpec
 from engine.model import Instrument, RateLimits, find_instrument
-from engine.requests import LinkPlan
+from engine.requests import LinkPlan, LinkRole
 from engine.session_record import MILLISECOND_NS, SECOND_NS, SessionBody, VenueSettings
 from engine.state.session_state import Rules
 from engine.state.timers import periods
@@ -40,6 +40,7 @@ def venue_class(settings: VenueSettings) -> Any:
 
     Raises:
         UnknownVenueError: No such class exists.
+
     """
     module, _, cls = BUILT_IN_VENUES.get(settings.name, settings.name).partition(":")
     known = f"built in: {', '.join(sorted(BUILT_IN_VENUES))}; one of your own is named as package.module:Class"
@@ -66,6 +67,7 @@ class SessionContext:
         Args:
             body: The SESSION record's body.
             strategies: Replace the recorded strategies, for a replay with an edited one.
+
         """
         self.body = body
         self.settings = body.engine
@@ -175,7 +177,7 @@ class SessionContext:
     def links(self, venue: str) -> tuple[LinkPlan, ...]:
         """Return the links of this session to a venue: market links only if the session has no account."""
         plans = self.venues[venue].links()
-        return plans if self.body.account else tuple(plan for plan in plans if plan.role == "market")
+        return plans if self.body.account else tuple(plan for plan in plans if plan.role is LinkRole.MARKET)
 
     def indexes_of(self, source: str) -> list[int]:
         """Return the indexes of the instruments whose streams come over a market link."""
@@ -194,7 +196,7 @@ class SessionContext:
         """Return the market link over which a stream of an instrument comes."""
         link = self._link_of.get((index, stream))
         if link is None:
-            plans = (plan for name in self.venues for plan in self.links(name) if plan.role == "market")
+            plans = (plan for name in self.venues for plan in self.links(name) if plan.role is LinkRole.MARKET)
             sources = (
                 plan.source
                 for plan in plans

@@ -5,16 +5,10 @@ A later stage of the same step therefore sees what a reader of the journal sees.
 
 from typing import Final, NamedTuple
 
-from engine.facts import (
-    CheckpointBody,
-    Fact,
-    IntentBody,
-    NoteBody,
-    RequestBody,
-    VerdictBody,
-    text_of,
-)
+from engine.bodies import CheckpointBody, IntentBody, NoteBody, NoteLevel, RequestBody, VerdictBody
+from engine.facts import Fact
 from engine.market.market_state import Market
+from engine.record_codec import text_of
 from engine.state.changes import Requested, Stamp
 from engine.state.session_state import Account, Rules, State, fold
 from journal.record import Kind, Record
@@ -62,6 +56,7 @@ class StepContext:
 
         Returns:
             The seq of the output's record.
+
         """
         seq = self.next_seq
         self.next_seq = seq + 1
@@ -75,6 +70,6 @@ class StepContext:
         self.account = self.state.account = fold(self.account, change, Stamp(seq, self.time_ns), self._rules)
         return seq
 
-    def note(self, level: str, text: str, *, key: str | None = None) -> None:
+    def note(self, level: NoteLevel, text: str, *, key: str | None = None) -> None:
         """Add a remark for people."""
         self.emit(NoteBody(level, text), key=key)

@@ -8,8 +8,8 @@ from typing import Final
 
 import msgspec
 
+from engine.bodies import CommandBody, LinkBody, TimerBody
 from engine.events import Event
-from engine.facts import CommandBody, LinkBody, TimerBody
 from engine.market import layout
 from engine.market.rows import Rows
 from engine.state.pending_requests import PendingRequest
@@ -43,6 +43,7 @@ class Batch:
             row: The first row to apply.
             until_ns: Session time at which the batch ends. None also ignores the TIMERs that are due.
             records_of: Returns the records of applied rows, as they enter the journal; it may return none.
+
         """
         self.records = records
         self.rows = rows

@@ -9,20 +9,22 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from msgspec.structs import replace
 
-from engine import facts
 from engine.apply.batch import NO_EFFECT, Applied, Batch
 from engine.apply.messages import apply_change, apply_message
 from engine.apply.triggers import triggered_strategies
+from engine.bodies import LinkEvent
 from engine.events import Event
 from engine.market import layout
 from engine.market import rows as r
 from engine.market.rows import Rows
 from engine.market.views import Stream
+from engine.record_codec import read_command, read_link, read_timer
+from engine.requests import LinkRole
 from engine.session_context import SessionContext
 from engine.state.changes import Commanded, LinkMoved, TimerFired
 from engine.state.orders import forget_closed
 from engine.state.session_state import State
-from engine.state.timers import strategy_of
+from engine.timer_names import TimerKind, TimerName
 from journal.record import Kind, Record
 
 
@@ -31,6 +33,7 @@ def apply(session: SessionContext, state: State, batch: Batch) -> Applied:
 
     Returns:
         What that record holds. NO_EFFECT if none triggered anything, or if a TIMER must come before the next record.
+
     """
     rows, is_single = batch.rows, len(batch.records) == 1
     if rows is None:
@@ -92,6 +95,7 @@ def count_inputs(state: State, batch: Batch, *, has_effect: bool) -> Sequence[Re
 
     Returns:
         These records. Only the last one may lead to outputs.
+
     """
     if batch.records_of is not None:
         batch.records = ()
@@ -110,10 +114,10 @@ def count_inputs(state: State, batch: Batch, *, has_effect: bool) -> Sequence[Re
 
 
 def _apply_link(session: SessionContext, state: State, record: Record) -> Applied:
-    body = facts.read_link(record.body or "")
+    body = read_link(record.body or "")
     apply_change(session, state, LinkMoved(record.source, body), record)
     link = state.account.links.by_source.get(record.source)
-    is_lost = link is not None and link.role == "market" and body.state == "down"
+    is_lost = link is not None and link.role is LinkRole.MARKET and body.state is LinkEvent.DOWN
     if is_lost and Stream.BOOK in session.streams_of(record.source):
         for index in session.indexes_of(record.source):
             state.market.reset_books(index)
@@ -121,18 +125,19 @@ def _apply_link(session: SessionContext, state: State, record: Record) -> Applie
 
 
 def _apply_timer(session: SessionContext, state: State, record: Record) -> Applied:
-    body = facts.read_timer(record.body or "")
+    body = read_timer(record.body or "")
     apply_change(session, state, TimerFired(body), record)
-    strategy = strategy_of(body.timer)
-    if body.timer == "every.watch":
+    timer = TimerName.parse(body.timer)
+    strategy = timer.strategy
+    if timer.kind is TimerKind.CHECK:
         _forget_closed_orders(session, state, record.time_ns)
-    elif body.timer.startswith("watch."):
+    elif timer.kind is TimerKind.THROTTLE:
         state.market.evaluated(session.trigger_names.index(strategy), record.time_ns)
     return Applied(body=body, strategies=(strategy,) if strategy else ())
 
 
 def _apply_command(session: SessionContext, state: State, record: Record) -> Applied:
-    body = facts.read_command(record.body or "")
+    body = read_command(record.body or "")
     apply_change(session, state, Commanded(body), record)
     return Applied(body=body)
 

@@ -11,6 +11,7 @@ from engine.apply.triggers import triggered_strategies
 from engine.events import Answer, Event, Outcome, Subscribed
 from engine.market.rows import Rows
 from engine.money import MONEY
+from engine.requests import AnswerStatus, Purpose
 from engine.session_context import SessionContext
 from engine.state.changes import Answered, Change, Stamp
 from engine.state.pending_requests import PendingRequest
@@ -31,10 +32,10 @@ def apply_message(session: SessionContext, state: State, record: Record) -> Appl
     requests = state.account.requests
     if record.meta is None:
         events = venue.decode_private(record.payload or b"")
-        request = requests.of("subscribe", source=record.source) if requests.by_seq else None
+        request = requests.of(Purpose.SUBSCRIBE, source=record.source) if requests.by_seq else None
         if request is None or not any(isinstance(event, Subscribed | Answer) for event in events):
             return Applied(events=events)
-        apply_change(session, state, Answered(request.seq, venue.name, "answer"), record)
+        apply_change(session, state, Answered(request.seq, venue.name, AnswerStatus.ANSWER), record)
         return Applied(events=events, request=request)
     meta = msgspec.json.decode(record.meta)
     outcome = meta["outcome"]
@@ -42,8 +43,12 @@ def apply_message(session: SessionContext, state: State, record: Record) -> Appl
     if request is None:  # answers from before the session, such as instrument metadata, have no request here
         return Applied(outcome="" if record.cause is None else outcome)
     rows = None
-    events = (Answer(Outcome.NOT_SENT if outcome == "not_sent" else Outcome.UNKNOWN, text=meta.get("error", outcome)),)
-    if outcome == "answer":
+    events = (
+        Answer(
+            Outcome.NOT_SENT if outcome == AnswerStatus.NOT_SENT else Outcome.UNKNOWN, text=meta.get("error", outcome)
+        ),
+    )
+    if outcome == AnswerStatus.ANSWER:
         rows, events = _decode_answer(venue, request, meta, record)
     weight = next((event.weight_used for event in events if isinstance(event, Answer)), -1)
     apply_change(session, state, Answered(request.seq, venue.name, outcome, weight), record)
@@ -78,7 +83,7 @@ def _decode_answer(
     events = venue.decode_answer(
         unsigned.method, unsigned.path, body.instrument, int(meta["status"]), meta.get("headers", {}), payload
     )
-    if body.purpose == "depth" and any(isinstance(e, Answer) and e.outcome is Outcome.DONE for e in events):
+    if body.purpose is Purpose.DEPTH and any(isinstance(e, Answer) and e.outcome is Outcome.DONE for e in events):
         rows = venue.market.decode_snapshot(payload, body.instrument, record.seq, record.time_ns)
         if isinstance(rows, np.ndarray):
             return rows, events

@@ -3,6 +3,7 @@
 Seeing one event twice changes nothing; a fill is booked once, by (instrument, fill id); positions move here and nowhere else.
 """
 
+from engine.bodies import NoteLevel
 from engine.events import Answer, Fill, OrderReport, Outcome, VenueStatus
 from engine.facts import (
     CancelSettled,
@@ -16,6 +17,7 @@ from engine.facts import (
     OrderUnknown,
 )
 from engine.lifecycle import CLOSED, LIVE, Report, Status, after
+from engine.mode_reasons import Mode
 from engine.model import Instrument
 from engine.money import ZERO
 from engine.state.orders import Order
@@ -46,7 +48,7 @@ def apply_report(step: StepContext, found: OrderReport, instruments: dict[str, I
     waited_for = order.status in (Status.PENDING, Status.UNKNOWN)
     if (revived or waited_for) and found.status is not VenueStatus.REJECTED:
         if revived:
-            step.note("alarm", f"order {name} was {order.status} to us, but the venue has it", key=name)
+            step.note(NoteLevel.ALARM, f"order {name} was {order.status} to us, but the venue has it", key=name)
         step.emit(OrderAccepted(name, found.venue_order_id, found.venue_ns), key=name)
     for fill in found.fills:
         book(step, fill, instruments)
@@ -78,7 +80,7 @@ def _adopt(step: StepContext, found: OrderReport) -> Order:
     name = found.client_order_id or f"venue-{found.venue_order_id}"
     if step.account.orders.get(name) is not None:
         name = f"{name}@{found.venue_order_id}"  # others may use an id again
-    step.note("warning", f"order {name} at the venue is not of this journal: adopted as external")
+    step.note(NoteLevel.WARNING, f"order {name} at the venue is not of this journal: adopted as external")
     step.emit(OrderAdopted(name, found.venue_order_id, order, found.filled_quantity), key=name)
     return _now(step, name)
 
@@ -91,14 +93,16 @@ def is_lost_order(step: StepContext, found: OrderReport, own: tuple[str, ...]) -
 
 def halt_for_lost(step: StepContext, found: OrderReport) -> None:
     text = f"order {found.client_order_id} at the venue bears our mark and is in no journal: records were lost"
-    step.emit(ModeChanged("halted", (text,)))
+    step.emit(ModeChanged(Mode.HALTED, (text,)))
 
 
 def bookable(step: StepContext, fill: Fill) -> bool:
     """Whether a fill's numbers can be a fill's. Whatever a venue says, it must not stop the engine."""
     if fill.fill_id.isascii() and fill.fill_id.isdigit() and fill.quantity > 0 and fill.price >= 0:
         return True
-    step.note("alarm", f"a fill that cannot be one is not booked: {fill.fill_id}, {fill.quantity} at {fill.price}")
+    step.note(
+        NoteLevel.ALARM, f"a fill that cannot be one is not booked: {fill.fill_id}, {fill.quantity} at {fill.price}"
+    )
     return False
 
 
@@ -118,7 +122,7 @@ def book(step: StepContext, fill: Fill, instruments: dict[str, Instrument], *, f
     name = order.client_order_id
     late = order.status in CLOSED and order.filled_quantity + fill.quantity > order.filled_reported
     if late:
-        step.note("alarm", f"fill {fill.fill_id} came for order {name}, which was {order.status}", key=name)
+        step.note(NoteLevel.ALARM, f"fill {fill.fill_id} came for order {name}, which was {order.status}", key=name)
     fact = OrderFilled(
         client_order_id=name,
         strategy=order.strategy,

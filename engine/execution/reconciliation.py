@@ -4,18 +4,21 @@ The venue's word is final; every correction is a record with its cause. An answe
 question: a newer fill or balance wins (scenario S15). The same answer twice changes nothing (S12).
 """
 
+from engine.bodies import NoteLevel
 from engine.events import AccountReport, BalanceReport, Fill, FillsReport, OpenOrdersReport
 from engine.execution.order_reports import apply_report, book, bookable, halt_for_lost, is_lost_order
 from engine.execution.request_factory import RequestFactory
 from engine.facts import BalanceChanged, FillsConfirmed, ModeChanged, Reconciled, ReconcileFailed
 from engine.lifecycle import Status
+from engine.mode_reasons import Mode
 from engine.model import Instrument
 from engine.money import ZERO
-from engine.state.mode import Mode
+from engine.requests import Purpose
 from engine.state.orders import Order
 from engine.state.pending_requests import PendingRequest
 from engine.state.session_state import Account
 from engine.step_context import StepContext
+from engine.timer_names import TimerKind
 
 ENDED = (Status.CANCELED, Status.EXPIRED, Status.FILLED)
 ORPHANS_MAX = 20  # orders behind unknown fills that are asked about at a time
@@ -68,7 +71,7 @@ def is_due(account: Account) -> bool:
     """Whether a round must begin as soon as the venues can be asked."""
     reconciling = account.reconciling
     distrusted = reconciling.done_started_seq <= account.modes.distrust_seq and reconciling.failures == 0
-    fired = "reconcile" not in account.timers.due_ns  # its time came, perhaps while nothing could be asked
+    fired = not account.timers.is_set(TimerKind.RECONCILE)  # its time came, perhaps while nothing could be asked
     return not reconciling.running and (distrusted or fired)
 
 
@@ -133,7 +136,7 @@ def _contradicted(step: StepContext, known: Order, awaited: PendingRequest, *, g
         return
     text = f"order {known.client_order_id} is {known.status} here, and open at the venue"
     if known.adopted:
-        step.note("alarm", text, key=known.client_order_id)
+        step.note(NoteLevel.ALARM, text, key=known.client_order_id)
     else:
         step.emit(ModeChanged(Mode.HALTED, (text,)), key=known.client_order_id)
 
@@ -204,7 +207,7 @@ def fills(
 
 def orphans_asked(step: StepContext, instrument: str) -> bool:
     """Whether orders behind unknown fills are being asked about: the last answer asks for the page again."""
-    return step.account.requests.of("query_order", instrument=instrument, client_order_id="") is not None
+    return step.account.requests.of(Purpose.QUERY_ORDER, instrument=instrument, client_order_id="") is not None
 
 
 def request_missing_fills(step: StepContext, askings: Askings, instruments: Instruments) -> None:
@@ -219,7 +222,7 @@ def request_missing_fills(step: StepContext, askings: Askings, instruments: Inst
         asking = askings[instruments[name].venue]
         rested_ns = step.time_ns - reconciling.fills_asked_ns.get(name, -asking.settings.ask_every_ns)
         free = step.account.limits.of(instruments[name].venue).lets_ask(step.time_ns)
-        asked = step.account.requests.of("fills", instrument=name) is not None
+        asked = step.account.requests.of(Purpose.FILLS, instrument=name) is not None
         if free and not asked and rested_ns >= asking.settings.ask_every_ns:
             after_id = reconciling.fills_confirmed.get(name)
             asking.fills(

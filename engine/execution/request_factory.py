@@ -1,8 +1,9 @@
 """Requests as the core makes them: each purpose with its deadline and its venue's words. Decides nothing; sends nothing."""
 
-from engine.facts import NewOrder, RequestBody
+from engine.bodies import RequestBody
+from engine.facts import NewOrder
 from engine.model import Instrument, OrderType
-from engine.requests import LinkPlan, Unsigned
+from engine.requests import LinkPlan, Purpose, Unsigned
 from engine.risk.review import Approved
 from engine.session_record import EngineSettings
 from engine.step_context import StepContext
@@ -19,7 +20,7 @@ class RequestFactory:
     def _ask(
         self,
         step: StepContext,
-        purpose: str,
+        purpose: Purpose,
         unsigned: Unsigned,
         *,
         mutates: bool = False,
@@ -71,7 +72,7 @@ class RequestFactory:
         )
         return self._ask(
             step,
-            "place",
+            Purpose.PLACE,
             unsigned,
             mutates=True,
             cause=cause,
@@ -86,7 +87,7 @@ class RequestFactory:
     ) -> int:
         return self._ask(
             step,
-            "cancel",
+            Purpose.CANCEL,
             self.venue.cancel(instrument, client_order_id),
             mutates=True,
             cause=cause,
@@ -107,7 +108,7 @@ class RequestFactory:
         unsigned = self.venue.query_order(instrument, "" if venue_order_id else client_order_id, venue_order_id)
         return self._ask(
             step,
-            "query_order",
+            Purpose.QUERY_ORDER,
             unsigned,
             instrument=instrument.id,
             client_order_id=client_order_id,
@@ -115,34 +116,34 @@ class RequestFactory:
         )
 
     def open_orders(self, step: StepContext, *, reconcile_round: int) -> int:
-        return self._ask(step, "open_orders", self.venue.open_orders(), reconcile_round=reconcile_round)
+        return self._ask(step, Purpose.OPEN_ORDERS, self.venue.open_orders(), reconcile_round=reconcile_round)
 
     def balances(self, step: StepContext, *, reconcile_round: int) -> int:
-        return self._ask(step, "account", self.venue.account(), reconcile_round=reconcile_round)
+        return self._ask(step, Purpose.ACCOUNT, self.venue.account(), reconcile_round=reconcile_round)
 
     def fills(
         self, step: StepContext, *, instrument: Instrument, after_id: int | None, reconcile_round: int = 0
     ) -> int:
         """Everything after the last fill id that is known to be booked; None: only where the newest one stands."""
         unsigned = self.venue.fills_since(instrument, None if after_id is None else str(after_id + 1))
-        return self._ask(step, "fills", unsigned, instrument=instrument.id, reconcile_round=reconcile_round)
+        return self._ask(step, Purpose.FILLS, unsigned, instrument=instrument.id, reconcile_round=reconcile_round)
 
     def depth(self, step: StepContext, *, instrument: Instrument) -> int:
-        return self._ask(step, "depth", self.venue.depth(instrument), instrument=instrument.id)
+        return self._ask(step, Purpose.DEPTH, self.venue.depth(instrument), instrument=instrument.id)
 
     def server_time(self, step: StepContext) -> int:
-        return self._ask(step, "server_time", self.venue.server_time())
+        return self._ask(step, Purpose.SERVER_TIME, self.venue.server_time())
 
     def subscribe(self, step: StepContext, *, source: str) -> int:
-        return self._ask(step, "subscribe", self.venue.subscribe_private(), source=source)
+        return self._ask(step, Purpose.SUBSCRIBE, self.venue.subscribe_private(), source=source)
 
     def connect(self, step: StepContext, *, plan: LinkPlan) -> int:
-        return step.emit(self._link_request("connect", step, plan=plan, source=plan.source), source="execution")
+        return step.emit(self._link_request(Purpose.CONNECT, step, plan=plan, source=plan.source), source="execution")
 
     def disconnect(self, step: StepContext, *, source: str) -> int:
-        return step.emit(self._link_request("disconnect", step, plan=None, source=source), source="execution")
+        return step.emit(self._link_request(Purpose.DISCONNECT, step, plan=None, source=source), source="execution")
 
-    def _link_request(self, purpose: str, step: StepContext, *, plan: LinkPlan | None, source: str) -> RequestBody:
+    def _link_request(self, purpose: Purpose, step: StepContext, *, plan: LinkPlan | None, source: str) -> RequestBody:
         return RequestBody(
             purpose=purpose,
             venue=self.venue.name,

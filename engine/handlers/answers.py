@@ -1,6 +1,7 @@
 """Answers of a venue to our requests, and frames of private streams, which answer none."""
 
 from engine.apply.batch import Applied
+from engine.bodies import NoteLevel
 from engine.events import (
     AccountReport,
     Answer,
@@ -19,9 +20,10 @@ from engine.handlers.events import handle_event
 from engine.handlers.links import disconnect, measure_clock
 from engine.handlers.market_triggers import halt
 from engine.handlers.order_queries import query_order
+from engine.mode_reasons import Mode, key_refused
+from engine.requests import LinkPhase, LinkRole, Purpose
 from engine.session_context import SessionContext
 from engine.session_record import SECOND_NS
-from engine.state.mode import Mode
 from engine.state.pending_requests import PendingRequest
 from engine.step_context import StepContext
 
@@ -33,7 +35,7 @@ def handle_message(session: SessionContext, step: StepContext, applied: Applied)
         return
     if applied.outcome:
         text = f"an answer to request {step.record.cause}, which was answered before or never asked"
-        step.note("warning", text)
+        step.note(NoteLevel.WARNING, text)
     for event in applied.events:
         handle_event(session, step, event)
 
@@ -45,23 +47,23 @@ def _handle_answer(session: SessionContext, step: StepContext, applied: Applied,
     _heed_limits(session, step, request.venue, answer)
     reports = [event for event in applied.events if not isinstance(event, Answer)]
     match request.purpose:
-        case "query_order":
+        case Purpose.QUERY_ORDER:
             _check_absent(session, step, pending, answer)
-        case "subscribe" if not is_done:
-            step.note("alarm", f"subscription refused: {answer.code} {answer.text}")
+        case Purpose.SUBSCRIBE if not is_done:
+            step.note(NoteLevel.ALARM, f"subscription refused: {answer.code} {answer.text}")
             disconnect(session, step, request.source)
-        case "depth" if not is_done:
-            step.note("warning", f"no depth snapshot of {request.instrument}: {answer.outcome} {answer.text}")
+        case Purpose.DEPTH if not is_done:
+            step.note(NoteLevel.WARNING, f"no depth snapshot of {request.instrument}: {answer.outcome} {answer.text}")
         case _:
             pass
     for event in reports:
         _handle_report(session, step, applied, pending, event)
-    if request.purpose == "place":
+    if request.purpose is Purpose.PLACE:
         proof_after_ns = session.proof_after_ns(session.venues[request.venue])
         order_reports.apply_place_answer(step, pending, answer, sent_ns=applied.sent_ns, proof_after_ns=proof_after_ns)
-    elif request.purpose == "cancel" and order_reports.apply_cancel_answer(step, pending, answer):
+    elif request.purpose is Purpose.CANCEL and order_reports.apply_cancel_answer(step, pending, answer):
         query_order(session, step, request.client_order_id, if_unknown=False)
-    is_proof = is_done or (request.purpose == "query_order" and answer.outcome is Outcome.NOT_FOUND)
+    is_proof = is_done or (request.purpose is Purpose.QUERY_ORDER and answer.outcome is Outcome.NOT_FOUND)
     if not is_proof or any(isinstance(event, Unrecognised) for event in reports):
         reconciliation.fail(step, pending, f"{answer.outcome} {answer.text}")
     reconciliation.request_missing_fills(step, session.requests, session.instruments)
@@ -92,10 +94,10 @@ def _handle_queried_order(
     session: SessionContext, step: StepContext, pending: PendingRequest, event: OrderReport
 ) -> None:
     request = pending.request
-    is_orphan = request.purpose == "query_order" and not request.client_order_id
-    if is_orphan or event.status in order_reports.OPEN:
-        if order_reports.is_lost_order(step, event, session.own_sessions):
-            order_reports.halt_for_lost(step, event)
+    is_orphan = request.purpose is Purpose.QUERY_ORDER and not request.client_order_id
+    is_open = is_orphan or event.status in order_reports.OPEN
+    if is_open and order_reports.is_lost_order(step, event, session.own_sessions):
+        order_reports.halt_for_lost(step, event)
     order_reports.apply_report(step, event, session.instruments)
     name = request.instrument
     if is_orphan and not reconciliation.orphans_asked(step, name):
@@ -120,7 +122,7 @@ def _check_absent(session: SessionContext, step: StepContext, pending: PendingRe
     if age_ns > session.proof_after_ns(session.venues[pending.request.venue]):
         step.emit(ModeChanged(Mode.HALTED, (text,)))
     else:
-        step.note("warning", text, key=name)
+        step.note(NoteLevel.WARNING, text, key=name)
 
 
 def _check_silent_stream(session: SessionContext, step: StepContext, venue: str, booked: list[Fill]) -> None:
@@ -129,7 +131,7 @@ def _check_silent_stream(session: SessionContext, step: StepContext, venue: str,
     grace_ns = session.settings.ask_every_ns // 2  # how late a fill may be on the stream
     for source in sorted(step.account.links.by_source):
         link = step.account.links.by_source[source]
-        if link.venue != venue or link.role != "private" or link.state != "ready":
+        if link.venue != venue or link.role is not LinkRole.PRIVATE or link.state is not LinkPhase.READY:
             continue
         missed = [
             fill.fill_id
@@ -137,7 +139,7 @@ def _check_silent_stream(session: SessionContext, step: StepContext, venue: str,
             if link.changed_ns + grace_ns < fill.venue_ns - offset_ns < step.time_ns - grace_ns
         ]
         if missed:
-            step.note("alarm", f"{source}: fills {', '.join(missed[:10])} were never streamed")
+            step.note(NoteLevel.ALARM, f"{source}: fills {', '.join(missed[:10])} were never streamed")
             disconnect(session, step, source)
 
 
@@ -152,6 +154,6 @@ def _heed_limits(session: SessionContext, step: StepContext, venue: str, answer:
         case Outcome.CLOCK:
             measure_clock(session, step, venue)
         case Outcome.AUTH:
-            halt(step, f"{venue} refused our key: {answer.code} {answer.text}")
+            halt(step, key_refused(venue, f"{answer.code} {answer.text}").text)
         case _:
             pass

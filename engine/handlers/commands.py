@@ -1,8 +1,8 @@
 """Commands of a person. What only changes the mode is folded already: see engine/state/mode.py."""
 
 from engine.apply.batch import Applied
+from engine.bodies import CommandBody, CommandName
 from engine.execution import reconciliation
-from engine.facts import CommandBody
 from engine.handlers.shutdown import cancel_all
 from engine.session_context import SessionContext
 from engine.step_context import StepContext
@@ -12,9 +12,9 @@ def handle_command(session: SessionContext, step: StepContext, applied: Applied)
     """Cancel all orders or start a reconciliation, as ordered."""
     assert isinstance(applied.body, CommandBody), applied
     match applied.body.command:
-        case "cancel_all":
+        case CommandName.CANCEL_ALL:
             cancel_all(session, step, ordered=True)
-        case "reconcile":
+        case CommandName.RECONCILE:
             reconciliation.request(step, session.requests, session.instruments)
         case _:
             pass

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from engine.bodies import NoteLevel
 from engine.events import Answer, BalanceReport, Event, OrderReport, Outcome, StreamEnded, Subscribed, Unrecognised
 from engine.execution import order_reports, reconciliation
 from engine.facts import LinkReady
@@ -25,16 +26,16 @@ def handle_event(session: SessionContext, step: StepContext, event: Event) -> No
         case Subscribed() if step.record.kind is Kind.BROKER:
             step.emit(LinkReady(step.record.source))
         case StreamEnded():
-            step.note("warning", f"{step.record.source}: {event.reason}")
+            step.note(NoteLevel.WARNING, f"{step.record.source}: {event.reason}")
             disconnect(session, step, step.record.source)
         case Unrecognised():
-            step.note("warning", f"{event.where}: {event.error}")
+            step.note(NoteLevel.WARNING, f"{event.where}: {event.error}")
             is_private_frame = step.record.kind is Kind.BROKER and step.record.meta is None
             if is_private_frame and step.time_ns - step.account.reconciling.done_ns > UNREADABLE_INTERVAL_NS:
                 # what could not be read may have been a fill
                 reconciliation.request(step, session.requests, session.instruments)
         case Answer() if event.outcome is not Outcome.DONE:
-            step.note("warning", f"{step.record.source}: {event.outcome} {event.code} {event.text}")
+            step.note(NoteLevel.WARNING, f"{step.record.source}: {event.outcome} {event.code} {event.text}")
         case _:
             pass
 

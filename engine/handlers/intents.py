@@ -2,8 +2,9 @@
 
 from typing import NamedTuple
 
+from engine.bodies import IntentBody, IntentKind, VerdictBody
 from engine.execution.order_ids import client_order_id
-from engine.facts import IntentBody, NewOrder, VerdictBody
+from engine.facts import NewOrder
 from engine.handlers.cancel_rules import cancel_rules
 from engine.model import Instrument, find_instrument
 from engine.risk.review import Approved, review
@@ -65,7 +66,7 @@ def _review_place(session: SessionContext, step: StepContext, strategy: str, int
     quote = step.market.quote(session.indexes[instrument.id]) if instrument else None
     # `quote_seq` is the record of the quote that the strategy read
     because = {**intent.because, "quote_seq": quote.seq} if quote else dict(intent.because)
-    body = IntentBody("place", strategy, version, order=order, because=because)
+    body = IntentBody(IntentKind.PLACE, strategy, version, order=order, because=because)
     seq = step.emit(body, source=f"strategy.{strategy}", key=order_id)
     if instrument is None:
         rules = {"instrument": f"{intent.instrument} is not traded here"}
@@ -90,7 +91,7 @@ def _review_place(session: SessionContext, step: StepContext, strategy: str, int
 def _review_cancel(session: SessionContext, step: StepContext, strategy: str, intent: Cancel) -> ApprovedIntent | None:
     order_id = intent.client_order_id
     version = session.strategies[strategy].settings.version
-    body = IntentBody("cancel", strategy, version, cancels=order_id, because=dict(intent.because))
+    body = IntentBody(IntentKind.CANCEL, strategy, version, cancels=order_id, because=dict(intent.because))
     seq = step.emit(body, source=f"strategy.{strategy}", key=order_id)
     order = step.account.orders.get(order_id)
     instrument = None if order is None else session.instruments.get(order.order.instrument)

@@ -1,7 +1,9 @@
 """Links: what follows when one opens or closes, and opening and closing them. Gaps in market data go with them."""
 
 from engine.apply.batch import Applied
-from engine.facts import LinkBody, LinkReady
+from engine.bodies import LinkBody
+from engine.facts import LinkReady
+from engine.requests import LinkPhase, LinkRole, Purpose
 from engine.session_context import SessionContext
 from engine.state.market_gaps import gap_before_session, gap_ended, gap_of_link
 from engine.step_context import StepContext
@@ -16,10 +18,10 @@ def handle_link(session: SessionContext, step: StepContext, applied: Applied) ->
     link = step.account.links.by_source.get(source)
     if link is None:
         return
-    if link.state != "up":
-        if link.role == "market":
+    if link.state is not LinkPhase.UP:
+        if link.role is LinkRole.MARKET:
             open_gap(session, step, source, applied.body.reason)
-    elif link.role == "private":
+    elif link.role is LinkRole.PRIVATE:
         session.requests[link.venue].subscribe(step, source=source)
         measure_clock(session, step, link.venue)
     else:
@@ -34,7 +36,7 @@ def open_links(session: SessionContext, step: StepContext) -> None:
     """Request every link of a session that begins."""
     for name in sorted(session.venues):
         for plan in session.links(name):
-            if plan.role == "market" and (gap := gap_before_session(session.body, plan.source)) is not None:
+            if plan.role is LinkRole.MARKET and (gap := gap_before_session(session.body, plan.source)) is not None:
                 step.emit(gap, source=GAPS)
             session.requests[name].connect(step, plan=plan)
 
@@ -49,9 +51,9 @@ def open_gap(session: SessionContext, step: StepContext, source: str, reason: st
 def reconnect(session: SessionContext, step: StepContext, source: str) -> None:
     """Request a link again if it is down."""
     link = step.account.links.by_source.get(source)
-    if link is None or link.state != "down" or step.account.modes.closing:
+    if link is None or link.state is not LinkPhase.DOWN or step.account.modes.closing:
         return
-    if link.role == "private" and is_blocked(step, link.venue):
+    if link.role is LinkRole.PRIVATE and is_blocked(step, link.venue):
         return  # its subscription is a request, and each request during a ban makes the ban longer
     plan = next(plan for plan in session.links(link.venue) if plan.source == source)
     session.requests[link.venue].connect(step, plan=plan)
@@ -60,13 +62,13 @@ def reconnect(session: SessionContext, step: StepContext, source: str) -> None:
 def disconnect(session: SessionContext, step: StepContext, source: str) -> None:
     """Request the end of an open link."""
     link = step.account.links.by_source.get(source)
-    if link is not None and link.state in ("up", "ready"):
+    if link is not None and link.state in (LinkPhase.UP, LinkPhase.READY):
         session.requests[link.venue].disconnect(step, source=source)
 
 
 def measure_clock(session: SessionContext, step: StepContext, venue: str) -> None:
     """Request the venue's time, unless a request for it is pending."""
-    if not is_blocked(step, venue) and step.account.requests.of("server_time") is None:
+    if not is_blocked(step, venue) and step.account.requests.of(Purpose.SERVER_TIME) is None:
         session.requests[venue].server_time(step)
 
 

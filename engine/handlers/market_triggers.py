@@ -1,15 +1,18 @@
 """What the market raises: bad data, breaks in ids, books that need a snapshot. Strategies are run by the kernel."""
 
 from engine.apply.batch import Applied
+from engine.bodies import NoteLevel
 from engine.facts import ModeChanged
 from engine.handlers.links import GAPS
 from engine.handlers.policy import decide_mode
 from engine.market import layout
 from engine.market.views import BookState
+from engine.mode_reasons import Mode
+from engine.requests import Purpose
 from engine.session_context import SessionContext
 from engine.state.market_gaps import gap_in_ids
-from engine.state.mode import Mode
 from engine.step_context import StepContext
+from engine.timer_names import TimerKind
 
 FATAL_FLAGS = {
     layout.BOOK_CROSSED: "its book is crossed",
@@ -52,8 +55,13 @@ def request_snapshots(session: SessionContext, step: StepContext) -> None:
         instrument = session.instruments[name]
         is_lost = step.market.book_state(index) in (BookState.BUFFERING, BookState.BROKEN)
         may_query = step.account.limits.of(instrument.venue).lets_ask(step.time_ns)
-        is_waiting = f"depth.{name}" in step.account.timers.due_ns
-        if is_lost and may_query and not is_waiting and step.account.requests.of("depth", instrument=name) is None:
+        is_waiting = step.account.timers.is_set(TimerKind.SNAPSHOT, name)
+        if (
+            is_lost
+            and may_query
+            and not is_waiting
+            and step.account.requests.of(Purpose.DEPTH, instrument=name) is None
+        ):
             session.requests[instrument.venue].depth(step, instrument=instrument)
 
 
@@ -62,4 +70,4 @@ def halt(step: StepContext, reason: str) -> None:
     if step.account.links.has_account:
         step.emit(ModeChanged(Mode.HALTED, (reason,)))
     else:
-        step.note("alarm", reason)
+        step.note(NoteLevel.ALARM, reason)

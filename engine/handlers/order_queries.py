@@ -15,6 +15,7 @@ def query_order(session: SessionContext, step: StepContext, name: str, *, if_unk
         name: The client order id.
         if_unknown: False queries it in any live status: the answer to its cancel did not settle it. If that query is
             not answered either, the next reconciliation queries it again.
+
     """
     order = step.account.orders.get(name)
     if order is None or order.ask_seq or order.status not in LIVE:

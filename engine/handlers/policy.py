@@ -4,8 +4,9 @@ from engine.execution import reconciliation
 from engine.facts import ModeChanged
 from engine.handlers.shutdown import advance_shutdown
 from engine.market.views import BookState
+from engine.mode_reasons import Mode
 from engine.session_context import SessionContext
-from engine.state.mode import Mode, right_mode
+from engine.state.mode import right_mode
 from engine.step_context import StepContext
 
 
@@ -15,6 +16,7 @@ def advance_policy(session: SessionContext, step: StepContext) -> bool:
     Returns:
         True if the policy is quiescent: it has nothing to do at any later time, as long as neither the account nor the
         liveness of a market changes. Only then may a step skip it.
+
     """
     # the mode comes first: a round that began before RUNNING ended would prove nothing
     market_reasons = decide_mode(session, step)

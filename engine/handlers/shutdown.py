@@ -1,7 +1,8 @@
 """How a session ends: cancel, wait for answers, reconcile a last time, close."""
 
+from engine.bodies import NoteLevel
 from engine.execution import reconciliation
-from engine.facts import SessionClosing
+from engine.facts import CloseReason, SessionClosing
 from engine.handlers.cancel_rules import cancel_rules
 from engine.handlers.pnl import emit_pnl
 from engine.lifecycle import Status
@@ -19,6 +20,7 @@ def cancel_all(session: SessionContext, step: StepContext, *, ordered: bool = Fa
 
     Returns:
         How many live orders of ours there are.
+
     """
     own_orders = [order for order in step.account.orders.live_by_age() if not order.adopted]
     for order in own_orders:
@@ -35,7 +37,7 @@ def cancel_all(session: SessionContext, step: StepContext, *, ordered: bool = Fa
             )
         elif ordered:
             text = f"order {order.client_order_id} is not cancelled now: {reasons}"
-            step.note("warning", text, key=order.client_order_id)
+            step.note(NoteLevel.WARNING, text, key=order.client_order_id)
     return len(own_orders)
 
 
@@ -48,7 +50,7 @@ def advance_shutdown(session: SessionContext, step: StepContext) -> None:
     if live or is_waiting or _needs_last_round(session, step):
         return
     emit_pnl(session, step)
-    step.emit(SessionClosing("stopped"))
+    step.emit(SessionClosing(CloseReason.STOPPED))
 
 
 def _needs_last_round(session: SessionContext, step: StepContext) -> bool:

@@ -13,19 +13,9 @@ from functools import partial
 import structlog
 import trio
 
+from engine.bodies import CommandBody, CommandName, LinkBody, LinkEvent, NoteBody, NoteLevel, RequestBody, VerdictBody
 from engine.errors import CoreError
-from engine.facts import (
-    CommandBody,
-    LinkBody,
-    MarketGap,
-    NoteBody,
-    OrderFilled,
-    RequestBody,
-    SessionClosing,
-    VerdictBody,
-    text_of,
-)
-from engine.facts import ModeChanged as ModeFact
+from engine.facts import CloseReason, MarketGap, ModeChanged, OrderFilled, SessionClosing
 from engine.gc_tuning import rare_collections
 from engine.kernel import Kernel
 from engine.lifecycle import Status
@@ -35,7 +25,10 @@ from engine.live.gateway import Gateway
 from engine.live.ingress import Command, FrameBatch, Ingress, LinkDown
 from engine.live.link_tasks import HandedOverLink, LinkTasks
 from engine.live.session_status import PositionStatus, Progress, SessionStatus, Summary
-from engine.live.startup import KEY_REFUSED, StartPlan, make_sender
+from engine.live.startup import StartPlan, make_sender
+from engine.mode_reasons import ReasonCode, code_of
+from engine.record_codec import text_of
+from engine.requests import Purpose
 from engine.sequencer import Arrival, Sequencer
 from engine.session_record import SECOND_NS
 from engine.state.positions import unrealised
@@ -50,7 +43,7 @@ IDLE_SECONDS_MAX = 1.0
 CLOCK_SECONDS = 60.0  # how often the wall clock is compared with session time
 PROGRESS_SECONDS = 0.25
 ITS_OWN_END = ("closed", "deadline")  # the core said that nothing more is awaited: the journal is sealed for good
-MODE_SOURCE = "mode"  # of a mode that engine/handlers/policy.py derived, and not an answer of the venue's
+MODE_SOURCE = "mode"  # of a mode that engine/handlers/mode_policy.py derived, and not an answer of the venue's
 NAMED_MAX = 3  # orders that a reason names
 
 log = structlog.get_logger()
@@ -71,7 +64,7 @@ class Session:
         self._orders = self._fills = self._messages = self._lag_ns = 0
         self._refused, self._objection, self._key_refused = 0, "", ""
         self._ended, self._reason = "", ""
-        self._closing = ""  # why the core closes the session: "stopped" | "deadline"
+        self._closing: CloseReason | None = None  # why the core closes the session
         self._gaps = 0
         self._links: LinkTasks | None = None
         self.signalled = False  # whether a person or the system asked this process to end
@@ -84,7 +77,7 @@ class Session:
     def state(self) -> State:
         return self.sequencer.state
 
-    async def command(self, name: str, *, by: str, reason: str = "") -> Command:
+    async def command(self, name: CommandName, *, by: str, reason: str = "") -> Command:
         """Puts a COMMAND first in line and waits until it was taken."""
         command = Command(name, by, reason, trio.Event())
         if self.inbox.put_command(command):
@@ -95,7 +88,7 @@ class Session:
         """Stops the session, but not its connections: the next one goes on with them."""
         assert self._links is not None, "made in run"
         self._links.keeping = True
-        await self.command("stop", by=by, reason=reason)
+        await self.command(CommandName.STOP, by=by, reason=reason)
 
     def glimpse(self) -> SessionStatus:
         state = self.state
@@ -199,7 +192,7 @@ class Session:
         """No new orders, while there is still room to record what becomes of the old ones."""
         left, wanted = free_bytes / 2**20, self.plan.wanted.free_bytes_min / 2**20
         reason = f"the journal's disk has {left:,.0f} MiB left, and free_mib_min is {wanted:,.0f}"
-        self.inbox.put_command(Command("halt", "shell", reason, trio.Event()))
+        self.inbox.put_command(Command(CommandName.HALT, "shell", reason, trio.Event()))
 
     def _close_journal(self) -> None:
         """Seals what can be sealed. Only a session that came to its own end is final."""
@@ -256,7 +249,7 @@ class Session:
         scope.cancel()
 
     def _end_as_the_core_said(self) -> None:
-        if self._closing != "deadline":
+        if self._closing is not CloseReason.DEADLINE:
             self._end("closed", "stopped in order")
             return
         account, cancelling = self.state.account, self.plan.body.engine.cancel_on_stop
@@ -308,8 +301,7 @@ class Session:
         at = 0
         while at < len(payloads):
             rest = payloads[at:] if frames.market else payloads[at : at + 1]
-            arrival = Arrival(kind, source, cause, recv_ns=recv_ns, payloads=rest)
-            count, outputs = sequencer.accept(arrival, now_ns())
+            count, outputs = sequencer.accept(Arrival(kind, source, cause, recv_ns=recv_ns, payloads=rest), now_ns())
             at += count
             if outputs and self._perform(outputs):
                 asked = True
@@ -321,7 +313,7 @@ class Session:
         """The LINK down record: caused by the LINK up it ends or, where there was none, by the request."""
         link = self.state.account.links.by_source.get(down.source)
         cause = link.up_seq if link is not None and link.up_seq >= 0 else down.request_seq
-        return Arrival(Kind.LINK, down.source, cause=cause, body=text_of(LinkBody("down", down.reason)))
+        return Arrival(Kind.LINK, down.source, cause=cause, body=text_of(LinkBody(LinkEvent.DOWN, down.reason)))
 
     def _obey(self, command: Command) -> None:
         body = CommandBody(command.name, command.by, command.reason)
@@ -342,19 +334,18 @@ class Session:
         """Hands requests to the gateway and tells people what concerns them. True where there was a request."""
         asked = False
         for output in outputs:
-            record, body = output
-            match body:
-                case RequestBody():
+            match output.body:
+                case RequestBody() as request:
                     assert self._gateway is not None, "made in run"
-                    self._gateway.perform(record)
+                    self._gateway.perform(output.record)
                     asked = True
-                    self._orders += body.purpose == "place"
-                case VerdictBody() if not body.approved:
+                    self._orders += request.purpose is Purpose.PLACE
+                case VerdictBody() as verdict if not verdict.approved:
                     self._refused += 1
-                    reasons = (f"{rule}: {reason}" for rule, reason in body.rules.items() if reason)
-                    self._objection = self._objection or next(reasons)
-                case NoteBody():
-                    (log.info if body.level == "info" else log.warning)(body.text, seq=record.seq)
+                    objections = [f"{rule}: {objection}" for rule, objection in verdict.rules.items() if objection]
+                    self._objection = self._objection or objections[0]
+                case NoteBody() as note:
+                    (log.info if note.level is NoteLevel.INFO else log.warning)(note.text, seq=output.record.seq)
                 case _:
                     self._report_fact(output)
         return asked
@@ -365,10 +356,10 @@ class Session:
             case OrderFilled() as fill:
                 self._fills += 1
                 self._filled_last = fill.client_order_id
-            case ModeFact() as fact:
-                if output.record.source != MODE_SOURCE and KEY_REFUSED in (output.record.body or ""):
+            case ModeChanged() as fact:
+                if output.record.source != MODE_SOURCE and code_of(fact.reasons[0]) is ReasonCode.KEY_REFUSED:
                     self._key_refused = self._key_refused or fact.reasons[0]
-                log.info("mode", mode=fact.mode, reasons="; ".join(fact.reasons))
+                log.info("mode", mode=fact.mode.value, reasons="; ".join(fact.reasons))
             case MarketGap() as gap:
                 what = f"{gap.stream} of {gap.instrument}" if gap.stream else gap.link
                 if gap.to_ns and not gap.stream:
@@ -399,14 +390,14 @@ class Session:
                 first = False
                 self.signalled = True
                 reason = signal.Signals(number).name
-                self.inbox.put_command(Command("stop", "signal", reason, trio.Event()))
+                self.inbox.put_command(Command(CommandName.STOP, "signal", reason, trio.Event()))
 
     async def _watch_clock(self) -> None:
         while True:
             await trio.sleep(CLOCK_SECONDS)
             drift_ns = self._clock.drift_ns()
             if drift_ns is not None:
-                self.inbox.put(Arrival(Kind.LINK, "clock", body=text_of(LinkBody("clock", drift_ns=drift_ns))))
+                self.inbox.put(Arrival(Kind.LINK, "clock", body=text_of(LinkBody(LinkEvent.CLOCK, drift_ns=drift_ns))))
 
     async def _tell(self, progress: Progress) -> None:
         while True:

@@ -7,7 +7,7 @@ the fact to emit; the caller emits it.
 import msgspec
 from msgspec.structs import replace
 
-from engine.facts import MarketGap
+from engine.facts import MarketGap, SequencedStream
 from engine.market.views import SequenceBreak
 from engine.session_record import SessionBody
 from engine.state.changes import Change, Stamp
@@ -51,6 +51,7 @@ def gap_of_link(body: SessionBody, link: str, reason: str, last_frame: tuple[int
         link: The source of the link.
         reason: Why it begins.
         last_frame: (time_ns, seq) of the link's last frame; zeros if there was none.
+
     """
     from_ns, from_seq = last_frame
     if not from_ns:
@@ -68,7 +69,7 @@ def gap_in_ids(
     body: SessionBody, found: SequenceBreak, *, link: str, instrument: str, time_ns: int, seq: int
 ) -> MarketGap:
     """Return the gap that a jump in the ids of a stream shows. `time_ns` and `seq` are of the record with the jump."""
-    ids = "trade ids" if found.stream == "trade" else "depth update ids"
+    ids = "trade ids" if found.stream is SequencedStream.TRADE else "depth update ids"
     return MarketGap(
         link=link,
         reason=f"{ids} are missing",

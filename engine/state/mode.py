@@ -5,12 +5,14 @@ reconciliation that began later is needed to return. `right_mode` decides; `redu
 """
 
 from collections.abc import Sequence
-from enum import StrEnum
 
 import msgspec
 from msgspec.structs import replace
 
+from engine.bodies import CommandName, LinkEvent
 from engine.facts import ModeChanged, SessionClosing
+from engine.mode_reasons import Mode
+from engine.requests import LinkPhase
 from engine.session_record import MILLISECOND_NS, SECOND_NS
 from engine.state.changes import Change, Commanded, LinkMoved, Stamp
 from engine.state.links import LinkStates
@@ -20,14 +22,6 @@ from engine.state.reconcile_rounds import ReconcileRounds
 
 CLOCK_JUMP_NS = 250 * MILLISECOND_NS  # of the wall clock against session time: timestamps may be wrong beyond it
 MISSING_FILL_NS = 2 * SECOND_NS  # a fill may arrive a little after the report that counts it
-
-
-class Mode(StrEnum):
-    STARTING = "starting"  # the opening state is loaded; no link is open yet
-    SYNCING = "syncing"  # links are open or opening; something may have been missed
-    RUNNING = "running"  # the only mode in which new orders leave
-    PAUSED = "paused"  # everything is in order, but a person or a rule holds new orders back
-    HALTED = "halted"  # a person must look and resume
 
 
 class ModeState(msgspec.Struct, frozen=True):
@@ -62,11 +56,12 @@ def right_mode(
         reconciling: The state of reconciliation.
         market_reasons: What the market lacks.
         time_ns: Session time.
+
     """
     if modes.halted_for:
         return Mode.HALTED, (modes.halted_for,)
     reasons: list[str] = []
-    not_ready = [(link.source, link.state) for link in links.by_source.values() if link.state != "ready"]
+    not_ready = [(link.source, link.state) for link in links.by_source.values() if link.state is not LinkPhase.READY]
     if not_ready:
         reasons += [f"{source} is {state}" for source, state in sorted(not_ready)]
     blocked = [(venue, budget.reason) for venue, budget in limits.by_venue.items() if time_ns < budget.blocked_until_ns]
@@ -98,17 +93,17 @@ def reduce(modes: ModeState, change: Change, at: Stamp) -> ModeState:
             is_left = modes.mode is Mode.RUNNING and change.mode in (Mode.SYNCING, Mode.HALTED)
             return replace(
                 modes,
-                mode=Mode(change.mode),
+                mode=change.mode,
                 reasons=change.reasons,
                 since_ns=at.time_ns,
                 halted_for=halted_for,
                 distrust_seq=at.seq if is_left else modes.distrust_seq,
             )
-        case LinkMoved() if change.link.state == "clock":
+        case LinkMoved() if change.link.state is LinkEvent.CLOCK:
             # only a change of the drift is a jump; a drift that stays was judged when it appeared
             jumped = abs(change.link.drift_ns - modes.drift_ns) > CLOCK_JUMP_NS
             return replace(modes, drift_ns=change.link.drift_ns, distrust_seq=at.seq if jumped else modes.distrust_seq)
-        case LinkMoved() if change.link.state == "down":
+        case LinkMoved() if change.link.state is LinkEvent.DOWN:
             return replace(modes, distrust_seq=at.seq)
         case SessionClosing():
             return replace(modes, closing=True)
@@ -121,15 +116,15 @@ def reduce(modes: ModeState, change: Change, at: Stamp) -> ModeState:
 def _commanded(modes: ModeState, change: Commanded, at: Stamp) -> ModeState:
     person = change.command.by or "operator"
     match change.command.command:
-        case "pause":
+        case CommandName.PAUSE:
             return replace(modes, paused_by=person)
-        case "resume":
+        case CommandName.RESUME:
             return replace(modes, paused_by="", halted_for="", distrust_seq=at.seq)
-        case "decide":  # a resimulation ends its own pause: nothing was missed in it
+        case CommandName.DECIDE:  # a resimulation ends its own pause: nothing was missed in it
             return replace(modes, paused_by="")
-        case "halt":
+        case CommandName.HALT:
             return replace(modes, halted_for=change.command.reason or f"ordered by {person}")
-        case "stop" if not modes.stopping_since_ns:
+        case CommandName.STOP if not modes.stopping_since_ns:
             return replace(modes, stopping_since_ns=max(at.time_ns, 1))
         case _:
             return modes

@@ -15,11 +15,12 @@ from msgspec.structs import replace
 
 from engine import facts
 from engine.market.market_state import Market
+from engine.requests import Purpose
 from engine.session_record import EngineSettings
 from engine.state import (
     balances,
-    market_gaps,
     links,
+    market_gaps,
     mode,
     orders,
     pending_requests,
@@ -39,8 +40,8 @@ from engine.state.changes import (
     Stamp,
     TimerFired,
 )
-from engine.state.market_gaps import OpenGaps
 from engine.state.links import LinkStates
+from engine.state.market_gaps import OpenGaps
 from engine.state.mode import ModeState
 from engine.state.orders import Orders
 from engine.state.pending_requests import PendingRequests
@@ -129,18 +130,19 @@ CLAIMS: dict[type, tuple[str, ...]] = {
 
 # purpose of a request -> the parts that it may move: a subset of those that claim `Requested`
 _SENT = ("requests", "limits")
-REQUEST_CLAIMS: dict[str, tuple[str, ...]] = {
-    "place": ("orders", *_SENT),
-    "cancel": ("orders", *_SENT),
-    "query_order": ("orders", *_SENT, "reconciling", "timers"),
-    "open_orders": (*_SENT, "reconciling"),
-    "account": (*_SENT, "reconciling"),
-    "fills": (*_SENT, "reconciling"),
-    "depth": (*_SENT, "timers"),
-    "server_time": _SENT,
-    "subscribe": _SENT,
-    "connect": ("links",),
-    "disconnect": (),
+REQUEST_CLAIMS: dict[Purpose, tuple[str, ...]] = {
+    Purpose.PLACE: ("orders", *_SENT),
+    Purpose.CANCEL: ("orders", *_SENT),
+    Purpose.QUERY_ORDER: ("orders", *_SENT, "reconciling", "timers"),
+    Purpose.OPEN_ORDERS: (*_SENT, "reconciling"),
+    Purpose.ACCOUNT: (*_SENT, "reconciling"),
+    Purpose.FILLS: (*_SENT, "reconciling"),
+    Purpose.DEPTH: (*_SENT, "timers"),
+    Purpose.SERVER_TIME: _SENT,
+    Purpose.EXCHANGE_INFO: _SENT,
+    Purpose.SUBSCRIBE: _SENT,
+    Purpose.CONNECT: ("links",),
+    Purpose.DISCONNECT: (),
 }
 
 

@@ -7,8 +7,8 @@ since it decides nothing.
 from operator import is_
 
 from engine.lifecycle import Status
+from engine.mode_reasons import Mode
 from engine.model import Instrument, Side
-from engine.state.mode import Mode
 from engine.state.session_state import Account, State
 from engine.strategy.runner import StrategyRunner
 

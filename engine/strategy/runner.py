@@ -9,6 +9,7 @@ from decimal import Decimal, InvalidOperation, localcontext
 from itertools import islice
 from typing import Final
 
+from engine.bodies import NoteLevel
 from engine.facts import StrategyChanged, StrategyStopped
 from engine.market.market_state import Market
 from engine.model import Instrument, OrderType, Side, TimeInForce, find_instrument
@@ -45,6 +46,7 @@ class StrategyRunner:
             indexes: Instrument id -> its index in the market.
             averages: (strategy, average, instrument as declared) -> index in the market.
             triggers: Strategy -> its trigger's number in the market, for those that the market triggers.
+
         """
         self.strategies = strategies
         self.compiled = {name: number for name, number in triggers.items() if strategies[name].look is not None}
@@ -80,6 +82,7 @@ class StrategyRunner:
         Returns:
             The decisions up to there, by strategy, for `decide` to use. None if all of them decide nothing.
             A strategy that raises ends the run; `decide` runs it again and records the error.
+
         """
         decisions: dict[str, Decision] = {}
         for name in names:
@@ -103,6 +106,7 @@ class StrategyRunner:
             step: The current step.
             name: The strategy.
             decisions: What `first_decision` returned at this record, so that no strategy runs twice.
+
         """
         status = step.account.strategies.of(name)
         if status.stopped_for:
@@ -113,7 +117,7 @@ class StrategyRunner:
                 decision = self._run(step.account, step.market, step.time_ns, self.strategies[name], status)
         except Exception as error:  # noqa: BLE001 - a user's code may raise anything
             reason = f"{type(error).__name__}: {error}"
-            step.note("alarm", f"strategy {name} is stopped: {reason}")
+            step.note(NoteLevel.ALARM, f"strategy {name} is stopped: {reason}")
             step.emit(StrategyStopped(name, reason), source=f"strategy.{name}")
             return ()
         if decision.changed:
@@ -127,6 +131,7 @@ class StrategyRunner:
 
         Raises:
             Exception: Whatever is wrong with the strategy.
+
         """
         name = loaded.settings.name
         with localcontext(MONEY):  # a copy: what the strategy sets in it is dropped

@@ -9,10 +9,10 @@ from typing import Protocol
 
 import numpy as np
 
+from engine.apply.batch import Batch
 from engine.market import rows as r
 from engine.market.rows import Rows
 from engine.market.views import Stream
-from engine.apply.batch import Batch
 from engine.sequencer import Sequencer
 from engine.session_context import SessionContext
 from engine.state.session_state import State
