@@ -185,9 +185,9 @@ def _with_new_checkpoints(records: Iterator[Record], state_at: int, states: list
     yield first
     for record in records:
         made = record
-        heard = state.heard if record.kind is Kind.CHECKPOINT else b""
+        heard = state.input_hash if record.kind is Kind.CHECKPOINT else b""
         if record.kind is Kind.CHECKPOINT:
-            stated = CheckpointBody(state.inputs, digests_as_of(kernel.program.session.schema, state))
+            stated = CheckpointBody(state.inputs, digests_as_of(kernel.session.body.schema, state))
             made = msgspec.structs.replace(record, body=text_of(stated))
         _rebuild(kernel, state, made)
         if heard and record.seq == state_at:

@@ -87,7 +87,7 @@ def begun(journal: Journal, kernel: Kernel, first: Record) -> State:
         raise DamagedJournalError(
             path,
             f"it is not the state that the CHECKPOINT (record {seq}) states, or a changed strategy asks for another",
-            f"read it with the engine that bundled it; it was recorded with {kernel.program.session.versions.get('engine')}",
+            f"read it with the engine that bundled it; it was recorded with {kernel.session.body.versions.get('engine')}",
         )
     return state
 
@@ -118,10 +118,10 @@ def _made_from(first: Record, seq: int) -> str:
 
 def _unpacked(body: bytes | memoryview, seq: int, journal: Journal, kernel: Kernel) -> State | None:
     """Return the state in a snapshot; None if it is not the one that the CHECKPOINT `seq` states."""
-    schema = kernel.program.session.schema
+    schema = kernel.session.body.schema
     try:
         held = _decode(body) if schema == SCHEMA else _decode_older(body)
-        market = kernel.program.empty_market()
+        market = kernel.session.empty_market()
         serialize.load(market, held.market)
     except (msgspec.MsgspecError, ValueError, LookupError):
         return None
@@ -129,11 +129,9 @@ def _unpacked(body: bytes | memoryview, seq: int, journal: Journal, kernel: Kern
     if checkpoint is None or checkpoint.kind is not Kind.CHECKPOINT:
         return None
     state = State(held.account, market, seq=seq, time_ns=held.time_ns, inputs=held.inputs)
-    state.new_page(held.heard)
+    state.restart_hash(held.heard)
     stated = read_checkpoint(checkpoint.body or "").parts
-    found = {
-        name: part for name, part in digests_as_of(schema, state).items() if name != "inputs"
-    }
+    found = {name: part for name, part in digests_as_of(schema, state).items() if name != "inputs"}
     same = (
         all(stated.get(name) == part for name, part in found.items())
         and stated.get("inputs", (0, ""))[1] == held.heard.hex()

@@ -20,7 +20,7 @@ BOOK_LEVELS = 5
 def belief(kernel: Kernel, state: State, record: Record) -> dict[str, Any]:
     """JSON values; decimals as text. `record` is the last one folded."""
     return {
-        "session": kernel.program.session.session,
+        "session": kernel.session.body.session,
         "seq": state.seq,
         "time_ns": state.time_ns,
         "record": {"kind": str(record.kind), "source": record.source, "key": record.key},
@@ -93,7 +93,7 @@ def _orders(state: State) -> list[dict[str, Any]]:
 
 def _markets(kernel: Kernel, state: State) -> list[dict[str, Any]]:
     markets = []
-    for name, index in kernel.program.indexes.items():
+    for name, index in kernel.session.indexes.items():
         quote = state.market.quote(index)
         top = state.market.book_top(index, BOOK_LEVELS)
         trade = state.market.last_trade(index)
@@ -119,7 +119,7 @@ def _strategies(kernel: Kernel, state: State) -> list[dict[str, Any]]:
             "state": state.account.strategies.of(name).state,
             "stopped_for": state.account.strategies.of(name).stopped_for,
         }
-        for name, loaded in kernel.program.strategies.items()
+        for name, loaded in kernel.session.strategies.items()
     ]
 
 
@@ -175,8 +175,8 @@ def _unknown(state: State) -> list[dict[str, Any]]:
 def _timers(state: State) -> list[dict[str, Any]]:
     timers = [{"timer": name, "due_ns": due} for name, due in state.account.timers.due_ns.items()]
     next_ns, name = next_timer(state)
-    if name.kind is TimerKind.THROTTLE:
-        timers.append({"timer": str(name), "due_ns": next_ns})
+    if TimerName.parse(name).kind is TimerKind.THROTTLE:
+        timers.append({"timer": name, "due_ns": next_ns})
     return sorted(timers, key=lambda timer: (timer["due_ns"], timer["timer"]))
 
 
