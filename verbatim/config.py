@@ -152,7 +152,6 @@ def read_config(path: Path, environment: Mapping[str, str] | None = None) -> Con
 
     Raises:
         ConfigError: a name is unknown, or a value cannot be used.
-
     """
     return make_config(read_values(path), str(path), environment)
 
@@ -162,7 +161,6 @@ def read_values(path: Path) -> dict[str, Any]:
 
     Raises:
         ConfigError: it cannot be read, or has a key for a secret.
-
     """
     try:
         with path.open("rb") as file:
@@ -180,7 +178,6 @@ def make_config(values: Mapping[str, Any], where: str, environment: Mapping[str,
 
     Raises:
         ConfigError: a name is unknown, or a value cannot be used.
-
     """
     _refuse_unknown_environment(os.environ if environment is None else environment)
     try:
@@ -227,7 +224,6 @@ def read_key(config: Config, environment: Mapping[str, str] | None = None, base:
 
     Raises:
         ConfigError: there is no key, or it cannot be used.
-
     """
     environment = os.environ if environment is None else environment
     given = [environment.get(name, "") for name in CREDENTIALS]
@@ -248,7 +244,6 @@ def read_signer(config: Config, base: Path | None = None) -> Signer | None:
 
     Raises:
         ConfigError: it cannot be read.
-
     """
     if config.session.signing_key is None:
         return None
@@ -261,7 +256,6 @@ def read_signing_key(path: Path) -> Signer:
 
     Raises:
         ConfigError: the file or the key cannot be used.
-
     """
     try:
         return Signer.from_pem(_read_private_file(path))
@@ -274,7 +268,6 @@ def _read_private_file(path: Path) -> bytes:
 
     Raises:
         ConfigError: others can read it, or it cannot be read.
-
     """
     try:
         descriptor = os.open(path, os.O_RDONLY)
@@ -291,7 +284,6 @@ def read_secret_file(path: Path) -> ApiKey:
 
     Raises:
         ConfigError: the file cannot be used.
-
     """
     content = _read_private_file(path)
     try:
@@ -320,7 +312,6 @@ def session_config(config: Config, *, key: ApiKey | None, base: Path | None = No
     Raises:
         ConfigError: the configuration cannot trade.
         StrategyError: a strategy cannot be used.
-
     """
     if not config.strategy:
         raise ConfigError(
@@ -354,7 +345,6 @@ def recording_config(config: Config, *, base: Path | None = None) -> SessionConf
 
     Raises:
         ConfigError: the configuration cannot be used.
-
     """
     clock = config.clock
     return SessionConfig(
@@ -383,7 +373,6 @@ def venue_settings(config: Config) -> VenueSettings:
 
     Raises:
         ConfigError: no venue has this name.
-
     """
     settings = VenueSettings(
         name=config.venue.name,

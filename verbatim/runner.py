@@ -66,7 +66,6 @@ async def run_session_config(
 
     Raises:
         StartError: the session cannot begin, or the venue refused the key before it ran.
-
     """
     make_journals_folder(config.journals)
     plan = await open_session(config)
@@ -113,7 +112,6 @@ def make_journals_folder(journals: Path) -> None:
 
     Raises:
         ConfigError: it cannot be made or written.
-
     """
     try:
         journals.mkdir(parents=True, exist_ok=True)
