@@ -41,6 +41,8 @@ class _Section(BaseModel):
 
 
 class SessionSection(_Section):
+    """Where the journal goes, and what happens when it fails."""
+
     journals: Path = Path("journals")  # from the working directory, as for every other command
     account: str = Field(default="main", pattern=r"^[a-z0-9_-]{1,32}$")
     seed: int | None = None
@@ -66,6 +68,8 @@ class ClockSection(_Section):
 
 
 class VenueSection(_Section):
+    """The venue: its name, addresses and how requests are sent."""
+
     name: str = "binance_spot"
     rest: str = Field(pattern=r"^https?://")
     stream: str = Field(pattern=r"^wss?://")
@@ -76,11 +80,15 @@ class VenueSection(_Section):
 
 
 class StrategySection(_Section):
+    """One strategy: its file and parameters."""
+
     file: str  # path.py:Class, from the configuration's folder
     parameters: dict[str, Any] = {}
 
 
 class RiskSection(_Section):
+    """Limits; engine/session_record.py documents each. 0 means no limit."""
+
     order_size_max: Decimal = Field(default=Decimal(0), ge=0)
     order_notional_max: Decimal = Field(default=Decimal(0), ge=0)
     position_max: Decimal = Field(default=Decimal(0), ge=0)
@@ -116,6 +124,8 @@ class EngineSection(_Section):
 
 
 class Config(BaseSettings):
+    """The whole configuration."""
+
     model_config = SettingsConfigDict(
         env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid", hide_input_in_errors=True, frozen=True
     )
@@ -143,6 +153,8 @@ class Config(BaseSettings):
 
 
 class Credentials(_Section):
+    """The content of a secret file."""
+
     api_key: SecretStr
     api_secret: SecretStr  # an HMAC secret, or the text of an Ed25519 private key in PEM
 
