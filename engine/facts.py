@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from engine.lifecycle import Report
-from engine.mode_reasons import Mode
+from engine.mode_reasons import Mode, ModeReason
 from engine.model import OrderType, Side, TimeInForce
 
 
@@ -153,7 +153,7 @@ class ReconcileFailed(msgspec.Struct, frozen=True, tag_field="fact", tag="reconc
 
 class ModeChanged(msgspec.Struct, frozen=True, tag_field="fact", tag="mode"):
     mode: Mode
-    reasons: tuple[str, ...]
+    reasons: tuple[ModeReason, ...]
 
 
 class LinkReady(msgspec.Struct, frozen=True, tag_field="fact", tag="link_ready"):

@@ -23,7 +23,7 @@ from engine.handlers.market_triggers import handle_market
 from engine.handlers.policy import advance_policy
 from engine.handlers.table import HANDLERS
 from engine.lifecycle import Status
-from engine.mode_reasons import Mode
+from engine.mode_reasons import Mode, ModeReason, ReasonCode
 from engine.money import MONEY
 from engine.record_codec import read_fact, read_request
 from engine.session_context import SessionContext
@@ -173,7 +173,7 @@ class Kernel:
         if state.seq == record.seq or len(records) == 1:  # else a restart applies them one by one
             with localcontext(MONEY):
                 step.note(NoteLevel.ALARM, text)
-                step.emit(facts.ModeChanged(Mode.HALTED, (text,)))
+                step.emit(facts.ModeChanged(Mode.HALTED, (ModeReason(ReasonCode.CORE_FAILED, text),)))
             state.seq = step.next_seq - 1
         return CoreError(text, records=records, outputs=[output.record for output in step.outputs])
 

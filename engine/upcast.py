@@ -38,6 +38,7 @@ BODIES_3: dict[Kind, tuple[Rename, ...]] = {
     ),
 }
 FACTS_3 = {"strategy_woken": "strategy_triggered"}
+KEY_REFUSED_2 = " refused our key: "  # part of a halt's reason; no other reason of schema 2 has a code of its own here
 TIMERS_3 = {  # the beginnings of their names
     "ask": "query",
     "every.report": "report",
@@ -66,7 +67,7 @@ _read_schema = msgspec.json.Decoder(_Schema).decode
 # substrings that a body needs to hold an old name: all others skip the upcast
 _MARKS = {
     Kind.INTENT: ('"because":',),
-    Kind.FACT: ('"asked_seq":', *(f'"fact":"{tag}"' for tag in FACTS_3)),
+    Kind.FACT: ('"asked_seq":', '"reasons":["', *(f'"fact":"{tag}"' for tag in FACTS_3)),
     Kind.TIMER: tuple(f'"timer":"{name}' for name in TIMERS_3),
 }
 
@@ -88,6 +89,10 @@ def account_values(account: dict[str, Any]) -> dict[str, Any]:
     """Give the parts of an account today's names, in place."""
     for rename in ACCOUNT_3:
         _rename(account, rename)
+    if "modes" in account:
+        modes = account["modes"]
+        modes["reasons"] = _reasons(modes["reasons"])
+        modes["halted_for"] = _reasons([modes["halted_for"]])[0] if modes["halted_for"] else None
     if "timers" in account:  # not in what one session hands to the next
         due_ns = account["timers"]["due_ns"]
         account["timers"]["due_ns"] = {timer_name(name): due for name, due in due_ns.items()}
@@ -107,6 +112,8 @@ def body_text(kind: Kind, body: str) -> str:
             _rename(values, rename)
         if kind is Kind.FACT:
             values["fact"] = FACTS_3.get(values["fact"], values["fact"])
+            if values["fact"] == "mode":
+                values["reasons"] = _reasons(values["reasons"])
     return canonical(values)
 
 
@@ -124,7 +131,30 @@ def account_part_as_of(schema: int, name: str, values: dict[str, Any]) -> dict[s
             _rename({name: values}, Rename(rename.path, rename.new, rename.old))
         if name == "timers":
             values["due_ns"] = {_old_timer_name(timer): due_ns for timer, due_ns in values["due_ns"].items()}
+        if name == "modes":
+            values["reasons"] = [reason["text"] for reason in values["reasons"]]
+            values["halted_for"] = values["halted_for"]["text"] if values["halted_for"] else ""
     return values
+
+
+def comparable(schema: int, replayed: Record) -> Record:
+    """Return a record of today without what a session of an older schema could not record: the codes of reasons."""
+    assert schema == OLDEST_SCHEMA, schema
+    if replayed.kind is not Kind.FACT or '"fact":"mode"' not in (replayed.body or ""):
+        return replayed
+    values = json.loads(replayed.body or "")
+    values["reasons"] = _reasons([reason["text"] for reason in values["reasons"]])
+    return msgspec.structs.replace(replayed, body=canonical(values))
+
+
+def _reasons(recorded: list[Any]) -> list[Any]:
+    """Return reasons for a mode, which schema 2 has as texts only."""
+    return [
+        {"about": "", "code": "key_refused" if KEY_REFUSED_2 in reason else "unclassified", "text": reason}
+        if isinstance(reason, str)
+        else reason
+        for reason in recorded
+    ]
 
 
 def _old_timer_name(text: str) -> str:

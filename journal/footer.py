@@ -13,7 +13,7 @@ import msgspec
 from journal.content_hash import CHAIN_START, link
 from journal.errors import DamagedJournalError
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 _KEY = "journal."  # all our keys begin so
 _OF_SLICES = ("bundled_from", "left_out")  # written there alone
 
@@ -92,6 +92,12 @@ def _parts_from_one_content(given: dict[str, str]) -> dict[str, str]:
     return {**kept, "parts": _text((Part(int(given["last_seq"]), content),)), "schema_version": "2"}
 
 
+def _as_schema_3(given: dict[str, str]) -> dict[str, str]:
+    """Return a footer of version 2 as one of version 3: names inside records changed, footers did not."""
+    return {**given, "schema_version": "3"}
+
+
 UPCASTS: dict[int, Callable[[dict[str, str]], dict[str, str]]] = {  # version -> its footer as the next version's
     1: _parts_from_one_content,
+    2: _as_schema_3,
 }

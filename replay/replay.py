@@ -204,7 +204,8 @@ class Repetition:
         self.counts.outputs += 1
         ours = self._pending.pop(0)
         if self._schema != SCHEMA:
-            record, ours = upcast.record(record), self._with_recorded_digests(ours)
+            record = upcast.record(record)
+            ours = upcast.comparable(self._schema, self._with_recorded_digests(ours))
         found = outputs_differ(record, ours, self.counts.not_compared)
         if record.kind is Kind.CHECKPOINT:
             self.counts.checkpoints += 1

@@ -58,10 +58,10 @@ def _mode(state: State) -> dict[str, Any]:
     modes = state.account.modes
     return {
         "mode": str(modes.mode),
-        "reasons": list(modes.reasons),
+        "reasons": [reason.text for reason in modes.reasons],
         "since_ns": modes.since_ns,
         "paused_by": modes.paused_by,
-        "halted_for": modes.halted_for,
+        "halted_for": "" if modes.halted_for is None else modes.halted_for.text,
         "stopping": bool(modes.stopping_since_ns),
         "reconciled_round": state.account.reconciling.done_round,
         "reconciling": state.account.reconciling.running,

@@ -94,7 +94,7 @@ def test_an_order_of_ours_that_is_in_no_journal_halts_also_when_the_stream_tells
     hand.answers["query_order"] = shown("aaaaaaaa-hand-1-9999-0")
     hand.private(report("aaaaaaaa-hand-1-9999-0", "NEW", "NEW"))
     assert hand.mode == "halted"
-    assert "records were lost" in hand.state.account.modes.reasons[0]
+    assert "records were lost" in hand.state.account.modes.reasons[0].text
 
 
 # ---- others on the account ---------------------------------------------------------------------

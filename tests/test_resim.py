@@ -121,7 +121,7 @@ def test_a_bad_day_is_exact_to_its_end_and_goes_on_from_anywhere(tmp_path: Path)
         assert replay_session(outcome.folder).identical
         assert verify(outcome.folder).ok
         _, state, _ = rebuild(outcome.folder)
-        assert state.account.modes.halted_for == ""
+        assert state.account.modes.halted_for is None
     assert seqs == sorted(set(seqs))
 
 

@@ -17,7 +17,7 @@ from engine.facts import (
     OrderUnknown,
 )
 from engine.lifecycle import CLOSED, LIVE, Report, Status, after
-from engine.mode_reasons import Mode
+from engine.mode_reasons import Mode, ModeReason, ReasonCode
 from engine.model import Instrument
 from engine.money import ZERO
 from engine.state.orders import Order
@@ -93,7 +93,7 @@ def is_lost_order(step: StepContext, found: OrderReport, own: tuple[str, ...]) -
 
 def halt_for_lost(step: StepContext, found: OrderReport) -> None:
     text = f"order {found.client_order_id} at the venue bears our mark and is in no journal: records were lost"
-    step.emit(ModeChanged(Mode.HALTED, (text,)))
+    step.emit(ModeChanged(Mode.HALTED, (ModeReason(ReasonCode.RECORDS_LOST, text, found.client_order_id),)))
 
 
 def bookable(step: StepContext, fill: Fill) -> bool:

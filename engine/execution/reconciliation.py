@@ -10,7 +10,7 @@ from engine.execution.order_reports import apply_report, book, bookable, halt_fo
 from engine.execution.request_factory import RequestFactory
 from engine.facts import BalanceChanged, FillsConfirmed, ModeChanged, Reconciled, ReconcileFailed
 from engine.lifecycle import Status
-from engine.mode_reasons import Mode
+from engine.mode_reasons import Mode, ModeReason, ReasonCode
 from engine.model import Instrument
 from engine.money import ZERO
 from engine.requests import Purpose
@@ -138,7 +138,8 @@ def _contradicted(step: StepContext, known: Order, awaited: PendingRequest, *, g
     if known.adopted:
         step.note(NoteLevel.ALARM, text, key=known.client_order_id)
     else:
-        step.emit(ModeChanged(Mode.HALTED, (text,)), key=known.client_order_id)
+        reason = ModeReason(ReasonCode.ORDER_CONTRADICTED, text, known.client_order_id)
+        step.emit(ModeChanged(Mode.HALTED, (reason,)), key=known.client_order_id)
 
 
 def balance(step: StepContext, found: BalanceReport) -> None:

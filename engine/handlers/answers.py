@@ -20,7 +20,7 @@ from engine.handlers.events import handle_event
 from engine.handlers.links import disconnect, measure_clock
 from engine.handlers.market_triggers import halt
 from engine.handlers.order_queries import query_order
-from engine.mode_reasons import Mode, key_refused
+from engine.mode_reasons import Mode, ModeReason, ReasonCode
 from engine.requests import LinkPhase, LinkRole, Purpose
 from engine.session_context import SessionContext
 from engine.session_record import SECOND_NS
@@ -120,7 +120,7 @@ def _check_absent(session: SessionContext, step: StepContext, pending: PendingRe
     text = f"order {name} is live here, and the venue does not know it"
     age_ns = step.time_ns - step.account.orders.live[name].updated_ns
     if age_ns > session.proof_after_ns(session.venues[pending.request.venue]):
-        step.emit(ModeChanged(Mode.HALTED, (text,)))
+        step.emit(ModeChanged(Mode.HALTED, (ModeReason(ReasonCode.ORDER_CONTRADICTED, text, name),)))
     else:
         step.note(NoteLevel.WARNING, text, key=name)
 
@@ -154,6 +154,7 @@ def _heed_limits(session: SessionContext, step: StepContext, venue: str, answer:
         case Outcome.CLOCK:
             measure_clock(session, step, venue)
         case Outcome.AUTH:
-            halt(step, key_refused(venue, f"{answer.code} {answer.text}").text)
+            text = f"{venue} refused our key: {answer.code} {answer.text}"
+            halt(step, ModeReason(ReasonCode.KEY_REFUSED, text, venue))
         case _:
             pass

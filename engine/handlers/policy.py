@@ -4,7 +4,7 @@ from engine.execution import reconciliation
 from engine.facts import ModeChanged
 from engine.handlers.shutdown import advance_shutdown
 from engine.market.views import BookState
-from engine.mode_reasons import Mode
+from engine.mode_reasons import Mode, ModeReason, ReasonCode
 from engine.session_context import SessionContext
 from engine.state.mode import right_mode
 from engine.step_context import StepContext
@@ -37,8 +37,8 @@ def advance_policy(session: SessionContext, step: StepContext) -> bool:
 
 
 def decide_mode(
-    session: SessionContext, step: StepContext, market_reasons: tuple[str, ...] | None = None
-) -> tuple[str, ...]:
+    session: SessionContext, step: StepContext, market_reasons: tuple[ModeReason, ...] | None = None
+) -> tuple[ModeReason, ...]:
     """Emit the mode if it or its reasons changed. Return what the market lacks, for a second call in the step."""
     if market_reasons is None:
         market_reasons = _market_reasons(session, step)
@@ -58,11 +58,14 @@ def decide_mode(
     return market_reasons
 
 
-def _market_reasons(session: SessionContext, step: StepContext) -> tuple[str, ...]:
+def _market_reasons(session: SessionContext, step: StepContext) -> tuple[ModeReason, ...]:
     reasons = []
     with_books, market = session.settings.books, step.market
     for name, index in session.indexes.items():
         if not market.is_live(index, with_book=with_books):
             is_synced = not with_books or market.book_state(index) is BookState.SYNCED
-            reasons.append(f"{name} has no quote" if is_synced else f"{name} has no synchronised book")
+            if is_synced:
+                reasons.append(ModeReason(ReasonCode.NO_QUOTE, f"{name} has no quote", name))
+            else:
+                reasons.append(ModeReason(ReasonCode.NO_BOOK, f"{name} has no synchronised book", name))
     return tuple(reasons)

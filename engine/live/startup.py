@@ -24,7 +24,7 @@ from engine.kernel import rebuilder_of
 from engine.live.clock import SessionClock, wall_ns
 from engine.live.http_result import HttpResult, HttpSender
 from engine.live.link_tasks import HandedOverLink
-from engine.mode_reasons import Mode, ReasonCode, code_of
+from engine.mode_reasons import Mode, ReasonCode
 from engine.record_codec import read_fact, text_of
 from engine.requests import AnswerStatus
 from engine.sequencer import Arrival
@@ -248,11 +248,12 @@ def let_in_again(body: SessionBody, journal: Journal, state: State) -> State:
     modes = state.account.modes
     inherited = ((body.opening or {}).get("account") or {}).get("modes", {}).get("halted_for")
     if (
-        code_of(modes.halted_for) is ReasonCode.KEY_REFUSED
+        modes.halted_for is not None
+        and modes.halted_for.code is ReasonCode.KEY_REFUSED
         and not inherited
         and not any(map(_says_running, journal.records()))
     ):
-        state.account = replace(state.account, modes=replace(modes, halted_for=""))
+        state.account = replace(state.account, modes=replace(modes, halted_for=None))
     return state
 
 

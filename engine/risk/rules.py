@@ -7,7 +7,7 @@ import msgspec
 
 from engine.facts import NewOrder
 from engine.lifecycle import LIVE, Status
-from engine.mode_reasons import Mode
+from engine.mode_reasons import Mode, texts
 from engine.model import Instrument, OrderType, Side
 from engine.money import ZERO, on_grid
 from engine.session_record import SECOND_NS, RiskSettings
@@ -45,7 +45,7 @@ Rule = Callable[[RiskContext], str]
 def mode(question: RiskContext) -> str:
     modes = question.account.modes
     if modes.mode is not Mode.RUNNING:
-        return f"mode is {modes.mode}: {'; '.join(modes.reasons)}"
+        return f"mode is {modes.mode}: {texts(modes.reasons)}"
     return "the session is stopping" if modes.stopping_since_ns else ""
 
 
