@@ -225,6 +225,19 @@ def test_a_new_session_goes_on_from_an_old_one() -> None:
     assert account.orders.closed.keys() == state.account.orders.closed.keys()
 
 
+def test_the_reference_page_lists_every_name_that_changed() -> None:
+    page = (GOLDEN.parent.parent / "docs" / "record-schema.md").read_text()
+    rows = [
+        f"| {kind} | {f'`{path}`' if path else ''} | `{old}` | `{new}` |".replace("|  |", "| |")
+        for kind, renames in upcast.BODIES_3.items()
+        for path, old, new in renames
+    ]
+    rows += [f"| SESSION | `opening.account.{path}` | `{old}` | `{new}` |" for path, old, new in upcast.ACCOUNT_3]
+    rows += [f"| `{old}` | `{new}` |" for old, new in (*upcast.FACTS_3.items(), *upcast.TIMERS_3.items())]
+    assert [row for row in rows if row not in page] == []
+    assert page.count("| SESSION |") == sum(row.startswith("| SESSION |") for row in rows)
+
+
 def test_every_version_has_its_golden_journal_and_its_step_to_the_next() -> None:
     assert sorted(KNOWN) == [*UPCASTS, SCHEMA_VERSION]
     for version in KNOWN:
