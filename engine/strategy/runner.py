@@ -12,7 +12,7 @@ from typing import Final
 from engine.bodies import NoteLevel
 from engine.facts import StrategyChanged, StrategyStopped
 from engine.market.market_state import Market
-from engine.model import Instrument, OrderType, Side, TimeInForce, find_instrument
+from engine.model import Instrument, OrderType, Side, TimeInForce
 from engine.money import MONEY
 from engine.state.session_state import Account
 from engine.state.strategy_states import StrategyStatus
@@ -42,7 +42,7 @@ class StrategyRunner:
 
         Args:
             strategies: By name.
-            instruments: The session's instruments, by id.
+            instruments: The session's instruments, by every name that a strategy may use.
             indexes: Instrument id -> its index in the market.
             averages: (strategy, average, instrument as declared) -> index in the market.
             triggers: Strategy -> its trigger's number in the market, for those that the market triggers.
@@ -55,7 +55,7 @@ class StrategyRunner:
             name: {
                 declared: (indexes[instrument.id], instrument)
                 for declared in loaded.instruments
-                if (instrument := find_instrument(instruments, declared))
+                if (instrument := instruments.get(declared))
             }
             for name, loaded in strategies.items()
         }
@@ -69,10 +69,6 @@ class StrategyRunner:
     def instruments_of(self, strategy: str) -> Iterable[tuple[int, Instrument]]:
         """Return (index in the market, instrument) of what a strategy declared and the session has."""
         return self._views[strategy].values()
-
-    def has_compiled(self, names: Sequence[str]) -> bool:
-        """Return True if one of the named strategies has a compiled predicate."""
-        return bool(self.compiled) and any(name in self.compiled for name in names)
 
     def first_decision(
         self, account: Account, market: Market, time_ns: int, names: Sequence[str]
