@@ -8,7 +8,6 @@ import msgspec
 
 from engine import facts
 from engine.facts import NewOrder, RequestBody
-from engine.model import OrderType
 from journal.record import Kind, Record, canonical, plain
 
 MICROSECOND_NS = 1_000
@@ -49,12 +48,8 @@ def span(ns: int) -> str:
 
 
 def order_words(order: NewOrder) -> str:
-    at = (
-        "at market"
-        if order.type is OrderType.MARKET
-        else f"at {plain(order.price)} ({order.type}, {order.time_in_force})"
-    )
-    return f"{order.side} {plain(order.quantity)} {order.instrument} {at}"
+    """Return an order as a person reads it."""
+    return f"{order.side} {plain(order.quantity)} {order.instrument} {order.terms.text()}"
 
 
 def values(fields: Any) -> str:

@@ -5,24 +5,33 @@ Every change of account state is one of these (or a LINK record), so whoever rea
 
 from decimal import Decimal
 from functools import cache
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
 from engine.model import OrderType, Side, TimeInForce
+from engine.order_terms import RecordedTerms, Terms, terms_of
 from engine.requests import LinkPlan, Unsigned
 from journal.record import WRITERS, canonical
 
 
 class NewOrder(msgspec.Struct, frozen=True):
-    """An order as we wish it, in our own words."""
+    """An order as it is placed, or as another program placed it. `terms` says what its type means."""
+
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"stop_price", "venue_type"})
 
     instrument: str
     side: Side
     type: OrderType
     quantity: Decimal
-    price: Decimal = Decimal(0)  # 0 for a market order
+    price: Decimal = Decimal(0)  # 0: without a limit
     time_in_force: TimeInForce = TimeInForce.GTC
+    stop_price: Decimal = Decimal(0)  # 0: without a stop
+    venue_type: str = ""  # the venue's name for a FOREIGN type
+
+    @property
+    def terms(self) -> Terms:
+        return terms_of(self.type, RecordedTerms(self.price, self.time_in_force, self.stop_price, self.venue_type))
 
 
 # ---- facts -------------------------------------------------------------------------------------

@@ -99,6 +99,7 @@ class SessionContext:
             watches={name: index for index, name in enumerate(self.watch_names)},
             asking=self.asking,
             limits=session.risk,
+            rules=session.rules,
         )
         self.own_marks = (session.session, *((session.previous.session,) if session.previous else ()))
 

@@ -74,7 +74,16 @@ def _owe(turn: StepContext, order: Order, found: OrderReport) -> None:
 
 
 def _adopt(turn: StepContext, found: OrderReport) -> Order:
-    order = NewOrder(found.instrument, found.side, found.type, found.quantity, found.price, found.time_in_force)
+    order = NewOrder(
+        instrument=found.instrument,
+        side=found.side,
+        type=found.type,
+        quantity=found.quantity,
+        price=found.price,
+        time_in_force=found.time_in_force,
+        stop_price=found.stop_price,
+        venue_type=found.venue_type,
+    )
     name = found.client_order_id or f"venue-{found.venue_order_id}"
     if turn.account.orders.get(name) is not None:
         name = f"{name}@{found.venue_order_id}"  # others may use an id again

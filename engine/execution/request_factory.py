@@ -1,7 +1,7 @@
 """Requests as the core makes them: each purpose with its deadline and its venue's words. Decides nothing; sends nothing."""
 
 from engine.facts import NewOrder, RequestBody
-from engine.model import Instrument, OrderType
+from engine.model import Instrument
 from engine.requests import LinkPlan, Unsigned
 from engine.risk.review import Approved
 from engine.session_record import EngineSettings
@@ -60,15 +60,7 @@ class RequestFactory:
         cause: int,
     ) -> int:
         order = approved.order
-        unsigned = self.venue.place(
-            client_order_id,
-            instrument,
-            order.side,
-            order.type,
-            order.quantity,
-            None if order.type is OrderType.MARKET else order.price,
-            order.time_in_force,
-        )
+        unsigned = self.venue.place(client_order_id, instrument, order.side, order.quantity, order.terms)
         return self._ask(
             turn,
             "place",

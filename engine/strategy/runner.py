@@ -5,6 +5,7 @@ Knows strategies and risk; knows venues only through RequestFactory.
 
 from collections.abc import Iterable
 from decimal import Decimal, InvalidOperation, localcontext
+from functools import cached_property
 from itertools import islice
 from typing import Any
 
@@ -15,13 +16,15 @@ from engine.lifecycle import LIVE
 from engine.market.market_state import Market
 from engine.model import Instrument, OrderType, Side, TimeInForce, find_instrument
 from engine.money import MONEY
+from engine.order_terms import TERMS
+from engine.risk.context import BoundRule, RiskContext
 from engine.risk.review import review
-from engine.risk.rules import RiskContext
-from engine.session_record import SECOND_NS, RiskSettings
+from engine.session_record import SECOND_NS, RiskSettings, RuleSettings
 from engine.state.session_state import Account
 from engine.step_context import StepContext
 from engine.strategy.api import Cancel, Decision, Intent, Place, View, state_values
 from engine.strategy.loading import LoadedStrategy
+from engine.strategy.rule_loading import load_rules
 from journal.record import canonical
 
 CANCEL_AGAIN_NS = SECOND_NS  # a cancel that did not end its order is not repeated faster than this
@@ -43,12 +46,14 @@ class StrategyRunner:
         watches: dict[str, int],
         asking: dict[str, RequestFactory],
         limits: RiskSettings,
+        rules: tuple[RuleSettings, ...] = (),
     ) -> None:
         self.session = session
         self.strategies = strategies
         self.instruments = instruments
         self.asking = asking
         self.limits = limits
+        self._rules = rules
         self._indexes = indexes
         self._watches = watches
         self._found: dict[str, Instrument | None] = {}
@@ -60,6 +65,11 @@ class StrategyRunner:
             name: {(average, wanted): index for (owner, average, wanted), index in averages.items() if owner == name}
             for name in strategies
         }
+
+    @cached_property
+    def risk_rules(self) -> dict[str, BoundRule]:
+        """The session's risk rules, loaded at the first order: a rebuild decides nothing, so it runs no user's code."""
+        return load_rules(self._rules)
 
     def find(self, wanted: str) -> Instrument | None:
         """As find_instrument; looked for once."""
@@ -193,7 +203,7 @@ class StrategyRunner:
                 VerdictBody(False, {"instrument": f"{wish.instrument} is not traded here"}), key=order_id, cause=seq
             )
             return
-        question = RiskContext(
+        context = RiskContext(
             order=order,
             strategy=name,
             instrument=instrument,
@@ -204,7 +214,7 @@ class StrategyRunner:
             bid=quote.bid if quote else instrument.tick_size * 0,
             ask=quote.ask if quote else instrument.tick_size * 0,
         )
-        verdict, approved = review(question)
+        verdict, approved = review(context, self.risk_rules)
         verdict_seq = turn.verdict(verdict, key=order_id, cause=seq)
         if approved is not None:
             venue.place(
@@ -246,6 +256,8 @@ def _checked(wish: Intent) -> Intent:
         _is(wish, client_order_id=str)
     elif isinstance(wish, Place):
         _is(wish, instrument=str, side=Side, type=OrderType, time_in_force=TimeInForce)
+        if not TERMS[wish.type].is_placeable:
+            raise ValueError(f"a strategy cannot place an order of type {wish.type}")
         for name in ("quantity", "price"):
             number = getattr(wish, name)
             if not isinstance(number, Decimal) or not number.is_finite() or abs(number) > NUMBER_MAX:
