@@ -15,7 +15,7 @@ from engine.facts import IntentBody, NewOrder, StrategyChanged, StrategyStopped,
 from engine.lifecycle import LIVE
 from engine.market.market_state import Market
 from engine.model import Instrument, OrderType, Side, TimeInForce, find_instrument
-from engine.money import MONEY
+from engine.money import MONEY, ZERO
 from engine.order_terms import TERMS
 from engine.risk.context import BoundRule, RiskContext
 from engine.risk.review import review
@@ -203,23 +203,30 @@ class StrategyRunner:
                 VerdictBody(False, {"instrument": f"{wish.instrument} is not traded here"}), key=order_id, cause=seq
             )
             return
-        context = RiskContext(
-            order=order,
-            strategy=name,
-            instrument=instrument,
-            instruments=self.instruments,
-            account=turn.account,
-            limits=self.limits,
-            time_ns=turn.time_ns,
-            bid=quote.bid if quote else instrument.tick_size * 0,
-            ask=quote.ask if quote else instrument.tick_size * 0,
-        )
+        context = self.risk_context(turn, order, strategy=name, instrument=instrument)
         verdict, approved = review(context, self.risk_rules)
         verdict_seq = turn.verdict(verdict, key=order_id, cause=seq)
         if approved is not None:
             venue.place(
                 turn, approved, client_order_id=order_id, strategy=name, instrument=instrument, cause=verdict_seq
             )
+
+    def risk_context(
+        self, turn: StepContext, order: NewOrder, *, strategy: str, instrument: Instrument
+    ) -> RiskContext:
+        """Return an order with the account and market that its review needs."""
+        quote = turn.market.quote(self._indexes[instrument.id])
+        return RiskContext(
+            order=order,
+            strategy=strategy,
+            instrument=instrument,
+            instruments=self.instruments,
+            account=turn.account,
+            limits=self.limits,
+            time_ns=turn.time_ns,
+            bid=quote.bid if quote else ZERO,
+            ask=quote.ask if quote else ZERO,
+        )
 
     def _cancel(self, turn: StepContext, loaded: LoadedStrategy, wish: Cancel) -> None:
         name, version = loaded.settings.name, loaded.settings.version
