@@ -13,7 +13,7 @@ from journal.reader import Journal
 from journal.record import Kind
 from replay.overrides import UnknownOverrideError, changed
 from replay.replay import replay_session
-from verbatim.config import ConfigError, read_config, wanted
+from verbatim.config import ConfigError, read_config, session_config
 from verbatim.strategy_files import read_rule
 from verbatim.testing import VirtualSession, VirtualVenue, strategy_settings
 
@@ -54,7 +54,7 @@ def house(tmp_path: Path) -> Path:
 def configured(base: Path, text: str) -> tuple[RuleSettings, ...]:
     path = base / "session.toml"
     path.write_text(SAMPLE.replace('file = "', f'file = "{ROOT / "examples"}/') + text)
-    return wanted(read_config(path, {}), key=None, base=base).rules
+    return session_config(read_config(path, {}), key=None, base=base).rules
 
 
 def ran(base: Path, rules: tuple[RuleSettings, ...]) -> VirtualSession:

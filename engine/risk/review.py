@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 
-from engine.facts import NewOrder, VerdictBody
+from engine.bodies import VerdictBody
+from engine.facts import NewOrder
 from engine.risk.context import BoundRule, RiskContext
 
 _REVIEWED = object()

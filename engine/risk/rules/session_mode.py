@@ -1,7 +1,7 @@
 """Orders are sent only in mode RUNNING of a session that is not stopping."""
 
+from engine.mode_reasons import Mode
 from engine.risk.context import RiskContext, RiskRule
-from engine.state.mode import Mode
 
 
 def reject_reason(context: RiskContext) -> str:
