@@ -15,6 +15,7 @@ import msgspec
 from by_hand import BTC, ETH, ByHand, report, shown, trade
 
 from engine.facts import NewOrder
+from engine.handlers.intents import risk_context
 from engine.model import OrderType, RateLimits, Side
 from engine.money import ZERO
 from engine.risk.review import review
@@ -154,12 +155,10 @@ class Desk:
         side, kind, quantity, *price = order.split()
         limit = Decimal(price[0]) if price else ZERO
         new = NewOrder(BTC.id, Side(side), OrderType(kind), Decimal(quantity), limit)
-        program = self.hand.sequencer.kernel.program
-        runner, last = program.deciding, self.hand.records[-1]
-        record = msgspec.structs.replace(last, time_ns=self.review_ns or self.hand.now_ns)
-        turn = StepContext(self.hand.state, record, program.rules)
-        context = runner.risk_context(turn, new, strategy="desk", instrument=program.instruments[BTC.id])
-        verdict, approved = review(context, runner.risk_rules)
+        session = self.hand.sequencer.kernel.session
+        record = msgspec.structs.replace(self.hand.records[-1], time_ns=self.review_ns or self.hand.now_ns)
+        step = StepContext(self.hand.state, record, session.rules)
+        verdict, approved = review(risk_context(session, step, "desk", new), session.risk_rules)
         assert (approved is not None) is verdict.approved
         return {"approved": verdict.approved, "rules": verdict.rules}
 
