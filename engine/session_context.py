@@ -4,6 +4,7 @@ Made once a session and never changed. It holds no state of the session and deci
 """
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from importlib import import_module
 from typing import Any
 
@@ -13,11 +14,13 @@ from engine.market.market_state import Market
 from engine.market.views import BarSpec, EmaSpec, Stream, TriggerSpec
 from engine.model import ONLY, Instrument, RateLimits
 from engine.requests import LinkPlan, LinkRole
+from engine.risk.context import BoundRule
 from engine.session_record import MILLISECOND_NS, SECOND_NS, SessionBody, VenueSettings
 from engine.state.session_state import Rules
 from engine.state.timers import periods
 from engine.strategy.api import Every, OnQuote, Predicate, PriceMove
 from engine.strategy.loading import LoadedStrategy, load
+from engine.strategy.rule_loading import load_rules
 from engine.strategy.runner import StrategyRunner
 from engine.venues.venue import MarketDialect, Venue
 
@@ -129,6 +132,11 @@ class SessionContext:
         )
         # sessions whose mark an order of ours bears
         self.own_sessions = (body.session, *((body.previous.session,) if body.previous else ()))
+
+    @cached_property
+    def risk_rules(self) -> dict[str, BoundRule]:
+        """The session's risk rules. They load with the first order: a rebuild decides nothing, so it runs no user's code."""
+        return load_rules(self.body.rules)
 
     def empty_market(self) -> Market:
         """Return the market of the session's instruments before any message, with what the strategies declare."""

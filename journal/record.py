@@ -88,7 +88,21 @@ def _struct_writer(kind: type[msgspec.Struct]) -> Callable[[Any], str]:
         items = [(before, getattr(value, name)) for name, before in fields]
         return "{" + ",".join([before + WRITERS[type(item)](item) for before, item in items]) + "}"
 
-    return write
+    # fields that a kind got after records of it existed: without them, those records keep their bytes
+    omitted: frozenset[str] = getattr(kind, "OMITTED_AT_DEFAULT", frozenset())
+    if not omitted:
+        return write
+    defaults = {field.name: field.default for field in msgspec.structs.fields(kind) if field.name in omitted}
+
+    def write_without_defaults(value: Any) -> str:
+        items = [
+            (before, item)
+            for name, before in fields
+            if (item := getattr(value, name)) != defaults.get(name, msgspec.NODEFAULT)
+        ]
+        return "{" + ",".join([before + WRITERS[type(item)](item) for before, item in items]) + "}"
+
+    return write_without_defaults
 
 
 class _Writers(dict[type, Callable[[Any], str]]):

@@ -94,6 +94,7 @@ class ByHand:
         answers: dict[str, Any] | None = None,
         held: set[str] | None = None,
         allowance: RateLimits | None = None,
+        risk: RiskSettings | None = None,
     ) -> None:
         self.now_ns = now_ns
         self.records: list[Record] = []
@@ -114,7 +115,7 @@ class ByHand:
             venues=(VenueSettings(allowance=allowance or RateLimits()),),
             instruments=tuple(instruments),
             strategies=chosen if strategies is None else tuple(strategies),
-            risk=RiskSettings(),
+            risk=risk or RiskSettings(),
             engine=engine or EngineSettings(),
             opening=None if opening is None else carry_over(opening),
         )
@@ -199,6 +200,12 @@ class ByHand:
                 f"{each.symbol.lower()}@depth@100ms", {**diff, "U": self._diff[each.id] + 1, "u": self._update}
             )
             self._diff[each.id] = self._update
+        return self
+
+    def best(self, of: Instrument, prices: dict[str, str]) -> Self:
+        """One change of the best bid and ask."""
+        self._update += 1
+        self._market(f"{of.symbol.lower()}@bookTicker", {"u": self._update, "s": of.symbol, **prices})
         return self
 
     def _market(self, stream: str, data: dict[str, Any]) -> None:

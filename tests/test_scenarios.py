@@ -301,7 +301,7 @@ def test_a_wrong_clock_is_measured_and_set_right(begin: Begin) -> None:
 
 
 def test_limits_hold(begin: Begin) -> None:
-    """Position, order size and balance rules refuse with their numbers; nothing that they refuse is sent."""
+    """An order above order_size_max is refused with the numbers, and nothing is sent."""
     venue = VirtualVenue(balances={"USDT": "1000", "BTC": "0"})
     risk = RiskSettings(order_size_max=Decimal("0.005"))
     session = begin(venue, parameters={"orders": 3}, risk=risk).run(5)

@@ -14,6 +14,7 @@ from engine.facts import StrategyChanged, StrategyStopped
 from engine.market.market_state import Market
 from engine.model import Instrument, OrderType, Side, TimeInForce
 from engine.money import MONEY
+from engine.order_terms import TERMS
 from engine.state.session_state import Account
 from engine.state.strategy_states import StrategyStatus
 from engine.step_context import StepContext
@@ -167,6 +168,8 @@ def _check(intent: Intent) -> None:
         for field, kind in PLACE_FIELDS:
             if not isinstance(getattr(intent, field), kind):
                 raise TypeError(f"{field} must be a {kind.__name__}, not {getattr(intent, field)!r}")
+        if not TERMS[intent.type].is_placeable:
+            raise ValueError(f"a strategy cannot place an order of type {intent.type}")
         for field in ("quantity", "price"):
             number = getattr(intent, field)
             if not isinstance(number, Decimal) or not number.is_finite() or abs(number) > NUMBER_MAX:
