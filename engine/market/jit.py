@@ -22,13 +22,21 @@ F = TypeVar("F", bound=Callable[..., object])
 JIT: Final = os.environ.get("VERBATIM_JIT", "1") != "0"
 
 
+def _compiled_sources() -> list[Path]:
+    """List the files whose text can change machine code: engine/market, and each file of engine that compiles."""
+    market = Path(__file__).parent
+    engine = market.parent
+    others = [path for folder in ("sim", "venues") for path in (engine / folder).rglob("*.py")]
+    return sorted([*market.rglob("*.py"), *(path for path in others if b"engine.market.jit" in path.read_bytes())])
+
+
 def _cache_folder() -> Path | None:
-    """A writable folder of this source's own, or None."""
+    """Return a writable cache folder for exactly this source, or None."""
     digest = hashlib.sha256()
-    here = Path(__file__).parent
-    for path in sorted([*here.glob("*.py"), *(here.parent / "sim").glob("*.py")]):  # the venue's floor is compiled too
-        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
-    root = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111  Path.expanduser raises where there is no home
+    engine = Path(__file__).parent.parent
+    for path in _compiled_sources():
+        digest.update(str(path.relative_to(engine)).encode() + b"\0" + path.read_bytes() + b"\0")
+    root = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111  Path.expanduser raises if there is no home
     folder = Path(root) / "verbatim" / digest.hexdigest()[:16]
     try:
         folder.mkdir(parents=True, exist_ok=True)
