@@ -56,7 +56,7 @@ class Kernel:
         account = msgspec.structs.replace(account, timers=Timers(due, {}, min(due.values())))
         market = self.program.empty_market()
         if opening:
-            market.take_carried(opening["market"])
+            market.restore_carried(opening["market"])
         state = State(account, market, seq=0, time_ns=record.time_ns, inputs=1)
         state.hear(record)
         return state
@@ -172,7 +172,7 @@ class Kernel:
         if record.kind is Kind.FACT:
             change = facts.read_fact(record.body or "")
             if isinstance(change, facts.StrategyWoken):
-                state.market.evaluated(self.program.watch_names.index(change.strategy), record.time_ns)
+                state.market.note_evaluated(self.program.watch_names.index(change.strategy), record.time_ns)
         elif record.kind is Kind.REQUEST:
             change = Requested(facts.read_request(record.body or ""))
         else:

@@ -193,8 +193,8 @@ def next_timer(state: State) -> tuple[int, str]:
     market = state.market
     if market.next_due_ns > due[0]:
         return due
-    watch = market.due_watches(market.next_due_ns)[0]
-    return min(due, (market.due_ns(watch), f"watch.{market.watches[watch].name}"))
+    watch = market.due_triggers(market.next_due_ns)[0]
+    return min(due, (market.due_ns(watch), f"watch.{market.triggers[watch].name}"))
 
 
 def due_timer(state: State, recurring: Mapping[str, int], now_ns: int) -> Record:

@@ -9,8 +9,9 @@ from typing import Any
 
 from engine.execution.request_factory import RequestFactory
 from engine.market import views
+from engine.market.indicators.ema import EmaSpec
 from engine.market.market_state import Market
-from engine.market.views import BarSpec, EmaSpec, Stream, TriggerSpec
+from engine.market.views import BarSpec, Stream, TriggerSpec
 from engine.model import Instrument, RateLimits, find_instrument
 from engine.requests import LinkPlan
 from engine.session_record import MILLISECOND_NS, SECOND_NS, SessionBody, VenueSettings
@@ -103,21 +104,21 @@ class SessionContext:
         self.own_marks = (session.session, *((session.previous.session,) if session.previous else ()))
 
     def empty_market(self) -> Market:
-        watches = []
+        triggers = []
         for name in self.watch_names:
             found = self.strategies[name]
             assert isinstance(found.cadence, OnQuote), name
             ids = tuple(wanted.id for asked in found.instruments if (wanted := self.deciding.find(asked)))
             conditions = self._conditions(name, found.cadence, ids)
-            watches.append(TriggerSpec(name, ids, found.cadence.throttle_ns, conditions=conditions))
+            triggers.append(TriggerSpec(name, ids, found.cadence.throttle_ns, conditions=conditions))
         market = Market.empty(
             list(self.instruments.values()),
             bars=self._declared_bars(),
-            averages=[spec for _, spec in self._averages],
-            watches=watches,
+            indicators=[spec for _, spec in self._averages],
+            triggers=triggers,
         )
         for name, look in self.looks.items():
-            market.compile_in(self.watch_names.index(name), look)
+            market.install_predicate(self.watch_names.index(name), look)
         return market
 
     def _conditions(

@@ -66,7 +66,7 @@ def apply_rows(  # noqa: PLR0917 - as take_frames, and what stands for the recor
     )
     if end == start:
         return start, (), NO_EFFECT
-    records = records_of(start, end, market.wake not in (0, layout.DUE))
+    records = records_of(start, end, market.flags not in (0, layout.DUE))
     state.time_ns = int(rows[end - 1, r.TIME_NS])
     if not records:
         return end, (), NO_EFFECT
@@ -76,7 +76,7 @@ def apply_rows(  # noqa: PLR0917 - as take_frames, and what stands for the recor
     return end, records, _took(program, state, said)
 
 
-ASKED_ONLY = layout.STRATEGY | layout.BAR_CLOSED
+ASKED_ONLY = layout.TRIGGER_FIRED | layout.BAR_CLOSED
 Said = Mapping[str, Decision]
 
 
@@ -86,28 +86,28 @@ def _fold(program: SessionContext, state: State, rows: Rows, start: int, until_n
     end, said = start, {}
     while end < len(rows):
         end = market.fold(rows, end, until_ns=until_ns)
-        if market.wake & ~ASKED_ONLY or not market.wake & layout.STRATEGY or state.steady is not state.account:
+        if market.flags & ~ASKED_ONLY or not market.flags & layout.TRIGGER_FIRED or state.steady is not state.account:
             break
         time_ns = int(rows[end - 1, r.TIME_NS])
-        found = program.deciding.first_said(state.account, market, time_ns, market.strategies_woken)
+        found = program.deciding.first_said(state.account, market, time_ns, market.fired)
         if found is not None:
             said = found
             break
         _evaluated(program, state, time_ns)
-        market.wake = 0
+        market.flags = 0
     return end, said
 
 
 def _evaluated(program: SessionContext, state: State, time_ns: int) -> None:
     for watch in range(len(program.watch_names)):
-        if state.market.strategies_woken >> watch & 1:
-            state.market.evaluated(watch, time_ns)
+        if state.market.fired >> watch & 1:
+            state.market.note_evaluated(watch, time_ns)
 
 
 def _took(program: SessionContext, state: State, said: Said) -> Applied:
     """What the record held at which the fold stopped."""
     market = state.market
-    if market.wake in (0, layout.DUE):
+    if market.flags in (0, layout.DUE):
         return NO_EFFECT
     _evaluated(program, state, state.time_ns)
-    return Applied(wake=market.wake, watches=market.strategies_woken, said=said)
+    return Applied(wake=market.flags, watches=market.fired, said=said)

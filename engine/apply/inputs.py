@@ -63,7 +63,7 @@ def apply_input(program: SessionContext, state: State, record: Record) -> Applie
             if timer.timer == "every.watch":
                 _forget(program, state)
             elif kind == "watch":
-                state.market.evaluated(program.watch_names.index(name), record.time_ns)
+                state.market.note_evaluated(program.watch_names.index(name), record.time_ns)
             return Applied()
         case _:
             _fold(program, state, Commanded(facts.read_command(record.body or "")), record)
@@ -91,13 +91,13 @@ def _fold_rows(program: SessionContext, state: State, rows: Any, record: Record)
     end, count, wake, watches = 0, len(rows), 0, 0
     while end < count:
         end = market.fold(rows, end)
-        wake |= market.wake
-        watches |= market.strategies_woken
+        wake |= market.flags
+        watches |= market.fired
     if not wake:
         return NO_EFFECT
     for watch in range(len(program.watch_names)):
         if watches >> watch & 1:
-            market.evaluated(watch, record.time_ns)
+            market.note_evaluated(watch, record.time_ns)
     return Applied(wake=wake, watches=watches)
 
 

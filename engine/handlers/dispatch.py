@@ -169,7 +169,7 @@ class Dispatcher:
 
     def _on_wake(self, turn: StepContext, took: Applied) -> None:
         if took.wake & FATAL_WAKES:
-            for index, flags in turn.market.woken():
+            for index, flags in turn.market.raised():
                 for flag, words in WAKE_NAMES.items():
                     if flags & flag:
                         name = turn.market.instruments[index].id

@@ -43,9 +43,9 @@ def ended(turn: StepContext, link: str) -> None:
 def missed(program: SessionContext, turn: StepContext) -> None:
     """The ids of a stream jumped in this record."""
     record, market = turn.record, turn.market
-    for index, flags in market.woken():
+    for index, flags in market.raised():
         if flags & layout.MISSED:
-            found = market.broken(index)
+            found = market.last_break(index)
             what = "trade ids" if found.stream == "trade" else "depth update ids"
             gap = MarketGap(
                 link=record.source,

@@ -23,21 +23,23 @@ def refresh(program: SessionContext, state: State) -> None:
     if state.shown and all(map(is_, seen, state.shown)):
         return
     state.shown = seen
-    state.market.lull()
+    state.market.disable_predicates()
     if account.modes.mode is not Mode.RUNNING or account.modes.stopping_since_ns:
         return
     for name in program.looks:
         if not account.strategies.of(name).stopped_for:
             for index, instrument in program.deciding.instruments_of(name):
                 position = float(account.positions.of(name, instrument.id).quantity)
-                state.market.show(program.watch_names.index(name), index, _orders(account, name, instrument), position)
+                state.market.refresh_predicate(
+                    program.watch_names.index(name), index, _orders(account, name, instrument), position
+                )
 
 
 def disable(program: SessionContext, state: State) -> None:
     """Before a record is folded of which nothing is to be decided."""
     if program.looks and state.shown:
         state.shown = ()
-        state.market.lull()
+        state.market.disable_predicates()
 
 
 def _orders(account: Account, strategy: str, instrument: Instrument) -> tuple[int, ...]:
