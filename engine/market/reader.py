@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Final
 
+from engine.facts import SequencedStream
 from engine.market import layout as at
 from engine.market import rows as r
 from engine.market.arrays import MarketArrays
@@ -196,7 +197,7 @@ class MarketReader(MarketArrays):
     def last_break(self, i: int) -> SequenceBreak:
         """Return the last gap in the ids of a stream of this instrument."""
         stream, *numbers = self.t[i, at.G_STREAM : at.G_END].tolist()
-        return SequenceBreak("trade" if stream == r.TRADE else "depth", *numbers)
+        return SequenceBreak(SequencedStream.TRADE if stream == r.TRADE else SequencedStream.DEPTH, *numbers)
 
     @property
     def messages(self) -> int:

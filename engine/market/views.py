@@ -5,6 +5,7 @@ from enum import IntEnum
 
 import msgspec
 
+from engine.facts import SequencedStream
 from engine.market.layout import M_TIME_NS, X_SEEN_BOOK_NS, X_SEEN_QUOTE_NS, X_SEEN_TRADE_NS
 
 
@@ -137,7 +138,7 @@ class BookTop(msgspec.Struct, frozen=True):
 class SequenceBreak(msgspec.Struct, frozen=True):
     """A gap in the ids of a stream."""
 
-    stream: str  # "trade" | "depth"
+    stream: SequencedStream
     last_id: int  # before the gap, with the seq and time of its record
     last_seq: int
     last_ns: int
