@@ -10,8 +10,9 @@ from typing import Any
 
 from engine.execution.request_factory import RequestFactory
 from engine.market import views
+from engine.market.indicators.ema import EmaSpec
 from engine.market.market_state import Market
-from engine.market.views import BarSpec, EmaSpec, Stream, TriggerSpec
+from engine.market.views import BarSpec, Stream, TriggerSpec
 from engine.model import ONLY, Instrument, RateLimits
 from engine.requests import LinkPlan, LinkRole
 from engine.risk.context import BoundRule
@@ -150,13 +151,13 @@ class SessionContext:
         market = Market.empty(
             list(self.instruments.values()),
             bars=self._declared_bars(),
-            averages=[spec for _, spec in self._averages],
-            watches=triggers,
+            indicators=[spec for _, spec in self._averages],
+            triggers=triggers,
         )
         for name, number in self.runner.compiled.items():
             predicate = self.strategies[name].look
             assert predicate is not None, name
-            market.compile_in(number, predicate)
+            market.install_predicate(number, predicate)
         return market
 
     def _conditions(

@@ -8,15 +8,6 @@ from typing import Any, Final
 import msgspec
 
 from engine.sim.binance import admin_pages, messages
-from engine.sim.binance.api import (
-    WS_METHODS,
-    ApiResult,
-    VenueApi,
-    WsApiRequest,
-    refused,
-    unknown_method,
-    ws_answer,
-)
 from engine.sim.binance.connections import Connection, control, open_connection
 from engine.sim.binance.endpoints import NotYetError
 from engine.sim.binance.filters import SymbolRules, rules_for
@@ -29,6 +20,15 @@ from engine.sim.binance.refusals import (
     subscription_inactive,
 )
 from engine.sim.binance.request_limits import RequestLimits
+from engine.sim.binance.venue_api import (
+    WS_METHODS,
+    ApiResult,
+    VenueApi,
+    WsApiRequest,
+    refused,
+    unknown_method,
+    ws_answer,
+)
 from engine.sim.exchange.exchange import Exchange
 from engine.sim.exchange.funds import Funds
 from engine.sim.exchange.order_values import FundsChanged, SimReport

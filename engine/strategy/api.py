@@ -180,8 +180,7 @@ class View:
     def average(self, name: str, instrument: str) -> float | None:
         """A declared average; None until as many quote changes as its length were seen."""
         index = self._averages[name, instrument]
-        warm = self._market.ema_count(index) >= self._market.average_specs[index].length
-        return self._market.ema(index) if warm else None
+        return self._market.indicator(index) if self._market.is_warm(index) else None
 
     def orders(self, name: str | None = None) -> list[Order]:
         """The strategy's own live orders, oldest first."""

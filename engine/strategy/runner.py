@@ -142,7 +142,7 @@ class StrategyRunner:
                 instruments=self._views[name],
                 averages=self._averages[name],
             )
-            if loaded.look is not None and not market.wants_again(self._triggers[name], loaded.look, time_ns):
+            if loaded.look is not None and not market.predicate_holds(self._triggers[name], loaded.look, time_ns):
                 raise AssertionError(
                     "`wants` says no in plain Python where its machine code said yes: "
                     "its numbers are not the same in both"
