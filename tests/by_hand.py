@@ -95,6 +95,7 @@ class ByHand:
         held: set[str] | None = None,
         allowance: RateLimits | None = None,
         risk: RiskSettings | None = None,
+        dialect: str = "binance_spot",
     ) -> None:
         self.now_ns = now_ns
         self.records: list[Record] = []
@@ -112,7 +113,7 @@ class ByHand:
             seed=3,
             host="test",
             versions={},
-            venues=(VenueSettings(allowance=allowance or RateLimits()),),
+            venues=(VenueSettings(name=dialect, allowance=allowance or RateLimits()),),
             instruments=tuple(instruments),
             strategies=chosen if strategies is None else tuple(strategies),
             risk=risk or RiskSettings(),
