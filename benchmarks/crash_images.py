@@ -15,7 +15,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
-from power_cuts import Broken, Tally
+from power_cuts import BrokenPromiseError, Tally
 
 
 def main() -> int:
@@ -31,7 +31,7 @@ def main() -> int:
             while tally.images < given.images:
                 for _ in tally.try_session(seed, tally.sessions):
                     pass
-        except Broken as error:
+        except BrokenPromiseError as error:
             broken = str(error)
     found = {"seed": seed, "images": tally.images, "of_recoveries": tally.nested, "sessions": tally.sessions}
     cpu_s = time.process_time() - began_s

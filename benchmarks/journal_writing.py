@@ -299,7 +299,7 @@ class Ordering:
             event = self._known[record.seq] = trio.Event()
             ours.writer.append_step((record,), urgent=True)
             await event.wait()
-            assert ours.writer.durable(record.seq)
+            assert ours.writer.durable_token(record.seq)
         else:
             ours.writer.append_step((record,), urgent=True)
             ours.writer.wait_durable(record.seq, 60)
