@@ -57,7 +57,7 @@ class KeptSession(msgspec.Struct, frozen=True):
 
 
 class PruneReport(msgspec.Struct, frozen=True):
-    """The plan of a pruning. Its fields are keys of `verbatim forget --json`."""
+    """The plan of a pruning. Its fields are keys of `verbatim prune --json`."""
 
     going: tuple[PruneCandidate, ...]
     kept: tuple[KeptSession, ...]

@@ -94,13 +94,13 @@ def test_the_oldest_sessions_go_whole_and_the_first_kept_one_is_the_new_anchor(t
     make_session(tmp_path, "d", days=1, after="c")
     (tmp_path / "notes").mkdir()
     (tmp_path / f"notes{PRUNED_SUFFIX}").mkdir()
-    output = output_of(verbatim("forget", "--older-than", "90d", "--journals", tmp_path))
-    assert "forget: would be 2 sessions" in output
-    assert output.count("would go") == 2
+    output = output_of(verbatim("prune", "--older-than", "90d", "--journals", tmp_path))
+    assert "prune: would delete 2 sessions" in output
+    assert output.count("would be deleted") == 2
     assert f"new anchor: {kept.name} names bbbbbbbb before it, last record 59, chain {'c' * 64}" in output
-    assert ids(tmp_path) == "abcd", "it was only said"
-    output = output_of(verbatim("forget", "--older-than", "90d", "--yes", "--journals", tmp_path))
-    assert output.splitlines()[-1].startswith("forget: 2 sessions")
+    assert ids(tmp_path) == "abcd", "it was only listed"
+    output = output_of(verbatim("prune", "--older-than", "90d", "--yes", "--journals", tmp_path))
+    assert output.splitlines()[-1].startswith("prune: 2 sessions")
     assert ids(tmp_path) == "cd"
     assert sorted(path.name for path in tmp_path.iterdir() if "-" not in path.name) == [
         "notes",
@@ -115,12 +115,12 @@ def test_a_size_limit_removes_no_more_than_it_must(tmp_path: Path) -> None:
     sizes = [sum(path.stat().st_size for path in found.path.iterdir()) for found in list_sessions(tmp_path)]
     keep = sum(sizes[3:]) + 1
     output = json.loads(
-        output_of(verbatim("forget", "--keep-gib", keep / 2**30, "--yes", "--json", "--journals", tmp_path))
+        output_of(verbatim("prune", "--keep-gib", keep / 2**30, "--yes", "--json", "--journals", tmp_path))
     )
     assert ids(tmp_path) == "def"
     assert (output["bytes_before"], output["bytes_after"], output["sessions_after"]) == (sum(sizes), sum(sizes[3:]), 3)
-    assert "forget: 0 sessions" in output_of(verbatim("forget", "--keep-gib", 1, "--yes", "--journals", tmp_path))
-    output = output_of(verbatim("forget", "--keep-gib", 0, "--yes", "--journals", tmp_path))
+    assert "prune: 0 sessions" in output_of(verbatim("prune", "--keep-gib", 1, "--yes", "--journals", tmp_path))
+    output = output_of(verbatim("prune", "--keep-gib", 0, "--yes", "--journals", tmp_path))
     assert "it is the newest of account main at binance_spot, and the next session continues it" in output
     assert ids(tmp_path) == "f"
 
@@ -140,7 +140,7 @@ def test_a_needed_session_stays_at_any_age(tmp_path: Path) -> None:
         import fcntl
 
         fcntl.flock(alive_fd, fcntl.LOCK_EX)
-        output = output_of(verbatim("forget", "--older-than", "52w", "--yes", "--journals", tmp_path))
+        output = output_of(verbatim("prune", "--older-than", "52w", "--yes", "--journals", tmp_path))
     finally:
         os.close(alive_fd)
     assert ids(tmp_path) == "afcde"
@@ -166,7 +166,7 @@ def test_the_next_session_still_finds_the_session_to_continue(tmp_path: Path) ->
     make_session(tmp_path, "c", days=200, account="main", after="b")
     before = look_back(config).previous
     assert before is not None
-    output_of(verbatim("forget", "--older-than", "1d", "--keep-gib", 0, "--yes", "--journals", tmp_path))
+    output_of(verbatim("prune", "--older-than", "1d", "--keep-gib", 0, "--yes", "--journals", tmp_path))
     assert ids(tmp_path) == "ac"
     assert look_back(config).previous == before
 
@@ -176,7 +176,7 @@ def test_an_interrupted_pruning_is_finished_by_the_next(tmp_path: Path) -> None:
     make_session(tmp_path, "b", days=1)
     half.rename(half.with_name(half.name + PRUNED_SUFFIX))
     assert ids(tmp_path) == "b", "no reader takes it for a session"
-    output_of(verbatim("forget", "--older-than", "1d", "--yes", "--journals", tmp_path))
+    output_of(verbatim("prune", "--older-than", "1d", "--yes", "--journals", tmp_path))
     assert len(list(tmp_path.iterdir())) == 1
 
 
@@ -192,7 +192,7 @@ def test_an_interrupted_pruning_is_finished_by_the_next(tmp_path: Path) -> None:
     ],
 )
 def test_a_pruning_without_a_limit_is_a_usage_error(tmp_path: Path, words: tuple[str, ...]) -> None:
-    assert "Error" in output_of(verbatim("forget", *words, "--journals", tmp_path), USAGE)
+    assert "Error" in output_of(verbatim("prune", *words, "--journals", tmp_path), USAGE)
 
 
 def test_only_what_is_archived_goes(tmp_path: Path) -> None:
@@ -207,7 +207,7 @@ def test_only_what_is_archived_goes(tmp_path: Path) -> None:
     data = bytearray(object_of_second.read_bytes())
     data[len(data) // 2] ^= 1
     object_of_second.write_bytes(data)
-    words = ("forget", "--older-than", "90d", "--archived-only", there, "--yes", "--journals", root)
+    words = ("prune", "--older-than", "90d", "--archived-only", there, "--yes", "--journals", root)
     output = output_of(verbatim(*words))
     assert ids(root) == "bcd"
     assert f"stays: {third.name}: the session is not archived there" in output
@@ -470,7 +470,7 @@ def test_an_export_appears_complete_or_not_at_all(tmp_path: Path, five: Path, na
 
 
 def test_a_session_is_never_its_own_archive(tmp_path: Path, five: Path) -> None:
-    """Otherwise `forget --archived-only` would accept it as archived and remove the only copy."""
+    """Otherwise `prune --archived-only` would accept it as archived and remove the only copy."""
     for place in (five.parent, five, five / "within"):
         output = output_of(verbatim("archive", five, place), BAD_INPUT)
         assert "it would not be a copy" in output
