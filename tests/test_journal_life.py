@@ -145,7 +145,7 @@ def test_a_needed_session_stays_at_any_age(tmp_path: Path) -> None:
         os.close(alive_fd)
     assert ids(tmp_path) == "afcde"
     reasons = dict(
-        line.removeprefix("stays: ").split(": ", 1) for line in output.splitlines() if line.startswith("stays")
+        line.removeprefix("kept: ").split(": ", 1) for line in output.splitlines() if line.startswith("kept")
     )
     assert {name[-8]: why for name, why in reasons.items()} == {
         "a": "it is the newest of account spot at binance_spot, and the next session continues it",
@@ -210,8 +210,8 @@ def test_only_what_is_archived_goes(tmp_path: Path) -> None:
     words = ("prune", "--older-than", "90d", "--archived-only", there, "--yes", "--journals", root)
     output = output_of(verbatim(*words))
     assert ids(root) == "bcd"
-    assert f"stays: {third.name}: the session is not archived there" in output
-    assert f"stays: {second.name}: {object_of_second} differs from the manifest" in output
+    assert f"kept: {third.name}: the session is not archived there" in output
+    assert f"kept: {second.name}: {object_of_second} differs from the manifest" in output
 
 
 # ---- archives ------------------------------------------------------------------------------------------
