@@ -95,14 +95,14 @@ def _archive(folder: Path, root: ArchiveLocation) -> Archived:
             f"{folder} is damaged ({report.problems[0]}). What to do: list all problems with verbatim verify."
         )
     place = root.child(folder.name)
-    if (there := read_manifest(place)) is not None:
-        if there.chain != report.chain:
+    if (existing := read_manifest(place)) is not None:
+        if existing.chain != report.chain:
             raise ArchiveRefusedError(
-                f"{place.display_uri} holds another session of that name, with chain {there.chain[:16]}, not {report.chain[:16]}. "
+                f"{place.display_uri} holds another session of that name, with chain {existing.chain[:16]}, not {report.chain[:16]}. "
                 "Nothing was changed. What to do: name another location."
             )
-        compare_archive(place, there)
-        return Archived(place.display_uri, there, 0)
+        compare_archive(place, existing)
+        return Archived(place.display_uri, existing, 0)
     files, copied = [], 0
     for name in _names_to_archive(folder):
         file = _describe_file(folder / name)

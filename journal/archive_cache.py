@@ -36,8 +36,8 @@ def session_name(address: str) -> str:
 
 def cache_folder() -> Path:
     """Return the folder of all local copies."""
-    if given := os.environ.get("VERBATIM_COPIES"):
-        return Path(given).absolute()
+    if configured := os.environ.get("VERBATIM_COPIES"):
+        return Path(configured).absolute()
     root = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111 - Path.expanduser raises without a home
     return Path(root).absolute() / "verbatim" / "sessions"
 

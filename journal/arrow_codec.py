@@ -115,8 +115,8 @@ def _numbers(values: Sequence[int | None]) -> _Column:
     try:
         return _Column(0, (0, 8 * rows), pack(*values))
     except struct.error:  # some values are null; checking each value in advance would cost more than the packing
-        given = pack(*[0 if value is None else value for value in values])
-    return _Column(values.count(None), ((rows + 7) // 8, 8 * rows), _bits(values) + given)
+        numbers = pack(*[0 if value is None else value for value in values])
+    return _Column(values.count(None), ((rows + 7) // 8, 8 * rows), _bits(values) + numbers)
 
 
 @lru_cache(256)

@@ -70,8 +70,8 @@ class CaptureRefusedError(JournalError):
 class DamagedLineError(CaptureRefusedError):
     """A capture is damaged at `line`. All lines before it are good."""
 
-    def __init__(self, path: Path, line: int, what: str) -> None:
-        self.summary = f"{path}: line {line}: {what}"
+    def __init__(self, path: Path, line: int, problem: str) -> None:
+        self.summary = f"{path}: line {line}: {problem}"
         super().__init__(
             f"{self.summary}. What to do: fetch the file again, or import the lines before that one with --partial."
         )

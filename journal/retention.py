@@ -149,7 +149,7 @@ def _inspect_session(folder: SessionFolder, lineage_of: Callable[[Record], Sessi
 
 
 def _keep_the_newest(sessions: Sequence[_Session]) -> None:
-    """Set the reason to keep the newest session of session line, and the newest of all."""
+    """Set the reason to keep the newest session of each line, and the newest of all."""
     lines = set()
     for session in reversed(sessions):  # by name, as a starting session searches for the one to continue
         line = None if session.lineage is None else session.lineage.line

@@ -22,11 +22,11 @@ class Follower:
 
     def __init__(self, folder: Path, from_seq: int = 0) -> None:
         names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
-        begun = [seq for seq in first_seqs(names, "open") + first_seqs(names, "parquet") if seq <= from_seq]
-        if not begun:
+        starts = [seq for seq in first_seqs(names, "open") + first_seqs(names, "parquet") if seq <= from_seq]
+        if not starts:
             raise no_journal(folder)
         self.folder = folder
-        self.next_seq = max(begun)  # the next record to read; records before from_seq are skipped
+        self.next_seq = max(starts)  # the next record to read; records before from_seq are skipped
         self._from_seq = from_seq
         self._first_seq = self.next_seq  # of the current segment
         self._reader: FileReader | None = None
@@ -159,8 +159,8 @@ class Follower:
 
     def _later(self, names: list[str]) -> int | None:
         """Return the first segment that begins after the next record, or None."""
-        begun = [seq for seq in first_seqs(names, "open") + first_seqs(names, "parquet") if seq > self.next_seq]
-        return min(begun, default=None)
+        starts = [seq for seq in first_seqs(names, "open") + first_seqs(names, "parquet") if seq > self.next_seq]
+        return min(starts, default=None)
 
     def _begun(self, seq: int) -> bool:
         """Return True if a segment with record `seq` exists after the current one."""

@@ -46,7 +46,7 @@ class VerifyReport(msgspec.Struct):
     chain: str = CHAIN_START
     closed: bool = False
     torn_bytes: int = 0
-    signers: list[str] = []  # public keys whose signatures hold; msgspec copies the empty list for other report
+    signers: list[str] = []  # public keys whose signatures hold; msgspec copies the empty list for each report
     problems: list[str] = []
     notes: list[str] = []
 
@@ -96,9 +96,9 @@ class _SegmentCheck(msgspec.Struct):
     problems: list[str] = []
     notes: list[str] = []
 
-    def problem(self, what: str, *, where: str = "") -> None:
+    def problem(self, text: str, *, where: str = "") -> None:
         """Add a problem."""
-        self.problems.append(f"{self.name}: {where}{what}")
+        self.problems.append(f"{self.name}: {where}{text}")
 
 
 def _checksums(folder: Path, names: list[str], report: VerifyReport) -> dict[str, str]:
@@ -211,18 +211,18 @@ def _has_exactly_one(payload: pa.Array, body: pa.Array) -> bool:
 
 def _check_sequence(report: VerifyReport, results: list[_SegmentCheck], signer: str | None) -> None:
     """Check properties across segments: the sequence, the chain, the times, and durability."""
-    merged = superseded({other.first_seq: other.footer for other in results if other.footer is not None})
+    merged = superseded({result.first_seq: result.footer for result in results if result.footer is not None})
     for seq, holder in merged.items():
         report.notes.append(
             f"{sealed_name(holder)} contains {sealed_name(seq)}: a merge was interrupted, and the next recovery finishes it"
         )
-    parts = [other for other in results if other.first_seq not in merged]
+    parts = [result for result in results if result.first_seq not in merged]
     next_seq, chain = 0, CHAIN_START
     ends_ns: int | None = None
     for at, part in enumerate(parts):
         later = parts[at + 1].first_seq if at + 1 < len(parts) else None
         report.problems += [
-            other for other in part.problems if not (part.first_seq in merged.values() and CHECKSUMS in other)
+            problem for problem in part.problems if not (part.first_seq in merged.values() and CHECKSUMS in problem)
         ]
         report.notes += part.notes
         if part.first_seq != next_seq + (part.footer.left_out if part.footer is not None else 0):

@@ -23,7 +23,7 @@ class CaptureFormat(NamedTuple):
 
 _ALL = (hftbacktest, cryptofeed, lean_tick, binance_archive, ndjson)
 FORMATS: dict[str, CaptureFormat] = {
-    each.NAME: CaptureFormat(each.NAME, each.ABOUT, each.is_format, each.read) for each in _ALL
+    module.NAME: CaptureFormat(module.NAME, module.ABOUT, module.is_format, module.read) for module in _ALL
 }
 
 
@@ -35,16 +35,16 @@ class ImportOptions(NamedTuple):
     time_unit: str | None = None
 
 
-def choose_reader(path: Path, wanted: ImportOptions) -> tuple[str, Callable[[CaptureLines], CaptureReader]]:
+def choose_reader(path: Path, options: ImportOptions) -> tuple[str, Callable[[CaptureLines], CaptureReader]]:
     """Return the name of a file's format and its reader.
 
     Raises:
         CaptureRefusedError: No format matches the file, or the options do not suit its format.
     """
-    name = wanted.format or _guess(path)
+    name = options.format or _guess(path)
     if name == ndjson.NAME:
-        return name, partial(ndjson.read, time_field=wanted.time_field, time_unit=wanted.time_unit)
-    if wanted.time_field is not None or wanted.time_unit is not None:
+        return name, partial(ndjson.read, time_field=options.time_field, time_unit=options.time_unit)
+    if options.time_field is not None or options.time_unit is not None:
         raise CaptureRefusedError(
             f"{path} has the format {name}, which states its own times. What to do: omit --time-field and --time-unit."
         )

@@ -46,13 +46,13 @@ class Imported(msgspec.Struct, frozen=True):
 class _CaptureFile:
     """A file during its import. The session times of its rows never fall."""
 
-    def __init__(self, path: Path, source: str, wanted: ImportOptions, *, partial: bool) -> None:
+    def __init__(self, path: Path, source: str, options: ImportOptions, *, partial: bool) -> None:
         self.path, self.source = path, source
         self.damage: DamagedLineError | None = None
         self._partial = partial
         self._state = _file_state(path)
         self.sha256, self.size = _digest(path)
-        self.format, read = choose_reader(path, wanted)
+        self.format, read = choose_reader(path, options)
         self.lines = CaptureLines(path)
         try:
             self.reading: CaptureReader = read(self.lines)
@@ -120,7 +120,7 @@ class _CaptureFile:
 
 def import_files(
     paths: Sequence[Path],
-    wanted: ImportOptions,
+    options: ImportOptions,
     *,
     journals: Path,
     into: Path | None = None,
@@ -134,7 +134,7 @@ def import_files(
 
     Args:
         paths: The files.
-        wanted: Formats and times.
+        options: Formats and times.
         journals: The folder in which the session gets its own name.
         into: The new folder, in place of a name in `journals`.
         source: The source of every record. None: `import.<file>`.
@@ -148,8 +148,8 @@ def import_files(
     files: list[_CaptureFile] = []
     try:
         for path, name in zip(paths, _source_names(paths, source), strict=True):
-            files.append(_CaptureFile(path, name, wanted, partial=partial))
-        session = _session_id(files, wanted, partial=partial)
+            files.append(_CaptureFile(path, name, options, partial=partial))
+        session = _session_id(files, options, partial=partial)
         start_ns = min(file.start_ns for file in files)
         folder = new_session_folder(journals, start_ns, session) if into is None else into
         first = {
@@ -209,10 +209,10 @@ def _digest(path: Path) -> tuple[str, int]:
         raise CaptureRefusedError(f"{path} cannot be read: {error.strerror}.") from error
 
 
-def _session_id(files: Sequence[_CaptureFile], wanted: ImportOptions, *, partial: bool) -> str:
+def _session_id(files: Sequence[_CaptureFile], options: ImportOptions, *, partial: bool) -> str:
     """Derive the session id from the files' contents and the options, since other options make another session."""
     read = [[file.sha256, file.format, file.source] for file in files]
-    digest = hashlib.sha256(canonical([read, wanted.time_field, wanted.time_unit, partial]).encode()).digest()
+    digest = hashlib.sha256(canonical([read, options.time_field, options.time_unit, partial]).encode()).digest()
     return base64.b32encode(digest)[:8].decode().lower()
 
 

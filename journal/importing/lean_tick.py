@@ -45,7 +45,7 @@ def read(lines: CaptureLines) -> CaptureReader:
             f"{lines.path}: the csv is named {lines.name!r}, which does not state its day. What to do: rename it as LEAN "
             "does, <yyyymmdd>_<symbol>_Trade_Tick.csv or _Quote_Tick.csv."
         )
-    day, symbol, what = match[1], match[2], match[3].lower()
+    day, symbol, table = match[1], match[2], match[3].lower()
     try:
         # midnight by New York's clock, treated as if it were UTC
         midnight = datetime.strptime(day, "%Y%m%d").replace(tzinfo=UTC)
@@ -56,8 +56,8 @@ def read(lines: CaptureLines) -> CaptureReader:
         raise CaptureRefusedError(
             f"this system has no data of the time zone {ZONE}. What to do: pip install tzdata."
         ) from error
-    columns = COLUMNS[what]
-    about = {"unit": "ms", "zone": ZONE, "day": day, "symbol": symbol, "table": what, "columns": list(columns)}
+    columns = COLUMNS[table]
+    about = {"unit": "ms", "zone": ZONE, "day": day, "symbol": symbol, "table": table, "columns": list(columns)}
     about["price_unit"] = "0.0001"
     midnight_ns = (midnight - datetime(1970, 1, 1, tzinfo=UTC)).days * _DAY_MS * 1_000_000
     return CaptureReader("venue", about, _rows(lines, columns, [midnight_ns - ahead for ahead in hours_ns]))
