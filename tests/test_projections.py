@@ -22,7 +22,7 @@ from tests.replaying import sealed
 def segment(tmp_path: Path) -> tuple[SealedSegment, SessionContext]:
     folder = sealed(tmp_path / "s", seconds=3)
     journal = Journal.open(folder)
-    return SealedSegment(journal.sealed_paths()[0]), rebuilder_of(journal.session_record()).program
+    return SealedSegment(journal.sealed_paths()[0]), rebuilder_of(journal.session_record()).session
 
 
 def one_by_one(found: SealedSegment, program: SessionContext) -> Rows:
