@@ -7,6 +7,7 @@ import json
 import random
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterator
 from decimal import Decimal
@@ -158,6 +159,9 @@ def market(quantity: str, side: Side = Side.SELL) -> NewOrder:
     return NewOrder(BTC, side, OrderType.MARKET, Decimal(quantity))
 
 
+SEALING_S_MAX = 20.0
+
+
 @pytest.fixture(scope="module")
 def hand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hand]:
     """Return a session with known numbers, still being written."""
@@ -215,6 +219,10 @@ def hand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hand]:
         missing = facts.MarketGap("binance_spot.market.0", "trade ids are missing", 5, 20, 9, 31, BTC, "trade", 41, 44)
         hand.fact(missing, cause=told)
         hand.fact(lost)
+        until_s = time.monotonic() + SEALING_S_MAX
+        while not list(hand.folder.glob("*.parquet")):  # the sealer runs at low priority
+            assert time.monotonic() < until_s, "no segment was sealed"
+            time.sleep(0.001)
         yield hand
 
 
