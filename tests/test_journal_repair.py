@@ -203,7 +203,7 @@ def test_recover_signs_with_the_key_it_is_given(tmp_path: Path) -> None:
     folder = write(tmp_path / "s", close=False)
     key.chmod(0o644)
     refused = CliRunner().invoke(main, ["recover", str(folder), "--signing-key", str(key)])
-    assert (refused.exit_code, "can be read by others" in refused.stderr) == (3, True)
+    assert (refused.exit_code, "can be read by other users" in refused.stderr) == (3, True)
     key.chmod(0o600)
     assert CliRunner().invoke(main, ["recover", str(folder), "--signing-key", str(key)]).exit_code == 0
     public = Signer.from_pem(key.read_bytes()).public_key
