@@ -1,8 +1,8 @@
-"""Power cuts by the hundred thousand: what tests/test_journal_crash_images.py tries, for as long as one likes.
+"""Power cuts by the hundred thousand: tests/test_journal_crash_images.py for any number of images.
 
     python -P benchmarks/crash_images.py --images 300000 [--seed WORD]
 
-Prints one JSON line. A broken promise ends it with the image that shows it, and exit code 1: the same seed shows it again.
+Prints one JSON line. A broken promise ends the run with exit code 1 and the image that shows it; the same seed repeats it.
 """
 
 import argparse

@@ -178,7 +178,7 @@ def paced(given: argparse.Namespace, scratch: Path, machine: Machine) -> Tables:
             while (rest := due - time.perf_counter()) > 0:
                 time.sleep(rest)
             journal.append(row, last=last)
-        time.sleep(0.3)  # what waits is written and synced
+        time.sleep(0.3)  # until waiting records are written and synced
         found = {"all us": watch.cpu_s / len(rows) * 1e6}
         if isinstance(journal, Ours):
             found["writer's thread us"] = (journal.thread_cpu_s() - thread_s) / len(rows) * 1e6
@@ -307,7 +307,7 @@ class Ordering:
 
 
 async def orders_and_bare(scratch: Path, rows: Sequence[Row], rate: float, *, in_trio: bool, count: int) -> Figures:
-    """An order, then as many bytes written and synced by nobody's help, in turns, 2 ms apart."""
+    """Time an order, then a bare write and sync of as many bytes, in turns, 2 ms apart."""
     folder = fresh(scratch)
     ordering = Ordering(folder, in_trio=in_trio)
     feeding = Feeding(ordering.ours, rows, rate)
