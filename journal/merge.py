@@ -67,16 +67,16 @@ def _merge(disk: Disk, bytes_max: int) -> Merged:
             f"{disk.folder}: {len(opened)} segments are not sealed. What to do: recover this session first, "
             "with verbatim recover."
         )
-    footers = {seq: _sealed(disk, seq).footer for seq in first_seqs(names, "parquet")}
+    footers = {seq: _open_sealed(disk, seq).footer for seq in first_seqs(names, "parquet")}
     if not footers:
         raise no_journal(disk.folder)
     if any(footer.bundled_from for footer in footers.values()):
         raise JournalFailedError(f"{disk.folder} is a slice of a session, which cannot be merged.")
-    left = superseded(footers)
-    _refuse_damage(disk, footers.keys() - left.values())
+    unfinished = superseded(footers)
+    _refuse_damage(disk, footers.keys() - unfinished.values())
     _drop_temporary(disk)
-    finish_merge(disk, left)
-    kept = [footer for seq, footer in sorted(footers.items()) if seq not in left]
+    finish_merge(disk, unfinished)
+    kept = [footer for seq, footer in sorted(footers.items()) if seq not in unfinished]
     sizes = {footer.first_seq: _size(disk, footer.first_seq) for footer in kept}
     groups = list(_groups(kept, sizes, bytes_max))
     for group in groups:
@@ -128,7 +128,7 @@ def _drop_temporary(disk: Disk) -> None:
             disk.unlink(name)
 
 
-def _sealed(disk: Disk, seq: int) -> SealedSegment:
+def _open_sealed(disk: Disk, seq: int) -> SealedSegment:
     name = sealed_name(seq)
     return SealedSegment(disk.folder / name, pa.PythonFile(ArrowSource(disk.open_reader(name)), mode="r"))
 
@@ -166,7 +166,7 @@ def _merge_group(disk: Disk, group: Sequence[Footer]) -> None:
     write_sealed(
         disk,
         first.first_seq,
-        (plain_batch(batch) for member in group for batch in _sealed(disk, member.first_seq).batches()),
+        (plain_batch(batch) for member in group for batch in _open_sealed(disk, member.first_seq).batches()),
         footer,
         instead_of=[sealed_name(seq) for seq in merged],
     )

@@ -65,7 +65,7 @@ class Follower:
                 break
         stuck = walk.next_seq == self.next_seq
         self.next_seq, self._offset = walk.next_seq, walk.offset
-        if self.next_seq == self._first_seq or not self._begun(self.next_seq):
+        if self.next_seq == self._first_seq or not self._has_begun(self.next_seq):
             if stuck:
                 self._refuse_damage(walk)
             return False
@@ -74,13 +74,12 @@ class Follower:
 
     def _read_sealed(self, records: list[Record]) -> bool:
         names = self._names()
-        sealed = self._holding(self.next_seq)
+        sealed = self._sealed_with(self.next_seq)
         if sealed is None:
-            later = self._later(names)
-            if (
-                later is not None or self._listed(names)
-            ) and names == self._names():  # no merge changed the names meanwhile
-                if later is not None and self._left_out(later):
+            later = self._next_begin(names)
+            is_missing = later is not None or self._is_listed(names)
+            if is_missing and names == self._names():  # no merge changed the names meanwhile
+                if later is not None and self._is_omitted(later):
                     self.next_seq = later
                     return True
                 raise DamagedJournalError(self.folder, f"record {self.next_seq} and later records are missing")
@@ -104,7 +103,7 @@ class Follower:
             self._chain = self.next_seq, sealed.footer.chain
         return self.next_seq > before
 
-    def _holding(self, seq: int) -> SealedSegment | None:
+    def _sealed_with(self, seq: int) -> SealedSegment | None:
         """Return the sealed segment with this record, or None. After a merge its name is that of an earlier segment."""
         names = self._names()
         for first_seq in reversed([known for known in first_seqs(names, "parquet") if known <= seq]):
@@ -122,11 +121,11 @@ class Follower:
 
         Otherwise the writer may be in the middle of a frame.
         """
-        later = self._later(self._names())
+        later = self._next_begin(self._names())
         durable_seq = max(walk.tail().durable_seq, -1 if later is None else later - 1)
         if walk.next_seq > durable_seq:
             return
-        if walk.next_seq != self._first_seq and self._begun(walk.next_seq):  # it began after this poll listed names
+        if walk.next_seq != self._first_seq and self._has_begun(walk.next_seq):  # it began after this poll listed names
             return
         assert self._reader is not None, "the caller opened it"
         # the frame may have been written between the first walk and the listing of names
@@ -137,7 +136,7 @@ class Follower:
                 f"record {walk.next_seq} was durable (records up to {durable_seq} were), but the frame at byte {walk.offset} is not whole",
             )
 
-    def _left_out(self, seq: int) -> bool:
+    def _is_omitted(self, seq: int) -> bool:
         """Return True if a slice omits the records before a segment on purpose."""
         try:
             sealed = SealedSegment(self.folder / sealed_name(seq))
@@ -146,7 +145,7 @@ class Follower:
         sealed.close()
         return sealed.footer.left_out == seq - self.next_seq
 
-    def _listed(self, names: list[str]) -> bool:
+    def _is_listed(self, names: list[str]) -> bool:
         """Return True if SHA256SUMS names the next segment, which is missing."""
         try:
             known = read_checksums((self.folder / CHECKSUMS).read_text()) if CHECKSUMS in names else {}
@@ -157,24 +156,24 @@ class Follower:
     def _names(self) -> list[str]:
         return sorted(path.name for path in self.folder.iterdir())
 
-    def _later(self, names: list[str]) -> int | None:
+    def _next_begin(self, names: list[str]) -> int | None:
         """Return the first segment that begins after the next record, or None."""
         starts = [seq for seq in first_seqs(names, "open") + first_seqs(names, "parquet") if seq > self.next_seq]
         return min(starts, default=None)
 
-    def _begun(self, seq: int) -> bool:
+    def _has_begun(self, seq: int) -> bool:
         """Return True if a segment with record `seq` exists after the current one."""
         if (self.folder / open_name(seq)).exists() or (self.folder / sealed_name(seq)).exists():
             return True
         if (self.folder / open_name(self._first_seq)).exists():
             return False
-        sealed = self._holding(seq)  # the current one was sealed, and perhaps merged with the next
+        sealed = self._sealed_with(seq)  # the current one was sealed, and perhaps merged with the next
         return sealed is not None and sealed.footer.last_seq >= seq
 
     @property
     def ended(self) -> bool:
         """True if the session was closed and all of its records were returned."""
-        sealed = self._holding(max(self.next_seq - 1, 0))
+        sealed = self._sealed_with(max(self.next_seq - 1, 0))
         return sealed is not None and sealed.footer.final and self.next_seq > sealed.footer.last_seq
 
     def close(self) -> None:

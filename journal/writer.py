@@ -314,7 +314,7 @@ class JournalWriter:
         """
         with self._work_arrived:
             check_s = time.monotonic() + self._options.group_delay_s if more_expected else None
-            while not (self._closing or self._urgent or self._full() or self._failed):
+            while not (self._closing or self._urgent or self._is_full() or self._failed):
                 if self._groups:
                     due_s = self._pending_since_s + self._options.group_delay_s
                     check_s = due_s if check_s is None else min(check_s, due_s)
@@ -333,7 +333,7 @@ class JournalWriter:
             self._synced.notify_all()
             return groups, sync, self._closing
 
-    def _full(self) -> bool:
+    def _is_full(self) -> bool:
         return bool(self._groups) and len(self._groups[0]) >= self._options.group_rows
 
     def _seconds_until_due(self, check_s: float | None) -> float | None:
