@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any, Final
 
-from engine.sim.binance import refusals
+from engine.sim.binance import refusals, venue_messages
 from engine.sim.binance.endpoints import Call, Endpoint, EndpointAnswer, fixed
 from engine.sim.binance.params import Params, new_order
 from engine.sim.binance.refusals import VenueRefusalError
