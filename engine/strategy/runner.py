@@ -36,7 +36,7 @@ class StrategyRunner:
         strategies: dict[str, LoadedStrategy],
         instruments: dict[str, Instrument],
         indexes: dict[str, int],
-        averages: dict[tuple[str, str, str], int],
+        indicators: dict[tuple[str, str, str], int],
         triggers: dict[str, int],
     ) -> None:
         """Prepare the views of all strategies.
@@ -45,7 +45,7 @@ class StrategyRunner:
             strategies: By name.
             instruments: The session's instruments, by every name that a strategy may use.
             indexes: Instrument id -> its index in the market.
-            averages: (strategy, average, instrument as declared) -> index in the market.
+            indicators: (strategy, indicator, instrument as declared) -> index in the market.
             triggers: Strategy -> its trigger's number in the market, for those that the market triggers.
 
         """
@@ -60,9 +60,11 @@ class StrategyRunner:
             }
             for name, loaded in strategies.items()
         }
-        self._averages = {
+        self._indicators = {
             name: {
-                (average, declared): index for (owner, average, declared), index in averages.items() if owner == name
+                (indicator, declared): index
+                for (owner, indicator, declared), index in indicators.items()
+                if owner == name
             }
             for name in strategies
         }
@@ -140,7 +142,7 @@ class StrategyRunner:
                 market=market,
                 time_ns=time_ns,
                 instruments=self._views[name],
-                averages=self._averages[name],
+                indicators=self._indicators[name],
             )
             if loaded.look is not None and not market.predicate_holds(self._triggers[name], loaded.look, time_ns):
                 raise AssertionError(

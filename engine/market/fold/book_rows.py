@@ -4,7 +4,7 @@ from engine.market import rows as r
 from engine.market.fold.books import begin_diff, begin_snapshot, empty_book, finish_snapshot
 from engine.market.fold.dense_book import add_level, needs_window, room_of, set_outside, set_slot, slot_of, top_of
 from engine.market.fold.id_gaps import check_diff_ids
-from engine.market.fold.triggers import note_inputs_changed
+from engine.market.fold.trigger_flags import note_inputs_changed
 from engine.market.jit import compiled
 from engine.market.layout import (
     APPLY,

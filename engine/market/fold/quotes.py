@@ -1,7 +1,7 @@
 """Quotes and marks of the fold. Compiled; knows no book."""
 
 from engine.market import rows as r
-from engine.market.fold.triggers import note_inputs_changed
+from engine.market.fold.trigger_flags import note_inputs_changed
 from engine.market.jit import compiled
 from engine.market.layout import (
     M_COUNT,

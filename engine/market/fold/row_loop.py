@@ -10,7 +10,7 @@ from engine.market.fold.book_rows import finish_book, fold_book, note_touched
 from engine.market.fold.books import apply_levels, drop_unreadable
 from engine.market.fold.quotes import fold_mark, fold_quote
 from engine.market.fold.trades import fold_trade
-from engine.market.fold.triggers import check_conditions, evaluate_predicates, fire_changed, raise_flags
+from engine.market.fold.trigger_flags import check_conditions, evaluate_predicates, fire_changed, raise_flags
 from engine.market.indicators.registry import update_indicators
 from engine.market.jit import compiled
 from engine.market.layout import (

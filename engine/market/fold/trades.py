@@ -3,7 +3,7 @@
 from engine.market import rows as r
 from engine.market.fold.bars import fold_bar
 from engine.market.fold.id_gaps import note_gap
-from engine.market.fold.triggers import note_inputs_changed
+from engine.market.fold.trigger_flags import note_inputs_changed
 from engine.market.jit import compiled
 from engine.market.layout import (
     BAR_CLOSED,

@@ -1,6 +1,7 @@
 """The registry of indicators: specs by name, and the compiled dispatch from a kind to its update."""
 
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
 from engine.market.indicators.ema import EMA, EmaSpec, update_ema
 from engine.market.indicators.indicator import IndicatorSpec
@@ -8,7 +9,23 @@ from engine.market.jit import compiled
 from engine.market.layout import I_COUNT, I_DIVISOR, I_INSTRUMENT, I_KIND, I_VALUE
 from engine.market.rows import Floats, Rows
 
-SPECS: Final[dict[str, type[IndicatorSpec]]] = {spec.name: spec for spec in (EmaSpec,)}
+SPECS: Final[dict[str, Callable[..., IndicatorSpec]]] = {spec.name: spec for spec in (EmaSpec,)}
+
+
+class UnknownIndicatorError(Exception):
+    """No indicator has this kind; the text names the known ones."""
+
+
+def indicator_spec(kind: str, instrument_id: str, parameters: Mapping[str, Any]) -> IndicatorSpec:
+    """Declare an indicator of an instrument.
+
+    Raises:
+        UnknownIndicatorError: the kind is unknown.
+        TypeError, ValueError: the spec does not accept the parameters.
+    """
+    if kind not in SPECS:
+        raise UnknownIndicatorError(f"no indicator {kind!r}; known: {', '.join(sorted(SPECS))}")
+    return SPECS[kind](instrument_id=instrument_id, **parameters)
 
 
 @compiled
