@@ -72,7 +72,7 @@ class Kernel:
         account = replace(account, timers=Timers(due_ns, {}, min(due_ns.values())))
         market = session.empty_market()
         if opening:
-            market.take_carried(opening["market"])
+            market.restore_carried(opening["market"])
         state = State(account, market, seq=0, time_ns=record.time_ns, inputs=1)
         state.hash_inputs((record,))
         return state
@@ -194,7 +194,7 @@ class Kernel:
         if record.kind is Kind.FACT:
             change = read_fact(record.body or "")
             if isinstance(change, facts.StrategyWoken):
-                state.market.evaluated(self.session.trigger_names.index(change.strategy), record.time_ns)
+                state.market.note_evaluated(self.session.trigger_names.index(change.strategy), record.time_ns)
         elif record.kind is Kind.REQUEST:
             change = Requested(read_request(record.body or ""))
         else:

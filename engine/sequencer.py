@@ -156,8 +156,8 @@ def next_timer(state: State) -> tuple[int, str]:
     market = state.market
     if market.next_due_ns > due[0]:
         return due
-    trigger = market.due_watches(market.next_due_ns)[0]
-    return min(due, (market.due_ns(trigger), timer_name(TimerKind.THROTTLE, market.watches[trigger].name)))
+    trigger = market.due_triggers(market.next_due_ns)[0]
+    return min(due, (market.due_ns(trigger), timer_name(TimerKind.THROTTLE, market.triggers[trigger].name)))
 
 
 def due_timer(state: State, periods_ns: Mapping[str, int], now_ns: int) -> Record:

@@ -4,20 +4,26 @@ Made once a session and never changed. It holds no state of the session and deci
 """
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from importlib import import_module
 from typing import Any
 
 from engine.execution.request_factory import RequestFactory
 from engine.market import views
+from engine.market.indicators.ema import EmaSpec
+from engine.market.indicators.indicator import IndicatorSpec
+from engine.market.indicators.registry import indicator_spec
 from engine.market.market_state import Market
-from engine.market.views import BarSpec, EmaSpec, Stream, TriggerSpec
+from engine.market.views import BarSpec, Stream, TriggerSpec
 from engine.model import ONLY, Instrument, RateLimits
 from engine.requests import LinkPlan, LinkRole
+from engine.risk.context import BoundRule
 from engine.session_record import MILLISECOND_NS, SECOND_NS, SessionBody, VenueSettings
 from engine.state.session_state import Rules
 from engine.state.timers import periods
 from engine.strategy.api import Every, OnQuote, Predicate, PriceMove
 from engine.strategy.loading import LoadedStrategy, load
+from engine.strategy.rule_loading import load_rules
 from engine.strategy.runner import StrategyRunner
 from engine.venues.venue import MarketDialect, Venue
 
@@ -119,16 +125,21 @@ class SessionContext:
         )
         self.rules = Rules(body.engine, self.timer_periods_ns, body.seed)
         self.trigger_names = [name for name, each in loaded.items() if isinstance(each.cadence, OnQuote)]
-        self._averages = self._declared_averages()
+        self._indicators = self._declared_indicators()
         self.runner = StrategyRunner(
             strategies=loaded,
             instruments=self.instrument_by_name,
             indexes=self.indexes,
-            averages={key: index for index, (key, _) in enumerate(self._averages)},
+            indicators={key: index for index, (key, _) in enumerate(self._indicators)},
             triggers={name: number for number, name in enumerate(self.trigger_names)},
         )
         # sessions whose mark an order of ours bears
         self.own_sessions = (body.session, *((body.previous.session,) if body.previous else ()))
+
+    @cached_property
+    def risk_rules(self) -> dict[str, BoundRule]:
+        """The session's risk rules. They load with the first order: a rebuild decides nothing, so it runs no user's code."""
+        return load_rules(self.body.rules)
 
     def empty_market(self) -> Market:
         """Return the market of the session's instruments before any message, with what the strategies declare."""
@@ -142,13 +153,13 @@ class SessionContext:
         market = Market.empty(
             list(self.instruments.values()),
             bars=self._declared_bars(),
-            averages=[spec for _, spec in self._averages],
-            watches=triggers,
+            indicators=[spec for _, spec in self._indicators],
+            triggers=triggers,
         )
         for name, number in self.runner.compiled.items():
             predicate = self.strategies[name].look
             assert predicate is not None, name
-            market.compile_in(number, predicate)
+            market.install_predicate(number, predicate)
         return market
 
     def _conditions(
@@ -164,14 +175,14 @@ class SessionContext:
             indexes_of = {
                 name: tuple(
                     k
-                    for k, ((owner, _, _), spec) in enumerate(self._averages)
+                    for k, ((owner, _, _), spec) in enumerate(self._indicators)
                     if (owner, spec.instrument_id) == (strategy, name)
                 )
                 for name in ids
             }
             return tuple(views.PredicateSpec(name, which, indexes_of[name]) for which, name in enumerate(ids))
         index_of = {
-            (owner, average, spec.instrument_id): k for k, ((owner, average, _), spec) in enumerate(self._averages)
+            (owner, average, spec.instrument_id): k for k, ((owner, average, _), spec) in enumerate(self._indicators)
         }
         return tuple(
             views.CrossOverSpec(name, index_of[strategy, when.first, name], index_of[strategy, when.second, name])
@@ -188,12 +199,15 @@ class SessionContext:
         }
         return [BarSpec(instrument_id, interval_ns) for instrument_id, interval_ns in sorted(declared)]
 
-    def _declared_averages(self) -> list[tuple[tuple[str, str, str], EmaSpec]]:
-        """Return ((strategy, average, instrument as declared), spec), in the order of the market's averages."""
+    def _declared_indicators(self) -> list[tuple[tuple[str, str, str], IndicatorSpec]]:
+        """Return ((strategy, indicator, instrument as declared), spec), in the order of the market's indicators."""
         return [
-            ((strategy, average.name, name), EmaSpec(instrument.id, average.length))
+            ((strategy, indicator_name, name), indicator_spec(kind, instrument.id, parameters))
             for strategy, loaded in self.strategies.items()
-            for average in loaded.averages
+            for indicator_name, kind, parameters in (
+                *((average.name, EmaSpec.name, {"length": average.length}) for average in loaded.averages),
+                *((indicator.name, indicator.kind, indicator.parameters) for indicator in loaded.indicators),
+            )
             for name in loaded.instruments
             if (instrument := self.instrument_by_name.get(name)) is not None
         ]

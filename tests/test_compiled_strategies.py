@@ -175,7 +175,7 @@ def test_what_raises_stops_the_strategy_and_says_why() -> None:
         ),
         (hand("now.bid ** 0.5 > 3"), "wants: a power is not the same in machine code and in Python"),
         (hand("math.sqrt(now.bid) > 3").replace("LIMIT = 2", "import math"), "wants: math is <module 'math'"),
-        (hand("int(now.bid) > 3"), "int cannot be used; of Python's own there are abs, bool, float, max, min"),
+        (hand("int(now.bid) > 3"), "int cannot be used; the built-ins allowed are abs, bool, float, max, min"),
         (hand("[1 for each in (1, 2)] != []"), "functions within functions cannot be compiled"),
         (
             hand("maybe(now.bid)").replace("LIMIT = 2", "def maybe(x):\n    if x > 1:\n        return True"),

@@ -11,24 +11,26 @@ from collections.abc import Mapping
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from engine.live.clock import SessionClock
 from engine.live.startup import SessionConfig
 from engine.session_context import UnknownVenueError, venue_class
 from engine.session_record import SECOND_NS, EngineSettings, RiskSettings, VenueSettings
+from engine.strategy.rule_loading import recorded_rules
 from engine.venues.binance_spot.signing import ApiKey
 from journal.signing import BadKeyError, Signer
-from verbatim.strategy_files import check_instruments, read_strategy
+from verbatim.strategy_files import check_instruments, read_rule, read_strategy
 
 PREFIX = "VERBATIM_"
 CREDENTIALS = ("VERBATIM_API_KEY", "VERBATIM_API_SECRET")
 OTHER_VARIABLES = frozenset({"VERBATIM_JIT", "VERBATIM_DATA"})  # read by the compiled fold and by tests
 RECV_WINDOW_MS_MAX = 60_000
+RULE_NAME = r"^[a-z][a-z0-9_]{0,31}$"
 SECRET_BYTES_MAX = 64 * 1024
 
 
@@ -41,6 +43,8 @@ class _Section(BaseModel):
 
 
 class SessionSection(_Section):
+    """Where the journal goes, and what happens when it fails."""
+
     journals: Path = Path("journals")  # from the working directory, as for every other command
     account: str = Field(default="main", pattern=r"^[a-z0-9_-]{1,32}$")
     seed: int | None = None
@@ -66,6 +70,8 @@ class ClockSection(_Section):
 
 
 class VenueSection(_Section):
+    """The venue: its name, addresses and how requests are sent."""
+
     name: str = "binance_spot"
     rest: str = Field(pattern=r"^https?://")
     stream: str = Field(pattern=r"^wss?://")
@@ -76,17 +82,28 @@ class VenueSection(_Section):
 
 
 class StrategySection(_Section):
+    """One strategy: its file and parameters."""
+
     file: str  # path.py:Class, from the configuration's folder
     parameters: dict[str, Any] = {}
 
 
 class RiskSection(_Section):
+    """Limits; engine/session_record.py documents each. 0 means no limit."""
+
     order_size_max: Decimal = Field(default=Decimal(0), ge=0)
     order_notional_max: Decimal = Field(default=Decimal(0), ge=0)
     position_max: Decimal = Field(default=Decimal(0), ge=0)
     open_orders_max: int = Field(default=50, ge=0)
     orders_per_second_max: int = Field(default=20, ge=0)
     market_slippage_max: Decimal = Field(default=Decimal("0.005"), ge=0, lt=1)
+
+
+class RuleSection(_Section):
+    """A risk rule beside those of every session, or the settings of a built-in one."""
+
+    code: str = ""  # package.module:rule, from the configuration's folder or Python's path; "": built in
+    settings: dict[str, Any] = {}
 
 
 class EngineSection(_Section):
@@ -116,6 +133,8 @@ class EngineSection(_Section):
 
 
 class Config(BaseSettings):
+    """The whole configuration."""
+
     model_config = SettingsConfigDict(
         env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid", hide_input_in_errors=True, frozen=True
     )
@@ -126,6 +145,7 @@ class Config(BaseSettings):
     session: SessionSection = SessionSection()
     clock: ClockSection = ClockSection()
     risk: RiskSection = RiskSection()
+    rule: dict[Annotated[str, StringConstraints(pattern=RULE_NAME)], RuleSection] = {}
     engine: EngineSection = EngineSection()
     record: RecordSection = RecordSection()
 
@@ -143,6 +163,8 @@ class Config(BaseSettings):
 
 
 class Credentials(_Section):
+    """The content of a secret file."""
+
     api_key: SecretStr
     api_secret: SecretStr  # an HMAC secret, or the text of an Ed25519 private key in PEM
 
@@ -152,7 +174,6 @@ def read_config(path: Path, environment: Mapping[str, str] | None = None) -> Con
 
     Raises:
         ConfigError: a name is unknown, or a value cannot be used.
-
     """
     return make_config(read_values(path), str(path), environment)
 
@@ -162,7 +183,6 @@ def read_values(path: Path) -> dict[str, Any]:
 
     Raises:
         ConfigError: it cannot be read, or has a key for a secret.
-
     """
     try:
         with path.open("rb") as file:
@@ -180,7 +200,6 @@ def make_config(values: Mapping[str, Any], where: str, environment: Mapping[str,
 
     Raises:
         ConfigError: a name is unknown, or a value cannot be used.
-
     """
     _refuse_unknown_environment(os.environ if environment is None else environment)
     try:
@@ -227,7 +246,6 @@ def read_key(config: Config, environment: Mapping[str, str] | None = None, base:
 
     Raises:
         ConfigError: there is no key, or it cannot be used.
-
     """
     environment = os.environ if environment is None else environment
     given = [environment.get(name, "") for name in CREDENTIALS]
@@ -248,7 +266,6 @@ def read_signer(config: Config, base: Path | None = None) -> Signer | None:
 
     Raises:
         ConfigError: it cannot be read.
-
     """
     if config.session.signing_key is None:
         return None
@@ -261,7 +278,6 @@ def read_signing_key(path: Path) -> Signer:
 
     Raises:
         ConfigError: the file or the key cannot be used.
-
     """
     try:
         return Signer.from_pem(_read_private_file(path))
@@ -274,7 +290,6 @@ def _read_private_file(path: Path) -> bytes:
 
     Raises:
         ConfigError: others can read it, or it cannot be read.
-
     """
     try:
         descriptor = os.open(path, os.O_RDONLY)
@@ -291,7 +306,6 @@ def read_secret_file(path: Path) -> ApiKey:
 
     Raises:
         ConfigError: the file cannot be used.
-
     """
     content = _read_private_file(path)
     try:
@@ -320,7 +334,6 @@ def session_config(config: Config, *, key: ApiKey | None, base: Path | None = No
     Raises:
         ConfigError: the configuration cannot trade.
         StrategyError: a strategy cannot be used.
-
     """
     if not config.strategy:
         raise ConfigError(
@@ -340,6 +353,12 @@ def session_config(config: Config, *, key: ApiKey | None, base: Path | None = No
         ),
         key=key,
         risk=RiskSettings(**dict(config.risk)),
+        rules=recorded_rules(
+            [
+                read_rule(name, section.code, settings=section.settings, base=base)
+                for name, section in config.rule.items()
+            ]
+        ),
         account=config.session.account,
         on_journal_failure=config.session.on_journal_failure,
         carry=config.session.carry,
@@ -354,7 +373,6 @@ def recording_config(config: Config, *, base: Path | None = None) -> SessionConf
 
     Raises:
         ConfigError: the configuration cannot be used.
-
     """
     clock = config.clock
     return SessionConfig(
@@ -383,7 +401,6 @@ def venue_settings(config: Config) -> VenueSettings:
 
     Raises:
         ConfigError: no venue has this name.
-
     """
     settings = VenueSettings(
         name=config.venue.name,

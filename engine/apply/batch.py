@@ -18,7 +18,7 @@ from journal.record import Record
 
 # (the row behind the last one applied, True if the last record triggered something) -> the records of these rows
 RecordsOf = Callable[[int, bool], Sequence[Record]]
-STRATEGY_FLAGS: Final = layout.STRATEGY | layout.BAR_CLOSED
+STRATEGY_FLAGS: Final = layout.TRIGGER_FIRED | layout.BAR_CLOSED
 
 
 class Batch(msgspec.Struct):

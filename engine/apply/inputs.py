@@ -53,8 +53,8 @@ def apply(session: SessionContext, state: State, batch: Batch) -> Applied:
     flags = triggers = 0
     while end < len(rows):
         end = market.fold(rows, end, until_ns=until_ns)
-        flags |= market.wake
-        triggers |= market.strategies_woken
+        flags |= market.flags
+        triggers |= market.fired
         if not is_single:
             break
         until_ns = None  # one frame may hold several messages: it is applied whole
@@ -133,7 +133,7 @@ def _apply_timer(session: SessionContext, state: State, record: Record) -> Appli
     if timer.kind is TimerKind.CHECK:
         _forget_closed_orders(session, state, record.time_ns)
     elif timer.kind is TimerKind.THROTTLE:
-        state.market.evaluated(session.trigger_names.index(strategy), record.time_ns)
+        state.market.note_evaluated(session.trigger_names.index(strategy), record.time_ns)
     return Applied(body=body, strategies=(strategy,) if strategy else ())
 
 

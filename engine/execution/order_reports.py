@@ -70,7 +70,16 @@ def apply_report(step: StepContext, report: OrderReport, instruments: dict[str, 
 
 def _adopt(step: StepContext, report: OrderReport) -> Order:
     """Record an order that this journal did not send."""
-    order = NewOrder(report.instrument, report.side, report.type, report.quantity, report.price, report.time_in_force)
+    order = NewOrder(
+        instrument=report.instrument,
+        side=report.side,
+        type=report.type,
+        quantity=report.quantity,
+        price=report.price,
+        time_in_force=report.time_in_force,
+        stop_price=report.stop_price,
+        venue_type=report.venue_type,
+    )
     name = report.client_order_id or f"venue-{report.venue_order_id}"
     if step.account.orders.get(name) is not None:
         name = f"{name}@{report.venue_order_id}"  # others may use an id again

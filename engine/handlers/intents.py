@@ -7,8 +7,9 @@ from engine.execution.order_ids import client_order_id
 from engine.facts import NewOrder
 from engine.handlers.cancel_rules import cancel_rules
 from engine.model import Instrument
+from engine.money import ZERO
+from engine.risk.context import RiskContext
 from engine.risk.review import Approved, review
-from engine.risk.rules import RiskContext
 from engine.session_context import SessionContext
 from engine.step_context import StepContext
 from engine.strategy.api import Cancel, Intent
@@ -56,20 +57,25 @@ def review_intent(session: SessionContext, step: StepContext, strategy: str, int
         rules = {"instrument": f"{intent.instrument} is not traded here"}
         step.emit(VerdictBody(False, rules), source="risk", key=order_id, cause=seq)
         return None
-    context = RiskContext(
+    verdict, approved = review(risk_context(session, step, strategy, order), session.risk_rules)
+    seq = step.emit(verdict, source="risk", key=order_id, cause=seq)
+    return None if approved is None else ApprovedIntent(order_id, strategy, instrument, approved, seq)
+
+
+def risk_context(session: SessionContext, step: StepContext, strategy: str, order: NewOrder) -> RiskContext:
+    """Return an order with the account and market that its review needs."""
+    quote = step.market.quote(session.indexes[order.instrument])
+    return RiskContext(
         order=order,
         strategy=strategy,
-        instrument=instrument,
+        instrument=session.instruments[order.instrument],
         instruments=session.instruments,
         account=step.account,
         limits=session.body.risk,
         time_ns=step.time_ns,
-        bid=quote.bid if quote else instrument.tick_size * 0,
-        ask=quote.ask if quote else instrument.tick_size * 0,
+        bid=quote.bid if quote else ZERO,
+        ask=quote.ask if quote else ZERO,
     )
-    verdict, approved = review(context)
-    seq = step.emit(verdict, source="risk", key=order_id, cause=seq)
-    return None if approved is None else ApprovedIntent(order_id, strategy, instrument, approved, seq)
 
 
 def send_request(session: SessionContext, step: StepContext, approved: ApprovedIntent) -> None:
