@@ -16,8 +16,8 @@ from engine.events import (
 )
 from engine.execution import order_reports, reconciliation
 from engine.facts import ClockMeasured, ModeChanged, RateBlocked
-from engine.handlers.events import handle_event
-from engine.handlers.links import disconnect, measure_clock
+from engine.handlers.account_events import handle_event
+from engine.handlers.link_changes import disconnect, measure_clock
 from engine.handlers.market_triggers import halt
 from engine.handlers.order_queries import query_order
 from engine.mode_reasons import Mode, key_refused

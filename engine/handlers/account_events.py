@@ -6,7 +6,7 @@ from engine.bodies import NoteLevel
 from engine.events import Answer, BalanceReport, Event, OrderReport, Outcome, StreamEnded, Subscribed, Unrecognised
 from engine.execution import order_reports, reconciliation
 from engine.facts import LinkReady
-from engine.handlers.links import disconnect
+from engine.handlers.link_changes import disconnect
 from engine.session_context import SessionContext
 from engine.session_record import SECOND_NS
 from engine.step_context import StepContext
