@@ -44,8 +44,8 @@ def venue(queue: tuple[int, int] = (queue_models.PESSIMISTIC, 0)) -> Exchange:
     money = dict.fromkeys(("AAA", "BBB", "USDT"), 10**17)
     made = Exchange(rules, {"me": Funds("me", money, fee_maker=0, fee_taker=0)})
     for i, scales in enumerate(SCALES):
-        made.floor.scale(i, *scales)
-        made.floor.queue(i, *queue, SIZE_UNITS[i])
+        made.books.scale(i, *scales)
+        made.books.queue(i, *queue, SIZE_UNITS[i])
     return made
 
 
@@ -280,7 +280,7 @@ class Plain:
 
 
 def fills(exchange: Exchange) -> list[Done]:
-    reports = [event for event in exchange.take_events() if isinstance(event, SimReport)]
+    reports = [event for event in exchange.pop_events() if isinstance(event, SimReport)]
     return [(report.order.order_id, report.fill.price, report.fill.quantity) for report in reports if report.fill]
 
 
@@ -331,7 +331,7 @@ def wish(exchange: Exchange, i: int, side: int, k: int, quantity: int) -> None:
 
 
 def told(exchange: Exchange) -> list[Any]:
-    reports = [event for event in exchange.take_events() if isinstance(event, SimReport)]
+    reports = [event for event in exchange.pop_events() if isinstance(event, SimReport)]
     return [
         (x.execution, x.time_ns, x.order.order_id, x.fill and (x.fill.price, x.fill.quantity, x.fill.trade_id))
         for x in reports
@@ -344,7 +344,7 @@ def whole(exchange: Exchange, records: list[Rows], wishes: list[Wish]) -> list[A
     for until_ns, *what in [*wishes, (END_NS,)]:
         filled = True
         while filled:
-            filled, at = exchange.meet(rows, at, until_ns, AHEAD_NS)
+            filled, at = exchange.match_rows(rows, at, until_ns, AHEAD_NS)
         if what:
             wish(exchange, *what)
         story += told(exchange)
@@ -363,7 +363,7 @@ def cut(exchange: Exchange, records: list[Rows], wishes: list[Wish], draw: rando
     for until_ns, *what in [*wishes, (END_NS,)]:
         stops = sorted(draw.randrange(now_ns, until_ns + 1) for _ in range(draw.randrange(4)))
         for now_ns in [*stops, until_ns]:
-            while market.meet(exchange, now_ns - AHEAD_NS):
+            while market.match_due(exchange, now_ns - AHEAD_NS):
                 story += told(exchange)
         if what:
             wish(exchange, *what)
@@ -372,7 +372,7 @@ def cut(exchange: Exchange, records: list[Rows], wishes: list[Wish], draw: rando
 
 
 def arrays(exchange: Exchange) -> dict[str, Any]:
-    floor = exchange.floor
+    floor = exchange.books
     named = {
         "v": floor.v,
         "levels": floor.levels,
