@@ -67,6 +67,16 @@ class RiskSettings(msgspec.Struct, frozen=True):
     market_slippage_max: Decimal = Decimal("0.005")  # headroom when a market buy's cost is estimated
 
 
+class RuleSettings(msgspec.Struct, frozen=True):
+    """A risk rule as it ran: one of engine/risk/rules by its name, or a user's with the source text of its modules."""
+
+    name: str
+    settings: dict[str, Any] = {}
+    module: str = ""  # the module that holds a user's rule; "": built in
+    rule: str = ""  # the name of the rule in that module
+    sources: dict[str, str] = {}  # module name -> text
+
+
 class EngineSettings(msgspec.Struct, frozen=True):
     """Times in nanoseconds of session time."""
 
@@ -127,6 +137,7 @@ class SessionBody(msgspec.Struct, frozen=True):
     previous: PreviousSession | None = None
     opening: dict[str, Any] | None = None  # the carried parts of state, brought forward
     resimulated: Resimulated | None = None
+    rules: tuple[RuleSettings, ...] = ()  # the risk rules; (): engine.risk.rules.FIRST_RULES
 
 
 read_session = msgspec.json.Decoder(SessionBody).decode

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from engine.model import OrderType as OrderType
     from engine.model import Side as Side
     from engine.model import TimeInForce as TimeInForce
+    from engine.risk.context import RiskContext as RiskContext
+    from engine.risk.context import RiskRule as RiskRule
     from engine.strategy.api import Average as Average
     from engine.strategy.api import Cancel as Cancel
     from engine.strategy.api import CrossOver as CrossOver
@@ -37,6 +39,8 @@ _HOMES = {
     "Place": "engine.strategy.api",
     "Predicate": "engine.strategy.api",
     "PriceMove": "engine.strategy.api",
+    "RiskContext": "engine.risk.context",
+    "RiskRule": "engine.risk.context",
     "Side": "engine.model",
     "TimeInForce": "engine.model",
     "View": "engine.strategy.api",

@@ -21,7 +21,7 @@ import msgspec
 
 from engine.market.indicators.registry import UnknownIndicatorError, indicator_spec
 from engine.market.predicates import CannotCompileError, CompiledPredicate, compile_predicate
-from engine.session_record import Declared, StrategySettings
+from engine.session_record import Declared, RuleSettings, StrategySettings
 from engine.state.orders import EXTERNAL
 from engine.strategy.api import (
     Average,
@@ -246,7 +246,7 @@ def load(settings: StrategySettings) -> LoadedStrategy:
     Raises StrategyError where the code reaches for what a repeatable decision may not, or where the class is not a strategy.
     """
     for name, text in settings.sources.items():
-        _refuse(name, text, frozenset(settings.sources))
+        refuse_source(name, text, frozenset(settings.sources))
     modules: dict[str, ModuleType] = {}
     try:
         loaded = _loaded(settings, modules)
@@ -257,7 +257,7 @@ def load(settings: StrategySettings) -> LoadedStrategy:
 
 
 def _loaded(settings: StrategySettings, modules: dict[str, ModuleType]) -> LoadedStrategy:
-    module = _run(settings.module, settings, modules)
+    module = run_module(settings.module, settings, modules)
     cls = getattr(module, settings.cls, None)
     if not isinstance(cls, type):
         classes = sorted(
@@ -279,7 +279,12 @@ def _imports(tree: ast.AST) -> list[tuple[str, int]]:
     return found
 
 
-def _refuse(name: str, text: str, own: frozenset[str]) -> None:
+def refuse_source(name: str, text: str, own: frozenset[str]) -> None:
+    """Refuse source text that reaches for what a repeatable decision may not.
+
+    Raises:
+        StrategyError: The text says which line, and why.
+    """
     try:
         tree = ast.parse(text, filename=f"{name}.py")
     except SyntaxError as error:
@@ -330,7 +335,12 @@ def _refuse_inner_modules(name: str, tree: ast.AST) -> None:
             raise StrategyError(f"{name}.py line {line}: a strategy may not reach for {module}.{attribute}")
 
 
-def _run(name: str, settings: StrategySettings, modules: dict[str, ModuleType]) -> ModuleType:
+def run_module(name: str, settings: StrategySettings | RuleSettings, modules: dict[str, ModuleType]) -> ModuleType:
+    """Run the recorded source of a module, and of those that it imports, into `modules`.
+
+    Raises:
+        StrategyError: The source does not load.
+    """
     if name in modules:
         return modules[name]
 
@@ -339,7 +349,7 @@ def _run(name: str, settings: StrategySettings, modules: dict[str, ModuleType]) 
     ) -> ModuleType:
         top = wanted.split(".", maxsplit=1)[0]
         if top in settings.sources:
-            return _run(top, settings, modules)
+            return run_module(top, settings, modules)
         return builtins.__import__(wanted, names, scope, fromlist, level)
 
     module = ModuleType(f"strategy_{settings.name}_{name}")

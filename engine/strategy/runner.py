@@ -12,8 +12,9 @@ from typing import Final
 from engine.bodies import NoteLevel
 from engine.facts import StrategyChanged, StrategyStopped
 from engine.market.market_state import Market
-from engine.model import Instrument, OrderType, Side, TimeInForce, find_instrument
+from engine.model import Instrument, OrderType, Side, TimeInForce
 from engine.money import MONEY
+from engine.order_terms import TERMS
 from engine.state.session_state import Account
 from engine.state.strategy_states import StrategyStatus
 from engine.step_context import StepContext
@@ -42,7 +43,7 @@ class StrategyRunner:
 
         Args:
             strategies: By name.
-            instruments: The session's instruments, by id.
+            instruments: The session's instruments, by every name that a strategy may use.
             indexes: Instrument id -> its index in the market.
             indicators: (strategy, indicator, instrument as declared) -> index in the market.
             triggers: Strategy -> its trigger's number in the market, for those that the market triggers.
@@ -55,7 +56,7 @@ class StrategyRunner:
             name: {
                 declared: (indexes[instrument.id], instrument)
                 for declared in loaded.instruments
-                if (instrument := find_instrument(instruments, declared))
+                if (instrument := instruments.get(declared))
             }
             for name, loaded in strategies.items()
         }
@@ -71,10 +72,6 @@ class StrategyRunner:
     def instruments_of(self, strategy: str) -> Iterable[tuple[int, Instrument]]:
         """Return (index in the market, instrument) of what a strategy declared and the session has."""
         return self._views[strategy].values()
-
-    def has_compiled(self, names: Sequence[str]) -> bool:
-        """Return True if one of the named strategies has a compiled predicate."""
-        return bool(self.compiled) and any(name in self.compiled for name in names)
 
     def first_decision(
         self, account: Account, market: Market, time_ns: int, names: Sequence[str]
@@ -173,6 +170,8 @@ def _check(intent: Intent) -> None:
         for field, kind in PLACE_FIELDS:
             if not isinstance(getattr(intent, field), kind):
                 raise TypeError(f"{field} must be a {kind.__name__}, not {getattr(intent, field)!r}")
+        if not TERMS[intent.type].is_placeable:
+            raise ValueError(f"a strategy cannot place an order of type {intent.type}")
         for field in ("quantity", "price"):
             number = getattr(intent, field)
             if not isinstance(number, Decimal) or not number.is_finite() or abs(number) > NUMBER_MAX:
