@@ -112,7 +112,7 @@ class ModelRun:
         """Through the `pieces` of the tape; `outputs` of the last step are not performed yet. `private`: (source, path) of the account's links."""
         if handover:
             text = CommandBody(CommandName.HANDOVER, by="resim", reason=handover)
-            self.shell.take(Arrival(Kind.COMMAND, "resim", body=text_of(text)))
+            self.shell.accept(Arrival(Kind.COMMAND, "resim", body=text_of(text)))
         self._resume(outputs, private, handover)
         self._run(_Place(pieces), takes)
 
@@ -129,7 +129,7 @@ class ModelRun:
                 shell.links[conn_id] = source
             elif link is not None and link.state in (LinkPhase.UP, LinkPhase.OPENING) and handover:
                 body = text_of(LinkBody(LinkEvent.DOWN, "the model takes over before the venue let us in"))
-                shell.take(Arrival(Kind.LINK, source, cause=link.up_seq, body=body))
+                shell.accept(Arrival(Kind.LINK, source, cause=link.up_seq, body=body))
         ours = {output.record.seq for output in outputs}
         for seq in sorted(account.requests.by_seq.keys() - ours):
             record = next(self._journal.records(seq, seq))
@@ -156,7 +156,7 @@ class ModelRun:
             arrival = Arrival(
                 answer.kind, answer.source, record.seq, answer.key, answer.recv_ns, answer.meta, answer.payload
             )
-            shell.later(max(0, answer.time_ns - now_ns), lambda: shell.take(arrival))
+            shell.later(max(0, answer.time_ns - now_ns), lambda: shell.accept(arrival))
             return
         meta = {"outcome": AnswerStatus.TIMEOUT, "sent_ns": record.time_ns}
         shell.later(max(0, until_ns - now_ns), lambda: shell.answered(record, request, meta, b""))
@@ -186,7 +186,7 @@ class ModelRun:
             if end_ns is not None and due_ns > end_ns:
                 return
             venue.now_ns = max(venue.now_ns, due_ns)
-            shell.happen(self._arrivals(place, takes))
+            shell.advance(self._arrivals(place, takes))
 
     def _are_up(self) -> bool:
         by_source = self._state.account.links.by_source
@@ -232,7 +232,7 @@ class ModelRun:
             if stretch is None:
                 item = place.take_outside()
                 for arrival in self._outside(item):
-                    yield item.line, lambda arrival=arrival: shell.take(arrival)  # type: ignore[misc]  # mypy infers no default arguments of lambdas
+                    yield item.line, lambda arrival=arrival: shell.accept(arrival)  # type: ignore[misc]  # mypy infers no default arguments of lambdas
             elif self._are_up():
                 yield place.line, lambda: self._take_one(place, takes)
             else:
@@ -293,14 +293,14 @@ class ModelRun:
             shell.later(self._model.request_ns, lambda: self._leave(request.source))
         elif request.source in self._links.up:
             arrival = Arrival(Kind.LINK, request.source, cause=record.seq, body=text_of(LinkBody(LinkEvent.UP)))
-            shell.later(self._model.request_ns, lambda: shell.take(arrival))
+            shell.later(self._model.request_ns, lambda: shell.accept(arrival))
         else:
             self._links.wanting[request.source] = record.seq
 
     def _leave(self, source: str) -> None:
         link = self._state.account.links.by_source[source]
         if link.up_seq >= 0:
-            self.shell.take(
+            self.shell.accept(
                 Arrival(Kind.LINK, source, cause=link.up_seq, body=text_of(LinkBody(LinkEvent.DOWN, "asked")))
             )
 

@@ -198,7 +198,7 @@ class _Resimulation:
             takes = ReferencedRows(sequencer)
         pieces = tape.pieces(after + 1)
         if self._wanted.from_seq:
-            modelled.shell.take(paused())
+            modelled.shell.accept(paused())
             pieces = asked_from(pieces, self._wanted.from_seq)
         modelled.go(outputs, pieces, self._private, takes, self._handover)
         self.closing = modelled.shell.closing

@@ -44,7 +44,7 @@ def room_of(levels: Rows) -> int:
 
 
 @compiled
-def found(row: Rows, far: int, key: int) -> int:
+def find_level(row: Rows, far: int, key: int) -> int:
     """Where in its row a key's numbers begin; 0 where it has no place."""
     slot = slot_of(row, key)
     if slot >= 0:
