@@ -34,6 +34,7 @@ from verbatim.demo import venue_process
 from verbatim.recorder import HOUR_NS, Recorder, roll_due_ns
 
 Ready = dict[str, Any]
+FRAMES_S_MAX = 10.0
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -90,8 +91,14 @@ class Recording:
             await self.until(lambda status: status.mode == "running")
             await script()
             await ask({"listening": self.config.venue.rest}, "/sim/faults", "POST", json=silence(60_000))
-            await trio.sleep(0.2)
+            await self._wait_for_sent_frames()
             self.recorder.end()
+
+    async def _wait_for_sent_frames(self) -> None:
+        """Wait until every frame that the venue has sent is in a journal."""
+        sent = sum(tally["frames"] for tally in await ask({"listening": self.config.venue.rest}, "/sim/sent"))
+        journals = self.config.journals
+        await until(lambda: sum(tally.frames for tally in recorded_frames(journals)) >= sent, FRAMES_S_MAX)
 
 
 def silence(ms: int) -> dict[str, Any]:
