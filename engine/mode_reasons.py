@@ -46,6 +46,11 @@ class ModeReason(msgspec.Struct, frozen=True):
         return self.text
 
 
+def key_refused(venue: str, answer: str) -> ModeReason:
+    """Return the reason after a venue rejected key, signature or permission."""
+    return ModeReason(ReasonCode.KEY_REFUSED, f"{venue} refused our key: {answer}", venue)
+
+
 def joined(reasons: Sequence[ModeReason]) -> ModeReason:
     """Return several reasons as one, with the code and the object of the first."""
     first = reasons[0]

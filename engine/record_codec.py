@@ -93,4 +93,9 @@ read_request = msgspec.json.Decoder(RequestBody).decode
 read_command = msgspec.json.Decoder(CommandBody).decode
 read_link = msgspec.json.Decoder(LinkBody).decode
 read_note = msgspec.json.Decoder(NoteBody).decode
-read_checkpoint = msgspec.json.Decoder(CheckpointBody).decode
+_decode_checkpoint = msgspec.json.Decoder(CheckpointBody).decode
+
+
+def read_checkpoint(body: str) -> CheckpointBody:
+    """Return the digests in a CHECKPOINT's body, of any schema."""
+    return _decode_checkpoint(body_text(Kind.CHECKPOINT, body))

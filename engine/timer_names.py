@@ -4,6 +4,7 @@ The order of the kinds breaks ties: timers due at the same time fire by (kind, s
 """
 
 from enum import StrEnum
+from functools import lru_cache
 
 import msgspec
 
@@ -35,8 +36,7 @@ class TimerName(msgspec.Struct, frozen=True):
     @classmethod
     def parse(cls, text: str) -> "TimerName":
         """Return the name that a record holds as text. Raises ValueError for an unknown kind."""
-        first, _, rest = text.partition(".")
-        return cls(TimerKind(first), rest)
+        return _parsed(text)
 
     @property
     def sort_key(self) -> tuple[int, str]:
@@ -47,6 +47,12 @@ class TimerName(msgspec.Struct, frozen=True):
     def strategy(self) -> str:
         """The strategy that decides when the timer fires; "" if none does."""
         return self.subject if self.kind in (TimerKind.DECIDE, TimerKind.THROTTLE) else ""
+
+
+@lru_cache(maxsize=256)  # a session has few recurring timers, and each fires every second or so
+def _parsed(text: str) -> TimerName:
+    first, _, rest = text.partition(".")
+    return TimerName(TimerKind(first), rest)
 
 
 _PLACES = {kind: place for place, kind in enumerate(TimerKind)}

@@ -35,6 +35,11 @@ BODIES_3: dict[Kind, tuple[Rename, ...]] = {
         Rename("strategies.*.declared", "move_ppm", "price_move_ppm"),
         Rename("strategies.*.declared", "compiled", "has_predicate"),
         Rename("resimulated", "modelled", "is_backtest"),
+        Rename("opening.market", "averages", "indicators"),
+    ),
+    Kind.CHECKPOINT: (
+        Rename("parts", "market.averages", "market.indicators"),
+        Rename("parts", "market.watches", "market.triggers"),
     ),
 }
 FACTS_3 = {"strategy_woken": "strategy_triggered"}
@@ -69,6 +74,7 @@ _MARKS = {
     Kind.INTENT: ('"because":',),
     Kind.FACT: ('"asked_seq":', '"reasons":["', *(f'"fact":"{tag}"' for tag in FACTS_3)),
     Kind.TIMER: tuple(f'"timer":"{name}' for name in TIMERS_3),
+    Kind.CHECKPOINT: ('"market.watches":',),
 }
 
 

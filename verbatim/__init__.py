@@ -23,11 +23,14 @@ if TYPE_CHECKING:
     from engine.model import OrderType as OrderType
     from engine.model import Side as Side
     from engine.model import TimeInForce as TimeInForce
+    from engine.risk.context import RiskContext as RiskContext
+    from engine.risk.context import RiskRule as RiskRule
     from engine.state.orders import Order as Order
     from engine.strategy.api import Average as Average
     from engine.strategy.api import Cancel as Cancel
     from engine.strategy.api import CrossOver as CrossOver
     from engine.strategy.api import Every as Every
+    from engine.strategy.api import Indicator as Indicator
     from engine.strategy.api import OnQuote as OnQuote
     from engine.strategy.api import Place as Place
     from engine.strategy.api import Predicate as Predicate
@@ -42,6 +45,7 @@ _HOMES = {
     "Cancel": "engine.strategy.api",
     "CrossOver": "engine.strategy.api",
     "Every": "engine.strategy.api",
+    "Indicator": "engine.strategy.api",
     "Instrument": "engine.model",
     "MarketTick": "engine.market.predicates",
     "NewOrder": "engine.facts",
@@ -53,6 +57,8 @@ _HOMES = {
     "Predicate": "engine.strategy.api",
     "PriceMove": "engine.strategy.api",
     "Quote": "engine.market.views",
+    "RiskContext": "engine.risk.context",
+    "RiskRule": "engine.risk.context",
     "Side": "engine.model",
     "Status": "engine.lifecycle",
     "TimeInForce": "engine.model",

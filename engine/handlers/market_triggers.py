@@ -3,7 +3,7 @@
 from engine.apply.batch import Applied
 from engine.bodies import NoteLevel
 from engine.facts import ModeChanged
-from engine.handlers.links import GAPS
+from engine.handlers.link_changes import GAPS
 from engine.handlers.policy import decide_mode
 from engine.market import layout
 from engine.market.views import BookState
@@ -26,7 +26,7 @@ def handle_market(session: SessionContext, step: StepContext, applied: Applied) 
     """Halt on bad data, record breaks in ids, request snapshots, and update the mode if a book changed its state."""
     flags = applied.market_flags
     if flags & ANY_FATAL:
-        for index, raised in step.market.woken():
+        for index, raised in step.market.raised():
             for flag, fault in FATAL_FLAGS.items():
                 if raised & flag:
                     name = step.market.instruments[index].id
@@ -34,11 +34,11 @@ def handle_market(session: SessionContext, step: StepContext, applied: Applied) 
                     halt(step, ModeReason(ReasonCode.MARKET_DATA_INVALID, text, name))
     if flags & layout.MISSED:
         record, market = step.record, step.market
-        for index, raised in market.woken():
+        for index, raised in market.raised():
             if raised & layout.MISSED:
                 gap = gap_in_ids(
                     session.body,
-                    market.broken(index),
+                    market.last_break(index),
                     link=record.source,
                     instrument=market.instruments[index].id,
                     time_ns=record.time_ns,

@@ -92,6 +92,14 @@ class Average(msgspec.Struct, frozen=True):
     length: int
 
 
+class Indicator(msgspec.Struct, frozen=True):
+    """Any indicator of engine/market/indicators, by its kind: `Indicator("slow", "ema", {"length": 50})`."""
+
+    name: str
+    kind: str
+    parameters: Mapping[str, int | float | str] = MappingProxyType({})
+
+
 class Place(msgspec.Struct, frozen=True):
     """An intent to place an order. `rationale` names what it was decided on; `because` is its old spelling."""
 
@@ -141,7 +149,7 @@ class Decision(NamedTuple):
 
 
 class Strategy(Protocol):
-    """The shape of a strategy class (see the module's head). `averages` and `bars_s` (lengths in seconds) are optional."""
+    """The shape of a strategy class (see the module's head). `averages`, `indicators` and `bars_s` (lengths in seconds) are optional."""
 
     version: str
     instruments: tuple[str, ...]
@@ -156,7 +164,7 @@ class Strategy(Protocol):
 class View:
     """A strategy's read-only view as of the current record. Instruments have the names that the strategy declared."""
 
-    __slots__ = ("_account", "_averages", "_instruments", "_market", "_name", "time_ns")
+    __slots__ = ("_account", "_indicators", "_instruments", "_market", "_name", "time_ns")
 
     def __init__(
         self,
@@ -166,13 +174,13 @@ class View:
         market: Market,
         time_ns: int,
         instruments: Mapping[str, tuple[int, Instrument]],
-        averages: Mapping[tuple[str, str], int],
+        indicators: Mapping[tuple[str, str], int],
     ) -> None:
         self._name = name
         self._account = account
         self._market = market
         self._instruments = instruments
-        self._averages = averages
+        self._indicators = indicators
         self.time_ns = time_ns
 
     def __repr__(self) -> str:
@@ -200,9 +208,12 @@ class View:
 
     def average(self, name: str, instrument: str) -> float | None:
         """Return a declared average; None until the quote has changed as often as its length."""
-        index = self._averages[name, instrument]
-        warm = self._market.ema_count(index) >= self._market.average_specs[index].length
-        return self._market.ema(index) if warm else None
+        return self.indicator(name, instrument)
+
+    def indicator(self, name: str, instrument: str) -> float | None:
+        """Return the value of a declared average or indicator; None until it is warm."""
+        index = self._indicators[name, instrument]
+        return self._market.indicator(index) if self._market.is_warm(index) else None
 
     def orders(self, name: str | None = None) -> list[Order]:
         """Return the strategy's own live orders, oldest first; with `name`, those of that instrument."""
