@@ -251,7 +251,7 @@ def test_what_is_redacted_is_nowhere_and_the_rest_replays(
 ) -> None:
     number = re.search(rb'"uid":(\d+)', b"".join(record.payload or b"" for record in Journal.open(telling).records()))
     assert number is not None
-    secrets = (b"alpha-fund", HOST.encode(), b"desk-7", b"8443", b'"uid":' + number[1], b"home/jo", b"Quoter")
+    secrets = (b"alpha-fund", HOST.encode(), b"desk-7", b":8443", b'"uid":' + number[1], b"home/jo", b"Quoter")
     words = () if from_checkpoint is None else ("--from", checkpoints(telling)[from_checkpoint])
     said(verbatim("bundle", telling, tmp_path / "open.vbundle"))
     before = contents(tmp_path / "open.vbundle", tmp_path / "open")

@@ -42,7 +42,7 @@ GOLDEN = Path(__file__).parent / "golden"
 KNOWN = {  # version -> records, session root
     1: (1460, "a3190aacf296da03"),
     2: (1460, "a3190aacf296da03"),
-    3: (1460, "e2f24f2b4c4f6a50"),
+    3: (1460, "f54b79fe9e033bc6"),
 }
 BUNDLES = sorted((GOLDEN / "bundles").glob("*.vbundle"))
 AT = "700"  # a record in the middle of the golden session
@@ -189,7 +189,9 @@ def test_a_slice_of_the_old_code_is_verified_and_queried(tmp_path: Path) -> None
     """Its first state holds arrays of the market as the code of the time laid them out: one line says who can replay it."""
     copy = shutil.copy(GOLDEN / "bundles" / "slice.vbundle", tmp_path)
     assert "verify: whole" in verbatim("verify", copy)
-    (intent,) = answer("sql", copy, "SELECT rationale, quote_seq FROM intents ORDER BY seq LIMIT 1")
+    (intent,) = answer(
+        "sql", copy, "SELECT rationale, quote_seq FROM intents WHERE intent = 'place' ORDER BY seq LIMIT 1"
+    )
     assert intent["rationale"]["quote_seq"] == intent["quote_seq"]
     result = CliRunner().invoke(main, ["replay", copy, "--trust-code"])
     assert "read it with the engine that bundled it" in result.output

@@ -22,11 +22,16 @@ def write_golden(folder: Path) -> None:
     """Write the session into a folder that does not exist."""
     with tempfile.TemporaryDirectory() as scratch:
         session = sealed(Path(scratch) / "session", seconds=SECONDS)
-        writer = JournalWriter.create(folder, group_rows=SEGMENT_ROWS, segment_bytes=1, group_delay_s=60)
+        writer = JournalWriter.create(folder, group_rows=10 * SEGMENT_ROWS, segment_bytes=1, group_delay_s=60)
         step: list[Record] = []
+        segments = 1
         for record in Journal.open(session).records():
             if record.kind in INPUTS and step:
-                writer.append_step(step)
+                is_full = step[-1].seq >= segments * SEGMENT_ROWS
+                writer.append_step(step, urgent=is_full)
+                if is_full:  # each frame that is written becomes a segment
+                    writer.wait_durable(step[-1].seq, 10)
+                    segments += 1
                 step = []
             step.append(record)
         writer.append_step(step)
