@@ -36,12 +36,14 @@ def resimulate_it(folder: Path, into: Path, *, modelled: bool) -> str:
     from engine.session_record import read_session
     from journal.reader import Journal
     from replay.resim.resimulate import ResimOptions, resimulate
-    from replay.resim.venue_model import measured
+    from replay.resim.venue_model import measure_latency
 
     journal = Journal.open(folder)
     body = read_session(journal.session_record().body or "")
     cpu = time.process_time()
-    outcome = resimulate(folder, into, ResimOptions(session=body, model=measured(journal).model, modelled=modelled))
+    outcome = resimulate(
+        folder, into, ResimOptions(session=body, model=measure_latency(journal).model, modelled=modelled)
+    )
     cpu = time.process_time() - cpu
     return f"resimulated, {outcome.exactness.split(':')[0]}: {outcome.records:,} records, {outcome.records / cpu:,.0f} a CPU second"
 

@@ -27,7 +27,7 @@ def test_the_way_to_the_venue_and_its_fees_are_found(tmp_path: Path, wire_ms: fl
     """The search begins with a way of 1 ms each; order and market meet as they did where the two ways have the right sum."""
     folder = lived(tmp_path / "s", wire_ms=wire_ms, fees=fees)
     found = fidelity(folder, settings={"request_ms": "1", "feed_ms": "1"})
-    assert found.begun.cost > found.best.cost
+    assert found.initial.cost > found.best.cost
     assert found.best.agree == found.best.orders > 50
     assert found.best.model.request_ns / MILLISECOND_NS + 1 == pytest.approx(2 * wire_ms, rel=0.15)
     assert found.best.model.fee_maker == fees[0]
@@ -59,5 +59,5 @@ def test_without_an_order_there_is_nothing_to_compare(tmp_path: Path) -> None:
 def test_a_way_that_ends_behind_the_session_is_tried_like_others(tmp_path: Path) -> None:
     """The last orders of a short session are with the model only after its last record."""
     found = fidelity(lived(tmp_path / "s", wire_ms=2), settings={"request_ms": "60000"})
-    assert found.begun.model.request_ns == 60_000 * MILLISECOND_NS
-    assert found.best.cost < found.begun.cost
+    assert found.initial.model.request_ns == 60_000 * MILLISECOND_NS
+    assert found.best.cost < found.initial.cost

@@ -431,7 +431,7 @@ def test_an_export_can_be_of_some_records(tmp_path: Path) -> None:
     assert seqs("--kinds", "session,note") == [0]
     assert seqs("--sources", "m,n", "--from", 59) == [59]
     assert seqs("--sources", "n") == []
-    assert "is no moment of the session" in said(
+    assert "is not a moment of the session" in said(
         verbatim("export", session, tmp_path / "x.csv", "--from", 60), BAD_INPUT
     )
     assert "nothing lies between" in said(

@@ -18,9 +18,9 @@ from engine.session_record import read_session
 from journal.disk import FileReading
 from journal.frames import Walk
 from journal.reader import Journal
-from replay.study.performance import tally_of
-from replay.study.regress import Job, key_of, rows, work
-from replay.study.workers import WorkFailedError, spread
+from replay.study.performance import session_performance
+from replay.study.regress import Job, job_key, regress_rows, run_job
+from replay.study.workers import WorkFailedError, run_jobs
 from verbatim.cli import main
 from verbatim.strategy_files import read_strategy
 from verbatim.testing import VirtualSession, VirtualVenue
@@ -51,7 +51,7 @@ def regress(journals: Path, *words: object, code: int = 0) -> str:
 
 def test_a_tally_counts_fills_and_not_questions_about_them(journals: Path) -> None:
     for folder in journals.iterdir():
-        found = tally_of(folder)
+        found = session_performance(folder)
         assert found.fills == len(json.loads(verbatim("sql", folder, "SELECT * FROM fills", "--json")))
         assert found.placed > found.fills > 0
         assert found.maker_fills <= found.fills
@@ -119,14 +119,14 @@ def test_bisect_finds_the_commit_that_changed_what_is_decided(journals: Path, tm
 def test_results_are_kept_by_what_they_follow_from(journals: Path, tmp_path: Path) -> None:
     kept = tmp_path / "kept"
     body = read_session(Journal.open(journals / "20260101T000000Z-aaaaaaab").session_record().body or "")
-    job = Job(version="a", folder=journals / "20260101T000000Z-aaaaaaab", body=body, modelled=True, kept_in=kept)
-    first = work(job)
+    job = Job(version="a", folder=journals / "20260101T000000Z-aaaaaaab", body=body, modelled=True, cache_folder=kept)
+    first = run_job(job)
     (path,) = kept.iterdir()
-    assert work(job) == first
+    assert run_job(job) == first
     path.write_bytes(path.read_bytes()[:100])  # cut short by whatever
-    assert work(job) == first
-    other = Job(version="a", folder=job.folder, body=body, modelled=True, kept_in=kept, balances={"USDT": "1"})
-    work(other)
+    assert run_job(job) == first
+    other = Job(version="a", folder=job.folder, body=body, modelled=True, cache_folder=kept, balances={"USDT": "1"})
+    run_job(other)
     assert len(list(kept.iterdir())) == 2
 
 
@@ -147,9 +147,9 @@ def test_what_a_killed_worker_had_in_hand_is_done_again(tmp_path: Path) -> None:
     jobs = [tmp_path / name for name in ("a", "b", "c")]
     for path in jobs[1:]:
         path.touch()
-    assert spread(kill_once, jobs, workers=2) == [7, 7, 7]
+    assert run_jobs(kill_once, jobs, workers=2) == [7, 7, 7]
     with pytest.raises(WorkFailedError, match="jobs ended with their worker killed"):
-        spread(kill_always, jobs, workers=2)
+        run_jobs(kill_always, jobs, workers=2)
 
 
 def test_the_spread_changes_nothing(journals: Path) -> None:
@@ -161,7 +161,7 @@ def test_the_spread_changes_nothing(journals: Path) -> None:
             Job(version="lived", folder=folder, body=None),
             Job(version="modelled", folder=folder, body=body, modelled=True),
         ]
-    alone, together = (rows(jobs, spread(work, jobs, workers=count)) for count in (1, 2))
+    alone, together = (regress_rows(jobs, run_jobs(run_job, jobs, workers=count)) for count in (1, 2))
     assert alone == together
     assert [len(row.changed) for row in alone if row.version == "lived"] == [0, 0]
 
@@ -218,7 +218,7 @@ def test_two_workers_of_a_cluster_one_of_them_killed_give_what_one_process_gives
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Dask's own, on a connection that was cut
-        assert spread(work, jobs, on=address, told=kill_one) == spread(work, jobs, workers=1)
+        assert run_jobs(run_job, jobs, on=address, on_job_done=kill_one) == run_jobs(run_job, jobs, workers=1)
     assert killed
     assert killed[0] < len(jobs)
 
@@ -240,12 +240,12 @@ def test_what_cannot_be_held_against_anything_is_said(journals: Path, tmp_path: 
 def test_kept_results_know_what_is_not_sealed(tmp_path: Path) -> None:
     session(tmp_path / "one", seconds=2).kill()
     other = sealed_anew(tmp_path / "one", tmp_path / "sealed")
-    assert key_of(Job(version="", folder=tmp_path / "one", body=None)) != key_of(
+    assert job_key(Job(version="", folder=tmp_path / "one", body=None)) != job_key(
         Job(version="", folder=other, body=None)
     )
     opened = next((tmp_path / "one").glob("*.open"))
-    before = key_of(Job(version="", folder=tmp_path / "one", body=None))
+    before = job_key(Job(version="", folder=tmp_path / "one", body=None))
     with FileReading(opened) as reading:
         *_, last, _ = [frame.end for frame in Walk(reading, 0)]
     opened.write_bytes(opened.read_bytes()[:last])
-    assert key_of(Job(version="", folder=tmp_path / "one", body=None)) != before
+    assert job_key(Job(version="", folder=tmp_path / "one", body=None)) != before

@@ -14,9 +14,9 @@ from s3_server import s3_server
 from journal import archive as archiving
 from journal.archive_cache import copies_folder, copy_of
 from journal.errors import DamagedArchiveError
-from replay.study.regress import Job, key_of, rows
-from replay.study.versions import ArchivedJob, Version, VersionRequest, jobs_on, work
-from replay.study.workers import spread
+from replay.study.regress import Job, job_key, regress_rows
+from replay.study.versions import ArchivedJob, Version, VersionRequest, jobs_for_session, run_any_job
+from replay.study.workers import run_jobs
 from verbatim.cli import main
 from verbatim.testing import VirtualSession, VirtualVenue
 
@@ -87,11 +87,11 @@ def test_an_address_that_is_not_there_costs_no_other_its_own(days: list[Path], b
     jobs = [
         ArchivedJob(version, address, VersionRequest(trust_code=True)) for address in addresses for version in versions
     ]
-    found = rows(jobs, spread(work, jobs, workers=2))
-    assert [bool(row.ended.error) for row in found] == [False, False, True, True, True, True]
-    assert "20260109T000000Z-zzzzzzzz holds no manifest.json" in found[2].ended.error
+    found = regress_rows(jobs, run_jobs(run_any_job, jobs, workers=2))
+    assert [bool(row.outcome.error) for row in found] == [False, False, True, True, True, True]
+    assert "20260109T000000Z-zzzzzzzz holds no manifest.json" in found[2].outcome.error
     assert (found[2].session, found[2].version) == ("20260109T000000Z-zzzzzzzz", "recorded")
-    assert "no-such-bucket" in found[4].ended.error
+    assert "no-such-bucket" in found[4].outcome.error
     told = verbatim(
         "regress",
         *addresses[:2],
@@ -109,7 +109,7 @@ def test_an_address_that_is_not_there_costs_no_other_its_own(days: list[Path], b
 
 def test_code_of_an_archive_is_run_only_where_it_is_trusted(days: list[Path], bucket: str) -> None:
     job = ArchivedJob(Version("recorded"), bucket % days[0].name, VersionRequest(modelled=True))
-    assert "--trust-code" in work(job).error
+    assert "--trust-code" in run_any_job(job).error
 
 
 def fetched(address: str) -> str:
@@ -119,7 +119,9 @@ def fetched(address: str) -> str:
 def test_many_that_want_the_same_fetch_it_once(days: list[Path], bucket: str, copies: Path) -> None:
     with multiprocessing.get_context("spawn").Pool(4) as pool:
         (folder,) = set(pool.map(fetched, [bucket % days[0].name] * 4, chunksize=1))
-    assert key_of(Job(version="", folder=Path(folder), body=None)) == key_of(Job(version="", folder=days[0], body=None))
+    assert job_key(Job(version="", folder=Path(folder), body=None)) == job_key(
+        Job(version="", folder=days[0], body=None)
+    )
     first = sorted(Path(folder).glob("*.parquet"))
     assert [path.read_bytes() for path in first] == [path.read_bytes() for path in sorted(days[0].glob("*.parquet"))]
     inodes = [path.stat().st_ino for path in first]
@@ -152,15 +154,15 @@ def test_what_is_not_whole_is_never_under_its_name(days: list[Path], tmp_path: P
 
 
 def test_results_are_kept_by_the_session_wherever_it_lay(days: list[Path], bucket: str, tmp_path: Path) -> None:
-    asked = VersionRequest(trust_code=True, kept_in=tmp_path / "kept")
+    asked = VersionRequest(trust_code=True, cache_folder=tmp_path / "kept")
     version = Version("strategy.quoter.size=0.002", settings={"strategy.quoter.size": "0.002"})
-    first = work(ArchivedJob(version, bucket % days[0].name, asked))
-    assert first.done
-    assert [first] == [work(job) for job in jobs_on(days[0], [version], asked, host="")]
+    first = run_any_job(ArchivedJob(version, bucket % days[0].name, asked))
+    assert first.result
+    assert [first] == [run_any_job(job) for job in jobs_for_session(days[0], [version], asked, host="")]
     assert len(list((tmp_path / "kept").iterdir())) == 1
     (tmp_path / "file").touch()
-    nowhere = VersionRequest(trust_code=True, kept_in=tmp_path / "file" / "kept")
-    assert work(ArchivedJob(version, bucket % days[0].name, nowhere)) == first, (
+    nowhere = VersionRequest(trust_code=True, cache_folder=tmp_path / "file" / "kept")
+    assert run_any_job(ArchivedJob(version, bucket % days[0].name, nowhere)) == first, (
         "a machine without that folder keeps nothing"
     )
 

@@ -12,8 +12,8 @@ from engine.session_record import RiskSettings, read_session
 from journal.reader import Journal
 from journal.record import Kind, canonical
 from journal.verify import verify
-from replay.overrides import UnknownOverrideError, in_place_of, parsed
-from replay.replay import UntrustedSourceError, Verdict, replay_session
+from replay.overrides import UnknownOverrideError, parse_settings, replacement_for
+from replay.replay import ReplayResult, UntrustedSourceError, replay_session
 from tests.replaying import QUOTER, first_record, killed_in_its_second_frame, sealed, sealed_anew, session
 from verbatim.testing import from_sources
 
@@ -26,9 +26,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return sealed(tmp_path_factory.mktemp("journals") / "s")
 
 
-def with_strategy(folder: Path, source: str) -> Verdict:
+def with_strategy(folder: Path, source: str) -> ReplayResult:
     recorded = read_session(Journal.open(folder).session_record().body or "")
-    new = in_place_of(recorded, from_sources({"quoter": source}, "quoter", "Quoter"))
+    new = replacement_for(recorded, from_sources({"quoter": source}, "quoter", "Quoter"))
     return replay_session(folder, strategies={new.name: new})
 
 
@@ -104,7 +104,7 @@ def test_one_changed_line_of_the_strategy_is_named_with_the_chain_that_led_there
     assert difference.command.endswith(f"--until {intent.seq} --explain")
     text = verdict.text()
     assert text.endswith(f"\nreplay: differs at seq {intent.seq}")
-    assert "exact up to here; nothing is decided beyond" in text
+    assert "exact up to here; the replay ends because the venue's answers beyond are not recorded" in text
 
 
 def test_a_throttled_strategy_that_differs_in_its_state_is_named_with_the_quote_that_moved_it(folder: Path) -> None:
@@ -150,7 +150,7 @@ def test_another_cadence_is_found_at_the_first_timer(folder: Path) -> None:
     [
         ("risk.order_sise_max=1", "unknown setting 'risk.order_sise_max'; known: market_slippage_max"),
         ("risk.order_size_max=much", "risk.order_size_max=much: Invalid decimal string"),
-        ("colour=blue", "'colour' cannot be set; what can: risk.NAME, engine.NAME, strategy.STRATEGY.PARAMETER"),
+        ("colour=blue", "'colour' cannot be set; use risk.NAME, engine.NAME or strategy.STRATEGY.PARAMETER"),
         ("strategy.crosser.size=1", "'strategy.crosser.size': the session has no strategy 'crosser'; it has: quoter"),
         ("strategy.quoter.colour=1", "unknown parameter 'colour'; known: size"),
         ("risk.order_size_max=nan", "risk.order_size_max=nan: a number must be finite"),
@@ -167,7 +167,7 @@ def test_another_cadence_is_found_at_the_first_timer(folder: Path) -> None:
 )
 def test_a_change_that_names_nothing_is_one_clear_line(folder: Path, setting: str, said: str) -> None:
     with pytest.raises(UnknownOverrideError) as caught:
-        replay_session(folder, overrides=parsed([setting]))
+        replay_session(folder, overrides=parse_settings([setting]))
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
 

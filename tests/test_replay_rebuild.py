@@ -12,9 +12,9 @@ from engine.strategy import loading
 from journal.reader import Journal
 from journal.record import Kind
 from replay import snapshots
-from replay.moments import UnknownMomentError, moment, nanoseconds
+from replay.moments import UnknownMomentError, nanoseconds, parse_moment
 from replay.rebuild import rebuild
-from replay.state_report import belief, told
+from replay.state_report import describe_state, state_lines
 from tests.replaying import first_record, sealed, session
 
 
@@ -61,7 +61,7 @@ def test_a_snapshot_gives_the_same_state(folder: Path, monkeypatch: pytest.Monke
     journal = Journal.open(folder)
     first = journal.session_record()
     kernel, again, _ = rebuild(folder)
-    assert snapshots.nearest(journal, kernel, first, journal.last_seq) is not None
+    assert snapshots.nearest_state(journal, kernel, first, journal.last_seq) is not None
     assert again.digests() == folded.digests()
     assert again.seq == folded.seq
 
@@ -77,10 +77,10 @@ def test_a_damaged_or_foreign_snapshot_is_left_alone(tmp_path: Path, monkeypatch
         path.write_bytes(data)
     journal = Journal.open(one)
     kernel, _, _ = rebuild(one, use_snapshots=False)
-    assert snapshots.nearest(journal, kernel, journal.session_record(), journal.last_seq) is None
+    assert snapshots.nearest_state(journal, kernel, journal.session_record(), journal.last_seq) is None
     for path in other.glob("state-*.cache"):
         (one / path.name).write_bytes(path.read_bytes())
-    assert snapshots.nearest(journal, kernel, journal.session_record(), journal.last_seq) is None
+    assert snapshots.nearest_state(journal, kernel, journal.session_record(), journal.last_seq) is None
     assert rebuild(one)[1].digests() == true.digests()
 
 
@@ -90,14 +90,14 @@ def test_ask_says_what_was_waited_for_and_when_an_unknown_order_is_asked_about(t
     running.run(
         20, until=lambda s: any(order.status is Status.UNKNOWN for order in s.state.account.orders.live.values())
     )
-    held = belief(*rebuild(running.kill()))
+    held = describe_state(*rebuild(running.kill()))
     assert len(held["unknown_orders"]) == 1
     unknown = held["unknown_orders"][0]
-    assert unknown["asks_next_ns"] is not None
-    assert {"timer": f"ask.{unknown['client_order_id']}", "due_ns": unknown["asks_next_ns"]} in held["timers"]
+    assert unknown["next_query_ns"] is not None
+    assert {"timer": f"ask.{unknown['client_order_id']}", "due_ns": unknown["next_query_ns"]} in held["timers"]
     assert held["session"] == "aaaaaaaa"
     assert held["markets"][0]["book"] == "synced"
-    text = "\n".join(told(held))
+    text = "\n".join(state_lines(held))
     assert f"unknown     {unknown['client_order_id']}: " in text
 
 
@@ -105,7 +105,7 @@ def test_the_request_on_its_way_is_told_with_its_reason(folder: Path) -> None:
     request = first_record(
         folder, lambda record: record.kind is Kind.REQUEST and '"purpose":"open_orders"' in (record.body or "")
     )
-    held = belief(*rebuild(folder, until=request.seq))
+    held = describe_state(*rebuild(folder, until=request.seq))
     asked = next(each for each in held["waiting_for"] if each["request_seq"] == request.seq)
     assert asked["why"] == "reconciliation 1"
     assert held["mode"]["mode"] == "syncing"
@@ -125,9 +125,9 @@ def test_the_request_on_its_way_is_told_with_its_reason(folder: Path) -> None:
 def test_a_moment_is_a_record_a_time_of_the_day_or_a_date(text: str, seq: int | None, when: datetime | None) -> None:
     """The session began at 23:59:20: ten past midnight is of the next day."""
     started_ns = nanoseconds(datetime(2026, 3, 4, 23, 59, 20, tzinfo=UTC)) + 500 * MILLISECOND_NS
-    assert moment(text, started_ns) == (seq, None if when is None else nanoseconds(when))
+    assert parse_moment(text, started_ns) == (seq, None if when is None else nanoseconds(when))
 
 
 def test_what_is_no_moment_is_one_clear_line() -> None:
     with pytest.raises(UnknownMomentError, match="'soon' is neither a record's seq nor a time"):
-        moment("soon", SECOND_NS)
+        parse_moment("soon", SECOND_NS)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from journal.reader import Journal
-from replay.strict import ROW, first_disagreement, replay_strictly
+from replay.strict import DIGEST_ROW, first_disagreement, replay_strictly
 from tests.replaying import QUOTER, first_record, sealed, sealed_anew
 
 # decides by the order of a set of texts, which differs from one hash seed to another
@@ -17,7 +17,7 @@ def test_two_hash_seeds_compiled_and_plain_agree_at_every_record(tmp_path: Path)
     folder = sealed(tmp_path / "s", seconds=1)
     verdict = replay_strictly(folder)
     assert verdict.identical, verdict.text()
-    assert verdict.ways == (
+    assert verdict.variants == (
         "compiled, hash seed 1",
         "compiled, hash seed 2",
         "plain, hash seed 1",
@@ -48,7 +48,7 @@ def test_what_differs_from_the_record_in_all_four_is_a_difference_too(tmp_path: 
 
 
 def test_a_file_that_ends_early_disagrees_there(tmp_path: Path) -> None:
-    rows = [(n).to_bytes(8, "little") + bytes(ROW.itemsize - 8) for n in range(1, 6)]
+    rows = [(n).to_bytes(8, "little") + bytes(DIGEST_ROW.itemsize - 8) for n in range(1, 6)]
     (tmp_path / "a").write_bytes(b"".join(rows))
     (tmp_path / "b").write_bytes(b"".join(rows[:3]))
     assert first_disagreement([tmp_path / "a", tmp_path / "a"]) is None

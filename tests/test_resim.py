@@ -20,15 +20,15 @@ from engine.session_record import MILLISECOND_NS, SessionBody, VenueSettings, re
 from journal.reader import Journal
 from journal.record import Kind, Record
 from journal.verify import verify
-from replay.overrides import changed
+from replay.overrides import apply_overrides
 from replay.rebuild import rebuild
 from replay.replay import replay_session
 from replay.resim.resimulate import ResimOptions, ResimOutcome, resimulate
 from replay.resim.sim_setup import CannotResimulateError
 from replay.resim.timeline import OutsideInput, RowSpan, Timeline
-from replay.resim.venue_model import VenueModel, measured
-from replay.study.decisions import decisions_of
-from replay.study.performance import tally_of
+from replay.resim.venue_model import VenueModel, measure_latency
+from replay.study.decisions import session_decisions
+from replay.study.performance import session_performance
 from verbatim.cli import main
 from verbatim.testing import VirtualSession, VirtualVenue, from_sources
 
@@ -51,7 +51,7 @@ def recorded(folder: Path) -> SessionBody:
 
 
 def resim(lived: Path, into: Path, *, overrides: dict[str, str] | None = None, **settings: Any) -> ResimOutcome:
-    body = changed(recorded(lived), overrides or {})
+    body = apply_overrides(recorded(lived), overrides or {})
     return resimulate(lived, into, ResimOptions(session=body, model=TEST_MODEL, **settings))
 
 
@@ -113,7 +113,7 @@ def test_a_bad_day_is_exact_to_its_end_and_goes_on_from_anywhere(tmp_path: Path)
         other = QUOTER.replace(
             "parameters.size, quote.ask,", f"parameters.size * (1 + (state.quotes > {quotes})), quote.ask,"
         )
-        body = changed(recorded(folder), {}, {"quoter": from_sources({"quoter": other}, "quoter", "Quoter")})
+        body = apply_overrides(recorded(folder), {}, {"quoter": from_sources({"quoter": other}, "quoter", "Quoter")})
         outcome = resimulate(folder, tmp_path / f"from{quotes}", ResimOptions(session=body, model=TEST_MODEL))
         assert outcome.handover_seq is not None
         seqs.append(outcome.handover_seq)
@@ -154,7 +154,7 @@ def test_a_change_in_mid_session_takes_over_orders_and_money(lived: Path, tmp_pa
     asks = 'quote.ask + Decimal("0.01") if sides and state.quotes > 30 else quote.ask'
     later = QUOTER.replace("Side.SELL, parameters.size, quote.ask,", f"Side.SELL, parameters.size, {asks},")
     ours = from_sources({"quoter": later}, "quoter", "Quoter")
-    body = changed(recorded(lived), {}, {"quoter": ours})
+    body = apply_overrides(recorded(lived), {}, {"quoter": ours})
     outcome = resimulate(lived, tmp_path / "other", ResimOptions(session=body, model=TEST_MODEL))
     assert outcome.handover_seq is not None
     assert outcome.handover_seq > requests(lived, "place")[2].seq
@@ -178,8 +178,8 @@ def test_a_tighter_limit_sends_nothing(lived: Path, tmp_path: Path) -> None:
 
 
 def test_times_are_measured_in_the_journal(lived: Path) -> None:
-    found = measured(Journal.open(lived))
-    assert found.exchanges > 10
+    found = measure_latency(Journal.open(lived))
+    assert found.round_trips > 10
     assert found.model.request_ns == found.model.answer_ns == (2 * WIRE_NS + MILLISECOND_NS) // 2
 
 
@@ -205,7 +205,7 @@ def test_resim_tells_what_would_have_been_and_leaves_a_journal(lived: Path, tmp_
     assert "replay: identical" in verbatim("replay", tmp_path / "r", "--trust-code")
     said = verbatim("diff", lived, tmp_path / "r", code=1).splitlines()
     assert said[0] == "configuration: strategy quoter: size: None / 0.002"
-    assert said[-1].startswith("diff: they part first in decision: BUY 0.001 BTCUSDT at 60000")
+    assert said[-1].startswith("diff: the first difference is in decision: BUY 0.001 BTCUSDT at 60000")
 
 
 def test_the_model_is_set_by_name_and_its_times_are_what_parts_first(lived: Path, tmp_path: Path) -> None:
@@ -225,7 +225,7 @@ def test_what_was_resimulated_can_be_resimulated_and_compared_again(lived: Path,
     verbatim("resim", lived, *words, "--into", first)
     again = json.loads(verbatim("resim", first, *words, "--into", second))
     assert again["decisions_changed"] == 0, again
-    assert len(decisions_of(second)) > 5
+    assert len(session_decisions(second)) > 5
     assert not any(
         each["of"] == "decision" for each in json.loads(verbatim("diff", first, second, "--json"))["partings"]
     )
@@ -283,7 +283,7 @@ def test_a_decision_that_depends_on_what_came_later_is_found(lived: Path, monkey
     told = verbatim("lookahead", lived, "--trust-code", "--cuts", 2)
     assert "none depends on what came later" in told
 
-    pieces = Timeline.pieces
+    pieces = Timeline.items
 
     def early(*given: Any) -> Iterator[RowSpan | OutsideInput]:
         for one in pieces(*given):
@@ -294,7 +294,7 @@ def test_a_decision_that_depends_on_what_came_later_is_found(lived: Path, monkey
             else:
                 yield one._replace(record=replace(one.record, time_ns=one.record.time_ns - 500 * MILLISECOND_NS))
 
-    monkeypatch.setattr(Timeline, "pieces", early)
+    monkeypatch.setattr(Timeline, "items", early)
     told = verbatim("lookahead", lived, "--trust-code", "--cuts", 2, code=1)
     assert "decisions before it are others" in told
 
@@ -315,7 +315,7 @@ def from_quote(folder: Path, into: Path, quotes: int) -> ResimOutcome:
     other = QUOTER.replace(
         "parameters.size, quote.ask,", f"parameters.size * (1 + (state.quotes > {quotes})), quote.ask,"
     )
-    body = changed(recorded(folder), {}, {"quoter": from_sources({"quoter": other}, "quoter", "Quoter")})
+    body = apply_overrides(recorded(folder), {}, {"quoter": from_sources({"quoter": other}, "quoter", "Quoter")})
     return resimulate(folder, into, ResimOptions(session=body, model=TEST_MODEL))
 
 
@@ -372,7 +372,7 @@ def test_carried_orders_that_were_settled_in_between_are_not_modelled(tmp_path: 
         resim(tmp_path / "two", tmp_path / "m", modelled=True)
     assert not (tmp_path / "m").exists()
     assert resim(tmp_path / "two", tmp_path / "e").handover_seq is None
-    assert tally_of(tmp_path / "two").lines.keys() == {"quoter binance_spot:BTCUSDT"}
+    assert session_performance(tmp_path / "two").lines.keys() == {"quoter binance_spot:BTCUSDT"}
 
 
 def test_a_carried_position_is_in_the_tally_of(tmp_path: Path) -> None:
@@ -384,7 +384,7 @@ def test_a_carried_position_is_in_the_tally_of(tmp_path: Path) -> None:
         venue, tmp_path / "two", strategies=quoter, session="bbbbbbbb", previous=first, opening=first.state
     ).run(3).stop()
     resim(tmp_path / "two", tmp_path / "none", overrides={"risk.order_size_max": "0.00001"})
-    (kept,) = tally_of(tmp_path / "none").lines.values()
+    (kept,) = session_performance(tmp_path / "none").lines.values()
     carried = first.state.account.positions.of("quoter", "binance_spot:BTCUSDT")
     assert (kept.position, kept.fees_quote) == (carried.quantity, carried.fees_quote)
 

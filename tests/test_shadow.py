@@ -20,10 +20,10 @@ from journal.reader import Journal
 from journal.record import INPUTS, Kind, Record
 from journal.verify import verify
 from journal.writer import JournalWriter
-from replay.overrides import changed
-from replay.resim.resimulate import ResimOptions, decide_again, decide_along
+from replay.overrides import apply_overrides
+from replay.resim.resimulate import ResimOptions, resimulate_decisions
 from replay.resim.venue_model import VenueModel
-from replay.study.decisions import changes, decisions, decisions_of
+from replay.study.decisions import changed_decisions, read_decisions, session_decisions
 from replay.study.shadow import Shadow
 from verbatim.cli import main
 from verbatim.testing import VirtualSession, from_sources
@@ -125,7 +125,7 @@ def test_the_same_version_decides_the_same(tmp_path: Path, following: Callable[.
     lived_on(running, 5)
     running.stop()
     assert beside.end() == 0, beside.lines
-    recorded = len(decisions_of(tmp_path / "s"))
+    recorded = len(session_decisions(tmp_path / "s"))
     assert recorded > 20
     assert counts(beside.lines) == (recorded, recorded, 0)
     assert told(beside.lines) == []
@@ -190,13 +190,13 @@ def test_a_session_that_was_followed_holds_what_was_lived(tmp_path: Path, follow
 
 def test_a_session_that_is_closed_already(tmp_path: Path) -> None:
     folder = sealed(tmp_path / "s")
-    recorded = len(decisions_of(folder))
+    recorded = len(session_decisions(folder))
     assert counts(shadow(folder)) == (recorded, recorded, 0)
 
 
 def test_a_session_whose_process_is_gone_ends(tmp_path: Path) -> None:
     folder = session(tmp_path / "s", seconds=3).kill()
-    recorded = len(decisions_of(folder))
+    recorded = len(session_decisions(folder))
     lines = shadow(folder)
     assert "a session whose process ended without closing it" in "\n".join(lines)
     assert counts(lines) == (recorded, recorded, 0)
@@ -275,10 +275,10 @@ def test_it_follows_through_rolls_and_seals_however_little_is_held(
     monkeypatch.setattr("journal.live_journal.PART_ROWS", part)
     lived = session(tmp_path / "lived", seconds=8)
     lived.stop()
-    body = changed(lived.body, {}, {"quoter": from_sources({"quoter": LATER}, "quoter", "Quoter")})
+    body = apply_overrides(lived.body, {}, {"quoter": from_sources({"quoter": LATER}, "quoter", "Quoter")})
     wanted = ResimOptions(session=body, model=VenueModel())
     whole: list[Record] = []
-    expected = decide_again(tmp_path / "lived", wanted, whole.extend)
+    expected = resimulate_decisions(tmp_path / "lived", wanted, whole.extend)
     assert expected.modelled
 
     writer = JournalWriter.create(tmp_path / "s", sync=False, group_rows=20, group_delay_s=0.0, segment_bytes=60_000)
@@ -297,20 +297,20 @@ def test_it_follows_through_rolls_and_seals_however_little_is_held(
     writing.start()
     beside = Shadow(lambda _: None, lambda _seq, _why: None)
     ours: list[Record] = []
-    journal = LiveJournal(tmp_path / "s", is_over=lambda: False, on_records=beside.lived)
+    journal = LiveJournal(tmp_path / "s", is_over=lambda: False, on_records=beside.add_recorded)
 
     def keep(records: Sequence[Record]) -> None:
         ours.extend(records)
-        beside.decided(records)
+        beside.add_resimulated(records)
 
-    outcome = decide_along(journal, wanted, keep)
+    outcome = resimulate_decisions(journal, wanted, keep)
     writing.join()
     beside.end()
     assert len(list((tmp_path / "s").glob("*.parquet"))) > 3
     mine, theirs = ([each for each in found[1:] if each.kind is not Kind.CHECKPOINT] for found in (ours, whole))
     assert mine == theirs  # all but what names the source, and hashes over that
     assert replace(outcome, folder=expected.folder) == expected
-    assert beside.changed == len(changes(decisions(lived.records), decisions(whole)))
+    assert beside.changed == len(changed_decisions(read_decisions(lived.records), read_decisions(whole)))
 
 
 def steps_of(records: Sequence[Record]) -> Iterator[list[Record]]:

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from analysis.record_text import what
-from analysis.why import UnknownOrderError, why
+from analysis.why import UnknownOrderError, order_story
 from engine.session_record import EngineSettings
 from journal.record import Kind, Record
+from replay.record_text import describe
 from tests.replaying import session as recorded
 from verbatim.cli import main
 from verbatim.testing import VirtualSession, VirtualVenue, strategy_settings
@@ -31,10 +31,12 @@ def test_a_fill_leads_back_to_the_quote_and_its_link(tmp_path: Path) -> None:
     session.run(until=lambda session: bool(session.facts("order_filled"))).run(1)
     session.stop()
     fill = session.facts("order_filled")[0]
-    story = why(session.folder, fill["client_order_id"])
+    story = order_story(session.folder, fill["client_order_id"])
     assert story.order is not None
     assert story.order["status"] == "filled"
-    assert story.chain == why(session.folder, fill["venue_order_id"]).chain, "the venue's id means the same order"
+    assert story.chain == order_story(session.folder, fill["venue_order_id"]).chain, (
+        "the venue's id means the same order"
+    )
 
     links = {link.record.seq: link for link in story.chain}
     assert list(links) == sorted(links, reverse=True), "latest first"
@@ -63,7 +65,7 @@ def test_a_throttled_strategys_cancel_leads_back_to_the_quote_that_it_was_decide
     session = recorded(tmp_path / "20240808T235410Z-aaaaaaaa", seconds=5)
     session.stop()
     cancel = next(record for record in session.kinds(Kind.INTENT) if '"intent":"cancel"' in (record.body or ""))
-    links = {link.record.seq: link for link in why(session.folder, cancel.key or "").chain}
+    links = {link.record.seq: link for link in order_story(session.folder, cancel.key or "").chain}
     timer = links[cancel.cause or 0].record
     assert timer.kind is Kind.TIMER
     quotes = [seq for seq, link in links.items() if seq < timer.seq and link.what.startswith("quote BTCUSDT")]
@@ -88,7 +90,7 @@ def test_an_order_is_followed_into_the_session_where_it_began(tmp_path: Path) ->
     second.run(5)
     second.stop()
 
-    story = why(second.folder, name)
+    story = order_story(second.folder, name)
     assert story.sessions == ("bbbbbbbb", "aaaaaaaa")
     assert story.missing == ""
     assert story.order is not None
@@ -103,9 +105,9 @@ def test_an_order_is_followed_into_the_session_where_it_began(tmp_path: Path) ->
     assert text.index("session bbbbbbbb") < text.index("session aaaaaaaa")
 
     first.folder.rename(tmp_path / "elsewhere")
-    alone = why(second.folder, name)
+    alone = order_story(second.folder, name)
     assert alone.sessions == ("bbbbbbbb",)
-    assert "it began in session aaaaaaaa, which is not at hand" in alone.missing
+    assert "The order began in session aaaaaaaa, which cannot be opened" in alone.missing
 
 
 def test_an_order_without_an_answer_tells_how_it_ended(tmp_path: Path) -> None:
@@ -118,7 +120,7 @@ def test_an_order_without_an_answer_tells_how_it_ended(tmp_path: Path) -> None:
     text = tell(session.folder, session.facts("order_unknown")[0]["client_order_id"]).stdout
     told = [
         text.index(words)
-        for words in ("filled 0.02 at", "the venue has it as order", "unknown: cut", "; ended as cut ")
+        for words in ("filled 0.02 at", "accepted by the venue as order", "unknown: cut", "; ended as cut ")
     ]
     assert told == sorted(told), "latest first"
 
@@ -144,7 +146,7 @@ def test_a_wish_that_risk_refused_has_a_story_too(tmp_path: Path) -> None:
     session.run(until=lambda session: bool(session.kinds(Kind.VERDICT)))
     name = session.kinds(Kind.VERDICT)[0].key or ""
     session.stop()
-    story = why(session.folder, name)
+    story = order_story(session.folder, name)
     assert story.order is None
     assert not [
         link for link in story.chain if link.record.key == name and link.record.kind not in (Kind.VERDICT, Kind.INTENT)
@@ -159,7 +161,7 @@ def test_the_story_can_be_asked_for_while_the_session_runs(tmp_path: Path) -> No
     )
     session.run(until=lambda session: bool(session.facts("order_accepted")))
     session.writer.wait_durable(session.records[-1].seq, 10)
-    story = why(session.folder, session.facts("order_accepted")[0]["client_order_id"])
+    story = order_story(session.folder, session.facts("order_accepted")[0]["client_order_id"])
     assert story.order is not None
     assert story.order["status"] == "open"
     session.kill()
@@ -179,7 +181,7 @@ def test_the_command_line(tmp_path: Path) -> None:
     assert text.exit_code == 0
     for words in (
         f"{name} (the venue's order",
-        "wishes to BUY 0.02 binance_spot:BTCUSDT at market",
+        "decides to BUY 0.02 binance_spot:BTCUSDT at market",
         "approved; no objection from",
     ):
         assert words in text.stdout
@@ -194,15 +196,15 @@ def test_the_command_line(tmp_path: Path) -> None:
     assert wrong.stderr.count("\n") == 1
     assert tell(tmp_path / "nothing", name).exit_code == 3
     with pytest.raises(UnknownOrderError):
-        why(session.folder, "")
+        order_story(session.folder, "")
 
 
-def test_words_are_found_for_anything() -> None:
-    """A record whose body or frame is not what it should be is shown as it stands."""
+def test_any_record_has_a_description() -> None:
+    """A body or a frame that cannot be read is returned unchanged."""
     for kind in Kind:
-        assert what(Record(1, 1, kind, "x", body="no json")) in ("no json", "")
-    assert what(Record(1, 1, Kind.FEED, "x", payload=b"\xff")) == "\\xff"
+        assert describe(Record(1, 1, kind, "x", body="no json")) in ("no json", "")
+    assert describe(Record(1, 1, Kind.FEED, "x", payload=b"\xff")) == "\\xff"
     assert (
-        what(Record(1, 1, Kind.BROKER, "x.rest", cause=7, meta='{"outcome":"cut"}', payload=b""))
+        describe(Record(1, 1, Kind.BROKER, "x.rest", cause=7, meta='{"outcome":"cut"}', payload=b""))
         == "no answer to request 7, cut"
     )

@@ -1,7 +1,8 @@
-"""A session to resimulate, out of an import: what was captured says which venue's market it is, and on which grid its prices lie.
+"""Makes the session to resimulate from an imported capture: its venue, its instruments and their price and size grids.
 
-Nobody traded in a capture, so nothing of an account is known, and all of it is modelled. What is read off the market here is said to
-whoever asks: a venue's own metadata (its exchangeInfo) may be given in its place. Knows the venues' spelling, and no strategy.
+A capture has no trading, so nothing about an account is known and all of it is modelled. The grids are estimated from
+the captured messages; the venue's own metadata (exchangeInfo) can be given instead. Knows the venues' message formats
+and no strategy.
 """
 
 from collections.abc import Iterable, Iterator
@@ -19,14 +20,14 @@ from journal.reader import Journal
 from journal.record import Kind
 from replay.resim.sim_setup import CannotResimulateError
 
-LOOKED_AT = 3_000  # messages: their grid is the capture's
+SAMPLED_MESSAGES_MAX = 3_000  # messages from which the grid is estimated
 SPOT = "binance_spot"
-FUTURES_ALONE = frozenset({"bookTicker", "markPriceUpdate"})  # Spot's ticker says no event name
+FUTURES_EVENTS = frozenset({"bookTicker", "markPriceUpdate"})  # Spot's ticker has no event name
 _QUOTES = ("USDT", "USDC", "FDUSD", "TUSD", "BUSD", "BTC", "ETH", "BNB", "EUR", "TRY")
 
 
-class _Message(msgspec.Struct, gc=False):
-    """What a stream message shows of an instrument's grid, whichever of them it is."""
+class _GridMessage(msgspec.Struct, gc=False):
+    """The fields of any stream message that show an instrument's grid."""
 
     e: str = ""
     b: msgspec.Raw = msgspec.Raw(b"[]")  # a price, or levels
@@ -38,8 +39,8 @@ class _Message(msgspec.Struct, gc=False):
     pu: int | None = None
 
 
-class _Seen:
-    """The grid of one symbol, as far as it was seen."""
+class _GridSample:
+    """Prices and sizes of one symbol that were read so far."""
 
     def __init__(self) -> None:
         self.prices: list[str] = []
@@ -47,21 +48,31 @@ class _Seen:
 
 
 def is_import(journal: Journal) -> bool:
+    """Return True if the journal was imported from a capture."""
     return "import" in msgspec.json.decode(journal.session_record().body or "{}", type=dict[str, msgspec.Raw])
 
 
-def session_of(journal: Journal, exchange_info: bytes | None = None) -> SessionBody:
-    """The SESSION that its market would have had. CannotResimulateError where it is no market that we know; ValueError on metadata that cannot be read."""
+def session_from_capture(journal: Journal, exchange_info: bytes | None = None) -> SessionBody:
+    """Return the SESSION body that a live session on this market would have had.
+
+    Args:
+        journal: An imported capture.
+        exchange_info: The venue's metadata; without it the grids are estimated.
+
+    Raises:
+        CannotResimulateError: The capture or the metadata has no market that is known here.
+        ValueError: The metadata cannot be read.
+    """
     body = msgspec.json.decode(journal.session_record().body or "", type=SessionBody)
-    seen: dict[str, _Seen] = {}
+    seen: dict[str, _GridSample] = {}
     is_future = has_books = False
     for symbol, message in _messages(journal):
-        is_future |= message.pu is not None or message.e in FUTURES_ALONE
+        is_future |= message.pu is not None or message.e in FUTURES_EVENTS
         has_books |= message.e == "depthUpdate"
-        _look(seen.setdefault(symbol, _Seen()), message)
+        _sample(seen.setdefault(symbol, _GridSample()), message)
     if not seen:
         raise CannotResimulateError(
-            f"{journal.folder} holds no market stream of Binance's spelling, which is all that a capture is resimulated from."
+            f"{journal.folder} holds no market stream in Binance's format. What to do: choose a capture of Binance."
         )
     venue = SPOT if not is_future else COINM if any("USD_" in symbol for symbol in seen) else USDM
     if exchange_info is None:
@@ -72,10 +83,11 @@ def session_of(journal: Journal, exchange_info: bytes | None = None) -> SessionB
             if venue == SPOT
             else futures_info(exchange_info, venue, inverse=venue == COINM)
         )
-        instruments = tuple(found for found in known if found.symbol in seen)
-        if missing := sorted(seen.keys() - {found.symbol for found in instruments}):
+        instruments = tuple(instrument for instrument in known if instrument.symbol in seen)
+        if missing := sorted(seen.keys() - {instrument.symbol for instrument in instruments}):
             raise CannotResimulateError(
-                f"the metadata given has no {', '.join(missing)}. What to do: give the exchangeInfo of the venue that was captured."
+                f"the given metadata has no {', '.join(missing)}. "
+                "What to do: give the exchangeInfo of the captured venue."
             )
     engine = msgspec.structs.replace(body.engine, books=has_books)
     return msgspec.structs.replace(
@@ -83,8 +95,8 @@ def session_of(journal: Journal, exchange_info: bytes | None = None) -> SessionB
     )
 
 
-def _messages(journal: Journal) -> Iterator[tuple[str, _Message]]:
-    decode = msgspec.json.Decoder(_Message).decode
+def _messages(journal: Journal) -> Iterator[tuple[str, _GridMessage]]:
+    decode = msgspec.json.Decoder(_GridMessage).decode
     count = 0
     for record in journal.records(kinds=(Kind.FEED,)):
         payload = record.payload or b""
@@ -94,13 +106,13 @@ def _messages(journal: Journal) -> Iterator[tuple[str, _Message]]:
             try:
                 yield symbol, decode(payload[mark + len(DATA_MARK) : -1])
             except msgspec.MsgspecError:
-                continue  # another stream's: it shows nothing
+                continue  # a message of another format shows no grid
         count += 1
-        if count == LOOKED_AT:
+        if count == SAMPLED_MESSAGES_MAX:
             return
 
 
-def _look(seen: _Seen, message: _Message) -> None:
+def _sample(seen: _GridSample, message: _GridMessage) -> None:
     if message.B:  # a best bid and ask
         seen.prices += [msgspec.json.decode(side, type=str) for side in (message.b, message.a)]
         seen.sizes += [message.B, message.A]
@@ -109,9 +121,9 @@ def _look(seen: _Seen, message: _Message) -> None:
         seen.sizes.append(message.q)
 
 
-def _instrument(venue: str, symbol: str, seen: _Seen) -> Instrument:
-    base, quote = _assets(symbol)
-    tick, lot = _step(seen.prices), _step(seen.sizes)
+def _instrument(venue: str, symbol: str, seen: _GridSample) -> Instrument:
+    base, quote = _split_symbol(symbol)
+    tick, lot = _finest_step(seen.prices), _finest_step(seen.sizes)
     of_futures = venue != SPOT
     return Instrument(
         id=f"{venue}:{symbol}",
@@ -119,8 +131,8 @@ def _instrument(venue: str, symbol: str, seen: _Seen) -> Instrument:
         symbol=symbol,
         base=base,
         quote=quote,
-        price_scale=_written(seen.prices),
-        size_scale=_written(seen.sizes),
+        price_scale=_decimal_places(seen.prices),
+        size_scale=_decimal_places(seen.sizes),
         tick_size=tick,
         lot_size=lot,
         quantity_min=lot,
@@ -131,7 +143,7 @@ def _instrument(venue: str, symbol: str, seen: _Seen) -> Instrument:
     )
 
 
-def _assets(symbol: str) -> tuple[str, str]:
+def _split_symbol(symbol: str) -> tuple[str, str]:
     pair = symbol.partition("_")[0]
     for quote in (*_QUOTES, "USD"):
         if pair.endswith(quote) and len(pair) > len(quote):
@@ -139,12 +151,12 @@ def _assets(symbol: str) -> tuple[str, str]:
     return pair, pair
 
 
-def _written(numbers: Iterable[str]) -> int:
-    """Decimal places as they are written: no message has more."""
+def _decimal_places(numbers: Iterable[str]) -> int:
+    """Return the largest number of decimal places that is written."""
     return max((len(number.partition(".")[2]) for number in numbers), default=0)
 
 
-def _step(numbers: Iterable[str]) -> Decimal:
-    """The finest of the powers of ten that all of them lie on."""
+def _finest_step(numbers: Iterable[str]) -> Decimal:
+    """Return the finest power of ten that divides all numbers."""
     places = max((len(number.partition(".")[2].rstrip("0")) for number in numbers), default=0)
     return Decimal(1).scaleb(-places)

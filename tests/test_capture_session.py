@@ -17,14 +17,14 @@ from engine.facts import BalanceChanged, OrderFilled, read_fact
 from journal.reader import Journal
 from journal.record import Kind, Record
 from journal.verify import verify
-from replay.overrides import changed, with_strategy
+from replay.overrides import apply_overrides, with_strategy
 from replay.rebuild import rebuild
 from replay.replay import replay_session
-from replay.resim.capture_session import session_of
-from replay.resim.resimulate import ResimOptions, decide_again, resimulate
+from replay.resim.capture_session import session_from_capture
+from replay.resim.resimulate import ResimOptions, resimulate, resimulate_decisions
 from replay.resim.venue_model import VenueModel, with_settings
-from replay.study.decisions import decisions, decisions_of
-from replay.study.performance import tally, tally_of
+from replay.study.decisions import read_decisions, session_decisions
+from replay.study.performance import measure_performance, session_performance
 from verbatim.cli import main
 from verbatim.strategy_files import read_strategy
 
@@ -56,7 +56,7 @@ def captures(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 
 def wanted(folder: Path, strategy: str, **model: Any) -> ResimOptions:
-    session = with_strategy(session_of(Journal.open(folder)), read_strategy(str(STRATEGIES / strategy)))
+    session = with_strategy(session_from_capture(Journal.open(folder)), read_strategy(str(STRATEGIES / strategy)))
     return ResimOptions(session=session, model=VenueModel(**model), balances=GIVEN)
 
 
@@ -163,13 +163,13 @@ def test_what_is_not_written_is_decided_the_same(captures: Path, tmp_path: Path)
     ):
         asked = wanted(captures / name, strategy, latency="measured", ways_ns=(3_000_000, 700_000, 12_000_000))
         kept: list[Record] = []
-        decide_again(captures / name, asked, kept.extend)
+        resimulate_decisions(captures / name, asked, kept.extend)
         resimulate(captures / name, tmp_path / name, asked)
-        ours, theirs = decisions(kept), decisions_of(tmp_path / name)
-        assert [(each.place, each.what, each.time_ns) for each in ours] == [
-            (each.place, each.what, each.time_ns) for each in theirs
+        ours, theirs = read_decisions(kept), session_decisions(tmp_path / name)
+        assert [(each.key, each.what, each.time_ns) for each in ours] == [
+            (each.key, each.what, each.time_ns) for each in theirs
         ]
-        assert tally(kept) == tally_of(tmp_path / name)
+        assert measure_performance(kept) == session_performance(tmp_path / name)
         assert len(ours) > 10 or strategy == faulty
         markets = sum(record.kind is Kind.FEED for record in kept)
         assert (
@@ -185,7 +185,7 @@ def test_ways_are_drawn_about_their_median_and_are_the_same_each_time(captures: 
     asked = msgspec.structs.replace(wanted(captures / "spot_ethusdt", "at_the_top.py:AtTheTop"), model=model)
     runs: list[list[Record]] = [[], []]
     for kept in runs:
-        decide_again(captures / "spot_ethusdt", asked, kept.extend)
+        resimulate_decisions(captures / "spot_ethusdt", asked, kept.extend)
     assert runs[0] == runs[1]
     sent = {record.seq: record.time_ns for record in runs[0] if record.kind is Kind.REQUEST}
     took = sorted(
@@ -204,15 +204,17 @@ def test_a_declared_cross_is_seen_where_each_quote_would_show_it(captures: Path)
     seen: list[list[str]] = []
     for cls in ("Crossing", "LooksAtEachQuote"):
         kept: list[Record] = []
-        decide_again(captures / "spot_btcusdt", wanted(captures / "spot_btcusdt", f"crossing.py:{cls}"), kept.extend)
-        seen.append([f"{each.origin} {each.what}" for each in decisions(kept)])
+        resimulate_decisions(
+            captures / "spot_btcusdt", wanted(captures / "spot_btcusdt", f"crossing.py:{cls}"), kept.extend
+        )
+        seen.append([f"{each.origin} {each.what}" for each in read_decisions(kept)])
     assert seen[0] == seen[1]
     assert len(seen[0]) > 50
 
 
 def test_a_move_is_measured_from_where_it_was_met_last(captures: Path) -> None:
     kept: list[Record] = []
-    decide_again(captures / "spot_btcusdt", wanted(captures / "spot_btcusdt", "crossing.py:Moved"), kept.extend)
+    resimulate_decisions(captures / "spot_btcusdt", wanted(captures / "spot_btcusdt", "crossing.py:Moved"), kept.extend)
     bids = [
         Decimal(str(json.loads(record.body or "")["because"]["mid"])) for record in kept if record.kind is Kind.INTENT
     ]
@@ -224,7 +226,7 @@ def test_a_move_is_measured_from_where_it_was_met_last(captures: Path) -> None:
 def test_fills_agree_with_hftbacktests(captures: Path) -> None:
     """The rule, the capture and the model of shared/bench/README.md, "usdm quoting": 823 sent, 361 cancels, 426 fills, end position 0 (docs/fidelity.md)."""
     rule = read_strategy(str(STRATEGIES.parent.parent / "benchmarks" / "strategies" / "hft_rule.py"))
-    body = with_strategy(session_of(Journal.open(captures / "usdm_btcusdt_aug")), rule)
+    body = with_strategy(session_from_capture(Journal.open(captures / "usdm_btcusdt_aug")), rule)
     ways = {"request_ns": 5_000_000, "answer_ns": 5_000_000, "feed_ns": 0}
     model = VenueModel(
         **ways,
@@ -237,9 +239,11 @@ def test_fills_agree_with_hftbacktests(captures: Path) -> None:
         fee_taker="0.0005",
     )
     kept: list[Record] = []
-    body = changed(body, {"risk.orders_per_second_max": "0"})
-    decide_again(captures / "usdm_btcusdt_aug", ResimOptions(session=body, model=model, balances=GIVEN), kept.extend)
-    found = tally(kept)
+    body = apply_overrides(body, {"risk.orders_per_second_max": "0"})
+    resimulate_decisions(
+        captures / "usdm_btcusdt_aug", ResimOptions(session=body, model=model, balances=GIVEN), kept.extend
+    )
+    found = measure_performance(kept)
     for ours, theirs in ((found.placed, 823), (found.canceled, 361), (found.fills, 426)):
         assert abs(ours - theirs) <= theirs * 0.01
     (line,) = found.lines.values()
@@ -277,7 +281,7 @@ def test_fees_fall_with_what_was_traded_and_a_rebate_is_money(captures: Path) ->
         asked = wanted(captures / "usdm_btcusdt_jul", "at_the_top.py:AtTheTop", fee_maker="0.0002")
         model = with_settings(asked.model, {"fee_tiers": tiers} if tiers else {})
         kept: list[Record] = []
-        decide_again(captures / "usdm_btcusdt_jul", msgspec.structs.replace(asked, model=model), kept.extend)
+        resimulate_decisions(captures / "usdm_btcusdt_jul", msgspec.structs.replace(asked, model=model), kept.extend)
         facts = [read_fact(record.body or "") for record in kept if record.kind is Kind.FACT]
         fees[tiers] = [
             (fact.fee / fact.price / fact.quantity).quantize(Decimal("0.0001"))
@@ -296,7 +300,7 @@ def test_quotes_alone_are_a_market_too(shared_data: Path, tmp_path: Path) -> Non
         lines = [line for line in whole if b"@bookTicker" in line or b"@trade" in line]
     (tmp_path / "quotes.dat").write_bytes(b"".join(lines))
     verbatim("import", tmp_path / "quotes.dat", "--into", tmp_path / "s")
-    assert not session_of(Journal.open(tmp_path / "s")).engine.books
+    assert not session_from_capture(Journal.open(tmp_path / "s")).engine.books
     found = json.loads(
         verbatim(
             "resim",

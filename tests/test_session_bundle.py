@@ -29,7 +29,7 @@ from journal.verify import verify
 from journal.writer import JournalWriter
 from replay.redaction import Redaction
 from replay.replay import replay_session
-from replay.session_bundle import bundle
+from replay.session_bundle import write_bundle
 from verbatim.cli import main
 from verbatim.exit_codes import BAD_INPUT, DIFFERS, FAILED, USAGE
 
@@ -94,7 +94,7 @@ def test_a_bundle_can_be_queried_and_replayed_as_it_is(whole: Path, tmp_path: Pa
 
 def test_the_same_session_makes_the_same_bundle_and_never_in_place_of_another(whole: Path, tmp_path: Path) -> None:
     for name in ("a", "b"):
-        bundle(whole, tmp_path / f"{name}.vbundle", from_seq=checkpoints(whole)[3])
+        write_bundle(whole, tmp_path / f"{name}.vbundle", from_seq=checkpoints(whole)[3])
     assert (tmp_path / "a.vbundle").read_bytes() == (tmp_path / "b.vbundle").read_bytes()
     assert "nothing is overwritten" in said(verbatim("bundle", whole, tmp_path / "a.vbundle"), BAD_INPUT)
     assert "cannot be made" in said(verbatim("bundle", whole, tmp_path / "no" / "c.vbundle", "--to", 9), FAILED)
@@ -103,7 +103,7 @@ def test_the_same_session_makes_the_same_bundle_and_never_in_place_of_another(wh
 
 
 def test_the_readme_says_what_it_is_and_how_to_look_at_it(whole: Path, tmp_path: Path) -> None:
-    bundle(whole, tmp_path / "s.vbundle", from_seq=checkpoints(whole)[3])
+    write_bundle(whole, tmp_path / "s.vbundle", from_seq=checkpoints(whole)[3])
     with zipfile.ZipFile(tmp_path / "s.vbundle") as packed:
         readme = packed.read("README.txt").decode()
     assert f"records {checkpoints(whole)[3]:,} to {Journal.open(whole).last_seq:,}" in readme
@@ -127,7 +127,7 @@ ENDS: dict[str, Callable[[list[int], int], tuple[int | None, int | None]]] = {
 def test_a_slice_is_verified_and_replayed_from_where_it_begins(whole: Path, tmp_path: Path, ends: str) -> None:
     journal, at = Journal.open(whole), checkpoints(whole)
     from_seq, to_seq = ENDS[ends](at, journal.last_seq)
-    made = bundle(whole, tmp_path / "s.vbundle", from_seq=from_seq, to_seq=to_seq)
+    made = write_bundle(whole, tmp_path / "s.vbundle", from_seq=from_seq, to_seq=to_seq)
     assert made.first_seq == max((seq for seq in at if seq <= (from_seq or 0)), default=0)
     assert made.last_seq == journal.last_seq or next(journal.records(made.last_seq + 1)).kind in INPUTS, (
         "a step is never cut"
@@ -179,7 +179,7 @@ def test_a_session_that_runs_is_bundled_as_far_as_it_is(tmp_path: Path) -> None:
     running = session(tmp_path / "s", seconds=2)
     running.writer.wait_durable(running.records[-1].seq, 10)
     at = checkpoints(tmp_path / "s")
-    made = bundle(tmp_path / "s", tmp_path / "s.vbundle", from_seq=at[1])
+    made = write_bundle(tmp_path / "s", tmp_path / "s.vbundle", from_seq=at[1])
     running.stop()
     assert (made.whole, made.bundled_from) == (False, "0" * 64), "nothing of it was sealed"
     folder = unpacked(tmp_path / "s.vbundle", tmp_path / "back")
@@ -199,14 +199,14 @@ def test_a_slice_of_what_nobody_decided_on_begins_where_it_is_asked_to(tmp_path:
 
 def test_no_session_goes_on_from_a_slice_and_its_hole_is_no_other(whole: Path, tmp_path: Path) -> None:
     at = checkpoints(whole)
-    bundle(whole, tmp_path / "s.vbundle", from_seq=at[2])
+    write_bundle(whole, tmp_path / "s.vbundle", from_seq=at[2])
     folder = unpacked(tmp_path / "s.vbundle", tmp_path / "back")
     with pytest.raises(JournalFailedError, match="is a slice of a session, and no session goes on from it"):
         recover(folder)
     with pytest.raises(JournalFailedError, match="is a slice of a session"):
         merge(folder)
     assert "is a slice itself" in said(verbatim("bundle", folder, tmp_path / "2.vbundle"), BAD_INPUT)
-    bundle(whole, tmp_path / "3.vbundle", from_seq=at[3])
+    write_bundle(whole, tmp_path / "3.vbundle", from_seq=at[3])
     other = unpacked(tmp_path / "3.vbundle", tmp_path / "other") / f"{at[3]:012d}.parquet"
     (folder / f"{at[2]:012d}.parquet").unlink()
     other.rename(folder / f"{at[2] + 1:012d}.parquet")
@@ -271,7 +271,7 @@ def test_what_is_redacted_is_nowhere_and_the_rest_replays(
 
 def test_what_nothing_is_redacted_of_stays_as_it_was(whole: Path, tmp_path: Path) -> None:
     """So a CHECKPOINT that is made anew is the one that the engine made."""
-    made = bundle(whole, tmp_path / "s.vbundle", redacting=lambda first: Redaction(first, (), ("nowhere",)))
+    made = write_bundle(whole, tmp_path / "s.vbundle", make_redaction=lambda first: Redaction(first, (), ("nowhere",)))
     assert not made.whole
     assert list(Journal.open(unpacked(tmp_path / "s.vbundle", tmp_path / "back")).records()) == list(
         Journal.open(whole).records()
@@ -329,8 +329,8 @@ def rewritten(
 
 def test_the_state_in_a_slice_must_be_the_one_that_its_checkpoint_states(whole: Path, tmp_path: Path) -> None:
     at = checkpoints(whole)
-    bundle(whole, tmp_path / "a.vbundle", from_seq=at[2])
-    bundle(whole, tmp_path / "b.vbundle", from_seq=at[3])
+    write_bundle(whole, tmp_path / "a.vbundle", from_seq=at[2])
+    write_bundle(whole, tmp_path / "b.vbundle", from_seq=at[3])
     with zipfile.ZipFile(tmp_path / "b.vbundle") as other:
         state = other.read("journal/begin.state")
     for name, data in (("swapped", state), ("cut", state[:99]), ("none", b"")):
@@ -341,7 +341,7 @@ def test_the_state_in_a_slice_must_be_the_one_that_its_checkpoint_states(whole: 
         )
         assert "verify: whole" in said(verbatim("verify", path)), "the records are"
         told = said(verbatim("replay", path, "--trust-code"), DIFFERS)
-        assert f"it is not the state that the CHECKPOINT (record {at[2]}) states" in told
+        assert f"its digests are not those of the CHECKPOINT (record {at[2]})" in told
 
 
 # ---- bad bundles ---------------------------------------------------------------------------------------
@@ -351,7 +351,7 @@ def small(folder: Path) -> Path:
     writer = JournalWriter.create(folder / "small")
     writer.append_step([Record(seq, seq, Kind.NOTE if seq else Kind.SESSION, "m", body='{"a":1}') for seq in range(9)])
     writer.close()
-    bundle(folder / "small", folder / "small.vbundle")
+    write_bundle(folder / "small", folder / "small.vbundle")
     return folder / "small.vbundle"
 
 
@@ -455,7 +455,7 @@ def test_what_is_damaged_is_not_bundled(whole: Path, tmp_path: Path) -> None:
     data[300] ^= 1
     segment.write_bytes(data)
     assert "000000000000.parquet" in said(verbatim("bundle", tmp_path / "small", tmp_path / "2.vbundle"), DIFFERS)
-    assert "is no moment of the session" in said(
+    assert "is not a moment of the session" in said(
         verbatim("bundle", whole, tmp_path / "3.vbundle", "--to", 10**6), BAD_INPUT
     )
     assert sorted(found.name for found in tmp_path.iterdir()) == ["small", path.name]

@@ -79,7 +79,7 @@ def test_every_way_to_a_socket_is_closed_and_opens_again(way: str) -> None:
         else:
             socket.getaddrinfo("127.0.0.1", 80)
 
-    with pytest.raises(SocketOpenedError, match=r"test_replay_guard\.py:\d+ \(reach\)"), no_sockets():
+    with pytest.raises(SocketOpenedError, match=r"test_network_guard\.py:\d+ \(reach\)"), no_sockets():
         reach()
     reach()
 

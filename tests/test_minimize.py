@@ -20,10 +20,10 @@ from journal.record import Kind
 from replay.overrides import with_strategy
 from replay.replay import replay_session
 from replay.resim.resimulate import ResimOptions
-from replay.resim.venue_model import measured
-from replay.study.decisions import RecordedDecision, decisions_of
-from replay.study.minimize import smallest
-from replay.study.trial import trial
+from replay.resim.venue_model import measure_latency
+from replay.study.decisions import RecordedDecision, session_decisions
+from replay.study.minimize import shrink_run
+from replay.study.trial import run_trial
 from verbatim.cli import main
 from verbatim.strategy_files import read_strategy
 
@@ -82,11 +82,11 @@ def decided(folder: Path, file: Path | None, first: int, last: int) -> list[tupl
     """By the version over a run, without what numbers it."""
     recorded = read_session(Journal.open(folder).session_record().body or "")
     body = recorded if file is None else with_strategy(recorded, read_strategy(str(file)))
-    model = measured(Journal.open(folder)).model
-    found: list[RecordedDecision] = trial(
+    model = measure_latency(Journal.open(folder)).model
+    found: list[RecordedDecision] = run_trial(
         folder, ResimOptions(session=body, model=model, modelled=True, from_seq=first, until_seq=last)
     ).decisions
-    return [(each.place, each.what, each.approved) for each in found]
+    return [(each.key, each.what, each.approved) for each in found]
 
 
 def refute(journals: Path, file: Path, told: Told) -> None:
@@ -127,7 +127,7 @@ def test_whatever_shows_where_no_neighbour_of_what_is_found_does(table: list[lis
         at = table[first][last]
         return None if at is None else min(max(at, first), last)
 
-    found = smallest(count, differs_at)
+    found = shrink_run(count, differs_at)
     assert (found is None) == (differs_at(0, count - 1) is None)
     if found is not None:
         first, last = found
@@ -143,7 +143,7 @@ def test_of_a_long_session_few_runs_are_tried() -> None:
         tried.add((first, last))
         return 900_000 if first <= 700_000 and last >= 900_000 else None
 
-    assert smallest(1_000_000, differs_at) == (700_000, 900_000)
+    assert shrink_run(1_000_000, differs_at) == (700_000, 900_000)
     assert len(tried) < 60
 
 
@@ -162,7 +162,7 @@ def test_the_run_is_found_and_its_commands_repeat_it(journals: Path, tmp_path: P
         said = verbatim(*words, "--into", into)
         assert f"from record {told.first}, until record {told.last}" in said
         assert replay_session(into).identical
-        found.append([(each.origin, each.what) for each in decisions_of(into)])
+        found.append([(each.origin, each.what) for each in session_decisions(into)])
     [(good, other)] = [each for each in zip(*found, strict=True) if each[0] != each[1]]
     assert [f"- {good[1]}", f"+ {other[1]}"] == told.diff
 

@@ -11,9 +11,9 @@ from replaying import first_record, sealed, sealed_anew
 
 from journal.reader import Journal
 from journal.record import Kind, Record, canonical
-from replay.parallel import cuts, replay_in_pieces
+from replay.parallel import replay_in_pieces, snapshot_cuts
 from replay.rebuild import rebuild
-from replay.replay import Verdict, replay_session
+from replay.replay import ReplayResult, replay_session
 from verbatim.cli import main
 
 PIECES = 3
@@ -32,12 +32,12 @@ def long(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def said(verdict: Verdict) -> Verdict:
+def said(verdict: ReplayResult) -> ReplayResult:
     """All but how long it took and in how many pieces."""
     return msgspec.structs.replace(verdict, start_seconds=0, seconds=0, pieces=1)
 
 
-def as_in_one(folder: Path, **until: int) -> Verdict:
+def as_in_one(folder: Path, **until: int) -> ReplayResult:
     found = replay_in_pieces(folder, workers=PIECES, **until)
     assert said(found) == said(replay_session(folder, **until))
     return found
@@ -49,7 +49,7 @@ def test_the_first_replay_leaves_snapshots_and_the_next_is_cut_at_them(long: Pat
     found = as_in_one(long)
     assert (found.pieces, found.identical) == (PIECES, True)
     last = Journal.open(long).last_seq
-    lengths = [end - begin for begin, end in pairwise([0, *cuts(Journal.open(long), last, PIECES), last])]
+    lengths = [end - begin for begin, end in pairwise([0, *snapshot_cuts(Journal.open(long), last, PIECES), last])]
     assert max(lengths) < 1.5 * min(lengths)
     assert f", in {PIECES} pieces" in found.text()
     intent = first_record(long, lambda record: record.kind is Kind.INTENT and record.seq > last // 2)
@@ -104,7 +104,7 @@ def test_no_state_behind_an_altered_input_is_gone_on_from(long: Path, tmp_path: 
     payload[at] = ord("7") if payload[at] != ord("7") else ord("8")
     altered = sealed_anew(long, tmp_path / "altered", feed.seq, payload=bytes(payload))
     rebuild(altered)
-    assert all(seq < feed.seq for seq in cuts(Journal.open(altered), last, PIECES))
+    assert all(seq < feed.seq for seq in snapshot_cuts(Journal.open(altered), last, PIECES))
     found = as_in_one(altered)
     assert found.pieces > 1
     assert found.difference is not None
