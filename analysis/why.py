@@ -12,7 +12,8 @@ import duckdb
 import msgspec
 
 from analysis import sql_session
-from engine.facts import read_request
+from engine.record_codec import read_request
+from engine.requests import Purpose
 from engine.session_context import SessionContext
 from engine.session_record import read_session
 from journal.errors import JournalError
@@ -173,4 +174,8 @@ def _is_origin(record: Record) -> bool:
     """Return True for a connection and for requests that open one or fetch a book: no order explains them."""
     if record.kind is Kind.LINK:
         return True
-    return record.kind is Kind.REQUEST and read_request(record.body or "").purpose in ("connect", "disconnect", "depth")
+    return record.kind is Kind.REQUEST and read_request(record.body or "").purpose in (
+        Purpose.CONNECT,
+        Purpose.DISCONNECT,
+        Purpose.DEPTH,
+    )

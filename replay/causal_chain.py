@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from engine import facts
 from engine.market import rows as r
+from engine.record_codec import read_timer
 from journal.reader import Journal
 from journal.record import Kind, Record
 from replay.record_text import MarketReader, describe, shorten
@@ -48,7 +48,7 @@ class CausalWalk:
 
     def _last_quote_before(self, timer: Record) -> int | None:
         """Find the last quote of the strategy's instruments, or their last market message if there is no quote."""
-        strategy = facts.read_timer(timer.body or "").timer.removeprefix("watch.")
+        strategy = read_timer(timer.body or "").timer.removeprefix("watch.")
         instruments = self._markets.watched.get(strategy, frozenset())
         stop = max(0, timer.seq - SEARCHED_RECORDS_MAX) if instruments else timer.seq
         last_message: int | None = None

@@ -11,11 +11,23 @@ from typing import Any
 import msgspec
 
 from engine import facts
+from engine.bodies import RequestBody
 from engine.events import Event, OrderReport, Unrecognised
-from engine.facts import NewOrder, RequestBody
+from engine.facts import NewOrder
 from engine.market import rows as r
 from engine.market.views import decimal
 from engine.model import Instrument, OrderType, find_instrument
+from engine.record_codec import (
+    read_checkpoint,
+    read_command,
+    read_fact,
+    read_intent,
+    read_link,
+    read_note,
+    read_request,
+    read_timer,
+    read_verdict,
+)
 from engine.session_context import SessionContext
 from engine.venues.venue import Venue
 from journal.record import Kind, Record, canonical, plain
@@ -134,7 +146,7 @@ def fields_text(fields: Any) -> str:
 
 
 def _fact(record: Record) -> str:
-    match facts.read_fact(record.body or ""):
+    match read_fact(record.body or ""):
         case facts.OrderFilled() as fill:
             fee = f"fee {plain(fill.fee)} {fill.fee_asset}" if fill.fee else "no fee"
             late = ", after the order was thought to have ended" if fill.late else ""
@@ -175,14 +187,14 @@ def _rounded_text(number: Decimal) -> str:
 
 
 def _intent(record: Record) -> str:
-    intent = facts.read_intent(record.body or "")
+    intent = read_intent(record.body or "")
     action = order_text(intent.order) if intent.order is not None else f"cancel {intent.cancels}"
     because = f", because {fields_text(intent.because)}" if intent.because else ""
     return f"{intent.strategy} (version {intent.version}) decides to {action}{because}"
 
 
 def _verdict(record: Record) -> str:
-    verdict = facts.read_verdict(record.body or "")
+    verdict = read_verdict(record.body or "")
     passed = [name for name, answer in verdict.rules.items() if not answer]
     objections = [f"{name}: {answer}" for name, answer in verdict.rules.items() if answer]
     outcome = "approved" if verdict.approved else f"refused by {'; '.join(objections)}"
@@ -190,7 +202,7 @@ def _verdict(record: Record) -> str:
 
 
 def _request(record: Record) -> str:
-    request = facts.read_request(record.body or "")
+    request = read_request(record.body or "")
     return f"{request.purpose}{_target(request)}"
 
 
@@ -203,27 +215,27 @@ def _target(request: RequestBody) -> str:
 
 
 def _link(record: Record) -> str:
-    link = facts.read_link(record.body or "")
+    link = read_link(record.body or "")
     reason = f": {link.reason}" if link.reason else ""
     drift = f", wall clock minus session time {duration_text(link.drift_ns)}" if link.state == "clock" else ""
     return f"{record.source} {link.state}{reason}{drift}"
 
 
 def _timer(record: Record) -> str:
-    timer = facts.read_timer(record.body or "")
+    timer = read_timer(record.body or "")
     missed = f", {timer.missed} periods missed" if timer.missed else ""
     return f"{timer.timer} is due{missed}"
 
 
 def _command(record: Record) -> str:
-    command = facts.read_command(record.body or "")
+    command = read_command(record.body or "")
     return " ".join(
         word for word in (command.command, f"by {command.by}" if command.by else "", command.reason) if word
     )
 
 
 def _note(record: Record) -> str:
-    note = facts.read_note(record.body or "")
+    note = read_note(record.body or "")
     return f"{note.level}: {note.text}"
 
 
@@ -232,7 +244,7 @@ def _session(record: Record) -> str:
 
 
 def _checkpoint(record: Record) -> str:
-    return f"digests after {facts.read_checkpoint(record.body or '').inputs} inputs"
+    return f"digests after {read_checkpoint(record.body or '').inputs} inputs"
 
 
 # ---- what came over the wire --------------------------------------------------------------------

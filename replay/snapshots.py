@@ -10,9 +10,9 @@ from pathlib import Path
 
 import msgspec
 
-from engine import facts
 from engine.kernel import Kernel
 from engine.market import serialize
+from engine.record_codec import read_checkpoint
 from engine.state.session_state import Account, State
 from journal import caches
 from journal.bundle import BEGIN_STATE
@@ -124,7 +124,7 @@ def _unpack_state(body: bytes | memoryview, seq: int, journal: Journal, kernel: 
         return None
     state = State(snapshot.account, market, seq=seq, time_ns=snapshot.time_ns, inputs=snapshot.inputs)
     state.new_page(snapshot.input_hash)
-    stated = facts.read_checkpoint(checkpoint.body or "").parts
+    stated = read_checkpoint(checkpoint.body or "").parts
     digests = {name: part for name, part in state.digests().items() if name != "inputs"}
     is_same = (
         all(stated.get(name) == part for name, part in digests.items())

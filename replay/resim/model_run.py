@@ -10,11 +10,12 @@ is due, a message that arrives, a row that may fill a resting order. At such a t
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain, takewhile
 
-from engine import facts
-from engine.facts import CommandBody, LinkBody, RequestBody, text_of
+from engine.bodies import CommandBody, CommandName, LinkBody, LinkEvent, RequestBody
 from engine.lifecycle import Status
 from engine.market import rows as r
 from engine.market.layout import NEVER
+from engine.record_codec import read_link, read_request, text_of
+from engine.requests import AnswerStatus, LinkPhase, Purpose
 from engine.sequencer import Arrival, Sequencer
 from engine.session_record import SessionBody
 from engine.sim.sim_venue import SimVenue
@@ -57,7 +58,7 @@ class MarketLinks:
     def follow(self, record: Record) -> None:
         """Update the links from a recorded LINK record."""
         if record.kind is Kind.LINK and record.source in self.sources:
-            if facts.read_link(record.body or "").state == "up":
+            if read_link(record.body or "").state is LinkEvent.UP:
                 self.up.add(record.source)
             else:
                 self.up.discard(record.source)
@@ -124,7 +125,7 @@ class ModelRun:
             handover: Why the model takes over, or "" if it answers from the beginning.
         """
         if handover:
-            text = CommandBody("handover", by="resim", reason=handover)
+            text = CommandBody(CommandName.HANDOVER, by="resim", reason=handover)
             self.gateway.take(Arrival(Kind.COMMAND, "resim", body=text_of(text)))
         self._resume(outputs, private, handover)
         self._run_events(_Cursor(items), feed)
@@ -136,20 +137,20 @@ class ModelRun:
         account, gateway = self._state.account, self.gateway
         for source, path in private:
             link = account.links.by_source.get(source)
-            if link is not None and link.state == "ready":
+            if link is not None and link.state == LinkPhase.READY:
                 conn_id = gateway.venue.new_conn_id()
                 gateway.venue.sim.resume_private(conn_id, path, ACCOUNT_KEY, gateway.venue.now_ns)
                 gateway.links[conn_id] = source
-            elif link is not None and link.state in ("up", "opening") and handover:
-                body = text_of(LinkBody("down", "the model takes over before the venue accepted the login"))
+            elif link is not None and link.state in (LinkPhase.UP, LinkPhase.OPENING) and handover:
+                body = text_of(LinkBody(LinkEvent.DOWN, "the model takes over before the venue accepted the login"))
                 gateway.take(Arrival(Kind.LINK, source, cause=link.up_seq, body=body))
         ours = {output.seq for output in outputs}
         for seq in sorted(account.requests.by_seq.keys() - ours):
             record = next(self._journal.records(seq, seq))
-            request = facts.read_request(record.body or "")
+            request = read_request(record.body or "")
             order = account.orders.get(request.client_order_id)
             if (
-                request.purpose == "place"
+                request.purpose is Purpose.PLACE
                 and order is not None
                 and order.status not in (Status.PENDING, Status.UNKNOWN)
             ):
@@ -176,7 +177,7 @@ class ModelRun:
             )
             gateway.later(max(0, answer.time_ns - now_ns), lambda: gateway.take(arrival))
             return
-        meta = {"outcome": "timeout", "sent_ns": record.time_ns}
+        meta = {"outcome": AnswerStatus.TIMEOUT, "sent_ns": record.time_ns}
         gateway.later(max(0, until_ns - now_ns), lambda: gateway.answered(record, request, meta, b""))
 
     # ---- events
@@ -318,11 +319,11 @@ class ModelRun:
         latency.
         """
         gateway = self.gateway
-        if request.purpose == "disconnect":
+        if request.purpose is Purpose.DISCONNECT:
             self._links.awaiting.pop(request.source, None)
             gateway.later(self._model.request_ns, lambda: self._drop_link(request.source))
         elif request.source in self._links.up:
-            arrival = Arrival(Kind.LINK, request.source, cause=record.seq, body=text_of(LinkBody("up")))
+            arrival = Arrival(Kind.LINK, request.source, cause=record.seq, body=text_of(LinkBody(LinkEvent.UP)))
             gateway.later(self._model.request_ns, lambda: gateway.take(arrival))
         else:
             self._links.awaiting[request.source] = record.seq
@@ -330,7 +331,9 @@ class ModelRun:
     def _drop_link(self, source: str) -> None:
         link = self._state.account.links.by_source[source]
         if link.up_seq >= 0:
-            self.gateway.take(Arrival(Kind.LINK, source, cause=link.up_seq, body=text_of(LinkBody("down", "asked"))))
+            self.gateway.take(
+                Arrival(Kind.LINK, source, cause=link.up_seq, body=text_of(LinkBody(LinkEvent.DOWN, "asked")))
+            )
 
 
 class _Cursor:

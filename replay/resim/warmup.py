@@ -9,14 +9,14 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from engine import facts
-from engine.facts import CommandBody, text_of
+from engine.bodies import CommandBody, CommandName
 from engine.market import rows as r
+from engine.record_codec import read_command, text_of
 from engine.sequencer import Arrival
 from journal.record import Kind, Record
 from replay.resim.timeline import OutsideInput, RowSpan
 
-_PAUSE = text_of(CommandBody("pause", by="resim", reason="strategies do not decide yet"))
+_PAUSE = text_of(CommandBody(CommandName.PAUSE, by="resim", reason="strategies do not decide yet"))
 
 
 def pause_command() -> Arrival:
@@ -36,8 +36,8 @@ def insert_decide_command(items: Iterator[RowSpan | OutsideInput], seq: int) -> 
         if index is None:
             yield item
             command = _command_name(item)
-            by_person = command == "pause" or (by_person and command != "resume")
-            if command == "resume":
+            by_person = command is CommandName.PAUSE or (by_person and command is not CommandName.RESUME)
+            if command is CommandName.RESUME:
                 yield _own_command(item, seq, _PAUSE)
             continue
         if isinstance(item, RowSpan) and index:
@@ -48,7 +48,9 @@ def insert_decide_command(items: Iterator[RowSpan | OutsideInput], seq: int) -> 
                 item,
                 seq,
                 text_of(
-                    CommandBody("decide", by="resim", reason=f"strategies decide from record {seq} of the source on")
+                    CommandBody(
+                        CommandName.DECIDE, by="resim", reason=f"strategies decide from record {seq} of the source on"
+                    )
                 ),
             )
         yield item
@@ -69,10 +71,10 @@ def _without_first(stretch: RowSpan, records: int) -> RowSpan:
     return RowSpan(stretch.rows[begin:], stretch.ends[records:] - begin, stretch.line + records)
 
 
-def _command_name(item: RowSpan | OutsideInput) -> str:
+def _command_name(item: RowSpan | OutsideInput) -> CommandName | None:
     if isinstance(item, RowSpan) or item.record.kind is not Kind.COMMAND:
-        return ""
-    return facts.read_command(item.record.body or "").command
+        return None
+    return read_command(item.record.body or "").command
 
 
 def _own_command(item: RowSpan | OutsideInput, seq: int, body: str) -> OutsideInput:

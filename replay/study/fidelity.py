@@ -14,6 +14,8 @@ from urllib.parse import urlsplit
 import msgspec
 
 from engine import facts
+from engine.record_codec import read_fact, read_request
+from engine.requests import Purpose
 from engine.session_context import SessionContext
 from engine.session_record import MILLISECOND_NS, SECOND_NS, SessionBody, read_session
 from engine.sim.units import ONE
@@ -25,7 +27,7 @@ from replay.resim.sim_setup import ACCOUNT_KEY, build_venue, opening_balances, r
 from replay.resim.timeline import Timeline
 from replay.resim.venue_model import VenueModel, measure_latency, with_settings
 
-COMPARED_PURPOSES = frozenset({"place", "cancel"})
+COMPARED_PURPOSES = frozenset({Purpose.PLACE, Purpose.CANCEL})
 FILL_GAP_NS_MAX = SECOND_NS  # a larger gap between two fills counts as a missing fill
 INITIAL_WAYS_MS = (0, 0.5, 1, 2, 4, 8, 16, 32, 64, 128)  # request latencies that are tried first
 ROUNDS = 3  # each halves the distance to the neighbours of the best
@@ -101,7 +103,7 @@ def fidelity(
     requests = [
         record
         for record in journal.records(kinds=(Kind.REQUEST,))
-        if facts.read_request(record.body or "").purpose in COMPARED_PURPOSES
+        if read_request(record.body or "").purpose in COMPARED_PURPOSES
     ]
     offset_ns = _venue_clock_offset_ns(journal)
     timeline = Timeline(journal, SessionContext(session, {}), journal.last_seq, frozenset())
@@ -145,14 +147,13 @@ def recorded_orders(journal: Journal) -> tuple[OrdersById, dict[str, str]]:
     rates: dict[bool, list[Decimal]] = defaultdict(list)
     for record in journal.records(kinds=(Kind.REQUEST, Kind.FACT)):
         if record.kind is Kind.REQUEST:
-            request = facts.read_request(record.body or "")
-            if request.purpose == "place" and request.order is not None:
+            request = read_request(record.body or "")
+            if request.purpose is Purpose.PLACE and request.order is not None:
                 orders[request.client_order_id] = ComparedOrder(request.order.quantity)
             continue
-        if '"order_filled"' not in (record.body or ""):
+        fill = read_fact(record.body or "")
+        if not isinstance(fill, facts.OrderFilled):
             continue
-        fill = facts.read_fact(record.body or "")
-        assert isinstance(fill, facts.OrderFilled), "by its tag"
         if fill.client_order_id in orders:
             orders[fill.client_order_id] = _add_fill(
                 orders[fill.client_order_id], fill.quantity, fill.price, fill.venue_ns, maker=fill.maker
@@ -178,9 +179,8 @@ def _venue_clock_offset_ns(journal: Journal) -> int:
     """Return the venue's clock minus session time, as last measured."""
     offset_ns = 0
     for record in journal.records(kinds=(Kind.FACT,)):
-        if '"clock_measured"' in (record.body or ""):
-            fact = facts.read_fact(record.body or "")
-            assert isinstance(fact, facts.ClockMeasured), "by its tag"
+        fact = read_fact(record.body or "")
+        if isinstance(fact, facts.ClockMeasured):
             offset_ns = fact.offset_ns
     return offset_ns
 
@@ -206,7 +206,7 @@ def modelled_orders(  # noqa: PLR0917 - the result of an order depends on all of
     )
     now_ns = 0
     for number, record in enumerate(requests, 1):
-        request = facts.read_request(record.body or "")
+        request = read_request(record.body or "")
         assert request.unsigned is not None, "an order has a message"
         now_ns = record.time_ns + model.request_ns
         message = dialect.sign_rest(request.unsigned, key, now_ns // MILLISECOND_NS)

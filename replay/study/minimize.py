@@ -15,13 +15,13 @@ import numpy as np
 import numpy.typing as npt
 
 from engine import facts
+from engine.record_codec import read_fact
 from journal.reader import Journal
 from journal.record import Kind, Record
 from replay.resim.resimulate import ResimOptions, resimulate_decisions
 from replay.study.decisions import ChangedDecision, DecisionReader, RecordedDecision, changed_decisions
 
 SHORTER_STARTS = 12  # later starts that are tried within a run, since a shorter one may be anywhere in it
-STOPPED = '"strategy_stopped"'
 Numbers = npt.NDArray[np.int64]
 
 
@@ -200,10 +200,11 @@ class _Runs:
 
 def _stop_decision(reader: DecisionReader, record: Record) -> RecordedDecision | None:
     """Return the stop of a strategy as a decision, since an error is also a different behaviour."""
-    if record.kind is not Kind.FACT or STOPPED not in (record.body or ""):
+    if record.kind is not Kind.FACT:
         return None
-    fact = facts.read_fact(record.body or "")
-    assert isinstance(fact, facts.StrategyStopped), "by its tag"
+    fact = read_fact(record.body or "")
+    if not isinstance(fact, facts.StrategyStopped):
+        return None
     return RecordedDecision(
         reader.origin,
         fact.strategy,

@@ -6,7 +6,7 @@ replay/resim/resimulate.py decides, journal/live_journal.py reads; memory grows 
 
 from collections.abc import Callable, Sequence
 
-from engine import facts
+from engine.record_codec import read_command
 from engine.session_record import SECOND_NS
 from journal.record import Kind, Record
 from replay.study.decisions import ChangedDecision, DecisionKey, DecisionReader, RecordedDecision
@@ -51,7 +51,7 @@ class Shadow:
         """Add records of the version."""
         first = records[0]
         if first.kind is Kind.COMMAND and first.source == "resim":
-            self._on_handover(first.seq - 1, facts.read_command(first.body or "").reason)
+            self._on_handover(first.seq - 1, read_command(first.body or "").reason)
         self._add(self._ours, self._live, records)
 
     def end(self) -> None:
