@@ -315,7 +315,7 @@ from itertools import islice, pairwise
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from test_compiled_strategies import wanted
-from replay.resim.resimulate import decide_again
+from replay.resim.resimulate import resimulate_decisions
 from engine.market.jit import JIT
 heard = hashlib.sha256()
 def take(records):
