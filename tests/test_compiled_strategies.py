@@ -321,7 +321,7 @@ heard = hashlib.sha256()
 def take(records):
     for record in records:
         heard.update(repr((record.seq, record.time_ns, record.kind, record.source, record.cause, record.key, record.meta, record.payload, record.body)).encode())
-decide_again(Path(sys.argv[2]), wanted(Path(sys.argv[2]), "Wide"), take)
+resimulate_decisions(Path(sys.argv[2]), wanted(Path(sys.argv[2]), "Wide"), take)
 print(json.dumps([JIT, heard.hexdigest()]))
 """
 
