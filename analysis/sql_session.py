@@ -144,11 +144,11 @@ def list_views(connection: duckdb.DuckDBPyConnection) -> list[SqlView]:
             "SELECT view_name, comment FROM duckdb_views() WHERE NOT internal AND view_name <> 'journal'"
         ).fetchall()
     )
-    found = []
+    described = []
     for name in sorted(about):
         columns = tuple((row[0], row[1]) for row in connection.cursor().execute(f"DESCRIBE {name}").fetchall())
-        found.append(SqlView(name, about[name] or "", columns))
-    return found
+        described.append(SqlView(name, about[name] or "", columns))
+    return described
 
 
 @contextmanager

@@ -119,14 +119,14 @@ def _flatten_json(value: object, name: str = "") -> dict[str, str]:
 
 
 def _checkpoint_difference(recorded: Record, replayed: Record, not_compared: set[str]) -> str:
-    ours, theirs = (read_checkpoint(record.body or "") for record in (recorded, replayed))
-    if ours.inputs != theirs.inputs:
-        return f"CHECKPOINT after {ours.inputs} inputs, replayed after {theirs.inputs}"
+    recorded_body, replayed_body = (read_checkpoint(record.body or "") for record in (recorded, replayed))
+    if recorded_body.inputs != replayed_body.inputs:
+        return f"CHECKPOINT after {recorded_body.inputs} inputs, replayed after {replayed_body.inputs}"
     wrong = []
-    for part in sorted(ours.parts.keys() | theirs.parts.keys()):
-        mine, other = ours.parts.get(part), theirs.parts.get(part)
-        if mine is None or other is None or mine[0] != other[0]:
+    for part in sorted(recorded_body.parts.keys() | replayed_body.parts.keys()):
+        recorded_part, replayed_part = recorded_body.parts.get(part), replayed_body.parts.get(part)
+        if recorded_part is None or replayed_part is None or recorded_part[0] != replayed_part[0]:
             not_compared.add(part)
-        elif mine[1] != other[1]:
+        elif recorded_part[1] != replayed_part[1]:
             wrong.append(part)
     return f"CHECKPOINT: other state in {', '.join(wrong)}" if wrong else ""

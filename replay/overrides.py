@@ -33,9 +33,9 @@ def apply_overrides(
         UnknownOverrideError: A name or a value does not fit the session.
     """
     given = dict(strategies or {})
-    used = tuple(given.pop(found.name, found) for found in session.strategies)
+    used = tuple(given.pop(strategy.name, strategy) for strategy in session.strategies)
     if given:
-        known = ", ".join(found.name for found in session.strategies) or "none"
+        known = ", ".join(strategy.name for strategy in session.strategies) or "none"
         raise UnknownOverrideError(f"the session has no strategy {min(given)!r}; it has: {known}")
     session = replace(session, strategies=used)
     for name, value in overrides.items():
@@ -75,17 +75,17 @@ def _set(session: SessionBody, name: str, value: str) -> SessionBody:
 
 def _set_parameter(session: SessionBody, name: str, rest: str, value: str) -> SessionBody:
     owner, _, parameter = rest.rpartition(".")
-    known = [found.name for found in session.strategies]
+    known = [strategy.name for strategy in session.strategies]
     owner = owner if owner in known else owner.removesuffix(".parameters")  # a configuration file writes this name
     if owner not in known:
         raise UnknownOverrideError(
             f"{name!r}: the session has no strategy {owner!r}; it has: {', '.join(known) or 'none'}"
         )
     strategies = []
-    for found in session.strategies:
-        new = found
-        if found.name == owner:
-            new = replace(found, parameters={**found.parameters, parameter: value})
+    for strategy in session.strategies:
+        new = strategy
+        if strategy.name == owner:
+            new = replace(strategy, parameters={**strategy.parameters, parameter: value})
             try:
                 loaded = loading.load(new)  # only the loader knows the parameters and their types
             except loading.StrategyError as error:
@@ -105,11 +105,11 @@ def replacement_for(session: SessionBody, new: StrategySettings) -> StrategySett
     Raises:
         UnknownOverrideError: No strategy, or more than one, could be meant.
     """
-    recorded = [found for found in session.strategies if found.cls == new.cls]
+    recorded = [strategy for strategy in session.strategies if strategy.cls == new.cls]
     if len(recorded) != 1 and len(session.strategies) == 1:
         recorded = list(session.strategies)
     if len(recorded) != 1:
-        known = ", ".join(found.cls for found in session.strategies) or "none"
+        known = ", ".join(strategy.cls for strategy in session.strategies) or "none"
         raise UnknownOverrideError(
             f"{new.module}.py:{new.cls} does not match exactly one strategy; the session ran: {known}"
         )
@@ -129,7 +129,7 @@ def with_strategy(session: SessionBody, new: StrategySettings) -> SessionBody:
 
 
 def _set_field(settings: Any, name: str, field: str, value: str) -> Any:
-    known = {found.name: found.type for found in msgspec.structs.fields(settings)}
+    known = {field_info.name: field_info.type for field_info in msgspec.structs.fields(settings)}
     if field not in known:
         raise UnknownOverrideError(f"unknown setting {name!r}; known: {', '.join(sorted(known))}")
     try:

@@ -51,9 +51,9 @@ def replay_in_pieces(
     begun = time.perf_counter()
     journal = Journal.open(folder)
     last = last_replayed_seq(journal, until, until_ns)
-    found = snapshot_cuts(journal, last, workers)
-    if found:
-        pieces = [SessionPiece(folder, begin, end, command) for begin, end in pairwise([0, *found, last])]
+    seqs = snapshot_cuts(journal, last, workers)
+    if seqs:
+        pieces = [SessionPiece(folder, begin, end, command) for begin, end in pairwise([0, *seqs, last])]
 
         def report_progress(done: int, total: int) -> None:
             if on_progress is not None:
@@ -125,12 +125,12 @@ def _add_result(before: ReplayResult, end: ReplayResult) -> ReplayResult:
 
 def _snapshot_keeper(journal: Journal) -> AtCheckpoint:
     """Return a callback that writes a snapshot every SNAPSHOT_RECORDS records."""
-    first, kept = journal.session_record(), 0
+    first, written_seq = journal.session_record(), 0
 
-    def keep(state: State, checkpoint: Record) -> None:
-        nonlocal kept
-        if state.seq - kept >= rebuild.SNAPSHOT_RECORDS:
-            kept = state.seq
+    def write_now_and_then(state: State, checkpoint: Record) -> None:
+        nonlocal written_seq
+        if state.seq - written_seq >= rebuild.SNAPSHOT_RECORDS:
+            written_seq = state.seq
             snapshots.write_snapshot(
                 journal.folder,
                 first,
@@ -138,4 +138,4 @@ def _snapshot_keeper(journal: Journal) -> AtCheckpoint:
                 bytes.fromhex(read_checkpoint(checkpoint.body or "").parts["inputs"][1]),
             )
 
-    return keep
+    return write_now_and_then

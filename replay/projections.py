@@ -117,8 +117,8 @@ def build_projection(batches: Batches, program: SessionContext) -> Projection:
     parts = [np.empty(0, np.int64)]
     for batch in batches(OUTSIDE_KINDS, ("seq",)):
         seqs = batch.column("seq").to_numpy()
-        at = np.minimum(np.searchsorted(plain, seqs), max(len(plain) - 1, 0))
-        parts.append(seqs[plain[at] != seqs] if len(plain) else seqs)
+        index = np.minimum(np.searchsorted(plain, seqs), max(len(plain) - 1, 0))
+        parts.append(seqs[plain[index] != seqs] if len(plain) else seqs)
     ends = np.flatnonzero(rows[:, LAST]) + 1
     cuts = ends[_block_starts(ends)[1:] - 1]
     return Projection(rows[ends - 1, SEQ], ends, np.concatenate(parts), np.split(rows, cuts) if len(rows) else [])
@@ -131,19 +131,23 @@ def decode_frames(batches: Iterable[pa.RecordBatch], program: SessionContext) ->
         seqs, times = batch.column("seq").to_numpy(), batch.column("time_ns").to_numpy()
         plain = batch.column("meta").is_null().to_numpy(zero_copy_only=False)
         sources, payloads = batch.column("source").to_pylist(), batch.column("payload").to_pylist()
-        at = 0
-        while at < len(seqs):
-            venue = venue_for_source(program, sources[at])
-            end = at
+        first = 0
+        while first < len(seqs):
+            venue = venue_for_source(program, sources[first])
+            end = first
             while end < len(seqs) and plain[end] and venue_for_source(program, sources[end]) is venue:
                 end += 1
-            decoded = venue.market.decode_many(payloads[at:end], seqs[at:end], times[at:end]) if end > at else None
+            decoded = (
+                venue.market.decode_many(payloads[first:end], seqs[first:end], times[first:end])
+                if end > first
+                else None
+            )
             if decoded is None:
-                at += 1
+                first += 1
                 continue
             rows, ends = decoded
             parts.append(rows)
-            at += len(ends)
+            first += len(ends)
     return np.concatenate(parts)
 
 

@@ -43,7 +43,7 @@ def rebuild(
 
 def _fold(journal: Journal, kernel: Kernel, state: State, first: Record, last: int, *, use_snapshots: bool) -> Record:
     """Fold the records up to and including `last`, and write a snapshot at some CHECKPOINTs."""
-    kept = state.seq
+    written_seq = state.seq
     if state.seq >= last:
         return next(iter(journal.records(last, last)), first)
     record = first
@@ -55,7 +55,7 @@ def _fold(journal: Journal, kernel: Kernel, state: State, first: Record, last: i
             raise CoreError(
                 f"record {record.seq} ({record.kind} of {record.source}) cannot be folded: {error}"
             ) from error
-        if input_hash and use_snapshots and record.seq - kept >= SNAPSHOT_RECORDS:
+        if input_hash and use_snapshots and record.seq - written_seq >= SNAPSHOT_RECORDS:
             snapshots.write_snapshot(journal.folder, first, state, input_hash)
-            kept = record.seq
+            written_seq = record.seq
     return record

@@ -75,10 +75,14 @@ class MarketReader:
 
 def _watched_instruments(program: SessionContext) -> Mapping[str, frozenset[str]]:
     """Return the ids of the instruments that each strategy declares, by strategy."""
-    names = {found.name: found.declared.instruments for found in program.session.strategies if found.declared}
+    names = {
+        settings.name: settings.declared.instruments for settings in program.session.strategies if settings.declared
+    }
     names.update({name: loaded.instruments for name, loaded in program.strategies.items()})
     return {
-        strategy: frozenset(found.id for name in declared if (found := find_instrument(program.instruments, name)))
+        strategy: frozenset(
+            instrument.id for name in declared if (instrument := find_instrument(program.instruments, name)) is not None
+        )
         for strategy, declared in names.items()
     }
 
@@ -128,12 +132,12 @@ def shorten(text: str) -> str:
 
 def order_text(order: NewOrder) -> str:
     """Describe an order by side, quantity, instrument and terms."""
-    at = (
+    terms = (
         "at market"
         if order.type is OrderType.MARKET
         else f"at {plain(order.price)} ({order.type}, {order.time_in_force})"
     )
-    return f"{order.side} {plain(order.quantity)} {order.instrument} {at}"
+    return f"{order.side} {plain(order.quantity)} {order.instrument} {terms}"
 
 
 def fields_text(fields: Any) -> str:

@@ -176,24 +176,24 @@ class SessionReplay:
 
         The step applies many at once, so outputs may come only from the last of them.
         """
-        at = 0
-        while at < len(run):
+        first = 0
+        while first < len(run):
             if self._pending:
-                return only_replayed(self._pending[0], run[at])
+                return only_replayed(self._pending[0], run[first])
             try:
-                count, outputs = self._step_frames(self.state, run[at:])
+                count, outputs = self._step_frames(self.state, run[first:])
             except CoreError as error:
                 if not error.outputs:
-                    return _core_failure(run[at], error)
+                    return _core_failure(run[first], error)
                 count, outputs = error.taken, error.outputs
             if count:
                 self.counts.inputs += count
                 self._expect_outputs(outputs)
             else:  # a TIMER must come first: this call returns the difference
-                difference = self._replay_record(run[at])
+                difference = self._replay_record(run[first])
                 if difference is not None:
                     return difference
-            at += count or 1
+            first += count or 1
         return None
 
     def _step_one_frame(self, state: State, run: Sequence[Record]) -> tuple[int, list[Record]]:

@@ -121,13 +121,13 @@ def _write_bundle(
             begin_state = _seal_redacted(session_slice, redaction, Path(scratch) / "slice", manifest.bundled_from)
         else:
             begin_state = _seal_records(session_slice, Path(scratch) / "slice", manifest.bundled_from)
-        made = Path(scratch) / "slice"
+        slice_folder = Path(scratch) / "slice"
         if begin_state:
-            (made / BEGIN_STATE).write_bytes(begin_state)
-            _check_begin_state(made)
+            (slice_folder / BEGIN_STATE).write_bytes(begin_state)
+            _check_begin_state(slice_folder)
         manifest = msgspec.structs.replace(manifest, first_seq=session_slice.first_seq, last_seq=session_slice.last_seq)
-        names = sorted(path.name for path in made.iterdir())
-        return pack(made, names, target, manifest, readme_text(manifest, header))
+        names = sorted(path.name for path in slice_folder.iterdir())
+        return pack(slice_folder, names, target, manifest, readme_text(manifest, header))
 
 
 class _SessionHeader(msgspec.Struct):
@@ -154,11 +154,11 @@ class _Slice:
         self.final = journal.closed and self.last_seq == journal.last_seq
 
     def _last_checkpoint(self, seq: int) -> int:
-        found = 0
+        seq_before = 0
         for batch in self.journal.batches(to_seq=seq, columns=["seq", "kind"], kinds=[Kind.CHECKPOINT]):
             if batch.num_rows:
-                found = batch.column(0)[batch.num_rows - 1].as_py()
-        return found
+                seq_before = batch.column(0)[batch.num_rows - 1].as_py()
+        return seq_before
 
 
 def _seal_records(session_slice: _Slice, folder: Path, bundled_from: str) -> bytes:
@@ -178,11 +178,11 @@ def _seal_redacted(session_slice: _Slice, redaction: Redaction, folder: Path, bu
     if session_slice.has_decisions:
         records = _with_new_checkpoints(records, session_slice.first_seq, states)
     head = next(records)
-    wanted = (record for record in records if record.seq >= session_slice.first_seq)
+    included = (record for record in records if record.seq >= session_slice.first_seq)
     if session_slice.first_seq:
-        _write_segments(session_slice, folder, bundled_from, _record_batches([head]), _record_batches(wanted))
+        _write_segments(session_slice, folder, bundled_from, _record_batches([head]), _record_batches(included))
     else:
-        _write_segments(session_slice, folder, bundled_from, (), _record_batches(_prepend(head, wanted)))
+        _write_segments(session_slice, folder, bundled_from, (), _record_batches(_prepend(head, included)))
     return states[0] if states else b""
 
 
@@ -201,15 +201,15 @@ def _with_new_checkpoints(records: Iterator[Record], state_at: int, states: list
     state = kernel.begin(first)
     yield first
     for record in records:
-        made = record
+        rewritten = record
         input_hash = state.heard if record.kind is Kind.CHECKPOINT else b""
         if record.kind is Kind.CHECKPOINT:
             stated = CheckpointBody(state.inputs, state.digests())
-            made = msgspec.structs.replace(record, body=text_of(stated))
-        _rebuild(kernel, state, made)
+            rewritten = msgspec.structs.replace(record, body=text_of(stated))
+        _rebuild(kernel, state, rewritten)
         if input_hash and record.seq == state_at:
             states.append(snapshots.pack_state(state, input_hash))
-        yield made
+        yield rewritten
 
 
 def _rebuild(kernel: Kernel, state: State, record: Record) -> None:
@@ -223,8 +223,8 @@ def _rebuild(kernel: Kernel, state: State, record: Record) -> None:
 
 def _record_batches(records: Iterable[Record]) -> Iterator[pa.RecordBatch]:
     rest = iter(records)
-    while some := list(islice(rest, GROUP_ROWS)):
-        yield from_message(to_message(some))
+    while group := list(islice(rest, GROUP_ROWS)):
+        yield from_message(to_message(group))
 
 
 def _write_segments(

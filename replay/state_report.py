@@ -35,10 +35,10 @@ def describe_state(kernel: Kernel, state: State, record: Record) -> dict[str, An
             for link in state.account.links.by_source.values()
         ],
         "orders": _orders(state),
-        "positions": [_plain_fields(held) for held in state.account.positions.by_key.values()],
+        "positions": [_plain_fields(item) for item in state.account.positions.by_key.values()],
         "balances": {
-            asset: {"free": plain(held.free), "locked": plain(held.locked)}
-            for asset, held in sorted(state.account.balances.by_asset.items())
+            asset: {"free": plain(item.free), "locked": plain(item.locked)}
+            for asset, item in sorted(state.account.balances.by_asset.items())
         },
         "markets": _markets(kernel, state),
         "strategies": _strategies(kernel, state),

@@ -104,15 +104,15 @@ def replay_strictly(
             tuple(round(worker.seconds, 3) for worker in results),
         )
         compared = min(len(_read_rows(file)) for file in files)
-        found = StrictResult(True, names, max(worker.records for worker in results), compared, seconds)
+        result = StrictResult(True, names, max(worker.records for worker in results), compared, seconds)
         if seq is not None:
             what = _differing_parts(folder, seq, variants, files)
-            return msgspec.structs.replace(found, identical=False, difference_seq=seq, what=what)
+            return msgspec.structs.replace(result, identical=False, difference_seq=seq, what=what)
     for variant, worker in zip(variants, results, strict=True):
         if not worker.identical:
             what = f"{variant.name}: {worker.text}"
-            return msgspec.structs.replace(found, identical=False, difference_seq=worker.difference_seq, what=what)
-    return found
+            return msgspec.structs.replace(result, identical=False, difference_seq=worker.difference_seq, what=what)
+    return result
 
 
 def first_disagreement(files: list[Path]) -> int | None:
@@ -212,5 +212,5 @@ def _differing_parts(folder: Path, seq: int, variants: tuple[ReplayVariant, ...]
 
 def _row_bytes(file: Path, seq: int) -> bytes:
     rows = _read_rows(file)
-    at = np.flatnonzero(rows["seq"] == seq)
-    return rows[at[0]].tobytes() if len(at) else b""
+    index = np.flatnonzero(rows["seq"] == seq)
+    return rows[index[0]].tobytes() if len(index) else b""

@@ -64,27 +64,27 @@ def session_from_capture(journal: Journal, exchange_info: bytes | None = None) -
         ValueError: The metadata cannot be read.
     """
     body = msgspec.json.decode(journal.session_record().body or "", type=SessionBody)
-    seen: dict[str, _GridSample] = {}
+    samples: dict[str, _GridSample] = {}
     is_future = has_books = False
     for symbol, message in _messages(journal):
         is_future |= message.pu is not None or message.e in FUTURES_EVENTS
         has_books |= message.e == "depthUpdate"
-        _sample(seen.setdefault(symbol, _GridSample()), message)
-    if not seen:
+        _sample(samples.setdefault(symbol, _GridSample()), message)
+    if not samples:
         raise CannotResimulateError(
             f"{journal.folder} holds no market stream in Binance's format. What to do: choose a capture of Binance."
         )
-    venue = SPOT if not is_future else COINM if any("USD_" in symbol for symbol in seen) else USDM
+    venue = SPOT if not is_future else COINM if any("USD_" in symbol for symbol in samples) else USDM
     if exchange_info is None:
-        instruments = tuple(_instrument(venue, symbol, seen[symbol]) for symbol in sorted(seen))
+        instruments = tuple(_instrument(venue, symbol, samples[symbol]) for symbol in sorted(samples))
     else:
         known = (
             spot_info(exchange_info, venue)
             if venue == SPOT
             else futures_info(exchange_info, venue, inverse=venue == COINM)
         )
-        instruments = tuple(instrument for instrument in known if instrument.symbol in seen)
-        if missing := sorted(seen.keys() - {instrument.symbol for instrument in instruments}):
+        instruments = tuple(instrument for instrument in known if instrument.symbol in samples)
+        if missing := sorted(samples.keys() - {instrument.symbol for instrument in instruments}):
             raise CannotResimulateError(
                 f"the given metadata has no {', '.join(missing)}. "
                 "What to do: give the exchangeInfo of the captured venue."
@@ -112,18 +112,18 @@ def _messages(journal: Journal) -> Iterator[tuple[str, _GridMessage]]:
             return
 
 
-def _sample(seen: _GridSample, message: _GridMessage) -> None:
+def _sample(sample: _GridSample, message: _GridMessage) -> None:
     if message.B:  # a best bid and ask
-        seen.prices += [msgspec.json.decode(side, type=str) for side in (message.b, message.a)]
-        seen.sizes += [message.B, message.A]
+        sample.prices += [msgspec.json.decode(side, type=str) for side in (message.b, message.a)]
+        sample.sizes += [message.B, message.A]
     elif message.p and message.q:
-        seen.prices.append(message.p)
-        seen.sizes.append(message.q)
+        sample.prices.append(message.p)
+        sample.sizes.append(message.q)
 
 
-def _instrument(venue: str, symbol: str, seen: _GridSample) -> Instrument:
+def _instrument(venue: str, symbol: str, sample: _GridSample) -> Instrument:
     base, quote = _split_symbol(symbol)
-    tick, lot = _finest_step(seen.prices), _finest_step(seen.sizes)
+    tick, lot = _finest_step(sample.prices), _finest_step(sample.sizes)
     of_futures = venue != SPOT
     return Instrument(
         id=f"{venue}:{symbol}",
@@ -131,8 +131,8 @@ def _instrument(venue: str, symbol: str, seen: _GridSample) -> Instrument:
         symbol=symbol,
         base=base,
         quote=quote,
-        price_scale=_decimal_places(seen.prices),
-        size_scale=_decimal_places(seen.sizes),
+        price_scale=_decimal_places(sample.prices),
+        size_scale=_decimal_places(sample.sizes),
         tick_size=tick,
         lot_size=lot,
         quantity_min=lot,

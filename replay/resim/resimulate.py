@@ -252,19 +252,19 @@ class _Resimulation:
             if run[0].kind not in INPUTS:
                 recorded += run
                 continue
-            at = 0
-            while at < len(run):
-                record = run[at]
+            first = 0
+            while first < len(run):
+                record = run[first]
                 if why := request_difference(recorded, outputs):
                     self._hand_over(state, why)
                     return record.seq - 1, outputs
                 recorded = []
                 timed = record.kind is Kind.TIMER or state.next_due_ns <= record.time_ns
-                if timed and (found := timer_difference(self._kernel, state, record)) is not None:
-                    self._hand_over(state, found.what)
+                if timed and (difference := timer_difference(self._kernel, state, record)) is not None:
+                    self._hand_over(state, difference.what)
                     return record.seq - 1, []
-                count, outputs = self._repeat_records(sequencer, run[at:])
-                at += count
+                count, outputs = self._repeat_records(sequencer, run[first:])
+                first += count
             self.closing = state.account.modes.closing
         if why := request_difference(recorded, outputs):
             self._hand_over(state, why)
@@ -277,13 +277,13 @@ class _Resimulation:
         Returns:
             How many were stepped, and the outputs of the last one.
         """
-        made = [
+        keyed = [
             msgspec.structs.replace(record, key=str(record.seq))
             if record.kind is Kind.FEED and record.key is None
             else record
             for record in run
         ]
-        count, outputs = sequencer.repeat_frames(made) if len(made) > 1 else (1, sequencer.repeat(made[0]))
+        count, outputs = sequencer.repeat_frames(keyed) if len(keyed) > 1 else (1, sequencer.repeat(keyed[0]))
         for record in run[:count]:
             self._links.follow(record)
         return count, outputs
@@ -299,9 +299,9 @@ def request_difference(recorded: Sequence[Record], ours: Sequence[Record]) -> st
     """
     if len(recorded) != len(ours):
         return f"{len(ours)} outputs in place of {len(recorded)} after record {(recorded or ours)[0].seq - 1}"
-    for theirs, mine in zip(recorded, ours, strict=True):
-        if Kind.REQUEST in (theirs.kind, mine.kind) and (theirs.kind, theirs.body) != (mine.kind, mine.body):
-            return f"another request at record {mine.seq}: {_request_text(mine)} in place of {_request_text(theirs)}"
+    for before, after in zip(recorded, ours, strict=True):
+        if Kind.REQUEST in (before.kind, after.kind) and (before.kind, before.body) != (after.kind, after.body):
+            return f"another request at record {after.seq}: {_request_text(after)} in place of {_request_text(before)}"
     return ""
 
 

@@ -131,8 +131,8 @@ class FullRows:
         def records_of(_first: int, end: int, _woken: bool) -> Sequence[Record]:  # noqa: FBT001 - as the sequencer calls it
             count = int(np.searchsorted(ends, end)) + 1
             return [
-                self._make_record(seq, rows[ends[at] - 1], self._frame(origins[at]))
-                for at, seq in enumerate(range(state.seq + 1, state.seq + 1 + count))
+                self._make_record(seq, rows[ends[index] - 1], self._frame(origins[index]))
+                for index, seq in enumerate(range(state.seq + 1, state.seq + 1 + count))
             ]
 
         end, outputs = self._sequencer.take_rows(rows, 0, until_ns, records_of)

@@ -95,13 +95,13 @@ class Timeline:
 
     def _clock_offset_ns(self, *, with_quotes: bool) -> int:
         """Return our clock minus the venue's, estimated from the fastest message."""
-        found = []
+        offsets = []
         for item in self._walk():
             if isinstance(item, RowSpan):
                 rows = item.rows[item.rows[:, r.VENUE_NS] > 0]
                 rows = rows if with_quotes else rows[rows[:, r.TYPE] != r.QUOTE]
-                found += [int(np.min(rows[:, r.TIME_NS] - rows[:, r.VENUE_NS]))] if len(rows) else []
-        return min(found, default=0)
+                offsets += [int(np.min(rows[:, r.TIME_NS] - rows[:, r.VENUE_NS]))] if len(rows) else []
+        return min(offsets, default=0)
 
     def _depth(self, record: Record, answer_ns: int) -> DepthAnswer:
         if record.cause is None:
@@ -145,9 +145,13 @@ class Timeline:
             if cached.first_seq <= seq <= cached.last_seq:
                 return cached
         first_seq, last_seq, sealed = self._journal.part_at(seq)
-        found = self._open_segment(first_seq, last_seq) if sealed is None else load_projection(sealed, self._program)
+        projection = (
+            self._open_segment(first_seq, last_seq) if sealed is None else load_projection(sealed, self._program)
+        )
         last_seq = min(last_seq, self._until_seq)
-        segment = _Segment(first_seq, last_seq, found, self._outside_records(first_seq, last_seq, found.other_seqs))
+        segment = _Segment(
+            first_seq, last_seq, projection, self._outside_records(first_seq, last_seq, projection.other_seqs)
+        )
         while len(self._cached) >= SEGMENTS_CACHED:
             del self._cached[min(self._cached)]
         self._cached[first_seq] = segment
@@ -166,9 +170,11 @@ class Timeline:
         if len(chosen) <= SINGLE_READS_MAX:
             records = [next(self._journal.records(seq, seq)) for seq in chosen]
         else:
-            wanted = set(chosen)
+            chosen_seqs = set(chosen)
             records = [
-                one for one in self._journal.records(first_seq, last_seq, kinds=OUTSIDE_KINDS) if one.seq in wanted
+                record
+                for record in self._journal.records(first_seq, last_seq, kinds=OUTSIDE_KINDS)
+                if record.seq in chosen_seqs
             ]
         return [record for record in records if self._is_outside(record)]
 
@@ -182,10 +188,10 @@ def _row_spans(market: Projection, begin: int, end: int, line: int, *, merged: b
     """Yield the rows of the records `begin` to `end - 1`."""
     blocks = market.rows(begin, end)
     if merged and begin < end:
-        found = list(blocks)
-        before = np.cumsum([0, *(len(rows) for rows, _ in found)])
-        together = np.concatenate([ends + length for (_, ends), length in zip(found, before, strict=False)])
-        blocks = iter([(np.concatenate([rows for rows, _ in found]), together)])
+        parts = list(blocks)
+        before = np.cumsum([0, *(len(rows) for rows, _ in parts)])
+        together = np.concatenate([ends + length for (_, ends), length in zip(parts, before, strict=False)])
+        blocks = iter([(np.concatenate([rows for rows, _ in parts]), together)])
     for rows, ends in blocks:
         yield RowSpan(rows, ends, line)
         line += len(ends)
@@ -195,9 +201,9 @@ def _with_venue_times(rows: Rows, offset_ns: int) -> Rows:
     """Return the rows with the venue's own times, where it states them, in the order of these."""
     times = np.where(rows[:, r.VENUE_NS] > 0, rows[:, r.VENUE_NS] + offset_ns, rows[:, r.TIME_NS])
     order = np.argsort(times, kind="stable")  # the rows of a record share one stamp, so they stay together
-    found: Rows = rows[order]
-    found[:, r.TIME_NS] = times[order]
-    return found
+    moved: Rows = rows[order]
+    moved[:, r.TIME_NS] = times[order]
+    return moved
 
 
 def _is_answer(record: Record) -> bool:

@@ -161,7 +161,9 @@ def recorded_orders(journal: Journal) -> tuple[OrdersById, dict[str, str]]:
         received = fill.quantity if fill.side.sign > 0 else fill.quantity * fill.price
         if fill.fee and fill.instrument.partition(":")[2].startswith(fill.fee_asset) == (fill.side.sign > 0):
             rates[fill.maker].append((fill.fee / received).quantize(Decimal("0.000001")))
-    named = {"fee_maker" if maker else "fee_taker": f"{median(seen).normalize():f}" for maker, seen in rates.items()}
+    named = {
+        "fee_maker" if maker else "fee_taker": f"{median(samples).normalize():f}" for maker, samples in rates.items()
+    }
     return orders, named
 
 

@@ -62,10 +62,10 @@ def find_minimal_run(
     """
     runs = _Runs(folder, good, bad, on_try or (lambda _tried: None))
     count = len(runs.seqs)
-    found = shrink_run(count, runs.differs_at) if count else None
+    bounds = shrink_run(count, runs.differs_at) if count else None
     run = None
-    if found is not None:
-        first, last = found
+    if bounds is not None:
+        first, last = bounds
         run = MinimalRun(
             first_seq=int(runs.seqs[first]),
             last_seq=int(runs.seqs[last]),

@@ -75,7 +75,7 @@ def diff_sessions(one: Path, other: Path) -> SessionComparison:
     """
     ours, theirs = Journal.open(one), Journal.open(other)
     bodies = [read_session(journal.session_record().body or "") for journal in (ours, theirs)]
-    found = [
+    firsts = [
         _first_difference(DATA, _market_messages(ours), _market_messages(theirs)),
         _first_difference(COMMAND, _commands(ours), _commands(theirs)),
         _first_difference(ANSWER, _outcomes(ours), _outcomes(theirs)),
@@ -93,8 +93,8 @@ def diff_sessions(one: Path, other: Path) -> SessionComparison:
         what = f"{texts[0]} in the first, {texts[1]} in the second"
         if first.before is not None and first.after is not None and first.before.what == first.after.what:
             what = f"{texts[0]}: the verdict of risk differs"
-        found.append(FirstDifference(DECISION, what, first.time_ns))
-    differences = sorted((first for first in found if first is not None), key=lambda first: first.time_ns)
+        firsts.append(FirstDifference(DECISION, what, first.time_ns))
+    differences = sorted((first for first in firsts if first is not None), key=lambda first: first.time_ns)
     return SessionComparison(_session_changes(*bodies), differences, changed)
 
 
