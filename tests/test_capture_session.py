@@ -62,7 +62,7 @@ def wanted(folder: Path, strategy: str, **model: Any) -> ResimOptions:
 
 
 @pytest.mark.parametrize("name", sorted(FILES))
-def test_a_capture_comes_to_the_known_book_and_money_adds_up(
+def test_a_capture_gives_the_known_book_and_exact_money(
     captures: Path, tmp_path: Path, shared_data: Path, name: str
 ) -> None:
     expected = json.loads((shared_data / "known" / "binance_books_and_trades.json").read_text())["captures"][name]
@@ -152,7 +152,7 @@ def funding(folder: Path, fills: list[OrderFilled]) -> Fraction:
     return paid
 
 
-def test_what_is_not_written_is_decided_the_same(captures: Path, tmp_path: Path) -> None:
+def test_a_run_without_a_journal_decides_the_same(captures: Path, tmp_path: Path) -> None:
     """Without a journal only what led to something is told: the same decisions, the same end."""
     rule = STRATEGIES.parent.parent / "benchmarks" / "strategies" / "hft_rule.py"  # asked by the clock
     faulty = "faulty.py:Faulty"
@@ -179,7 +179,7 @@ def test_what_is_not_written_is_decided_the_same(captures: Path, tmp_path: Path)
         )
 
 
-def test_ways_are_drawn_about_their_median_and_are_the_same_each_time(captures: Path) -> None:
+def test_lognormal_latencies_repeat_and_keep_their_median(captures: Path) -> None:
     model = with_settings(
         VenueModel(), {"latency": "lognormal", "latency_sigma": "0.8", "request_ms": "4", "answer_ms": "6"}
     )
@@ -200,7 +200,7 @@ def test_ways_are_drawn_about_their_median_and_are_the_same_each_time(captures: 
     assert took[-1] > 30e6
 
 
-def test_a_declared_cross_is_seen_where_each_quote_would_show_it(captures: Path) -> None:
+def test_a_declared_crossover_fires_at_the_quotes_of_a_full_scan(captures: Path) -> None:
     """The fold wakes the strategy at the quotes at which one that looks at every quote finds the averages in another order."""
     seen: list[list[str]] = []
     for cls in ("Crossing", "LooksAtEachQuote"):
@@ -213,7 +213,7 @@ def test_a_declared_cross_is_seen_where_each_quote_would_show_it(captures: Path)
     assert len(seen[0]) > 50
 
 
-def test_a_move_is_measured_from_where_it_was_met_last(captures: Path) -> None:
+def test_a_price_move_is_measured_from_its_last_trigger(captures: Path) -> None:
     kept: list[Record] = []
     resimulate_decisions(captures / "spot_btcusdt", wanted(captures / "spot_btcusdt", "crossing.py:Moved"), kept.extend)
     bids = [
@@ -252,7 +252,7 @@ def test_fills_agree_with_hftbacktests(captures: Path) -> None:
     assert abs(found.pnl - Decimal("-73.967867")) < 1
 
 
-def test_funding_is_paid_by_who_holds_when_it_comes(shared_data: Path, tmp_path: Path) -> None:
+def test_funding_is_paid_by_the_holder_at_its_time(shared_data: Path, tmp_path: Path) -> None:
     """The mark stream names the next funding; once it names a later one, the first has come, at the mark and rate told last."""
     marks: list[dict[str, Any]] = []
     lines = []
@@ -276,7 +276,7 @@ def test_funding_is_paid_by_who_holds_when_it_comes(shared_data: Path, tmp_path:
     assert replay_session(tmp_path / "r").identical
 
 
-def test_fees_fall_with_what_was_traded_and_a_rebate_is_money(captures: Path) -> None:
+def test_fee_tiers_apply_by_volume_and_rebates_are_credited(captures: Path) -> None:
     fees: dict[str, list[Decimal]] = {}
     for tiers in ("", "100:-0.0001:0.0005,2000:-0.0002:0.0004"):
         asked = wanted(captures / "usdm_btcusdt_jul", "at_the_top.py:AtTheTop", fee_maker="0.0002")
@@ -296,7 +296,7 @@ def test_fees_fall_with_what_was_traded_and_a_rebate_is_money(captures: Path) ->
     assert set(tiered[1:]) == {Decimal("-0.0001"), Decimal("-0.0002")}
 
 
-def test_quotes_alone_are_a_market_too(shared_data: Path, tmp_path: Path) -> None:
+def test_a_capture_of_quotes_alone_is_resimulated(shared_data: Path, tmp_path: Path) -> None:
     with gzip.open(shared_data / BINANCE / "spot_btcusdt_20240808.gz") as whole:
         lines = [line for line in whole if b"@bookTicker" in line or b"@trade" in line]
     (tmp_path / "quotes.dat").write_bytes(b"".join(lines))
@@ -349,8 +349,8 @@ def test_a_strategy_is_regressed_over_captures_of_several_markets(captures: Path
     ("words", "what"),
     [
         ((), "ran no strategy. What to do: name one with --strategy"),
-        (("--strategy", STRATEGIES / "once.py"), "has ETHUSDT, and the strategy asks for BTCUSDT"),
-        (("--strategy", STRATEGIES / "at_the_top.py"), "says nothing of balances"),
+        (("--strategy", STRATEGIES / "once.py"), "has ETHUSDT, but the strategy declares BTCUSDT"),
+        (("--strategy", STRATEGIES / "at_the_top.py"), "states no balances"),
         (
             ("--strategy", STRATEGIES / "at_the_top.py", "--exchange-info", STRATEGIES / "at_the_top.py"),
             "is not the answer to exchangeInfo",
@@ -358,35 +358,35 @@ def test_a_strategy_is_regressed_over_captures_of_several_markets(captures: Path
         (("--strategy", STRATEGIES / "at_the_top.py", "--exchange-info", "nowhere"), "nowhere"),
         (
             ("--strategy", STRATEGIES / "at_the_top.py", "--model", "queue=lucky"),
-            "queue=lucky: one of pessimistic, power",
+            "queue=lucky: choose one of pessimistic, power",
         ),
-        (("--strategy", STRATEGIES / "at_the_top.py", "--model", "queue_n=1.5"), "a whole number from 1 to 5"),
+        (("--strategy", STRATEGIES / "at_the_top.py", "--model", "queue_n=1.5"), "give a whole number from 1 to 5"),
         (
             ("--strategy", STRATEGIES / "at_the_top.py", "--model", "latency_sigma=4"),
-            "latency_sigma=4: a number from 0 to 3",
+            "latency_sigma=4: give a number from 0 to 3",
         ),
         (
             ("--strategy", STRATEGIES / "at_the_top.py", "--model", "latency_sigma=1"),
-            "latency_sigma=1: of latency=lognormal, and latency is constant",
+            "latency_sigma=1 is for latency=lognormal, but latency is constant",
         ),
         (
             ("--strategy", STRATEGIES / "at_the_top.py", "--model", "fee_tiers=10:1"),
-            "TRADED:MAKER:TAKER,... by rising amounts",
+            "write VOLUME:MAKER:TAKER,... by rising volume",
         ),
         (
             ("--strategy", STRATEGIES / "at_the_top.py", "--model", "latency=measured"),
-            "the session has no exchange to measure",
+            "the session contains no orders to estimate latency from",
         ),
         (("--strategy", STRATEGIES / "at_the_top.py", "--model", "ways_ns=1"), "the venue's model has no 'ways_ns'"),
     ],
 )
-def test_what_cannot_be_is_said_in_a_line(captures: Path, words: tuple[object, ...], what: str) -> None:
+def test_invalid_options_are_one_clear_line(captures: Path, words: tuple[object, ...], what: str) -> None:
     told = verbatim("resim", captures / "spot_ethusdt", "--no-journal", *words, code=3)
     assert what in told
     assert len(told.splitlines()) == 1
 
 
-def test_the_model_that_was_chosen_is_said(captures: Path) -> None:
+def test_the_chosen_model_is_printed(captures: Path) -> None:
     words = (
         "resim",
         captures / "cm_btcusd_perp",
@@ -404,15 +404,15 @@ def test_the_model_that_was_chosen_is_said(captures: Path) -> None:
     assert "vanishing size" not in told
 
 
-def test_what_is_no_market_is_not_resimulated(shared_data: Path, tmp_path: Path) -> None:
+def test_a_capture_without_a_market_is_refused(shared_data: Path, tmp_path: Path) -> None:
     kraken = shared_data / "captures" / "kraken-v2" / "doge_usdt_book10.jsonl"
     verbatim("import", kraken, "--format", "ndjson", "--time-unit", "none", "--into", tmp_path / "k")
-    assert "no market stream of Binance's spelling" in verbatim(
+    assert "no market stream in Binance's format" in verbatim(
         "resim", tmp_path / "k", "--strategy", STRATEGIES / "at_the_top.py", code=3
     )
 
 
-def test_a_condition_must_name_what_is_declared(captures: Path, tmp_path: Path) -> None:
+def test_a_condition_must_name_a_declared_indicator(captures: Path, tmp_path: Path) -> None:
     wrong = tmp_path / "wrong.py"
     wrong.write_text(
         (STRATEGIES / "crossing.py").read_text().replace('CrossOver("fast", "slow")', 'CrossOver("fast", "slower")')

@@ -121,7 +121,7 @@ def test_a_moment_outside_the_session_is_said_to_be(journals: Path, at: str, sai
         result = verbatim(command[0], "aaaa", "--journals", journals, *command[1:])
         one_line(result, said)
         if said.startswith(("after", "before")):
-            assert "It goes from 2024-08-08T23:54:10." in result.stderr
+            assert "The session runs from 2024-08-08T23:54:10." in result.stderr
 
 
 def test_a_time_ns_is_a_moment_too(journals: Path) -> None:

@@ -434,7 +434,7 @@ def test_an_export_can_be_of_some_records(tmp_path: Path) -> None:
     assert "is not a moment of the session" in said(
         verbatim("export", session, tmp_path / "x.csv", "--from", 60), BAD_INPUT
     )
-    assert "nothing lies between" in said(
+    assert "no record is between" in said(
         verbatim("export", session, tmp_path / "x.csv", "--from", 9, "--to", 8), BAD_INPUT
     )
 

@@ -118,7 +118,7 @@ def refute(journals: Path, file: Path, told: Told) -> None:
     )
 )
 @settings(max_examples=300, deadline=None)
-def test_whatever_shows_where_no_neighbour_of_what_is_found_does(table: list[list[int | None]]) -> None:
+def test_neighbours_of_the_found_run_show_no_difference(table: list[list[int | None]]) -> None:
     """No order at all is asked of it: any answer may be given for any run."""
     count = len(table)
 
@@ -135,7 +135,7 @@ def test_whatever_shows_where_no_neighbour_of_what_is_found_does(table: list[lis
         assert first == last or (differs_at(first + 1, last) is None and differs_at(first, last - 1) is None)
 
 
-def test_of_a_long_session_few_runs_are_tried() -> None:
+def test_a_long_session_needs_few_runs() -> None:
     """What shows from a beginning at 700,000 or before, on 900,000."""
     tried = set()
 
@@ -150,7 +150,7 @@ def test_of_a_long_session_few_runs_are_tried() -> None:
 # ---- on sessions
 
 
-def test_the_run_is_found_and_its_commands_repeat_it(journals: Path, tmp_path: Path) -> None:
+def test_the_printed_commands_repeat_the_found_run(journals: Path, tmp_path: Path) -> None:
     bad = shy_when(tmp_path / "quoter.py", "state.quotes >= 5")
     told = read(bisect(journals, "--bad", bad))
     refute(journals, bad, told)
@@ -167,7 +167,7 @@ def test_the_run_is_found_and_its_commands_repeat_it(journals: Path, tmp_path: P
     assert [f"- {good[1]}", f"+ {other[1]}"] == told.diff
 
 
-def test_a_setting_may_be_what_differs(journals: Path) -> None:
+def test_versions_may_differ_in_a_setting(journals: Path) -> None:
     told = read(bisect(journals, "--variant", "strategy.quoter.size=0.002"))
     assert told.records == 2, "a timer between two records of the market: the first that was"
     assert [line.split(" BTCUSDT")[0] for line in told.diff] == [
@@ -179,7 +179,7 @@ def test_a_setting_may_be_what_differs(journals: Path) -> None:
     assert "--set=strategy.quoter.size=0.002" in told.repeated_by[1]
 
 
-def test_where_beginnings_that_show_are_strewn_what_is_said_holds_all_the_same(journals: Path, tmp_path: Path) -> None:
+def test_a_run_is_minimal_when_starts_differ_irregularly(journals: Path, tmp_path: Path) -> None:
     """It differs where one decision is the seventh, the fourteenth, ... of its run: no half of the beginnings is like the other."""
     folder = journals / f"20260101T000000Z-{ID}"
     seqs = market(folder)
@@ -202,14 +202,14 @@ def test_where_beginnings_that_show_are_strewn_what_is_said_holds_all_the_same(j
     assert shows != sorted(shows, reverse=True), "what a halving assumes"
 
 
-def test_where_nothing_differs_it_says_so(journals: Path, tmp_path: Path) -> None:
+def test_equal_versions_have_no_run(journals: Path, tmp_path: Path) -> None:
     same = tmp_path / "quoter.py"
     same.write_text(QUOTER.replace('version = "1"', 'version = "1"  # tidied'))
     told = bisect(journals, "--bad", same, code=0)
     assert re.match(r"bisect: \d+ decisions on [\d,]+ records of the market, and none differs", told)
 
 
-def test_a_strategys_mistake_is_a_difference_where_it_stops(journals: Path, tmp_path: Path) -> None:
+def test_a_strategy_error_is_a_difference(journals: Path, tmp_path: Path) -> None:
     broken = tmp_path / "quoter.py"
     broken.write_text(QUOTER.replace("quote = view.quote", "1 / (state.quotes - 7)\n        quote = view.quote"))
     told = read(bisect(journals, "--bad", broken))
@@ -218,7 +218,7 @@ def test_a_strategys_mistake_is_a_difference_where_it_stops(journals: Path, tmp_
     assert "was stopped: ZeroDivisionError" in verbatim(*told.repeated_by[1], "--no-journal")
 
 
-def test_a_timer_behind_the_markets_last_record_ends_a_run_with_the_session(tmp_path: Path) -> None:
+def test_a_timer_after_the_last_market_record_is_in_the_run(tmp_path: Path) -> None:
     source = QUOTER.replace("OnQuote(throttle_ms=100)", "Every(ms=1)").replace("OnQuote", "Every")
     folder = session(tmp_path / "s", source=source, seconds=1).kill()
     journal = Journal.open(folder)
@@ -231,7 +231,7 @@ def test_a_timer_behind_the_markets_last_record_ends_a_run_with_the_session(tmp_
     assert "+ is stopped: ZeroDivisionError: integer division or modulo by zero" in told.diff
 
 
-def test_versions_are_revisions_of_a_file_too(journals: Path, tmp_path: Path) -> None:
+def test_versions_may_be_git_revisions(journals: Path, tmp_path: Path) -> None:
     path = tmp_path / "quoter.py"
 
     git(tmp_path, "init", "-q")
@@ -247,9 +247,7 @@ def test_versions_are_revisions_of_a_file_too(journals: Path, tmp_path: Path) ->
     assert "git has no strategy at 'v9'" in bisect(journals, path, "--good", "v1", "--bad", "v9", code=3)
 
 
-def test_of_a_capture_the_record_is_found_at_which_two_versions_cross_otherwise(
-    shared_data: Path, tmp_path: Path
-) -> None:
+def test_the_record_of_another_crossover_is_found_in_a_capture(shared_data: Path, tmp_path: Path) -> None:
     """Averages are the market's, and stand as they stood: one record is enough."""
     ema = (Path(__file__).resolve().parent.parent / "benchmarks" / "strategies" / "ema_cross.py").read_text()
     (tmp_path / "one.py").write_text(ema)
@@ -269,7 +267,7 @@ def test_of_a_capture_the_record_is_found_at_which_two_versions_cross_otherwise(
 # ---- strategies that are asked from a record on
 
 
-def test_nobody_is_asked_before_the_record_nor_while_a_person_paused_it(tmp_path: Path) -> None:
+def test_no_strategy_decides_before_the_record_or_during_a_pause(tmp_path: Path) -> None:
     folder = tmp_path / "s"
     session(folder, seconds=3).command("pause").run(2).command("resume").run(2).command("pause").run(1).command(
         "resume"
@@ -297,7 +295,7 @@ def test_nobody_is_asked_before_the_record_nor_while_a_person_paused_it(tmp_path
 # ---- bad input
 
 
-def test_what_cannot_be_tried_is_said_in_a_line(journals: Path, tmp_path: Path) -> None:
+def test_invalid_requests_are_one_clear_line(journals: Path, tmp_path: Path) -> None:
     wrong = tmp_path / "wrong.py"
     wrong.write_text(QUOTER.replace("from decimal", "from decimals"))
     for words, code, told in (
@@ -306,7 +304,7 @@ def test_what_cannot_be_tried_is_said_in_a_line(journals: Path, tmp_path: Path) 
         (("--bad", tmp_path / "none.py"), 3, "cannot read the strategy"),
         (("--bad", wrong), 3, "decimals"),
         (("--variant", "strategy.quoter.sizes=1"), 3, "sizes"),
-        (("--variant", "nonsense"), 3, "is not NAME=VALUE"),
+        (("--variant", "nonsense"), 3, "is not a setting; write NAME=VALUE"),
     ):
         said = bisect(journals, *words, code=code)
         assert told in said
@@ -321,7 +319,7 @@ def test_what_cannot_be_tried_is_said_in_a_line(journals: Path, tmp_path: Path) 
     assert "--until lies before --from" in verbatim(*words, "--from", 9, "--until", 8, code=2)
 
 
-def test_a_damaged_session_ends_it_in_a_line(journals: Path, tmp_path: Path) -> None:
+def test_a_damaged_session_is_one_clear_line(journals: Path, tmp_path: Path) -> None:
     import shutil
 
     folder = tmp_path / "damaged"

@@ -42,7 +42,7 @@ class Curious(BinanceSpot):
 """
 
 
-def test_a_strategy_that_opens_a_socket_is_named_by_its_line(tmp_path: Path) -> None:
+def test_a_strategy_that_opens_a_socket_is_reported_with_its_line(tmp_path: Path) -> None:
     """Recorded with it, which nobody stopped; repeated, it raises through the strategy's own `except`."""
     folder = sealed(tmp_path / "s", source=CALLER, seconds=3)
     line = (
@@ -54,9 +54,7 @@ def test_a_strategy_that_opens_a_socket_is_named_by_its_line(tmp_path: Path) -> 
         replay_session(folder)
 
 
-def test_a_venues_dialect_that_opens_a_socket_is_named_by_its_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_venue_that_opens_a_socket_is_reported_with_its_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A stranger's venue, named in the SESSION record as package.module:Class."""
     (tmp_path / "curious_venue.py").write_text(DIALECT)
     monkeypatch.syspath_prepend(str(tmp_path))
@@ -72,7 +70,7 @@ def test_a_venues_dialect_that_opens_a_socket_is_named_by_its_line(
 
 
 @pytest.mark.parametrize("way", ["new", "resolve"])
-def test_every_way_to_a_socket_is_closed_and_opens_again(way: str) -> None:
+def test_every_way_to_a_socket_is_closed_during_the_block(way: str) -> None:
     def reach() -> None:
         if way == "new":
             socket.socket().close()
@@ -84,7 +82,7 @@ def test_every_way_to_a_socket_is_closed_and_opens_again(way: str) -> None:
     reach()
 
 
-def test_rebuilding_a_session_altered_to_open_a_socket_runs_none_of_it(tmp_path: Path) -> None:
+def test_rebuilding_runs_no_code_that_opens_a_socket(tmp_path: Path) -> None:
     folder = sealed(tmp_path / "s", seconds=2)
     first = Journal.open(folder).session_record()
     body = json.loads(first.body or "")

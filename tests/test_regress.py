@@ -49,7 +49,7 @@ def regress(journals: Path, *words: object, code: int = 0) -> str:
     )
 
 
-def test_a_tally_counts_fills_and_not_questions_about_them(journals: Path) -> None:
+def test_performance_counts_fills_and_no_fill_queries(journals: Path) -> None:
     for folder in journals.iterdir():
         found = session_performance(folder)
         assert found.fills == len(json.loads(verbatim("sql", folder, "SELECT * FROM fills", "--json")))
@@ -64,7 +64,7 @@ def test_a_version_that_decides_the_same_changes_nothing(journals: Path, tmp_pat
     assert told.splitlines()[-1] == "regress: no version changed a decision"
 
 
-def test_versions_are_held_against_what_was_recorded(journals: Path, tmp_path: Path) -> None:
+def test_versions_are_compared_with_the_record(journals: Path, tmp_path: Path) -> None:
     shy = tmp_path / "shy.py"
     shy.write_text(QUOTER.replace("quote.bid,", 'quote.bid - Decimal("5"),'))
     broken = tmp_path / "broken.py"
@@ -83,7 +83,7 @@ def test_versions_are_held_against_what_was_recorded(journals: Path, tmp_path: P
     assert "+ BUY 0.002 BTCUSDT at" in page
 
 
-def test_a_version_is_a_file_as_git_has_it(journals: Path, tmp_path: Path) -> None:
+def test_a_version_may_be_a_git_revision(journals: Path, tmp_path: Path) -> None:
     path = tmp_path / "quoter.py"
     path.write_text(QUOTER)
 
@@ -98,7 +98,7 @@ def test_a_version_is_a_file_as_git_has_it(journals: Path, tmp_path: Path) -> No
     assert "git has no strategy at 'v9'" in regress(journals, "--version", f"{path}@v9", code=3)
 
 
-def test_bisect_finds_the_commit_that_changed_what_is_decided(journals: Path, tmp_path: Path) -> None:
+def test_bisect_finds_the_commit_that_changed_decisions(journals: Path, tmp_path: Path) -> None:
     path = tmp_path / "quoter.py"
 
     git(tmp_path, "init", "-q")
@@ -116,7 +116,7 @@ def test_bisect_finds_the_commit_that_changed_what_is_decided(journals: Path, tm
     assert "bad revision" in verbatim(*words, "--bad", "v9", code=3)
 
 
-def test_results_are_kept_by_what_they_follow_from(journals: Path, tmp_path: Path) -> None:
+def test_results_are_cached_by_all_their_inputs(journals: Path, tmp_path: Path) -> None:
     kept = tmp_path / "kept"
     body = read_session(Journal.open(journals / "20260101T000000Z-aaaaaaab").session_record().body or "")
     job = Job(version="a", folder=journals / "20260101T000000Z-aaaaaaab", body=body, modelled=True, cache_folder=kept)
@@ -143,7 +143,7 @@ def kill_always(_path: Path) -> int:
     return 0
 
 
-def test_what_a_killed_worker_had_in_hand_is_done_again(tmp_path: Path) -> None:
+def test_the_job_of_a_killed_worker_runs_again(tmp_path: Path) -> None:
     jobs = [tmp_path / name for name in ("a", "b", "c")]
     for path in jobs[1:]:
         path.touch()
@@ -152,7 +152,7 @@ def test_what_a_killed_worker_had_in_hand_is_done_again(tmp_path: Path) -> None:
         run_jobs(kill_always, jobs, workers=2)
 
 
-def test_the_spread_changes_nothing(journals: Path) -> None:
+def test_the_number_of_workers_changes_no_result(journals: Path) -> None:
     folders = sorted(journals.iterdir())
     jobs = []
     for folder in folders:
@@ -167,7 +167,7 @@ def test_the_spread_changes_nothing(journals: Path) -> None:
 
 
 @pytest.mark.parametrize("on", ["ray://here:1", "dask://127.0.0.1:1"])
-def test_work_that_can_go_nowhere_is_one_line(journals: Path, on: str) -> None:
+def test_an_unreachable_cluster_is_one_clear_line(journals: Path, on: str) -> None:
     told = regress(journals, "--on", on, "--variant", "strategy.quoter.size=0.002", code=4)
     assert len(told.splitlines()) == 1
 
@@ -201,7 +201,7 @@ def cluster(tmp_path: Path) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]
             process.wait()
 
 
-def test_two_workers_of_a_cluster_one_of_them_killed_give_what_one_process_gives(
+def test_a_cluster_with_a_killed_worker_gives_the_results_of_one_process(
     journals: Path, cluster: tuple[str, list[subprocess.Popen[bytes]]]
 ) -> None:
     address, workers = cluster
@@ -223,7 +223,7 @@ def test_two_workers_of_a_cluster_one_of_them_killed_give_what_one_process_gives
     assert killed[0] < len(jobs)
 
 
-def test_what_cannot_be_held_against_anything_is_said(journals: Path, tmp_path: Path) -> None:
+def test_sessions_without_a_baseline_are_refused(journals: Path, tmp_path: Path) -> None:
     assert "--version FILE or --variant" in regress(journals, code=2)
     assert "there is no folder" in regress(
         journals, "--variant", "strategy.quoter.size=1", "--report", tmp_path / "no" / "r.html", code=2
@@ -232,12 +232,12 @@ def test_what_cannot_be_held_against_anything_is_said(journals: Path, tmp_path: 
     recording.parent.mkdir()
     VirtualSession(VirtualVenue(seed=3), recording, session="rrrrrrrr").run(1).stop()
     words = ("regress", "rrrrrrrr", "--journals", recording.parent, "--trust-code", "--workers", 1)
-    assert "ran no strategy, so there is nothing to vary" in verbatim(
+    assert "ran no strategy, so it has no settings to vary" in verbatim(
         *words, "--variant", "strategy.quoter.size=3", code=3
     )
 
 
-def test_kept_results_know_what_is_not_sealed(tmp_path: Path) -> None:
+def test_cached_results_depend_on_unsealed_records(tmp_path: Path) -> None:
     session(tmp_path / "one", seconds=2).kill()
     other = sealed_anew(tmp_path / "one", tmp_path / "sealed")
     assert job_key(Job(version="", folder=tmp_path / "one", body=None)) != job_key(

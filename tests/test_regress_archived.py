@@ -59,7 +59,7 @@ def whole(copies: Path) -> list[str]:
     return sorted(path.name for path in copies.glob("*/*") if path.is_dir())
 
 
-def test_two_processes_make_of_archived_sessions_what_one_makes_of_them_at_home(
+def test_archived_sessions_give_the_rows_of_local_ones(
     days: list[Path], bucket: str, tmp_path: Path, copies: Path
 ) -> None:
     shy = tmp_path / "shy.py"
@@ -77,7 +77,7 @@ def test_two_processes_make_of_archived_sessions_what_one_makes_of_them_at_home(
     assert whole(copies) == [day.name for day in days]
 
 
-def test_an_address_that_is_not_there_costs_no_other_its_own(days: list[Path], bucket: str, tmp_path: Path) -> None:
+def test_a_missing_address_stops_no_other_job(days: list[Path], bucket: str, tmp_path: Path) -> None:
     versions = [Version("recorded"), Version("strategy.quoter.size=0.002", settings={"strategy.quoter.size": "0.002"})]
     addresses = [
         bucket % days[0].name,
@@ -107,7 +107,7 @@ def test_an_address_that_is_not_there_costs_no_other_its_own(days: list[Path], b
     assert "could not be run to the end everywhere" in told.splitlines()[-1]
 
 
-def test_code_of_an_archive_is_run_only_where_it_is_trusted(days: list[Path], bucket: str) -> None:
+def test_code_of_an_archive_needs_trust_code(days: list[Path], bucket: str) -> None:
     job = ArchivedJob(Version("recorded"), bucket % days[0].name, VersionRequest(modelled=True))
     assert "--trust-code" in run_any_job(job).error
 
@@ -116,7 +116,7 @@ def fetched(address: str) -> str:
     return str(copy_of(address))
 
 
-def test_many_that_want_the_same_fetch_it_once(days: list[Path], bucket: str, copies: Path) -> None:
+def test_concurrent_jobs_fetch_a_session_once(days: list[Path], bucket: str, copies: Path) -> None:
     with multiprocessing.get_context("spawn").Pool(4) as pool:
         (folder,) = set(pool.map(fetched, [bucket % days[0].name] * 4, chunksize=1))
     assert job_key(Job(version="", folder=Path(folder), body=None)) == job_key(
@@ -130,7 +130,7 @@ def test_many_that_want_the_same_fetch_it_once(days: list[Path], bucket: str, co
     assert whole(copies) == [days[0].name]
 
 
-def test_what_is_not_whole_is_never_under_its_name(days: list[Path], tmp_path: Path, copies: Path) -> None:
+def test_an_incomplete_copy_never_has_the_name_of_its_session(days: list[Path], tmp_path: Path, copies: Path) -> None:
     """A copy that was cut short is fetched anew; an archive that is damaged leaves none."""
     archiving.archive(days[0], archiving.opened(str(tmp_path / "there")))
     address = f"file://{tmp_path}/there/{days[0].name}"
@@ -153,7 +153,7 @@ def test_what_is_not_whole_is_never_under_its_name(days: list[Path], tmp_path: P
     assert whole(copies) == [days[0].name]
 
 
-def test_results_are_kept_by_the_session_wherever_it_lay(days: list[Path], bucket: str, tmp_path: Path) -> None:
+def test_results_are_cached_by_session_and_not_by_address(days: list[Path], bucket: str, tmp_path: Path) -> None:
     asked = VersionRequest(trust_code=True, cache_folder=tmp_path / "kept")
     version = Version("strategy.quoter.size=0.002", settings={"strategy.quoter.size": "0.002"})
     first = run_any_job(ArchivedJob(version, bucket % days[0].name, asked))
@@ -167,7 +167,7 @@ def test_results_are_kept_by_the_session_wherever_it_lay(days: list[Path], bucke
     )
 
 
-def test_resim_takes_an_address(days: list[Path], bucket: str, tmp_path: Path) -> None:
+def test_resim_accepts_an_address(days: list[Path], bucket: str, tmp_path: Path) -> None:
     words = ("--set", "strategy.quoter.size=0.002", "--no-journal", "--trust-code", "--journals", tmp_path)
     told = verbatim("resim", bucket % days[0].name, *words)
     assert told == verbatim("resim", days[0], *words)

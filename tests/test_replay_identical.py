@@ -35,7 +35,7 @@ def with_strategy(folder: Path, source: str) -> ReplayResult:
 # ---- the same ----------------------------------------------------------------------------------
 
 
-def test_a_session_is_repeated_word_for_word(folder: Path) -> None:
+def test_replay_repeats_a_closed_session_exactly(folder: Path) -> None:
     verdict = replay_session(folder)
     assert verdict.difference is None
     assert verdict.identical
@@ -46,13 +46,13 @@ def test_a_session_is_repeated_word_for_word(folder: Path) -> None:
     assert any(record.kind is Kind.REQUEST and record.key for record in Journal.open(folder).records()), "it traded"
 
 
-def test_a_session_still_open_is_repeated_too(tmp_path: Path) -> None:
+def test_replay_repeats_an_open_session(tmp_path: Path) -> None:
     killed = session(tmp_path / "s", seconds=3).kill()
     assert not Journal.open(killed).closed
     assert replay_session(killed).identical
 
 
-def test_a_replay_may_end_early(folder: Path) -> None:
+def test_replay_ends_at_a_given_record(folder: Path) -> None:
     """Also in the middle of a step, whose later outputs are then not missed."""
     intent = first_record(folder, lambda record: record.kind is Kind.INTENT)
     verdict = replay_session(folder, until=intent.seq)
@@ -63,7 +63,7 @@ def test_a_replay_may_end_early(folder: Path) -> None:
     assert by_time.records >= verdict.records
 
 
-def test_orders_left_on_their_way_are_opened_and_repeated(tmp_path: Path) -> None:
+def test_replay_restores_orders_of_a_killed_session(tmp_path: Path) -> None:
     """A session that begins with the state of one that was killed."""
     first = session(tmp_path / "a", seconds=2)
     first.kill()
@@ -84,7 +84,7 @@ def test_orders_left_on_their_way_are_opened_and_repeated(tmp_path: Path) -> Non
 # ---- what a person changed ---------------------------------------------------------------------
 
 
-def test_one_changed_line_of_the_strategy_is_named_with_the_chain_that_led_there(folder: Path) -> None:
+def test_a_changed_strategy_line_is_reported_with_its_causes(folder: Path) -> None:
     verdict = with_strategy(
         folder, QUOTER.replace("Side.BUY, parameters.size, quote.bid", "Side.BUY, parameters.size * 2, quote.bid")
     )
@@ -107,7 +107,7 @@ def test_one_changed_line_of_the_strategy_is_named_with_the_chain_that_led_there
     assert "exact up to here; the replay ends because the venue's answers beyond are not recorded" in text
 
 
-def test_a_throttled_strategy_that_differs_in_its_state_is_named_with_the_quote_that_moved_it(folder: Path) -> None:
+def test_a_changed_strategy_state_is_reported_with_its_quote(folder: Path) -> None:
     """No intent is at hand to say what it was decided on: the FACT of the state comes first, and its cause is a TIMER."""
     verdict = with_strategy(folder, QUOTER.replace("state.quotes += 1", "state.quotes += 2"))
     difference = verdict.difference
@@ -121,7 +121,7 @@ def test_a_throttled_strategy_that_differs_in_its_state_is_named_with_the_quote_
     assert int(difference.chain[2].split()[0]) == json.loads(intent.body or "")["because"]["quote_seq"]
 
 
-def test_one_risk_limit_is_named_at_the_verdict_that_it_turned(folder: Path) -> None:
+def test_a_changed_risk_limit_is_reported_at_the_first_changed_verdict(folder: Path) -> None:
     verdict = replay_session(folder, overrides={"risk.order_size_max": "0.0005"})
     first = first_record(folder, lambda record: record.kind is Kind.VERDICT)
     assert verdict.difference is not None
@@ -131,7 +131,7 @@ def test_one_risk_limit_is_named_at_the_verdict_that_it_turned(folder: Path) -> 
     assert verdict.changes == ("risk.order_size_max = 0.0005",)
 
 
-def test_a_parameter_can_be_set_and_a_limit_that_binds_nowhere_changes_nothing(folder: Path) -> None:
+def test_an_override_without_effect_replays_identically(folder: Path) -> None:
     assert not replay_session(folder, overrides={"strategy.quoter.size": "0.002"}).identical
     assert not replay_session(folder, overrides={"strategy.quoter.parameters.size": "0.002"}).identical, (
         "as in the TOML"
@@ -139,7 +139,7 @@ def test_a_parameter_can_be_set_and_a_limit_that_binds_nowhere_changes_nothing(f
     assert replay_session(folder, overrides={"risk.order_size_max": "1000"}).identical
 
 
-def test_another_cadence_is_found_at_the_first_timer(folder: Path) -> None:
+def test_a_changed_cadence_differs_at_the_first_timer(folder: Path) -> None:
     verdict = with_strategy(folder, QUOTER.replace("throttle_ms=100", "throttle_ms=150"))
     assert verdict.difference is not None
     assert "watch.quoter" in verdict.difference.what or "CHECKPOINT" in verdict.difference.what
@@ -157,22 +157,22 @@ def test_another_cadence_is_found_at_the_first_timer(folder: Path) -> None:
         ("risk.position_max=-Infinity", "a number must be finite"),
         ("risk.position_max=-1", "risk.position_max=-1: a number must not be negative"),
         ("risk.open_orders_max=-1", "a number must not be negative"),
-        ("risk.market_slippage_max=1", "it must be less than 1"),
-        ("engine.checkpoint_every=0", "engine.checkpoint_every=0: it must be greater than 0"),
-        ("engine.watch_every_ns=0", "it must be greater than 0"),
+        ("risk.market_slippage_max=1", "the number must be less than 1"),
+        ("engine.checkpoint_every=0", "engine.checkpoint_every=0: the number must be greater than 0"),
+        ("engine.watch_every_ns=0", "the number must be greater than 0"),
         ("strategy.quoter.size=nan", "strategy.quoter.size=nan: a number must be finite"),
         ("strategy.quoter.parameters.colour=1", "unknown parameter 'colour'; known: size"),
-        ("risk.order_size_max", "'risk.order_size_max' is not NAME=VALUE"),
+        ("risk.order_size_max", "'risk.order_size_max' is not a setting; write NAME=VALUE"),
     ],
 )
-def test_a_change_that_names_nothing_is_one_clear_line(folder: Path, setting: str, said: str) -> None:
+def test_an_unknown_override_is_one_clear_line(folder: Path, setting: str, said: str) -> None:
     with pytest.raises(UnknownOverrideError) as caught:
         replay_session(folder, overrides=parse_settings([setting]))
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
-def test_code_from_another_machine_is_run_only_when_told_to(folder: Path) -> None:
+def test_code_of_another_machine_needs_trust_code(folder: Path) -> None:
     with pytest.raises(UntrustedSourceError, match=r"recorded on another machine.*quoter.*--trust-code"):
         replay_session(folder, trust_code=False, host="this one")
     assert replay_session(folder, trust_code=False, host="test").identical
@@ -187,7 +187,7 @@ def flip(path: Path, at: int) -> None:
     path.write_bytes(data)
 
 
-def test_a_flipped_byte_in_a_sealed_segment_is_found_by_verify(tmp_path: Path) -> None:
+def test_verify_finds_a_flipped_byte_in_a_sealed_segment(tmp_path: Path) -> None:
     folder = sealed(tmp_path / "s", seconds=2)
     assert verify(folder).ok
     path = next(folder.glob("*.parquet"))
@@ -195,7 +195,7 @@ def test_a_flipped_byte_in_a_sealed_segment_is_found_by_verify(tmp_path: Path) -
     assert not verify(folder).ok
 
 
-def test_a_flipped_byte_in_an_open_segment_is_found_by_verify(tmp_path: Path) -> None:
+def test_verify_finds_a_flipped_byte_in_an_open_segment(tmp_path: Path) -> None:
     folder = killed_in_its_second_frame(tmp_path / "s")
     assert verify(folder).ok
     path = next(folder.glob("*.open"))
@@ -203,7 +203,7 @@ def test_a_flipped_byte_in_an_open_segment_is_found_by_verify(tmp_path: Path) ->
     assert not verify(folder).ok
 
 
-def test_a_price_altered_and_sealed_anew_is_found_by_replay(folder: Path, tmp_path: Path) -> None:
+def test_replay_finds_an_altered_price_under_valid_checksums(folder: Path, tmp_path: Path) -> None:
     """verify finds nothing: all checksums are right."""
     intent = first_record(folder, lambda record: record.kind is Kind.INTENT)
     quote_seq = json.loads(intent.body or "")["because"]["quote_seq"]
@@ -219,7 +219,7 @@ def test_a_price_altered_and_sealed_anew_is_found_by_replay(folder: Path, tmp_pa
     assert not replay_session(copy, until=verdict.difference.seq).identical, "the command given repeats it"
 
 
-def test_even_a_byte_that_changes_nothing_is_found_at_the_next_checkpoint(folder: Path, tmp_path: Path) -> None:
+def test_replay_finds_an_altered_byte_without_effect_at_a_checkpoint(folder: Path, tmp_path: Path) -> None:
     """A digit of the venue's event time in the session's last market message: no state holds it, the last CHECKPOINT does."""
     last = max(
         record.seq
@@ -236,7 +236,7 @@ def test_even_a_byte_that_changes_nothing_is_found_at_the_next_checkpoint(folder
     assert "inputs" in verdict.difference.what
 
 
-def test_an_output_altered_is_found_where_it_stands(folder: Path, tmp_path: Path) -> None:
+def test_replay_finds_an_altered_output(folder: Path, tmp_path: Path) -> None:
     fact = first_record(folder, lambda record: '"fact":"order_filled"' in (record.body or ""))
     body = json.loads(fact.body or "") | {"price": "1"}
     verdict = replay_session(sealed_anew(folder, tmp_path / "copy", fact.seq, body=canonical(body)))
@@ -246,9 +246,7 @@ def test_an_output_altered_is_found_where_it_stands(folder: Path, tmp_path: Path
 
 
 @pytest.mark.parametrize("field", ["source", "time_ns"])
-def test_a_timer_that_is_not_the_one_the_state_asked_for_is_a_difference(
-    folder: Path, tmp_path: Path, field: str
-) -> None:
+def test_replay_finds_an_altered_timer(folder: Path, tmp_path: Path, field: str) -> None:
     timer = first_record(folder, lambda record: record.kind is Kind.TIMER)
     new = {"source": "somebody"} if field == "source" else {"time_ns": timer.time_ns + 1}
     verdict = replay_session(sealed_anew(folder, tmp_path / "copy", timer.seq, **new))
@@ -256,7 +254,7 @@ def test_a_timer_that_is_not_the_one_the_state_asked_for_is_a_difference(
     assert verdict.difference.seq == timer.seq
 
 
-def test_a_timer_left_out_is_a_difference(folder: Path, tmp_path: Path) -> None:
+def test_replay_finds_a_missing_timer(folder: Path, tmp_path: Path) -> None:
     """In its place stands a remark of the market that came after the timer was due."""
     timer = first_record(folder, lambda record: record.kind is Kind.TIMER and "every.watch" in (record.body or ""))
     feed = first_record(folder, lambda record: record.kind is Kind.FEED and record.meta is None)
@@ -268,7 +266,7 @@ def test_a_timer_left_out_is_a_difference(folder: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("inputs_kept", [0.5, 0.9])
-def test_an_end_cut_off_and_sealed_anew_is_found(folder: Path, tmp_path: Path, inputs_kept: float) -> None:
+def test_replay_finds_a_missing_end_under_valid_checksums(folder: Path, tmp_path: Path, inputs_kept: float) -> None:
     """Whole steps are gone and all checksums are right: verify finds nothing, and every record left is the same."""
     last = int(Journal.open(folder).last_seq * inputs_kept)
     cut = sealed_anew(folder, tmp_path / "cut", until=last)

@@ -43,7 +43,7 @@ def as_in_one(folder: Path, **until: int) -> ReplayResult:
     return found
 
 
-def test_the_first_replay_leaves_snapshots_and_the_next_is_cut_at_them(long: Path) -> None:
+def test_a_first_replay_writes_the_snapshots_at_which_the_next_is_cut(long: Path) -> None:
     assert as_in_one(long).pieces == 1
     assert len(list(long.glob("state-*.cache"))) > 5
     found = as_in_one(long)
@@ -67,7 +67,7 @@ def wishing_otherwise(folder: Path, new: Path, after: int) -> tuple[Path, Record
 
 
 @pytest.mark.parametrize("number", range(PIECES))
-def test_a_difference_in_any_piece_is_the_one_that_one_replay_finds(long: Path, tmp_path: Path, number: int) -> None:
+def test_pieces_find_the_same_difference_as_one_replay(long: Path, tmp_path: Path, number: int) -> None:
     last = Journal.open(long).last_seq
     altered, intent = wishing_otherwise(long, tmp_path / "altered", last * number // PIECES + last // (2 * PIECES))
     found = as_in_one(altered)
@@ -77,7 +77,7 @@ def test_a_difference_in_any_piece_is_the_one_that_one_replay_finds(long: Path, 
     assert found.difference.chain
 
 
-def test_of_differences_in_several_pieces_the_first_is_told(long: Path, tmp_path: Path) -> None:
+def test_the_first_of_several_differences_is_reported(long: Path, tmp_path: Path) -> None:
     last = Journal.open(long).last_seq
     once, _ = wishing_otherwise(long, tmp_path / "once", last * 5 // 6)
     twice, first = wishing_otherwise(once, tmp_path / "twice", last // 2)
@@ -87,7 +87,7 @@ def test_of_differences_in_several_pieces_the_first_is_told(long: Path, tmp_path
     assert found.difference.seq == first.seq
 
 
-def test_no_state_behind_an_altered_input_is_gone_on_from(long: Path, tmp_path: Path) -> None:
+def test_no_piece_begins_after_an_altered_input(long: Path, tmp_path: Path) -> None:
     """Folded from what the frame now says, it has not the digests that its CHECKPOINT states: only what comes before is cut."""
     last = Journal.open(long).last_seq
     feed = first_record(
@@ -111,7 +111,7 @@ def test_no_state_behind_an_altered_input_is_gone_on_from(long: Path, tmp_path: 
     assert "inputs" in found.difference.what
 
 
-def test_a_snapshot_that_is_damaged_is_not_cut_at(long: Path, tmp_path: Path) -> None:
+def test_no_piece_begins_at_a_damaged_snapshot(long: Path, tmp_path: Path) -> None:
     copy = sealed_anew(long, tmp_path / "copy")
     rebuild(copy)
     for path in copy.glob("state-*.cache"):
@@ -121,7 +121,7 @@ def test_a_snapshot_that_is_damaged_is_not_cut_at(long: Path, tmp_path: Path) ->
     assert as_in_one(copy).pieces == 1
 
 
-def test_the_command_says_what_it_did(long: Path, tmp_path: Path) -> None:
+def test_the_command_reports_the_number_of_pieces(long: Path, tmp_path: Path) -> None:
     copy = sealed_anew(long, tmp_path / "copy", until=6_000)
 
     def verbatim(*words: object) -> tuple[int, str]:

@@ -23,7 +23,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return sealed(tmp_path_factory.mktemp("journals") / "s")
 
 
-def test_the_state_rebuilt_has_the_digests_of_every_checkpoint(folder: Path) -> None:
+def test_rebuilt_states_have_the_digests_of_every_checkpoint(folder: Path) -> None:
     checkpoints = [record for record in Journal.open(folder).records() if record.kind is Kind.CHECKPOINT]
     assert len(checkpoints) > 5
     for checkpoint in checkpoints:
@@ -41,7 +41,7 @@ def test_rebuilding_runs_no_strategy(folder: Path, monkeypatch: pytest.MonkeyPat
     assert state.account.strategies.of("quoter").state["quotes"] > 10
 
 
-def test_a_moment_is_rebuilt_with_all_that_happened_by_then(folder: Path) -> None:
+def test_rebuilding_a_moment_folds_all_records_before_it(folder: Path) -> None:
     record = first_record(
         folder, lambda record: record.kind is Kind.REQUEST and '"purpose":"place"' in (record.body or "")
     )
@@ -66,7 +66,7 @@ def test_a_snapshot_gives_the_same_state(folder: Path, monkeypatch: pytest.Monke
     assert again.seq == folded.seq
 
 
-def test_a_damaged_or_foreign_snapshot_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_damaged_and_foreign_snapshots_are_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("replay.rebuild.SNAPSHOT_RECORDS", 200)
     one, other = sealed(tmp_path / "a", seconds=2), sealed(tmp_path / "b", seconds=2, session="bbbbbbbb")
     _, true, _ = rebuild(one)
@@ -84,7 +84,7 @@ def test_a_damaged_or_foreign_snapshot_is_left_alone(tmp_path: Path, monkeypatch
     assert rebuild(one)[1].digests() == true.digests()
 
 
-def test_ask_says_what_was_waited_for_and_when_an_unknown_order_is_asked_about(tmp_path: Path) -> None:
+def test_ask_reports_pending_requests_and_the_next_query_of_an_unknown_order(tmp_path: Path) -> None:
     running = session(tmp_path / "s", seconds=1)
     running.venue.fault(action="drop_request", path="/api/v3/order", method="POST")
     running.run(
@@ -101,7 +101,7 @@ def test_ask_says_what_was_waited_for_and_when_an_unknown_order_is_asked_about(t
     assert f"unknown     {unknown['client_order_id']}: " in text
 
 
-def test_the_request_on_its_way_is_told_with_its_reason(folder: Path) -> None:
+def test_a_pending_request_is_reported_with_its_purpose(folder: Path) -> None:
     request = first_record(
         folder, lambda record: record.kind is Kind.REQUEST and '"purpose":"open_orders"' in (record.body or "")
     )
@@ -128,6 +128,6 @@ def test_a_moment_is_a_record_a_time_of_the_day_or_a_date(text: str, seq: int | 
     assert parse_moment(text, started_ns) == (seq, None if when is None else nanoseconds(when))
 
 
-def test_what_is_no_moment_is_one_clear_line() -> None:
+def test_an_unknown_moment_is_one_clear_line() -> None:
     with pytest.raises(UnknownMomentError, match="'soon' is neither a record's seq nor a time"):
         parse_moment("soon", SECOND_NS)

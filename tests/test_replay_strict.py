@@ -37,7 +37,7 @@ def test_a_strategy_that_depends_on_the_hash_seed_is_named_with_the_part_of_stat
     assert verdict.text().endswith(f"replay: differs at seq {changed.cause}")
 
 
-def test_what_differs_from_the_record_in_all_four_is_a_difference_too(tmp_path: Path) -> None:
+def test_a_difference_from_the_record_in_all_variants_is_reported(tmp_path: Path) -> None:
     folder = sealed(tmp_path / "s", seconds=1)
     fact = first_record(folder, lambda record: '"fact":"balance"' in (record.body or ""))
     copy = sealed_anew(folder, tmp_path / "copy", fact.seq, body=(fact.body or "").replace('"free":"', '"free":"9'))
@@ -47,7 +47,7 @@ def test_what_differs_from_the_record_in_all_four_is_a_difference_too(tmp_path: 
     assert "FACT balance differs in body (free: " in verdict.what
 
 
-def test_a_file_that_ends_early_disagrees_there(tmp_path: Path) -> None:
+def test_a_shorter_digest_file_disagrees_at_its_end(tmp_path: Path) -> None:
     rows = [(n).to_bytes(8, "little") + bytes(DIGEST_ROW.itemsize - 8) for n in range(1, 6)]
     (tmp_path / "a").write_bytes(b"".join(rows))
     (tmp_path / "b").write_bytes(b"".join(rows[:3]))

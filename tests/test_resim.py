@@ -65,7 +65,7 @@ def bare(folder: Path) -> list[Record]:
     ]
 
 
-def test_from_the_market_alone_a_session_comes_out_record_for_record(lived: Path, tmp_path: Path) -> None:
+def test_a_modelled_run_repeats_a_simulated_session_record_for_record(lived: Path, tmp_path: Path) -> None:
     outcome = resim(lived, tmp_path / "again", modelled=True)
     ours, theirs = bare(tmp_path / "again"), bare(lived)
     for mine, other in zip(ours, theirs, strict=False):
@@ -83,7 +83,7 @@ def test_without_a_change_nothing_is_modelled(lived: Path, tmp_path: Path) -> No
     assert replay_session(tmp_path / "again").identical
 
 
-def test_a_session_that_was_killed_is_modelled_to_the_moment_of_its_last_record(tmp_path: Path) -> None:
+def test_a_killed_session_is_modelled_up_to_its_last_record(tmp_path: Path) -> None:
     """Else a TIMER that was due just before it is missing, and a look-ahead is found where there is none."""
     folder = session(tmp_path / "s", seconds=5).kill()
     resim(folder, tmp_path / "m", modelled=True)
@@ -104,7 +104,7 @@ def bad_day(folder: Path) -> Path:
     return running.kill()
 
 
-def test_a_bad_day_is_exact_to_its_end_and_goes_on_from_anywhere(tmp_path: Path) -> None:
+def test_a_session_with_faults_is_exact_and_hands_over_anywhere(tmp_path: Path) -> None:
     """With a change after each of its troubles: what the model takes over then ends in order or stands, and replays."""
     folder = bad_day(tmp_path / "day")
     assert resim(folder, tmp_path / "again").handover_seq is None
@@ -133,7 +133,7 @@ def requests(folder: Path, purpose: str) -> list[Record]:
     ]
 
 
-def test_another_size_is_exact_up_to_the_first_order_and_modelled_after(lived: Path, tmp_path: Path) -> None:
+def test_another_size_is_exact_up_to_the_first_order(lived: Path, tmp_path: Path) -> None:
     outcome = resim(lived, tmp_path / "other", overrides={"strategy.quoter.size": "0.002"})
     first = requests(lived, "place")[0]
     assert outcome.handover_seq is not None
@@ -150,7 +150,7 @@ def test_another_size_is_exact_up_to_the_first_order_and_modelled_after(lived: P
     assert replay_session(tmp_path / "other").identical
 
 
-def test_a_change_in_mid_session_takes_over_orders_and_money(lived: Path, tmp_path: Path) -> None:
+def test_a_handover_in_mid_session_adopts_orders_and_balances(lived: Path, tmp_path: Path) -> None:
     """From its 30th decision on the strategy asks a cent more while its bid stands: an order of the record, that the model must know."""
     asks = 'quote.ask + Decimal("0.01") if sides and state.quotes > 30 else quote.ask'
     later = QUOTER.replace("Side.SELL, parameters.size, quote.ask,", f"Side.SELL, parameters.size, {asks},")
@@ -178,7 +178,7 @@ def test_a_tighter_limit_sends_nothing(lived: Path, tmp_path: Path) -> None:
     assert verify(tmp_path / "none").closed
 
 
-def test_times_are_measured_in_the_journal(lived: Path) -> None:
+def test_latencies_are_measured_in_the_journal(lived: Path) -> None:
     found = measure_latency(Journal.open(lived))
     assert found.round_trips > 10
     assert found.model.request_ns == found.model.answer_ns == (2 * WIRE_NS + MILLISECOND_NS) // 2
@@ -193,7 +193,7 @@ def verbatim(*words: object, code: int = 0) -> str:
     return ended.output
 
 
-def test_resim_tells_what_would_have_been_and_leaves_a_journal(lived: Path, tmp_path: Path) -> None:
+def test_resim_reports_the_changes_and_writes_a_journal(lived: Path, tmp_path: Path) -> None:
     told = verbatim(
         "resim", lived, "--trust-code", "--set", "strategy.quoter.size=0.002", "--into", tmp_path / "r"
     ).splitlines()
@@ -209,7 +209,7 @@ def test_resim_tells_what_would_have_been_and_leaves_a_journal(lived: Path, tmp_
     assert said[-1].startswith("diff: the first difference is in decision: BUY 0.001 BTCUSDT at 60000")
 
 
-def test_the_model_is_set_by_name_and_its_times_are_what_parts_first(lived: Path, tmp_path: Path) -> None:
+def test_a_model_with_other_latencies_differs_in_latency_first(lived: Path, tmp_path: Path) -> None:
     slow = ("--modelled", "--model", "request_ms=20", "--model", "answer_ms=0.7", "--model", "feed_ms=0.7")
     told = json.loads(verbatim("resim", lived, "--trust-code", *slow, "--into", tmp_path / "r", "--json"))
     assert told["model"]["request_ns"] == 20_000_000
@@ -219,7 +219,7 @@ def test_the_model_is_set_by_name_and_its_times_are_what_parts_first(lived: Path
     assert "data" not in {each["of"] for each in found["partings"]}
 
 
-def test_what_was_resimulated_can_be_resimulated_and_compared_again(lived: Path, tmp_path: Path) -> None:
+def test_a_resimulated_session_is_resimulated_again(lived: Path, tmp_path: Path) -> None:
     """Its market records have origins of their own: what comes of it names the records that it was made of."""
     first, second = tmp_path / "first", tmp_path / "second"
     words = ("--trust-code", "--modelled", "--json", "--balance", "USDT=100000", "--balance", "BTC=1")
@@ -232,12 +232,12 @@ def test_what_was_resimulated_can_be_resimulated_and_compared_again(lived: Path,
     )
 
 
-def test_a_session_does_not_part_from_its_repetition(lived: Path, tmp_path: Path) -> None:
+def test_a_session_equals_its_resimulation(lived: Path, tmp_path: Path) -> None:
     verbatim("resim", lived, "--trust-code", "--into", tmp_path / "r")
     assert verbatim("diff", lived, tmp_path / "r").splitlines() == ["diff: the same"]
 
 
-def test_other_frames_are_other_data(lived: Path, tmp_path: Path) -> None:
+def test_diff_reports_other_frames_as_data(lived: Path, tmp_path: Path) -> None:
     frame = next(each for each in Journal.open(lived).records(900, kinds=[Kind.FEED]) if each.meta is None)
     changed_frame = (frame.payload or b"").replace(b'"s":"BTC', b'"s":"XTC')
     other = sealed_anew(lived, tmp_path / "other", frame.seq, payload=changed_frame)
@@ -250,7 +250,7 @@ def test_other_frames_are_other_data(lived: Path, tmp_path: Path) -> None:
     ("words", "what"),
     [
         (("--model", "speed_ms=3"), "the venue's model has no 'speed_ms'; it has: request_ms"),
-        (("--model", "request_ms=soon"), "a number from 0 to 3600000"),
+        (("--model", "request_ms=soon"), "give a number from 0 to 3600000"),
         (("--set", "risk.nothing=3"), "unknown setting 'risk.nothing'"),
         (("--strategy", "nowhere.py"), "nowhere.py"),
     ],
@@ -262,11 +262,11 @@ def test_bad_input_is_one_line(lived: Path, tmp_path: Path, words: tuple[str, ..
     assert not (tmp_path / "r").exists()
 
 
-def test_code_of_others_is_not_run_unasked(lived: Path, tmp_path: Path) -> None:
+def test_resim_needs_trust_code_for_another_machine(lived: Path, tmp_path: Path) -> None:
     assert "--trust-code" in verbatim("resim", lived, "--into", tmp_path / "r", code=3)
 
 
-def test_no_account_goes_on_from_what_never_was(lived: Path, tmp_path: Path) -> None:
+def test_no_session_continues_from_a_resimulation(lived: Path, tmp_path: Path) -> None:
     """A newer resimulation among the journals must not become the session before."""
     where = tmp_path / "20990101T000000Z-bbbbbbbb"
     resim(lived, where, overrides={"strategy.quoter.size": "0.002"})
@@ -279,7 +279,7 @@ def test_no_account_goes_on_from_what_never_was(lived: Path, tmp_path: Path) -> 
     assert before.previous.chain == verify(lived).chain
 
 
-def test_a_decision_that_depends_on_what_came_later_is_found(lived: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lookahead_finds_decisions_that_use_later_records(lived: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """None does; where frames reach the engine half a second before they were there, some do."""
     told = verbatim("lookahead", lived, "--trust-code", "--cuts", 2)
     assert "none depends on what came later" in told
@@ -341,7 +341,7 @@ def in_order(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("quotes", [3, 12, 30])
-def test_an_order_whose_report_came_before_its_answer_is_not_placed_again(tmp_path: Path, quotes: int) -> None:
+def test_an_order_reported_before_its_answer_is_placed_once(tmp_path: Path, quotes: int) -> None:
     folder = lived_with(tmp_path / "s", action="delay_answer", path="/api/v3/order", ms=150, times=-1)
     outcome = from_quote(folder, tmp_path / "r", quotes)
     assert outcome.handover_seq is not None
@@ -350,13 +350,13 @@ def test_an_order_whose_report_came_before_its_answer_is_not_placed_again(tmp_pa
 
 
 @pytest.mark.parametrize("quotes", [3, 12, 30])
-def test_money_of_fills_that_nobody_told_of_yet_is_there_after_the_handover(tmp_path: Path, quotes: int) -> None:
+def test_unreported_balances_of_fills_survive_the_handover(tmp_path: Path, quotes: int) -> None:
     folder = lived_with(tmp_path / "s", action="delay_events", event="outboundAccountPosition", ms=700, times=-1)
     from_quote(folder, tmp_path / "r", quotes)
     in_order(tmp_path / "r")
 
 
-def test_carried_orders_that_were_settled_in_between_are_not_modelled(tmp_path: Path) -> None:
+def test_carried_orders_settled_between_sessions_are_refused(tmp_path: Path) -> None:
     venue = VirtualVenue(seed=3, balances={"USDT": "1000000", "BTC": "20"})
     quoter = [from_sources({"quoter": QUOTER}, "quoter", "Quoter")]
     first = VirtualSession(venue, tmp_path / "one", strategies=quoter).run(
@@ -376,7 +376,7 @@ def test_carried_orders_that_were_settled_in_between_are_not_modelled(tmp_path: 
     assert session_performance(tmp_path / "two").lines.keys() == {"quoter binance_spot:BTCUSDT"}
 
 
-def test_a_carried_position_is_in_the_tally_of(tmp_path: Path) -> None:
+def test_performance_includes_a_carried_position(tmp_path: Path) -> None:
     venue = VirtualVenue(seed=3, balances={"USDT": "1000000", "BTC": "20"})
     quoter = [from_sources({"quoter": QUOTER}, "quoter", "Quoter")]
     first = VirtualSession(venue, tmp_path / "one", strategies=quoter).run(4)
@@ -390,7 +390,7 @@ def test_a_carried_position_is_in_the_tally_of(tmp_path: Path) -> None:
     assert (kept.position, kept.fees_quote) == (carried.quantity, carried.fees_quote)
 
 
-def test_another_answer_to_an_order_is_told(lived: Path, tmp_path: Path) -> None:
+def test_diff_reports_another_answer_to_an_order(lived: Path, tmp_path: Path) -> None:
     asked = requests(lived, "place")[3]
     answer = next(
         each for each in Journal.open(lived).records(asked.seq, kinds=[Kind.BROKER]) if each.cause == asked.seq
@@ -406,12 +406,12 @@ def test_another_answer_to_an_order_is_told(lived: Path, tmp_path: Path) -> None
     ("words", "what"),
     [
         (("--balance", "USDT=abc"), "an amount is a number"),
-        (("--balance", "usdt=5"), "an asset is written as the venue writes it"),
-        (("--model", "request_ms=1e400"), "a number from 0 to 3600000"),
-        (("--model", "fee_maker=3"), "a number from -0.01 to 0.1"),
+        (("--balance", "usdt=5"), "write the asset as the venue does"),
+        (("--model", "request_ms=1e400"), "give a number from 0 to 3600000"),
+        (("--model", "fee_maker=3"), "give a number from -0.01 to 0.1"),
     ],
 )
-def test_numbers_that_are_none_are_one_line(lived: Path, tmp_path: Path, words: tuple[str, ...], what: str) -> None:
+def test_an_invalid_number_is_one_clear_line(lived: Path, tmp_path: Path, words: tuple[str, ...], what: str) -> None:
     told = verbatim("resim", lived, "--trust-code", "--into", tmp_path / "r", *words, code=3)
     assert what in told
     assert len(told.splitlines()) == 1

@@ -82,7 +82,7 @@ def test_a_whole_session_keeps_its_segments_its_chain_and_its_signatures(tmp_pat
     assert verify(tmp_path / "s").chain[:16] in told.splitlines()[-1]
 
 
-def test_a_bundle_can_be_queried_and_replayed_as_it_is(whole: Path, tmp_path: Path) -> None:
+def test_a_bundle_is_queried_and_replayed_directly(whole: Path, tmp_path: Path) -> None:
     path = tmp_path / "s.vbundle"
     said(verbatim("bundle", whole, path))
     assert said(verbatim("replay", path, "--trust-code")).splitlines()[-1] == "replay: identical"
@@ -92,17 +92,17 @@ def test_a_bundle_can_be_queried_and_replayed_as_it_is(whole: Path, tmp_path: Pa
     assert "rows" in said(verbatim("export", path, tmp_path / "records.jsonl", "--kinds", "note"))
 
 
-def test_the_same_session_makes_the_same_bundle_and_never_in_place_of_another(whole: Path, tmp_path: Path) -> None:
+def test_bundles_are_deterministic_and_overwrite_nothing(whole: Path, tmp_path: Path) -> None:
     for name in ("a", "b"):
         write_bundle(whole, tmp_path / f"{name}.vbundle", from_seq=checkpoints(whole)[3])
     assert (tmp_path / "a.vbundle").read_bytes() == (tmp_path / "b.vbundle").read_bytes()
-    assert "nothing is overwritten" in said(verbatim("bundle", whole, tmp_path / "a.vbundle"), BAD_INPUT)
+    assert "exists already and is not overwritten" in said(verbatim("bundle", whole, tmp_path / "a.vbundle"), BAD_INPUT)
     assert "cannot be made" in said(verbatim("bundle", whole, tmp_path / "no" / "c.vbundle", "--to", 9), FAILED)
-    assert "name ends in .vbundle" in said(verbatim("bundle", whole, tmp_path / "a.zip"), BAD_INPUT)
+    assert "What to do: end it in .vbundle" in said(verbatim("bundle", whole, tmp_path / "a.zip"), BAD_INPUT)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.vbundle", "b.vbundle"]
 
 
-def test_the_readme_says_what_it_is_and_how_to_look_at_it(whole: Path, tmp_path: Path) -> None:
+def test_the_readme_explains_the_bundle(whole: Path, tmp_path: Path) -> None:
     write_bundle(whole, tmp_path / "s.vbundle", from_seq=checkpoints(whole)[3])
     with zipfile.ZipFile(tmp_path / "s.vbundle") as packed:
         readme = packed.read("README.txt").decode()
@@ -124,7 +124,7 @@ ENDS: dict[str, Callable[[list[int], int], tuple[int | None, int | None]]] = {
 
 
 @pytest.mark.parametrize("ends", ENDS)
-def test_a_slice_is_verified_and_replayed_from_where_it_begins(whole: Path, tmp_path: Path, ends: str) -> None:
+def test_a_slice_verifies_and_replays_from_its_start(whole: Path, tmp_path: Path, ends: str) -> None:
     journal, at = Journal.open(whole), checkpoints(whole)
     from_seq, to_seq = ENDS[ends](at, journal.last_seq)
     made = write_bundle(whole, tmp_path / "s.vbundle", from_seq=from_seq, to_seq=to_seq)
@@ -147,7 +147,7 @@ def test_a_slice_is_verified_and_replayed_from_where_it_begins(whole: Path, tmp_
     assert verdict.outputs == compared
 
 
-def test_a_slice_that_was_altered_does_not_replay(whole: Path, tmp_path: Path) -> None:
+def test_an_altered_slice_does_not_replay(whole: Path, tmp_path: Path) -> None:
     """The comparison is real from the first record on: another limit is seen at the first order of the slice."""
     at = checkpoints(whole)
     said(verbatim("bundle", whole, tmp_path / "s.vbundle", "--from", at[2]))
@@ -162,7 +162,7 @@ def test_a_slice_that_was_altered_does_not_replay(whole: Path, tmp_path: Path) -
     assert "order_size" in difference["what"]
 
 
-def test_ask_knows_in_a_slice_what_it_knew_in_the_session(whole: Path, tmp_path: Path) -> None:
+def test_ask_reports_the_same_state_from_a_slice(whole: Path, tmp_path: Path) -> None:
     at = checkpoints(whole)
     path = tmp_path / "s.vbundle"
     said(verbatim("bundle", whole, path, "--from", at[2], "--to", at[4]))
@@ -175,7 +175,7 @@ def test_ask_knows_in_a_slice_what_it_knew_in_the_session(whole: Path, tmp_path:
     assert f"after record {at[2]} " not in said(verbatim("ask", path, "--at", 0, "--trust-code"))
 
 
-def test_a_session_that_runs_is_bundled_as_far_as_it_is(tmp_path: Path) -> None:
+def test_a_running_session_is_bundled_up_to_now(tmp_path: Path) -> None:
     running = session(tmp_path / "s", seconds=2)
     running.writer.wait_durable(running.records[-1].seq, 10)
     at = checkpoints(tmp_path / "s")
@@ -187,7 +187,7 @@ def test_a_session_that_runs_is_bundled_as_far_as_it_is(tmp_path: Path) -> None:
     assert list(Journal.open(folder).records(at[1])) == list(Journal.open(tmp_path / "s").records(at[1], made.last_seq))
 
 
-def test_a_slice_of_what_nobody_decided_on_begins_where_it_is_asked_to(tmp_path: Path) -> None:
+def test_a_slice_of_an_import_begins_at_the_given_record(tmp_path: Path) -> None:
     (tmp_path / "f.jsonl").write_text("".join(f'{{"ts":{n},"n":{n}}}\n' for n in range(1, 50)))
     words = ("--format", "ndjson", "--time-field", "ts", "--time-unit", "s", "--into", tmp_path / "s")
     said(verbatim("import", tmp_path / "f.jsonl", *words))
@@ -197,7 +197,7 @@ def test_a_slice_of_what_nobody_decided_on_begins_where_it_is_asked_to(tmp_path:
     assert json.loads(said(verbatim("sql", tmp_path / "s.vbundle", query, "--json"))) == [{"seqs": [0, 20, 21, 22]}]
 
 
-def test_no_session_goes_on_from_a_slice_and_its_hole_is_no_other(whole: Path, tmp_path: Path) -> None:
+def test_no_session_continues_from_a_slice(whole: Path, tmp_path: Path) -> None:
     at = checkpoints(whole)
     write_bundle(whole, tmp_path / "s.vbundle", from_seq=at[2])
     folder = unpacked(tmp_path / "s.vbundle", tmp_path / "back")
@@ -246,7 +246,7 @@ def contents(path: Path, folder: Path) -> bytes:
 
 
 @pytest.mark.parametrize("from_checkpoint", [None, 2])
-def test_what_is_redacted_is_nowhere_and_the_rest_replays(
+def test_redacted_words_are_nowhere_and_the_bundle_replays(
     telling: Path, tmp_path: Path, from_checkpoint: int | None
 ) -> None:
     number = re.search(rb'"uid":(\d+)', b"".join(record.payload or b"" for record in Journal.open(telling).records()))
@@ -269,7 +269,7 @@ def test_what_is_redacted_is_nowhere_and_the_rest_replays(
     assert said(verbatim("replay", tmp_path / "s.vbundle", "--trust-code")).splitlines()[-1] == "replay: identical"
 
 
-def test_what_nothing_is_redacted_of_stays_as_it_was(whole: Path, tmp_path: Path) -> None:
+def test_a_redaction_without_matches_changes_nothing(whole: Path, tmp_path: Path) -> None:
     """So a CHECKPOINT that is made anew is the one that the engine made."""
     made = write_bundle(whole, tmp_path / "s.vbundle", make_redaction=lambda first: Redaction(first, (), ("nowhere",)))
     assert not made.whole
@@ -293,7 +293,7 @@ def test_amounts_are_not_redacted_and_unknown_names_are_refused(whole: Path, tmp
 # ---- trust ---------------------------------------------------------------------------------------------
 
 
-def test_a_bundle_runs_no_code_unasked_whatever_host_it_names(whole: Path, tmp_path: Path) -> None:
+def test_a_bundle_needs_trust_code_for_any_host(whole: Path, tmp_path: Path) -> None:
     body = json.loads(Journal.open(whole).session_record().body or "")
     ours = sealed_anew(whole, tmp_path / "ours", 0, body=canonical(body | {"host": host_id()}))
     for name, redact in (("a", ()), ("b", ("--redact", "host"))):
@@ -327,7 +327,7 @@ def rewritten(
     return target
 
 
-def test_the_state_in_a_slice_must_be_the_one_that_its_checkpoint_states(whole: Path, tmp_path: Path) -> None:
+def test_the_state_of_a_slice_must_have_the_digests_of_its_checkpoint(whole: Path, tmp_path: Path) -> None:
     at = checkpoints(whole)
     write_bundle(whole, tmp_path / "a.vbundle", from_seq=at[2])
     write_bundle(whole, tmp_path / "b.vbundle", from_seq=at[3])
@@ -355,7 +355,7 @@ def small(folder: Path) -> Path:
     return folder / "small.vbundle"
 
 
-def test_every_damaged_byte_is_found_or_changes_nothing(tmp_path: Path) -> None:
+def test_every_damaged_byte_is_found_or_without_effect(tmp_path: Path) -> None:
     path = small(tmp_path)
     data = path.read_bytes()
     wanted = {found.name: found.read_bytes() for found in unpacked(path, tmp_path / "wanted").iterdir()}
@@ -387,7 +387,7 @@ def with_member(path: Path, target: Path, info: zipfile.ZipInfo, data: bytes) ->
 @pytest.mark.parametrize(
     "name", ["../evil", "/evil", "journal/../../evil", "journal/sub/000000000009.parquet", "C:\\evil", "journal/evil.parquet", "README.txt/", ""]
 )  # fmt: skip
-def test_a_member_that_no_bundle_has_is_refused(tmp_path: Path, name: str) -> None:
+def test_an_unknown_member_is_refused(tmp_path: Path, name: str) -> None:
     path = with_member(small(tmp_path), tmp_path / "bad.vbundle", zipfile.ZipInfo(name), b"evil")
     with pytest.raises(DamagedJournalError, match="nothing that a bundle holds"):
         unpack(path, tmp_path / "back")
@@ -396,7 +396,7 @@ def test_a_member_that_no_bundle_has_is_refused(tmp_path: Path, name: str) -> No
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
-def test_members_twice_or_unnamed_or_linked_or_compressed_are_refused(tmp_path: Path) -> None:
+def test_duplicate_unnamed_linked_and_compressed_members_are_refused(tmp_path: Path) -> None:
     path = small(tmp_path)
 
     def refused(bad: Path, what: str) -> None:
@@ -437,7 +437,7 @@ def test_members_twice_or_unnamed_or_linked_or_compressed_are_refused(tmp_path: 
     )
 
 
-def test_a_swapped_segment_is_found_by_the_manifest_and_by_the_journal(tmp_path: Path) -> None:
+def test_a_swapped_segment_is_found_by_manifest_and_journal(tmp_path: Path) -> None:
     path = small(tmp_path)
 
     def change(name: str, data: bytes) -> bytes:
@@ -448,7 +448,7 @@ def test_a_swapped_segment_is_found_by_the_manifest_and_by_the_journal(tmp_path:
     assert "verify: damaged" in said(verbatim("verify", rewritten(path, tmp_path / "2.vbundle", change)), DIFFERS)
 
 
-def test_what_is_damaged_is_not_bundled(whole: Path, tmp_path: Path) -> None:
+def test_a_damaged_session_is_not_bundled(whole: Path, tmp_path: Path) -> None:
     path = small(tmp_path)
     segment = tmp_path / "small" / "000000000000.parquet"
     data = bytearray(segment.read_bytes())

@@ -134,7 +134,7 @@ def test_the_same_version_decides_the_same(tmp_path: Path, following: Callable[.
     )
 
 
-def test_what_differs_is_told_while_the_session_is_lived(tmp_path: Path, following: Callable[..., Following]) -> None:
+def test_differences_are_reported_while_the_session_runs(tmp_path: Path, following: Callable[..., Following]) -> None:
     """Exact first, then modelled; and what was told in the end is what a resimulation of the whole session finds."""
     running = session(tmp_path / "s", seconds=1)
     beside = following(tmp_path / "s", "--strategy", changed_file(tmp_path), *MODEL)
@@ -168,7 +168,7 @@ def test_what_differs_is_told_while_the_session_is_lived(tmp_path: Path, followi
     assert f"decisions changed: {counts(closed)[2]:,}" in resim.output.splitlines()
 
 
-def test_the_folder_is_left_as_it_is(tmp_path: Path) -> None:
+def test_shadow_changes_no_file(tmp_path: Path) -> None:
     folder = sealed(tmp_path / "s")
     before = files(folder)
     told_modelled = shadow(folder, "--strategy", changed_file(tmp_path), code=1)
@@ -176,7 +176,7 @@ def test_the_folder_is_left_as_it_is(tmp_path: Path) -> None:
     assert files(folder) == before
 
 
-def test_a_session_that_was_followed_holds_what_was_lived(tmp_path: Path, following: Callable[..., Following]) -> None:
+def test_a_followed_session_verifies_and_replays(tmp_path: Path, following: Callable[..., Following]) -> None:
     running = session(tmp_path / "s", seconds=1)
     beside = following(tmp_path / "s", "--strategy", changed_file(tmp_path))
     beside.until("shadow: follows")
@@ -188,13 +188,13 @@ def test_a_session_that_was_followed_holds_what_was_lived(tmp_path: Path, follow
     assert {path.suffix for path in (tmp_path / "s").iterdir()} == {".parquet", ""}
 
 
-def test_a_session_that_is_closed_already(tmp_path: Path) -> None:
+def test_shadow_of_a_closed_session_ends(tmp_path: Path) -> None:
     folder = sealed(tmp_path / "s")
     recorded = len(session_decisions(folder))
     assert counts(shadow(folder)) == (recorded, recorded, 0)
 
 
-def test_a_session_whose_process_is_gone_ends(tmp_path: Path) -> None:
+def test_shadow_ends_when_the_session_is_killed(tmp_path: Path) -> None:
     folder = session(tmp_path / "s", seconds=3).kill()
     recorded = len(session_decisions(folder))
     lines = shadow(folder)
@@ -203,7 +203,7 @@ def test_a_session_whose_process_is_gone_ends(tmp_path: Path) -> None:
     assert counts(shadow(folder, "--set", "risk.order_size_max=0.0001", code=1))[2] > 0
 
 
-def test_ctrl_c_gives_the_summary(tmp_path: Path, following: Callable[..., Following]) -> None:
+def test_ctrl_c_prints_the_summary(tmp_path: Path, following: Callable[..., Following]) -> None:
     running = session(tmp_path / "s", seconds=2)
     same, other = following(tmp_path / "s"), following(tmp_path / "s", "--set", "strategy.quoter.size=0.002", *MODEL)
     for each in (same, other):
@@ -223,7 +223,7 @@ def test_ctrl_c_gives_the_summary(tmp_path: Path, following: Callable[..., Follo
     assert verify(tmp_path / "s").closed
 
 
-def test_for_seconds(tmp_path: Path) -> None:
+def test_shadow_ends_after_a_given_time(tmp_path: Path) -> None:
     running = session(tmp_path / "s", seconds=2)
     running.writer.wait_durable(running.records[-1].seq, 10)
     begun = time.monotonic()
@@ -235,7 +235,7 @@ def test_for_seconds(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("what", ["nothing", "empty", "elsewhere", "locked"])
-def test_what_is_no_session_is_one_line(tmp_path: Path, what: str) -> None:
+def test_an_unreadable_folder_is_one_clear_line(tmp_path: Path, what: str) -> None:
     folder = tmp_path / "s"
     if what == "nothing":
         folder.mkdir()
@@ -267,7 +267,7 @@ def test_bad_input_is_one_line(tmp_path: Path, words: tuple[str, ...], what: str
 
 
 @pytest.mark.parametrize(("held", "part"), [(HELD_ROWS, PART_ROWS), (64, 100)])
-def test_it_follows_through_rolls_and_seals_however_little_is_held(
+def test_shadow_follows_rolls_and_seals_with_little_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held: int, part: int
 ) -> None:
     """Frames of a few records, segments of a few frames, sealed while they are read: the decisions are those over the closed session."""
@@ -326,7 +326,7 @@ def steps_of(records: Sequence[Record]) -> Iterator[list[Record]]:
 # ---- the journal that grows ----------------------------------------------------------------------------
 
 
-def test_a_growing_journal_reads_as_the_whole_one(tmp_path: Path) -> None:
+def test_a_live_journal_reads_like_the_closed_one(tmp_path: Path) -> None:
     """What is held in memory and what lies further back alike, by records and by batches."""
     folder = sealed(tmp_path / "s", seconds=20)
     got: list[int] = []
@@ -354,7 +354,7 @@ def test_a_growing_journal_reads_as_the_whole_one(tmp_path: Path) -> None:
         del journal._held[:-3]
 
 
-def test_what_is_held_in_memory_does_not_grow_with_the_session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_does_not_grow_with_the_session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("journal.live_journal.HELD_ROWS", 64)
     monkeypatch.setattr("journal.tail.POLL_ROWS", 32)
     running = session(tmp_path / "s", seconds=0.1)
@@ -371,7 +371,7 @@ def test_what_is_held_in_memory_does_not_grow_with_the_session(tmp_path: Path, m
     running.kill()
 
 
-def test_a_step_that_was_begun_is_read_to_its_end(tmp_path: Path) -> None:
+def test_a_follower_ends_after_a_whole_step(tmp_path: Path) -> None:
     """Told to end between a record and what it led to, a follower reads the step's rest, and no input more."""
     folder = sealed(tmp_path / "s")
     whole = list(Journal.open(folder).records())

@@ -60,7 +60,7 @@ def test_a_fill_leads_back_to_the_quote_and_its_link(tmp_path: Path) -> None:
     assert b"bookTicker" in (quote.record.payload or b"")
 
 
-def test_a_throttled_strategys_cancel_leads_back_to_the_quote_that_it_was_decided_on(tmp_path: Path) -> None:
+def test_a_throttled_cancel_leads_back_to_its_quote(tmp_path: Path) -> None:
     """The cancel's intent names no quote, and its cause is a TIMER: the last quote before it is why."""
     session = recorded(tmp_path / "20240808T235410Z-aaaaaaaa", seconds=5)
     session.stop()
@@ -77,7 +77,7 @@ def test_a_throttled_strategys_cancel_leads_back_to_the_quote_that_it_was_decide
     assert max(quotes) == max(feed)
 
 
-def test_an_order_is_followed_into_the_session_where_it_began(tmp_path: Path) -> None:
+def test_an_order_is_followed_into_its_first_session(tmp_path: Path) -> None:
     """Killed with an order resting; the next session cancels it. The story goes over both."""
     venue = VirtualVenue()
     first = begin(venue, tmp_path / "20240808T235410Z-aaaaaaaa", below="500")
@@ -110,7 +110,7 @@ def test_an_order_is_followed_into_the_session_where_it_began(tmp_path: Path) ->
     assert "The order began in session aaaaaaaa, which cannot be opened" in alone.missing
 
 
-def test_an_order_without_an_answer_tells_how_it_ended(tmp_path: Path) -> None:
+def test_an_order_without_an_answer_shows_how_it_ended(tmp_path: Path) -> None:
     """The answer is cut off after the venue accepted the order: unknown, then found by the private stream."""
     venue = VirtualVenue()
     venue.fault(action="cut_answer", method="POST", path="/api/v3/order")
@@ -140,7 +140,7 @@ def test_damage_is_one_clear_line(tmp_path: Path) -> None:
         assert failed.stderr.count("\n") == 1
 
 
-def test_a_wish_that_risk_refused_has_a_story_too(tmp_path: Path) -> None:
+def test_a_refused_intent_has_a_story(tmp_path: Path) -> None:
     """No order left us: the verdict says why."""
     session = begin(VirtualVenue(balances={"USDT": "1"}), tmp_path / "20240808T235410Z-aaaaaaaa")
     session.run(until=lambda session: bool(session.kinds(Kind.VERDICT)))
@@ -155,7 +155,7 @@ def test_a_wish_that_risk_refused_has_a_story_too(tmp_path: Path) -> None:
     assert "never left us" in tell(session.folder, name).stdout
 
 
-def test_the_story_can_be_asked_for_while_the_session_runs(tmp_path: Path) -> None:
+def test_a_running_session_has_stories(tmp_path: Path) -> None:
     session = begin(
         VirtualVenue(), tmp_path / "20240808T235410Z-aaaaaaaa", below="500", engine=EngineSettings(cancel_on_stop=False)
     )

@@ -48,7 +48,7 @@ def command(*, session: str, model_settings: tuple[str, ...], journals: Path, as
     if as_json:
         click.echo(json.dumps(msgspec.to_builtins(found)))
         return
-    where = f"measured in {found.measured_in:,} exchanges" if found.measured_in else "not measured"
+    where = f"measured in {found.measured_in:,} round trips" if found.measured_in else "not measured"
     click.echo(f"as it begins ({where}): {_said(found.initial)}")
     click.echo(f"nearest of {found.tried} tried: {_said(found.best)}")
     click.echo(
