@@ -97,7 +97,7 @@ def load_projection(sealed: Sealed, program: SessionContext) -> Projection:
         DamagedJournalError: The segment cannot be read.
     """
     name = f"rows-{sealed.footer.first_seq:012d}"
-    instruments = msgspec.json.encode(program.session.instruments).decode()
+    instruments = msgspec.json.encode(program.body.instruments).decode()
     made_from = f"{FORMAT_VERSION} {code_digest()} {sealed.footer.chain} {instruments}"
     cached = caches.find(sealed.path.parent, name, made_from)
     if cached is not None:

@@ -75,9 +75,7 @@ class MarketReader:
 
 def _watched_instruments(program: SessionContext) -> Mapping[str, frozenset[str]]:
     """Return the ids of the instruments that each strategy declares, by strategy."""
-    names = {
-        settings.name: settings.declared.instruments for settings in program.session.strategies if settings.declared
-    }
+    names = {settings.name: settings.declared.instruments for settings in program.body.strategies if settings.declared}
     names.update({name: loaded.instruments for name, loaded in program.strategies.items()})
     return {
         strategy: frozenset(

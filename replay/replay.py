@@ -7,16 +7,18 @@ No socket may be opened meanwhile (replay/network_guard.py).
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import msgspec
 
+from engine.apply.batch import Batch
 from engine.errors import CoreError
 from engine.gc_tuning import rare_collections
-from engine.kernel import Kernel
+from engine.kernel import Kernel, StepResult
 from engine.session_record import SessionBody, StrategySettings, read_session
 from engine.state.session_state import State
+from engine.step_context import Output
 from journal.errors import JournalError
 from journal.reader import Journal
 from journal.record import INPUTS, Kind, Record, canonical
@@ -29,7 +31,7 @@ from replay.record_text import MarketReader
 
 PROGRESS_RECORDS = 8_192
 GROUP_RECORDS_MAX = 512  # frames handed to the step at once
-Step = Callable[[State, Record], list[Record]]
+Step = Callable[[State, Batch], StepResult]
 StepWrapper = Callable[[Step], Step]
 Progress = Callable[[int, int], None]  # (records done, records to do)
 AtCheckpoint = Callable[[State, Record], None]  # a state right after its CHECKPOINT, which is the one recorded
@@ -123,7 +125,7 @@ class SessionReplay:
         self.first = journal.session_record()
         self.kernel = Kernel(session)
         self._step = self.kernel.step if wrap_step is None else wrap_step(self.kernel.step)
-        self._step_frames = self.kernel.step_frames if wrap_step is None else self._step_one_frame
+        self._is_wrapped = wrap_step is not None  # then each record is one batch
         self.counts = ReplayCounts()
         self.state = self._initial_state(begin_seq)
         self._at_checkpoint = at_checkpoint
@@ -145,8 +147,7 @@ class SessionReplay:
         difference: Difference | None = None
         begun_at = seq = self.state.seq  # 0, or the CHECKPOINT from which a slice continues
         if not begun_at:
-            self._expect_outputs(self.kernel.open_turn(self.state, self.first))
-            self.state.seq = len(self._pending)
+            self._expect_outputs(records_of(self.kernel.open_session(self.state, self.first)))
         for run in group_frames(self.journal.records(begun_at + 1, until)):
             seq = run[-1].seq
             if on_progress is not None and seq // PROGRESS_RECORDS != run[0].seq // PROGRESS_RECORDS:
@@ -181,11 +182,12 @@ class SessionReplay:
             if self._pending:
                 return only_replayed(self._pending[0], run[first])
             try:
-                count, outputs = self._step_frames(self.state, run[first:])
+                result = self._step(self.state, Batch(run[first : first + 1] if self._is_wrapped else run[first:]))
+                count, outputs = len(result.records), records_of(result.outputs)
             except CoreError as error:
                 if not error.outputs:
                     return _core_failure(run[first], error)
-                count, outputs = error.taken, error.outputs
+                count, outputs = len(error.records), error.outputs
             if count:
                 self.counts.inputs += count
                 self._expect_outputs(outputs)
@@ -195,12 +197,6 @@ class SessionReplay:
                     return difference
             first += count or 1
         return None
-
-    def _step_one_frame(self, state: State, run: Sequence[Record]) -> tuple[int, list[Record]]:
-        """Step one frame where each record is wrapped. Return 0 if a TIMER must come first."""
-        if state.next_due_ns <= run[0].time_ns:
-            return 0, []
-        return 1, self._step(state, run[0])
 
     def _expect_outputs(self, outputs: list[Record]) -> None:
         self._outputs = outputs
@@ -231,7 +227,7 @@ class SessionReplay:
                 return difference
         self.counts.inputs += 1
         try:
-            self._expect_outputs(self._step(self.state, record))
+            self._expect_outputs(records_of(self._step(self.state, Batch((record,))).outputs))
         except CoreError as error:
             if not error.outputs:
                 return _core_failure(record, error)
@@ -249,9 +245,14 @@ class SessionReplay:
         record = difference.recorded if is_recorded else difference.replayed
         assert record is not None, "a difference has a record"
         replayed = {} if is_recorded else {output.seq: output for output in self._outputs}
-        walk = CausalWalk(self.journal, MarketReader(self.kernel.program))
+        walk = CausalWalk(self.journal, MarketReader(self.kernel.session))
         chain = tuple(link.text for link in walk.chain(record, replayed))
         return msgspec.structs.replace(difference, chain=chain, command=command)
+
+
+def records_of(outputs: Iterable[Output]) -> list[Record]:
+    """Return the records of a step's outputs, as the journal has them."""
+    return [output.record for output in outputs]
 
 
 def group_frames(records: Iterator[Record]) -> Iterator[list[Record]]:

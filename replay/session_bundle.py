@@ -202,7 +202,7 @@ def _with_new_checkpoints(records: Iterator[Record], state_at: int, states: list
     yield first
     for record in records:
         rewritten = record
-        input_hash = state.heard if record.kind is Kind.CHECKPOINT else b""
+        input_hash = state.input_hash if record.kind is Kind.CHECKPOINT else b""
         if record.kind is Kind.CHECKPOINT:
             stated = CheckpointBody(state.inputs, state.digests())
             rewritten = msgspec.structs.replace(record, body=text_of(stated))

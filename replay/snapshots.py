@@ -82,7 +82,7 @@ def initial_state(journal: Journal, kernel: Kernel, first: Record) -> State:
         raise DamagedJournalError(
             path,
             f"its digests are not those of the CHECKPOINT (record {seq}), or a changed strategy needs another state",
-            f"read it with the engine that recorded it, version {kernel.program.session.versions.get('engine')}",
+            f"read it with the engine that recorded it, version {kernel.session.body.versions.get('engine')}",
         )
     return state
 
@@ -115,7 +115,7 @@ def _unpack_state(body: bytes | memoryview, seq: int, journal: Journal, kernel: 
     """Deserialize a state. Return None if its digests are not those of the CHECKPOINT `seq`."""
     try:
         snapshot = _decode(body)
-        market = kernel.program.empty_market()
+        market = kernel.session.empty_market()
         serialize.load(market, snapshot.market)
     except (msgspec.MsgspecError, ValueError, LookupError):
         return None
@@ -123,7 +123,7 @@ def _unpack_state(body: bytes | memoryview, seq: int, journal: Journal, kernel: 
     if checkpoint is None or checkpoint.kind is not Kind.CHECKPOINT:
         return None
     state = State(snapshot.account, market, seq=seq, time_ns=snapshot.time_ns, inputs=snapshot.inputs)
-    state.new_page(snapshot.input_hash)
+    state.restart_hash(snapshot.input_hash)
     stated = read_checkpoint(checkpoint.body or "").parts
     digests = {name: part for name, part in state.digests().items() if name != "inputs"}
     is_same = (

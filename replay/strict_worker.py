@@ -12,12 +12,13 @@ from typing import BinaryIO
 
 import msgspec
 
+from engine.apply.batch import Batch
+from engine.kernel import StepResult
 from engine.session_record import read_session
 from engine.state.session_state import CARRIED, FRESH, State
 from journal.reader import Journal
-from journal.record import Record
 from replay.network_guard import no_sockets
-from replay.replay import SessionReplay, Step, difference_lines
+from replay.replay import SessionReplay, Step, difference_lines, records_of
 from replay.strict import WorkerResult
 
 DIGEST_BYTES = 16
@@ -34,7 +35,7 @@ class StateDigests:
         account = state.account
         parts = {f"account.{name}": self._digest_part(name, getattr(account, name)) for name in (*CARRIED, *FRESH)}
         parts.update({f"market.{name}": digest for name, (_, digest) in state.market.digests().items()})
-        parts["inputs"] = state.heard.hex()
+        parts["inputs"] = state.input_hash.hex()
         return parts
 
     def _digest_part(self, name: str, part: msgspec.Struct) -> str:
@@ -59,15 +60,18 @@ _encode = msgspec.msgpack.Encoder().encode  # dicts keep their order: another or
 def write_digests(step: Step, file: BinaryIO, digests: StateDigests) -> Step:
     """Return a step that writes one row to the file after each call."""
 
-    def step_and_write(state: State, record: Record) -> list[Record]:
-        outputs = step(state, record)
+    def step_and_write(state: State, batch: Batch) -> StepResult:
+        [record] = batch.records
+        result = step(state, batch)
+        if not result.records:
+            return result
         whole = sha256("".join(digests.digest_parts(state).values()).encode())
-        for output in outputs:
+        for output in records_of(result.outputs):
             whole.update(
                 f"{output.seq} {output.kind} {output.source} {output.cause} {output.key} {output.body}".encode()
             )
         file.write(record.seq.to_bytes(8, "little") + whole.digest()[:DIGEST_BYTES])
-        return outputs
+        return result
 
     return step_and_write
 

@@ -22,6 +22,7 @@ from engine.sim.sim_venue import SimVenue
 from engine.sim.virtual_gateway import VirtualGateway, Wires
 from engine.sim.wire import HttpRequest
 from engine.state.session_state import State
+from engine.step_context import Output
 from engine.venues.binance_spot import ApiKey, BinanceSpot
 from journal.reader import Journal, arriving
 from journal.record import Kind, Record
@@ -85,7 +86,6 @@ class ModelRun:
         self._model = model
         self._links = links
         self._last = last
-        assert sequencer.state is not None, "the session has begun"
         self._state: State = sequencer.state
         self._venue = ModelledVenue(build_venue(timeline, body, model), self._state.time_ns)
         self._venue.sim.http(
@@ -109,7 +109,7 @@ class ModelRun:
 
     def run(
         self,
-        outputs: list[Record],
+        outputs: Sequence[Output],
         items: Iterator[RowSpan | OutsideInput],
         private: Sequence[tuple[str, str]],
         feed: RowFeed,
@@ -132,7 +132,7 @@ class ModelRun:
 
     # ---- handover
 
-    def _resume(self, outputs: list[Record], private: Sequence[tuple[str, str]], handover: str) -> None:
+    def _resume(self, outputs: Sequence[Output], private: Sequence[tuple[str, str]], handover: str) -> None:
         """Reopen the account's links and send the requests that have no answer yet."""
         account, gateway = self._state.account, self.gateway
         for source, path in private:
@@ -144,7 +144,7 @@ class ModelRun:
             elif link is not None and link.state in (LinkPhase.UP, LinkPhase.OPENING) and handover:
                 body = text_of(LinkBody(LinkEvent.DOWN, "the model takes over before the venue accepted the login"))
                 gateway.take(Arrival(Kind.LINK, source, cause=link.up_seq, body=body))
-        ours = {output.seq for output in outputs}
+        ours = {output.record.seq for output in outputs}
         for seq in sorted(account.requests.by_seq.keys() - ours):
             record = next(self._journal.records(seq, seq))
             request = read_request(record.body or "")
@@ -158,7 +158,7 @@ class ModelRun:
                     record, request
                 )  # the venue already knows its order, which must not be placed twice
             else:
-                gateway.perform([record])
+                gateway.perform([Output(record, request)])
         gateway.perform(outputs)
 
     def _await_recorded(self, record: Record, request: RequestBody) -> None:
@@ -274,7 +274,7 @@ class ModelRun:
         end = int(span.ends[cursor.record])
         if not gateway.closing:
             if self._state.next_due_ns <= self._venue.now_ns:
-                gateway.perform(self._sequencer.take_due(self._venue.now_ns))
+                gateway.perform(self._sequencer.fire_timers(self._venue.now_ns))
             _, outputs = feed.push_rows(span, cursor.row, None, single_record=True)
             gateway.perform(outputs)
         cursor.move_to(end)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from engine.apply.batch import Batch
 from engine.gc_tuning import rare_collections
 from engine.kernel import Kernel
 from engine.model import ONLY, find_instrument
@@ -21,6 +22,7 @@ from engine.requests import LinkRole
 from engine.sequencer import Append, Sequencer
 from engine.session_record import Resimulated, SessionBody
 from engine.state.session_state import State
+from engine.step_context import Output
 from journal.reader import Journal, arriving
 from journal.record import INPUTS, Kind, Record
 from journal.writer import JournalWriter
@@ -186,7 +188,7 @@ class _Resimulation:
         self._whole = whole
         self._last = SEQ_MAX if options.until_seq is None else options.until_seq
         self._kernel = Kernel(self._body)
-        plans = self._kernel.program.links(options.session.venues[0].name)
+        plans = self._kernel.session.links(options.session.venues[0].name)
         self._links = MarketLinks(frozenset(plan.source for plan in plans if plan.role is LinkRole.MARKET))
         self._is_capture = is_import(journal)
         if self._is_capture:
@@ -203,7 +205,7 @@ class _Resimulation:
 
     def run(self, append: Append) -> None:
         sequencer = Sequencer(self._kernel, append)
-        outputs = sequencer.begin(self._body)
+        outputs: Sequence[Output] = sequencer.begin(self._body)
         after = 0
         if self._options.modelled or self._is_capture:
             self._handover_seq = 0
@@ -213,8 +215,8 @@ class _Resimulation:
                 return
         self._run_modelled(sequencer, outputs, after)
 
-    def _run_modelled(self, sequencer: Sequencer, outputs: list[Record], after: int) -> None:
-        program = self._kernel.program
+    def _run_modelled(self, sequencer: Sequencer, outputs: Sequence[Output], after: int) -> None:
+        program = self._kernel.session
         timeline = Timeline(self._journal, program, self._last, self._links.sources)
         model_run = ModelRun(
             self._journal, timeline, sequencer, self._body, self._options.model, self._links, self._last
@@ -237,14 +239,13 @@ class _Resimulation:
 
     # ---- exact: the venue's answers come from the journal --------------------------------------------------
 
-    def _run_exact(self, sequencer: Sequencer, outputs: list[Record]) -> tuple[int, list[Record]]:
+    def _run_exact(self, sequencer: Sequencer, outputs: Sequence[Output]) -> tuple[int, Sequence[Output]]:
         """Step through the recorded inputs up to the first step whose requests differ from the recorded ones.
 
         Returns:
             The last source record of that step, and the step's outputs.
         """
         state = sequencer.state
-        assert state is not None, "the session has begun"
         recorded: list[Record] = []
         last = 0
         for run in chain.from_iterable(map(group_frames, arriving(self._journal, 1, self._last))):
@@ -271,7 +272,7 @@ class _Resimulation:
             return last, outputs
         return last, []
 
-    def _repeat_records(self, sequencer: Sequencer, run: list[Record]) -> tuple[int, list[Record]]:
+    def _repeat_records(self, sequencer: Sequencer, run: list[Record]) -> tuple[int, Sequence[Output]]:
         """Step recorded inputs, with the market's origins as keys.
 
         Returns:
@@ -283,23 +284,24 @@ class _Resimulation:
             else record
             for record in run
         ]
-        count, outputs = sequencer.repeat_frames(keyed) if len(keyed) > 1 else (1, sequencer.repeat(keyed[0]))
-        for record in run[:count]:
+        records, outputs = sequencer.step(Batch(keyed))
+        for record in run[: len(records)]:
             self._links.follow(record)
-        return count, outputs
+        return len(records), outputs
 
     def _hand_over(self, state: State, why: str) -> None:
         self._handover_seq, self._handover = state.seq, why
 
 
-def request_difference(recorded: Sequence[Record], ours: Sequence[Record]) -> str:
+def request_difference(recorded: Sequence[Record], ours: Sequence[Output]) -> str:
     """Return why the venue could have answered differently from here on, or "" if it could not.
 
     It could if a request differs, or if its seq does.
     """
     if len(recorded) != len(ours):
-        return f"{len(ours)} outputs in place of {len(recorded)} after record {(recorded or ours)[0].seq - 1}"
-    for before, after in zip(recorded, ours, strict=True):
+        first = recorded[0] if recorded else ours[0].record
+        return f"{len(ours)} outputs in place of {len(recorded)} after record {first.seq - 1}"
+    for before, (after, _) in zip(recorded, ours, strict=True):
         if Kind.REQUEST in (before.kind, after.kind) and (before.kind, before.body) != (after.kind, after.body):
             return f"another request at record {after.seq}: {_request_text(after)} in place of {_request_text(before)}"
     return ""

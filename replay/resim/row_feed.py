@@ -9,19 +9,21 @@ from typing import Protocol
 
 import numpy as np
 
+from engine.apply.batch import Batch
 from engine.market import rows as r
 from engine.market.rows import Rows
 from engine.market.views import Stream
 from engine.sequencer import Sequencer
 from engine.session_context import SessionContext
 from engine.state.session_state import State
+from engine.step_context import Output
 from journal.record import Kind, Record
 from replay.resim.timeline import RowSpan
 
 TIMER_LOOKAHEAD_NS = 1_000_000_000  # how far TIMERs are skipped before other due times are computed again
 # records that are copied for one fold: a decision follows every dozen records, and the copies behind it are made again
 COPIED_RECORDS_MAX = 48
-FedRows = tuple[int, list[Record]]  # the next row, and the outputs of the last record
+FedRows = tuple[int, Sequence[Output]]  # the next row, and the outputs of the last record
 
 
 class RowFeed(Protocol):
@@ -67,7 +69,7 @@ class ReferencedRows:
     @property
     def due_ns(self) -> int:
         state = _state(self._sequencer)
-        can_skip = state.steady is state.account and state.next_due_ns != self._deciding_timer_ns
+        can_skip = state.quiescent and state.next_due_ns != self._deciding_timer_ns
         return state.next_due_ns + TIMER_LOOKAHEAD_NS if can_skip else state.next_due_ns
 
     def push_rows(self, span: RowSpan, begin: int, until_ns: int | None, *, single_record: bool = False) -> FedRows:
@@ -85,22 +87,24 @@ class ReferencedRows:
                 or min(state.next_due_ns, int(span.rows[begin, r.TIME_NS])) >= until_ns
             ):
                 return begin, outputs
-            if not self._sequencer.pass_due():
+            if not self._sequencer.skip_timer():
                 self._deciding_timer_ns = state.next_due_ns
                 return begin, outputs
 
     def _feed(self, rows: Rows, begin: int, until_ns: int | None) -> FedRows:
         state = _state(self._sequencer)
 
-        def records_of(_first: int, end: int, woken: bool) -> Sequence[Record]:  # noqa: FBT001 - as the sequencer calls it
-            if not woken:
+        def records_of(end: int, has_effect: bool) -> Sequence[Record]:  # noqa: FBT001 - as a Batch calls it
+            if not has_effect:
                 return ()
             row = rows[end - 1].tolist()
-            source = link_source(self._sequencer.kernel.program, row)
+            source = link_source(self._sequencer.kernel.session, row)
             up_seq = state.account.links.by_source[source].up_seq
             return (Record(state.seq + 1, row[r.TIME_NS], Kind.FEED, source, up_seq, str(row[r.SEQ]), payload=b""),)
 
-        return self._sequencer.take_rows(rows, begin, until_ns, records_of)
+        batch = Batch(rows=rows, row=begin, until_ns=until_ns, records_of=records_of)
+        outputs = self._sequencer.step(batch).outputs
+        return batch.row, outputs
 
     def skip_rows(self, span: RowSpan, begin: int, end: int) -> None:
         pass
@@ -128,22 +132,23 @@ class FullRows:
         origins = rows[ends - 1, r.SEQ].tolist()
         rows[:, r.SEQ] = np.repeat(np.arange(state.seq + 1, state.seq + 1 + len(ends)), np.diff(ends, prepend=0))
 
-        def records_of(_first: int, end: int, _woken: bool) -> Sequence[Record]:  # noqa: FBT001 - as the sequencer calls it
+        def records_of(end: int, _has_effect: bool) -> Sequence[Record]:  # noqa: FBT001 - as a Batch calls it
             count = int(np.searchsorted(ends, end)) + 1
             return [
                 self._make_record(seq, rows[ends[index] - 1], self._frame(origins[index]))
                 for index, seq in enumerate(range(state.seq + 1, state.seq + 1 + count))
             ]
 
-        end, outputs = self._sequencer.take_rows(rows, 0, until_ns, records_of)
-        return begin + end, outputs
+        batch = Batch(rows=rows, until_ns=until_ns, records_of=records_of)
+        outputs = self._sequencer.step(batch).outputs
+        return begin + batch.row, outputs
 
     def _make_record(self, seq: int, row: Rows, original: Record) -> Record:
         by_source = _state(self._sequencer).account.links.by_source
         source = (
             original.source
             if original.source in by_source
-            else link_source(self._sequencer.kernel.program, row.tolist())
+            else link_source(self._sequencer.kernel.session, row.tolist())
         )
         return Record(
             seq,
@@ -171,5 +176,4 @@ def _record_index(span: RowSpan, row: int) -> int:
 
 
 def _state(sequencer: Sequencer) -> State:
-    assert sequencer.state is not None, "the session has begun"
     return sequencer.state
