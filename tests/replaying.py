@@ -1,4 +1,4 @@
-"""What replay's tests share: short sessions in virtual time, and a journal written anew with one record altered."""
+"""Helpers of the replay tests: short sessions in virtual time, and a journal rewritten with one record altered."""
 
 import subprocess
 from collections.abc import Callable
@@ -50,7 +50,7 @@ class Quoter:
 
 
 def git(folder: Path, *words: str) -> None:
-    """As somebody, and unsigned, whatever the machine is set to."""
+    """Run git with a fixed author and without signing, independent of the configuration of the machine."""
     who = ("-c", "user.name=t", "-c", "user.email=t@t", "-c", "commit.gpgsign=false")
     subprocess.run(["git", "-C", str(folder), *who, *words], check=True, capture_output=True)
 
@@ -64,7 +64,7 @@ def session(
     risk: RiskSettings | None = None,
     **settings: Any,
 ) -> VirtualSession:
-    """A session that has run so long; its caller stops it or kills it."""
+    """Run a session for some seconds. The caller stops or kills it."""
     return VirtualSession(
         VirtualVenue(seed=3, balances={"USDT": "1000000", "BTC": "20"}),
         folder,
@@ -75,8 +75,11 @@ def session(
     ).run(seconds)
 
 
-def killed_in_its_second_frame(folder: Path) -> Path:
-    """The first was on stable storage when the second was written, and that one says so: virtual time alone is too fast for it."""
+def killed_in_second_frame(folder: Path) -> Path:
+    """Kill a session in its second frame, after the first frame is durable.
+
+    The second frame states that, so the test waits for it: virtual time alone is too fast.
+    """
     running = session(folder, seconds=1)
     running.writer.wait_durable(running.records[-1].seq, 10)
     return running.run(1).kill()
@@ -88,8 +91,16 @@ def sealed(folder: Path, **settings: Any) -> Path:
     return folder
 
 
-def sealed_anew(old: Path, new: Path, seq: int = -1, *, until: int | None = None, **changes: Any) -> Path:
-    """A copy whose record `seq` is another, or that ends with the step of `until`, with the right checksums: made by the journal's own writer."""
+def reseal(old: Path, new: Path, seq: int = -1, *, until: int | None = None, **changes: Any) -> Path:
+    """Copy a session with valid checksums and one change, through the journal's own writer.
+
+    Args:
+        old: The session.
+        new: The folder to write.
+        seq: The record to change.
+        until: End with the step of this record.
+        changes: The new values of the record's fields.
+    """
     writer = JournalWriter.create(new, sync=False)
     step: list[Record] = []
     for record in Journal.open(old).records():

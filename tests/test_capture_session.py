@@ -1,4 +1,4 @@
-"""Captures become sessions that a strategy decides on: books and totals are the known ones, money adds up, and what comes of it replays."""
+"""Captures as sessions for a strategy: known books and totals, exact money, and results that replay."""
 
 import gzip
 import hashlib
@@ -56,7 +56,7 @@ def captures(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     return folder
 
 
-def wanted(folder: Path, strategy: str, **model: Any) -> ResimOptions:
+def resim_options(folder: Path, strategy: str, **model: Any) -> ResimOptions:
     session = with_strategy(session_from_capture(Journal.open(folder)), read_strategy(str(STRATEGIES / strategy)))
     return ResimOptions(session=session, model=VenueModel(**model), balances=GIVEN)
 
@@ -67,7 +67,7 @@ def test_a_capture_gives_the_known_book_and_exact_money(
 ) -> None:
     expected = json.loads((shared_data / "known" / "binance_books_and_trades.json").read_text())["captures"][name]
     outcome = resimulate(
-        captures / name, tmp_path / "r", wanted(captures / name, "at_the_top.py:AtTheTop", fee_maker="0.0002")
+        captures / name, tmp_path / "r", resim_options(captures / name, "at_the_top.py:AtTheTop", fee_maker="0.0002")
     )
     assert outcome.exactness == "modelled from the beginning"
     assert verify(tmp_path / "r").ok
@@ -80,22 +80,24 @@ def test_a_capture_gives_the_known_book_and_exact_money(
     trades = expected.get("trades") or expected["trades_all"]
     assert state.market.counters(0).trades == trades["count"]
 
-    fills, balances = told(tmp_path / "r")
+    fills, balances = fills_and_balances(tmp_path / "r")
     assert len(fills) > 10
     instrument = state.market.instruments[0]
     settled = instrument.margin or instrument.quote
     earned = (
-        by_hand(fills, inverse=instrument.inverse, size=instrument.contract_size)
+        realised_by_hand(fills, inverse=instrument.inverse, size=instrument.contract_size)
         if instrument.contract
-        else spot(fills)
+        else quote_change_by_hand(fills)
     )
-    earned -= funding(captures / name, fills)  # midnight of 2023-04-05 is one: the only one that these captures saw
+    earned -= funding_by_hand(
+        captures / name, fills
+    )  # midnight of 2023-04-05 is one: the only one that these captures saw
     change = Fraction(balances[settled]) - Fraction(GIVEN[settled])
     assert abs(change - earned) < Fraction(2, 10**8) * len(fills)
 
 
-def told(folder: Path) -> tuple[list[OrderFilled], dict[str, Decimal]]:
-    """The fills of a session, and what the venue said of balances last."""
+def fills_and_balances(folder: Path) -> tuple[list[OrderFilled], dict[str, Decimal]]:
+    """Return the fills of a session and the last reported balances."""
     fills, balances = [], {}
     for record in Journal.open(folder).records(kinds=[Kind.FACT]):
         fact = read_fact(record.body or "")
@@ -106,8 +108,8 @@ def told(folder: Path) -> tuple[list[OrderFilled], dict[str, Decimal]]:
     return fills, balances
 
 
-def spot(fills: list[OrderFilled]) -> Fraction:
-    """The change of quote: a sale brings it less its fee, a buy takes it."""
+def quote_change_by_hand(fills: list[OrderFilled]) -> Fraction:
+    """Return the change of the quote balance: a sale adds its value less the fee, a buy subtracts it."""
     return sum(
         (
             Fraction(-fill.quantity * fill.price)
@@ -119,14 +121,14 @@ def spot(fills: list[OrderFilled]) -> Fraction:
     )
 
 
-def by_hand(fills: list[OrderFilled], *, inverse: bool, size: Decimal) -> Fraction:
-    """Realised P&L less fees, lot by lot at average worth."""
+def realised_by_hand(fills: list[OrderFilled], *, inverse: bool, size: Decimal) -> Fraction:
+    """Return realised P&L minus fees, lot by lot at average cost."""
     quantity = cost = earned = Fraction(0)
     for fill in fills:
         signed, price = Fraction(fill.quantity) * fill.side.sign, Fraction(fill.price)
         each = (
             -Fraction(size) / price if inverse else Fraction(size) * price
-        )  # what one of it is worth here, as P&L counts
+        )  # the value of one unit at this price, in the asset of the P&L
         if quantity and (quantity > 0) != (signed > 0):
             closed = -signed if abs(signed) <= abs(quantity) else quantity
             earned += closed * each - cost * closed / quantity
@@ -138,8 +140,8 @@ def by_hand(fills: list[OrderFilled], *, inverse: bool, size: Decimal) -> Fracti
     return earned
 
 
-def funding(folder: Path, fills: list[OrderFilled]) -> Fraction:
-    """What a linear contract's holder paid, by the marks as they came."""
+def funding_by_hand(folder: Path, fills: list[OrderFilled]) -> Fraction:
+    """Return the funding that the holder of a linear contract paid, by the recorded marks."""
     paid = Fraction(0)
     before: dict[str, Any] = {}
     for record in Journal.open(folder).records(kinds=[Kind.FEED]):
@@ -153,8 +155,8 @@ def funding(folder: Path, fills: list[OrderFilled]) -> Fraction:
 
 
 def test_a_run_without_a_journal_decides_the_same(captures: Path, tmp_path: Path) -> None:
-    """Without a journal only what led to something is told: the same decisions, the same end."""
-    rule = STRATEGIES.parent.parent / "benchmarks" / "strategies" / "hft_rule.py"  # asked by the clock
+    """Compare a run that keeps only records with outputs: same decisions, same end."""
+    rule = STRATEGIES.parent.parent / "benchmarks" / "strategies" / "hft_rule.py"  # it decides on a timer
     faulty = "faulty.py:Faulty"
     for name, strategy in (
         ("spot_ethusdt", "at_the_top.py:AtTheTop"),
@@ -162,10 +164,10 @@ def test_a_run_without_a_journal_decides_the_same(captures: Path, tmp_path: Path
         ("usdm_btcusdt_aug", f"{rule}:Rule"),
         ("spot_btcusdt", faulty),
     ):
-        asked = wanted(captures / name, strategy, latency="measured", ways_ns=(3_000_000, 700_000, 12_000_000))
+        options = resim_options(captures / name, strategy, latency="measured", ways_ns=(3_000_000, 700_000, 12_000_000))
         kept: list[Record] = []
-        resimulate_decisions(captures / name, asked, kept.extend)
-        resimulate(captures / name, tmp_path / name, asked)
+        resimulate_decisions(captures / name, options, kept.extend)
+        resimulate(captures / name, tmp_path / name, options)
         ours, theirs = read_decisions(kept), session_decisions(tmp_path / name)
         assert [(each.key, each.what, each.time_ns) for each in ours] == [
             (each.key, each.what, each.time_ns) for each in theirs
@@ -183,10 +185,10 @@ def test_lognormal_latencies_repeat_and_keep_their_median(captures: Path) -> Non
     model = with_settings(
         VenueModel(), {"latency": "lognormal", "latency_sigma": "0.8", "request_ms": "4", "answer_ms": "6"}
     )
-    asked = msgspec.structs.replace(wanted(captures / "spot_ethusdt", "at_the_top.py:AtTheTop"), model=model)
+    options = msgspec.structs.replace(resim_options(captures / "spot_ethusdt", "at_the_top.py:AtTheTop"), model=model)
     runs: list[list[Record]] = [[], []]
     for kept in runs:
-        resimulate_decisions(captures / "spot_ethusdt", asked, kept.extend)
+        resimulate_decisions(captures / "spot_ethusdt", options, kept.extend)
     assert runs[0] == runs[1]
     sent = {record.seq: record.time_ns for record in runs[0] if record.kind is Kind.REQUEST}
     took = sorted(
@@ -201,12 +203,12 @@ def test_lognormal_latencies_repeat_and_keep_their_median(captures: Path) -> Non
 
 
 def test_a_declared_crossover_fires_at_the_quotes_of_a_full_scan(captures: Path) -> None:
-    """The fold wakes the strategy at the quotes at which one that looks at every quote finds the averages in another order."""
+    """Compare the quotes that fire with those at which a scan of every quote finds the averages crossed."""
     seen: list[list[str]] = []
     for cls in ("Crossing", "LooksAtEachQuote"):
         kept: list[Record] = []
         resimulate_decisions(
-            captures / "spot_btcusdt", wanted(captures / "spot_btcusdt", f"crossing.py:{cls}"), kept.extend
+            captures / "spot_btcusdt", resim_options(captures / "spot_btcusdt", f"crossing.py:{cls}"), kept.extend
         )
         seen.append([f"{each.origin} {each.what}" for each in read_decisions(kept)])
     assert seen[0] == seen[1]
@@ -215,7 +217,9 @@ def test_a_declared_crossover_fires_at_the_quotes_of_a_full_scan(captures: Path)
 
 def test_a_price_move_is_measured_from_its_last_trigger(captures: Path) -> None:
     kept: list[Record] = []
-    resimulate_decisions(captures / "spot_btcusdt", wanted(captures / "spot_btcusdt", "crossing.py:Moved"), kept.extend)
+    resimulate_decisions(
+        captures / "spot_btcusdt", resim_options(captures / "spot_btcusdt", "crossing.py:Moved"), kept.extend
+    )
     bids = [
         Decimal(str(json.loads(record.body or "")["because"]["mid"])) for record in kept if record.kind is Kind.INTENT
     ]
@@ -225,7 +229,10 @@ def test_a_price_move_is_measured_from_its_last_trigger(captures: Path) -> None:
 
 
 def test_fills_agree_with_hftbacktests(captures: Path) -> None:
-    """The rule, the capture and the model of shared/bench/README.md, "usdm quoting": 823 sent, 361 cancels, 426 fills, end position 0 (docs/fidelity.md)."""
+    """Run the rule, capture and model of shared/bench/README.md, "usdm quoting", and compare with hftbacktest.
+
+    It sends 823 orders and 361 cancels, and ends with 426 fills and position 0 (docs/fidelity.md).
+    """
     rule = read_strategy(str(STRATEGIES.parent.parent / "benchmarks" / "strategies" / "hft_rule.py"))
     body = with_strategy(session_from_capture(Journal.open(captures / "usdm_btcusdt_aug")), rule)
     ways = {"request_ns": 5_000_000, "answer_ns": 5_000_000, "feed_ns": 0}
@@ -253,7 +260,7 @@ def test_fills_agree_with_hftbacktests(captures: Path) -> None:
 
 
 def test_funding_is_paid_by_the_holder_at_its_time(shared_data: Path, tmp_path: Path) -> None:
-    """The mark stream names the next funding; once it names a later one, the first has come, at the mark and rate told last."""
+    """Pay funding when the mark stream names a later time: the earlier one has passed, at the last mark and rate."""
     marks: list[dict[str, Any]] = []
     lines = []
     with gzip.open(shared_data / BINANCE / FILES["usdm_btcusdt_2023"][0]) as whole:
@@ -267,8 +274,8 @@ def test_funding_is_paid_by_the_holder_at_its_time(shared_data: Path, tmp_path: 
             lines.append(line)
     (tmp_path / "funded.dat").write_bytes(b"".join(lines))
     verbatim("import", tmp_path / "funded.dat", "--into", tmp_path / "s")
-    resimulate(tmp_path / "s", tmp_path / "r", wanted(tmp_path / "s", "hold.py:Hold"))
-    (fill,), balances = told(tmp_path / "r")
+    resimulate(tmp_path / "s", tmp_path / "r", resim_options(tmp_path / "s", "hold.py:Hold"))
+    (fill,), balances = fills_and_balances(tmp_path / "r")
     before, after = (marks[at] for at in (59, 60))
     assert before["T"] < after["T"]
     paid = fill.quantity * Decimal(before["p"]) * Decimal(before["r"])
@@ -279,10 +286,10 @@ def test_funding_is_paid_by_the_holder_at_its_time(shared_data: Path, tmp_path: 
 def test_fee_tiers_apply_by_volume_and_rebates_are_credited(captures: Path) -> None:
     fees: dict[str, list[Decimal]] = {}
     for tiers in ("", "100:-0.0001:0.0005,2000:-0.0002:0.0004"):
-        asked = wanted(captures / "usdm_btcusdt_jul", "at_the_top.py:AtTheTop", fee_maker="0.0002")
-        model = with_settings(asked.model, {"fee_tiers": tiers} if tiers else {})
+        options = resim_options(captures / "usdm_btcusdt_jul", "at_the_top.py:AtTheTop", fee_maker="0.0002")
+        model = with_settings(options.model, {"fee_tiers": tiers} if tiers else {})
         kept: list[Record] = []
-        resimulate_decisions(captures / "usdm_btcusdt_jul", msgspec.structs.replace(asked, model=model), kept.extend)
+        resimulate_decisions(captures / "usdm_btcusdt_jul", msgspec.structs.replace(options, model=model), kept.extend)
         facts = [read_fact(record.body or "") for record in kept if record.kind is Kind.FACT]
         fees[tiers] = [
             (fact.fee / fact.price / fact.quantity).quantize(Decimal("0.0001"))
@@ -321,7 +328,7 @@ def test_a_capture_of_quotes_alone_is_resimulated(shared_data: Path, tmp_path: P
 
 
 def test_a_strategy_is_regressed_over_captures_of_several_markets(captures: Path, tmp_path: Path) -> None:
-    """Two versions in two files of other names are one strategy; what the second changed is told, and the exit code says it."""
+    """Compare two versions in files of different names as one strategy; the exit code reports the changes."""
     other = tmp_path / "next.py"
     other.write_text((STRATEGIES / "at_the_top.py").read_text().replace("SIZE_LOTS = 5", "SIZE_LOTS = 6"))
     same = tmp_path / "same.py"
@@ -341,8 +348,8 @@ def test_a_strategy_is_regressed_over_captures_of_several_markets(captures: Path
     )
     names = ("cm_btcusd_perp", "usdm_btcusdt_jul")
     verbatim("regress", *(captures / name for name in names), *words, "--version", same)
-    told = verbatim("regress", *(captures / name for name in names), *words, "--version", other, code=1)
-    assert "next.py decided otherwise" in told
+    fills_and_balances = verbatim("regress", *(captures / name for name in names), *words, "--version", other, code=1)
+    assert "next.py decided otherwise" in fills_and_balances
 
 
 @pytest.mark.parametrize(
@@ -381,9 +388,9 @@ def test_a_strategy_is_regressed_over_captures_of_several_markets(captures: Path
     ],
 )
 def test_invalid_options_are_one_clear_line(captures: Path, words: tuple[object, ...], what: str) -> None:
-    told = verbatim("resim", captures / "spot_ethusdt", "--no-journal", *words, code=3)
-    assert what in told
-    assert len(told.splitlines()) == 1
+    fills_and_balances = verbatim("resim", captures / "spot_ethusdt", "--no-journal", *words, code=3)
+    assert what in fills_and_balances
+    assert len(fills_and_balances.splitlines()) == 1
 
 
 def test_the_chosen_model_is_printed(captures: Path) -> None:
@@ -397,11 +404,11 @@ def test_the_chosen_model_is_printed(captures: Path) -> None:
         "--no-journal",
     )
     assert "only trades and vanishing size move it on" in verbatim(*words)
-    told = verbatim(
+    fills_and_balances = verbatim(
         *words, "--model", "queue=power", "--model", "clock=venue", "--model", "fee_tiers=100:0.0001:0.0002"
     )
-    assert "queue=power clock=venue queue_n=2 fee_tiers=100:0.0001:0.0002 (docs/fidelity.md)" in told
-    assert "vanishing size" not in told
+    assert "queue=power clock=venue queue_n=2 fee_tiers=100:0.0001:0.0002 (docs/fidelity.md)" in fills_and_balances
+    assert "vanishing size" not in fills_and_balances
 
 
 def test_a_capture_without_a_market_is_refused(shared_data: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Versions against recorded sessions: what changed, what it came to, wherever and however often the work is done."""
+"""Versions on recorded sessions: changed decisions and figures, wherever and however often the work is done."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from replaying import QUOTER, git, sealed_anew, session
+from replaying import QUOTER, git, reseal, session
 
 from engine.session_record import read_session
 from journal.disk import FileReading
@@ -28,7 +28,7 @@ from verbatim.testing import VirtualSession, VirtualVenue
 
 @pytest.fixture(scope="module")
 def journals(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two days that were lived."""
+    """Return two sessions that traded."""
     root = tmp_path_factory.mktemp("days") / "journals"
     root.mkdir()
     for at, seconds in enumerate((4, 6)):
@@ -123,7 +123,7 @@ def test_results_are_cached_by_all_their_inputs(journals: Path, tmp_path: Path) 
     first = run_job(job)
     (path,) = kept.iterdir()
     assert run_job(job) == first
-    path.write_bytes(path.read_bytes()[:100])  # cut short by whatever
+    path.write_bytes(path.read_bytes()[:100])  # cut short, as by a crash
     assert run_job(job) == first
     other = Job(version="a", folder=job.folder, body=body, modelled=True, cache_folder=kept, balances={"USDT": "1"})
     run_job(other)
@@ -131,7 +131,7 @@ def test_results_are_cached_by_all_their_inputs(journals: Path, tmp_path: Path) 
 
 
 def kill_once(path: Path) -> int:
-    """Stands for a worker that something killed: it leaves a mark, so that the next try goes well."""
+    """Act as a worker that is killed: it leaves a mark, so that the next attempt succeeds."""
     if not path.exists():
         path.touch()
         os.kill(os.getpid(), signal.SIGKILL)
@@ -177,7 +177,7 @@ def test_an_unreachable_cluster_is_one_clear_line(journals: Path, on: str) -> No
 
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
-    """A scheduler and two workers, processes of their own."""
+    """Start a scheduler and two workers in their own processes."""
     where = tmp_path / "scheduler.json"
 
     def start(module: str, *words: str) -> subprocess.Popen[bytes]:
@@ -239,7 +239,7 @@ def test_sessions_without_a_baseline_are_refused(journals: Path, tmp_path: Path)
 
 def test_cached_results_depend_on_unsealed_records(tmp_path: Path) -> None:
     session(tmp_path / "one", seconds=2).kill()
-    other = sealed_anew(tmp_path / "one", tmp_path / "sealed")
+    other = reseal(tmp_path / "one", tmp_path / "sealed")
     assert job_key(Job(version="", folder=tmp_path / "one", body=None)) != job_key(
         Job(version="", folder=other, body=None)
     )

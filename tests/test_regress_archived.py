@@ -1,4 +1,4 @@
-"""Sessions that lie on object storage: each is fetched once, whole or not at all, and what comes of it is what comes of it at home."""
+"""Sessions on object storage: each is fetched once, whole or not at all, and gives the results of the local session."""
 
 import json
 import multiprocessing
@@ -23,7 +23,7 @@ from verbatim.testing import VirtualSession, VirtualVenue
 
 @pytest.fixture(scope="module")
 def days(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Two that traded, and one that only recorded."""
+    """Return two sessions that traded, and one that only recorded."""
     root = tmp_path_factory.mktemp("days") / "journals"
     root.mkdir()
     folders = [root / f"2026010{at + 1}T000000Z-aaaaaaa{'bcd'[at]}" for at in range(3)]
@@ -35,7 +35,7 @@ def days(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 @pytest.fixture(scope="module")
 def bucket(days: list[Path]) -> Iterator[str]:
-    """Where they are archived, with %s for a session's folder."""
+    """Return the address of the archive, with %s for the folder of a session."""
     with s3_server() as query:
         for folder in days:
             archiving.archive(folder, archiving.opened(f"s3://bucket/days?{query}"))
@@ -44,7 +44,7 @@ def bucket(days: list[Path]) -> Iterator[str]:
 
 @pytest.fixture(autouse=True)
 def copies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """This machine's, none yet."""
+    """Return the empty folder of local copies."""
     monkeypatch.setenv("VERBATIM_COPIES", str(tmp_path / "copies"))
     return copies_folder()
 
@@ -131,7 +131,7 @@ def test_concurrent_jobs_fetch_a_session_once(days: list[Path], bucket: str, cop
 
 
 def test_an_incomplete_copy_never_has_the_name_of_its_session(days: list[Path], tmp_path: Path, copies: Path) -> None:
-    """A copy that was cut short is fetched anew; an archive that is damaged leaves none."""
+    """Fetch an incomplete copy again; a damaged archive leaves no copy."""
     archiving.archive(days[0], archiving.opened(str(tmp_path / "there")))
     address = f"file://{tmp_path}/there/{days[0].name}"
     segment = next(copy_of(address).glob("*.parquet"))
@@ -154,11 +154,11 @@ def test_an_incomplete_copy_never_has_the_name_of_its_session(days: list[Path], 
 
 
 def test_results_are_cached_by_session_and_not_by_address(days: list[Path], bucket: str, tmp_path: Path) -> None:
-    asked = VersionRequest(trust_code=True, cache_folder=tmp_path / "kept")
+    request = VersionRequest(trust_code=True, cache_folder=tmp_path / "kept")
     version = Version("strategy.quoter.size=0.002", settings={"strategy.quoter.size": "0.002"})
-    first = run_any_job(ArchivedJob(version, bucket % days[0].name, asked))
+    first = run_any_job(ArchivedJob(version, bucket % days[0].name, request))
     assert first.result
-    assert [first] == [run_any_job(job) for job in jobs_for_session(days[0], [version], asked, host="")]
+    assert [first] == [run_any_job(job) for job in jobs_for_session(days[0], [version], request, host="")]
     assert len(list((tmp_path / "kept").iterdir())) == 1
     (tmp_path / "file").touch()
     nowhere = VersionRequest(trust_code=True, cache_folder=tmp_path / "file" / "kept")

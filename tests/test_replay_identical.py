@@ -1,4 +1,4 @@
-"""A session is repeated word for word; whatever was altered, in the code, the limits or the journal, is found and named."""
+"""A session is repeated exactly. A change in the code, the limits or the journal is found and reported."""
 
 import json
 import subprocess
@@ -14,7 +14,7 @@ from journal.record import Kind, canonical
 from journal.verify import verify
 from replay.overrides import UnknownOverrideError, parse_settings, replacement_for
 from replay.replay import ReplayResult, UntrustedSourceError, replay_session
-from tests.replaying import QUOTER, first_record, killed_in_its_second_frame, sealed, sealed_anew, session
+from tests.replaying import QUOTER, first_record, killed_in_second_frame, reseal, sealed, session
 from verbatim.testing import from_sources
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A session that traded, closed and sealed."""
+    """Return a session that traded, closed and was sealed."""
     return sealed(tmp_path_factory.mktemp("journals") / "s")
 
 
@@ -53,7 +53,7 @@ def test_replay_repeats_an_open_session(tmp_path: Path) -> None:
 
 
 def test_replay_ends_at_a_given_record(folder: Path) -> None:
-    """Also in the middle of a step, whose later outputs are then not missed."""
+    """End in the middle of a step too: its later outputs are not missed."""
     intent = first_record(folder, lambda record: record.kind is Kind.INTENT)
     verdict = replay_session(folder, until=intent.seq)
     assert verdict.identical
@@ -64,7 +64,7 @@ def test_replay_ends_at_a_given_record(folder: Path) -> None:
 
 
 def test_replay_restores_orders_of_a_killed_session(tmp_path: Path) -> None:
-    """A session that begins with the state of one that was killed."""
+    """Begin with the state of a session that was killed."""
     first = session(tmp_path / "a", seconds=2)
     first.kill()
     from verbatim.testing import VirtualSession
@@ -108,7 +108,10 @@ def test_a_changed_strategy_line_is_reported_with_its_causes(folder: Path) -> No
 
 
 def test_a_changed_strategy_state_is_reported_with_its_quote(folder: Path) -> None:
-    """No intent is at hand to say what it was decided on: the FACT of the state comes first, and its cause is a TIMER."""
+    """Report the FACT of the state, whose cause is a TIMER, with the quote that triggered the strategy.
+
+    No intent names that quote.
+    """
     verdict = with_strategy(folder, QUOTER.replace("state.quotes += 1", "state.quotes += 2"))
     difference = verdict.difference
     intent = first_record(folder, lambda record: record.kind is Kind.INTENT)
@@ -178,7 +181,7 @@ def test_code_of_another_machine_needs_trust_code(folder: Path) -> None:
     assert replay_session(folder, trust_code=False, host="test").identical
 
 
-# ---- what somebody altered ---------------------------------------------------------------------
+# ---- altered journals --------------------------------------------------------------------------
 
 
 def flip(path: Path, at: int) -> None:
@@ -196,7 +199,7 @@ def test_verify_finds_a_flipped_byte_in_a_sealed_segment(tmp_path: Path) -> None
 
 
 def test_verify_finds_a_flipped_byte_in_an_open_segment(tmp_path: Path) -> None:
-    folder = killed_in_its_second_frame(tmp_path / "s")
+    folder = killed_in_second_frame(tmp_path / "s")
     assert verify(folder).ok
     path = next(folder.glob("*.open"))
     flip(path, 200)
@@ -204,14 +207,14 @@ def test_verify_finds_a_flipped_byte_in_an_open_segment(tmp_path: Path) -> None:
 
 
 def test_replay_finds_an_altered_price_under_valid_checksums(folder: Path, tmp_path: Path) -> None:
-    """verify finds nothing: all checksums are right."""
+    """Seal the altered record again, so that verify finds nothing."""
     intent = first_record(folder, lambda record: record.kind is Kind.INTENT)
     quote_seq = json.loads(intent.body or "")["because"]["quote_seq"]
     quote = first_record(folder, lambda record: record.seq == quote_seq)
     at = (quote.payload or b"").index(b'"b":"') + 6
     altered = bytearray(quote.payload or b"")
     altered[at] = ord("4") if altered[at] != ord("4") else ord("3")
-    copy = sealed_anew(folder, tmp_path / "copy", quote_seq, payload=bytes(altered))
+    copy = reseal(folder, tmp_path / "copy", quote_seq, payload=bytes(altered))
     assert verify(copy).ok
     verdict = replay_session(copy)
     assert verdict.difference is not None
@@ -220,7 +223,7 @@ def test_replay_finds_an_altered_price_under_valid_checksums(folder: Path, tmp_p
 
 
 def test_replay_finds_an_altered_byte_without_effect_at_a_checkpoint(folder: Path, tmp_path: Path) -> None:
-    """A digit of the venue's event time in the session's last market message: no state holds it, the last CHECKPOINT does."""
+    """Alter a digit of the venue's event time in the last market message: only the last CHECKPOINT depends on it."""
     last = max(
         record.seq
         for record in Journal.open(folder).records()
@@ -230,7 +233,7 @@ def test_replay_finds_an_altered_byte_without_effect_at_a_checkpoint(folder: Pat
     at = (frame.payload or b"").index(b'"E":') + 10
     altered = bytearray(frame.payload or b"")
     altered[at] = ord("7") if altered[at] != ord("7") else ord("8")
-    verdict = replay_session(sealed_anew(folder, tmp_path / "copy", last, payload=bytes(altered)))
+    verdict = replay_session(reseal(folder, tmp_path / "copy", last, payload=bytes(altered)))
     assert verdict.difference is not None
     assert verdict.difference.what.startswith("CHECKPOINT: other state in ")
     assert "inputs" in verdict.difference.what
@@ -239,7 +242,7 @@ def test_replay_finds_an_altered_byte_without_effect_at_a_checkpoint(folder: Pat
 def test_replay_finds_an_altered_output(folder: Path, tmp_path: Path) -> None:
     fact = first_record(folder, lambda record: '"fact":"order_filled"' in (record.body or ""))
     body = json.loads(fact.body or "") | {"price": "1"}
-    verdict = replay_session(sealed_anew(folder, tmp_path / "copy", fact.seq, body=canonical(body)))
+    verdict = replay_session(reseal(folder, tmp_path / "copy", fact.seq, body=canonical(body)))
     assert verdict.difference is not None
     assert verdict.difference.seq == fact.seq
     assert 'FACT order_filled differs in body (price: recorded "1", replayed ' in verdict.difference.what
@@ -249,17 +252,17 @@ def test_replay_finds_an_altered_output(folder: Path, tmp_path: Path) -> None:
 def test_replay_finds_an_altered_timer(folder: Path, tmp_path: Path, field: str) -> None:
     timer = first_record(folder, lambda record: record.kind is Kind.TIMER)
     new = {"source": "somebody"} if field == "source" else {"time_ns": timer.time_ns + 1}
-    verdict = replay_session(sealed_anew(folder, tmp_path / "copy", timer.seq, **new))
+    verdict = replay_session(reseal(folder, tmp_path / "copy", timer.seq, **new))
     assert verdict.difference is not None
     assert verdict.difference.seq == timer.seq
 
 
 def test_replay_finds_a_missing_timer(folder: Path, tmp_path: Path) -> None:
-    """In its place stands a remark of the market that came after the timer was due."""
+    """Put a NOTE of the market after the due time in its place."""
     timer = first_record(folder, lambda record: record.kind is Kind.TIMER and "every.watch" in (record.body or ""))
     feed = first_record(folder, lambda record: record.kind is Kind.FEED and record.meta is None)
     fields = {"kind": Kind.FEED, "source": feed.source, "payload": feed.payload, "body": None, "meta": None}
-    verdict = replay_session(sealed_anew(folder, tmp_path / "copy", timer.seq, **fields))
+    verdict = replay_session(reseal(folder, tmp_path / "copy", timer.seq, **fields))
     assert verdict.difference is not None
     assert verdict.difference.seq == timer.seq
     assert "but first every.watch was due at" in verdict.difference.what
@@ -267,9 +270,9 @@ def test_replay_finds_a_missing_timer(folder: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("inputs_kept", [0.5, 0.9])
 def test_replay_finds_a_missing_end_under_valid_checksums(folder: Path, tmp_path: Path, inputs_kept: float) -> None:
-    """Whole steps are gone and all checksums are right: verify finds nothing, and every record left is the same."""
+    """Remove whole steps and seal the rest again: verify finds nothing, and every remaining record is equal."""
     last = int(Journal.open(folder).last_seq * inputs_kept)
-    cut = sealed_anew(folder, tmp_path / "cut", until=last)
+    cut = reseal(folder, tmp_path / "cut", until=last)
     report = verify(cut)
     assert (report.ok, report.closed) == (True, True)
     verdict = replay_session(cut)
@@ -286,7 +289,7 @@ def test_replay_finds_a_missing_end_under_valid_checksums(folder: Path, tmp_path
 
 
 def test_twenty_hash_seeds_give_one_digest(tmp_path: Path) -> None:
-    """S25: nothing depends on the order of a set or on an address."""
+    """Show that nothing depends on the order of a set or on an address (S25)."""
     folder = sealed(tmp_path / "s", seconds=1.5, risk=RiskSettings(order_size_max=Decimal(1)))
     program = (
         "import sys; from pathlib import Path; from replay.replay import replay_session; "

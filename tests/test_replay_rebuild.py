@@ -1,4 +1,4 @@
-"""Rebuilding gives the state that the session had, runs no strategy, and uses a snapshot only where its CHECKPOINT vouches for it."""
+"""Rebuilding gives the state of the session, runs no strategy, and uses a snapshot only if a CHECKPOINT confirms it."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -123,7 +123,7 @@ def test_a_pending_request_is_reported_with_its_purpose(folder: Path) -> None:
     ],
 )
 def test_a_moment_is_a_record_a_time_of_the_day_or_a_date(text: str, seq: int | None, when: datetime | None) -> None:
-    """The session began at 23:59:20: ten past midnight is of the next day."""
+    """Parse moments of a session that began at 23:59:20: ten past midnight is on the next day."""
     started_ns = nanoseconds(datetime(2026, 3, 4, 23, 59, 20, tzinfo=UTC)) + 500 * MILLISECOND_NS
     assert parse_moment(text, started_ns) == (seq, None if when is None else nanoseconds(when))
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from journal.reader import Journal
 from replay.strict import DIGEST_ROW, first_disagreement, replay_strictly
-from tests.replaying import QUOTER, first_record, sealed, sealed_anew
+from tests.replaying import QUOTER, first_record, reseal, sealed
 
 # decides by the order of a set of texts, which differs from one hash seed to another
 FICKLE = QUOTER.replace(
@@ -40,7 +40,7 @@ def test_a_strategy_that_depends_on_the_hash_seed_is_named_with_the_part_of_stat
 def test_a_difference_from_the_record_in_all_variants_is_reported(tmp_path: Path) -> None:
     folder = sealed(tmp_path / "s", seconds=1)
     fact = first_record(folder, lambda record: '"fact":"balance"' in (record.body or ""))
-    copy = sealed_anew(folder, tmp_path / "copy", fact.seq, body=(fact.body or "").replace('"free":"', '"free":"9'))
+    copy = reseal(folder, tmp_path / "copy", fact.seq, body=(fact.body or "").replace('"free":"', '"free":"9'))
     verdict = replay_strictly(copy)
     assert not verdict.identical
     assert verdict.difference_seq == fact.seq

@@ -1,4 +1,4 @@
-"""The chain behind an order, from its last fill back to the market message: by hand, in a whole session, and across two."""
+"""The chain behind an order, from its last fill back to the market message: by hand, in one session, and across two."""
 
 import json
 from pathlib import Path
@@ -26,7 +26,7 @@ def begin(
 
 
 def test_a_fill_leads_back_to_the_quote_and_its_link(tmp_path: Path) -> None:
-    """fill <- the venue's answer <- request <- verdict <- intent <- quote <- link; each names the one before as its cause."""
+    """Follow fill, answer, request, verdict, intent, quote and link: each names the next as its cause."""
     session = begin(VirtualVenue(), tmp_path / "20240808T235410Z-aaaaaaaa")
     session.run(until=lambda session: bool(session.facts("order_filled"))).run(1)
     session.stop()
@@ -61,7 +61,7 @@ def test_a_fill_leads_back_to_the_quote_and_its_link(tmp_path: Path) -> None:
 
 
 def test_a_throttled_cancel_leads_back_to_its_quote(tmp_path: Path) -> None:
-    """The cancel's intent names no quote, and its cause is a TIMER: the last quote before it is why."""
+    """Follow a cancel whose intent names no quote: its cause is a TIMER, and the last quote before it explains it."""
     session = recorded(tmp_path / "20240808T235410Z-aaaaaaaa", seconds=5)
     session.stop()
     cancel = next(record for record in session.kinds(Kind.INTENT) if '"intent":"cancel"' in (record.body or ""))
@@ -78,7 +78,7 @@ def test_a_throttled_cancel_leads_back_to_its_quote(tmp_path: Path) -> None:
 
 
 def test_an_order_is_followed_into_its_first_session(tmp_path: Path) -> None:
-    """Killed with an order resting; the next session cancels it. The story goes over both."""
+    """Kill a session with a resting order and cancel it in the next: the story covers both."""
     venue = VirtualVenue()
     first = begin(venue, tmp_path / "20240808T235410Z-aaaaaaaa", below="500")
     first.run(until=lambda session: bool(session.facts("order_accepted")))
@@ -96,12 +96,12 @@ def test_an_order_is_followed_into_its_first_session(tmp_path: Path) -> None:
     assert story.order is not None
     assert (story.order["status"], story.order["origin"]) == ("canceled", "carried")
     assert story.order["venue_order_id"] == first.facts("order_accepted")[0]["venue_order_id"]
-    told = [(link.session, link.record.kind) for link in story.chain]
-    assert ("bbbbbbbb", Kind.REQUEST) in told
-    assert ("bbbbbbbb", Kind.COMMAND) in told, "the stop is why it was cancelled"
-    assert ("aaaaaaaa", Kind.INTENT) in told
-    assert told[-1] == ("aaaaaaaa", Kind.LINK)
-    text = tell(second.folder, name).stdout
+    places = [(link.session, link.record.kind) for link in story.chain]
+    assert ("bbbbbbbb", Kind.REQUEST) in places
+    assert ("bbbbbbbb", Kind.COMMAND) in places, "the stop is why it was cancelled"
+    assert ("aaaaaaaa", Kind.INTENT) in places
+    assert places[-1] == ("aaaaaaaa", Kind.LINK)
+    text = run_why(second.folder, name).stdout
     assert text.index("session bbbbbbbb") < text.index("session aaaaaaaa")
 
     first.folder.rename(tmp_path / "elsewhere")
@@ -111,18 +111,18 @@ def test_an_order_is_followed_into_its_first_session(tmp_path: Path) -> None:
 
 
 def test_an_order_without_an_answer_shows_how_it_ended(tmp_path: Path) -> None:
-    """The answer is cut off after the venue accepted the order: unknown, then found by the private stream."""
+    """Cut the answer after the venue accepted the order: it is unknown, then found by the private stream."""
     venue = VirtualVenue()
     venue.fault(action="cut_answer", method="POST", path="/api/v3/order")
     session = begin(venue, tmp_path / "20240808T235410Z-aaaaaaaa")
     session.run(5)
     session.stop()
-    text = tell(session.folder, session.facts("order_unknown")[0]["client_order_id"]).stdout
-    told = [
+    text = run_why(session.folder, session.facts("order_unknown")[0]["client_order_id"]).stdout
+    places = [
         text.index(words)
         for words in ("filled 0.02 at", "accepted by the venue as order", "unknown: cut", "; ended as cut ")
     ]
-    assert told == sorted(told), "latest first"
+    assert places == sorted(places), "latest first"
 
 
 def test_damage_is_one_clear_line(tmp_path: Path) -> None:
@@ -141,7 +141,7 @@ def test_damage_is_one_clear_line(tmp_path: Path) -> None:
 
 
 def test_a_refused_intent_has_a_story(tmp_path: Path) -> None:
-    """No order left us: the verdict says why."""
+    """Refuse an intent: no order is sent, and the verdict explains it."""
     session = begin(VirtualVenue(balances={"USDT": "1"}), tmp_path / "20240808T235410Z-aaaaaaaa")
     session.run(until=lambda session: bool(session.kinds(Kind.VERDICT)))
     name = session.kinds(Kind.VERDICT)[0].key or ""
@@ -152,7 +152,7 @@ def test_a_refused_intent_has_a_story(tmp_path: Path) -> None:
         link for link in story.chain if link.record.key == name and link.record.kind not in (Kind.VERDICT, Kind.INTENT)
     ]
     assert "refused by balance: needs " in story.chain[0].what
-    assert "never left us" in tell(session.folder, name).stdout
+    assert "never left us" in run_why(session.folder, name).stdout
 
 
 def test_a_running_session_has_stories(tmp_path: Path) -> None:
@@ -167,17 +167,17 @@ def test_a_running_session_has_stories(tmp_path: Path) -> None:
     session.kill()
 
 
-def tell(folder: Path, *arguments: str) -> Any:
+def run_why(folder: Path, *arguments: str) -> Any:
     return CliRunner().invoke(main, ["why", str(folder), *arguments])
 
 
 def test_the_command_line(tmp_path: Path) -> None:
-    """Text for people, JSON for scripts, and one line with near matches for an order that is not there."""
+    """Print text for people, JSON for scripts, and one line with near matches for an unknown order."""
     session = begin(VirtualVenue(), tmp_path / "20240808T235410Z-aaaaaaaa")
     session.run(until=lambda session: bool(session.facts("order_filled")))
     session.stop()
     name = session.facts("order_filled")[0]["client_order_id"]
-    text = tell(session.folder, name)
+    text = run_why(session.folder, name)
     assert text.exit_code == 0
     for words in (
         f"{name} (the venue's order",
@@ -185,16 +185,16 @@ def test_the_command_line(tmp_path: Path) -> None:
         "approved; no objection from",
     ):
         assert words in text.stdout
-    found = json.loads(tell(session.folder, name, "--json").stdout)
+    found = json.loads(run_why(session.folder, name, "--json").stdout)
     assert found["order"]["client_order_id"] == name
     assert [link["seq"] for link in found["chain"]] == sorted((link["seq"] for link in found["chain"]), reverse=True)
     assert {"kind", "cause", "what", "payload", "body", "delta_ns"} <= found["chain"][0].keys()
 
-    wrong = tell(session.folder, name[:-1])
+    wrong = run_why(session.folder, name[:-1])
     assert wrong.exit_code == 3
     assert wrong.stderr.startswith(f"verbatim: no order '{name[:-1]}' in session aaaaaaaa; near it: {name}.")
     assert wrong.stderr.count("\n") == 1
-    assert tell(tmp_path / "nothing", name).exit_code == 3
+    assert run_why(tmp_path / "nothing", name).exit_code == 3
     with pytest.raises(UnknownOrderError):
         order_story(session.folder, "")
 
