@@ -76,6 +76,11 @@ def write_digests(step: Step, file: BinaryIO, digests: StateDigests) -> Step:
     return step_and_write
 
 
+def _send(value: object) -> None:
+    """Write a value as one line of JSON for the parent process."""
+    sys.stdout.write(f"{msgspec.json.encode(value).decode()}\n")
+
+
 def main(folder: Path, last: int, target: str) -> None:
     journal = Journal.open(folder)
     session = read_session(journal.session_record().body or "")
@@ -84,7 +89,7 @@ def main(folder: Path, last: int, target: str) -> None:
         with no_sockets():
             session_replay = SessionReplay(journal, session)
             session_replay.run(last, None)
-        print(msgspec.json.encode(digests.digest_parts(session_replay.state)).decode())  # noqa: T201 - the parent reads it
+        _send(digests.digest_parts(session_replay.state))
         return
     with Path(target).open("wb") as file, no_sockets():
         session_replay = SessionReplay(journal, session, lambda step: write_digests(step, file, digests))
@@ -107,7 +112,7 @@ def main(folder: Path, last: int, target: str) -> None:
             )
         ),
     )
-    print(msgspec.json.encode(result).decode())  # noqa: T201 - the parent reads it
+    _send(result)
 
 
 if __name__ == "__main__":

@@ -71,11 +71,12 @@ class ModelRun:
     `run` returns when the session has ended; `closing` is True if it ended in order.
     """
 
-    def __init__(  # noqa: PLR0917 - the exact part hands over all that it has, once
+    def __init__(
         self,
         journal: Journal,
         timeline: Timeline,
         sequencer: Sequencer,
+        *,
         body: SessionBody,
         model: VenueModel,
         links: MarketLinks,

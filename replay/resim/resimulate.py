@@ -219,7 +219,13 @@ class _Resimulation:
         program = self._kernel.session
         timeline = Timeline(self._journal, program, self._last, self._links.sources)
         model_run = ModelRun(
-            self._journal, timeline, sequencer, self._body, self._options.model, self._links, self._last
+            self._journal,
+            timeline,
+            sequencer,
+            body=self._body,
+            model=self._options.model,
+            links=self._links,
+            last=self._last,
         )
         self._balances_known = model_run.adopt(
             self._options.balances, handed_over=bool(self._handover_seq), has_account=not self._is_capture

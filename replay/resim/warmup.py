@@ -40,12 +40,13 @@ def insert_decide_command(items: Iterator[RowSpan | OutsideInput], seq: int) -> 
             if command is CommandName.RESUME:
                 yield _own_command(item, seq, _PAUSE)
             continue
+        rest = item
         if isinstance(item, RowSpan) and index:
             yield RowSpan(item.rows[: item.ends[index - 1]], item.ends[:index], item.line)
-            item = _without_first(item, index)  # noqa: PLW2901 - the loop ends with the rest of the item
+            rest = _without_first(item, index)
         if not by_person:
             yield _own_command(
-                item,
+                rest,
                 seq,
                 text_of(
                     CommandBody(
@@ -53,7 +54,7 @@ def insert_decide_command(items: Iterator[RowSpan | OutsideInput], seq: int) -> 
                     )
                 ),
             )
-        yield item
+        yield rest
         break
     yield from items
 

@@ -113,7 +113,9 @@ def fidelity(
         if request_ns not in tries:
             model = msgspec.structs.replace(base, request_ns=request_ns)
             tries[request_ns] = compare_orders(
-                model, recorded, modelled_orders(journal, timeline, session, model, requests, offset_ns)
+                model,
+                recorded,
+                modelled_orders(journal, timeline, session, model, requests=requests, offset_ns=offset_ns),
             )
             if on_try is not None:
                 on_try(len(tries))
@@ -190,11 +192,12 @@ def _venue_clock_offset_ns(journal: Journal) -> int:
 # ---- the simulated venue ---------------------------------------------------------------------------------
 
 
-def modelled_orders(  # noqa: PLR0917 - the result of an order depends on all of these
+def modelled_orders(
     journal: Journal,
     timeline: Timeline,
     session: SessionBody,
     model: VenueModel,
+    *,
     requests: Sequence[Record],
     offset_ns: int,
 ) -> OrdersById:

@@ -187,9 +187,11 @@ class _Runs:
         decisions: list[RecordedDecision] = []
 
         def add_records(records: Sequence[Record]) -> None:
-            for record in records:
-                if decision := reader.read(record) or _stop_decision(reader, record):
-                    decisions.append(decision)  # noqa: PERF401 - a comprehension would be harder to read
+            decisions.extend(
+                decision
+                for record in records
+                if (decision := reader.read(record) or _stop_decision(reader, record)) is not None
+            )
 
         run = msgspec.structs.replace(
             version, modelled=True, from_seq=int(self.seqs[first]), until_seq=int(self.seqs[last])

@@ -80,20 +80,19 @@ def _report_progress(on_job_done: OnJobDone | None, results: dict[int, R], jobs:
 
 def _run_on_dask(work: Callable[[J], R], jobs: Sequence[J], address: str, on_job_done: OnJobDone | None) -> list[R]:
     try:
-        from distributed import Client  # noqa: PLC0415 - an extra, and half a second to import
-        from distributed import as_completed as completed  # noqa: PLC0415 - as above
+        import distributed  # noqa: PLC0415 - an extra, and half a second to import
     except ImportError:
         raise WorkFailedError("a cluster needs Dask. What to do: pip install 'verbatim-trading[cluster]'.") from None
     host, _, port = address.removeprefix("tcp://").rpartition(":")
     try:
         socket.create_connection((host, int(port)), CONNECT_SECONDS).close()  # Dask itself retries until its timeout
-        client = Client(address, timeout=f"{CONNECT_SECONDS}s")  # type: ignore[no-untyped-call]  # Dask ships no types of it
+        client = distributed.Client(address, timeout=f"{CONNECT_SECONDS}s")  # type: ignore[no-untyped-call]  # Dask ships no types of it
     except (OSError, ValueError) as error:
         raise WorkFailedError(f"no Dask scheduler answers at {address}: {error}.") from None
     results: dict[int, R] = {}
     with client:
         futures = {client.submit(work, job, pure=False, retries=ATTEMPTS_MAX): index for index, job in enumerate(jobs)}
-        for future in completed(futures):  # type: ignore[no-untyped-call]  # as above
+        for future in distributed.as_completed(futures):  # type: ignore[no-untyped-call]  # as above
             try:
                 results[futures[future]] = future.result()
             except Exception as error:
