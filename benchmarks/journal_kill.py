@@ -1,8 +1,8 @@
-"""SIGKILL of a process that writes a journal as fast as it can, at random moments: what it had said was durable is there.
+"""SIGKILL at random moments of a process that writes a journal at full rate: all reported durable records must be there.
 
     python -P benchmarks/journal_kill.py --moments 200 [--seed N]
 
-The child says through a pipe what is durable; its segments are small, so that rolling and sealing are under way at most
+The child reports through a pipe what is durable; its segments are small, so that rolling and sealing are under way at most
 moments. After each kill the journal is read as it was left, recovered, verified, read and recovered again. Prints one JSON
 line; exit code 1 where something did not hold. The same seed gives the same moments, not the same interleavings.
 """
@@ -28,7 +28,7 @@ from journal.writer import JournalWriter
 STEP_ROWS = 3
 SEGMENT_BYTES = 400_000
 MOMENT_SECONDS_MAX = 0.6  # from the first durable record on
-AHEAD_ROWS_MAX = 50_000  # of what is written: the child must not live on memory alone
+AHEAD_ROWS_MAX = 50_000  # rows that are not written yet: the child must not only fill memory
 
 
 def main() -> int:
@@ -56,7 +56,7 @@ def kill_and_look(
         durable_seq = killed_after(session, delay_s)
         try:
             seen.append(looked_at(session, durable_seq))
-        except Exception as error:  # noqa: BLE001 - every moment is told of, whatever it shows
+        except Exception as error:  # noqa: BLE001 - every moment is reported, with any error
             broken.append(f"moment {moment} ({delay_s:.4f} s): {error!r}")
     rows = [each["records"] for each in seen] or [0]
     return {
@@ -72,7 +72,7 @@ def kill_and_look(
 
 
 def killed_after(session: Path, delay_s: float) -> int:
-    """The last record that the child had called durable when it was killed."""
+    """Return the last record that the child had reported as durable when it was killed."""
     ear, mouth = os.pipe()
     child = os.fork()
     if not child:
@@ -114,7 +114,7 @@ def record(seq: int) -> Record:
 
 
 def looked_at(session: Path, durable_seq: int) -> dict[str, Any]:
-    """AssertionError where a promise was broken."""
+    """Check the journal after a kill. AssertionError if a promise is broken."""
     left = {path.suffix: path for path in session.iterdir()}
     unsealed = len(list(session.glob("*.open")))
     before = list(Journal.open(session).records())

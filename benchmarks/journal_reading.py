@@ -4,7 +4,7 @@
 
     replay    every record as a Python object, beside the fastest reader of limits/i_readers.py with a struct for each row
     lookups   one record by seq, and one second by time: our reader and DuckDB, in journals of 1 and 50 million records
-    memory    peak of writer and readers, each in a process of its own, at a million records and at ten
+    memory    peak of writer and readers, each in its own process, at a million records and at ten
     recovery  of a full open segment of 64 MiB; and verification of a million records
     visible   from append to seen in a second process that polls each 2 ms, at groups of 50 ms
 
@@ -42,7 +42,7 @@ SECOND_NS = 1_000_000_000
 
 
 def journals(given: argparse.Namespace, scratch: Path, sizes: tuple[int, ...]) -> list[Path]:
-    """Those given, or tiled ones."""
+    """Return the given journals, or tiled ones."""
     if given.folder:
         return list(given.folder)
     found = [scratch / f"tiled-{size}" for size in sizes]
@@ -134,7 +134,7 @@ def lookups(given: argparse.Namespace, scratch: Path, machine: Machine) -> Table
         rounds = []
         for number in range(given.rounds):
             machine.settle()
-            rounds.append(looked_up(folder, random.Random(number), given.lookups))  # noqa: S311 - places to look at
+            rounds.append(looked_up(folder, random.Random(number), given.lookups))  # noqa: S311 - random places to read
         yield (
             f"Look-ups in {records} records, ms, of {given.lookups} a round",
             {name: medians([each[name] for each in rounds]) for name in rounds[0]},
@@ -142,7 +142,7 @@ def lookups(given: argparse.Namespace, scratch: Path, machine: Machine) -> Table
 
 
 def looked_up(folder: Path, chance: random.Random, count: int) -> dict[str, Figures]:
-    """Ours and DuckDB's in turns, at places drawn."""
+    """Measure our reader and DuckDB in turns, at random places."""
     from analysis.sql_session import connect, query_rows
 
     journal = Journal.open(folder)
@@ -193,7 +193,7 @@ def second(journal: Journal, after_ns: int, to_ns: int) -> int:
 
 
 def memory(given: argparse.Namespace, scratch: Path, machine: Machine) -> Tables:
-    """Each job in a process of its own, of which the peak of this very job is told: what it imports is apart."""
+    """Run each job in its own process, and return its peak without the memory of imports."""
     folders = journals(given, scratch, (MILLION, 10 * MILLION))[:2]
     sizes = [Journal.open(folder).last_seq + 1 for folder in folders]
     found: dict[str, Figures] = {}
@@ -215,7 +215,7 @@ def alone(job: Callable[[Path, int, Path], None], folder: Path, size: int, scrat
 
 
 def peak_of(job: Callable[[Path, int, Path], None], folder: Path, size: int, scratch: Path) -> tuple[float, float]:
-    """MB resident before and at most."""
+    """Return the MB that are resident before, and at most."""
     before = resident_mb("VmRSS")
     job(folder, size, scratch)
     return before, resident_mb("VmHWM")
@@ -226,7 +226,7 @@ def resident_mb(field: str) -> float:
 
 
 def write_all(_folder: Path, size: int, scratch: Path) -> None:
-    """Flat out, rolled and sealed. Its memory is the writer's and that of the capture."""
+    """Write at full rate, roll and seal. The memory is that of the writer and the capture."""
     rows = read(CAPTURE)
     ours = Ours(Path(tempfile.mkdtemp(dir=scratch)) / "written", segment_bytes=64 * 1024 * 1024)
     while ours.seq < size:
@@ -248,7 +248,7 @@ def read_batches(folder: Path, _size: int, _scratch: Path) -> None:
 
 
 def look_up(folder: Path, size: int, _scratch: Path) -> None:
-    chance = random.Random(1)  # noqa: S311 - places to look at
+    chance = random.Random(1)  # noqa: S311 - random places to read
     journal = Journal.open(folder)
     for _ in range(200):
         seq = chance.randrange(size)

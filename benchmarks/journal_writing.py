@@ -117,7 +117,7 @@ class Nothing:
 
 
 def marked(groups: Sequence[Sequence[Row]]) -> list[tuple[Row, bool]]:
-    """Each row, and whether it is the last of its window."""
+    """Return each row, and True for the last of its window."""
     return [(row, row is group[-1]) for group in groups for row in group]
 
 
@@ -178,7 +178,7 @@ def paced(given: argparse.Namespace, scratch: Path, machine: Machine) -> Tables:
             while (rest := due - time.perf_counter()) > 0:
                 time.sleep(rest)
             journal.append(row, last=last)
-        time.sleep(0.3)  # what waits is written and synced
+        time.sleep(0.3)  # waiting rows are written and synced
         found = {"all us": watch.cpu_s / len(rows) * 1e6}
         if isinstance(journal, Ours):
             found["writer's thread us"] = (journal.thread_cpu_s() - thread_s) / len(rows) * 1e6
@@ -200,7 +200,7 @@ def paced(given: argparse.Namespace, scratch: Path, machine: Machine) -> Tables:
 
 
 def usual(rows: Sequence[Row], seconds: float) -> list[Row]:
-    """The stretch of that length whose rate is nearest to the whole's."""
+    """Return the stretch of that length whose rate is nearest to the average."""
     span_ns = int(seconds * 1e9)
     wanted = len(rows) * span_ns / (rows[-1][0] - rows[0][0])
     starts = range(rows[0][0], rows[-1][0] - span_ns, 1_000_000_000)
@@ -307,7 +307,7 @@ class Ordering:
 
 
 async def orders_and_bare(scratch: Path, rows: Sequence[Row], rate: float, *, in_trio: bool, count: int) -> Figures:
-    """An order, then as many bytes written and synced by nobody's help, in turns, 2 ms apart."""
+    """Alternate an order with as many bytes that are written and synced directly, 2 ms apart."""
     folder = fresh(scratch)
     ordering = Ordering(folder, in_trio=in_trio)
     feeding = Feeding(ordering.ours, rows, rate)

@@ -1,7 +1,7 @@
-"""What the journal's benchmarks share: contenders in turns, medians, how busy the machine was, tables for people.
+"""Helpers of the journal's benchmarks: contenders in turns, medians, how busy the machine was, tables for people.
 
-A shared machine is noisy, so no figure stands alone: contenders run one after the other in every round, each round begins with
-another of them, and what is told is the median of the rounds and its ratio to a peer's.
+A shared machine is noisy, so every figure has a peer: contenders run one after the other in every round, each round begins with
+another of them, and the result is the median of the rounds and its ratio to a peer's.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 DATA = Path(os.environ.get("VERBATIM_DATA", HERE.parent.parent / "shared" / "data"))
-SHARED = DATA.parent  # the limits programs and peers lie beside the data
+SHARED = DATA.parent  # the limits programs and the peers are beside the data
 CAPTURE = DATA / "captures/binance/usdm_btcusdt_20240808.gz"
 WINDOW_NS = 50_000_000
 IDLE_WANTED = 0.85
@@ -31,7 +31,7 @@ def read(capture: Path) -> list[Row]:
 
 
 def windows(rows: Sequence[Row]) -> list[list[Row]]:
-    """As the writer's groups of 50 ms would cut them, by the capture's own clock."""
+    """Yield groups as the writer's groups of 50 ms would cut them, by the capture's clock."""
     found: list[list[Row]] = []
     now = -1
     for row in rows:
@@ -69,7 +69,7 @@ class Machine:
         self._idle: list[float] = []
 
     def settle(self) -> None:
-        """Wait a while for others to be quiet. They need not be: how quiet they were is told with the figures."""
+        """Wait a while for other processes to be idle. The load is reported with the figures."""
         until = time.monotonic() + self._wait_s
         while (idle := idle_fraction()) < IDLE_WANTED and time.monotonic() < until:
             pass
@@ -87,7 +87,7 @@ class Machine:
 
 
 def in_turns(contenders: dict[str, Callable[[], Figures]], rounds: int, machine: Machine) -> dict[str, Figures]:
-    """Each contender once a round; medians of each of its figures."""
+    """Run each contender once a round, and return medians of each of its figures."""
     seen: dict[str, list[Figures]] = {name: [] for name in contenders}
     names = list(contenders)
     for number in range(rounds):
@@ -102,7 +102,7 @@ def medians(runs: Sequence[Figures]) -> Figures:
 
 
 class Watch:
-    """CPU of this process, and wall time, from its making on."""
+    """CPU of this process and wall time since its creation."""
 
     def __init__(self) -> None:
         self._wall, self._cpu = time.perf_counter(), time.process_time()
@@ -120,7 +120,7 @@ class Watch:
 
 
 def table(title: str, rows: dict[str, dict[str, Any]]) -> str:
-    """A row for each name; columns are those of any row."""
+    """Format a row for each name, with the columns of all rows."""
     columns = list(dict.fromkeys(column for row in rows.values() for column in row))
     texts = [["", *columns], *([name, *(_text(row.get(column)) for column in columns)] for name, row in rows.items())]
     widths = [max(len(line[at]) for line in texts) for at in range(len(columns) + 1)]
@@ -151,7 +151,7 @@ Part = Callable[[argparse.Namespace, Path, Machine], Iterator[tuple[str, dict[st
 
 
 def run_parts(options: argparse.ArgumentParser, parts: dict[str, Part]) -> None:
-    """The parts that are named, or all: each a table, or with --json a line, with the machine's state beside it."""
+    """Run the named parts, or all: each gives a table, or with --json a line, with the load of the machine."""
     import tempfile
 
     options.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(parts)}; all where none is named")

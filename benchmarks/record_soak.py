@@ -4,9 +4,9 @@
 
 - every frame that the venue sent on a connection is in the journals byte for byte and in order, across rolls
   (the venue tallies and hashes what it sends: /sim/sent);
-- every lost or silent connection is one gap, ended by the next; every jump of trade or depth ids lies within a gap;
+- every lost or silent connection is one gap, ended by the next; every jump of trade or depth ids is within a gap;
 - sessions roll, each names the one before with its chain, and all are whole;
-- the recorder's memory in the last quarter of the run is that of the first, but for `--ratio`.
+- the recorder's memory in the last quarter of the run is at most `--ratio` times that of the first.
 
 Prints one JSON line; exit code 1 where something did not hold. Both run on one scaled clock: a minute is `--speed` minutes of theirs.
 """
@@ -78,7 +78,7 @@ def soak(scratch: Path, journals: Path, seconds: float, speed: int, rolls: int) 
             until_recording(address, recorder)
             sampled, struck = strike(address, recorder, seconds, speed)
             ask(address, "/sim/faults", {"action": "silence", "target": "market", "ms": 3_600_000 * speed})
-            time.sleep(SETTLE_SECONDS)  # what was sent has arrived and is taken
+            time.sleep(SETTLE_SECONDS)  # every frame has arrived and is recorded
             cpu_s = cpu_seconds(recorder.pid)
             recorder.send_signal(signal.SIGTERM)
             told = [json.loads(line) for line in recorder.communicate(timeout=120)[0].splitlines()]
@@ -152,7 +152,7 @@ def ask(address: str, page: str, posted: Any = None) -> Any:
 
 
 def until_recording(address: str, recorder: subprocess.Popen[str]) -> None:
-    """The first run of all compiles for a while."""
+    """Wait for the recorder. The first run compiles for a while."""
     end = time.monotonic() + 120
     while not any(connection["frames"] for connection in ask(address, "/sim/sent")):
         assert recorder.poll() is None, "the recorder ended before it recorded"
@@ -163,7 +163,7 @@ def until_recording(address: str, recorder: subprocess.Popen[str]) -> None:
 def strike(
     address: str, recorder: subprocess.Popen[str], seconds: float, speed: int
 ) -> tuple[list[tuple[float, float]], dict[str, int]]:
-    """The faults, round after round, while memory is sampled: (resident, anonymous) in MB once a second."""
+    """Inject the faults round after round while memory is sampled: (resident, anonymous) in MB once a second."""
     sampled: list[tuple[float, float]] = []
     struck = {"disconnects": 0, "short_silences": 0, "long_silences": 0, "depth_refused": 0}
     begun = time.monotonic()
@@ -206,7 +206,7 @@ def cpu_seconds(pid: int) -> float:
 
 
 def flatness(sampled: list[tuple[float, float]]) -> dict[str, Any]:
-    """Medians of the first and the last quarter, and of each tenth; without the time until the first segments were sealed."""
+    """Return medians of the first and the last quarter, and of each tenth, after the first segments were sealed."""
     sampled = sampled[min(WARM_SAMPLES, len(sampled) // 4) :]
     quarter, tenth = max(len(sampled) // 4, 1), max(len(sampled) // 10, 1)
     told: dict[str, Any] = {}
@@ -227,7 +227,7 @@ def flatness(sampled: list[tuple[float, float]]) -> dict[str, Any]:
 
 
 def taken_down(journals: Path) -> tuple[list[Sent], list[tuple[str, int, int]]]:
-    """The frames of each connection as the venue tallies them, and each jump of a stream's ids: (stream, session times around it)."""
+    """Return the frames of each connection as the venue counts them, and each jump of ids with its session times."""
     tallies: list[Sent] = []
     breaks: list[tuple[str, int, int]] = []
     last: dict[str, tuple[int, int]] = {}  # stream -> id and time
@@ -247,7 +247,7 @@ def taken_down(journals: Path) -> tuple[list[Sent], list[tuple[str, int, int]]]:
 
 
 def jumped(record: Record, last: dict[str, tuple[int, int]]) -> Iterator[tuple[str, int, int]]:
-    """Read without the engine's decoder: it is what is judged."""
+    """Return the jumps of ids, without the engine's decoder, which is under test."""
     payload = record.payload or b""
     if found := TRADE_ID.search(payload):
         stream, first_id, last_id = "trade", int(found[1]), int(found[1])

@@ -17,7 +17,7 @@ EXAMPLE = Path(__file__).resolve().parent.parent / "examples" / "ma_cross.py"
 
 
 def record(folder: Path, capture: Path, tiles: int, strategy: str) -> None:
-    """A session over all tiles in virtual time."""
+    """Record a session over all tiles in virtual time."""
     from verbatim.strategy_files import read_strategy
     from verbatim.testing import VirtualSession, VirtualVenue
 
@@ -32,7 +32,7 @@ def record(folder: Path, capture: Path, tiles: int, strategy: str) -> None:
 
 
 def resimulate_it(folder: Path, into: Path, *, modelled: bool) -> str:
-    """Without a change: all of it exact, or all of it by the simulated venue. Its journal is written too."""
+    """Resimulate without a change, exactly or by the simulated venue, and write the journal."""
     from engine.session_record import read_session
     from journal.reader import Journal
     from replay.resim.resimulate import ResimOptions, resimulate

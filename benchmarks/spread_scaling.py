@@ -2,7 +2,7 @@
 
     python benchmarks/spread_scaling.py FOLDER [--rounds N] [PART ...]
 
-`jobs`: five versions against captures of Binance through replay.study.workers.spread, in one process and in two, in turns: medians of the
+`jobs`: five versions against captures of Binance through replay.study.workers.run_jobs, in one process and in two, in turns: medians of the
 rounds; what a job reads and gives back; a session's first job, which makes the projection that the later ones read. `scheduler`: jobs
 that do nothing but sleep, with a real job's value and result, on a Dask scheduler with 50 one-thread workers: what each costs it.
 FOLDER is made: the captures are imported into it once.
@@ -63,11 +63,11 @@ def jobs_in(folder: Path, captures: int) -> list[Job]:
 
 
 class Timed(NamedTuple):
-    """A job that was done, and what doing it took. `start_cpu_s`: of its process, all that came before its first job was timed."""
+    """A finished job and its cost. `start_cpu_s` is the CPU of its process before its first timed job."""
 
     cpu_s: float
     wall_s: float
-    read: int  # bytes asked of the system
+    read: int  # bytes read from the system
     gave: int  # bytes of its end, as it goes back
     pid: int
     start_cpu_s: float
@@ -87,7 +87,7 @@ def _warmed() -> float:
 
 
 def _started(job: Job) -> float:
-    """Once a process: what is imported, compiled code that is loaded, and a job that is not timed."""
+    """Prepare a process once: imports, compiled code, and a job that is not timed."""
     if not _warmed.cache_info().currsize:
         run_job(job)
     return _warmed()
@@ -237,7 +237,7 @@ def _cpu_s(pid: int) -> float:
 
 
 def be_workers() -> None:
-    """All in this process: each has a connection of its own to the scheduler, as 50 machines would."""
+    """Run all workers in this process, each with its own connection to the scheduler, as 50 machines would."""
     import asyncio
 
     from distributed import Worker

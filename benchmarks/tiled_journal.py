@@ -2,7 +2,7 @@
 
     python benchmarks/tiled_journal.py FOLDER RECORDS [--capture FILE] [--level 8]
 
-Receive and session times go on from pass to pass. Arrow batches are sealed as they are, without a writer's frames, so a
+Receive and session times continue from pass to pass. Arrow batches are sealed as they are, without a writer's frames, so a
 million records take some eight seconds; all else (names, footers, chain, checksums) is as the writer's own sealing makes it.
 """
 
