@@ -26,8 +26,8 @@ _BATCH_ROWS = 65_536  # of an export
 _READ_NAMES = re.compile(r"\b(?:FROM|JOIN)\s+(\w+)")
 _READ_STATEMENTS = ("SELECT", "EXPLAIN")  # DuckDB counts DESCRIBE, SHOW and SUMMARIZE as SELECT
 
-# Functions that the views share, and that a query may use. In DuckDB a quotient of two DECIMALs is a DOUBLE, and a product
-# of two with 18 places overflows from 100 on. Here factors and quotients keep 12 places, and an overflow is NULL.
+# Functions that the views share, and that a query may use. In DuckDB a quotient of two DECIMALs is a DOUBLE, and a
+# product of two with 18 places overflows from 100 on. Here factors and quotients keep 12 places; an overflow is NULL.
 MACROS = (
     "money(text) AS TRY_CAST(text AS DECIMAL(38, 18))",
     "instant(ns) AS make_timestamp(ns // 1000)",

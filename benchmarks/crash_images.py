@@ -2,7 +2,8 @@
 
     python -P benchmarks/crash_images.py --images 300000 [--seed WORD]
 
-Prints one JSON line. A broken promise ends it with the image that shows it, and exit code 1: the same seed shows it again.
+Prints one JSON line. A broken promise ends it with the image that shows it, and exit code 1: the same seed shows it
+again.
 """
 
 import argparse

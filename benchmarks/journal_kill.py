@@ -1,10 +1,12 @@
-"""SIGKILL at random moments of a process that writes a journal at full rate: all reported durable records must be there.
+"""SIGKILL at random moments of a process that writes a journal at full rate: all reported durable records must be
+there.
 
     python -P benchmarks/journal_kill.py --moments 200 [--seed N]
 
-The child reports through a pipe what is durable; its segments are small, so that rolling and sealing are under way at most
-moments. After each kill the journal is read as it was left, recovered, verified, read and recovered again. Prints one JSON
-line; exit code 1 where something did not hold. The same seed gives the same moments, not the same interleavings.
+The child reports through a pipe what is durable; its segments are small, so that rolling and sealing are under way at
+most moments. After each kill the journal is read as it was left, recovered, verified, read and recovered again. Prints
+one JSON line; exit code 1 where something did not hold. The same seed gives the same moments, not the same
+interleavings.
 """
 
 import argparse

@@ -1,14 +1,15 @@
-"""The journal's writer: CPU a record, full load, append to durable, sealing and its effects, bytes sealed; beside peers.
+"""The journal's writer: CPU a record, full load, append to durable, sealing and its effects, bytes sealed; beside
+peers.
 
-    python benchmarks/journal_writing.py [cpu paced full durable sealing bytes] [--nautilus PYTHON ...] [--rounds 5] [--json]
+    python benchmarks/journal_writing.py [PART ...] [--nautilus PYTHON ...] [--rounds 5] [--json]
 
 The real JournalWriter with its threads takes usdm_btcusdt_20240808, a step for each record, and its raw bytes are kept.
 
-    cpu      flat out, as limits/j_path.py does it: peers write a batch for each of the capture's own windows of 50 ms (13.8
+    cpu      flat out, as limits/j_path.py does it: peers write a batch for each of the capture's windows of 50 ms (13.8
              records); ours frames of 14, and, at the price of two changes of thread for each, a frame for each window
     paced    as the capture came: own CPU less that of the same loop without a writer, caches as cold as in life
     full     as much as goes, with the default groups; a core is a second of CPU, of all our threads together
-    durable  an urgent record until its sync is known: to a waiting thread, and to a trio task as the live gateway has it
+    durable  an urgent record until its sync is known: to a waiting thread, and to a trio task as in the live gateway
     sealing  a full segment: how fast, and what it does to appends and to an event loop meanwhile
     bytes    of every capture of more than 1 MB, imported as `verbatim import` does it, against gzip -6 of its lines
 """
@@ -64,7 +65,10 @@ class Journal(Protocol):
 
 
 class Ours:
-    """`flat_out`: the last record of a window closes its group and is waited for, so frames are those of 50 ms groups."""
+    """Our writer.
+
+    With `flat_out` the last record of a window closes its group and is waited for, so frames are those of 50 ms groups.
+    """
 
     def __init__(self, folder: Path, *, flat_out: bool = False, **options: Any) -> None:
         self.writer = JournalWriter.create(folder, **{"segment_bytes": NO_END, **options})
@@ -195,7 +199,10 @@ def paced(given: argparse.Namespace, scratch: Path, machine: Machine) -> Tables:
     for told in found.values():
         told["cpu us"] = told["all us"] - found["no writer"]["all us"]
         told["cpu over proto's"] = told["cpu us"] / (found["limits/proto.py"]["all us"] - found["no writer"]["all us"])
-    title = f"CPU a record, as it came: {len(rows)} records in {given.paced_s:g} s, groups of 50 ms, a sync each 250 ms (peers: none)"
+    title = (
+        f"CPU a record, paced: {len(rows)} records in {given.paced_s:g} s, groups of 50 ms, "
+        "a sync each 250 ms (peers: none)"
+    )
     yield title, found
 
 
@@ -396,7 +403,10 @@ def sealing(given: argparse.Namespace, scratch: Path, machine: Machine) -> Table
     for _ in range(given.rounds):
         machine.settle()
         seen.append(trio.run(while_sealing, scratch, rows))
-    title = "Feed of 272/s, an order each 10 ms and a ticker of 1 ms in one trio loop, while a full segment is sealed and else"
+    title = (
+        "Feed of 272/s, an order each 10 ms and a ticker of 1 ms in one trio loop, with and without the sealing of a "
+        "full segment"
+    )
     yield title, {name: medians([each[name] for each in seen]) for name in seen[0]}
 
 

@@ -1,7 +1,7 @@
 """Helpers of the journal's benchmarks: contenders in turns, medians, how busy the machine was, tables for people.
 
-A shared machine is noisy, so every figure has a peer: contenders run one after the other in every round, each round begins with
-another of them, and the result is the median of the rounds and its ratio to a peer's.
+A shared machine is noisy, so every figure has a peer: contenders run one after the other in every round, each round
+begins with another of them, and the result is the median of the rounds and its ratio to a peer's.
 """
 
 import argparse

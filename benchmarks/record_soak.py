@@ -1,4 +1,5 @@
-"""`verbatim record` as a process against the simulated venue as a process, with scripted disconnects and silences: what must hold.
+"""`verbatim record` as a process against the simulated venue as a process, with scripted disconnects and silences: what
+must hold.
 
     python -P benchmarks/record_soak.py --minutes 30 --speed 60
 
@@ -8,7 +9,8 @@
 - sessions roll, each names the one before with its chain, and all are whole;
 - the recorder's memory in the last quarter of the run is at most `--ratio` times that of the first.
 
-Prints one JSON line; exit code 1 where something did not hold. Both run on one scaled clock: a minute is `--speed` minutes of theirs.
+Prints one JSON line; exit code 1 where something did not hold. Both run on one scaled clock: a minute is `--speed`
+minutes of theirs.
 """
 
 import argparse

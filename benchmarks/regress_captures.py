@@ -1,9 +1,10 @@
-"""Five versions of a strategy against all captures of Binance: the table, the report, the exit code; again on two Dask workers, one of them killed.
+"""Five versions of a strategy against all captures of Binance: the table, the report, the exit code; again on two Dask
+workers, one of them killed.
 
     python benchmarks/regress_captures.py FOLDER [--report FILE]
 
-FOLDER is made: the captures are imported into it once. The versions differ from the first by a size, a limit, a place behind the top,
-and in one case by nothing but a comment.
+FOLDER is made: the captures are imported into it once. The versions differ from the first by a size, a limit, a place
+behind the top, and in one case by nothing but a comment.
 """
 
 import argparse

@@ -1,4 +1,5 @@
-"""Replay's speed, and resimulation's, on the BTC capture, tiled in time and ids, recorded through the real sequencer and journal.
+"""Replay's speed, and resimulation's, on the BTC capture, tiled in time and ids, recorded through the real sequencer
+and journal.
 
     python benchmarks/replay_speed.py CAPTURE [--tiles 12] [--strategy examples/quoter.py:Quoter] [--keep FOLDER]
 
@@ -45,7 +46,8 @@ def resimulate_it(folder: Path, into: Path, *, modelled: bool) -> str:
         folder, into, ResimOptions(session=body, model=measure_latency(journal).model, modelled=modelled)
     )
     cpu = time.process_time() - cpu
-    return f"resimulated, {outcome.exactness.split(':')[0]}: {outcome.records:,} records, {outcome.records / cpu:,.0f} a CPU second"
+    extent = outcome.exactness.split(":")[0]
+    return f"resimulated, {extent}: {outcome.records:,} records, {outcome.records / cpu:,.0f} a CPU second"
 
 
 def main() -> None:
@@ -77,7 +79,8 @@ def main() -> None:
     print(f"start-up of the session {verdict.start_seconds:.2f} s")
     rate, of_cpu = verdict.records / verdict.seconds, verdict.records / cpu
     print(
-        f"steady: {verdict.records:,} records in {verdict.seconds:.2f} s: {rate:,.0f} records/s ({of_cpu:,.0f} a CPU second)"
+        f"steady: {verdict.records:,} records in {verdict.seconds:.2f} s: {rate:,.0f} records/s "
+        f"({of_cpu:,.0f} a CPU second)"
     )
     for line in resimulated:
         print(line)

@@ -1,11 +1,12 @@
-"""What many jobs of `verbatim regress` cost, and where a spread of them meets its limit: the figures behind docs/scaling.md.
+"""What many jobs of `verbatim regress` cost, and where a spread of them meets its limit: the figures behind
+docs/scaling.md.
 
     python benchmarks/spread_scaling.py FOLDER [--rounds N] [PART ...]
 
-`jobs`: five versions against captures of Binance through replay.study.workers.run_jobs, in one process and in two, in turns: medians of the
-rounds; what a job reads and gives back; a session's first job, which makes the projection that the later ones read. `scheduler`: jobs
-that do nothing but sleep, with a real job's value and result, on a Dask scheduler with 50 one-thread workers: what each costs it.
-FOLDER is made: the captures are imported into it once.
+`jobs`: five versions against captures of Binance through replay.study.workers.run_jobs, in one process and in two, in
+turns: medians of the rounds; what a job reads and gives back; a session's first job, which makes the projection that
+the later ones read. `scheduler`: jobs that do nothing but sleep, with a real job's value and result, on a Dask
+scheduler with 50 one-thread workers: what each costs it. FOLDER is made: the captures are imported into it once.
 """
 
 import argparse

@@ -325,8 +325,9 @@ def readme_text(manifest: BundleManifest, header: _SessionHeader) -> str:
         )
     lines += [
         "",
-        "Without Verbatim: unzip it; journal/*.parquet are Parquet files that DuckDB, pandas and others read. The first",
-        "record (kind SESSION) holds the configuration and the strategies' source. manifest.json has each file's sha256.",
+        "Without Verbatim: unzip it; journal/*.parquet are Parquet files that DuckDB, pandas and others read.",
+        "The first record (kind SESSION) holds the configuration and the source of the strategies.",
+        "manifest.json has the sha256 of every file.",
     ]
     if not manifest.whole and manifest.first_seq:
         lines.append(

@@ -393,7 +393,17 @@ def with_member(path: Path, target: Path, info: zipfile.ZipInfo, data: bytes) ->
 
 
 @pytest.mark.parametrize(
-    "name", ["../evil", "/evil", "journal/../../evil", "journal/sub/000000000009.parquet", "C:\\evil", "journal/evil.parquet", "README.txt/", ""]
+    "name",
+    [
+        "../evil",
+        "/evil",
+        "journal/../../evil",
+        "journal/sub/000000000009.parquet",
+        "C:\\evil",
+        "journal/evil.parquet",
+        "README.txt/",
+        "",
+    ],
 )  # fmt: skip
 def test_an_unknown_member_is_refused(tmp_path: Path, name: str) -> None:
     path = with_member(small(tmp_path), tmp_path / "bad.vbundle", zipfile.ZipInfo(name), b"evil")

@@ -1,4 +1,6 @@
-"""The quoting rule of shared/bench/peers/hftbacktest_bench.py (its head states it): decided every 100 ms, on the book of depth diffs."""
+"""The quoting rule of shared/bench/peers/hftbacktest_bench.py (its head states it): decided every 100 ms, on the book
+of depth diffs.
+"""
 
 from dataclasses import dataclass
 from decimal import Decimal

@@ -8,6 +8,7 @@ is due, a message that arrives, a row that may fill a resting order. At such a t
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import chain, takewhile
 
 from engine.bodies import CommandBody, CommandName, LinkBody, LinkEvent, RequestBody
@@ -259,7 +260,7 @@ class ModelRun:
             if span is None:
                 item = cursor.next_outside()
                 for arrival in self._outside(item):
-                    yield item.line, lambda arrival=arrival: gateway.take(arrival)  # type: ignore[misc]  # mypy infers no default arguments of lambdas
+                    yield item.line, partial(gateway.take, arrival)
             elif self._are_up():
                 yield cursor.line, lambda: self._apply_one_record(cursor, feed)
             else:
