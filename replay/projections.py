@@ -20,6 +20,7 @@ from journal.segments import Rows as RowFilter
 from journal.segments import Sealed
 from replay.snapshots import code_digest
 
+# columns of a record from which rows are decoded
 _DECODED_COLUMNS = (
     "seq",
     "time_ns",
@@ -27,7 +28,7 @@ _DECODED_COLUMNS = (
     "source",
     "meta",
     "payload",
-)  # columns of a record from which rows are decoded
+)
 OUTSIDE_KINDS = (Kind.FEED, Kind.LINK, Kind.COMMAND)
 FORMAT_VERSION = 5  # of the cache
 _HEAD = Struct("<qqqq")  # records, other records, blocks, bytes of the index

@@ -411,7 +411,7 @@ def test_diff_reports_another_answer_to_an_order(recorded_session: Path, tmp_pat
 @pytest.mark.parametrize(
     ("words", "what"),
     [
-        (("--balance", "USDT=abc"), "an amount is a number"),
+        (("--balance", "USDT=abc"), "write the amount with at most 8 decimals"),
         (("--balance", "usdt=5"), "write the asset as the venue does"),
         (("--model", "request_ms=1e400"), "give a number from 0 to 3600000"),
         (("--model", "fee_maker=3"), "give a number from -0.01 to 0.1"),

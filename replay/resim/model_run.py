@@ -90,9 +90,8 @@ class ModelRun:
         self._last = last
         self._state: State = sequencer.state
         self._venue = ModelledVenue(build_venue(timeline, body, model), self._state.time_ns)
-        self._venue.sim.http(
-            self._venue.new_conn_id(), EXCHANGE_INFO_REQUEST, self._venue.now_ns
-        )  # each session sends it before it begins, and it uses rate budget
+        # each session sends it before it begins, and it uses rate budget
+        self._venue.sim.http(self._venue.new_conn_id(), EXCHANGE_INFO_REQUEST, self._venue.now_ns)
         self._venue.sim.advance(self._venue.now_ns)
         self.gateway = VirtualGateway(
             self._venue,
@@ -156,9 +155,8 @@ class ModelRun:
                 and order is not None
                 and order.status not in (Status.PENDING, Status.UNKNOWN)
             ):
-                self._await_recorded(
-                    record, request
-                )  # the venue already knows its order, which must not be placed twice
+                # the venue already knows its order, which must not be placed twice
+                self._await_recorded(record, request)
             else:
                 gateway.perform([Output(record, request)])
         gateway.perform(outputs)

@@ -192,9 +192,8 @@ class _Resimulation:
         self._links = MarketLinks(frozenset(plan.source for plan in plans if plan.role is LinkRole.MARKET))
         self._is_capture = is_import(journal)
         if self._is_capture:
-            self._links.up |= (
-                self._links.sources
-            )  # a capture has no LINK records, and its frames show that the links were up
+            # a capture has no LINK records, and its frames show that the links were up
+            self._links.up |= self._links.sources
         self._private = [(plan.source, plan.path) for plan in plans if plan.role is LinkRole.PRIVATE]
         self._handover_seq: int | None = None
         self._handover = ""

@@ -221,9 +221,8 @@ def modelled_orders(
             method=message.method, path=parts.path, query=parts.query.encode(), body=message.body, headers=headers
         )
         sim.http(number, http, now_ns)
-    sim.advance(
-        max(now_ns, next(journal.records(journal.last_seq)).time_ns)
-    )  # with a high latency the last request arrives after the session
+    # with a high latency the last request arrives after the session
+    sim.advance(max(now_ns, next(journal.records(journal.last_seq)).time_ns))
     orders: OrdersById = {}
     for order in sim.exchange.orders.values():
         compared = ComparedOrder(Decimal(order.quantity) / ONE)

@@ -121,9 +121,8 @@ def run_any_job(job: Job | ArchivedJob) -> JobOutcome:
     if isinstance(job, Job):
         return regress.run_job(job)
     try:
-        jobs = jobs_for_session(
-            copy_of(job.address), [job.requested], job.request, host=""
-        )  # the maker of an archive can write any host into it
+        # the maker of an archive can write any host into it
+        jobs = jobs_for_session(copy_of(job.address), [job.requested], job.request, host="")
     except Exception as error:  # noqa: BLE001 - a damaged session or a version's code may raise any error
         return regress.job_failure(error)
     return regress.run_job(jobs[0]) if jobs else JobOutcome(None)
