@@ -403,7 +403,7 @@ def test_the_chosen_model_is_printed(captures: Path) -> None:
         "BTC=10",
         "--no-journal",
     )
-    assert "only trades and vanishing size move it on" in verbatim(*words)
+    assert "only trades and vanishing size move it forward" in verbatim(*words)
     fills_and_balances = verbatim(
         *words, "--model", "queue=power", "--model", "clock=venue", "--model", "fee_tiers=100:0.0001:0.0002"
     )

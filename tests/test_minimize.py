@@ -256,7 +256,7 @@ def test_the_record_of_another_crossover_is_found_in_a_capture(shared_data: Path
     (tmp_path / "two.py").write_text(ema.replace("length=20", "length=21"))
     verbatim("import", shared_data / "captures" / "binance" / "usdm_btcusdt_20240808.gz", "--into", tmp_path / "c")
     words = ("bisect", tmp_path / "c", "--records", "--good", tmp_path / "one.py", "--bad", tmp_path / "two.py")
-    assert "say what the account has" in verbatim(*words, code=3)
+    assert "states no balances" in verbatim(*words, code=3)
     output = parse_output(verbatim(*words, "--balance", "USDT=1000000", code=1))
     assert (output.records, output.first) == (1, output.last)
     assert [json.loads(verbatim(*words, "--no-journal", "--json"))["decisions"] for words in output.repeated_by] in (

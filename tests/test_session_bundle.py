@@ -175,7 +175,7 @@ def test_ask_reports_the_same_state_from_a_slice(whole: Path, tmp_path: Path) ->
         assert output_of(verbatim("ask", path, *words)) == output_of(verbatim("ask", whole, *words))
     for moment in (at[2] - 1, next(Journal.open(whole).records(at[1])).time_ns):
         output = output_of(verbatim("ask", path, "--at", moment, "--trust-code"), BAD_INPUT)
-        assert f"among records 1 to {at[2] - 1}, which this slice has not" in output
+        assert f"among records 1 to {at[2] - 1}, which this slice does not have" in output
     assert f"after record {at[2]} " not in output_of(verbatim("ask", path, "--at", 0, "--trust-code"))
 
 
@@ -185,7 +185,7 @@ def test_a_running_session_is_bundled_up_to_now(tmp_path: Path) -> None:
     at = checkpoints(tmp_path / "s")
     made = write_bundle(tmp_path / "s", tmp_path / "s.vbundle", from_seq=at[1])
     running.stop()
-    assert (made.whole, made.bundled_from) == (False, "0" * 64), "nothing of it was sealed"
+    assert (made.whole, made.bundled_from) == (False, "0" * 64), "no segment of it was sealed"
     folder = unpacked(tmp_path / "s.vbundle", tmp_path / "back")
     assert replay_session(folder).identical
     assert list(Journal.open(folder).records(at[1])) == list(Journal.open(tmp_path / "s").records(at[1], made.last_seq))

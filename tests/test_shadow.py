@@ -258,7 +258,7 @@ def test_an_unreadable_folder_is_one_clear_line(tmp_path: Path, what: str) -> No
         (("--model", "speed_ms=3"), "the venue's model has no 'speed_ms'"),
         (("--set", "risk.nothing=3"), "unknown setting 'risk.nothing'"),
         (("--strategy", "nowhere.py"), "nowhere.py"),
-        (("--balance", "USDT=abc"), "an amount is a number"),
+        (("--balance", "USDT=abc"), "write the amount with at most 8 decimals"),
     ],
 )
 def test_bad_input_is_one_line(tmp_path: Path, words: tuple[str, ...], what: str) -> None:
