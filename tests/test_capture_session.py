@@ -348,8 +348,8 @@ def test_a_strategy_is_regressed_over_captures_of_several_markets(captures: Path
     )
     names = ("cm_btcusd_perp", "usdm_btcusdt_jul")
     verbatim("regress", *(captures / name for name in names), *words, "--version", same)
-    fills_and_balances = verbatim("regress", *(captures / name for name in names), *words, "--version", other, code=1)
-    assert "next.py decided otherwise" in fills_and_balances
+    output = verbatim("regress", *(captures / name for name in names), *words, "--version", other, code=1)
+    assert "next.py decided otherwise" in output
 
 
 @pytest.mark.parametrize(
@@ -388,9 +388,9 @@ def test_a_strategy_is_regressed_over_captures_of_several_markets(captures: Path
     ],
 )
 def test_invalid_options_are_one_clear_line(captures: Path, words: tuple[object, ...], what: str) -> None:
-    fills_and_balances = verbatim("resim", captures / "spot_ethusdt", "--no-journal", *words, code=3)
-    assert what in fills_and_balances
-    assert len(fills_and_balances.splitlines()) == 1
+    output = verbatim("resim", captures / "spot_ethusdt", "--no-journal", *words, code=3)
+    assert what in output
+    assert len(output.splitlines()) == 1
 
 
 def test_the_chosen_model_is_printed(captures: Path) -> None:
@@ -404,11 +404,11 @@ def test_the_chosen_model_is_printed(captures: Path) -> None:
         "--no-journal",
     )
     assert "only trades and vanishing size move it forward" in verbatim(*words)
-    fills_and_balances = verbatim(
+    output = verbatim(
         *words, "--model", "queue=power", "--model", "clock=venue", "--model", "fee_tiers=100:0.0001:0.0002"
     )
-    assert "queue=power clock=venue queue_n=2 fee_tiers=100:0.0001:0.0002 (docs/fidelity.md)" in fills_and_balances
-    assert "vanishing size" not in fills_and_balances
+    assert "queue=power clock=venue queue_n=2 fee_tiers=100:0.0001:0.0002 (docs/fidelity.md)" in output
+    assert "vanishing size" not in output
 
 
 def test_a_capture_without_a_market_is_refused(shared_data: Path, tmp_path: Path) -> None:

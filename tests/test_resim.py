@@ -142,9 +142,9 @@ def test_another_size_is_exact_up_to_the_first_order(recorded_session: Path, tmp
     assert without_origins(tmp_path / "other")[: first.seq - 3] == without_origins(recorded_session)[: first.seq - 3]
     assert outcome.handover.startswith(f"another request at record {first.seq}: place")
     assert outcome.handover.endswith("BUY 0.002 BTCUSDT at 60000 in place of place BUY 0.001 BTCUSDT at 60000")
-    (lines,) = list(Journal.open(tmp_path / "other").records(kinds=[Kind.COMMAND], sources=["resim"]))
-    assert outcome.handover in (lines.body or "")
-    assert lines.seq == outcome.handover_seq + 1
+    (handover,) = list(Journal.open(tmp_path / "other").records(kinds=[Kind.COMMAND], sources=["resim"]))
+    assert outcome.handover in (handover.body or "")
+    assert handover.seq == outcome.handover_seq + 1
     sizes = {read_request(each.body or "").order.quantity for each in requests(tmp_path / "other", "place")}  # type: ignore[union-attr]
     assert [f"{size:f}" for size in sizes] == ["0.002"]
     assert len(requests(tmp_path / "other", "place")) > 10
@@ -213,9 +213,9 @@ def test_resim_reports_the_changes_and_writes_a_journal(recorded_session: Path, 
 
 def test_a_model_with_other_latencies_differs_in_latency_first(recorded_session: Path, tmp_path: Path) -> None:
     slow = ("--modelled", "--model", "request_ms=20", "--model", "answer_ms=0.7", "--model", "feed_ms=0.7")
-    lines = json.loads(verbatim("resim", recorded_session, "--trust-code", *slow, "--into", tmp_path / "r", "--json"))
-    assert lines["model"]["request_ns"] == 20_000_000
-    assert (lines["modelled"], lines["handover_seq"]) == (True, 0)
+    summary = json.loads(verbatim("resim", recorded_session, "--trust-code", *slow, "--into", tmp_path / "r", "--json"))
+    assert summary["model"]["request_ns"] == 20_000_000
+    assert (summary["modelled"], summary["handover_seq"]) == (True, 0)
     found = json.loads(verbatim("diff", recorded_session, tmp_path / "r", "--json", code=1))
     assert {each["of"] for each in found["partings"]} >= {"latency", "decision"}
     assert "data" not in {each["of"] for each in found["partings"]}

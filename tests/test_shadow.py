@@ -99,8 +99,8 @@ def shadow(*words: object, code: int = 0) -> list[str]:
 
 def counts(lines: list[str]) -> tuple[int, int, int]:
     """Return the decisions of the session, those of the version, and the changed ones."""
-    running_session, decided, changed = re.findall(r"\d[\d,]*", lines[-1])
-    return int(running_session.replace(",", "")), int(decided.replace(",", "")), int(changed.replace(",", ""))
+    recorded, decided, changed = re.findall(r"\d[\d,]*", lines[-1])
+    return int(recorded.replace(",", "")), int(decided.replace(",", "")), int(changed.replace(",", ""))
 
 
 def change_lines(lines: list[str]) -> list[str]:
@@ -216,8 +216,8 @@ def test_ctrl_c_prints_the_summary(tmp_path: Path, following: Callable[..., Foll
     assert (same.end(), other.end()) == (0, 1)
     assert "records of a session which goes on; exact to the end" in "\n".join(same.lines)
     assert "records of a session which goes on; exact up to record" in "\n".join(other.lines)
-    running_session, decided, changed = counts(same.lines)
-    assert (running_session, changed) == (decided, 0)
+    recorded, decided, changed = counts(same.lines)
+    assert (recorded, changed) == (decided, 0)
     assert counts(other.lines)[2] > 0
     running.stop()
     assert verify(tmp_path / "s").closed
