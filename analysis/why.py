@@ -65,7 +65,6 @@ def order_story(folder: Path, order: str) -> Story:
     Raises:
         UnknownOrderError: The session has no order of this name.
         JournalError: A session cannot be read.
-
     """
     chapters: list[tuple[str, list[StoryLink]]] = []
     row: dict[str, Any] | None = None

@@ -67,7 +67,6 @@ class CausalWalk:
         Args:
             record: Where the chain begins.
             replayed: Records by seq that take precedence over those of the journal.
-
         """
         links: list[CauseLink] = []
         seen: set[int] = set()

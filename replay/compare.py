@@ -31,7 +31,6 @@ def output_difference(recorded: Record, replayed: Record, not_compared: set[str]
         recorded: The journal's record.
         replayed: The record of the same seq that the replay made.
         not_compared: Receives the parts of a CHECKPOINT whose versions differ.
-
     """
     if recorded == replayed:
         return None

@@ -91,19 +91,19 @@ def _block_starts(ends: Rows) -> Rows:
     return np.flatnonzero(np.diff(begins // BLOCK_ROWS, prepend=-1))
 
 
-def load_projection(sealed: Sealed, program: SessionContext) -> Projection:
+def load_projection(sealed: Sealed, context: SessionContext) -> Projection:
     """Return the projection of a whole sealed segment, from the cache if it is there.
 
     Raises:
         DamagedJournalError: The segment cannot be read.
     """
     name = f"rows-{sealed.footer.first_seq:012d}"
-    instruments = msgspec.json.encode(program.body.instruments).decode()
+    instruments = msgspec.json.encode(context.body.instruments).decode()
     made_from = f"{FORMAT_VERSION} {code_digest()} {sealed.footer.chain} {instruments}"
     cached = caches.find(sealed.path.parent, name, made_from)
     if cached is not None:
         return _decode(cached)
-    projection = build_projection(lambda kinds, columns: sealed.batches(RowFilter(kinds=kinds), columns), program)
+    projection = build_projection(lambda kinds, columns: sealed.batches(RowFilter(kinds=kinds), columns), context)
     caches.keep(sealed.path.parent, name, made_from, _encode(projection))
     return projection
 
@@ -111,9 +111,9 @@ def load_projection(sealed: Sealed, program: SessionContext) -> Projection:
 Batches = Callable[[Collection[Kind], Sequence[str]], Iterable[pa.RecordBatch]]
 
 
-def build_projection(batches: Batches, program: SessionContext) -> Projection:
+def build_projection(batches: Batches, context: SessionContext) -> Projection:
     """Decode records that `batches` reads into a projection."""
-    rows = decode_frames(batches((Kind.FEED,), _DECODED_COLUMNS), program)
+    rows = decode_frames(batches((Kind.FEED,), _DECODED_COLUMNS), context)
     plain = rows[:, SEQ]
     parts = [np.empty(0, np.int64)]
     for batch in batches(OUTSIDE_KINDS, ("seq",)):
@@ -125,7 +125,7 @@ def build_projection(batches: Batches, program: SessionContext) -> Projection:
     return Projection(rows[ends - 1, SEQ], ends, np.concatenate(parts), np.split(rows, cuts) if len(rows) else [])
 
 
-def decode_frames(batches: Iterable[pa.RecordBatch], program: SessionContext) -> Rows:
+def decode_frames(batches: Iterable[pa.RecordBatch], context: SessionContext) -> Rows:
     """Decode FEED records into the rows of their plain stream messages."""
     parts: list[Rows] = [np.empty((0, COLUMNS), np.int64)]
     for batch in batches:
@@ -134,9 +134,9 @@ def decode_frames(batches: Iterable[pa.RecordBatch], program: SessionContext) ->
         sources, payloads = batch.column("source").to_pylist(), batch.column("payload").to_pylist()
         first = 0
         while first < len(seqs):
-            venue = venue_for_source(program, sources[first])
+            venue = venue_for_source(context, sources[first])
             end = first
-            while end < len(seqs) and plain[end] and venue_for_source(program, sources[end]) is venue:
+            while end < len(seqs) and plain[end] and venue_for_source(context, sources[end]) is venue:
                 end += 1
             decoded = (
                 venue.market.decode_many(payloads[first:end], seqs[first:end], times[first:end])
@@ -152,14 +152,14 @@ def decode_frames(batches: Iterable[pa.RecordBatch], program: SessionContext) ->
     return np.concatenate(parts)
 
 
-def venue_for_source(program: SessionContext, source: str) -> Venue:
+def venue_for_source(context: SessionContext, source: str) -> Venue:
     """Return the venue whose dialect a source uses.
 
     A capture has other source names, so a session with one venue uses that venue for all of them.
     """
-    if source.partition(".")[0] in program.venues or len(program.venues) != 1:
-        return program.venue_of(source)
-    return next(iter(program.venues.values()))
+    if source.partition(".")[0] in context.venues or len(context.venues) != 1:
+        return context.venue_of(source)
+    return next(iter(context.venues.values()))
 
 
 def _encode(projection: Projection) -> bytes:

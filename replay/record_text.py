@@ -42,14 +42,14 @@ TEXT_MAX = 240
 class MarketReader:
     """Reads the frames of one session with the dialects of its venues."""
 
-    def __init__(self, program: SessionContext) -> None:
-        self._program = program
-        self._instruments = list(program.instruments.values())
-        self.watched = _watched_instruments(program)
+    def __init__(self, context: SessionContext) -> None:
+        self._context = context
+        self._instruments = list(context.instruments.values())
+        self.watched = _watched_instruments(context)
 
     def venue(self, source: str) -> Venue | None:
         """Return the venue that a source belongs to, or None if the session has not declared it."""
-        return self._program.venues.get(source.split(".", 1)[0])
+        return self._context.venues.get(source.split(".", 1)[0])
 
     def rows(self, record: Record) -> list[list[int]]:
         """Decode a streamed market frame into rows. Return an empty list for any other record."""
@@ -73,13 +73,13 @@ class MarketReader:
         return self._instruments[row[r.INSTRUMENT]]
 
 
-def _watched_instruments(program: SessionContext) -> Mapping[str, frozenset[str]]:
+def _watched_instruments(context: SessionContext) -> Mapping[str, frozenset[str]]:
     """Return the ids of the instruments that each strategy declares, by strategy."""
-    names = {settings.name: settings.declared.instruments for settings in program.body.strategies if settings.declared}
-    names.update({name: loaded.instruments for name, loaded in program.strategies.items()})
+    names = {settings.name: settings.declared.instruments for settings in context.body.strategies if settings.declared}
+    names.update({name: loaded.instruments for name, loaded in context.strategies.items()})
     return {
         strategy: frozenset(
-            instrument.id for name in declared if (instrument := find_instrument(program.instruments, name)) is not None
+            instrument.id for name in declared if (instrument := find_instrument(context.instruments, name)) is not None
         )
         for strategy, declared in names.items()
     }
@@ -91,7 +91,6 @@ def describe(record: Record, markets: MarketReader | None = None) -> str:
     Args:
         record: Any record of a session.
         markets: Reads wire frames; without it they are returned as text.
-
     """
     try:
         if record.kind in (Kind.FEED, Kind.BROKER):
@@ -109,8 +108,8 @@ def payload_text(record: Record) -> str:
 def duration_text(ns: int) -> str:
     """Format a length of time with its unit.
 
-    >>> span(1_200_000), span(80_000), span(2_500_000_000), span(-1_000_000), span(90_000_000_000)
-    ('1.200 ms', '80 µs', '2.500 s', '-1.000 ms', '1 min 30 s')
+    >>> [duration_text(ns) for ns in (1_200_000, 80_000, 2_500_000_000, -1_000_000, 90_000_000_000)]
+    ['1.200 ms', '80 µs', '2.500 s', '-1.000 ms', '1 min 30 s']
     """
     if ns < 0:
         return f"-{duration_text(-ns)}"

@@ -215,8 +215,8 @@ class _Resimulation:
         self._run_modelled(sequencer, outputs, after)
 
     def _run_modelled(self, sequencer: Sequencer, outputs: Sequence[Output], after: int) -> None:
-        program = self._kernel.session
-        timeline = Timeline(self._journal, program, self._last, self._links.sources)
+        context = self._kernel.session
+        timeline = Timeline(self._journal, context, self._last, self._links.sources)
         model_run = ModelRun(
             self._journal,
             timeline,

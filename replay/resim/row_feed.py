@@ -53,10 +53,10 @@ class RowFeed(Protocol):
 _STREAM_OF = {r.QUOTE: Stream.QUOTE, r.TRADE: Stream.TRADE, r.MARK: Stream.MARK}  # all other rows are of books
 
 
-def link_source(program: SessionContext, row: Sequence[int]) -> str:
+def link_source(context: SessionContext, row: Sequence[int]) -> str:
     """Return the source of the link that carries a row's stream."""
     kind = row[r.A] if row[r.TYPE] == r.BAD_VALUE else row[r.TYPE]
-    return program.link_of(row[r.INSTRUMENT], _STREAM_OF.get(kind, Stream.BOOK))
+    return context.link_of(row[r.INSTRUMENT], _STREAM_OF.get(kind, Stream.BOOK))
 
 
 class ReferencedRows:

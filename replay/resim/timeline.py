@@ -54,10 +54,10 @@ class Timeline:
     """The inputs of one recorded session. Segments are read when they are reached."""
 
     def __init__(
-        self, journal: Journal, program: SessionContext, until_seq: int, market_sources: frozenset[str]
+        self, journal: Journal, context: SessionContext, until_seq: int, market_sources: frozenset[str]
     ) -> None:
         self._journal = journal
-        self._program = program
+        self._context = context
         self._until_seq = until_seq
         self._market_sources = market_sources
         self._cached: dict[int, _Segment] = {}
@@ -105,12 +105,12 @@ class Timeline:
 
     def _depth(self, record: Record, answer_ns: int) -> DepthAnswer:
         if record.cause is None:
-            instrument = next(iter(self._program.instruments))  # a capture has snapshots of one instrument only
+            instrument = next(iter(self._context.instruments))  # a capture has snapshots of one instrument only
         else:
             request = next(self._journal.records(record.cause, record.cause))
             instrument = read_request(request.body or "").instrument
         payload = record.payload or b""
-        rows = venue_for_source(self._program, record.source).market.decode_snapshot(
+        rows = venue_for_source(self._context, record.source).market.decode_snapshot(
             payload, instrument, record.seq, record.time_ns
         )
         line = Line(record.time_ns - answer_ns, "", instrument.partition(":")[2], payload)
@@ -146,7 +146,7 @@ class Timeline:
                 return cached
         first_seq, last_seq, sealed = self._journal.part_at(seq)
         projection = (
-            self._open_segment(first_seq, last_seq) if sealed is None else load_projection(sealed, self._program)
+            self._open_segment(first_seq, last_seq) if sealed is None else load_projection(sealed, self._context)
         )
         last_seq = min(last_seq, self._until_seq)
         segment = _Segment(
@@ -161,7 +161,7 @@ class Timeline:
         """Decode the records that are not sealed yet, without a cache."""
         return build_projection(
             lambda kinds, columns: self._journal.batches(first_seq, columns, to_seq=last_seq, kinds=kinds),
-            self._program,
+            self._context,
         )
 
     def _outside_records(self, first_seq: int, last_seq: int, seqs: Rows) -> list[Record]:

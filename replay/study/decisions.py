@@ -89,7 +89,7 @@ class DecisionReader:
         elif record.kind is Kind.INTENT:
             body = read_intent(record.body or "")
             if body.order is not None:
-                what = order_text(body.order)
+                what = placed_order_text(body.order)
                 self._placed[record.key or ""] = what
             else:
                 what = f"cancel {self._placed.get(body.cancels, body.cancels)}"
@@ -104,7 +104,7 @@ class DecisionReader:
         return None
 
 
-def order_text(order: NewOrder) -> str:
+def placed_order_text(order: NewOrder) -> str:
     """Describe an order by side, quantity, symbol, price, type and time in force."""
     price = f" at {order.price:f}" if order.price else ""
     symbol = order.instrument.partition(":")[2]
