@@ -75,7 +75,7 @@ class Machine:
             pass
         self._idle.append(idle)
 
-    def told(self) -> Figures:
+    def report(self) -> Figures:
         return {
             "load": os.getloadavg()[0],
             "idle": statistics.median(self._idle or [idle_fraction()]),
@@ -168,9 +168,9 @@ def run_parts(options: argparse.ArgumentParser, parts: dict[str, Part]) -> None:
         for name in given.parts or parts:
             machine = Machine(given.quiet_s)
             for title, rows in parts[name](given, Path(scratch), machine):
-                told = machine.told()
+                load = machine.report()
                 if given.json:
-                    print(json.dumps({"part": name, "title": title, "machine": told, "rows": rows}), flush=True)
+                    print(json.dumps({"part": name, "title": title, "machine": load, "rows": rows}), flush=True)
                 else:
-                    said = f"load {told['load']:.1f}, {told['idle']:.0%} of {told['cpus']:.0f} processors idle before each run"
-                    print(f"\n{table(f'{title} ({said})', rows)}", flush=True)
+                    busy = f"load {load['load']:.1f}, {load['idle']:.0%} of {load['cpus']:.0f} processors idle"
+                    print(f"\n{table(f'{title} ({busy} before each run)', rows)}", flush=True)

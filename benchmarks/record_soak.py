@@ -41,8 +41,9 @@ from journal.verify import verify
 VERBATIM = [sys.executable, "-P", "-c", "from verbatim.cli import main; main(prog_name='verbatim')"]
 SYMBOL = "BTCUSDT"
 STALE_SECONDS = 10  # of silence until the recorder reconnects (engine.stale_after_s, which the scaled clock stretches)
-# a disconnect, a silence. A link that is lost again within backoff_max (30 s) is opened later and later, so what is struck must be further
-# apart: with a disconnect every 30 s the recorder was away for up to 30 s after each, and most silences fell into that
+# One round has a disconnect and a silence. A link that is lost again within backoff_max (30 s) is opened later and
+# later, so faults must be further apart: with a disconnect every 30 s the recorder was away for up to 30 s after each,
+# and most silences were in that time.
 ROUND_SECONDS = 60.0
 LONG_SILENCE_EVERY = 4  # rounds
 SETTLE_SECONDS = 2.0
@@ -279,7 +280,7 @@ def compare_frames(sent: list[dict[str, Any]], received: list[Sent]) -> list[str
     for number, (theirs, ours) in enumerate(zip(sent, received, strict=False)):
         if (theirs["frames"], theirs["sha256"]) != (ours.frames, ours.sha256):
             said.append(
-                f"connection {number}: {theirs['frames']} frames were sent, {ours.frames} are in the journals, or others"
+                f"connection {number}: {theirs['frames']} frames were sent, {ours.frames} or others are in the journals"
             )
     return said
 

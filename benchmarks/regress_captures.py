@@ -121,7 +121,7 @@ def on_dask(words: list[str]) -> str:
         [
             sys.executable,
             "-c",
-            f"import os, time; time.sleep(12); os.kill({workers[0].pid}, {signal.SIGKILL:d}); print('one worker was killed')",
+            f"import os, time; time.sleep(12); os.kill({workers[0].pid}, {signal.SIGKILL:d}); print('killed a worker')",
         ]
     )
     try:

@@ -141,8 +141,9 @@ def ours(folder: Path, strategy: str, settings: dict[str, str], counted: str, ti
     (line, *_) = [*found.lines.values(), None]
     cpu_s = sorted(seconds)[1]
     return {
-        "rows": rows, "cpu_s": round(cpu_s, 3), "rows_per_cpu_s": round(rows / cpu_s), "python_asked": asked, "placed": found.placed, "cancels": found.canceled,
-        "fills": found.fills, "records": len(kept), "position": f"{line.position:f}" if line else "0", "pnl": f"{found.pnl:.6f}",
+        "rows": rows, "cpu_s": round(cpu_s, 3), "rows_per_cpu_s": round(rows / cpu_s), "python_asked": asked,
+        "placed": found.placed, "cancels": found.canceled, "fills": found.fills, "records": len(kept),
+        "position": f"{line.position:f}" if line else "0", "pnl": f"{found.pnl:.6f}",
     }  # fmt: skip
 
 
@@ -289,7 +290,8 @@ def main() -> None:
         for theirs, run in runs.items():
             known[theirs] = known.get(theirs) or run()
             print(
-                f"  {theirs} {json.dumps(known[theirs])}\n  ratio {mine['rows_per_cpu_s'] / known[theirs]['rows_per_cpu_s']:.3f}",
+                f"  {theirs} {json.dumps(known[theirs])}\n"
+                f"  ratio {mine['rows_per_cpu_s'] / known[theirs]['rows_per_cpu_s']:.3f}",
                 flush=True,
             )
 

@@ -122,10 +122,11 @@ def measure_jobs(jobs: list[Job], rounds: int) -> None:
     one, two = rows["one process"], rows["two processes"]
     two["efficiency, wall"] = one["wall s, all"] / two["wall s, all"] / 2
     two["efficiency, CPU"] = one["CPU s, all jobs"] / two["CPU s, all jobs"]
-    told = machine.told()
+    load = machine.report()
     print(
         table(
-            f"{len(jobs)} jobs, medians of {rounds} rounds (load {told['load']:.1f}, {told['idle']:.0%} idle before each)",
+            f"{len(jobs)} jobs, medians of {rounds} rounds "
+            f"(load {load['load']:.1f}, {load['idle']:.0%} idle before each)",
             rows,
         ),
         flush=True,
