@@ -35,6 +35,7 @@ class ReplayVariant(msgspec.Struct, frozen=True):
 
     @property
     def name(self) -> str:
+        """The variant for people."""
         return f"{'compiled' if self.jit == '1' else 'plain'}, hash seed {self.hash_seed}"
 
 

@@ -82,6 +82,7 @@ def _send(value: object) -> None:
 
 
 def main(folder: Path, last: int, target: str) -> None:
+    """Replay a session, and write digests to `target`, or print the digests of its parts."""
     journal = Journal.open(folder)
     session = read_session(journal.session_record().body or "")
     digests = StateDigests()

@@ -45,6 +45,7 @@ class ModelledVenue:
         self._conn_ids = 0
 
     def new_conn_id(self) -> int:
+        """Return the id of a new connection."""
         self._conn_ids += 1
         return self._conn_ids
 

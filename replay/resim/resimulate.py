@@ -54,6 +54,7 @@ class ResimOutcome(msgspec.Struct, frozen=True):
 
     @property
     def modelled(self) -> bool:
+        """True if the model answered any request."""
         return bool(self.handover) or self.handover_seq == 0
 
     @property

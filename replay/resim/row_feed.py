@@ -68,6 +68,7 @@ class ReferencedRows:
 
     @property
     def due_ns(self) -> int:
+        """The next time at which a TIMER may decide."""
         state = _state(self._sequencer)
         can_skip = state.quiescent and state.next_due_ns != self._deciding_timer_ns
         return state.next_due_ns + TIMER_LOOKAHEAD_NS if can_skip else state.next_due_ns
@@ -107,7 +108,7 @@ class ReferencedRows:
         return batch.row, outputs
 
     def skip_rows(self, span: RowSpan, begin: int, end: int) -> None:
-        pass
+        """Do nothing: a row without an output has no record."""
 
 
 class FullRows:
@@ -121,9 +122,11 @@ class FullRows:
 
     @property
     def due_ns(self) -> int:
+        """The due time of the next TIMER."""
         return _state(self._sequencer).next_due_ns
 
     def push_rows(self, span: RowSpan, begin: int, until_ns: int | None, *, single_record: bool = False) -> FedRows:
+        """Push rows as copies of their source records, with new seqs."""
         state = _state(self._sequencer)
         first = _record_index(span, begin)
         room = self._checkpoint_every - state.inputs % self._checkpoint_every
@@ -163,6 +166,7 @@ class FullRows:
         )
 
     def skip_rows(self, span: RowSpan, begin: int, end: int) -> None:
+        """Read the frames of the rows, so that the next frame matches the next row."""
         if end > begin:
             self._frame(int(span.rows[end - 1, r.SEQ]))
 

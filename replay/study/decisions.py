@@ -31,6 +31,7 @@ class RecordedDecision(msgspec.Struct, frozen=True):
 
     @property
     def key(self) -> DecisionKey:
+        """The key by which decisions of two sessions are aligned."""
         return self.origin, self.strategy, self.leg
 
     def same_as(self, other: "RecordedDecision") -> bool:
@@ -53,6 +54,7 @@ class ChangedDecision(msgspec.Struct, frozen=True):
 
     @property
     def time_ns(self) -> int:
+        """The earlier of the two times."""
         return min(side.time_ns for side in (self.before, self.after) if side is not None)
 
 

@@ -35,6 +35,7 @@ class PerformanceLine(msgspec.Struct, frozen=True):
 
     @property
     def pnl(self) -> Decimal:
+        """P&L after fees."""
         return self.realised_pnl + self.unrealised_pnl - self.fees_quote
 
 
@@ -59,10 +60,12 @@ class Performance(msgspec.Struct, frozen=True):
 
     @property
     def pnl(self) -> Decimal:
+        """P&L after fees of all strategies."""
         return sum((line.pnl for line in self.lines.values()), Decimal(0))
 
     @property
     def fees_quote(self) -> Decimal:
+        """Fees of all strategies, in the quote asset."""
         return sum((line.fees_quote for line in self.lines.values()), Decimal(0))
 
 

@@ -46,10 +46,12 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def session(self) -> str:
+        """The name of the session."""
         return self.folder.name
 
     @property
     def address(self) -> str:
+        """The folder as text."""
         return str(self.folder)
 
 
@@ -72,11 +74,16 @@ class SessionJob(Protocol):
     """A job on a session, whether that is a folder or an archive."""
 
     @property
-    def session(self) -> str: ...
+    def session(self) -> str:
+        """The name of the session."""
+
     @property
-    def address(self) -> str: ...
+    def address(self) -> str:
+        """The folder or the archive's address of the session."""
+
     @property
-    def version(self) -> str: ...
+    def version(self) -> str:
+        """The name of the version."""
 
 
 class RegressRow(msgspec.Struct, frozen=True):

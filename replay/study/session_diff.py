@@ -44,10 +44,12 @@ class SessionComparison(msgspec.Struct, frozen=True):
 
     @property
     def same(self) -> bool:
+        """True if the sessions are equal."""
         return not self.session and not self.differences
 
     @property
     def verdict(self) -> str:
+        """The result in one line."""
         if self.same:
             return "diff: the same"
         if not self.differences:
@@ -56,6 +58,7 @@ class SessionComparison(msgspec.Struct, frozen=True):
         return f"diff: the first difference is in {first.kind}: {first.what}"
 
     def as_json(self) -> dict[str, Any]:
+        """Return the comparison as JSON values."""
         fields: dict[str, Any] = msgspec.to_builtins(self)
         return fields | {"same": self.same, "verdict": self.verdict}
 

@@ -51,10 +51,12 @@ class ArchivedJob(msgspec.Struct, frozen=True):
 
     @property
     def version(self) -> str:
+        """The name of the version."""
         return self.requested.name
 
     @property
     def session(self) -> str:
+        """The name of the session, from its address."""
         return name_at(self.address)
 
 
