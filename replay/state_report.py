@@ -107,7 +107,7 @@ def _markets(kernel: Kernel, state: State) -> list[dict[str, Any]]:
                 "book": state.market.book_state(index).name.lower(),
                 "quote": None if quote is None else _plain_fields(quote),
                 "bids": [] if top is None else [[plain(price), plain(size)] for price, size in top.bids],
-                "query_count": [] if top is None else [[plain(price), plain(size)] for price, size in top.asks],
+                "asks": [] if top is None else [[plain(price), plain(size)] for price, size in top.asks],
                 "book_seq": None if top is None else top.seq,
                 "last_trade": None if trade is None else _plain_fields(trade),
             }

@@ -66,7 +66,7 @@ def test_a_venue_that_opens_a_socket_is_reported_with_its_line(tmp_path: Path, m
         SocketOpenedError, match=rf"curious_venue\.py:{line} \(decode_private\) opened a socket"
     ) as caught:
         replay_session(folder)
-    assert "is in no record" in str(caught.value)
+    assert "no record holds what it would receive" in str(caught.value)
 
 
 @pytest.mark.parametrize("way", ["new", "resolve"])

@@ -90,9 +90,9 @@ def test_a_damaged_cache_and_one_of_something_else_are_as_if_they_were_not_there
     path.write_bytes(whole[:50])
     assert np.array_equal(rows_of(load_projection(found, program)), wanted)
     coarser = tuple(
-        msgspec.structs.replace(each, tick_size=each.tick_size * 10) for each in program.session.instruments
+        msgspec.structs.replace(each, tick_size=each.tick_size * 10) for each in program.body.instruments
     )
-    other = SessionContext(msgspec.structs.replace(program.session, instruments=coarser), {})
+    other = SessionContext(msgspec.structs.replace(program.body, instruments=coarser), {})
     load_projection(found, other)
     assert path.read_bytes() != whole
 
