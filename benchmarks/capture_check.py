@@ -1,12 +1,11 @@
-"""A real capture played to a live session: is every message in the journal, is every book the known one, does it
-repeat?
+"""A real capture played to a live session: is every message in the journal, is every book the known one, does it repeat?
 
-    python -P benchmarks/capture_check.py [--data ../shared/data] [--speed 60] [--strict-until SEQ] CAPTURE ...
+    python -P benchmarks/capture_check.py [--data ../shared/data] [--speed 60] [--strict-until SEQ] spot_btcusdt spot_ethusdt
 
-Runs `verbatim demo --capture`, then checks the sealed journal alone: the public messages byte for byte and in order;
-the book, folded from the records, against exact decimals at each point of known/binance_books_and_trades.json, and the
-trades' totals; `verbatim verify`; `verbatim replay --strict` (two hash seeds x compiled and plain). Prints one JSON
-line a capture; exit code 1 where something does not hold.
+Runs `verbatim demo --capture`, then checks the sealed journal alone: the public messages byte for byte and in order; the book,
+folded from the records, against exact decimals at each point of known/binance_books_and_trades.json, and the trades' totals;
+`verbatim verify`; `verbatim replay --strict` (two hash seeds x compiled and plain). Prints one JSON line a capture; exit
+code 1 where something does not hold.
 """
 
 import argparse
@@ -51,7 +50,7 @@ def main() -> int:
 
 
 def check(data: Path, name: str, journals: Path, *, speed: int, strict_until: str = "") -> dict[str, Any]:
-    """Check one capture. `wrong` lists what does not hold."""
+    """Everything about one capture. `wrong` lists what does not hold."""
     capture = data / "captures" / "binance" / f"{name}_20240808.gz"
     known = json.loads((data / "known" / "binance_books_and_trades.json").read_text())["captures"][name]
     begun = time.monotonic()
@@ -93,7 +92,7 @@ def check(data: Path, name: str, journals: Path, *, speed: int, strict_until: st
 
 
 def verbatim(*arguments: object) -> dict[str, Any]:
-    """Run the command line as a user would. The last line of its output is JSON."""
+    """The command line, as anyone would use it. Its last line is JSON."""
     words = [sys.executable, "-P", "-c", "from verbatim.cli import main; main()", *map(str, arguments)]
     ended = subprocess.run(words, capture_output=True, text=True, check=False, cwd=ROOT)
     if not ended.stdout.strip():
@@ -108,7 +107,7 @@ def lines(capture: Path) -> list[bytes]:
 
 
 def public_messages(journal: Journal) -> tuple[list[bytes], dict[str, int]]:
-    """Return the market messages in the order of the journal, and the number of other public messages by kind."""
+    """Return the market's messages in the order of the journal, and counts of the other public traffic by kind."""
     messages: list[bytes] = []
     other: dict[str, int] = {}
     purposes: dict[int, str] = {}
@@ -142,7 +141,7 @@ def messages_differ(found: list[bytes], expected: list[bytes]) -> list[str]:
 
 
 def books_differ(journal: Journal, known: dict[str, Any]) -> tuple[int, list[str]]:
-    """Fold the journal. Return how many known points were checked, and the differences."""
+    """Folds the journal; how many of the known points were met, and what was other than known."""
     records = journal.records()
     first = next(records)
     kernel = rebuilder_of(first)

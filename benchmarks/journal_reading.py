@@ -1,16 +1,14 @@
-"""The journal's readers: replay, look-ups, memory, recovery and verification, and how soon another process sees a
-record.
+"""The journal's readers: replay, look-ups, memory, recovery and verification, and how soon another process sees a record.
 
-    python benchmarks/journal_reading.py [PART ...] [--folder JOURNAL ...] [--rounds 5] [--json]
+    python benchmarks/journal_reading.py [replay lookups memory recovery visible] [--folder JOURNAL ...] [--rounds 5] [--json]
 
-    replay    every record as a Python object, beside the fastest reader of limits/i_readers.py with a struct a row
+    replay    every record as a Python object, beside the fastest reader of limits/i_readers.py with a struct for each row
     lookups   one record by seq, and one second by time: our reader and DuckDB, in journals of 1 and 50 million records
     memory    peak of writer and readers, each in its own process, at a million records and at ten
     recovery  of a full open segment of 64 MiB; and verification of a million records
     visible   from append to seen in a second process that polls each 2 ms, at groups of 50 ms
 
-Journals are made by tiling (tiled_journal.py: 50 million take some minutes and 1.7 GB), or given with --folder,
-smallest first.
+Journals are made by tiling (tiled_journal.py: 50 million take some minutes and 1.7 GB), or given with --folder, smallest first.
 """
 
 import argparse
@@ -44,7 +42,7 @@ SECOND_NS = 1_000_000_000
 
 
 def journals(given: argparse.Namespace, scratch: Path, sizes: tuple[int, ...]) -> list[Path]:
-    """Return the given journals, or tiled ones."""
+    """Those given, or tiled ones."""
     if given.folder:
         return list(given.folder)
     found = [scratch / f"tiled-{size}" for size in sizes]
@@ -83,9 +81,7 @@ def limit_file(folder: Path, target: Path) -> None:
 
 
 def limit_events(path: Path) -> Iterator[Event]:
-    """limits/i_readers.py: "numpy tolist + stream as dictionary" and "same + msgspec.Struct per row": its fastest that
-    makes objects.
-    """
+    """limits/i_readers.py: "numpy tolist + stream as dictionary" and "same + msgspec.Struct per row": its fastest that makes objects."""
     file = pq.ParquetFile(path, page_checksum_verification=False, pre_buffer=True, read_dictionary=["stream"])
     for batch in file.iter_batches(batch_size=10_000, use_threads=False):
         streams = batch.column(3)
@@ -138,7 +134,7 @@ def lookups(given: argparse.Namespace, scratch: Path, machine: Machine) -> Table
         rounds = []
         for number in range(given.rounds):
             machine.settle()
-            rounds.append(looked_up(folder, random.Random(number), given.lookups))  # noqa: S311 - random places to read
+            rounds.append(looked_up(folder, random.Random(number), given.lookups))  # noqa: S311 - it chooses records, not keys
         yield (
             f"Look-ups in {records} records, ms, of {given.lookups} a round",
             {name: medians([each[name] for each in rounds]) for name in rounds[0]},
@@ -146,7 +142,7 @@ def lookups(given: argparse.Namespace, scratch: Path, machine: Machine) -> Table
 
 
 def looked_up(folder: Path, chance: random.Random, count: int) -> dict[str, Figures]:
-    """Measure our reader and DuckDB in turns, at random places."""
+    """Ours and DuckDB's in turns, at places drawn."""
     from analysis.sql_session import connect, query_rows
 
     journal = Journal.open(folder)
@@ -197,7 +193,7 @@ def second(journal: Journal, after_ns: int, to_ns: int) -> int:
 
 
 def memory(given: argparse.Namespace, scratch: Path, machine: Machine) -> Tables:
-    """Run each job in its own process, and return its peak without the memory of imports."""
+    """Measure each job in its own process. The peak of its imports is subtracted."""
     folders = journals(given, scratch, (MILLION, 10 * MILLION))[:2]
     sizes = [Journal.open(folder).last_seq + 1 for folder in folders]
     found: dict[str, Figures] = {}
@@ -219,7 +215,7 @@ def alone(job: Callable[[Path, int, Path], None], folder: Path, size: int, scrat
 
 
 def peak_of(job: Callable[[Path, int, Path], None], folder: Path, size: int, scratch: Path) -> tuple[float, float]:
-    """Return the MB that are resident before, and at most."""
+    """MB resident before and at most."""
     before = resident_mb("VmRSS")
     job(folder, size, scratch)
     return before, resident_mb("VmHWM")
@@ -230,7 +226,7 @@ def resident_mb(field: str) -> float:
 
 
 def write_all(_folder: Path, size: int, scratch: Path) -> None:
-    """Write at full rate, roll and seal. The memory is that of the writer and the capture."""
+    """Flat out, rolled and sealed. Its memory is the writer's and that of the capture."""
     rows = read(CAPTURE)
     ours = Ours(Path(tempfile.mkdtemp(dir=scratch)) / "written", segment_bytes=64 * 1024 * 1024)
     while ours.seq < size:
@@ -252,7 +248,7 @@ def read_batches(folder: Path, _size: int, _scratch: Path) -> None:
 
 
 def look_up(folder: Path, size: int, _scratch: Path) -> None:
-    chance = random.Random(1)  # noqa: S311 - random places to read
+    chance = random.Random(1)  # noqa: S311 - it chooses records, not keys
     journal = Journal.open(folder)
     for _ in range(200):
         seq = chance.randrange(size)

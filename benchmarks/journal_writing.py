@@ -1,15 +1,14 @@
-"""The journal's writer: CPU a record, full load, append to durable, sealing and its effects, bytes sealed; beside
-peers.
+"""The journal's writer: CPU a record, full load, append to durable, sealing and its effects, bytes sealed; beside peers.
 
-    python benchmarks/journal_writing.py [PART ...] [--nautilus PYTHON ...] [--rounds 5] [--json]
+    python benchmarks/journal_writing.py [cpu paced full durable sealing bytes] [--nautilus PYTHON ...] [--rounds 5] [--json]
 
 The real JournalWriter with its threads takes usdm_btcusdt_20240808, a step for each record, and its raw bytes are kept.
 
-    cpu      flat out, as limits/j_path.py does it: peers write a batch for each of the capture's windows of 50 ms (13.8
+    cpu      flat out, as limits/j_path.py does it: peers write a batch for each of the capture's own windows of 50 ms (13.8
              records); ours frames of 14, and, at the price of two changes of thread for each, a frame for each window
     paced    as the capture came: own CPU less that of the same loop without a writer, caches as cold as in life
     full     as much as goes, with the default groups; a core is a second of CPU, of all our threads together
-    durable  an urgent record until its sync is known: to a waiting thread, and to a trio task as in the live gateway
+    durable  an urgent record until its sync is known: to a waiting thread, and to a trio task as the live gateway has it
     sealing  a full segment: how fast, and what it does to appends and to an event loop meanwhile
     bytes    of every capture of more than 1 MB, imported as `verbatim import` does it, against gzip -6 of its lines
 """
@@ -65,10 +64,7 @@ class Journal(Protocol):
 
 
 class Ours:
-    """Our writer.
-
-    With `flat_out` the last record of a window closes its group and is waited for, so frames are those of 50 ms groups.
-    """
+    """`flat_out`: the last record of a window closes its group and is waited for, so frames are those of 50 ms groups."""
 
     def __init__(self, folder: Path, *, flat_out: bool = False, **options: Any) -> None:
         self.writer = JournalWriter.create(folder, **{"segment_bytes": NO_END, **options})
@@ -121,7 +117,7 @@ class Nothing:
 
 
 def marked(groups: Sequence[Sequence[Row]]) -> list[tuple[Row, bool]]:
-    """Return each row, and True for the last of its window."""
+    """Each row, and whether it is the last of its window."""
     return [(row, row is group[-1]) for group in groups for row in group]
 
 
@@ -182,7 +178,7 @@ def paced(given: argparse.Namespace, scratch: Path, machine: Machine) -> Tables:
             while (rest := due - time.perf_counter()) > 0:
                 time.sleep(rest)
             journal.append(row, last=last)
-        time.sleep(0.3)  # waiting rows are written and synced
+        time.sleep(0.3)  # until waiting records are written and synced
         found = {"all us": watch.cpu_s / len(rows) * 1e6}
         if isinstance(journal, Ours):
             found["writer's thread us"] = (journal.thread_cpu_s() - thread_s) / len(rows) * 1e6
@@ -199,15 +195,12 @@ def paced(given: argparse.Namespace, scratch: Path, machine: Machine) -> Tables:
     for told in found.values():
         told["cpu us"] = told["all us"] - found["no writer"]["all us"]
         told["cpu over proto's"] = told["cpu us"] / (found["limits/proto.py"]["all us"] - found["no writer"]["all us"])
-    title = (
-        f"CPU a record, paced: {len(rows)} records in {given.paced_s:g} s, groups of 50 ms, "
-        "a sync each 250 ms (peers: none)"
-    )
+    title = f"CPU a record, as it came: {len(rows)} records in {given.paced_s:g} s, groups of 50 ms, a sync each 250 ms (peers: none)"
     yield title, found
 
 
 def usual(rows: Sequence[Row], seconds: float) -> list[Row]:
-    """Return the stretch of that length whose rate is nearest to the average."""
+    """The stretch of that length whose rate is nearest to the whole's."""
     span_ns = int(seconds * 1e9)
     wanted = len(rows) * span_ns / (rows[-1][0] - rows[0][0])
     starts = range(rows[0][0], rows[-1][0] - span_ns, 1_000_000_000)
@@ -306,7 +299,7 @@ class Ordering:
             event = self._known[record.seq] = trio.Event()
             ours.writer.append_step((record,), urgent=True)
             await event.wait()
-            assert ours.writer.durable(record.seq)
+            assert ours.writer.durable_token(record.seq)
         else:
             ours.writer.append_step((record,), urgent=True)
             ours.writer.wait_durable(record.seq, 60)
@@ -314,7 +307,7 @@ class Ordering:
 
 
 async def orders_and_bare(scratch: Path, rows: Sequence[Row], rate: float, *, in_trio: bool, count: int) -> Figures:
-    """Alternate an order with as many bytes that are written and synced directly, 2 ms apart."""
+    """Time an order, then a bare write and sync of as many bytes, in turns, 2 ms apart."""
     folder = fresh(scratch)
     ordering = Ordering(folder, in_trio=in_trio)
     feeding = Feeding(ordering.ours, rows, rate)
@@ -403,10 +396,7 @@ def sealing(given: argparse.Namespace, scratch: Path, machine: Machine) -> Table
     for _ in range(given.rounds):
         machine.settle()
         seen.append(trio.run(while_sealing, scratch, rows))
-    title = (
-        "Feed of 272/s, an order each 10 ms and a ticker of 1 ms in one trio loop, with and without the sealing of a "
-        "full segment"
-    )
+    title = "Feed of 272/s, an order each 10 ms and a ticker of 1 ms in one trio loop, while a full segment is sealed and else"
     yield title, {name: medians([each[name] for each in seen]) for name in seen[0]}
 
 

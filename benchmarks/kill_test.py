@@ -1,10 +1,10 @@
-"""kill -9 of the engine at random moments of a session, while the venue keeps running, with checks after each.
+"""kill -9 of the engine at random moments of a session while the venue runs on, and the checks after each kill.
 
     python -P benchmarks/kill_test.py --moments 20
 
-After each kill the journal is recovered and verified, and the engine is started again; when it has come to rest it must
-agree with the venue on balances, open orders and fills. In the end no fill is missing or booked twice, and each client
-order id reached the venue once. Prints one JSON line; exit code 1 where something did not hold.
+After each kill the journal is recovered and verified, and the engine is started again; when it has come to rest it must agree
+with the venue on balances, open orders and fills. In the end no fill is missing or booked twice, and the venue received
+each client order id once. Prints one JSON line; the exit code is 1 if a check failed.
 
 The engine runs in children forked from a process that has everything loaded, so that a moment costs about a second.
 """
@@ -74,7 +74,7 @@ def main() -> int:
 
 @contextmanager
 def venue(options: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Run the venue's process. It has no trio: the engine's children are forked from it."""
+    """The venue's process. No trio here: the engine's children are forked from this one."""
     command = [sys.executable, "-P", "-m", "engine.live.venue_main", json.dumps(options)]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None, "asked for"
@@ -111,7 +111,7 @@ def kill_and_look(journals: Path, moments: int, chance: random.Random, strategy:
 
 
 def impatient(wanted: SessionConfig) -> SessionConfig:
-    """Return a session with short windows: an order that was never sent is proved absent within two seconds."""
+    """The same session with short windows, so that an order that never left is proved absent within two seconds."""
     engine = msgspec.structs.replace(
         wanted.engine, venue_timeout_ns=SECOND_NS // 5, request_timeout_ns=2 * SECOND_NS, ask_every_ns=SECOND_NS // 5
     )
@@ -120,7 +120,7 @@ def impatient(wanted: SessionConfig) -> SessionConfig:
 
 
 def fork_session(wanted: SessionConfig, *, rest: bool) -> int:
-    """Fork a child that runs the engine until it is killed, or for a moment until it stops in order."""
+    """A child that runs the engine: until it is killed or, to rest, until it has run for a moment and stopped in order."""
     child = os.fork()
     if child:
         return child
@@ -136,7 +136,7 @@ def fork_session(wanted: SessionConfig, *, rest: bool) -> int:
 def _in_child(wanted: SessionConfig, *, rest: bool) -> int:
     async def go_on(session: Session) -> None:
         """A person's pause outlives a restart: the last engine at rest left one."""
-        while session.glimpse().mode not in ("running", "paused"):  # noqa: ASYNC110 - the test polls from outside
+        while session.glimpse().mode not in ("running", "paused"):  # noqa: ASYNC110 - the session offers no event to wait for
             await trio.sleep(0.01)
         await session.command("resume", by="kill_test")
 
@@ -144,7 +144,7 @@ def _in_child(wanted: SessionConfig, *, rest: bool) -> int:
         account = lambda: session.state.account  # noqa: E731 - it is replaced with every record
         with trio.move_on_after(SETTLE_SECONDS_MAX):
             await go_on(session)
-            while session.glimpse().mode != "running" or any_unknown(session):  # noqa: ASYNC110 - the test polls from outside
+            while session.glimpse().mode != "running" or any_unknown(session):  # noqa: ASYNC110 - the session offers no event to wait for
                 await trio.sleep(0.01)
             await trio.sleep(0.1)
             await session.command("pause", by="kill_test")
@@ -173,7 +173,7 @@ def state_of(address: str) -> dict[str, Any]:
 
 
 def disagreements(journals: Path, address: str) -> list[str]:
-    """Compare the state of the last session's journal with the venue's."""
+    """What the last session's journal believes against what the venue knows."""
     venue = state_of(address)
     newest = list_sessions(journals)[-1]
     said = []

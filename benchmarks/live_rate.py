@@ -1,13 +1,13 @@
-"""A live session on loopback, with the venue in its own process: how many messages a second are journalled and stepped.
+"""Live session on loopback with the venue in its own process: messages journalled and stepped per second.
 
     python benchmarks/live_rate.py [--squeeze 130 180 1000] [--tiles 2] [--strategy demo|none] [--profile]
 
-Plays a tiled capture whose lines come so many times as fast as they did, on a clock that runs at its own pace: as on a
-busy day. (`--speed N` scales the clock as well, and with it all that goes by time: N times the TIMERs and decisions a
-second.) Within its power the engine keeps up, and `waiting_peak` is the largest number of waiting messages. At 1000 the
-venue sends as fast as it can and the engine works off what waits in its inbox: then `taken_per_s` is what it can do.
-Rates are over the steady part, from a tenth to the last of the messages; start-up and compilation are before it. CPU
-microseconds a message, of both processes, are the figures that a busy machine disturbs least.
+Plays a tiled capture whose lines come so many times as fast as they did, on a clock that runs at its own pace: as on a busy
+day. (`--speed N` scales the clock as well, and with it all that goes by time: N times the TIMERs and decisions a second.)
+Within its power the engine keeps up, and `waiting_peak` is the highest number of waiting messages. At 1000 the venue sends as fast
+as it can and the engine works off what waits in its inbox: then `taken_per_s` is what it can do. Rates are over the steady part,
+from a tenth to the last of the messages; start-up and compilation are before it. CPU microseconds a message, of both processes,
+are the figures that a busy machine disturbs least.
 """
 
 import argparse
@@ -73,7 +73,7 @@ def main() -> None:
 
 @contextmanager
 def venue(options: dict[str, Any]) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Start the venue. Return its process id and the line that it printed when it listened."""
+    """The venue's process: its number and what it said when it listened."""
     command = [sys.executable, "-P", "-m", "engine.live.venue_main", json.dumps(options)]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None, "asked for"

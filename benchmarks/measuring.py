@@ -1,7 +1,7 @@
-"""Helpers of the journal's benchmarks: contenders in turns, medians, how busy the machine was, tables for people.
+"""Shared parts of the journal's benchmarks: contenders in turns, medians, the load of the machine, tables for people.
 
-A shared machine is noisy, so every figure has a peer: contenders run one after the other in every round, each round
-begins with another of them, and the result is the median of the rounds and its ratio to a peer's.
+A shared machine is noisy, so each figure has a comparison: the contenders run in turns in every round, each round begins with
+another one, and the result is the median of the rounds and its ratio to a peer's.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 DATA = Path(os.environ.get("VERBATIM_DATA", HERE.parent.parent / "shared" / "data"))
-SHARED = DATA.parent  # the limits programs and the peers are beside the data
+SHARED = DATA.parent  # the limits programs and peers are beside the data
 CAPTURE = DATA / "captures/binance/usdm_btcusdt_20240808.gz"
 WINDOW_NS = 50_000_000
 IDLE_WANTED = 0.85
@@ -31,7 +31,7 @@ def read(capture: Path) -> list[Row]:
 
 
 def windows(rows: Sequence[Row]) -> list[list[Row]]:
-    """Yield groups as the writer's groups of 50 ms would cut them, by the capture's clock."""
+    """As the writer's groups of 50 ms would cut them, by the capture's own clock."""
     found: list[list[Row]] = []
     now = -1
     for row in rows:
@@ -69,13 +69,13 @@ class Machine:
         self._idle: list[float] = []
 
     def settle(self) -> None:
-        """Wait a while for other processes to be idle. The load is reported with the figures."""
+        """Wait a while for an idle machine. The idle fraction is printed with the figures."""
         until = time.monotonic() + self._wait_s
         while (idle := idle_fraction()) < IDLE_WANTED and time.monotonic() < until:
             pass
         self._idle.append(idle)
 
-    def report(self) -> Figures:
+    def told(self) -> Figures:
         return {
             "load": os.getloadavg()[0],
             "idle": statistics.median(self._idle or [idle_fraction()]),
@@ -87,7 +87,7 @@ class Machine:
 
 
 def in_turns(contenders: dict[str, Callable[[], Figures]], rounds: int, machine: Machine) -> dict[str, Figures]:
-    """Run each contender once a round, and return medians of each of its figures."""
+    """Each contender once a round; medians of each of its figures."""
     seen: dict[str, list[Figures]] = {name: [] for name in contenders}
     names = list(contenders)
     for number in range(rounds):
@@ -102,7 +102,7 @@ def medians(runs: Sequence[Figures]) -> Figures:
 
 
 class Watch:
-    """CPU of this process and wall time since its creation."""
+    """CPU of this process, and wall time, from its making on."""
 
     def __init__(self) -> None:
         self._wall, self._cpu = time.perf_counter(), time.process_time()
@@ -120,7 +120,7 @@ class Watch:
 
 
 def table(title: str, rows: dict[str, dict[str, Any]]) -> str:
-    """Format a row for each name, with the columns of all rows."""
+    """A row for each name; columns are those of any row."""
     columns = list(dict.fromkeys(column for row in rows.values() for column in row))
     texts = [["", *columns], *([name, *(_text(row.get(column)) for column in columns)] for name, row in rows.items())]
     widths = [max(len(line[at]) for line in texts) for at in range(len(columns) + 1)]
@@ -151,7 +151,7 @@ Part = Callable[[argparse.Namespace, Path, Machine], Iterator[tuple[str, dict[st
 
 
 def run_parts(options: argparse.ArgumentParser, parts: dict[str, Part]) -> None:
-    """Run the named parts, or all: each gives a table, or with --json a line, with the load of the machine."""
+    """The parts that are named, or all: each a table, or with --json a line, with the machine's state beside it."""
     import tempfile
 
     options.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(parts)}; all where none is named")
@@ -168,9 +168,9 @@ def run_parts(options: argparse.ArgumentParser, parts: dict[str, Part]) -> None:
         for name in given.parts or parts:
             machine = Machine(given.quiet_s)
             for title, rows in parts[name](given, Path(scratch), machine):
-                load = machine.report()
+                told = machine.told()
                 if given.json:
-                    print(json.dumps({"part": name, "title": title, "machine": load, "rows": rows}), flush=True)
+                    print(json.dumps({"part": name, "title": title, "machine": told, "rows": rows}), flush=True)
                 else:
-                    busy = f"load {load['load']:.1f}, {load['idle']:.0%} of {load['cpus']:.0f} processors idle"
-                    print(f"\n{table(f'{title} ({busy} before each run)', rows)}", flush=True)
+                    said = f"load {told['load']:.1f}, {told['idle']:.0%} of {told['cpus']:.0f} processors idle before each run"
+                    print(f"\n{table(f'{title} ({said})', rows)}", flush=True)

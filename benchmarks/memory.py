@@ -2,9 +2,8 @@
 
     python benchmarks/memory.py [--times 10] [--speed 80]
 
-The longer session plays a tiled capture. Each job is a separate process; the figures are its peak resident set in MB,
-all of it and its anonymous part (what it keeps itself: the rest is libraries and pages of mapped files, which the
-kernel takes back at will).
+The longer session plays a tiled capture. Each job is its own process. The result is its peak resident set in MB, all of it and
+its anonymous part (what it keeps itself: the rest is libraries and pages of mapped files, which the kernel takes back at will).
 """
 
 import argparse
@@ -120,7 +119,7 @@ def replay(folder: str) -> None:
 
 
 def unseal(folder: str, target: str) -> None:
-    """Write the same records into a journal that is not closed."""
+    """The same records in a journal that was never closed."""
     from journal.reader import Journal
     from journal.writer import JournalWriter
 

@@ -1,10 +1,8 @@
-"""From raw bytes: decoding and folding a capture's messages, beside what msgspec alone needs to read them into typed
-values.
+"""From raw bytes: decoding and folding a capture's messages, beside what msgspec alone needs to read them into typed values.
 
     python benchmarks/raw_fold.py [--rounds 5]
 
-One core, CPU seconds, contenders in turn; the median of the rounds. Projections are not used: the input is the raw
-bytes.
+One core, CPU seconds, contenders in turn; the median of the rounds. Projections are not used, only the raw bytes.
 """
 
 import argparse

@@ -1,5 +1,4 @@
-"""`verbatim record` as a process against the simulated venue as a process, with scripted disconnects and silences: what
-must hold.
+"""`verbatim record` as a process against the simulated venue as a process, with scripted disconnects and silences: what must hold.
 
     python -P benchmarks/record_soak.py --minutes 30 --speed 60
 
@@ -7,10 +6,9 @@ must hold.
   (the venue tallies and hashes what it sends: /sim/sent);
 - every lost or silent connection is one gap, ended by the next; every jump of trade or depth ids is within a gap;
 - sessions roll, each names the one before with its chain, and all are whole;
-- the recorder's memory in the last quarter of the run is at most `--ratio` times that of the first.
+- the recorder's memory in the last quarter of the run is that of the first within `--ratio`.
 
-Prints one JSON line; exit code 1 where something did not hold. Both run on one scaled clock: a minute is `--speed`
-minutes of theirs.
+Prints one JSON line; exit code 1 where something did not hold. Both run on one scaled clock: a minute is `--speed` minutes of theirs.
 """
 
 import argparse
@@ -41,9 +39,8 @@ from journal.verify import verify
 VERBATIM = [sys.executable, "-P", "-c", "from verbatim.cli import main; main(prog_name='verbatim')"]
 SYMBOL = "BTCUSDT"
 STALE_SECONDS = 10  # of silence until the recorder reconnects (engine.stale_after_s, which the scaled clock stretches)
-# One round has a disconnect and a silence. A link that is lost again within backoff_max (30 s) is opened later and
-# later, so faults must be further apart: with a disconnect every 30 s the recorder was away for up to 30 s after each,
-# and most silences were in that time.
+# a disconnect, a silence. A link that is lost again within backoff_max (30 s) is opened later and later, so what is struck must be further
+# apart: with a disconnect every 30 s the recorder was away for up to 30 s after each, and most silences fell into that
 ROUND_SECONDS = 60.0
 LONG_SILENCE_EVERY = 4  # rounds
 SETTLE_SECONDS = 2.0
@@ -81,7 +78,7 @@ def soak(scratch: Path, journals: Path, seconds: float, speed: int, rolls: int) 
             until_recording(address, recorder)
             sampled, struck = strike(address, recorder, seconds, speed)
             ask(address, "/sim/faults", {"action": "silence", "target": "market", "ms": 3_600_000 * speed})
-            time.sleep(SETTLE_SECONDS)  # every frame has arrived and is recorded
+            time.sleep(SETTLE_SECONDS)  # until all sent frames are recorded
             cpu_s = cpu_seconds(recorder.pid)
             recorder.send_signal(signal.SIGTERM)
             told = [json.loads(line) for line in recorder.communicate(timeout=120)[0].splitlines()]
@@ -155,7 +152,7 @@ def ask(address: str, page: str, posted: Any = None) -> Any:
 
 
 def until_recording(address: str, recorder: subprocess.Popen[str]) -> None:
-    """Wait for the recorder. The first run compiles for a while."""
+    """The first run of all compiles for a while."""
     end = time.monotonic() + 120
     while not any(connection["frames"] for connection in ask(address, "/sim/sent")):
         assert recorder.poll() is None, "the recorder ended before it recorded"
@@ -166,7 +163,7 @@ def until_recording(address: str, recorder: subprocess.Popen[str]) -> None:
 def strike(
     address: str, recorder: subprocess.Popen[str], seconds: float, speed: int
 ) -> tuple[list[tuple[float, float]], dict[str, int]]:
-    """Inject the faults round after round while memory is sampled: (resident, anonymous) in MB once a second."""
+    """The faults, round after round, while memory is sampled: (resident, anonymous) in MB once a second."""
     sampled: list[tuple[float, float]] = []
     struck = {"disconnects": 0, "short_silences": 0, "long_silences": 0, "depth_refused": 0}
     begun = time.monotonic()
@@ -209,7 +206,7 @@ def cpu_seconds(pid: int) -> float:
 
 
 def flatness(sampled: list[tuple[float, float]]) -> dict[str, Any]:
-    """Return medians of the first and the last quarter, and of each tenth, after the first segments were sealed."""
+    """Medians of the first and the last quarter, and of each tenth; without the time until the first segments were sealed."""
     sampled = sampled[min(WARM_SAMPLES, len(sampled) // 4) :]
     quarter, tenth = max(len(sampled) // 4, 1), max(len(sampled) // 10, 1)
     told: dict[str, Any] = {}
@@ -230,7 +227,7 @@ def flatness(sampled: list[tuple[float, float]]) -> dict[str, Any]:
 
 
 def taken_down(journals: Path) -> tuple[list[Sent], list[tuple[str, int, int]]]:
-    """Return the frames of each connection as the venue counts them, and each jump of ids with its session times."""
+    """The frames of each connection as the venue tallies them, and each jump of a stream's ids: (stream, session times around it)."""
     tallies: list[Sent] = []
     breaks: list[tuple[str, int, int]] = []
     last: dict[str, tuple[int, int]] = {}  # stream -> id and time
@@ -250,7 +247,7 @@ def taken_down(journals: Path) -> tuple[list[Sent], list[tuple[str, int, int]]]:
 
 
 def jumped(record: Record, last: dict[str, tuple[int, int]]) -> Iterator[tuple[str, int, int]]:
-    """Return the jumps of ids, without the engine's decoder, which is under test."""
+    """Read without the engine's decoder: it is what is judged."""
     payload = record.payload or b""
     if found := TRADE_ID.search(payload):
         stream, first_id, last_id = "trade", int(found[1]), int(found[1])
@@ -280,7 +277,7 @@ def compare_frames(sent: list[dict[str, Any]], received: list[Sent]) -> list[str
     for number, (theirs, ours) in enumerate(zip(sent, received, strict=False)):
         if (theirs["frames"], theirs["sha256"]) != (ours.frames, ours.sha256):
             said.append(
-                f"connection {number}: {theirs['frames']} frames were sent, {ours.frames} or others are in the journals"
+                f"connection {number}: {theirs['frames']} frames were sent, {ours.frames} are in the journals, or others"
             )
     return said
 

@@ -1,10 +1,9 @@
-"""Five versions of a strategy against all captures of Binance: the table, the report, the exit code; again on two Dask
-workers, one of them killed.
+"""Five versions of a strategy against all captures of Binance: the table, the report, the exit code; again on two Dask workers, one of them killed.
 
     python benchmarks/regress_captures.py FOLDER [--report FILE]
 
-FOLDER is made: the captures are imported into it once. The versions differ from the first by a size, a limit, a place
-behind the top, and in one case by nothing but a comment.
+FOLDER is made: the captures are imported into it once. The versions differ from the first by a size, a limit, a place behind the top,
+and in one case by nothing but a comment.
 """
 
 import argparse
@@ -24,7 +23,7 @@ CHANGES = {
     "narrow": ("position_max: int = 50", "position_max: int = 20"),
     "behind": ("away: int = 0", "away: int = 1"),
 }
-CAPTURES = {  # only the first of two files has a snapshot, so they are one session
+CAPTURES = {  # only the first of two files contains a snapshot, so they are one session
     "spot_btcusdt": ("spot_btcusdt_20240808.gz",),
     "spot_ethusdt": ("spot_ethusdt_20240808.gz",),
     "cm_btcusd_perp": ("cm_btcusd_perp_20240808.gz",),
@@ -87,7 +86,7 @@ def timed(what: str, words: list[str]) -> str:
 
 
 def on_dask(words: list[str]) -> str:
-    """Start two workers in their own processes, and kill one a few seconds into the work."""
+    """Run two workers as processes, and kill one of them a few seconds into the work."""
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     scheduler = subprocess.Popen(
         [
@@ -121,7 +120,7 @@ def on_dask(words: list[str]) -> str:
         [
             sys.executable,
             "-c",
-            f"import os, time; time.sleep(12); os.kill({workers[0].pid}, {signal.SIGKILL:d}); print('killed a worker')",
+            f"import os, time; time.sleep(12); os.kill({workers[0].pid}, {signal.SIGKILL:d}); print('one worker was killed')",
         ]
     )
     try:

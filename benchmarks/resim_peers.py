@@ -1,13 +1,11 @@
-"""Resimulation beside its peers, on the same captured messages: rows per CPU second, and the resulting decisions.
+"""Resimulation beside its peers, on the same captured messages: rows per CPU second, and the results.
 
-    python benchmarks/resim_peers.py FOLDER [--nautilus PYTHON] [--nautilus-1 PYTHON] [--hftbacktest PYTHON]
-        [--tiles 20] [--only CASE ...]
+    python benchmarks/resim_peers.py FOLDER [--nautilus PYTHON] [--nautilus-1 PYTHON] [--hftbacktest PYTHON] [--tiles 20] [--only CASE ...]
 
-FOLDER is made once: captures, tiled in time as the peers' programs do, imported as sessions. NautilusTrader 2.0.0rc7
-and 1.221, and hftbacktest 2.4.4 are run with the Pythons given, by their programs in shared/bench/peers, one after the
-other with ours. Every decision of ours is kept as its records, intent to fill; imports and compiling are apart. The
-engine's own timers (watch, report, reconcile) fire each minute here, and each second in a live session: `--timers
-lived` leaves them unchanged.
+FOLDER is made once: captures, tiled in time as the peers' programs do, imported as sessions. NautilusTrader 2.0.0rc7 and 1.221, and hftbacktest 2.4.4
+are run with the Pythons given, by their programs in shared/bench/peers, one after the other with ours. Every decision of ours is kept as its
+records, intent to fill; imports and compiling are apart. The engine's own timers (watch, report, reconcile) beat each minute here, and each
+second in a live session: `--timers lived` leaves them unchanged.
 """
 
 import argparse
@@ -61,7 +59,7 @@ CASES = {  # name: (session, strategy, model settings, rows that count, peer)
 
 
 def tiled(name: str, times: int, keep: Callable[[bytes], bool]) -> Iterator[bytes]:
-    """Return a capture's lines several times, with books only once: no diff joins the end of a tile to the next."""
+    """A capture's lines so many times; with books once only, since no diff joins a tile's end to its begin."""
     with gzip.open(CAPTURES / f"{name}.gz") as file:
         lines = [line for line in file if keep(line)]
     first_ns, last_ns = (int(lines[at][:19]) for at in (0, -1))
@@ -141,9 +139,8 @@ def ours(folder: Path, strategy: str, settings: dict[str, str], counted: str, ti
     (line, *_) = [*found.lines.values(), None]
     cpu_s = sorted(seconds)[1]
     return {
-        "rows": rows, "cpu_s": round(cpu_s, 3), "rows_per_cpu_s": round(rows / cpu_s), "python_asked": asked,
-        "placed": found.placed, "cancels": found.canceled, "fills": found.fills, "records": len(kept),
-        "position": f"{line.position:f}" if line else "0", "pnl": f"{found.pnl:.6f}",
+        "rows": rows, "cpu_s": round(cpu_s, 3), "rows_per_cpu_s": round(rows / cpu_s), "python_asked": asked, "placed": found.placed, "cancels": found.canceled,
+        "fills": found.fills, "records": len(kept), "position": f"{line.position:f}" if line else "0", "pnl": f"{found.pnl:.6f}",
     }  # fmt: skip
 
 
@@ -290,8 +287,7 @@ def main() -> None:
         for theirs, run in runs.items():
             known[theirs] = known.get(theirs) or run()
             print(
-                f"  {theirs} {json.dumps(known[theirs])}\n"
-                f"  ratio {mine['rows_per_cpu_s'] / known[theirs]['rows_per_cpu_s']:.3f}",
+                f"  {theirs} {json.dumps(known[theirs])}\n  ratio {mine['rows_per_cpu_s'] / known[theirs]['rows_per_cpu_s']:.3f}",
                 flush=True,
             )
 

@@ -1,12 +1,11 @@
-"""What many jobs of `verbatim regress` cost, and where a spread of them meets its limit: the figures behind
-docs/scaling.md.
+"""What many jobs of `verbatim regress` cost, and where a spread of them meets its limit: the figures behind docs/scaling.md.
 
     python benchmarks/spread_scaling.py FOLDER [--rounds N] [PART ...]
 
-`jobs`: five versions against captures of Binance through replay.study.workers.run_jobs, in one process and in two, in
-turns: medians of the rounds; what a job reads and gives back; a session's first job, which makes the projection that
-the later ones read. `scheduler`: jobs that do nothing but sleep, with a real job's value and result, on a Dask
-scheduler with 50 one-thread workers: what each costs it. FOLDER is made: the captures are imported into it once.
+`jobs`: five versions against captures of Binance through replay.study.workers.run_jobs, in one process and in two, in turns: medians of the
+rounds; what a job reads and gives back; a session's first job, which makes the projection that the later ones read. `scheduler`: jobs
+that do nothing but sleep, with a real job's value and result, on a Dask scheduler with 50 one-thread workers: what each costs it.
+FOLDER is made: the captures are imported into it once.
 """
 
 import argparse
@@ -64,11 +63,11 @@ def jobs_in(folder: Path, captures: int) -> list[Job]:
 
 
 class Timed(NamedTuple):
-    """A finished job and its cost. `start_cpu_s` is the CPU of its process before its first timed job."""
+    """A job that was done, and what doing it took. `start_cpu_s`: of its process, all that came before its first job was timed."""
 
     cpu_s: float
     wall_s: float
-    read: int  # bytes read from the system
+    read: int  # bytes read through the system
     gave: int  # bytes of its end, as it goes back
     pid: int
     start_cpu_s: float
@@ -88,7 +87,7 @@ def _warmed() -> float:
 
 
 def _started(job: Job) -> float:
-    """Prepare a process once: imports, compiled code, and a job that is not timed."""
+    """Prepare the process once: import, load compiled code, and run a job that is not timed."""
     if not _warmed.cache_info().currsize:
         run_job(job)
     return _warmed()
@@ -122,11 +121,10 @@ def measure_jobs(jobs: list[Job], rounds: int) -> None:
     one, two = rows["one process"], rows["two processes"]
     two["efficiency, wall"] = one["wall s, all"] / two["wall s, all"] / 2
     two["efficiency, CPU"] = one["CPU s, all jobs"] / two["CPU s, all jobs"]
-    load = machine.report()
+    told = machine.told()
     print(
         table(
-            f"{len(jobs)} jobs, medians of {rounds} rounds "
-            f"(load {load['load']:.1f}, {load['idle']:.0%} idle before each)",
+            f"{len(jobs)} jobs, medians of {rounds} rounds (load {told['load']:.1f}, {told['idle']:.0%} idle before each)",
             rows,
         ),
         flush=True,

@@ -1,13 +1,13 @@
 """Tick to order on the wire: a whole live session against the bare transport, in the same run.
 
-    python benchmarks/tick_to_order.py [--ticks 1000] [--gap-us 2000] [--bare .../bare_tick_to_order.py]
+    python benchmarks/tick_to_order.py [--ticks 1000] [--gap-us 2000] [--bare ../shared/bench/limits/bare_tick_to_order.py]
 
 tick to order = the venue holds the whole order request - the venue began to send the tick; both stamps are the venue's.
-Ours is verbatim's own session: feed, sequencer, journal, decode, fold, strategy, risk, order, gateway, signature,
-sender. The bare program only reads, parses, signs and sends. `sync off` makes the journal's fdatasync do nothing, so
-what is left is our own work; with it, an order waits for the disk (the outbox rule). Rounds alternate; figures are
-medians of rounds. The limits on orders and weight a minute are lifted for the run: each tick leads to an order. The
-bare program gets its own environment, with the versions of trio, httpx and h11 that we run on.
+Ours is verbatim's own session: feed, sequencer, journal, decode, fold, strategy, risk, order, gateway, signature, sender.
+The bare program only reads, parses, signs and sends. `sync off` makes the journal's fdatasync do nothing, so what
+is left is our own work; with it, an order waits for the disk (the outbox rule). Rounds alternate; the results are medians of rounds.
+The limits on orders and weight a minute are lifted for the run: each tick leads to an order. The bare
+program gets its own environment, with the versions of trio, httpx and h11 that we run on.
 """
 
 import argparse
@@ -95,7 +95,7 @@ def show(found: dict[str, list[dict[str, float]]], given: argparse.Namespace) ->
 
 
 def bare(given: argparse.Namespace, python: Path, scratch: Path) -> Iterator[tuple[str, dict[str, float]]]:
-    """Run one round of the bare program, and return all its pairs."""
+    """One round of the bare program, all its pairs."""
     told = scratch / "bare.json"
     counts = ["--ticks", given.ticks, "--warmup", given.warmup, "--gap-us", given.gap_us, "--reps", 1]
     command = [python, given.bare, "--all", *counts, "--json", told]
@@ -120,7 +120,7 @@ def bare_environment(folder: Path) -> Path:
 
 
 class AtRest(trio.abc.Instrument):
-    """Reports to the venue how far the client is, whenever the client is about to wait."""
+    """An instrument that reports the client's progress to the venue whenever the client is about to wait."""
 
     def __init__(self, seen: Any, waiting: Any) -> None:
         self._seen, self._waiting = seen, waiting
@@ -191,7 +191,7 @@ async def trade(wanted: Any, pipe: Any, at_rest: AtRest) -> dict[str, float]:
 
 
 def fdatasync_us(path: Path) -> dict[str, float]:
-    """Measure the disk alone: a small write, synced, 2 ms apart."""
+    """What the disk alone takes: a small write, synced, 2 ms apart."""
     us = sorted(_syncs(path, 300))
     return {"p50": statistics.median(us), "p99": us[int(0.99 * len(us))]}
 

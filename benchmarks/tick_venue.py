@@ -1,7 +1,7 @@
 """The venue of tick_to_order.py: blocking sockets and threads, so that nearly all of the time measured is the client's.
 
-Answers come from the simulated venue's core (engine/sim); ticks are written straight to the market stream's socket, one
-at a time, when the client is at rest. Stamps: before a tick is sent, and when the whole order request is in hand. As
+Answers come from the simulated venue's core (engine/sim); ticks are written straight to the market stream's socket, one at a
+time, when the client is at rest. Stamps: before a tick is sent, and when the whole order request is in hand. As
 bare_tick_to_order.py, with enough of the protocol that a whole session runs against it.
 """
 
@@ -45,7 +45,7 @@ class TickVenue:
         self._answers: dict[int, Any] = {}
         self._connections = 0
         self._market: socket.socket | None = None
-        self._seen, self._waiting = seen, waiting  # the client reports: stream messages read, requests unanswered
+        self._seen, self._waiting = seen, waiting  # reported by the client: stream messages read, requests unanswered
         self._sent_messages = 0
         self._order_came = threading.Semaphore(0)
         self.order_ns = 0
@@ -141,7 +141,7 @@ class TickVenue:
     # ---- ticks
 
     def make_book(self) -> None:
-        """Send the diff that joins the client's snapshot, and a first quote: the client trades only with both."""
+        """The diff that the client's snapshot will join, and a first quote: without both it does not trade."""
         while self._market is None:
             time.sleep(0.01)
         self._diff += 1
@@ -170,7 +170,7 @@ class TickVenue:
         }
 
     def tick(self, number: int) -> tuple[int, int]:
-        """Send a tick, wait for its order and until the client is idle. Return both stamps."""
+        """Sends one, waits for its order and until the client is at rest. When it was sent, when the order was in hand."""
         assert self._market is not None, "make_book comes first"
         frame = _frame(_message(STREAM_QUOTE, self._quote(number)))
         self._sent_messages += 1
@@ -210,7 +210,7 @@ def _message(stream: str, data: dict[str, Any]) -> bytes:
 
 
 def main(pipe: Connection, seen: Any, waiting: Any, *, ticks: int, warmup: int, gap_us: int) -> None:
-    """Run the child process: print its port, tick on command, and return the stamps."""
+    """Run the child process: send its port, tick on command, and return the stamps."""
     sys.setswitchinterval(0.0005)  # the spinning thread must not hold up the others
     listener = socket.create_server(("127.0.0.1", 0))
     venue = TickVenue(seen, waiting)

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from engine.session_record import SessionBody, StrategySettings
 from engine.strategy import loading
+from engine.strategy.rule_loading import load_rules
 
 
 class UnknownOverrideError(Exception):
@@ -67,10 +68,31 @@ def _set(session: SessionBody, name: str, value: str) -> SessionBody:
             return replace(session, engine=_set_field(session.engine, name, rest, value))
         case "strategy":
             return _set_parameter(session, name, rest, value)
+        case "rule":
+            return _set_rule(session, name, rest, value)
         case _:
             raise UnknownOverrideError(
-                f"{name!r} cannot be set; use risk.NAME, engine.NAME or strategy.STRATEGY.PARAMETER"
+                f"{name!r} cannot be set; use risk.NAME, rule.RULE.SETTING, engine.NAME or strategy.STRATEGY.PARAMETER"
             )
+
+
+def _set_rule(session: SessionBody, name: str, rest: str, value: str) -> SessionBody:
+    """Set one setting of a risk rule that the session lists."""
+    owner, _, setting = rest.partition(".")
+    known = [rule.name for rule in session.rules]
+    if owner not in known:
+        raise UnknownOverrideError(
+            f"{name!r}: the session lists no risk rule {owner!r}; it lists: {', '.join(known) or 'none'}"
+        )
+    rules = tuple(
+        replace(rule, settings={**rule.settings, setting: value}) if rule.name == owner else rule
+        for rule in session.rules
+    )
+    try:
+        load_rules(rules)
+    except loading.StrategyError as error:
+        raise UnknownOverrideError(f"{name}={value}: {error}") from None
+    return replace(session, rules=rules)
 
 
 def _set_parameter(session: SessionBody, name: str, rest: str, value: str) -> SessionBody:

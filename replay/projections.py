@@ -16,8 +16,7 @@ from engine.session_context import SessionContext
 from engine.venues.venue import Venue
 from journal import caches
 from journal.record import Kind
-from journal.segments import Rows as RowFilter
-from journal.segments import Sealed
+from journal.segments import RowFilter, SealedSegment
 from replay.snapshots import code_digest
 
 # columns of a record from which rows are decoded
@@ -91,7 +90,7 @@ def _block_starts(ends: Rows) -> Rows:
     return np.flatnonzero(np.diff(begins // BLOCK_ROWS, prepend=-1))
 
 
-def load_projection(sealed: Sealed, context: SessionContext) -> Projection:
+def load_projection(sealed: SealedSegment, context: SessionContext) -> Projection:
     """Return the projection of a whole sealed segment, from the cache if it is there.
 
     Raises:
@@ -100,11 +99,11 @@ def load_projection(sealed: Sealed, context: SessionContext) -> Projection:
     name = f"rows-{sealed.footer.first_seq:012d}"
     instruments = msgspec.json.encode(context.body.instruments).decode()
     made_from = f"{FORMAT_VERSION} {code_digest()} {sealed.footer.chain} {instruments}"
-    cached = caches.find(sealed.path.parent, name, made_from)
+    cached = caches.load(sealed.path.parent, name, made_from)
     if cached is not None:
         return _decode(cached)
     projection = build_projection(lambda kinds, columns: sealed.batches(RowFilter(kinds=kinds), columns), context)
-    caches.keep(sealed.path.parent, name, made_from, _encode(projection))
+    caches.save(sealed.path.parent, name, made_from, _encode(projection))
     return projection
 
 

@@ -16,7 +16,7 @@ from engine.events import Event, OrderReport, Unrecognised
 from engine.facts import NewOrder
 from engine.market import rows as r
 from engine.market.views import decimal
-from engine.model import Instrument, OrderType, find_instrument
+from engine.model import Instrument, find_instrument
 from engine.record_codec import (
     read_checkpoint,
     read_command,
@@ -129,12 +129,7 @@ def shorten(text: str) -> str:
 
 def order_text(order: NewOrder) -> str:
     """Describe an order by side, quantity, instrument and terms."""
-    terms = (
-        "at market"
-        if order.type is OrderType.MARKET
-        else f"at {plain(order.price)} ({order.type}, {order.time_in_force})"
-    )
-    return f"{order.side} {plain(order.quantity)} {order.instrument} {terms}"
+    return f"{order.side} {plain(order.quantity)} {order.instrument} {order.terms.text()}"
 
 
 def fields_text(fields: Any) -> str:

@@ -258,12 +258,13 @@ def records_of(outputs: Iterable[Output]) -> list[Record]:
 def group_frames(records: Iterator[Record]) -> Iterator[list[Record]]:
     """Yield the records in order: stream frames of one source in groups, all others alone."""
     run: list[Record] = []
-    feed = Kind.FEED
+    feed, source = Kind.FEED, ""
     for record in records:
         if record.kind is feed and record.meta is None:
-            if run and (run[0].source != record.source or len(run) == GROUP_RECORDS_MAX):
-                yield run
-                run = []
+            if record.source != source or len(run) == GROUP_RECORDS_MAX:
+                if run:
+                    yield run
+                run, source = [], record.source
             run.append(record)
             continue
         if run:

@@ -54,7 +54,7 @@ def session_digest(record: Record) -> str:
 
 def write_snapshot(folder: Path, first: Record, state: State, input_hash: bytes) -> None:
     """Write a snapshot of a state right after its CHECKPOINT."""
-    caches.keep(folder, f"{_PREFIX}{state.seq:012d}", _cache_key(first, state.seq), pack_state(state, input_hash))
+    caches.save(folder, f"{_PREFIX}{state.seq:012d}", _cache_key(first, state.seq), pack_state(state, input_hash))
 
 
 def pack_state(state: State, input_hash: bytes) -> bytes:
@@ -97,13 +97,13 @@ def nearest_state(journal: Journal, kernel: Kernel, first: Record, until: int) -
 
 def snapshot_seqs(journal: Journal) -> list[int]:
     """Return the seqs of the CHECKPOINTs that have a snapshot, usable or not, the last first."""
-    names = (name.removeprefix(_PREFIX) for name in caches.names(journal.folder, _PREFIX))
+    names = (name.removeprefix(_PREFIX) for name in caches.list_names(journal.folder, _PREFIX))
     return [int(seq) for seq in names if seq.isdigit()]
 
 
 def load_snapshot(seq: int, journal: Journal, kernel: Kernel, first: Record) -> State | None:
     """Return the state of the CHECKPOINT `seq`, or None if it has no usable snapshot."""
-    body = caches.find(journal.folder, f"{_PREFIX}{seq:012d}", _cache_key(first, seq))
+    body = caches.load(journal.folder, f"{_PREFIX}{seq:012d}", _cache_key(first, seq))
     return None if body is None else _unpack_state(body, seq, journal, kernel)
 
 

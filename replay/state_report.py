@@ -83,6 +83,9 @@ def _orders(state: State) -> list[dict[str, Any]]:
             "type": str(order.order.type),
             "quantity": plain(order.order.quantity),
             "price": plain(order.order.price),
+            "stop_price": plain(order.order.stop_price),
+            "venue_type": order.order.venue_type,
+            "terms": order.order.terms.text(),
             "status": str(order.status),
             "filled_quantity": plain(order.filled_quantity),
             "request_seq": order.request_seq,
@@ -232,7 +235,7 @@ def _account_lines(report: dict[str, Any]) -> list[str]:
 def _order_lines(orders: list[dict[str, Any]]) -> list[str]:
     lines = [
         f"order       {order['client_order_id']} {order['side']} {order['quantity']} {order['instrument']} "
-        f"at {order['price']}: {order['status']}, {order['filled_quantity']} filled (request {order['request_seq']})"
+        f"{order['terms']}: {order['status']}, {order['filled_quantity']} filled (request {order['request_seq']})"
         for order in orders
         if order["live"]
     ]

@@ -15,8 +15,8 @@ from click.testing import CliRunner
 from replaying import QUOTER, git, reseal, session
 
 from engine.session_record import read_session
-from journal.disk import FileReading
-from journal.frames import Walk
+from journal.disk import FileReader
+from journal.frames import FrameWalk
 from journal.reader import Journal
 from replay.study.performance import session_performance
 from replay.study.regress import Job, job_key, regress_rows, run_job
@@ -245,7 +245,7 @@ def test_cached_results_depend_on_unsealed_records(tmp_path: Path) -> None:
     )
     opened = next((tmp_path / "one").glob("*.open"))
     before = job_key(Job(version="", folder=tmp_path / "one", body=None))
-    with FileReading(opened) as reading:
-        *_, last, _ = [frame.end for frame in Walk(reading, 0)]
+    with FileReader(opened) as reading:
+        *_, last, _ = [frame.end for frame in FrameWalk(reading, 0)]
     opened.write_bytes(opened.read_bytes()[:last])
     assert job_key(Job(version="", folder=tmp_path / "one", body=None)) != before

@@ -12,7 +12,8 @@ from replaying import QUOTER, session
 from s3_server import s3_server
 
 from journal import archive as archiving
-from journal.archive_cache import copies_folder, copy_of
+from journal.archive_cache import cache_folder, cached_copy
+from journal.archive_location import open_location
 from journal.errors import DamagedArchiveError
 from replay.study.regress import Job, job_key, regress_rows
 from replay.study.versions import ArchivedJob, Version, VersionRequest, jobs_for_session, run_any_job
@@ -38,7 +39,7 @@ def bucket(days: list[Path]) -> Iterator[str]:
     """Return the address of the archive, with %s for the folder of a session."""
     with s3_server() as query:
         for folder in days:
-            archiving.archive(folder, archiving.opened(f"s3://bucket/days?{query}"))
+            archiving.archive(folder, open_location(f"s3://bucket/days?{query}"))
         yield f"s3://bucket/days/%s?{query}"
 
 
@@ -46,7 +47,7 @@ def bucket(days: list[Path]) -> Iterator[str]:
 def copies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return the empty folder of local copies."""
     monkeypatch.setenv("VERBATIM_COPIES", str(tmp_path / "copies"))
-    return copies_folder()
+    return cache_folder()
 
 
 def verbatim(*words: object, code: int = 0) -> str:
@@ -89,7 +90,7 @@ def test_a_missing_address_stops_no_other_job(days: list[Path], bucket: str, tmp
     ]
     found = regress_rows(jobs, run_jobs(run_any_job, jobs, workers=2))
     assert [bool(row.outcome.error) for row in found] == [False, False, True, True, True, True]
-    assert "20260109T000000Z-zzzzzzzz holds no manifest.json" in found[2].outcome.error
+    assert "20260109T000000Z-zzzzzzzz has no manifest.json" in found[2].outcome.error
     assert (found[2].session, found[2].version) == ("20260109T000000Z-zzzzzzzz", "recorded")
     assert "no-such-bucket" in found[4].outcome.error
     told = verbatim(
@@ -113,7 +114,7 @@ def test_code_of_an_archive_needs_trust_code(days: list[Path], bucket: str) -> N
 
 
 def fetched(address: str) -> str:
-    return str(copy_of(address))
+    return str(cached_copy(address))
 
 
 def test_concurrent_jobs_fetch_a_session_once(days: list[Path], bucket: str, copies: Path) -> None:
@@ -125,31 +126,31 @@ def test_concurrent_jobs_fetch_a_session_once(days: list[Path], bucket: str, cop
     first = sorted(Path(folder).glob("*.parquet"))
     assert [path.read_bytes() for path in first] == [path.read_bytes() for path in sorted(days[0].glob("*.parquet"))]
     inodes = [path.stat().st_ino for path in first]
-    copy_of(bucket % days[0].name)
+    cached_copy(bucket % days[0].name)
     assert [path.stat().st_ino for path in sorted(Path(folder).glob("*.parquet"))] == inodes, "the next job finds it"
     assert whole(copies) == [days[0].name]
 
 
 def test_an_incomplete_copy_never_has_the_name_of_its_session(days: list[Path], tmp_path: Path, copies: Path) -> None:
     """Fetch an incomplete copy again; a damaged archive leaves no copy."""
-    archiving.archive(days[0], archiving.opened(str(tmp_path / "there")))
+    archiving.archive(days[0], open_location(str(tmp_path / "there")))
     address = f"file://{tmp_path}/there/{days[0].name}"
-    segment = next(copy_of(address).glob("*.parquet"))
+    segment = next(cached_copy(address).glob("*.parquet"))
     data = segment.read_bytes()
     segment.write_bytes(data[:1000])
-    assert copy_of(address) == segment.parent
+    assert cached_copy(address) == segment.parent
     assert segment.read_bytes() == data
     shutil.rmtree(copies)
     damaged = tmp_path / "there" / days[0].name / segment.name
     damaged.write_bytes(bytes([data[0] ^ 1]) + data[1:])
-    with pytest.raises(DamagedArchiveError, match="is not what the manifest says"):
-        copy_of(address)
+    with pytest.raises(DamagedArchiveError, match="differs from the manifest"):
+        cached_copy(address)
     assert whole(copies) == []
     damaged.write_bytes(data)
     half = segment.parent.with_name(f"{days[0].name}{archiving.UNFINISHED}")
     half.mkdir()
     (half / segment.name).write_bytes(data[:10])  # of a worker that was killed
-    assert copy_of(address) == segment.parent
+    assert cached_copy(address) == segment.parent
     assert whole(copies) == [days[0].name]
 
 
@@ -172,4 +173,4 @@ def test_resim_accepts_an_address(days: list[Path], bucket: str, tmp_path: Path)
     told = verbatim("resim", bucket % days[0].name, *words)
     assert told == verbatim("resim", days[0], *words)
     assert "--trust-code" in verbatim("resim", bucket % days[0].name, *words[:3], *words[4:], code=3)
-    assert "holds no manifest.json" in verbatim("resim", bucket % "nothing", *words, code=3)
+    assert "has no manifest.json" in verbatim("resim", bucket % "nothing", *words, code=3)

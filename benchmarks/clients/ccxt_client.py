@@ -68,7 +68,7 @@ async def stream(exchange: Any) -> None:
         assert best[SYMBOL]["bid"] > 0
         assert await exchange.watch_trades(SYMBOL)
         watching = asyncio.create_task(exchange.watch_orders(SYMBOL))
-        await asyncio.sleep(1)  # no message confirms the subscription
+        await asyncio.sleep(1)  # the subscription is not acknowledged
         placed = await exchange.create_order(SYMBOL, "limit", "buy", 0.01, round(book["bids"][0][0] * 0.9, 2))
         told = await watching
         assert told[-1]["id"] == placed["id"], told
@@ -83,8 +83,7 @@ def main(address: str, key: str, secret: str) -> None:
     trade(configured(ccxt.binance, address, key, secret))
     asyncio.run(asyncio.wait_for(stream(configured(ccxt.pro.binance, address, key, secret)), 60))
     print(
-        f"ccxt {ccxt.__version__}: markets, limit, query, cancel, market, balance, trades, errors, streams, "
-        "orders over ws"
+        f"ccxt {ccxt.__version__}: markets, limit, query, cancel, market, balance, trades, errors, streams, orders over ws"
     )
 
 

@@ -1,4 +1,4 @@
-"""Public clients trade on the simulated venue: each in its own virtual environment, made here by pip.
+"""Public clients trade on the simulated venue: each in its own virtual environment, made by pip.
 
     python benchmarks/clients/run.py [ccxt] [python-binance] [binance-connector]
 
@@ -26,7 +26,7 @@ CLIENT_SECONDS_MAX = 120
 
 
 def environment(requirement: str) -> Path:
-    """Return the Python of a client's environment, which is made if it is missing."""
+    """The Python of a client's environment, made where it is not there yet."""
     cache = Path(os.environ.get("VERBATIM_CLIENTS_CACHE", Path.home() / ".cache" / "verbatim-clients"))
     folder = cache / requirement.replace("==", "-")
     python = folder / "bin" / "python"
@@ -48,7 +48,7 @@ def start_venue() -> tuple[subprocess.Popen[bytes], str]:
 
 
 def run(name: str) -> tuple[bool, str]:
-    """Return True if the client completed its tasks, and its output."""
+    """Run a client. Return True if it did everything, and its output."""
     requirement, script = CLIENTS[name]
     python = environment(requirement)
     venue, address = start_venue()

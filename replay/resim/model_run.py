@@ -25,7 +25,7 @@ from engine.sim.wire import HttpRequest
 from engine.state.session_state import State
 from engine.step_context import Output
 from engine.venues.binance_spot import ApiKey, BinanceSpot
-from journal.reader import Journal, arriving
+from journal.reader import Journal, available_records
 from journal.record import Kind, Record
 from replay.resim.row_feed import RowFeed
 from replay.resim.sim_setup import ACCOUNT_KEY, adopt_account, build_venue
@@ -128,7 +128,7 @@ class ModelRun:
         """
         if handover:
             text = CommandBody(CommandName.HANDOVER, by="resim", reason=handover)
-            self.gateway.take(Arrival(Kind.COMMAND, "resim", body=text_of(text)))
+            self.gateway.accept(Arrival(Kind.COMMAND, "resim", body=text_of(text)))
         self._resume(outputs, private, handover)
         self._run_events(_Cursor(items), feed)
 
@@ -145,7 +145,7 @@ class ModelRun:
                 gateway.links[conn_id] = source
             elif link is not None and link.state in (LinkPhase.UP, LinkPhase.OPENING) and handover:
                 body = text_of(LinkBody(LinkEvent.DOWN, "the model takes over before the venue accepted the login"))
-                gateway.take(Arrival(Kind.LINK, source, cause=link.up_seq, body=body))
+                gateway.accept(Arrival(Kind.LINK, source, cause=link.up_seq, body=body))
         ours = {output.record.seq for output in outputs}
         for seq in sorted(account.requests.by_seq.keys() - ours):
             record = next(self._journal.records(seq, seq))
@@ -169,14 +169,14 @@ class ModelRun:
         """
         gateway = self.gateway
         until_ns, now_ns = record.time_ns + request.timeout_ns, gateway.venue.now_ns
-        coming = chain.from_iterable(arriving(self._journal, record.seq, self._last, kinds=(Kind.BROKER,)))
+        coming = chain.from_iterable(available_records(self._journal, record.seq, self._last, kinds=(Kind.BROKER,)))
         within = takewhile(lambda later: later.time_ns <= until_ns, coming)
         answer = next((later for later in within if later.cause == record.seq and later.meta is not None), None)
         if answer is not None:
             arrival = Arrival(
                 answer.kind, answer.source, record.seq, answer.key, answer.recv_ns, answer.meta, answer.payload
             )
-            gateway.later(max(0, answer.time_ns - now_ns), lambda: gateway.take(arrival))
+            gateway.later(max(0, answer.time_ns - now_ns), lambda: gateway.accept(arrival))
             return
         meta = {"outcome": AnswerStatus.TIMEOUT, "sent_ns": record.time_ns}
         gateway.later(max(0, until_ns - now_ns), lambda: gateway.answered(record, request, meta, b""))
@@ -209,7 +209,7 @@ class ModelRun:
             if end_ns is not None and due_ns > end_ns:
                 return
             venue.now_ns = max(venue.now_ns, due_ns)
-            gateway.happen(self._arrivals(cursor, feed))
+            gateway.advance(self._arrivals(cursor, feed))
 
     def _are_up(self) -> bool:
         by_source = self._state.account.links.by_source
@@ -259,7 +259,7 @@ class ModelRun:
             if span is None:
                 item = cursor.next_outside()
                 for arrival in self._outside(item):
-                    yield item.line, partial(gateway.take, arrival)
+                    yield item.line, partial(gateway.accept, arrival)
             elif self._are_up():
                 yield cursor.line, lambda: self._apply_one_record(cursor, feed)
             else:
@@ -325,14 +325,14 @@ class ModelRun:
             gateway.later(self._model.request_ns, lambda: self._drop_link(request.source))
         elif request.source in self._links.up:
             arrival = Arrival(Kind.LINK, request.source, cause=record.seq, body=text_of(LinkBody(LinkEvent.UP)))
-            gateway.later(self._model.request_ns, lambda: gateway.take(arrival))
+            gateway.later(self._model.request_ns, lambda: gateway.accept(arrival))
         else:
             self._links.awaiting[request.source] = record.seq
 
     def _drop_link(self, source: str) -> None:
         link = self._state.account.links.by_source[source]
         if link.up_seq >= 0:
-            self.gateway.take(
+            self.gateway.accept(
                 Arrival(Kind.LINK, source, cause=link.up_seq, body=text_of(LinkBody(LinkEvent.DOWN, "asked")))
             )
 

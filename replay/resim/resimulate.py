@@ -23,7 +23,7 @@ from engine.sequencer import Append, Sequencer
 from engine.session_record import Resimulated, SessionBody
 from engine.state.session_state import State
 from engine.step_context import Output
-from journal.reader import Journal, arriving
+from journal.reader import Journal, available_records
 from journal.record import INPUTS, Kind, Record
 from journal.writer import JournalWriter
 from replay.compare import timer_difference
@@ -238,7 +238,7 @@ class _Resimulation:
             feed = ReferencedRows(sequencer)
         items = timeline.items(after + 1)
         if self._options.from_seq:
-            model_run.gateway.take(pause_command())
+            model_run.gateway.accept(pause_command())
             items = insert_decide_command(items, self._options.from_seq)
         model_run.run(outputs, items, self._private, feed, self._handover)
         self.closing = model_run.gateway.closing
@@ -254,7 +254,7 @@ class _Resimulation:
         state = sequencer.state
         recorded: list[Record] = []
         last = 0
-        for run in chain.from_iterable(map(group_frames, arriving(self._journal, 1, self._last))):
+        for run in chain.from_iterable(map(group_frames, available_records(self._journal, 1, self._last))):
             last = run[-1].seq
             if run[0].kind not in INPUTS:
                 recorded += run

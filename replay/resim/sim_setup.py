@@ -75,10 +75,10 @@ def build_venue(timeline: Timeline, session: SessionBody, model: VenueModel) -> 
     sim = SimVenue(config, RecordedMarket(rules, items, ahead_ns=model.feed_ns))
     sim.exchange.fills_whole = model.fills == "whole"
     for place, instrument in enumerate(session.instruments):
-        sim.exchange.floor.scale(place, instrument.price_scale, instrument.size_scale)
+        sim.exchange.books.scale(place, instrument.price_scale, instrument.size_scale)
         if not session.engine.books:
-            sim.exchange.floor.quotes_alone(place)
-        sim.exchange.floor.queue(place, QUEUES[model.queue], model.queue_n, rules[instrument.symbol].lot_size)
+            sim.exchange.books.quotes_alone(place)
+        sim.exchange.books.queue(place, QUEUES[model.queue], model.queue_n, rules[instrument.symbol].lot_size)
     return sim
 
 
@@ -208,4 +208,5 @@ def _open_order(order: Order) -> adoption.OpenOrder:
         quantity=units(f"{terms.quantity:f}"),
         executed=units(f"{order.filled_quantity:f}"),
         executed_quote=units(f"{order.filled_notional:f}"),
+        stop_price=units(f"{terms.stop_price:f}"),
     )

@@ -120,7 +120,7 @@ class Timeline:
         """Yield all inputs. `merged` yields consecutive rows of a segment as one span instead of block by block."""
         line = 1
         seq = 0
-        while seq <= self._until_seq and self._journal.reaches(seq):
+        while seq <= self._until_seq and self._journal.wait_for(seq):
             segment = self._segment(seq)
             seqs = segment.market.seqs
             begin = int(np.searchsorted(seqs, seq))  # above 0 only if the journal has grown since it was read
@@ -144,7 +144,7 @@ class Timeline:
         for cached in self._cached.values():
             if cached.first_seq <= seq <= cached.last_seq:
                 return cached
-        first_seq, last_seq, sealed = self._journal.part_at(seq)
+        first_seq, last_seq, sealed = self._journal.segment_at(seq)
         projection = (
             self._open_segment(first_seq, last_seq) if sealed is None else load_projection(sealed, self._context)
         )

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from engine.session_record import SessionBody, StrategySettings, read_session
-from journal.archive_cache import copy_of, name_at
+from journal.archive_cache import cached_copy, session_name
 from journal.reader import Journal
 from replay.overrides import UnknownOverrideError, apply_overrides, with_strategy
 from replay.replay import refuse_untrusted_code
@@ -57,7 +57,7 @@ class ArchivedJob(msgspec.Struct, frozen=True):
     @property
     def session(self) -> str:
         """The name of the session, from its address."""
-        return name_at(self.address)
+        return session_name(self.address)
 
 
 def jobs_for_session(folder: Path, versions: Sequence[Version], request: VersionRequest, *, host: str) -> list[Job]:
@@ -124,7 +124,7 @@ def run_any_job(job: Job | ArchivedJob) -> JobOutcome:
         return regress.run_job(job)
     try:
         # the maker of an archive can write any host into it
-        jobs = jobs_for_session(copy_of(job.address), [job.requested], job.request, host="")
+        jobs = jobs_for_session(cached_copy(job.address), [job.requested], job.request, host="")
     except Exception as error:  # noqa: BLE001 - a damaged session or a version's code may raise any error
         return regress.job_failure(error)
     return regress.run_job(jobs[0]) if jobs else JobOutcome(None)
