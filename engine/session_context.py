@@ -4,55 +4,24 @@ Made once a session, never changed. Holds no state of the session itself and dec
 """
 
 from collections.abc import Sequence
-from importlib import import_module
-from typing import Any
 
+from engine.events import OrderReport
 from engine.execution.request_factory import RequestFactory
 from engine.market import views
 from engine.market.market_state import Market
 from engine.market.views import BarSpec, EmaSpec, Stream, TriggerSpec
 from engine.model import Instrument, RateLimits, find_instrument
 from engine.requests import LinkPlan
-from engine.session_record import MILLISECOND_NS, SECOND_NS, SessionBody, VenueSettings
+from engine.session_record import MILLISECOND_NS, SECOND_NS, SessionBody
 from engine.state.session_state import Rules
 from engine.state.timers import periods
 from engine.strategy.api import Every, OnQuote, Predicate, PriceMove
 from engine.strategy.loading import LoadedStrategy, load
 from engine.strategy.runner import StrategyRunner
+from engine.venues.registry import make_venue, venue_class
 from engine.venues.venue import Venue
 
-BUILT_IN_VENUES = {
-    "binance_coinm": "engine.venues.binance_coinm:BinanceCoinm",
-    "binance_spot": "engine.venues.binance_spot:BinanceSpot",
-    "binance_usdm": "engine.venues.binance_usdm:BinanceUsdm",
-    "paper_coinm": "engine.venues.paper:PaperCoinm",
-    "paper_usdm": "engine.venues.paper:PaperUsdm",
-}
 PROOF_SLACK_NS = SECOND_NS
-
-
-class UnknownVenueError(Exception):
-    """There is no such dialect: one line that says which are."""
-
-
-def venue_class(settings: VenueSettings) -> Any:
-    """A dialect by name, or a stranger's by `package.module:Class`. What it calls itself is in sources and instruments.
-
-    Raises UnknownVenueError.
-    """
-    module, _, cls = BUILT_IN_VENUES.get(settings.name, settings.name).partition(":")
-    known = f"built in: {', '.join(sorted(BUILT_IN_VENUES))}; one of your own is named as package.module:Class"
-    if not module or not cls:
-        raise UnknownVenueError(f"no venue {settings.name!r}; {known}")
-    try:
-        return getattr(import_module(module), cls)
-    except (ImportError, AttributeError) as error:
-        raise UnknownVenueError(f"no venue {settings.name!r} ({error}); {known}") from error
-
-
-def make_venue(settings: VenueSettings, instruments: Sequence[Instrument]) -> Venue:
-    venue: Venue = venue_class(settings)(instruments, settings.recv_window_ms)
-    return venue
 
 
 class SessionContext:
@@ -86,7 +55,13 @@ class SessionContext:
             session.engine,
             {name: found.cadence.period_ns for name, found in loaded.items() if isinstance(found.cadence, Every)},
         )
-        self.rules = Rules(session.engine, self.recurring, session.seed)
+        self.rules = Rules(
+            session.engine,
+            self.recurring,
+            session.seed,
+            rates={name: venue.rates for name, venue in self.venues.items()},
+            cursors={name: venue.fill_cursor for name, venue in self.venues.items()},
+        )
         self.watch_names = [name for name, found in loaded.items() if isinstance(found.cadence, OnQuote)]
         self.looks = {name: found.look for name, found in loaded.items() if found.look is not None}
         self._averages = self._declared_averages()
@@ -180,9 +155,8 @@ class SessionContext:
         return found
 
     def streams_of(self, source: str) -> tuple[Stream, ...]:
-        """What comes over this market link; everything, where its dialect does not say."""
-        told = getattr(self.venue_of(source), "streams_of", None)
-        return tuple(Stream) if told is None else told(source)
+        """Return the kinds of market data that arrive over this market link."""
+        return self.venue_of(source).streams_of(source)
 
     def link_of(self, index: int, stream: Stream) -> str:
         """The market link over which this stream of an instrument comes."""
@@ -203,6 +177,12 @@ class SessionContext:
         if venue is None:
             venue = self._venue_of_source[source] = self.venues[source.split(".", 1)[0]]
         return venue
+
+    def is_own_order(self, report: OrderReport) -> bool:
+        """Return True if this session or the one before it made the client order id of a reported order."""
+        instrument = self.instruments.get(report.instrument)
+        venue = None if instrument is None else self.venues.get(instrument.venue)
+        return venue is not None and venue.order_ids.session_of(report.client_order_id) in self.own_marks
 
     def proof_after_ns(self, venue: Venue) -> int:
         """How long after sending a "not found" begins to prove absence (binance_spot.md section 12)."""

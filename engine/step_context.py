@@ -8,6 +8,7 @@ import msgspec
 from engine.facts import Fact, IntentBody, NoteBody, RequestBody, VerdictBody, text_of
 from engine.market.market_state import Market
 from engine.state.changes import Change, Requested, Stamp
+from engine.state.fill_cursor import NUMBERED_FILLS, FillCursor
 from engine.state.session_state import Account, Rules, State, fold
 from journal.record import Kind, Record
 
@@ -24,6 +25,10 @@ class StepContext:
         self.time_ns: int = record.time_ns
         self.next_seq = record.seq + 1  # that the next output will have: ids are derived from it
         self._rules = rules
+
+    def fill_cursor(self, venue: str) -> FillCursor:
+        """Return how a venue orders its fills."""
+        return self._rules.cursors.get(venue, NUMBERED_FILLS)
 
     def fact(self, fact: Fact, *, key: str | None = None, source: str = "engine", cause: int | None = None) -> int:
         seq = self._put(Kind.FACT, fact, source=source, key=key, cause=cause)

@@ -35,8 +35,8 @@ from engine.model import Instrument, RateLimits
 from engine.session_context import make_venue
 from engine.session_record import SessionBody, VenueSettings, read_session
 from engine.venues.binance_coinm import BinanceCoinm
-from engine.venues.binance_futures import BinanceFutures
-from engine.venues.binance_futures_instruments import read_allowance, read_exchange_info
+from engine.venues.binance_common.futures import BinanceFutures
+from engine.venues.binance_common.futures_metadata import read_allowance, read_exchange_info
 from engine.venues.binance_usdm import BinanceUsdm
 from engine.venues.venue import MarketVenue
 from journal.reader import Journal

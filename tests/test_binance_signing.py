@@ -15,7 +15,7 @@ import pytest
 from engine.model import OrderType, Side, TimeInForce
 from engine.requests import Transport, Unsigned
 from engine.venues.binance_spot import ApiKey, BinanceSpot, order_id_fits
-from engine.venues.binance_spot.signing import sign_rest, sign_ws
+from engine.venues.binance_common.signer import sign_rest, sign_ws
 
 KEY = "vmPUZE6mv9SD5VNHk4HlWFsOr6aKE2zvsw0MuIgwCIPy6utIco14y7Ju91duEh8A"
 SECRET = "NhqPtmdSJYdKjVHjA7PZj4Mge3R5YNiP1e3UZjInClVN65XAbvqqM6A7H5fATj0j"  # noqa: S105 - published as an example

@@ -23,7 +23,7 @@ from engine.live.startup import SessionConfig, StartError, open_session
 from engine.live.websocket import Websocket, WebsocketClosedError, open_feed
 from engine.market.market_state import warm
 from engine.session_record import SECOND_NS
-from engine.venues.binance_spot.signing import ApiKey, HttpMessage
+from engine.venues.binance_common.signer import ApiKey, HttpMessage
 from journal.errors import JournalLockedError
 from journal.reader import Journal
 from journal.record import Kind, Record, canonical

@@ -21,7 +21,7 @@ from engine.live.clock import SessionClock
 from engine.live.startup import SessionConfig
 from engine.session_context import UnknownVenueError, venue_class
 from engine.session_record import SECOND_NS, EngineSettings, RiskSettings, VenueSettings
-from engine.venues.binance_spot.signing import ApiKey
+from engine.venues.binance_common.signer import ApiKey
 from journal.signing import BadKeyError, Signer
 from verbatim.strategy_files import read_strategy, refuse_strangers
 

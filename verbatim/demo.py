@@ -27,7 +27,7 @@ from engine.live.startup import SessionConfig
 from engine.live.venue_main import DEMO_KEY, DEMO_SECRET, VenueStartError
 from engine.session_record import EngineSettings, RiskSettings, StrategySettings, VenueSettings
 from engine.strategy.loading import StrategyError
-from engine.venues.binance_spot.signing import ApiKey
+from engine.venues.binance_common.signer import ApiKey
 from verbatim.config import RECV_WINDOW_MS_MAX, at_speed
 from verbatim.runner import Progress, run_wanted
 from verbatim.strategy_files import read_strategy, refuse_strangers

@@ -35,7 +35,7 @@ from engine.sim.wire import HttpRequest
 from engine.state.session_state import State, carry_over
 from engine.strategy import loading
 from engine.venues.binance_spot import ApiKey, BinanceSpot
-from engine.venues.binance_spot.instruments import read_exchange_info
+from engine.venues.binance_spot.metadata import read_exchange_info
 from journal.record import Kind, Record
 from journal.writer import ClosedSummary, JournalWriter
 

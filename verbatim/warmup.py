@@ -10,12 +10,19 @@ from threading import Timer
 from rich.console import Console
 
 from engine.market.jit import JIT, was_compiled
-from engine.market.market_state import warm_fold, warm_scan
-from engine.session_context import make_venue
+from engine.market.market_state import warm_fold
 from engine.session_record import VenueSettings
+from engine.venues.registry import make_venue
 
 TELL_SECONDS = 1.0  # a compiled fold is loaded well within
-BESIDE = "from engine.market.market_state import warm_scan; from engine.sim.exchange.venue_books import VenueBooks; warm_scan(); VenueBooks(1)"
+BESIDE = """
+import sys
+from engine.session_record import VenueSettings
+from engine.sim.exchange.venue_books import VenueBooks
+from engine.venues.registry import make_venue
+make_venue(VenueSettings(name=sys.argv[1]), ()).market.warm()
+VenueBooks(1)
+"""
 
 
 def compile_if_new() -> None:
@@ -26,6 +33,7 @@ def compile_if_new() -> None:
 
 def compile_first(console: Console, venue: VenueSettings | None = None) -> None:
     """A session must not meet its first message with a compiler."""
+    venue = venue or VenueSettings()
     told = Timer(TELL_SECONDS, console.print, ["compiling, for 10 to 20 seconds: only the first run does ..."])
     told.daemon = True
     fresh = JIT and not was_compiled()
@@ -33,12 +41,10 @@ def compile_first(console: Console, venue: VenueSettings | None = None) -> None:
         told.start()
     try:
         with console.status("compiling: 10 to 20 seconds the first time, nothing after that ..."):
-            beside = subprocess.Popen([sys.executable, "-P", "-c", BESIDE]) if fresh else None  # noqa: S603 - our own words
+            beside = subprocess.Popen([sys.executable, "-P", "-c", BESIDE, venue.name]) if fresh else None  # noqa: S603 - our own words
             warm_fold()
             if beside is not None:
                 beside.wait()
-            warm_scan()
-            if venue is not None:  # a dialect that compiles what it reads with has `warm`
-                getattr(make_venue(venue, ()).market, "warm", lambda: None)()
+            make_venue(venue, ()).market.warm()
     finally:
         told.cancel()

@@ -16,7 +16,8 @@ from engine.market.views import Stream
 from engine.money import MONEY
 from engine.session_context import SessionContext
 from engine.state.changes import Answered, Change, Commanded, LinkMoved, Stamp, TimerFired
-from engine.state.orders import forget_closed
+from engine.state.fill_cursor import NUMBERED_FILLS
+from engine.state.orders import Order, forget_closed
 from engine.state.pending_requests import PendingRequest
 from engine.state.session_state import State, fold
 from engine.strategy.api import Decision
@@ -82,8 +83,30 @@ def _take_market(program: SessionContext, state: State, record: Record) -> Appli
     assert record.payload is not None, "a stream frame is wire bytes"
     rows = venue.market.decode(record.payload, source, record.seq, record.time_ns)
     if type(rows) is tuple:
-        return Applied(events=rows) if rows else NO_EFFECT
+        awaited = state.account.requests.of("subscribe", source=source) if _has_answer(rows) else None
+        return _answered_frame(program, state, rows, awaited, record) if rows else NO_EFFECT
     return _fold_rows(program, state, rows, record)
+
+
+def _has_answer(events: tuple[Event, ...]) -> bool:
+    return any(isinstance(event, Subscribed | Answer) for event in events)
+
+
+def _answered_frame(
+    program: SessionContext, state: State, events: tuple[Event, ...], awaited: PendingRequest | None, record: Record
+) -> Applied:
+    """Fold a frame of a link, with the request that it answers, if it answers one."""
+    if awaited is not None:
+        _fold(program, state, Answered(awaited.seq, awaited.request.venue, "answer"), record)
+    return Applied(events=events, awaited=awaited)
+
+
+def _awaited_by_frame(state: State, venue: Venue, record: Record) -> PendingRequest | None:
+    """Return the request that a private frame answers: by its id if it repeats one, else the oldest subscription."""
+    requests = state.account.requests
+    request_id = venue.account.answered_request(record.payload or b"") or ""
+    named = requests.by_seq.get(int(request_id)) if request_id.isascii() and request_id.isdigit() else None
+    return named or requests.of("subscribe", source=record.source)
 
 
 def _fold_rows(program: SessionContext, state: State, rows: Any, record: Record) -> Applied:
@@ -105,12 +128,9 @@ def _take_private(program: SessionContext, state: State, record: Record) -> Appl
     """An answer to a request (its meta says how it ended), or a frame of a private stream."""
     venue = program.venue_of(record.source)
     if record.meta is None:
-        events = venue.decode_private(record.payload or b"")
-        awaited = state.account.requests.of("subscribe", source=record.source)
-        if awaited is not None and any(isinstance(event, Subscribed | Answer) for event in events):
-            _fold(program, state, Answered(awaited.seq, venue.name, "answer"), record)
-            return Applied(events=events, awaited=awaited)
-        return Applied(events=events)
+        events = venue.account.decode_private(record.payload or b"")
+        awaited = _awaited_by_frame(state, venue, record) if _has_answer(events) else None
+        return _answered_frame(program, state, events, awaited, record)
     meta = msgspec.json.decode(record.meta)
     awaited = state.account.requests.by_seq.get(record.cause if record.cause is not None else -1)
     outcome = meta["outcome"]
@@ -134,9 +154,7 @@ def _decode_answer(
     request, unsigned = awaited.request, awaited.request.unsigned
     assert unsigned is not None, "only a message can be answered"
     payload = record.payload or b""
-    events = venue.decode_answer(
-        unsigned.method, unsigned.path, request.instrument, int(meta["status"]), meta.get("headers", {}), payload
-    )
+    events = venue.decode_answer(unsigned, request.instrument, int(meta["status"]), meta.get("headers", {}), payload)
     if request.purpose == "depth" and any(isinstance(e, Answer) and e.outcome is Outcome.DONE for e in events):
         rows = venue.market.decode_snapshot(payload, request.instrument, record.seq, record.time_ns)
         if isinstance(rows, np.ndarray):
@@ -147,11 +165,15 @@ def _decode_answer(
 
 def _forget(program: SessionContext, state: State) -> None:
     """The age rule, applied as part of folding the TIMER: rebuilding does the same."""
+    rounds, instruments = state.account.reconciling, program.instruments
+
+    def is_confirmed(order: Order) -> bool:
+        instrument = instruments.get(order.order.instrument)
+        cursors = None if instrument is None else program.rules.cursors.get(instrument.venue)
+        return rounds.confirms(order, cursors or NUMBERED_FILLS)
+
     kept = forget_closed(
-        state.account.orders,
-        state.time_ns,
-        keep_ns=program.settings.keep_closed_ns,
-        confirmed=state.account.reconciling.fills_confirmed,
+        state.account.orders, state.time_ns, keep_ns=program.settings.keep_closed_ns, is_confirmed=is_confirmed
     )
     if kept is not state.account.orders:
         state.account = msgspec.structs.replace(state.account, orders=kept)

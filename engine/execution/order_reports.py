@@ -3,6 +3,8 @@
 Seeing one event twice changes nothing; a fill is booked once, by (instrument, fill id); positions move here and nowhere else.
 """
 
+from collections.abc import Callable
+
 from engine.events import Answer, Fill, OrderReport, Outcome, VenueStatus
 from engine.facts import (
     CancelSettled,
@@ -22,6 +24,8 @@ from engine.state.orders import Order
 from engine.state.pending_requests import PendingRequest
 from engine.state.positions import after_fill
 from engine.step_context import StepContext
+
+IsOwn = Callable[[OrderReport], bool]  # True if this session or the one before made the order's id
 
 CLOSING = {
     VenueStatus.CANCELED: Report.CANCELED,
@@ -83,10 +87,10 @@ def _adopt(turn: StepContext, found: OrderReport) -> Order:
     return _now(turn, name)
 
 
-def is_lost_order(turn: StepContext, found: OrderReport, own: tuple[str, ...]) -> bool:
-    """Whether an order bears our mark and is in no journal. `own`: the sessions whose marks an order of ours bears."""
+def is_lost_order(turn: StepContext, found: OrderReport, is_own: IsOwn) -> bool:
+    """Return True if an order has an id of ours and is in no journal."""
     known = turn.account.orders.find(found.instrument, found.client_order_id, found.venue_order_id)
-    return known is None and found.client_order_id.split("-")[0] in own
+    return known is None and is_own(found)
 
 
 def halt_for_lost(turn: StepContext, found: OrderReport) -> None:
@@ -94,12 +98,15 @@ def halt_for_lost(turn: StepContext, found: OrderReport) -> None:
     turn.fact(ModeChanged("halted", (text,)))
 
 
-def bookable(turn: StepContext, fill: Fill) -> bool:
-    """Whether a fill's numbers can be a fill's. Whatever a venue says, it must not stop the engine."""
-    if fill.fill_id.isascii() and fill.fill_id.isdigit() and fill.quantity > 0 and fill.price >= 0:
-        return True
+def cursor_of(turn: StepContext, fill: Fill, instrument: Instrument) -> str | None:
+    """Return the cursor of a fill, or None with an alarm if it cannot be a fill: no venue may stop the engine."""
+    try:
+        if fill.fill_id and fill.quantity > 0 and fill.price >= 0:
+            return turn.fill_cursor(instrument.venue).of(fill)
+    except ValueError:
+        pass  # the alarm below names the fill
     turn.note("alarm", f"a fill that cannot be one is not booked: {fill.fill_id}, {fill.quantity} at {fill.price}")
-    return False
+    return None
 
 
 def book(turn: StepContext, fill: Fill, instruments: dict[str, Instrument], *, first_look: bool = False) -> bool:
@@ -110,11 +117,15 @@ def book(turn: StepContext, fill: Fill, instruments: dict[str, Instrument], *, f
     order = turn.account.orders.find(fill.instrument, fill.client_order_id, fill.venue_order_id)
     if order is None or fill.fill_id in order.fill_ids or fill.instrument not in instruments:
         return False
-    if not bookable(turn, fill):
+    instrument = instruments[fill.instrument]
+    cursor = cursor_of(turn, fill, instrument)
+    if cursor is None:
         return False
-    confirmed = turn.account.reconciling.fills_confirmed.get(fill.instrument, -1)
-    if order.adopted and (first_look or int(fill.fill_id) <= confirmed):
-        return False  # from before we looked
+    if order.adopted:
+        cursors = turn.fill_cursor(instrument.venue)
+        confirmed = turn.account.reconciling.confirmed_cursor(fill.instrument)
+        if first_look or cursors.key(cursor) <= cursors.key(cursors.start if confirmed is None else confirmed):
+            return False  # from before our first reconciliation
     name = order.client_order_id
     late = order.status in CLOSED and order.filled_quantity + fill.quantity > order.filled_reported
     if late:
@@ -136,7 +147,7 @@ def book(turn: StepContext, fill: Fill, instruments: dict[str, Instrument], *, f
     )
     seq = turn.fact(fact, key=name)
     held = turn.account.positions.of(order.strategy, fill.instrument)
-    turn.fact(after_fill(held, fact, instruments[fill.instrument]), key=name, cause=seq)
+    turn.fact(after_fill(held, fact, instrument), key=name, cause=seq)
     return True
 
 

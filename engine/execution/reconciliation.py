@@ -5,12 +5,13 @@ question: a newer fill or balance wins (scenario S15). The same answer twice cha
 """
 
 from engine.events import AccountReport, BalanceReport, Fill, FillsReport, OpenOrdersReport
-from engine.execution.order_reports import apply_report, book, bookable, halt_for_lost, is_lost_order
+from engine.execution.order_reports import IsOwn, apply_report, book, cursor_of, halt_for_lost, is_lost_order
 from engine.execution.request_factory import RequestFactory
 from engine.facts import BalanceChanged, FillsConfirmed, ModeChanged, Reconciled, ReconcileFailed
 from engine.lifecycle import Status
 from engine.model import Instrument
 from engine.money import ZERO
+from engine.state.fill_cursor import recorded_cursor
 from engine.state.mode import Mode
 from engine.state.orders import Order
 from engine.state.pending_requests import PendingRequest
@@ -24,10 +25,10 @@ Instruments = dict[str, Instrument]
 Askings = dict[str, RequestFactory]
 
 
-def may_ask(turn: StepContext) -> bool:
+def may_ask(turn: StepContext, askings: Askings) -> bool:
     """An account to ask about, every link ready, no venue that asked us to wait or whose budget is spent, and the session not closing."""
     account = turn.account
-    free = all(budget.lets_ask(turn.time_ns) for budget in account.limits.by_venue.values())
+    free = all(asking.may_query(turn) for asking in askings.values())
     return account.links.has_account and account.links.all_ready() and free and not account.modes.closing
 
 
@@ -38,8 +39,8 @@ def begin(turn: StepContext, askings: Askings, instruments: Instruments) -> None
         asking.open_orders(turn, reconcile_round=number)
         asking.balances(turn, reconcile_round=number)
     for instrument in instruments.values():
-        after_id = turn.account.reconciling.fills_confirmed.get(instrument.id)
-        askings[instrument.venue].fills(turn, instrument=instrument, after_id=after_id, reconcile_round=number)
+        after = turn.account.reconciling.confirmed_cursor(instrument.id)
+        askings[instrument.venue].fills(turn, instrument=instrument, after=after, reconcile_round=number)
     for order in turn.account.orders.live_by_age():
         if order.status is Status.UNKNOWN:
             instrument = instruments[order.order.instrument]
@@ -54,7 +55,7 @@ def advance(turn: StepContext, askings: Askings, instruments: Instruments) -> No
         if not waiting:
             turn.fact(Reconciled(reconciling.round, _corrections(turn)), source="reconcile")
         return
-    if is_due(turn.account) and may_ask(turn):
+    if is_due(turn.account) and may_ask(turn, askings):
         begin(turn, askings, instruments)
 
 
@@ -85,13 +86,13 @@ def open_orders(
     awaited: PendingRequest,
     found: OpenOrdersReport,
     *,
-    own: tuple[str, ...],
+    is_own: IsOwn,
 ) -> None:
-    """What the venue has open against what we hold open. `own`: the sessions whose marks an order of ours bears."""
+    """Compare the orders that are open at the venue with those that we hold open."""
     named = set()
     for theirs in found.orders:
         known = turn.account.orders.find(theirs.instrument, theirs.client_order_id, theirs.venue_order_id)
-        if theirs.instrument in instruments and is_lost_order(turn, theirs, own):
+        if theirs.instrument in instruments and is_lost_order(turn, theirs, is_own):
             halt_for_lost(turn, theirs)
         if known is not None and known.updated_seq > awaited.seq:
             named.add(known.client_order_id)
@@ -163,33 +164,37 @@ def fills(
 ) -> list[Fill]:
     """A page of the trade list. Fills of orders nobody knows are asked about by the venue's order id. Returns those booked."""
     instrument = instruments[awaited.request.instrument]
-    confirmed = turn.account.reconciling.fills_confirmed.get(instrument.id)
+    cursors = turn.fill_cursor(instrument.venue)
+    confirmed = turn.account.reconciling.confirmed_cursor(instrument.id)
     first_look = confirmed is None
-    orphans: dict[str, int] = {}  # venue order id -> its first fill here
+    orphans: dict[str, str] = {}  # venue order id -> the cursor of its first fill here
     fresh: list[Fill] = []
-    newest = -1 if confirmed is None else confirmed
+    newest = cursors.start if confirmed is None else confirmed
     for fill in found.fills:
-        if not bookable(turn, fill):
+        cursor = cursor_of(turn, fill, instrument)
+        if cursor is None:
             continue
         booked = book(turn, fill, instruments, first_look=first_look)
         if booked:
             fresh.append(fill)
         known = booked or turn.account.orders.find(fill.instrument, fill.client_order_id, fill.venue_order_id)
-        if not known and confirmed is not None and int(fill.fill_id) > confirmed:
-            orphans.setdefault(fill.venue_order_id, int(fill.fill_id))
-        newest = max(newest, int(fill.fill_id))
+        if not known and confirmed is not None and cursors.key(cursor) > cursors.key(confirmed):
+            orphans.setdefault(fill.venue_order_id, cursor)
+        newest = max(newest, cursor, key=cursors.key)
     if orphans:
-        newest = min(orphans.values()) - 1  # from there we ask again, once they are known
-    if confirmed is None or newest > confirmed:
-        turn.fact(FillsConfirmed(instrument.id, newest), source="reconcile")
+        newest = cursors.before(min(orphans.values(), key=cursors.key))  # from there we ask again, once they are known
+    if confirmed is None or cursors.key(newest) > cursors.key(confirmed):
+        turn.fact(FillsConfirmed(instrument.id, recorded_cursor(newest)), source="reconcile")
     if not orphans and (found.whole or first_look):
         return fresh
-    if not turn.account.limits.of(instrument.venue).lets_ask(turn.time_ns):
+    if not asking.may_query(turn):
         fail(turn, awaited, "the request budget is spent before all fills are in")
+    elif not orphans and newest == confirmed:
+        fail(turn, awaited, f"a full page of fills ends where it began, at {newest}")
     elif not orphans:
-        asking.fills(turn, instrument=instrument, after_id=newest, reconcile_round=awaited.request.round)
+        asking.fills(turn, instrument=instrument, after=newest, reconcile_round=awaited.request.round)
     elif not orphans_asked(turn, instrument.id):
-        for venue_order_id in sorted(orphans, key=lambda each: orphans[each])[:ORPHANS_MAX]:
+        for venue_order_id in sorted(orphans, key=lambda order_id: cursors.key(orphans[order_id]))[:ORPHANS_MAX]:
             asking.query_order(
                 turn, instrument=instrument, venue_order_id=venue_order_id, reconcile_round=awaited.request.round
             )
@@ -212,13 +217,13 @@ def owed(turn: StepContext, askings: Askings, instruments: Instruments) -> None:
     for name in sorted({order.order.instrument for order in orders if order is not None}):
         asking = askings[instruments[name].venue]
         rested_ns = turn.time_ns - reconciling.fills_asked_ns.get(name, -asking.settings.ask_every_ns)
-        free = turn.account.limits.of(instruments[name].venue).lets_ask(turn.time_ns)
+        free = asking.may_query(turn)
         asked = turn.account.requests.of("fills", instrument=name) is not None
         if free and not asked and rested_ns >= asking.settings.ask_every_ns:
-            after_id = reconciling.fills_confirmed.get(name)
+            after = reconciling.confirmed_cursor(name)
             asking.fills(
                 turn,
                 instrument=instruments[name],
-                after_id=-1 if after_id is None else after_id,
+                after=turn.fill_cursor(instruments[name].venue).start if after is None else after,
                 reconcile_round=reconciling.round if reconciling.running else 0,
             )

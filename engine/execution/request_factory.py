@@ -16,6 +16,10 @@ class RequestFactory:
         self.venue = venue
         self.settings = settings
 
+    def _venue_order_id(self, turn: StepContext, client_order_id: str) -> str:
+        order = turn.account.orders.get(client_order_id)
+        return "" if order is None else order.venue_order_id
+
     def _ask(
         self,
         turn: StepContext,
@@ -60,7 +64,7 @@ class RequestFactory:
         cause: int,
     ) -> int:
         order = approved.order
-        unsigned = self.venue.place(
+        unsigned = self.venue.account.place(
             client_order_id,
             instrument,
             order.side,
@@ -87,7 +91,7 @@ class RequestFactory:
         return self._ask(
             turn,
             "cancel",
-            self.venue.cancel(instrument, client_order_id),
+            self.venue.account.cancel(instrument, client_order_id, self._venue_order_id(turn, client_order_id)),
             mutates=True,
             cause=cause,
             instrument=instrument.id,
@@ -104,7 +108,7 @@ class RequestFactory:
         reconcile_round: int = 0,
     ) -> int:
         """About one order: by the venue's id where one is given (then ours only says whom it concerns), else by ours."""
-        unsigned = self.venue.query_order(instrument, "" if venue_order_id else client_order_id, venue_order_id)
+        unsigned = self.venue.account.query_order(instrument, "" if venue_order_id else client_order_id, venue_order_id)
         return self._ask(
             turn,
             "query_order",
@@ -115,26 +119,51 @@ class RequestFactory:
         )
 
     def open_orders(self, turn: StepContext, *, reconcile_round: int) -> int:
-        return self._ask(turn, "open_orders", self.venue.open_orders(), reconcile_round=reconcile_round)
+        return self._ask(turn, "open_orders", self.venue.account.open_orders(), reconcile_round=reconcile_round)
 
     def balances(self, turn: StepContext, *, reconcile_round: int) -> int:
-        return self._ask(turn, "account", self.venue.account(), reconcile_round=reconcile_round)
+        return self._ask(turn, "account", self.venue.account.balances(), reconcile_round=reconcile_round)
 
     def fills(
-        self, turn: StepContext, *, instrument: Instrument, after_id: int | None, reconcile_round: int = 0
+        self, turn: StepContext, *, instrument: Instrument, after: str | None, reconcile_round: int = 0
     ) -> int:
-        """Everything after the last fill id that is known to be booked; None: only where the newest one stands."""
-        unsigned = self.venue.fills_since(instrument, None if after_id is None else str(after_id + 1))
+        """Query the fills after a cursor, or the newest page if `after` is None."""
+        unsigned = self.venue.account.fills_after(instrument, after)
         return self._ask(turn, "fills", unsigned, instrument=instrument.id, reconcile_round=reconcile_round)
 
-    def depth(self, turn: StepContext, *, instrument: Instrument) -> int:
-        return self._ask(turn, "depth", self.venue.depth(instrument), instrument=instrument.id)
+    def depth(self, turn: StepContext, *, instrument: Instrument) -> None:
+        """Request a book snapshot, where the venue serves one. Else a new connection brings it."""
+        if self.venue.snapshots is not None:
+            self._ask(turn, "depth", self.venue.snapshots.request(instrument), instrument=instrument.id)
 
-    def server_time(self, turn: StepContext) -> int:
-        return self._ask(turn, "server_time", self.venue.server_time())
+    def server_time(self, turn: StepContext) -> None:
+        """Query the venue's clock, where it has one."""
+        unsigned = self.venue.server_time()
+        if unsigned is not None:
+            self._ask(turn, "server_time", unsigned)
 
-    def subscribe(self, turn: StepContext, *, source: str) -> int:
-        return self._ask(turn, "subscribe", self.venue.subscribe_private(), source=source)
+    def subscribe(self, turn: StepContext, *, source: str, answered: Unsigned | None = None) -> bool:
+        """Send the next subscription of a link.
+
+        Args:
+            turn: The step at hand.
+            source: The link.
+            answered: The subscription that was acknowledged last, or None at the beginning.
+
+        Returns:
+            False if nothing is left to send: the link is ready.
+        """
+        todo = self.venue.subscriptions(source)
+        if answered is not None:
+            todo = todo[todo.index(answered) + 1 :] if answered in todo else ()
+        if todo:
+            self._ask(turn, "subscribe", todo[0], source=source)
+        return bool(todo)
+
+    def may_query(self, turn: StepContext) -> bool:
+        """Return True if the venue's budget allows a query now: none is so urgent that it may earn us a ban."""
+        budget = turn.account.limits.of(self.venue.name)
+        return turn.time_ns >= budget.blocked_until_ns and not self.venue.rates.is_exhausted(budget, turn.time_ns)
 
     def connect(self, turn: StepContext, *, plan: LinkPlan) -> int:
         return turn.request(self._link_request("connect", turn, plan=plan, source=plan.source))

@@ -28,7 +28,7 @@ from engine.handlers.mode_policy import update_mode
 from engine.handlers.shutdown import advance_shutdown, cancel_all, emit_pnl
 from engine.lifecycle import LIVE, Status
 from engine.market import layout
-from engine.market.views import BookState
+from engine.market.views import BookState, Stream
 from engine.session_context import SessionContext
 from engine.session_record import MILLISECOND_NS, SECOND_NS
 from engine.state.mode import Mode
@@ -109,11 +109,16 @@ class Dispatcher:
         if link.state != "up":
             if link.role == "market":
                 market_gaps.began(self.program, turn, source, facts.read_link(turn.record.body or "").reason)
-        elif link.role == "private":
-            self.program.asking[link.venue].subscribe(turn, source=source)
-            self._ask_time(turn, link.venue)
         else:
-            turn.fact(LinkReady(source))
+            if not self.program.asking[link.venue].subscribe(turn, source=source):
+                self._link_ready(turn, source)
+            if link.role == "private":
+                self._ask_time(turn, link.venue)
+
+    def _link_ready(self, turn: StepContext, source: str) -> None:
+        """Everything that was asked of a link is confirmed: its frames are complete from here on."""
+        turn.fact(LinkReady(source))
+        if turn.account.links.by_source[source].role == "market":
             market_gaps.ended(turn, source)
 
     def _on_timer(self, turn: StepContext) -> None:
@@ -152,7 +157,7 @@ class Dispatcher:
         self.program.asking[link.venue].connect(turn, plan=plan)
 
     def _begin_round(self, turn: StepContext) -> None:
-        if not turn.account.reconciling.running and reconciliation.may_ask(turn):
+        if not turn.account.reconciling.running and reconciliation.may_ask(turn, self.program.asking):
             reconciliation.begin(turn, self.program.asking, self.program.instruments)
 
     def _on_command(self, turn: StepContext) -> None:
@@ -194,13 +199,18 @@ class Dispatcher:
             turn.note("alarm", why)
 
     def _want_snapshots(self, turn: StepContext) -> None:
-        """Asks for the snapshots that books wait for; not again at once where one was refused (the timer is still set)."""
+        """Request the snapshots that books wait for; not again at once where one was refused (the timer is still set).
+
+        A venue that streams its snapshots sends the next one on a new connection.
+        """
         for name, index in self.program.indexes.items():
             instrument = self.program.instruments[name]
             lost = turn.market.book_state(index) in (BookState.BUFFERING, BookState.BROKEN)
-            free = turn.account.limits.of(instrument.venue).lets_ask(turn.time_ns)
+            free = self.program.asking[instrument.venue].may_query(turn)
             rested = f"depth.{name}" not in turn.account.timers.due_ns
-            if lost and free and rested and turn.account.requests.of("depth", instrument=name) is None:
+            if lost and self.program.venues[instrument.venue].snapshots is None:
+                self._disconnect(turn, self.program.link_of(index, Stream.BOOK))
+            elif lost and free and rested and turn.account.requests.of("depth", instrument=name) is None:
                 self.program.asking[instrument.venue].depth(turn, instrument=instrument)
 
     # ---- what venues say
@@ -229,7 +239,7 @@ class Dispatcher:
     def _on_stream_report(self, turn: StepContext, event: OrderReport) -> None:
         """A report that bears our mark and whose order is not in state: long forgotten, or of lost records. The venue knows."""
         instrument = self.program.instruments.get(event.instrument)
-        if instrument is None or not order_reports.is_lost_order(turn, event, self.program.own_marks):
+        if instrument is None or not order_reports.is_lost_order(turn, event, self.program.is_own_order):
             order_reports.apply_report(turn, event, self.program.instruments)
         elif event.status in order_reports.OPEN and turn.account.requests.for_order(event.client_order_id) is None:
             asking = self.program.asking[instrument.venue]
@@ -293,7 +303,7 @@ class Dispatcher:
         match event:
             case OpenOrdersReport():
                 reconciliation.open_orders(
-                    turn, asking, self.program.instruments, awaited, event, own=self.program.own_marks
+                    turn, asking, self.program.instruments, awaited, event, is_own=self.program.is_own_order
                 )
             case AccountReport():
                 reconciliation.balances(turn, awaited, event, self.program.assets)
@@ -306,19 +316,24 @@ class Dispatcher:
             case OrderReport():
                 orphan = awaited.request.purpose == "query_order" and not awaited.request.client_order_id
                 if (orphan or event.status in order_reports.OPEN) and order_reports.is_lost_order(
-                    turn, event, self.program.own_marks
+                    turn, event, self.program.is_own_order
                 ):
                     order_reports.halt_for_lost(turn, event)
                 order_reports.apply_report(turn, event, self.program.instruments)
                 name = awaited.request.instrument
                 if orphan and not reconciliation.orphans_asked(turn, name):
+                    confirmed = turn.account.reconciling.confirmed_cursor(name)
                     # the orders behind fills nobody knew: now they can be booked
                     asking.fills(
                         turn,
                         instrument=self.program.instruments[name],
-                        after_id=turn.account.reconciling.fills_confirmed.get(name, -1),
+                        after=confirmed or turn.fill_cursor(self.program.instruments[name].venue).start,
                         reconcile_round=awaited.request.round,
                     )
+            case Subscribed() if awaited.request.purpose == "subscribe":
+                source = awaited.request.source
+                if not asking.subscribe(turn, source=source, answered=awaited.request.unsigned):
+                    self._link_ready(turn, source)
             case _:
                 self._on_event(turn, event)
 

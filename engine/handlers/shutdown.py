@@ -70,7 +70,7 @@ def _last_round_due(program: SessionContext, turn: StepContext) -> bool:
     """Whether orders ended since the last reconciliation began: what they left in the balances is asked for once more."""
     reconciling = turn.account.reconciling
     ended_seq = max((order.updated_seq for order in turn.account.orders.closed.values()), default=-1)
-    if reconciling.done_started_seq > ended_seq or reconciling.failures or not reconciliation.may_ask(turn):
+    if reconciling.done_started_seq > ended_seq or reconciling.failures or not reconciliation.may_ask(turn, program.asking):
         return False
     if not reconciling.running:
         reconciliation.begin(turn, program.asking, program.instruments)

@@ -151,8 +151,8 @@ class Session:
             signer=wanted.signer,
             sync=wanted.sync,
         )
-        sender = make_sender(wanted.http, wanted.venue.rest)
-        (name,) = self.kernel.program.venues
+        ((name, venue),) = self.kernel.program.venues.items()
+        sender = make_sender(wanted.http, wanted.venue.rest, venue.kept_headers)
         links = self._links = LinkTasks({name: wanted.venue}, self.inbox, self._clock, plan.kept)
         try:
             async with trio.open_nursery() as nursery:

@@ -26,8 +26,10 @@ def _cache_folder() -> Path | None:
     """A writable folder of this source's own, or None."""
     digest = hashlib.sha256()
     here = Path(__file__).parent
-    for path in sorted([*here.glob("*.py"), *(here.parent / "sim").glob("*.py")]):  # the venue's floor is compiled too
-        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    outside = (path for name in ("sim", "venues") for path in (here.parent / name).rglob("*.py"))
+    with_compiled = [path for path in outside if b"engine.market.jit" in path.read_bytes()]
+    for path in sorted([*here.rglob("*.py"), *with_compiled]):
+        digest.update(str(path.relative_to(here.parent)).encode() + b"\0" + path.read_bytes() + b"\0")
     root = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111  Path.expanduser raises where there is no home
     folder = Path(root) / "verbatim" / digest.hexdigest()[:16]
     try:

@@ -19,7 +19,7 @@ from engine.market.fold.books import empty_book
 from engine.market.fold.dense_book import N_FAR, lay_window, levels_of, room_of, wants_window, widened
 from engine.market.predicates import INTEGERS, CompiledPredicate
 from engine.market.rows import Floats, Rows
-from engine.market.scan import scan_frame, scan_frames, scan_snapshot
+from engine.venues.binance_spot.scan import scan_frame, scan_frames, scan_snapshot
 from engine.market.text import code_table
 from engine.market.views import (
     Bar,
@@ -524,12 +524,6 @@ def _wider(array: NDArray[N], axis: int, room: int) -> NDArray[N]:
     return wider
 
 
-def warm() -> None:
-    """Compile all that a session will call, before it connects: the fold here, the scan where frames are read."""
-    warm_fold()
-    warm_scan()
-
-
 def warm_fold() -> None:
     instrument = Instrument("w", "w", "W", "w", "w", 0, 0, Decimal(1), Decimal(1))
     market = Market.empty([instrument], [BarSpec("w", 1)], [EmaSpec("w", 1)], [TriggerSpec("w", ("w",))])
@@ -537,14 +531,3 @@ def warm_fold() -> None:
     market.fold(table[:0])
     market.reset_books(0)
     market.levels(0, r.BID)
-
-
-def warm_scan() -> None:
-    """Compile what reads the frames of Binance Spot; another dialect has a `warm` of its own."""
-    table = np.zeros((1, r.COLUMNS), np.int64)
-    codes = code_table([("W", 0, 0)])
-    text = np.frombuffer(b"{", np.uint8)
-    scan_frame(text, codes, 0, 0, table)
-    places = np.array([0, 1], np.int64)
-    scan_frames(text, places, codes, places[:1], places[:1], table, places[:1].copy())
-    scan_snapshot(text, 0, codes, 0, 0, table)

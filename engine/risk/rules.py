@@ -12,7 +12,7 @@ from engine.money import ZERO, on_grid
 from engine.session_record import SECOND_NS, RiskSettings
 from engine.state.mode import Mode
 from engine.state.orders import Order
-from engine.state.rate_budgets import ORDER_WINDOW_NS
+from engine.state.rate_budgets import FIXED_WINDOWS, RateModel
 from engine.state.session_state import Account
 
 
@@ -28,6 +28,7 @@ class RiskContext(msgspec.Struct, frozen=True):
     time_ns: int
     bid: Decimal  # 0: no quote
     ask: Decimal
+    rates: RateModel = FIXED_WINDOWS  # how the instrument's venue counts requests
 
     @property
     def price(self) -> Decimal:
@@ -154,11 +155,8 @@ def rate(question: RiskContext) -> str:
     budget = question.account.limits.of(question.instrument.venue)
     if question.time_ns < budget.blocked_until_ns:
         return f"{question.instrument.venue} asked us to wait: {budget.reason}"
-    if budget.spent(question.time_ns):
-        return f"request weight {budget.weight} of {budget.allowance.weight_minute_max}: the rest is kept for cancels"
-    orders_max = budget.allowance.orders_10s_max
-    if budget.order_window == question.time_ns // ORDER_WINDOW_NS and budget.orders >= orders_max:
-        return f"{budget.orders} orders within 10 s"
+    if reason := question.rates.reject_reason(budget, question.time_ns):
+        return reason
     limit = question.limits.orders_per_second_max
     if limit and budget.second == question.time_ns // SECOND_NS and budget.orders_in_second >= limit:
         return f"{budget.orders_in_second} orders within this second, orders_per_second_max is {limit}"

@@ -4,7 +4,7 @@ Invariants: an order's filled quantity is the sum of its distinct fills; a statu
 a client order id, once used, names one order for ever.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
@@ -132,7 +132,7 @@ def reduce(orders: Orders, change: Change, at: Stamp) -> Orders:
             return orders
 
 
-def forget_closed(orders: Orders, now_ns: int, *, keep_ns: int, confirmed: Mapping[str, int]) -> Orders:
+def forget_closed(orders: Orders, now_ns: int, *, keep_ns: int, is_confirmed: Callable[[Order], bool]) -> Orders:
     """The age rule: a closed order leaves state once it is old and a reconciliation has confirmed all of its fills.
 
     Before that, a page of fills would find fills whose order nobody knows, and book them a second time. Tombstones stay for
@@ -143,7 +143,7 @@ def forget_closed(orders: Orders, now_ns: int, *, keep_ns: int, confirmed: Mappi
         for name, order in orders.closed.items()
         if name in orders.owing
         or now_ns - order.updated_ns <= (TOMBSTONE_NS if order.status is Status.NOT_PLACED else keep_ns)
-        or any(int(fill_id) > confirmed.get(order.order.instrument, -1) for fill_id in order.fill_ids)
+        or not is_confirmed(order)
     }
     if len(kept) == len(orders.closed):
         return orders

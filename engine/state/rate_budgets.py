@@ -1,10 +1,14 @@
 """What venues let us send, what we sent lately, and their clocks: rate budgets, blocks and offsets. Carried: a ban outlives a restart."""
 
+from collections.abc import Mapping
+from typing import Protocol
+
 import msgspec
 from msgspec.structs import replace
 
 from engine.facts import ClockMeasured, RateBlocked
 from engine.model import RateLimits
+from engine.requests import Unsigned
 from engine.session_record import SECOND_NS
 from engine.state.changes import Answered, Change, Requested, Stamp
 
@@ -14,7 +18,7 @@ KEPT = 5  # a fifth of the weight is for cancels and orders whose fate is unknow
 
 
 class RateBudget(msgspec.Struct, frozen=True):
-    """One venue's. `weight` is our own count, raised to the venue's where it says more."""
+    """One venue's. `weight` is our own count, raised to the venue's where it says more. A RateModel gives the numbers their meaning."""
 
     blocked_until_ns: int = 0
     reason: str = ""
@@ -27,14 +31,59 @@ class RateBudget(msgspec.Struct, frozen=True):
     clock_offset_ns: int = 0
     allowance: RateLimits = RateLimits()
 
-    def lets_ask(self, time_ns: int) -> bool:
-        """Whether a question may be asked now: none is so urgent that it may earn us a ban."""
-        return time_ns >= self.blocked_until_ns and not self.spent(time_ns)
 
-    def spent(self, time_ns: int) -> bool:
-        """Whether the rest of this minute's weight is kept for what is urgent."""
-        weight_max = self.allowance.weight_minute_max
-        return self.window == time_ns // WINDOW_NS and self.weight > weight_max - weight_max // KEPT
+class RateModel(Protocol):
+    """How a venue counts requests: pure functions of a budget. The engine itself keeps blocks, clock offset and orders per second."""
+
+    def charge(self, budget: RateBudget, unsigned: Unsigned, time_ns: int) -> RateBudget:
+        """Return the budget after a request was sent."""
+        ...
+
+    def observe(self, budget: RateBudget, weight_used: int, time_ns: int) -> RateBudget:
+        """Return the budget after an answer told the venue's own count (events.Answer.weight_used)."""
+        ...
+
+    def is_exhausted(self, budget: RateBudget, time_ns: int) -> bool:
+        """Return True if queries must wait, because what is left is kept for cancels and unknown orders."""
+        ...
+
+    def reject_reason(self, budget: RateBudget, time_ns: int) -> str:
+        """Return why no new order may be sent now, or ""."""
+        ...
+
+
+class FixedWindows:
+    """A RateModel with request weight per clock minute and orders per ten seconds, as Binance counts (binance_spot.md section 11)."""
+
+    def charge(self, budget: RateBudget, unsigned: Unsigned, time_ns: int) -> RateBudget:
+        """Return the budget after a request was sent."""
+        budget = _rolled(budget, time_ns)
+        return replace(budget, weight=budget.weight + unsigned.weight, orders=budget.orders + unsigned.orders)
+
+    def observe(self, budget: RateBudget, weight_used: int, time_ns: int) -> RateBudget:
+        """Return the budget after an answer told the venue's own count."""
+        budget = _rolled(budget, time_ns)
+        return replace(budget, weight=max(budget.weight, weight_used))
+
+    def is_exhausted(self, budget: RateBudget, time_ns: int) -> bool:
+        """Return True if the rest of this minute's weight is kept for what is urgent."""
+        weight_max = budget.allowance.weight_minute_max
+        return budget.window == time_ns // WINDOW_NS and budget.weight > weight_max - weight_max // KEPT
+
+    def reject_reason(self, budget: RateBudget, time_ns: int) -> str:
+        """Return why no new order may be sent now, or ""."""
+        if self.is_exhausted(budget, time_ns):
+            most = budget.allowance.weight_minute_max
+            return f"request weight {budget.weight} of {most}: the rest is kept for cancels"
+        if (
+            budget.order_window == time_ns // ORDER_WINDOW_NS
+            and budget.orders >= budget.allowance.orders_10s_max
+        ):
+            return f"{budget.orders} orders within 10 s"
+        return ""
+
+
+FIXED_WINDOWS = FixedWindows()
 
 
 class RateBudgets(msgspec.Struct, frozen=True):
@@ -49,13 +98,16 @@ def allowed(limits: RateBudgets, venue: str, allowance: RateLimits) -> RateBudge
     return _put(limits, venue, replace(limits.of(venue), allowance=allowance))
 
 
-def reduce(limits: RateBudgets, change: Change, at: Stamp) -> RateBudgets:
+def reduce(limits: RateBudgets, change: Change, at: Stamp, rates: Mapping[str, RateModel]) -> RateBudgets:
+    """Return the budgets after a change. `rates` holds the model of each venue; a venue without one counts in fixed windows."""
     match change:
         case Requested() if change.request.unsigned is not None:
-            return _put(limits, change.request.venue, _sent(limits.of(change.request.venue), change, at))
+            venue, unsigned = change.request.venue, change.request.unsigned
+            budget = rates.get(venue, FIXED_WINDOWS).charge(limits.of(venue), unsigned, at.time_ns)
+            return _put(limits, venue, _counted(budget, unsigned.orders, at.time_ns))
         case Answered() if change.weight_used >= 0:
-            budget = _rolled(limits.of(change.venue), at)
-            return _put(limits, change.venue, replace(budget, weight=max(budget.weight, change.weight_used)))
+            model = rates.get(change.venue, FIXED_WINDOWS)
+            return _put(limits, change.venue, model.observe(limits.of(change.venue), change.weight_used, at.time_ns))
         case RateBlocked():
             budget = limits.of(change.venue)
             if change.until_ns <= budget.blocked_until_ns:
@@ -68,11 +120,19 @@ def reduce(limits: RateBudgets, change: Change, at: Stamp) -> RateBudgets:
             return limits
 
 
-def _rolled(budget: RateBudget, at: Stamp) -> RateBudget:
-    second = at.time_ns // SECOND_NS
+def _counted(budget: RateBudget, orders: int, time_ns: int) -> RateBudget:
+    """Return the budget with these orders added to the count of this second."""
+    second = time_ns // SECOND_NS
+    before = budget.orders_in_second if budget.second == second else 0
+    return replace(budget, second=second, orders_in_second=before + orders)
+
+
+def _rolled(budget: RateBudget, time_ns: int) -> RateBudget:
+    """Return the budget with the counts of past windows set to 0."""
+    second = time_ns // SECOND_NS
     if budget.second == second:
         return budget  # the longer windows are of whole seconds
-    window, order_window = at.time_ns // WINDOW_NS, at.time_ns // ORDER_WINDOW_NS
+    window, order_window = time_ns // WINDOW_NS, time_ns // ORDER_WINDOW_NS
     return replace(
         budget,
         window=window,
@@ -81,18 +141,6 @@ def _rolled(budget: RateBudget, at: Stamp) -> RateBudget:
         orders=budget.orders if order_window == budget.order_window else 0,
         second=second,
         orders_in_second=0,
-    )
-
-
-def _sent(budget: RateBudget, change: Requested, at: Stamp) -> RateBudget:
-    budget = _rolled(budget, at)
-    unsigned = change.request.unsigned
-    assert unsigned is not None, "checked by the caller"
-    return replace(
-        budget,
-        weight=budget.weight + unsigned.weight,
-        orders=budget.orders + unsigned.orders,
-        orders_in_second=budget.orders_in_second + unsigned.orders,
     )
 
 

@@ -8,7 +8,6 @@ from decimal import Decimal, InvalidOperation, localcontext
 from itertools import islice
 from typing import Any
 
-from engine.execution.order_ids import client_order_id
 from engine.execution.request_factory import RequestFactory
 from engine.facts import IntentBody, NewOrder, StrategyChanged, StrategyStopped, VerdictBody
 from engine.lifecycle import LIVE
@@ -167,13 +166,8 @@ class StrategyRunner:
         name, version = loaded.settings.name, loaded.settings.version
         instrument = self.find(wish.instrument)
         venue = self.asking[instrument.venue if instrument else next(iter(self.asking))]
-        order_id = client_order_id(
-            session=self.session,
-            strategy=name,
-            version=version,
-            seq=turn.next_seq,
-            leg=0,
-            length_max=venue.venue.client_order_id_max,
+        order_id = venue.venue.order_ids.make(
+            session=self.session, strategy=name, version=version, seq=turn.next_seq, leg=0
         )
         order = NewOrder(
             instrument=instrument.id if instrument else wish.instrument,
@@ -203,6 +197,7 @@ class StrategyRunner:
             time_ns=turn.time_ns,
             bid=quote.bid if quote else instrument.tick_size * 0,
             ask=quote.ask if quote else instrument.tick_size * 0,
+            rates=venue.venue.rates,
         )
         verdict, approved = review(question)
         verdict_seq = turn.verdict(verdict, key=order_id, cause=seq)

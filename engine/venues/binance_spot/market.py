@@ -1,4 +1,4 @@
-"""How Binance Spot spells its public streams and depth snapshots. All else of reading them is binance_market.py's."""
+"""How Binance Spot spells its public streams and depth snapshots. All else of reading them is binance_common/market.py's."""
 
 from functools import partial
 
@@ -6,21 +6,17 @@ import msgspec
 
 from engine.market import rows as r
 from engine.market.rows import Rows
-from engine.market.scan import scan_frame, scan_frames, scan_snapshot
-from engine.venues.binance_market import (
+from engine.venues.binance_spot.scan import scan_frame, scan_frames, scan_snapshot
+from engine.venues.binance_common.market import (
     TICKER,
     BinanceMarket,
     Id,
-    Level,
     Named,
-    Place,
     Spelling,
     Time,
-    book_rows,
     nanoseconds,
-    quote_rows,
-    trade_rows,
 )
+from engine.venues.row_builders import Level, Place, book_rows, quote_rows, trade_rows
 
 
 class _BookTicker(msgspec.Struct):

@@ -3,8 +3,6 @@
 Weights and order counts are those of the fact sheet, as charged before the venue forgives them on success.
 """
 
-import json
-from collections.abc import Sequence
 from decimal import Decimal
 
 from engine.model import Instrument, OrderType, Side, TimeInForce
@@ -44,7 +42,7 @@ class Requests:
         time_in_force: TimeInForce = TimeInForce.GTC,
     ) -> Unsigned:
         """A new order. Only LIMIT carries the time in force: the venue refuses it with the other types."""
-        assert rules.order_id_fits(client_order_id), client_order_id
+        assert rules.ORDER_IDS.is_valid(client_order_id), client_order_id
         assert (price is None) == (type is OrderType.MARKET), (type, price)
         assert quantity > 0, quantity
         params = [("symbol", symbol_of(instrument)), ("side", side.value), ("type", type.value)]
@@ -58,7 +56,8 @@ class Requests:
         params += [("newClientOrderId", client_order_id), ("newOrderRespType", "FULL")]
         return self._signed("POST", "/api/v3/order", tuple(params), orders=1)
 
-    def cancel(self, instrument: Instrument | str, client_order_id: str) -> Unsigned:
+    def cancel(self, instrument: Instrument | str, client_order_id: str, venue_order_id: str = "") -> Unsigned:  # noqa: ARG002 - our id is enough here
+        """Return the cancel of an order by our id, which names it before the venue has answered."""
         params = (("symbol", symbol_of(instrument)), ("origClientOrderId", client_order_id))
         return self._signed("DELETE", "/api/v3/order", params)
 
@@ -77,31 +76,17 @@ class Requests:
     def open_orders(self) -> Unsigned:
         return self._signed("GET", "/api/v3/openOrders", (), weight=80)
 
-    def account(self) -> Unsigned:
+    def balances(self) -> Unsigned:
         return self._signed("GET", "/api/v3/account", (("omitZeroBalances", "true"),), weight=20)
 
-    def fills_since(
-        self, instrument: Instrument | str, from_fill_id: str | None, limit: int = rules.FILLS_PAGE_MAX
+    def fills_after(
+        self, instrument: Instrument | str, cursor: str | None, limit: int = rules.FILLS_PAGE_MAX
     ) -> Unsigned:
-        """A page of fills, from that id on and with it; the newest `limit` where none is given."""
+        """Return the query for a page of fills behind this id; the newest `limit` if it is None."""
         assert 0 < limit <= rules.FILLS_PAGE_MAX, limit
-        since: Params = () if from_fill_id is None else (("fromId", from_fill_id),)
+        since: Params = () if cursor is None else (("fromId", str(int(cursor) + 1)),)
         params = (("symbol", symbol_of(instrument)), *since, ("limit", str(limit)))
         return self._signed("GET", "/api/v3/myTrades", params, weight=20)
-
-    def depth(self, instrument: Instrument | str, limit: int = rules.DEPTH_LIMIT_MAX) -> Unsigned:
-        assert 0 < limit <= rules.DEPTH_LIMIT_MAX, limit
-        weight = next(weight for up_to, weight in rules.DEPTH_WEIGHTS if limit <= up_to)
-        params = (("symbol", symbol_of(instrument)), ("limit", str(limit)))
-        return Unsigned(Transport.REST, "GET", "/api/v3/depth", params, signed=False, weight=weight)
-
-    def server_time(self) -> Unsigned:
-        return Unsigned(Transport.REST, "GET", "/api/v3/time", (), signed=False)
-
-    def exchange_info(self, symbols: Sequence[str] = ()) -> Unsigned:
-        """Instrument metadata; all of the venue's (some 6 MB) where no symbol is named."""
-        named: Params = (("symbols", json.dumps(list(symbols), separators=(",", ":"))),) if symbols else ()
-        return Unsigned(Transport.REST, "GET", "/api/v3/exchangeInfo", named, signed=False, weight=20)
 
     def subscribe_private(self) -> Unsigned:
         """Account events on this WS API connection, for any type of key. (Listen keys are gone since 2026-02-20.)"""

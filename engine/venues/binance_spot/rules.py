@@ -5,11 +5,12 @@ Numbers are those of the documentation of 2026-07-21. A session may find others 
 
 import re
 
+from engine.venues.order_ids import ReadableOrderIds
+
 VENUE = "binance_spot"
 
 # ---- ids and numbers ---------------------------------------------------------------------------
-CLIENT_ORDER_ID_MAX = 36
-CLIENT_ORDER_ID = re.compile(rf"[a-zA-Z0-9\-_]{{1,{CLIENT_ORDER_ID_MAX}}}")
+ORDER_IDS = ReadableOrderIds(length_max=36)  # USD-M also takes dot, colon and slash; Spot does not
 NUMBER_SENT = re.compile(r"[0-9]{1,20}(\.[0-9]{1,20})?")  # else -1100: no exponent, no sign, no leading dot
 
 # ---- time --------------------------------------------------------------------------------------
@@ -37,21 +38,3 @@ CONNECT_WEIGHT = 2  # of opening the WS API
 FILLS_PAGE_MAX = 1_000
 DEPTH_LIMIT_MAX = 5_000
 DEPTH_WEIGHTS = ((100, 5), (500, 25), (1_000, 50), (5_000, 250))  # (limit up to, weight)
-
-
-def order_id_fits(text: str) -> bool:
-    """Whether the venue would take this client order id. (USD-M allows dot, colon and slash; Spot does not.)
-
-    >>> order_id_fits("cross-48212-0"), order_id_fits("a.b"), order_id_fits("x" * 37)
-    (True, False, False)
-    """
-    return CLIENT_ORDER_ID.fullmatch(text) is not None
-
-
-def not_placed_after_ms(recv_window_ms: int) -> int:
-    """How long after sending a "not found" proves that an order never arrived.
-
-    Our inference, not the venue's promise: recvWindow is checked anew before the matching engine, and the API gives up after its own
-    timeout. So keep a tombstone and take a late report all the same.
-    """
-    return recv_window_ms + API_TIMEOUT_MS

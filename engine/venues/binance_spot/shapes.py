@@ -5,20 +5,14 @@ Only the fields we use are named; the venue adds others at will.
 """
 
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
 
 from engine.events import AccountReport, BalanceReport, Fill, OrderReport, VenueStatus
 from engine.model import OrderType, Side, TimeInForce
+from engine.venues.binance_common.values import Amount, Millis, SignedAmount, Text, VenueId, nanoseconds
 from engine.venues.binance_spot.rules import VENUE
-
-# Decimals stay text until we convert them: exact, bounded, and never NaN or 1E+999999999 (whose plain text would fill the memory).
-Amount = Annotated[str, msgspec.Meta(pattern=r"\A[0-9]{1,20}(\.[0-9]{1,20})?\Z")]
-SignedAmount = Annotated[str, msgspec.Meta(pattern=r"\A-?[0-9]{1,20}(\.[0-9]{1,20})?\Z")]
-Millis = Annotated[int, msgspec.Meta(ge=0, le=9_000_000_000_000)]  # the bound keeps nanoseconds within 64 bits
-VenueId = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
-Text = Annotated[str, msgspec.Meta(max_length=200)]
 
 STATUSES = {
     "NEW": VenueStatus.OPEN,
@@ -51,10 +45,6 @@ CANCEL_LIKE = frozenset({"CANCELED", "REPLACED"})  # where c is the id of the re
 
 def instrument_id(symbol: str) -> str:
     return f"{VENUE}:{symbol}"
-
-
-def nanoseconds(millis: int) -> int:
-    return millis * 1_000_000
 
 
 def _reason(venue_type: str, *words: str) -> str:

@@ -5,8 +5,9 @@ from typing import Final
 
 import msgspec
 
+from engine.events import InstrumentsReport
 from engine.model import Instrument, RateLimits
-from engine.venues.binance_metadata import (
+from engine.venues.binance_common.metadata import (
     LEVEL_OVER_ORDER,
     Filter,
     RateLimit,
@@ -51,6 +52,11 @@ def read_exchange_info(payload: bytes, venue: str, *, inverse: bool) -> tuple[In
 def read_allowance(payload: bytes) -> RateLimits:
     """What the same answer says of rates (section 10)."""
     return allowance(_DECODER.decode(payload).rate_limits, DOCUMENTED)
+
+
+def read_metadata(payload: bytes, venue: str, *, inverse: bool) -> InstrumentsReport:
+    """Return instruments and rate limits. Raises ValueError."""
+    return InstrumentsReport(read_exchange_info(payload, venue, inverse=inverse), read_allowance(payload))
 
 
 def _instrument(symbol: _Symbol, venue: str, *, inverse: bool) -> Instrument:

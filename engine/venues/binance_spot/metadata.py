@@ -3,7 +3,7 @@
 import msgspec
 
 from engine.model import Instrument, RateLimits
-from engine.venues.binance_metadata import (
+from engine.venues.binance_common.metadata import (
     LEVEL_OVER_ORDER,
     Filter,
     RateLimit,

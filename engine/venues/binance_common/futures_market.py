@@ -1,4 +1,4 @@
-"""How Binance's futures spell their public streams and depth snapshots. All else of reading them is binance_market.py's.
+"""How Binance's futures spell their public streams and depth snapshots. All else of reading them is binance_common/market.py's.
 
 One spelling for USD-M and COIN-M: the latter only adds names (ps, symbol, pair). Times are T, when it happened, where there is
 one; E is when it was sent.
@@ -12,19 +12,15 @@ import numpy as np
 
 from engine.market import rows as r
 from engine.market.rows import COLUMNS, MARK_SCALE, Rows
-from engine.market.scan_futures import scan_frame, scan_frames, scan_snapshot
-from engine.venues.binance_market import (
+from engine.venues.binance_common.futures_scan import scan_frame, scan_frames, scan_snapshot
+from engine.venues.binance_common.market import (
     Id,
-    Level,
     Named,
-    Place,
     Spelling,
     Time,
-    book_rows,
     nanoseconds,
-    quote_rows,
-    trade_rows,
 )
+from engine.venues.row_builders import Level, Place, book_rows, quote_rows, trade_rows
 
 # Partial books (@depth5, @depth20@500ms) and those with retail orders (@rpiDepth) have a diff's shape, and are none
 DIFF_STREAM: Final = re.compile(r"[^@]*@depth(@.*)?", re.DOTALL)

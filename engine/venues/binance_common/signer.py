@@ -9,12 +9,11 @@ import hmac
 import json
 import re
 from collections.abc import Callable
-from typing import Any, Never, Self
+from typing import Self
 from urllib.parse import quote
 
-import msgspec
-
 from engine.requests import Transport, Unsigned
+from engine.venues.signing import Credentials, HttpMessage, SecretKey, is_header_safe
 
 # What the WS API wants as JSON numbers; the signature is over their text, which is the same either way.
 NUMERIC_PARAMS = frozenset({"endTime", "fromId", "limit", "orderId", "recvWindow", "startTime", "timestamp"})
@@ -22,7 +21,7 @@ PLAIN = re.compile(r"[A-Za-z0-9_.~-]*")  # what percent-encoding leaves as it is
 FORM = "application/x-www-form-urlencoded"
 
 
-class ApiKey:
+class ApiKey(SecretKey):
     """An API key that can sign and cannot be read back: no repr, no pickle, no copy, no attribute holds the secret.
 
     >>> ApiKey.hmac("the-key", "the-secret")
@@ -32,7 +31,7 @@ class ApiKey:
     __slots__ = ("_key", "_sign", "algorithm")
 
     def __init__(self, algorithm: str, key: str, sign: Callable[[bytes], str]) -> None:
-        if not _header_safe(key):
+        if not is_header_safe(key):
             raise ValueError("the API key is empty or holds spaces or line ends: copy it again")
         self.algorithm = algorithm
         self._key = key
@@ -41,7 +40,7 @@ class ApiKey:
     @classmethod
     def hmac(cls, key: str, secret: str) -> Self:
         """A key with a shared secret (which Binance calls deprecated, and which cannot do session.logon)."""
-        if not _header_safe(secret):
+        if not is_header_safe(secret):
             raise ValueError("the API secret is empty or holds spaces or line ends: copy it again")
         raw = secret.encode("ascii")
         return cls("hmac", key, lambda text: hmac.digest(raw, text, "sha256").hex())
@@ -77,29 +76,25 @@ class ApiKey:
         payload = "&".join(f"{name}={named[name]}" for name in sorted(named))
         return {**named, "signature": self.sign(payload)}
 
-    def __repr__(self) -> str:
-        return f"ApiKey({self.algorithm}, ***)"
 
-    def __reduce_ex__(self, protocol: object) -> Never:
-        raise TypeError("an API key is not copied, pickled or written down")
+class BinanceSigner:
+    """An engine.venues.venue.Signer for REST, the websocket API and the simulated venue."""
 
-    def __getstate__(self) -> Never:
-        raise TypeError("an API key is not copied, pickled or written down")
+    def load_key(self, credentials: Credentials) -> ApiKey:
+        """Return an Ed25519 key if the secret is PEM, else an HMAC key. Raises ValueError."""
+        if credentials.passphrase:
+            raise ValueError("Binance has no passphrase: leave it out")
+        if credentials.secret.startswith("-----BEGIN"):
+            return ApiKey.ed25519(credentials.key, credentials.secret)
+        return ApiKey.hmac(credentials.key, credentials.secret)
 
+    def sign_http(self, unsigned: Unsigned, key: ApiKey | None, now_ns: int) -> HttpMessage:
+        """Return the HTTP message to send, with a timestamp in milliseconds."""
+        return sign_rest(unsigned, key, now_ns // 1_000_000)
 
-class HttpMessage(msgspec.Struct, frozen=True):
-    """A request as it leaves. Its repr shows neither headers nor query: both may hold what signs."""
-
-    method: str
-    path_and_query: str
-    headers: tuple[tuple[str, str], ...]
-    body: bytes = b""
-
-    def __repr__(self) -> str:
-        return f"HttpMessage({self.method} {self.path_and_query.partition('?')[0]})"
-
-    def __rich_repr__(self) -> list[tuple[str, Any]]:
-        return [("method", self.method), ("path", self.path_and_query.partition("?")[0])]
+    def sign_frame(self, unsigned: Unsigned, key: ApiKey | None, now_ns: int, request_id: str) -> bytes:
+        """Return the frame of the websocket API."""
+        return sign_ws(unsigned, key, now_ns // 1_000_000, request_id)
 
 
 def sign_rest(unsigned: Unsigned, key: ApiKey | None, now_ms: int) -> HttpMessage:
@@ -137,7 +132,3 @@ def sign_ws(unsigned: Unsigned, key: ApiKey | None, now_ms: int, request_id: str
 
 def _encoded(text: str) -> str:
     return text if PLAIN.fullmatch(text) else quote(text, safe="")
-
-
-def _header_safe(text: str) -> bool:
-    return bool(text) and text.isascii() and text.isprintable() and " " not in text

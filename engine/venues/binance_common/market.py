@@ -1,9 +1,8 @@
 """The public messages of Binance's markets as rows: what spot and futures have in common. Stateless and total: no book, no clock, no socket.
 
-Two ways lead to the same rows. A compiled scan (engine/market/scan.py, scan_futures.py) reads frames spelled exactly as Binance spells
+Two ways lead to the same rows. A compiled scan (binance_spot/scan.py, futures_scan.py) reads frames spelled exactly as Binance spells
 them; whatever is unusual (other order of names, white space, new names, odd numbers) goes the slow and exact way here,
-which alone defines what a frame means. A property test compares them. What each market's events hold is in a table of its
-own dialect: a `Spelling`.
+which alone defines what a frame means. A property test compares them. A `Spelling` is a table of what each market's events hold.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -17,9 +16,10 @@ from engine.market import rows as r
 from engine.market.rows import COLUMNS, Rows
 from engine.market.text import LEVEL_BYTES_MIN, MILLISECONDS_MAX, Text, code_table
 from engine.model import Instrument
+from engine.venues.row_builders import Place
 
 TEXT_MAX = 200  # of the venue's words or of an error that we keep
-LEVELS_IN_MESSAGE_MAX: Final = 100_000  # a snapshot has at most 5000 a side; beyond this it is no depth message
+SNAPSHOT_MARK: Final = b'{"lastUpdateId":'
 TICKER: Final = ""  # the name of spot's bookTicker, which has none
 
 _INT64 = np.dtype(np.int64)  # made once: one call a frame counts
@@ -27,17 +27,6 @@ _UINT8 = np.dtype(np.uint8)
 
 Id = Annotated[int, msgspec.Meta(ge=0, le=r.ID_MAX)]
 Time = Annotated[int, msgspec.Meta(ge=0, le=MILLISECONDS_MAX * 1000)]
-Level = tuple[str, str]
-
-
-class Place(NamedTuple):
-    """What every row of a message has in common, and the instrument that it is about."""
-
-    i: int
-    of: Instrument
-    seq: int
-    time_ns: int
-    venue_ns: int
 
 
 Named = Callable[
@@ -88,8 +77,12 @@ class BinanceMarket:
         self._by_id = {of.id: i for i, of in enumerate(self.instruments)}
         self._codes = code_table([(of.symbol, of.price_scale, of.size_scale) for of in self.instruments])
 
+    def is_snapshot(self, payload: bytes) -> bool:
+        """Return True for the body of an answer to GET depth."""
+        return payload.startswith(SNAPSHOT_MARK)
+
     def warm(self) -> None:
-        """Compile what reads frames, before the first comes."""
+        """Compile what decodes frames, before the first one arrives."""
         table = np.zeros((1, COLUMNS), _INT64)
         text, ends = np.frombuffer(b"{", _UINT8), np.array([0, 1], _INT64)
         codes = code_table([("W", 0, 0)])
@@ -157,64 +150,9 @@ class BinanceMarket:
         return read(data, named, stream)
 
 
-# ---- rows of values --------------------------------------------------------------------------------
-
-
 def nanoseconds(time: int) -> int:
     """A venue time in milliseconds, or microseconds."""
     return time * 1_000_000 if time <= MILLISECONDS_MAX else time * 1_000
-
-
-def quote_rows(at: Place, bid: str, bid_size: str, ask: str, ask_size: str, update_id: int) -> Rows:  # noqa: PLR0917 - as the row has them
-    price_scale, size_scale = at.of.price_scale, at.of.size_scale
-    values = [
-        r.scaled(bid, price_scale),
-        r.scaled(bid_size, size_scale),
-        r.scaled(ask, price_scale),
-        r.scaled(ask_size, size_scale),
-    ]
-    if min(values) < 0:
-        return _bad_value(r.QUOTE, at)
-    return np.array([[r.QUOTE, at.i, at.seq, at.time_ns, at.venue_ns, 1, *values, update_id]], np.int64)
-
-
-def trade_rows(
-    at: Place, price: str, size: str, trade_id: int, *, buyer_is_maker: bool, off_book: bool = False
-) -> Rows:
-    values = [r.scaled(price, at.of.price_scale), r.scaled(size, at.of.size_scale)]
-    if min(values) < 0:
-        return _bad_value(r.TRADE, at)
-    row = [r.TRADE, at.i, at.seq, at.time_ns, at.venue_ns, 1, *values, trade_id, int(buyer_is_maker), int(off_book)]
-    return np.array([row], np.int64)
-
-
-def book_rows(kind: int, at: Place, ids: tuple[int, int, int], bids: list[Level], asks: list[Level]) -> Rows:
-    """Header and levels of a DIFF (first, last and previous id) or SNAPSHOT (id, 0, 0). One value that may not enter, and
-    the whole message is a flag.
-    """
-    count = len(bids) + len(asks)
-    if count > LEVELS_IN_MESSAGE_MAX:
-        raise ValueError(f"{count} levels in one message, at most {LEVELS_IN_MESSAGE_MAX} are taken")
-    first_id, last_id, previous_id = ids
-    table = np.zeros((1 + count, COLUMNS), np.int64)
-    table[:, : r.LAST] = r.LEVEL, at.i, at.seq, at.time_ns, at.venue_ns
-    table[0, r.TYPE] = kind
-    table[0, r.A : r.E] = first_id, last_id, count, previous_id
-    values = [
-        (side, r.scaled(price, at.of.price_scale), r.scaled(size, at.of.size_scale))
-        for side, levels in ((r.BID, bids), (r.ASK, asks))
-        for price, size in levels
-    ]
-    if any(price < 0 or size < 0 for _, price, size in values):
-        return _bad_value(kind, at)
-    if values:
-        table[1:, r.A : r.D] = values
-    table[-1, r.LAST] = 1
-    return table
-
-
-def _bad_value(kind: int, at: Place) -> Rows:
-    return r.bad_value(kind, instrument=at.i, seq=at.seq, time_ns=at.time_ns, venue_ns=at.venue_ns)
 
 
 # ---- what is no market data of ours ----------------------------------------------------------------

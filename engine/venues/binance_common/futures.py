@@ -1,7 +1,7 @@
 """The market data of Binance's futures without socket or clock: what USD-M and COIN-M share. No account, no orders.
 
-A dialect is a table of `Facts`. Numbers in parentheses are sections of the fact sheet of USD-M (state: May 2026). How frames are
-spelled is binance_futures_market.py's, metadata binance_futures_instruments.py's.
+A market is a table of `Facts`. Numbers in parentheses are sections of the fact sheet of USD-M (state: May 2026). Frames are read in
+futures_market.py, metadata in futures_metadata.py.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -10,15 +10,16 @@ from typing import ClassVar, NamedTuple
 from engine.events import Event, InstrumentsReport
 from engine.market.views import Stream
 from engine.model import Instrument
-from engine.requests import LinkPlan, Transport, Unsigned
-from engine.venues.binance_futures_instruments import read_allowance, read_exchange_info
-from engine.venues.binance_futures_market import SPELLING
-from engine.venues.binance_market import BinanceMarket
-from engine.venues.binance_spot import account, signing
-from engine.venues.binance_spot.signing import ApiKey, HttpMessage
+from engine.requests import LinkPlan, Unsigned
+from engine.venues.binance_common.answers import read_answer, read_nothing, read_time
+from engine.venues.binance_common.dialect import BinanceVenue
+from engine.venues.binance_common.futures_market import SPELLING
+from engine.venues.binance_common.futures_metadata import read_metadata
+from engine.venues.binance_common.market import BinanceMarket
+from engine.venues.binance_common.public import DepthSnapshots, ExchangeInfo, server_time
+from engine.venues.venue import AccountCodec, Endpoints, MetadataReader, Network, OrderCapabilities, RestSnapshots
 
 RECV_WINDOW_MS = 5_000
-DEPTH_LIMIT_MAX = 1_000
 DEPTH_WEIGHTS = ((50, 2), (100, 5), (500, 10), (1_000, 20))  # (limit up to, weight) (4)
 STREAMS_MAX = 1_024  # per connection (5)
 
@@ -34,30 +35,41 @@ _OF_STREAM = {
 
 
 class Facts(NamedTuple):
-    """In what the futures markets differ."""
+    """What the futures markets differ in."""
 
     prefix: str  # of REST paths
     inverse: bool  # whether a contract is priced in quote and paid in base
     routes: tuple[tuple[str, tuple[str, ...]], ...]  # (path of a stream server, the streams that it has)
+    endpoints: Mapping[Network, Endpoints]
 
 
-class BinanceFutures:
-    """The dialect, an engine.venues.venue.MarketVenue; a market is its name and its facts."""
+class BinanceFutures(BinanceVenue):
+    """An engine.venues.venue.Venue without account; a market is its name and its facts."""
 
-    name: ClassVar[str]
+    name: str
     facts: ClassVar[Facts]
     trades: ClassVar[bool] = False
+    sim_protocol: ClassVar[str] = ""
+    capabilities = OrderCapabilities(types=frozenset(), times_in_force=frozenset())
 
     def __init__(self, instruments: Sequence[Instrument], recv_window_ms: int = RECV_WINDOW_MS) -> None:
         self.instruments = tuple(instruments)
         self.recv_window_ms = recv_window_ms
+        self.endpoints = self.facts.endpoints
+        self.snapshots: RestSnapshots = DepthSnapshots(self.facts.prefix, DEPTH_WEIGHTS)
+        self.metadata: MetadataReader = ExchangeInfo(self.facts.prefix, self._read_metadata)
         self._market = BinanceMarket(SPELLING, self.instruments)
         self._per_link = STREAMS_MAX // max(len(streams) for _, streams in self.facts.routes)
 
     @property
     def market(self) -> BinanceMarket:
-        """The decoder of what anyone may see."""
+        """The decoder of public messages."""
         return self._market
+
+    @property
+    def account(self) -> AccountCodec:
+        """Raise LookupError: futures cannot be traded yet."""
+        raise LookupError(f"only market data is built of {self.name}")
 
     def links(self) -> tuple[LinkPlan, ...]:
         """For every route, as many connections as its limit of streams asks for."""
@@ -83,44 +95,33 @@ class BinanceFutures:
         _, streams = self._route(source)
         return [f"{of.symbol.lower()}@{stream}" for of in self.instruments_of(source) for stream in streams]
 
-    # ---- requests: what anyone may ask
+    # ---- requests and answers
 
-    def depth(self, instrument: Instrument, limit: int = DEPTH_LIMIT_MAX) -> Unsigned:
-        assert 0 < limit <= DEPTH_LIMIT_MAX, limit
-        weight = next(weight for up_to, weight in DEPTH_WEIGHTS if limit <= up_to)
-        return self._ask("depth", (("symbol", instrument.symbol), ("limit", str(limit))), weight)
+    def subscriptions(self, source: str) -> tuple[Unsigned, ...]:  # noqa: ARG002 - a link's path names its streams
+        """Return nothing: the path of a link names its streams."""
+        return ()
 
-    def server_time(self) -> Unsigned:
-        return self._ask("time")
-
-    def exchange_info(self, _symbols: Sequence[str] = ()) -> Unsigned:
-        """Instrument metadata, always of the whole market: this call takes no symbols."""
-        return self._ask("exchangeInfo")
-
-    def _ask(self, path: str, params: tuple[tuple[str, str], ...] = (), weight: int = 1) -> Unsigned:
-        return Unsigned(Transport.REST, "GET", f"{self.facts.prefix}/{path}", params, signed=False, weight=weight)
-
-    def sign_rest(self, unsigned: Unsigned, key: ApiKey | None, now_ms: int) -> HttpMessage:
-        """The HTTP message to send."""
-        return signing.sign_rest(unsigned, key, now_ms)
+    def server_time(self) -> Unsigned | None:
+        """Return the query for the venue's clock."""
+        return server_time(self.facts.prefix)
 
     def decode_answer(
-        self, method: str, path: str, _instrument_id: str, status: int, headers: Mapping[str, str], payload: bytes
+        self, unsigned: Unsigned, instrument_id: str, status: int, headers: Mapping[str, str], payload: bytes
     ) -> tuple[Event, ...]:
-        """What an answer proves, then what it reports. The codes of public questions mean what they mean on Spot (11)."""
+        """Return what an answer proves, then what it reports. The codes of public queries mean what they mean on Spot (11)."""
+        del instrument_id  # no public answer depends on it
 
         def read(body: bytes) -> tuple[Event, ...]:
-            return self._readers[path.partition("?")[0].removeprefix(f"{self.facts.prefix}/")](body)
+            return self._readers[unsigned.path.partition("?")[0].removeprefix(f"{self.facts.prefix}/")](body)
 
-        return account.read_answer(method, path, status, headers, payload, read)
+        return read_answer(unsigned.method, unsigned.path, status, headers, payload, read)
 
     @property
     def _readers(self) -> dict[str, Callable[[bytes], tuple[Event, ...]]]:
-        return {"depth": account.read_nothing, "time": account.read_time, "exchangeInfo": self._instruments}
+        return {"depth": read_nothing, "time": read_time, "exchangeInfo": lambda body: (self._read_metadata(body),)}
 
-    def _instruments(self, payload: bytes) -> tuple[Event, ...]:
-        found = read_exchange_info(payload, self.name, inverse=self.facts.inverse)
-        return (InstrumentsReport(found, read_allowance(payload)),)
+    def _read_metadata(self, payload: bytes) -> InstrumentsReport:
+        return read_metadata(payload, self.name, inverse=self.facts.inverse)
 
 
 def _number(source: str) -> int:
