@@ -33,9 +33,9 @@ import trio
 from engine.live.logs import configure
 from engine.live.session import Session
 from engine.live.startup import SessionConfig, versions
-from engine.market.market_state import warm
-from verbatim.demo import Tour, wanted_for
-from verbatim.runner import run_wanted
+from verbatim.demo import DemoOptions, demo_session
+from verbatim.runner import run_session_config
+from verbatim.warmup import warm
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = Path(os.environ.get("VERBATIM_DATA", ROOT.parent / "shared" / "data"))
@@ -87,7 +87,7 @@ def once(
     capture: Path, count: int, speed: int, strategy: str, journals: Path, *, profile: cProfile.Profile | None
 ) -> dict[str, float]:
     with venue({"capture": str(capture), "speed": speed}) as (pid, ready):
-        wanted = wanted_for(Tour(journals=journals, capture=capture, speed=speed), ready)
+        wanted = demo_session(DemoOptions(journals=journals, capture=capture, speed=speed), ready)
         if strategy == "none":
             wanted = dataclasses.replace(wanted, strategies=())
         return trio.run(watched, wanted, pid, count - 1, str(ready["listening"]), profile)
@@ -116,7 +116,7 @@ async def watched(
         late_ms.append(status["feed"]["late_ns_max"] / wanted.clock.speed / 1e6)
         await session.command("stop", by="benchmark")
 
-    summary = await run_wanted(wanted, drive=drive)
+    summary = await run_session_config(wanted, drive=drive)
     first = next(sample for sample in samples if sample[0] >= expected // 10)
     messages, wall_s, ours_s, venue_s = (last - begun for last, begun in zip(samples[-1], first, strict=True))
     return {

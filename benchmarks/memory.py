@@ -88,15 +88,15 @@ def live(capture: str, journals: str, speed: str) -> None:
     from rich.console import Console
 
     from engine.live.logs import configure
-    from engine.market.market_state import warm
-    from verbatim.demo import Tour, trade
+    from verbatim.demo import DemoOptions, trade
     from verbatim.runner import run_or_stop
+    from verbatim.warmup import warm
 
     configure(level="error")
     warm()
     watching = Watching()
     watching.start()
-    tour = Tour(journals=Path(journals), capture=Path(capture), speed=int(speed))
+    tour = DemoOptions(journals=Path(journals), capture=Path(capture), speed=int(speed))
 
     async def run() -> object:
         return await trade(tour, Console(stderr=True))
@@ -107,8 +107,8 @@ def live(capture: str, journals: str, speed: str) -> None:
 
 
 def replay(folder: str) -> None:
-    from engine.market.market_state import warm
     from replay.replay import replay_session
+    from verbatim.warmup import warm
 
     warm()
     watching = Watching()

@@ -33,10 +33,10 @@ from engine.live.clock import SessionClock
 from engine.live.logs import configure
 from engine.live.session import Session
 from engine.live.startup import versions
-from engine.market.market_state import warm
 from engine.session_record import SECOND_NS, EngineSettings, RiskSettings
-from verbatim.demo import Tour, wanted_for
-from verbatim.runner import run_wanted
+from verbatim.demo import DemoOptions, demo_session
+from verbatim.runner import run_session_config
+from verbatim.warmup import warm
 
 HERE = Path(__file__).resolve().parent
 BARE = HERE.parent.parent / "shared" / "bench" / "limits" / "bare_tick_to_order.py"
@@ -151,9 +151,9 @@ def ours(scratch: Path, http: str, *, sync: bool, given: argparse.Namespace) -> 
             "session_origin_ns": 0,
             "monotonic_origin_ns": 0,
         }
-        tour = Tour(journals=journals, strategy=f"{HERE / 'strategies' / 'each_tick.py'}:EachTick", http=http)
+        tour = DemoOptions(journals=journals, strategy=f"{HERE / 'strategies' / 'each_tick.py'}:EachTick", http=http)
         wanted = dataclasses.replace(
-            wanted_for(tour, ready),
+            demo_session(tour, ready),
             clock=SessionClock.wall(),
             sync=sync,
             risk=RiskSettings(orders_per_second_max=0),
@@ -183,7 +183,7 @@ async def trade(wanted: Any, pipe: Any, at_rest: AtRest) -> dict[str, float]:
             trio.lowlevel.remove_instrument(at_rest)
         await session.command("stop", by="benchmark")
 
-    summary = await run_wanted(wanted, drive=drive)
+    summary = await run_session_config(wanted, drive=drive)
     pipe.send("done")
     assert summary.last.orders >= len(stamps), summary
     us = sorted((ordered - sent) / 1e3 for sent, ordered in stamps)

@@ -10,7 +10,7 @@ from engine.execution.request_factory import RequestFactory
 from engine.market import views
 from engine.market.market_state import Market
 from engine.market.views import BarSpec, EmaSpec, Stream, TriggerSpec
-from engine.model import Instrument, RateLimits, find_instrument
+from engine.model import RateLimits, find_instrument
 from engine.requests import LinkPlan
 from engine.session_record import MILLISECOND_NS, SECOND_NS, SessionBody
 from engine.state.session_state import Rules

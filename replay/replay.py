@@ -17,7 +17,7 @@ from engine.gc_tuning import rare_collections
 from engine.kernel import Kernel
 from engine.session_record import SessionBody, StrategySettings, read_session
 from engine.state.session_state import State
-from engine.venues.venue import MarketDialect
+from engine.venues.venue import MarketCodec
 from journal.errors import JournalError
 from journal.reader import Journal
 from journal.record import INPUTS, Kind, Record, canonical
@@ -234,7 +234,7 @@ class Repetition:
         held = {} if ours else {output.seq: output for output in self._outputs}
         program = self.kernel.program
 
-        def dialect(source: str) -> MarketDialect | None:
+        def dialect(source: str) -> MarketCodec | None:
             venue = program.venues.get(source.split(".", 1)[0])
             return None if venue is None else venue.market
 

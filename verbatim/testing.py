@@ -11,9 +11,10 @@ from typing import Any, Self
 
 import msgspec
 
-from engine.facts import CommandBody, text_of
+from engine.bodies import CommandBody, CommandName
 from engine.kernel import Kernel
 from engine.model import Instrument
+from engine.record_codec import text_of
 from engine.sequencer import Arrival, Sequencer
 from engine.session_record import (
     MILLISECOND_NS,
@@ -26,6 +27,7 @@ from engine.session_record import (
     StrategySettings,
     VenueSettings,
 )
+from engine.sim.binance import PROTOCOL
 from engine.sim.faults import Rule
 from engine.sim.feeds.capture_feed import CaptureMarket
 from engine.sim.feeds.synthetic_feed import SyntheticMarket
@@ -34,8 +36,8 @@ from engine.sim.virtual_gateway import VirtualGateway, Wires
 from engine.sim.wire import HttpRequest
 from engine.state.session_state import State, carry_over
 from engine.strategy import loading
-from engine.venues.binance_spot import ApiKey, BinanceSpot
-from engine.venues.binance_spot.metadata import read_exchange_info
+from engine.venues.registry import make_venue
+from engine.venues.signing import Credentials
 from journal.record import Kind, Record
 from journal.writer import ClosedSummary, JournalWriter
 
@@ -124,7 +126,7 @@ class VirtualVenue:
         self.now_ns += 10 * MILLISECOND_NS
         for outgoing in self.sim.advance(self.now_ns):
             if outgoing.conn_id == conn_id and outgoing.answer is not None:
-                found = read_exchange_info(outgoing.answer.body)
+                found = make_venue(VenueSettings(name=PROTOCOL), ()).metadata.read(outgoing.answer.body).instruments
                 return tuple(each for each in found if each.symbol in self.symbols)
         raise AssertionError("exchangeInfo was not answered")
 
@@ -145,7 +147,7 @@ class VirtualSession:
         opening: State | None = None,
         wire_ns: int = MILLISECOND_NS // 5,
         seed: int = 7,
-        dialect: str = "binance_spot",
+        dialect: str = PROTOCOL,
     ) -> None:
         self.venue = venue
         self.records: list[Record] = []
@@ -167,9 +169,9 @@ class VirtualSession:
         )
         self.folder = folder
         self.writer = JournalWriter.create(folder, sync=False)
-        dialect_at_work = BinanceSpot(self.body.instruments, self.body.venues[0].recv_window_ms)
+        dialect_at_work = make_venue(self.body.venues[0], self.body.instruments)
         self.sequencer = Sequencer(Kernel(self.body), self._append)
-        key = ApiKey.hmac(API_KEY, API_SECRET)
+        key = dialect_at_work.signer.load_key(Credentials(API_KEY, API_SECRET))
         self._shell = VirtualGateway(venue, self.sequencer, dialect_at_work, key, Wires(wire_ns, wire_ns))
         self._shell.perform(self.sequencer.begin(self.body))
 
@@ -201,13 +203,13 @@ class VirtualSession:
         return self
 
     def command(self, command: str, reason: str = "") -> Self:
-        body = text_of(CommandBody(command, "test", reason))
+        body = text_of(CommandBody(CommandName(command), "test", reason))
         self._shell.take(Arrival(Kind.COMMAND, "control", body=body))
         return self
 
     def stop(self) -> ClosedSummary:
         """An ordered end: the journal is sealed."""
-        self.command("stop").run(60)
+        self.command(CommandName.STOP).run(60)
         assert self.closing, "the session did not close"
         self._shell.hang_up()
         return self.writer.close()

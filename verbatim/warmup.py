@@ -1,6 +1,6 @@
-"""Compiling before anything begins, said where it takes long: the market's fold here, the rest of it in a process beside.
+"""Compile the market fold before a session begins, with a message where it takes long.
 
-What is compiled lies in a cache (engine/market/jit.py), so this costs seconds once after an install, and a glance ever after.
+Compiled code is cached (engine/market/jit.py): this takes seconds once after an install, and milliseconds later.
 """
 
 import subprocess
@@ -14,8 +14,8 @@ from engine.market.market_state import warm_fold
 from engine.session_record import VenueSettings
 from engine.venues.registry import make_venue
 
-TELL_SECONDS = 1.0  # a compiled fold is loaded well within
-BESIDE = """
+MESSAGE_SECONDS = 1.0  # loading cached code takes less
+SECOND_PROCESS = """
 import sys
 from engine.session_record import VenueSettings
 from engine.sim.exchange.venue_books import VenueBooks
@@ -26,25 +26,31 @@ VenueBooks(1)
 
 
 def compile_if_new() -> None:
-    """`compile_first` for commands that only read, where it is needed: the rest is loaded when it is used."""
+    """Compile for a command that only reads, if nothing is cached; it loads cached code when it uses it."""
     if JIT and not was_compiled():
         compile_first(Console(stderr=True))
 
 
+def warm(venue: VenueSettings | None = None) -> None:
+    """Compile what a session calls, in this process: the fold, and what decodes the venue's frames."""
+    warm_fold()
+    make_venue(venue or VenueSettings(), ()).market.warm()
+
+
 def compile_first(console: Console, venue: VenueSettings | None = None) -> None:
-    """A session must not meet its first message with a compiler."""
+    """Compile everything a session needs, so its first message does not wait for the compiler."""
     venue = venue or VenueSettings()
-    told = Timer(TELL_SECONDS, console.print, ["compiling, for 10 to 20 seconds: only the first run does ..."])
-    told.daemon = True
+    message = Timer(MESSAGE_SECONDS, console.print, ["compiling, for 10 to 20 seconds: only the first run does ..."])
+    message.daemon = True
     fresh = JIT and not was_compiled()
     if fresh and not console.is_terminal:  # a terminal draws a status
-        told.start()
+        message.start()
     try:
         with console.status("compiling: 10 to 20 seconds the first time, nothing after that ..."):
-            beside = subprocess.Popen([sys.executable, "-P", "-c", BESIDE, venue.name]) if fresh else None  # noqa: S603 - our own words
+            second = subprocess.Popen([sys.executable, "-P", "-c", SECOND_PROCESS, venue.name]) if fresh else None  # noqa: S603 - our own words
             warm_fold()
-            if beside is not None:
-                beside.wait()
+            if second is not None:
+                second.wait()
             make_venue(venue, ()).market.warm()
     finally:
-        told.cancel()
+        message.cancel()

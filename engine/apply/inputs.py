@@ -10,10 +10,11 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from engine import facts
 from engine.events import Answer, Event, Outcome, Subscribed
 from engine.market.views import Stream
 from engine.money import MONEY
+from engine.record_codec import read_command, read_link, read_timer
+from engine.requests import AnswerStatus, Purpose
 from engine.session_context import SessionContext
 from engine.state.changes import Answered, Change, Commanded, LinkMoved, Stamp, TimerFired
 from engine.state.fill_cursor import NUMBERED_FILLS
@@ -49,7 +50,7 @@ def apply_input(program: SessionContext, state: State, record: Record) -> Applie
         case Kind.FEED | Kind.BROKER:
             return _take_private(program, state, record)
         case Kind.LINK:
-            link = facts.read_link(record.body or "")
+            link = read_link(record.body or "")
             _fold(program, state, LinkMoved(record.source, link), record)
             moved = state.account.links.by_source.get(record.source)
             lost = moved is not None and moved.role == "market" and link.state == "down"
@@ -58,7 +59,7 @@ def apply_input(program: SessionContext, state: State, record: Record) -> Applie
                     state.market.reset_books(index)
             return Applied()
         case Kind.TIMER:
-            timer = facts.read_timer(record.body or "")
+            timer = read_timer(record.body or "")
             _fold(program, state, TimerFired(timer), record)
             kind, _, name = timer.timer.partition(".")
             if timer.timer == "every.watch":
@@ -67,7 +68,7 @@ def apply_input(program: SessionContext, state: State, record: Record) -> Applie
                 state.market.evaluated(program.watch_names.index(name), record.time_ns)
             return Applied()
         case _:
-            _fold(program, state, Commanded(facts.read_command(record.body or "")), record)
+            _fold(program, state, Commanded(read_command(record.body or "")), record)
             return Applied()
 
 
@@ -83,7 +84,7 @@ def _take_market(program: SessionContext, state: State, record: Record) -> Appli
     assert record.payload is not None, "a stream frame is wire bytes"
     rows = venue.market.decode(record.payload, source, record.seq, record.time_ns)
     if type(rows) is tuple:
-        awaited = state.account.requests.of("subscribe", source=source) if _has_answer(rows) else None
+        awaited = state.account.requests.of(Purpose.SUBSCRIBE, source=source) if _has_answer(rows) else None
         return _answered_frame(program, state, rows, awaited, record) if rows else NO_EFFECT
     return _fold_rows(program, state, rows, record)
 
@@ -97,7 +98,7 @@ def _answered_frame(
 ) -> Applied:
     """Fold a frame of a link, with the request that it answers, if it answers one."""
     if awaited is not None:
-        _fold(program, state, Answered(awaited.seq, awaited.request.venue, "answer"), record)
+        _fold(program, state, Answered(awaited.seq, awaited.request.venue, AnswerStatus.ANSWER), record)
     return Applied(events=events, awaited=awaited)
 
 
@@ -106,7 +107,7 @@ def _awaited_by_frame(state: State, venue: Venue, record: Record) -> PendingRequ
     requests = state.account.requests
     request_id = venue.account.answered_request(record.payload or b"") or ""
     named = requests.by_seq.get(int(request_id)) if request_id.isascii() and request_id.isdigit() else None
-    return named or requests.of("subscribe", source=record.source)
+    return named or requests.of(Purpose.SUBSCRIBE, source=record.source)
 
 
 def _fold_rows(program: SessionContext, state: State, rows: Any, record: Record) -> Applied:

@@ -9,10 +9,10 @@ from engine.execution.order_reports import IsOwn, apply_report, book, cursor_of,
 from engine.execution.request_factory import RequestFactory
 from engine.facts import BalanceChanged, FillsConfirmed, ModeChanged, Reconciled, ReconcileFailed
 from engine.lifecycle import Status
+from engine.mode_reasons import Mode
 from engine.model import Instrument
 from engine.money import ZERO
 from engine.state.fill_cursor import recorded_cursor
-from engine.state.mode import Mode
 from engine.state.orders import Order
 from engine.state.pending_requests import PendingRequest
 from engine.state.session_state import Account

@@ -1,8 +1,9 @@
 """Requests as the core makes them: each purpose with its deadline and its venue's words. Decides nothing; sends nothing."""
 
-from engine.facts import NewOrder, RequestBody
+from engine.bodies import RequestBody
+from engine.facts import NewOrder
 from engine.model import Instrument, OrderType
-from engine.requests import LinkPlan, Unsigned
+from engine.requests import LinkPlan, Purpose, Unsigned
 from engine.risk.review import Approved
 from engine.session_record import EngineSettings
 from engine.step_context import StepContext
@@ -23,7 +24,7 @@ class RequestFactory:
     def _ask(
         self,
         turn: StepContext,
-        purpose: str,
+        purpose: Purpose,
         unsigned: Unsigned,
         *,
         mutates: bool = False,
@@ -75,7 +76,7 @@ class RequestFactory:
         )
         return self._ask(
             turn,
-            "place",
+            Purpose.PLACE,
             unsigned,
             mutates=True,
             cause=cause,
@@ -90,7 +91,7 @@ class RequestFactory:
     ) -> int:
         return self._ask(
             turn,
-            "cancel",
+            Purpose.CANCEL,
             self.venue.account.cancel(instrument, client_order_id, self._venue_order_id(turn, client_order_id)),
             mutates=True,
             cause=cause,
@@ -111,7 +112,7 @@ class RequestFactory:
         unsigned = self.venue.account.query_order(instrument, "" if venue_order_id else client_order_id, venue_order_id)
         return self._ask(
             turn,
-            "query_order",
+            Purpose.QUERY_ORDER,
             unsigned,
             instrument=instrument.id,
             client_order_id=client_order_id,
@@ -119,28 +120,26 @@ class RequestFactory:
         )
 
     def open_orders(self, turn: StepContext, *, reconcile_round: int) -> int:
-        return self._ask(turn, "open_orders", self.venue.account.open_orders(), reconcile_round=reconcile_round)
+        return self._ask(turn, Purpose.OPEN_ORDERS, self.venue.account.open_orders(), reconcile_round=reconcile_round)
 
     def balances(self, turn: StepContext, *, reconcile_round: int) -> int:
-        return self._ask(turn, "account", self.venue.account.balances(), reconcile_round=reconcile_round)
+        return self._ask(turn, Purpose.ACCOUNT, self.venue.account.balances(), reconcile_round=reconcile_round)
 
-    def fills(
-        self, turn: StepContext, *, instrument: Instrument, after: str | None, reconcile_round: int = 0
-    ) -> int:
+    def fills(self, turn: StepContext, *, instrument: Instrument, after: str | None, reconcile_round: int = 0) -> int:
         """Query the fills after a cursor, or the newest page if `after` is None."""
         unsigned = self.venue.account.fills_after(instrument, after)
-        return self._ask(turn, "fills", unsigned, instrument=instrument.id, reconcile_round=reconcile_round)
+        return self._ask(turn, Purpose.FILLS, unsigned, instrument=instrument.id, reconcile_round=reconcile_round)
 
     def depth(self, turn: StepContext, *, instrument: Instrument) -> None:
         """Request a book snapshot, where the venue serves one. Else a new connection brings it."""
         if self.venue.snapshots is not None:
-            self._ask(turn, "depth", self.venue.snapshots.request(instrument), instrument=instrument.id)
+            self._ask(turn, Purpose.DEPTH, self.venue.snapshots.request(instrument), instrument=instrument.id)
 
     def server_time(self, turn: StepContext) -> None:
         """Query the venue's clock, where it has one."""
         unsigned = self.venue.server_time()
         if unsigned is not None:
-            self._ask(turn, "server_time", unsigned)
+            self._ask(turn, Purpose.SERVER_TIME, unsigned)
 
     def subscribe(self, turn: StepContext, *, source: str, answered: Unsigned | None = None) -> bool:
         """Send the next subscription of a link.
@@ -152,12 +151,13 @@ class RequestFactory:
 
         Returns:
             False if nothing is left to send: the link is ready.
+
         """
         todo = self.venue.subscriptions(source)
         if answered is not None:
             todo = todo[todo.index(answered) + 1 :] if answered in todo else ()
         if todo:
-            self._ask(turn, "subscribe", todo[0], source=source)
+            self._ask(turn, Purpose.SUBSCRIBE, todo[0], source=source)
         return bool(todo)
 
     def may_query(self, turn: StepContext) -> bool:
@@ -166,12 +166,12 @@ class RequestFactory:
         return turn.time_ns >= budget.blocked_until_ns and not self.venue.rates.is_exhausted(budget, turn.time_ns)
 
     def connect(self, turn: StepContext, *, plan: LinkPlan) -> int:
-        return turn.request(self._link_request("connect", turn, plan=plan, source=plan.source))
+        return turn.request(self._link_request(Purpose.CONNECT, turn, plan=plan, source=plan.source))
 
     def disconnect(self, turn: StepContext, *, source: str) -> int:
-        return turn.request(self._link_request("disconnect", turn, plan=None, source=source))
+        return turn.request(self._link_request(Purpose.DISCONNECT, turn, plan=None, source=source))
 
-    def _link_request(self, purpose: str, turn: StepContext, *, plan: LinkPlan | None, source: str) -> RequestBody:
+    def _link_request(self, purpose: Purpose, turn: StepContext, *, plan: LinkPlan | None, source: str) -> RequestBody:
         return RequestBody(
             purpose=purpose,
             venue=self.venue.name,

@@ -13,6 +13,7 @@ import trio
 
 from engine.live.clock import SessionClock, wall_ns
 from engine.live.http_result import HttpResult
+from engine.requests import AnswerStatus
 from engine.venues.signing import HttpMessage
 from engine.venues.venue import KeptHeaders
 
@@ -79,15 +80,17 @@ class H11Sender:
             with trio.fail_after(timeout_s * CONNECT_SHARE):
                 connection = await self._connection()
         except (OSError, trio.BrokenResourceError, trio.TooSlowError) as error:
-            return HttpResult("not_sent", sent_ns, wall_ns(), error=f"cannot connect: {type(error).__name__}: {error}")
-        outcome, error_text, whole = "timeout", f"no answer within {timeout_s:.3f} s", False
+            return HttpResult(
+                AnswerStatus.NOT_SENT, sent_ns, wall_ns(), error=f"cannot connect: {type(error).__name__}: {error}"
+            )
+        outcome, error_text, whole = AnswerStatus.TIMEOUT, f"no answer within {timeout_s:.3f} s", False
         sent_ns = clock.now_ns()
         try:
             with trio.move_on_after(timeout_s):
                 response, body = await connection.exchange(self._bytes(connection.http, message))
                 whole = True
                 return HttpResult(
-                    "answer",
+                    AnswerStatus.ANSWER,
                     sent_ns,
                     wall_ns(),
                     status=response.status_code,
@@ -97,7 +100,7 @@ class H11Sender:
                     body=body,
                 )
         except (_LostError, h11.RemoteProtocolError, trio.BrokenResourceError, trio.ClosedResourceError) as error:
-            outcome, error_text = "cut", f"{type(error).__name__}: {error}"
+            outcome, error_text = AnswerStatus.CUT, f"{type(error).__name__}: {error}"
         finally:
             await self._give_back(connection, whole=whole)
         return HttpResult(outcome, sent_ns, wall_ns(), error=error_text)

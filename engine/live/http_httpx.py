@@ -8,6 +8,7 @@ import trio
 
 from engine.live.clock import SessionClock, wall_ns
 from engine.live.http_result import HttpResult
+from engine.requests import AnswerStatus
 from engine.venues.signing import HttpMessage
 from engine.venues.venue import KeptHeaders
 
@@ -41,7 +42,7 @@ class HttpxSender:
     async def send(self, message: HttpMessage, *, timeout_s: float, clock: SessionClock) -> HttpResult:
         timeout = httpx.Timeout(timeout_s, connect=timeout_s * CONNECT_SHARE, pool=timeout_s * CONNECT_SHARE)
         sent_ns = clock.now_ns()
-        outcome, error = "timeout", f"no answer within {timeout_s:.3f} s"
+        outcome, error = AnswerStatus.TIMEOUT, f"no answer within {timeout_s:.3f} s"
         try:
             with trio.move_on_after(timeout_s):
                 response = await self._client.request(
@@ -52,7 +53,7 @@ class HttpxSender:
                     timeout=timeout,
                 )
                 return HttpResult(
-                    "answer",
+                    AnswerStatus.ANSWER,
                     sent_ns,
                     wall_ns(),
                     status=response.status_code,
@@ -60,11 +61,11 @@ class HttpxSender:
                     body=response.content,
                 )
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol) as found:
-            outcome, error = "not_sent", f"{type(found).__name__}: {found}"
+            outcome, error = AnswerStatus.NOT_SENT, f"{type(found).__name__}: {found}"
         except httpx.TimeoutException as found:
-            outcome, error = "timeout", type(found).__name__
+            outcome, error = AnswerStatus.TIMEOUT, type(found).__name__
         except httpx.HTTPError as found:
-            outcome, error = "cut", f"{type(found).__name__}: {found}"
+            outcome, error = AnswerStatus.CUT, f"{type(found).__name__}: {found}"
         return HttpResult(outcome, sent_ns, wall_ns(), error=error)
 
     async def close(self) -> None:

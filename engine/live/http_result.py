@@ -8,6 +8,7 @@ from typing import Protocol
 import msgspec
 
 from engine.live.clock import SessionClock
+from engine.requests import AnswerStatus
 from engine.venues.signing import HttpMessage
 from journal.record import canonical
 
@@ -15,7 +16,7 @@ from journal.record import canonical
 class HttpResult(msgspec.Struct):
     """`answer` carries status and body; `not_sent` proves that no byte left; `timeout` and `cut` prove nothing."""
 
-    outcome: str
+    outcome: AnswerStatus
     sent_ns: int  # session time when sending began
     recv_ns: int  # wall clock when it ended
     status: int = 0
@@ -26,7 +27,7 @@ class HttpResult(msgspec.Struct):
     def meta(self) -> str:
         """What the answer's record says beside its payload."""
         told: dict[str, object] = {"outcome": self.outcome, "sent_ns": self.sent_ns}
-        if self.outcome == "answer":
+        if self.outcome is AnswerStatus.ANSWER:
             told |= {"status": self.status, "headers": self.headers}
         else:
             told["error"] = self.error

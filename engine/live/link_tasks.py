@@ -10,10 +10,12 @@ from collections.abc import Mapping
 import msgspec
 import trio
 
-from engine.facts import LinkBody, RequestBody, text_of
+from engine.bodies import LinkBody, LinkEvent, RequestBody
 from engine.live.clock import SessionClock
 from engine.live.ingress import FrameBatch, Ingress, LinkDown
 from engine.live.websocket import Websocket, WebsocketClosedError, open_feed
+from engine.record_codec import text_of
+from engine.requests import LinkRole
 from engine.sequencer import Arrival
 from engine.session_record import VenueSettings
 from journal.record import Kind
@@ -92,10 +94,10 @@ class LinkTasks:
                     kept = HandedOverLink(link.feed)
                 else:
                     link.feed = kept.feed
-                self._inbox.put(Arrival(Kind.LINK, source, cause=seq, body=text_of(LinkBody("up"))))
+                self._inbox.put(Arrival(Kind.LINK, source, cause=seq, body=text_of(LinkBody(LinkEvent.UP))))
                 for frames in kept.frames:
                     self._put(frames)
-                await self._read(link, source, market=request.link.role == "market")
+                await self._read(link, source, market=request.link.role is LinkRole.MARKET)
         except trio.TooSlowError:
             link.reason = "no connection in time"
         except WebsocketClosedError as ended:
@@ -145,7 +147,7 @@ class LinkTasks:
     def _address(self, request: RequestBody) -> str:
         venue = self._venues[request.venue]
         assert request.link is not None, "checked by the caller"
-        base = venue.stream if request.link.role == "market" else venue.private
+        base = venue.stream if request.link.role is LinkRole.MARKET else venue.private
         return base.rstrip("/") + request.link.path
 
     def _context(self, request: RequestBody) -> ssl.SSLContext | None:

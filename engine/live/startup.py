@@ -17,12 +17,16 @@ from typing import Any
 import trio
 from msgspec.structs import replace
 
+from engine.bodies import CommandBody, CommandName
 from engine.events import Answer, InstrumentsReport
-from engine.facts import CommandBody, text_of
+from engine.facts import ModeChanged
 from engine.kernel import rebuilder_of
 from engine.live.clock import SessionClock, wall_ns
 from engine.live.http_result import HttpResult, HttpSender
 from engine.live.link_tasks import HandedOverLink
+from engine.mode_reasons import Mode, ReasonCode, code_of
+from engine.record_codec import read_fact, text_of
+from engine.requests import AnswerStatus
 from engine.sequencer import Arrival
 from engine.session_record import (
     SECOND_NS,
@@ -35,7 +39,7 @@ from engine.session_record import (
     read_session,
 )
 from engine.state.session_state import State, carry_over
-from engine.venues.registry import make_venue, venue_class
+from engine.venues.registry import make_venue
 from engine.venues.signing import SecretKey
 from engine.venues.venue import KeptHeaders
 from journal.errors import JournalError, NotAJournalError
@@ -47,7 +51,6 @@ from journal.signing import Signer
 
 ID_LETTERS = "abcdefghijklmnopqrstuvwxyz234567"
 ASK_SECONDS = 10.0
-KEY_REFUSED = "refused our key"  # the core's words (engine/handlers/dispatch.py)
 
 
 class StartError(Exception):
@@ -119,7 +122,7 @@ async def open_session(
     if before is None:
         before = await trio.to_thread.run_sync(look_back, wanted) if wanted.carry else PreviousJournal()
     refuse_unlisted(before, wanted.symbols)
-    sender = make_sender(wanted.http, wanted.venue.rest, venue_class(wanted.venue).kept_headers)
+    sender = make_sender(wanted.http, wanted.venue.rest, make_venue(wanted.venue, ()).kept_headers)
     try:
         told, metadata_arrival = await ask_instruments(wanted, sender)
     finally:
@@ -128,7 +131,7 @@ async def open_session(
     session = "".join(secrets.choice(ID_LETTERS) for _ in range(8))
     first = [metadata_arrival]
     if before.broken:
-        halt = CommandBody("halt", by="shell", reason=f"the session before cannot be folded: {before.broken}")
+        halt = CommandBody(CommandName.HALT, by="shell", reason=f"the session before cannot be folded: {before.broken}")
         first.append(Arrival(Kind.COMMAND, "shell", body=text_of(halt)))
     return StartPlan(
         wanted=wanted,
@@ -245,17 +248,20 @@ def let_in_again(body: SessionBody, journal: Journal, state: State) -> State:
     """
     modes = state.account.modes
     inherited = ((body.opening or {}).get("account") or {}).get("modes", {}).get("halted_for")
-    if KEY_REFUSED in modes.halted_for and not inherited and not any(map(_says_running, journal.records())):
+    if (
+        code_of(modes.halted_for) is ReasonCode.KEY_REFUSED
+        and not inherited
+        and not any(map(_says_running, journal.records()))
+    ):
         state.account = replace(state.account, modes=replace(modes, halted_for=""))
     return state
 
 
 def _says_running(record: Record) -> bool:
-    return (
-        record.kind is Kind.FACT
-        and '"fact":"mode"' in (record.body or "")
-        and '"mode":"running"' in (record.body or "")
-    )
+    if record.kind is not Kind.FACT:
+        return False
+    fact = read_fact(record.body or "")
+    return isinstance(fact, ModeChanged) and fact.mode is Mode.RUNNING
 
 
 def folded(journal: Journal) -> State:
@@ -282,7 +288,7 @@ async def ask_instruments(wanted: SessionConfig, sender: HttpSender) -> tuple[In
     message = venue.signer.sign_http(unsigned, None, wanted.clock.now_ns())
     where = f"{wanted.venue.name} at {wanted.venue.rest}"
     ended = await sender.send(message, timeout_s=ASK_SECONDS, clock=wanted.clock)
-    if ended.outcome != "answer":
+    if ended.outcome is not AnswerStatus.ANSWER:
         raise StartError(f"cannot reach {where} ({ended.error}); is it up, and is the address right?")
     events = venue.decode_answer(unsigned, "", ended.status, ended.headers, ended.body)
     report = next((event for event in events if isinstance(event, InstrumentsReport)), InstrumentsReport(()))

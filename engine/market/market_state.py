@@ -11,6 +11,7 @@ from typing import Any, Final, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.facts import SequencedStream
 from engine.market import layout as at
 from engine.market import rows as r
 from engine.market import serialize
@@ -19,8 +20,6 @@ from engine.market.fold.books import empty_book
 from engine.market.fold.dense_book import N_FAR, lay_window, levels_of, room_of, wants_window, widened
 from engine.market.predicates import INTEGERS, CompiledPredicate
 from engine.market.rows import Floats, Rows
-from engine.venues.binance_spot.scan import scan_frame, scan_frames, scan_snapshot
-from engine.market.text import code_table
 from engine.market.views import (
     Bar,
     Bars,
@@ -447,7 +446,7 @@ class Market:
     def broken(self, i: int) -> SequenceBreak:
         """The last break in the ids of a stream of this instrument."""
         stream, *numbers = self.t[i, at.G_STREAM : at.G_END].tolist()
-        return SequenceBreak("trade" if stream == r.TRADE else "depth", *numbers)
+        return SequenceBreak(SequencedStream.TRADE if stream == r.TRADE else SequencedStream.DEPTH, *numbers)
 
     @property
     def messages(self) -> int:

@@ -75,10 +75,7 @@ class FixedWindows:
         if self.is_exhausted(budget, time_ns):
             most = budget.allowance.weight_minute_max
             return f"request weight {budget.weight} of {most}: the rest is kept for cancels"
-        if (
-            budget.order_window == time_ns // ORDER_WINDOW_NS
-            and budget.orders >= budget.allowance.orders_10s_max
-        ):
+        if budget.order_window == time_ns // ORDER_WINDOW_NS and budget.orders >= budget.allowance.orders_10s_max:
             return f"{budget.orders} orders within 10 s"
         return ""
 

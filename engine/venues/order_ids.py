@@ -36,7 +36,7 @@ class ReadableOrderIds:
     def session_of(self, client_order_id: str) -> str:
         """Return the text in which an id of ours holds its session."""
         if "-" in self.punctuation:
-            return client_order_id.split("-")[0]
+            return client_order_id.split("-", maxsplit=1)[0]
         return client_order_id[:SESSION_LETTERS]
 
     def is_valid(self, client_order_id: str) -> bool:

@@ -32,6 +32,7 @@ def venue_class(settings: VenueSettings) -> Any:
 
     Raises:
         UnknownVenueError: No such venue is installed, or the class cannot be imported.
+
     """
     installed = installed_venues()
     module, _, cls = installed.get(settings.name, settings.name).partition(":")
@@ -55,6 +56,7 @@ def captured_market(payloads: Callable[[], Iterable[bytes]]) -> CapturedMarket |
 
     Args:
         payloads: Returns the stream messages, from the first one at each call.
+
     """
     for name in installed_venues():
         identify = getattr(venue_class(VenueSettings(name=name)), "identify_capture", None)

@@ -3,7 +3,6 @@
 Names no venue and reads no bytes.
 """
 
-from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import numpy as np

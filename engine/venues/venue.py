@@ -53,7 +53,9 @@ class OrderCapabilities:
     amend: bool = False  # change price or size of an open order in place
     native_stops: bool = False  # the venue watches triggers itself
     reduce_only: bool = False
-    lookup_by_client_id: bool = True  # an order can be queried by our id alone; the engine cannot resolve UNKNOWN orders without it
+    lookup_by_client_id: bool = (
+        True  # an order can be queried by our id alone; the engine cannot resolve UNKNOWN orders without it
+    )
     dead_man_switch: bool = False  # the venue cancels all orders if we fall silent
     cancel_all: bool = True  # one request cancels every open order of an instrument
 
@@ -70,6 +72,7 @@ class KeptHeaders:
 
         Args:
             headers: Names and values as the HTTP client gives them.
+
         """
         lower = ((name.lower(), value) for name, value in headers)
         return {name: value for name, value in lower if name in self.names or name.startswith(self.prefixes)}
@@ -91,6 +94,7 @@ class MarketCodec(Protocol):
 
         Returns:
             None if the first payload is no market message. May stop early, but decodes one at least.
+
         """
         ...
 
@@ -153,6 +157,7 @@ class Signer(Protocol):
             unsigned: A request with transport REST.
             key: From `load_key`, or None for requests that are not signed.
             now_ns: Venue time. The shell never passes the same value twice, so it can serve as a nonce.
+
         """
         ...
 
@@ -285,6 +290,7 @@ class Venue(Protocol):
             status: HTTP status.
             headers: The kept headers.
             payload: The body.
+
         """
         ...
 

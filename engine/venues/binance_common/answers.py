@@ -63,6 +63,7 @@ def read_answer(  # noqa: PLR0917 - the parts of an HTTP answer and its reader
         headers: The kept headers.
         payload: The body.
         read: Makes reports of the body of a success. May raise FAILURES.
+
     """
     answer = Answer(Outcome.UNKNOWN)
     try:
@@ -130,5 +131,3 @@ def read_nothing(payload: bytes, _instrument: str = "") -> tuple[Event, ...]:
     """Check that a body is JSON: it is empty (ping), or market data that the market codec reads (depth)."""
     msgspec.json.decode(payload, type=dict[str, Any])
     return ()
-
-

@@ -49,6 +49,7 @@ def identify(
         spot: The venue's name, if the caller wants a spot market. Exactly one of the three is given.
         linear: As `spot`, for linear futures.
         inverse: As `spot`, for inverse futures.
+
     """
     seen: dict[str, _Seen] = {}
     is_future = has_books = False

@@ -10,7 +10,7 @@ from typing import ClassVar
 from engine.events import Event, InstrumentsReport
 from engine.market.views import Stream
 from engine.model import Instrument, OrderType, TimeInForce
-from engine.requests import LinkPlan, Unsigned
+from engine.requests import LinkPlan, LinkRole, Unsigned
 from engine.venues.binance_common import capture
 from engine.venues.binance_common.dialect import BinanceVenue
 from engine.venues.binance_common.market import BinanceMarket
@@ -78,9 +78,10 @@ class BinanceSpot(BinanceVenue):
         """Return one connection for the account, and as many for the market as the venue's limit of streams needs."""
         sources = [f"{self.name}.market.{number}" for number in range(-(-len(self.instruments) // PER_LINK))]
         market = (
-            LinkPlan(source, "market", "/stream?streams=" + "/".join(self._streams(source))) for source in sources
+            LinkPlan(source, LinkRole.MARKET, "/stream?streams=" + "/".join(self._streams(source)))
+            for source in sources
         )
-        return (*market, LinkPlan(f"{self.name}.private.0", "private", PRIVATE_PATH))
+        return (*market, LinkPlan(f"{self.name}.private.0", LinkRole.PRIVATE, PRIVATE_PATH))
 
     def instruments_of(self, source: str) -> Sequence[Instrument]:
         """Return the instruments whose streams arrive over a market link."""

@@ -6,7 +6,6 @@ import msgspec
 
 from engine.market import rows as r
 from engine.market.rows import Rows
-from engine.venues.binance_spot.scan import scan_frame, scan_frames, scan_snapshot
 from engine.venues.binance_common.market import (
     TICKER,
     BinanceMarket,
@@ -16,6 +15,7 @@ from engine.venues.binance_common.market import (
     Time,
     nanoseconds,
 )
+from engine.venues.binance_spot.scan import scan_frame, scan_frames, scan_snapshot
 from engine.venues.row_builders import Level, Place, book_rows, quote_rows, trade_rows
 
 

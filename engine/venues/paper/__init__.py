@@ -12,13 +12,13 @@ import msgspec
 from engine.events import Event
 from engine.market.views import Stream
 from engine.model import Instrument
-from engine.requests import LinkPlan, Unsigned
+from engine.requests import LinkPlan, LinkRole, Unsigned
+from engine.venues.binance_coinm import BinanceCoinm
 from engine.venues.binance_common import capture
 from engine.venues.binance_common.futures import BinanceFutures
 from engine.venues.binance_common.futures_metadata import read_metadata
 from engine.venues.binance_common.market import BinanceMarket
 from engine.venues.binance_common.public import ExchangeInfo
-from engine.venues.binance_coinm import BinanceCoinm
 from engine.venues.binance_spot import PRIVATE_PATH, BinanceSpot
 from engine.venues.binance_spot.account import SpotAccount
 from engine.venues.binance_spot.rules import RECV_WINDOW_MS
@@ -51,9 +51,7 @@ class _Paper(BinanceSpot):
     def __init__(self, instruments: Sequence[Instrument], recv_window_ms: int = RECV_WINDOW_MS) -> None:
         super().__init__(instruments, recv_window_ms)
         facts = self.futures.facts
-        self.metadata = ExchangeInfo(
-            facts.prefix, lambda body: read_metadata(body, self.name, inverse=facts.inverse)
-        )
+        self.metadata = ExchangeInfo(facts.prefix, lambda body: read_metadata(body, self.name, inverse=facts.inverse))
         self._futures = self.futures(instruments)
         self._account = PaperAccount(self.name, recv_window_ms)
 
@@ -65,7 +63,7 @@ class _Paper(BinanceSpot):
     def links(self) -> tuple[LinkPlan, ...]:
         """Return the market links of the futures, and Spot's connection for the account."""
         market = (msgspec.structs.replace(plan, source=self._own_source(plan.source)) for plan in self._futures.links())
-        return (*market, LinkPlan(f"{self.name}.private.0", "private", PRIVATE_PATH))
+        return (*market, LinkPlan(f"{self.name}.private.0", LinkRole.PRIVATE, PRIVATE_PATH))
 
     def _own_source(self, source: str) -> str:
         return source.replace(self._futures.name, self.name, 1)
