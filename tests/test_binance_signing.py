@@ -90,7 +90,7 @@ def test_ed25519_signs_as_the_fact_sheet_says() -> None:
 
 
 def test_a_base64_signature_survives_the_url() -> None:
-    account = sign_rest(BinanceSpot(()).account(), ApiKey.ed25519("KEY", ED25519_PEM), NOW_MS)
+    account = sign_rest(BinanceSpot(()).account.balances(), ApiKey.ed25519("KEY", ED25519_PEM), NOW_MS)
     query = account.path_and_query.partition("?")[2]
     signed, _, signature = query.rpartition("&signature=")
     assert not set("+/=") & set(signature)
