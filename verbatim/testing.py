@@ -40,6 +40,9 @@ from engine.venues.registry import make_venue
 from engine.venues.signing import Credentials
 from journal.record import Kind, Record
 from journal.writer import ClosedSummary, JournalWriter
+from verbatim.venue_contract import check_venue
+
+__all__ = ["VirtualSession", "VirtualVenue", "check_venue", "from_sources", "strategy_settings"]
 
 START_NS = 1_723_161_250 * SECOND_NS
 API_KEY, API_SECRET = "test-key-0000000000", "test-secret-0000000000"
