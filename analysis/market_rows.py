@@ -13,6 +13,7 @@ import duckdb
 import msgspec
 import numpy as np
 import pyarrow as pa
+from duckdb.func import FunctionNullHandling, PythonUDFType
 
 from engine.events import Answer
 from engine.market import rows as r
@@ -96,7 +97,7 @@ class SessionRows:
     def context(self) -> SessionContext | None:
         """Return what decodes this session, or None if no installed venue does."""
         if not self._is_known:
-            self._context, self._is_known = _context(self._journal), True
+            self._context, self._is_known = decoding_context(self._journal), True
         return self._context
 
     def _rows(self, seqs: Rows) -> Rows:
@@ -131,7 +132,7 @@ class SessionRows:
         return last_seq, made
 
 
-def _context(journal: Journal) -> SessionContext | None:
+def decoding_context(journal: Journal) -> SessionContext | None:
     """Return the venues and instruments of a session; of a capture, those that its messages show."""
     text = journal.session_record().body or "{}"
     listed = msgspec.json.decode(text, type=dict[str, msgspec.Raw]).get("instruments")
@@ -169,14 +170,14 @@ def register(connection: duckdb.DuckDBPyConnection, journals: Mapping[str, Journ
             _rows_function(sessions, number),
             ["VARCHAR", "BIGINT"],
             _ROW,
-            type="arrow",
+            type=PythonUDFType.ARROW,
         )
     connection.create_function(
         "refusal",
         _refusal_function(sessions),
         ["VARCHAR", "VARCHAR", "VARCHAR", "INTEGER", "VARCHAR", "BLOB"],
         _REFUSAL,
-        null_handling="special",
+        null_handling=FunctionNullHandling.SPECIAL,
     )
 
 

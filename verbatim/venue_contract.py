@@ -283,7 +283,7 @@ class _Contract:
                 assert cursors.key(cursors.before(place)) < cursors.key(place), place
                 assert str(recorded_cursor(place)) == place, place
                 assert cursors.of_id(fill.fill_id) in (None, place), "id and fill have two places"
-                assert self.venue.account.fills_after(self.report.instruments[0], place), place
+                assert self.venue.account.fills_after(self.report.instruments[0], place).signed, place
 
     # ---- decoders
 
