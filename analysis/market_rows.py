@@ -81,7 +81,7 @@ class SessionRows:
     def instruments(self) -> Sequence[Instrument]:
         """Return the instruments that rows refer to by their place."""
         context = self.context()
-        return () if context is None else tuple(context.session.instruments)
+        return () if context is None else tuple(context.body.instruments)
 
     def venue(self, source: str) -> Venue | None:
         """Return the venue whose connection a source names, or None if it is not installed."""

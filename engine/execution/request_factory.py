@@ -17,13 +17,13 @@ class RequestFactory:
         self.venue = venue
         self.settings = settings
 
-    def _venue_order_id(self, turn: StepContext, client_order_id: str) -> str:
-        order = turn.account.orders.get(client_order_id)
+    def _venue_order_id(self, step: StepContext, client_order_id: str) -> str:
+        order = step.account.orders.get(client_order_id)
         return "" if order is None else order.venue_order_id
 
     def _ask(
         self,
-        turn: StepContext,
+        step: StepContext,
         purpose: Purpose,
         unsigned: Unsigned,
         *,
@@ -41,7 +41,7 @@ class RequestFactory:
             purpose=purpose,
             venue=self.venue.name,
             mutates=mutates,
-            expires_ns=turn.time_ns + window_ns,
+            expires_ns=step.time_ns + window_ns,
             timeout_ns=self.settings.request_timeout_ns,
             unsigned=unsigned,
             source=source,
@@ -49,14 +49,14 @@ class RequestFactory:
             client_order_id=client_order_id,
             strategy=strategy,
             order=order,
-            clock_offset_ns=turn.account.limits.of(self.venue.name).clock_offset_ns,
+            clock_offset_ns=step.account.limits.of(self.venue.name).clock_offset_ns,
             round=reconcile_round,
         )
-        return turn.request(request, cause=cause)
+        return step.emit(request, key=client_order_id or None, source="execution", cause=cause)
 
     def place(
         self,
-        turn: StepContext,
+        step: StepContext,
         approved: Approved,
         *,
         client_order_id: str,
@@ -75,7 +75,7 @@ class RequestFactory:
             order.time_in_force,
         )
         return self._ask(
-            turn,
+            step,
             Purpose.PLACE,
             unsigned,
             mutates=True,
@@ -87,12 +87,12 @@ class RequestFactory:
         )
 
     def cancel(
-        self, turn: StepContext, *, client_order_id: str, instrument: Instrument, cause: int | None = None
+        self, step: StepContext, *, client_order_id: str, instrument: Instrument, cause: int | None = None
     ) -> int:
         return self._ask(
-            turn,
+            step,
             Purpose.CANCEL,
-            self.venue.account.cancel(instrument, client_order_id, self._venue_order_id(turn, client_order_id)),
+            self.venue.account.cancel(instrument, client_order_id, self._venue_order_id(step, client_order_id)),
             mutates=True,
             cause=cause,
             instrument=instrument.id,
@@ -101,7 +101,7 @@ class RequestFactory:
 
     def query_order(
         self,
-        turn: StepContext,
+        step: StepContext,
         *,
         instrument: Instrument,
         client_order_id: str = "",
@@ -111,7 +111,7 @@ class RequestFactory:
         """About one order: by the venue's id where one is given (then ours only says whom it concerns), else by ours."""
         unsigned = self.venue.account.query_order(instrument, "" if venue_order_id else client_order_id, venue_order_id)
         return self._ask(
-            turn,
+            step,
             Purpose.QUERY_ORDER,
             unsigned,
             instrument=instrument.id,
@@ -119,64 +119,63 @@ class RequestFactory:
             reconcile_round=reconcile_round,
         )
 
-    def open_orders(self, turn: StepContext, *, reconcile_round: int) -> int:
-        return self._ask(turn, Purpose.OPEN_ORDERS, self.venue.account.open_orders(), reconcile_round=reconcile_round)
+    def open_orders(self, step: StepContext, *, reconcile_round: int) -> int:
+        return self._ask(step, Purpose.OPEN_ORDERS, self.venue.account.open_orders(), reconcile_round=reconcile_round)
 
-    def balances(self, turn: StepContext, *, reconcile_round: int) -> int:
-        return self._ask(turn, Purpose.ACCOUNT, self.venue.account.balances(), reconcile_round=reconcile_round)
+    def balances(self, step: StepContext, *, reconcile_round: int) -> int:
+        return self._ask(step, Purpose.ACCOUNT, self.venue.account.balances(), reconcile_round=reconcile_round)
 
-    def fills(self, turn: StepContext, *, instrument: Instrument, after: str | None, reconcile_round: int = 0) -> int:
+    def fills(self, step: StepContext, *, instrument: Instrument, after: str | None, reconcile_round: int = 0) -> int:
         """Query the fills after a cursor, or the newest page if `after` is None."""
         unsigned = self.venue.account.fills_after(instrument, after)
-        return self._ask(turn, Purpose.FILLS, unsigned, instrument=instrument.id, reconcile_round=reconcile_round)
+        return self._ask(step, Purpose.FILLS, unsigned, instrument=instrument.id, reconcile_round=reconcile_round)
 
-    def depth(self, turn: StepContext, *, instrument: Instrument) -> None:
-        """Request a book snapshot, where the venue serves one. Else a new connection brings it."""
-        if self.venue.snapshots is not None:
-            self._ask(turn, Purpose.DEPTH, self.venue.snapshots.request(instrument), instrument=instrument.id)
+    def depth(self, step: StepContext, *, instrument: Instrument) -> None:
+        """Request a book snapshot from a venue that serves it over REST."""
+        assert self.venue.snapshots is not None, "a streamed snapshot comes with a connection"
+        self._ask(step, Purpose.DEPTH, self.venue.snapshots.request(instrument), instrument=instrument.id)
 
-    def server_time(self, turn: StepContext) -> None:
-        """Query the venue's clock, where it has one."""
+    def server_time(self, step: StepContext) -> None:
+        """Query the venue's clock. No-op for a venue that has none."""
         unsigned = self.venue.server_time()
         if unsigned is not None:
-            self._ask(turn, Purpose.SERVER_TIME, unsigned)
+            self._ask(step, Purpose.SERVER_TIME, unsigned)
 
-    def subscribe(self, turn: StepContext, *, source: str, answered: Unsigned | None = None) -> bool:
+    def subscribe(self, step: StepContext, *, source: str, answered: Unsigned | None = None) -> bool:
         """Send the next subscription of a link.
 
         Args:
-            turn: The step at hand.
+            step: The step at hand.
             source: The link.
-            answered: The subscription that was acknowledged last, or None at the beginning.
+            answered: The subscription that was acknowledged last, or None if none was sent.
 
         Returns:
-            False if nothing is left to send: the link is ready.
-
+            False if nothing is left to send.
         """
-        todo = self.venue.subscriptions(source)
+        waiting = self.venue.subscriptions(source)
         if answered is not None:
-            todo = todo[todo.index(answered) + 1 :] if answered in todo else ()
-        if todo:
-            self._ask(turn, Purpose.SUBSCRIBE, todo[0], source=source)
-        return bool(todo)
+            waiting = waiting[waiting.index(answered) + 1 :] if answered in waiting else ()
+        if waiting:
+            self._ask(step, Purpose.SUBSCRIBE, waiting[0], source=source)
+        return bool(waiting)
 
-    def may_query(self, turn: StepContext) -> bool:
-        """Return True if the venue's budget allows a query now: none is so urgent that it may earn us a ban."""
-        budget = turn.account.limits.of(self.venue.name)
-        return turn.time_ns >= budget.blocked_until_ns and not self.venue.rates.is_exhausted(budget, turn.time_ns)
+    def may_query(self, step: StepContext) -> bool:
+        """Return True if the venue's budget allows a query now: no query is worth a ban."""
+        budget = step.account.limits.of(self.venue.name)
+        return step.time_ns >= budget.blocked_until_ns and not self.venue.rates.is_exhausted(budget, step.time_ns)
 
-    def connect(self, turn: StepContext, *, plan: LinkPlan) -> int:
-        return turn.request(self._link_request(Purpose.CONNECT, turn, plan=plan, source=plan.source))
+    def connect(self, step: StepContext, *, plan: LinkPlan) -> int:
+        return step.emit(self._link_request(Purpose.CONNECT, step, plan=plan, source=plan.source), source="execution")
 
-    def disconnect(self, turn: StepContext, *, source: str) -> int:
-        return turn.request(self._link_request(Purpose.DISCONNECT, turn, plan=None, source=source))
+    def disconnect(self, step: StepContext, *, source: str) -> int:
+        return step.emit(self._link_request(Purpose.DISCONNECT, step, plan=None, source=source), source="execution")
 
-    def _link_request(self, purpose: Purpose, turn: StepContext, *, plan: LinkPlan | None, source: str) -> RequestBody:
+    def _link_request(self, purpose: Purpose, step: StepContext, *, plan: LinkPlan | None, source: str) -> RequestBody:
         return RequestBody(
             purpose=purpose,
             venue=self.venue.name,
             mutates=False,
-            expires_ns=turn.time_ns + self.settings.request_timeout_ns,
+            expires_ns=step.time_ns + self.settings.request_timeout_ns,
             timeout_ns=self.settings.request_timeout_ns,
             link=plan,
             source=source,

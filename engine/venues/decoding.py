@@ -10,9 +10,7 @@ from engine.market.rows import Rows
 Decode = Callable[[bytes, str, int, int], Rows | tuple[Event, ...]]
 
 
-def decode_each(
-    decode: Decode, payloads: Sequence[bytes], seqs: Rows, times_ns: Rows
-) -> tuple[Rows, list[int]] | None:
+def decode_each(decode: Decode, payloads: Sequence[bytes], seqs: Rows, times_ns: Rows) -> tuple[Rows, list[int]] | None:
     """Return what `MarketCodec.decode_many` returns, by a codec's own `decode`.
 
     Args:
