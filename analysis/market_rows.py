@@ -1,6 +1,6 @@
-"""Decoded market rows and refusals of a session, as functions that SQL views call. What bytes mean is the session's venues' business.
+"""Decoded market rows and refusals of a session, as functions that SQL views call. The session's venues decode the bytes.
 
-Sealed segments are read from their projections (replay/projections.py), so they are decoded once; what is still open is decoded
+Sealed segments are read from their projections (replay/projections.py), so they are decoded once; the open part is decoded
 when it is queried. Runs no strategy code.
 """
 
@@ -30,7 +30,7 @@ from replay.projections import Projection, projected, projection
 
 PARTS_HELD = 8  # segments whose rows stay in memory; a query meets them in their order, on several threads
 _UNIT = pa.decimal128(19, 18)
-_FIELDS = {  # a row as SQL sees it; what a .. e hold is said in engine/market/rows.py
+_FIELDS = {  # a row as SQL sees it; engine/market/rows.py defines a .. e
     "instrument": pa.string(),
     "price_unit": _UNIT,
     "size_unit": _UNIT,
@@ -95,7 +95,7 @@ class SessionRows:
             return None
 
     def context(self) -> SessionContext | None:
-        """Return what decodes this session, or None if no installed venue does."""
+        """Return the venues that decode this session, or None if no venue does."""
         if not self._is_known:
             self._context, self._is_known = decoding_context(self._journal), True
         return self._context

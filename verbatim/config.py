@@ -22,7 +22,7 @@ from engine.live.startup import SessionConfig
 from engine.session_record import SECOND_NS, EngineSettings, RiskSettings, VenueSettings
 from engine.venues.registry import UnknownVenueError, make_venue, venue_class
 from engine.venues.signing import Credentials, SecretKey
-from engine.venues.venue import Signer as VenueSigner
+from engine.venues.venue import RequestSigner
 from journal.signing import BadKeyError, Signer
 from verbatim.strategy_files import check_instruments, read_strategy
 
@@ -317,7 +317,7 @@ def read_secret_file(path: Path) -> Credentials:
     )
 
 
-def _load_key(signer: VenueSigner, where: str, credentials: Credentials) -> SecretKey:
+def _load_key(signer: RequestSigner, where: str, credentials: Credentials) -> SecretKey:
     try:
         return signer.load_key(credentials)
     except ValueError as error:

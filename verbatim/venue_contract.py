@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from pathlib import Path
 from random import Random
-from typing import Any, get_args
+from typing import Any
 
 import msgspec
 import numpy as np
 
-from engine.events import Answer, Event, FillsReport, OrderReport, Outcome
+from engine.events import Event, FillsReport, OrderReport, Outcome
 from engine.market.rows import COLUMNS, INSTRUMENT, LAST, SEQ, TIME_NS
 from engine.model import Instrument, OrderType, Side, TimeInForce
 from engine.requests import LinkRole, Transport, Unsigned
@@ -26,14 +26,13 @@ from engine.state.rate_budgets import RateBudget
 from engine.venues.signing import Credentials
 from engine.venues.venue import Network, Venue
 from journal.record import canonical
+from verbatim.venue_vectors import compare_events, mutations, only_answer, read_cases
 
 MakeVenue = Callable[[Sequence[Instrument], int], Venue]
 
 NOW_NS = 1_723_161_250 * SECOND_NS
-MUTATIONS = 200  # of each payload
-CHARGES_MAX = 100_000  # no venue lets one address send more requests at one instant
+CHARGES_MAX = 100_000  # no venue allows more requests of one address at one instant
 SECRET_HEADERS = ("set-cookie", "cookie", "authorization", "server", "date")
-EVENTS = get_args(Event)
 
 
 def check_venue(make: MakeVenue, vectors: Path, *, recv_window_ms: int = 5_000) -> tuple[str, ...]:
@@ -54,7 +53,7 @@ def check_venue(make: MakeVenue, vectors: Path, *, recv_window_ms: int = 5_000) 
     Args:
         make: The venue's class.
         vectors: The folder.
-        recv_window_ms: What the venue is made with.
+        recv_window_ms: The receive window of the venue.
 
     Raises:
         AssertionError: The venue breaks the contract; the text says where.
@@ -82,7 +81,7 @@ class _Contract:
     # ---- what it says of itself
 
     def check_instruments_are_its_own_and_survive_a_record(self) -> None:
-        """Every instrument bears the venue's name, and reads back from JSON as it was."""
+        """Verify that every instrument bears the venue's name, and reads back from JSON as it was."""
         assert self.report.instruments, "metadata.json describes no instrument"
         for instrument in self.report.instruments:
             assert instrument.venue == self.venue.name, instrument
@@ -93,7 +92,7 @@ class _Contract:
             assert again == instrument, f"{instrument} is {again} once it was recorded"
 
     def check_links_are_named_after_the_venue(self) -> None:
-        """Sources begin with the venue's name and are distinct; each instrument comes over a market link."""
+        """Verify that sources begin with the venue's name and are distinct; each instrument comes over a market link."""
         assert re.fullmatch(r"[a-z0-9_]{1,40}", self.venue.name), f"{self.venue.name!r} is no name of a venue"
         plans = self.venue.links()
         sources = [plan.source for plan in plans]
@@ -110,7 +109,7 @@ class _Contract:
         assert has_private == self.venue.trades, "a private link and an account belong together"
 
     def check_endpoints_are_addresses(self) -> None:
-        """Networks are known, and public addresses are encrypted."""
+        """Verify that networks are known, and public addresses are encrypted."""
         assert self.venue.endpoints, "no network"
         for network, endpoints in self.venue.endpoints.items():
             assert network in Network, network
@@ -127,10 +126,10 @@ class _Contract:
                 assert "@" not in address, f"{network} {name} holds a credential"
 
     def check_headers_that_are_kept_hold_no_secret(self) -> None:
-        """Names are lower case; cookies and the like stay out of the journal."""
+        """Verify that names are lower case; cookies stay out of the journal."""
         kept = self.venue.kept_headers
         assert all(name == name.lower() for name in (*kept.names, *kept.prefixes)), kept
-        assert not kept.keep([(name, "x") for name in SECRET_HEADERS]), "a header is kept that is nobody's business"
+        assert not kept.keep([(name, "x") for name in SECRET_HEADERS]), "a header is kept that may hold a secret"
 
     # ---- requests
 
@@ -166,14 +165,14 @@ class _Contract:
         return self.venue.account.place(order_id, instrument, Side.BUY, kind, quantity, price, in_force)
 
     def check_requests_are_values(self) -> None:
-        """The same call gives the same request, and a record holds it whole: no time, no signature, no key."""
+        """Verify that the same call gives the same request, and a record holds it whole: no time, no signature, no key."""
         for (name, first), (_, second) in zip(self.calls(), self.calls(), strict=True):
             assert first == second, f"{name} differs from call to call"
             again = msgspec.json.decode(canonical(first), type=Unsigned)
             assert again == first, f"{name}: {first} is {again} once it was recorded"
 
     def check_a_request_costs_something_and_budgets_recover(self) -> None:
-        """Requests at one instant use a budget up, and an hour later it is there again."""
+        """Verify that requests at one instant use a budget up, and an hour later it is there again."""
         rates = self.venue.rates
         for name, unsigned in self.calls():
             budget = RateBudget(allowance=self.report.allowance)
@@ -195,7 +194,7 @@ class _Contract:
         return Credentials(**json.loads(path.read_text("utf-8")))
 
     def check_public_requests_need_no_key(self) -> None:
-        """What is not signed is sent without a key."""
+        """Verify that what is not signed is sent without a key."""
         for name, unsigned in self.calls():
             if not unsigned.signed and unsigned.transport is Transport.REST:
                 assert self.venue.signer.sign_http(unsigned, None, NOW_NS).method, name
@@ -204,7 +203,7 @@ class _Contract:
                 assert self.venue.signer.sign_frame(unsigned, None, NOW_NS, "1"), source
 
     def check_account_keys_show_nothing(self) -> None:
-        """A key has no text, and can be neither copied nor pickled; what is sent holds no secret and shows none."""
+        """Verify that a key has no text, and can be neither copied nor pickled; messages hold no secret and show none."""
         credentials = self._credentials()
         key = self.venue.signer.load_key(credentials)
         secrets = [text for text in (credentials.key, credentials.secret, credentials.passphrase) if text]
@@ -225,7 +224,7 @@ class _Contract:
             assert not any(text in repr(message) for text in secrets), f"the text of {name} shows a secret"
 
     def check_account_signatures_are_repeatable(self) -> None:
-        """The same request, key and time give the same bytes; another time gives others where a request is signed."""
+        """Verify that the same request, key and time give the same bytes; another time gives others where a request is signed."""
         signer, key = self.venue.signer, self.venue.signer.load_key(self._credentials())
         private = [plan.source for plan in self.venue.links() if plan.role is LinkRole.PRIVATE]
         for name, unsigned in self.calls():
@@ -242,19 +241,19 @@ class _Contract:
     # ---- orders and fills
 
     def check_account_order_ids(self) -> None:
-        """Ids are valid, distinct and repeatable, also for long names, and give their session back."""
+        """Verify that ids are valid, distinct and repeatable, also for long names, and give their session back."""
         ids = self.venue.order_ids
         for strategy in ("q", "market_maker", "a strategy: with a very long name, and punctuation"):
             made = [self._order_id(seq, strategy) for seq in range(1, 2_000, 7)]
             assert made == [self._order_id(seq, strategy) for seq in range(1, 2_000, 7)]
             assert len(set(made)) == len(made), "two orders have one id"
             assert all(ids.is_valid(one) for one in made), f"the venue takes no id such as {made[0]}"
-            assert {ids.session_of(one) for one in made} == {"k3v9x2ab"}, f"{made[0]} does not tell its session"
+            assert {ids.session_of(one) for one in made} == {"k3v9x2ab"}, f"{made[0]} does not give its session"
         assert not ids.is_valid(""), "an empty id"
         assert ids.session_of("web_8c1f0") != "k3v9x2ab", "another's id"
 
     def check_account_orders_are_as_capable_as_stated(self) -> None:
-        """Every type stated can be placed, counts as an order and is signed; others are refused here and not by the venue."""
+        """Verify that every type stated can be placed, counts as an order and is signed; others are refused here and not by the venue."""
         capabilities = self.venue.capabilities
         assert capabilities.types, "a venue that trades takes some type of order"
         assert capabilities.times_in_force, "an order has a time in force"
@@ -271,7 +270,7 @@ class _Contract:
             raise AssertionError(f"{kind} is no capability, and can be placed")
 
     def check_account_fill_cursors_are_ordered(self) -> None:
-        """The start comes before every fill, pages ascend, and a cursor is the same after it was recorded."""
+        """Verify that the start comes before every fill, pages ascend, and a cursor is the same after it was recorded."""
         cursors = self.venue.fill_cursor
         pages = [event for event in self._answered() if isinstance(event, FillsReport)]
         assert any(page.fills for page in pages), "answers.json has no page of fills"
@@ -287,12 +286,6 @@ class _Contract:
 
     # ---- decoders
 
-    def _cases(self, name: str) -> list[dict[str, Any]]:
-        path = self._vectors / f"{name}.json"
-        cases: list[dict[str, Any]] = json.loads(path.read_text("utf-8"))
-        assert cases, f"{path} is empty"
-        return cases
-
     def _answer_to(self, case: dict[str, Any], payload: bytes) -> tuple[Event, ...]:
         unsigned = next(unsigned for name, unsigned in self.calls() if name == case["call"])
         instrument = (
@@ -303,17 +296,17 @@ class _Contract:
         return self.venue.decode_answer(unsigned, instrument, case.get("status", 200), case.get("headers", {}), payload)
 
     def _answered(self) -> Iterator[Event]:
-        for case in self._cases("answers"):
+        for case in read_cases(self._vectors, "answers"):
             yield from self._answer_to(case, case["payload"].encode())
 
     def check_market_messages_decode_as_recorded(self) -> None:
-        """The vectors give the rows and events that they state, one by one and many at once."""
-        for case in self._cases("market"):
+        """Verify that the vectors give the rows and events that they state, one by one and many at once."""
+        for case in read_cases(self._vectors, "market"):
             payload, source = case["payload"].encode(), self._market_source()
             decoded = self.venue.market.decode(payload, source, 7, NOW_NS)
             if "rows" not in case:
                 assert isinstance(decoded, tuple), f"rows, where events are stated: {payload[:200]!r}"
-                _same_events(decoded, case["events"], payload)
+                compare_events(decoded, case["events"], payload)
                 continue
             assert isinstance(decoded, np.ndarray), f"{decoded} from {payload[:200]!r}"
             assert set(decoded[:, SEQ]) == {7}, "rows of another record"
@@ -328,24 +321,24 @@ class _Contract:
             assert many[0][: many[1][0]].tolist() == decoded.tolist(), "decoded differently among many"
 
     def check_account_messages_decode_as_recorded(self) -> None:
-        """Frames of a private link give the events stated, and records can hold them."""
-        for case in self._cases("private"):
+        """Verify that frames of a private link give the events stated, and records can hold them."""
+        for case in read_cases(self._vectors, "private"):
             payload = case["payload"].encode()
             events = self.venue.account.decode_private(payload)
-            _same_events(events, case["events"], payload)
+            compare_events(events, case["events"], payload)
             assert events == self.venue.account.decode_private(payload), "a decoder with a memory"
             self.venue.account.answered_request(payload)
 
     def check_answers_decode_as_recorded(self) -> None:
-        """An answer gives one Answer, first, and then what it reports."""
-        for case in self._cases("answers"):
+        """Verify that an answer gives one Answer, first, and then what it reports."""
+        for case in read_cases(self._vectors, "answers"):
             payload = case["payload"].encode()
             events = self._answer_to(case, payload)
-            _one_answer(events, payload)
-            _same_events(events, case["events"], payload)
+            only_answer(events, payload)
+            compare_events(events, case["events"], payload)
 
     def check_decoders_are_total(self) -> None:
-        """Whatever the bytes, something is returned and nothing raised."""
+        """Verify that decoders return for any bytes and never raise."""
         market = self.venue.market
         for payload in self._mutated("market"):
             for decoded in (
@@ -355,9 +348,9 @@ class _Contract:
                 assert isinstance(decoded, tuple) or (decoded.ndim == 2 and decoded.shape[1] == COLUMNS), payload
             market.decode_many([payload, payload], np.array([7, 8]), np.array([NOW_NS, NOW_NS]))
             market.is_snapshot(payload)
-        for case in self._cases("answers"):
-            for payload in self._mutations(case["payload"].encode()):
-                _one_answer(self._answer_to(case, payload), payload)
+        for case in read_cases(self._vectors, "answers"):
+            for payload in mutations(case["payload"].encode(), self._random):
+                only_answer(self._answer_to(case, payload), payload)
         if self.venue.trades:
             for payload in self._mutated("private"):
                 events = self.venue.account.decode_private(payload)
@@ -365,16 +358,16 @@ class _Contract:
                 self.venue.account.answered_request(payload)
 
     def check_account_failures_of_the_server_prove_nothing(self) -> None:
-        """A status 5xx, with any body, leaves a placement UNKNOWN: neither placed nor refused."""
+        """Verify that a status 5xx, with any body, leaves a placement UNKNOWN: neither placed nor refused."""
         for payload in (b"", b"<html>bad gateway</html>", b"{}", b"[]", b"null"):
             for status in (500, 502, 503, 504):
-                answer = _one_answer(self._answer_to({"call": "place", "status": status}, payload), payload)
+                answer = only_answer(self._answer_to({"call": "place", "status": status}, payload), payload)
                 assert answer.outcome in (Outcome.UNKNOWN, Outcome.RATE_LIMITED), f"{status} {payload!r}: {answer}"
-        answer = _one_answer(self._answer_to({"call": "place"}, b"<html>ok</html>"), b"<html>ok</html>")
-        assert answer.outcome is Outcome.UNKNOWN, f"an answer that nobody can read: {answer}"
+        answer = only_answer(self._answer_to({"call": "place"}, b"<html>ok</html>"), b"<html>ok</html>")
+        assert answer.outcome is Outcome.UNKNOWN, f"an answer that cannot be read: {answer}"
 
     def check_account_reports_name_our_orders(self) -> None:
-        """A report names the order by the client's id, by the venue's, or by both."""
+        """Verify that a report names the order by the client's id, by the venue's, or by both."""
         reports = [event for event in self._answered() if isinstance(event, OrderReport)]
         assert all(report.client_order_id or report.venue_order_id for report in reports), reports
 
@@ -382,42 +375,5 @@ class _Contract:
         return next(plan.source for plan in self.venue.links() if plan.role is LinkRole.MARKET)
 
     def _mutated(self, name: str) -> Iterator[bytes]:
-        for case in self._cases(name):
-            yield from self._mutations(case["payload"].encode())
-
-    def _mutations(self, payload: bytes) -> Iterator[bytes]:
-        """Yield bytes that are nearly the payload, and some that are nothing like it."""
-        yield from (b"", b"\x00", b"null", b"[]", b"{}", b"\xff" * 8, payload[:1] * 2_000)
-        for _ in range(MUTATIONS):
-            changed = bytearray(payload)
-            for _ in range(self._random.randint(1, 4)):
-                place = self._random.randrange(len(changed) + 1)
-                match self._random.randrange(4):
-                    case 0:
-                        changed[place : place + 1] = bytes([self._random.randrange(256)])
-                    case 1:
-                        del changed[place : place + self._random.randint(1, 12)]
-                    case 2:
-                        changed[place:place] = self._random.choice(
-                            (b"9" * 40, b"-1", b"1e999", b"null", b'"', b"{", b"[[", b"\\u0000")
-                        )
-                    case _:
-                        changed[place:place] = changed[: self._random.randint(0, 20)]
-            yield bytes(changed)
-
-
-def _one_answer(events: tuple[Event, ...], payload: bytes) -> Answer:
-    assert events, f"no Answer to {payload[:200]!r}"
-    answer = events[0]
-    assert isinstance(answer, Answer), f"{answer} before the Answer to {payload[:200]!r}"
-    assert not any(isinstance(event, Answer) for event in events[1:]), f"two Answers to {payload[:200]!r}"
-    return answer
-
-
-def _same_events(events: tuple[Event, ...], stated: list[dict[str, Any]], payload: bytes) -> None:
-    """Compare events with those of a vector, field by field of what the vector states."""
-    assert all(isinstance(event, EVENTS) for event in events), events
-    told = [{"event": type(event).__name__, **json.loads(canonical(event))} for event in events]
-    assert len(told) == len(stated), f"{payload[:200]!r} gives {told}"
-    for one, wanted in zip(told, stated, strict=True):
-        assert {name: one.get(name) for name in wanted} == wanted, f"{payload[:200]!r} gives {one}, not {wanted}"
+        for case in read_cases(self._vectors, name):
+            yield from mutations(case["payload"].encode(), self._random)

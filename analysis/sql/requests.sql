@@ -25,9 +25,9 @@ WITH answers AS (
     FROM asked ASOF JOIN ready
       ON asked.session = ready.session AND asked.link_source = ready.source AND asked.seq < ready.seq
     WHERE asked.purpose = 'subscribe'
-), ended AS (  -- a refusal's code and words are the venue's, as its codec reads them
+), ended AS (  -- a refusal's code and words are the venue's, as its codec reads them: the HTTP status may be 200
     SELECT asked.*, firsts.outcome, firsts.status, firsts.sent_ns, firsts.error, firsts.seq AS answer_seq, firsts.time_ns AS answer_ns,
-           CASE WHEN firsts.status >= 400 THEN
+           CASE WHEN firsts.outcome = 'answer' AND (firsts.status >= 400 OR asked.purpose <> 'depth') THEN
                refusal(asked.session, firsts.source, CAST(asked.body AS VARCHAR), firsts.status, firsts.headers, firsts.payload)
            END AS refused
     FROM asked

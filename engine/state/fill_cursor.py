@@ -1,6 +1,6 @@
 """The order of an account's fills: cursors are opaque strings, and each venue says which comes after which.
 
-The engine confirms fills up to a cursor and asks for those after it. Identity is the fill id and never the cursor: a stream and a
+The engine confirms fills up to a cursor and queries those after it. Identity is the fill id and never the cursor: a stream and a
 trade list may stamp one fill differently.
 """
 

@@ -40,11 +40,11 @@ class RateModel(Protocol):
         ...
 
     def observe(self, budget: RateBudget, weight_used: int, time_ns: int) -> RateBudget:
-        """Return the budget after an answer told the venue's own count (events.Answer.weight_used)."""
+        """Return the budget after an answer stated the venue's own count (events.Answer.weight_used)."""
         ...
 
     def is_exhausted(self, budget: RateBudget, time_ns: int) -> bool:
-        """Return True if queries must wait, because what is left is kept for cancels and unknown orders."""
+        """Return True if queries must wait, because the rest is kept for cancels and unknown orders."""
         ...
 
     def reject_reason(self, budget: RateBudget, time_ns: int) -> str:
@@ -61,12 +61,12 @@ class FixedWindows:
         return replace(budget, weight=budget.weight + unsigned.weight, orders=budget.orders + unsigned.orders)
 
     def observe(self, budget: RateBudget, weight_used: int, time_ns: int) -> RateBudget:
-        """Return the budget after an answer told the venue's own count."""
+        """Return the budget after an answer stated the venue's own count."""
         budget = _rolled(budget, time_ns)
         return replace(budget, weight=max(budget.weight, weight_used))
 
     def is_exhausted(self, budget: RateBudget, time_ns: int) -> bool:
-        """Return True if the rest of this minute's weight is kept for what is urgent."""
+        """Return True if the rest of this minute's weight is kept for urgent requests."""
         weight_max = budget.allowance.weight_minute_max
         return budget.window == time_ns // WINDOW_NS and budget.weight > weight_max - weight_max // KEPT
 
@@ -91,7 +91,7 @@ class RateBudgets(msgspec.Struct, frozen=True):
 
 
 def allowed(limits: RateBudgets, venue: str, allowance: RateLimits) -> RateBudgets:
-    """What a venue says of itself when a session begins; what was spent of it stays spent."""
+    """Return the budgets with the limits that a venue states at the start of a session. Counts remain."""
     return _put(limits, venue, replace(limits.of(venue), allowance=allowance))
 
 

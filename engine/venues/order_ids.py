@@ -1,4 +1,4 @@
-"""Client order ids from (session, strategy, version, seq, leg). The same record asks for the same order again."""
+"""Client order ids from (session, strategy, version, seq, leg). The same record gives the same id again."""
 
 import re
 from base64 import b32encode
@@ -34,7 +34,7 @@ class ReadableOrderIds:
         return f"{session}{separator}{hashed}"[: self.length_max].rstrip("=")
 
     def session_of(self, client_order_id: str) -> str:
-        """Return the text in which an id of ours holds its session."""
+        """Return the part of an id that holds the session if the id is ours."""
         if "-" in self.punctuation:
             return client_order_id.split("-", maxsplit=1)[0]
         return client_order_id[:SESSION_LETTERS]

@@ -28,10 +28,10 @@ def installed_venues() -> Mapping[str, str]:
 
 
 def venue_class(settings: VenueSettings) -> Any:
-    """Return the class of a venue. What the class calls itself is in sources and instruments.
+    """Return the class of a venue. Sources and instruments bear the name of the class, not that of the settings.
 
     Raises:
-        UnknownVenueError: No such venue is installed, or the class cannot be imported.
+        UnknownVenueError: The venue is not installed, or its class cannot be imported.
 
     """
     installed = installed_venues()
@@ -52,7 +52,7 @@ def make_venue(settings: VenueSettings, instruments: Sequence[Instrument]) -> Ve
 
 
 def captured_market(payloads: Callable[[], Iterable[bytes]]) -> CapturedMarket | None:
-    """Return the market that a capture belongs to, by the first installed venue that recognises it, in the order of names.
+    """Return the market of a capture, by the first installed venue, in the order of names, that recognises it.
 
     Args:
         payloads: Returns the stream messages, from the first one at each call.

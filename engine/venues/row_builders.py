@@ -16,7 +16,7 @@ LEVELS_IN_MESSAGE_MAX: Final = 100_000  # a snapshot has at most 5000 a side; be
 Level = tuple[str, str]  # price, size
 
 
-class Place(NamedTuple):
+class RowOrigin(NamedTuple):
     """What all rows of a message have in common, and the instrument of the message."""
 
     i: int
@@ -26,7 +26,8 @@ class Place(NamedTuple):
     venue_ns: int
 
 
-def quote_rows(at: Place, bid: str, bid_size: str, ask: str, ask_size: str, update_id: int) -> Rows:  # noqa: PLR0917 - as the row has them
+def quote_rows(at: RowOrigin, bid: str, bid_size: str, ask: str, ask_size: str, update_id: int) -> Rows:  # noqa: PLR0917 - as the row has them
+    """Return the row of a quote, or a flag if a value may not enter."""
     price_scale, size_scale = at.of.price_scale, at.of.size_scale
     values = [
         r.scaled(bid, price_scale),
@@ -40,8 +41,9 @@ def quote_rows(at: Place, bid: str, bid_size: str, ask: str, ask_size: str, upda
 
 
 def trade_rows(
-    at: Place, price: str, size: str, trade_id: int, *, buyer_is_maker: bool, off_book: bool = False
+    at: RowOrigin, price: str, size: str, trade_id: int, *, buyer_is_maker: bool, off_book: bool = False
 ) -> Rows:
+    """Return the row of a trade, or a flag if a value may not enter."""
     values = [r.scaled(price, at.of.price_scale), r.scaled(size, at.of.size_scale)]
     if min(values) < 0:
         return _bad_value(r.TRADE, at)
@@ -49,8 +51,8 @@ def trade_rows(
     return np.array([row], np.int64)
 
 
-def book_rows(kind: int, at: Place, ids: tuple[int, int, int], bids: list[Level], asks: list[Level]) -> Rows:
-    """Header and levels of a DIFF (first, last and previous id) or SNAPSHOT (id, 0, 0). One value that may not enter, and
+def book_rows(kind: int, at: RowOrigin, ids: tuple[int, int, int], bids: list[Level], asks: list[Level]) -> Rows:
+    """Return header and levels of a DIFF (first, last and previous id) or SNAPSHOT (id, 0, 0). One value that may not enter, and
     the whole message is a flag.
     """
     count = len(bids) + len(asks)
@@ -74,5 +76,5 @@ def book_rows(kind: int, at: Place, ids: tuple[int, int, int], bids: list[Level]
     return table
 
 
-def _bad_value(kind: int, at: Place) -> Rows:
+def _bad_value(kind: int, at: RowOrigin) -> Rows:
     return r.bad_value(kind, instrument=at.i, seq=at.seq, time_ns=at.time_ns, venue_ns=at.venue_ns)

@@ -1,4 +1,4 @@
-"""Credentials and signed messages, for every venue. What holds a secret here can be neither printed, pickled nor copied."""
+"""Credentials and signed messages, for every venue. An object that holds a secret can be neither printed, pickled nor copied."""
 
 from dataclasses import dataclass, field
 from typing import Any, Never
@@ -8,7 +8,7 @@ import msgspec
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What a person copies from the venue's page. No repr shows any of it."""
+    """The credentials that a person copies from the venue's page. No repr shows any of them."""
 
     key: str = field(repr=False)
     secret: str = field(repr=False)  # a shared secret, or a private key as PEM
@@ -47,5 +47,5 @@ class HttpMessage(msgspec.Struct, frozen=True):
 
 
 def is_header_safe(text: str) -> bool:
-    """Return True if a text can stand in an HTTP header: printable ASCII without spaces."""
+    """Return True if a text is valid in an HTTP header: printable ASCII without spaces."""
     return bool(text) and text.isascii() and text.isprintable() and " " not in text

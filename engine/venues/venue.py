@@ -40,13 +40,13 @@ class Endpoints:
     rest: str = ""
     stream: str = ""  # websocket of market data
     private: str = ""  # websocket of the account
-    public_rest: str = ""  # where market data is served to anyone, if that is a server of its own
+    public_rest: str = ""  # a separate server of market data for anyone, if there is one
     public_stream: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class OrderCapabilities:
-    """What the venue can do with an order. Code that needs a capability asks here and never for a venue's name."""
+    """The order types and operations that the venue supports. Code checks a capability, never a venue's name."""
 
     types: frozenset[OrderType]
     times_in_force: frozenset[TimeInForce]
@@ -79,7 +79,7 @@ class KeptHeaders:
 
 
 class MarketCodec(Protocol):
-    """Public messages as rows (engine/market/rows.py). Total: whatever the bytes, a decoder returns and never raises."""
+    """Public messages as rows (engine/market/rows.py). Total: a decoder returns for any bytes, and never raises."""
 
     def warm(self) -> None:
         """Compile what decodes frames, before the first one arrives. May do nothing."""
@@ -123,7 +123,7 @@ class MetadataReader(Protocol):
         ...
 
     def read(self, payload: bytes) -> InstrumentsReport:
-        """Return what the answer describes. Raises ValueError if the bytes are no such answer."""
+        """Return what the answer describes. Raises ValueError for any other bytes."""
         ...
 
 
@@ -143,7 +143,7 @@ class ClientOrderIds(Protocol):
         ...
 
 
-class Signer(Protocol):
+class RequestSigner(Protocol):
     """Keys and signatures. Only the shell calls it; nothing it returns is recorded or printed."""
 
     def load_key(self, credentials: Credentials) -> SecretKey:
@@ -203,7 +203,7 @@ class AccountCodec(Protocol):
         ...
 
     def fills_after(self, instrument: Instrument, cursor: str | None) -> Unsigned:
-        """Return the query for the fills after a cursor. None asks for the newest page."""
+        """Return the query for the fills after a cursor. None requests the newest page."""
         ...
 
     def decode_private(self, payload: bytes) -> tuple[Event, ...]:
@@ -216,7 +216,7 @@ class AccountCodec(Protocol):
 
 
 class CapturedMarket(NamedTuple):
-    """What a recording without a SESSION of ours shows of its market."""
+    """The market of a recording that has no SESSION of ours."""
 
     venue: str  # the name of the venue that decodes it, and on which it can be traded on paper
     instruments: tuple[Instrument, ...]  # with the grids that the messages show
@@ -236,10 +236,10 @@ class Venue(Protocol):
     rates: RateModel
     fill_cursor: FillCursor
     order_ids: ClientOrderIds
-    signer: Signer
+    signer: RequestSigner
     metadata: MetadataReader
     snapshots: RestSnapshots | None  # None: the stream itself begins with a snapshot
-    sim_protocol: str  # the protocol of engine/sim that can stand in for this venue's account; "" if none can
+    sim_protocol: str  # the protocol of engine/sim that can replace this venue's account; "" if none can
 
     @property
     def market(self) -> MarketCodec:
@@ -253,7 +253,7 @@ class Venue(Protocol):
 
     @property
     def trades(self) -> bool:
-        """False for a venue of which only market data is built."""
+        """False if only the market data of this venue is built."""
         ...
 
     def links(self) -> tuple[LinkPlan, ...]:
@@ -269,9 +269,9 @@ class Venue(Protocol):
         ...
 
     def subscriptions(self, source: str) -> tuple[Unsigned, ...]:
-        """Return what must be sent over a link before it is ready, in order.
+        """Return the messages that a link needs before it is ready, in order.
 
-        Each is sent when the one before was acknowledged with Subscribed; a login comes first. Empty if the link's path says it all.
+        Each is sent when the one before was acknowledged with Subscribed; a login comes first. Empty if the link's path names the streams.
         """
         ...
 
@@ -282,7 +282,7 @@ class Venue(Protocol):
     def decode_answer(
         self, unsigned: Unsigned, instrument_id: str, status: int, headers: Mapping[str, str], payload: bytes
     ) -> tuple[Event, ...]:
-        """Return what an HTTP answer proves (one Answer, first), then what it reports. Total, as every decoder.
+        """Return one Answer, which states what the HTTP answer proves, then its reports. Total, as every decoder.
 
         Args:
             unsigned: The request that is answered.

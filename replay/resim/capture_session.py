@@ -1,7 +1,7 @@
-"""A session to resimulate, out of an import: what was captured says which venue's market it is, and on which grid its prices lie.
+"""The SESSION of an import: an installed venue recognises its market, and the messages show the grid of each instrument.
 
-Nobody traded in a capture, so nothing of an account is known, and all of it is modelled. What is read off the market here is said to
-whoever asks: a venue's own metadata (its exchangeInfo) may be given in its place. Knows the venues' spelling, and no strategy.
+A capture has no orders and no account: the account is modelled. The venue's own metadata may replace the grid that the messages
+show. Knows no venue and no strategy.
 """
 
 from collections.abc import Iterator
@@ -20,7 +20,12 @@ def is_import(journal: Journal) -> bool:
 
 
 def session_of(journal: Journal, exchange_info: bytes | None = None) -> SessionBody:
-    """The SESSION that its market would have had. CannotResimulateError where it is no market that we know; ValueError on metadata that cannot be read."""
+    """Return the SESSION that the market of an import would have had.
+
+    Raises:
+        CannotResimulateError: No installed venue recognises the market, or the metadata lacks an instrument.
+        ValueError: The metadata cannot be read.
+    """
     body = msgspec.json.decode(journal.session_record().body or "", type=SessionBody)
     market = captured_market(lambda: _payloads(journal))
     if market is None:

@@ -19,7 +19,7 @@ _QUOTES = ("USDT", "USDC", "FDUSD", "TUSD", "BUSD", "BTC", "ETH", "BNB", "EUR", 
 
 
 class _Message(msgspec.Struct, gc=False):
-    """What a stream message shows of an instrument's grid, whichever of them it is."""
+    """The fields of any stream message that show an instrument's grid."""
 
     e: str = ""
     b: msgspec.Raw = msgspec.Raw(b"[]")  # a price, or levels
@@ -32,7 +32,7 @@ class _Message(msgspec.Struct, gc=False):
 
 
 class _Seen:
-    """The grid of one symbol, as far as it was seen."""
+    """The grid of one symbol, as far as messages show it."""
 
     def __init__(self) -> None:
         self.prices: list[str] = []
@@ -122,11 +122,11 @@ def _assets(symbol: str) -> tuple[str, str]:
 
 
 def _written(numbers: Iterable[str]) -> int:
-    """Decimal places as they are written: no message has more."""
+    """Return the most decimal places that were written."""
     return max((len(number.partition(".")[2]) for number in numbers), default=0)
 
 
 def _step(numbers: Iterable[str]) -> Decimal:
-    """The finest of the powers of ten that all of them lie on."""
+    """Return the largest power of ten that divides all of them."""
     places = max((len(number.partition(".")[2].rstrip("0")) for number in numbers), default=0)
     return Decimal(1).scaleb(-places)

@@ -1,10 +1,10 @@
-"""What every Binance venue has in common: key handling, headers, rates and the order of fills."""
+"""The common part of every Binance venue: key handling, headers, rates and the order of fills."""
 
 from engine.state.fill_cursor import NUMBERED_FILLS, FillCursor
 from engine.state.rate_budgets import FIXED_WINDOWS, RateModel
 from engine.venues.binance_common.signer import BinanceSigner
 from engine.venues.order_ids import ReadableOrderIds
-from engine.venues.venue import KeptHeaders, Signer
+from engine.venues.venue import KeptHeaders, RequestSigner
 
 HEADERS = KeptHeaders(prefixes=(*KeptHeaders().prefixes, "x-mbx-used-weight", "x-mbx-order-count"))
 
@@ -16,4 +16,4 @@ class BinanceVenue:
     rates: RateModel = FIXED_WINDOWS
     fill_cursor: FillCursor = NUMBERED_FILLS  # trades of a symbol are numbered
     order_ids = ReadableOrderIds(length_max=36)  # Spot takes letters, digits, dash and underscore; USD-M takes more
-    signer: Signer = BinanceSigner()
+    signer: RequestSigner = BinanceSigner()

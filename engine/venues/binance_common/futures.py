@@ -11,10 +11,10 @@ from engine.events import Event, InstrumentsReport
 from engine.market.views import Stream
 from engine.model import Instrument
 from engine.requests import LinkPlan, LinkRole, Unsigned
-from engine.venues.binance_common.answers import read_answer, read_nothing, read_time
 from engine.venues.binance_common.dialect import BinanceVenue
 from engine.venues.binance_common.futures_market import SPELLING
 from engine.venues.binance_common.futures_metadata import read_metadata
+from engine.venues.binance_common.http_answers import read_answer, read_nothing, read_time
 from engine.venues.binance_common.market import BinanceMarket
 from engine.venues.binance_common.public import DepthSnapshots, ExchangeInfo, server_time
 from engine.venues.venue import AccountCodec, Endpoints, MetadataReader, Network, OrderCapabilities, RestSnapshots
@@ -72,7 +72,7 @@ class BinanceFutures(BinanceVenue):
         raise LookupError(f"only market data is built of {self.name}")
 
     def links(self) -> tuple[LinkPlan, ...]:
-        """For every route, as many connections as its limit of streams asks for."""
+        """Return as many connections for each route as its limit of streams needs."""
         many = -(-len(self.instruments) // self._per_link) * len(self.facts.routes)
         return tuple(
             LinkPlan(
@@ -82,12 +82,12 @@ class BinanceFutures(BinanceVenue):
         )
 
     def instruments_of(self, source: str) -> Sequence[Instrument]:
-        """Whose streams come over this link."""
+        """Return the instruments whose streams arrive over a market link."""
         number = _number(source) // len(self.facts.routes)
         return self.instruments[number * self._per_link : (number + 1) * self._per_link]
 
     def streams_of(self, source: str) -> tuple[Stream, ...]:
-        """What comes over this link: where trades have a server of their own, its loss says nothing of a book."""
+        """Return the kinds of market data of a link. A server of trades alone can fail without a gap in any book."""
         return tuple(_OF_STREAM[stream] for stream in self._route(source)[1])
 
     def _route(self, source: str) -> tuple[str, tuple[str, ...]]:

@@ -20,13 +20,13 @@ from engine.venues.binance_common.market import (
     Time,
     nanoseconds,
 )
-from engine.venues.row_builders import Level, Place, book_rows, quote_rows, trade_rows
+from engine.venues.row_builders import Level, RowOrigin, book_rows, quote_rows, trade_rows
 
 # Partial books (@depth5, @depth20@500ms) and those with retail orders (@rpiDepth) have a diff's shape, and are none
 DIFF_STREAM: Final = re.compile(r"[^@]*@depth(@.*)?", re.DOTALL)
 
 
-class _BookTicker(msgspec.Struct):
+class _FuturesTicker(msgspec.Struct):
     u: Id
     s: str
     b: str
@@ -36,7 +36,7 @@ class _BookTicker(msgspec.Struct):
     T: Time = 0
 
 
-class _Trade(msgspec.Struct):
+class _FuturesTrade(msgspec.Struct):
     s: str
     t: Id
     p: str
@@ -55,7 +55,7 @@ class _AggregateTrade(msgspec.Struct):
     m: bool
 
 
-class _Depth(msgspec.Struct):
+class _FuturesDepth(msgspec.Struct):
     s: str
     T: Time
     U: Id
@@ -75,20 +75,20 @@ class _MarkPrice(msgspec.Struct):
     T: Time = 0
 
 
-class _Snapshot(msgspec.Struct):
-    lastUpdateId: Id  # noqa: N815  the wire's name
+class _FuturesSnapshot(msgspec.Struct):
+    last_update_id: Id = msgspec.field(name="lastUpdateId")
     bids: list[Level]
     asks: list[Level]
     T: Time = 0
     symbol: str = ""  # of COIN-M
 
 
-_BOOK_TICKER = msgspec.json.Decoder(_BookTicker)
-_TRADE = msgspec.json.Decoder(_Trade)
+_BOOK_TICKER = msgspec.json.Decoder(_FuturesTicker)
+_TRADE = msgspec.json.Decoder(_FuturesTrade)
 _AGGREGATE_TRADE = msgspec.json.Decoder(_AggregateTrade)
-_DEPTH = msgspec.json.Decoder(_Depth)
+_DEPTH = msgspec.json.Decoder(_FuturesDepth)
 _MARK_PRICE = msgspec.json.Decoder(_MarkPrice)
-_SNAPSHOT = msgspec.json.Decoder(_Snapshot)
+_SNAPSHOT = msgspec.json.Decoder(_FuturesSnapshot)
 
 
 def _ticker(data: bytes | msgspec.Raw, named: Named, _stream: str) -> Rows:
@@ -97,14 +97,14 @@ def _ticker(data: bytes | msgspec.Raw, named: Named, _stream: str) -> Rows:
 
 
 def _trade(data: bytes | msgspec.Raw, named: Named, _stream: str) -> Rows:
-    """X says who took it: MARKET, or INSURANCE_FUND and ADL, which no order of the book took part in, at prices far from it."""
+    """Return the row of a trade. X states its origin: MARKET, or INSURANCE_FUND and ADL, which no order of the book took part in, at prices far from it."""
     trade = _TRADE.decode(data)
     at = named(trade.s, nanoseconds(trade.T))
     return trade_rows(at, trade.p, trade.q, trade.t, buyer_is_maker=trade.m, off_book=trade.X != "MARKET")
 
 
 def _aggregate_trade(data: bytes | msgspec.Raw, named: Named, _stream: str) -> Rows:
-    """Trades of one taker at one price within 100 ms; numbered without holes in a series of its own. Only X = MARKET."""
+    """Return the row of one taker's trades at one price within 100 ms. Their ids have no holes. Only X = MARKET."""
     trade = _AGGREGATE_TRADE.decode(data)
     return trade_rows(named(trade.s, nanoseconds(trade.T)), trade.p, trade.q, trade.a, buyer_is_maker=trade.m)
 
@@ -117,7 +117,7 @@ def _depth(data: bytes | msgspec.Raw, named: Named, stream: str) -> Rows:
 
 
 def _mark_price(data: bytes | msgspec.Raw, named: Named, _stream: str) -> Rows:
-    """Computed numbers: one that does not fit is no reason to distrust the market, so it is an error here and no flag."""
+    """Return the row of computed prices. One that does not fit is an error and no flag: the book is not in doubt."""
     told = _MARK_PRICE.decode(data)
     at = named(told.s, nanoseconds(told.E))
     prices = [r.scaled(text, MARK_SCALE) for text in (told.p, told.i or "0", told.P or "0")]
@@ -134,12 +134,14 @@ def _mark_price(data: bytes | msgspec.Raw, named: Named, _stream: str) -> Rows:
     return row
 
 
-def _snapshot(payload: bytes, at: Place) -> Rows:
+def _snapshot(payload: bytes, at: RowOrigin) -> Rows:
     book = _SNAPSHOT.decode(payload)
     if book.symbol and book.symbol != at.of.symbol:
-        raise ValueError(f"asked for the book of {at.of.symbol}, told that of {book.symbol[:40]!r}")
+        raise ValueError(
+            f"the request was for the book of {at.of.symbol}, and the answer has that of {book.symbol[:40]!r}"
+        )
     at = at._replace(venue_ns=nanoseconds(book.T))
-    return book_rows(r.SNAPSHOT, at, (book.lastUpdateId, 0, 0), book.bids, book.asks)
+    return book_rows(r.SNAPSHOT, at, (book.last_update_id, 0, 0), book.bids, book.asks)
 
 
 _READERS = {

@@ -1,4 +1,4 @@
-"""The exchangeInfo of Binance's futures as our instruments, USD-M and COIN-M alike. Knows its filters; nothing of orders."""
+"""The exchangeInfo of Binance's futures, USD-M and COIN-M, as instruments. Knows its filters; nothing of orders."""
 
 from decimal import Decimal
 from typing import Final
@@ -21,7 +21,7 @@ NEVER_MS: Final = 4_133_404_800_000  # the delivery of a perpetual, in the year 
 DOCUMENTED: Final = RateLimits(weight_minute_max=2_400, orders_10s_max=300)  # section 10
 
 
-class _Symbol(msgspec.Struct, rename="camel"):
+class _FuturesSymbol(msgspec.Struct, rename="camel"):
     symbol: str
     base_asset: str
     quote_asset: str
@@ -36,21 +36,21 @@ class _Symbol(msgspec.Struct, rename="camel"):
     contract_size: int = 1  # of COIN-M, in units of quote
 
 
-class _ExchangeInfo(msgspec.Struct, rename="camel"):
-    symbols: list[_Symbol]
+class _FuturesInfo(msgspec.Struct, rename="camel"):
+    symbols: list[_FuturesSymbol]
     rate_limits: list[RateLimit] = []
 
 
-_DECODER = msgspec.json.Decoder(_ExchangeInfo, strict=False)  # some mirrors quote their integers
+_DECODER = msgspec.json.Decoder(_FuturesInfo, strict=False)  # some mirrors quote their integers
 
 
 def read_exchange_info(payload: bytes, venue: str, *, inverse: bool) -> tuple[Instrument, ...]:
-    """Every symbol in the venue's order; ValueError where the answer is not what it should be."""
+    """Return every symbol in the venue's order. Raises ValueError for any other answer."""
     return tuple(_instrument(of, venue, inverse=inverse) for of in _DECODER.decode(payload).symbols)
 
 
 def read_allowance(payload: bytes) -> RateLimits:
-    """What the same answer says of rates (section 10)."""
+    """Return the rate limits of the same answer (section 10)."""
     return allowance(_DECODER.decode(payload).rate_limits, DOCUMENTED)
 
 
@@ -59,13 +59,13 @@ def read_metadata(payload: bytes, venue: str, *, inverse: bool) -> InstrumentsRe
     return InstrumentsReport(read_exchange_info(payload, venue, inverse=inverse), read_allowance(payload))
 
 
-def _instrument(symbol: _Symbol, venue: str, *, inverse: bool) -> Instrument:
-    filters = {of.filterType: of for of in symbol.filters}
+def _instrument(symbol: _FuturesSymbol, venue: str, *, inverse: bool) -> Instrument:
+    filters = {of.filter_type: of for of in symbol.filters}
     absent = Filter()
     price = filters.get("PRICE_FILTER", absent)
     lot = filters.get("LOT_SIZE", absent)
-    tick_size, price_max = number(price.tickSize), number(price.maxPrice)
-    lot_size, quantity_max = number(lot.stepSize), number(lot.maxQty)
+    tick_size, price_max = number(price.tick_size), number(price.max_price)
+    lot_size, quantity_max = number(lot.step_size), number(lot.max_qty)
     return Instrument(
         id=f"{venue}:{symbol.symbol}",
         venue=venue,
@@ -77,11 +77,11 @@ def _instrument(symbol: _Symbol, venue: str, *, inverse: bool) -> Instrument:
         size_scale=fitting_scale(symbol.quantity_precision, decimals(lot_size), quantity_max * LEVEL_OVER_ORDER),
         tick_size=tick_size,
         lot_size=lot_size,
-        price_min=number(price.minPrice),
+        price_min=number(price.min_price),
         price_max=price_max,
-        quantity_min=number(lot.minQty),
+        quantity_min=number(lot.min_qty),
         quantity_max=quantity_max,
-        market_quantity_max=number(filters.get("MARKET_LOT_SIZE", absent).maxQty),
+        market_quantity_max=number(filters.get("MARKET_LOT_SIZE", absent).max_qty),
         notional_min=number(filters.get("MIN_NOTIONAL", absent).notional),
         trading="TRADING" in (symbol.status, symbol.contract_status),
         contract=symbol.contract_type,

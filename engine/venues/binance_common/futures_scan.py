@@ -1,4 +1,4 @@
-"""What scan.py is for Spot, for Binance's futures: USD-M and COIN-M, which adds names (ps, symbol, pair). Both tell T and pu.
+"""The compiled scan of frames of Binance's futures. COIN-M adds names (ps, symbol, pair); both markets have T and pu.
 
 The same three functions, with the same duties; their loops are written out again because Numba caches no function that is
 handed another one.
@@ -69,7 +69,7 @@ _DIFF_STREAM: Final = literal(b"@depth")
 
 @compiled
 def contract(text: Text, at: int, codes: Rows) -> tuple[int, int]:
-    """Which instrument is named here: (its index, place of the quote behind it, or behind the pair that COIN-M adds)."""
+    """Return the index of the instrument named here, and the place behind it or behind the pair that COIN-M adds."""
     i, at = symbol(text, skip(text, at, _SYMBOL), codes)
     pair = skip(text, at, _PAIR)
     return i, name(text, pair) if pair >= 0 else at
@@ -77,7 +77,7 @@ def contract(text: Text, at: int, codes: Rows) -> tuple[int, int]:
 
 @compiled
 def ticker(text: Text, at: int, nameless: int, table: Rows, codes: Rows, seq: int, time_ns: int) -> int:  # noqa: PLR0917 - compiled code takes arguments by place
-    """A bookTicker behind its "u": into the first row; the place after."""
+    """Read a bookTicker behind its "u": into the first row; the place after."""
     row = table[0]
     update_id, at = whole(text, at)
     if nameless == 1:
@@ -100,7 +100,7 @@ def ticker(text: Text, at: int, nameless: int, table: Rows, codes: Rows, seq: in
 
 @compiled
 def trade(text: Text, at: int, table: Rows, codes: Rows, seq: int, time_ns: int) -> int:  # noqa: PLR0917 - compiled code takes arguments by place
-    """A trade behind its {"e":"trade","E": ... into the first row; the place after."""
+    """Read a trade behind its {"e":"trade","E": ... into the first row; the place after."""
     row = table[0]
     _, at = whole(text, at)
     time, at = whole(text, skip(text, at, _HAPPENED))
@@ -119,7 +119,7 @@ def trade(text: Text, at: int, table: Rows, codes: Rows, seq: int, time_ns: int)
 
 @compiled
 def aggregate(text: Text, at: int, table: Rows, codes: Rows, seq: int, time_ns: int) -> int:  # noqa: PLR0917 - compiled code takes arguments by place
-    """An aggregate trade behind its {"e":"aggTrade","E": ... into the first row; the place after."""
+    """Read an aggregate trade behind its {"e":"aggTrade","E": ... into the first row; the place after."""
     row = table[0]
     _, at = whole(text, at)
     trade_id, at = whole(text, skip(text, at, _AGGREGATE_ID))
@@ -139,7 +139,7 @@ def aggregate(text: Text, at: int, table: Rows, codes: Rows, seq: int, time_ns: 
 
 @compiled
 def depth(text: Text, at: int, table: Rows, codes: Rows, seq: int, time_ns: int) -> tuple[int, int]:  # noqa: PLR0917 - compiled code takes arguments by place
-    """A depth diff behind its {"e":"depthUpdate","E": ...: (rows, place after)."""
+    """Read a depth diff behind its {"e":"depthUpdate","E": ...: (rows, place after)."""
     _, at = whole(text, at)
     time, at = whole(text, skip(text, at, _HAPPENED))
     venue_ns = nanoseconds(time)
@@ -155,7 +155,7 @@ def depth(text: Text, at: int, table: Rows, codes: Rows, seq: int, time_ns: int)
 
 @compiled
 def is_diff_stream(text: Text, end: int) -> bool:
-    """Whether the stream that the envelope names, up to `end`, is <symbol>@depth, with a speed or without: partial books look the same (section 5)."""
+    """Return True if the envelope names <symbol>@depth, with or without a speed. Partial books look the same (5)."""
     at = len(ENVELOPE)
     while at < end and text[at] != _DIFF_STREAM[0]:
         at += 1
@@ -165,7 +165,7 @@ def is_diff_stream(text: Text, end: int) -> bool:
 
 @compiled
 def scan_frame(text: Text, codes: Rows, seq: int, time_ns: int, table: Rows) -> int:
-    """A frame of the market stream, in its envelope or bare; the number of rows, 0 if it is unusual."""
+    """Read one frame, in its envelope or bare. Returns the number of rows, 0 if it is unusual."""
     at, end = envelope(text)
     count = 1
     named = skip(text, at, _TICKER)
@@ -193,7 +193,7 @@ def scan_frame(text: Text, codes: Rows, seq: int, time_ns: int, table: Rows) -> 
 
 @compiled
 def scan_frames(text: Text, offsets: Rows, codes: Rows, seqs: Rows, times: Rows, table: Rows, ends: Rows) -> int:  # noqa: PLR0917 - compiled code takes arguments by place
-    """Frames one behind the other; how many were read before the first unusual one. ends[n]: rows up to and with frame n."""
+    """Read frames in a row. Returns how many came before the first unusual one; ends[n] is the row behind frame n."""
     at = 0
     for n in range(ends.shape[0]):
         count = scan_frame(text[offsets[n] : offsets[n + 1]], codes, seqs[n], times[n], table[at:])
@@ -206,7 +206,7 @@ def scan_frames(text: Text, offsets: Rows, codes: Rows, seqs: Rows, times: Rows,
 
 @compiled
 def scan_snapshot(text: Text, i: int, codes: Rows, seq: int, time_ns: int, table: Rows) -> int:  # noqa: PLR0917 - compiled code takes arguments by place
-    """The body of GET depth; the number of rows, 0 if it is unusual."""
+    """Read the body of GET depth. Returns the number of rows, 0 if it is unusual."""
     at = skip(text, 0, _SNAPSHOT)
     stamp(table[0], r.SNAPSHOT, i, seq, time_ns, 0)
     table[0, r.A], at = whole(text, at)

@@ -1,8 +1,8 @@
 """The public messages of Binance's markets as rows: what spot and futures have in common. Stateless and total: no book, no clock, no socket.
 
 Two ways lead to the same rows. A compiled scan (binance_spot/scan.py, futures_scan.py) reads frames spelled exactly as Binance spells
-them; whatever is unusual (other order of names, white space, new names, odd numbers) goes the slow and exact way here,
-which alone defines what a frame means. A property test compares them. A `Spelling` is a table of what each market's events hold.
+them; any unusual frame (other order of names, white space, new names, odd numbers) goes the slow and exact way here,
+which alone defines what a frame means. A property test compares them. A `Spelling` is a table of the content of each market's events.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +16,7 @@ from engine.market import rows as r
 from engine.market.rows import COLUMNS, Rows
 from engine.market.text import LEVEL_BYTES_MIN, MILLISECONDS_MAX, Text, code_table
 from engine.model import Instrument
-from engine.venues.row_builders import Place
+from engine.venues.row_builders import RowOrigin
 
 TEXT_MAX = 200  # of the venue's words or of an error that we keep
 SNAPSHOT_MARK: Final = b'{"lastUpdateId":'
@@ -30,12 +30,12 @@ Time = Annotated[int, msgspec.Meta(ge=0, le=MILLISECONDS_MAX * 1000)]
 
 
 Named = Callable[
-    [str, int], Place
+    [str, int], RowOrigin
 ]  # (symbol, venue time in ns) -> where its rows belong; LookupError for a symbol not ours
 Reader = Callable[
     [bytes | msgspec.Raw, Named, str], Rows
-]  # (an event, Named, the stream's name where the envelope tells it)
-Snapshot = Callable[[bytes, Place], Rows]
+]  # (an event, Named, the stream's name if the envelope has it)
+Snapshot = Callable[[bytes, RowOrigin], Rows]
 
 
 class Spelling(NamedTuple):
@@ -48,7 +48,7 @@ class Spelling(NamedTuple):
     snapshot: Snapshot  # of the body of GET depth
 
 
-class Kind(msgspec.Struct):
+class FrameKind(msgspec.Struct):
     """Enough of a frame to know what it is: in a combined stream's envelope (`data`), or bare. Spot's bookTicker has no e."""
 
     data: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
@@ -63,7 +63,7 @@ class Kind(msgspec.Struct):
     error: Any = None
 
 
-_KIND = msgspec.json.Decoder(Kind)
+_KIND = msgspec.json.Decoder(FrameKind)
 _WORLD = (msgspec.MsgspecError, ValueError, LookupError, TypeError, ArithmeticError, RecursionError)
 
 
@@ -91,7 +91,7 @@ class BinanceMarket:
         self._scan_snapshot(text, 0, codes, 0, 0, table)
 
     def decode(self, payload: bytes, source: str, seq: int, time_ns: int) -> Rows | tuple[Event, ...]:
-        """Rows of a market message, or events of anything else. Never raises."""
+        """Return the rows of a market message, or the events of any other frame. Never raises."""
         room = len(payload) // LEVEL_BYTES_MIN + 2 if b"[" in payload else 1
         table = np.empty((room, COLUMNS), _INT64)
         count = self._scan_frame(np.frombuffer(payload, _UINT8), self._codes, seq, time_ns, table)
@@ -105,7 +105,7 @@ class BinanceMarket:
             return (_unrecognised(source, error),)
 
     def decode_many(self, payloads: Sequence[bytes], seqs: Rows, times_ns: Rows) -> tuple[Rows, list[int]] | None:
-        """Rows of the market messages that come first, and where each one's rows end; None if the first is none.
+        """Return the rows of the leading market messages and the end of each one's rows; None if the first is not one.
 
         The plain ones among them at once, up to the first that is unusual; that one alone.
         """
@@ -121,14 +121,14 @@ class BinanceMarket:
         return None if isinstance(told, tuple) else (told, [len(told)])
 
     def decode_snapshot(self, payload: bytes, instrument_id: str, seq: int, time_ns: int) -> Rows | tuple[Event, ...]:
-        """The body of GET depth, whose it is says who asked for it. Never raises."""
+        """Return the rows of the body of GET depth; the request states the instrument. Never raises."""
         try:
             i = self._by_id[instrument_id]
             table = np.empty((len(payload) // LEVEL_BYTES_MIN + 2, COLUMNS), _INT64)
             count = self._scan_snapshot(np.frombuffer(payload, _UINT8), i, self._codes, seq, time_ns, table)
             if count:
                 return table[:count]
-            return self._snapshot(payload, Place(i, self.instruments[i], seq, time_ns, 0))
+            return self._snapshot(payload, RowOrigin(i, self.instruments[i], seq, time_ns, 0))
         except _WORLD as error:
             return (_unrecognised(f"depth snapshot of {instrument_id}", error),)
 
@@ -143,15 +143,15 @@ class BinanceMarket:
         if read is None or (kind.e == TICKER and not (kind.u is not None and isinstance(kind.b, str))):
             return (_event(kind, source),)
 
-        def named(symbol: str, venue_ns: int) -> Place:
+        def named(symbol: str, venue_ns: int) -> RowOrigin:
             i = self._by_symbol[symbol]
-            return Place(i, self.instruments[i], seq, time_ns, venue_ns)
+            return RowOrigin(i, self.instruments[i], seq, time_ns, venue_ns)
 
         return read(data, named, stream)
 
 
 def nanoseconds(time: int) -> int:
-    """A venue time in milliseconds, or microseconds."""
+    """Return a venue time, in milliseconds or microseconds, as nanoseconds."""
     return time * 1_000_000 if time <= MILLISECONDS_MAX else time * 1_000
 
 
@@ -162,8 +162,8 @@ def _unrecognised(where: str, error: Exception) -> Unrecognised:
     return Unrecognised(where, f"{type(error).__name__}: {error}"[:TEXT_MAX])
 
 
-def _event(kind: Kind, source: str) -> Event:
-    """Answers to subscriptions, the end of the stream, streams we do not use."""
+def _event(kind: FrameKind, source: str) -> Event:
+    """Return the event of a frame without rows: an acknowledgement, the end of a stream, a stream without use."""
     if kind.e == "serverShutdown":
         return StreamEnded("serverShutdown")
     if kind.error is not None or (kind.code is not None and kind.msg is not None):
@@ -175,8 +175,8 @@ def _event(kind: Kind, source: str) -> Event:
     return Unrecognised(source, "neither market data nor an answer")
 
 
-def _refusal(kind: Kind) -> Answer:
-    """Flat {"code","msg","id"} as documented, or wrapped in {"error"}."""
+def _refusal(kind: FrameKind) -> Answer:
+    """Return the refusal of a subscription: flat as documented, or wrapped in {"error"}."""
     error = kind.error if isinstance(kind.error, dict) else {"code": kind.code, "msg": kind.msg or kind.error}
     code = error.get("code")
     return Answer(

@@ -1,4 +1,4 @@
-"""What the exchangeInfo of every Binance market spells alike: filters, rates, numbers, and the scales that follow from them."""
+"""The common part of every Binance exchangeInfo: filters, rates, numbers, and the scales that follow from them."""
 
 from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
@@ -12,32 +12,32 @@ from engine.model import RateLimits
 LEVEL_OVER_ORDER: Final = 1000  # room for a level of this many largest orders
 
 
-class Filter(msgspec.Struct):
+class Filter(msgspec.Struct, rename="camel"):
     """The fields of all the filters we use; each filter has its own few. Numbers are decimal strings."""
 
-    filterType: str = ""  # noqa: N815  the wire's name
-    minPrice: str = "0"  # noqa: N815  the wire's name
-    maxPrice: str = "0"  # noqa: N815  the wire's name
-    tickSize: str = "0"  # noqa: N815  the wire's name
-    minQty: str = "0"  # noqa: N815  the wire's name
-    maxQty: str = "0"  # noqa: N815  the wire's name
-    stepSize: str = "0"  # noqa: N815  the wire's name
-    minNotional: str = "0"  # noqa: N815  the wire's name
+    filter_type: str = ""
+    min_price: str = "0"
+    max_price: str = "0"
+    tick_size: str = "0"
+    min_qty: str = "0"
+    max_qty: str = "0"
+    step_size: str = "0"
+    min_notional: str = "0"
     notional: str = "0"  # the futures' name for it
-    applyMinToMarket: bool = True  # noqa: N815  the wire's name, in NOTIONAL
-    applyToMarket: bool = True  # noqa: N815  the wire's name, in MIN_NOTIONAL
+    apply_min_to_market: bool = True  # in NOTIONAL
+    apply_to_market: bool = True  # in MIN_NOTIONAL
 
 
-class RateLimit(msgspec.Struct):
-    rateLimitType: str = ""  # noqa: N815  the wire's name
+class RateLimit(msgspec.Struct, rename="camel"):
+    rate_limit_type: str = ""
     interval: str = ""
-    intervalNum: int = 0  # noqa: N815  the wire's name
+    interval_num: int = 0
     limit: int = 0
 
 
 def allowance(rows: Sequence[RateLimit], documented: RateLimits) -> RateLimits:
-    """What the venue says of rates; what it does not say, or says as 0, is as documented."""
-    told = {(row.rateLimitType, row.interval, row.intervalNum): row.limit for row in rows}
+    """Return the rate limits that the venue states. A limit that is missing or 0 is as documented."""
+    told = {(row.rate_limit_type, row.interval, row.interval_num): row.limit for row in rows}
     return RateLimits(
         weight_minute_max=told.get(("REQUEST_WEIGHT", "MINUTE", 1), 0) or documented.weight_minute_max,
         orders_10s_max=told.get(("ORDERS", "SECOND", 10), 0) or documented.orders_10s_max,
@@ -45,7 +45,7 @@ def allowance(rows: Sequence[RateLimit], documented: RateLimits) -> RateLimits:
 
 
 def number(text: str) -> Decimal:
-    """A filter's number without trailing zeros; raises ValueError for what is no plain finite number."""
+    """Return a filter's number without trailing zeros. Raises ValueError unless it is plain and finite."""
     try:
         value = Decimal(text)
     except InvalidOperation:
@@ -58,12 +58,12 @@ def number(text: str) -> Decimal:
 
 def decimals(step: Decimal) -> int:
     exponent = step.as_tuple().exponent
-    assert isinstance(exponent, int), exponent  # `number` lets only finite ones through
+    assert isinstance(exponent, int), exponent  # `number` accepts finite ones alone
     return max(0, -exponent)
 
 
 def fitting_scale(wanted: int, least: int, largest: Decimal) -> int:
-    """The decimals wanted, or fewer where the largest value would leave the integers at them; never fewer than `least`."""
+    """Return the decimals wanted, or fewer if the largest value would overflow at them; never fewer than `least`."""
     scale = wanted
     while scale > least and largest * 10**scale > VALUE_MAX:
         scale -= 1

@@ -39,7 +39,7 @@ class ExchangeInfo:
         self._by_symbol = by_symbol
 
     def request(self, symbols: Sequence[str] = ()) -> Unsigned:
-        """Return the request for the metadata of these symbols, or of all if none is named."""
+        """Return the request for the metadata of these symbols, or of the whole market."""
         named = (("symbols", json.dumps(list(symbols), separators=(",", ":"))),) if symbols and self._by_symbol else ()
         return Unsigned(Transport.REST, "GET", self._path, named, signed=False, weight=self._weight)
 

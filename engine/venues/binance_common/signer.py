@@ -1,6 +1,6 @@
 """Keys and signatures: an unsigned request, a key and a time become the bytes to send. Only the shell calls this.
 
-Must not be journalled, printed or copied: whatever holds a key here refuses to show it.
+A key must not be journalled, printed or copied, and refuses each.
 """
 
 import base64
@@ -17,7 +17,7 @@ from engine.venues.signing import Credentials, HttpMessage, SecretKey, is_header
 
 # What the WS API wants as JSON numbers; the signature is over their text, which is the same either way.
 NUMERIC_PARAMS = frozenset({"endTime", "fromId", "limit", "orderId", "recvWindow", "startTime", "timestamp"})
-PLAIN = re.compile(r"[A-Za-z0-9_.~-]*")  # what percent-encoding leaves as it is
+PLAIN = re.compile(r"[A-Za-z0-9_.~-]*")  # percent-encoding leaves these characters
 FORM = "application/x-www-form-urlencoded"
 
 
@@ -39,7 +39,7 @@ class ApiKey(SecretKey):
 
     @classmethod
     def hmac(cls, key: str, secret: str) -> Self:
-        """A key with a shared secret (which Binance calls deprecated, and which cannot do session.logon)."""
+        """Return a key with a shared secret (which Binance calls deprecated, and which cannot do session.logon)."""
         if not is_header_safe(secret):
             raise ValueError("the API secret is empty or holds spaces or line ends: copy it again")
         raw = secret.encode("ascii")
@@ -47,7 +47,7 @@ class ApiKey(SecretKey):
 
     @classmethod
     def ed25519(cls, key: str, pem: str | bytes) -> Self:
-        """A key whose private half is an Ed25519 key in PEM (PKCS#8, not encrypted)."""
+        """Return a key whose private half is an Ed25519 key in PEM (PKCS#8, not encrypted)."""
         # Only a session with such a key pays for the import
         from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415 - see above
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey  # noqa: PLC0415 - see above
@@ -67,18 +67,18 @@ class ApiKey(SecretKey):
         return (("X-MBX-APIKEY", self._key),)
 
     def sign(self, payload: str) -> str:
-        """The signature over exactly this text."""
+        """Return the signature over exactly this text."""
         return self._sign(payload.encode("utf-8"))
 
     def ws_params(self, params: tuple[tuple[str, str], ...]) -> dict[str, str]:
-        """These parameters with the key and the signature over all of them, sorted by name and not percent-encoded."""
+        """Return these parameters with the key and the signature over all, sorted by name and not percent-encoded."""
         named = {**dict(params), "apiKey": self._key}
         payload = "&".join(f"{name}={named[name]}" for name in sorted(named))
         return {**named, "signature": self.sign(payload)}
 
 
 class BinanceSigner:
-    """An engine.venues.venue.Signer for REST, the websocket API and the simulated venue."""
+    """An engine.venues.venue.RequestSigner for REST, the websocket API and the simulated venue."""
 
     def load_key(self, credentials: Credentials) -> ApiKey:
         """Return an Ed25519 key if the secret is PEM, else an HMAC key. Raises ValueError."""
@@ -98,9 +98,9 @@ class BinanceSigner:
 
 
 def sign_rest(unsigned: Unsigned, key: ApiKey | None, now_ms: int) -> HttpMessage:
-    """The HTTP message for this request. Parameters go in the query, those of POST in a form body.
+    """Return the HTTP message for this request. Parameters go in the query, those of POST in a form body.
 
-    What is signed is the percent-encoded text as sent: the transport must not encode or sort it again (-1022).
+    The signature is over the percent-encoded text as sent: the transport must not encode or sort it again (-1022).
     """
     assert unsigned.transport is Transport.REST, unsigned
     params = unsigned.params
@@ -119,7 +119,7 @@ def sign_rest(unsigned: Unsigned, key: ApiKey | None, now_ms: int) -> HttpMessag
 
 
 def sign_ws(unsigned: Unsigned, key: ApiKey | None, now_ms: int, request_id: str) -> bytes:
-    """The WS API frame for this request."""
+    """Return the WS API frame for this request."""
     assert unsigned.transport is Transport.WS_API, unsigned
     params = dict(unsigned.params)
     if unsigned.signed:

@@ -1,7 +1,7 @@
 """Binance Spot without socket or clock: requests out, events in. It keeps nothing but the instruments it was given.
 
-The public messages are read in market.py, the account's in account.py, metadata in metadata.py; requests.py makes the account's
-calls, and rules.py holds the venue's limits.
+The public messages are read in market.py, the account's in account.py, metadata in metadata.py; calls.py makes the account's
+calls, and venue_limits.py holds the venue's limits.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,17 +16,17 @@ from engine.venues.binance_common.dialect import BinanceVenue
 from engine.venues.binance_common.market import BinanceMarket
 from engine.venues.binance_common.public import DepthSnapshots, ExchangeInfo, server_time
 from engine.venues.binance_common.signer import ApiKey
-from engine.venues.binance_spot import rules
+from engine.venues.binance_spot import venue_limits
 from engine.venues.binance_spot.account import SpotAccount, decode_answer
 from engine.venues.binance_spot.market import BinanceSpotMarket
 from engine.venues.binance_spot.metadata import read_allowance, read_exchange_info
-from engine.venues.binance_spot.rules import RECV_WINDOW_MS
+from engine.venues.binance_spot.venue_limits import RECV_WINDOW_MS
 from engine.venues.venue import CapturedMarket, Endpoints, MetadataReader, Network, OrderCapabilities, RestSnapshots
 
 __all__ = ["RECV_WINDOW_MS", "ApiKey", "BinanceSpot"]
 
 STREAMS = {"depth@100ms": Stream.BOOK, "bookTicker": Stream.QUOTE, "trade": Stream.TRADE}
-PER_LINK = rules.STREAMS_MAX // len(STREAMS)  # instruments: their streams stay together
+PER_LINK = venue_limits.STREAMS_MAX // len(STREAMS)  # instruments: their streams stay together
 PREFIX = "/api/v3"
 PRIVATE_PATH = "/ws-api/v3"
 
@@ -34,9 +34,9 @@ PRIVATE_PATH = "/ws-api/v3"
 class BinanceSpot(BinanceVenue):
     """An engine.venues.venue.Venue."""
 
-    name: str = rules.VENUE
+    name: str = venue_limits.VENUE
     trades: ClassVar[bool] = True
-    sim_protocol: ClassVar[str] = rules.VENUE  # engine/sim speaks this very protocol
+    sim_protocol: ClassVar[str] = venue_limits.VENUE  # engine/sim speaks this very protocol
     endpoints: ClassVar[Mapping[Network, Endpoints]] = {
         Network.LIVE: Endpoints(
             rest="https://api.binance.com",
@@ -55,7 +55,7 @@ class BinanceSpot(BinanceVenue):
     capabilities = OrderCapabilities(
         types=frozenset(OrderType), times_in_force=frozenset(TimeInForce), amend=True, native_stops=True
     )
-    snapshots: RestSnapshots = DepthSnapshots(PREFIX, rules.DEPTH_WEIGHTS)
+    snapshots: RestSnapshots = DepthSnapshots(PREFIX, venue_limits.DEPTH_WEIGHTS)
 
     def __init__(self, instruments: Sequence[Instrument], recv_window_ms: int = RECV_WINDOW_MS) -> None:
         self.instruments = tuple(instruments)
@@ -115,4 +115,4 @@ class BinanceSpot(BinanceVenue):
     @staticmethod
     def identify_capture(payloads: Iterable[bytes]) -> CapturedMarket | None:
         """Return the market of Spot's stream messages."""
-        return capture.identify(payloads, spot=rules.VENUE)
+        return capture.identify(payloads, spot=venue_limits.VENUE)

@@ -1,7 +1,7 @@
-"""Frames of the private stream and answers to our calls, read into events. Total: whatever came in, nothing raises.
+"""Frames of the private stream and answers to our calls, read into events. Total: no bytes raise.
 
-Knows nothing of sockets, of time, or of what we asked beyond method, path and instrument. Stateless: the same bytes
-give the same events. An answer begins with exactly one Answer, which says what it proves; the reports follow.
+Knows nothing of sockets or of time, and of a request only its route and parameters. Stateless: the same bytes give the
+same events. An answer begins with exactly one Answer, which says what it proves; the reports follow.
 """
 
 from collections.abc import Callable, Mapping
@@ -20,7 +20,8 @@ from engine.events import (
     Unrecognised,
 )
 from engine.requests import Unsigned
-from engine.venues.binance_common.answers import (
+from engine.venues.binance_common.error_codes import classify
+from engine.venues.binance_common.http_answers import (
     FAILURES,
     TEXT_MAX,
     ErrorBody,
@@ -30,16 +31,15 @@ from engine.venues.binance_common.answers import (
     retry_at_ms,
     unrecognised,
 )
-from engine.venues.binance_common.errors import classify
 from engine.venues.binance_common.values import nanoseconds
-from engine.venues.binance_spot import rules, shapes
+from engine.venues.binance_spot import shapes, venue_limits
+from engine.venues.binance_spot.calls import Requests
 from engine.venues.binance_spot.metadata import read_allowance, read_exchange_info
-from engine.venues.binance_spot.requests import Requests
 
 # Events that carry nothing we keep. The reason for each, since silence must be a decision.
 IGNORED = {
     "balanceUpdate": "a deposit or transfer: outboundAccountPosition comes with it and holds the whole balance",
-    "listStatus": "each leg of a list has executionReports of its own",
+    "listStatus": "each leg of a list has its own executionReports",
     "externalLockUpdate": "funds locked from outside: the next account query shows them",
 }
 ENDINGS = frozenset({"eventStreamTerminated", "serverShutdown"})
@@ -49,8 +49,8 @@ class _Name(msgspec.Struct, frozen=True):
     e: str
 
 
-class _Subscription(msgspec.Struct, frozen=True):
-    subscriptionId: int  # noqa: N815 - the wire's name; 0 is a good one
+class _Subscription(msgspec.Struct, frozen=True, rename="camel"):
+    subscription_id: int  # 0 is a good one
 
 
 class _RateLimit(msgspec.Struct, frozen=True, rename="camel"):
@@ -75,7 +75,7 @@ class _Frame(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class _Ack(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
-    """The shortest answer to a placement. It tells no status, so it makes no report: the stream or a query will."""
+    """The shortest answer to a placement. It has no status and makes no report: the stream or a query will."""
 
     symbol: str
     order_id: int
@@ -87,7 +87,7 @@ class _Ack(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=Tr
 _read_frame = msgspec.json.Decoder(_Frame).decode
 _read_name = msgspec.json.Decoder(_Name).decode
 _read_ack = msgspec.json.Decoder(_Ack).decode
-_read_order = msgspec.json.Decoder(shapes.Order).decode
+_read_order = msgspec.json.Decoder(shapes.OrderAnswer).decode
 _read_execution = msgspec.json.Decoder(shapes.ExecutionReport).decode
 _read_position = msgspec.json.Decoder(shapes.AccountPosition).decode
 
@@ -99,7 +99,7 @@ class SpotAccount(Requests):
     """An engine.venues.venue.AccountCodec. The calls (place, cancel, ...) are those of `Requests`."""
 
     def decode_private(self, payload: bytes) -> tuple[Event, ...]:
-        """Return the events of one frame of the WS API connection; none for a known event that has no use here."""
+        """Return the events of one frame; none for a known event that has no use here."""
         try:
             frame = _read_frame(payload)
             if not isinstance(frame.event, msgspec.UnsetType):
@@ -113,7 +113,7 @@ class SpotAccount(Requests):
         return (Unrecognised("private frame", "neither an event nor an answer"),)
 
     def answered_request(self, payload: bytes) -> str | None:
-        """Return the id of the WS API request that this frame answers, or None for an event or an unreadable frame."""
+        """Return the id of the request that this frame answers, or None for any other frame."""
         try:
             frame = _read_frame(payload)
         except FAILURES:
@@ -156,7 +156,7 @@ def _ws_answer(frame: _Frame) -> tuple[Event, ...]:
     if answer.outcome is not Outcome.DONE:
         return (answer,)
     try:
-        return (answer, Subscribed(str(msgspec.json.decode(frame.result, type=_Subscription).subscriptionId)))
+        return (answer, Subscribed(str(msgspec.json.decode(frame.result, type=_Subscription).subscription_id)))
     except FAILURES:
         return (answer,)  # of another method, whose result we did not ask for
 
@@ -172,7 +172,7 @@ def decode_answer(
 
     def read(body: bytes) -> tuple[Event, ...]:
         if route == ("GET", "/api/v3/myTrades"):
-            return (_fills(body, instrument, int(dict(unsigned.params).get("limit", rules.FILLS_PAGE_MAX))),)
+            return (_fills(body, instrument, int(dict(unsigned.params).get("limit", venue_limits.FILLS_PAGE_MAX))),)
         return READERS[route](body, instrument)
 
     return read_answer(unsigned.method, unsigned.path, status, headers, payload, read)
@@ -180,7 +180,7 @@ def decode_answer(
 
 def _same_instrument(asked: str, told: str) -> None:
     if asked and asked != told:
-        raise ValueError(f"asked about {asked}, told about {told}")
+        raise ValueError(f"the request was about {asked}, and the answer is about {told}")
 
 
 def _order(payload: bytes, instrument: str) -> tuple[Event, ...]:
@@ -215,12 +215,12 @@ def _canceled_all(payload: bytes, instrument: str) -> tuple[Event, ...]:
 
 def _open_orders(payload: bytes, _instrument: str) -> tuple[Event, ...]:
     # One order that cannot be read spoils the list: it claims to be whole, and what it lacks counts as closed
-    orders = msgspec.json.decode(payload, type=tuple[shapes.Order, ...])
+    orders = msgspec.json.decode(payload, type=tuple[shapes.OrderAnswer, ...])
     return (OpenOrdersReport(tuple(order.report() for order in orders)),)
 
 
 def _fills(payload: bytes, instrument: str, limit: int) -> FillsReport:
-    trades = msgspec.json.decode(payload, type=tuple[shapes.Trade, ...])
+    trades = msgspec.json.decode(payload, type=tuple[shapes.TradeAnswer, ...])
     for trade in trades:
         _same_instrument(instrument, shapes.instrument_id(trade.symbol))
     fills = tuple(trade.fill() for trade in sorted(trades, key=lambda trade: trade.id))
@@ -228,11 +228,11 @@ def _fills(payload: bytes, instrument: str, limit: int) -> FillsReport:
 
 
 def _account(payload: bytes, _instrument: str) -> tuple[Event, ...]:
-    return (msgspec.json.decode(payload, type=shapes.Account).report(),)
+    return (msgspec.json.decode(payload, type=shapes.AccountAnswer).report(),)
 
 
 def _instruments(payload: bytes, _instrument: str) -> tuple[Event, ...]:
-    return (InstrumentsReport(read_exchange_info(payload, rules.VENUE), read_allowance(payload)),)
+    return (InstrumentsReport(read_exchange_info(payload, venue_limits.VENUE), read_allowance(payload)),)
 
 
 READERS: dict[tuple[str, str], Callable[[bytes, str], tuple[Event, ...]]] = {

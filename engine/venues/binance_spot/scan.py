@@ -52,7 +52,7 @@ _SNAPSHOT_ASKS: Final = literal(b'],"asks":[')
 
 @compiled
 def ticker(text: Text, at: int, table: Rows, codes: Rows, seq: int, time_ns: int) -> int:  # noqa: PLR0917 - compiled code takes arguments by place
-    """A bookTicker behind its {"u": ... into the first row; the place after."""
+    """Read a bookTicker behind its {"u": ... into the first row; the place after."""
     row = table[0]
     update_id, at = whole(text, at)
     i, at = symbol(text, skip(text, at, _SYMBOL), codes)
@@ -70,7 +70,7 @@ def ticker(text: Text, at: int, table: Rows, codes: Rows, seq: int, time_ns: int
 
 @compiled
 def trade(text: Text, at: int, table: Rows, codes: Rows, seq: int, time_ns: int) -> int:  # noqa: PLR0917 - compiled code takes arguments by place
-    """A trade behind its {"e":"trade","E": ... into the first row; the place after."""
+    """Read a trade behind its {"e":"trade","E": ... into the first row; the place after."""
     row = table[0]
     _, at = whole(text, at)  # E, when it was sent; T is when it happened
     i, at = symbol(text, skip(text, at, _SYMBOL), codes)
@@ -88,7 +88,7 @@ def trade(text: Text, at: int, table: Rows, codes: Rows, seq: int, time_ns: int)
 
 @compiled
 def depth(text: Text, at: int, table: Rows, codes: Rows, seq: int, time_ns: int) -> tuple[int, int]:  # noqa: PLR0917 - compiled code takes arguments by place
-    """A depth diff behind its {"e":"depthUpdate","E": ...: (rows, place after)."""
+    """Read a depth diff behind its {"e":"depthUpdate","E": ...: (rows, place after)."""
     time, at = whole(text, at)
     i, at = symbol(text, skip(text, at, _SYMBOL), codes)
     venue_ns = nanoseconds(time)
@@ -102,7 +102,7 @@ def depth(text: Text, at: int, table: Rows, codes: Rows, seq: int, time_ns: int)
 
 @compiled
 def scan_frame(text: Text, codes: Rows, seq: int, time_ns: int, table: Rows) -> int:
-    """A frame of the market stream, in its envelope or bare; the number of rows, 0 if it is unusual."""
+    """Read one frame, in its envelope or bare. Returns the number of rows, 0 if it is unusual."""
     at, end = envelope(text)
     count = 1
     after = skip(text, at, _TICKER)
@@ -123,7 +123,7 @@ def scan_frame(text: Text, codes: Rows, seq: int, time_ns: int, table: Rows) -> 
 
 @compiled
 def scan_frames(text: Text, offsets: Rows, codes: Rows, seqs: Rows, times: Rows, table: Rows, ends: Rows) -> int:  # noqa: PLR0917 - compiled code takes arguments by place
-    """Frames one behind the other; how many were read before the first unusual one. ends[n]: rows up to and with frame n."""
+    """Read frames in a row. Returns how many came before the first unusual one; ends[n] is the row behind frame n."""
     at = 0
     for n in range(ends.shape[0]):
         count = scan_frame(text[offsets[n] : offsets[n + 1]], codes, seqs[n], times[n], table[at:])
@@ -136,7 +136,7 @@ def scan_frames(text: Text, offsets: Rows, codes: Rows, seqs: Rows, times: Rows,
 
 @compiled
 def scan_snapshot(text: Text, i: int, codes: Rows, seq: int, time_ns: int, table: Rows) -> int:  # noqa: PLR0917 - compiled code takes arguments by place
-    """The body of GET depth; the number of rows, 0 if it is unusual."""
+    """Read the body of GET depth. Returns the number of rows, 0 if it is unusual."""
     at = skip(text, 0, _SNAPSHOT)
     stamp(table[0], r.SNAPSHOT, i, seq, time_ns, 0)
     table[0, r.A], at = whole(text, at)

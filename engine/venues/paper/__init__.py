@@ -21,8 +21,8 @@ from engine.venues.binance_common.market import BinanceMarket
 from engine.venues.binance_common.public import ExchangeInfo
 from engine.venues.binance_spot import PRIVATE_PATH, BinanceSpot
 from engine.venues.binance_spot.account import SpotAccount
-from engine.venues.binance_spot.rules import RECV_WINDOW_MS
-from engine.venues.binance_spot.rules import VENUE as SPOT
+from engine.venues.binance_spot.venue_limits import RECV_WINDOW_MS
+from engine.venues.binance_spot.venue_limits import VENUE as SPOT
 from engine.venues.binance_usdm import BinanceUsdm
 from engine.venues.venue import CapturedMarket, Endpoints, Network
 

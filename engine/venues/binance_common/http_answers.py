@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from engine.events import Answer, Event, Outcome, ServerTime, Unrecognised
-from engine.venues.binance_common.errors import classify
+from engine.venues.binance_common.error_codes import classify
 from engine.venues.binance_common.values import Millis, nanoseconds
 
 FAILURES = (ValueError, LookupError, TypeError, ArithmeticError, RecursionError, AttributeError, msgspec.MsgspecError)
@@ -20,12 +20,12 @@ COUNT_MAX = 10**12  # of a header's number; above it, the header is nonsense
 BAN_UNTIL = re.compile(r"banned until ([0-9]{13})\b")
 
 
-class _RetryData(msgspec.Struct, frozen=True):
-    retryAfter: Millis = 0  # noqa: N815 - the wire's name; an instant, unlike the header of that name
+class _RetryData(msgspec.Struct, frozen=True, rename="camel"):
+    retry_after: Millis = 0  # an instant, unlike the header of that name
 
 
 class ErrorBody(msgspec.Struct, frozen=True):
-    """The body of a refusal, in HTTP answers and frames alike."""
+    """The body of a refusal, in HTTP answers and in frames."""
 
     code: int
     msg: str = ""
@@ -116,8 +116,8 @@ def retry_at_ms(error: ErrorBody) -> int:
         stated = msgspec.json.decode(error.data, type=_RetryData | None)
     except FAILURES:
         stated = None
-    if stated is not None and stated.retryAfter:
-        return stated.retryAfter
+    if stated is not None and stated.retry_after:
+        return stated.retry_after
     ban = BAN_UNTIL.search(error.msg)
     return int(ban[1]) if ban else 0
 
@@ -128,6 +128,6 @@ def read_time(payload: bytes, _instrument: str = "") -> tuple[Event, ...]:
 
 
 def read_nothing(payload: bytes, _instrument: str = "") -> tuple[Event, ...]:
-    """Check that a body is JSON: it is empty (ping), or market data that the market codec reads (depth)."""
+    """Verify that a body is JSON: it is empty (ping), or market data that the market codec reads (depth)."""
     msgspec.json.decode(payload, type=dict[str, Any])
     return ()

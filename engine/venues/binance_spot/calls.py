@@ -7,28 +7,28 @@ from decimal import Decimal
 
 from engine.model import Instrument, OrderType, Side, TimeInForce
 from engine.requests import Transport, Unsigned
-from engine.venues.binance_spot import rules
+from engine.venues.binance_spot import venue_limits
 from journal.record import plain
 
 Params = tuple[tuple[str, str], ...]
 
 
 def symbol_of(instrument: Instrument | str) -> str:
-    """The venue's name for an instrument, given it or its id."""
-    return instrument.removeprefix(f"{rules.VENUE}:") if isinstance(instrument, str) else instrument.symbol
+    """Return the venue's name for an instrument, given it or its id."""
+    return instrument.removeprefix(f"{venue_limits.VENUE}:") if isinstance(instrument, str) else instrument.symbol
 
 
 def number(value: Decimal) -> str:
     text = plain(value)
-    assert rules.NUMBER_SENT.fullmatch(text), f"Binance takes no number like {text}"
+    assert venue_limits.NUMBER_SENT.fullmatch(text), f"Binance takes no number like {text}"
     return text
 
 
 class Requests:
-    """The calls. Each returns the same value for the same arguments."""
+    """The account's calls. Each returns the same value for the same arguments."""
 
-    def __init__(self, recv_window_ms: int = rules.RECV_WINDOW_MS) -> None:
-        assert 0 < recv_window_ms <= rules.RECV_WINDOW_MS_MAX, recv_window_ms
+    def __init__(self, recv_window_ms: int = venue_limits.RECV_WINDOW_MS) -> None:
+        assert 0 < recv_window_ms <= venue_limits.RECV_WINDOW_MS_MAX, recv_window_ms
         self.recv_window_ms = recv_window_ms
 
     def place(  # noqa: PLR0917 - the parts of an order, in the order in which a trader says them
@@ -41,8 +41,8 @@ class Requests:
         price: Decimal | None = None,
         time_in_force: TimeInForce = TimeInForce.GTC,
     ) -> Unsigned:
-        """A new order. Only LIMIT carries the time in force: the venue refuses it with the other types."""
-        assert rules.ORDER_IDS.is_valid(client_order_id), client_order_id
+        """Return the request for a new order. Only LIMIT carries the time in force: the venue refuses it with the other types."""
+        assert venue_limits.ORDER_IDS.is_valid(client_order_id), client_order_id
         assert (price is None) == (type is OrderType.MARKET), (type, price)
         assert quantity > 0, quantity
         params = [("symbol", symbol_of(instrument)), ("side", side.value), ("type", type.value)]
@@ -52,7 +52,7 @@ class Requests:
         if price is not None:
             assert price > 0, price
             params.append(("price", number(price)))
-        # FULL by name: the default differs by type (LIMIT_MAKER would get an ACK that tells no status)
+        # FULL by name: the default differs by type (LIMIT_MAKER would get an ACK without status)
         params += [("newClientOrderId", client_order_id), ("newOrderRespType", "FULL")]
         return self._signed("POST", "/api/v3/order", tuple(params), orders=1)
 
@@ -62,7 +62,7 @@ class Requests:
         return self._signed("DELETE", "/api/v3/order", params)
 
     def cancel_all(self, instrument: Instrument | str) -> Unsigned:
-        """Every open order of one instrument, ours or not; "not found" where none is open."""
+        """Return the cancel of every open order of an instrument, ours or not. "Not found" means no open order."""
         return self._signed("DELETE", "/api/v3/openOrders", (("symbol", symbol_of(instrument)),))
 
     def query_order(
@@ -80,16 +80,16 @@ class Requests:
         return self._signed("GET", "/api/v3/account", (("omitZeroBalances", "true"),), weight=20)
 
     def fills_after(
-        self, instrument: Instrument | str, cursor: str | None, limit: int = rules.FILLS_PAGE_MAX
+        self, instrument: Instrument | str, cursor: str | None, limit: int = venue_limits.FILLS_PAGE_MAX
     ) -> Unsigned:
         """Return the query for a page of fills behind this id; the newest `limit` if it is None."""
-        assert 0 < limit <= rules.FILLS_PAGE_MAX, limit
+        assert 0 < limit <= venue_limits.FILLS_PAGE_MAX, limit
         since: Params = () if cursor is None else (("fromId", str(int(cursor) + 1)),)
         params = (("symbol", symbol_of(instrument)), *since, ("limit", str(limit)))
         return self._signed("GET", "/api/v3/myTrades", params, weight=20)
 
     def subscribe_private(self) -> Unsigned:
-        """Account events on this WS API connection, for any type of key. (Listen keys are gone since 2026-02-20.)"""
+        """Return the subscription to account events, for any type of key. (Listen keys ended on 2026-02-20.)"""
         method = "userDataStream.subscribe.signature"
         params = (("recvWindow", str(self.recv_window_ms)),)
         return Unsigned(Transport.WS_API, method, "", params, signed=True, weight=2)

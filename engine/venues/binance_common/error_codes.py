@@ -1,7 +1,7 @@
 """What a refusal proves: the table from (HTTP status, Binance's code, its text) to an Outcome.
 
-Knows nothing of bodies' shapes or of orders. Its one principle: what is not known to prove anything is UNKNOWN,
-for a wrong UNKNOWN costs a query and a wrong REFUSED costs a second order.
+Knows nothing of bodies' shapes or of orders. Its one principle: an answer that proves nothing is UNKNOWN,
+since a wrong UNKNOWN costs a query and a wrong REFUSED costs a second order.
 """
 
 from engine.events import Outcome
@@ -29,7 +29,7 @@ STATUSES = {
 
 CODES = {
     -1000: Outcome.UNKNOWN,
-    -1001: Outcome.UNKNOWN,  # its text says "try again", but it is said after the request was taken
+    -1001: Outcome.UNKNOWN,  # its text is "try again", but it comes after the request was accepted
     -1002: Outcome.AUTH,
     -1003: Outcome.RATE_LIMITED,
     -1006: Outcome.UNKNOWN,
@@ -72,13 +72,13 @@ PARAMETER_CODES = range(-1199, -1099)  # -1100 ... -1199: something in the reque
 
 
 def classify(method: str, status: int, code: int, text: str) -> Outcome:
-    """What this answer proves about the request. `code` is 0 where the body held none.
+    """Return the outcome that an answer proves. `code` is 0 where the body held none.
 
     >>> classify("POST", 400, -2010, "Duplicate order sent.")
     <Outcome.UNKNOWN: 'unknown'>
     """
     if status >= 500:
-        return Outcome.UNKNOWN  # whatever the body says: the documentation forbids to take it for a failure
+        return Outcome.UNKNOWN  # with any body: the documentation forbids to read it as a failure
     if status in STATUSES:
         return STATUSES[status]
     if code == 0:
@@ -91,5 +91,5 @@ def classify(method: str, status: int, code: int, text: str) -> Outcome:
     if code == -2011 and text in CANCEL_REFUSALS:
         return Outcome.REFUSED
     if outcome is Outcome.NOT_FOUND and method == "POST":
-        return Outcome.UNKNOWN  # "not found" answers a question; a placement asked none
+        return Outcome.UNKNOWN  # "not found" answers a query, and a placement is none
     return outcome
