@@ -119,7 +119,7 @@ class SessionRows:
         for first_seq, (last_seq, part) in self._parts.items():
             if first_seq <= seq <= last_seq:
                 return last_seq, part
-        first_seq, last_seq, sealed = self._journal.part_at(seq)
+        first_seq, last_seq, sealed = self._journal.segment_at(seq)
         if sealed is not None:
             made = projection(sealed, context)
         else:

@@ -13,7 +13,7 @@ from engine.events import BalanceReport, Event, OrderReport, Unrecognised
 from engine.facts import NewOrder
 from engine.market import rows as r
 from engine.market.rows import Rows
-from engine.model import Instrument, OrderType
+from engine.model import Instrument
 from engine.record_codec import (
     read_checkpoint,
     read_command,
@@ -74,12 +74,8 @@ def span(ns: int) -> str:
 
 
 def order_words(order: NewOrder) -> str:
-    at = (
-        "at market"
-        if order.type is OrderType.MARKET
-        else f"at {plain(order.price)} ({order.type}, {order.time_in_force})"
-    )
-    return f"{order.side} {plain(order.quantity)} {order.instrument} {at}"
+    """Return an order as a person reads it."""
+    return f"{order.side} {plain(order.quantity)} {order.instrument} {order.terms.text()}"
 
 
 def values(fields: Any) -> str:

@@ -11,26 +11,28 @@ from collections.abc import Mapping
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from engine.live.clock import SessionClock
 from engine.live.startup import SessionConfig
 from engine.session_record import SECOND_NS, EngineSettings, RiskSettings, VenueSettings
+from engine.strategy.rule_loading import recorded_rules
 from engine.venues.registry import UnknownVenueError, make_venue, venue_class
 from engine.venues.signing import Credentials, SecretKey
 from engine.venues.venue import RequestSigner
 from journal.signing import BadKeyError, Signer
-from verbatim.strategy_files import check_instruments, read_strategy
+from verbatim.strategy_files import check_instruments, read_rule, read_strategy
 
 PREFIX = "VERBATIM_"
 CREDENTIALS = ("VERBATIM_API_KEY", "VERBATIM_API_SECRET")
 PASSPHRASE = "VERBATIM_API_PASSPHRASE"  # noqa: S105 - a variable's name; few venues have this third secret
 OTHER_VARIABLES = frozenset({"VERBATIM_JIT", "VERBATIM_DATA"})  # read by the compiled fold and by tests
 RECV_WINDOW_MS_MAX = 60_000
+RULE_NAME = r"^[a-z][a-z0-9_]{0,31}$"
 SECRET_BYTES_MAX = 64 * 1024
 
 
@@ -99,6 +101,13 @@ class RiskSection(_Section):
     market_slippage_max: Decimal = Field(default=Decimal("0.005"), ge=0, lt=1)
 
 
+class RuleSection(_Section):
+    """A risk rule beside those of every session, or the settings of a built-in one."""
+
+    code: str = ""  # package.module:rule, from the configuration's folder or Python's path; "": built in
+    settings: dict[str, Any] = {}
+
+
 class EngineSection(_Section):
     """Times in seconds of session time; engine/session_record.py documents each."""
 
@@ -138,6 +147,7 @@ class Config(BaseSettings):
     session: SessionSection = SessionSection()
     clock: ClockSection = ClockSection()
     risk: RiskSection = RiskSection()
+    rule: dict[Annotated[str, StringConstraints(pattern=RULE_NAME)], RuleSection] = {}
     engine: EngineSection = EngineSection()
     record: RecordSection = RecordSection()
 
@@ -352,6 +362,12 @@ def session_config(config: Config, *, key: SecretKey | None, base: Path | None =
         ),
         key=key,
         risk=RiskSettings(**dict(config.risk)),
+        rules=recorded_rules(
+            [
+                read_rule(name, section.code, settings=section.settings, base=base)
+                for name, section in config.rule.items()
+            ]
+        ),
         account=config.session.account,
         on_journal_failure=config.session.on_journal_failure,
         carry=config.session.carry,

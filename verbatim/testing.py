@@ -23,6 +23,7 @@ from engine.session_record import (
     EngineSettings,
     PreviousSession,
     RiskSettings,
+    RuleSettings,
     SessionBody,
     StrategySettings,
     VenueSettings,
@@ -144,6 +145,7 @@ class VirtualSession:
         *,
         strategies: Sequence[StrategySettings] = (),
         risk: RiskSettings | None = None,
+        rules: Sequence[RuleSettings] = (),
         engine: EngineSettings | None = None,
         session: str = "aaaaaaaa",
         previous: "VirtualSession | None" = None,
@@ -166,6 +168,7 @@ class VirtualSession:
             instruments=instruments,
             strategies=tuple(strategies),
             risk=risk or RiskSettings(),
+            rules=tuple(rules),
             engine=engine or EngineSettings(),
             previous=None if previous is None else PreviousSession(previous.body.session, previous.state.seq, ""),
             opening=None if opening is None else carry_over(opening),
@@ -201,12 +204,12 @@ class VirtualSession:
                 self.venue.now_ns = end_ns
                 break
             self.venue.now_ns = max(next_ns, self.venue.now_ns)
-            self._shell.happen()
+            self._shell.advance()
         return self
 
     def command(self, command: str, reason: str = "") -> Self:
         body = text_of(CommandBody(CommandName(command), "test", reason))
-        self._shell.take(Arrival(Kind.COMMAND, "control", body=body))
+        self._shell.accept(Arrival(Kind.COMMAND, "control", body=body))
         return self
 
     def stop(self) -> ClosedSummary:

@@ -19,6 +19,7 @@ import numpy as np
 from engine.events import Event, FillsReport, OrderReport, Outcome
 from engine.market.rows import COLUMNS, INSTRUMENT, LAST, SEQ, TIME_NS
 from engine.model import Instrument, OrderType, Side, TimeInForce
+from engine.order_terms import RecordedTerms, terms_of
 from engine.requests import LinkRole, Transport, Unsigned
 from engine.session_record import SECOND_NS
 from engine.state.fill_cursor import recorded_cursor
@@ -160,9 +161,9 @@ class _Contract:
 
     def _place(self, order_id: str, kind: OrderType, in_force: TimeInForce) -> Unsigned:
         instrument = self.report.instruments[0]
-        price = None if kind is OrderType.MARKET else instrument.tick_size or Decimal(1)
-        quantity = instrument.lot_size or Decimal(1)
-        return self.venue.account.place(order_id, instrument, Side.BUY, kind, quantity, price, in_force)
+        price = instrument.tick_size or Decimal(1)
+        terms = terms_of(kind, RecordedTerms(price, in_force, stop_price=price, venue_type="ANOTHER"))
+        return self.venue.account.place(order_id, instrument, Side.BUY, instrument.lot_size or Decimal(1), terms)
 
     def check_requests_are_values(self) -> None:
         """Verify that the same call gives the same request, and a record holds it whole: no time, no signature, no key."""

@@ -81,8 +81,8 @@ def _fold_snapshot(state: State, rows: Rows) -> tuple[int, int]:
     end = flags = triggers = 0
     while end < len(rows):
         end = state.market.fold(rows, end)
-        flags |= state.market.wake
-        triggers |= state.market.strategies_woken
+        flags |= state.market.flags
+        triggers |= state.market.fired
     return flags, triggers
 
 

@@ -1,4 +1,7 @@
-"""What venues let us send, what we sent lately, and their clocks: rate budgets, blocks and offsets. Carried: a ban outlives a restart."""
+"""Rate budgets: what venues allow, what was sent lately, blocks, and the offsets of their clocks.
+
+Carried over: a ban outlives a restart.
+"""
 
 from collections.abc import Mapping
 from typing import Protocol
@@ -14,11 +17,11 @@ from engine.state.changes import Answered, Change, Requested, Stamp
 
 WINDOW_NS = 60 * SECOND_NS  # request weight is counted in fixed clock minutes (binance_spot.md section 11)
 ORDER_WINDOW_NS = 10 * SECOND_NS
-KEPT = 5  # a fifth of the weight is for cancels and orders whose fate is unknown: new orders and other questions stop earlier
+RESERVE = 5  # a fifth of the weight is for cancels and orders of unknown status; everything else stops earlier
 
 
 class RateBudget(msgspec.Struct, frozen=True):
-    """One venue's. `weight` is our own count, raised to the venue's where it says more. A RateModel gives the numbers their meaning."""
+    """One venue's budget. `weight` is our own count, raised to the venue's if that is higher. A RateModel defines the numbers."""
 
     blocked_until_ns: int = 0
     reason: str = ""
@@ -68,7 +71,7 @@ class FixedWindows:
     def is_exhausted(self, budget: RateBudget, time_ns: int) -> bool:
         """Return True if the rest of this minute's weight is kept for urgent requests."""
         weight_max = budget.allowance.weight_minute_max
-        return budget.window == time_ns // WINDOW_NS and budget.weight > weight_max - weight_max // KEPT
+        return budget.window == time_ns // WINDOW_NS and budget.weight > weight_max - weight_max // RESERVE
 
     def reject_reason(self, budget: RateBudget, time_ns: int) -> str:
         """Return why no new order may be sent now, or ""."""
@@ -87,34 +90,45 @@ class RateBudgets(msgspec.Struct, frozen=True):
     by_venue: dict[str, RateBudget] = {}
 
     def of(self, venue: str) -> RateBudget:
+        """Return a venue's budget."""
         return self.by_venue.get(venue) or RateBudget()
 
 
-def allowed(limits: RateBudgets, venue: str, allowance: RateLimits) -> RateBudgets:
-    """Return the budgets with the limits that a venue states at the start of a session. Counts remain."""
-    return _put(limits, venue, replace(limits.of(venue), allowance=allowance))
+def allowed(budgets: RateBudgets, venue: str, limits: RateLimits) -> RateBudgets:
+    """Return the budgets with a venue's limits as it states them when a session begins. What was used stays used."""
+    return RateBudgets({**budgets.by_venue, venue: replace(budgets.of(venue), allowance=limits)})
 
 
-def reduce(limits: RateBudgets, change: Change, at: Stamp, rates: Mapping[str, RateModel]) -> RateBudgets:
-    """Return the budgets after a change. `rates` holds the model of each venue; a venue without one counts in fixed windows."""
+def reduce(budgets: RateBudgets, change: Change, at: Stamp, rates: Mapping[str, RateModel]) -> RateBudgets:
+    """Count requests by each venue's model, raise the counts to the venue's own, and keep blocks and clock offsets.
+
+    Args:
+        budgets: The budgets.
+        change: The change.
+        at: The record that brings it.
+        rates: Venue -> its model. A venue without one counts in fixed windows.
+
+    """
     match change:
         case Requested() if change.request.unsigned is not None:
             venue, unsigned = change.request.venue, change.request.unsigned
-            budget = rates.get(venue, FIXED_WINDOWS).charge(limits.of(venue), unsigned, at.time_ns)
-            return _put(limits, venue, _counted(budget, unsigned.orders, at.time_ns))
+            budget = rates.get(venue, FIXED_WINDOWS).charge(budgets.of(venue), unsigned, at.time_ns)
+            budget = _counted(budget, unsigned.orders, at.time_ns)
         case Answered() if change.weight_used >= 0:
-            model = rates.get(change.venue, FIXED_WINDOWS)
-            return _put(limits, change.venue, model.observe(limits.of(change.venue), change.weight_used, at.time_ns))
+            venue = change.venue
+            budget = rates.get(venue, FIXED_WINDOWS).observe(budgets.of(venue), change.weight_used, at.time_ns)
         case RateBlocked():
-            budget = limits.of(change.venue)
+            venue = change.venue
+            budget = budgets.of(venue)
             if change.until_ns <= budget.blocked_until_ns:
-                return limits  # an answer to an earlier request never shortens a ban
+                return budgets  # an answer to an earlier request never shortens a ban
             budget = replace(budget, blocked_until_ns=change.until_ns, reason=change.reason)
-            return _put(limits, change.venue, budget)
         case ClockMeasured():
-            return _put(limits, change.venue, replace(limits.of(change.venue), clock_offset_ns=change.offset_ns))
+            venue = change.venue
+            budget = replace(budgets.of(venue), clock_offset_ns=change.offset_ns)
         case _:
-            return limits
+            return budgets
+    return RateBudgets({**budgets.by_venue, venue: budget})
 
 
 def _counted(budget: RateBudget, orders: int, time_ns: int) -> RateBudget:
@@ -139,7 +153,3 @@ def _rolled(budget: RateBudget, time_ns: int) -> RateBudget:
         second=second,
         orders_in_second=0,
     )
-
-
-def _put(limits: RateBudgets, venue: str, budget: RateBudget) -> RateBudgets:
-    return RateBudgets({**limits.by_venue, venue: budget})

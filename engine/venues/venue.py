@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from engine.events import Event, InstrumentsReport
 from engine.market.views import Stream
 from engine.model import Instrument, OrderType, Side, TimeInForce
+from engine.order_terms import Terms
 from engine.requests import LinkPlan, Unsigned
 from engine.state.fill_cursor import FillCursor
 from engine.state.rate_budgets import RateModel
@@ -169,17 +170,10 @@ class RequestSigner(Protocol):
 class AccountCodec(Protocol):
     """An account's calls as unsigned values, and its messages as events. Decoders are total."""
 
-    def place(  # noqa: PLR0917 - the terms of an order in a trader's own sequence
-        self,
-        client_order_id: str,
-        instrument: Instrument,
-        side: Side,
-        type: OrderType,  # noqa: A002 - the trade's own term
-        quantity: Decimal,
-        price: Decimal | None,
-        time_in_force: TimeInForce,
+    def place(
+        self, client_order_id: str, instrument: Instrument, side: Side, quantity: Decimal, terms: Terms
     ) -> Unsigned:
-        """Return the request for a new order."""
+        """Return the request for a new order. Raises LookupError or AssertionError for terms that are no capability."""
         ...
 
     def cancel(self, instrument: Instrument, client_order_id: str, venue_order_id: str = "") -> Unsigned:

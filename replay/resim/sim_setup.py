@@ -77,10 +77,10 @@ def modelled_venue(tape: Timeline, session: SessionBody, model: VenueModel) -> S
     sim = SimVenue(config, RecordedMarket(rules, pieces, ahead_ns=model.feed_ns))
     sim.exchange.fills_whole = model.fills == "whole"
     for place, instrument in enumerate(session.instruments):
-        sim.exchange.floor.scale(place, instrument.price_scale, instrument.size_scale)
+        sim.exchange.books.scale(place, instrument.price_scale, instrument.size_scale)
         if not session.engine.books:
-            sim.exchange.floor.quotes_alone(place)
-        sim.exchange.floor.queue(place, QUEUES[model.queue], model.queue_n, rules[instrument.symbol].lot_size)
+            sim.exchange.books.quotes_alone(place)
+        sim.exchange.books.queue(place, QUEUES[model.queue], model.queue_n, rules[instrument.symbol].lot_size)
     return sim
 
 
@@ -192,4 +192,5 @@ def _as_open(order: Order) -> adoption.OpenOrder:
         quantity=units(f"{of.quantity:f}"),
         executed=units(f"{order.filled_quantity:f}"),
         executed_quote=units(f"{order.filled_notional:f}"),
+        stop_price=units(f"{of.stop_price:f}"),
     )

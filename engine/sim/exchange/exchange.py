@@ -10,7 +10,7 @@ from typing import Final
 
 from engine.market import rows as r
 from engine.market.rows import Rows
-from engine.model import OrderType, Side, TimeInForce
+from engine.model import Side, TimeInForce
 from engine.sim.binance import filters, refusals
 from engine.sim.exchange import matching_kernel
 from engine.sim.exchange.funds import Funds, Holding
@@ -33,6 +33,11 @@ from engine.sim.units import ONE, product
 ORDER_ID_FIRST: Final = 1_000_001
 TRADE_ID_FIRST: Final = 9_000_000_001  # above any captured trade id, so that (symbol, trade id) stays one trade's name
 
+EXPIRED_UNFILLED: Final = {
+    TimeInForce.IOC: "UNFILLED_IOC_QUANTITY_EXPIRED",
+    TimeInForce.FOK: "UNFILLED_FOK_ORDER_EXPIRED",
+}
+
 Match = tuple[int, int, SimOrder | None]  # price, quantity, the resting order of ours that is met (None: the market)
 
 
@@ -42,9 +47,9 @@ def _opposite(side: Side) -> Side:
 
 class Exchange:
     def __init__(self, rules: dict[str, filters.SymbolRules], accounts: dict[str, Funds]) -> None:
-        self.floor = VenueBooks(len(rules))
+        self.books = VenueBooks(len(rules))
         self.markets = {
-            symbol: SymbolMarket(given, self.floor, place) for place, (symbol, given) in enumerate(rules.items())
+            symbol: SymbolMarket(given, self.books, place) for place, (symbol, given) in enumerate(rules.items())
         }
         self._by_place = tuple(self.markets.values())
         self.accounts = accounts
@@ -67,7 +72,7 @@ class Exchange:
             raise refusals.invalid_symbol()
         return found
 
-    def take_events(self) -> list[Event]:
+    def pop_events(self) -> list[Event]:
         """Reports and changes of funds since the last call, in the order they happened."""
         events, self._events = self._events, []
         return events
@@ -96,14 +101,15 @@ class Exchange:
         if rules.status != "TRADING":
             raise refusals.order_rejected("Market is closed.")
         average = market.average_price()
+        has_price = new.terms.price is not None
         if new.price:
             filters.check_price(rules, new.price)
             filters.check_percent_price(rules, new.price, average)
         if not new.quote_quantity:
-            filters.check_quantity(rules, new.quantity, new.order_type)
+            filters.check_quantity(rules, new.quantity, has_price=has_price)
         notional = new.quote_quantity or product(new.price or average, new.quantity)
         if new.price or notional:  # a market order on a market without a price has nothing to be measured by
-            filters.check_notional(rules, notional, new.order_type)
+            filters.check_notional(rules, notional, has_price=has_price)
         owner = self.accounts[account]
         mine = self.open_orders(account, new.symbol)
         filters.check_counts(
@@ -123,7 +129,7 @@ class Exchange:
         if (account, new.client_order_id) in self._open_by_client_id:
             raise refusals.duplicate_order()
         matches = list(self._plan(market, account, new))
-        if new.order_type is OrderType.LIMIT_MAKER and matches:
+        if new.terms.is_post_only and matches:
             raise refusals.would_match()
         cost = self._cost(new, matches)
         if not market.rules.settles_in:
@@ -149,14 +155,19 @@ class Exchange:
         executed_quote: int,
         now_ns: int,
     ) -> None:
-        """An order that stands already, under the id that it has. Nothing is matched and nothing reported."""
+        """Restore an open order under the id that it has. Nothing is matched and nothing is reported.
+
+        An order of a type that the exchange does not have keeps its funds locked and never trades.
+        """
         self._order_id_next = order_id
         order = self._admit(account, new, now_ns)
         order.status, order.executed, order.executed_quote = status, executed, executed_quote
         buying = new.side is Side.BUY
         if not self.market(new.symbol).rules.settles_in:
-            self._lock(order, -(-order.price * order.leaves // ONE) if buying else order.leaves)
-        self.market(new.symbol).rest(order)
+            price = order.price or order.stop_price
+            self._lock(order, -(-price * order.leaves // ONE) if buying else order.leaves)
+        if order.terms.rests:
+            self.market(new.symbol).rest(order)
 
     def number_after(self, order_id: int, trade_id: int) -> None:
         """Ids up to these were given by whoever was the venue before."""
@@ -181,17 +192,17 @@ class Exchange:
     def on_market(self, symbol: str, message: DepthSnapshot | DepthDiff | SimQuote | TradePrint, now_ns: int) -> None:
         """Fold a public message; orders of ours that it touches are filled."""
         rows = rows_of(self.markets[symbol].place, message, now_ns)
-        self.meet(rows, 0, FOREVER_NS, 0)
+        self.match_rows(rows, 0, FOREVER_NS, 0)
 
-    def meet(self, rows: Rows, start: int, until_ns: int, ahead_ns: int) -> tuple[bool, int]:
+    def match_rows(self, rows: Rows, start: int, until_ns: int, ahead_ns: int) -> tuple[bool, int]:
         """Fold the market's rows up to and with `until_ns` of their own time, which is `ahead_ns` behind the venue's.
 
         Stops behind a record that filled an order: (whether one did, the next row).
         """
-        floor = self.floor
+        books = self.books
         events = len(self._events)
         while len(self._events) == events:
-            start, why = floor.meet(rows, start, until_ns)
+            start, why = books.match_rows(rows, start, until_ns)
             if why == matching_kernel.DONE:
                 return False, start
             if why == matching_kernel.FUNDED:
@@ -200,13 +211,13 @@ class Exchange:
                 continue
             row = rows[start - 1].tolist()
             market = self._by_place[row[r.INSTRUMENT]]
-            floor.keep_queues()
+            books.read_queues()
             if why == matching_kernel.PRINTED:
                 trade = market.prints_last()
                 self._fill_by_print(market, trade, row[r.TIME_NS] - ahead_ns)
             else:
                 self._fill_by_book(market, row[r.TIME_NS] - ahead_ns)
-            floor.lay_queues()
+            books.write_queues()
         return True, start
 
     def _fill_by_print(self, market: SymbolMarket, trade: TradePrint, now_ns: int) -> None:
@@ -222,7 +233,7 @@ class Exchange:
                 if beyond == 0 and side is not hit:
                     continue
                 reached = (
-                    trade.quantity if beyond > 0 else min(trade.quantity, self.floor.excess(order, trade.quantity))
+                    trade.quantity if beyond > 0 else min(trade.quantity, self.books.excess(order, trade.quantity))
                 )
                 ours = left - trade.quantity + reached
                 order.queue_ahead = 0 if beyond > 0 else max(0, order.queue_ahead - trade.quantity)
@@ -233,7 +244,7 @@ class Exchange:
                     left -= 0 if self.fills_whole else quantity
                     touched = True
                     self._fill(order, order.price, quantity, now_ns, maker=True, trade_id=self._new_trade_id())
-                    self.floor.lay_queues()  # before a filled one goes: the floor reads its own of all that stay
+                    self.books.write_queues()  # before a filled one goes: the floor reads its own of all that stay
                     self._settle_maker(order, now_ns)
         if touched:
             self._flush_funds(now_ns)
@@ -250,7 +261,7 @@ class Exchange:
                         touched = True
                         break
                     quantity = min(available, order.leaves)
-                    market.take(other, price, quantity)
+                    market.consume(other, price, quantity)
                     self._fill(order, order.price, quantity, now_ns, maker=True, trade_id=self._new_trade_id())
                     touched = True
                     if not order.leaves:
@@ -262,7 +273,7 @@ class Exchange:
 
     def _fund(self, market: SymbolMarket, now_ns: int) -> None:
         """A funding has come: who holds the contract pays or is paid, by the mark and the rate that were told last."""
-        price, rate = market.take_funding()
+        price, rate = market.pop_funding()
         for account in self.accounts.values():
             held = account.contracts.get(market.rules.symbol)
             if held is not None and held.quantity and price and market.rules.settles_in:
@@ -319,6 +330,7 @@ class Exchange:
             time_in_force=new.time_in_force,
             client_order_id=new.client_order_id or f"sim-o{self._order_id_next}",
             price=new.price,
+            stop_price=new.stop_price,
             quantity=new.quantity,
             quote_quantity=new.quote_quantity,
             self_trade=new.self_trade,
@@ -343,7 +355,7 @@ class Exchange:
                 continue
             trade_id = self._new_trade_id()
             if maker is None:
-                market.take(_opposite(order.side), price, quantity)
+                market.consume(_opposite(order.side), price, quantity)
             else:
                 self._fill(maker, price, quantity, now_ns, maker=True, trade_id=trade_id)
                 self._settle_maker(maker, now_ns)
@@ -355,14 +367,12 @@ class Exchange:
             self._close(order)
         elif not order.is_open:
             return  # self-trade prevention has ended it
-        elif order.order_type is OrderType.MARKET:
-            self._expire(order, "INSUFFICIENT_LIQUIDITY", now_ns)
-        elif order.time_in_force is TimeInForce.FOK:
-            self._expire(order, "UNFILLED_FOK_ORDER_EXPIRED", now_ns)
-        elif order.time_in_force is TimeInForce.IOC:
-            self._expire(order, "UNFILLED_IOC_QUANTITY_EXPIRED", now_ns)
-        else:
+        elif order.terms.rests:
             market.rest(order)
+        elif order.terms.price is None:
+            self._expire(order, "INSUFFICIENT_LIQUIDITY", now_ns)
+        else:
+            self._expire(order, EXPIRED_UNFILLED[order.time_in_force], now_ns)
 
     def _settle_maker(self, order: SimOrder, now_ns: int) -> None:
         order.updated_ns = now_ns
@@ -490,7 +500,7 @@ class Exchange:
 
     def _flush_funds(self, now_ns: int) -> None:
         for name, account in self.accounts.items():
-            touched = account.take_touched()
+            touched = account.pop_touched()
             if touched:
                 account.changed_ns = now_ns
                 balances = tuple((asset, account.free[asset], account.locked[asset]) for asset in touched)

@@ -22,6 +22,7 @@ from engine.events import (
     VenueStatus,
 )
 from engine.model import Instrument, OrderType, Side, TimeInForce
+from engine.order_terms import Terms
 from engine.requests import Transport, Unsigned
 
 PAGE = 50
@@ -100,27 +101,20 @@ class _Body(msgspec.Struct):
 class BrineAccount:
     """An engine.venues.venue.AccountCodec."""
 
-    def place(  # noqa: PLR0917 - the terms of an order in a trader's own sequence
-        self,
-        client_order_id: str,
-        instrument: Instrument,
-        side: Side,
-        type: OrderType,  # noqa: A002 - the trade's own term
-        quantity: Decimal,
-        price: Decimal | None,
-        time_in_force: TimeInForce,
+    def place(
+        self, client_order_id: str, instrument: Instrument, side: Side, quantity: Decimal, terms: Terms
     ) -> Unsigned:
         """Return the request for a new order."""
         params = {
             "cl_ord_id": client_order_id,
             "symbol": instrument.symbol,
             "side": side.value.lower(),
-            "order_type": KINDS[type],
+            "order_type": KINDS[terms.type],
             "order_qty": f"{quantity:f}",
-            "time_in_force": time_in_force.value.lower(),
+            "time_in_force": terms.time_in_force.value.lower(),
         }
-        if price is not None:
-            params["limit_price"] = f"{price:f}"
+        if terms.price is not None:
+            params["limit_price"] = f"{terms.price:f}"
         return _private("AddOrder", orders=1, **params)
 
     def cancel(self, instrument: Instrument, client_order_id: str, venue_order_id: str = "") -> Unsigned:  # noqa: ARG002 - ids name orders of all markets

@@ -1,0 +1,20 @@
+"""New orders stay within the venue's rate limits and the session's own."""
+
+from engine.risk.context import RiskContext, RiskRule
+from engine.session_record import SECOND_NS
+
+
+def reject_reason(context: RiskContext) -> str:
+    venue, time_ns = context.instrument.venue, context.time_ns
+    budget = context.account.limits.of(venue)
+    if time_ns < budget.blocked_until_ns:
+        return f"{venue} asked us to wait: {budget.reason}"
+    if reason := context.rates.reject_reason(budget, time_ns):
+        return reason
+    limit = context.limits.orders_per_second_max
+    if limit and budget.second == time_ns // SECOND_NS and budget.orders_in_second >= limit:
+        return f"{budget.orders_in_second} orders within this second, orders_per_second_max is {limit}"
+    return ""
+
+
+RULE = RiskRule(reject_reason, name="rate")
