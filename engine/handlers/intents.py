@@ -83,6 +83,7 @@ def risk_context(session: SessionContext, step: StepContext, strategy: str, orde
     quote = step.market.quote(session.indexes[order.instrument])
     return RiskContext(
         order=order,
+        terms=order.terms,
         strategy=strategy,
         instrument=session.instruments[order.instrument],
         instruments=session.instruments,

@@ -17,6 +17,7 @@ class RiskContext(msgspec.Struct, frozen=True):
     """One new order, and the account and market at the time of its review."""
 
     order: NewOrder
+    terms: Terms  # the order's
     strategy: str
     instrument: Instrument
     instruments: dict[str, Instrument]
@@ -25,10 +26,6 @@ class RiskContext(msgspec.Struct, frozen=True):
     time_ns: int
     bid: Decimal  # 0: no quote
     ask: Decimal
-
-    @property
-    def terms(self) -> Terms:
-        return self.order.terms
 
     @property
     def side(self) -> Side:
