@@ -37,6 +37,7 @@ class Declared(msgspec.Struct, frozen=True):
     every_ms: int = 0  # 0: asked when a quote changes
     throttle_ms: int = 0
     averages: tuple[tuple[str, int], ...] = ()  # name, length
+    indicators: tuple[tuple[str, str, dict[str, Any]], ...] = ()  # name, kind, parameters
     bars_s: tuple[int, ...] = ()  # lengths of bars, in seconds
     cross: tuple[str, str] | None = None  # asked when these averages change their order
     move_ppm: int = 0  # asked when the mid has moved by so much; 0: no such condition

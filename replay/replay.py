@@ -251,12 +251,13 @@ def records_of(outputs: Iterable[Output]) -> list[Record]:
 def runs_of_frames(records: Iterator[Record]) -> Iterator[list[Record]]:
     """The records in order: stream frames of one source in runs, all others one by one."""
     run: list[Record] = []
-    feed = Kind.FEED
+    feed, source = Kind.FEED, ""
     for record in records:
         if record.kind is feed and record.meta is None:
-            if run and (run[0].source != record.source or len(run) == RUN_RECORDS_MAX):
-                yield run
-                run = []
+            if record.source != source or len(run) == RUN_RECORDS_MAX:
+                if run:
+                    yield run
+                run, source = [], record.source
             run.append(record)
             continue
         if run:

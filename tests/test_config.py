@@ -1,4 +1,4 @@
-"""Configuration: what stands where, who outdoes whom, and one clear line for everything that is wrong."""
+"""Configuration: where a setting may be, which source overrides which, and one clear line for every error."""
 
 import os
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The house rules that a machine can see: who may import whom, what the core must not reach for, and that no event goes unclaimed."""
+"""House rules that a machine can check: imports between packages, bans in the core, and a claimant for every event."""
 
 import ast
 import gc
@@ -25,6 +25,40 @@ ARROWS = {
     "analysis": {"replay", "engine", "journal"},
     "verbatim": {"analysis", "replay", "engine", "engine.live", "journal"},
 }
+# the same inside engine/, by package and by module at its root: first the values that every package may import
+VALUE_ARROWS: dict[str, set[str]] = {
+    "errors": set(),
+    "gc_tuning": set(),
+    "lifecycle": set(),
+    "mode_reasons": set(),
+    "model": set(),
+    "money": set(),
+    "requests": set(),
+    "timer_names": set(),
+    "contracts": {"model", "money"},
+    "events": {"model", "order_terms"},
+    "order_terms": {"model", "money"},
+    "session_record": {"model"},
+    "facts": {"lifecycle", "mode_reasons", "model", "order_terms"},
+    "bodies": {"facts", "requests"},
+    "record_codec": {"bodies", "facts", "requests"},
+}
+ENGINE_ARROWS: dict[str, set[str]] = {
+    "market": set(),
+    "state": {"market"},
+    "venues": {"market"},
+    "risk": {"state"},
+    "step_context": {"market", "state"},
+    "execution": {"risk", "state", "step_context", "venues"},
+    "strategy": {"market", "risk", "state", "step_context"},
+    "session_context": {"execution", "market", "risk", "state", "strategy", "venues"},
+    "apply": {"market", "session_context", "state", "venues"},  # no strategy: those run after it
+    "handlers": {"apply", "execution", "market", "risk", "session_context", "state", "step_context", "strategy"},
+    "kernel": {"apply", "handlers", "session_context", "state", "step_context", "strategy"},
+    "sequencer": {"apply", "kernel", "state", "step_context"},
+    "sim": {"market", "sequencer", "state", "step_context", "venues"},
+    "live": {"kernel", "sequencer", "session_context", "sim", "state", "step_context", "venues"},
+}
 CORE_BANS = {
     "asyncio",
     "datetime",
@@ -46,7 +80,7 @@ CORE_BANS = {
     "uuid",
     "websockets",
 }
-# where the compiled fold finds its cache is the one thing that a machine must tell the core
+# the compiled fold's cache folder is the one fact of the machine that the core reads
 CORE_BANS_SPARED = {"engine/market/jit.py": {"os", "pathlib", "tempfile"}}
 
 
@@ -98,6 +132,53 @@ def test_imports_run_one_way(path: Path) -> None:
     own = room(path)
     wrong = {target for target in imports(path) if not allowed(target, ARROWS[own], own)}
     assert not wrong, f"{path.relative_to(ROOT)} may not import {sorted(wrong)}"
+
+
+def unit_of(module: str) -> str:
+    """Return the package or root module of engine/ that a dotted name belongs to; "" for engine itself."""
+    return [*module.split("."), ""][1]
+
+
+def engine_imports(path: Path) -> set[str]:
+    """Return the packages and root modules of engine/ that a file of engine/ imports, save for its own."""
+    own = unit_of(".".join(path.relative_to(ROOT).with_suffix("").parts))
+    units = {unit_of(target) for target in imports(path) if top(target) == "engine"}
+    return units & {*VALUE_ARROWS, *ENGINE_ARROWS} - {own}
+
+
+def wrong_arrows(path: Path) -> set[str]:
+    """Return the units of engine/ that a file imports and may not."""
+    own = unit_of(".".join(path.relative_to(ROOT).with_suffix("").parts))
+    allowed_units = VALUE_ARROWS[own] if own in VALUE_ARROWS else ENGINE_ARROWS[own] | VALUE_ARROWS.keys()
+    return engine_imports(path) - allowed_units
+
+
+ENGINE_FILES = [path for path in sources("engine") if path != ROOT / "engine" / "__init__.py"]
+
+
+@pytest.mark.parametrize("path", ENGINE_FILES, ids=str)
+def test_imports_inside_the_engine_run_one_way(path: Path) -> None:
+    wrong = wrong_arrows(path)
+    assert not wrong, f"{path.relative_to(ROOT)} may not import engine.{', engine.'.join(sorted(wrong))}"
+
+
+def test_a_wrong_arrow_inside_the_engine_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Strategies are run after `apply`, so apply/ must not know them."""
+    file = tmp_path / "engine" / "apply" / "inputs.py"
+    file.parent.mkdir(parents=True)
+    file.write_text("from engine.market import layout\nfrom engine.strategy.runner import StrategyRunner\n")
+    monkeypatch.setitem(globals(), "ROOT", tmp_path)
+    assert wrong_arrows(file) == {"strategy"}
+
+
+def test_the_arrows_inside_the_engine_have_no_cycle_and_name_every_unit() -> None:
+    arrows = {**VALUE_ARROWS, **{unit: to | VALUE_ARROWS.keys() for unit, to in ENGINE_ARROWS.items()}}
+    assert {unit_of(".".join(path.relative_to(ROOT).with_suffix("").parts)) for path in ENGINE_FILES} == arrows.keys()
+    open_units = set(arrows)
+    while open_units:
+        lowest = {unit for unit in open_units if not arrows[unit] & open_units}
+        assert lowest, f"a cycle among {sorted(open_units)}"
+        open_units -= lowest
 
 
 @pytest.mark.parametrize("path", [path for path in sources("engine") if room(path) == "engine"], ids=str)

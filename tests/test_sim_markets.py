@@ -126,7 +126,7 @@ def play(seed: int, seconds: int) -> list:
     market = SyntheticMarket(("BTCUSDT", "ETHUSDT"), seed=seed, start_ns=10**18)
     lines = []
     while market.next_due_ns < 10**18 + seconds * 10**9:
-        lines.append(market.take())
+        lines.append(market.next_line())
     return lines
 
 

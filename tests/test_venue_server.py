@@ -1,4 +1,4 @@
-"""The venue as a process of its own: started, spoken to over real sockets, ended."""
+"""The venue in its own process: started, used over real sockets, ended."""
 
 import hashlib
 import hmac
@@ -95,7 +95,7 @@ def test_a_capture_over_the_socket_is_byte_for_byte(start: Start, shared_data: P
         snapshot = httpx.get(ready["listening"] + "/api/v3/depth?symbol=ETHUSDT&limit=5000", timeout=10)
         while len(frames) < 33_617:
             frames.append(market.recv(timeout=10, decode=False))
-    wanted = [lines.take() for _ in range(33_618)]
+    wanted = [lines.next_line() for _ in range(33_618)]
     assert snapshot.content == next(line.payload for line in wanted if not line.stream)
     assert frames == [line.payload for line in wanted if line.stream]
     status = httpx.get(ready["listening"] + "/sim/status").json()
@@ -207,7 +207,7 @@ def test_a_websocket_may_open_on_a_connection_that_has_carried_requests(start: S
 
 
 def test_the_venues_own_pages_are_for_loopback_only(start: Start) -> None:
-    _, ready = start(host="0.0.0.0", symbols=["BTCUSDT"])  # noqa: S104  # told to
+    _, ready = start(host="0.0.0.0", symbols=["BTCUSDT"])  # noqa: S104 - the test is about it
     port = ready["listening"].rpartition(":")[2]
     outside = socket.gethostbyname(socket.gethostname())
     if outside.startswith("127."):

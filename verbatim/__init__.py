@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from engine.strategy.api import Cancel as Cancel
     from engine.strategy.api import CrossOver as CrossOver
     from engine.strategy.api import Every as Every
+    from engine.strategy.api import Indicator as Indicator
     from engine.strategy.api import OnQuote as OnQuote
     from engine.strategy.api import Place as Place
     from engine.strategy.api import Predicate as Predicate
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Average": "engine.strategy.api",
+    "Indicator": "engine.strategy.api",
     "Cancel": "engine.strategy.api",
     "CrossOver": "engine.strategy.api",
     "Every": "engine.strategy.api",

@@ -200,12 +200,12 @@ class VirtualSession:
                 self.venue.now_ns = end_ns
                 break
             self.venue.now_ns = max(next_ns, self.venue.now_ns)
-            self._shell.happen()
+            self._shell.advance()
         return self
 
     def command(self, command: str, reason: str = "") -> Self:
         body = text_of(CommandBody(CommandName(command), "test", reason))
-        self._shell.take(Arrival(Kind.COMMAND, "control", body=body))
+        self._shell.accept(Arrival(Kind.COMMAND, "control", body=body))
         return self
 
     def stop(self) -> ClosedSummary:

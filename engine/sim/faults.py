@@ -142,7 +142,7 @@ class Faults:
     def silent(self, target: Target, now_ns: int) -> bool:
         return now_ns < self._silent_until_ns[target]
 
-    def hide(self, client_order_id: str, until_ns: int) -> None:
+    def hide_order(self, client_order_id: str, until_ns: int) -> None:
         self._hidden_until_ns[client_order_id] = until_ns
 
     def hidden(self, client_order_id: str, now_ns: int) -> bool:

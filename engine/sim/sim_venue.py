@@ -7,16 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from engine.sim.binance import admin_pages, messages
-from engine.sim.binance.api import (
-    WS_METHODS,
-    ApiResult,
-    VenueApi,
-    WsApiRequest,
-    refused,
-    unknown_method,
-    ws_answer,
-)
+from engine.sim.binance import admin_pages, venue_messages
 from engine.sim.binance.connections import Connection, control, open_connection
 from engine.sim.binance.endpoints import NotYetError
 from engine.sim.binance.filters import SymbolRules, rules_for
@@ -29,6 +20,15 @@ from engine.sim.binance.refusals import (
     subscription_inactive,
 )
 from engine.sim.binance.request_limits import RequestLimits
+from engine.sim.binance.venue_api import (
+    WS_METHODS,
+    ApiResult,
+    VenueApi,
+    WsApiRequest,
+    refused,
+    unknown_method,
+    ws_answer,
+)
 from engine.sim.exchange.exchange import Exchange
 from engine.sim.exchange.funds import Funds
 from engine.sim.exchange.order_values import FundsChanged, SimReport
@@ -132,7 +132,7 @@ class SimVenue:
             settle_ns=config.settle_ns,
             behind_ns_max=config.behind_ns_max,
         )
-        self.face = VenueApi(self.exchange, KeyRing(keys), self.limits, self.faults)
+        self.api = VenueApi(self.exchange, KeyRing(keys), self.limits, self.faults)
         self._latency_ns = config.latency_ns
         self._connections: dict[int, Connection] = {}
         self._listeners: dict[str, tuple[Connection, ...]] = {}
@@ -170,7 +170,7 @@ class SimVenue:
     @property
     def lines(self) -> int:
         """Public messages that the venue has seen."""
-        return self.feed.status.lines if self._recorded is None else self.exchange.floor.records
+        return self.feed.status.lines if self._recorded is None else self.exchange.books.records
 
     def touch_ns(self, before_ns: int) -> int | None:
         """When a recorded market might touch an order that rests: see RecordedMarket."""
@@ -234,7 +234,7 @@ class SimVenue:
             return
         if result is None:
             try:
-                result = self.face.rest(request, now_ns)
+                result = self.api.rest(request, now_ns)
             except NotYetError as later:
                 self._wait(_Waiting(conn_id, later.symbol, None, struck))
                 return
@@ -276,7 +276,7 @@ class SimVenue:
                 if feed_ns is None or outbox[0][0] <= feed_ns:
                     self._ready.append(heappop(outbox)[2])
                     continue
-            if self._recorded is not None and self._recorded.meet(self.exchange, now_ns):
+            if self._recorded is not None and self._recorded.match_due(self.exchange, now_ns):
                 taken += 1
                 self._emit_events(now_ns)
                 continue
@@ -291,7 +291,7 @@ class SimVenue:
     def _publish(self, line: Line, now_ns: int) -> None:
         if self._recorded is not None:
             assert self._recorded.answered is not None, "a recorded market's lines are depth answers"
-            self.exchange.meet(self._recorded.answered, 0, FOREVER_NS, self._recorded.ahead_ns)
+            self.exchange.match_rows(self._recorded.answered, 0, FOREVER_NS, self._recorded.ahead_ns)
             self._answer_waiting(line, now_ns)
             self._emit_events(now_ns)
             return
@@ -366,7 +366,7 @@ class SimVenue:
         if result.status == 200 and isinstance(result.body, dict):
             for rule in struck:
                 if rule.action is Action.NOT_FOUND_FOR and "clientOrderId" in result.body:
-                    self.faults.hide(result.body["clientOrderId"], now_ns + rule.ms * MS)
+                    self.faults.hide_order(result.body["clientOrderId"], now_ns + rule.ms * MS)
         for rule in struck:
             if rule.action is Action.ERROR_AFTER:
                 lost = backend_timeout()
@@ -381,7 +381,7 @@ class SimVenue:
             self._listeners_changed(now_ns)
             self._send(Outgoing(conn_id, due_ns, close=True))
         elif ws_id is None:
-            self._send(Outgoing(conn_id, due_ns, answer=self.face.dress(result, now_ns)))
+            self._send(Outgoing(conn_id, due_ns, answer=self.api.dress(result, now_ns)))
         else:
             connection = self._connections.get(conn_id)
             wanted = connection is not None and connection.rate_limits
@@ -435,7 +435,7 @@ class SimVenue:
         body: Any
         match method:
             case "userDataStream.subscribe.signature":
-                account = self.face.authenticate(values, now_ns)
+                account = self.api.authenticate(values, now_ns)
                 if account in connection.accounts.values():
                     raise subscription_active()
                 number = connection.subscription_next
@@ -463,7 +463,7 @@ class SimVenue:
             case "session.logon" | "userDataStream.subscribe":
                 raise VenueRefusalError(400, -4056, "HMAC_SHA256 API key is not supported.")
             case _ if method in WS_METHODS:
-                return self.face.ws(method, values, now_ns)
+                return self.api.ws(method, values, now_ns)
             case _:
                 raise unknown_method()
         return ApiResult(status=200, body=body)
@@ -471,15 +471,15 @@ class SimVenue:
     # ---- private events
 
     def _emit_events(self, now_ns: int, *, after_ns: int = 0) -> None:
-        for event in self.exchange.take_events():
+        for event in self.exchange.pop_events():
             due_ns = now_ns + after_ns
             match event:
                 case SimReport():
                     if event.fill is not None and event.fill.maker and event.order.executed == event.fill.quantity:
                         self.limits.order_traded(event.order.account, now_ns)
-                    self._emit(event.order.account, messages.execution_report(event), now_ns, due_ns=due_ns)
+                    self._emit(event.order.account, venue_messages.execution_report(event), now_ns, due_ns=due_ns)
                 case FundsChanged():
-                    self._emit(event.account, messages.account_position(event), now_ns, due_ns=due_ns)
+                    self._emit(event.account, venue_messages.account_position(event), now_ns, due_ns=due_ns)
 
     def _emit(self, account: str, body: dict[str, Any], now_ns: int, *, due_ns: int) -> None:
         struck = self.faults.on_event(body["e"], body.get("x", ""))

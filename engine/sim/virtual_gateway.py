@@ -102,7 +102,7 @@ class VirtualGateway:
             due.append(venue_ns)
         return min(due)
 
-    def happen(self, arrivals: Iterable[tuple[int, Callable[[], None]]] = ()) -> None:
+    def advance(self, arrivals: Iterable[tuple[int, Callable[[], None]]] = ()) -> None:
         """What is due at the venue's time: its own events, what was on its way, what the caller brings, TIMERs.
 
         The caller's arrivals come with the number of the market's line that they are (1 is the first; 0 for what is none): at one
@@ -136,7 +136,7 @@ class VirtualGateway:
         while coming and coming[0].time_ns <= now_ns and (before_line is None or coming[0].lines < before_line):
             heappop(coming).action()
 
-    def take(self, arrival: Arrival) -> None:
+    def accept(self, arrival: Arrival) -> None:
         if not self.closing:
             self.perform(self.sequencer.accept(arrival, self.venue.now_ns).outputs)
 
@@ -191,7 +191,7 @@ class VirtualGateway:
         self.links[conn_id] = request.source
         if not self.venue.sim.connect(conn_id, request.link.path, self.venue.now_ns):
             raise AssertionError(f"the venue has nothing at {request.link.path}")
-        self.take(Arrival(Kind.LINK, request.source, cause=seq, body=text_of(LinkBody(LinkEvent.UP))))
+        self.accept(Arrival(Kind.LINK, request.source, cause=seq, body=text_of(LinkBody(LinkEvent.UP))))
 
     def _http(self, record: Record, request: RequestBody) -> None:
         assert request.unsigned is not None, "an HTTP request is a message"
@@ -225,7 +225,7 @@ class VirtualGateway:
 
     def answered(self, record: Record, request: RequestBody, meta: dict[str, Any], body: bytes) -> None:
         kind = Kind.FEED if request.purpose in FEED_PURPOSES else Kind.BROKER
-        self.take(
+        self.accept(
             Arrival(
                 kind,
                 f"{request.venue}.rest",
@@ -263,12 +263,12 @@ class VirtualGateway:
     def _frame(self, source: str, frame: bytes) -> None:
         link = self.state.account.links.by_source[source]
         kind = Kind.FEED if link.role is LinkRole.MARKET else Kind.BROKER
-        self.take(Arrival(kind, source, cause=link.up_seq, recv_ns=self.venue.now_ns, payload=frame))
+        self.accept(Arrival(kind, source, cause=link.up_seq, recv_ns=self.venue.now_ns, payload=frame))
 
     def _down(self, conn_id: int, reason: str) -> None:
         source = self.links.pop(conn_id)
         up_seq = self.state.account.links.by_source[source].up_seq
-        self.take(Arrival(Kind.LINK, source, cause=up_seq, body=text_of(LinkBody(LinkEvent.DOWN, reason))))
+        self.accept(Arrival(Kind.LINK, source, cause=up_seq, body=text_of(LinkBody(LinkEvent.DOWN, reason))))
 
     def hang_up(self) -> None:
         for conn_id in list(self.links):

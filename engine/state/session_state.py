@@ -194,21 +194,28 @@ class State:
         return min(self.account.timers.next_due_ns, self.market.next_due_ns)
 
     def hash_inputs(self, records: Sequence[Record]) -> None:
-        """Add every byte of the inputs to the hash, so that a replay finds any change, even one without effect.
+        """Add every byte of a batch of inputs to the hash, so that a replay finds any change, even one without effect.
 
         `recv_ns` is left out: the core never sees it.
         """
-        parts: list[bytes] = []
-        for record in records:
-            payload = record.payload
-            if payload is not None and record.meta is None:
-                if record.source != self._source or record.cause != self._cause:  # once for a run of frames
-                    self._source, self._cause = record.source, record.cause
-                    parts.append(f"{record.source} {record.cause} ".encode())
-                parts.append(record.time_ns.to_bytes(8, "little") + payload)
-            else:
-                head = f"{record.time_ns} {record.source} {record.cause} {record.key} {record.meta} "
-                parts.append(head.encode() + ((record.body or "").encode() if payload is None else payload))
+        first = records[0]
+        source, cause = first.source, first.cause
+        if first.payload is None or first.meta is not None:
+            head = f"{first.time_ns} {source} {cause} {first.key} {first.meta} ".encode()
+            self._hash.update(head + ((first.body or "").encode() if first.payload is None else first.payload))
+            return
+        parts = [
+            record.time_ns.to_bytes(8, "little") + (record.payload or b"")
+            for record in records
+            if record.source == source and record.cause == cause
+        ]
+        if len(parts) < len(records):  # of several links
+            for record in records:
+                self.hash_inputs((record,))
+            return
+        if source != self._source or cause != self._cause:  # once for a run of frames
+            self._source, self._cause = source, cause
+            parts.insert(0, f"{source} {cause} ".encode())
         self._hash.update(parts[0] if len(parts) == 1 else b"".join(parts))
 
     @property

@@ -24,7 +24,7 @@ from engine.sim.wire import HttpRequest
 from engine.state.session_state import State
 from engine.step_context import Output
 from engine.venues.binance_spot import ApiKey, BinanceSpot
-from journal.reader import Journal, arriving
+from journal.reader import Journal, available_records
 from journal.record import Kind, Record
 from replay.resim.row_feed import RowFeed
 from replay.resim.sim_setup import KEY, adopt, modelled_venue
@@ -112,7 +112,7 @@ class ModelRun:
         """Through the `pieces` of the tape; `outputs` of the last step are not performed yet. `private`: (source, path) of the account's links."""
         if handover:
             text = CommandBody(CommandName.HANDOVER, by="resim", reason=handover)
-            self.shell.take(Arrival(Kind.COMMAND, "resim", body=text_of(text)))
+            self.shell.accept(Arrival(Kind.COMMAND, "resim", body=text_of(text)))
         self._resume(outputs, private, handover)
         self._run(_Place(pieces), takes)
 
@@ -129,7 +129,7 @@ class ModelRun:
                 shell.links[conn_id] = source
             elif link is not None and link.state in (LinkPhase.UP, LinkPhase.OPENING) and handover:
                 body = text_of(LinkBody(LinkEvent.DOWN, "the model takes over before the venue let us in"))
-                shell.take(Arrival(Kind.LINK, source, cause=link.up_seq, body=body))
+                shell.accept(Arrival(Kind.LINK, source, cause=link.up_seq, body=body))
         ours = {output.record.seq for output in outputs}
         for seq in sorted(account.requests.by_seq.keys() - ours):
             record = next(self._journal.records(seq, seq))
@@ -149,14 +149,14 @@ class ModelRun:
         """The answer that the record has, when it came; else what the live shell would have taken for one."""
         shell = self.shell
         until_ns, now_ns = record.time_ns + request.timeout_ns, shell.venue.now_ns
-        coming = chain.from_iterable(arriving(self._journal, record.seq, self._last, kinds=(Kind.BROKER,)))
+        coming = chain.from_iterable(available_records(self._journal, record.seq, self._last, kinds=(Kind.BROKER,)))
         within = takewhile(lambda one: one.time_ns <= until_ns, coming)
         answer = next((one for one in within if one.cause == record.seq and one.meta is not None), None)
         if answer is not None:
             arrival = Arrival(
                 answer.kind, answer.source, record.seq, answer.key, answer.recv_ns, answer.meta, answer.payload
             )
-            shell.later(max(0, answer.time_ns - now_ns), lambda: shell.take(arrival))
+            shell.later(max(0, answer.time_ns - now_ns), lambda: shell.accept(arrival))
             return
         meta = {"outcome": AnswerStatus.TIMEOUT, "sent_ns": record.time_ns}
         shell.later(max(0, until_ns - now_ns), lambda: shell.answered(record, request, meta, b""))
@@ -186,7 +186,7 @@ class ModelRun:
             if end_ns is not None and due_ns > end_ns:
                 return
             venue.now_ns = max(venue.now_ns, due_ns)
-            shell.happen(self._arrivals(place, takes))
+            shell.advance(self._arrivals(place, takes))
 
     def _are_up(self) -> bool:
         by_source = self._state.account.links.by_source
@@ -232,7 +232,7 @@ class ModelRun:
             if stretch is None:
                 item = place.take_outside()
                 for arrival in self._outside(item):
-                    yield item.line, lambda arrival=arrival: shell.take(arrival)  # type: ignore[misc]  # mypy infers no default arguments of lambdas
+                    yield item.line, lambda arrival=arrival: shell.accept(arrival)  # type: ignore[misc]  # mypy infers no default arguments of lambdas
             elif self._are_up():
                 yield place.line, lambda: self._take_one(place, takes)
             else:
@@ -293,14 +293,14 @@ class ModelRun:
             shell.later(self._model.request_ns, lambda: self._leave(request.source))
         elif request.source in self._links.up:
             arrival = Arrival(Kind.LINK, request.source, cause=record.seq, body=text_of(LinkBody(LinkEvent.UP)))
-            shell.later(self._model.request_ns, lambda: shell.take(arrival))
+            shell.later(self._model.request_ns, lambda: shell.accept(arrival))
         else:
             self._links.wanting[request.source] = record.seq
 
     def _leave(self, source: str) -> None:
         link = self._state.account.links.by_source[source]
         if link.up_seq >= 0:
-            self.shell.take(
+            self.shell.accept(
                 Arrival(Kind.LINK, source, cause=link.up_seq, body=text_of(LinkBody(LinkEvent.DOWN, "asked")))
             )
 

@@ -23,7 +23,7 @@ from engine.sequencer import Append, Sequencer
 from engine.session_record import Resimulated, SessionBody
 from engine.state.session_state import State
 from engine.step_context import Output
-from journal.reader import Journal, arriving
+from journal.reader import Journal, available_records
 from journal.record import INPUTS, Kind, Record
 from journal.writer import JournalWriter
 from replay.compare import timer_differs
@@ -198,7 +198,7 @@ class _Resimulation:
             takes = ReferencedRows(sequencer)
         pieces = tape.pieces(after + 1)
         if self._wanted.from_seq:
-            modelled.shell.take(paused())
+            modelled.shell.accept(paused())
             pieces = asked_from(pieces, self._wanted.from_seq)
         modelled.go(outputs, pieces, self._private, takes, self._handover)
         self.closing = modelled.shell.closing
@@ -210,7 +210,7 @@ class _Resimulation:
         state = sequencer.state
         recorded: list[Record] = []
         last = 0
-        for run in chain.from_iterable(map(runs_of_frames, arriving(self._journal, 1, self._last))):
+        for run in chain.from_iterable(map(runs_of_frames, available_records(self._journal, 1, self._last))):
             last = run[-1].seq
             if run[0].kind not in INPUTS:
                 recorded += run

@@ -69,10 +69,10 @@ def modelled_venue(tape: Timeline, session: SessionBody, model: VenueModel) -> S
     sim = SimVenue(config, RecordedMarket(rules, pieces, ahead_ns=model.feed_ns))
     sim.exchange.fills_whole = model.fills == "whole"
     for place, instrument in enumerate(session.instruments):
-        sim.exchange.floor.scale(place, instrument.price_scale, instrument.size_scale)
+        sim.exchange.books.scale(place, instrument.price_scale, instrument.size_scale)
         if not session.engine.books:
-            sim.exchange.floor.quotes_alone(place)
-        sim.exchange.floor.queue(place, QUEUES[model.queue], model.queue_n, rules[instrument.symbol].lot_size)
+            sim.exchange.books.quotes_alone(place)
+        sim.exchange.books.queue(place, QUEUES[model.queue], model.queue_n, rules[instrument.symbol].lot_size)
     return sim
 
 

@@ -64,4 +64,4 @@ def adopt(exchange: Exchange, account: str, known: Known, now_ns: int) -> None:
             now_ns=now_ns,
         )
     exchange.number_after(known.order_id_last, known.trade_id_last)
-    owner.take_touched()  # nobody is told: it is what everybody knew
+    owner.pop_touched()  # nobody is told: it is what everybody knew

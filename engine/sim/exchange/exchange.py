@@ -47,9 +47,9 @@ def _opposite(side: Side) -> Side:
 
 class Exchange:
     def __init__(self, rules: dict[str, filters.SymbolRules], accounts: dict[str, Funds]) -> None:
-        self.floor = VenueBooks(len(rules))
+        self.books = VenueBooks(len(rules))
         self.markets = {
-            symbol: SymbolMarket(given, self.floor, place) for place, (symbol, given) in enumerate(rules.items())
+            symbol: SymbolMarket(given, self.books, place) for place, (symbol, given) in enumerate(rules.items())
         }
         self._by_place = tuple(self.markets.values())
         self.accounts = accounts
@@ -72,7 +72,7 @@ class Exchange:
             raise refusals.invalid_symbol()
         return found
 
-    def take_events(self) -> list[Event]:
+    def pop_events(self) -> list[Event]:
         """Reports and changes of funds since the last call, in the order they happened."""
         events, self._events = self._events, []
         return events
@@ -192,17 +192,17 @@ class Exchange:
     def on_market(self, symbol: str, message: DepthSnapshot | DepthDiff | SimQuote | TradePrint, now_ns: int) -> None:
         """Fold a public message; orders of ours that it touches are filled."""
         rows = rows_of(self.markets[symbol].place, message, now_ns)
-        self.meet(rows, 0, FOREVER_NS, 0)
+        self.match_rows(rows, 0, FOREVER_NS, 0)
 
-    def meet(self, rows: Rows, start: int, until_ns: int, ahead_ns: int) -> tuple[bool, int]:
+    def match_rows(self, rows: Rows, start: int, until_ns: int, ahead_ns: int) -> tuple[bool, int]:
         """Fold the market's rows up to and with `until_ns` of their own time, which is `ahead_ns` behind the venue's.
 
         Stops behind a record that filled an order: (whether one did, the next row).
         """
-        floor = self.floor
+        books = self.books
         events = len(self._events)
         while len(self._events) == events:
-            start, why = floor.meet(rows, start, until_ns)
+            start, why = books.match_rows(rows, start, until_ns)
             if why == matching_kernel.DONE:
                 return False, start
             if why == matching_kernel.FUNDED:
@@ -211,13 +211,13 @@ class Exchange:
                 continue
             row = rows[start - 1].tolist()
             market = self._by_place[row[r.INSTRUMENT]]
-            floor.keep_queues()
+            books.read_queues()
             if why == matching_kernel.PRINTED:
                 trade = market.prints_last()
                 self._fill_by_print(market, trade, row[r.TIME_NS] - ahead_ns)
             else:
                 self._fill_by_book(market, row[r.TIME_NS] - ahead_ns)
-            floor.lay_queues()
+            books.write_queues()
         return True, start
 
     def _fill_by_print(self, market: SymbolMarket, trade: TradePrint, now_ns: int) -> None:
@@ -233,7 +233,7 @@ class Exchange:
                 if beyond == 0 and side is not hit:
                     continue
                 reached = (
-                    trade.quantity if beyond > 0 else min(trade.quantity, self.floor.excess(order, trade.quantity))
+                    trade.quantity if beyond > 0 else min(trade.quantity, self.books.excess(order, trade.quantity))
                 )
                 ours = left - trade.quantity + reached
                 order.queue_ahead = 0 if beyond > 0 else max(0, order.queue_ahead - trade.quantity)
@@ -244,7 +244,7 @@ class Exchange:
                     left -= 0 if self.fills_whole else quantity
                     touched = True
                     self._fill(order, order.price, quantity, now_ns, maker=True, trade_id=self._new_trade_id())
-                    self.floor.lay_queues()  # before a filled one goes: the floor reads its own of all that stay
+                    self.books.write_queues()  # before a filled one goes: the floor reads its own of all that stay
                     self._settle_maker(order, now_ns)
         if touched:
             self._flush_funds(now_ns)
@@ -261,7 +261,7 @@ class Exchange:
                         touched = True
                         break
                     quantity = min(available, order.leaves)
-                    market.take(other, price, quantity)
+                    market.consume(other, price, quantity)
                     self._fill(order, order.price, quantity, now_ns, maker=True, trade_id=self._new_trade_id())
                     touched = True
                     if not order.leaves:
@@ -273,7 +273,7 @@ class Exchange:
 
     def _fund(self, market: SymbolMarket, now_ns: int) -> None:
         """A funding has come: who holds the contract pays or is paid, by the mark and the rate that were told last."""
-        price, rate = market.take_funding()
+        price, rate = market.pop_funding()
         for account in self.accounts.values():
             held = account.contracts.get(market.rules.symbol)
             if held is not None and held.quantity and price and market.rules.settles_in:
@@ -355,7 +355,7 @@ class Exchange:
                 continue
             trade_id = self._new_trade_id()
             if maker is None:
-                market.take(_opposite(order.side), price, quantity)
+                market.consume(_opposite(order.side), price, quantity)
             else:
                 self._fill(maker, price, quantity, now_ns, maker=True, trade_id=trade_id)
                 self._settle_maker(maker, now_ns)
@@ -500,7 +500,7 @@ class Exchange:
 
     def _flush_funds(self, now_ns: int) -> None:
         for name, account in self.accounts.items():
-            touched = account.take_touched()
+            touched = account.pop_touched()
             if touched:
                 account.changed_ns = now_ns
                 balances = tuple((asset, account.free[asset], account.locked[asset]) for asset in touched)

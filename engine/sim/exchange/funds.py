@@ -87,7 +87,7 @@ class Funds:
     def total(self, asset: str) -> int:
         return self.free.get(asset, 0) + self.locked.get(asset, 0)
 
-    def take_touched(self) -> list[str]:
+    def pop_touched(self) -> list[str]:
         touched = sorted(self.touched)
         self.touched.clear()
         return touched

@@ -11,20 +11,20 @@ a level stays taken until that level next changes. The public book is what diffs
 from typing import Final
 
 from engine.market import rows as r
-from engine.market.fold.dense_book import N_COUNT, N_MISSES, forget_window, slot_of, wants_window
+from engine.market.fold.dense_book import N_COUNT, N_MISSES, forget_window, needs_window, slot_of
 from engine.market.jit import compiled
 from engine.market.rows import Floats, Rows
 from engine.sim.exchange.price_levels import (
     FAR,
     SIZE,
     best_offered,
-    found,
+    find_level,
     room_of,
     set_far,
     set_quoted,
     set_slot,
 )
-from engine.sim.exchange.queue_models import PESSIMISTIC, excess, moved_on
+from engine.sim.exchange.queue_models import PESSIMISTIC, advance_front, excess
 
 # Why it stopped
 DONE: Final = 0
@@ -109,7 +109,7 @@ def product(price: int, size: int) -> int:
 
 
 @compiled
-def after_book(i: int, v: Rows, levels: Rows, orders: Rows, fronts: Floats) -> bool:
+def update_queues(i: int, v: Rows, levels: Rows, orders: Rows, fronts: Floats) -> bool:
     """Queues shrink with their level; whether an order of ours could now trade with the book."""
     crossed = False
     best_bid = best_ask = 0
@@ -121,12 +121,12 @@ def after_book(i: int, v: Rows, levels: Rows, orders: Rows, fronts: Floats) -> b
         price = orders[k, O_PRICE]
         key = price if side == 0 else -price
         if orders[k, O_AHEAD] > 0 or v[i, V_QUEUE] != PESSIMISTIC:
-            at = found(levels[2 * i + side], v[i, V_FAR + side], key)
+            at = find_level(levels[2 * i + side], v[i, V_FAR + side], key)
             shown = levels[2 * i + side, at + SIZE] if at > 0 else 0
             if v[i, V_QUEUE] == PESSIMISTIC:
                 orders[k, O_AHEAD] = min(orders[k, O_AHEAD], shown)
             elif shown != orders[k, O_SHOWN]:
-                fronts[k] = moved_on(
+                fronts[k] = advance_front(
                     v[i, V_QUEUE], v[i, V_QUEUE_N], fronts[k], orders[k, O_SHOWN], shown, orders[k, O_TRADED]
                 )
                 orders[k, O_SHOWN] = shown
@@ -140,7 +140,7 @@ def after_book(i: int, v: Rows, levels: Rows, orders: Rows, fronts: Floats) -> b
 
 
 @compiled
-def reached(i: int, price: int, size: int, buyer_is_maker: int, v: Rows, orders: Rows, fronts: Floats) -> bool:  # noqa: PLR0917 - compiled code takes arguments by place
+def reaches_order(i: int, price: int, size: int, buyer_is_maker: int, v: Rows, orders: Rows, fronts: Floats) -> bool:  # noqa: PLR0917 - compiled code takes arguments by place
     """Whether a trade fills an order of ours; where it fills none, those before us at its price are fewer."""
     hit = 0 if buyer_is_maker else 1
     for k in range(orders.shape[0]):
@@ -162,7 +162,7 @@ def reached(i: int, price: int, size: int, buyer_is_maker: int, v: Rows, orders:
 
 
 @compiled
-def take_print(i: int, row: Rows, v: Rows, prints: Rows, minutes: Rows) -> None:
+def apply_trade(i: int, row: Rows, v: Rows, prints: Rows, minutes: Rows) -> None:
     """Onto the tape, and into its minute by the venue's time."""
     price = row[r.A] * v[i, V_PRICE_UNIT]
     size = row[r.B] * v[i, V_SIZE_UNIT]
@@ -198,7 +198,7 @@ def take_print(i: int, row: Rows, v: Rows, prints: Rows, minutes: Rows) -> None:
 
 
 @compiled
-def take_quote(i: int, row: Rows, v: Rows, levels: Rows) -> None:
+def apply_quote(i: int, row: Rows, v: Rows, levels: Rows) -> None:
     """The best bid and ask as of an update: whatever stood better than them is gone."""
     bid = row[r.A] * v[i, V_PRICE_UNIT]
     bid_size = row[r.B] * v[i, V_SIZE_UNIT]
@@ -225,7 +225,7 @@ def take_quote(i: int, row: Rows, v: Rows, levels: Rows) -> None:
 
 
 @compiled
-def take_levels(i: int, rows: Rows, start: int, end: int, fresher: bool, v: Rows, levels: Rows) -> None:  # noqa: FBT001, PLR0917 - compiled code takes arguments by place
+def apply_sizes(i: int, rows: Rows, start: int, end: int, fresher: bool, v: Rows, levels: Rows) -> None:  # noqa: FBT001, PLR0917 - compiled code takes arguments by place
     """A diff's absolute sizes, into both books. Where a newer quote has spoken (at its prices and better), an older diff is silent."""
     price_unit = v[i, V_PRICE_UNIT]
     size_unit = v[i, V_SIZE_UNIT]
@@ -245,7 +245,7 @@ def take_levels(i: int, rows: Rows, start: int, end: int, fresher: bool, v: Rows
 
 
 @compiled
-def take_depth(i: int, rows: Rows, start: int, v: Rows, levels: Rows) -> bool:
+def apply_depth(i: int, rows: Rows, start: int, v: Rows, levels: Rows) -> bool:
     """A snapshot, or a diff with its levels; whether it was news."""
     last_id = rows[start, r.B]
     fresher = True
@@ -264,13 +264,13 @@ def take_depth(i: int, rows: Rows, start: int, v: Rows, levels: Rows) -> bool:
         missing = first_id > v[i, V_ID] + 1 if previous_id == 0 else previous_id > v[i, V_ID]
         v[i, V_GAPS] += missing
         fresher = last_id >= v[i, V_FRESH_ID]
-    take_levels(i, rows, start + 1, start + 1 + rows[start, r.C], fresher, v, levels)
+    apply_sizes(i, rows, start + 1, start + 1 + rows[start, r.C], fresher, v, levels)
     v[i, V_ID] = last_id
     return True
 
 
 @compiled
-def stands_crossed(v: Rows, levels: Rows, orders: Rows) -> bool:
+def is_crossed(v: Rows, levels: Rows, orders: Rows) -> bool:
     """Whether an order could trade with the book as it stands: one that was restored, and not matched."""
     for k in range(orders.shape[0]):
         other = 1 - orders[k, O_SIDE]
@@ -288,7 +288,7 @@ def first_touch(rows: Rows, start: int, before_ns: int, v: Rows, levels: Rows, o
     It asks prices alone, and changes nothing: what it passes over touches no order, whatever the books hold. Of the diffs kept for a first
     snapshot it knows nothing, so that one might touch whatever rests.
     """
-    if start < rows.shape[0] and stands_crossed(v, levels, orders):
+    if start < rows.shape[0] and is_crossed(v, levels, orders):
         return start
     for k in range(start, rows.shape[0]):
         if rows[k, r.TIME_NS] >= before_ns:
@@ -318,7 +318,7 @@ def first_touch(rows: Rows, start: int, before_ns: int, v: Rows, levels: Rows, o
 
 
 @compiled
-def meet_rows(  # noqa: PLR0917 - compiled code takes arguments by place
+def match_rows(  # noqa: PLR0917 - compiled code takes arguments by place
     rows: Rows,
     start: int,
     until_ns: int,
@@ -337,9 +337,9 @@ def meet_rows(  # noqa: PLR0917 - compiled code takes arguments by place
         last = k
         why = DONE
         if kind == r.TRADE and rows[k, r.E] == 0:
-            take_print(i, rows[k], v, prints, minutes)
+            apply_trade(i, rows[k], v, prints, minutes)
             price = rows[k, r.A] * v[i, V_PRICE_UNIT]
-            if reached(i, price, rows[k, r.B] * v[i, V_SIZE_UNIT], rows[k, r.D], v, orders, fronts):
+            if reaches_order(i, price, rows[k, r.B] * v[i, V_SIZE_UNIT], rows[k, r.D], v, orders, fronts):
                 why = PRINTED
         elif kind == r.MARK:
             if v[i, V_FUNDING_NS] > 0 and rows[k, r.E] > v[i, V_FUNDING_NS]:
@@ -355,17 +355,17 @@ def meet_rows(  # noqa: PLR0917 - compiled code takes arguments by place
                 v[i, V_FAR] + levels[2 * i, N_COUNT], v[i, V_FAR + 1] + levels[2 * i + 1, N_COUNT]
             ) + more >= room_of(levels):
                 return k, GROW
-            if kind == r.DIFF and (wants_window(levels[2 * i]) or wants_window(levels[2 * i + 1])):
+            if kind == r.DIFF and (needs_window(levels[2 * i]) or needs_window(levels[2 * i + 1])):
                 return k, GROW
             told = True
             if kind == r.QUOTE:
-                take_quote(i, rows[k], v, levels)
+                apply_quote(i, rows[k], v, levels)
             else:
                 last = k + more
-                told = take_depth(i, rows, k, v, levels)
+                told = apply_depth(i, rows, k, v, levels)
             if kind == r.SNAPSHOT:
                 why = JOINED
-            elif told and after_book(i, v, levels, orders, fronts):
+            elif told and update_queues(i, v, levels, orders, fronts):
                 why = CROSSED
         v[0, V_RECORDS] += rows[last, r.LAST]
         k = last + 1

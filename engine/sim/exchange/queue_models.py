@@ -43,7 +43,7 @@ def ln(x: float) -> float:
 
 
 @compiled
-def behind(kind: int, n: int, front: float, back: float) -> float:
+def chance_behind(kind: int, n: int, front: float, back: float) -> float:
     """The chance that a cancel stood behind us, by what stands before us and behind us, in units."""
     if kind == POWER:
         low = power(back, n)
@@ -64,13 +64,13 @@ def behind(kind: int, n: int, front: float, back: float) -> float:
 
 
 @compiled
-def moved_on(kind: int, n: int, front: float, before: int, shown: int, traded: int) -> float:  # noqa: PLR0917 - compiled code takes arguments by place
+def advance_front(kind: int, n: int, front: float, before: int, shown: int, traded: int) -> float:  # noqa: PLR0917 - compiled code takes arguments by place
     """What stands before us once a level shows another size: trades were counted when they came, the rest was cancelled by chances."""
     change = float(before - shown - traded)
     if change < 0.0:
         return min(front, float(shown))
     back = max(float(before) - front, 0.0)
-    chance = behind(kind, n, max(front, 0.0), back)
+    chance = chance_behind(kind, n, max(front, 0.0), back)
     return min(front - (1.0 - chance) * change + min(back - chance * change, 0.0), float(shown))
 
 

@@ -19,7 +19,7 @@ from engine.sim.units import ONE
 AVERAGE_MINUTES: Final = 5  # avgPriceMins of the filters
 
 
-class Bar(NamedTuple):
+class MinuteBar(NamedTuple):
     """A minute of trades, in the order of its array (meeting.py, M_...)."""
 
     start_ns: int
@@ -37,13 +37,13 @@ class Bar(NamedTuple):
 
 
 class SymbolMarket:
-    def __init__(self, rules: SymbolRules, floor: VenueBooks, place: int) -> None:
+    def __init__(self, rules: SymbolRules, books: VenueBooks, place: int) -> None:
         self.rules = rules
         self.place = place
-        self._floor = floor
+        self._books = books
 
     def _number(self, field: int) -> int:
-        return int(self._floor.v[self.place, field])
+        return int(self._books.v[self.place, field])
 
     # ---- the public book, which never shows our orders or what they took
 
@@ -62,20 +62,20 @@ class SymbolMarket:
         return self._number(at.V_ID)
 
     def top(self, limit: int) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
-        return self._floor.public(self.place, r.BID, limit), self._floor.public(self.place, r.ASK, limit)
+        return self._books.public(self.place, r.BID, limit), self._books.public(self.place, r.ASK, limit)
 
     @property
     def quote(self) -> SimQuote | None:
         """The last that came."""
         if not self._number(at.V_QUOTED):
             return None
-        return SimQuote(*self._floor.v[self.place, at.V_QUOTE_ID : at.V_ASK_SIZE + 1].tolist())
+        return SimQuote(*self._books.v[self.place, at.V_QUOTE_ID : at.V_ASK_SIZE + 1].tolist())
 
     # ---- what an order of ours would meet
 
     def offers(self, side: Side) -> Iterator[tuple[int, int]]:
         """(price, quantity still to be had) of that side of the book, from the best on."""
-        return self._floor.offers(self.place, _row(side))
+        return self._books.offers(self.place, _row(side))
 
     def best(self, side: Side) -> int | None:
         """The best price still to be had on that side; None where there is none."""
@@ -83,11 +83,11 @@ class SymbolMarket:
 
     def quantity(self, side: Side, price: int) -> int:
         """What the market shows at a price: the queue that an order of ours joins."""
-        return self._floor.level(self.place, _row(side), price)
+        return self._books.level(self.place, _row(side), price)
 
-    def take(self, side: Side, price: int, quantity: int) -> None:
+    def consume(self, side: Side, price: int, quantity: int) -> None:
         """It is ours, until that level next changes."""
-        self._floor.take(self.place, _row(side), price, quantity)
+        self._books.consume(self.place, _row(side), price, quantity)
 
     # ---- the tape
 
@@ -95,22 +95,22 @@ class SymbolMarket:
     def prints(self) -> list[TradePrint]:
         """The last, oldest first."""
         count = self._number(at.V_PRINTS)
-        tape = self._floor.prints[self.place]
+        tape = self._books.prints[self.place]
         return [_print(tape[n % at.PRINTS_KEPT]) for n in range(max(0, count - at.PRINTS_KEPT), count)]
 
     def prints_last(self) -> TradePrint:
         """The last trade; the caller knows that there was one."""
-        return _print(self._floor.prints[self.place, (self._number(at.V_PRINTS) - 1) % at.PRINTS_KEPT])
+        return _print(self._books.prints[self.place, (self._number(at.V_PRINTS) - 1) % at.PRINTS_KEPT])
 
     @property
-    def bars(self) -> list[Bar]:
+    def bars(self) -> list[MinuteBar]:
         """Minutes in which something was traded, oldest first."""
         return self._bars(at.MINUTES_KEPT)
 
-    def _bars(self, most: int) -> list[Bar]:
+    def _bars(self, most: int) -> list[MinuteBar]:
         count = self._number(at.V_BARS)
-        minutes = self._floor.minutes[self.place]
-        return [Bar(*minutes[n % at.MINUTES_KEPT].tolist()) for n in range(max(0, count - most), count)]
+        minutes = self._books.minutes[self.place]
+        return [MinuteBar(*minutes[n % at.MINUTES_KEPT].tolist()) for n in range(max(0, count - most), count)]
 
     def last_price(self) -> int:
         """The last trade's price; before any, the middle of the book; 0 where there is neither."""
@@ -121,16 +121,16 @@ class SymbolMarket:
 
     def average_price(self) -> int:
         """Volume-weighted over the last minutes, as the filters use it."""
-        count, minutes = self._number(at.V_BARS), self._floor.minutes[self.place]
+        count, minutes = self._number(at.V_BARS), self._books.minutes[self.place]
         recent = range(max(0, count - AVERAGE_MINUTES), count)
         traded = [minutes[n % at.MINUTES_KEPT, at.M_VOLUME : at.M_QUOTE + 1].tolist() for n in recent]
         volume = sum([base for base, _ in traded])
         return sum([quote for _, quote in traded]) * ONE // volume if volume else self.last_price()
 
-    def take_funding(self) -> tuple[int, int]:
+    def pop_funding(self) -> tuple[int, int]:
         """(mark price, rate) of the funding that has come; the next mark says when the next is."""
         price, rate = self._number(at.V_MARK), self._number(at.V_RATE)
-        self._floor.v[self.place, at.V_FUNDING_NS] = 0
+        self._books.v[self.place, at.V_FUNDING_NS] = 0
         return price, rate
 
     # ---- our resting orders, best price first, then by age
@@ -139,14 +139,14 @@ class SymbolMarket:
         order.on_book = True
         order.queue_ahead = order.queue_shown = self.quantity(order.side, order.price)
         order.queue_front = float(order.queue_ahead)
-        self._floor.rest(order)
+        self._books.rest(order)
 
     def remove(self, order: SimOrder) -> None:
         order.on_book = False
-        self._floor.remove(order)
+        self._books.remove(order)
 
     def resting(self, side: Side) -> list[SimOrder]:
-        return [order for order in self._floor.resting if order.place == self.place and order.side is side]
+        return [order for order in self._books.resting if order.place == self.place and order.side is side]
 
 
 def _row(side: Side) -> int:

@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 
 from engine.market import rows as r
-from engine.market.fold.dense_book import N_COUNT, lay_window, wants_window, widened
+from engine.market.fold.dense_book import N_COUNT, needs_window, rebuild_window, widen
 from engine.market.rows import Floats, Rows
 from engine.sim.exchange import matching_kernel as at
 from engine.sim.exchange import price_levels, queue_models
@@ -43,11 +43,11 @@ class VenueBooks:
     def _compile(self) -> None:
         """Before the first message comes; nothing is folded."""
         nothing: Rows = np.zeros((0, r.COLUMNS), np.int64)
-        at.meet_rows(nothing, 0, 0, self.v, self.levels, self.prints, self.minutes, self.orders, self.fronts)
+        at.match_rows(nothing, 0, 0, self.v, self.levels, self.prints, self.minutes, self.orders, self.fronts)
         at.first_touch(nothing, 0, 0, self.v, self.levels, self.orders)
-        at.after_book(0, self.v, self.levels, self.orders, self.fronts)
+        at.update_queues(0, self.v, self.levels, self.orders, self.fronts)
         side: Rows = np.zeros(price_levels.FAR, np.int64)
-        price_levels.found(side, 0, 0)
+        price_levels.find_level(side, 0, 0)
         price_levels.best_offered(side, 0, at.HIGHEST)
 
     def scale(self, i: int, price_scale: int, size_scale: int) -> None:
@@ -64,10 +64,10 @@ class VenueBooks:
         """Records of the market that were folded."""
         return int(self.v[0, at.V_RECORDS])
 
-    def meet(self, rows: Rows, start: int = 0, until_ns: int = FOREVER_NS) -> tuple[int, int]:
+    def match_rows(self, rows: Rows, start: int = 0, until_ns: int = FOREVER_NS) -> tuple[int, int]:
         """Fold up to the first row that may fill an order: (next row, why it stopped: DONE, PRINTED or CROSSED)."""
         while True:
-            start, why = at.meet_rows(
+            start, why = at.match_rows(
                 rows, start, until_ns, self.v, self.levels, self.prints, self.minutes, self.orders, self.fronts
             )
             if why == at.GROW:
@@ -90,19 +90,19 @@ class VenueBooks:
         kept, self._pending[i] = self._pending[i], deque(maxlen=PENDING_DIFFS_MAX)
         seen = int(self.v[0, at.V_RECORDS])
         for diff in kept:
-            self.meet(diff)
+            self.match_rows(diff)
         self.v[0, at.V_RECORDS] = seen  # they were counted when they came
-        return at.after_book(i, self.v, self.levels, self.orders, self.fronts)
+        return at.update_queues(i, self.v, self.levels, self.orders, self.fronts)
 
     def _grow(self, i: int, more: int) -> None:
         """Windows laid anew, and room for one more message: what levels that vanished leave behind, and more where that is little."""
         room = price_levels.room_of(self.levels)
         short = self._most(i) + more >= room
         for side in (r.BID, r.ASK):
-            if short or wants_window(self.levels[2 * i + side]):
-                self.v[i, at.V_FAR + side] = lay_window(self.levels[2 * i + side], self._all(i, side))
+            if short or needs_window(self.levels[2 * i + side]):
+                self.v[i, at.V_FAR + side] = rebuild_window(self.levels[2 * i + side], self._all(i, side))
         if short and 2 * (self._most(i) + more) >= room:
-            self.levels = widened(
+            self.levels = widen(
                 self.levels, price_levels.NUMBERS, price_levels.FAR + price_levels.STEP * max(2 * room, room + more + 1)
             )
 
@@ -116,14 +116,14 @@ class VenueBooks:
     # ---- orders of ours that rest
 
     def rest(self, order: SimOrder) -> None:
-        self.keep_queues()
+        self.read_queues()
         self.resting.append(order)
-        self._lay_out()
+        self._rebuild_orders()
 
     def remove(self, order: SimOrder) -> None:
-        self.keep_queues()
+        self.read_queues()
         self.resting.remove(order)
-        self._lay_out()
+        self._rebuild_orders()
 
     def quotes_alone(self, i: int) -> None:
         """No diffs will come of this symbol: its book is its last quote."""
@@ -133,7 +133,7 @@ class VenueBooks:
         """How the orders of this symbol move on in their queue (queues.py)."""
         self.v[i, [at.V_QUEUE, at.V_QUEUE_N, at.V_LOT]] = kind, n, lot
 
-    def keep_queues(self) -> None:
+    def read_queues(self) -> None:
         """What stands before each order, as it is now: before somebody reads or changes it."""
         for order, numbers, front in zip(self.resting, self.orders.tolist(), self.fronts.tolist(), strict=True):
             order.queue_shown, order.queue_traded, order.queue_front = numbers[at.O_SHOWN], numbers[at.O_TRADED], front
@@ -143,7 +143,7 @@ class VenueBooks:
                 else max(0, int(front))
             )
 
-    def lay_queues(self) -> None:
+    def write_queues(self) -> None:
         """After orders were changed in their place."""
         for k, order in enumerate(self.resting):
             self.orders[k, at.O_AHEAD :] = order.queue_ahead, order.queue_shown, order.queue_traded
@@ -154,7 +154,7 @@ class VenueBooks:
         kind, _, lot = self.v[order.place, at.V_QUEUE : at.V_LOT + 1].tolist()
         return queue_models.excess(kind, lot, order.queue_ahead, order.queue_front, size)
 
-    def _lay_out(self) -> None:
+    def _rebuild_orders(self) -> None:
         self.resting.sort(
             key=lambda order: (order.place, order.side.sign, -order.price * order.side.sign, order.order_id)
         )
@@ -162,7 +162,7 @@ class VenueBooks:
         self.fronts = np.zeros(len(self.resting), np.float64)
         for k, order in enumerate(self.resting):
             self.orders[k, : at.O_AHEAD] = order.place, order.side.sign < 0, order.price
-        self.lay_queues()
+        self.write_queues()
 
     # ---- reading
 
@@ -173,7 +173,7 @@ class VenueBooks:
 
     def _place(self, i: int, side: int, price: int) -> int:
         """Where the numbers of a level begin in the row of its side; 0: nowhere."""
-        return price_levels.found(
+        return price_levels.find_level(
             self.levels[2 * i + side], int(self.v[i, at.V_FAR + side]), price if side == r.BID else -price
         )
 
@@ -190,7 +190,7 @@ class VenueBooks:
                 int(self.levels[row, place + price_levels.SIZE] - self.levels[row, place + price_levels.TAKEN]),
             )
 
-    def take(self, i: int, side: int, price: int, quantity: int) -> None:
+    def consume(self, i: int, side: int, price: int, quantity: int) -> None:
         row, place = 2 * i + side, self._place(i, side, price)
         assert place, (price, quantity)
         assert (

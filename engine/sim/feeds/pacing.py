@@ -73,7 +73,7 @@ class FeedPacer:
         due = self.market.next_due_ns
         if due is None or self._holding:
             return None
-        if self._pausing and self.market.peek_is_snapshot() and not depth_asked:
+        if self._pausing and self.market.is_snapshot_next() and not depth_asked:
             return due if self._snapshot_since_ns is None else self._snapshot_since_ns + self._snapshot_wait_ns_max
         return due
 
@@ -84,7 +84,7 @@ class FeedPacer:
             return None
         if self._behind_ns_max is not None and now_ns - due > self._behind_ns_max:
             self._catch_up(now_ns)
-        if self._pausing and self.market.peek_is_snapshot():
+        if self._pausing and self.market.is_snapshot_next():
             since_ns = due if self._snapshot_since_ns is None else self._snapshot_since_ns
             if not depth_asked and now_ns < since_ns + self._snapshot_wait_ns_max:
                 self._snapshot_since_ns = since_ns
@@ -95,10 +95,10 @@ class FeedPacer:
             if not self._settled:
                 self._settle()
                 return self.due(now_ns, depth_asked=depth_asked) if self._settle_ns == 0 else None
-            line = self.market.take()
+            line = self.market.next_line()
             self._settle()
         else:
-            line = self.market.take()
+            line = self.market.next_line()
         late_ns = now_ns - line.due_ns
         self.status.lines += 1
         self.status.late_ns_max = max(self.status.late_ns_max, late_ns)

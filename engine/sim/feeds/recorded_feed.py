@@ -39,9 +39,9 @@ class RecordedMarket:
         self._rows: Rows | None = None  # or where it is rows
         self._at = 0  # in them
         self.next_due_ns: int | None = None  # of the next row or line
-        self._take_up()
+        self._next_piece()
 
-    def _take_up(self) -> None:
+    def _next_piece(self) -> None:
         """The next piece that holds anything."""
         piece = next(self._pieces, None)
         while piece is not None and not isinstance(piece, DepthAnswer) and not len(piece):
@@ -58,45 +58,45 @@ class RecordedMarket:
         rows = self._rows
         assert rows is not None, "its caller looked"
         if at == len(rows):
-            self._take_up()
+            self._next_piece()
         else:
             self._at, self.next_due_ns = at, int(rows[at, r.TIME_NS]) - self.ahead_ns
 
     def touch_ns(self, exchange: Exchange, before_ns: int) -> int | None:
         """When the first comes, before `before_ns`, that might touch an order that rests; what comes before it touches none."""
-        if not exchange.floor.resting:
+        if not exchange.books.resting:
             return None
         rows = self._rows
         if rows is None:
             due_ns = self.next_due_ns
             return due_ns if due_ns is not None and due_ns < before_ns else None
-        floor = exchange.floor
+        books = exchange.books
         found = matching_kernel.first_touch(
-            rows, self._at, min(before_ns, NEVER - self.ahead_ns) + self.ahead_ns, floor.v, floor.levels, floor.orders
+            rows, self._at, min(before_ns, NEVER - self.ahead_ns) + self.ahead_ns, books.v, books.levels, books.orders
         )
         if found == len(rows):
             found -= 1  # what comes behind this piece was not looked at
         time_ns = int(rows[found, r.TIME_NS]) - self.ahead_ns
         return time_ns if time_ns < before_ns else None
 
-    def meet(self, exchange: Exchange, now_ns: int) -> bool:
+    def match_due(self, exchange: Exchange, now_ns: int) -> bool:
         """Let the exchange see the rows due by now, up to one that fills an order; whether one did."""
         while self._rows is not None and self.next_due_ns is not None and self.next_due_ns <= now_ns:
-            filled, at = exchange.meet(self._rows, self._at, now_ns + self.ahead_ns, self.ahead_ns)
+            filled, at = exchange.match_rows(self._rows, self._at, now_ns + self.ahead_ns, self.ahead_ns)
             self._go(at)
             if filled:
                 return True
         return False
 
-    def take(self) -> Line:
+    def next_line(self) -> Line:
         """The line that is next."""
         answer = self._answer
         assert answer is not None, "its caller looked whether rows come first"
-        self._take_up()
+        self._next_piece()
         self.answered = answer.rows
         return answer.line
 
-    def peek_is_snapshot(self) -> bool:
+    def is_snapshot_next(self) -> bool:
         return self._answer is not None
 
     def shift(self, ns: int) -> None:

@@ -33,10 +33,10 @@ class SimMarket(Protocol):
     def next_due_ns(self) -> int | None:
         """When the next line is due; None at the end."""
 
-    def take(self) -> Line:
+    def next_line(self) -> Line:
         """The next line."""
 
-    def peek_is_snapshot(self) -> bool:
+    def is_snapshot_next(self) -> bool:
         """Whether the next line is a depth snapshot."""
 
     def shift(self, ns: int) -> None:
@@ -194,10 +194,10 @@ class QuietMarket:
     def next_due_ns(self) -> int | None:
         return self._lines[0].due_ns if self._lines else None
 
-    def take(self) -> Line:
+    def next_line(self) -> Line:
         return self._lines.pop(0)
 
-    def peek_is_snapshot(self) -> bool:
+    def is_snapshot_next(self) -> bool:
         return bool(self._lines)
 
     def shift(self, ns: int) -> None:

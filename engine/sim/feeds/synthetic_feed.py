@@ -256,11 +256,11 @@ class SyntheticMarket:
         self._fill()
         return self._ready[-1].due_ns
 
-    def take(self) -> Line:
+    def next_line(self) -> Line:
         self._fill()
         return self._ready.pop()
 
-    def peek_is_snapshot(self) -> bool:
+    def is_snapshot_next(self) -> bool:
         self._fill()
         return not self._ready[-1].stream
 

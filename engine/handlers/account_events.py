@@ -6,7 +6,7 @@ from engine.bodies import NoteLevel
 from engine.events import Answer, BalanceReport, Event, OrderReport, Outcome, StreamEnded, Subscribed, Unrecognised
 from engine.execution import order_reports, reconciliation
 from engine.facts import LinkReady
-from engine.handlers.links import disconnect
+from engine.handlers.link_changes import disconnect
 from engine.session_context import SessionContext
 from engine.session_record import SECOND_NS
 from engine.step_context import StepContext
@@ -20,7 +20,7 @@ def handle_event(session: SessionContext, step: StepContext, event: Event) -> No
     match event:
         case OrderReport():
             _handle_order_report(session, step, event)
-            reconciliation.request_missing_fills(step, session.requests, session.instruments)
+            reconciliation.query_missing_fills(step, session.requests, session.instruments)
         case BalanceReport():
             reconciliation.balance(step, event)
         case Subscribed() if step.record.kind is Kind.BROKER:

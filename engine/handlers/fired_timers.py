@@ -3,7 +3,7 @@
 from engine.apply.batch import Applied
 from engine.bodies import NoteLevel, TimerBody
 from engine.facts import CloseReason, SessionClosing
-from engine.handlers.links import reconnect
+from engine.handlers.link_changes import reconnect
 from engine.handlers.market_triggers import request_snapshots
 from engine.handlers.order_queries import query_order
 from engine.handlers.pnl import emit_pnl
