@@ -12,10 +12,9 @@ import duckdb
 import msgspec
 
 from analysis import sql_session
+from analysis.market_rows import decoding_context
 from engine.record_codec import read_request
 from engine.requests import Purpose
-from engine.session_context import SessionContext
-from engine.session_record import read_session
 from journal.errors import JournalError
 from journal.reader import Journal
 from journal.record import Kind, Record
@@ -99,8 +98,7 @@ class _Chapter:
 
     def __init__(self, folder: Path) -> None:
         self._journal = Journal(folder)
-        self._body = self._journal.session_record().body or "{}"
-        self._fields: dict[str, Any] = msgspec.json.decode(self._body)
+        self._fields: dict[str, Any] = msgspec.json.decode(self._journal.session_record().body or "{}")
         self.session = str(self._fields.get("session", folder.name))
         self._connection: duckdb.DuckDBPyConnection = sql_session.connect(folder)
 
@@ -131,7 +129,7 @@ class _Chapter:
 
     def chain(self, name: str) -> list[StoryLink]:
         """Return every record that has the order's name as key, and the causes of all, latest first."""
-        markets = MarketReader(SessionContext(read_session(self._body), {}))
+        markets = MarketReader(decoding_context(self._journal))
         walk = CausalWalk(self._journal, markets)
         records = {record.seq: record for record in self._records("key = ?", [name])}
         waiting = {seq for record in records.values() for seq in _causes(walk, record)} - records.keys()

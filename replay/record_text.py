@@ -6,16 +6,17 @@ Knows how to read every kind of record; knows nothing of where records are store
 import json
 from collections.abc import Mapping
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import msgspec
 
 from engine import facts
 from engine.bodies import RequestBody
-from engine.events import Event, OrderReport, Unrecognised
+from engine.events import BalanceReport, Event, OrderReport, Unrecognised
 from engine.facts import NewOrder
 from engine.market import rows as r
-from engine.market.views import decimal
+from engine.market.rows import Rows
 from engine.model import Instrument, find_instrument
 from engine.record_codec import (
     read_checkpoint,
@@ -40,33 +41,31 @@ TEXT_MAX = 240
 
 
 class MarketReader:
-    """Reads the frames of one session with the dialects of its venues."""
+    """Reads the frames of one session with its venues."""
 
-    def __init__(self, context: SessionContext) -> None:
+    def __init__(self, context: SessionContext | None) -> None:
+        """Take the venues of `context`. Without it frames are shown as text."""
         self._context = context
-        self._instruments = list(context.instruments.values())
-        self.watched = _watched_instruments(context)
+        self._instruments = [] if context is None else list(context.instruments.values())
+        self.watched = {} if context is None else _watched_instruments(context)
 
     def venue(self, source: str) -> Venue | None:
         """Return the venue that a source belongs to, or None if the session has not declared it."""
-        return self._context.venues.get(source.split(".", 1)[0])
+        return None if self._context is None else self._context.venues.get(source.split(".", 1)[0])
 
     def rows(self, record: Record) -> list[list[int]]:
         """Decode a streamed market frame into rows. Return an empty list for any other record."""
-        if record.kind is not Kind.FEED or record.meta is not None or record.payload is None:
-            return []
-        venue = self.venue(record.source)
-        if venue is None:
-            return []
-        rows = venue.market.decode(record.payload, record.source, record.seq, record.time_ns)
-        return [] if isinstance(rows, tuple) else [[int(value) for value in row] for row in rows]
+        decoded = self.decode(record) if record.kind is Kind.FEED else ()
+        return [] if isinstance(decoded, tuple) else [[int(value) for value in row] for row in decoded]
 
-    def account_events(self, record: Record) -> tuple[Event, ...]:
-        """Decode a frame of a private stream into events. Return an empty tuple for any other record."""
-        if record.kind is not Kind.BROKER or record.meta is not None or record.payload is None:
-            return ()
+    def decode(self, record: Record) -> Rows | tuple[Event, ...]:
+        """Decode a frame into market rows or events. Return an empty tuple for any other record."""
         venue = self.venue(record.source)
-        return () if venue is None else venue.decode_private(record.payload)
+        if venue is None or record.meta is not None or record.payload is None:
+            return ()
+        if record.kind is Kind.BROKER:
+            return venue.account.decode_private(record.payload)
+        return venue.market.decode(record.payload, record.source, record.seq, record.time_ns)
 
     def instrument(self, row: list[int]) -> Instrument:
         """Return the instrument of a row."""
@@ -249,44 +248,57 @@ def _checkpoint(record: Record) -> str:
 def _wire(record: Record, markets: MarketReader | None) -> str:
     if record.meta is not None:
         return _answer(record)
-    if markets is not None:
-        if rows := markets.rows(record):
-            return _market_text(rows, markets.instrument(rows[0])) or payload_text(record)
-        if events := markets.account_events(record):
-            return "; ".join(_event_text(event) for event in events)
-    return record.body if record.payload is None and record.body is not None else payload_text(record)
+    if record.payload is None:
+        return record.body or ""
+    decoded = () if markets is None else markets.decode(record)
+    if markets is not None and not isinstance(decoded, tuple):
+        rows = [[int(value) for value in row] for row in decoded]
+        return _market_text(rows, markets.instrument(rows[0]))
+    return _events_text(decoded, record) if isinstance(decoded, tuple) else payload_text(record)
+
+
+def _events_text(events: tuple[Event, ...], record: Record) -> str:
+    match events:
+        case (OrderReport() as report, *_):
+            fills = "".join(f", filled {plain(fill.quantity)} at {plain(fill.price)}" for fill in report.fills)
+            return f"the venue's report: order is {report.status}{fills}"
+        case (BalanceReport(), *_):
+            balances = (_balance_text(event) for event in events if isinstance(event, BalanceReport))
+            return f"the venue's balances: {', '.join(balances)}"
+        case () | (Unrecognised(), *_):
+            return payload_text(record)
+        case _:
+            return f"the venue's {type(events[-1]).__name__}"
+
+
+def _balance_text(report: BalanceReport) -> str:
+    return f"{plain(report.free)} {report.asset} free, {plain(report.locked)} locked"
 
 
 def _market_text(rows: list[list[int]], instrument: Instrument) -> str:
-    """Describe a market message by its first row. Return "" for a type of row that has no description."""
+    """Describe a market message by its first row."""
     row, symbol = rows[0], instrument.symbol
+    price, size = (partial(_plain_number, scale=scale) for scale in (instrument.price_scale, instrument.size_scale))
     match row[r.TYPE]:
         case r.QUOTE:
-            bid, bid_size, ask, ask_size = (
-                decimal(row[r.A + n], (instrument.price_scale, instrument.size_scale)[n % 2]) for n in range(4)
-            )
-            return f"quote {symbol}: bid {bid:f} x {bid_size:f}, ask {ask:f} x {ask_size:f}"
+            bid, ask = f"{price(row[r.A])} x {size(row[r.B])}", f"{price(row[r.C])} x {size(row[r.D])}"
+            return f"quote {symbol}: bid {bid}, ask {ask}"
         case r.TRADE:
-            price, size = decimal(row[r.A], instrument.price_scale), decimal(row[r.B], instrument.size_scale)
-            return f"trade {symbol}: {price:f} x {size:f}, id {row[r.C]}"
-        case r.MARK:
-            price, rate = decimal(row[r.A], r.MARK_SCALE), decimal(row[r.D], r.MARK_SCALE)
-            return f"mark {symbol}: {price:f}, funding {rate:f}"
+            return f"trade {symbol}: a {'sell' if row[r.D] else 'buy'} of {size(row[r.B])} at {price(row[r.A])}"
         case r.DIFF:
-            return f"depth of {symbol}: updates {row[r.A]} to {row[r.B]}, {len(rows) - 1} levels"
+            bids, asks = (sum(level[r.A] == side for level in rows[1:]) for side in (r.BID, r.ASK))
+            return f"depth {symbol}: updates {row[r.A]} to {row[r.B]}, {bids} bids, {asks} asks"
+        case r.SNAPSHOT:
+            return f"book {symbol}: {len(rows) - 1} levels"
+        case r.MARK:
+            funding = _plain_number(row[r.D], scale=r.MARK_SCALE)
+            return f"mark {symbol}: {_plain_number(row[r.A], scale=r.MARK_SCALE)}, funding {funding}"
         case _:
-            return ""
+            return f"a value of {symbol} that is out of range"
 
 
-def _event_text(event: Event) -> str:
-    match event:
-        case OrderReport():
-            fills = "".join(f", fill {fill.fill_id}: {fill.quantity:f} at {fill.price:f}" for fill in event.fills)
-            return f"the venue reports the order as {event.status}{fills}"
-        case Unrecognised():
-            return "an unrecognised message of the venue"
-        case _:
-            return f"the venue's {type(event).__name__}"
+def _plain_number(value: int, *, scale: int) -> str:
+    return plain(Decimal(value).scaleb(-scale))
 
 
 def _answer(record: Record) -> str:

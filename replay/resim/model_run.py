@@ -24,7 +24,8 @@ from engine.sim.virtual_gateway import VirtualGateway, Wires
 from engine.sim.wire import HttpRequest
 from engine.state.session_state import State
 from engine.step_context import Output
-from engine.venues.binance_spot import ApiKey, BinanceSpot
+from engine.venues.registry import make_venue
+from engine.venues.signing import Credentials
 from journal.reader import Journal, available_records
 from journal.record import Kind, Record
 from replay.resim.row_feed import RowFeed
@@ -94,11 +95,12 @@ class ModelRun:
         # each session sends it before it begins, and it uses rate budget
         self._venue.sim.http(self._venue.new_conn_id(), EXCHANGE_INFO_REQUEST, self._venue.now_ns)
         self._venue.sim.advance(self._venue.now_ns)
+        venue = make_venue(body.venues[0], body.instruments)
         self.gateway = VirtualGateway(
             self._venue,
             sequencer,
-            BinanceSpot(body.instruments, body.venues[0].recv_window_ms),
-            ApiKey.hmac(ACCOUNT_KEY, ACCOUNT_KEY),
+            venue,
+            venue.signer.load_key(Credentials(ACCOUNT_KEY, ACCOUNT_KEY)),
             Wires(model.request_ns, model.answer_ns, model.ways_ns, model.scatter_ppm),
             on_market_link=self._on_market_link,
         )

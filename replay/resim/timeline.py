@@ -20,7 +20,6 @@ from journal.reader import Journal
 from journal.record import Kind, Record
 from replay.projections import OUTSIDE_KINDS, Projection, build_projection, load_projection, venue_for_source
 
-SNAPSHOT_MARK = b'{"lastUpdateId":'
 SINGLE_READS_MAX = 50  # more records than these are read by a scan of the segment
 SEGMENTS_CACHED = 2  # the engine and the venue seldom read more than two at a time
 
@@ -66,7 +65,11 @@ class Timeline:
         """Yield the inputs in order, from record `from_seq` on."""
         for item in self._walk():
             if isinstance(item, OutsideInput):
-                if item.record.seq >= from_seq and not _is_answer(item.record) and not is_depth_snapshot(item.record):
+                if (
+                    item.record.seq >= from_seq
+                    and not _is_answer(item.record)
+                    and not self._is_depth_snapshot(item.record)
+                ):
                     yield item
                 continue
             seqs = item.rows[item.ends - 1, r.SEQ]
@@ -90,7 +93,7 @@ class Timeline:
             if isinstance(item, RowSpan):
                 rows = item.rows if with_quotes else item.rows[item.rows[:, r.TYPE] != r.QUOTE]
                 yield _with_venue_times(rows, offset_ns) if by_venue_clock else rows
-            elif is_depth_snapshot(item.record):
+            elif self._is_depth_snapshot(item.record):
                 yield self._depth(item.record, answer_ns)
 
     def _clock_offset_ns(self, *, with_quotes: bool) -> int:
@@ -131,7 +134,7 @@ class Timeline:
                 yield from _row_spans(segment.market, begin, end, line, merged=merged)
                 line += end - begin
                 yield OutsideInput(record, line - 1, record.kind is Kind.LINK and record.source in self._market_sources)
-                line += is_depth_snapshot(record)
+                line += self._is_depth_snapshot(record)
                 begin = end
             end = int(np.searchsorted(seqs, segment.last_seq, side="right"))
             yield from _row_spans(segment.market, begin, end, line, merged=merged)
@@ -178,10 +181,21 @@ class Timeline:
             ]
         return [record for record in records if self._is_outside(record)]
 
+    def _is_depth_snapshot(self, record: Record) -> bool:
+        """Return True for an answer with a book snapshot. A capture has it without its request."""
+        if record.kind is not Kind.FEED or not record.payload:
+            return False
+        return venue_for_source(self._context, record.source).market.is_snapshot(record.payload)
+
     def _is_outside(self, record: Record) -> bool:
         if record.kind is Kind.LINK:
             return record.source in self._market_sources or record.source == "clock"
-        return record.kind is Kind.COMMAND or record.meta is None or record.cause is None or is_depth_snapshot(record)
+        return (
+            record.kind is Kind.COMMAND
+            or record.meta is None
+            or record.cause is None
+            or self._is_depth_snapshot(record)
+        )
 
 
 def _row_spans(market: Projection, begin: int, end: int, line: int, *, merged: bool) -> Iterator[RowSpan]:
@@ -208,8 +222,3 @@ def _with_venue_times(rows: Rows, offset_ns: int) -> Rows:
 
 def _is_answer(record: Record) -> bool:
     return record.kind is Kind.FEED and record.meta is not None and record.cause is not None
-
-
-def is_depth_snapshot(record: Record) -> bool:
-    """Return True for the answer to a request for a depth snapshot. In a capture it has no request."""
-    return record.kind is Kind.FEED and (record.payload or b"").startswith(SNAPSHOT_MARK)
