@@ -383,7 +383,7 @@ class Exchange:
         order.updated_ns = now_ns
         order.status = SimOrderStatus.PARTIALLY_FILLED if order.leaves else SimOrderStatus.FILLED
         if order.side is Side.BUY and order.price and not rules.settles_in:
-            # a fill below the limit price frees the rest of what the order locked for it
+            # a fill below the limit price frees the rest of the locked amount
             self._unlock(order, order.locked - -(-order.price * order.leaves // ONE))
         self._report(Execution.TRADE, order, now_ns, fill=fill)
 

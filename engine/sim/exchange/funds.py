@@ -81,7 +81,7 @@ class Funds:
         return fee
 
     def book(self, asset: str, amount: int) -> None:
-        """P&L and fees of contracts: what they bring or take. Margin is not modelled, so the balance may fall below nothing."""
+        """Add the P&L and fees of contracts to the free balance."""
         self.free[asset] = self.free.get(asset, 0) + amount
         self.locked.setdefault(asset, 0)
         self.touched.add(asset)

@@ -44,9 +44,9 @@ def plan_matches(market: SymbolMarket, account: str, new: SimNewOrder) -> Iterat
 
 
 def amount_to_lock(market: SymbolMarket, new: SimNewOrder, matches: list[Match]) -> int:
-    """Return what an order locks: a limit buy its notional, a market buy what it will pay, a sale its quantity.
+    """Return the amount that an order locks; 0 for a contract.
 
-    Contracts lock nothing.
+    A limit buy locks its notional, a market buy the amount it will pay, a sale its quantity.
     """
     if market.rules.settles_in:
         return 0

@@ -29,7 +29,7 @@ from engine.sim.exchange.queue_models import PESSIMISTIC, advance_front, excess
 # Reasons to stop
 DONE: Final = 0
 PRINTED: Final = 1  # after a trade that reaches an order
-CROSSED: Final = 2  # after a record that lets an order trade with the book
+CROSSED: Final = 2  # after a record that makes an order tradable with the book
 UNJOINED: Final = 3  # before a diff that precedes the first snapshot
 JOINED: Final = 4  # after a snapshot
 GROW: Final = 5  # before a record for which the books need room or another window
@@ -214,7 +214,7 @@ def apply_quote(i: int, row: Rows, v: Rows, levels: Rows) -> None:
         return
     for side in range(2):
         key = bid if side == 0 else -ask
-        if v[i, V_QUOTES_ALONE]:  # one level a side; what was consumed of it stays consumed while its price is the same
+        if v[i, V_QUOTES_ALONE]:  # one level a side; consumed size stays consumed while its price is the same
             v[i, V_FAR + side] = 1 if v[i, V_FAR + side] > 0 and levels[2 * i + side, FAR] == key else 0
         v[i, V_FAR + side] = set_quoted(
             levels[2 * i + side], v[i, V_FAR + side], key, bid_size if side == 0 else ask_size

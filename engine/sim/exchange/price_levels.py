@@ -65,7 +65,7 @@ def without_last(row: Rows, far: int) -> int:
 
 @compiled
 def set_numbers(row: Rows, at: int, size: int, matching: bool, public: bool) -> None:
-    """Set the size in one book or both. What was consumed of a level stays consumed until its size changes."""
+    """Set the size in one book or both. Consumed size stays consumed until the size changes."""
     if matching and row[at + SIZE] != size:
         row[at + SIZE] = size
         row[at + TAKEN] = 0

@@ -19,7 +19,7 @@ def contract_worth(rules: SymbolRules, quantity: int, price: int) -> int:
 def swap_assets(
     rules: SymbolRules, funds: Funds, order: SimOrder, quantity: int, quote: int, *, maker: bool
 ) -> tuple[int, str]:
-    """Pay one asset from what the order locked and receive the other, less the fee; return the fee and its asset."""
+    """Exchange the locked asset for the other one, less the fee; return the fee and its asset."""
     if order.side is Side.BUY:
         pay_asset, pay, get_asset, get = rules.quote, quote, rules.base, quantity
     else:

@@ -103,7 +103,7 @@ class SymbolMarket:
         return [_print(tape[n % at.PRINTS_KEPT]) for n in range(max(0, count - at.PRINTS_KEPT), count)]
 
     def prints_last(self) -> TradePrint:
-        """Return the last trade, of which there must be one."""
+        """Return the last trade; the symbol must have had one."""
         return _print(self._books.prints[self.place, (self._number(at.V_PRINTS) - 1) % at.PRINTS_KEPT])
 
     @property
