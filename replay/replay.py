@@ -19,7 +19,7 @@ from engine.kernel import Kernel, StepResult
 from engine.session_record import SessionBody, StrategySettings, read_session
 from engine.state.session_state import State
 from engine.step_context import Output
-from engine.venues.venue import MarketDialect
+from engine.venues.venue import MarketCodec
 from journal.errors import JournalError
 from journal.reader import Journal
 from journal.record import INPUTS, Kind, Record, canonical
@@ -230,7 +230,7 @@ class Repetition:
         held = {} if ours else {output.seq: output for output in self._outputs}
         session = self.kernel.session
 
-        def dialect(source: str) -> MarketDialect | None:
+        def dialect(source: str) -> MarketCodec | None:
             venue = session.venues.get(source.split(".", 1)[0])
             return None if venue is None else venue.market
 
@@ -251,12 +251,13 @@ def records_of(outputs: Iterable[Output]) -> list[Record]:
 def runs_of_frames(records: Iterator[Record]) -> Iterator[list[Record]]:
     """The records in order: stream frames of one source in runs, all others one by one."""
     run: list[Record] = []
-    feed = Kind.FEED
+    feed, source = Kind.FEED, ""
     for record in records:
         if record.kind is feed and record.meta is None:
-            if run and (run[0].source != record.source or len(run) == RUN_RECORDS_MAX):
-                yield run
-                run = []
+            if record.source != source or len(run) == RUN_RECORDS_MAX:
+                if run:
+                    yield run
+                run, source = [], record.source
             run.append(record)
             continue
         if run:
