@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from by_hand import ByHand
 
 from engine.risk.rules import FIRST_RULES, RULES
 from engine.session_record import RuleSettings, read_session
@@ -105,6 +106,7 @@ def test_a_setting_of_a_rule_can_be_changed_for_a_replay(house: Path) -> None:
 
 def test_a_session_without_rules_of_its_own_is_recorded_as_before() -> None:
     assert recorded_rules([]) == ()
+    assert '"rules":' not in ByHand().records[0].body
     assert load_rules(()).keys() == FIRST_RULES == RULES.keys()
 
 

@@ -62,6 +62,7 @@ def risk_context(session: SessionContext, step: StepContext, strategy: str, orde
     instrument = session.instruments[order.instrument]
     return RiskContext(
         order=order,
+        terms=order.terms,
         strategy=strategy,
         instrument=instrument,
         instruments=session.instruments,

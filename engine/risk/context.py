@@ -18,6 +18,7 @@ class RiskContext(msgspec.Struct, frozen=True):
     """One new order, and the account and market at the time of its review."""
 
     order: NewOrder
+    terms: Terms  # the order's
     strategy: str
     instrument: Instrument
     instruments: dict[str, Instrument]
@@ -27,10 +28,6 @@ class RiskContext(msgspec.Struct, frozen=True):
     bid: Decimal  # 0: no quote
     ask: Decimal
     rates: RateModel = FIXED_WINDOWS  # how the instrument's venue counts requests
-
-    @property
-    def terms(self) -> Terms:
-        return self.order.terms
 
     @property
     def side(self) -> Side:
