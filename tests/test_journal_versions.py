@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
-from analysis.sql_session import connect, rows
+from analysis.sql_session import connect, query_rows
 from engine import upcast
 from engine.live.startup import folded
 from engine.record_codec import read_fact, read_intent, read_timer
@@ -75,7 +75,7 @@ def test_a_golden_journal_is_read_verified_and_replayed(version: int) -> None:
     assert report.chain.startswith(root)
     assert recover(folder).sealed_now == 0
     assert [record.seq for record in Journal.open(folder).records()] == list(range(count))
-    assert rows(connect(folder), "SELECT count(*) FROM records") == [(count,)]
+    assert query_rows(connect(folder), "SELECT count(*) FROM records") == [(count,)]
     replayed = replay_session(folder)
     assert replayed.identical
     # parts of the state that the code of the time did not have yet
