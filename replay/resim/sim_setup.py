@@ -14,8 +14,9 @@ from engine.sim.binance import PROTOCOL
 from engine.sim.binance.filters import rules_of
 from engine.sim.exchange import adoption
 from engine.sim.feeds.recorded_feed import RecordedMarket
-from engine.sim.sim_venue import AccountConfig, SimVenue, VenueConfig
+from engine.sim.sim_venue import SimVenue
 from engine.sim.units import ONE, units
+from engine.sim.venue_config import AccountConfig, VenueConfig
 from engine.state.orders import Order
 from engine.state.session_state import State
 from engine.venues.registry import UnknownVenueError, installed_venues, venue_class
