@@ -105,7 +105,7 @@ class SessionRows:
         found = [np.empty((0, r.COLUMNS), np.int64)]
         context = self.context()
         while context is not None and len(seqs):
-            last_seq, part = self._part(int(seqs[0]), context)
+            last_seq, part = self._projection_at(int(seqs[0]), context)
             here = seqs[: int(np.searchsorted(seqs, last_seq, side="right"))]
             seqs = seqs[len(here) :]
             first = int(np.searchsorted(part.seqs, here[0]))
@@ -115,7 +115,7 @@ class SessionRows:
                 found.append(rows[here[np.minimum(places, len(here) - 1)] == rows[:, r.SEQ]])
         return np.concatenate(found)
 
-    def _part(self, seq: int, context: SessionContext) -> tuple[int, Projection]:
+    def _projection_at(self, seq: int, context: SessionContext) -> tuple[int, Projection]:
         for first_seq, (last_seq, part) in self._parts.items():
             if first_seq <= seq <= last_seq:
                 return last_seq, part
