@@ -133,6 +133,13 @@ def test_a_strategy_cannot_place_a_foreign_order() -> None:
     assert "cannot place an order of type FOREIGN" in hand.state.account.strategies.of("hand").stopped_for
 
 
+def test_a_type_without_a_stop_refuses_a_stop_price() -> None:
+    """It would be an order without the stop that its strategy relies on."""
+    place = 'yield Place("BTCUSDT", Side.BUY, parameters.size, parameters.price)'
+    hand = ByHand(source=HAND.replace(place, place[:-1] + ", stop_price=Decimal(95))")).run(1.5)
+    assert "an order of type LIMIT has no stop price" in hand.state.account.strategies.of("hand").stopped_for
+
+
 def test_ask_and_sql_show_the_venues_type_and_stop_price(tmp_path: Path) -> None:
     """Also in the next session, which gets the order with its opening state."""
     first = ByHand(parameters=QUIET).run(1.5).private(streamed("STOP_LOSS", "SELL", "0.0", "88.0"))

@@ -98,15 +98,16 @@ class Indicator(msgspec.Struct, frozen=True):
 
 
 class Place(msgspec.Struct, frozen=True):
-    """The wish for a new order. `because` names what it was decided on."""
+    """The intent to place an order. `because` names the facts behind the decision."""
 
     instrument: str
     side: Side
     quantity: Decimal
-    price: Decimal = ZERO
+    price: Decimal = ZERO  # 0: without a limit
     type: OrderType = OrderType.LIMIT
     time_in_force: TimeInForce = TimeInForce.GTC
     because: Mapping[str, Any] = MappingProxyType({})
+    stop_price: Decimal = ZERO  # 0: without a stop
 
 
 class Cancel(msgspec.Struct, frozen=True):
