@@ -1,6 +1,7 @@
 """A user's risk rule: named in the session file, recorded with its source, replayed from the record, and never a danger to the engine."""
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -44,6 +45,9 @@ def reject_reason(context: RiskContext, settings: Settings) -> str:
 max_spread = RiskRule(reject_reason, Settings)
 """
 CONFIGURED = '\n[rule.max_spread]\ncode = "house.spread:max_spread"\nsettings = { spread_max = "0.001" }\n'
+
+
+PAGE = (ROOT / "docs/risk-rules.md").read_text(encoding="utf-8")
 
 
 @pytest.fixture
@@ -208,6 +212,15 @@ def test_a_rule_that_fails_refuses_the_order_and_never_stops_the_engine(house: P
     assert all(answer.startswith(said) for answer in answers(session, "max_spread")), answers(session, "max_spread")
     assert (sent(session), session.state.account.strategies.of("once").stopped_for) == (0, "")
     assert replay_session(session.folder).identical
+
+
+def test_the_page_lists_every_rule_and_its_example_works(tmp_path: Path) -> None:
+    assert set(re.findall(r"^\| `(\w+)` \|", PAGE, re.MULTILINE)) == RULES.keys()
+    [code], [text] = (re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL) for language in ("python", "toml"))
+    (tmp_path / "house_rules.py").write_text(code)
+    session = ran(tmp_path, configured(tmp_path, "\n" + text.replace("0.5", "0.001")))
+    assert all(answer.endswith("is above 0.001") for answer in answers(session, "max_spread"))
+    assert sent(session) == 0
 
 
 def test_a_rule_is_also_found_where_python_looks(house: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
