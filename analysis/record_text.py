@@ -2,13 +2,18 @@
 
 import json
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import msgspec
 
 from engine import facts
 from engine.bodies import RequestBody
+from engine.events import BalanceReport, Event, OrderReport, Unrecognised
 from engine.facts import NewOrder
+from engine.market import rows as r
+from engine.market.rows import Rows
+from engine.model import Instrument
 from engine.record_codec import (
     read_checkpoint,
     read_command,
@@ -20,6 +25,7 @@ from engine.record_codec import (
     read_timer,
     read_verdict,
 )
+from engine.session_context import SessionContext
 from journal.record import Kind, Record, canonical, plain
 
 MICROSECOND_NS = 1_000
@@ -29,9 +35,17 @@ MINUTE_NS = 60 * SECOND_NS
 LEVELS_SHOWN = 2
 
 
-def what(record: Record) -> str:
-    """What a record says. Total: a body that cannot be read is shown as it stands."""
+def what(record: Record, context: SessionContext | None = None) -> str:
+    """Return what a record says. Total: bytes that cannot be read are shown as they are.
+
+    Args:
+        record: Of any kind.
+        context: The venues of its session. Without it the bytes of frames are shown.
+
+    """
     try:
+        if record.kind in (Kind.FEED, Kind.BROKER):
+            return wire(record, context)
         return _WORDS[record.kind](record)
     except (msgspec.MsgspecError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError):
         return record.body if record.body is not None else raw(record)
@@ -175,26 +189,67 @@ def _checkpoint(record: Record) -> str:
 # ---- what came over the wire --------------------------------------------------------------------
 
 
-def _wire(record: Record) -> str:
+def wire(record: Record, context: SessionContext | None) -> str:
+    """Return what a frame or an answer says, as the session's venue decodes it."""
     if record.meta is not None:
         return _answer(record)
-    message = json.loads(record.payload or b"")
-    data = message.get("data", message.get("event", message))
-    kind = data.get("e")
-    if kind is None and "u" in data and "b" in data:
-        return f"quote {data['s']}: bid {_number(data['b'])} x {_number(data['B'])}, ask {_number(data['a'])} x {_number(data['A'])}"
-    if kind == "trade":
-        side = "sell" if data["m"] else "buy"
-        return f"trade {data['s']}: a {side} of {_number(data['q'])} at {_number(data['p'])}"
-    if kind == "depthUpdate":
-        return f"depth {data['s']}: updates {data['U']} to {data['u']}, {len(data['b'])} bids, {len(data['a'])} asks"
-    if kind == "executionReport":
-        return f"the venue's report: {data['x']}, order is {data['X']}"
-    return f"the venue's {kind}" if kind else f"a message on {record.source}"
+    name = record.source.partition(".")[0]
+    venue = None if context is None else context.venues.get(name)
+    payload = record.payload or b""
+    if venue is None:
+        return raw(record)
+    if record.kind is Kind.BROKER:
+        return _events(venue.account.decode_private(payload), record)
+    decoded = venue.market.decode(payload, record.source, record.seq, record.time_ns)
+    if isinstance(decoded, tuple):
+        return _events(decoded, record)
+    return _market(decoded, venue.instruments[int(decoded[0, r.INSTRUMENT])])
 
 
-def _number(text: str) -> str:
-    return plain(Decimal(text))
+def _events(events: tuple[Event, ...], record: Record) -> str:
+    """Return what a frame reports."""
+    match events:
+        case (OrderReport() as report, *_):
+            fills = "".join(f", filled {plain(fill.quantity)} at {plain(fill.price)}" for fill in report.fills)
+            return f"the venue's report: order is {report.status}{fills}"
+        case (BalanceReport(), *_):
+            return f"the venue's balances: {', '.join(_balance(event) for event in events if isinstance(event, BalanceReport))}"
+        case (Unrecognised(), *_):
+            return raw(record)
+        case ():
+            return f"a message on {record.source}"
+        case _:
+            return f"the venue's {type(events[-1]).__name__}"
+
+
+def _balance(report: BalanceReport) -> str:
+    return f"{plain(report.free)} {report.asset} free, {plain(report.locked)} locked"
+
+
+def _market(rows: Rows, of: Instrument) -> str:
+    """Return what the first message of some rows says."""
+    first = [int(value) for value in rows[0]]
+    prices, sizes = (partial(_number, scale=scale) for scale in (of.price_scale, of.size_scale))
+    match first[r.TYPE]:
+        case r.QUOTE:
+            return f"quote {of.symbol}: bid {prices(first[r.A])} x {sizes(first[r.B])}, ask {prices(first[r.C])} x {sizes(first[r.D])}"
+        case r.TRADE:
+            return (
+                f"trade {of.symbol}: a {'sell' if first[r.D] else 'buy'} of {sizes(first[r.B])} at {prices(first[r.A])}"
+            )
+        case r.DIFF:
+            bids, asks = (int((rows[1:, r.A] == side).sum()) for side in (r.BID, r.ASK))
+            return f"depth {of.symbol}: updates {first[r.A]} to {first[r.B]}, {bids} bids, {asks} asks"
+        case r.SNAPSHOT:
+            return f"book {of.symbol}: {len(rows) - 1} levels"
+        case r.MARK:
+            return f"mark {of.symbol}: {_number(first[r.A], scale=r.MARK_SCALE)}"
+        case _:
+            return f"a value of {of.symbol} that may not enter"
+
+
+def _number(value: int, *, scale: int) -> str:
+    return plain(Decimal(value).scaleb(-scale))
 
 
 def _answer(record: Record) -> str:
@@ -208,8 +263,6 @@ def _answer(record: Record) -> str:
 
 _WORDS = {
     Kind.SESSION: _session,
-    Kind.FEED: _wire,
-    Kind.BROKER: _wire,
     Kind.LINK: _link,
     Kind.TIMER: _timer,
     Kind.COMMAND: _command,

@@ -17,6 +17,7 @@ import duckdb
 import msgspec
 import pyarrow.parquet as pq
 
+from analysis import market_rows
 from engine.order_terms import TERMS
 from journal.arrow_codec import SCHEMA
 from journal.errors import DamagedJournalError
@@ -31,6 +32,7 @@ _READING = ("SELECT", "EXPLAIN")  # DuckDB counts DESCRIBE, SHOW and SUMMARIZE a
 # with 18 places overflows from 100 on. Here factors keep 12 places, a quotient has 12, and what does not fit is NULL.
 MACROS = (
     "money(text) AS TRY_CAST(text AS DECIMAL(38, 18))",
+    "at_unit(count, unit) AS CAST(count AS DECIMAL(19, 0)) * unit",  # an integer of a market row, at its instrument's scale
     "instant(ns) AS make_timestamp(ns // 1000)",
     "wire(payload) AS TRY(decode(payload))",  # ->> on bytes would be NULL without an error
     "as_json(text) AS TRY_CAST(text AS JSON)",
@@ -74,11 +76,12 @@ def connect(folders: Path | Sequence[Path]) -> duckdb.DuckDBPyConnection:
     """Views over one session or several (told apart by their column `session`). Use one cursor for each query."""
     connection = duckdb.connect(":memory:", config=SETTINGS)
     connection.execute("SET parquet_metadata_cache = true")  # a look-up in 268 segments takes half the time
-    parts, sealed = [], []
+    parts, sealed, journals = [], [], {}
     for index, folder in enumerate([folders] if isinstance(folders, Path) else folders):
         journal = Journal(folder)
         journal.check_seams()
         name = _session_id(journal)
+        journals[name] = journal
         paths = [str(path.resolve()) for path in journal.sealed_paths()]
         if paths:
             sealed += paths
@@ -90,6 +93,7 @@ def connect(folders: Path | Sequence[Path]) -> duckdb.DuckDBPyConnection:
             connection.execute(f"CREATE TABLE tail_{index} AS FROM arrow_tail")
             connection.unregister("arrow_tail")
             parts.append(_part(name, f"tail_{index}"))
+    market_rows.register(connection, journals)
     for macro in (*MACROS, *_order_macros()):
         connection.execute(f"CREATE MACRO {macro}")
     try:

@@ -12,6 +12,7 @@ import duckdb
 import msgspec
 
 from analysis import sql_session
+from analysis.market_rows import decoding_context
 from analysis.record_text import what
 from engine.record_codec import read_intent, read_request, read_timer
 from engine.requests import Purpose
@@ -89,7 +90,9 @@ class _Chapter:
     """What one session holds of an order."""
 
     def __init__(self, folder: Path) -> None:
-        self.body: dict[str, Any] = msgspec.json.decode(Journal(folder).session_record().body or "{}")
+        journal = Journal(folder)
+        self.body: dict[str, Any] = msgspec.json.decode(journal.session_record().body or "{}")
+        self.context = decoding_context(journal)
         self.session = str(self.body.get("session", folder.name))
         self.connection: duckdb.DuckDBPyConnection = sql_session.connect(folder)
 
@@ -163,7 +166,7 @@ class _Chapter:
     def _link(self, record: Record, found: dict[int, Record], asked: tuple[Any, ...] | None) -> StoryLink:
         cause = None if record.cause is None else found.get(record.cause)
         delta_ns = None if cause is None else record.time_ns - cause.time_ns
-        return StoryLink(self.session, record, what(record), delta_ns, *(asked or ()))
+        return StoryLink(self.session, record, what(record, self.context), delta_ns, *(asked or ()))
 
     def _records(self, condition: str, values: list[Any]) -> Iterable[Record]:
         for row in self._rows(f"SELECT {_COLUMNS} FROM journal WHERE {condition}", values):  # noqa: S608 - our own text

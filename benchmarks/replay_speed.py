@@ -54,8 +54,8 @@ def main() -> None:
     parser.add_argument("--keep", type=Path)
     options = parser.parse_args()
     begun = time.perf_counter()
-    from engine.market.market_state import warm
     from replay.replay import replay_session
+    from verbatim.warmup import warm
 
     imported = time.perf_counter()
     warm()

@@ -9,7 +9,7 @@ from engine.market import rows as r
 from engine.market.views import decimal
 from engine.model import Instrument
 from engine.record_codec import read_timer
-from engine.venues.venue import MarketDialect
+from engine.venues.venue import MarketCodec
 from journal.reader import Journal
 from journal.record import Kind, Record
 
@@ -17,7 +17,7 @@ STEPS_MAX = 64  # a chain is a handful of records; more is a loop in damaged cau
 TEXT_MAX = 240
 LOOK_BACK_MAX = 16_384  # records before a TIMER among which the quote that woke its strategy is looked for
 WINDOW = 1_024  # of them are read at once
-Dialect = Callable[[str], MarketDialect | None]  # source -> who reads its frames
+Dialect = Callable[[str], MarketCodec | None]  # source -> who reads its frames
 
 
 class CauseLink(msgspec.Struct, frozen=True):

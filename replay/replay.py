@@ -19,7 +19,7 @@ from engine.kernel import Kernel, StepResult
 from engine.session_record import SessionBody, StrategySettings, read_session
 from engine.state.session_state import State
 from engine.step_context import Output
-from engine.venues.venue import MarketDialect
+from engine.venues.venue import MarketCodec
 from journal.errors import JournalError
 from journal.reader import Journal
 from journal.record import INPUTS, Kind, Record, canonical
@@ -230,7 +230,7 @@ class Repetition:
         held = {} if ours else {output.seq: output for output in self._outputs}
         session = self.kernel.session
 
-        def dialect(source: str) -> MarketDialect | None:
+        def dialect(source: str) -> MarketCodec | None:
             venue = session.venues.get(source.split(".", 1)[0])
             return None if venue is None else venue.market
 

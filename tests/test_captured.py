@@ -401,7 +401,7 @@ def test_the_model_that_was_chosen_is_said(captures: Path) -> None:
 def test_what_is_no_market_is_not_resimulated(shared_data: Path, tmp_path: Path) -> None:
     kraken = shared_data / "captures" / "kraken-v2" / "doge_usdt_book10.jsonl"
     verbatim("import", kraken, "--format", "ndjson", "--time-unit", "none", "--into", tmp_path / "k")
-    assert "no market stream of Binance's spelling" in verbatim(
+    assert "no market stream that an installed venue reads" in verbatim(
         "resim", tmp_path / "k", "--strategy", STRATEGIES / "at_the_top.py", code=3
     )
 

@@ -16,7 +16,6 @@ from click.testing import CliRunner
 from analysis.sql_session import connect, rows
 from engine.live.session_status import SessionStatus, Summary
 from engine.live.startup import SessionConfig, StartError
-from engine.market.market_state import warm
 from engine.record_codec import read_link, read_request
 from engine.session_record import SECOND_NS, read_session
 from engine.sim.binance.connections import Sent
@@ -32,6 +31,7 @@ from verbatim.commands.record import command
 from verbatim.config import make_config, recording_config
 from verbatim.demo import venue_process
 from verbatim.recorder import HOUR_NS, Recorder, roll_due_ns
+from verbatim.warmup import warm
 
 Ready = dict[str, Any]
 FRAMES_S_MAX = 10.0

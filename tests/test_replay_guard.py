@@ -31,14 +31,19 @@ CALLER = QUOTER.replace(
 DIALECT = """
 import socket
 from engine.venues.binance_spot import BinanceSpot
+from engine.venues.binance_spot.account import SpotAccount
 
-class Curious(BinanceSpot):
+class CuriousAccount(SpotAccount):
     def decode_private(self, payload):
         try:
             socket.create_connection(("127.0.0.1", 9), timeout=0.1).close()
         except OSError:
             pass
         return super().decode_private(payload)
+
+
+class Curious(BinanceSpot):
+    account = CuriousAccount()
 """
 
 
@@ -62,7 +67,7 @@ def test_a_venues_dialect_that_opens_a_socket_is_named_by_its_line(
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.delitem(sys.modules, "curious_venue", raising=False)
     folder = sealed(tmp_path / "s", seconds=2)
-    monkeypatch.setattr("engine.session_context.BUILT_IN_VENUES", {"binance_spot": "curious_venue:Curious"})
+    monkeypatch.setattr("engine.venues.registry.installed_venues", lambda: {"binance_spot": "curious_venue:Curious"})
     line = DIALECT.splitlines().index('            socket.create_connection(("127.0.0.1", 9), timeout=0.1).close()') + 1
     with pytest.raises(
         SocketOpenedError, match=rf"curious_venue\.py:{line} \(decode_private\) opened a socket"

@@ -154,7 +154,8 @@ class Session:
             signer=wanted.signer,
             sync=wanted.sync,
         )
-        sender = make_sender(wanted.http, wanted.venue.rest)
+        (venue,) = self.kernel.session.venues.values()
+        sender = make_sender(wanted.http, wanted.venue.rest, venue.kept_headers)
         (name,) = self.kernel.session.venues
         links = self._links = LinkTasks({name: wanted.venue}, self.inbox, self._clock, plan.kept)
         try:

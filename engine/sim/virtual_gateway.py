@@ -14,15 +14,15 @@ from engine.market.layout import NEVER
 from engine.record_codec import text_of
 from engine.requests import FEED_PURPOSES, AnswerStatus, LinkRole, Purpose
 from engine.sequencer import Arrival, Sequencer
-from engine.session_record import MILLISECOND_NS
+from engine.sim.binance.venue_api import recorded_headers
 from engine.sim.sim_venue import SimVenue
 from engine.sim.wire import HttpRequest, Outgoing
 from engine.state.session_state import State
 from engine.step_context import Output
-from engine.venues.binance_spot import ApiKey, BinanceSpot
+from engine.venues.signing import SecretKey
+from engine.venues.venue import Venue
 from journal.record import Kind, Record, canonical
 
-KEPT_HEADERS = ("x-mbx-used-weight-1m", "x-mbx-order-count-10s", "retry-after", "content-type")
 MILLION = 1_000_000
 
 
@@ -67,8 +67,8 @@ class VirtualGateway:
         self,
         venue: LiveLink,
         sequencer: Sequencer,
-        dialect: BinanceSpot,
-        key: ApiKey,
+        dialect: Venue,
+        key: SecretKey,
         wires: Wires,
         *,
         on_market_link: Callable[[Record, RequestBody], None] | None = None,
@@ -175,15 +175,17 @@ class VirtualGateway:
                         self._down(conn_id, "asked")
             case Purpose.SUBSCRIBE:
                 assert request.unsigned is not None, "a subscription is a message"
-                frame = self._dialect.sign_ws(request.unsigned, self._key, self._stamp_ms(request), str(record.seq))
+                frame = self._dialect.signer.sign_frame(
+                    request.unsigned, self._key, self._stamp_ns(request), str(record.seq)
+                )
                 for conn_id, source in self.links.items():
                     if source == request.source:
                         sim.frame(conn_id, frame, now_ns)
             case _:
                 self._http(record, request)
 
-    def _stamp_ms(self, request: RequestBody) -> int:
-        return (self.venue.now_ns + request.clock_offset_ns) // MILLISECOND_NS
+    def _stamp_ns(self, request: RequestBody) -> int:
+        return self.venue.now_ns + request.clock_offset_ns
 
     def _connect(self, seq: int, request: RequestBody) -> None:
         assert request.link is not None, "a connect request carries its plan"
@@ -199,7 +201,7 @@ class VirtualGateway:
         if now_ns > request.expires_ns:
             self.answered(record, request, {"outcome": AnswerStatus.NOT_SENT, "error": "expired"}, b"")
             return
-        message = self._dialect.sign_rest(request.unsigned, self._key, self._stamp_ms(request))
+        message = self._dialect.signer.sign_http(request.unsigned, self._key, self._stamp_ns(request))
         conn_id = self.venue.new_conn_id()
         self._asked[conn_id] = SentRequest(record, request, now_ns - self.wires.request_ns)  # it left us so long ago
         path, _, query = message.path_and_query.partition("?")
@@ -250,8 +252,7 @@ class VirtualGateway:
             if out.answer is None:
                 self._end_exchange(out.conn_id, {"outcome": AnswerStatus.CUT}, b"")
             else:
-                named = out.answer.named
-                headers = {name: named[name] for name in KEPT_HEADERS if name in named}
+                headers = recorded_headers(out.answer)
                 meta = {"outcome": AnswerStatus.ANSWER, "status": out.answer.status, "headers": headers}
                 self._end_exchange(out.conn_id, meta, out.answer.body)
         elif out.conn_id in self.links:

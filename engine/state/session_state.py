@@ -40,13 +40,14 @@ from engine.state.changes import (
     Stamp,
     TimerFired,
 )
+from engine.state.fill_cursor import FillCursor
 from engine.state.links import LinkStates
 from engine.state.market_gaps import OpenGaps
 from engine.state.mode import ModeState
 from engine.state.orders import Orders
 from engine.state.pending_requests import PendingRequests
 from engine.state.positions import Positions
-from engine.state.rate_budgets import RateBudgets
+from engine.state.rate_budgets import RateBudgets, RateModel
 from engine.state.reconcile_rounds import ReconcileRounds
 from engine.state.strategy_states import StrategyStatuses
 from engine.state.timers import Timers
@@ -81,6 +82,8 @@ class Rules(msgspec.Struct, frozen=True):
     settings: EngineSettings
     recurring: dict[str, int]
     seed: int
+    rates: dict[str, RateModel] = {}  # by venue
+    cursors: dict[str, FillCursor] = {}  # by venue
 
 
 REDUCERS: dict[str, Callable[[Any, Any, Stamp], Any]] = {
@@ -91,7 +94,6 @@ REDUCERS: dict[str, Callable[[Any, Any, Stamp], Any]] = {
     "requests": pending_requests.reduce,
     "reconciling": reconcile_rounds.reduce,
     "modes": mode.reduce,
-    "limits": rate_budgets.reduce,
     "strategies": strategy_states.reduce,
     "gaps": market_gaps.reduce,
 }
@@ -154,6 +156,8 @@ def fold(account: Account, change: Change, at: Stamp, rules: Rules) -> Account:
             moved[name] = timers.reduce(
                 account.timers, change, at, settings=rules.settings, recurring=rules.recurring, seed=rules.seed
             )
+        elif name == "limits":
+            moved[name] = rate_budgets.reduce(account.limits, change, at, rules.rates)
         else:
             moved[name] = REDUCERS[name](getattr(account, name), change, at)
     return replace(account, **moved) if moved else account

@@ -23,7 +23,8 @@ from engine.sim.virtual_gateway import VirtualGateway, Wires
 from engine.sim.wire import HttpRequest
 from engine.state.session_state import State
 from engine.step_context import Output
-from engine.venues.binance_spot import ApiKey, BinanceSpot
+from engine.venues.registry import make_venue
+from engine.venues.signing import Credentials
 from journal.reader import Journal, available_records
 from journal.record import Kind, Record
 from replay.resim.row_feed import RowFeed
@@ -88,11 +89,12 @@ class ModelRun:
             self._venue.new_conn_id(), INSTRUMENTS_ASKED, self._venue.now_ns
         )  # as each session does before it begins: it has its weight
         self._venue.sim.advance(self._venue.now_ns)
+        dialect = make_venue(body.venues[0], body.instruments)
         self.shell = VirtualGateway(
             self._venue,
             sequencer,
-            BinanceSpot(body.instruments, body.venues[0].recv_window_ms),
-            ApiKey.hmac(KEY, KEY),
+            dialect,
+            dialect.signer.load_key(Credentials(KEY, KEY)),
             Wires(model.request_ns, model.answer_ns, model.ways_ns, model.scatter_ppm),
             on_market_link=self._on_market_link,
         )

@@ -9,7 +9,8 @@ from decimal import Decimal
 from engine import facts
 from engine.record_codec import read_fact, read_request
 from engine.requests import Purpose
-from engine.session_record import SessionBody
+from engine.session_record import SessionBody, VenueSettings
+from engine.sim.binance import PROTOCOL
 from engine.sim.binance.filters import rules_of
 from engine.sim.exchange import adoption
 from engine.sim.feeds.recorded_feed import RecordedMarket
@@ -17,14 +18,12 @@ from engine.sim.sim_venue import AccountConfig, SimVenue, VenueConfig
 from engine.sim.units import ONE, units
 from engine.state.orders import Order
 from engine.state.session_state import State
-from engine.venues.binance_spot.rules import VENUE as SPOT
-from engine.venues.paper import COINM, USDM
+from engine.venues.registry import UnknownVenueError, installed_venues, venue_class
 from journal.reader import Journal
 from journal.record import Kind
 from replay.resim.timeline import Timeline
 from replay.resim.venue_model import QUEUES, VenueModel
 
-MODELLED = (SPOT, USDM, COINM)
 KEY = "resimulated"  # of the account, and its name
 
 
@@ -38,10 +37,19 @@ def refuse_venue(journal: Journal, session: SessionBody) -> None:
             f"{journal.folder} is a slice. What to do: resimulate the session that it was cut from."
         )
     names = [venue.name for venue in session.venues]
-    if len(names) != 1 or names[0] not in MODELLED:
+    if len(names) != 1 or not _is_modelled(names[0]):
+        modelled = ", ".join(name for name in installed_venues() if _is_modelled(name))
         raise CannotResimulateError(
-            f"{journal.folder} is a session of {' and '.join(names) or 'no venue'}; there is a simulated venue for one of {', '.join(MODELLED)}."
+            f"{journal.folder} is a session of {' and '.join(names) or 'no venue'}; there is a simulated venue for one of {modelled}."
         )
+
+
+def _is_modelled(venue: str) -> bool:
+    """Return True if the simulated venue speaks the protocol of this venue's account."""
+    try:
+        return bool(venue_class(VenueSettings(name=venue)).sim_protocol == PROTOCOL)
+    except UnknownVenueError:
+        return False
 
 
 def modelled_venue(tape: Timeline, session: SessionBody, model: VenueModel) -> SimVenue:
@@ -100,6 +108,7 @@ def adopt(
         )
     known = account.orders.all()
     fills = [int(fill) for order in known for fill in order.fill_ids if fill.isdigit()]
+    confirmed = [last for last in account.reconciling.fills_confirmed.values() if isinstance(last, int)]
     adoption.adopt(
         sim.exchange,
         KEY,
@@ -109,7 +118,7 @@ def adopt(
             order_id_last=max(
                 (int(order.venue_order_id) for order in known if order.venue_order_id.isdigit()), default=0
             ),
-            trade_id_last=max((*fills, *account.reconciling.fills_confirmed.values()), default=0),
+            trade_id_last=max((*fills, *confirmed), default=0),
         ),
         state.time_ns,
     )

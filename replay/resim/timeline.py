@@ -20,7 +20,6 @@ from journal.reader import Journal
 from journal.record import Kind, Record
 from replay.projections import OUTSIDE, Projection, projected, projection, venue_of
 
-SNAPSHOT_MARK = b'{"lastUpdateId":'
 AT_ONCE = 50  # records that are fetched one by one before a whole segment is read for them
 SEGMENTS_HELD = 2  # the engine's place and the venue's are seldom in more
 
@@ -64,7 +63,7 @@ class Timeline:
         """In their order, from record `from_seq` on."""
         for piece in self._all():
             if isinstance(piece, OutsideInput):
-                if piece.record.seq >= from_seq and not _is_answer(piece.record) and not is_depth(piece.record):
+                if piece.record.seq >= from_seq and not _is_answer(piece.record) and not self._is_depth(piece.record):
                     yield piece
                 continue
             seqs = piece.rows[piece.ends - 1, r.SEQ]
@@ -82,7 +81,7 @@ class Timeline:
             if isinstance(piece, RowSpan):
                 rows = piece.rows if with_quotes else piece.rows[piece.rows[:, r.TYPE] != r.QUOTE]
                 yield _stamped(rows, offset_ns) if by_venue_clock else rows
-            elif is_depth(piece.record):
+            elif self._is_depth(piece.record):
                 yield self._depth(piece.record, answer_ns)
 
     def _clock_offset_ns(self, *, with_quotes: bool) -> int:
@@ -123,7 +122,7 @@ class Timeline:
                 yield from _stretches(segment.market, begin, end, line, whole=whole)
                 line += end - begin
                 yield OutsideInput(record, line - 1, record.kind is Kind.LINK and record.source in self._market_sources)
-                line += is_depth(record)
+                line += self._is_depth(record)
                 begin = end
             end = int(np.searchsorted(seqs, segment.last_seq, side="right"))
             yield from _stretches(segment.market, begin, end, line, whole=whole)
@@ -162,10 +161,16 @@ class Timeline:
             records = [one for one in self._journal.records(first_seq, last_seq, kinds=OUTSIDE) if one.seq in wanted]
         return [record for record in records if self._is_outside(record)]
 
+    def _is_depth(self, record: Record) -> bool:
+        """Return True for an answer with a book snapshot; a capture has it without its request."""
+        if record.kind is not Kind.FEED or not record.payload:
+            return False
+        return venue_of(self._program, record.source).market.is_snapshot(record.payload)
+
     def _is_outside(self, record: Record) -> bool:
         if record.kind is Kind.LINK:
             return record.source in self._market_sources or record.source == "clock"
-        return record.kind is Kind.COMMAND or record.meta is None or record.cause is None or is_depth(record)
+        return record.kind is Kind.COMMAND or record.meta is None or record.cause is None or self._is_depth(record)
 
 
 def _stretches(market: Projection, begin: int, end: int, line: int, *, whole: bool) -> Iterator[RowSpan]:
@@ -192,8 +197,3 @@ def _stamped(rows: Rows, offset_ns: int) -> Rows:
 
 def _is_answer(record: Record) -> bool:
     return record.kind is Kind.FEED and record.meta is not None and record.cause is not None
-
-
-def is_depth(record: Record) -> bool:
-    """Whether it is the answer to somebody who asked for a depth snapshot; in a capture it stands without its question."""
-    return record.kind is Kind.FEED and (record.payload or b"").startswith(SNAPSHOT_MARK)

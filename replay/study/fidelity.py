@@ -20,7 +20,8 @@ from engine.session_context import SessionContext
 from engine.session_record import MILLISECOND_NS, SECOND_NS, SessionBody, read_session
 from engine.sim.units import ONE
 from engine.sim.wire import HttpRequest
-from engine.venues.binance_spot import ApiKey, BinanceSpot
+from engine.venues.registry import make_venue
+from engine.venues.signing import Credentials
 from journal.reader import Journal
 from journal.record import Kind, Record
 from replay.resim.sim_setup import KEY, first_totals, modelled_venue, refuse_venue
@@ -184,13 +185,14 @@ def modelled_orders(  # noqa: PLR0917 - all that an order's fate depends on
     sim = modelled_venue(tape, session, model)
     for asset, total in first_totals(journal).items():
         sim.exchange.accounts[KEY].free[asset] = total
-    dialect, key = BinanceSpot(session.instruments, session.venues[0].recv_window_ms), ApiKey.hmac(KEY, KEY)
+    signer = make_venue(session.venues[0], session.instruments).signer
+    key = signer.load_key(Credentials(KEY, KEY))
     now_ns = 0
     for number, record in enumerate(requests, 1):
         request = read_request(record.body or "")
         assert request.unsigned is not None, "an order is a message"
         now_ns = record.time_ns + model.request_ns
-        message = dialect.sign_rest(request.unsigned, key, now_ns // MILLISECOND_NS)
+        message = signer.sign_http(request.unsigned, key, now_ns)
         parts = urlsplit(message.path_and_query)
         headers = {name.lower(): value for name, value in dict(message.headers).items()}
         http = HttpRequest(
