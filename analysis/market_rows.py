@@ -26,7 +26,7 @@ from engine.venues.registry import UnknownVenueError, captured_market, make_venu
 from engine.venues.venue import Venue
 from journal.reader import Journal
 from journal.record import Kind
-from replay.projections import Projection, projected, projection
+from replay.projections import Projection, build_projection, load_projection
 
 PARTS_HELD = 8  # segments whose rows stay in memory; a query meets them in their order, on several threads
 _UNIT = pa.decimal128(19, 18)
@@ -121,9 +121,9 @@ class SessionRows:
                 return last_seq, part
         first_seq, last_seq, sealed = self._journal.segment_at(seq)
         if sealed is not None:
-            made = projection(sealed, context)
+            made = load_projection(sealed, context)
         else:
-            made = projected(
+            made = build_projection(
                 lambda kinds, columns: self._journal.batches(first_seq, columns, to_seq=last_seq, kinds=kinds), context
             )
         while len(self._parts) >= PARTS_HELD:

@@ -50,7 +50,7 @@ VALUE_ARROWS: dict[str, set[str]] = {
 ENGINE_ARROWS: dict[str, set[str]] = {
     "market": set(),
     "state": {"market"},
-    "venues": {"market"},
+    "venues": {"market", "state"},  # a rate model reads budgets
     "risk": {"state"},
     "step_context": {"market", "state"},
     "execution": {"risk", "state", "step_context", "venues"},

@@ -198,7 +198,7 @@ def decode_answer(
 
 
 def _counter(headers: Mapping[str, str]) -> int:
-    text = headers.get("brine-counter", "")
+    text = headers.get("brine-counter", "none")
     whole, _, part = text.partition(".")
     digits = whole + f"{part:0<2}"[:2]
     return int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 12 else -1
