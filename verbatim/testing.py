@@ -38,6 +38,7 @@ from engine.sim.virtual_gateway import VirtualGateway, Wires
 from engine.sim.wire import HttpRequest
 from engine.state.session_state import State, carry_over
 from engine.strategy import loading
+from engine.strategy.rule_loading import recorded_rules
 from engine.venues.registry import make_venue
 from engine.venues.signing import Credentials
 from journal.record import Kind, Record
@@ -169,7 +170,7 @@ class VirtualSession:
             instruments=instruments,
             strategies=tuple(strategies),
             risk=risk or RiskSettings(),
-            rules=tuple(rules),
+            rules=recorded_rules(rules),
             engine=engine or EngineSettings(),
             previous=None if previous is None else PreviousSession(previous.body.session, previous.state.seq, ""),
             opening=None if opening is None else carry_over(opening),
