@@ -194,7 +194,7 @@ def test_a_slice_of_the_old_code_is_verified_and_queried(tmp_path: Path) -> None
     )
     assert intent["rationale"]["quote_seq"] == intent["quote_seq"]
     result = CliRunner().invoke(main, ["replay", copy, "--trust-code"])
-    assert "read it with the engine that bundled it" in result.output
+    assert "read it with the engine that recorded it" in result.output
     assert result.exit_code != 0
 
 
