@@ -22,13 +22,13 @@ from engine.model import Instrument
 from engine.record_codec import read_request
 from engine.session_context import SessionContext
 from engine.session_record import ClockSettings, SessionBody, VenueSettings, read_session
-from engine.venues.registry import UnknownVenueError, captured_market, make_venue
 from engine.venues.venue import Venue
+from engine.venues.venue_lookup import UnknownVenueError, captured_market, make_venue
 from journal.reader import Journal
 from journal.record import Kind
 from replay.projections import Projection, projected, projection
 
-PARTS_HELD = 8  # segments whose rows stay in memory; a query meets them in their order, on several threads
+SEGMENTS_HELD = 8  # segments whose rows stay in memory; a query meets them in their order, on several threads
 _UNIT = pa.decimal128(19, 18)
 _FIELDS = {  # a row as SQL sees it; engine/market/rows.py defines a .. e
     "instrument": pa.string(),
@@ -50,7 +50,7 @@ class SessionRows:
         self._lock = Lock()  # DuckDB calls from several threads
         self._context: SessionContext | None = None
         self._is_known = False  # whether the context was looked for: a recording may be of no market that is installed
-        self._parts: dict[int, tuple[int, Projection]] = {}  # first seq -> last seq and rows
+        self._segments: dict[int, tuple[int, Projection]] = {}  # first seq -> last seq and rows
 
     def rows_of(self, seqs: Rows, row_type: int) -> tuple[Rows, Rows]:
         """Return the rows of one type among these records, and how many each record has.
@@ -105,7 +105,7 @@ class SessionRows:
         found = [np.empty((0, r.COLUMNS), np.int64)]
         context = self.context()
         while context is not None and len(seqs):
-            last_seq, part = self._part(int(seqs[0]), context)
+            last_seq, part = self._segment(int(seqs[0]), context)
             here = seqs[: int(np.searchsorted(seqs, last_seq, side="right"))]
             seqs = seqs[len(here) :]
             first = int(np.searchsorted(part.seqs, here[0]))
@@ -115,8 +115,8 @@ class SessionRows:
                 found.append(rows[here[np.minimum(places, len(here) - 1)] == rows[:, r.SEQ]])
         return np.concatenate(found)
 
-    def _part(self, seq: int, context: SessionContext) -> tuple[int, Projection]:
-        for first_seq, (last_seq, part) in self._parts.items():
+    def _segment(self, seq: int, context: SessionContext) -> tuple[int, Projection]:
+        for first_seq, (last_seq, part) in self._segments.items():
             if first_seq <= seq <= last_seq:
                 return last_seq, part
         first_seq, last_seq, sealed = self._journal.segment_at(seq)
@@ -126,9 +126,9 @@ class SessionRows:
             made = projected(
                 lambda kinds, columns: self._journal.batches(first_seq, columns, to_seq=last_seq, kinds=kinds), context
             )
-        while len(self._parts) >= PARTS_HELD:
-            del self._parts[next(iter(self._parts))]
-        self._parts[first_seq] = last_seq, made
+        while len(self._segments) >= SEGMENTS_HELD:
+            del self._segments[next(iter(self._segments))]
+        self._segments[first_seq] = last_seq, made
         return last_seq, made
 
 

@@ -1,4 +1,4 @@
-"""One record in one line of plain words. Knows what every kind of record says; nothing of where records lie or why they are asked for."""
+"""One record in one line of plain words. Knows what every kind of record says; nothing of journals or queries."""
 
 import json
 from decimal import Decimal
@@ -52,12 +52,12 @@ def what(record: Record, context: SessionContext | None = None) -> str:
 
 
 def raw(record: Record) -> str:
-    """The wire's bytes as text; what is no UTF-8 as escapes."""
+    """Return the wire's bytes as text, with escapes for bytes that are not UTF-8."""
     return (record.payload or b"").decode("utf-8", "backslashreplace")
 
 
 def span(ns: int) -> str:
-    """A length of time as a person says it.
+    """Return a length of time as a person writes it.
 
     >>> span(1_200_000), span(80_000), span(2_500_000_000), span(-1_000_000), span(90_000_000_000)
     ('1.200 ms', '80 µs', '2.500 s', '-1.000 ms', '1 min 30 s')
@@ -79,7 +79,7 @@ def order_words(order: NewOrder) -> str:
 
 
 def values(fields: Any) -> str:
-    """Fields as `name value, name value`, in order of their names."""
+    """Return fields as `name value, name value`, in the order of their names."""
     pairs = json.loads(canonical(fields))
     return ", ".join(f"{name} {item if isinstance(item, str) else json.dumps(item)}" for name, item in pairs.items())
 

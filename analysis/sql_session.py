@@ -2,7 +2,7 @@
 
 Reads journals and changes nothing: the connection is in memory, reaches no file but the sealed ones it was opened on, and
 loads no extension. It shows a session as it was when opened. DuckDB does not check checksums; `verbatim verify` does.
-Knows the columns of a journal; what bodies and payloads mean is said in the views, file by file.
+Knows the columns of a journal; the views, file by file, define bodies and payloads.
 """
 
 import re
@@ -73,7 +73,7 @@ class QueryError(Exception):
 
 
 def connect(folders: Path | Sequence[Path]) -> duckdb.DuckDBPyConnection:
-    """Views over one session or several (told apart by their column `session`). Use one cursor for each query."""
+    """Return a connection with the views of one session or several, which the column `session` distinguishes. Use one cursor for each query."""
     connection = duckdb.connect(":memory:", config=SETTINGS)
     connection.execute("SET parquet_metadata_cache = true")  # a look-up in 268 segments takes half the time
     parts, sealed, journals = [], [], {}
@@ -127,7 +127,7 @@ def _quoted(value: str) -> str:
 
 
 def _views() -> list[tuple[str, str]]:
-    """Name and text of every view, each after those it reads."""
+    """Return name and text of every view, each after those it reads."""
     texts = {
         found.name.removesuffix(".sql"): found.read_text(encoding="utf-8")
         for found in sorted(files("analysis").joinpath("sql").iterdir(), key=lambda found: found.name)
@@ -138,12 +138,12 @@ def _views() -> list[tuple[str, str]]:
 
 
 def _about(text: str) -> str:
-    """A view's first line says what it shows."""
+    """Return the first line of a view, which describes it."""
     return text.partition("\n")[0].removeprefix("--").strip()
 
 
 def views(connection: duckdb.DuckDBPyConnection) -> list[SqlView]:
-    """All views with their columns, by name."""
+    """Return all views with their columns, by name."""
     cursor = connection.cursor()
     about = dict(
         cursor.execute(
@@ -159,7 +159,7 @@ def views(connection: duckdb.DuckDBPyConnection) -> list[SqlView]:
 
 @contextmanager
 def _run(connection: duckdb.DuckDBPyConnection, query: str, values: Sequence[Any] = ()) -> Iterator[Any]:
-    """One reading statement on a cursor of its own: a result that is not drained owns its connection."""
+    """Run one reading statement on its own cursor: a result that is not drained owns its connection."""
     cursor = connection.cursor()
     try:
         statements = cursor.extract_statements(query)
@@ -178,14 +178,14 @@ def _run(connection: duckdb.DuckDBPyConnection, query: str, values: Sequence[Any
 def rows(
     connection: duckdb.DuckDBPyConnection, query: str, values: Sequence[Any] | None = None
 ) -> list[tuple[Any, ...]]:
-    """One query's rows, with `values` for its question marks. QueryError where DuckDB refuses it."""
+    """Return one query's rows, with `values` for its question marks. Raises QueryError if DuckDB refuses it."""
     return run(connection, query, values=values or ()).rows
 
 
 def run(
     connection: duckdb.DuckDBPyConnection, query: str, limit: int | None = None, *, values: Sequence[Any] = ()
 ) -> SqlResult:
-    """One query's rows, at most `limit`, with their columns and types."""
+    """Return one query's rows, at most `limit`, with their columns and types."""
     with _run(connection, query, values) as result:
         columns = tuple(column[0] for column in result.description)
         types = tuple(str(column[1]) for column in result.description)
@@ -195,7 +195,7 @@ def run(
 
 
 def to_parquet(connection: duckdb.DuckDBPyConnection, view: str, path: Path) -> int:
-    """All of one view as a Parquet file; how many rows it has. Money keeps its 18 places."""
+    """Write all of one view as a Parquet file and return the number of rows. Money keeps its 18 places."""
     cursor, rows = connection.cursor(), 0
     try:
         reader = cursor.sql(f"SELECT * FROM {view}").to_arrow_reader(_BATCH_ROWS)  # noqa: S608 - one of our views
@@ -211,7 +211,7 @@ def to_parquet(connection: duckdb.DuckDBPyConnection, view: str, path: Path) -> 
 
 
 def one_line(error: Exception) -> str:
-    """What DuckDB says, without the drawing of the place."""
+    """Return DuckDB's message in one line, without the drawing of the place."""
     text = str(error)
     said, _, _ = text.partition("\n\nLINE ")
     hint = (

@@ -67,7 +67,9 @@ def test_a_venues_dialect_that_opens_a_socket_is_named_by_its_line(
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.delitem(sys.modules, "curious_venue", raising=False)
     folder = sealed(tmp_path / "s", seconds=2)
-    monkeypatch.setattr("engine.venues.registry.installed_venues", lambda: {"binance_spot": "curious_venue:Curious"})
+    monkeypatch.setattr(
+        "engine.venues.venue_lookup.installed_venues", lambda: {"binance_spot": "curious_venue:Curious"}
+    )
     line = DIALECT.splitlines().index('            socket.create_connection(("127.0.0.1", 9), timeout=0.1).close()') + 1
     with pytest.raises(
         SocketOpenedError, match=rf"curious_venue\.py:{line} \(decode_private\) opened a socket"
