@@ -13,6 +13,7 @@ import duckdb
 import msgspec
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from duckdb.func import FunctionNullHandling, PythonUDFType
 
 from engine.events import Answer
@@ -60,22 +61,16 @@ class SessionRows:
             row_type: One of engine/market/rows.py.
 
         """
+        order = np.argsort(seqs, kind="stable")
+        ascending = seqs[order]
         with self._lock:
-            order = np.argsort(seqs, kind="stable")
-            ascending = seqs[order]
-            found = self._rows(ascending)
-        found = found[found[:, r.TYPE] == row_type]
-        counts = np.zeros(len(seqs), np.int64)
+            found = self._rows(ascending, row_type)
         begins = np.searchsorted(found[:, r.SEQ], ascending)
+        counts, firsts = np.zeros(len(seqs), np.int64), np.zeros(len(seqs), np.int64)
         counts[order] = np.searchsorted(found[:, r.SEQ], ascending, side="right") - begins
-        firsts = np.zeros(len(seqs), np.int64)
         firsts[order] = begins
-        places = np.concatenate(
-            [
-                np.empty(0, np.int64),
-                *(np.arange(first, first + n) for first, n in zip(firsts, counts, strict=True) if n),
-            ]
-        )
+        before = np.cumsum(counts) - counts  # rows of the records before, in the caller's order
+        places = np.repeat(firsts - before, counts) + np.arange(int(counts.sum()))
         return found[places], counts
 
     def instruments(self) -> Sequence[Instrument]:
@@ -100,8 +95,8 @@ class SessionRows:
             self._context, self._is_known = decoding_context(self._journal), True
         return self._context
 
-    def _rows(self, seqs: Rows) -> Rows:
-        """Return all rows of these records, which ascend."""
+    def _rows(self, seqs: Rows, row_type: int) -> Rows:
+        """Return the rows of one type among these records, which ascend."""
         found = [np.empty((0, r.COLUMNS), np.int64)]
         context = self.context()
         while context is not None and len(seqs):
@@ -110,7 +105,8 @@ class SessionRows:
             seqs = seqs[len(here) :]
             first = int(np.searchsorted(part.seqs, here[0]))
             last = int(np.searchsorted(part.seqs, here[-1], side="right"))
-            for rows, _ in part.rows(first, last):
+            for block, _ in part.rows(first, last):
+                rows = block[block[:, r.TYPE] == row_type]
                 places = np.searchsorted(here, rows[:, r.SEQ])
                 found.append(rows[here[np.minimum(places, len(here) - 1)] == rows[:, r.SEQ]])
         return np.concatenate(found)
@@ -185,7 +181,7 @@ def _rows_function(sessions: Mapping[str, SessionRows], row_type: int) -> Any:
     def rows(names: pa.Array, seqs: pa.Array) -> pa.Array:
         names, seqs = _flat(names), _flat(seqs)
         parts = []
-        for name, begin, end in _runs(names.to_pylist()):
+        for name, begin, end in _runs(names):
             session = sessions[name]
             found, counts = session.rows_of(seqs[begin:end].to_numpy(zero_copy_only=False), row_type)
             parts.append(_lists(found, counts, session.instruments()))
@@ -200,15 +196,11 @@ def _flat(column: Any) -> Any:
     return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
 
 
-def _runs(names: list[str]) -> list[tuple[str, int, int]]:
+def _runs(names: pa.Array) -> list[tuple[str, int, int]]:
     """Return each stretch of one session: its name, where it begins and the place behind its end."""
-    runs: list[tuple[str, int, int]] = []
-    for place, name in enumerate(names):
-        if runs and runs[-1][0] == name:
-            runs[-1] = (name, runs[-1][1], place + 1)
-        else:
-            runs.append((name, place, place + 1))
-    return runs
+    runs = pc.run_end_encode(names)
+    ends = runs.run_ends.to_pylist()
+    return list(zip(runs.values.to_pylist(), [0, *ends[:-1]], ends, strict=True))
 
 
 def _lists(found: Rows, counts: Rows, instruments: Sequence[Instrument]) -> pa.Array:
