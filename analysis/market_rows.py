@@ -27,7 +27,7 @@ from engine.venues.venue import Venue
 from engine.venues.venue_lookup import UnknownVenueError, captured_market, make_venue
 from journal.reader import Journal
 from journal.record import Kind
-from replay.projections import Projection, projected, projection
+from replay.projections import Projection, build_projection, load_projection
 
 SEGMENTS_HELD = 8  # segments whose rows stay in memory; a query meets them in their order, on several threads
 _UNIT = pa.decimal128(19, 18)
@@ -117,9 +117,9 @@ class SessionRows:
                 return last_seq, part
         first_seq, last_seq, sealed = self._journal.segment_at(seq)
         if sealed is not None:
-            made = projection(sealed, context)
+            made = load_projection(sealed, context)
         else:
-            made = projected(
+            made = build_projection(
                 lambda kinds, columns: self._journal.batches(first_seq, columns, to_seq=last_seq, kinds=kinds), context
             )
         while len(self._segments) >= SEGMENTS_HELD:
@@ -152,7 +152,7 @@ def decoding_context(journal: Journal) -> SessionContext | None:
 
 
 def register(connection: duckdb.DuckDBPyConnection, journals: Mapping[str, Journal]) -> None:
-    """Add the functions `market_rows(session, seq, type)` and `refusal(...)` to a connection.
+    """Add the functions `quote_rows`, `trade_rows` and `refusal(...)` to a connection.
 
     Args:
         connection: Where the views are.

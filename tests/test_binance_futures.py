@@ -22,7 +22,7 @@ from websockets.http11 import Request, Response
 from websockets.sync.server import ServerConnection, serve
 
 from analysis.sql_session import connect
-from analysis.sql_session import rows as asked_for
+from analysis.sql_session import query_rows as asked_for
 from engine import contracts
 from engine.events import Answer, Event, InstrumentsReport, Outcome, ServerTime, Subscribed, Unrecognised
 from engine.market import rows as r

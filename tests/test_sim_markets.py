@@ -12,8 +12,9 @@ from engine.model import Side
 from engine.sim.feeds.capture_feed import CaptureMarket, DamagedCaptureError
 from engine.sim.feeds.sim_market import DepthDiff, DepthSnapshot, SimQuote, TradePrint, decode
 from engine.sim.feeds.synthetic_feed import SyntheticMarket
-from engine.sim.sim_venue import AccountConfig, SimVenue, VenueConfig
+from engine.sim.sim_venue import SimVenue
 from engine.sim.units import text, units
+from engine.sim.venue_config import AccountConfig, VenueConfig
 from engine.sim.wire import HttpRequest
 
 ACCOUNT = AccountConfig(api_key="k", secret="s", balances={"USDT": "1000"})  # noqa: S106  # opens nothing

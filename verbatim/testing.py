@@ -32,7 +32,8 @@ from engine.sim.binance import PROTOCOL
 from engine.sim.faults import Rule
 from engine.sim.feeds.capture_feed import CaptureMarket
 from engine.sim.feeds.synthetic_feed import SyntheticMarket
-from engine.sim.sim_venue import AccountConfig, SimVenue, VenueConfig
+from engine.sim.sim_venue import SimVenue
+from engine.sim.venue_config import AccountConfig, VenueConfig
 from engine.sim.virtual_gateway import VirtualGateway, Wires
 from engine.sim.wire import HttpRequest
 from engine.state.session_state import State, carry_over

@@ -1,7 +1,7 @@
-"""The live shell's part in virtual time: what a session asks for goes to the simulated venue's core, and what comes of it comes back.
+"""The gateway of a session in virtual time: it sends the session's requests to the simulated venue's core and returns the replies.
 
-Requests, answers and frames are the bytes that would go over sockets, signed and checked; each takes a stated time. Nothing waits:
-whoever drives it asks for the next time at which something happens, and lets it happen. Knows no file and writes no record.
+Requests, answers and frames take their transit times. Nothing waits: the caller reads `next_ns`, moves the venue to it and
+calls `advance`. Knows no file and writes no journal.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -95,7 +95,7 @@ class VirtualGateway:
     # ---- time
 
     def next_ns(self) -> int:
-        """When something happens next."""
+        """Return when something is due next."""
         due = [self.state.next_due_ns, self.coming_ns]
         venue_ns = self.venue.sim.next_due_ns
         if venue_ns is not None:
@@ -103,10 +103,10 @@ class VirtualGateway:
         return min(due)
 
     def advance(self, arrivals: Iterable[tuple[int, Callable[[], None]]] = ()) -> None:
-        """What is due at the venue's time: its own events, what was on its way, what the caller brings, TIMERs.
+        """Run everything due at the venue's time: its events, deliveries, the caller's arrivals and TIMERs.
 
-        The caller's arrivals come with the number of the market's line that they are (1 is the first; 0 for what is none): at one
-        moment, what the venue sent after that line comes after it, and what it sent before comes before.
+        Each arrival has the number of its market line (1 is the first; 0: not a line). At one time, a delivery that the venue sent
+        before that line comes before the arrival, and one that it sent after the line comes after it.
         """
         now_ns = self.venue.now_ns
         self.pass_market()
@@ -118,14 +118,14 @@ class VirtualGateway:
             self.perform(self.sequencer.fire_timers(now_ns))
 
     def pass_market(self) -> None:
-        """The venue comes to its time, line by line: what it sends on the way is on its way to us."""
+        """Advance the venue to its time, line by line, and deliver what it sends."""
         sim, now_ns = self.venue.sim, self.venue.now_ns
         while (due_ns := sim.next_due_ns) is not None and due_ns <= now_ns:
             self._deliver(sim.advance(now_ns, lines_max=1))
 
     @property
     def coming_ns(self) -> int:
-        """When the next thing on its way comes, to us or to the venue."""
+        """Return when the next delivery is due, to the session or to the venue."""
         coming = self._coming
         while coming and coming[0].ends is not None and coming[0].ends not in self._asked:
             heappop(coming)
@@ -137,6 +137,7 @@ class VirtualGateway:
             heappop(coming).action()
 
     def accept(self, arrival: Arrival) -> None:
+        """Step the session with an arrival and perform its outputs."""
         if not self.closing:
             self.perform(self.sequencer.accept(arrival, self.venue.now_ns).outputs)
 
@@ -151,7 +152,7 @@ class VirtualGateway:
             return ways[(self._ways - 1) % len(ways)]
         return constant_ns * scatter[(self._ways - 1) % len(scatter)] // MILLION if scatter else constant_ns
 
-    # ---- what the core asks for
+    # ---- outputs of the core
 
     def perform(self, outputs: Sequence[Output]) -> None:
         """Send the requests among the outputs of a step."""

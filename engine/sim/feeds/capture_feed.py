@@ -47,7 +47,7 @@ class CaptureMarket:
 
 
 def parse_capture(lines: Iterable[bytes]) -> list[Line]:
-    """Lines of a capture file; times must not fall, each frame must name its stream or be a snapshot."""
+    """Parse the lines of a capture file. Times must not fall; each frame names its stream or is a snapshot."""
     parsed: list[Line] = []
     interned: dict[bytes, tuple[str, str]] = {}
     last_ns = 0
