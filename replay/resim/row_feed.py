@@ -44,7 +44,7 @@ _STREAM_OF = {r.QUOTE: Stream.QUOTE, r.TRADE: Stream.TRADE, r.MARK: Stream.MARK}
 
 def source_of(program: SessionContext, row: Sequence[int]) -> str:
     """The link over which it comes."""
-    kind = row[r.A] if row[r.TYPE] == r.BAD_VALUE else row[r.TYPE]
+    kind = row[r.BAD_VALUE_TYPE] if row[r.TYPE] == r.BAD_VALUE else row[r.TYPE]
     return program.link_of(row[r.INSTRUMENT], _STREAM_OF.get(kind, Stream.BOOK))
 
 
