@@ -53,13 +53,15 @@ async def venue() -> AsyncIterator[Ready]:
 
 def impatient(wanted: SessionConfig) -> SessionConfig:
     """Short windows, so that what takes 16 s of proof takes two."""
-    engine = msgspec.structs.replace(wanted.engine, venue_timeout_ns=SECOND_NS // 5, ask_every_ns=SECOND_NS // 5)
+    engine = msgspec.structs.replace(
+        wanted.engine, venue_timeout_ns=SECOND_NS // 5, order_query_interval_ns=SECOND_NS // 5
+    )
     return replace(wanted, engine=engine, venue=msgspec.structs.replace(wanted.venue, recv_window_ms=500), carry=True)
 
 
 async def until(holds: Callable[[], bool], seconds: float = 10) -> None:
     with trio.fail_after(seconds):
-        while not holds():  # noqa: ASYNC110 - looked at from outside
+        while not holds():
             await trio.sleep(0.01)
 
 

@@ -13,7 +13,7 @@ import pytest
 import trio
 from click.testing import CliRunner
 
-from analysis.sql_session import connect, rows
+from analysis.sql_session import connect, query_rows
 from engine.live.session_status import SessionStatus, Summary
 from engine.live.startup import SessionConfig, StartError
 from engine.record_codec import read_link, read_request
@@ -128,7 +128,7 @@ def recorded_frames(journals: Path) -> list[Sent]:
 def gaps_of(journals: Path) -> list[tuple[Any, ...]]:
     folders = [found.path for found in list_sessions(journals)]
     query = "SELECT session, stream, reason, from_ns, to_ns, from_seq, to_seq, last_id, first_id, missing FROM gaps"
-    return rows(connect(folders), query)
+    return query_rows(connect(folders), query)
 
 
 def assert_nothing_is_signed(records: list[Record]) -> None:

@@ -1,4 +1,6 @@
-"""Market orders at each cross of two averages of the mid, moved by every quote: NautilusTrader's benchmark (shared/bench), with the cross declared."""
+"""Market orders at each cross of two averages of the mid, moved by every quote: NautilusTrader's benchmark
+(shared/bench), with the cross declared.
+"""
 
 from dataclasses import dataclass
 from decimal import Decimal
@@ -25,7 +27,7 @@ class EmaCross:
         """Nothing is remembered."""
 
     @staticmethod
-    def decide(view: View, state: State, parameters: Parameters) -> list[Place]:  # noqa: ARG004 - a strategy's signature
+    def decide(view: View, state: State, parameters: Parameters) -> list[Place]:
         fast, slow = view.average("fast", "*"), view.average("slow", "*")
         side = Side.BUY if (fast or 0) > (slow or 0) else Side.SELL
         return [Place("*", side, parameters.size, type=OrderType.MARKET)]

@@ -1,7 +1,7 @@
-"""The SESSION of an import: an installed venue recognises its market, and the messages show the grid of each instrument.
+"""The SESSION of an import: an installed venue recognises its market, and the messages show each instrument's grid.
 
-A capture has no orders and no account: the account is modelled. The venue's own metadata may replace the grid that the messages
-show. Knows no venue and no strategy.
+A capture has no orders and no account: the account is modelled. The venue's own metadata may replace the grid that the
+messages show. Knows no venue and no strategy.
 """
 
 from collections.abc import Iterator
@@ -9,17 +9,18 @@ from collections.abc import Iterator
 import msgspec
 
 from engine.session_record import SessionBody, VenueSettings
-from engine.venues.registry import captured_market, make_venue
+from engine.venues.venue_lookup import captured_market, make_venue
 from journal.reader import Journal
 from journal.record import Kind
 from replay.resim.sim_setup import CannotResimulateError
 
 
 def is_import(journal: Journal) -> bool:
+    """Return True if the journal was imported from a capture."""
     return "import" in msgspec.json.decode(journal.session_record().body or "{}", type=dict[str, msgspec.Raw])
 
 
-def session_of(journal: Journal, exchange_info: bytes | None = None) -> SessionBody:
+def session_from_capture(journal: Journal, exchange_info: bytes | None = None) -> SessionBody:
     """Return the SESSION that the market of an import would have had.
 
     Raises:
@@ -30,7 +31,8 @@ def session_of(journal: Journal, exchange_info: bytes | None = None) -> SessionB
     market = captured_market(lambda: _payloads(journal))
     if market is None:
         raise CannotResimulateError(
-            f"{journal.folder} holds no market stream that an installed venue reads, and a capture is resimulated from nothing else."
+            f"{journal.folder} holds no market stream that an installed venue reads. "
+            "What to do: choose a capture of an installed venue."
         )
     instruments = market.instruments
     settings = VenueSettings(name=market.venue)
@@ -40,7 +42,8 @@ def session_of(journal: Journal, exchange_info: bytes | None = None) -> SessionB
         instruments = tuple(instrument for instrument in known if instrument.symbol in seen)
         if missing := sorted(seen - {instrument.symbol for instrument in instruments}):
             raise CannotResimulateError(
-                f"the metadata given has no {', '.join(missing)}. What to do: give the exchangeInfo of the venue that was captured."
+                f"the given metadata has no {', '.join(missing)}. "
+                "What to do: give the exchangeInfo of the captured venue."
             )
     engine = msgspec.structs.replace(body.engine, books=market.has_books)
     return msgspec.structs.replace(body, engine=engine, venues=(settings,), instruments=instruments, account="main")

@@ -1,4 +1,4 @@
-"""Captures as sessions with a strategy: books and totals are the known ones, money adds up, and the results replay."""
+"""Captures as sessions for a strategy: known books and totals, exact money, and results that replay."""
 
 import gzip
 import hashlib
@@ -18,14 +18,14 @@ from engine.record_codec import read_fact
 from journal.reader import Journal
 from journal.record import Kind, Record
 from journal.verify import verify
-from replay.overrides import changed, with_strategy
+from replay.overrides import apply_overrides, with_strategy
 from replay.rebuild import rebuild
 from replay.replay import replay_session
-from replay.resim.capture_session import session_of
-from replay.resim.resimulate import ResimOptions, decide_again, resimulate
+from replay.resim.capture_session import session_from_capture
+from replay.resim.resimulate import ResimOptions, resimulate, resimulate_decisions
 from replay.resim.venue_model import VenueModel, with_settings
-from replay.study.decisions import decisions, decisions_of
-from replay.study.performance import tally, tally_of
+from replay.study.decisions import read_decisions, session_decisions
+from replay.study.performance import measure_performance, session_performance
 from verbatim.cli import main
 from verbatim.strategy_files import read_strategy
 
@@ -56,18 +56,18 @@ def captures(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     return folder
 
 
-def wanted(folder: Path, strategy: str, **model: Any) -> ResimOptions:
-    session = with_strategy(session_of(Journal.open(folder)), read_strategy(str(STRATEGIES / strategy)))
+def resim_options(folder: Path, strategy: str, **model: Any) -> ResimOptions:
+    session = with_strategy(session_from_capture(Journal.open(folder)), read_strategy(str(STRATEGIES / strategy)))
     return ResimOptions(session=session, model=VenueModel(**model), balances=GIVEN)
 
 
 @pytest.mark.parametrize("name", sorted(FILES))
-def test_a_capture_comes_to_the_known_book_and_money_adds_up(
+def test_a_capture_gives_the_known_book_and_exact_money(
     captures: Path, tmp_path: Path, shared_data: Path, name: str
 ) -> None:
     expected = json.loads((shared_data / "known" / "binance_books_and_trades.json").read_text())["captures"][name]
     outcome = resimulate(
-        captures / name, tmp_path / "r", wanted(captures / name, "at_the_top.py:AtTheTop", fee_maker="0.0002")
+        captures / name, tmp_path / "r", resim_options(captures / name, "at_the_top.py:AtTheTop", fee_maker="0.0002")
     )
     assert outcome.exactness == "modelled from the beginning"
     assert verify(tmp_path / "r").ok
@@ -80,22 +80,24 @@ def test_a_capture_comes_to_the_known_book_and_money_adds_up(
     trades = expected.get("trades") or expected["trades_all"]
     assert state.market.counters(0).trades == trades["count"]
 
-    fills, balances = told(tmp_path / "r")
+    fills, balances = fills_and_balances(tmp_path / "r")
     assert len(fills) > 10
     instrument = state.market.instruments[0]
     settled = instrument.margin or instrument.quote
     earned = (
-        by_hand(fills, inverse=instrument.inverse, size=instrument.contract_size)
+        realised_by_hand(fills, inverse=instrument.inverse, size=instrument.contract_size)
         if instrument.contract
-        else spot(fills)
+        else quote_change_by_hand(fills)
     )
-    earned -= funding(captures / name, fills)  # midnight of 2023-04-05 is one: the only one that these captures saw
+    earned -= funding_by_hand(
+        captures / name, fills
+    )  # midnight of 2023-04-05 is one: the only one that these captures saw
     change = Fraction(balances[settled]) - Fraction(GIVEN[settled])
     assert abs(change - earned) < Fraction(2, 10**8) * len(fills)
 
 
-def told(folder: Path) -> tuple[list[OrderFilled], dict[str, Decimal]]:
-    """Return the fills of a session, and the last balances that the venue reported."""
+def fills_and_balances(folder: Path) -> tuple[list[OrderFilled], dict[str, Decimal]]:
+    """Return the fills of a session and the last reported balances."""
     fills, balances = [], {}
     for record in Journal.open(folder).records(kinds=[Kind.FACT]):
         fact = read_fact(record.body or "")
@@ -106,8 +108,8 @@ def told(folder: Path) -> tuple[list[OrderFilled], dict[str, Decimal]]:
     return fills, balances
 
 
-def spot(fills: list[OrderFilled]) -> Fraction:
-    """The change of quote: a sale brings it less its fee, a buy takes it."""
+def quote_change_by_hand(fills: list[OrderFilled]) -> Fraction:
+    """Return the change of the quote balance: a sale adds its value less the fee, a buy subtracts it."""
     return sum(
         (
             Fraction(-fill.quantity * fill.price)
@@ -119,12 +121,14 @@ def spot(fills: list[OrderFilled]) -> Fraction:
     )
 
 
-def by_hand(fills: list[OrderFilled], *, inverse: bool, size: Decimal) -> Fraction:
-    """Realised P&L less fees, lot by lot at average worth."""
+def realised_by_hand(fills: list[OrderFilled], *, inverse: bool, size: Decimal) -> Fraction:
+    """Return realised P&L minus fees, lot by lot at average cost."""
     quantity = cost = earned = Fraction(0)
     for fill in fills:
         signed, price = Fraction(fill.quantity) * fill.side.sign, Fraction(fill.price)
-        each = -Fraction(size) / price if inverse else Fraction(size) * price  # value of one contract, as in P&L
+        each = (
+            -Fraction(size) / price if inverse else Fraction(size) * price
+        )  # the value of one unit at this price, in the asset of the P&L
         if quantity and (quantity > 0) != (signed > 0):
             closed = -signed if abs(signed) <= abs(quantity) else quantity
             earned += closed * each - cost * closed / quantity
@@ -136,8 +140,8 @@ def by_hand(fills: list[OrderFilled], *, inverse: bool, size: Decimal) -> Fracti
     return earned
 
 
-def funding(folder: Path, fills: list[OrderFilled]) -> Fraction:
-    """Return the funding that a linear contract's holder paid, at the marks of the stream."""
+def funding_by_hand(folder: Path, fills: list[OrderFilled]) -> Fraction:
+    """Return the funding that the holder of a linear contract paid, by the recorded marks."""
     paid = Fraction(0)
     before: dict[str, Any] = {}
     for record in Journal.open(folder).records(kinds=[Kind.FEED]):
@@ -150,9 +154,9 @@ def funding(folder: Path, fills: list[OrderFilled]) -> Fraction:
     return paid
 
 
-def test_what_is_not_written_is_decided_the_same(captures: Path, tmp_path: Path) -> None:
-    """Without a journal only records with effects are returned; decisions and end are the same."""
-    rule = STRATEGIES.parent.parent / "benchmarks" / "strategies" / "hft_rule.py"  # decides by the clock
+def test_a_run_without_a_journal_decides_the_same(captures: Path, tmp_path: Path) -> None:
+    """Compare a run that keeps only records with outputs: same decisions, same end."""
+    rule = STRATEGIES.parent.parent / "benchmarks" / "strategies" / "hft_rule.py"  # it decides on a timer
     faulty = "faulty.py:Faulty"
     for name, strategy in (
         ("spot_ethusdt", "at_the_top.py:AtTheTop"),
@@ -160,15 +164,15 @@ def test_what_is_not_written_is_decided_the_same(captures: Path, tmp_path: Path)
         ("usdm_btcusdt_aug", f"{rule}:Rule"),
         ("spot_btcusdt", faulty),
     ):
-        asked = wanted(captures / name, strategy, latency="measured", ways_ns=(3_000_000, 700_000, 12_000_000))
+        options = resim_options(captures / name, strategy, latency="measured", ways_ns=(3_000_000, 700_000, 12_000_000))
         kept: list[Record] = []
-        decide_again(captures / name, asked, kept.extend)
-        resimulate(captures / name, tmp_path / name, asked)
-        ours, theirs = decisions(kept), decisions_of(tmp_path / name)
-        assert [(each.place, each.what, each.time_ns) for each in ours] == [
-            (each.place, each.what, each.time_ns) for each in theirs
+        resimulate_decisions(captures / name, options, kept.extend)
+        resimulate(captures / name, tmp_path / name, options)
+        ours, theirs = read_decisions(kept), session_decisions(tmp_path / name)
+        assert [(each.key, each.what, each.time_ns) for each in ours] == [
+            (each.key, each.what, each.time_ns) for each in theirs
         ]
-        assert tally(kept) == tally_of(tmp_path / name)
+        assert measure_performance(kept) == session_performance(tmp_path / name)
         assert len(ours) > 10 or strategy == faulty
         markets = sum(record.kind is Kind.FEED for record in kept)
         assert (
@@ -177,14 +181,14 @@ def test_what_is_not_written_is_decided_the_same(captures: Path, tmp_path: Path)
         )
 
 
-def test_ways_are_drawn_about_their_median_and_are_the_same_each_time(captures: Path) -> None:
+def test_lognormal_latencies_repeat_and_keep_their_median(captures: Path) -> None:
     model = with_settings(
         VenueModel(), {"latency": "lognormal", "latency_sigma": "0.8", "request_ms": "4", "answer_ms": "6"}
     )
-    asked = msgspec.structs.replace(wanted(captures / "spot_ethusdt", "at_the_top.py:AtTheTop"), model=model)
+    options = msgspec.structs.replace(resim_options(captures / "spot_ethusdt", "at_the_top.py:AtTheTop"), model=model)
     runs: list[list[Record]] = [[], []]
     for kept in runs:
-        decide_again(captures / "spot_ethusdt", asked, kept.extend)
+        resimulate_decisions(captures / "spot_ethusdt", options, kept.extend)
     assert runs[0] == runs[1]
     sent = {record.seq: record.time_ns for record in runs[0] if record.kind is Kind.REQUEST}
     took = sorted(
@@ -198,22 +202,26 @@ def test_ways_are_drawn_about_their_median_and_are_the_same_each_time(captures: 
     assert took[-1] > 30e6
 
 
-def test_a_declared_cross_is_seen_where_each_quote_would_show_it(captures: Path) -> None:
-    """The fold triggers the strategy at the quotes at which a strategy that checks every quote finds the averages crossed."""
+def test_a_declared_crossover_fires_at_the_quotes_of_a_full_scan(captures: Path) -> None:
+    """Compare the quotes that fire with those at which a scan of every quote finds the averages crossed."""
     seen: list[list[str]] = []
     for cls in ("Crossing", "LooksAtEachQuote"):
         kept: list[Record] = []
-        decide_again(captures / "spot_btcusdt", wanted(captures / "spot_btcusdt", f"crossing.py:{cls}"), kept.extend)
-        seen.append([f"{each.origin} {each.what}" for each in decisions(kept)])
+        resimulate_decisions(
+            captures / "spot_btcusdt", resim_options(captures / "spot_btcusdt", f"crossing.py:{cls}"), kept.extend
+        )
+        seen.append([f"{each.origin} {each.what}" for each in read_decisions(kept)])
     assert seen[0] == seen[1]
     assert len(seen[0]) > 50
 
 
-def test_a_move_is_measured_from_where_it_was_met_last(captures: Path) -> None:
+def test_a_price_move_is_measured_from_its_last_trigger(captures: Path) -> None:
     kept: list[Record] = []
-    decide_again(captures / "spot_btcusdt", wanted(captures / "spot_btcusdt", "crossing.py:Moved"), kept.extend)
+    resimulate_decisions(
+        captures / "spot_btcusdt", resim_options(captures / "spot_btcusdt", "crossing.py:Moved"), kept.extend
+    )
     bids = [
-        Decimal(str(json.loads(record.body or "")["because"]["mid"])) for record in kept if record.kind is Kind.INTENT
+        Decimal(str(json.loads(record.body or "")["rationale"]["mid"])) for record in kept if record.kind is Kind.INTENT
     ]
     assert len(bids) > 5
     for before, after in pairwise(bids):
@@ -221,9 +229,12 @@ def test_a_move_is_measured_from_where_it_was_met_last(captures: Path) -> None:
 
 
 def test_fills_agree_with_hftbacktests(captures: Path) -> None:
-    """The rule, the capture and the model of shared/bench/README.md, "usdm quoting": 823 sent, 361 cancels, 426 fills, end position 0 (docs/fidelity.md)."""
+    """Run the rule, capture and model of shared/bench/README.md, "usdm quoting", and compare with hftbacktest.
+
+    It sends 823 orders and 361 cancels, and ends with 426 fills and position 0 (docs/fidelity.md).
+    """
     rule = read_strategy(str(STRATEGIES.parent.parent / "benchmarks" / "strategies" / "hft_rule.py"))
-    body = with_strategy(session_of(Journal.open(captures / "usdm_btcusdt_aug")), rule)
+    body = with_strategy(session_from_capture(Journal.open(captures / "usdm_btcusdt_aug")), rule)
     ways = {"request_ns": 5_000_000, "answer_ns": 5_000_000, "feed_ns": 0}
     model = VenueModel(
         **ways,
@@ -236,9 +247,11 @@ def test_fills_agree_with_hftbacktests(captures: Path) -> None:
         fee_taker="0.0005",
     )
     kept: list[Record] = []
-    body = changed(body, {"risk.orders_per_second_max": "0"})
-    decide_again(captures / "usdm_btcusdt_aug", ResimOptions(session=body, model=model, balances=GIVEN), kept.extend)
-    found = tally(kept)
+    body = apply_overrides(body, {"risk.orders_per_second_max": "0"})
+    resimulate_decisions(
+        captures / "usdm_btcusdt_aug", ResimOptions(session=body, model=model, balances=GIVEN), kept.extend
+    )
+    found = measure_performance(kept)
     for ours, theirs in ((found.placed, 823), (found.canceled, 361), (found.fills, 426)):
         assert abs(ours - theirs) <= theirs * 0.01
     (line,) = found.lines.values()
@@ -246,8 +259,8 @@ def test_fills_agree_with_hftbacktests(captures: Path) -> None:
     assert abs(found.pnl - Decimal("-73.967867")) < 1
 
 
-def test_funding_is_paid_by_who_holds_when_it_comes(shared_data: Path, tmp_path: Path) -> None:
-    """The mark stream names the next funding. Once it names a later one, the first is paid at the last mark and rate."""
+def test_funding_is_paid_by_the_holder_at_its_time(shared_data: Path, tmp_path: Path) -> None:
+    """Pay funding when the mark stream names a later time: the earlier one has passed, at the last mark and rate."""
     marks: list[dict[str, Any]] = []
     lines = []
     with gzip.open(shared_data / BINANCE / FILES["usdm_btcusdt_2023"][0]) as whole:
@@ -261,8 +274,8 @@ def test_funding_is_paid_by_who_holds_when_it_comes(shared_data: Path, tmp_path:
             lines.append(line)
     (tmp_path / "funded.dat").write_bytes(b"".join(lines))
     verbatim("import", tmp_path / "funded.dat", "--into", tmp_path / "s")
-    resimulate(tmp_path / "s", tmp_path / "r", wanted(tmp_path / "s", "hold.py:Hold"))
-    (fill,), balances = told(tmp_path / "r")
+    resimulate(tmp_path / "s", tmp_path / "r", resim_options(tmp_path / "s", "hold.py:Hold"))
+    (fill,), balances = fills_and_balances(tmp_path / "r")
     before, after = (marks[at] for at in (59, 60))
     assert before["T"] < after["T"]
     paid = fill.quantity * Decimal(before["p"]) * Decimal(before["r"])
@@ -270,13 +283,13 @@ def test_funding_is_paid_by_who_holds_when_it_comes(shared_data: Path, tmp_path:
     assert replay_session(tmp_path / "r").identical
 
 
-def test_fees_fall_with_what_was_traded_and_a_rebate_is_money(captures: Path) -> None:
+def test_fee_tiers_apply_by_volume_and_rebates_are_credited(captures: Path) -> None:
     fees: dict[str, list[Decimal]] = {}
     for tiers in ("", "100:-0.0001:0.0005,2000:-0.0002:0.0004"):
-        asked = wanted(captures / "usdm_btcusdt_jul", "at_the_top.py:AtTheTop", fee_maker="0.0002")
-        model = with_settings(asked.model, {"fee_tiers": tiers} if tiers else {})
+        options = resim_options(captures / "usdm_btcusdt_jul", "at_the_top.py:AtTheTop", fee_maker="0.0002")
+        model = with_settings(options.model, {"fee_tiers": tiers} if tiers else {})
         kept: list[Record] = []
-        decide_again(captures / "usdm_btcusdt_jul", msgspec.structs.replace(asked, model=model), kept.extend)
+        resimulate_decisions(captures / "usdm_btcusdt_jul", msgspec.structs.replace(options, model=model), kept.extend)
         facts = [read_fact(record.body or "") for record in kept if record.kind is Kind.FACT]
         fees[tiers] = [
             (fact.fee / fact.price / fact.quantity).quantize(Decimal("0.0001"))
@@ -290,12 +303,12 @@ def test_fees_fall_with_what_was_traded_and_a_rebate_is_money(captures: Path) ->
     assert set(tiered[1:]) == {Decimal("-0.0001"), Decimal("-0.0002")}
 
 
-def test_quotes_alone_are_a_market_too(shared_data: Path, tmp_path: Path) -> None:
+def test_a_capture_of_quotes_alone_is_resimulated(shared_data: Path, tmp_path: Path) -> None:
     with gzip.open(shared_data / BINANCE / "spot_btcusdt_20240808.gz") as whole:
         lines = [line for line in whole if b"@bookTicker" in line or b"@trade" in line]
     (tmp_path / "quotes.dat").write_bytes(b"".join(lines))
     verbatim("import", tmp_path / "quotes.dat", "--into", tmp_path / "s")
-    assert not session_of(Journal.open(tmp_path / "s")).engine.books
+    assert not session_from_capture(Journal.open(tmp_path / "s")).engine.books
     found = json.loads(
         verbatim(
             "resim",
@@ -315,7 +328,7 @@ def test_quotes_alone_are_a_market_too(shared_data: Path, tmp_path: Path) -> Non
 
 
 def test_a_strategy_is_regressed_over_captures_of_several_markets(captures: Path, tmp_path: Path) -> None:
-    """Two versions in files of other names are one strategy. The report and the exit code show the change."""
+    """Compare two versions in files of different names as one strategy; the exit code reports the changes."""
     other = tmp_path / "next.py"
     other.write_text((STRATEGIES / "at_the_top.py").read_text().replace("SIZE_LOTS = 5", "SIZE_LOTS = 6"))
     same = tmp_path / "same.py"
@@ -335,16 +348,16 @@ def test_a_strategy_is_regressed_over_captures_of_several_markets(captures: Path
     )
     names = ("cm_btcusd_perp", "usdm_btcusdt_jul")
     verbatim("regress", *(captures / name for name in names), *words, "--version", same)
-    told = verbatim("regress", *(captures / name for name in names), *words, "--version", other, code=1)
-    assert "next.py decided otherwise" in told
+    output = verbatim("regress", *(captures / name for name in names), *words, "--version", other, code=1)
+    assert "next.py decided otherwise" in output
 
 
 @pytest.mark.parametrize(
     ("words", "what"),
     [
         ((), "ran no strategy. What to do: name one with --strategy"),
-        (("--strategy", STRATEGIES / "once.py"), "has ETHUSDT, and the strategy asks for BTCUSDT"),
-        (("--strategy", STRATEGIES / "at_the_top.py"), "says nothing of balances"),
+        (("--strategy", STRATEGIES / "once.py"), "has ETHUSDT, but the strategy declares BTCUSDT"),
+        (("--strategy", STRATEGIES / "at_the_top.py"), "states no balances"),
         (
             ("--strategy", STRATEGIES / "at_the_top.py", "--exchange-info", STRATEGIES / "at_the_top.py"),
             "is not the answer to exchangeInfo",
@@ -352,35 +365,35 @@ def test_a_strategy_is_regressed_over_captures_of_several_markets(captures: Path
         (("--strategy", STRATEGIES / "at_the_top.py", "--exchange-info", "nowhere"), "nowhere"),
         (
             ("--strategy", STRATEGIES / "at_the_top.py", "--model", "queue=lucky"),
-            "queue=lucky: one of pessimistic, power",
+            "queue=lucky: choose one of pessimistic, power",
         ),
-        (("--strategy", STRATEGIES / "at_the_top.py", "--model", "queue_n=1.5"), "a whole number from 1 to 5"),
+        (("--strategy", STRATEGIES / "at_the_top.py", "--model", "queue_n=1.5"), "give a whole number from 1 to 5"),
         (
             ("--strategy", STRATEGIES / "at_the_top.py", "--model", "latency_sigma=4"),
-            "latency_sigma=4: a number from 0 to 3",
+            "latency_sigma=4: give a number from 0 to 3",
         ),
         (
             ("--strategy", STRATEGIES / "at_the_top.py", "--model", "latency_sigma=1"),
-            "latency_sigma=1: of latency=lognormal, and latency is constant",
+            "latency_sigma=1 is for latency=lognormal, but latency is constant",
         ),
         (
             ("--strategy", STRATEGIES / "at_the_top.py", "--model", "fee_tiers=10:1"),
-            "TRADED:MAKER:TAKER,... by rising amounts",
+            "write VOLUME:MAKER:TAKER,... by rising volume",
         ),
         (
             ("--strategy", STRATEGIES / "at_the_top.py", "--model", "latency=measured"),
-            "the session has no exchange to measure",
+            "the session contains no orders to estimate latency from",
         ),
         (("--strategy", STRATEGIES / "at_the_top.py", "--model", "ways_ns=1"), "the venue's model has no 'ways_ns'"),
     ],
 )
-def test_what_cannot_be_is_said_in_a_line(captures: Path, words: tuple[object, ...], what: str) -> None:
-    told = verbatim("resim", captures / "spot_ethusdt", "--no-journal", *words, code=3)
-    assert what in told
-    assert len(told.splitlines()) == 1
+def test_invalid_options_are_one_clear_line(captures: Path, words: tuple[object, ...], what: str) -> None:
+    output = verbatim("resim", captures / "spot_ethusdt", "--no-journal", *words, code=3)
+    assert what in output
+    assert len(output.splitlines()) == 1
 
 
-def test_the_model_that_was_chosen_is_said(captures: Path) -> None:
+def test_the_chosen_model_is_printed(captures: Path) -> None:
     words = (
         "resim",
         captures / "cm_btcusd_perp",
@@ -390,15 +403,15 @@ def test_the_model_that_was_chosen_is_said(captures: Path) -> None:
         "BTC=10",
         "--no-journal",
     )
-    assert "only trades and vanishing size move it on" in verbatim(*words)
-    told = verbatim(
+    assert "only trades and vanishing size move it forward" in verbatim(*words)
+    output = verbatim(
         *words, "--model", "queue=power", "--model", "clock=venue", "--model", "fee_tiers=100:0.0001:0.0002"
     )
-    assert "queue=power clock=venue queue_n=2 fee_tiers=100:0.0001:0.0002 (docs/fidelity.md)" in told
-    assert "vanishing size" not in told
+    assert "queue=power clock=venue queue_n=2 fee_tiers=100:0.0001:0.0002 (docs/fidelity.md)" in output
+    assert "vanishing size" not in output
 
 
-def test_what_is_no_market_is_not_resimulated(shared_data: Path, tmp_path: Path) -> None:
+def test_a_capture_without_a_market_is_refused(shared_data: Path, tmp_path: Path) -> None:
     kraken = shared_data / "captures" / "kraken-v2" / "doge_usdt_book10.jsonl"
     verbatim("import", kraken, "--format", "ndjson", "--time-unit", "none", "--into", tmp_path / "k")
     assert "no market stream that an installed venue reads" in verbatim(
@@ -406,7 +419,7 @@ def test_what_is_no_market_is_not_resimulated(shared_data: Path, tmp_path: Path)
     )
 
 
-def test_a_condition_must_name_what_is_declared(captures: Path, tmp_path: Path) -> None:
+def test_a_condition_must_name_a_declared_indicator(captures: Path, tmp_path: Path) -> None:
     wrong = tmp_path / "wrong.py"
     wrong.write_text(
         (STRATEGIES / "crossing.py").read_text().replace('CrossOver("fast", "slow")', 'CrossOver("fast", "slower")')

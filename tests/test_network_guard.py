@@ -1,4 +1,4 @@
-"""S26: no socket while a session is repeated. Whoever opens one is named by its line, whatever it catches."""
+"""No socket opens while a session is repeated (S26). The line that tries is reported, even if it catches all errors."""
 
 import json
 import socket
@@ -12,7 +12,7 @@ from journal.record import canonical
 from replay.network_guard import SocketOpenedError, no_sockets
 from replay.rebuild import rebuild
 from replay.replay import replay_session
-from tests.replaying import QUOTER, sealed, sealed_anew
+from tests.replaying import QUOTER, reseal, sealed
 
 # refused modules cannot be imported by a strategy, but an allowed one may be a way to them
 CALLER = QUOTER.replace(
@@ -47,8 +47,8 @@ class Curious(BinanceSpot):
 """
 
 
-def test_a_strategy_that_opens_a_socket_is_named_by_its_line(tmp_path: Path) -> None:
-    """Recorded with it, which nobody stopped; repeated, it raises through the strategy's own `except`."""
+def test_a_strategy_that_opens_a_socket_is_reported_with_its_line(tmp_path: Path) -> None:
+    """Record a strategy that opens a socket; in the replay the error passes its own `except`."""
     folder = sealed(tmp_path / "s", source=CALLER, seconds=3)
     line = (
         CALLER.splitlines().index('                getattr(statistics, "sys").modules["socket"].socket().close()') + 1
@@ -59,42 +59,42 @@ def test_a_strategy_that_opens_a_socket_is_named_by_its_line(tmp_path: Path) -> 
         replay_session(folder)
 
 
-def test_a_venues_dialect_that_opens_a_socket_is_named_by_its_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A stranger's venue, named in the SESSION record as package.module:Class."""
+def test_a_venue_that_opens_a_socket_is_reported_with_its_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Replay a session of a stranger's venue, named as package.module:Class in the SESSION record."""
     (tmp_path / "curious_venue.py").write_text(DIALECT)
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.delitem(sys.modules, "curious_venue", raising=False)
     folder = sealed(tmp_path / "s", seconds=2)
-    monkeypatch.setattr("engine.venues.registry.installed_venues", lambda: {"binance_spot": "curious_venue:Curious"})
+    monkeypatch.setattr(
+        "engine.venues.venue_lookup.installed_venues", lambda: {"binance_spot": "curious_venue:Curious"}
+    )
     line = DIALECT.splitlines().index('            socket.create_connection(("127.0.0.1", 9), timeout=0.1).close()') + 1
     with pytest.raises(
         SocketOpenedError, match=rf"curious_venue\.py:{line} \(decode_private\) opened a socket"
     ) as caught:
         replay_session(folder)
-    assert "is in no record" in str(caught.value)
+    assert "no record holds what it would receive" in str(caught.value)
 
 
 @pytest.mark.parametrize("way", ["new", "resolve"])
-def test_every_way_to_a_socket_is_closed_and_opens_again(way: str) -> None:
+def test_every_way_to_a_socket_is_closed_during_the_block(way: str) -> None:
     def reach() -> None:
         if way == "new":
             socket.socket().close()
         else:
             socket.getaddrinfo("127.0.0.1", 80)
 
-    with pytest.raises(SocketOpenedError, match=r"test_replay_guard\.py:\d+ \(reach\)"), no_sockets():
+    with pytest.raises(SocketOpenedError, match=r"test_network_guard\.py:\d+ \(reach\)"), no_sockets():
         reach()
     reach()
 
 
-def test_rebuilding_a_session_altered_to_open_a_socket_runs_none_of_it(tmp_path: Path) -> None:
+def test_rebuilding_runs_no_code_that_opens_a_socket(tmp_path: Path) -> None:
     folder = sealed(tmp_path / "s", seconds=2)
     first = Journal.open(folder).session_record()
     body = json.loads(first.body or "")
     body["strategies"][0]["sources"]["quoter"] = "import socket\nsocket.socket()\n"
-    copy = sealed_anew(folder, tmp_path / "copy", 0, body=canonical(body))
+    copy = reseal(folder, tmp_path / "copy", 0, body=canonical(body))
     with no_sockets():
         _, state, _ = rebuild(copy)
     assert state.seq == Journal.open(copy).last_seq
