@@ -39,13 +39,14 @@ VALUE_ARROWS: dict[str, set[str]] = {
     "money": set(),
     "requests": set(),
     "timer_names": set(),
+    "upcast": set(),
     "contracts": {"model", "money"},
     "events": {"model", "order_terms"},
     "order_terms": {"model", "money"},
-    "session_record": {"model"},
+    "session_record": {"model", "upcast"},
     "facts": {"lifecycle", "mode_reasons", "model", "order_terms"},
     "bodies": {"facts", "requests"},
-    "record_codec": {"bodies", "facts", "requests"},
+    "record_codec": {"bodies", "facts", "requests", "upcast"},
 }
 ENGINE_ARROWS: dict[str, set[str]] = {
     "market": set(),
