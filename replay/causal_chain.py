@@ -13,7 +13,7 @@ from engine.record_codec import read_intent, read_timer
 from engine.timer_names import TimerKind, TimerName
 from journal.reader import Journal
 from journal.record import Kind, Record
-from replay.record_text import MarketReader, describe, shorten
+from replay.record_text import FrameDecoder, describe, shorten
 
 STEPS_MAX = 64  # a chain is a handful of records; a longer one is a loop in damaged causes
 SEARCHED_RECORDS_MAX = 16_384  # records before a TIMER that are searched for the quote which triggered its strategy
@@ -30,7 +30,7 @@ class CauseLink(msgspec.Struct, frozen=True):
 class CausalWalk:
     """The steps from a record to its causes within one session."""
 
-    def __init__(self, journal: Journal, markets: MarketReader) -> None:
+    def __init__(self, journal: Journal, markets: FrameDecoder) -> None:
         self._journal = journal
         self._markets = markets
 
@@ -96,7 +96,7 @@ def time_text(time_ns: int) -> str:
     return f"{moment:%H:%M:%S}.{time_ns // 1000 % 1_000_000:06d}"
 
 
-def record_line(record: Record, markets: MarketReader) -> str:
+def record_line(record: Record, markets: FrameDecoder) -> str:
     """Format a record as one line: seq, time, kind, source, key and description."""
     key = f" [{record.key}]" if record.key else ""
     text = shorten(describe(record, markets))

@@ -31,7 +31,7 @@ from replay.causal_chain import CausalWalk
 from replay.compare import Difference, missing_end, only_recorded, only_replayed, output_difference, timer_difference
 from replay.network_guard import no_sockets
 from replay.overrides import apply_overrides
-from replay.record_text import MarketReader
+from replay.record_text import FrameDecoder
 from replay.recorded_digests import digests_as_of
 
 PROGRESS_RECORDS = 8_192
@@ -263,7 +263,7 @@ class SessionReplay:
         record = difference.recorded if is_recorded else difference.replayed
         assert record is not None, "a difference has a record"
         replayed = {} if is_recorded else {output.seq: output for output in self._outputs}
-        walk = CausalWalk(self.journal, MarketReader(self.kernel.session))
+        walk = CausalWalk(self.journal, FrameDecoder(self.kernel.session))
         chain = tuple(link.text for link in walk.chain(record, replayed))
         return msgspec.structs.replace(difference, chain=chain, command=command)
 

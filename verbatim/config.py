@@ -21,9 +21,9 @@ from engine.live.clock import SessionClock
 from engine.live.startup import SessionConfig
 from engine.session_record import SECOND_NS, EngineSettings, RiskSettings, VenueSettings
 from engine.strategy.rule_loading import recorded_rules
-from engine.venues.registry import UnknownVenueError, make_venue, venue_class
 from engine.venues.signing import Credentials, SecretKey
 from engine.venues.venue import RequestSigner
+from engine.venues.venue_lookup import UnknownVenueError, make_venue, venue_class
 from journal.signing import BadKeyError, Signer
 from verbatim.strategy_files import check_instruments, read_rule, read_strategy
 

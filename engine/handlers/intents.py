@@ -41,6 +41,7 @@ def review_intent(session: SessionContext, step: StepContext, strategy: str, int
         quantity=intent.quantity,
         price=intent.price,
         time_in_force=intent.time_in_force,
+        stop_price=intent.stop_price,
     )
     quote = step.market.quote(session.indexes[instrument.id]) if instrument else None
     # `quote_seq` is the record of the quote that the strategy read

@@ -40,9 +40,9 @@ from engine.session_record import (
     read_session,
 )
 from engine.state.session_state import State, carry_over
-from engine.venues.registry import make_venue
 from engine.venues.signing import SecretKey
 from engine.venues.venue import KeptHeaders
+from engine.venues.venue_lookup import make_venue
 from journal.errors import JournalError, NotAJournalError
 from journal.reader import Journal
 from journal.record import Kind, Record
@@ -69,7 +69,7 @@ class SessionConfig:
     strategies: tuple[StrategySettings, ...] = ()
     key: SecretKey | None = None
     risk: RiskSettings = field(default_factory=RiskSettings)
-    rules: tuple[RuleSettings, ...] = ()
+    rules: tuple[RuleSettings, ...] = ()  # as recorded_rules (engine/strategy/rule_loading.py) lists them
     engine: EngineSettings = field(default_factory=EngineSettings)
     account: str = "main"  # "": none; the session records what the public may see, and trades nothing
     seed: int | None = None  # None: drawn

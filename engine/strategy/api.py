@@ -101,16 +101,17 @@ class Indicator(msgspec.Struct, frozen=True):
 
 
 class Place(msgspec.Struct, frozen=True):
-    """An intent to place an order. `rationale` names what it was decided on; `because` is its old spelling."""
+    """An intent to place an order. `rationale` holds the values behind it; `because` is its old spelling."""
 
     instrument: str
     side: Side
     quantity: Decimal
-    price: Decimal = ZERO
+    price: Decimal = ZERO  # 0: without a limit
     type: OrderType = OrderType.LIMIT
     time_in_force: TimeInForce = TimeInForce.GTC
     rationale: Mapping[str, Any] = MappingProxyType({})
     because: Mapping[str, Any] = MappingProxyType({})
+    stop_price: Decimal = ZERO  # 0: without a stop
 
     def __post_init__(self) -> None:
         _one_rationale(self)

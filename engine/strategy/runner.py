@@ -172,7 +172,9 @@ def _check(intent: Intent) -> None:
                 raise TypeError(f"{field} must be a {kind.__name__}, not {getattr(intent, field)!r}")
         if not TERMS[intent.type].is_placeable:
             raise ValueError(f"a strategy cannot place an order of type {intent.type}")
-        for field in ("quantity", "price"):
+        if intent.stop_price and "stop_price" not in TERMS[intent.type].__struct_fields__:
+            raise ValueError(f"an order of type {intent.type} has no stop price")
+        for field in ("quantity", "price", "stop_price"):
             number = getattr(intent, field)
             if not isinstance(number, Decimal) or not number.is_finite() or abs(number) > NUMBER_MAX:
                 raise InvalidOperation(f"{field} must be a Decimal of at most {NUMBER_MAX:f}, not {number!r}")
