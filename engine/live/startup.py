@@ -24,7 +24,7 @@ from engine.kernel import rebuilder_of
 from engine.live.clock import SessionClock, wall_ns
 from engine.live.http_result import HttpResult, HttpSender
 from engine.live.link_tasks import HandedOverLink
-from engine.mode_reasons import Mode, ReasonCode, code_of
+from engine.mode_reasons import Mode, ReasonCode
 from engine.record_codec import read_fact, text_of
 from engine.requests import AnswerStatus
 from engine.sequencer import Arrival
@@ -40,9 +40,9 @@ from engine.session_record import (
     read_session,
 )
 from engine.state.session_state import State, carry_over
-from engine.venues.registry import make_venue
 from engine.venues.signing import SecretKey
 from engine.venues.venue import KeptHeaders
+from engine.venues.venue_lookup import make_venue
 from journal.errors import JournalError, NotAJournalError
 from journal.reader import Journal
 from journal.record import Kind, Record
@@ -69,7 +69,7 @@ class SessionConfig:
     strategies: tuple[StrategySettings, ...] = ()
     key: SecretKey | None = None
     risk: RiskSettings = field(default_factory=RiskSettings)
-    rules: tuple[RuleSettings, ...] = ()
+    rules: tuple[RuleSettings, ...] = ()  # as recorded_rules (engine/strategy/rule_loading.py) lists them
     engine: EngineSettings = field(default_factory=EngineSettings)
     account: str = "main"  # "": none; the session records what the public may see, and trades nothing
     seed: int | None = None  # None: drawn
@@ -156,7 +156,7 @@ def session_body(
         seed=secrets.randbits(32) if wanted.seed is None else wanted.seed,
         host=host_id(),
         versions=versions(),
-        venues=(replace(wanted.venue, allowance=told.allowance),),
+        venues=(replace(wanted.venue, rate_limits=told.rate_limits),),
         instruments=told.instruments,
         strategies=wanted.strategies,
         risk=wanted.risk,
@@ -235,8 +235,8 @@ def refuse_unlisted(before: PreviousJournal, symbols: tuple[str, ...]) -> None:
     if before.opening is None or before.previous is None:
         return
     orders = before.opening["account"]["orders"]
-    owing = [orders["closed"].get(name) or orders["live"][name] for name in orders["owing"]]
-    for order in (*orders["live"].values(), *owing):
+    missing_fills = [orders["closed"].get(name) or orders["live"][name] for name in orders["missing_fills"]]
+    for order in (*orders["live"].values(), *missing_fills):
         symbol = order["order"]["instrument"].partition(":")[2]
         if symbol not in symbols:
             raise StartError(
@@ -252,11 +252,12 @@ def let_in_again(body: SessionBody, journal: Journal, state: State) -> State:
     modes = state.account.modes
     inherited = ((body.opening or {}).get("account") or {}).get("modes", {}).get("halted_for")
     if (
-        code_of(modes.halted_for) is ReasonCode.KEY_REFUSED
+        modes.halted_for is not None
+        and modes.halted_for.code is ReasonCode.KEY_REFUSED
         and not inherited
         and not any(map(_says_running, journal.records()))
     ):
-        state.account = replace(state.account, modes=replace(modes, halted_for=""))
+        state.account = replace(state.account, modes=replace(modes, halted_for=None))
     return state
 
 
@@ -303,7 +304,7 @@ async def ask_instruments(wanted: SessionConfig, sender: HttpSender) -> tuple[In
     if missing:
         raise StartError(f"{where} trades no {missing[0]}; correct `instruments` in the configuration")
     named = tuple(found[symbol] for symbol in wanted.symbols)
-    return InstrumentsReport(named, report.allowance), _as_arrival(venue.name, ended)
+    return InstrumentsReport(named, report.rate_limits), _as_arrival(venue.name, ended)
 
 
 def _as_arrival(venue: str, ended: HttpResult) -> Arrival:
