@@ -45,7 +45,7 @@ def venue_class(settings: VenueSettings) -> Any:
     """Return a venue's class by its built-in name, or by `package.module:Class`.
 
     Raises:
-        UnknownVenueError: No such class exists.
+        UnknownVenueError: The name matches no class.
 
     """
     module, _, cls = BUILT_IN_VENUES.get(settings.name, settings.name).partition(":")
@@ -142,7 +142,7 @@ class SessionContext:
         return load_rules(self.body.rules)
 
     def empty_market(self) -> Market:
-        """Return the market of the session's instruments before any message, with what the strategies declare."""
+        """Return the market of the session's instruments before any message, with the bars and indicators that strategies declare."""
         triggers = []
         for name in self.trigger_names:
             loaded = self.strategies[name]

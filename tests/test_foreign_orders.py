@@ -130,7 +130,7 @@ def test_a_strategy_cannot_place_a_foreign_order() -> None:
     place = 'yield Place("BTCUSDT", Side.BUY, parameters.size, parameters.price)'
     assert place in HAND
     hand = ByHand(source=HAND.replace(place, place[:-1] + ", OrderType.FOREIGN)")).run(1.5)
-    assert "cannot place an order of type FOREIGN" in hand.state.account.strategies.of("hand").stopped_for
+    assert "cannot place an order of type FOREIGN" in hand.state.account.strategies.get("hand").stopped_for
 
 
 def test_ask_and_sql_show_the_venues_type_and_stop_price(tmp_path: Path) -> None:

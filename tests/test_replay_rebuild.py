@@ -38,7 +38,7 @@ def test_rebuilding_runs_no_strategy(folder: Path, monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(loading, "_run", run)
     _, state, _ = rebuild(folder)
-    assert state.account.strategies.of("quoter").state["quotes"] > 10
+    assert state.account.strategies.get("quoter").state["quotes"] > 10
 
 
 def test_a_moment_is_rebuilt_with_all_that_happened_by_then(folder: Path) -> None:

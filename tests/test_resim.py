@@ -386,7 +386,7 @@ def test_a_carried_position_is_in_the_tally_of(tmp_path: Path) -> None:
     ).run(3).stop()
     resim(tmp_path / "two", tmp_path / "none", overrides={"risk.order_size_max": "0.00001"})
     (kept,) = tally_of(tmp_path / "none").lines.values()
-    carried = first.state.account.positions.of("quoter", "binance_spot:BTCUSDT")
+    carried = first.state.account.positions.get("quoter", "binance_spot:BTCUSDT")
     assert (kept.position, kept.fees_quote) == (carried.quantity, carried.fees_quote)
 
 

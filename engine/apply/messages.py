@@ -33,7 +33,7 @@ def apply_message(session: SessionContext, state: State, record: Record) -> Appl
     if record.meta is None:
         events = venue.decode_private(record.payload or b"")
         is_answer = any(isinstance(event, Subscribed | Answer) for event in events)
-        request = requests.of(Purpose.SUBSCRIBE, source=record.source) if is_answer else None
+        request = requests.find(Purpose.SUBSCRIBE, source=record.source) if is_answer else None
         if request is None:
             return Applied(events=events)
         apply_change(session, state, Answered(request.seq, venue.name, AnswerStatus.ANSWER), record)

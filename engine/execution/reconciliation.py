@@ -30,7 +30,7 @@ Factories = dict[str, RequestFactory]
 def may_query(step: StepContext) -> bool:
     """Return True if there is an account, all links are ready, no venue is blocked, and the session is not closing."""
     account = step.account
-    is_free = all(budget.lets_ask(step.time_ns) for budget in account.limits.by_venue.values())
+    is_free = all(budget.may_query(step.time_ns) for budget in account.limits.by_venue.values())
     return account.links.has_account and account.links.all_ready() and is_free and not account.modes.closing
 
 
@@ -210,7 +210,7 @@ def fills(
     if not orphans and (report.whole or is_first_page):
         return recorded
     number = pending.request.round
-    if not step.account.limits.of(instrument.venue).lets_ask(step.time_ns):
+    if not step.account.limits.get(instrument.venue).may_query(step.time_ns):
         fail(step, pending, "the request budget is spent before all fills are in")
     elif not orphans:
         factory.fills(step, instrument=instrument, after_id=newest, reconcile_round=number)
@@ -222,7 +222,7 @@ def fills(
 
 def queries_orphans(step: StepContext, instrument: str) -> bool:
     """Return True while orders of unknown fills are queried. The last answer leads to the page's query again."""
-    return step.account.requests.of(Purpose.QUERY_ORDER, instrument=instrument, client_order_id="") is not None
+    return step.account.requests.find(Purpose.QUERY_ORDER, instrument=instrument, client_order_id="") is not None
 
 
 def query_missing_fills(step: StepContext, factories: Factories, instruments: Instruments) -> None:
@@ -239,8 +239,8 @@ def query_missing_fills(step: StepContext, factories: Factories, instruments: In
         factory = factories[instruments[name].venue]
         interval_ns = factory.settings.ask_every_ns
         waited_ns = step.time_ns - rounds.fills_asked_ns.get(name, -interval_ns)
-        may_ask = step.account.limits.of(instruments[name].venue).lets_ask(step.time_ns)
-        is_pending = step.account.requests.of(Purpose.FILLS, instrument=name) is not None
+        may_ask = step.account.limits.get(instruments[name].venue).may_query(step.time_ns)
+        is_pending = step.account.requests.find(Purpose.FILLS, instrument=name) is not None
         if may_ask and not is_pending and waited_ns >= interval_ns:
             factory.fills(
                 step,

@@ -45,7 +45,7 @@ class RequestFactory:
             client_order_id=client_order_id,
             strategy=strategy,
             order=order,
-            clock_offset_ns=step.account.limits.of(self.venue.name).clock_offset_ns,
+            clock_offset_ns=step.account.limits.get(self.venue.name).clock_offset_ns,
             round=reconcile_round,
         )
         return step.emit(request, key=client_order_id or None, source="execution", cause=cause)
@@ -96,7 +96,7 @@ class RequestFactory:
         venue_order_id: str = "",
         reconcile_round: int = 0,
     ) -> int:
-        """About one order: by the venue's id where one is given (then ours only says whom it concerns), else by ours."""
+        """Request one order's status, by the venue's id if it is given, else by ours."""
         unsigned = self.venue.query_order(instrument, "" if venue_order_id else client_order_id, venue_order_id)
         return self._ask(
             step,
@@ -116,7 +116,7 @@ class RequestFactory:
     def fills(
         self, step: StepContext, *, instrument: Instrument, after_id: int | None, reconcile_round: int = 0
     ) -> int:
-        """Everything after the last fill id that is known to be booked; None: only where the newest one stands."""
+        """Request the fills after `after_id`. None requests only the newest fill's page."""
         unsigned = self.venue.fills_since(instrument, None if after_id is None else str(after_id + 1))
         return self._ask(step, Purpose.FILLS, unsigned, instrument=instrument.id, reconcile_round=reconcile_round)
 

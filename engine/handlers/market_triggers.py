@@ -23,7 +23,7 @@ ANY_FATAL = layout.BOOK_CROSSED | layout.BAD_VALUE_SEEN | layout.LEVELS_EXCEEDED
 
 
 def handle_market(session: SessionContext, step: StepContext, applied: Applied) -> None:
-    """Halt on bad data, record breaks in ids, request snapshots, and update the mode if a book changed its state."""
+    """Handle bad data, breaks in ids, books that need a snapshot, and books that changed their state."""
     flags = applied.market_flags
     if flags & ANY_FATAL:
         for index, raised in step.market.raised():
@@ -54,19 +54,19 @@ def request_snapshots(session: SessionContext, step: StepContext) -> None:
     for name, index in session.indexes.items():
         instrument = session.instruments[name]
         is_lost = step.market.book_state(index) in (BookState.BUFFERING, BookState.BROKEN)
-        may_query = step.account.limits.of(instrument.venue).lets_ask(step.time_ns)
+        may_query = step.account.limits.get(instrument.venue).may_query(step.time_ns)
         is_waiting = step.account.timers.is_set(TimerKind.SNAPSHOT, name)
         if (
             is_lost
             and may_query
             and not is_waiting
-            and step.account.requests.of(Purpose.DEPTH, instrument=name) is None
+            and step.account.requests.find(Purpose.DEPTH, instrument=name) is None
         ):
             session.requests[instrument.venue].depth(step, instrument=instrument)
 
 
 def halt(step: StepContext, reason: str) -> None:
-    """Halt until a person resumes. A session that only records raises an alarm and goes on."""
+    """Halt until a person resumes. A session that only records raises an alarm and continues."""
     if step.account.links.has_account:
         step.emit(ModeChanged(Mode.HALTED, (reason,)))
     else:

@@ -1,4 +1,4 @@
-"""Rate budgets: what venues allow, what was sent lately, blocks, and the offsets of their clocks.
+"""Rate budgets: the limits of venues, recent requests, blocks, and the offsets of their clocks.
 
 Carried over: a ban outlives a restart.
 """
@@ -30,11 +30,11 @@ class RateBudget(msgspec.Struct, frozen=True):
     clock_offset_ns: int = 0
     allowance: RateLimits = RateLimits()
 
-    def lets_ask(self, time_ns: int) -> bool:
-        """Return True if a query may be sent now: no query is so urgent that it may lead to a ban."""
-        return time_ns >= self.blocked_until_ns and not self.spent(time_ns)
+    def may_query(self, time_ns: int) -> bool:
+        """Return True if a query may be sent now. No query is worth a ban."""
+        return time_ns >= self.blocked_until_ns and not self.is_exhausted(time_ns)
 
-    def spent(self, time_ns: int) -> bool:
+    def is_exhausted(self, time_ns: int) -> bool:
         """Return True if only the reserve of this minute's weight is left."""
         weight_max = self.allowance.weight_minute_max
         return self.window == time_ns // WINDOW_NS and self.weight > weight_max - weight_max // RESERVE
@@ -43,14 +43,14 @@ class RateBudget(msgspec.Struct, frozen=True):
 class RateBudgets(msgspec.Struct, frozen=True):
     by_venue: dict[str, RateBudget] = {}
 
-    def of(self, venue: str) -> RateBudget:
+    def get(self, venue: str) -> RateBudget:
         """Return a venue's budget."""
         return self.by_venue.get(venue) or RateBudget()
 
 
 def allowed(budgets: RateBudgets, venue: str, limits: RateLimits) -> RateBudgets:
-    """Return the budgets with a venue's limits as it states them when a session begins. What was used stays used."""
-    return RateBudgets({**budgets.by_venue, venue: replace(budgets.of(venue), allowance=limits)})
+    """Return the budgets with a venue's limits as it states them when a session begins. Counts of earlier requests stay."""
+    return RateBudgets({**budgets.by_venue, venue: replace(budgets.get(venue), allowance=limits)})
 
 
 def reduce(budgets: RateBudgets, change: Change, at: Stamp) -> RateBudgets:
@@ -58,7 +58,7 @@ def reduce(budgets: RateBudgets, change: Change, at: Stamp) -> RateBudgets:
     match change:
         case Requested() if change.request.unsigned is not None:
             venue, unsigned = change.request.venue, change.request.unsigned
-            budget = _rolled(budgets.of(venue), at)
+            budget = _rolled(budgets.get(venue), at)
             budget = replace(
                 budget,
                 weight=budget.weight + unsigned.weight,
@@ -67,17 +67,17 @@ def reduce(budgets: RateBudgets, change: Change, at: Stamp) -> RateBudgets:
             )
         case Answered() if change.weight_used >= 0:
             venue = change.venue
-            budget = _rolled(budgets.of(venue), at)
+            budget = _rolled(budgets.get(venue), at)
             budget = replace(budget, weight=max(budget.weight, change.weight_used))
         case RateBlocked():
             venue = change.venue
-            budget = budgets.of(venue)
+            budget = budgets.get(venue)
             if change.until_ns <= budget.blocked_until_ns:
                 return budgets  # an answer to an earlier request never shortens a ban
             budget = replace(budget, blocked_until_ns=change.until_ns, reason=change.reason)
         case ClockMeasured():
             venue = change.venue
-            budget = replace(budgets.of(venue), clock_offset_ns=change.offset_ns)
+            budget = replace(budgets.get(venue), clock_offset_ns=change.offset_ns)
         case _:
             return budgets
     return RateBudgets({**budgets.by_venue, venue: budget})

@@ -194,7 +194,7 @@ class State:
         return min(self.account.timers.next_due_ns, self.market.next_due_ns)
 
     def hash_inputs(self, records: Sequence[Record]) -> None:
-        """Add every byte of a batch of inputs to the hash, so that a replay finds any change, even one without effect.
+        """Add every byte of the inputs to the hash. A replay then finds any change, even one without effect.
 
         `recv_ns` is left out: the core never sees it.
         """
@@ -229,7 +229,7 @@ class State:
         self._source, self._cause = "", None
 
     def digests(self) -> dict[str, tuple[int, str]]:
-        """Part -> (version, sha256 over its logical content)."""
+        """Return part -> (version, sha256 over its logical content)."""
         parts = {f"account.{name}": (PART_VERSION, digest(getattr(self.account, name))) for name in (*CARRIED, *FRESH)}
         parts.update({f"market.{name}": found for name, found in self.market.digests().items()})
         parts["inputs"] = (PART_VERSION, self.input_hash.hex())

@@ -204,14 +204,14 @@ class View:
         ]
 
     def position(self, name: str) -> Position:
-        held = self._account.positions.of(self._name, self.instrument(name).id)
+        held = self._account.positions.get(self._name, self.instrument(name).id)
         return msgspec.structs.replace(
             held, fees=dict(held.fees)
         )  # a copy: what a view shows cannot be written through it
 
     def balance(self, asset: str) -> Decimal:
         """What the venue holds free for us."""
-        return self._account.balances.of(asset).free
+        return self._account.balances.get(asset).free
 
     def round_price(self, name: str, price: Decimal | float) -> Decimal:
         """Down to the tick."""

@@ -7,10 +7,10 @@ from engine.state.rate_budgets import ORDER_WINDOW_NS
 
 def reject_reason(context: RiskContext) -> str:
     venue, time_ns = context.instrument.venue, context.time_ns
-    budget = context.account.limits.of(venue)
+    budget = context.account.limits.get(venue)
     if time_ns < budget.blocked_until_ns:
         return f"{venue} asked us to wait: {budget.reason}"
-    if budget.spent(time_ns):
+    if budget.is_exhausted(time_ns):
         return f"request weight {budget.weight} of {budget.allowance.weight_minute_max}: the rest is kept for cancels"
     orders_max = budget.allowance.orders_10s_max
     if budget.order_window == time_ns // ORDER_WINDOW_NS and budget.orders >= orders_max:
