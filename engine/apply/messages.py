@@ -1,7 +1,7 @@
 """Apply what a venue sends beside market frames: answers to requests, and frames of private streams."""
 
 from decimal import localcontext
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import numpy as np
@@ -19,6 +19,8 @@ from engine.state.session_state import State, fold
 from engine.venues.venue import Venue
 from journal.record import Record
 
+ANSWERS: Final = (Subscribed, Answer)
+
 
 def apply_change(session: SessionContext, state: State, change: Change, record: Record) -> None:
     """Fold a change that an input brings into the account."""
@@ -32,7 +34,7 @@ def apply_message(session: SessionContext, state: State, record: Record) -> Appl
     requests = state.account.requests
     if record.meta is None:
         events = venue.decode_private(record.payload or b"")
-        is_answer = any(isinstance(event, Subscribed | Answer) for event in events)
+        is_answer = any(isinstance(event, ANSWERS) for event in events)
         request = requests.find(Purpose.SUBSCRIBE, source=record.source) if is_answer else None
         if request is None:
             return Applied(events=events)
