@@ -35,7 +35,6 @@ from engine.lifecycle import Status
 from engine.live.logs import configure
 from engine.live.session import Session
 from engine.live.startup import SessionConfig, folded, versions
-from engine.market.market_state import warm
 from engine.record_codec import read_fact
 from engine.session_record import SECOND_NS
 from engine.strategy.api import Place  # noqa: F401 - loaded before forking: what strategies import
@@ -45,6 +44,7 @@ from journal.sessions import list_sessions
 from journal.verify import verify
 from verbatim.demo import DemoOptions, demo_session
 from verbatim.runner import run_session_config
+from verbatim.warmup import warm
 
 SETTLE_SECONDS_MAX = 15.0
 DELAY_SECONDS_MAX = 1.5  # connecting, reconciling and trading all fall into it
@@ -113,7 +113,10 @@ def kill_and_look(journals: Path, moments: int, chance: random.Random, strategy:
 def impatient(wanted: SessionConfig) -> SessionConfig:
     """The same session with short windows, so that an order that never left is proved absent within two seconds."""
     engine = msgspec.structs.replace(
-        wanted.engine, venue_timeout_ns=SECOND_NS // 5, request_timeout_ns=2 * SECOND_NS, ask_every_ns=SECOND_NS // 5
+        wanted.engine,
+        venue_timeout_ns=SECOND_NS // 5,
+        request_timeout_ns=2 * SECOND_NS,
+        order_query_interval_ns=SECOND_NS // 5,
     )
     venue = msgspec.structs.replace(wanted.venue, recv_window_ms=500)
     return dataclasses.replace(wanted, carry=True, engine=engine, venue=venue)

@@ -33,9 +33,9 @@ import trio
 from engine.live.logs import configure
 from engine.live.session import Session
 from engine.live.startup import SessionConfig, versions
-from engine.market.market_state import warm
 from verbatim.demo import DemoOptions, demo_session
 from verbatim.runner import run_session_config
+from verbatim.warmup import warm
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = Path(os.environ.get("VERBATIM_DATA", ROOT.parent / "shared" / "data"))

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from engine.lifecycle import Report
-from engine.mode_reasons import Mode
+from engine.mode_reasons import Mode, ModeReason
 from engine.model import OrderType, Side, TimeInForce
 from engine.order_terms import RecordedTerms, Terms, terms_of
 
@@ -139,17 +139,17 @@ class BalanceChanged(msgspec.Struct, frozen=True, tag_field="fact", tag="balance
     asset: str
     free: Decimal
     locked: Decimal
-    asked_seq: int = (
-        0  # where it answers a question: the REQUEST's seq, for it is no newer than that. 0: as of this record
-    )
+    query_seq: int = 0  # seq of the REQUEST that it answers: it is no newer than that. 0: as of this record
     venue_ns: int = 0
 
 
 class FillsConfirmed(msgspec.Struct, frozen=True, tag_field="fact", tag="fills_confirmed"):
-    """Every fill of this instrument up to and with this id is booked."""
+    """Every fill of this instrument up to and with this cursor is booked."""
 
     instrument: str
-    fill_id: int
+    fill_id: (
+        int | str
+    )  # the cursor: a number where the venue numbers its fills, else text (engine/state/fill_cursor.py)
 
 
 class Reconciled(msgspec.Struct, frozen=True, tag_field="fact", tag="reconciled"):
@@ -164,7 +164,7 @@ class ReconcileFailed(msgspec.Struct, frozen=True, tag_field="fact", tag="reconc
 
 class ModeChanged(msgspec.Struct, frozen=True, tag_field="fact", tag="mode"):
     mode: Mode
-    reasons: tuple[str, ...]
+    reasons: tuple[ModeReason, ...]
 
 
 class LinkReady(msgspec.Struct, frozen=True, tag_field="fact", tag="link_ready"):
@@ -193,8 +193,8 @@ class StrategyChanged(msgspec.Struct, frozen=True, tag_field="fact", tag="strate
     changed: dict[str, Any]
 
 
-class StrategyWoken(msgspec.Struct, frozen=True, tag_field="fact", tag="strategy_woken"):
-    """A compiled strategy wanted to decide. A record of its own, so that rebuilding need not run its code."""
+class StrategyTriggered(msgspec.Struct, frozen=True, tag_field="fact", tag="strategy_triggered"):
+    """A strategy's compiled predicate returned True. Recorded, so that a rebuild runs none of its code."""
 
     strategy: str
 
@@ -255,6 +255,6 @@ Fact = (
     | ClockMeasured
     | StrategyChanged
     | StrategyStopped
-    | StrategyWoken
+    | StrategyTriggered
     | SessionClosing
 )

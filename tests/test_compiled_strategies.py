@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from by_hand import BTC, ETH, ByHand, report, trade
 from compiled_and_plain import both_ways
-from test_captured import GIVEN, STRATEGIES, verbatim
+from test_capture_session import GIVEN, STRATEGIES, verbatim
 
 from engine.apply import inputs
 from engine.strategy.loading import StrategyError
@@ -18,10 +18,10 @@ from journal.record import Kind, Record
 from replay.overrides import with_strategy
 from replay.rebuild import rebuild
 from replay.replay import replay_session
-from replay.resim.capture_session import session_of
-from replay.resim.resimulate import ResimOptions, decide_again, resimulate
+from replay.resim.capture_session import session_from_capture
+from replay.resim.resimulate import ResimOptions, resimulate, resimulate_decisions
 from replay.resim.venue_model import VenueModel
-from replay.study.decisions import decisions, decisions_of
+from replay.study.decisions import read_decisions, session_decisions
 from verbatim.strategy_files import read_strategy
 from verbatim.testing import from_sources
 
@@ -55,7 +55,7 @@ class Hand:
         asked: int = 0
 
     @staticmethod
-    def wants(now: MarketTick, parameters) -> bool:
+    def should_decide(now: MarketTick, parameters) -> bool:
         return WANTS
 
     @staticmethod
@@ -73,7 +73,7 @@ def hand(
 
 
 def woken(session: ByHand, name: str = "hand") -> int:
-    told = [fact for fact in session.facts("strategy_woken") if fact["strategy"] == name]
+    told = [fact for fact in session.facts("strategy_triggered") if fact["strategy"] == name]
     assert session.state.account.strategies.get(name).state.get("asked", 0) == len(told)
     return len(told)
 
@@ -97,11 +97,11 @@ def test_a_throttle_is_kept_and_what_is_wanted_within_it_is_asked_again_after_it
     times = [
         record.time_ns
         for record in session.records
-        if record.kind is Kind.FACT and "strategy_woken" in (record.body or "")
+        if record.kind is Kind.FACT and "strategy_triggered" in (record.body or "")
     ]
     assert len(times) > 2
     assert all(after - before >= 2_500_000_000 for before, after in pairwise(times))
-    assert not any("watch.hand" in (record.body or "") for record in session.records if record.kind is Kind.TIMER)
+    assert not any("throttle.hand" in (record.body or "") for record in session.records if record.kind is Kind.TIMER)
 
 
 def test_who_may_not_trade_is_not_asked() -> None:
@@ -138,7 +138,7 @@ def test_each_instrument_is_shown_by_itself() -> None:
     causes = [
         record.cause
         for record in session.records
-        if record.kind is Kind.FACT and "strategy_woken" in (record.body or "")
+        if record.kind is Kind.FACT and "strategy_triggered" in (record.body or "")
     ]
     frames = {record.seq: record.payload or b"" for record in session.records if record.kind is Kind.FEED}
     assert all(b"ETHBTC" in frames[cause] for cause in causes if cause is not None)
@@ -148,19 +148,19 @@ def test_what_raises_stops_the_strategy_and_says_why() -> None:
     session = ByHand(source=hand("now.bid // now.asks > 0")).run(3)
     assert session.state.account.strategies.get("hand").stopped_for.startswith("ZeroDivisionError")
     assert session.mode == "running"
-    assert len(session.facts("strategy_woken")) == 1
+    assert len(session.facts("strategy_triggered")) == 1
 
 
 @pytest.mark.parametrize(
     ("source", "what"),
     [
         (
-            hand().replace("def wants", "def wishes"),
-            "asks `wants(now, parameters)`, a static method of the class; it has none",
+            hand().replace("def should_decide", "def wishes"),
+            "calls `should_decide(now, parameters)`; declare it as a static method of the class",
         ),
         (
-            hand().replace("    @staticmethod\n    def wants(now", "    def wants(now"),
-            "asks `wants(now, parameters)`, a static method of the class; it has none",
+            hand().replace("    @staticmethod\n    def should_decide(now", "    def should_decide(now"),
+            "calls `should_decide(now, parameters)`; declare it as a static method of the class",
         ),
         (hand("parameters.name == 1"), "Unknown attribute 'name'"),
         (hand("now.price > 0"), "Unknown attribute 'price'"),
@@ -173,8 +173,8 @@ def test_what_raises_stops_the_strategy_and_says_why() -> None:
             hand("deep(now.bid)").replace("LIMIT = 2", "def deep(x):\n    return deep(x + 1) + 1 if x > 0 else 0"),
             "deep calls itself",
         ),
-        (hand("now.bid ** 0.5 > 3"), "wants: a power is not the same in machine code and in Python"),
-        (hand("math.sqrt(now.bid) > 3").replace("LIMIT = 2", "import math"), "wants: math is <module 'math'"),
+        (hand("now.bid ** 0.5 > 3"), "should_decide: a power is not the same in machine code and in Python"),
+        (hand("math.sqrt(now.bid) > 3").replace("LIMIT = 2", "import math"), "should_decide: math is <module 'math'"),
         (hand("int(now.bid) > 3"), "int cannot be used; the built-ins allowed are abs, bool, float, max, min"),
         (hand("[1 for each in (1, 2)] != []"), "functions within functions cannot be compiled"),
         (
@@ -245,8 +245,8 @@ def test_functions_of_one_name_are_not_taken_for_each_other() -> None:
         hand()
         .replace("LIMIT = 2", head)
         .replace(
-            "    @staticmethod\n    def wants(now: MarketTick, parameters) -> bool:\n        return now.bids < parameters.orders and room(now.position, parameters.most)\n",
-            "    wants = staticmethod(narrow)\n",
+            "    @staticmethod\n    def should_decide(now: MarketTick, parameters) -> bool:\n        return now.bids < parameters.orders and room(now.position, parameters.most)\n",
+            "    should_decide = staticmethod(narrow)\n",
         )
     )
     assert woken(ByHand(source=source).run(3)) == 0
@@ -263,7 +263,9 @@ def capture(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 
 def wanted(folder: Path, cls: str) -> ResimOptions:
-    body = with_strategy(session_of(Journal.open(folder)), read_strategy(f"{STRATEGIES / 'compiled.py'}:{cls}"))
+    body = with_strategy(
+        session_from_capture(Journal.open(folder)), read_strategy(f"{STRATEGIES / 'compiled.py'}:{cls}")
+    )
     return ResimOptions(session=body, model=VenueModel(), balances=GIVEN)
 
 
@@ -271,15 +273,15 @@ def test_it_decides_as_its_twin_that_looks_at_every_quote_in_python(capture: Pat
     told = []
     for cls in ("Wide", "WideInPython"):
         kept: list[Record] = []
-        decide_again(capture, wanted(capture, cls), kept.extend)
-        told.append([(each.origin, each.what) for each in decisions(kept)])
+        resimulate_decisions(capture, wanted(capture, cls), kept.extend)
+        told.append([(each.origin, each.what) for each in read_decisions(kept)])
     assert told[0] == told[1]
     assert len(told[0]) > 20
 
     resimulate(
         capture, tmp_path / "r", wanted(capture, "Wide")
     )  # with its journal: the same, and it replays and rebuilds
-    assert [(each.origin, each.what) for each in decisions_of(tmp_path / "r")] == told[0]
+    assert [(each.origin, each.what) for each in session_decisions(tmp_path / "r")] == told[0]
     assert replay_session(tmp_path / "r").identical
     _, state, checkpoint = rebuild(tmp_path / "r")
     assert checkpoint.seq >= 0
@@ -295,7 +297,7 @@ def test_looks_that_come_to_nothing_are_folded_over_and_change_nothing(
     """A strategy that says nothing, while nothing pends, is asked within the fold: the records are those of steps taken one by one."""
     asked = msgspec.structs.replace(
         wanted(capture, "Wide"),
-        session=with_strategy(session_of(Journal.open(capture)), read_strategy(str(STRATEGIES / strategy))),
+        session=with_strategy(session_from_capture(Journal.open(capture)), read_strategy(str(STRATEGIES / strategy))),
     )
     told = []
     for steps in ("folded over", "one by one"):
@@ -313,13 +315,13 @@ from itertools import islice, pairwise
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from test_compiled_strategies import wanted
-from replay.resim.resimulate import decide_again
+from replay.resim.resimulate import resimulate_decisions
 from engine.market.jit import JIT
 heard = hashlib.sha256()
 def take(records):
     for record in records:
         heard.update(repr((record.seq, record.time_ns, record.kind, record.source, record.cause, record.key, record.meta, record.payload, record.body)).encode())
-decide_again(Path(sys.argv[2]), wanted(Path(sys.argv[2]), "Wide"), take)
+resimulate_decisions(Path(sys.argv[2]), wanted(Path(sys.argv[2]), "Wide"), take)
 print(json.dumps([JIT, heard.hexdigest()]))
 """
 
@@ -335,4 +337,4 @@ def test_the_journal_says_that_it_was_woken_and_needs_no_code_to_be_read(capture
     told = json.loads(verbatim("ask", tmp_path / "r", "--json"))
     assert told
     facts = [json.loads(record.body or "") for record in Journal.open(tmp_path / "r").records(kinds=[Kind.FACT])]
-    assert sum(fact["fact"] == "strategy_woken" for fact in facts) > 20
+    assert sum(fact["fact"] == "strategy_triggered" for fact in facts) > 20

@@ -21,10 +21,11 @@ from engine.live.http_httpx import HttpxSender
 from engine.live.session import Session
 from engine.live.startup import SessionConfig, StartError, open_session
 from engine.live.websocket import Websocket, WebsocketClosedError, open_feed
-from engine.market.market_state import warm
 from engine.record_codec import read_request
 from engine.session_record import SECOND_NS
-from engine.venues.binance_spot.signing import ApiKey, HttpMessage
+from engine.venues.binance_common.signer import ApiKey
+from engine.venues.binance_spot import BinanceSpot
+from engine.venues.signing import HttpMessage
 from journal.errors import JournalLockedError
 from journal.reader import Journal
 from journal.record import Kind, Record, canonical
@@ -32,6 +33,7 @@ from journal.writer import JournalWriter
 from replay.replay import replay_session
 from verbatim.demo import DemoOptions, demo_session, venue_process
 from verbatim.runner import run_session_config
+from verbatim.warmup import warm
 
 Ready = dict[str, Any]
 MakeSender = type[HttpxSender] | type[H11Sender]
@@ -51,7 +53,9 @@ async def venue() -> AsyncIterator[Ready]:
 
 def impatient(wanted: SessionConfig) -> SessionConfig:
     """Short windows, so that what takes 16 s of proof takes two."""
-    engine = msgspec.structs.replace(wanted.engine, venue_timeout_ns=SECOND_NS // 5, ask_every_ns=SECOND_NS // 5)
+    engine = msgspec.structs.replace(
+        wanted.engine, venue_timeout_ns=SECOND_NS // 5, order_query_interval_ns=SECOND_NS // 5
+    )
     return replace(wanted, engine=engine, venue=msgspec.structs.replace(wanted.venue, recv_window_ms=500), carry=True)
 
 
@@ -221,7 +225,7 @@ async def test_a_venue_that_is_not_there_or_trades_something_else(venue: Ready, 
 @pytest.mark.parametrize("make", [HttpxSender, H11Sender])
 async def test_how_a_request_ended_is_told_apart(venue: Ready, make: MakeSender) -> None:
     """An answer, a cut after the request was processed, silence, and nothing sent: each proves something else."""
-    sender, clock = make(venue["listening"]), SessionClock.wall()
+    sender, clock = make(venue["listening"], BinanceSpot.kept_headers), SessionClock.wall()
     ping = HttpMessage("GET", "/api/v3/time", ())
     answer = await sender.send(ping, timeout_s=5, clock=clock)
     assert (answer.outcome, answer.status) == ("answer", 200)

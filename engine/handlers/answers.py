@@ -12,15 +12,16 @@ from engine.events import (
     OrderReport,
     Outcome,
     ServerTime,
+    Subscribed,
     Unrecognised,
 )
 from engine.execution import order_reports, reconciliation
 from engine.facts import ClockMeasured, ModeChanged, RateBlocked
 from engine.handlers.account_events import handle_event
-from engine.handlers.link_changes import disconnect, measure_clock
+from engine.handlers.link_changes import disconnect, measure_clock, subscribe
 from engine.handlers.market_triggers import halt
 from engine.handlers.order_queries import query_order
-from engine.mode_reasons import Mode, key_refused
+from engine.mode_reasons import Mode, ModeReason, ReasonCode, key_refused
 from engine.requests import LinkPhase, LinkRole, Purpose
 from engine.session_context import SessionContext
 from engine.session_record import SECOND_NS
@@ -75,7 +76,7 @@ def _handle_report(
     requests, venue = session.requests[pending.request.venue], pending.request.venue
     match event:
         case OpenOrdersReport():
-            reconciliation.open_orders(step, requests, session.instruments, pending, event, own=session.own_sessions)
+            reconciliation.open_orders(step, requests, session.instruments, pending, event, is_own=session.is_own_order)
         case AccountReport():
             reconciliation.balances(step, pending, event, session.assets)
         case FillsReport():
@@ -86,6 +87,8 @@ def _handle_report(
             step.emit(ClockMeasured(venue, event.venue_ns - middle_ns))
         case OrderReport():
             _handle_queried_order(session, step, pending, event)
+        case Subscribed() if pending.request.purpose is Purpose.SUBSCRIBE:
+            subscribe(session, step, pending.request.source, pending.request.unsigned)
         case _:
             handle_event(session, step, event)
 
@@ -96,7 +99,7 @@ def _handle_queried_order(
     request = pending.request
     is_orphan = request.purpose is Purpose.QUERY_ORDER and not request.client_order_id
     is_open = is_orphan or event.status in order_reports.OPEN
-    if is_open and order_reports.is_lost_order(step, event, session.own_sessions):
+    if is_open and order_reports.is_lost_order(step, event, session.is_own_order):
         order_reports.halt_for_lost(step, event)
     order_reports.apply_report(step, event, session.instruments)
     name = request.instrument
@@ -105,7 +108,7 @@ def _handle_queried_order(
         session.requests[request.venue].fills(
             step,
             instrument=session.instruments[name],
-            after_id=step.account.reconciling.fills_confirmed.get(name, -1),
+            after=step.account.reconciling.confirmed_cursor(name) or step.fill_cursor(request.venue).start,
             reconcile_round=request.round,
         )
 
@@ -120,7 +123,7 @@ def _check_absent(session: SessionContext, step: StepContext, pending: PendingRe
     text = f"order {name} is live here, and the venue does not know it"
     age_ns = step.time_ns - step.account.orders.live[name].updated_ns
     if age_ns > session.proof_after_ns(session.venues[pending.request.venue]):
-        step.emit(ModeChanged(Mode.HALTED, (text,)))
+        step.emit(ModeChanged(Mode.HALTED, (ModeReason(ReasonCode.ORDER_CONTRADICTED, text, name),)))
     else:
         step.note(NoteLevel.WARNING, text, key=name)
 
@@ -128,7 +131,7 @@ def _check_absent(session: SessionContext, step: StepContext, pending: PendingRe
 def _check_silent_stream(session: SessionContext, step: StepContext, venue: str, recorded: list[Fill]) -> None:
     """Reconnect a private stream that did not deliver fills of its time, which only a query found (S7, S8)."""
     offset_ns = step.account.limits.get(venue).clock_offset_ns
-    grace_ns = session.settings.ask_every_ns // 2  # how late a fill may be on the stream
+    grace_ns = session.settings.order_query_interval_ns // 2  # how late a fill may be on the stream
     for source in sorted(step.account.links.by_source):
         link = step.account.links.by_source[source]
         if link.venue != venue or link.role is not LinkRole.PRIVATE or link.state is not LinkPhase.READY:
@@ -154,6 +157,6 @@ def _heed_limits(session: SessionContext, step: StepContext, venue: str, answer:
         case Outcome.CLOCK:
             measure_clock(session, step, venue)
         case Outcome.AUTH:
-            halt(step, key_refused(venue, f"{answer.code} {answer.text}").text)
+            halt(step, key_refused(venue, f"{answer.code} {answer.text}"))
         case _:
             pass

@@ -3,7 +3,6 @@
 from typing import NamedTuple
 
 from engine.bodies import IntentBody, IntentKind, VerdictBody
-from engine.execution.order_ids import client_order_id
 from engine.facts import NewOrder
 from engine.handlers.cancel_rules import cancel_rules
 from engine.model import Instrument
@@ -32,13 +31,8 @@ def review_intent(session: SessionContext, step: StepContext, strategy: str, int
     version = session.strategies[strategy].settings.version
     instrument = session.instrument_by_name.get(intent.instrument)
     venue = session.venues[instrument.venue] if instrument else next(iter(session.venues.values()))
-    order_id = client_order_id(
-        session=session.body.session,
-        strategy=strategy,
-        version=version,
-        seq=step.next_seq,
-        leg=0,
-        length_max=venue.client_order_id_max,
+    order_id = venue.order_ids.make(
+        session=session.body.session, strategy=strategy, version=version, seq=step.next_seq, leg=0
     )
     order = NewOrder(
         instrument=instrument.id if instrument else intent.instrument,
@@ -47,11 +41,12 @@ def review_intent(session: SessionContext, step: StepContext, strategy: str, int
         quantity=intent.quantity,
         price=intent.price,
         time_in_force=intent.time_in_force,
+        stop_price=intent.stop_price,
     )
     quote = step.market.quote(session.indexes[instrument.id]) if instrument else None
     # `quote_seq` is the record of the quote that the strategy read
-    because = {**intent.because, "quote_seq": quote.seq} if quote else dict(intent.because)
-    body = IntentBody(IntentKind.PLACE, strategy, version, order=order, because=because)
+    rationale = {**intent.rationale, "quote_seq": quote.seq} if quote else dict(intent.rationale)
+    body = IntentBody(IntentKind.PLACE, strategy, version, order=order, rationale=rationale)
     seq = step.emit(body, source=f"strategy.{strategy}", key=order_id)
     if instrument is None:
         rules = {"instrument": f"{intent.instrument} is not traded here"}
@@ -65,16 +60,19 @@ def review_intent(session: SessionContext, step: StepContext, strategy: str, int
 def risk_context(session: SessionContext, step: StepContext, strategy: str, order: NewOrder) -> RiskContext:
     """Return an order with the account and market that its review needs."""
     quote = step.market.quote(session.indexes[order.instrument])
+    instrument = session.instruments[order.instrument]
     return RiskContext(
         order=order,
+        terms=order.terms,
         strategy=strategy,
-        instrument=session.instruments[order.instrument],
+        instrument=instrument,
         instruments=session.instruments,
         account=step.account,
         limits=session.body.risk,
         time_ns=step.time_ns,
         bid=quote.bid if quote else ZERO,
         ask=quote.ask if quote else ZERO,
+        rates=session.venues[instrument.venue].rates,
     )
 
 
@@ -91,7 +89,7 @@ def send_request(session: SessionContext, step: StepContext, approved: ApprovedI
 def _review_cancel(session: SessionContext, step: StepContext, strategy: str, intent: Cancel) -> ApprovedIntent | None:
     order_id = intent.client_order_id
     version = session.strategies[strategy].settings.version
-    body = IntentBody(IntentKind.CANCEL, strategy, version, cancels=order_id, because=dict(intent.because))
+    body = IntentBody(IntentKind.CANCEL, strategy, version, cancels=order_id, rationale=dict(intent.rationale))
     seq = step.emit(body, source=f"strategy.{strategy}", key=order_id)
     order = step.account.orders.get(order_id)
     instrument = None if order is None else session.instruments.get(order.order.instrument)

@@ -3,7 +3,7 @@
 from engine.apply.batch import Applied
 from engine.bodies import LinkBody
 from engine.facts import LinkReady
-from engine.requests import LinkPhase, LinkRole, Purpose
+from engine.requests import LinkPhase, LinkRole, Purpose, Unsigned
 from engine.session_context import SessionContext
 from engine.state.market_gaps import gap_before_session, gap_ended, gap_of_link
 from engine.step_context import StepContext
@@ -12,7 +12,7 @@ GAPS = "gaps"  # source of the facts about gaps
 
 
 def handle_link(session: SessionContext, step: StepContext, applied: Applied) -> None:
-    """Subscribe on a private link that opened; open or close the gap of a market link."""
+    """Subscribe on a link that opened; open the gap of a market link that closed."""
     assert isinstance(applied.body, LinkBody), applied
     source = step.record.source
     link = step.account.links.by_source.get(source)
@@ -21,15 +21,29 @@ def handle_link(session: SessionContext, step: StepContext, applied: Applied) ->
     if link.state is not LinkPhase.UP:
         if link.role is LinkRole.MARKET:
             open_gap(session, step, source, applied.body.reason)
-    elif link.role is LinkRole.PRIVATE:
-        session.requests[link.venue].subscribe(step, source=source)
+        return
+    subscribe(session, step, source)
+    if link.role is LinkRole.PRIVATE:
         measure_clock(session, step, link.venue)
-    else:
-        step.emit(LinkReady(source))
-        open_gaps = step.account.gaps.open
-        if source in open_gaps:
-            ended = gap_ended(open_gaps[source].gap, time_ns=step.time_ns, seq=step.record.seq)
-            step.emit(ended, source=GAPS, cause=open_gaps[source].seq)
+
+
+def subscribe(session: SessionContext, step: StepContext, source: str, answered: Unsigned | None = None) -> None:
+    """Send a link's next subscription, or record that the link is ready if every one was acknowledged.
+
+    Args:
+        session: The session at hand.
+        step: The step at hand.
+        source: The link.
+        answered: The subscription that was acknowledged last; None if none was sent.
+    """
+    link = step.account.links.by_source[source]
+    if session.requests[link.venue].subscribe(step, source=source, answered=answered):
+        return
+    step.emit(LinkReady(source))
+    open_gaps = step.account.gaps.open
+    if source in open_gaps:
+        ended = gap_ended(open_gaps[source].gap, time_ns=step.time_ns, seq=step.record.seq)
+        step.emit(ended, source=GAPS, cause=open_gaps[source].seq)
 
 
 def open_links(session: SessionContext, step: StepContext) -> None:

@@ -3,11 +3,11 @@
 from engine.apply.batch import Applied
 from engine.bodies import NoteLevel
 from engine.facts import ModeChanged
-from engine.handlers.link_changes import GAPS
+from engine.handlers.link_changes import GAPS, disconnect
 from engine.handlers.policy import decide_mode
 from engine.market import layout
-from engine.market.views import BookState
-from engine.mode_reasons import Mode
+from engine.market.views import BookState, Stream
+from engine.mode_reasons import Mode, ModeReason, ReasonCode
 from engine.requests import Purpose
 from engine.session_context import SessionContext
 from engine.state.market_gaps import gap_in_ids
@@ -27,9 +27,11 @@ def handle_market(session: SessionContext, step: StepContext, applied: Applied) 
     flags = applied.market_flags
     if flags & ANY_FATAL:
         for index, raised in step.market.raised():
-            for flag, text in FATAL_FLAGS.items():
+            for flag, fault in FATAL_FLAGS.items():
                 if raised & flag:
-                    halt(step, f"{step.market.instruments[index].id}: {text} (record {step.record.seq})")
+                    name = step.market.instruments[index].id
+                    text = f"{name}: {fault} (record {step.record.seq})"
+                    halt(step, ModeReason(ReasonCode.MARKET_DATA_INVALID, text, name))
     if flags & layout.MISSED:
         record, market = step.record, step.market
         for index, raised in market.raised():
@@ -50,11 +52,17 @@ def handle_market(session: SessionContext, step: StepContext, applied: Applied) 
 
 
 def request_snapshots(session: SessionContext, step: StepContext) -> None:
-    """Request the depth snapshots that books need. After a refusal, wait for the instrument's timer."""
+    """Request the book snapshots that are needed. After a refusal, wait for the instrument's timer.
+
+    A venue that streams its snapshots sends the next one over a new connection.
+    """
     for name, index in session.indexes.items():
         instrument = session.instruments[name]
         is_lost = step.market.book_state(index) in (BookState.BUFFERING, BookState.BROKEN)
-        may_query = step.account.limits.get(instrument.venue).may_query(step.time_ns)
+        if is_lost and session.venues[instrument.venue].snapshots is None:
+            disconnect(session, step, session.link_of(index, Stream.BOOK))
+            continue
+        may_query = session.requests[instrument.venue].may_query(step)
         is_waiting = step.account.timers.is_set(TimerKind.SNAPSHOT, name)
         if (
             is_lost
@@ -65,9 +73,9 @@ def request_snapshots(session: SessionContext, step: StepContext) -> None:
             session.requests[instrument.venue].depth(step, instrument=instrument)
 
 
-def halt(step: StepContext, reason: str) -> None:
+def halt(step: StepContext, reason: ModeReason) -> None:
     """Halt until a person resumes. A session that only records raises an alarm and continues."""
     if step.account.links.has_account:
         step.emit(ModeChanged(Mode.HALTED, (reason,)))
     else:
-        step.note(NoteLevel.ALARM, reason)
+        step.note(NoteLevel.ALARM, reason.text)

@@ -12,9 +12,10 @@ import h11
 import trio
 
 from engine.live.clock import SessionClock, wall_ns
-from engine.live.http_result import HttpResult, kept
+from engine.live.http_result import HttpResult
 from engine.requests import AnswerStatus
-from engine.venues.binance_spot.signing import HttpMessage
+from engine.venues.signing import HttpMessage
+from engine.venues.venue import KeptHeaders
 
 IDLE_MAX = 16  # connections kept: as many as the gateway has requests on their way
 RECEIVE_BYTES = 64 * 1024
@@ -63,7 +64,8 @@ class _Connection:
 
 
 class H11Sender:
-    def __init__(self, base: str) -> None:
+    def __init__(self, base: str, kept_headers: KeptHeaders | None = None) -> None:
+        self._kept_headers = kept_headers or KeptHeaders()
         found = urlsplit(base)
         self._host = found.hostname or ""
         self._secure = ssl.create_default_context() if found.scheme == "https" else None
@@ -92,7 +94,7 @@ class H11Sender:
                     sent_ns,
                     wall_ns(),
                     status=response.status_code,
-                    headers=kept(
+                    headers=self._kept_headers.keep(
                         [(name.decode("latin-1"), value.decode("latin-1")) for name, value in response.headers]
                     ),
                     body=body,

@@ -7,9 +7,10 @@ import httpx
 import trio
 
 from engine.live.clock import SessionClock, wall_ns
-from engine.live.http_result import HttpResult, kept
+from engine.live.http_result import HttpResult
 from engine.requests import AnswerStatus
-from engine.venues.binance_spot.signing import HttpMessage
+from engine.venues.signing import HttpMessage
+from engine.venues.venue import KeptHeaders
 
 CONNECTIONS_MAX = 16
 CONNECT_SHARE = 0.5  # of a request's time may go into connecting: what fails there proves that nothing was sent
@@ -23,7 +24,8 @@ def quiet_loggers() -> None:
 
 
 class HttpxSender:
-    def __init__(self, base: str) -> None:
+    def __init__(self, base: str, kept_headers: KeptHeaders | None = None) -> None:
+        self._kept_headers = kept_headers or KeptHeaders()
         quiet_loggers()
         # one context for all connections: making one reads the certificates, 20 ms each time
         secure: ssl.SSLContext | bool = ssl.create_default_context() if base.startswith("https") else False
@@ -55,7 +57,7 @@ class HttpxSender:
                     sent_ns,
                     wall_ns(),
                     status=response.status_code,
-                    headers=kept(response.headers.multi_items()),
+                    headers=self._kept_headers.keep(response.headers.multi_items()),
                     body=response.content,
                 )
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol) as found:

@@ -9,11 +9,8 @@ import msgspec
 
 from engine.live.clock import SessionClock
 from engine.requests import AnswerStatus
-from engine.venues.binance_spot.signing import HttpMessage
+from engine.venues.signing import HttpMessage
 from journal.record import canonical
-
-KEPT_HEADERS = ("content-type", "retry-after")
-KEPT_PREFIXES = ("x-mbx-used-weight", "x-mbx-order-count", "ratelimit", "x-ratelimit")
 
 
 class HttpResult(msgspec.Struct):
@@ -43,9 +40,3 @@ class HttpSender(Protocol):
     async def send(self, message: HttpMessage, *, timeout_s: float, clock: SessionClock) -> HttpResult: ...
 
     async def close(self) -> None: ...
-
-
-def kept(headers: list[tuple[str, str]]) -> dict[str, str]:
-    """The headers that decisions may rest on; the rest (cookies, traces) stays out of the journal."""
-    lower = ((name.lower(), value) for name, value in headers)
-    return {name: value for name, value in lower if name in KEPT_HEADERS or name.startswith(KEPT_PREFIXES)}

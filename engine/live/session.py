@@ -26,7 +26,7 @@ from engine.live.ingress import Command, FrameBatch, Ingress, LinkDown
 from engine.live.link_tasks import HandedOverLink, LinkTasks
 from engine.live.session_status import PositionStatus, Progress, SessionStatus, Summary
 from engine.live.startup import StartPlan, make_sender
-from engine.mode_reasons import ReasonCode, code_of
+from engine.mode_reasons import ReasonCode, texts
 from engine.record_codec import text_of
 from engine.requests import Purpose
 from engine.sequencer import Arrival, Sequencer
@@ -96,7 +96,7 @@ class Session:
         return SessionStatus(
             session=self.plan.body.session,
             mode=str(modes.mode),
-            reasons=modes.reasons,
+            reasons=tuple(reason.text for reason in modes.reasons),
             records=state.seq + 1,
             messages=self._messages,
             orders=self._orders,
@@ -154,7 +154,8 @@ class Session:
             signer=wanted.signer,
             sync=wanted.sync,
         )
-        sender = make_sender(wanted.http, wanted.venue.rest)
+        (venue,) = self.kernel.session.venues.values()
+        sender = make_sender(wanted.http, wanted.venue.rest, venue.kept_headers)
         (name,) = self.kernel.session.venues
         links = self._links = LinkTasks({name: wanted.venue}, self.inbox, self._clock, plan.kept)
         try:
@@ -323,7 +324,7 @@ class Session:
         command.seq = self.state.seq + 1
         self._perform(self.sequencer.accept(arrival, now_ns).outputs)
         modes = self.state.account.modes
-        command.mode, command.reasons = str(modes.mode), modes.reasons
+        command.mode, command.reasons = str(modes.mode), tuple(reason.text for reason in modes.reasons)
         command.taken.set()
 
     def _append(self, records: Sequence[Record], urgent: bool) -> None:  # noqa: FBT001 - the sequencer's signature
@@ -357,9 +358,9 @@ class Session:
                 self._fills += 1
                 self._filled_last = fill.client_order_id
             case ModeChanged() as fact:
-                if output.record.source != MODE_SOURCE and code_of(fact.reasons[0]) is ReasonCode.KEY_REFUSED:
-                    self._key_refused = self._key_refused or fact.reasons[0]
-                log.info("mode", mode=fact.mode.value, reasons="; ".join(fact.reasons))
+                if output.record.source != MODE_SOURCE and fact.reasons[0].code is ReasonCode.KEY_REFUSED:
+                    self._key_refused = self._key_refused or fact.reasons[0].text
+                log.info("mode", mode=fact.mode.value, reasons=texts(fact.reasons))
             case MarketGap() as gap:
                 what = f"{gap.stream} of {gap.instrument}" if gap.stream else gap.link
                 if gap.to_ns and not gap.stream:

@@ -24,11 +24,10 @@ from engine.kernel import rebuilder_of
 from engine.live.clock import SessionClock, wall_ns
 from engine.live.http_result import HttpResult, HttpSender
 from engine.live.link_tasks import HandedOverLink
-from engine.mode_reasons import Mode, ReasonCode, code_of
+from engine.mode_reasons import Mode, ReasonCode
 from engine.record_codec import read_fact, text_of
 from engine.requests import AnswerStatus
 from engine.sequencer import Arrival
-from engine.session_context import make_venue
 from engine.session_record import (
     SECOND_NS,
     EngineSettings,
@@ -41,7 +40,9 @@ from engine.session_record import (
     read_session,
 )
 from engine.state.session_state import State, carry_over
-from engine.venues.binance_spot.signing import ApiKey
+from engine.venues.registry import make_venue
+from engine.venues.signing import SecretKey
+from engine.venues.venue import KeptHeaders
 from journal.errors import JournalError, NotAJournalError
 from journal.reader import Journal
 from journal.record import Kind, Record
@@ -66,9 +67,9 @@ class SessionConfig:
     venue: VenueSettings
     symbols: tuple[str, ...]
     strategies: tuple[StrategySettings, ...] = ()
-    key: ApiKey | None = None
+    key: SecretKey | None = None
     risk: RiskSettings = field(default_factory=RiskSettings)
-    rules: tuple[RuleSettings, ...] = ()
+    rules: tuple[RuleSettings, ...] = ()  # as recorded_rules (engine/strategy/rule_loading.py) lists them
     engine: EngineSettings = field(default_factory=EngineSettings)
     account: str = "main"  # "": none; the session records what the public may see, and trades nothing
     seed: int | None = None  # None: drawn
@@ -102,15 +103,15 @@ class PreviousJournal:
     broken: str = ""  # why its records could not be folded
 
 
-def make_sender(http: str, base: str) -> HttpSender:
+def make_sender(http: str, base: str, kept_headers: KeptHeaders) -> HttpSender:
     """The sender that the configuration names. Imported late: a session pays for the one it uses."""
     if http == "direct":
         from engine.live.http_h11 import H11Sender  # noqa: PLC0415 - see above
 
-        return H11Sender(base)
+        return H11Sender(base, kept_headers)
     from engine.live.http_httpx import HttpxSender  # noqa: PLC0415 - see above
 
-    return HttpxSender(base)
+    return HttpxSender(base, kept_headers)
 
 
 async def open_session(
@@ -123,7 +124,7 @@ async def open_session(
     if before is None:
         before = await trio.to_thread.run_sync(look_back, wanted) if wanted.carry else PreviousJournal()
     refuse_unlisted(before, wanted.symbols)
-    sender = make_sender(wanted.http, wanted.venue.rest)
+    sender = make_sender(wanted.http, wanted.venue.rest, make_venue(wanted.venue, ()).kept_headers)
     try:
         told, metadata_arrival = await ask_instruments(wanted, sender)
     finally:
@@ -155,7 +156,7 @@ def session_body(
         seed=secrets.randbits(32) if wanted.seed is None else wanted.seed,
         host=host_id(),
         versions=versions(),
-        venues=(replace(wanted.venue, allowance=told.allowance),),
+        venues=(replace(wanted.venue, rate_limits=told.rate_limits),),
         instruments=told.instruments,
         strategies=wanted.strategies,
         risk=wanted.risk,
@@ -234,8 +235,8 @@ def refuse_unlisted(before: PreviousJournal, symbols: tuple[str, ...]) -> None:
     if before.opening is None or before.previous is None:
         return
     orders = before.opening["account"]["orders"]
-    owing = [orders["closed"].get(name) or orders["live"][name] for name in orders["owing"]]
-    for order in (*orders["live"].values(), *owing):
+    missing_fills = [orders["closed"].get(name) or orders["live"][name] for name in orders["missing_fills"]]
+    for order in (*orders["live"].values(), *missing_fills):
         symbol = order["order"]["instrument"].partition(":")[2]
         if symbol not in symbols:
             raise StartError(
@@ -251,11 +252,12 @@ def let_in_again(body: SessionBody, journal: Journal, state: State) -> State:
     modes = state.account.modes
     inherited = ((body.opening or {}).get("account") or {}).get("modes", {}).get("halted_for")
     if (
-        code_of(modes.halted_for) is ReasonCode.KEY_REFUSED
+        modes.halted_for is not None
+        and modes.halted_for.code is ReasonCode.KEY_REFUSED
         and not inherited
         and not any(map(_says_running, journal.records()))
     ):
-        state.account = replace(state.account, modes=replace(modes, halted_for=""))
+        state.account = replace(state.account, modes=replace(modes, halted_for=None))
     return state
 
 
@@ -285,14 +287,14 @@ def folded(journal: Journal) -> State:
 
 async def ask_instruments(wanted: SessionConfig, sender: HttpSender) -> tuple[InstrumentsReport, Arrival]:
     """The instruments named and the rates allowed, as the venue describes them now, and its answer as a record to be."""
-    venue: Any = make_venue(wanted.venue, ())
-    unsigned = venue.exchange_info(wanted.symbols)
-    message = venue.sign_rest(unsigned, None, 0)
+    venue = make_venue(wanted.venue, ())
+    unsigned = venue.metadata.request(wanted.symbols)
+    message = venue.signer.sign_http(unsigned, None, wanted.clock.now_ns())
     where = f"{wanted.venue.name} at {wanted.venue.rest}"
     ended = await sender.send(message, timeout_s=ASK_SECONDS, clock=wanted.clock)
     if ended.outcome is not AnswerStatus.ANSWER:
         raise StartError(f"cannot reach {where} ({ended.error}); is it up, and is the address right?")
-    events = venue.decode_answer(unsigned.method, unsigned.path, "", ended.status, ended.headers, ended.body)
+    events = venue.decode_answer(unsigned, "", ended.status, ended.headers, ended.body)
     report = next((event for event in events if isinstance(event, InstrumentsReport)), InstrumentsReport(()))
     found = {instrument.symbol: instrument for instrument in report.instruments}
     if not found:
@@ -302,7 +304,7 @@ async def ask_instruments(wanted: SessionConfig, sender: HttpSender) -> tuple[In
     if missing:
         raise StartError(f"{where} trades no {missing[0]}; correct `instruments` in the configuration")
     named = tuple(found[symbol] for symbol in wanted.symbols)
-    return InstrumentsReport(named, report.allowance), _as_arrival(venue.name, ended)
+    return InstrumentsReport(named, report.rate_limits), _as_arrival(venue.name, ended)
 
 
 def _as_arrival(venue: str, ended: HttpResult) -> Arrival:

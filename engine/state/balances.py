@@ -31,6 +31,6 @@ class Balances(msgspec.Struct, frozen=True):
 def reduce(balances: Balances, change: Change, at: Stamp) -> Balances:
     """Keep the newest balance of each asset."""
     if isinstance(change, BalanceChanged):
-        balance = Balance(change.free, change.locked, change.asked_seq or at.seq, change.venue_ns)
+        balance = Balance(change.free, change.locked, change.query_seq or at.seq, change.venue_ns)
         return Balances({**balances.by_asset, change.asset: balance})
     return balances

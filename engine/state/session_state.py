@@ -40,19 +40,21 @@ from engine.state.changes import (
     Stamp,
     TimerFired,
 )
+from engine.state.fill_cursor import FillCursor
 from engine.state.links import LinkStates
 from engine.state.market_gaps import OpenGaps
 from engine.state.mode import ModeState
 from engine.state.orders import Orders
 from engine.state.pending_requests import PendingRequests
 from engine.state.positions import Positions
-from engine.state.rate_budgets import RateBudgets
+from engine.state.rate_budgets import RateBudgets, RateModel
 from engine.state.reconcile_rounds import ReconcileRounds
 from engine.state.strategy_states import StrategyStatuses
 from engine.state.timers import Timers
 from journal.record import Record, canonical
 
 PART_VERSION = 2
+PART_VERSIONS = {"limits": 3, "modes": 3, "orders": 3, "reconciling": 3, "timers": 3}  # those whose names changed since
 
 
 class Account(msgspec.Struct, frozen=True):
@@ -81,6 +83,8 @@ class Rules(msgspec.Struct, frozen=True):
     settings: EngineSettings
     recurring: dict[str, int]
     seed: int
+    rates: dict[str, RateModel] = {}  # by venue
+    cursors: dict[str, FillCursor] = {}  # by venue
 
 
 REDUCERS: dict[str, Callable[[Any, Any, Stamp], Any]] = {
@@ -91,7 +95,6 @@ REDUCERS: dict[str, Callable[[Any, Any, Stamp], Any]] = {
     "requests": pending_requests.reduce,
     "reconciling": reconcile_rounds.reduce,
     "modes": mode.reduce,
-    "limits": rate_budgets.reduce,
     "strategies": strategy_states.reduce,
     "gaps": market_gaps.reduce,
 }
@@ -119,7 +122,7 @@ CLAIMS: dict[type, tuple[str, ...]] = {
     facts.ClockMeasured: ("limits",),
     facts.StrategyChanged: ("strategies",),
     facts.StrategyStopped: ("strategies",),
-    facts.StrategyWoken: (),  # its trigger is a part of the market: kernel.py
+    facts.StrategyTriggered: (),  # its trigger is a part of the market: kernel.py
     facts.SessionClosing: ("modes",),
     Requested: ("orders", "links", "requests", "reconciling", "limits", "timers"),
     Answered: ("orders", "requests", "limits"),
@@ -154,6 +157,8 @@ def fold(account: Account, change: Change, at: Stamp, rules: Rules) -> Account:
             moved[name] = timers.reduce(
                 account.timers, change, at, settings=rules.settings, recurring=rules.recurring, seed=rules.seed
             )
+        elif name == "limits":
+            moved[name] = rate_budgets.reduce(account.limits, change, at, rules.rates)
         else:
             moved[name] = REDUCERS[name](getattr(account, name), change, at)
     return replace(account, **moved) if moved else account
@@ -234,7 +239,10 @@ class State:
 
     def digests(self) -> dict[str, tuple[int, str]]:
         """Return part -> (version, sha256 over its logical content)."""
-        parts = {f"account.{name}": (PART_VERSION, digest(getattr(self.account, name))) for name in (*CARRIED, *FRESH)}
+        parts = {
+            f"account.{name}": (PART_VERSIONS.get(name, PART_VERSION), digest(getattr(self.account, name)))
+            for name in (*CARRIED, *FRESH)
+        }
         parts.update({f"market.{name}": found for name, found in self.market.digests().items()})
         parts["inputs"] = (PART_VERSION, self.input_hash.hex())
         return parts
@@ -265,7 +273,7 @@ def restore_opening(opening: Mapping[str, Any]) -> Account:
     latches = ModeState(paused_by=account.modes.paused_by, halted_for=account.modes.halted_for)
     # seqs of the previous session mean nothing in this one
     live, closed = (
-        {name: replace(order, request_seq=0, updated_seq=0, cancel_seq=0, ask_seq=0) for name, order in group.items()}
+        {name: replace(order, request_seq=0, updated_seq=0, cancel_seq=0, query_seq=0) for name, order in group.items()}
         for group in (account.orders.live, account.orders.closed)
     )
     # a seq of -1: the first answer confirms the balance
