@@ -113,7 +113,9 @@ def test_a_wrong_path_is_found() -> None:
 
 
 def test_every_link_between_documents_leads_somewhere() -> None:
-    links = {(page, link) for page in documents() for link in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", page.read_text())}
+    links = {
+        (page, link) for page in documents() for link in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", page.read_text())
+    }
     assert len(links) > 20
     assert [(page.name, link) for page, link in sorted(links) if not (page.parent / link).exists()] == []
 

@@ -110,7 +110,7 @@ class Session:
             stopped=tuple(
                 (name, why)
                 for name in self.kernel.session.strategies
-                if (why := state.account.strategies.of(name).stopped_for)
+                if (why := state.account.strategies.get(name).stopped_for)
             ),
             refused=self._refused,
             objection=self._objection,
