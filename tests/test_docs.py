@@ -86,7 +86,7 @@ def named_paths(text: str) -> set[str]:
     paths = {
         path
         for span in spans
-        for path in re.findall(r"(?<![\w./:~-])((?:%s)/[\w./*-]*)" % "|".join(FOLDERS), span)
+        for path in re.findall(rf"(?<![\w./:~-])((?:{'|'.join(FOLDERS)})/[\w./*-]*)", span)
         if "//" not in path
     }
     return {re.sub(r"\b[A-Z]+\b", "*", path.rstrip(".")) for path in paths}
