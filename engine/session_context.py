@@ -24,8 +24,8 @@ from engine.strategy.api import Every, OnQuote, Predicate, PriceMove
 from engine.strategy.loading import LoadedStrategy, load
 from engine.strategy.rule_loading import load_rules
 from engine.strategy.runner import StrategyRunner
-from engine.venues.registry import make_venue, venue_class
 from engine.venues.venue import MarketCodec, Venue
+from engine.venues.venue_lookup import make_venue, venue_class
 
 PROOF_SLACK_NS = SECOND_NS
 

@@ -1,6 +1,6 @@
 """What a SESSION record says: all that the session needs to be repeated alone. Values only; no secret ever enters.
 
-Who fills it in: the shell, from configuration (verbatim/config.py). Who reads it: the kernel, live and in replay alike.
+The shell makes it from the configuration (verbatim/config.py). The kernel reads it, live and in replay.
 """
 
 from decimal import Decimal
@@ -41,7 +41,7 @@ class Declared(msgspec.Struct, frozen=True):
     indicators: tuple[tuple[str, str, dict[str, Any]], ...] = ()  # name, kind, parameters
     bars_s: tuple[int, ...] = ()  # lengths of bars, in seconds
     cross_over: tuple[str, str] | None = None  # decides when these averages change their order
-    price_move_ppm: int = 0  # decides when the mid has moved by so much; 0: no such condition
+    price_move_ppm: int = 0  # decides when the mid has moved by so much; 0: no condition
     has_predicate: bool = False  # decides when its own compiled function returns True
 
 
@@ -94,7 +94,7 @@ class EngineSettings(msgspec.Struct, frozen=True):
     keep_closed_ns: int = 300 * SECOND_NS  # how long a closed order stays in state
     cancel_on_stop: bool = True
     stop_timeout_ns: int = 15 * SECOND_NS
-    books: bool = True  # False: a market of quotes and trades alone, where nobody waits for a book
+    books: bool = True  # False: the market has quotes and trades only, and no session waits for a book
 
 
 class PreviousSession(msgspec.Struct, frozen=True):
@@ -110,8 +110,9 @@ class PreviousSession(msgspec.Struct, frozen=True):
 
 
 class Resimulated(msgspec.Struct, frozen=True):
-    """Of a session that was not lived but resimulated from another: which, and what was changed. Where the model of the venue
-    takes over, a COMMAND `handover` says so.
+    """The source of a resimulated session, and the changes made to it.
+
+    A COMMAND `handover` marks the record from which the venue's model answers.
     """
 
     source: str  # the folder's name

@@ -45,7 +45,7 @@ class TimerName(msgspec.Struct, frozen=True):
 
     @property
     def strategy(self) -> str:
-        """The strategy that decides when the timer fires; "" if none does."""
+        """The strategy that decides when the timer fires; "" for other timers."""
         return self.subject if self.kind in (TimerKind.DECIDE, TimerKind.THROTTLE) else ""
 
 

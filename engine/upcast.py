@@ -43,7 +43,7 @@ BODIES_3: dict[Kind, tuple[Rename, ...]] = {
     ),
 }
 FACTS_3 = {"strategy_woken": "strategy_triggered"}
-KEY_REFUSED_2 = " refused our key: "  # part of a halt's reason; no other reason of schema 2 has a code of its own here
+KEY_REFUSED_2 = " refused our key: "  # part of a halt's reason; all other reasons become UNCLASSIFIED
 TIMERS_3 = {  # the beginnings of their names
     "ask": "query",
     "every.report": "report",
@@ -99,7 +99,7 @@ def account_values(account: dict[str, Any]) -> dict[str, Any]:
         modes = account["modes"]
         modes["reasons"] = _reasons(modes["reasons"])
         modes["halted_for"] = _reasons([modes["halted_for"]])[0] if modes["halted_for"] else None
-    if "timers" in account:  # not in what one session hands to the next
+    if "timers" in account:  # carried state has none
         due_ns = account["timers"]["due_ns"]
         account["timers"]["due_ns"] = {timer_name(name): due for name, due in due_ns.items()}
     return account
@@ -130,7 +130,7 @@ def record(recorded: Record) -> Record:
 
 
 def account_part_as_of(schema: int, name: str, values: dict[str, Any]) -> dict[str, Any]:
-    """Give a part of the account the names of an older schema, in place: digests of that schema are over these."""
+    """Give a part of the account the names of an older schema, in place; its digests cover these names."""
     assert schema in (OLDEST_SCHEMA, SCHEMA), schema
     if schema == OLDEST_SCHEMA:
         for rename in ACCOUNT_3:

@@ -38,8 +38,8 @@ from engine.venues.binance_common.futures import DEPTH_WEIGHTS, BinanceFutures
 from engine.venues.binance_common.futures_metadata import read_allowance, read_exchange_info
 from engine.venues.binance_common.public import DepthSnapshots
 from engine.venues.binance_usdm import BinanceUsdm
-from engine.venues.registry import make_venue
 from engine.venues.venue import Venue
+from engine.venues.venue_lookup import make_venue
 from journal.reader import Journal
 from journal.record import Kind, Record, canonical
 from journal.sessions import list_sessions

@@ -10,7 +10,7 @@ import pytest
 from engine.session_record import SECOND_NS, read_session
 from engine.strategy.loading import StrategyError
 from journal.reader import Journal
-from replay.overrides import changed
+from replay.overrides import apply_overrides
 from verbatim.config import ConfigError, read_config, read_key, read_secret_file, recording_config, session_config
 from verbatim.strategy_files import read_strategy
 
@@ -199,4 +199,4 @@ def test_old_names_of_settings_keep_working(config: Write, monkeypatch: pytest.M
 def test_old_names_of_settings_can_be_overridden() -> None:
     session = read_session(Journal.open(GOLDEN / "v2").session_record().body or "")
     for name in ("engine.ask_every_ns", "engine.order_query_interval_ns"):
-        assert changed(session, {name: "7"}).engine.order_query_interval_ns == 7
+        assert apply_overrides(session, {name: "7"}).engine.order_query_interval_ns == 7

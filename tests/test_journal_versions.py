@@ -167,7 +167,7 @@ def test_what_a_user_named_is_not_renamed() -> None:
 
 @pytest.mark.parametrize("old", upcast.TIMERS_3)
 def test_a_timer_of_an_older_session_fires_in_its_old_place(old: str) -> None:
-    """Timers due at one time fire by the order of their old names, whatever their names are now."""
+    """Timers due at one time fire by the order of their old names."""
     subject = "" if old in ("every.report", "every.watch") else ".x"
     others = ["connect.x", "depth.x", "rate.x", "reconcile", "stop"]
     by_old_name = sorted([*others, old + subject])
@@ -229,7 +229,7 @@ def test_the_old_bundles_hold_what_changed_its_name() -> None:
 
 
 def test_a_new_session_goes_on_from_an_old_one() -> None:
-    """What an old session leaves is handed over under today's names."""
+    """A new session takes the carried state of an old one under today's names."""
     state = folded(Journal.open(GOLDEN / "v2"))
     opening = carry_over(state)
     old = json.loads(records_of(GOLDEN / "v2")[0].body or "")

@@ -36,7 +36,7 @@ def test_rebuilding_runs_no_strategy(folder: Path, monkeypatch: pytest.MonkeyPat
     def run(*_: object) -> None:
         raise AssertionError("source was run")
 
-    monkeypatch.setattr(loading, "_run", run)
+    monkeypatch.setattr(loading, "run_module", run)
     _, state, _ = rebuild(folder)
     assert state.account.strategies.get("quoter").state["quotes"] > 10
 

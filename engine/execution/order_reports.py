@@ -109,7 +109,7 @@ def cursor_of(step: StepContext, fill: Fill, instrument: Instrument) -> str | No
     """Return the cursor of a fill, or None with an alarm if it cannot be a fill: no venue may stop the engine."""
     try:
         if fill.fill_id and fill.quantity > 0 and fill.price >= 0:
-            return step.fill_cursor(instrument.venue).of(fill)
+            return step.fill_cursor(instrument.venue).cursor(fill)
     except ValueError:
         pass  # the alarm below names the fill
     text = f"a fill that cannot be one is not booked: {fill.fill_id}, {fill.quantity} at {fill.price}"

@@ -40,9 +40,9 @@ from engine.session_record import (
     read_session,
 )
 from engine.state.session_state import State, carry_over
-from engine.venues.registry import make_venue
 from engine.venues.signing import SecretKey
 from engine.venues.venue import KeptHeaders
+from engine.venues.venue_lookup import make_venue
 from journal.errors import JournalError, NotAJournalError
 from journal.reader import Journal
 from journal.record import Kind, Record

@@ -32,7 +32,7 @@ def flat(strategy: str, instrument: str) -> Position:
     return Position(strategy, instrument, ZERO, ZERO, ZERO, {}, ZERO)
 
 
-def reduce(positions: Positions, change: Change, at: Stamp) -> Positions:  # noqa: ARG001 - all reducers have one signature
+def reduce(positions: Positions, change: Change, at: Stamp) -> Positions:
     """Keep the position that a fill led to. `after_fill` computes it once, when the fact is made."""
     if isinstance(change, Position):
         return Positions({**positions.by_key, f"{change.strategy} {change.instrument}": change})

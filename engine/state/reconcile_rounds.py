@@ -40,7 +40,7 @@ class ReconcileRounds(msgspec.Struct, frozen=True):
         """
         confirmed = self.confirmed_cursor(order.order.instrument)
         confirmed_key = cursors.key(cursors.start if confirmed is None else confirmed)
-        places = [cursors.of_id(fill_id) for fill_id in order.fill_ids]
+        places = [cursors.cursor_by_id(fill_id) for fill_id in order.fill_ids]
         return all(
             self.done_started_seq > order.updated_seq if place is None else cursors.key(place) <= confirmed_key
             for place in places

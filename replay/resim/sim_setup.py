@@ -19,7 +19,7 @@ from engine.sim.units import ONE, units
 from engine.sim.venue_config import AccountConfig, VenueConfig
 from engine.state.orders import Order
 from engine.state.session_state import State
-from engine.venues.registry import UnknownVenueError, installed_venues, venue_class
+from engine.venues.venue_lookup import UnknownVenueError, installed_venues, venue_class
 from journal.reader import Journal
 from journal.record import Kind
 from replay.resim.timeline import Timeline
