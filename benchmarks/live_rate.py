@@ -33,6 +33,7 @@ import trio
 from engine.live.logs import configure
 from engine.live.session import Session
 from engine.live.startup import SessionConfig, versions
+from engine.live.transport.selection import TransportProfile
 from engine.market.market_state import warm
 from verbatim.demo import Tour, wanted_for
 from verbatim.runner import run_wanted
@@ -53,6 +54,7 @@ def main() -> None:
     options.add_argument("--speed", type=int, default=1, help="of the clock of venue and engine")
     options.add_argument("--repeat", type=int, default=3, help="medians are told")
     options.add_argument("--strategy", choices=["demo", "none"], default="demo")
+    options.add_argument("--transport", choices=["standard", "fast"], nargs="+", default=["standard"])
     options.add_argument("--profile", action="store_true", help="one run of each, under cProfile")
     given = options.parse_args()
     configure(level="error")
@@ -62,11 +64,16 @@ def main() -> None:
         for squeeze in given.squeeze:
             capture = Path(scratch) / f"{squeeze}.gz"
             count = tiling.write(given.capture, given.tiles, capture, squeeze=squeeze)
-            folders = [Path(scratch) / f"{squeeze}-{n}" for n in range(1 if given.profile else given.repeat)]
             profile = cProfile.Profile() if given.profile else None
-            runs = [once(capture, count, given.speed, given.strategy, folder, profile=profile) for folder in folders]
-            told = {name: statistics.median(run[name] for run in runs) for name in runs[0]}
-            print(json.dumps({"squeeze": squeeze, "speed": given.speed, "messages": count - 1, **told}), flush=True)
+            runs: dict[str, list[dict[str, float]]] = {name: [] for name in given.transport}
+            for n in range(1 if given.profile else given.repeat):
+                for name in given.transport:  # in turns, so that a noisy neighbour disturbs all alike
+                    folder = Path(scratch) / f"{squeeze}-{name}-{n}"
+                    runs[name].append(once(capture, count, given, name, folder, profile=profile))
+            for name in given.transport:
+                medians = {figure: statistics.median(run[figure] for run in runs[name]) for figure in runs[name][0]}
+                case = {"squeeze": squeeze, "speed": given.speed, "transport": name, "messages": count - 1}
+                print(json.dumps({**case, **medians}), flush=True)
             if profile is not None:
                 pstats.Stats(profile).sort_stats("tottime").print_stats(40)
 
@@ -84,11 +91,18 @@ def venue(options: dict[str, Any]) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def once(
-    capture: Path, count: int, speed: int, strategy: str, journals: Path, *, profile: cProfile.Profile | None
+    capture: Path,
+    count: int,
+    given: argparse.Namespace,
+    transport: str,
+    journals: Path,
+    *,
+    profile: cProfile.Profile | None,
 ) -> dict[str, float]:
-    with venue({"capture": str(capture), "speed": speed}) as (pid, ready):
-        wanted = wanted_for(Tour(journals=journals, capture=capture, speed=speed), ready)
-        if strategy == "none":
+    with venue({"capture": str(capture), "speed": given.speed}) as (pid, ready):
+        tour = Tour(journals=journals, capture=capture, speed=given.speed, transport=TransportProfile(transport))
+        wanted = wanted_for(tour, ready)
+        if given.strategy == "none":
             wanted = dataclasses.replace(wanted, strategies=())
         return trio.run(watched, wanted, pid, count - 1, str(ready["listening"]), profile)
 

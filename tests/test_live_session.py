@@ -16,11 +16,10 @@ from engine.facts import read_request
 from engine.lifecycle import Status
 from engine.live.clock import SessionClock
 from engine.live.control_socket import ControlError, tell
-from engine.live.http_h11 import H11Sender
-from engine.live.http_httpx import HttpxSender
 from engine.live.session import Session
 from engine.live.startup import SessionConfig, StartError, open_session
-from engine.live.websocket import Websocket, WebsocketClosedError, open_feed
+from engine.live.transport.selection import TransportProfile, make_sender, open_websocket
+from engine.live.transport.websocket import WebsocketClosedError
 from engine.market.market_state import warm
 from engine.session_record import SECOND_NS
 from engine.venues.binance_spot.signing import ApiKey, HttpMessage
@@ -33,7 +32,7 @@ from verbatim.demo import Tour, venue_process, wanted_for
 from verbatim.runner import run_wanted
 
 Ready = dict[str, Any]
-MakeSender = type[HttpxSender] | type[H11Sender]
+PROFILES = list(TransportProfile)
 RESTLESS = "tests/strategies/restless.py"
 
 
@@ -58,11 +57,6 @@ async def until(holds: Callable[[], bool], seconds: float = 10) -> None:
     with trio.fail_after(seconds):
         while not holds():  # noqa: ASYNC110 - looked at from outside
             await trio.sleep(0.01)
-
-
-async def drained(feed: Websocket) -> None:
-    while True:
-        await feed.next_messages()
 
 
 async def ask(venue: Ready, path: str, method: str = "GET", **given: Any) -> Any:
@@ -99,9 +93,11 @@ async def test_a_session_trades_stops_and_can_be_repeated(venue: Ready, tmp_path
     assert b"verbatim-demo-secret" not in b"".join(path.read_bytes() for path in summary.folder.iterdir())
 
 
-@pytest.mark.parametrize("http", ["httpx", "direct"])
-async def test_an_answer_that_is_cut_off_is_one_order_in_the_end(venue: Ready, tmp_path: Path, http: str) -> None:
-    wanted = impatient(wanted_for(Tour(journals=tmp_path, strategy=RESTLESS, http=http), venue))
+@pytest.mark.parametrize("profile", PROFILES)
+async def test_an_answer_that_is_cut_off_is_one_order_in_the_end(
+    venue: Ready, tmp_path: Path, profile: TransportProfile
+) -> None:
+    wanted = impatient(wanted_for(Tour(journals=tmp_path, strategy=RESTLESS, transport=profile), venue))
     cut = {"action": "cut_answer", "method": "POST", "path": "/api/v3/order"}
     late = {"action": "delay_events", "event": "executionReport", "ms": 1500, "times": 3}
     await ask(venue, "/sim/faults", "POST", json=[cut, late])
@@ -217,10 +213,10 @@ async def test_a_venue_that_is_not_there_or_trades_something_else(venue: Ready, 
         await open_session(replace(wanted, symbols=("DOGEUSDT",)))
 
 
-@pytest.mark.parametrize("make", [HttpxSender, H11Sender])
-async def test_how_a_request_ended_is_told_apart(venue: Ready, make: MakeSender) -> None:
+@pytest.mark.parametrize("profile", PROFILES)
+async def test_the_sender_distinguishes_the_ends_of_a_request(venue: Ready, profile: TransportProfile) -> None:
     """An answer, a cut after the request was processed, silence, and nothing sent: each proves something else."""
-    sender, clock = make(venue["listening"]), SessionClock.wall()
+    sender, clock = make_sender(profile, venue["listening"]), SessionClock.wall()
     ping = HttpMessage("GET", "/api/v3/time", ())
     answer = await sender.send(ping, timeout_s=5, clock=clock)
     assert (answer.outcome, answer.status) == ("answer", 200)
@@ -231,26 +227,41 @@ async def test_how_a_request_ended_is_told_apart(venue: Ready, make: MakeSender)
     assert (await sender.send(ping, timeout_s=0.2, clock=clock)).outcome == "timeout"
     assert (await sender.send(ping, timeout_s=5, clock=clock)).outcome == "answer"
     await sender.close()
-    nowhere = make("http://127.0.0.1:1")
+    nowhere = make_sender(profile, "http://127.0.0.1:1")
     assert (await nowhere.send(ping, timeout_s=1, clock=clock)).outcome == "not_sent"
     await nowhere.close()
 
 
-async def test_a_feed_gives_whole_messages_and_says_why_it_ended(venue: Ready) -> None:
+@pytest.mark.parametrize("profile", PROFILES)
+async def test_a_websocket_delivers_whole_messages_and_the_reason_of_its_end(
+    venue: Ready, profile: TransportProfile
+) -> None:
     address = venue["listening"].replace("http", "ws")
-    feed = await open_feed(f"{address}/stream?streams=btcusdt@bookTicker")
-    recv_ns, messages = await feed.next_messages()
+    websocket = await open_websocket(profile, f"{address}/stream?streams=btcusdt@bookTicker")
+    reads: list[tuple[int, list[bytes]]] = []
+
+    def deliver(recv_ns: int, messages: list[bytes]) -> bool:
+        reads.append((recv_ns, messages))
+        return True
+
+    async with trio.open_nursery() as nursery:
+
+        @nursery.start_soon
+        async def disconnect() -> None:
+            await until(lambda: bool(reads))
+            await websocket.ping()
+            await ask(venue, "/sim/faults", "POST", json={"action": "disconnect", "target": "market"})
+
+        with pytest.raises(WebsocketClosedError, match="the other side"), trio.fail_after(5):
+            await websocket.read(deliver)
+    await websocket.close()
+    recv_ns, messages = reads[0]
     assert messages[0].startswith(b'{"stream":"btcusdt@bookTicker"')
     assert recv_ns > 0
-    await feed.ping()
-    await ask(venue, "/sim/faults", "POST", json={"action": "disconnect", "target": "market"})
-    with pytest.raises(WebsocketClosedError, match="the other side"), trio.fail_after(5):
-        await drained(feed)
-    await feed.close()
     with pytest.raises(WebsocketClosedError, match="refused with status 404"):
-        await open_feed(f"{address}/nowhere")
+        await open_websocket(profile, f"{address}/nowhere")
     with pytest.raises(WebsocketClosedError, match=r"cannot open 127.0.0.1:1"):
-        await open_feed("ws://127.0.0.1:1/")
+        await open_websocket(profile, "ws://127.0.0.1:1/")
 
 
 async def test_a_session_that_cannot_be_folded_halts_the_next_until_a_person_resumes(

@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from engine.live.clock import SessionClock
 from engine.live.startup import SessionConfig
+from engine.live.transport.selection import TransportProfile
 from engine.session_context import UnknownVenueError, venue_class
 from engine.session_record import SECOND_NS, EngineSettings, RiskSettings, VenueSettings
 from engine.venues.binance_spot.signing import ApiKey
@@ -30,6 +31,7 @@ CREDENTIALS = ("VERBATIM_API_KEY", "VERBATIM_API_SECRET")
 OF_OTHERS = frozenset({"VERBATIM_JIT", "VERBATIM_DATA"})  # the compiled fold's and the tests' own
 RECV_WINDOW_MS_MAX = 60_000
 SECRET_BYTES_MAX = 64 * 1024
+OLD_TRANSPORTS = {"httpx": TransportProfile.STANDARD, "direct": TransportProfile.FAST}  # values of venue.http
 
 
 class ConfigError(Exception):
@@ -71,8 +73,22 @@ class VenueSection(_Section):
     stream: str = Field(pattern=r"^wss?://")
     private: str = Field(default="", pattern=r"^wss?://")  # a session that trades needs it
     recv_window_ms: int = Field(default=5000, gt=0, le=RECV_WINDOW_MS_MAX)
-    http: Literal["httpx", "direct"] = "httpx"
+    transport: TransportProfile = TransportProfile.STANDARD
     secret_file: Path | None = None  # TOML with api_key and api_secret, readable by its owner alone
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_old_name(cls, values: Any) -> Any:
+        """Accept `http`, the name of `transport` in earlier versions."""
+        if not isinstance(values, dict) or "http" not in values:
+            return values
+        if "transport" in values:
+            raise ValueError("http is the old name of transport; remove it")
+        values = dict(values)
+        old = values.pop("http")
+        if old not in OLD_TRANSPORTS:
+            raise ValueError(f"http must be one of {', '.join(OLD_TRANSPORTS)}; better, set transport")
+        return values | {"transport": OLD_TRANSPORTS[old]}
 
 
 class StrategySection(_Section):
@@ -316,7 +332,7 @@ def recording_wanted(config: Config, *, base: Path | None = None) -> SessionConf
         engine=at_speed(config.engine.settings(), clock.speed),
         account="",
         seed=config.session.seed,
-        http=config.venue.http,
+        transport=config.venue.transport,
         on_journal_failure="leave",  # there is nothing to cancel
         free_bytes_min=config.session.free_mib_min * 2**20,
         signer=read_signer(config, base),

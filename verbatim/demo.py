@@ -24,6 +24,7 @@ from engine.live.clock import SessionClock
 from engine.live.session import Session
 from engine.live.session_status import Summary
 from engine.live.startup import SessionConfig
+from engine.live.transport.selection import TransportProfile
 from engine.live.venue_main import DEMO_KEY, DEMO_SECRET, VenueStartError
 from engine.session_record import EngineSettings, RiskSettings, StrategySettings, VenueSettings
 from engine.strategy.loading import StrategyError
@@ -54,7 +55,7 @@ class Tour:
     seed: int = 1
     seconds: float = 20.0
     strategy: str = ""
-    http: str = "httpx"
+    transport: TransportProfile = TransportProfile.STANDARD
 
 
 def examples_folder() -> Path:
@@ -145,7 +146,7 @@ def wanted_for(tour: Tour, ready: dict[str, Any]) -> SessionConfig:
         engine=at_speed(EngineSettings(), tour.speed),
         account="demo",
         seed=tour.seed,
-        http=tour.http,
+        transport=tour.transport,
         carry=False,  # every tour has a venue of its own, which remembers nothing
     )
 

@@ -83,7 +83,7 @@ class Recorder:
                 nursery.cancel_scope.cancel()
         finally:
             for kept in self._kept.values():
-                await kept.feed.close()
+                await kept.websocket.close()
         if last is None:
             raise StartError("told to end before a session began: nothing was recorded")
         return last

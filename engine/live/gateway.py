@@ -11,10 +11,10 @@ import trio
 
 from engine.facts import RequestBody, read_request
 from engine.live.clock import SessionClock, wall_ns
-from engine.live.http_result import HttpResult, HttpSender
 from engine.live.ingress import Ingress
 from engine.live.link_tasks import LinkTasks
-from engine.live.websocket import WebsocketClosedError
+from engine.live.transport.http_result import HttpResult, HttpSender
+from engine.live.transport.websocket import WebsocketClosedError
 from engine.requests import FEED_PURPOSES, Transport, Unsigned
 from engine.sequencer import Arrival
 from engine.session_record import MILLISECOND_NS
@@ -112,13 +112,13 @@ class Gateway:
 
     async def _over_link(self, seq: int, request: RequestBody, unsigned: Unsigned) -> None:
         """Asked over the account's connection; the answer comes as a frame of it, or the link goes down."""
-        feed = self._links.feed(request.source)
+        websocket = self._links.websocket(request.source)
         now_ms = (self._clock.now_ns() + request.clock_offset_ns) // MILLISECOND_NS
         frame = self._venues[request.venue].sign_ws(unsigned, self._key, now_ms, str(seq))
         try:
-            if feed is None:
+            if websocket is None:
                 raise WebsocketClosedError("the link is down")
-            await feed.send(frame)
+            await websocket.send(frame)
         except WebsocketClosedError as ended:
             self._inbox.put(arrival_of(seq, request, self._not_sent(str(ended))))
 

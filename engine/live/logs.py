@@ -11,8 +11,6 @@ from typing import Any
 
 import structlog
 
-from engine.live.http_httpx import quiet_loggers
-
 SECRET_NAMES = frozenset(
     {"signature", "apikey", "api_key", "api_secret", "secret", "x-mbx-apikey", "authorization", "password"}
 )
@@ -20,6 +18,13 @@ _IN_TEXT = re.compile(
     r"""(?i)\b(signature|api_?key|(?:api_?)?secret|x-mbx-apikey|password)(["']?\s*[=:]\s*["']?)[^\s&"',}]+"""
 )
 HIDDEN = "***"
+LIBRARIES = ("httpx", "httpcore", "trio-websocket")
+
+
+def quiet_loggers() -> None:
+    """Silence the libraries that log whole URLs: a URL may hold a signature."""
+    for name in LIBRARIES:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

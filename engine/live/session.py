@@ -25,7 +25,8 @@ from engine.live.gateway import Gateway
 from engine.live.ingress import Command, FrameBatch, Ingress, LinkDown
 from engine.live.link_tasks import HandedOverLink, LinkTasks
 from engine.live.session_status import PositionStatus, Progress, SessionStatus, Summary
-from engine.live.startup import KEY_REFUSED, StartPlan, make_sender
+from engine.live.startup import KEY_REFUSED, StartPlan
+from engine.live.transport.selection import make_sender
 from engine.sequencer import Arrival, Sequencer
 from engine.session_record import SECOND_NS
 from engine.state.positions import unrealised
@@ -84,7 +85,7 @@ class Session:
     async def hand_over(self, *, by: str, reason: str) -> None:
         """Stops the session, but not its connections: the next one goes on with them."""
         assert self._links is not None, "made in run"
-        self._links.keeping = True
+        self._links.keeps_open = True
         await self.command("stop", by=by, reason=reason)
 
     def glimpse(self) -> SessionStatus:
@@ -151,9 +152,11 @@ class Session:
             signer=wanted.signer,
             sync=wanted.sync,
         )
-        sender = make_sender(wanted.http, wanted.venue.rest)
+        sender = make_sender(wanted.transport, wanted.venue.rest)
         (name,) = self.kernel.program.venues
-        links = self._links = LinkTasks({name: wanted.venue}, self.inbox, self._clock, plan.kept)
+        links = self._links = LinkTasks(
+            {name: wanted.venue}, self.inbox, self._clock, profile=wanted.transport, handed_over=plan.kept
+        )
         try:
             async with trio.open_nursery() as nursery:
                 self._gateway = Gateway(
@@ -176,7 +179,7 @@ class Session:
             if self._ended == "journal" and wanted.on_journal_failure == "cancel_all":
                 await self._cancel_all_unrecorded()
         finally:
-            self.kept = links.left()
+            self.kept = links.kept()
             for frames in self.inbox.rest():
                 if frames.source in self.kept:
                     self.kept[frames.source].frames.append(frames)

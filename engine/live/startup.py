@@ -21,8 +21,9 @@ from engine.events import Answer, InstrumentsReport
 from engine.facts import CommandBody, text_of
 from engine.kernel import rebuilder_of
 from engine.live.clock import SessionClock, wall_ns
-from engine.live.http_result import HttpResult, HttpSender
 from engine.live.link_tasks import HandedOverLink
+from engine.live.transport.http_result import HttpResult, HttpSender
+from engine.live.transport.selection import TransportProfile, make_sender
 from engine.sequencer import Arrival
 from engine.session_context import make_venue
 from engine.session_record import (
@@ -67,7 +68,7 @@ class SessionConfig:
     engine: EngineSettings = field(default_factory=EngineSettings)
     account: str = "main"  # "": none; the session records what the public may see, and trades nothing
     seed: int | None = None  # None: drawn
-    http: str = "httpx"  # "httpx" | "direct"
+    transport: TransportProfile = TransportProfile.STANDARD
     on_journal_failure: str = "cancel_all"  # "cancel_all" | "leave"
     free_bytes_min: int = 1 << 30  # on the journal's disk: with less, trading halts
     signer: Signer | None = None  # of what is sealed
@@ -97,17 +98,6 @@ class PreviousJournal:
     broken: str = ""  # why its records could not be folded
 
 
-def make_sender(http: str, base: str) -> HttpSender:
-    """The sender that the configuration names. Imported late: a session pays for the one it uses."""
-    if http == "direct":
-        from engine.live.http_h11 import H11Sender  # noqa: PLC0415 - see above
-
-        return H11Sender(base)
-    from engine.live.http_httpx import HttpxSender  # noqa: PLC0415 - see above
-
-    return HttpxSender(base)
-
-
 async def open_session(
     wanted: SessionConfig, before: PreviousJournal | None = None, kept: Mapping[str, HandedOverLink] | None = None
 ) -> StartPlan:
@@ -118,7 +108,7 @@ async def open_session(
     if before is None:
         before = await trio.to_thread.run_sync(look_back, wanted) if wanted.carry else PreviousJournal()
     refuse_unlisted(before, wanted.symbols)
-    sender = make_sender(wanted.http, wanted.venue.rest)
+    sender = make_sender(wanted.transport, wanted.venue.rest)
     try:
         told, metadata_arrival = await ask_instruments(wanted, sender)
     finally:

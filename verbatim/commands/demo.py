@@ -21,11 +21,16 @@ import click
 @click.option("--journals", type=click.Path(path_type=Path), default=Path("journals"), show_default=True)
 @click.option("--strategy", default="", help="FILE:CLASS of a strategy of your own, instead of the examples.")
 @click.option(
-    "--http", type=click.Choice(["httpx", "direct"]), default="httpx", show_default=True, help="How requests are sent."
+    "--transport",
+    type=click.Choice(["standard", "fast"]),
+    default="standard",
+    show_default=True,
+    help="The libraries that talk to the venue: trio-websocket and httpx, or leaner ones.",
 )
+@click.option("--http", type=click.Choice(["httpx", "direct"]), hidden=True, help="The old name of --transport.")
 @click.option("--json", "as_json", is_flag=True, help="What happened, as JSON.")
 @click.option("--verbose", is_flag=True, help="Show the session's log.")
-def command(as_json: bool, verbose: bool, **options: object) -> None:  # noqa: FBT001 - click's way of flags
+def command(as_json: bool, verbose: bool, transport: str, http: str | None, **options: object) -> None:  # noqa: FBT001 - click's way of flags
     """Trade against a simulated venue, seal the session, replay it and say whether it repeats word for word.
 
     Exit code 0 only if it does.
@@ -36,7 +41,9 @@ def command(as_json: bool, verbose: bool, **options: object) -> None:  # noqa: F
 
     from engine.live.logs import configure
     from engine.live.session_status import Summary
+    from engine.live.transport.selection import TransportProfile
     from replay.replay import replay_session
+    from verbatim.config import OLD_TRANSPORTS
     from verbatim.demo import Tour, trade
     from verbatim.exit_codes import DIFFERS, FAILED, stop
     from verbatim.runner import run_or_stop, shown_path, told
@@ -44,7 +51,8 @@ def command(as_json: bool, verbose: bool, **options: object) -> None:  # noqa: F
 
     configure(level="info" if verbose else "error")
     console = Console(stderr=True)
-    tour = Tour(**options)  # type: ignore[arg-type]  # click has checked each
+    profile = TransportProfile(transport) if http is None else OLD_TRANSPORTS[http]
+    tour = Tour(transport=profile, **options)  # type: ignore[arg-type]  # click has checked each
     compile_first(console)
 
     async def main() -> Summary:
