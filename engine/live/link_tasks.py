@@ -161,7 +161,8 @@ class LinkTasks:
                     await websocket.ping()
                 except WebsocketClosedError:
                     return  # the reader sees it too, and knows why
-                await trio.sleep_forever()
+                while websocket.heard_at == heard_at:  # noqa: ASYNC110 - an event would be set at every socket read
+                    await trio.sleep(limits.ping_after_s)
             if websocket.heard_at == heard_at:
                 silent_s = trio.current_time() - heard_at
                 link.reason = f"not a byte for {silent_s:.0f} s, and no answer to a ping"

@@ -136,7 +136,8 @@ class _HttpConnection:
                 body = BodyReader(encoding.decode("latin-1"), body_bytes_max)
             elif isinstance(event, h11.Data):
                 assert body is not None, "h11 keeps the order"
-                body.add(event.data)
+                if (refused := body.add(event.data)) is not None:
+                    raise refused
             elif isinstance(event, h11.EndOfMessage):
                 assert response is not None, "h11 keeps the order"
                 assert body is not None, "made with the response"

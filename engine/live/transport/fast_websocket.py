@@ -8,13 +8,12 @@ from typing import NoReturn
 
 import trio
 from websockets.client import ClientProtocol
-from websockets.exceptions import WebSocketException
-from websockets.http11 import Response
-from websockets.protocol import Event, State
+from websockets.exceptions import InvalidStatus, WebSocketException
+from websockets.protocol import State
 from websockets.uri import parse_uri
 
 from engine.live.clock import wall_ns
-from engine.live.transport.frame_splitter import NORMAL_CLOSURE, FrameError, FrameSplitter
+from engine.live.transport.frame_splitter import NORMAL_CLOSURE, FrameSplitter
 from engine.live.transport.tcp import Address, connect, reason_of
 from engine.live.transport.websocket import (
     NO_GOODBYE,
@@ -58,7 +57,6 @@ class FastWebsocket:
         self._limits = limits
         self._send_lock = trio.Lock()
         self._splitter = FrameSplitter(limits.message_bytes_max)
-        self._failure: FrameError | None = None
         self._recv_ns = 0
 
     async def shake_hands(self) -> None:
@@ -66,11 +64,14 @@ class FastWebsocket:
         self._protocol.send_request(self._protocol.connect())
         await self._flush()
         while self._protocol.state is State.CONNECTING:
-            for event in await self._receive():
-                if isinstance(event, Response) and self._protocol.handshake_exc is not None:
-                    raise WebsocketClosedError(f"the handshake was refused with status {event.status_code}")
-            if self._protocol.handshake_exc is not None:
-                raise WebsocketClosedError(f"the handshake failed: {self._protocol.handshake_exc}")
+            await self._receive()
+            error = self._protocol.handshake_exc
+            if isinstance(error, InvalidStatus):
+                raise WebsocketClosedError(f"the handshake was refused with status {error.response.status_code}")
+            if error is not None:
+                raise WebsocketClosedError(f"the handshake failed: {error}")
+            if self._splitter.failure is not None and self._protocol.state is State.CONNECTING:
+                raise WebsocketClosedError(self._splitter.failure.reason)
 
     async def read(self, deliver: Deliver) -> NoReturn:
         """See Websocket."""
@@ -112,12 +113,8 @@ class FastWebsocket:
         with trio.CancelScope(shield=True):
             await trio.aclose_forcefully(self._stream)
 
-    async def _receive(self) -> list[Event]:
-        """Read the socket once, note the wall clock right after, and return the library's events.
-
-        Raises:
-            WebsocketClosedError: if the connection is lost.
-        """
+    async def _receive(self) -> None:
+        """Read the socket once, and note the wall clock right after. Raises WebsocketClosedError."""
         try:
             data = await self._stream.receive_some(RECEIVE_BYTES)
         except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
@@ -126,16 +123,12 @@ class FastWebsocket:
         self.heard_at = trio.current_time()
         if not data:
             self._protocol.receive_eof()
-        elif self._failure is None:  # after a failure nothing can be told apart any more
-            try:
-                passed = self._splitter.feed(data)
-            except FrameError as error:
-                self._failure = error
-                self._protocol.fail(error.code, error.reason)
-            else:
-                if passed:
-                    self._protocol.receive_data(passed)
-        return self._protocol.events_received()
+        elif passed := self._splitter.feed(data):
+            self._protocol.receive_data(passed)
+        failure = self._splitter.failure
+        if failure is not None and self._protocol.state is State.OPEN:
+            self._protocol.fail(failure.code, failure.reason)
+        self._protocol.events_received()  # nothing that concerns us: it would grow
 
     async def _flush(self) -> None:
         """Send what the protocol has for the other side: messages, pongs, closing frames."""
@@ -150,8 +143,8 @@ class FastWebsocket:
                 raise WebsocketClosedError(f"connection lost: {reason_of(error)}") from error
 
     def _end_reason(self) -> str:
-        if self._failure is not None:
-            return self._failure.reason
+        if self._splitter.failure is not None:
+            return self._splitter.failure.reason
         error = self._protocol.parser_exc
         if error is not None and not isinstance(error, EOFError):
             return f"the other side broke the protocol: {error}"

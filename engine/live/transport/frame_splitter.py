@@ -22,12 +22,16 @@ PROTOCOL_ERROR: Final = 1002
 TOO_BIG: Final = 1009
 
 
+CLOSE: Final = 0x8
+CLOSE_CODES: Final = frozenset({1000, 1001, 1002, 1003, *range(1007, 1015), *range(3000, 5000)})  # that a peer may send
+
+
 class FrameError(Exception):
     """The other side broke the protocol or a limit of ours."""
 
     def __init__(self, code: int, reason: str) -> None:
         super().__init__(reason)
-        self.code = code
+        self.code = code  # for our closing frame
         self.reason = reason
 
 
@@ -35,100 +39,125 @@ class FrameSplitter:
     """Incremental splitter of a server's bytes. It holds at most one message and one socket read."""
 
     def __init__(self, message_bytes_max: int) -> None:
+        self.failure: FrameError | None = None  # after it, all bytes are dropped
         self._message_bytes_max = message_bytes_max
         self._messages: list[bytes] = []
+        self._passed = b""
         self._head: bytearray | None = bytearray()  # of the handshake's answer, until it is complete
         self._rest = bytearray()  # an incomplete frame
         self._bytes_needed = 0  # length of `_rest` from which another attempt is worth while
         self._fragments: bytearray | None = None  # of a message that continues
+
+    @property
+    def has_head(self) -> bool:
+        """Return True once the handshake's answer is complete and accepts the connection."""
+        return self._head is None
+
+    @property
+    def has_messages(self) -> bool:
+        return bool(self._messages)
 
     def messages(self) -> list[bytes]:
         """Return the complete messages since the last call."""
         messages, self._messages = self._messages, []
         return messages
 
-    @property
-    def has_messages(self) -> bool:
-        return bool(self._messages)
-
     def feed(self, data: bytes | bytearray) -> bytes:
-        """Add received bytes, and return those that are not data frames.
+        """Add received bytes, and return those that are not data frames. Sets `failure` at a frame that is not acceptable."""
+        if self.failure is None:
+            try:
+                self._split(data if self._head is None else self._pass_head(data))
+            except FrameError as error:
+                self.failure = error
+        passed, self._passed = self._passed, b""
+        return passed
 
-        Raises:
-            FrameError: at the first frame that is too long or against the protocol. Messages before it are kept.
-        """
-        if self._head is None:
-            return self._split(data)
+    def _pass_head(self, data: bytes | bytearray) -> bytes | bytearray:
+        """Pass the handshake's answer on, and return the bytes behind it."""
+        assert self._head is not None, "checked by the caller"
         before = len(self._head)
         self._head += data
-        if len(self._head) > HANDSHAKE_BYTES_MAX:
-            raise FrameError(NORMAL_CLOSURE, f"the handshake's answer is longer than {HANDSHAKE_BYTES_MAX} bytes")
         end = self._head.find(HEAD_END)
+        if len(self._head) > HANDSHAKE_BYTES_MAX and end < 0:
+            raise FrameError(NORMAL_CLOSURE, f"the handshake's answer is longer than {HANDSHAKE_BYTES_MAX} bytes")
         if end < 0 or not self._head.startswith(SWITCHING):
-            return bytes(data)
+            self._passed += data
+            return b""
         self._head = None
         frames_at = end + len(HEAD_END) - before
-        return bytes(data[:frames_at]) + self._split(data[frames_at:])
+        self._passed += data[:frames_at]
+        return data[frames_at:]
 
-    def _split(self, data: bytes | bytearray) -> bytes:
-        """Store the messages and return the control frames."""
+    def _split(self, data: bytes | bytearray) -> None:
+        """Store the messages and pass the control frames."""
         if self._rest:
             self._rest += data
             if len(self._rest) < self._bytes_needed:
-                return b""
+                return
             data = bytes(self._rest)
             self._rest.clear()
-        control = b""
         start, end = 0, len(data)
         while start < end:
             if end - start < 2:
-                return self._keep(data[start:], 2, control)
+                self._keep(data[start:], 2)
+                return
             first, size, body = data[start], data[start + 1], start + 2
             if size >= 126:
-                body += 2 if size == 126 else 8
+                body += self._size_bytes(first, size)
                 if body > end:
-                    return self._keep(data[start:], body - start, control)
-                size = self._long_size(first, size, data[start + 2 : body])
+                    self._keep(data[start:], body - start)
+                    return
+                size = int.from_bytes(data[start + 2 : body], "big")
+                self._check_room(size)
             stop = body + size
             if stop > end:
                 self._check_room(size)
-                return self._keep(data[start:], stop - start, control)
+                self._keep(data[start:], stop - start)
+                return
             if first in WHOLE_MESSAGES and self._fragments is None:
                 self._messages.append(bytes(data[body:stop]))
             elif first & CONTROL:
-                if not first & FIN or first & RESERVED or first & OPCODE > PONG:
-                    raise FrameError(PROTOCOL_ERROR, "the other side broke the protocol: a malformed control frame")
-                control += data[start:stop]
+                self._check_control(first, data[body:stop])
+                self._passed += data[start:stop]
             else:
                 self._add_fragment(first, data[body:stop])
             start = stop
-        return control
 
-    def _keep(self, rest: bytes | bytearray, bytes_needed: int, control: bytes) -> bytes:
+    def _keep(self, rest: bytes | bytearray, bytes_needed: int) -> None:
         self._rest += rest
         self._bytes_needed = bytes_needed
-        return control
 
-    def _long_size(self, first: int, marker: int, field: bytes | bytearray) -> int:
-        """Return the size of a frame above 125 bytes. Raise FrameError if it may not be as long as that."""
+    @staticmethod
+    def _size_bytes(first: int, marker: int) -> int:
+        """Return how many bytes hold the size of a frame above 125 bytes. Raise FrameError if there may be none."""
         if marker > 127:
-            raise FrameError(PROTOCOL_ERROR, "the other side broke the protocol: a masked frame")
+            raise _broken("a masked frame")
         if first & CONTROL:
-            raise FrameError(PROTOCOL_ERROR, "the other side broke the protocol: a control frame above 125 bytes")
-        size = int.from_bytes(field, "big")
-        self._check_room(size)
-        return size
+            raise _broken("a control frame above 125 bytes")
+        return 2 if marker == 126 else 8
 
     def _check_room(self, size: int) -> None:
         if size + len(self._fragments or b"") > self._message_bytes_max:
             raise FrameError(TOO_BIG, too_long(self._message_bytes_max))
 
+    @staticmethod
+    def _check_control(first: int, payload: bytes | bytearray) -> None:
+        opcode = first & OPCODE
+        if not first & FIN or first & RESERVED or opcode > PONG:
+            raise _broken("a malformed control frame")
+        if opcode == CLOSE and payload and int.from_bytes(payload[:2], "big") not in CLOSE_CODES:
+            raise _broken("a malformed closing frame")
+
     def _add_fragment(self, first: int, payload: bytes | bytearray) -> None:
         opcode = first & ~FIN
         if opcode not in (CONTINUATION, TEXT, BINARY) or (opcode == CONTINUATION) != (self._fragments is not None):
-            raise FrameError(PROTOCOL_ERROR, f"the other side broke the protocol: unexpected frame {first:#04x}")
+            raise _broken(f"unexpected frame {first:#04x}")
         self._check_room(len(payload))
         self._fragments = (self._fragments or bytearray()) + payload
         if first & FIN:
             self._messages.append(bytes(self._fragments))
             self._fragments = None
+
+
+def _broken(what: str) -> FrameError:
+    return FrameError(PROTOCOL_ERROR, f"the other side broke the protocol: {what}")

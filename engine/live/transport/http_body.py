@@ -23,23 +23,20 @@ class BodyReader:
                 raise HttpBodyError(f"the answer is compressed with {encoding}, which we did not ask for")
             self._inflater = zlib.decompressobj(ENCODINGS[encoding])
 
-    def add(self, chunk: bytes | bytearray) -> None:
-        """Append a chunk as it came. Raises HttpBodyError before the body exceeds its limit."""
-        if self._inflater is None:
-            self._append(chunk)
-            return
-        try:
-            self._append(self._inflater.decompress(chunk, self._bytes_max - len(self._body) + 1))
-        except zlib.error as error:
-            raise HttpBodyError(f"the answer cannot be decompressed: {error}") from error
+    def add(self, chunk: bytes | bytearray) -> HttpBodyError | None:
+        """Append a chunk as it came. Return an error if the body cannot be used, also before it exceeds its limit."""
+        if self._inflater is not None:
+            try:
+                chunk = self._inflater.decompress(chunk, self._bytes_max - len(self._body) + 1)
+            except zlib.error as error:
+                return HttpBodyError(f"the answer cannot be decompressed: {error}")
+        if len(self._body) + len(chunk) > self._bytes_max:
+            return HttpBodyError(f"the answer is longer than {self._bytes_max} bytes")
+        self._body += chunk
+        return None
 
     def finish(self) -> bytes:
         """Return the whole body. Raises HttpBodyError if its compressed form is cut off."""
         if self._inflater is not None and not self._inflater.eof and self._body:
             raise HttpBodyError("the answer cannot be decompressed: it is cut off")
         return bytes(self._body)
-
-    def _append(self, decoded: bytes | bytearray) -> None:
-        if len(self._body) + len(decoded) > self._bytes_max:
-            raise HttpBodyError(f"the answer is longer than {self._bytes_max} bytes")
-        self._body += decoded

@@ -18,6 +18,7 @@ from engine.live.transport.http_result import (
     HttpResult,
     kept_headers,
 )
+from engine.live.transport.tcp import reason_of
 from engine.venues.binance_spot.signing import HttpMessage
 
 
@@ -63,13 +64,13 @@ class StandardSender:
             httpx.UnsupportedProtocol,
             httpx.LocalProtocolError,
         ) as error:
-            outcome, reason = "not_sent", f"{type(error).__name__}: {error}"
+            outcome, reason = "not_sent", f"{type(error).__name__}: {reason_of(error)}"
         except httpx.TimeoutException as error:
             outcome, reason = "timeout", type(error).__name__
         except HttpBodyError as error:
             outcome, reason = "cut", str(error)
         except httpx.HTTPError as error:
-            outcome, reason = "cut", f"{type(error).__name__}: {error}"
+            outcome, reason = "cut", f"{type(error).__name__}: {reason_of(error)}"
         return HttpResult(outcome, sent_ns, wall_ns(), error=reason)
 
     async def close(self) -> None:
@@ -88,11 +89,20 @@ class StandardSender:
 
     async def _exchange(self, request: httpx.Request) -> tuple[httpx.Response, bytes]:
         response = await self._pool.handle_async_request(request)
+        refused: HttpBodyError | None = None
         try:
             body = BodyReader(response.headers.get("content-encoding", ""), self._body_bytes_max)
             assert isinstance(response.stream, httpx.AsyncByteStream), "of an asynchronous transport"
             async for chunk in response.stream:
-                body.add(chunk)
-            return response, body.finish()
+                if refused is None:
+                    refused = body.add(chunk)
+                if refused is not None:
+                    await response.aclose()  # the next read fails: only that ends httpcore's iterators in order
+        except httpx.TransportError:
+            if refused is None:
+                raise
         finally:
             await response.aclose()
+        if refused is not None:
+            raise refused
+        return response, body.finish()

@@ -86,14 +86,14 @@ class StandardWebsocket:
     async def send(self, message: bytes) -> None:
         """See Websocket."""
         try:
-            await self._connection.send_message(message.decode())
+            await self._open_connection().send_message(message.decode())
         except trio_websocket.ConnectionClosed as error:
             raise WebsocketClosedError(self._end_reason()) from error
 
     async def ping(self) -> None:
         """Send a ping and wait for its pong. Raises WebsocketClosedError."""
         try:
-            await self._connection.ping()
+            await self._open_connection().ping()
         except trio_websocket.ConnectionClosed as error:
             raise WebsocketClosedError(self._end_reason()) from error
 
@@ -110,9 +110,10 @@ class StandardWebsocket:
             self._scope.cancel()
             await self._has_ended.wait()
 
-    @property
-    def _connection(self) -> trio_websocket.WebSocketConnection:
+    def _open_connection(self) -> trio_websocket.WebSocketConnection:
         assert self._incoming.connection is not None, "shake_hands comes first"
+        if self._incoming.ended.is_set():
+            raise WebsocketClosedError(self._end_reason())
         return self._incoming.connection
 
     async def _run(self, address: Address) -> None:
@@ -183,7 +184,9 @@ class _SplitStream(trio.abc.Stream):
     def fail(self, error: FrameError) -> None:
         """End the connection, and drop what still comes."""
         self.failure = self.failure or error
-        self.end(error.reason)
+        self.ended.set()
+        if not self._splitter.has_head:
+            self.settled.set()
 
     def end(self, reason: str) -> None:
         """Wake who waits for the end. The first reason counts."""
@@ -221,15 +224,11 @@ class _SplitStream(trio.abc.Stream):
         await self._stream.aclose()
 
     def _split(self, data: bytes | bytearray) -> bytes:
-        """Hand the messages over, and return the rest."""
-        if self.failure is not None:
-            return b""
-        passed = b""
-        try:
-            passed = self._splitter.feed(data)
-        except FrameError as error:
-            self.fail(error)
+        """Hand the messages over, and return the rest. After a failure there is no rest, and what comes is dropped."""
+        passed = self._splitter.feed(data)
         self._hand_over()
+        if self._splitter.failure is not None:
+            self.fail(self._splitter.failure)
         return without_pings(passed) if self.is_closing else passed
 
     def _hand_over(self) -> None:

@@ -64,6 +64,10 @@ async def connect(address: Address, context: ssl.SSLContext | None) -> Connectio
 
 
 def reason_of(error: BaseException) -> str:
-    """Return the text of an error, or of its cause if trio wrapped it."""
-    cause = error.__cause__ if isinstance(error, trio.BrokenResourceError | trio.ClosedResourceError) else None
-    return str(cause or error) or type(error).__name__
+    """Return the text of an error or, if a library wrapped it in one without a text, of its cause."""
+    first = error
+    while not str(error) and (inner := error.__cause__ or next(iter(error.args), None)):
+        if not isinstance(inner, BaseException):
+            break
+        error = inner
+    return str(error) or type(first).__name__
