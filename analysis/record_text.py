@@ -7,8 +7,20 @@ from typing import Any
 import msgspec
 
 from engine import facts
-from engine.facts import NewOrder, RequestBody
+from engine.bodies import RequestBody
+from engine.facts import NewOrder
 from engine.model import OrderType
+from engine.record_codec import (
+    read_checkpoint,
+    read_command,
+    read_fact,
+    read_intent,
+    read_link,
+    read_note,
+    read_request,
+    read_timer,
+    read_verdict,
+)
 from journal.record import Kind, Record, canonical, plain
 
 MICROSECOND_NS = 1_000
@@ -67,7 +79,7 @@ def values(fields: Any) -> str:
 
 
 def _fact(record: Record) -> str:
-    match facts.read_fact(record.body or ""):
+    match read_fact(record.body or ""):
         case facts.OrderFilled() as fill:
             fee = f"fee {plain(fill.fee)} {fill.fee_asset}" if fill.fee else "no fee"
             late = ", after we thought the order gone" if fill.late else ""
@@ -105,14 +117,14 @@ def _short(number: Decimal) -> str:
 
 
 def _intent(record: Record) -> str:
-    intent = facts.read_intent(record.body or "")
+    intent = read_intent(record.body or "")
     wish = order_words(intent.order) if intent.order is not None else f"cancel {intent.cancels}"
     because = f", because {values(intent.because)}" if intent.because else ""
     return f"{intent.strategy} (version {intent.version}) wishes to {wish}{because}"
 
 
 def _verdict(record: Record) -> str:
-    verdict = facts.read_verdict(record.body or "")
+    verdict = read_verdict(record.body or "")
     content = [name for name, answer in verdict.rules.items() if not answer]
     objections = [f"{name}: {answer}" for name, answer in verdict.rules.items() if answer]
     said = "approved" if verdict.approved else f"refused by {'; '.join(objections)}"
@@ -120,7 +132,7 @@ def _verdict(record: Record) -> str:
 
 
 def _request(record: Record) -> str:
-    request = facts.read_request(record.body or "")
+    request = read_request(record.body or "")
     return f"{request.purpose}{_target(request)}"
 
 
@@ -133,27 +145,27 @@ def _target(request: RequestBody) -> str:
 
 
 def _link(record: Record) -> str:
-    link = facts.read_link(record.body or "")
+    link = read_link(record.body or "")
     reason = f": {link.reason}" if link.reason else ""
     drift = f", wall clock less session time {span(link.drift_ns)}" if link.state == "clock" else ""
     return f"{record.source} {link.state}{reason}{drift}"
 
 
 def _timer(record: Record) -> str:
-    timer = facts.read_timer(record.body or "")
+    timer = read_timer(record.body or "")
     missed = f", {timer.missed} periods missed" if timer.missed else ""
     return f"{timer.timer} is due{missed}"
 
 
 def _command(record: Record) -> str:
-    command = facts.read_command(record.body or "")
+    command = read_command(record.body or "")
     return " ".join(
         word for word in (command.command, f"by {command.by}" if command.by else "", command.reason) if word
     )
 
 
 def _note(record: Record) -> str:
-    note = facts.read_note(record.body or "")
+    note = read_note(record.body or "")
     return f"{note.level}: {note.text}"
 
 
@@ -162,7 +174,7 @@ def _session(record: Record) -> str:
 
 
 def _checkpoint(record: Record) -> str:
-    return f"digests after {facts.read_checkpoint(record.body or '').inputs} inputs"
+    return f"digests after {read_checkpoint(record.body or '').inputs} inputs"
 
 
 # ---- what came over the wire --------------------------------------------------------------------

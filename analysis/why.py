@@ -13,7 +13,8 @@ import msgspec
 
 from analysis import sql_session
 from analysis.record_text import what
-from engine.facts import read_intent, read_request, read_timer
+from engine.record_codec import read_intent, read_request, read_timer
+from engine.requests import Purpose
 from journal.errors import JournalError
 from journal.reader import Journal
 from journal.record import Kind, Record
@@ -176,4 +177,8 @@ def _ends(record: Record) -> bool:
     if record.kind is Kind.LINK:
         return True
     # how a link or a book came to be asked for is not why an order is as it is
-    return record.kind is Kind.REQUEST and read_request(record.body or "").purpose in ("connect", "disconnect", "depth")
+    return record.kind is Kind.REQUEST and read_request(record.body or "").purpose in (
+        Purpose.CONNECT,
+        Purpose.DISCONNECT,
+        Purpose.DEPTH,
+    )

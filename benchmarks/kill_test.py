@@ -30,20 +30,21 @@ from typing import Any
 import msgspec
 import trio
 
-from engine.facts import OrderFilled, read_fact
+from engine.facts import OrderFilled
 from engine.lifecycle import Status
 from engine.live.logs import configure
 from engine.live.session import Session
 from engine.live.startup import SessionConfig, folded, versions
 from engine.market.market_state import warm
+from engine.record_codec import read_fact
 from engine.session_record import SECOND_NS
 from engine.strategy.api import Place  # noqa: F401 - loaded before forking: what strategies import
 from journal.reader import Journal
 from journal.record import Kind, Record
 from journal.sessions import list_sessions
 from journal.verify import verify
-from verbatim.demo import Tour, wanted_for
-from verbatim.runner import run_wanted
+from verbatim.demo import DemoOptions, demo_session
+from verbatim.runner import run_session_config
 
 SETTLE_SECONDS_MAX = 15.0
 DELAY_SECONDS_MAX = 1.5  # connecting, reconciling and trading all fall into it
@@ -87,7 +88,7 @@ def kill_and_look(journals: Path, moments: int, chance: random.Random, strategy:
     broken: list[str] = []
     with venue({"symbols": ["BTCUSDT"], "seed": 7, "orders_10s_max": 100_000, "weight_max": 1_000_000}) as ready:
         address = str(ready["listening"])
-        wanted = impatient(wanted_for(Tour(journals=journals, strategy=strategy), ready))
+        wanted = impatient(demo_session(DemoOptions(journals=journals, strategy=strategy), ready))
         for moment in range(moments):
             delay_s = chance.uniform(0.02, DELAY_SECONDS_MAX)
             killed = fork_session(wanted, rest=False)
@@ -156,7 +157,7 @@ def _in_child(wanted: SessionConfig, *, rest: bool) -> int:
         await session.command("stop", by="kill_test")
 
     async def engine() -> Any:
-        return await run_wanted(wanted, drive=come_to_rest if rest else go_on)
+        return await run_session_config(wanted, drive=come_to_rest if rest else go_on)
 
     return 0 if trio.run(engine).clean else 1
 
@@ -209,7 +210,7 @@ def fills_of(journals: Path) -> Iterator[OrderFilled]:
 def _facts(journals: Path) -> Iterator[Record]:
     for found in list_sessions(journals):
         for record in Journal.open(found.path).records():
-            if record.kind is Kind.FACT and "order_filled" in (record.body or ""):
+            if record.kind is Kind.FACT:
                 yield record
 
 

@@ -1,10 +1,10 @@
-"""Live on loopback, venue in a process of its own: how many messages a second are journalled and stepped.
+"""Live rate on loopback against a venue process: messages a second that are journalled and processed.
 
-    python benchmarks/live_rate.py [--squeeze 130 180 1000] [--tiles 2] [--strategy demo|none] [--profile]
+    python benchmarks/live_rate.py [--squeeze 130 180 1000] [--tiles 2] [--strategy demo|none] [--transport standard fast] [--profile]
 
 Plays a tiled capture whose lines come so many times as fast as they did, on a clock that runs at its own pace: as on a busy
 day. (`--speed N` scales the clock as well, and with it all that goes by time: N times the TIMERs and decisions a second.)
-Within its power the engine keeps up, and `waiting_peak` tells how many messages waited at most. At 1000 the venue sends as fast
+Within its power the engine keeps up, and `waiting_peak` is the highest number of waiting messages. At 1000 the venue sends as fast
 as it can and the engine works off what waits in its inbox: then `taken_per_s` is what it can do. Rates are over the steady part,
 from a tenth to the last of the messages; start-up and compilation are before it. CPU microseconds a message, of both processes,
 are the figures that a busy machine disturbs least.
@@ -35,8 +35,8 @@ from engine.live.session import Session
 from engine.live.startup import SessionConfig, versions
 from engine.live.transport.selection import TransportProfile
 from engine.market.market_state import warm
-from verbatim.demo import Tour, wanted_for
-from verbatim.runner import run_wanted
+from verbatim.demo import DemoOptions, demo_session
+from verbatim.runner import run_session_config
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = Path(os.environ.get("VERBATIM_DATA", ROOT.parent / "shared" / "data"))
@@ -67,7 +67,7 @@ def main() -> None:
             profile = cProfile.Profile() if given.profile else None
             runs: dict[str, list[dict[str, float]]] = {name: [] for name in given.transport}
             for n in range(1 if given.profile else given.repeat):
-                for name in given.transport:  # in turns, so that a noisy neighbour disturbs all alike
+                for name in given.transport:  # alternating, because other processes disturb the machine
                     folder = Path(scratch) / f"{squeeze}-{name}-{n}"
                     runs[name].append(once(capture, count, given, name, folder, profile=profile))
             for name in given.transport:
@@ -100,8 +100,10 @@ def once(
     profile: cProfile.Profile | None,
 ) -> dict[str, float]:
     with venue({"capture": str(capture), "speed": given.speed}) as (pid, ready):
-        tour = Tour(journals=journals, capture=capture, speed=given.speed, transport=TransportProfile(transport))
-        wanted = wanted_for(tour, ready)
+        options = DemoOptions(
+            journals=journals, capture=capture, speed=given.speed, transport=TransportProfile(transport)
+        )
+        wanted = demo_session(options, ready)
         if given.strategy == "none":
             wanted = dataclasses.replace(wanted, strategies=())
         return trio.run(watched, wanted, pid, count - 1, str(ready["listening"]), profile)
@@ -130,7 +132,7 @@ async def watched(
         late_ms.append(status["feed"]["late_ns_max"] / wanted.clock.speed / 1e6)
         await session.command("stop", by="benchmark")
 
-    summary = await run_wanted(wanted, drive=drive)
+    summary = await run_session_config(wanted, drive=drive)
     first = next(sample for sample in samples if sample[0] >= expected // 10)
     messages, wall_s, ours_s, venue_s = (last - begun for last, begun in zip(samples[-1], first, strict=True))
     return {

@@ -89,14 +89,14 @@ def live(capture: str, journals: str, speed: str) -> None:
 
     from engine.live.logs import configure
     from engine.market.market_state import warm
-    from verbatim.demo import Tour, trade
+    from verbatim.demo import DemoOptions, trade
     from verbatim.runner import run_or_stop
 
     configure(level="error")
     warm()
     watching = Watching()
     watching.start()
-    tour = Tour(journals=Path(journals), capture=Path(capture), speed=int(speed))
+    tour = DemoOptions(journals=Path(journals), capture=Path(capture), speed=int(speed))
 
     async def run() -> object:
         return await trade(tour, Console(stderr=True))

@@ -28,7 +28,7 @@ from statistics import median
 from typing import Any
 
 from analysis.sql_session import connect, run
-from engine.facts import read_link
+from engine.record_codec import read_link
 from engine.session_record import read_session
 from engine.sim.binance.connections import Sent
 from journal.reader import Journal

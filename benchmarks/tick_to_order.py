@@ -36,8 +36,8 @@ from engine.live.startup import versions
 from engine.live.transport.selection import TransportProfile
 from engine.market.market_state import warm
 from engine.session_record import SECOND_NS, EngineSettings, RiskSettings
-from verbatim.demo import Tour, wanted_for
-from verbatim.runner import run_wanted
+from verbatim.demo import DemoOptions, demo_session
+from verbatim.runner import run_session_config
 
 HERE = Path(__file__).resolve().parent
 BARE = HERE.parent.parent / "shared" / "bench" / "limits" / "bare_tick_to_order.py"
@@ -152,13 +152,13 @@ def ours(scratch: Path, transport: str, *, sync: bool, given: argparse.Namespace
             "session_origin_ns": 0,
             "monotonic_origin_ns": 0,
         }
-        tour = Tour(
+        tour = DemoOptions(
             journals=journals,
             strategy=f"{HERE / 'strategies' / 'each_tick.py'}:EachTick",
             transport=TransportProfile(transport),
         )
         wanted = dataclasses.replace(
-            wanted_for(tour, ready),
+            demo_session(tour, ready),
             clock=SessionClock.wall(),
             sync=sync,
             risk=RiskSettings(orders_per_second_max=0),
@@ -188,7 +188,7 @@ async def trade(wanted: Any, pipe: Any, at_rest: AtRest) -> dict[str, float]:
             trio.lowlevel.remove_instrument(at_rest)
         await session.command("stop", by="benchmark")
 
-    summary = await run_wanted(wanted, drive=drive)
+    summary = await run_session_config(wanted, drive=drive)
     pipe.send("done")
     assert summary.last.orders >= len(stamps), summary
     us = sorted((ordered - sent) / 1e3 for sent, ordered in stamps)

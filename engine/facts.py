@@ -1,17 +1,33 @@
-"""The bodies of our own records: facts, intents, verdicts, requests, timers, commands. Values and their text, nothing else.
+"""Bodies of FACT records. Values only.
 
-Every change of account state is one of these (or a LINK record), so whoever reads the journal can rebuild it.
+Every change of account state is a fact, a request or an input of the engine's own, so a reader of the journal can rebuild
+the state. The other bodies are in engine/bodies.py; engine/record_codec.py reads and writes all of them.
 """
 
 from decimal import Decimal
-from functools import cache
+from enum import StrEnum
 from typing import Any
 
 import msgspec
 
+from engine.lifecycle import Report
+from engine.mode_reasons import Mode
 from engine.model import OrderType, Side, TimeInForce
-from engine.requests import LinkPlan, Unsigned
-from journal.record import WRITERS, canonical
+
+
+class CloseReason(StrEnum):
+    """Why the core closes a session."""
+
+    STOPPED = "stopped"  # in order, with every answer that was awaited
+    DEADLINE = "deadline"  # the time allowed for a stop ran out
+
+
+class SequencedStream(StrEnum):
+    """Market streams whose ids show a gap."""
+
+    ALL = ""  # the gap concerns every stream of its link
+    TRADE = "trade"
+    DEPTH = "depth"
 
 
 class NewOrder(msgspec.Struct, frozen=True):
@@ -55,7 +71,7 @@ class OrderFilled(msgspec.Struct, frozen=True, tag_field="fact", tag="order_fill
 
 class OrderClosed(msgspec.Struct, frozen=True, tag_field="fact", tag="order_closed"):
     client_order_id: str
-    status: str  # lifecycle.Report value: canceled | expired | rejected
+    status: Report  # CANCELED, EXPIRED, REJECTED; FULL_FILL for an adopted order
     filled_quantity: Decimal  # what the venue says was filled in the end
     reason: str
     venue_ns: int
@@ -138,7 +154,7 @@ class ReconcileFailed(msgspec.Struct, frozen=True, tag_field="fact", tag="reconc
 
 
 class ModeChanged(msgspec.Struct, frozen=True, tag_field="fact", tag="mode"):
-    mode: str
+    mode: Mode
     reasons: tuple[str, ...]
 
 
@@ -191,7 +207,7 @@ class MarketGap(msgspec.Struct, frozen=True, tag_field="fact", tag="market_gap")
     to_ns: int = 0  # of what ended it: the LINK record, or the first frame after. 0: it lasts
     to_seq: int = -1
     instrument: str = ""  # these three where the ids of one stream tell of it; else it is every stream of the link
-    stream: str = ""  # "trade" | "depth"
+    stream: SequencedStream = SequencedStream.ALL
     last_id: int = 0
     first_id: int = 0
 
@@ -205,7 +221,7 @@ class LinkSteady(msgspec.Struct, frozen=True, tag_field="fact", tag="link_steady
 class SessionClosing(msgspec.Struct, frozen=True, tag_field="fact", tag="session_closing"):
     """Nothing is awaited any more: the shell may seal the journal."""
 
-    reason: str
+    reason: CloseReason
 
 
 Fact = (
@@ -233,106 +249,3 @@ Fact = (
     | StrategyWoken
     | SessionClosing
 )
-
-
-# ---- intents, verdicts, requests, and the bodies of our own inputs -----------------------------
-
-
-class IntentBody(msgspec.Struct, frozen=True):
-    """What a strategy wishes: a new order, or the end of one."""
-
-    intent: str  # "place" | "cancel"
-    strategy: str
-    version: str
-    order: NewOrder | None = None
-    cancels: str = ""  # client order id
-    because: dict[str, Any] = {}
-
-
-class VerdictBody(msgspec.Struct, frozen=True):
-    """What risk says of an intent: every rule with its answer; "" means it has no objection."""
-
-    approved: bool
-    rules: dict[str, str]
-
-
-class RequestBody(msgspec.Struct, frozen=True):
-    """Something for the shell to do once. Exactly one of `unsigned` and `link` is set, save for `disconnect`."""
-
-    purpose: str  # place, cancel, query_order, open_orders, account, fills, depth, server_time, subscribe, connect, disconnect
-    venue: str
-    mutates: bool  # True: it leaves only after its record is durable (the outbox rule)
-    expires_ns: int  # past this the shell does not send it
-    timeout_ns: int  # how long the shell waits for the answer
-    unsigned: Unsigned | None = None
-    link: LinkPlan | None = None
-    source: str = ""  # the link concerned
-    instrument: str = ""
-    client_order_id: str = ""
-    strategy: str = ""
-    order: NewOrder | None = None
-    clock_offset_ns: int = 0  # what the shell adds to its clock for the timestamp
-    round: int = 0  # the reconciliation it belongs to
-
-
-class TimerBody(msgspec.Struct, frozen=True):
-    timer: str
-    due_ns: int
-    missed: int = 0  # periods that passed unseen
-
-
-class CommandBody(msgspec.Struct, frozen=True):
-    command: str  # stop | pause | resume | halt | cancel_all | reconcile; of resimulations: handover | decide
-    by: str = ""
-    reason: str = ""
-
-
-class LinkBody(msgspec.Struct, frozen=True):
-    state: str  # up | down | clock
-    reason: str = ""
-    drift_ns: int = 0  # wall clock minus session time, for source "clock"
-
-
-class NoteBody(msgspec.Struct, frozen=True):
-    level: str  # info | warning | alarm
-    text: str
-
-
-class CheckpointBody(msgspec.Struct, frozen=True):
-    inputs: int
-    parts: dict[str, tuple[int, str]]  # part -> version, sha256
-
-
-@cache
-def _fields_of(kind: type[msgspec.Struct]) -> tuple[tuple[str, str, bool, Any], ...]:
-    """A kind's fields in the order of canonical JSON: name, text before its value, whether it has a default, and which.
-
-    The tag is all text, and has no name.
-    """
-    given = [(field.name, field.default) for field in msgspec.structs.fields(kind)]
-    fields = [(name, f'"{name}":', default is not msgspec.NODEFAULT, default) for name, default in given]
-    config = kind.__struct_config__
-    tag = [] if config.tag is None else [("", f'"{config.tag_field}":{canonical(config.tag)}', False, None)]
-    return tuple(sorted(fields + tag, key=lambda field: field[1]))
-
-
-def text_of(body: msgspec.Struct) -> str:
-    """A body as it stands in the journal: canonical JSON with the tag of its kind; fields at their defaults left out."""
-    texts = []
-    for name, before, optional, default in _fields_of(type(body)):
-        if not name:
-            texts.append(before)
-        elif (value := getattr(body, name)) is not None and not (optional and value == default):
-            texts.append(before + WRITERS[type(value)](value))
-    return "{" + ",".join(texts) + "}"
-
-
-read_fact = msgspec.json.Decoder(Fact).decode
-read_intent = msgspec.json.Decoder(IntentBody).decode
-read_verdict = msgspec.json.Decoder(VerdictBody).decode
-read_request = msgspec.json.Decoder(RequestBody).decode
-read_timer = msgspec.json.Decoder(TimerBody).decode
-read_command = msgspec.json.Decoder(CommandBody).decode
-read_link = msgspec.json.Decoder(LinkBody).decode
-read_note = msgspec.json.Decoder(NoteBody).decode
-read_checkpoint = msgspec.json.Decoder(CheckpointBody).decode

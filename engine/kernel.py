@@ -14,17 +14,19 @@ import msgspec
 from engine import facts
 from engine.apply.batches import RecordsOf, apply_frames, apply_rows
 from engine.apply.inputs import NO_EFFECT, Applied, apply_input
+from engine.bodies import CheckpointBody
 from engine.errors import CoreError
 from engine.handlers import market_gaps
 from engine.handlers.dispatch import Dispatcher
 from engine.lifecycle import Status
 from engine.market.rows import Rows
+from engine.mode_reasons import Mode
 from engine.money import MONEY
+from engine.record_codec import read_fact, read_request
 from engine.session_context import SessionContext
 from engine.session_record import SessionBody, read_session
 from engine.state import rate_budgets
 from engine.state.changes import Change, Requested, Stamp
-from engine.state.mode import Mode
 from engine.state.session_state import Account, State, fold, restore_opening
 from engine.state.timers import Timers
 from engine.step_context import StepContext
@@ -153,7 +155,7 @@ class Kernel:
             closed = state.account.modes.closing
             self.responding.decide(turn, took)
             if due or state.account.modes.closing is not closed:  # the last one vouches for all that came before
-                turn.raw(Kind.CHECKPOINT, facts.CheckpointBody(state.inputs, state.digests()), source="engine")
+                turn.raw(Kind.CHECKPOINT, CheckpointBody(state.inputs, state.digests()), source="engine")
                 state.new_page(state.heard)
         if turn.outputs:
             state.seq = turn.outputs[-1].seq
@@ -170,11 +172,11 @@ class Kernel:
         state.seq, state.time_ns = record.seq, record.time_ns
         change: Change
         if record.kind is Kind.FACT:
-            change = facts.read_fact(record.body or "")
+            change = read_fact(record.body or "")
             if isinstance(change, facts.StrategyWoken):
                 state.market.evaluated(self.program.watch_names.index(change.strategy), record.time_ns)
         elif record.kind is Kind.REQUEST:
-            change = Requested(facts.read_request(record.body or ""))
+            change = Requested(read_request(record.body or ""))
         else:
             if record.kind is Kind.CHECKPOINT:
                 state.new_page(state.heard)

@@ -1,15 +1,57 @@
-"""What we ask of a venue, before it is signed. A request is a value; only the shell performs it.
+"""Requests to a venue before they are signed. A request is a value; only the shell performs it.
 
-It is journalled in this form: it never holds a key, a signature or a timestamp.
+The journal holds this form: no key, no signature, no timestamp.
 """
 
 from enum import StrEnum
 
 import msgspec
 
-FEED_PURPOSES = frozenset(
-    {"depth", "server_time", "exchange_info"}
-)  # whose answers anyone may see: FEED records, not BROKER
+
+class Purpose(StrEnum):
+    """What a request is for."""
+
+    PLACE = "place"
+    CANCEL = "cancel"
+    QUERY_ORDER = "query_order"
+    OPEN_ORDERS = "open_orders"
+    ACCOUNT = "account"
+    FILLS = "fills"
+    DEPTH = "depth"
+    SERVER_TIME = "server_time"
+    EXCHANGE_INFO = "exchange_info"
+    SUBSCRIBE = "subscribe"
+    CONNECT = "connect"
+    DISCONNECT = "disconnect"
+
+
+# the answers to these are public: they become FEED records, not BROKER
+FEED_PURPOSES = frozenset({Purpose.DEPTH, Purpose.SERVER_TIME, Purpose.EXCHANGE_INFO})
+
+
+class LinkRole(StrEnum):
+    """What a websocket connection carries."""
+
+    MARKET = "market"
+    PRIVATE = "private"  # an account's events
+
+
+class LinkPhase(StrEnum):
+    """How far a connection is."""
+
+    DOWN = "down"
+    OPENING = "opening"
+    UP = "up"  # the socket is open
+    READY = "ready"  # the venue confirmed the subscription (market links: as soon as the socket is open)
+
+
+class AnswerStatus(StrEnum):
+    """How a request ended on the wire."""
+
+    ANSWER = "answer"
+    TIMEOUT = "timeout"  # proves nothing
+    CUT = "cut"  # proves nothing
+    NOT_SENT = "not_sent"  # no byte left
 
 
 class Transport(StrEnum):
@@ -18,7 +60,7 @@ class Transport(StrEnum):
 
 
 class Unsigned(msgspec.Struct, frozen=True):
-    """One message to a venue without what makes it ours: key, timestamp, signature join in the shell."""
+    """One message to a venue; the shell adds key, timestamp and signature."""
 
     transport: Transport
     method: str  # HTTP method, or the WS API's method name
@@ -33,5 +75,5 @@ class LinkPlan(msgspec.Struct, frozen=True):
     """A websocket connection that the engine wants open."""
 
     source: str  # e.g. "binance_spot.market.0"
-    role: str  # "market" | "private"
+    role: LinkRole
     path: str  # path and query below the venue's host, a template: never a token

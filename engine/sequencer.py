@@ -10,10 +10,11 @@ import msgspec
 
 from engine.apply.batches import RecordsOf
 from engine.apply.inputs import apply_input
+from engine.bodies import TimerBody
 from engine.errors import CoreError
-from engine.facts import TimerBody, text_of
 from engine.kernel import Kernel
 from engine.market.rows import Rows
+from engine.record_codec import text_of
 from engine.session_record import SessionBody
 from engine.state.session_state import State
 from engine.state.timers import strategy_of

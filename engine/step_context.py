@@ -5,8 +5,10 @@ So what a later stage of the same step sees is what a reader of the journal woul
 
 import msgspec
 
-from engine.facts import Fact, IntentBody, NoteBody, RequestBody, VerdictBody, text_of
+from engine.bodies import IntentBody, NoteBody, NoteLevel, RequestBody, VerdictBody
+from engine.facts import Fact
 from engine.market.market_state import Market
+from engine.record_codec import text_of
 from engine.state.changes import Change, Requested, Stamp
 from engine.state.session_state import Account, Rules, State, fold
 from journal.record import Kind, Record
@@ -42,8 +44,8 @@ class StepContext:
         return seq
 
     def note(self, level: str, text: str, *, key: str | None = None) -> int:
-        """A remark for people. It changes nothing."""
-        return self._put(Kind.NOTE, NoteBody(level, text), source="engine", key=key)
+        """Put out a remark for people. It changes nothing."""
+        return self._put(Kind.NOTE, NoteBody(NoteLevel(level), text), source="engine", key=key)
 
     def raw(self, kind: Kind, body: msgspec.Struct, *, source: str) -> int:
         """An output that is neither fact nor request and changes nothing (CHECKPOINT)."""

@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from engine import facts
 from engine.market import rows as r
 from engine.market.views import decimal
 from engine.model import Instrument
+from engine.record_codec import read_timer
 from engine.venues.venue import MarketDialect
 from journal.reader import Journal
 from journal.record import Kind, Record
@@ -94,7 +94,7 @@ def _quote_before(journal: Journal, timer: Record, markets: Markets) -> Record |
     """What a throttled strategy saw when its time came: the last quote, else the last market message, of its instruments."""
     if timer.kind is not Kind.TIMER:
         return None
-    ids = markets.watched.get(facts.read_timer(timer.body or "").timer.removeprefix("watch."), frozenset())
+    ids = markets.watched.get(read_timer(timer.body or "").timer.removeprefix("watch."), frozenset())
     other: Record | None = None
     for end in range(timer.seq, max(0, timer.seq - LOOK_BACK_MAX) if ids else timer.seq, -WINDOW):
         for record in reversed(list(journal.records(max(0, end - WINDOW), end - 1))):

@@ -2,8 +2,8 @@
 
 import msgspec
 
-from engine import facts
 from engine.kernel import Kernel
+from engine.record_codec import read_checkpoint, read_request, read_timer
 from engine.sequencer import due_timer
 from engine.state.session_state import State
 from journal.record import Kind, Record
@@ -70,13 +70,13 @@ def timer_differs(kernel: Kernel, state: State, record: Record) -> Difference | 
 
 
 def _timer(expected: Record) -> str:
-    timer = facts.read_timer(expected.body or "")
+    timer = read_timer(expected.body or "")
     return f"{timer.timer} was due at {timer.due_ns}"
 
 
 def _name(record: Record) -> str:
     if record.kind is Kind.REQUEST:
-        return f"REQUEST {facts.read_request(record.body or '').purpose}"
+        return f"REQUEST {read_request(record.body or '').purpose}"
     if record.kind is Kind.FACT:
         return f"FACT {msgspec.json.decode(record.body or '{}')['fact']}"
     return f"{record.kind} of {record.source}"
@@ -101,7 +101,7 @@ def _flat(value: object, name: str = "") -> dict[str, str]:
 
 
 def _checkpoints_differ(recorded: Record, replayed: Record, not_compared: set[str]) -> str:
-    ours, theirs = (facts.read_checkpoint(each.body or "") for each in (recorded, replayed))
+    ours, theirs = (read_checkpoint(each.body or "") for each in (recorded, replayed))
     if ours.inputs != theirs.inputs:
         return f"CHECKPOINT after {ours.inputs} inputs, replayed after {theirs.inputs}"
     wrong = []

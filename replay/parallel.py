@@ -12,8 +12,8 @@ from pathlib import Path
 
 import msgspec
 
-from engine import facts
 from engine.kernel import rebuilder_of
+from engine.record_codec import read_checkpoint
 from engine.state.session_state import State
 from journal.reader import Journal
 from journal.record import Record
@@ -120,7 +120,7 @@ def _keeping(journal: Journal) -> AtCheckpoint:
                 journal.folder,
                 first,
                 state,
-                bytes.fromhex(facts.read_checkpoint(checkpoint.body or "").parts["inputs"][1]),
+                bytes.fromhex(read_checkpoint(checkpoint.body or "").parts["inputs"][1]),
             )
 
     return keep

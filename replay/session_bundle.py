@@ -13,9 +13,10 @@ from pathlib import Path
 import msgspec
 import pyarrow as pa
 
-from engine import facts
+from engine.bodies import CheckpointBody
 from engine.errors import CoreError
 from engine.kernel import Kernel, rebuilder_of
+from engine.record_codec import read_checkpoint, text_of
 from engine.state.session_state import State
 from journal.arrow_codec import from_message, to_message
 from journal.bundle import BEGIN_STATE, SUFFIX, BundleManifest, pack
@@ -153,7 +154,7 @@ def _seal(cut: _Cut, folder: Path, bundled_from: str) -> bytes:
     if not (cut.first_seq and cut.decided):
         return b""
     _, state, checkpoint = rebuild(cut.journal.folder, until=cut.first_seq)
-    return snapshots.packed(state, bytes.fromhex(facts.read_checkpoint(checkpoint.body or "").parts["inputs"][1]))
+    return snapshots.packed(state, bytes.fromhex(read_checkpoint(checkpoint.body or "").parts["inputs"][1]))
 
 
 def _seal_redacted(cut: _Cut, redaction: Redaction, folder: Path, bundled_from: str) -> bytes:
@@ -185,8 +186,8 @@ def _with_new_checkpoints(records: Iterator[Record], state_at: int, states: list
         made = record
         heard = state.heard if record.kind is Kind.CHECKPOINT else b""
         if record.kind is Kind.CHECKPOINT:
-            stated = facts.CheckpointBody(state.inputs, state.digests())
-            made = msgspec.structs.replace(record, body=facts.text_of(stated))
+            stated = CheckpointBody(state.inputs, state.digests())
+            made = msgspec.structs.replace(record, body=text_of(stated))
         _rebuild(kernel, state, made)
         if heard and record.seq == state_at:
             states.append(snapshots.packed(state, heard))

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import msgspec
 
-from engine import facts
 from engine.kernel import Kernel
 from engine.market import serialize
+from engine.record_codec import read_checkpoint
 from engine.state.session_state import Account, State
 from journal import caches
 from journal.bundle import BEGIN_STATE
@@ -120,7 +120,7 @@ def _unpacked(body: bytes | memoryview, seq: int, journal: Journal, kernel: Kern
         return None
     state = State(held.account, market, seq=seq, time_ns=held.time_ns, inputs=held.inputs)
     state.new_page(held.heard)
-    stated = facts.read_checkpoint(checkpoint.body or "").parts
+    stated = read_checkpoint(checkpoint.body or "").parts
     found = {name: part for name, part in state.digests().items() if name != "inputs"}
     same = (
         all(stated.get(name) == part for name, part in found.items())

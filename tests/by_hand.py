@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any, Self
 
-from engine.facts import CommandBody, LinkBody, NoteBody, RequestBody, read_note, read_request, text_of
+from engine.bodies import CommandBody, LinkBody, NoteBody, RequestBody
 from engine.kernel import Kernel, kernel_of
 from engine.lifecycle import Status
 from engine.model import Instrument, RateLimits
+from engine.record_codec import read_note, read_request, text_of
 from engine.sequencer import Arrival, Sequencer
 from engine.session_record import (
     MILLISECOND_NS,

@@ -25,13 +25,13 @@ from analysis.sql_session import connect
 from analysis.sql_session import rows as asked_for
 from engine import contracts
 from engine.events import Answer, Event, InstrumentsReport, Outcome, ServerTime, Subscribed, Unrecognised
-from engine.facts import read_link, read_request
 from engine.market import rows as r
 from engine.market.layout import BOOK_JOINED, BOOK_NEEDS_SNAPSHOT, MISSED
 from engine.market.market_state import Market
 from engine.market.rows import Rows
 from engine.market.views import BookState, Stream
 from engine.model import Instrument, RateLimits
+from engine.record_codec import read_link, read_request
 from engine.session_context import make_venue
 from engine.session_record import SessionBody, VenueSettings, read_session
 from engine.venues.binance_coinm import BinanceCoinm
@@ -46,7 +46,7 @@ from journal.verify import verify
 from replay.rebuild import rebuild
 from replay.replay import replay_session
 from verbatim.commands.record import command
-from verbatim.config import ConfigError, make_config, wanted
+from verbatim.config import ConfigError, make_config, session_config
 
 BTC = Instrument(
     "binance_usdm:BTCUSDT", "binance_usdm", "BTCUSDT", "BTC", "USDT", 2, 3, Decimal("0.1"), Decimal("0.001")
@@ -546,10 +546,8 @@ def test_a_session_that_trades_is_refused_in_one_line() -> None:
         },
         "strategy": {"q": {"file": "q.py:Quoter"}},
     }
-    with pytest.raises(
-        ConfigError, match=r"of binance_usdm only market data is built: `verbatim record` takes it down"
-    ):
-        wanted(make_config(values, "test", {}), key=None)
+    with pytest.raises(ConfigError, match=r"binance_usdm supports market data only"):
+        session_config(make_config(values, "test", {}), key=None)
     assert isinstance(make_venue(VenueSettings(name="binance_coinm"), [COIN]), BinanceCoinm)
 
 

@@ -13,7 +13,8 @@ import msgspec
 import pytest
 from click.testing import CliRunner
 
-from engine.facts import BalanceChanged, OrderFilled, read_fact
+from engine.facts import BalanceChanged, OrderFilled
+from engine.record_codec import read_fact
 from journal.reader import Journal
 from journal.record import Kind, Record
 from journal.verify import verify

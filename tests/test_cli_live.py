@@ -274,7 +274,7 @@ def test_a_strategy_that_was_stopped_is_said_and_the_next_command_can_be_pasted(
 def test_wishes_that_were_all_refused_are_said(tmp_path: Path) -> None:
     ended = verbatim("demo", "--seconds", "3", "--strategy", f"{STRATEGIES}/once.py", "--journals", tmp_path)
     assert "orders   0" in ended.stdout
-    assert "refused  1 wish, and no order was placed; the first: order_size: notional " in ended.stdout
+    assert "refused  1 intent, and no order was placed; the first: order_size: notional " in ended.stdout
 
 
 def test_ctrl_c_in_a_demo_stops_in_order(tmp_path: Path) -> None:

@@ -229,7 +229,7 @@ def test_sessions_of_a_folder_that_is_none(tmp_path: Path) -> None:
 def test_a_session_that_is_not_there_names_the_command_that_lists_those_there_are(journals: Path) -> None:
     for command in (("replay",), ("ask",), ("verify",), ("sql",), ("why", "order"), ("tell", "pause")):
         result = verbatim(command[0], "zzzz", *command[1:], "--journals", journals)
-        one_line(result, f"What to do: verbatim sessions --journals {journals} lists those there are.")
+        one_line(result, f"What to do: verbatim sessions --journals {journals} lists the sessions.")
         result = verbatim(command[0], "zzzz", *command[1:], "--journals", journals / "none")
         one_line(result, f"there is no folder {journals / 'none'}")
 

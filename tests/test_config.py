@@ -9,7 +9,7 @@ import pytest
 
 from engine.session_record import SECOND_NS
 from engine.strategy.loading import StrategyError
-from verbatim.config import ConfigError, read_config, read_key, read_secret_file, recording_wanted, wanted
+from verbatim.config import ConfigError, read_config, read_key, read_secret_file, recording_config, session_config
 from verbatim.strategy_files import read_strategy
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -34,7 +34,7 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
 
 def test_the_sample_is_a_session(config: Write) -> None:
     read = read_config(config())
-    session = wanted(read, key=read_key(read, KEYS), base=ROOT / "examples")
+    session = session_config(read, key=read_key(read, KEYS), base=ROOT / "examples")
     assert session.symbols == ("BTCUSDT",)
     assert [strategy.name for strategy in session.strategies] == ["quoter", "cross"]
     assert session.strategies[0].parameters == {"value": "60"}
@@ -105,7 +105,7 @@ def test_keys_come_from_the_environment_or_a_private_file(config: Write, tmp_pat
     secret = tmp_path / "key.toml"
     secret.write_text('api_key = "the-key"\napi_secret = "the-secret"\n', encoding="utf-8")
     secret.chmod(0o644)
-    with pytest.raises(ConfigError, match="can be read by others than its owner"):
+    with pytest.raises(ConfigError, match="can be read by other users"):
         read_secret_file(secret)
     secret.chmod(0o600)
     assert repr(read_secret_file(secret)) == "ApiKey(hmac, ***)"
@@ -152,7 +152,7 @@ def test_what_a_strategy_trades_must_be_listed(config: Write) -> None:
     with pytest.raises(
         StrategyError, match=r"strategy \w+ trades BTCUSDT, which `instruments` does not list \(it has ETHUSDT\)"
     ):
-        wanted(read_config(config(eth), {}), key=None, base=ROOT / "examples")
+        session_config(read_config(config(eth), {}), key=None, base=ROOT / "examples")
 
 
 @pytest.mark.parametrize("name", ["kraken", "kraken:Kraken", "engine.session_record:Kraken"])
@@ -161,18 +161,18 @@ def test_an_unknown_venue_is_said_with_those_there_are(config: Write, name: str)
     with pytest.raises(
         ConfigError, match=rf"venue.name: no venue '{name}'.*built in: binance_coinm, binance_spot, binance_usdm"
     ):
-        wanted(read_config(config(strange), {}), key=None, base=ROOT / "examples")
+        session_config(read_config(config(strange), {}), key=None, base=ROOT / "examples")
 
 
 def test_the_same_file_records_without_account_key_and_strategies(config: Write) -> None:
     read = read_config(config())
-    session = recording_wanted(read)
+    session = recording_config(read)
     assert (session.account, session.key, session.strategies, session.venue.private) == ("", None, (), "")
     assert (session.symbols, session.venue.rest) == (("BTCUSDT",), "http://127.0.0.1:9090")
 
 
 def test_what_a_recording_needs_is_too_little_for_a_trader(config: Write) -> None:
     bare = 'instruments = ["BTCUSDT"]\n[venue]\nrest = "http://x"\nstream = "ws://x"\n'
-    assert recording_wanted(read_config(config(bare))).symbols == ("BTCUSDT",)
-    with pytest.raises(ConfigError, match="strategy: a session that trades has one at least"):
-        wanted(read_config(config(bare)), key=None)
+    assert recording_config(read_config(config(bare))).symbols == ("BTCUSDT",)
+    with pytest.raises(ConfigError, match="strategy: a session that trades needs at least one"):
+        session_config(read_config(config(bare)), key=None)

@@ -93,13 +93,13 @@ def test_the_oldest_sessions_go_whole_and_the_first_kept_one_is_the_new_anchor(t
     make(tmp_path, "d", days=1, after="c")
     (tmp_path / "notes").mkdir()
     (tmp_path / f"notes{FORGOTTEN}").mkdir()
-    told = said(verbatim("forget", "--older-than", "90d", "--journals", tmp_path))
-    assert "forget: would be 2 sessions" in told
-    assert told.count("would go") == 2
+    told = said(verbatim("prune", "--older-than", "90d", "--journals", tmp_path))
+    assert "prune: would delete 2 sessions" in told
+    assert told.count("would be deleted") == 2
     assert f"new anchor: {kept.name} names bbbbbbbb before it, last record 59, chain {'c' * 64}" in told
     assert ids(tmp_path) == "abcd", "it was only said"
-    told = said(verbatim("forget", "--older-than", "90d", "--yes", "--journals", tmp_path))
-    assert told.splitlines()[-1].startswith("forget: 2 sessions")
+    told = said(verbatim("prune", "--older-than", "90d", "--yes", "--journals", tmp_path))
+    assert told.splitlines()[-1].startswith("prune: 2 sessions")
     assert ids(tmp_path) == "cd"
     assert sorted(path.name for path in tmp_path.iterdir() if "-" not in path.name) == ["notes", f"notes{FORGOTTEN}"]
     assert all(verify(found.path).ok for found in list_sessions(tmp_path))
@@ -110,11 +110,11 @@ def test_size_lets_go_no_more_than_it_must(tmp_path: Path) -> None:
         make(tmp_path, letter, days=60 - n)
     sizes = [sum(path.stat().st_size for path in found.path.iterdir()) for found in list_sessions(tmp_path)]
     keep = sum(sizes[3:]) + 1
-    told = json.loads(said(verbatim("forget", "--keep-gib", keep / 2**30, "--yes", "--json", "--journals", tmp_path)))
+    told = json.loads(said(verbatim("prune", "--keep-gib", keep / 2**30, "--yes", "--json", "--journals", tmp_path)))
     assert ids(tmp_path) == "def"
     assert (told["bytes_before"], told["bytes_after"], told["sessions_after"]) == (sum(sizes), sum(sizes[3:]), 3)
-    assert "forget: 0 sessions" in said(verbatim("forget", "--keep-gib", 1, "--yes", "--journals", tmp_path))
-    told = said(verbatim("forget", "--keep-gib", 0, "--yes", "--journals", tmp_path))
+    assert "prune: 0 sessions" in said(verbatim("prune", "--keep-gib", 1, "--yes", "--journals", tmp_path))
+    told = said(verbatim("prune", "--keep-gib", 0, "--yes", "--journals", tmp_path))
     assert "it is the newest of account main at binance_spot, and the next session goes on from it" in told
     assert ids(tmp_path) == "f"
 
@@ -134,7 +134,7 @@ def test_what_somebody_needs_stays_however_old_it_is(tmp_path: Path) -> None:
         import fcntl
 
         fcntl.flock(alive_fd, fcntl.LOCK_EX)
-        told = said(verbatim("forget", "--older-than", "52w", "--yes", "--journals", tmp_path))
+        told = said(verbatim("prune", "--older-than", "52w", "--yes", "--journals", tmp_path))
     finally:
         os.close(alive_fd)
     assert ids(tmp_path) == "afcde"
@@ -160,7 +160,7 @@ def test_the_next_session_finds_what_it_goes_on_from(tmp_path: Path) -> None:
     make(tmp_path, "c", days=200, account="main", after="b")
     before = look_back(wanted).previous
     assert before is not None
-    said(verbatim("forget", "--older-than", "1d", "--keep-gib", 0, "--yes", "--journals", tmp_path))
+    said(verbatim("prune", "--older-than", "1d", "--keep-gib", 0, "--yes", "--journals", tmp_path))
     assert ids(tmp_path) == "ac"
     assert look_back(wanted).previous == before
 
@@ -170,7 +170,7 @@ def test_a_forgetting_that_was_cut_off_is_finished_by_the_next(tmp_path: Path) -
     make(tmp_path, "b", days=1)
     half.rename(half.with_name(half.name + FORGOTTEN))
     assert ids(tmp_path) == "b", "no reader takes it for a session"
-    said(verbatim("forget", "--older-than", "1d", "--yes", "--journals", tmp_path))
+    said(verbatim("prune", "--older-than", "1d", "--yes", "--journals", tmp_path))
     assert len(list(tmp_path.iterdir())) == 1
 
 
@@ -186,7 +186,7 @@ def test_a_forgetting_that_was_cut_off_is_finished_by_the_next(tmp_path: Path) -
     ],
 )
 def test_which_sessions_may_go_must_be_said(tmp_path: Path, words: tuple[str, ...]) -> None:
-    assert "Error" in said(verbatim("forget", *words, "--journals", tmp_path), USAGE)
+    assert "Error" in said(verbatim("prune", *words, "--journals", tmp_path), USAGE)
 
 
 def test_only_what_is_archived_goes(tmp_path: Path) -> None:
@@ -201,7 +201,7 @@ def test_only_what_is_archived_goes(tmp_path: Path) -> None:
     data = bytearray(object_of_second.read_bytes())
     data[len(data) // 2] ^= 1
     object_of_second.write_bytes(data)
-    words = ("forget", "--older-than", "90d", "--archived-only", there, "--yes", "--journals", root)
+    words = ("prune", "--older-than", "90d", "--archived-only", there, "--yes", "--journals", root)
     told = said(verbatim(*words))
     assert ids(root) == "bcd"
     assert f"stays: {third.name}: it is not archived there" in told

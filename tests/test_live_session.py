@@ -12,7 +12,7 @@ import msgspec
 import pytest
 import trio
 
-from engine.facts import read_request
+from engine.bodies import CommandName
 from engine.lifecycle import Status
 from engine.live.clock import SessionClock
 from engine.live.control_socket import ControlError, tell
@@ -21,6 +21,7 @@ from engine.live.startup import SessionConfig, StartError, open_session
 from engine.live.transport.selection import TransportProfile, make_sender, open_websocket
 from engine.live.transport.websocket import WebsocketClosedError
 from engine.market.market_state import warm
+from engine.record_codec import read_request
 from engine.session_record import SECOND_NS
 from engine.venues.binance_spot.signing import ApiKey, HttpMessage
 from journal.errors import JournalLockedError
@@ -28,8 +29,8 @@ from journal.reader import Journal
 from journal.record import Kind, Record, canonical
 from journal.writer import JournalWriter
 from replay.replay import replay_session
-from verbatim.demo import Tour, venue_process, wanted_for
-from verbatim.runner import run_wanted
+from verbatim.demo import DemoOptions, demo_session, venue_process
+from verbatim.runner import run_session_config
 
 Ready = dict[str, Any]
 PROFILES = list(TransportProfile)
@@ -67,14 +68,14 @@ async def ask(venue: Ready, path: str, method: str = "GET", **given: Any) -> Any
 def trade_until(holds: Callable[[Session], bool]) -> Callable[[Session], Awaitable[None]]:
     async def drive(session: Session) -> None:
         await until(lambda: holds(session))
-        await session.command("stop", by="test")
+        await session.command(CommandName.STOP, by="test")
 
     return drive
 
 
 async def test_a_session_trades_stops_and_can_be_repeated(venue: Ready, tmp_path: Path) -> None:
-    wanted = wanted_for(Tour(journals=tmp_path), venue)
-    summary = await run_wanted(wanted, drive=trade_until(lambda s: s.glimpse().fills >= 2))
+    wanted = demo_session(DemoOptions(journals=tmp_path), venue)
+    summary = await run_session_config(wanted, drive=trade_until(lambda s: s.glimpse().fills >= 2))
     assert (summary.ended, summary.last.mode) == ("closed", "running")
     journal = Journal.open(summary.folder)
     assert journal.closed
@@ -97,11 +98,11 @@ async def test_a_session_trades_stops_and_can_be_repeated(venue: Ready, tmp_path
 async def test_an_answer_that_is_cut_off_is_one_order_in_the_end(
     venue: Ready, tmp_path: Path, profile: TransportProfile
 ) -> None:
-    wanted = impatient(wanted_for(Tour(journals=tmp_path, strategy=RESTLESS, transport=profile), venue))
+    wanted = impatient(demo_session(DemoOptions(journals=tmp_path, strategy=RESTLESS, transport=profile), venue))
     cut = {"action": "cut_answer", "method": "POST", "path": "/api/v3/order"}
     late = {"action": "delay_events", "event": "executionReport", "ms": 1500, "times": 3}
     await ask(venue, "/sim/faults", "POST", json=[cut, late])
-    summary = await run_wanted(wanted, drive=trade_until(lambda s: s.glimpse().orders >= 6))
+    summary = await run_session_config(wanted, drive=trade_until(lambda s: s.glimpse().orders >= 6))
     assert summary.clean
     facts = [r for r in Journal.open(summary.folder).records() if r.kind is Kind.FACT]
     unknown = [r.key for r in facts if '"order_unknown"' in r.body]
@@ -114,7 +115,7 @@ async def test_an_answer_that_is_cut_off_is_one_order_in_the_end(
 
 
 async def test_an_order_that_never_arrived_is_proved_absent(venue: Ready, tmp_path: Path) -> None:
-    wanted = impatient(wanted_for(Tour(journals=tmp_path, strategy=RESTLESS), venue))
+    wanted = impatient(demo_session(DemoOptions(journals=tmp_path, strategy=RESTLESS), venue))
     await ask(
         venue,
         "/sim/faults",
@@ -125,7 +126,7 @@ async def test_an_order_that_never_arrived_is_proved_absent(venue: Ready, tmp_pa
     def resolved(session: Session) -> bool:
         return any(order.status is Status.NOT_PLACED for order in session.state.account.orders.all())
 
-    summary = await run_wanted(wanted, drive=trade_until(resolved))
+    summary = await run_session_config(wanted, drive=trade_until(resolved))
     lost = [
         r.key for r in Journal.open(summary.folder).records() if r.kind is Kind.FACT and '"order_not_placed"' in r.body
     ]
@@ -135,7 +136,7 @@ async def test_an_order_that_never_arrived_is_proved_absent(venue: Ready, tmp_pa
 
 
 async def test_a_lost_connection_is_reopened_and_reconciled(venue: Ready, tmp_path: Path) -> None:
-    wanted = wanted_for(Tour(journals=tmp_path), venue)
+    wanted = demo_session(DemoOptions(journals=tmp_path), venue)
 
     async def drive(session: Session) -> None:
         await until(lambda: session.glimpse().mode == "running")
@@ -143,9 +144,9 @@ async def test_a_lost_connection_is_reopened_and_reconciled(venue: Ready, tmp_pa
             await ask(venue, "/sim/faults", "POST", json={"action": "disconnect", "target": target})
             await until(lambda: session.glimpse().mode != "running")
             await until(lambda: session.glimpse().mode == "running")
-        await session.command("stop", by="test")
+        await session.command(CommandName.STOP, by="test")
 
-    summary = await run_wanted(wanted, drive=drive)
+    summary = await run_session_config(wanted, drive=drive)
     links = [(r.source, json.loads(r.body)) for r in Journal.open(summary.folder).records() if r.kind is Kind.LINK]
     down = [(source, body["reason"]) for source, body in links if body["state"] == "down"]
     assert [source for source, _ in down] == ["binance_spot.market.0", "binance_spot.private.0"]
@@ -154,9 +155,9 @@ async def test_a_lost_connection_is_reopened_and_reconciled(venue: Ready, tmp_pa
 
 
 async def test_a_session_goes_on_from_the_one_before(venue: Ready, tmp_path: Path) -> None:
-    wanted = impatient(wanted_for(Tour(journals=tmp_path, strategy=RESTLESS), venue))
-    first = await run_wanted(wanted, drive=trade_until(lambda s: s.glimpse().fills >= 2))
-    second = await run_wanted(wanted, drive=trade_until(lambda s: s.glimpse().fills >= 1))
+    wanted = impatient(demo_session(DemoOptions(journals=tmp_path, strategy=RESTLESS), venue))
+    first = await run_session_config(wanted, drive=trade_until(lambda s: s.glimpse().fills >= 2))
+    second = await run_session_config(wanted, drive=trade_until(lambda s: s.glimpse().fills >= 1))
     body = json.loads(Journal.open(second.folder).session_record().body)
     assert body["previous"]["session"] == first.last.session
     assert body["previous"]["closed"]
@@ -166,7 +167,7 @@ async def test_a_session_goes_on_from_the_one_before(venue: Ready, tmp_path: Pat
 
 
 async def test_a_person_tells_a_running_session_what_to_do(venue: Ready, tmp_path: Path) -> None:
-    wanted = wanted_for(Tour(journals=tmp_path), venue)
+    wanted = demo_session(DemoOptions(journals=tmp_path), venue)
     path = tmp_path
 
     async def drive(session: Session) -> None:
@@ -181,7 +182,7 @@ async def test_a_person_tells_a_running_session_what_to_do(venue: Ready, tmp_pat
             await trio.to_thread.run_sync(partial(ordered, command="dance"))
         await trio.to_thread.run_sync(partial(ordered, command="stop"))
 
-    summary = await run_wanted(wanted, drive=drive)
+    summary = await run_session_config(wanted, drive=drive)
     commands = [json.loads(r.body) for r in Journal.open(summary.folder).records() if r.kind is Kind.COMMAND]
     assert [(c["command"], c["by"]) for c in commands] == [("pause", "alice"), ("resume", "alice"), ("stop", "alice")]
     assert not path.exists()
@@ -190,23 +191,23 @@ async def test_a_person_tells_a_running_session_what_to_do(venue: Ready, tmp_pat
 
 
 async def test_a_disk_that_is_nearly_full_halts_trading_and_the_record_goes_on(venue: Ready, tmp_path: Path) -> None:
-    wanted = replace(wanted_for(Tour(journals=tmp_path), venue), free_bytes_min=1 << 60)
+    wanted = replace(demo_session(DemoOptions(journals=tmp_path), venue), free_bytes_min=1 << 60)
     halted = trade_until(lambda s: s.glimpse().mode == "halted" and s.glimpse().messages > 100)
-    summary = await run_wanted(wanted, drive=halted)
+    summary = await run_session_config(wanted, drive=halted)
     assert summary.clean
     assert any("the journal's disk has" in reason for reason in summary.last.reasons)
     assert replay_session(summary.folder).identical
 
 
 async def test_a_wrong_key_is_one_clear_line_and_ends_the_session(venue: Ready, tmp_path: Path) -> None:
-    wanted = replace(wanted_for(Tour(journals=tmp_path), venue), key=ApiKey.hmac("not-a-key", "not-a-secret"))
+    wanted = replace(demo_session(DemoOptions(journals=tmp_path), venue), key=ApiKey.hmac("not-a-key", "not-a-secret"))
     with pytest.raises((StartError, BaseExceptionGroup)) as found, trio.fail_after(20):
-        await run_wanted(wanted)
+        await run_session_config(wanted)
     assert "refused our key" in str(found.value)
 
 
 async def test_a_venue_that_is_not_there_or_trades_something_else(venue: Ready, tmp_path: Path) -> None:
-    wanted = wanted_for(Tour(journals=tmp_path), venue)
+    wanted = demo_session(DemoOptions(journals=tmp_path), venue)
     with pytest.raises(StartError, match=r"cannot reach binance_spot at http://127.0.0.1:1 "):
         await open_session(replace(wanted, venue=msgspec.structs.replace(wanted.venue, rest="http://127.0.0.1:1")))
     with pytest.raises(StartError, match="does not describe DOGEUSDT: it says -1121"):
@@ -268,7 +269,7 @@ async def test_a_session_that_cannot_be_folded_halts_the_next_until_a_person_res
     venue: Ready, tmp_path: Path
 ) -> None:
     """Whatever our own code of today makes of yesterday's records: it says which, reconciles, and waits."""
-    wanted = replace(wanted_for(Tour(journals=tmp_path), venue), carry=True)
+    wanted = replace(demo_session(DemoOptions(journals=tmp_path), venue), carry=True)
     plan = await open_session(wanted)
     session = Record(0, plan.body.started_ns, Kind.SESSION, "shell", body=canonical(plan.body))
     strange = Record(1, plan.body.started_ns, Kind.FACT, "engine", cause=0, body='{"fact":"of_another_version"}')
@@ -281,19 +282,19 @@ async def test_a_session_that_cannot_be_folded_halts_the_next_until_a_person_res
         glimpse = session.glimpse()
         assert (glimpse.mode, glimpse.orders) == ("halted", 0)
         assert "record 1 (FACT) cannot be folded" in glimpse.reasons[0]
-        await session.command("resume", by="alice")
+        await session.command(CommandName.RESUME, by="alice")
         await until(lambda: session.glimpse().orders > 0)
-        await session.command("stop", by="test")
+        await session.command(CommandName.STOP, by="test")
 
-    assert (await run_wanted(wanted, drive=drive)).clean
+    assert (await run_session_config(wanted, drive=drive)).clean
 
 
 async def test_two_engines_of_one_account_do_not_meet(venue: Ready, tmp_path: Path) -> None:
-    wanted = replace(wanted_for(Tour(journals=tmp_path), venue), carry=True)
+    wanted = replace(demo_session(DemoOptions(journals=tmp_path), venue), carry=True)
 
     async def drive(session: Session) -> None:
         with pytest.raises(JournalLockedError):
             await open_session(wanted)
-        await session.command("stop", by="test")
+        await session.command(CommandName.STOP, by="test")
 
-    assert (await run_wanted(wanted, drive=drive)).clean
+    assert (await run_session_config(wanted, drive=drive)).clean

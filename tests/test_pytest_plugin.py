@@ -51,4 +51,4 @@ def test_golden_runs_are_written_by_the_flag_and_held_to_without(day: Path, tmp_
     assert '"what":"BUY 0.001 BTCUSDT at 59995 LIMIT GTC"' in golden.read_text()
     assert "1 passed" in run(folder).stdout
     again = run(team(tmp_path / "t", day, QUOTER, f', golden=r"{golden}"')).stdout
-    assert "If this is meant: pytest --verbatim-update" in again
+    assert "If this is intended: pytest --verbatim-update" in again

@@ -14,10 +14,10 @@ import trio
 from click.testing import CliRunner
 
 from analysis.sql_session import connect, rows
-from engine.facts import read_link, read_request
 from engine.live.session_status import SessionStatus, Summary
 from engine.live.startup import SessionConfig, StartError
 from engine.market.market_state import warm
+from engine.record_codec import read_link, read_request
 from engine.session_record import SECOND_NS, read_session
 from engine.sim.binance.connections import Sent
 from journal.reader import Journal
@@ -29,7 +29,7 @@ from tests.test_cli_live import VERBATIM, environment
 from tests.test_cli_live import venue as venue_command
 from tests.test_live_session import ask, until
 from verbatim.commands.record import command
-from verbatim.config import make_config, recording_wanted
+from verbatim.config import make_config, recording_config
 from verbatim.demo import venue_process
 from verbatim.recorder import HOUR_NS, Recorder, roll_due_ns
 
@@ -66,15 +66,15 @@ class Recording:
             "session": {"journals": journals},
             "engine": {"stale_after_s": stale_s, "watch_every_s": 0.1, "backoff_first_s": 0.05, "backoff_max_s": 0.2},
         }
-        self.wanted: SessionConfig = recording_wanted(make_config(values, "test", {}))
+        self.wanted: SessionConfig = recording_config(make_config(values, "test", {}))
         self.ended: list[Summary] = []
         self.shown: SessionStatus | None = None
         ages = chain(ages_s, repeat(3600))
         self.recorder = Recorder(
             self.wanted,
             due_ns=lambda started_ns: started_ns + int(next(ages) * SECOND_NS),
-            tell=self.ended.append,
-            show=self._show,
+            on_end=self.ended.append,
+            on_status=self._show,
         )
 
     def _show(self, glimpse: SessionStatus) -> None:
@@ -271,8 +271,8 @@ def test_the_command_records_symbols_and_ends_on_a_signal(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ((), "nothing to record: name a configuration file, or symbols with --symbol"),
-        (("--symbol", "BTCUSDT", "--venue", "kraken"), "where kraken gives its market data is not known here"),
+        ((), "nothing to record. What to do: name a configuration file, or symbols with --symbol"),
+        (("--symbol", "BTCUSDT", "--venue", "kraken"), "the address of kraken's market data is not known"),
         (("--symbol", "BTCUSDT", "--roll-at", "25:00"), "record.roll_at: "),
         (("--symbol", "BTCUSDT", "--url", "ftp://x"), "venue.rest: "),
     ],

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from engine import facts
 from engine.lifecycle import Status
+from engine.record_codec import read_checkpoint
 from engine.session_record import MILLISECOND_NS, SECOND_NS
 from engine.strategy import loading
 from journal.reader import Journal
@@ -29,7 +29,7 @@ def test_the_state_rebuilt_has_the_digests_of_every_checkpoint(folder: Path) -> 
     for checkpoint in checkpoints:
         _, state, last = rebuild(folder, until=checkpoint.seq - 1, use_snapshots=False)
         assert last.seq == state.seq == checkpoint.seq - 1
-        assert state.digests() == facts.read_checkpoint(checkpoint.body or "").parts
+        assert state.digests() == read_checkpoint(checkpoint.body or "").parts
 
 
 def test_rebuilding_runs_no_strategy(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,10 +12,11 @@ from click.testing import CliRunner
 from msgspec.structs import replace
 from replaying import QUOTER, sealed_anew, session
 
-from engine.facts import OrderFilled, read_fact, read_request
+from engine.facts import OrderFilled
 from engine.live import startup
 from engine.live.clock import SessionClock
 from engine.market.rows import TIME_NS
+from engine.record_codec import read_fact, read_request
 from engine.session_record import MILLISECOND_NS, SessionBody, VenueSettings, read_session
 from journal.reader import Journal
 from journal.record import Kind, Record

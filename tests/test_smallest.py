@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from replaying import QUOTER, git, session
 
-from engine.facts import read_intent
 from engine.model import Side
+from engine.record_codec import read_intent
 from engine.session_record import SECOND_NS, read_session
 from journal.reader import Journal
 from journal.record import Kind

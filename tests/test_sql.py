@@ -20,10 +20,12 @@ from click.testing import CliRunner
 from analysis import sql_session
 from analysis.sql_session import QueryError, connect
 from engine import facts
-from engine.facts import IntentBody, LinkBody, NewOrder, NoteBody, RequestBody, VerdictBody, text_of
+from engine.bodies import IntentBody, LinkBody, NoteBody, RequestBody, VerdictBody
+from engine.facts import NewOrder
 from engine.lifecycle import TRANSITIONS, Report, Status
 from engine.model import OrderType, Side
 from engine.money import ZERO
+from engine.record_codec import read_fact, read_request, text_of
 from engine.requests import LinkPlan, Transport, Unsigned
 from engine.state import orders as order_reducer
 from engine.state.changes import Requested, Stamp
@@ -414,7 +416,7 @@ def _tell(hand: Hand, name: str, report: Report, *, left: Decimal) -> None:
 def _fold(believed: Orders, hand: Hand) -> Orders:
     record = hand.records[-1]
     body = record.body or ""
-    change = facts.read_fact(body) if record.kind is Kind.FACT else Requested(facts.read_request(body))
+    change = read_fact(body) if record.kind is Kind.FACT else Requested(read_request(body))
     return order_reducer.reduce(believed, change, Stamp(record.seq, record.time_ns))
 
 

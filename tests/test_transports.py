@@ -18,14 +18,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transport_server import CLOSE, CONTINUATION, PING, PONG, TEXT, Peer, accepted, answer, closing, frame, serve
 
-from engine.facts import RequestBody
+from engine.bodies import RequestBody
 from engine.live.clock import SessionClock
 from engine.live.ingress import Ingress, LinkDown
 from engine.live.link_tasks import LinkLimits, LinkTasks
 from engine.live.transport.frame_splitter import FrameSplitter
 from engine.live.transport.selection import TransportProfile, open_websocket
 from engine.live.transport.websocket import Websocket, WebsocketClosedError, WebsocketLimits
-from engine.requests import LinkPlan
+from engine.requests import LinkPlan, LinkRole, Purpose
 from engine.session_record import SECOND_NS, VenueSettings
 
 SECONDS_MAX = 10.0  # of any wait in here; far above what it takes
@@ -33,12 +33,12 @@ MIB = 1024 * 1024
 SOURCE = "venue.market.0"
 QUICK = WebsocketLimits(close_seconds_max=0.2)
 CONNECT = RequestBody(
-    purpose="connect",
+    purpose=Purpose.CONNECT,
     venue="venue",
     mutates=False,
     expires_ns=0,
     timeout_ns=5 * SECOND_NS,
-    link=LinkPlan(source=SOURCE, role="market", path="/stream"),
+    link=LinkPlan(source=SOURCE, role=LinkRole.MARKET, path="/stream"),
     source=SOURCE,
 )
 
@@ -97,7 +97,7 @@ def link_tasks(port: int, ingress: Ingress, profile: TransportProfile, limits: L
 
 
 def down_of(ingress: Ingress) -> LinkDown:
-    """Return the LINK down of an ingress queue, of which there is exactly one."""
+    """Return the only LINK down of an ingress queue. It is the last item."""
     items = []
     while (item := ingress.take()) is not None:
         items.append(item)
@@ -195,7 +195,7 @@ async def test_a_later_reader_continues_without_a_loss(profile: TransportProfile
     while len(messages) < 5_000:
         messages += await read_some(websocket, 1)
         readers += 1
-        await trio.testing.wait_all_tasks_blocked()  # more comes while nobody reads
+        await trio.testing.wait_all_tasks_blocked()  # more comes in the meantime
     await websocket.close()
     assert messages == [b"%d" % number for number in range(5_000)]
     assert readers > 1
@@ -215,7 +215,7 @@ async def test_a_full_queue_ends_the_connection(profile: TransportProfile, nurse
 # ---- pings and silence ---------------------------------------------------------------------------
 
 
-async def test_pings_are_answered_while_nobody_processes_the_messages(
+async def test_pings_are_answered_while_the_sequencer_is_stopped(
     profile: TransportProfile, nursery: trio.Nursery
 ) -> None:
     pongs = []
@@ -232,7 +232,7 @@ async def test_pings_are_answered_while_nobody_processes_the_messages(
     with trio.fail_after(SECONDS_MAX):
         await link_tasks(server.port, ingress, profile, LinkLimits(websocket=QUICK)).run(7, CONNECT)
     assert pongs == [b"%d" % number for number in range(50)]
-    assert ingress.frames == 5_000  # all of them wait: nobody took one
+    assert ingress.frames == 5_000  # all of them wait
     assert down_of(ingress) == LinkDown(SOURCE, 7, "closed by the other side: 1001")
 
 
@@ -258,7 +258,7 @@ async def test_a_silent_link_ends(profile: TransportProfile, nursery: trio.Nurse
             await link_tasks(server.port, ingress, profile, limits).run(7, CONNECT)
         over.set()
         await trio.testing.wait_all_tasks_blocked()
-    assert PING in received  # the silence was asked about, and not answered
+    assert PING in received  # the silence was tested, and the ping not answered
     assert down_of(ingress).reason.startswith("not a byte for 0 s, and no answer to a ping")
 
 
@@ -413,7 +413,7 @@ async def test_an_oversize_message_ends_the_connection_without_filling_memory(
 async def test_the_reason_of_an_end_is_named(
     profile: TransportProfile, nursery: trio.Nursery, last: bytes, reason: str, *, is_open: bool
 ) -> None:
-    """What came before it is delivered. `is_open`: the server leaves its socket open."""
+    """Messages before it are delivered. `is_open`: the server leaves its socket open."""
     if is_open and not last:
         pytest.skip("nothing happens")
 

@@ -109,7 +109,7 @@ async def test_a_cookie_is_not_kept(profile: TransportProfile, nursery: trio.Nur
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate"])
 async def test_a_compressed_answer_is_read(profile: TransportProfile, nursery: trio.Nursery, encoding: str) -> None:
-    """Though it was not asked for: a proxy may do that."""
+    """A proxy may compress without being requested to."""
     body = b'{"serverTime":1}' * 1_000
     packed = gzip.compress(body) if encoding == "gzip" else zlib.compress(body)
 
@@ -249,7 +249,7 @@ async def test_a_connection_cut_after_the_answer_costs_nothing(
 async def test_bytes_after_an_answer_are_not_the_answer_of_the_next_request(
     profile: TransportProfile, nursery: trio.Nursery, request: pytest.FixtureRequest
 ) -> None:
-    """A second answer that nobody asked for would make an order out of another one's reply."""
+    """An unsolicited second answer would make an order out of another one's reply."""
     number = 0
 
     async def handler(peer: Peer) -> None:

@@ -144,6 +144,6 @@ async def _serve_one(
             await stream.do_handshake()
         await handler(Peer(stream))
     except (trio.BrokenResourceError, trio.ClosedResourceError):
-        pass  # the client has gone; what it did is asserted by the test
+        pass  # the client has gone; the test asserts the rest
     finally:
         await trio.aclose_forcefully(plain)

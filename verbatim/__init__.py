@@ -1,9 +1,10 @@
-"""Verbatim: a trading engine with a flight recorder. Here are the names that a strategy imports.
+"""Verbatim: a trading engine with a flight recorder. These are the names that a strategy imports.
 
-They are loaded when first used, so that `verbatim --help` loads none of the heavy packages.
+Each is loaded when it is first used, so `verbatim --help` and pytest load none of the heavy packages.
 """
 
 from importlib import import_module
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,8 +44,13 @@ OLD_NAMES = {"Compiled": "Predicate", "Cross": "CrossOver", "Glance": "MarketTic
 __all__ = sorted(_HOMES)  # noqa: PLE0605 - a list of strings, made where the names are written once
 
 
-def _refuse_strangers() -> None:
-    """Our packages have plain names; another distribution, or a folder of the user's, may bear the same ones."""
+def check_packages() -> None:
+    """Check that `engine`, `journal`, `replay` and `analysis` are ours, since their names are plain.
+
+    Raises:
+        ImportError: another distribution, or a folder of the user's, has one of these names and comes first.
+
+    """
     ours = Path(__file__).resolve().parent.parent
     for name in ("engine", "journal", "replay", "analysis"):
         spec = find_spec(name)
@@ -52,18 +58,18 @@ def _refuse_strangers() -> None:
         if place != ours / name:
             raise ImportError(
                 f"verbatim's package {name!r} should be {ours / name}, but Python finds {place or 'none'}: another "
-                "distribution or folder of that name is in the way. Install verbatim in an environment of its own "
-                "(pipx, venv), or run with `python -P`."
+                "distribution or folder has that name. Install verbatim in a separate environment (pipx, venv), or run "
+                "with `python -P`."
             )
 
 
-_refuse_strangers()
-
-
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return version("verbatim-trading")
     name = OLD_NAMES.get(name, name)
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    check_packages()
     return getattr(import_module(_HOMES[name]), name)
 
 

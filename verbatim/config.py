@@ -1,7 +1,7 @@
-"""Configuration: a TOML file, over it the environment (VERBATIM_...), and credentials from the environment or a private file.
+"""Configuration: a TOML file, overridden by the environment (VERBATIM_...); credentials from the environment or a secret file.
 
-Boundaries are checked here, once; inside, values are the engine's own. No secret is ever in the TOML file, in an error or
-in a record. Unknown names, in the file or in the environment, are errors.
+Values are checked here, once. No secret is ever in the TOML file, in an error or in a record. Unknown names, in the file
+or in the environment, are errors.
 """
 
 import os
@@ -24,18 +24,18 @@ from engine.session_context import UnknownVenueError, venue_class
 from engine.session_record import SECOND_NS, EngineSettings, RiskSettings, VenueSettings
 from engine.venues.binance_spot.signing import ApiKey
 from journal.signing import BadKeyError, Signer
-from verbatim.strategy_files import read_strategy, refuse_strangers
+from verbatim.strategy_files import check_instruments, read_strategy
 
 PREFIX = "VERBATIM_"
 CREDENTIALS = ("VERBATIM_API_KEY", "VERBATIM_API_SECRET")
-OF_OTHERS = frozenset({"VERBATIM_JIT", "VERBATIM_DATA"})  # the compiled fold's and the tests' own
+OTHER_VARIABLES = frozenset({"VERBATIM_JIT", "VERBATIM_DATA"})  # read by the compiled fold and by tests
 RECV_WINDOW_MS_MAX = 60_000
 SECRET_BYTES_MAX = 64 * 1024
 OLD_TRANSPORTS = {"httpx": TransportProfile.STANDARD, "direct": TransportProfile.FAST}  # values of venue.http
 
 
 class ConfigError(Exception):
-    """The configuration cannot be used: one line that says what and where."""
+    """The configuration cannot be used; the text names the key and the reason."""
 
 
 class _Section(BaseModel):
@@ -53,14 +53,14 @@ class SessionSection(_Section):
 
 
 class RecordSection(_Section):
-    """When `verbatim record` begins a new session: at an age, or every day at a time (UTC), in session time."""
+    """Times at which `verbatim record` begins a new session: at an age, or every day at a time (UTC), in session time."""
 
     roll_hours: Decimal = Field(default=Decimal(24), gt=0, le=24 * 31)
-    roll_at: str = Field(default="", pattern=r"^(([01]\d|2[0-3]):[0-5]\d)?$")  # "HH:MM"; outdoes roll_hours
+    roll_at: str = Field(default="", pattern=r"^(([01]\d|2[0-3]):[0-5]\d)?$")  # "HH:MM"; overrides roll_hours
 
 
 class ClockSection(_Section):
-    """The clock that a simulated venue printed when it started; left out, session time is the wall clock's."""
+    """Clock that a simulated venue printed when it started. Default: session time is the wall clock."""
 
     speed: int = Field(default=1, ge=1, le=1000)
     session_origin_ns: int = 0
@@ -106,7 +106,7 @@ class RiskSection(_Section):
 
 
 class EngineSection(_Section):
-    """Times in seconds of session time; the meaning of each is told in engine/session_record.py."""
+    """Times in seconds of session time; engine/session_record.py documents each."""
 
     reconcile_every_s: Decimal = Field(default=Decimal(60), gt=0)
     watch_every_s: Decimal = Field(default=Decimal(1), gt=0)
@@ -123,6 +123,7 @@ class EngineSection(_Section):
     cancel_on_stop: bool = True
 
     def settings(self) -> EngineSettings:
+        """Return the settings in nanoseconds."""
         values: dict[str, Any] = {
             f"{name[:-2]}_ns" if name.endswith("_s") else name: int(value * SECOND_NS) if name.endswith("_s") else value
             for name, value in self
@@ -153,7 +154,7 @@ class Config(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - as above
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - as above
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The environment before the file; no other source."""
+        """Return the sources in order of precedence: the environment, then the file."""
         return env_settings, init_settings
 
 
@@ -163,15 +164,25 @@ class Credentials(_Section):
 
 
 def read_config(path: Path, environment: Mapping[str, str] | None = None) -> Config:
-    """The file and the environment, checked. Raises ConfigError."""
+    """Read and check the file and the environment.
+
+    Raises:
+        ConfigError: a name is unknown, or a value cannot be used.
+
+    """
     return make_config(read_values(path), str(path), environment)
 
 
 def read_values(path: Path) -> dict[str, Any]:
-    """What stands in the file, of which no name is that of a secret. Raises ConfigError."""
+    """Read a TOML file that may hold no secret.
+
+    Raises:
+        ConfigError: it cannot be read, or has a key for a secret.
+
+    """
     try:
         with path.open("rb") as file:
-            values = tomllib.load(file, parse_float=Decimal)  # a price in a file is what is written there
+            values = tomllib.load(file, parse_float=Decimal)  # a price keeps the digits of the file
     except OSError as error:
         raise ConfigError(f"cannot read the configuration {path}: {error.strerror or error}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -181,23 +192,28 @@ def read_values(path: Path) -> dict[str, Any]:
 
 
 def make_config(values: Mapping[str, Any], where: str, environment: Mapping[str, str] | None = None) -> Config:
-    """From values that stand in `where`, and the environment. Raises ConfigError."""
+    """Check values and the environment; errors name `where` as the source of the values.
+
+    Raises:
+        ConfigError: a name is unknown, or a value cannot be used.
+
+    """
     _refuse_unknown_environment(os.environ if environment is None else environment)
     try:
         return Config(**values)
     except ValidationError as error:
-        raise ConfigError(f"{where}: {_first(error)}") from None
+        raise ConfigError(f"{where}: {_first_error(error)}") from None
     except SettingsError as error:
         raise ConfigError(f"environment: {error}") from None
 
 
-def _first(error: ValidationError) -> str:
-    """The first of what pydantic found, without the input: that may be a secret in the wrong place."""
-    found = error.errors(include_input=False, include_url=False, include_context=False)
-    where = ".".join(str(part) for part in found[0]["loc"])
-    what = "unknown name" if found[0]["type"] == "extra_forbidden" else found[0]["msg"]
-    more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-    return f"{where}: {what}{more}"
+def _first_error(error: ValidationError) -> str:
+    """Return the first error without its input, which may be a misplaced secret."""
+    errors = error.errors(include_input=False, include_url=False, include_context=False)
+    key = ".".join(str(name) for name in errors[0]["loc"])
+    reason = "unknown name" if errors[0]["type"] == "extra_forbidden" else errors[0]["msg"]
+    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+    return f"{key}: {reason}{more}"
 
 
 def _refuse_secrets(path: Path, values: Mapping[str, Any]) -> None:
@@ -213,7 +229,7 @@ def _refuse_secrets(path: Path, values: Mapping[str, Any]) -> None:
 
 def _refuse_unknown_environment(environment: Mapping[str, str]) -> None:
     for name in sorted(environment):
-        if not name.startswith(PREFIX) or name in CREDENTIALS or name in OF_OTHERS:
+        if not name.startswith(PREFIX) or name in CREDENTIALS or name in OTHER_VARIABLES:
             continue
         if name.removeprefix(PREFIX).lower().split("__")[0] not in Config.model_fields:
             raise ConfigError(f"environment: {name}: unknown name")
@@ -223,7 +239,12 @@ def _refuse_unknown_environment(environment: Mapping[str, str]) -> None:
 
 
 def read_key(config: Config, environment: Mapping[str, str] | None = None, base: Path | None = None) -> ApiKey:
-    """From the environment or, where it has none, from the secret file. Raises ConfigError."""
+    """Read the API key from the environment or, if it has none, from the secret file.
+
+    Raises:
+        ConfigError: there is no key, or it cannot be used.
+
+    """
     environment = os.environ if environment is None else environment
     given = [environment.get(name, "") for name in CREDENTIALS]
     if any(given) and not all(given):
@@ -239,7 +260,12 @@ def read_key(config: Config, environment: Mapping[str, str] | None = None, base:
 
 
 def read_signer(config: Config, base: Path | None = None) -> Signer | None:
-    """The key that signs the journal, where one is configured. Raises ConfigError."""
+    """Read the key that signs the journal; None if the configuration names none.
+
+    Raises:
+        ConfigError: it cannot be read.
+
+    """
     if config.session.signing_key is None:
         return None
     path = config.session.signing_key.expanduser()
@@ -247,31 +273,47 @@ def read_signer(config: Config, base: Path | None = None) -> Signer | None:
 
 
 def read_signing_key(path: Path) -> Signer:
-    """An Ed25519 private key in a file that only its owner can read. Raises ConfigError."""
+    """Read an Ed25519 private key from a file that only its owner can read.
+
+    Raises:
+        ConfigError: the file or the key cannot be used.
+
+    """
     try:
-        return Signer.from_pem(_owners_own(path))
+        return Signer.from_pem(_read_private_file(path))
     except BadKeyError as error:
         raise ConfigError(f"{path}: {error}") from None
 
 
-def _owners_own(path: Path) -> bytes:
-    """A secret file's bytes. Raises ConfigError."""
+def _read_private_file(path: Path) -> bytes:
+    """Read a file that only its owner can read.
+
+    Raises:
+        ConfigError: others can read it, or it cannot be read.
+
+    """
     try:
         descriptor = os.open(path, os.O_RDONLY)
-        with open(descriptor, "rb") as file:  # noqa: PTH123 - the very file whose mode is looked at, not its name
+        with open(descriptor, "rb") as file:  # noqa: PTH123 - the mode is checked on the opened file, not on its name
             if stat.S_IMODE(os.fstat(file.fileno()).st_mode) & 0o077:
-                raise ConfigError(f"{path} can be read by others than its owner: chmod 600 {path}")
+                raise ConfigError(f"{path} can be read by other users. What to do: chmod 600 {path}")
             return file.read(SECRET_BYTES_MAX)
     except OSError as error:
         raise ConfigError(f"cannot read the secret file {path}: {error.strerror or error}") from None
 
 
 def read_secret_file(path: Path) -> ApiKey:
-    content = _owners_own(path)
+    """Read api_key and api_secret from a TOML file that only its owner can read.
+
+    Raises:
+        ConfigError: the file cannot be used.
+
+    """
+    content = _read_private_file(path)
     try:
         secrets = Credentials(**tomllib.loads(content.decode("utf-8")))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, ValidationError, TypeError):
-        # no detail: the library's text may quote the file
+        # the library's text may quote the file, so it is left out
         raise ConfigError(
             f"{path} is not a secret file: it holds api_key and api_secret, as TOML, and nothing else"
         ) from None
@@ -285,21 +327,29 @@ def _key(where: str, key: str, secret: str) -> ApiKey:
         raise ConfigError(f"{where}: {error}") from None
 
 
-# ---- into the engine's own words ---------------------------------------------------------------
+# ---- sessions from configurations --------------------------------------------------------------
 
 
-def wanted(config: Config, *, key: ApiKey | None, base: Path | None = None) -> SessionConfig:
-    """What the shell needs to open a session. Raises ConfigError, and StrategyError where a strategy cannot be used."""
+def session_config(config: Config, *, key: ApiKey | None, base: Path | None = None) -> SessionConfig:
+    """Return the trading session that a configuration describes.
+
+    Raises:
+        ConfigError: the configuration cannot trade.
+        StrategyError: a strategy cannot be used.
+
+    """
     if not config.strategy:
-        raise ConfigError("strategy: a session that trades has one at least; `verbatim record` needs none")
+        raise ConfigError(
+            "strategy: a session that trades needs at least one. What to do: add a [strategy.NAME], or use `verbatim record`"
+        )
     if not getattr(venue_class(venue_settings(config)), "trades", True):
         raise ConfigError(
-            f"venue.name: of {config.venue.name} only market data is built: `verbatim record` takes it down"
+            f"venue.name: {config.venue.name} supports market data only. What to do: use `verbatim record`"
         )
     if not config.venue.private:
         raise ConfigError("venue.private: a session that trades needs the address of the account's stream")
     chosen = replace(
-        recording_wanted(config, base=base),
+        recording_config(config, base=base),
         strategies=tuple(
             read_strategy(section.file, name=name, parameters=section.parameters, base=base)
             for name, section in config.strategy.items()
@@ -311,12 +361,17 @@ def wanted(config: Config, *, key: ApiKey | None, base: Path | None = None) -> S
         carry=config.session.carry,
         venue=msgspec.structs.replace(venue_settings(config), private=config.venue.private),
     )
-    refuse_strangers(chosen.strategies, chosen.symbols, listed="`instruments`")
+    check_instruments(chosen.strategies, chosen.symbols, listed="`instruments`")
     return chosen
 
 
-def recording_wanted(config: Config, *, base: Path | None = None) -> SessionConfig:
-    """The same session without account, key and strategies: it records. Raises ConfigError."""
+def recording_config(config: Config, *, base: Path | None = None) -> SessionConfig:
+    """Return the session without account, key and strategies, which only records.
+
+    Raises:
+        ConfigError: the configuration cannot be used.
+
+    """
     clock = config.clock
     return SessionConfig(
         journals=config.session.journals,
@@ -333,14 +388,19 @@ def recording_wanted(config: Config, *, base: Path | None = None) -> SessionConf
         account="",
         seed=config.session.seed,
         transport=config.venue.transport,
-        on_journal_failure="leave",  # there is nothing to cancel
+        on_journal_failure="leave",  # a recording has no orders to cancel
         free_bytes_min=config.session.free_mib_min * 2**20,
         signer=read_signer(config, base),
     )
 
 
 def venue_settings(config: Config) -> VenueSettings:
-    """What the public may see of the venue. Raises ConfigError where there is no such dialect."""
+    """Return the venue's settings for public market data.
+
+    Raises:
+        ConfigError: no venue has this name.
+
+    """
     settings = VenueSettings(
         name=config.venue.name,
         rest=config.venue.rest,
@@ -355,7 +415,7 @@ def venue_settings(config: Config) -> VenueSettings:
 
 
 def at_speed(settings: EngineSettings, speed: int) -> EngineSettings:
-    """Patience that is for machines and networks, stretched: they are no faster because session time is."""
+    """Stretch the timeouts that depend on machines and networks, which do not speed up with session time."""
     return msgspec.structs.replace(
         settings,
         stale_after_ns=settings.stale_after_ns * speed,

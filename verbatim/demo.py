@@ -1,6 +1,6 @@
-"""The tour: a simulated venue in a process of its own, a session against it, then the replay of that session.
+"""The demo: start a simulated venue as a process, and trade a session against it.
 
-Knows how the parts are started and what is shown of them; nothing of how they work.
+Knows how these are started; knows nothing of how they work.
 """
 
 import os
@@ -20,6 +20,7 @@ import msgspec
 import trio
 from rich.console import Console
 
+from engine.bodies import CommandName
 from engine.live.clock import SessionClock
 from engine.live.session import Session
 from engine.live.session_status import Summary
@@ -30,12 +31,12 @@ from engine.session_record import EngineSettings, RiskSettings, StrategySettings
 from engine.strategy.loading import StrategyError
 from engine.venues.binance_spot.signing import ApiKey
 from verbatim.config import RECV_WINDOW_MS_MAX, at_speed
-from verbatim.runner import Progress, run_wanted
-from verbatim.strategy_files import read_strategy, refuse_strangers
+from verbatim.runner import Progress, run_session_config
+from verbatim.strategy_files import check_instruments, read_strategy
 
-VENUE_SECONDS_MAX = 60.0  # until the venue listens: a large capture must be unpacked first
+VENUE_SECONDS_MAX = 60.0  # until the venue listens: a large capture is unpacked first
 POLL_SECONDS = 0.2
-DRAIN_SECONDS = 0.5  # after the capture's last line, so that it arrives and is taken
+DRAIN_SECONDS = 0.5  # after the capture's last line, until it was processed
 DEFAULTS = {  # symbol -> the example strategies that trade it
     "BTCUSDT": {"quoter": "quoter.py:Quoter", "cross": "ma_cross.py:MovingAverageCross"},
     "ETHUSDT": {"quoter": "quoter.py:EthQuoter", "cross": "ma_cross.py:EthCross"},
@@ -46,8 +47,8 @@ RISK = RiskSettings(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tour:
-    """What the command line asked for."""
+class DemoOptions:
+    """The options of `verbatim demo`."""
 
     journals: Path
     capture: Path | None = None
@@ -59,14 +60,20 @@ class Tour:
 
 
 def examples_folder() -> Path:
-    """Beside the package where it was installed, in the checkout where it was not."""
+    """Return the folder of example strategies, installed or in the checkout."""
     here = Path(__file__).resolve().parent
     return next(folder for folder in (here / "examples", here.parent / "examples") if (folder / "quoter.py").is_file())
 
 
-def strategies_for(tour: Tour, symbol: str) -> tuple[StrategySettings, ...]:
-    if tour.strategy:
-        return (read_strategy(tour.strategy),)
+def demo_strategies(options: DemoOptions, symbol: str) -> tuple[StrategySettings, ...]:
+    """Return the strategy of --strategy, or the examples that trade `symbol`.
+
+    Raises:
+        StrategyError: no example trades it.
+
+    """
+    if options.strategy:
+        return (read_strategy(options.strategy),)
     if symbol not in DEFAULTS:
         raise StrategyError(f"no example strategy trades {symbol}; name one of your own with --strategy FILE:CLASS")
     return tuple(read_strategy(file, name=name, base=examples_folder()) for name, file in DEFAULTS[symbol].items())
@@ -74,9 +81,9 @@ def strategies_for(tour: Tour, symbol: str) -> tuple[StrategySettings, ...]:
 
 @asynccontextmanager
 async def venue_process(options: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
-    """The simulated venue as a child process; yields what it said when it listened. It ends with the block, or with us.
+    """Run the simulated venue as a child process until the block ends; yield the JSON line that it prints when ready.
 
-    A session of its own keeps the terminal's Ctrl-C from it: the engine must still cancel and ask there.
+    It gets a separate process session, so Ctrl-C does not reach it: the engine still cancels orders there.
     """
     options = options | {"ends_with_stdin": True}
     command = [sys.executable, "-P", "-m", "engine.live.venue_main", msgspec.json.encode(options).decode()]
@@ -86,16 +93,16 @@ async def venue_process(options: dict[str, Any]) -> AsyncIterator[dict[str, Any]
         )
         assert process.stdout is not None, "asked for"
         try:
-            said = b""
+            ready = b""
             with trio.move_on_after(VENUE_SECONDS_MAX):
-                while b"\n" not in said and (received := await process.stdout.receive_some()):
-                    said += received
-            if b"\n" not in said:
+                while b"\n" not in ready and (received := await process.stdout.receive_some()):
+                    ready += received
+            if b"\n" not in ready:
                 process.kill()
                 errors.seek(0)
-                why = errors.read().decode(errors="replace").strip().rpartition("\n")[2] or "it said nothing"
+                why = errors.read().decode(errors="replace").strip().rpartition("\n")[2] or "it printed nothing"
                 raise VenueStartError(why.removeprefix("venue: "))
-            yield msgspec.json.decode(said)
+            yield msgspec.json.decode(ready)
         finally:
             with trio.CancelScope(shield=True):
                 if process.returncode is None:
@@ -107,54 +114,56 @@ async def venue_process(options: dict[str, Any]) -> AsyncIterator[dict[str, Any]
                     await process.wait()
 
 
-async def trade(tour: Tour, console: Console) -> Summary:
-    """The session, from the venue's start to the seal."""
-    if tour.strategy:
-        read_strategy(tour.strategy)  # before anything is started for it
-    options: dict[str, Any] = {"speed": tour.speed, "seed": tour.seed}
-    if tour.capture is not None:
-        options["capture"] = os.fspath(tour.capture.resolve())
+async def trade(options: DemoOptions, console: Console) -> Summary:
+    """Start the venue, run the session, and return its summary."""
+    if options.strategy:
+        read_strategy(options.strategy)  # a bad file is refused before anything starts
+    venue_options: dict[str, Any] = {"speed": options.speed, "seed": options.seed}
+    if options.capture is not None:
+        venue_options["capture"] = os.fspath(options.capture.resolve())
     else:
-        options["symbols"] = ["BTCUSDT"]
-    async with venue_process(options) as ready:
-        wanted = wanted_for(tour, ready)
+        venue_options["symbols"] = ["BTCUSDT"]
+    async with venue_process(venue_options) as ready:
+        config = demo_session(options, ready)
         with Progress(console) as progress:
-            return await run_wanted(wanted, show=progress, drive=partial(_end_in_time, tour, str(ready["listening"])))
+            return await run_session_config(
+                config, on_status=progress, drive=partial(_stop_at_end, options, str(ready["listening"]))
+            )
 
 
-def wanted_for(tour: Tour, ready: dict[str, Any]) -> SessionConfig:
-    """The session that fits the venue which said `ready`."""
+def demo_session(options: DemoOptions, ready: dict[str, Any]) -> SessionConfig:
+    """Return the session for the venue that printed `ready`."""
     address = str(ready["listening"])
     stream = address.replace("http", "ws", 1)
     symbols = tuple(ready["symbols"])
-    strategies = strategies_for(tour, symbols[0])
-    refuse_strangers(strategies, symbols, listed="the demo's market")
+    strategies = demo_strategies(options, symbols[0])
+    check_instruments(strategies, symbols, listed="the demo's market")
     return SessionConfig(
-        journals=tour.journals,
+        journals=options.journals,
         clock=SessionClock.scaled(
             session_origin_ns=ready["session_origin_ns"],
             monotonic_origin_ns=ready["monotonic_origin_ns"],
-            speed=tour.speed,
+            speed=options.speed,
         ),
         venue=VenueSettings(
-            rest=address, stream=stream, private=stream, recv_window_ms=min(5000 * tour.speed, RECV_WINDOW_MS_MAX)
+            rest=address, stream=stream, private=stream, recv_window_ms=min(5000 * options.speed, RECV_WINDOW_MS_MAX)
         ),
         symbols=symbols,
         strategies=strategies,
         key=ApiKey.hmac(DEMO_KEY, DEMO_SECRET),
         risk=RISK,
-        engine=at_speed(EngineSettings(), tour.speed),
+        engine=at_speed(EngineSettings(), options.speed),
         account="demo",
-        seed=tour.seed,
-        transport=tour.transport,
-        carry=False,  # every tour has a venue of its own, which remembers nothing
+        seed=options.seed,
+        transport=options.transport,
+        carry=False,  # each demo starts a new venue without history
     )
 
 
-async def _end_in_time(tour: Tour, address: str, session: Session) -> None:
-    """Stops the session when its time is over or, playing a capture, when the capture is."""
-    if tour.capture is None:
-        await trio.sleep(tour.seconds)
+async def _stop_at_end(options: DemoOptions, address: str, session: Session) -> None:
+    """Stop the session after `options.seconds` or, playing a capture, at the capture's end."""
+    if options.capture is None:
+        await trio.sleep(options.seconds)
     else:
         async with httpx.AsyncClient(trust_env=False) as client:
             while not (await client.get(f"{address}/sim/status")).json()["feed"]["finished"]:  # noqa: ASYNC110 - another process
@@ -162,4 +171,4 @@ async def _end_in_time(tour: Tour, address: str, session: Session) -> None:
         await trio.sleep(DRAIN_SECONDS)
         while session.inbox.frames:  # noqa: ASYNC110 - asked a few times at the very end; an event would be set 41,000 times
             await trio.sleep(POLL_SECONDS)
-    await session.command("stop", by="demo", reason="the tour is over")
+    await session.command(CommandName.STOP, by="demo", reason="the demo is over")

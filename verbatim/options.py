@@ -1,21 +1,46 @@
-"""Options that several commands have, and what click asks of theirs too little."""
+"""Options that several commands share, and checks that click does not make."""
 
+from collections.abc import Callable
 from math import isfinite
 from pathlib import Path
+from typing import Any, TypeVar
 
 import click
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 journals_option = click.option(
     "--journals",
     type=click.Path(path_type=Path),
     default=Path("journals"),
     show_default=True,
-    help="Where sessions lie.",
+    help="Folder of the sessions.",
 )
 
 
-def a_number(_context: click.Context, _option: click.Parameter, number: float | None) -> float | None:
-    """Neither NaN nor infinite: both pass a click.FloatRange."""
+balance_option = click.option(
+    "--balance",
+    "balances",
+    multiple=True,
+    metavar="ASSET=AMOUNT",
+    help="Opening balance of the account, where the session states none.",
+)
+
+
+def check_finite(_context: click.Context, _option: click.Parameter, number: float | None) -> float | None:
+    """Refuse NaN and infinity, which pass a click.FloatRange."""
     if number is not None and not isfinite(number):
-        raise click.BadParameter(f"{number} is no number to count with")
+        raise click.BadParameter(f"{number} is not a finite number")
     return number
+
+
+def duration_option(text: str) -> Callable[[F], F]:
+    """Return the option `--duration SECONDS` as parameter `seconds`, with its old spelling `--for` hidden."""
+    seconds = click.FloatRange(0, 1e9, min_open=True)
+
+    def add(command: F) -> F:
+        old = click.option("--for", "seconds_old", type=seconds, callback=check_finite, hidden=True)
+        new = click.option("--duration", "seconds", metavar="SECONDS", type=seconds, callback=check_finite, help=text)
+        return new(old(command))
+
+    return add

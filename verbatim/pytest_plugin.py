@@ -1,9 +1,9 @@
-"""For a team's own tests: `captured_day`, `assert_same_intents`, and golden runs that `--verbatim-update` writes anew.
+"""pytest plugin: `captured_day`, `assert_same_intents`, and golden runs that `--verbatim-update` writes.
 
     def test_the_quoter_still_decides_as_it_did(captured_day, assert_same_intents):
         assert_same_intents(captured_day("journals/20260304T090000Z-7iutyca4"), "quoter.py:Quoter")
 
-pytest loads it by itself where Verbatim is installed; it imports nothing of the engine until a test asks.
+pytest loads it in every environment that has Verbatim; it imports nothing of ours until a test uses a fixture.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -20,21 +20,22 @@ UPDATE = "--verbatim-update"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add `--verbatim-update`."""
     parser.getgroup("verbatim").addoption(
         UPDATE,
         action="store_true",
-        help="Write the golden runs of assert_same_intents anew, in place of comparing with them.",
+        help="Write the golden runs of assert_same_intents instead of comparing with them.",
     )
 
 
 class CapturedDay:
-    """A recorded session, to hold versions of a strategy against. Nothing of it is changed, and no socket is opened."""
+    """A recorded session to compare strategy versions on. It is only read, and no socket is opened."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def recorded(self) -> "list[RecordedDecision]":
-        """What was decided when it was lived; nothing, where it was only recorded."""
+        """Return the decisions of the recorded session; none for a recording without a strategy."""
         from replay.study.decisions import decisions_of
 
         return decisions_of(self.folder, as_source=True)
@@ -47,7 +48,15 @@ class CapturedDay:
         balances: Mapping[str, str] | None = None,
         modelled: bool = False,
     ) -> "list[RecordedDecision]":
-        """What a version decides on it: `strategy` as path.py[@REVISION][:Class], `settings` as --set of verbatim resim."""
+        """Return the decisions of a version on this session.
+
+        Args:
+            strategy: path.py[@REVISION][:Class]. Default: the recorded one.
+            settings: values as of `verbatim resim --set`.
+            balances: opening balances, where the session states none.
+            modelled: use the simulated venue from the first request on.
+
+        """
         from engine.session_record import read_session
         from journal.reader import Journal
         from replay.network_guard import no_sockets
@@ -71,8 +80,9 @@ class CapturedDay:
 
 @pytest.fixture
 def captured_day(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str | Path], CapturedDay]:
-    """`captured_day(path)`: a session's folder, or a bundle's file. Whoever made a bundle wrote the code that its session ran:
-    it takes `trust_code=True`.
+    """Return `captured_day(path)`, which opens a session's folder or a bundle.
+
+    A bundle carries code of its maker, so it needs `trust_code=True`.
     """
 
     def day(path: str | Path, *, trust_code: bool = False) -> CapturedDay:
@@ -82,7 +92,7 @@ def captured_day(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str | Pa
         if Path(path).is_file():
             if not trust_code:
                 pytest.fail(
-                    f"{path} is a bundle, which brings code of its own. What to do: captured_day(..., trust_code=True).",
+                    f"{path} is a bundle, which carries code of its maker. What to do: captured_day(..., trust_code=True).",
                     pytrace=False,
                 )
             unpack(Path(path), scratch / "bundle")
@@ -94,19 +104,19 @@ def captured_day(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str | Pa
 
 @pytest.fixture
 def assert_same_intents(request: pytest.FixtureRequest) -> Callable[..., None]:
-    """`assert_same_intents(day, strategy, golden=FILE, ...)`: as it was recorded, or as the golden run has it. Else a diff."""
+    """Return `assert_same_intents(day, strategy, golden=FILE, ...)`, which fails with a diff of the decisions."""
     update = bool(request.config.getoption(UPDATE))
 
     def same(
         day: CapturedDay, strategy: str | None = None, *, golden: str | Path | None = None, **given: object
     ) -> None:
-        __tracebackhide__ = True  # the test's own line is where it failed
+        __tracebackhide__ = True  # pytest shows the line of the test
         from journal.errors import JournalError
         from replay.resim.sim_setup import CannotResimulateError
         from replay.study.decisions import changes, told
 
         try:
-            ours = day.decisions(strategy, **given)  # type: ignore[arg-type]  # its own keywords, and Python checks them
+            ours = day.decisions(strategy, **given)  # type: ignore[arg-type]  # keywords of `decisions`, which Python checks
         except (JournalError, CannotResimulateError) as error:
             pytest.fail(str(error), pytrace=False)
         if golden is None:
@@ -117,7 +127,7 @@ def assert_same_intents(request: pytest.FixtureRequest) -> Callable[..., None]:
         else:
             expected = read_golden(Path(golden))
         if different := changes(expected, ours):
-            again = "" if golden is None else f"\nIf this is meant: pytest {UPDATE}"
+            again = "" if golden is None else f"\nIf this is intended: pytest {UPDATE}"
             pytest.fail(
                 f"{len(different)} decisions changed\n" + "\n".join(told(different, SHOWN)) + again, pytrace=False
             )
@@ -126,14 +136,15 @@ def assert_same_intents(request: pytest.FixtureRequest) -> Callable[..., None]:
 
 
 def write_golden(path: Path, decisions: "Sequence[RecordedDecision]") -> None:
-    """A line for each, that a person can read and git can compare."""
+    """Write one JSON line per decision."""
     from msgspec import json
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(b"".join(json.encode(each) + b"\n" for each in decisions))
+    path.write_bytes(b"".join(json.encode(decision) + b"\n" for decision in decisions))
 
 
 def read_golden(path: Path) -> "list[RecordedDecision]":
+    """Read a golden run, or fail the test with the command that writes one."""
     from msgspec import MsgspecError, json
 
     from replay.study.decisions import RecordedDecision
@@ -144,5 +155,6 @@ def read_golden(path: Path) -> "list[RecordedDecision]":
         return [json.decode(line, type=RecordedDecision) for line in path.read_bytes().splitlines()]
     except MsgspecError as error:
         pytest.fail(
-            f"the golden run {path} cannot be read: {error}. What to do: pytest {UPDATE} writes it anew.", pytrace=False
+            f"the golden run {path} cannot be read: {error}. What to do: pytest {UPDATE} writes it again.",
+            pytrace=False,
         )

@@ -1,6 +1,6 @@
 """Recording for days: one session after the other, each handing its open connections to the next.
 
-Knows when a session must end and what to do when the next cannot begin; nothing of what is recorded.
+Knows when a session must end and what to do when the next cannot begin; knows nothing of the records.
 """
 
 import re
@@ -13,13 +13,14 @@ from decimal import Decimal
 import structlog
 import trio
 
+from engine.bodies import CommandName
 from engine.live.clock import SessionClock
 from engine.live.link_tasks import HandedOverLink
 from engine.live.session import Session, run_session
 from engine.live.session_status import SessionStatus, Summary
 from engine.live.startup import PreviousJournal, SessionConfig, StartError, StartPlan, gone_on_from, open_session
 from engine.session_record import SECOND_NS
-from verbatim.runner import make_folder
+from verbatim.runner import make_journals_folder
 
 RETRY_SECONDS_FIRST, RETRY_SECONDS_MAX = 1.0, 60.0
 HOUR_NS = 3600 * SECOND_NS
@@ -28,12 +29,18 @@ log = structlog.get_logger()
 
 
 def roll_due_ns(started_ns: int, *, roll_hours: Decimal, roll_at: str) -> int:
-    """Session time at which a session that began then has to end. `roll_at`: "HH:MM" UTC, or "" for an age.
+    """Return the session time at which a session must end.
+
+    Args:
+        started_ns: session time of its start.
+        roll_hours: its largest age.
+        roll_at: a time of day, "HH:MM" UTC, that overrides the age; "" for none.
 
     >>> roll_due_ns(0, roll_hours=Decimal("0.5"), roll_at="") // SECOND_NS
     1800
     >>> roll_due_ns(3 * HOUR_NS, roll_hours=Decimal(24), roll_at="03:00") // HOUR_NS
     27
+
     """
     if not roll_at:
         return started_ns + int(roll_hours * HOUR_NS)
@@ -44,27 +51,35 @@ def roll_due_ns(started_ns: int, *, roll_hours: Decimal, roll_at: str) -> int:
 
 
 class Recorder:
-    """Sessions of one recording, until it is told to end."""
+    """Runs one session after the other until `end()` or a signal."""
 
     def __init__(
         self,
-        wanted: SessionConfig,
+        config: SessionConfig,
         *,
         due_ns: Callable[[int], int],
-        tell: Callable[[Summary], None],
-        show: Callable[[SessionStatus], None] | None = None,
+        on_end: Callable[[Summary], None],
+        on_status: Callable[[SessionStatus], None] | None = None,
     ) -> None:
-        """`due_ns` says when a session ends that began then; `tell` hears of each that has."""
-        self._wanted = wanted
+        """Make a recorder.
+
+        Args:
+            config: the sessions to record.
+            due_ns: returns the end of a session, given its start (session time).
+            on_end: called with the summary of each session.
+            on_status: called with each progress report.
+
+        """
+        self._config = config
         self._due_ns = due_ns
-        self._tell = tell
-        self._show = show
+        self._on_end = on_end
+        self._on_status = on_status
         self._over = trio.Event()
-        self._kept: dict[str, HandedOverLink] = {}
+        self._links: dict[str, HandedOverLink] = {}
 
     async def run(self, seconds: float | None = None) -> Summary:
-        """Until a signal, a failure of the disk or of our own, or the end of `seconds`; how the last session ended."""
-        make_folder(self._wanted.journals)
+        """Record until a signal, a failure, or the end of `seconds`; return the last session's summary."""
+        make_journals_folder(self._config.journals)
         last: Summary | None = None
         try:
             async with trio.open_nursery() as nursery:
@@ -72,35 +87,38 @@ class Recorder:
                 if seconds is not None:
                     nursery.start_soon(self._end_in, seconds)
                 before: PreviousJournal | None = None
-                while (plan := await self._opened(before)) is not None:
-                    session, last = await self._recorded(plan)
-                    self._tell(last)
+                while (plan := await self._next_plan(before)) is not None:
+                    session, last = await self._record_session(plan)
+                    self._on_end(last)
                     if not last.clean or session.signalled or self._over.is_set():
                         break
                     before = gone_on_from(
-                        plan.body, session.state, chain=session.chain, links=tuple(sorted(self._kept))
+                        plan.body, session.state, chain=session.chain, links=tuple(sorted(self._links))
                     )
                 nursery.cancel_scope.cancel()
         finally:
-            for kept in self._kept.values():
-                await kept.websocket.close()
+            for link in self._links.values():
+                await link.websocket.close()
         if last is None:
-            raise StartError("told to end before a session began: nothing was recorded")
+            raise StartError("stopped before a session began: nothing was recorded")
         return last
 
     def end(self) -> None:
-        """In order: the running session is closed, and no other begins."""
+        """Close the running session and begin no other."""
         self._over.set()
 
-    async def _opened(self, before: PreviousJournal | None) -> StartPlan | None:
-        """The next session's plan. The first must be there at once; for a later one we wait as long as it takes."""
+    async def _next_plan(self, before: PreviousJournal | None) -> StartPlan | None:
+        """Return the next session's plan, or None after `end()`.
+
+        The first session must open at once; a later one is tried until it opens.
+        """
         wait_s = RETRY_SECONDS_FIRST
         while not self._over.is_set():
-            wanted = self._wanted
-            if wanted.clock.kind == "wall":  # anew for each: in days, the monotonic clock drifts from the wall's
-                wanted = replace(wanted, clock=SessionClock.wall())
+            config = self._config
+            if config.clock.kind == "wall":  # over days, the monotonic clock drifts from the wall clock
+                config = replace(config, clock=SessionClock.wall())
             try:
-                return await open_session(wanted, before, self._kept)
+                return await open_session(config, before, self._links)
             except StartError as problem:
                 if before is None:
                     raise
@@ -110,20 +128,20 @@ class Recorder:
             wait_s = min(2 * wait_s, RETRY_SECONDS_MAX)
         return None
 
-    async def _recorded(self, plan: StartPlan) -> tuple[Session, Summary]:
-        """One session, from its first record to its seal."""
+    async def _record_session(self, plan: StartPlan) -> tuple[Session, Summary]:
+        """Run one session from its first record to its seal."""
         ended: list[Summary] = []
         async with trio.open_nursery() as nursery:
 
             async def run(task_status: "trio.TaskStatus[Session]") -> None:
-                ended.append(await run_session(plan, progress=self._show, task_status=task_status))
+                ended.append(await run_session(plan, progress=self._on_status, task_status=task_status))
                 nursery.cancel_scope.cancel()
 
             session = await nursery.start(run)
-            self._kept = {}  # they are the session's now
+            self._links = {}  # the session owns them now
             nursery.start_soon(self._roll, session)
             nursery.start_soon(self._stop_when_over, session)
-        self._kept = session.kept
+        self._links = session.kept
         return session, ended[0]
 
     async def _roll(self, session: Session) -> None:
@@ -133,14 +151,14 @@ class Recorder:
 
     async def _stop_when_over(self, session: Session) -> None:
         await self._over.wait()
-        await session.command("stop", by="record", reason="its time is over")
+        await session.command(CommandName.STOP, by="record", reason="its time is over")
 
     async def _end_in(self, seconds: float) -> None:
         await trio.sleep(seconds)
         self._over.set()
 
     async def _signals(self) -> None:
-        """Between two sessions; a running one hears them itself."""
+        """End on a signal between two sessions; a running session handles its own."""
         with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
             async for _ in signals:
                 self._over.set()

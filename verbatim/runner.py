@@ -1,6 +1,6 @@
-"""From a wanted session to its end, for the commands: what people see while it runs, and how it ends in one line.
+"""Run a session for a command: progress on the terminal, then a summary or one line of error.
 
-Knows the terminal and the shell's entry points; nothing of trading.
+Knows the terminal and the entry points of engine.live; knows nothing of trading.
 """
 
 import os
@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from engine.bodies import CommandName
 from engine.live.control_socket import ControlError
 from engine.live.session import Session, run_session
 from engine.live.session_status import SessionStatus, Summary
@@ -33,72 +34,87 @@ FAILURES = (StartError, JournalError, ControlError, OSError)
 
 
 class SessionWatch:
-    """What the progress callback learned: whether it ever ran, and whether the venue refused the key before that."""
+    """Progress callback that notices a refused key before the session ever ran."""
 
-    def __init__(self, show: Callable[[SessionStatus], None] | None = None) -> None:
-        self._show = show
+    def __init__(self, on_status: Callable[[SessionStatus], None] | None = None) -> None:
+        self._on_status = on_status
         self._ran = False
         self.key_refused = ""
         self.refused = trio.Event()
 
-    def __call__(self, glimpse: SessionStatus) -> None:
-        self._ran |= glimpse.mode == "running"
-        if glimpse.key_refused and not self._ran and not self.key_refused:
-            self.key_refused = glimpse.key_refused
+    def __call__(self, status: SessionStatus) -> None:
+        self._ran |= status.mode == "running"
+        if status.key_refused and not self._ran and not self.key_refused:
+            self.key_refused = status.key_refused
             self.refused.set()
-        if self._show is not None:
-            self._show(glimpse)
+        if self._on_status is not None:
+            self._on_status(status)
 
 
-async def run_wanted(
-    wanted: SessionConfig,
+async def run_session_config(
+    config: SessionConfig,
     *,
-    show: Callable[[SessionStatus], None] | None = None,
+    on_status: Callable[[SessionStatus], None] | None = None,
     drive: Callable[[Session], Awaitable[None]] | None = None,
 ) -> Summary:
-    """Opens and runs a session. `drive` is an async function that gets it; the session's end cancels it."""
-    make_folder(wanted.journals)
-    plan = await open_session(wanted)
-    watching = SessionWatch(show)
+    """Open and run a session until it ends.
+
+    Args:
+        config: the session to open.
+        on_status: called with each progress report.
+        drive: an async function that controls the running session; the session's end cancels it.
+
+    Raises:
+        StartError: the session cannot begin, or the venue refused the key before it ran.
+
+    """
+    make_journals_folder(config.journals)
+    plan = await open_session(config)
+    watch = SessionWatch(on_status)
     ended: list[Summary] = []
     async with trio.open_nursery() as nursery:
 
         async def run(task_status: "trio.TaskStatus[Session]") -> None:
-            ended.append(await run_session(plan, progress=watching, task_status=task_status))
+            ended.append(await run_session(plan, progress=watch, task_status=task_status))
             nursery.cancel_scope.cancel()
 
         session = await nursery.start(run)
-        nursery.start_soon(_stop_where_refused, session, watching)
+        nursery.start_soon(_stop_if_refused, session, watch)
         if drive is not None:
             nursery.start_soon(drive, session)
-    if watching.key_refused:
-        raise StartError(f"{watching.key_refused.rstrip('.')}; check VERBATIM_API_KEY and VERBATIM_API_SECRET")
+    if watch.key_refused:
+        raise StartError(f"{watch.key_refused.rstrip('.')}; check VERBATIM_API_KEY and VERBATIM_API_SECRET")
     return ended[0]
 
 
-async def _stop_where_refused(session: Session, watching: SessionWatch) -> None:
-    """A session that was never let in has nothing to wait for: a person would have to change the key anyway."""
-    await watching.refused.wait()
-    await session.command("stop", by="shell", reason=watching.key_refused)
+async def _stop_if_refused(session: Session, watch: SessionWatch) -> None:
+    """Stop a session whose key was refused: waiting cannot help until a person changes the key."""
+    await watch.refused.wait()
+    await session.command(CommandName.STOP, by="shell", reason=watch.key_refused)
 
 
 def run_or_stop(main: Callable[[], Awaitable[Summary]]) -> Summary:
-    """trio.run, with every failure of the world as one clear line and an exit code."""
+    """Run `main` with trio; end with one line and an exit code where the venue, the disk or the input failed."""
     try:
         return trio.run(main)
     except BaseExceptionGroup as group:
         error: BaseException = group
         while isinstance(error, BaseExceptionGroup):
             error = error.exceptions[0]
-        end_by(error)
+        exit_for(error)
         raise
     except (Exception, KeyboardInterrupt) as error:
-        end_by(error)
+        exit_for(error)
         raise
 
 
-def make_folder(journals: Path) -> None:
-    """The journals' folder. Raises ConfigError where it cannot be made or written."""
+def make_journals_folder(journals: Path) -> None:
+    """Make the journals' folder.
+
+    Raises:
+        ConfigError: it cannot be made or written.
+
+    """
     try:
         journals.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=journals):
@@ -108,8 +124,8 @@ def make_folder(journals: Path) -> None:
         raise ConfigError(f"cannot write journals in {journals}: {what}; choose a folder with --journals") from None
 
 
-def end_by(error: BaseException) -> None:
-    """Stops with one line where the fault is the world's; returns where it is ours, which deserves its traceback."""
+def exit_for(error: BaseException) -> None:
+    """Exit with one line for a failure outside our code; return for a fault of ours, which needs its traceback."""
     if isinstance(error, KeyboardInterrupt):  # a running session takes the signal itself
         stop("interrupted before the session began: nothing was traded", FAILED)
     if isinstance(error, BAD):
@@ -119,7 +135,7 @@ def end_by(error: BaseException) -> None:
 
 
 class Progress:
-    """One line that is drawn again and again, where there is a terminal."""
+    """A status line that is redrawn in place on a terminal, and omitted elsewhere."""
 
     def __init__(self, console: Console) -> None:
         self._live = Live(Text("connecting..."), console=console, transient=True, auto_refresh=False)
@@ -134,21 +150,22 @@ class Progress:
         if self._shown:
             self._live.stop()
 
-    def __call__(self, glimpse: SessionStatus) -> None:
+    def __call__(self, status: SessionStatus) -> None:
         if self._shown:
-            self._live.update(Text(line(glimpse)), refresh=True)
+            self._live.update(Text(status_line(status)), refresh=True)
 
 
-def line(glimpse: SessionStatus) -> str:
-    pnl = sum((held.pnl for held in glimpse.held), start=0)
+def status_line(status: SessionStatus) -> str:
+    """Return mode, counts, P&L and lag in one line."""
+    pnl = sum((held.pnl for held in status.held), start=0)
     return (
-        f"{glimpse.mode:8}  records {glimpse.records:,}  orders {glimpse.orders:,}  fills {glimpse.fills:,}  "
-        f"P&L {pnl:+.2f}  lag {glimpse.lag_ns / 1e6:.1f} ms"
+        f"{status.mode:8}  records {status.records:,}  orders {status.orders:,}  fills {status.fills:,}  "
+        f"P&L {pnl:+.2f}  lag {status.lag_ns / 1e6:.1f} ms"
     )
 
 
-def told(summary: Summary) -> dict[str, object]:
-    """A summary as JSON values."""
+def summary_json(summary: Summary) -> dict[str, object]:
+    """Return a summary as JSON values; money as strings."""
     last = summary.last
     return {
         "session": last.session,
@@ -179,29 +196,29 @@ def told(summary: Summary) -> dict[str, object]:
     }
 
 
-def troubles(summary: Summary) -> list[str]:
-    """What a person who sees few orders, or none, must be told: strategies that were stopped, wishes that came to nothing."""
+def problems(summary: Summary) -> list[str]:
+    """Return a line for each stopped strategy, and one if every intent was refused."""
     last = summary.last
     lines = [f"strategy {name}  stopped: {' '.join(why.split())}" for name, why in last.stopped]
     if last.refused and not last.orders:
-        wishes = "wish" if last.refused == 1 else "wishes"
-        lines.append(f"refused  {last.refused:,} {wishes}, and no order was placed; the first: {last.objection}")
+        intents = "intent" if last.refused == 1 else "intents"
+        lines.append(f"refused  {last.refused:,} {intents}, and no order was placed; the first: {last.objection}")
     return lines
 
 
-def invoked() -> str:
-    """The command as it can be typed again: its path where it was started by one and is not what PATH finds."""
+def typed_command() -> str:
+    """Return the command as a user would type it: a path if PATH does not find this one."""
     path = sys.argv[0]
     if os.sep not in path or not os.access(path, os.X_OK):
         return "verbatim"
-    found = shutil.which("verbatim")
-    if found is not None and Path(found).samefile(path):
+    on_path = shutil.which("verbatim")
+    if on_path is not None and Path(on_path).samefile(path):
         return "verbatim"
     return shlex.quote(path)
 
 
-def shown_path(path: Path) -> str:
-    """Relative where that is shorter."""
+def short_path(path: Path) -> str:
+    """Return the path relative to the working directory if it is inside."""
     try:
         return str(path.relative_to(Path.cwd()))
     except ValueError:

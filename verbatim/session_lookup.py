@@ -1,4 +1,4 @@
-"""How a command finds the session it was given: journal/sessions.py, and what to do where there is none.
+"""Find the session that a command names, or say what to do.
 
 Commands that read take a bundle (journal/bundle.py) in its place: it is unpacked for as long as the command runs.
 """
@@ -13,14 +13,20 @@ if TYPE_CHECKING:
 
 
 def is_file(session: str) -> bool:
+    """Return True if the name is that of a file, as of a bundle."""
     try:
         return Path(session).is_file()
-    except (OSError, ValueError):  # a name longer than names may be, or with a zero byte in it
+    except (OSError, ValueError):  # the name is too long, or has a zero byte
         return False
 
 
 def find(journals: Path, session: str) -> Path:
-    """The folder of a session, by path or id. UnknownSessionError names the command that lists them."""
+    """Return the folder of a session, by path or id.
+
+    Raises:
+        UnknownSessionError: none matches; the text names the command that lists them.
+
+    """
     import shlex
 
     from journal.errors import UnknownSessionError
@@ -32,11 +38,11 @@ def find(journals: Path, session: str) -> Path:
         if not journals.is_dir():
             raise UnknownSessionError(f"{error} What to do: name the folder of the sessions with --journals.") from None
         command = shlex.join(["verbatim", "sessions", "--journals", str(journals)])
-        raise UnknownSessionError(f"{error} What to do: {command} lists those there are.") from None
+        raise UnknownSessionError(f"{error} What to do: {command} lists the sessions.") from None
 
 
 def find_to_read(journals: Path, session: str) -> Path:
-    """As `find`; a bundle's file gives the folder that it was unpacked to."""
+    """Return a session's folder; a bundle is unpacked into a folder that lasts as long as the command."""
     import tempfile
 
     from journal.bundle import unpack
@@ -50,14 +56,23 @@ def find_to_read(journals: Path, session: str) -> Path:
 
 
 def find_to_resimulate(journals: Path, session: str) -> Path:
-    """As `find_to_read`; an archive's address gives this machine's copy of it. DamagedArchiveError, ArchiveFailedError."""
+    """Return a session's folder; an archive's address is copied to this machine first.
+
+    Raises:
+        ArchiveFailedError: it cannot be reached.
+        DamagedArchiveError: its bytes differ from its manifest.
+
+    """
     from journal.archive_cache import copy_of, is_address
 
     return copy_of(session) if is_address(session) else find_to_read(journals, session)
 
 
 def trusted_host(session: str) -> str:
-    """Whose code may run unasked: this machine's. "" for a bundle or an archive: whoever made it can write any host into it."""
+    """Return the host whose recorded code may run unasked: this one, or "" for a bundle or an archive.
+
+    The maker of a bundle or archive can write any host into it.
+    """
     from engine.live.startup import host_id
     from journal.archive_cache import is_address
 
@@ -65,7 +80,12 @@ def trusted_host(session: str) -> str:
 
 
 def find_decided(journals: Path, session: str) -> Path:
-    """As `find`, for commands that decide or fold again. JournalError where the session was imported: nothing was decided."""
+    """Return a session's folder for commands that need its decisions.
+
+    Raises:
+        JournalError: it is an import, which holds no decisions.
+
+    """
     from journal.errors import JournalError
     from journal.reader import Journal
     from replay.resim.capture_session import is_import
@@ -73,16 +93,23 @@ def find_decided(journals: Path, session: str) -> Path:
     folder = find_to_read(journals, session)
     if is_import(Journal.open(folder)):
         raise JournalError(
-            f"{folder} is an import: it holds what was received, and no engine decided on it. What to do: query it with "
-            "verbatim sql, or let a strategy decide on it: verbatim resim."
+            f"{folder} is an import: it holds market data and no decisions. What to do: query it with verbatim sql, or "
+            "trade it with verbatim backtest --strategy FILE."
         )
     return folder
 
 
 def session_in(folder: Path, exchange_info: Path | None) -> "SessionBody":
-    """The SESSION of a journal; of a capture, the one that its market would have had, with the venue's metadata where a file of it is given.
+    """Return the SESSION of a journal; for a capture, make one from its market.
 
-    CannotResimulateError, UnknownSetting.
+    Args:
+        folder: the session's folder.
+        exchange_info: a file with the venue's answer to exchangeInfo, for captures.
+
+    Raises:
+        CannotResimulateError: the capture's market is not known.
+        UnknownSettingError: the file does not fit.
+
     """
     import msgspec
 
@@ -99,6 +126,6 @@ def session_in(folder: Path, exchange_info: Path | None) -> "SessionBody":
         return read_session(journal.session_record().body or "")
     try:
         session = session_of(journal, None if exchange_info is None else exchange_info.read_bytes())
-        return msgspec.structs.replace(session, host=host_id())  # whatever code decides on it is brought here and now
+        return msgspec.structs.replace(session, host=host_id())  # the strategy that will run comes from this machine
     except (OSError, ValueError) as error:
         raise UnknownSettingError(f"{exchange_info} is not the answer to exchangeInfo: {error}") from None

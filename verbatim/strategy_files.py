@@ -1,6 +1,6 @@
-"""Strategy files as a SESSION record holds them: the text of the file named and of every module beside it that it imports.
+"""Read strategy files as a SESSION record holds them: the file's text and that of each module it imports from its folder.
 
-The front door reads files; engine/strategy/loading.py, given the texts alone, says whether they make a strategy.
+Files are read here; engine/strategy/loading.py checks the texts alone.
 """
 
 import ast
@@ -18,9 +18,17 @@ from journal.record import canonical
 def read_strategy(
     spec: str, *, name: str = "", parameters: Mapping[str, Any] | None = None, base: Path | None = None
 ) -> StrategySettings:
-    """From `path.py:Class` (or `path.py`, where the file has one strategy); `path.py@REVISION:Class` is as git has it there.
+    """Read a strategy from `path.py:Class`, `path.py` (if it has one strategy), or `path.py@REVISION:Class` (from git).
 
-    Raises StrategyError. `base` is the folder that a relative path counts from; `name` is the file's where none is given.
+    Args:
+        spec: the file and class.
+        name: name of the strategy in the session. Default: the file's.
+        parameters: values that override the class's defaults.
+        base: the folder that a relative path starts from.
+
+    Raises:
+        StrategyError: the file, revision or class cannot be used.
+
     """
     path_text, _, cls = spec.partition(":")
     revision = ""
@@ -40,95 +48,126 @@ def read_strategy(
     return as_recorded(settings)
 
 
-def refuse_strangers(strategies: Iterable[StrategySettings], symbols: Sequence[str], *, listed: str) -> None:
-    """A strategy that trades what the session does not would only ever be refused. `listed` says where symbols are chosen."""
+def check_instruments(strategies: Iterable[StrategySettings], symbols: Sequence[str], *, listed: str) -> None:
+    """Refuse strategies that trade instruments which the session lacks: each of their intents would be refused.
+
+    Args:
+        strategies: the strategies to check.
+        symbols: the session's symbols.
+        listed: the place where symbols are chosen, for the message.
+
+    Raises:
+        StrategyError: a strategy trades another instrument.
+
+    """
     for settings in strategies:
-        for asked in load(settings).instruments:
-            if asked.rpartition(":")[2] not in symbols:
+        for name in load(settings).instruments:
+            if name.rpartition(":")[2] not in symbols:
                 raise StrategyError(
-                    f"strategy {settings.name} trades {asked}, which {listed} does not list (it has {', '.join(symbols)})"
+                    f"strategy {settings.name} trades {name}, which {listed} does not list (it has {', '.join(symbols)})"
                 )
 
 
 class _Folder:
-    """Where the modules of a strategy lie: a folder as it is now."""
+    """The folder of a strategy's modules, as it is now."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def modules(self) -> frozenset[str]:
+        """Return the names of its modules."""
         return frozenset(other.stem for other in self._folder.glob("*.py")) if self._folder.is_dir() else frozenset()
 
     def text(self, module: str) -> str:
+        """Return a module's text."""
         path = self._folder / f"{module}.py"
         try:
             return path.read_text(encoding="utf-8")
         except OSError as error:
             raise StrategyError(f"cannot read the strategy {path}: {error.strerror or error}") from None
         except UnicodeDecodeError:
-            raise StrategyError(f"the strategy {path} is not a text in UTF-8") from None
+            raise StrategyError(f"the strategy {path} is not UTF-8 text") from None
 
 
 class _Revision:
-    """The same folder as git has it at a revision."""
+    """The folder of a strategy's modules at a git revision."""
 
     def __init__(self, folder: Path, revision: str) -> None:
         self._folder = folder
         self._revision = revision
 
     def modules(self) -> frozenset[str]:
+        """Return the names of its modules."""
         names = _git(self._folder, self._revision, "ls-tree", "--name-only", self._revision, "./").splitlines()
         return frozenset(Path(name).stem for name in names if name.endswith(".py"))
 
     def text(self, module: str) -> str:
+        """Return a module's text."""
         return _git(self._folder, self._revision, "show", f"{self._revision}:./{module}.py")
 
 
 def commits(path: Path, after: str, until: str) -> list[tuple[str, str]]:
-    """(revision, title) of those that touch the strategy's folder, oldest first. Raises StrategyError."""
-    told = _git(path.parent, f"{after}..{until}", "log", "--reverse", "--format=%H %s", f"{after}..{until}", "--", ".")
-    return [(line.partition(" ")[0], line.partition(" ")[2]) for line in told.splitlines()]
+    """Return (revision, title) of the commits that touch the strategy's folder, oldest first.
+
+    Raises:
+        StrategyError: git cannot list them.
+
+    """
+    log = _git(path.parent, f"{after}..{until}", "log", "--reverse", "--format=%H %s", f"{after}..{until}", "--", ".")
+    return [(line.partition(" ")[0], line.partition(" ")[2]) for line in log.splitlines()]
 
 
 def _git(folder: Path, revision: str, *words: str) -> str:
+    """Run git in a folder and return its output.
+
+    Raises:
+        StrategyError: git fails, or the revision is an option.
+
+    """
     if revision.startswith("-"):
-        raise StrategyError(f"{revision!r} is no revision")
+        raise StrategyError(f"{revision!r} is not a revision")
     try:
-        done = subprocess.run(["git", "-C", str(folder), *words], capture_output=True, check=True)  # noqa: S603, S607 - the person's own git, and no shell
+        done = subprocess.run(["git", "-C", str(folder), *words], capture_output=True, check=True)  # noqa: S603, S607 - the user's git, without a shell
         return done.stdout.decode("utf-8")
     except (OSError, subprocess.CalledProcessError, UnicodeDecodeError) as error:
-        said = getattr(error, "stderr", b"") or str(error).encode()
-        line = said.decode("utf-8", "replace").strip().splitlines()[-1]
+        message = getattr(error, "stderr", b"") or str(error).encode()
+        line = message.decode("utf-8", "replace").strip().splitlines()[-1]
         raise StrategyError(f"git has no strategy at {revision!r} in {folder}: {line}") from None
 
 
-def _sources(path: Path, place: _Folder | _Revision) -> dict[str, str]:
-    """Module name -> text, for the file and, from there on, for what it imports from its own folder."""
+def _sources(path: Path, folder: _Folder | _Revision) -> dict[str, str]:
+    """Return module name -> text, for the file and the modules of its folder that it imports, directly or not."""
     if path.suffix != ".py":
         raise StrategyError(f"{path} is not a strategy file: name it as path.py:Class")
-    known = place.modules()
+    known = folder.modules()
     texts: dict[str, str] = {}
-    wanted = [path.stem]
-    while wanted:
-        module = wanted.pop()
+    waiting = [path.stem]
+    while waiting:
+        module = waiting.pop()
         if module in texts:
             continue
-        texts[module] = place.text(module)
+        texts[module] = folder.text(module)
         try:
-            wanted += siblings(texts[module], known)
+            waiting += siblings(texts[module], known)
         except (SyntaxError, ValueError) as error:
             raise StrategyError(f"{path.parent / module}.py cannot be read as Python: {error}") from None
     return texts
 
 
 def _only_class(path: Path, text: str) -> str:
-    found = [
+    """Return the name of the file's only class with a `decide`.
+
+    Raises:
+        StrategyError: there is none, or more than one.
+
+    """
+    classes = [
         node.name
         for node in ast.parse(text).body
         if isinstance(node, ast.ClassDef)
-        and any(isinstance(part, ast.FunctionDef) and part.name == "decide" for part in node.body)
+        and any(isinstance(member, ast.FunctionDef) and member.name == "decide" for member in node.body)
     ]
-    if len(found) != 1:
-        which = f"strategies in it: {', '.join(found)}" if found else "it has no class with a `decide`"
-        raise StrategyError(f"{path}: say which class, as {path.name}:Class; {which}")
-    return found[0]
+    if len(classes) != 1:
+        which = f"strategies in it: {', '.join(classes)}" if classes else "it has no class with a `decide`"
+        raise StrategyError(f"{path}: name the class, as in {path.name}:Class; {which}")
+    return classes[0]

@@ -11,9 +11,10 @@ from typing import Any, Self
 
 import msgspec
 
-from engine.facts import CommandBody, text_of
+from engine.bodies import CommandBody, CommandName
 from engine.kernel import Kernel
 from engine.model import Instrument
+from engine.record_codec import text_of
 from engine.sequencer import Arrival, Sequencer
 from engine.session_record import (
     MILLISECOND_NS,
@@ -201,13 +202,13 @@ class VirtualSession:
         return self
 
     def command(self, command: str, reason: str = "") -> Self:
-        body = text_of(CommandBody(command, "test", reason))
+        body = text_of(CommandBody(CommandName(command), "test", reason))
         self._shell.take(Arrival(Kind.COMMAND, "control", body=body))
         return self
 
     def stop(self) -> ClosedSummary:
         """An ordered end: the journal is sealed."""
-        self.command("stop").run(60)
+        self.command(CommandName.STOP).run(60)
         assert self.closing, "the session did not close"
         self._shell.hang_up()
         return self.writer.close()

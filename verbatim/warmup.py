@@ -1,6 +1,6 @@
-"""Compiling before anything begins, said where it takes long: the market's fold here, the rest of it in a process beside.
+"""Compile the market fold before a session begins, with a message where it takes long.
 
-What is compiled lies in a cache (engine/market/jit.py), so this costs seconds once after an install, and a glance ever after.
+Compiled code is cached (engine/market/jit.py): this takes seconds once after an install, and milliseconds later.
 """
 
 import subprocess
@@ -14,31 +14,31 @@ from engine.market.market_state import warm_fold, warm_scan
 from engine.session_context import make_venue
 from engine.session_record import VenueSettings
 
-TELL_SECONDS = 1.0  # a compiled fold is loaded well within
-BESIDE = "from engine.market.market_state import warm_scan; from engine.sim.exchange.venue_books import Floor; warm_scan(); Floor(1)"
+MESSAGE_SECONDS = 1.0  # loading cached code takes less
+SECOND_PROCESS = "from engine.market.market_state import warm_scan; from engine.sim.exchange.venue_books import VenueBooks; warm_scan(); VenueBooks(1)"
 
 
 def compile_if_new() -> None:
-    """`compile_first` for commands that only read, where it is needed: the rest is loaded when it is used."""
+    """Compile for a command that only reads, if nothing is cached; it loads cached code when it uses it."""
     if JIT and not was_compiled():
         compile_first(Console(stderr=True))
 
 
 def compile_first(console: Console, venue: VenueSettings | None = None) -> None:
-    """A session must not meet its first message with a compiler."""
-    told = Timer(TELL_SECONDS, console.print, ["compiling, for 10 to 20 seconds: only the first run does ..."])
-    told.daemon = True
+    """Compile everything a session needs, so its first message does not wait for the compiler."""
+    message = Timer(MESSAGE_SECONDS, console.print, ["compiling, for 10 to 20 seconds: only the first run does ..."])
+    message.daemon = True
     fresh = JIT and not was_compiled()
     if fresh and not console.is_terminal:  # a terminal draws a status
-        told.start()
+        message.start()
     try:
         with console.status("compiling: 10 to 20 seconds the first time, nothing after that ..."):
-            beside = subprocess.Popen([sys.executable, "-P", "-c", BESIDE]) if fresh else None  # noqa: S603 - our own words
+            second = subprocess.Popen([sys.executable, "-P", "-c", SECOND_PROCESS]) if fresh else None  # noqa: S603 - our own words
             warm_fold()
-            if beside is not None:
-                beside.wait()
+            if second is not None:
+                second.wait()
             warm_scan()
-            if venue is not None:  # a dialect that compiles what it reads with has `warm`
+            if venue is not None:  # a venue with compiled decoders has `warm`
                 getattr(make_venue(venue, ()).market, "warm", lambda: None)()
     finally:
-        told.cancel()
+        message.cancel()

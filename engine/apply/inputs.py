@@ -10,10 +10,10 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from engine import facts
 from engine.events import Answer, Event, Outcome, Subscribed
 from engine.market.views import Stream
 from engine.money import MONEY
+from engine.record_codec import read_command, read_link, read_timer
 from engine.session_context import SessionContext
 from engine.state.changes import Answered, Change, Commanded, LinkMoved, Stamp, TimerFired
 from engine.state.orders import forget_closed
@@ -48,7 +48,7 @@ def apply_input(program: SessionContext, state: State, record: Record) -> Applie
         case Kind.FEED | Kind.BROKER:
             return _take_private(program, state, record)
         case Kind.LINK:
-            link = facts.read_link(record.body or "")
+            link = read_link(record.body or "")
             _fold(program, state, LinkMoved(record.source, link), record)
             moved = state.account.links.by_source.get(record.source)
             lost = moved is not None and moved.role == "market" and link.state == "down"
@@ -57,7 +57,7 @@ def apply_input(program: SessionContext, state: State, record: Record) -> Applie
                     state.market.reset_books(index)
             return Applied()
         case Kind.TIMER:
-            timer = facts.read_timer(record.body or "")
+            timer = read_timer(record.body or "")
             _fold(program, state, TimerFired(timer), record)
             kind, _, name = timer.timer.partition(".")
             if timer.timer == "every.watch":
@@ -66,7 +66,7 @@ def apply_input(program: SessionContext, state: State, record: Record) -> Applie
                 state.market.evaluated(program.watch_names.index(name), record.time_ns)
             return Applied()
         case _:
-            _fold(program, state, Commanded(facts.read_command(record.body or "")), record)
+            _fold(program, state, Commanded(read_command(record.body or "")), record)
             return Applied()
 
 

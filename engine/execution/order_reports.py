@@ -16,6 +16,7 @@ from engine.facts import (
     OrderUnknown,
 )
 from engine.lifecycle import CLOSED, LIVE, Report, Status, after
+from engine.mode_reasons import Mode
 from engine.model import Instrument
 from engine.money import ZERO
 from engine.state.orders import Order
@@ -91,7 +92,7 @@ def is_lost_order(turn: StepContext, found: OrderReport, own: tuple[str, ...]) -
 
 def halt_for_lost(turn: StepContext, found: OrderReport) -> None:
     text = f"order {found.client_order_id} at the venue bears our mark and is in no journal: records were lost"
-    turn.fact(ModeChanged("halted", (text,)))
+    turn.fact(ModeChanged(Mode.HALTED, (text,)))
 
 
 def bookable(turn: StepContext, fill: Fill) -> bool:

@@ -9,9 +9,9 @@ from engine.execution.order_reports import apply_report, book, bookable, halt_fo
 from engine.execution.request_factory import RequestFactory
 from engine.facts import BalanceChanged, FillsConfirmed, ModeChanged, Reconciled, ReconcileFailed
 from engine.lifecycle import Status
+from engine.mode_reasons import Mode
 from engine.model import Instrument
 from engine.money import ZERO
-from engine.state.mode import Mode
 from engine.state.orders import Order
 from engine.state.pending_requests import PendingRequest
 from engine.state.session_state import Account

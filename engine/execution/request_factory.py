@@ -1,8 +1,9 @@
 """Requests as the core makes them: each purpose with its deadline and its venue's words. Decides nothing; sends nothing."""
 
-from engine.facts import NewOrder, RequestBody
+from engine.bodies import RequestBody
+from engine.facts import NewOrder
 from engine.model import Instrument, OrderType
-from engine.requests import LinkPlan, Unsigned
+from engine.requests import LinkPlan, Purpose, Unsigned
 from engine.risk.review import Approved
 from engine.session_record import EngineSettings
 from engine.step_context import StepContext
@@ -19,7 +20,7 @@ class RequestFactory:
     def _ask(
         self,
         turn: StepContext,
-        purpose: str,
+        purpose: Purpose,
         unsigned: Unsigned,
         *,
         mutates: bool = False,
@@ -71,7 +72,7 @@ class RequestFactory:
         )
         return self._ask(
             turn,
-            "place",
+            Purpose.PLACE,
             unsigned,
             mutates=True,
             cause=cause,
@@ -86,7 +87,7 @@ class RequestFactory:
     ) -> int:
         return self._ask(
             turn,
-            "cancel",
+            Purpose.CANCEL,
             self.venue.cancel(instrument, client_order_id),
             mutates=True,
             cause=cause,
@@ -107,7 +108,7 @@ class RequestFactory:
         unsigned = self.venue.query_order(instrument, "" if venue_order_id else client_order_id, venue_order_id)
         return self._ask(
             turn,
-            "query_order",
+            Purpose.QUERY_ORDER,
             unsigned,
             instrument=instrument.id,
             client_order_id=client_order_id,
@@ -115,34 +116,34 @@ class RequestFactory:
         )
 
     def open_orders(self, turn: StepContext, *, reconcile_round: int) -> int:
-        return self._ask(turn, "open_orders", self.venue.open_orders(), reconcile_round=reconcile_round)
+        return self._ask(turn, Purpose.OPEN_ORDERS, self.venue.open_orders(), reconcile_round=reconcile_round)
 
     def balances(self, turn: StepContext, *, reconcile_round: int) -> int:
-        return self._ask(turn, "account", self.venue.account(), reconcile_round=reconcile_round)
+        return self._ask(turn, Purpose.ACCOUNT, self.venue.account(), reconcile_round=reconcile_round)
 
     def fills(
         self, turn: StepContext, *, instrument: Instrument, after_id: int | None, reconcile_round: int = 0
     ) -> int:
         """Everything after the last fill id that is known to be booked; None: only where the newest one stands."""
         unsigned = self.venue.fills_since(instrument, None if after_id is None else str(after_id + 1))
-        return self._ask(turn, "fills", unsigned, instrument=instrument.id, reconcile_round=reconcile_round)
+        return self._ask(turn, Purpose.FILLS, unsigned, instrument=instrument.id, reconcile_round=reconcile_round)
 
     def depth(self, turn: StepContext, *, instrument: Instrument) -> int:
-        return self._ask(turn, "depth", self.venue.depth(instrument), instrument=instrument.id)
+        return self._ask(turn, Purpose.DEPTH, self.venue.depth(instrument), instrument=instrument.id)
 
     def server_time(self, turn: StepContext) -> int:
-        return self._ask(turn, "server_time", self.venue.server_time())
+        return self._ask(turn, Purpose.SERVER_TIME, self.venue.server_time())
 
     def subscribe(self, turn: StepContext, *, source: str) -> int:
-        return self._ask(turn, "subscribe", self.venue.subscribe_private(), source=source)
+        return self._ask(turn, Purpose.SUBSCRIBE, self.venue.subscribe_private(), source=source)
 
     def connect(self, turn: StepContext, *, plan: LinkPlan) -> int:
-        return turn.request(self._link_request("connect", turn, plan=plan, source=plan.source))
+        return turn.request(self._link_request(Purpose.CONNECT, turn, plan=plan, source=plan.source))
 
     def disconnect(self, turn: StepContext, *, source: str) -> int:
-        return turn.request(self._link_request("disconnect", turn, plan=None, source=source))
+        return turn.request(self._link_request(Purpose.DISCONNECT, turn, plan=None, source=source))
 
-    def _link_request(self, purpose: str, turn: StepContext, *, plan: LinkPlan | None, source: str) -> RequestBody:
+    def _link_request(self, purpose: Purpose, turn: StepContext, *, plan: LinkPlan | None, source: str) -> RequestBody:
         return RequestBody(
             purpose=purpose,
             venue=self.venue.name,

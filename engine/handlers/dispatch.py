@@ -2,7 +2,6 @@
 put out as a record. The order of the stages is kernel.step's; what each input leads to is here.
 """
 
-from engine import facts
 from engine.apply.inputs import Applied
 from engine.errors import CoreError
 from engine.events import (
@@ -22,16 +21,26 @@ from engine.events import (
 )
 from engine.execution import order_reports, reconciliation
 from engine.execution.request_factory import RequestFactory
-from engine.facts import ClockMeasured, LinkReady, LinkSteady, ModeChanged, RateBlocked, SessionClosing, StrategyWoken
+from engine.facts import (
+    ClockMeasured,
+    CloseReason,
+    LinkReady,
+    LinkSteady,
+    ModeChanged,
+    RateBlocked,
+    SessionClosing,
+    StrategyWoken,
+)
 from engine.handlers import market_gaps
 from engine.handlers.mode_policy import update_mode
 from engine.handlers.shutdown import advance_shutdown, cancel_all, emit_pnl
 from engine.lifecycle import LIVE, Status
 from engine.market import layout
 from engine.market.views import BookState
+from engine.mode_reasons import Mode, key_refused
+from engine.record_codec import read_command, read_link, read_timer
 from engine.session_context import SessionContext
 from engine.session_record import MILLISECOND_NS, SECOND_NS
-from engine.state.mode import Mode
 from engine.state.pending_requests import PendingRequest
 from engine.state.timers import strategy_of
 from engine.step_context import StepContext
@@ -108,7 +117,7 @@ class Dispatcher:
             return
         if link.state != "up":
             if link.role == "market":
-                market_gaps.began(self.program, turn, source, facts.read_link(turn.record.body or "").reason)
+                market_gaps.began(self.program, turn, source, read_link(turn.record.body or "").reason)
         elif link.role == "private":
             self.program.asking[link.venue].subscribe(turn, source=source)
             self._ask_time(turn, link.venue)
@@ -117,7 +126,7 @@ class Dispatcher:
             market_gaps.ended(turn, source)
 
     def _on_timer(self, turn: StepContext) -> None:
-        timer = facts.read_timer(turn.record.body or "").timer
+        timer = read_timer(turn.record.body or "").timer
         kind, _, rest = timer.partition(".")
         match kind:
             case "every" if rest == "watch":
@@ -140,7 +149,7 @@ class Dispatcher:
                 pass  # `finish` sees that it fired
             case "stop" if turn.account.modes.stopping_since_ns and not turn.account.modes.closing:
                 turn.note("warning", "stopped without an answer from the venue to everything that was asked")
-                turn.fact(SessionClosing("deadline"))
+                turn.fact(SessionClosing(CloseReason.DEADLINE))
 
     def _connect(self, turn: StepContext, source: str) -> None:
         link = turn.account.links.by_source.get(source)
@@ -156,7 +165,7 @@ class Dispatcher:
             reconciliation.begin(turn, self.program.asking, self.program.instruments)
 
     def _on_command(self, turn: StepContext) -> None:
-        command = facts.read_command(turn.record.body or "").command
+        command = read_command(turn.record.body or "").command
         if command == "cancel_all":
             cancel_all(self.program, turn, ordered=True)
         elif command == "reconcile":
@@ -368,7 +377,7 @@ class Dispatcher:
         elif answer.outcome is Outcome.CLOCK:
             self._ask_time(turn, venue)
         elif answer.outcome is Outcome.AUTH:
-            self._halt(turn, f"{venue} refused our key: {answer.code} {answer.text}")
+            self._halt(turn, key_refused(venue, f"{answer.code} {answer.text}").text)
 
     def _disconnect(self, turn: StepContext, source: str) -> None:
         link = turn.account.links.by_source.get(source)

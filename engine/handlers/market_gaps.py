@@ -4,7 +4,7 @@ sessions, and break in a stream's ids. Knows links and the market; decides nothi
 
 from msgspec.structs import replace
 
-from engine.facts import MarketGap
+from engine.facts import MarketGap, SequencedStream
 from engine.market import layout
 from engine.session_context import SessionContext
 from engine.step_context import StepContext
@@ -46,7 +46,7 @@ def missed(program: SessionContext, turn: StepContext) -> None:
     for index, flags in market.woken():
         if flags & layout.MISSED:
             found = market.broken(index)
-            what = "trade ids" if found.stream == "trade" else "depth update ids"
+            what = "trade ids" if found.stream is SequencedStream.TRADE else "depth update ids"
             gap = MarketGap(
                 link=record.source,
                 reason=f"{what} are missing",

@@ -5,8 +5,8 @@ through a reconciliation begun after it.
 """
 
 from engine.facts import ModeChanged
+from engine.mode_reasons import Mode
 from engine.session_record import SECOND_NS
-from engine.state.mode import Mode
 from engine.step_context import StepContext
 
 OWED_NS = 2 * SECOND_NS  # a fill may come a little after the report that counts it

@@ -1,7 +1,7 @@
 """How a session comes to an end, and what it says of its P&L meanwhile. Cancels, waits, reconciles a last time, closes."""
 
 from engine.execution import reconciliation
-from engine.facts import Pnl, SessionClosing
+from engine.facts import CloseReason, Pnl, SessionClosing
 from engine.lifecycle import Status
 from engine.session_context import SessionContext
 from engine.state.positions import unrealised
@@ -63,7 +63,7 @@ def advance_shutdown(program: SessionContext, turn: StepContext) -> None:
     if live or waiting or _last_round_due(program, turn):
         return
     emit_pnl(program, turn)
-    turn.fact(SessionClosing("stopped"))
+    turn.fact(SessionClosing(CloseReason.STOPPED))
 
 
 def _last_round_due(program: SessionContext, turn: StepContext) -> bool:

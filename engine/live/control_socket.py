@@ -12,9 +12,17 @@ from typing import Any
 
 import trio
 
+from engine.bodies import CommandName
 from engine.live.ingress import Command, Ingress
 
-COMMANDS = ("pause", "resume", "halt", "cancel_all", "reconcile", "stop")
+COMMANDS = (
+    CommandName.PAUSE,
+    CommandName.RESUME,
+    CommandName.HALT,
+    CommandName.CANCEL_ALL,
+    CommandName.RECONCILE,
+    CommandName.STOP,
+)
 PATH_BYTES_MAX = 107  # sockaddr_un.sun_path less its closing zero
 LINE_BYTES_MAX = 4096
 CLIENTS_MAX = 16
@@ -103,7 +111,7 @@ async def _answer(line: bytes, inbox: Ingress) -> dict[str, Any]:
         return {"error": f"not a command: {error}"}
     if name not in COMMANDS:
         return {"error": f"no command {name!r}; there are {', '.join(COMMANDS)}"}
-    command = Command(name, by[:64], reason[:200], trio.Event())
+    command = Command(CommandName(name), by[:64], reason[:200], trio.Event())
     if not inbox.put_command(command):
         return {"error": "the session is ending, or too many commands wait"}
     await command.taken.wait()

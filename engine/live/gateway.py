@@ -9,13 +9,14 @@ from typing import Any
 
 import trio
 
-from engine.facts import RequestBody, read_request
+from engine.bodies import RequestBody
 from engine.live.clock import SessionClock, wall_ns
 from engine.live.ingress import Ingress
 from engine.live.link_tasks import LinkTasks
 from engine.live.transport.http_result import HttpResult, HttpSender
 from engine.live.transport.websocket import WebsocketClosedError
-from engine.requests import FEED_PURPOSES, Transport, Unsigned
+from engine.record_codec import read_request
+from engine.requests import FEED_PURPOSES, AnswerStatus, Purpose, Transport, Unsigned
 from engine.sequencer import Arrival
 from engine.session_record import MILLISECOND_NS
 from engine.venues.binance_spot.signing import ApiKey
@@ -59,9 +60,9 @@ class Gateway:
     def perform(self, record: Record) -> None:
         request = read_request(record.body or "")
         match request.purpose:
-            case "connect":
+            case Purpose.CONNECT:
                 self._nursery.start_soon(self._links.run, record.seq, request)
-            case "disconnect":
+            case Purpose.DISCONNECT:
                 self._links.close(request.source, "closed by the engine")
             case _ if request.mutates:
                 heappush(self._held, (record.seq, request))
@@ -123,7 +124,7 @@ class Gateway:
             self._inbox.put(arrival_of(seq, request, self._not_sent(str(ended))))
 
     def _not_sent(self, why: str) -> HttpResult:
-        return HttpResult("not_sent", self._clock.now_ns(), wall_ns(), error=why)
+        return HttpResult(AnswerStatus.NOT_SENT, self._clock.now_ns(), wall_ns(), error=why)
 
     async def cancel_all_unrecorded(self) -> list[str]:
         """The one request allowed without a record: the journal has failed, and this only lowers exposure."""

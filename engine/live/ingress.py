@@ -8,6 +8,7 @@ from collections import deque
 import msgspec
 import trio
 
+from engine.bodies import CommandName
 from engine.sequencer import Arrival
 
 FRAMES_MAX = 100_000  # over six seconds of 15,000 messages a second: an engine that far behind must resynchronise
@@ -34,7 +35,7 @@ class LinkDown(msgspec.Struct):
 class Command(msgspec.Struct):
     """A COMMAND on its way, and where its answer goes."""
 
-    name: str
+    name: CommandName
     by: str
     reason: str
     taken: trio.Event

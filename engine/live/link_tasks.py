@@ -12,11 +12,13 @@ from functools import partial
 import msgspec
 import trio
 
-from engine.facts import LinkBody, RequestBody, text_of
+from engine.bodies import LinkBody, LinkEvent, RequestBody
 from engine.live.clock import SessionClock
 from engine.live.ingress import FrameBatch, Ingress, LinkDown
 from engine.live.transport.selection import TransportProfile, open_websocket
 from engine.live.transport.websocket import NO_ROOM, Websocket, WebsocketClosedError, WebsocketLimits
+from engine.record_codec import text_of
+from engine.requests import LinkRole
 from engine.sequencer import Arrival
 from engine.session_record import VenueSettings
 from journal.record import Kind
@@ -32,6 +34,9 @@ class LinkLimits(msgspec.Struct, frozen=True, kw_only=True):
     ping_after_s: float = 20.0  # of silence, as the venue itself does
     dead_after_s: float = 40.0  # of silence
     websocket: WebsocketLimits = WebsocketLimits()
+
+
+LINK_LIMITS = LinkLimits()
 
 
 class HandedOverLink(msgspec.Struct):
@@ -60,7 +65,7 @@ class LinkTasks:
         clock: SessionClock,
         *,
         profile: TransportProfile = TransportProfile.STANDARD,
-        limits: LinkLimits = LinkLimits(),  # noqa: B008 - immutable
+        limits: LinkLimits = LINK_LIMITS,
         handed_over: Mapping[str, HandedOverLink] | None = None,
     ) -> None:
         """`handed_over`: the connections of the session before, by source."""
@@ -101,11 +106,11 @@ class LinkTasks:
             with link.scope:
                 old = self._handed_over.pop(source, None)
                 link.websocket = await self._connect(request) if old is None else old.websocket
-                self._ingress.put(Arrival(Kind.LINK, source, cause=seq, body=text_of(LinkBody("up"))))
+                self._ingress.put(Arrival(Kind.LINK, source, cause=seq, body=text_of(LinkBody(LinkEvent.UP))))
                 for frames in old.frames if old is not None else ():
                     if not self._ingress.put_frames(frames):
                         raise WebsocketClosedError(NO_ROOM)
-                await self._read(link, source, is_market=request.link.role == "market")
+                await self._read(link, source, is_market=request.link.role is LinkRole.MARKET)
         except trio.TooSlowError:
             link.reason = "no connection in time"
         except WebsocketClosedError as error:
@@ -121,7 +126,7 @@ class LinkTasks:
     async def _connect(self, request: RequestBody) -> Websocket:
         assert request.link is not None, "checked by the caller"
         venue = self._venues[request.venue]
-        base = venue.stream if request.link.role == "market" else venue.private
+        base = venue.stream if request.link.role is LinkRole.MARKET else venue.private
         url = base.rstrip("/") + request.link.path
         if self._tls is None and url.startswith("wss:"):
             self._tls = ssl.create_default_context()
@@ -133,12 +138,12 @@ class LinkTasks:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._keep_alive, link)
             try:
-                await link.websocket.read(partial(self._put_frames, source, is_market))
+                await link.websocket.read(partial(self._put_frames, source=source, is_market=is_market))
             except WebsocketClosedError as error:
                 link.reason = str(error)
             nursery.cancel_scope.cancel()
 
-    def _put_frames(self, source: str, is_market: bool, recv_ns: int, payloads: list[bytes]) -> bool:  # noqa: FBT001 - a partial's
+    def _put_frames(self, recv_ns: int, payloads: list[bytes], *, source: str, is_market: bool) -> bool:
         """Queue the messages of one socket read. Return False if there is no room for them."""
         if len(payloads) <= FRAMES_AT_ONCE:
             return self._ingress.put_frames(FrameBatch(source, is_market, recv_ns, payloads))

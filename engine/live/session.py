@@ -13,9 +13,9 @@ from functools import partial
 import structlog
 import trio
 
+from engine.bodies import CommandBody, CommandName, LinkBody, LinkEvent, NoteLevel
 from engine.errors import CoreError
-from engine.facts import CommandBody, LinkBody, MarketGap, SessionClosing, read_fact, read_note, read_verdict, text_of
-from engine.facts import ModeChanged as ModeFact
+from engine.facts import CloseReason, MarketGap, ModeChanged, OrderFilled, SessionClosing
 from engine.gc_tuning import rare_collections
 from engine.kernel import Kernel
 from engine.lifecycle import Status
@@ -25,8 +25,11 @@ from engine.live.gateway import Gateway
 from engine.live.ingress import Command, FrameBatch, Ingress, LinkDown
 from engine.live.link_tasks import HandedOverLink, LinkTasks
 from engine.live.session_status import PositionStatus, Progress, SessionStatus, Summary
-from engine.live.startup import KEY_REFUSED, StartPlan
+from engine.live.startup import StartPlan
 from engine.live.transport.selection import make_sender
+from engine.mode_reasons import ReasonCode, code_of
+from engine.record_codec import purpose_of, read_fact, read_note, read_verdict, text_of
+from engine.requests import Purpose
 from engine.sequencer import Arrival, Sequencer
 from engine.session_record import SECOND_NS
 from engine.state.positions import unrealised
@@ -61,7 +64,7 @@ class Session:
         self._orders = self._fills = self._messages = self._lag_ns = 0
         self._refused, self._objection, self._key_refused = 0, "", ""
         self._ended, self._reason = "", ""
-        self._closing = ""  # why the core closes the session: "stopped" | "deadline"
+        self._closing: CloseReason | None = None  # why the core closes the session
         self._gaps = 0
         self._links: LinkTasks | None = None
         self.signalled = False  # whether a person or the system asked this process to end
@@ -75,7 +78,7 @@ class Session:
         assert self.sequencer.state is not None, "the session has begun"
         return self.sequencer.state
 
-    async def command(self, name: str, *, by: str, reason: str = "") -> Command:
+    async def command(self, name: CommandName, *, by: str, reason: str = "") -> Command:
         """Puts a COMMAND first in line and waits until it was taken."""
         command = Command(name, by, reason, trio.Event())
         if self.inbox.put_command(command):
@@ -86,7 +89,7 @@ class Session:
         """Stops the session, but not its connections: the next one goes on with them."""
         assert self._links is not None, "made in run"
         self._links.keeps_open = True
-        await self.command("stop", by=by, reason=reason)
+        await self.command(CommandName.STOP, by=by, reason=reason)
 
     def glimpse(self) -> SessionStatus:
         state = self.state
@@ -192,7 +195,7 @@ class Session:
         """No new orders, while there is still room to record what becomes of the old ones."""
         left, wanted = free_bytes / 2**20, self.plan.wanted.free_bytes_min / 2**20
         reason = f"the journal's disk has {left:,.0f} MiB left, and free_mib_min is {wanted:,.0f}"
-        self.inbox.put_command(Command("halt", "shell", reason, trio.Event()))
+        self.inbox.put_command(Command(CommandName.HALT, "shell", reason, trio.Event()))
 
     def _close_journal(self) -> None:
         """Seals what can be sealed. Only a session that came to its own end is final."""
@@ -249,7 +252,7 @@ class Session:
         scope.cancel()
 
     def _end_as_the_core_said(self) -> None:
-        if self._closing != "deadline":
+        if self._closing is not CloseReason.DEADLINE:
             self._end("closed", "stopped in order")
             return
         account, cancelling = self.state.account, self.plan.body.engine.cancel_on_stop
@@ -317,7 +320,7 @@ class Session:
         """The LINK down record: caused by the LINK up it ends or, where there was none, by the request."""
         link = self.state.account.links.by_source.get(down.source)
         cause = link.up_seq if link is not None and link.up_seq >= 0 else down.request_seq
-        return Arrival(Kind.LINK, down.source, cause=cause, body=text_of(LinkBody("down", down.reason)))
+        return Arrival(Kind.LINK, down.source, cause=cause, body=text_of(LinkBody(LinkEvent.DOWN, down.reason)))
 
     def _obey(self, command: Command) -> None:
         body = CommandBody(command.name, command.by, command.reason)
@@ -343,44 +346,40 @@ class Session:
                     assert self._gateway is not None, "made in run"
                     self._gateway.perform(record)
                     asked = True
-                    self._orders += '"purpose":"place"' in (record.body or "")
+                    self._orders += purpose_of(record.body or "") is Purpose.PLACE
                 case Kind.FACT:
                     self._tell_fact(record)
-                case Kind.VERDICT if '"approved":false' in (record.body or ""):
+                case Kind.VERDICT if not (verdict := read_verdict(record.body or "")).approved:
                     self._refused += 1
-                    rules = read_verdict(record.body or "").rules
-                    self._objection = self._objection or next(f"{rule}: {said}" for rule, said in rules.items() if said)
+                    objections = [f"{rule}: {objection}" for rule, objection in verdict.rules.items() if objection]
+                    self._objection = self._objection or objections[0]
                 case Kind.NOTE:
                     note = read_note(record.body or "")
-                    (log.info if note.level == "info" else log.warning)(note.text, seq=record.seq)
+                    (log.info if note.level is NoteLevel.INFO else log.warning)(note.text, seq=record.seq)
                 case _:
                     pass
         return asked
 
     def _tell_fact(self, record: Record) -> None:
-        body = record.body or ""
-        if '"fact":"order_filled"' in body:
-            self._fills += 1
-            self._filled_last = record.key or ""
-        elif '"fact":"mode"' in body:
-            fact = read_fact(body)
-            assert isinstance(fact, ModeFact), fact
-            if record.source != MODE_SOURCE and KEY_REFUSED in body:
-                self._key_refused = self._key_refused or fact.reasons[0]
-            log.info("mode", mode=fact.mode, reasons="; ".join(fact.reasons))
-        elif '"fact":"market_gap"' in body:
-            gap = read_fact(body)
-            assert isinstance(gap, MarketGap), gap
-            what = f"{gap.stream} of {gap.instrument}" if gap.stream else gap.link
-            if gap.to_ns and not gap.stream:
-                log.info("gap over", of=what, seconds=(gap.to_ns - gap.from_ns) / SECOND_NS)
-            else:
-                self._gaps += 1
-                log.warning("gap", of=what, reason=gap.reason)
-        elif '"fact":"session_closing"' in body:
-            closing = read_fact(body)
-            assert isinstance(closing, SessionClosing), closing
-            self._closing = closing.reason
+        match read_fact(record.body or ""):
+            case OrderFilled():
+                self._fills += 1
+                self._filled_last = record.key or ""
+            case ModeChanged() as fact:
+                if record.source != MODE_SOURCE and code_of(fact.reasons[0]) is ReasonCode.KEY_REFUSED:
+                    self._key_refused = self._key_refused or fact.reasons[0]
+                log.info("mode", mode=fact.mode.value, reasons="; ".join(fact.reasons))
+            case MarketGap() as gap:
+                what = f"{gap.stream} of {gap.instrument}" if gap.stream else gap.link
+                if gap.to_ns and not gap.stream:
+                    log.info("gap over", of=what, seconds=(gap.to_ns - gap.from_ns) / SECOND_NS)
+                else:
+                    self._gaps += 1
+                    log.warning("gap", of=what, reason=gap.reason)
+            case SessionClosing() as closing:
+                self._closing = closing.reason
+            case _:
+                pass
 
     # ---- the small tasks
 
@@ -400,14 +399,14 @@ class Session:
                 first = False
                 self.signalled = True
                 reason = signal.Signals(number).name
-                self.inbox.put_command(Command("stop", "signal", reason, trio.Event()))
+                self.inbox.put_command(Command(CommandName.STOP, "signal", reason, trio.Event()))
 
     async def _watch_clock(self) -> None:
         while True:
             await trio.sleep(CLOCK_SECONDS)
             drift_ns = self._clock.drift_ns()
             if drift_ns is not None:
-                self.inbox.put(Arrival(Kind.LINK, "clock", body=text_of(LinkBody("clock", drift_ns=drift_ns))))
+                self.inbox.put(Arrival(Kind.LINK, "clock", body=text_of(LinkBody(LinkEvent.CLOCK, drift_ns=drift_ns))))
 
     async def _tell(self, progress: Progress) -> None:
         while True:

@@ -17,13 +17,17 @@ from typing import Any
 import trio
 from msgspec.structs import replace
 
+from engine.bodies import CommandBody, CommandName
 from engine.events import Answer, InstrumentsReport
-from engine.facts import CommandBody, text_of
+from engine.facts import ModeChanged
 from engine.kernel import rebuilder_of
 from engine.live.clock import SessionClock, wall_ns
 from engine.live.link_tasks import HandedOverLink
 from engine.live.transport.http_result import HttpResult, HttpSender
 from engine.live.transport.selection import TransportProfile, make_sender
+from engine.mode_reasons import Mode, ReasonCode, code_of
+from engine.record_codec import read_fact, text_of
+from engine.requests import AnswerStatus
 from engine.sequencer import Arrival
 from engine.session_context import make_venue
 from engine.session_record import (
@@ -47,7 +51,6 @@ from journal.signing import Signer
 
 ID_LETTERS = "abcdefghijklmnopqrstuvwxyz234567"
 ASK_SECONDS = 10.0
-KEY_REFUSED = "refused our key"  # the core's words (engine/handlers/dispatch.py)
 
 
 class StartError(Exception):
@@ -117,7 +120,7 @@ async def open_session(
     session = "".join(secrets.choice(ID_LETTERS) for _ in range(8))
     first = [metadata_arrival]
     if before.broken:
-        halt = CommandBody("halt", by="shell", reason=f"the session before cannot be folded: {before.broken}")
+        halt = CommandBody(CommandName.HALT, by="shell", reason=f"the session before cannot be folded: {before.broken}")
         first.append(Arrival(Kind.COMMAND, "shell", body=text_of(halt)))
     return StartPlan(
         wanted=wanted,
@@ -234,17 +237,20 @@ def let_in_again(body: SessionBody, journal: Journal, state: State) -> State:
     """
     modes = state.account.modes
     inherited = ((body.opening or {}).get("account") or {}).get("modes", {}).get("halted_for")
-    if KEY_REFUSED in modes.halted_for and not inherited and not any(map(_says_running, journal.records())):
+    if (
+        code_of(modes.halted_for) is ReasonCode.KEY_REFUSED
+        and not inherited
+        and not any(map(_says_running, journal.records()))
+    ):
         state.account = replace(state.account, modes=replace(modes, halted_for=""))
     return state
 
 
 def _says_running(record: Record) -> bool:
-    return (
-        record.kind is Kind.FACT
-        and '"fact":"mode"' in (record.body or "")
-        and '"mode":"running"' in (record.body or "")
-    )
+    if record.kind is not Kind.FACT:
+        return False
+    fact = read_fact(record.body or "")
+    return isinstance(fact, ModeChanged) and fact.mode is Mode.RUNNING
 
 
 def folded(journal: Journal) -> State:
@@ -271,7 +277,7 @@ async def ask_instruments(wanted: SessionConfig, sender: HttpSender) -> tuple[In
     message = venue.sign_rest(unsigned, None, 0)
     where = f"{wanted.venue.name} at {wanted.venue.rest}"
     ended = await sender.send(message, timeout_s=ASK_SECONDS, clock=wanted.clock)
-    if ended.outcome != "answer":
+    if ended.outcome is not AnswerStatus.ANSWER:
         raise StartError(f"cannot reach {where} ({ended.error}); is it up, and is the address right?")
     events = venue.decode_answer(unsigned.method, unsigned.path, "", ended.status, ended.headers, ended.body)
     report = next((event for event in events if isinstance(event, InstrumentsReport)), InstrumentsReport(()))

@@ -11,6 +11,7 @@ from typing import Any, Final, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.facts import SequencedStream
 from engine.market import layout as at
 from engine.market import rows as r
 from engine.market import serialize
@@ -447,7 +448,7 @@ class Market:
     def broken(self, i: int) -> SequenceBreak:
         """The last break in the ids of a stream of this instrument."""
         stream, *numbers = self.t[i, at.G_STREAM : at.G_END].tolist()
-        return SequenceBreak("trade" if stream == r.TRADE else "depth", *numbers)
+        return SequenceBreak(SequencedStream.TRADE if stream == r.TRADE else SequencedStream.DEPTH, *numbers)
 
     @property
     def messages(self) -> int:

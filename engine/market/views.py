@@ -5,6 +5,7 @@ from enum import IntEnum
 
 import msgspec
 
+from engine.facts import SequencedStream
 from engine.market.layout import M_TIME_NS, X_SEEN_BOOK_NS, X_SEEN_QUOTE_NS, X_SEEN_TRADE_NS
 
 
@@ -144,7 +145,7 @@ class BookTop(msgspec.Struct, frozen=True):
 class SequenceBreak(msgspec.Struct, frozen=True):
     """Between which ids of a stream messages are missing."""
 
-    stream: str  # "trade" | "depth"
+    stream: SequencedStream
     last_id: int  # before it, with the record that brought it
     last_seq: int
     last_ns: int

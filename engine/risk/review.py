@@ -1,6 +1,7 @@
 """A passed check is a type: only `review` makes an `Approved`, and only an `Approved` becomes a request."""
 
-from engine.facts import NewOrder, VerdictBody
+from engine.bodies import VerdictBody
+from engine.facts import NewOrder
 from engine.risk.rules import RULES, RiskContext
 
 _REVIEWED = object()

@@ -7,10 +7,10 @@ import msgspec
 
 from engine.facts import NewOrder
 from engine.lifecycle import LIVE, Status
+from engine.mode_reasons import Mode
 from engine.model import Instrument, OrderType, Side
 from engine.money import ZERO, on_grid
 from engine.session_record import SECOND_NS, RiskSettings
-from engine.state.mode import Mode
 from engine.state.orders import Order
 from engine.state.rate_budgets import ORDER_WINDOW_NS
 from engine.state.session_state import Account

@@ -9,9 +9,10 @@ from functools import partial
 from heapq import heappop, heappush
 from typing import Any, NamedTuple, Protocol
 
-from engine.facts import LinkBody, RequestBody, read_request, text_of
+from engine.bodies import LinkBody, LinkEvent, RequestBody
 from engine.market.layout import NEVER
-from engine.requests import FEED_PURPOSES
+from engine.record_codec import read_request, text_of
+from engine.requests import FEED_PURPOSES, AnswerStatus, LinkRole, Purpose
 from engine.sequencer import Arrival, Sequencer
 from engine.session_record import MILLISECOND_NS
 from engine.sim.sim_venue import SimVenue
@@ -22,7 +23,6 @@ from journal.record import Kind, Record, canonical
 
 KEPT_HEADERS = ("x-mbx-used-weight-1m", "x-mbx-order-count-10s", "retry-after", "content-type")
 MILLION = 1_000_000
-CLOSING = '"fact":"session_closing"'
 
 
 class LiveLink(Protocol):
@@ -161,20 +161,19 @@ class VirtualGateway:
                     self._on_market_link(record, request)
                     continue
                 self.later(self._way_ns(self.wires.request_ns), partial(self._send, record, request))
-            elif record.kind is Kind.FACT and CLOSING in (record.body or ""):
-                self.closing = True
+        self.closing = self.state.account.modes.closing
 
     def _send(self, record: Record, request: RequestBody) -> None:
         sim, now_ns = self.venue.sim, self.venue.now_ns
         match request.purpose:
-            case "connect":
+            case Purpose.CONNECT:
                 self._connect(record.seq, request)
-            case "disconnect":
+            case Purpose.DISCONNECT:
                 for conn_id, source in list(self.links.items()):
                     if source == request.source:
                         sim.close(conn_id, now_ns)
                         self._down(conn_id, "asked")
-            case "subscribe":
+            case Purpose.SUBSCRIBE:
                 assert request.unsigned is not None, "a subscription is a message"
                 frame = self._dialect.sign_ws(request.unsigned, self._key, self._stamp_ms(request), str(record.seq))
                 for conn_id, source in self.links.items():
@@ -192,13 +191,13 @@ class VirtualGateway:
         self.links[conn_id] = request.source
         if not self.venue.sim.connect(conn_id, request.link.path, self.venue.now_ns):
             raise AssertionError(f"the venue has nothing at {request.link.path}")
-        self.take(Arrival(Kind.LINK, request.source, cause=seq, body=text_of(LinkBody("up"))))
+        self.take(Arrival(Kind.LINK, request.source, cause=seq, body=text_of(LinkBody(LinkEvent.UP))))
 
     def _http(self, record: Record, request: RequestBody) -> None:
         assert request.unsigned is not None, "an HTTP request is a message"
         now_ns = self.venue.now_ns
         if now_ns > request.expires_ns:
-            self.answered(record, request, {"outcome": "not_sent", "error": "expired"}, b"")
+            self.answered(record, request, {"outcome": AnswerStatus.NOT_SENT, "error": "expired"}, b"")
             return
         message = self._dialect.sign_rest(request.unsigned, self._key, self._stamp_ms(request))
         conn_id = self.venue.new_conn_id()
@@ -218,7 +217,7 @@ class VirtualGateway:
 
     def _timeout(self, conn_id: int) -> None:
         if conn_id in self._asked:
-            self._end_exchange(conn_id, {"outcome": "timeout"}, b"")
+            self._end_exchange(conn_id, {"outcome": AnswerStatus.TIMEOUT}, b"")
 
     def _end_exchange(self, conn_id: int, meta: dict[str, Any], body: bytes) -> None:
         record, request, sent_ns = self._asked.pop(conn_id)
@@ -249,11 +248,11 @@ class VirtualGateway:
     def _arrive(self, out: Outgoing) -> None:
         if out.conn_id in self._asked:
             if out.answer is None:
-                self._end_exchange(out.conn_id, {"outcome": "cut"}, b"")
+                self._end_exchange(out.conn_id, {"outcome": AnswerStatus.CUT}, b"")
             else:
                 named = out.answer.named
                 headers = {name: named[name] for name in KEPT_HEADERS if name in named}
-                meta = {"outcome": "answer", "status": out.answer.status, "headers": headers}
+                meta = {"outcome": AnswerStatus.ANSWER, "status": out.answer.status, "headers": headers}
                 self._end_exchange(out.conn_id, meta, out.answer.body)
         elif out.conn_id in self.links:
             if out.close:
@@ -263,13 +262,13 @@ class VirtualGateway:
 
     def _frame(self, source: str, frame: bytes) -> None:
         link = self.state.account.links.by_source[source]
-        kind = Kind.FEED if link.role == "market" else Kind.BROKER
+        kind = Kind.FEED if link.role is LinkRole.MARKET else Kind.BROKER
         self.take(Arrival(kind, source, cause=link.up_seq, recv_ns=self.venue.now_ns, payload=frame))
 
     def _down(self, conn_id: int, reason: str) -> None:
         source = self.links.pop(conn_id)
         up_seq = self.state.account.links.by_source[source].up_seq
-        self.take(Arrival(Kind.LINK, source, cause=up_seq, body=text_of(LinkBody("down", reason))))
+        self.take(Arrival(Kind.LINK, source, cause=up_seq, body=text_of(LinkBody(LinkEvent.DOWN, reason))))
 
     def hang_up(self) -> None:
         for conn_id in list(self.links):
@@ -279,4 +278,6 @@ class VirtualGateway:
 
 def _of_market_link(state: State, request: RequestBody) -> bool:
     link = state.account.links.by_source.get(request.source)
-    return request.purpose in ("connect", "disconnect") and link is not None and link.role == "market"
+    return (
+        request.purpose in (Purpose.CONNECT, Purpose.DISCONNECT) and link is not None and link.role is LinkRole.MARKET
+    )

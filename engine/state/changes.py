@@ -2,7 +2,8 @@
 
 import msgspec
 
-from engine.facts import CommandBody, Fact, LinkBody, RequestBody, TimerBody
+from engine.bodies import CommandBody, LinkBody, RequestBody, TimerBody
+from engine.facts import Fact
 
 
 class Stamp(msgspec.Struct, frozen=True):

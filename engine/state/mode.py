@@ -3,24 +3,15 @@
 Which mode is right is decided in engine/handlers/mode_policy.py; here is what was decided, and what a person ordered.
 """
 
-from enum import StrEnum
-
 import msgspec
 from msgspec.structs import replace
 
 from engine.facts import ModeChanged, SessionClosing
+from engine.mode_reasons import Mode
 from engine.session_record import MILLISECOND_NS
 from engine.state.changes import Change, Commanded, LinkMoved, Stamp
 
 CLOCK_JUMP_NS = 250 * MILLISECOND_NS  # the wall clock moved against session time: timestamps can no longer be trusted
-
-
-class Mode(StrEnum):
-    STARTING = "starting"  # opening state loaded; not connected yet
-    SYNCING = "syncing"  # connected or connecting; something may have been missed
-    RUNNING = "running"  # only here new orders leave
-    PAUSED = "paused"  # all is in order, but a person or a rule holds new orders back
-    HALTED = "halted"  # a person must look and resume
 
 
 class ModeState(msgspec.Struct, frozen=True):
@@ -44,7 +35,7 @@ def reduce(modes: ModeState, change: Change, at: Stamp) -> ModeState:
             left = modes.mode is Mode.RUNNING and change.mode in (Mode.SYNCING, Mode.HALTED)
             return replace(
                 modes,
-                mode=Mode(change.mode),
+                mode=change.mode,
                 reasons=change.reasons,
                 since_ns=at.time_ns,
                 halted_for=halted_for,

@@ -5,7 +5,7 @@ Fresh: what was on its way when a session died is not answered in the next; its 
 
 import msgspec
 
-from engine.facts import RequestBody
+from engine.bodies import RequestBody
 from engine.state.changes import Answered, Change, LinkMoved, Requested, Stamp
 
 AWAITED = frozenset({"connect", "disconnect"})  # these end in a LINK record, not in an answer

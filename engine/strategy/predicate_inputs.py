@@ -6,9 +6,9 @@ Derived from the account whenever that has changed, so no record need tell of it
 from operator import is_
 
 from engine.lifecycle import Status
+from engine.mode_reasons import Mode
 from engine.model import Instrument, Side
 from engine.session_context import SessionContext
-from engine.state.mode import Mode
 from engine.state.session_state import Account, State
 
 SETTLED = (Status.OPEN, Status.PARTIALLY_FILLED)

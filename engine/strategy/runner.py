@@ -8,9 +8,10 @@ from decimal import Decimal, InvalidOperation, localcontext
 from itertools import islice
 from typing import Any
 
+from engine.bodies import IntentBody, IntentKind, VerdictBody
 from engine.execution.order_ids import client_order_id
 from engine.execution.request_factory import RequestFactory
-from engine.facts import IntentBody, NewOrder, StrategyChanged, StrategyStopped, VerdictBody
+from engine.facts import NewOrder, StrategyChanged, StrategyStopped
 from engine.lifecycle import LIVE
 from engine.market.market_state import Market
 from engine.model import Instrument, OrderType, Side, TimeInForce, find_instrument
@@ -187,7 +188,7 @@ class StrategyRunner:
         because = (
             {**wish.because, "quote_seq": quote.seq} if quote else dict(wish.because)
         )  # the record that the quote it saw came from
-        seq = turn.intent(IntentBody("place", name, version, order=order, because=because), key=order_id)
+        seq = turn.intent(IntentBody(IntentKind.PLACE, name, version, order=order, because=because), key=order_id)
         if instrument is None:
             turn.verdict(
                 VerdictBody(False, {"instrument": f"{wish.instrument} is not traded here"}), key=order_id, cause=seq
@@ -214,7 +215,9 @@ class StrategyRunner:
     def _cancel(self, turn: StepContext, loaded: LoadedStrategy, wish: Cancel) -> None:
         name, version = loaded.settings.name, loaded.settings.version
         key = wish.client_order_id
-        seq = turn.intent(IntentBody("cancel", name, version, cancels=key, because=dict(wish.because)), key=key)
+        seq = turn.intent(
+            IntentBody(IntentKind.CANCEL, name, version, cancels=key, because=dict(wish.because)), key=key
+        )
         order = turn.account.orders.get(key)
         known = None if order is None else self.instruments.get(order.order.instrument)
         rules = cancel_rules(turn, name, key, venue="" if known is None else known.venue)

@@ -10,7 +10,7 @@ from typing import ClassVar, NamedTuple
 from engine.events import Event, InstrumentsReport
 from engine.market.views import Stream
 from engine.model import Instrument
-from engine.requests import LinkPlan, Transport, Unsigned
+from engine.requests import LinkPlan, LinkRole, Transport, Unsigned
 from engine.venues.binance_futures_instruments import read_allowance, read_exchange_info
 from engine.venues.binance_futures_market import SPELLING
 from engine.venues.binance_market import BinanceMarket
@@ -63,7 +63,9 @@ class BinanceFutures:
         """For every route, as many connections as its limit of streams asks for."""
         many = -(-len(self.instruments) // self._per_link) * len(self.facts.routes)
         return tuple(
-            LinkPlan(source, "market", f"{self._route(source)[0]}/stream?streams={'/'.join(self._streams(source))}")
+            LinkPlan(
+                source, LinkRole.MARKET, f"{self._route(source)[0]}/stream?streams={'/'.join(self._streams(source))}"
+            )
             for source in (f"{self.name}.market.{number}" for number in range(many))
         )
 

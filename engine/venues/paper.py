@@ -12,7 +12,7 @@ import msgspec
 from engine.events import Event
 from engine.market.views import Stream
 from engine.model import Instrument
-from engine.requests import LinkPlan
+from engine.requests import LinkPlan, LinkRole
 from engine.venues.binance_coinm import BinanceCoinm
 from engine.venues.binance_futures import BinanceFutures
 from engine.venues.binance_market import BinanceMarket
@@ -40,7 +40,7 @@ class _Paper(BinanceSpot):
 
     def links(self) -> tuple[LinkPlan, ...]:
         market = (msgspec.structs.replace(plan, source=self._ours(plan.source)) for plan in self._futures.links())
-        return (*market, LinkPlan(f"{self.name}.private.0", "private", "/ws-api/v3"))
+        return (*market, LinkPlan(f"{self.name}.private.0", LinkRole.PRIVATE, "/ws-api/v3"))
 
     def _ours(self, source: str) -> str:
         return source.replace(self._futures.name, self.name, 1)

@@ -10,11 +10,12 @@ something on its way that comes, a row that might touch an order that rests. Suc
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain, takewhile
 
-from engine import facts
-from engine.facts import CommandBody, LinkBody, RequestBody, text_of
+from engine.bodies import CommandBody, CommandName, LinkBody, LinkEvent, RequestBody
 from engine.lifecycle import Status
 from engine.market import rows as r
 from engine.market.layout import NEVER
+from engine.record_codec import read_link, read_request, text_of
+from engine.requests import AnswerStatus, LinkPhase, Purpose
 from engine.sequencer import Arrival, Sequencer
 from engine.session_record import SessionBody
 from engine.sim.sim_venue import SimVenue
@@ -56,7 +57,7 @@ class MarketLinks:
 
     def follow(self, record: Record) -> None:
         if record.kind is Kind.LINK and record.source in self.sources:
-            if facts.read_link(record.body or "").state == "up":
+            if read_link(record.body or "").state is LinkEvent.UP:
                 self.up.add(record.source)
             else:
                 self.up.discard(record.source)
@@ -110,7 +111,7 @@ class ModelRun:
     ) -> None:
         """Through the `pieces` of the tape; `outputs` of the last step are not performed yet. `private`: (source, path) of the account's links."""
         if handover:
-            text = CommandBody("handover", by="resim", reason=handover)
+            text = CommandBody(CommandName.HANDOVER, by="resim", reason=handover)
             self.shell.take(Arrival(Kind.COMMAND, "resim", body=text_of(text)))
         self._resume(outputs, private, handover)
         self._run(_Place(pieces), takes)
@@ -122,20 +123,20 @@ class ModelRun:
         account, shell = self._state.account, self.shell
         for source, path in private:
             link = account.links.by_source.get(source)
-            if link is not None and link.state == "ready":
+            if link is not None and link.state == LinkPhase.READY:
                 conn_id = shell.venue.new_conn_id()
                 shell.venue.sim.resume_private(conn_id, path, KEY, shell.venue.now_ns)
                 shell.links[conn_id] = source
-            elif link is not None and link.state in ("up", "opening") and handover:
-                body = text_of(LinkBody("down", "the model takes over before the venue let us in"))
+            elif link is not None and link.state in (LinkPhase.UP, LinkPhase.OPENING) and handover:
+                body = text_of(LinkBody(LinkEvent.DOWN, "the model takes over before the venue let us in"))
                 shell.take(Arrival(Kind.LINK, source, cause=link.up_seq, body=body))
         ours = {output.seq for output in outputs}
         for seq in sorted(account.requests.by_seq.keys() - ours):
             record = next(self._journal.records(seq, seq))
-            request = facts.read_request(record.body or "")
+            request = read_request(record.body or "")
             order = account.orders.get(request.client_order_id)
             if (
-                request.purpose == "place"
+                request.purpose is Purpose.PLACE
                 and order is not None
                 and order.status not in (Status.PENDING, Status.UNKNOWN)
             ):
@@ -157,7 +158,7 @@ class ModelRun:
             )
             shell.later(max(0, answer.time_ns - now_ns), lambda: shell.take(arrival))
             return
-        meta = {"outcome": "timeout", "sent_ns": record.time_ns}
+        meta = {"outcome": AnswerStatus.TIMEOUT, "sent_ns": record.time_ns}
         shell.later(max(0, until_ns - now_ns), lambda: shell.answered(record, request, meta, b""))
 
     # ---- going on
@@ -287,11 +288,11 @@ class ModelRun:
     def _on_market_link(self, record: Record, request: RequestBody) -> None:
         """A link that was down then comes up when the record's does; one that stood is there after a request's way."""
         shell = self.shell
-        if request.purpose == "disconnect":
+        if request.purpose is Purpose.DISCONNECT:
             self._links.wanting.pop(request.source, None)
             shell.later(self._model.request_ns, lambda: self._leave(request.source))
         elif request.source in self._links.up:
-            arrival = Arrival(Kind.LINK, request.source, cause=record.seq, body=text_of(LinkBody("up")))
+            arrival = Arrival(Kind.LINK, request.source, cause=record.seq, body=text_of(LinkBody(LinkEvent.UP)))
             shell.later(self._model.request_ns, lambda: shell.take(arrival))
         else:
             self._links.wanting[request.source] = record.seq
@@ -299,7 +300,9 @@ class ModelRun:
     def _leave(self, source: str) -> None:
         link = self._state.account.links.by_source[source]
         if link.up_seq >= 0:
-            self.shell.take(Arrival(Kind.LINK, source, cause=link.up_seq, body=text_of(LinkBody("down", "asked"))))
+            self.shell.take(
+                Arrival(Kind.LINK, source, cause=link.up_seq, body=text_of(LinkBody(LinkEvent.DOWN, "asked")))
+            )
 
 
 class _Place:

@@ -13,10 +13,11 @@ from pathlib import Path
 
 import msgspec
 
-from engine import facts
 from engine.gc_tuning import rare_collections
 from engine.kernel import Kernel
 from engine.model import ONLY, find_instrument
+from engine.record_codec import read_request
+from engine.requests import LinkRole
 from engine.sequencer import Append, Sequencer
 from engine.session_record import Resimulated, SessionBody
 from engine.state.session_state import State
@@ -156,11 +157,11 @@ class _Resimulation:
         self._last = SEQ_MAX if wanted.until_seq is None else wanted.until_seq
         self._kernel = Kernel(self._body)
         plans = self._kernel.program.links(wanted.session.venues[0].name)
-        self._links = MarketLinks(frozenset(plan.source for plan in plans if plan.role == "market"))
+        self._links = MarketLinks(frozenset(plan.source for plan in plans if plan.role is LinkRole.MARKET))
         self._is_capture = is_import(journal)
         if self._is_capture:
             self._links.up |= self._links.sources  # nobody says when they stood: there are frames
-        self._private = [(plan.source, plan.path) for plan in plans if plan.role == "private"]
+        self._private = [(plan.source, plan.path) for plan in plans if plan.role is LinkRole.PRIVATE]
         self._handover_seq: int | None = None
         self._handover = ""
         self._balances_known = True
@@ -262,7 +263,7 @@ def differs(recorded: Sequence[Record], ours: Sequence[Record]) -> str:
 def _said(record: Record) -> str:
     if record.kind is not Kind.REQUEST:
         return f"{record.kind}"
-    request = facts.read_request(record.body or "")
+    request = read_request(record.body or "")
     if (order := request.order) is None:
         return request.purpose
     price = f" at {order.price:f}" if order.price else ""

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from decimal import Decimal
 
 from engine import facts
+from engine.record_codec import read_fact, read_request
+from engine.requests import Purpose
 from engine.session_record import SessionBody
 from engine.sim.binance.filters import rules_of
 from engine.sim.exchange import adoption
@@ -126,10 +128,9 @@ def totals_at(journal: Journal, state: State) -> dict[str, int]:
             totals[asset] += int(amount * ONE)
 
     for record in journal.records(0, state.seq, kinds=(Kind.FACT,)):
-        if '"order_filled"' not in (record.body or ""):
+        fill = read_fact(record.body or "")
+        if not isinstance(fill, facts.OrderFilled):
             continue
-        fill = facts.read_fact(record.body or "")
-        assert isinstance(fill, facts.OrderFilled), "by its tag"
         base, quote = assets[fill.instrument]
         move(base, fill.quantity * fill.side.sign, record.seq, fill.venue_ns)
         move(quote, -fill.quantity * fill.price * fill.side.sign, record.seq, fill.venue_ns)
@@ -142,7 +143,7 @@ def _refuse_settled_before(journal: Journal, carried: Mapping[str, Order]) -> No
     if not carried:
         return
     for record in journal.records(kinds=(Kind.FACT,)):
-        fact = facts.read_fact(record.body or "")
+        fact = read_fact(record.body or "")
         match fact:
             case facts.Reconciled():
                 return
@@ -160,10 +161,10 @@ def first_totals(journal: Journal) -> dict[str, int]:
     totals: dict[str, int] = {}
     for record in journal.records(kinds=(Kind.FACT, Kind.REQUEST)):
         if record.kind is Kind.REQUEST:
-            if totals and facts.read_request(record.body or "").purpose == "place":
+            if totals and read_request(record.body or "").purpose is Purpose.PLACE:
                 break
             continue
-        fact = facts.read_fact(record.body or "")
+        fact = read_fact(record.body or "")
         if isinstance(fact, facts.BalanceChanged):
             totals[fact.asset] = units(f"{fact.free + fact.locked:f}")
     return totals

@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from engine import facts
 from engine.market import rows as r
 from engine.market.rows import Rows
+from engine.record_codec import read_request
 from engine.session_context import SessionContext
 from engine.sim.feeds.recorded_feed import DepthAnswer, Piece
 from engine.sim.feeds.sim_market import Line
@@ -100,7 +100,7 @@ class Timeline:
             instrument = next(iter(self._program.instruments))  # a capture has snapshots of one alone
         else:
             asked = next(self._journal.records(record.cause, record.cause))
-            instrument = facts.read_request(asked.body or "").instrument
+            instrument = read_request(asked.body or "").instrument
         payload = record.payload or b""
         rows = venue_of(self._program, record.source).market.decode_snapshot(
             payload, instrument, record.seq, record.time_ns

@@ -13,14 +13,15 @@ from typing import Any
 
 import msgspec
 
-from engine import facts
+from engine.record_codec import read_request
+from engine.requests import Purpose
 from engine.session_record import MILLISECOND_NS
 from engine.sim.exchange import queue_models
 from journal.reader import Journal
 from journal.record import Kind
 
 MEASURED_MAX = 2_000  # exchanges: more change a median no more
-MEASURED_PURPOSES = frozenset({"place", "cancel"})
+MEASURED_PURPOSES = frozenset({Purpose.PLACE, Purpose.CANCEL})
 MS_MAX = Decimal(3_600_000)  # an hour
 FEE_MIN, FEE_MAX = Decimal("-0.01"), Decimal("0.1")  # a rate: ten per cent; below 0 it is a rebate
 POWER_MAX = 5
@@ -197,7 +198,7 @@ def measured(journal: Journal) -> MeasuredLatency:
     trips: list[int] = []
     for record in journal.records(kinds=(Kind.REQUEST, Kind.BROKER)):
         if record.kind is Kind.REQUEST:
-            if facts.read_request(record.body or "").purpose in MEASURED_PURPOSES:
+            if read_request(record.body or "").purpose in MEASURED_PURPOSES:
                 sent[record.seq] = record.time_ns
         elif record.meta is not None and record.cause in sent:
             began_ns = sent.pop(record.cause)

@@ -8,14 +8,14 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from engine import facts
-from engine.facts import CommandBody, text_of
+from engine.bodies import CommandBody, CommandName
 from engine.market import rows as r
+from engine.record_codec import read_command, text_of
 from engine.sequencer import Arrival
 from journal.record import Kind, Record
 from replay.resim.timeline import OutsideInput, RowSpan
 
-_PAUSE = text_of(CommandBody("pause", by="resim", reason="no strategy is asked yet"))
+_PAUSE = text_of(CommandBody(CommandName.PAUSE, by="resim", reason="no strategy is asked yet"))
 
 
 def paused() -> Arrival:
@@ -34,8 +34,8 @@ def asked_from(pieces: Iterator[RowSpan | OutsideInput], seq: int) -> Iterator[R
         if at is None:
             yield piece
             command = _command(piece)
-            by_person = command == "pause" or (by_person and command != "resume")
-            if command == "resume":
+            by_person = command is CommandName.PAUSE or (by_person and command is not CommandName.RESUME)
+            if command is CommandName.RESUME:
                 yield _outside(piece, seq, _PAUSE)
             continue
         if isinstance(piece, RowSpan) and at:
@@ -46,7 +46,11 @@ def asked_from(pieces: Iterator[RowSpan | OutsideInput], seq: int) -> Iterator[R
                 piece,
                 seq,
                 text_of(
-                    CommandBody("decide", by="resim", reason=f"strategies are asked from record {seq} of the source on")
+                    CommandBody(
+                        CommandName.DECIDE,
+                        by="resim",
+                        reason=f"strategies are asked from record {seq} of the source on",
+                    )
                 ),
             )
         yield piece
@@ -67,10 +71,10 @@ def _behind(stretch: RowSpan, records: int) -> RowSpan:
     return RowSpan(stretch.rows[begin:], stretch.ends[records:] - begin, stretch.line + records)
 
 
-def _command(piece: RowSpan | OutsideInput) -> str:
+def _command(piece: RowSpan | OutsideInput) -> CommandName | None:
     if isinstance(piece, RowSpan) or piece.record.kind is not Kind.COMMAND:
-        return ""
-    return facts.read_command(piece.record.body or "").command
+        return None
+    return read_command(piece.record.body or "").command
 
 
 def _outside(piece: RowSpan | OutsideInput, seq: int, body: str) -> OutsideInput:

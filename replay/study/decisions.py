@@ -9,8 +9,8 @@ from pathlib import Path
 
 import msgspec
 
-from engine import facts
 from engine.facts import NewOrder
+from engine.record_codec import read_intent, read_timer, read_verdict
 from journal.reader import Journal
 from journal.record import INPUTS, Kind, Record
 from replay.moments import iso
@@ -80,7 +80,7 @@ class DecisionReader:
             self._origin_seq = record.seq
             self.origin = _origin(record, self._unnamed, as_source=self._as_source)
         elif record.kind is Kind.INTENT:
-            body = facts.read_intent(record.body or "")
+            body = read_intent(record.body or "")
             if body.order is not None:
                 what = said(body.order)
                 self._placed[record.key or ""] = what
@@ -92,7 +92,7 @@ class DecisionReader:
             (intent, strategy, what), self._pending = self._pending, None
             leg = self._legs[self.origin, strategy]
             self._legs[self.origin, strategy] += 1
-            approved = facts.read_verdict(record.body or "").approved
+            approved = read_verdict(record.body or "").approved
             return RecordedDecision(self.origin, strategy, leg, what, approved, intent.seq, intent.time_ns)
         return None
 
@@ -107,7 +107,7 @@ def _origin(record: Record, unnamed: Counter[str], *, as_source: bool) -> str:
     if record.kind is Kind.FEED and record.meta is None:
         return f"market {record.seq if as_source else record.key or record.seq}"
     if record.kind is Kind.TIMER:
-        timer = facts.read_timer(record.body or "")
+        timer = read_timer(record.body or "")
         return f"{timer.timer} due {timer.due_ns}"
     name = f"{record.kind} of {record.source}"
     unnamed[name] += 1

@@ -14,6 +14,8 @@ from urllib.parse import urlsplit
 import msgspec
 
 from engine import facts
+from engine.record_codec import read_fact, read_request
+from engine.requests import Purpose
 from engine.session_context import SessionContext
 from engine.session_record import MILLISECOND_NS, SECOND_NS, SessionBody, read_session
 from engine.sim.units import ONE
@@ -25,7 +27,7 @@ from replay.resim.sim_setup import KEY, first_totals, modelled_venue, refuse_ven
 from replay.resim.timeline import Timeline
 from replay.resim.venue_model import VenueModel, measured, with_settings
 
-SENT = frozenset({"place", "cancel"})
+SENT = frozenset({Purpose.PLACE, Purpose.CANCEL})
 APART_NS_MAX = SECOND_NS  # fills further apart than this are as wrong as if one of them were missing
 FIRST_MS = (0, 0.5, 1, 2, 4, 8, 16, 32, 64, 128)  # ways that are tried first
 ROUNDS = 3  # each halves the distance between those tried around the best
@@ -86,9 +88,7 @@ def fidelity(
         raise NothingSentError(f"{folder} sent no order, so there is nothing to hold a model against.")
     base = with_settings(msgspec.structs.replace(found.model, **rates), settings or {})
     requests = [
-        record
-        for record in journal.records(kinds=(Kind.REQUEST,))
-        if facts.read_request(record.body or "").purpose in SENT
+        record for record in journal.records(kinds=(Kind.REQUEST,)) if read_request(record.body or "").purpose in SENT
     ]
     offset_ns = _offset_ns(journal)
     tape = Timeline(journal, SessionContext(session, {}), journal.last_seq, frozenset())
@@ -132,14 +132,13 @@ def recorded_orders(journal: Journal) -> tuple[Orders, dict[str, str]]:
     rates: dict[bool, list[Decimal]] = defaultdict(list)
     for record in journal.records(kinds=(Kind.REQUEST, Kind.FACT)):
         if record.kind is Kind.REQUEST:
-            request = facts.read_request(record.body or "")
-            if request.purpose == "place" and request.order is not None:
+            request = read_request(record.body or "")
+            if request.purpose is Purpose.PLACE and request.order is not None:
                 found[request.client_order_id] = ComparedOrder(request.order.quantity)
             continue
-        if '"order_filled"' not in (record.body or ""):
+        fill = read_fact(record.body or "")
+        if not isinstance(fill, facts.OrderFilled):
             continue
-        fill = facts.read_fact(record.body or "")
-        assert isinstance(fill, facts.OrderFilled), "by its tag"
         if fill.client_order_id in found:
             found[fill.client_order_id] = _filled(
                 found[fill.client_order_id], fill.quantity, fill.price, fill.venue_ns, maker=fill.maker
@@ -165,9 +164,8 @@ def _offset_ns(journal: Journal) -> int:
     """The venue's clock less session time, as it was measured last."""
     offset_ns = 0
     for record in journal.records(kinds=(Kind.FACT,)):
-        if '"clock_measured"' in (record.body or ""):
-            fact = facts.read_fact(record.body or "")
-            assert isinstance(fact, facts.ClockMeasured), "by its tag"
+        fact = read_fact(record.body or "")
+        if isinstance(fact, facts.ClockMeasured):
             offset_ns = fact.offset_ns
     return offset_ns
 
@@ -189,7 +187,7 @@ def modelled_orders(  # noqa: PLR0917 - all that an order's fate depends on
     dialect, key = BinanceSpot(session.instruments, session.venues[0].recv_window_ms), ApiKey.hmac(KEY, KEY)
     now_ns = 0
     for number, record in enumerate(requests, 1):
-        request = facts.read_request(record.body or "")
+        request = read_request(record.body or "")
         assert request.unsigned is not None, "an order is a message"
         now_ns = record.time_ns + model.request_ns
         message = dialect.sign_rest(request.unsigned, key, now_ns // MILLISECOND_NS)

@@ -14,13 +14,13 @@ import numpy as np
 import numpy.typing as npt
 
 from engine import facts
+from engine.record_codec import read_fact
 from journal.reader import Journal
 from journal.record import Kind, Record
 from replay.resim.resimulate import ResimOptions, decide_again
 from replay.study.decisions import ChangedDecision, DecisionReader, RecordedDecision, changes
 
 SHORTER_TRIED = 12  # beginnings, where a run was found: there may be shorter ones anywhere in it
-STOPPED = '"strategy_stopped"'
 Numbers = npt.NDArray[np.int64]
 
 
@@ -177,10 +177,11 @@ class _Runs:
 
 def _stop(reading: DecisionReader, record: Record) -> RecordedDecision | None:
     """A strategy's mistake is what it decided there."""
-    if record.kind is not Kind.FACT or STOPPED not in (record.body or ""):
+    if record.kind is not Kind.FACT:
         return None
-    fact = facts.read_fact(record.body or "")
-    assert isinstance(fact, facts.StrategyStopped), "by its tag"
+    fact = read_fact(record.body or "")
+    if not isinstance(fact, facts.StrategyStopped):
+        return None
     return RecordedDecision(
         reading.origin,
         fact.strategy,

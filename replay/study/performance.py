@@ -11,9 +11,11 @@ from pathlib import Path
 import msgspec
 
 from engine import facts
+from engine.mode_reasons import Mode
 from engine.model import Instrument
+from engine.record_codec import read_fact, read_request, read_verdict
+from engine.requests import Purpose
 from engine.session_record import read_session
-from engine.state.mode import Mode
 from engine.state.positions import unrealised
 from engine.state.session_state import restore_opening
 from journal.reader import Journal
@@ -79,7 +81,7 @@ class PerformanceCounter:
 
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
-        self._sent: Counter[str] = Counter()  # requests by purpose: one of them is called "fills" too
+        self._sent: Counter[Purpose] = Counter()  # requests
         self._filled = Decimal(0)
         self._marks: dict[str, Decimal] = {}
         self._stopped: list[str] = []
@@ -96,11 +98,11 @@ class PerformanceCounter:
         elif record.kind is Kind.INTENT:
             self._counts["intents"] += 1
         elif record.kind is Kind.VERDICT:
-            self._counts["refused"] += not facts.read_verdict(record.body or "").approved
+            self._counts["refused"] += not read_verdict(record.body or "").approved
         elif record.kind is Kind.REQUEST:
-            self._sent[facts.read_request(record.body or "").purpose] += 1
+            self._sent[read_request(record.body or "").purpose] += 1
         elif record.kind is Kind.FACT:
-            fact = facts.read_fact(record.body or "")
+            fact = read_fact(record.body or "")
             match fact:
                 case facts.OrderFilled():
                     self._counts["fills"] += 1
@@ -127,8 +129,8 @@ class PerformanceCounter:
             idle="" if self._ran else "; ".join(self._reasons),
             intents=self._counts["intents"],
             refused=self._counts["refused"],
-            placed=self._sent["place"],
-            canceled=self._sent["cancel"],
+            placed=self._sent[Purpose.PLACE],
+            canceled=self._sent[Purpose.CANCEL],
             fills=self._counts["fills"],
             maker_fills=self._counts["maker"],
             filled_quantity=self._filled,

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from engine import facts
+from engine.record_codec import read_command, read_fact, read_request
 from engine.session_record import SessionBody, read_session
 from journal.reader import Journal
 from journal.record import Kind, Record
@@ -151,7 +152,7 @@ def _market(journal: Journal) -> Iterator[SideText]:
 def _answers(journal: Journal) -> Iterator[SideText]:
     """How long each order and cancel waited for its answer, in nanoseconds."""
     for request, answer in _ended(journal):
-        purpose = facts.read_request(request.body or "").purpose
+        purpose = read_request(request.body or "").purpose
         yield SideText(f"{purpose} answered after {answer.time_ns - request.time_ns} ns", answer)
 
 
@@ -161,12 +162,12 @@ def _outcomes(journal: Journal) -> Iterator[SideText]:
         meta = msgspec.json.decode(answer.meta or "{}")
         status = meta.get("status", meta.get("outcome", ""))
         refused = (answer.payload or b"").decode("utf-8", "replace")[:WORDS_MAX] if status != OK_STATUS else ""
-        yield SideText(f"{facts.read_request(request.body or '').purpose}: {status} {refused}".rstrip(), answer)
+        yield SideText(f"{read_request(request.body or '').purpose}: {status} {refused}".rstrip(), answer)
 
 
 def _commands(journal: Journal) -> Iterator[SideText]:
     for record in journal.records(kinds=(Kind.COMMAND,)):
-        command = facts.read_command(record.body or "")
+        command = read_command(record.body or "")
         if command.by != "resim":
             yield SideText(f"{command.command} by {command.by or 'nobody'}", record)
 
@@ -176,7 +177,7 @@ def _ended(journal: Journal) -> Iterator[tuple[Record, Record]]:
     asked: dict[int, Record] = {}
     for record in journal.records(kinds=(Kind.REQUEST, Kind.BROKER)):
         if record.kind is Kind.REQUEST:
-            if facts.read_request(record.body or "").mutates:
+            if read_request(record.body or "").mutates:
                 asked[record.seq] = record
         elif record.cause in asked and record.meta is not None:
             yield asked.pop(record.cause), record
@@ -184,9 +185,8 @@ def _ended(journal: Journal) -> Iterator[tuple[Record, Record]]:
 
 def _fills(journal: Journal) -> Iterator[SideText]:
     for record in journal.records(kinds=(Kind.FACT,)):
-        if '"fact":"order_filled"' not in (record.body or ""):
+        fact = read_fact(record.body or "")
+        if not isinstance(fact, facts.OrderFilled):
             continue
-        fact = facts.read_fact(record.body or "")
-        assert isinstance(fact, facts.OrderFilled), "by its tag"
         of = f"{fact.side} {fact.quantity:f} {fact.instrument.partition(':')[2]} at {fact.price:f}"
         yield SideText(f"{of}, fee {fact.fee:f} {fact.fee_asset}, {'maker' if fact.maker else 'taker'}", record)

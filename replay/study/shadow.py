@@ -6,7 +6,7 @@ Deciding is replay/resim/resimulate.py, reading is journal/live_journal.py; what
 
 from collections.abc import Callable, Sequence
 
-from engine import facts
+from engine.record_codec import read_command
 from engine.session_record import SECOND_NS
 from journal.record import Kind, Record
 from replay.study.decisions import ChangedDecision, DecisionReader, Place, RecordedDecision
@@ -41,7 +41,7 @@ class Shadow:
     def decided(self, records: Sequence[Record]) -> None:
         first = records[0]
         if first.kind is Kind.COMMAND and first.source == "resim":
-            self._tell_handover(first.seq - 1, facts.read_command(first.body or "").reason)
+            self._tell_handover(first.seq - 1, read_command(first.body or "").reason)
         self._take(self._ours, self._live, records)
 
     def end(self) -> None:

@@ -1,1 +1,1 @@
-"""One command a file; what a command does lies in the package it calls."""
+"""The commands, one a file. Each checks its options and calls the package that does the work."""

@@ -16,8 +16,8 @@ from verbatim.session_lookup import find
 def command(*, session: str, uri: str, journals: Path) -> None:
     """Copy SESSION, which has ended, into a folder of its name at URI: a path, or s3://bucket/folder.
 
-    Each file is read again and compared; nothing is overwritten; a call that was cut off goes on when it is repeated.
-    Credentials come from the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY). The last line is where it lies.
+    Each file is read again and compared; nothing is overwritten; an interrupted call continues when it is repeated.
+    Credentials come from the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY). The last line is its address.
     """
     from journal.archive import archive, opened
     from journal.errors import ArchiveFailedError, DamagedArchiveError, JournalError

@@ -26,9 +26,7 @@ def _redactions(_context: click.Context, _option: click.Parameter, text: str | N
     "--to", "end", metavar="SEQ|TIME", help="End with the step of this record, or of the last at this time (UTC)."
 )
 @click.option("--redact", metavar="NAME,...", callback=_redactions, help=f"Take out: {', '.join(REDACTIONS)}.")
-@click.option(
-    "--hide", multiple=True, metavar="TEXT", help="Replace this text wherever it is said; may be given more than once."
-)
+@click.option("--hide", multiple=True, metavar="TEXT", help="Replace this text everywhere; may be repeated.")
 @journals_option
 def command(
     *,
@@ -43,7 +41,7 @@ def command(
     """Make FILE.vbundle of SESSION: a file that a stranger can verify, query and replay.
 
     A whole session keeps its own sealed files. With --from or --to it is a slice, and with --redact or --hide rewritten: then
-    sealed anew, with the session's chain value stated. The last line printed is the file.
+    sealed again, with the session's chain value stated. The last line printed is the file.
     """
     if not all(hide):
         raise click.UsageError("--hide needs a text")
@@ -75,7 +73,7 @@ def command(
     what = (
         "the whole session, byte for byte"
         if made.whole
-        else f"records {made.first_seq:,} to {made.last_seq:,}, sealed anew"
+        else f"records {made.first_seq:,} to {made.last_seq:,}, sealed again"
     )
     click.echo(f"bundle: {what}; redacted: {', '.join(made.redacted) or 'nothing'}; {target.stat().st_size:,} bytes")
     click.echo(target)

@@ -16,7 +16,7 @@ import click
     default=20.0,
     show_default=True,
     type=click.FloatRange(min=1),
-    help="How long; a capture plays to its end.",
+    help="Duration; a capture plays to its end.",
 )
 @click.option("--journals", type=click.Path(path_type=Path), default=Path("journals"), show_default=True)
 @click.option("--strategy", default="", help="FILE:CLASS of a strategy of your own, instead of the examples.")
@@ -28,12 +28,12 @@ import click
     help="The libraries that talk to the venue: trio-websocket and httpx, or leaner ones.",
 )
 @click.option("--http", type=click.Choice(["httpx", "direct"]), hidden=True, help="The old name of --transport.")
-@click.option("--json", "as_json", is_flag=True, help="What happened, as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 @click.option("--verbose", is_flag=True, help="Show the session's log.")
 def command(as_json: bool, verbose: bool, transport: str, http: str | None, **options: object) -> None:  # noqa: FBT001 - click's way of flags
-    """Trade against a simulated venue, seal the session, replay it and say whether it repeats word for word.
+    """Trade against a simulated venue, seal the session, replay it and compare.
 
-    Exit code 0 only if it does.
+    Ends with 0 only if the replay is identical.
     """
     import json
 
@@ -44,28 +44,28 @@ def command(as_json: bool, verbose: bool, transport: str, http: str | None, **op
     from engine.live.transport.selection import TransportProfile
     from replay.replay import replay_session
     from verbatim.config import OLD_TRANSPORTS
-    from verbatim.demo import Tour, trade
+    from verbatim.demo import DemoOptions, trade
     from verbatim.exit_codes import DIFFERS, FAILED, stop
-    from verbatim.runner import run_or_stop, shown_path, told
+    from verbatim.runner import run_or_stop, short_path, summary_json
     from verbatim.warmup import compile_first
 
     configure(level="info" if verbose else "error")
     console = Console(stderr=True)
     profile = TransportProfile(transport) if http is None else OLD_TRANSPORTS[http]
-    tour = Tour(transport=profile, **options)  # type: ignore[arg-type]  # click has checked each
+    chosen = DemoOptions(transport=profile, **options)  # type: ignore[arg-type]  # click has checked each
     compile_first(console)
 
     async def main() -> Summary:
-        return await trade(tour, console)
+        return await trade(chosen, console)
 
     summary = run_or_stop(main)
     try:
         with console.status("replaying..."):
             verdict = replay_session(summary.folder)
     except KeyboardInterrupt:
-        stop(f"interrupted during the replay; the session is in {shown_path(summary.folder)}", FAILED)
+        stop(f"interrupted during the replay; the session is in {short_path(summary.folder)}", FAILED)
     if as_json:
-        click.echo(json.dumps({**told(summary), "replay": "identical" if verdict.identical else "differs"}))
+        click.echo(json.dumps({**summary_json(summary), "replay": "identical" if verdict.identical else "differs"}))
     else:
         for line in report(summary, verdict.text()):
             click.echo(line)
@@ -76,17 +76,17 @@ def command(as_json: bool, verbose: bool, transport: str, http: str | None, **op
 
 
 def report(summary: object, verdict: str) -> list[str]:
-    """What happened, the verdict, and what to try next."""
+    """Return the lines of the summary, the verdict, and commands to try next."""
     import shlex
 
     from engine.live.session_status import Summary
-    from verbatim.runner import invoked, shown_path, troubles
+    from verbatim.runner import problems, short_path, typed_command
 
     assert isinstance(summary, Summary), summary
     last = summary.last
     lines = [
-        f"session  {last.session}  in {shown_path(summary.folder)} ({summary.ended}: {summary.reason})",
-        f"records  {last.records:,}, of which {last.messages:,} messages of the venue",
+        f"session  {last.session}  in {short_path(summary.folder)} ({summary.ended}: {summary.reason})",
+        f"records  {last.records:,}; {last.messages:,} of them messages of the venue",
         f"orders   {last.orders:,}",
         f"fills    {last.fills:,}",
     ]
@@ -96,11 +96,11 @@ def report(summary: object, verdict: str) -> list[str]:
             f"P&L      {held.pnl:+.4f}  {held.strategy} on {name}: realised {held.realised_pnl:+.4f}, "
             f"open {held.unrealised_pnl:+.4f}, fees {held.fees_quote:.4f}; holds {held.quantity.normalize():f}"
         )
-    lines += [click.style(trouble, fg="red", bold=True) for trouble in troubles(summary)]
+    lines += [click.style(problem, fg="red", bold=True) for problem in problems(summary)]
     lines += ["", verdict, "", "try next:"]
     folder = str(summary.folder.parent)
     where = "" if folder == "journals" else f" --journals {shlex.quote(folder)}"
-    me = invoked()
+    me = typed_command()
     lines += [
         f"  {me} verify {last.session}{where}",
         f"  {me} replay {last.session}{where} --strict",

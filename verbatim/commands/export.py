@@ -37,7 +37,7 @@ def command(
     end: str | None,
     journals: Path,
 ) -> None:
-    """Write SESSION's records to one file, or, where a FOLDER is named, every view of `verbatim sql` as a Parquet file.
+    """Write SESSION's records to one file, or every view of `verbatim sql` to Parquet files in a FOLDER.
 
     Nothing is overwritten. The last line printed is what was made.
     """
@@ -75,7 +75,7 @@ def _views(folder: Path, target: Path) -> int:
     from journal.export import appearing
     from journal.verify import verify
 
-    if problems := verify(folder).problems:  # DuckDB looks at no checksum
+    if problems := verify(folder).problems:  # DuckDB checks no checksum
         raise DamagedJournalError(folder, problems[0], "export what is whole of it as a file, with --to")
     connection = connect(folder)
     with appearing(target) as partial:

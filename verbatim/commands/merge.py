@@ -16,7 +16,7 @@ from verbatim.session_lookup import find
 def command(*, session: str, journals: Path, mib_max: int) -> None:
     """Make few large segments of SESSION's many small ones: the same records, the same chain, the same session root.
 
-    SESSION is a path or an id, and must have ended: what is being written is not merged.
+    SESSION is a path or an id, and must have ended.
     """
     from journal.errors import DamagedJournalError, JournalError, JournalFailedError
     from journal.merge import merge

@@ -5,42 +5,54 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from verbatim.options import a_number
+from verbatim.options import duration_option
 
 if TYPE_CHECKING:
     from verbatim.config import Config
 
-PUBLIC = {  # where a venue gives its market data to anyone: REST and streams
+PUBLIC = {  # addresses of public market data: REST and streams
     "binance_coinm": ("https://dapi.binance.com", "wss://dstream.binance.com"),
     "binance_spot": ("https://data-api.binance.vision", "wss://data-stream.binance.vision"),
     "binance_usdm": ("https://fapi.binance.com", "wss://fstream.binance.com"),
 }
-STALE_SECONDS = 60  # a trader must not believe in a silent market for long; a recorder may wait for a quiet one
+STALE_SECONDS = 60  # a trader must not trust a silent market for long; a recorder may wait for a quiet one
 
 
 @click.command("record")
 @click.argument("config", type=click.Path(path_type=Path), required=False)
-@click.option("--venue", "name", default="binance_spot", show_default=True, help="Whose dialect is spoken.")
-@click.option("--url", help="REST address; left out, the venue's own for public data.")
-@click.option("--stream", help="Stream address; left out, that of --url.")
-@click.option("--symbol", "symbols", multiple=True, help="What to record; may be repeated.")
-@click.option("--journals", type=click.Path(path_type=Path), help="Folder of the journals; outdoes the configuration.")
 @click.option(
-    "--roll-hours", type=click.FloatRange(0, 24 * 31, min_open=True), help="A new session at this age; 24 unless said."
+    "--venue",
+    "name",
+    default="binance_spot",
+    show_default=True,
+    help="Name of the venue, or package.module:Class of your own.",
 )
-@click.option("--roll-at", metavar="HH:MM", help="A new session every day at this time (UTC) instead.")
+@click.option("--url", help="REST address. Default: the venue's own for public data.")
+@click.option("--stream", help="Stream address. Default: that of --url.")
+@click.option("--symbol", "symbols", multiple=True, help="Symbol to record; may be repeated.")
 @click.option(
-    "--for",
-    "seconds",
-    type=click.FloatRange(0, 1e9, min_open=True),
-    callback=a_number,
-    help="End after so many seconds.",
+    "--journals", type=click.Path(path_type=Path), help="Folder of the journals; overrides the configuration."
 )
+@click.option(
+    "--roll-hours",
+    type=click.FloatRange(0, 24 * 31, min_open=True),
+    help="Start a new session at this age. Default: 24.",
+)
+@click.option("--roll-at", metavar="HH:MM", help="Start a new session every day at this time (UTC) instead.")
+@duration_option("End after this many seconds.")
 @click.option(
     "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True
 )
 @click.option("--json", "as_json", is_flag=True, help="Logs and each session's summary as JSON lines.")
-def command(*, config: Path | None, seconds: float | None, log_level: str, as_json: bool, **given: Any) -> None:
+def command(
+    *,
+    config: Path | None,
+    seconds: float | None,
+    seconds_old: float | None,
+    log_level: str,
+    as_json: bool,
+    **given: Any,
+) -> None:
     """Record the market streams of CONFIG (a TOML file as for `run`), or of the symbols named.
 
     Needs no account and no key, and never trades. SIGINT or SIGTERM ends it in order.
@@ -53,52 +65,59 @@ def command(*, config: Path | None, seconds: float | None, log_level: str, as_js
 
     from engine.live.logs import configure
     from engine.live.session_status import Summary
-    from verbatim.config import recording_wanted
+    from verbatim.config import recording_config
     from verbatim.exit_codes import FAILED
     from verbatim.recorder import Recorder, roll_due_ns
-    from verbatim.runner import end_by, run_or_stop, shown_path, told
+    from verbatim.runner import exit_for, run_or_stop, short_path, summary_json
     from verbatim.warmup import compile_first
 
     configure(level=log_level, json_lines=as_json)
     try:
         settings = _settings(config, given)
-        wanted = recording_wanted(settings, base=config.parent if config is not None else None)
+        wanted = recording_config(settings, base=config.parent if config is not None else None)
         wanted = dataclasses.replace(wanted, journals=given["journals"] or wanted.journals)
     except Exception as error:
-        end_by(error)
+        exit_for(error)
         raise
 
-    def tell(summary: Summary) -> None:
+    def print_end(summary: Summary) -> None:
         last = summary.last
         if as_json:
-            click.echo(json.dumps(told(summary)))
+            click.echo(json.dumps(summary_json(summary)))
             return
         click.echo(
             f"session {last.session}: {last.records:,} records, {last.messages:,} messages, {last.gaps:,} gaps; "
-            f"{summary.ended}: {summary.reason}; {shown_path(summary.folder)}"
+            f"{summary.ended}: {summary.reason}; {short_path(summary.folder)}"
         )
 
     compile_first(Console(stderr=True), wanted.venue)
     due_ns = partial(roll_due_ns, roll_hours=settings.record.roll_hours, roll_at=settings.record.roll_at)
-    last = run_or_stop(partial(Recorder(wanted, due_ns=due_ns, tell=tell).run, seconds))
+    last = run_or_stop(partial(Recorder(wanted, due_ns=due_ns, on_end=print_end).run, seconds or seconds_old))
     if not last.clean:
         raise SystemExit(FAILED)
 
 
 def _settings(path: Path | None, given: dict[str, Any]) -> "Config":
-    """From the file or from the options, never from both: what outdoes what would have to be guessed. Raises ConfigError."""
+    """Return the settings of the file or of the options, never of both.
+
+    Raises:
+        ConfigError: both name what to record, or neither does.
+
+    """
     from verbatim.config import ConfigError, make_config, read_values
 
     chosen: dict[str, Any] = {name: value for name, value in given.items() if value}
     if path is not None:
         if both := [f"--{each.rstrip('s')}" for each in ("url", "stream", "symbols") if each in chosen]:
-            raise ConfigError(f"{both[0]} and {path} both say what to record: name the one or the other")
+            raise ConfigError(f"{both[0]} and {path} both name what to record. What to do: leave one out")
         values, where = read_values(path), str(path)
     else:
         if not chosen.get("symbols"):
-            raise ConfigError("nothing to record: name a configuration file, or symbols with --symbol")
+            raise ConfigError("nothing to record. What to do: name a configuration file, or symbols with --symbol")
         if "url" not in chosen and chosen["name"] not in PUBLIC:
-            raise ConfigError(f"where {chosen['name']} gives its market data is not known here: name it with --url")
+            raise ConfigError(
+                f"the address of {chosen['name']}'s market data is not known. What to do: name it with --url"
+            )
         rest, stream = (chosen["url"], "") if "url" in chosen else PUBLIC[chosen["name"]]
         stream = chosen.get("stream") or stream or rest.replace("http", "ws", 1)
         values = {"instruments": chosen["symbols"], "venue": {"name": chosen["name"], "rest": rest, "stream": stream}}

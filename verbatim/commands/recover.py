@@ -18,8 +18,8 @@ from verbatim.session_lookup import find
 def command(*, session: str, journals: Path, signing_key: Path | None) -> None:
     """Seal what a crash left of SESSION; the next session of its account does the same when it starts.
 
-    SESSION is a path or an id. A torn tail, which nobody was told was durable, is dropped and counted. Where names, footers
-    or the open part show damage to what was durable, it is refused with exit code 1 and nothing is changed. Rows that were
+    SESSION is a path or an id. A torn tail, which was never durable, is dropped and counted. If names, footers or the
+    open part show damage to durable records, the command ends with 1 and changes nothing. Rows that were
     sealed before are not read again: verify does that.
     """
     from journal.errors import DamagedJournalError, JournalError, JournalFailedError

@@ -35,7 +35,7 @@ DIFFS_SHOWN = 10
 @click.option(
     "--until", "until_seq", metavar="SEQ", type=click.IntRange(min=1), help="Let it know nothing behind this record."
 )
-@click.option("--modelled", is_flag=True, help="The simulated venue answers from the first request on.")
+@click.option("--modelled", is_flag=True, hidden=True, help="The old spelling of `verbatim backtest`.")
 @click.option(
     "--model",
     "model_settings",

@@ -7,7 +7,9 @@ import click
 
 @click.command("run")
 @click.argument("config", type=click.Path(path_type=Path))
-@click.option("--journals", type=click.Path(path_type=Path), help="Folder of the journals; outdoes the configuration.")
+@click.option(
+    "--journals", type=click.Path(path_type=Path), help="Folder of the journals; overrides the configuration."
+)
 @click.option(
     "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True
 )
@@ -21,36 +23,36 @@ def command(config: Path, journals: Path | None, log_level: str, as_json: bool) 
 
     from engine.live.logs import configure
     from engine.live.session_status import Summary
-    from verbatim.config import read_config, read_key, wanted
+    from verbatim.config import read_config, read_key, session_config
     from verbatim.exit_codes import FAILED
-    from verbatim.runner import end_by, run_or_stop, run_wanted, shown_path, told, troubles
+    from verbatim.runner import exit_for, problems, run_or_stop, run_session_config, short_path, summary_json
     from verbatim.warmup import compile_first
 
     configure(level=log_level, json_lines=as_json)
     console = Console(stderr=True)
     try:
         settings = read_config(config)
-        chosen = wanted(settings, key=read_key(settings, base=config.parent), base=config.parent)
+        chosen = session_config(settings, key=read_key(settings, base=config.parent), base=config.parent)
     except Exception as error:
-        end_by(error)
+        exit_for(error)
         raise
     if journals is not None:
         chosen = dataclasses.replace(chosen, journals=journals)
     compile_first(console)
 
     async def main() -> Summary:
-        return await run_wanted(chosen)
+        return await run_session_config(chosen)
 
     summary = run_or_stop(main)
     if as_json:
-        click.echo(json.dumps(told(summary)))
+        click.echo(json.dumps(summary_json(summary)))
     else:
         last = summary.last
         click.echo(
             f"session {last.session}: {last.records:,} records, {last.orders:,} orders, {last.fills:,} fills; "
-            f"{summary.ended}: {summary.reason}; {shown_path(summary.folder)}"
+            f"{summary.ended}: {summary.reason}; {short_path(summary.folder)}"
         )
-        for trouble in troubles(summary):
-            click.secho(trouble, fg="red", bold=True)
+        for problem in problems(summary):
+            click.secho(problem, fg="red", bold=True)
     if not summary.clean:
         raise SystemExit(FAILED)

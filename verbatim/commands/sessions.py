@@ -1,4 +1,4 @@
-"""`verbatim sessions`: the sessions of a folder, one line each. Reads columns of the journals; no strategy's code runs."""
+"""`verbatim sessions`: list the sessions of a folder. Reads columns of the journals; runs no strategy."""
 
 import json
 from datetime import UTC, datetime
@@ -37,7 +37,7 @@ def command(*, journals: Path, as_json: bool) -> None:
 
 
 def _is_ours(path: Path) -> bool:
-    """Whether a journal of another name is a session's, as far as it can be read: others may write journals too."""
+    """Return True if a journal with another folder name is a session, or cannot be read: other programs write journals too."""
     from engine.session_record import read_session
     from journal.errors import JournalError
     from journal.reader import Journal
@@ -52,10 +52,12 @@ def _is_ours(path: Path) -> bool:
 
 
 def _session(path: Path, name: str, start: datetime | None = None) -> dict[str, Any]:
-    """What one journal says of itself; `ended` tells what could not be read. `name` is what other commands find it by."""
+    """Return one row of the table; `ended` is "unreadable" for a damaged journal, `name` is the name for other commands."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
+    from engine.record_codec import fact_tag, purpose_of
+    from engine.requests import Purpose
     from engine.session_record import read_session
     from journal.errors import JournalError
     from journal.reader import Journal
@@ -79,8 +81,8 @@ def _session(path: Path, name: str, start: datetime | None = None) -> dict[str, 
             kinds = pc.cast(batch.column(1), pa.string())
             facts = batch.column(2).filter(pc.equal(kinds, "FACT"))
             requests = batch.column(2).filter(pc.equal(kinds, "REQUEST"))
-            fills += pc.sum(pc.match_substring(facts, '"fact":"order_filled"')).as_py() or 0
-            orders += pc.sum(pc.match_substring(requests, '"purpose":"place"')).as_py() or 0
+            fills += sum(fact_tag(text) == "order_filled" for text in facts.to_pylist())
+            orders += sum(purpose_of(text) is Purpose.PLACE for text in requests.to_pylist())
     except (JournalError, pa.ArrowException, ValueError) as error:
         lines = str(error).splitlines()
         return {**row, "ended": "unreadable", "problem": lines[0] if lines else type(error).__name__}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from verbatim.exit_codes import DIFFERS, stop
-from verbatim.options import a_number, journals_option
+from verbatim.options import duration_option, journals_option
 from verbatim.session_lookup import find_decided, trusted_host
 
 if TYPE_CHECKING:
@@ -40,14 +40,7 @@ if TYPE_CHECKING:
     metavar="ASSET=AMOUNT",
     help="What the account has, where the session does not say.",
 )
-@click.option(
-    "--for",
-    "seconds",
-    type=click.FloatRange(min=0, min_open=True),
-    callback=a_number,
-    metavar="SECONDS",
-    help="End after so long. Default: when the session ends.",
-)
+@duration_option("End after this time. Default: when the session ends.")
 @click.option(
     "--trust-code", is_flag=True, help="Run recorded strategies though they were not recorded on this machine."
 )
@@ -60,12 +53,13 @@ def command(
     model_settings: tuple[str, ...],
     balances: tuple[str, ...],
     seconds: float | None,
+    seconds_old: float | None,
     trust_code: bool,
     journals: Path,
 ) -> None:
     """Follow SESSION while another process lives it, decide with a change, send nothing, and print each decision that differs at once.
 
-    It begins at the session's first record, so that it knows what the session knew. Ends with the session, after --for SECONDS or with
+    It begins at the session's first record, so that it knows what the session knew. Ends with the session, after --duration SECONDS or with
     Ctrl-C; with 1 where a decision differed.
     """
     from engine.errors import CoreError
@@ -106,7 +100,7 @@ def command(
         )
         shadow = Shadow(_tell, _tell_handover)
         click.echo(f"shadow: follows {folder} from its first record; Ctrl-C ends it")
-        with no_sockets(), _told_to_end(seconds) as is_over:
+        with no_sockets(), _told_to_end(seconds or seconds_old) as is_over:
             journal = LiveJournal(folder, is_over=is_over, on_records=shadow.lived)
             outcome = decide_along(journal, wanted, shadow.decided)
         shadow.end()

@@ -16,7 +16,7 @@ from verbatim.session_lookup import find_to_read
 if TYPE_CHECKING:
     from analysis.sql_session import SqlResult, SqlView
 
-LIMIT_OF_TABLE = 100  # rows: more than that nobody reads on a screen
+LIMIT_OF_TABLE = 100  # rows
 CELL_MAX = 120  # characters of a cell in a table
 EXAMPLES = (
     "SELECT status, count(*) AS orders, sum(filled_quantity) AS filled FROM orders GROUP BY status",
@@ -101,7 +101,7 @@ def _wrapped(words: list[str], width: int = 110) -> list[str]:
 
 
 def _table(result: "SqlResult") -> None:
-    """A table where it fits the screen, else one line a value: a cell squeezed to nothing helps nobody."""
+    """Print a table if it fits the screen, else one line a value."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table

@@ -1,4 +1,4 @@
-"""`verbatim verify`: is the journal whole? The checking is journal/verify.py."""
+"""`verbatim verify`: prove that a journal is whole, by journal/verify.py."""
 
 import json
 import re
@@ -12,7 +12,7 @@ from verbatim.session_lookup import find_to_read
 
 
 def _public_key(_context: click.Context, _option: click.Parameter, text: str | None) -> str | None:
-    """An empty one, as of a variable that is not set, must not mean that nobody's will do."""
+    """Check the key; an empty one, as of an unset variable, must not mean "any signer"."""
     if text is not None and re.fullmatch(r"[0-9a-fA-F]{64}", text) is None:
         raise click.BadParameter("an Ed25519 public key: 64 hexadecimal digits")
     return text
@@ -42,13 +42,15 @@ def command(*, session: str, journals: Path, signer: str | None, repair: Path | 
         folder = find_to_read(journals, session)
         report = verify(folder, signer=signer)
         if (bundle := manifest_in(folder)) is not None:
-            of = (
+            extent = (
                 "all of it"
                 if bundle.whole
                 else f"records {bundle.first_seq} to {bundle.last_seq} of 0 to {bundle.session_last_seq}"
             )
             redacted = ", ".join(bundle.redacted) or "nothing"
-            report.notes.insert(0, f"a bundle of {bundle.session}: {of}; redacted: {redacted} (as its manifest says)")
+            report.notes.insert(
+                0, f"a bundle of {bundle.session}: {extent}; redacted: {redacted} (as its manifest says)"
+            )
     except DamagedJournalError as error:
         stop(str(error), DIFFERS)
     except JournalError as error:

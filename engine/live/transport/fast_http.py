@@ -18,6 +18,7 @@ from engine.live.transport.http_result import (
     kept_headers,
 )
 from engine.live.transport.tcp import Address, connect, reason_of
+from engine.requests import AnswerStatus
 from engine.venues.binance_spot.signing import HttpMessage
 
 RECEIVE_BYTES = 64 * 1024
@@ -45,7 +46,7 @@ class FastSender:
                 connection = await self._connection()
         except (OSError, trio.BrokenResourceError, trio.TooSlowError) as error:
             return _not_sent(sent_ns, f"cannot connect: {type(error).__name__}: {reason_of(error)}")
-        outcome, reason, is_whole = "timeout", f"no answer within {timeout_s:.3f} s", False
+        outcome, reason, is_whole = AnswerStatus.TIMEOUT, f"no answer within {timeout_s:.3f} s", False
         sent_ns = clock.now_ns()
         try:
             request = self._bytes(connection.http, message)
@@ -53,14 +54,19 @@ class FastSender:
                 response, body = await connection.exchange(request, self._body_bytes_max)
                 is_whole = True
                 return HttpResult(
-                    "answer", sent_ns, wall_ns(), status=response.status_code, headers=_kept(response), body=body
+                    AnswerStatus.ANSWER,
+                    sent_ns,
+                    wall_ns(),
+                    status=response.status_code,
+                    headers=_kept(response),
+                    body=body,
                 )
         except h11.LocalProtocolError as error:
             return _not_sent(sent_ns, f"the request is not HTTP: {error}")
         except HttpBodyError as error:
-            outcome, reason = "cut", str(error)
+            outcome, reason = AnswerStatus.CUT, str(error)
         except (h11.RemoteProtocolError, trio.BrokenResourceError, trio.ClosedResourceError) as error:
-            outcome, reason = "cut", f"{type(error).__name__}: {reason_of(error)}"
+            outcome, reason = AnswerStatus.CUT, f"{type(error).__name__}: {reason_of(error)}"
         finally:
             await self._release(connection, is_whole=is_whole)
         return HttpResult(outcome, sent_ns, wall_ns(), error=reason)
@@ -147,7 +153,7 @@ class _HttpConnection:
 
 
 def _not_sent(sent_ns: int, reason: str) -> HttpResult:
-    return HttpResult("not_sent", sent_ns, wall_ns(), error=reason)
+    return HttpResult(AnswerStatus.NOT_SENT, sent_ns, wall_ns(), error=reason)
 
 
 def _kept(response: h11.Response) -> dict[str, str]:

@@ -5,6 +5,7 @@ from typing import Protocol
 import msgspec
 
 from engine.live.clock import SessionClock
+from engine.requests import AnswerStatus
 from engine.venues.binance_spot.signing import HttpMessage
 from journal.record import canonical
 
@@ -19,7 +20,7 @@ KEPT_PREFIXES = ("x-mbx-used-weight", "x-mbx-order-count", "ratelimit", "x-ratel
 class HttpResult(msgspec.Struct):
     """`answer` has status and body; `not_sent` proves that no byte left; `timeout` and `cut` prove nothing."""
 
-    outcome: str
+    outcome: AnswerStatus
     sent_ns: int  # session time when sending began
     recv_ns: int  # wall clock when it ended
     status: int = 0
@@ -30,7 +31,7 @@ class HttpResult(msgspec.Struct):
     def meta(self) -> str:
         """Return the meta text of the answer's record."""
         fields: dict[str, object] = {"outcome": self.outcome, "sent_ns": self.sent_ns}
-        if self.outcome == "answer":
+        if self.outcome is AnswerStatus.ANSWER:
             fields |= {"status": self.status, "headers": self.headers}
         else:
             fields["error"] = self.error

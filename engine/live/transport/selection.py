@@ -4,7 +4,7 @@ import ssl
 from enum import StrEnum
 
 from engine.live.transport.http_result import BODY_BYTES_MAX, HttpSender
-from engine.live.transport.websocket import Websocket, WebsocketLimits
+from engine.live.transport.websocket import WEBSOCKET_LIMITS, Websocket, WebsocketLimits
 
 
 class TransportProfile(StrEnum):
@@ -18,7 +18,7 @@ async def open_websocket(
     profile: TransportProfile,
     url: str,
     context: ssl.SSLContext | None = None,
-    limits: WebsocketLimits = WebsocketLimits(),  # noqa: B008 - immutable
+    limits: WebsocketLimits = WEBSOCKET_LIMITS,
 ) -> Websocket:
     """Open a websocket of a profile; the caller sets the deadline.
 
@@ -26,10 +26,10 @@ async def open_websocket(
         WebsocketClosedError: if there is no connection, or the other side refuses the handshake.
     """
     if profile is TransportProfile.FAST:
-        from engine.live.transport import fast_websocket  # noqa: PLC0415 - a session pays for the profile it uses
+        from engine.live.transport import fast_websocket
 
         return await fast_websocket.open_websocket(url, context, limits)
-    from engine.live.transport import standard_websocket  # noqa: PLC0415 - as above
+    from engine.live.transport import standard_websocket
 
     return await standard_websocket.open_websocket(url, context, limits)
 
@@ -43,9 +43,9 @@ def make_sender(
 ) -> HttpSender:
     """Return the sender of a profile for one base URL."""
     if profile is TransportProfile.FAST:
-        from engine.live.transport.fast_http import FastSender  # noqa: PLC0415 - as above
+        from engine.live.transport.fast_http import FastSender
 
         return FastSender(base, context, body_bytes_max=body_bytes_max)
-    from engine.live.transport.standard_http import StandardSender  # noqa: PLC0415 - as above
+    from engine.live.transport.standard_http import StandardSender
 
     return StandardSender(base, context, body_bytes_max=body_bytes_max)

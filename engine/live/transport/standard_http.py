@@ -19,6 +19,7 @@ from engine.live.transport.http_result import (
     kept_headers,
 )
 from engine.live.transport.tcp import reason_of
+from engine.requests import AnswerStatus
 from engine.venues.binance_spot.signing import HttpMessage
 
 
@@ -45,12 +46,12 @@ class StandardSender:
     async def send(self, message: HttpMessage, *, timeout_s: float, clock: SessionClock) -> HttpResult:
         """See HttpSender."""
         sent_ns = clock.now_ns()
-        outcome, reason = "timeout", f"no answer within {timeout_s:.3f} s"
+        outcome, reason = AnswerStatus.TIMEOUT, f"no answer within {timeout_s:.3f} s"
         try:
             with trio.move_on_after(timeout_s):
                 response, body = await self._exchange(self._request(message, timeout_s))
                 return HttpResult(
-                    "answer",
+                    AnswerStatus.ANSWER,
                     sent_ns,
                     wall_ns(),
                     status=response.status_code,
@@ -64,13 +65,13 @@ class StandardSender:
             httpx.UnsupportedProtocol,
             httpx.LocalProtocolError,
         ) as error:
-            outcome, reason = "not_sent", f"{type(error).__name__}: {reason_of(error)}"
+            outcome, reason = AnswerStatus.NOT_SENT, f"{type(error).__name__}: {reason_of(error)}"
         except httpx.TimeoutException as error:
-            outcome, reason = "timeout", type(error).__name__
+            outcome, reason = AnswerStatus.TIMEOUT, type(error).__name__
         except HttpBodyError as error:
-            outcome, reason = "cut", str(error)
+            outcome, reason = AnswerStatus.CUT, str(error)
         except httpx.HTTPError as error:
-            outcome, reason = "cut", f"{type(error).__name__}: {reason_of(error)}"
+            outcome, reason = AnswerStatus.CUT, f"{type(error).__name__}: {reason_of(error)}"
         return HttpResult(outcome, sent_ns, wall_ns(), error=reason)
 
     async def close(self) -> None:
@@ -88,21 +89,26 @@ class StandardSender:
         )
 
     async def _exchange(self, request: httpx.Request) -> tuple[httpx.Response, bytes]:
+        """Send a request and receive the whole answer. Raises HttpBodyError if its body is not acceptable."""
         response = await self._pool.handle_async_request(request)
-        refused: HttpBodyError | None = None
         try:
             body = BodyReader(response.headers.get("content-encoding", ""), self._body_bytes_max)
-            assert isinstance(response.stream, httpx.AsyncByteStream), "of an asynchronous transport"
-            async for chunk in response.stream:
-                if refused is None:
-                    refused = body.add(chunk)
-                if refused is not None:
-                    await response.aclose()  # the next read fails: only that ends httpcore's iterators in order
-        except httpx.TransportError:
-            if refused is None:
-                raise
+            await _read(response, body)
+            return response, body.finish()
         finally:
             await response.aclose()
-        if refused is not None:
-            raise refused
-        return response, body.finish()
+
+
+async def _read(response: httpx.Response, body: BodyReader) -> None:
+    assert isinstance(response.stream, httpx.AsyncByteStream), "of an asynchronous transport"
+    refused: HttpBodyError | None = None
+    try:
+        async for chunk in response.stream:
+            refused = refused or body.add(chunk)
+            if refused is not None:
+                await response.aclose()  # the next read fails: only that ends httpcore's iterators in order
+    except httpx.TransportError:
+        if refused is None:
+            raise
+    if refused is not None:
+        raise refused

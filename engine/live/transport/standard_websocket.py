@@ -126,6 +126,7 @@ class StandardWebsocket:
                         self._incoming,  # type: ignore[arg-type]  # documented for any stream
                         address.host_header,
                         address.target,
+                        receive_buffer_size=RECEIVE_BYTES,
                     )
                     self._incoming.settled.set()
         except Exception as error:  # noqa: BLE001 - an error in a system task would end the process
@@ -194,7 +195,7 @@ class _SplitStream(trio.abc.Stream):
         self.ended.set()
         self.settled.set()
 
-    async def receive_some(self, max_bytes: int | None = None) -> bytes:  # noqa: ARG002 - the interface has it
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """Return control frames, or b"" at the end of the connection."""
         if self.connection is not None and self.connection.closed is not None:
             self.end("")  # by a closing frame; the other side may leave its socket open
@@ -202,7 +203,7 @@ class _SplitStream(trio.abc.Stream):
             if self._deliver is None and self._splitter.has_messages:
                 await self._reader_came.wait()
             try:
-                data = await self._stream.receive_some(RECEIVE_BYTES)
+                data = await self._stream.receive_some(max_bytes)
             except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
                 self.end(f"connection lost: {reason_of(error)}")
                 raise

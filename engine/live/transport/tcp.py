@@ -32,14 +32,14 @@ class Address(NamedTuple):
         )
 
 
-class Connection(NamedTuple):
+class TcpConnection(NamedTuple):
     """A stream, and the socket below it."""
 
     stream: trio.abc.Stream
     plain: trio.SocketStream
 
 
-async def connect(address: Address, context: ssl.SSLContext | None) -> Connection:
+async def connect(address: Address, context: ssl.SSLContext | None) -> TcpConnection:
     """Open a connection; with TLS, also do the handshake.
 
     Args:
@@ -52,7 +52,7 @@ async def connect(address: Address, context: ssl.SSLContext | None) -> Connectio
     """
     plain = await trio.open_tcp_stream(address.host, address.port)
     if not address.is_secure:
-        return Connection(plain, plain)
+        return TcpConnection(plain, plain)
     context = context or ssl.create_default_context()
     stream = trio.SSLStream(plain, context, server_hostname=address.host, https_compatible=True)
     try:
@@ -60,7 +60,7 @@ async def connect(address: Address, context: ssl.SSLContext | None) -> Connectio
     except BaseException:
         await trio.aclose_forcefully(plain)
         raise
-    return Connection(stream, plain)
+    return TcpConnection(stream, plain)
 
 
 def reason_of(error: BaseException) -> str:

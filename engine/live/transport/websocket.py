@@ -23,6 +23,9 @@ class WebsocketLimits(msgspec.Struct, frozen=True, kw_only=True):
     close_seconds_max: float = 1.0  # wait for the other side's closing frame
 
 
+WEBSOCKET_LIMITS = WebsocketLimits()
+
+
 class Websocket(Protocol):
     """An open connection. One task at a time calls `read`; any task may call the rest."""
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from engine.events import Event
 from engine.model import Instrument
-from engine.requests import LinkPlan, Unsigned
+from engine.requests import LinkPlan, LinkRole, Unsigned
 from engine.venues.binance_market import BinanceMarket
 from engine.venues.binance_spot import account, rules, signing
 from engine.venues.binance_spot.market import BinanceSpotMarket
@@ -41,9 +41,10 @@ class BinanceSpot(Requests):
         """One connection for the account, and as many for the market as the venue's limit of streams asks for."""
         sources = [f"{self.name}.market.{number}" for number in range(-(-len(self.instruments) // PER_LINK))]
         market = (
-            LinkPlan(source, "market", "/stream?streams=" + "/".join(self._streams(source))) for source in sources
+            LinkPlan(source, LinkRole.MARKET, "/stream?streams=" + "/".join(self._streams(source)))
+            for source in sources
         )
-        return (*market, LinkPlan(f"{self.name}.private.0", "private", "/ws-api/v3"))
+        return (*market, LinkPlan(f"{self.name}.private.0", LinkRole.PRIVATE, "/ws-api/v3"))
 
     def instruments_of(self, source: str) -> Sequence[Instrument]:
         """Whose streams come over this market link."""

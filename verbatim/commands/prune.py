@@ -1,4 +1,4 @@
-"""`verbatim forget`: sessions that are too old or too many go, whole. Which may is journal/retention.py's."""
+"""`verbatim prune`: delete the oldest sessions, whole. journal/retention.py chooses them."""
 
 import json
 import re
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from verbatim.exit_codes import FAILED, stop
-from verbatim.options import a_number, journals_option
+from verbatim.options import check_finite, journals_option
 
 if TYPE_CHECKING:
     from journal.record import Record
@@ -28,21 +28,27 @@ def _age_s(_context: click.Context, _option: click.Parameter, text: str | None) 
     return int(match[1]) * UNITS_S[match[2]]
 
 
-@click.command("forget")
-@click.option("--older-than", metavar="AGE", callback=_age_s, help="Sessions written last so long ago: 36h, 90d, 12w.")
+@click.command("prune")
+@click.option(
+    "--older-than", metavar="AGE", callback=_age_s, help="Delete sessions whose last record is older: 36h, 90d, 12w."
+)
 @click.option(
     "--keep-gib",
     type=click.FloatRange(min=0),
     metavar="N",
-    callback=a_number,
-    help="The oldest, until N GiB are left.",
+    callback=check_finite,
+    help="Delete the oldest until N GiB are left.",
 )
 @click.option(
-    "--archived-only", metavar="URI", help="Only those of which the archive there has every byte; it is read again."
+    "--archived-only",
+    metavar="URI",
+    help="Delete only sessions whose archive there is complete; every byte is read and compared.",
 )
-@click.option("--yes", is_flag=True, help="Do it. Without, it is said what would go.")
+@click.option("--yes", is_flag=True, help="Delete. Without it, only list the sessions that would be deleted.")
 @journals_option
-@click.option("--json", "as_json", is_flag=True, help="What goes, what stays and the new anchors, as one JSON object.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print deleted sessions, kept ones and the new anchors as one JSON object."
+)
 def command(
     *,
     older_than: float | None,
@@ -52,12 +58,12 @@ def command(
     journals: Path,
     as_json: bool,
 ) -> None:
-    """Drop the oldest sessions, whole. Says what would go, and does it with --yes.
+    """Delete the oldest sessions, whole. Without --yes it only lists them.
 
-    What is being written stays, and the newest session, and the newest of each account and venue.
+    A session that is being written is kept, so are the newest session and the newest of each account and venue.
     """
     if older_than is None and keep_gib is None:
-        raise click.UsageError("--older-than AGE or --keep-gib N says which sessions may go")
+        raise click.UsageError("--older-than AGE or --keep-gib N must choose the sessions to delete")
     import msgspec
 
     from journal.archive import missing_of, opened
@@ -65,11 +71,11 @@ def command(
     from journal.retention import forget, forgetting
 
     if not journals.is_dir():
-        stop(f"{journals} is no folder. What to do: name the folder of the sessions with --journals.")
+        stop(f"{journals} is not a folder. What to do: name the folder of the sessions with --journals.")
     try:
         chosen = forgetting(
             journals,
-            about,
+            session_line,
             older_than_s=older_than,
             keep_bytes=None if keep_gib is None else int(keep_gib * GIB),
             missing_of=None if archived_only is None else partial(missing_of, opened(archived_only)),
@@ -82,13 +88,15 @@ def command(
     if as_json:
         click.echo(json.dumps({**msgspec.to_builtins(chosen, enc_hook=str), "done": yes}))
     else:
-        _tell(chosen, yes=yes)
+        _print_report(chosen, yes=yes)
     if stayed:
-        stop(f"{stayed[0].path.name} was kept after all: {stayed[0].why}. What to do: forget anew when it has ended.")
+        stop(
+            f"{stayed[0].path.name} was kept: {stayed[0].why}. What to do: run `verbatim prune` again when it has ended."
+        )
 
 
-def about(record: "Record") -> "SessionAbout":
-    """Sessions of one account and venue go on from each other; an import or a resimulation is nobody's."""
+def session_line(record: "Record") -> "SessionAbout":
+    """Return the chain of sessions that a session belongs to: account and venue, or none for imports and resimulations."""
     import msgspec
 
     from engine.session_record import read_session
@@ -107,21 +115,21 @@ def about(record: "Record") -> "SessionAbout":
     return SessionAbout(line, body.previous.session, body.previous.last_seq, body.previous.chain)
 
 
-def _tell(chosen: "PruneReport", *, yes: bool) -> None:
+def _print_report(chosen: "PruneReport", *, yes: bool) -> None:
     for going in chosen.going:
         written = datetime.fromtimestamp(going.written_ns // 10**9, UTC)
         click.echo(
-            f"{'gone' if yes else 'would go'}: {going.path.name}, {_size(going.bytes)}, last written {written:%Y-%m-%d %H:%M}"
+            f"{'deleted' if yes else 'would be deleted'}: {going.path.name}, {_size(going.bytes)}, last written {written:%Y-%m-%d %H:%M}"
         )
     for kept in chosen.kept:
-        click.echo(f"stays: {kept.path.name}: {kept.why}")
+        click.echo(f"kept: {kept.path.name}: {kept.why}")
     for anchor in chosen.anchors:
         click.echo(
             f"new anchor: {anchor.path.name} names {anchor.previous} before it, last record {anchor.last_seq}, chain {anchor.chain}"
         )
     count = len(chosen.going)
     what = f"{count} session{'' if count == 1 else 's'}, {_size(chosen.bytes_before - chosen.bytes_after)} of {_size(chosen.bytes_before)}"
-    click.echo(f"forget: {what}" if yes else f"forget: would be {what}; nothing was changed, --yes does it")
+    click.echo(f"prune: {what}" if yes else f"prune: would delete {what}; nothing was changed, --yes deletes")
 
 
 def _size(count: int) -> str:

@@ -1,4 +1,4 @@
-"""verbatim tell: a command to a running session."""
+"""`verbatim control`: send a command to a running session."""
 
 from pathlib import Path
 
@@ -7,14 +7,14 @@ import click
 COMMANDS = ("pause", "resume", "halt", "cancel_all", "reconcile", "stop")
 
 
-@click.command("tell")
+@click.command("control")
 @click.argument("session")
 @click.argument("order", metavar="COMMAND", type=click.Choice(COMMANDS))
-@click.option("--reason", default="", help="Goes into the record.")
+@click.option("--reason", default="", help="Reason, kept in the record.")
 @click.option("--journals", type=click.Path(path_type=Path), default=Path("journals"), show_default=True)
-@click.option("--json", "as_json", is_flag=True, help="The answer as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
 def command(session: str, order: str, reason: str, journals: Path, as_json: bool) -> None:  # noqa: FBT001 - click's way of flags
-    """Give SESSION (a path or an id) a COMMAND: pause, resume, halt, cancel_all, reconcile or stop."""
+    """Send SESSION (a path or an id) a COMMAND: pause, resume, halt, cancel_all, reconcile or stop."""
     import getpass
     import json
 
@@ -35,5 +35,5 @@ def command(session: str, order: str, reason: str, journals: Path, as_json: bool
     if as_json:
         click.echo(json.dumps(answer))
     else:
-        why = f" ({'; '.join(answer['reasons'])})" if answer["reasons"] else ""
-        click.echo(f"{order}: record {answer['seq']}; mode {answer['mode']}{why}")
+        reasons = f" ({'; '.join(answer['reasons'])})" if answer["reasons"] else ""
+        click.echo(f"{order}: record {answer['seq']}; mode {answer['mode']}{reasons}")

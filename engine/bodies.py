@@ -1,0 +1,109 @@
+"""Bodies of our own records other than facts: intents, verdicts, requests, timers, commands, links, notes, checkpoints.
+
+Values only. engine/record_codec.py reads and writes them.
+"""
+
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from engine.facts import NewOrder
+from engine.requests import LinkPlan, Purpose, Unsigned
+
+
+class IntentKind(StrEnum):
+    PLACE = "place"
+    CANCEL = "cancel"
+
+
+class CommandName(StrEnum):
+    """Orders from a person, or from the shell on a person's behalf."""
+
+    STOP = "stop"
+    PAUSE = "pause"
+    RESUME = "resume"
+    HALT = "halt"
+    CANCEL_ALL = "cancel_all"
+    RECONCILE = "reconcile"
+    HANDOVER = "handover"  # of resimulations: the venue's model answers from here on
+    DECIDE = "decide"  # of resimulations: the warm-up ends, strategies decide from here on
+
+
+class LinkEvent(StrEnum):
+    """What a LINK record reports."""
+
+    UP = "up"
+    DOWN = "down"
+    CLOCK = "clock"  # a comparison of the wall clock with session time
+
+
+class NoteLevel(StrEnum):
+    INFO = "info"
+    WARNING = "warning"
+    ALARM = "alarm"
+
+
+class IntentBody(msgspec.Struct, frozen=True):
+    """A strategy's intent: place an order, or cancel one."""
+
+    intent: IntentKind
+    strategy: str
+    version: str
+    order: NewOrder | None = None
+    cancels: str = ""  # client order id
+    because: dict[str, Any] = {}
+
+
+class VerdictBody(msgspec.Struct, frozen=True):
+    """Risk's answer to an intent: each rule with its objection, "" if it has none."""
+
+    approved: bool
+    rules: dict[str, str]
+
+
+class RequestBody(msgspec.Struct, frozen=True):
+    """A task that the shell performs once. It carries `unsigned` or `link`; a disconnect carries neither."""
+
+    purpose: Purpose
+    venue: str
+    mutates: bool  # True: the shell sends it only after its record is durable (the outbox rule)
+    expires_ns: int  # the shell does not send it after this
+    timeout_ns: int  # how long the shell waits for the answer
+    unsigned: Unsigned | None = None
+    link: LinkPlan | None = None
+    source: str = ""  # the link concerned
+    instrument: str = ""
+    client_order_id: str = ""
+    strategy: str = ""
+    order: NewOrder | None = None
+    clock_offset_ns: int = 0  # what the shell adds to its clock for the timestamp
+    round: int = 0  # number of its reconciliation; 0: none
+
+
+class TimerBody(msgspec.Struct, frozen=True):
+    timer: str  # a timer_names.TimerName as text
+    due_ns: int
+    missed: int = 0  # periods that passed without a TIMER
+
+
+class CommandBody(msgspec.Struct, frozen=True):
+    command: CommandName
+    by: str = ""
+    reason: str = ""
+
+
+class LinkBody(msgspec.Struct, frozen=True):
+    state: LinkEvent
+    reason: str = ""
+    drift_ns: int = 0  # wall clock minus session time, for source "clock"
+
+
+class NoteBody(msgspec.Struct, frozen=True):
+    level: NoteLevel
+    text: str
+
+
+class CheckpointBody(msgspec.Struct, frozen=True):
+    inputs: int
+    parts: dict[str, tuple[int, str]]  # part -> version, sha256

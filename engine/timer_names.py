@@ -1,0 +1,55 @@
+"""Names of TIMER records, such as `connect.binance_spot.market.0`. This module alone spells them.
+
+The order of the kinds breaks ties: timers due at the same time fire by (kind, subject).
+"""
+
+from enum import StrEnum
+
+import msgspec
+
+
+class TimerKind(StrEnum):
+    """What a timer starts. The value is the name's beginning."""
+
+    QUERY_ORDER = "ask"  # subject: client order id
+    CONNECT = "connect"  # subject: link source
+    SNAPSHOT = "depth"  # subject: instrument
+    REPORT = "every.report"
+    DECIDE = "every.strategy"  # subject: strategy with a fixed cadence
+    CHECK = "every.watch"
+    RATE_BLOCK = "rate"  # subject: venue
+    RECONCILE = "reconcile"
+    STOP = "stop"
+    THROTTLE = "watch"  # subject: strategy whose throttle ends
+
+
+class TimerName(msgspec.Struct, frozen=True):
+    """A timer's kind and the object that it concerns ("" if it concerns the session)."""
+
+    kind: TimerKind
+    subject: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.kind.value}.{self.subject}" if self.subject else self.kind.value
+
+    @classmethod
+    def parse(cls, text: str) -> "TimerName":
+        """Return the name that a record holds as text. Raises ValueError for an unknown kind."""
+        first, _, rest = text.partition(".")
+        if first == "every":
+            second, _, rest = rest.partition(".")
+            first = f"{first}.{second}"
+        return cls(TimerKind(first), rest)
+
+    @property
+    def sort_key(self) -> tuple[int, str]:
+        """The place among timers that are due at the same time."""
+        return _PLACES[self.kind], self.subject
+
+    @property
+    def strategy(self) -> str:
+        """The strategy that decides when the timer fires; "" if none does."""
+        return self.subject if self.kind in (TimerKind.DECIDE, TimerKind.THROTTLE) else ""
+
+
+_PLACES = {kind: place for place, kind in enumerate(TimerKind)}
