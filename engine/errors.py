@@ -1,4 +1,4 @@
-"""Errors of the engine's core. There is none for venues: what a venue does wrong is an event, and is in the journal."""
+"""Errors of the engine's core. A venue's mistakes are no errors here: they are events, and are in the journal."""
 
 from collections.abc import Sequence
 
@@ -8,11 +8,13 @@ from journal.record import Record
 class CoreError(Exception):
     """The core failed on a record: our mistake. The text names the record; the session must stop.
 
-    `outputs` are what the failed step leaves in the journal: the HALT that a restart finds. `taken` says how many of the
-    records handed in they follow.
+    Attributes:
+        records: The inputs that enter the journal. The last one broke the core, or one of them if there are no outputs.
+        outputs: What the failed step leaves behind them: the HALT that the next start finds.
+
     """
 
-    def __init__(self, text: str, *, outputs: Sequence[Record] = (), taken: int = 1) -> None:
+    def __init__(self, text: str, *, records: Sequence[Record] = (), outputs: Sequence[Record] = ()) -> None:
         super().__init__(text)
+        self.records = records
         self.outputs = list(outputs)
-        self.taken = taken

@@ -1,25 +1,28 @@
-"""step: one input in, the next state and the outputs it leads to out. The whole path of a message can be read here:
+"""The kernel: a batch of inputs in, the next state and its outputs out.
 
-    decode -> reduce -> strategy -> risk -> execution -> outputs
+    decode -> apply -> strategies -> risk -> execution -> outputs
 
-`step` folds the input and decides; `rebuild` folds recorded inputs and recorded outputs and decides nothing. Both share
-`take` and every reducer. No clock, no I/O, no randomness: all comes from records.
+`step` applies inputs and decides. `rebuild` folds recorded inputs and outputs and decides nothing. Both share `apply` and
+every reducer. There is no clock, no I/O and no randomness: everything comes from records.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import localcontext
+from typing import NamedTuple
 
-import msgspec
+from msgspec.structs import replace
 
 from engine import facts
-from engine.apply.batches import RecordsOf, apply_frames, apply_rows
-from engine.apply.inputs import NO_EFFECT, Applied, apply_input
-from engine.bodies import CheckpointBody
+from engine.apply.batch import Applied, Batch
+from engine.apply.inputs import APPLIERS, apply, count_inputs
+from engine.bodies import CheckpointBody, NoteLevel
 from engine.errors import CoreError
-from engine.handlers import market_gaps
-from engine.handlers.dispatch import Dispatcher
+from engine.handlers.intents import review_intent, send_request
+from engine.handlers.links import open_links
+from engine.handlers.market_triggers import handle_market
+from engine.handlers.policy import advance_policy
+from engine.handlers.table import HANDLERS
 from engine.lifecycle import Status
-from engine.market.rows import Rows
 from engine.mode_reasons import Mode
 from engine.money import MONEY
 from engine.record_codec import read_fact, read_request
@@ -28,169 +31,185 @@ from engine.session_record import SessionBody, read_session
 from engine.state import rate_budgets
 from engine.state.changes import Change, Requested, Stamp
 from engine.state.session_state import Account, State, fold, restore_opening
-from engine.state.timers import Timers
-from engine.step_context import StepContext
+from engine.state.timers import Timers, timer_name
+from engine.step_context import Output, StepContext
+from engine.strategy.api import Decision
 from engine.strategy.loading import LoadedStrategy, declared_only
 from engine.strategy.predicate_inputs import disable, refresh
+from engine.timer_names import TimerKind
 from journal.record import Kind, Record
+
+_NO_DECISIONS: Mapping[str, Decision] = {}
+
+
+class StepResult(NamedTuple):
+    """What a step did: the inputs it applied, and the outputs that the last one led to."""
+
+    records: Sequence[Record]
+    outputs: Sequence[Output]
 
 
 class Kernel:
-    """One session's program at work. Holds no state: that is handed in and out."""
+    """The code of one session. It holds no state: the caller passes it in."""
 
     def __init__(self, session: SessionBody, strategies: dict[str, LoadedStrategy] | None = None) -> None:
-        """`strategies` replaces the recorded ones by others (replay with an edited strategy)."""
-        self.program = SessionContext(session, strategies)
-        self.responding = Dispatcher(self.program)
+        """Load a session. `strategies` replaces the recorded ones, for a replay with an edited strategy."""
+        self.session = SessionContext(session, strategies)
 
-    # ---- beginning
+    # ---- the first record
 
     def begin(self, record: Record) -> State:
-        """The state that the SESSION record opens: empty, or as the session before left it."""
+        """Return the state that the SESSION record opens: empty, or what the previous session carried over."""
         assert record.kind is Kind.SESSION, record.kind
         assert record.seq == 0, record.seq
-        opening = self.program.session.opening
+        session = self.session
+        opening = session.body.opening
         account = restore_opening(opening) if opening else Account()
-        for venue, allowance in self.program.allowances.items():
-            account = msgspec.structs.replace(account, limits=rate_budgets.allowed(account.limits, venue, allowance))
-        due = {name: record.time_ns + period for name, period in self.program.recurring.items()}
-        due["every.watch"] = record.time_ns + self.program.settings.watch_every_ns
-        account = msgspec.structs.replace(account, timers=Timers(due, {}, min(due.values())))
-        market = self.program.empty_market()
+        for venue, limits in session.rate_limits.items():
+            account = replace(account, limits=rate_budgets.allowed(account.limits, venue, limits))
+        due_ns = {name: record.time_ns + period_ns for name, period_ns in session.timer_periods_ns.items()}
+        due_ns[timer_name(TimerKind.CHECK)] = record.time_ns + session.settings.watch_every_ns
+        account = replace(account, timers=Timers(due_ns, {}, min(due_ns.values())))
+        market = session.empty_market()
         if opening:
             market.take_carried(opening["market"])
         state = State(account, market, seq=0, time_ns=record.time_ns, inputs=1)
-        state.hear(record)
+        state.hash_inputs((record,))
         return state
 
-    def open_turn(self, state: State, record: Record) -> list[Record]:
-        """The outputs of the SESSION record itself: orders left on their way become UNKNOWN, links are asked for."""
+    def open_session(self, state: State, record: Record) -> list[Output]:
+        """Return the outputs of the SESSION record: pending orders become UNKNOWN, and links are requested."""
+        session = self.session
         with localcontext(MONEY):
-            turn = StepContext(state, record, self.program.rules)
+            step = StepContext(state, record, session.rules)
             for order in state.account.orders.live.values():
                 if order.status is Status.PENDING:
-                    venue = self.program.venues[self.program.instruments[order.order.instrument].venue]
-                    proof_ns = order.expires_ns + self.program.proof_after_ns(venue)
+                    venue = session.venues[session.instruments[order.order.instrument].venue]
+                    proof_ns = order.expires_ns + session.proof_after_ns(venue)
                     fact = facts.OrderUnknown(order.client_order_id, "the engine stopped before the answer", proof_ns)
-                    turn.fact(fact, key=order.client_order_id)
-            for name in sorted(self.program.venues):
-                for plan in self.program.links(name):
-                    if plan.role == "market":
-                        market_gaps.between_sessions(self.program, turn, plan.source)
-                    self.program.asking[name].connect(turn, plan=plan)
-            self.responding.finish(turn)
-        return turn.outputs
+                    step.emit(fact, key=order.client_order_id)
+            open_links(session, step)
+            state.quiescent = advance_policy(session, step)
+        state.seq = len(step.outputs)
+        return step.outputs
 
-    # ---- a record
+    # ---- a step
 
-    def step(self, state: State, record: Record) -> list[Record]:
-        """Fold one input into `state`, decide, and return the outputs, already folded.
+    def step(self, state: State, batch: Batch) -> StepResult:
+        """Apply a batch up to the first input that leads to outputs, and return these, already folded.
 
-        Raises CoreError where our own code fails on it; the caller must stop trading (nothing of this record was sent).
+        It also ends before a TIMER that is due. The caller continues with the rest of the batch.
+
+        Raises:
+            CoreError: Our own code fails on an input. The caller must stop trading; no output of the input was sent.
+
         """
-        assert record.seq == state.seq + 1, (record.seq, state.seq)
-        account = state.account
-        refresh(self.program, state)
-        try:
-            took = apply_input(self.program, state, record)
-            state.inputs += 1
-            account = state.account
-            return self._respond(state, record, took)
-        except Exception as error:
-            raise self._halted(state, record, account, error) from error
-
-    def step_frames(self, state: State, records: Sequence[Record]) -> tuple[int, list[Record]]:
-        """`step` for stream frames of one source, many at once: up to the first that leads to outputs, or that a TIMER must precede.
-
-        Returns how many were taken and the outputs of the last of them; 0 where a TIMER comes before the first.
-        """
-        assert records[0].seq == state.seq + 1, (records[0].seq, state.seq)
-        room = self.program.settings.checkpoint_every - state.inputs % self.program.settings.checkpoint_every
-        count, account, last = len(records), state.account, records[0]
-        refresh(self.program, state)
-        try:
-            count, took = apply_frames(self.program, state, records[:room])
-            account, last = state.account, records[max(count, 1) - 1]
-            return count, self._respond(state, last, took) if count else []
-        except Exception as error:
-            raise self._halted(state, last, account, error, taken=count) from error
-
-    def step_rows(
-        self, state: State, rows: Rows, start: int, until_ns: int | None, records_of: RecordsOf
-    ) -> tuple[int, Sequence[Record], list[Record]]:
-        """`step` for rows of the market that were decoded before: see frames.take_rows. The next row, the records, and the outputs of the last."""
-        account = state.account
+        session, runner = self.session, self.session.runner
+        account, decisions = state.account, _NO_DECISIONS
+        if runner.compiled:
+            refresh(runner, state)
         records: Sequence[Record] = ()
-        refresh(self.program, state)
         try:
-            end, records, took = apply_rows(self.program, state, rows, start, until_ns, records_of)
+            applied = apply(session, state, batch)  # decode, apply
+            while state.quiescent and batch.rows is not None and applied.triggers_only_strategies:  # strategies
+                if runner.has_compiled(applied.strategies):
+                    break  # that a predicate fired is an output
+                found = runner.first_decision(state.account, state.market, applied.time_ns, applied.strategies)
+                if found is not None:
+                    decisions = found
+                    break
+                applied = apply(session, state, batch)  # no strategy decided anything, and the policy has nothing to do
+            records = count_inputs(state, batch, has_effect=applied.has_effect)
             account = state.account
-            return end, records, self._respond(state, records[-1], took) if records else []
+            is_checkpoint = state.inputs % session.settings.checkpoint_every == 0
+            if not records or not (applied.has_effect or is_checkpoint):
+                return StepResult(records, ())
+            return StepResult(records, self._decide(state, records[-1], applied, decisions, is_due=is_checkpoint))
         except Exception as error:
-            if not records:
-                raise
-            raise self._halted(state, records[-1], account, error, taken=len(records)) from error
+            if not (records := records or batch.records):
+                raise  # of rows that no record is of yet
+            raise self._halted(state, records, account, error) from error
 
-    def _halted(self, state: State, record: Record, account: Account, error: Exception, *, taken: int = 1) -> CoreError:
-        """Our own code failed: nothing that the step decided stands, and the record says so to whoever starts again."""
-        what = (
+    def _decide(
+        self, state: State, record: Record, applied: Applied, decisions: Mapping[str, Decision], *, is_due: bool
+    ) -> list[Output]:
+        """Decide on an input that was applied: its handler, the strategies it triggers, the policy."""
+        session, was_closing = self.session, state.account.modes.closing
+        with localcontext(MONEY):
+            step = StepContext(state, record, session.rules)
+            HANDLERS[record.kind](session, step, applied)
+            if applied.market_flags:
+                handle_market(session, step, applied)
+            for name in applied.strategies:
+                self._run_strategy(step, name, decisions)
+            state.quiescent = advance_policy(session, step)
+            if is_due or step.account.modes.closing is not was_closing:  # the last one vouches for the whole session
+                step.emit(CheckpointBody(state.inputs, state.digests()))
+                state.restart_hash(state.input_hash)
+        if step.outputs:
+            state.seq = step.outputs[-1].record.seq
+        return step.outputs
+
+    def _run_strategy(self, step: StepContext, name: str, decisions: Mapping[str, Decision]) -> None:
+        """Strategies -> risk -> execution, for one strategy that was triggered."""
+        session, modes = self.session, step.account.modes
+        if name in session.runner.compiled and step.record.kind is not Kind.TIMER:
+            step.emit(facts.StrategyWoken(name), source=f"strategy.{name}")
+        if modes.mode is not Mode.RUNNING or modes.stopping_since_ns:
+            return  # nothing can have been missed only while RUNNING
+        for intent in session.runner.decide(step, name, decisions):  # strategies
+            approved = review_intent(session, step, name, intent)  # risk
+            if approved is not None:
+                send_request(session, step, approved)  # execution
+
+    def _halted(self, state: State, records: Sequence[Record], account: Account, error: Exception) -> CoreError:
+        """Undo what the step decided, and leave a HALT for the next start if it is known which input broke the core."""
+        record = records[-1]
+        text = (
             f"record {record.seq} ({record.kind} from {record.source}) broke the core: {type(error).__name__}: {error}"
         )
         state.account = account
-        turn = StepContext(state, record, self.program.rules)
-        if state.seq == record.seq:  # else it broke within many at once, and a restart will fold them one by one
+        step = StepContext(state, record, self.session.rules)
+        if state.seq == record.seq or len(records) == 1:  # else a restart applies them one by one
             with localcontext(MONEY):
-                turn.note("alarm", what)
-                turn.fact(facts.ModeChanged(Mode.HALTED, (what,)))
-            state.seq = turn.outputs[-1].seq
-        return CoreError(what, outputs=turn.outputs, taken=taken)
+                step.note(NoteLevel.ALARM, text)
+                step.emit(facts.ModeChanged(Mode.HALTED, (text,)))
+            state.seq = step.next_seq - 1
+        return CoreError(text, records=records, outputs=[output.record for output in step.outputs])
 
-    def _respond(self, state: State, record: Record, took: Applied) -> list[Record]:
-        """Decides on an input that was folded; a frame that woke nobody ends here."""
-        due = state.inputs % self.program.settings.checkpoint_every == 0
-        if took is NO_EFFECT and record.kind is Kind.FEED and not due:
-            return []
-        with localcontext(MONEY):
-            turn = StepContext(state, record, self.program.rules)
-            closed = state.account.modes.closing
-            self.responding.decide(turn, took)
-            if due or state.account.modes.closing is not closed:  # the last one vouches for all that came before
-                turn.raw(Kind.CHECKPOINT, CheckpointBody(state.inputs, state.digests()), source="engine")
-                state.new_page(state.heard)
-        if turn.outputs:
-            state.seq = turn.outputs[-1].seq
-        return turn.outputs
+    # ---- without decisions
 
     def rebuild(self, state: State, record: Record) -> None:
-        """Fold a record as it stands in the journal, input or output. Nothing is decided."""
+        """Fold a record of the journal, input or output. Nothing is decided."""
         assert record.seq == state.seq + 1, (record.seq, state.seq)
-        disable(self.program, state)
-        if record.kind in (Kind.FEED, Kind.BROKER, Kind.LINK, Kind.TIMER, Kind.COMMAND):
-            apply_input(self.program, state, record)
-            state.inputs += 1
-            return
+        disable(state)
         state.seq, state.time_ns = record.seq, record.time_ns
+        if record.kind in APPLIERS:
+            batch = Batch((record,), until_ns=None)
+            applied = apply(self.session, state, batch)
+            count_inputs(state, batch, has_effect=applied.has_effect)
+            return
         change: Change
         if record.kind is Kind.FACT:
             change = read_fact(record.body or "")
             if isinstance(change, facts.StrategyWoken):
-                state.market.evaluated(self.program.watch_names.index(change.strategy), record.time_ns)
+                state.market.evaluated(self.session.trigger_names.index(change.strategy), record.time_ns)
         elif record.kind is Kind.REQUEST:
             change = Requested(read_request(record.body or ""))
         else:
             if record.kind is Kind.CHECKPOINT:
-                state.new_page(state.heard)
+                state.restart_hash(state.input_hash)
             return  # intents, verdicts and notes change nothing
         with localcontext(MONEY):
-            state.account = fold(state.account, change, Stamp(record.seq, record.time_ns), self.program.rules)
+            state.account = fold(state.account, change, Stamp(record.seq, record.time_ns), self.session.rules)
 
 
 def rebuilder_of(record: Record) -> Kernel:
-    """A kernel that can begin and rebuild, but not step: no strategy's source is run."""
+    """Return a kernel that can begin and rebuild, but not step: it runs no strategy's source."""
     session = read_session(record.body or "")
-    return Kernel(session, {found.name: declared_only(found) for found in session.strategies})
+    return Kernel(session, {settings.name: declared_only(settings) for settings in session.strategies})
 
 
 def kernel_of(record: Record) -> Kernel:
-    """The program that a SESSION record describes."""
+    """Return the kernel of the session that a SESSION record describes."""
     return Kernel(read_session(record.body or ""))

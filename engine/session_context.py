@@ -1,6 +1,6 @@
-"""Everything that a SESSION record fixes: venues, instruments, strategies, limits, and who is looked at by which index.
+"""What a SESSION record fixes: venues, instruments, strategies, limits, and the indexes by which arrays name them.
 
-Made once a session, never changed. Holds no state of the session itself and decides nothing.
+Made once a session and never changed. It holds no state of the session and decides nothing.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from engine.market import views
 from engine.market.market_state import Market
 from engine.market.views import BarSpec, EmaSpec, Stream, TriggerSpec
 from engine.model import Instrument, RateLimits, find_instrument
-from engine.requests import LinkPlan
+from engine.requests import LinkPlan, LinkRole
 from engine.session_record import MILLISECOND_NS, SECOND_NS, SessionBody, VenueSettings
 from engine.state.session_state import Rules
 from engine.state.timers import periods
@@ -32,13 +32,15 @@ PROOF_SLACK_NS = SECOND_NS
 
 
 class UnknownVenueError(Exception):
-    """There is no such dialect: one line that says which are."""
+    """No venue has this name; the text lists the names."""
 
 
 def venue_class(settings: VenueSettings) -> Any:
-    """A dialect by name, or a stranger's by `package.module:Class`. What it calls itself is in sources and instruments.
+    """Return a venue's class by its built-in name, or by `package.module:Class`.
 
-    Raises UnknownVenueError.
+    Raises:
+        UnknownVenueError: No such class exists.
+
     """
     module, _, cls = BUILT_IN_VENUES.get(settings.name, settings.name).partition(":")
     known = f"built in: {', '.join(sorted(BUILT_IN_VENUES))}; one of your own is named as package.module:Class"
@@ -51,86 +53,91 @@ def venue_class(settings: VenueSettings) -> Any:
 
 
 def make_venue(settings: VenueSettings, instruments: Sequence[Instrument]) -> Venue:
+    """Return a venue for these instruments."""
     venue: Venue = venue_class(settings)(instruments, settings.recv_window_ms)
     return venue
 
 
 class SessionContext:
-    """See the module's head."""
+    """The fixed part of a session: see the module's head."""
 
-    def __init__(self, session: SessionBody, strategies: dict[str, LoadedStrategy] | None = None) -> None:
-        """`strategies` replaces the recorded ones by others (replay with an edited strategy)."""
-        self.session = session
-        self.settings = session.engine
-        loaded = (
-            {settings.name: load(settings) for settings in session.strategies} if strategies is None else strategies
-        )
+    def __init__(self, body: SessionBody, strategies: dict[str, LoadedStrategy] | None = None) -> None:
+        """Load what a SESSION record names.
+
+        Args:
+            body: The SESSION record's body.
+            strategies: Replace the recorded strategies, for a replay with an edited one.
+
+        """
+        self.body = body
+        self.settings = body.engine
+        loaded = {settings.name: load(settings) for settings in body.strategies} if strategies is None else strategies
         self.strategies = loaded
-        self.instruments = {instrument.id: instrument for instrument in session.instruments}
+        self.instruments = {instrument.id: instrument for instrument in body.instruments}
         self.indexes = {name: index for index, name in enumerate(self.instruments)}
         self.venues: dict[str, Venue] = {}
-        self.allowances: dict[str, RateLimits] = {}
-        for settings in session.venues:
-            mine = [found for found in session.instruments if found.venue == venue_class(settings).name]
-            venue = make_venue(settings, mine)
+        self.rate_limits: dict[str, RateLimits] = {}
+        for settings in body.venues:
+            own = [instrument for instrument in body.instruments if instrument.venue == venue_class(settings).name]
+            venue = make_venue(settings, own)
             self.venues[venue.name] = venue
-            self.allowances[venue.name] = settings.allowance
-        self.asking = {name: RequestFactory(venue, session.engine) for name, venue in self.venues.items()}
+            self.rate_limits[venue.name] = settings.allowance
+        self.requests = {name: RequestFactory(venue, body.engine) for name, venue in self.venues.items()}
         self._venue_of_source: dict[str, Venue] = {}
         self._indexes_of_source: dict[str, list[int]] = {}
         self._link_of: dict[tuple[int, Stream], str] = {}
         self.assets = frozenset(
-            asset for found in session.instruments for asset in (found.base, found.quote, found.margin or found.quote)
+            asset for each in body.instruments for asset in (each.base, each.quote, each.margin or each.quote)
         )
-        self.recurring = periods(
-            session.engine,
-            {name: found.cadence.period_ns for name, found in loaded.items() if isinstance(found.cadence, Every)},
+        self.timer_periods_ns = periods(
+            body.engine,
+            {name: each.cadence.period_ns for name, each in loaded.items() if isinstance(each.cadence, Every)},
         )
-        self.rules = Rules(session.engine, self.recurring, session.seed)
-        self.watch_names = [name for name, found in loaded.items() if isinstance(found.cadence, OnQuote)]
-        self.looks = {name: found.look for name, found in loaded.items() if found.look is not None}
+        self.rules = Rules(body.engine, self.timer_periods_ns, body.seed)
+        self.trigger_names = [name for name, each in loaded.items() if isinstance(each.cadence, OnQuote)]
         self._averages = self._declared_averages()
-        self.deciding = StrategyRunner(
-            session=session.session,
+        self.runner = StrategyRunner(
             strategies=loaded,
             instruments=self.instruments,
             indexes=self.indexes,
             averages={key: index for index, (key, _) in enumerate(self._averages)},
-            watches={name: index for index, name in enumerate(self.watch_names)},
-            asking=self.asking,
-            limits=session.risk,
+            triggers={name: number for number, name in enumerate(self.trigger_names)},
         )
-        self.own_marks = (session.session, *((session.previous.session,) if session.previous else ()))
+        # sessions whose mark an order of ours bears
+        self.own_sessions = (body.session, *((body.previous.session,) if body.previous else ()))
 
     def empty_market(self) -> Market:
-        watches = []
-        for name in self.watch_names:
-            found = self.strategies[name]
-            assert isinstance(found.cadence, OnQuote), name
-            ids = tuple(wanted.id for asked in found.instruments if (wanted := self.deciding.find(asked)))
-            conditions = self._conditions(name, found.cadence, ids)
-            watches.append(TriggerSpec(name, ids, found.cadence.throttle_ns, conditions=conditions))
+        """Return the market of the session's instruments before any message, with what the strategies declare."""
+        triggers = []
+        for name in self.trigger_names:
+            loaded = self.strategies[name]
+            assert isinstance(loaded.cadence, OnQuote), name
+            ids = tuple(instrument.id for _, instrument in self.runner.instruments_of(name))
+            conditions = self._conditions(name, loaded.cadence, ids)
+            triggers.append(TriggerSpec(name, ids, loaded.cadence.throttle_ns, conditions=conditions))
         market = Market.empty(
             list(self.instruments.values()),
             bars=self._declared_bars(),
             averages=[spec for _, spec in self._averages],
-            watches=watches,
+            watches=triggers,
         )
-        for name, look in self.looks.items():
-            market.compile_in(self.watch_names.index(name), look)
+        for name, number in self.runner.compiled.items():
+            predicate = self.strategies[name].look
+            assert predicate is not None, name
+            market.compile_in(number, predicate)
         return market
 
     def _conditions(
         self, strategy: str, cadence: OnQuote, ids: Sequence[str]
     ) -> tuple[views.CrossOverSpec | views.PriceMoveSpec | views.PredicateSpec, ...]:
-        """What the strategy waits for, on each of its instruments."""
+        """Return the conditions under which the market triggers the strategy, one for each instrument."""
         when = cadence.when
         if isinstance(when, PriceMove):
             return tuple(views.PriceMoveSpec(name, when.ppm) for name in ids)
         if when is None:
             return ()
         if isinstance(when, Predicate):
-            places_of = {
+            indexes_of = {
                 name: tuple(
                     k
                     for k, ((owner, _, _), spec) in enumerate(self._averages)
@@ -138,72 +145,73 @@ class SessionContext:
                 )
                 for name in ids
             }
-            return tuple(views.PredicateSpec(name, which, places_of[name]) for which, name in enumerate(ids))
-        places = {
+            return tuple(views.PredicateSpec(name, which, indexes_of[name]) for which, name in enumerate(ids))
+        index_of = {
             (owner, average, spec.instrument_id): k for k, ((owner, average, _), spec) in enumerate(self._averages)
         }
         return tuple(
-            views.CrossOverSpec(name, places[strategy, when.first, name], places[strategy, when.second, name])
+            views.CrossOverSpec(name, index_of[strategy, when.first, name], index_of[strategy, when.second, name])
             for name in ids
         )
 
     def _declared_bars(self) -> list[BarSpec]:
-        wanted = {
+        declared = {
             (instrument.id, seconds * SECOND_NS)
-            for found in self.strategies.values()
-            for asked in found.instruments
-            if (instrument := self.deciding.find(asked)) is not None
-            for seconds in found.bars_s
+            for loaded in self.strategies.values()
+            for name in loaded.instruments
+            if (instrument := find_instrument(self.instruments, name)) is not None
+            for seconds in loaded.bars_s
         }
-        return [BarSpec(instrument_id, interval_ns) for instrument_id, interval_ns in sorted(wanted)]
+        return [BarSpec(instrument_id, interval_ns) for instrument_id, interval_ns in sorted(declared)]
 
     def _declared_averages(self) -> list[tuple[tuple[str, str, str], EmaSpec]]:
+        """Return ((strategy, average, instrument as declared), spec), in the order of the market's averages."""
         return [
-            ((name, average.name, wanted), EmaSpec(instrument.id, average.length))
-            for name, found in self.strategies.items()
-            for average in found.averages
-            for wanted in found.instruments
-            if (instrument := find_instrument(self.instruments, wanted)) is not None
+            ((strategy, average.name, name), EmaSpec(instrument.id, average.length))
+            for strategy, loaded in self.strategies.items()
+            for average in loaded.averages
+            for name in loaded.instruments
+            if (instrument := find_instrument(self.instruments, name)) is not None
         ]
 
     def links(self, venue: str) -> tuple[LinkPlan, ...]:
-        """The connections of this session; without an account, those for what the public may see."""
+        """Return the links of this session to a venue: market links only if the session has no account."""
         plans = self.venues[venue].links()
-        return plans if self.session.account else tuple(plan for plan in plans if plan.role == "market")
+        return plans if self.body.account else tuple(plan for plan in plans if plan.role is LinkRole.MARKET)
 
     def indexes_of(self, source: str) -> list[int]:
-        """The instruments whose streams come over this market link."""
-        found = self._indexes_of_source.get(source)
-        if found is None:
-            found = [self.indexes[of.id] for of in self.venue_of(source).instruments_of(source)]
-            self._indexes_of_source[source] = found
-        return found
+        """Return the indexes of the instruments whose streams come over a market link."""
+        indexes = self._indexes_of_source.get(source)
+        if indexes is None:
+            indexes = [self.indexes[each.id] for each in self.venue_of(source).instruments_of(source)]
+            self._indexes_of_source[source] = indexes
+        return indexes
 
     def streams_of(self, source: str) -> tuple[Stream, ...]:
-        """What comes over this market link; everything, where its dialect does not say."""
-        told = getattr(self.venue_of(source), "streams_of", None)
-        return tuple(Stream) if told is None else told(source)
+        """Return the streams that come over a market link; all of them if its venue does not name them."""
+        streams_of = getattr(self.venue_of(source), "streams_of", None)
+        return tuple(Stream) if streams_of is None else streams_of(source)
 
     def link_of(self, index: int, stream: Stream) -> str:
-        """The market link over which this stream of an instrument comes."""
-        found = self._link_of.get((index, stream))
-        if found is None:
-            plans = (plan for name in self.venues for plan in self.links(name) if plan.role == "market")
-            wanted = (
+        """Return the market link over which a stream of an instrument comes."""
+        link = self._link_of.get((index, stream))
+        if link is None:
+            plans = (plan for name in self.venues for plan in self.links(name) if plan.role is LinkRole.MARKET)
+            sources = (
                 plan.source
                 for plan in plans
                 if index in self.indexes_of(plan.source) and stream in self.streams_of(plan.source)
             )
-            found = self._link_of[index, stream] = next(wanted)
-        return found
+            link = self._link_of[index, stream] = next(sources)
+        return link
 
     def venue_of(self, source: str) -> Venue:
-        """The venue whose connection a source names."""
+        """Return the venue of a connection."""
         venue = self._venue_of_source.get(source)
         if venue is None:
             venue = self._venue_of_source[source] = self.venues[source.split(".", 1)[0]]
         return venue
 
     def proof_after_ns(self, venue: Venue) -> int:
-        """How long after sending a "not found" begins to prove absence (binance_spot.md section 12)."""
+        """Return the time after sending from which "not found" proves absence (binance_spot.md section 12)."""
         return venue.recv_window_ms * MILLISECOND_NS + self.settings.venue_timeout_ns + PROOF_SLACK_NS

@@ -1,73 +1,75 @@
-"""One step's work in hand: the state it changes and the records it puts out. Every output is folded the moment it is made.
+"""The work of one step: the state it changes and its outputs. Each output is folded as soon as it is made.
 
-So what a later stage of the same step sees is what a reader of the journal would see. Knows no rule of trading.
+A later stage of the same step therefore sees what a reader of the journal sees. This module knows no rule of trading.
 """
 
-import msgspec
+from typing import Final, NamedTuple
 
-from engine.bodies import IntentBody, NoteBody, NoteLevel, RequestBody, VerdictBody
+from engine.bodies import CheckpointBody, IntentBody, NoteBody, NoteLevel, RequestBody, VerdictBody
 from engine.facts import Fact
 from engine.market.market_state import Market
 from engine.record_codec import text_of
-from engine.state.changes import Change, Requested, Stamp
+from engine.state.changes import Requested, Stamp
 from engine.state.session_state import Account, Rules, State, fold
 from journal.record import Kind, Record
 
+OutputBody = Fact | IntentBody | VerdictBody | RequestBody | NoteBody | CheckpointBody
+KINDS: Final[dict[type, Kind]] = {  # any other body is a fact
+    IntentBody: Kind.INTENT,
+    VerdictBody: Kind.VERDICT,
+    RequestBody: Kind.REQUEST,
+    NoteBody: Kind.NOTE,
+    CheckpointBody: Kind.CHECKPOINT,
+}
+
+
+class Output(NamedTuple):
+    """An output of a step: its record, whose text is canonical, and the same body as a value."""
+
+    record: Record
+    body: OutputBody
+
 
 class StepContext:
-    """From one input to its outputs."""
+    """One step, from its input to its outputs."""
 
     def __init__(self, state: State, record: Record, rules: Rules) -> None:
         self.state = state
-        self.record = record
-        self.outputs: list[Record] = []
-        self.account: Account = state.account  # as the state's own; both move in `_fold`
+        self.record = record  # the input that is decided on
+        self.outputs: list[Output] = []
+        self.account: Account = state.account  # always the state's own account
         self.market: Market = state.market
         self.time_ns: int = record.time_ns
-        self.next_seq = record.seq + 1  # that the next output will have: ids are derived from it
+        self.next_seq = record.seq + 1  # seq of the next output; order ids are derived from it
         self._rules = rules
 
-    def fact(self, fact: Fact, *, key: str | None = None, source: str = "engine", cause: int | None = None) -> int:
-        seq = self._put(Kind.FACT, fact, source=source, key=key, cause=cause)
-        self._fold(fact, seq)
-        return seq
-
-    def intent(self, intent: IntentBody, *, key: str) -> int:
-        return self._put(Kind.INTENT, intent, source=f"strategy.{intent.strategy}", key=key)
-
-    def verdict(self, verdict: VerdictBody, *, key: str, cause: int) -> int:
-        return self._put(Kind.VERDICT, verdict, source="risk", key=key, cause=cause)
-
-    def request(self, request: RequestBody, *, cause: int | None = None, source: str = "execution") -> int:
-        seq = self._put(Kind.REQUEST, request, source=source, key=request.client_order_id or None, cause=cause)
-        self._fold(Requested(request), seq)
-        return seq
-
-    def note(self, level: str, text: str, *, key: str | None = None) -> int:
-        """Put out a remark for people. It changes nothing."""
-        return self._put(Kind.NOTE, NoteBody(NoteLevel(level), text), source="engine", key=key)
-
-    def raw(self, kind: Kind, body: msgspec.Struct, *, source: str) -> int:
-        """An output that is neither fact nor request and changes nothing (CHECKPOINT)."""
-        return self._put(kind, body, source=source)
-
-    def _fold(self, change: Change, seq: int) -> None:
-        self.account = self.state.account = fold(self.account, change, Stamp(seq, self.time_ns), self._rules)
-
-    def _put(
-        self, kind: Kind, body: msgspec.Struct, *, source: str, key: str | None = None, cause: int | None = None
+    def emit(
+        self, body: OutputBody, *, source: str = "engine", key: str | None = None, cause: int | None = None
     ) -> int:
+        """Add an output and fold it into the account.
+
+        Args:
+            body: A fact, intent, verdict, request, note or checkpoint.
+            source: The module or strategy that made it.
+            key: The client order id that it concerns, if any.
+            cause: Seq of the record that led to it; the input's if None.
+
+        Returns:
+            The seq of the output's record.
+
+        """
         seq = self.next_seq
-        self.next_seq += 1
-        self.outputs.append(
-            Record(
-                seq=seq,
-                time_ns=self.time_ns,
-                kind=kind,
-                source=source,
-                cause=self.record.seq if cause is None else cause,
-                key=key,
-                body=text_of(body),
-            )
-        )
+        self.next_seq = seq + 1
+        kind = KINDS.get(type(body), Kind.FACT)
+        cause = self.record.seq if cause is None else cause
+        record = Record(seq, self.time_ns, kind, source, cause, key, None, None, None, text_of(body))
+        self.outputs.append(Output(record, body))
+        if isinstance(body, IntentBody | VerdictBody | NoteBody | CheckpointBody):
+            return seq  # these change nothing
+        change = Requested(body) if isinstance(body, RequestBody) else body
+        self.account = self.state.account = fold(self.account, change, Stamp(seq, self.time_ns), self._rules)
         return seq
+
+    def note(self, level: NoteLevel, text: str, *, key: str | None = None) -> None:
+        """Add a remark for people."""
+        self.emit(NoteBody(level, text), key=key)

@@ -59,10 +59,10 @@ def end_missing(last: Record) -> Difference:
 def timer_differs(kernel: Kernel, state: State, record: Record) -> Difference | None:
     """Whether this input comes when the state says. Called where a TIMER was taken, and where one should have been."""
     if record.kind is not Kind.TIMER:
-        expected = due_timer(state, kernel.program.recurring, record.time_ns)
+        expected = due_timer(state, kernel.session.timer_periods_ns, record.time_ns)
         return Difference(record.seq, f"recorded {_name(record)}, but first {_timer(expected)}", record, expected)
     late_ns = msgspec.json.decode(record.meta or '{"late_ns":0}')["late_ns"]
-    expected = due_timer(state, kernel.program.recurring, state.next_due_ns + late_ns)
+    expected = due_timer(state, kernel.session.timer_periods_ns, state.next_due_ns + late_ns)
     fields = tuple(name for name in _FIELDS if getattr(record, name) != getattr(expected, name))
     if not fields and late_ns >= 0:
         return None

@@ -82,7 +82,7 @@ def _firsts(ends: Rows) -> Rows:
 def projection(sealed: Sealed, program: SessionContext) -> Projection:
     """Of a whole sealed segment. DamagedJournalError where it cannot be read."""
     name = f"rows-{sealed.footer.first_seq:012d}"
-    instruments = msgspec.json.encode(program.session.instruments).decode()
+    instruments = msgspec.json.encode(program.body.instruments).decode()
     made_from = f"{FORMAT} {code_digest()} {sealed.footer.chain} {instruments}"
     kept = caches.find(sealed.path.parent, name, made_from)
     if kept is not None:

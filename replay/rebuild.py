@@ -38,7 +38,7 @@ def _fold(journal: Journal, kernel: Kernel, state: State, first: Record, last: i
         return next(iter(journal.records(last, last)), first)
     record = first
     for record in journal.records(state.seq + 1, last):
-        heard = state.heard if record.kind is Kind.CHECKPOINT else b""
+        heard = state.input_hash if record.kind is Kind.CHECKPOINT else b""
         try:
             kernel.rebuild(state, record)
         except Exception as error:

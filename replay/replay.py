@@ -7,16 +7,18 @@ No socket may be opened meanwhile (replay/network_guard.py).
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import msgspec
 
+from engine.apply.batch import Batch
 from engine.errors import CoreError
 from engine.gc_tuning import rare_collections
-from engine.kernel import Kernel
+from engine.kernel import Kernel, StepResult
 from engine.session_record import SessionBody, StrategySettings, read_session
 from engine.state.session_state import State
+from engine.step_context import Output
 from engine.venues.venue import MarketDialect
 from journal.errors import JournalError
 from journal.reader import Journal
@@ -29,7 +31,7 @@ from replay.overrides import changed
 
 PROGRESS_RECORDS = 8_192
 RUN_RECORDS_MAX = 512  # frames handed to the step at once
-Step = Callable[[State, Record], list[Record]]
+Step = Callable[[State, Batch], StepResult]
 Watching = Callable[[Step], Step]
 Progress = Callable[[int, int], None]  # (records done, records to do)
 AtCheckpoint = Callable[[State, Record], None]  # a state right after its CHECKPOINT, which is the one recorded
@@ -116,7 +118,7 @@ class Repetition:
         self.first = journal.session_record()
         self.kernel = Kernel(session)
         self._step = self.kernel.step if watch is None else watch(self.kernel.step)
-        self._step_frames = self.kernel.step_frames if watch is None else self._one_frame
+        self._is_watched = watch is not None  # then each record is a batch of its own
         self.counts = OutputComparison()
         self.state = self._begun(begin_seq)
         self._at_checkpoint = at_checkpoint
@@ -137,8 +139,7 @@ class Repetition:
         found: Difference | None = None
         begun_at = seq = self.state.seq  # 0, or the CHECKPOINT at which a slice goes on
         if not begun_at:
-            self._put_out(self.kernel.open_turn(self.state, self.first))
-            self.state.seq = len(self._pending)
+            self._put_out(records_of(self.kernel.open_session(self.state, self.first)))
         for run in runs_of_frames(self.journal.records(begun_at + 1, until)):
             seq = run[-1].seq
             if on_progress is not None and seq // PROGRESS_RECORDS != run[0].seq // PROGRESS_RECORDS:
@@ -167,11 +168,12 @@ class Repetition:
             if self._pending:
                 return only_replayed(self._pending[0], run[at])
             try:
-                count, outputs = self._step_frames(self.state, run[at:])
+                result = self._step(self.state, Batch(run[at : at + 1] if self._is_watched else run[at:]))
+                count, outputs = len(result.records), records_of(result.outputs)
             except CoreError as error:
                 if not error.outputs:
                     return _broke(run[at], error)
-                count, outputs = error.taken, error.outputs
+                count, outputs = len(error.records), error.outputs
             if count:
                 self.counts.inputs += count
                 self._put_out(outputs)
@@ -181,12 +183,6 @@ class Repetition:
                     return found
             at += count or 1
         return None
-
-    def _one_frame(self, state: State, run: Sequence[Record]) -> tuple[int, list[Record]]:
-        """In place of step_frames where each record is watched; 0 likewise where a TIMER must come first."""
-        if state.next_due_ns <= run[0].time_ns:
-            return 0, []
-        return 1, self._step(state, run[0])
 
     def _put_out(self, outputs: list[Record]) -> None:
         self._outputs = outputs
@@ -217,7 +213,7 @@ class Repetition:
                 return found
         self.counts.inputs += 1
         try:
-            self._put_out(self._step(self.state, record))
+            self._put_out(records_of(self._step(self.state, Batch((record,))).outputs))
         except CoreError as error:
             if not error.outputs:
                 return _broke(record, error)
@@ -232,19 +228,24 @@ class Repetition:
         record = difference.recorded if ours else difference.replayed
         assert record is not None, "a difference has a record"
         held = {} if ours else {output.seq: output for output in self._outputs}
-        program = self.kernel.program
+        session = self.kernel.session
 
         def dialect(source: str) -> MarketDialect | None:
-            venue = program.venues.get(source.split(".", 1)[0])
+            venue = session.venues.get(source.split(".", 1)[0])
             return None if venue is None else venue.market
 
         watched = {
-            name: frozenset(found.id for wanted in loaded.instruments if (found := program.deciding.find(wanted)))
-            for name, loaded in program.strategies.items()
+            name: frozenset(instrument.id for _, instrument in session.runner.instruments_of(name))
+            for name in session.strategies
         }
-        markets = Markets(list(program.instruments.values()), dialect, watched)
+        markets = Markets(list(session.instruments.values()), dialect, watched)
         links = chain_of(self.journal, record, held, markets)
         return msgspec.structs.replace(difference, chain=tuple(link.text for link in links), command=command)
+
+
+def records_of(outputs: Iterable[Output]) -> list[Record]:
+    """Return the records of a step's outputs, as the journal has them."""
+    return [output.record for output in outputs]
 
 
 def runs_of_frames(records: Iterator[Record]) -> Iterator[list[Record]]:

@@ -184,7 +184,7 @@ def _with_new_checkpoints(records: Iterator[Record], state_at: int, states: list
     yield first
     for record in records:
         made = record
-        heard = state.heard if record.kind is Kind.CHECKPOINT else b""
+        heard = state.input_hash if record.kind is Kind.CHECKPOINT else b""
         if record.kind is Kind.CHECKPOINT:
             stated = CheckpointBody(state.inputs, state.digests())
             made = msgspec.structs.replace(record, body=text_of(stated))

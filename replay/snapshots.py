@@ -78,7 +78,7 @@ def begun(journal: Journal, kernel: Kernel, first: Record) -> State:
         raise DamagedJournalError(
             path,
             f"it is not the state that the CHECKPOINT (record {seq}) states, or a changed strategy asks for another",
-            f"read it with the engine that bundled it; it was recorded with {kernel.program.session.versions.get('engine')}",
+            f"read it with the engine that bundled it; it was recorded with {kernel.session.body.versions.get('engine')}",
         )
     return state
 
@@ -111,7 +111,7 @@ def _unpacked(body: bytes | memoryview, seq: int, journal: Journal, kernel: Kern
     """None where it is not the state that the CHECKPOINT `seq` states."""
     try:
         held = _decode(body)
-        market = kernel.program.empty_market()
+        market = kernel.session.empty_market()
         serialize.load(market, held.market)
     except (msgspec.MsgspecError, ValueError, LookupError):
         return None
@@ -119,7 +119,7 @@ def _unpacked(body: bytes | memoryview, seq: int, journal: Journal, kernel: Kern
     if checkpoint is None or checkpoint.kind is not Kind.CHECKPOINT:
         return None
     state = State(held.account, market, seq=seq, time_ns=held.time_ns, inputs=held.inputs)
-    state.new_page(held.heard)
+    state.restart_hash(held.heard)
     stated = read_checkpoint(checkpoint.body or "").parts
     found = {name: part for name, part in state.digests().items() if name != "inputs"}
     same = (

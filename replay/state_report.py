@@ -18,7 +18,7 @@ BOOK_LEVELS = 5
 def belief(kernel: Kernel, state: State, record: Record) -> dict[str, Any]:
     """JSON values; decimals as text. `record` is the last one folded."""
     return {
-        "session": kernel.program.session.session,
+        "session": kernel.session.body.session,
         "seq": state.seq,
         "time_ns": state.time_ns,
         "record": {"kind": str(record.kind), "source": record.source, "key": record.key},
@@ -91,7 +91,7 @@ def _orders(state: State) -> list[dict[str, Any]]:
 
 def _markets(kernel: Kernel, state: State) -> list[dict[str, Any]]:
     markets = []
-    for name, index in kernel.program.indexes.items():
+    for name, index in kernel.session.indexes.items():
         quote = state.market.quote(index)
         top = state.market.book_top(index, BOOK_LEVELS)
         trade = state.market.last_trade(index)
@@ -117,7 +117,7 @@ def _strategies(kernel: Kernel, state: State) -> list[dict[str, Any]]:
             "state": state.account.strategies.of(name).state,
             "stopped_for": state.account.strategies.of(name).stopped_for,
         }
-        for name, loaded in kernel.program.strategies.items()
+        for name, loaded in kernel.session.strategies.items()
     ]
 
 

@@ -12,12 +12,13 @@ from typing import BinaryIO
 
 import msgspec
 
+from engine.apply.batch import Batch
+from engine.kernel import StepResult
 from engine.session_record import read_session
 from engine.state.session_state import CARRIED, FRESH, State
 from journal.reader import Journal
-from journal.record import Record
 from replay.network_guard import no_sockets
-from replay.replay import Repetition, Step, told
+from replay.replay import Repetition, Step, records_of, told
 from replay.strict import WorkerVerdict
 
 DIGEST_BYTES = 16
@@ -33,7 +34,7 @@ class Digests:
         account = state.account
         parts = {f"account.{name}": self._part(name, getattr(account, name)) for name in (*CARRIED, *FRESH)}
         parts.update({f"market.{name}": found for name, (_, found) in state.market.digests().items()})
-        parts["inputs"] = state.heard.hex()
+        parts["inputs"] = state.input_hash.hex()
         return parts
 
     def _part(self, name: str, part: msgspec.Struct) -> str:
@@ -58,15 +59,18 @@ _encode = msgspec.msgpack.Encoder().encode  # dicts as they were filled: another
 def watched(step: Step, file: BinaryIO, digests: Digests) -> Step:
     """The step, and after it one row in the file."""
 
-    def stepping(state: State, record: Record) -> list[Record]:
-        outputs = step(state, record)
+    def stepping(state: State, batch: Batch) -> StepResult:
+        [record] = batch.records
+        result = step(state, batch)
+        if not result.records:
+            return result
         whole = sha256("".join(digests.of(state).values()).encode())
-        for output in outputs:
+        for output in records_of(result.outputs):
             whole.update(
                 f"{output.seq} {output.kind} {output.source} {output.cause} {output.key} {output.body}".encode()
             )
         file.write(record.seq.to_bytes(8, "little") + whole.digest()[:DIGEST_BYTES])
-        return outputs
+        return result
 
     return stepping
 

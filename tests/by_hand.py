@@ -27,6 +27,7 @@ from engine.session_record import (
 )
 from engine.state.orders import Order
 from engine.state.session_state import State, carry_over
+from engine.step_context import Output
 from journal.record import Kind, Record, canonical
 from verbatim.testing import from_sources
 
@@ -99,7 +100,7 @@ class ByHand:
         self.answers: dict[str, Any] = answers or {}  # purpose -> body, or (status, body), instead of the quiet one
         self.held: set[str] = held or set()  # purposes that are not answered: the test answers itself
         self.waiting: dict[int, RequestBody] = {}
-        self._todo: list[Record] = []
+        self._todo: list[Output] = []
         self._update = 100
         self._diff = {each.id: 0 for each in instruments}
         chosen = (from_sources({"hand": source}, "hand", cls, parameters=parameters),)
@@ -126,7 +127,6 @@ class ByHand:
 
     @property
     def state(self) -> State:
-        assert self.sequencer.state is not None
         return self.sequencer.state
 
     @property
@@ -163,7 +163,7 @@ class ByHand:
     # ---- what happens
 
     def take(self, arrival: Arrival) -> Self:
-        self._todo += self.sequencer.take(arrival, self.now_ns)
+        self._todo += self.sequencer.accept(arrival, self.now_ns).outputs
         return self.settle()
 
     def run(self, seconds: float, *, quote: bool = True) -> Self:
@@ -172,13 +172,13 @@ class ByHand:
         next_quote_ns = self.now_ns + SECOND_NS
         while (due_ns := min(self.state.next_due_ns, next_quote_ns if quote else end_ns)) < end_ns:
             self.now_ns = max(self.now_ns, due_ns)
-            self._todo += self.sequencer.take_due(self.now_ns)
+            self._todo += self.sequencer.fire_timers(self.now_ns)
             self.settle()
             if quote and self.now_ns >= next_quote_ns:
                 next_quote_ns += SECOND_NS
                 self.quote()
         self.now_ns = end_ns
-        self._todo += self.sequencer.take_due(self.now_ns)
+        self._todo += self.sequencer.fire_timers(self.now_ns)
         return self.settle()
 
     def quote(self) -> Self:
@@ -231,9 +231,9 @@ class ByHand:
     def settle(self) -> Self:
         """Answers whatever was asked, until nothing is: a millisecond each."""
         while self._todo:
-            record = self._todo.pop(0)
-            if record.kind is Kind.REQUEST:
-                self._perform(record.seq, read_request(record.body or ""))
+            record, body = self._todo.pop(0)
+            if isinstance(body, RequestBody):
+                self._perform(record.seq, body)
         return self
 
     def _perform(self, seq: int, request: RequestBody) -> None:
@@ -303,11 +303,10 @@ class ByHand:
         kernel, twin = self._twin
         for record in records:
             kernel.rebuild(twin, record)
-        if self.sequencer.state is not None:
-            # the last record's seq is the state's own only after the step returned
-            assert twin.digests() == self.state.digests(), f"rebuilding differs at record {self.records[-1].seq}"
-            ours = (list(twin.account.orders.live), list(twin.account.requests.by_seq))
-            assert ours == (list(self.state.account.orders.live), list(self.state.account.requests.by_seq))
+        # the last record's seq is the state's own only after the step returned
+        assert twin.digests() == self.state.digests(), f"rebuilding differs at record {self.records[-1].seq}"
+        ours = (list(twin.account.orders.live), list(twin.account.requests.by_seq))
+        assert ours == (list(self.state.account.orders.live), list(self.state.account.requests.by_seq))
 
 
 # ---- messages, as Binance words them -----------------------------------------------------------

@@ -70,7 +70,7 @@ def test_the_record_that_broke_the_core_is_in_the_journal(tmp_path: Path, monkey
     sequencer.begin(body)
     poison = Arrival(Kind.FEED, "broken.market.0", payload=b"poison")
     with pytest.raises(CoreError, match=r"record 4 \(FEED from broken.market.0\) broke the core: ZeroDivisionError"):
-        sequencer.take(poison, venue.now_ns)
+        sequencer.accept(poison, venue.now_ns)
     writer.close(final=False)
 
     records = list(Journal.open(tmp_path / "journal").records())

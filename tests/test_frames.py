@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.apply.batch import Batch
 from engine.kernel import kernel_of
 from engine.session_record import EngineSettings
 from journal.record import Kind, Record
@@ -32,22 +33,19 @@ def recorded(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> lis
 def test_any_cut_into_runs_gives_the_same(recorded: list[Record], size: int) -> None:
     kernel = kernel_of(recorded[0])
     one, many = kernel.begin(recorded[0]), kernel.begin(recorded[0])
-    many.seq = len(kernel.open_turn(many, recorded[0]))
-    one.seq = len(kernel.open_turn(one, recorded[0]))
+    assert kernel.open_session(many, recorded[0]) == kernel.open_session(one, recorded[0])
     checked = 0
     for run in runs_of_frames(iter(recorded[1:])):
         if run[0].kind not in (Kind.FEED, Kind.BROKER, Kind.LINK, Kind.TIMER, Kind.COMMAND):
             continue
-        outputs = [output for record in run for output in kernel.step(one, record)]
+        outputs = [output for record in run for output in kernel.step(one, Batch((record,))).outputs]
         at, found = 0, []
         while at < len(run):
-            if run[at].kind is Kind.FEED and run[at].meta is None:
-                count, put_out = kernel.step_frames(many, run[at : at + size])
-            else:
-                count, put_out = 1, kernel.step(many, run[at])
-            assert count, "the TIMERs are in the records"
-            at += count
-            found += put_out
+            is_frame = run[at].kind is Kind.FEED and run[at].meta is None
+            applied, more = kernel.step(many, Batch(run[at : at + size] if is_frame else run[at : at + 1]))
+            assert applied, "the TIMERs are in the records"
+            at += len(applied)
+            found += more
         assert found == outputs, run[0].seq
         if outputs:
             checked += 1

@@ -22,7 +22,7 @@ from tests.replaying import sealed
 def segment(tmp_path: Path) -> tuple[Sealed, SessionContext]:
     folder = sealed(tmp_path / "s", seconds=3)
     journal = Journal.open(folder)
-    return Sealed(journal.sealed_paths()[0]), rebuilder_of(journal.session_record()).program
+    return Sealed(journal.sealed_paths()[0]), rebuilder_of(journal.session_record()).session
 
 
 def one_by_one(found: Sealed, program: SessionContext) -> Rows:

@@ -49,7 +49,6 @@ def check_packages() -> None:
 
     Raises:
         ImportError: another distribution, or a folder of the user's, has one of these names and comes first.
-
     """
     ours = Path(__file__).resolve().parent.parent
     for name in ("engine", "journal", "replay", "analysis"):

@@ -43,6 +43,8 @@ class _Section(BaseModel):
 
 
 class SessionSection(_Section):
+    """Where the journal goes, and what happens when it fails."""
+
     journals: Path = Path("journals")  # from the working directory, as for every other command
     account: str = Field(default="main", pattern=r"^[a-z0-9_-]{1,32}$")
     seed: int | None = None
@@ -68,6 +70,8 @@ class ClockSection(_Section):
 
 
 class VenueSection(_Section):
+    """The venue: its name, addresses and how requests are sent."""
+
     name: str = "binance_spot"
     rest: str = Field(pattern=r"^https?://")
     stream: str = Field(pattern=r"^wss?://")
@@ -92,11 +96,15 @@ class VenueSection(_Section):
 
 
 class StrategySection(_Section):
+    """One strategy: its file and parameters."""
+
     file: str  # path.py:Class, from the configuration's folder
     parameters: dict[str, Any] = {}
 
 
 class RiskSection(_Section):
+    """Limits; engine/session_record.py documents each. 0 means no limit."""
+
     order_size_max: Decimal = Field(default=Decimal(0), ge=0)
     order_notional_max: Decimal = Field(default=Decimal(0), ge=0)
     position_max: Decimal = Field(default=Decimal(0), ge=0)
@@ -132,6 +140,8 @@ class EngineSection(_Section):
 
 
 class Config(BaseSettings):
+    """The whole configuration."""
+
     model_config = SettingsConfigDict(
         env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid", hide_input_in_errors=True, frozen=True
     )
@@ -159,6 +169,8 @@ class Config(BaseSettings):
 
 
 class Credentials(_Section):
+    """The content of a secret file."""
+
     api_key: SecretStr
     api_secret: SecretStr  # an HMAC secret, or the text of an Ed25519 private key in PEM
 
@@ -168,7 +180,6 @@ def read_config(path: Path, environment: Mapping[str, str] | None = None) -> Con
 
     Raises:
         ConfigError: a name is unknown, or a value cannot be used.
-
     """
     return make_config(read_values(path), str(path), environment)
 
@@ -178,7 +189,6 @@ def read_values(path: Path) -> dict[str, Any]:
 
     Raises:
         ConfigError: it cannot be read, or has a key for a secret.
-
     """
     try:
         with path.open("rb") as file:
@@ -196,7 +206,6 @@ def make_config(values: Mapping[str, Any], where: str, environment: Mapping[str,
 
     Raises:
         ConfigError: a name is unknown, or a value cannot be used.
-
     """
     _refuse_unknown_environment(os.environ if environment is None else environment)
     try:
@@ -243,7 +252,6 @@ def read_key(config: Config, environment: Mapping[str, str] | None = None, base:
 
     Raises:
         ConfigError: there is no key, or it cannot be used.
-
     """
     environment = os.environ if environment is None else environment
     given = [environment.get(name, "") for name in CREDENTIALS]
@@ -264,7 +272,6 @@ def read_signer(config: Config, base: Path | None = None) -> Signer | None:
 
     Raises:
         ConfigError: it cannot be read.
-
     """
     if config.session.signing_key is None:
         return None
@@ -277,7 +284,6 @@ def read_signing_key(path: Path) -> Signer:
 
     Raises:
         ConfigError: the file or the key cannot be used.
-
     """
     try:
         return Signer.from_pem(_read_private_file(path))
@@ -290,7 +296,6 @@ def _read_private_file(path: Path) -> bytes:
 
     Raises:
         ConfigError: others can read it, or it cannot be read.
-
     """
     try:
         descriptor = os.open(path, os.O_RDONLY)
@@ -307,7 +312,6 @@ def read_secret_file(path: Path) -> ApiKey:
 
     Raises:
         ConfigError: the file cannot be used.
-
     """
     content = _read_private_file(path)
     try:
@@ -336,7 +340,6 @@ def session_config(config: Config, *, key: ApiKey | None, base: Path | None = No
     Raises:
         ConfigError: the configuration cannot trade.
         StrategyError: a strategy cannot be used.
-
     """
     if not config.strategy:
         raise ConfigError(
@@ -370,7 +373,6 @@ def recording_config(config: Config, *, base: Path | None = None) -> SessionConf
 
     Raises:
         ConfigError: the configuration cannot be used.
-
     """
     clock = config.clock
     return SessionConfig(
@@ -399,7 +401,6 @@ def venue_settings(config: Config) -> VenueSettings:
 
     Raises:
         ConfigError: no venue has this name.
-
     """
     settings = VenueSettings(
         name=config.venue.name,

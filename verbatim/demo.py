@@ -70,7 +70,6 @@ def demo_strategies(options: DemoOptions, symbol: str) -> tuple[StrategySettings
 
     Raises:
         StrategyError: no example trades it.
-
     """
     if options.strategy:
         return (read_strategy(options.strategy),)

@@ -55,7 +55,6 @@ class CapturedDay:
             settings: values as of `verbatim resim --set`.
             balances: opening balances, where the session states none.
             modelled: use the simulated venue from the first request on.
-
         """
         from engine.session_record import read_session
         from journal.reader import Journal

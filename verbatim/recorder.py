@@ -40,7 +40,6 @@ def roll_due_ns(started_ns: int, *, roll_hours: Decimal, roll_at: str) -> int:
     1800
     >>> roll_due_ns(3 * HOUR_NS, roll_hours=Decimal(24), roll_at="03:00") // HOUR_NS
     27
-
     """
     if not roll_at:
         return started_ns + int(roll_hours * HOUR_NS)
@@ -68,7 +67,6 @@ class Recorder:
             due_ns: returns the end of a session, given its start (session time).
             on_end: called with the summary of each session.
             on_status: called with each progress report.
-
         """
         self._config = config
         self._due_ns = due_ns

@@ -43,6 +43,7 @@ class SessionWatch:
         self.refused = trio.Event()
 
     def __call__(self, status: SessionStatus) -> None:
+        """Note the mode and a refused key, then report the status."""
         self._ran |= status.mode == "running"
         if status.key_refused and not self._ran and not self.key_refused:
             self.key_refused = status.key_refused
@@ -66,7 +67,6 @@ async def run_session_config(
 
     Raises:
         StartError: the session cannot begin, or the venue refused the key before it ran.
-
     """
     make_journals_folder(config.journals)
     plan = await open_session(config)
@@ -113,7 +113,6 @@ def make_journals_folder(journals: Path) -> None:
 
     Raises:
         ConfigError: it cannot be made or written.
-
     """
     try:
         journals.mkdir(parents=True, exist_ok=True)
@@ -151,6 +150,7 @@ class Progress:
             self._live.stop()
 
     def __call__(self, status: SessionStatus) -> None:
+        """Redraw the line."""
         if self._shown:
             self._live.update(Text(status_line(status)), refresh=True)
 

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from engine.session_record import SessionBody
 
 
+LAST = "last"  # the name of the newest session
+
+
 def is_file(session: str) -> bool:
     """Return True if the name is that of a file, as of a bundle."""
     try:
@@ -21,17 +24,18 @@ def is_file(session: str) -> bool:
 
 
 def find(journals: Path, session: str) -> Path:
-    """Return the folder of a session, by path or id.
+    """Return the folder of a session, by path, id or `last`, which is the newest.
 
     Raises:
         UnknownSessionError: none matches; the text names the command that lists them.
-
     """
     import shlex
 
     from journal.errors import UnknownSessionError
-    from journal.sessions import find_session
+    from journal.sessions import find_session, list_sessions
 
+    if session == LAST and (sessions := list_sessions(journals)):
+        return sessions[-1].path
     try:
         return find_session(journals, session)
     except UnknownSessionError as error:
@@ -61,7 +65,6 @@ def find_to_resimulate(journals: Path, session: str) -> Path:
     Raises:
         ArchiveFailedError: it cannot be reached.
         DamagedArchiveError: its bytes differ from its manifest.
-
     """
     from journal.archive_cache import copy_of, is_address
 
@@ -84,7 +87,6 @@ def find_decided(journals: Path, session: str) -> Path:
 
     Raises:
         JournalError: it is an import, which holds no decisions.
-
     """
     from journal.errors import JournalError
     from journal.reader import Journal
@@ -109,7 +111,6 @@ def session_in(folder: Path, exchange_info: Path | None) -> "SessionBody":
     Raises:
         CannotResimulateError: the capture's market is not known.
         UnknownSettingError: the file does not fit.
-
     """
     import msgspec
 

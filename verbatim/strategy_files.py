@@ -28,7 +28,6 @@ def read_strategy(
 
     Raises:
         StrategyError: the file, revision or class cannot be used.
-
     """
     path_text, _, cls = spec.partition(":")
     revision = ""
@@ -58,7 +57,6 @@ def check_instruments(strategies: Iterable[StrategySettings], symbols: Sequence[
 
     Raises:
         StrategyError: a strategy trades another instrument.
-
     """
     for settings in strategies:
         for name in load(settings).instruments:
@@ -111,7 +109,6 @@ def commits(path: Path, after: str, until: str) -> list[tuple[str, str]]:
 
     Raises:
         StrategyError: git cannot list them.
-
     """
     log = _git(path.parent, f"{after}..{until}", "log", "--reverse", "--format=%H %s", f"{after}..{until}", "--", ".")
     return [(line.partition(" ")[0], line.partition(" ")[2]) for line in log.splitlines()]
@@ -122,7 +119,6 @@ def _git(folder: Path, revision: str, *words: str) -> str:
 
     Raises:
         StrategyError: git fails, or the revision is an option.
-
     """
     if revision.startswith("-"):
         raise StrategyError(f"{revision!r} is not a revision")
@@ -159,7 +155,6 @@ def _only_class(path: Path, text: str) -> str:
 
     Raises:
         StrategyError: there is none, or more than one.
-
     """
     classes = [
         node.name

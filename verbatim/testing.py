@@ -184,7 +184,6 @@ class VirtualSession:
 
     @property
     def state(self) -> State:
-        assert self.sequencer.state is not None, "begun in the constructor"
         return self.sequencer.state
 
     # ---- driving

@@ -1,1 +1,1 @@
-"""Fold inputs into state: decode a record, apply it to the market and the account. Decide nothing."""
+"""Apply inputs to the state: decode a batch, fold it into market and account. No decision is made here."""

@@ -1,157 +1,164 @@
-"""decode -> reduce: an input is read and folded. What it held is handed on; nothing is decided here.
+"""Apply a batch: decode it and fold it, up to the first record that triggers something.
 
-Live, replay and rebuilding all fold inputs here and nowhere else. `take` on a stream frame is the hot path.
+Live, replay and rebuilding all apply inputs here and nowhere else. Strategies are unknown here, save for their names.
 """
 
-from collections.abc import Mapping
-from decimal import localcontext
-from typing import Any
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
 
-import msgspec
 import numpy as np
+from msgspec.structs import replace
 
-from engine.events import Answer, Event, Outcome, Subscribed
+from engine.apply.batch import NO_EFFECT, Applied, Batch
+from engine.apply.messages import apply_change, apply_message
+from engine.apply.triggers import triggered_strategies
+from engine.bodies import LinkEvent
+from engine.events import Event
+from engine.market import layout
+from engine.market import rows as r
+from engine.market.rows import Rows
 from engine.market.views import Stream
-from engine.money import MONEY
 from engine.record_codec import read_command, read_link, read_timer
+from engine.requests import LinkRole
 from engine.session_context import SessionContext
-from engine.state.changes import Answered, Change, Commanded, LinkMoved, Stamp, TimerFired
+from engine.state.changes import Commanded, LinkMoved, TimerFired
 from engine.state.orders import forget_closed
-from engine.state.pending_requests import PendingRequest
-from engine.state.session_state import State, fold
-from engine.strategy.api import Decision
-from engine.venues.venue import Venue
+from engine.state.session_state import State
+from engine.timer_names import TimerKind, TimerName
 from journal.record import Kind, Record
 
 
-class Applied(msgspec.Struct, frozen=True):
-    """What an input held, once it was folded."""
+def apply(session: SessionContext, state: State, batch: Batch) -> Applied:
+    """Decode the batch and fold on from `batch.row`, up to the first record that triggers something.
 
-    events: tuple[Event, ...] = ()
-    awaited: PendingRequest | None = None  # the request it answers
-    wake: int = 0
-    watches: int = 0  # bit mask of strategies due
-    sent_ns: int = 0
-    outcome: str = ""
-    said: Mapping[str, Decision] = {}  # by strategies that were asked while rows were folded (frames.py)
+    Returns:
+        What that record holds. NO_EFFECT if none triggered anything, or if a TIMER must come before the next record.
 
-
-NO_EFFECT = Applied()
-
-
-def apply_input(program: SessionContext, state: State, record: Record) -> Applied:
-    state.seq, state.time_ns = record.seq, record.time_ns
-    state.hear(record)
-    match record.kind:
-        case Kind.FEED if record.meta is None:
-            return _take_market(program, state, record)
-        case Kind.FEED | Kind.BROKER:
-            return _take_private(program, state, record)
-        case Kind.LINK:
-            link = read_link(record.body or "")
-            _fold(program, state, LinkMoved(record.source, link), record)
-            moved = state.account.links.by_source.get(record.source)
-            lost = moved is not None and moved.role == "market" and link.state == "down"
-            if lost and Stream.BOOK in program.streams_of(record.source):
-                for index in program.indexes_of(record.source):
-                    state.market.reset_books(index)
-            return Applied()
-        case Kind.TIMER:
-            timer = read_timer(record.body or "")
-            _fold(program, state, TimerFired(timer), record)
-            kind, _, name = timer.timer.partition(".")
-            if timer.timer == "every.watch":
-                _forget(program, state)
-            elif kind == "watch":
-                state.market.evaluated(program.watch_names.index(name), record.time_ns)
-            return Applied()
-        case _:
-            _fold(program, state, Commanded(read_command(record.body or "")), record)
-            return Applied()
-
-
-def _fold(program: SessionContext, state: State, change: Change, record: Record) -> None:
-    with localcontext(MONEY):
-        state.account = fold(state.account, change, Stamp(record.seq, record.time_ns), program.rules)
-
-
-def _take_market(program: SessionContext, state: State, record: Record) -> Applied:
-    """The hot path: a stream frame. Python sees it again only if the fold raises a wake."""
-    source = record.source
-    venue = program.venue_of(source)
-    assert record.payload is not None, "a stream frame is wire bytes"
-    rows = venue.market.decode(record.payload, source, record.seq, record.time_ns)
-    if type(rows) is tuple:
-        return Applied(events=rows) if rows else NO_EFFECT
-    return _fold_rows(program, state, rows, record)
-
-
-def _fold_rows(program: SessionContext, state: State, rows: Any, record: Record) -> Applied:
-    market = state.market
-    end, count, wake, watches = 0, len(rows), 0, 0
-    while end < count:
-        end = market.fold(rows, end)
-        wake |= market.wake
-        watches |= market.strategies_woken
-    if not wake:
+    """
+    rows, is_single = batch.rows, len(batch.records) == 1
+    if rows is None:
+        first = batch.records[0]
+        if first.kind is not Kind.FEED or first.meta is not None:
+            return APPLIERS[first.kind](session, state, first)
+        if batch.until_ns is not None and state.next_due_ns <= first.time_ns:
+            batch.records = ()
+            return NO_EFFECT
+        decoded = _decode(session, state, batch)
+        if isinstance(decoded, tuple):
+            return Applied(events=decoded) if decoded else NO_EFFECT
+        rows, is_single = decoded, len(batch.records) == 1
+    market, until_ns, end = state.market, batch.until_ns, batch.row
+    if until_ns is not None:
+        until_ns = min(until_ns, state.account.timers.next_due_ns)
+    flags = triggers = 0
+    while end < len(rows):
+        end = market.fold(rows, end, until_ns=until_ns)
+        flags |= market.wake
+        triggers |= market.strategies_woken
+        if not is_single:
+            break
+        until_ns = None  # one frame may hold several messages: it is applied whole
+    batch.row = end
+    if flags in (0, layout.DUE):
         return NO_EFFECT
-    for watch in range(len(program.watch_names)):
-        if watches >> watch & 1:
-            market.evaluated(watch, record.time_ns)
-    return Applied(wake=wake, watches=watches)
+    time_ns = int(rows[end - 1, r.TIME_NS])
+    strategies = triggered_strategies(session, market, triggers, time_ns) if triggers else ()
+    return Applied(market_flags=flags, strategies=strategies, time_ns=time_ns)
 
 
-def _take_private(program: SessionContext, state: State, record: Record) -> Applied:
-    """An answer to a request (its meta says how it ended), or a frame of a private stream."""
-    venue = program.venue_of(record.source)
-    if record.meta is None:
-        events = venue.decode_private(record.payload or b"")
-        awaited = state.account.requests.of("subscribe", source=record.source)
-        if awaited is not None and any(isinstance(event, Subscribed | Answer) for event in events):
-            _fold(program, state, Answered(awaited.seq, venue.name, "answer"), record)
-            return Applied(events=events, awaited=awaited)
-        return Applied(events=events)
-    meta = msgspec.json.decode(record.meta)
-    awaited = state.account.requests.by_seq.get(record.cause if record.cause is not None else -1)
-    outcome = meta["outcome"]
-    if awaited is None:
-        # an answer from before the session began (instrument metadata) has no request here
-        return Applied(outcome="" if record.cause is None else outcome)
-    sent_ns = int(meta.get("sent_ns", 0))
-    rows = None
-    events = (Answer(Outcome.NOT_SENT if outcome == "not_sent" else Outcome.UNKNOWN, text=meta.get("error", outcome)),)
-    if outcome == "answer":
-        rows, events = _decode_answer(venue, awaited, meta, record)
-    weight = next((event.weight_used for event in events if isinstance(event, Answer)), -1)
-    _fold(program, state, Answered(awaited.seq, venue.name, outcome, weight), record)
-    wakes = NO_EFFECT if rows is None else _fold_rows(program, state, rows, record)
-    return Applied(events, awaited, wakes.wake, wakes.watches, sent_ns, outcome)
+def _decode(session: SessionContext, state: State, batch: Batch) -> Rows | tuple[Event, ...]:
+    """Return the rows of the frames up to the first unusual one, or the events of a frame that has no rows."""
+    records = batch.records
+    market = session.venue_of(records[0].source).market
+    if len(records) > 1:
+        every = session.settings.checkpoint_every
+        records = batch.records = records[: every - state.inputs % every]  # no batch runs past a CHECKPOINT
+        decoded = market.decode_many(
+            [record.payload or b"" for record in records],
+            np.array([record.seq for record in records], np.int64),
+            np.array([record.time_ns for record in records], np.int64),
+        )
+        if decoded is not None:
+            batch.rows, batch.ends = decoded
+            return batch.rows
+        records = batch.records = records[:1]
+    record = records[0]
+    assert record.payload is not None, "a market frame is bytes of the wire"
+    found = market.decode(record.payload, record.source, record.seq, record.time_ns)
+    if not isinstance(found, tuple):
+        batch.rows, batch.ends = found, (len(found),)
+    return found
 
 
-def _decode_answer(
-    venue: Venue, awaited: PendingRequest, meta: dict[str, Any], record: Record
-) -> tuple[Any, tuple[Event, ...]]:
-    request, unsigned = awaited.request, awaited.request.unsigned
-    assert unsigned is not None, "only a message can be answered"
-    payload = record.payload or b""
-    events = venue.decode_answer(
-        unsigned.method, unsigned.path, request.instrument, int(meta["status"]), meta.get("headers", {}), payload
-    )
-    if request.purpose == "depth" and any(isinstance(e, Answer) and e.outcome is Outcome.DONE for e in events):
-        rows = venue.market.decode_snapshot(payload, request.instrument, record.seq, record.time_ns)
-        if isinstance(rows, np.ndarray):
-            return rows, events
-        return None, (*events, *rows)
-    return None, events
+def count_inputs(state: State, batch: Batch, *, has_effect: bool) -> Sequence[Record]:
+    """Enter the records that were applied into the state's counters and its hash.
+
+    Returns:
+        These records. Only the last one may lead to outputs.
+
+    """
+    if batch.records_of is not None:
+        batch.records = ()
+        if batch.row > batch.start:
+            assert batch.rows is not None, "records are made of rows"
+            state.time_ns = int(batch.rows[batch.row - 1, r.TIME_NS])
+            batch.records = batch.records_of(batch.row, has_effect)
+    elif batch.ends:
+        batch.records = batch.records[: bisect_left(batch.ends, batch.row) + 1] if batch.row else ()
+    records = batch.records
+    if records:
+        state.hash_inputs(records)
+        state.seq, state.time_ns = records[-1].seq, records[-1].time_ns
+        state.inputs += len(records)
+    return records
 
 
-def _forget(program: SessionContext, state: State) -> None:
-    """The age rule, applied as part of folding the TIMER: rebuilding does the same."""
+def _apply_link(session: SessionContext, state: State, record: Record) -> Applied:
+    body = read_link(record.body or "")
+    apply_change(session, state, LinkMoved(record.source, body), record)
+    link = state.account.links.by_source.get(record.source)
+    is_lost = link is not None and link.role is LinkRole.MARKET and body.state is LinkEvent.DOWN
+    if is_lost and Stream.BOOK in session.streams_of(record.source):
+        for index in session.indexes_of(record.source):
+            state.market.reset_books(index)
+    return Applied(body=body)
+
+
+def _apply_timer(session: SessionContext, state: State, record: Record) -> Applied:
+    body = read_timer(record.body or "")
+    apply_change(session, state, TimerFired(body), record)
+    timer = TimerName.parse(body.timer)
+    strategy = timer.strategy
+    if timer.kind is TimerKind.CHECK:
+        _forget_closed_orders(session, state, record.time_ns)
+    elif timer.kind is TimerKind.THROTTLE:
+        state.market.evaluated(session.trigger_names.index(strategy), record.time_ns)
+    return Applied(body=body, strategies=(strategy,) if strategy else ())
+
+
+def _apply_command(session: SessionContext, state: State, record: Record) -> Applied:
+    body = read_command(record.body or "")
+    apply_change(session, state, Commanded(body), record)
+    return Applied(body=body)
+
+
+def _forget_closed_orders(session: SessionContext, state: State, time_ns: int) -> None:
+    """Drop old closed orders. This belongs to applying the TIMER, so rebuilding does the same."""
+    account = state.account
     kept = forget_closed(
-        state.account.orders,
-        state.time_ns,
-        keep_ns=program.settings.keep_closed_ns,
-        confirmed=state.account.reconciling.fills_confirmed,
+        account.orders,
+        time_ns,
+        keep_ns=session.settings.keep_closed_ns,
+        confirmed=account.reconciling.fills_confirmed,
     )
-    if kept is not state.account.orders:
-        state.account = msgspec.structs.replace(state.account, orders=kept)
+    if kept is not account.orders:
+        state.account = replace(account, orders=kept)
+
+
+APPLIERS: dict[Kind, Callable[[SessionContext, State, Record], Applied]] = {
+    Kind.FEED: apply_message,
+    Kind.BROKER: apply_message,
+    Kind.LINK: _apply_link,
+    Kind.TIMER: _apply_timer,
+    Kind.COMMAND: _apply_command,
+}

@@ -4,6 +4,7 @@ The venue's word is final; every correction is a record with its cause. An answe
 question: a newer fill or balance wins (scenario S15). The same answer twice changes nothing (S12).
 """
 
+from engine.bodies import NoteLevel
 from engine.events import AccountReport, BalanceReport, Fill, FillsReport, OpenOrdersReport
 from engine.execution.order_reports import apply_report, book, bookable, halt_for_lost, is_lost_order
 from engine.execution.request_factory import RequestFactory
@@ -12,10 +13,12 @@ from engine.lifecycle import Status
 from engine.mode_reasons import Mode
 from engine.model import Instrument
 from engine.money import ZERO
+from engine.requests import Purpose
 from engine.state.orders import Order
 from engine.state.pending_requests import PendingRequest
 from engine.state.session_state import Account
 from engine.step_context import StepContext
+from engine.timer_names import TimerKind
 
 ENDED = (Status.CANCELED, Status.EXPIRED, Status.FILLED)
 ORPHANS_MAX = 20  # orders behind unknown fills that are asked about at a time
@@ -24,62 +27,68 @@ Instruments = dict[str, Instrument]
 Askings = dict[str, RequestFactory]
 
 
-def may_ask(turn: StepContext) -> bool:
+def may_ask(step: StepContext) -> bool:
     """An account to ask about, every link ready, no venue that asked us to wait or whose budget is spent, and the session not closing."""
-    account = turn.account
-    free = all(budget.lets_ask(turn.time_ns) for budget in account.limits.by_venue.values())
+    account = step.account
+    free = all(budget.lets_ask(step.time_ns) for budget in account.limits.by_venue.values())
     return account.links.has_account and account.links.all_ready() and free and not account.modes.closing
 
 
-def begin(turn: StepContext, askings: Askings, instruments: Instruments) -> None:
+def request(step: StepContext, askings: Askings, instruments: Instruments) -> None:
+    """Start a round at once, unless one runs or the venues cannot be queried now."""
+    if not step.account.reconciling.running and may_ask(step):
+        begin(step, askings, instruments)
+
+
+def begin(step: StepContext, askings: Askings, instruments: Instruments) -> None:
     """A new round: every question of every venue at once, each tied to the round by its number."""
-    number = turn.account.reconciling.round + 1
+    number = step.account.reconciling.round + 1
     for asking in askings.values():
-        asking.open_orders(turn, reconcile_round=number)
-        asking.balances(turn, reconcile_round=number)
+        asking.open_orders(step, reconcile_round=number)
+        asking.balances(step, reconcile_round=number)
     for instrument in instruments.values():
-        after_id = turn.account.reconciling.fills_confirmed.get(instrument.id)
-        askings[instrument.venue].fills(turn, instrument=instrument, after_id=after_id, reconcile_round=number)
-    for order in turn.account.orders.live_by_age():
+        after_id = step.account.reconciling.fills_confirmed.get(instrument.id)
+        askings[instrument.venue].fills(step, instrument=instrument, after_id=after_id, reconcile_round=number)
+    for order in step.account.orders.live_by_age():
         if order.status is Status.UNKNOWN:
             instrument = instruments[order.order.instrument]
-            _ask(turn, askings[instrument.venue], instrument, order, number)
+            _ask(step, askings[instrument.venue], instrument, order, number)
 
 
-def advance(turn: StepContext, askings: Askings, instruments: Instruments) -> None:
+def advance(step: StepContext, askings: Askings, instruments: Instruments) -> None:
     """Ends the round whose answers are all in; begins one where what we know is not to be trusted."""
-    reconciling = turn.account.reconciling
+    reconciling = step.account.reconciling
     if reconciling.running:
-        waiting = any(awaited.request.round == reconciling.round for awaited in turn.account.requests.by_seq.values())
+        waiting = any(awaited.request.round == reconciling.round for awaited in step.account.requests.by_seq.values())
         if not waiting:
-            turn.fact(Reconciled(reconciling.round, _corrections(turn)), source="reconcile")
+            step.emit(Reconciled(reconciling.round, _corrections(step)), source="reconcile")
         return
-    if is_due(turn.account) and may_ask(turn):
-        begin(turn, askings, instruments)
+    if is_due(step.account) and may_ask(step):
+        begin(step, askings, instruments)
 
 
 def is_due(account: Account) -> bool:
     """Whether a round must begin as soon as the venues can be asked."""
     reconciling = account.reconciling
     distrusted = reconciling.done_started_seq <= account.modes.distrust_seq and reconciling.failures == 0
-    fired = "reconcile" not in account.timers.due_ns  # its time came, perhaps while nothing could be asked
+    fired = not account.timers.is_set(TimerKind.RECONCILE)  # its time came, perhaps while nothing could be asked
     return not reconciling.running and (distrusted or fired)
 
 
-def _corrections(turn: StepContext) -> int:
+def _corrections(step: StepContext) -> int:
     """How many orders still owe fills: 0 in health."""
-    return len(turn.account.orders.owing)
+    return len(step.account.orders.owing)
 
 
-def fail(turn: StepContext, awaited: PendingRequest, reason: str) -> None:
+def fail(step: StepContext, awaited: PendingRequest, reason: str) -> None:
     """A question of the running round was not answered: the round proves nothing. It is asked again after a while."""
-    reconciling = turn.account.reconciling
+    reconciling = step.account.reconciling
     if awaited.request.round and awaited.request.round == reconciling.round and reconciling.running:
-        turn.fact(ReconcileFailed(reconciling.round, f"{awaited.request.purpose}: {reason}"), source="reconcile")
+        step.emit(ReconcileFailed(reconciling.round, f"{awaited.request.purpose}: {reason}"), source="reconcile")
 
 
 def open_orders(
-    turn: StepContext,
+    step: StepContext,
     asking: RequestFactory,
     instruments: Instruments,
     awaited: PendingRequest,
@@ -90,30 +99,30 @@ def open_orders(
     """What the venue has open against what we hold open. `own`: the sessions whose marks an order of ours bears."""
     named = set()
     for theirs in found.orders:
-        known = turn.account.orders.find(theirs.instrument, theirs.client_order_id, theirs.venue_order_id)
-        if theirs.instrument in instruments and is_lost_order(turn, theirs, own):
-            halt_for_lost(turn, theirs)
+        known = step.account.orders.find(theirs.instrument, theirs.client_order_id, theirs.venue_order_id)
+        if theirs.instrument in instruments and is_lost_order(step, theirs, own):
+            halt_for_lost(step, theirs)
         if known is not None and known.updated_seq > awaited.seq:
             named.add(known.client_order_id)
             continue  # we heard of it since we asked
         if known is not None and known.status in ENDED:
-            _contradicted(turn, known, awaited, grace_ns=asking.settings.venue_timeout_ns)
-        settled = apply_report(turn, theirs, instruments)
+            _contradicted(step, known, awaited, grace_ns=asking.settings.venue_timeout_ns)
+        settled = apply_report(step, theirs, instruments)
         if settled is not None:
             named.add(settled.client_order_id)
-    for order in turn.account.orders.live_by_age():
+    for order in step.account.orders.live_by_age():
         if order.client_order_id in named or order.status in (Status.PENDING, Status.UNKNOWN):
             continue
         if order.updated_seq < awaited.seq:
-            _ask(turn, asking, instruments[order.order.instrument], order, awaited.request.round)
+            _ask(step, asking, instruments[order.order.instrument], order, awaited.request.round)
 
 
-def _ask(turn: StepContext, asking: RequestFactory, instrument: Instrument, order: Order, number: int) -> None:
+def _ask(step: StepContext, asking: RequestFactory, instrument: Instrument, order: Order, number: int) -> None:
     if order.ask_seq == 0:
         # others may use a client id again: their orders are asked about by the venue's
         by_venue_id = order.venue_order_id if order.adopted else ""
         asking.query_order(
-            turn,
+            step,
             instrument=instrument,
             client_order_id=order.client_order_id,
             venue_order_id=by_venue_id,
@@ -121,103 +130,103 @@ def _ask(turn: StepContext, asking: RequestFactory, instrument: Instrument, orde
         )
 
 
-def _contradicted(turn: StepContext, known: Order, awaited: PendingRequest, *, grace_ns: int) -> None:
+def _contradicted(step: StepContext, known: Order, awaited: PendingRequest, *, grace_ns: int) -> None:
     """The venue lists as open what we hold for ended. Soon after the end that is its own delay; later, somebody is wrong."""
     if awaited.time_ns - known.updated_ns <= grace_ns:
         return
     text = f"order {known.client_order_id} is {known.status} here, and open at the venue"
     if known.adopted:
-        turn.note("alarm", text, key=known.client_order_id)
+        step.note(NoteLevel.ALARM, text, key=known.client_order_id)
     else:
-        turn.fact(ModeChanged(Mode.HALTED, (text,)), key=known.client_order_id)
+        step.emit(ModeChanged(Mode.HALTED, (text,)), key=known.client_order_id)
 
 
-def balance(turn: StepContext, found: BalanceReport) -> None:
+def balance(step: StepContext, found: BalanceReport) -> None:
     """A balance from the stream: newest word, taken as it stands, unless the venue itself dates it before what we know."""
-    held = turn.account.balances.by_asset.get(found.asset)
+    held = step.account.balances.by_asset.get(found.asset)
     if held is not None and 0 < found.venue_ns < held.venue_ns:
         return  # it was on its way while we asked
     if held is None or (held.free, held.locked) != (found.free, found.locked):
-        turn.fact(BalanceChanged(found.asset, found.free, found.locked, venue_ns=found.venue_ns))
+        step.emit(BalanceChanged(found.asset, found.free, found.locked, venue_ns=found.venue_ns))
 
 
-def balances(turn: StepContext, awaited: PendingRequest, found: AccountReport, wanted: frozenset[str]) -> None:
+def balances(step: StepContext, awaited: PendingRequest, found: AccountReport, wanted: frozenset[str]) -> None:
     """All balances from a query. One heard of since we asked is newer and stays. Assets not named hold nothing."""
     named = {theirs.asset: theirs for theirs in found.balances}
     # what locks funds and was reported before we asked is contained in this answer: risk need not count it twice
     contained = max(
-        (o.updated_seq for o in turn.account.orders.live.values() if o.updated_seq < awaited.seq), default=-1
+        (o.updated_seq for o in step.account.orders.live.values() if o.updated_seq < awaited.seq), default=-1
     )
-    for asset in sorted(wanted | set(turn.account.balances.by_asset)):
-        held = turn.account.balances.by_asset.get(asset)
+    for asset in sorted(wanted | set(step.account.balances.by_asset)):
+        held = step.account.balances.by_asset.get(asset)
         if held is not None and held.seq > awaited.seq:
             continue
         theirs = named.get(asset) or BalanceReport(asset, ZERO, ZERO, found.venue_ns)
         same = held is not None and (held.free, held.locked) == (theirs.free, theirs.locked)
         if not same or held is None or held.seq < max(contained, 0):
-            turn.fact(BalanceChanged(asset, theirs.free, theirs.locked, awaited.seq, theirs.venue_ns))
+            step.emit(BalanceChanged(asset, theirs.free, theirs.locked, awaited.seq, theirs.venue_ns))
 
 
 def fills(
-    turn: StepContext, asking: RequestFactory, instruments: Instruments, awaited: PendingRequest, found: FillsReport
+    step: StepContext, asking: RequestFactory, instruments: Instruments, awaited: PendingRequest, found: FillsReport
 ) -> list[Fill]:
     """A page of the trade list. Fills of orders nobody knows are asked about by the venue's order id. Returns those booked."""
     instrument = instruments[awaited.request.instrument]
-    confirmed = turn.account.reconciling.fills_confirmed.get(instrument.id)
+    confirmed = step.account.reconciling.fills_confirmed.get(instrument.id)
     first_look = confirmed is None
     orphans: dict[str, int] = {}  # venue order id -> its first fill here
     fresh: list[Fill] = []
     newest = -1 if confirmed is None else confirmed
     for fill in found.fills:
-        if not bookable(turn, fill):
+        if not bookable(step, fill):
             continue
-        booked = book(turn, fill, instruments, first_look=first_look)
+        booked = book(step, fill, instruments, first_look=first_look)
         if booked:
             fresh.append(fill)
-        known = booked or turn.account.orders.find(fill.instrument, fill.client_order_id, fill.venue_order_id)
+        known = booked or step.account.orders.find(fill.instrument, fill.client_order_id, fill.venue_order_id)
         if not known and confirmed is not None and int(fill.fill_id) > confirmed:
             orphans.setdefault(fill.venue_order_id, int(fill.fill_id))
         newest = max(newest, int(fill.fill_id))
     if orphans:
         newest = min(orphans.values()) - 1  # from there we ask again, once they are known
     if confirmed is None or newest > confirmed:
-        turn.fact(FillsConfirmed(instrument.id, newest), source="reconcile")
+        step.emit(FillsConfirmed(instrument.id, newest), source="reconcile")
     if not orphans and (found.whole or first_look):
         return fresh
-    if not turn.account.limits.of(instrument.venue).lets_ask(turn.time_ns):
-        fail(turn, awaited, "the request budget is spent before all fills are in")
+    if not step.account.limits.of(instrument.venue).lets_ask(step.time_ns):
+        fail(step, awaited, "the request budget is spent before all fills are in")
     elif not orphans:
-        asking.fills(turn, instrument=instrument, after_id=newest, reconcile_round=awaited.request.round)
-    elif not orphans_asked(turn, instrument.id):
+        asking.fills(step, instrument=instrument, after_id=newest, reconcile_round=awaited.request.round)
+    elif not orphans_asked(step, instrument.id):
         for venue_order_id in sorted(orphans, key=lambda each: orphans[each])[:ORPHANS_MAX]:
             asking.query_order(
-                turn, instrument=instrument, venue_order_id=venue_order_id, reconcile_round=awaited.request.round
+                step, instrument=instrument, venue_order_id=venue_order_id, reconcile_round=awaited.request.round
             )
     return fresh
 
 
-def orphans_asked(turn: StepContext, instrument: str) -> bool:
+def orphans_asked(step: StepContext, instrument: str) -> bool:
     """Whether orders behind unknown fills are being asked about: the last answer asks for the page again."""
-    return turn.account.requests.of("query_order", instrument=instrument, client_order_id="") is not None
+    return step.account.requests.of(Purpose.QUERY_ORDER, instrument=instrument, client_order_id="") is not None
 
 
-def owed(turn: StepContext, askings: Askings, instruments: Instruments) -> None:
+def request_missing_fills(step: StepContext, askings: Askings, instruments: Instruments) -> None:
     """Fetches fills that the venue says exist and we have not booked: one question per instrument at a time, and not again at
     once. The list of fills may lag behind the orders (binance_spot.md section 10).
     """
-    if not turn.account.orders.owing:
+    if not step.account.orders.owing:
         return
-    reconciling = turn.account.reconciling
-    orders = (turn.account.orders.get(name) for name in turn.account.orders.owing)
+    reconciling = step.account.reconciling
+    orders = (step.account.orders.get(name) for name in step.account.orders.owing)
     for name in sorted({order.order.instrument for order in orders if order is not None}):
         asking = askings[instruments[name].venue]
-        rested_ns = turn.time_ns - reconciling.fills_asked_ns.get(name, -asking.settings.ask_every_ns)
-        free = turn.account.limits.of(instruments[name].venue).lets_ask(turn.time_ns)
-        asked = turn.account.requests.of("fills", instrument=name) is not None
+        rested_ns = step.time_ns - reconciling.fills_asked_ns.get(name, -asking.settings.ask_every_ns)
+        free = step.account.limits.of(instruments[name].venue).lets_ask(step.time_ns)
+        asked = step.account.requests.of(Purpose.FILLS, instrument=name) is not None
         if free and not asked and rested_ns >= asking.settings.ask_every_ns:
             after_id = reconciling.fills_confirmed.get(name)
             asking.fills(
-                turn,
+                step,
                 instrument=instruments[name],
                 after_id=-1 if after_id is None else after_id,
                 reconcile_round=reconciling.round if reconciling.running else 0,

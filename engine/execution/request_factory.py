@@ -19,7 +19,7 @@ class RequestFactory:
 
     def _ask(
         self,
-        turn: StepContext,
+        step: StepContext,
         purpose: Purpose,
         unsigned: Unsigned,
         *,
@@ -37,7 +37,7 @@ class RequestFactory:
             purpose=purpose,
             venue=self.venue.name,
             mutates=mutates,
-            expires_ns=turn.time_ns + window_ns,
+            expires_ns=step.time_ns + window_ns,
             timeout_ns=self.settings.request_timeout_ns,
             unsigned=unsigned,
             source=source,
@@ -45,14 +45,14 @@ class RequestFactory:
             client_order_id=client_order_id,
             strategy=strategy,
             order=order,
-            clock_offset_ns=turn.account.limits.of(self.venue.name).clock_offset_ns,
+            clock_offset_ns=step.account.limits.of(self.venue.name).clock_offset_ns,
             round=reconcile_round,
         )
-        return turn.request(request, cause=cause)
+        return step.emit(request, key=client_order_id or None, source="execution", cause=cause)
 
     def place(
         self,
-        turn: StepContext,
+        step: StepContext,
         approved: Approved,
         *,
         client_order_id: str,
@@ -71,7 +71,7 @@ class RequestFactory:
             order.time_in_force,
         )
         return self._ask(
-            turn,
+            step,
             Purpose.PLACE,
             unsigned,
             mutates=True,
@@ -83,10 +83,10 @@ class RequestFactory:
         )
 
     def cancel(
-        self, turn: StepContext, *, client_order_id: str, instrument: Instrument, cause: int | None = None
+        self, step: StepContext, *, client_order_id: str, instrument: Instrument, cause: int | None = None
     ) -> int:
         return self._ask(
-            turn,
+            step,
             Purpose.CANCEL,
             self.venue.cancel(instrument, client_order_id),
             mutates=True,
@@ -97,7 +97,7 @@ class RequestFactory:
 
     def query_order(
         self,
-        turn: StepContext,
+        step: StepContext,
         *,
         instrument: Instrument,
         client_order_id: str = "",
@@ -107,7 +107,7 @@ class RequestFactory:
         """About one order: by the venue's id where one is given (then ours only says whom it concerns), else by ours."""
         unsigned = self.venue.query_order(instrument, "" if venue_order_id else client_order_id, venue_order_id)
         return self._ask(
-            turn,
+            step,
             Purpose.QUERY_ORDER,
             unsigned,
             instrument=instrument.id,
@@ -115,40 +115,40 @@ class RequestFactory:
             reconcile_round=reconcile_round,
         )
 
-    def open_orders(self, turn: StepContext, *, reconcile_round: int) -> int:
-        return self._ask(turn, Purpose.OPEN_ORDERS, self.venue.open_orders(), reconcile_round=reconcile_round)
+    def open_orders(self, step: StepContext, *, reconcile_round: int) -> int:
+        return self._ask(step, Purpose.OPEN_ORDERS, self.venue.open_orders(), reconcile_round=reconcile_round)
 
-    def balances(self, turn: StepContext, *, reconcile_round: int) -> int:
-        return self._ask(turn, Purpose.ACCOUNT, self.venue.account(), reconcile_round=reconcile_round)
+    def balances(self, step: StepContext, *, reconcile_round: int) -> int:
+        return self._ask(step, Purpose.ACCOUNT, self.venue.account(), reconcile_round=reconcile_round)
 
     def fills(
-        self, turn: StepContext, *, instrument: Instrument, after_id: int | None, reconcile_round: int = 0
+        self, step: StepContext, *, instrument: Instrument, after_id: int | None, reconcile_round: int = 0
     ) -> int:
         """Everything after the last fill id that is known to be booked; None: only where the newest one stands."""
         unsigned = self.venue.fills_since(instrument, None if after_id is None else str(after_id + 1))
-        return self._ask(turn, Purpose.FILLS, unsigned, instrument=instrument.id, reconcile_round=reconcile_round)
+        return self._ask(step, Purpose.FILLS, unsigned, instrument=instrument.id, reconcile_round=reconcile_round)
 
-    def depth(self, turn: StepContext, *, instrument: Instrument) -> int:
-        return self._ask(turn, Purpose.DEPTH, self.venue.depth(instrument), instrument=instrument.id)
+    def depth(self, step: StepContext, *, instrument: Instrument) -> int:
+        return self._ask(step, Purpose.DEPTH, self.venue.depth(instrument), instrument=instrument.id)
 
-    def server_time(self, turn: StepContext) -> int:
-        return self._ask(turn, Purpose.SERVER_TIME, self.venue.server_time())
+    def server_time(self, step: StepContext) -> int:
+        return self._ask(step, Purpose.SERVER_TIME, self.venue.server_time())
 
-    def subscribe(self, turn: StepContext, *, source: str) -> int:
-        return self._ask(turn, Purpose.SUBSCRIBE, self.venue.subscribe_private(), source=source)
+    def subscribe(self, step: StepContext, *, source: str) -> int:
+        return self._ask(step, Purpose.SUBSCRIBE, self.venue.subscribe_private(), source=source)
 
-    def connect(self, turn: StepContext, *, plan: LinkPlan) -> int:
-        return turn.request(self._link_request(Purpose.CONNECT, turn, plan=plan, source=plan.source))
+    def connect(self, step: StepContext, *, plan: LinkPlan) -> int:
+        return step.emit(self._link_request(Purpose.CONNECT, step, plan=plan, source=plan.source), source="execution")
 
-    def disconnect(self, turn: StepContext, *, source: str) -> int:
-        return turn.request(self._link_request(Purpose.DISCONNECT, turn, plan=None, source=source))
+    def disconnect(self, step: StepContext, *, source: str) -> int:
+        return step.emit(self._link_request(Purpose.DISCONNECT, step, plan=None, source=source), source="execution")
 
-    def _link_request(self, purpose: Purpose, turn: StepContext, *, plan: LinkPlan | None, source: str) -> RequestBody:
+    def _link_request(self, purpose: Purpose, step: StepContext, *, plan: LinkPlan | None, source: str) -> RequestBody:
         return RequestBody(
             purpose=purpose,
             venue=self.venue.name,
             mutates=False,
-            expires_ns=turn.time_ns + self.settings.request_timeout_ns,
+            expires_ns=step.time_ns + self.settings.request_timeout_ns,
             timeout_ns=self.settings.request_timeout_ns,
             link=plan,
             source=source,

@@ -1,1 +1,1 @@
-"""Decide what follows from an input that was applied, one file a subject."""
+"""Decide what follows from an input, one file a subject. Everything decided is emitted as an output."""

@@ -1,77 +1,63 @@
-"""How a session comes to an end, and what it says of its P&L meanwhile. Cancels, waits, reconciles a last time, closes."""
+"""How a session ends: cancel, wait for answers, reconcile a last time, close."""
 
+from engine.bodies import NoteLevel
 from engine.execution import reconciliation
-from engine.facts import CloseReason, Pnl, SessionClosing
+from engine.facts import CloseReason, SessionClosing
+from engine.handlers.cancel_rules import cancel_rules
+from engine.handlers.pnl import emit_pnl
 from engine.lifecycle import Status
 from engine.session_context import SessionContext
-from engine.state.positions import unrealised
 from engine.step_context import StepContext
-from engine.strategy.runner import cancel_rules
 
 
-def emit_pnl(program: SessionContext, turn: StepContext) -> None:
-    """P&L as it stands: realised and unrealised apart, marked at the mid."""
-    for key in sorted(turn.account.positions.by_key):
-        held = turn.account.positions.by_key[key]
-        index = program.indexes.get(held.instrument)
-        quote = None if index is None else turn.market.quote(index)
-        if quote is None:
-            continue
-        mark = (quote.bid + quote.ask) / 2
-        turn.fact(
-            Pnl(
-                held.strategy,
-                held.instrument,
-                held.quantity,
-                mark,
-                held.realised_pnl,
-                unrealised(held, mark, program.instruments[held.instrument]),
-                held.fees_quote,
-            )
-        )
+def cancel_all(session: SessionContext, step: StepContext, *, ordered: bool = False) -> int:
+    """Cancel every live order of ours that can be cancelled now.
 
+    Args:
+        session: The session.
+        step: The current step.
+        ordered: A person ordered it: cancel even what was cancelled a moment ago, and name what cannot be cancelled.
 
-def cancel_all(program: SessionContext, turn: StepContext, *, ordered: bool = False) -> int:
-    """Cancels every live order of ours that can be cancelled now; returns how many live ones there are.
+    Returns:
+        How many live orders of ours there are.
 
-    `ordered` by a person: at once, whatever was asked a moment ago, and what cannot be cancelled now is named.
     """
-    mine = [order for order in turn.account.orders.live_by_age() if not order.adopted]
-    for order in mine:
-        instrument = program.instruments[order.order.instrument]
-        rules = cancel_rules(turn, order.strategy, order.client_order_id, venue=instrument.venue)
+    own_orders = [order for order in step.account.orders.live_by_age() if not order.adopted]
+    for order in own_orders:
+        instrument = session.instruments[order.order.instrument]
+        rules = cancel_rules(step, order.strategy, order.client_order_id, venue=instrument.venue)
         if ordered:
             rules["again"] = ""
         if order.status is Status.UNKNOWN:
             rules["live"] = "it is unknown: it is being asked about"
-        objections = "; ".join(answer for answer in rules.values() if answer)
-        if not objections:
-            program.asking[instrument.venue].cancel(turn, client_order_id=order.client_order_id, instrument=instrument)
+        reasons = "; ".join(reason for reason in rules.values() if reason)
+        if not reasons:
+            session.requests[instrument.venue].cancel(
+                step, client_order_id=order.client_order_id, instrument=instrument
+            )
         elif ordered:
-            text = f"order {order.client_order_id} is not cancelled now: {objections}"
-            turn.note("warning", text, key=order.client_order_id)
-    return len(mine)
+            text = f"order {order.client_order_id} is not cancelled now: {reasons}"
+            step.note(NoteLevel.WARNING, text, key=order.client_order_id)
+    return len(own_orders)
 
 
-def advance_shutdown(program: SessionContext, turn: StepContext) -> None:
-    """An ordered stop: cancel (if so configured), wait for every answer that changes something, reconcile, close."""
-    modes = turn.account.modes
-    if not modes.stopping_since_ns or modes.closing:
+def advance_shutdown(session: SessionContext, step: StepContext) -> None:
+    """Continue an ordered stop: cancel if so configured, wait for answers, reconcile, close."""
+    if step.account.modes.closing:
         return
-    live = cancel_all(program, turn) if program.settings.cancel_on_stop else 0
-    waiting = any(awaited.request.mutates for awaited in turn.account.requests.by_seq.values())
-    if live or waiting or _last_round_due(program, turn):
+    live = cancel_all(session, step) if session.settings.cancel_on_stop else 0
+    is_waiting = any(pending.request.mutates for pending in step.account.requests.by_seq.values())
+    if live or is_waiting or _needs_last_round(session, step):
         return
-    emit_pnl(program, turn)
-    turn.fact(SessionClosing(CloseReason.STOPPED))
+    emit_pnl(session, step)
+    step.emit(SessionClosing(CloseReason.STOPPED))
 
 
-def _last_round_due(program: SessionContext, turn: StepContext) -> bool:
-    """Whether orders ended since the last reconciliation began: what they left in the balances is asked for once more."""
-    reconciling = turn.account.reconciling
-    ended_seq = max((order.updated_seq for order in turn.account.orders.closed.values()), default=-1)
-    if reconciling.done_started_seq > ended_seq or reconciling.failures or not reconciliation.may_ask(turn):
+def _needs_last_round(session: SessionContext, step: StepContext) -> bool:
+    """Return True while the balances of orders that ended need a last reconciliation, and start it."""
+    rounds = step.account.reconciling
+    ended_seq = max((order.updated_seq for order in step.account.orders.closed.values()), default=-1)
+    if rounds.done_started_seq > ended_seq or rounds.failures or not reconciliation.may_ask(step):
         return False
-    if not reconciling.running:
-        reconciliation.begin(turn, program.asking, program.instruments)
+    reconciliation.request(step, session.requests, session.instruments)
     return True

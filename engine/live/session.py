@@ -13,7 +13,7 @@ from functools import partial
 import structlog
 import trio
 
-from engine.bodies import CommandBody, CommandName, LinkBody, LinkEvent, NoteLevel
+from engine.bodies import CommandBody, CommandName, LinkBody, LinkEvent, NoteBody, NoteLevel, RequestBody, VerdictBody
 from engine.errors import CoreError
 from engine.facts import CloseReason, MarketGap, ModeChanged, OrderFilled, SessionClosing
 from engine.gc_tuning import rare_collections
@@ -28,12 +28,13 @@ from engine.live.session_status import PositionStatus, Progress, SessionStatus, 
 from engine.live.startup import StartPlan
 from engine.live.transport.selection import make_sender
 from engine.mode_reasons import ReasonCode, code_of
-from engine.record_codec import purpose_of, read_fact, read_note, read_verdict, text_of
+from engine.record_codec import text_of
 from engine.requests import Purpose
 from engine.sequencer import Arrival, Sequencer
 from engine.session_record import SECOND_NS
 from engine.state.positions import unrealised
 from engine.state.session_state import State
+from engine.step_context import Output
 from journal.errors import JournalError
 from journal.record import Kind, Record
 from journal.writer import JournalWriter
@@ -75,7 +76,6 @@ class Session:
 
     @property
     def state(self) -> State:
-        assert self.sequencer.state is not None, "the session has begun"
         return self.sequencer.state
 
     async def command(self, name: CommandName, *, by: str, reason: str = "") -> Command:
@@ -110,7 +110,7 @@ class Session:
             lag_ns=self._lag_ns,
             stopped=tuple(
                 (name, why)
-                for name in self.kernel.program.strategies
+                for name in self.kernel.session.strategies
                 if (why := state.account.strategies.of(name).stopped_for)
             ),
             refused=self._refused,
@@ -122,9 +122,9 @@ class Session:
         found = []
         for key in sorted(state.account.positions.by_key):
             position = state.account.positions.by_key[key]
-            index = self.kernel.program.indexes.get(position.instrument)
+            index = self.kernel.session.indexes.get(position.instrument)
             quote = None if index is None else state.market.quote(index)
-            instrument = self.kernel.program.instruments.get(position.instrument)
+            instrument = self.kernel.session.instruments.get(position.instrument)
             open_pnl = (
                 unrealised(position, (quote.bid + quote.ask) / 2, instrument) if quote and instrument else Decimal(0)
             )
@@ -156,14 +156,14 @@ class Session:
             sync=wanted.sync,
         )
         sender = make_sender(wanted.transport, wanted.venue.rest)
-        (name,) = self.kernel.program.venues
+        (name,) = self.kernel.session.venues
         links = self._links = LinkTasks(
             {name: wanted.venue}, self.inbox, self._clock, profile=wanted.transport, handed_over=plan.kept
         )
         try:
             async with trio.open_nursery() as nursery:
                 self._gateway = Gateway(
-                    venues=dict(self.kernel.program.venues),
+                    venues=dict(self.kernel.session.venues),
                     senders={name: sender},
                     key=wanted.key,
                     clock=self._clock,
@@ -227,7 +227,7 @@ class Session:
         try:
             self._perform(self.sequencer.begin(self.plan.body))
             for arrival in self.plan.first:
-                self._perform(self.sequencer.take(arrival, self._clock.now_ns()))
+                self._perform(self.sequencer.accept(arrival, self._clock.now_ns()).outputs)
             task_status.started(self)
             while not self.state.account.modes.closing:
                 self._take_batch()
@@ -276,7 +276,7 @@ class Session:
         """Commands first, then what arrived, up to a bound; a request that came out ends the batch, so that it can leave."""
         sequencer, clock, inbox = self.sequencer, self._clock, self.inbox
         if sequencer.next_due_ns <= (now_ns := clock.now_ns()):
-            self._perform(sequencer.take_due(now_ns))
+            self._perform(sequencer.fire_timers(now_ns))
         left = BATCH
         while left > 0:
             while (command := inbox.take_command()) is not None:
@@ -291,7 +291,7 @@ class Session:
                 left -= 1
                 arrival = self._down(item) if type(item) is LinkDown else item
                 assert isinstance(arrival, Arrival), arrival
-                if self._perform(sequencer.take(arrival, clock.now_ns())):
+                if self._perform(sequencer.accept(arrival, clock.now_ns()).outputs):
                     return
 
     def _take_frames(self, frames: FrameBatch) -> bool:
@@ -303,12 +303,8 @@ class Session:
         asked = False
         at = 0
         while at < len(payloads):
-            if frames.market:
-                rest = payloads[at:] if at else payloads
-                count, outputs = sequencer.take_frames(source, cause, recv_ns, rest, now_ns())
-            else:
-                count = 1
-                outputs = sequencer.take(Arrival(kind, source, cause, None, recv_ns, None, payloads[at]), now_ns())
+            rest = payloads[at:] if frames.market else payloads[at : at + 1]
+            count, outputs = sequencer.accept(Arrival(kind, source, cause, recv_ns=recv_ns, payloads=rest), now_ns())
             at += count
             if outputs and self._perform(outputs):
                 asked = True
@@ -326,9 +322,9 @@ class Session:
         body = CommandBody(command.name, command.by, command.reason)
         arrival = Arrival(Kind.COMMAND, "control", body=text_of(body))
         now_ns = self._clock.now_ns()
-        self._perform(self.sequencer.take_due(now_ns))  # so that the next record is the command
+        self._perform(self.sequencer.fire_timers(now_ns))  # so that the next record is the command
         command.seq = self.state.seq + 1
-        self._perform(self.sequencer.take(arrival, now_ns))
+        self._perform(self.sequencer.accept(arrival, now_ns).outputs)
         modes = self.state.account.modes
         command.mode, command.reasons = str(modes.mode), modes.reasons
         command.taken.set()
@@ -337,36 +333,34 @@ class Session:
         assert self._writer is not None, "made in run"
         self._writer.append_step(records, urgent=urgent)
 
-    def _perform(self, outputs: list[Record]) -> bool:
+    def _perform(self, outputs: Sequence[Output]) -> bool:
         """Hands requests to the gateway and tells people what concerns them. True where there was a request."""
         asked = False
-        for record in outputs:
-            match record.kind:
-                case Kind.REQUEST:
+        for output in outputs:
+            match output.body:
+                case RequestBody() as request:
                     assert self._gateway is not None, "made in run"
-                    self._gateway.perform(record)
+                    self._gateway.perform(output.record)
                     asked = True
-                    self._orders += purpose_of(record.body or "") is Purpose.PLACE
-                case Kind.FACT:
-                    self._tell_fact(record)
-                case Kind.VERDICT if not (verdict := read_verdict(record.body or "")).approved:
+                    self._orders += request.purpose is Purpose.PLACE
+                case VerdictBody() as verdict if not verdict.approved:
                     self._refused += 1
                     objections = [f"{rule}: {objection}" for rule, objection in verdict.rules.items() if objection]
                     self._objection = self._objection or objections[0]
-                case Kind.NOTE:
-                    note = read_note(record.body or "")
-                    (log.info if note.level is NoteLevel.INFO else log.warning)(note.text, seq=record.seq)
+                case NoteBody() as note:
+                    (log.info if note.level is NoteLevel.INFO else log.warning)(note.text, seq=output.record.seq)
                 case _:
-                    pass
+                    self._report_fact(output)
         return asked
 
-    def _tell_fact(self, record: Record) -> None:
-        match read_fact(record.body or ""):
-            case OrderFilled():
+    def _report_fact(self, output: Output) -> None:
+        """Count and log the facts that people follow."""
+        match output.body:
+            case OrderFilled() as fill:
                 self._fills += 1
-                self._filled_last = record.key or ""
+                self._filled_last = fill.client_order_id
             case ModeChanged() as fact:
-                if record.source != MODE_SOURCE and code_of(fact.reasons[0]) is ReasonCode.KEY_REFUSED:
+                if output.record.source != MODE_SOURCE and code_of(fact.reasons[0]) is ReasonCode.KEY_REFUSED:
                     self._key_refused = self._key_refused or fact.reasons[0]
                 log.info("mode", mode=fact.mode.value, reasons="; ".join(fact.reasons))
             case MarketGap() as gap:
@@ -411,7 +405,7 @@ class Session:
     async def _tell(self, progress: Progress) -> None:
         while True:
             await trio.sleep(PROGRESS_SECONDS)
-            if self.sequencer.state is not None:
+            if self.sequencer.has_begun:
                 progress(self.glimpse())
 
 

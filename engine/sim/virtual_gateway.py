@@ -11,13 +11,14 @@ from typing import Any, NamedTuple, Protocol
 
 from engine.bodies import LinkBody, LinkEvent, RequestBody
 from engine.market.layout import NEVER
-from engine.record_codec import read_request, text_of
+from engine.record_codec import text_of
 from engine.requests import FEED_PURPOSES, AnswerStatus, LinkRole, Purpose
 from engine.sequencer import Arrival, Sequencer
 from engine.session_record import MILLISECOND_NS
 from engine.sim.sim_venue import SimVenue
 from engine.sim.wire import HttpRequest, Outgoing
 from engine.state.session_state import State
+from engine.step_context import Output
 from engine.venues.binance_spot import ApiKey, BinanceSpot
 from journal.record import Kind, Record, canonical
 
@@ -89,7 +90,6 @@ class VirtualGateway:
 
     @property
     def state(self) -> State:
-        assert self.sequencer.state is not None, "a session has begun"
         return self.sequencer.state
 
     # ---- time
@@ -115,7 +115,7 @@ class VirtualGateway:
             arrive()
         self._come(now_ns)
         if not self.closing and self.state.next_due_ns <= now_ns:
-            self.perform(self.sequencer.take_due(now_ns))
+            self.perform(self.sequencer.fire_timers(now_ns))
 
     def pass_market(self) -> None:
         """The venue comes to its time, line by line: what it sends on the way is on its way to us."""
@@ -138,7 +138,7 @@ class VirtualGateway:
 
     def take(self, arrival: Arrival) -> None:
         if not self.closing:
-            self.perform(self.sequencer.take(arrival, self.venue.now_ns))
+            self.perform(self.sequencer.accept(arrival, self.venue.now_ns).outputs)
 
     def later(self, wait_ns: int, action: Callable[[], None], *, ends: int | None = None) -> None:
         self._order += 1
@@ -153,14 +153,14 @@ class VirtualGateway:
 
     # ---- what the core asks for
 
-    def perform(self, outputs: Sequence[Record]) -> None:
-        for record in outputs:
-            if record.kind is Kind.REQUEST:
-                request = read_request(record.body or "")
-                if self._on_market_link is not None and _of_market_link(self.state, request):
-                    self._on_market_link(record, request)
+    def perform(self, outputs: Sequence[Output]) -> None:
+        """Send the requests among the outputs of a step."""
+        for record, body in outputs:
+            if isinstance(body, RequestBody):
+                if self._on_market_link is not None and _of_market_link(self.state, body):
+                    self._on_market_link(record, body)
                     continue
-                self.later(self._way_ns(self.wires.request_ns), partial(self._send, record, request))
+                self.later(self._way_ns(self.wires.request_ns), partial(self._send, record, body))
         self.closing = self.state.account.modes.closing
 
     def _send(self, record: Record, request: RequestBody) -> None:

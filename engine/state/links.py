@@ -1,20 +1,19 @@
-"""Connections: wanted, opening, up, ready; and how often in a row one failed. Fresh in every session.
-
-A link is `up` when the socket stands and `ready` when the venue confirmed what we asked of it (market links: at once).
-"""
+"""Links to venues: how far each is, and how often in a row it failed. The account starts each session without any."""
 
 import msgspec
 from msgspec.structs import replace
 
+from engine.bodies import LinkEvent
 from engine.facts import LinkReady
+from engine.requests import LinkPhase, LinkRole, Purpose
 from engine.state.changes import Change, LinkMoved, Requested, Stamp
 
 
 class LinkState(msgspec.Struct, frozen=True):
     source: str
-    role: str
+    role: LinkRole
     venue: str
-    state: str = "down"  # down | opening | up | ready
+    state: LinkPhase = LinkPhase.DOWN
     up_seq: int = -1  # seq of the LINK record that opened it: the cause of its frames
     changed_seq: int = -1
     changed_ns: int = 0
@@ -26,54 +25,47 @@ class LinkStates(msgspec.Struct, frozen=True):
     by_source: dict[str, LinkState] = {}
 
     def all_ready(self) -> bool:
-        return all(link.state == "ready" for link in self.by_source.values())
+        """Return True if every link is ready."""
+        return all(link.state is LinkPhase.READY for link in self.by_source.values())
 
     @property
     def has_account(self) -> bool:
-        """Whether one of them is an account's: without, there is nothing to reconcile and nothing to trade."""
-        return any(link.role == "private" for link in self.by_source.values())
-
-    def changed_seq(self) -> int:
-        return max((link.changed_seq for link in self.by_source.values()), default=-1)
+        """True if a link is an account's. Without one there is nothing to reconcile and nothing to trade."""
+        return any(link.role is LinkRole.PRIVATE for link in self.by_source.values())
 
 
 def reduce(links: LinkStates, change: Change, at: Stamp) -> LinkStates:
+    """Fold connect requests, LINK records and confirmed subscriptions."""
     match change:
-        case Requested() if change.request.purpose == "connect":
+        case Requested() if change.request.purpose is Purpose.CONNECT:
             plan = change.request.link
             assert plan is not None, "a connect request carries its plan"
             link = links.by_source.get(plan.source) or LinkState(plan.source, plan.role, change.request.venue)
-            return _put(links, replace(link, state="opening"))
+            return _put(links, replace(link, state=LinkPhase.OPENING))
         case LinkMoved() if change.source in links.by_source:
             return _moved(links, change, at)
         case LinkReady():
             link = links.by_source[change.source]
-            if link.state != "up":
+            if link.state is not LinkPhase.UP:
                 return links
-            return _put(links, replace(link, state="ready", failures=0))
+            return _put(links, replace(link, state=LinkPhase.READY, failures=0))
         case _:
             return links
 
 
 def _moved(links: LinkStates, change: LinkMoved, at: Stamp) -> LinkStates:
     link = links.by_source[change.source]
-    if change.link.state == "up":
-        state, failures, up_seq = "up", link.failures, at.seq
-    else:
-        state, failures, up_seq = "down", link.failures + 1, -1
-    again = link.reconnects + (1 if change.link.state == "up" and link.changed_seq >= 0 else 0)
-    return _put(
-        links,
-        replace(
-            link,
-            state=state,
-            failures=failures,
-            up_seq=up_seq,
-            changed_seq=at.seq,
-            changed_ns=at.time_ns,
-            reconnects=again,
-        ),
+    is_up = change.link.state is LinkEvent.UP
+    moved = replace(
+        link,
+        state=LinkPhase.UP if is_up else LinkPhase.DOWN,
+        failures=link.failures if is_up else link.failures + 1,
+        up_seq=at.seq if is_up else -1,
+        changed_seq=at.seq,
+        changed_ns=at.time_ns,
+        reconnects=link.reconnects + (1 if is_up and link.changed_seq >= 0 else 0),
     )
+    return _put(links, moved)
 
 
 def _put(links: LinkStates, link: LinkState) -> LinkStates:

@@ -1,17 +1,27 @@
-"""The engine's mode. One small machine: STARTING -> SYNCING -> RUNNING <-> PAUSED -> HALTED; HALTED is a latch.
+"""The engine's mode: STARTING -> SYNCING -> RUNNING <-> PAUSED -> HALTED. HALTED is a latch.
 
-Which mode is right is decided in engine/handlers/mode_policy.py; here is what was decided, and what a person ordered.
+Only RUNNING lets new orders out. A lost link, a stale feed, a gap, a clock jump or a disagreement ends it at once, and a
+reconciliation that began later is needed to return. `right_mode` decides; `reduce` keeps what was decided and ordered.
 """
+
+from collections.abc import Sequence
 
 import msgspec
 from msgspec.structs import replace
 
+from engine.bodies import CommandName, LinkEvent
 from engine.facts import ModeChanged, SessionClosing
 from engine.mode_reasons import Mode
-from engine.session_record import MILLISECOND_NS
+from engine.requests import LinkPhase
+from engine.session_record import MILLISECOND_NS, SECOND_NS
 from engine.state.changes import Change, Commanded, LinkMoved, Stamp
+from engine.state.links import LinkStates
+from engine.state.orders import Orders
+from engine.state.rate_budgets import RateBudgets
+from engine.state.reconcile_rounds import ReconcileRounds
 
-CLOCK_JUMP_NS = 250 * MILLISECOND_NS  # the wall clock moved against session time: timestamps can no longer be trusted
+CLOCK_JUMP_NS = 250 * MILLISECOND_NS  # of the wall clock against session time: timestamps may be wrong beyond it
+MISSING_FILL_NS = 2 * SECOND_NS  # a fill may arrive a little after the report that counts it
 
 
 class ModeState(msgspec.Struct, frozen=True):
@@ -22,30 +32,78 @@ class ModeState(msgspec.Struct, frozen=True):
     halted_for: str = ""  # "" or why
     stopping_since_ns: int = 0  # 0: not stopping
     closing: bool = False
-    drift_ns: int = 0  # wall clock minus session time, as last heard
-    distrust_seq: int = 0  # what was known up to here may have holes: RUNNING needs a reconciliation begun after it
+    drift_ns: int = 0  # wall clock minus session time, as last measured
+    distrust_seq: int = 0  # knowledge up to here may have holes: RUNNING needs a reconciliation begun after it
+
+
+def right_mode(
+    modes: ModeState,
+    *,
+    links: LinkStates,
+    limits: RateBudgets,
+    orders: Orders,
+    reconciling: ReconcileRounds,
+    market_reasons: Sequence[str],
+    time_ns: int,
+) -> tuple[Mode, tuple[str, ...]]:
+    """Return the mode that is right now, and every reason against RUNNING.
+
+    Args:
+        modes: The mode so far, with what a person ordered.
+        links: All links of the session.
+        limits: The venues' rate budgets.
+        orders: The account's orders.
+        reconciling: The state of reconciliation.
+        market_reasons: What the market lacks.
+        time_ns: Session time.
+
+    """
+    if modes.halted_for:
+        return Mode.HALTED, (modes.halted_for,)
+    reasons: list[str] = []
+    not_ready = [(link.source, link.state) for link in links.by_source.values() if link.state is not LinkPhase.READY]
+    if not_ready:
+        reasons += [f"{source} is {state}" for source, state in sorted(not_ready)]
+    blocked = [(venue, budget.reason) for venue, budget in limits.by_venue.items() if time_ns < budget.blocked_until_ns]
+    if blocked:
+        reasons += [f"{venue} asked us to wait: {reason}" for venue, reason in sorted(blocked)]
+    if reconciling.done_started_seq <= modes.distrust_seq and links.has_account:
+        reasons.append("not reconciled")
+    reasons += [
+        f"order {name} filled more than the fills we have say"
+        for name in orders.owing
+        if (order := orders.get(name)) is not None and time_ns - order.reported_ns > MISSING_FILL_NS
+    ]
+    reasons += market_reasons
+    if reasons:
+        is_starting = modes.mode is Mode.STARTING and not links.all_ready()
+        return (Mode.STARTING if is_starting else Mode.SYNCING), tuple(reasons)
+    if modes.paused_by:
+        return Mode.PAUSED, (f"paused by {modes.paused_by}",)
+    return Mode.RUNNING, ()
 
 
 def reduce(modes: ModeState, change: Change, at: Stamp) -> ModeState:
+    """Keep the decided mode, what a person ordered, and how far knowledge can be trusted."""
     match change:
         case ModeChanged():
             halted_for = modes.halted_for
             if change.mode == Mode.HALTED and not halted_for:
                 halted_for = "; ".join(change.reasons)
-            left = modes.mode is Mode.RUNNING and change.mode in (Mode.SYNCING, Mode.HALTED)
+            is_left = modes.mode is Mode.RUNNING and change.mode in (Mode.SYNCING, Mode.HALTED)
             return replace(
                 modes,
                 mode=change.mode,
                 reasons=change.reasons,
                 since_ns=at.time_ns,
                 halted_for=halted_for,
-                distrust_seq=at.seq if left else modes.distrust_seq,
+                distrust_seq=at.seq if is_left else modes.distrust_seq,
             )
-        case LinkMoved() if change.link.state == "clock":
-            # a jump is a change of the drift: one that stands still was judged when it came
+        case LinkMoved() if change.link.state is LinkEvent.CLOCK:
+            # only a change of the drift is a jump; a drift that stays was judged when it appeared
             jumped = abs(change.link.drift_ns - modes.drift_ns) > CLOCK_JUMP_NS
             return replace(modes, drift_ns=change.link.drift_ns, distrust_seq=at.seq if jumped else modes.distrust_seq)
-        case LinkMoved() if change.link.state == "down":
+        case LinkMoved() if change.link.state is LinkEvent.DOWN:
             return replace(modes, distrust_seq=at.seq)
         case SessionClosing():
             return replace(modes, closing=True)
@@ -56,17 +114,17 @@ def reduce(modes: ModeState, change: Change, at: Stamp) -> ModeState:
 
 
 def _commanded(modes: ModeState, change: Commanded, at: Stamp) -> ModeState:
-    who = change.command.by or "operator"
+    person = change.command.by or "operator"
     match change.command.command:
-        case "pause":
-            return replace(modes, paused_by=who)
-        case "resume":
+        case CommandName.PAUSE:
+            return replace(modes, paused_by=person)
+        case CommandName.RESUME:
             return replace(modes, paused_by="", halted_for="", distrust_seq=at.seq)
-        case "decide":  # a resimulation's, of a pause that is its own: nothing was missed meanwhile
+        case CommandName.DECIDE:  # a resimulation ends its own pause: nothing was missed in it
             return replace(modes, paused_by="")
-        case "halt":
-            return replace(modes, halted_for=change.command.reason or f"ordered by {who}")
-        case "stop" if not modes.stopping_since_ns:
+        case CommandName.HALT:
+            return replace(modes, halted_for=change.command.reason or f"ordered by {person}")
+        case CommandName.STOP if not modes.stopping_since_ns:
             return replace(modes, stopping_since_ns=max(at.time_ns, 1))
         case _:
             return modes

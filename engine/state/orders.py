@@ -23,6 +23,7 @@ from engine.facts import (
 )
 from engine.lifecycle import LIVE, Report, Status, after
 from engine.money import ZERO
+from engine.requests import Purpose
 from engine.session_record import SECOND_NS
 from engine.state.changes import Answered, Change, Requested, Stamp
 
@@ -182,7 +183,7 @@ def _put(orders: Orders, order: Order) -> Orders:
 def _requested(orders: Orders, change: Requested, at: Stamp) -> Orders:
     request = change.request
     match request.purpose:
-        case "place":
+        case Purpose.PLACE:
             assert request.order is not None, "a place request carries its order"
             assert orders.get(request.client_order_id) is None, f"{request.client_order_id} was used before"
             order = Order(
@@ -197,10 +198,10 @@ def _requested(orders: Orders, change: Requested, at: Stamp) -> Orders:
                 expires_ns=request.expires_ns,
             )
             return _put(orders, order)
-        case "cancel":
+        case Purpose.CANCEL:
             order = _known(orders, request.client_order_id)
             return _put(orders, replace(order, cancel_seq=at.seq, cancel_ns=at.time_ns))
-        case "query_order" if orders.get(request.client_order_id) is not None:
+        case Purpose.QUERY_ORDER if orders.get(request.client_order_id) is not None:
             order = _known(orders, request.client_order_id)
             return _put(orders, replace(order, ask_seq=at.seq, asks=order.asks + 1))
         case _:

@@ -1,14 +1,16 @@
-"""Requests on their way: each is sent at most once and ends in exactly one record.
+"""Pending requests: each is sent at most once and ends in exactly one record.
 
-Fresh: what was on its way when a session died is not answered in the next; its orders are asked about (engine/kernel.py).
+The account starts each session without any: nobody answers a request of the previous session, so the venue is queried
+about its orders (engine/kernel.py).
 """
 
 import msgspec
 
-from engine.bodies import RequestBody
+from engine.bodies import LinkEvent, RequestBody
+from engine.requests import Purpose
 from engine.state.changes import Answered, Change, LinkMoved, Requested, Stamp
 
-AWAITED = frozenset({"connect", "disconnect"})  # these end in a LINK record, not in an answer
+UNANSWERED = frozenset({Purpose.CONNECT, Purpose.DISCONNECT})  # these end in a LINK record, not in an answer
 
 
 class PendingRequest(msgspec.Struct, frozen=True):
@@ -21,37 +23,40 @@ class PendingRequests(msgspec.Struct, frozen=True):
     by_seq: dict[int, PendingRequest] = {}
 
     def of(
-        self, purpose: str, *, source: str = "", instrument: str = "", client_order_id: str | None = None
+        self, purpose: Purpose, *, source: str = "", instrument: str = "", client_order_id: str | None = None
     ) -> PendingRequest | None:
-        for awaited in self.by_seq.values():
-            request = awaited.request
+        """Return the oldest pending request with these fields. A `client_order_id` of None matches any."""
+        for pending in self.by_seq.values():
+            request = pending.request
             if (request.purpose, request.source, request.instrument) != (purpose, source, instrument):
                 continue
             if client_order_id in (None, request.client_order_id):
-                return awaited
+                return pending
         return None
 
     def for_order(self, client_order_id: str) -> PendingRequest | None:
-        for awaited in self.by_seq.values():
-            if awaited.request.client_order_id == client_order_id:
-                return awaited
+        """Return the oldest pending request about an order."""
+        for pending in self.by_seq.values():
+            if pending.request.client_order_id == client_order_id:
+                return pending
         return None
 
 
 def reduce(requests: PendingRequests, change: Change, at: Stamp) -> PendingRequests:
+    """Add a request that was made; drop it when it ends."""
     match change:
-        case Requested() if change.request.purpose not in AWAITED:
+        case Requested() if change.request.purpose not in UNANSWERED:
             return PendingRequests({**requests.by_seq, at.seq: PendingRequest(at.seq, at.time_ns, change.request)})
         case Answered() if change.request_seq in requests.by_seq:
             return PendingRequests(
-                {seq: awaited for seq, awaited in requests.by_seq.items() if seq != change.request_seq}
+                {seq: pending for seq, pending in requests.by_seq.items() if seq != change.request_seq}
             )
-        case LinkMoved() if change.link.state == "down":
-            # what was asked over a link that is gone will not be answered there
+        case LinkMoved() if change.link.state is LinkEvent.DOWN:
+            # a request that was sent over a lost link is not answered there
             kept = {
-                seq: awaited
-                for seq, awaited in requests.by_seq.items()
-                if awaited.request.source != change.source or awaited.request.purpose != "subscribe"
+                seq: pending
+                for seq, pending in requests.by_seq.items()
+                if pending.request.source != change.source or pending.request.purpose is not Purpose.SUBSCRIBE
             }
             return requests if len(kept) == len(requests.by_seq) else PendingRequests(kept)
         case _:

@@ -1,8 +1,8 @@
-"""All that the engine believes: the account (immutable, folded by engine/reducers) and the market (arrays, folded in place).
+"""The state of a session: the account, made of immutable parts, and the market, arrays that are folded in place.
 
-`State` is the holder that `step` hands from record to record: its account is replaced, never changed, so a decision that
-fails leaves no trace; its market is folded in place, once per market record, before anything is decided.
-Knows how parts are put together, named, digested and brought forward; not what moves them.
+`State` passes from step to step. Its account is replaced, never changed, so a step that fails leaves no trace in it.
+Its market is folded once per market record, before anything is decided. This module assembles, names, digests and
+carries over the parts; each part's own module folds it.
 """
 
 import json
@@ -15,11 +15,12 @@ from msgspec.structs import replace
 
 from engine import facts
 from engine.market.market_state import Market
+from engine.requests import Purpose
 from engine.session_record import EngineSettings
 from engine.state import (
     balances,
-    gaps,
     links,
+    market_gaps,
     mode,
     orders,
     pending_requests,
@@ -39,8 +40,8 @@ from engine.state.changes import (
     Stamp,
     TimerFired,
 )
-from engine.state.gaps import OpenGaps
 from engine.state.links import LinkStates
+from engine.state.market_gaps import OpenGaps
 from engine.state.mode import ModeState
 from engine.state.orders import Orders
 from engine.state.pending_requests import PendingRequests
@@ -55,7 +56,7 @@ PART_VERSION = 2
 
 
 class Account(msgspec.Struct, frozen=True):
-    """The parts. Carried into the next session unless named in FRESH."""
+    """The parts of the account. The next session gets those in CARRIED; those in FRESH start empty."""
 
     orders: Orders = Orders()
     positions: Positions = Positions()
@@ -75,7 +76,7 @@ FRESH = ("gaps", "links", "requests", "timers")
 
 
 class Rules(msgspec.Struct, frozen=True):
-    """What reducers need to know of the session besides the changes themselves."""
+    """Settings of the session that reducers need beside the change."""
 
     settings: EngineSettings
     recurring: dict[str, int]
@@ -92,10 +93,10 @@ REDUCERS: dict[str, Callable[[Any, Any, Stamp], Any]] = {
     "modes": mode.reduce,
     "limits": rate_budgets.reduce,
     "strategies": strategy_states.reduce,
-    "gaps": gaps.reduce,
+    "gaps": market_gaps.reduce,
 }
 
-# who is told of what: a reducer that is not named here would leave its part as it is (a test asks every one of them)
+# change -> the parts that it may move. Any other part's reducer returns its part as it is, which a test checks
 CLAIMS: dict[type, tuple[str, ...]] = {
     facts.OrderAccepted: ("orders",),
     facts.OrderFilled: ("orders",),
@@ -105,7 +106,7 @@ CLAIMS: dict[type, tuple[str, ...]] = {
     facts.OrderAdopted: ("orders",),
     facts.CancelSettled: ("orders",),
     facts.Position: ("positions",),
-    facts.Pnl: (),  # a view at one moment: it moves nothing
+    facts.Pnl: (),  # a report: it moves nothing
     facts.BalanceChanged: ("balances",),
     facts.FillsConfirmed: ("reconciling",),
     facts.Reconciled: ("reconciling", "timers"),
@@ -118,7 +119,7 @@ CLAIMS: dict[type, tuple[str, ...]] = {
     facts.ClockMeasured: ("limits",),
     facts.StrategyChanged: ("strategies",),
     facts.StrategyStopped: ("strategies",),
-    facts.StrategyWoken: (),  # its watch is the market's: kernel.py
+    facts.StrategyWoken: (),  # its trigger is a part of the market: kernel.py
     facts.SessionClosing: ("modes",),
     Requested: ("orders", "links", "requests", "reconciling", "limits", "timers"),
     Answered: ("orders", "requests", "limits"),
@@ -127,11 +128,28 @@ CLAIMS: dict[type, tuple[str, ...]] = {
     Commanded: ("modes", "strategies", "timers"),
 }
 
+# purpose of a request -> the parts that it may move: a subset of those that claim `Requested`
+_SENT = ("requests", "limits")
+REQUEST_CLAIMS: dict[Purpose, tuple[str, ...]] = {
+    Purpose.PLACE: ("orders", *_SENT),
+    Purpose.CANCEL: ("orders", *_SENT),
+    Purpose.QUERY_ORDER: ("orders", *_SENT, "reconciling", "timers"),
+    Purpose.OPEN_ORDERS: (*_SENT, "reconciling"),
+    Purpose.ACCOUNT: (*_SENT, "reconciling"),
+    Purpose.FILLS: (*_SENT, "reconciling"),
+    Purpose.DEPTH: (*_SENT, "timers"),
+    Purpose.SERVER_TIME: _SENT,
+    Purpose.EXCHANGE_INFO: _SENT,
+    Purpose.SUBSCRIBE: _SENT,
+    Purpose.CONNECT: ("links",),
+    Purpose.DISCONNECT: (),
+}
+
 
 def fold(account: Account, change: Change, at: Stamp, rules: Rules) -> Account:
-    """One change, offered to the reducers that claim it; each moves its own part or leaves it as it is."""
+    """Return the account after one change: each part that may move is folded by its own reducer."""
     moved: dict[str, Any] = {}
-    for name in CLAIMS[type(change)]:
+    for name in REQUEST_CLAIMS[change.request.purpose] if type(change) is Requested else CLAIMS[type(change)]:
         if name == "timers":
             moved[name] = timers.reduce(
                 account.timers, change, at, settings=rules.settings, recurring=rules.recurring, seed=rules.seed
@@ -142,93 +160,90 @@ def fold(account: Account, change: Change, at: Stamp, rules: Rules) -> Account:
 
 
 class State:
-    """Where a session stands after a record."""
+    """A session's state after a record."""
 
-    __slots__ = ("_cause", "_heard", "_source", "account", "inputs", "market", "seq", "shown", "steady", "time_ns")
+    __slots__ = (
+        "_cause",
+        "_hash",
+        "_source",
+        "account",
+        "inputs",
+        "market",
+        "predicate_parts",
+        "quiescent",
+        "seq",
+        "time_ns",
+    )
 
     def __init__(self, account: Account, market: Market, *, seq: int, time_ns: int, inputs: int) -> None:
         self.account = account
         self.market = market
         self.seq = seq  # of the last record folded
         self.time_ns = time_ns
-        self.inputs = inputs  # how many inputs were taken: CHECKPOINTs go by it
-        self.shown: tuple[
-            Any, ...
-        ] = ()  # the parts of the account that compiled strategies were shown last (showing.py)
-        self.steady: Account | None = (
-            None  # as long as the account is this one, whoever is asked and says nothing leads to nothing (responding.py)
-        )
-        self._heard = sha256()
-        self._source: str = ""  # of the frame heard last
+        self.inputs = inputs  # count of applied inputs: CHECKPOINTs go by it
+        # the policy stage's last answer: True if it has nothing to do until the account or a market's liveness changes
+        self.quiescent = False
+        self.predicate_parts: tuple[Any, ...] = ()  # the parts of the account that compiled predicates were given
+        self._hash = sha256()
+        self._source: str = ""  # of the last frame in the hash
         self._cause: int | None = None
 
     @property
     def next_due_ns(self) -> int:
-        """When the sequencer must take a TIMER at the latest."""
+        """Session time at which the sequencer must take a TIMER at the latest."""
         return min(self.account.timers.next_due_ns, self.market.next_due_ns)
 
-    def hear(self, record: Record) -> None:
-        """Takes an input's every byte into one hash, also those that change nothing: replay finds whatever was altered.
+    def hash_inputs(self, records: Sequence[Record]) -> None:
+        """Add every byte of the inputs to the hash, so that a replay finds any change, even one without effect.
 
-        All but recv_ns, which the core never sees.
+        `recv_ns` is left out: the core never sees it.
         """
-        payload = record.payload
-        if payload is not None and record.meta is None:
-            if (
-                record.source != self._source or record.cause != self._cause
-            ):  # told once for a run of frames: this is the hot path
-                self._source, self._cause = record.source, record.cause
-                self._heard.update(f"{record.source} {record.cause} ".encode())
-            self._heard.update(record.time_ns.to_bytes(8, "little") + payload)
-        else:
-            self._heard.update(f"{record.time_ns} {record.source} {record.cause} {record.key} {record.meta} ".encode())
-            self._heard.update((record.body or "").encode() if record.payload is None else record.payload)
-
-    def hear_frames(self, records: Sequence[Record]) -> None:
-        """`hear` of stream frames, one behind the other: the same bytes into the same hash, at once where they came over one link."""
-        first = records[0]
-        source, cause = first.source, first.cause
-        if any(record.source != source or record.cause != cause for record in records):
-            for record in records:
-                self.hear(record)
-            return
-        self.hear(first)
-        self._heard.update(
-            b"".join([record.time_ns.to_bytes(8, "little") + (record.payload or b"") for record in records[1:]])
-        )
+        parts: list[bytes] = []
+        for record in records:
+            payload = record.payload
+            if payload is not None and record.meta is None:
+                if record.source != self._source or record.cause != self._cause:  # once for a run of frames
+                    self._source, self._cause = record.source, record.cause
+                    parts.append(f"{record.source} {record.cause} ".encode())
+                parts.append(record.time_ns.to_bytes(8, "little") + payload)
+            else:
+                head = f"{record.time_ns} {record.source} {record.cause} {record.key} {record.meta} "
+                parts.append(head.encode() + ((record.body or "").encode() if payload is None else payload))
+        self._hash.update(parts[0] if len(parts) == 1 else b"".join(parts))
 
     @property
-    def heard(self) -> bytes:
-        """The hash over what came since the last CHECKPOINT, and over the hash before."""
-        return self._heard.digest()
+    def input_hash(self) -> bytes:
+        """The hash over the inputs since the last CHECKPOINT and over the hash before it."""
+        return self._hash.digest()
 
-    def new_page(self, heard: bytes) -> None:
-        """After a CHECKPOINT the hash begins anew from itself: so it can be told in 32 bytes there."""
-        self._heard = sha256(heard)
+    def restart_hash(self, input_hash: bytes) -> None:
+        """Start the hash again from a CHECKPOINT's hash, so a snapshot needs 32 bytes of it."""
+        self._hash = sha256(input_hash)
         self._source, self._cause = "", None
 
     def digests(self) -> dict[str, tuple[int, str]]:
         """Part -> (version, sha256 over its logical content)."""
         parts = {f"account.{name}": (PART_VERSION, digest(getattr(self.account, name))) for name in (*CARRIED, *FRESH)}
         parts.update({f"market.{name}": found for name, found in self.market.digests().items()})
-        parts["inputs"] = (PART_VERSION, self.heard.hex())
+        parts["inputs"] = (PART_VERSION, self.input_hash.hex())
         return parts
 
 
 def digest(part: msgspec.Struct) -> str:
+    """Return the hash of a part's canonical text."""
     return sha256(canonical(part).encode()).hexdigest()
 
 
 def carry_over(state: State) -> dict[str, Any]:
-    """The opening state of the next session, as an accountant opens a new page: JSON values."""
+    """Return the opening state of the next session, as JSON values."""
     account = {name: json.loads(canonical(getattr(state.account, name))) for name in CARRIED}
     return {"account": account, "market": state.market.carried()}
 
 
 def restore_opening(opening: Mapping[str, Any]) -> Account:
-    """The account as it stood when the session before ended; links and timers begin anew.
+    """Return the account as the previous session left it, without links, timers and pending requests.
 
-    A request that was on its way then will not be answered here: its order is UNKNOWN, and asked about.
+    No answer to a request of that session arrives here: its order becomes UNKNOWN, and the venue is queried.
     """
     parts = {
         name: msgspec.convert(value, type=type(getattr(Account(), name)), strict=False)
@@ -236,23 +251,19 @@ def restore_opening(opening: Mapping[str, Any]) -> Account:
         if name in CARRIED
     }
     account = Account(**parts)
-    kept = ModeState(
-        paused_by=account.modes.paused_by,
-        halted_for=account.modes.halted_for,
-    )
-    # seqs of the session before mean nothing in this one
+    latches = ModeState(paused_by=account.modes.paused_by, halted_for=account.modes.halted_for)
+    # seqs of the previous session mean nothing in this one
     live, closed = (
-        {name: replace(order, request_seq=0, updated_seq=0, cancel_seq=0, ask_seq=0) for name, order in found.items()}
-        for found in (account.orders.live, account.orders.closed)
+        {name: replace(order, request_seq=0, updated_seq=0, cancel_seq=0, ask_seq=0) for name, order in group.items()}
+        for group in (account.orders.live, account.orders.closed)
     )
-    held = {
-        asset: replace(balance, seq=-1) for asset, balance in account.balances.by_asset.items()
-    }  # the first answer confirms them
+    # a seq of -1: the first answer confirms the balance
+    balances = {asset: replace(balance, seq=-1) for asset, balance in account.balances.by_asset.items()}
     return replace(
         account,
-        modes=kept,
+        modes=latches,
         orders=replace(account.orders, live=live, closed=closed),
-        balances=Balances(held),
+        balances=Balances(balances),
         reconciling=ReconcileRounds(fills_confirmed=account.reconciling.fills_confirmed),
     )
 

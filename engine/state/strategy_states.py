@@ -1,10 +1,11 @@
-"""What strategies have declared as their state, as plain JSON values, and whether each still runs. Carried."""
+"""Strategies: the state that each declares, as plain JSON values, and why one stopped. Carried over."""
 
 from typing import Any
 
 import msgspec
 from msgspec.structs import replace
 
+from engine.bodies import CommandName
 from engine.facts import StrategyChanged, StrategyStopped
 from engine.state.changes import Change, Commanded, Stamp
 
@@ -18,18 +19,20 @@ class StrategyStatuses(msgspec.Struct, frozen=True):
     by_name: dict[str, StrategyStatus] = {}
 
     def of(self, name: str) -> StrategyStatus:
+        """Return a strategy's status; the default one if nothing changed yet."""
         return self.by_name.get(name) or StrategyStatus()
 
 
-def reduce(strategies: StrategyStatuses, change: Change, at: Stamp) -> StrategyStatuses:  # noqa: ARG001 - every reducer is told when
+def reduce(strategies: StrategyStatuses, change: Change, at: Stamp) -> StrategyStatuses:  # noqa: ARG001 - all reducers have one signature
+    """Fold changed state, a stop, and a person's resume."""
     match change:
         case StrategyChanged():
             running = strategies.of(change.strategy)
             running = replace(running, state={**running.state, **change.changed})
         case StrategyStopped():
             running = replace(strategies.of(change.strategy), stopped_for=change.reason)
-        case Commanded() if change.command.command == "resume":
-            # who resumes has looked: without this, a strategy that once failed would stay stopped in every later session
+        case Commanded() if change.command.command is CommandName.RESUME:
+            # a person looked at it; otherwise a strategy that failed once stays stopped in every later session
             return StrategyStatuses(
                 {name: replace(running, stopped_for="") for name, running in strategies.by_name.items()}
             )

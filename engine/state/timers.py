@@ -1,17 +1,22 @@
-"""When the engine wants to be woken. A timer is set by a rule from what happened, never by a decision, so rebuilding sets it too.
+"""Timers: when the engine must run although nothing arrives. Rules set them from changes, so a rebuild sets them too.
 
-Names: "every.<what>" recurs; "connect.<source>", "ask.<client order id>", "depth.<instrument>", "reconcile", "rate.<venue>", "stop" fire once.
+Keys are the names of timers as their records spell them (engine/timer_names.py).
 """
 
 from hashlib import sha256
 
 import msgspec
 
+from engine.bodies import CommandName, LinkEvent
 from engine.facts import LinkSteady, OrderUnknown, RateBlocked, Reconciled, ReconcileFailed
+from engine.requests import Purpose
 from engine.session_record import EngineSettings
 from engine.state.changes import Change, Commanded, LinkMoved, Requested, Stamp, TimerFired
+from engine.timer_names import TimerKind, TimerName
 
 NEVER_NS = 2**63 - 1
+RECONCILE = TimerKind.RECONCILE.value
+STOP = TimerKind.STOP.value
 
 
 class Timers(msgspec.Struct, frozen=True):
@@ -20,28 +25,30 @@ class Timers(msgspec.Struct, frozen=True):
     next_due_ns: int = NEVER_NS
 
     def next(self) -> tuple[int, str]:
-        """Ties go by (due, name)."""
+        """Return (due, name) of the first timer. The name breaks ties."""
         return min(zip(self.due_ns.values(), self.due_ns, strict=True), default=(NEVER_NS, ""))
 
+    def is_set(self, kind: TimerKind, subject: str = "") -> bool:
+        """Return True if the timer has not fired yet."""
+        return timer_name(kind, subject) in self.due_ns
 
-def strategy_of(timer: str) -> str:
-    """The strategy that a timer asks; "" where it asks none."""
-    kind, _, rest = timer.partition(".")
-    recurring, _, name = rest.partition(".")
-    return rest if kind == "watch" else name if (kind, recurring) == ("every", "strategy") else ""
+
+def timer_name(kind: TimerKind, subject: str = "") -> str:
+    """Return a timer's name as its record spells it."""
+    return str(TimerName(kind, subject))
 
 
 def periods(settings: EngineSettings, strategies: dict[str, int]) -> dict[str, int]:
-    """The recurring timers of a session: name -> period. `strategies`: those with a fixed cadence."""
+    """Return the recurring timers of a session, name -> period. `strategies` are those with a fixed cadence."""
     return {
-        "every.watch": settings.watch_every_ns,
-        "every.report": settings.report_every_ns,
-        **{f"every.strategy.{name}": period for name, period in strategies.items()},
+        timer_name(TimerKind.CHECK): settings.watch_every_ns,
+        timer_name(TimerKind.REPORT): settings.report_every_ns,
+        **{timer_name(TimerKind.DECIDE, name): period_ns for name, period_ns in strategies.items()},
     }
 
 
 def jittered(settings: EngineSettings, source: str, failures: int, seed: int) -> int:
-    """Exponential backoff with jitter of up to half, derived from the seed: a replay waits as long again."""
+    """Return an exponential backoff with a jitter of up to half, in nanoseconds. The seed makes a replay wait as long."""
     full = min(settings.backoff_first_ns << min(failures, 20), settings.backoff_max_ns)
     draw = int.from_bytes(sha256(f"{seed} {source} {failures}".encode()).digest()[:4], "big")
     return full // 2 + (full // 2) * draw // 2**32
@@ -50,40 +57,53 @@ def jittered(settings: EngineSettings, source: str, failures: int, seed: int) ->
 def reduce(
     timers: Timers, change: Change, at: Stamp, *, settings: EngineSettings, recurring: dict[str, int], seed: int
 ) -> Timers:
-    due, failures = timers.due_ns, timers.failures
+    """Set and clear timers by what changed."""
+    failures = timers.failures
     match change:
         case TimerFired():
             name = change.timer.timer
-            due = {other: when for other, when in due.items() if other != name}
+            due = {other: due_ns for other, due_ns in timers.due_ns.items() if other != name}
             if name in recurring:
-                period = recurring[name]
-                due[name] = change.timer.due_ns + period * (change.timer.missed + 1)
-        case LinkMoved() if change.link.state == "down":
+                due[name] = change.timer.due_ns + recurring[name] * (change.timer.missed + 1)
+            return _set(due, failures)
+        case LinkMoved() if change.link.state is LinkEvent.DOWN:
             failed = failures.get(change.source, 0)
-            failures = {**failures, change.source: failed + 1}
-            due = {**due, f"connect.{change.source}": at.time_ns + jittered(settings, change.source, failed, seed)}
+            name = timer_name(TimerKind.CONNECT, change.source)
+            due_ns = at.time_ns + jittered(settings, change.source, failed, seed)
+            return _set({**timers.due_ns, name: due_ns}, {**failures, change.source: failed + 1})
         case LinkSteady():
-            failures = {source: failed for source, failed in failures.items() if source != change.source}
-        case Reconciled():
-            failures = {}  # all links were ready for it
-            due = {**due, "reconcile": at.time_ns + settings.reconcile_every_ns}
+            return _set(timers.due_ns, {source: count for source, count in failures.items() if source != change.source})
+        case Reconciled():  # all links were ready for it, so their failures are over
+            return _set({**timers.due_ns, RECONCILE: at.time_ns + settings.reconcile_every_ns}, {})
         case ReconcileFailed():
-            # asked again later and later: what fails for good must not eat the budget of what works
-            failed = failures.get("reconcile", 0)
-            failures = {**failures, "reconcile": failed + 1}
+            # each failure doubles the wait: a query that never works must not use up the budget of those that do
+            failed = failures.get(RECONCILE, 0)
             wait_ns = min(settings.ask_every_ns << min(failed, 20), max(settings.backoff_max_ns, settings.ask_every_ns))
-            due = {**due, "reconcile": at.time_ns + wait_ns}
-        case OrderUnknown():
-            due = {**due, f"ask.{change.client_order_id}": at.time_ns + settings.ask_every_ns // 2}
-        case Requested() if change.request.purpose == "query_order" and change.request.client_order_id:
-            due = {**due, f"ask.{change.request.client_order_id}": at.time_ns + settings.ask_every_ns}
-        case Requested() if change.request.purpose == "depth":
-            due = {**due, f"depth.{change.request.instrument}": at.time_ns + settings.ask_every_ns}
+            return _set({**timers.due_ns, RECONCILE: at.time_ns + wait_ns}, {**failures, RECONCILE: failed + 1})
         case RateBlocked():
-            name = f"rate.{change.venue}"
-            due = {**due, name: max(due.get(name, 0), change.until_ns)}
-        case Commanded() if change.command.command == "stop" and "stop" not in due:
-            due = {**due, "stop": at.time_ns + settings.stop_timeout_ns}
+            name = timer_name(TimerKind.RATE_BLOCK, change.venue)
+            return _set({**timers.due_ns, name: max(timers.due_ns.get(name, 0), change.until_ns)}, failures)
         case _:
-            return timers
-    return Timers(due, failures, min(due.values(), default=NEVER_NS))
+            found = _once(change, settings)
+            if found is None or (found[0] == STOP and STOP in timers.due_ns):
+                return timers
+            return _set({**timers.due_ns, found[0]: at.time_ns + found[1]}, failures)
+
+
+def _once(change: Change, settings: EngineSettings) -> tuple[str, int] | None:
+    """Return (name, wait) of the timer that a change sets once."""
+    match change:
+        case OrderUnknown():
+            return timer_name(TimerKind.QUERY_ORDER, change.client_order_id), settings.ask_every_ns // 2
+        case Requested() if change.request.purpose is Purpose.QUERY_ORDER and change.request.client_order_id:
+            return timer_name(TimerKind.QUERY_ORDER, change.request.client_order_id), settings.ask_every_ns
+        case Requested() if change.request.purpose is Purpose.DEPTH:
+            return timer_name(TimerKind.SNAPSHOT, change.request.instrument), settings.ask_every_ns
+        case Commanded() if change.command.command is CommandName.STOP:
+            return STOP, settings.stop_timeout_ns
+        case _:
+            return None
+
+
+def _set(due_ns: dict[str, int], failures: dict[str, int]) -> Timers:
+    return Timers(due_ns, failures, min(due_ns.values(), default=NEVER_NS))

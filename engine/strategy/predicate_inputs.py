@@ -1,6 +1,7 @@
-"""What the account says to compiled strategies: their own orders and positions as numbers, beside what the market shows them.
+"""The account's part of what compiled predicates read: own orders and positions as numbers, beside the market's.
 
-Derived from the account whenever that has changed, so no record need tell of it. Who rebuilds shows nothing: nobody is to be woken.
+It is derived from the account whenever that has changed, so no record states it. A rebuild disables all predicates,
+since it decides nothing.
 """
 
 from operator import is_
@@ -8,40 +9,38 @@ from operator import is_
 from engine.lifecycle import Status
 from engine.mode_reasons import Mode
 from engine.model import Instrument, Side
-from engine.session_context import SessionContext
 from engine.state.session_state import Account, State
+from engine.strategy.runner import StrategyRunner
 
 SETTLED = (Status.OPEN, Status.PARTIALLY_FILLED)
 
 
-def refresh(program: SessionContext, state: State) -> None:
-    """Before an input is folded."""
-    if not program.looks:
-        return
+def refresh(runner: StrategyRunner, state: State) -> None:
+    """Give compiled predicates the account as it is before the next input. No-op if its parts are the same."""
     account = state.account
-    seen = (account.orders, account.positions, account.modes, account.strategies)
-    if state.shown and all(map(is_, seen, state.shown)):
+    parts = (account.orders, account.positions, account.modes, account.strategies)
+    if state.predicate_parts and all(map(is_, parts, state.predicate_parts)):
         return
-    state.shown = seen
+    state.predicate_parts = parts
     state.market.lull()
     if account.modes.mode is not Mode.RUNNING or account.modes.stopping_since_ns:
         return
-    for name in program.looks:
+    for name, trigger in runner.compiled.items():
         if not account.strategies.of(name).stopped_for:
-            for index, instrument in program.deciding.instruments_of(name):
+            for index, instrument in runner.instruments_of(name):
                 position = float(account.positions.of(name, instrument.id).quantity)
-                state.market.show(program.watch_names.index(name), index, _orders(account, name, instrument), position)
+                state.market.show(trigger, index, _own_orders(account, name, instrument), position)
 
 
-def disable(program: SessionContext, state: State) -> None:
-    """Before a record is folded of which nothing is to be decided."""
-    if program.looks and state.shown:
-        state.shown = ()
+def disable(state: State) -> None:
+    """Disable all compiled predicates, before a record that is only rebuilt."""
+    if state.predicate_parts:
+        state.predicate_parts = ()
         state.market.lull()
 
 
-def _orders(account: Account, strategy: str, instrument: Instrument) -> tuple[int, ...]:
-    """As MarketTick names them, from `bids` to `unsettled`."""
+def _own_orders(account: Account, strategy: str, instrument: Instrument) -> tuple[int, ...]:
+    """Return MarketTick's fields from `bids` to `unsettled`."""
     bids: list[int] = []
     asks: list[int] = []
     unsettled = 0

@@ -22,6 +22,7 @@ from engine.sim.sim_venue import SimVenue
 from engine.sim.virtual_gateway import VirtualGateway, Wires
 from engine.sim.wire import HttpRequest
 from engine.state.session_state import State
+from engine.step_context import Output
 from engine.venues.binance_spot import ApiKey, BinanceSpot
 from journal.reader import Journal, arriving
 from journal.record import Kind, Record
@@ -81,7 +82,6 @@ class ModelRun:
         self._model = model
         self._links = links
         self._last = last
-        assert sequencer.state is not None, "it has begun"
         self._state: State = sequencer.state
         self._venue = OpenLink(modelled_venue(tape, body, model), self._state.time_ns)
         self._venue.sim.http(
@@ -103,7 +103,7 @@ class ModelRun:
 
     def go(
         self,
-        outputs: list[Record],
+        outputs: Sequence[Output],
         pieces: Iterator[RowSpan | OutsideInput],
         private: Sequence[tuple[str, str]],
         takes: RowFeed,
@@ -118,7 +118,7 @@ class ModelRun:
 
     # ---- taking over
 
-    def _resume(self, outputs: list[Record], private: Sequence[tuple[str, str]], handover: str) -> None:
+    def _resume(self, outputs: Sequence[Output], private: Sequence[tuple[str, str]], handover: str) -> None:
         """The links that stand, and what was asked and is not answered."""
         account, shell = self._state.account, self.shell
         for source, path in private:
@@ -130,7 +130,7 @@ class ModelRun:
             elif link is not None and link.state in (LinkPhase.UP, LinkPhase.OPENING) and handover:
                 body = text_of(LinkBody(LinkEvent.DOWN, "the model takes over before the venue let us in"))
                 shell.take(Arrival(Kind.LINK, source, cause=link.up_seq, body=body))
-        ours = {output.seq for output in outputs}
+        ours = {output.record.seq for output in outputs}
         for seq in sorted(account.requests.by_seq.keys() - ours):
             record = next(self._journal.records(seq, seq))
             request = read_request(record.body or "")
@@ -142,7 +142,7 @@ class ModelRun:
             ):
                 self._await_recorded(record, request)  # its order is known already: it must not be placed again
             else:
-                shell.perform([record])
+                shell.perform([Output(record, request)])
         shell.perform(outputs)
 
     def _await_recorded(self, record: Record, request: RequestBody) -> None:
@@ -247,7 +247,7 @@ class ModelRun:
         end = int(stretch.ends[place.record])
         if not shell.closing:
             if self._state.next_due_ns <= self._venue.now_ns:
-                shell.perform(self._sequencer.take_due(self._venue.now_ns))
+                shell.perform(self._sequencer.fire_timers(self._venue.now_ns))
             _, outputs = takes.take(stretch, place.row, None, one=True)
             shell.perform(outputs)
         place.go(end)

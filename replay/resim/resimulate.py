@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from engine.apply.batch import Batch
 from engine.gc_tuning import rare_collections
 from engine.kernel import Kernel
 from engine.model import ONLY, find_instrument
@@ -21,6 +22,7 @@ from engine.requests import LinkRole
 from engine.sequencer import Append, Sequencer
 from engine.session_record import Resimulated, SessionBody
 from engine.state.session_state import State
+from engine.step_context import Output
 from journal.reader import Journal, arriving
 from journal.record import INPUTS, Kind, Record
 from journal.writer import JournalWriter
@@ -156,7 +158,7 @@ class _Resimulation:
         self._whole = whole
         self._last = SEQ_MAX if wanted.until_seq is None else wanted.until_seq
         self._kernel = Kernel(self._body)
-        plans = self._kernel.program.links(wanted.session.venues[0].name)
+        plans = self._kernel.session.links(wanted.session.venues[0].name)
         self._links = MarketLinks(frozenset(plan.source for plan in plans if plan.role is LinkRole.MARKET))
         self._is_capture = is_import(journal)
         if self._is_capture:
@@ -171,7 +173,7 @@ class _Resimulation:
 
     def through(self, append: Append) -> None:
         sequencer = Sequencer(self._kernel, append)
-        outputs = sequencer.begin(self._body)
+        outputs: Sequence[Output] = sequencer.begin(self._body)
         after = 0
         if self._wanted.modelled or self._is_capture:
             self._handover_seq = 0
@@ -181,8 +183,8 @@ class _Resimulation:
                 return
         self._model_on(sequencer, outputs, after)
 
-    def _model_on(self, sequencer: Sequencer, outputs: list[Record], after: int) -> None:
-        program = self._kernel.program
+    def _model_on(self, sequencer: Sequencer, outputs: Sequence[Output], after: int) -> None:
+        program = self._kernel.session
         tape = Timeline(self._journal, program, self._last, self._links.sources)
         modelled = ModelRun(self._journal, tape, sequencer, self._body, self._wanted.model, self._links, self._last)
         self._balances_known = modelled.adopt(
@@ -203,10 +205,9 @@ class _Resimulation:
 
     # ---- exact: the venue's answers are those of the journal -------------------------------------------------
 
-    def _exact(self, sequencer: Sequencer, outputs: list[Record]) -> tuple[int, list[Record]]:
+    def _exact(self, sequencer: Sequencer, outputs: Sequence[Output]) -> tuple[int, Sequence[Output]]:
         """Up to the first step whose requests are not those recorded: the last record of that step in the source, and its outputs."""
         state = sequencer.state
-        assert state is not None, "it has begun"
         recorded: list[Record] = []
         last = 0
         for run in chain.from_iterable(map(runs_of_frames, arriving(self._journal, 1, self._last))):
@@ -233,7 +234,7 @@ class _Resimulation:
             return last, outputs
         return last, []
 
-    def _repeat(self, sequencer: Sequencer, run: list[Record]) -> tuple[int, list[Record]]:
+    def _repeat(self, sequencer: Sequencer, run: list[Record]) -> tuple[int, Sequence[Output]]:
         """Records as they stand, the market's with their origins: how many were taken, and what the last of them led to."""
         made = [
             msgspec.structs.replace(record, key=str(record.seq))
@@ -241,20 +242,21 @@ class _Resimulation:
             else record
             for record in run
         ]
-        count, outputs = sequencer.repeat_frames(made) if len(made) > 1 else (1, sequencer.repeat(made[0]))
-        for record in run[:count]:
+        records, outputs = sequencer.step(Batch(made))
+        for record in run[: len(records)]:
             self._links.follow(record)
-        return count, outputs
+        return len(records), outputs
 
     def _hand_over(self, state: State, why: str) -> None:
         self._handover_seq, self._handover = state.seq, why
 
 
-def differs(recorded: Sequence[Record], ours: Sequence[Record]) -> str:
+def differs(recorded: Sequence[Record], ours: Sequence[Output]) -> str:
     """Why the venue might have answered otherwise from here on: other requests, or the same under other seqs. "": it could not."""
     if len(recorded) != len(ours):
-        return f"{len(ours)} outputs in place of {len(recorded)} after record {(recorded or ours)[0].seq - 1}"
-    for theirs, mine in zip(recorded, ours, strict=True):
+        first = recorded[0] if recorded else ours[0].record
+        return f"{len(ours)} outputs in place of {len(recorded)} after record {first.seq - 1}"
+    for theirs, (mine, _) in zip(recorded, ours, strict=True):
         if Kind.REQUEST in (theirs.kind, mine.kind) and (theirs.kind, theirs.body) != (mine.kind, mine.body):
             return f"another request at record {mine.seq}: {_said(mine)} in place of {_said(theirs)}"
     return ""

@@ -9,12 +9,14 @@ from typing import Protocol
 
 import numpy as np
 
+from engine.apply.batch import Batch
 from engine.market import rows as r
 from engine.market.rows import Rows
 from engine.market.views import Stream
 from engine.sequencer import Sequencer
 from engine.session_context import SessionContext
 from engine.state.session_state import State
+from engine.step_context import Output
 from journal.record import Kind, Record
 from replay.resim.timeline import RowSpan
 
@@ -22,12 +24,12 @@ AHEAD_NS = 1_000_000_000  # how far TIMERs are passed over before all else that 
 AT_ONCE = (
     48  # records that are copied for one fold: a wake comes every dozen, and what was copied behind it is copied again
 )
-Taken = tuple[int, list[Record]]  # the next row, and what the last record led to
+Taken = tuple[int, Sequence[Output]]  # the next row, and what the last record led to
 
 
 class RowFeed(Protocol):
     def take(self, stretch: RowSpan, begin: int, until_ns: int | None, *, one: bool = False) -> Taken:
-        """From row `begin` on, as engine.apply.batches.take_rows; with `one` a single record."""
+        """From row `begin` on, as engine.apply.inputs.apply; with `one` a single record."""
 
     def skip(self, stretch: RowSpan, begin: int, end: int) -> None:
         """These rows reach nobody: their link is down."""
@@ -54,7 +56,7 @@ class ReferencedRows:
     @property
     def due_ns(self) -> int:
         state = _state(self._sequencer)
-        can_pass = state.steady is state.account and state.next_due_ns != self._loud_ns
+        can_pass = state.quiescent and state.next_due_ns != self._loud_ns
         return state.next_due_ns + AHEAD_NS if can_pass else state.next_due_ns
 
     def take(self, stretch: RowSpan, begin: int, until_ns: int | None, *, one: bool = False) -> Taken:
@@ -72,22 +74,24 @@ class ReferencedRows:
                 or min(state.next_due_ns, int(stretch.rows[begin, r.TIME_NS])) >= until_ns
             ):
                 return begin, outputs
-            if not self._sequencer.pass_due():
+            if not self._sequencer.skip_timer():
                 self._loud_ns = state.next_due_ns
                 return begin, outputs
 
     def _take(self, rows: Rows, begin: int, until_ns: int | None) -> Taken:
         state = _state(self._sequencer)
 
-        def records_of(_first: int, end: int, woken: bool) -> Sequence[Record]:  # noqa: FBT001 - as the sequencer calls it
-            if not woken:
+        def records_of(end: int, has_effect: bool) -> Sequence[Record]:  # noqa: FBT001 - as a Batch calls it
+            if not has_effect:
                 return ()
             row = rows[end - 1].tolist()
-            source = source_of(self._sequencer.kernel.program, row)
+            source = source_of(self._sequencer.kernel.session, row)
             up_seq = state.account.links.by_source[source].up_seq
             return (Record(state.seq + 1, row[r.TIME_NS], Kind.FEED, source, up_seq, str(row[r.SEQ]), payload=b""),)
 
-        return self._sequencer.take_rows(rows, begin, until_ns, records_of)
+        batch = Batch(rows=rows, row=begin, until_ns=until_ns, records_of=records_of)
+        outputs = self._sequencer.step(batch).outputs
+        return batch.row, outputs
 
     def skip(self, stretch: RowSpan, begin: int, end: int) -> None:
         pass
@@ -113,19 +117,20 @@ class FullRows:
         origins = rows[ends - 1, r.SEQ].tolist()
         rows[:, r.SEQ] = np.repeat(np.arange(state.seq + 1, state.seq + 1 + len(ends)), np.diff(ends, prepend=0))
 
-        def records_of(_first: int, end: int, _woken: bool) -> Sequence[Record]:  # noqa: FBT001 - as the sequencer calls it
+        def records_of(end: int, _has_effect: bool) -> Sequence[Record]:  # noqa: FBT001 - as a Batch calls it
             count = int(np.searchsorted(ends, end)) + 1
             return [
                 self._made(seq, rows[ends[at] - 1], self._frame(origins[at]))
                 for at, seq in enumerate(range(state.seq + 1, state.seq + 1 + count))
             ]
 
-        end, outputs = self._sequencer.take_rows(rows, 0, until_ns, records_of)
-        return begin + end, outputs
+        batch = Batch(rows=rows, until_ns=until_ns, records_of=records_of)
+        outputs = self._sequencer.step(batch).outputs
+        return begin + batch.row, outputs
 
     def _made(self, seq: int, row: Rows, was: Record) -> Record:
         by_source = _state(self._sequencer).account.links.by_source
-        source = was.source if was.source in by_source else source_of(self._sequencer.kernel.program, row.tolist())
+        source = was.source if was.source in by_source else source_of(self._sequencer.kernel.session, row.tolist())
         return Record(
             seq, was.time_ns, Kind.FEED, source, by_source[source].up_seq, str(was.seq), was.recv_ns, None, was.payload
         )
@@ -144,5 +149,4 @@ def _record(stretch: RowSpan, row: int) -> int:
 
 
 def _state(sequencer: Sequencer) -> State:
-    assert sequencer.state is not None, "begin comes first"
     return sequencer.state

@@ -102,7 +102,6 @@ def _settings(path: Path | None, given: dict[str, Any]) -> "Config":
 
     Raises:
         ConfigError: both name what to record, or neither does.
-
     """
     from verbatim.config import ConfigError, make_config, read_values
 

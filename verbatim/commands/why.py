@@ -1,4 +1,4 @@
-"""`verbatim why`: the chain of records behind an order, from its last fill back to the market message. The walk is analysis/why."""
+"""`verbatim why`: the chain of records behind an order, from its last fill back to the market message, by analysis/why.py."""
 
 import json
 from datetime import UTC, datetime
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from verbatim.exit_codes import DIFFERS, stop
+from verbatim.options import journals_option
 from verbatim.session_lookup import find_to_read
 
 if TYPE_CHECKING:
@@ -18,27 +19,27 @@ EXCERPT_MAX = 300  # characters of a frame; --json has it whole
 
 @click.command("why")
 @click.argument("session")
-@click.argument("order")
-@click.option(
-    "--journals",
-    type=click.Path(path_type=Path),
-    default=Path("journals"),
-    show_default=True,
-    help="Where sessions lie.",
-)
+@click.argument("order", required=False)
+@journals_option
 @click.option("--json", "as_json", is_flag=True, help="The whole chain as one JSON object.")
-def command(*, session: str, order: str, journals: Path, as_json: bool) -> None:
-    """Show why ORDER of SESSION is as it is: every record behind it, the latest first, down to the market message.
+def command(*, session: str, order: str | None, journals: Path, as_json: bool) -> None:
+    """Show every record that led to the state of ORDER, the latest first, down to the market message.
 
-    ORDER is the client's or the venue's order id; SESSION is a path or an id. An order that began in an earlier session
-    is followed there.
+    ORDER is the client's or the venue's order id; without it, the order that was filled last. SESSION is a path or an
+    id. An order that began in an earlier session is followed there.
     """
-    from analysis.sql_session import QueryError
+    from analysis.sql_session import QueryError, connect, rows
     from analysis.why import UnknownOrderError, why
     from journal.errors import DamagedJournalError, JournalError
 
     try:
-        story = why(find_to_read(journals, session), order)
+        folder = find_to_read(journals, session)
+        if order is None:
+            filled = rows(connect(folder), "SELECT client_order_id FROM fills ORDER BY seq DESC LIMIT 1")
+            if not filled:
+                raise UnknownOrderError(f"{folder} has no fill. What to do: name an order of its view `orders`.")
+            order = str(filled[0][0])
+        story = why(folder, order)
     except DamagedJournalError as error:
         stop(str(error), DIFFERS)
     except (JournalError, QueryError, UnknownOrderError) as error:
@@ -46,29 +47,29 @@ def command(*, session: str, order: str, journals: Path, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(_as_json(story), ensure_ascii=False))
     else:
-        _tell(story)
+        _print_story(story)
 
 
-def _tell(story: "Story") -> None:
+def _print_story(story: "Story") -> None:
     click.secho(_headline(story), bold=True)
     session = ""
     for link in story.chain:
         if link.session != session:
             session = link.session
             click.secho(f"\nsession {session}, {_date(link.record.time_ns)} UTC, latest first", dim=True)
-        _tell_link(link)
+        _print_link(link)
     if story.missing:
         click.echo(f"\n{story.missing}")
 
 
-def _tell_link(link: "StoryLink") -> None:
+def _print_link(link: "StoryLink") -> None:
     from analysis.record_text import raw, span
 
     record = link.record
     if record.cause is None or record.kind in ("LINK", "SESSION"):
         delta = ""
     elif record.payload is not None and record.meta is None:
-        delta = f"over link {record.cause}"  # how long that has stood says nothing
+        delta = f"over link {record.cause}"  # the age of the link says nothing about this frame
     elif link.delta_ns is None:
         delta = f"after {record.cause}"
     else:

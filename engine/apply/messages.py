@@ -1,0 +1,91 @@
+"""Apply what a venue sends beside market frames: answers to requests, and frames of private streams."""
+
+from decimal import localcontext
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from engine.apply.batch import Applied
+from engine.apply.triggers import triggered_strategies
+from engine.events import Answer, Event, Outcome, Subscribed
+from engine.market.rows import Rows
+from engine.money import MONEY
+from engine.requests import AnswerStatus, Purpose
+from engine.session_context import SessionContext
+from engine.state.changes import Answered, Change, Stamp
+from engine.state.pending_requests import PendingRequest
+from engine.state.session_state import State, fold
+from engine.venues.venue import Venue
+from journal.record import Record
+
+
+def apply_change(session: SessionContext, state: State, change: Change, record: Record) -> None:
+    """Fold a change that an input brings into the account."""
+    with localcontext(MONEY):
+        state.account = fold(state.account, change, Stamp(record.seq, record.time_ns), session.rules)
+
+
+def apply_message(session: SessionContext, state: State, record: Record) -> Applied:
+    """Apply an answer to a request, which has a meta, or a frame of a private stream."""
+    venue = session.venue_of(record.source)
+    requests = state.account.requests
+    if record.meta is None:
+        events = venue.decode_private(record.payload or b"")
+        request = requests.of(Purpose.SUBSCRIBE, source=record.source) if requests.by_seq else None
+        if request is None or not any(isinstance(event, Subscribed | Answer) for event in events):
+            return Applied(events=events)
+        apply_change(session, state, Answered(request.seq, venue.name, AnswerStatus.ANSWER), record)
+        return Applied(events=events, request=request)
+    meta = msgspec.json.decode(record.meta)
+    outcome = meta["outcome"]
+    request = requests.by_seq.get(record.cause if record.cause is not None else -1)
+    if request is None:  # answers from before the session, such as instrument metadata, have no request here
+        return Applied(outcome="" if record.cause is None else outcome)
+    rows = None
+    events = (
+        Answer(
+            Outcome.NOT_SENT if outcome == AnswerStatus.NOT_SENT else Outcome.UNKNOWN, text=meta.get("error", outcome)
+        ),
+    )
+    if outcome == AnswerStatus.ANSWER:
+        rows, events = _decode_answer(venue, request, meta, record)
+    weight = next((event.weight_used for event in events if isinstance(event, Answer)), -1)
+    apply_change(session, state, Answered(request.seq, venue.name, outcome, weight), record)
+    flags = triggers = 0
+    if rows is not None:
+        flags, triggers = _fold_snapshot(state, rows)
+    return Applied(
+        events=events,
+        request=request,
+        sent_ns=int(meta.get("sent_ns", 0)),
+        outcome=outcome,
+        market_flags=flags,
+        strategies=triggered_strategies(session, state.market, triggers, record.time_ns),
+    )
+
+
+def _fold_snapshot(state: State, rows: Rows) -> tuple[int, int]:
+    end = flags = triggers = 0
+    while end < len(rows):
+        end = state.market.fold(rows, end)
+        flags |= state.market.wake
+        triggers |= state.market.strategies_woken
+    return flags, triggers
+
+
+def _decode_answer(
+    venue: Venue, request: PendingRequest, meta: dict[str, Any], record: Record
+) -> tuple[Rows | None, tuple[Event, ...]]:
+    body, unsigned = request.request, request.request.unsigned
+    assert unsigned is not None, "only a message can be answered"
+    payload = record.payload or b""
+    events = venue.decode_answer(
+        unsigned.method, unsigned.path, body.instrument, int(meta["status"]), meta.get("headers", {}), payload
+    )
+    if body.purpose is Purpose.DEPTH and any(isinstance(e, Answer) and e.outcome is Outcome.DONE for e in events):
+        rows = venue.market.decode_snapshot(payload, body.instrument, record.seq, record.time_ns)
+        if isinstance(rows, np.ndarray):
+            return rows, events
+        return None, (*events, *rows)
+    return None, events

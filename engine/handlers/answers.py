@@ -1,0 +1,159 @@
+"""Answers of a venue to our requests, and frames of private streams, which answer none."""
+
+from engine.apply.batch import Applied
+from engine.bodies import NoteLevel
+from engine.events import (
+    AccountReport,
+    Answer,
+    Event,
+    Fill,
+    FillsReport,
+    OpenOrdersReport,
+    OrderReport,
+    Outcome,
+    ServerTime,
+    Unrecognised,
+)
+from engine.execution import order_reports, reconciliation
+from engine.facts import ClockMeasured, ModeChanged, RateBlocked
+from engine.handlers.events import handle_event
+from engine.handlers.links import disconnect, measure_clock
+from engine.handlers.market_triggers import halt
+from engine.handlers.order_queries import query_order
+from engine.mode_reasons import Mode, key_refused
+from engine.requests import LinkPhase, LinkRole, Purpose
+from engine.session_context import SessionContext
+from engine.session_record import SECOND_NS
+from engine.state.pending_requests import PendingRequest
+from engine.step_context import StepContext
+
+
+def handle_message(session: SessionContext, step: StepContext, applied: Applied) -> None:
+    """Handle a message of a venue: an answer, or the events of a frame."""
+    if applied.request is not None:
+        _handle_answer(session, step, applied, applied.request)
+        return
+    if applied.outcome:
+        text = f"an answer to request {step.record.cause}, which was answered before or never asked"
+        step.note(NoteLevel.WARNING, text)
+    for event in applied.events:
+        handle_event(session, step, event)
+
+
+def _handle_answer(session: SessionContext, step: StepContext, applied: Applied, pending: PendingRequest) -> None:
+    request = pending.request
+    answer = next((event for event in applied.events if isinstance(event, Answer)), Answer(Outcome.DONE))
+    is_done = answer.outcome is Outcome.DONE
+    _heed_limits(session, step, request.venue, answer)
+    reports = [event for event in applied.events if not isinstance(event, Answer)]
+    match request.purpose:
+        case Purpose.QUERY_ORDER:
+            _check_absent(session, step, pending, answer)
+        case Purpose.SUBSCRIBE if not is_done:
+            step.note(NoteLevel.ALARM, f"subscription refused: {answer.code} {answer.text}")
+            disconnect(session, step, request.source)
+        case Purpose.DEPTH if not is_done:
+            step.note(NoteLevel.WARNING, f"no depth snapshot of {request.instrument}: {answer.outcome} {answer.text}")
+        case _:
+            pass
+    for event in reports:
+        _handle_report(session, step, applied, pending, event)
+    if request.purpose is Purpose.PLACE:
+        proof_after_ns = session.proof_after_ns(session.venues[request.venue])
+        order_reports.apply_place_answer(step, pending, answer, sent_ns=applied.sent_ns, proof_after_ns=proof_after_ns)
+    elif request.purpose is Purpose.CANCEL and order_reports.apply_cancel_answer(step, pending, answer):
+        query_order(session, step, request.client_order_id, if_unknown=False)
+    is_proof = is_done or (request.purpose is Purpose.QUERY_ORDER and answer.outcome is Outcome.NOT_FOUND)
+    if not is_proof or any(isinstance(event, Unrecognised) for event in reports):
+        reconciliation.fail(step, pending, f"{answer.outcome} {answer.text}")
+    reconciliation.request_missing_fills(step, session.requests, session.instruments)
+
+
+def _handle_report(
+    session: SessionContext, step: StepContext, applied: Applied, pending: PendingRequest, event: Event
+) -> None:
+    requests, venue = session.requests[pending.request.venue], pending.request.venue
+    match event:
+        case OpenOrdersReport():
+            reconciliation.open_orders(step, requests, session.instruments, pending, event, own=session.own_sessions)
+        case AccountReport():
+            reconciliation.balances(step, pending, event, session.assets)
+        case FillsReport():
+            booked = reconciliation.fills(step, requests, session.instruments, pending, event)
+            _check_silent_stream(session, step, venue, booked)
+        case ServerTime() if applied.sent_ns:
+            middle_ns = (applied.sent_ns + step.time_ns) // 2
+            step.emit(ClockMeasured(venue, event.venue_ns - middle_ns))
+        case OrderReport():
+            _handle_queried_order(session, step, pending, event)
+        case _:
+            handle_event(session, step, event)
+
+
+def _handle_queried_order(
+    session: SessionContext, step: StepContext, pending: PendingRequest, event: OrderReport
+) -> None:
+    request = pending.request
+    is_orphan = request.purpose is Purpose.QUERY_ORDER and not request.client_order_id
+    is_open = is_orphan or event.status in order_reports.OPEN
+    if is_open and order_reports.is_lost_order(step, event, session.own_sessions):
+        order_reports.halt_for_lost(step, event)
+    order_reports.apply_report(step, event, session.instruments)
+    name = request.instrument
+    if is_orphan and not reconciliation.orphans_asked(step, name):
+        # the orders of the unknown fills are known now, so the fills can be recorded
+        session.requests[request.venue].fills(
+            step,
+            instrument=session.instruments[name],
+            after_id=step.account.reconciling.fills_confirmed.get(name, -1),
+            reconcile_round=request.round,
+        )
+
+
+def _check_absent(session: SessionContext, step: StepContext, pending: PendingRequest, answer: Answer) -> None:
+    """Halt if the venue does not know an order that is live here. Soon after a change, it may only be late."""
+    name = pending.request.client_order_id
+    if answer.outcome is not Outcome.NOT_FOUND or not name:
+        return
+    if order_reports.not_found(step, name, asked_ns=pending.time_ns):
+        return
+    text = f"order {name} is live here, and the venue does not know it"
+    age_ns = step.time_ns - step.account.orders.live[name].updated_ns
+    if age_ns > session.proof_after_ns(session.venues[pending.request.venue]):
+        step.emit(ModeChanged(Mode.HALTED, (text,)))
+    else:
+        step.note(NoteLevel.WARNING, text, key=name)
+
+
+def _check_silent_stream(session: SessionContext, step: StepContext, venue: str, booked: list[Fill]) -> None:
+    """Reconnect a private stream that did not deliver fills of its time, which only a query found (S7, S8)."""
+    offset_ns = step.account.limits.of(venue).clock_offset_ns
+    grace_ns = session.settings.ask_every_ns // 2  # how late a fill may be on the stream
+    for source in sorted(step.account.links.by_source):
+        link = step.account.links.by_source[source]
+        if link.venue != venue or link.role is not LinkRole.PRIVATE or link.state is not LinkPhase.READY:
+            continue
+        missed = [
+            fill.fill_id
+            for fill in booked
+            if link.changed_ns + grace_ns < fill.venue_ns - offset_ns < step.time_ns - grace_ns
+        ]
+        if missed:
+            step.note(NoteLevel.ALARM, f"{source}: fills {', '.join(missed[:10])} were never streamed")
+            disconnect(session, step, source)
+
+
+def _heed_limits(session: SessionContext, step: StepContext, venue: str, answer: Answer) -> None:
+    """Wait as long as the venue demands, measure its clock, or halt if it refuses our key."""
+    match answer.outcome:
+        case Outcome.RATE_LIMITED:
+            # the venue states an instant of its own clock
+            retry_at_ns = answer.retry_at_ns - step.account.limits.of(venue).clock_offset_ns
+            until_ns = max(retry_at_ns, step.time_ns + (answer.retry_after_ns or SECOND_NS))
+            step.emit(RateBlocked(venue, until_ns, f"{answer.code} {answer.text}"))
+        case Outcome.CLOCK:
+            measure_clock(session, step, venue)
+        case Outcome.AUTH:
+            halt(step, key_refused(venue, f"{answer.code} {answer.text}").text)
+        case _:
+            pass

@@ -1,0 +1,20 @@
+"""Commands of a person. What only changes the mode is folded already: see engine/state/mode.py."""
+
+from engine.apply.batch import Applied
+from engine.bodies import CommandBody, CommandName
+from engine.execution import reconciliation
+from engine.handlers.shutdown import cancel_all
+from engine.session_context import SessionContext
+from engine.step_context import StepContext
+
+
+def handle_command(session: SessionContext, step: StepContext, applied: Applied) -> None:
+    """Cancel all orders or start a reconciliation, as ordered."""
+    assert isinstance(applied.body, CommandBody), applied
+    match applied.body.command:
+        case CommandName.CANCEL_ALL:
+            cancel_all(session, step, ordered=True)
+        case CommandName.RECONCILE:
+            reconciliation.request(step, session.requests, session.instruments)
+        case _:
+            pass

@@ -1,0 +1,104 @@
+"""Intents of strategies: risk reviews each one, and an approved one becomes a request."""
+
+from typing import NamedTuple
+
+from engine.bodies import IntentBody, IntentKind, VerdictBody
+from engine.execution.order_ids import client_order_id
+from engine.facts import NewOrder
+from engine.handlers.cancel_rules import cancel_rules
+from engine.model import Instrument, find_instrument
+from engine.risk.review import Approved, review
+from engine.risk.rules import RiskContext
+from engine.session_context import SessionContext
+from engine.step_context import StepContext
+from engine.strategy.api import Cancel, Intent, Place
+
+
+class ApprovedIntent(NamedTuple):
+    """An intent that may be sent."""
+
+    client_order_id: str
+    strategy: str
+    instrument: Instrument
+    order: Approved | None  # None: a cancel
+    verdict_seq: int
+
+
+def review_intent(session: SessionContext, step: StepContext, strategy: str, intent: Intent) -> ApprovedIntent | None:
+    """Emit an intent and its verdict. Return the intent if it is approved."""
+    return (
+        _review_place(session, step, strategy, intent)
+        if isinstance(intent, Place)
+        else _review_cancel(session, step, strategy, intent)
+    )
+
+
+def send_request(session: SessionContext, step: StepContext, approved: ApprovedIntent) -> None:
+    """Emit the request of an approved intent."""
+    name, strategy, instrument, order, verdict_seq = approved
+    requests = session.requests[instrument.venue]
+    if order is None:
+        requests.cancel(step, client_order_id=name, instrument=instrument, cause=verdict_seq)
+    else:
+        requests.place(step, order, client_order_id=name, strategy=strategy, instrument=instrument, cause=verdict_seq)
+
+
+def _review_place(session: SessionContext, step: StepContext, strategy: str, intent: Place) -> ApprovedIntent | None:
+    version = session.strategies[strategy].settings.version
+    instrument = find_instrument(session.instruments, intent.instrument)
+    venue = session.venues[instrument.venue] if instrument else next(iter(session.venues.values()))
+    order_id = client_order_id(
+        session=session.body.session,
+        strategy=strategy,
+        version=version,
+        seq=step.next_seq,
+        leg=0,
+        length_max=venue.client_order_id_max,
+    )
+    order = NewOrder(
+        instrument=instrument.id if instrument else intent.instrument,
+        side=intent.side,
+        type=intent.type,
+        quantity=intent.quantity,
+        price=intent.price,
+        time_in_force=intent.time_in_force,
+    )
+    quote = step.market.quote(session.indexes[instrument.id]) if instrument else None
+    # `quote_seq` is the record of the quote that the strategy read
+    because = {**intent.because, "quote_seq": quote.seq} if quote else dict(intent.because)
+    body = IntentBody(IntentKind.PLACE, strategy, version, order=order, because=because)
+    seq = step.emit(body, source=f"strategy.{strategy}", key=order_id)
+    if instrument is None:
+        rules = {"instrument": f"{intent.instrument} is not traded here"}
+        step.emit(VerdictBody(False, rules), source="risk", key=order_id, cause=seq)
+        return None
+    context = RiskContext(
+        order=order,
+        strategy=strategy,
+        instrument=instrument,
+        instruments=session.instruments,
+        account=step.account,
+        limits=session.body.risk,
+        time_ns=step.time_ns,
+        bid=quote.bid if quote else instrument.tick_size * 0,
+        ask=quote.ask if quote else instrument.tick_size * 0,
+    )
+    verdict, approved = review(context)
+    seq = step.emit(verdict, source="risk", key=order_id, cause=seq)
+    return None if approved is None else ApprovedIntent(order_id, strategy, instrument, approved, seq)
+
+
+def _review_cancel(session: SessionContext, step: StepContext, strategy: str, intent: Cancel) -> ApprovedIntent | None:
+    order_id = intent.client_order_id
+    version = session.strategies[strategy].settings.version
+    body = IntentBody(IntentKind.CANCEL, strategy, version, cancels=order_id, because=dict(intent.because))
+    seq = step.emit(body, source=f"strategy.{strategy}", key=order_id)
+    order = step.account.orders.get(order_id)
+    instrument = None if order is None else session.instruments.get(order.order.instrument)
+    rules = cancel_rules(step, strategy, order_id, venue="" if instrument is None else instrument.venue)
+    is_approved = not any(rules.values())
+    seq = step.emit(VerdictBody(is_approved, rules), source="risk", key=order_id, cause=seq)
+    if not is_approved:
+        return None
+    assert instrument is not None, "an order of ours has an instrument of the session"
+    return ApprovedIntent(order_id, strategy, instrument, None, seq)

@@ -1,0 +1,73 @@
+"""What the market raises: bad data, breaks in ids, books that need a snapshot. Strategies are run by the kernel."""
+
+from engine.apply.batch import Applied
+from engine.bodies import NoteLevel
+from engine.facts import ModeChanged
+from engine.handlers.links import GAPS
+from engine.handlers.policy import decide_mode
+from engine.market import layout
+from engine.market.views import BookState
+from engine.mode_reasons import Mode
+from engine.requests import Purpose
+from engine.session_context import SessionContext
+from engine.state.market_gaps import gap_in_ids
+from engine.step_context import StepContext
+from engine.timer_names import TimerKind
+
+FATAL_FLAGS = {
+    layout.BOOK_CROSSED: "its book is crossed",
+    layout.BAD_VALUE_SEEN: "a price or size is off the instrument's grid",
+    layout.LEVELS_EXCEEDED: "its book has more levels than the named limit",
+}
+ANY_FATAL = layout.BOOK_CROSSED | layout.BAD_VALUE_SEEN | layout.LEVELS_EXCEEDED
+
+
+def handle_market(session: SessionContext, step: StepContext, applied: Applied) -> None:
+    """Halt on bad data, record breaks in ids, request snapshots, and update the mode if a book changed its state."""
+    flags = applied.market_flags
+    if flags & ANY_FATAL:
+        for index, raised in step.market.woken():
+            for flag, text in FATAL_FLAGS.items():
+                if raised & flag:
+                    halt(step, f"{step.market.instruments[index].id}: {text} (record {step.record.seq})")
+    if flags & layout.MISSED:
+        record, market = step.record, step.market
+        for index, raised in market.woken():
+            if raised & layout.MISSED:
+                gap = gap_in_ids(
+                    session.body,
+                    market.broken(index),
+                    link=record.source,
+                    instrument=market.instruments[index].id,
+                    time_ns=record.time_ns,
+                    seq=record.seq,
+                )
+                step.emit(gap, source=GAPS)
+    if flags & layout.BOOK_NEEDS_SNAPSHOT:
+        request_snapshots(session, step)
+    if flags & (layout.BOOK_NEEDS_SNAPSHOT | layout.BOOK_JOINED):
+        decide_mode(session, step)
+
+
+def request_snapshots(session: SessionContext, step: StepContext) -> None:
+    """Request the depth snapshots that books need. After a refusal, wait for the instrument's timer."""
+    for name, index in session.indexes.items():
+        instrument = session.instruments[name]
+        is_lost = step.market.book_state(index) in (BookState.BUFFERING, BookState.BROKEN)
+        may_query = step.account.limits.of(instrument.venue).lets_ask(step.time_ns)
+        is_waiting = step.account.timers.is_set(TimerKind.SNAPSHOT, name)
+        if (
+            is_lost
+            and may_query
+            and not is_waiting
+            and step.account.requests.of(Purpose.DEPTH, instrument=name) is None
+        ):
+            session.requests[instrument.venue].depth(step, instrument=instrument)
+
+
+def halt(step: StepContext, reason: str) -> None:
+    """Halt until a person resumes. A session that only records raises an alarm and goes on."""
+    if step.account.links.has_account:
+        step.emit(ModeChanged(Mode.HALTED, (reason,)))
+    else:
+        step.note(NoteLevel.ALARM, reason)

@@ -1,0 +1,27 @@
+"""Reports of profit and loss."""
+
+from engine.facts import Pnl
+from engine.session_context import SessionContext
+from engine.state.positions import unrealised
+from engine.step_context import StepContext
+
+
+def emit_pnl(session: SessionContext, step: StepContext) -> None:
+    """Emit realised and unrealised P&L of each position, marked at the mid."""
+    for key in sorted(step.account.positions.by_key):
+        position = step.account.positions.by_key[key]
+        index = session.indexes.get(position.instrument)
+        quote = None if index is None else step.market.quote(index)
+        if quote is None:
+            continue
+        mark = (quote.bid + quote.ask) / 2
+        report = Pnl(
+            strategy=position.strategy,
+            instrument=position.instrument,
+            quantity=position.quantity,
+            mark=mark,
+            realised_pnl=position.realised_pnl,
+            unrealised_pnl=unrealised(position, mark, session.instruments[position.instrument]),
+            fees_quote=position.fees_quote,
+        )
+        step.emit(report)

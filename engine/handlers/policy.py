@@ -1,0 +1,68 @@
+"""The policy stage: it closes every step. It chooses the mode, advances reconciliation, and ends a stopping session."""
+
+from engine.execution import reconciliation
+from engine.facts import ModeChanged
+from engine.handlers.shutdown import advance_shutdown
+from engine.market.views import BookState
+from engine.mode_reasons import Mode
+from engine.session_context import SessionContext
+from engine.state.mode import right_mode
+from engine.step_context import StepContext
+
+
+def advance_policy(session: SessionContext, step: StepContext) -> bool:
+    """Do what is due after any input.
+
+    Returns:
+        True if the policy is quiescent: it has nothing to do at any later time, as long as neither the account nor the
+        liveness of a market changes. Only then may a step skip it.
+
+    """
+    # the mode comes first: a round that began before RUNNING ended would prove nothing
+    market_reasons = decide_mode(session, step)
+    account = step.account
+    reconciliation.advance(step, session.requests, session.instruments)
+    if step.account is not account:
+        decide_mode(session, step, market_reasons)
+    modes = step.account.modes
+    if modes.stopping_since_ns:
+        advance_shutdown(session, step)
+        return False
+    return (
+        modes.mode is Mode.RUNNING
+        and not step.account.orders.owing
+        and not reconciliation.is_due(step.account)
+        and all(budget.blocked_until_ns <= step.time_ns for budget in step.account.limits.by_venue.values())
+    )
+
+
+def decide_mode(
+    session: SessionContext, step: StepContext, market_reasons: tuple[str, ...] | None = None
+) -> tuple[str, ...]:
+    """Emit the mode if it or its reasons changed. Return what the market lacks, for a second call in the step."""
+    if market_reasons is None:
+        market_reasons = _market_reasons(session, step)
+    account = step.account
+    modes = account.modes
+    mode, reasons = right_mode(
+        modes,
+        links=account.links,
+        limits=account.limits,
+        orders=account.orders,
+        reconciling=account.reconciling,
+        market_reasons=market_reasons,
+        time_ns=step.time_ns,
+    )
+    if (mode, reasons) != (modes.mode, modes.reasons):
+        step.emit(ModeChanged(mode, reasons), source="mode")
+    return market_reasons
+
+
+def _market_reasons(session: SessionContext, step: StepContext) -> tuple[str, ...]:
+    reasons = []
+    with_books, market = session.settings.books, step.market
+    for name, index in session.indexes.items():
+        if not market.is_live(index, with_book=with_books):
+            is_synced = not with_books or market.book_state(index) is BookState.SYNCED
+            reasons.append(f"{name} has no quote" if is_synced else f"{name} has no synchronised book")
+    return tuple(reasons)

@@ -1,0 +1,82 @@
+"""The watch: once a second it looks for silent links, missing snapshots and fills, overdue requests and unknown orders."""
+
+from engine.bodies import NoteLevel
+from engine.execution import reconciliation
+from engine.facts import LinkSteady
+from engine.handlers.links import disconnect, open_gap
+from engine.handlers.market_triggers import request_snapshots
+from engine.handlers.order_queries import query_order
+from engine.lifecycle import Status
+from engine.requests import LinkPhase, LinkRole
+from engine.session_context import SessionContext
+from engine.session_record import MILLISECOND_NS, SECOND_NS
+from engine.state.links import LinkState
+from engine.step_context import StepContext
+from engine.timer_names import TimerKind
+
+MINUTE_NS = 60 * SECOND_NS  # how often an alarm about the same thing is repeated
+
+
+def watch_session(session: SessionContext, step: StepContext) -> None:
+    """Check everything that no message announces."""
+    for source in sorted(step.account.links.by_source):
+        _watch_link(session, step, step.account.links.by_source[source])
+    request_snapshots(session, step)
+    reconciliation.request_missing_fills(step, session.requests, session.instruments)
+    _watch_requests(session, step)
+    _watch_orders(session, step)
+
+
+def _watch_link(session: SessionContext, step: StepContext, link: LinkState) -> None:
+    source, now_ns, settings = link.source, step.time_ns, session.settings
+    # a session with an account forgets all failures with its next reconciliation
+    failures = {} if step.account.links.has_account else step.account.timers.failures
+    last_ns = _last_seen_ns(session, step, source) if link.role is LinkRole.MARKET else now_ns
+    silent_ns = now_ns - max(link.changed_ns, last_ns)
+    if link.state is LinkPhase.UP and now_ns - link.changed_ns > settings.request_timeout_ns:
+        step.note(NoteLevel.WARNING, f"{source}: no answer to the subscription")
+        disconnect(session, step, source)
+    elif link.state is LinkPhase.READY and silent_ns > settings.stale_after_ns:
+        reason = f"silent for {silent_ns // MILLISECOND_NS} ms"
+        step.note(NoteLevel.ALARM, f"{source}: {reason}")
+        open_gap(session, step, source, reason)
+        disconnect(session, step, source)
+    elif link.state is LinkPhase.READY and source in failures and now_ns - link.changed_ns > settings.backoff_max_ns:
+        step.emit(LinkSteady(source))
+
+
+def _last_seen_ns(session: SessionContext, step: StepContext, source: str) -> int:
+    indexes, streams = session.indexes_of(source), session.streams_of(source)
+    return max((step.market.last_seen_ns(index, stream) for index in indexes for stream in streams), default=0)
+
+
+def _watch_requests(session: SessionContext, step: StepContext) -> None:
+    for pending in list(step.account.requests.by_seq.values()):
+        if _is_next_minute(session, step, pending.request.expires_ns + pending.request.timeout_ns):
+            text = f"request {pending.seq} ({pending.request.purpose}) has no end, though its time is over"
+            step.note(NoteLevel.ALARM, text)
+            reconciliation.fail(step, pending, "no end in its time")
+
+
+def _watch_orders(session: SessionContext, step: StepContext) -> None:
+    for name in step.account.orders.owing:
+        order = step.account.orders.get(name)
+        if order is not None and _is_next_minute(session, step, order.reported_ns):
+            text = f"order {name}: the venue says {order.filled_reported} filled, its fills say {order.filled_quantity}"
+            step.note(NoteLevel.ALARM, text, key=name)
+    for order in step.account.orders.live_by_age():
+        if order.status is not Status.UNKNOWN:
+            continue
+        name = order.client_order_id
+        if not step.account.timers.is_set(TimerKind.QUERY_ORDER, name):
+            query_order(session, step, name)
+        if _is_next_minute(session, step, order.updated_ns):
+            minutes = (step.time_ns - order.updated_ns) // MINUTE_NS
+            text = f"order {name} is unknown for {minutes} min and was asked about {order.asks} times"
+            step.note(NoteLevel.ALARM, text, key=name)
+
+
+def _is_next_minute(session: SessionContext, step: StepContext, since_ns: int) -> bool:
+    """Return True if another full minute since then ended after the last watch."""
+    before_ns = step.time_ns - session.settings.watch_every_ns
+    return (step.time_ns - since_ns) // MINUTE_NS > max(before_ns - since_ns, 0) // MINUTE_NS
