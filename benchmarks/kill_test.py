@@ -136,7 +136,7 @@ def fork_session(wanted: SessionConfig, *, rest: bool) -> int:
 def _in_child(wanted: SessionConfig, *, rest: bool) -> int:
     async def go_on(session: Session) -> None:
         """A person's pause outlives a restart: the last engine at rest left one."""
-        while session.glimpse().mode not in ("running", "paused"):  # noqa: ASYNC110 - a look from outside
+        while session.status().mode not in ("running", "paused"):  # noqa: ASYNC110 - a look from outside
             await trio.sleep(0.01)
         await session.command("resume", by="kill_test")
 
@@ -144,7 +144,7 @@ def _in_child(wanted: SessionConfig, *, rest: bool) -> int:
         account = lambda: session.state.account  # noqa: E731 - it is replaced with every record
         with trio.move_on_after(SETTLE_SECONDS_MAX):
             await go_on(session)
-            while session.glimpse().mode != "running" or any_unknown(session):  # noqa: ASYNC110 - a look from outside
+            while session.status().mode != "running" or any_unknown(session):  # noqa: ASYNC110 - a look from outside
                 await trio.sleep(0.01)
             await trio.sleep(0.1)
             await session.command("pause", by="kill_test")

@@ -119,12 +119,12 @@ async def watched(
         still = time.monotonic()
         if profile is not None:
             profile.enable()
-        while session.glimpse().messages < expected and time.monotonic() - still < STILL_SECONDS:
-            sample = (session.glimpse().messages, time.monotonic(), time.process_time(), cpu_s(pid))
+        while session.status().messages < expected and time.monotonic() - still < STILL_SECONDS:
+            sample = (session.status().messages, time.monotonic(), time.process_time(), cpu_s(pid))
             still = sample[1] if not samples or sample[0] != samples[-1][0] else still
             samples.append(sample)
             await trio.sleep(SAMPLE_SECONDS)
-        samples.append((session.glimpse().messages, time.monotonic(), time.process_time(), cpu_s(pid)))
+        samples.append((session.status().messages, time.monotonic(), time.process_time(), cpu_s(pid)))
         if profile is not None:
             profile.disable()
         async with httpx.AsyncClient(trust_env=False) as client:

@@ -128,9 +128,9 @@ class AtRest(trio.abc.Instrument):
         self.session: Session | None = None
 
     def before_io_wait(self, timeout: float) -> None:
-        if timeout > 0 and self.session is not None and self.session.inbox.empty:
+        if timeout > 0 and self.session is not None and self.session.ingress.is_empty:
             self._waiting.value = len(self.session.state.account.requests.by_seq)
-            self._seen.value = self.session._messages  # noqa: SLF001 - a glimpse would cost too much here
+            self._seen.value = self.session.messages
 
 
 def ours(scratch: Path, transport: str, *, sync: bool, given: argparse.Namespace) -> dict[str, float]:
@@ -175,10 +175,10 @@ async def trade(wanted: Any, pipe: Any, at_rest: AtRest) -> dict[str, float]:
 
     async def drive(session: Session) -> None:
         with trio.move_on_after(START_SECONDS_MAX) as scope:
-            while session.glimpse().mode != "running":  # noqa: ASYNC110 - the session has no event for it
+            while session.status().mode != "running":  # noqa: ASYNC110 - the session has no event for it
                 await trio.sleep(0.01)
         if scope.cancelled_caught:
-            raise SystemExit(f"the session does not come to trade: {session.glimpse().reasons}")
+            raise SystemExit(f"the session does not come to trade: {session.status().reasons}")
         at_rest.session = session
         trio.lowlevel.add_instrument(at_rest)
         pipe.send("go")

@@ -4,8 +4,8 @@ It waits for nothing and reads no clock. Live, in virtual time and in a resimula
 what time it is, and performs the outputs. A TIMER that is due comes before any later input.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Protocol
 
 import msgspec
 from msgspec.structs import replace
@@ -23,8 +23,15 @@ from engine.step_context import Output
 from engine.timer_names import TimerKind, TimerName
 from journal.record import Kind, Record, canonical
 
-Append = Callable[[Sequence[Record], bool], None]  # (the records of one step, True if their group must close at once)
 URGENT_INPUTS = frozenset({Kind.SESSION, Kind.BROKER, Kind.LINK, Kind.COMMAND})
+
+
+class Append(Protocol):
+    """Where the records of steps go."""
+
+    def __call__(self, records: Sequence[Record], *, urgent: bool) -> None:
+        """Append the records of one step. `urgent` records must become durable at once."""
+        ...
 
 
 class Arrival(msgspec.Struct, frozen=True, gc=False):
@@ -77,7 +84,7 @@ class Sequencer:
         record = Record(seq=0, time_ns=session.started_ns, kind=Kind.SESSION, source="shell", body=canonical(session))
         self._state = self.kernel.begin(record)
         outputs = self.kernel.open_session(self._state, record)
-        self._append([record, *(output.record for output in outputs)], True)
+        self._append([record, *(output.record for output in outputs)], urgent=True)
         return outputs
 
     def accept(self, arrival: Arrival, now_ns: int) -> Accepted:
@@ -118,16 +125,16 @@ class Sequencer:
         try:
             result = self.kernel.step(self.state, batch)
         except CoreError as error:
-            self._append([*error.records, *error.outputs], True)
+            self._append([*error.records, *error.outputs], urgent=True)
             raise
         records, outputs = result
         if outputs:
             is_urgent = records[-1].kind in URGENT_INPUTS or any(
                 output.record.kind is Kind.REQUEST for output in outputs
             )
-            self._append([*records, *(output.record for output in outputs)], is_urgent)
+            self._append([*records, *(output.record for output in outputs)], urgent=is_urgent)
         elif records:
-            self._append(records, records[-1].kind in URGENT_INPUTS)
+            self._append(records, urgent=records[-1].kind in URGENT_INPUTS)
         return result
 
     def fire_timers(self, now_ns: int) -> list[Output]:

@@ -75,7 +75,7 @@ def trade_until(holds: Callable[[Session], bool]) -> Callable[[Session], Awaitab
 
 async def test_a_session_trades_stops_and_can_be_repeated(venue: Ready, tmp_path: Path) -> None:
     wanted = demo_session(DemoOptions(journals=tmp_path), venue)
-    summary = await run_session_config(wanted, drive=trade_until(lambda s: s.glimpse().fills >= 2))
+    summary = await run_session_config(wanted, drive=trade_until(lambda s: s.status().fills >= 2))
     assert (summary.ended, summary.last.mode) == ("closed", "running")
     journal = Journal.open(summary.folder)
     assert journal.closed
@@ -102,7 +102,7 @@ async def test_an_answer_that_is_cut_off_is_one_order_in_the_end(
     cut = {"action": "cut_answer", "method": "POST", "path": "/api/v3/order"}
     late = {"action": "delay_events", "event": "executionReport", "ms": 1500, "times": 3}
     await ask(venue, "/sim/faults", "POST", json=[cut, late])
-    summary = await run_session_config(wanted, drive=trade_until(lambda s: s.glimpse().orders >= 6))
+    summary = await run_session_config(wanted, drive=trade_until(lambda s: s.status().orders >= 6))
     assert summary.clean
     facts = [r for r in Journal.open(summary.folder).records() if r.kind is Kind.FACT]
     unknown = [r.key for r in facts if '"order_unknown"' in r.body]
@@ -139,11 +139,11 @@ async def test_a_lost_connection_is_reopened_and_reconciled(venue: Ready, tmp_pa
     wanted = demo_session(DemoOptions(journals=tmp_path), venue)
 
     async def drive(session: Session) -> None:
-        await until(lambda: session.glimpse().mode == "running")
+        await until(lambda: session.status().mode == "running")
         for target in ("market", "private"):
             await ask(venue, "/sim/faults", "POST", json={"action": "disconnect", "target": target})
-            await until(lambda: session.glimpse().mode != "running")
-            await until(lambda: session.glimpse().mode == "running")
+            await until(lambda: session.status().mode != "running")
+            await until(lambda: session.status().mode == "running")
         await session.command(CommandName.STOP, by="test")
 
     summary = await run_session_config(wanted, drive=drive)
@@ -156,8 +156,8 @@ async def test_a_lost_connection_is_reopened_and_reconciled(venue: Ready, tmp_pa
 
 async def test_a_session_goes_on_from_the_one_before(venue: Ready, tmp_path: Path) -> None:
     wanted = impatient(demo_session(DemoOptions(journals=tmp_path, strategy=RESTLESS), venue))
-    first = await run_session_config(wanted, drive=trade_until(lambda s: s.glimpse().fills >= 2))
-    second = await run_session_config(wanted, drive=trade_until(lambda s: s.glimpse().fills >= 1))
+    first = await run_session_config(wanted, drive=trade_until(lambda s: s.status().fills >= 2))
+    second = await run_session_config(wanted, drive=trade_until(lambda s: s.status().fills >= 1))
     body = json.loads(Journal.open(second.folder).session_record().body)
     assert body["previous"]["session"] == first.last.session
     assert body["previous"]["closed"]
@@ -173,7 +173,7 @@ async def test_a_person_tells_a_running_session_what_to_do(venue: Ready, tmp_pat
     async def drive(session: Session) -> None:
         nonlocal path
         path = tmp_path / ".control" / f"{session.plan.body.session}.sock"
-        await until(lambda: session.glimpse().mode == "running")
+        await until(lambda: session.status().mode == "running")
         ordered = partial(tell, path, by="alice")
         assert (await trio.to_thread.run_sync(partial(ordered, command="pause")))["mode"] == "paused"
         resumed = await trio.to_thread.run_sync(partial(ordered, command="resume"))
@@ -192,7 +192,7 @@ async def test_a_person_tells_a_running_session_what_to_do(venue: Ready, tmp_pat
 
 async def test_a_disk_that_is_nearly_full_halts_trading_and_the_record_goes_on(venue: Ready, tmp_path: Path) -> None:
     wanted = replace(demo_session(DemoOptions(journals=tmp_path), venue), free_bytes_min=1 << 60)
-    halted = trade_until(lambda s: s.glimpse().mode == "halted" and s.glimpse().messages > 100)
+    halted = trade_until(lambda s: s.status().mode == "halted" and s.status().messages > 100)
     summary = await run_session_config(wanted, drive=halted)
     assert summary.clean
     assert any("the journal's disk has" in reason for reason in summary.last.reasons)
@@ -279,11 +279,11 @@ async def test_a_session_that_cannot_be_folded_halts_the_next_until_a_person_res
 
     async def drive(session: Session) -> None:
         await until(lambda: session.state.account.reconciling.done_round > 0)
-        glimpse = session.glimpse()
-        assert (glimpse.mode, glimpse.orders) == ("halted", 0)
-        assert "record 1 (FACT) cannot be folded" in glimpse.reasons[0]
+        status = session.status()
+        assert (status.mode, status.orders) == ("halted", 0)
+        assert "record 1 (FACT) cannot be folded" in status.reasons[0]
         await session.command(CommandName.RESUME, by="alice")
-        await until(lambda: session.glimpse().orders > 0)
+        await until(lambda: session.status().orders > 0)
         await session.command(CommandName.STOP, by="test")
 
     assert (await run_session_config(wanted, drive=drive)).clean

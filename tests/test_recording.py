@@ -77,8 +77,8 @@ class Recording:
             on_status=self._show,
         )
 
-    def _show(self, glimpse: SessionStatus) -> None:
-        self.shown = glimpse
+    def _show(self, status: SessionStatus) -> None:
+        self.shown = status
 
     async def until(self, holds: Callable[[SessionStatus], bool]) -> None:
         await until(lambda: self.shown is not None and holds(self.shown))
@@ -87,7 +87,7 @@ class Recording:
         """Records while the script runs; then the venue falls silent, so that what was sent is taken before the end."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.recorder.run)
-            await self.until(lambda glimpse: glimpse.mode == "running")
+            await self.until(lambda status: status.mode == "running")
             await script()
             await ask({"listening": self.wanted.venue.rest}, "/sim/faults", "POST", json=silence(60_000))
             await trio.sleep(0.2)
@@ -141,9 +141,9 @@ async def test_every_frame_is_there_across_rolls_and_disconnects_and_every_gap_i
     async def script() -> None:
         await until(lambda: len(recording.ended) == 1)
         first = recording.ended[0].last.session
-        await recording.until(lambda glimpse: glimpse.session != first and glimpse.messages > 20)
+        await recording.until(lambda status: status.session != first and status.messages > 20)
         await ask(venue, "/sim/faults", "POST", json={"action": "disconnect", "target": "market"})
-        await recording.until(lambda glimpse: glimpse.gaps > 0 and glimpse.mode == "running")
+        await recording.until(lambda status: status.gaps > 0 and status.mode == "running")
         await until(lambda: len(recording.ended) == 2)
 
     await recording.run(script)
@@ -188,13 +188,13 @@ async def test_a_silence_is_a_gap_and_a_hole_in_the_ids_is_one(venue: Ready, tmp
     recording = Recording(venue, tmp_path, stale_s=1)
 
     async def script() -> None:
-        await recording.until(lambda glimpse: glimpse.messages > 50)
+        await recording.until(lambda status: status.messages > 50)
         await ask(venue, "/sim/faults", "POST", json=silence(500))
-        await recording.until(lambda glimpse: glimpse.gaps >= 1)
+        await recording.until(lambda status: status.gaps >= 1)
         await trio.sleep(0.5)
         await ask(venue, "/sim/faults", "POST", json=silence(1300))
-        await recording.until(lambda glimpse: glimpse.mode != "running")
-        await recording.until(lambda glimpse: glimpse.mode == "running")
+        await recording.until(lambda status: status.mode != "running")
+        await recording.until(lambda status: status.mode == "running")
 
     await recording.run(script)
     told = [(stream, reason.partition(" for ")[0]) for _, stream, reason, *_ in gaps_of(tmp_path)]
@@ -205,9 +205,9 @@ async def test_a_silence_is_a_gap_and_a_hole_in_the_ids_is_one(venue: Ready, tmp
 
 async def test_a_restart_names_the_session_before_and_the_time_between(venue: Ready, tmp_path: Path) -> None:
     first, second = Recording(venue, tmp_path), Recording(venue, tmp_path)
-    await first.run(lambda: first.until(lambda glimpse: glimpse.messages > 20))
+    await first.run(lambda: first.until(lambda status: status.messages > 20))
     await ask(venue, "/sim/faults", "POST", json=silence(0))
-    await second.run(lambda: second.until(lambda glimpse: glimpse.messages > 20))
+    await second.run(lambda: second.until(lambda status: status.messages > 20))
     before, after = records_of(tmp_path)
     previous = read_session(after[0].body).previous
     assert (previous.session, previous.last_seq, previous.links) == (first.ended[0].last.session, len(before) - 1, ())
@@ -225,7 +225,7 @@ async def test_a_venue_that_is_gone_at_a_roll_is_waited_for(venue: Ready, tmp_pa
     async def script() -> None:
         await ask(venue, "/sim/faults", "POST", json=gone)
         await until(lambda: len(recording.ended) == 1)
-        await recording.until(lambda glimpse: glimpse.session != recording.ended[0].last.session)
+        await recording.until(lambda status: status.session != recording.ended[0].last.session)
 
     await recording.run(script)
     sent = await ask(venue, "/sim/sent")

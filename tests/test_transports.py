@@ -99,7 +99,7 @@ def link_tasks(port: int, ingress: Ingress, profile: TransportProfile, limits: L
 def down_of(ingress: Ingress) -> LinkDown:
     """Return the only LINK down of an ingress queue. It is the last item."""
     items = []
-    while (item := ingress.take()) is not None:
+    while (item := ingress.next()) is not None:
         items.append(item)
     [down] = [item for item in items if isinstance(item, LinkDown)]
     assert items[-1] is down
@@ -232,7 +232,7 @@ async def test_pings_are_answered_while_the_sequencer_is_stopped(
     with trio.fail_after(SECONDS_MAX):
         await link_tasks(server.port, ingress, profile, LinkLimits(websocket=QUICK)).run(7, CONNECT)
     assert pongs == [b"%d" % number for number in range(50)]
-    assert ingress.frames == 5_000  # all of them wait
+    assert ingress.waiting == 5_000  # all of them wait
     assert down_of(ingress) == LinkDown(SOURCE, 7, "closed by the other side: 1001")
 
 
@@ -471,7 +471,7 @@ async def test_cancellation_while_reading_leaves_no_task_and_no_socket(
         async with trio.open_nursery() as links:
             links.start_soon(link_tasks(server.port, ingress, profile, LinkLimits()).run, 7, CONNECT)
             with trio.fail_after(SECONDS_MAX):
-                while not ingress.frames:
+                while not ingress.waiting:
                     await ingress.wait(SECONDS_MAX)
             links.cancel_scope.cancel()
         await trio.testing.wait_all_tasks_blocked()

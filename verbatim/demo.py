@@ -168,6 +168,6 @@ async def _stop_at_end(options: DemoOptions, address: str, session: Session) -> 
             while not (await client.get(f"{address}/sim/status")).json()["feed"]["finished"]:  # noqa: ASYNC110 - another process
                 await trio.sleep(POLL_SECONDS)
         await trio.sleep(DRAIN_SECONDS)
-        while session.inbox.frames:  # noqa: ASYNC110 - asked a few times at the very end; an event would be set 41,000 times
+        while session.ingress.waiting:  # noqa: ASYNC110 - asked a few times at the very end; an event would be set 41,000 times
             await trio.sleep(POLL_SECONDS)
     await session.command(CommandName.STOP, by="demo", reason="the demo is over")

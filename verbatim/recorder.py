@@ -88,7 +88,7 @@ class Recorder:
                 while (plan := await self._next_plan(before)) is not None:
                     session, last = await self._record_session(plan)
                     self._on_end(last)
-                    if not last.clean or session.signalled or self._over.is_set():
+                    if not last.clean or session.was_signalled or self._over.is_set():
                         break
                     before = gone_on_from(
                         plan.body, session.state, chain=session.chain, links=tuple(sorted(self._links))
@@ -139,7 +139,7 @@ class Recorder:
             self._links = {}  # the session owns them now
             nursery.start_soon(self._roll, session)
             nursery.start_soon(self._stop_when_over, session)
-        self._links = session.kept
+        self._links = session.open_links
         return session, ended[0]
 
     async def _roll(self, session: Session) -> None:

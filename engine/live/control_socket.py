@@ -51,7 +51,7 @@ def private_folder(path: Path) -> None:
 
 
 async def serve_control(
-    path: Path, inbox: Ingress, *, task_status: trio.TaskStatus[Path] = trio.TASK_STATUS_IGNORED
+    path: Path, ingress: Ingress, *, task_status: trio.TaskStatus[Path] = trio.TASK_STATUS_IGNORED
 ) -> None:
     """Until cancelled. The socket's file is removed at the end."""
     listening = trio.socket.from_stdlib_socket(_listen(path))
@@ -61,7 +61,7 @@ async def serve_control(
         async with trio.open_nursery() as nursery:
             while True:
                 client, _ = await listening.accept()
-                nursery.start_soon(_serve_client, trio.SocketStream(client), inbox, limit)
+                nursery.start_soon(_serve_client, trio.SocketStream(client), ingress, limit)
     finally:
         listening.close()
         _remove(path)
@@ -85,7 +85,7 @@ def _remove(path: Path) -> None:
     path.unlink(missing_ok=True)
 
 
-async def _serve_client(stream: trio.SocketStream, inbox: Ingress, limit: trio.CapacityLimiter) -> None:
+async def _serve_client(stream: trio.SocketStream, ingress: Ingress, limit: trio.CapacityLimiter) -> None:
     async with limit, stream:
         try:
             line = b""
@@ -97,13 +97,13 @@ async def _serve_client(stream: trio.SocketStream, inbox: Ingress, limit: trio.C
             with trio.move_on_after(
                 ANSWER_SECONDS, shield=True
             ):  # a stop ends this task's session, yet wants its answer
-                answer = await _answer(line.partition(b"\n")[0], inbox)
+                answer = await _answer(line.partition(b"\n")[0], ingress)
                 await stream.send_all(json.dumps(answer).encode() + b"\n")
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             pass  # who asked has gone; what they ordered stands
 
 
-async def _answer(line: bytes, inbox: Ingress) -> dict[str, Any]:
+async def _answer(line: bytes, ingress: Ingress) -> dict[str, Any]:
     try:
         asked = json.loads(line)
         name, by, reason = asked["command"], str(asked.get("by", "operator")), str(asked.get("reason", ""))
@@ -112,9 +112,9 @@ async def _answer(line: bytes, inbox: Ingress) -> dict[str, Any]:
     if name not in COMMANDS:
         return {"error": f"no command {name!r}; there are {', '.join(COMMANDS)}"}
     command = Command(CommandName(name), by[:64], reason[:200], trio.Event())
-    if not inbox.put_command(command):
+    if not ingress.put_command(command):
         return {"error": "the session is ending, or too many commands wait"}
-    await command.taken.wait()
+    await command.done.wait()
     if command.seq < 0:
         return {"error": "the session ended before it took the command"}
     return {"seq": command.seq, "mode": command.mode, "reasons": list(command.reasons)}

@@ -86,7 +86,7 @@ def resimulate(folder: Path, into: Path, wanted: ResimOptions) -> ResimOutcome:
         run = _Resimulation(Journal.open(folder), wanted, whole=True)
         writer = JournalWriter.create(into, sync=False, group_rows=GROUP_ROWS, group_delay_s=GROUP_DELAY_S)
 
-        def append(records: Sequence[Record], urgent: bool) -> None:  # noqa: FBT001 - the sequencer's signature
+        def append(records: Sequence[Record], *, urgent: bool) -> None:
             del urgent  # nothing leaves from here
             writer.append_step(records)
             writer.wait_for_room()
@@ -113,7 +113,7 @@ def decide_along(journal: Journal, wanted: ResimOptions, keep: Callable[[Sequenc
     """
     count = 0
 
-    def append(records: Sequence[Record], urgent: bool) -> None:  # noqa: FBT001 - the sequencer's signature
+    def append(records: Sequence[Record], *, urgent: bool) -> None:
         nonlocal count
         del urgent
         count += len(records)

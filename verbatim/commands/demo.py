@@ -90,7 +90,7 @@ def report(summary: object, verdict: str) -> list[str]:
         f"orders   {last.orders:,}",
         f"fills    {last.fills:,}",
     ]
-    for held in last.held:
+    for held in last.positions:
         name = held.instrument.partition(":")[2]
         lines.append(
             f"P&L      {held.pnl:+.4f}  {held.strategy} on {name}: realised {held.realised_pnl:+.4f}, "
@@ -105,7 +105,7 @@ def report(summary: object, verdict: str) -> list[str]:
         f"  {me} verify {last.session}{where}",
         f"  {me} replay {last.session}{where} --strict",
         f"  {me} sql {last.session}{where} 'select * from fills'",  # noqa: S608 - a command shown to a person
-        *([f"  {me} why {last.session}{where} {last.filled_last}"] if last.filled_last else []),
+        *([f"  {me} why {last.session}{where} {last.last_fill}"] if last.last_fill else []),
         f"  {me} ask {last.session}{where} --at {last.records // 2}",
         f"  {me} replay {last.session}{where} --set risk.order_notional_max=50",
     ]
