@@ -1,15 +1,18 @@
 """The input loop: the one task in which inputs get their order. It does not wait between an input and its outputs."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import trio
 
 from engine.bodies import CommandBody, LinkBody, LinkEvent
+from engine.errors import CoreError
 from engine.live.clock import SessionClock, wall_ns
 from engine.live.ingress import Command, FrameBatch, Ingress, LinkDown
 from engine.live.outputs import OutputDispatcher
 from engine.record_codec import text_of
 from engine.sequencer import Arrival, Sequencer
+from engine.state.session_state import State
+from journal.errors import JournalError
 from journal.record import Kind
 from journal.writer import JournalWriter
 
@@ -36,48 +39,47 @@ class InputLoop:
         self._writer = writer
         self._dispatch = outputs.dispatch
 
-    async def run(self) -> None:
-        """Process inputs until the core closes the session or the journal fails.
+    async def run(self, on_end: Callable[[Exception | None], None]) -> None:
+        """Process inputs until the core closes the session, our code fails or the journal fails.
 
-        Commands come first. A request ends a batch, so that it can leave.
-
-        Raises:
-            CoreError: our own code failed.
-            JournalError: the journal accepts no more records.
+        Commands come first. A request ends a batch, so that it can leave. `on_end` gets the CoreError or JournalError.
         """
         state, ingress = self._sequencer.state, self._ingress
         budget = BATCH
-        while not state.account.modes.closing:
-            item = ingress.next()
-            if isinstance(item, FrameBatch):
-                budget -= len(item.payloads)
-                has_request = self._accept_frames(item)
-            elif item is not None:
-                budget -= 1
-                has_request = self._accept(item)
-            else:
-                has_request = self._dispatch(self._sequencer.fire_timers(self._clock.now_ns()))
-            if item is not None and not has_request and budget > 0:
-                continue
-            if self._writer.failed is not None or state.account.modes.closing:
-                return
-            budget = BATCH
-            if item is None:
-                seconds = self._clock.seconds_until(self._sequencer.next_due_ns)
-                await ingress.wait(min(max(seconds, 0), IDLE_SECONDS_MAX))
-            else:
-                await trio.lowlevel.checkpoint()
+        try:
+            while not state.account.modes.closing and self._writer.failed is None:
+                item = ingress.next()
+                if isinstance(item, FrameBatch):
+                    budget -= len(item.payloads)
+                    has_request = self._accept_frames(item, state)
+                elif item is not None:
+                    budget -= 1
+                    has_request = self._accept(item)
+                else:
+                    has_request = self._dispatch(self._sequencer.fire_timers(self._clock.now_ns()))
+                if item is None and not state.account.modes.closing:
+                    seconds = self._clock.seconds_until(self._sequencer.next_due_ns)
+                    await ingress.wait(min(max(seconds, 0), IDLE_SECONDS_MAX))
+                    budget = BATCH
+                elif has_request or budget <= 0:
+                    await trio.lowlevel.checkpoint()
+                    budget = BATCH
+            on_end(None)
+        except (CoreError, JournalError) as error:
+            on_end(error)
+        finally:
+            ingress.close()
 
     def accept_first(self, arrivals: Sequence[Arrival]) -> None:
         """Process what the start of the session brought."""
         for arrival in arrivals:
             self._accept(arrival)
 
-    def _accept_frames(self, frames: FrameBatch) -> bool:
+    def _accept_frames(self, frames: FrameBatch, state: State) -> bool:
         """Process the messages of a socket read. Return True if one led to a request."""
         source, payloads = frames.source, frames.payloads
         kind = Kind.FEED if frames.is_market else Kind.BROKER
-        cause = self._sequencer.state.account.links.by_source[source].up_seq
+        cause = state.account.links.by_source[source].up_seq
         has_request, start = False, 0
         while start < len(payloads):
             rest = payloads[start:] if frames.is_market else payloads[start : start + 1]

@@ -46,7 +46,7 @@ class Session:
     """A live session, from its SESSION record to the seal of its journal."""
 
     def __init__(self, plan: StartPlan, nursery: trio.Nursery) -> None:
-        """Create the journal and all parts; `run` starts them in the nursery. Raises JournalError."""
+        """Create the journal and all parts; `start` starts them in the nursery. Raises JournalError."""
         config = plan.wanted
         self.plan = plan
         self.kernel = Kernel(plan.body)
@@ -165,8 +165,8 @@ class Session:
 
     # ---- its life
 
-    async def run(self, *, progress: Progress | None, task_status: "trio.TaskStatus[Session]") -> None:
-        """Run the session until it ends, then cancel the nursery. Raises nothing but cancellation."""
+    async def start(self, *, progress: Progress | None, task_status: "trio.TaskStatus[Session]") -> None:
+        """Start the session's tasks. The session's end cancels the nursery."""
         nursery, config = self._nursery, self.plan.wanted
         nursery.start_soon(self._watch_signals)
         nursery.start_soon(self._watch_clock)
@@ -176,17 +176,11 @@ class Session:
         try:
             self._outputs.dispatch(self.sequencer.begin(self.plan.body))
             self._loop.accept_first(self.plan.first)
-            task_status.started(self)
-            await self._loop.run()
-            self._end_in_order()
-        except CoreError as error:
-            self._end.set(EndedBy.CORE, str(error))
-        except JournalError as error:
-            self._end.set(EndedBy.JOURNAL, str(error))
-        finally:
-            self.ingress.close()
-            self._gateway.close()
-        nursery.cancel_scope.cancel()
+        except (CoreError, JournalError) as error:
+            self._stop(error)
+            return
+        task_status.started(self)
+        nursery.start_soon(self._loop.run, self._stop)
 
     async def cancel_unrecorded(self) -> None:
         """Cancel all orders if the journal failed and the configuration wants it: without a record there is no other way."""
@@ -198,6 +192,7 @@ class Session:
 
     async def close(self) -> None:
         """Seal the journal and close the idle connections, after all tasks of the session ended."""
+        self._gateway.close()
         self.open_links = self._links.kept()
         for frames in self.ingress.drain():
             if frames.source in self.open_links:
@@ -208,18 +203,24 @@ class Session:
 
     def summary(self) -> Summary:
         """Return how the session ended, after `close`."""
-        assert self._end.by is not None, "run has ended"
+        assert self._end.by is not None, "the session has ended"
         return Summary(self.plan.folder, self._end.by, self._end.reason, self.status())
 
-    def _end_in_order(self) -> None:
-        """Note why the input loop ended without an error."""
-        if self._writer.failed is not None:
+    def _stop(self, error: Exception | None) -> None:
+        """Note why the input loop ended, and end the other tasks. No request is sent from here on."""
+        if isinstance(error, CoreError):
+            self._end.set(EndedBy.CORE, str(error))
+        elif error is not None:
+            self._end.set(EndedBy.JOURNAL, str(error))
+        elif self._writer.failed is not None:
             self._end.set(EndedBy.JOURNAL, str(self._writer.failed))
         elif self._outputs.close_reason is CloseReason.DEADLINE:
             cancels_on_stop = self.plan.body.engine.cancel_on_stop
             self._end.set(EndedBy.DEADLINE, deadline_reason(self.state.account, cancels_on_stop=cancels_on_stop))
         else:
             self._end.set(EndedBy.CLOSED, "stopped in order")
+        self._gateway.close()
+        self._nursery.cancel_scope.cancel()
 
     def _close_journal(self) -> None:
         try:
@@ -286,7 +287,7 @@ async def run_session(
         try:
             async with trio.open_nursery() as nursery:
                 session = Session(plan, nursery)
-                await session.run(progress=progress, task_status=task_status)
+                await session.start(progress=progress, task_status=task_status)
             await session.cancel_unrecorded()
         finally:
             if session is not None:
