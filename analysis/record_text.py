@@ -9,7 +9,6 @@ import msgspec
 from engine import facts
 from engine.bodies import RequestBody
 from engine.facts import NewOrder
-from engine.model import OrderType
 from engine.record_codec import (
     read_checkpoint,
     read_command,
@@ -61,12 +60,8 @@ def span(ns: int) -> str:
 
 
 def order_words(order: NewOrder) -> str:
-    at = (
-        "at market"
-        if order.type is OrderType.MARKET
-        else f"at {plain(order.price)} ({order.type}, {order.time_in_force})"
-    )
-    return f"{order.side} {plain(order.quantity)} {order.instrument} {at}"
+    """Return an order as a person reads it."""
+    return f"{order.side} {plain(order.quantity)} {order.instrument} {order.terms.text()}"
 
 
 def values(fields: Any) -> str:

@@ -17,6 +17,7 @@ import duckdb
 import msgspec
 import pyarrow.parquet as pq
 
+from engine.order_terms import TERMS
 from journal.arrow_codec import SCHEMA
 from journal.errors import DamagedJournalError
 from journal.reader import Journal
@@ -39,6 +40,17 @@ MACROS = (
     "_ratio(n, d) AS CAST(n // d AS DECIMAL(38, 18)) + _rest(n, d)",
     "ratio(a, b) AS TRY(CAST(_ratio(_units(a), _units(b)) AS DECIMAL(38, 18)))",
 )
+
+
+def _order_macros() -> tuple[str, ...]:
+    """Return the macros that read a recorded order as its terms do (engine/order_terms.py)."""
+    without_price = _texts([kind.type for kind in TERMS.values() if "price" not in kind.__struct_fields__])
+    perhaps_without = _texts([kind.type for kind in TERMS.values() if not kind.is_placeable])
+    is_none = f"list_contains({without_price}, type) OR (list_contains({perhaps_without}, type) AND price = 0)"
+    return (
+        f"_price_or_null(type, price) AS CASE WHEN {is_none} THEN NULL ELSE price END",
+        "limit_price(o) AS _price_or_null(o->>'$.type', money(o->>'$.price'))",
+    )
 
 
 class SqlView(msgspec.Struct, frozen=True):
@@ -71,14 +83,14 @@ def connect(folders: Path | Sequence[Path]) -> duckdb.DuckDBPyConnection:
         if paths:
             sealed += paths
             parts.append(_part(name, f"read_parquet({_texts(paths)})"))
-        tail = journal.tail().combine_chunks()  # one chunk: a tail of many small ones is read 17 times slower
+        tail = journal.unsealed_rows().combine_chunks()  # one chunk: a tail of many small ones is read 17 times slower
         if tail.num_rows:
             connection.register("arrow_tail", tail)
             # a table, since what is registered is seen by this connection alone and by none of its cursors
             connection.execute(f"CREATE TABLE tail_{index} AS FROM arrow_tail")
             connection.unregister("arrow_tail")
             parts.append(_part(name, f"tail_{index}"))
-    for macro in MACROS:
+    for macro in (*MACROS, *_order_macros()):
         connection.execute(f"CREATE MACRO {macro}")
     try:
         connection.execute(f"CREATE VIEW journal AS {' UNION ALL '.join(parts)}")

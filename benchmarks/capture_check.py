@@ -2,7 +2,7 @@
 
     python -P benchmarks/capture_check.py [--data ../shared/data] [--speed 60] [--strict-until SEQ] spot_btcusdt spot_ethusdt
 
-Runs `verbatim demo --capture`, then asks the sealed journal alone: the public messages byte for byte and in order; the book,
+Runs `verbatim demo --capture`, then checks the sealed journal alone: the public messages byte for byte and in order; the book,
 folded from the records, against exact decimals at each point of known/binance_books_and_trades.json, and the trades' totals;
 `verbatim verify`; `verbatim replay --strict` (two hash seeds x compiled and plain). Prints one JSON line a capture; exit
 code 1 where something does not hold.
@@ -107,7 +107,7 @@ def lines(capture: Path) -> list[bytes]:
 
 
 def public_messages(journal: Journal) -> tuple[list[bytes], dict[str, int]]:
-    """What came of the market, in the order of the journal; and how much public traffic was there besides, by what it is."""
+    """Return the market's messages in the order of the journal, and counts of the other public traffic by kind."""
     messages: list[bytes] = []
     other: dict[str, int] = {}
     purposes: dict[int, str] = {}

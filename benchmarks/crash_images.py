@@ -1,8 +1,8 @@
-"""Power cuts by the hundred thousand: what tests/test_journal_crash_images.py tries, for as long as one likes.
+"""Power cuts by the hundred thousand: tests/test_journal_crash_images.py for any number of images.
 
     python -P benchmarks/crash_images.py --images 300000 [--seed WORD]
 
-Prints one JSON line. A broken promise ends it with the image that shows it, and exit code 1: the same seed shows it again.
+Prints one JSON line. A broken promise ends the run with exit code 1 and the image that shows it; the same seed repeats it.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
-from power_cuts import Broken, Tally
+from power_cuts import BrokenPromiseError, Tally
 
 
 def main() -> int:
@@ -31,7 +31,7 @@ def main() -> int:
             while tally.images < given.images:
                 for _ in tally.try_session(seed, tally.sessions):
                     pass
-        except Broken as error:
+        except BrokenPromiseError as error:
             broken = str(error)
     found = {"seed": seed, "images": tally.images, "of_recoveries": tally.nested, "sessions": tally.sessions}
     cpu_s = time.process_time() - began_s

@@ -1,10 +1,10 @@
-"""SIGKILL of a process that writes a journal as fast as it can, at random moments: what it had said was durable is there.
+"""SIGKILL of a process that writes a journal at full speed, at random moments. Every record reported as durable survives.
 
     python -P benchmarks/journal_kill.py --moments 200 [--seed N]
 
-The child says through a pipe what is durable; its segments are small, so that rolling and sealing are under way at most
-moments. After each kill the journal is read as it was left, recovered, verified, read and recovered again. Prints one JSON
-line; exit code 1 where something did not hold. The same seed gives the same moments, not the same interleavings.
+The child reports durable records through a pipe. Its segments are small, so rolling and sealing happen at most moments.
+After each kill the journal is read, recovered, verified, read and recovered again. Prints one JSON line; the exit code is 1
+if a check failed. The same seed gives the same moments, but not the same interleavings.
 """
 
 import argparse
@@ -28,7 +28,7 @@ from journal.writer import JournalWriter
 STEP_ROWS = 3
 SEGMENT_BYTES = 400_000
 MOMENT_SECONDS_MAX = 0.6  # from the first durable record on
-AHEAD_ROWS_MAX = 50_000  # of what is written: the child must not live on memory alone
+AHEAD_ROWS_MAX = 50_000  # records in memory: the child must not outrun the disk
 
 
 def main() -> int:
@@ -37,15 +37,15 @@ def main() -> int:
     options.add_argument(
         "--seed", type=int, default=None, help="of the moments; printed, so that a run can be repeated"
     )
-    given = options.parse_args()
-    seed = random.SystemRandom().randrange(2**32) if given.seed is None else given.seed
+    arguments = options.parse_args()
+    seed = random.SystemRandom().randrange(2**32) if arguments.seed is None else arguments.seed
     with tempfile.TemporaryDirectory() as folder:
-        found = kill_and_look(Path(folder), given.moments, random.Random(seed))  # noqa: S311 - moments, not secrets
+        found = kill_and_check(Path(folder), arguments.moments, random.Random(seed))  # noqa: S311 - moments, not secrets
     print(json.dumps({"seed": seed, **found}))
     return 1 if found["broken"] else 0
 
 
-def kill_and_look(
+def kill_and_check(
     folder: Path, moments: int, chance: random.Random, *, seconds_max: float = MOMENT_SECONDS_MAX
 ) -> dict[str, Any]:
     broken: list[str] = []
@@ -53,10 +53,10 @@ def kill_and_look(
     for moment in range(moments):
         session = folder / f"{moment}"
         delay_s = chance.uniform(0, seconds_max)
-        durable_seq = killed_after(session, delay_s)
+        durable_seq = kill_after(session, delay_s)
         try:
-            seen.append(looked_at(session, durable_seq))
-        except Exception as error:  # noqa: BLE001 - every moment is told of, whatever it shows
+            seen.append(check_session(session, durable_seq))
+        except Exception as error:  # noqa: BLE001 - every error of a moment is reported
             broken.append(f"moment {moment} ({delay_s:.4f} s): {error!r}")
     rows = [each["records"] for each in seen] or [0]
     return {
@@ -71,33 +71,33 @@ def kill_and_look(
     }
 
 
-def killed_after(session: Path, delay_s: float) -> int:
-    """The last record that the child had called durable when it was killed."""
-    ear, mouth = os.pipe()
+def kill_after(session: Path, delay_s: float) -> int:
+    """Kill a writing child, and return the last record that it had reported as durable."""
+    read_fd, write_fd = os.pipe()
     child = os.fork()
     if not child:
-        os.close(ear)
+        os.close(read_fd)
         try:
-            write_for_ever(session, mouth)
+            write_forever(session, write_fd)
         finally:
             os._exit(70)
-    os.close(mouth)
-    with open(ear, "rb") as said:  # noqa: PTH123 - a pipe has no path
-        first = said.readline()
+    os.close(write_fd)
+    with open(read_fd, "rb") as pipe:  # noqa: PTH123 - a pipe has no path
+        first = pipe.readline()
         time.sleep(delay_s)
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
-        lines = [first, *said.read().split(b"\n")[:-1]]
+        lines = [first, *pipe.read().split(b"\n")[:-1]]
     return int(lines[-1])
 
 
-def write_for_ever(session: Path, mouth: int) -> None:
+def write_forever(session: Path, write_fd: int) -> None:
     writer = JournalWriter.create(
         session,
         segment_bytes=SEGMENT_BYTES,
         group_delay_s=0.005,
         sync_delay_s=0.01,
-        on_durable=lambda seq: os.write(mouth, b"%d\n" % seq),
+        on_durable=lambda seq: os.write(write_fd, b"%d\n" % seq),
     )
     seq = 0
     while True:
@@ -113,8 +113,8 @@ def record(seq: int) -> Record:
     )
 
 
-def looked_at(session: Path, durable_seq: int) -> dict[str, Any]:
-    """AssertionError where a promise was broken."""
+def check_session(session: Path, durable_seq: int) -> dict[str, Any]:
+    """Check a killed session, and raise AssertionError if a promise was broken."""
     left = {path.suffix: path for path in session.iterdir()}
     unsealed = len(list(session.glob("*.open")))
     before = list(Journal.open(session).records())

@@ -1,12 +1,12 @@
-"""What the journal's writer is measured against: each takes the same rows, a group for each window of 50 ms.
+"""Peers of the journal's writer. Each writes the same rows, one group per window of 50 ms.
 
     proto       the crash-tested sketch of limits/proto.py: crc frames of Arrow batches, one write each
     arrow ipc   a plain Arrow stream, one batch each: no checksum, no recovery
     sqlite      WAL, one commit each; FULL syncs each, NORMAL none
-    nautilus    its StreamingFeatherWriter, in a process and an environment of its own (peers/nautilus_feather.py): it keeps
-                decoded objects, not the wire's bytes, and syncs never
+    nautilus    its StreamingFeatherWriter, in its own process and environment (peers/nautilus_feather.py): it keeps
+                decoded objects, not the wire's bytes, and never syncs
 
-The first three hold what limits/proto.py holds: seq, receive time, kind, stream, payload. Ours holds ten columns.
+The first three write the columns of limits/proto.py: seq, receive time, kind, stream, payload. Ours writes ten columns.
 """
 
 import json
@@ -105,7 +105,7 @@ class Sqlite:
 
 
 def nautilus(pythons: Sequence[Path], capture: Path, scratch: Path) -> dict[str, Callable[[], dict[str, float]]]:
-    """By version; an environment that is not there is said and left out."""
+    """Return the runs by version. A missing environment is reported and skipped."""
     found: dict[str, Callable[[], dict[str, float]]] = {}
     for python in pythons:
         asked = [str(python), "-c", "from importlib.metadata import version; print(version('nautilus_trader'))"]

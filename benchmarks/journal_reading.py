@@ -4,7 +4,7 @@
 
     replay    every record as a Python object, beside the fastest reader of limits/i_readers.py with a struct for each row
     lookups   one record by seq, and one second by time: our reader and DuckDB, in journals of 1 and 50 million records
-    memory    peak of writer and readers, each in a process of its own, at a million records and at ten
+    memory    peak of writer and readers, each in its own process, at a million records and at ten
     recovery  of a full open segment of 64 MiB; and verification of a million records
     visible   from append to seen in a second process that polls each 2 ms, at groups of 50 ms
 
@@ -134,7 +134,7 @@ def lookups(given: argparse.Namespace, scratch: Path, machine: Machine) -> Table
         rounds = []
         for number in range(given.rounds):
             machine.settle()
-            rounds.append(looked_up(folder, random.Random(number), given.lookups))  # noqa: S311 - places to look at
+            rounds.append(looked_up(folder, random.Random(number), given.lookups))  # noqa: S311 - it chooses records, not keys
         yield (
             f"Look-ups in {records} records, ms, of {given.lookups} a round",
             {name: medians([each[name] for each in rounds]) for name in rounds[0]},
@@ -189,7 +189,7 @@ def second(journal: Journal, after_ns: int, to_ns: int) -> int:
 
 
 def memory(given: argparse.Namespace, scratch: Path, machine: Machine) -> Tables:
-    """Each job in a process of its own, of which the peak of this very job is told: what it imports is apart."""
+    """Measure each job in its own process. The peak of its imports is subtracted."""
     folders = journals(given, scratch, (MILLION, 10 * MILLION))[:2]
     sizes = [Journal.open(folder).last_seq + 1 for folder in folders]
     found: dict[str, Figures] = {}
@@ -244,7 +244,7 @@ def read_batches(folder: Path, _size: int, _scratch: Path) -> None:
 
 
 def look_up(folder: Path, size: int, _scratch: Path) -> None:
-    chance = random.Random(1)  # noqa: S311 - places to look at
+    chance = random.Random(1)  # noqa: S311 - it chooses records, not keys
     journal = Journal.open(folder)
     for _ in range(200):
         seq = chance.randrange(size)

@@ -178,7 +178,7 @@ def paced(given: argparse.Namespace, scratch: Path, machine: Machine) -> Tables:
             while (rest := due - time.perf_counter()) > 0:
                 time.sleep(rest)
             journal.append(row, last=last)
-        time.sleep(0.3)  # what waits is written and synced
+        time.sleep(0.3)  # until waiting records are written and synced
         found = {"all us": watch.cpu_s / len(rows) * 1e6}
         if isinstance(journal, Ours):
             found["writer's thread us"] = (journal.thread_cpu_s() - thread_s) / len(rows) * 1e6
@@ -299,7 +299,7 @@ class Ordering:
             event = self._known[record.seq] = trio.Event()
             ours.writer.append_step((record,), urgent=True)
             await event.wait()
-            assert ours.writer.durable(record.seq)
+            assert ours.writer.durable_token(record.seq)
         else:
             ours.writer.append_step((record,), urgent=True)
             ours.writer.wait_durable(record.seq, 60)
@@ -307,7 +307,7 @@ class Ordering:
 
 
 async def orders_and_bare(scratch: Path, rows: Sequence[Row], rate: float, *, in_trio: bool, count: int) -> Figures:
-    """An order, then as many bytes written and synced by nobody's help, in turns, 2 ms apart."""
+    """Time an order, then a bare write and sync of as many bytes, in turns, 2 ms apart."""
     folder = fresh(scratch)
     ordering = Ordering(folder, in_trio=in_trio)
     feeding = Feeding(ordering.ours, rows, rate)

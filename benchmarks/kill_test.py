@@ -1,10 +1,10 @@
-"""kill -9 of the engine at random moments of a session, while the venue lives on: what must hold each time.
+"""kill -9 of the engine at random moments of a session while the venue runs on, and the checks after each kill.
 
     python -P benchmarks/kill_test.py --moments 20
 
 After each kill the journal is recovered and verified, and the engine is started again; when it has come to rest it must agree
-with the venue on balances, open orders and fills. In the end no fill is missing or booked twice, and the venue was asked
-for each client order id once. Prints one JSON line; exit code 1 where something did not hold.
+with the venue on balances, open orders and fills. In the end no fill is missing or booked twice, and the venue received
+each client order id once. Prints one JSON line; the exit code is 1 if a check failed.
 
 The engine runs in children forked from a process that has everything loaded, so that a moment costs about a second.
 """
@@ -136,7 +136,7 @@ def fork_session(wanted: SessionConfig, *, rest: bool) -> int:
 def _in_child(wanted: SessionConfig, *, rest: bool) -> int:
     async def go_on(session: Session) -> None:
         """A person's pause outlives a restart: the last engine at rest left one."""
-        while session.status().mode not in ("running", "paused"):  # noqa: ASYNC110 - a look from outside
+        while session.status().mode not in ("running", "paused"):  # noqa: ASYNC110 - the session offers no event to wait for
             await trio.sleep(0.01)
         await session.command("resume", by="kill_test")
 
@@ -144,7 +144,7 @@ def _in_child(wanted: SessionConfig, *, rest: bool) -> int:
         account = lambda: session.state.account  # noqa: E731 - it is replaced with every record
         with trio.move_on_after(SETTLE_SECONDS_MAX):
             await go_on(session)
-            while session.status().mode != "running" or any_unknown(session):  # noqa: ASYNC110 - a look from outside
+            while session.status().mode != "running" or any_unknown(session):  # noqa: ASYNC110 - the session offers no event to wait for
                 await trio.sleep(0.01)
             await trio.sleep(0.1)
             await session.command("pause", by="kill_test")

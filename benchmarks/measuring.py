@@ -1,7 +1,7 @@
-"""What the journal's benchmarks share: contenders in turns, medians, how busy the machine was, tables for people.
+"""Shared parts of the journal's benchmarks: contenders in turns, medians, the load of the machine, tables for people.
 
-A shared machine is noisy, so no figure stands alone: contenders run one after the other in every round, each round begins with
-another of them, and what is told is the median of the rounds and its ratio to a peer's.
+A shared machine is noisy, so each figure has a comparison: the contenders run in turns in every round, each round begins with
+another one, and the result is the median of the rounds and its ratio to a peer's.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 DATA = Path(os.environ.get("VERBATIM_DATA", HERE.parent.parent / "shared" / "data"))
-SHARED = DATA.parent  # the limits programs and peers lie beside the data
+SHARED = DATA.parent  # the limits programs and peers are beside the data
 CAPTURE = DATA / "captures/binance/usdm_btcusdt_20240808.gz"
 WINDOW_NS = 50_000_000
 IDLE_WANTED = 0.85
@@ -69,7 +69,7 @@ class Machine:
         self._idle: list[float] = []
 
     def settle(self) -> None:
-        """Wait a while for others to be quiet. They need not be: how quiet they were is told with the figures."""
+        """Wait a while for an idle machine. The idle fraction is printed with the figures."""
         until = time.monotonic() + self._wait_s
         while (idle := idle_fraction()) < IDLE_WANTED and time.monotonic() < until:
             pass

@@ -2,7 +2,7 @@
 
     python benchmarks/raw_fold.py [--rounds 5]
 
-One core, CPU seconds, contenders in turn; the median of the rounds. Projections are not used: these are the bytes as they came.
+One core, CPU seconds, contenders in turn; the median of the rounds. Projections are not used, only the raw bytes.
 """
 
 import argparse

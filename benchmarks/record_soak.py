@@ -4,9 +4,9 @@
 
 - every frame that the venue sent on a connection is in the journals byte for byte and in order, across rolls
   (the venue tallies and hashes what it sends: /sim/sent);
-- every lost or silent connection is one gap, ended by the next; every jump of trade or depth ids lies within a gap;
+- every lost or silent connection is one gap, ended by the next; every jump of trade or depth ids is within a gap;
 - sessions roll, each names the one before with its chain, and all are whole;
-- the recorder's memory in the last quarter of the run is that of the first, but for `--ratio`.
+- the recorder's memory in the last quarter of the run is that of the first within `--ratio`.
 
 Prints one JSON line; exit code 1 where something did not hold. Both run on one scaled clock: a minute is `--speed` minutes of theirs.
 """
@@ -78,7 +78,7 @@ def soak(scratch: Path, journals: Path, seconds: float, speed: int, rolls: int) 
             until_recording(address, recorder)
             sampled, struck = strike(address, recorder, seconds, speed)
             ask(address, "/sim/faults", {"action": "silence", "target": "market", "ms": 3_600_000 * speed})
-            time.sleep(SETTLE_SECONDS)  # what was sent has arrived and is taken
+            time.sleep(SETTLE_SECONDS)  # until all sent frames are recorded
             cpu_s = cpu_seconds(recorder.pid)
             recorder.send_signal(signal.SIGTERM)
             told = [json.loads(line) for line in recorder.communicate(timeout=120)[0].splitlines()]

@@ -23,7 +23,7 @@ CHANGES = {
     "narrow": ("position_max: int = 50", "position_max: int = 20"),
     "behind": ("away: int = 0", "away: int = 1"),
 }
-CAPTURES = {  # a snapshot stands in the first file of two alone, so they are one session
+CAPTURES = {  # only the first of two files contains a snapshot, so they are one session
     "spot_btcusdt": ("spot_btcusdt_20240808.gz",),
     "spot_ethusdt": ("spot_ethusdt_20240808.gz",),
     "cm_btcusd_perp": ("cm_btcusd_perp_20240808.gz",),
@@ -86,7 +86,7 @@ def timed(what: str, words: list[str]) -> str:
 
 
 def on_dask(words: list[str]) -> str:
-    """Two workers in processes of their own; one of them is killed a few seconds into the work."""
+    """Run two workers as processes, and kill one of them a few seconds into the work."""
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     scheduler = subprocess.Popen(
         [

@@ -1,11 +1,11 @@
-"""Resimulation beside its peers, on the same captured messages: rows per CPU second, and what came of them.
+"""Resimulation beside its peers, on the same captured messages: rows per CPU second, and the results.
 
     python benchmarks/resim_peers.py FOLDER [--nautilus PYTHON] [--nautilus-1 PYTHON] [--hftbacktest PYTHON] [--tiles 20] [--only CASE ...]
 
 FOLDER is made once: captures, tiled in time as the peers' programs do, imported as sessions. NautilusTrader 2.0.0rc7 and 1.221, and hftbacktest 2.4.4
 are run with the Pythons given, by their programs in shared/bench/peers, one after the other with ours. Every decision of ours is kept as its
 records, intent to fill; imports and compiling are apart. The engine's own timers (watch, report, reconcile) beat each minute here, and each
-second in a session that is lived: `--timers lived` leaves them so.
+second in a live session: `--timers lived` leaves them unchanged.
 """
 
 import argparse

@@ -4,7 +4,7 @@
     python benchmarks/sealed_bytes.py            # plays both spot captures first
 
 The whole session holds all our own records too (timers, intents, requests, facts, checkpoints, strategy sources). The public
-messages alone are sealed anew by the same writer, renumbered, for the comparison.
+messages alone are sealed again by the same writer, renumbered, for the comparison.
 """
 
 import argparse

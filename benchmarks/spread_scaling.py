@@ -67,7 +67,7 @@ class Timed(NamedTuple):
 
     cpu_s: float
     wall_s: float
-    read: int  # bytes asked of the system
+    read: int  # bytes read through the system
     gave: int  # bytes of its end, as it goes back
     pid: int
     start_cpu_s: float
@@ -87,7 +87,7 @@ def _warmed() -> float:
 
 
 def _started(job: Job) -> float:
-    """Once a process: what is imported, compiled code that is loaded, and a job that is not timed."""
+    """Prepare the process once: import, load compiled code, and run a job that is not timed."""
     if not _warmed.cache_info().currsize:
         work(job)
     return _warmed()
@@ -237,7 +237,7 @@ def _cpu_s(pid: int) -> float:
 
 
 def be_workers() -> None:
-    """All in this process: each has a connection of its own to the scheduler, as 50 machines would."""
+    """Run all workers in this process, each with its own connection to the scheduler, as 50 machines would."""
     import asyncio
 
     from distributed import Worker

@@ -4,10 +4,10 @@
 
 tick to order = the venue holds the whole order request - the venue began to send the tick; both stamps are the venue's.
 Ours is verbatim's own session: feed, sequencer, journal, decode, fold, strategy, risk, order, gateway, signature, sender.
-The bare program does none of it but read, parse, sign and send. `sync off` makes the journal's fdatasync do nothing, so what
-is left is our own work; with it, an order waits for the disk (the outbox rule). Rounds alternate; medians of rounds are told.
+The bare program only reads, parses, signs and sends. `sync off` makes the journal's fdatasync do nothing, so what
+is left is our own work; with it, an order waits for the disk (the outbox rule). Rounds alternate; the results are medians of rounds.
 The limits on orders and weight a minute are lifted for the run: each tick leads to an order. The bare
-program gets an environment of its own, with the versions of trio, httpx and h11 that we run on.
+program gets its own environment, with the versions of trio, httpx and h11 that we run on.
 """
 
 import argparse
@@ -107,7 +107,7 @@ def bare(given: argparse.Namespace, python: Path, scratch: Path) -> Iterator[tup
 
 
 def bare_environment(folder: Path) -> Path:
-    """A Python with what the bare program needs, in the versions that we run on."""
+    """Return a Python with the packages of the bare program, in the versions that we run on."""
     ours = [f"{name}=={metadata.version(name)}" for name in ("trio", "httpx", "httpcore", "h11")]
     subprocess.run([sys.executable, "-m", "venv", folder], check=True)
     python = folder / "bin" / "python"
@@ -121,7 +121,7 @@ def bare_environment(folder: Path) -> Path:
 
 
 class AtRest(trio.abc.Instrument):
-    """Tells the venue how far the client is, whenever that is about to wait."""
+    """An instrument that reports the client's progress to the venue whenever the client is about to wait."""
 
     def __init__(self, seen: Any, waiting: Any) -> None:
         self._seen, self._waiting = seen, waiting

@@ -45,7 +45,7 @@ class TickVenue:
         self._answers: dict[int, Any] = {}
         self._connections = 0
         self._market: socket.socket | None = None
-        self._seen, self._waiting = seen, waiting  # told by the client: stream messages taken, requests unanswered
+        self._seen, self._waiting = seen, waiting  # reported by the client: stream messages read, requests unanswered
         self._sent_messages = 0
         self._order_came = threading.Semaphore(0)
         self.order_ns = 0
@@ -210,7 +210,7 @@ def _message(stream: str, data: dict[str, Any]) -> bytes:
 
 
 def main(pipe: Connection, seen: Any, waiting: Any, *, ticks: int, warmup: int, gap_us: int) -> None:
-    """The child process. Says its port; ticks when told to; hands back the stamps."""
+    """Run the child process: send its port, tick on command, and return the stamps."""
     sys.setswitchinterval(0.0005)  # the spinning thread must not hold up the others
     listener = socket.create_server(("127.0.0.1", 0))
     venue = TickVenue(seen, waiting)

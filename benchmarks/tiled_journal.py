@@ -2,7 +2,7 @@
 
     python benchmarks/tiled_journal.py FOLDER RECORDS [--capture FILE] [--level 8]
 
-Receive and session times go on from pass to pass. Arrow batches are sealed as they are, without a writer's frames, so a
+Receive and session times continue from pass to pass. Arrow batches are sealed as they are, without a writer's frames, so a
 million records take some eight seconds; all else (names, footers, chain, checksums) is as the writer's own sealing makes it.
 """
 
@@ -16,11 +16,11 @@ from journal_peers import SOURCE
 from measuring import CAPTURE, read
 
 from journal.arrow_codec import SCHEMA, from_message, to_message
-from journal.content_hash import CHAIN_START, link
+from journal.content_hash import CHAIN_START, next_chain
 from journal.disk import Disk, RealDisk
-from journal.footer import Footer, Part
+from journal.footer import Footer, SegmentPart
 from journal.record import Kind, Record
-from journal.seal import put_sealed
+from journal.seal import write_sealed
 from journal.segments import LEVEL
 
 SEGMENT_ROWS = 187_000  # what 64 MiB of frames hold of the default capture
@@ -39,7 +39,7 @@ def main() -> None:
 
 def write(folder: Path, records: int, *, capture: Path = CAPTURE, level: int = LEVEL) -> None:
     tiles = _Tiles(capture)
-    disk = RealDisk.make(folder)
+    disk = RealDisk.create_folder(folder)
     try:
         chain = CHAIN_START
         for first_seq in range(0, records, SEGMENT_ROWS):
@@ -55,13 +55,13 @@ def _sealed(disk: Disk, tiles: "_Tiles", first_seq: int, end: int, prev_chain: s
         return Footer(
             first_seq=first_seq,
             last_seq=end - 1,
-            parts=(Part(end - 1, content),),
+            parts=(SegmentPart(end - 1, content),),
             prev_chain=prev_chain,
-            chain=link(prev_chain, content),
+            chain=next_chain(prev_chain, content),
             final=final,
         )
 
-    return put_sealed(disk, first_seq, tiles.batches(first_seq, end), footer, level=level).chain
+    return write_sealed(disk, first_seq, tiles.batches(first_seq, end), footer, level=level).chain
 
 
 class _Tiles:

@@ -63,12 +63,14 @@ class OrderReport(msgspec.Struct, frozen=True):
     side: Side
     type: OrderType
     time_in_force: TimeInForce
-    price: Decimal  # 0 for a market order
+    price: Decimal  # 0: without a limit
     quantity: Decimal
     filled_quantity: Decimal
     venue_ns: int
     fills: tuple[Fill, ...] = ()  # the executions this very message carries, if any
     reason: str = ""
+    stop_price: Decimal = Decimal(0)  # 0: without a stop
+    venue_type: str = ""  # the venue's name for a FOREIGN type
 
 
 class BalanceReport(msgspec.Struct, frozen=True):

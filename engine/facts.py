@@ -6,13 +6,14 @@ the state. The other bodies are in engine/bodies.py; engine/record_codec.py read
 
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
 from engine.lifecycle import Report
 from engine.mode_reasons import Mode
 from engine.model import OrderType, Side, TimeInForce
+from engine.order_terms import RecordedTerms, Terms, terms_of
 
 
 class CloseReason(StrEnum):
@@ -31,14 +32,22 @@ class SequencedStream(StrEnum):
 
 
 class NewOrder(msgspec.Struct, frozen=True):
-    """An order as we wish it, in our own words."""
+    """An order as it is placed, or as another program placed it. `terms` says what its type means."""
+
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"stop_price", "venue_type"})
 
     instrument: str
     side: Side
     type: OrderType
     quantity: Decimal
-    price: Decimal = Decimal(0)  # 0 for a market order
+    price: Decimal = Decimal(0)  # 0: without a limit
     time_in_force: TimeInForce = TimeInForce.GTC
+    stop_price: Decimal = Decimal(0)  # 0: without a stop
+    venue_type: str = ""  # the venue's name for a FOREIGN type
+
+    @property
+    def terms(self) -> Terms:
+        return terms_of(self.type, RecordedTerms(self.price, self.time_in_force, self.stop_price, self.venue_type))
 
 
 # ---- facts -------------------------------------------------------------------------------------

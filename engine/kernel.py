@@ -72,7 +72,7 @@ class Kernel:
         account = replace(account, timers=Timers(due_ns, {}, min(due_ns.values())))
         market = session.empty_market()
         if opening:
-            market.take_carried(opening["market"])
+            market.restore_carried(opening["market"])
         state = State(account, market, seq=0, time_ns=record.time_ns, inputs=1)
         state.hash_inputs((record,))
         return state
@@ -105,21 +105,21 @@ class Kernel:
 
         """
         session, runner = self.session, self.session.runner
-        account, decisions = state.account, _NO_DECISIONS
+        account, decisions, start = state.account, _NO_DECISIONS, batch.row
         if runner.compiled:
             refresh(runner, state)
         records: Sequence[Record] = ()
         try:
             applied = apply(session, state, batch)  # decode, apply
-            while state.quiescent and batch.rows is not None and applied.triggers_only_strategies:  # strategies
-                if runner.has_compiled(applied.strategies):
+            while state.quiescent and applied.only_strategies:  # strategies
+                if not runner.compiled.keys().isdisjoint(applied.strategies):
                     break  # that a predicate fired is an output
                 found = runner.first_decision(state.account, state.market, applied.time_ns, applied.strategies)
                 if found is not None:
                     decisions = found
                     break
                 applied = apply(session, state, batch)  # no strategy decided anything, and the policy has nothing to do
-            records = count_inputs(state, batch, has_effect=applied.has_effect)
+            records = count_inputs(state, batch, start, has_effect=applied.has_effect)
             account = state.account
             is_checkpoint = state.inputs % session.settings.checkpoint_every == 0
             if not records or not (applied.has_effect or is_checkpoint):
@@ -137,9 +137,10 @@ class Kernel:
         session, was_closing = self.session, state.account.modes.closing
         with localcontext(MONEY):
             step = StepContext(state, record, session.rules)
-            HANDLERS[record.kind](session, step, applied)
-            if applied.market_flags:
-                handle_market(session, step, applied)
+            if not applied.only_strategies:
+                HANDLERS[record.kind](session, step, applied)
+                if applied.market_flags:
+                    handle_market(session, step, applied)
             for name in applied.strategies:
                 self._run_strategy(step, name, decisions)
             state.quiescent = advance_policy(session, step)
@@ -187,13 +188,13 @@ class Kernel:
         if record.kind in APPLIERS:
             batch = Batch((record,), until_ns=None)
             applied = apply(self.session, state, batch)
-            count_inputs(state, batch, has_effect=applied.has_effect)
+            count_inputs(state, batch, 0, has_effect=applied.has_effect)
             return
         change: Change
         if record.kind is Kind.FACT:
             change = read_fact(record.body or "")
             if isinstance(change, facts.StrategyWoken):
-                state.market.evaluated(self.session.trigger_names.index(change.strategy), record.time_ns)
+                state.market.note_evaluated(self.session.trigger_names.index(change.strategy), record.time_ns)
         elif record.kind is Kind.REQUEST:
             change = Requested(read_request(record.body or ""))
         else:

@@ -1,4 +1,4 @@
-"""The trade's nouns: instruments, sides, order types, ids. Values only; nothing here changes or decides."""
+"""The nouns of trading: instruments, sides, order types. Values only; engine/order_terms.py says what an order type means."""
 
 from collections.abc import Mapping
 from decimal import Decimal
@@ -20,6 +20,7 @@ class OrderType(StrEnum):
     MARKET = "MARKET"
     LIMIT = "LIMIT"
     LIMIT_MAKER = "LIMIT_MAKER"  # post only
+    FOREIGN = "FOREIGN"  # another program's, of a type that the engine does not have (order_terms.ForeignTerms)
 
 
 class TimeInForce(StrEnum):
@@ -29,14 +30,14 @@ class TimeInForce(StrEnum):
 
 
 class RateLimits(msgspec.Struct, frozen=True):
-    """What a venue lets one address and one account send. The defaults are Binance Spot's (binance_spot.md section 11)."""
+    """The requests that a venue allows one address and one account. The defaults are Binance Spot's (binance_spot.md section 11)."""
 
     weight_minute_max: int = 6000  # request weight in a clock minute, for all programs of the address
     orders_10s_max: int = 100  # orders in ten seconds, for the account
 
 
 class Instrument(msgspec.Struct, frozen=True):
-    """What one market allows. Scales are decimal places: an integer price is price * 10**price_scale.
+    """One market and its limits. Scales are decimal places: an integer price is price * 10**price_scale.
 
     A bound of 0 means the venue states none (Binance: a filter value of 0 disables that bound).
     """
@@ -59,18 +60,23 @@ class Instrument(msgspec.Struct, frozen=True):
     notional_min_applies_to_market: bool = True
     trading: bool = True
     # of contracts; engine/contracts.py says what they are worth
-    contract: str = ""  # the venue's word for what kind it is: "PERPETUAL", "CURRENT_QUARTER"; "": no contract, spot
-    contract_size: Decimal = Decimal(1)  # what a quantity of 1 stands for: units of base, of quote where it is inverse
+    contract: str = ""  # the venue's name for its kind: "PERPETUAL", "CURRENT_QUARTER"; "": no contract, spot
+    contract_size: Decimal = Decimal(
+        1
+    )  # units of base in a quantity of 1, or units of quote if the contract is inverse
     inverse: bool = False  # priced in quote, margined and paid in base
     margin: str = ""  # the asset of margin, fees and P&L; "" for spot
     delivery_ns: int = 0  # venue time at which it ends; 0: never
 
 
-ONLY = "*"  # what a strategy calls the instrument of a session that has one alone
+ONLY = "*"  # a strategy's name for the single instrument of its session
 
 
-def find_instrument(instruments: Mapping[str, Instrument], wanted: str) -> Instrument | None:
-    """By its id or, where that is enough, by the venue's symbol; "*" is the only one there is. None where there is no such, or no only one."""
-    if wanted == ONLY:
+def find_instrument(instruments: Mapping[str, Instrument], name: str) -> Instrument | None:
+    """Return the instrument with this id or symbol, or None.
+
+    `*` matches if the session has exactly one instrument.
+    """
+    if name == ONLY:
         return next(iter(instruments.values())) if len(instruments) == 1 else None
-    return instruments.get(wanted) or next((of for of in instruments.values() if of.symbol == wanted), None)
+    return instruments.get(name) or next((each for each in instruments.values() if each.symbol == name), None)

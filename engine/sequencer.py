@@ -61,17 +61,8 @@ class Sequencer:
     def __init__(self, kernel: Kernel, append: Append) -> None:
         self.kernel = kernel
         self._append = append
-        self._state: State | None = None
-
-    @property
-    def state(self) -> State:
-        """The state after the last step."""
-        assert self._state is not None, "begin comes first"
-        return self._state
-
-    @property
-    def has_begun(self) -> bool:
-        return self._state is not None
+        self.has_begun = False
+        self.state: State  # after the last step; `begin` makes it
 
     @property
     def next_due_ns(self) -> int:
@@ -80,10 +71,11 @@ class Sequencer:
 
     def begin(self, session: SessionBody) -> list[Output]:
         """Make the SESSION record, the first of all, and return its outputs."""
-        assert self._state is None, "a session begins once"
+        assert not self.has_begun, "a session begins once"
         record = Record(seq=0, time_ns=session.started_ns, kind=Kind.SESSION, source="shell", body=canonical(session))
-        self._state = self.kernel.begin(record)
-        outputs = self.kernel.open_session(self._state, record)
+        self.state = self.kernel.begin(record)
+        self.has_begun = True
+        outputs = self.kernel.open_session(self.state, record)
         self._append([record, *(output.record for output in outputs)], urgent=True)
         return outputs
 
@@ -171,8 +163,8 @@ def next_timer(state: State) -> tuple[int, str]:
     market = state.market
     if market.next_due_ns > due[0]:
         return due
-    trigger = market.due_watches(market.next_due_ns)[0]
-    return min(due, (market.due_ns(trigger), timer_name(TimerKind.THROTTLE, market.watches[trigger].name)))
+    trigger = market.due_triggers(market.next_due_ns)[0]
+    return min(due, (market.due_ns(trigger), timer_name(TimerKind.THROTTLE, market.triggers[trigger].name)))
 
 
 def due_timer(state: State, periods_ns: Mapping[str, int], now_ns: int) -> Record:

@@ -3,23 +3,29 @@
 Made once a session and never changed. It holds no state of the session and decides nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 from importlib import import_module
 from typing import Any
 
 from engine.execution.request_factory import RequestFactory
 from engine.market import views
+from engine.market.indicators.ema import EmaSpec
+from engine.market.indicators.indicator import IndicatorSpec
+from engine.market.indicators.registry import indicator_spec
 from engine.market.market_state import Market
-from engine.market.views import BarSpec, EmaSpec, Stream, TriggerSpec
-from engine.model import Instrument, RateLimits, find_instrument
+from engine.market.views import BarSpec, Stream, TriggerSpec
+from engine.model import ONLY, Instrument, RateLimits
 from engine.requests import LinkPlan, LinkRole
+from engine.risk.context import BoundRule
 from engine.session_record import MILLISECOND_NS, SECOND_NS, SessionBody, VenueSettings
 from engine.state.session_state import Rules
 from engine.state.timers import periods
 from engine.strategy.api import Every, OnQuote, Predicate, PriceMove
 from engine.strategy.loading import LoadedStrategy, load
+from engine.strategy.rule_loading import load_rules
 from engine.strategy.runner import StrategyRunner
-from engine.venues.venue import Venue
+from engine.venues.venue import MarketDialect, Venue
 
 BUILT_IN_VENUES = {
     "binance_coinm": "engine.venues.binance_coinm:BinanceCoinm",
@@ -58,6 +64,28 @@ def make_venue(settings: VenueSettings, instruments: Sequence[Instrument]) -> Ve
     return venue
 
 
+def _by_name(instruments: Mapping[str, Instrument]) -> dict[str, Instrument]:
+    """Return all names of instruments as engine.model.find_instrument knows them: id, symbol, or "*" for a single one."""
+    names = dict(instruments)
+    for instrument in instruments.values():
+        names.setdefault(instrument.symbol, instrument)
+        if len(instruments) == 1:
+            names[ONLY] = instrument
+    return names
+
+
+class _MarketDialects(dict[str, MarketDialect]):
+    """Source of market frames -> what decodes them, found once."""
+
+    def __init__(self, session: "SessionContext") -> None:
+        super().__init__()
+        self._session = session
+
+    def __missing__(self, source: str) -> MarketDialect:
+        dialect = self[source] = self._session.venue_of(source).market
+        return dialect
+
+
 class SessionContext:
     """The fixed part of a session: see the module's head."""
 
@@ -74,6 +102,7 @@ class SessionContext:
         loaded = {settings.name: load(settings) for settings in body.strategies} if strategies is None else strategies
         self.strategies = loaded
         self.instruments = {instrument.id: instrument for instrument in body.instruments}
+        self.instrument_by_name = _by_name(self.instruments)  # as strategies name them
         self.indexes = {name: index for index, name in enumerate(self.instruments)}
         self.venues: dict[str, Venue] = {}
         self.rate_limits: dict[str, RateLimits] = {}
@@ -84,6 +113,7 @@ class SessionContext:
             self.rate_limits[venue.name] = settings.allowance
         self.requests = {name: RequestFactory(venue, body.engine) for name, venue in self.venues.items()}
         self._venue_of_source: dict[str, Venue] = {}
+        self.market_dialects = _MarketDialects(self)
         self._indexes_of_source: dict[str, list[int]] = {}
         self._link_of: dict[tuple[int, Stream], str] = {}
         self.assets = frozenset(
@@ -95,16 +125,21 @@ class SessionContext:
         )
         self.rules = Rules(body.engine, self.timer_periods_ns, body.seed)
         self.trigger_names = [name for name, each in loaded.items() if isinstance(each.cadence, OnQuote)]
-        self._averages = self._declared_averages()
+        self._indicators = self._declared_indicators()
         self.runner = StrategyRunner(
             strategies=loaded,
-            instruments=self.instruments,
+            instruments=self.instrument_by_name,
             indexes=self.indexes,
-            averages={key: index for index, (key, _) in enumerate(self._averages)},
+            indicators={key: index for index, (key, _) in enumerate(self._indicators)},
             triggers={name: number for number, name in enumerate(self.trigger_names)},
         )
         # sessions whose mark an order of ours bears
         self.own_sessions = (body.session, *((body.previous.session,) if body.previous else ()))
+
+    @cached_property
+    def risk_rules(self) -> dict[str, BoundRule]:
+        """The session's risk rules. They load with the first order: a rebuild decides nothing, so it runs no user's code."""
+        return load_rules(self.body.rules)
 
     def empty_market(self) -> Market:
         """Return the market of the session's instruments before any message, with what the strategies declare."""
@@ -118,13 +153,13 @@ class SessionContext:
         market = Market.empty(
             list(self.instruments.values()),
             bars=self._declared_bars(),
-            averages=[spec for _, spec in self._averages],
-            watches=triggers,
+            indicators=[spec for _, spec in self._indicators],
+            triggers=triggers,
         )
         for name, number in self.runner.compiled.items():
             predicate = self.strategies[name].look
             assert predicate is not None, name
-            market.compile_in(number, predicate)
+            market.install_predicate(number, predicate)
         return market
 
     def _conditions(
@@ -140,14 +175,14 @@ class SessionContext:
             indexes_of = {
                 name: tuple(
                     k
-                    for k, ((owner, _, _), spec) in enumerate(self._averages)
+                    for k, ((owner, _, _), spec) in enumerate(self._indicators)
                     if (owner, spec.instrument_id) == (strategy, name)
                 )
                 for name in ids
             }
             return tuple(views.PredicateSpec(name, which, indexes_of[name]) for which, name in enumerate(ids))
         index_of = {
-            (owner, average, spec.instrument_id): k for k, ((owner, average, _), spec) in enumerate(self._averages)
+            (owner, average, spec.instrument_id): k for k, ((owner, average, _), spec) in enumerate(self._indicators)
         }
         return tuple(
             views.CrossOverSpec(name, index_of[strategy, when.first, name], index_of[strategy, when.second, name])
@@ -159,19 +194,22 @@ class SessionContext:
             (instrument.id, seconds * SECOND_NS)
             for loaded in self.strategies.values()
             for name in loaded.instruments
-            if (instrument := find_instrument(self.instruments, name)) is not None
+            if (instrument := self.instrument_by_name.get(name)) is not None
             for seconds in loaded.bars_s
         }
         return [BarSpec(instrument_id, interval_ns) for instrument_id, interval_ns in sorted(declared)]
 
-    def _declared_averages(self) -> list[tuple[tuple[str, str, str], EmaSpec]]:
-        """Return ((strategy, average, instrument as declared), spec), in the order of the market's averages."""
+    def _declared_indicators(self) -> list[tuple[tuple[str, str, str], IndicatorSpec]]:
+        """Return ((strategy, indicator, instrument as declared), spec), in the order of the market's indicators."""
         return [
-            ((strategy, average.name, name), EmaSpec(instrument.id, average.length))
+            ((strategy, indicator_name, name), indicator_spec(kind, instrument.id, parameters))
             for strategy, loaded in self.strategies.items()
-            for average in loaded.averages
+            for indicator_name, kind, parameters in (
+                *((average.name, EmaSpec.name, {"length": average.length}) for average in loaded.averages),
+                *((indicator.name, indicator.kind, indicator.parameters) for indicator in loaded.indicators),
+            )
             for name in loaded.instruments
-            if (instrument := find_instrument(self.instruments, name)) is not None
+            if (instrument := self.instrument_by_name.get(name)) is not None
         ]
 
     def links(self, venue: str) -> tuple[LinkPlan, ...]:

@@ -37,6 +37,7 @@ class Declared(msgspec.Struct, frozen=True):
     every_ms: int = 0  # 0: asked when a quote changes
     throttle_ms: int = 0
     averages: tuple[tuple[str, int], ...] = ()  # name, length
+    indicators: tuple[tuple[str, str, dict[str, Any]], ...] = ()  # name, kind, parameters
     bars_s: tuple[int, ...] = ()  # lengths of bars, in seconds
     cross: tuple[str, str] | None = None  # asked when these averages change their order
     move_ppm: int = 0  # asked when the mid has moved by so much; 0: no such condition
@@ -64,6 +65,16 @@ class RiskSettings(msgspec.Struct, frozen=True):
     open_orders_max: int = 50  # per instrument
     orders_per_second_max: int = 20  # new orders, all strategies: a guard against spam
     market_slippage_max: Decimal = Decimal("0.005")  # headroom when a market buy's cost is estimated
+
+
+class RuleSettings(msgspec.Struct, frozen=True):
+    """A risk rule as it ran: one of engine/risk/rules by its name, or a user's with the source text of its modules."""
+
+    name: str
+    settings: dict[str, Any] = {}
+    module: str = ""  # the module that holds a user's rule; "": built in
+    rule: str = ""  # the name of the rule in that module
+    sources: dict[str, str] = {}  # module name -> text
 
 
 class EngineSettings(msgspec.Struct, frozen=True):
@@ -126,6 +137,7 @@ class SessionBody(msgspec.Struct, frozen=True):
     previous: PreviousSession | None = None
     opening: dict[str, Any] | None = None  # the carried parts of state, brought forward
     resimulated: Resimulated | None = None
+    rules: tuple[RuleSettings, ...] = ()  # the risk rules; (): engine.risk.rules.FIRST_RULES
 
 
 read_session = msgspec.json.Decoder(SessionBody).decode

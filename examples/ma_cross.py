@@ -26,7 +26,7 @@ class MovingAverageCross:
 
     @dataclass
     class State:
-        """What is remembered."""
+        """State that is kept between decisions."""
 
         crosses: int = 0
 

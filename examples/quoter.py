@@ -26,7 +26,7 @@ class Quoter:
 
     @dataclass
     class State:
-        """What is remembered."""
+        """State that is kept between decisions."""
 
         requotes: int = 0
 

@@ -1,10 +1,10 @@
-"""Archived sessions as copies on this machine: fetched once, proved by their manifest, kept for whoever asks for them next.
+"""Local copies of archived sessions: fetched once, verified against their manifest and kept for later commands.
 
     <folder>/<a hash of the archive's manifest>/<the session's name>
 
-The folder is VERBATIM_COPIES of the environment, else verbatim/sessions in XDG_CACHE_HOME or ~/.cache.
-Under its name a copy is whole, for it is renamed there when it is; who wants one that another process fetches waits for that.
-Nothing is ever removed here: a copy may be deleted whenever nobody works on it.
+The folder is VERBATIM_COPIES of the environment, otherwise verbatim/sessions in XDG_CACHE_HOME or ~/.cache.
+A copy gets its name only when it is complete. If another process is fetching the same session, the call waits for it.
+This module never deletes a copy. The user may delete one while no command uses it.
 """
 
 import fcntl
@@ -17,53 +17,62 @@ from pathlib import Path
 
 import msgspec
 
-from journal.archive import MANIFEST, ArchiveManifest, fetch, opened, read_manifest
-from journal.errors import ArchiveFailedError, ArchiveRefusedError
+from journal.archive import ArchiveManifest, fetch, missing_archive, read_manifest
+from journal.archive_location import open_location
+from journal.errors import ArchiveFailedError
 
 LOCK = "lock"
 
 
 def is_address(session: str) -> bool:
+    """Return True for the URI of an archive, as opposed to a session's path or id."""
     return "://" in session
 
 
-def name_at(address: str) -> str:
-    """The folder's name at an address, for people."""
+def session_name(address: str) -> str:
+    """Return the session's folder name in an archive's address, for display."""
     return address.partition("?")[0].rstrip("/").rpartition("/")[2]
 
 
-def copies_folder() -> Path:
-    if given := os.environ.get("VERBATIM_COPIES"):
-        return Path(given).absolute()
-    root = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111 - Path.expanduser raises where there is no home
+def cache_folder() -> Path:
+    """Return the folder of all local copies."""
+    if configured := os.environ.get("VERBATIM_COPIES"):
+        return Path(configured).absolute()
+    root = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111 - Path.expanduser raises without a home
     return Path(root).absolute() / "verbatim" / "sessions"
 
 
-def copy_of(address: str) -> Path:
-    """The folder of the copy. ArchiveRefusedError where no archive is there; DamagedArchiveError; ArchiveFailedError."""
-    place = opened(address)
+def cached_copy(address: str) -> Path:
+    """Return the folder of the local copy, and fetch it first if needed.
+
+    Raises:
+        ArchiveRefusedError: There is no archive at the address.
+        DamagedArchiveError: The archive differs from its manifest.
+        ArchiveFailedError: A read or a write failed.
+    """
+    place = open_location(address)
     manifest = read_manifest(place)
     if manifest is None:
-        raise ArchiveRefusedError(f"{place.shown} holds no {MANIFEST}: no archive is there, or it was never finished.")
-    within = copies_folder() / hashlib.sha256(msgspec.json.encode(manifest)).hexdigest()[:32]
+        raise missing_archive(place)
+    within = cache_folder() / hashlib.sha256(msgspec.json.encode(manifest)).hexdigest()[:32]
     folder = within / manifest.session
-    if _is_whole(folder, manifest):
+    if _is_complete(folder, manifest):
         return folder
     try:
         within.mkdir(parents=True, exist_ok=True)
-        with _alone(within / LOCK):
-            if not _is_whole(folder, manifest):
+        with _exclusive(within / LOCK):
+            if not _is_complete(folder, manifest):
                 shutil.rmtree(folder, ignore_errors=True)
                 fetch(place, into=folder, journals=within)
     except OSError as error:
         raise ArchiveFailedError(
-            f"{within} cannot be written: {error.strerror}. What to do: set VERBATIM_COPIES to a folder that can."
+            f"{within} cannot be written: {error.strerror}. What to do: set VERBATIM_COPIES to a writable folder."
         ) from error
     return folder
 
 
-def _is_whole(folder: Path, manifest: ArchiveManifest) -> bool:
-    """What was proved when it was fetched is there still; of the bytes each reader checks its own."""
+def _is_complete(folder: Path, manifest: ArchiveManifest) -> bool:
+    """Return True if every file of the verified copy still has its size. Readers check the bytes that they use."""
     try:
         return all((folder / file.name).stat().st_size == file.bytes for file in manifest.files)
     except OSError:
@@ -71,8 +80,8 @@ def _is_whole(folder: Path, manifest: ArchiveManifest) -> bool:
 
 
 @contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """Of all processes of this machine; the lock dies with its holder."""
+def _exclusive(path: Path) -> Iterator[None]:
+    """Wait until no other process of this machine holds the lock, then hold it. It ends with its process."""
     with path.open("wb") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

@@ -1,19 +1,17 @@
-"""Records as the Arrow record-batch message of one frame, and back.
+"""Codec between records and the Arrow record-batch message of one frame.
 
-A frame holds some 14 records, and at that size Arrow's own way of making a batch costs more than everything else the
-writer does. So the message is put together here from its parts: its head is taken once from Arrow, for this schema, and
-what differs from batch to batch (rows, nulls, offsets and lengths of the buffers) is written into its places.
-What comes out is read by Arrow; a property test holds it equal to what Arrow would have made.
+A frame holds some 14 records. At that size building a batch with Arrow costs more than everything else that the writer
+does, so this module assembles the message itself. Arrow makes the head once for this schema, and each message patches the
+values that vary (rows, nulls, offsets and lengths of the buffers). A property test compares the result with Arrow's own.
 
-Knows the columns of a record and the layout of an Arrow message (https://arrow.apache.org/docs/format/Columnar.html);
-nothing of frames and files.
+Knows the columns of a record and the layout of an Arrow message (https://arrow.apache.org/docs/format/Columnar.html),
+but not frames and files.
 """
 
+import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import accumulate, repeat
-from struct import Struct, unpack_from
-from struct import error as StructError  # noqa: N812 - the module names it as no class is named
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -39,13 +37,13 @@ assert set(Record.__struct_fields__) == set(SCHEMA.names)
 _KINDS = {kind.value: kind for kind in Kind}
 _PADDING = [bytes(-size % 8) for size in range(8)]  # buffers begin at multiples of 8
 _BUFFERS = sum(2 if pa.types.is_integer(field.type) else 3 for field in SCHEMA)
-_pack_number = Struct("<q").pack_into
-_pack_nodes = Struct(f"<{2 * len(SCHEMA)}q").pack_into  # each is two numbers: rows, nulls
-_pack_buffers = Struct(f"<{2 * _BUFFERS}q").pack_into  # each is two numbers: offset, length
+_pack_number = struct.Struct("<q").pack_into
+_pack_nodes = struct.Struct(f"<{2 * len(SCHEMA)}q").pack_into  # two numbers per column: rows, nulls
+_pack_buffers = struct.Struct(f"<{2 * _BUFFERS}q").pack_into  # two numbers per buffer: offset, length
 
 
 class _Head(NamedTuple):
-    """The message's head for this schema, and the places in it that differ from batch to batch."""
+    """The message's head for this schema, and the positions of the values that vary between batches."""
 
     data: bytes
     rows_at: int
@@ -54,46 +52,51 @@ class _Head(NamedTuple):
     body_bytes_at: int
 
 
-def _field(data: bytes, table: int, number: int) -> int:
-    """Where a flatbuffer's table holds its field of that number."""
-    vtable = table - unpack_from("<i", data, table)[0]
-    return table + int(unpack_from("<H", data, vtable + 4 + 2 * number)[0])
+def _field_position(data: bytes, table: int, number: int) -> int:
+    """Return the position of a field in a flatbuffer's table."""
+    vtable = table - struct.unpack_from("<i", data, table)[0]
+    return table + int(struct.unpack_from("<H", data, vtable + 4 + 2 * number)[0])
 
 
-def _followed(data: bytes, at: int) -> int:
-    return at + int(unpack_from("<I", data, at)[0])
+def _follow_offset(data: bytes, at: int) -> int:
+    return at + int(struct.unpack_from("<I", data, at)[0])
 
 
-def _head() -> _Head:
-    """From a batch that has rows and nulls everywhere, so that no field of the head is left out as a default."""
+def _build_head() -> _Head:
+    """Return the head of a message that Arrow made.
+
+    Its batch has rows and nulls in every column, because Arrow omits fields that have their default value.
+    """
     row = ([1], [1], [None], ["a"], ["a"], [None], [None], [None], [None], [None])
     columns = [pa.array(values, field.type) for values, field in zip(row, SCHEMA, strict=True)]
     batch = pa.record_batch(columns, schema=SCHEMA)
     message = batch.serialize().to_pybytes()
-    prefix = 8  # the continuation mark and the length of what follows
-    data = message[: prefix + unpack_from("<I", message, 4)[0]]
-    root = _followed(data, prefix)
-    header = _followed(data, _field(data, root, 2))
+    prefix = 8  # the continuation mark and the length of the flatbuffer
+    data = message[: prefix + struct.unpack_from("<I", message, 4)[0]]
+    root = _follow_offset(data, prefix)
+    header = _follow_offset(data, _field_position(data, root, 2))
     return _Head(
         data=data,
-        rows_at=_field(data, header, 0),
-        nodes_at=_followed(data, _field(data, header, 1)) + 4,
-        buffers_at=_followed(data, _field(data, header, 2)) + 4,
-        body_bytes_at=_field(data, root, 3),
+        rows_at=_field_position(data, header, 0),
+        nodes_at=_follow_offset(data, _field_position(data, header, 1)) + 4,
+        buffers_at=_follow_offset(data, _field_position(data, header, 2)) + 4,
+        body_bytes_at=_field_position(data, root, 3),
     )
 
 
-_HEAD = _head()
+_HEAD = _build_head()
 
 
 class _Column(NamedTuple):
+    """One column of a message."""
+
     nulls: int
-    sizes: tuple[int, ...]  # of its buffers, without what fills them up to multiples of 8
-    data: bytes  # the buffers, filled up, one behind the other
+    sizes: tuple[int, ...]  # of its buffers, without padding
+    data: bytes  # the buffers in order, each padded to a multiple of 8
 
 
 def _bits(values: Sequence[object]) -> bytes:
-    """Arrow's bitmap of validity: one bit a row, the first the lowest."""
+    """Return Arrow's validity bitmap: one bit per row, the lowest bit first."""
     bits = sum(1 << at for at, value in enumerate(values) if value is not None)
     size = (len(values) + 7) // 8
     return bits.to_bytes(size + -size % 8, "little")
@@ -101,37 +104,37 @@ def _bits(values: Sequence[object]) -> bytes:
 
 @lru_cache(1024)
 def _packer(rows: int, letter: str) -> Callable[..., bytes]:
-    return Struct(f"<{rows}{letter}").pack
+    return struct.Struct(f"<{rows}{letter}").pack
 
 
 def _numbers(values: Sequence[int | None]) -> _Column:
     rows = len(values)
     if values[0] is None and values.count(None) == rows:
-        return _no_numbers(rows)
+        return _null_numbers(rows)
     pack = _packer(rows, "q")
     try:
         return _Column(0, (0, 8 * rows), pack(*values))
-    except StructError:  # some are null; asked for here, since looking at each costs more than all the rest
-        given = pack(*[0 if value is None else value for value in values])
-    return _Column(values.count(None), ((rows + 7) // 8, 8 * rows), _bits(values) + given)
+    except struct.error:  # some values are null; checking each value in advance would cost more than the packing
+        numbers = pack(*[0 if value is None else value for value in values])
+    return _Column(values.count(None), ((rows + 7) // 8, 8 * rows), _bits(values) + numbers)
 
 
 @lru_cache(256)
-def _no_numbers(rows: int) -> _Column:
+def _null_numbers(rows: int) -> _Column:
     bits = _bits([None] * rows)
     return _Column(rows, ((rows + 7) // 8, 8 * rows), bits + bytes(8 * rows))
 
 
 def _bytes(values: Sequence[bytes | None]) -> _Column:
     if values[0] is None and values.count(None) == len(values):
-        return _one_word(None, len(values))
+        return _constant_texts(None, len(values))
     try:
-        return _filled(values, 0, b"")  # type: ignore[arg-type] # where some are null it says so
+        return _variable_column(values, 0, b"")  # type: ignore[arg-type] # raises TypeError if some are null
     except TypeError:
-        return _filled([value or b"" for value in values], values.count(None), _bits(values))
+        return _variable_column([value or b"" for value in values], values.count(None), _bits(values))
 
 
-def _filled(values: Sequence[bytes], nulls: int, bits: bytes) -> _Column:
+def _variable_column(values: Sequence[bytes], nulls: int, bits: bytes) -> _Column:
     rows = len(values)
     offsets = _packer(rows + 1, "i")(0, *accumulate(map(len, values)))
     data = b"".join(values)
@@ -142,20 +145,20 @@ def _filled(values: Sequence[bytes], nulls: int, bits: bytes) -> _Column:
 def _texts(values: Sequence[str | None]) -> _Column:
     word = values[0]
     if values.count(word) == len(values):
-        return _one_word(word, len(values))
+        return _constant_texts(word, len(values))
     return _bytes([value if value is None else value.encode() for value in values])
 
 
 @lru_cache(512)
-def _one_word(word: str | None, rows: int) -> _Column:
-    """One word for all rows, as kind and source often are, or none at all."""
+def _constant_texts(word: str | None, rows: int) -> _Column:
+    """Return a column with the same text, or null, in every row. Columns such as kind and source often are constant."""
     if word is None:
-        return _filled([b""] * rows, rows, _bits([None] * rows))
-    return _filled([word.encode()] * rows, 0, b"")
+        return _variable_column([b""] * rows, rows, _bits([None] * rows))
+    return _variable_column([word.encode()] * rows, 0, b"")
 
 
 def to_message(records: Sequence[Record]) -> bytes:
-    """Records that follow each other as one Arrow record-batch message, which `pa.ipc.read_record_batch` reads."""
+    """Return consecutive records as one Arrow record-batch message, which `pa.ipc.read_record_batch` reads."""
     rows = len(records)
     seq, time_ns, kind, source, cause, key, recv_ns, meta, payload, body = zip(*map(astuple, records), strict=True)
     columns = (
@@ -187,11 +190,16 @@ def to_message(records: Sequence[Record]) -> bytes:
 
 
 def from_message(message: bytes) -> pa.RecordBatch:
+    """Return the record batch of a message that `to_message` made."""
     return pa.ipc.read_record_batch(pa.py_buffer(message), SCHEMA)
 
 
 def to_records(batch: pa.RecordBatch) -> Iterator[Record]:
-    """The rows as records; `kind` and `source` may come dictionary-encoded. ValueError on an unknown kind."""
+    """Return an iterator of the rows as records. `kind` and `source` may be dictionary-encoded.
+
+    Raises:
+        ValueError: A row has an unknown kind.
+    """
     column = dict(zip(batch.schema.names, batch.columns, strict=True))
     return map(
         Record,
@@ -210,25 +218,25 @@ def to_records(batch: pa.RecordBatch) -> Iterator[Record]:
 
 def _kinds(column: pa.Array) -> Iterable[Kind]:
     try:
-        if isinstance(column, pa.DictionaryArray):  # one look-up for each word, not for each row
-            return _worded(column, [_KINDS[text] for text in column.dictionary.to_pylist()])
+        if isinstance(column, pa.DictionaryArray):  # one look-up per distinct text, not per row
+            return _decode_words(column, [_KINDS[text] for text in column.dictionary.to_pylist()])
         return [_KINDS[text] for text in column.to_pylist()]
     except KeyError as error:
-        raise ValueError(f"{error.args[0]!r} is no kind of record that this version knows") from None
+        raise ValueError(f"{error.args[0]!r} is not a kind of record that this version knows") from None
 
 
 def _values(column: pa.Array) -> Any:
     if column.null_count == len(column):
         return repeat(None, len(column))
     if isinstance(column, pa.DictionaryArray):
-        return _worded(column, column.dictionary.to_pylist())
+        return _decode_words(column, column.dictionary.to_pylist())
     if column.null_count:
         return column.to_pylist()
-    return column.to_numpy(zero_copy_only=False).tolist()  # sooner than Arrow makes objects
+    return column.to_numpy(zero_copy_only=False).tolist()  # faster than Arrow's to_pylist
 
 
-def _worded(column: pa.DictionaryArray, words: list[Any]) -> Iterable[Any]:
-    """The rows' words, by their dictionary. Most groups of a market's records know one alone."""
+def _decode_words(column: pa.DictionaryArray, words: list[Any]) -> Iterable[Any]:
+    """Return the text of each row of a dictionary column. Most groups of market records use a single text."""
     if len(words) == 1 and not column.null_count:
         return repeat(words[0], len(column))
     return map(words.__getitem__, column.indices.to_pylist())

@@ -1,7 +1,7 @@
-"""What was computed from a journal and would take long to compute again, in files beside its segments.
+"""Caches: results that take long to compute from a journal, in files beside its segments.
 
-A cache is never the truth. It is used only where it was made from the very same things and its bytes are whole; else it is
-as if it were not there. Written by readers, without a lock: two that write the same cache write the same bytes.
+A cache is never the truth. It is used only if its inputs are identical and its bytes are intact; otherwise it counts as
+missing. Readers write caches without a lock, because two readers that write the same cache write the same bytes.
 """
 
 import hashlib
@@ -16,8 +16,15 @@ _HASH_BYTES = 32
 _HEAD_BYTES = len(_MAGIC) + 2 * _HASH_BYTES
 
 
-def keep(folder: Path, name: str, made_from: str, body: bytes) -> None:
-    """`made_from` names everything that `body` follows from: code, records, settings. A folder that cannot be written stays as it is."""
+def save(folder: Path, name: str, made_from: str, body: bytes) -> None:
+    """Write a cache file; do nothing if the folder cannot be written.
+
+    Args:
+        folder: The session's folder.
+        name: The cache's name without suffix.
+        made_from: Identifies everything that `body` depends on: code, records, settings.
+        body: The content.
+    """
     path = folder / f"{name}{SUFFIX}"
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     with suppress(OSError):
@@ -25,8 +32,8 @@ def keep(folder: Path, name: str, made_from: str, body: bytes) -> None:
         temporary.replace(path)
 
 
-def find(folder: Path, name: str, made_from: str) -> memoryview | None:
-    """The body; None where there is none that was made from the same."""
+def load(folder: Path, name: str, made_from: str) -> memoryview | None:
+    """Return the body of a cache, or None if it is missing, damaged or was made from something else."""
     try:
         data = (folder / f"{name}{SUFFIX}").read_bytes()
     except OSError:
@@ -35,10 +42,10 @@ def find(folder: Path, name: str, made_from: str) -> memoryview | None:
     return body if head == b"".join((_MAGIC, _hash(made_from.encode()), _hash(body))) else None
 
 
-def names(folder: Path, prefix: str) -> Iterator[str]:
-    """Of the caches that begin so, the last first."""
-    found = [path.name.removesuffix(SUFFIX) for path in folder.glob(f"{prefix}*{SUFFIX}")]
-    return iter(sorted(found, reverse=True))
+def list_names(folder: Path, prefix: str) -> Iterator[str]:
+    """Return an iterator of the names of caches with a prefix, the last name first."""
+    names = [path.name.removesuffix(SUFFIX) for path in folder.glob(f"{prefix}*{SUFFIX}")]
+    return iter(sorted(names, reverse=True))
 
 
 def _hash(data: bytes | memoryview) -> bytes:

@@ -1,7 +1,7 @@
-"""The hash of a segment's rows, and of the chain over segments.
+"""The hash of a segment's rows, and the chain over segments.
 
-It is over the rows and not over the file, so it survives another codec, another size of row groups, and merging.
-Knows the columns of a record; nothing of files.
+The hash covers the rows and not the file, so it survives another codec, another size of row groups, and merging.
+Knows the columns of a record, but not files.
 """
 
 import hashlib
@@ -13,9 +13,9 @@ import pyarrow.compute as pc
 
 from journal.arrow_codec import SCHEMA
 
-BLOCK_ROWS = 16_384  # the unit of the hash: a segment's rows are fed to it in blocks of so many
+BLOCK_ROWS = 16_384  # a segment's rows are hashed in blocks of this size
 CHAIN_START = "0" * 64
-_COLUMNS_VERSION = b"1"  # of what is hashed: another set of columns would be another
+_COLUMNS_VERSION = b"1"  # another set of columns would get another version
 
 
 class ContentHash:
@@ -25,6 +25,7 @@ class ContentHash:
         self._hash = hashlib.sha256(_COLUMNS_VERSION)
 
     def add(self, block: pa.RecordBatch) -> None:
+        """Hash the next block."""
         for name, column in zip(SCHEMA.names, block.columns, strict=True):
             nulls = column.null_count
             self._hash.update(f"{name}:{len(column)}:{nulls};".encode())
@@ -45,32 +46,34 @@ class ContentHash:
             self._hash.update(memoryview(data)[int(ends[0]) : int(ends[-1])])
 
     def hexdigest(self) -> str:
+        """Return the hash of all blocks so far."""
         return self._hash.hexdigest()
 
 
 def blocks(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """The same rows, cut anew into blocks of BLOCK_ROWS."""
-    held: list[pa.RecordBatch] = []
+    """Split the rows of all batches into blocks of BLOCK_ROWS."""
+    waiting: list[pa.RecordBatch] = []
     rows = 0
     for batch in batches:
-        held.append(batch)
+        waiting.append(batch)
         rows += batch.num_rows
         while rows >= BLOCK_ROWS:
-            joined = pa.concat_batches(held)
+            joined = pa.concat_batches(waiting)
             yield joined.slice(0, BLOCK_ROWS)
-            held = [joined.slice(BLOCK_ROWS)]
+            waiting = [joined.slice(BLOCK_ROWS)]
             rows -= BLOCK_ROWS
     if rows:
-        yield pa.concat_batches(held)
+        yield pa.concat_batches(waiting)
 
 
-def content_of(batches: Iterable[pa.RecordBatch]) -> str:
+def hash_rows(batches: Iterable[pa.RecordBatch]) -> str:
+    """Return the hash of all rows of the batches."""
     digest = ContentHash()
     for block in blocks(batches):
         digest.add(block)
     return digest.hexdigest()
 
 
-def link(prev_chain: str, content: str) -> str:
-    """The chain value after a segment: it vouches for that segment and for all before it."""
+def next_chain(prev_chain: str, content: str) -> str:
+    """Return the chain value after a segment. It covers that segment and all segments before it."""
     return hashlib.sha256((prev_chain + content).encode()).hexdigest()

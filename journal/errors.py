@@ -1,46 +1,51 @@
-"""What can go wrong with a journal, by whose fault it is. Texts are for people: what, where, what to do.
+"""Errors of a journal. Their messages are for people: what happened, to which file, what to do.
 
 JournalError
     JournalFailedError      the disk refused a write or a sync: final for this writer
-    JournalBehindError      the disk is slower than the session: too much waits in memory
+    JournalBehindError      the disk is slower than the session: too many records wait in memory
     JournalLockedError      another process writes this journal
-    NotAJournalError        the folder holds no journal
-    DamagedJournalError     bytes that were once on stable storage are not what was written
-    UnknownSessionError     no session goes by that name
-    AmbiguousSessionError   several do
-    CaptureRefusedError     a file of another tool that cannot be imported as asked
-      DamagedCaptureError   it can be read up to some line only
-    BundleRefusedError      a bundle that cannot be made as asked
-    ExportRefusedError      a file that is not written: it is there already, or of no known form
-    ArchiveRefusedError     an archive that cannot be written or read as asked
-    ArchiveFailedError      the place of an archive, or the way to it, failed us
-    DamagedArchiveError     an archive's bytes are not what was written
+    NotAJournalError        the folder contains no journal
+    DamagedJournalError     bytes that were on stable storage differ from the bytes written
+    UnknownSessionError     no session matches the name
+    AmbiguousSessionError   several sessions match the name
+    CaptureRefusedError     another tool's file cannot be imported with these options
+      DamagedLineError      it can be read up to some line only
+    BundleRefusedError      a bundle cannot be made with these options
+    ExportRefusedError      the target of an export exists or has an unknown format
+    ArchiveRefusedError     an archive cannot be written or read as requested
+    ArchiveFailedError      reading or writing an archive's location failed
+    DamagedArchiveError     an archive's bytes differ from the bytes written
 """
 
 from pathlib import Path
 
 
 class JournalError(Exception):
-    """Anything a journal refuses, for reasons that lie outside this program."""
+    """Base of all errors whose cause is outside this program."""
 
 
 class JournalFailedError(JournalError):
-    """A write or a sync failed. The kernel may have dropped the pages, so a retry could only pretend (fsyncgate)."""
+    """A write or a sync failed.
+
+    Nothing is retried, because the kernel may have dropped the pages and a retry would only appear to succeed (fsyncgate).
+    """
 
 
 class JournalBehindError(JournalError):
-    """More waits in memory than the stated bound. The step that met the bound was not taken."""
+    """Records that wait for the disk exceed the limit. The step that exceeded it was refused."""
 
 
 class JournalLockedError(JournalError):
-    pass
+    """Another process is writing this journal."""
 
 
 class NotAJournalError(JournalError):
-    pass
+    """The folder contains no journal."""
 
 
 class DamagedJournalError(JournalError):
+    """Bytes of a journal differ from the bytes that were written."""
+
     def __init__(
         self, path: Path, where: str, remedy: str = "restore this file from a copy; nothing was changed"
     ) -> None:
@@ -51,42 +56,47 @@ class DamagedJournalError(JournalError):
 
 
 class UnknownSessionError(JournalError):
-    pass
+    """No session matches the name."""
 
 
 class AmbiguousSessionError(JournalError):
-    pass
+    """Several sessions match the name."""
 
 
 class CaptureRefusedError(JournalError):
-    pass
+    """A capture cannot be imported with the options given."""
 
 
-class DamagedCaptureError(CaptureRefusedError):
-    """The lines before `line` were good."""
+class DamagedLineError(CaptureRefusedError):
+    """A capture is damaged at `line`. All lines before it are good."""
 
-    def __init__(self, path: Path, line: int, what: str) -> None:
-        self.said = f"{path}: line {line}: {what}"
+    def __init__(self, path: Path, line: int, problem: str) -> None:
+        self.summary = f"{path}: line {line}: {problem}"
         super().__init__(
-            f"{self.said}. What to do: fetch the file again, or keep what comes before that line with --partial."
+            f"{self.summary}. What to do: fetch the file again, or import the lines before that one with --partial."
         )
 
 
 class BundleRefusedError(JournalError):
-    pass
+    """A bundle cannot be made with the options given."""
 
 
 class ExportRefusedError(JournalError):
-    pass
+    """The target of an export exists or has an unknown format."""
 
 
 class ArchiveRefusedError(JournalError):
-    pass
+    """An archive cannot be written or read as requested."""
 
 
 class ArchiveFailedError(JournalError):
-    pass
+    """Reading or writing an archive's location failed."""
 
 
 class DamagedArchiveError(JournalError):
-    pass
+    """Bytes of an archive differ from the bytes that were written."""
+
+
+def no_journal(folder: Path) -> NotAJournalError:
+    """Return the error that says that a folder contains no journal."""
+    return NotAJournalError(f"{folder} holds no journal. What to do: name the folder of a session.")

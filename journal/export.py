@@ -1,7 +1,7 @@
-"""A journal's records as one file that other tools read: Parquet, CSV or JSON lines. Nothing is interpreted.
+"""Export of a journal's records to one file for other tools: Parquet, CSV or JSON lines. Interprets no payload.
 
-Parquet has the journal's own columns. In text, the wire's bytes are `payload` where they are UTF-8, else `payload_base64`.
-The file appears when it is whole, and never in place of another.
+Parquet has the journal's own columns. In text, the wire's bytes are `payload` if they are UTF-8, otherwise
+`payload_base64`. The file appears once it is complete and never replaces another.
 """
 
 import csv
@@ -24,9 +24,14 @@ from journal.reader import Journal
 from journal.record import Kind, Record
 from journal.segments import GROUP_ROWS, parquet_writer, plain_batch
 
-PARTIAL = ".partial"  # ends the name of what is not whole yet
+PARTIAL = ".partial"  # suffix of an incomplete file
 TEXT_COLUMNS = (*SCHEMA.names, "payload_base64")
-ALWAYS = ("seq", "time_ns", "kind", "source")  # in JSON lines; other fields only where they have a value
+REQUIRED_FIELDS = (
+    "seq",
+    "time_ns",
+    "kind",
+    "source",
+)  # in JSON lines; other fields are written only if they have a value
 
 
 def export(
@@ -38,27 +43,32 @@ def export(
     kinds: Collection[Kind] | None = None,
     sources: Collection[str] | None = None,
 ) -> int:
-    """Records to a file, in the form its suffix names; how many they were. ExportRefusedError, JournalFailedError."""
+    """Write records to a file in the format that its suffix names, and return how many.
+
+    Raises:
+        ExportRefusedError: The target exists, or no format has its suffix.
+        JournalFailedError: A write failed.
+    """
     write = WRITERS.get(target.suffix)
     if write is None:
         raise ExportRefusedError(
-            f"{target}: no form goes by that suffix. What to do: name a file with {', '.join(WRITERS)}, or a folder."
+            f"{target}: the suffix names no export format. What to do: name a file with {', '.join(WRITERS)}, or a folder."
         )
-    with appearing(target) as partial:
+    with atomic_output(target) as partial:
         return write(partial, journal.batches(from_seq, to_seq=to_seq, kinds=kinds, sources=sources))
 
 
 @contextmanager
-def appearing(target: Path) -> Iterator[Path]:
-    """Where a file or folder is to be made; it bears its own name when that was done without an error."""
+def atomic_output(target: Path) -> Iterator[Path]:
+    """Yield a temporary path. It is renamed to the target if the block ends without an error."""
     if os.path.lexists(target):
         raise ExportRefusedError(
-            f"{target} exists already, and nothing is overwritten. What to do: name another, or remove it."
+            f"{target} exists already, and nothing is overwritten. What to do: name another target, or remove this one."
         )
     partial = target.with_name(target.name + PARTIAL)
     if os.path.lexists(partial):
         raise ExportRefusedError(
-            f"{partial} is there: another export is at work, or was cut off. What to do: wait for it, or remove that."
+            f"{partial} exists: another export is at work, or was interrupted. What to do: wait for it, or remove that file."
         )
     try:
         yield partial
@@ -89,8 +99,8 @@ def _csv(path: Path, batches: Iterable[pa.RecordBatch]) -> int:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(TEXT_COLUMNS)
         for record in _records(batches):
-            given = _in_text(record)
-            writer.writerow([given.get(name) for name in TEXT_COLUMNS])
+            fields = _to_text_fields(record)
+            writer.writerow([fields.get(name) for name in TEXT_COLUMNS])
             rows += 1
     return rows
 
@@ -99,11 +109,15 @@ def _json_lines(path: Path, batches: Iterable[pa.RecordBatch]) -> int:
     rows, encode = 0, msgspec.json.Encoder().encode
     with io.BufferedWriter(path.open("wb", buffering=0), 1 << 20) as file:
         for record in _records(batches):
-            given = {name: value for name, value in _in_text(record).items() if value is not None or name in ALWAYS}
+            fields = {
+                name: value
+                for name, value in _to_text_fields(record).items()
+                if value is not None or name in REQUIRED_FIELDS
+            }
             for name in ("meta", "body"):
-                if name in given:
-                    given[name] = _as_json(given[name])
-            file.write(encode(given) + b"\n")
+                if name in fields:
+                    fields[name] = _embed_json(fields[name])
+            file.write(encode(fields) + b"\n")
             rows += 1
     return rows
 
@@ -120,18 +134,18 @@ def _records(batches: Iterable[pa.RecordBatch]) -> Iterator[Record]:
         yield from to_records(batch)
 
 
-def _in_text(record: Record) -> dict[str, Any]:
-    given: dict[str, Any] = {name: getattr(record, name) for name in SCHEMA.names}
+def _to_text_fields(record: Record) -> dict[str, Any]:
+    fields: dict[str, Any] = {name: getattr(record, name) for name in SCHEMA.names}
     if record.payload is not None:
         try:
-            given["payload"] = record.payload.decode()
+            fields["payload"] = record.payload.decode()
         except UnicodeDecodeError:
-            given["payload"], given["payload_base64"] = None, b64encode(record.payload).decode()
-    return given
+            fields["payload"], fields["payload_base64"] = None, b64encode(record.payload).decode()
+    return fields
 
 
-def _as_json(text: str) -> Any:
-    """The JSON itself, its numbers as they are written; what is none stays a text."""
+def _embed_json(text: str) -> Any:
+    """Return the text to be embedded as JSON, its numbers unchanged, or the text itself if it is not JSON."""
     try:
         msgspec.json.decode(text)
     except msgspec.DecodeError:

@@ -1,8 +1,8 @@
-"""Many small sealed segments of a session made few large ones: the same rows, the same chain, the same session root.
+"""Merging of a session's small sealed segments into few large ones, with the same rows and the same chain.
 
-A merged segment takes the name of its first and keeps the content hash of each, so the chain over them is proved as
-before. Until its name is on stable storage the small ones are the authority; a merge that was cut off is finished by
-`recover`, or by the next. Readers at work go on: a file that they have open outlives its name.
+A merged segment gets the name of its first part and keeps the content hash of every part, so the chain stays verifiable.
+Until its name is on stable storage the small segments are the authority. `recover` or the next merge finishes an
+interrupted one. Readers continue, because an open file outlives its name.
 """
 
 import hashlib
@@ -13,30 +13,39 @@ from pathlib import Path
 import msgspec
 import pyarrow as pa
 
-from journal.arrow_files import Source
+from journal.arrow_files import ArrowSource
 from journal.checksums import CHECKSUMS, read_checksums
-from journal.disk import Disk, RealDisk, whole
-from journal.errors import DamagedJournalError, JournalFailedError, NotAJournalError
+from journal.disk import Disk, RealDisk, read_all
+from journal.errors import DamagedJournalError, JournalFailedError, no_journal
 from journal.footer import SCHEMA_VERSION, Footer
-from journal.recover import finish_merge, superseded, unlink_held
-from journal.seal import put_sealed
-from journal.segments import Sealed, first_seqs, plain_batch, sealed_name
+from journal.recover import finish_merge, superseded, unlink_merged
+from journal.seal import write_sealed
+from journal.segments import SealedSegment, first_seqs, plain_batch, sealed_name
 
 _CHUNK_BYTES = 1 << 20
-MERGED_BYTES_MAX = 512 * 1024 * 1024  # of sealed files that become one
+MERGED_BYTES_MAX = 512 * 1024 * 1024  # total size of the files that are merged into one
 
 
 class Merged(msgspec.Struct, frozen=True):
+    """The outcome of `merge`."""
+
     before: int  # segments
     after: int
-    chain: str  # the session root, which is as it was
+    chain: str  # the session root, which is unchanged
 
 
 def merge(folder: Path, *, bytes_max: int = MERGED_BYTES_MAX, disk: Disk | None = None) -> Merged:
-    """JournalLockedError while a writer lives; NotAJournalError; DamagedJournalError, before anything is changed, where rows are not whole."""
+    """Merge the sealed segments of a session into files of up to `bytes_max`.
+
+    Raises:
+        JournalLockedError: A writer is at work.
+        NotAJournalError: The folder contains no journal.
+        DamagedJournalError: Some rows are damaged. Nothing was changed.
+        JournalFailedError: A segment is open, the journal is a slice, or the disk failed.
+    """
     if disk is None:
         if not folder.is_dir():
-            raise NotAJournalError(f"{folder} holds no journal. What to do: name the folder of a session.")
+            raise no_journal(folder)
         disk = RealDisk(folder)
     try:
         return _merge(disk, bytes_max)
@@ -45,7 +54,7 @@ def merge(folder: Path, *, bytes_max: int = MERGED_BYTES_MAX, disk: Disk | None 
         raise
     except OSError as error:
         raise JournalFailedError(
-            f"{folder}: the disk failed ({error}). What to do: look after it, then merge anew."
+            f"{folder}: the disk failed ({error}). What to do: repair the disk, then run the merge again."
         ) from error
     finally:
         disk.release()
@@ -58,16 +67,16 @@ def _merge(disk: Disk, bytes_max: int) -> Merged:
             f"{disk.folder}: {len(opened)} segments are not sealed. What to do: recover this session first, "
             "with verbatim recover."
         )
-    footers = {seq: _sealed(disk, seq).footer for seq in first_seqs(names, "parquet")}
+    footers = {seq: _open_sealed(disk, seq).footer for seq in first_seqs(names, "parquet")}
     if not footers:
-        raise NotAJournalError(f"{disk.folder} holds no journal. What to do: name the folder of a session.")
+        raise no_journal(disk.folder)
     if any(footer.bundled_from for footer in footers.values()):
-        raise JournalFailedError(f"{disk.folder} is a slice of a session, and stays as it is.")
-    left = superseded(footers)
-    _refuse_damage(disk, footers.keys() - left.values())
+        raise JournalFailedError(f"{disk.folder} is a slice of a session, which cannot be merged.")
+    unfinished = superseded(footers)
+    _refuse_damage(disk, footers.keys() - unfinished.values())
     _drop_temporary(disk)
-    finish_merge(disk, left)
-    kept = [footer for seq, footer in sorted(footers.items()) if seq not in left]
+    finish_merge(disk, unfinished)
+    kept = [footer for seq, footer in sorted(footers.items()) if seq not in unfinished]
     sizes = {footer.first_seq: _size(disk, footer.first_seq) for footer in kept}
     groups = list(_groups(kept, sizes, bytes_max))
     for group in groups:
@@ -77,51 +86,51 @@ def _merge(disk: Disk, bytes_max: int) -> Merged:
 
 
 def _refuse_damage(disk: Disk, seqs: Iterable[int]) -> None:
-    """A merged file gets a new checksum, so what the old ones tell of must be seen before: nothing would tell of it after."""
+    """Check the files against SHA256SUMS, because a merged file gets a new checksum that would hide their damage."""
     if CHECKSUMS not in disk.names():
         return
     try:
-        known = read_checksums(whole(disk.reading(CHECKSUMS)).decode())
+        known = read_checksums(read_all(disk.open_reader(CHECKSUMS)).decode())
     except ValueError as error:
         raise DamagedJournalError(
-            disk.folder / CHECKSUMS, str(error), "see the whole of it with verbatim verify"
+            disk.folder / CHECKSUMS, str(error), "list all problems with verbatim verify"
         ) from None
     for name in sorted(known.keys() - set(disk.names())):
         raise DamagedJournalError(disk.folder, f"{CHECKSUMS} names {name}, which is missing")
     for name in map(sealed_name, sorted(seqs)):
         if name in known and _sha256(disk, name) != known[name]:
-            raise DamagedJournalError(disk.folder / name, f"its bytes have not the checksum in {CHECKSUMS}")
+            raise DamagedJournalError(disk.folder / name, f"its bytes do not have the checksum in {CHECKSUMS}")
 
 
 def _sha256(disk: Disk, name: str) -> str:
-    digest, reading, at = hashlib.sha256(), disk.reading(name), 0
+    digest, reader, at = hashlib.sha256(), disk.open_reader(name), 0
     try:
-        while chunk := reading.at(at, _CHUNK_BYTES):
+        while chunk := reader.read_at(at, _CHUNK_BYTES):
             digest.update(chunk)
             at += len(chunk)
     finally:
-        reading.close()
+        reader.close()
     return digest.hexdigest()
 
 
 def _size(disk: Disk, seq: int) -> int:
-    reading = disk.reading(sealed_name(seq))
+    reader = disk.open_reader(sealed_name(seq))
     try:
-        return reading.size
+        return reader.size
     finally:
-        reading.close()
+        reader.close()
 
 
 def _drop_temporary(disk: Disk) -> None:
-    """What a merge, or a seal, that did not come to its end has begun."""
+    """Remove the temporary files of an interrupted merge or seal."""
     for name in disk.names():
         if name.endswith(".tmp"):
             disk.unlink(name)
 
 
-def _sealed(disk: Disk, seq: int) -> Sealed:
+def _open_sealed(disk: Disk, seq: int) -> SealedSegment:
     name = sealed_name(seq)
-    return Sealed(disk.folder / name, pa.PythonFile(Source(disk.reading(name)), mode="r"))
+    return SealedSegment(disk.folder / name, pa.PythonFile(ArrowSource(disk.open_reader(name)), mode="r"))
 
 
 def _groups(footers: Sequence[Footer], sizes: dict[int, int], bytes_max: int) -> Iterator[list[Footer]]:
@@ -145,20 +154,20 @@ def _merge_group(disk: Disk, group: Sequence[Footer]) -> None:
     first, last = group[0], group[-1]
 
     def footer(_content: str) -> Footer:
-        parts = tuple(part for each in group for part in each.parts)
-        found = msgspec.structs.replace(
+        parts = tuple(part for member in group for part in member.parts)
+        combined = msgspec.structs.replace(
             last, first_seq=first.first_seq, prev_chain=first.prev_chain, parts=parts, schema_version=SCHEMA_VERSION
         )
-        if found.linked() != found.chain:
+        if combined.computed_chain() != combined.chain:
             raise DamagedJournalError(disk.folder, "the chain over the segments does not follow from their contents")
-        return found
+        return combined
 
-    merged = {each.first_seq: first.first_seq for each in group[1:]}
-    put_sealed(
+    merged = {member.first_seq: first.first_seq for member in group[1:]}
+    write_sealed(
         disk,
         first.first_seq,
-        (plain_batch(batch) for each in group for batch in _sealed(disk, each.first_seq).batches()),
+        (plain_batch(batch) for member in group for batch in _open_sealed(disk, member.first_seq).batches()),
         footer,
         instead_of=[sealed_name(seq) for seq in merged],
     )
-    unlink_held(disk, merged)
+    unlink_merged(disk, merged)

@@ -1,6 +1,6 @@
-"""One row of the journal: what it is made of and how its own text is written.
+"""One row of the journal: its fields, and the canonical JSON of our records.
 
-Knows nothing of files, and nothing of what the records mean: `engine` decides that.
+Knows nothing of files or of the meaning of records, which `engine` defines.
 This is the only module of `journal` that the engine's core may import.
 """
 
@@ -15,18 +15,18 @@ import msgspec
 
 
 class Kind(StrEnum):
-    """What a record is. Inputs come from outside and are taken by the sequencer; outputs come from a step."""
+    """The kind of a record. Inputs come from outside through the sequencer; outputs come from a step."""
 
-    SESSION = "SESSION"  # in: all that the session needs to be repeated alone
-    FEED = "FEED"  # in: what the public may see
-    BROKER = "BROKER"  # in: what belongs to an account
+    SESSION = "SESSION"  # in: everything needed to repeat the session from its journal alone
+    FEED = "FEED"  # in: public data of a venue
+    BROKER = "BROKER"  # in: data of an account
     LINK = "LINK"  # in: a connection, or a clock, changed its state
-    TIMER = "TIMER"  # in: a time that the state asked for has come
-    COMMAND = "COMMAND"  # in: a person, or the shell on a person's behalf
-    FACT = "FACT"  # out: something is now known of the account or the engine
-    INTENT = "INTENT"  # out: what a strategy wishes
-    VERDICT = "VERDICT"  # out: what risk says of it
-    REQUEST = "REQUEST"  # out: what the shell is to send or open
+    TIMER = "TIMER"  # in: a timer that the state had set is due
+    COMMAND = "COMMAND"  # in: from a person, or from the shell for a person
+    FACT = "FACT"  # out: a new fact about the account or the engine
+    INTENT = "INTENT"  # out: an order or cancel that a strategy wants
+    VERDICT = "VERDICT"  # out: the decision of risk about an intent
+    REQUEST = "REQUEST"  # out: a message to send or a connection to open
     NOTE = "NOTE"  # out: a remark for people
     CHECKPOINT = "CHECKPOINT"  # out: digests of every part of the state
 
@@ -44,23 +44,23 @@ class Record(msgspec.Struct, frozen=True, gc=False):
     cause: int | None = None  # seq of the record that led to this one
     key: str | None = None  # client order id or intent id
     recv_ns: int | None = None  # wall clock right after the socket read; wire records only
-    meta: str | None = None  # canonical JSON: what the wire does not carry in its body
+    meta: str | None = None  # canonical JSON: facts beside the body, such as the HTTP status
     payload: bytes | None = None
     body: str | None = None
 
 
-_scientific = Context(capitals=1).to_sci_string  # whatever the context of the moment
+_scientific = Context(capitals=1).to_sci_string  # independent of the current context
 
 
 def plain(number: Decimal) -> str:
-    """A decimal as text without exponent and without trailing zeros: one number, one text.
+    """Return a decimal as text without exponent or trailing zeros, so that equal numbers have equal texts.
 
     >>> plain(Decimal("1.50E+3")), plain(Decimal("0.10")), plain(Decimal("-0"))
     ('1500', '0.1', '0')
     """
     text = _scientific(number)
     if "E" in text:
-        text = format(number, "f")  # which takes three times as long
+        text = format(number, "f")  # three times slower, so only for exponents
     if "." in text:
         text = text.rstrip("0").rstrip(".")
     return "0" if text == "-0" else text
@@ -88,11 +88,25 @@ def _struct_writer(kind: type[msgspec.Struct]) -> Callable[[Any], str]:
         items = [(before, getattr(value, name)) for name, before in fields]
         return "{" + ",".join([before + WRITERS[type(item)](item) for before, item in items]) + "}"
 
-    return write
+    # fields that a kind got after records of it existed: without them, those records keep their bytes
+    omitted: frozenset[str] = getattr(kind, "OMITTED_AT_DEFAULT", frozenset())
+    if not omitted:
+        return write
+    defaults = {field.name: field.default for field in msgspec.structs.fields(kind) if field.name in omitted}
+
+    def write_without_defaults(value: Any) -> str:
+        items = [
+            (before, item)
+            for name, before in fields
+            if (item := getattr(value, name)) != defaults.get(name, msgspec.NODEFAULT)
+        ]
+        return "{" + ",".join([before + WRITERS[type(item)](item) for before, item in items]) + "}"
+
+    return write_without_defaults
 
 
 class _Writers(dict[type, Callable[[Any], str]]):
-    """Type -> its writer, found once: requests and facts are written while an order waits to leave."""
+    """The writer of each type, created on first use, because requests are encoded while an order waits to leave."""
 
     def __missing__(self, kind: type) -> Callable[[Any], str]:
         if issubclass(kind, msgspec.Struct):
@@ -112,7 +126,7 @@ class _Writers(dict[type, Callable[[Any], str]]):
         return self[kind]
 
 
-WRITERS = _Writers(  # `WRITERS[type(value)](value)` is `canonical(value)` without the call: for who writes many
+WRITERS = _Writers(  # hot loops write `WRITERS[type(value)](value)`, which is `canonical(value)` without the call
     {
         str: _string,
         int: str,
@@ -128,7 +142,7 @@ WRITERS = _Writers(  # `WRITERS[type(value)](value)` is `canonical(value)` witho
 
 
 def canonical(value: Any) -> str:
-    """Canonical JSON: sorted keys, no spaces, decimals as plain strings, finite shortest-repr floats only.
+    """Return canonical JSON: sorted keys, no spaces, decimals as plain strings, finite shortest-repr floats only.
 
     >>> canonical({"b": Decimal("1.50"), "a": [1, None, True]})
     '{"a":[1,null,true],"b":"1.5"}'

@@ -1,7 +1,7 @@
-"""Make a journal whole after a crash: what was whole is sealed, what was torn is dropped and counted.
+"""Recovery of a journal after a crash: intact frames are sealed, a torn tail is dropped and counted.
 
-Recovery copies and never appends after a tear, so its pages are fresh ones even after a failed sync. It decides about
-the whole folder before it changes anything: damage to what was durable is refused, not repaired.
+Recovery copies and never appends after a tear, so it writes fresh pages even after a failed sync. It checks the whole
+folder before it changes anything. Damage to durable records is refused, not repaired.
 """
 
 from collections.abc import Mapping
@@ -11,44 +11,59 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from journal.checksums import CHECKSUMS, known_checksums, note_checksum, sha256
-from journal.content_hash import CHAIN_START, content_of, link
-from journal.disk import Disk, RealDisk, whole
-from journal.errors import DamagedJournalError, JournalFailedError, NotAJournalError
+from journal.content_hash import CHAIN_START, hash_rows, next_chain
+from journal.disk import Disk, RealDisk, read_all
+from journal.errors import DamagedJournalError, JournalFailedError, no_journal
 from journal.footer import Footer
-from journal.frames import Tail, Walk
+from journal.frames import FrameWalk, TornTail
 from journal.seal import seal
-from journal.segments import Sealed, first_seqs, is_whole, open_name, sealed_name
+from journal.segments import SealedSegment, first_seqs, is_intact, open_name, sealed_name
 
 if TYPE_CHECKING:
     from journal.signing import Signer
 
 
 class Recovered(msgspec.Struct, frozen=True):
+    """The outcome of `recover`."""
+
     last_seq: int
     chain: str
     dropped_bytes: int  # of the torn tail; the same at every later recovery, since the footer keeps it
-    dropped_rows_known: int  # records in frames that were whole, but lay behind the tear
-    was_closed: bool  # the session had come to its proper end
+    dropped_rows_known: int  # records in whole frames behind the tear
+    was_closed: bool  # the session had been closed
     sealed_now: int  # segments that this call sealed
 
 
 def recover(folder: Path, *, disk: Disk | None = None, signer: "Signer | None" = None) -> Recovered:
-    """JournalLockedError while a writer lives, NotAJournalError, DamagedJournalError. A second call changes nothing."""
+    """Seal the intact records of a journal after a crash. A second call changes nothing.
+
+    Args:
+        folder: The session's folder.
+        disk: The disk to use; None: the real one.
+        signer: Signs the segments that are sealed.
+
+    Raises:
+        JournalLockedError: A writer is at work.
+        NotAJournalError: The folder contains no journal.
+        DamagedJournalError: Records that were durable are damaged or missing.
+        JournalFailedError: The journal is a slice, or the disk failed.
+    """
     if disk is None:
         if not folder.is_dir() or not (has_segments(folder) or (folder / CHECKSUMS).exists()):
-            raise NotAJournalError(f"{folder} holds no journal. What to do: name the folder of a session.")
+            raise no_journal(folder)
         disk = RealDisk(folder)
     try:
         return _recover(disk, signer)
     except OSError as error:
         raise JournalFailedError(
-            f"{folder}: the disk failed ({error}). What to do: look after it, then recover anew."
+            f"{folder}: the disk failed ({error}). What to do: repair the disk, then run the recovery again."
         ) from error
     finally:
         disk.release()
 
 
 def has_segments(folder: Path) -> bool:
+    """Return True if the folder contains an open or a sealed segment."""
     names = [path.name for path in folder.iterdir()]
     return bool(first_seqs(names, "open") or first_seqs(names, "parquet"))
 
@@ -56,17 +71,17 @@ def has_segments(folder: Path) -> bool:
 def _recover(disk: Disk, signer: "Signer | None") -> Recovered:
     names = disk.names()
     opened = first_seqs(names, "open")
-    sealed = {seq: _footer(disk, seq, has_twin=seq in opened) for seq in first_seqs(names, "parquet")}
-    tails = {seq: _tail(disk, seq) for seq in opened if sealed.get(seq) is None}
+    sealed = {seq: _read_footer(disk, seq, has_twin=seq in opened) for seq in first_seqs(names, "parquet")}
+    tails = {seq: _read_tail(disk, seq) for seq in opened if sealed.get(seq) is None}
     footers = {seq: footer for seq, footer in sealed.items() if footer is not None}
-    gone = [seq for seq in first_seqs(known_checksums(disk), "parquet") if seq not in sealed and seq not in opened]
-    if gone:
-        raise DamagedJournalError(disk.folder, f"{CHECKSUMS} names {sealed_name(gone[0])}, which is missing")
+    missing = [seq for seq in first_seqs(known_checksums(disk), "parquet") if seq not in sealed and seq not in opened]
+    if missing:
+        raise DamagedJournalError(disk.folder, f"{CHECKSUMS} names {sealed_name(missing[0])}, which is missing")
     if not sealed and not opened:
-        raise NotAJournalError(f"{disk.folder} holds no journal. What to do: name the folder of a session.")
+        raise no_journal(disk.folder)
     if any(footer.bundled_from for footer in footers.values()):
         raise JournalFailedError(
-            f"{disk.folder} is a slice of a session, and no session goes on from it. What to do: keep it in another folder."
+            f"{disk.folder} is a slice of a session, so no session can continue it. What to do: keep it in another folder."
         )
     merged = superseded(footers)
     for seq in merged:
@@ -76,9 +91,9 @@ def _recover(disk: Disk, signer: "Signer | None") -> Recovered:
         if name.endswith(".tmp"):
             disk.unlink(name)
     for seq in opened:
-        if seq not in tails:  # the crash fell between the rename and the unlinking; it may have been merged since
+        if seq not in tails:  # the crash came between the rename and the unlink; a merge may have followed
             if seq in footers and sealed_name(seq) not in known_checksums(disk):
-                note_checksum(disk, sealed_name(seq), sha256(whole(disk.reading(sealed_name(seq)))))
+                note_checksum(disk, sealed_name(seq), sha256(read_all(disk.open_reader(sealed_name(seq)))))
             disk.sync_folder()
             disk.unlink(open_name(seq))
     finish_merge(disk, merged)
@@ -104,29 +119,31 @@ def _recover(disk: Disk, signer: "Signer | None") -> Recovered:
 
 
 def superseded(footers: Mapping[int, Footer]) -> dict[int, int]:
-    """Segments that a merge, cut off before its end, left beside the one that holds their rows: first seqs of both."""
-    found, holder = {}, None
+    """Return the segments whose rows an unfinished merge already copied: first seq to the merged segment's first seq."""
+    merged_into, holder = {}, None
     for seq in sorted(footers):
         footer = footers[seq]
         if holder is not None and set(footer.parts) <= set(holder.parts) and footer.last_seq <= holder.last_seq:
-            found[seq] = holder.first_seq
+            merged_into[seq] = holder.first_seq
         else:
             holder = footer
-    return found
+    return merged_into
 
 
 def finish_merge(disk: Disk, merged: Mapping[int, int]) -> None:
-    """Say so in SHA256SUMS, and unlink what merged segments hold."""
+    """Write the merged segments' lines of SHA256SUMS and unlink the segments that they replace."""
     names = [sealed_name(seq) for seq in merged]
     for holder in sorted(set(merged.values())):
-        checksum = sha256(whole(disk.reading(sealed_name(holder))))
+        checksum = sha256(read_all(disk.open_reader(sealed_name(holder))))
         note_checksum(disk, sealed_name(holder), checksum, without=names)
-    unlink_held(disk, merged)
+    unlink_merged(disk, merged)
 
 
-def unlink_held(disk: Disk, merged: Mapping[int, int]) -> None:
-    """The names of those that hold them are on stable storage first. The last that each holds goes when the others are gone
-    for good: until then the journal ends where its last name says.
+def unlink_merged(disk: Disk, merged: Mapping[int, int]) -> None:
+    """Unlink segments whose rows a merged segment contains.
+
+    The merged segments' names are on stable storage first. Each group's last segment is unlinked after the removal of the
+    others is on stable storage, because until then the journal ends where its last name says.
     """
     lasts = {max(seq for seq, its in merged.items() if its == holder) for holder in merged.values()}
     for seqs in (merged.keys() - lasts, lasts):
@@ -136,14 +153,14 @@ def unlink_held(disk: Disk, merged: Mapping[int, int]) -> None:
             disk.unlink(sealed_name(seq))
 
 
-def _footer(disk: Disk, first_seq: int, *, has_twin: bool) -> Footer | None:
-    """None where the sealed segment is not to be trusted, but the open one it was made from is still there."""
+def _read_footer(disk: Disk, first_seq: int, *, has_twin: bool) -> Footer | None:
+    """Return the footer of a sealed segment, or None if it is damaged and its open segment still exists."""
     path = disk.folder / sealed_name(first_seq)
-    data = whole(disk.reading(path.name))
+    data = read_all(disk.open_reader(path.name))
     try:
-        sealed = Sealed(path, data)
-        if has_twin and (not is_whole(sealed) or known_checksums(disk).get(path.name, sha256(data)) != sha256(data)):
-            raise DamagedJournalError(path, "the rows or the bytes have not the hash stated for them")
+        sealed = SealedSegment(path, data)
+        if has_twin and (not is_intact(sealed) or known_checksums(disk).get(path.name, sha256(data)) != sha256(data)):
+            raise DamagedJournalError(path, "the rows or the bytes do not have the hash stated for them")
     except DamagedJournalError:
         if has_twin:
             return None
@@ -151,24 +168,27 @@ def _footer(disk: Disk, first_seq: int, *, has_twin: bool) -> Footer | None:
     return sealed.footer
 
 
-def _content(disk: Disk, first_seq: int) -> str:
-    reading = disk.reading(open_name(first_seq))
+def _hash_open_rows(disk: Disk, first_seq: int) -> str:
+    reader = disk.open_reader(open_name(first_seq))
     try:
-        return content_of(frame.batch() for frame in Walk(reading, first_seq))
+        return hash_rows(frame.batch() for frame in FrameWalk(reader, first_seq))
     finally:
-        reading.close()
+        reader.close()
 
 
-def _tail(disk: Disk, first_seq: int) -> Tail:
-    reading = disk.reading(open_name(first_seq))
+def _read_tail(disk: Disk, first_seq: int) -> TornTail:
+    reader = disk.open_reader(open_name(first_seq))
     try:
-        return Walk(reading, first_seq).finish()
+        return FrameWalk(reader, first_seq).finish()
     finally:
-        reading.close()
+        reader.close()
 
 
-def _refuse_damage(disk: Disk, footers: dict[int, Footer], tails: dict[int, Tail]) -> None:
-    """A segment was begun only when all before it was durable, so a later name vouches like a later frame."""
+def _refuse_damage(disk: Disk, footers: dict[int, Footer], tails: dict[int, TornTail]) -> None:
+    """Refuse a journal that lost durable records.
+
+    A segment begins only after all earlier records are durable, so its name proves that as a later frame does.
+    """
     seqs = sorted(footers.keys() | tails.keys())
     next_seq, chain = 0, CHAIN_START
     for at, seq in enumerate(seqs):
@@ -190,5 +210,5 @@ def _refuse_damage(disk: Disk, footers: dict[int, Footer], tails: dict[int, Tail
             )
         next_seq = tail.next_seq
         sealed_next = chain and at + 1 < len(seqs) and seqs[at + 1] in footers
-        # what a seal would make of it must be known before anything is changed, where a sealed one follows
-        chain = link(chain, _content(disk, seq)) if sealed_next else ""
+        # if a sealed segment follows, the chain after this one must be computed before anything is changed
+        chain = next_chain(chain, _hash_open_rows(disk, seq)) if sealed_next else ""

@@ -1,8 +1,8 @@
-"""What is whole of a damaged journal, as a new journal in a new folder. The damaged one is never touched.
+"""Repair of a damaged journal: its intact records become a new journal in a new folder. The damaged one never changes.
 
-The records before the first damage are kept, and none behind it: a journal with a hole would be read as one without.
-Segments whose file is whole are copied byte for byte, and those whose rows are whole are written anew, so the chain over
-them stays what it was.
+Only the records before the first damage are kept, because a journal with a gap would look like one without.
+A segment with an intact file is copied byte for byte. One whose rows are intact is rewritten, so the chain over them
+stays the same.
 """
 
 import shutil
@@ -13,41 +13,48 @@ import msgspec
 import pyarrow as pa
 
 from journal.checksums import CHECKSUMS, note_checksum, read_checksums, sha256
-from journal.content_hash import CHAIN_START, link
-from journal.disk import Disk, FileReading, RealDisk, whole
-from journal.errors import DamagedJournalError, JournalFailedError, NotAJournalError
-from journal.footer import SCHEMA_VERSION, Footer, Part
-from journal.frames import Walk
-from journal.seal import put_sealed
-from journal.segments import UNREADABLE, Sealed, first_seqs, is_whole, open_name, plain_batch, sealed_name
+from journal.content_hash import CHAIN_START, next_chain
+from journal.disk import Disk, FileReader, RealDisk, read_all
+from journal.errors import DamagedJournalError, JournalFailedError, NotAJournalError, no_journal
+from journal.footer import SCHEMA_VERSION, Footer, SegmentPart
+from journal.frames import FrameWalk
+from journal.seal import write_sealed
+from journal.segments import UNREADABLE, SealedSegment, first_seqs, is_intact, open_name, plain_batch, sealed_name
 
 
 class Repaired(msgspec.Struct, frozen=True):
+    """The outcome of `repair`."""
+
     folder: Path
     last_seq: int  # of the new journal
-    proved_seq: int  # up to here the chain proves every record; those behind it have the checksums of their pages alone
-    damage: str  # what ended it; "" where there was none
+    proved_seq: int  # the chain proves the records up to here; later ones are covered by page checksums only
+    damage: str  # the first damage, or ""
 
 
 def repair(folder: Path, new_folder: Path) -> Repaired:
-    """NotAJournalError where there is none, or nothing of it is whole; JournalFailedError where `new_folder` exists, or it is a slice."""
+    """Copy the intact records of a damaged journal into a new folder.
+
+    Raises:
+        NotAJournalError: The folder contains no journal, or nothing of it is intact.
+        JournalFailedError: `new_folder` exists or cannot be written, or the journal is a slice.
+    """
     names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
     seqs = sorted({*first_seqs(names, "open"), *first_seqs(names, "parquet")})
     if not seqs:
-        raise NotAJournalError(f"{folder} holds no journal. What to do: name the folder of a session.")
+        raise no_journal(folder)
     if (folder / sealed_name(seqs[0])).exists() and _is_slice(folder / sealed_name(seqs[0])):
         raise JournalFailedError(
-            f"{folder} is a slice of a session, which has holes of its own. What to do: get the bundle again."
+            f"{folder} is a slice of a session, which has gaps by design. What to do: get the bundle again."
         )
     if folder.resolve() in new_folder.resolve().parents:
         raise JournalFailedError(
-            f"{new_folder} lies within the damaged journal, which is not touched. What to do: name another folder."
+            f"{new_folder} is inside the damaged journal, which must not change. What to do: name another folder."
         )
-    disk = RealDisk.make(new_folder)
+    disk = RealDisk.create_folder(new_folder)
     try:
         return _Repair(folder, disk).run(seqs)
     except BaseException as error:
-        shutil.rmtree(new_folder, ignore_errors=True)  # we made it, and what is in it is not a journal yet
+        shutil.rmtree(new_folder, ignore_errors=True)  # this call made it, and it is not a journal yet
         if isinstance(error, OSError):
             raise JournalFailedError(f"{new_folder} cannot be written: {error.strerror or error}.") from error
         raise
@@ -57,12 +64,14 @@ def repair(folder: Path, new_folder: Path) -> Repaired:
 
 def _is_slice(first: Path) -> bool:
     try:
-        return bool(Sealed(first).footer.bundled_from)
+        return bool(SealedSegment(first).footer.bundled_from)
     except DamagedJournalError:
         return False
 
 
 class _Repair:
+    """One run of `repair`."""
+
     def __init__(self, folder: Path, disk: Disk) -> None:
         self._folder = folder
         self._disk = disk
@@ -74,55 +83,56 @@ class _Repair:
         self._proved_seq = -1
         self._chain = CHAIN_START
         self._damage = ""
-        self._foreign = False  # whole, but of another journal: nothing of it belongs here
+        self._foreign = False  # the segment is intact but belongs to another journal
 
     def run(self, seqs: list[int]) -> Repaired:
+        """Copy or salvage segments in order, up to the first damage."""
         for seq in seqs:
             if seq < self._next_seq:
-                continue  # a merge was interrupted: the segment before holds it
+                continue  # a merge was interrupted: the segment before contains it
             if seq > self._next_seq:
                 self._damage = f"records {self._next_seq} to {seq - 1} are missing"
                 break
-            if not self._copied(seq):
+            if not self._copy(seq):
                 if not self._foreign:
                     self._salvage(seq)
                 if self._damage:
                     break
         self._disk.sync_folder()
         if not self._next_seq and self._damage:
-            raise NotAJournalError(f"{self._folder}: nothing of it is whole: {self._damage}.")
+            raise NotAJournalError(f"{self._folder} has no intact record: {self._damage}.")
         return Repaired(self._disk.folder, self._next_seq - 1, self._proved_seq, self._damage)
 
-    def _copied(self, seq: int) -> bool:
+    def _copy(self, seq: int) -> bool:
         path = self._folder / sealed_name(seq)
         try:
-            sealed = Sealed(path)
+            sealed = SealedSegment(path)
             footer = sealed.footer
-            if not (is_whole(sealed) and footer.chain == footer.linked() and footer.first_seq == seq):
-                raise DamagedJournalError(path, "its rows or its chain are not what was sealed")
+            if not (is_intact(sealed) and footer.chain == footer.computed_chain() and footer.first_seq == seq):
+                raise DamagedJournalError(path, "its rows or its chain differ from those sealed")
             if footer.prev_chain != self._chain:
                 self._foreign = not (self._folder / open_name(seq)).exists()
-                raise DamagedJournalError(path, "it is whole, and continues another journal than this")
+                raise DamagedJournalError(path, "it is intact, but continues another journal")
         except FileNotFoundError:
             return False
         except DamagedJournalError as error:
             self._damage = f"{path.name}: {error.where}"
             return False
-        data = whole(FileReading(path))
+        data = read_all(FileReader(path))
         if self._checksums.get(path.name, "") == sha256(data):
             self._disk.create(path.name)
             self._disk.write(path.name, data)
             self._disk.sync(path.name)
             self._disk.close(path.name)
             note_checksum(self._disk, path.name, sha256(data))
-        else:  # the rows are whole, but some byte of the file may not be: whether it closed the session is not known then
-            told = msgspec.structs.replace(footer, final=False, schema_version=SCHEMA_VERSION)
-            put_sealed(self._disk, seq, map(plain_batch, sealed.batches()), lambda _content: told)
+        else:  # the rows are intact, but another byte may be damaged, perhaps the flag that closes the session
+            reopened = msgspec.structs.replace(footer, final=False, schema_version=SCHEMA_VERSION)
+            write_sealed(self._disk, seq, map(plain_batch, sealed.batches()), lambda _content: reopened)
         self._next_seq, self._proved_seq, self._chain = footer.last_seq + 1, footer.last_seq, footer.chain
         return True
 
     def _salvage(self, seq: int) -> None:
-        """The rows before the damage, sealed anew: of the open segment where there is one, since it is the authority."""
+        """Seal the rows before the damage. An open segment is the authority over its sealed file."""
         opened = self._folder / open_name(seq)
         rows = list(self._frames(opened, seq) if opened.exists() else self._row_groups(self._folder / sealed_name(seq)))
         if not any(batch.num_rows for batch in rows):
@@ -132,17 +142,17 @@ class _Repair:
             return Footer(
                 first_seq=seq,
                 last_seq=self._next_seq - 1,
-                parts=(Part(self._next_seq - 1, content),),
+                parts=(SegmentPart(self._next_seq - 1, content),),
                 prev_chain=self._chain,
-                chain=link(self._chain, content),
+                chain=next_chain(self._chain, content),
                 final=False,
             )
 
-        self._chain = put_sealed(self._disk, seq, rows, footer).chain
+        self._chain = write_sealed(self._disk, seq, rows, footer).chain
 
     def _frames(self, path: Path, seq: int) -> Iterator[pa.RecordBatch]:
-        with FileReading(path) as reading:
-            walk = Walk(reading, seq)
+        with FileReader(path) as reading:
+            walk = FrameWalk(reading, seq)
             for frame in walk:
                 yield frame.batch()
             self._next_seq = walk.next_seq
@@ -152,7 +162,7 @@ class _Repair:
 
     def _row_groups(self, path: Path) -> Iterator[pa.RecordBatch]:
         try:
-            for batch in Sealed(path).batches():
+            for batch in SealedSegment(path).batches():
                 if batch.num_rows and batch.column(0)[0].as_py() != self._next_seq:
                     raise DamagedJournalError(path, f"the sequence is broken after record {self._next_seq - 1}")
                 yield plain_batch(batch)

@@ -1,8 +1,8 @@
-"""Which sessions under a root may go, oldest first and whole, and their going.
+"""Retention: the oldest sessions under a root are removed, each as a whole.
 
-Never one that is being written, never the newest, never the newest of its line: whoever starts the next session of that
-line reads its last state. Sessions of one line follow each other (for the engine: of one account and venue); what a line
-is, and which session one goes on from, is told by whoever asks, from the SESSION record. Nothing is looked at inside.
+A session stays while it is being written, if it is the newest, and if it is the newest of its line, because the next
+session of the line reads its last state. Sessions of one line follow each other (for the engine: sessions of one account
+and venue). The caller derives the line and the previous session from the SESSION record. Other records are not read.
 """
 
 import shutil
@@ -20,20 +20,20 @@ from journal.record import Record
 from journal.segments import first_seqs
 from journal.sessions import SessionFolder, is_session_name, list_sessions
 
-FORGOTTEN = ".forgotten"  # ends the name of a folder on its way out: no reader takes it for a session any more
+PRUNED_SUFFIX = ".forgotten"  # renames a folder before its removal, so that no reader treats it as a session
 
 
-class SessionAbout(msgspec.Struct, frozen=True):
-    """What a SESSION record says of its place among the others."""
+class SessionLineage(msgspec.Struct, frozen=True):
+    """The place of a session among others, as its SESSION record states it."""
 
-    line: str | None  # None: nobody goes on from it
+    line: str | None  # None: no session continues it
     previous: str = ""  # the id of the session before it
-    previous_seq: int = -1  # that one's last record
+    previous_seq: int = -1  # the last record of that session
     previous_chain: str = ""
 
 
 class Anchor(msgspec.Struct, frozen=True):
-    """The first session of a line that stays: its SESSION record vouches for what went before it."""
+    """The first session that remains of a line. Its SESSION record proves the chain of the removed ones."""
 
     path: Path
     previous: str
@@ -42,19 +42,23 @@ class Anchor(msgspec.Struct, frozen=True):
 
 
 class PruneCandidate(msgspec.Struct, frozen=True):
+    """A session that may be removed."""
+
     path: Path
     bytes: int
     written_ns: int  # wall clock, when it was written last
 
 
 class KeptSession(msgspec.Struct, frozen=True):
-    """A session that age or size would let go, and what speaks for it."""
+    """A session that age or size would remove, and the reason why it stays."""
 
     path: Path
     why: str
 
 
 class PruneReport(msgspec.Struct, frozen=True):
+    """The plan of a pruning. Its fields are keys of `verbatim prune --json`."""
+
     going: tuple[PruneCandidate, ...]
     kept: tuple[KeptSession, ...]
     anchors: tuple[Anchor, ...]
@@ -67,42 +71,52 @@ class _Session(msgspec.Struct):
     folder: SessionFolder
     bytes: int
     written_ns: int
-    about: SessionAbout | None = None
-    spoken_for: str = ""
+    lineage: SessionLineage | None = None
+    keep_reason: str = ""
 
 
-def forgetting(
+def plan_pruning(
     root: Path,
-    about: Callable[[Record], SessionAbout],
+    lineage_of: Callable[[Record], SessionLineage],
     *,
     older_than_s: float | None = None,
     keep_bytes: int | None = None,
-    missing_of: Callable[[Path], str] | None = None,
+    reason_not_archived: Callable[[Path], str] | None = None,
 ) -> PruneReport:
-    """What would go: whatever was written last longer than `older_than_s` ago, then the oldest until `keep_bytes` are left.
+    """Choose the sessions to remove. Changes nothing.
 
-    `missing_of` says why a session's archive cannot stand for it, "" where it can. Changes nothing.
+    Sessions older than `older_than_s` go, then the oldest until `keep_bytes` are left.
+
+    Args:
+        root: The folder of all sessions.
+        lineage_of: Reads a session's place among others from its SESSION record.
+        older_than_s: Age since the last write, in seconds. None: age does not matter.
+        keep_bytes: Total size to keep. None: size does not matter.
+        reason_not_archived: Returns why a session's archive cannot replace it, "" if it can. None: no archive is required.
+
+    Raises:
+        JournalFailedError: A session's files cannot be listed.
     """
     try:
-        sessions = [_looked_at(folder, about) for folder in list_sessions(root)]
+        sessions = [_inspect_session(folder, lineage_of) for folder in list_sessions(root)]
     except OSError as error:
-        raise JournalFailedError(f"{root} cannot be looked through: {error}.") from error
-    _speak_for_the_newest(sessions)
-    total = left = sum(each.bytes for each in sessions)
+        raise JournalFailedError(f"{root} cannot be read: {error}.") from error
+    _keep_the_newest(sessions)
+    total = left = sum(session.bytes for session in sessions)
     before_ns = None if older_than_s is None else time.time_ns() - int(older_than_s * 1e9)
     going, kept = [], []
-    for each in sorted(sessions, key=lambda found: found.written_ns):
-        is_old = before_ns is not None and each.written_ns < before_ns
+    for session in sorted(sessions, key=lambda session: session.written_ns):
+        is_old = before_ns is not None and session.written_ns < before_ns
         if not is_old and (keep_bytes is None or left <= keep_bytes):
             continue
-        why = each.spoken_for or ("" if missing_of is None else missing_of(each.folder.path))
+        why = session.keep_reason or ("" if reason_not_archived is None else reason_not_archived(session.folder.path))
         if why:
-            kept.append(KeptSession(each.folder.path, why))
+            kept.append(KeptSession(session.folder.path, why))
             continue
-        going.append(each)
-        left -= each.bytes
+        going.append(session)
+        left -= session.bytes
     return PruneReport(
-        going=tuple(PruneCandidate(each.folder.path, each.bytes, each.written_ns) for each in going),
+        going=tuple(PruneCandidate(session.folder.path, session.bytes, session.written_ns) for session in going),
         kept=tuple(kept),
         anchors=tuple(_anchors(sessions, going)),
         bytes_before=total,
@@ -111,75 +125,85 @@ def forgetting(
     )
 
 
-def _looked_at(folder: SessionFolder, about: Callable[[Record], SessionAbout]) -> _Session:
-    found = _Session(folder, 0, 0)
+def _inspect_session(folder: SessionFolder, lineage_of: Callable[[Record], SessionLineage]) -> _Session:
+    session = _Session(folder, 0, 0)
     for path in folder.path.iterdir():
-        with suppress(FileNotFoundError):  # sealed just now
+        with suppress(FileNotFoundError):  # an open segment was sealed meanwhile
             stat = path.lstat()
-            found.bytes += stat.st_size
-            if first_seqs([path.name], "open") or first_seqs(
-                [path.name], "parquet"
-            ):  # readers leave caches beside them
-                found.written_ns = max(found.written_ns, stat.st_mtime_ns)
-    found.written_ns = found.written_ns or folder.path.stat().st_mtime_ns
+            session.bytes += stat.st_size
+            is_segment = first_seqs([path.name], "open") or first_seqs([path.name], "parquet")
+            if is_segment:  # readers write caches beside them at any time
+                session.written_ns = max(session.written_ns, stat.st_mtime_ns)
+    session.written_ns = session.written_ns or folder.path.stat().st_mtime_ns
     if folder.path.is_symlink():
-        found.spoken_for = "its folder lies elsewhere: this is a link"
+        session.keep_reason = "its folder is a symbolic link"
     elif is_locked(folder.path):
-        found.spoken_for = "it is being written"
+        session.keep_reason = "it is being written"
     try:
-        found.about = about(Journal.open(folder.path).session_record())
+        session.lineage = lineage_of(Journal.open(folder.path).session_record())
     except NotAJournalError:
-        found.about = SessionAbout(None)  # it ended before its first record was on disk
+        session.lineage = SessionLineage(None)  # it ended before its first record was on disk
     except (JournalError, msgspec.MsgspecError):
-        found.spoken_for = found.spoken_for or "its SESSION record cannot be read, so nobody knows who needs it"
-    return found
+        session.keep_reason = session.keep_reason or "its SESSION record cannot be read, so its line is unknown"
+    return session
 
 
-def _speak_for_the_newest(sessions: Sequence[_Session]) -> None:
+def _keep_the_newest(sessions: Sequence[_Session]) -> None:
+    """Set the reason to keep the newest session of each line, and the newest of all."""
     lines = set()
-    for each in reversed(sessions):  # by their names, as a start looks for the one it goes on from
-        line = None if each.about is None else each.about.line
+    for session in reversed(sessions):  # by name, as a starting session searches for the one to continue
+        line = None if session.lineage is None else session.lineage.line
         if line is not None and line not in lines:
             lines.add(line)
-            each.spoken_for = each.spoken_for or f"it is the newest of {line}, and the next session goes on from it"
+            session.keep_reason = (
+                session.keep_reason or f"it is the newest of {line}, and the next session continues it"
+            )
     if sessions:
-        newest = max(sessions, key=lambda found: found.written_ns)
-        newest.spoken_for = newest.spoken_for or "it is the newest"
+        newest = max(sessions, key=lambda session: session.written_ns)
+        newest.keep_reason = newest.keep_reason or "it is the newest"
 
 
 def _anchors(sessions: Sequence[_Session], going: Sequence[_Session]) -> list[Anchor]:
-    gone = {each.folder.session_id for each in going}
+    removed = {session.folder.session_id for session in going}
     return [
-        Anchor(each.folder.path, each.about.previous, each.about.previous_seq, each.about.previous_chain)
-        for each in sessions
-        if each.about is not None and each.about.previous in gone and each.folder.session_id not in gone
+        Anchor(
+            session.folder.path, session.lineage.previous, session.lineage.previous_seq, session.lineage.previous_chain
+        )
+        for session in sessions
+        if session.lineage is not None
+        and session.lineage.previous in removed
+        and session.folder.session_id not in removed
     ]
 
 
-def forget(root: Path, chosen: PruneReport) -> list[KeptSession]:
-    """Let them go. Those that somebody began to write meanwhile stay, and are given. JournalFailedError where the disk refuses."""
+def prune(root: Path, chosen: PruneReport) -> list[KeptSession]:
+    """Remove the sessions of a plan, and return those that stay because a writer has begun to write them.
+
+    Raises:
+        JournalFailedError: The disk refused.
+    """
     kept = []
     try:
-        _remove_forgotten(root)  # of a call that was cut off: else a session of that name could not go
-        for each in chosen.going:
+        _remove_pruned(root)  # left by an interrupted call: they would block the rename of a session with that name
+        for session in chosen.going:
             try:
-                disk = RealDisk(each.path)
+                disk = RealDisk(session.path)
             except JournalLockedError:
-                kept.append(KeptSession(each.path, "it is being written"))
+                kept.append(KeptSession(session.path, "it is being written"))
                 continue
             try:
-                each.path.rename(each.path.with_name(each.path.name + FORGOTTEN))
+                session.path.rename(session.path.with_name(session.path.name + PRUNED_SUFFIX))
             finally:
                 disk.release()
         sync_folder(root)
-        _remove_forgotten(root)
+        _remove_pruned(root)
         sync_folder(root)
     except OSError as error:
-        raise JournalFailedError(f"{root}: {error}. What to do: see to it, then forget anew.") from error
+        raise JournalFailedError(f"{root}: {error}. What to do: fix the cause, then run the command again.") from error
     return kept
 
 
-def _remove_forgotten(root: Path) -> None:
-    for path in root.glob(f"*{FORGOTTEN}"):
-        if is_session_name(path.name.removesuffix(FORGOTTEN)):
+def _remove_pruned(root: Path) -> None:
+    for path in root.glob(f"*{PRUNED_SUFFIX}"):
+        if is_session_name(path.name.removesuffix(PRUNED_SUFFIX)):
             shutil.rmtree(path)

@@ -1,6 +1,6 @@
-"""Session folders under a root: how they are named, and how one is found by path or id.
+"""Session folders under a root: their names, and how to find one by path or id.
 
-The id is drawn by whoever starts a session, never here.
+The caller that starts a session draws its id.
 """
 
 import re
@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from journal.checksums import CHECKSUMS
-from journal.errors import AmbiguousSessionError, NotAJournalError, UnknownSessionError
+from journal.errors import AmbiguousSessionError, UnknownSessionError, no_journal
 from journal.recover import has_segments
 
 _ID = re.compile(r"[a-z2-7]{8}")  # base32 in lower case
@@ -19,36 +19,39 @@ _START = "%Y%m%dT%H%M%SZ"
 
 
 class SessionFolder(msgspec.Struct, frozen=True):
+    """A session's folder, with the id and the start that its name states."""
+
     path: Path
     session_id: str
     start: datetime  # UTC, to the second
 
 
 def new_session_folder(root: Path, start_utc_ns: int, session_id: str) -> Path:
-    """The folder's name, so that names sort by start. The writer makes the folder."""
+    """Return the path of a new session's folder. The writer creates it. Names sort by start."""
     assert _ID.fullmatch(session_id), session_id
     start = datetime.fromtimestamp(start_utc_ns // 1_000_000_000, UTC)
     return root / f"{start.strftime(_START)}-{session_id}"
 
 
 def is_session_name(name: str) -> bool:
+    """Return True if a folder's name has the form `<UTC start>-<session id>`."""
     return _NAME.fullmatch(name) is not None
 
 
 def list_sessions(root: Path) -> list[SessionFolder]:
-    """In order of their start. Other folders and files under the root are left alone."""
+    """Return the sessions under a root, by start. Other files and folders are ignored."""
     if not root.is_dir():
         return []
-    found = [(path, match) for path in sorted(root.iterdir()) if (match := _NAME.fullmatch(path.name))]
+    named = [(path, match) for path in sorted(root.iterdir()) if (match := _NAME.fullmatch(path.name))]
     return [
         SessionFolder(path, match[2], start)
-        for path, match in found
-        if path.is_dir() and (start := _start(match[1])) is not None
+        for path, match in named
+        if path.is_dir() and (start := _parse_start(match[1])) is not None
     ]
 
 
-def list_others(root: Path) -> list[Path]:
-    """Folders under the root that hold a journal and bear a name of their own: nobody finds them by an id, or forgets them by age."""
+def list_named_journals(root: Path) -> list[Path]:
+    """Return the journals under a root whose folders have other names. They have no id, and retention ignores them."""
     if not root.is_dir():
         return []
     return [
@@ -58,8 +61,8 @@ def list_others(root: Path) -> list[Path]:
     ]
 
 
-def _start(text: str) -> datetime | None:
-    """None where no calendar has it: then the folder is somebody else's."""
+def _parse_start(text: str) -> datetime | None:
+    """Return the start in a folder's name, or None if it is not a date."""
     try:
         return datetime.strptime(text, _START).replace(tzinfo=UTC)
     except ValueError:
@@ -69,31 +72,43 @@ def _start(text: str) -> datetime | None:
 def _is_folder(path: Path) -> bool:
     try:
         return path.is_dir()
-    except (OSError, ValueError):  # a name longer than names may be, or with a zero byte in it
+    except (OSError, ValueError):  # a name that is too long or contains a zero byte
         return False
 
 
 def find_session(root: Path, path_or_id: str) -> Path:
-    """The folder of a session, named by its path, its folder's name, its id or the id's first characters."""
+    """Return the folder of a session.
+
+    Args:
+        root: The folder of all sessions.
+        path_or_id: The session's path, its folder's name, its id, or the id's first characters.
+
+    Raises:
+        NotAJournalError: The path is a folder without a journal.
+        UnknownSessionError: No session matches.
+        AmbiguousSessionError: Several sessions match.
+    """
     path = Path(path_or_id)
     if _is_folder(path):
-        if not has_segments(path) and not (path / CHECKSUMS).exists():  # with it, segments were there
-            raise NotAJournalError(f"{path} holds no journal. What to do: name the folder of a session.")
+        if not has_segments(path) and not (path / CHECKSUMS).exists():  # SHA256SUMS proves that there were segments
+            raise no_journal(path)
         return path
     sessions = list_sessions(root)
-    fits = [each for each in sessions if path_or_id and path_or_id in (each.session_id, each.path.name)]
-    fits = fits or [each for each in sessions if path_or_id and each.session_id.startswith(path_or_id)]
-    if not fits and path_or_id in {path.name for path in list_others(root)}:
+    matches = [session for session in sessions if path_or_id and path_or_id in (session.session_id, session.path.name)]
+    matches = matches or [session for session in sessions if path_or_id and session.session_id.startswith(path_or_id)]
+    if not matches and path_or_id in {path.name for path in list_named_journals(root)}:
         return root / path_or_id
-    if not fits:
+    if not matches:
         raise UnknownSessionError(
-            f"no session {path_or_id!r} among the {len(sessions)} in {root}, and no such folder."
+            f"no session {path_or_id!r} among the {len(sessions)} in {root}, and no folder of that name. What to do: list the "
+            "sessions with verbatim sessions."
             if root.is_dir()
-            else f"no session {path_or_id!r}: there is no folder {root}, and none of that name."
+            else f"no session {path_or_id!r}: there is no folder {root}. What to do: name the folder of the sessions "
+            "with --journals."
         )
-    if len(fits) > 1:
-        names = ", ".join(each.path.name for each in fits)
+    if len(matches) > 1:
+        names = ", ".join(session.path.name for session in matches)
         raise AmbiguousSessionError(
-            f"{path_or_id!r} fits {len(fits)} sessions: {names}. What to do: write more of the id."
+            f"{path_or_id!r} matches {len(matches)} sessions: {names}. What to do: give more characters of the id."
         )
-    return fits[0].path
+    return matches[0].path

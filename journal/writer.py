@@ -1,38 +1,33 @@
-"""The one writer of a journal: takes whole steps into memory, and a thread of its own brings them to stable storage.
+"""The single writer of a journal. It collects whole steps in memory, and its thread brings them to stable storage.
 
     append_step ──► memory ──► frame ──► write ──► fdatasync ──► on_durable
-     (caller)                 (the writer's thread; seals in another)
+     (caller)                 (the writer's thread; another thread seals)
 
 Frames and segments are cut only between steps. The first failed write or sync is final.
-Knows the disk by its protocol, and nothing of what records mean.
+Uses the disk through its protocol, and knows nothing of the meaning of records.
 """
 
 import atexit
-import os
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
-from queue import SimpleQueue
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 import msgspec
 
-from journal.content_hash import CHAIN_START
 from journal.disk import Disk, RealDisk
 from journal.errors import JournalBehindError, JournalFailedError
-from journal.frames import encode
+from journal.frames import encode_frame
 from journal.record import Record
-from journal.seal import seal
+from journal.sealer import Sealer
 from journal.segments import open_name
 
 if TYPE_CHECKING:
     from journal.signing import Signer
 
-WAITING_BYTES_MAX = 64 * 1024 * 1024  # 14 s of 15,000 messages a second: a disk that stalls longer has failed us
-ROW_BYTES = 100  # what a record takes beside its payload or body, roughly
-SEALER_NICE = 5  # on Linux a thread has its own
+WAITING_BYTES_MAX = 64 * 1024 * 1024  # 14 s of 15,000 messages a second: a disk that stalls longer has failed
+ROW_BYTES = 100  # approximate size of a record without its payload or body
 _KEY = object()
 
 
@@ -45,12 +40,9 @@ class Durable:
         assert _key is _KEY, "only a JournalWriter knows what is durable"
         self.seq = seq
 
-    def __repr__(self) -> str:
-        return f"Durable(seq={self.seq})"
-
 
 class _Options(NamedTuple):
-    """See JournalWriter.create."""
+    """Options of a writer, described at JournalWriter.create."""
 
     group_delay_s: float
     group_rows: int
@@ -66,6 +58,8 @@ class _Options(NamedTuple):
 
 
 class ClosedSummary(msgspec.Struct, frozen=True):
+    """The totals of a closed journal."""
+
     folder: Path
     last_seq: int
     segments: int
@@ -76,39 +70,37 @@ class ClosedSummary(msgspec.Struct, frozen=True):
 
 
 class JournalWriter:
-    """See `create`. Its methods may be called from any thread, but steps must come from one at a time."""
+    """The writer of one journal. Its methods may be called from any thread, but only one thread at a time may append."""
 
     def __init__(self, disk: Disk, options: _Options) -> None:
         self.folder = disk.folder
         self._disk = disk
         self._options = options
-        # shared between the caller's thread and ours, under one lock
+        # shared between the caller's thread and the writer's, under one lock
         self._lock = threading.Lock()
-        self._wake = threading.Condition(self._lock)
+        self._work_arrived = threading.Condition(self._lock)
         self._synced = threading.Condition(self._lock)
-        self._groups: list[list[Record]] = []  # of whole steps, each to be one frame; the last may still grow
+        self._groups: list[list[Record]] = []  # groups of whole steps, one per frame; the last may still grow
         self._pending_bytes = 0
         self._pending_since_s = 0.0
         self._next_seq = 0
         self._durable_seq = -1
         self._urgent = self._closing = self._abandoned = False
-        self._asleep = False  # the writer's thread waits for a record, and for no group's time
+        self._asleep = False  # the writer's thread waits for a record, because no group is pending
         self._failed: BaseException | None = None
-        # the writer's thread alone
+        # used by the writer's thread only
         self._written_seq = -1
         self._unsynced_since_s: float | None = None
-        self._space_told = False
+        self._low_space_reported = False
         self._segment_first_seq = 0
         self._segment_size = 0
         self._segment_since_s = time.monotonic()
         self._frames = self._open_bytes = 0
-        # the sealer's thread alone, until it has ended
-        self._to_seal: SimpleQueue[tuple[int, bool] | None] = SimpleQueue()
-        self._chain = CHAIN_START
-        self._segments = 0
         self._final = True
         self._writer_thread = threading.Thread(target=self._write_all, name="journal-writer", daemon=True)
-        self._sealer_thread = threading.Thread(target=self._seal_all, name="journal-sealer", daemon=True)
+        self._sealer = Sealer(
+            disk, options.signer, is_over=lambda: self._abandoned or self._failed is not None, on_failure=self._fail
+        )
 
     @classmethod
     def create(
@@ -128,15 +120,29 @@ class JournalWriter:
         sync: bool = True,
         disk: Disk | None = None,
     ) -> Self:
-        """A new journal in a folder that must not exist (given `disk`, in that disk's folder).
+        """Create a journal in a new folder, or in the folder of `disk`, and start its threads.
 
-        A record waits at most `group_delay_s` for its frame, less where `group_rows` wait; a written one at most
-        `sync_delay_s` for stable storage. A segment ends at `segment_bytes` or `segment_age_s`. `on_durable` gets the last
-        durable seq; `on_low_space`, once, the free bytes where they are fewer than `free_bytes_min`. The callbacks run in
-        the writer's threads and must not raise. `signer` signs what is sealed. `sync=False` is for benchmarks: nothing is then durable, whatever is said.
-        JournalFailedError where the folder cannot be made.
+        The callbacks run in the writer's threads and must not raise.
+
+        Args:
+            folder: The session's folder, which must not exist.
+            group_delay_s: The longest time that a record waits for its frame.
+            group_rows: A frame is written earlier if this many records wait.
+            sync_delay_s: The longest time that a written record waits for stable storage.
+            segment_bytes: Size at which a segment ends.
+            segment_age_s: Age at which a segment ends.
+            free_bytes_min: `on_low_space` is called below this much free space.
+            on_durable: Receives the last durable seq after each sync.
+            on_failure: Receives the error that ends the writer.
+            on_low_space: Receives the free bytes, once.
+            signer: Signs sealed segments.
+            sync: False is for benchmarks only: no record is then durable, although it is reported as durable.
+            disk: The disk to use. None: the real one.
+
+        Raises:
+            JournalFailedError: The folder or the first segment cannot be created.
         """
-        disk = RealDisk.make(folder) if disk is None else disk
+        disk = RealDisk.create_folder(folder) if disk is None else disk
         options = _Options(
             group_delay_s=group_delay_s,
             group_rows=group_rows,
@@ -156,18 +162,24 @@ class JournalWriter:
             disk.sync_folder()
         except OSError as error:
             disk.release()
-            raise JournalFailedError(f"{folder}: the first segment cannot be made: {error}.") from error
+            raise JournalFailedError(f"{folder}: the first segment cannot be created: {error}.") from error
         writer._writer_thread.start()
-        writer._sealer_thread.start()
-        atexit.register(
-            writer.abandon
-        )  # a sealer inside Arrow must not outlive the interpreter: it aborts, or waits for ever
+        writer._sealer.start()
+        # a sealer inside Arrow must not outlive the interpreter: it would abort or hang
+        atexit.register(writer.abandon)
         return writer
 
-    # ---- the caller's side -----------------------------------------------------------------------------
-
     def append_step(self, records: Sequence[Record], *, urgent: bool = False) -> None:
-        """Take one whole step. Memory only; `urgent` closes the group at once and asks for a sync."""
+        """Append one whole step in memory, without waiting for the disk.
+
+        Args:
+            records: The records of the step, in sequence.
+            urgent: True closes the group at once and requests a sync.
+
+        Raises:
+            JournalFailedError: An earlier write failed.
+            JournalBehindError: Too many bytes wait for the disk.
+        """
         seq, step_bytes = self._next_seq, ROW_BYTES * len(records)
         for record in records:
             payload, body = record.payload, record.body
@@ -177,13 +189,13 @@ class JournalWriter:
             seq += 1
         with self._lock:
             if self._failed is not None:
-                raise self._failure()
+                raise self._failed_error()
             assert not self._closing, "append after close"
             waiting = bool(self._groups)
             if waiting and self._pending_bytes + step_bytes > WAITING_BYTES_MAX:
                 raise JournalBehindError(
                     f"{self.folder}: more than {WAITING_BYTES_MAX} bytes wait for the disk, which is too slow for this "
-                    "session. What to do: end the session, then find what holds up the disk."
+                    "session. What to do: end the session, then find the cause of the slow disk."
                 )
             if not waiting:
                 self._pending_since_s = time.monotonic()
@@ -195,10 +207,10 @@ class JournalWriter:
             self._next_seq = seq
             self._urgent |= urgent
             if urgent or self._asleep or len(group) >= self._options.group_rows:
-                self._wake.notify()
+                self._work_arrived.notify()
 
     def wait_for_room(self) -> None:
-        """Block while more than half of the bound waits: for those who write faster than the disk, and need not keep up."""
+        """Block while more than half of the limit waits, for callers that can produce faster than the disk writes."""
         with self._synced:
             self._synced.wait_for(lambda: self._pending_bytes <= WAITING_BYTES_MAX // 2 or self._failed is not None)
 
@@ -209,63 +221,63 @@ class JournalWriter:
 
     @property
     def written_seq(self) -> int:
-        """The last seq handed to the kernel: it survives our end, not the machine's."""
+        """The last seq handed to the kernel. It survives the end of this process, but not of the machine."""
         return self._written_seq
 
     @property
     def failed(self) -> BaseException | None:
+        """The error that ended the writer, or None."""
         return self._failed
 
-    def durable(self, seq: int) -> Durable | None:
-        """The token that lets a request leave, once its record is on stable storage."""
+    def durable_token(self, seq: int) -> Durable | None:
+        """Return the token that permits a request to leave, or None if its record is not on stable storage yet."""
         return Durable(seq, _key=_KEY) if seq <= self._durable_seq else None
 
     def wait_durable(self, seq: int, timeout_s: float) -> Durable:
-        """Block until then. JournalFailedError, or TimeoutError."""
+        """Block until a record is on stable storage, and return its token. Raise TimeoutError after `timeout_s`."""
         with self._synced:
             self._synced.wait_for(lambda: self._durable_seq >= seq or self._failed is not None, timeout_s)
-        if token := self.durable(seq):
+        if token := self.durable_token(seq):
             return token
         if self._failed is not None:
-            raise self._failure()
+            raise self._failed_error()
         raise TimeoutError(f"record {seq} was not durable within {timeout_s} s")
 
     def close(self, *, final: bool = True) -> ClosedSummary:
-        """Bring everything to stable storage, seal it, release the lock. `final` marks the session as ended."""
+        """Bring all records to stable storage, seal them and release the lock. `final` marks the session as ended."""
         self._final = final
-        self._end()
+        self._stop_threads()
         if self._failed is not None:
-            raise self._failure()
+            raise self._failed_error()
         return ClosedSummary(
             folder=self.folder,
             last_seq=self._durable_seq,
-            segments=self._segments,
+            segments=self._sealer.segments,
             frames=self._frames,
             open_bytes=self._open_bytes,
-            chain=self._chain,
+            chain=self._sealer.chain,
             final=final,
         )
 
     def abandon(self) -> None:
-        """End as a crash would: what waits in memory is lost, nothing is sealed. The lock is released."""
-        with self._wake:
+        """End as a crash would: records in memory are lost, nothing is sealed, and the lock is released."""
+        with self._work_arrived:
             self._abandoned = True
-        self._end()
+        self._stop_threads()
 
-    def _end(self) -> None:
-        with self._wake:
+    def _stop_threads(self) -> None:
+        with self._work_arrived:
             self._closing = True
-            self._wake.notify_all()
+            self._work_arrived.notify_all()
         self._writer_thread.join()
-        self._to_seal.put(None)
-        self._sealer_thread.join()
+        self._sealer.finish()
         self._disk.release()
         atexit.unregister(self.abandon)
 
-    def _failure(self) -> JournalFailedError:
+    def _failed_error(self) -> JournalFailedError:
         error = JournalFailedError(
             f"{self.folder}: {'the disk failed' if isinstance(self._failed, OSError) else 'writing failed'} ({self._failed}), so nothing more is written. Durable up to record "
-            f"{self._durable_seq}. What to do: look after the disk, then recover this session."
+            f"{self._durable_seq}. What to do: repair the disk, then recover this session."
         )
         error.__cause__ = self._failed
         return error
@@ -274,57 +286,60 @@ class JournalWriter:
 
     def _write_all(self) -> None:
         try:
-            taken: list[list[Record]] = []
+            groups: list[list[Record]] = []
             closing = False
             while not closing:
-                taken, sync, closing = self._take(more_expected=bool(taken))
+                groups, sync, closing = self._next_groups(more_expected=bool(groups))
                 if self._abandoned:
                     return
-                for group in taken:
+                for group in groups:
                     self._write(group)
                 if self._unsynced_since_s is not None and (
                     sync or time.monotonic() >= self._unsynced_since_s + self._options.sync_delay_s
                 ):
                     self._make_durable()
             self._disk.close(open_name(self._segment_first_seq))
-            self._to_seal.put((self._segment_first_seq, self._final))
-        except BaseException as error:  # noqa: BLE001 - whatever it is, nothing can be written any more
+            self._sealer.put(self._segment_first_seq, final=self._final)
+        except BaseException as error:  # noqa: BLE001 - after any error nothing can be written
             self._fail(error)
 
-    def _take(self, *, more_expected: bool) -> tuple[list[list[Record]], bool, bool]:
-        """Wait until a group is due or a sync is; the groups, whether they ask for a sync, whether they are the last.
+    def _next_groups(self, *, more_expected: bool) -> tuple[list[list[Record]], bool, bool]:
+        """Wait until a group or a sync is due.
 
-        Where `more_expected`, what comes is looked for after the delay of a group, and need not wake us: with a market at
-        work a group costs one change of thread and not two.
+        If `more_expected`, the thread checks for records after the delay of a group instead of being notified, so a busy market
+        costs one change of thread per group and not two.
+
+        Returns:
+            The groups, True if a sync is requested, and True if they are the last.
         """
-        with self._wake:
-            look_s = time.monotonic() + self._options.group_delay_s if more_expected else None
-            while not (self._closing or self._urgent or self._full() or self._failed):
+        with self._work_arrived:
+            check_s = time.monotonic() + self._options.group_delay_s if more_expected else None
+            while not (self._closing or self._urgent or self._is_full() or self._failed):
                 if self._groups:
                     due_s = self._pending_since_s + self._options.group_delay_s
-                    look_s = due_s if look_s is None else min(look_s, due_s)
-                rest_s = self._rest_s(look_s)
+                    check_s = due_s if check_s is None else min(check_s, due_s)
+                rest_s = self._seconds_until_due(check_s)
                 if rest_s is not None and rest_s <= 0:
                     break
-                self._asleep = look_s is None
-                self._wake.wait(rest_s)
+                self._asleep = check_s is None
+                self._work_arrived.wait(rest_s)
             self._asleep = False
             if self._failed is not None:
-                raise self._failed  # the sealer's: it ends us too
-            taken, sync = self._groups, self._urgent or self._closing
-            if taken and self._unsynced_since_s is None:
+                raise self._failed  # the sealer's error ends the writer too
+            groups, sync = self._groups, self._urgent or self._closing
+            if groups and self._unsynced_since_s is None:
                 self._unsynced_since_s = self._pending_since_s
             self._groups, self._pending_bytes, self._urgent = [], 0, False
             self._synced.notify_all()
-            return taken, sync, self._closing
+            return groups, sync, self._closing
 
-    def _full(self) -> bool:
+    def _is_full(self) -> bool:
         return bool(self._groups) and len(self._groups[0]) >= self._options.group_rows
 
-    def _rest_s(self, look_s: float | None) -> float | None:
-        """Until the look, or until what is written must be synced."""
+    def _seconds_until_due(self, check_s: float | None) -> float | None:
+        """Return the seconds until the next check or the next sync, or None if neither is due."""
         sync_s = None if self._unsynced_since_s is None else self._unsynced_since_s + self._options.sync_delay_s
-        due_s = min((due for due in (look_s, sync_s) if due is not None), default=None)
+        due_s = min((due for due in (check_s, sync_s) if due is not None), default=None)
         return None if due_s is None else due_s - time.monotonic()
 
     def _write(self, records: list[Record]) -> None:
@@ -333,7 +348,7 @@ class JournalWriter:
             or time.monotonic() >= self._segment_since_s + self._options.segment_age_s
         ):
             self._roll(records[0].seq)
-        frame = encode(records, self._durable_seq)
+        frame = encode_frame(records, self._durable_seq)
         self._disk.write(open_name(self._segment_first_seq), frame)
         self._written_seq = records[-1].seq
         self._segment_size += len(frame)
@@ -352,48 +367,32 @@ class JournalWriter:
         self._watch_space()
 
     def _watch_space(self) -> None:
-        """After a sync, so at least every `sync_delay_s` of writing. A disk that is full has failed; this comes before."""
-        if self._options.on_low_space is None or self._space_told:
+        """Call `on_low_space` once if the disk is nearly full. Runs after each sync, so before the disk fails."""
+        if self._options.on_low_space is None or self._low_space_reported:
             return
         free_bytes = self._disk.free_bytes()
         if free_bytes < self._options.free_bytes_min:
-            self._space_told = True
+            self._low_space_reported = True
             self._options.on_low_space(free_bytes)
 
     def _roll(self, first_seq: int) -> None:
-        """A new segment begins only when the old one is wholly durable: so its name vouches for all before it."""
+        """Begin a new segment. The old one is synced first, so a segment's name proves that all earlier records are durable."""
         if self._durable_seq != self._written_seq:
             since_s = self._unsynced_since_s
             self._make_durable()
-            self._unsynced_since_s = since_s  # the group in hand still waits
+            self._unsynced_since_s = since_s  # the current group still waits
         self._disk.close(open_name(self._segment_first_seq))
         self._disk.create(open_name(first_seq))
         self._disk.sync_folder()
-        self._to_seal.put((self._segment_first_seq, False))
+        self._sealer.put(self._segment_first_seq, final=False)
         self._segment_first_seq, self._segment_size, self._segment_since_s = first_seq, 0, time.monotonic()
 
     def _fail(self, error: BaseException) -> None:
-        with self._wake:
+        with self._work_arrived:
             first = self._failed is None
             if first:
                 self._failed = error
-            self._wake.notify_all()
+            self._work_arrived.notify_all()
             self._synced.notify_all()
         if first and self._options.on_failure is not None:
             self._options.on_failure(error)
-
-    # ---- the sealer's thread ---------------------------------------------------------------------------
-
-    def _seal_all(self) -> None:
-        """In order, since each seal needs the chain value of the one before; gently, since a market may be moving."""
-        with suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), SEALER_NICE)
-        try:
-            while (due := self._to_seal.get()) is not None:
-                first_seq, final = due
-                if self._abandoned or self._failed is not None:
-                    continue
-                self._chain = seal(self._disk, first_seq, self._chain, final=final, signer=self._options.signer).chain
-                self._segments += 1
-        except BaseException as error:  # noqa: BLE001 - a segment that cannot be sealed is a disk that failed
-            self._fail(error)

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from engine.session_record import SessionBody, StrategySettings
 from engine.strategy import loading
+from engine.strategy.rule_loading import load_rules
 
 
 class UnknownOverrideError(Exception):
@@ -54,10 +55,31 @@ def _set(session: SessionBody, name: str, value: str) -> SessionBody:
             return replace(session, engine=_field_of(session.engine, name, rest, value))
         case "strategy":
             return _parameter(session, name, rest, value)
+        case "rule":
+            return _rule_setting(session, name, rest, value)
         case _:
             raise UnknownOverrideError(
-                f"{name!r} cannot be set; what can: risk.NAME, engine.NAME, strategy.STRATEGY.PARAMETER"
+                f"{name!r} cannot be set; what can: risk.NAME, rule.RULE.SETTING, engine.NAME, strategy.STRATEGY.PARAMETER"
             )
+
+
+def _rule_setting(session: SessionBody, name: str, rest: str, value: str) -> SessionBody:
+    """Set one setting of a risk rule that the session lists."""
+    owner, _, setting = rest.partition(".")
+    known = [rule.name for rule in session.rules]
+    if owner not in known:
+        raise UnknownOverrideError(
+            f"{name!r}: the session lists no risk rule {owner!r}; it lists: {', '.join(known) or 'none'}"
+        )
+    rules = tuple(
+        replace(rule, settings={**rule.settings, setting: value}) if rule.name == owner else rule
+        for rule in session.rules
+    )
+    try:
+        load_rules(rules)
+    except loading.StrategyError as error:
+        raise UnknownOverrideError(f"{name}={value}: {error}") from None
+    return replace(session, rules=rules)
 
 
 def _parameter(session: SessionBody, name: str, rest: str, value: str) -> SessionBody:

@@ -16,8 +16,8 @@ from engine.session_context import SessionContext
 from engine.venues.venue import Venue
 from journal import caches
 from journal.record import Kind
-from journal.segments import Rows as Wanted
-from journal.segments import Sealed
+from journal.segments import RowFilter as Wanted
+from journal.segments import SealedSegment
 from replay.snapshots import code_digest
 
 _DECODED = ("seq", "time_ns", "kind", "source", "meta", "payload")  # columns of a record that rows are made of
@@ -79,16 +79,16 @@ def _firsts(ends: Rows) -> Rows:
     return np.flatnonzero(np.diff(begins // BLOCK_ROWS, prepend=-1))
 
 
-def projection(sealed: Sealed, program: SessionContext) -> Projection:
+def projection(sealed: SealedSegment, program: SessionContext) -> Projection:
     """Of a whole sealed segment. DamagedJournalError where it cannot be read."""
     name = f"rows-{sealed.footer.first_seq:012d}"
     instruments = msgspec.json.encode(program.body.instruments).decode()
     made_from = f"{FORMAT} {code_digest()} {sealed.footer.chain} {instruments}"
-    kept = caches.find(sealed.path.parent, name, made_from)
+    kept = caches.load(sealed.path.parent, name, made_from)
     if kept is not None:
         return _read(kept)
     made = projected(lambda kinds, columns: sealed.batches(Wanted(kinds=kinds), columns), program)
-    caches.keep(sealed.path.parent, name, made_from, _written(made))
+    caches.save(sealed.path.parent, name, made_from, _written(made))
     return made
 
 

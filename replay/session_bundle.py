@@ -21,13 +21,13 @@ from engine.state.session_state import State
 from journal.arrow_codec import from_message, to_message
 from journal.bundle import BEGIN_STATE, SUFFIX, BundleManifest, pack
 from journal.checksums import CHECKSUMS
-from journal.content_hash import CHAIN_START, link
+from journal.content_hash import CHAIN_START, next_chain
 from journal.disk import RealDisk, is_locked
 from journal.errors import BundleRefusedError, DamagedJournalError, JournalFailedError
-from journal.footer import Footer, Part
+from journal.footer import Footer, SegmentPart
 from journal.reader import Journal
 from journal.record import INPUTS, Kind, Record
-from journal.seal import put_sealed
+from journal.seal import write_sealed
 from journal.segments import GROUP_ROWS, first_seqs, plain_batch, sealed_name
 from journal.verify import verify
 from replay import snapshots
@@ -213,7 +213,7 @@ def _put(
     cut: _Cut, folder: Path, bundled_from: str, head: Iterable[pa.RecordBatch], rows: Iterable[pa.RecordBatch]
 ) -> None:
     """Sealed segments: one where the slice begins at record 0, else one for the SESSION record and one for the others."""
-    disk = RealDisk.make(folder)
+    disk = RealDisk.create_folder(folder)
     try:
         chain, left_out = CHAIN_START, 0
         if cut.first_seq:
@@ -242,15 +242,15 @@ def _put_segment(
         return Footer(
             first_seq=first_seq,
             last_seq=last_seq,
-            parts=(Part(last_seq, content),),
+            parts=(SegmentPart(last_seq, content),),
             prev_chain=chain,
-            chain=link(chain, content),
+            chain=next_chain(chain, content),
             final=final,
             bundled_from=bundled_from,
             left_out=left_out,
         )
 
-    return put_sealed(disk, first_seq, rows, footer).chain
+    return write_sealed(disk, first_seq, rows, footer).chain
 
 
 def _refuse_other_state(folder: Path) -> None:

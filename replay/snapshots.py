@@ -51,7 +51,7 @@ def session_digest(record: Record) -> str:
 
 def keep(folder: Path, first: Record, state: State, heard: bytes) -> None:
     """Writes a snapshot of a state right after its CHECKPOINT."""
-    caches.keep(folder, f"{_PREFIX}{state.seq:012d}", _made_from(first, state.seq), packed(state, heard))
+    caches.save(folder, f"{_PREFIX}{state.seq:012d}", _made_from(first, state.seq), packed(state, heard))
 
 
 def packed(state: State, heard: bytes) -> bytes:
@@ -93,13 +93,13 @@ def nearest(journal: Journal, kernel: Kernel, first: Record, until: int) -> Stat
 
 def seqs(journal: Journal) -> list[int]:
     """Of the CHECKPOINTs that there are snapshots of, usable or not; the last first."""
-    names = (name.removeprefix(_PREFIX) for name in caches.names(journal.folder, _PREFIX))
+    names = (name.removeprefix(_PREFIX) for name in caches.list_names(journal.folder, _PREFIX))
     return [int(seq) for seq in names if seq.isdigit()]
 
 
 def at(seq: int, journal: Journal, kernel: Kernel, first: Record) -> State | None:
     """None where there is no usable snapshot of the CHECKPOINT `seq`."""
-    body = caches.find(journal.folder, f"{_PREFIX}{seq:012d}", _made_from(first, seq))
+    body = caches.load(journal.folder, f"{_PREFIX}{seq:012d}", _made_from(first, seq))
     return None if body is None else _unpacked(body, seq, journal, kernel)
 
 

@@ -77,6 +77,9 @@ def _orders(state: State) -> list[dict[str, Any]]:
             "type": str(order.order.type),
             "quantity": plain(order.order.quantity),
             "price": plain(order.order.price),
+            "stop_price": plain(order.order.stop_price),
+            "venue_type": order.order.venue_type,
+            "terms": order.order.terms.text(),
             "status": str(order.status),
             "filled_quantity": plain(order.filled_quantity),
             "request_seq": order.request_seq,
@@ -212,7 +215,7 @@ def told(held: dict[str, Any]) -> list[str]:
     ]
     lines += [
         f"order       {order['client_order_id']} {order['side']} {order['quantity']} {order['instrument']} "
-        f"at {order['price']}: "
+        f"{order['terms']}: "
         f"{order['status']}, {order['filled_quantity']} filled (request {order['request_seq']})"
         for order in held["orders"]
         if order["live"]

@@ -1,7 +1,7 @@
-"""A session whose venue is the test itself: every message of the account is written by hand, in any order, in virtual time.
+"""A session whose venue is the test: the test writes every message of the account by hand, in any order, in virtual time.
 
-The real sequencer and kernel; the market is one quiet synchronised book an instrument. After every step a second kernel,
-which only rebuilds from the records, must stand where the first stands.
+Sequencer and kernel are real. The market is one quiet synchronised book per instrument. After every step the state of a
+second kernel, which only rebuilds from the records, must equal the first one's.
 """
 
 import json
@@ -35,7 +35,7 @@ START_NS = 1_723_161_250 * SECOND_NS
 MARKET, PRIVATE, REST = "binance_spot.market.0", "binance_spot.private.0", "binance_spot.rest"
 PUBLIC = frozenset({"depth", "server_time"})
 
-# Places what it is told to, one wish a decision: the test turns the wheel by moving the quote.
+# Places `orders` orders, one per decision. The test triggers a decision by moving the quote.
 HAND = """
 from dataclasses import dataclass
 from decimal import Decimal
@@ -77,7 +77,7 @@ BTC, ETH = instrument("BTC", "USDT"), instrument("ETH", "BTC")
 
 
 class ByHand:
-    """See the module's head. `quiet` answers every question as a venue without orders and fills would; a test says otherwise."""
+    """See the module's docstring. By default `quiet` answers every request as a venue without orders and fills does."""
 
     def __init__(
         self,
@@ -94,6 +94,8 @@ class ByHand:
         answers: dict[str, Any] | None = None,
         held: set[str] | None = None,
         allowance: RateLimits | None = None,
+        risk: RiskSettings | None = None,
+        dialect: str = "binance_spot",
     ) -> None:
         self.now_ns = now_ns
         self.records: list[Record] = []
@@ -111,10 +113,10 @@ class ByHand:
             seed=3,
             host="test",
             versions={},
-            venues=(VenueSettings(allowance=allowance or RateLimits()),),
+            venues=(VenueSettings(name=dialect, allowance=allowance or RateLimits()),),
             instruments=tuple(instruments),
             strategies=chosen if strategies is None else tuple(strategies),
-            risk=RiskSettings(),
+            risk=risk or RiskSettings(),
             engine=engine or EngineSettings(),
             opening=None if opening is None else carry_over(opening),
         )
@@ -123,7 +125,7 @@ class ByHand:
         self._todo += self.sequencer.begin(self.body)
         self.settle().quote()
 
-    # ---- what stands
+    # ---- state
 
     @property
     def state(self) -> State:
@@ -160,14 +162,14 @@ class ByHand:
         found: list[NoteBody] = [read_note(r.body or "") for r in self.records if r.kind is Kind.NOTE]
         return [note.text for note in found if note.level == level]
 
-    # ---- what happens
+    # ---- events
 
     def take(self, arrival: Arrival) -> Self:
         self._todo += self.sequencer.accept(arrival, self.now_ns).outputs
         return self.settle()
 
     def run(self, seconds: float, *, quote: bool = True) -> Self:
-        """Lets time pass; by default the market stays alive."""
+        """Let time pass. By default the market keeps quoting."""
         end_ns = self.now_ns + int(seconds * SECOND_NS)
         next_quote_ns = self.now_ns + SECOND_NS
         while (due_ns := min(self.state.next_due_ns, next_quote_ns if quote else end_ns)) < end_ns:
@@ -182,7 +184,7 @@ class ByHand:
         return self.settle()
 
     def quote(self) -> Self:
-        """The best bid moves a little: strategies are due."""
+        """Move the best bid a little, so that strategies are due."""
         for each in self.body.instruments:
             self._update += 1
             told = {
@@ -199,6 +201,12 @@ class ByHand:
                 f"{each.symbol.lower()}@depth@100ms", {**diff, "U": self._diff[each.id] + 1, "u": self._update}
             )
             self._diff[each.id] = self._update
+        return self
+
+    def best(self, of: Instrument, prices: dict[str, str]) -> Self:
+        """One change of the best bid and ask."""
+        self._update += 1
+        self._market(f"{of.symbol.lower()}@bookTicker", {"u": self._update, "s": of.symbol, **prices})
         return self
 
     def _market(self, stream: str, data: dict[str, Any]) -> None:
@@ -223,13 +231,13 @@ class ByHand:
         return self.take(Arrival(Kind.LINK, "clock", body=drift))
 
     def restart(self, **settings: Any) -> "ByHand":
-        """The process is gone; the next session opens with what the journal gives."""
+        """End the process, and open the next session from the journal."""
         return ByHand(opening=self.state, session="bbbbbbbb", now_ns=self.now_ns + SECOND_NS, **settings)
 
-    # ---- what is asked and answered
+    # ---- requests and answers
 
     def settle(self) -> Self:
-        """Answers whatever was asked, until nothing is: a millisecond each."""
+        """Answer requests, a millisecond each, until all are answered."""
         while self._todo:
             record, body = self._todo.pop(0)
             if isinstance(body, RequestBody):
@@ -274,7 +282,7 @@ class ByHand:
                 return []
 
     def answer(self, seq: int, body: Any = None, *, outcome: str = "answer", status: int = 200, **headers: str) -> Self:
-        """The one record in which a request ends. `body` may be (status, body) or a function of the request."""
+        """Append the record that ends a request. `body` may be (status, body) or a function of the request."""
         request = self.waiting.pop(seq)
         if callable(body):
             body = body(request)
@@ -289,7 +297,7 @@ class ByHand:
         return self.take(Arrival(kind, REST, cause=seq, key=key, meta=canonical(meta), payload=payload))
 
     def seq_of(self, purpose: str) -> int:
-        """The newest unanswered request of a purpose."""
+        """Return the newest unanswered request of a purpose."""
         return max(seq for seq, request in self.waiting.items() if request.purpose == purpose)
 
     # ---- the second kernel
@@ -309,11 +317,11 @@ class ByHand:
         assert ours == (list(self.state.account.orders.live), list(self.state.account.requests.by_seq))
 
 
-# ---- messages, as Binance words them -----------------------------------------------------------
+# ---- messages in the form of Binance -----------------------------------------------------------
 
 
 def report(order_id: str, execution: str, status: str, **fields: Any) -> dict[str, Any]:
-    """An executionReport."""
+    """Return an executionReport."""
     told = {
         "e": "executionReport", "E": 1, "s": "BTCUSDT", "c": order_id, "S": "BUY", "o": "LIMIT", "f": "GTC", "q": "1.0",
         "p": "90.0", "C": "", "x": execution, "X": status, "r": "NONE", "i": 7, "l": "0.0", "z": "0.0", "L": "0.0",
@@ -329,7 +337,7 @@ def trade(
 
 
 def shown(order_id: str, status: str = "NEW", filled: str = "0.0", **fields: Any) -> dict[str, Any]:
-    """An order as answers show it."""
+    """Return an order as the venue's answers contain it."""
     told = {
         "symbol": "BTCUSDT", "orderId": 7, "clientOrderId": order_id, "price": "90.0", "origQty": "1.0",
         "executedQty": filled, "status": status, "timeInForce": "GTC", "type": "LIMIT", "side": "BUY",
@@ -338,7 +346,7 @@ def shown(order_id: str, status: str = "NEW", filled: str = "0.0", **fields: Any
 
 
 def row(trade_id: int, quantity: str, **fields: Any) -> dict[str, Any]:
-    """A row of myTrades."""
+    """Return a row of myTrades."""
     told = {
         "symbol": "BTCUSDT", "id": trade_id, "orderId": 7, "price": "90.0", "qty": quantity, "commission": "0",
         "commissionAsset": "BNB", "time": 1, "isBuyer": True, "isMaker": True,

@@ -1,4 +1,4 @@
-"""One program run twice, with the fold compiled and as plain Python: what it prints, to be held against each other."""
+"""A program run twice, with the compiled fold and with the plain Python fold, to compare their output."""
 
 import json
 import os
@@ -8,7 +8,10 @@ from typing import Any
 
 
 def both_ways(program: str, *words: object, strict: bool = True) -> tuple[Any, Any]:
-    """What `program` prints as JSON, `[JIT, ...]`, behind its first item; `strict` makes its warnings errors."""
+    """Return the JSON list that `program` prints in both ways, without its first item, which is JIT.
+
+    `strict` turns its warnings into errors.
+    """
     answers = [
         json.loads(
             subprocess.run(

@@ -1,4 +1,4 @@
-"""What tests share: the way to the real captures, which are never part of the project, and two small journals."""
+"""Shared fixtures: the folder of real captures, which are never part of the project, and two small journals."""
 
 import os
 from pathlib import Path
@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """The folder of real data: VERBATIM_DATA, or ../shared/data beside the checkout. CI must have it."""
+    """Return the folder of real data: VERBATIM_DATA, or ../shared/data beside the checkout. CI must have it."""
     folder = Path(os.environ.get("VERBATIM_DATA", ROOT.parent / "shared" / "data"))
     if folder.is_dir():
         return folder
@@ -24,7 +24,7 @@ def shared_data() -> Path:
 
 @pytest.fixture
 def crashed(tmp_path: Path) -> Path:
-    """A session of nine records in three frames, each synced, whose writer is gone: the last frame vouches for six."""
+    """Write nine records in three frames, each synced, and abandon the writer. The last frame proves that six are durable."""
     writer = JournalWriter.create(tmp_path / "crashed")
     for at in range(0, 9, 3):
         writer.append_step([record(seq) for seq in range(at, at + 3)], urgent=True)
@@ -35,7 +35,7 @@ def crashed(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def closed(tmp_path: Path) -> Path:
-    """The same records, sealed."""
+    """Write the same records and seal them."""
     writer = JournalWriter.create(tmp_path / "closed")
     writer.append_step([record(seq) for seq in range(9)])
     writer.close()

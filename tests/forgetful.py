@@ -1,8 +1,8 @@
-"""A disk that forgets what was not synced, as disks may, and that writes down every operation so that it can be cut anywhere.
+"""A disk that loses data that was not synced, as real disks may, and logs every operation, so tests can cut it anywhere.
 
-After a power cut what was synced is there; of the rest each 512-byte sector is kept, zeroed or garbled, and the file ends
-anywhere. Of the folder's changes since its last sync a prefix is kept, or any of them: so a rename may be lost, or be all that
-is left. Knows the `Disk` protocol, and nothing of journals.
+After a power cut all synced data is there. Each other 512-byte sector is kept, zeroed or garbled, and the file ends
+anywhere. Of the folder's changes since its last sync a prefix is kept, or any subset, so a rename may be lost or be the
+only change kept. Knows the `Disk` protocol, and nothing of journals.
 """
 
 import random
@@ -18,7 +18,7 @@ FOLDER = Path("/forgetful")
 
 class Operation(NamedTuple):
     thread: int
-    verb: str  # of the Disk protocol, or `told`: what somebody was promised at this moment
+    verb: str  # a method of the Disk protocol, or `promise`: something was reported as durable at this moment
     args: tuple[Any, ...]
 
 
@@ -31,14 +31,14 @@ class File:
     def size(self) -> int:
         return len(self.data)
 
-    def at(self, offset: int, length: int) -> bytes:
+    def read_at(self, offset: int, length: int) -> bytes:
         return bytes(self.data[offset : offset + length])
 
     def close(self) -> None: ...
 
 
 class ForgetfulDisk:
-    """Begins with `files`, all of them safe. `done` has every operation that changed something, in order."""
+    """A disk that begins with `files`, all of them synced. `done` lists every operation that changed something."""
 
     folder = FOLDER
 
@@ -52,8 +52,8 @@ class ForgetfulDisk:
     def _note(self, verb: str, *args: Any) -> None:
         self.done.append(Operation(threading.get_ident(), verb, args))
 
-    def told(self, what: str, value: Any = None) -> None:
-        self._note("told", what, value)
+    def promise(self, what: str, value: Any = None) -> None:
+        self._note("promise", what, value)
 
     def names(self) -> list[str]:
         with self._lock:
@@ -98,7 +98,7 @@ class ForgetfulDisk:
     def free_bytes(self) -> int:
         return 1 << 40
 
-    def reading(self, name: str) -> ReadableFile:
+    def open_reader(self, name: str) -> ReadableFile:
         if name not in self.files:
             raise FileNotFoundError(name)
         return self.files[name]
@@ -109,7 +109,7 @@ class ForgetfulDisk:
         getattr(self, operation.verb)(*operation.args)
 
     def copy(self) -> "ForgetfulDisk":
-        """As it stands now, forgotten parts and all."""
+        """Return a copy of the current state, unsynced data included."""
         known: dict[int, File] = {}
 
         def twin(file: File) -> File:
@@ -125,7 +125,7 @@ class ForgetfulDisk:
         return disk
 
     def state(self) -> str:
-        """Beside the contents: how much of them is safe."""
+        """Return how much of the contents is synced."""
         lengths = [(name, file.size, file.synced) for name, file in sorted(self.files.items())]
         return repr((lengths, [sorted(change) for change in self._since]))
 
@@ -133,7 +133,7 @@ class ForgetfulDisk:
         return {name: bytes(file.data) for name, file in sorted(self.files.items())}
 
     def after_a_kill(self, chance: random.Random) -> "ForgetfulDisk":
-        """The process is gone, perhaps amid a write, and the machine lives on: nothing is forgotten yet."""
+        """Return the disk after the process was killed, perhaps during a write. Unsynced data is still there."""
         disk = self.copy()
         if self.done and self.done[-1].verb == "write" and chance.random() < 0.5:
             name, data = self.done[-1].args
@@ -142,7 +142,7 @@ class ForgetfulDisk:
         return disk
 
     def after_a_cut(self, chance: random.Random) -> "ForgetfulDisk":
-        """One of the ways in which a power cut at this moment may leave the folder."""
+        """Return one possible state of the disk after a power cut at this moment."""
         named: dict[str, File | None] = dict(self._safe)
         in_order, kept = chance.random() < 0.5, chance.randint(0, len(self._since))
         for at, change in enumerate(self._since):

@@ -44,7 +44,8 @@ PHRASES = (
     ),
     _phrase(
         "what-is",
-        START + r"What\b(?! if| about)[^?.;]{0,200}?\b(?:is|are|was|were|has|does|comes|leads)\b[^?.;]*(?=[.;]|$)",
+        START
+        + r"What\b(?! if| about| to do:)[^?.;]{0,200}?\b(?:is|are|was|were|has|does|comes|leads)\b[^?.;]*(?=[.;]|$)",
         "begin with the noun: 'The missing fills are ...'",
     ),
     # inverted and elliptic sentences

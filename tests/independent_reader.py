@@ -1,4 +1,4 @@
-"""A reader of journals written from docs/journal-format.md alone. It imports nothing of ours: what it can read, anybody can."""
+"""A reader of journals written from docs/journal-format.md alone. It imports nothing of ours, so anyone can write it."""
 
 import hashlib
 import json
@@ -19,7 +19,7 @@ Row = dict[str, Any]
 
 
 def rows(folder: Path) -> Iterator[Row]:
-    """Every record of a whole journal. AssertionError where something is not as the page says."""
+    """Yield every record of a journal, and assert that each detail is as the page states."""
     names = sorted(path.name for path in folder.iterdir() if path.suffix in (".open", ".parquet"))
     chain, seq = "0" * 64, 0
     for stem in sorted({name.split(".")[0] for name in names}):
@@ -49,7 +49,7 @@ def frames(data: bytes, seq: int) -> Iterator[list[Row]]:
 
 
 def sealed(path: Path, chain: str) -> tuple[list[Row], str]:
-    told = {
+    footer = {
         key.decode(): text.decode()
         for key, text in pq.read_metadata(path).metadata.items()
         if key.startswith(b"journal.")
@@ -57,13 +57,13 @@ def sealed(path: Path, chain: str) -> tuple[list[Row], str]:
     table = pq.read_table(path, page_checksum_verification=True)
     assert tuple(table.column_names) == NAMES
     found: list[Row] = table.to_pylist()
-    assert told["journal.prev_chain"] == chain
-    first = int(told["journal.first_seq"])
-    for last, stated in json.loads(told["journal.parts"]):
+    assert footer["journal.prev_chain"] == chain
+    first = int(footer["journal.first_seq"])
+    for last, stated in json.loads(footer["journal.parts"]):
         part = [row for row in found if first <= row["seq"] <= last]
         assert content(part) == stated
         chain, first = hashlib.sha256((chain + stated).encode()).hexdigest(), last + 1
-    assert told["journal.chain"] == chain
+    assert footer["journal.chain"] == chain
     return found, chain
 
 

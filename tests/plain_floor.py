@@ -1,4 +1,4 @@
-"""Rows for the venue's compiled floor, and the book it replaced: one symbol in dicts and lists, written to be read."""
+"""Rows for the venue's compiled books, and the plain book that they replaced: one symbol in dicts and lists."""
 
 import random
 from collections.abc import Iterable
@@ -33,11 +33,11 @@ QUEUES = [
 ]
 QUEUES_ALL = [(queue_models.PESSIMISTIC, 0), *QUEUES]
 
-Done = tuple[int, int, int]  # a fill: order id, price, quantity
+FilledOrder = tuple[int, int, int]  # a fill: order id, price, quantity
 
 
 def venue(queue: tuple[int, int] = (queue_models.PESSIMISTIC, 0)) -> Exchange:
-    """Two symbols without limits, and an account that can pay for all."""
+    """Return a venue with two symbols without limits, and an account that can pay for every order."""
     free: dict[str, Any] = dict.fromkeys(("tick_size", "price_min", "price_max", "quantity_min", "quantity_max"), 0)
     free |= {"notional_min": 0, "notional_max": 0, "price_multiplier_up": 10**6 * ONE, "price_multiplier_down": 0}
     rules = {name: SymbolRules(name, name[:3], "USDT", lot_size=1, orders_max=10**6, **free) for name in SYMBOLS}
@@ -50,7 +50,7 @@ def venue(queue: tuple[int, int] = (queue_models.PESSIMISTIC, 0)) -> Exchange:
 
 
 def table(lines: list[list[int]]) -> Rows:
-    """A record of these rows, whose ends are 0."""
+    """Return the rows of one record; missing columns are 0."""
     rows: Rows = np.zeros((len(lines), r.COLUMNS), np.int64)
     for row, numbers in zip(rows, lines, strict=True):
         row[: len(numbers)] = numbers
@@ -88,14 +88,14 @@ def some_records(draw: random.Random, count: int) -> list[Rows]:
                 first = ids[i] + draw.choice((1, 1, 1, -2, 4))
                 before = i * (
                     ids[i] + draw.choice((0, 0, 0, -1, 2))
-                )  # the second symbol's venue tells the id before a diff
+                )  # the second symbol's venue states the id before a diff
                 ids[i] = max(ids[i], first) + draw.randrange(3)
-                told = (
+                reports_of = (
                     [first, max(0, ids[i] - draw.choice((0, 0, 0, 5))), len(levels), before]
                     if kind == r.DIFF
                     else [ids[i], 0, len(levels)]
                 )
-                lines.append([*head, *told])
+                lines.append([*head, *reports_of])
                 lines += [
                     [r.LEVEL, *head[1:], side, (4 if side == r.BID else 9) + at, size] for side, at, size in levels
                 ]
@@ -104,7 +104,7 @@ def some_records(draw: random.Random, count: int) -> list[Rows]:
 
 
 @dataclass
-class Waiting:
+class RestingOrder:
     order_id: int
     side: int
     price: int
@@ -112,8 +112,8 @@ class Waiting:
     ahead: int = 0
 
 
-class Plain:
-    """One symbol, as the book before the compiled one had it: written to be read, looks at everything after each message."""
+class PlainBook:
+    """One symbol as the book before the compiled one kept it. It checks everything after each message."""
 
     def __init__(self, i: int) -> None:
         self.price_unit, self.size_unit = PRICE_UNITS[i], SIZE_UNITS[i]
@@ -127,8 +127,8 @@ class Plain:
         self.pending: list[Rows] = []
         self.prints: list[tuple[int, int, int, int, bool]] = []
         self.bars: list[list[int]] = []
-        self.orders: list[Waiting] = []
-        self.fills: list[Done] = []
+        self.orders: list[RestingOrder] = []
+        self.fills: list[FilledOrder] = []
 
     # ---- the market's messages
 
@@ -223,7 +223,7 @@ class Plain:
 
     # ---- our orders
 
-    def resting(self, side: int) -> list[Waiting]:
+    def resting(self, side: int) -> list[RestingOrder]:
         return sorted((o for o in self.orders if o.side == side), key=lambda o: (o.price * (2 * side - 1), o.order_id))
 
     def offers(self, side: int) -> list[tuple[int, int]]:
@@ -234,24 +234,24 @@ class Plain:
             if size > self.taken[side].get(price, 0)
         ]
 
-    def crossing(self, order: Waiting) -> list[tuple[int, int]]:
+    def crossing(self, order: RestingOrder) -> list[tuple[int, int]]:
         sign = 1 - 2 * order.side
         return [(price, left) for price, left in self.offers(1 - order.side) if (price - order.price) * sign <= 0]
 
-    def fill(self, order: Waiting, price: int, quantity: int) -> None:
+    def fill(self, order: RestingOrder, price: int, quantity: int) -> None:
         order.leaves -= quantity
         self.fills.append((order.order_id, price, quantity))
         if not order.leaves and order in self.orders:
             self.orders.remove(order)
 
-    def take(self, order: Waiting, *, at_its_price: bool) -> None:
+    def take(self, order: RestingOrder, *, at_its_price: bool) -> None:
         for price, left in self.crossing(order):
             quantity = min(left, order.leaves)
             if quantity:
                 self.taken[1 - order.side][price] = self.taken[1 - order.side].get(price, 0) + quantity
                 self.fill(order, order.price if at_its_price else price, quantity)
 
-    def place(self, order: Waiting, *, rests: bool) -> None:
+    def place(self, order: RestingOrder, *, rests: bool) -> None:
         self.take(order, at_its_price=False)
         if order.leaves and rests:
             order.ahead = self.book[order.side].get(order.price, 0)
@@ -279,13 +279,13 @@ class Plain:
                     self.fill(order, order.price, quantity)
 
 
-def fills(exchange: Exchange) -> list[Done]:
+def fills(exchange: Exchange) -> list[FilledOrder]:
     reports = [event for event in exchange.take_events() if isinstance(event, SimReport)]
     return [(report.order.order_id, report.fill.price, report.fill.quantity) for report in reports if report.fill]
 
 
 def messages(record: Rows) -> list[Rows]:
-    """The record's messages, each with its levels."""
+    """Return the record's messages, each with its levels."""
     starts = [k for k in range(len(record)) if record[k, r.TYPE] != r.LEVEL]
     return [record[a:b] for a, b in zip(starts, [*starts[1:], len(record)], strict=True)]
 
@@ -306,21 +306,23 @@ def crosses_own(exchange: Exchange, i: int, side: int, price: int) -> bool:
     return any((order.price - price) * (1 - 2 * side) <= 0 for order in ours)
 
 
-# ---- a session: rows, and wishes between them
+# ---- a session: rows, and intents between them
 
 AHEAD_NS = 7
 END_NS = 10**15
-Wish = tuple[int, int, int, int, int]  # (time, symbol, side, price, quantity); no quantity: cancel whatever rests there
+TimedIntent = tuple[
+    int, int, int, int, int
+]  # (time, symbol, side, price, quantity); quantity 0: cancel the orders at that price
 
 
-def some_wishes(draw: random.Random, records: list[Rows]) -> list[Wish]:
+def random_intents(draw: random.Random, records: list[Rows]) -> list[TimedIntent]:
     times = sorted(int(draw.choice(records)[0, r.TIME_NS]) for _ in range(len(records) // 3))
     return [
         (time_ns, draw.randrange(2), draw.randrange(2), draw.randrange(5, 13), draw.randrange(6)) for time_ns in times
     ]
 
 
-def wish(exchange: Exchange, i: int, side: int, k: int, quantity: int) -> None:
+def apply_intent(exchange: Exchange, i: int, side: int, k: int, quantity: int) -> None:
     price = k * PRICE_UNITS[i]
     if not quantity:
         for order in exchange.open_orders("me", SYMBOLS[i]):
@@ -330,7 +332,7 @@ def wish(exchange: Exchange, i: int, side: int, k: int, quantity: int) -> None:
         exchange.place("me", limit(i, side, price, quantity * SIZE_UNITS[i]), 0)
 
 
-def told(exchange: Exchange) -> list[Any]:
+def reports_of(exchange: Exchange) -> list[Any]:
     reports = [event for event in exchange.take_events() if isinstance(event, SimReport)]
     return [
         (x.execution, x.time_ns, x.order.order_id, x.fill and (x.fill.price, x.fill.quantity, x.fill.trade_id))
@@ -338,21 +340,23 @@ def told(exchange: Exchange) -> list[Any]:
     ]
 
 
-def whole(exchange: Exchange, records: list[Rows], wishes: list[Wish]) -> list[Any]:
-    """All rows at once up to each wish."""
+def run_whole(exchange: Exchange, records: list[Rows], intents: list[TimedIntent]) -> list[Any]:
+    """Match all rows up to each intent at once."""
     rows, at, story = np.concatenate(records), 0, []
-    for until_ns, *what in [*wishes, (END_NS,)]:
+    for until_ns, *what in [*intents, (END_NS,)]:
         filled = True
         while filled:
             filled, at = exchange.meet(rows, at, until_ns, AHEAD_NS)
         if what:
-            wish(exchange, *what)
-        story += told(exchange)
+            apply_intent(exchange, *what)
+        story += reports_of(exchange)
     return story
 
 
-def cut(exchange: Exchange, records: list[Rows], wishes: list[Wish], draw: random.Random) -> list[Any]:
-    """The same in pieces of a few records, and with stops at any time between."""
+def run_in_pieces(
+    exchange: Exchange, records: list[Rows], intents: list[TimedIntent], draw: random.Random
+) -> list[Any]:
+    """Match the rows in pieces of a few records, and stop at random times between them."""
     pieces, story, left = [], [], list(records)
     while left:
         count = draw.choice((1, 1, 2, 7))
@@ -360,14 +364,14 @@ def cut(exchange: Exchange, records: list[Rows], wishes: list[Wish], draw: rando
         left = left[count:]
     market = RecordedMarket(SYMBOLS, iter(pieces), ahead_ns=AHEAD_NS)
     now_ns = 0
-    for until_ns, *what in [*wishes, (END_NS,)]:
+    for until_ns, *what in [*intents, (END_NS,)]:
         stops = sorted(draw.randrange(now_ns, until_ns + 1) for _ in range(draw.randrange(4)))
         for now_ns in [*stops, until_ns]:
             while market.meet(exchange, now_ns - AHEAD_NS):
-                story += told(exchange)
+                story += reports_of(exchange)
         if what:
-            wish(exchange, *what)
-        story += told(exchange)
+            apply_intent(exchange, *what)
+        story += reports_of(exchange)
     return story
 
 

@@ -1,8 +1,8 @@
-"""Power cuts by the thousand: a session is written once and cut at every operation; what recovery makes of each image is judged.
+"""Power cuts by the thousand: a session is written once and cut at every operation, and each recovered image is checked.
 
-The writer's and the sealer's threads touch different files, so one recorded session stands for every order in which the two may
-have run: it is shuffled anew before it is cut. Recovery is a run like any other, so it is cut too, and so is the recovery
-from that. Everything follows from a seed and the number of a session. Uses the journal as its callers do.
+The writer's and the sealer's threads use different files, so one recorded session represents every order of their
+operations: the order is shuffled before it is cut. A recovery is cut in the same way, and so is the recovery after that.
+The seed and the number of a session determine everything. Uses the journal only as its callers do.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ from forgetful import FOLDER, ForgetfulDisk, Operation
 import journal.recover
 from journal.checksums import CHECKSUMS
 from journal.errors import JournalError, NotAJournalError
-from journal.frames import Tail
+from journal.frames import TornTail
 from journal.merge import merge
 from journal.reader import Journal
 from journal.record import Kind, Record
@@ -42,12 +42,12 @@ PATIENCE_S = 20.0
 Files = dict[str, bytes]
 
 
-class Broken(Exception):  # noqa: N818 - the name says what happened
-    """A promise was, and the text says by which image."""
+class BrokenPromiseError(Exception):
+    """A promise was broken. The text names the image."""
 
 
 class Promised(NamedTuple):
-    """What callers had been told when the power went."""
+    """Everything that callers were promised before the power cut."""
 
     created: bool = False
     durable_seq: int = -1
@@ -56,7 +56,7 @@ class Promised(NamedTuple):
     closed: bool = False
 
     def after(self, operation: Operation) -> "Promised":
-        if operation.verb != "told":
+        if operation.verb != "promise":
             return self
         what, value = operation.args
         match what:
@@ -71,14 +71,16 @@ class Promised(NamedTuple):
 
 
 class Image(NamedTuple):
+    """The state of a disk after a cut, and the promises given before it."""
+
     name: str
     disk: ForgetfulDisk
     promised: Promised = Promised()
-    nested: int = 0  # how many recoveries lie before it
+    nested: int = 0  # the number of recoveries before it
 
 
 class Tally:
-    """What was tried. Images that are equal byte for byte are tried once and count once."""
+    """The images tried so far. Byte-identical images are tried and counted once."""
 
     def __init__(self, scratch: Path) -> None:
         self.sessions = self.images = self.nested = 0
@@ -88,17 +90,21 @@ class Tally:
         self._sealed: dict[object, tuple[list[Operation], object]] = {}
 
     def try_session(self, seed: str, session: int) -> Iterator[int]:
-        """Cut one session everywhere; yields after each image how many there were. Broken on the first broken promise."""
+        """Cut one session at every operation, and yield the number of images after each.
+
+        Raises:
+            Broken: A promise was broken; this is the first.
+        """
         chance = random.Random(f"{seed}/{session}")  # noqa: S311 - it chooses faults, not keys
         written, ends = write_session(chance)
         self.sessions += 1
         self._sealed.clear()  # no other session holds the same rows
-        done = in_some_order(written, chance)
+        done = shuffle_threads(written, chance)
         if chance.random() < MERGED:
             try:
-                done = then_merged(done, chance)
+                done = append_merge(done, chance)
             except JournalError as error:
-                raise Broken(f"seed {seed}, session {session}: merging ended with {error!r}") from error
+                raise BrokenPromiseError(f"seed {seed}, session {session}: merging ended with {error!r}") from error
         moments = _moments(done)
         for image in cuts(Image(f"seed {seed}, session {session}", ForgetfulDisk()), done, moments, chance):
             yield from self._try(image, ends, chance)
@@ -115,8 +121,8 @@ class Tally:
             if chance.random() < READ:
                 read_unrecovered(image, self._folder_of(disk.contents()))
             self._recover(disk, image.promised, ends)
-        except Broken as error:
-            raise Broken(f"{image.name}: {error}") from error
+        except BrokenPromiseError as error:
+            raise BrokenPromiseError(f"{image.name}: {error}") from error
         yield self.images
         if image.nested < NESTED_MAX and disk.done:
             moments = chance.choices(_moments(disk.done), k=NESTED)
@@ -124,10 +130,10 @@ class Tally:
                 yield from self._try(cut, ends, chance)
 
     def _once(self, seal: Callable[..., object]) -> Callable[..., object]:
-        """`seal`; asked for the same rows again, it repeats what it did on the disk, as nine of ten recoveries would have it."""
+        """Wrap `seal`: for rows that it sealed before, repeat the recorded operations, as in nine of ten recoveries."""
 
-        def sealing(disk: ForgetfulDisk, first_seq: int, *others: object, dropped: Tail, **named: object) -> object:
-            rows = disk.files[open_name(first_seq)].at(0, dropped.offset)
+        def sealing(disk: ForgetfulDisk, first_seq: int, *others: object, dropped: TornTail, **named: object) -> object:
+            rows = disk.files[open_name(first_seq)].read_at(0, dropped.offset)
             sums = disk.files[CHECKSUMS].data if CHECKSUMS in disk.files else b""
             key = (rows, bytes(sums), *disk.names(), *others, dropped, *named.items())
             if key not in self._sealed:
@@ -148,20 +154,20 @@ class Tally:
                 recovered = recover(FOLDER, disk=disk)
         except NotAJournalError as error:
             if promised.created:
-                raise Broken(f"{error}") from error
+                raise BrokenPromiseError(f"{error}") from error
             return
         except Exception as error:
-            raise Broken(f"recovery made of a crash {error!r}") from error
+            raise BrokenPromiseError(f"recovery made of a crash {error!r}") from error
         if recovered.last_seq < max(promised.durable_seq, promised.written_seq):
-            raise Broken(f"promised was {promised}, but record {recovered.last_seq} is the last")
+            raise BrokenPromiseError(f"promised was {promised}, but record {recovered.last_seq} is the last")
         if recovered.last_seq not in ends:
-            raise Broken(f"record {recovered.last_seq} ends no step")
+            raise BrokenPromiseError(f"record {recovered.last_seq} ends no step")
         if promised.chain not in (None, recovered.chain) or promised.closed > recovered.was_closed:
-            raise Broken(f"promised was {promised}, recovered is {recovered}")
-        disk.told("recovered", {"durable_seq": recovered.last_seq, "chain": recovered.chain})
+            raise BrokenPromiseError(f"promised was {promised}, recovered is {recovered}")
+        disk.promise("recovered", {"durable_seq": recovered.last_seq, "chain": recovered.chain})
         files = disk.contents()
         if (key := digest(files)) not in self._judged:
-            judge(files, recovered, self._folder_of(files))
+            check_recovered(files, recovered, self._folder_of(files))
             self._judged.add(key)
 
     def _folder_of(self, files: Files) -> Path:
@@ -174,20 +180,20 @@ class Tally:
 
 
 def _moments(done: Sequence[Operation]) -> list[int]:
-    """After every operation, but once for each run of writes to one file: sealing makes dozens of small ones."""
+    """Return the moments to cut at: after every operation, but once for each run of writes to one file."""
     files = [operation.args[1:] and operation.verb == "write" and operation.args[0] for operation in done]
     steps = [0, *(at + 1 for at, file in enumerate(files) if not file or file not in files[at + 1 : at + 2])]
     return [*steps, *AGAIN * [at for at, operation in enumerate(done) if operation.verb in ("sync", "sync_folder")]]
 
 
 def cuts(before: Image, done: Sequence[Operation], moments: Sequence[int], chance: random.Random) -> Iterator[Image]:
-    """An image for each of the moments: how many of the operations were done since `before`."""
-    disk, promised, wanted = before.disk.copy(), before.promised, Counter(moments)
+    """Yield an image for each moment, which counts the operations done since `before`."""
+    disk, promised, counts = before.disk.copy(), before.promised, Counter(moments)
     for moment in range(len(done) + 1):
         if moment:
             disk.repeat(done[moment - 1])
             promised = promised.after(done[moment - 1])
-        for fate in range(wanted[moment]):
+        for fate in range(counts[moment]):
             name = f"{moment}.{fate}"
             if chance.random() < KILLS:
                 yield Image(f"{before.name}, kill {name}", disk.after_a_kill(chance), promised, before.nested)
@@ -197,39 +203,41 @@ def cuts(before: Image, done: Sequence[Operation], moments: Sequence[int], chanc
 
 
 def read_unrecovered(image: Image, folder: Path) -> None:
-    """A reader does not wait for recovery: it sees a true prefix with all that is durable."""
+    """Read an image without recovery: a reader must see a true prefix with all durable records."""
     try:
         found = list(Journal.open(folder).records())
     except NotAJournalError as error:
         if image.promised.created:
-            raise Broken(f"{error}") from error
+            raise BrokenPromiseError(f"{error}") from error
         return
     except Exception as error:
-        raise Broken(f"a reader made of a crash {error!r}") from error
+        raise BrokenPromiseError(f"a reader made of a crash {error!r}") from error
     if len(found) <= image.promised.durable_seq or found != [record(seq) for seq in range(len(found))]:
-        raise Broken(f"a reader saw other records: {len(found)}, promised was {image.promised}")
+        raise BrokenPromiseError(f"a reader saw other records: {len(found)}, promised was {image.promised}")
 
 
-def judge(files: Files, recovered: Recovered, folder: Path) -> None:
-    """Of what recovery left: every reader sees the same true records, and recovering again changes nothing."""
+def check_recovered(files: Files, recovered: Recovered, folder: Path) -> None:
+    """Check a recovered journal: every reader sees the same true records, and a second recovery changes nothing."""
     again = ForgetfulDisk(files)
     try:
         second = recover(FOLDER, disk=again)
     except Exception as error:
-        raise Broken(f"a second recovery ended with {error!r}") from error
+        raise BrokenPromiseError(f"a second recovery ended with {error!r}") from error
     if second != msgspec.structs.replace(recovered, sealed_now=0) or again.contents() != files:
-        raise Broken(f"a second recovery said {second} after {recovered}")
+        raise BrokenPromiseError(f"a second recovery said {second} after {recovered}")
     if untidy := [name for name in files if name.endswith((".open", ".tmp"))]:
-        raise Broken(f"recovery left {untidy}")
+        raise BrokenPromiseError(f"recovery left {untidy}")
     report = verify(folder)
     # of a segment whose creation was never synced, so that it has no rows, a cut may keep the sealed file and not its checksum
     rowless = max(first_seqs(files, "parquet")) > recovered.last_seq
     if report.problems or (report.notes and not rowless) or report.chain != recovered.chain:
-        raise Broken(f"verify said {report}")
+        raise BrokenPromiseError(f"verify said {report}")
     if report.torn_bytes != recovered.dropped_bytes:
-        raise Broken(f"recovery dropped {recovered.dropped_bytes} bytes, verify knows of {report.torn_bytes}")
+        raise BrokenPromiseError(
+            f"recovery dropped {recovered.dropped_bytes} bytes, verify knows of {report.torn_bytes}"
+        )
     if list(Journal.open(folder).records()) != [record(seq) for seq in range(recovered.last_seq + 1)]:
-        raise Broken(f"the records up to {recovered.last_seq} are not those that were appended")
+        raise BrokenPromiseError(f"the records up to {recovered.last_seq} are not those that were appended")
 
 
 def digest(files: Files, more: str = "") -> bytes:
@@ -244,14 +252,14 @@ def digest(files: Files, more: str = "") -> bytes:
 
 
 def record(seq: int) -> Record:
-    """What every session here holds at this seq."""
+    """Return the record that every session of this module has at this seq."""
     if seq % 3:
         return Record(seq, seq, Kind.FEED, "m", recv_ns=seq, payload=b"%d," % seq * (1 + seq * 7 % 90))
     return Record(seq, seq, Kind.FACT, "orders", cause=seq, key=f"o{seq}", body=f'"{seq}"')
 
 
 def write_session(chance: random.Random) -> tuple[list[Operation], set[int]]:
-    """The operations of a whole session, and at which records its steps end. No clock decides what is written when."""
+    """Write a session, and return its operations and the last seqs of its steps. No clock affects the operations."""
     disk, group_rows, urgency = ForgetfulDisk(), chance.choice([1, 1, 4]), chance.choice([0.1, 0.5])
     writer = JournalWriter.create(
         FOLDER,
@@ -260,9 +268,9 @@ def write_session(chance: random.Random) -> tuple[list[Operation], set[int]]:
         group_rows=group_rows,
         group_delay_s=NEVER_S,
         sync_delay_s=NEVER_S,
-        on_durable=lambda seq: disk.told("durable", seq),
+        on_durable=lambda seq: disk.promise("durable", seq),
     )
-    disk.told("created")
+    disk.promise("created")
     ends, seq, waiting = {-1}, 0, 0
     for _ in range(chance.choice([1, 4, 7])):
         rows, urgent = chance.randrange(1, 5), chance.random() < urgency
@@ -273,12 +281,12 @@ def write_session(chance: random.Random) -> tuple[list[Operation], set[int]]:
             writer.wait_durable(seq - 1, PATIENCE_S)
         elif waiting >= group_rows:
             wait_written(writer, seq - 1)
-            disk.told("written", seq - 1)
-        if token := writer.durable(seq - 1):
-            disk.told("durable", token.seq)
+            disk.promise("written", seq - 1)
+        if token := writer.durable_token(seq - 1):
+            disk.promise("durable", token.seq)
         waiting = 0 if urgent or waiting >= group_rows else waiting
     summary = writer.close()
-    disk.told("closed", {"chain": summary.chain, "closed": True})
+    disk.promise("closed", {"chain": summary.chain, "closed": True})
     return disk.done, ends
 
 
@@ -290,24 +298,24 @@ def wait_written(writer: JournalWriter, seq: int) -> None:
         time.sleep(0)
 
 
-def by_thread(written: Sequence[Operation]) -> tuple[list[Operation], list[Operation]]:
-    """The writer's operations, with its caller's, and the sealer's."""
+def split_by_thread(written: Sequence[Operation]) -> tuple[list[Operation], list[Operation]]:
+    """Split the operations into those of the writer with its caller, and those of the sealer."""
     sealer = next(operation.thread for operation in written if operation.verb == "rename")
     sealing = [operation for operation in written if operation.thread == sealer]
     return [operation for operation in written if operation.thread != sealer], sealing
 
 
-def unsealed(written: Sequence[Operation]) -> Files:
-    """What the writer's thread alone has made: all segments, open."""
+def open_segments(written: Sequence[Operation]) -> Files:
+    """Return the files that the writer's thread alone makes: all segments, open."""
     disk = ForgetfulDisk()
-    for operation in by_thread(written)[0]:
+    for operation in split_by_thread(written)[0]:
         disk.repeat(operation)
     return disk.contents()
 
 
-def in_some_order(written: Sequence[Operation], chance: random.Random) -> list[Operation]:
-    """The same operations as the two threads may have done them: a seal begins any time after its segment was left."""
-    writing, sealing = by_thread(written)
+def shuffle_threads(written: Sequence[Operation], chance: random.Random) -> list[Operation]:
+    """Return the same operations in another possible order: a seal begins any time after its segment was finished."""
+    writing, sealing = split_by_thread(written)
     last = writing.pop()  # closing waits for both
     earliest = dict(_segments_left(writing))
     eager, at, found = chance.choice([0.1, 0.5, 0.9]), 0, list[Operation]()
@@ -321,8 +329,8 @@ def in_some_order(written: Sequence[Operation], chance: random.Random) -> list[O
     return [*found, *writing[at:], last]
 
 
-def then_merged(done: Sequence[Operation], chance: random.Random) -> list[Operation]:
-    """Some time later somebody makes its segments fewer."""
+def append_merge(done: Sequence[Operation], chance: random.Random) -> list[Operation]:
+    """Merge the segments of a closed session, and return all operations."""
     disk = ForgetfulDisk()
     for operation in done:
         disk.repeat(operation)
@@ -331,7 +339,7 @@ def then_merged(done: Sequence[Operation], chance: random.Random) -> list[Operat
 
 
 def _segments_left(writing: Sequence[Operation]) -> Iterator[tuple[str, int]]:
-    """For each segment how many of the writer's operations come before its sealing."""
+    """Yield each segment with the number of writer's operations before its sealing."""
     for at, operation in enumerate(writing):
         if operation.verb == "close":
             after = at + 2  # the next segment's creation

@@ -1,4 +1,4 @@
-"""What replay's tests share: short sessions in virtual time, and a journal written anew with one record altered."""
+"""Helpers of replay's tests: short sessions in virtual time, and copies of a journal with one record altered."""
 
 import subprocess
 from collections.abc import Callable
@@ -50,7 +50,7 @@ class Quoter:
 
 
 def git(folder: Path, *words: str) -> None:
-    """As somebody, and unsigned, whatever the machine is set to."""
+    """Run git with a fixed user and without signatures, independent of the machine's configuration."""
     who = ("-c", "user.name=t", "-c", "user.email=t@t", "-c", "commit.gpgsign=false")
     subprocess.run(["git", "-C", str(folder), *who, *words], check=True, capture_output=True)
 
@@ -64,7 +64,7 @@ def session(
     risk: RiskSettings | None = None,
     **settings: Any,
 ) -> VirtualSession:
-    """A session that has run so long; its caller stops it or kills it."""
+    """Run a session for `seconds`. The caller stops or kills it."""
     return VirtualSession(
         VirtualVenue(seed=3, balances={"USDT": "1000000", "BTC": "20"}),
         folder,
@@ -76,7 +76,10 @@ def session(
 
 
 def killed_in_its_second_frame(folder: Path) -> Path:
-    """The first was on stable storage when the second was written, and that one says so: virtual time alone is too fast for it."""
+    """Kill a session after its second frame, which states that the first is durable.
+
+    The test waits for that sync, because virtual time is too fast for it.
+    """
     running = session(folder, seconds=1)
     running.writer.wait_durable(running.records[-1].seq, 10)
     return running.run(1).kill()
@@ -89,7 +92,7 @@ def sealed(folder: Path, **settings: Any) -> Path:
 
 
 def sealed_anew(old: Path, new: Path, seq: int = -1, *, until: int | None = None, **changes: Any) -> Path:
-    """A copy whose record `seq` is another, or that ends with the step of `until`, with the right checksums: made by the journal's own writer."""
+    """Copy a journal with right checksums, and change record `seq` or end with the step of `until`."""
     writer = JournalWriter.create(new, sync=False)
     step: list[Record] = []
     for record in Journal.open(old).records():

@@ -1,4 +1,4 @@
-"""A real S3 server in a process of its own, for tests: moto's, with one bucket, called `bucket`."""
+"""A real S3 server in its own process, for tests: moto's, with one bucket named `bucket`."""
 
 import os
 import subprocess
@@ -13,7 +13,7 @@ KEY, SECRET = "AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEY"
 
 @contextmanager
 def s3_server() -> Iterator[str]:
-    """Gives the query that leads there. Who we are to it stands in the environment meanwhile."""
+    """Yield the query of the server's address. Its credentials are in the environment meanwhile."""
     program = (
         "import time; from moto.server import ThreadedMotoServer as Server; "
         "server = Server('127.0.0.1', 0, verbose=False); server.start(); "

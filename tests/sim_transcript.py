@@ -1,4 +1,4 @@
-"""A transcript of one client with the simulated venue in virtual time, for the tests of the venue."""
+"""A transcript of one client with the simulated venue in virtual time, for tests of the venue."""
 
 import hashlib
 import hmac
@@ -18,7 +18,7 @@ PRIVATE = 900
 
 
 def levels(text: str) -> list[tuple[int, int]]:
-    """'100x1 99x2' as levels."""
+    """Parse '100x1 99x2' into levels."""
     pairs = (level.split("x") for level in text.split())
     return [(units(price), units(quantity)) for price, quantity in pairs]
 
@@ -28,7 +28,7 @@ def quiet(bids: str, asks: str, symbol: str = "BTCUSDT") -> QuietMarket:
 
 
 class Client:
-    """Speaks to a SimVenue over its own bytes; keeps what came back."""
+    """A client of a SimVenue that exchanges bytes with it and logs everything that comes back."""
 
     def __init__(self, market: SimMarket | None = None, **config: Any) -> None:
         accounts = (
@@ -58,7 +58,7 @@ class Client:
         return f"{query}&signature={hmac.new(self.secret.encode(), query.encode(), hashlib.sha256).hexdigest()}"
 
     def send(self, method: str, path: str, query: str = "", body: str = "", key: str | None = None) -> int:
-        """Send as it stands; the exchange's id."""
+        """Send a request unchanged, and return the id of its exchange."""
         self._conn_id += 1
         headers = {"x-mbx-apikey": self.key if key is None else key}
         request = HttpRequest(method=method, path=path, query=query.encode(), body=body.encode(), headers=headers)
@@ -84,14 +84,14 @@ class Client:
         return self.raw(method, f"/api/v3/{path}", self.sign(query))
 
     def order(self, text: str, **more: Any) -> Any:
-        """'BUY LIMIT 1 @ 100 GTC as mine', 'SELL MARKET 1': the answer's JSON."""
+        """Place an order such as 'BUY LIMIT 1 @ 100 GTC as mine' or 'SELL MARKET 1', and return the answer's JSON."""
         return self.signed("POST", "order", order_query(text, **more)).json()
 
     def cancel(self, client_order_id: str) -> Any:
         return self.signed("DELETE", "order", f"symbol=BTCUSDT&origClientOrderId={client_order_id}").json()
 
     def balances(self) -> dict[str, tuple[str, str]]:
-        """asset -> (free, locked), zeros left out, digits cut to what matters."""
+        """Return asset -> (free, locked) with digits cut short; assets with zeros are omitted."""
         account = self.signed("GET", "account").json()
         found = {b["asset"]: (short(b["free"]), short(b["locked"])) for b in account["balances"]}
         return {asset: amounts for asset, amounts in found.items() if amounts != ("0", "0")}

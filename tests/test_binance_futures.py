@@ -274,7 +274,7 @@ class Tape:
             row[r.A : r.A + len(values)] = values
         rows[-1, r.LAST] = 1
         assert self.market.fold(rows) == len(rows)
-        return self.market.wake
+        return self.market.flags
 
     @property
     def counts(self) -> tuple[int, int, int]:
@@ -291,7 +291,7 @@ def test_ids_with_holes_are_continuous_by_the_one_before() -> None:
     assert (tape.counts, tape.market.book_id(0)) == ((2, 1, 0), 200)
     assert tape.diff(230, 240, 220) == BOOK_NEEDS_SNAPSHOT | MISSED  # something ended at 220
     assert tape.market.book_state(0) is BookState.BROKEN
-    assert (tape.market.broken(0).last_id, tape.market.broken(0).first_id) == (200, 230)
+    assert (tape.market.last_break(0).last_id, tape.market.last_break(0).first_id) == (200, 230)
 
 
 def test_the_first_diff_behind_a_snapshot_may_reach_back_and_no_other() -> None:

@@ -12,7 +12,8 @@ from urllib.parse import parse_qsl
 import msgspec
 import pytest
 
-from engine.model import OrderType, Side, TimeInForce
+from engine.model import Side, TimeInForce
+from engine.order_terms import LimitTerms, MarketTerms, PostOnlyTerms
 from engine.requests import Transport, Unsigned
 from engine.venues.binance_spot import ApiKey, BinanceSpot, order_id_fits
 from engine.venues.binance_spot.signing import sign_rest, sign_ws
@@ -166,16 +167,16 @@ def test_a_wrong_key_is_named_without_being_shown() -> None:
 def test_the_calls_carry_what_the_fact_sheet_asks() -> None:
     venue = BinanceSpot(())
     btc = "binance_spot:BTCUSDT"
-    limit = venue.place("a-1", btc, Side.BUY, OrderType.LIMIT, Decimal("1E-5"), Decimal("60000.10"), TimeInForce.IOC)
+    limit = venue.place("a-1", btc, Side.BUY, Decimal("1E-5"), LimitTerms(Decimal("60000.10"), TimeInForce.IOC))
     assert limit.params == (
         ("symbol", "BTCUSDT"), ("side", "BUY"), ("type", "LIMIT"), ("timeInForce", "IOC"), ("quantity", "0.00001"),
         ("price", "60000.1"), ("newClientOrderId", "a-1"), ("newOrderRespType", "FULL"), ("recvWindow", "5000"),
     )  # fmt: skip
     assert (limit.method, limit.path, limit.weight, limit.orders) == ("POST", "/api/v3/order", 1, 1)
-    market = dict(venue.place("a-2", btc, Side.SELL, OrderType.MARKET, Decimal(2)).params)
+    market = dict(venue.place("a-2", btc, Side.SELL, Decimal(2), MarketTerms()).params)
     assert "timeInForce" not in market
     assert "price" not in market
-    maker = dict(venue.place("a-3", btc, Side.SELL, OrderType.LIMIT_MAKER, Decimal(2), Decimal(3)).params)
+    maker = dict(venue.place("a-3", btc, Side.SELL, Decimal(2), PostOnlyTerms(Decimal(3), TimeInForce.GTC)).params)
     assert "timeInForce" not in maker
     for unsigned, weight in (
         (venue.cancel(btc, "a-1"), 1), (venue.query_order(btc, client_order_id="a-1"), 4), (venue.open_orders(), 80),

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from replaying import first_record, sealed, sealed_anew, session
 
 from engine.live.startup import host_id
-from journal.bundle import MANIFEST, BundleManifest, manifest_in, unpack
+from journal.bundle import MANIFEST, BundleManifest, read_unpacked_manifest, unpack
 from journal.errors import DamagedJournalError, JournalFailedError, NotAJournalError
 from journal.merge import merge
 from journal.reader import Journal
@@ -201,7 +201,7 @@ def test_no_session_goes_on_from_a_slice_and_its_hole_is_no_other(whole: Path, t
     at = checkpoints(whole)
     bundle(whole, tmp_path / "s.vbundle", from_seq=at[2])
     folder = unpacked(tmp_path / "s.vbundle", tmp_path / "back")
-    with pytest.raises(JournalFailedError, match="is a slice of a session, and no session goes on from it"):
+    with pytest.raises(JournalFailedError, match="is a slice of a session, so no session can continue it"):
         recover(folder)
     with pytest.raises(JournalFailedError, match="is a slice of a session"):
         merge(folder)
@@ -374,7 +374,7 @@ def test_every_damaged_byte_is_found_or_changes_nothing(tmp_path: Path) -> None:
     for command in ("verify", "replay", "sql", "ask"):
         assert len(said(verbatim(command, path), DIFFERS).splitlines()) == 1
     path.write_bytes(b"no bundle at all")
-    assert "is no bundle" in said(verbatim("verify", path), BAD_INPUT)
+    assert "is not a bundle" in said(verbatim("verify", path), BAD_INPUT)
 
 
 def with_member(path: Path, target: Path, info: zipfile.ZipInfo, data: bytes) -> Path:
@@ -389,7 +389,7 @@ def with_member(path: Path, target: Path, info: zipfile.ZipInfo, data: bytes) ->
 )  # fmt: skip
 def test_a_member_that_no_bundle_has_is_refused(tmp_path: Path, name: str) -> None:
     path = with_member(small(tmp_path), tmp_path / "bad.vbundle", zipfile.ZipInfo(name), b"evil")
-    with pytest.raises(DamagedJournalError, match="nothing that a bundle holds"):
+    with pytest.raises(DamagedJournalError, match="is not a member of bundles"):
         unpack(path, tmp_path / "back")
     assert not (tmp_path / "back").exists()
     assert not list(tmp_path.rglob("evil*"))
@@ -404,14 +404,14 @@ def test_members_twice_or_unnamed_or_linked_or_compressed_are_refused(tmp_path: 
             unpack(bad, tmp_path / "back")
         assert not (tmp_path / "back").exists()
 
-    refused(with_member(path, tmp_path / "1", zipfile.ZipInfo("README.txt"), b"again"), "is there twice")
+    refused(with_member(path, tmp_path / "1", zipfile.ZipInfo("README.txt"), b"again"), "or occurs twice")
     refused(
         with_member(path, tmp_path / "2", zipfile.ZipInfo("journal/000000000009.parquet"), b"PAR1"),
-        "names other files than are there",
+        "its list of files differs from the members",
     )
     link = zipfile.ZipInfo("journal/000000000009.parquet")
     link.external_attr = (stat.S_IFLNK | 0o777) << 16
-    refused(with_member(path, tmp_path / "3", link, b"/etc/passwd"), "names other files than are there")
+    refused(with_member(path, tmp_path / "3", link, b"/etc/passwd"), "its list of files differs from the members")
     bomb = zipfile.ZipInfo("journal/000000000009.parquet")
     bomb.compress_type = zipfile.ZIP_DEFLATED
     refused(with_member(path, tmp_path / "4", bomb, bytes(50_000_000)), "is compressed or encrypted")
@@ -424,12 +424,12 @@ def test_members_twice_or_unnamed_or_linked_or_compressed_are_refused(tmp_path: 
     assert overlapping != same
     (tmp_path / "5").write_bytes(overlapping)
     refused(tmp_path / "5", "larger than the file|has two sizes|differ|overlap")
-    refused(rewritten(path, tmp_path / "6", lambda _, data: data, version=2), "version 2, which a later verbatim reads")
+    refused(rewritten(path, tmp_path / "6", lambda _, data: data, version=2), "version 2, which needs a later verbatim")
     evil = rewritten(path, tmp_path / "8", lambda _, data: data, session="x\x1b[2J")
-    refused(evil, "a text of it cannot be printed")
+    refused(evil, "one of its texts is not printable")
     for number, stated in enumerate(({"whole": False}, {"last_seq": 99}, {"first_seq": 3}, {"bundled_from": "00"})):
         claimed = rewritten(path, tmp_path / f"claim{number}", lambda _, data: data, **stated)
-        with pytest.raises(DamagedJournalError, match="it states another part of the session than the segments do"):
+        with pytest.raises(DamagedJournalError, match="its range of the session differs from the segments'"):
             unpack(claimed, tmp_path / f"back{number}")
     refused(
         rewritten(path, tmp_path / "7", lambda name, data: data[:9] if name == MANIFEST else data, honest=False),
@@ -444,7 +444,7 @@ def test_a_swapped_segment_is_found_by_the_manifest_and_by_the_journal(tmp_path:
         return data[:300] + bytes([data[300] ^ 1]) + data[301:] if name.endswith(".parquet") else data
 
     told = said(verbatim("verify", rewritten(path, tmp_path / "1.vbundle", change, honest=False)), DIFFERS)
-    assert "journal/000000000000.parquet: its bytes are not those that the manifest states" in told
+    assert "journal/000000000000.parquet: its bytes differ from the manifest" in told
     assert "verify: damaged" in said(verbatim("verify", rewritten(path, tmp_path / "2.vbundle", change)), DIFFERS)
 
 
@@ -459,4 +459,4 @@ def test_what_is_damaged_is_not_bundled(whole: Path, tmp_path: Path) -> None:
         verbatim("bundle", whole, tmp_path / "3.vbundle", "--to", 10**6), BAD_INPUT
     )
     assert sorted(found.name for found in tmp_path.iterdir()) == ["small", path.name]
-    assert manifest_in(tmp_path / "small") is None
+    assert read_unpacked_manifest(tmp_path / "small") is None

@@ -22,7 +22,7 @@ def traced() -> dict[str, dict[str, int]]:
     return json.loads(done.stdout)
 
 
-@pytest.mark.parametrize("path", ["quote", "decision", "sending", "fill"])
+@pytest.mark.parametrize("path", ["quote", "decision", "decision-shell", "sending", "fill", "fill-shell"])
 def test_a_path_is_no_longer_than_its_ceiling(traced: dict[str, dict[str, int]], path: str) -> None:
     """Lower a ceiling when a path gets shorter; nothing raises it."""
     row = traced[path]

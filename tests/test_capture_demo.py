@@ -62,7 +62,7 @@ def test_a_message_that_is_missing_or_altered_is_named(checks: Any) -> None:
 
 
 def test_a_capture_made_longer_is_one_valid_stream(shared_data: Path, checks: Any) -> None:
-    """What the benchmarks play: no gap and nothing stale at the seam, and the last book is the known last one again."""
+    """The benchmarks play it: no gap and nothing stale at the seam, and the last book is the known last one again."""
     tiling = program("tiling")
     lines = tiling.read(shared_data / "captures" / "binance" / "spot_btcusdt_20240808.gz")
     known = json.loads((shared_data / "known" / "binance_books_and_trades.json").read_text())["captures"][

@@ -1,4 +1,4 @@
-"""Captures become sessions that a strategy decides on: books and totals are the known ones, money adds up, and what comes of it replays."""
+"""Captures as sessions with a strategy: books and totals are the known ones, money adds up, and the results replay."""
 
 import gzip
 import hashlib
@@ -95,7 +95,7 @@ def test_a_capture_comes_to_the_known_book_and_money_adds_up(
 
 
 def told(folder: Path) -> tuple[list[OrderFilled], dict[str, Decimal]]:
-    """The fills of a session, and what the venue said of balances last."""
+    """Return the fills of a session, and the last balances that the venue reported."""
     fills, balances = [], {}
     for record in Journal.open(folder).records(kinds=[Kind.FACT]):
         fact = read_fact(record.body or "")
@@ -124,9 +124,7 @@ def by_hand(fills: list[OrderFilled], *, inverse: bool, size: Decimal) -> Fracti
     quantity = cost = earned = Fraction(0)
     for fill in fills:
         signed, price = Fraction(fill.quantity) * fill.side.sign, Fraction(fill.price)
-        each = (
-            -Fraction(size) / price if inverse else Fraction(size) * price
-        )  # what one of it is worth here, as P&L counts
+        each = -Fraction(size) / price if inverse else Fraction(size) * price  # value of one contract, as in P&L
         if quantity and (quantity > 0) != (signed > 0):
             closed = -signed if abs(signed) <= abs(quantity) else quantity
             earned += closed * each - cost * closed / quantity
@@ -139,7 +137,7 @@ def by_hand(fills: list[OrderFilled], *, inverse: bool, size: Decimal) -> Fracti
 
 
 def funding(folder: Path, fills: list[OrderFilled]) -> Fraction:
-    """What a linear contract's holder paid, by the marks as they came."""
+    """Return the funding that a linear contract's holder paid, at the marks of the stream."""
     paid = Fraction(0)
     before: dict[str, Any] = {}
     for record in Journal.open(folder).records(kinds=[Kind.FEED]):
@@ -153,8 +151,8 @@ def funding(folder: Path, fills: list[OrderFilled]) -> Fraction:
 
 
 def test_what_is_not_written_is_decided_the_same(captures: Path, tmp_path: Path) -> None:
-    """Without a journal only what led to something is told: the same decisions, the same end."""
-    rule = STRATEGIES.parent.parent / "benchmarks" / "strategies" / "hft_rule.py"  # asked by the clock
+    """Without a journal only records with effects are returned; decisions and end are the same."""
+    rule = STRATEGIES.parent.parent / "benchmarks" / "strategies" / "hft_rule.py"  # decides by the clock
     faulty = "faulty.py:Faulty"
     for name, strategy in (
         ("spot_ethusdt", "at_the_top.py:AtTheTop"),
@@ -201,7 +199,7 @@ def test_ways_are_drawn_about_their_median_and_are_the_same_each_time(captures: 
 
 
 def test_a_declared_cross_is_seen_where_each_quote_would_show_it(captures: Path) -> None:
-    """The fold wakes the strategy at the quotes at which one that looks at every quote finds the averages in another order."""
+    """The fold triggers the strategy at the quotes at which a strategy that checks every quote finds the averages crossed."""
     seen: list[list[str]] = []
     for cls in ("Crossing", "LooksAtEachQuote"):
         kept: list[Record] = []
@@ -249,7 +247,7 @@ def test_fills_agree_with_hftbacktests(captures: Path) -> None:
 
 
 def test_funding_is_paid_by_who_holds_when_it_comes(shared_data: Path, tmp_path: Path) -> None:
-    """The mark stream names the next funding; once it names a later one, the first has come, at the mark and rate told last."""
+    """The mark stream names the next funding. Once it names a later one, the first is paid at the last mark and rate."""
     marks: list[dict[str, Any]] = []
     lines = []
     with gzip.open(shared_data / BINANCE / FILES["usdm_btcusdt_2023"][0]) as whole:
@@ -317,7 +315,7 @@ def test_quotes_alone_are_a_market_too(shared_data: Path, tmp_path: Path) -> Non
 
 
 def test_a_strategy_is_regressed_over_captures_of_several_markets(captures: Path, tmp_path: Path) -> None:
-    """Two versions in two files of other names are one strategy; what the second changed is told, and the exit code says it."""
+    """Two versions in files of other names are one strategy. The report and the exit code show the change."""
     other = tmp_path / "next.py"
     other.write_text((STRATEGIES / "at_the_top.py").read_text().replace("SIZE_LOTS = 5", "SIZE_LOTS = 6"))
     same = tmp_path / "same.py"

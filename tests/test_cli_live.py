@@ -65,7 +65,7 @@ def venue(*arguments: object) -> Iterator[Ready]:
 
 
 def started(command: list[str]) -> subprocess.Popen[str]:
-    """A group of its own, as a shell gives each command."""
+    """Start a command in its own process group, as a shell does."""
     return subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(), start_new_session=True
     )
@@ -159,7 +159,7 @@ def test_a_second_signal_ends_at_once_and_the_next_session_goes_on(tmp_path: Pat
 
 
 def test_a_stop_without_a_venue_is_not_in_order(tmp_path: Path) -> None:
-    """The venue is gone for good: what it was not heard on is named; few records are made of that, and no traceback."""
+    """The venue never returns: the report names the unanswered requests, with few records and no traceback."""
     patience = environment(VERBATIM_ENGINE__STOP_TIMEOUT_S="3")
     with subprocess.Popen([*VERBATIM, "venue", "--port", "0"], stdout=subprocess.PIPE, text=True) as gone:
         ready = json.loads(gone.stdout.readline())
@@ -226,7 +226,7 @@ def test_packages_of_the_same_name_are_refused_by_name(tmp_path: Path) -> None:
 
 
 def test_a_journal_that_fails_stops_trading_and_cancels(tmp_path: Path) -> None:
-    """The disk takes no more: whatever is open at the venue is cancelled, the one request allowed without a record."""
+    """The disk is full: open orders are cancelled, with the one request that is allowed without a record."""
     with venue() as ready:
         path = config_for(tmp_path, ready["listening"])
         limited = ["sh", "-c", 'ulimit -f 700; exec "$@"', "sh", *VERBATIM, "run", str(path)]  # blocks of 512 bytes

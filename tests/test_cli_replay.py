@@ -204,7 +204,7 @@ def test_sessions_lists_what_there_is_and_what_cannot_be_read(journals: Path, tm
     assert table[1].startswith("aaaaaaaa  2024-08-08 23:54:10")
     shutil.copytree(
         next(journals.iterdir()), tmp_path / "a day in August"
-    )  # under a name of its own: what other commands find it by
+    )  # with its own name, by which other commands find it
     (tmp_path / "notes").mkdir()
     assert [row["session"] for row in json.loads(verbatim("sessions", "--journals", tmp_path, "--json").stdout)] == [
         "a day in August"
@@ -235,7 +235,7 @@ def test_a_session_that_is_not_there_names_the_command_that_lists_those_there_ar
 
 
 def test_what_a_person_reads_has_no_thirty_digits(journals: Path) -> None:
-    """Averages and P&L: whole in --json, rounded where they are read. The last fill of the session is what its position stands on."""
+    """Averages and P&L are exact in --json and rounded for people. The last fill of the session sets its position."""
     folder = next(journals.iterdir())
     fact = [record for record in Journal.open(folder).records() if '"fact":"position"' in (record.body or "")][-1]
     told = verbatim("ask", folder, "--at", fact.seq).stdout

@@ -11,7 +11,7 @@ from by_hand import BTC, ETH, ByHand, report, trade
 from compiled_and_plain import both_ways
 from test_captured import GIVEN, STRATEGIES, verbatim
 
-from engine.apply import batches
+from engine.apply import inputs
 from engine.strategy.loading import StrategyError
 from journal.reader import Journal
 from journal.record import Kind, Record
@@ -175,7 +175,7 @@ def test_what_raises_stops_the_strategy_and_says_why() -> None:
         ),
         (hand("now.bid ** 0.5 > 3"), "wants: a power is not the same in machine code and in Python"),
         (hand("math.sqrt(now.bid) > 3").replace("LIMIT = 2", "import math"), "wants: math is <module 'math'"),
-        (hand("int(now.bid) > 3"), "int cannot be used; of Python's own there are abs, bool, float, max, min"),
+        (hand("int(now.bid) > 3"), "int cannot be used; the built-ins allowed are abs, bool, float, max, min"),
         (hand("[1 for each in (1, 2)] != []"), "functions within functions cannot be compiled"),
         (
             hand("maybe(now.bid)").replace("LIMIT = 2", "def maybe(x):\n    if x > 1:\n        return True"),
@@ -300,7 +300,7 @@ def test_looks_that_come_to_nothing_are_folded_over_and_change_nothing(
     told = []
     for steps in ("folded over", "one by one"):
         if steps == "one by one":
-            monkeypatch.setattr(batches, "ASKED_ONLY", 0)
+            monkeypatch.setattr(inputs, "STRATEGY_FLAGS", 0)
         resimulate(capture, tmp_path / steps, asked)
         told.append([msgspec.structs.astuple(record) for record in Journal.open(tmp_path / steps).records(1)])
     assert told[0] == told[1]

@@ -1,4 +1,4 @@
-"""What the documents say of the code is what the code says, and the strategies they show trade."""
+"""Documents and code agree, and the strategies shown in the documents trade."""
 
 import re
 from pathlib import Path

@@ -89,8 +89,8 @@ class Session:
             rows = self.dialect.decode(frame, SOURCE, seq, time_ns)
         assert not isinstance(rows, tuple), rows
         assert self.market.fold(rows) == len(rows)
-        if self.market.wake:
-            self.wakes.append((seq, self.market.wake))
+        if self.market.flags:
+            self.wakes.append((seq, self.market.flags))
 
     def told(self) -> dict[str, Any]:
         """The book in the words of `known`."""
@@ -313,7 +313,7 @@ def test_a_lost_diff_is_found_by_the_id_before_the_next(shared_data: Path, name:
     assert market.book_state(0) is BookState.BROKEN
     ids = [json.loads(part[seq][1])["data"] for seq in (last, lost, found)]
     assert ids[0]["u"] < ids[1]["u"] == ids[2]["pu"]
-    assert market.broken(0) == SequenceBreak("depth", ids[0]["u"], last, part[last][0], ids[2]["U"])
+    assert market.last_break(0) == SequenceBreak("depth", ids[0]["u"], last, part[last][0], ids[2]["U"])
 
 
 _PLAIN = """
@@ -383,8 +383,8 @@ def test_a_recording_with_its_own_metadata_joins_wherever_the_snapshot_lies(shar
             continue
         assert market.fold(rows) == len(rows)
         i = int(rows[0, r.INSTRUMENT])
-        joined += [chosen[i].base] if market.wake & BOOK_JOINED else []
-        assert not market.wake & MISSED
+        joined += [chosen[i].base] if market.flags & BOOK_JOINED else []
+        assert not market.flags & MISSED
         if rows[0, r.TYPE] == r.QUOTE:
             quotes[i].append((int(rows[0, r.E]), market.quote(i)))
         elif market.book_state(i) is BookState.SYNCED and rows[0, r.TYPE] in (r.DIFF, r.SNAPSHOT):

@@ -1,4 +1,4 @@
-"""The house rules that a machine can see: who may import whom, what the core must not reach for, and that no event goes unclaimed."""
+"""House rules that a machine can check: imports between packages, bans in the core, and a claimant for every event."""
 
 import ast
 import gc
@@ -46,7 +46,7 @@ CORE_BANS = {
     "uuid",
     "websockets",
 }
-# where the compiled fold finds its cache is the one thing that a machine must tell the core
+# the compiled fold's cache folder is the one fact of the machine that the core reads
 CORE_BANS_SPARED = {"engine/market/jit.py": {"os", "pathlib", "tempfile"}}
 
 

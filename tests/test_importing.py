@@ -1,4 +1,4 @@
-"""Captures of other tools as sessions: every message byte for byte, in order, with its time; damage said, and nothing left of it."""
+"""Captures of other tools imported as sessions: every message unchanged, in order and with its time; damage leaves nothing."""
 
 import gzip
 import hashlib
@@ -30,7 +30,7 @@ def verbatim(*words: object) -> Result:
 
 
 def imported(result: Result) -> Path:
-    """The folder that the last line names."""
+    """Return the folder that the last line names."""
     assert result.exit_code == 0, result.output
     return Path(result.stdout.splitlines()[-1])
 
@@ -51,11 +51,11 @@ def received(folder: Path) -> list[tuple[int | None, bytes | None]]:
     return [(record.recv_ns, record.payload) for record in records(folder) if record.kind is Kind.FEED]
 
 
-def refused(result: Result, *said: str) -> None:
+def refused(result: Result, *snippets: str) -> None:
     assert result.exit_code == BAD_INPUT, result.output
     assert result.stderr.startswith("verbatim: ")
     assert result.stderr.count("\n") == 1
-    assert [text for text in said if text not in result.stderr] == []
+    assert [text for text in snippets if text not in result.stderr] == []
 
 
 # ---- the captures ----------------------------------------------------------------------------------
@@ -68,10 +68,10 @@ def captures(shared_data: Path, folder: str) -> list[Path]:
 
 
 def counts(shared_data: Path) -> dict[str, int]:
-    """How many messages a file holds, where MANIFEST.md says so."""
+    """Return the number of messages of each file for which MANIFEST.md states it."""
     text = (shared_data / "MANIFEST.md").read_text()
     known = re.findall(r"- \*\*([^*]+)\*\*[^\n]*\n  - origin[^\n]*\n  - what[^\n]*\n  - known: ([^\n]*)\n", text)
-    stated = {name: re.search(r"(\d+) (?:lines|frames|rows|REST)", said) for name, said in known}
+    stated = {name: re.search(r"(\d+) (?:lines|frames|rows|REST)", snippets) for name, snippets in known}
     return {name: int(match[1]) for name, match in stated.items() if match}
 
 
@@ -92,7 +92,7 @@ def test_hftbacktest_captures_come_out_byte_for_byte_with_their_receive_time(
 
 
 def lines_of_cryptofeed(path: Path) -> list[tuple[Any, ...]]:
-    """(what, ns, URL, text) of each line, read by splitting."""
+    """Return (kind, ns, URL, text) of each line, parsed by splitting."""
     found: list[tuple[Any, ...]] = []
     for line in path.read_text().split("\n"):
         words = line.split(" ")
@@ -121,7 +121,7 @@ def lines_of_session(folder: Path) -> list[tuple[Any, ...]]:
 
 
 def test_cryptofeed_captures_lose_nothing_of_what_is_in_the_file(shared_data: Path, tmp_path: Path) -> None:
-    """Frames, HTTP answers, and as LINK records what was opened, sent and configured."""
+    """Frames, HTTP answers, and LINK records of connections, messages sent and configuration."""
     known = counts(shared_data)
     counted = 0
     for path in captures(shared_data, "cryptofeed"):
@@ -144,8 +144,8 @@ def test_a_frame_of_cryptofeed_names_the_link_that_opened_its_connection(shared_
     assert {(record.cause, record.source) for record in frames} == {(link.seq, "import.BINANCE.ws.1.0")}
 
 
-def test_connections_of_one_source_are_told_apart_by_their_links(shared_data: Path, tmp_path: Path) -> None:
-    """Four connections asked Bequant for the same; we hold two of them."""
+def test_connections_of_one_source_are_distinguished_by_their_links(shared_data: Path, tmp_path: Path) -> None:
+    """Four connections subscribed the same channels of Bequant; we have two of them."""
     paths = [shared_data / "captures" / "cryptofeed" / f"BEQUANT.ws.{number}.0" for number in (1, 2)]
     found = records(imported(verbatim("import", *paths, "--source", "bequant", "--journals", tmp_path)))
     links = [record.seq for record in found if '"state":"up"' in (record.body or "")]
@@ -161,7 +161,7 @@ def test_a_capture_without_times_keeps_its_order(shared_data: Path, tmp_path: Pa
     assert len(received(session)) == 6
 
 
-def test_ticks_of_lean_stand_at_new_yorks_clock(shared_data: Path, tmp_path: Path) -> None:
+def test_ticks_of_lean_have_new_yorks_clock(shared_data: Path, tmp_path: Path) -> None:
     known = counts(shared_data)
     for name in ("tick_ibm_20131007_trade.zip", "tick_ibm_20131007_quote.zip"):
         path = shared_data / "days" / "us-equity" / name
@@ -177,8 +177,8 @@ def test_ticks_of_lean_stand_at_new_yorks_clock(shared_data: Path, tmp_path: Pat
         assert {record.recv_ns for record in found} == {None}, "nobody received these"
 
 
-def test_every_command_that_reads_meets_an_import(shared_data: Path, tmp_path: Path) -> None:
-    """verify and sql answer, also with views that must stay empty; sessions lists it; replay and ask say what it is."""
+def test_every_reading_command_accepts_an_import(shared_data: Path, tmp_path: Path) -> None:
+    """verify and sql answer, even for views that must be empty; sessions lists it; replay and ask name it as an import."""
     cryptofeed = shared_data / "captures" / "cryptofeed"
     binance = imported(
         verbatim("import", shared_data / "captures/binance/spot_ethusdt_20240808.gz", "--journals", tmp_path)
@@ -205,7 +205,7 @@ def test_every_command_that_reads_meets_an_import(shared_data: Path, tmp_path: P
 
 
 def test_files_of_one_capture_are_one_session_in_the_order_of_their_times(shared_data: Path, tmp_path: Path) -> None:
-    """The depth snapshots of BINANCE.http come where they came: behind the first diff of their symbol."""
+    """The depth snapshots of BINANCE.http are in their original place, after the first diff of their symbol."""
     paths = [shared_data / "captures" / "cryptofeed" / f"BINANCE.{name}" for name in ("0", "http.0.0", "ws.1.0")]
     found = records(imported(verbatim("import", *paths, "--journals", tmp_path)))
     assert [record.time_ns for record in found] == [record.recv_ns or record.time_ns for record in found]
@@ -219,7 +219,7 @@ def test_files_of_one_capture_are_one_session_in_the_order_of_their_times(shared
     assert 0 < first < snapshot
 
 
-# ---- formats of which we hold no real file ---------------------------------------------------------
+# ---- formats without a real file -------------------------------------------------------------------
 
 
 def binance_zip(path: Path, *lines: str) -> Path:
@@ -246,16 +246,21 @@ BINANCE = {  # rows as README.md of binance/binance-public-data shows them: tabl
 
 @pytest.mark.parametrize("case", BINANCE)
 @pytest.mark.parametrize("packed", [True, False], ids=["zip", "csv"])
-def test_archives_of_binance_stand_at_the_venues_time(tmp_path: Path, case: str, packed: bool) -> None:
+def test_archives_of_binance_have_the_venues_time(tmp_path: Path, case: str, packed: bool) -> None:
     table, unit, times_ns, lines = BINANCE[case]
     path = tmp_path / "BTCUSDT-2025-01-01.csv"
     path.write_text("".join(f"{line}\n" for line in lines))
     if packed:
         path = binance_zip(tmp_path / "BTCUSDT-2025-01-01.zip", *lines)
     session = imported(verbatim("import", path, "--journals", tmp_path / "journals"))
-    said = opening(session)["import"]["files"][0]
-    assert (said["format"], said["table"], said["unit"], said["stamp"]) == ("binance-archive", table, unit, "venue")
-    assert len(said["columns"]) == lines[0].count(",") + 1
+    snippets = opening(session)["import"]["files"][0]
+    assert (snippets["format"], snippets["table"], snippets["unit"], snippets["stamp"]) == (
+        "binance-archive",
+        table,
+        unit,
+        "venue",
+    )
+    assert len(snippets["columns"]) == lines[0].count(",") + 1
     found = records(session)
     texts = [record.payload.decode() if record.payload else json.loads(record.body or "")["text"] for record in found]
     assert texts == lines
@@ -302,7 +307,7 @@ def collected(path: Path, *stamps_ns: int, frame: str = '{"n":1}') -> Path:
     return path
 
 
-def test_a_stamp_that_falls_is_kept_and_session_time_is_not(tmp_path: Path) -> None:
+def test_a_stamp_that_falls_is_kept_and_session_time_never_falls(tmp_path: Path) -> None:
     path = collected(tmp_path / "a.gz", START_NS, START_NS + 5, START_NS + 2, START_NS + 7)
     found = records(imported(verbatim("import", path, "--journals", tmp_path / "journals")))
     assert [record.recv_ns for record in found] == [START_NS, START_NS + 5, START_NS + 2, START_NS + 7]
@@ -310,7 +315,7 @@ def test_a_stamp_that_falls_is_kept_and_session_time_is_not(tmp_path: Path) -> N
     assert [record.meta for record in found] == [None, None, '{"fell_ns":3}', None]
 
 
-def test_an_import_made_twice_is_refused_and_the_first_stays_as_it_is(tmp_path: Path) -> None:
+def test_a_second_import_is_refused_and_the_first_stays_unchanged(tmp_path: Path) -> None:
     path = collected(tmp_path / "a.gz", START_NS)
     session = imported(verbatim("import", path, "--journals", tmp_path / "journals"))
     before = {file.name: file.read_bytes() for file in session.iterdir()}
@@ -331,13 +336,13 @@ def test_into_is_the_folder_of_the_session(tmp_path: Path) -> None:
     refused(verbatim("import", path, "--into", tmp_path / "there"), "there.importing", "was killed")
 
 
-def test_an_empty_file_is_said_to_be_empty(tmp_path: Path) -> None:
+def test_an_empty_file_is_reported_as_empty(tmp_path: Path) -> None:
     (tmp_path / "a.dat").touch()
     (tmp_path / "b.gz").write_bytes(gzip.compress(b""))
     for name in ("a.dat", "b.gz"):
         refused(
             verbatim("import", tmp_path / name, "--into", tmp_path / "s"),
-            f"{name} is empty: there is nothing to import",
+            f"{name} is empty. What to do: name a file",
         )
     assert not (tmp_path / "s").exists()
 
@@ -349,13 +354,18 @@ def test_two_files_of_one_name_have_two_sources(tmp_path: Path) -> None:
     assert [record.source for record in found] == ["import.btc", "import.btc#2"]
 
 
-def test_an_import_says_what_it_was_made_of(tmp_path: Path) -> None:
+def test_an_import_lists_its_files(tmp_path: Path) -> None:
     path = collected(tmp_path / "a.gz", START_NS)
     session = imported(verbatim("import", path, "--journals", tmp_path / "journals"))
     body = opening(session)
-    [said] = body["import"]["files"]
-    assert (said["name"], said["format"], said["stamp"], said["unit"]) == ("a.gz", "hftbacktest", "receive", "ns")
-    assert (said["bytes"], len(said["sha256"])) == (path.stat().st_size, 64)
+    [snippets] = body["import"]["files"]
+    assert (snippets["name"], snippets["format"], snippets["stamp"], snippets["unit"]) == (
+        "a.gz",
+        "hftbacktest",
+        "receive",
+        "ns",
+    )
+    assert (snippets["bytes"], len(snippets["sha256"])) == (path.stat().st_size, 64)
     assert body["session"] == session.name[-8:]
     assert body["started_ns"] == START_NS
     assert body["versions"]["verbatim-trading"]
@@ -389,15 +399,15 @@ def incompressible(rows: int) -> bytes:
 
 
 DAMAGE: dict[str, tuple[Callable[[Path], Path], int, str]] = {
-    "gzip that ends in its middle": (written(gzip.compress(incompressible(2000))[:60_000]), 0, "ends in its middle"),
+    "gzip that ends in its middle": (written(gzip.compress(incompressible(2000))[:60_000]), 0, "is truncated"),
     "gzip with a flipped byte": (written(gzip.compress(GOOD)[:-6] + b"\x00" + gzip.compress(GOOD)[-5:]), 4, "CRC"),
     "no stamp": (written(GOOD + b'{"n":3}\n' + GOOD), 4, "receive time"),
     "a stamp of another unit": (written(GOOD + b'1723161253937085 {"n":3}\n'), 4, "19 digits"),
     "a time that no journal holds": (written(GOOD + b'9999999999999999999 {"n":3}\n'), 4, "2262"),
     "not UTF-8": (written(GOOD + b'1723161253937085768 {"n":"\xff"}\n'), 4, "UTF-8"),
-    "a last line cut off": (written(GOOD + b'1723161253937085768 {"n":'), 4, "cut off"),
+    "a last line cut off": (written(GOOD + b'1723161253937085768 {"n":'), 4, "truncated"),
     "cryptofeed without stamp": (written(b'1618678132.36: {"a":1}\nand more of it\n'), 2, "receive time"),
-    "cryptofeed cut off": (written(b"1618678132.36: {}\nhttps://a.b -> 1618678132.37: {"), 2, "cut off"),
+    "cryptofeed cut off": (written(b"1618678132.36: {}\nhttps://a.b -> 1618678132.37: {"), 2, "truncated"),
     "a table of other columns": (lambda folder: binance_zip(folder / "b.zip", *BINANCE["trades"][3], "1,2,3"), 2, "7 columns"),
     "ticks without day's time": (lambda folder: lean_zip(folder / "l.zip", TICK, TICK.replace("14430270", "x")), 2, "midnight"),
 }  # fmt: skip
@@ -405,22 +415,22 @@ DAMAGE: dict[str, tuple[Callable[[Path], Path], int, str]] = {
 
 @pytest.mark.parametrize("case", DAMAGE)
 def test_a_damaged_file_is_named_with_its_line_and_leaves_nothing(tmp_path: Path, case: str) -> None:
-    make, line, said = DAMAGE[case]
+    make, line, snippets = DAMAGE[case]
     path = make(tmp_path)
     result = verbatim("import", path, "--journals", tmp_path / "journals")
-    refused(result, str(path), f"line {line}" if line else "line ", said, "--partial")
+    refused(result, str(path), f"line {line}" if line else "line ", snippets, "--partial")
     assert list(tmp_path.glob("journals/*")) == []
 
 
 @pytest.mark.parametrize("case", DAMAGE)
-def test_what_comes_before_the_damage_is_kept_where_that_is_asked_for(tmp_path: Path, case: str) -> None:
-    make, line, said = DAMAGE[case]
+def test_partial_keeps_the_lines_before_the_damage(tmp_path: Path, case: str) -> None:
+    make, line, snippets = DAMAGE[case]
     path = make(tmp_path)
     result = verbatim("import", path, "--partial", "--journals", tmp_path / "journals")
     *kept, note = records(imported(result))
     assert note.kind is Kind.NOTE
-    assert said in (note.body or "")
-    assert said in result.stderr
+    assert snippets in (note.body or "")
+    assert snippets in result.stderr
     if line:
         assert len(kept) == line - 1
     else:
@@ -430,14 +440,14 @@ def test_what_comes_before_the_damage_is_kept_where_that_is_asked_for(tmp_path: 
     assert verify(Path(result.stdout.splitlines()[-1])).ok
 
 
-def test_whatever_cannot_be_read_ends_in_one_line(tmp_path: Path) -> None:
+def test_every_refused_import_is_one_line(tmp_path: Path) -> None:
     journals = ("--journals", tmp_path / "journals")
     prose = written(b"dear diary,\n")(tmp_path)
     refused(verbatim("import", prose, *journals), str(prose), *FORMATS)
     refused(verbatim("import", prose, "--format", "hftbacktest", *journals), "line 1", "16 or 19 digits")
     refused(verbatim("import", prose, "--format", "lean-tick", *journals), "does not state its day")
     refused(verbatim("import", tmp_path / "nothing", *journals), "there is no file")
-    refused(verbatim("import", tmp_path, *journals), "is no file")
+    refused(verbatim("import", tmp_path, *journals), "is not a file")
     empty = written(b"")(tmp_path)
     for name in FORMATS:
         options = ("--time-field", "ts", "--time-unit", "ns") if name == "ndjson" else ()
@@ -445,12 +455,12 @@ def test_whatever_cannot_be_read_ends_in_one_line(tmp_path: Path) -> None:
     undated = written(b'{"ts":1}\n{"at":1}\n')(tmp_path)
     ndjson = ("--time-field", "ts", "--time-unit")
     refused(verbatim("import", undated, *ndjson, "ns", *journals), "line 2", "no field 'ts'")
-    refused(verbatim("import", undated, *ndjson, "iso", *journals), "line 1", "no ISO time")
+    refused(verbatim("import", undated, *ndjson, "iso", *journals), "line 1", "not an ISO time")
     refused(verbatim("import", collected(tmp_path / "a.gz", START_NS), *ndjson, "ns", *journals), "--time-field")
     with zipfile.ZipFile(tmp_path / "two.zip", "w") as archive:
         archive.writestr("a.csv", "1")
         archive.writestr("b.csv", "1")
-    refused(verbatim("import", tmp_path / "two.zip", *journals), "holds 2 files")
+    refused(verbatim("import", tmp_path / "two.zip", *journals), "contains 2 files")
     assert list(tmp_path.glob("journals/*")) == []
     assert verbatim("import", prose, "--format", "morse").exit_code == 2
 
@@ -464,7 +474,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 
 
 def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
-    """The longer file's records are 130 MB of Python objects: whoever held them would be seen."""
+    """The longer file's records are 130 MB of Python objects, so keeping them would show."""
 
     def peak_mb(rows: int) -> int:
         path = tmp_path / f"{rows}.gz"

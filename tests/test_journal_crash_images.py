@@ -1,4 +1,4 @@
-"""Power cuts anywhere, ten thousand of them: recovery loses nothing that was acknowledged, invents nothing, never calls a crash damage.
+"""Ten thousand power cuts anywhere: recovery keeps all acknowledged records, invents none, and never calls a crash damage.
 
 `VERBATIM_CRASH_SEED=7 pytest -s tests/test_journal_crash_images.py` tries others; benchmarks/crash_images.py tries many more.
 """
@@ -16,13 +16,13 @@ SEED = os.environ.get("VERBATIM_CRASH_SEED", "1")
 def test_a_power_cut_anywhere_loses_nothing_acknowledged(
     tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
-    """A broken promise is said with the image that shows it; the same seed shows it again."""
+    """A failure names the image that shows it, and the same seed repeats it."""
     tally = Tally(tmp_path)
     while tally.images < IMAGES_MIN:
         for _ in tally.try_session(SEED, tally.sessions):
             pass
-    said = f"{tally.images} crash images ({tally.nested} of recoveries) of {tally.sessions} sessions, seed {SEED}"
-    print(f"\n{said}, 0 promises broken. Again: VERBATIM_CRASH_SEED={SEED}")
-    record_property("crash_images", said)
+    summary = f"{tally.images} crash images ({tally.nested} of recoveries) of {tally.sessions} sessions, seed {SEED}"
+    print(f"\n{summary}, 0 promises broken. Again: VERBATIM_CRASH_SEED={SEED}")
+    record_property("crash_images", summary)
     assert tally.nested > IMAGES_MIN // 5
     assert tally.sessions > 50

@@ -1,4 +1,4 @@
-"""After a crash or a flipped bit: the durable is kept or its loss is said, the torn is dropped and counted."""
+"""Crashes and flipped bits: durable records are kept or their loss is reported, and a torn tail is dropped and counted."""
 
 import shutil
 import subprocess
@@ -9,7 +9,7 @@ import pytest
 from power_cuts import record
 
 from analysis.sql_session import connect
-from journal.disk import FileReading
+from journal.disk import FileReader
 from journal.errors import (
     AmbiguousSessionError,
     DamagedJournalError,
@@ -17,7 +17,7 @@ from journal.errors import (
     NotAJournalError,
     UnknownSessionError,
 )
-from journal.frames import Walk
+from journal.frames import FrameWalk
 from journal.reader import Journal
 from journal.record import Kind, Record
 from journal.recover import Recovered, recover
@@ -30,8 +30,8 @@ SEALED = "000000000000.parquet"
 
 
 def ends_of_frames(folder: Path) -> list[int]:
-    with FileReading(folder / OPEN) as reading:
-        return [frame.end for frame in Walk(reading, 0)]
+    with FileReader(folder / OPEN) as reading:
+        return [frame.end for frame in FrameWalk(reading, 0)]
 
 
 def test_a_tail_torn_at_any_byte_is_dropped_and_counted(crashed: Path, tmp_path: Path) -> None:
@@ -49,10 +49,10 @@ def test_a_tail_torn_at_any_byte_is_dropped_and_counted(crashed: Path, tmp_path:
             assert (recovered.last_seq, recovered.dropped_bytes) == (5, cut - second)
             assert Journal.open(folder).last_seq == 5
             (folder / SEALED).unlink()
-        assert [each.seq for each in opened.records()] == [0, 1, 2, 3, 4, 5]
+        assert [row.seq for row in opened.records()] == [0, 1, 2, 3, 4, 5]
 
 
-def test_a_second_recovery_changes_nothing_and_says_the_same(crashed: Path) -> None:
+def test_a_second_recovery_changes_nothing_and_reports_the_same(crashed: Path) -> None:
     with (crashed / OPEN).open("ab") as file:
         file.write(b"VJ1\n torn")
     first = recover(crashed)
@@ -81,8 +81,8 @@ def test_damage_before_a_durable_record_is_refused_and_nothing_is_changed(crashe
     assert (crashed / "000000000000.tmp").exists()
 
 
-def test_frames_behind_a_tear_that_vouch_for_nothing_lost_are_dropped_with_it(tmp_path: Path) -> None:
-    """Two frames written, neither synced: the disk kept the second and not the first. Both go, and are counted."""
+def test_frames_behind_a_tear_are_dropped_if_nothing_lost_was_durable(tmp_path: Path) -> None:
+    """Two frames were written and not synced, and the disk kept only the second. Both are dropped and counted."""
     writer = JournalWriter.create(tmp_path / "s", sync_delay_s=60, group_delay_s=0)
     for at in range(0, 9, 3):
         writer.append_step([record(seq) for seq in range(at, at + 3)], urgent=at == 0)
@@ -102,8 +102,8 @@ def test_coreutils_agree_with_the_checksums(closed: Path) -> None:
     assert subprocess.run(["sha256sum", "--check", "--quiet", "SHA256SUMS"], cwd=closed, check=False).returncode == 0
 
 
-def test_a_segment_sealed_anew_with_other_rows_breaks_the_chain(tmp_path: Path) -> None:
-    """Whoever seals a changed segment again, with right checksums, has to seal all that follow too."""
+def test_a_resealed_segment_with_other_rows_breaks_the_chain(tmp_path: Path) -> None:
+    """An attacker who reseals a changed segment with right checksums must reseal all later ones too."""
 
     def write(folder: Path, changed: int | None) -> Path:
         writer = JournalWriter.create(folder, segment_bytes=1)
@@ -126,26 +126,26 @@ def read_all(folder: Path) -> list[Record]:
     return list(Journal.open(folder).records())
 
 
-def test_a_missing_segment_is_missed(tmp_path: Path) -> None:
+def test_a_missing_segment_is_found(tmp_path: Path) -> None:
     writer = JournalWriter.create(tmp_path / "s", segment_bytes=1)
     for seq in range(5):
         writer.append_step([record(seq)], urgent=True)
         writer.wait_durable(seq, 5)
     writer.close()
     (tmp_path / "s" / "000000000002.parquet").unlink()
-    assert any("record 2 was to come" in problem for problem in verify(tmp_path / "s").problems)
+    assert any("record 2 was expected" in problem for problem in verify(tmp_path / "s").problems)
     checksums = (tmp_path / "s" / "SHA256SUMS").read_bytes()
-    for said in ("SHA256SUMS names 000000000002.parquet, which is missing", "records 2 to 2 are missing"):
+    for message in ("SHA256SUMS names 000000000002.parquet, which is missing", "records 2 to 2 are missing"):
         for read in (recover, read_all, connect):
-            with pytest.raises(DamagedJournalError, match=said):
+            with pytest.raises(DamagedJournalError, match=message):
                 read(tmp_path / "s")
         (tmp_path / "s" / "SHA256SUMS").unlink(missing_ok=True)  # found without it too
     (tmp_path / "s" / "SHA256SUMS").write_bytes(checksums)
     (tmp_path / "s" / "000000000004.parquet").unlink()
-    assert any("names 000000000004.parquet, which is missing" in each for each in verify(tmp_path / "s").problems)
+    assert any("names 000000000004.parquet, which is missing" in problem for problem in verify(tmp_path / "s").problems)
 
 
-def test_the_last_segment_and_even_the_only_one_is_missed_while_its_checksum_is_there(closed: Path) -> None:
+def test_a_missing_last_or_only_segment_is_found_by_its_checksum(closed: Path) -> None:
     (closed / SEALED).unlink()
     for read in (recover, Journal.open):
         with pytest.raises(DamagedJournalError, match=f"SHA256SUMS names {SEALED}, which is missing"):
@@ -159,7 +159,7 @@ def test_the_last_segment_and_even_the_only_one_is_missed_while_its_checksum_is_
 )
 def test_a_crash_while_sealing_loses_nothing(crashed: Path, crash: str) -> None:
     kept = (crashed / OPEN).read_bytes()
-    wanted = recover(crashed).chain
+    expected_chain = recover(crashed).chain
     sealed = (crashed / SEALED).read_bytes()
     (crashed / OPEN).write_bytes(kept)
     if crash == "before the rename":
@@ -170,23 +170,23 @@ def test_a_crash_while_sealing_loses_nothing(crashed: Path, crash: str) -> None:
         (crashed / "SHA256SUMS").unlink()
     elif crash == "sealed file damaged since":
         (crashed / SEALED).write_bytes(sealed[:50] + b"\xff" + sealed[51:])
-    assert recover(crashed).chain == wanted
+    assert recover(crashed).chain == expected_chain
     assert sorted(path.name for path in crashed.iterdir()) == [SEALED, "SHA256SUMS"]
     assert list(Journal.open(crashed).records()) == [record(seq) for seq in range(9)]
     report = verify(crashed)
     assert (report.ok, report.notes) == (True, [])
 
 
-@pytest.mark.parametrize("ask", [Journal.open, recover, verify])
-def test_a_folder_that_is_no_journal(tmp_path: Path, ask: Callable[[Path], object]) -> None:
+@pytest.mark.parametrize("operation", [Journal.open, recover, verify])
+def test_a_folder_without_a_journal_is_refused(tmp_path: Path, operation: Callable[[Path], object]) -> None:
     (tmp_path / "notes.txt").write_text("no journal")
     for folder in (tmp_path, tmp_path / "absent", tmp_path / "notes.txt"):
         with pytest.raises(NotAJournalError, match=r"What to do: ."):
-            ask(folder)
+            operation(folder)
 
 
 @pytest.mark.parametrize("content", [b"", b"PAR1", b"x" * 500, b"PAR1" + b"\x00" * 100 + b"PAR1"])
-def test_a_file_that_only_bears_the_name_is_one_clear_line(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_only_has_a_segments_name_is_one_clear_line(tmp_path: Path, content: bytes) -> None:
     (tmp_path / SEALED).write_bytes(content)
     assert len(verify(tmp_path).problems) == 1
     for read in (Journal.open, recover):
@@ -202,11 +202,11 @@ def test_sessions_are_found_by_path_name_or_id(tmp_path: Path) -> None:
     for folder in (second, first):
         JournalWriter.create(folder).close()
     (tmp_path / "something else").mkdir()
-    assert [each.session_id for each in list_sessions(tmp_path)] == ["abcdefg2", "abcdefg3"]
+    assert [session.session_id for session in list_sessions(tmp_path)] == ["abcdefg2", "abcdefg3"]
     assert list_sessions(tmp_path / "absent") == []
     for name in (str(first), first.name, "abcdefg2"):
         assert find_session(tmp_path, name) == first
-    with pytest.raises(AmbiguousSessionError, match="fits 2 sessions"):
+    with pytest.raises(AmbiguousSessionError, match="matches 2 sessions"):
         find_session(tmp_path, "abcd")
     with pytest.raises(UnknownSessionError, match="no session 'zzz' among the 2"):
         find_session(tmp_path, "zzz")

@@ -1,6 +1,6 @@
-"""One bit flipped in every byte, files cut short, exchanged, put in and gone: `verify` finds it, no reader ever returns a false record.
+"""One flipped bit in every byte, and files truncated, exchanged, added and removed. `verify` finds each of them.
 
-What is read of a changed journal is a JournalError or the truth. Recovery refuses it or keeps the truth.
+A reader of a changed journal raises JournalError or returns true records. Recovery refuses it or keeps true records.
 """
 
 import re
@@ -15,15 +15,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from forgetful import FOLDER, ForgetfulDisk
-from power_cuts import record, unsealed
+from power_cuts import open_segments, record
 
-from journal.disk import FileReading
+from journal.disk import FileReader
 from journal.errors import DamagedJournalError, JournalError
-from journal.frames import Walk
+from journal.frames import FrameWalk
 from journal.reader import Journal
 from journal.record import Record
 from journal.recover import recover
-from journal.segments import Sealed
+from journal.segments import SealedSegment
 from journal.tail import Follower
 from journal.verify import verify
 from journal.writer import JournalWriter
@@ -33,7 +33,7 @@ TRUTH = [record(seq) for seq in range(9)]
 
 
 def session(disk: ForgetfulDisk, *, segment_bytes: int = 1 << 20, records: list[Record] = TRUTH) -> ForgetfulDisk:
-    """Nine records in three frames, each synced, and in as many segments as that makes."""
+    """Write nine records in three frames, each synced, in segments of the given size."""
     writer = JournalWriter.create(FOLDER, disk=disk, segment_bytes=segment_bytes)
     for at in range(0, 9, 3):
         writer.append_step(records[at : at + 3], urgent=True)
@@ -50,7 +50,7 @@ def put(files: dict[str, bytes], folder: Path) -> Path:
 
 
 def flips(path: Path) -> list[tuple[int, bytes]]:
-    """Another bit in each byte in turn."""
+    """Return the file's content with one bit flipped in each byte in turn."""
     whole = path.read_bytes()
     found = []
     for at in range(len(whole)):
@@ -61,7 +61,7 @@ def flips(path: Path) -> list[tuple[int, bytes]]:
 
 
 def read(folder: Path) -> list[Record] | None:
-    """None where it is refused; any other error is a traceback that somebody would see."""
+    """Return the records, or None if the journal is refused. Any other error is a traceback for the user."""
     try:
         return list(Journal.open(folder).records())
     except JournalError:
@@ -69,7 +69,7 @@ def read(folder: Path) -> list[Record] | None:
 
 
 def recovered(files: dict[str, bytes]) -> int | None:
-    """The last record that recovery kept; None where it refused, and changed nothing."""
+    """Return the last record after recovery, or None if recovery refused and changed nothing."""
     disk = ForgetfulDisk({**files, "000000000009.tmp": b"half a seal"})
     before = disk.contents()
     try:
@@ -80,11 +80,11 @@ def recovered(files: dict[str, bytes]) -> int | None:
 
 
 def test_a_flipped_bit_of_an_open_segment_is_damage_or_a_torn_tail(crashed: Path) -> None:
-    """Frames that a later one calls durable: damage. The last frame has none after it, so it counts as torn."""
+    """Frames that a later frame states as durable are damage. The last frame has no later one, so it counts as torn."""
     path = crashed / OPEN
     whole = path.read_bytes()
-    with FileReading(path) as reading:
-        second = [frame.end for frame in Walk(reading, 0)][1]
+    with FileReader(path) as reading:
+        second = [frame.end for frame in FrameWalk(reading, 0)][1]
     for at, flipped in flips(path):
         path.write_bytes(flipped)
         report, found = verify(crashed), read(crashed)
@@ -101,7 +101,7 @@ def test_a_flipped_bit_of_an_open_segment_is_damage_or_a_torn_tail(crashed: Path
 
 
 def test_a_flipped_bit_of_a_sealed_file_is_found(closed: Path) -> None:
-    """With SHA256SUMS every one; without it every one that changes what is read."""
+    """With SHA256SUMS every flip is found; without it every flip that changes the records."""
     path, sums = closed / SEALED, (closed / SUMS).read_bytes()
     for at, flipped in flips(path):
         path.write_bytes(flipped)
@@ -115,7 +115,7 @@ def test_a_flipped_bit_of_a_sealed_file_is_found(closed: Path) -> None:
 
 
 def test_a_row_that_points_beyond_its_dictionary_is_damage(closed: Path) -> None:
-    """A flipped bit may make a dictionary shorter, and no checksum of Parquet's covers how long it is."""
+    """A flipped bit can shorten a dictionary, and Parquet's checksums do not cover its length."""
     path, refused = closed / SEALED, 0
     whole = path.read_bytes()
     for at in range(100, 300):
@@ -128,14 +128,14 @@ def test_a_row_that_points_beyond_its_dictionary_is_damage(closed: Path) -> None
 
 
 def test_a_damaged_footer_does_not_end_the_process(closed: Path) -> None:
-    """As pyarrow does when asked for what a footer says of a column, where it says it of a histogram of the wrong length."""
+    """pyarrow ends the process on column statistics with a histogram of the wrong length."""
     path, met = closed / SEALED, 0
     whole = path.read_bytes()
     for at in range(len(whole) - 8 - int.from_bytes(whole[-8:-4], "little"), len(whole) - 8):
         flipped = bytearray(whole)
         flipped[at] ^= 64
         try:
-            list(Sealed(path, bytes(flipped)).batches())
+            list(SealedSegment(path, bytes(flipped)).batches())
         except DamagedJournalError as error:
             if "histogram" in error.where:
                 path.write_bytes(flipped)
@@ -169,7 +169,7 @@ def test_a_sealed_file_cut_short_anywhere_is_damage(closed: Path, *, without_sum
 
 
 def check_found(files: dict[str, bytes], folder: Path) -> None:
-    """By everybody who looks at the whole of it, with and without the checksums of whole files."""
+    """Check that every reader of the whole journal refuses it, with and without SHA256SUMS."""
     for kept in (files, {name: data for name, data in files.items() if name != SUMS}):
         shutil.rmtree(folder, ignore_errors=True)
         put(kept, folder)
@@ -182,7 +182,7 @@ Kept = Callable[[ForgetfulDisk], dict[str, bytes]]
 
 
 def all_open(disk: ForgetfulDisk) -> dict[str, bytes]:
-    return unsealed(disk.done)
+    return open_segments(disk.done)
 
 
 def all_sealed(disk: ForgetfulDisk) -> dict[str, bytes]:
@@ -202,15 +202,15 @@ def test_segments_that_change_their_names_are_found(tmp_path: Path, kept: Kept) 
 
 
 @KEPT
-def test_a_segment_that_is_gone_is_found(tmp_path: Path, kept: Kept) -> None:
-    """But for the last: of what nothing speaks nothing is known. Where it was sealed, SHA256SUMS speaks of it."""
+def test_a_removed_segment_is_found(tmp_path: Path, kept: Kept) -> None:
+    """The last open segment is the exception, because nothing names it. A sealed one is named in SHA256SUMS."""
     files = kept(session(ForgetfulDisk(), segment_bytes=1))
     for gone in sorted(files.keys() - {SUMS})[:-1]:
         check_found({name: data for name, data in files.items() if name != gone}, tmp_path / "s")
 
 
 def test_rows_that_are_not_those_of_the_footer_are_found(closed: Path) -> None:
-    """Somebody wrote the file anew with one row changed, right page checksums and the old footer."""
+    """The file was rewritten with one row changed, right page checksums and the old footer."""
     path = closed / SEALED
     table, footer = pq.read_table(path), pq.read_metadata(path).metadata
     rows = table.to_pylist()
@@ -220,11 +220,11 @@ def test_rows_that_are_not_those_of_the_footer_are_found(closed: Path) -> None:
         parquet.write_table(pa.Table.from_pylist(rows, table.schema))
         parquet.add_key_value_metadata(kept)
     (closed / SUMS).unlink()
-    assert verify(closed).problems == [f"{SEALED}: the rows up to record 8 have not the hash that the footer states"]
+    assert verify(closed).problems == [f"{SEALED}: the rows up to record 8 do not have the hash that the footer states"]
 
 
 def test_a_segment_of_another_session_is_found(tmp_path: Path) -> None:
-    """Sealed alike, with as many records, and whole: but its chain is not ours."""
+    """It is sealed, intact and has as many records, but continues another chain."""
     ours = session(ForgetfulDisk(), segment_bytes=1).contents()
     other = [msgspec.structs.replace(record(seq), source="x") for seq in range(9)]
     theirs = session(ForgetfulDisk(), segment_bytes=1, records=other).contents()

@@ -1,4 +1,4 @@
-"""Small segments made large, and signed seals: the rows, the chain and who vouches for it stay what they were."""
+"""Merged segments and signed seals: the rows, the chain and the signature stay the same."""
 
 import subprocess
 from contextlib import suppress
@@ -16,8 +16,8 @@ from journal.merge import merge
 from journal.reader import Journal
 from journal.record import Kind, Record
 from journal.recover import recover
-from journal.seal import put_sealed
-from journal.segments import Sealed, open_name, plain_batch
+from journal.seal import write_sealed
+from journal.segments import SealedSegment, open_name, plain_batch
 from journal.signing import BadKeyError, Signer
 from journal.tail import Follower
 from journal.verify import verify
@@ -63,7 +63,7 @@ def test_a_merged_journal_is_the_same_records_under_the_same_root(tmp_path: Path
     assert recover(tmp_path / "s").chain == before.chain
 
 
-def test_merging_stops_at_a_size_and_can_go_on(tmp_path: Path) -> None:
+def test_merging_stops_at_a_size_and_can_continue(tmp_path: Path) -> None:
     write(tmp_path / "s")
     sizes = [path.stat().st_size for path in (tmp_path / "s").glob("*.parquet")]
     some = merge(tmp_path / "s", bytes_max=sum(sizes) // 3)
@@ -74,7 +74,7 @@ def test_merging_stops_at_a_size_and_can_go_on(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("calls", range(1, 40))
-def test_a_merge_that_is_cut_off_loses_nothing_and_is_finished_by_recovery(tmp_path: Path, calls: int) -> None:
+def test_an_interrupted_merge_loses_nothing_and_is_finished_by_recovery(tmp_path: Path, calls: int) -> None:
     write(tmp_path / "s")
     root = verify(tmp_path / "s").chain
 
@@ -118,8 +118,8 @@ def test_a_merge_that_is_cut_off_loses_nothing_and_is_finished_by_recovery(tmp_p
     assert list(Journal.open(tmp_path / "s").records()) == RECORDS
 
 
-def test_sql_and_readers_see_no_record_twice_beside_a_merge_that_was_cut_off(tmp_path: Path) -> None:
-    """Its small segments lie beside the large one, and what was being read goes on in the large one."""
+def test_sql_and_readers_see_no_record_twice_after_an_interrupted_merge(tmp_path: Path) -> None:
+    """Small segments remain beside the large one, and a reader that began before the merge continues in the large one."""
     write(tmp_path / "s")
     small = {path.name: path.read_bytes() for path in (tmp_path / "s").glob("*.parquet")}
     follower = Follower(tmp_path / "s")
@@ -137,7 +137,7 @@ def test_sql_and_readers_see_no_record_twice_beside_a_merge_that_was_cut_off(tmp
     assert rows(connect(tmp_path / "s"), "SELECT count(*) FROM records") == [(120,)]
 
 
-def test_a_follower_goes_on_in_what_was_merged_meanwhile(tmp_path: Path) -> None:
+def test_a_follower_continues_in_segments_merged_meanwhile(tmp_path: Path) -> None:
     writer = JournalWriter.create(tmp_path / "s", segment_bytes=1500)
     writer.append_step(RECORDS[:5], urgent=True)
     writer.wait_durable(4, 5)
@@ -155,7 +155,7 @@ def test_a_follower_goes_on_in_what_was_merged_meanwhile(tmp_path: Path) -> None
     assert follower.ended
 
 
-def test_a_signed_journal_that_is_cut_short_cannot_be_called_closed(tmp_path: Path) -> None:
+def test_a_truncated_signed_journal_cannot_pass_as_closed(tmp_path: Path) -> None:
     ours = Signer(Ed25519PrivateKey.generate())
     write(tmp_path / "s", signer=ours)
     first, *others = sorted((tmp_path / "s").glob("*.parquet"))
@@ -163,16 +163,16 @@ def test_a_signed_journal_that_is_cut_short_cannot_be_called_closed(tmp_path: Pa
         path.unlink()
     (tmp_path / "s" / CHECKSUMS).unlink()
     assert verify(tmp_path / "s", signer=ours.public_key).closed is False
-    sealed = Sealed(first)
-    said = msgspec.structs.replace(sealed.footer, final=True)
+    sealed = SealedSegment(first)
+    forged = msgspec.structs.replace(sealed.footer, final=True)
     batches = [plain_batch(batch) for batch in sealed.batches()]
     disk = RealDisk(tmp_path / "s")
-    put_sealed(disk, 0, batches, lambda _content: said)
+    write_sealed(disk, 0, batches, lambda _content: forged)
     disk.release()
     assert "its signature is not one of" in verify(tmp_path / "s").problems[0]
 
 
-def test_what_is_written_or_damaged_is_not_merged(tmp_path: Path) -> None:
+def test_a_session_that_is_written_or_damaged_is_not_merged(tmp_path: Path) -> None:
     writer = write(tmp_path / "live", close=False)
     with pytest.raises(JournalLockedError):
         merge(tmp_path / "live")
@@ -194,7 +194,7 @@ def test_what_is_written_or_damaged_is_not_merged(tmp_path: Path) -> None:
 
 
 def test_a_crashed_session_whose_last_segment_is_empty_is_merged(tmp_path: Path) -> None:
-    """A segment begun and not written to is sealed by recovery without a row."""
+    """Recovery seals a new segment without rows."""
     write(tmp_path / "s", close=False).abandon()
     last_seq = recover(tmp_path / "s").last_seq
     (tmp_path / "s" / open_name(last_seq + 1)).touch()
@@ -205,7 +205,7 @@ def test_a_crashed_session_whose_last_segment_is_empty_is_merged(tmp_path: Path)
     assert list(Journal.open(tmp_path / "s").records()) == RECORDS[: last_seq + 1]
 
 
-def test_a_signed_journal_says_who_sealed_it(tmp_path: Path) -> None:
+def test_a_signed_journal_states_its_signer(tmp_path: Path) -> None:
     ours, theirs = Signer(Ed25519PrivateKey.generate()), Signer(Ed25519PrivateKey.generate())
     write(tmp_path / "s", signer=ours)
     report = verify(tmp_path / "s", signer=ours.public_key)
@@ -215,7 +215,7 @@ def test_a_signed_journal_says_who_sealed_it(tmp_path: Path) -> None:
     assert verify(tmp_path / "s", signer=ours.public_key).ok
     write(tmp_path / "unsigned")
     assert verify(tmp_path / "unsigned", signer=ours.public_key).problems == [
-        f"the last seal is signed by nobody, and not by {ours.public_key}"
+        f"the last seal is not signed, but must be signed by {ours.public_key}"
     ]
     crashed = write(tmp_path / "crashed", close=False, signer=ours)
     crashed.abandon()
@@ -225,7 +225,7 @@ def test_a_signed_journal_says_who_sealed_it(tmp_path: Path) -> None:
 
 def test_a_key_is_read_from_openssl_and_never_printed(tmp_path: Path) -> None:
     path = tmp_path / "key.pem"
-    with pytest.raises(BadKeyError, match=r"no Ed25519 key in PEM .* openssl genpkey"):
+    with pytest.raises(BadKeyError, match=r"not an Ed25519 key in PEM .* openssl genpkey"):
         Signer.from_pem(b"no key")
     subprocess.run(["openssl", "genpkey", "-algorithm", "ed25519", "-out", str(path)], check=True)
     signer = Signer.from_pem(path.read_bytes())
@@ -236,13 +236,13 @@ def test_a_key_is_read_from_openssl_and_never_printed(tmp_path: Path) -> None:
 
 
 def test_a_merge_does_not_make_damage_disappear(tmp_path: Path) -> None:
-    """A merged file gets a new checksum: what the old ones told would be told no more."""
+    """A merged file gets a new checksum, which would hide damage that the old checksums show."""
     write(tmp_path / "s")
     last = max((tmp_path / "s").glob("*.parquet"))
     whole, sums = last.read_bytes(), (tmp_path / "s" / CHECKSUMS).read_bytes()
     last.write_bytes(whole.replace(b"journal.final\x18\x011", b"journal.final\x18\x010"))
     assert last.read_bytes() != whole
-    with pytest.raises(DamagedJournalError, match=f"{last.name}: its bytes have not the checksum"):
+    with pytest.raises(DamagedJournalError, match=f"{last.name}: its bytes do not have the checksum"):
         merge(tmp_path / "s")
     last.unlink()
     with pytest.raises(DamagedJournalError, match=f"names {last.name}, which is missing"):

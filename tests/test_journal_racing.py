@@ -1,4 +1,4 @@
-"""Readers race the writer and its sealer over tiny segments, from threads and from another process: nothing is missed, doubled or false."""
+"""Readers race the writer and its sealer over tiny segments, in threads and another process: each sees every record once."""
 
 import subprocess
 import sys
@@ -27,7 +27,7 @@ TRUTH = [record(seq) for seq in range(RECORDS)]
 
 
 def write(folder: Path) -> None:
-    """A segment for every few steps, each made durable before the next: rolling and sealing is most of what is done."""
+    """Write a segment for every few steps, so rolling and sealing happen all the time."""
     writer = JournalWriter.create(folder, segment_bytes=4_000, group_delay_s=0.0005)
     for at in range(0, RECORDS, 5):
         writer.append_step(TRUTH[at : at + 5], urgent=at % 3 == 0)
@@ -62,7 +62,7 @@ def test_readers_and_a_follower_race_the_writer_and_its_sealer(tmp_path: Path, w
                 found = list(Journal.open(folder).records())
             except NotAJournalError:  # not begun yet
                 continue
-            except Exception as error:  # noqa: BLE001 - whatever it is, the test must see it
+            except Exception as error:  # noqa: BLE001 - the test must report any error of a thread
                 problems.append(repr(error))
                 return
             if found != TRUTH[: len(found)] or len(found) < seen:
@@ -94,7 +94,7 @@ def test_readers_and_a_follower_race_the_writer_and_its_sealer(tmp_path: Path, w
     assert report.segments > 20
 
 
-def test_a_second_writer_is_refused_while_the_first_lives_in_another_process(tmp_path: Path) -> None:
+def test_a_second_writer_is_refused_while_another_process_writes(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from journal.writer import JournalWriter; "
         f"writer = JournalWriter.create(Path({str(tmp_path / 's')!r})); print('begun', flush=True); sys.stdin.read()"

@@ -1,4 +1,4 @@
-"""A damaged journal, repaired: a new one of the records before the damage, and not a byte of the old one changed."""
+"""Repair of a damaged journal: the records before the damage make a new one, and no byte of the old one changes."""
 
 import os
 import subprocess
@@ -10,12 +10,13 @@ import pytest
 from click.testing import CliRunner
 
 from journal import seal
-from journal.disk import FileReading
+from journal.disk import FileReader
 from journal.errors import DamagedJournalError, JournalFailedError, NotAJournalError
-from journal.frames import Walk
+from journal.frames import FrameWalk
 from journal.reader import Journal
 from journal.record import Kind, Record
 from journal.repair import repair
+from journal.sealer import Sealer
 from journal.signing import Signer
 from journal.tail import Follower
 from journal.verify import verify
@@ -79,11 +80,11 @@ def test_records_before_a_damaged_page_are_kept_and_none_behind_it(sealed: Path,
     assert content(sealed) == before
 
 
-def test_a_file_whose_rows_are_whole_is_written_anew_under_the_same_chain(sealed: Path, tmp_path: Path) -> None:
-    """A flipped byte of the footer's statistics would mislead a query, so it must not get a fresh checksum."""
+def test_a_file_with_intact_rows_is_rewritten_under_the_same_chain(sealed: Path, tmp_path: Path) -> None:
+    """A flipped byte in the footer's statistics would mislead a query, so it must not get a new checksum."""
     last = max(sealed.glob("*.parquet"))
     flip(last, last.read_bytes().rindex(b"%06d" % 99 * 9))
-    assert "its bytes have not the checksum" in verify(sealed).problems[0]
+    assert "its bytes do not have the checksum" in verify(sealed).problems[0]
     done = repair(sealed, tmp_path / "new")
     assert (done.last_seq, done.damage) == (99, "")
     report = verify(tmp_path / "new")
@@ -104,8 +105,8 @@ def test_a_missing_segment_ends_it(sealed: Path, tmp_path: Path) -> None:
 def test_an_open_segment_is_sealed_up_to_its_damage(tmp_path: Path, place: str) -> None:
     folder = write(tmp_path / "s", close=False, segment_bytes=1 << 20)
     (opened,) = folder.glob("*.open")
-    with FileReading(opened) as reading:
-        _, _, third, fourth, *_ = [frame.end for frame in Walk(reading, 0)]
+    with FileReader(opened) as reading:
+        _, _, third, fourth, *_ = [frame.end for frame in FrameWalk(reading, 0)]
     if place == "frame":
         flip(opened, fourth - 1)  # which later frames call durable
     else:
@@ -120,8 +121,8 @@ def test_an_open_segment_is_sealed_up_to_its_damage(tmp_path: Path, place: str) 
 
 
 def test_every_open_segment_that_is_whole_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A writer that was killed may leave several: its sealer was behind, here for ever."""
-    monkeypatch.setattr(JournalWriter, "_seal_all", lambda _: None)
+    """A killed writer may leave several if its sealer was behind; here the sealer never runs."""
+    monkeypatch.setattr(Sealer, "_seal_all", lambda _: None)
     folder = write(tmp_path / "s", close=False)
     assert len(list(folder.glob("*.open"))) > 2
     done = repair(folder, tmp_path / "new")
@@ -130,19 +131,19 @@ def test_every_open_segment_that_is_whole_is_kept(tmp_path: Path, monkeypatch: p
     assert verify(tmp_path / "new").ok
 
 
-def test_what_cannot_be_repaired_is_one_line(sealed: Path, tmp_path: Path) -> None:
+def test_a_refused_repair_is_one_line(sealed: Path, tmp_path: Path) -> None:
     with pytest.raises(JournalFailedError, match="exists already"):
         repair(sealed, sealed)
     with pytest.raises(NotAJournalError):
         repair(tmp_path, tmp_path / "new")
     first = min(sealed.glob("*.parquet"))
     flip(first, 500)  # nothing is whole before it
-    with pytest.raises(NotAJournalError, match="nothing of it is whole"):
+    with pytest.raises(NotAJournalError, match="has no intact record"):
         repair(sealed, tmp_path / "new")
     assert not (tmp_path / "new").exists()
 
 
-def test_the_command_repairs_elsewhere_and_still_says_damaged(sealed: Path, tmp_path: Path) -> None:
+def test_the_command_repairs_elsewhere_and_still_reports_damage(sealed: Path, tmp_path: Path) -> None:
     flip(sorted(sealed.glob("*.parquet"))[1], 500)
     ended = CliRunner().invoke(main, ["verify", str(sealed), "--repair", str(tmp_path / "new")])
     assert ended.exit_code == 1
@@ -164,12 +165,12 @@ def test_crashed_sessions_are_recovered_and_merged_by_command(tmp_path: Path) ->
     assert verify(folder).ok
 
 
-def test_a_follower_says_that_what_comes_next_was_damaged_or_is_missing(sealed: Path, tmp_path: Path) -> None:
-    """Else it would wait for ever, and whoever watches would think that nothing happens."""
+def test_a_follower_reports_that_the_next_record_is_damaged_or_missing(sealed: Path, tmp_path: Path) -> None:
+    """Otherwise it would wait forever, and its user would believe that nothing happens."""
     folder = write(tmp_path / "open", close=False, segment_bytes=1 << 20)
     (opened,) = folder.glob("*.open")
-    with FileReading(opened) as reading:
-        _, second, *_ = [frame.end for frame in Walk(reading, 0)]
+    with FileReader(opened) as reading:
+        _, second, *_ = [frame.end for frame in FrameWalk(reading, 0)]
     flip(opened, second + 50)
     follower = Follower(folder)
     assert follower.poll() == RECORDS[:10]
@@ -179,7 +180,7 @@ def test_a_follower_says_that_what_comes_next_was_damaged_or_is_missing(sealed: 
     second_segment.unlink()
     follower = Follower(sealed)
     assert follower.poll() == RECORDS[: int(second_segment.stem)]
-    with pytest.raises(DamagedJournalError, match=f"record {int(second_segment.stem)} and those behind it are missing"):
+    with pytest.raises(DamagedJournalError, match=f"record {int(second_segment.stem)} and later records are missing"):
         follower.poll()
 
 
@@ -202,7 +203,7 @@ def test_recover_signs_with_the_key_it_is_given(tmp_path: Path) -> None:
     folder = write(tmp_path / "s", close=False)
     key.chmod(0o644)
     refused = CliRunner().invoke(main, ["recover", str(folder), "--signing-key", str(key)])
-    assert (refused.exit_code, "can be read by others" in refused.stderr) == (3, True)
+    assert (refused.exit_code, "can be read by other users" in refused.stderr) == (3, True)
     key.chmod(0o600)
     assert CliRunner().invoke(main, ["recover", str(folder), "--signing-key", str(key)]).exit_code == 0
     public = Signer.from_pem(key.read_bytes()).public_key
@@ -210,7 +211,7 @@ def test_recover_signs_with_the_key_it_is_given(tmp_path: Path) -> None:
 
 
 def swapped(tmp_path: Path, sealed: Path) -> Path:
-    """The second segment is another session's, whole and with as many records."""
+    """Replace the second segment by an intact one of another session with as many records."""
     other = tmp_path / "other"
     writer = JournalWriter.create(other, segment_bytes=5000)
     for record in RECORDS:
@@ -224,10 +225,10 @@ def swapped(tmp_path: Path, sealed: Path) -> Path:
     return second
 
 
-def test_a_segment_of_another_session_is_not_taken_over(sealed: Path, tmp_path: Path) -> None:
+def test_a_segment_of_another_session_is_not_repaired_into_this_one(sealed: Path, tmp_path: Path) -> None:
     second = swapped(tmp_path, sealed)
     done = repair(sealed, tmp_path / "new")
-    assert done.damage == f"{second.name}: it is whole, and continues another journal than this"
+    assert done.damage == f"{second.name}: it is intact, but continues another journal"
     assert done.last_seq == done.proved_seq == int(second.stem) - 1
     assert list(Journal.open(tmp_path / "new").records()) == RECORDS[: done.last_seq + 1]
     follower = Follower(sealed)
@@ -236,12 +237,12 @@ def test_a_segment_of_another_session_is_not_taken_over(sealed: Path, tmp_path: 
         follower.poll()
 
 
-def test_a_follower_says_that_an_open_segment_lacks_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(JournalWriter, "_seal_all", lambda _: None)
+def test_a_follower_reports_that_an_open_segment_lacks_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Sealer, "_seal_all", lambda _: None)
     folder = write(tmp_path / "s", close=False)
     first = min(folder.glob("*.open"))
-    with FileReading(first) as reading:
-        end = next(frame.end for frame in Walk(reading, 0))
+    with FileReader(first) as reading:
+        end = next(frame.end for frame in FrameWalk(reading, 0))
     whole = first.read_bytes()
     for kept in (end, 0):
         first.write_bytes(whole[:kept])
@@ -252,16 +253,16 @@ def test_a_follower_says_that_an_open_segment_lacks_its_end(tmp_path: Path, monk
             follower.poll()
 
 
-def test_a_follower_misses_a_last_segment_that_the_checksums_name(sealed: Path) -> None:
+def test_a_follower_notices_that_the_last_segment_is_missing(sealed: Path) -> None:
     last = max(sealed.glob("*.parquet"))
     last.unlink()
     follower = Follower(sealed)
     assert follower.poll() == RECORDS[: int(last.stem)]
-    with pytest.raises(DamagedJournalError, match=f"record {int(last.stem)} and those behind it are missing"):
+    with pytest.raises(DamagedJournalError, match=f"record {int(last.stem)} and later records are missing"):
         follower.poll()
 
 
-def test_odd_things_in_a_files_place_are_damage_and_never_waited_for(tmp_path: Path) -> None:
+def test_a_folder_or_pipe_in_place_of_a_file_is_damage_and_never_blocks(tmp_path: Path) -> None:
     folder = write(tmp_path / "s", close=True)
     (folder / "000000000100.open").mkdir()
     follower = Follower(folder)
@@ -275,13 +276,13 @@ def test_odd_things_in_a_files_place_are_damage_and_never_waited_for(tmp_path: P
 
 
 def test_repair_stays_out_of_the_damaged_journal(sealed: Path, tmp_path: Path) -> None:
-    with pytest.raises(JournalFailedError, match="lies within the damaged journal"):
+    with pytest.raises(JournalFailedError, match="is inside the damaged journal"):
         repair(sealed, sealed / "new")
     empty = JournalWriter.create(tmp_path / "empty")
     empty.close()
     assert repair(tmp_path / "empty", tmp_path / "as-empty").last_seq == -1
 
 
-def test_a_signature_asked_of_nobody_is_refused(sealed: Path) -> None:
+def test_a_malformed_public_key_is_refused(sealed: Path) -> None:
     for key in ("", "zz", " " + "0" * 63):
         assert CliRunner().invoke(main, ["verify", str(sealed), "--signer", key]).exit_code == 2

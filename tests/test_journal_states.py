@@ -1,4 +1,4 @@
-"""Whatever is done to a journal, in whatever order, it equals a plain list: appended, waited for, rolled, sealed, closed, crashed, recovered, read."""
+"""Any sequence of append, wait, roll, seal, close, crash, recover and read leaves a journal that equals a plain list."""
 
 import shutil
 import tempfile
@@ -25,7 +25,7 @@ numbers = st.none() | st.integers(-(2**63), 2**63 - 1)
 
 @st.composite
 def columns(draw: st.DrawFn) -> dict[str, object]:
-    """Whatever a record may hold, and how much later than the one before it was taken."""
+    """Draw the fields of a record, and the time since the record before it."""
     wire = draw(st.booleans())
     return {
         "later_ns": draw(st.integers(0, 2**40)),
@@ -46,7 +46,7 @@ ended = precondition(lambda self: self.writer is None)
 
 
 class JournalStates(RuleBasedStateMachine):
-    """`wanted` is the plain list. While a writer lives, and after a crash until it is recovered, only a prefix must be there."""
+    """`expected` is the plain list. During writing, and between a crash and its recovery, a prefix is enough."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -68,7 +68,7 @@ class JournalStates(RuleBasedStateMachine):
             self.follower.close()
         self.folder = self.root / f"{self.sessions}"
         self.sessions += 1
-        self.wanted: list[Record] = []
+        self.expected: list[Record] = []
         self.durable_seq, self.whole, self.closed = -1, False, False
         self.writer: JournalWriter | None = JournalWriter.create(
             self.folder, segment_bytes=segment_bytes, group_rows=group_rows, group_delay_s=0.001, sync_delay_s=0.002
@@ -78,18 +78,20 @@ class JournalStates(RuleBasedStateMachine):
     @rule(step=st.lists(columns(), min_size=1, max_size=6), urgent=st.booleans())
     @writing
     def append(self, step: list[dict[str, object]], urgent: bool) -> None:
-        time_ns, records = self.wanted[-1].time_ns if self.wanted else 0, []
-        for seq, given in enumerate(step, len(self.wanted)):
-            time_ns += given["later_ns"]
-            records.append(Record(seq, time_ns, **{name: value for name, value in given.items() if name != "later_ns"}))
+        time_ns, records = self.expected[-1].time_ns if self.expected else 0, []
+        for seq, fields in enumerate(step, len(self.expected)):
+            time_ns += fields["later_ns"]
+            records.append(
+                Record(seq, time_ns, **{name: value for name, value in fields.items() if name != "later_ns"})
+            )
         self.writer.append_step(records, urgent=urgent)
-        self.wanted += records
+        self.expected += records
 
     @rule()
     @writing
     def wait_until_durable(self) -> None:
-        if self.wanted:
-            assert self.writer.wait_durable(len(self.wanted) - 1, PATIENCE_S).seq == len(self.wanted) - 1
+        if self.expected:
+            assert self.writer.wait_durable(len(self.expected) - 1, PATIENCE_S).seq == len(self.expected) - 1
 
     @rule()
     @writing
@@ -108,13 +110,13 @@ class JournalStates(RuleBasedStateMachine):
     @rule(final=st.booleans())
     @writing
     def close(self, final: bool) -> None:
-        assert self.writer.close(final=final).last_seq == len(self.wanted) - 1
+        assert self.writer.close(final=final).last_seq == len(self.expected) - 1
         self.writer, self.whole, self.closed = None, True, final
 
     @rule(torn=st.binary(max_size=50))
     @writing
     def crash(self, torn: bytes) -> None:
-        """What waits in memory is lost, and the disk may have half a frame."""
+        """Lose the records in memory, and leave a part of a frame on the disk."""
         self.durable_seq = self.writer.durable_seq
         self.writer.abandon()
         self.writer = None
@@ -124,26 +126,26 @@ class JournalStates(RuleBasedStateMachine):
     @rule()
     @ended
     def recover(self) -> None:
-        """Of a closed session too: that changes nothing."""
+        """Recover the session. For a closed session this changes nothing."""
         found = recover(self.folder)
         if self.whole:
-            assert found.last_seq == len(self.wanted) - 1
+            assert found.last_seq == len(self.expected) - 1
             assert found.sealed_now == 0
         assert found.last_seq >= self.durable_seq
         assert found.was_closed == self.closed
-        self.wanted, self.whole = self.wanted[: found.last_seq + 1], True
+        self.expected, self.whole = self.expected[: found.last_seq + 1], True
         report = verify(self.folder)
         assert (report.problems, report.notes) == ([], [])
-        assert (report.records, report.chain, report.closed) == (len(self.wanted), found.chain, self.closed)
+        assert (report.records, report.chain, report.closed) == (len(self.expected), found.chain, self.closed)
 
     @rule()
     def read(self) -> None:
         durable_seq = self.durable_seq if self.writer is None else self.writer.durable_seq
         journal = Journal.open(self.folder)
         found = list(journal.records())
-        assert found == self.wanted[: len(found)]
+        assert found == self.expected[: len(found)]
         assert len(found) > durable_seq
-        assert not self.whole or len(found) == len(self.wanted)
+        assert not self.whole or len(found) == len(self.expected)
         assert journal.closed == self.closed
         middle = len(found) // 2
         assert list(journal.records(middle, middle + 3)) == found[middle : middle + 4]
@@ -151,17 +153,17 @@ class JournalStates(RuleBasedStateMachine):
 
     @rule()
     def follow(self) -> None:
-        """Neither missed nor doubled, also across a crash and what recovery made of it."""
+        """Poll the follower: no record is missed or repeated, even across a crash and its recovery."""
         self.followed += self.follower.poll()
-        assert self.followed == self.wanted[: len(self.followed)]
-        assert not self.whole or len(self.followed) == len(self.wanted)
+        assert self.followed == self.expected[: len(self.followed)]
+        assert not self.whole or len(self.followed) == len(self.expected)
         assert self.follower.ended == self.closed
 
     @invariant()
     def durable_only_grows(self) -> None:
         if self.writer is not None:
             assert self.writer.failed is None
-            assert self.durable_seq <= self.writer.durable_seq < len(self.wanted)
+            assert self.durable_seq <= self.writer.durable_seq < len(self.expected)
             self.durable_seq = self.writer.durable_seq
 
     def teardown(self) -> None:

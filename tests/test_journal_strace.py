@@ -1,4 +1,4 @@
-"""Real system calls of a real process that fail, are cut short or are its last: what strace injects, and a file size limit."""
+"""Real system calls of a real process that fail, are cut short or are its last, by strace and a file size limit."""
 
 import os
 import resource
@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import pytest
@@ -43,22 +43,22 @@ except JournalFailedError as error:
 
 @cache
 def no_strace() -> str:
-    """Why it cannot be used; empty where it can."""
+    """Return why strace cannot be used, or ""."""
     if shutil.which("strace") is None:
         return "strace is not installed: apt-get install strace"
-    tried = subprocess.run(["strace", "-qq", "-o", "/dev/null", "true"], capture_output=True, text=True, check=False)
-    return f"strace may not trace here: {tried.stderr.strip()}" if tried.returncode else ""
+    attempt = subprocess.run(["strace", "-qq", "-o", "/dev/null", "true"], capture_output=True, text=True, check=False)
+    return f"strace may not trace here: {attempt.stderr.strip()}" if attempt.returncode else ""
 
 
 def run(folder: Path, *inject: str, before: Callable[[], None] | None = None) -> tuple[int, str, int]:
-    """How the program ended, what it said of it, and the last record that it had called durable."""
+    """Run the program, and return its exit code, its message and the last record that it reported as durable."""
     if inject and (reason := no_strace()):
         pytest.skip(reason)
     command = [sys.executable, "-P", "-c", PROGRAM, str(folder)]
     if inject:
         command = ["strace", "-f", "-qq", "--seccomp-bpf", "-o", "/dev/null", *inject, *command]
     paths = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
-    told = subprocess.run(
+    ended = subprocess.run(
         command,
         capture_output=True,
         text=True,
@@ -66,7 +66,7 @@ def run(folder: Path, *inject: str, before: Callable[[], None] | None = None) ->
         env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
         preexec_fn=before,
     )
-    return told.returncode, told.stderr, int((told.stdout.split() or ["-1"])[-1])
+    return ended.returncode, ended.stderr, int((ended.stdout.split() or ["-1"])[-1])
 
 
 def check_recovered(folder: Path, durable_seq: int) -> None:
@@ -82,7 +82,7 @@ def test_without_a_fault_it_ends_well(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("call", "on", "said"),
+    ("call", "on", "message"),
     [
         ("fdatasync:error=EIO:when=9", "", "Input/output error"),
         ("fdatasync:error=EIO:when=9+", "", "Input/output error"),
@@ -95,12 +95,14 @@ def test_without_a_fault_it_ends_well(tmp_path: Path) -> None:
         ("/^open:error=ENOSPC:when=1", "SHA256SUMS.tmp", "No space left on device"),
     ],
 )
-def test_a_call_that_fails_is_said_and_nothing_durable_is_lost(tmp_path: Path, call: str, on: str, said: str) -> None:
+def test_a_call_that_fails_is_reported_and_nothing_durable_is_lost(
+    tmp_path: Path, call: str, on: str, message: str
+) -> None:
     folder = tmp_path / "s"
     narrowed = ("-P", str(folder / on)) if on else ()
     code, error, durable_seq = run(folder, *narrowed, "-e", f"inject={call}")
     assert code == 1, error
-    assert said in error
+    assert message in error
     assert f"Durable up to record {durable_seq}" in error
     check_recovered(folder, durable_seq)
 
@@ -115,7 +117,7 @@ def test_a_call_that_fails_is_said_and_nothing_durable_is_lost(tmp_path: Path, c
     ],
 )
 def test_a_process_killed_at_a_call_loses_nothing_durable(tmp_path: Path, call: str) -> None:
-    """And so does the recovery that is killed at one."""
+    """Its recovery is killed at a call too."""
     folder = tmp_path / "s"
     code, _, durable_seq = run(folder, "-e", f"inject={call}")
     assert code == -9
@@ -125,9 +127,9 @@ def test_a_process_killed_at_a_call_loses_nothing_durable(tmp_path: Path, call: 
 
 
 @pytest.mark.parametrize("size_max", [2_000, 5_000])
-def test_a_write_that_the_kernel_cuts_short_is_said_and_nothing_durable_is_lost(tmp_path: Path, size_max: int) -> None:
-    """A limit on the size of files: the last write takes what fits, the next is refused."""
-    limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size_max, size_max))  # noqa: E731 - a thunk
+def test_a_short_write_is_reported_and_nothing_durable_is_lost(tmp_path: Path, size_max: int) -> None:
+    """At the limit on the size of files, one write is short and the next is refused."""
+    limit = partial(resource.setrlimit, resource.RLIMIT_FSIZE, (size_max, size_max))
     code, error, durable_seq = run(tmp_path / "s", before=limit)
     assert code == 1, error
     assert "File too large" in error

@@ -1,4 +1,4 @@
-"""What is appended is read back, in order and word for word, however it was grouped, rolled, sealed or watched."""
+"""Appended records are read back in order and unchanged, for any grouping, rolling, sealing and any concurrent readers."""
 
 import threading
 import time
@@ -15,7 +15,7 @@ from journal.arrow_codec import SCHEMA, from_message, to_message, to_records
 from journal.content_hash import CHAIN_START
 from journal.disk import RealDisk, is_locked
 from journal.errors import JournalBehindError, JournalFailedError, JournalLockedError, NotAJournalError
-from journal.frames import encode
+from journal.frames import encode_frame
 from journal.reader import Journal
 from journal.record import Kind, Record, canonical
 from journal.recover import recover
@@ -31,7 +31,7 @@ def feed(seq: int) -> Record:
 
 
 def steps(count: int, *, rows: int = 3) -> list[list[Record]]:
-    """A session of `count` steps; the first holds the SESSION record alone."""
+    """Return a session of `count` steps. The first step is the SESSION record alone."""
     found = [[SESSION]]
     for at in range(1, count):
         first = 1 + (at - 1) * rows
@@ -47,23 +47,23 @@ def flat(groups: list[list[Record]]) -> list[Record]:
     return [record for group in groups for record in group]
 
 
-def test_what_is_appended_is_read_back_open_and_sealed(tmp_path: Path) -> None:
-    wanted = steps(200)
+def test_appended_records_are_read_back_open_and_sealed(tmp_path: Path) -> None:
+    expected = steps(200)
     writer = JournalWriter.create(tmp_path / "s")
-    for step in wanted:
+    for step in expected:
         writer.append_step(step)
-    writer.wait_durable(wanted[-1][-1].seq, 5)
+    writer.wait_durable(expected[-1][-1].seq, 5)
     opened = Journal.open(tmp_path / "s")
-    assert list(opened.records()) == flat(wanted)
-    assert opened.tail().num_rows == opened.last_seq + 1
+    assert list(opened.records()) == flat(expected)
+    assert opened.unsealed_rows().num_rows == opened.last_seq + 1
     assert not opened.sealed_paths()
     assert not opened.closed
     summary = writer.close()
     sealed = Journal.open(tmp_path / "s")
-    assert list(sealed.records()) == flat(wanted)
+    assert list(sealed.records()) == flat(expected)
     assert sealed.session_record() == SESSION
     assert sealed.closed
-    assert sealed.tail().num_rows == 0
+    assert sealed.unsealed_rows().num_rows == 0
     assert sorted(path.name for path in (tmp_path / "s").iterdir()) == ["000000000000.parquet", "SHA256SUMS"]
     report = verify(tmp_path / "s")
     assert report.ok, report.problems
@@ -76,7 +76,7 @@ numbers = st.integers(-(2**63), 2**63 - 1)
 
 @st.composite
 def sessions(draw: st.DrawFn) -> list[tuple[list[Record], bool]]:
-    """Steps of records with whatever a column may hold; times never fall."""
+    """Draw steps of records with any values; times never fall."""
     sizes = draw(st.lists(st.integers(1, 6), min_size=1, max_size=30))
     found, seq, time_ns = [], 0, draw(st.integers(0, 2**60))
     for size in sizes:
@@ -114,18 +114,18 @@ def test_a_message_made_by_hand_is_the_batch_that_arrow_makes(session: list[tupl
 
 
 def test_segments_roll_between_steps_and_their_hashes_are_chained(tmp_path: Path) -> None:
-    wanted = steps(60, rows=4)
+    expected = steps(60, rows=4)
     writer = JournalWriter.create(tmp_path / "s", segment_bytes=4000)
-    for step in wanted:
+    for step in expected:
         writer.append_step(step, urgent=True)
         writer.wait_durable(step[-1].seq, 5)
     assert writer.close().segments > 5
-    begins = {step[0].seq for step in wanted}
+    begins = {step[0].seq for step in expected}
     journal = Journal.open(tmp_path / "s")
     assert {int(path.stem) for path in journal.sealed_paths()} <= begins
     chain = CHAIN_START
     for path in journal.sealed_paths():
-        footer = segments.Sealed(path).footer
+        footer = segments.SealedSegment(path).footer
         assert footer.prev_chain == chain
         assert footer.final == (path == journal.sealed_paths()[-1])
         chain = footer.chain
@@ -141,7 +141,7 @@ def test_the_hash_is_over_the_rows_and_not_over_the_file(tmp_path: Path) -> None
     assert chain_of(tmp_path / "a", segment_delay_s=0) == chain_of(tmp_path / "b", segment_delay_s=1)
 
 
-def test_a_long_segment_is_hashed_in_blocks_whatever_its_frames(tmp_path: Path) -> None:
+def test_a_long_segment_is_hashed_in_blocks_of_any_frames(tmp_path: Path) -> None:
     records = [SESSION, *map(feed, range(1, 40_000))]
     writer = JournalWriter.create(tmp_path / "s")
     for at in range(0, len(records), 7):
@@ -153,20 +153,20 @@ def test_a_long_segment_is_hashed_in_blocks_whatever_its_frames(tmp_path: Path) 
     assert verify(tmp_path / "s").ok
 
 
-def test_durable_is_said_after_the_sync_and_only_then(tmp_path: Path) -> None:
-    """A token is given for what is on stable storage, and nobody else can make one."""
-    told = []
-    writer = JournalWriter.create(tmp_path / "s", group_delay_s=30, on_durable=told.append)
+def test_durability_is_reported_only_after_the_sync(tmp_path: Path) -> None:
+    """Only the writer can make a token, and only for a record on stable storage."""
+    reported = []
+    writer = JournalWriter.create(tmp_path / "s", group_delay_s=30, on_durable=reported.append)
     writer.append_step([SESSION])
-    assert (writer.durable_seq, writer.written_seq, writer.durable(0)) == (-1, -1, None)
+    assert (writer.durable_seq, writer.written_seq, writer.durable_token(0)) == (-1, -1, None)
     writer.append_step([feed(1)], urgent=True)
     assert writer.wait_durable(1, 5).seq == 1
-    assert writer.durable(0) is not None
-    assert writer.durable(2) is None
+    assert writer.durable_token(0) is not None
+    assert writer.durable_token(2) is None
     with pytest.raises(AssertionError):
         Durable(7)
     writer.close()
-    assert told == [1]
+    assert reported == [1]
 
 
 def test_feed_alone_is_written_soon_and_synced_later(tmp_path: Path) -> None:
@@ -185,8 +185,8 @@ def test_feed_alone_is_written_soon_and_synced_later(tmp_path: Path) -> None:
     writer.close()
 
 
-def test_a_record_is_written_soon_whenever_it_comes(tmp_path: Path) -> None:
-    """While the writer looks for it, and when it has given up looking: nothing but its own group's delay brings it to the disk."""
+def test_a_record_is_written_soon_at_any_time(tmp_path: Path) -> None:
+    """The writer may be polling or asleep: only the group's delay passes before a record is written."""
     writer = JournalWriter.create(tmp_path / "s", group_delay_s=0.02, sync_delay_s=60)
     for seq, record in enumerate([SESSION, *map(feed, range(1, 40))]):
         time.sleep((0, 0.005, 0.015, 0.025, 0.06)[seq % 5])
@@ -200,7 +200,7 @@ def test_a_record_is_written_soon_whenever_it_comes(tmp_path: Path) -> None:
 
 
 def test_a_long_journal_is_followed_in_pieces(tmp_path: Path) -> None:
-    """No poll holds more than some thousands of records, sealed or not, and none is missed or doubled where they are cut."""
+    """Each poll returns a few thousand records at most, sealed or not, and the pieces have no gap or overlap."""
     records = [SESSION, *map(feed, range(1, 40_000))]
     writer = JournalWriter.create(tmp_path / "s", segment_bytes=2_500_000)
     for at in range(0, len(records), 100):
@@ -216,7 +216,7 @@ def test_a_long_journal_is_followed_in_pieces(tmp_path: Path) -> None:
 
 
 def polled(follower: Follower) -> list[Record]:
-    """All that there is, in polls of which none is long."""
+    """Return all records, and check that each poll is short."""
     found: list[Record] = []
     while some := follower.poll():
         assert len(some) < 2 * POLL_ROWS
@@ -224,7 +224,7 @@ def polled(follower: Follower) -> list[Record]:
     return found
 
 
-def test_a_disk_that_stalls_is_noticed_before_memory_is_gone(tmp_path: Path) -> None:
+def test_a_stalled_disk_is_noticed_before_memory_runs_out(tmp_path: Path) -> None:
     stalled = threading.Event()
 
     class StallingDisk(RealDisk):
@@ -232,7 +232,7 @@ def test_a_disk_that_stalls_is_noticed_before_memory_is_gone(tmp_path: Path) -> 
             stalled.wait(10)
             super().sync(name)
 
-    writer = JournalWriter.create(tmp_path / "s", disk=StallingDisk.make(tmp_path / "s"))
+    writer = JournalWriter.create(tmp_path / "s", disk=StallingDisk.create_folder(tmp_path / "s"))
     writer.append_step([SESSION], urgent=True)
     large = b"x" * 1_000_000
     with pytest.raises(JournalBehindError, match="wait for the disk"):  # noqa: PT012 - which append, the disk decides
@@ -244,7 +244,7 @@ def test_a_disk_that_stalls_is_noticed_before_memory_is_gone(tmp_path: Path) -> 
     assert verify(tmp_path / "s").records == taken + 1
 
 
-def test_a_disk_that_is_nearly_full_is_told_once_and_before_it_is_full(tmp_path: Path) -> None:
+def test_low_space_is_reported_once_and_before_the_disk_is_full(tmp_path: Path) -> None:
     class FillingDisk(RealDisk):
         left = 2000
 
@@ -255,15 +255,15 @@ def test_a_disk_that_is_nearly_full_is_told_once_and_before_it_is_full(tmp_path:
         def free_bytes(self) -> int:
             return self.left
 
-    told: list[int] = []
-    disk = FillingDisk.make(tmp_path / "s")
-    writer = JournalWriter.create(tmp_path / "s", disk=disk, free_bytes_min=1000, on_low_space=told.append)
+    reported: list[int] = []
+    disk = FillingDisk.create_folder(tmp_path / "s")
+    writer = JournalWriter.create(tmp_path / "s", disk=disk, free_bytes_min=1000, on_low_space=reported.append)
     for seq in range(8):
         writer.append_step([feed(seq)], urgent=True)
         writer.wait_durable(seq, 5)
     writer.close()
-    assert len(told) == 1
-    assert 0 < told[0] < 1000
+    assert len(reported) == 1
+    assert 0 < reported[0] < 1000
 
 
 def test_one_writer_by_lock(tmp_path: Path) -> None:
@@ -279,23 +279,23 @@ def test_one_writer_by_lock(tmp_path: Path) -> None:
     assert recover(tmp_path / "s").was_closed
 
 
-def test_readers_while_writing_miss_nothing_and_double_nothing(tmp_path: Path) -> None:
-    """Every view is a prefix that holds at least what was durable before it was opened; so is the follower's."""
-    wanted = steps(1500, rows=2)
+def test_readers_during_writing_miss_nothing_and_repeat_nothing(tmp_path: Path) -> None:
+    """Every view is a prefix with at least the records that were durable before it was opened."""
+    expected = steps(1500, rows=2)
     writer = JournalWriter.create(tmp_path / "s", segment_bytes=20_000, group_delay_s=0.001, sync_delay_s=0.002)
     follower, followed, views = Follower(tmp_path / "s"), [], 0
-    for at, step in enumerate(wanted):
+    for at, step in enumerate(expected):
         writer.append_step(step)
         if at % 25 == 0:
             durable_seq = writer.durable_seq
             seen = list(Journal.open(tmp_path / "s").records())
             assert len(seen) > durable_seq
-            assert seen == flat(wanted)[: len(seen)]
+            assert seen == flat(expected)[: len(seen)]
             views += 1
             followed += follower.poll()
     writer.close()
     followed += follower.poll()
-    assert followed == flat(wanted)
+    assert followed == flat(expected)
     assert follower.ended
     assert follower.poll() == []
     assert views == 60
@@ -303,15 +303,15 @@ def test_readers_while_writing_miss_nothing_and_double_nothing(tmp_path: Path) -
 
 
 def test_a_follower_may_join_late(tmp_path: Path) -> None:
-    wanted = flat(steps(100))
+    expected = flat(steps(100))
     writer = JournalWriter.create(tmp_path / "s", segment_bytes=3000, group_rows=10)
-    for record in wanted:
+    for record in expected:
         writer.append_step([record], urgent=record.seq % 10 == 9)
     writer.close()
-    assert Follower(tmp_path / "s", from_seq=123).poll() == wanted[123:]
+    assert Follower(tmp_path / "s", from_seq=123).poll() == expected[123:]
 
 
-def test_a_session_without_records_is_a_journal_all_the_same(tmp_path: Path) -> None:
+def test_a_session_without_records_is_a_valid_journal(tmp_path: Path) -> None:
     writer = JournalWriter.create(tmp_path / "s")
     assert writer.close().last_seq == -1
     journal = Journal.open(tmp_path / "s")
@@ -322,7 +322,7 @@ def test_a_session_without_records_is_a_journal_all_the_same(tmp_path: Path) -> 
         journal.session_record()
 
 
-def test_a_gap_in_seq_is_our_own_mistake(tmp_path: Path) -> None:
+def test_a_gap_in_seq_is_an_assertion_error(tmp_path: Path) -> None:
     writer = JournalWriter.create(tmp_path / "s")
     with pytest.raises(AssertionError):
         writer.append_step([feed(1)])
@@ -333,7 +333,7 @@ def test_a_gap_in_seq_is_our_own_mistake(tmp_path: Path) -> None:
 
 
 def test_a_frame_is_a_header_of_forty_bytes_and_a_batch() -> None:
-    frame = encode([SESSION, feed(1)], durable_seq=-1)
+    frame = encode_frame([SESSION, feed(1)], durable_seq=-1)
     assert frame[:4] == b"VJ1\n"
     assert int.from_bytes(frame[8:16], "little") == len(frame) - 40
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from engine.market import rows as r
+from engine.market.indicators.ema import EmaSpec
 from engine.market.layout import (
     BAD_VALUE_SEEN,
     BAR_CLOSED,
@@ -19,11 +20,11 @@ from engine.market.layout import (
     MISSED,
     NEVER,
     PENDING_ROWS_MAX,
-    STRATEGY,
+    TRIGGER_FIRED,
 )
 from engine.market.market_state import Market
 from engine.market.rows import Rows
-from engine.market.views import BarSpec, BookState, EmaSpec, SequenceBreak, Stream, TriggerSpec
+from engine.market.views import BarSpec, BookState, SequenceBreak, Stream, TriggerSpec
 from engine.model import Instrument
 
 Levels = Sequence[tuple[int, int]]
@@ -52,7 +53,7 @@ class Tape:
         rows[-1, r.LAST] = 1
         end = self.market.fold(rows)
         assert end == len(rows)
-        return self.market.wake
+        return self.market.flags
 
     def quote(self, bid: int, ask: int, *, i: int = 0, update_id: int = 0, size: int = 1, at: int | None = None) -> int:
         return self._fold([[r.QUOTE, i, 0, bid, size, ask, size, update_id]], at)
@@ -102,7 +103,7 @@ def test_diffs_before_the_snapshot_are_kept_and_tried(tape: Tape) -> None:
     counters = tape.market.counters(0)
     assert (counters.diffs_applied, counters.diffs_dropped) == (2, 1)
     assert tape.market.conditions(0) == 0
-    assert tape.market.vouched(0) == (Decimal(10), Decimal("10.2"))
+    assert tape.market.snapshot_range(0) == (Decimal(10), Decimal("10.2"))
 
 
 def test_a_snapshot_older_than_the_first_diff_kept_is_asked_for_again(tape: Tape) -> None:
@@ -119,10 +120,10 @@ def test_a_gap_breaks_the_book_and_a_snapshot_heals_it(tape: Tape) -> None:
     assert tape.diff(12, 13, [(100, 9)]) == BOOK_NEEDS_SNAPSHOT | MISSED
     assert tape.market.book_state(0) is BookState.BROKEN
     assert tape.market.conditions(0) == BOOK_NEEDS_SNAPSHOT
-    assert tape.market.woken() == [(0, BOOK_NEEDS_SNAPSHOT | MISSED)]
+    assert tape.market.raised() == [(0, BOOK_NEEDS_SNAPSHOT | MISSED)]
     assert tape.market.book_text(0) == ""
     assert tape.diff(14, 15, [], [(104, 1)]) == 0
-    assert tape.market.woken() == []
+    assert tape.market.raised() == []
     assert tape.snapshot(13, [(98, 1)], [(105, 1)]) == BOOK_JOINED
     assert tape.market.book_text(0) == "b,9.8,1\na,10.4,1\na,10.5,1\n"  # no ghost of the levels before
     assert tape.market.conditions(0) == 0
@@ -226,7 +227,7 @@ def test_a_lost_link_forgets_book_and_quote_but_not_trades(tape: Tape) -> None:
     assert tape.diff(11, 11) == BOOK_NEEDS_SNAPSHOT  # where the depth stream ended is not forgotten: nothing was missed
     tape.market.reset_books(0)
     assert tape.diff(15, 15) == BOOK_NEEDS_SNAPSHOT | MISSED
-    assert tape.market.broken(0) == SequenceBreak(
+    assert tape.market.last_break(0) == SequenceBreak(
         "depth", last_id=11, last_seq=tape.seq - 1, last_ns=tape.now - 1_000_000, first_id=15
     )
 
@@ -246,7 +247,7 @@ def test_a_quote_older_than_the_one_held_is_not_taken(tape: Tape) -> None:
 
 def test_gaps_in_trade_ids_are_counted_and_told(tape: Tape) -> None:
     assert [tape.trade(100, 2, trade_id) for trade_id in (5, 6, 9, 9, 7, 10)] == [0, 0, MISSED, 0, 0, 0]
-    assert tape.market.broken(0) == SequenceBreak("trade", last_id=6, last_seq=2, last_ns=2_000_000, first_id=9)
+    assert tape.market.last_break(0) == SequenceBreak("trade", last_id=6, last_seq=2, last_ns=2_000_000, first_id=9)
     counters = tape.market.counters(0)
     assert (counters.trades, counters.trade_id_gaps, counters.trade_ids_missing, counters.trades_repeated) == (
         4,
@@ -272,7 +273,7 @@ def test_bars_go_by_the_venues_trade_time_and_a_closed_one_never_changes() -> No
     tape = Tape(Market.empty([BTC], [BarSpec("v:BTC", SECOND)], (), [TriggerSpec("w", ("v:BTC",), on_bar=True)]))
     assert tape.trade(100, 1, 1, venue_ns=SECOND + 5) == 0
     assert tape.trade(105, 2, 2, venue_ns=2 * SECOND - 1) == 0
-    assert tape.trade(99, 1, 3, venue_ns=4 * SECOND) == BAR_CLOSED | STRATEGY
+    assert tape.trade(99, 1, 3, venue_ns=4 * SECOND) == BAR_CLOSED | TRIGGER_FIRED
     assert tape.trade(1, 1, 4, venue_ns=SECOND + 6) == 0  # late
     bars = tape.market.bars(0, SECOND)
     assert [(b.start_ns, b.open, b.high, b.low, b.close, b.volume, b.trades) for b in bars.closed] == [
@@ -284,14 +285,14 @@ def test_bars_go_by_the_venues_trade_time_and_a_closed_one_never_changes() -> No
 
 def test_the_average_moves_with_every_change_of_the_quote_and_no_repeat() -> None:
     tape = Tape(Market.empty([BTC], (), [EmaSpec("v:BTC", 3)]))
-    assert tape.market.ema(0) is None
+    assert tape.market.indicator(0) is None
     tape.quote(100, 102)
-    assert tape.market.ema(0) == 10.1
+    assert tape.market.indicator(0) == 10.1
     tape.quote(100, 102, update_id=1)
     tape.quote(0, 102, size=0, update_id=2)
-    assert tape.market.ema_count(0) == 1
+    assert tape.market.indicator_count(0) == 1
     tape.quote(200, 202, update_id=3)
-    assert tape.market.ema(0) == 10.1 + 0.5 * (20.1 - 10.1)
+    assert tape.market.indicator(0) == 10.1 + 0.5 * (20.1 - 10.1)
 
 
 def test_a_watch_is_due_at_once_or_when_its_throttle_ends() -> None:
@@ -299,28 +300,28 @@ def test_a_watch_is_due_at_once_or_when_its_throttle_ends() -> None:
         [BTC, ETH], (), (), [TriggerSpec("both", ("v:BTC", "v:ETH"), 100), TriggerSpec("eth", ("v:ETH",), 0)]
     )
     tape = Tape(market)
-    assert tape.quote(100, 101, at=1000) == STRATEGY
-    assert market.strategies_woken == 0b01
-    market.evaluated(0, 1000)
+    assert tape.quote(100, 101, at=1000) == TRIGGER_FIRED
+    assert market.fired == 0b01
+    market.note_evaluated(0, 1000)
     assert tape.quote(100, 101, at=1010) == 0  # nothing changed
     assert market.next_due_ns == NEVER
     assert tape.quote(100, 102, at=1020) == 0
-    assert (market.next_due_ns, market.due_watches(1099), market.due_watches(1100)) == (1100, [], [0])
-    assert tape.quote(99, 102, i=1, at=1030) == STRATEGY
-    assert market.strategies_woken == 0b10
+    assert (market.next_due_ns, market.due_triggers(1099), market.due_triggers(1100)) == (1100, [], [0])
+    assert tape.quote(99, 102, i=1, at=1030) == TRIGGER_FIRED
+    assert market.fired == 0b10
     assert market.next_due_ns == 1100
-    market.evaluated(0, 1100)
+    market.note_evaluated(0, 1100)
     assert market.next_due_ns == NEVER
-    assert tape.quote(99, 102, at=1200) == STRATEGY
+    assert tape.quote(99, 102, at=1200) == TRIGGER_FIRED
 
 
 def test_the_top_of_the_book_is_a_change_and_what_lies_below_is_not() -> None:
     tape = Tape(Market.empty([BTC], (), (), [TriggerSpec("w", ("v:BTC",), 0)]))
     assert tape.diff(10, 10) == BOOK_NEEDS_SNAPSHOT
-    assert tape.snapshot(10, [(100, 5), (99, 7)], [(101, 3), (103, 4)]) == BOOK_JOINED | STRATEGY
+    assert tape.snapshot(10, [(100, 5), (99, 7)], [(101, 3), (103, 4)]) == BOOK_JOINED | TRIGGER_FIRED
     assert tape.diff(11, 11, [(99, 8)]) == 0
-    assert tape.diff(12, 12, [(100, 4)]) == STRATEGY
-    assert tape.diff(13, 13, [(102, 4)], [(101, 0)]) == STRATEGY
+    assert tape.diff(12, 12, [(100, 4)]) == TRIGGER_FIRED
+    assert tape.diff(13, 13, [(102, 4)], [(101, 0)]) == TRIGGER_FIRED
 
 
 def test_a_fold_over_many_records_stops_before_what_is_due() -> None:
@@ -328,9 +329,9 @@ def test_a_fold_over_many_records_stops_before_what_is_due() -> None:
     rows: Rows = np.zeros((5, r.COLUMNS), np.int64)
     for k, time_ns in enumerate((1000, 1010, 1099, 1100, 1101)):
         rows[k] = r.QUOTE, 0, k, time_ns, 0, 1, 100 + k, 1, 200, 1, k
-    assert (market.fold(rows, until_ns=NEVER), market.wake) == (1, STRATEGY)
-    market.evaluated(0, 1000)
-    assert (market.fold(rows, 1, until_ns=NEVER), market.wake) == (3, DUE)
-    market.evaluated(0, 1100)
-    assert (market.fold(rows, 3, until_ns=1101), market.wake) == (4, DUE)
+    assert (market.fold(rows, until_ns=NEVER), market.flags) == (1, TRIGGER_FIRED)
+    market.note_evaluated(0, 1000)
+    assert (market.fold(rows, 1, until_ns=NEVER), market.flags) == (3, DUE)
+    market.note_evaluated(0, 1100)
+    assert (market.fold(rows, 3, until_ns=1101), market.flags) == (4, DUE)
     assert market.fold(rows, 4) == 5

@@ -12,11 +12,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from engine.market import rows as r
+from engine.market.indicators.ema import EmaSpec
 from engine.market.layout import BARS_KEPT, NEVER
 from engine.market.market_state import Market
 from engine.market.predicates import MarketTick, compile_predicate
 from engine.market.rows import Rows
-from engine.market.views import BarSpec, EmaSpec, PredicateSpec, TriggerSpec
+from engine.market.views import BarSpec, PredicateSpec, TriggerSpec
 from engine.model import Instrument
 
 INSTRUMENTS = [
@@ -26,8 +27,8 @@ INSTRUMENTS = [
 SPECS: dict[str, Any] = {
     "instruments": INSTRUMENTS,
     "bars": [BarSpec("v:BTC", 20), BarSpec("v:BTC", 7), BarSpec("v:ETH", 50)],
-    "averages": [EmaSpec("v:BTC", 3), EmaSpec("v:ETH", 7)],
-    "watches": [
+    "indicators": [EmaSpec("v:BTC", 3), EmaSpec("v:ETH", 7)],
+    "triggers": [
         TriggerSpec("a", ("v:BTC",), 30),
         TriggerSpec("b", ("v:BTC", "v:ETH"), 0),
         TriggerSpec("c", ("v:ETH",), 11, on_bar=True),
@@ -60,9 +61,9 @@ def market() -> Market:
 
 def awake(made: Market) -> Market:
     """With the compiled strategy asked."""
-    made.compile_in(3, compile_predicate(odd, {"n": 5, "most": 2.5}, averages=1))  # type: ignore[arg-type]  # a function is one
+    made.install_predicate(3, compile_predicate(odd, {"n": 5, "most": 2.5}, averages=1))  # type: ignore[arg-type]  # a function is one
     for i in range(2):
-        made.show(3, i, (0, 0, 0, 0, 0), 0.0)
+        made.refresh_predicate(3, i, (0, 0, 0, 0, 0), 0.0)
     return made
 
 
@@ -129,15 +130,15 @@ def play(into: Market, rows: Rows, cuts: list[int], *, timers: bool) -> list[Any
         at = 0
         while at < len(batch):
             at = into.fold(batch, at, until_ns=until)
-            if into.wake:
-                told.append((begin + at, into.wake, into.strategies_woken, into.woken(), into.next_due_ns))
-            for w in range(len(into.watches)):
-                if into.strategies_woken >> w & 1:
-                    into.evaluated(w, int(batch[at - 1, r.TIME_NS]))
+            if into.flags:
+                told.append((begin + at, into.flags, into.fired, into.raised(), into.next_due_ns))
+            for w in range(len(into.triggers)):
+                if into.fired >> w & 1:
+                    into.note_evaluated(w, int(batch[at - 1, r.TIME_NS]))
             if timers and at < len(batch):
-                for w in into.due_watches(int(batch[at, r.TIME_NS])):
+                for w in into.due_triggers(int(batch[at, r.TIME_NS])):
                     told.append(("timer", w, into.due_ns(w)))
-                    into.evaluated(w, into.due_ns(w))
+                    into.note_evaluated(w, into.due_ns(w))
     return told
 
 
@@ -150,11 +151,11 @@ def views(of: Market) -> list[Any]:
             of.book_text(i),
             of.counters(i),
             of.conditions(i),
-            of.vouched(i),
+            of.snapshot_range(i),
             of.mark(i),
         ]
         for i in range(2)
-    ] + [of.ema(0), of.ema(1), of.bars(0, 20), of.bars(1, 50), of.next_due_ns, of.messages]
+    ] + [of.indicator(0), of.indicator(1), of.bars(0, 20), of.bars(1, 50), of.next_due_ns, of.messages]
 
 
 @settings(max_examples=150, deadline=None)
@@ -179,9 +180,9 @@ def test_record_by_record_is_the_same_as_all_at_once_with_timers(seed: int, reco
     one_by_one: list[Any] = []
     begin = 0
     for end in ends:  # as the live session does: timers first, then the record
-        for w in single.due_watches(int(rows[begin, r.TIME_NS])):
+        for w in single.due_triggers(int(rows[begin, r.TIME_NS])):
             one_by_one.append(("timer", w, single.due_ns(w)))
-            single.evaluated(w, single.due_ns(w))
+            single.note_evaluated(w, single.due_ns(w))
         one_by_one += [(begin + at, *rest) for at, *rest in play(single, rows[begin:end], [], timers=False)]
         begin = end
     assert one_by_one == [entry for entry in told if entry[0] == "timer" or entry[1] != 128]
@@ -215,7 +216,7 @@ def test_bars_averages_and_trade_counters_are_carried_and_books_are_not() -> Non
     before = market()
     play(before, some_rows(3, 400), [], timers=False)
     after = market()
-    assert after.take_carried(json.loads(json.dumps(before.carried()))) == []
+    assert after.restore_carried(json.loads(json.dumps(before.carried()))) == []
     for part in ("bars", "averages", "trades"):
         assert after.digests()[part] == before.digests()[part]
     assert after.quote(0) is None
@@ -227,11 +228,11 @@ def test_what_cannot_be_carried_is_said() -> None:
     play(before, some_rows(3, 400), [], timers=False)
     finer = Instrument("v:BTC", "v", "BTC", "BTC", "USDT", 2, 0, Decimal("0.01"), Decimal(1))
     after = Market.empty([finer], [BarSpec("v:BTC", 20)], [EmaSpec("v:BTC", 3)], [])
-    left = after.take_carried(before.carried())
-    assert "v:BTC has other scales now: its bars and trade counters begin anew" in left
-    assert "v:ETH is no instrument of this session" in left
+    left = after.restore_carried(before.carried())
+    assert "v:BTC has new scales: its bars and trade counters start again" in left
+    assert "v:ETH is not an instrument of this session" in left
     assert after.last_trade(0) is None
-    assert after.ema(0) == before.ema(0)
+    assert after.indicator(0) == before.indicator(0)
 
 
 def test_closed_bars_beyond_the_limit_are_forgotten_oldest_first() -> None:
@@ -257,7 +258,7 @@ answers = []
 for seed in range(60):
     market = cuts.market()
     told = cuts.play(market, cuts.some_rows(seed, 40), [], timers=True)
-    answers.append([told, market.digests(), market.ema(0), market.ema(1)])
+    answers.append([told, market.digests(), market.indicator(0), market.indicator(1)])
 print(json.dumps([JIT, answers]))
 """
 

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from compiled_and_plain import both_ways
 
+from engine.market.indicators.ema import EmaSpec
 from engine.market.layout import BOOK_CROSSED, BOOK_JOINED, BOOK_NEEDS_SNAPSHOT
 from engine.market.market_state import Market
-from engine.market.views import BarSpec, BookState, EmaSpec, TriggerSpec
+from engine.market.views import BarSpec, BookState, TriggerSpec
 from engine.model import Instrument
 from engine.venues.binance_spot.market import BinanceSpotMarket
 
@@ -66,10 +67,10 @@ class Session:
             rows = self.venue.decode(frame, "binance_spot.market.0", seq, time_ns)
         assert not isinstance(rows, tuple), rows
         assert self.market.fold(rows) == len(rows)
-        if self.market.wake & ~1:
-            self.wakes.append((seq, self.market.wake & ~1))
-        if self.market.wake & 1:
-            self.market.evaluated(0, time_ns)
+        if self.market.flags & ~1:
+            self.wakes.append((seq, self.market.flags & ~1))
+        if self.market.flags & 1:
+            self.market.note_evaluated(0, time_ns)
 
 
 def sha(text: str) -> str:
@@ -219,7 +220,7 @@ for seq, (time_ns, frame) in enumerate(known.lines(Path(sys.argv[2]), "spot_btcu
     session.take(seq, time_ns, frame)
     digests.append(sorted(session.market.digests().items()))
 import hashlib
-print(json.dumps([JIT, hashlib.sha256(repr(digests).encode()).hexdigest(), session.market.ema(0), session.wakes]))
+print(json.dumps([JIT, hashlib.sha256(repr(digests).encode()).hexdigest(), session.market.indicator(0), session.wakes]))
 """
 
 

@@ -19,7 +19,7 @@ from engine.market.fold.dense_book import (
     PATIENCE,
     SLOTS,
     TICK_MAX,
-    lay_window,
+    rebuild_window,
 )
 from engine.market.layout import B_TOP_BID
 from engine.market.market_state import Market
@@ -155,7 +155,7 @@ def test_when_a_window_is_laid_changes_nothing(seed: int) -> None:
 def laid(keys: list[int]) -> tuple[int, int, Rows]:
     """Levels in the window and beside it; the side's row."""
     market = Market.empty([OF])
-    far = lay_window(market.sides[0], np.array([keys, range(1, 1 + len(keys))], np.int64))
+    far = rebuild_window(market.sides[0], np.array([keys, range(1, 1 + len(keys))], np.int64))
     return int(market.sides[0, N_COUNT]), far, market.sides[0]
 
 

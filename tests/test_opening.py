@@ -14,7 +14,7 @@ ONCE = f"{Path(__file__).parent}/strategies/once.py:Once"
 
 
 def test_an_open_order_keeps_its_instrument_in_the_configuration(tmp_path: Path) -> None:
-    """Without its instrument nobody could ask about it, and a fill would find no place."""
+    """Without its instrument the order could not be queried, and its fill could not be booked."""
     strategy = read_strategy(ONCE, parameters={"below": "100"})
     session = VirtualSession(VirtualVenue(), tmp_path / "journal", strategies=[strategy]).run(5)
     session.kill()

@@ -12,20 +12,20 @@ from engine.session_context import SessionContext
 from journal import caches
 from journal.reader import Journal
 from journal.record import Kind
-from journal.segments import Sealed
+from journal.segments import SealedSegment
 from replay import projections
 from replay.projections import Projection, projection
 from tests.replaying import sealed
 
 
 @pytest.fixture
-def segment(tmp_path: Path) -> tuple[Sealed, SessionContext]:
+def segment(tmp_path: Path) -> tuple[SealedSegment, SessionContext]:
     folder = sealed(tmp_path / "s", seconds=3)
     journal = Journal.open(folder)
-    return Sealed(journal.sealed_paths()[0]), rebuilder_of(journal.session_record()).session
+    return SealedSegment(journal.sealed_paths()[0]), rebuilder_of(journal.session_record()).session
 
 
-def one_by_one(found: Sealed, program: SessionContext) -> Rows:
+def one_by_one(found: SealedSegment, program: SessionContext) -> Rows:
     rows = []
     for record in Journal.open(found.path.parent).records(kinds=[Kind.FEED]):
         if record.meta is None and record.payload is not None:
@@ -41,7 +41,7 @@ def rows_of(found: Projection) -> Rows:
 
 
 def test_rows_are_those_of_the_messages_and_come_from_the_cache_the_second_time(
-    segment: tuple[Sealed, SessionContext], monkeypatch: pytest.MonkeyPatch
+    segment: tuple[SealedSegment, SessionContext], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wanted = one_by_one(*segment)
     assert len(np.unique(wanted[:, SEQ])) > 100
@@ -55,7 +55,7 @@ def test_rows_are_those_of_the_messages_and_come_from_the_cache_the_second_time(
 
 @pytest.mark.parametrize("block_rows", [1, 7, 100, 1_000_000])
 def test_blocks_hold_whole_records_and_any_part_is_that_of_the_whole(
-    segment: tuple[Sealed, SessionContext], monkeypatch: pytest.MonkeyPatch, block_rows: int
+    segment: tuple[SealedSegment, SessionContext], monkeypatch: pytest.MonkeyPatch, block_rows: int
 ) -> None:
     monkeypatch.setattr(projections, "BLOCK_ROWS", block_rows)
     wanted = one_by_one(*segment)
@@ -75,7 +75,7 @@ def test_blocks_hold_whole_records_and_any_part_is_that_of_the_whole(
 
 
 def test_a_damaged_cache_and_one_of_something_else_are_as_if_they_were_not_there(
-    segment: tuple[Sealed, SessionContext],
+    segment: tuple[SealedSegment, SessionContext],
 ) -> None:
     found, program = segment
     wanted = rows_of(projection(found, program))
@@ -98,9 +98,9 @@ def test_a_damaged_cache_and_one_of_something_else_are_as_if_they_were_not_there
 
 
 def test_a_folder_that_cannot_be_written_costs_only_time(tmp_path: Path) -> None:
-    caches.keep(tmp_path / "nowhere", "a", "from", b"body")
-    assert caches.find(tmp_path / "nowhere", "a", "from") is None
-    caches.keep(tmp_path, "a", "from", b"body")
-    assert caches.find(tmp_path, "a", "from") == b"body"
-    assert caches.find(tmp_path, "a", "from something else") is None
+    caches.save(tmp_path / "nowhere", "a", "from", b"body")
+    assert caches.load(tmp_path / "nowhere", "a", "from") is None
+    caches.save(tmp_path, "a", "from", b"body")
+    assert caches.load(tmp_path, "a", "from") == b"body"
+    assert caches.load(tmp_path, "a", "from something else") is None
     assert [path.name for path in tmp_path.iterdir()] == ["a.cache"]

@@ -1,4 +1,4 @@
-"""Recording against the real venue on loopback: every frame it sent is there, every gap is told, sessions follow one another."""
+"""Recording from the venue on loopback: every frame is recorded, every gap is reported, and sessions follow one another."""
 
 import json
 import signal
@@ -49,16 +49,16 @@ async def venue() -> AsyncIterator[Ready]:
 
 @pytest.fixture
 async def busy_venue() -> AsyncIterator[Ready]:
-    """Its market runs at 20 times the pace: at each roll, frames wait in the queue and in the socket."""
+    """Run a venue at 20 times the pace, so frames wait in the queue and in the socket at each roll."""
     async with venue_process({"symbols": ["BTCUSDT"], "speed": 20, "weight_max": 1_000_000}) as ready:
         yield ready
 
 
 class Recording:
-    """A recorder at work, and what it told."""
+    """A recorder at work, and the status and summaries that it reported."""
 
     def __init__(self, venue: Ready, journals: Path, *, ages_s: Sequence[float] = (), stale_s: float = 10) -> None:
-        """`ages_s`: of the sessions that are to roll; the one after them lasts."""
+        """Prepare a recorder. Its first sessions roll at `ages_s`; the one after them lasts."""
         address = venue["listening"]
         values = {
             "instruments": ("BTCUSDT",),
@@ -66,30 +66,30 @@ class Recording:
             "session": {"journals": journals},
             "engine": {"stale_after_s": stale_s, "watch_every_s": 0.1, "backoff_first_s": 0.05, "backoff_max_s": 0.2},
         }
-        self.wanted: SessionConfig = recording_config(make_config(values, "test", {}))
+        self.config: SessionConfig = recording_config(make_config(values, "test", {}))
         self.ended: list[Summary] = []
-        self.shown: SessionStatus | None = None
+        self.status: SessionStatus | None = None
         ages = chain(ages_s, repeat(3600))
         self.recorder = Recorder(
-            self.wanted,
+            self.config,
             due_ns=lambda started_ns: started_ns + int(next(ages) * SECOND_NS),
             on_end=self.ended.append,
             on_status=self._show,
         )
 
     def _show(self, status: SessionStatus) -> None:
-        self.shown = status
+        self.status = status
 
     async def until(self, holds: Callable[[SessionStatus], bool]) -> None:
-        await until(lambda: self.shown is not None and holds(self.shown))
+        await until(lambda: self.status is not None and holds(self.status))
 
     async def run(self, script: Callable[[], Any]) -> None:
-        """Records while the script runs; then the venue falls silent, so that what was sent is taken before the end."""
+        """Record while the script runs. Then silence the venue, so that all sent frames are recorded before the end."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.recorder.run)
             await self.until(lambda status: status.mode == "running")
             await script()
-            await ask({"listening": self.wanted.venue.rest}, "/sim/faults", "POST", json=silence(60_000))
+            await ask({"listening": self.config.venue.rest}, "/sim/faults", "POST", json=silence(60_000))
             await trio.sleep(0.2)
             self.recorder.end()
 
@@ -102,17 +102,17 @@ def records_of(journals: Path) -> list[list[Record]]:
     return [list(Journal.open(found.path).records()) for found in list_sessions(journals)]
 
 
-def taken_down(journals: Path) -> list[Sent]:
-    """Frames and their hash for each connection, as the venue counts them; one that was handed over goes on in the next session."""
+def recorded_frames(journals: Path) -> list[Sent]:
+    """Return count and hash of each connection's frames as the venue counts them, across sessions."""
     tallies: list[Sent] = []
     for first, *rest in records_of(journals):
         previous = read_session(first.body).previous
-        goes_on = previous is not None and previous.links
+        continues = previous is not None and previous.links
         for record in rest:
             if record.kind is Kind.LINK and read_link(record.body).state == "up":
-                if not goes_on:
+                if not continues:
                     tallies.append(Sent())
-                goes_on = False
+                continues = False
             elif record.kind is Kind.FEED and record.meta is None:
                 tallies[-1].add(record.payload)
     return tallies
@@ -125,7 +125,7 @@ def gaps_of(journals: Path) -> list[tuple[Any, ...]]:
 
 
 def assert_nothing_is_signed(records: list[Record]) -> None:
-    """No account, no key: what is asked is what anyone may ask."""
+    """Check that the session has no account and no key, and sends only public requests."""
     assert read_session(records[0].body).account == ""
     requests = [read_request(record.body) for record in records if record.kind is Kind.REQUEST]
     assert {request.purpose for request in requests} == {"connect", "depth"}
@@ -150,7 +150,7 @@ async def test_every_frame_is_there_across_rolls_and_disconnects_and_every_gap_i
     sent = await ask(venue, "/sim/sent")
     assert len(sent) == 2
     assert [(each["frames"], each["sha256"]) for each in sent] == [
-        (each.frames, each.sha256) for each in taken_down(tmp_path)
+        (each.frames, each.sha256) for each in recorded_frames(tmp_path)
     ]
     link, *of_ids = gaps_of(tmp_path)
     session, stream, reason, from_ns, to_ns, from_seq, to_seq, *_ = link
@@ -184,7 +184,7 @@ async def test_every_frame_is_there_across_rolls_and_disconnects_and_every_gap_i
 
 
 async def test_a_silence_is_a_gap_and_a_hole_in_the_ids_is_one(venue: Ready, tmp_path: Path) -> None:
-    """A short silence shows in the ids alone; a long one ends the connection, and what ended it is the reason."""
+    """A short silence shows in the ids alone. A long one ends the connection, and its gap states the reason."""
     recording = Recording(venue, tmp_path, stale_s=1)
 
     async def script() -> None:
@@ -218,7 +218,7 @@ async def test_a_restart_names_the_session_before_and_the_time_between(venue: Re
 
 
 async def test_a_venue_that_is_gone_at_a_roll_is_waited_for(venue: Ready, tmp_path: Path) -> None:
-    """No metadata, no session; the connection stays, and nothing that comes on it meanwhile is lost."""
+    """Without metadata no session begins. The connection stays, and no message on it is lost meanwhile."""
     recording = Recording(venue, tmp_path, ages_s=(1,))
     gone = {"action": "reject", "path": "/api/v3/exchangeInfo", "status": 503}
 
@@ -230,7 +230,7 @@ async def test_a_venue_that_is_gone_at_a_roll_is_waited_for(venue: Ready, tmp_pa
     await recording.run(script)
     sent = await ask(venue, "/sim/sent")
     assert [(each["frames"], each["sha256"]) for each in sent] == [
-        (each.frames, each.sha256) for each in taken_down(tmp_path)
+        (each.frames, each.sha256) for each in recorded_frames(tmp_path)
     ]
     assert gaps_of(tmp_path) == []
 

@@ -15,8 +15,8 @@ from click.testing import CliRunner
 from replaying import QUOTER, git, sealed_anew, session
 
 from engine.session_record import read_session
-from journal.disk import FileReading
-from journal.frames import Walk
+from journal.disk import FileReader
+from journal.frames import FrameWalk
 from journal.reader import Journal
 from replay.study.performance import tally_of
 from replay.study.regress import Job, key_of, rows, work
@@ -245,7 +245,7 @@ def test_kept_results_know_what_is_not_sealed(tmp_path: Path) -> None:
     )
     opened = next((tmp_path / "one").glob("*.open"))
     before = key_of(Job(version="", folder=tmp_path / "one", body=None))
-    with FileReading(opened) as reading:
-        *_, last, _ = [frame.end for frame in Walk(reading, 0)]
+    with FileReader(opened) as reading:
+        *_, last, _ = [frame.end for frame in FrameWalk(reading, 0)]
     opened.write_bytes(opened.read_bytes()[:last])
     assert key_of(Job(version="", folder=tmp_path / "one", body=None)) != before

@@ -12,7 +12,8 @@ from replaying import QUOTER, session
 from s3_server import s3_server
 
 from journal import archive as archiving
-from journal.archive_cache import copies_folder, copy_of
+from journal.archive_cache import cache_folder, cached_copy
+from journal.archive_location import open_location
 from journal.errors import DamagedArchiveError
 from replay.study.regress import Job, key_of, rows
 from replay.study.versions import ArchivedJob, Version, VersionRequest, jobs_on, work
@@ -38,7 +39,7 @@ def bucket(days: list[Path]) -> Iterator[str]:
     """Where they are archived, with %s for a session's folder."""
     with s3_server() as query:
         for folder in days:
-            archiving.archive(folder, archiving.opened(f"s3://bucket/days?{query}"))
+            archiving.archive(folder, open_location(f"s3://bucket/days?{query}"))
         yield f"s3://bucket/days/%s?{query}"
 
 
@@ -46,7 +47,7 @@ def bucket(days: list[Path]) -> Iterator[str]:
 def copies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """This machine's, none yet."""
     monkeypatch.setenv("VERBATIM_COPIES", str(tmp_path / "copies"))
-    return copies_folder()
+    return cache_folder()
 
 
 def verbatim(*words: object, code: int = 0) -> str:
@@ -89,7 +90,7 @@ def test_an_address_that_is_not_there_costs_no_other_its_own(days: list[Path], b
     ]
     found = rows(jobs, spread(work, jobs, workers=2))
     assert [bool(row.ended.error) for row in found] == [False, False, True, True, True, True]
-    assert "20260109T000000Z-zzzzzzzz holds no manifest.json" in found[2].ended.error
+    assert "20260109T000000Z-zzzzzzzz has no manifest.json" in found[2].ended.error
     assert (found[2].session, found[2].version) == ("20260109T000000Z-zzzzzzzz", "recorded")
     assert "no-such-bucket" in found[4].ended.error
     told = verbatim(
@@ -113,7 +114,7 @@ def test_code_of_an_archive_is_run_only_where_it_is_trusted(days: list[Path], bu
 
 
 def fetched(address: str) -> str:
-    return str(copy_of(address))
+    return str(cached_copy(address))
 
 
 def test_many_that_want_the_same_fetch_it_once(days: list[Path], bucket: str, copies: Path) -> None:
@@ -123,31 +124,31 @@ def test_many_that_want_the_same_fetch_it_once(days: list[Path], bucket: str, co
     first = sorted(Path(folder).glob("*.parquet"))
     assert [path.read_bytes() for path in first] == [path.read_bytes() for path in sorted(days[0].glob("*.parquet"))]
     inodes = [path.stat().st_ino for path in first]
-    copy_of(bucket % days[0].name)
+    cached_copy(bucket % days[0].name)
     assert [path.stat().st_ino for path in sorted(Path(folder).glob("*.parquet"))] == inodes, "the next job finds it"
     assert whole(copies) == [days[0].name]
 
 
 def test_what_is_not_whole_is_never_under_its_name(days: list[Path], tmp_path: Path, copies: Path) -> None:
     """A copy that was cut short is fetched anew; an archive that is damaged leaves none."""
-    archiving.archive(days[0], archiving.opened(str(tmp_path / "there")))
+    archiving.archive(days[0], open_location(str(tmp_path / "there")))
     address = f"file://{tmp_path}/there/{days[0].name}"
-    segment = next(copy_of(address).glob("*.parquet"))
+    segment = next(cached_copy(address).glob("*.parquet"))
     data = segment.read_bytes()
     segment.write_bytes(data[:1000])
-    assert copy_of(address) == segment.parent
+    assert cached_copy(address) == segment.parent
     assert segment.read_bytes() == data
     shutil.rmtree(copies)
     damaged = tmp_path / "there" / days[0].name / segment.name
     damaged.write_bytes(bytes([data[0] ^ 1]) + data[1:])
-    with pytest.raises(DamagedArchiveError, match="is not what the manifest says"):
-        copy_of(address)
+    with pytest.raises(DamagedArchiveError, match="differs from the manifest"):
+        cached_copy(address)
     assert whole(copies) == []
     damaged.write_bytes(data)
     half = segment.parent.with_name(f"{days[0].name}{archiving.UNFINISHED}")
     half.mkdir()
     (half / segment.name).write_bytes(data[:10])  # of a worker that was killed
-    assert copy_of(address) == segment.parent
+    assert cached_copy(address) == segment.parent
     assert whole(copies) == [days[0].name]
 
 
@@ -170,4 +171,4 @@ def test_resim_takes_an_address(days: list[Path], bucket: str, tmp_path: Path) -
     told = verbatim("resim", bucket % days[0].name, *words)
     assert told == verbatim("resim", days[0], *words)
     assert "--trust-code" in verbatim("resim", bucket % days[0].name, *words[:3], *words[4:], code=3)
-    assert "holds no manifest.json" in verbatim("resim", bucket % "nothing", *words, code=3)
+    assert "has no manifest.json" in verbatim("resim", bucket % "nothing", *words, code=3)

@@ -150,7 +150,10 @@ def test_another_cadence_is_found_at_the_first_timer(folder: Path) -> None:
     [
         ("risk.order_sise_max=1", "unknown setting 'risk.order_sise_max'; known: market_slippage_max"),
         ("risk.order_size_max=much", "risk.order_size_max=much: Invalid decimal string"),
-        ("colour=blue", "'colour' cannot be set; what can: risk.NAME, engine.NAME, strategy.STRATEGY.PARAMETER"),
+        (
+            "colour=blue",
+            "'colour' cannot be set; what can: risk.NAME, rule.RULE.SETTING, engine.NAME, strategy.STRATEGY.PARAMETER",
+        ),
         ("strategy.crosser.size=1", "'strategy.crosser.size': the session has no strategy 'crosser'; it has: quoter"),
         ("strategy.quoter.colour=1", "unknown parameter 'colour'; known: size"),
         ("risk.order_size_max=nan", "risk.order_size_max=nan: a number must be finite"),

@@ -40,7 +40,7 @@ def rebuilt(folder: Path, until: int | None = None) -> State:
 
 @pytest.fixture
 def begin(tmp_path: Path) -> Iterator[Begin]:
-    """Begins a session; at the end each journal is replayed: word for word."""
+    """Return a function that begins a session. At the end each journal is replayed and compared."""
     begun: list[VirtualSession] = []
 
     def start(
@@ -66,7 +66,7 @@ def orders(session: VirtualSession) -> dict[str, int]:
 
 
 def agrees(session: VirtualSession) -> None:
-    """Our books against the venue's: balances, open orders, fills; each id asked for once."""
+    """Compare our account with the venue's: balances, open orders, fills. The venue received each id once."""
     theirs = session.venue.get("/sim/state")
     account = session.state.account
     for asset, held in theirs["balances"]["test"].items():
@@ -81,7 +81,7 @@ def agrees(session: VirtualSession) -> None:
 
 
 def test_s1_an_answer_that_is_cut_off_leaves_one_order(begin: Begin) -> None:
-    """UNKNOWN, asked about by our id, never sent again; one order in the end."""
+    """The order is UNKNOWN, queried by our id and never sent again; in the end there is one order."""
     venue = VirtualVenue()
     venue.fault(action="cut_answer", **ORDER)
     venue.fault(action="drop_events", event="executionReport", times=0)
@@ -128,7 +128,7 @@ def test_s2_while_every_query_fails_orders_stay_known_and_nothing_is_sent(begin:
 def test_s3_an_order_thought_gone_fills_late_and_a_person_is_told(begin: Begin) -> None:
     """The fill moves the position and raises an alarm."""
     venue = VirtualVenue()
-    # accepted, but for half a minute the venue hides it, and says nothing of it on the stream
+    # the venue accepts it, but hides it for half a minute and sends no event of it
     venue.fault(action="cut_answer", **ORDER)
     venue.fault(action="not_found_for", ms=40_000, **ORDER)
     venue.fault(action="delay_events", event="executionReport", ms=40_000, times=0)
@@ -301,7 +301,7 @@ def test_a_wrong_clock_is_measured_and_set_right(begin: Begin) -> None:
 
 
 def test_limits_hold(begin: Begin) -> None:
-    """Position, order size and balance rules refuse with their numbers; nothing that they refuse is sent."""
+    """An order above order_size_max is refused with the numbers, and nothing is sent."""
     venue = VirtualVenue(balances={"USDT": "1000", "BTC": "0"})
     risk = RiskSettings(order_size_max=Decimal("0.005"))
     session = begin(venue, parameters={"orders": 3}, risk=risk).run(5)
@@ -317,7 +317,7 @@ def test_an_ordered_stop_cancels_and_waits(begin: Begin) -> None:
     venue.fault(action="delay_events", event="outboundAccountPosition", ms=5_000, times=0)
     session.command("stop").run(20)
     assert session.closing
-    agrees(session)  # also in what the last cancels gave back, of which the stream had not told yet
+    agrees(session)  # even in the balances released by the last cancels, which the stream reported late
     assert not session.state.account.orders.live
     assert venue.get("/sim/state")["open_orders"] == []
 

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from replaying import QUOTER, sealed, session
 
 from journal.disk import RealDisk
-from journal.live_journal import HELD_ROWS, PART_ROWS, LiveJournal
+from journal.live_journal import CHUNK_ROWS, MEMORY_ROWS, LiveJournal
 from journal.reader import Journal
 from journal.record import INPUTS, Kind, Record
 from journal.verify import verify
@@ -242,7 +242,7 @@ def test_what_is_no_session_is_one_line(tmp_path: Path, what: str) -> None:
     elif what == "elsewhere":
         folder = tmp_path / "nowhere"
     else:
-        disk = RealDisk.make(folder)
+        disk = RealDisk.create_folder(folder)
         disk.create(f"{0:012d}.open")
         if what == "empty":
             disk.release()
@@ -266,13 +266,13 @@ def test_bad_input_is_one_line(tmp_path: Path, words: tuple[str, ...], what: str
     assert what in line
 
 
-@pytest.mark.parametrize(("held", "part"), [(HELD_ROWS, PART_ROWS), (64, 100)])
+@pytest.mark.parametrize(("held", "part"), [(MEMORY_ROWS, CHUNK_ROWS), (64, 100)])
 def test_it_follows_through_rolls_and_seals_however_little_is_held(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held: int, part: int
 ) -> None:
     """Frames of a few records, segments of a few frames, sealed while they are read: the decisions are those over the closed session."""
-    monkeypatch.setattr("journal.live_journal.HELD_ROWS", held)
-    monkeypatch.setattr("journal.live_journal.PART_ROWS", part)
+    monkeypatch.setattr("journal.live_journal.MEMORY_ROWS", held)
+    monkeypatch.setattr("journal.live_journal.CHUNK_ROWS", part)
     lived = session(tmp_path / "lived", seconds=8)
     lived.stop()
     body = changed(lived.body, {}, {"quoter": from_sources({"quoter": LATER}, "quoter", "Quoter")})
@@ -334,8 +334,8 @@ def test_a_growing_journal_reads_as_the_whole_one(tmp_path: Path) -> None:
         LiveJournal(folder, is_over=lambda: False, on_records=lambda records: got.extend(each.seq for each in records)),
         Journal.open(folder),
     )
-    assert journal.reaches(whole.last_seq)
-    assert not journal.reaches(whole.last_seq + 1)
+    assert journal.wait_for(whole.last_seq)
+    assert not journal.wait_for(whole.last_seq + 1)
     assert journal.closed
     assert got == list(range(whole.last_seq + 1))
     for _ in range(2):
@@ -351,11 +351,11 @@ def test_a_growing_journal_reads_as_the_whole_one(tmp_path: Path) -> None:
                     for each in (journal, whole)
                 )
                 assert ours == theirs
-        del journal._held[:-3]
+        del journal._recent[:-3]
 
 
 def test_what_is_held_in_memory_does_not_grow_with_the_session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("journal.live_journal.HELD_ROWS", 64)
+    monkeypatch.setattr("journal.live_journal.MEMORY_ROWS", 64)
     monkeypatch.setattr("journal.tail.POLL_ROWS", 32)
     running = session(tmp_path / "s", seconds=0.1)
     running.writer.wait_durable(running.records[-1].seq, 10)
@@ -364,8 +364,8 @@ def test_what_is_held_in_memory_does_not_grow_with_the_session(tmp_path: Path, m
     for _ in range(40):
         running.run(0.25)
         running.writer.wait_durable(running.records[-1].seq, 10)
-        assert journal.reaches(running.records[-1].seq)
-        most = max(most, len(journal._held))
+        assert journal.wait_for(running.records[-1].seq)
+        most = max(most, len(journal._recent))
     assert journal.last_seq > 1500
     assert most < 1000
     running.kill()
@@ -378,10 +378,10 @@ def test_a_step_that_was_begun_is_read_to_its_end(tmp_path: Path) -> None:
     over: list[bool] = []
     journal = LiveJournal(folder, is_over=lambda: bool(over), on_records=lambda _: None)
     placed = next(record for record in whole if record.kind is Kind.INTENT)
-    journal.last_seq, journal._held = placed.seq, whole[: placed.seq + 1]
+    journal.last_seq, journal._recent = placed.seq, whole[: placed.seq + 1]
     journal._follower.next_seq = placed.seq + 1
     over.append(True)
-    assert not journal.reaches(2**62)
+    assert not journal.wait_for(2**62)
     last = whole[journal.last_seq]
     assert last.kind is not Kind.INTENT
     assert whole[journal.last_seq + 1].kind in INPUTS

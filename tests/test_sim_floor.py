@@ -16,20 +16,20 @@ from plain_floor import (
     SIDES,
     SIZE_UNITS,
     SYMBOLS,
-    Plain,
-    Waiting,
+    PlainBook,
+    RestingOrder,
+    apply_intent,
     arrays,
     crosses_own,
-    cut,
     fills,
     limit,
     messages,
+    random_intents,
+    run_in_pieces,
+    run_whole,
     some_records,
-    some_wishes,
     table,
     venue,
-    whole,
-    wish,
 )
 
 from engine.market import rows as r
@@ -43,8 +43,8 @@ from engine.sim.exchange.venue_books import FOREVER_NS, LEVELS_START
 from engine.sim.feeds.recorded_feed import RecordedMarket
 
 
-def same(exchange: Exchange, i: int, plain: Plain) -> None:
-    """All that can be asked of the symbol is what the plain book says."""
+def same(exchange: Exchange, i: int, plain: PlainBook) -> None:
+    """Assert that the compiled books and the plain book agree in every answer about the symbol."""
     market = exchange.markets[SYMBOLS[i]]
     exchange.floor.keep_queues()
     for side in (r.BID, r.ASK):
@@ -73,7 +73,7 @@ def same(exchange: Exchange, i: int, plain: Plain) -> None:
 def test_the_floor_is_the_plain_book(seed: int, count: int) -> None:
     draw = random.Random(seed)  # noqa: S311 - a repeatable market, not a secret
     exchange = venue()
-    plain = [Plain(0), Plain(1)]
+    plain = [PlainBook(0), PlainBook(1)]
     for n, record in enumerate(some_records(draw, count), start=1):
         for message in messages(record):
             i = int(message[0, r.INSTRUMENT])
@@ -92,7 +92,7 @@ def test_the_floor_is_the_plain_book(seed: int, count: int) -> None:
             order = exchange.place(
                 "me", limit(i, side, price, quantity, TimeInForce.GTC if rests else TimeInForce.IOC), 0
             )
-            plain[i].place(Waiting(order.order_id, side, price, quantity), rests=rests)
+            plain[i].place(RestingOrder(order.order_id, side, price, quantity), rests=rests)
         elif draw.random() < 0.2 and plain[i].orders:
             gone = plain[i].orders.pop(draw.randrange(len(plain[i].orders)))
             exchange.cancel(exchange.orders[gone.order_id], 0, cancel_client_order_id="")
@@ -142,11 +142,11 @@ def some_wide_records(draw: random.Random, count: int) -> list[Rows]:
 @given(seed=st.integers(0, 2**32), count=st.integers(1, 60))
 def test_the_floor_is_the_plain_book_wherever_its_windows_lie(seed: int, count: int) -> None:
     draw = random.Random(seed)  # noqa: S311 - a repeatable market, not a secret
-    exchange, plain = venue(), Plain(0)
+    exchange, plain = venue(), PlainBook(0)
     market = exchange.markets[SYMBOLS[0]]
     for record in some_wide_records(draw, count):
         if draw.random() < 0.2:
-            exchange.floor.levels[:, N_PATIENCE] = 0  # a window is laid anew before the next diff
+            exchange.floor.levels[:, N_PATIENCE] = 0  # the dense window is rebuilt before the next diff
         plain.message(record)
         exchange.meet(record, 0, FOREVER_NS, 0)
         for side in (r.BID, r.ASK):
@@ -166,7 +166,7 @@ def test_the_floor_is_the_plain_book_wherever_its_windows_lie(seed: int, count: 
             if offers := plain.offers(1 - side):
                 price, quantity = draw.choice(offers[:3])
                 order = exchange.place("me", limit(0, side, price, quantity, TimeInForce.IOC), 0)
-                plain.place(Waiting(order.order_id, side, price, quantity), rests=False)
+                plain.place(RestingOrder(order.order_id, side, price, quantity), rests=False)
                 assert fills(exchange) == plain.fills
                 plain.fills.clear()
 
@@ -179,9 +179,9 @@ def test_the_floor_is_the_plain_book_wherever_its_windows_lie(seed: int, count: 
 def test_no_cut_changes_a_fill_a_queue_or_an_array(seed: int, count: int, queue: tuple[int, int]) -> None:
     draw = random.Random(seed)  # noqa: S311 - a repeatable market, not a secret
     records = some_records(draw, count)
-    wishes = some_wishes(draw, records)
+    intents = random_intents(draw, records)
     once, often = venue(queue), venue(queue)
-    assert cut(often, records, wishes, draw) == whole(once, records, wishes)
+    assert run_in_pieces(often, records, intents, draw) == run_whole(once, records, intents)
     assert arrays(often) == arrays(once)
 
 
@@ -196,8 +196,8 @@ for seed in range(10):
         draw = random.Random(seed)
         exchange = tests.venue(queue)
         records = tests.some_records(draw, 250)
-        wishes = tests.some_wishes(draw, records)
-        story = tests.whole(exchange, records, wishes)
+        intents = tests.random_intents(draw, records)
+        story = tests.run_whole(exchange, records, intents)
         exchange.floor.keep_queues()
         fronts = [(order.queue_front.hex(), order.queue_traded) for order in exchange.orders.values()]
         answers.append([story, fronts, tests.arrays(exchange)])
@@ -238,7 +238,7 @@ def test_nothing_that_first_touch_passes_over_fills(
         filled, _ = exchange.meet(record, 0, FOREVER_NS, 0)
         assert not (filled and n < safe)
         if draw.random() < 0.2:
-            wish(exchange, draw.randrange(2), draw.randrange(2), draw.randrange(5, 13), draw.randrange(6))
+            apply_intent(exchange, draw.randrange(2), draw.randrange(2), draw.randrange(5, 13), draw.randrange(6))
             safe = n + 1
 
 
@@ -260,7 +260,7 @@ def recorded(*records: Rows) -> RecordedMarket:
     return RecordedMarket(SYMBOLS[:1], iter([np.concatenate(records)]), ahead_ns=0)
 
 
-LATER = quote(9, 9, (1, 1), (99, 1))  # touches nothing: there is more than what was looked for
+LATER = quote(9, 9, (1, 1), (99, 1))  # touches nothing, so rows follow the one searched for
 
 
 def test_a_first_snapshot_may_touch_by_the_diffs_that_waited_for_it() -> None:

@@ -1,4 +1,4 @@
-"""A session asked in SQL: known answers from a journal made by hand, the real capture, and a whole session against its own state."""
+"""SQL over a session: known answers from a journal made by hand, a real capture, and a whole session against its own state."""
 
 import csv
 import gzip
@@ -7,6 +7,7 @@ import json
 import random
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterator
 from decimal import Decimal
@@ -78,7 +79,7 @@ STRANGE = (
 
 
 class Hand:
-    """A journal written by hand, step by step; every step is its own segment, so all but the last get sealed."""
+    """A journal written by hand, step by step. Every step is its own segment, so all except the last are sealed."""
 
     def __init__(self, folder: Path, session: str = "handmade", **body: Any) -> None:
         self.folder = folder
@@ -87,7 +88,7 @@ class Hand:
         self.step(Kind.SESSION, "shell", text=canonical({"session": session, **body}))
 
     def step(self, kind: Kind, source: str, text: str | None = None, **fields: Any) -> int:
-        """One record of its own. Returns its seq."""
+        """Append one record as its own step, and return its seq."""
         seq = len(self.records)
         record = Record(seq, START_NS + seq * STEP_NS, kind, source, body=text, **fields)
         self.records.append(record)
@@ -105,7 +106,7 @@ class Hand:
         return self.step(Kind.FEED, "binance_spot.market.0", cause=2, recv_ns=1, payload=payload)
 
     def place(self, name: str, order: NewOrder, *, cause: int | None = None) -> int:
-        """From the wish to the request. Returns the request's seq."""
+        """Append the records from the intent to the request, and return the request's seq."""
         wish = self.out(
             Kind.INTENT, IntentBody("place", "cross", "1", order, because={"quote_seq": cause}), key=name, cause=cause
         )
@@ -158,9 +159,12 @@ def market(quantity: str, side: Side = Side.SELL) -> NewOrder:
     return NewOrder(BTC, side, OrderType.MARKET, Decimal(quantity))
 
 
+SEALING_S_MAX = 20.0
+
+
 @pytest.fixture(scope="module")
 def hand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hand]:
-    """A session whose every number is known, still being written."""
+    """Return a session with known numbers, still being written."""
     with Hand(tmp_path_factory.mktemp("journals") / "20240808T235410Z-handmade") as hand:
         plan = LinkPlan("binance_spot.market.0", "market", "/stream")
         connect_seq = hand.out(
@@ -215,6 +219,10 @@ def hand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hand]:
         missing = facts.MarketGap("binance_spot.market.0", "trade ids are missing", 5, 20, 9, 31, BTC, "trade", 41, 44)
         hand.fact(missing, cause=told)
         hand.fact(lost)
+        until_s = time.monotonic() + SEALING_S_MAX
+        while not list(hand.folder.glob("*.parquet")):  # the sealer runs at low priority
+            assert time.monotonic() < until_s, "no segment was sealed"
+            time.sleep(0.001)
         yield hand
 
 
@@ -223,10 +231,10 @@ def ask(hand: Hand, query: str) -> list[tuple[Any, ...]]:
 
 
 def test_every_record_is_there_sealed_or_not(hand: Hand) -> None:
-    """One relation over sealed files and the open tail, in another process's words too, while the writer is at work."""
+    """Sealed files and the open tail are one relation, even with a dictionary of another process, while the writer is at work."""
     journal = Journal(hand.folder)
     assert journal.sealed_paths()
-    assert journal.tail().num_rows
+    assert journal.unsealed_rows().num_rows
     assert ask(hand, "SELECT count(*), min(seq), max(seq), count(DISTINCT seq), any_value(session) FROM records") == [
         (len(hand.records), 0, len(hand.records) - 1, len(hand.records), "handmade")
     ]
@@ -244,7 +252,7 @@ def test_every_record_is_there_sealed_or_not(hand: Hand) -> None:
 
 
 def test_no_frame_breaks_a_view(hand: Hand) -> None:
-    """Every column of every view is read in full, with frames in the journal that are no text, no JSON, or the wrong JSON."""
+    """Every column of every view is read, with frames that are not text, not JSON, or the wrong JSON."""
     connection = connect(hand.folder)
     listed = {view.name for view in sql_session.views(connection)}
     assert listed >= VIEWS
@@ -327,7 +335,7 @@ def test_requests_meet_their_answers(hand: Hand) -> None:
 
 
 def test_several_sessions_are_told_apart(hand: Hand, tmp_path: Path) -> None:
-    """One that ended in order beside one that is being written; ids that both use do not mix."""
+    """A closed session and one that is being written share ids that do not mix."""
     with Hand(tmp_path / "20240809T000000Z-another2", session="another2") as other:
         other.place("whole", limit("1", "70"))
     connection = connect([hand.folder, other.folder])
@@ -338,7 +346,7 @@ def test_several_sessions_are_told_apart(hand: Hand, tmp_path: Path) -> None:
 
 
 def test_a_journal_is_only_read(hand: Hand, tmp_path: Path) -> None:
-    """No statement writes, and none reaches a file but the journal's own."""
+    """No statement writes, and none reads a file outside the journal."""
     connection = connect(hand.folder)
     sealed = Journal(hand.folder).sealed_paths()[0]
     for query in (
@@ -374,7 +382,7 @@ def test_sums_of_money_are_exact(hand: Hand) -> None:
 
 
 def test_the_status_is_the_life_cycles(tmp_path: Path) -> None:
-    """Random walks through lifecycle.TRANSITIONS: the view ends where the reducer ends."""
+    """Random walks through lifecycle.TRANSITIONS end in the same status in the view and in the reducer."""
     draw = random.Random(20240808)  # noqa: S311 - a repeatable walk, no secret
     believed = Orders()
     with Hand(tmp_path / "walks") as hand:
@@ -421,7 +429,7 @@ def _fold(believed: Orders, hand: Hand) -> Orders:
 
 
 def test_a_whole_capture(shared_data: Path, tmp_path: Path) -> None:
-    """Counts and the last top of book are those that MANIFEST.md gives for this capture."""
+    """Counts and the last top of book equal those that MANIFEST.md states for this capture."""
     with gzip.open(shared_data / "captures" / "binance" / "spot_btcusdt_20240808.gz") as lines:
         frames = [line.rstrip(b"\n").split(b" ", 1)[1] for line in lines]
     folder = tmp_path / "capture"
@@ -481,7 +489,7 @@ class Flip:
 
 
 def test_a_session_in_sql_is_what_the_engine_believed(tmp_path: Path) -> None:
-    """While it runs and after it has ended: orders, fills, positions and balances are those of the state."""
+    """During and after the session, orders, fills, positions and balances equal those of the state."""
     session = VirtualSession.start(
         VirtualVenue(seed=3),
         tmp_path / "20240808T235410Z-aaaaaaaa",
@@ -533,7 +541,7 @@ def run(*arguments: str) -> Any:
 
 
 def test_the_command_line(hand: Hand) -> None:
-    """A table, JSON and CSV; the list of views; one clear line for what goes wrong."""
+    """The command prints a table, JSON, CSV or the list of views, and one clear line for each error."""
     root, session = str(hand.folder.parent), ["handmade", "--journals", str(hand.folder.parent)]
     query = "SELECT client_order_id, price_avg, created FROM orders WHERE fills > 1"
     assert "99.7" in run(*session, query).stdout

@@ -14,10 +14,13 @@ if TYPE_CHECKING:
     from engine.model import OrderType as OrderType
     from engine.model import Side as Side
     from engine.model import TimeInForce as TimeInForce
+    from engine.risk.context import RiskContext as RiskContext
+    from engine.risk.context import RiskRule as RiskRule
     from engine.strategy.api import Average as Average
     from engine.strategy.api import Cancel as Cancel
     from engine.strategy.api import CrossOver as CrossOver
     from engine.strategy.api import Every as Every
+    from engine.strategy.api import Indicator as Indicator
     from engine.strategy.api import OnQuote as OnQuote
     from engine.strategy.api import Place as Place
     from engine.strategy.api import Predicate as Predicate
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Average": "engine.strategy.api",
+    "Indicator": "engine.strategy.api",
     "Cancel": "engine.strategy.api",
     "CrossOver": "engine.strategy.api",
     "Every": "engine.strategy.api",
@@ -35,6 +39,8 @@ _HOMES = {
     "Place": "engine.strategy.api",
     "Predicate": "engine.strategy.api",
     "PriceMove": "engine.strategy.api",
+    "RiskContext": "engine.risk.context",
+    "RiskRule": "engine.risk.context",
     "Side": "engine.model",
     "TimeInForce": "engine.model",
     "View": "engine.strategy.api",

@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from engine.live.clock import SessionClock
@@ -22,14 +22,16 @@ from engine.live.startup import SessionConfig
 from engine.live.transport.selection import TransportProfile
 from engine.session_context import UnknownVenueError, venue_class
 from engine.session_record import SECOND_NS, EngineSettings, RiskSettings, VenueSettings
+from engine.strategy.rule_loading import recorded_rules
 from engine.venues.binance_spot.signing import ApiKey
 from journal.signing import BadKeyError, Signer
-from verbatim.strategy_files import check_instruments, read_strategy
+from verbatim.strategy_files import check_instruments, read_rule, read_strategy
 
 PREFIX = "VERBATIM_"
 CREDENTIALS = ("VERBATIM_API_KEY", "VERBATIM_API_SECRET")
 OTHER_VARIABLES = frozenset({"VERBATIM_JIT", "VERBATIM_DATA"})  # read by the compiled fold and by tests
 RECV_WINDOW_MS_MAX = 60_000
+RULE_NAME = r"^[a-z][a-z0-9_]{0,31}$"
 SECRET_BYTES_MAX = 64 * 1024
 OLD_TRANSPORTS = {"httpx": TransportProfile.STANDARD, "direct": TransportProfile.FAST}  # values of venue.http
 
@@ -113,6 +115,13 @@ class RiskSection(_Section):
     market_slippage_max: Decimal = Field(default=Decimal("0.005"), ge=0, lt=1)
 
 
+class RuleSection(_Section):
+    """A risk rule beside those of every session, or the settings of a built-in one."""
+
+    code: str = ""  # package.module:rule, from the configuration's folder or Python's path; "": built in
+    settings: dict[str, Any] = {}
+
+
 class EngineSection(_Section):
     """Times in seconds of session time; engine/session_record.py documents each."""
 
@@ -152,6 +161,7 @@ class Config(BaseSettings):
     session: SessionSection = SessionSection()
     clock: ClockSection = ClockSection()
     risk: RiskSection = RiskSection()
+    rule: dict[Annotated[str, StringConstraints(pattern=RULE_NAME)], RuleSection] = {}
     engine: EngineSection = EngineSection()
     record: RecordSection = RecordSection()
 
@@ -359,6 +369,12 @@ def session_config(config: Config, *, key: ApiKey | None, base: Path | None = No
         ),
         key=key,
         risk=RiskSettings(**dict(config.risk)),
+        rules=recorded_rules(
+            [
+                read_rule(name, section.code, settings=section.settings, base=base)
+                for name, section in config.rule.items()
+            ]
+        ),
         account=config.session.account,
         on_journal_failure=config.session.on_journal_failure,
         carry=config.session.carry,

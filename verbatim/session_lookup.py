@@ -66,9 +66,9 @@ def find_to_resimulate(journals: Path, session: str) -> Path:
         ArchiveFailedError: it cannot be reached.
         DamagedArchiveError: its bytes differ from its manifest.
     """
-    from journal.archive_cache import copy_of, is_address
+    from journal.archive_cache import cached_copy, is_address
 
-    return copy_of(session) if is_address(session) else find_to_read(journals, session)
+    return cached_copy(session) if is_address(session) else find_to_read(journals, session)
 
 
 def trusted_host(session: str) -> str:

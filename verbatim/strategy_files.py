@@ -1,4 +1,4 @@
-"""Read strategy files as a SESSION record holds them: the file's text and that of each module it imports from its folder.
+"""Read files of strategies and risk rules as a SESSION record holds them: the text of the file and of each module it imports.
 
 Files are read here; engine/strategy/loading.py checks the texts alone.
 """
@@ -6,11 +6,12 @@ Files are read here; engine/strategy/loading.py checks the texts alone.
 import ast
 import json
 import subprocess
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from engine.session_record import StrategySettings
+from engine.session_record import RuleSettings, StrategySettings
 from engine.strategy.loading import StrategyError, as_recorded, load, siblings
 from journal.record import canonical
 
@@ -45,6 +46,34 @@ def read_strategy(
         sources=sources,
     )
     return as_recorded(settings)
+
+
+def read_rule(
+    name: str, code: str, *, settings: Mapping[str, Any] | None = None, base: Path | None = None
+) -> RuleSettings:
+    """Return a risk rule as a SESSION record lists it. Nothing of it runs.
+
+    Args:
+        name: The name under which verdicts record its answers.
+        code: `package.module:rule`, looked up in `base` and then where Python looks; "" for a built-in rule.
+        settings: Values for its settings dataclass.
+        base: The folder of the configuration.
+
+    Raises:
+        StrategyError: No such module, or its source cannot be read.
+    """
+    given = json.loads(canonical(dict(settings or {})))  # as a replay will read them
+    if not code:
+        return RuleSettings(name, given)
+    module, _, rule = code.partition(":")
+    parts = module.split(".")
+    if not rule or not all(part.isidentifier() for part in parts):
+        raise StrategyError(f"risk rule {name!r}: {code!r} is not package.module:rule")
+    for folder in (Path() if base is None else base, *(Path(entry) for entry in sys.path if entry)):
+        path = folder.joinpath(*parts).with_suffix(".py")
+        if path.is_file():
+            return RuleSettings(name, given, path.stem, rule, _sources(path, _Folder(path.parent)))
+    raise StrategyError(f"risk rule {name!r}: no module {module!r} beside the configuration or on Python's path")
 
 
 def check_instruments(strategies: Iterable[StrategySettings], symbols: Sequence[str], *, listed: str) -> None:

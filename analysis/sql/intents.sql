@@ -2,7 +2,7 @@
 SELECT session, seq, instant(time_ns) AS time, time_ns, body->>'$.intent' AS intent, body->>'$.strategy' AS strategy,
        body->>'$.version' AS version, key AS client_order_id, body->>'$.order.instrument' AS instrument,
        body->>'$.order.side' AS side, body->>'$.order.type' AS type, money(body->>'$.order.quantity') AS quantity,
-       CASE WHEN body->>'$.order.type' <> 'MARKET' THEN money(body->>'$.order.price') END AS price,
+       limit_price(body->'$.order') AS price,
        body->>'$.order.time_in_force' AS time_in_force, coalesce(CAST(body->'$.because' AS JSON), '{}'::JSON) AS because,
        TRY_CAST(body->>'$.because.quote_seq' AS BIGINT) AS quote_seq, cause
 FROM journal

@@ -1,4 +1,5 @@
 -- One row an order with its last status. origin: placed here, adopted from the venue, or carried from the session before.
+-- type FOREIGN: another program's order of a type that the engine does not have; venue_type is the venue's name for it.
 WITH opening AS (
     SELECT session, seq, body FROM journal WHERE kind = 'SESSION'
 ), carried AS (
@@ -59,7 +60,7 @@ WITH opening AS (
 -- The status as engine/lifecycle.py's table leads to it; most of its arrows end the matter, so the first that holds wins.
 SELECT session, client_order_id, known_venue_order_id AS venue_order_id, strategy, wish->>'$.instrument' AS instrument,
        wish->>'$.side' AS side, wish->>'$.type' AS type, wish->>'$.time_in_force' AS time_in_force, quantity,
-       CASE WHEN wish->>'$.type' <> 'MARKET' THEN money(wish->>'$.price') END AS price,
+       limit_price(wish) AS price, money(wish->>'$.stop_price') AS stop_price, wish->>'$.venue_type' AS venue_type,
        CASE
            WHEN filled_whole OR filled_quantity >= quantity THEN 'filled'
            WHEN status IN ('filled', 'canceled', 'expired') THEN status

@@ -68,7 +68,7 @@ async def stream(exchange: Any) -> None:
         assert best[SYMBOL]["bid"] > 0
         assert await exchange.watch_trades(SYMBOL)
         watching = asyncio.create_task(exchange.watch_orders(SYMBOL))
-        await asyncio.sleep(1)  # the subscription has no sign of its own
+        await asyncio.sleep(1)  # the subscription is not acknowledged
         placed = await exchange.create_order(SYMBOL, "limit", "buy", 0.01, round(book["bids"][0][0] * 0.9, 2))
         told = await watching
         assert told[-1]["id"] == placed["id"], told

@@ -1,4 +1,4 @@
-"""Public clients trade on the simulated venue: each in a virtual environment of its own, made here by pip.
+"""Public clients trade on the simulated venue: each in its own virtual environment, made by pip.
 
     python benchmarks/clients/run.py [ccxt] [python-binance] [binance-connector]
 
@@ -48,7 +48,7 @@ def start_venue() -> tuple[subprocess.Popen[bytes], str]:
 
 
 def run(name: str) -> tuple[bool, str]:
-    """Whether the client did all it was asked, and its own words."""
+    """Run a client. Return True if it did everything, and its output."""
     requirement, script = CLIENTS[name]
     python = environment(requirement)
     venue, address = start_venue()

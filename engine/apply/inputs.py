@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from msgspec.structs import replace
 
-from engine.apply.batch import NO_EFFECT, Applied, Batch
+from engine.apply.batch import NO_EFFECT, STRATEGY_FLAGS, Applied, Batch
 from engine.apply.messages import apply_change, apply_message
 from engine.apply.triggers import triggered_strategies
 from engine.bodies import LinkEvent
@@ -53,8 +53,8 @@ def apply(session: SessionContext, state: State, batch: Batch) -> Applied:
     flags = triggers = 0
     while end < len(rows):
         end = market.fold(rows, end, until_ns=until_ns)
-        flags |= market.wake
-        triggers |= market.strategies_woken
+        flags |= market.flags
+        triggers |= market.fired
         if not is_single:
             break
         until_ns = None  # one frame may hold several messages: it is applied whole
@@ -63,13 +63,14 @@ def apply(session: SessionContext, state: State, batch: Batch) -> Applied:
         return NO_EFFECT
     time_ns = int(rows[end - 1, r.TIME_NS])
     strategies = triggered_strategies(session, market, triggers, time_ns) if triggers else ()
-    return Applied(market_flags=flags, strategies=strategies, time_ns=time_ns)
+    only_strategies = bool(triggers) and not flags & ~STRATEGY_FLAGS
+    return Applied(market_flags=flags, strategies=strategies, only_strategies=only_strategies, time_ns=time_ns)
 
 
 def _decode(session: SessionContext, state: State, batch: Batch) -> Rows | tuple[Event, ...]:
     """Return the rows of the frames up to the first unusual one, or the events of a frame that has no rows."""
     records = batch.records
-    market = session.venue_of(records[0].source).market
+    market = session.market_dialects[records[0].source]
     if len(records) > 1:
         every = session.settings.checkpoint_every
         records = batch.records = records[: every - state.inputs % every]  # no batch runs past a CHECKPOINT
@@ -90,8 +91,8 @@ def _decode(session: SessionContext, state: State, batch: Batch) -> Rows | tuple
     return found
 
 
-def count_inputs(state: State, batch: Batch, *, has_effect: bool) -> Sequence[Record]:
-    """Enter the records that were applied into the state's counters and its hash.
+def count_inputs(state: State, batch: Batch, start: int, *, has_effect: bool) -> Sequence[Record]:
+    """Enter the records that were applied since row `start` into the state's counters and its hash.
 
     Returns:
         These records. Only the last one may lead to outputs.
@@ -99,7 +100,7 @@ def count_inputs(state: State, batch: Batch, *, has_effect: bool) -> Sequence[Re
     """
     if batch.records_of is not None:
         batch.records = ()
-        if batch.row > batch.start:
+        if batch.row > start:
             assert batch.rows is not None, "records are made of rows"
             state.time_ns = int(batch.rows[batch.row - 1, r.TIME_NS])
             batch.records = batch.records_of(batch.row, has_effect)
@@ -132,7 +133,7 @@ def _apply_timer(session: SessionContext, state: State, record: Record) -> Appli
     if timer.kind is TimerKind.CHECK:
         _forget_closed_orders(session, state, record.time_ns)
     elif timer.kind is TimerKind.THROTTLE:
-        state.market.evaluated(session.trigger_names.index(strategy), record.time_ns)
+        state.market.note_evaluated(session.trigger_names.index(strategy), record.time_ns)
     return Applied(body=body, strategies=(strategy,) if strategy else ())
 
 

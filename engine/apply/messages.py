@@ -32,8 +32,9 @@ def apply_message(session: SessionContext, state: State, record: Record) -> Appl
     requests = state.account.requests
     if record.meta is None:
         events = venue.decode_private(record.payload or b"")
-        request = requests.of(Purpose.SUBSCRIBE, source=record.source) if requests.by_seq else None
-        if request is None or not any(isinstance(event, Subscribed | Answer) for event in events):
+        is_answer = any(isinstance(event, Subscribed | Answer) for event in events)
+        request = requests.of(Purpose.SUBSCRIBE, source=record.source) if is_answer else None
+        if request is None:
             return Applied(events=events)
         apply_change(session, state, Answered(request.seq, venue.name, AnswerStatus.ANSWER), record)
         return Applied(events=events, request=request)
@@ -69,8 +70,8 @@ def _fold_snapshot(state: State, rows: Rows) -> tuple[int, int]:
     end = flags = triggers = 0
     while end < len(rows):
         end = state.market.fold(rows, end)
-        flags |= state.market.wake
-        triggers |= state.market.strategies_woken
+        flags |= state.market.flags
+        triggers |= state.market.fired
     return flags, triggers
 
 

@@ -9,6 +9,6 @@ def triggered_strategies(session: SessionContext, market: Market, triggers: int,
     names = []
     for number, name in enumerate(session.trigger_names):
         if triggers >> number & 1:
-            market.evaluated(number, time_ns)
+            market.note_evaluated(number, time_ns)
             names.append(name)
     return tuple(names)

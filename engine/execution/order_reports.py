@@ -1,6 +1,7 @@
-"""What the venue says of orders, made into facts. The one place where a report meets what we believed.
+"""Reports of a venue about orders, turned into facts. Here alone a report is compared with what is known.
 
-Seeing one event twice changes nothing; a fill is booked once, by (instrument, fill id); positions move here and nowhere else.
+The same event twice changes nothing. A fill is recorded once, by (instrument, fill id), and only a fill moves a position.
+Texts of notes and reasons are recorded, so they keep their words.
 """
 
 from engine.bodies import NoteLevel
@@ -30,98 +31,111 @@ CLOSING = {
     VenueStatus.EXPIRED: Report.EXPIRED,
     VenueStatus.REJECTED: Report.REJECTED,
 }
-STOOD = (Status.OPEN, Status.PARTIALLY_FILLED)
+ACCEPTED = (Status.OPEN, Status.PARTIALLY_FILLED)
+UNSETTLED = (Status.PENDING, Status.UNKNOWN)
 OPEN = (VenueStatus.OPEN, VenueStatus.PARTIALLY_FILLED)
-# what proves that nothing was placed
+# outcomes that prove that no order was placed
 ABSENT = {Outcome.REFUSED, Outcome.RETRY_LATER, Outcome.RATE_LIMITED, Outcome.CLOCK, Outcome.AUTH, Outcome.NOT_FOUND}
 
 
-def apply_report(step: StepContext, found: OrderReport, instruments: dict[str, Instrument]) -> Order | None:
-    """Books what one report says. Returns the order, or None where its instrument is not ours to trade."""
-    if found.instrument not in instruments:
+def apply_report(step: StepContext, report: OrderReport, instruments: dict[str, Instrument]) -> Order | None:
+    """Record what one report states. Return its order, or None if its instrument is not traded here."""
+    if report.instrument not in instruments:
         return None
-    order = step.account.orders.find(found.instrument, found.client_order_id, found.venue_order_id)
+    order = step.account.orders.find(report.instrument, report.client_order_id, report.venue_order_id)
     if order is None:
-        order = _adopt(step, found)
+        order = _adopt(step, report)
     name = order.client_order_id
-    revived = order.status is Status.NOT_PLACED or (order.status is Status.REJECTED and found.status in OPEN)
-    waited_for = order.status in (Status.PENDING, Status.UNKNOWN)
-    if (revived or waited_for) and found.status is not VenueStatus.REJECTED:
-        if revived:
+    is_revived = order.status is Status.NOT_PLACED or (order.status is Status.REJECTED and report.status in OPEN)
+    if (is_revived or order.status in UNSETTLED) and report.status is not VenueStatus.REJECTED:
+        if is_revived:
             step.note(NoteLevel.ALARM, f"order {name} was {order.status} to us, but the venue has it", key=name)
-        step.emit(OrderAccepted(name, found.venue_order_id, found.venue_ns), key=name)
-    for fill in found.fills:
-        book(step, fill, instruments)
-    order = _now(step, name)
-    closing = CLOSING.get(found.status)
-    if closing is Report.REJECTED and order.status in STOOD:
-        closing = Report.CANCELED  # it stood at the venue, so it was not rejected; but the venue says that it ended
+        step.emit(OrderAccepted(name, report.venue_order_id, report.venue_ns), key=name)
+    for fill in report.fills:
+        record_fill(step, fill, instruments)
+    order = step.account.orders.known(name)
+    closing = CLOSING.get(report.status)
+    if closing is Report.REJECTED and order.status in ACCEPTED:
+        closing = Report.CANCELED  # the venue had accepted it, so it was not rejected; but it ended
+    filled, venue_ns = report.filled_quantity, report.venue_ns
     if closing is not None and after(order.status, closing) is not None:
-        step.emit(OrderClosed(name, closing, found.filled_quantity, found.reason, found.venue_ns), key=name)
-    elif found.filled_quantity > max(order.filled_reported, order.filled_quantity) and not order.adopted:
-        _owe(step, order, found)
-    elif order.adopted and found.status is VenueStatus.FILLED and order.status in LIVE:
-        step.emit(OrderClosed(name, Report.FULL_FILL, found.filled_quantity, "", found.venue_ns), key=name)
-    return _now(step, name)
+        step.emit(OrderClosed(name, closing, filled, report.reason, venue_ns), key=name)
+    elif filled > max(order.filled_reported, order.filled_quantity) and not order.adopted:
+        # remember the venue's count, so that the missing fills are queried
+        step.emit(OrderAccepted(name, report.venue_order_id, venue_ns, filled_quantity=filled), key=name)
+    elif order.adopted and report.status is VenueStatus.FILLED and order.status in LIVE:
+        step.emit(OrderClosed(name, Report.FULL_FILL, filled, "", venue_ns), key=name)
+    return step.account.orders.known(name)
 
 
-def _owe(step: StepContext, order: Order, found: OrderReport) -> None:
-    """The venue has filled more than we booked: remember how much, so that the fills are fetched."""
-    step.emit(
-        OrderAccepted(
-            order.client_order_id, found.venue_order_id, found.venue_ns, filled_quantity=found.filled_quantity
-        ),
-        key=order.client_order_id,
+def _adopt(step: StepContext, report: OrderReport) -> Order:
+    """Record an order that this journal did not send."""
+    order = NewOrder(
+        instrument=report.instrument,
+        side=report.side,
+        type=report.type,
+        quantity=report.quantity,
+        price=report.price,
+        time_in_force=report.time_in_force,
+        stop_price=report.stop_price,
+        venue_type=report.venue_type,
     )
-
-
-def _adopt(step: StepContext, found: OrderReport) -> Order:
-    order = NewOrder(found.instrument, found.side, found.type, found.quantity, found.price, found.time_in_force)
-    name = found.client_order_id or f"venue-{found.venue_order_id}"
+    name = report.client_order_id or f"venue-{report.venue_order_id}"
     if step.account.orders.get(name) is not None:
-        name = f"{name}@{found.venue_order_id}"  # others may use an id again
+        name = f"{name}@{report.venue_order_id}"  # others may use an id again
     step.note(NoteLevel.WARNING, f"order {name} at the venue is not of this journal: adopted as external")
-    step.emit(OrderAdopted(name, found.venue_order_id, order, found.filled_quantity), key=name)
-    return _now(step, name)
+    step.emit(OrderAdopted(name, report.venue_order_id, order, report.filled_quantity), key=name)
+    return step.account.orders.known(name)
 
 
-def is_lost_order(step: StepContext, found: OrderReport, own: tuple[str, ...]) -> bool:
-    """Whether an order bears our mark and is in no journal. `own`: the sessions whose marks an order of ours bears."""
-    known = step.account.orders.find(found.instrument, found.client_order_id, found.venue_order_id)
-    return known is None and found.client_order_id.split("-")[0] in own
+def is_lost_order(step: StepContext, report: OrderReport, own: tuple[str, ...]) -> bool:
+    """Return True if an order bears our mark and no journal contains it. `own` are the sessions of our marks."""
+    if report.client_order_id.split("-")[0] not in own:
+        return False
+    return step.account.orders.find(report.instrument, report.client_order_id, report.venue_order_id) is None
 
 
-def halt_for_lost(step: StepContext, found: OrderReport) -> None:
-    text = f"order {found.client_order_id} at the venue bears our mark and is in no journal: records were lost"
+def halt_for_lost(step: StepContext, report: OrderReport) -> None:
+    """Halt because the venue has an order of ours whose records were lost."""
+    text = f"order {report.client_order_id} at the venue bears our mark and is in no journal: records were lost"
     step.emit(ModeChanged(Mode.HALTED, (text,)))
 
 
-def bookable(step: StepContext, fill: Fill) -> bool:
-    """Whether a fill's numbers can be a fill's. Whatever a venue says, it must not stop the engine."""
+def is_valid_fill(step: StepContext, fill: Fill) -> bool:
+    """Return True if the numbers can be a fill's. Otherwise raise an alarm: a venue's mistake must not stop the engine."""
     if fill.fill_id.isascii() and fill.fill_id.isdigit() and fill.quantity > 0 and fill.price >= 0:
         return True
-    step.note(
-        NoteLevel.ALARM, f"a fill that cannot be one is not booked: {fill.fill_id}, {fill.quantity} at {fill.price}"
-    )
+    text = f"a fill that cannot be one is not booked: {fill.fill_id}, {fill.quantity} at {fill.price}"
+    step.note(NoteLevel.ALARM, text)
     return False
 
 
-def book(step: StepContext, fill: Fill, instruments: dict[str, Instrument], *, first_look: bool = False) -> bool:
-    """Books a fill once. False where its order is not known (the caller asks for it) or it was booked before.
+def record_fill(
+    step: StepContext, fill: Fill, instruments: dict[str, Instrument], *, is_first_page: bool = False
+) -> bool:
+    """Record a fill and the position after it, once.
 
-    `first_look`: it stands in the first page we ever saw of its instrument, so an order that is not ours had it before we came.
+    Args:
+        step: The current step.
+        fill: What the venue reports.
+        instruments: The session's instruments.
+        is_first_page: The fill is of the first page that was ever queried, so an order of others had it before.
+
+    Returns:
+        False if its order is not known, which the caller queries, or if it is recorded already.
+
     """
     order = step.account.orders.find(fill.instrument, fill.client_order_id, fill.venue_order_id)
     if order is None or fill.fill_id in order.fill_ids or fill.instrument not in instruments:
         return False
-    if not bookable(step, fill):
+    if not is_valid_fill(step, fill):
         return False
     confirmed = step.account.reconciling.fills_confirmed.get(fill.instrument, -1)
-    if order.adopted and (first_look or int(fill.fill_id) <= confirmed):
-        return False  # from before we looked
+    if order.adopted and (is_first_page or int(fill.fill_id) <= confirmed):
+        return False  # it is older than our knowledge of the order
     name = order.client_order_id
-    late = order.status in CLOSED and order.filled_quantity + fill.quantity > order.filled_reported
-    if late:
+    is_late = order.status in CLOSED and order.filled_quantity + fill.quantity > order.filled_reported
+    if is_late:
         step.note(NoteLevel.ALARM, f"fill {fill.fill_id} came for order {name}, which was {order.status}", key=name)
     fact = OrderFilled(
         client_order_id=name,
@@ -136,45 +150,55 @@ def book(step: StepContext, fill: Fill, instruments: dict[str, Instrument], *, f
         fee_asset=fill.fee_asset,
         maker=fill.maker,
         venue_ns=fill.venue_ns,
-        late=late,
+        late=is_late,
     )
     seq = step.emit(fact, key=name)
-    held = step.account.positions.of(order.strategy, fill.instrument)
-    step.emit(after_fill(held, fact, instruments[fill.instrument]), key=name, cause=seq)
+    position = step.account.positions.of(order.strategy, fill.instrument)
+    step.emit(after_fill(position, fact, instruments[fill.instrument]), key=name, cause=seq)
     return True
 
 
 def apply_place_answer(
-    step: StepContext, awaited: PendingRequest, answer: Answer, *, sent_ns: int, proof_after_ns: int
+    step: StepContext, pending: PendingRequest, answer: Answer, *, sent_ns: int, proof_after_ns: int
 ) -> None:
-    """The answer to a placement proves something, or nothing. Reports it carries are settled before.
+    """Record what the answer to a placement proves. Its reports were applied before.
 
-    After it no order is PENDING: nobody would ask about it.
+    No order is PENDING after it, since nothing would query a PENDING order.
+
+    Args:
+        step: The current step.
+        pending: The request.
+        answer: What the venue answered.
+        sent_ns: Session time at which it was sent; 0 if unknown.
+        proof_after_ns: Time after sending from which "not found" proves absence.
+
     """
-    name = awaited.request.client_order_id
+    name = pending.request.client_order_id
     order = step.account.orders.get(name)
     if order is None or order.status is not Status.PENDING:
         return
-    proof_ns = (sent_ns or awaited.request.expires_ns) + proof_after_ns
-    said = f"{answer.code} {answer.text}".strip() if answer.code else answer.text
+    proof_ns = (sent_ns or pending.request.expires_ns) + proof_after_ns
+    text = f"{answer.code} {answer.text}".strip() if answer.code else answer.text
     match answer.outcome:
-        case Outcome.DONE:  # taken, but the answer did not say how the order stands: it is asked about
+        case Outcome.DONE:  # placed, but with no status: the venue is queried
             step.emit(OrderUnknown(name, "placed, and the answer tells no status", proof_ns), key=name)
         case Outcome.UNKNOWN:
-            step.emit(OrderUnknown(name, said or "no answer", proof_ns), key=name)
+            step.emit(OrderUnknown(name, text or "no answer", proof_ns), key=name)
         case Outcome.NOT_SENT:
-            step.emit(OrderNotPlaced(name, f"not sent: {said}"), key=name)
+            step.emit(OrderNotPlaced(name, f"not sent: {text}"), key=name)
         case outcome:
             assert outcome in ABSENT, outcome
-            step.emit(OrderClosed(name, Report.REJECTED, ZERO, said or outcome.value, 0), key=name)
+            step.emit(OrderClosed(name, Report.REJECTED, ZERO, text or outcome.value, 0), key=name)
 
 
-def apply_cancel_answer(step: StepContext, awaited: PendingRequest, answer: Answer) -> bool:
-    """The answer to a cancel. True where the order must be asked about: the answer did not say how it ended.
+def apply_cancel_answer(step: StepContext, pending: PendingRequest, answer: Answer) -> bool:
+    """Record the answer to a cancel. Its report was applied before, and may have closed the order.
 
-    The report it carries was settled before: if that closed the order, nothing is left to do.
+    Returns:
+        True if the order must be queried: the answer does not state how it ended.
+
     """
-    name = awaited.request.client_order_id
+    name = pending.request.client_order_id
     order = step.account.orders.get(name)
     if order is None or order.status not in LIVE:
         return False
@@ -183,10 +207,14 @@ def apply_cancel_answer(step: StepContext, awaited: PendingRequest, answer: Answ
 
 
 def not_found(step: StepContext, name: str, *, asked_ns: int) -> bool:
-    """A query was answered "not found". It proves absence only for an UNKNOWN order, and only if it was asked late enough
-    (scenario S4): an answer may have been on its way for long.
+    """Record what the answer "not found" to a query proves.
 
-    False where it contradicts what the venue told us before.
+    It proves absence only for an UNKNOWN order, and only if the query was late enough (scenario S4): the order may have
+    been on its way for long.
+
+    Returns:
+        False if it contradicts what the venue stated before.
+
     """
     order = step.account.orders.get(name)
     if order is None or order.status not in LIVE:
@@ -196,9 +224,3 @@ def not_found(step: StepContext, name: str, *, asked_ns: int) -> bool:
             step.emit(OrderNotPlaced(name, "the venue answered that it does not know it"), key=name)
         return True
     return order.status is Status.PENDING
-
-
-def _now(step: StepContext, name: str) -> Order:
-    order = step.account.orders.get(name)
-    assert order is not None, f"no order {name}"
-    return order

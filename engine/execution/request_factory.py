@@ -2,7 +2,7 @@
 
 from engine.bodies import RequestBody
 from engine.facts import NewOrder
-from engine.model import Instrument, OrderType
+from engine.model import Instrument
 from engine.requests import LinkPlan, Purpose, Unsigned
 from engine.risk.review import Approved
 from engine.session_record import EngineSettings
@@ -61,15 +61,7 @@ class RequestFactory:
         cause: int,
     ) -> int:
         order = approved.order
-        unsigned = self.venue.place(
-            client_order_id,
-            instrument,
-            order.side,
-            order.type,
-            order.quantity,
-            None if order.type is OrderType.MARKET else order.price,
-            order.time_in_force,
-        )
+        unsigned = self.venue.place(client_order_id, instrument, order.side, order.quantity, order.terms)
         return self._ask(
             step,
             Purpose.PLACE,

@@ -66,7 +66,7 @@ def _handle_answer(session: SessionContext, step: StepContext, applied: Applied,
     is_proof = is_done or (request.purpose is Purpose.QUERY_ORDER and answer.outcome is Outcome.NOT_FOUND)
     if not is_proof or any(isinstance(event, Unrecognised) for event in reports):
         reconciliation.fail(step, pending, f"{answer.outcome} {answer.text}")
-    reconciliation.request_missing_fills(step, session.requests, session.instruments)
+    reconciliation.query_missing_fills(step, session.requests, session.instruments)
 
 
 def _handle_report(
@@ -79,8 +79,8 @@ def _handle_report(
         case AccountReport():
             reconciliation.balances(step, pending, event, session.assets)
         case FillsReport():
-            booked = reconciliation.fills(step, requests, session.instruments, pending, event)
-            _check_silent_stream(session, step, venue, booked)
+            recorded = reconciliation.fills(step, requests, session.instruments, pending, event)
+            _check_silent_stream(session, step, venue, recorded)
         case ServerTime() if applied.sent_ns:
             middle_ns = (applied.sent_ns + step.time_ns) // 2
             step.emit(ClockMeasured(venue, event.venue_ns - middle_ns))
@@ -100,7 +100,7 @@ def _handle_queried_order(
         order_reports.halt_for_lost(step, event)
     order_reports.apply_report(step, event, session.instruments)
     name = request.instrument
-    if is_orphan and not reconciliation.orphans_asked(step, name):
+    if is_orphan and not reconciliation.queries_orphans(step, name):
         # the orders of the unknown fills are known now, so the fills can be recorded
         session.requests[request.venue].fills(
             step,
@@ -125,7 +125,7 @@ def _check_absent(session: SessionContext, step: StepContext, pending: PendingRe
         step.note(NoteLevel.WARNING, text, key=name)
 
 
-def _check_silent_stream(session: SessionContext, step: StepContext, venue: str, booked: list[Fill]) -> None:
+def _check_silent_stream(session: SessionContext, step: StepContext, venue: str, recorded: list[Fill]) -> None:
     """Reconnect a private stream that did not deliver fills of its time, which only a query found (S7, S8)."""
     offset_ns = step.account.limits.of(venue).clock_offset_ns
     grace_ns = session.settings.ask_every_ns // 2  # how late a fill may be on the stream
@@ -135,7 +135,7 @@ def _check_silent_stream(session: SessionContext, step: StepContext, venue: str,
             continue
         missed = [
             fill.fill_id
-            for fill in booked
+            for fill in recorded
             if link.changed_ns + grace_ns < fill.venue_ns - offset_ns < step.time_ns - grace_ns
         ]
         if missed:

@@ -6,12 +6,13 @@ from engine.bodies import IntentBody, IntentKind, VerdictBody
 from engine.execution.order_ids import client_order_id
 from engine.facts import NewOrder
 from engine.handlers.cancel_rules import cancel_rules
-from engine.model import Instrument, find_instrument
+from engine.model import Instrument
+from engine.money import ZERO
+from engine.risk.context import RiskContext
 from engine.risk.review import Approved, review
-from engine.risk.rules import RiskContext
 from engine.session_context import SessionContext
 from engine.step_context import StepContext
-from engine.strategy.api import Cancel, Intent, Place
+from engine.strategy.api import Cancel, Intent
 
 
 class ApprovedIntent(NamedTuple):
@@ -26,26 +27,10 @@ class ApprovedIntent(NamedTuple):
 
 def review_intent(session: SessionContext, step: StepContext, strategy: str, intent: Intent) -> ApprovedIntent | None:
     """Emit an intent and its verdict. Return the intent if it is approved."""
-    return (
-        _review_place(session, step, strategy, intent)
-        if isinstance(intent, Place)
-        else _review_cancel(session, step, strategy, intent)
-    )
-
-
-def send_request(session: SessionContext, step: StepContext, approved: ApprovedIntent) -> None:
-    """Emit the request of an approved intent."""
-    name, strategy, instrument, order, verdict_seq = approved
-    requests = session.requests[instrument.venue]
-    if order is None:
-        requests.cancel(step, client_order_id=name, instrument=instrument, cause=verdict_seq)
-    else:
-        requests.place(step, order, client_order_id=name, strategy=strategy, instrument=instrument, cause=verdict_seq)
-
-
-def _review_place(session: SessionContext, step: StepContext, strategy: str, intent: Place) -> ApprovedIntent | None:
+    if isinstance(intent, Cancel):
+        return _review_cancel(session, step, strategy, intent)
     version = session.strategies[strategy].settings.version
-    instrument = find_instrument(session.instruments, intent.instrument)
+    instrument = session.instrument_by_name.get(intent.instrument)
     venue = session.venues[instrument.venue] if instrument else next(iter(session.venues.values()))
     order_id = client_order_id(
         session=session.body.session,
@@ -72,20 +57,35 @@ def _review_place(session: SessionContext, step: StepContext, strategy: str, int
         rules = {"instrument": f"{intent.instrument} is not traded here"}
         step.emit(VerdictBody(False, rules), source="risk", key=order_id, cause=seq)
         return None
-    context = RiskContext(
+    verdict, approved = review(risk_context(session, step, strategy, order), session.risk_rules)
+    seq = step.emit(verdict, source="risk", key=order_id, cause=seq)
+    return None if approved is None else ApprovedIntent(order_id, strategy, instrument, approved, seq)
+
+
+def risk_context(session: SessionContext, step: StepContext, strategy: str, order: NewOrder) -> RiskContext:
+    """Return an order with the account and market that its review needs."""
+    quote = step.market.quote(session.indexes[order.instrument])
+    return RiskContext(
         order=order,
         strategy=strategy,
-        instrument=instrument,
+        instrument=session.instruments[order.instrument],
         instruments=session.instruments,
         account=step.account,
         limits=session.body.risk,
         time_ns=step.time_ns,
-        bid=quote.bid if quote else instrument.tick_size * 0,
-        ask=quote.ask if quote else instrument.tick_size * 0,
+        bid=quote.bid if quote else ZERO,
+        ask=quote.ask if quote else ZERO,
     )
-    verdict, approved = review(context)
-    seq = step.emit(verdict, source="risk", key=order_id, cause=seq)
-    return None if approved is None else ApprovedIntent(order_id, strategy, instrument, approved, seq)
+
+
+def send_request(session: SessionContext, step: StepContext, approved: ApprovedIntent) -> None:
+    """Emit the request of an approved intent."""
+    name, strategy, instrument, order, verdict_seq = approved
+    requests = session.requests[instrument.venue]
+    if order is None:
+        requests.cancel(step, client_order_id=name, instrument=instrument, cause=verdict_seq)
+    else:
+        requests.place(step, order, client_order_id=name, strategy=strategy, instrument=instrument, cause=verdict_seq)
 
 
 def _review_cancel(session: SessionContext, step: StepContext, strategy: str, intent: Cancel) -> ApprovedIntent | None:

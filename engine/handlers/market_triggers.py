@@ -26,17 +26,17 @@ def handle_market(session: SessionContext, step: StepContext, applied: Applied) 
     """Halt on bad data, record breaks in ids, request snapshots, and update the mode if a book changed its state."""
     flags = applied.market_flags
     if flags & ANY_FATAL:
-        for index, raised in step.market.woken():
+        for index, raised in step.market.raised():
             for flag, text in FATAL_FLAGS.items():
                 if raised & flag:
                     halt(step, f"{step.market.instruments[index].id}: {text} (record {step.record.seq})")
     if flags & layout.MISSED:
         record, market = step.record, step.market
-        for index, raised in market.woken():
+        for index, raised in market.raised():
             if raised & layout.MISSED:
                 gap = gap_in_ids(
                     session.body,
-                    market.broken(index),
+                    market.last_break(index),
                     link=record.source,
                     instrument=market.instruments[index].id,
                     time_ns=record.time_ns,

@@ -21,7 +21,7 @@ def advance_policy(session: SessionContext, step: StepContext) -> bool:
     # the mode comes first: a round that began before RUNNING ended would prove nothing
     market_reasons = decide_mode(session, step)
     account = step.account
-    reconciliation.advance(step, session.requests, session.instruments)
+    is_round_due = reconciliation.advance(step, session.requests, session.instruments)
     if step.account is not account:
         decide_mode(session, step, market_reasons)
     modes = step.account.modes
@@ -31,7 +31,7 @@ def advance_policy(session: SessionContext, step: StepContext) -> bool:
     return (
         modes.mode is Mode.RUNNING
         and not step.account.orders.owing
-        and not reconciliation.is_due(step.account)
+        and not is_round_due
         and all(budget.blocked_until_ns <= step.time_ns for budget in step.account.limits.by_venue.values())
     )
 
@@ -41,7 +41,14 @@ def decide_mode(
 ) -> tuple[str, ...]:
     """Emit the mode if it or its reasons changed. Return what the market lacks, for a second call in the step."""
     if market_reasons is None:
-        market_reasons = _market_reasons(session, step)
+        with_books, market = session.settings.books, step.market
+        market_reasons = tuple(
+            f"{name} has no synchronised book"
+            if with_books and market.book_state(index) is not BookState.SYNCED
+            else f"{name} has no quote"
+            for name, index in session.indexes.items()
+            if not market.is_live(index, with_book=with_books)
+        )
     account = step.account
     modes = account.modes
     mode, reasons = right_mode(
@@ -56,13 +63,3 @@ def decide_mode(
     if (mode, reasons) != (modes.mode, modes.reasons):
         step.emit(ModeChanged(mode, reasons), source="mode")
     return market_reasons
-
-
-def _market_reasons(session: SessionContext, step: StepContext) -> tuple[str, ...]:
-    reasons = []
-    with_books, market = session.settings.books, step.market
-    for name, index in session.indexes.items():
-        if not market.is_live(index, with_book=with_books):
-            is_synced = not with_books or market.book_state(index) is BookState.SYNCED
-            reasons.append(f"{name} has no quote" if is_synced else f"{name} has no synchronised book")
-    return tuple(reasons)

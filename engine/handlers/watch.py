@@ -22,7 +22,7 @@ def watch_session(session: SessionContext, step: StepContext) -> None:
     for source in sorted(step.account.links.by_source):
         _watch_link(session, step, step.account.links.by_source[source])
     request_snapshots(session, step)
-    reconciliation.request_missing_fills(step, session.requests, session.instruments)
+    reconciliation.query_missing_fills(step, session.requests, session.instruments)
     _watch_requests(session, step)
     _watch_orders(session, step)
 

@@ -77,7 +77,7 @@ class Gateway:
     def release(self) -> None:
         """Lets go what became durable, while the session lasts: the last sync comes after its tasks' end."""
         assert self._writer is not None, "attach comes first"
-        while not self._closed and self._held and (token := self._writer.durable(self._held[0][0])) is not None:
+        while not self._closed and self._held and (token := self._writer.durable_token(self._held[0][0])) is not None:
             seq, request = heappop(self._held)
             self._nursery.start_soon(self._send_durable, token, seq, request)
 

@@ -35,6 +35,7 @@ from engine.session_record import (
     EngineSettings,
     PreviousSession,
     RiskSettings,
+    RuleSettings,
     SessionBody,
     StrategySettings,
     VenueSettings,
@@ -68,6 +69,7 @@ class SessionConfig:
     strategies: tuple[StrategySettings, ...] = ()
     key: ApiKey | None = None
     risk: RiskSettings = field(default_factory=RiskSettings)
+    rules: tuple[RuleSettings, ...] = ()
     engine: EngineSettings = field(default_factory=EngineSettings)
     account: str = "main"  # "": none; the session records what the public may see, and trades nothing
     seed: int | None = None  # None: drawn
@@ -147,6 +149,7 @@ def session_body(
         instruments=told.instruments,
         strategies=wanted.strategies,
         risk=wanted.risk,
+        rules=wanted.rules,
         engine=wanted.engine,
         account=wanted.account,
         previous=before.previous,

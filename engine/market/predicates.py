@@ -1,12 +1,12 @@
-"""Strategies compiled into the fold: what they are shown, and how a function of it becomes machine code with an address.
+"""Predicates of strategies, compiled into the fold: their inputs, and the way from a function to an address. Knows no strategy class.
 
-`wants(now, parameters)` says whether there is something to decide; the fold asks it at each change of what it is shown, and Python
-runs where it says yes. It remembers nothing: what it was told comes from the market and the account as they stand, so that a
-journal need only say when it said yes. Knows no strategy's class and no account.
+`wants(now, parameters)` returns True if the strategy has something to decide. The fold calls it at each change of its inputs, and
+Python runs only after True. A predicate has no memory: its inputs are the market and the account at that record, and a journal
+needs only the records at which it returned True.
 
-Machine code must say what Python says, or a replay would not be one. So all numbers are floats, which do not wrap (prices and sizes
-are below 2**53, so none is rounded), and what the two do in different ways is refused: powers, int(), `is`, None, text, a name that may
-not be set. tests/test_market_cuts.py and tests/test_compiled_strategies.py hold the one against the other.
+Machine code must return what Python returns, because replay depends on it. All numbers are floats, which do not overflow (prices
+and sizes are below 2**53 and exact), and operations that differ are refused: powers, int(), `is`, None, text, a name that may be
+unset. tests/test_market_cuts.py and tests/test_compiled_strategies.py compare the two.
 """
 
 import builtins
@@ -18,15 +18,15 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from engine.market.jit import Callback, callback, says_a_number, strictly_compiled
+from engine.market.jit import Callback, callback, returns_number, strictly_compiled
 from engine.market.rows import Floats, Rows
 
 YES: Final = 1
-RAISED: Final = 2  # Python asks again, and hears what it was
-KEPT: Final = 64  # compiled functions that are known by what they are made of
-INT_MAX: Final = 2**31  # ints of its own: products of two of them fit
-USABLE: Final = frozenset({"abs", "bool", "float", "max", "min"})  # of Python's own names
-REFUSED: Final = {  # operators, and what else Python's own code is made of
+RAISED: Final = 2  # Python calls it again and gets the exception
+CACHED_MAX: Final = 64  # compiled functions kept, keyed by their code and constants
+INT_MAX: Final = 2**31  # constants of a predicate: a product of two fits an int64
+USABLE: Final = frozenset({"abs", "bool", "float", "max", "min"})  # the built-ins allowed
+REFUSED: Final = {  # operators and instructions of Python's byte code
     "**": "a power",
     "<<": "a shift",
     ">>": "a shift",
@@ -40,7 +40,7 @@ REFUSED: Final = {  # operators, and what else Python's own code is made of
 
 
 class MarketTick(NamedTuple):
-    """What a compiled strategy is shown of one of its instruments. Prices and sizes are whole numbers of `price_unit` and `size_unit`; 0 where there is none."""
+    """The inputs of a predicate for one instrument. Prices and sizes are whole multiples of `price_unit` and `size_unit`; 0 if unknown."""
 
     time_s: float  # session time in seconds
     bid: float  # the last quote
@@ -54,14 +54,14 @@ class MarketTick(NamedTuple):
     trade_price: float  # the last trade
     trade_size: float
     buyer_is_maker: float  # 1: yes
-    which: float  # the instrument's place among those declared
+    which: float  # index of the instrument among those declared
     tick: float
     lot: float
-    bids: float  # how many live orders this strategy has
-    bid_price: float  # of its best one
+    bids: float  # number of live buy orders of this strategy
+    bid_price: float  # price of the best one
     asks: float
     ask_price: float
-    unsettled: float  # how many of them wait for the venue: to be taken, to be ended, or to be known of
+    unsettled: float  # number of orders that wait for the venue's answer
     position: float  # in base
     price_unit: float
     size_unit: float
@@ -73,26 +73,31 @@ Wants = Callable[[Any, Any], Any]
 
 
 class CompiledPredicate(msgspec.Struct, frozen=True):
-    """A compiled strategy: its function, what it is called with, and where its machine code lies."""
+    """A compiled predicate: its parameters, its machine code and its plain form."""
 
     parameters: tuple[float, ...]
     code: Callback
-    plain: Callable[[list[int], list[float]], int]  # what was compiled, as Python runs it; raises what it raises
+    plain: Callable[[list[int], list[float]], int]  # the same function in Python, with its exceptions
 
-    def again(self, integers: Rows, floats: Floats) -> bool:
-        """The same question of the same numbers."""
+    def holds(self, integers: Rows, floats: Floats) -> bool:
+        """Return the plain form's answer for these inputs."""
         return self.plain(integers.tolist(), floats.tolist()) != 0
 
 
 class CannotCompileError(Exception):
-    """Why, in a line."""
+    """A predicate that cannot be compiled; the text says why in one line."""
 
 
 _known: dict[Any, Callback] = {}
 
 
 def compile_predicate(wants: FunctionType, parameters: Mapping[str, float], averages: int) -> CompiledPredicate:
-    """Compile `wants`, once for all that is made of the same. Raises CannotCompileError."""
+    """Compile a predicate, once for each code, constants and number of averages.
+
+    Raises:
+        CannotCompileError: an operation is refused, or the compiler fails.
+
+    """
     functions = _functions(wants)
     names = tuple(parameters)
     try:
@@ -101,16 +106,16 @@ def compile_predicate(wants: FunctionType, parameters: Mapping[str, float], aver
         raise CannotCompileError(f"a parameter cannot be named so: {error}") from None
     constants = tuple(
         (name, repr(value))
-        for each in functions
-        for name, value in _globals_of(each)
+        for function in functions
+        for name, value in _globals_of(function)
         if not isinstance(value, FunctionType)
     )
-    key = (*((each.__code__, repr(each.__defaults__)) for each in functions), constants, names, averages)
+    key = (*((function.__code__, repr(function.__defaults__)) for function in functions), constants, names, averages)
     code = _known.pop(key, None)
     if code is None:
         code = _compiled(wants, functions, kind, averages)
     _known[key] = code
-    while len(_known) > KEPT:
+    while len(_known) > CACHED_MAX:
         del _known[next(iter(_known))]
     return CompiledPredicate(tuple(parameters.values()), code, _called(wants, kind, averages, guarded=False))
 
@@ -120,67 +125,73 @@ def _compiled(wants: FunctionType, functions: Sequence[FunctionType], kind: Any,
     try:
         code = callback(_called(made[wants], kind, averages, guarded=True))
     except Exception as error:
-        said = [
+        lines = [
             line.strip()
             for line in str(error).splitlines()
             if line.strip() and not line.startswith("Failed in nopython")
         ]
-        raise CannotCompileError(said[0] if said else type(error).__name__) from error
+        raise CannotCompileError(lines[0] if lines else type(error).__name__) from error
     for function in functions:
-        if not says_a_number(made[function]):
+        if not returns_number(made[function]):
             raise CannotCompileError(f"{function.__name__} must end with a number or a truth, whichever way it goes")
     return code
 
 
 def _functions(wants: FunctionType) -> list[FunctionType]:
-    """`wants` and the functions that it uses, each once, behind those that it uses itself. CannotCompileError where one is or uses what is refused."""
-    found: list[FunctionType] = []
+    """List `wants` and the functions that it calls, callees first.
+
+    Raises:
+        CannotCompileError: a function is recursive or uses a refused operation.
+
+    """
+    functions: list[FunctionType] = []
 
     def walk(function: FunctionType, above: tuple[FunctionType, ...]) -> None:
         if function in above:
             raise CannotCompileError(
                 f"{function.__name__} calls itself: machine code would end the process where it goes too deep"
             )
-        if function in found:
+        if function in functions:
             return
-        _refuse(function)
+        _check_allowed(function)
         for _, value in _globals_of(function):
             if isinstance(value, FunctionType):
                 walk(value, (*above, function))
-        found.append(function)
+        functions.append(function)
 
     walk(wants, ())
-    return found
+    return functions
 
 
 def _globals_of(function: FunctionType) -> Iterator[tuple[str, Any]]:
-    """The names that a function takes from its module, and what they stand for."""
-    for each in dis.get_instructions(function.__code__):
-        if each.opname == "LOAD_GLOBAL" and each.argval in function.__globals__:
-            yield each.argval, function.__globals__[each.argval]
+    """Yield the global names that a function reads, with their values."""
+    for instruction in dis.get_instructions(function.__code__):
+        if instruction.opname == "LOAD_GLOBAL" and instruction.argval in function.__globals__:
+            yield instruction.argval, function.__globals__[instruction.argval]
 
 
-def _refuse(function: FunctionType) -> None:
+def _check_allowed(function: FunctionType) -> None:
+    """Raise CannotCompileError if a function uses anything refused."""
     name = function.__name__
-    if function.__closure__ or any(isinstance(each, CodeType) for each in function.__code__.co_consts):
+    if function.__closure__ or any(isinstance(constant, CodeType) for constant in function.__code__.co_consts):
         raise CannotCompileError(f"{name}: functions within functions cannot be compiled")
     if function.__code__.co_exceptiontable:
         raise CannotCompileError(f"{name}: `try` cannot be used")
     instructions = list(dis.get_instructions(function.__code__))
-    for each, behind in zip(instructions, [*instructions[1:], None], strict=True):
-        what = each.argrepr.removesuffix("=") if each.opname == "BINARY_OP" else each.opname
-        if what in REFUSED:
-            raise CannotCompileError(f"{name}: {REFUSED[what]} is not the same in machine code and in Python")
-        if each.opname == "LOAD_CONST" and each.argval is None and (behind is None or behind.opname != "RETURN_VALUE"):
+    for now, after in zip(instructions, [*instructions[1:], None], strict=True):
+        operation = now.argrepr.removesuffix("=") if now.opname == "BINARY_OP" else now.opname
+        if operation in REFUSED:
+            raise CannotCompileError(f"{name}: {REFUSED[operation]} is not the same in machine code and in Python")
+        if now.opname == "LOAD_CONST" and now.argval is None and (after is None or after.opname != "RETURN_VALUE"):
             raise CannotCompileError(f"{name}: None cannot be used")
-        if each.opname == "LOAD_GLOBAL" and each.argval not in function.__globals__ and each.argval not in USABLE:
+        if now.opname == "LOAD_GLOBAL" and now.argval not in function.__globals__ and now.argval not in USABLE:
             raise CannotCompileError(
-                f"{name}: {each.argval} cannot be used; of Python's own there are {', '.join(sorted(USABLE))}"
+                f"{name}: {now.argval} cannot be used; the built-ins allowed are {', '.join(sorted(USABLE))}"
             )
     used = [
         *_globals_of(function),
-        *(("a value", each) for each in function.__code__.co_consts[1:]),
-        *(("a default", each) for each in function.__defaults__ or ()),
+        *(("a value", constant) for constant in function.__code__.co_consts[1:]),
+        *(("a default", default) for default in function.__defaults__ or ()),
     ]
     for what, value in used:
         if not _is_number(value) and value is not None and not isinstance(value, FunctionType):
@@ -200,30 +211,30 @@ def _is_number(value: Any) -> bool:
 
 
 def _unset(code: CodeType, instructions: Sequence[dis.Instruction]) -> str:
-    """A name that is read on some way through the code on which nothing set it: Python raises there, and machine code takes a 0. "" where there is none."""
-    at = {each.offset: place for place, each in enumerate(instructions)}
+    """Return a name that some path reads before setting it, or "". Python raises there, and machine code reads a 0."""
+    index_of = {instruction.offset: index for index, instruction in enumerate(instructions)}
     before: dict[int, frozenset[str]] = {}
     todo = [(0, frozenset(code.co_varnames[: code.co_argcount]))]
     while todo:
-        place, known = todo.pop()
-        held = before.get(place)
-        if held is not None and held <= known:
+        index, known = todo.pop()
+        seen = before.get(index)
+        if seen is not None and seen <= known:
             continue
-        known = before[place] = known if held is None else held & known
-        each = instructions[place]
-        if each.opname == "LOAD_FAST" and each.argval not in known:
-            return str(each.argval)
-        if each.opname == "STORE_FAST":
-            known |= {each.argval}
-        if each.opcode in dis.hasjrel or each.opcode in dis.hasjabs:
-            todo.append((at[each.argval], known))
-        if each.opname not in ("RETURN_VALUE", "RAISE_VARARGS", "JUMP_FORWARD", "JUMP_BACKWARD"):
-            todo.append((place + 1, known))
+        known = before[index] = known if seen is None else seen & known
+        instruction = instructions[index]
+        if instruction.opname == "LOAD_FAST" and instruction.argval not in known:
+            return str(instruction.argval)
+        if instruction.opname == "STORE_FAST":
+            known |= {instruction.argval}
+        if instruction.opcode in dis.hasjrel or instruction.opcode in dis.hasjabs:
+            todo.append((index_of[instruction.argval], known))
+        if instruction.opname not in ("RETURN_VALUE", "RAISE_VARARGS", "JUMP_FORWARD", "JUMP_BACKWARD"):
+            todo.append((index + 1, known))
     return ""
 
 
 def _bound(functions: Sequence[FunctionType]) -> dict[FunctionType, Any]:
-    """Each function, to be compiled with those that it uses; their modules are left as they are."""
+    """Compile copies of the functions that call each other's copies; their modules stay unchanged."""
     made: dict[FunctionType, Any] = {}
     for function in functions:
         scope = {
@@ -239,20 +250,20 @@ def _bound(functions: Sequence[FunctionType]) -> dict[FunctionType, Any]:
 
 
 def _called(wants: Any, kind: Any, averages: int, *, guarded: bool) -> Any:
-    """A function of two rows that calls `wants`: written as text, since it names every number."""
-    shown = [
+    """Make the function of two rows that calls `wants`. It is generated as text, because it names every number."""
+    tick = [
         "integers[0] / 1e9",
-        *(f"float(integers[{at}])" for at in range(1, INTEGERS)),
-        *(f"floats[{at}]" for at in range(3)),
+        *(f"float(integers[{k}])" for k in range(1, INTEGERS)),
+        *(f"floats[{k}]" for k in range(3)),
     ]
-    shown.append("(" + "".join(f"floats[{3 + at}], " for at in range(averages)) + ")")
-    given = [f"floats[{3 + averages + at}]" for at in range(len(kind._fields))]
-    asks = f"return {YES} if wants(MarketTick({', '.join(shown)}), Numbers({', '.join(given)})) else 0"
+    tick.append("(" + "".join(f"floats[{3 + k}], " for k in range(averages)) + ")")
+    numbers = [f"floats[{3 + averages + k}]" for k in range(len(kind._fields))]
+    call = f"return {YES} if wants(MarketTick({', '.join(tick)}), Numbers({', '.join(numbers)})) else 0"
     text = (
-        f"def called(integers, floats):\n    try:\n        {asks}\n    except Exception:\n        return {RAISED}\n"
+        f"def called(integers, floats):\n    try:\n        {call}\n    except Exception:\n        return {RAISED}\n"
         if guarded
-        else f"def called(integers, floats):\n    {asks}\n"
+        else f"def called(integers, floats):\n    {call}\n"
     )
     scope = {"wants": wants, "MarketTick": MarketTick, "Numbers": kind, "__builtins__": builtins}
-    exec(text, scope)  # noqa: S102 - our own words
+    exec(text, scope)  # noqa: S102 - the text is ours
     return scope["called"]

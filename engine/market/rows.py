@@ -1,8 +1,8 @@
-"""The rows that every market message becomes: one 2-D int64 table, its columns and row types. Knows no venue and no state.
+"""The rows of decoded market messages: one 2-D int64 table, its columns and row types. Knows no venue and no state.
 
 A message is one or more rows that share seq and time_ns; the last one has LAST = 1. Prices and sizes are integers at the
-instrument's own scales, never negative and never above VALUE_MAX: what does not fit is a BAD_VALUE row instead. What is in
-a MARK row is computed, so lies on no grid of the instrument: its numbers are at MARK_SCALE.
+instrument's scales, never negative and never above VALUE_MAX; a message with any other value becomes a BAD_VALUE row. The
+venue computes the numbers of a MARK row off the instrument's grid: they are integers at MARK_SCALE.
 """
 
 import re
@@ -20,7 +20,7 @@ TYPE: Final = 0
 INSTRUMENT: Final = 1  # index in the session's list of instruments
 SEQ: Final = 2
 TIME_NS: Final = 3  # the record's session time
-VENUE_NS: Final = 4  # event or trade time in the venue's clock; 0 where none
+VENUE_NS: Final = 4  # event or trade time in the venue's clock; 0 if unknown
 LAST: Final = 5  # 1 on the last row of its record
 A: Final = 6
 B: Final = 7
@@ -29,33 +29,61 @@ D: Final = 9
 E: Final = 10
 COLUMNS: Final = 11
 
-# Row types and what A ... E hold
-QUOTE: Final = 1  # bid, bid size, ask, ask size, update id (0 where the venue numbers none)
-TRADE: Final = 2  # price, size, trade id, buyer is maker (0 or 1), off book (1: no order of the book took part in it)
-DIFF: Final = 3  # first update id U, last update id u, number of LEVEL rows that follow, id before it pu (0: none told)
-SNAPSHOT: Final = 4  # last update id, 0, number of LEVEL rows that follow
-LEVEL: Final = 5  # side (BID or ASK), price, size (0 removes)
-BAD_VALUE: Final = 6  # the row type that could not be made
-MARK: Final = (
-    7  # mark price, index price, estimated settlement price, funding rate (may be negative), next funding in ns
-)
+# Row types, and the columns of each from A on
+QUOTE: Final = 1
+QUOTE_BID: Final = A
+QUOTE_BID_SIZE: Final = B
+QUOTE_ASK: Final = C
+QUOTE_ASK_SIZE: Final = D
+QUOTE_ID: Final = E  # update id; 0 if the venue numbers no quotes
+TRADE: Final = 2
+TRADE_PRICE: Final = A
+TRADE_SIZE: Final = B
+TRADE_ID: Final = C
+TRADE_BUYER_IS_MAKER: Final = D  # 0 or 1
+TRADE_OFF_BOOK: Final = E  # 1: no order of the book took part
+DIFF: Final = 3  # the header of as many LEVEL rows
+DIFF_FIRST_ID: Final = A
+DIFF_LAST_ID: Final = B
+DIFF_LEVELS: Final = C
+DIFF_PREVIOUS_ID: Final = D  # last id of the diff before it; 0 if the venue sends none
+SNAPSHOT: Final = 4  # the header of as many LEVEL rows
+SNAPSHOT_ID: Final = A
+SNAPSHOT_LEVELS: Final = DIFF_LEVELS  # the same column, because the fold reads both headers
+LEVEL: Final = 5
+LEVEL_SIDE: Final = A  # BID or ASK
+LEVEL_PRICE: Final = B
+LEVEL_SIZE: Final = C  # 0 removes the level
+BAD_VALUE: Final = 6
+BAD_VALUE_TYPE: Final = A  # the row type that could not be made
+MARK: Final = 7
+MARK_PRICE: Final = A
+MARK_INDEX: Final = B
+MARK_SETTLE: Final = C  # estimated settlement price
+MARK_RATE: Final = D  # of the next funding; may be negative
+MARK_NEXT_NS: Final = E  # time of the next funding
 
 BID: Final = 0
 ASK: Final = 1
 
-MARK_SCALE: Final = 8  # decimal places of what is in a MARK row
+MARK_SCALE: Final = 8  # decimal places of the numbers in a MARK row
 
-VALUE_MAX: Final = 2**53  # also exact as a float64, so that JSON, SQL and indicators agree with the fold
+VALUE_MAX: Final = 2**53  # exact as a float64 too: JSON, SQL and indicators agree with the fold
 ID_MAX: Final = 2**62
 
 _NUMBER = re.compile(r"[+-]?[0-9]{1,60}(?:\.[0-9]{1,60})?(?:[eE][+-]?[0-9]{1,2})?", re.ASCII)
 
 
 def scaled(text: str, scale: int) -> int:
-    """The number as an integer at `scale`; -1 if it is none, is negative, off the grid or above VALUE_MAX. Slow and exact."""
+    """Convert a number's text to an integer at `scale`, exactly.
+
+    Returns:
+        The integer; -1 if the text is not a number, or the number is negative, off the grid or above VALUE_MAX.
+
+    """
     if not _NUMBER.fullmatch(text):
         return -1
-    sign, digits, exponent = Decimal(text).as_tuple()  # the constructor is exact whatever the context says
+    sign, digits, exponent = Decimal(text).as_tuple()  # the constructor is exact under any context
     assert isinstance(exponent, int), exponent  # the pattern lets neither NaN nor infinity through
     shift = exponent + scale
     value = int("".join(map(str, digits)))
@@ -73,5 +101,5 @@ def scaled(text: str, scale: int) -> int:
 
 
 def bad_value(row_type: int, *, instrument: int, seq: int, time_ns: int, venue_ns: int) -> Rows:
-    """The flag that stands for a message with a value that may not enter."""
+    """Make the row of a message with a value that may not enter the fold."""
     return np.array([[BAD_VALUE, instrument, seq, time_ns, venue_ns, 1, row_type, 0, 0, 0, 0]], np.int64)

@@ -1,9 +1,9 @@
-"""Market state as digests, as bytes for a snapshot, and as what the next session opens with.
+"""Market state as digests, as bytes of a snapshot, and as the opening state of the next session.
 
-Logical content only: no capacity, nothing from behind the end of a list. Reads and restores a Market; decides nothing.
+Only logical content: no capacity, no numbers after the end of a list. Reads and restores a Market; decides nothing.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,12 +11,14 @@ import msgspec
 import numpy as np
 
 from engine.market import layout as at
+from engine.market.indicators.ema import EmaSpec
+from engine.market.indicators.indicator import IndicatorSpec
 from engine.market.rows import Rows
 
 if TYPE_CHECKING:
     from engine.market.market_state import Market
 
-# One for each part; raise it when the meaning or the bytes of the part change, and replays of older journals skip it.
+# One for each part. Raise it when the meaning or the bytes of the part change: replays of older journals then skip the part.
 VERSIONS: Final = {
     "averages": 1,
     "bars": 1,
@@ -28,11 +30,12 @@ VERSIONS: Final = {
     "trades": 1,
     "watches": 1,
 }
-DUMP_VERSION: Final = 5
+DUMP_VERSION: Final = 6
+_INDICATOR_STATE: Final = ("count", "value", "state")  # the rest of a carried indicator is its key
 
 
 def digests(market: "Market") -> dict[str, tuple[int, str]]:
-    """For each part its version and a sha256 over its numbers, as little-endian words in the order of layout.py."""
+    """Return for each part its version and a sha256 over its numbers, as little-endian words in the order of layout.py."""
     t = market.t
     books = sha256(t[:, at.T_END : at.B_END].tobytes())
     books.update(t[:, at.X_CONDITIONS].tobytes())
@@ -43,29 +46,31 @@ def digests(market: "Market") -> dict[str, tuple[int, str]]:
     bars = sha256(market.bar_state.tobytes())
     for k in range(len(market.bar_specs)):
         bars.update(_closed_hash(market, k))
-    averages = sha256(market.average_state.tobytes())
-    averages.update(market.floats.tobytes())
-    watches = sha256(market.watch_state.tobytes())
-    watches.update(market.s[at.S_LEVELS_MAX : at.S_CONDITIONS].tobytes())
-    watches.update(t[:, at.X_WATCHES : at.X_END].tobytes())
+    # the part is older than indicators other than averages: their own numbers come after its bytes
+    indicators = sha256(market.indicator_state[:, : at.I_KIND].tobytes())
+    indicators.update(market.indicator_values[:, [at.I_OWN, at.I_VALUE, at.I_DIVISOR]].tobytes())
+    indicators.update(market.indicator_values[:, at.I_OWN + 1 :].tobytes())
+    triggers = sha256(market.trigger_state.tobytes())
+    triggers.update(market.s[at.S_LEVELS_MAX : at.S_CONDITIONS].tobytes())
+    triggers.update(t[:, at.X_TRIGGERS : at.X_END].tobytes())
     parts = {
-        "averages": averages,
+        "averages": indicators,
         "bars": bars,
         "books": books,
         "gaps": sha256(t[:, at.X_END : at.G_END].tobytes()),
         "quotes": sha256(t[:, : at.Q_END].tobytes()),
         "trades": sha256(t[:, at.Q_END : at.T_END].tobytes()),
-        "watches": watches,
+        "watches": triggers,
     }
     if len(market.condition_state):  # most sessions declare none
         parts["conditions"] = sha256(market.condition_state.tobytes())
-    if t[:, at.M_COUNT].any():  # spot has none, nor had it before there were any
+    if t[:, at.M_COUNT].any():  # spot has no marks, and older journals have no such part
         parts["marks"] = sha256(t[:, at.G_END :].tobytes())
     return {name: (VERSIONS[name], part.hexdigest()) for name, part in parts.items()}
 
 
 def _closed_bars(market: "Market", k: int) -> Rows:
-    """The closed bars still kept, oldest first."""
+    """Return the closed bars still kept, oldest first."""
     count = int(market.bar_state[k, at.BAR_CLOSED_COUNT])
     slots = [n % at.BARS_KEPT for n in range(max(0, count - at.BARS_KEPT), count)]
     bars: Rows = market.closed[k][slots]
@@ -73,7 +78,7 @@ def _closed_bars(market: "Market", k: int) -> Rows:
 
 
 def _closed_hash(market: "Market", k: int) -> bytes:
-    """Hashed again only when one was closed since: a strict replay asks at every record."""
+    """Hash the closed bars, once for each closing: a strict replay needs the hash at every record."""
     count = int(market.bar_state[k, at.BAR_CLOSED_COUNT])
     known = market.closed_hashes.get(k)
     if known is None or known[0] != count:
@@ -83,20 +88,20 @@ def _closed_hash(market: "Market", k: int) -> bytes:
 
 
 def _specification(market: "Market") -> bytes:
-    """What the arrays mean: a dump made under another is of no use."""
+    """Return the specifications as bytes; a dump fits only the same ones."""
     parts = [
-        [[of.id, of.price_scale, of.size_scale] for of in market.instruments],
-        [[of.instrument_id, of.interval_ns] for of in market.bar_specs],
-        [[of.instrument_id, of.source, of.length] for of in market.average_specs],
+        [[instrument.id, instrument.price_scale, instrument.size_scale] for instrument in market.instruments],
+        [[bar.instrument_id, bar.interval_ns] for bar in market.bar_specs],
+        [[spec.name, msgspec.to_builtins(spec)] for spec in market.indicator_specs],
         [
             [
-                of.name,
-                list(of.instruments),
-                of.throttle_ns,
-                of.on_bar,
-                [msgspec.to_builtins(one) for one in of.conditions],
+                trigger.name,
+                list(trigger.instruments),
+                trigger.throttle_ns,
+                trigger.on_bar,
+                [msgspec.to_builtins(condition) for condition in trigger.conditions],
             ]
-            for of in market.watches
+            for trigger in market.triggers
         ],
         market.levels_max,
     ]
@@ -104,8 +109,8 @@ def _specification(market: "Market") -> bytes:
 
 
 def dump(market: "Market") -> bytes:
-    """Everything, between two records."""
-    assert not market.s[at.S_IN_RECORD], "a snapshot is taken between records, not within one"
+    """Return the whole state as bytes."""
+    assert not market.s[at.S_IN_RECORD], "a snapshot is made between records, not inside one"
     t = market.t
     books = [
         [
@@ -123,44 +128,52 @@ def dump(market: "Market") -> bytes:
             "books": books,
             "bars": market.bar_state.tobytes(),
             "closed": [_closed_bars(market, k).tobytes() for k in range(len(market.bar_specs))],
-            "averages": market.average_state.tobytes(),
-            "floats": market.floats.tobytes(),
+            "indicators": market.indicator_state.tobytes(),
+            "values": market.indicator_values.tobytes(),
             "conditions": market.condition_state.tobytes(),
-            "watches": market.watch_state.tobytes(),
+            "triggers": market.trigger_state.tobytes(),
         }
     )
 
 
 def load(market: "Market", dumped: bytes) -> None:
-    """Restore into a market made under the same specification. The caller has checked that the bytes are whole."""
-    held = msgspec.msgpack.decode(dumped)
-    if held["version"] != DUMP_VERSION or held["specification"] != _specification(market):
+    """Restore a dump into a market made under the same specifications. The caller checked that the bytes are whole.
+
+    Raises:
+        ValueError: the specifications or the version differ.
+
+    """
+    dump_parts = msgspec.msgpack.decode(dumped)
+    if dump_parts["version"] != DUMP_VERSION or dump_parts["specification"] != _specification(market):
         raise ValueError(
-            "the snapshot of the market was made by another version or for other instruments, bars or watches"
+            "the snapshot of the market was made by another version or for other instruments, bars or triggers"
         )
     for array, name in (
         (market.s, "s"),
         (market.t, "t"),
         (market.bar_state, "bars"),
-        (market.average_state, "averages"),
-        (market.watch_state, "watches"),
+        (market.indicator_state, "indicators"),
+        (market.trigger_state, "triggers"),
         (market.condition_state, "conditions"),
     ):
-        array[...] = np.frombuffer(held[name], np.int64).reshape(array.shape)
-    market.floats[...] = np.frombuffer(held["floats"], np.float64).reshape(market.floats.shape)
+        array[...] = np.frombuffer(dump_parts[name], np.int64).reshape(array.shape)
+    market.indicator_values[...] = np.frombuffer(dump_parts["values"], np.float64).reshape(
+        market.indicator_values.shape
+    )
     counts = market.t[:, [at.B_BIDS, at.B_ASKS, at.B_PENDING]]
     market.make_room(levels=int(counts[:, :2].max(initial=0)), pending=int(counts[:, 2].max(initial=0)))
-    for i, (bid_prices, bid_sizes, ask_prices, ask_sizes, pending) in enumerate(held["books"]):
+    for i, (bid_prices, bid_sizes, ask_prices, ask_sizes, pending) in enumerate(dump_parts["books"]):
         kept = int(counts[i, 2])
         for side, numbers in enumerate((bid_prices + bid_sizes, ask_prices + ask_sizes)):
             market.restore_side(i, side, np.frombuffer(numbers, np.int64).reshape(2, -1))
         market.pending[i, :kept] = np.frombuffer(pending, np.int64).reshape(kept, 3)
-    for k, closed in enumerate(held["closed"]):
-        _put_closed(market, k, np.frombuffer(closed, np.int64).reshape(-1, at.BAR_NUMBERS))
+    for k, closed in enumerate(dump_parts["closed"]):
+        _restore_closed(market, k, np.frombuffer(closed, np.int64).reshape(-1, at.BAR_NUMBERS))
     market.next_due_ns = int(market.s[at.S_NEXT_DUE])
 
 
-def _put_closed(market: "Market", k: int, bars: Rows) -> None:
+def _restore_closed(market: "Market", k: int, bars: Rows) -> None:
+    """Store closed bars in their ring."""
     count = int(market.bar_state[k, at.BAR_CLOSED_COUNT])
     for n, bar in zip(range(count - len(bars), count), bars, strict=True):
         market.closed[k, n % at.BARS_KEPT] = bar
@@ -168,76 +181,108 @@ def _put_closed(market: "Market", k: int, bars: Rows) -> None:
 
 
 def carried(market: "Market") -> dict[str, Any]:
-    """Bars, averages, trade counters and where the depth streams ended, by name; books and quotes are fresh in every session."""
+    """Return bars, indicators, trade counters and the ends of the depth streams, by name. Books and quotes are not carried."""
     return {
         "version": 1,
-        "scales": {of.id: [of.price_scale, of.size_scale] for of in market.instruments},
+        "scales": {instrument.id: [instrument.price_scale, instrument.size_scale] for instrument in market.instruments},
         "trades": {
-            of.id: [int(n) for n in market.t[i, at.Q_END : at.T_END]] for i, of in enumerate(market.instruments)
+            instrument.id: market.t[i, at.Q_END : at.T_END].tolist() for i, instrument in enumerate(market.instruments)
         },
         "diffs": {
-            of.id: [int(n) for n in market.t[i, at.D_ID : at.G_STREAM]] for i, of in enumerate(market.instruments)
+            instrument.id: market.t[i, at.D_ID : at.G_STREAM].tolist()
+            for i, instrument in enumerate(market.instruments)
         },
         "bars": [
             {
-                "instrument": of.instrument_id,
-                "interval_ns": of.interval_ns,
+                "instrument": bar.instrument_id,
+                "interval_ns": bar.interval_ns,
                 "forming": market.bar_state[k, : at.BAR_NUMBERS].tolist(),
                 "closed_count": int(market.bar_state[k, at.BAR_CLOSED_COUNT]),
                 "late": int(market.bar_state[k, at.BAR_LATE]),
                 "closed": _closed_bars(market, k).tolist(),
             }
-            for k, of in enumerate(market.bar_specs)
+            for k, bar in enumerate(market.bar_specs)
         ],
-        "averages": [
-            {
-                "instrument": of.instrument_id,
-                "source": of.source,
-                "length": of.length,
-                "count": int(market.average_state[k, at.E_COUNT]),
-                "value": float(market.floats[k, at.E_VALUE]),
-            }
-            for k, of in enumerate(market.average_specs)
-        ],
+        "averages": [_carried_indicator(market, k) for k in range(len(market.indicator_specs))],
     }
 
 
-def take_carried(market: "Market", held: Mapping[str, Any]) -> list[str]:
-    """Put what was carried in its place; in words, what has no place here any more."""
-    if held.get("version") != 1:
-        return [f"market state carried in version {held.get('version')!r} is not known here"]
-    left = []
-    same = set()
-    for name, scales in held["scales"].items():
+def _indicator_key(spec: IndicatorSpec) -> dict[str, Any]:
+    """Return the name and the parameters of an indicator; those of an average have no name, as older sessions recorded them."""
+    fields: dict[str, Any] = msgspec.to_builtins(spec)
+    name: dict[str, Any] = {} if spec.name == EmaSpec.name else {"indicator": spec.name}
+    return name | {"instrument": fields.pop("instrument_id")} | fields
+
+
+def _carried_indicator(market: "Market", k: int) -> dict[str, Any]:
+    """Return an indicator's key with its count, its value and its own state."""
+    spec = market.indicator_specs[k]
+    own = market.indicator_values[k, at.I_OWN : at.I_OWN + len(spec.own_numbers)].tolist()
+    state = own[spec.carried_from :]
+    return (
+        _indicator_key(spec)
+        | {"count": market.indicator_count(k), "value": float(market.indicator_values[k, at.I_VALUE])}
+        | ({"state": state} if state else {})
+    )
+
+
+def restore_carried(market: "Market", carried: Mapping[str, Any]) -> list[str]:
+    """Restore what the previous session carried; return a line for each thing dropped."""
+    if carried.get("version") != 1:
+        return [f"market state carried in version {carried.get('version')!r} is unknown"]
+    dropped = []
+    same_scales = set()
+    for name, scales in carried["scales"].items():
         i = market.index.get(name)
         if i is None:
-            left.append(f"{name} is no instrument of this session")
+            dropped.append(f"{name} is not an instrument of this session")
         elif scales != [market.instruments[i].price_scale, market.instruments[i].size_scale]:
-            left.append(f"{name} has other scales now: its bars and trade counters begin anew")
+            dropped.append(f"{name} has new scales: its bars and trade counters start again")
         else:
-            same.add(name)
-            market.t[i, at.Q_END : at.T_END] = held["trades"][name]
-    for name, diffs in held.get("diffs", {}).items():  # sessions of before the gap records carried none
+            same_scales.add(name)
+            market.t[i, at.Q_END : at.T_END] = carried["trades"][name]
+    for name, diffs in carried.get("diffs", {}).items():  # sessions older than the gap records did not carry them
         if name in market.index:
             market.t[market.index[name], at.D_ID : at.G_STREAM] = diffs
-    bar_places = {(of.instrument_id, of.interval_ns): k for k, of in enumerate(market.bar_specs)}
-    for bar in held["bars"]:
-        place = bar_places.get((bar["instrument"], bar["interval_ns"]))
-        if place is None:
-            left.append(f"bars of {bar['interval_ns']} ns of {bar['instrument']} are not declared any more")
-        elif bar["instrument"] in same:
-            market.bar_state[place, : at.BAR_NUMBERS] = bar["forming"]
-            market.bar_state[place, at.BAR_CLOSED_COUNT] = bar["closed_count"]
-            market.bar_state[place, at.BAR_LATE] = bar["late"]
-            _put_closed(market, place, np.array(bar["closed"], np.int64).reshape(-1, at.BAR_NUMBERS))
-    average_places = {(of.instrument_id, of.source, of.length): k for k, of in enumerate(market.average_specs)}
-    for average in held["averages"]:
-        place = average_places.get((average["instrument"], average["source"], average["length"]))
-        if place is None:
-            left.append(
-                f"the average of length {average['length']} of {average['instrument']} is not declared any more"
-            )
-        else:  # floats of prices, not of ticks: a new scale does not touch them
-            market.average_state[place, at.E_COUNT] = average["count"]
-            market.floats[place, at.E_VALUE] = average["value"]
-    return left
+    return (
+        dropped + _restore_bars(market, carried["bars"], same_scales) + _restore_indicators(market, carried["averages"])
+    )
+
+
+def _restore_bars(market: "Market", bars: Iterable[Mapping[str, Any]], same_scales: Collection[str]) -> list[str]:
+    """Restore the bars of instruments with the same scales; return a line for each one dropped."""
+    dropped = []
+    row_of = {(bar.instrument_id, bar.interval_ns): k for k, bar in enumerate(market.bar_specs)}
+    for bar in bars:
+        k = row_of.get((bar["instrument"], bar["interval_ns"]))
+        if k is None:
+            dropped.append(f"bars of {bar['interval_ns']} ns of {bar['instrument']} are no longer declared")
+        elif bar["instrument"] in same_scales:
+            market.bar_state[k, : at.BAR_NUMBERS] = bar["forming"]
+            market.bar_state[k, at.BAR_CLOSED_COUNT] = bar["closed_count"]
+            market.bar_state[k, at.BAR_LATE] = bar["late"]
+            _restore_closed(market, k, np.array(bar["closed"], np.int64).reshape(-1, at.BAR_NUMBERS))
+    return dropped
+
+
+def _restore_indicators(market: "Market", indicators: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Restore the indicators declared again; return a line for each one dropped. Their prices do not depend on scales."""
+    dropped = []
+    row_of = {_sorted_items(_indicator_key(spec)): k for k, spec in enumerate(market.indicator_specs)}
+    for carried in indicators:
+        key = _sorted_items({name: value for name, value in carried.items() if name not in _INDICATOR_STATE})
+        k = row_of.get(key)
+        if k is None:
+            parameters = ", ".join(f"{name} {value}" for name, value in key)
+            dropped.append(f"the indicator with {parameters} is no longer declared")
+            continue
+        begin = at.I_OWN + market.indicator_specs[k].carried_from
+        state = carried.get("state", ())
+        market.indicator_state[k, at.I_COUNT] = carried["count"]
+        market.indicator_values[k, at.I_VALUE] = carried["value"]
+        market.indicator_values[k, begin : begin + len(state)] = state
+    return dropped
+
+
+def _sorted_items(values: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
+    return tuple(sorted(values.items()))

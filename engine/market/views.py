@@ -1,4 +1,4 @@
-"""What Python sees of the market, and what it asks the market to keep: plain values. Integers become Decimal only here."""
+"""Plain values of the market: declarations of what it computes, and what it returns. Integers become Decimal only here."""
 
 from decimal import Decimal
 from enum import IntEnum
@@ -10,7 +10,7 @@ from engine.market.layout import M_TIME_NS, X_SEEN_BOOK_NS, X_SEEN_QUOTE_NS, X_S
 
 
 class Stream(IntEnum):
-    """The kinds of market stream whose last arrival is kept."""
+    """A kind of market stream; the value is the column of its last arrival."""
 
     QUOTE = X_SEEN_QUOTE_NS
     TRADE = X_SEEN_TRADE_NS
@@ -19,7 +19,7 @@ class Stream(IntEnum):
 
 
 class BookState(IntEnum):
-    """Where a book is in its life (layout.py has the numbers)."""
+    """The state of a book, with the numbers of layout.py."""
 
     NONE = 0
     BUFFERING = 1
@@ -34,20 +34,8 @@ class BarSpec(msgspec.Struct, frozen=True):
     interval_ns: int
 
 
-class EmaSpec(msgspec.Struct, frozen=True):
-    """An exponential average of the mid, moved by every change of the quote; the first mid is its first value."""
-
-    instrument_id: str
-    length: int
-    source: str = "mid"
-
-    @property
-    def alpha(self) -> float:
-        return 2.0 / (self.length + 1.0)
-
-
 class CrossOverSpec(msgspec.Struct, frozen=True, tag=True):
-    """Two averages, by their places in the list, change their order; the first time they differ is one too. Both must be warm."""
+    """Two warm indicators, by index, change their order; the first time they differ counts too."""
 
     instrument_id: str
     first: int
@@ -55,33 +43,34 @@ class CrossOverSpec(msgspec.Struct, frozen=True, tag=True):
 
 
 class PriceMoveSpec(msgspec.Struct, frozen=True, tag=True):
-    """The mid is further than `ppm` millionths from where it was when this was met last; the first quote meets it."""
+    """The mid moved by more than `ppm` millionths since this condition was last met; the first quote meets it."""
 
     instrument_id: str
     ppm: int
 
 
 class PredicateSpec(msgspec.Struct, frozen=True, tag=True):
-    """A compiled strategy wants to decide, by what it is shown of an instrument: looks.py."""
+    """The strategy's compiled predicate returns True for an instrument (predicates.py)."""
 
     instrument_id: str
-    which: int  # the instrument's place among those of the strategy
-    averages: tuple[int, ...]  # by their places in the list
+    which: int  # index of the instrument among those of the strategy
+    indicators: tuple[int, ...]  # indexes among all declared
 
 
 class TriggerSpec(msgspec.Struct, frozen=True):
-    """Somebody who is due when the quote or the top of the book of an instrument changes; its place in the list is its bit."""
+    """A strategy that is due when the quote or the book's top of an instrument changes; its index is its bit."""
 
     name: str
     instruments: tuple[str, ...]
     throttle_ns: int = 0
     on_bar: bool = False  # a closed bar is a change too, and raises BAR_CLOSED
-    conditions: tuple[
-        CrossOverSpec | PriceMoveSpec | PredicateSpec, ...
-    ] = ()  # where there are any, only these make it due
+    # with conditions, only these make it due
+    conditions: tuple[CrossOverSpec | PriceMoveSpec | PredicateSpec, ...] = ()
 
 
 class Quote(msgspec.Struct, frozen=True):
+    """The best bid and ask."""
+
     bid: Decimal
     bid_size: Decimal
     ask: Decimal
@@ -91,6 +80,8 @@ class Quote(msgspec.Struct, frozen=True):
 
 
 class Trade(msgspec.Struct, frozen=True):
+    """One trade of the market."""
+
     price: Decimal
     size: Decimal
     trade_id: int
@@ -101,19 +92,21 @@ class Trade(msgspec.Struct, frozen=True):
 
 
 class Mark(msgspec.Struct, frozen=True):
-    """What the venue computes of a contract: by its price margin and unrealised P&L are reckoned, by its rate funding."""
+    """The venue's figures of a contract: its price decides margin and unrealised P&L, its rate decides funding."""
 
     price: Decimal
-    index: Decimal  # 0 where the venue told none, as for the next
+    index: Decimal  # 0 if the venue sent none; so is settle
     settle: Decimal  # estimated settlement price
-    funding_rate: Decimal  # of the next funding; long pays where it is positive
-    next_funding_ns: int  # in the venue's clock; 0: there is none
+    funding_rate: Decimal  # of the next funding; longs pay if it is positive
+    next_funding_ns: int  # in the venue's clock; 0: no funding
     seq: int
     time_ns: int
     venue_ns: int
 
 
 class Bar(msgspec.Struct, frozen=True):
+    """Trades of one interval."""
+
     start_ns: int
     open: Decimal
     high: Decimal
@@ -124,7 +117,7 @@ class Bar(msgspec.Struct, frozen=True):
 
 
 class Bars(msgspec.Struct, frozen=True):
-    """Closed bars never change again, oldest first; the forming one still does. `late` trades came after their bar was closed."""
+    """Closed bars, oldest first and final, and the forming one. `late` counts trades that came after their bar was closed."""
 
     closed: tuple[Bar, ...]
     forming: Bar | None
@@ -143,16 +136,18 @@ class BookTop(msgspec.Struct, frozen=True):
 
 
 class SequenceBreak(msgspec.Struct, frozen=True):
-    """Between which ids of a stream messages are missing."""
+    """A gap in the ids of a stream."""
 
     stream: SequencedStream
-    last_id: int  # before it, with the record that brought it
+    last_id: int  # before the gap, with the seq and time of its record
     last_seq: int
     last_ns: int
     first_id: int  # after it
 
 
 class Counters(msgspec.Struct, frozen=True):
+    """Counts of one instrument's messages."""
+
     quotes: int
     quotes_stale: int
     trades: int
@@ -169,7 +164,7 @@ class Counters(msgspec.Struct, frozen=True):
 
 
 def decimal(value: int, scale: int) -> Decimal:
-    """The number at its scale, exact under any context, without trailing zeros or exponent."""
+    """Return the number at its scale, exact under any context, without trailing zeros or exponent."""
     while scale > 0 and value % 10 == 0:
         value //= 10
         scale -= 1

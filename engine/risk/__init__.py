@@ -1,1 +1,1 @@
-"""What may be sent. One function a rule; `review` asks them all and is the only maker of `Approved`."""
+"""Risk: every new order is reviewed by all rules (engine/risk/rules/, one a file), and only an approved one is sent."""

@@ -1,14 +1,16 @@
-"""A passed check is a type: only `review` makes an `Approved`, and only an `Approved` becomes a request."""
+"""Review of a new order. Only `review` makes an `Approved`, and only an `Approved` becomes a request to place an order."""
+
+from collections.abc import Mapping
 
 from engine.bodies import VerdictBody
 from engine.facts import NewOrder
-from engine.risk.rules import RULES, RiskContext
+from engine.risk.context import BoundRule, RiskContext
 
 _REVIEWED = object()
 
 
 class Approved:
-    """An order that every rule let pass."""
+    """An order to which no rule objects."""
 
     __slots__ = ("order",)
 
@@ -17,9 +19,13 @@ class Approved:
         self.order = order
 
 
-def review(question: RiskContext) -> tuple[VerdictBody, Approved | None]:
-    """Every rule's answer, asked in RULES' order, and the approval where none objects."""
-    answers = {name: rule(question) for name, rule in RULES.items()}
+def review(context: RiskContext, rules: Mapping[str, BoundRule]) -> tuple[VerdictBody, Approved | None]:
+    """Ask every rule, also after one objects, so that a verdict names all objections.
+
+    Returns:
+        The verdict, and the approval if no rule objects.
+    """
+    answers = {name: reject_reason(context) for name, reject_reason in rules.items()}
     approved = not any(answers.values())
     verdict = VerdictBody(approved=approved, rules=answers)
-    return verdict, Approved(question.order, proof=_REVIEWED) if approved else None
+    return verdict, Approved(context.order, proof=_REVIEWED) if approved else None

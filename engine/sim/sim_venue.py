@@ -7,16 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from engine.sim.binance import admin_pages, messages
-from engine.sim.binance.api import (
-    WS_METHODS,
-    ApiResult,
-    VenueApi,
-    WsApiRequest,
-    refused,
-    unknown_method,
-    ws_answer,
-)
+from engine.sim.binance import admin_pages, venue_messages
 from engine.sim.binance.connections import Connection, control, open_connection
 from engine.sim.binance.endpoints import NotYetError
 from engine.sim.binance.filters import SymbolRules, rules_for
@@ -29,6 +20,15 @@ from engine.sim.binance.refusals import (
     subscription_inactive,
 )
 from engine.sim.binance.request_limits import RequestLimits
+from engine.sim.binance.venue_api import (
+    WS_METHODS,
+    ApiResult,
+    VenueApi,
+    WsApiRequest,
+    refused,
+    unknown_method,
+    ws_answer,
+)
 from engine.sim.exchange.exchange import Exchange
 from engine.sim.exchange.funds import Funds
 from engine.sim.exchange.order_values import FundsChanged, SimReport
@@ -477,9 +477,9 @@ class SimVenue:
                 case SimReport():
                     if event.fill is not None and event.fill.maker and event.order.executed == event.fill.quantity:
                         self.limits.order_traded(event.order.account, now_ns)
-                    self._emit(event.order.account, messages.execution_report(event), now_ns, due_ns=due_ns)
+                    self._emit(event.order.account, venue_messages.execution_report(event), now_ns, due_ns=due_ns)
                 case FundsChanged():
-                    self._emit(event.account, messages.account_position(event), now_ns, due_ns=due_ns)
+                    self._emit(event.account, venue_messages.account_position(event), now_ns, due_ns=due_ns)
 
     def _emit(self, account: str, body: dict[str, Any], now_ns: int, *, due_ns: int) -> None:
         struck = self.faults.on_event(body["e"], body.get("x", ""))

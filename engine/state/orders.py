@@ -1,4 +1,4 @@
-"""Orders from requests and from what venues report of them. Positions, money and modes are no business of this file.
+"""Orders, from requests and from reports of venues. Positions, balances and modes are unknown here.
 
 Invariants: an order's filled quantity is the sum of its distinct fills; a status moves only along lifecycle.TRANSITIONS;
 a client order id, once used, names one order for ever.
@@ -27,8 +27,8 @@ from engine.requests import Purpose
 from engine.session_record import SECOND_NS
 from engine.state.changes import Answered, Change, Requested, Stamp
 
-EXTERNAL = "external"  # whose orders are those that this journal did not send
-TOMBSTONE_NS = 24 * 3_600 * SECOND_NS  # how long an order that was never placed is remembered
+EXTERNAL = "external"  # the strategy of orders that this journal did not send
+TOMBSTONE_NS = 24 * 3_600 * SECOND_NS  # how long an order that was never placed stays in state
 
 
 class Order(msgspec.Struct, frozen=True):
@@ -40,16 +40,16 @@ class Order(msgspec.Struct, frozen=True):
     created_ns: int
     updated_seq: int
     updated_ns: int
-    expires_ns: int = 0  # past this the request was not sent
+    expires_ns: int = 0  # the shell does not send the request after this
     proof_ns: int = 0  # see OrderUnknown
     venue_order_id: str = ""
     filled_quantity: Decimal = ZERO
     filled_notional: Decimal = ZERO
-    filled_reported: Decimal = ZERO  # what the venue says was filled; above filled_quantity: fills are missing
+    filled_reported: Decimal = ZERO  # the venue's count; above filled_quantity: fills are missing
     reported_ns: int = 0  # when that last rose
     fill_ids: tuple[str, ...] = ()
     cancel_seq: int = 0  # seq of the cancel REQUEST in flight; 0: none
-    cancel_ns: int = 0  # when its cancel was last asked for: not again at once
+    cancel_ns: int = 0  # time of the last cancel, which is not repeated at once
     ask_seq: int = 0  # seq of the query in flight
     asks: int = 0
     reason: str = ""
@@ -61,50 +61,56 @@ class Order(msgspec.Struct, frozen=True):
 
 
 class Orders(msgspec.Struct, frozen=True):
-    """Live orders, and closed ones until they are old, apart: what happens at every quote looks at the live ones only."""
+    """Live orders, and closed ones until they are old. They are apart since a quote concerns live orders only."""
 
     live: dict[str, Order] = {}
     closed: dict[str, Order] = {}
     by_venue_id: dict[str, str] = {}  # "instrument venue_order_id" -> client order id
-    owing: tuple[str, ...] = ()  # orders that the venue says filled more than we booked
+    owing: tuple[str, ...] = ()  # orders with missing fills: the venue counts more than is recorded
 
     def get(self, client_order_id: str) -> Order | None:
+        """Return an order by our id."""
         return self.live.get(client_order_id) or self.closed.get(client_order_id)
 
+    def known(self, client_order_id: str) -> Order:
+        """Return an order that must exist."""
+        order = self.live.get(client_order_id) or self.closed.get(client_order_id)
+        assert order is not None, f"no order {client_order_id}"
+        return order
+
     def all(self) -> list[Order]:
-        """Oldest first."""
+        """Return all orders, oldest first."""
         return sorted((*self.closed.values(), *self.live.values()), key=_age)
 
     def live_by_age(self) -> list[Order]:
-        """The live ones, oldest first. What is put out goes by this: a dict's own order is lost in a snapshot or a restart."""
+        """Return live orders, oldest first. Outputs follow this order, since a snapshot loses a dict's own."""
         return sorted(self.live.values(), key=_age)
 
     def find(self, instrument: str, client_order_id: str, venue_order_id: str) -> Order | None:
-        """By the venue's id, which names one order for ever, or by ours.
+        """Return an order by the venue's id, which names one order for ever, or by ours.
 
-        Ours alone proves nothing where the venue's ids differ: others on the account may use an id again, also on
-        another instrument (binance_spot.md section 9). But an order of ours that has no venue id yet is named by ours first:
-        a venue that was reset, as testnets are, gives old ids to new orders.
+        Our id alone proves nothing if the venue's ids differ: others on the account may use an id again, also for
+        another instrument (binance_spot.md section 9). But an order of ours without a venue id is found by ours first: a
+        venue that was reset, as testnets are, gives old ids to new orders.
         """
-        mine = self.get(client_order_id)
-        if mine is not None and mine.order.instrument == instrument and not mine.venue_order_id:
-            return mine
-        found = self.get(self.by_venue_id.get(f"{instrument} {venue_order_id}", ""))
-        if found is not None:
-            return found
-        found = self.get(client_order_id)
-        if found is None or found.order.instrument != instrument:
-            return None
-        other = found.venue_order_id and venue_order_id and found.venue_order_id != venue_order_id
-        return None if other else found
+        own = self.get(client_order_id)
+        if own is not None and own.order.instrument != instrument:
+            own = None
+        if own is not None and not own.venue_order_id:
+            return own
+        by_venue_id = self.get(self.by_venue_id.get(f"{instrument} {venue_order_id}", ""))
+        if by_venue_id is not None or own is None:
+            return by_venue_id
+        return own if not venue_order_id or own.venue_order_id == venue_order_id else None
 
 
 def _age(order: Order) -> tuple[int, int, str]:
-    """Of those of one step the ids tell, which end in numbers: 998 comes before 1001."""
+    """Return the sort key of age. Ids of one step end in numbers, so the shorter comes first: 998 before 1001."""
     return order.created_ns, len(order.client_order_id), order.client_order_id
 
 
 def reduce(orders: Orders, change: Change, at: Stamp) -> Orders:
+    """Fold requests about orders, their answers, and facts."""
     match change:
         case Requested():
             return _requested(orders, change, at)
@@ -117,7 +123,7 @@ def reduce(orders: Orders, change: Change, at: Stamp) -> Orders:
         case OrderFilled():
             return _filled(orders, change, at)
         case OrderClosed():
-            reported = max(_known(orders, change.client_order_id).filled_reported, change.filled_quantity)
+            reported = max(orders.known(change.client_order_id).filled_reported, change.filled_quantity)
             fields = {"reason": change.reason, "filled_reported": reported, "reported_ns": at.time_ns}
             return _report(orders, change.client_order_id, Report(change.status), at, **fields)
         case OrderUnknown():
@@ -127,17 +133,24 @@ def reduce(orders: Orders, change: Change, at: Stamp) -> Orders:
         case OrderNotPlaced():
             return _report(orders, change.client_order_id, Report.PROVED_ABSENT, at, reason=change.reason)
         case CancelSettled():
-            order = _known(orders, change.client_order_id)
+            order = orders.known(change.client_order_id)
             return _put(orders, replace(order, cancel_seq=0, reason=change.outcome))
         case _:
             return orders
 
 
 def forget_closed(orders: Orders, now_ns: int, *, keep_ns: int, confirmed: Mapping[str, int]) -> Orders:
-    """The age rule: a closed order leaves state once it is old and a reconciliation has confirmed all of its fills.
+    """Drop closed orders that are old and whose fills a reconciliation has confirmed.
 
-    Before that, a page of fills would find fills whose order nobody knows, and book them a second time. Tombstones stay for
-    a day: nothing that was on its way then is still on its way.
+    Without the order, a page of fills would be recorded a second time. An order that was never placed stays for a day:
+    no message is on its way for longer.
+
+    Args:
+        orders: The orders.
+        now_ns: Session time.
+        keep_ns: How long a closed order stays.
+        confirmed: Instrument -> the last confirmed fill id.
+
     """
     kept = {
         name: order
@@ -148,14 +161,10 @@ def forget_closed(orders: Orders, now_ns: int, *, keep_ns: int, confirmed: Mappi
     }
     if len(kept) == len(orders.closed):
         return orders
-    named = {venue_id: name for venue_id, name in orders.by_venue_id.items() if name in kept or name in orders.live}
-    return Orders(orders.live, kept, named, orders.owing)
-
-
-def _known(orders: Orders, client_order_id: str) -> Order:
-    order = orders.get(client_order_id)
-    assert order is not None, f"no order {client_order_id}"
-    return order
+    by_venue_id = {
+        venue_id: name for venue_id, name in orders.by_venue_id.items() if name in kept or name in orders.live
+    }
+    return Orders(orders.live, kept, by_venue_id, orders.owing)
 
 
 def _put(orders: Orders, order: Order) -> Orders:
@@ -163,10 +172,10 @@ def _put(orders: Orders, order: Order) -> Orders:
     live, closed, by_venue_id, owing = orders.live, orders.closed, orders.by_venue_id, orders.owing
     if order.status in LIVE:
         live = {**live, name: order}
-        if name in closed:  # a tombstone that revived
+        if name in closed:  # the venue has it after all
             closed = {other: value for other, value in closed.items() if other != name}
     else:
-        if order.ask_seq or order.cancel_seq:  # what is still asked about it changes nothing any more
+        if order.ask_seq or order.cancel_seq:  # their answers change nothing any more
             order = replace(order, ask_seq=0, cancel_seq=0)
         closed = {**closed, name: order}
         if name in live:
@@ -185,7 +194,8 @@ def _requested(orders: Orders, change: Requested, at: Stamp) -> Orders:
     match request.purpose:
         case Purpose.PLACE:
             assert request.order is not None, "a place request carries its order"
-            assert orders.get(request.client_order_id) is None, f"{request.client_order_id} was used before"
+            name = request.client_order_id
+            assert name not in {**orders.live, **orders.closed}, f"{name} was used before"
             order = Order(
                 client_order_id=request.client_order_id,
                 strategy=request.strategy,
@@ -199,10 +209,10 @@ def _requested(orders: Orders, change: Requested, at: Stamp) -> Orders:
             )
             return _put(orders, order)
         case Purpose.CANCEL:
-            order = _known(orders, request.client_order_id)
+            order = orders.known(request.client_order_id)
             return _put(orders, replace(order, cancel_seq=at.seq, cancel_ns=at.time_ns))
         case Purpose.QUERY_ORDER if orders.get(request.client_order_id) is not None:
-            order = _known(orders, request.client_order_id)
+            order = orders.known(request.client_order_id)
             return _put(orders, replace(order, ask_seq=at.seq, asks=order.asks + 1))
         case _:
             return orders
@@ -232,7 +242,7 @@ def _adopted(change: OrderAdopted, at: Stamp) -> Order:
 
 
 def _report(orders: Orders, client_order_id: str, report: Report, at: Stamp, **fields: Any) -> Orders:
-    order = _known(orders, client_order_id)
+    order = orders.known(client_order_id)
     status = after(order.status, report)
     if status is None:
         return orders
@@ -241,14 +251,14 @@ def _report(orders: Orders, client_order_id: str, report: Report, at: Stamp, **f
 
 def _accepted(orders: Orders, change: OrderAccepted, at: Stamp) -> Orders:
     orders = _report(orders, change.client_order_id, Report.ACCEPTED, at, venue_order_id=change.venue_order_id)
-    order = _known(orders, change.client_order_id)
+    order = orders.known(change.client_order_id)
     if change.filled_quantity <= order.filled_reported:
         return orders
     return _put(orders, replace(order, filled_reported=change.filled_quantity, reported_ns=at.time_ns))
 
 
 def _filled(orders: Orders, fill: OrderFilled, at: Stamp) -> Orders:
-    order = _known(orders, fill.client_order_id)
+    order = orders.known(fill.client_order_id)
     assert fill.fill_id not in order.fill_ids, f"fill {fill.fill_id} of {fill.client_order_id} was booked before"
     filled = order.filled_quantity + fill.quantity
     report = Report.FULL_FILL if filled >= order.order.quantity else Report.PART_FILL

@@ -89,6 +89,14 @@ class Average(msgspec.Struct, frozen=True):
     length: int
 
 
+class Indicator(msgspec.Struct, frozen=True):
+    """Any indicator of engine/market/indicators, by its kind: `Indicator("slow", "ema", {"length": 50})`."""
+
+    name: str
+    kind: str
+    parameters: Mapping[str, int | float | str] = MappingProxyType({})
+
+
 class Place(msgspec.Struct, frozen=True):
     """The wish for a new order. `because` names what it was decided on."""
 
@@ -122,7 +130,7 @@ class Decision(NamedTuple):
 
 
 class Strategy(Protocol):
-    """The shape of a strategy class (see the module's head). `averages` and `bars_s` (lengths in seconds) may be left out."""
+    """The shape of a strategy class (see the module's head). `averages`, `indicators` and `bars_s` (lengths in seconds) are optional."""
 
     version: str
     instruments: tuple[str, ...]
@@ -137,7 +145,7 @@ class Strategy(Protocol):
 class View:
     """What a strategy may look at: read-only, as of this record. Instruments go by the name the strategy declared."""
 
-    __slots__ = ("_account", "_averages", "_instruments", "_market", "_name", "time_ns")
+    __slots__ = ("_account", "_indicators", "_instruments", "_market", "_name", "time_ns")
 
     def __init__(
         self,
@@ -147,13 +155,13 @@ class View:
         market: Market,
         time_ns: int,
         instruments: Mapping[str, tuple[int, Instrument]],
-        averages: Mapping[tuple[str, str], int],
+        indicators: Mapping[tuple[str, str], int],
     ) -> None:
         self._name = name
         self._account = account
         self._market = market
         self._instruments = instruments
-        self._averages = averages
+        self._indicators = indicators
         self.time_ns = time_ns
 
     def __repr__(self) -> str:
@@ -178,10 +186,13 @@ class View:
         return self._market.bars(self._instruments[name][0], seconds * SECOND_NS)
 
     def average(self, name: str, instrument: str) -> float | None:
-        """A declared average; None until as many quote changes as its length were seen."""
-        index = self._averages[name, instrument]
-        warm = self._market.ema_count(index) >= self._market.average_specs[index].length
-        return self._market.ema(index) if warm else None
+        """Return a declared average; None until as many quote changes as its length were seen."""
+        return self.indicator(name, instrument)
+
+    def indicator(self, name: str, instrument: str) -> float | None:
+        """Return the value of a declared average or indicator; None until it is warm."""
+        index = self._indicators[name, instrument]
+        return self._market.indicator(index) if self._market.is_warm(index) else None
 
     def orders(self, name: str | None = None) -> list[Order]:
         """The strategy's own live orders, oldest first."""

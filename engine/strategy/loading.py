@@ -19,13 +19,15 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 import msgspec
 
+from engine.market.indicators.registry import UnknownIndicatorError, indicator_spec
 from engine.market.predicates import CannotCompileError, CompiledPredicate, compile_predicate
-from engine.session_record import Declared, StrategySettings
+from engine.session_record import Declared, RuleSettings, StrategySettings
 from engine.state.orders import EXTERNAL
 from engine.strategy.api import (
     Average,
     CrossOver,
     Every,
+    Indicator,
     OnQuote,
     Predicate,
     PriceMove,
@@ -92,6 +94,7 @@ class LoadedStrategy(msgspec.Struct, frozen=True):
     cadence: OnQuote | Every
     instruments: tuple[str, ...]
     averages: tuple[Average, ...]
+    indicators: tuple[Indicator, ...]
     bars_s: tuple[int, ...]
     parameters: Any
     outside: "ModuleGuard | None" = None
@@ -195,6 +198,7 @@ def as_recorded(draft: StrategySettings) -> StrategySettings:
         every_ms=cadence.ms if isinstance(cadence, Every) else 0,
         throttle_ms=cadence.throttle_ms if isinstance(cadence, OnQuote) else 0,
         averages=tuple((average.name, average.length) for average in loaded.averages),
+        indicators=tuple((each.name, each.kind, dict(each.parameters)) for each in loaded.indicators),
         bars_s=loaded.bars_s,
         cross=(when.first, when.second) if isinstance(when, CrossOver) else None,
         move_ppm=when.ppm if isinstance(when, PriceMove) else 0,
@@ -216,6 +220,7 @@ def declared_only(settings: StrategySettings) -> LoadedStrategy:
         cadence=Every(declared.every_ms) if declared.every_ms else OnQuote(declared.throttle_ms, _when(declared)),
         instruments=declared.instruments,
         averages=tuple(Average(name, length) for name, length in declared.averages),
+        indicators=tuple(Indicator(*each) for each in declared.indicators),
         bars_s=declared.bars_s,
         parameters=None,
     )
@@ -241,7 +246,7 @@ def load(settings: StrategySettings) -> LoadedStrategy:
     Raises StrategyError where the code reaches for what a repeatable decision may not, or where the class is not a strategy.
     """
     for name, text in settings.sources.items():
-        _refuse(name, text, frozenset(settings.sources))
+        refuse_source(name, text, frozenset(settings.sources))
     modules: dict[str, ModuleType] = {}
     try:
         loaded = _loaded(settings, modules)
@@ -252,7 +257,7 @@ def load(settings: StrategySettings) -> LoadedStrategy:
 
 
 def _loaded(settings: StrategySettings, modules: dict[str, ModuleType]) -> LoadedStrategy:
-    module = _run(settings.module, settings, modules)
+    module = run_module(settings.module, settings, modules)
     cls = getattr(module, settings.cls, None)
     if not isinstance(cls, type):
         classes = sorted(
@@ -274,7 +279,12 @@ def _imports(tree: ast.AST) -> list[tuple[str, int]]:
     return found
 
 
-def _refuse(name: str, text: str, own: frozenset[str]) -> None:
+def refuse_source(name: str, text: str, own: frozenset[str]) -> None:
+    """Refuse source text that reaches for what a repeatable decision may not.
+
+    Raises:
+        StrategyError: The text says which line, and why.
+    """
     try:
         tree = ast.parse(text, filename=f"{name}.py")
     except SyntaxError as error:
@@ -325,7 +335,12 @@ def _refuse_inner_modules(name: str, tree: ast.AST) -> None:
             raise StrategyError(f"{name}.py line {line}: a strategy may not reach for {module}.{attribute}")
 
 
-def _run(name: str, settings: StrategySettings, modules: dict[str, ModuleType]) -> ModuleType:
+def run_module(name: str, settings: StrategySettings | RuleSettings, modules: dict[str, ModuleType]) -> ModuleType:
+    """Run the recorded source of a module, and of those that it imports, into `modules`.
+
+    Raises:
+        StrategyError: The source does not load.
+    """
     if name in modules:
         return modules[name]
 
@@ -334,7 +349,7 @@ def _run(name: str, settings: StrategySettings, modules: dict[str, ModuleType]) 
     ) -> ModuleType:
         top = wanted.split(".", maxsplit=1)[0]
         if top in settings.sources:
-            return _run(top, settings, modules)
+            return run_module(top, settings, modules)
         return builtins.__import__(wanted, names, scope, fromlist, level)
 
     module = ModuleType(f"strategy_{settings.name}_{name}")
@@ -360,8 +375,9 @@ def _declared(settings: StrategySettings, cls: type[Any]) -> LoadedStrategy:
         raise StrategyError(f"{where}: Every takes a whole number of milliseconds above 0, not {cls.cadence.ms!r}")
     if isinstance(cls.cadence, OnQuote) and not (type(cls.cadence.throttle_ms) is int and cls.cadence.throttle_ms >= 0):
         raise StrategyError(f"{where}: throttle_ms is a whole number of milliseconds, not {cls.cadence.throttle_ms!r}")
+    indicators = _declared_indicators(where, cls)
     if isinstance(cls.cadence, OnQuote):
-        _check_when(where, cls.cadence.when, {average.name for average in getattr(cls, "averages", ())})
+        _check_when(where, cls.cadence.when, {each.name for each in (*getattr(cls, "averages", ()), *indicators)})
     if settings.name == EXTERNAL:
         raise StrategyError(f"{where}: {EXTERNAL!r} is the name under which orders of others on the account are kept")
     for part in (cls.Parameters, cls.State):
@@ -388,12 +404,30 @@ def _declared(settings: StrategySettings, cls: type[Any]) -> LoadedStrategy:
         cadence=cls.cadence,
         instruments=tuple(cls.instruments),
         averages=tuple(getattr(cls, "averages", ())),
+        indicators=indicators,
         bars_s=tuple(getattr(cls, "bars_s", ())),
         parameters=parameters,
         look=_look(where, cls, parameters)
         if isinstance(cls.cadence, OnQuote) and isinstance(cls.cadence.when, Predicate)
         else None,
     )
+
+
+def _declared_indicators(where: str, cls: type[Any]) -> tuple[Indicator, ...]:
+    """Return the declared indicators, each with a known kind and parameters that its spec accepts."""
+    indicators = tuple(getattr(cls, "indicators", ()))
+    names = {average.name for average in getattr(cls, "averages", ())}
+    for each in indicators:
+        if not isinstance(each, Indicator):
+            raise StrategyError(f"{where}: `indicators` has {each!r}; write Indicator(name, kind, parameters)")
+        if each.name in names:
+            raise StrategyError(f"{where}: two indicators have the name {each.name!r}")
+        names.add(each.name)
+        try:
+            indicator_spec(each.kind, "", each.parameters)
+        except (UnknownIndicatorError, TypeError, ValueError) as error:
+            raise StrategyError(f"{where}: indicator {each.name!r}: {error}") from None
+    return indicators
 
 
 def _check_when(where: str, when: Any, averages: set[str]) -> None:
@@ -424,7 +458,8 @@ def _look(where: str, cls: type[Any], parameters: Any) -> CompiledPredicate:
             for field in fields(parameters)
             if isinstance(value := getattr(parameters, field.name), int | float | Decimal)
         }
-        return compile_predicate(wants.__func__, numbers, len(getattr(cls, "averages", ())))
+        declared = (*getattr(cls, "averages", ()), *getattr(cls, "indicators", ()))
+        return compile_predicate(wants.__func__, numbers, len(declared))
     except CannotCompileError as error:
         raise StrategyError(f"{where}: `wants` cannot be compiled: {error}") from None
     except OverflowError:

@@ -22,21 +22,21 @@ def refresh(runner: StrategyRunner, state: State) -> None:
     if state.predicate_parts and all(map(is_, parts, state.predicate_parts)):
         return
     state.predicate_parts = parts
-    state.market.lull()
+    state.market.disable_predicates()
     if account.modes.mode is not Mode.RUNNING or account.modes.stopping_since_ns:
         return
     for name, trigger in runner.compiled.items():
         if not account.strategies.of(name).stopped_for:
             for index, instrument in runner.instruments_of(name):
                 position = float(account.positions.of(name, instrument.id).quantity)
-                state.market.show(trigger, index, _own_orders(account, name, instrument), position)
+                state.market.refresh_predicate(trigger, index, _own_orders(account, name, instrument), position)
 
 
 def disable(state: State) -> None:
     """Disable all compiled predicates, before a record that is only rebuilt."""
     if state.predicate_parts:
         state.predicate_parts = ()
-        state.market.lull()
+        state.market.disable_predicates()
 
 
 def _own_orders(account: Account, strategy: str, instrument: Instrument) -> tuple[int, ...]:

@@ -12,8 +12,9 @@ from typing import Final
 from engine.bodies import NoteLevel
 from engine.facts import StrategyChanged, StrategyStopped
 from engine.market.market_state import Market
-from engine.model import Instrument, OrderType, Side, TimeInForce, find_instrument
+from engine.model import Instrument, OrderType, Side, TimeInForce
 from engine.money import MONEY
+from engine.order_terms import TERMS
 from engine.state.session_state import Account
 from engine.state.strategy_states import StrategyStatus
 from engine.step_context import StepContext
@@ -35,16 +36,16 @@ class StrategyRunner:
         strategies: dict[str, LoadedStrategy],
         instruments: dict[str, Instrument],
         indexes: dict[str, int],
-        averages: dict[tuple[str, str, str], int],
+        indicators: dict[tuple[str, str, str], int],
         triggers: dict[str, int],
     ) -> None:
         """Prepare the views of all strategies.
 
         Args:
             strategies: By name.
-            instruments: The session's instruments, by id.
+            instruments: The session's instruments, by every name that a strategy may use.
             indexes: Instrument id -> its index in the market.
-            averages: (strategy, average, instrument as declared) -> index in the market.
+            indicators: (strategy, indicator, instrument as declared) -> index in the market.
             triggers: Strategy -> its trigger's number in the market, for those that the market triggers.
 
         """
@@ -55,13 +56,15 @@ class StrategyRunner:
             name: {
                 declared: (indexes[instrument.id], instrument)
                 for declared in loaded.instruments
-                if (instrument := find_instrument(instruments, declared))
+                if (instrument := instruments.get(declared))
             }
             for name, loaded in strategies.items()
         }
-        self._averages = {
+        self._indicators = {
             name: {
-                (average, declared): index for (owner, average, declared), index in averages.items() if owner == name
+                (indicator, declared): index
+                for (owner, indicator, declared), index in indicators.items()
+                if owner == name
             }
             for name in strategies
         }
@@ -69,10 +72,6 @@ class StrategyRunner:
     def instruments_of(self, strategy: str) -> Iterable[tuple[int, Instrument]]:
         """Return (index in the market, instrument) of what a strategy declared and the session has."""
         return self._views[strategy].values()
-
-    def has_compiled(self, names: Sequence[str]) -> bool:
-        """Return True if one of the named strategies has a compiled predicate."""
-        return bool(self.compiled) and any(name in self.compiled for name in names)
 
     def first_decision(
         self, account: Account, market: Market, time_ns: int, names: Sequence[str]
@@ -143,9 +142,9 @@ class StrategyRunner:
                 market=market,
                 time_ns=time_ns,
                 instruments=self._views[name],
-                averages=self._averages[name],
+                indicators=self._indicators[name],
             )
-            if loaded.look is not None and not market.wants_again(self._triggers[name], loaded.look, time_ns):
+            if loaded.look is not None and not market.predicate_holds(self._triggers[name], loaded.look, time_ns):
                 raise AssertionError(
                     "`wants` says no in plain Python where its machine code said yes: "
                     "its numbers are not the same in both"
@@ -171,6 +170,8 @@ def _check(intent: Intent) -> None:
         for field, kind in PLACE_FIELDS:
             if not isinstance(getattr(intent, field), kind):
                 raise TypeError(f"{field} must be a {kind.__name__}, not {getattr(intent, field)!r}")
+        if not TERMS[intent.type].is_placeable:
+            raise ValueError(f"a strategy cannot place an order of type {intent.type}")
         for field in ("quantity", "price"):
             number = getattr(intent, field)
             if not isinstance(number, Decimal) or not number.is_finite() or abs(number) > NUMBER_MAX:

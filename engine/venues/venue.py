@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.events import Event
-from engine.model import Instrument, OrderType, Side, TimeInForce
+from engine.model import Instrument, Side
+from engine.order_terms import Terms
 from engine.requests import LinkPlan, Unsigned
 
 Rows = NDArray[np.int64]
@@ -53,15 +54,8 @@ class Venue(MarketVenue, Protocol):
 
     client_order_id_max: int
 
-    def place(  # noqa: PLR0917 - the parts of an order, in the order in which a trader says them
-        self,
-        client_order_id: str,
-        instrument: Instrument,
-        side: Side,
-        type: OrderType,  # noqa: A002 - the trade's own word
-        quantity: Decimal,
-        price: Decimal | None,
-        time_in_force: TimeInForce,
+    def place(
+        self, client_order_id: str, instrument: Instrument, side: Side, quantity: Decimal, terms: Terms
     ) -> Unsigned: ...
 
     def cancel(self, instrument: Instrument, client_order_id: str) -> Unsigned: ...

@@ -1,1 +1,1 @@
-"""Captures of other tools as sessions: one file a format, and one that writes what they read. Knows nothing of engine."""
+"""Import of other tools' captures as sessions: one file per format, and one module that writes. Knows nothing of engine."""

@@ -1,8 +1,8 @@
 """Binance's public data archives (data.binance.vision): trades, aggTrades and klines, csv or zip, spot or futures.
 
-Which table it is follows from the columns, as documented in binance/binance-public-data; futures files begin with their
-names. Times are in ms, in spot files of 2025 and later in us: told by their digits. They are the venue's, since an archive
-has no receive time; a kline stands at its close time, for before it nobody can have known it.
+The columns identify the table, as documented in binance/binance-public-data; futures files begin with their names. Times
+are in ms, and in us in spot files since 2025; the number of digits distinguishes them. They are the venue's times, because
+an archive has no receive time. A kline gets its close time, because its values were unknown before.
 """
 
 import re
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import NamedTuple
 
-from journal.importing.lines import CapturedRow, LineReader, Lines
+from journal.importing.lines import CapturedRow, CaptureLines, CaptureReader
 from journal.importing.stamps import UNIT_NS, UNIT_OF_DIGITS
 from journal.record import Kind
 
@@ -22,16 +22,18 @@ _TIME, _BOOL, _NUMBER = rb"(\d{13}|\d{16})", rb"(?:true|false)", rb"-?\d+(?:\.\d
 
 
 class _Table(NamedTuple):
+    """One table of the archives: its columns and the pattern of its lines."""
+
     name: str
     columns: tuple[str, ...]
-    time: int  # index of the column whose time the row stands at
+    time: int  # index of the column with the row's time
     shape: re.Pattern[bytes]
 
 
 def _table(name: str, time: str, columns: str) -> _Table:
-    """Columns that begin with `is_` hold True or False, all others numbers; that of the time is the one group."""
+    """Return a table. Columns named `is_...` contain True or False, all others numbers; the time column is the one group."""
     names = tuple(columns.split())
-    shape = b",".join(_TIME if each == time else _BOOL if each.startswith("is_") else _NUMBER for each in names)
+    shape = b",".join(_TIME if column == time else _BOOL if column.startswith("is_") else _NUMBER for column in names)
     return _Table(name, names, names.index(time), re.compile(shape + rb"\r?", re.IGNORECASE))
 
 
@@ -53,7 +55,8 @@ TABLES = (
 _HEADER = re.compile(rb"[a-z_]+(?:,[a-z_]+){5,11}\r?", re.IGNORECASE)
 
 
-def looks_so(head: bytes, name: str) -> bool:  # noqa: ARG001 - the shape that formats share
+def is_format(head: bytes, _name: str) -> bool:
+    """Return True if the first or second line has the columns of a known table."""
     lines = head.split(b"\n")
     return any(_table_of(line) is not None for line in (lines[1:2] if _HEADER.fullmatch(lines[0]) else lines[:1]))
 
@@ -62,35 +65,37 @@ def _table_of(line: bytes) -> _Table | None:
     return next((table for table in TABLES if table.shape.fullmatch(line)), None)
 
 
-def read(lines: Lines) -> LineReader:
-    """A line that has not the first one's columns, or not its unit of time, is damage."""
+def read(lines: CaptureLines) -> CaptureReader:
+    """Read a file of one table. A line with other columns or another unit of time is damage."""
     header = None
     first = next(lines, None)
     if first is not None and _HEADER.fullmatch(first):
         header, first = first, next(lines, None)
     if first is None:
-        raise lines.damaged("the file holds no row", line=lines.number + 1)
+        raise lines.damaged("the file has no rows", line=lines.number + 1)
     table = _table_of(first)
     if table is None:
-        raise lines.damaged("has not the columns of trades, aggTrades or klines")
+        raise lines.damaged("does not have the columns of trades, aggTrades or klines")
     match = table.shape.fullmatch(first)
     assert match is not None
     digits = len(match[1])
     unit = UNIT_OF_DIGITS[digits]
     about = {"unit": unit, "table": table.name, "columns": list(table.columns), "time": table.columns[table.time]}
     rows = _rows(lines, first, table, digits, UNIT_NS[unit])
-    return LineReader("venue", about, rows if header is None else chain((_header(header),), rows))
+    return CaptureReader("venue", about, rows if header is None else chain((_header(header),), rows))
 
 
 def _header(line: bytes) -> CapturedRow:
     return CapturedRow(None, None, Kind.LINK, {"state": "header", "text": line.decode()})
 
 
-def _rows(lines: Lines, first: bytes, table: _Table, digits: int, unit_ns: int) -> Iterator[CapturedRow]:
+def _rows(lines: CaptureLines, first: bytes, table: _Table, digits: int, unit_ns: int) -> Iterator[CapturedRow]:
     for line in chain((first,), lines):
         match = table.shape.fullmatch(line)
         if match is None:
-            raise lines.damaged(f"has not the {len(table.columns)} columns of {table.name}")
+            raise lines.damaged(f"does not have the {len(table.columns)} columns of {table.name}")
         if len(match[1]) != digits:
-            raise lines.damaged(f"its {table.columns[table.time]} has not the {digits} digits of the lines before")
+            raise lines.damaged(
+                f"its {table.columns[table.time]} does not have the {digits} digits of the lines before"
+            )
         yield CapturedRow(int(match[1]) * unit_ns, line)

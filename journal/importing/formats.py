@@ -1,4 +1,4 @@
-"""The formats by name, and the guess from a file's first bytes. A new format is one file and one line here."""
+"""The import formats by name, and the guess from a file's first bytes. A new format is one module and one line here."""
 
 from collections.abc import Callable
 from functools import partial
@@ -7,52 +7,62 @@ from typing import NamedTuple
 
 from journal.errors import CaptureRefusedError
 from journal.importing import binance_archive, cryptofeed, hftbacktest, lean_tick, ndjson
-from journal.importing.lines import LineReader, Lines
+from journal.importing.lines import CaptureLines, CaptureReader
 
 
-class Format(NamedTuple):
+class CaptureFormat(NamedTuple):
+    """A format: how to recognise and how to read its files."""
+
     name: str
     about: str
-    looks_so: Callable[[bytes, str], bool]  # by a file's first bytes and its name, of the file within where it is a zip
-    read: Callable[..., LineReader]
+    is_format: Callable[
+        [bytes, str], bool
+    ]  # gets a file's first bytes and its name, for a zip the name of the file inside
+    read: Callable[..., CaptureReader]
 
 
 _ALL = (hftbacktest, cryptofeed, lean_tick, binance_archive, ndjson)
-FORMATS: dict[str, Format] = {each.NAME: Format(each.NAME, each.ABOUT, each.looks_so, each.read) for each in _ALL}
+FORMATS: dict[str, CaptureFormat] = {
+    module.NAME: CaptureFormat(module.NAME, module.ABOUT, module.is_format, module.read) for module in _ALL
+}
 
 
 class ImportOptions(NamedTuple):
-    """What the caller says of the files. `format` None: guess it, each file for itself."""
+    """The caller's options. `format` None: guess the format of each file."""
 
     format: str | None = None
     time_field: str | None = None
     time_unit: str | None = None
 
 
-def reader_of(path: Path, wanted: ImportOptions) -> tuple[str, Callable[[Lines], LineReader]]:
-    """The format of a file and what reads it. CaptureRefusedError where no format fits it or the options do not fit the format."""
-    name = wanted.format or _guess(path)
+def choose_reader(path: Path, options: ImportOptions) -> tuple[str, Callable[[CaptureLines], CaptureReader]]:
+    """Return the name of a file's format and its reader.
+
+    Raises:
+        CaptureRefusedError: No format matches the file, or the options do not suit its format.
+    """
+    name = options.format or _guess(path)
     if name == ndjson.NAME:
-        return name, partial(ndjson.read, time_field=wanted.time_field, time_unit=wanted.time_unit)
-    if wanted.time_field is not None or wanted.time_unit is not None:
+        return name, partial(ndjson.read, time_field=options.time_field, time_unit=options.time_unit)
+    if options.time_field is not None or options.time_unit is not None:
         raise CaptureRefusedError(
-            f"{path} is of the format {name}, which states its times itself: leave --time-field and --time-unit away."
+            f"{path} has the format {name}, which states its own times. What to do: omit --time-field and --time-unit."
         )
     return name, FORMATS[name].read
 
 
 def _guess(path: Path) -> str:
-    lines = Lines(path)
+    lines = CaptureLines(path)
     try:
         head = lines.head()
     finally:
         lines.close()
     if not head:
-        raise CaptureRefusedError(f"{path} is empty: there is nothing to import.")
-    for name, each in FORMATS.items():
-        if each.looks_so(head, lines.name):
+        raise CaptureRefusedError(f"{path} is empty. What to do: name a file with lines to import.")
+    for name, candidate in FORMATS.items():
+        if candidate.is_format(head, lines.name):
             return name
     raise CaptureRefusedError(
-        f"{path} looks like none of the formats {', '.join(FORMATS)}. What to do: name its format with --format, which then "
-        "says what is wrong with the file."
+        f"{path} matches none of the formats {', '.join(FORMATS)}. What to do: name its format with --format; the import "
+        "then reports the first wrong line."
     )

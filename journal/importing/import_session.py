@@ -1,7 +1,7 @@
-"""Files of other tools become a session: the SESSION record says what was imported, then a record for each line.
+"""Import of other tools' files as a session: a SESSION record that lists the files, then one record per line.
 
-The session appears whole or not at all: it is written beside its place, and renamed when it is sealed. Its id follows from
-the files' contents, so an import made twice names itself the same, and is refused. Knows the formats by formats.py alone.
+The session is written under a temporary name and renamed once it is sealed. Its id is derived from the files' contents, so
+a second import of the same files gets the same name and is refused. Uses the formats only through formats.py.
 """
 
 import base64
@@ -17,43 +17,45 @@ from typing import Any
 import msgspec
 
 from journal.disk import sync_folder
-from journal.errors import CaptureRefusedError, DamagedCaptureError, JournalError
-from journal.importing.formats import ImportOptions, reader_of
-from journal.importing.lines import CapturedRow, LineReader, Lines
+from journal.errors import CaptureRefusedError, DamagedLineError, JournalError
+from journal.importing.formats import ImportOptions, choose_reader
+from journal.importing.lines import CapturedRow, CaptureLines, CaptureReader
 from journal.importing.stamps import LATEST_NS
 from journal.record import Kind, Record, canonical
 from journal.sessions import new_session_folder
 from journal.writer import JournalWriter
 
-BATCH_ROWS = 4_096  # of a frame, and of a wait for the disk
+BATCH_ROWS = 4_096  # rows of a frame, and between two waits for the disk
 BATCH_BYTES = 4 * 1024 * 1024
-WAIT_S_MAX = 60.0  # a disk that takes longer for one batch has failed us
-UNFINISHED = ".importing"  # ends the name of a session's folder until it is whole
+WAIT_S_MAX = 60.0  # a disk that needs longer for one batch has failed
+UNFINISHED = ".importing"  # suffix of a session's folder until it is complete
 SUFFIXES = (".gz", ".zip", ".dat", ".csv", ".json", ".jsonl", ".ndjson", ".txt")
 
 
 class Imported(msgspec.Struct, frozen=True):
+    """The outcome of `import_files`."""
+
     folder: Path
     session: str
     records: int
-    received: int  # FEED records: what came over the wire
+    received: int  # FEED records, which came over the wire
     formats: tuple[str, ...]
-    damage: tuple[str, ...]  # with `partial`: what was left out, and why
+    damage: tuple[str, ...]  # with `partial`: the damage before which each file ends
 
 
-class _File:
-    """A file on its way in: rows with their session time, which within a file never falls."""
+class _CaptureFile:
+    """A file during its import. The session times of its rows never fall."""
 
-    def __init__(self, path: Path, source: str, wanted: ImportOptions, *, partial: bool) -> None:
+    def __init__(self, path: Path, source: str, options: ImportOptions, *, partial: bool) -> None:
         self.path, self.source = path, source
-        self.damage: DamagedCaptureError | None = None
+        self.damage: DamagedLineError | None = None
         self._partial = partial
-        self._state = _state(path)
+        self._state = _file_state(path)
         self.sha256, self.size = _digest(path)
-        self.format, read = reader_of(path, wanted)
-        self.lines = Lines(path)
+        self.format, read = choose_reader(path, options)
+        self.lines = CaptureLines(path)
         try:
-            self.reading: LineReader = read(self.lines)
+            self.reading: CaptureReader = read(self.lines)
             self._rows = self._up_to_damage()
             self._early = self._until_stamped()
         except BaseException:
@@ -66,7 +68,7 @@ class _File:
                 if row.stamp_ns is not None and not 0 <= row.stamp_ns <= LATEST_NS:
                     raise self.lines.damaged("its time is not between the years 1970 and 2262")
                 yield row
-        except DamagedCaptureError as error:
+        except DamagedLineError as error:
             if not self._partial:
                 raise
             self.damage = error
@@ -77,16 +79,20 @@ class _File:
             early.append(row)
             if row.stamp_ns is not None:
                 return early
-        raise self.damage or CaptureRefusedError(f"{self.path} holds no line with a time.")
+        raise self.damage or CaptureRefusedError(f"{self.path} has no line with a time.")
 
     @property
     def start_ns(self) -> int:
+        """The first time that the file states."""
         start_ns = self._early[-1].stamp_ns
         assert start_ns is not None
         return start_ns
 
-    def timed(self) -> Iterator[tuple[int, CapturedRow, "_File"]]:
-        """Lines that state no time stand at the one before them, the first ones at the first that does."""
+    def timed(self) -> Iterator[tuple[int, CapturedRow, "_CaptureFile"]]:
+        """Yield rows with session time and file.
+
+        Lines without a time get that of the line before, and the first lines get the first time of the file.
+        """
         now_ns = self.start_ns
         for rows in (self._early, self._rows):
             for row in rows:
@@ -94,12 +100,13 @@ class _File:
                     now_ns = row.stamp_ns
                 yield now_ns, row, self
         self.lines.close()
-        if _state(self.path) != self._state:
+        if _file_state(self.path) != self._state:
             raise CaptureRefusedError(
-                f"{self.path} was changed while it was read. What to do: import it when nobody writes it any more."
+                f"{self.path} was changed while it was read. What to do: import it once its writer has ended."
             )
 
     def about(self) -> dict[str, Any]:
+        """Return the description of the file for the SESSION record."""
         return {
             "name": self.path.name,
             "bytes": self.size,
@@ -113,7 +120,7 @@ class _File:
 
 def import_files(
     paths: Sequence[Path],
-    wanted: ImportOptions,
+    options: ImportOptions,
     *,
     journals: Path,
     into: Path | None = None,
@@ -121,18 +128,28 @@ def import_files(
     partial: bool = False,
     about: Mapping[str, Any] | None = None,
 ) -> Imported:
-    """One session of all the files, in the order of their times; what they say of one moment in the order of `paths`.
+    """Import files as one session, merged by their times.
 
-    In `journals` under its own name, or in the folder `into`, which must not exist. `source` is every record's, else
-    `import.<file>`. `about` is said in the SESSION record beside what is said here. With `partial`, what comes before a
-    file's damage is kept, and a NOTE says what was left out; else a DamagedCaptureError leaves nothing behind.
-    CaptureRefusedError where a file or the options cannot be used, or the session is there already.
+    Records with equal times are in the order of `paths`.
+
+    Args:
+        paths: The files.
+        options: Formats and times.
+        journals: The folder in which the session gets its own name.
+        into: The new folder, in place of a name in `journals`.
+        source: The source of every record. None: `import.<file>`.
+        partial: True keeps the lines before a file's damage, and a NOTE names the rest. False: damage is an error.
+        about: More fields for the SESSION record.
+
+    Raises:
+        CaptureRefusedError: A file or the options cannot be used, or the session exists.
+        DamagedLineError: A file is damaged. Nothing was kept.
     """
-    files: list[_File] = []
+    files: list[_CaptureFile] = []
     try:
-        for path, name in zip(paths, _sources(paths, source), strict=True):
-            files.append(_File(path, name, wanted, partial=partial))
-        session = _session_id(files, wanted, partial=partial)
+        for path, name in zip(paths, _source_names(paths, source), strict=True):
+            files.append(_CaptureFile(path, name, options, partial=partial))
+        session = _session_id(files, options, partial=partial)
         start_ns = min(file.start_ns for file in files)
         folder = new_session_folder(journals, start_ns, session) if into is None else into
         first = {
@@ -141,7 +158,7 @@ def import_files(
             "started_ns": start_ns,
             "import": {"files": [file.about() for file in files], "partial": partial},
         }
-        records, received = _written(folder, start_ns, first, files)
+        records, received = _write_session(folder, start_ns, first, files)
     finally:
         for file in files:
             file.lines.close()
@@ -151,14 +168,14 @@ def import_files(
         records=records,
         received=received,
         formats=tuple(file.format for file in files),
-        damage=tuple(file.damage.said for file in files if file.damage is not None),
+        damage=tuple(file.damage.summary for file in files if file.damage is not None),
     )
 
 
 # ---- what things are called ------------------------------------------------------------------------
 
 
-def _sources(paths: Sequence[Path], source: str | None) -> list[str]:
+def _source_names(paths: Sequence[Path], source: str | None) -> list[str]:
     if source is not None:
         return [source] * len(paths)
     names: list[str] = []
@@ -167,20 +184,20 @@ def _sources(paths: Sequence[Path], source: str | None) -> list[str]:
         while stem.lower().endswith(SUFFIXES):
             stem = stem.rpartition(".")[0]
         name = f"import.{stem}"
-        same = sum(each == name or each.startswith(f"{name}#") for each in names)
+        same = sum(other == name or other.startswith(f"{name}#") for other in names)
         names.append(f"{name}#{same + 1}" if same else name)
     return names
 
 
-def _state(path: Path) -> tuple[int, int]:
-    """What changes when a file is written."""
+def _file_state(path: Path) -> tuple[int, int]:
+    """Return values that change when the file is written."""
     try:
         if not path.is_file():
-            raise CaptureRefusedError(f"{path} is no file." if path.exists() else f"there is no file {path}.")
-        found = path.stat()
+            raise CaptureRefusedError(f"{path} is not a file." if path.exists() else f"there is no file {path}.")
+        status = path.stat()
     except OSError as error:
         raise CaptureRefusedError(f"{path} cannot be read: {error.strerror}.") from error
-    return found.st_size, found.st_mtime_ns
+    return status.st_size, status.st_mtime_ns
 
 
 def _digest(path: Path) -> tuple[str, int]:
@@ -192,26 +209,28 @@ def _digest(path: Path) -> tuple[str, int]:
         raise CaptureRefusedError(f"{path} cannot be read: {error.strerror}.") from error
 
 
-def _session_id(files: Sequence[_File], wanted: ImportOptions, *, partial: bool) -> str:
-    """Of what was read and how: the same files read in another way are another session."""
+def _session_id(files: Sequence[_CaptureFile], options: ImportOptions, *, partial: bool) -> str:
+    """Derive the session id from the files' contents and the options, since other options make another session."""
     read = [[file.sha256, file.format, file.source] for file in files]
-    digest = hashlib.sha256(canonical([read, wanted.time_field, wanted.time_unit, partial]).encode()).digest()
+    digest = hashlib.sha256(canonical([read, options.time_field, options.time_unit, partial]).encode()).digest()
     return base64.b32encode(digest)[:8].decode().lower()
 
 
 # ---- writing ---------------------------------------------------------------------------------------
 
 
-def _written(folder: Path, start_ns: int, first: Mapping[str, Any], files: Sequence[_File]) -> tuple[int, int]:
+def _write_session(
+    folder: Path, start_ns: int, first: Mapping[str, Any], files: Sequence[_CaptureFile]
+) -> tuple[int, int]:
     if folder.exists():
         raise CaptureRefusedError(
-            f"{folder} exists already: these files were imported before, or the place is taken. Nothing was changed. "
-            "What to do: use that session, or remove its folder first."
+            f"{folder} exists already: these files were imported before, or another session has that name. Nothing was "
+            "changed. What to do: use that session, or remove its folder first."
         )
     unfinished = folder.with_name(folder.name + UNFINISHED)
     if unfinished.exists():
         raise CaptureRefusedError(
-            f"{unfinished} is of an import that is still running, or was killed. What to do: wait for it, or remove that folder."
+            f"{unfinished} belongs to an import that is running or was killed. What to do: wait for it, or remove that folder."
         )
     writer = JournalWriter.create(unfinished)
     try:
@@ -226,14 +245,18 @@ def _written(folder: Path, start_ns: int, first: Mapping[str, Any], files: Seque
     except BaseException as error:
         shutil.rmtree(unfinished, ignore_errors=True)
         if isinstance(error, OSError):
-            raise JournalError(f"{folder} cannot be made: {error.strerror}.") from error
+            raise JournalError(f"{folder} cannot be created: {error.strerror}.") from error
         raise
     sync_folder(folder.parent)
     return records, received
 
 
-def _append_all(writer: JournalWriter, opening: Record, files: Sequence[_File]) -> tuple[int, int]:
-    """One batch is on its way to the disk while the next is read. Gives the number of records, and of FEED ones."""
+def _append_all(writer: JournalWriter, opening: Record, files: Sequence[_CaptureFile]) -> tuple[int, int]:
+    """Append all records, reading each batch while the one before is written.
+
+    Returns:
+        The number of records, and of FEED records.
+    """
     last_seq, received = -1, 0
     for batch in _batches(chain((opening,), _records(files))):
         if last_seq >= 0:
@@ -257,8 +280,8 @@ def _batches(records: Iterable[Record]) -> Iterator[list[Record]]:
         yield batch
 
 
-def _records(files: Sequence[_File]) -> Iterator[Record]:
-    links: dict[_File, int] = {}  # file -> the LINK record that opened its connection
+def _records(files: Sequence[_CaptureFile]) -> Iterator[Record]:
+    links: dict[_CaptureFile, int] = {}  # file -> the LINK record that opened its connection
     streams = [file.timed() for file in files]
     seq = time_ns = 0
     for seq, (time_ns, row, file) in enumerate(merge(*streams, key=itemgetter(0)), 1):
@@ -279,7 +302,7 @@ def _records(files: Sequence[_File]) -> Iterator[Record]:
             payload=row.payload,
             body=None if row.body is None else canonical(row.body),
         )
-    damaged = [(file.source, file.damage.said) for file in files if file.damage is not None]
+    damaged = [(file.source, file.damage.summary) for file in files if file.damage is not None]
     for note_seq, (source, said) in enumerate(damaged, seq + 1):
         text = canonical({"level": "warning", "text": f"left out, from there on: {said}"})
         yield Record(note_seq, time_ns, Kind.NOTE, source, body=text)

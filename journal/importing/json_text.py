@@ -1,4 +1,4 @@
-"""JSON as the formats need it: is a text whole, and what stands in one of its fields, as it is written there."""
+"""JSON helpers of the formats: check that a text is complete, and read one field unchanged."""
 
 from collections.abc import Sequence
 
@@ -7,8 +7,8 @@ import msgspec
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
-def is_whole(text: bytes) -> bool:
-    """Whether it is an object or an array to its last byte: what was cut off never is."""
+def is_complete(text: bytes) -> bool:
+    """Return True if the text is a complete object or array. A truncated one never is."""
     if not text.lstrip().startswith((b"{", b"[")):
         return False
     try:
@@ -18,14 +18,18 @@ def is_whole(text: bytes) -> bool:
     return True
 
 
-def field(text: bytes, path: Sequence[str]) -> bytes:
-    """What stands in the field, a string without its quotes. ValueError where the text is no object or has it not."""
+def read_field(text: bytes, path: Sequence[str]) -> bytes:
+    """Return the text of a field, a string without its quotes.
+
+    Raises:
+        ValueError: The text is not an object, or the field is missing.
+    """
     value = text
     for name in path:
         try:
             fields = _fields(value)
         except (msgspec.DecodeError, RecursionError) as error:
-            raise ValueError(f"is no JSON object ({error})") from None
+            raise ValueError(f"is not a JSON object ({error})") from None
         if name not in fields:
             raise ValueError(f"has no field {'.'.join(path)!r}")
         value = bytes(fields[name])

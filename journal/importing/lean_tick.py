@@ -1,9 +1,9 @@
-"""LEAN's equity ticks of the USA: a zip with one csv, whose name states day, symbol and what it holds.
+"""LEAN's equity ticks of the USA: a zip with one csv, whose name states day, symbol and table.
 
     20131007_ibm_Trade_Tick.csv  ms, price, size, exchange, condition, suspicious
     20131007_ibm_Quote_Tick.csv  ms, bid, bid size, ask, ask size, exchange, condition, suspicious
 
-Prices are in ten-thousandths of a dollar; ms is the wall clock of New York since midnight, the venue's and not a receiver's.
+Prices are in ten-thousandths of a dollar. ms counts from midnight by New York's clock, and is the venue's time.
 Source: QuantConnect/Lean, Data/equity/readme.md.
 """
 
@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from journal.errors import CaptureRefusedError
-from journal.importing.lines import CapturedRow, LineReader, Lines
+from journal.importing.lines import CapturedRow, CaptureLines, CaptureReader
 
 NAME = "lean-tick"
 ABOUT = "LEAN's US equity ticks: a zip of <day>_<symbol>_Trade_Tick.csv or _Quote_Tick.csv"
@@ -28,34 +28,39 @@ _HOUR_MS, _DAY_MS = 3_600_000, 86_400_000
 _SUSPICIOUS = (b"0", b"1")
 
 
-def looks_so(head: bytes, name: str) -> bool:  # noqa: ARG001 - the shape that formats share
+def is_format(_head: bytes, name: str) -> bool:
+    """Return True if the csv's name is one that LEAN gives."""
     return _FILE.fullmatch(name) is not None
 
 
-def read(lines: Lines) -> LineReader:
+def read(lines: CaptureLines) -> CaptureReader:
+    """Read a day of trades or quotes.
+
+    Raises:
+        CaptureRefusedError: The csv's name is not LEAN's, or the system has no time zone data.
+    """
     match = _FILE.fullmatch(lines.name)
     if match is None:
         raise CaptureRefusedError(
-            f"{lines.path}: the csv is called {lines.name!r}, which does not state its day. What to do: give it the name "
-            "that LEAN gives it, <yyyymmdd>_<symbol>_Trade_Tick.csv or _Quote_Tick.csv."
+            f"{lines.path}: the csv is named {lines.name!r}, which does not state its day. What to do: rename it as LEAN "
+            "does, <yyyymmdd>_<symbol>_Trade_Tick.csv or _Quote_Tick.csv."
         )
-    day, symbol, what = match[1], match[2], match[3].lower()
+    day, symbol, table = match[1], match[2], match[3].lower()
     try:
-        midnight = datetime.strptime(day, "%Y%m%d").replace(
-            tzinfo=UTC
-        )  # of New York's wall clock, read as if it were UTC
+        # midnight by New York's clock, treated as if it were UTC
+        midnight = datetime.strptime(day, "%Y%m%d").replace(tzinfo=UTC)
         hours_ns = [_ahead_of_utc_ns(midnight + timedelta(hours=hour)) for hour in range(24)]
     except ValueError as error:
-        raise CaptureRefusedError(f"{lines.path}: {day!r} in {lines.name!r} is no day.") from error
+        raise CaptureRefusedError(f"{lines.path}: {day!r} in {lines.name!r} is not a date.") from error
     except ZoneInfoNotFoundError as error:
         raise CaptureRefusedError(
-            f"this system does not know the zone {ZONE}. What to do: pip install tzdata."
+            f"this system has no data of the time zone {ZONE}. What to do: pip install tzdata."
         ) from error
-    columns = COLUMNS[what]
-    about = {"unit": "ms", "zone": ZONE, "day": day, "symbol": symbol, "table": what, "columns": list(columns)}
+    columns = COLUMNS[table]
+    about = {"unit": "ms", "zone": ZONE, "day": day, "symbol": symbol, "table": table, "columns": list(columns)}
     about["price_unit"] = "0.0001"
     midnight_ns = (midnight - datetime(1970, 1, 1, tzinfo=UTC)).days * _DAY_MS * 1_000_000
-    return LineReader("venue", about, _rows(lines, columns, [midnight_ns - ahead for ahead in hours_ns]))
+    return CaptureReader("venue", about, _rows(lines, columns, [midnight_ns - ahead for ahead in hours_ns]))
 
 
 def _ahead_of_utc_ns(wall: datetime) -> int:
@@ -64,13 +69,13 @@ def _ahead_of_utc_ns(wall: datetime) -> int:
     return (offset.days * 86_400 + offset.seconds) * 1_000_000_000
 
 
-def _rows(lines: Lines, columns: tuple[str, ...], midnights_ns: list[int]) -> Iterator[CapturedRow]:
-    """`midnights_ns`: for each hour of the day, the midnight from which its wall clock counts."""
+def _rows(lines: CaptureLines, columns: tuple[str, ...], midnights_ns: list[int]) -> Iterator[CapturedRow]:
+    """Yield the rows. `midnights_ns` has the midnight from which each hour's clock counts, in UTC."""
     for line in lines:
         fields = line.rstrip(b"\r").split(b",")
         match = _MS.fullmatch(fields[0])
         if len(fields) != len(columns) or fields[-1] not in _SUSPICIOUS:
-            raise lines.damaged(f"has not the {len(columns)} columns {', '.join(columns)}")
+            raise lines.damaged(f"does not have the {len(columns)} columns {', '.join(columns)}")
         if match is None or int(match[1]) >= _DAY_MS:
             raise lines.damaged("does not begin with milliseconds since midnight")
         ms = int(match[1])

@@ -1,6 +1,6 @@
-"""The lines of a file of another tool, plain, gzip or zip, and what each of them becomes.
+"""Lines of another tool's file, plain, gzip or zip, and the rows made from them.
 
-Whatever is wrong with the file's bytes is a DamagedCaptureError that names file and line. Knows nothing of formats.
+Any damage to the file's bytes raises a DamagedLineError that names file and line. Knows nothing of formats.
 """
 
 import gzip
@@ -12,30 +12,30 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, NamedTuple, Self, cast
 
-from journal.errors import CaptureRefusedError, DamagedCaptureError
+from journal.errors import CaptureRefusedError, DamagedLineError
 from journal.record import Kind
 
 LINE_BYTES_MAX = 64 * 1024 * 1024  # the longest message seen, an exchangeInfo of 2021, is 1.9 MB
-HEAD_BYTES = 4_096  # what a guess is made from
+HEAD_BYTES = 4_096  # enough to guess a format
 GZIP, ZIP = b"\x1f\x8b", b"PK\x03\x04"
-# gzip and zipfile raise all of these on bytes that are not what was written; RuntimeError: a password is wanted
+# gzip and zipfile raise these on damaged bytes; RuntimeError: the zip needs a password
 UNREADABLE = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, RuntimeError)
 
 
 class CapturedRow(NamedTuple):
-    """A line as a record: `payload` if it came over the wire, else `body`."""
+    """The content of a line's record: `payload` if it came over the wire, otherwise `body`."""
 
-    stamp_ns: int | None  # None where the line states no time
+    stamp_ns: int | None  # None if the line states no time
     payload: bytes | None
     kind: Kind = Kind.FEED
     body: dict[str, Any] | None = None
     meta: dict[str, Any] | None = None
 
 
-class LineReader(NamedTuple):
-    """A file whose format is known, up to its first line. `about` goes into the SESSION record.
+class CaptureReader(NamedTuple):
+    """A reader of a file in a known format. `about` goes into the SESSION record.
 
-    `stamp` is whose clock the rows' stamps are of: "receive", "venue" (the tool kept no receive time) or "none".
+    `stamp` names the clock of the rows' times: "receive", "venue" (the tool kept no receive time) or "none".
     """
 
     stamp: str
@@ -43,28 +43,28 @@ class LineReader(NamedTuple):
     rows: Iterator[CapturedRow]
 
 
-class Lines:
-    """An iterator of lines without their newline, one at a time: memory does not grow with the file.
+class CaptureLines:
+    """Iterator over the lines of a file without their newlines. Memory does not grow with the file.
 
-    `number` is that of the last line given, from 1; `cut` is true once a line came that no newline ended.
+    `number` counts the lines so far. `cut` is True once a line had no newline at its end.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.name = path.name  # of the file within, where it is a zip
+        self.name = path.name  # for a zip, the name of the file inside
         self.number = 0
         self.cut = False
         try:
             self._file = path.open("rb")
             try:
-                self._stream = self._opened(self._file)
+                self._stream = self._open_stream(self._file)
             except BaseException:
                 self._file.close()
                 raise
         except UNREADABLE as error:
             raise self.damaged(_reason(error), line=1) from error
 
-    def _opened(self, file: IO[bytes]) -> IO[bytes]:
+    def _open_stream(self, file: IO[bytes]) -> IO[bytes]:
         magic = file.read(len(ZIP))
         file.seek(0)
         if magic.startswith(GZIP):
@@ -75,13 +75,13 @@ class Lines:
         entries = [entry for entry in archive.infolist() if not entry.is_dir()]
         if len(entries) != 1:
             raise CaptureRefusedError(
-                f"{self.path} holds {len(entries)} files, not one. What to do: unpack it, and import those files."
+                f"{self.path} contains {len(entries)} files, not one. What to do: unpack it, and import those files."
             )
         self.name = entries[0].filename.rpartition("/")[2]
         return io.BufferedReader(archive.open(entries[0]))  # type: ignore[type-var]  # it reads as a raw file does
 
     def head(self) -> bytes:
-        """The first bytes, as far as they can be read. Whoever asks for them asks for no line."""
+        """Return the first bytes, as far as they are readable. Do not iterate afterwards."""
         head = b""
         try:
             while more := self._stream.readline(HEAD_BYTES - len(head)):
@@ -115,15 +115,17 @@ class Lines:
                 raise self.damaged(f"not UTF-8 at its byte {error.start}") from error
         return line
 
-    def damaged(self, what: str, *, line: int | None = None) -> DamagedCaptureError:
-        return DamagedCaptureError(self.path, self.number if line is None else line, what)
+    def damaged(self, problem: str, *, line: int | None = None) -> DamagedLineError:
+        """Return the error for the current line, or for `line`."""
+        return DamagedLineError(self.path, self.number if line is None else line, problem)
 
     def close(self) -> None:
+        """Close the file."""
         self._stream.close()
         self._file.close()
 
 
 def _reason(error: BaseException) -> str:
     if isinstance(error, EOFError):
-        return "the compressed file ends in its middle"
+        return "the compressed file is truncated"
     return f"cannot be read ({' '.join(str(error).split()) or type(error).__name__})"

@@ -1,10 +1,10 @@
-"""Newline JSON: every line an object, whose time stands in a field that the caller names. Blank lines are passed over."""
+"""Newline JSON: one object per line, whose time is in a field that the caller names. Blank lines are skipped."""
 
 from collections.abc import Iterator
 
 from journal.errors import CaptureRefusedError
-from journal.importing.json_text import field, is_whole
-from journal.importing.lines import CapturedRow, LineReader, Lines
+from journal.importing.json_text import is_complete, read_field
+from journal.importing.lines import CapturedRow, CaptureLines, CaptureReader
 from journal.importing.stamps import UNIT_NS, from_iso, from_number
 
 NAME = "ndjson"
@@ -12,26 +12,38 @@ ABOUT = "newline JSON, with --time-field NAME --time-unit ns|us|ms|s|iso (or --t
 UNITS = (*UNIT_NS, "iso", "none")
 
 
-def looks_so(head: bytes, name: str) -> bool:  # noqa: ARG001 - the shape that formats share
+def is_format(head: bytes, _name: str) -> bool:
+    """Return True if the file begins with an object."""
     return head.lstrip().startswith(b"{")
 
 
-def read(lines: Lines, time_field: str | None, time_unit: str | None) -> LineReader:
-    """`time_field` may be a path, `data.ts`. Unit "none": the file states no time, and every record stands at 0."""
+def read(lines: CaptureLines, time_field: str | None, time_unit: str | None) -> CaptureReader:
+    """Read a file of objects.
+
+    Args:
+        lines: The file.
+        time_field: The field of the receive time; `data.ts` for a nested one.
+        time_unit: Its unit. "none": the file states no time, and every record gets time 0.
+
+    Raises:
+        CaptureRefusedError: The options are missing or contradict each other.
+    """
     if time_unit == "none":
         if time_field is not None:
-            raise CaptureRefusedError("--time-unit none says that no field holds a time: leave --time-field away.")
-        return LineReader("none", {"unit": "none"}, _rows(lines, [], "none"))
+            raise CaptureRefusedError(
+                "--time-unit none states that no field has a time. What to do: omit --time-field."
+            )
+        return CaptureReader("none", {"unit": "none"}, _rows(lines, [], "none"))
     if time_field is None or time_unit is None:
         raise CaptureRefusedError(
-            f"{lines.path} is newline JSON, and which field holds the receive time is not known. What to do: say "
-            "--format ndjson --time-field NAME --time-unit ns|us|ms|s|iso, or --time-unit none where none does."
+            f"{lines.path} is newline JSON, and the field of its receive time is unknown. What to do: add "
+            "--format ndjson --time-field NAME --time-unit ns|us|ms|s|iso, or --time-unit none if it has no time."
         )
     about = {"unit": time_unit, "field": time_field}
-    return LineReader("receive", about, _rows(lines, time_field.split("."), time_unit))
+    return CaptureReader("receive", about, _rows(lines, time_field.split("."), time_unit))
 
 
-def _rows(lines: Lines, path: list[str], unit: str) -> Iterator[CapturedRow]:
+def _rows(lines: CaptureLines, path: list[str], unit: str) -> Iterator[CapturedRow]:
     for line in lines:
         if not line or line.isspace():
             continue
@@ -43,8 +55,8 @@ def _rows(lines: Lines, path: list[str], unit: str) -> Iterator[CapturedRow]:
 
 def _stamp(line: bytes, path: list[str], unit: str) -> int:
     if unit == "none":
-        if not is_whole(line):
-            raise ValueError("is no JSON object")
+        if not is_complete(line):
+            raise ValueError("is not a JSON object")
         return 0
-    text = field(line, path)
+    text = read_field(line, path)
     return from_iso(text) if unit == "iso" else from_number(text, unit)

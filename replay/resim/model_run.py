@@ -24,7 +24,7 @@ from engine.sim.wire import HttpRequest
 from engine.state.session_state import State
 from engine.step_context import Output
 from engine.venues.binance_spot import ApiKey, BinanceSpot
-from journal.reader import Journal, arriving
+from journal.reader import Journal, available_records
 from journal.record import Kind, Record
 from replay.resim.row_feed import RowFeed
 from replay.resim.sim_setup import KEY, adopt, modelled_venue
@@ -149,7 +149,7 @@ class ModelRun:
         """The answer that the record has, when it came; else what the live shell would have taken for one."""
         shell = self.shell
         until_ns, now_ns = record.time_ns + request.timeout_ns, shell.venue.now_ns
-        coming = chain.from_iterable(arriving(self._journal, record.seq, self._last, kinds=(Kind.BROKER,)))
+        coming = chain.from_iterable(available_records(self._journal, record.seq, self._last, kinds=(Kind.BROKER,)))
         within = takewhile(lambda one: one.time_ns <= until_ns, coming)
         answer = next((one for one in within if one.cause == record.seq and one.meta is not None), None)
         if answer is not None:

@@ -23,7 +23,7 @@ from engine.sequencer import Append, Sequencer
 from engine.session_record import Resimulated, SessionBody
 from engine.state.session_state import State
 from engine.step_context import Output
-from journal.reader import Journal, arriving
+from journal.reader import Journal, available_records
 from journal.record import INPUTS, Kind, Record
 from journal.writer import JournalWriter
 from replay.compare import timer_differs
@@ -210,7 +210,7 @@ class _Resimulation:
         state = sequencer.state
         recorded: list[Record] = []
         last = 0
-        for run in chain.from_iterable(map(runs_of_frames, arriving(self._journal, 1, self._last))):
+        for run in chain.from_iterable(map(runs_of_frames, available_records(self._journal, 1, self._last))):
             last = run[-1].seq
             if run[0].kind not in INPUTS:
                 recorded += run

@@ -183,4 +183,5 @@ def _as_open(order: Order) -> adoption.OpenOrder:
         quantity=units(f"{of.quantity:f}"),
         executed=units(f"{order.filled_quantity:f}"),
         executed_quote=units(f"{order.filled_notional:f}"),
+        stop_price=units(f"{of.stop_price:f}"),
     )

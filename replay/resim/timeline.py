@@ -112,7 +112,7 @@ class Timeline:
         """`whole`: what follows each other in a segment in one piece, and not block by block."""
         line = 1
         seq = 0
-        while seq <= self._until_seq and self._journal.reaches(seq):
+        while seq <= self._until_seq and self._journal.wait_for(seq):
             segment = self._segment(seq)
             seqs = segment.market.seqs
             begin = int(np.searchsorted(seqs, seq))  # 0, unless the journal has grown since it was read
@@ -136,7 +136,7 @@ class Timeline:
         for held in self._held.values():
             if held.first_seq <= seq <= held.last_seq:
                 return held
-        first_seq, last_seq, sealed = self._journal.part_at(seq)
+        first_seq, last_seq, sealed = self._journal.segment_at(seq)
         found = self._open(first_seq, last_seq) if sealed is None else projection(sealed, self._program)
         last_seq = min(last_seq, self._until_seq)
         segment = _Segment(first_seq, last_seq, found, self._others(first_seq, last_seq, found.others))

@@ -16,7 +16,7 @@ from typing import Protocol
 import msgspec
 
 from engine.session_record import SessionBody
-from journal.content_hash import content_of
+from journal.content_hash import hash_rows
 from journal.reader import Journal
 from journal.record import canonical
 from replay.resim.resimulate import ResimOptions
@@ -142,7 +142,7 @@ def key_of(job: Job) -> str:
     parts = [
         _code(),
         journal.chain,
-        content_of(journal.tail().to_batches()),  # what is not sealed, and in no chain
+        hash_rows(journal.unsealed_rows().to_batches()),  # what is not sealed, and in no chain
         str(journal.last_seq),
         hashlib.sha256((journal.session_record().body or "").encode()).hexdigest(),
         "" if job.body is None else canonical(job.body),

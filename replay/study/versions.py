@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from engine.session_record import SessionBody, StrategySettings, read_session
-from journal.archive_cache import copy_of, name_at
+from journal.archive_cache import cached_copy, session_name
 from journal.reader import Journal
 from replay.overrides import UnknownOverrideError, changed, with_strategy
 from replay.replay import refuse_strangers
@@ -56,7 +56,7 @@ class ArchivedJob(msgspec.Struct, frozen=True):
 
     @property
     def session(self) -> str:
-        return name_at(self.address)
+        return session_name(self.address)
 
 
 def jobs_on(folder: Path, versions: Sequence[Version], asked: VersionRequest, *, host: str) -> list[Job]:
@@ -105,7 +105,7 @@ def work(job: Job | ArchivedJob) -> JobFailure:
         return regress.work(job)
     try:
         found = jobs_on(
-            copy_of(job.address), [job.tried], job.asked, host=""
+            cached_copy(job.address), [job.tried], job.asked, host=""
         )  # whoever made an archive can write any host into it
     except Exception as error:  # noqa: BLE001 - as for a job: whatever a damaged session or a version's code raises
         return regress.failed(error)

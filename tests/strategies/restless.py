@@ -22,7 +22,7 @@ class Restless:
 
     @dataclass
     class State:
-        """What is remembered."""
+        """State that is kept between decisions."""
 
         turns: int = 0
 

@@ -19,11 +19,12 @@ def command(*, session: str, uri: str, journals: Path) -> None:
     Each file is read again and compared; nothing is overwritten; an interrupted call continues when it is repeated.
     Credentials come from the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY). The last line is its address.
     """
-    from journal.archive import archive, opened
+    from journal.archive import archive
+    from journal.archive_location import open_location
     from journal.errors import ArchiveFailedError, DamagedArchiveError, JournalError
 
     try:
-        done = archive(find(journals, session), opened(uri))
+        done = archive(find(journals, session), open_location(uri))
     except DamagedArchiveError as error:
         stop(str(error), DIFFERS)
     except ArchiveFailedError as error:

@@ -72,12 +72,12 @@ def command(
 def _views(folder: Path, target: Path) -> int:
     from analysis.sql_session import connect, to_parquet, views
     from journal.errors import DamagedJournalError
-    from journal.export import appearing
+    from journal.export import atomic_output
     from journal.verify import verify
 
     if problems := verify(folder).problems:  # DuckDB checks no checksum
         raise DamagedJournalError(folder, problems[0], "export what is whole of it as a file, with --to")
     connection = connect(folder)
-    with appearing(target) as partial:
+    with atomic_output(target) as partial:
         partial.mkdir()
         return sum(to_parquet(connection, view.name, partial / f"{view.name}.parquet") for view in views(connection))

@@ -19,11 +19,12 @@ from verbatim.options import journals_option
 @journals_option
 def command(*, uri: str, into: Path | None, journals: Path) -> None:
     """Bring back the session that `verbatim archive` put at URI. The last line printed is the session's path."""
-    from journal.archive import fetch, opened
+    from journal.archive import fetch
+    from journal.archive_location import open_location
     from journal.errors import ArchiveFailedError, DamagedArchiveError, JournalError, JournalFailedError
 
     try:
-        folder = fetch(opened(uri), into=into, journals=journals)
+        folder = fetch(open_location(uri), into=into, journals=journals)
     except DamagedArchiveError as error:
         stop(str(error), DIFFERS)
     except (ArchiveFailedError, JournalFailedError) as error:

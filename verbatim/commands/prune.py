@@ -14,7 +14,7 @@ from verbatim.options import check_finite, journals_option
 
 if TYPE_CHECKING:
     from journal.record import Record
-    from journal.retention import PruneReport, SessionAbout
+    from journal.retention import PruneReport, SessionLineage
 
 UNITS_S = {"h": 3600, "d": 86_400, "w": 7 * 86_400}
 GIB = 1 << 30
@@ -66,21 +66,24 @@ def command(
         raise click.UsageError("--older-than AGE or --keep-gib N must choose the sessions to delete")
     import msgspec
 
-    from journal.archive import missing_of, opened
+    from journal.archive import reason_not_archived
+    from journal.archive_location import open_location
     from journal.errors import ArchiveFailedError, JournalError, JournalFailedError
-    from journal.retention import forget, forgetting
+    from journal.retention import plan_pruning, prune
 
     if not journals.is_dir():
         stop(f"{journals} is not a folder. What to do: name the folder of the sessions with --journals.")
     try:
-        chosen = forgetting(
+        chosen = plan_pruning(
             journals,
             session_line,
             older_than_s=older_than,
             keep_bytes=None if keep_gib is None else int(keep_gib * GIB),
-            missing_of=None if archived_only is None else partial(missing_of, opened(archived_only)),
+            reason_not_archived=None
+            if archived_only is None
+            else partial(reason_not_archived, open_location(archived_only)),
         )
-        stayed = forget(journals, chosen) if yes else []
+        stayed = prune(journals, chosen) if yes else []
     except (ArchiveFailedError, JournalFailedError) as error:
         stop(str(error), FAILED)
     except JournalError as error:
@@ -95,24 +98,24 @@ def command(
         )
 
 
-def session_line(record: "Record") -> "SessionAbout":
+def session_line(record: "Record") -> "SessionLineage":
     """Return the chain of sessions that a session belongs to: account and venue, or none for imports and resimulations."""
     import msgspec
 
     from engine.session_record import read_session
-    from journal.retention import SessionAbout
+    from journal.retention import SessionLineage
 
     if "import" in msgspec.json.decode(record.body or "{}", type=dict[str, msgspec.Raw]):
-        return SessionAbout(None)
+        return SessionLineage(None)
     body = read_session(record.body or "")
     if body.resimulated is not None:
-        return SessionAbout(None)
+        return SessionLineage(None)
     venues = ", ".join(venue.name for venue in body.venues)
     symbols = ", ".join(instrument.symbol for instrument in body.instruments)
     line = f"account {body.account} at {venues}" if body.account else f"the recordings of {symbols} at {venues}"
     if body.previous is None:
-        return SessionAbout(line)
-    return SessionAbout(line, body.previous.session, body.previous.last_seq, body.previous.chain)
+        return SessionLineage(line)
+    return SessionLineage(line, body.previous.session, body.previous.last_seq, body.previous.chain)
 
 
 def _print_report(chosen: "PruneReport", *, yes: bool) -> None:

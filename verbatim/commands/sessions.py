@@ -19,13 +19,13 @@ def command(*, journals: Path, as_json: bool) -> None:
 
     Ends with 1 where one of them cannot be read.
     """
-    from journal.sessions import list_others, list_sessions
+    from journal.sessions import list_named_journals, list_sessions
 
     if not journals.is_dir():
         what = "is no folder" if journals.exists() else "does not exist"
         stop(f"{journals} {what}. What to do: name the folder of the sessions with --journals.")
     found = [_session(session.path, session.session_id, session.start) for session in list_sessions(journals)]
-    found += [_session(path, path.name) for path in list_others(journals) if _is_ours(path)]
+    found += [_session(path, path.name) for path in list_named_journals(journals) if _is_ours(path)]
     if as_json:
         click.echo(json.dumps(found))
     elif found:

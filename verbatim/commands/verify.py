@@ -34,14 +34,14 @@ def command(*, session: str, journals: Path, signer: str | None, repair: Path | 
     SESSION is a path or an id. Ends with 0 where it is, with 1 where bytes are not what was written. Changes nothing:
     --repair writes the records before the first damage elsewhere, and never touches SESSION.
     """
-    from journal.bundle import manifest_in
+    from journal.bundle import read_unpacked_manifest
     from journal.errors import DamagedJournalError, JournalError
     from journal.verify import verify
 
     try:
         folder = find_to_read(journals, session)
         report = verify(folder, signer=signer)
-        if (bundle := manifest_in(folder)) is not None:
+        if (bundle := read_unpacked_manifest(folder)) is not None:
             extent = (
                 "all of it"
                 if bundle.whole

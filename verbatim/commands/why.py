@@ -107,6 +107,9 @@ def _headline(story: "Story") -> str:
     if order is None:
         return f"{story.client_order_id}: never left us"
     at = "at market" if order["price"] is None else f"at {plain(order['price'])}"
+    if order["venue_type"]:
+        stop = f", stop price {plain(order['stop_price'])}" if order["stop_price"] else ""
+        at += f" ({order['venue_type']}{stop})"
     filled = (
         f", filled {plain(order['filled_quantity'])} at {plain(round(order['price_avg'], 8))}"
         if order["filled_quantity"]

@@ -1,40 +1,38 @@
-"""Where the levels of one side of a book lie: a slot for each tick near the top, a sorted row for the others. Compiled, but for the laying.
+"""Levels of one side of a book: one slot for each tick near the top (the dense window), a sorted row for the others. Compiled.
 
-Whoever sets, reads or forgets levels of a book comes here; nobody else knows of the window. A key is a price, of asks minus the price:
-so the best is the highest on both sides. `count` is the number of all levels of a side.
+Only this file knows the window. A key is the price of a bid, and minus the price of an ask: the best level has the highest key on
+both sides. `count` is the number of all levels of a side.
 
-A level in the window costs a multiplication and a look at its slot. One outside costs a search, and is counted: after too many the
-window is laid anew around the top, on the grid of the levels found there. So nobody tells it a tick or a range, and none is wrong.
+A level in the window costs a multiplication and one access to its slot. A level outside costs a search, and is counted: after too
+many, rebuild_window moves the window around the top, on the grid of the levels there. No tick and no range has to be configured.
 """
 
 from typing import Final
 
 import numpy as np
 
-from engine.market.jit import compiled, moved
+from engine.market.jit import compiled, move_within
 from engine.market.rows import Rows
 
-SLOTS: Final = 65_536  # 94 to 97 in 100 levels of the BTCUSDT captures lie as near to the top as that
-BLOCK_BITS: Final = 6  # levels are counted by blocks of 64 slots, so that empty ones are passed over
+SLOTS: Final = 65_536  # the window then has 94 to 97 % of the levels in the BTCUSDT captures
+BLOCK_BITS: Final = 6  # levels are counted by blocks of 64 slots: a search skips empty blocks
 BLOCK: Final = 2**BLOCK_BITS
-HEADROOM: Final = SLOTS // 4  # for a top that moves on
-GRID_LEVELS: Final = 256  # how many of the best levels tell the tick
-PATIENCE: Final = (
-    4096,
-    262_144,
-)  # misses before a window is laid anew: laying costs thousands of searches. Doubled where that was of no use
+HEADROOM: Final = SLOTS // 4  # for a top that rises
+GRID_LEVELS: Final = 256  # the tick is computed from so many of the best levels
+# misses before a rebuild, which costs thousands of searches; doubled after a rebuild that changed little
+PATIENCE: Final = (4096, 262_144)
 MAGIC_BITS: Final = 46  # slot * 2**46 fits an int64
-TICK_MAX: Final = 2**30  # SLOTS * tick fits MAGIC_BITS: beyond, a quotient by multiplication would not be exact
+TICK_MAX: Final = 2**30  # SLOTS * tick fits MAGIC_BITS: division by multiplication stays exact
 
-# sides: one row for each side of each book. What is behind the counted levels of the sorted row means nothing
+# sides: one row for each side of each book. Numbers after the counted levels of the sorted row are garbage
 N_BASE: Final = 0  # the key of slot 0
 N_TICK: Final = 1
-N_SPAN: Final = 2  # of all slots; 0: no window is laid
-N_MAGIC: Final = 3  # a difference of keys is divided by the tick by multiplying with this
+N_SPAN: Final = 2  # keys that the window covers; 0: no window
+N_MAGIC: Final = 3  # multiplying with it divides a difference of keys by the tick
 N_COUNT: Final = 4  # levels in the window
-N_BEST: Final = 5  # no slot above it holds a level; -1 where no window is laid
-N_MISSES: Final = 6  # levels set outside since it was laid
-N_PATIENCE: Final = 7  # as many of them, and it is laid anew
+N_BEST: Final = 5  # no slot above it has a level; -1: no window
+N_MISSES: Final = 6  # levels set outside since the last rebuild
+N_PATIENCE: Final = 7  # misses that cause a rebuild
 N_BLOCKS: Final = 8
 N_SLOTS: Final = N_BLOCKS + SLOTS // BLOCK
 N_FAR: Final = N_SLOTS + SLOTS  # the sorted row, best last: key, size, key, size ...
@@ -42,15 +40,15 @@ N_FAR: Final = N_SLOTS + SLOTS  # the sorted row, best last: key, size, key, siz
 
 @compiled
 def room_of(sides: Rows) -> int:
-    """How many levels a side may have: the sorted row has room for all of them."""
+    """Return the number of levels a side may have: the sorted row has room for all of them."""
     return int(sides.shape[1] - N_FAR) >> 1
 
 
 @compiled
 def place_of(side: Rows, begin: int, width: int, count: int, key: int) -> int:
-    """The first of sorted keys at or above this one, `count` where there is none; the k-th key is at begin + k * width.
+    """Return the index of the first sorted key at or above this one; `count` if all are below.
 
-    From the best on in steps that double: most of what changes is near it.
+    The k-th key is at begin + k * width. The search starts at the best key in doubling steps, because most changes are near it.
     """
     high = count
     low = count - 1
@@ -71,7 +69,7 @@ def place_of(side: Rows, begin: int, width: int, count: int, key: int) -> int:
 
 @compiled
 def slot_of(side: Rows, key: int) -> int:
-    """The slot of a key; -1 where it lies outside the window or between two of its ticks."""
+    """Return the slot of a key; -1 if it is outside the window or off its grid."""
     beyond = key - side[N_BASE]
     if beyond < 0 or beyond >= side[N_SPAN]:
         return -1
@@ -81,34 +79,34 @@ def slot_of(side: Rows, key: int) -> int:
 
 @compiled
 def set_far(side: Rows, count: int, key: int, size: int) -> int:
-    """Set a level of the sorted row, which has so many, size 0 removes; the new number. The caller saw to room for one more."""
+    """Set a level of the sorted row, size 0 removes it; return the new number of levels. There must be room for one more."""
     low = place_of(side, N_FAR, 2, count, key)
-    at = N_FAR + 2 * low
+    begin = N_FAR + 2 * low
     behind = 2 * (count - low)
-    if low < count and side[at] == key:
+    if low < count and side[begin] == key:
         if size > 0:
-            side[at + 1] = size
+            side[begin + 1] = size
             return count
-        moved(side, at, at + 2, behind - 2)
+        move_within(side, begin, begin + 2, behind - 2)
         return count - 1
     if size == 0:
-        return count  # the venue removes a level we never learnt: normal
-    moved(side, at + 2, at, behind)
-    side[at] = key
-    side[at + 1] = size
+        return count  # the venue may remove a level that was never sent
+    move_within(side, begin + 2, begin, behind)
+    side[begin] = key
+    side[begin + 1] = size
     return count + 1
 
 
 @compiled
 def add_level(side: Rows, count: int, key: int, size: int) -> None:
-    """Behind the last one of the sorted row, whatever its key: sort_side puts it right."""
+    """Append a level to the sorted row in any order; sort_side sorts it later."""
     side[N_FAR + 2 * count] = key
     side[N_FAR + 2 * count + 1] = size
 
 
 @compiled
 def sort_side(side: Rows, count: int) -> int:
-    """Put levels that were added in the venue's order, best first, into ours; the number of levels left."""
+    """Sort levels that were appended in the venue's order, best first; return the number left."""
     ordered = True
     for j in range(1, count):
         if side[N_FAR + 2 * j] >= side[N_FAR + 2 * j - 2]:
@@ -116,14 +114,14 @@ def sort_side(side: Rows, count: int) -> int:
             break
     if ordered:
         for j in range(count >> 1):
-            for at in range(2):
-                low = N_FAR + 2 * j + at
-                high = N_FAR + 2 * (count - 1 - j) + at
+            for offset in range(2):
+                low = N_FAR + 2 * j + offset
+                high = N_FAR + 2 * (count - 1 - j) + offset
                 number = side[low]
                 side[low] = side[high]
                 side[high] = number
         return count
-    kept = 0  # any other order: one by one, a price named twice keeps its last size
+    kept = 0  # any other order: one by one, and a price sent twice keeps its last size
     for j in range(count):
         kept = set_far(side, kept, side[N_FAR + 2 * j], side[N_FAR + 2 * j + 1])
     return kept
@@ -131,7 +129,7 @@ def sort_side(side: Rows, count: int) -> int:
 
 @compiled
 def set_slot(side: Rows, slot: int, size: int) -> int:
-    """Set the level of a slot, size 0 removes; by how much the number of levels changed."""
+    """Set the level of a slot, size 0 removes it; return the change in the number of levels."""
     there = min(size, 1)
     more = there - min(side[N_SLOTS + slot], 1)
     side[N_SLOTS + slot] = size
@@ -143,15 +141,15 @@ def set_slot(side: Rows, slot: int, size: int) -> int:
 
 @compiled
 def set_outside(side: Rows, count: int, key: int, size: int) -> int:
-    """Set a level that has no slot, size 0 removes; by how much the number of levels changed. The caller saw to room for one more."""
+    """Set a level without a slot, size 0 removes it; return the change in the number of levels. There must be room for one more."""
     side[N_MISSES] += 1
     far = int(count - side[N_COUNT])
     return set_far(side, far, key, size) - far
 
 
 @compiled
-def held_below(side: Rows, slot: int) -> int:
-    """The highest slot at or below this one that holds a level; -1 where none does."""
+def highest_used(side: Rows, slot: int) -> int:
+    """Return the highest slot at or below this one that has a level; -1 if all are empty."""
     while slot >= 0:
         first = slot & -BLOCK
         if side[N_BLOCKS + (slot >> BLOCK_BITS)] > 0:
@@ -165,9 +163,9 @@ def held_below(side: Rows, slot: int) -> int:
 
 @compiled
 def best_levels(side: Rows, count: int, into: Rows) -> None:
-    """The best levels, as many as there is room for and not more than there are: keys and sizes, best last."""
+    """Write the best levels into a table of two rows, keys and sizes, best last; its width is the number wanted."""
     far = count - side[N_COUNT]
-    slot = held_below(side, side[N_BEST])
+    slot = highest_used(side, side[N_BEST])
     for k in range(into.shape[1] - 1, -1, -1):
         key = side[N_BASE] + slot * side[N_TICK]
         if slot < 0 or (far > 0 and side[N_FAR + 2 * far - 2] > key):
@@ -177,32 +175,32 @@ def best_levels(side: Rows, count: int, into: Rows) -> None:
         else:
             into[0, k] = key
             into[1, k] = side[N_SLOTS + slot]
-            slot = held_below(side, slot - 1)
+            slot = highest_used(side, slot - 1)
 
 
 @compiled
 def top_of(side: Rows, count: int) -> tuple[int, int]:
-    """Key and size of the best level; zeros where there is none."""
+    """Return key and size of the best level; zeros for an empty side."""
     if count == 0:
         return 0, 0
-    slot = held_below(side, side[N_BEST])
+    slot = highest_used(side, side[N_BEST])
     side[N_BEST] = slot
     key = side[N_BASE] + slot * side[N_TICK]
-    at = N_FAR + 2 * (count - side[N_COUNT]) - 2
-    if slot < 0 or (at >= N_FAR and side[at] > key):
-        return side[at], side[at + 1]
+    last = N_FAR + 2 * (count - side[N_COUNT]) - 2
+    if slot < 0 or (last >= N_FAR and side[last] > key):
+        return side[last], side[last + 1]
     return key, side[N_SLOTS + slot]
 
 
 @compiled
-def wants_window(side: Rows) -> bool:
-    """Whether its window is to be laid, or laid anew; lay_window does that, between two calls of what is compiled."""
+def needs_window(side: Rows) -> bool:
+    """Return True if the dense window must be rebuilt, by rebuild_window between two calls of compiled code."""
     return bool(side[N_MISSES] >= side[N_PATIENCE])
 
 
 @compiled
 def forget_window(side: Rows) -> None:
-    """No window is laid, and its levels are not known any more. Its slots are cleared when one is laid again, as few books do."""
+    """Drop the window with its levels. Its slots stay dirty until the next rebuild clears them."""
     side[N_SPAN] = 0
     side[N_COUNT] = 0
     side[N_BEST] = -1
@@ -210,14 +208,14 @@ def forget_window(side: Rows) -> None:
 
 
 def levels_of(side: Rows, count: int, n: int) -> Rows:
-    """The best n levels as two rows of keys and sizes, best last."""
+    """Return the best n levels as two rows, keys and sizes, best last."""
     levels: Rows = np.empty((2, min(n, count)), np.int64)
     best_levels(side, count, levels)
     return levels
 
 
-def widened(sides: Rows, numbers: int, length: int) -> Rows:
-    """A copy whose rows are longer, where a level has so many numbers. Slots never used are not touched: memory untouched is none."""
+def widen(sides: Rows, numbers: int, length: int) -> Rows:
+    """Return a copy with longer rows, for levels of so many numbers. Unused slots are not copied: untouched memory costs nothing."""
     wider: Rows = np.zeros((len(sides), length), np.int64)
     end = N_SLOTS + SLOTS * numbers
     wider[:, :N_SLOTS] = sides[:, :N_SLOTS]
@@ -228,11 +226,18 @@ def widened(sides: Rows, numbers: int, length: int) -> Rows:
     return wider
 
 
-def lay_window(side: Rows, levels: Rows) -> int:
-    """All levels of a side, laid anew: a window around the top, and the sorted row, whose number of levels it is.
+def rebuild_window(side: Rows, levels: Rows) -> int:
+    """Store all levels of a side again, in a window around the top and the sorted row.
 
-    `levels` has a row of sorted keys, and one for each number that a level has. Where nothing is there, or on a grid that is too wide for
-    a window, there is none.
+    An empty side, or one whose grid is too wide, gets no window.
+
+    Args:
+        side: the side's row.
+        levels: a row of sorted keys, then one row for each number of a level.
+
+    Returns:
+        The number of levels in the sorted row.
+
     """
     keys, numbers = levels[0], len(levels) - 1
     begin, end = N_SLOTS, N_SLOTS + SLOTS * numbers
@@ -259,8 +264,8 @@ def lay_window(side: Rows, levels: Rows) -> int:
             len(slots),
             slots.max(),
         )
-    in_vain = tick == tick_before and abs(base - base_before) <= tick * HEADROOM // 2
-    side[N_PATIENCE] = min(max(2 * patience, PATIENCE[0]), PATIENCE[1]) if in_vain else PATIENCE[0]
+    unchanged = tick == tick_before and abs(base - base_before) <= tick * HEADROOM // 2
+    side[N_PATIENCE] = min(max(2 * patience, PATIENCE[0]), PATIENCE[1]) if unchanged else PATIENCE[0]
     far = levels[:, ~inside]
     side[end : end + far.size] = far.T.ravel()
     return int(far.shape[1])

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any, Final
 
-from engine.sim.binance import messages, refusals
+from engine.sim.binance import refusals, venue_messages
 from engine.sim.binance.endpoints import Call, Endpoint, EndpointAnswer, fixed
 from engine.sim.binance.params import Params, new_order
 from engine.sim.binance.refusals import VenueRefusalError
@@ -30,7 +30,7 @@ def place(call: Call) -> dict[str, Any]:
     order = call.exchange.place(call.account, new, call.now_ns)
     if not order.executed:  # what trades at once is no unfilled order
         call.limits.count_order(call.account, call.now_ns)
-    return messages.order_answer(order, kind)
+    return venue_messages.order_answer(order, kind)
 
 
 def test_order(call: Call) -> dict[str, Any]:
@@ -52,7 +52,7 @@ def query(call: Call) -> dict[str, Any]:
     order = _named(call)
     if order is None or call.hidden(order.client_order_id, call.now_ns):
         raise refusals.no_such_order()
-    return messages.order_query(order)
+    return venue_messages.order_query(order)
 
 
 def _cancel(call: Call, order: SimOrder | None, restrictions: str | None = None) -> dict[str, Any]:
@@ -69,7 +69,7 @@ def _cancel(call: Call, order: SimOrder | None, restrictions: str | None = None)
     own_id = call.params.client_id("cancelNewClientOrderId" if replacing else "newClientOrderId")
     cancel_id = own_id or call.exchange.cancel_id()
     call.exchange.cancel(order, call.now_ns, cancel_client_order_id=cancel_id)
-    return messages.cancel_answer(order, cancel_id)
+    return venue_messages.cancel_answer(order, cancel_id)
 
 
 def cancel(call: Call) -> dict[str, Any]:
@@ -85,7 +85,7 @@ def cancel_all(call: Call) -> list[dict[str, Any]]:
     cancel_id = call.exchange.cancel_id()  # Binance gives all of them one new id
     for order in orders:
         call.exchange.cancel(order, call.now_ns, cancel_client_order_id=cancel_id)
-    return [messages.cancel_answer(order, cancel_id) for order in orders]
+    return [venue_messages.cancel_answer(order, cancel_id) for order in orders]
 
 
 def _refused(refusal: VenueRefusalError) -> dict[str, Any]:
@@ -111,7 +111,7 @@ def cancel_replace(call: Call) -> Any:
     if data["cancelResult"] == "SUCCESS" or mode == "ALLOW_FAILURE":
         try:
             placed = call.exchange.place(call.account, new, call.now_ns)
-            data |= {"newOrderResult": "SUCCESS", "newOrderResponse": messages.order_answer(placed, kind)}
+            data |= {"newOrderResult": "SUCCESS", "newOrderResponse": venue_messages.order_answer(placed, kind)}
         except VenueRefusalError as refusal:
             data |= {"newOrderResult": "FAILURE", "newOrderResponse": _refused(refusal)}
     succeeded = (data["cancelResult"] == "SUCCESS") + (data["newOrderResult"] == "SUCCESS")
@@ -128,7 +128,7 @@ def open_orders(call: Call) -> list[dict[str, Any]]:
     if symbol is not None:
         call.exchange.market(symbol)
     found = call.exchange.open_orders(call.account, symbol)
-    return [messages.order_query(o) for o in found if not call.hidden(o.client_order_id, call.now_ns)]
+    return [venue_messages.order_query(o) for o in found if not call.hidden(o.client_order_id, call.now_ns)]
 
 
 def _window(params: Params) -> tuple[int | None, int | None]:
@@ -157,7 +157,7 @@ def all_orders(call: Call) -> list[dict[str, Any]]:
         and not call.hidden(order.client_order_id, call.now_ns)
     ]
     oldest_first = from_id is not None or start_ms is not None
-    return [messages.order_query(order) for order in _page(found, limit, oldest_first=oldest_first)]
+    return [venue_messages.order_query(order) for order in _page(found, limit, oldest_first=oldest_first)]
 
 
 def _inside(time_ns: int, start_ms: int | None, end_ms: int | None) -> bool:
@@ -187,18 +187,18 @@ def my_trades(call: Call) -> list[dict[str, Any]]:
         and _inside(fill.time_ns, start_ms, end_ms)
     ]
     oldest_first = from_id is not None or start_ms is not None
-    return [messages.my_trade(fill) for fill in _page(found, limit, oldest_first=oldest_first)]
+    return [venue_messages.my_trade(fill) for fill in _page(found, limit, oldest_first=oldest_first)]
 
 
 def account(call: Call) -> dict[str, Any]:
     omit_zero = (call.params.get("omitZeroBalances") or "false").lower() == "true"
-    return messages.account(call.exchange.accounts[call.account], omit_zero=omit_zero, uid=UID)
+    return venue_messages.account(call.exchange.accounts[call.account], omit_zero=omit_zero, uid=UID)
 
 
 def commission(call: Call) -> dict[str, Any]:
     symbol = call.params.symbol()
     call.exchange.market(symbol)
-    return messages.commission(call.exchange.accounts[call.account], symbol)
+    return venue_messages.commission(call.exchange.accounts[call.account], symbol)
 
 
 def order_limits(call: Call) -> list[dict[str, Any]]:

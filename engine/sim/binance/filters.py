@@ -7,8 +7,9 @@ from typing import Any, Final
 
 import msgspec
 
-from engine.model import Instrument, OrderType, Side
+from engine.model import Instrument, Side
 from engine.sim.binance import refusals
+from engine.sim.binance.type_params import ORDER_TYPES
 from engine.sim.units import ONE, product, text, units
 
 
@@ -101,20 +102,20 @@ def check_percent_price(rules: SymbolRules, price: int, price_average: int) -> N
         raise refusals.filter_failure("PERCENT_PRICE_BY_SIDE")
 
 
-def check_quantity(rules: SymbolRules, quantity: int, order_type: OrderType) -> None:
+def check_quantity(rules: SymbolRules, quantity: int, *, has_price: bool) -> None:
     low = rules.quantity_min and quantity < rules.quantity_min
     high = rules.quantity_max and quantity > rules.quantity_max
     off_grid = rules.lot_size and quantity % rules.lot_size
     if low or high or off_grid or quantity <= 0:
         raise refusals.filter_failure("LOT_SIZE")
-    if order_type is OrderType.MARKET and rules.market_quantity_max and quantity > rules.market_quantity_max:
+    if not has_price and rules.market_quantity_max and quantity > rules.market_quantity_max:
         raise refusals.filter_failure("MARKET_LOT_SIZE")
 
 
-def check_notional(rules: SymbolRules, notional: int, order_type: OrderType) -> None:
-    """The minimum binds market orders too, the maximum does not (applyMinToMarket, applyMaxToMarket)."""
+def check_notional(rules: SymbolRules, notional: int, *, has_price: bool) -> None:
+    """Refuse a notional out of bounds; the maximum does not apply to an order without a price (applyMaxToMarket)."""
     low = notional < rules.notional_min
-    high = rules.notional_max and notional > rules.notional_max and order_type is not OrderType.MARKET
+    high = rules.notional_max and notional > rules.notional_max and has_price
     if low or high:
         raise refusals.filter_failure("NOTIONAL")
 
@@ -178,7 +179,7 @@ def exchange_info_entry(rules: SymbolRules) -> dict[str, Any]:
         "quoteAssetPrecision": 8,
         "baseCommissionPrecision": 8,
         "quoteCommissionPrecision": 8,
-        "orderTypes": ["LIMIT", "LIMIT_MAKER", "MARKET"],
+        "orderTypes": [order_type.value for order_type in ORDER_TYPES],
         "icebergAllowed": False,
         "ocoAllowed": False,
         "otoAllowed": False,

@@ -9,6 +9,7 @@ from urllib.parse import unquote_plus
 
 from engine.model import OrderType, Side, TimeInForce
 from engine.sim.binance import refusals
+from engine.sim.binance.type_params import ORDER_TYPES, UNSUPPORTED, OrderTypeRules
 from engine.sim.exchange.order_values import SelfTrade, SimNewOrder
 from engine.sim.units import PLACES, units
 
@@ -99,50 +100,26 @@ class Params:
 
 
 _SELF_TRADE: Final = "selfTradePreventionMode"
-_UNSUPPORTED: Final = {
-    "STOP_LOSS": "Stop loss orders are not supported for this symbol.",
-    "STOP_LOSS_LIMIT": "Stop loss limit orders are not supported for this symbol.",
-    "TAKE_PROFIT": "Take profit orders are not supported for this symbol.",
-    "TAKE_PROFIT_LIMIT": "Take profit limit orders are not supported for this symbol.",
-}
 
 
 def new_order(params: Params) -> SimNewOrder:
-    """An order as asked for: what each type must bring and must not."""
+    """Read a new order, or refuse it as Binance does where its type lacks a parameter or has one too many."""
     symbol = params.symbol()
     params.required("side")
     side = params.word("side", Side, refusals.invalid_side)
     params.required("type")
-    if params.get("type") in _UNSUPPORTED:
-        raise refusals.order_rejected(_UNSUPPORTED[params.required("type")])
+    if params.get("type") in UNSUPPORTED:
+        raise refusals.order_rejected(UNSUPPORTED[params.required("type")])
     order_type = params.word("type", OrderType, refusals.invalid_order_type)
+    if order_type not in ORDER_TYPES:
+        raise refusals.invalid_order_type()
     time_in_force = params.word("timeInForce", TimeInForce, refusals.invalid_time_in_force)
     assert side is not None
-    assert order_type is not None
     quantity, price = params.amount("quantity"), params.amount("price")
     quote_quantity = params.amount("quoteOrderQty")
     if params.get("icebergQty"):
         raise refusals.order_rejected("Iceberg orders are not supported for this symbol.")
-    for name in ("stopPrice", "trailingDelta"):
-        if params.get(name):
-            raise refusals.not_required(name)
-    if order_type is OrderType.MARKET:
-        for name in ("price", "timeInForce"):
-            if params.get(name):
-                raise refusals.not_required(name)
-        if quantity and quote_quantity:
-            raise refusals.not_required("quoteOrderQty")
-        if not quantity and not quote_quantity:
-            raise refusals.mandatory_either("quantity", "quoteOrderQty")
-    else:
-        if quote_quantity:
-            raise refusals.not_required("quoteOrderQty")
-        if order_type is OrderType.LIMIT and time_in_force is None:
-            raise refusals.mandatory("timeInForce")
-        if order_type is OrderType.LIMIT_MAKER and time_in_force is not None:
-            raise refusals.not_required("timeInForce")
-        params.required("quantity")
-        params.required("price")
+    _check_params(params, ORDER_TYPES[order_type])
     self_trade = params.word(_SELF_TRADE, SelfTrade, partial(refusals.invalid_parameter, _SELF_TRADE))
     return SimNewOrder(
         symbol=symbol,
@@ -152,6 +129,21 @@ def new_order(params: Params) -> SimNewOrder:
         quantity=quantity,
         quote_quantity=quote_quantity,
         price=price,
+        stop_price=params.amount("stopPrice"),
         client_order_id=params.client_id("newClientOrderId") or "",
         self_trade=self_trade or SelfTrade.EXPIRE_MAKER,
     )
+
+
+def _check_params(params: Params, rules: OrderTypeRules) -> None:
+    for name in rules.refused:
+        if params.get(name):
+            raise refusals.not_required(name)
+    for name in rules.required:
+        params.required(name)
+    if rules.takes_quote_quantity:
+        quantity, quote_quantity = params.get("quantity"), params.get("quoteOrderQty")
+        if quantity and quote_quantity:
+            raise refusals.not_required("quoteOrderQty")
+        if not quantity and not quote_quantity:
+            raise refusals.mandatory_either("quantity", "quoteOrderQty")

@@ -26,6 +26,7 @@ class OpenOrder:
     quantity: int
     executed: int
     executed_quote: int
+    stop_price: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +55,7 @@ def adopt(exchange: Exchange, account: str, known: Known, now_ns: int) -> None:
                 time_in_force=given.time_in_force,
                 quantity=given.quantity,
                 price=given.price,
+                stop_price=given.stop_price,
                 client_order_id=given.client_order_id,
             ),
             status=SimOrderStatus.PARTIALLY_FILLED if given.executed else SimOrderStatus.NEW,

@@ -10,7 +10,7 @@ from typing import Final
 
 from engine.market import rows as r
 from engine.market.rows import Rows
-from engine.model import OrderType, Side, TimeInForce
+from engine.model import Side, TimeInForce
 from engine.sim.binance import filters, refusals
 from engine.sim.exchange import matching_kernel
 from engine.sim.exchange.funds import Funds, Holding
@@ -32,6 +32,11 @@ from engine.sim.units import ONE, product
 
 ORDER_ID_FIRST: Final = 1_000_001
 TRADE_ID_FIRST: Final = 9_000_000_001  # above any captured trade id, so that (symbol, trade id) stays one trade's name
+
+EXPIRED_UNFILLED: Final = {
+    TimeInForce.IOC: "UNFILLED_IOC_QUANTITY_EXPIRED",
+    TimeInForce.FOK: "UNFILLED_FOK_ORDER_EXPIRED",
+}
 
 Match = tuple[int, int, SimOrder | None]  # price, quantity, the resting order of ours that is met (None: the market)
 
@@ -96,14 +101,15 @@ class Exchange:
         if rules.status != "TRADING":
             raise refusals.order_rejected("Market is closed.")
         average = market.average_price()
+        has_price = new.terms.price is not None
         if new.price:
             filters.check_price(rules, new.price)
             filters.check_percent_price(rules, new.price, average)
         if not new.quote_quantity:
-            filters.check_quantity(rules, new.quantity, new.order_type)
+            filters.check_quantity(rules, new.quantity, has_price=has_price)
         notional = new.quote_quantity or product(new.price or average, new.quantity)
         if new.price or notional:  # a market order on a market without a price has nothing to be measured by
-            filters.check_notional(rules, notional, new.order_type)
+            filters.check_notional(rules, notional, has_price=has_price)
         owner = self.accounts[account]
         mine = self.open_orders(account, new.symbol)
         filters.check_counts(
@@ -123,7 +129,7 @@ class Exchange:
         if (account, new.client_order_id) in self._open_by_client_id:
             raise refusals.duplicate_order()
         matches = list(self._plan(market, account, new))
-        if new.order_type is OrderType.LIMIT_MAKER and matches:
+        if new.terms.is_post_only and matches:
             raise refusals.would_match()
         cost = self._cost(new, matches)
         if not market.rules.settles_in:
@@ -149,14 +155,19 @@ class Exchange:
         executed_quote: int,
         now_ns: int,
     ) -> None:
-        """An order that stands already, under the id that it has. Nothing is matched and nothing reported."""
+        """Restore an open order under the id that it has. Nothing is matched and nothing is reported.
+
+        An order of a type that the exchange does not have keeps its funds locked and never trades.
+        """
         self._order_id_next = order_id
         order = self._admit(account, new, now_ns)
         order.status, order.executed, order.executed_quote = status, executed, executed_quote
         buying = new.side is Side.BUY
         if not self.market(new.symbol).rules.settles_in:
-            self._lock(order, -(-order.price * order.leaves // ONE) if buying else order.leaves)
-        self.market(new.symbol).rest(order)
+            price = order.price or order.stop_price
+            self._lock(order, -(-price * order.leaves // ONE) if buying else order.leaves)
+        if order.terms.rests:
+            self.market(new.symbol).rest(order)
 
     def number_after(self, order_id: int, trade_id: int) -> None:
         """Ids up to these were given by whoever was the venue before."""
@@ -319,6 +330,7 @@ class Exchange:
             time_in_force=new.time_in_force,
             client_order_id=new.client_order_id or f"sim-o{self._order_id_next}",
             price=new.price,
+            stop_price=new.stop_price,
             quantity=new.quantity,
             quote_quantity=new.quote_quantity,
             self_trade=new.self_trade,
@@ -355,14 +367,12 @@ class Exchange:
             self._close(order)
         elif not order.is_open:
             return  # self-trade prevention has ended it
-        elif order.order_type is OrderType.MARKET:
-            self._expire(order, "INSUFFICIENT_LIQUIDITY", now_ns)
-        elif order.time_in_force is TimeInForce.FOK:
-            self._expire(order, "UNFILLED_FOK_ORDER_EXPIRED", now_ns)
-        elif order.time_in_force is TimeInForce.IOC:
-            self._expire(order, "UNFILLED_IOC_QUANTITY_EXPIRED", now_ns)
-        else:
+        elif order.terms.rests:
             market.rest(order)
+        elif order.terms.price is None:
+            self._expire(order, "INSUFFICIENT_LIQUIDITY", now_ns)
+        else:
+            self._expire(order, EXPIRED_UNFILLED[order.time_in_force], now_ns)
 
     def _settle_maker(self, order: SimOrder, now_ns: int) -> None:
         order.updated_ns = now_ns

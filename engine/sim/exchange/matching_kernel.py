@@ -11,7 +11,7 @@ a level stays taken until that level next changes. The public book is what diffs
 from typing import Final
 
 from engine.market import rows as r
-from engine.market.fold.dense_book import N_COUNT, N_MISSES, forget_window, slot_of, wants_window
+from engine.market.fold.dense_book import N_COUNT, N_MISSES, forget_window, needs_window, slot_of
 from engine.market.jit import compiled
 from engine.market.rows import Floats, Rows
 from engine.sim.exchange.price_levels import (
@@ -355,7 +355,7 @@ def meet_rows(  # noqa: PLR0917 - compiled code takes arguments by place
                 v[i, V_FAR] + levels[2 * i, N_COUNT], v[i, V_FAR + 1] + levels[2 * i + 1, N_COUNT]
             ) + more >= room_of(levels):
                 return k, GROW
-            if kind == r.DIFF and (wants_window(levels[2 * i]) or wants_window(levels[2 * i + 1])):
+            if kind == r.DIFF and (needs_window(levels[2 * i]) or needs_window(levels[2 * i + 1])):
                 return k, GROW
             told = True
             if kind == r.QUOTE:

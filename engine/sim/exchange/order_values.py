@@ -3,11 +3,13 @@
 Amounts are integers in units of 1e-8, times are nanoseconds of the venue's clock.
 """
 
+from decimal import Decimal
 from enum import StrEnum
 
 import msgspec
 
 from engine.model import OrderType, Side, TimeInForce
+from engine.order_terms import RecordedTerms, Terms, terms_of
 
 
 class SimOrderStatus(StrEnum):
@@ -51,6 +53,13 @@ class SimNewOrder(msgspec.Struct, frozen=True, kw_only=True):
     price: int = 0
     client_order_id: str = ""  # empty: the venue makes one
     self_trade: SelfTrade = SelfTrade.EXPIRE_MAKER
+    stop_price: int = 0
+
+    @property
+    def terms(self) -> Terms:
+        """The terms, with prices in units of 1e-8."""
+        recorded = RecordedTerms(Decimal(self.price), self.time_in_force, Decimal(self.stop_price))
+        return terms_of(self.order_type, recorded)
 
 
 class SimFill(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,6 +104,7 @@ class SimOrder(msgspec.Struct, kw_only=True):
     expiry_reason: str = ""
     on_book: bool = False
     fills: list[SimFill] = []
+    stop_price: int = 0
 
     @property
     def leaves(self) -> int:
@@ -103,6 +113,12 @@ class SimOrder(msgspec.Struct, kw_only=True):
     @property
     def is_open(self) -> bool:
         return self.status in OPEN
+
+    @property
+    def terms(self) -> Terms:
+        """The terms, with prices in units of 1e-8."""
+        recorded = RecordedTerms(Decimal(self.price), self.time_in_force, Decimal(self.stop_price))
+        return terms_of(self.order_type, recorded)
 
 
 class SimReport(msgspec.Struct, frozen=True, kw_only=True):

@@ -23,7 +23,7 @@ from engine.market.fold.dense_book import (
     place_of,
     slot_of,
 )
-from engine.market.jit import compiled, moved
+from engine.market.jit import compiled, move_within
 from engine.market.rows import Rows
 
 # what a place holds
@@ -80,7 +80,7 @@ def set_far(row: Rows, far: int, key: int, size: int, met: bool, public: bool) -
     if place == far or row[at] != key:
         if size == 0:
             return far
-        moved(row, at + STEP, at, STEP * (far - place))
+        move_within(row, at + STEP, at, STEP * (far - place))
         row[at] = key
         for k in range(at + 1, at + STEP):
             row[k] = 0

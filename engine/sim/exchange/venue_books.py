@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 
 from engine.market import rows as r
-from engine.market.fold.dense_book import N_COUNT, lay_window, wants_window, widened
+from engine.market.fold.dense_book import N_COUNT, needs_window, rebuild_window, widen
 from engine.market.rows import Floats, Rows
 from engine.sim.exchange import matching_kernel as at
 from engine.sim.exchange import price_levels, queue_models
@@ -99,10 +99,10 @@ class VenueBooks:
         room = price_levels.room_of(self.levels)
         short = self._most(i) + more >= room
         for side in (r.BID, r.ASK):
-            if short or wants_window(self.levels[2 * i + side]):
-                self.v[i, at.V_FAR + side] = lay_window(self.levels[2 * i + side], self._all(i, side))
+            if short or needs_window(self.levels[2 * i + side]):
+                self.v[i, at.V_FAR + side] = rebuild_window(self.levels[2 * i + side], self._all(i, side))
         if short and 2 * (self._most(i) + more) >= room:
-            self.levels = widened(
+            self.levels = widen(
                 self.levels, price_levels.NUMBERS, price_levels.FAR + price_levels.STEP * max(2 * room, room + more + 1)
             )
 

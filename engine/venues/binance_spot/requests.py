@@ -7,23 +7,16 @@ import json
 from collections.abc import Sequence
 from decimal import Decimal
 
-from engine.model import Instrument, OrderType, Side, TimeInForce
+from engine.model import Instrument, Side
+from engine.order_terms import Terms
 from engine.requests import Transport, Unsigned
 from engine.venues.binance_spot import rules
-from journal.record import plain
-
-Params = tuple[tuple[str, str], ...]
+from engine.venues.binance_spot.order_types import Params, order_params
 
 
 def symbol_of(instrument: Instrument | str) -> str:
     """The venue's name for an instrument, given it or its id."""
     return instrument.removeprefix(f"{rules.VENUE}:") if isinstance(instrument, str) else instrument.symbol
-
-
-def number(value: Decimal) -> str:
-    text = plain(value)
-    assert rules.NUMBER_SENT.fullmatch(text), f"Binance takes no number like {text}"
-    return text
 
 
 class Requests:
@@ -33,30 +26,21 @@ class Requests:
         assert 0 < recv_window_ms <= rules.RECV_WINDOW_MS_MAX, recv_window_ms
         self.recv_window_ms = recv_window_ms
 
-    def place(  # noqa: PLR0917 - the parts of an order, in the order in which a trader says them
-        self,
-        client_order_id: str,
-        instrument: Instrument | str,
-        side: Side,
-        type: OrderType,  # noqa: A002 - the trade's term, as in OrderReport
-        quantity: Decimal,
-        price: Decimal | None = None,
-        time_in_force: TimeInForce = TimeInForce.GTC,
+    def place(
+        self, client_order_id: str, instrument: Instrument | str, side: Side, quantity: Decimal, terms: Terms
     ) -> Unsigned:
-        """A new order. Only LIMIT carries the time in force: the venue refuses it with the other types."""
+        """Place a new order."""
         assert rules.order_id_fits(client_order_id), client_order_id
-        assert (price is None) == (type is OrderType.MARKET), (type, price)
         assert quantity > 0, quantity
-        params = [("symbol", symbol_of(instrument)), ("side", side.value), ("type", type.value)]
-        if type is OrderType.LIMIT:
-            params.append(("timeInForce", time_in_force.value))
-        params.append(("quantity", number(quantity)))
-        if price is not None:
-            assert price > 0, price
-            params.append(("price", number(price)))
-        # FULL by name: the default differs by type (LIMIT_MAKER would get an ACK that tells no status)
-        params += [("newClientOrderId", client_order_id), ("newOrderRespType", "FULL")]
-        return self._signed("POST", "/api/v3/order", tuple(params), orders=1)
+        params = (
+            ("symbol", symbol_of(instrument)),
+            ("side", side.value),
+            *order_params(terms, quantity),
+            ("newClientOrderId", client_order_id),
+            # FULL by name: the default differs by type, and LIMIT_MAKER's (ACK) does not say how the order is
+            ("newOrderRespType", "FULL"),
+        )
+        return self._signed("POST", "/api/v3/order", params, orders=1)
 
     def cancel(self, instrument: Instrument | str, client_order_id: str) -> Unsigned:
         params = (("symbol", symbol_of(instrument)), ("origClientOrderId", client_order_id))

@@ -10,7 +10,8 @@ from typing import Annotated, Any
 import msgspec
 
 from engine.events import AccountReport, BalanceReport, Fill, OrderReport, VenueStatus
-from engine.model import OrderType, Side, TimeInForce
+from engine.model import Side, TimeInForce
+from engine.venues.binance_spot.order_types import reported_type
 from engine.venues.binance_spot.rules import VENUE
 
 # Decimals stay text until we convert them: exact, bounded, and never NaN or 1E+999999999 (whose plain text would fill the memory).
@@ -19,6 +20,7 @@ SignedAmount = Annotated[str, msgspec.Meta(pattern=r"\A-?[0-9]{1,20}(\.[0-9]{1,2
 Millis = Annotated[int, msgspec.Meta(ge=0, le=9_000_000_000_000)]  # the bound keeps nanoseconds within 64 bits
 VenueId = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 Text = Annotated[str, msgspec.Meta(max_length=200)]
+VenueType = Annotated[str, msgspec.Meta(pattern=r"\A[A-Z_]{1,40}\Z")]
 
 STATUSES = {
     "NEW": VenueStatus.OPEN,
@@ -32,20 +34,6 @@ STATUSES = {
     "REJECTED": VenueStatus.REJECTED,
 }
 
-# Orders that others placed on the account may wait for a trigger. They are named here for what they turn into, and
-# the report's reason keeps the venue's word: a reconciliation must not fail because a person has a stop resting.
-TYPES = {
-    "MARKET": OrderType.MARKET,
-    "LIMIT": OrderType.LIMIT,
-    "LIMIT_MAKER": OrderType.LIMIT_MAKER,
-    "STOP_LOSS": OrderType.MARKET,
-    "STOP_LOSS_LIMIT": OrderType.LIMIT,
-    "TAKE_PROFIT": OrderType.MARKET,
-    "TAKE_PROFIT_LIMIT": OrderType.LIMIT,
-}
-
-OWN_TYPES = frozenset(OrderType.__members__)
-
 CANCEL_LIKE = frozenset({"CANCELED", "REPLACED"})  # where c is the id of the request and the order's own is in C
 
 
@@ -57,9 +45,8 @@ def nanoseconds(millis: int) -> int:
     return millis * 1_000_000
 
 
-def _reason(venue_type: str, *words: str) -> str:
-    said = words if venue_type in OWN_TYPES else (venue_type, *words)
-    return ", ".join([word for word in said if word not in ("", "NONE")])
+def _reason(*words: str) -> str:
+    return ", ".join([word for word in words if word not in ("", "NONE")])
 
 
 def _rename(**names: str) -> Any:
@@ -72,14 +59,14 @@ class ExecutionReport(
     frozen=True,
     rename=_rename(
         symbol="s", request_or_order_id="c", original_id="C", side="S", type="o", time_in_force="f", quantity="q",
-        price="p", execution="x", status="X", reject_reason="r", expiry_reason="eR", order_id="i", last_quantity="l",
+        price="p", stop_price="P", execution="x", status="X", reject_reason="r", expiry_reason="eR", order_id="i", last_quantity="l",
         filled_quantity="z", last_price="L", fee="n", fee_asset="N", transaction_ms="T", trade_id="t", maker="m",
     ),
 ):  # fmt: skip
     symbol: Text
     request_or_order_id: Text
     side: Side
-    type: str
+    type: VenueType
     time_in_force: TimeInForce
     quantity: Amount
     price: Amount
@@ -97,24 +84,28 @@ class ExecutionReport(
     original_id: Text | None = None
     reject_reason: Text = ""
     expiry_reason: Text = ""
+    stop_price: Amount = "0"
 
     def report(self) -> OrderReport:
         original = self.original_id or ""
         own_id = original if original and self.execution in CANCEL_LIKE else self.request_or_order_id
+        order_type, stop_price, venue_type = reported_type(self.type, self.stop_price)
         return OrderReport(
             instrument=instrument_id(self.symbol),
             client_order_id=own_id,
             venue_order_id=str(self.order_id),
             status=STATUSES[self.status],
             side=self.side,
-            type=TYPES[self.type],
+            type=order_type,
             time_in_force=self.time_in_force,
             price=Decimal(self.price),
             quantity=Decimal(self.quantity),
             filled_quantity=Decimal(self.filled_quantity),
             venue_ns=nanoseconds(self.transaction_ms),
             fills=(self._fill(own_id),) if self.execution == "TRADE" else (),
-            reason=_reason(self.type, self.reject_reason, self.expiry_reason),
+            reason=_reason(self.reject_reason, self.expiry_reason),
+            stop_price=stop_price,
+            venue_type=venue_type,
         )
 
     def _fill(self, own_id: str) -> Fill:
@@ -156,17 +147,19 @@ class Order(msgspec.Struct, frozen=True, rename="camel"):
     executed_qty: Amount
     status: str
     time_in_force: TimeInForce
-    type: str
+    type: VenueType
     side: Side
     orig_client_order_id: Text = ""  # only in the answer to a cancel: the order's
     transact_time: Millis = 0  # of placed and canceled orders
     update_time: Millis = 0  # of queried ones
     expiry_reason: Text = ""
+    stop_price: Amount = "0"  # in queries and lists
     fills: tuple[AnswerFill, ...] = ()
 
     def report(self) -> OrderReport:
         own_id = self.orig_client_order_id or self.client_order_id
         venue_ns = nanoseconds(self.transact_time or self.update_time)
+        order_type, stop_price, venue_type = reported_type(self.type, self.stop_price)
         fills = tuple(
             Fill(
                 instrument=instrument_id(self.symbol),
@@ -189,14 +182,16 @@ class Order(msgspec.Struct, frozen=True, rename="camel"):
             venue_order_id=str(self.order_id),
             status=STATUSES[self.status],
             side=self.side,
-            type=TYPES[self.type],
+            type=order_type,
             time_in_force=self.time_in_force,
             price=Decimal(self.price),
             quantity=Decimal(self.orig_qty),
             filled_quantity=Decimal(self.executed_qty),
             venue_ns=venue_ns,
             fills=fills,
-            reason=_reason(self.type, self.expiry_reason),
+            reason=_reason(self.expiry_reason),
+            stop_price=stop_price,
+            venue_type=venue_type,
         )
 
 

@@ -5,7 +5,7 @@ Turns values into dictionaries in Binance's field order, which msgspec writes (a
 
 from typing import Any, Final
 
-from engine.model import OrderType
+from engine.sim.binance.type_params import ORDER_TYPES
 from engine.sim.exchange.funds import Funds
 from engine.sim.exchange.order_values import Execution, FundsChanged, SimFill, SimOrder, SimOrderStatus, SimReport
 from engine.sim.units import NOTHING, ONE, text
@@ -64,8 +64,8 @@ def order_full(order: SimOrder) -> dict[str, Any]:
 
 
 def order_answer(order: SimOrder, response_type: str | None) -> dict[str, Any]:
-    """MARKET and LIMIT answer FULL unless asked otherwise, others ACK."""
-    kind = response_type or ("ACK" if order.order_type is OrderType.LIMIT_MAKER else "FULL")
+    """Return the answer to a placement, in the form that was asked for or else in the type's own."""
+    kind = response_type or ORDER_TYPES[order.order_type].default_answer
     if kind == "ACK":
         return order_ack(order)
     return order_result(order) if kind == "RESULT" else order_full(order)
@@ -81,7 +81,7 @@ def order_query(order: SimOrder) -> dict[str, Any]:
         "orderListId": -1,
         "clientOrderId": order.client_order_id,
         **core,
-        "stopPrice": NOTHING,
+        "stopPrice": text(order.stop_price),
         "icebergQty": NOTHING,
         "time": order.created_ns // MS,
         "updateTime": order.updated_ns // MS,
@@ -187,7 +187,7 @@ def execution_report(report: SimReport) -> dict[str, Any]:
         "f": order.time_in_force,
         "q": text(order.quantity),
         "p": text(order.price),
-        "P": NOTHING,
+        "P": text(order.stop_price),
         "F": NOTHING,
         "g": -1,
         "C": order.client_order_id if cancelled else "",
@@ -203,7 +203,7 @@ def execution_report(report: SimReport) -> dict[str, Any]:
         "T": millis,
         "t": fill.trade_id if fill else -1,
         "I": report.execution_id,
-        "w": order.is_open and order.order_type is not OrderType.MARKET,
+        "w": order.is_open and order.terms.price is not None,
         "m": fill.maker if fill else False,
         "M": fill is not None,
         "O": created_ms,

@@ -1,0 +1,42 @@
+"""Gaps in the ids of trades and diffs. Compiled; independent of the state of a book."""
+
+from engine.market import rows as r
+from engine.market.fold.books import reaches
+from engine.market.jit import compiled
+from engine.market.layout import (
+    D_ID,
+    D_SEQ,
+    D_TIME_NS,
+    G_FIRST_ID,
+    G_LAST_ID,
+    G_LAST_NS,
+    G_LAST_SEQ,
+    G_STREAM,
+    MISSED,
+)
+from engine.market.rows import Rows
+
+
+@compiled
+def note_gap(row: Rows, t: Rows, last_id: int, last_seq: int, last_ns: int, first_id: int) -> int:
+    """Record the last id before a gap and the first one after it; return the flag raised."""
+    i = row[r.INSTRUMENT]
+    t[i, G_STREAM] = row[r.TYPE]
+    t[i, G_LAST_ID] = last_id
+    t[i, G_LAST_SEQ] = last_seq
+    t[i, G_LAST_NS] = last_ns
+    t[i, G_FIRST_ID] = first_id
+    return MISSED
+
+
+@compiled
+def check_diff_ids(row: Rows, t: Rows) -> int:
+    """Check that a diff continues the depth stream; return the flag raised."""
+    i = row[r.INSTRUMENT]
+    flags = 0
+    if t[i, D_ID] > 0 and not reaches(row[r.DIFF_FIRST_ID], row[r.DIFF_PREVIOUS_ID], t[i, D_ID]):
+        flags = note_gap(row, t, t[i, D_ID], t[i, D_SEQ], t[i, D_TIME_NS], row[r.DIFF_FIRST_ID])
+    t[i, D_ID] = row[r.DIFF_LAST_ID]
+    t[i, D_SEQ] = row[r.SEQ]
+    t[i, D_TIME_NS] = row[r.TIME_NS]
+    return flags

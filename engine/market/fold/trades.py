@@ -1,0 +1,88 @@
+"""Trades of the fold: ids, sums and the bars made of them. Compiled; knows no book."""
+
+from engine.market import rows as r
+from engine.market.fold.bars import fold_bar
+from engine.market.fold.id_gaps import note_gap
+from engine.market.fold.trigger_flags import note_inputs_changed
+from engine.market.jit import compiled
+from engine.market.layout import (
+    BAR_CLOSED,
+    BAR_INSTRUMENT,
+    HALF_BITS,
+    HALF_MASK,
+    S_CHANGED,
+    T_BUYER_IS_MAKER,
+    T_BUYER_IS_MAKER_COUNT,
+    T_COUNT,
+    T_ID,
+    T_ID_GAPS,
+    T_IDS_MISSING,
+    T_NOTIONAL_0,
+    T_NOTIONAL_1,
+    T_NOTIONAL_2,
+    T_PRICE,
+    T_REPEATED,
+    T_SEQ,
+    T_SIZE,
+    T_TIME_NS,
+    T_VENUE_NS,
+    T_VOLUME_0,
+    T_VOLUME_1,
+    WORD_BITS,
+    WORD_MASK,
+    X_BAR_TRIGGERS,
+    X_SEEN_TRADE_NS,
+)
+from engine.market.rows import Rows
+
+
+@compiled
+def fold_trade(row: Rows, s: Rows, t: Rows, bars: Rows, closed: Rows) -> int:
+    """Apply a trade unless its id was seen before; return the flags raised."""
+    i = row[r.INSTRUMENT]
+    trade_id = row[r.TRADE_ID]
+    flags = 0
+    if t[i, T_COUNT] > 0:
+        if trade_id <= t[i, T_ID]:
+            t[i, T_REPEATED] += 1
+            return 0
+        if trade_id > t[i, T_ID] + 1:
+            t[i, T_ID_GAPS] += 1
+            t[i, T_IDS_MISSING] += trade_id - t[i, T_ID] - 1
+            flags = note_gap(row, t, t[i, T_ID], t[i, T_SEQ], t[i, T_TIME_NS], trade_id)
+    t[i, T_PRICE] = row[r.TRADE_PRICE]
+    t[i, T_SIZE] = row[r.TRADE_SIZE]
+    t[i, T_ID] = trade_id
+    t[i, T_BUYER_IS_MAKER] = row[r.TRADE_BUYER_IS_MAKER]
+    t[i, T_SEQ] = row[r.SEQ]
+    t[i, T_TIME_NS] = row[r.TIME_NS]
+    t[i, T_VENUE_NS] = row[r.VENUE_NS]
+    t[i, T_COUNT] += 1
+    t[i, T_BUYER_IS_MAKER_COUNT] += row[r.TRADE_BUYER_IS_MAKER]
+    t[i, X_SEEN_TRADE_NS] = row[r.TIME_NS]
+    note_inputs_changed(s, i)
+    add_to_sums(t, i, row[r.TRADE_PRICE], row[r.TRADE_SIZE])
+    for k in range(bars.shape[0]):
+        if bars[k, BAR_INSTRUMENT] == i and fold_bar(row, bars[k], closed[k]) and t[i, X_BAR_TRIGGERS]:
+            s[S_CHANGED] |= t[i, X_BAR_TRIGGERS]
+            flags |= BAR_CLOSED
+    return flags
+
+
+@compiled
+def add_to_sums(t: Rows, i: int, price: int, size: int) -> None:
+    """Add a trade to the volume and the notional, which are kept in several words."""
+    total = t[i, T_VOLUME_0] + size
+    t[i, T_VOLUME_0] = total & WORD_MASK
+    t[i, T_VOLUME_1] += total >> WORD_BITS
+    # price * size in two words, by halves of 27 bits: each product stays below 2**56
+    price_1 = price >> HALF_BITS
+    price_0 = price & HALF_MASK
+    size_1 = size >> HALF_BITS
+    size_0 = size & HALF_MASK
+    middle = price_1 * size_0 + price_0 * size_1
+    low = price_0 * size_0 + ((middle & HALF_MASK) << HALF_BITS) + t[i, T_NOTIONAL_0]
+    high = price_1 * size_1 + (middle >> HALF_BITS) + (low >> WORD_BITS) + t[i, T_NOTIONAL_1]
+    t[i, T_NOTIONAL_0] = low & WORD_MASK
+    t[i, T_NOTIONAL_1] = high & WORD_MASK
+    t[i, T_NOTIONAL_2] += high >> WORD_BITS

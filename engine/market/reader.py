@@ -1,0 +1,227 @@
+"""Market state as plain values: quotes, trades, books, bars, indicators, counters. Changes nothing."""
+
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from typing import Final
+
+from engine.facts import SequencedStream
+from engine.market import layout as at
+from engine.market import rows as r
+from engine.market.arrays import MarketArrays
+from engine.market.rows import Rows
+from engine.market.views import (
+    Bar,
+    Bars,
+    BarSpec,
+    BookState,
+    BookTop,
+    Counters,
+    Mark,
+    Quote,
+    SequenceBreak,
+    Stream,
+    Trade,
+    decimal,
+)
+
+_LAST_FRAMES: Final = {
+    Stream.QUOTE: (at.Q_TIME_NS, at.Q_SEQ),
+    Stream.TRADE: (at.T_TIME_NS, at.T_SEQ),
+    Stream.BOOK: (at.D_TIME_NS, at.D_SEQ),
+    Stream.MARK: (at.M_TIME_NS, at.M_SEQ),
+}
+
+
+class MarketReader(MarketArrays):
+    """The readable side of a market. `i` is the index of an instrument."""
+
+    # ---- quotes, trades, marks
+
+    def quote(self, i: int) -> Quote | None:
+        """Return the last quote; None before the first and after a lost link."""
+        q = self.t[i, : at.Q_END].tolist()
+        if not q[at.Q_LIVE]:
+            return None
+        instrument = self.instruments[i]
+        return Quote(
+            bid=decimal(q[at.Q_BID], instrument.price_scale),
+            bid_size=decimal(q[at.Q_BID_SIZE], instrument.size_scale),
+            ask=decimal(q[at.Q_ASK], instrument.price_scale),
+            ask_size=decimal(q[at.Q_ASK_SIZE], instrument.size_scale),
+            seq=q[at.Q_SEQ],
+            time_ns=q[at.Q_TIME_NS],
+        )
+
+    def is_live(self, i: int, *, with_book: bool) -> bool:
+        """Return True if a quote came since the link is up and, with a book, the book is synced."""
+        return bool(self.t[i, at.Q_LIVE]) and (not with_book or bool(self.t[i, at.B_STATE] == at.BOOK_SYNCED))
+
+    def last_trade(self, i: int) -> Trade | None:
+        """Return the last trade; None before the first."""
+        t = self.t[i, : at.T_END].tolist()
+        if not t[at.T_COUNT]:
+            return None
+        instrument = self.instruments[i]
+        return Trade(
+            price=decimal(t[at.T_PRICE], instrument.price_scale),
+            size=decimal(t[at.T_SIZE], instrument.size_scale),
+            trade_id=t[at.T_ID],
+            buyer_is_maker=bool(t[at.T_BUYER_IS_MAKER]),
+            seq=t[at.T_SEQ],
+            time_ns=t[at.T_TIME_NS],
+            venue_ns=t[at.T_VENUE_NS],
+        )
+
+    def mark(self, i: int) -> Mark | None:
+        """Return the last mark price and funding rate; None before the first, and for spot."""
+        price, index, settle, rate, next_ns, seq, time_ns, venue_ns, count = self.t[i, at.M_PRICE :].tolist()
+        if not count:
+            return None
+        return Mark(
+            price=decimal(price, r.MARK_SCALE),
+            index=decimal(index, r.MARK_SCALE),
+            settle=decimal(settle, r.MARK_SCALE),
+            funding_rate=decimal(rate, r.MARK_SCALE),
+            next_funding_ns=next_ns,
+            seq=seq,
+            time_ns=time_ns,
+            venue_ns=venue_ns,
+        )
+
+    # ---- books
+
+    def book_state(self, i: int) -> BookState:
+        """Return the state of the book."""
+        return BookState(int(self.t[i, at.B_STATE]))
+
+    def snapshot_range(self, i: int) -> tuple[Decimal, Decimal] | None:
+        """Return the price range of the last snapshot; a level outside it is known only since its last change."""
+        if self.t[i, at.B_STATE] != at.BOOK_SYNCED:
+            return None
+        scale = self.instruments[i].price_scale
+        low, high = self.t[i, [at.B_SNAPSHOT_LOW, at.B_SNAPSHOT_HIGH]].tolist()
+        return decimal(low, scale), decimal(high, scale)
+
+    def levels(self, i: int, side: int, n: int = at.LEVELS_MAX) -> list[tuple[int, int]]:
+        """Return levels of a side (rows.BID or rows.ASK) as integers at the instrument's scales, best first."""
+        keys, sizes = self.side(i, side, n)[:, ::-1].tolist()
+        sign = 1 if side == r.BID else -1
+        return [(sign * key, size) for key, size in zip(keys, sizes, strict=True)]
+
+    def book_top(self, i: int, n: int) -> BookTop | None:
+        """Return the best n levels of each side; None unless the book is synced."""
+        if self.t[i, at.B_STATE] != at.BOOK_SYNCED:
+            return None
+        instrument = self.instruments[i]
+        bids, asks = (
+            tuple(
+                (decimal(p, instrument.price_scale), decimal(q, instrument.size_scale))
+                for p, q in self.levels(i, side, n)
+            )
+            for side in (r.BID, r.ASK)
+        )
+        update_id, seq, time_ns = self.t[i, [at.B_ID, at.B_SEQ, at.B_TIME_NS]].tolist()
+        return BookTop(bids=bids, asks=asks, update_id=update_id, seq=seq, time_ns=time_ns)
+
+    def book_id(self, i: int) -> int:
+        """Return the last update id applied to the book."""
+        return int(self.t[i, at.B_ID])
+
+    def book_levels(self, i: int) -> tuple[int, int]:
+        """Return the numbers of bid and ask levels."""
+        return int(self.t[i, at.B_BIDS]), int(self.t[i, at.B_ASKS])
+
+    def book_text(self, i: int, levels: int = at.LEVELS_MAX) -> str:
+        """Return canonical text: "b,PRICE,SIZE" from the highest bid down, then "a,PRICE,SIZE" from the lowest ask up."""
+        instrument = self.instruments[i]
+        return "".join(
+            f"{name},{decimal(p, instrument.price_scale):f},{decimal(q, instrument.size_scale):f}\n"
+            for side, name in ((r.BID, "b"), (r.ASK, "a"))
+            for p, q in self.levels(i, side, levels)
+        )
+
+    # ---- bars and indicators
+
+    def bars(self, i: int, interval_ns: int) -> Bars:
+        """Return the declared bars of an instrument."""
+        k = self.bar_specs.index(BarSpec(self.instruments[i].id, interval_ns))
+        count = int(self.bar_state[k, at.BAR_CLOSED_COUNT])
+        kept = [self.closed[k, n % at.BARS_KEPT] for n in range(max(0, count - at.BARS_KEPT), count)]
+        forming = self.bar_state[k]
+        return Bars(
+            closed=tuple(self._bar(i, numbers) for numbers in kept),
+            forming=self._bar(i, forming) if forming[at.BAR_TRADES] else None,
+            closed_count=count,
+            late=int(forming[at.BAR_LATE]),
+        )
+
+    def _bar(self, i: int, numbers: Rows) -> Bar:
+        instrument = self.instruments[i]
+        bar = numbers.tolist()
+        return Bar(
+            start_ns=bar[at.BAR_START_NS],
+            open=decimal(bar[at.BAR_OPEN], instrument.price_scale),
+            high=decimal(bar[at.BAR_HIGH], instrument.price_scale),
+            low=decimal(bar[at.BAR_LOW], instrument.price_scale),
+            close=decimal(bar[at.BAR_CLOSE], instrument.price_scale),
+            volume=decimal((bar[at.BAR_VOLUME_1] << at.WORD_BITS) + bar[at.BAR_VOLUME_0], instrument.size_scale),
+            trades=bar[at.BAR_TRADES],
+        )
+
+    def indicator(self, k: int) -> float | None:
+        """Return the value of the k-th declared indicator; None before its first update."""
+        return float(self.indicator_values[k, at.I_VALUE]) if self.indicator_state[k, at.I_COUNT] else None
+
+    def indicator_count(self, k: int) -> int:
+        """Return the number of updates of the k-th declared indicator."""
+        return int(self.indicator_state[k, at.I_COUNT])
+
+    def is_warm(self, k: int) -> bool:
+        """Return True if the k-th declared indicator had enough updates to be used."""
+        return self.indicator_count(k) >= self.indicator_specs[k].warm_count
+
+    # ---- streams and counters
+
+    def last_seen_ns(self, i: int, stream: Stream) -> int:
+        """Return the session time of a stream's last new message for this instrument; 0: none yet."""
+        return int(self.t[i, stream])
+
+    def last_frame(self, indexes: Sequence[int], streams: Iterable[Stream] = Stream) -> tuple[int, int]:
+        """Return (time_ns, seq) of the last message on these streams of these instruments; zeros before the first.
+
+        A message that was carried over from the previous session has that session's seq.
+        """
+        columns = [_LAST_FRAMES[stream] for stream in streams]
+        return max(((int(t[ns]), int(t[seq])) for t in self.t[indexes] for ns, seq in columns), default=(0, 0))
+
+    def last_break(self, i: int) -> SequenceBreak:
+        """Return the last gap in the ids of a stream of this instrument."""
+        stream, *numbers = self.t[i, at.G_STREAM : at.G_END].tolist()
+        return SequenceBreak(SequencedStream.TRADE if stream == r.TRADE else SequencedStream.DEPTH, *numbers)
+
+    @property
+    def messages(self) -> int:
+        """Return the number of records folded."""
+        return int(self.s[at.S_MESSAGES])
+
+    def counters(self, i: int) -> Counters:
+        """Return the counters of an instrument."""
+        t = self.t[i].tolist()
+        instrument = self.instruments[i]
+        notional = (t[at.T_NOTIONAL_2] << at.WORD_BITS) + t[at.T_NOTIONAL_1]
+        notional = (notional << at.WORD_BITS) + t[at.T_NOTIONAL_0]
+        return Counters(
+            quotes=t[at.Q_COUNT],
+            quotes_stale=t[at.Q_STALE],
+            trades=t[at.T_COUNT],
+            trades_buyer_is_maker=t[at.T_BUYER_IS_MAKER_COUNT],
+            trades_repeated=t[at.T_REPEATED],
+            trade_id_gaps=t[at.T_ID_GAPS],
+            trade_ids_missing=t[at.T_IDS_MISSING],
+            volume=decimal((t[at.T_VOLUME_1] << at.WORD_BITS) + t[at.T_VOLUME_0], instrument.size_scale),
+            notional=decimal(notional, instrument.price_scale + instrument.size_scale),
+            diffs_applied=t[at.B_APPLIED],
+            diffs_dropped=t[at.B_DROPPED],
+            book_gaps=t[at.B_GAPS],
+            snapshots_refused=t[at.B_SNAPSHOTS_REFUSED],
+        )

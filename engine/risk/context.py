@@ -1,0 +1,58 @@
+"""The facts that a risk rule may use, and the type of a rule. No rule changes anything or knows a venue's messages."""
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from engine.facts import NewOrder
+from engine.model import Instrument, Side
+from engine.order_terms import Terms
+from engine.session_record import RiskSettings
+from engine.state.session_state import Account
+
+
+class RiskContext(msgspec.Struct, frozen=True):
+    """One new order, and the account and market at the time of its review."""
+
+    order: NewOrder
+    strategy: str
+    instrument: Instrument
+    instruments: dict[str, Instrument]
+    account: Account
+    limits: RiskSettings
+    time_ns: int
+    bid: Decimal  # 0: no quote
+    ask: Decimal
+
+    @property
+    def terms(self) -> Terms:
+        return self.order.terms
+
+    @property
+    def side(self) -> Side:
+        return self.order.side
+
+    @property
+    def quantity(self) -> Decimal:
+        return self.order.quantity
+
+    @property
+    def worst_price(self) -> Decimal:
+        """The worst price to expect: the limit price or, without one, the far touch with headroom."""
+        return self.terms.limit_price(self.side, bid=self.bid, ask=self.ask, slippage=self.limits.market_slippage_max)
+
+
+class RiskRule(msgspec.Struct, frozen=True):
+    """A risk rule: a function that returns why an order must not be sent, or "" if it may be.
+
+    With a `settings` dataclass the function is called with the context and the settings, else with the context alone.
+    """
+
+    reject_reason: Callable[..., str]
+    settings: type[Any] | None = None
+    name: str = ""  # as verdicts record it; a user's rule is named in the configuration
+
+
+BoundRule = Callable[[RiskContext], str]

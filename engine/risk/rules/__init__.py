@@ -1,0 +1,28 @@
+"""The built-in risk rules: each module here is one, and RULES holds them by name.
+
+A module registers itself by its RULE, so adding a rule adds one file. The order is that of the names: it never changes a
+verdict, since every rule answers and a record sorts the answers, but two processes must agree on it.
+"""
+
+from importlib import import_module
+from pkgutil import iter_modules
+
+from engine.risk.context import RiskRule
+
+
+def _discovered() -> dict[str, RiskRule]:
+    modules = [import_module(f"{__name__}.{module.name}") for module in iter_modules(__path__)]
+    rules: dict[str, RiskRule] = {}
+    for rule in sorted((module.RULE for module in modules), key=lambda rule: rule.name):
+        assert rule.name not in rules, f"two risk rules are named {rule.name}"
+        rules[rule.name] = rule
+    return rules
+
+
+RULES: dict[str, RiskRule] = _discovered()
+
+# The rules of a session whose record lists none. Never changes: the verdicts of recorded sessions hold these names.
+FIRST_RULES = frozenset({
+    "balance", "lot", "mode", "notional_min", "open_orders", "order_size", "position", "quoted", "rate", "tick", "trading",
+    "unknown_order",
+})  # fmt: skip

@@ -1,0 +1,38 @@
+"""Free funds cover the order, less what other orders will lock that the last balance report cannot contain yet."""
+
+from decimal import Decimal
+
+from engine.lifecycle import LIVE, Status
+from engine.money import ZERO
+from engine.risk.context import RiskContext, RiskRule
+from engine.state.orders import Order
+
+
+def reject_reason(context: RiskContext) -> str:
+    instrument = context.instrument
+    if instrument.contract:
+        return ""  # margin is not funds: the venue decides what an account may hold
+    lock = context.terms.locks(context.side, context.quantity, instrument, market_price=context.worst_price)
+    assert lock is not None, "a market price was given"
+    asset, needed = lock
+    balance = context.account.balances.of(asset)
+    orders = context.account.orders.live.values()
+    promised = sum((_unreported_lock(order, asset, balance.seq, context) for order in orders), ZERO)
+    if needed > balance.free - promised:
+        return f"needs {needed} {asset}; free {balance.free}, promised to orders under way {promised}"
+    return ""
+
+
+def _unreported_lock(order: Order, asset: str, balance_seq: int, context: RiskContext) -> Decimal:
+    """Return what an order locks of `asset` that the balance reported at `balance_seq` cannot contain yet."""
+    if order.status not in LIVE or (order.status is not Status.PENDING and order.updated_seq < balance_seq):
+        return ZERO
+    instrument = context.instruments[order.order.instrument]
+    market_price = context.worst_price if instrument is context.instrument else None
+    lock = order.order.terms.locks(order.order.side, order.leaves_quantity, instrument, market_price=market_price)
+    if lock is None:  # a market order of another instrument: it may cost all there is
+        return context.account.balances.of(asset).free if asset == instrument.quote else ZERO
+    return lock.amount if lock.asset == asset else ZERO
+
+
+RULE = RiskRule(reject_reason, name="balance")

@@ -1,0 +1,10 @@
+"""The venue must have the instrument open for trading."""
+
+from engine.risk.context import RiskContext, RiskRule
+
+
+def reject_reason(context: RiskContext) -> str:
+    return "" if context.instrument.trading else f"{context.instrument.symbol} is not trading"
+
+
+RULE = RiskRule(reject_reason, name="trading")

@@ -1,0 +1,118 @@
+"""Risk rules from the SESSION record: built-in ones by name, users' from their recorded source text.
+
+A user's rule is code like a strategy's, so the same sources are refused and the same changes outside the records are
+detected. An error in it refuses the order and never stops the engine.
+"""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import fields, is_dataclass
+from decimal import localcontext
+from functools import partial
+from types import FunctionType, ModuleType, SimpleNamespace
+from typing import Any
+
+import msgspec
+
+from engine.money import MONEY
+from engine.risk.context import BoundRule, RiskContext, RiskRule
+from engine.risk.rules import FIRST_RULES, RULES
+from engine.session_record import RuleSettings
+from engine.strategy.loading import ModuleGuard, StrategyError, refuse_source, run_module
+
+
+class UserRule:
+    """A loaded rule of a user's."""
+
+    def __init__(self, rule: RiskRule, settings: Any, guard: ModuleGuard) -> None:
+        self._rule = rule
+        self._settings = settings
+        self._guard = guard
+
+    def __call__(self, context: RiskContext) -> str:
+        given = () if self._rule.settings is None else (self._settings,)
+        try:
+            with localcontext(MONEY):  # its own context: a rule that sets the precision changes no other
+                answer = self._rule.reject_reason(context, *given)
+        except Exception as error:  # noqa: BLE001 - a user's code may raise anything
+            return f"the rule failed: {type(error).__name__}: {error}"
+        if outside := self._guard.changed(self._settings):
+            return f"the rule changed {outside}: a rule keeps nothing between orders"
+        return answer if isinstance(answer, str) else f"the rule returned a {type(answer).__name__}, not a text"
+
+
+def recorded_rules(configured: Sequence[RuleSettings]) -> tuple[RuleSettings, ...]:
+    """Return the rules as a SESSION record lists them: all built-in ones, then the users'.
+
+    The list is empty while it would name the first rules without settings, as sessions before the list existed have it.
+
+    Raises:
+        StrategyError: A rule cannot be loaded, or two have the same name.
+    """
+    settings_of = {found.name: found for found in configured}
+    if len(settings_of) != len(configured):
+        raise StrategyError("two risk rules have the same name")
+    own = [found for found in configured if found.name not in RULES]
+    if taken := sorted(found.name for found in configured if found.module and found.name in RULES):
+        raise StrategyError(f"risk rule {taken[0]!r} has the name of a built-in rule: choose another")
+    if not configured and RULES.keys() == FIRST_RULES:
+        return ()
+    rules = (*(settings_of.get(name, RuleSettings(name)) for name in RULES), *own)
+    load_rules(rules)
+    return rules
+
+
+def load_rules(recorded: Sequence[RuleSettings]) -> dict[str, BoundRule]:
+    """Load a session's rules; without a list these are the first ones.
+
+    Raises:
+        StrategyError: The text says which rule cannot be used, and why.
+    """
+    listed = recorded or [RuleSettings(name) for name in sorted(FIRST_RULES)]
+    return {settings.name: _user_rule(settings) if settings.module else _built_in(settings) for settings in listed}
+
+
+def _built_in(recorded: RuleSettings) -> BoundRule:
+    rule = RULES.get(recorded.name)
+    if rule is None:
+        raise StrategyError(f"there is no risk rule {recorded.name!r}; built in are {', '.join(RULES)}")
+    if rule.settings is None:
+        _settings(recorded, None)
+        return rule.reject_reason
+    return partial(rule.reject_reason, settings=_settings(recorded, rule.settings))
+
+
+def _user_rule(recorded: RuleSettings) -> BoundRule:
+    for name, text in recorded.sources.items():
+        refuse_source(name, text, frozenset(recorded.sources))
+    modules: dict[str, ModuleType] = {}
+    try:
+        found = getattr(run_module(recorded.module, recorded, modules), recorded.rule, None)
+    finally:
+        for module in modules.values():
+            sys.modules.pop(module.__name__, None)
+    rule = RiskRule(found) if isinstance(found, FunctionType) else found
+    if not isinstance(rule, RiskRule):
+        raise StrategyError(
+            f"{recorded.module}.py has no risk rule {recorded.rule!r}: define it as RiskRule(reject_reason)"
+        )
+    settings = _settings(recorded, rule.settings)
+    return UserRule(rule, settings, ModuleGuard(modules, settings))
+
+
+def _settings(recorded: RuleSettings, kind: type[Any] | None) -> Any:
+    if kind is None:
+        if recorded.settings:
+            raise StrategyError(f"risk rule {recorded.name!r} has no settings, but {min(recorded.settings)!r} is set")
+        return SimpleNamespace()
+    if not is_dataclass(kind):
+        raise StrategyError(f"risk rule {recorded.name!r}: its settings must be a dataclass")
+    known = {field.name for field in fields(kind)}
+    if unknown := sorted(recorded.settings.keys() - known):
+        raise StrategyError(
+            f"risk rule {recorded.name!r}: unknown setting {unknown[0]!r}; known: {', '.join(sorted(known))}"
+        )
+    try:
+        return msgspec.convert(recorded.settings, type=kind, strict=False)
+    except (msgspec.ValidationError, TypeError) as error:
+        raise StrategyError(f"risk rule {recorded.name!r}: {error}") from None

@@ -1,0 +1,52 @@
+"""Order types in Binance's words, both ways: the parameters that each is sent with, and the terms that a report names."""
+
+from decimal import Decimal
+
+from engine.model import OrderType
+from engine.money import ZERO
+from engine.order_terms import Terms
+from engine.venues.binance_spot import rules
+from journal.record import plain
+
+Params = tuple[tuple[str, str], ...]
+
+# Type -> the parameters that Binance demands with it beside symbol, side and quantity; any other parameter is refused.
+REQUIRED: dict[OrderType, frozenset[str]] = {
+    OrderType.MARKET: frozenset(),
+    OrderType.LIMIT: frozenset({"timeInForce", "price"}),
+    OrderType.LIMIT_MAKER: frozenset({"price"}),
+}
+# The venue's name for each of them; every other name is the type of another program's order.
+TYPES = {order_type.value: order_type for order_type in REQUIRED}
+
+
+def number(value: Decimal) -> str:
+    """Return a number as Binance reads it, which has no exponent and no sign."""
+    text = plain(value)
+    assert rules.NUMBER_SENT.fullmatch(text), f"Binance takes no number like {text}"
+    return text
+
+
+def order_params(terms: Terms, quantity: Decimal) -> Params:
+    """Return type, quantity and the parameters of the type, in Binance's order."""
+    required = REQUIRED[terms.type]
+    params = [("type", terms.type.value)]
+    if "timeInForce" in required:
+        params.append(("timeInForce", terms.time_in_force.value))
+    params.append(("quantity", number(quantity)))
+    if "price" in required:
+        assert terms.price is not None, terms
+        assert terms.price > 0, terms
+        params.append(("price", number(terms.price)))
+    return tuple(params)
+
+
+def reported_type(venue_type: str, stop_price: str) -> tuple[OrderType, Decimal, str]:
+    """Return the type, the stop price and the venue's name for the type, as an OrderReport holds them.
+
+    A type that the engine does not have is FOREIGN and keeps its name: such an order is a person's or another program's, and
+    reconciliation must not fail because it rests in the account.
+    """
+    order_type = TYPES.get(venue_type, OrderType.FOREIGN)
+    stop = Decimal(stop_price) or ZERO  # Binance sends 0.00000000 for none
+    return (order_type, stop, venue_type) if order_type is OrderType.FOREIGN else (order_type, stop, "")

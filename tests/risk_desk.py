@@ -1,0 +1,185 @@
+"""A desk for tests of risk: a strategy that places the order it is given, and a venue whose every word the test writes.
+
+The real sequencer and kernel in virtual time (by_hand.py). Steps are lines: an order, as in `BUY LIMIT 1 @ 90`, is placed by
+the strategy; `venue: ...` is the venue's message about the newest order; `command: ...` is an operator's. The strategy decides
+only in mode RUNNING, so an order for another mode (`review: BUY LIMIT 1 @ 90`) goes straight to risk's review, with the context
+that the kernel makes of its state.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+from by_hand import BTC, ETH, ByHand, report, shown, trade
+
+from engine.facts import NewOrder
+from engine.handlers.intents import risk_context
+from engine.model import OrderType, RateLimits, Side
+from engine.money import ZERO
+from engine.risk.review import review
+from engine.session_record import RiskSettings
+from engine.step_context import StepContext
+from journal.record import Kind
+
+DESK = """
+from dataclasses import dataclass
+from decimal import Decimal
+
+from verbatim import OnQuote, OrderType, Place, Side
+
+
+class Desk:
+    version = "1"
+    instruments = ("BTCUSDT", "ETHBTC")
+    cadence = OnQuote()
+
+    @dataclass
+    class Parameters:
+        orders: str
+
+    @dataclass
+    class State:
+        placed: int = 0
+
+    @staticmethod
+    def decide(view, state, parameters):
+        quote = view.quote("BTCUSDT")
+        if quote is None or quote.bid_size < 2:
+            return
+        instrument, side, kind, quantity, *price = parameters.orders.split("; ")[state.placed].split()
+        state.placed += 1
+        limit = Decimal(price[-1]) if price else Decimal(0)
+        yield Place(instrument, Side(side), Decimal(quantity), limit, OrderType(kind))
+"""
+FUNDS = {"BTC": "1000000", "ETH": "1000000", "USDT": "1000000"}
+
+
+class Desk:
+    """A session whose strategy places the orders among `steps`. BTCUSDT is quoted 99 to 101."""
+
+    def __init__(
+        self,
+        steps: Iterable[str],
+        *,
+        risk: Mapping[str, Any] | None = None,
+        instrument: Mapping[str, Any] | None = None,
+        venue: Mapping[str, int] | None = None,
+        funds: Mapping[str, str] | None = None,
+    ) -> None:
+        self.steps = [step.replace(" @ ", " ") for step in steps]
+        orders = [step.partition(" while ")[0] for step in self.steps if is_order(step)]
+        named = [step if step.startswith("ETHBTC") else f"BTCUSDT {step}" for step in orders]
+        balances = [{"asset": a, "free": free, "locked": "0"} for a, free in {**FUNDS, **(funds or {})}.items()]
+        self.hand = ByHand(
+            source=DESK,
+            cls="Desk",
+            parameters={"orders": "; ".join(named)},
+            instruments=(msgspec.structs.replace(BTC, **numbers(instrument)), ETH),
+            allowance=RateLimits(**(venue or {})),
+            risk=RiskSettings(**{"orders_per_second_max": 0, **numbers(risk)}),
+            answers={"account": {"canTrade": True, "balances": balances, "updateTime": 0}},
+        )
+        self.reviewed: list[dict[str, Any]] = []  # the answers of reviews that the strategy did not cause
+        self.review_ns = 0
+        self._signals = 0
+        self._trades = 0
+
+    def play(self) -> "Desk":
+        for step in self.steps:
+            self.step(step)
+        return self
+
+    def step(self, step: str) -> None:
+        match step.split(maxsplit=1):
+            case ["venue:", what]:
+                self._venue(what)
+            case ["command:", what]:
+                self.hand.command(what)
+            case ["run", seconds]:
+                self.hand.run(float(seconds))
+            case ["at", what]:
+                self.review_ns = self._time_of(what)
+            case ["review:", order]:
+                self.reviewed.append(self._reviewed(order))
+            case _:
+                before = len(self.verdicts())
+                _, _, quoted = step.partition(" while quoted ")
+                bid, ask = (quoted or "99.00 101.00").split()
+                self._signal(bid, ask)
+                assert len(self.verdicts()) == before + 1, f"the strategy did not get to place {step!r}"
+
+    def _signal(self, bid: str, ask: str) -> None:
+        """Quote with a bid size that the strategy waits for."""
+        self._signals += 1
+        sizes = {"B": f"2.{self._signals:05d}", "A": "1.0"}
+        self.hand.best(BTC, {"b": bid, "a": ask, **sizes})
+
+    def _venue(self, what: str) -> None:
+        hand = self.hand
+        newest = max(hand.orders, key=lambda order: order.request_seq)
+        name, placed = newest.client_order_id, newest.order
+        told = {
+            "orderId": newest.request_seq, "symbol": placed.instrument.partition(":")[2], "side": placed.side.value,
+            "type": placed.type.value, "price": str(placed.price), "origQty": str(placed.quantity),
+        }  # fmt: skip
+        wire = {
+            "i": newest.request_seq, "s": told["symbol"], "S": told["side"], "o": told["type"], "p": told["price"],
+            "q": told["origQty"],
+        }  # fmt: skip
+        match what.split():
+            case ["open"]:
+                hand.answer(hand.seq_of("place"), shown(name, **told))
+            case ["open,", "weight", weight]:
+                hand.answer(hand.seq_of("place"), shown(name, **told), x_mbx_used_weight_1m=weight)
+            case ["banned"]:
+                hand.answer(
+                    hand.seq_of("place"), {"code": -1003, "msg": "Too many requests"}, status=429, Retry_After="30"
+                )
+            case ["free", asset, amount]:
+                hand.private(
+                    {"e": "outboundAccountPosition", "E": 1, "u": 1, "B": [{"a": asset, "f": amount, "l": "0"}]}
+                )
+            case ["silent"]:
+                hand.answer(hand.seq_of("place"), outcome="timeout")
+            case ["canceled"]:
+                hand.private(report(name, "CANCELED", "CANCELED", **wire))
+            case ["filled", quantity]:
+                self._trades += 1
+                hand.private(trade(name, self._trades, quantity, quantity, "FILLED", **wire))
+            case _:
+                raise AssertionError(f"a venue does not do {what!r}")
+
+    def _reviewed(self, order: str) -> dict[str, Any]:
+        side, kind, quantity, *price = order.split()
+        limit = Decimal(price[0]) if price else ZERO
+        new = NewOrder(BTC.id, Side(side), OrderType(kind), Decimal(quantity), limit)
+        session = self.hand.sequencer.kernel.session
+        record = msgspec.structs.replace(self.hand.records[-1], time_ns=self.review_ns or self.hand.now_ns)
+        step = StepContext(self.hand.state, record, session.rules)
+        verdict, approved = review(risk_context(session, step, "desk", new), session.risk_rules)
+        assert (approved is not None) is verdict.approved
+        return {"approved": verdict.approved, "rules": verdict.rules}
+
+    def _time_of(self, what: str) -> int:
+        until_ns = self.hand.state.account.limits.of(BTC.venue).blocked_until_ns
+        return {"the end of the ban": until_ns, "a nanosecond before the ban ends": until_ns - 1}[what]
+
+    def verdicts(self) -> list[dict[str, Any]]:
+        return [json.loads(record.body or "") for record in self.hand.records if record.kind is Kind.VERDICT]
+
+    def sent(self) -> int:
+        return len(self.hand.asked("place"))
+
+
+def numbers(limits: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return limits with those that are written as numbers, in text, as numbers."""
+    return {
+        name: Decimal(value) if isinstance(value, str) and value[:1].isdigit() else value
+        for name, value in (limits or {}).items()
+    }
+
+
+def is_order(step: str) -> bool:
+    return step.split(maxsplit=1)[0] in ("BUY", "SELL", "ETHBTC")

@@ -1,0 +1,151 @@
+"""Each reason for not trading: its fault strikes, the mode is left, and the reason says what it concerns.
+
+One test a reason, named in REASONS with the words that people read; tests/test_core_mutants.py takes each reason away in turn.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from by_hand import BTC, PRIVATE, ByHand, report, shown
+
+from engine.bodies import CommandBody, CommandName
+from engine.errors import CoreError
+from engine.mode_reasons import Mode, ReasonCode, key_refused
+from engine.record_codec import text_of
+from engine.sequencer import Arrival
+from engine.session_record import EngineSettings
+from journal.record import Kind
+
+NONE = {"orders": 0}
+
+
+def reasons(hand: ByHand) -> list[str]:
+    return [str(reason) for reason in hand.state.account.modes.reasons]
+
+
+def reasons_so_far(hand: ByHand) -> set[str]:
+    return {str(reason) for fact in hand.facts("mode") for reason in fact["reasons"]}
+
+
+def test_a_link_that_is_down_ends_trading() -> None:
+    hand = ByHand(parameters=NONE).run(1)
+    assert hand.mode == Mode.RUNNING
+    hand.held.add("connect")
+    hand.down(PRIVATE)
+    assert (hand.mode, reasons(hand)[0]) == (Mode.SYNCING, "binance_spot.private.0 is down")
+
+
+def test_a_wait_that_the_venue_demands_ends_trading_for_as_long() -> None:
+    hand = ByHand().run(0.5)
+    hand.answer(hand.seq_of("place"), {"code": -1003, "msg": "Too many requests"}, status=429, Retry_After="30")
+    assert (hand.mode, reasons(hand)) == (Mode.SYNCING, ["binance_spot asked us to wait: -1003 Too many requests"])
+    assert hand.run(31).mode == Mode.RUNNING
+
+
+def test_a_clock_that_jumped_ends_trading_until_a_reconciliation() -> None:
+    hand = ByHand(parameters=NONE).run(1)
+    hand.held.add("open_orders")
+    hand.clock(300)
+    assert (hand.mode, reasons(hand)) == (Mode.SYNCING, ["not reconciled"])
+    hand.answer(hand.seq_of("open_orders"), [])
+    assert hand.mode == Mode.RUNNING
+
+
+def test_a_fill_that_stays_missing_ends_trading() -> None:
+    hand = ByHand().run(0.5)
+    name = hand.order.client_order_id
+    hand.answer(hand.seq_of("place"), shown(name, "PARTIALLY_FILLED", "0.4"))
+    assert hand.mode == Mode.RUNNING, "a fill may come a little after the report that counts it"
+    hand.run(3)
+    assert (hand.mode, reasons(hand)) == (Mode.SYNCING, [f"order {name} filled more than the fills we have say"])
+
+
+def test_a_session_waits_for_its_books() -> None:
+    hand = ByHand(parameters=NONE, held={"depth"}).run(1)
+    assert (hand.mode, reasons(hand)) == (Mode.SYNCING, [f"{BTC.id} has no synchronised book"])
+
+
+def test_a_session_without_books_waits_for_quotes() -> None:
+    hand = ByHand(parameters=NONE, engine=EngineSettings(books=False))
+    assert f"{BTC.id} has no quote" in reasons_so_far(hand)
+    assert hand.run(1).mode == Mode.RUNNING
+
+
+def test_a_person_pauses_and_resumes() -> None:
+    hand = ByHand(parameters=NONE).run(1).command("pause")
+    assert (hand.mode, reasons(hand)) == (Mode.PAUSED, ["paused by test"])
+    assert hand.command("resume").run(1).mode == Mode.RUNNING
+
+
+def test_a_person_halts_and_only_a_person_resumes() -> None:
+    hand = ByHand(parameters=NONE).run(1).command("halt").run(5)
+    assert (hand.mode, reasons(hand)) == (Mode.HALTED, ["ordered by test"])
+    assert hand.command("resume").run(1).mode == Mode.RUNNING
+
+
+def test_a_key_that_the_venue_refuses_halts() -> None:
+    hand = ByHand(parameters=NONE).run(1)
+    reason = key_refused("binance_spot", "-2015 Invalid API-key")
+    hand.take(Arrival(Kind.COMMAND, "control", body=text_of(CommandBody(CommandName.HALT, "shell", str(reason)))))
+    assert (hand.mode, reasons(hand)) == (Mode.HALTED, ["binance_spot refused our key: -2015 Invalid API-key"])
+
+
+def test_a_quote_off_the_grid_halts() -> None:
+    hand = ByHand(parameters=NONE).run(1)
+    hand.best(BTC, {"b": "99.005", "B": "1.0", "a": "101.00", "A": "1.0"})
+    assert hand.mode == Mode.HALTED
+    assert "a price or size is off the instrument's grid" in reasons(hand)[0]
+
+
+def test_an_order_of_ours_that_no_journal_has_halts() -> None:
+    hand = ByHand(parameters=NONE).run(1)
+    hand.answers["query_order"] = shown("aaaaaaaa-hand-1-9999-0")
+    hand.private(report("aaaaaaaa-hand-1-9999-0", "NEW", "NEW"))
+    assert hand.mode == Mode.HALTED
+    assert "bears our mark and is in no journal" in reasons(hand)[0]
+
+
+def test_an_order_that_ended_here_and_stays_open_at_the_venue_halts() -> None:
+    hand = ByHand().run(0.5)
+    name = hand.order.client_order_id
+    hand.answer(hand.seq_of("place"), shown(name)).private(report(name, "CANCELED", "CANCELED"))
+    hand.answers["open_orders"] = [shown(name)]
+    hand.run(15).command("reconcile")
+    assert (hand.mode, reasons(hand)) == (Mode.HALTED, [f"order {name} is canceled here, and open at the venue"])
+
+
+def test_an_error_of_the_core_halts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "stumbling_venue.py").write_text(
+        "from engine.venues.binance_spot import BinanceSpot\n\n\nclass Stumbling(BinanceSpot):\n"
+        "    def place(self, *order):\n        raise RuntimeError('no words for an order')\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(CoreError, match="no words for an order") as error:
+        ByHand(dialect="stumbling_venue:Stumbling").run(1)
+    assert any('"mode":"halted"' in (record.body or "") for record in error.value.outputs)
+
+
+# reason -> what people read, and the test that shows it
+REASONS: dict[ReasonCode, tuple[str, Callable[..., None]]] = {
+    ReasonCode.LINK_NOT_READY: (r" is (down|connecting|up)$", test_a_link_that_is_down_ends_trading),
+    ReasonCode.VENUE_BLOCKED: (r" asked us to wait: ", test_a_wait_that_the_venue_demands_ends_trading_for_as_long),
+    ReasonCode.NOT_RECONCILED: (r"^not reconciled$", test_a_clock_that_jumped_ends_trading_until_a_reconciliation),
+    ReasonCode.FILLS_MISSING: (r" filled more than the fills ", test_a_fill_that_stays_missing_ends_trading),
+    ReasonCode.NO_BOOK: (r" has no synchronised book$", test_a_session_waits_for_its_books),
+    ReasonCode.NO_QUOTE: (r" has no quote$", test_a_session_without_books_waits_for_quotes),
+    ReasonCode.PAUSED: (r"^paused by ", test_a_person_pauses_and_resumes),
+    ReasonCode.HALT_ORDERED: (r"^ordered by ", test_a_person_halts_and_only_a_person_resumes),
+    ReasonCode.KEY_REFUSED: (r" refused our key: ", test_a_key_that_the_venue_refuses_halts),
+    ReasonCode.MARKET_DATA_INVALID: (r" is off the instrument's grid ", test_a_quote_off_the_grid_halts),
+    ReasonCode.RECORDS_LOST: (r" is in no journal", test_an_order_of_ours_that_no_journal_has_halts),
+    ReasonCode.ORDER_CONTRADICTED: (
+        r" is \w+ here, and ",
+        test_an_order_that_ended_here_and_stays_open_at_the_venue_halts,
+    ),
+    ReasonCode.CORE_FAILED: (r" broke the core: ", test_an_error_of_the_core_halts),
+}
+
+
+def test_every_reason_has_its_test() -> None:
+    assert REASONS.keys() == set(ReasonCode) - {ReasonCode.UNCLASSIFIED}

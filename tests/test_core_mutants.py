@@ -1,0 +1,162 @@
+"""Each rule of the core, removed in turn: a named test must notice. A test that no mutant fails proves nothing.
+
+Removed are: every risk rule and every objection in it, every row and cell of the life cycle, and every reason for not trading.
+The tests beside them run in this process, with the rule gone.
+"""
+
+import ast
+import inspect
+import re
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import pytest
+import test_core_lifecycle as life
+import test_core_modes as modes
+import test_risk_rules as risk
+
+import engine.handlers.policy
+from engine import lifecycle
+from engine.errors import CoreError
+from engine.facts import ModeChanged
+from engine.lifecycle import TRANSITIONS, Report, Status
+from engine.mode_reasons import Mode, ReasonCode
+from engine.risk.context import RiskRule
+from engine.risk.rules import RULES
+from engine.step_context import StepContext
+
+NOTICED = (AssertionError, pytest.fail.Exception, ValueError, LookupError, CoreError)
+
+
+def must_notice(test: Callable[..., None], *given: Any) -> None:
+    """Run a named test with a rule gone: it must fail."""
+    try:
+        test(*given)
+    except NOTICED:
+        return
+    pytest.fail(f"{test.__name__}{given} notices nothing")
+
+
+# ---- risk rules ---------------------------------------------------------------------------------
+
+
+class Objection(NamedTuple):
+    """One `return` of a rule with a text in it."""
+
+    rule: str
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.rule} {self.number + 1}"
+
+
+def returns(tree: ast.AST) -> list[ast.Return]:
+    """Return those that object, in the order of the source."""
+    found = [node for node in ast.walk(tree) if isinstance(node, ast.Return) and not is_silent(node.value)]
+    return sorted(found, key=lambda node: node.lineno)
+
+
+def is_silent(value: ast.expr | None) -> bool:
+    return isinstance(value, ast.Constant) and value.value == ""
+
+
+def objections() -> Iterator[Objection]:
+    for name, rule in RULES.items():
+        tree = ast.parse(inspect.getsource(rule.reject_reason))
+        yield from (Objection(name, number) for number in range(len(returns(tree))))
+
+
+def without(objection: Objection) -> RiskRule:
+    """The rule with one of its objections left out."""
+    rule = RULES[objection.rule]
+    tree = ast.parse(inspect.getsource(rule.reject_reason))
+    returns(tree)[objection.number].value = ast.Constant("")
+    made: dict[str, Any] = {}
+    module = inspect.getmodule(rule.reject_reason)
+    exec(compile(ast.fix_missing_locations(tree), "mutant", "exec"), vars(module), made)  # noqa: S102 - our own source
+    return RiskRule(made["reject_reason"], name=rule.name)
+
+
+def refusals(rule: str) -> Iterator[risk.Case]:
+    return (case for case in risk.CASES if case.rule == rule and case.answer)
+
+
+def some_refusal_passes(rule: str) -> None:
+    """Play the refused cases of a rule; the first that is not refused raises."""
+    for case in refusals(rule):
+        risk.play(case)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_without_a_risk_rule_each_of_its_refusals_fails(rule: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(RULES, rule, RiskRule(lambda _: "", name=rule))
+    for case in refusals(rule):
+        must_notice(risk.play, case)
+
+
+@pytest.mark.parametrize("objection", list(objections()), ids=str)
+def test_without_an_objection_a_refusal_of_its_rule_fails(
+    objection: Objection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(RULES, objection.rule, without(objection))
+    must_notice(some_refusal_passes, objection.rule)
+
+
+# ---- the life cycle -----------------------------------------------------------------------------
+
+# a message that changes nothing without the row
+ROWS: dict[Status, str] = {
+    Status.PENDING: "new",
+    Status.OPEN: "canceled",
+    Status.PARTIALLY_FILLED: "full",
+    Status.UNKNOWN: "new",
+    Status.NOT_PLACED: "new",
+    Status.REJECTED: "new",
+    Status.CANCELED: "full",
+    Status.EXPIRED: "full",
+}
+
+
+@pytest.mark.parametrize("status", [status for status, row in TRANSITIONS.items() if row], ids=str)
+def test_without_a_row_of_the_life_cycle_an_order_is_stuck(status: Status, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(lifecycle.TRANSITIONS, status, {})
+    must_notice(life.test_a_message_moves_an_order_as_the_life_cycle_says, status, ROWS[status])
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"), [(status, kind) for status, row in TRANSITIONS.items() for kind in row], ids=str
+)
+def test_without_a_cell_of_the_life_cycle_a_fact_changes_nothing(
+    status: Status, kind: Report, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = {other: after for other, after in TRANSITIONS[status].items() if other is not kind}
+    monkeypatch.setitem(lifecycle.TRANSITIONS, status, row)
+    must_notice(life.test_a_fact_moves_an_order_as_the_life_cycle_says, status, kind)
+
+
+# ---- reasons for not trading --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("code", modes.REASONS, ids=str)
+def test_without_a_reason_its_test_fails(
+    code: ReasonCode, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    pattern, test = modes.REASONS[code]
+    right_mode, emit = engine.handlers.policy.right_mode, StepContext.emit
+
+    def right_mode_without(*given: Any, **named: Any) -> Any:
+        mode, reasons = right_mode(*given, **named)
+        kept = tuple(reason for reason in reasons if not re.search(pattern, str(reason)))
+        return (mode, kept) if kept or not reasons else (Mode.RUNNING, ())
+
+    def emit_without(step: StepContext, body: Any, **named: Any) -> int:
+        """Leave out the halt for this reason, wherever it is made."""
+        if isinstance(body, ModeChanged) and body.reasons and re.search(pattern, str(body.reasons[0])):
+            return step.next_seq
+        return emit(step, body, **named)
+
+    monkeypatch.setattr(engine.handlers.policy, "right_mode", right_mode_without)
+    monkeypatch.setattr(StepContext, "emit", emit_without)
+    given = {name: request.getfixturevalue(name) for name in inspect.signature(test).parameters}
+    with pytest.raises(NOTICED):
+        test(**given)
