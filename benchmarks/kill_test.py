@@ -33,8 +33,10 @@ import trio
 from engine.facts import OrderFilled
 from engine.lifecycle import Status
 from engine.live.logs import configure
+from engine.live.machine import software_versions
+from engine.live.previous_session import rebuilt_state
 from engine.live.session import Session
-from engine.live.startup import SessionConfig, folded, versions
+from engine.live.session_config import SessionConfig
 from engine.market.market_state import warm
 from engine.record_codec import read_fact
 from engine.session_record import SECOND_NS
@@ -64,7 +66,7 @@ def main() -> int:
     seed = random.SystemRandom().randrange(2**32) if given.seed is None else given.seed
     configure(level="error")
     warm()
-    versions()
+    software_versions()
     with tempfile.TemporaryDirectory() as folder:
         journals = given.keep or Path(folder)
         found = kill_and_look(journals, given.moments, random.Random(seed), given.strategy)  # noqa: S311 - moments, not secrets
@@ -180,7 +182,7 @@ def disagreements(journals: Path, address: str) -> list[str]:
     for found in list_sessions(journals):
         report = verify(found.path)
         said += [f"{found.session_id}: {problem}" for problem in report.problems]
-    account = folded(Journal.open(newest.path)).account
+    account = rebuilt_state(Journal.open(newest.path)).account
     if live := sorted(account.orders.live):
         said.append(f"the engine thinks these orders live: {live}")
     if open_orders := venue["open_orders"]:

@@ -31,8 +31,9 @@ import tiling
 import trio
 
 from engine.live.logs import configure
+from engine.live.machine import software_versions
 from engine.live.session import Session
-from engine.live.startup import SessionConfig, versions
+from engine.live.session_config import SessionConfig
 from engine.live.transport.selection import TransportProfile
 from engine.market.market_state import warm
 from verbatim.demo import DemoOptions, demo_session
@@ -59,7 +60,7 @@ def main() -> None:
     given = options.parse_args()
     configure(level="error")
     warm()
-    versions()
+    software_versions()
     with tempfile.TemporaryDirectory() as scratch:
         for squeeze in given.squeeze:
             capture = Path(scratch) / f"{squeeze}.gz"

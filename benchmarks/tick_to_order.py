@@ -31,8 +31,8 @@ import trio
 
 from engine.live.clock import SessionClock
 from engine.live.logs import configure
+from engine.live.machine import software_versions
 from engine.live.session import Session
-from engine.live.startup import versions
 from engine.live.transport.selection import TransportProfile
 from engine.market.market_state import warm
 from engine.session_record import SECOND_NS, EngineSettings, RiskSettings
@@ -64,7 +64,7 @@ def main() -> None:
     multiprocessing.set_start_method("spawn")
     configure(level="error")
     warm()
-    versions()
+    software_versions()
     found: dict[str, list[dict[str, float]]] = {}
     with tempfile.TemporaryDirectory(dir=given.folder) as scratch:
         python = given.bare_python or bare_environment(Path(scratch) / "bare")

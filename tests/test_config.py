@@ -91,7 +91,7 @@ def test_the_transport_is_one_setting_and_its_old_name_still_works(config: Write
 
 
 def test_both_names_of_the_transport_are_too_many(config: Write) -> None:
-    with pytest.raises(ConfigError, match="venue: .*http is the old name of transport; remove it"):
+    with pytest.raises(ConfigError, match=r"venue: .*http is the old name of transport; remove it"):
         read_config(config(SAMPLE.replace("[venue]", '[venue]\nhttp = "direct"')))
 
 

@@ -15,9 +15,10 @@ import trio
 from engine.bodies import CommandName
 from engine.lifecycle import Status
 from engine.live.clock import SessionClock
-from engine.live.control_socket import ControlError, tell
+from engine.live.control_socket import ControlError, send_command
 from engine.live.session import Session
-from engine.live.startup import SessionConfig, StartError, open_session
+from engine.live.session_config import SessionConfig, StartError
+from engine.live.startup import open_session
 from engine.live.transport.selection import TransportProfile, make_sender, open_websocket
 from engine.live.transport.websocket import WebsocketClosedError
 from engine.market.market_state import warm
@@ -174,7 +175,7 @@ async def test_a_person_tells_a_running_session_what_to_do(venue: Ready, tmp_pat
         nonlocal path
         path = tmp_path / ".control" / f"{session.plan.body.session}.sock"
         await until(lambda: session.status().mode == "running")
-        ordered = partial(tell, path, by="alice")
+        ordered = partial(send_command, path, by="alice")
         assert (await trio.to_thread.run_sync(partial(ordered, command="pause")))["mode"] == "paused"
         resumed = await trio.to_thread.run_sync(partial(ordered, command="resume"))
         assert resumed["seq"] < session.state.seq + 1
@@ -187,7 +188,7 @@ async def test_a_person_tells_a_running_session_what_to_do(venue: Ready, tmp_pat
     assert [(c["command"], c["by"]) for c in commands] == [("pause", "alice"), ("resume", "alice"), ("stop", "alice")]
     assert not path.exists()
     with pytest.raises(ControlError, match="is it running"):
-        tell(path, command="pause", by="alice")
+        send_command(path, command="pause", by="alice")
 
 
 async def test_a_disk_that_is_nearly_full_halts_trading_and_the_record_goes_on(venue: Ready, tmp_path: Path) -> None:

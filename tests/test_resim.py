@@ -13,8 +13,9 @@ from msgspec.structs import replace
 from replaying import QUOTER, sealed_anew, session
 
 from engine.facts import OrderFilled
-from engine.live import startup
 from engine.live.clock import SessionClock
+from engine.live.previous_session import PreviousJournal, restore_previous
+from engine.live.session_config import SessionConfig
 from engine.market.rows import TIME_NS
 from engine.record_codec import read_fact, read_request
 from engine.session_record import MILLISECOND_NS, SessionBody, VenueSettings, read_session
@@ -271,10 +272,10 @@ def test_no_account_goes_on_from_what_never_was(lived: Path, tmp_path: Path) -> 
     where = tmp_path / "20990101T000000Z-bbbbbbbb"
     resim(lived, where, overrides={"strategy.quoter.size": "0.002"})
     clock = SessionClock.wall()
-    wanted = startup.SessionConfig(journals=tmp_path, clock=clock, venue=VenueSettings(), symbols=("BTCUSDT",))
-    assert startup.look_back(wanted) == startup.PreviousJournal()
+    wanted = SessionConfig(journals=tmp_path, clock=clock, venue=VenueSettings(), symbols=("BTCUSDT",))
+    assert restore_previous(wanted) == PreviousJournal()
     shutil.copytree(lived, tmp_path / "20260101T000000Z-aaaaaaaa")
-    before = startup.look_back(wanted)
+    before = restore_previous(wanted)
     assert before.previous is not None
     assert before.previous.chain == verify(lived).chain
 

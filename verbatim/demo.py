@@ -23,8 +23,8 @@ from rich.console import Console
 from engine.bodies import CommandName
 from engine.live.clock import SessionClock
 from engine.live.session import Session
+from engine.live.session_config import SessionConfig
 from engine.live.session_status import Summary
-from engine.live.startup import SessionConfig
 from engine.live.transport.selection import TransportProfile
 from engine.live.venue_main import DEMO_KEY, DEMO_SECRET, VenueStartError
 from engine.session_record import EngineSettings, RiskSettings, StrategySettings, VenueSettings

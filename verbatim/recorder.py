@@ -16,9 +16,11 @@ import trio
 from engine.bodies import CommandName
 from engine.live.clock import SessionClock
 from engine.live.link_tasks import HandedOverLink
+from engine.live.previous_session import PreviousJournal, left_by
 from engine.live.session import Session, run_session
+from engine.live.session_config import SessionConfig, StartError, StartPlan
 from engine.live.session_status import SessionStatus, Summary
-from engine.live.startup import PreviousJournal, SessionConfig, StartError, StartPlan, gone_on_from, open_session
+from engine.live.startup import open_session
 from engine.session_record import SECOND_NS
 from verbatim.runner import make_journals_folder
 
@@ -90,9 +92,7 @@ class Recorder:
                     self._on_end(last)
                     if not last.clean or session.was_signalled or self._over.is_set():
                         break
-                    before = gone_on_from(
-                        plan.body, session.state, chain=session.chain, links=tuple(sorted(self._links))
-                    )
+                    before = left_by(plan.body, session.state, chain=session.chain, links=tuple(sorted(self._links)))
                 nursery.cancel_scope.cancel()
         finally:
             for link in self._links.values():

@@ -20,8 +20,9 @@ from rich.text import Text
 from engine.bodies import CommandName
 from engine.live.control_socket import ControlError
 from engine.live.session import Session, run_session
+from engine.live.session_config import SessionConfig, StartError
 from engine.live.session_status import SessionStatus, Summary
-from engine.live.startup import SessionConfig, StartError, open_session
+from engine.live.startup import open_session
 from engine.live.venue_main import VenueStartError
 from engine.strategy.loading import StrategyError
 from journal.errors import JournalError

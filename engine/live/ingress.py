@@ -1,4 +1,4 @@
-"""The ingress queue: arrivals that the sequencer has not processed, in a bounded queue, and commands in one of their own.
+"""The ingress queue: arrivals that the sequencer has not processed, in a bounded queue, and commands in another.
 
 Putting never waits, so a reader task always drains its socket and answers its pings. A full queue is reported, never silent.
 """
@@ -84,7 +84,7 @@ class Ingress:
         return True
 
     def next(self) -> Command | FrameBatch | LinkDown | Arrival | None:
-        """Remove and return the next item: commands first, then the oldest arrival. Return None if there is none."""
+        """Remove and return the next item: commands first, then the oldest arrival. Return None if the queue is empty."""
         if self._commands:
             return self._commands.popleft()
         if not self._items:

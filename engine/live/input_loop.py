@@ -100,7 +100,7 @@ class InputLoop:
         return self._dispatch(self._sequencer.accept(arrival, self._clock.now_ns()).outputs)
 
     def _link_down(self, down: LinkDown) -> Arrival:
-        """Return the LINK down input. Its cause is the LINK up that it ends or, if there was none, the request."""
+        """Return the LINK down input. Its cause is the LINK up that it ends or else the request."""
         link = self._sequencer.state.account.links.by_source.get(down.source)
         cause = link.up_seq if link is not None and link.up_seq >= 0 else down.request_seq
         return Arrival(Kind.LINK, down.source, cause=cause, body=text_of(LinkBody(LinkEvent.DOWN, down.reason)))

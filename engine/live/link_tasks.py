@@ -1,4 +1,4 @@
-"""Links: the websocket connections that the core asked for. One task each, from the connect request to its LINK down.
+"""Links: the websocket connections that the core requested. One task each, from the connect request to its LINK down.
 
 Every connect request ends in exactly one LINK down, with the reason. Frames go to the ingress queue without waiting, so a
 slow sequencer never delays a pong. If a session hands over to the next, its connections stay open, and the frames that it did
@@ -68,7 +68,7 @@ class LinkTasks:
         limits: LinkLimits = LINK_LIMITS,
         handed_over: Mapping[str, HandedOverLink] | None = None,
     ) -> None:
-        """`handed_over`: the connections of the session before, by source."""
+        """Take `handed_over`, the connections of the session before, by source."""
         self.keeps_open = False  # leave connections open at the session's end
         self._venues = venues
         self._ingress = ingress
@@ -153,7 +153,7 @@ class LinkTasks:
         )
 
     async def _keep_alive(self, link: _Link) -> None:
-        """Ping a silent connection, and end the link if it stays silent."""
+        """Send a ping on a silent connection, and end the link if it stays silent."""
         assert link.websocket is not None, "opened by the caller"
         websocket, limits = link.websocket, self._limits
         while True:

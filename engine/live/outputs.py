@@ -48,7 +48,7 @@ class OutputDispatcher:
         return has_request
 
     def _report_fact(self, output: Output) -> None:
-        """Count and log the facts that people follow."""
+        """Add a fact to the counts, and log it if a user follows it."""
         match output.body:
             case OrderFilled() as fill:
                 self.fills += 1

@@ -23,9 +23,9 @@ from engine.live.ingress import Command, Ingress
 from engine.live.input_loop import InputLoop
 from engine.live.link_tasks import HandedOverLink, LinkTasks
 from engine.live.outputs import OutputDispatcher
+from engine.live.session_config import StartPlan
 from engine.live.session_end import EndedBy, SessionEnd, deadline_reason
 from engine.live.session_status import PositionStatus, Progress, SessionStatus, Summary
-from engine.live.startup import StartPlan
 from engine.live.transport.selection import make_sender
 from engine.record_codec import text_of
 from engine.sequencer import Arrival, Sequencer
@@ -51,7 +51,7 @@ class Session:
         self.plan = plan
         self.kernel = Kernel(plan.body)
         self.ingress = Ingress()
-        self.was_signalled = False  # True once the user or the system asked this process to end
+        self.was_signalled = False  # True once the user or the system requested the end of this process
         self.chain = ""  # of the journal, once it is closed
         self.open_links: dict[str, HandedOverLink] = {}  # after `hand_over`: the connections that stay open
         self._nursery = nursery
@@ -242,7 +242,7 @@ class Session:
     # ---- the small tasks
 
     async def _watch_signals(self) -> None:
-        """Stop in order at the first signal, and at once at the second: the journal is then synced and sealed, no more."""
+        """End the session: in order at the first signal, at once at the second. The journal is sealed in both cases."""
         with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
             async for number in signals:
                 name = signal.Signals(number).name

@@ -59,5 +59,5 @@ def deadline_reason(account: Account, *, cancels_on_stop: bool) -> str:
     more = f" and {len(open_orders) - NAMED_MAX} more" if len(open_orders) > NAMED_MAX else ""
     return (
         f"stopped without the venue's answer: {len(open_orders)} orders may still be open there "
-        f"({', '.join(open_orders[:NAMED_MAX])}{more}); the next start asks for them"
+        f"({', '.join(open_orders[:NAMED_MAX])}{more}); the next start queries them"
     )

@@ -1,4 +1,4 @@
-"""The websocket of the profile `fast`: the sans-IO protocol of `websockets` on a trio stream, without a task of its own.
+"""The websocket of the profile `fast`: the sans-IO protocol of `websockets` on a trio stream, without a background task.
 
 Data frames leave the byte stream before it (frame_splitter.py).
 """
@@ -107,9 +107,9 @@ class FastWebsocket:
                 await self._flush()
                 while self._protocol.state is State.CLOSING and self._protocol.close_rcvd is None:
                     await self._receive()
-                    self._splitter.messages()  # nobody reads them any more
+                    self._splitter.messages()  # no reader is left
             except (WebsocketClosedError, trio.BusyResourceError):
-                pass  # it is gone already, or its reader is at work and sees the goodbye
+                pass  # it ended already, or its reader is active and sees the reply
         with trio.CancelScope(shield=True):
             await trio.aclose_forcefully(self._stream)
 

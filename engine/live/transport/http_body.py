@@ -11,7 +11,7 @@ class HttpBodyError(Exception):
 
 
 class BodyReader:
-    """Collects a body chunk by chunk. We ask for no compression, but a proxy may compress all the same."""
+    """Collects a body chunk by chunk. We ask for no compression, but a proxy may compress anyway."""
 
     def __init__(self, content_encoding: str, bytes_max: int) -> None:
         encoding = content_encoding.strip().lower()
@@ -24,7 +24,7 @@ class BodyReader:
             self._inflater = zlib.decompressobj(ENCODINGS[encoding])
 
     def add(self, chunk: bytes | bytearray) -> HttpBodyError | None:
-        """Append a chunk as it came. Return an error if the body cannot be used, also before it exceeds its limit."""
+        """Append a chunk as received. Return an error if the body cannot be used, also before it exceeds its limit."""
         if self._inflater is not None:
             try:
                 chunk = self._inflater.decompress(chunk, self._bytes_max - len(self._body) + 1)

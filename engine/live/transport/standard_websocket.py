@@ -117,7 +117,7 @@ class StandardWebsocket:
         return self._incoming.connection
 
     async def _run(self, address: Address) -> None:
-        """Run trio-websocket's reader until the connection ends. An error of its own ends the link and nothing else."""
+        """Run trio-websocket's reader until the connection ends. Its error ends the link and nothing else."""
         try:
             with self._scope:
                 async with trio.open_nursery() as nursery:
@@ -190,7 +190,7 @@ class _SplitStream(trio.abc.Stream):
             self.settled.set()
 
     def end(self, reason: str) -> None:
-        """Wake who waits for the end. The first reason counts."""
+        """Signal the end to all waiting tasks. The first reason counts."""
         self.end_reason = self.end_reason or reason
         self.ended.set()
         self.settled.set()
@@ -243,7 +243,7 @@ def without_pings(frames: bytes) -> bytes:
     """Return control frames without the pings.
 
     trio-websocket 0.12 answers a ping also after it began to close, which its protocol object refuses: the reader fails, and
-    the program can end in silence (issue 184 there). Nobody has to answer after a closing frame.
+    the program can end in silence (issue 184 there). No answer is due after a closing frame.
     """
     kept = b""
     start = 0
