@@ -42,7 +42,7 @@ from verbatim.runner import run_session_config
 ROOT = Path(__file__).resolve().parent.parent
 DATA = Path(os.environ.get("VERBATIM_DATA", ROOT.parent / "shared" / "data"))
 SAMPLE_SECONDS = 0.05
-STILL_SECONDS = 5.0  # nothing came for so long: the link was closed, say
+STILL_SECONDS = 15.0  # nothing came for so long: the link was closed, say
 
 
 def main() -> None:
