@@ -1,0 +1,1 @@
+"""Readers that explain sessions: SQL views, the records behind an order, the report of a regression."""

@@ -1,16 +1,16 @@
-"""The page of a regression: versions by sessions, what each would have wished and come to. One file of HTML that needs nothing else.
+"""The report of a regression: versions by sessions, with the decisions and figures of each, as one HTML file.
 
-Values in, text out. Whatever comes from a strategy or a journal is escaped.
+Values in, text out. Text from a strategy or a journal is escaped.
 """
 
 from collections.abc import Sequence
 from decimal import Decimal
 from html import escape
 
-from replay.study.decisions import told
+from replay.study.decisions import decision_diff_lines
 from replay.study.regress import RegressRow
 
-SHOWN = 40  # decisions of a row
+DECISIONS_MAX = 40  # decisions of a row
 _STYLE = """
 :root { color-scheme: light dark; --line: #8884; --good: #1a7f37; --bad: #cf222e; --soft: #8881; }
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 78rem; padding: 0 1rem; }
@@ -27,7 +27,8 @@ pre { background: var(--soft); padding: .7rem; overflow-x: auto; font-size: .82r
 """
 
 
-def page(rows: Sequence[RegressRow], title: str) -> str:
+def regress_page(rows: Sequence[RegressRow], title: str) -> str:
+    """Return the report as an HTML page."""
     first = rows[0].version if rows else ""
     largest = max((abs(row.pnl_change) for row in rows), default=Decimal(0))
     body = [
@@ -49,33 +50,38 @@ def page(rows: Sequence[RegressRow], title: str) -> str:
 
 def _line(row: RegressRow, largest: Decimal) -> str:
     names = f"<td>{escape(row.session)}</td><td>{escape(row.version)}</td>"
-    if row.ended.done is None:
-        return f'<tr>{names}<td colspan="8" class="bad" style="text-align:left">{escape(row.ended.error)}</td></tr>'
-    tally = row.ended.done.tally
+    if row.outcome.result is None:
+        return f'<tr>{names}<td colspan="8" class="bad" style="text-align:left">{escape(row.outcome.error)}</td></tr>'
+    performance = row.outcome.result.performance
     width = int(80 * abs(row.pnl_change) / largest) if largest else 0
     kind = "good" if row.pnl_change > 0 else "bad" if row.pnl_change < 0 else ""
     bar = f'<td style="text-align:left"><span class="bar {kind}" style="width:{width}px"></span></td>'
     cells = [
         f"{len(row.changed):,}",
-        f"{tally.placed:,}",
-        f"{tally.fills:,}",
-        money(tally.pnl),
-        f'<span class="{kind}">{money(row.pnl_change, sign=True)}</span>',
+        f"{performance.placed:,}",
+        f"{performance.fills:,}",
+        money_text(performance.pnl),
+        f'<span class="{kind}">{money_text(row.pnl_change, sign=True)}</span>',
     ]
-    tail = [money(row.trading_change, sign=True), money(row.fees_change, sign=True)]
-    return f"<tr>{names}{''.join(f'<td>{cell}</td>' for cell in cells)}{bar}{''.join(f'<td>{cell}</td>' for cell in tail)}</tr>"
+    tail = [money_text(row.trading_change, sign=True), money_text(row.fees_change, sign=True)]
+    return f"<tr>{names}{_cells(cells)}{bar}{_cells(tail)}</tr>"
+
+
+def _cells(texts: Sequence[str]) -> str:
+    return "".join(f"<td>{text}</td>" for text in texts)
 
 
 def _details(row: RegressRow) -> list[str]:
-    if row.ended.done is None or not row.changed:
+    if row.outcome.result is None or not row.changed:
         return []
-    lines = "\n".join(escape(line) for line in told(row.changed, SHOWN))
+    lines = "\n".join(escape(line) for line in decision_diff_lines(row.changed, DECISIONS_MAX))
     return [
         f"<h2>{escape(row.version)} on {escape(row.session)}</h2>",
-        f'<p class="note">{escape(row.ended.done.exactness)}</p>',
+        f'<p class="note">{escape(row.outcome.result.exactness)}</p>',
         f"<details><summary>{len(row.changed):,} decisions changed</summary><pre>{lines}</pre></details>",
     ]
 
 
-def money(amount: Decimal, *, sign: bool = False) -> str:
+def money_text(amount: Decimal, *, sign: bool = False) -> str:
+    """Format an amount with four decimals."""
     return f"{amount:{'+' if sign else ''},.4f}"

@@ -1,6 +1,6 @@
-"""Why an order is as it is: its records and the causes of each, from the latest fact back to the market message and the link it came over.
+"""The records behind an order and the causes of each, from the latest fact back to the market message and its link.
 
-A walk along `cause`, not a search; it follows an order into the sessions before, where it began there. Reads journals only.
+Follows an order into the sessions before if it began there. Reads journals only.
 """
 
 from collections.abc import Iterable
@@ -12,22 +12,23 @@ import duckdb
 import msgspec
 
 from analysis import sql_session
-from analysis.record_text import what
-from engine.record_codec import read_intent, read_request, read_timer
+from analysis.market_rows import decoding_context
+from engine.record_codec import read_request
 from engine.requests import Purpose
 from journal.errors import JournalError
 from journal.reader import Journal
 from journal.record import Kind, Record
 from journal.sessions import find_session
+from replay.causal_chain import CausalWalk
+from replay.record_text import MarketReader, describe
 
 NEAR_MAX = 3
-SESSIONS_MAX = 1_000  # of one order's life: a chain of sessions that is longer runs in a circle
-LOOK_BACK_MAX = 16_384  # records before a TIMER among which the quote that woke its strategy is looked for
+SESSIONS_MAX = 1_000  # a longer chain of sessions behind one order is a circle
 _COLUMNS = "seq, time_ns, kind, source, cause, key, recv_ns, meta, payload, body"
 
 
 class UnknownOrderError(Exception):
-    """No such order. The text is one line, with the nearest names there are."""
+    """The session has no order of this name. The text is one line with the nearest names."""
 
 
 class StoryLink(msgspec.Struct, frozen=True):
@@ -36,7 +37,7 @@ class StoryLink(msgspec.Struct, frozen=True):
     session: str
     record: Record
     what: str
-    delta_ns: int | None  # since its cause, where that is in the same session
+    delta_ns: int | None  # since its cause, if that is in the same session
     sent_ns: int | None = None  # of a REQUEST: when sending began
     answered_by: int | None = None  # seq of the record that answered a REQUEST
     latency_ns: int | None = None  # from sending to that record
@@ -44,37 +45,44 @@ class StoryLink(msgspec.Struct, frozen=True):
 
 
 class Story(msgspec.Struct, frozen=True):
-    """The chain, latest record first. `order` is the row of the view `orders`, or None where the order never left us."""
+    """The chain, latest record first. `order` is its row of the view `orders`, or None if the order was never sent."""
 
     client_order_id: str
     order: dict[str, Any] | None
-    sessions: tuple[str, ...]  # in which its records lie, latest first
+    sessions: tuple[str, ...]  # the sessions that hold its records, latest first
     chain: tuple[StoryLink, ...]
-    missing: str = ""  # what lies in a session that is not here
+    missing: str = ""  # names an earlier session of the order that could not be opened
 
 
-def why(folder: Path, order: str) -> Story:
-    """The story of an order, named by the client's or the venue's id. UnknownOrder, or the journal's own errors."""
+def order_story(folder: Path, order: str) -> Story:
+    """Return the story of an order.
+
+    Args:
+        folder: The session that holds the order's latest records.
+        order: The client's or the venue's order id.
+
+    Raises:
+        UnknownOrderError: The session has no order of this name.
+        JournalError: A session cannot be read.
+    """
     chapters: list[tuple[str, list[StoryLink]]] = []
     row: dict[str, Any] | None = None
     missing = ""
-    name, at, seen = "", folder, 0
+    name, chapter_folder = "", folder
     while True:
-        chapter = _Chapter(at)
-        if not name:
-            name = chapter.find(order)
-        found = chapter.row(name)
-        row = row or found
+        chapter = _Chapter(chapter_folder)
+        name = name or chapter.resolve_order_id(order)
+        chapter_row = chapter.order_row(name)
+        row = row or chapter_row
         chapters.append((chapter.session, chapter.chain(name)))
-        carried = found is not None and found["origin"] == "carried"
-        previous = chapter.previous()
-        seen += 1
-        if not carried or not previous or seen >= SESSIONS_MAX:
+        is_carried = chapter_row is not None and chapter_row["origin"] == "carried"
+        previous = chapter.previous_session()
+        if not is_carried or not previous or len(chapters) >= SESSIONS_MAX:
             break
         try:
-            at = find_session(folder.resolve().parent, previous)
+            chapter_folder = find_session(folder.resolve().parent, previous)
         except JournalError as error:
-            missing = f"it began in session {previous}, which is not at hand: {error}"
+            missing = f"The order began in session {previous}, which cannot be opened: {error}"
             break
     return Story(
         client_order_id=name,
@@ -86,20 +94,22 @@ def why(folder: Path, order: str) -> Story:
 
 
 class _Chapter:
-    """What one session holds of an order."""
+    """The records of one session that concern one order."""
 
     def __init__(self, folder: Path) -> None:
-        self.body: dict[str, Any] = msgspec.json.decode(Journal(folder).session_record().body or "{}")
-        self.session = str(self.body.get("session", folder.name))
-        self.connection: duckdb.DuckDBPyConnection = sql_session.connect(folder)
+        self._journal = Journal(folder)
+        self._fields: dict[str, Any] = msgspec.json.decode(self._journal.session_record().body or "{}")
+        self.session = str(self._fields.get("session", folder.name))
+        self._connection: duckdb.DuckDBPyConnection = sql_session.connect(folder)
 
-    def previous(self) -> str:
-        return str((self.body.get("previous") or {}).get("session", ""))
+    def previous_session(self) -> str:
+        return str((self._fields.get("previous") or {}).get("session", ""))
 
-    def find(self, order: str) -> str:
-        """The client order id that `order` means."""
+    def resolve_order_id(self, order: str) -> str:
+        """Return the client order id of an order that is named by either id."""
         known = self._rows(
-            "SELECT client_order_id, venue_order_id FROM orders UNION SELECT key, NULL FROM journal WHERE kind = 'INTENT'"
+            "SELECT client_order_id, venue_order_id FROM orders "
+            "UNION SELECT key, NULL FROM journal WHERE kind = 'INTENT'"
         )
         by_name = {name: row[0] for row in known for name in row if name is not None}
         if order in by_name:
@@ -110,73 +120,57 @@ class _Chapter:
         remedy = f"verbatim sql {self.session} 'FROM orders' lists them"
         raise UnknownOrderError(f"no order {order!r} in session {self.session}; {hint}. What to do: {remedy}.")
 
-    def row(self, name: str) -> dict[str, Any] | None:
-        found = sql_session.run(self.connection, "SELECT * FROM orders WHERE client_order_id = ?", values=[name])
-        return dict(zip(found.columns, found.rows[0], strict=True)) if found.rows else None
+    def order_row(self, name: str) -> dict[str, Any] | None:
+        """Return the order's row of the view `orders`, or None if the order was never sent."""
+        result = sql_session.run_query(
+            self._connection, "SELECT * FROM orders WHERE client_order_id = ?", values=[name]
+        )
+        return dict(zip(result.columns, result.rows[0], strict=True)) if result.rows else None
 
     def chain(self, name: str) -> list[StoryLink]:
-        """Every record that bears the order's name, and the causes of all, latest first."""
-        found = {record.seq: record for record in self._records("key = ?", [name])}
-        waiting = {seq for record in found.values() for seq in self._causes(record)} - found.keys()
+        """Return every record that has the order's name as key, and the causes of all, latest first."""
+        markets = MarketReader(decoding_context(self._journal))
+        walk = CausalWalk(self._journal, markets)
+        records = {record.seq: record for record in self._records("key = ?", [name])}
+        waiting = {seq for record in records.values() for seq in _causes(walk, record)} - records.keys()
         while waiting:
             new = list(self._records("list_contains(?, seq)", [sorted(waiting)]))
-            found.update((record.seq, record) for record in new)
-            waiting = {seq for record in new for seq in self._causes(record)} - found.keys() - waiting
-        asked = {
+            records.update((record.seq, record) for record in new)
+            waiting = {seq for record in new for seq in _causes(walk, record)} - records.keys() - waiting
+        sent = {
             row[0]: row[1:]
             for row in self._rows(
                 "SELECT seq, sent_ns, answer_seq, latency_ns, outcome FROM requests WHERE client_order_id = ?", [name]
             )
         }
-        return [self._link(found[seq], found, asked.get(seq)) for seq in sorted(found, reverse=True)]
+        return [self._link(records[seq], records, markets, sent.get(seq)) for seq in sorted(records, reverse=True)]
 
-    def _causes(self, record: Record) -> list[int]:
-        """Where the walk goes on: its cause and, from an intent or a throttled strategy's TIMER, the quote it was decided on.
-        A connection is where it ends.
-        """
-        causes = [] if record.cause is None or _ends(record) else [record.cause]
-        if record.kind is Kind.INTENT:
-            quote_seq = read_intent(record.body or "").because.get("quote_seq")
-            causes += [quote_seq] if isinstance(quote_seq, int) else []
-        if record.kind is Kind.TIMER:
-            causes += self._quote_before(record)
-        return causes
-
-    def _quote_before(self, timer: Record) -> list[int]:
-        """The last quote of the strategy's instruments, where a TIMER is that of a throttled strategy that saw a change."""
-        owner = read_timer(timer.body or "").timer.removeprefix("watch.")
-        asked = {
-            wanted
-            for found in self.body.get("strategies", ())
-            if found["name"] == owner
-            for wanted in (found.get("declared") or {}).get("instruments", ())
-        }
-        ids = [found["id"] for found in self.body.get("instruments", ()) if asked & {found["id"], found["symbol"]}]
-        if not ids:
-            return []
-        rows = self._rows(
-            "SELECT max(seq) FROM quotes WHERE seq BETWEEN ? AND ? AND list_contains(?, instrument)",
-            [timer.seq - LOOK_BACK_MAX, timer.seq - 1, ids],
-        )
-        return [row[0] for row in rows if row[0] is not None]
-
-    def _link(self, record: Record, found: dict[int, Record], asked: tuple[Any, ...] | None) -> StoryLink:
-        cause = None if record.cause is None else found.get(record.cause)
+    def _link(
+        self, record: Record, records: dict[int, Record], markets: MarketReader, sent: tuple[Any, ...] | None
+    ) -> StoryLink:
+        cause = None if record.cause is None else records.get(record.cause)
         delta_ns = None if cause is None else record.time_ns - cause.time_ns
-        return StoryLink(self.session, record, what(record), delta_ns, *(asked or ()))
+        return StoryLink(self.session, record, describe(record, markets), delta_ns, *(sent or ()))
 
     def _records(self, condition: str, values: list[Any]) -> Iterable[Record]:
         for row in self._rows(f"SELECT {_COLUMNS} FROM journal WHERE {condition}", values):  # noqa: S608 - our own text
             yield Record(row[0], row[1], Kind(row[2]), *row[3:])
 
     def _rows(self, query: str, values: list[Any] | None = None) -> list[tuple[Any, ...]]:
-        return sql_session.rows(self.connection, query, values)
+        return sql_session.query_rows(self._connection, query, values)
 
 
-def _ends(record: Record) -> bool:
+def _causes(walk: CausalWalk, record: Record) -> list[int]:
+    """Return the seqs of a record's causes: its own cause and the quote that a decision was based on."""
+    seq = walk.decision_input(record)
+    causes = [] if record.cause is None or _is_origin(record) else [record.cause]
+    return causes if seq is None else [*causes, seq]
+
+
+def _is_origin(record: Record) -> bool:
+    """Return True for a connection and for requests that open one or fetch a book: no order explains them."""
     if record.kind is Kind.LINK:
         return True
-    # how a link or a book came to be asked for is not why an order is as it is
     return record.kind is Kind.REQUEST and read_request(record.body or "").purpose in (
         Purpose.CONNECT,
         Purpose.DISCONNECT,

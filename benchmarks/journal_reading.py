@@ -143,7 +143,7 @@ def lookups(given: argparse.Namespace, scratch: Path, machine: Machine) -> Table
 
 def looked_up(folder: Path, chance: random.Random, count: int) -> dict[str, Figures]:
     """Ours and DuckDB's in turns, at places drawn."""
-    from analysis.sql_session import connect, rows
+    from analysis.sql_session import connect, query_rows
 
     journal = Journal.open(folder)
     begin_ns = journal.session_record().time_ns
@@ -162,14 +162,18 @@ def looked_up(folder: Path, chance: random.Random, count: int) -> dict[str, Figu
     by_seq: dict[str, Callable[[int], int]] = {
         "ours by seq, open": lambda seq: next(journal.records(seq, seq)).seq,
         "ours by seq, with opening": lambda seq: next(Journal.open(folder).records(seq, seq)).seq,
-        "DuckDB journal by seq": lambda seq: rows(connection, "SELECT seq, * FROM journal WHERE seq = ?", [seq])[0][0],
-        "DuckDB records by seq": lambda seq: rows(connection, "SELECT seq, * FROM records WHERE seq = ?", [seq])[0][0],
+        "DuckDB journal by seq": lambda seq: query_rows(connection, "SELECT seq, * FROM journal WHERE seq = ?", [seq])[
+            0
+        ][0],
+        "DuckDB records by seq": lambda seq: query_rows(connection, "SELECT seq, * FROM records WHERE seq = ?", [seq])[
+            0
+        ][0],
     }
     by_time: dict[str, Callable[[int, int], int]] = {
         "ours one second, open": lambda *given: second(journal, *given),
         "ours one second, with opening": lambda *given: second(Journal.open(folder), *given),
-        "DuckDB journal one second": lambda *given: len(rows(connection, f"FROM journal WHERE {within}", given)),
-        "DuckDB records one second": lambda *given: len(rows(connection, f"FROM records WHERE {within}", given)),
+        "DuckDB journal one second": lambda *given: len(query_rows(connection, f"FROM journal WHERE {within}", given)),
+        "DuckDB records one second": lambda *given: len(query_rows(connection, f"FROM records WHERE {within}", given)),
     }
     for _ in range(count):
         seq, time_ns = chance.randrange(journal.last_seq), chance.randrange(begin_ns, end_ns)

@@ -37,7 +37,6 @@ from engine.live.machine import software_versions
 from engine.live.previous_session import rebuilt_state
 from engine.live.session import Session
 from engine.live.session_config import SessionConfig
-from engine.market.market_state import warm
 from engine.record_codec import read_fact
 from engine.session_record import SECOND_NS
 from engine.strategy.api import Place  # noqa: F401 - loaded before forking: what strategies import
@@ -47,6 +46,7 @@ from journal.sessions import list_sessions
 from journal.verify import verify
 from verbatim.demo import DemoOptions, demo_session
 from verbatim.runner import run_session_config
+from verbatim.warmup import warm
 
 SETTLE_SECONDS_MAX = 15.0
 DELAY_SECONDS_MAX = 1.5  # connecting, reconciling and trading all fall into it

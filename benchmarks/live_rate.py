@@ -35,9 +35,9 @@ from engine.live.machine import software_versions
 from engine.live.session import Session
 from engine.live.session_config import SessionConfig
 from engine.live.transport.selection import TransportProfile
-from engine.market.market_state import warm
 from verbatim.demo import DemoOptions, demo_session
 from verbatim.runner import run_session_config
+from verbatim.warmup import warm
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = Path(os.environ.get("VERBATIM_DATA", ROOT.parent / "shared" / "data"))

@@ -88,9 +88,9 @@ def live(capture: str, journals: str, speed: str) -> None:
     from rich.console import Console
 
     from engine.live.logs import configure
-    from engine.market.market_state import warm
     from verbatim.demo import DemoOptions, trade
     from verbatim.runner import run_or_stop
+    from verbatim.warmup import warm
 
     configure(level="error")
     warm()
@@ -107,8 +107,8 @@ def live(capture: str, journals: str, speed: str) -> None:
 
 
 def replay(folder: str) -> None:
-    from engine.market.market_state import warm
     from replay.replay import replay_session
+    from verbatim.warmup import warm
 
     warm()
     watching = Watching()

@@ -15,10 +15,11 @@ import msgspec
 import numpy as np
 from measuring import DATA, read
 
-from engine.market.market_state import Market, warm
+from engine.market.market_state import Market
 from engine.model import Instrument
 from engine.sim.feeds.sim_market import DATA_MARK, STREAM_PREFIX
 from engine.venues.binance_spot import BinanceSpot
+from verbatim.warmup import warm
 
 CAPTURE = DATA / "captures" / "binance" / "spot_btcusdt_20240808.gz"
 AT_ONCE = 256

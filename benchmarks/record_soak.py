@@ -27,7 +27,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from analysis.sql_session import connect, run
+from analysis.sql_session import connect, run_query
 from engine.record_codec import read_link
 from engine.session_record import read_session
 from engine.sim.binance.connections import Sent
@@ -263,7 +263,7 @@ def jumped(record: Record, last: dict[str, tuple[int, int]]) -> Iterator[tuple[s
 def gaps_of(journals: Path) -> list[dict[str, Any]]:
     found = []
     for session in list_sessions(journals):
-        told = run(connect(session.path), "SELECT * FROM gaps")
+        told = run_query(connect(session.path), "SELECT * FROM gaps")
         found += [dict(zip(told.columns, row, strict=True)) for row in told.rows]
     return found
 

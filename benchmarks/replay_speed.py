@@ -1,4 +1,5 @@
-"""Replay's speed, and resimulation's, on the BTC capture, tiled in time and ids, recorded through the real sequencer and journal.
+"""Replay's speed, and resimulation's, on the BTC capture, tiled in time and ids, recorded through the real sequencer
+and journal.
 
     python benchmarks/replay_speed.py CAPTURE [--tiles 12] [--strategy examples/quoter.py:Quoter] [--keep FOLDER]
 
@@ -17,7 +18,7 @@ EXAMPLE = Path(__file__).resolve().parent.parent / "examples" / "ma_cross.py"
 
 
 def record(folder: Path, capture: Path, tiles: int, strategy: str) -> None:
-    """A session over all tiles in virtual time."""
+    """Record a session over all tiles in virtual time."""
     from verbatim.strategy_files import read_strategy
     from verbatim.testing import VirtualSession, VirtualVenue
 
@@ -32,18 +33,21 @@ def record(folder: Path, capture: Path, tiles: int, strategy: str) -> None:
 
 
 def resimulate_it(folder: Path, into: Path, *, modelled: bool) -> str:
-    """Without a change: all of it exact, or all of it by the simulated venue. Its journal is written too."""
+    """Resimulate without a change, exactly or by the simulated venue, and write the journal."""
     from engine.session_record import read_session
     from journal.reader import Journal
     from replay.resim.resimulate import ResimOptions, resimulate
-    from replay.resim.venue_model import measured
+    from replay.resim.venue_model import measure_latency
 
     journal = Journal.open(folder)
     body = read_session(journal.session_record().body or "")
     cpu = time.process_time()
-    outcome = resimulate(folder, into, ResimOptions(session=body, model=measured(journal).model, modelled=modelled))
+    outcome = resimulate(
+        folder, into, ResimOptions(session=body, model=measure_latency(journal).model, modelled=modelled)
+    )
     cpu = time.process_time() - cpu
-    return f"resimulated, {outcome.exactness.split(':')[0]}: {outcome.records:,} records, {outcome.records / cpu:,.0f} a CPU second"
+    extent = outcome.exactness.split(":")[0]
+    return f"resimulated, {extent}: {outcome.records:,} records, {outcome.records / cpu:,.0f} a CPU second"
 
 
 def main() -> None:
@@ -54,8 +58,8 @@ def main() -> None:
     parser.add_argument("--keep", type=Path)
     options = parser.parse_args()
     begun = time.perf_counter()
-    from engine.market.market_state import warm
     from replay.replay import replay_session
+    from verbatim.warmup import warm
 
     imported = time.perf_counter()
     warm()
@@ -75,7 +79,8 @@ def main() -> None:
     print(f"start-up of the session {verdict.start_seconds:.2f} s")
     rate, of_cpu = verdict.records / verdict.seconds, verdict.records / cpu
     print(
-        f"steady: {verdict.records:,} records in {verdict.seconds:.2f} s: {rate:,.0f} records/s ({of_cpu:,.0f} a CPU second)"
+        f"steady: {verdict.records:,} records in {verdict.seconds:.2f} s: {rate:,.0f} records/s "
+        f"({of_cpu:,.0f} a CPU second)"
     )
     for line in resimulated:
         print(line)

@@ -20,21 +20,21 @@ def one(folder: Path) -> None:
     from engine.session_context import SessionContext
     from journal.reader import Journal
     from replay.overrides import with_strategy
-    from replay.resim.capture_session import session_of
-    from replay.resim.resimulate import ResimOptions, decide_again
+    from replay.resim.capture_session import session_from_capture
+    from replay.resim.resimulate import ResimOptions, resimulate_decisions
     from replay.resim.timeline import RowSpan, Timeline
     from replay.resim.venue_model import VenueModel
     from verbatim.strategy_files import read_strategy
 
     journal = Journal.open(folder)
-    body = with_strategy(session_of(journal), read_strategy(f"{STRATEGIES / 'idle.py'}:EachSecond"))
+    body = with_strategy(session_from_capture(journal), read_strategy(f"{STRATEGIES / 'idle.py'}:EachSecond"))
     begun = time.process_time()
     wanted = ResimOptions(session=body, model=VenueModel(), balances={"USDT": "1000000"})
-    decide_again(folder, wanted, lambda _records: None)
+    resimulate_decisions(folder, wanted, lambda _records: None)
     cpu_s = time.process_time() - begun
     peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     tape = Timeline(journal, SessionContext(body, {}), journal.last_seq, frozenset())
-    rows = sum(len(piece.rows) for piece in tape.pieces() if isinstance(piece, RowSpan))
+    rows = sum(len(piece.rows) for piece in tape.items() if isinstance(piece, RowSpan))
     print(
         f"{folder.name}: {rows:,} rows in {cpu_s:.1f} CPU s, {rows / cpu_s:,.0f} a second; peak {peak_mib:,.0f} MiB",
         flush=True,

@@ -108,20 +108,20 @@ def ours(folder: Path, strategy: str, settings: dict[str, str], counted: str, ti
     from engine.sim.exchange.venue_books import VenueBooks
     from journal.reader import Journal
     from journal.record import Kind, Record
-    from replay.overrides import changed, with_strategy
-    from replay.resim.capture_session import session_of
-    from replay.resim.resimulate import ResimOptions, decide_again
+    from replay.overrides import apply_overrides, with_strategy
+    from replay.resim.capture_session import session_from_capture
+    from replay.resim.resimulate import ResimOptions, resimulate_decisions
     from replay.resim.timeline import RowSpan, Timeline
     from replay.resim.venue_model import VenueModel, with_settings
-    from replay.study.performance import tally
+    from replay.study.performance import measure_performance
     from verbatim.strategy_files import read_strategy
 
     journal = Journal.open(folder)
-    body = with_strategy(session_of(journal), read_strategy(f"{STRATEGIES / strategy}"))
-    body = changed(body, timers | {"risk.orders_per_second_max": "0"})
+    body = with_strategy(session_from_capture(journal), read_strategy(f"{STRATEGIES / strategy}"))
+    body = apply_overrides(body, timers | {"risk.orders_per_second_max": "0"})
     tape = Timeline(journal, SessionContext(body, {}), journal.last_seq, frozenset())  # and the projection is made
     kinds: Counter[int] = Counter()
-    for piece in tape.pieces():
+    for piece in tape.items():
         if isinstance(piece, RowSpan):
             kinds.update(piece.rows[:, r.TYPE].tolist())
     rows = sum(kinds[kind] for kind in COUNTED[counted])
@@ -132,9 +132,9 @@ def ours(folder: Path, strategy: str, settings: dict[str, str], counted: str, ti
     for _ in range(3):
         kept: list[Record] = []
         begun = time.process_time()
-        decide_again(folder, wanted, kept.extend)
+        resimulate_decisions(folder, wanted, kept.extend)
         seconds.append(time.process_time() - begun)
-    found = tally(kept)
+    found = measure_performance(kept)
     asked = sum(1 for record in kept if record.kind in (Kind.FEED, Kind.TIMER))
     (line, *_) = [*found.lines.values(), None]
     cpu_s = sorted(seconds)[1]

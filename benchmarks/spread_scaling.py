@@ -2,7 +2,7 @@
 
     python benchmarks/spread_scaling.py FOLDER [--rounds N] [PART ...]
 
-`jobs`: five versions against captures of Binance through replay.study.workers.spread, in one process and in two, in turns: medians of the
+`jobs`: five versions against captures of Binance through replay.study.workers.run_jobs, in one process and in two, in turns: medians of the
 rounds; what a job reads and gives back; a session's first job, which makes the projection that the later ones read. `scheduler`: jobs
 that do nothing but sleep, with a real job's value and result, on a Dask scheduler with 50 one-thread workers: what each costs it.
 FOLDER is made: the captures are imported into it once.
@@ -23,10 +23,10 @@ from measuring import Figures, Machine, Watch, medians, table
 from regress_captures import BALANCES, CHANGES, DATA, FIRST, changed, imported
 
 from journal.reader import Journal
-from replay.overrides import parsed
-from replay.study.regress import Job, JobFailure, work
-from replay.study.versions import Version, VersionRequest, jobs_on
-from replay.study.workers import spread
+from replay.overrides import parse_settings
+from replay.study.regress import Job, JobOutcome, run_job
+from replay.study.versions import Version, VersionRequest, jobs_for_session
+from replay.study.workers import run_jobs
 from verbatim.strategy_files import read_strategy
 
 WORKERS = 50
@@ -55,8 +55,8 @@ def jobs_in(folder: Path, captures: int) -> list[Job]:
     sessions = [imported(folder / "sessions", capture.name.partition(".")[0], (capture.name,)) for capture in longest]
     files = [FIRST, *(changed(folder, name, *change) for name, change in CHANGES.items())]
     versions = [Version(file.stem, read_strategy(f"{file}:Touch")) for file in files]
-    asked = VersionRequest(called="touch", balances=parsed(BALANCES))
-    return [job for session in sessions for job in jobs_on(session, versions, asked, host="")]
+    asked = VersionRequest(strategy_name="touch", balances=parse_settings(BALANCES))
+    return [job for session in sessions for job in jobs_for_session(session, versions, asked, host="")]
 
 
 # ---- jobs ------------------------------------------------------------------------------------------
@@ -76,8 +76,8 @@ class Timed(NamedTuple):
 def timed(job: Job) -> Timed:
     start_cpu_s = _started(job)
     watch, read = Watch(), _read()
-    ended = work(job)
-    assert ended.done is not None, ended.error
+    ended = run_job(job)
+    assert ended.result is not None, ended.error
     return Timed(watch.cpu_s, watch.wall_s, _read() - read, len(pickle.dumps(ended)), os.getpid(), start_cpu_s)
 
 
@@ -89,7 +89,7 @@ def _warmed() -> float:
 def _started(job: Job) -> float:
     """Prepare the process once: import, load compiled code, and run a job that is not timed."""
     if not _warmed.cache_info().currsize:
-        work(job)
+        run_job(job)
     return _warmed()
 
 
@@ -98,14 +98,14 @@ def _read() -> int:
 
 
 def measure_jobs(jobs: list[Job], rounds: int) -> None:
-    spread(timed, jobs, workers=1)  # projections are made
+    run_jobs(timed, jobs, workers=1)  # projections are made
     machine = Machine(0)
     runs: dict[str, list[Figures]] = {"one process": [], "two processes": []}
     for _ in range(rounds):
         for workers, (_name, seen) in enumerate(runs.items(), 1):
             machine.settle()
             watch = Watch()
-            ends = spread(timed, jobs, workers=workers)
+            ends = run_jobs(timed, jobs, workers=workers)
             wall_s = watch.wall_s
             starts = {end.pid: end.start_cpu_s for end in ends}
             seen.append(
@@ -166,17 +166,17 @@ def _of_session(job: Job) -> Figures:
 class Nap(NamedTuple):
     job: Job  # so that what travels is as long as in earnest
     seconds: float
-    end: JobFailure
+    end: JobOutcome
 
 
-def nap(asked: Nap) -> JobFailure:
+def nap(asked: Nap) -> JobOutcome:
     time.sleep(asked.seconds)
     return asked.end
 
 
 def measure_scheduler(job: Job) -> None:
-    small = JobFailure(None, "a line")
-    large = work(job)
+    small = JobOutcome(None, "a line")
+    large = run_job(job)
     rows = {}
     with_ends = [*((seconds, small) for seconds in NAPS_S), (NAPS_S[1], large)]
     for seconds, end in with_ends:
@@ -211,9 +211,9 @@ def _on_cluster(naps: list[Nap]) -> Figures:
         time.sleep(4)
         workers = subprocess.Popen([sys.executable, __file__, "--be-workers"], **quiet)
         time.sleep(12)
-        spread(nap, [nap_._replace(seconds=0) for nap_ in naps[:WORKERS]], on="dask://127.0.0.1:18787")
+        run_jobs(nap, [nap_._replace(seconds=0) for nap_ in naps[:WORKERS]], on="dask://127.0.0.1:18787")
         cpu_s, theirs_s, watch = _cpu_s(scheduler.pid), _cpu_s(workers.pid), Watch()
-        spread(nap, naps, on="dask://127.0.0.1:18787")
+        run_jobs(nap, naps, on="dask://127.0.0.1:18787")
         wall_s, ideal_s = watch.wall_s, naps[0].seconds * len(naps) / WORKERS
         return {
             "wall s": wall_s,

@@ -34,10 +34,10 @@ from engine.live.logs import configure
 from engine.live.machine import software_versions
 from engine.live.session import Session
 from engine.live.transport.selection import TransportProfile
-from engine.market.market_state import warm
 from engine.session_record import SECOND_NS, EngineSettings, RiskSettings
 from verbatim.demo import DemoOptions, demo_session
 from verbatim.runner import run_session_config
+from verbatim.warmup import warm
 
 HERE = Path(__file__).resolve().parent
 BARE = HERE.parent.parent / "shared" / "bench" / "limits" / "bare_tick_to_order.py"

@@ -18,8 +18,9 @@ from typing import Any
 
 from engine.live.venue_main import DEMO_KEY, DEMO_SECRET
 from engine.sim.feeds.sim_market import DepthSnapshot, QuietMarket
-from engine.sim.sim_venue import AccountConfig, SimVenue, VenueConfig
+from engine.sim.sim_venue import SimVenue
 from engine.sim.units import units
+from engine.sim.venue_config import AccountConfig, VenueConfig
 from engine.sim.wire import HttpRequest
 
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"

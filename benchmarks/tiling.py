@@ -2,8 +2,9 @@
 
     python benchmarks/tiling.py CAPTURE TIMES TARGET [SQUEEZE]
 
-Ids, event times and receive times are moved on from pass to pass; at each seam one depth diff turns the last book into the
-first one, so a book that is kept by the rules stays in step. Knows the format of captures (MANIFEST.md); nothing of the engine.
+Ids, event times and receive times are moved on from pass to pass; at each seam one depth diff turns the last book into
+the first one, so a book that is kept by the rules stays in step. Knows the format of captures (MANIFEST.md); nothing of
+the engine.
 """
 
 import gzip

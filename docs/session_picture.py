@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from xml.sax.saxutils import escape
 
-from analysis.sql_session import connect, rows
+from analysis.sql_session import connect, query_rows
 
 WIDTH, HEIGHT = 1200, 560
 LEFT, RIGHT, TOP = 70, 20, 64
@@ -69,15 +69,15 @@ def marker(x: float, y: float, side: str) -> str:
 def draw(folder: Path) -> str:
     """Return the SVG of a session's busiest minute."""
     database = connect(folder)
-    fills = rows(database, "SELECT time_ns, side, price, quantity, strategy FROM fills ORDER BY seq")
+    fills = query_rows(database, "SELECT time_ns, side, price, quantity, strategy FROM fills ORDER BY seq")
     start, end = busiest_window(fills)
     inside = f"BETWEEN {start} AND {end}"  # integers of ours
-    quotes = rows(database, f"SELECT time_ns, bid, ask FROM quotes WHERE time_ns {inside} ORDER BY seq")  # noqa: S608 - see `inside`
-    orders = rows(
+    quotes = query_rows(database, f"SELECT time_ns, bid, ask FROM quotes WHERE time_ns {inside} ORDER BY seq")  # noqa: S608 - see `inside`
+    orders = query_rows(
         database,
         f"SELECT created_ns, updated_ns, side, price, status FROM orders WHERE price > 0 AND created_ns < {end} AND updated_ns > {start}",  # noqa: S608 - as above
     )
-    session, instrument = rows(database, "SELECT session, instrument FROM quotes LIMIT 1")[0]
+    session, instrument = query_rows(database, "SELECT session, instrument FROM quotes LIMIT 1")[0]
     low = min(float(bid) for _, bid, _ in quotes)
     high = max(float(ask) for _, _, ask in quotes)
     margin = (high - low) * 0.08

@@ -129,7 +129,7 @@ class Answer(msgspec.Struct, frozen=True):
     """What the answer to one of our requests proves, apart from any report it carries."""
 
     outcome: Outcome
-    code: int = 0  # the venue's own error code
+    code: int | str = 0  # the venue's own error code, a number or a word; 0: none
     text: str = ""  # the venue's own words, cut to 200 characters
     retry_at_ns: int = 0  # venue or session time before which nothing may be sent; 0: not said
     retry_after_ns: int = 0  # a wait, where the venue gave a length rather than an instant

@@ -146,10 +146,12 @@ class BalanceChanged(msgspec.Struct, frozen=True, tag_field="fact", tag="balance
 
 
 class FillsConfirmed(msgspec.Struct, frozen=True, tag_field="fact", tag="fills_confirmed"):
-    """Every fill of this instrument up to and with this id is booked."""
+    """Every fill of this instrument up to and with this cursor is booked."""
 
     instrument: str
-    fill_id: int
+    fill_id: (
+        int | str
+    )  # the cursor: a number where the venue numbers its fills, else text (engine/state/fill_cursor.py)
 
 
 class Reconciled(msgspec.Struct, frozen=True, tag_field="fact", tag="reconciled"):

@@ -18,7 +18,7 @@ from engine.apply.inputs import APPLIERS, apply, count_inputs
 from engine.bodies import CheckpointBody, NoteLevel
 from engine.errors import CoreError
 from engine.handlers.intents import review_intent, send_request
-from engine.handlers.links import open_links
+from engine.handlers.link_changes import open_links
 from engine.handlers.market_triggers import handle_market
 from engine.handlers.policy import advance_policy
 from engine.handlers.table import HANDLERS

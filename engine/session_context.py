@@ -5,9 +5,8 @@ Made once a session and never changed. It holds no state of the session and deci
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from importlib import import_module
-from typing import Any
 
+from engine.events import OrderReport
 from engine.execution.request_factory import RequestFactory
 from engine.market import views
 from engine.market.indicators.ema import EmaSpec
@@ -18,50 +17,17 @@ from engine.market.views import BarSpec, Stream, TriggerSpec
 from engine.model import ONLY, Instrument, RateLimits
 from engine.requests import LinkPlan, LinkRole
 from engine.risk.context import BoundRule
-from engine.session_record import MILLISECOND_NS, SECOND_NS, SessionBody, VenueSettings
+from engine.session_record import MILLISECOND_NS, SECOND_NS, SessionBody
 from engine.state.session_state import Rules
 from engine.state.timers import periods
 from engine.strategy.api import Every, OnQuote, Predicate, PriceMove
 from engine.strategy.loading import LoadedStrategy, load
 from engine.strategy.rule_loading import load_rules
 from engine.strategy.runner import StrategyRunner
-from engine.venues.venue import MarketDialect, Venue
+from engine.venues.registry import make_venue, venue_class
+from engine.venues.venue import MarketCodec, Venue
 
-BUILT_IN_VENUES = {
-    "binance_coinm": "engine.venues.binance_coinm:BinanceCoinm",
-    "binance_spot": "engine.venues.binance_spot:BinanceSpot",
-    "binance_usdm": "engine.venues.binance_usdm:BinanceUsdm",
-    "paper_coinm": "engine.venues.paper:PaperCoinm",
-    "paper_usdm": "engine.venues.paper:PaperUsdm",
-}
 PROOF_SLACK_NS = SECOND_NS
-
-
-class UnknownVenueError(Exception):
-    """No venue has this name; the text lists the names."""
-
-
-def venue_class(settings: VenueSettings) -> Any:
-    """Return a venue's class by its built-in name, or by `package.module:Class`.
-
-    Raises:
-        UnknownVenueError: No such class exists.
-
-    """
-    module, _, cls = BUILT_IN_VENUES.get(settings.name, settings.name).partition(":")
-    known = f"built in: {', '.join(sorted(BUILT_IN_VENUES))}; one of your own is named as package.module:Class"
-    if not module or not cls:
-        raise UnknownVenueError(f"no venue {settings.name!r}; {known}")
-    try:
-        return getattr(import_module(module), cls)
-    except (ImportError, AttributeError) as error:
-        raise UnknownVenueError(f"no venue {settings.name!r} ({error}); {known}") from error
-
-
-def make_venue(settings: VenueSettings, instruments: Sequence[Instrument]) -> Venue:
-    """Return a venue for these instruments."""
-    venue: Venue = venue_class(settings)(instruments, settings.recv_window_ms)
-    return venue
 
 
 def _by_name(instruments: Mapping[str, Instrument]) -> dict[str, Instrument]:
@@ -74,14 +40,14 @@ def _by_name(instruments: Mapping[str, Instrument]) -> dict[str, Instrument]:
     return names
 
 
-class _MarketDialects(dict[str, MarketDialect]):
+class _MarketDialects(dict[str, MarketCodec]):
     """Source of market frames -> what decodes them, found once."""
 
     def __init__(self, session: "SessionContext") -> None:
         super().__init__()
         self._session = session
 
-    def __missing__(self, source: str) -> MarketDialect:
+    def __missing__(self, source: str) -> MarketCodec:
         dialect = self[source] = self._session.venue_of(source).market
         return dialect
 
@@ -123,7 +89,13 @@ class SessionContext:
             body.engine,
             {name: each.cadence.period_ns for name, each in loaded.items() if isinstance(each.cadence, Every)},
         )
-        self.rules = Rules(body.engine, self.timer_periods_ns, body.seed)
+        self.rules = Rules(
+            body.engine,
+            self.timer_periods_ns,
+            body.seed,
+            rates={name: venue.rates for name, venue in self.venues.items()},
+            cursors={name: venue.fill_cursor for name, venue in self.venues.items()},
+        )
         self.trigger_names = [name for name, each in loaded.items() if isinstance(each.cadence, OnQuote)]
         self._indicators = self._declared_indicators()
         self.runner = StrategyRunner(
@@ -226,9 +198,8 @@ class SessionContext:
         return indexes
 
     def streams_of(self, source: str) -> tuple[Stream, ...]:
-        """Return the streams that come over a market link; all of them if its venue does not name them."""
-        streams_of = getattr(self.venue_of(source), "streams_of", None)
-        return tuple(Stream) if streams_of is None else streams_of(source)
+        """Return the streams that come over a market link."""
+        return self.venue_of(source).streams_of(source)
 
     def link_of(self, index: int, stream: Stream) -> str:
         """Return the market link over which a stream of an instrument comes."""
@@ -249,6 +220,12 @@ class SessionContext:
         if venue is None:
             venue = self._venue_of_source[source] = self.venues[source.split(".", 1)[0]]
         return venue
+
+    def is_own_order(self, report: OrderReport) -> bool:
+        """Return True if this session or the one before it made the client order id of a reported order."""
+        instrument = self.instruments.get(report.instrument)
+        venue = None if instrument is None else self.venues.get(instrument.venue)
+        return venue is not None and venue.order_ids.session_of(report.client_order_id) in self.own_sessions
 
     def proof_after_ns(self, venue: Venue) -> int:
         """Return the time after sending from which "not found" proves absence (binance_spot.md section 12)."""

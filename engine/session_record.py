@@ -4,7 +4,7 @@ Who fills it in: the shell, from configuration (verbatim/config.py). Who reads i
 """
 
 from decimal import Decimal
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -122,6 +122,8 @@ class Resimulated(msgspec.Struct, frozen=True):
 
 
 class SessionBody(msgspec.Struct, frozen=True):
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"rules"})
+
     session: str  # 8 base32 characters, drawn once by the shell
     started_ns: int
     clock: ClockSettings

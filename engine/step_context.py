@@ -10,6 +10,7 @@ from engine.facts import Fact
 from engine.market.market_state import Market
 from engine.record_codec import text_of
 from engine.state.changes import Requested, Stamp
+from engine.state.fill_cursor import NUMBERED_FILLS, FillCursor
 from engine.state.session_state import Account, Rules, State, fold
 from journal.record import Kind, Record
 
@@ -69,6 +70,10 @@ class StepContext:
         change = Requested(body) if isinstance(body, RequestBody) else body
         self.account = self.state.account = fold(self.account, change, Stamp(seq, self.time_ns), self._rules)
         return seq
+
+    def fill_cursor(self, venue: str) -> FillCursor:
+        """Return how a venue orders its fills."""
+        return self._rules.cursors.get(venue, NUMBERED_FILLS)
 
     def note(self, level: NoteLevel, text: str, *, key: str | None = None) -> None:
         """Add a remark for people."""

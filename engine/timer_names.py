@@ -4,6 +4,7 @@ The order of the kinds breaks ties: timers due at the same time fire by (kind, s
 """
 
 from enum import StrEnum
+from functools import lru_cache
 
 import msgspec
 
@@ -35,11 +36,7 @@ class TimerName(msgspec.Struct, frozen=True):
     @classmethod
     def parse(cls, text: str) -> "TimerName":
         """Return the name that a record holds as text. Raises ValueError for an unknown kind."""
-        first, _, rest = text.partition(".")
-        if first == "every":
-            second, _, rest = rest.partition(".")
-            first = f"{first}.{second}"
-        return cls(TimerKind(first), rest)
+        return _parsed(text)
 
     @property
     def sort_key(self) -> tuple[int, str]:
@@ -50,6 +47,15 @@ class TimerName(msgspec.Struct, frozen=True):
     def strategy(self) -> str:
         """The strategy that decides when the timer fires; "" if none does."""
         return self.subject if self.kind in (TimerKind.DECIDE, TimerKind.THROTTLE) else ""
+
+
+@lru_cache(maxsize=256)  # a session has few recurring timers, and each fires every second or so
+def _parsed(text: str) -> TimerName:
+    first, _, rest = text.partition(".")
+    if first == "every":
+        second, _, rest = rest.partition(".")
+        first = f"{first}.{second}"
+    return TimerName(TimerKind(first), rest)
 
 
 _PLACES = {kind: place for place, kind in enumerate(TimerKind)}

@@ -89,17 +89,14 @@ def _struct_writer(kind: type[msgspec.Struct]) -> Callable[[Any], str]:
         return "{" + ",".join([before + WRITERS[type(item)](item) for before, item in items]) + "}"
 
     # fields that a kind got after records of it existed: without them, those records keep their bytes
-    omitted: frozenset[str] = getattr(kind, "OMITTED_AT_DEFAULT", frozenset())
-    if not omitted:
+    late: frozenset[str] = getattr(kind, "OMITTED_AT_DEFAULT", frozenset())
+    if not late:
         return write
-    defaults = {field.name: field.default for field in msgspec.structs.fields(kind) if field.name in omitted}
+    defaults = [(field.name, field.default) for field in msgspec.structs.fields(kind) if field.name in late]
 
     def write_without_defaults(value: Any) -> str:
-        items = [
-            (before, item)
-            for name, before in fields
-            if (item := getattr(value, name)) != defaults.get(name, msgspec.NODEFAULT)
-        ]
+        omitted = [name for name, default in defaults if getattr(value, name) == default]
+        items = [(before, getattr(value, name)) for name, before in fields if name not in omitted]
         return "{" + ",".join([before + WRITERS[type(item)](item) for before, item in items]) + "}"
 
     return write_without_defaults

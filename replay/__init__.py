@@ -1,1 +1,1 @@
-"""Reads sessions again: replay, rebuild, ask. Never imports engine.live; opens no socket and sends nothing."""
+"""Readers that run a session again: replay, rebuild, resimulate. Never imports engine.live; opens no socket."""

@@ -1,23 +1,22 @@
-"""Why a record is there: the walk along `cause`, each step in one line. Reads the journal; folds nothing."""
+"""The causal walk: from a record along `cause`, and from a decision to the quote that it was based on.
 
-from collections.abc import Callable, Mapping
+Reads the journal; folds nothing. Both `verbatim replay` and `verbatim why` use it.
+"""
+
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import msgspec
 
 from engine.market import rows as r
-from engine.market.views import decimal
-from engine.model import Instrument
 from engine.record_codec import read_timer
-from engine.venues.venue import MarketDialect
 from journal.reader import Journal
 from journal.record import Kind, Record
+from replay.record_text import MarketReader, describe, shorten
 
-STEPS_MAX = 64  # a chain is a handful of records; more is a loop in damaged causes
-TEXT_MAX = 240
-LOOK_BACK_MAX = 16_384  # records before a TIMER among which the quote that woke its strategy is looked for
-WINDOW = 1_024  # of them are read at once
-Dialect = Callable[[str], MarketDialect | None]  # source -> who reads its frames
+STEPS_MAX = 64  # a chain is a handful of records; a longer one is a loop in damaged causes
+SEARCHED_RECORDS_MAX = 16_384  # records before a TIMER that are searched for the quote which triggered its strategy
+READ_RECORDS = 1_024  # records that the search reads at once
 
 
 class CauseLink(msgspec.Struct, frozen=True):
@@ -27,114 +26,77 @@ class CauseLink(msgspec.Struct, frozen=True):
     text: str
 
 
-class Markets(msgspec.Struct, frozen=True):
-    """What it takes to read market frames, and to know whose they are."""
+class CausalWalk:
+    """The steps from a record to its causes within one session."""
 
-    instruments: list[Instrument]
-    dialect: Dialect
-    watched: Mapping[str, frozenset[str]]  # strategy -> ids of the instruments that it looks at
+    def __init__(self, journal: Journal, markets: MarketReader) -> None:
+        self._journal = journal
+        self._markets = markets
 
+    def record_at(self, seq: int) -> Record | None:
+        """Return the record `seq`, or None if the session does not have it."""
+        in_session = 0 <= seq <= self._journal.last_seq
+        return next(iter(self._journal.records(seq, seq)), None) if in_session else None
 
-def chain_of(journal: Journal, record: Record, held: dict[int, Record], markets: Markets) -> list[CauseLink]:
-    """The record, what caused it, and so on to its origin. `held` are records that the journal does not have (yet)."""
-    links: list[CauseLink] = []
-    seen: set[int] = set()
-    quote: Record | None = (
-        None  # that an intent was decided on: where a TIMER was its cause, the way goes on from there
-    )
-    current: Record | None = record
-    while current is not None and current.seq not in seen and len(links) < STEPS_MAX:
-        seen.add(current.seq)
-        aside = "   (the quote it was decided on)" if current is quote else ""
-        links.append(CauseLink(current, one_line(current, markets) + aside))
-        if current.kind is Kind.INTENT:
-            quote = _quote_behind(journal, current)
-        cause = current.cause
-        if cause is None:
-            quote = quote or _quote_before(journal, current, markets)
-            current = quote
-        elif 0 <= cause <= record.seq:
-            current = held.get(cause) or record_at(journal, cause)
-        else:
-            current = None  # not of this session
-    return links
+    def decision_input(self, record: Record) -> int | None:
+        """Return the seq of the market message that an INTENT or a throttled strategy's TIMER was based on."""
+        if record.kind is Kind.INTENT:
+            because = msgspec.json.decode(record.body or "{}").get("because", {})
+            seq = because.get("quote_seq") if isinstance(because, dict) else None
+            return seq if isinstance(seq, int) else None
+        return self._last_quote_before(record) if record.kind is Kind.TIMER else None
 
+    def _last_quote_before(self, timer: Record) -> int | None:
+        """Find the last quote of the strategy's instruments, or their last market message if there is no quote."""
+        strategy = read_timer(timer.body or "").timer.removeprefix("watch.")
+        instruments = self._markets.watched.get(strategy, frozenset())
+        stop = max(0, timer.seq - SEARCHED_RECORDS_MAX) if instruments else timer.seq
+        last_message: int | None = None
+        for end in range(timer.seq, stop, -READ_RECORDS):
+            for record in reversed(list(self._journal.records(max(0, end - READ_RECORDS), end - 1))):
+                rows = self._markets.rows(record)
+                if rows and self._markets.instrument(rows[0]).id in instruments:
+                    if rows[0][r.TYPE] == r.QUOTE:
+                        return record.seq
+                    last_message = record.seq if last_message is None else last_message
+        return last_message
 
-def record_at(journal: Journal, seq: int) -> Record | None:
-    return next(iter(journal.records(seq, seq)), None) if 0 <= seq <= journal.last_seq else None
+    def chain(self, record: Record, replayed: Mapping[int, Record]) -> list[CauseLink]:
+        """Return the record, its cause, and so on to the origin.
+
+        Args:
+            record: Where the chain begins.
+            replayed: Records by seq that take precedence over those of the journal.
+        """
+        links: list[CauseLink] = []
+        seen: set[int] = set()
+        decided_on: Record | None = None
+        current: Record | None = record
+        while current is not None and current.seq not in seen and len(links) < STEPS_MAX:
+            seen.add(current.seq)
+            remark = "   (the quote it was decided on)" if current is decided_on else ""
+            links.append(CauseLink(current, record_line(current, self._markets) + remark))
+            if current.kind is Kind.INTENT or (current.cause is None and decided_on is None):
+                seq = self.decision_input(current)
+                decided_on = None if seq is None else self.record_at(seq)
+            cause = current.cause
+            if cause is None:
+                current = decided_on
+            elif 0 <= cause <= record.seq:
+                current = replayed.get(cause) or self.record_at(cause)
+            else:
+                current = None  # the cause is in another session
+        return links
 
 
 def time_text(time_ns: int) -> str:
-    """UTC, to the microsecond."""
+    """Format the time of day in UTC to the microsecond."""
     moment = datetime.fromtimestamp(time_ns // 1_000_000_000, UTC)
     return f"{moment:%H:%M:%S}.{time_ns // 1000 % 1_000_000:06d}"
 
 
-def one_line(record: Record, markets: Markets) -> str:
-    said = _market_text(record, markets) or content(record)
+def record_line(record: Record, markets: MarketReader) -> str:
+    """Format a record as one line: seq, time, kind, source, key and description."""
     key = f" [{record.key}]" if record.key else ""
-    return f"{record.seq:>9}  {time_text(record.time_ns)}  {record.kind:<10} {record.source}{key}  {short(said)}"
-
-
-def content(record: Record) -> str:
-    return record.body if record.body is not None else (record.payload or b"").decode("utf-8", "replace")
-
-
-def short(text: str, most: int = TEXT_MAX) -> str:
-    return text if len(text) <= most else text[: most - 1] + "…"
-
-
-def _quote_behind(journal: Journal, intent: Record) -> Record | None:
-    because = msgspec.json.decode(intent.body or "{}").get("because", {})
-    seq = because.get("quote_seq") if isinstance(because, dict) else None
-    return record_at(journal, seq) if isinstance(seq, int) else None
-
-
-def _quote_before(journal: Journal, timer: Record, markets: Markets) -> Record | None:
-    """What a throttled strategy saw when its time came: the last quote, else the last market message, of its instruments."""
-    if timer.kind is not Kind.TIMER:
-        return None
-    ids = markets.watched.get(read_timer(timer.body or "").timer.removeprefix("watch."), frozenset())
-    other: Record | None = None
-    for end in range(timer.seq, max(0, timer.seq - LOOK_BACK_MAX) if ids else timer.seq, -WINDOW):
-        for record in reversed(list(journal.records(max(0, end - WINDOW), end - 1))):
-            rows = _market_rows(record, markets.dialect)
-            if rows and markets.instruments[rows[0][r.INSTRUMENT]].id in ids:
-                if rows[0][r.TYPE] == r.QUOTE:
-                    return record
-                other = other or record
-    return other
-
-
-def _market_rows(record: Record, dialect: Dialect) -> list[list[int]]:
-    """What a market frame says; nothing where it is none."""
-    if record.kind is not Kind.FEED or record.meta is not None or record.payload is None:
-        return []
-    reader = dialect(record.source)
-    rows = reader.decode(record.payload, record.source, record.seq, record.time_ns) if reader else ()
-    return [] if isinstance(rows, tuple) else [[int(value) for value in row] for row in rows]
-
-
-def _market_text(record: Record, markets: Markets) -> str:
-    """What a market frame says, in words; "" where it is none."""
-    rows = _market_rows(record, markets.dialect)
-    if not rows:
-        return ""
-    row = rows[0]
-    of = markets.instruments[row[r.INSTRUMENT]]
-    match row[r.TYPE]:
-        case r.QUOTE:
-            bid, bid_size, ask, ask_size = (
-                decimal(row[r.A + n], (of.price_scale, of.size_scale)[n % 2]) for n in range(4)
-            )
-            return f"quote {of.symbol}: bid {bid:f} x {bid_size:f}, ask {ask:f} x {ask_size:f}"
-        case r.TRADE:
-            price, size = decimal(row[r.A], of.price_scale), decimal(row[r.B], of.size_scale)
-            return f"trade {of.symbol}: {price:f} x {size:f}, id {row[r.C]}"
-        case r.MARK:
-            price, rate = decimal(row[r.A], r.MARK_SCALE), decimal(row[r.D], r.MARK_SCALE)
-            return f"mark {of.symbol}: {price:f}, funding {rate:f}"
-        case r.DIFF:
-            return f"depth of {of.symbol}: updates {row[r.A]} to {row[r.B]}, {len(rows) - 1} levels"
-        case _:
-            return ""
+    text = shorten(describe(record, markets))
+    return f"{record.seq:>9}  {time_text(record.time_ns)}  {record.kind:<10} {record.source}{key}  {text}"

@@ -1,7 +1,7 @@
-"""No socket while a session is repeated: any attempt to open one raises, and names the line of code that tried.
+"""A guard against sockets while a session is repeated: an attempt to open one raises and names the line of code.
 
-An audit hook sees every way to a socket, also that of compiled code. Hooks cannot be taken away again, so ours is
-switched by a list that is empty outside of `no_sockets`.
+An audit hook sees every way to a socket, including that of compiled code. Hooks cannot be removed, so ours is switched
+by a list that is empty outside of `no_sockets`.
 """
 
 import sys
@@ -18,17 +18,21 @@ _installed: list[None] = []
 
 
 class SocketOpenedError(BaseException):
-    """Code that is being repeated reached for the network. Not an Exception: a `try` of that code must not hide it."""
+    """Replayed code opened a socket. Not an Exception: a `try` in that code must not catch it."""
 
     def __init__(self, event: str, where: str) -> None:
-        super().__init__(f"{where} opened a socket during a replay ({event}): what it would hear is in no record")
+        super().__init__(f"{where} opened a socket during a replay ({event}): no record holds what it would receive")
         self.event = event
         self.where = where
 
 
 @contextmanager
 def no_sockets() -> Iterator[None]:
-    """SocketOpenedError for whoever opens a socket, resolves a name or connects, until the block ends."""
+    """Prohibit sockets until the block ends.
+
+    Raises:
+        SocketOpenedError: Code in the block opens a socket, resolves a name or connects.
+    """
     if not _installed:
         sys.addaudithook(_hook)
         _installed.append(None)
@@ -41,11 +45,11 @@ def no_sockets() -> Iterator[None]:
 
 def _hook(event: str, _arguments: tuple[Any, ...]) -> None:
     if _active and event.startswith("socket."):
-        raise SocketOpenedError(event, _line_that_tried(sys._getframe()))  # noqa: SLF001 - the only way to the caller's line
+        raise SocketOpenedError(event, _calling_line(sys._getframe()))  # noqa: SLF001 - the only way to the caller's line
 
 
-def _line_that_tried(frame: FrameType | None) -> str:
-    """The nearest caller that is neither this file nor the standard library, where there is one."""
+def _calling_line(frame: FrameType | None) -> str:
+    """Return the nearest caller outside this file and the standard library, or else the nearest caller."""
     nearest = ""
     while frame is not None:
         path = frame.f_code.co_filename

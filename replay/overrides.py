@@ -1,6 +1,6 @@
-"""What a person changes before a replay: a limit, a setting, a parameter, a strategy's text. Session in, session out.
+"""Changes that a person makes before a replay: a limit, a setting, a parameter or the source of a strategy.
 
-Knows names and types; whether the outputs then differ is replay's to say.
+Knows names and types. Replay decides whether the outputs differ.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,17 +17,26 @@ from engine.strategy.rule_loading import load_rules
 
 
 class UnknownOverrideError(Exception):
-    """A change that names nothing of this session, or a value that does not fit. One line, for a person."""
+    """A change names nothing in this session, or its value does not fit. The text is one line."""
 
 
-def changed(
+def apply_overrides(
     session: SessionBody, overrides: Mapping[str, str], strategies: Mapping[str, StrategySettings] | None = None
 ) -> SessionBody:
-    """The session with other strategies by name, then with `risk.X`, `engine.X` and `strategy.NAME.X` set."""
+    """Return the session with strategies and settings replaced.
+
+    Args:
+        session: The recorded session.
+        overrides: Values for `risk.X`, `engine.X` and `strategy.NAME.X`, applied last.
+        strategies: New strategies by the recorded name.
+
+    Raises:
+        UnknownOverrideError: A name or a value does not fit the session.
+    """
     given = dict(strategies or {})
-    used = tuple(given.pop(found.name, found) for found in session.strategies)
+    used = tuple(given.pop(strategy.name, strategy) for strategy in session.strategies)
     if given:
-        known = ", ".join(found.name for found in session.strategies) or "none"
+        known = ", ".join(strategy.name for strategy in session.strategies) or "none"
         raise UnknownOverrideError(f"the session has no strategy {min(given)!r}; it has: {known}")
     session = replace(session, strategies=used)
     for name, value in overrides.items():
@@ -35,35 +44,39 @@ def changed(
     return session
 
 
-def parsed(settings: Sequence[str]) -> dict[str, str]:
-    """`name=value` texts as they stand on a command line."""
-    found = {}
+def parse_settings(settings: Sequence[str]) -> dict[str, str]:
+    """Parse `name=value` texts of a command line.
+
+    Raises:
+        UnknownOverrideError: A text has no name or no `=`.
+    """
+    parsed = {}
     for text in settings:
         name, sign, value = text.partition("=")
         if not sign or not name.strip():
-            raise UnknownOverrideError(f"{text!r} is not NAME=VALUE, as in risk.order_size_max=0.5")
-        found[name.strip()] = value.strip()
-    return found
+            raise UnknownOverrideError(f"{text!r} is not a setting; write NAME=VALUE, as in risk.order_size_max=0.5")
+        parsed[name.strip()] = value.strip()
+    return parsed
 
 
 def _set(session: SessionBody, name: str, value: str) -> SessionBody:
     part, _, rest = name.partition(".")
     match part:
         case "risk":
-            return replace(session, risk=_field_of(session.risk, name, rest, value))
+            return replace(session, risk=_set_field(session.risk, name, rest, value))
         case "engine":
-            return replace(session, engine=_field_of(session.engine, name, rest, value))
+            return replace(session, engine=_set_field(session.engine, name, rest, value))
         case "strategy":
-            return _parameter(session, name, rest, value)
+            return _set_parameter(session, name, rest, value)
         case "rule":
-            return _rule_setting(session, name, rest, value)
+            return _set_rule(session, name, rest, value)
         case _:
             raise UnknownOverrideError(
-                f"{name!r} cannot be set; what can: risk.NAME, rule.RULE.SETTING, engine.NAME, strategy.STRATEGY.PARAMETER"
+                f"{name!r} cannot be set; use risk.NAME, rule.RULE.SETTING, engine.NAME or strategy.STRATEGY.PARAMETER"
             )
 
 
-def _rule_setting(session: SessionBody, name: str, rest: str, value: str) -> SessionBody:
+def _set_rule(session: SessionBody, name: str, rest: str, value: str) -> SessionBody:
     """Set one setting of a risk rule that the session lists."""
     owner, _, setting = rest.partition(".")
     known = [rule.name for rule in session.rules]
@@ -82,21 +95,21 @@ def _rule_setting(session: SessionBody, name: str, rest: str, value: str) -> Ses
     return replace(session, rules=rules)
 
 
-def _parameter(session: SessionBody, name: str, rest: str, value: str) -> SessionBody:
+def _set_parameter(session: SessionBody, name: str, rest: str, value: str) -> SessionBody:
     owner, _, parameter = rest.rpartition(".")
-    known = [found.name for found in session.strategies]
-    owner = owner if owner in known else owner.removesuffix(".parameters")  # as the configuration spells it
+    known = [strategy.name for strategy in session.strategies]
+    owner = owner if owner in known else owner.removesuffix(".parameters")  # a configuration file writes this name
     if owner not in known:
         raise UnknownOverrideError(
             f"{name!r}: the session has no strategy {owner!r}; it has: {', '.join(known) or 'none'}"
         )
     strategies = []
-    for found in session.strategies:
-        new = found
-        if found.name == owner:
-            new = replace(found, parameters={**found.parameters, parameter: value})
+    for strategy in session.strategies:
+        new = strategy
+        if strategy.name == owner:
+            new = replace(strategy, parameters={**strategy.parameters, parameter: value})
             try:
-                loaded = loading.load(new)  # it alone knows which parameters there are, and of what type
+                loaded = loading.load(new)  # only the loader knows the parameters and their types
             except loading.StrategyError as error:
                 raise UnknownOverrideError(f"{name}={value}: {error}") from None
             given = getattr(loaded.parameters, parameter)
@@ -106,43 +119,52 @@ def _parameter(session: SessionBody, name: str, rest: str, value: str) -> Sessio
     return replace(session, strategies=tuple(strategies))
 
 
-def in_place_of(session: SessionBody, new: StrategySettings) -> StrategySettings:
-    """A strategy under name and parameters of the recorded one it replaces: that of the same class, or the only one."""
-    recorded = [found for found in session.strategies if found.cls == new.cls]
+def replacement_for(session: SessionBody, new: StrategySettings) -> StrategySettings:
+    """Return `new` under the name and parameters of the recorded strategy that it replaces.
+
+    It replaces the strategy of the same class, or the session's only strategy.
+
+    Raises:
+        UnknownOverrideError: No strategy, or more than one, could be meant.
+    """
+    recorded = [strategy for strategy in session.strategies if strategy.cls == new.cls]
     if len(recorded) != 1 and len(session.strategies) == 1:
         recorded = list(session.strategies)
     if len(recorded) != 1:
-        known = ", ".join(found.cls for found in session.strategies) or "none"
+        known = ", ".join(strategy.cls for strategy in session.strategies) or "none"
         raise UnknownOverrideError(
-            f"{new.module}.py:{new.cls} takes the place of no single strategy; the session ran: {known}"
+            f"{new.module}.py:{new.cls} does not match exactly one strategy; the session ran: {known}"
         )
     old = recorded[0]
     return loading.as_recorded(replace(new, name=old.name, parameters={**old.parameters, **new.parameters}))
 
 
 def with_strategy(session: SessionBody, new: StrategySettings) -> SessionBody:
-    """The session with a strategy in place of the one it ran; a recording, which ran none, gets it and an account."""
+    """Return the session with `new` in place of the strategy that it ran.
+
+    A recording, which ran no strategy, gets the strategy and an account.
+    """
     if session.strategies:
-        new = in_place_of(session, new)
-        return changed(session, {}, {new.name: new})
+        new = replacement_for(session, new)
+        return apply_overrides(session, {}, {new.name: new})
     return replace(session, strategies=(new,), account=session.account or "main")
 
 
-def _field_of(settings: Any, name: str, field: str, value: str) -> Any:
-    known = {found.name: found.type for found in msgspec.structs.fields(settings)}
+def _set_field(settings: Any, name: str, field: str, value: str) -> Any:
+    known = {field_info.name: field_info.type for field_info in msgspec.structs.fields(settings)}
     if field not in known:
         raise UnknownOverrideError(f"unknown setting {name!r}; known: {', '.join(sorted(known))}")
     try:
         new = msgspec.convert(value, type=known[field], strict=False)
     except msgspec.ValidationError as error:
         raise UnknownOverrideError(f"{name}={value}: {error}") from None
-    if unfit := _unfit(field, new):
+    if unfit := _invalid_reason(field, new):
         raise UnknownOverrideError(f"{name}={value}: {unfit}")
     return replace(settings, **{field: new})
 
 
-def _unfit(field: str, value: Any) -> str:
-    """What a configuration would refuse too (verbatim/config.py)."""
+def _invalid_reason(field: str, value: Any) -> str:
+    """Return why a configuration would refuse the value, or "". The rules are those of verbatim/config.py."""
     if isinstance(value, bool):
         return ""
     if not isfinite(value):
@@ -150,7 +172,7 @@ def _unfit(field: str, value: Any) -> str:
     if value < 0:
         return "a number must not be negative"
     if value == 0 and (field.endswith("_ns") or field == "checkpoint_every"):
-        return "it must be greater than 0"
+        return "the number must be greater than 0"
     if value >= 1 and field == "market_slippage_max":
-        return "it must be less than 1"
+        return "the number must be less than 1"
     return ""

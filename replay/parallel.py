@@ -1,8 +1,8 @@
-"""One long session repeated in pieces, each in a process of its own. What is found is what one replay from the beginning finds.
+"""One long session repeated in pieces, each in its own process. The result equals that of one whole replay.
 
-Cut at snapshots: a piece begins with a state that has the digests which its CHECKPOINT states, and the piece before it ends by
-comparing that very CHECKPOINT with the one it comes to itself. So no record is left out, and no state is taken on trust.
-A session without usable snapshots is repeated in one piece, which leaves them for the next time.
+Cut at snapshots: a piece begins with a state whose digests are those of its CHECKPOINT, and the piece before it ends by
+comparing the same CHECKPOINT with its own state. So no record is left out, and no state is trusted without a check.
+A session without usable snapshots is repeated in one piece, which leaves snapshots for the next replay.
 """
 
 import time
@@ -19,12 +19,12 @@ from journal.reader import Journal
 from journal.record import Record
 from replay import rebuild, snapshots
 from replay.network_guard import SocketOpenedError
-from replay.replay import AtCheckpoint, Progress, Verdict, last_of, replay_session
-from replay.study.workers import spread
+from replay.replay import AtCheckpoint, Progress, ReplayResult, last_replayed_seq, replay_session
+from replay.study.workers import run_jobs
 
 
-class Piece(msgspec.Struct, frozen=True):
-    """The records after `begin_seq`, a CHECKPOINT (0: from the beginning), up to and with `until`."""
+class SessionPiece(msgspec.Struct, frozen=True):
+    """The records after `begin_seq`, a CHECKPOINT (0: from the beginning), up to and including `until`."""
 
     folder: Path
     begin_seq: int
@@ -40,63 +40,78 @@ def replay_in_pieces(
     until_ns: int | None = None,
     on_progress: Progress | None = None,
     command: str = "",
-) -> Verdict:
-    """As replay_session: the same verdict, and the same exceptions. Recorded source runs: the caller has asked whether it may. WorkFailedError."""
+) -> ReplayResult:
+    """Replay a session in parallel and return what `replay_session` would return.
+
+    Runs recorded source: the caller has checked that it may.
+
+    Raises:
+        WorkFailedError: The worker processes were killed repeatedly.
+    """
     begun = time.perf_counter()
     journal = Journal.open(folder)
-    last = last_of(journal, until, until_ns)
-    found = cuts(journal, last, workers)
-    if found:
-        pieces = [Piece(folder, begin, end, command) for begin, end in pairwise([0, *found, last])]
+    last = last_replayed_seq(journal, until, until_ns)
+    seqs = snapshot_cuts(journal, last, workers)
+    if seqs:
+        pieces = [SessionPiece(folder, begin, end, command) for begin, end in pairwise([0, *seqs, last])]
 
-        def told(done: int, total: int) -> None:
+        def report_progress(done: int, total: int) -> None:
             if on_progress is not None:
                 on_progress((last + 1) * done // total, last + 1)
 
-        verdict = _joined(spread(work, pieces, workers=workers, told=told))
+        verdict = _join_results(run_jobs(replay_piece, pieces, workers=workers, on_job_done=report_progress))
         if verdict is not None:
             return msgspec.structs.replace(verdict, seconds=time.perf_counter() - begun - verdict.start_seconds)
-    return replay_session(folder, until=last, on_progress=on_progress, command=command, at_checkpoint=_keeping(journal))
+    return replay_session(
+        folder, until=last, on_progress=on_progress, command=command, at_checkpoint=_snapshot_keeper(journal)
+    )
 
 
-def cuts(journal: Journal, last: int, pieces: int) -> list[int]:
-    """The CHECKPOINTs with usable snapshots at which a session falls into pieces of about one length: so many at most."""
+def snapshot_cuts(journal: Journal, last: int, pieces: int) -> list[int]:
+    """Return at most `pieces - 1` CHECKPOINTs with usable snapshots that cut the session into equal lengths."""
     first = journal.session_record()
     kernel = rebuilder_of(first)
-    left = [seq for seq in snapshots.seqs(journal) if journal.left_out.stop < seq < last]
-    found: list[int] = []
+    candidates = [seq for seq in snapshots.snapshot_seqs(journal) if journal.left_out.stop < seq < last]
+    chosen: list[int] = []
     for number in range(1, pieces):
-        wanted = last * number // pieces
-        for seq in sorted(left, key=lambda seq: abs(seq - wanted)):
-            left.remove(seq)
-            if snapshots.at(seq, journal, kernel, first) is not None:
-                found.append(seq)
+        target = last * number // pieces
+        for seq in sorted(candidates, key=lambda seq: abs(seq - target)):
+            candidates.remove(seq)
+            if snapshots.load_snapshot(seq, journal, kernel, first) is not None:
+                chosen.append(seq)
                 break
-    return sorted(found)
+    return sorted(chosen)
 
 
-def work(piece: Piece) -> Verdict | None:
-    """None where it ends in an exception: whoever repeats the session in one piece meets it too, and can tell of it."""
+def replay_piece(piece: SessionPiece) -> ReplayResult | None:
+    """Replay one piece. Return None if it ends in an exception.
+
+    The caller then repeats the session in one piece and raises the same exception with its full context.
+    """
     try:
         return replay_session(piece.folder, until=piece.until, begin_seq=piece.begin_seq, command=piece.command)
-    except (Exception, SocketOpenedError):  # noqa: BLE001 - see above
+    except (Exception, SocketOpenedError):  # noqa: BLE001 - the replay in one piece raises it again
         return None
 
 
-def _joined(ends: Sequence[Verdict | None]) -> Verdict | None:
-    """Up to the first piece that differs. None where one before it, or that one itself, has no verdict."""
-    so_far: Verdict | None = None
+def _join_results(ends: Sequence[ReplayResult | None]) -> ReplayResult | None:
+    """Add up the results up to the first piece that differs.
+
+    Return None if that piece or one before it has no result.
+    """
+    so_far: ReplayResult | None = None
     for end in ends:
         if end is None:
             return None
-        so_far = end if so_far is None else _after(so_far, end)
+        so_far = end if so_far is None else _add_result(so_far, end)
         if not end.identical:
             break
     assert so_far is not None, "there is a piece"
     return msgspec.structs.replace(so_far, pieces=len(ends))
 
 
-def _after(before: Verdict, end: Verdict) -> Verdict:
+def _add_result(before: ReplayResult, end: ReplayResult) -> ReplayResult:
+    """Return the sum of two results; the state is that of the later one."""
     return msgspec.structs.replace(
         end,
         records=before.records + end.records - 1,  # every piece counts the SESSION record
@@ -108,19 +123,19 @@ def _after(before: Verdict, end: Verdict) -> Verdict:
     )
 
 
-def _keeping(journal: Journal) -> AtCheckpoint:
-    """Leaves a snapshot now and then."""
-    first, kept = journal.session_record(), 0
+def _snapshot_keeper(journal: Journal) -> AtCheckpoint:
+    """Return a callback that writes a snapshot every SNAPSHOT_RECORDS records."""
+    first, written_seq = journal.session_record(), 0
 
-    def keep(state: State, checkpoint: Record) -> None:
-        nonlocal kept
-        if state.seq - kept >= rebuild.SNAPSHOT_RECORDS:
-            kept = state.seq
-            snapshots.keep(
+    def write_now_and_then(state: State, checkpoint: Record) -> None:
+        nonlocal written_seq
+        if state.seq - written_seq >= rebuild.SNAPSHOT_RECORDS:
+            written_seq = state.seq
+            snapshots.write_snapshot(
                 journal.folder,
                 first,
                 state,
                 bytes.fromhex(read_checkpoint(checkpoint.body or "").parts["inputs"][1]),
             )
 
-    return keep
+    return write_now_and_then

@@ -1,6 +1,6 @@
-"""Rebuilding: recorded inputs and outputs are folded, nothing is decided, and no strategy's code is run.
+"""Rebuilding: recorded inputs and outputs are folded. Nothing is decided, and no strategy's code is run.
 
-So what the engine believed at a moment can be read from any journal, also one from another machine.
+So the engine's state at any moment can be read from any journal, including one from another machine.
 """
 
 from pathlib import Path
@@ -12,40 +12,50 @@ from journal.reader import Journal
 from journal.record import Kind, Record
 from replay import snapshots
 
-SNAPSHOT_RECORDS = 20_000  # a fold longer than this is worth a snapshot
+SNAPSHOT_RECORDS = 20_000  # a longer fold costs more than writing a snapshot
 
 
 def rebuild(
     folder: Path, *, until: int | None = None, until_ns: int | None = None, use_snapshots: bool = True
 ) -> tuple[Kernel, State, Record]:
-    """The kernel, the state after record `until` (or the last one at or before `until_ns`), and that record."""
+    """Return the kernel, the state after a record, and that record.
+
+    Args:
+        folder: The session.
+        until: The last record to fold; the session's last one by default.
+        until_ns: Fold up to the last record at or before this time.
+        use_snapshots: Begin at a snapshot and write new ones.
+
+    Raises:
+        CoreError: A record cannot be folded. The message names it.
+    """
     journal = Journal.open(folder)
     last = journal.last_seq if until is None else max(0, min(until, journal.last_seq))
     if until_ns is not None:
         last = max(0, min(last, journal.seq_at(until_ns)))
     first = journal.session_record()
     kernel = rebuilder_of(first)
-    state = snapshots.nearest(journal, kernel, first, last) if use_snapshots else None
+    state = snapshots.nearest_state(journal, kernel, first, last) if use_snapshots else None
     if state is None:
-        state = kernel.begin(first) if not last else snapshots.begun(journal, kernel, first)
+        state = kernel.begin(first) if not last else snapshots.initial_state(journal, kernel, first)
     return kernel, state, _fold(journal, kernel, state, first, last, use_snapshots=use_snapshots)
 
 
 def _fold(journal: Journal, kernel: Kernel, state: State, first: Record, last: int, *, use_snapshots: bool) -> Record:
-    """Up to and with record `last`. Leaves a snapshot at a CHECKPOINT now and then."""
-    kept = state.seq
+    """Fold the records up to and including `last`, and write a snapshot at some CHECKPOINTs."""
+    written_seq = state.seq
     if state.seq >= last:
         return next(iter(journal.records(last, last)), first)
     record = first
     for record in journal.records(state.seq + 1, last):
-        heard = state.input_hash if record.kind is Kind.CHECKPOINT else b""
+        input_hash = state.input_hash if record.kind is Kind.CHECKPOINT else b""
         try:
             kernel.rebuild(state, record)
         except Exception as error:
             raise CoreError(
                 f"record {record.seq} ({record.kind} of {record.source}) cannot be folded: {error}"
             ) from error
-        if heard and use_snapshots and record.seq - kept >= SNAPSHOT_RECORDS:
-            snapshots.keep(journal.folder, first, state, heard)
-            kept = record.seq
+        if input_hash and use_snapshots and record.seq - written_seq >= SNAPSHOT_RECORDS:
+            snapshots.write_snapshot(journal.folder, first, state, input_hash)
+            written_seq = record.seq
     return record

@@ -1,11 +1,11 @@
-"""What a bundle is not to tell: who and where a session was, and words that its owner names. Amounts are never among it.
+"""Redaction of a bundle: account, host, addresses and words that its owner names. Amounts are never redacted.
 
     account     the alias of the credentials, and the account's number in the venue's answers
-    host        which machine it was (a hash)
-    addresses   the venue's addresses, and their host names wherever they are said
+    host        the hash of the machine's name
+    addresses   the venue's addresses, and their host names in every text
 
-Secrets are in no record, so they need no redaction. What is replaced is replaced in every record alike, so that inputs and
-outputs still fit each other. Knows records as texts; nothing of files.
+Secrets are in no record, so they need no redaction. A word is replaced in all records, so inputs and outputs still
+match. Knows records as texts and no files.
 """
 
 import json
@@ -19,7 +19,7 @@ from msgspec.structs import replace
 
 from journal.record import Kind, Record, canonical
 
-NAMES = ("account", "host", "addresses")
+REDACTABLE = ("account", "host", "addresses")
 REPLACED = "redacted"
 HOST_REPLACED = "redacted.invalid"  # a name that no resolver knows (RFC 2606)
 _ACCOUNT_NUMBER = re.compile(rb'("(?:uid|userId|accountId)"\s*:\s*)"?\d+"?')
@@ -27,29 +27,33 @@ Redactor = Callable[[Record], Record]
 
 
 class Redaction:
-    """What is replaced in the records of one session."""
+    """The replacements in the records of one session."""
 
     def __init__(self, first: Record, names: Collection[str], words: Collection[str]) -> None:
-        assert set(names) <= set(NAMES), names
+        assert set(names) <= set(REDACTABLE), names
         self._names = frozenset(names)
         pairs = dict.fromkeys(words, REPLACED)
         if "addresses" in names:
             pairs |= dict.fromkeys(_host_names(first), HOST_REPLACED)
-        # the longest first: one word may be a part of another
+        # the longest first: one word may contain another
         self._texts = [
-            (form, by) for word, by in sorted(pairs.items(), key=lambda pair: -len(pair[0])) for form in _forms(word)
+            (form, by)
+            for word, by in sorted(pairs.items(), key=lambda pair: -len(pair[0]))
+            for form in _spellings(word)
         ]
         self._bytes = [(old.encode(), new.encode()) for old, new in self._texts]
 
-    def text(self, text: str) -> str:
+    def redact_text(self, text: str) -> str:
+        """Replace every word in a text."""
         for old, new in self._texts:
             text = text.replace(old, new)
         return text
 
-    def record(self, record: Record) -> Record:
+    def redact_record(self, record: Record) -> Record:
+        """Return the record with every word replaced in source, key, meta, payload and body."""
         body, payload = record.body, record.payload
         if record.kind is Kind.SESSION:
-            body = self._session(body or "{}")
+            body = self._redact_session(body or "{}")
         if payload is not None:
             if "account" in self._names and record.kind is Kind.BROKER:
                 payload = _ACCOUNT_NUMBER.sub(rb"\g<1>0", payload)
@@ -57,23 +61,23 @@ class Redaction:
                 payload = payload.replace(old, new)
         return replace(
             record,
-            source=self.text(record.source),
-            key=self._maybe(record.key),
-            meta=self._maybe(record.meta),
+            source=self.redact_text(record.source),
+            key=self._redact_optional(record.key),
+            meta=self._redact_optional(record.meta),
             payload=payload,
-            body=self._maybe(body),
+            body=self._redact_optional(body),
         )
 
-    def _maybe(self, text: str | None) -> str | None:
-        return None if text is None else self.text(text)
+    def _redact_optional(self, text: str | None) -> str | None:
+        return None if text is None else self.redact_text(text)
 
-    def _session(self, body: str) -> str:
-        said: dict[str, Any] = msgspec.json.decode(body)
-        if "account" in self._names and said.get("account"):
-            said["account"] = REPLACED
-        if "host" in self._names and "host" in said:
-            said["host"] = ""
-        return canonical(said)
+    def _redact_session(self, body: str) -> str:
+        session: dict[str, Any] = msgspec.json.decode(body)
+        if "account" in self._names and session.get("account"):
+            session["account"] = REPLACED
+        if "host" in self._names and "host" in session:
+            session["host"] = ""
+        return canonical(session)
 
 
 def _host_names(first: Record) -> list[str]:
@@ -82,6 +86,6 @@ def _host_names(first: Record) -> list[str]:
     return [name for url in urls for name in (url.netloc, url.hostname) if name]
 
 
-def _forms(word: str) -> list[str]:
-    """As it stands, and as JSON writes it."""
+def _spellings(word: str) -> list[str]:
+    """Return the word unchanged, and as JSON writes it."""
     return list(dict.fromkeys((word, json.dumps(word, ensure_ascii=False)[1:-1], json.dumps(word)[1:-1])))

@@ -1,7 +1,7 @@
-"""Snapshots: states beside the segments, so that asking for a late moment folds no whole day. A cache (journal/caches.py).
+"""Snapshots: states stored beside the segments, so that a late moment needs no fold of a whole day. A cache.
 
-Kept right after a CHECKPOINT, and used only if code and session are the very same and the digests of the state made from
-it are those that its CHECKPOINT record states.
+Written right after a CHECKPOINT. Used only if code and session are identical and the digests of the loaded state are
+those of its CHECKPOINT record.
 """
 
 import hashlib
@@ -25,9 +25,11 @@ _ROOT = Path(__file__).resolve().parent.parent
 
 
 class Snapshot(msgspec.Struct, frozen=True):
+    """A state in the form that is stored."""
+
     time_ns: int
     inputs: int
-    heard: bytes
+    input_hash: bytes = msgspec.field(name="heard")  # bundles hold it under this name
     account: Account
     market: bytes
 
@@ -38,7 +40,7 @@ _decode = msgspec.msgpack.Decoder(Snapshot).decode
 
 @cache
 def code_digest() -> str:
-    """A hash over the engine's source: another engine may fold otherwise."""
+    """Return a hash over the engine's source, since another engine may fold records to another state."""
     digest = hashlib.sha256()
     for path in sorted((_ROOT / "engine").rglob("*.py")):
         digest.update(str(path.relative_to(_ROOT)).encode() + b"\0" + path.read_bytes() + b"\0")
@@ -46,84 +48,86 @@ def code_digest() -> str:
 
 
 def session_digest(record: Record) -> str:
+    """Return a hash over the SESSION record."""
     return hashlib.sha256((record.body or "").encode()).hexdigest()
 
 
-def keep(folder: Path, first: Record, state: State, heard: bytes) -> None:
-    """Writes a snapshot of a state right after its CHECKPOINT."""
-    caches.save(folder, f"{_PREFIX}{state.seq:012d}", _made_from(first, state.seq), packed(state, heard))
+def write_snapshot(folder: Path, first: Record, state: State, input_hash: bytes) -> None:
+    """Write a snapshot of a state right after its CHECKPOINT."""
+    caches.save(folder, f"{_PREFIX}{state.seq:012d}", _cache_key(first, state.seq), pack_state(state, input_hash))
 
 
-def packed(state: State, heard: bytes) -> bytes:
-    """A state right after its CHECKPOINT; `heard` is what it had heard up to there."""
-    held = Snapshot(
+def pack_state(state: State, input_hash: bytes) -> bytes:
+    """Serialize a state right after its CHECKPOINT. `input_hash` is its hash over the inputs before the CHECKPOINT."""
+    snapshot = Snapshot(
         time_ns=state.time_ns,
         inputs=state.inputs,
-        heard=heard,
+        input_hash=input_hash,
         account=state.account,
         market=state.market.dump(),
     )
-    return _encode(held)
+    return _encode(snapshot)
 
 
-def begun(journal: Journal, kernel: Kernel, first: Record) -> State:
-    """Where a journal's records begin: at the SESSION record, or at the CHECKPOINT at which a slice goes on.
+def initial_state(journal: Journal, kernel: Kernel, first: Record) -> State:
+    """Return the state where a journal begins: at its SESSION record, or at the first CHECKPOINT of a slice.
 
-    DamagedJournalError where a slice's state is not the one that its CHECKPOINT states.
+    Raises:
+        DamagedJournalError: The state of a slice does not have the digests of its CHECKPOINT.
     """
     if not journal.left_out:
         return kernel.begin(first)
     path, seq = journal.folder / BEGIN_STATE, journal.left_out.stop
-    if (state := _unpacked(path.read_bytes() if path.exists() else b"", seq, journal, kernel)) is None:
+    if (state := _unpack_state(path.read_bytes() if path.exists() else b"", seq, journal, kernel)) is None:
         raise DamagedJournalError(
             path,
-            f"it is not the state that the CHECKPOINT (record {seq}) states, or a changed strategy asks for another",
-            f"read it with the engine that bundled it; it was recorded with {kernel.session.body.versions.get('engine')}",
+            f"its digests are not those of the CHECKPOINT (record {seq}), or a changed strategy needs another state",
+            f"read it with the engine that recorded it, version {kernel.session.body.versions.get('engine')}",
         )
     return state
 
 
-def nearest(journal: Journal, kernel: Kernel, first: Record, until: int) -> State | None:
-    """The state of the last usable snapshot at or before `until`."""
-    for seq in seqs(journal):
-        if seq <= until and (state := at(seq, journal, kernel, first)) is not None:
+def nearest_state(journal: Journal, kernel: Kernel, first: Record, until: int) -> State | None:
+    """Return the state of the last usable snapshot at or before `until`."""
+    for seq in snapshot_seqs(journal):
+        if seq <= until and (state := load_snapshot(seq, journal, kernel, first)) is not None:
             return state
     return None
 
 
-def seqs(journal: Journal) -> list[int]:
-    """Of the CHECKPOINTs that there are snapshots of, usable or not; the last first."""
+def snapshot_seqs(journal: Journal) -> list[int]:
+    """Return the seqs of the CHECKPOINTs that have a snapshot, usable or not, the last first."""
     names = (name.removeprefix(_PREFIX) for name in caches.list_names(journal.folder, _PREFIX))
     return [int(seq) for seq in names if seq.isdigit()]
 
 
-def at(seq: int, journal: Journal, kernel: Kernel, first: Record) -> State | None:
-    """None where there is no usable snapshot of the CHECKPOINT `seq`."""
-    body = caches.load(journal.folder, f"{_PREFIX}{seq:012d}", _made_from(first, seq))
-    return None if body is None else _unpacked(body, seq, journal, kernel)
+def load_snapshot(seq: int, journal: Journal, kernel: Kernel, first: Record) -> State | None:
+    """Return the state of the CHECKPOINT `seq`, or None if it has no usable snapshot."""
+    body = caches.load(journal.folder, f"{_PREFIX}{seq:012d}", _cache_key(first, seq))
+    return None if body is None else _unpack_state(body, seq, journal, kernel)
 
 
-def _made_from(first: Record, seq: int) -> str:
+def _cache_key(first: Record, seq: int) -> str:
     return f"{code_digest()} {session_digest(first)} {seq}"
 
 
-def _unpacked(body: bytes | memoryview, seq: int, journal: Journal, kernel: Kernel) -> State | None:
-    """None where it is not the state that the CHECKPOINT `seq` states."""
+def _unpack_state(body: bytes | memoryview, seq: int, journal: Journal, kernel: Kernel) -> State | None:
+    """Deserialize a state. Return None if its digests are not those of the CHECKPOINT `seq`."""
     try:
-        held = _decode(body)
+        snapshot = _decode(body)
         market = kernel.session.empty_market()
-        serialize.load(market, held.market)
+        serialize.load(market, snapshot.market)
     except (msgspec.MsgspecError, ValueError, LookupError):
         return None
     checkpoint = next(iter(journal.records(seq, seq)), None)
     if checkpoint is None or checkpoint.kind is not Kind.CHECKPOINT:
         return None
-    state = State(held.account, market, seq=seq, time_ns=held.time_ns, inputs=held.inputs)
-    state.restart_hash(held.heard)
+    state = State(snapshot.account, market, seq=seq, time_ns=snapshot.time_ns, inputs=snapshot.inputs)
+    state.restart_hash(snapshot.input_hash)
     stated = read_checkpoint(checkpoint.body or "").parts
-    found = {name: part for name, part in state.digests().items() if name != "inputs"}
-    same = (
-        all(stated.get(name) == part for name, part in found.items())
-        and stated.get("inputs", (0, ""))[1] == held.heard.hex()
+    digests = {name: part for name, part in state.digests().items() if name != "inputs"}
+    is_same = (
+        all(stated.get(name) == part for name, part in digests.items())
+        and stated.get("inputs", (0, ""))[1] == snapshot.input_hash.hex()
     )
-    return state if same else None
+    return state if is_same else None

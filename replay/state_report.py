@@ -1,4 +1,4 @@
-"""What the engine believed at a moment, and what it waited for: a state as plain values, for people and scripts."""
+"""The engine's state at a moment as plain values, for people and scripts."""
 
 from decimal import Decimal
 from typing import Any
@@ -15,8 +15,14 @@ from replay.causal_chain import time_text
 BOOK_LEVELS = 5
 
 
-def belief(kernel: Kernel, state: State, record: Record) -> dict[str, Any]:
-    """JSON values; decimals as text. `record` is the last one folded."""
+def describe_state(kernel: Kernel, state: State, record: Record) -> dict[str, Any]:
+    """Return the state as JSON values, with decimals as text.
+
+    Args:
+        kernel: The kernel of the session.
+        state: The state to describe.
+        record: The last record that was folded.
+    """
     return {
         "session": kernel.session.body.session,
         "seq": state.seq,
@@ -29,10 +35,10 @@ def belief(kernel: Kernel, state: State, record: Record) -> dict[str, Any]:
             for link in state.account.links.by_source.values()
         ],
         "orders": _orders(state),
-        "positions": [_plain(held) for held in state.account.positions.by_key.values()],
+        "positions": [_plain_fields(item) for item in state.account.positions.by_key.values()],
         "balances": {
-            asset: {"free": plain(held.free), "locked": plain(held.locked)}
-            for asset, held in sorted(state.account.balances.by_asset.items())
+            asset: {"free": plain(item.free), "locked": plain(item.locked)}
+            for asset, item in sorted(state.account.balances.by_asset.items())
         },
         "markets": _markets(kernel, state),
         "strategies": _strategies(kernel, state),
@@ -42,14 +48,14 @@ def belief(kernel: Kernel, state: State, record: Record) -> dict[str, Any]:
     }
 
 
-def _plain(value: msgspec.Struct) -> dict[str, Any]:
-    return {name: _text(getattr(value, name)) for name in value.__struct_fields__}
+def _plain_fields(value: msgspec.Struct) -> dict[str, Any]:
+    return {name: _plain_value(getattr(value, name)) for name in value.__struct_fields__}
 
 
-def _text(value: Any) -> Any:
+def _plain_value(value: Any) -> Any:
     if isinstance(value, Decimal):
         return plain(value)
-    return {name: _text(item) for name, item in value.items()} if isinstance(value, dict) else value
+    return {name: _plain_value(item) for name, item in value.items()} if isinstance(value, dict) else value
 
 
 def _mode(state: State) -> dict[str, Any]:
@@ -102,11 +108,11 @@ def _markets(kernel: Kernel, state: State) -> list[dict[str, Any]]:
             {
                 "instrument": name,
                 "book": state.market.book_state(index).name.lower(),
-                "quote": None if quote is None else _plain(quote),
+                "quote": None if quote is None else _plain_fields(quote),
                 "bids": [] if top is None else [[plain(price), plain(size)] for price, size in top.bids],
                 "asks": [] if top is None else [[plain(price), plain(size)] for price, size in top.asks],
                 "book_seq": None if top is None else top.seq,
-                "last_trade": None if trade is None else _plain(trade),
+                "last_trade": None if trade is None else _plain_fields(trade),
             }
         )
     return markets
@@ -125,7 +131,7 @@ def _strategies(kernel: Kernel, state: State) -> list[dict[str, Any]]:
 
 
 def _waiting(state: State) -> list[dict[str, Any]]:
-    """Requests on their way: each with when it was made, until when it may be sent and answered, and what it is for."""
+    """Describe the requests on their way: when each was made, until when it counts, and its purpose."""
     return [
         {
             "request_seq": awaited.seq,
@@ -136,36 +142,36 @@ def _waiting(state: State) -> list[dict[str, Any]]:
             "since_ns": awaited.time_ns,
             "expires_ns": awaited.request.expires_ns,
             "timeout_ns": awaited.time_ns + awaited.request.timeout_ns,
-            "why": _why_asked(awaited.request.purpose, awaited.request.round),
+            "why": _purpose_text(awaited.request.purpose, awaited.request.round),
         }
         for awaited in state.account.requests.by_seq.values()
     ]
 
 
-def _why_asked(purpose: str, reconcile_round: int) -> str:
+def _purpose_text(purpose: str, reconcile_round: int) -> str:
     if reconcile_round:
         return f"reconciliation {reconcile_round}"
     return {
         "place": "a strategy's order",
-        "cancel": "an order is to end",
-        "query_order": "an order's fate is not known",
+        "cancel": "an order is to be canceled",
+        "query_order": "the state of an order is unknown",
         "depth": "a book has no snapshot",
         "server_time": "the venue's clock is measured",
-        "subscribe": "the private stream begins with it",
+        "subscribe": "the private stream needs it",
         "fills": "fills are missing",
     }.get(purpose, "")
 
 
 def _unknown(state: State) -> list[dict[str, Any]]:
-    """Orders of which nobody knows whether they exist, and when they will be asked about next."""
+    """Describe the orders whose existence at the venue is unknown, and when each will be queried next."""
     due_ns = state.account.timers.due_ns
     return [
         {
             "client_order_id": order.client_order_id,
             "reason": order.reason,
-            "asks": order.asks,
-            "asked_by": order.ask_seq or None,
-            "asks_next_ns": due_ns.get(f"ask.{order.client_order_id}"),
+            "query_count": order.asks,
+            "query_seq": order.ask_seq or None,
+            "next_query_ns": due_ns.get(f"ask.{order.client_order_id}"),
             "not_found_is_proof_after_ns": order.proof_ns,
         }
         for order in state.account.orders.live.values()
@@ -181,69 +187,85 @@ def _timers(state: State) -> list[dict[str, Any]]:
     return sorted(timers, key=lambda timer: (timer["due_ns"], timer["timer"]))
 
 
-def told(held: dict[str, Any]) -> list[str]:
-    """A belief in lines."""
-    mode, now_ns = held["mode"], held["time_ns"]
-    record = held["record"]
-    lines = [
-        (
-            f"session {held['session']} after record {held['seq']} ({record['kind']} of {record['source']}) "
-            f"at {time_text(now_ns)} UTC"
+def state_lines(report: dict[str, Any]) -> list[str]:
+    """Format a report of `describe_state` for people."""
+    mode, record = report["mode"], report["record"]
+    last = f"{record['kind']} of {record['source']}"
+    reasons = f": {'; '.join(mode['reasons'])}" if mode["reasons"] else ""
+    return [
+        f"session {report['session']} after record {report['seq']} ({last}) at {time_text(report['time_ns'])} UTC",
+        f"mode        {mode['mode']}{reasons}",
+        *(
+            f"link        {link['source']}: {link['state']} since {time_text(link['since_ns'])}"
+            for link in report["links"]
         ),
-        f"mode        {mode['mode']}" + (f": {'; '.join(mode['reasons'])}" if mode["reasons"] else ""),
+        *(line for market in report["markets"] for line in _market_lines(market)),
+        *_account_lines(report),
+        *_order_lines(report["orders"]),
+        *_pending_lines(report),
     ]
-    lines += [
-        f"link        {link['source']}: {link['state']} since {time_text(link['since_ns'])}" for link in held["links"]
-    ]
-    for market in held["markets"]:
-        quote = market["quote"]
-        said = (
-            "no quote"
-            if quote is None
-            else f"{quote['bid']} x {quote['bid_size']} / {quote['ask']} x {quote['ask_size']} (record {quote['seq']})"
-        )
-        lines.append(f"market      {market['instrument']}: {said}; book {market['book']}")
-        for ask, bid in zip(market["asks"], market["bids"], strict=False):
-            lines.append(f"              {bid[1]:>14} {bid[0]:>12} | {ask[0]:<12} {ask[1]:<14}")
-    lines += [
-        f"position    {one['strategy']} {one['instrument']}: {one['quantity']} at {_short(one['price_avg'])}, "
-        f"realised {_short(one['realised_pnl'])}, fees {_short(one['fees_quote'])}"
-        for one in held["positions"]
-    ]
-    lines += [
-        f"balance     {asset}: {one['free']} free, {one['locked']} locked" for asset, one in held["balances"].items()
-    ]
-    lines += [
-        f"order       {order['client_order_id']} {order['side']} {order['quantity']} {order['instrument']} "
-        f"{order['terms']}: "
-        f"{order['status']}, {order['filled_quantity']} filled (request {order['request_seq']})"
-        for order in held["orders"]
-        if order["live"]
-    ]
-    closed = sum(not order["live"] for order in held["orders"])
-    lines += [f"            and {closed} closed orders not yet forgotten"] if closed else []
-    lines += [
-        f"waits for   {asked['purpose']} {asked['client_order_id'] or asked['instrument']}".rstrip()
-        + f" (request {asked['request_seq']}, {(now_ns - asked['since_ns']) // 1_000_000} ms ago): {asked['why']}"
-        for asked in held["waiting_for"]
-    ]
-    lines += [
-        f"unknown     {order['client_order_id']}: {order['reason']}; asked {order['asks']} times, "
-        + ("an answer is awaited" if order["asked_by"] else _next_ask(order))
-        for order in held["unknown_orders"]
-    ]
-    lines += [f"timer       {timer['timer']} in {(timer['due_ns'] - now_ns) / 1e9:.3f} s" for timer in held["timers"]]
+
+
+def _market_lines(market: dict[str, Any]) -> list[str]:
+    quote = market["quote"]
+    text = (
+        "no quote"
+        if quote is None
+        else f"{quote['bid']} x {quote['bid_size']} / {quote['ask']} x {quote['ask_size']} (record {quote['seq']})"
+    )
+    lines = [f"market      {market['instrument']}: {text}; book {market['book']}"]
+    for ask, bid in zip(market["asks"], market["bids"], strict=False):
+        lines.append(f"              {bid[1]:>14} {bid[0]:>12} | {ask[0]:<12} {ask[1]:<14}")
     return lines
 
 
-def _short(number: str) -> str:
-    """An average has as many digits as money has room for; nobody reads more than these."""
+def _account_lines(report: dict[str, Any]) -> list[str]:
+    lines = [
+        f"position    {position['strategy']} {position['instrument']}: {position['quantity']} "
+        f"at {_rounded_text(position['price_avg'])}, realised {_rounded_text(position['realised_pnl'])}, "
+        f"fees {_rounded_text(position['fees_quote'])}"
+        for position in report["positions"]
+    ]
+    return lines + [
+        f"balance     {asset}: {balance['free']} free, {balance['locked']} locked"
+        for asset, balance in report["balances"].items()
+    ]
+
+
+def _order_lines(orders: list[dict[str, Any]]) -> list[str]:
+    lines = [
+        f"order       {order['client_order_id']} {order['side']} {order['quantity']} {order['instrument']} "
+        f"{order['terms']}: {order['status']}, {order['filled_quantity']} filled (request {order['request_seq']})"
+        for order in orders
+        if order["live"]
+    ]
+    closed = sum(not order["live"] for order in orders)
+    return [*lines, f"            and {closed} closed orders that are still in the state"] if closed else lines
+
+
+def _pending_lines(report: dict[str, Any]) -> list[str]:
+    """Format requests, orders of unknown state and timers."""
+    now_ns = report["time_ns"]
+    lines = [
+        f"waits for   {request['purpose']} {request['client_order_id'] or request['instrument']}".rstrip()
+        + f" (request {request['request_seq']}, {(now_ns - request['since_ns']) // 1_000_000} ms ago): {request['why']}"
+        for request in report["waiting_for"]
+    ]
+    lines += [
+        f"unknown     {order['client_order_id']}: {order['reason']}; queried {order['query_count']} times, "
+        + ("the answer is pending" if order["query_seq"] else _next_query_text(order))
+        for order in report["unknown_orders"]
+    ]
+    return lines + [
+        f"timer       {timer['timer']} in {(timer['due_ns'] - now_ns) / 1e9:.3f} s" for timer in report["timers"]
+    ]
+
+
+def _rounded_text(number: str) -> str:
+    """Round to 8 decimals: an average price has more digits than a reader needs."""
     return plain(round(Decimal(number), 8))
 
 
-def _next_ask(order: dict[str, Any]) -> str:
-    return (
-        "to be asked about when a link allows"
-        if order["asks_next_ns"] is None
-        else f"next at {time_text(order['asks_next_ns'])}"
-    )
+def _next_query_text(order: dict[str, Any]) -> str:
+    next_ns = order["next_query_ns"]
+    return "to be queried when a link allows it" if next_ns is None else f"next query at {time_text(next_ns)}"

@@ -1,7 +1,7 @@
 """One process of a strict replay: `python -m replay.strict_worker FOLDER LAST_SEQ FILE` (or `--parts` for FILE).
 
-Writes to FILE, after every input, its seq and a digest over all parts of the state and the outputs; prints its verdict.
-With --parts it prints the digest of each part as it is after record LAST_SEQ. replay/strict.py compares.
+Writes to FILE, after every input, its seq and a digest over all parts of the state and the outputs; prints its result.
+With --parts it prints the digest of each part after record LAST_SEQ. replay/strict.py compares.
 """
 
 import sys
@@ -18,26 +18,27 @@ from engine.session_record import read_session
 from engine.state.session_state import CARRIED, FRESH, State
 from journal.reader import Journal
 from replay.network_guard import no_sockets
-from replay.replay import Repetition, Step, records_of, told
-from replay.strict import WorkerVerdict
+from replay.replay import SessionReplay, Step, difference_lines, records_of
+from replay.strict import WorkerResult
 
 DIGEST_BYTES = 16
 
 
-class Digests:
-    """Digests of every part, made anew only for what was replaced: an account's parts are immutable."""
+class StateDigests:
+    """Digests of every part of a state. Parts are immutable, so only replaced parts are hashed again."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[str, str], tuple[object, bytes]] = {}
 
-    def of(self, state: State) -> dict[str, str]:
+    def digest_parts(self, state: State) -> dict[str, str]:
+        """Return the digest of each part by its name."""
         account = state.account
-        parts = {f"account.{name}": self._part(name, getattr(account, name)) for name in (*CARRIED, *FRESH)}
-        parts.update({f"market.{name}": found for name, (_, found) in state.market.digests().items()})
+        parts = {f"account.{name}": self._digest_part(name, getattr(account, name)) for name in (*CARRIED, *FRESH)}
+        parts.update({f"market.{name}": digest for name, (_, digest) in state.market.digests().items()})
         parts["inputs"] = state.input_hash.hex()
         return parts
 
-    def _part(self, name: str, part: msgspec.Struct) -> str:
+    def _digest_part(self, name: str, part: msgspec.Struct) -> str:
         known = self._known.get((name, ""))
         if known is not None and known[0] is part:
             return known[1].hex()
@@ -46,25 +47,25 @@ class Digests:
             value = getattr(part, field)
             before = self._known.get((name, field))
             if before is None or before[0] is not value:
-                # not the canonical text of a CHECKPOINT: that costs ten times as much, and here both ends are this file
+                # msgpack costs a tenth of the canonical text of a CHECKPOINT, and only this file reads it
                 before = self._known[name, field] = (value, sha256(_encode(value)).digest())
             whole.update(before[1])
         self._known[name, ""] = (part, whole.digest())
         return whole.hexdigest()
 
 
-_encode = msgspec.msgpack.Encoder().encode  # dicts as they were filled: another order of filling is a difference too
+_encode = msgspec.msgpack.Encoder().encode  # dicts keep their order: another order of filling counts as a difference
 
 
-def watched(step: Step, file: BinaryIO, digests: Digests) -> Step:
-    """The step, and after it one row in the file."""
+def write_digests(step: Step, file: BinaryIO, digests: StateDigests) -> Step:
+    """Return a step that writes one row to the file after each call."""
 
-    def stepping(state: State, batch: Batch) -> StepResult:
+    def step_and_write(state: State, batch: Batch) -> StepResult:
         [record] = batch.records
         result = step(state, batch)
         if not result.records:
             return result
-        whole = sha256("".join(digests.of(state).values()).encode())
+        whole = sha256("".join(digests.digest_parts(state).values()).encode())
         for output in records_of(result.outputs):
             whole.update(
                 f"{output.seq} {output.kind} {output.source} {output.cause} {output.key} {output.body}".encode()
@@ -72,26 +73,32 @@ def watched(step: Step, file: BinaryIO, digests: Digests) -> Step:
         file.write(record.seq.to_bytes(8, "little") + whole.digest()[:DIGEST_BYTES])
         return result
 
-    return stepping
+    return step_and_write
+
+
+def _send(value: object) -> None:
+    """Write a value as one line of JSON for the parent process."""
+    sys.stdout.write(f"{msgspec.json.encode(value).decode()}\n")
 
 
 def main(folder: Path, last: int, target: str) -> None:
+    """Replay a session, and write digests to `target`, or print the digests of its parts."""
     journal = Journal.open(folder)
     session = read_session(journal.session_record().body or "")
-    digests = Digests()
+    digests = StateDigests()
     if target == "--parts":
         with no_sockets():
-            repetition = Repetition(journal, session)
-            repetition.run(last, None)
-        print(msgspec.json.encode(digests.of(repetition.state)).decode())  # noqa: T201 - the parent reads it
+            session_replay = SessionReplay(journal, session)
+            session_replay.run(last, None)
+        _send(digests.digest_parts(session_replay.state))
         return
     with Path(target).open("wb") as file, no_sockets():
-        repetition = Repetition(journal, session, lambda step: watched(step, file, digests))
-        begun = time.perf_counter()
-        difference = repetition.run(last, None)
-        seconds = time.perf_counter() - begun
-    counts = repetition.counts
-    verdict = WorkerVerdict(
+        session_replay = SessionReplay(journal, session, lambda step: write_digests(step, file, digests))
+        began_at = time.perf_counter()
+        difference = session_replay.run(last, None)
+        seconds = time.perf_counter() - began_at
+    counts = session_replay.counts
+    result = WorkerResult(
         identical=difference is None,
         records=counts.records,
         inputs=counts.inputs,
@@ -101,10 +108,12 @@ def main(folder: Path, last: int, target: str) -> None:
         text=""
         if difference is None
         else "\n".join(
-            told(repetition.explained(difference, f"verbatim replay {folder} --until {difference.seq} --explain"))
+            difference_lines(
+                session_replay.with_causes(difference, f"verbatim replay {folder} --until {difference.seq} --explain")
+            )
         ),
     )
-    print(msgspec.json.encode(verdict).decode())  # noqa: T201 - the parent reads it
+    _send(result)
 
 
 if __name__ == "__main__":

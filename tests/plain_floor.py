@@ -44,8 +44,8 @@ def venue(queue: tuple[int, int] = (queue_models.PESSIMISTIC, 0)) -> Exchange:
     money = dict.fromkeys(("AAA", "BBB", "USDT"), 10**17)
     made = Exchange(rules, {"me": Funds("me", money, fee_maker=0, fee_taker=0)})
     for i, scales in enumerate(SCALES):
-        made.floor.scale(i, *scales)
-        made.floor.queue(i, *queue, SIZE_UNITS[i])
+        made.books.scale(i, *scales)
+        made.books.queue(i, *queue, SIZE_UNITS[i])
     return made
 
 
@@ -280,7 +280,7 @@ class PlainBook:
 
 
 def fills(exchange: Exchange) -> list[FilledOrder]:
-    reports = [event for event in exchange.take_events() if isinstance(event, SimReport)]
+    reports = [event for event in exchange.pop_events() if isinstance(event, SimReport)]
     return [(report.order.order_id, report.fill.price, report.fill.quantity) for report in reports if report.fill]
 
 
@@ -333,7 +333,7 @@ def apply_intent(exchange: Exchange, i: int, side: int, k: int, quantity: int) -
 
 
 def reports_of(exchange: Exchange) -> list[Any]:
-    reports = [event for event in exchange.take_events() if isinstance(event, SimReport)]
+    reports = [event for event in exchange.pop_events() if isinstance(event, SimReport)]
     return [
         (x.execution, x.time_ns, x.order.order_id, x.fill and (x.fill.price, x.fill.quantity, x.fill.trade_id))
         for x in reports
@@ -346,7 +346,7 @@ def run_whole(exchange: Exchange, records: list[Rows], intents: list[TimedIntent
     for until_ns, *what in [*intents, (END_NS,)]:
         filled = True
         while filled:
-            filled, at = exchange.meet(rows, at, until_ns, AHEAD_NS)
+            filled, at = exchange.match_rows(rows, at, until_ns, AHEAD_NS)
         if what:
             apply_intent(exchange, *what)
         story += reports_of(exchange)
@@ -367,7 +367,7 @@ def run_in_pieces(
     for until_ns, *what in [*intents, (END_NS,)]:
         stops = sorted(draw.randrange(now_ns, until_ns + 1) for _ in range(draw.randrange(4)))
         for now_ns in [*stops, until_ns]:
-            while market.meet(exchange, now_ns - AHEAD_NS):
+            while market.match_due(exchange, now_ns - AHEAD_NS):
                 story += reports_of(exchange)
         if what:
             apply_intent(exchange, *what)
@@ -376,7 +376,7 @@ def run_in_pieces(
 
 
 def arrays(exchange: Exchange) -> dict[str, Any]:
-    floor = exchange.floor
+    floor = exchange.books
     named = {
         "v": floor.v,
         "levels": floor.levels,

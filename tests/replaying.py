@@ -1,4 +1,4 @@
-"""Helpers of replay's tests: short sessions in virtual time, and copies of a journal with one record altered."""
+"""Helpers of the replay tests: short sessions in virtual time, and a journal rewritten with one record altered."""
 
 import subprocess
 from collections.abc import Callable
@@ -50,7 +50,7 @@ class Quoter:
 
 
 def git(folder: Path, *words: str) -> None:
-    """Run git with a fixed user and without signatures, independent of the machine's configuration."""
+    """Run git with a fixed author and without signing, independent of the configuration of the machine."""
     who = ("-c", "user.name=t", "-c", "user.email=t@t", "-c", "commit.gpgsign=false")
     subprocess.run(["git", "-C", str(folder), *who, *words], check=True, capture_output=True)
 
@@ -64,7 +64,7 @@ def session(
     risk: RiskSettings | None = None,
     **settings: Any,
 ) -> VirtualSession:
-    """Run a session for `seconds`. The caller stops or kills it."""
+    """Run a session for some seconds. The caller stops or kills it."""
     return VirtualSession(
         VirtualVenue(seed=3, balances={"USDT": "1000000", "BTC": "20"}),
         folder,
@@ -75,10 +75,10 @@ def session(
     ).run(seconds)
 
 
-def killed_in_its_second_frame(folder: Path) -> Path:
-    """Kill a session after its second frame, which states that the first is durable.
+def killed_in_second_frame(folder: Path) -> Path:
+    """Kill a session in its second frame, after the first frame is durable.
 
-    The test waits for that sync, because virtual time is too fast for it.
+    The second frame states that, so the test waits for it: virtual time alone is too fast.
     """
     running = session(folder, seconds=1)
     running.writer.wait_durable(running.records[-1].seq, 10)
@@ -91,8 +91,16 @@ def sealed(folder: Path, **settings: Any) -> Path:
     return folder
 
 
-def sealed_anew(old: Path, new: Path, seq: int = -1, *, until: int | None = None, **changes: Any) -> Path:
-    """Copy a journal with right checksums, and change record `seq` or end with the step of `until`."""
+def reseal(old: Path, new: Path, seq: int = -1, *, until: int | None = None, **changes: Any) -> Path:
+    """Copy a session with valid checksums and one change, through the journal's own writer.
+
+    Args:
+        old: The session.
+        new: The folder to write.
+        seq: The record to change.
+        until: End with the step of this record.
+        changes: The new values of the record's fields.
+    """
     writer = JournalWriter.create(new, sync=False)
     step: list[Record] = []
     for record in Journal.open(old).records():

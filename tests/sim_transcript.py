@@ -6,8 +6,9 @@ import json
 from typing import Any
 
 from engine.sim.feeds.sim_market import DepthSnapshot, QuietMarket, SimMarket
-from engine.sim.sim_venue import AccountConfig, SimVenue, VenueConfig
+from engine.sim.sim_venue import SimVenue
 from engine.sim.units import units
+from engine.sim.venue_config import AccountConfig, VenueConfig
 from engine.sim.wire import HttpAnswer, HttpRequest, Outgoing
 
 START_NS = 1_700_000_000_000_000_000

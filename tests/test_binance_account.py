@@ -27,6 +27,7 @@ from engine.events import (
     VenueStatus,
 )
 from engine.model import OrderType, Side, TimeInForce
+from engine.requests import Transport, Unsigned
 from engine.venues.binance_spot import BinanceSpot
 from engine.venues.venue import Venue
 
@@ -52,6 +53,10 @@ PLACED: dict[str, Any] = {
 }  # fmt: skip
 
 
+def asked(method: str, path: str, *params: tuple[str, str]) -> Unsigned:
+    return Unsigned(Transport.REST, method, path, params, signed=False)
+
+
 def execution(**changes: Any) -> OrderReport:
     (event,) = private({"subscriptionId": 0, "event": EXECUTION | changes})
     assert isinstance(event, OrderReport), event
@@ -59,7 +64,7 @@ def execution(**changes: Any) -> OrderReport:
 
 
 def private(frame: dict[str, Any]) -> tuple[Event, ...]:
-    return VENUE.decode_private(json.dumps(frame).encode())
+    return VENUE.account.decode_private(json.dumps(frame).encode())
 
 
 def answer(
@@ -67,7 +72,7 @@ def answer(
 ) -> tuple[Answer, tuple[Event, ...]]:
     payload = body.encode() if isinstance(body, str) else json.dumps(body).encode()
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    first, *rest = VENUE.decode_answer(method, "/api/v3" + path, instrument, status, named, payload)
+    first, *rest = VENUE.decode_answer(asked(method, "/api/v3" + path), instrument, status, named, payload)
     assert isinstance(first, Answer)
     assert not any(isinstance(event, Answer) for event in rest)
     return first, tuple(rest)
@@ -113,7 +118,7 @@ def test_real_spot_events(shared_data: Path) -> None:
 
 def test_real_frames_that_say_nothing_of_orders(shared_data: Path) -> None:
     for line in lines(shared_data / "private/binance-frames/unicorn-fy.jsonl"):
-        events = VENUE.decode_private(line["raw"].encode())
+        events = VENUE.account.decode_private(line["raw"].encode())
         if '"e":"listStatus"' in line["raw"] or '"e":"balanceUpdate"' in line["raw"]:
             assert events == ()
         else:
@@ -231,9 +236,9 @@ def test_subscription_zero_is_a_subscription() -> None:
     limits = [{"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1, "limit": 6000, "count": 4}]
     frame = {"id": "s-1", "status": 200, "result": {"subscriptionId": 0}, "rateLimits": limits}
     assert private(frame) == (Answer(Outcome.DONE, weight_used=4), Subscribed("0"))
-    assert VENUE.answered_request(json.dumps(frame).encode()) == "s-1"
-    assert VENUE.answered_request(json.dumps({"subscriptionId": 0, "event": EXECUTION}).encode()) is None
-    assert VENUE.answered_request(b"{") is None
+    assert VENUE.account.answered_request(json.dumps(frame).encode()) == "s-1"
+    assert VENUE.account.answered_request(json.dumps({"subscriptionId": 0, "event": EXECUTION}).encode()) is None
+    assert VENUE.account.answered_request(b"{") is None
 
 
 def test_refusals_over_the_websocket() -> None:
@@ -355,9 +360,8 @@ def test_a_full_page_of_fills_is_not_the_whole() -> None:
     }  # fmt: skip
     body = json.dumps([row | {"id": fill_id} for fill_id in (9, 10)]).encode()
     for limit, whole in ((2, False), (3, True)):
-        _, page = VENUE.decode_answer(
-            "GET", "/api/v3/myTrades", "binance_spot:BTCUSDT", 200, {}, body, fills_limit=limit
-        )
+        page_of = asked("GET", "/api/v3/myTrades", ("limit", str(limit)))
+        _, page = VENUE.decode_answer(page_of, "binance_spot:BTCUSDT", 200, {}, body)
         assert isinstance(page, FillsReport)
         assert [fill.fill_id for fill in page.fills] == ["9", "10"]
         assert page.whole is whole
@@ -488,8 +492,9 @@ def test_nonsense_in_headers_is_not_said() -> None:
 
 
 def test_it_is_a_venue() -> None:
-    venue: Venue = BinanceSpot((), recv_window_ms=2_000)  # mypy's word for it
-    assert (venue.name, venue.client_order_id_max, venue.recv_window_ms) == ("binance_spot", 36, 2_000)
+    venue = BinanceSpot((), recv_window_ms=2_000)
+    _: Venue = venue  # mypy checks the parts
+    assert (venue.name, venue.order_ids.length_max, venue.recv_window_ms) == ("binance_spot", 36, 2_000)
 
 
 # ---- links -------------------------------------------------------------------------------------
@@ -498,7 +503,7 @@ def test_it_is_a_venue() -> None:
 def test_links(shared_data: Path) -> None:
     raw = json.loads((shared_data / "rest/binance/gct-http-mock.json").read_text("utf-8"))
     info = json.dumps(raw["routes"]["/api/v3/exchangeInfo"]["GET"][0]["data"]).encode()
-    (_, report) = VENUE.decode_answer("GET", "/api/v3/exchangeInfo", "", 200, {}, info)
+    (_, report) = VENUE.decode_answer(asked("GET", "/api/v3/exchangeInfo"), "", 200, {}, info)
     instruments = [one for one in report.instruments if one.symbol in {"BTCUSDT", "ETHUSDT"}]  # type: ignore[union-attr]  # asserted by its use
     market, account = BinanceSpot(instruments).links()
     assert (market.source, market.role) == ("binance_spot.market.0", "market")
@@ -579,9 +584,9 @@ def mutated(draw: st.DrawFn) -> bytes:
 )
 def test_whatever_comes_in_nothing_raises(payload: bytes, route: tuple[str, str], status: int) -> None:
     """And what comes out could be written down: no amount is too long for a record, no time too far for 64 bits."""
-    streamed = VENUE.decode_private(payload)
-    answered = VENUE.decode_answer(*route, "", status, {"Retry-After": payload.decode("latin-1")}, payload)
-    VENUE.answered_request(payload)
+    streamed = VENUE.account.decode_private(payload)
+    answered = VENUE.decode_answer(asked(*route), "", status, {"Retry-After": payload.decode("latin-1")}, payload)
+    VENUE.account.answered_request(payload)
     assert [isinstance(event, Answer) for event in answered] == [True] + [False] * (len(answered) - 1)
     for event in (*streamed, *answered):
         assert len(repr(event)) < 20_000
@@ -594,8 +599,8 @@ def test_whatever_comes_in_nothing_raises(payload: bytes, route: tuple[str, str]
     "deep", [b"[" * 200_000, b'{"event":' * 200_000, b'{"e":"executionReport","x":' + b"[" * 200_000]
 )
 def test_a_bottomless_frame_is_unrecognised(deep: bytes) -> None:
-    assert [type(event) for event in VENUE.decode_private(deep)] == [Unrecognised]
-    first, second = VENUE.decode_answer("POST", "/api/v3/order", "", 200, {}, deep)
+    assert [type(event) for event in VENUE.account.decode_private(deep)] == [Unrecognised]
+    first, second = VENUE.decode_answer(asked("POST", "/api/v3/order"), "", 200, {}, deep)
     assert isinstance(first, Answer)
     assert first.outcome is Outcome.UNKNOWN
     assert isinstance(second, Unrecognised)

@@ -22,7 +22,7 @@ from websockets.http11 import Request, Response
 from websockets.sync.server import ServerConnection, serve
 
 from analysis.sql_session import connect
-from analysis.sql_session import rows as asked_for
+from analysis.sql_session import query_rows as asked_for
 from engine import contracts
 from engine.events import Answer, Event, InstrumentsReport, Outcome, ServerTime, Subscribed, Unrecognised
 from engine.market import rows as r
@@ -32,13 +32,14 @@ from engine.market.rows import Rows
 from engine.market.views import BookState, Stream
 from engine.model import Instrument, RateLimits
 from engine.record_codec import read_link, read_request
-from engine.session_context import make_venue
 from engine.session_record import SessionBody, VenueSettings, read_session
 from engine.venues.binance_coinm import BinanceCoinm
-from engine.venues.binance_futures import BinanceFutures
-from engine.venues.binance_futures_instruments import read_allowance, read_exchange_info
+from engine.venues.binance_common.futures import DEPTH_WEIGHTS, BinanceFutures
+from engine.venues.binance_common.futures_metadata import read_allowance, read_exchange_info
+from engine.venues.binance_common.public import DepthSnapshots
 from engine.venues.binance_usdm import BinanceUsdm
-from engine.venues.venue import MarketVenue
+from engine.venues.registry import make_venue
+from engine.venues.venue import Venue
 from journal.reader import Journal
 from journal.record import Kind, Record, canonical
 from journal.sessions import list_sessions
@@ -475,7 +476,7 @@ def test_an_average_entry_neither_makes_nor_loses_a_gain(
 
 
 def test_links_go_by_route_and_a_route_says_what_comes_over_it() -> None:
-    venue: MarketVenue = USDM
+    venue: Venue = USDM
     assert [(plan.source, plan.role, plan.path) for plan in venue.links()] == [
         ("binance_usdm.market.0", "market", "/public/stream?streams=btcusdt@depth@100ms/btcusdt@bookTicker"),
         ("binance_usdm.market.1", "market", "/market/stream?streams=btcusdt@aggTrade/btcusdt@markPrice@1s"),
@@ -508,30 +509,35 @@ def test_many_instruments_take_many_links_and_none_is_left_out() -> None:
 
 
 def test_questions_and_what_their_answers_prove(shared_data: Path) -> None:
-    asked = USDM.depth(BTC)
+    asked = USDM.snapshots.request(BTC)
     assert (asked.path, asked.params, asked.signed, asked.weight) == (
         "/fapi/v1/depth",
         (("symbol", "BTCUSDT"), ("limit", "1000")),
         False,
         20,
     )
-    assert [COINM.depth(COIN, limit).weight for limit in (5, 50, 100, 500)] == [2, 2, 5, 10]
-    assert USDM.sign_rest(asked, None, 0).path_and_query == "/fapi/v1/depth?symbol=BTCUSDT&limit=1000"
-    assert USDM.decode_answer("GET", "/fapi/v1/depth", BTC.id, 200, {"X-MBX-USED-WEIGHT-1M": "20"}, SNAPSHOT) == (
+    assert [DepthSnapshots("/dapi/v1", DEPTH_WEIGHTS).request(COIN, limit).weight for limit in (5, 50, 100, 500)] == [
+        2,
+        2,
+        5,
+        10,
+    ]
+    assert USDM.signer.sign_http(asked, None, 0).path_and_query == "/fapi/v1/depth?symbol=BTCUSDT&limit=1000"
+    assert USDM.decode_answer(asked, BTC.id, 200, {"X-MBX-USED-WEIGHT-1M": "20"}, SNAPSHOT) == (
         Answer(Outcome.DONE, weight_used=20),
     )
-    assert USDM.decode_answer("GET", "/fapi/v1/time", "", 200, {}, b'{"serverTime":5}') == (
+    assert USDM.decode_answer(USDM.server_time(), "", 200, {}, b'{"serverTime":5}') == (
         Answer(Outcome.DONE),
         ServerTime(5_000_000),
     )
-    body = exchange_info(shared_data, COINM.exchange_info().path)
-    answer, report = COINM.decode_answer("GET", "/dapi/v1/exchangeInfo", "", 200, {}, body)
+    body = exchange_info(shared_data, COINM.metadata.request().path)
+    answer, report = COINM.decode_answer(COINM.metadata.request(), "", 200, {}, body)
     assert isinstance(report, InstrumentsReport)
     assert (answer, len(report.instruments), report.allowance) == (Answer(Outcome.DONE), 25, RateLimits(2_400, 300))
-    (refused,) = USDM.decode_answer("GET", "/fapi/v1/depth", BTC.id, 400, {}, b'{"code":-1121,"msg":"Invalid symbol."}')
+    (refused,) = USDM.decode_answer(asked, BTC.id, 400, {}, b'{"code":-1121,"msg":"Invalid symbol."}')
     assert refused == Answer(Outcome.REFUSED, code=-1121, text="Invalid symbol.")
     for body in (b"", b"[]", b"\xff", b'{"serverTime":"x"}'):
-        (answer, error) = USDM.decode_answer("GET", "/fapi/v1/time", "", 200, {}, body)
+        (answer, error) = USDM.decode_answer(USDM.server_time(), "", 200, {}, body)
         assert (answer, type(error)) == (Answer(Outcome.UNKNOWN), Unrecognised)
 
 

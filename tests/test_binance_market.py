@@ -16,8 +16,8 @@ from engine.events import Answer, Event, Outcome, StreamEnded, Subscribed, Unrec
 from engine.market import rows as r
 from engine.market.rows import Rows
 from engine.model import Instrument, RateLimits
-from engine.venues.binance_spot.instruments import read_allowance, read_exchange_info
 from engine.venues.binance_spot.market import BinanceSpotMarket
+from engine.venues.binance_spot.metadata import read_allowance, read_exchange_info
 
 
 def instrument(symbol: str, price_scale: int, size_scale: int) -> Instrument:

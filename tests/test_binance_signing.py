@@ -11,12 +11,13 @@ from urllib.parse import parse_qsl
 
 import msgspec
 import pytest
+from by_hand import BTC
 
 from engine.model import Side, TimeInForce
 from engine.order_terms import LimitTerms, MarketTerms, PostOnlyTerms
 from engine.requests import Transport, Unsigned
-from engine.venues.binance_spot import ApiKey, BinanceSpot, order_id_fits
-from engine.venues.binance_spot.signing import sign_rest, sign_ws
+from engine.venues.binance_common.signer import sign_rest, sign_ws
+from engine.venues.binance_spot import ApiKey, BinanceSpot
 
 KEY = "vmPUZE6mv9SD5VNHk4HlWFsOr6aKE2zvsw0MuIgwCIPy6utIco14y7Ju91duEh8A"
 SECRET = "NhqPtmdSJYdKjVHjA7PZj4Mge3R5YNiP1e3UZjInClVN65XAbvqqM6A7H5fATj0j"  # noqa: S105 - published as an example
@@ -26,6 +27,7 @@ ED25519_PEM = (
     "-----END PRIVATE KEY-----\n"
 )  # the seed 00..1f of the fact sheet
 NOW_MS = 1_499_827_319_559
+NOW_NS = NOW_MS * 1_000_000
 
 
 def vectors(shared_data: Path, scheme: str) -> list[dict[str, Any]]:
@@ -89,7 +91,7 @@ def test_ed25519_signs_as_the_fact_sheet_says() -> None:
 
 
 def test_a_base64_signature_survives_the_url() -> None:
-    account = sign_rest(BinanceSpot(()).account(), ApiKey.ed25519("KEY", ED25519_PEM), NOW_MS)
+    account = sign_rest(BinanceSpot(()).account.balances(), ApiKey.ed25519("KEY", ED25519_PEM), NOW_MS)
     query = account.path_and_query.partition("?")[2]
     signed, _, signature = query.rpartition("&signature=")
     assert not set("+/=") & set(signature)
@@ -98,24 +100,24 @@ def test_a_base64_signature_survives_the_url() -> None:
 
 def test_public_calls_need_no_key() -> None:
     venue = BinanceSpot(())
-    message = venue.sign_rest(venue.exchange_info(["BTCUSDT", "ETHUSDT"]), None, NOW_MS)
+    message = venue.signer.sign_http(venue.metadata.request(["BTCUSDT", "ETHUSDT"]), None, NOW_NS)
     assert message.path_and_query == "/api/v3/exchangeInfo?symbols=%5B%22BTCUSDT%22%2C%22ETHUSDT%22%5D"
     assert message.headers == ()
-    assert venue.sign_rest(venue.server_time(), None, NOW_MS).path_and_query == "/api/v3/time"
+    assert venue.signer.sign_http(venue.server_time(), None, NOW_NS).path_and_query == "/api/v3/time"
 
 
 def test_a_signed_call_without_a_key_is_our_mistake() -> None:
     venue = BinanceSpot(())
     with pytest.raises(AssertionError, match="no key"):
-        venue.sign_rest(venue.account(), None, NOW_MS)
+        venue.signer.sign_http(venue.account.balances(), None, NOW_NS)
     with pytest.raises(AssertionError, match="no key"):
-        venue.sign_ws(venue.subscribe_private(), None, NOW_MS, "1")
+        venue.signer.sign_frame(venue.account.subscribe_private(), None, NOW_NS, "1")
 
 
 def test_the_private_stream_is_asked_for_with_a_signature() -> None:
     venue = BinanceSpot((), recv_window_ms=3_000)
     key = ApiKey.hmac(KEY, SECRET)
-    frame = json.loads(venue.sign_ws(venue.subscribe_private(), key, NOW_MS, "sub-1"))
+    frame = json.loads(venue.signer.sign_frame(venue.account.subscribe_private(), key, NOW_NS, "sub-1"))
     assert frame["method"] == "userDataStream.subscribe.signature"
     signature = frame["params"].pop("signature")
     assert frame["params"] == {"apiKey": KEY, "recvWindow": 3000, "timestamp": NOW_MS}
@@ -139,8 +141,8 @@ def test_a_key_shows_nothing(key: ApiKey) -> None:
 def test_a_signed_message_shows_neither_key_nor_signature() -> None:
     venue = BinanceSpot(())
     key = ApiKey.hmac(KEY, SECRET)
-    for unsigned in (venue.account(), venue.cancel("binance_spot:BTCUSDT", "o1")):
-        message = venue.sign_rest(unsigned, key, NOW_MS)
+    for unsigned in (venue.account.balances(), venue.account.cancel("binance_spot:BTCUSDT", "o1")):
+        message = venue.signer.sign_http(unsigned, key, NOW_NS)
         assert repr(message) == f"HttpMessage({unsigned.method} {unsigned.path})"
         assert "signature" not in str(message.__rich_repr__())
 
@@ -167,34 +169,36 @@ def test_a_wrong_key_is_named_without_being_shown() -> None:
 def test_the_calls_carry_what_the_fact_sheet_asks() -> None:
     venue = BinanceSpot(())
     btc = "binance_spot:BTCUSDT"
-    limit = venue.place("a-1", btc, Side.BUY, Decimal("1E-5"), LimitTerms(Decimal("60000.10"), TimeInForce.IOC))
+    limit = venue.account.place("a-1", btc, Side.BUY, Decimal("1E-5"), LimitTerms(Decimal("60000.10"), TimeInForce.IOC))
     assert limit.params == (
         ("symbol", "BTCUSDT"), ("side", "BUY"), ("type", "LIMIT"), ("timeInForce", "IOC"), ("quantity", "0.00001"),
         ("price", "60000.1"), ("newClientOrderId", "a-1"), ("newOrderRespType", "FULL"), ("recvWindow", "5000"),
     )  # fmt: skip
     assert (limit.method, limit.path, limit.weight, limit.orders) == ("POST", "/api/v3/order", 1, 1)
-    market = dict(venue.place("a-2", btc, Side.SELL, Decimal(2), MarketTerms()).params)
+    market = dict(venue.account.place("a-2", btc, Side.SELL, Decimal(2), MarketTerms()).params)
     assert "timeInForce" not in market
     assert "price" not in market
-    maker = dict(venue.place("a-3", btc, Side.SELL, Decimal(2), PostOnlyTerms(Decimal(3), TimeInForce.GTC)).params)
+    maker = dict(
+        venue.account.place("a-3", btc, Side.SELL, Decimal(2), PostOnlyTerms(Decimal(3), TimeInForce.GTC)).params
+    )
     assert "timeInForce" not in maker
     for unsigned, weight in (
-        (venue.cancel(btc, "a-1"), 1), (venue.query_order(btc, client_order_id="a-1"), 4), (venue.open_orders(), 80),
-        (venue.account(), 20), (venue.fills_since(btc, None), 20), (venue.depth(btc), 250), (venue.depth(btc, 100), 5),
-        (venue.depth(btc, 101), 25), (venue.server_time(), 1), (venue.exchange_info(), 20), (venue.subscribe_private(), 2),
+        (venue.account.cancel(btc, "a-1"), 1), (venue.account.query_order(btc, client_order_id="a-1"), 4), (venue.account.open_orders(), 80),
+        (venue.account.balances(), 20), (venue.account.fills_after(btc, None), 20), (venue.snapshots.request(BTC), 250), (venue.snapshots.request(BTC, 100), 5),
+        (venue.snapshots.request(BTC, 101), 25), (venue.server_time(), 1), (venue.metadata.request(), 20), (venue.account.subscribe_private(), 2),
     ):  # fmt: skip
         assert (unsigned.weight, unsigned.orders) == (weight, 0), unsigned
-    assert dict(venue.fills_since(btc, "17", limit=500).params)["fromId"] == "17"
+    assert dict(venue.account.fills_after(btc, "17", limit=500).params)["fromId"] == "18"
 
 
 def test_no_request_holds_what_must_not_be_journalled() -> None:
     venue = BinanceSpot(())
-    names = {name for name, _ in (*venue.account().params, *venue.subscribe_private().params)}
+    names = {name for name, _ in (*venue.account.balances().params, *venue.account.subscribe_private().params)}
     assert not names & {"timestamp", "signature", "apiKey"}
 
 
 def test_client_order_ids() -> None:
-    assert order_id_fits("quoter-48212-0")
-    assert order_id_fits("x" * 36)
+    assert BinanceSpot.order_ids.is_valid("quoter-48212-0")
+    assert BinanceSpot.order_ids.is_valid("x" * 36)
     for text in ("", "x" * 37, "a.b", "a:b", "a/b", "a b", "a\n", "\uff11"):
-        assert not order_id_fits(text), text
+        assert not BinanceSpot.order_ids.is_valid(text), text

@@ -13,7 +13,7 @@ from engine.live.machine import host_id
 from journal.reader import Journal
 from journal.record import Kind, canonical
 from journal.sessions import new_session_folder
-from tests.replaying import QUOTER, first_record, killed_in_its_second_frame, sealed, sealed_anew
+from tests.replaying import QUOTER, first_record, killed_in_second_frame, reseal, sealed
 from verbatim.cli import main
 from verbatim.testing import START_NS
 
@@ -121,7 +121,7 @@ def test_a_moment_outside_the_session_is_said_to_be(journals: Path, at: str, sai
         result = verbatim(command[0], "aaaa", "--journals", journals, *command[1:])
         one_line(result, said)
         if said.startswith(("after", "before")):
-            assert "It goes from 2024-08-08T23:54:10." in result.stderr
+            assert "The session runs from 2024-08-08T23:54:10." in result.stderr
 
 
 def test_a_time_ns_is_a_moment_too(journals: Path) -> None:
@@ -148,7 +148,7 @@ def test_verify_says_whole_or_damaged(journals: Path, tmp_path: Path) -> None:
     whole = verbatim("verify", "aaaaaaaa", "--journals", journals)
     assert whole.exit_code == 0
     assert whole.stdout.splitlines()[-1].startswith("verify: whole (")
-    folder = killed_in_its_second_frame(tmp_path / "s")
+    folder = killed_in_second_frame(tmp_path / "s")
     path = next(folder.glob("*.open"))
     data = bytearray(path.read_bytes())
     data[200] ^= 4
@@ -175,7 +175,7 @@ def test_a_journal_sealed_anew_is_whole_to_verify_and_another_to_replay(journals
     folder = next(journals.iterdir())
     fact = first_record(folder, lambda record: '"fact":"order_filled"' in (record.body or ""))
     body = canonical(json.loads(fact.body or "") | {"fee": "0"})
-    copy = sealed_anew(folder, tmp_path / "copy", fact.seq, body=body)
+    copy = reseal(folder, tmp_path / "copy", fact.seq, body=body)
     assert verbatim("verify", copy).exit_code == 0
     result = verbatim("replay", copy, "--trust-code")
     assert result.exit_code == 1

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from by_hand import BTC, ETH, ByHand, report, trade
 from compiled_and_plain import both_ways
-from test_captured import GIVEN, STRATEGIES, verbatim
+from test_capture_session import GIVEN, STRATEGIES, verbatim
 
 from engine.apply import inputs
 from engine.strategy.loading import StrategyError
@@ -18,10 +18,10 @@ from journal.record import Kind, Record
 from replay.overrides import with_strategy
 from replay.rebuild import rebuild
 from replay.replay import replay_session
-from replay.resim.capture_session import session_of
-from replay.resim.resimulate import ResimOptions, decide_again, resimulate
+from replay.resim.capture_session import session_from_capture
+from replay.resim.resimulate import ResimOptions, resimulate, resimulate_decisions
 from replay.resim.venue_model import VenueModel
-from replay.study.decisions import decisions, decisions_of
+from replay.study.decisions import read_decisions, session_decisions
 from verbatim.strategy_files import read_strategy
 from verbatim.testing import from_sources
 
@@ -263,7 +263,9 @@ def capture(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 
 def wanted(folder: Path, cls: str) -> ResimOptions:
-    body = with_strategy(session_of(Journal.open(folder)), read_strategy(f"{STRATEGIES / 'compiled.py'}:{cls}"))
+    body = with_strategy(
+        session_from_capture(Journal.open(folder)), read_strategy(f"{STRATEGIES / 'compiled.py'}:{cls}")
+    )
     return ResimOptions(session=body, model=VenueModel(), balances=GIVEN)
 
 
@@ -271,15 +273,15 @@ def test_it_decides_as_its_twin_that_looks_at_every_quote_in_python(capture: Pat
     told = []
     for cls in ("Wide", "WideInPython"):
         kept: list[Record] = []
-        decide_again(capture, wanted(capture, cls), kept.extend)
-        told.append([(each.origin, each.what) for each in decisions(kept)])
+        resimulate_decisions(capture, wanted(capture, cls), kept.extend)
+        told.append([(each.origin, each.what) for each in read_decisions(kept)])
     assert told[0] == told[1]
     assert len(told[0]) > 20
 
     resimulate(
         capture, tmp_path / "r", wanted(capture, "Wide")
     )  # with its journal: the same, and it replays and rebuilds
-    assert [(each.origin, each.what) for each in decisions_of(tmp_path / "r")] == told[0]
+    assert [(each.origin, each.what) for each in session_decisions(tmp_path / "r")] == told[0]
     assert replay_session(tmp_path / "r").identical
     _, state, checkpoint = rebuild(tmp_path / "r")
     assert checkpoint.seq >= 0
@@ -295,7 +297,7 @@ def test_looks_that_come_to_nothing_are_folded_over_and_change_nothing(
     """A strategy that says nothing, while nothing pends, is asked within the fold: the records are those of steps taken one by one."""
     asked = msgspec.structs.replace(
         wanted(capture, "Wide"),
-        session=with_strategy(session_of(Journal.open(capture)), read_strategy(str(STRATEGIES / strategy))),
+        session=with_strategy(session_from_capture(Journal.open(capture)), read_strategy(str(STRATEGIES / strategy))),
     )
     told = []
     for steps in ("folded over", "one by one"):
@@ -313,13 +315,13 @@ from itertools import islice, pairwise
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from test_compiled_strategies import wanted
-from replay.resim.resimulate import decide_again
+from replay.resim.resimulate import resimulate_decisions
 from engine.market.jit import JIT
 heard = hashlib.sha256()
 def take(records):
     for record in records:
         heard.update(repr((record.seq, record.time_ns, record.kind, record.source, record.cause, record.key, record.meta, record.payload, record.body)).encode())
-decide_again(Path(sys.argv[2]), wanted(Path(sys.argv[2]), "Wide"), take)
+resimulate_decisions(Path(sys.argv[2]), wanted(Path(sys.argv[2]), "Wide"), take)
 print(json.dumps([JIT, heard.hexdigest()]))
 """
 

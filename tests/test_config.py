@@ -123,7 +123,7 @@ def test_keys_come_from_the_environment_or_a_private_file(config: Write, tmp_pat
     with pytest.raises(ConfigError, match="can be read by other users"):
         read_secret_file(secret)
     secret.chmod(0o600)
-    assert repr(read_secret_file(secret)) == "ApiKey(hmac, ***)"
+    assert repr(read_secret_file(secret)) == "Credentials()"
     named = config(SAMPLE.replace("[venue]", '[venue]\nsecret_file = "key.toml"'))
     assert repr(read_key(read_config(named), {}, base=named.parent)) == "ApiKey(hmac, ***)"
 
@@ -174,7 +174,7 @@ def test_what_a_strategy_trades_must_be_listed(config: Write) -> None:
 def test_an_unknown_venue_is_said_with_those_there_are(config: Write, name: str) -> None:
     strange = SAMPLE.replace('name = "binance_spot"', f'name = "{name}"')
     with pytest.raises(
-        ConfigError, match=rf"venue.name: no venue '{name}'.*built in: binance_coinm, binance_spot, binance_usdm"
+        ConfigError, match=rf"venue.name: no venue '{name}'.*installed: binance_coinm, binance_spot, binance_usdm"
     ):
         session_config(read_config(config(strange), {}), key=None, base=ROOT / "examples")
 

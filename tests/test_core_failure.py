@@ -37,11 +37,16 @@ class Broken(BinanceSpot):
 
 STUMBLING = """
 from engine.venues.binance_spot import BinanceSpot
+from engine.venues.binance_spot.account import SpotAccount
+
+
+class StumblingAccount(SpotAccount):
+    def place(self, *order):
+        raise RuntimeError("no words for an order")
 
 
 class Stumbling(BinanceSpot):
-    def place(self, *order):
-        raise RuntimeError("no words for an order")
+    account = StumblingAccount()
 """
 
 

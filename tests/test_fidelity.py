@@ -1,4 +1,4 @@
-"""The model against a venue: the same orders and market, a venue with other latencies and fees than the model begins with."""
+"""The model against a venue with the same orders and market, but with other latencies and fees."""
 
 import json
 from pathlib import Path
@@ -13,7 +13,9 @@ from verbatim.cli import main
 from verbatim.testing import VirtualSession, VirtualVenue, from_sources
 
 
-def lived(folder: Path, *, wire_ms: float, fees: tuple[str, str] = ("0.001", "0.001"), venue_ms: float = 0) -> Path:
+def record_session(
+    folder: Path, *, wire_ms: float, fees: tuple[str, str] = ("0.001", "0.001"), venue_ms: float = 0
+) -> Path:
     venue = VirtualVenue(
         seed=3, balances={"USDT": "1000000", "BTC": "20"}, latency_ns=int(venue_ms * MILLISECOND_NS), fees=fees
     )
@@ -23,11 +25,14 @@ def lived(folder: Path, *, wire_ms: float, fees: tuple[str, str] = ("0.001", "0.
 
 
 @pytest.mark.parametrize(("wire_ms", "fees"), [(9, ("0.0002", "0.0004")), (25, ("0.001", "0.001"))])
-def test_the_way_to_the_venue_and_its_fees_are_found(tmp_path: Path, wire_ms: float, fees: tuple[str, str]) -> None:
-    """The search begins with a way of 1 ms each; order and market meet as they did where the two ways have the right sum."""
-    folder = lived(tmp_path / "s", wire_ms=wire_ms, fees=fees)
+def test_latency_and_fees_of_the_venue_are_found(tmp_path: Path, wire_ms: float, fees: tuple[str, str]) -> None:
+    """Start the search at 1 ms each way.
+
+    Orders and market meet as recorded if the two latencies have the right sum.
+    """
+    folder = record_session(tmp_path / "s", wire_ms=wire_ms, fees=fees)
     found = fidelity(folder, settings={"request_ms": "1", "feed_ms": "1"})
-    assert found.begun.cost > found.best.cost
+    assert found.initial.cost > found.best.cost
     assert found.best.agree == found.best.orders > 50
     assert found.best.model.request_ns / MILLISECOND_NS + 1 == pytest.approx(2 * wire_ms, rel=0.15)
     assert found.best.model.fee_maker == fees[0]
@@ -36,8 +41,8 @@ def test_the_way_to_the_venue_and_its_fees_are_found(tmp_path: Path, wire_ms: fl
     )  # the market was at the venue so much earlier than the model has it
 
 
-def test_the_command_says_how_near_and_what_to_use(tmp_path: Path) -> None:
-    folder = lived(tmp_path / "s", wire_ms=2, venue_ms=1)
+def test_the_command_reports_the_best_model(tmp_path: Path) -> None:
+    folder = record_session(tmp_path / "s", wire_ms=2, venue_ms=1)
     told = CliRunner().invoke(main, ["fidelity", str(folder)])
     assert told.exit_code == 0, told.output
     lines = told.output.splitlines()
@@ -48,7 +53,7 @@ def test_the_command_says_how_near_and_what_to_use(tmp_path: Path) -> None:
     assert found["best"]["agree"] == found["best"]["orders"]
 
 
-def test_without_an_order_there_is_nothing_to_compare(tmp_path: Path) -> None:
+def test_a_session_without_orders_is_one_clear_line(tmp_path: Path) -> None:
     venue = VirtualVenue(seed=3)
     VirtualSession(venue, tmp_path / "s").run(1).stop()
     told = CliRunner().invoke(main, ["fidelity", str(tmp_path / "s")])
@@ -56,8 +61,8 @@ def test_without_an_order_there_is_nothing_to_compare(tmp_path: Path) -> None:
     assert "sent no order" in told.output
 
 
-def test_a_way_that_ends_behind_the_session_is_tried_like_others(tmp_path: Path) -> None:
-    """The last orders of a short session are with the model only after its last record."""
-    found = fidelity(lived(tmp_path / "s", wire_ms=2), settings={"request_ms": "60000"})
-    assert found.begun.model.request_ns == 60_000 * MILLISECOND_NS
-    assert found.best.cost < found.begun.cost
+def test_a_latency_beyond_the_session_end_is_compared(tmp_path: Path) -> None:
+    """Let the last orders of a short session reach the model after its last record."""
+    found = fidelity(record_session(tmp_path / "s", wire_ms=2), settings={"request_ms": "60000"})
+    assert found.initial.model.request_ns == 60_000 * MILLISECOND_NS
+    assert found.best.cost < found.initial.cost

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from by_hand import HAND, ByHand, report, shown, trade
 
-from analysis.record_text import what
 from analysis.sql_session import connect
 from engine.facts import NewOrder
 from engine.lifecycle import Status
@@ -18,7 +17,8 @@ from engine.model import OrderType, Side
 from engine.order_terms import ForeignTerms, LimitTerms, PostOnlyTerms
 from journal.record import Kind
 from journal.writer import JournalWriter
-from replay.state_report import belief
+from replay.record_text import describe
+from replay.state_report import describe_state
 
 D = Decimal
 QUIET = {"orders": 0}
@@ -45,7 +45,7 @@ def listed(kind: str, side: str, price: str, stop: str, **fields: Any) -> dict[s
 
 def adopted(hand: ByHand) -> str:
     """Return the text of the record that adopts an order."""
-    [text] = [what(r) for r in hand.records if r.kind is Kind.FACT and '"order_adopted"' in (r.body or "")]
+    [text] = [describe(r) for r in hand.records if r.kind is Kind.FACT and '"order_adopted"' in (r.body or "")]
     return text
 
 
@@ -144,7 +144,7 @@ def test_ask_and_sql_show_the_venues_type_and_stop_price(tmp_path: Path) -> None
         writer.close()
         rows = connect(folder).execute("SELECT origin, type, venue_type, price, stop_price FROM orders").fetchall()
         assert rows == [(origin, "FOREIGN", "STOP_LOSS", None, D(88))]
-        [held] = belief(hand.sequencer.kernel, hand.state, hand.records[-1])["orders"]
+        [held] = describe_state(hand.sequencer.kernel, hand.state, hand.records[-1])["orders"]
         assert (held["type"], held["venue_type"], held["price"], held["stop_price"]) == (
             "FOREIGN",
             "STOP_LOSS",

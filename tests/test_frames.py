@@ -9,7 +9,7 @@ from engine.apply.batch import Batch
 from engine.kernel import kernel_of
 from engine.session_record import EngineSettings
 from journal.record import Kind, Record
-from replay.replay import runs_of_frames
+from replay.replay import group_frames
 from verbatim.strategy_files import read_strategy
 from verbatim.testing import VirtualSession, VirtualVenue
 
@@ -35,7 +35,7 @@ def test_any_cut_into_runs_gives_the_same(recorded: list[Record], size: int) -> 
     one, many = kernel.begin(recorded[0]), kernel.begin(recorded[0])
     assert kernel.open_session(many, recorded[0]) == kernel.open_session(one, recorded[0])
     checked = 0
-    for run in runs_of_frames(iter(recorded[1:])):
+    for run in group_frames(iter(recorded[1:])):
         if run[0].kind not in (Kind.FEED, Kind.BROKER, Kind.LINK, Kind.TIMER, Kind.COMMAND):
             continue
         outputs = [output for record in run for output in kernel.step(one, Batch((record,))).outputs]

@@ -2,7 +2,11 @@
 
 import ast
 import gc
+import re
+import tomllib
+from collections.abc import Iterator
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import get_args
 
@@ -24,6 +28,40 @@ ARROWS = {
     "replay": {"engine", "journal"},
     "analysis": {"replay", "engine", "journal"},
     "verbatim": {"analysis", "replay", "engine", "engine.live", "journal"},
+}
+# the same inside engine/, by package and by module at its root: first the values that every package may import
+VALUE_ARROWS: dict[str, set[str]] = {
+    "errors": set(),
+    "gc_tuning": set(),
+    "lifecycle": set(),
+    "mode_reasons": set(),
+    "model": set(),
+    "money": set(),
+    "requests": set(),
+    "timer_names": set(),
+    "contracts": {"model", "money"},
+    "events": {"model", "order_terms"},
+    "order_terms": {"model", "money"},
+    "session_record": {"model"},
+    "facts": {"lifecycle", "mode_reasons", "model", "order_terms"},
+    "bodies": {"facts", "requests"},
+    "record_codec": {"bodies", "facts", "requests"},
+}
+ENGINE_ARROWS: dict[str, set[str]] = {
+    "market": set(),
+    "state": {"market"},
+    "venues": {"market", "state"},  # a rate model reads budgets
+    "risk": {"state"},
+    "step_context": {"market", "state"},
+    "execution": {"risk", "state", "step_context", "venues"},
+    "strategy": {"market", "risk", "state", "step_context"},
+    "session_context": {"execution", "market", "risk", "state", "strategy", "venues"},
+    "apply": {"market", "session_context", "state", "venues"},  # no strategy: those run after it
+    "handlers": {"apply", "execution", "market", "risk", "session_context", "state", "step_context", "strategy"},
+    "kernel": {"apply", "handlers", "session_context", "state", "step_context", "strategy"},
+    "sequencer": {"apply", "kernel", "state", "step_context"},
+    "sim": {"market", "sequencer", "state", "step_context", "venues"},
+    "live": {"kernel", "sequencer", "session_context", "sim", "state", "step_context", "venues"},
 }
 CORE_BANS = {
     "asyncio",
@@ -100,6 +138,53 @@ def test_imports_run_one_way(path: Path) -> None:
     assert not wrong, f"{path.relative_to(ROOT)} may not import {sorted(wrong)}"
 
 
+def unit_of(module: str) -> str:
+    """Return the package or root module of engine/ that a dotted name belongs to; "" for engine itself."""
+    return [*module.split("."), ""][1]
+
+
+def engine_imports(path: Path) -> set[str]:
+    """Return the packages and root modules of engine/ that a file of engine/ imports, save for its own."""
+    own = unit_of(".".join(path.relative_to(ROOT).with_suffix("").parts))
+    units = {unit_of(target) for target in imports(path) if top(target) == "engine"}
+    return units & {*VALUE_ARROWS, *ENGINE_ARROWS} - {own}
+
+
+def wrong_arrows(path: Path) -> set[str]:
+    """Return the units of engine/ that a file imports and may not."""
+    own = unit_of(".".join(path.relative_to(ROOT).with_suffix("").parts))
+    allowed_units = VALUE_ARROWS[own] if own in VALUE_ARROWS else ENGINE_ARROWS[own] | VALUE_ARROWS.keys()
+    return engine_imports(path) - allowed_units
+
+
+ENGINE_FILES = [path for path in sources("engine") if path != ROOT / "engine" / "__init__.py"]
+
+
+@pytest.mark.parametrize("path", ENGINE_FILES, ids=str)
+def test_imports_inside_the_engine_run_one_way(path: Path) -> None:
+    wrong = wrong_arrows(path)
+    assert not wrong, f"{path.relative_to(ROOT)} may not import engine.{', engine.'.join(sorted(wrong))}"
+
+
+def test_a_wrong_arrow_inside_the_engine_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Strategies are run after `apply`, so apply/ must not know them."""
+    file = tmp_path / "engine" / "apply" / "inputs.py"
+    file.parent.mkdir(parents=True)
+    file.write_text("from engine.market import layout\nfrom engine.strategy.runner import StrategyRunner\n")
+    monkeypatch.setitem(globals(), "ROOT", tmp_path)
+    assert wrong_arrows(file) == {"strategy"}
+
+
+def test_the_arrows_inside_the_engine_have_no_cycle_and_name_every_unit() -> None:
+    arrows = {**VALUE_ARROWS, **{unit: to | VALUE_ARROWS.keys() for unit, to in ENGINE_ARROWS.items()}}
+    assert {unit_of(".".join(path.relative_to(ROOT).with_suffix("").parts)) for path in ENGINE_FILES} == arrows.keys()
+    open_units = set(arrows)
+    while open_units:
+        lowest = {unit for unit in open_units if not arrows[unit] & open_units}
+        assert lowest, f"a cycle among {sorted(open_units)}"
+        open_units -= lowest
+
+
 @pytest.mark.parametrize("path", [path for path in sources("engine") if room(path) == "engine"], ids=str)
 def test_the_core_reaches_for_no_clock_socket_or_file(path: Path) -> None:
     name = str(path.relative_to(ROOT))
@@ -113,14 +198,81 @@ def test_the_core_reaches_for_no_clock_socket_or_file(path: Path) -> None:
     assert not calls & {"open", "input", "id"}, f"{name} calls {sorted(calls & {'open', 'input', 'id'})}"
 
 
-def test_only_the_market_needs_the_compiler() -> None:
-    wrong = [
+def test_one_file_imports_the_compiler() -> None:
+    found = [
         str(path.relative_to(ROOT))
         for package in PACKAGES
         for path in sources(package)
-        if any(top(target) == "numba" for target in imports(path)) and "market" not in path.parts
+        if any(top(target) == "numba" for target in imports(path))
     ]
-    assert not wrong
+    assert found == ["engine/market/jit.py"]
+
+
+# Words of one venue: names, paths, headers and messages
+VENUE_WORDS = re.compile(
+    r"(?i)binance|kraken|bybit|okx|coinbase|hyperliquid|paper_(usdm|coinm)|x-mbx|/(d?api|fapi|ws-api)/v|lastUpdateId|bookTicker|executionReport"
+)
+VENUE_FOLDERS = (
+    "engine/venues/",
+    "engine/sim/",  # the simulated venue speaks one protocol, and its files say whose
+    "journal/importing/",  # formats of other programs
+)
+VENUE_WORDS_SPARED = {
+    "engine/live/logs.py": "redacts one header that is not named like a secret",
+    "engine/live/venue_main.py": "runs the simulated venue, and says which captures it cannot play",
+    "engine/live/venue_server.py": "serves the simulated venue, and names its endpoints to a client that missed them",
+    "engine/session_record.py": "the venue of a SESSION record that names none",
+    "replay/resim/model_run.py": "asks the simulated venue for its instruments",
+    "replay/resim/sim_setup.py": "sets the simulated venue up",
+    "verbatim/commands/record.py": "the default of --venue",
+    "verbatim/config.py": "the default of venue.name",
+    "verbatim/testing.py": "runs the simulated venue in virtual time",
+}
+
+
+def _code_words(path: Path) -> Iterator[str]:
+    """Names, imports and texts of a file; no comments, and no docstrings, which may cite a fact sheet."""
+    tree = parsed(path)
+    documents = {
+        id(node.body[0].value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+        and node.body
+        and isinstance(node.body[0], ast.Expr)
+    }
+    for node in ast.walk(tree):
+        match node:
+            case ast.Constant(value=str() | bytes() as text) if id(node) not in documents:
+                yield text if isinstance(text, str) else text.decode("latin-1")
+            case ast.Name(id=name) | ast.Attribute(attr=name) | ast.alias(name=name) | ast.keyword(arg=str() as name):
+                yield name
+            case ast.ImportFrom(module=str() as name):
+                yield name
+
+
+def test_only_its_folder_knows_a_venue() -> None:
+    """A venue is one folder: the shell, the core, replay, SQL views and texts ask the venue object."""
+    found = {}
+    for package in PACKAGES:
+        for path in sources(package):
+            name = str(path.relative_to(ROOT))
+            words = {word for word in _code_words(path) if VENUE_WORDS.search(word)}
+            if words and not name.startswith(VENUE_FOLDERS):
+                found[name] = sorted(words)
+    assert found.keys() - VENUE_WORDS_SPARED.keys() == set(), found
+    assert VENUE_WORDS_SPARED.keys() - found.keys() == set(), "an exception that is no longer needed"
+    views = [path.name for path in (ROOT / "analysis/sql").glob("*.sql") if VENUE_WORDS.search(path.read_text())]
+    assert not views
+
+
+def test_venues_are_found_by_their_announcement_alone() -> None:
+    """No list of ours: pyproject.toml announces each folder that is a venue, and each announced class is in its folder."""
+    announced = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"]["verbatim.venues"]
+    folders = {path.parent.name for path in (ROOT / "engine/venues").glob("*/__init__.py")} - {"binance_common"}
+    assert {value.partition(":")[0].rpartition(".")[2] for value in announced.values()} == folders
+    for name, value in announced.items():
+        module, _, cls = value.partition(":")
+        assert getattr(import_module(module), cls).name == name
 
 
 def test_every_change_has_a_claimant() -> None:

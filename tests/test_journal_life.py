@@ -438,10 +438,10 @@ def test_an_export_can_be_of_some_records(tmp_path: Path) -> None:
     assert seqs("--kinds", "session,note") == [0]
     assert seqs("--sources", "m,n", "--from", 59) == [59]
     assert seqs("--sources", "n") == []
-    assert "is no moment of the session" in output_of(
+    assert "is not a moment of the session" in output_of(
         verbatim("export", session, tmp_path / "x.csv", "--from", 60), BAD_INPUT
     )
-    assert "nothing lies between" in output_of(
+    assert "no record is between" in output_of(
         verbatim("export", session, tmp_path / "x.csv", "--from", 9, "--to", 8), BAD_INPUT
     )
 

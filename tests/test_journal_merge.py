@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from analysis.sql_session import connect, rows
+from analysis.sql_session import connect, query_rows
 from journal.checksums import CHECKSUMS
 from journal.disk import RealDisk
 from journal.errors import DamagedJournalError, JournalFailedError, JournalLockedError
@@ -58,7 +58,7 @@ def test_a_merged_journal_is_the_same_records_under_the_same_root(tmp_path: Path
         assert journal.seq_at(815) == 81
     assert follower.poll() == RECORDS[50:]
     assert follower.ended
-    assert rows(connect(tmp_path / "s"), "SELECT count(*), sum(seq) FROM records") == [(120, sum(range(120)))]
+    assert query_rows(connect(tmp_path / "s"), "SELECT count(*), sum(seq) FROM records") == [(120, sum(range(120)))]
     assert merge(tmp_path / "s").before == 1
     assert recover(tmp_path / "s").chain == before.chain
 
@@ -132,9 +132,9 @@ def test_sql_and_readers_see_no_record_twice_after_an_interrupted_merge(tmp_path
     for name, data in small.items():
         if name != "000000000000.parquet":
             (tmp_path / "s" / name).write_bytes(data)
-    assert rows(connect(tmp_path / "s"), "SELECT count(*), count(DISTINCT seq) FROM records") == [(120, 120)]
+    assert query_rows(connect(tmp_path / "s"), "SELECT count(*), count(DISTINCT seq) FROM records") == [(120, 120)]
     (tmp_path / "s" / "0000000000005.parquet").write_bytes(small["000000000000.parquet"])  # not how a segment is named
-    assert rows(connect(tmp_path / "s"), "SELECT count(*) FROM records") == [(120,)]
+    assert query_rows(connect(tmp_path / "s"), "SELECT count(*) FROM records") == [(120,)]
 
 
 def test_a_follower_continues_in_segments_merged_meanwhile(tmp_path: Path) -> None:

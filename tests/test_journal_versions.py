@@ -11,7 +11,7 @@ import msgspec
 import pyarrow.parquet as pq
 import pytest
 
-from analysis.sql_session import connect, rows
+from analysis.sql_session import connect, query_rows
 from journal import footer
 from journal.errors import DamagedJournalError
 from journal.footer import SCHEMA_VERSION, UPCASTS, Footer
@@ -40,7 +40,7 @@ def test_a_golden_journal_is_read_verified_and_replayed(version: int) -> None:
     assert report.chain.startswith(root)
     assert recover(folder).sealed_now == 0
     assert [record.seq for record in Journal.open(folder).records()] == list(range(count))
-    assert rows(connect(folder), "SELECT count(*) FROM records") == [(count,)]
+    assert query_rows(connect(folder), "SELECT count(*) FROM records") == [(count,)]
     assert replay_session(folder).identical
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 

@@ -21,10 +21,11 @@ from engine.live.session_config import SessionConfig, StartError
 from engine.live.startup import open_session
 from engine.live.transport.selection import TransportProfile, make_sender, open_websocket
 from engine.live.transport.websocket import WebsocketClosedError
-from engine.market.market_state import warm
 from engine.record_codec import read_request
 from engine.session_record import SECOND_NS
-from engine.venues.binance_spot.signing import ApiKey, HttpMessage
+from engine.venues.binance_common.signer import ApiKey
+from engine.venues.binance_spot import BinanceSpot
+from engine.venues.signing import HttpMessage
 from journal.errors import JournalLockedError
 from journal.reader import Journal
 from journal.record import Kind, Record, canonical
@@ -32,6 +33,7 @@ from journal.writer import JournalWriter
 from replay.replay import replay_session
 from verbatim.demo import DemoOptions, demo_session, venue_process
 from verbatim.runner import run_session_config
+from verbatim.warmup import warm
 
 Ready = dict[str, Any]
 PROFILES = list(TransportProfile)
@@ -218,7 +220,8 @@ async def test_a_venue_that_is_not_there_or_trades_something_else(venue: Ready, 
 @pytest.mark.parametrize("profile", PROFILES)
 async def test_the_sender_distinguishes_the_ends_of_a_request(venue: Ready, profile: TransportProfile) -> None:
     """An answer, a cut after the request was processed, silence, and nothing sent: each proves something else."""
-    sender, clock = make_sender(profile, venue["listening"]), SessionClock.wall()
+    sender = make_sender(profile, venue["listening"], kept_headers=BinanceSpot.kept_headers)
+    clock = SessionClock.wall()
     ping = HttpMessage("GET", "/api/v3/time", ())
     answer = await sender.send(ping, timeout_s=5, clock=clock)
     assert (answer.outcome, answer.status) == ("answer", 200)

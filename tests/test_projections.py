@@ -14,7 +14,7 @@ from journal.reader import Journal
 from journal.record import Kind
 from journal.segments import SealedSegment
 from replay import projections
-from replay.projections import Projection, projection
+from replay.projections import Projection, load_projection
 from tests.replaying import sealed
 
 
@@ -45,9 +45,9 @@ def test_rows_are_those_of_the_messages_and_come_from_the_cache_the_second_time(
 ) -> None:
     wanted = one_by_one(*segment)
     assert len(np.unique(wanted[:, SEQ])) > 100
-    assert np.array_equal(rows_of(projection(*segment)), wanted)
-    monkeypatch.setattr(projections, "decoded", None)
-    again = projection(*segment)
+    assert np.array_equal(rows_of(load_projection(*segment)), wanted)
+    monkeypatch.setattr(projections, "decode_frames", None)
+    again = load_projection(*segment)
     assert np.array_equal(rows_of(again), wanted)
     assert np.array_equal(again.ends - 1, np.flatnonzero(wanted[:, LAST]))
     assert np.array_equal(again.seqs, np.unique(wanted[:, SEQ]))
@@ -60,7 +60,7 @@ def test_blocks_hold_whole_records_and_any_part_is_that_of_the_whole(
     monkeypatch.setattr(projections, "BLOCK_ROWS", block_rows)
     wanted = one_by_one(*segment)
     ends = np.flatnonzero(wanted[:, LAST]) + 1
-    for found in (projection(*segment), projection(*segment)):  # made, and from the cache
+    for found in (load_projection(*segment), load_projection(*segment)):  # made, and from the cache
         for first, last in ((0, len(ends)), (0, 1), (3, 4), (5, 90), (len(ends) - 1, len(ends)), (7, 7)):
             begin = int(ends[first - 1]) if first else 0
             parts = [(rows, ends + 0) for rows, ends in found.rows(first, last)]
@@ -78,22 +78,20 @@ def test_a_damaged_cache_and_one_of_something_else_are_as_if_they_were_not_there
     segment: tuple[SealedSegment, SessionContext],
 ) -> None:
     found, program = segment
-    wanted = rows_of(projection(found, program))
+    wanted = rows_of(load_projection(found, program))
     (path,) = found.path.parent.glob("rows-*.cache")
     whole = path.read_bytes()
     for at in (0, 5, 40, len(whole) // 2, len(whole) - 1):
         damaged = bytearray(whole)
         damaged[at] ^= 1
         path.write_bytes(damaged)
-        assert np.array_equal(rows_of(projection(found, program)), wanted), at
+        assert np.array_equal(rows_of(load_projection(found, program)), wanted), at
         assert path.read_bytes() == whole  # and was made anew
     path.write_bytes(whole[:50])
-    assert np.array_equal(rows_of(projection(found, program)), wanted)
-    coarser = tuple(
-        msgspec.structs.replace(each, tick_size=each.tick_size * 10) for each in program.session.instruments
-    )
-    other = SessionContext(msgspec.structs.replace(program.session, instruments=coarser), {})
-    projection(found, other)
+    assert np.array_equal(rows_of(load_projection(found, program)), wanted)
+    coarser = tuple(msgspec.structs.replace(each, tick_size=each.tick_size * 10) for each in program.body.instruments)
+    other = SessionContext(msgspec.structs.replace(program.body, instruments=coarser), {})
+    load_projection(found, other)
     assert path.read_bytes() != whole
 
 

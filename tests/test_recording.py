@@ -13,10 +13,9 @@ import pytest
 import trio
 from click.testing import CliRunner
 
-from analysis.sql_session import connect, rows
+from analysis.sql_session import connect, query_rows
 from engine.live.session_config import SessionConfig, StartError
 from engine.live.session_status import SessionStatus, Summary
-from engine.market.market_state import warm
 from engine.record_codec import read_link, read_request
 from engine.session_record import SECOND_NS, read_session
 from engine.sim.binance.connections import Sent
@@ -32,8 +31,10 @@ from verbatim.commands.record import command
 from verbatim.config import make_config, recording_config
 from verbatim.demo import venue_process
 from verbatim.recorder import HOUR_NS, Recorder, roll_due_ns
+from verbatim.warmup import warm
 
 Ready = dict[str, Any]
+FRAMES_S_MAX = 10.0
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -90,8 +91,14 @@ class Recording:
             await self.until(lambda status: status.mode == "running")
             await script()
             await ask({"listening": self.config.venue.rest}, "/sim/faults", "POST", json=silence(60_000))
-            await trio.sleep(0.2)
+            await self._wait_for_sent_frames()
             self.recorder.end()
+
+    async def _wait_for_sent_frames(self) -> None:
+        """Wait until every frame that the venue has sent is in a journal."""
+        sent = sum(tally["frames"] for tally in await ask({"listening": self.config.venue.rest}, "/sim/sent"))
+        journals = self.config.journals
+        await until(lambda: sum(tally.frames for tally in recorded_frames(journals)) >= sent, FRAMES_S_MAX)
 
 
 def silence(ms: int) -> dict[str, Any]:
@@ -121,7 +128,7 @@ def recorded_frames(journals: Path) -> list[Sent]:
 def gaps_of(journals: Path) -> list[tuple[Any, ...]]:
     folders = [found.path for found in list_sessions(journals)]
     query = "SELECT session, stream, reason, from_ns, to_ns, from_seq, to_seq, last_id, first_id, missing FROM gaps"
-    return rows(connect(folders), query)
+    return query_rows(connect(folders), query)
 
 
 def assert_nothing_is_signed(records: list[Record]) -> None:

@@ -1,4 +1,4 @@
-"""Versions against recorded sessions: what changed, what it came to, wherever and however often the work is done."""
+"""Versions on recorded sessions: changed decisions and figures, wherever and however often the work is done."""
 
 import json
 import os
@@ -12,15 +12,15 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from replaying import QUOTER, git, sealed_anew, session
+from replaying import QUOTER, git, reseal, session
 
 from engine.session_record import read_session
 from journal.disk import FileReader
 from journal.frames import FrameWalk
 from journal.reader import Journal
-from replay.study.performance import tally_of
-from replay.study.regress import Job, key_of, rows, work
-from replay.study.workers import WorkFailedError, spread
+from replay.study.performance import session_performance
+from replay.study.regress import Job, job_key, regress_rows, run_job
+from replay.study.workers import WorkFailedError, run_jobs
 from verbatim.cli import main
 from verbatim.strategy_files import read_strategy
 from verbatim.testing import VirtualSession, VirtualVenue
@@ -28,7 +28,7 @@ from verbatim.testing import VirtualSession, VirtualVenue
 
 @pytest.fixture(scope="module")
 def journals(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two days that were lived."""
+    """Return two sessions that traded."""
     root = tmp_path_factory.mktemp("days") / "journals"
     root.mkdir()
     for at, seconds in enumerate((4, 6)):
@@ -49,9 +49,9 @@ def regress(journals: Path, *words: object, code: int = 0) -> str:
     )
 
 
-def test_a_tally_counts_fills_and_not_questions_about_them(journals: Path) -> None:
+def test_performance_counts_fills_and_no_fill_queries(journals: Path) -> None:
     for folder in journals.iterdir():
-        found = tally_of(folder)
+        found = session_performance(folder)
         assert found.fills == len(json.loads(verbatim("sql", folder, "SELECT * FROM fills", "--json")))
         assert found.placed > found.fills > 0
         assert found.maker_fills <= found.fills
@@ -64,7 +64,7 @@ def test_a_version_that_decides_the_same_changes_nothing(journals: Path, tmp_pat
     assert told.splitlines()[-1] == "regress: no version changed a decision"
 
 
-def test_versions_are_held_against_what_was_recorded(journals: Path, tmp_path: Path) -> None:
+def test_versions_are_compared_with_the_record(journals: Path, tmp_path: Path) -> None:
     shy = tmp_path / "shy.py"
     shy.write_text(QUOTER.replace("quote.bid,", 'quote.bid - Decimal("5"),'))
     broken = tmp_path / "broken.py"
@@ -83,7 +83,7 @@ def test_versions_are_held_against_what_was_recorded(journals: Path, tmp_path: P
     assert "+ BUY 0.002 BTCUSDT at" in page
 
 
-def test_a_version_is_a_file_as_git_has_it(journals: Path, tmp_path: Path) -> None:
+def test_a_version_may_be_a_git_revision(journals: Path, tmp_path: Path) -> None:
     path = tmp_path / "quoter.py"
     path.write_text(QUOTER)
 
@@ -98,7 +98,7 @@ def test_a_version_is_a_file_as_git_has_it(journals: Path, tmp_path: Path) -> No
     assert "git has no strategy at 'v9'" in regress(journals, "--version", f"{path}@v9", code=3)
 
 
-def test_bisect_finds_the_commit_that_changed_what_is_decided(journals: Path, tmp_path: Path) -> None:
+def test_bisect_finds_the_commit_that_changed_decisions(journals: Path, tmp_path: Path) -> None:
     path = tmp_path / "quoter.py"
 
     git(tmp_path, "init", "-q")
@@ -116,22 +116,22 @@ def test_bisect_finds_the_commit_that_changed_what_is_decided(journals: Path, tm
     assert "bad revision" in verbatim(*words, "--bad", "v9", code=3)
 
 
-def test_results_are_kept_by_what_they_follow_from(journals: Path, tmp_path: Path) -> None:
+def test_results_are_cached_by_all_their_inputs(journals: Path, tmp_path: Path) -> None:
     kept = tmp_path / "kept"
     body = read_session(Journal.open(journals / "20260101T000000Z-aaaaaaab").session_record().body or "")
-    job = Job(version="a", folder=journals / "20260101T000000Z-aaaaaaab", body=body, modelled=True, kept_in=kept)
-    first = work(job)
+    job = Job(version="a", folder=journals / "20260101T000000Z-aaaaaaab", body=body, modelled=True, cache_folder=kept)
+    first = run_job(job)
     (path,) = kept.iterdir()
-    assert work(job) == first
-    path.write_bytes(path.read_bytes()[:100])  # cut short by whatever
-    assert work(job) == first
-    other = Job(version="a", folder=job.folder, body=body, modelled=True, kept_in=kept, balances={"USDT": "1"})
-    work(other)
+    assert run_job(job) == first
+    path.write_bytes(path.read_bytes()[:100])  # cut short, as by a crash
+    assert run_job(job) == first
+    other = Job(version="a", folder=job.folder, body=body, modelled=True, cache_folder=kept, balances={"USDT": "1"})
+    run_job(other)
     assert len(list(kept.iterdir())) == 2
 
 
 def kill_once(path: Path) -> int:
-    """Stands for a worker that something killed: it leaves a mark, so that the next try goes well."""
+    """Act as a worker that is killed: it leaves a mark, so that the next attempt succeeds."""
     if not path.exists():
         path.touch()
         os.kill(os.getpid(), signal.SIGKILL)
@@ -143,16 +143,16 @@ def kill_always(_path: Path) -> int:
     return 0
 
 
-def test_what_a_killed_worker_had_in_hand_is_done_again(tmp_path: Path) -> None:
+def test_the_job_of_a_killed_worker_runs_again(tmp_path: Path) -> None:
     jobs = [tmp_path / name for name in ("a", "b", "c")]
     for path in jobs[1:]:
         path.touch()
-    assert spread(kill_once, jobs, workers=2) == [7, 7, 7]
+    assert run_jobs(kill_once, jobs, workers=2) == [7, 7, 7]
     with pytest.raises(WorkFailedError, match="jobs ended with their worker killed"):
-        spread(kill_always, jobs, workers=2)
+        run_jobs(kill_always, jobs, workers=2)
 
 
-def test_the_spread_changes_nothing(journals: Path) -> None:
+def test_the_number_of_workers_changes_no_result(journals: Path) -> None:
     folders = sorted(journals.iterdir())
     jobs = []
     for folder in folders:
@@ -161,13 +161,13 @@ def test_the_spread_changes_nothing(journals: Path) -> None:
             Job(version="lived", folder=folder, body=None),
             Job(version="modelled", folder=folder, body=body, modelled=True),
         ]
-    alone, together = (rows(jobs, spread(work, jobs, workers=count)) for count in (1, 2))
+    alone, together = (regress_rows(jobs, run_jobs(run_job, jobs, workers=count)) for count in (1, 2))
     assert alone == together
     assert [len(row.changed) for row in alone if row.version == "lived"] == [0, 0]
 
 
 @pytest.mark.parametrize("on", ["ray://here:1", "dask://127.0.0.1:1"])
-def test_work_that_can_go_nowhere_is_one_line(journals: Path, on: str) -> None:
+def test_an_unreachable_cluster_is_one_clear_line(journals: Path, on: str) -> None:
     told = regress(journals, "--on", on, "--variant", "strategy.quoter.size=0.002", code=4)
     assert len(told.splitlines()) == 1
 
@@ -177,7 +177,7 @@ def test_work_that_can_go_nowhere_is_one_line(journals: Path, on: str) -> None:
 
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
-    """A scheduler and two workers, processes of their own."""
+    """Start a scheduler and two workers in their own processes."""
     where = tmp_path / "scheduler.json"
 
     def start(module: str, *words: str) -> subprocess.Popen[bytes]:
@@ -201,7 +201,7 @@ def cluster(tmp_path: Path) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]
             process.wait()
 
 
-def test_two_workers_of_a_cluster_one_of_them_killed_give_what_one_process_gives(
+def test_a_cluster_with_a_killed_worker_gives_the_results_of_one_process(
     journals: Path, cluster: tuple[str, list[subprocess.Popen[bytes]]]
 ) -> None:
     address, workers = cluster
@@ -218,12 +218,12 @@ def test_two_workers_of_a_cluster_one_of_them_killed_give_what_one_process_gives
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Dask's own, on a connection that was cut
-        assert spread(work, jobs, on=address, told=kill_one) == spread(work, jobs, workers=1)
+        assert run_jobs(run_job, jobs, on=address, on_job_done=kill_one) == run_jobs(run_job, jobs, workers=1)
     assert killed
     assert killed[0] < len(jobs)
 
 
-def test_what_cannot_be_held_against_anything_is_said(journals: Path, tmp_path: Path) -> None:
+def test_sessions_without_a_baseline_are_refused(journals: Path, tmp_path: Path) -> None:
     assert "--version FILE or --variant" in regress(journals, code=2)
     assert "there is no folder" in regress(
         journals, "--variant", "strategy.quoter.size=1", "--report", tmp_path / "no" / "r.html", code=2
@@ -232,20 +232,20 @@ def test_what_cannot_be_held_against_anything_is_said(journals: Path, tmp_path: 
     recording.parent.mkdir()
     VirtualSession(VirtualVenue(seed=3), recording, session="rrrrrrrr").run(1).stop()
     words = ("regress", "rrrrrrrr", "--journals", recording.parent, "--trust-code", "--workers", 1)
-    assert "ran no strategy, so there is nothing to vary" in verbatim(
+    assert "ran no strategy, so it has no settings to vary" in verbatim(
         *words, "--variant", "strategy.quoter.size=3", code=3
     )
 
 
-def test_kept_results_know_what_is_not_sealed(tmp_path: Path) -> None:
+def test_cached_results_depend_on_unsealed_records(tmp_path: Path) -> None:
     session(tmp_path / "one", seconds=2).kill()
-    other = sealed_anew(tmp_path / "one", tmp_path / "sealed")
-    assert key_of(Job(version="", folder=tmp_path / "one", body=None)) != key_of(
+    other = reseal(tmp_path / "one", tmp_path / "sealed")
+    assert job_key(Job(version="", folder=tmp_path / "one", body=None)) != job_key(
         Job(version="", folder=other, body=None)
     )
     opened = next((tmp_path / "one").glob("*.open"))
-    before = key_of(Job(version="", folder=tmp_path / "one", body=None))
+    before = job_key(Job(version="", folder=tmp_path / "one", body=None))
     with FileReader(opened) as reading:
         *_, last, _ = [frame.end for frame in FrameWalk(reading, 0)]
     opened.write_bytes(opened.read_bytes()[:last])
-    assert key_of(Job(version="", folder=tmp_path / "one", body=None)) != before
+    assert job_key(Job(version="", folder=tmp_path / "one", body=None)) != before

@@ -1,4 +1,4 @@
-"""Sessions that lie on object storage: each is fetched once, whole or not at all, and what comes of it is what comes of it at home."""
+"""Sessions on object storage: each is fetched once, whole or not at all, and gives the results of the local session."""
 
 import json
 import multiprocessing
@@ -15,16 +15,16 @@ from journal import archive as archiving
 from journal.archive_cache import cache_folder, cached_copy
 from journal.archive_location import open_location
 from journal.errors import DamagedArchiveError
-from replay.study.regress import Job, key_of, rows
-from replay.study.versions import ArchivedJob, Version, VersionRequest, jobs_on, work
-from replay.study.workers import spread
+from replay.study.regress import Job, job_key, regress_rows
+from replay.study.versions import ArchivedJob, Version, VersionRequest, jobs_for_session, run_any_job
+from replay.study.workers import run_jobs
 from verbatim.cli import main
 from verbatim.testing import VirtualSession, VirtualVenue
 
 
 @pytest.fixture(scope="module")
 def days(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Two that traded, and one that only recorded."""
+    """Return two sessions that traded, and one that only recorded."""
     root = tmp_path_factory.mktemp("days") / "journals"
     root.mkdir()
     folders = [root / f"2026010{at + 1}T000000Z-aaaaaaa{'bcd'[at]}" for at in range(3)]
@@ -36,7 +36,7 @@ def days(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 @pytest.fixture(scope="module")
 def bucket(days: list[Path]) -> Iterator[str]:
-    """Where they are archived, with %s for a session's folder."""
+    """Return the address of the archive, with %s for the folder of a session."""
     with s3_server() as query:
         for folder in days:
             archiving.archive(folder, open_location(f"s3://bucket/days?{query}"))
@@ -45,7 +45,7 @@ def bucket(days: list[Path]) -> Iterator[str]:
 
 @pytest.fixture(autouse=True)
 def copies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """This machine's, none yet."""
+    """Return the empty folder of local copies."""
     monkeypatch.setenv("VERBATIM_COPIES", str(tmp_path / "copies"))
     return cache_folder()
 
@@ -60,7 +60,7 @@ def whole(copies: Path) -> list[str]:
     return sorted(path.name for path in copies.glob("*/*") if path.is_dir())
 
 
-def test_two_processes_make_of_archived_sessions_what_one_makes_of_them_at_home(
+def test_archived_sessions_give_the_rows_of_local_ones(
     days: list[Path], bucket: str, tmp_path: Path, copies: Path
 ) -> None:
     shy = tmp_path / "shy.py"
@@ -78,7 +78,7 @@ def test_two_processes_make_of_archived_sessions_what_one_makes_of_them_at_home(
     assert whole(copies) == [day.name for day in days]
 
 
-def test_an_address_that_is_not_there_costs_no_other_its_own(days: list[Path], bucket: str, tmp_path: Path) -> None:
+def test_a_missing_address_stops_no_other_job(days: list[Path], bucket: str, tmp_path: Path) -> None:
     versions = [Version("recorded"), Version("strategy.quoter.size=0.002", settings={"strategy.quoter.size": "0.002"})]
     addresses = [
         bucket % days[0].name,
@@ -88,11 +88,11 @@ def test_an_address_that_is_not_there_costs_no_other_its_own(days: list[Path], b
     jobs = [
         ArchivedJob(version, address, VersionRequest(trust_code=True)) for address in addresses for version in versions
     ]
-    found = rows(jobs, spread(work, jobs, workers=2))
-    assert [bool(row.ended.error) for row in found] == [False, False, True, True, True, True]
-    assert "20260109T000000Z-zzzzzzzz has no manifest.json" in found[2].ended.error
+    found = regress_rows(jobs, run_jobs(run_any_job, jobs, workers=2))
+    assert [bool(row.outcome.error) for row in found] == [False, False, True, True, True, True]
+    assert "20260109T000000Z-zzzzzzzz has no manifest.json" in found[2].outcome.error
     assert (found[2].session, found[2].version) == ("20260109T000000Z-zzzzzzzz", "recorded")
-    assert "no-such-bucket" in found[4].ended.error
+    assert "no-such-bucket" in found[4].outcome.error
     told = verbatim(
         "regress",
         *addresses[:2],
@@ -108,19 +108,21 @@ def test_an_address_that_is_not_there_costs_no_other_its_own(days: list[Path], b
     assert "could not be run to the end everywhere" in told.splitlines()[-1]
 
 
-def test_code_of_an_archive_is_run_only_where_it_is_trusted(days: list[Path], bucket: str) -> None:
+def test_code_of_an_archive_needs_trust_code(days: list[Path], bucket: str) -> None:
     job = ArchivedJob(Version("recorded"), bucket % days[0].name, VersionRequest(modelled=True))
-    assert "--trust-code" in work(job).error
+    assert "--trust-code" in run_any_job(job).error
 
 
 def fetched(address: str) -> str:
     return str(cached_copy(address))
 
 
-def test_many_that_want_the_same_fetch_it_once(days: list[Path], bucket: str, copies: Path) -> None:
+def test_concurrent_jobs_fetch_a_session_once(days: list[Path], bucket: str, copies: Path) -> None:
     with multiprocessing.get_context("spawn").Pool(4) as pool:
         (folder,) = set(pool.map(fetched, [bucket % days[0].name] * 4, chunksize=1))
-    assert key_of(Job(version="", folder=Path(folder), body=None)) == key_of(Job(version="", folder=days[0], body=None))
+    assert job_key(Job(version="", folder=Path(folder), body=None)) == job_key(
+        Job(version="", folder=days[0], body=None)
+    )
     first = sorted(Path(folder).glob("*.parquet"))
     assert [path.read_bytes() for path in first] == [path.read_bytes() for path in sorted(days[0].glob("*.parquet"))]
     inodes = [path.stat().st_ino for path in first]
@@ -129,8 +131,8 @@ def test_many_that_want_the_same_fetch_it_once(days: list[Path], bucket: str, co
     assert whole(copies) == [days[0].name]
 
 
-def test_what_is_not_whole_is_never_under_its_name(days: list[Path], tmp_path: Path, copies: Path) -> None:
-    """A copy that was cut short is fetched anew; an archive that is damaged leaves none."""
+def test_an_incomplete_copy_never_has_the_name_of_its_session(days: list[Path], tmp_path: Path, copies: Path) -> None:
+    """Fetch an incomplete copy again; a damaged archive leaves no copy."""
     archiving.archive(days[0], open_location(str(tmp_path / "there")))
     address = f"file://{tmp_path}/there/{days[0].name}"
     segment = next(cached_copy(address).glob("*.parquet"))
@@ -152,21 +154,21 @@ def test_what_is_not_whole_is_never_under_its_name(days: list[Path], tmp_path: P
     assert whole(copies) == [days[0].name]
 
 
-def test_results_are_kept_by_the_session_wherever_it_lay(days: list[Path], bucket: str, tmp_path: Path) -> None:
-    asked = VersionRequest(trust_code=True, kept_in=tmp_path / "kept")
+def test_results_are_cached_by_session_and_not_by_address(days: list[Path], bucket: str, tmp_path: Path) -> None:
+    request = VersionRequest(trust_code=True, cache_folder=tmp_path / "kept")
     version = Version("strategy.quoter.size=0.002", settings={"strategy.quoter.size": "0.002"})
-    first = work(ArchivedJob(version, bucket % days[0].name, asked))
-    assert first.done
-    assert [first] == [work(job) for job in jobs_on(days[0], [version], asked, host="")]
+    first = run_any_job(ArchivedJob(version, bucket % days[0].name, request))
+    assert first.result
+    assert [first] == [run_any_job(job) for job in jobs_for_session(days[0], [version], request, host="")]
     assert len(list((tmp_path / "kept").iterdir())) == 1
     (tmp_path / "file").touch()
-    nowhere = VersionRequest(trust_code=True, kept_in=tmp_path / "file" / "kept")
-    assert work(ArchivedJob(version, bucket % days[0].name, nowhere)) == first, (
+    nowhere = VersionRequest(trust_code=True, cache_folder=tmp_path / "file" / "kept")
+    assert run_any_job(ArchivedJob(version, bucket % days[0].name, nowhere)) == first, (
         "a machine without that folder keeps nothing"
     )
 
 
-def test_resim_takes_an_address(days: list[Path], bucket: str, tmp_path: Path) -> None:
+def test_resim_accepts_an_address(days: list[Path], bucket: str, tmp_path: Path) -> None:
     words = ("--set", "strategy.quoter.size=0.002", "--no-journal", "--trust-code", "--journals", tmp_path)
     told = verbatim("resim", bucket % days[0].name, *words)
     assert told == verbatim("resim", days[0], *words)

@@ -1,4 +1,4 @@
-"""A session is repeated word for word; whatever was altered, in the code, the limits or the journal, is found and named."""
+"""A session is repeated exactly. A change in the code, the limits or the journal is found and reported."""
 
 import json
 import subprocess
@@ -12,9 +12,9 @@ from engine.session_record import RiskSettings, read_session
 from journal.reader import Journal
 from journal.record import Kind, canonical
 from journal.verify import verify
-from replay.overrides import UnknownOverrideError, in_place_of, parsed
-from replay.replay import UntrustedSourceError, Verdict, replay_session
-from tests.replaying import QUOTER, first_record, killed_in_its_second_frame, sealed, sealed_anew, session
+from replay.overrides import UnknownOverrideError, parse_settings, replacement_for
+from replay.replay import ReplayResult, UntrustedSourceError, replay_session
+from tests.replaying import QUOTER, first_record, killed_in_second_frame, reseal, sealed, session
 from verbatim.testing import from_sources
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -22,20 +22,20 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A session that traded, closed and sealed."""
+    """Return a session that traded, closed and was sealed."""
     return sealed(tmp_path_factory.mktemp("journals") / "s")
 
 
-def with_strategy(folder: Path, source: str) -> Verdict:
+def with_strategy(folder: Path, source: str) -> ReplayResult:
     recorded = read_session(Journal.open(folder).session_record().body or "")
-    new = in_place_of(recorded, from_sources({"quoter": source}, "quoter", "Quoter"))
+    new = replacement_for(recorded, from_sources({"quoter": source}, "quoter", "Quoter"))
     return replay_session(folder, strategies={new.name: new})
 
 
 # ---- the same ----------------------------------------------------------------------------------
 
 
-def test_a_session_is_repeated_word_for_word(folder: Path) -> None:
+def test_replay_repeats_a_closed_session_exactly(folder: Path) -> None:
     verdict = replay_session(folder)
     assert verdict.difference is None
     assert verdict.identical
@@ -46,14 +46,14 @@ def test_a_session_is_repeated_word_for_word(folder: Path) -> None:
     assert any(record.kind is Kind.REQUEST and record.key for record in Journal.open(folder).records()), "it traded"
 
 
-def test_a_session_still_open_is_repeated_too(tmp_path: Path) -> None:
+def test_replay_repeats_an_open_session(tmp_path: Path) -> None:
     killed = session(tmp_path / "s", seconds=3).kill()
     assert not Journal.open(killed).closed
     assert replay_session(killed).identical
 
 
-def test_a_replay_may_end_early(folder: Path) -> None:
-    """Also in the middle of a step, whose later outputs are then not missed."""
+def test_replay_ends_at_a_given_record(folder: Path) -> None:
+    """End in the middle of a step too: its later outputs are not missed."""
     intent = first_record(folder, lambda record: record.kind is Kind.INTENT)
     verdict = replay_session(folder, until=intent.seq)
     assert verdict.identical
@@ -63,8 +63,8 @@ def test_a_replay_may_end_early(folder: Path) -> None:
     assert by_time.records >= verdict.records
 
 
-def test_orders_left_on_their_way_are_opened_and_repeated(tmp_path: Path) -> None:
-    """A session that begins with the state of one that was killed."""
+def test_replay_restores_orders_of_a_killed_session(tmp_path: Path) -> None:
+    """Begin with the state of a session that was killed."""
     first = session(tmp_path / "a", seconds=2)
     first.kill()
     from verbatim.testing import VirtualSession
@@ -84,7 +84,7 @@ def test_orders_left_on_their_way_are_opened_and_repeated(tmp_path: Path) -> Non
 # ---- what a person changed ---------------------------------------------------------------------
 
 
-def test_one_changed_line_of_the_strategy_is_named_with_the_chain_that_led_there(folder: Path) -> None:
+def test_a_changed_strategy_line_is_reported_with_its_causes(folder: Path) -> None:
     verdict = with_strategy(
         folder, QUOTER.replace("Side.BUY, parameters.size, quote.bid", "Side.BUY, parameters.size * 2, quote.bid")
     )
@@ -104,11 +104,14 @@ def test_one_changed_line_of_the_strategy_is_named_with_the_chain_that_led_there
     assert difference.command.endswith(f"--until {intent.seq} --explain")
     text = verdict.text()
     assert text.endswith(f"\nreplay: differs at seq {intent.seq}")
-    assert "exact up to here; nothing is decided beyond" in text
+    assert "exact up to here; the replay ends because the venue's answers beyond are not recorded" in text
 
 
-def test_a_throttled_strategy_that_differs_in_its_state_is_named_with_the_quote_that_moved_it(folder: Path) -> None:
-    """No intent is at hand to say what it was decided on: the FACT of the state comes first, and its cause is a TIMER."""
+def test_a_changed_strategy_state_is_reported_with_its_quote(folder: Path) -> None:
+    """Report the FACT of the state, whose cause is a TIMER, with the quote that triggered the strategy.
+
+    No intent names that quote.
+    """
     verdict = with_strategy(folder, QUOTER.replace("state.quotes += 1", "state.quotes += 2"))
     difference = verdict.difference
     intent = first_record(folder, lambda record: record.kind is Kind.INTENT)
@@ -121,7 +124,7 @@ def test_a_throttled_strategy_that_differs_in_its_state_is_named_with_the_quote_
     assert int(difference.chain[2].split()[0]) == json.loads(intent.body or "")["because"]["quote_seq"]
 
 
-def test_one_risk_limit_is_named_at_the_verdict_that_it_turned(folder: Path) -> None:
+def test_a_changed_risk_limit_is_reported_at_the_first_changed_verdict(folder: Path) -> None:
     verdict = replay_session(folder, overrides={"risk.order_size_max": "0.0005"})
     first = first_record(folder, lambda record: record.kind is Kind.VERDICT)
     assert verdict.difference is not None
@@ -131,7 +134,7 @@ def test_one_risk_limit_is_named_at_the_verdict_that_it_turned(folder: Path) -> 
     assert verdict.changes == ("risk.order_size_max = 0.0005",)
 
 
-def test_a_parameter_can_be_set_and_a_limit_that_binds_nowhere_changes_nothing(folder: Path) -> None:
+def test_an_override_without_effect_replays_identically(folder: Path) -> None:
     assert not replay_session(folder, overrides={"strategy.quoter.size": "0.002"}).identical
     assert not replay_session(folder, overrides={"strategy.quoter.parameters.size": "0.002"}).identical, (
         "as in the TOML"
@@ -139,7 +142,7 @@ def test_a_parameter_can_be_set_and_a_limit_that_binds_nowhere_changes_nothing(f
     assert replay_session(folder, overrides={"risk.order_size_max": "1000"}).identical
 
 
-def test_another_cadence_is_found_at_the_first_timer(folder: Path) -> None:
+def test_a_changed_cadence_differs_at_the_first_timer(folder: Path) -> None:
     verdict = with_strategy(folder, QUOTER.replace("throttle_ms=100", "throttle_ms=150"))
     assert verdict.difference is not None
     assert "watch.quoter" in verdict.difference.what or "CHECKPOINT" in verdict.difference.what
@@ -150,38 +153,35 @@ def test_another_cadence_is_found_at_the_first_timer(folder: Path) -> None:
     [
         ("risk.order_sise_max=1", "unknown setting 'risk.order_sise_max'; known: market_slippage_max"),
         ("risk.order_size_max=much", "risk.order_size_max=much: Invalid decimal string"),
-        (
-            "colour=blue",
-            "'colour' cannot be set; what can: risk.NAME, rule.RULE.SETTING, engine.NAME, strategy.STRATEGY.PARAMETER",
-        ),
+        ("colour=blue", "'colour' cannot be set; use risk.NAME, rule.RULE.SETTING, engine.NAME or"),
         ("strategy.crosser.size=1", "'strategy.crosser.size': the session has no strategy 'crosser'; it has: quoter"),
         ("strategy.quoter.colour=1", "unknown parameter 'colour'; known: size"),
         ("risk.order_size_max=nan", "risk.order_size_max=nan: a number must be finite"),
         ("risk.position_max=-Infinity", "a number must be finite"),
         ("risk.position_max=-1", "risk.position_max=-1: a number must not be negative"),
         ("risk.open_orders_max=-1", "a number must not be negative"),
-        ("risk.market_slippage_max=1", "it must be less than 1"),
-        ("engine.checkpoint_every=0", "engine.checkpoint_every=0: it must be greater than 0"),
-        ("engine.watch_every_ns=0", "it must be greater than 0"),
+        ("risk.market_slippage_max=1", "the number must be less than 1"),
+        ("engine.checkpoint_every=0", "engine.checkpoint_every=0: the number must be greater than 0"),
+        ("engine.watch_every_ns=0", "the number must be greater than 0"),
         ("strategy.quoter.size=nan", "strategy.quoter.size=nan: a number must be finite"),
         ("strategy.quoter.parameters.colour=1", "unknown parameter 'colour'; known: size"),
-        ("risk.order_size_max", "'risk.order_size_max' is not NAME=VALUE"),
+        ("risk.order_size_max", "'risk.order_size_max' is not a setting; write NAME=VALUE"),
     ],
 )
-def test_a_change_that_names_nothing_is_one_clear_line(folder: Path, setting: str, said: str) -> None:
+def test_an_unknown_override_is_one_clear_line(folder: Path, setting: str, said: str) -> None:
     with pytest.raises(UnknownOverrideError) as caught:
-        replay_session(folder, overrides=parsed([setting]))
+        replay_session(folder, overrides=parse_settings([setting]))
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
-def test_code_from_another_machine_is_run_only_when_told_to(folder: Path) -> None:
+def test_code_of_another_machine_needs_trust_code(folder: Path) -> None:
     with pytest.raises(UntrustedSourceError, match=r"recorded on another machine.*quoter.*--trust-code"):
         replay_session(folder, trust_code=False, host="this one")
     assert replay_session(folder, trust_code=False, host="test").identical
 
 
-# ---- what somebody altered ---------------------------------------------------------------------
+# ---- altered journals --------------------------------------------------------------------------
 
 
 def flip(path: Path, at: int) -> None:
@@ -190,7 +190,7 @@ def flip(path: Path, at: int) -> None:
     path.write_bytes(data)
 
 
-def test_a_flipped_byte_in_a_sealed_segment_is_found_by_verify(tmp_path: Path) -> None:
+def test_verify_finds_a_flipped_byte_in_a_sealed_segment(tmp_path: Path) -> None:
     folder = sealed(tmp_path / "s", seconds=2)
     assert verify(folder).ok
     path = next(folder.glob("*.parquet"))
@@ -198,23 +198,23 @@ def test_a_flipped_byte_in_a_sealed_segment_is_found_by_verify(tmp_path: Path) -
     assert not verify(folder).ok
 
 
-def test_a_flipped_byte_in_an_open_segment_is_found_by_verify(tmp_path: Path) -> None:
-    folder = killed_in_its_second_frame(tmp_path / "s")
+def test_verify_finds_a_flipped_byte_in_an_open_segment(tmp_path: Path) -> None:
+    folder = killed_in_second_frame(tmp_path / "s")
     assert verify(folder).ok
     path = next(folder.glob("*.open"))
     flip(path, 200)
     assert not verify(folder).ok
 
 
-def test_a_price_altered_and_sealed_anew_is_found_by_replay(folder: Path, tmp_path: Path) -> None:
-    """verify finds nothing: all checksums are right."""
+def test_replay_finds_an_altered_price_under_valid_checksums(folder: Path, tmp_path: Path) -> None:
+    """Seal the altered record again, so that verify finds nothing."""
     intent = first_record(folder, lambda record: record.kind is Kind.INTENT)
     quote_seq = json.loads(intent.body or "")["because"]["quote_seq"]
     quote = first_record(folder, lambda record: record.seq == quote_seq)
     at = (quote.payload or b"").index(b'"b":"') + 6
     altered = bytearray(quote.payload or b"")
     altered[at] = ord("4") if altered[at] != ord("4") else ord("3")
-    copy = sealed_anew(folder, tmp_path / "copy", quote_seq, payload=bytes(altered))
+    copy = reseal(folder, tmp_path / "copy", quote_seq, payload=bytes(altered))
     assert verify(copy).ok
     verdict = replay_session(copy)
     assert verdict.difference is not None
@@ -222,8 +222,8 @@ def test_a_price_altered_and_sealed_anew_is_found_by_replay(folder: Path, tmp_pa
     assert not replay_session(copy, until=verdict.difference.seq).identical, "the command given repeats it"
 
 
-def test_even_a_byte_that_changes_nothing_is_found_at_the_next_checkpoint(folder: Path, tmp_path: Path) -> None:
-    """A digit of the venue's event time in the session's last market message: no state holds it, the last CHECKPOINT does."""
+def test_replay_finds_an_altered_byte_without_effect_at_a_checkpoint(folder: Path, tmp_path: Path) -> None:
+    """Alter a digit of the venue's event time in the last market message: only the last CHECKPOINT depends on it."""
     last = max(
         record.seq
         for record in Journal.open(folder).records()
@@ -233,48 +233,46 @@ def test_even_a_byte_that_changes_nothing_is_found_at_the_next_checkpoint(folder
     at = (frame.payload or b"").index(b'"E":') + 10
     altered = bytearray(frame.payload or b"")
     altered[at] = ord("7") if altered[at] != ord("7") else ord("8")
-    verdict = replay_session(sealed_anew(folder, tmp_path / "copy", last, payload=bytes(altered)))
+    verdict = replay_session(reseal(folder, tmp_path / "copy", last, payload=bytes(altered)))
     assert verdict.difference is not None
     assert verdict.difference.what.startswith("CHECKPOINT: other state in ")
     assert "inputs" in verdict.difference.what
 
 
-def test_an_output_altered_is_found_where_it_stands(folder: Path, tmp_path: Path) -> None:
+def test_replay_finds_an_altered_output(folder: Path, tmp_path: Path) -> None:
     fact = first_record(folder, lambda record: '"fact":"order_filled"' in (record.body or ""))
     body = json.loads(fact.body or "") | {"price": "1"}
-    verdict = replay_session(sealed_anew(folder, tmp_path / "copy", fact.seq, body=canonical(body)))
+    verdict = replay_session(reseal(folder, tmp_path / "copy", fact.seq, body=canonical(body)))
     assert verdict.difference is not None
     assert verdict.difference.seq == fact.seq
     assert 'FACT order_filled differs in body (price: recorded "1", replayed ' in verdict.difference.what
 
 
 @pytest.mark.parametrize("field", ["source", "time_ns"])
-def test_a_timer_that_is_not_the_one_the_state_asked_for_is_a_difference(
-    folder: Path, tmp_path: Path, field: str
-) -> None:
+def test_replay_finds_an_altered_timer(folder: Path, tmp_path: Path, field: str) -> None:
     timer = first_record(folder, lambda record: record.kind is Kind.TIMER)
     new = {"source": "somebody"} if field == "source" else {"time_ns": timer.time_ns + 1}
-    verdict = replay_session(sealed_anew(folder, tmp_path / "copy", timer.seq, **new))
+    verdict = replay_session(reseal(folder, tmp_path / "copy", timer.seq, **new))
     assert verdict.difference is not None
     assert verdict.difference.seq == timer.seq
 
 
-def test_a_timer_left_out_is_a_difference(folder: Path, tmp_path: Path) -> None:
-    """In its place stands a remark of the market that came after the timer was due."""
+def test_replay_finds_a_missing_timer(folder: Path, tmp_path: Path) -> None:
+    """Put a NOTE of the market after the due time in its place."""
     timer = first_record(folder, lambda record: record.kind is Kind.TIMER and "every.watch" in (record.body or ""))
     feed = first_record(folder, lambda record: record.kind is Kind.FEED and record.meta is None)
     fields = {"kind": Kind.FEED, "source": feed.source, "payload": feed.payload, "body": None, "meta": None}
-    verdict = replay_session(sealed_anew(folder, tmp_path / "copy", timer.seq, **fields))
+    verdict = replay_session(reseal(folder, tmp_path / "copy", timer.seq, **fields))
     assert verdict.difference is not None
     assert verdict.difference.seq == timer.seq
     assert "but first every.watch was due at" in verdict.difference.what
 
 
 @pytest.mark.parametrize("inputs_kept", [0.5, 0.9])
-def test_an_end_cut_off_and_sealed_anew_is_found(folder: Path, tmp_path: Path, inputs_kept: float) -> None:
-    """Whole steps are gone and all checksums are right: verify finds nothing, and every record left is the same."""
+def test_replay_finds_a_missing_end_under_valid_checksums(folder: Path, tmp_path: Path, inputs_kept: float) -> None:
+    """Remove whole steps and seal the rest again: verify finds nothing, and every remaining record is equal."""
     last = int(Journal.open(folder).last_seq * inputs_kept)
-    cut = sealed_anew(folder, tmp_path / "cut", until=last)
+    cut = reseal(folder, tmp_path / "cut", until=last)
     report = verify(cut)
     assert (report.ok, report.closed) == (True, True)
     verdict = replay_session(cut)
@@ -291,7 +289,7 @@ def test_an_end_cut_off_and_sealed_anew_is_found(folder: Path, tmp_path: Path, i
 
 
 def test_twenty_hash_seeds_give_one_digest(tmp_path: Path) -> None:
-    """S25: nothing depends on the order of a set or on an address."""
+    """Show that nothing depends on the order of a set or on an address (S25)."""
     folder = sealed(tmp_path / "s", seconds=1.5, risk=RiskSettings(order_size_max=Decimal(1)))
     program = (
         "import sys; from pathlib import Path; from replay.replay import replay_session; "

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from journal.reader import Journal
-from replay.strict import ROW, first_disagreement, replay_strictly
-from tests.replaying import QUOTER, first_record, sealed, sealed_anew
+from replay.strict import DIGEST_ROW, first_disagreement, replay_strictly
+from tests.replaying import QUOTER, first_record, reseal, sealed
 
 # decides by the order of a set of texts, which differs from one hash seed to another
 FICKLE = QUOTER.replace(
@@ -17,7 +17,7 @@ def test_two_hash_seeds_compiled_and_plain_agree_at_every_record(tmp_path: Path)
     folder = sealed(tmp_path / "s", seconds=1)
     verdict = replay_strictly(folder)
     assert verdict.identical, verdict.text()
-    assert verdict.ways == (
+    assert verdict.variants == (
         "compiled, hash seed 1",
         "compiled, hash seed 2",
         "plain, hash seed 1",
@@ -37,18 +37,18 @@ def test_a_strategy_that_depends_on_the_hash_seed_is_named_with_the_part_of_stat
     assert verdict.text().endswith(f"replay: differs at seq {changed.cause}")
 
 
-def test_what_differs_from_the_record_in_all_four_is_a_difference_too(tmp_path: Path) -> None:
+def test_a_difference_from_the_record_in_all_variants_is_reported(tmp_path: Path) -> None:
     folder = sealed(tmp_path / "s", seconds=1)
     fact = first_record(folder, lambda record: '"fact":"balance"' in (record.body or ""))
-    copy = sealed_anew(folder, tmp_path / "copy", fact.seq, body=(fact.body or "").replace('"free":"', '"free":"9'))
+    copy = reseal(folder, tmp_path / "copy", fact.seq, body=(fact.body or "").replace('"free":"', '"free":"9'))
     verdict = replay_strictly(copy)
     assert not verdict.identical
     assert verdict.difference_seq == fact.seq
     assert "FACT balance differs in body (free: " in verdict.what
 
 
-def test_a_file_that_ends_early_disagrees_there(tmp_path: Path) -> None:
-    rows = [(n).to_bytes(8, "little") + bytes(ROW.itemsize - 8) for n in range(1, 6)]
+def test_a_shorter_digest_file_disagrees_at_its_end(tmp_path: Path) -> None:
+    rows = [(n).to_bytes(8, "little") + bytes(DIGEST_ROW.itemsize - 8) for n in range(1, 6)]
     (tmp_path / "a").write_bytes(b"".join(rows))
     (tmp_path / "b").write_bytes(b"".join(rows[:3]))
     assert first_disagreement([tmp_path / "a", tmp_path / "a"]) is None

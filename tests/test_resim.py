@@ -1,4 +1,4 @@
-"""Resimulation: the same session from the market alone, record for record; and other versions, exact first and modelled after."""
+"""Resimulation: the same session from the market alone, and other versions, exact first and modelled after."""
 
 import json
 import shutil
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 from msgspec.structs import replace
-from replaying import QUOTER, sealed_anew, session
+from replaying import QUOTER, reseal, session
 
 from engine.facts import OrderFilled
 from engine.live.clock import SessionClock
@@ -22,15 +22,15 @@ from engine.session_record import MILLISECOND_NS, SessionBody, VenueSettings, re
 from journal.reader import Journal
 from journal.record import Kind, Record
 from journal.verify import verify
-from replay.overrides import changed
+from replay.overrides import apply_overrides
 from replay.rebuild import rebuild
 from replay.replay import replay_session
 from replay.resim.resimulate import ResimOptions, ResimOutcome, resimulate
 from replay.resim.sim_setup import CannotResimulateError
 from replay.resim.timeline import OutsideInput, RowSpan, Timeline
-from replay.resim.venue_model import VenueModel, measured
-from replay.study.decisions import decisions_of
-from replay.study.performance import tally_of
+from replay.resim.venue_model import VenueModel, measure_latency
+from replay.study.decisions import session_decisions
+from replay.study.performance import session_performance
 from verbatim.cli import main
 from verbatim.testing import VirtualSession, VirtualVenue, from_sources
 
@@ -39,8 +39,8 @@ TEST_MODEL = VenueModel(request_ns=WIRE_NS, answer_ns=WIRE_NS, feed_ns=WIRE_NS, 
 
 
 @pytest.fixture(scope="module")
-def lived(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A session on the venue's core in virtual time, with orders, fills and an ordered end."""
+def recorded_session(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a session on the simulated venue in virtual time, with orders, fills and an ordered end."""
     folder = tmp_path_factory.mktemp("journals") / "lived"
     running = session(folder, seconds=8)
     assert running.facts("order_filled")
@@ -52,13 +52,15 @@ def recorded(folder: Path) -> SessionBody:
     return read_session(Journal.open(folder).session_record().body or "")
 
 
-def resim(lived: Path, into: Path, *, overrides: dict[str, str] | None = None, **settings: Any) -> ResimOutcome:
-    body = changed(recorded(lived), overrides or {})
-    return resimulate(lived, into, ResimOptions(session=body, model=TEST_MODEL, **settings))
+def resim(
+    recorded_session: Path, into: Path, *, overrides: dict[str, str] | None = None, **settings: Any
+) -> ResimOutcome:
+    body = apply_overrides(recorded(recorded_session), overrides or {})
+    return resimulate(recorded_session, into, ResimOptions(session=body, model=TEST_MODEL, **settings))
 
 
-def bare(folder: Path) -> list[Record]:
-    """Without what says that it is a resimulation: the origins, the SESSION record, and the hashes over it."""
+def without_origins(folder: Path) -> list[Record]:
+    """Return the records without the marks of a resimulation: origins, the SESSION record, and the hashes over it."""
     return [
         replace(record, key=None if record.kind is Kind.FEED else record.key)
         for record in Journal.open(folder).records(1)
@@ -66,9 +68,9 @@ def bare(folder: Path) -> list[Record]:
     ]
 
 
-def test_from_the_market_alone_a_session_comes_out_record_for_record(lived: Path, tmp_path: Path) -> None:
-    outcome = resim(lived, tmp_path / "again", modelled=True)
-    ours, theirs = bare(tmp_path / "again"), bare(lived)
+def test_a_modelled_run_repeats_a_simulated_session_record_for_record(recorded_session: Path, tmp_path: Path) -> None:
+    outcome = resim(recorded_session, tmp_path / "again", modelled=True)
+    ours, theirs = without_origins(tmp_path / "again"), without_origins(recorded_session)
     for mine, other in zip(ours, theirs, strict=False):
         assert mine == other
     assert len(ours) == len(theirs)
@@ -77,23 +79,23 @@ def test_from_the_market_alone_a_session_comes_out_record_for_record(lived: Path
     assert replay_session(tmp_path / "again").identical
 
 
-def test_without_a_change_nothing_is_modelled(lived: Path, tmp_path: Path) -> None:
-    outcome = resim(lived, tmp_path / "again")
+def test_without_a_change_nothing_is_modelled(recorded_session: Path, tmp_path: Path) -> None:
+    outcome = resim(recorded_session, tmp_path / "again")
     assert (outcome.handover_seq, outcome.handover) == (None, "")
-    assert bare(tmp_path / "again") == bare(lived)
+    assert without_origins(tmp_path / "again") == without_origins(recorded_session)
     assert replay_session(tmp_path / "again").identical
 
 
-def test_a_session_that_was_killed_is_modelled_to_the_moment_of_its_last_record(tmp_path: Path) -> None:
-    """Else a TIMER that was due just before it is missing, and a look-ahead is found where there is none."""
+def test_a_killed_session_is_modelled_up_to_its_last_record(tmp_path: Path) -> None:
+    """Take a TIMER that was due just before the end: without it lookahead would report a false difference."""
     folder = session(tmp_path / "s", seconds=5).kill()
     resim(folder, tmp_path / "m", modelled=True)
-    assert bare(tmp_path / "m") == bare(folder)
+    assert without_origins(tmp_path / "m") == without_origins(folder)
     assert "none depends on what came later" in verbatim("lookahead", folder, "--trust-code", "--cuts", 12)
 
 
-def bad_day(folder: Path) -> Path:
-    """Lost connections, answers that were cut, a person who pauses, and no end."""
+def faulty_session(folder: Path) -> Path:
+    """Record lost connections, answers that were cut, a person who pauses, and no end."""
     venue = VirtualVenue(seed=3, balances={"USDT": "1000000", "BTC": "20"})
     venue.fault(action="cut_answer", path="/api/v3/order", times=2)
     running = VirtualSession(venue, folder, strategies=[from_sources({"quoter": QUOTER}, "quoter", "Quoter")]).run(2)
@@ -105,17 +107,17 @@ def bad_day(folder: Path) -> Path:
     return running.kill()
 
 
-def test_a_bad_day_is_exact_to_its_end_and_goes_on_from_anywhere(tmp_path: Path) -> None:
-    """With a change after each of its troubles: what the model takes over then ends in order or stands, and replays."""
-    folder = bad_day(tmp_path / "day")
+def test_a_session_with_faults_is_exact_and_hands_over_anywhere(tmp_path: Path) -> None:
+    """Change the strategy after each fault: the modelled part ends in order or remains open, and replays."""
+    folder = faulty_session(tmp_path / "day")
     assert resim(folder, tmp_path / "again").handover_seq is None
-    assert bare(tmp_path / "again") == bare(folder)
+    assert without_origins(tmp_path / "again") == without_origins(folder)
     seqs = []
     for quotes in (1, 15, 25, 45):
         other = QUOTER.replace(
             "parameters.size, quote.ask,", f"parameters.size * (1 + (state.quotes > {quotes})), quote.ask,"
         )
-        body = changed(recorded(folder), {}, {"quoter": from_sources({"quoter": other}, "quoter", "Quoter")})
+        body = apply_overrides(recorded(folder), {}, {"quoter": from_sources({"quoter": other}, "quoter", "Quoter")})
         outcome = resimulate(folder, tmp_path / f"from{quotes}", ResimOptions(session=body, model=TEST_MODEL))
         assert outcome.handover_seq is not None
         seqs.append(outcome.handover_seq)
@@ -134,16 +136,16 @@ def requests(folder: Path, purpose: str) -> list[Record]:
     ]
 
 
-def test_another_size_is_exact_up_to_the_first_order_and_modelled_after(lived: Path, tmp_path: Path) -> None:
-    outcome = resim(lived, tmp_path / "other", overrides={"strategy.quoter.size": "0.002"})
-    first = requests(lived, "place")[0]
+def test_another_size_is_exact_up_to_the_first_order(recorded_session: Path, tmp_path: Path) -> None:
+    outcome = resim(recorded_session, tmp_path / "other", overrides={"strategy.quoter.size": "0.002"})
+    first = requests(recorded_session, "place")[0]
     assert outcome.handover_seq is not None
-    assert bare(tmp_path / "other")[: first.seq - 3] == bare(lived)[: first.seq - 3]
+    assert without_origins(tmp_path / "other")[: first.seq - 3] == without_origins(recorded_session)[: first.seq - 3]
     assert outcome.handover.startswith(f"another request at record {first.seq}: place")
     assert outcome.handover.endswith("BUY 0.002 BTCUSDT at 60000 in place of place BUY 0.001 BTCUSDT at 60000")
-    (told,) = list(Journal.open(tmp_path / "other").records(kinds=[Kind.COMMAND], sources=["resim"]))
-    assert outcome.handover in (told.body or "")
-    assert told.seq == outcome.handover_seq + 1
+    (handover,) = list(Journal.open(tmp_path / "other").records(kinds=[Kind.COMMAND], sources=["resim"]))
+    assert outcome.handover in (handover.body or "")
+    assert handover.seq == outcome.handover_seq + 1
     sizes = {read_request(each.body or "").order.quantity for each in requests(tmp_path / "other", "place")}  # type: ignore[union-attr]
     assert [f"{size:f}" for size in sizes] == ["0.002"]
     assert len(requests(tmp_path / "other", "place")) > 10
@@ -151,15 +153,15 @@ def test_another_size_is_exact_up_to_the_first_order_and_modelled_after(lived: P
     assert replay_session(tmp_path / "other").identical
 
 
-def test_a_change_in_mid_session_takes_over_orders_and_money(lived: Path, tmp_path: Path) -> None:
-    """From its 30th decision on the strategy asks a cent more while its bid stands: an order of the record, that the model must know."""
+def test_a_handover_in_mid_session_adopts_orders_and_balances(recorded_session: Path, tmp_path: Path) -> None:
+    """Raise the ask by a cent from the 30th decision on: the model must know the resting bid of the record."""
     asks = 'quote.ask + Decimal("0.01") if sides and state.quotes > 30 else quote.ask'
     later = QUOTER.replace("Side.SELL, parameters.size, quote.ask,", f"Side.SELL, parameters.size, {asks},")
     ours = from_sources({"quoter": later}, "quoter", "Quoter")
-    body = changed(recorded(lived), {}, {"quoter": ours})
-    outcome = resimulate(lived, tmp_path / "other", ResimOptions(session=body, model=TEST_MODEL))
+    body = apply_overrides(recorded(recorded_session), {}, {"quoter": ours})
+    outcome = resimulate(recorded_session, tmp_path / "other", ResimOptions(session=body, model=TEST_MODEL))
     assert outcome.handover_seq is not None
-    assert outcome.handover_seq > requests(lived, "place")[2].seq
+    assert outcome.handover_seq > requests(recorded_session, "place")[2].seq
     _, state, _ = rebuild(tmp_path / "other", until=outcome.handover_seq)
     standing = [order for order in state.account.orders.live_by_age() if order.venue_order_id]
     assert [order.order.side for order in standing] == ["BUY"]
@@ -172,16 +174,16 @@ def test_a_change_in_mid_session_takes_over_orders_and_money(lived: Path, tmp_pa
     ]
 
 
-def test_a_tighter_limit_sends_nothing(lived: Path, tmp_path: Path) -> None:
-    outcome = resim(lived, tmp_path / "none", overrides={"risk.order_size_max": "0.0001"})
+def test_a_tighter_limit_sends_nothing(recorded_session: Path, tmp_path: Path) -> None:
+    outcome = resim(recorded_session, tmp_path / "none", overrides={"risk.order_size_max": "0.0001"})
     assert outcome.handover_seq is not None
     assert requests(tmp_path / "none", "place") == []
     assert verify(tmp_path / "none").closed
 
 
-def test_times_are_measured_in_the_journal(lived: Path) -> None:
-    found = measured(Journal.open(lived))
-    assert found.exchanges > 10
+def test_latencies_are_measured_in_the_journal(recorded_session: Path) -> None:
+    found = measure_latency(Journal.open(recorded_session))
+    assert found.round_trips > 10
     assert found.model.request_ns == found.model.answer_ns == (2 * WIRE_NS + MILLISECOND_NS) // 2
 
 
@@ -194,55 +196,55 @@ def verbatim(*words: object, code: int = 0) -> str:
     return ended.output
 
 
-def test_resim_tells_what_would_have_been_and_leaves_a_journal(lived: Path, tmp_path: Path) -> None:
-    told = verbatim(
-        "resim", lived, "--trust-code", "--set", "strategy.quoter.size=0.002", "--into", tmp_path / "r"
+def test_resim_reports_the_changes_and_writes_a_journal(recorded_session: Path, tmp_path: Path) -> None:
+    lines = verbatim(
+        "resim", recorded_session, "--trust-code", "--set", "strategy.quoter.size=0.002", "--into", tmp_path / "r"
     ).splitlines()
-    assert told[0].startswith("resim: ")
-    assert "exact up to record" in told[0]
-    assert told[1].startswith("model: request/venue/answer/feed 0.7/0/0.7/0.7 ms (measured in")
-    assert "- BUY 0.001 BTCUSDT at 60000 LIMIT GTC" in "\n".join(told)
-    assert told[-1] == str(tmp_path / "r")
+    assert lines[0].startswith("resim: ")
+    assert "exact up to record" in lines[0]
+    assert lines[1].startswith("model: request/venue/answer/feed 0.7/0/0.7/0.7 ms (measured in")
+    assert "- BUY 0.001 BTCUSDT at 60000 LIMIT GTC" in "\n".join(lines)
+    assert lines[-1] == str(tmp_path / "r")
     assert "verify: whole" in verbatim("verify", tmp_path / "r")
     assert "replay: identical" in verbatim("replay", tmp_path / "r", "--trust-code")
-    said = verbatim("diff", lived, tmp_path / "r", code=1).splitlines()
-    assert said[0] == "configuration: strategy quoter: size: None / 0.002"
-    assert said[-1].startswith("diff: they part first in decision: BUY 0.001 BTCUSDT at 60000")
+    lines = verbatim("diff", recorded_session, tmp_path / "r", code=1).splitlines()
+    assert lines[0] == "configuration: strategy quoter: size: None / 0.002"
+    assert lines[-1].startswith("diff: the first difference is in decision: BUY 0.001 BTCUSDT at 60000")
 
 
-def test_the_model_is_set_by_name_and_its_times_are_what_parts_first(lived: Path, tmp_path: Path) -> None:
+def test_a_model_with_other_latencies_differs_in_latency_first(recorded_session: Path, tmp_path: Path) -> None:
     slow = ("--modelled", "--model", "request_ms=20", "--model", "answer_ms=0.7", "--model", "feed_ms=0.7")
-    told = json.loads(verbatim("resim", lived, "--trust-code", *slow, "--into", tmp_path / "r", "--json"))
-    assert told["model"]["request_ns"] == 20_000_000
-    assert (told["modelled"], told["handover_seq"]) == (True, 0)
-    found = json.loads(verbatim("diff", lived, tmp_path / "r", "--json", code=1))
+    summary = json.loads(verbatim("resim", recorded_session, "--trust-code", *slow, "--into", tmp_path / "r", "--json"))
+    assert summary["model"]["request_ns"] == 20_000_000
+    assert (summary["modelled"], summary["handover_seq"]) == (True, 0)
+    found = json.loads(verbatim("diff", recorded_session, tmp_path / "r", "--json", code=1))
     assert {each["of"] for each in found["partings"]} >= {"latency", "decision"}
     assert "data" not in {each["of"] for each in found["partings"]}
 
 
-def test_what_was_resimulated_can_be_resimulated_and_compared_again(lived: Path, tmp_path: Path) -> None:
-    """Its market records have origins of their own: what comes of it names the records that it was made of."""
+def test_a_resimulated_session_is_resimulated_again(recorded_session: Path, tmp_path: Path) -> None:
+    """Use a source whose market records have origins: the result names the records of that source."""
     first, second = tmp_path / "first", tmp_path / "second"
     words = ("--trust-code", "--modelled", "--json", "--balance", "USDT=100000", "--balance", "BTC=1")
-    verbatim("resim", lived, *words, "--into", first)
+    verbatim("resim", recorded_session, *words, "--into", first)
     again = json.loads(verbatim("resim", first, *words, "--into", second))
     assert again["decisions_changed"] == 0, again
-    assert len(decisions_of(second)) > 5
+    assert len(session_decisions(second)) > 5
     assert not any(
         each["of"] == "decision" for each in json.loads(verbatim("diff", first, second, "--json"))["partings"]
     )
 
 
-def test_a_session_does_not_part_from_its_repetition(lived: Path, tmp_path: Path) -> None:
-    verbatim("resim", lived, "--trust-code", "--into", tmp_path / "r")
-    assert verbatim("diff", lived, tmp_path / "r").splitlines() == ["diff: the same"]
+def test_a_session_equals_its_resimulation(recorded_session: Path, tmp_path: Path) -> None:
+    verbatim("resim", recorded_session, "--trust-code", "--into", tmp_path / "r")
+    assert verbatim("diff", recorded_session, tmp_path / "r").splitlines() == ["diff: the same"]
 
 
-def test_other_frames_are_other_data(lived: Path, tmp_path: Path) -> None:
-    frame = next(each for each in Journal.open(lived).records(900, kinds=[Kind.FEED]) if each.meta is None)
+def test_diff_reports_other_frames_as_data(recorded_session: Path, tmp_path: Path) -> None:
+    frame = next(each for each in Journal.open(recorded_session).records(900, kinds=[Kind.FEED]) if each.meta is None)
     changed_frame = (frame.payload or b"").replace(b'"s":"BTC', b'"s":"XTC')
-    other = sealed_anew(lived, tmp_path / "other", frame.seq, payload=changed_frame)
-    found = json.loads(verbatim("diff", lived, other, "--json", code=1))
+    other = reseal(recorded_session, tmp_path / "other", frame.seq, payload=changed_frame)
+    found = json.loads(verbatim("diff", recorded_session, other, "--json", code=1))
     assert [each["of"] for each in found["partings"]] == ["data"]
     assert f"record {frame.seq}" in found["verdict"]
 
@@ -251,41 +253,43 @@ def test_other_frames_are_other_data(lived: Path, tmp_path: Path) -> None:
     ("words", "what"),
     [
         (("--model", "speed_ms=3"), "the venue's model has no 'speed_ms'; it has: request_ms"),
-        (("--model", "request_ms=soon"), "a number from 0 to 3600000"),
+        (("--model", "request_ms=soon"), "give a number from 0 to 3600000"),
         (("--set", "risk.nothing=3"), "unknown setting 'risk.nothing'"),
         (("--strategy", "nowhere.py"), "nowhere.py"),
     ],
 )
-def test_bad_input_is_one_line(lived: Path, tmp_path: Path, words: tuple[str, ...], what: str) -> None:
-    told = verbatim("resim", lived, "--trust-code", "--into", tmp_path / "r", *words, code=3)
-    assert what in told
-    assert len(told.splitlines()) == 1
+def test_bad_input_is_one_line(recorded_session: Path, tmp_path: Path, words: tuple[str, ...], what: str) -> None:
+    lines = verbatim("resim", recorded_session, "--trust-code", "--into", tmp_path / "r", *words, code=3)
+    assert what in lines
+    assert len(lines.splitlines()) == 1
     assert not (tmp_path / "r").exists()
 
 
-def test_code_of_others_is_not_run_unasked(lived: Path, tmp_path: Path) -> None:
-    assert "--trust-code" in verbatim("resim", lived, "--into", tmp_path / "r", code=3)
+def test_resim_needs_trust_code_for_another_machine(recorded_session: Path, tmp_path: Path) -> None:
+    assert "--trust-code" in verbatim("resim", recorded_session, "--into", tmp_path / "r", code=3)
 
 
-def test_no_account_goes_on_from_what_never_was(lived: Path, tmp_path: Path) -> None:
-    """A newer resimulation among the journals must not become the session before."""
+def test_no_session_continues_from_a_resimulation(recorded_session: Path, tmp_path: Path) -> None:
+    """Leave a newer resimulation among the journals: it must not become the previous session."""
     where = tmp_path / "20990101T000000Z-bbbbbbbb"
-    resim(lived, where, overrides={"strategy.quoter.size": "0.002"})
+    resim(recorded_session, where, overrides={"strategy.quoter.size": "0.002"})
     clock = SessionClock.wall()
-    wanted = SessionConfig(journals=tmp_path, clock=clock, venue=VenueSettings(), symbols=("BTCUSDT",))
-    assert restore_previous(wanted) == PreviousJournal()
-    shutil.copytree(lived, tmp_path / "20260101T000000Z-aaaaaaaa")
-    before = restore_previous(wanted)
+    options = SessionConfig(journals=tmp_path, clock=clock, venue=VenueSettings(), symbols=("BTCUSDT",))
+    assert restore_previous(options) == PreviousJournal()
+    shutil.copytree(recorded_session, tmp_path / "20260101T000000Z-aaaaaaaa")
+    before = restore_previous(options)
     assert before.previous is not None
-    assert before.previous.chain == verify(lived).chain
+    assert before.previous.chain == verify(recorded_session).chain
 
 
-def test_a_decision_that_depends_on_what_came_later_is_found(lived: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """None does; where frames reach the engine half a second before they were there, some do."""
-    told = verbatim("lookahead", lived, "--trust-code", "--cuts", 2)
-    assert "none depends on what came later" in told
+def test_lookahead_finds_decisions_that_use_later_records(
+    recorded_session: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Deliver frames half a second early, so that some decisions use later records; otherwise no decision does."""
+    lines = verbatim("lookahead", recorded_session, "--trust-code", "--cuts", 2)
+    assert "none depends on what came later" in lines
 
-    pieces = Timeline.pieces
+    pieces = Timeline.items
 
     def early(*given: Any) -> Iterator[RowSpan | OutsideInput]:
         for one in pieces(*given):
@@ -296,15 +300,15 @@ def test_a_decision_that_depends_on_what_came_later_is_found(lived: Path, monkey
             else:
                 yield one._replace(record=replace(one.record, time_ns=one.record.time_ns - 500 * MILLISECOND_NS))
 
-    monkeypatch.setattr(Timeline, "pieces", early)
-    told = verbatim("lookahead", lived, "--trust-code", "--cuts", 2, code=1)
-    assert "decisions before it are others" in told
+    monkeypatch.setattr(Timeline, "items", early)
+    lines = verbatim("lookahead", recorded_session, "--trust-code", "--cuts", 2, code=1)
+    assert "decisions before it are others" in lines
 
 
-# ---- what fresh eyes found -----------------------------------------------------------------------------
+# ---- handovers in detail -------------------------------------------------------------------------------
 
 
-def lived_with(folder: Path, *, seconds: float = 5, **faults: Any) -> Path:
+def recorded_with(folder: Path, *, seconds: float = 5, **faults: Any) -> Path:
     venue = VirtualVenue(seed=3, balances={"USDT": "1000000", "BTC": "20"})
     if faults:
         venue.fault(**faults)
@@ -313,16 +317,16 @@ def lived_with(folder: Path, *, seconds: float = 5, **faults: Any) -> Path:
 
 
 def from_quote(folder: Path, into: Path, quotes: int) -> ResimOutcome:
-    """A change of the strategy's asks from its n-th decision on."""
+    """Change the asks of the strategy from its n-th decision on."""
     other = QUOTER.replace(
         "parameters.size, quote.ask,", f"parameters.size * (1 + (state.quotes > {quotes})), quote.ask,"
     )
-    body = changed(recorded(folder), {}, {"quoter": from_sources({"quoter": other}, "quoter", "Quoter")})
+    body = apply_overrides(recorded(folder), {}, {"quoter": from_sources({"quoter": other}, "quoter", "Quoter")})
     return resimulate(folder, into, ResimOptions(session=body, model=TEST_MODEL))
 
 
-def in_order(folder: Path) -> None:
-    """Nobody else's orders, each fill once, and the money is what was there and what the fills moved."""
+def check_account(folder: Path) -> None:
+    """Check that there are no foreign orders, each fill counts once, and balances change by the fills alone."""
     assert not [
         each for each in Journal.open(folder).records(kinds=[Kind.FACT]) if '"order_adopted"' in (each.body or "")
     ]
@@ -342,22 +346,22 @@ def in_order(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("quotes", [3, 12, 30])
-def test_an_order_whose_report_came_before_its_answer_is_not_placed_again(tmp_path: Path, quotes: int) -> None:
-    folder = lived_with(tmp_path / "s", action="delay_answer", path="/api/v3/order", ms=150, times=-1)
+def test_an_order_reported_before_its_answer_is_placed_once(tmp_path: Path, quotes: int) -> None:
+    folder = recorded_with(tmp_path / "s", action="delay_answer", path="/api/v3/order", ms=150, times=-1)
     outcome = from_quote(folder, tmp_path / "r", quotes)
     assert outcome.handover_seq is not None
-    in_order(tmp_path / "r")
+    check_account(tmp_path / "r")
     assert replay_session(tmp_path / "r").identical
 
 
 @pytest.mark.parametrize("quotes", [3, 12, 30])
-def test_money_of_fills_that_nobody_told_of_yet_is_there_after_the_handover(tmp_path: Path, quotes: int) -> None:
-    folder = lived_with(tmp_path / "s", action="delay_events", event="outboundAccountPosition", ms=700, times=-1)
+def test_unreported_balances_of_fills_survive_the_handover(tmp_path: Path, quotes: int) -> None:
+    folder = recorded_with(tmp_path / "s", action="delay_events", event="outboundAccountPosition", ms=700, times=-1)
     from_quote(folder, tmp_path / "r", quotes)
-    in_order(tmp_path / "r")
+    check_account(tmp_path / "r")
 
 
-def test_carried_orders_that_were_settled_in_between_are_not_modelled(tmp_path: Path) -> None:
+def test_carried_orders_settled_between_sessions_are_refused(tmp_path: Path) -> None:
     venue = VirtualVenue(seed=3, balances={"USDT": "1000000", "BTC": "20"})
     quoter = [from_sources({"quoter": QUOTER}, "quoter", "Quoter")]
     first = VirtualSession(venue, tmp_path / "one", strategies=quoter).run(
@@ -374,10 +378,10 @@ def test_carried_orders_that_were_settled_in_between_are_not_modelled(tmp_path: 
         resim(tmp_path / "two", tmp_path / "m", modelled=True)
     assert not (tmp_path / "m").exists()
     assert resim(tmp_path / "two", tmp_path / "e").handover_seq is None
-    assert tally_of(tmp_path / "two").lines.keys() == {"quoter binance_spot:BTCUSDT"}
+    assert session_performance(tmp_path / "two").lines.keys() == {"quoter binance_spot:BTCUSDT"}
 
 
-def test_a_carried_position_is_in_the_tally_of(tmp_path: Path) -> None:
+def test_performance_includes_a_carried_position(tmp_path: Path) -> None:
     venue = VirtualVenue(seed=3, balances={"USDT": "1000000", "BTC": "20"})
     quoter = [from_sources({"quoter": QUOTER}, "quoter", "Quoter")]
     first = VirtualSession(venue, tmp_path / "one", strategies=quoter).run(4)
@@ -386,19 +390,21 @@ def test_a_carried_position_is_in_the_tally_of(tmp_path: Path) -> None:
         venue, tmp_path / "two", strategies=quoter, session="bbbbbbbb", previous=first, opening=first.state
     ).run(3).stop()
     resim(tmp_path / "two", tmp_path / "none", overrides={"risk.order_size_max": "0.00001"})
-    (kept,) = tally_of(tmp_path / "none").lines.values()
+    (kept,) = session_performance(tmp_path / "none").lines.values()
     carried = first.state.account.positions.of("quoter", "binance_spot:BTCUSDT")
     assert (kept.position, kept.fees_quote) == (carried.quantity, carried.fees_quote)
 
 
-def test_another_answer_to_an_order_is_told(lived: Path, tmp_path: Path) -> None:
-    asked = requests(lived, "place")[3]
+def test_diff_reports_another_answer_to_an_order(recorded_session: Path, tmp_path: Path) -> None:
+    asked = requests(recorded_session, "place")[3]
     answer = next(
-        each for each in Journal.open(lived).records(asked.seq, kinds=[Kind.BROKER]) if each.cause == asked.seq
+        each
+        for each in Journal.open(recorded_session).records(asked.seq, kinds=[Kind.BROKER])
+        if each.cause == asked.seq
     )
     meta = (answer.meta or "").replace('"status":200', '"status":400')
-    other = sealed_anew(lived, tmp_path / "other", answer.seq, meta=meta, payload=b'{"code":-2010,"msg":"no"}')
-    found = json.loads(verbatim("diff", lived, other, "--json", code=1))
+    other = reseal(recorded_session, tmp_path / "other", answer.seq, meta=meta, payload=b'{"code":-2010,"msg":"no"}')
+    found = json.loads(verbatim("diff", recorded_session, other, "--json", code=1))
     assert found["partings"][0]["of"] == "answer"
     assert "-2010" in found["verdict"]
 
@@ -406,13 +412,15 @@ def test_another_answer_to_an_order_is_told(lived: Path, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("words", "what"),
     [
-        (("--balance", "USDT=abc"), "an amount is a number"),
-        (("--balance", "usdt=5"), "an asset is written as the venue writes it"),
-        (("--model", "request_ms=1e400"), "a number from 0 to 3600000"),
-        (("--model", "fee_maker=3"), "a number from -0.01 to 0.1"),
+        (("--balance", "USDT=abc"), "write the amount with at most 8 decimals"),
+        (("--balance", "usdt=5"), "write the asset as the venue does"),
+        (("--model", "request_ms=1e400"), "give a number from 0 to 3600000"),
+        (("--model", "fee_maker=3"), "give a number from -0.01 to 0.1"),
     ],
 )
-def test_numbers_that_are_none_are_one_line(lived: Path, tmp_path: Path, words: tuple[str, ...], what: str) -> None:
-    told = verbatim("resim", lived, "--trust-code", "--into", tmp_path / "r", *words, code=3)
-    assert what in told
-    assert len(told.splitlines()) == 1
+def test_an_invalid_number_is_one_clear_line(
+    recorded_session: Path, tmp_path: Path, words: tuple[str, ...], what: str
+) -> None:
+    lines = verbatim("resim", recorded_session, "--trust-code", "--into", tmp_path / "r", *words, code=3)
+    assert what in lines
+    assert len(lines.splitlines()) == 1

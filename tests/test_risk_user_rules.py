@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from by_hand import ByHand
 
 from engine.risk.rules import FIRST_RULES, RULES
 from engine.session_record import RuleSettings, read_session
@@ -11,7 +12,7 @@ from engine.strategy.loading import StrategyError
 from engine.strategy.rule_loading import load_rules, recorded_rules
 from journal.reader import Journal
 from journal.record import Kind
-from replay.overrides import UnknownOverrideError, changed
+from replay.overrides import UnknownOverrideError, apply_overrides
 from replay.replay import replay_session
 from verbatim.config import ConfigError, read_config, session_config
 from verbatim.strategy_files import read_rule
@@ -95,16 +96,17 @@ def test_a_users_rule_that_does_not_object_lets_the_order_out(house: Path) -> No
 
 def test_a_setting_of_a_rule_can_be_changed_for_a_replay(house: Path) -> None:
     session = ran(house, configured(house, CONFIGURED))
-    body = changed(session.body, {"rule.max_spread.spread_max": "1000"})
+    body = apply_overrides(session.body, {"rule.max_spread.spread_max": "1000"})
     assert body.rules[-1].settings == {"spread_max": "1000"}
     with pytest.raises(UnknownOverrideError, match="unknown setting 'spread'; known: spread_max"):
-        changed(session.body, {"rule.max_spread.spread": "1"})
+        apply_overrides(session.body, {"rule.max_spread.spread": "1"})
     with pytest.raises(UnknownOverrideError, match="lists no risk rule 'other'"):
-        changed(session.body, {"rule.other.x": "1"})
+        apply_overrides(session.body, {"rule.other.x": "1"})
 
 
 def test_a_session_without_rules_of_its_own_is_recorded_as_before() -> None:
     assert recorded_rules([]) == ()
+    assert '"rules":' not in ByHand().records[0].body
     assert load_rules(()).keys() == FIRST_RULES == RULES.keys()
 
 

@@ -1,4 +1,4 @@
-"""A version beside a session that is being lived: what differs is told while it is lived, and the session's folder is left as it is."""
+"""A version beside a running session: differences are reported while it runs, and its folder is not changed."""
 
 import re
 import signal
@@ -20,10 +20,10 @@ from journal.reader import Journal
 from journal.record import INPUTS, Kind, Record
 from journal.verify import verify
 from journal.writer import JournalWriter
-from replay.overrides import changed
-from replay.resim.resimulate import ResimOptions, decide_again, decide_along
+from replay.overrides import apply_overrides
+from replay.resim.resimulate import ResimOptions, resimulate_decisions
 from replay.resim.venue_model import VenueModel
-from replay.study.decisions import changes, decisions, decisions_of
+from replay.study.decisions import changed_decisions, read_decisions, session_decisions
 from replay.study.shadow import Shadow
 from verbatim.cli import main
 from verbatim.testing import VirtualSession, from_sources
@@ -37,7 +37,7 @@ MODEL = (
     "answer_ms=0.7",
     "--model",
     "feed_ms=0.7",
-)  # else measured in what was there at its begin
+)  # otherwise they are measured in the records so far
 
 
 def changed_file(tmp_path: Path) -> Path:
@@ -47,7 +47,7 @@ def changed_file(tmp_path: Path) -> Path:
 
 
 class Following:
-    """`verbatim shadow` as a process of its own."""
+    """A process of `verbatim shadow`."""
 
     def __init__(self, *words: object) -> None:
         command = [*VERBATIM, "shadow", "--trust-code", *map(str, words)]
@@ -55,7 +55,7 @@ class Following:
         self.lines: list[str] = []
 
     def until(self, mark: str) -> str:
-        """What it says up to a line with this in it."""
+        """Return the output up to a line that contains `mark`."""
         assert self._process.stdout is not None
         for line in self._process.stdout:
             self.lines.append(line.rstrip("\n"))
@@ -98,12 +98,12 @@ def shadow(*words: object, code: int = 0) -> list[str]:
 
 
 def counts(lines: list[str]) -> tuple[int, int, int]:
-    """Decisions lived, decided here, changed."""
-    lived, decided, changed = re.findall(r"\d[\d,]*", lines[-1])
-    return int(lived.replace(",", "")), int(decided.replace(",", "")), int(changed.replace(",", ""))
+    """Return the decisions of the session, those of the version, and the changed ones."""
+    recorded, decided, changed = re.findall(r"\d[\d,]*", lines[-1])
+    return int(recorded.replace(",", "")), int(decided.replace(",", "")), int(changed.replace(",", ""))
 
 
-def told(lines: list[str]) -> list[str]:
+def change_lines(lines: list[str]) -> list[str]:
     return [line for line in lines if line[:2] in ("@@", "- ", "+ ")]
 
 
@@ -111,8 +111,8 @@ def files(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def lived_on(running: VirtualSession, seconds: int) -> None:
-    """In slices, so that who follows is with it and not only behind it."""
+def run_in_slices(running: VirtualSession, seconds: int) -> None:
+    """Run a session in slices, so that the follower keeps up with it."""
     for _ in range(seconds * 4):
         running.run(0.25)
         time.sleep(0.06)
@@ -122,36 +122,36 @@ def test_the_same_version_decides_the_same(tmp_path: Path, following: Callable[.
     running = session(tmp_path / "s", seconds=1)
     beside = following(tmp_path / "s")
     beside.until("shadow: follows")
-    lived_on(running, 5)
+    run_in_slices(running, 5)
     running.stop()
     assert beside.end() == 0, beside.lines
-    recorded = len(decisions_of(tmp_path / "s"))
+    recorded = len(session_decisions(tmp_path / "s"))
     assert recorded > 20
     assert counts(beside.lines) == (recorded, recorded, 0)
-    assert told(beside.lines) == []
+    assert change_lines(beside.lines) == []
     assert f"{running.records[-1].seq + 1:,} records of a session which was closed; exact to the end" in "\n".join(
         beside.lines
     )
 
 
-def test_what_differs_is_told_while_the_session_is_lived(tmp_path: Path, following: Callable[..., Following]) -> None:
-    """Exact first, then modelled; and what was told in the end is what a resimulation of the whole session finds."""
+def test_differences_are_reported_while_the_session_runs(tmp_path: Path, following: Callable[..., Following]) -> None:
+    """Report exact differences, then modelled ones; in the end they equal those of a resimulation."""
     running = session(tmp_path / "s", seconds=1)
     beside = following(tmp_path / "s", "--strategy", changed_file(tmp_path), *MODEL)
     beside.until("shadow: follows")
-    lived_on(running, 1)
+    run_in_slices(running, 1)
     running.run(3)
     beside.until("- SELL 0.001")
     assert not running.closing
     assert "+ SELL 0.002" in beside.until("+ ")
     assert "another request at record" in beside.until("modelled from here")
-    lived_on(running, 3)
-    beside.until("@@")  # the model goes on with the session
+    run_in_slices(running, 3)
+    beside.until("@@")  # the model continues with the session
     assert not running.closing
     running.stop()
     assert beside.end() == 1
     closed = shadow(tmp_path / "s", "--strategy", tmp_path / "quoter.py", *MODEL, code=1)
-    assert sorted(told(closed)) == sorted(told(beside.lines))
+    assert sorted(change_lines(closed)) == sorted(change_lines(beside.lines))
     assert closed[-8:] == beside.lines[-8:]
     resim = CliRunner().invoke(
         main,
@@ -168,7 +168,7 @@ def test_what_differs_is_told_while_the_session_is_lived(tmp_path: Path, followi
     assert f"decisions changed: {counts(closed)[2]:,}" in resim.output.splitlines()
 
 
-def test_the_folder_is_left_as_it_is(tmp_path: Path) -> None:
+def test_shadow_changes_no_file(tmp_path: Path) -> None:
     folder = sealed(tmp_path / "s")
     before = files(folder)
     told_modelled = shadow(folder, "--strategy", changed_file(tmp_path), code=1)
@@ -176,11 +176,11 @@ def test_the_folder_is_left_as_it_is(tmp_path: Path) -> None:
     assert files(folder) == before
 
 
-def test_a_session_that_was_followed_holds_what_was_lived(tmp_path: Path, following: Callable[..., Following]) -> None:
+def test_a_followed_session_verifies_and_replays(tmp_path: Path, following: Callable[..., Following]) -> None:
     running = session(tmp_path / "s", seconds=1)
     beside = following(tmp_path / "s", "--strategy", changed_file(tmp_path))
     beside.until("shadow: follows")
-    lived_on(running, 3)
+    run_in_slices(running, 3)
     running.stop()
     assert beside.end() == 1
     assert list(Journal.open(tmp_path / "s").records()) == running.records
@@ -188,27 +188,27 @@ def test_a_session_that_was_followed_holds_what_was_lived(tmp_path: Path, follow
     assert {path.suffix for path in (tmp_path / "s").iterdir()} == {".parquet", ""}
 
 
-def test_a_session_that_is_closed_already(tmp_path: Path) -> None:
+def test_shadow_of_a_closed_session_ends(tmp_path: Path) -> None:
     folder = sealed(tmp_path / "s")
-    recorded = len(decisions_of(folder))
+    recorded = len(session_decisions(folder))
     assert counts(shadow(folder)) == (recorded, recorded, 0)
 
 
-def test_a_session_whose_process_is_gone_ends(tmp_path: Path) -> None:
+def test_shadow_ends_when_the_session_is_killed(tmp_path: Path) -> None:
     folder = session(tmp_path / "s", seconds=3).kill()
-    recorded = len(decisions_of(folder))
+    recorded = len(session_decisions(folder))
     lines = shadow(folder)
     assert "a session whose process ended without closing it" in "\n".join(lines)
     assert counts(lines) == (recorded, recorded, 0)
     assert counts(shadow(folder, "--set", "risk.order_size_max=0.0001", code=1))[2] > 0
 
 
-def test_ctrl_c_gives_the_summary(tmp_path: Path, following: Callable[..., Following]) -> None:
+def test_ctrl_c_prints_the_summary(tmp_path: Path, following: Callable[..., Following]) -> None:
     running = session(tmp_path / "s", seconds=2)
     same, other = following(tmp_path / "s"), following(tmp_path / "s", "--set", "strategy.quoter.size=0.002", *MODEL)
     for each in (same, other):
         each.until("shadow: follows")
-    lived_on(running, 1)
+    run_in_slices(running, 1)
     other.until("modelled from here")
     time.sleep(0.5)
     same.interrupt()
@@ -216,14 +216,14 @@ def test_ctrl_c_gives_the_summary(tmp_path: Path, following: Callable[..., Follo
     assert (same.end(), other.end()) == (0, 1)
     assert "records of a session which goes on; exact to the end" in "\n".join(same.lines)
     assert "records of a session which goes on; exact up to record" in "\n".join(other.lines)
-    lived, decided, changed = counts(same.lines)
-    assert (lived, changed) == (decided, 0)
+    recorded, decided, changed = counts(same.lines)
+    assert (recorded, changed) == (decided, 0)
     assert counts(other.lines)[2] > 0
     running.stop()
     assert verify(tmp_path / "s").closed
 
 
-def test_for_seconds(tmp_path: Path) -> None:
+def test_shadow_ends_after_a_given_time(tmp_path: Path) -> None:
     running = session(tmp_path / "s", seconds=2)
     running.writer.wait_durable(running.records[-1].seq, 10)
     begun = time.monotonic()
@@ -235,7 +235,7 @@ def test_for_seconds(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("what", ["nothing", "empty", "elsewhere", "locked"])
-def test_what_is_no_session_is_one_line(tmp_path: Path, what: str) -> None:
+def test_an_unreadable_folder_is_one_clear_line(tmp_path: Path, what: str) -> None:
     folder = tmp_path / "s"
     if what == "nothing":
         folder.mkdir()
@@ -258,7 +258,7 @@ def test_what_is_no_session_is_one_line(tmp_path: Path, what: str) -> None:
         (("--model", "speed_ms=3"), "the venue's model has no 'speed_ms'"),
         (("--set", "risk.nothing=3"), "unknown setting 'risk.nothing'"),
         (("--strategy", "nowhere.py"), "nowhere.py"),
-        (("--balance", "USDT=abc"), "an amount is a number"),
+        (("--balance", "USDT=abc"), "write the amount with at most 8 decimals"),
     ],
 )
 def test_bad_input_is_one_line(tmp_path: Path, words: tuple[str, ...], what: str) -> None:
@@ -267,22 +267,22 @@ def test_bad_input_is_one_line(tmp_path: Path, words: tuple[str, ...], what: str
 
 
 @pytest.mark.parametrize(("held", "part"), [(MEMORY_ROWS, CHUNK_ROWS), (64, 100)])
-def test_it_follows_through_rolls_and_seals_however_little_is_held(
+def test_shadow_follows_rolls_and_seals_with_little_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held: int, part: int
 ) -> None:
-    """Frames of a few records, segments of a few frames, sealed while they are read: the decisions are those over the closed session."""
+    """Use small frames and segments that are sealed while they are read: the decisions do not change."""
     monkeypatch.setattr("journal.live_journal.MEMORY_ROWS", held)
     monkeypatch.setattr("journal.live_journal.CHUNK_ROWS", part)
-    lived = session(tmp_path / "lived", seconds=8)
-    lived.stop()
-    body = changed(lived.body, {}, {"quoter": from_sources({"quoter": LATER}, "quoter", "Quoter")})
-    wanted = ResimOptions(session=body, model=VenueModel())
+    running_session = session(tmp_path / "lived", seconds=8)
+    running_session.stop()
+    body = apply_overrides(running_session.body, {}, {"quoter": from_sources({"quoter": LATER}, "quoter", "Quoter")})
+    options = ResimOptions(session=body, model=VenueModel())
     whole: list[Record] = []
-    expected = decide_again(tmp_path / "lived", wanted, whole.extend)
+    expected = resimulate_decisions(tmp_path / "lived", options, whole.extend)
     assert expected.modelled
 
     writer = JournalWriter.create(tmp_path / "s", sync=False, group_rows=20, group_delay_s=0.0, segment_bytes=60_000)
-    steps = steps_of(lived.records)
+    steps = steps_of(running_session.records)
     writer.append_step(next(steps), urgent=True)
     writer.wait_durable(0, 10)
 
@@ -297,20 +297,22 @@ def test_it_follows_through_rolls_and_seals_however_little_is_held(
     writing.start()
     beside = Shadow(lambda _: None, lambda _seq, _why: None)
     ours: list[Record] = []
-    journal = LiveJournal(tmp_path / "s", is_over=lambda: False, on_records=beside.lived)
+    journal = LiveJournal(tmp_path / "s", is_over=lambda: False, on_records=beside.add_recorded)
 
     def keep(records: Sequence[Record]) -> None:
         ours.extend(records)
-        beside.decided(records)
+        beside.add_resimulated(records)
 
-    outcome = decide_along(journal, wanted, keep)
+    outcome = resimulate_decisions(journal, options, keep)
     writing.join()
     beside.end()
     assert len(list((tmp_path / "s").glob("*.parquet"))) > 3
-    mine, theirs = ([each for each in found[1:] if each.kind is not Kind.CHECKPOINT] for found in (ours, whole))
-    assert mine == theirs  # all but what names the source, and hashes over that
+    ours_compared, theirs = (
+        [each for each in found[1:] if each.kind is not Kind.CHECKPOINT] for found in (ours, whole)
+    )
+    assert ours_compared == theirs  # except the name of the source and the hashes over it
     assert replace(outcome, folder=expected.folder) == expected
-    assert beside.changed == len(changes(decisions(lived.records), decisions(whole)))
+    assert beside.changed == len(changed_decisions(read_decisions(running_session.records), read_decisions(whole)))
 
 
 def steps_of(records: Sequence[Record]) -> Iterator[list[Record]]:
@@ -326,8 +328,8 @@ def steps_of(records: Sequence[Record]) -> Iterator[list[Record]]:
 # ---- the journal that grows ----------------------------------------------------------------------------
 
 
-def test_a_growing_journal_reads_as_the_whole_one(tmp_path: Path) -> None:
-    """What is held in memory and what lies further back alike, by records and by batches."""
+def test_a_live_journal_reads_like_the_closed_one(tmp_path: Path) -> None:
+    """Read parts that are in memory and parts that are not, by records and by batches."""
     folder = sealed(tmp_path / "s", seconds=20)
     got: list[int] = []
     journal, whole = (
@@ -354,7 +356,7 @@ def test_a_growing_journal_reads_as_the_whole_one(tmp_path: Path) -> None:
         del journal._recent[:-3]
 
 
-def test_what_is_held_in_memory_does_not_grow_with_the_session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_does_not_grow_with_the_session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("journal.live_journal.MEMORY_ROWS", 64)
     monkeypatch.setattr("journal.tail.POLL_ROWS", 32)
     running = session(tmp_path / "s", seconds=0.1)
@@ -371,8 +373,8 @@ def test_what_is_held_in_memory_does_not_grow_with_the_session(tmp_path: Path, m
     running.kill()
 
 
-def test_a_step_that_was_begun_is_read_to_its_end(tmp_path: Path) -> None:
-    """Told to end between a record and what it led to, a follower reads the step's rest, and no input more."""
+def test_a_follower_ends_after_a_whole_step(tmp_path: Path) -> None:
+    """Stop a follower between a record and its outputs: it reads the rest of the step, and no further input."""
     folder = sealed(tmp_path / "s")
     whole = list(Journal.open(folder).records())
     over: list[bool] = []

@@ -56,7 +56,7 @@ class Desk:
     ) -> None:
         self.account = Funds("me", {"BTC": 10**15, "USDT": 10**15}, fee_maker=fee_maker, fee_taker=fee_taker)
         self.exchange = Exchange({rules.symbol: rules}, {"me": self.account})
-        self.exchange.floor.queue(0, *queue, ONE)
+        self.exchange.books.queue(0, *queue, ONE)
         self.symbol = rules.symbol
         self.update_id = 10
         self.exchange.on_market(self.symbol, DepthSnapshot(10, levels("99x10"), levels("101x10")), 0)
@@ -87,7 +87,7 @@ class Desk:
         return (self.account.total("BTC") - 10**15) / ONE
 
     def front(self, order: SimOrder) -> float:
-        self.exchange.floor.keep_queues()
+        self.exchange.books.read_queues()
         return order.queue_front / ONE
 
 
@@ -99,7 +99,7 @@ def filled(*orders: SimOrder) -> list[float]:
 
 
 def moved_on(name: str, front: float, before: int, shown: int, traded: int = 0) -> float:
-    return queue_models.moved_on(*CHANCES[name], front * 1e8, before * ONE, shown * ONE, traded * ONE) / 1e8
+    return queue_models.advance_front(*CHANCES[name], front * 1e8, before * ONE, shown * ONE, traded * ONE) / 1e8
 
 
 LN5, LN7, LN11 = math.log(5), math.log(7), math.log(11)
@@ -397,7 +397,7 @@ def test_a_contracts_money_is_what_it_realised_less_fees(
 ) -> None:
     """Opened, added to, reduced and flipped: within 2 units of 1e-8 a fill, since each amount is cut to 8 places."""
     desk = Desk(rules=rules, fee_maker=MAKER, fee_taker=TAKER)
-    desk.exchange.floor.quotes_alone(0)
+    desk.exchange.books.quotes_alone(0)
     ledger = Ledger(rules)
     lot = ONE if rules.inverse else ONE // 1000
     for k, (lots, cents, maker) in enumerate(steps, start=1):

@@ -46,7 +46,7 @@ from engine.sim.feeds.recorded_feed import RecordedMarket
 def same(exchange: Exchange, i: int, plain: PlainBook) -> None:
     """Assert that the compiled books and the plain book agree in every answer about the symbol."""
     market = exchange.markets[SYMBOLS[i]]
-    exchange.floor.keep_queues()
+    exchange.books.read_queues()
     for side in (r.BID, r.ASK):
         assert list(market.offers(SIDES[side])) == plain.offers(side)
         assert {
@@ -78,13 +78,13 @@ def test_the_floor_is_the_plain_book(seed: int, count: int) -> None:
         for message in messages(record):
             i = int(message[0, r.INSTRUMENT])
             plain[i].message(message)
-            touched, at = exchange.meet(message, 0, FOREVER_NS, 0)
+            touched, at = exchange.match_rows(message, 0, FOREVER_NS, 0)
             assert at == len(message)
             assert (touched, fills(exchange)) == (bool(plain[i].fills), plain[i].fills)
             plain[i].fills.clear()
             same(exchange, 0, plain[0])
             same(exchange, 1, plain[1])
-        assert exchange.floor.records == n
+        assert exchange.books.records == n
         i, side, k = draw.randrange(2), draw.randrange(2), draw.randrange(5, 13)
         if draw.random() < 0.4 and not crosses_own(exchange, i, side, k * PRICE_UNITS[i]):
             price, quantity = k * PRICE_UNITS[i], draw.randrange(1, 7) * SIZE_UNITS[i]
@@ -146,9 +146,9 @@ def test_the_floor_is_the_plain_book_wherever_its_windows_lie(seed: int, count: 
     market = exchange.markets[SYMBOLS[0]]
     for record in some_wide_records(draw, count):
         if draw.random() < 0.2:
-            exchange.floor.levels[:, N_PATIENCE] = 0  # the dense window is rebuilt before the next diff
+            exchange.books.levels[:, N_PATIENCE] = 0  # the dense window is rebuilt before the next diff
         plain.message(record)
-        exchange.meet(record, 0, FOREVER_NS, 0)
+        exchange.match_rows(record, 0, FOREVER_NS, 0)
         for side in (r.BID, r.ASK):
             assert list(market.offers(SIDES[side])) == plain.offers(side)
             some = draw.sample(
@@ -198,7 +198,7 @@ for seed in range(10):
         records = tests.some_records(draw, 250)
         intents = tests.random_intents(draw, records)
         story = tests.run_whole(exchange, records, intents)
-        exchange.floor.keep_queues()
+        exchange.books.read_queues()
         fronts = [(order.queue_front.hex(), order.queue_traded) for order in exchange.orders.values()]
         answers.append([story, fronts, tests.arrays(exchange)])
 print(json.dumps([JIT, answers]))
@@ -232,10 +232,10 @@ def test_nothing_that_first_touch_passes_over_fills(
         if n >= safe:
             rows = np.concatenate(records[n:])
             found = matching_kernel.first_touch(
-                rows, 0, FOREVER_NS, exchange.floor.v, exchange.floor.levels, exchange.floor.orders
+                rows, 0, FOREVER_NS, exchange.books.v, exchange.books.levels, exchange.books.orders
             )
             safe = n + int(np.searchsorted(ends[n:] - (ends[n - 1] if n else 0), found, side="right"))
-        filled, _ = exchange.meet(record, 0, FOREVER_NS, 0)
+        filled, _ = exchange.match_rows(record, 0, FOREVER_NS, 0)
         assert not (filled and n < safe)
         if draw.random() < 0.2:
             apply_intent(exchange, draw.randrange(2), draw.randrange(2), draw.randrange(5, 13), draw.randrange(6))
@@ -271,20 +271,20 @@ def test_a_first_snapshot_may_touch_by_the_diffs_that_waited_for_it() -> None:
         book(r.SNAPSHOT, 3, (5, 0), [], [(99, 1)]),
         LATER,
     )
-    assert not market.meet(exchange, 1)
+    assert not market.match_due(exchange, 1)
     exchange.place("me", limit(0, r.BID, 10 * PRICE_UNITS[0], SIZE_UNITS[0]), 1)
     assert market.touch_ns(exchange, END_NS) == 3
-    assert market.meet(exchange, 3)
+    assert market.match_due(exchange, 3)
 
 
 def test_a_restored_order_that_the_book_crosses_already_is_touched_by_the_next_message_whatever_it_says() -> None:
     exchange = venue()
     market = recorded(book(r.SNAPSHOT, 1, (5, 0), [], [(10, 3)]), book(r.DIFF, 2, (6, 6), [(1, 1)], []), LATER)
-    assert not market.meet(exchange, 1)
+    assert not market.match_due(exchange, 1)
     stood = limit(0, r.BID, 12 * PRICE_UNITS[0], 2 * SIZE_UNITS[0])
     exchange.restore("me", 77, stood, status=SimOrderStatus.NEW, executed=0, executed_quote=0, now_ns=1)
     assert market.touch_ns(exchange, END_NS) == 2
-    assert market.meet(exchange, 2)
+    assert market.match_due(exchange, 2)
     assert fills(exchange) == [(77, 12 * PRICE_UNITS[0], 2 * SIZE_UNITS[0])]
 
 
@@ -295,8 +295,8 @@ def test_a_quote_at_a_full_book_asks_for_one_level_more_and_not_for_as_many_as_i
     exchange = venue()
     levels = [(k, 1) for k in range(1, LEVELS_START)]
     market = recorded(book(r.SNAPSHOT, 1, (5, 0), levels, []), quote(2, 6, (2 * LEVELS_START, 1), (10**9, 1)))
-    market.meet(exchange, 2)
-    assert price_levels.room_of(exchange.floor.levels) == 2 * LEVELS_START
+    market.match_due(exchange, 2)
+    assert price_levels.room_of(exchange.books.levels) == 2 * LEVELS_START
     assert exchange.markets[SYMBOLS[0]].best(Side.BUY) == 2 * LEVELS_START * PRICE_UNITS[0]
 
 
@@ -304,12 +304,12 @@ def test_a_quote_at_a_full_book_asks_for_one_level_more_and_not_for_as_many_as_i
 def test_with_quotes_alone_the_book_is_the_last_quote(update_id: int) -> None:
     """A venue that numbers none says 0."""
     exchange = venue()
-    exchange.floor.quotes_alone(0)
+    exchange.books.quotes_alone(0)
     aaa = exchange.markets[SYMBOLS[0]]
     price, size = PRICE_UNITS[0], SIZE_UNITS[0]
 
     def after(bid: tuple[int, int], ask: tuple[int, int]) -> list[Any]:
-        exchange.meet(quote(1, update_id, bid, ask), 0, FOREVER_NS, 0)
+        exchange.match_rows(quote(1, update_id, bid, ask), 0, FOREVER_NS, 0)
         return [[(p // price, q // size) for p, q in aaa.offers(side)] for side in SIDES]
 
     assert after((10, 3), (11, 5)) == [[(10, 3)], [(11, 5)]]
@@ -320,7 +320,7 @@ def test_with_quotes_alone_the_book_is_the_last_quote(update_id: int) -> None:
     assert after((9, 2), (11, 3)) == [[(9, 2)], [(11, 3)]]
     waiting = exchange.place("me", limit(0, r.BID, 9 * price, 4 * size), 1)
     assert after((9, 1), (11, 3)) == [[(9, 1)], [(11, 3)]]
-    exchange.floor.keep_queues()
+    exchange.books.read_queues()
     assert waiting.queue_ahead == size  # the queue shrank with its level
     assert after((7, 1), (9, 3)) == [[(7, 1)], []]  # its offer is ours
     assert fills(exchange)[-1] == (waiting.order_id, 9 * price, 3 * size)

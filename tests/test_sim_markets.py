@@ -12,8 +12,9 @@ from engine.model import Side
 from engine.sim.feeds.capture_feed import CaptureMarket, DamagedCaptureError
 from engine.sim.feeds.sim_market import DepthDiff, DepthSnapshot, SimQuote, TradePrint, decode
 from engine.sim.feeds.synthetic_feed import SyntheticMarket
-from engine.sim.sim_venue import AccountConfig, SimVenue, VenueConfig
+from engine.sim.sim_venue import SimVenue
 from engine.sim.units import text, units
+from engine.sim.venue_config import AccountConfig, VenueConfig
 from engine.sim.wire import HttpRequest
 
 ACCOUNT = AccountConfig(api_key="k", secret="s", balances={"USDT": "1000"})  # noqa: S106  # opens nothing
@@ -126,7 +127,7 @@ def play(seed: int, seconds: int) -> list:
     market = SyntheticMarket(("BTCUSDT", "ETHUSDT"), seed=seed, start_ns=10**18)
     lines = []
     while market.next_due_ns < 10**18 + seconds * 10**9:
-        lines.append(market.take())
+        lines.append(market.next_line())
     return lines
 
 

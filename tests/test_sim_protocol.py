@@ -9,7 +9,8 @@ from sim_transcript import PRIVATE, SECRET, Client, order_query, quiet
 from engine.sim.binance.key_ring import KeyRing, rest_payload, signature, ws_params, ws_payload
 from engine.sim.binance.params import Params, parse_query
 from engine.sim.feeds.sim_market import QuietMarket
-from engine.sim.sim_venue import SimVenue, VenueConfig
+from engine.sim.sim_venue import SimVenue
+from engine.sim.venue_config import VenueConfig
 
 
 def refusal(answer: dict) -> tuple[int, str]:

@@ -227,7 +227,7 @@ def hand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hand]:
 
 
 def ask(hand: Hand, query: str) -> list[tuple[Any, ...]]:
-    return sql_session.rows(connect(hand.folder), query)
+    return sql_session.query_rows(connect(hand.folder), query)
 
 
 def test_every_record_is_there_sealed_or_not(hand: Hand) -> None:
@@ -254,10 +254,10 @@ def test_every_record_is_there_sealed_or_not(hand: Hand) -> None:
 def test_no_frame_breaks_a_view(hand: Hand) -> None:
     """Every column of every view is read, with frames that are not text, not JSON, or the wrong JSON."""
     connection = connect(hand.folder)
-    listed = {view.name for view in sql_session.views(connection)}
+    listed = {view.name for view in sql_session.list_views(connection)}
     assert listed >= VIEWS
     for name in sorted(listed):
-        assert sql_session.run(connection, f"SELECT * FROM {name}").rows, f"{name} shows nothing"  # noqa: S608 - a view's name
+        assert sql_session.run_query(connection, f"SELECT * FROM {name}").rows, f"{name} shows nothing"  # noqa: S608 - a view's name
     texts = ask(hand, r"SELECT payload, text FROM records WHERE kind = 'FEED' AND text IS NULL")
     assert texts == [(STRANGE[0], None)]
 
@@ -339,7 +339,7 @@ def test_several_sessions_are_told_apart(hand: Hand, tmp_path: Path) -> None:
     with Hand(tmp_path / "20240809T000000Z-another2", session="another2") as other:
         other.place("whole", limit("1", "70"))
     connection = connect([hand.folder, other.folder])
-    found = sql_session.rows(
+    found = sql_session.query_rows(
         connection, "SELECT session, status FROM orders WHERE client_order_id = 'whole' ORDER BY ALL"
     )
     assert found == [("another2", "pending"), ("handmade", "filled")]
@@ -364,7 +364,7 @@ def test_a_journal_is_only_read(hand: Hand, tmp_path: Path) -> None:
         "SELEC",
     ):
         with pytest.raises(QueryError) as refused:
-            sql_session.run(connection, query)
+            sql_session.run_query(connection, query)
         assert "\n" not in str(refused.value)
     with pytest.raises(NotAJournalError):
         connect(tmp_path)
@@ -440,13 +440,13 @@ def test_a_whole_capture(shared_data: Path, tmp_path: Path) -> None:
         writer.append_step([Record(seq, seq, Kind.FEED, "binance_spot.market.0", cause=0, meta=meta, payload=frame)])
     writer.wait_durable(len(frames), 30)
     connection = connect(folder)
-    assert sql_session.rows(connection, "SELECT count(*) FROM quotes") == [(28_040,)]
-    assert sql_session.rows(connection, "SELECT count(*) FROM trades") == [(9_757,)]
-    assert sql_session.rows(connection, "SELECT count(*) FROM records WHERE kind = 'FEED'") == [(41_249,)]
+    assert sql_session.query_rows(connection, "SELECT count(*) FROM quotes") == [(28_040,)]
+    assert sql_session.query_rows(connection, "SELECT count(*) FROM trades") == [(9_757,)]
+    assert sql_session.query_rows(connection, "SELECT count(*) FROM records WHERE kind = 'FEED'") == [(41_249,)]
     last = (
         "SELECT bid, bid_size, ask, ask_size FROM quotes WHERE update_id <= 50093421584 ORDER BY update_id DESC LIMIT 1"
     )
-    assert sql_session.rows(connection, last) == [
+    assert sql_session.query_rows(connection, last) == [
         (Decimal("61685.99"), Decimal("1.0087"), Decimal(61686), Decimal("2.29327"))
     ]
     writer.close()
@@ -502,14 +502,14 @@ def test_a_session_in_sql_is_what_the_engine_believed(tmp_path: Path) -> None:
     session.stop()
     _compare(session)
     connection = connect(session.folder)
-    assert sql_session.rows(connection, "SELECT count(*) FROM requests WHERE outcome IS NULL") == [(0,)]
-    assert sql_session.rows(connection, "SELECT rule FROM verdicts WHERE NOT approved GROUP BY ALL") == [("lot",)]
+    assert sql_session.query_rows(connection, "SELECT count(*) FROM requests WHERE outcome IS NULL") == [(0,)]
+    assert sql_session.query_rows(connection, "SELECT rule FROM verdicts WHERE NOT approved GROUP BY ALL") == [("lot",)]
 
 
 def _compare(session: VirtualSession) -> None:
     connection = connect(session.folder)
     account = session.state.account
-    kinds = dict(sql_session.rows(connection, "SELECT kind, count(*) FROM records GROUP BY ALL"))
+    kinds = dict(sql_session.query_rows(connection, "SELECT kind, count(*) FROM records GROUP BY ALL"))
     assert kinds == Counter(record.kind.value for record in session.records)
     believed = {
         (
@@ -522,17 +522,19 @@ def _compare(session: VirtualSession) -> None:
         for order in account.orders.all()
     }
     query = "SELECT client_order_id, status, filled_quantity, venue_order_id, request_seq FROM orders"
-    assert set(sql_session.rows(connection, query)) == believed
-    averages = sql_session.rows(connection, "SELECT client_order_id, price_avg FROM orders WHERE fills > 0")
+    assert set(sql_session.query_rows(connection, query)) == believed
+    averages = sql_session.query_rows(connection, "SELECT client_order_id, price_avg FROM orders WHERE fills > 0")
     assert averages, "something was filled"
     for name, price_avg in averages:
         order = account.orders.get(name)
         assert order is not None
         assert abs(price_avg - order.filled_notional / order.filled_quantity) < Decimal("1e-11")
-    assert sql_session.rows(connection, "SELECT count(*) FROM fills") == [(len(session.facts("order_filled")),)]
-    held = sql_session.rows(connection, "SELECT strategy || ' ' || instrument, quantity FROM positions WHERE is_last")
+    assert sql_session.query_rows(connection, "SELECT count(*) FROM fills") == [(len(session.facts("order_filled")),)]
+    held = sql_session.query_rows(
+        connection, "SELECT strategy || ' ' || instrument, quantity FROM positions WHERE is_last"
+    )
     assert dict(held) == {key: position.quantity for key, position in account.positions.by_key.items()}
-    balances = sql_session.rows(connection, "SELECT asset, free, locked FROM balances WHERE is_last")
+    balances = sql_session.query_rows(connection, "SELECT asset, free, locked FROM balances WHERE is_last")
     assert set(balances) == {(asset, found.free, found.locked) for asset, found in account.balances.by_asset.items()}
 
 

@@ -16,7 +16,8 @@ from transport_server import Peer, answer, serve
 from engine.live.clock import SessionClock
 from engine.live.transport.http_result import HttpResult, HttpSender
 from engine.live.transport.selection import TransportProfile, make_sender
-from engine.venues.binance_spot.signing import HttpMessage
+from engine.venues.binance_spot import BinanceSpot
+from engine.venues.signing import HttpMessage
 
 MIB = 1024 * 1024
 SECONDS_MAX = 10.0
@@ -54,7 +55,7 @@ async def test_a_request_goes_out_whole_and_its_answer_comes_back(
             await peer.send(answer(b'{"ok":1}', "Retry-After: 7", "X-MBX-USED-WEIGHT-1M: 5", "Date: today"))
 
     server = await serve(nursery, handler)
-    sender = make_sender(profile, server.http)
+    sender = make_sender(profile, server.http, kept_headers=BinanceSpot.kept_headers)
     for message in (GET, POST, GET):
         got = await send(sender, message)
         assert (got.outcome, got.status, got.body, got.error) == ("answer", 200, b'{"ok":1}', "")

@@ -95,7 +95,7 @@ def test_a_capture_over_the_socket_is_byte_for_byte(start: Start, shared_data: P
         snapshot = httpx.get(ready["listening"] + "/api/v3/depth?symbol=ETHUSDT&limit=5000", timeout=10)
         while len(frames) < 33_617:
             frames.append(market.recv(timeout=10, decode=False))
-    wanted = [lines.take() for _ in range(33_618)]
+    wanted = [lines.next_line() for _ in range(33_618)]
     assert snapshot.content == next(line.payload for line in wanted if not line.stream)
     assert frames == [line.payload for line in wanted if line.stream]
     status = httpx.get(ready["listening"] + "/sim/status").json()

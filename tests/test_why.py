@@ -1,4 +1,4 @@
-"""The chain behind an order, from its last fill back to the market message: by hand, in a whole session, and across two."""
+"""The chain behind an order, from its last fill back to the market message: by hand, in one session, and across two."""
 
 import json
 from pathlib import Path
@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from analysis.record_text import what
-from analysis.why import UnknownOrderError, why
+from analysis.why import UnknownOrderError, order_story
 from engine.session_record import EngineSettings
 from journal.record import Kind, Record
+from replay.record_text import describe
 from tests.replaying import session as recorded
 from verbatim.cli import main
 from verbatim.testing import VirtualSession, VirtualVenue, strategy_settings
@@ -26,15 +26,17 @@ def begin(
 
 
 def test_a_fill_leads_back_to_the_quote_and_its_link(tmp_path: Path) -> None:
-    """fill <- the venue's answer <- request <- verdict <- intent <- quote <- link; each names the one before as its cause."""
+    """Follow fill, answer, request, verdict, intent, quote and link: each names the next as its cause."""
     session = begin(VirtualVenue(), tmp_path / "20240808T235410Z-aaaaaaaa")
     session.run(until=lambda session: bool(session.facts("order_filled"))).run(1)
     session.stop()
     fill = session.facts("order_filled")[0]
-    story = why(session.folder, fill["client_order_id"])
+    story = order_story(session.folder, fill["client_order_id"])
     assert story.order is not None
     assert story.order["status"] == "filled"
-    assert story.chain == why(session.folder, fill["venue_order_id"]).chain, "the venue's id means the same order"
+    assert story.chain == order_story(session.folder, fill["venue_order_id"]).chain, (
+        "the venue's id means the same order"
+    )
 
     links = {link.record.seq: link for link in story.chain}
     assert list(links) == sorted(links, reverse=True), "latest first"
@@ -58,12 +60,12 @@ def test_a_fill_leads_back_to_the_quote_and_its_link(tmp_path: Path) -> None:
     assert b"bookTicker" in (quote.record.payload or b"")
 
 
-def test_a_throttled_strategys_cancel_leads_back_to_the_quote_that_it_was_decided_on(tmp_path: Path) -> None:
-    """The cancel's intent names no quote, and its cause is a TIMER: the last quote before it is why."""
+def test_a_throttled_cancel_leads_back_to_its_quote(tmp_path: Path) -> None:
+    """Follow a cancel whose intent names no quote: its cause is a TIMER, and the last quote before it explains it."""
     session = recorded(tmp_path / "20240808T235410Z-aaaaaaaa", seconds=5)
     session.stop()
     cancel = next(record for record in session.kinds(Kind.INTENT) if '"intent":"cancel"' in (record.body or ""))
-    links = {link.record.seq: link for link in why(session.folder, cancel.key or "").chain}
+    links = {link.record.seq: link for link in order_story(session.folder, cancel.key or "").chain}
     timer = links[cancel.cause or 0].record
     assert timer.kind is Kind.TIMER
     quotes = [seq for seq, link in links.items() if seq < timer.seq and link.what.startswith("quote BTCUSDT")]
@@ -75,8 +77,8 @@ def test_a_throttled_strategys_cancel_leads_back_to_the_quote_that_it_was_decide
     assert max(quotes) == max(feed)
 
 
-def test_an_order_is_followed_into_the_session_where_it_began(tmp_path: Path) -> None:
-    """Killed with an order resting; the next session cancels it. The story goes over both."""
+def test_an_order_is_followed_into_its_first_session(tmp_path: Path) -> None:
+    """Kill a session with a resting order and cancel it in the next: the story covers both."""
     venue = VirtualVenue()
     first = begin(venue, tmp_path / "20240808T235410Z-aaaaaaaa", below="500")
     first.run(until=lambda session: bool(session.facts("order_accepted")))
@@ -88,39 +90,39 @@ def test_an_order_is_followed_into_the_session_where_it_began(tmp_path: Path) ->
     second.run(5)
     second.stop()
 
-    story = why(second.folder, name)
+    story = order_story(second.folder, name)
     assert story.sessions == ("bbbbbbbb", "aaaaaaaa")
     assert story.missing == ""
     assert story.order is not None
     assert (story.order["status"], story.order["origin"]) == ("canceled", "carried")
     assert story.order["venue_order_id"] == first.facts("order_accepted")[0]["venue_order_id"]
-    told = [(link.session, link.record.kind) for link in story.chain]
-    assert ("bbbbbbbb", Kind.REQUEST) in told
-    assert ("bbbbbbbb", Kind.COMMAND) in told, "the stop is why it was cancelled"
-    assert ("aaaaaaaa", Kind.INTENT) in told
-    assert told[-1] == ("aaaaaaaa", Kind.LINK)
-    text = tell(second.folder, name).stdout
+    places = [(link.session, link.record.kind) for link in story.chain]
+    assert ("bbbbbbbb", Kind.REQUEST) in places
+    assert ("bbbbbbbb", Kind.COMMAND) in places, "the stop is why it was cancelled"
+    assert ("aaaaaaaa", Kind.INTENT) in places
+    assert places[-1] == ("aaaaaaaa", Kind.LINK)
+    text = run_why(second.folder, name).stdout
     assert text.index("session bbbbbbbb") < text.index("session aaaaaaaa")
 
     first.folder.rename(tmp_path / "elsewhere")
-    alone = why(second.folder, name)
+    alone = order_story(second.folder, name)
     assert alone.sessions == ("bbbbbbbb",)
-    assert "it began in session aaaaaaaa, which is not at hand" in alone.missing
+    assert "The order began in session aaaaaaaa, which cannot be opened" in alone.missing
 
 
-def test_an_order_without_an_answer_tells_how_it_ended(tmp_path: Path) -> None:
-    """The answer is cut off after the venue accepted the order: unknown, then found by the private stream."""
+def test_an_order_without_an_answer_shows_how_it_ended(tmp_path: Path) -> None:
+    """Cut the answer after the venue accepted the order: it is unknown, then found by the private stream."""
     venue = VirtualVenue()
     venue.fault(action="cut_answer", method="POST", path="/api/v3/order")
     session = begin(venue, tmp_path / "20240808T235410Z-aaaaaaaa")
     session.run(5)
     session.stop()
-    text = tell(session.folder, session.facts("order_unknown")[0]["client_order_id"]).stdout
-    told = [
+    text = run_why(session.folder, session.facts("order_unknown")[0]["client_order_id"]).stdout
+    places = [
         text.index(words)
-        for words in ("filled 0.02 at", "the venue has it as order", "unknown: cut", "; ended as cut ")
+        for words in ("filled 0.02 at", "accepted by the venue as order", "unknown: cut", "; ended as cut ")
     ]
-    assert told == sorted(told), "latest first"
+    assert places == sorted(places), "latest first"
 
 
 def test_damage_is_one_clear_line(tmp_path: Path) -> None:
@@ -138,71 +140,71 @@ def test_damage_is_one_clear_line(tmp_path: Path) -> None:
         assert failed.stderr.count("\n") == 1
 
 
-def test_a_wish_that_risk_refused_has_a_story_too(tmp_path: Path) -> None:
-    """No order left us: the verdict says why."""
+def test_a_refused_intent_has_a_story(tmp_path: Path) -> None:
+    """Refuse an intent: no order is sent, and the verdict explains it."""
     session = begin(VirtualVenue(balances={"USDT": "1"}), tmp_path / "20240808T235410Z-aaaaaaaa")
     session.run(until=lambda session: bool(session.kinds(Kind.VERDICT)))
     name = session.kinds(Kind.VERDICT)[0].key or ""
     session.stop()
-    story = why(session.folder, name)
+    story = order_story(session.folder, name)
     assert story.order is None
     assert not [
         link for link in story.chain if link.record.key == name and link.record.kind not in (Kind.VERDICT, Kind.INTENT)
     ]
     assert "refused by balance: needs " in story.chain[0].what
-    assert "never left us" in tell(session.folder, name).stdout
+    assert "never left us" in run_why(session.folder, name).stdout
 
 
-def test_the_story_can_be_asked_for_while_the_session_runs(tmp_path: Path) -> None:
+def test_a_running_session_has_stories(tmp_path: Path) -> None:
     session = begin(
         VirtualVenue(), tmp_path / "20240808T235410Z-aaaaaaaa", below="500", engine=EngineSettings(cancel_on_stop=False)
     )
     session.run(until=lambda session: bool(session.facts("order_accepted")))
     session.writer.wait_durable(session.records[-1].seq, 10)
-    story = why(session.folder, session.facts("order_accepted")[0]["client_order_id"])
+    story = order_story(session.folder, session.facts("order_accepted")[0]["client_order_id"])
     assert story.order is not None
     assert story.order["status"] == "open"
     session.kill()
 
 
-def tell(folder: Path, *arguments: str) -> Any:
+def run_why(folder: Path, *arguments: str) -> Any:
     return CliRunner().invoke(main, ["why", str(folder), *arguments])
 
 
 def test_the_command_line(tmp_path: Path) -> None:
-    """Text for people, JSON for scripts, and one line with near matches for an order that is not there."""
+    """Print text for people, JSON for scripts, and one line with near matches for an unknown order."""
     session = begin(VirtualVenue(), tmp_path / "20240808T235410Z-aaaaaaaa")
     session.run(until=lambda session: bool(session.facts("order_filled")))
     session.stop()
     name = session.facts("order_filled")[0]["client_order_id"]
-    text = tell(session.folder, name)
+    text = run_why(session.folder, name)
     assert text.exit_code == 0
     for words in (
         f"{name} (the venue's order",
-        "wishes to BUY 0.02 binance_spot:BTCUSDT at market",
+        "decides to BUY 0.02 binance_spot:BTCUSDT at market",
         "approved; no objection from",
     ):
         assert words in text.stdout
-    found = json.loads(tell(session.folder, name, "--json").stdout)
+    found = json.loads(run_why(session.folder, name, "--json").stdout)
     assert found["order"]["client_order_id"] == name
     assert [link["seq"] for link in found["chain"]] == sorted((link["seq"] for link in found["chain"]), reverse=True)
     assert {"kind", "cause", "what", "payload", "body", "delta_ns"} <= found["chain"][0].keys()
 
-    wrong = tell(session.folder, name[:-1])
+    wrong = run_why(session.folder, name[:-1])
     assert wrong.exit_code == 3
     assert wrong.stderr.startswith(f"verbatim: no order '{name[:-1]}' in session aaaaaaaa; near it: {name}.")
     assert wrong.stderr.count("\n") == 1
-    assert tell(tmp_path / "nothing", name).exit_code == 3
+    assert run_why(tmp_path / "nothing", name).exit_code == 3
     with pytest.raises(UnknownOrderError):
-        why(session.folder, "")
+        order_story(session.folder, "")
 
 
-def test_words_are_found_for_anything() -> None:
-    """A record whose body or frame is not what it should be is shown as it stands."""
+def test_any_record_has_a_description() -> None:
+    """A body or a frame that cannot be read is returned unchanged."""
     for kind in Kind:
-        assert what(Record(1, 1, kind, "x", body="no json")) in ("no json", "")
-    assert what(Record(1, 1, Kind.FEED, "x", payload=b"\xff")) == "\\xff"
+        assert describe(Record(1, 1, kind, "x", body="no json")) in ("no json", "")
+    assert describe(Record(1, 1, Kind.FEED, "x", payload=b"\xff")) == "\\xff"
     assert (
-        what(Record(1, 1, Kind.BROKER, "x.rest", cause=7, meta='{"outcome":"cut"}', payload=b""))
+        describe(Record(1, 1, Kind.BROKER, "x.rest", cause=7, meta='{"outcome":"cut"}', payload=b""))
         == "no answer to request 7, cut"
     )

@@ -20,15 +20,17 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from engine.live.clock import SessionClock
 from engine.live.session_config import SessionConfig
 from engine.live.transport.selection import TransportProfile
-from engine.session_context import UnknownVenueError, venue_class
 from engine.session_record import SECOND_NS, EngineSettings, RiskSettings, VenueSettings
 from engine.strategy.rule_loading import recorded_rules
-from engine.venues.binance_spot.signing import ApiKey
+from engine.venues.registry import UnknownVenueError, make_venue, venue_class
+from engine.venues.signing import Credentials, SecretKey
+from engine.venues.venue import RequestSigner
 from journal.signing import BadKeyError, Signer
 from verbatim.strategy_files import check_instruments, read_rule, read_strategy
 
 PREFIX = "VERBATIM_"
 CREDENTIALS = ("VERBATIM_API_KEY", "VERBATIM_API_SECRET")
+PASSPHRASE = "VERBATIM_API_PASSPHRASE"  # noqa: S105 - a variable's name; few venues have this third secret
 OTHER_VARIABLES = frozenset({"VERBATIM_JIT", "VERBATIM_DATA"})  # read by the compiled fold and by tests
 RECV_WINDOW_MS_MAX = 60_000
 RULE_NAME = r"^[a-z][a-z0-9_]{0,31}$"
@@ -178,11 +180,12 @@ class Config(BaseSettings):
         return env_settings, init_settings
 
 
-class Credentials(_Section):
+class SecretFile(_Section):
     """The content of a secret file."""
 
     api_key: SecretStr
-    api_secret: SecretStr  # an HMAC secret, or the text of an Ed25519 private key in PEM
+    api_secret: SecretStr  # an HMAC secret, or the text of a private key in PEM
+    api_passphrase: SecretStr = SecretStr("")
 
 
 def read_config(path: Path, environment: Mapping[str, str] | None = None) -> Config:
@@ -239,7 +242,7 @@ def _refuse_secrets(path: Path, values: Mapping[str, Any]) -> None:
     for name, value in values.items():
         if isinstance(value, Mapping):
             _refuse_secrets(path, value)
-        elif name in ("api_key", "api_secret", "secret", "signature"):
+        elif name in ("api_key", "api_secret", "api_passphrase", "secret", "signature"):
             raise ConfigError(
                 f"{path}: {name} does not belong into the configuration; put it into {CREDENTIALS[0]} and {CREDENTIALS[1]}, "
                 "or into a file of mode 0600 named by venue.secret_file"
@@ -248,7 +251,7 @@ def _refuse_secrets(path: Path, values: Mapping[str, Any]) -> None:
 
 def _refuse_unknown_environment(environment: Mapping[str, str]) -> None:
     for name in sorted(environment):
-        if not name.startswith(PREFIX) or name in CREDENTIALS or name in OTHER_VARIABLES:
+        if not name.startswith(PREFIX) or name in (*CREDENTIALS, PASSPHRASE) or name in OTHER_VARIABLES:
             continue
         if name.removeprefix(PREFIX).lower().split("__")[0] not in Config.model_fields:
             raise ConfigError(f"environment: {name}: unknown name")
@@ -257,24 +260,26 @@ def _refuse_unknown_environment(environment: Mapping[str, str]) -> None:
 # ---- credentials -------------------------------------------------------------------------------
 
 
-def read_key(config: Config, environment: Mapping[str, str] | None = None, base: Path | None = None) -> ApiKey:
+def read_key(config: Config, environment: Mapping[str, str] | None = None, base: Path | None = None) -> SecretKey:
     """Read the API key from the environment or, if it has none, from the secret file.
 
     Raises:
         ConfigError: there is no key, or it cannot be used.
     """
     environment = os.environ if environment is None else environment
+    signer = make_venue(venue_settings(config), ()).signer
     given = [environment.get(name, "") for name in CREDENTIALS]
     if any(given) and not all(given):
         raise ConfigError(f"environment: {CREDENTIALS[0]} and {CREDENTIALS[1]} belong together, and one is missing")
     if all(given):
-        return _key("environment", *given)
+        return _load_key(signer, "environment", Credentials(given[0], given[1], environment.get(PASSPHRASE, "")))
     if config.venue.secret_file is None:
         raise ConfigError(
             f"no credentials: set {CREDENTIALS[0]} and {CREDENTIALS[1]}, or name a file in venue.secret_file"
         )
     path = config.venue.secret_file.expanduser()
-    return read_secret_file(path if path.is_absolute() or base is None else base / path)
+    path = path if path.is_absolute() or base is None else base / path
+    return _load_key(signer, str(path), read_secret_file(path))
 
 
 def read_signer(config: Config, base: Path | None = None) -> Signer | None:
@@ -317,26 +322,30 @@ def _read_private_file(path: Path) -> bytes:
         raise ConfigError(f"cannot read the secret file {path}: {error.strerror or error}") from None
 
 
-def read_secret_file(path: Path) -> ApiKey:
-    """Read api_key and api_secret from a TOML file that only its owner can read.
+def read_secret_file(path: Path) -> Credentials:
+    """Read api_key, api_secret and, if the venue has one, api_passphrase from a TOML file that only its owner can read.
 
     Raises:
         ConfigError: the file cannot be used.
     """
     content = _read_private_file(path)
     try:
-        secrets = Credentials(**tomllib.loads(content.decode("utf-8")))
+        secrets = SecretFile(**tomllib.loads(content.decode("utf-8")))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, ValidationError, TypeError):
         # the library's text may quote the file, so it is left out
         raise ConfigError(
             f"{path} is not a secret file: it holds api_key and api_secret, as TOML, and nothing else"
         ) from None
-    return _key(str(path), secrets.api_key.get_secret_value(), secrets.api_secret.get_secret_value())
+    return Credentials(
+        secrets.api_key.get_secret_value(),
+        secrets.api_secret.get_secret_value(),
+        secrets.api_passphrase.get_secret_value(),
+    )
 
 
-def _key(where: str, key: str, secret: str) -> ApiKey:
+def _load_key(signer: RequestSigner, where: str, credentials: Credentials) -> SecretKey:
     try:
-        return ApiKey.ed25519(key, secret) if secret.startswith("-----BEGIN") else ApiKey.hmac(key, secret)
+        return signer.load_key(credentials)
     except ValueError as error:
         raise ConfigError(f"{where}: {error}") from None
 
@@ -344,7 +353,7 @@ def _key(where: str, key: str, secret: str) -> ApiKey:
 # ---- sessions from configurations --------------------------------------------------------------
 
 
-def session_config(config: Config, *, key: ApiKey | None, base: Path | None = None) -> SessionConfig:
+def session_config(config: Config, *, key: SecretKey | None, base: Path | None = None) -> SessionConfig:
     """Return the trading session that a configuration describes.
 
     Raises:
@@ -355,7 +364,7 @@ def session_config(config: Config, *, key: ApiKey | None, base: Path | None = No
         raise ConfigError(
             "strategy: a session that trades needs at least one. What to do: add a [strategy.NAME], or use `verbatim record`"
         )
-    if not getattr(venue_class(venue_settings(config)), "trades", True):
+    if not make_venue(venue_settings(config), ()).trades:
         raise ConfigError(
             f"venue.name: {config.venue.name} supports market data only. What to do: use `verbatim record`"
         )

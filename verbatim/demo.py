@@ -29,7 +29,8 @@ from engine.live.transport.selection import TransportProfile
 from engine.live.venue_main import DEMO_KEY, DEMO_SECRET, VenueStartError
 from engine.session_record import EngineSettings, RiskSettings, StrategySettings, VenueSettings
 from engine.strategy.loading import StrategyError
-from engine.venues.binance_spot.signing import ApiKey
+from engine.venues.registry import make_venue
+from engine.venues.signing import Credentials
 from verbatim.config import RECV_WINDOW_MS_MAX, at_speed
 from verbatim.runner import Progress, run_session_config
 from verbatim.strategy_files import check_instruments, read_strategy
@@ -149,7 +150,7 @@ def demo_session(options: DemoOptions, ready: dict[str, Any]) -> SessionConfig:
         ),
         symbols=symbols,
         strategies=strategies,
-        key=ApiKey.hmac(DEMO_KEY, DEMO_SECRET),
+        key=make_venue(VenueSettings(), ()).signer.load_key(Credentials(DEMO_KEY, DEMO_SECRET)),
         risk=RISK,
         engine=at_speed(EngineSettings(), options.speed),
         account="demo",

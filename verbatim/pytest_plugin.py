@@ -36,9 +36,9 @@ class CapturedDay:
 
     def recorded(self) -> "list[RecordedDecision]":
         """Return the decisions of the recorded session; none for a recording without a strategy."""
-        from replay.study.decisions import decisions_of
+        from replay.study.decisions import session_decisions
 
-        return decisions_of(self.folder, as_source=True)
+        return session_decisions(self.folder, as_source=True)
 
     def decisions(
         self,
@@ -59,22 +59,22 @@ class CapturedDay:
         from engine.session_record import read_session
         from journal.reader import Journal
         from replay.network_guard import no_sockets
-        from replay.overrides import changed, with_strategy
+        from replay.overrides import apply_overrides, with_strategy
         from replay.resim.resimulate import ResimOptions
-        from replay.resim.venue_model import measured
-        from replay.study.trial import trial
+        from replay.resim.venue_model import measure_latency
+        from replay.study.trial import run_trial
         from verbatim.strategy_files import read_strategy
 
         journal = Journal.open(self.folder)
         body = read_session(journal.session_record().body or "")
         if strategy is not None:
             body = with_strategy(body, read_strategy(strategy))
-        body = changed(body, dict(settings or {}))
+        body = apply_overrides(body, dict(settings or {}))
         wanted = ResimOptions(
-            session=body, model=measured(journal).model, modelled=modelled, balances=dict(balances or {})
+            session=body, model=measure_latency(journal).model, modelled=modelled, balances=dict(balances or {})
         )
         with no_sockets():
-            return trial(self.folder, wanted).decisions
+            return run_trial(self.folder, wanted).decisions
 
 
 @pytest.fixture
@@ -112,7 +112,7 @@ def assert_same_intents(request: pytest.FixtureRequest) -> Callable[..., None]:
         __tracebackhide__ = True  # pytest shows the line of the test
         from journal.errors import JournalError
         from replay.resim.sim_setup import CannotResimulateError
-        from replay.study.decisions import changes, told
+        from replay.study.decisions import changed_decisions, decision_diff_lines
 
         try:
             ours = day.decisions(strategy, **given)  # type: ignore[arg-type]  # keywords of `decisions`, which Python checks
@@ -125,10 +125,11 @@ def assert_same_intents(request: pytest.FixtureRequest) -> Callable[..., None]:
             return
         else:
             expected = read_golden(Path(golden))
-        if different := changes(expected, ours):
+        if different := changed_decisions(expected, ours):
             again = "" if golden is None else f"\nIf this is intended: pytest {UPDATE}"
             pytest.fail(
-                f"{len(different)} decisions changed\n" + "\n".join(told(different, SHOWN)) + again, pytrace=False
+                f"{len(different)} decisions changed\n" + "\n".join(decision_diff_lines(different, SHOWN)) + again,
+                pytrace=False,
             )
 
     return same

@@ -117,7 +117,7 @@ def session_in(folder: Path, exchange_info: Path | None) -> "SessionBody":
     from engine.live.machine import host_id
     from engine.session_record import read_session
     from journal.reader import Journal
-    from replay.resim.capture_session import is_import, session_of
+    from replay.resim.capture_session import is_import, session_from_capture
     from replay.resim.venue_model import UnknownSettingError
 
     journal = Journal.open(folder)
@@ -126,7 +126,7 @@ def session_in(folder: Path, exchange_info: Path | None) -> "SessionBody":
             raise UnknownSettingError(f"{folder} has its venue's metadata: --exchange-info is for captures")
         return read_session(journal.session_record().body or "")
     try:
-        session = session_of(journal, None if exchange_info is None else exchange_info.read_bytes())
+        session = session_from_capture(journal, None if exchange_info is None else exchange_info.read_bytes())
         return msgspec.structs.replace(session, host=host_id())  # the strategy that will run comes from this machine
     except (OSError, ValueError) as error:
         raise UnknownSettingError(f"{exchange_info} is not the answer to exchangeInfo: {error}") from None

@@ -28,18 +28,23 @@ from engine.session_record import (
     StrategySettings,
     VenueSettings,
 )
+from engine.sim.binance import PROTOCOL
 from engine.sim.faults import Rule
 from engine.sim.feeds.capture_feed import CaptureMarket
 from engine.sim.feeds.synthetic_feed import SyntheticMarket
-from engine.sim.sim_venue import AccountConfig, SimVenue, VenueConfig
+from engine.sim.sim_venue import SimVenue
+from engine.sim.venue_config import AccountConfig, VenueConfig
 from engine.sim.virtual_gateway import VirtualGateway, Wires
 from engine.sim.wire import HttpRequest
 from engine.state.session_state import State, carry_over
 from engine.strategy import loading
-from engine.venues.binance_spot import ApiKey, BinanceSpot
-from engine.venues.binance_spot.instruments import read_exchange_info
+from engine.venues.registry import make_venue
+from engine.venues.signing import Credentials
 from journal.record import Kind, Record
 from journal.writer import ClosedSummary, JournalWriter
+from verbatim.venue_contract import check_venue
+
+__all__ = ["VirtualSession", "VirtualVenue", "check_venue", "from_sources", "strategy_settings"]
 
 START_NS = 1_723_161_250 * SECOND_NS
 API_KEY, API_SECRET = "test-key-0000000000", "test-secret-0000000000"
@@ -126,7 +131,7 @@ class VirtualVenue:
         self.now_ns += 10 * MILLISECOND_NS
         for outgoing in self.sim.advance(self.now_ns):
             if outgoing.conn_id == conn_id and outgoing.answer is not None:
-                found = read_exchange_info(outgoing.answer.body)
+                found = make_venue(VenueSettings(name=PROTOCOL), ()).metadata.read(outgoing.answer.body).instruments
                 return tuple(each for each in found if each.symbol in self.symbols)
         raise AssertionError("exchangeInfo was not answered")
 
@@ -148,7 +153,7 @@ class VirtualSession:
         opening: State | None = None,
         wire_ns: int = MILLISECOND_NS // 5,
         seed: int = 7,
-        dialect: str = "binance_spot",
+        dialect: str = PROTOCOL,
     ) -> None:
         self.venue = venue
         self.records: list[Record] = []
@@ -171,9 +176,9 @@ class VirtualSession:
         )
         self.folder = folder
         self.writer = JournalWriter.create(folder, sync=False)
-        dialect_at_work = BinanceSpot(self.body.instruments, self.body.venues[0].recv_window_ms)
+        dialect_at_work = make_venue(self.body.venues[0], self.body.instruments)
         self.sequencer = Sequencer(Kernel(self.body), self._append)
-        key = ApiKey.hmac(API_KEY, API_SECRET)
+        key = dialect_at_work.signer.load_key(Credentials(API_KEY, API_SECRET))
         self._shell = VirtualGateway(venue, self.sequencer, dialect_at_work, key, Wires(wire_ns, wire_ns))
         self._shell.perform(self.sequencer.begin(self.body))
 
@@ -200,12 +205,12 @@ class VirtualSession:
                 self.venue.now_ns = end_ns
                 break
             self.venue.now_ns = max(next_ns, self.venue.now_ns)
-            self._shell.happen()
+            self._shell.advance()
         return self
 
     def command(self, command: str, reason: str = "") -> Self:
         body = text_of(CommandBody(CommandName(command), "test", reason))
-        self._shell.take(Arrival(Kind.COMMAND, "control", body=body))
+        self._shell.accept(Arrival(Kind.COMMAND, "control", body=body))
         return self
 
     def stop(self) -> ClosedSummary:

@@ -10,12 +10,19 @@ from threading import Timer
 from rich.console import Console
 
 from engine.market.jit import JIT, was_compiled
-from engine.market.market_state import warm_fold, warm_scan
-from engine.session_context import make_venue
+from engine.market.market_state import warm_fold
 from engine.session_record import VenueSettings
+from engine.venues.registry import make_venue
 
 MESSAGE_SECONDS = 1.0  # loading cached code takes less
-SECOND_PROCESS = "from engine.market.market_state import warm_scan; from engine.sim.exchange.venue_books import VenueBooks; warm_scan(); VenueBooks(1)"
+SECOND_PROCESS = """
+import sys
+from engine.session_record import VenueSettings
+from engine.sim.exchange.venue_books import VenueBooks
+from engine.venues.registry import make_venue
+make_venue(VenueSettings(name=sys.argv[1]), ()).market.warm()
+VenueBooks(1)
+"""
 
 
 def compile_if_new() -> None:
@@ -24,8 +31,15 @@ def compile_if_new() -> None:
         compile_first(Console(stderr=True))
 
 
+def warm(venue: VenueSettings | None = None) -> None:
+    """Compile what a session calls, in this process: the fold, and what decodes the venue's frames."""
+    warm_fold()
+    make_venue(venue or VenueSettings(), ()).market.warm()
+
+
 def compile_first(console: Console, venue: VenueSettings | None = None) -> None:
     """Compile everything a session needs, so its first message does not wait for the compiler."""
+    venue = venue or VenueSettings()
     message = Timer(MESSAGE_SECONDS, console.print, ["compiling, for 10 to 20 seconds: only the first run does ..."])
     message.daemon = True
     fresh = JIT and not was_compiled()
@@ -33,12 +47,10 @@ def compile_first(console: Console, venue: VenueSettings | None = None) -> None:
         message.start()
     try:
         with console.status("compiling: 10 to 20 seconds the first time, nothing after that ..."):
-            second = subprocess.Popen([sys.executable, "-P", "-c", SECOND_PROCESS]) if fresh else None  # noqa: S603 - our own words
+            second = subprocess.Popen([sys.executable, "-P", "-c", SECOND_PROCESS, venue.name]) if fresh else None  # noqa: S603 - our own words
             warm_fold()
             if second is not None:
                 second.wait()
-            warm_scan()
-            if venue is not None:  # a venue with compiled decoders has `warm`
-                getattr(make_venue(venue, ()).market, "warm", lambda: None)()
+            make_venue(venue, ()).market.warm()
     finally:
         message.cancel()

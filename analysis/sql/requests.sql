@@ -2,11 +2,11 @@
 WITH answers AS (
     SELECT session, cause AS request_seq, seq, time_ns, meta->>'$.outcome' AS outcome,
            TRY_CAST(meta->>'$.status' AS INTEGER) AS status, TRY_CAST(meta->>'$.sent_ns' AS BIGINT) AS sent_ns,
-           meta->>'$.error' AS error, as_json(wire(payload)) AS answer
+           meta->>'$.error' AS error, source, meta->>'$.headers' AS headers, payload
     FROM journal
     WHERE kind IN ('BROKER', 'FEED') AND meta IS NOT NULL AND cause IS NOT NULL
     UNION ALL
-    SELECT session, cause, seq, time_ns, body->>'$.state', NULL, NULL, nullif(body->>'$.reason', ''), NULL  -- of connect
+    SELECT session, cause, seq, time_ns, body->>'$.state', NULL, NULL, nullif(body->>'$.reason', ''), NULL, NULL, NULL  -- of connect
     FROM journal
     WHERE kind = 'LINK' AND cause IS NOT NULL
 ), firsts AS (
@@ -25,22 +25,28 @@ WITH answers AS (
     FROM asked ASOF JOIN ready
       ON asked.session = ready.session AND asked.link_source = ready.source AND asked.seq < ready.seq
     WHERE asked.purpose = 'subscribe'
+), ended AS (  -- a refusal's code and words are the venue's, as its codec reads them: the HTTP status may be 200
+    SELECT asked.*, firsts.outcome, firsts.status, firsts.sent_ns, firsts.error, firsts.seq AS answer_seq, firsts.time_ns AS answer_ns,
+           CASE WHEN firsts.outcome = 'answer' AND (firsts.status >= 400 OR asked.purpose <> 'depth') THEN
+               refusal(asked.session, firsts.source, CAST(asked.body AS VARCHAR), firsts.status, firsts.headers, firsts.payload)
+           END AS refused
+    FROM asked
+    LEFT JOIN firsts ON firsts.session = asked.session AND firsts.request_seq = asked.seq
 )
-SELECT asked.session, asked.seq, instant(asked.time_ns) AS time, asked.time_ns, asked.purpose, asked.body->>'$.venue' AS venue,
-       CAST(asked.body->>'$.mutates' AS BOOLEAN) AS mutates, asked.body->>'$.client_order_id' AS client_order_id,
-       asked.body->>'$.strategy' AS strategy, asked.body->>'$.instrument' AS instrument, asked.link_source AS source,
-       coalesce(firsts.outcome, if(subscribed.seq IS NULL, NULL, 'answer')) AS outcome, firsts.status,
-       TRY_CAST(if(firsts.status >= 400, firsts.answer->>'$.code', NULL) AS BIGINT) AS venue_code,
-       coalesce(firsts.error, if(firsts.status >= 400, firsts.answer->>'$.msg', NULL)) AS error,
-       coalesce(firsts.seq, subscribed.seq) AS answer_seq, firsts.sent_ns,
-       coalesce(firsts.time_ns, subscribed.time_ns) AS answered_ns,
-       coalesce(firsts.time_ns, subscribed.time_ns) - coalesce(firsts.sent_ns, asked.time_ns) AS latency_ns,
-       coalesce(asked.body->>'$.unsigned.method', 'CONNECT') AS method,
-       coalesce(asked.body->>'$.unsigned.path', asked.body->>'$.link.path') AS path,
-       CAST(asked.body->'$.unsigned.params' AS JSON) AS params, TRY_CAST(asked.body->>'$.unsigned.weight' AS INTEGER) AS weight,
-       coalesce(TRY_CAST(asked.body->>'$.round' AS INTEGER), 0) AS round,
-       CAST(asked.body->>'$.expires_ns' AS BIGINT) AS expires_ns, asked.cause
-FROM asked
-LEFT JOIN firsts ON firsts.session = asked.session AND firsts.request_seq = asked.seq
-LEFT JOIN subscribed ON subscribed.session = asked.session AND subscribed.request_seq = asked.seq
-ORDER BY asked.session, asked.seq
+SELECT ended.session, ended.seq, instant(ended.time_ns) AS time, ended.time_ns, ended.purpose, ended.body->>'$.venue' AS venue,
+       CAST(ended.body->>'$.mutates' AS BOOLEAN) AS mutates, ended.body->>'$.client_order_id' AS client_order_id,
+       ended.body->>'$.strategy' AS strategy, ended.body->>'$.instrument' AS instrument, ended.link_source AS source,
+       coalesce(ended.outcome, if(subscribed.seq IS NULL, NULL, 'answer')) AS outcome, ended.status,
+       TRY_CAST(ended.refused.code AS BIGINT) AS venue_code, ended.refused.code AS error_code,
+       coalesce(ended.error, ended.refused.text) AS error,
+       coalesce(ended.answer_seq, subscribed.seq) AS answer_seq, ended.sent_ns,
+       coalesce(ended.answer_ns, subscribed.time_ns) AS answered_ns,
+       coalesce(ended.answer_ns, subscribed.time_ns) - coalesce(ended.sent_ns, ended.time_ns) AS latency_ns,
+       coalesce(ended.body->>'$.unsigned.method', 'CONNECT') AS method,
+       coalesce(ended.body->>'$.unsigned.path', ended.body->>'$.link.path') AS path,
+       CAST(ended.body->'$.unsigned.params' AS JSON) AS params, TRY_CAST(ended.body->>'$.unsigned.weight' AS INTEGER) AS weight,
+       coalesce(TRY_CAST(ended.body->>'$.round' AS INTEGER), 0) AS round,
+       CAST(ended.body->>'$.expires_ns' AS BIGINT) AS expires_ns, ended.cause
+FROM ended
+LEFT JOIN subscribed ON subscribed.session = ended.session AND subscribed.request_seq = ended.seq
+ORDER BY ended.session, ended.seq

@@ -1,4 +1,6 @@
-"""An order on each tick: what benchmarks/tick_to_order.py measures. It can never fill, so every tick finds the same account."""
+"""An order on each tick: what benchmarks/tick_to_order.py measures. It can never fill, so every tick finds the same
+account.
+"""
 
 from dataclasses import dataclass
 from decimal import Decimal

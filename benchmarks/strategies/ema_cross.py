@@ -1,4 +1,6 @@
-"""Market orders at each cross of two averages of the mid, moved by every quote: NautilusTrader's benchmark (shared/bench), with the cross declared."""
+"""Market orders at each cross of two averages of the mid, moved by every quote: NautilusTrader's benchmark
+(shared/bench), with the cross declared.
+"""
 
 from dataclasses import dataclass
 from decimal import Decimal

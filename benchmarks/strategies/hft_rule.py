@@ -1,4 +1,6 @@
-"""The quoting rule of shared/bench/peers/hftbacktest_bench.py (its head states it): looked at every 100 ms, on the book that depth diffs make."""
+"""The quoting rule of shared/bench/peers/hftbacktest_bench.py (its head states it): decided every 100 ms, on the book
+of depth diffs.
+"""
 
 from dataclasses import dataclass
 from decimal import Decimal
@@ -54,7 +56,7 @@ class CompiledRule(Rule):
 
     @staticmethod
     def wants(now: MarketTick, parameters: Rule.Parameters) -> bool:
-        """Whether a bid or an ask is missing, or stands elsewhere."""
+        """Return True if a bid or an ask is missing, or rests at another price."""
         spread = now.book_ask - now.book_bid
         if now.unsettled > 0 or spread <= 0 or now.book_bid == 0 or spread > parameters.spread_max * now.tick:
             return False

@@ -1,4 +1,4 @@
-"""Strategies that decide nothing, by how often they are asked: what an engine costs before anybody decides."""
+"""Strategies that decide nothing, by cadence: the cost of an engine without decisions."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,7 @@ from verbatim import Every, MarketTick, OnQuote, Place, Predicate, PriceMove, Vi
 
 
 class EachQuote:
-    """Asked at every change of a quote or of the book's top."""
+    """Runs at every change of a quote or of the top of the book."""
 
     version = "1"
     instruments = ("*",)
@@ -26,29 +26,29 @@ class EachQuote:
 
 
 class Beat(EachQuote):
-    """Asked every 100 ms."""
+    """Runs every 100 ms."""
 
     cadence = Every(ms=100)
 
 
 class EachSecond(EachQuote):
-    """Asked each second."""
+    """Runs each second."""
 
     cadence = Every(ms=1000)
 
 
 class Never(EachQuote):
-    """Asked when the price has doubled."""
+    """Runs when the price has doubled."""
 
     cadence = OnQuote(when=PriceMove(ppm=1_000_000))
 
 
 class EachEvent(EachQuote):
-    """Asked at every change of a quote, of the book's top and at each trade, as machine code."""
+    """Runs machine code at every change of a quote or of the top of the book, and at each trade."""
 
     cadence = OnQuote(when=Predicate())
 
     @staticmethod
     def wants(now: MarketTick, parameters: EachQuote.Parameters) -> bool:  # noqa: ARG004 - a strategy's signature
-        """Whether the spread is not what it never is."""
+        """Return True if the spread has a value that never occurs."""
         return now.bid > now.ask and now.ask > 0

@@ -1,4 +1,4 @@
-"""A bid and an ask at the top of the book, of a few lots each, moved when the market moved: for whatever instrument a session has."""
+"""A bid and an ask of a few lots at the top of the book, moved when the market moves, on any instrument."""
 
 from dataclasses import dataclass
 
@@ -45,13 +45,13 @@ class Touch:
 
 
 class CompiledTouch(Touch):
-    """The same, and whether there is something to move is compiled: asked at each change of what it is shown, at most every 100 ms."""
+    """The same strategy with a compiled predicate that runs at each change of its inputs, at most every 100 ms."""
 
     cadence = OnQuote(throttle_ms=100, when=Predicate())
 
     @staticmethod
     def wants(now: MarketTick, parameters: Touch.Parameters) -> bool:
-        """Whether an order stands where it should not, or stands not where it should."""
+        """Return True if an order rests at a wrong price, or a price has no order."""
         if now.bid == 0 or now.unsettled > 0:
             return False
         held = now.position / (now.lot * now.size_unit)

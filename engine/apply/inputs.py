@@ -10,7 +10,7 @@ import numpy as np
 from msgspec.structs import replace
 
 from engine.apply.batch import NO_EFFECT, STRATEGY_FLAGS, Applied, Batch
-from engine.apply.messages import apply_change, apply_message
+from engine.apply.messages import apply_change, apply_events, apply_message
 from engine.apply.triggers import triggered_strategies
 from engine.bodies import LinkEvent
 from engine.events import Event
@@ -22,7 +22,8 @@ from engine.record_codec import read_command, read_link, read_timer
 from engine.requests import LinkRole
 from engine.session_context import SessionContext
 from engine.state.changes import Commanded, LinkMoved, TimerFired
-from engine.state.orders import forget_closed
+from engine.state.fill_cursor import NUMBERED_FILLS
+from engine.state.orders import Order, forget_closed
 from engine.state.session_state import State
 from engine.timer_names import TimerKind, TimerName
 from journal.record import Kind, Record
@@ -45,7 +46,7 @@ def apply(session: SessionContext, state: State, batch: Batch) -> Applied:
             return NO_EFFECT
         decoded = _decode(session, state, batch)
         if isinstance(decoded, tuple):
-            return Applied(events=decoded) if decoded else NO_EFFECT
+            return apply_events(session, state, batch.records[0], decoded) if decoded else NO_EFFECT
         rows, is_single = decoded, len(batch.records) == 1
     market, until_ns, end = state.market, batch.until_ns, batch.row
     if until_ns is not None:
@@ -146,12 +147,13 @@ def _apply_command(session: SessionContext, state: State, record: Record) -> App
 def _forget_closed_orders(session: SessionContext, state: State, time_ns: int) -> None:
     """Drop old closed orders. This belongs to applying the TIMER, so rebuilding does the same."""
     account = state.account
-    kept = forget_closed(
-        account.orders,
-        time_ns,
-        keep_ns=session.settings.keep_closed_ns,
-        confirmed=account.reconciling.fills_confirmed,
-    )
+
+    def is_confirmed(order: Order) -> bool:
+        instrument = session.instruments.get(order.order.instrument)
+        cursors = None if instrument is None else session.rules.cursors.get(instrument.venue)
+        return account.reconciling.confirms(order, cursors or NUMBERED_FILLS)
+
+    kept = forget_closed(account.orders, time_ns, keep_ns=session.settings.keep_closed_ns, is_confirmed=is_confirmed)
     if kept is not account.orders:
         state.account = replace(account, orders=kept)
 

@@ -17,7 +17,7 @@ from engine.state.changes import Answered, Change, Stamp
 from engine.state.pending_requests import PendingRequest
 from engine.state.session_state import State, fold
 from engine.venues.venue import Venue
-from journal.record import Record
+from journal.record import Kind, Record
 
 
 def apply_change(session: SessionContext, state: State, change: Change, record: Record) -> None:
@@ -31,20 +31,14 @@ def apply_message(session: SessionContext, state: State, record: Record) -> Appl
     venue = session.venue_of(record.source)
     requests = state.account.requests
     if record.meta is None:
-        events = venue.decode_private(record.payload or b"")
-        is_answer = any(isinstance(event, Subscribed | Answer) for event in events)
-        request = requests.of(Purpose.SUBSCRIBE, source=record.source) if is_answer else None
-        if request is None:
-            return Applied(events=events)
-        apply_change(session, state, Answered(request.seq, venue.name, AnswerStatus.ANSWER), record)
-        return Applied(events=events, request=request)
+        return apply_events(session, state, record, venue.account.decode_private(record.payload or b""))
     meta = msgspec.json.decode(record.meta)
     outcome = meta["outcome"]
     request = requests.by_seq.get(record.cause if record.cause is not None else -1)
     if request is None:  # answers from before the session, such as instrument metadata, have no request here
         return Applied(outcome="" if record.cause is None else outcome)
     rows = None
-    events = (
+    events: tuple[Event, ...] = (
         Answer(
             Outcome.NOT_SENT if outcome == AnswerStatus.NOT_SENT else Outcome.UNKNOWN, text=meta.get("error", outcome)
         ),
@@ -66,6 +60,23 @@ def apply_message(session: SessionContext, state: State, record: Record) -> Appl
     )
 
 
+def apply_events(session: SessionContext, state: State, record: Record, events: tuple[Event, ...]) -> Applied:
+    """Apply the events of a frame that holds no market rows. It may answer a request that was sent over its link."""
+    requests = state.account.requests
+    if not requests.by_seq or not any(isinstance(event, Subscribed | Answer) for event in events):
+        return Applied(events=events)
+    venue = session.venue_of(record.source)
+    request = None
+    if record.kind is Kind.BROKER:
+        request_id = venue.account.answered_request(record.payload or b"") or ""
+        request = requests.by_seq.get(int(request_id)) if request_id.isascii() and request_id.isdigit() else None
+    request = request or requests.of(Purpose.SUBSCRIBE, source=record.source)
+    if request is None:
+        return Applied(events=events)
+    apply_change(session, state, Answered(request.seq, venue.name, AnswerStatus.ANSWER), record)
+    return Applied(events=events, request=request)
+
+
 def _fold_snapshot(state: State, rows: Rows) -> tuple[int, int]:
     end = flags = triggers = 0
     while end < len(rows):
@@ -81,9 +92,7 @@ def _decode_answer(
     body, unsigned = request.request, request.request.unsigned
     assert unsigned is not None, "only a message can be answered"
     payload = record.payload or b""
-    events = venue.decode_answer(
-        unsigned.method, unsigned.path, body.instrument, int(meta["status"]), meta.get("headers", {}), payload
-    )
+    events = venue.decode_answer(unsigned, body.instrument, int(meta["status"]), meta.get("headers", {}), payload)
     if body.purpose is Purpose.DEPTH and any(isinstance(e, Answer) and e.outcome is Outcome.DONE for e in events):
         rows = venue.market.decode_snapshot(payload, body.instrument, record.seq, record.time_ns)
         if isinstance(rows, np.ndarray):

@@ -4,6 +4,8 @@ The same event twice changes nothing. A fill is recorded once, by (instrument, f
 Texts of notes and reasons are recorded, so they keep their words.
 """
 
+from collections.abc import Callable
+
 from engine.bodies import NoteLevel
 from engine.events import Answer, Fill, OrderReport, Outcome, VenueStatus
 from engine.facts import (
@@ -25,6 +27,8 @@ from engine.state.orders import Order
 from engine.state.pending_requests import PendingRequest
 from engine.state.positions import after_fill
 from engine.step_context import StepContext
+
+IsOwn = Callable[[OrderReport], bool]  # True if this session or the one before made the order's id
 
 CLOSING = {
     VenueStatus.CANCELED: Report.CANCELED,
@@ -88,9 +92,9 @@ def _adopt(step: StepContext, report: OrderReport) -> Order:
     return step.account.orders.known(name)
 
 
-def is_lost_order(step: StepContext, report: OrderReport, own: tuple[str, ...]) -> bool:
-    """Return True if an order bears our mark and no journal contains it. `own` are the sessions of our marks."""
-    if report.client_order_id.split("-")[0] not in own:
+def is_lost_order(step: StepContext, report: OrderReport, is_own: IsOwn) -> bool:
+    """Return True if an order has an id of ours and no journal contains it."""
+    if not is_own(report):
         return False
     return step.account.orders.find(report.instrument, report.client_order_id, report.venue_order_id) is None
 
@@ -101,13 +105,16 @@ def halt_for_lost(step: StepContext, report: OrderReport) -> None:
     step.emit(ModeChanged(Mode.HALTED, (text,)))
 
 
-def is_valid_fill(step: StepContext, fill: Fill) -> bool:
-    """Return True if the numbers can be a fill's. Otherwise raise an alarm: a venue's mistake must not stop the engine."""
-    if fill.fill_id.isascii() and fill.fill_id.isdigit() and fill.quantity > 0 and fill.price >= 0:
-        return True
+def cursor_of(step: StepContext, fill: Fill, instrument: Instrument) -> str | None:
+    """Return the cursor of a fill, or None with an alarm if it cannot be a fill: no venue may stop the engine."""
+    try:
+        if fill.fill_id and fill.quantity > 0 and fill.price >= 0:
+            return step.fill_cursor(instrument.venue).of(fill)
+    except ValueError:
+        pass  # the alarm below names the fill
     text = f"a fill that cannot be one is not booked: {fill.fill_id}, {fill.quantity} at {fill.price}"
     step.note(NoteLevel.ALARM, text)
-    return False
+    return None
 
 
 def record_fill(
@@ -128,11 +135,15 @@ def record_fill(
     order = step.account.orders.find(fill.instrument, fill.client_order_id, fill.venue_order_id)
     if order is None or fill.fill_id in order.fill_ids or fill.instrument not in instruments:
         return False
-    if not is_valid_fill(step, fill):
+    instrument = instruments[fill.instrument]
+    cursor = cursor_of(step, fill, instrument)
+    if cursor is None:
         return False
-    confirmed = step.account.reconciling.fills_confirmed.get(fill.instrument, -1)
-    if order.adopted and (is_first_page or int(fill.fill_id) <= confirmed):
-        return False  # it is older than our knowledge of the order
+    if order.adopted:
+        cursors = step.fill_cursor(instrument.venue)
+        confirmed = step.account.reconciling.confirmed_cursor(fill.instrument)
+        if is_first_page or cursors.key(cursor) <= cursors.key(cursors.start if confirmed is None else confirmed):
+            return False  # it is older than our knowledge of the order
     name = order.client_order_id
     is_late = order.status in CLOSED and order.filled_quantity + fill.quantity > order.filled_reported
     if is_late:
@@ -154,7 +165,7 @@ def record_fill(
     )
     seq = step.emit(fact, key=name)
     position = step.account.positions.of(order.strategy, fill.instrument)
-    step.emit(after_fill(position, fact, instruments[fill.instrument]), key=name, cause=seq)
+    step.emit(after_fill(position, fact, instrument), key=name, cause=seq)
     return True
 
 

@@ -7,7 +7,7 @@ Texts of notes and reasons are recorded, so they keep their words.
 
 from engine.bodies import NoteLevel
 from engine.events import AccountReport, BalanceReport, Fill, FillsReport, OpenOrdersReport
-from engine.execution.order_reports import apply_report, halt_for_lost, is_lost_order, is_valid_fill, record_fill
+from engine.execution.order_reports import IsOwn, apply_report, cursor_of, halt_for_lost, is_lost_order, record_fill
 from engine.execution.request_factory import RequestFactory
 from engine.facts import BalanceChanged, FillsConfirmed, ModeChanged, Reconciled, ReconcileFailed
 from engine.lifecycle import Status
@@ -15,6 +15,7 @@ from engine.mode_reasons import Mode
 from engine.model import Instrument
 from engine.money import ZERO
 from engine.requests import Purpose
+from engine.state.fill_cursor import recorded_cursor
 from engine.state.orders import Order
 from engine.state.pending_requests import PendingRequest
 from engine.state.timers import RECONCILE
@@ -27,16 +28,16 @@ Instruments = dict[str, Instrument]
 Factories = dict[str, RequestFactory]
 
 
-def may_query(step: StepContext) -> bool:
+def may_query(step: StepContext, factories: Factories) -> bool:
     """Return True if there is an account, all links are ready, no venue is blocked, and the session is not closing."""
     account = step.account
-    is_free = all(budget.lets_ask(step.time_ns) for budget in account.limits.by_venue.values())
+    is_free = all(factory.may_query(step) for factory in factories.values())
     return account.links.has_account and account.links.all_ready() and is_free and not account.modes.closing
 
 
 def request(step: StepContext, factories: Factories, instruments: Instruments) -> None:
     """Start a round at once, unless one runs or the venues cannot be queried now."""
-    if not step.account.reconciling.running and may_query(step):
+    if not step.account.reconciling.running and may_query(step, factories):
         _start(step, factories, instruments)
 
 
@@ -61,7 +62,7 @@ def advance(step: StepContext, factories: Factories, instruments: Instruments) -
     is_fired = RECONCILE not in step.account.timers.due_ns  # perhaps when nothing could be queried
     if not is_stale and not is_fired:
         return False
-    if has_ended or not may_query(step):
+    if has_ended or not may_query(step, factories):
         return True
     _start(step, factories, instruments)
     return False
@@ -74,8 +75,8 @@ def _start(step: StepContext, factories: Factories, instruments: Instruments) ->
         factory.open_orders(step, reconcile_round=number)
         factory.balances(step, reconcile_round=number)
     for instrument in instruments.values():
-        after_id = step.account.reconciling.fills_confirmed.get(instrument.id)
-        factories[instrument.venue].fills(step, instrument=instrument, after_id=after_id, reconcile_round=number)
+        after = step.account.reconciling.confirmed_cursor(instrument.id)
+        factories[instrument.venue].fills(step, instrument=instrument, after=after, reconcile_round=number)
     for order in step.account.orders.live_by_age():
         if order.status is Status.UNKNOWN:
             instrument = instruments[order.order.instrument]
@@ -96,7 +97,7 @@ def open_orders(
     pending: PendingRequest,
     report: OpenOrdersReport,
     *,
-    own: tuple[str, ...],
+    is_own: IsOwn,
 ) -> None:
     """Compare the venue's open orders with ours, and query ours that it does not list.
 
@@ -106,13 +107,13 @@ def open_orders(
         instruments: The session's instruments.
         pending: The request that this answers.
         report: The venue's open orders.
-        own: The sessions whose mark an order of ours bears.
+        is_own: True for an order whose id this session or the one before made.
 
     """
     listed = set()
     for theirs in report.orders:
         known = step.account.orders.find(theirs.instrument, theirs.client_order_id, theirs.venue_order_id)
-        if theirs.instrument in instruments and is_lost_order(step, theirs, own):
+        if theirs.instrument in instruments and is_lost_order(step, theirs, is_own):
             halt_for_lost(step, theirs)
         if known is not None and known.updated_seq > pending.seq:
             listed.add(known.client_order_id)
@@ -188,34 +189,40 @@ def fills(
 
     """
     instrument = instruments[pending.request.instrument]
-    confirmed = step.account.reconciling.fills_confirmed.get(instrument.id)
+    cursors = step.fill_cursor(instrument.venue)
+    confirmed = step.account.reconciling.confirmed_cursor(instrument.id)
     is_first_page = confirmed is None
-    orphans: dict[str, int] = {}  # venue order id -> its first fill here
+    orphans: dict[str, str] = {}  # venue order id -> the cursor of its first fill here
     recorded: list[Fill] = []
-    newest = -1 if confirmed is None else confirmed
+    newest = cursors.start if confirmed is None else confirmed
     for fill in report.fills:
-        if not is_valid_fill(step, fill):
+        cursor = cursor_of(step, fill, instrument)
+        if cursor is None:
             continue
         is_recorded = record_fill(step, fill, instruments, is_first_page=is_first_page)
         if is_recorded:
             recorded.append(fill)
         known = is_recorded or step.account.orders.find(fill.instrument, fill.client_order_id, fill.venue_order_id)
-        if not known and confirmed is not None and int(fill.fill_id) > confirmed:
-            orphans.setdefault(fill.venue_order_id, int(fill.fill_id))
-        newest = max(newest, int(fill.fill_id))
+        if not known and confirmed is not None and cursors.key(cursor) > cursors.key(confirmed):
+            orphans.setdefault(fill.venue_order_id, cursor)
+        newest = max(newest, cursor, key=cursors.key)
     if orphans:
-        newest = min(orphans.values()) - 1  # the query is repeated from there, once these orders are known
-    if confirmed is None or newest > confirmed:
-        step.emit(FillsConfirmed(instrument.id, newest), source="reconcile")
+        newest = cursors.before(
+            min(orphans.values(), key=cursors.key)
+        )  # the query is repeated from there, once these orders are known
+    if confirmed is None or cursors.key(newest) > cursors.key(confirmed):
+        step.emit(FillsConfirmed(instrument.id, recorded_cursor(newest)), source="reconcile")
     if not orphans and (report.whole or is_first_page):
         return recorded
     number = pending.request.round
-    if not step.account.limits.of(instrument.venue).lets_ask(step.time_ns):
+    if not factory.may_query(step):
         fail(step, pending, "the request budget is spent before all fills are in")
+    elif not orphans and newest == confirmed:
+        fail(step, pending, f"a full page of fills ends where it began, at {newest}")
     elif not orphans:
-        factory.fills(step, instrument=instrument, after_id=newest, reconcile_round=number)
+        factory.fills(step, instrument=instrument, after=newest, reconcile_round=number)
     elif not queries_orphans(step, instrument.id):
-        for venue_order_id in sorted(orphans, key=lambda each: orphans[each])[:ORPHANS_MAX]:
+        for venue_order_id in sorted(orphans, key=lambda order_id: cursors.key(orphans[order_id]))[:ORPHANS_MAX]:
             factory.query_order(step, instrument=instrument, venue_order_id=venue_order_id, reconcile_round=number)
     return recorded
 
@@ -239,12 +246,13 @@ def query_missing_fills(step: StepContext, factories: Factories, instruments: In
         factory = factories[instruments[name].venue]
         interval_ns = factory.settings.ask_every_ns
         waited_ns = step.time_ns - rounds.fills_asked_ns.get(name, -interval_ns)
-        may_ask = step.account.limits.of(instruments[name].venue).lets_ask(step.time_ns)
+        may_ask = factory.may_query(step)
         is_pending = step.account.requests.of(Purpose.FILLS, instrument=name) is not None
         if may_ask and not is_pending and waited_ns >= interval_ns:
+            after = rounds.confirmed_cursor(name)
             factory.fills(
                 step,
                 instrument=instruments[name],
-                after_id=rounds.fills_confirmed.get(name, -1),
+                after=step.fill_cursor(instruments[name].venue).start if after is None else after,
                 reconcile_round=rounds.round if rounds.running else 0,
             )

@@ -17,6 +17,10 @@ class RequestFactory:
         self.venue = venue
         self.settings = settings
 
+    def _venue_order_id(self, step: StepContext, client_order_id: str) -> str:
+        order = step.account.orders.get(client_order_id)
+        return "" if order is None else order.venue_order_id
+
     def _ask(
         self,
         step: StepContext,
@@ -61,7 +65,7 @@ class RequestFactory:
         cause: int,
     ) -> int:
         order = approved.order
-        unsigned = self.venue.place(client_order_id, instrument, order.side, order.quantity, order.terms)
+        unsigned = self.venue.account.place(client_order_id, instrument, order.side, order.quantity, order.terms)
         return self._ask(
             step,
             Purpose.PLACE,
@@ -80,7 +84,7 @@ class RequestFactory:
         return self._ask(
             step,
             Purpose.CANCEL,
-            self.venue.cancel(instrument, client_order_id),
+            self.venue.account.cancel(instrument, client_order_id, self._venue_order_id(step, client_order_id)),
             mutates=True,
             cause=cause,
             instrument=instrument.id,
@@ -97,7 +101,7 @@ class RequestFactory:
         reconcile_round: int = 0,
     ) -> int:
         """About one order: by the venue's id where one is given (then ours only says whom it concerns), else by ours."""
-        unsigned = self.venue.query_order(instrument, "" if venue_order_id else client_order_id, venue_order_id)
+        unsigned = self.venue.account.query_order(instrument, "" if venue_order_id else client_order_id, venue_order_id)
         return self._ask(
             step,
             Purpose.QUERY_ORDER,
@@ -108,26 +112,49 @@ class RequestFactory:
         )
 
     def open_orders(self, step: StepContext, *, reconcile_round: int) -> int:
-        return self._ask(step, Purpose.OPEN_ORDERS, self.venue.open_orders(), reconcile_round=reconcile_round)
+        return self._ask(step, Purpose.OPEN_ORDERS, self.venue.account.open_orders(), reconcile_round=reconcile_round)
 
     def balances(self, step: StepContext, *, reconcile_round: int) -> int:
-        return self._ask(step, Purpose.ACCOUNT, self.venue.account(), reconcile_round=reconcile_round)
+        return self._ask(step, Purpose.ACCOUNT, self.venue.account.balances(), reconcile_round=reconcile_round)
 
-    def fills(
-        self, step: StepContext, *, instrument: Instrument, after_id: int | None, reconcile_round: int = 0
-    ) -> int:
-        """Everything after the last fill id that is known to be booked; None: only where the newest one stands."""
-        unsigned = self.venue.fills_since(instrument, None if after_id is None else str(after_id + 1))
+    def fills(self, step: StepContext, *, instrument: Instrument, after: str | None, reconcile_round: int = 0) -> int:
+        """Query the fills after a cursor, or the newest page if `after` is None."""
+        unsigned = self.venue.account.fills_after(instrument, after)
         return self._ask(step, Purpose.FILLS, unsigned, instrument=instrument.id, reconcile_round=reconcile_round)
 
-    def depth(self, step: StepContext, *, instrument: Instrument) -> int:
-        return self._ask(step, Purpose.DEPTH, self.venue.depth(instrument), instrument=instrument.id)
+    def depth(self, step: StepContext, *, instrument: Instrument) -> None:
+        """Request a book snapshot from a venue that serves it over REST."""
+        assert self.venue.snapshots is not None, "a streamed snapshot comes with a connection"
+        self._ask(step, Purpose.DEPTH, self.venue.snapshots.request(instrument), instrument=instrument.id)
 
-    def server_time(self, step: StepContext) -> int:
-        return self._ask(step, Purpose.SERVER_TIME, self.venue.server_time())
+    def server_time(self, step: StepContext) -> None:
+        """Query the venue's clock. No-op for a venue that has none."""
+        unsigned = self.venue.server_time()
+        if unsigned is not None:
+            self._ask(step, Purpose.SERVER_TIME, unsigned)
 
-    def subscribe(self, step: StepContext, *, source: str) -> int:
-        return self._ask(step, Purpose.SUBSCRIBE, self.venue.subscribe_private(), source=source)
+    def subscribe(self, step: StepContext, *, source: str, answered: Unsigned | None = None) -> bool:
+        """Send the next subscription of a link.
+
+        Args:
+            step: The step at hand.
+            source: The link.
+            answered: The subscription that was acknowledged last, or None if none was sent.
+
+        Returns:
+            False if nothing is left to send.
+        """
+        waiting = self.venue.subscriptions(source)
+        if answered is not None:
+            waiting = waiting[waiting.index(answered) + 1 :] if answered in waiting else ()
+        if waiting:
+            self._ask(step, Purpose.SUBSCRIBE, waiting[0], source=source)
+        return bool(waiting)
+
+    def may_query(self, step: StepContext) -> bool:
+        """Return True if the venue's budget allows a query now: no query is worth a ban."""
+        budget = step.account.limits.of(self.venue.name)
+        return step.time_ns >= budget.blocked_until_ns and not self.venue.rates.is_exhausted(budget, step.time_ns)
 
     def connect(self, step: StepContext, *, plan: LinkPlan) -> int:
         return step.emit(self._link_request(Purpose.CONNECT, step, plan=plan, source=plan.source), source="execution")

@@ -12,12 +12,13 @@ from engine.events import (
     OrderReport,
     Outcome,
     ServerTime,
+    Subscribed,
     Unrecognised,
 )
 from engine.execution import order_reports, reconciliation
 from engine.facts import ClockMeasured, ModeChanged, RateBlocked
-from engine.handlers.events import handle_event
-from engine.handlers.links import disconnect, measure_clock
+from engine.handlers.account_events import handle_event
+from engine.handlers.link_changes import disconnect, measure_clock, subscribe
 from engine.handlers.market_triggers import halt
 from engine.handlers.order_queries import query_order
 from engine.mode_reasons import Mode, key_refused
@@ -75,7 +76,7 @@ def _handle_report(
     requests, venue = session.requests[pending.request.venue], pending.request.venue
     match event:
         case OpenOrdersReport():
-            reconciliation.open_orders(step, requests, session.instruments, pending, event, own=session.own_sessions)
+            reconciliation.open_orders(step, requests, session.instruments, pending, event, is_own=session.is_own_order)
         case AccountReport():
             reconciliation.balances(step, pending, event, session.assets)
         case FillsReport():
@@ -86,6 +87,8 @@ def _handle_report(
             step.emit(ClockMeasured(venue, event.venue_ns - middle_ns))
         case OrderReport():
             _handle_queried_order(session, step, pending, event)
+        case Subscribed() if pending.request.purpose is Purpose.SUBSCRIBE:
+            subscribe(session, step, pending.request.source, pending.request.unsigned)
         case _:
             handle_event(session, step, event)
 
@@ -96,7 +99,7 @@ def _handle_queried_order(
     request = pending.request
     is_orphan = request.purpose is Purpose.QUERY_ORDER and not request.client_order_id
     is_open = is_orphan or event.status in order_reports.OPEN
-    if is_open and order_reports.is_lost_order(step, event, session.own_sessions):
+    if is_open and order_reports.is_lost_order(step, event, session.is_own_order):
         order_reports.halt_for_lost(step, event)
     order_reports.apply_report(step, event, session.instruments)
     name = request.instrument
@@ -105,7 +108,7 @@ def _handle_queried_order(
         session.requests[request.venue].fills(
             step,
             instrument=session.instruments[name],
-            after_id=step.account.reconciling.fills_confirmed.get(name, -1),
+            after=step.account.reconciling.confirmed_cursor(name) or step.fill_cursor(request.venue).start,
             reconcile_round=request.round,
         )
 

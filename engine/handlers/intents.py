@@ -3,7 +3,6 @@
 from typing import NamedTuple
 
 from engine.bodies import IntentBody, IntentKind, VerdictBody
-from engine.execution.order_ids import client_order_id
 from engine.facts import NewOrder
 from engine.handlers.cancel_rules import cancel_rules
 from engine.model import Instrument
@@ -32,13 +31,8 @@ def review_intent(session: SessionContext, step: StepContext, strategy: str, int
     version = session.strategies[strategy].settings.version
     instrument = session.instrument_by_name.get(intent.instrument)
     venue = session.venues[instrument.venue] if instrument else next(iter(session.venues.values()))
-    order_id = client_order_id(
-        session=session.body.session,
-        strategy=strategy,
-        version=version,
-        seq=step.next_seq,
-        leg=0,
-        length_max=venue.client_order_id_max,
+    order_id = venue.order_ids.make(
+        session=session.body.session, strategy=strategy, version=version, seq=step.next_seq, leg=0
     )
     order = NewOrder(
         instrument=instrument.id if instrument else intent.instrument,
@@ -65,16 +59,19 @@ def review_intent(session: SessionContext, step: StepContext, strategy: str, int
 def risk_context(session: SessionContext, step: StepContext, strategy: str, order: NewOrder) -> RiskContext:
     """Return an order with the account and market that its review needs."""
     quote = step.market.quote(session.indexes[order.instrument])
+    instrument = session.instruments[order.instrument]
     return RiskContext(
         order=order,
+        terms=order.terms,
         strategy=strategy,
-        instrument=session.instruments[order.instrument],
+        instrument=instrument,
         instruments=session.instruments,
         account=step.account,
         limits=session.body.risk,
         time_ns=step.time_ns,
         bid=quote.bid if quote else ZERO,
         ask=quote.ask if quote else ZERO,
+        rates=session.venues[instrument.venue].rates,
     )
 
 

@@ -3,10 +3,10 @@
 from engine.apply.batch import Applied
 from engine.bodies import NoteLevel
 from engine.facts import ModeChanged
-from engine.handlers.links import GAPS
+from engine.handlers.link_changes import GAPS, disconnect
 from engine.handlers.policy import decide_mode
 from engine.market import layout
-from engine.market.views import BookState
+from engine.market.views import BookState, Stream
 from engine.mode_reasons import Mode
 from engine.requests import Purpose
 from engine.session_context import SessionContext
@@ -50,11 +50,17 @@ def handle_market(session: SessionContext, step: StepContext, applied: Applied) 
 
 
 def request_snapshots(session: SessionContext, step: StepContext) -> None:
-    """Request the depth snapshots that books need. After a refusal, wait for the instrument's timer."""
+    """Request the book snapshots that are needed. After a refusal, wait for the instrument's timer.
+
+    A venue that streams its snapshots sends the next one over a new connection.
+    """
     for name, index in session.indexes.items():
         instrument = session.instruments[name]
         is_lost = step.market.book_state(index) in (BookState.BUFFERING, BookState.BROKEN)
-        may_query = step.account.limits.of(instrument.venue).lets_ask(step.time_ns)
+        if is_lost and session.venues[instrument.venue].snapshots is None:
+            disconnect(session, step, session.link_of(index, Stream.BOOK))
+            continue
+        may_query = session.requests[instrument.venue].may_query(step)
         is_waiting = step.account.timers.is_set(TimerKind.SNAPSHOT, name)
         if (
             is_lost

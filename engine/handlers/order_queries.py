@@ -1,6 +1,6 @@
 """Queries for an order whose status is not known."""
 
-from engine.handlers.links import is_blocked
+from engine.handlers.link_changes import is_blocked
 from engine.lifecycle import LIVE, Status
 from engine.session_context import SessionContext
 from engine.step_context import StepContext

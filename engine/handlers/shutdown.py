@@ -57,7 +57,7 @@ def _needs_last_round(session: SessionContext, step: StepContext) -> bool:
     """Return True while the balances of orders that ended need a last reconciliation, and start it."""
     rounds = step.account.reconciling
     ended_seq = max((order.updated_seq for order in step.account.orders.closed.values()), default=-1)
-    if rounds.done_started_seq > ended_seq or rounds.failures or not reconciliation.may_query(step):
+    if rounds.done_started_seq > ended_seq or rounds.failures or not reconciliation.may_query(step, session.requests):
         return False
     reconciliation.request(step, session.requests, session.instruments)
     return True

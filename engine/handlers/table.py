@@ -6,8 +6,8 @@ from typing import Final
 from engine.apply.batch import Applied
 from engine.handlers.answers import handle_message
 from engine.handlers.commands import handle_command
-from engine.handlers.links import handle_link
-from engine.handlers.timers import handle_timer
+from engine.handlers.fired_timers import handle_timer
+from engine.handlers.link_changes import handle_link
 from engine.session_context import SessionContext
 from engine.step_context import StepContext
 from journal.record import Kind

@@ -3,7 +3,7 @@
 from engine.bodies import NoteLevel
 from engine.execution import reconciliation
 from engine.facts import LinkSteady
-from engine.handlers.links import disconnect, open_gap
+from engine.handlers.link_changes import disconnect, open_gap
 from engine.handlers.market_triggers import request_snapshots
 from engine.handlers.order_queries import query_order
 from engine.lifecycle import Status

@@ -5,7 +5,6 @@ Decides nothing. Secrets join here, last, and go nowhere else.
 """
 
 from heapq import heappop, heappush
-from typing import Any
 
 import trio
 
@@ -18,8 +17,8 @@ from engine.live.transport.websocket import WebsocketClosedError
 from engine.record_codec import read_request
 from engine.requests import FEED_PURPOSES, AnswerStatus, Purpose, Transport, Unsigned
 from engine.sequencer import Arrival
-from engine.session_record import MILLISECOND_NS
-from engine.venues.binance_spot.signing import ApiKey
+from engine.venues.signing import SecretKey
+from engine.venues.venue import Venue
 from journal.record import Kind, Record
 from journal.writer import Durable, JournalWriter
 
@@ -34,9 +33,9 @@ class Gateway:
     def __init__(
         self,
         *,
-        venues: dict[str, Any],
+        venues: dict[str, Venue],
         senders: dict[str, HttpSender],
-        key: ApiKey | None,
+        key: SecretKey | None,
         clock: SessionClock,
         inbox: Ingress,
         links: LinkTasks,
@@ -53,6 +52,7 @@ class Gateway:
         self._writer: JournalWriter | None = None
         self._held: list[tuple[int, RequestBody]] = []  # heap: waiting for their records to be durable
         self._closed = False
+        self._stamped_ns = 0
 
     def attach(self, writer: JournalWriter) -> None:
         self._writer = writer
@@ -101,9 +101,9 @@ class Gateway:
             if late_ns > 0:
                 ended = self._not_sent(f"expired {late_ns} ns before its turn came")
             else:
-                now_ms = (self._clock.now_ns() + request.clock_offset_ns) // MILLISECOND_NS
+                stamp_ns = self._stamp_ns(request.clock_offset_ns)
                 try:
-                    message = self._venues[request.venue].sign_rest(unsigned, self._key, now_ms)
+                    message = self._venues[request.venue].signer.sign_http(unsigned, self._key, stamp_ns)
                 except ValueError as error:
                     ended = self._not_sent(f"cannot be signed: {error}")
                 else:
@@ -114,14 +114,19 @@ class Gateway:
     async def _over_link(self, seq: int, request: RequestBody, unsigned: Unsigned) -> None:
         """Send over the private websocket. The reply arrives as a frame, or the link drops."""
         websocket = self._links.websocket(request.source)
-        now_ms = (self._clock.now_ns() + request.clock_offset_ns) // MILLISECOND_NS
-        frame = self._venues[request.venue].sign_ws(unsigned, self._key, now_ms, str(seq))
+        stamp_ns = self._stamp_ns(request.clock_offset_ns)
+        frame = self._venues[request.venue].signer.sign_frame(unsigned, self._key, stamp_ns, str(seq))
         try:
             if websocket is None:
                 raise WebsocketClosedError("the link is down")
             await websocket.send(frame)
         except WebsocketClosedError as ended:
             self._inbox.put(arrival_of(seq, request, self._not_sent(str(ended))))
+
+    def _stamp_ns(self, clock_offset_ns: int) -> int:
+        """Return the venue's time now, later than every stamp before: some venues refuse a nonce that does not rise."""
+        self._stamped_ns = max(self._clock.now_ns() + clock_offset_ns, self._stamped_ns + 1)
+        return self._stamped_ns
 
     def _not_sent(self, why: str) -> HttpResult:
         return HttpResult(AnswerStatus.NOT_SENT, self._clock.now_ns(), wall_ns(), error=why)
@@ -131,8 +136,7 @@ class Gateway:
         told = []
         for name, venue in self._venues.items():
             for instrument in venue.instruments:
-                now_ms = self._clock.now_ns() // MILLISECOND_NS
-                message = venue.sign_rest(venue.cancel_all(instrument), self._key, now_ms)
+                message = venue.signer.sign_http(venue.account.cancel_all(instrument), self._key, self._stamp_ns(0))
                 ended = await self._senders[name].send(message, timeout_s=10, clock=self._clock)
                 told.append(f"{instrument.symbol}: {ended.outcome} {ended.status or ended.error}")
         return told

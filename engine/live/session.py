@@ -59,8 +59,8 @@ class Session:
         self._end = SessionEnd()
         self._writer = self._create_journal()
         self.sequencer = Sequencer(self.kernel, self._writer.append_step)
-        (venue_name,) = self.kernel.session.venues
-        self._sender = make_sender(config.transport, config.venue.rest)
+        ((venue_name, venue),) = self.kernel.session.venues.items()
+        self._sender = make_sender(config.transport, config.venue.rest, kept_headers=venue.kept_headers)
         self._links = LinkTasks(
             {venue_name: config.venue}, self.ingress, config.clock, profile=config.transport, handed_over=plan.kept
         )

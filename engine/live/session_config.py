@@ -16,7 +16,7 @@ from engine.session_record import (
     StrategySettings,
     VenueSettings,
 )
-from engine.venues.binance_spot.signing import ApiKey
+from engine.venues.signing import SecretKey
 from journal.signing import Signer
 
 
@@ -33,7 +33,7 @@ class SessionConfig:
     venue: VenueSettings
     symbols: tuple[str, ...]
     strategies: tuple[StrategySettings, ...] = ()
-    key: ApiKey | None = None
+    key: SecretKey | None = None
     risk: RiskSettings = field(default_factory=RiskSettings)
     rules: tuple[RuleSettings, ...] = ()
     engine: EngineSettings = field(default_factory=EngineSettings)

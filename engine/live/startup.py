@@ -6,7 +6,6 @@ Nothing that is signed is sent.
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import trio
 from msgspec.structs import replace
@@ -23,11 +22,11 @@ from engine.live.transport.selection import make_sender
 from engine.record_codec import text_of
 from engine.requests import AnswerStatus
 from engine.sequencer import Arrival
-from engine.session_context import make_venue
 from engine.session_record import (
     SECOND_NS,
     SessionBody,
 )
+from engine.venues.registry import make_venue
 from journal.record import Kind
 from journal.sessions import list_sessions, new_session_folder
 
@@ -52,7 +51,8 @@ async def open_session(
     if before is None:
         before = await trio.to_thread.run_sync(restore_previous, wanted) if wanted.carry else PreviousJournal()
     check_unsettled_listed(before, wanted.symbols)
-    sender = make_sender(wanted.transport, wanted.venue.rest)
+    kept_headers = make_venue(wanted.venue, ()).kept_headers
+    sender = make_sender(wanted.transport, wanted.venue.rest, kept_headers=kept_headers)
     try:
         report, metadata_arrival = await request_instruments(wanted, sender)
     finally:
@@ -104,14 +104,14 @@ def next_start_ns(journals: Path) -> int:
 
 async def request_instruments(wanted: SessionConfig, sender: HttpSender) -> tuple[InstrumentsReport, Arrival]:
     """Request the configured instruments and the rate limits. Return both, and the answer as an input."""
-    venue: Any = make_venue(wanted.venue, ())
-    unsigned = venue.exchange_info(wanted.symbols)
-    message = venue.sign_rest(unsigned, None, 0)
+    venue = make_venue(wanted.venue, ())
+    unsigned = venue.metadata.request(wanted.symbols)
+    message = venue.signer.sign_http(unsigned, None, wanted.clock.now_ns())
     where = f"{wanted.venue.name} at {wanted.venue.rest}"
     result = await sender.send(message, timeout_s=REQUEST_SECONDS_MAX, clock=wanted.clock)
     if result.outcome is not AnswerStatus.ANSWER:
         raise StartError(f"cannot reach {where} ({result.error}); is it up, and is the address right?")
-    events = venue.decode_answer(unsigned.method, unsigned.path, "", result.status, result.headers, result.body)
+    events = venue.decode_answer(unsigned, "", result.status, result.headers, result.body)
     report = next((event for event in events if isinstance(event, InstrumentsReport)), InstrumentsReport(()))
     instruments = {instrument.symbol: instrument for instrument in report.instruments}
     if not instruments:

@@ -22,7 +22,8 @@ from engine.live.venue_server import ScaledClock, VenueServer
 from engine.sim.feeds.capture_feed import CaptureMarket, DamagedCaptureError
 from engine.sim.feeds.sim_market import SimMarket
 from engine.sim.feeds.synthetic_feed import SyntheticMarket
-from engine.sim.sim_venue import AccountConfig, SimVenue, VenueConfig
+from engine.sim.sim_venue import SimVenue
+from engine.sim.venue_config import AccountConfig, VenueConfig
 
 DEMO_KEY: Final = "verbatim-demo-key"
 DEMO_SECRET: Final = "verbatim-demo-secret"  # noqa: S105  # the simulated venue's own, open to all who read this

@@ -19,8 +19,6 @@ from engine.market.indicators.indicator import IndicatorSpec
 from engine.market.predicates import INTEGERS, CompiledPredicate
 from engine.market.reader import MarketReader
 from engine.market.rows import Rows
-from engine.market.scan import scan_frame, scan_frames, scan_snapshot
-from engine.market.text import code_table
 from engine.market.views import BarSpec, TriggerSpec
 from engine.model import Instrument
 
@@ -189,12 +187,6 @@ class Market(MarketReader):
         return serialize.restore_carried(self, carried)
 
 
-def warm() -> None:
-    """Compile all functions of a session before it connects: the fold, and the scan of frames."""
-    warm_fold()
-    warm_scan()
-
-
 def warm_fold() -> None:
     """Compile the fold."""
     instrument = Instrument("w", "w", "W", "w", "w", 0, 0, Decimal(1), Decimal(1))
@@ -203,14 +195,3 @@ def warm_fold() -> None:
     market.fold(table[:0])
     market.reset_books(0)
     market.levels(0, r.BID)
-
-
-def warm_scan() -> None:
-    """Compile the scan of Binance Spot's frames; another dialect has a `warm` of its own."""
-    table = np.zeros((1, r.COLUMNS), np.int64)
-    codes = code_table([("W", 0, 0)])
-    text = np.frombuffer(b"{", np.uint8)
-    scan_frame(text, codes, 0, 0, table)
-    places = np.array([0, 1], np.int64)
-    scan_frames(text, places, codes, places[:1], places[:1], table, places[:1].copy())
-    scan_snapshot(text, 0, codes, 0, 0, table)

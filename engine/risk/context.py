@@ -10,6 +10,7 @@ from engine.facts import NewOrder
 from engine.model import Instrument, Side
 from engine.order_terms import Terms
 from engine.session_record import RiskSettings
+from engine.state.rate_budgets import FIXED_WINDOWS, RateModel
 from engine.state.session_state import Account
 
 
@@ -17,6 +18,7 @@ class RiskContext(msgspec.Struct, frozen=True):
     """One new order, and the account and market at the time of its review."""
 
     order: NewOrder
+    terms: Terms  # the order's
     strategy: str
     instrument: Instrument
     instruments: dict[str, Instrument]
@@ -25,10 +27,7 @@ class RiskContext(msgspec.Struct, frozen=True):
     time_ns: int
     bid: Decimal  # 0: no quote
     ask: Decimal
-
-    @property
-    def terms(self) -> Terms:
-        return self.order.terms
+    rates: RateModel = FIXED_WINDOWS  # how the instrument's venue counts requests
 
     @property
     def side(self) -> Side:

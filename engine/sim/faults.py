@@ -46,6 +46,8 @@ class Action(StrEnum):
 
 
 class Target(StrEnum):
+    """The connections that a fault affects."""
+
     MARKET = "market"
     PRIVATE = "private"
 
@@ -66,6 +68,8 @@ MS: Final = 1_000_000
 
 
 class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One fault: its action, the requests or events that it matches, and how often."""
+
     action: Action
     method: str | None = None
     path: str | None = None
@@ -82,6 +86,8 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Faults:
+    """The active faults, and how often each was applied."""
+
     def __init__(self) -> None:
         self.clear()
 
@@ -97,7 +103,7 @@ class Faults:
         self.banned_until_ns = 0
 
     def add(self, rule: Rule, now_ns: int) -> None:
-        """Take a rule; those without a match take effect at once."""
+        """Add a rule; a rule without a match takes effect at once."""
         match rule.action:
             case Action.SILENCE:
                 self._silent_until_ns[rule.target] = now_ns + rule.ms * MS
@@ -113,7 +119,7 @@ class Faults:
                 self._matched.append(0)
 
     def on_request(self, names: tuple[tuple[str | None, str], ...]) -> list[Rule]:
-        """The rules that strike a request, known by any of its (method, path) names."""
+        """Return the rules that apply to a request, known by any of its (method, path) names."""
         if not self.rules:
             return []
         return self._strike(
@@ -124,6 +130,7 @@ class Faults:
         )
 
     def on_event(self, event: str, execution: str) -> list[Rule]:
+        """Return the rules that apply to a private event."""
         if not self.rules:
             return []
         return self._strike(ON_EVENTS, lambda rule: rule.event in (None, event, execution))
@@ -140,10 +147,13 @@ class Faults:
         return struck
 
     def silent(self, target: Target, now_ns: int) -> bool:
+        """Return True while a stream is silenced."""
         return now_ns < self._silent_until_ns[target]
 
-    def hide(self, client_order_id: str, until_ns: int) -> None:
+    def hide_order(self, client_order_id: str, until_ns: int) -> None:
+        """Answer queries for an order as unknown until a time."""
         self._hidden_until_ns[client_order_id] = until_ns
 
     def hidden(self, client_order_id: str, now_ns: int) -> bool:
+        """Return True while queries for an order answer as unknown."""
         return now_ns < self._hidden_until_ns.get(client_order_id, 0)

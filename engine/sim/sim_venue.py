@@ -1,7 +1,7 @@
 """The simulated venue as a machine without socket or clock: SimVenue. See its docstring for how to drive it."""
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from heapq import heappop, heappush
 from typing import Any, Final
 
@@ -10,14 +10,12 @@ import msgspec
 from engine.sim.binance import admin_pages, venue_messages
 from engine.sim.binance.connections import Connection, control, open_connection
 from engine.sim.binance.endpoints import NotYetError
-from engine.sim.binance.filters import SymbolRules, rules_for
+from engine.sim.binance.filters import rules_for
 from engine.sim.binance.key_ring import KeyRing, ws_params
 from engine.sim.binance.refusals import (
     VenueRefusalError,
     backend_timeout,
     banned,
-    subscription_active,
-    subscription_inactive,
 )
 from engine.sim.binance.request_limits import RequestLimits
 from engine.sim.binance.venue_api import (
@@ -26,9 +24,9 @@ from engine.sim.binance.venue_api import (
     VenueApi,
     WsApiRequest,
     refused,
-    unknown_method,
     ws_answer,
 )
+from engine.sim.binance.ws_session import session_result
 from engine.sim.exchange.exchange import Exchange
 from engine.sim.exchange.funds import Funds
 from engine.sim.exchange.order_values import FundsChanged, SimReport
@@ -39,40 +37,13 @@ from engine.sim.feeds.pacing import FeedPacer
 from engine.sim.feeds.recorded_feed import RecordedMarket
 from engine.sim.feeds.sim_market import Line, SimMarket, data_of, decode
 from engine.sim.units import units
+from engine.sim.venue_config import VenueConfig
 from engine.sim.wire import HttpRequest, Outgoing
 
 MS: Final = 1_000_000
 SECOND_NS: Final = 1_000_000_000
 STREAMED_MAX: Final = 1_000  # connections whose tally is kept, the newest, whether they are open or not
 WAITING_MAX: Final = 1_000  # depth requests that wait for the capture's snapshot
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AccountConfig:
-    """One account and its API key. Balances and fees are decimal texts."""
-
-    api_key: str
-    secret: str
-    balances: dict[str, str]
-    name: str = ""  # empty: the key's first 8 characters
-    fee_maker: str = "0.001"
-    fee_taker: str = "0.001"
-    fee_tiers: tuple[tuple[str, str, str], ...] = ()  # (traded from, in quote; maker; taker), rising
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VenueConfig:
-    accounts: tuple[AccountConfig, ...]
-    hold_until_subscribed: bool = False
-    snapshot_wait_ns_max: int = 5 * SECOND_NS  # session time the feed waits at the snapshot for someone to ask
-    settle_ns: int = 0  # session time between the snapshot's answer and the next frame
-    behind_ns_max: int | None = None  # session time by which the feed may be late before it goes on from now; None: any
-    weight_max: int = 6_000  # per minute
-    orders_10s_max: int = 100
-    orders_day_max: int = 200_000
-    latency_ns: int = 0  # from a request to its answer
-    rules: dict[str, SymbolRules] = field(default_factory=dict)  # by symbol; the venue's own where none are given
-    overrides: dict[str, dict[str, Any]] = field(default_factory=dict)  # symbol -> SymbolRules fields
 
 
 @dataclass(slots=True)
@@ -86,19 +57,17 @@ class _Waiting:
 
 
 class SimVenue:
-    """The venue. Whoever drives it owns time and connections.
+    """The simulated venue. The caller owns time and connections.
 
-    - Tell it what arrives, with the time: `connect` (a websocket's request target), `frame` (a text frame from the
-      client), `http` (a request; `conn_id` names this one exchange), `close` (the client has gone). Connection ids are
-      the caller's, all of one number range.
-    - Then, and whenever `next_due_ns` has come, call `advance(now_ns)`: it moves the market and returns what is to be
-      sent, in order, each item with its connection and the time it was due (never later than now). Answers come this
-      way too: an `Outgoing` has a frame, an HTTP answer, or close=True; for an HTTP exchange close means that the
-      socket is cut without an answer.
-    - `next_due_ns` is None when nothing will happen by itself.
+    - Report each arrival with its time: `connect` (a websocket's request target), `frame` (a client's text frame), `http` (a
+      request; `conn_id` names this one exchange), `close` (the client closed). The caller numbers the connections.
+    - Then, and each time `next_due_ns` has come, call `advance(now_ns)`. It moves the market and returns the items to send, in
+      order, each with its connection and due time (never later than now). Answers come the same way: an `Outgoing` has a frame,
+      an HTTP answer, or close=True; for an HTTP exchange close cuts the socket without an answer.
+    - `next_due_ns` is None if nothing is due without an arrival.
     - Time never falls. The same calls with the same times give the same bytes.
 
-    Delays by faults and latency are due times. Public frames are due when their market says; private events at once.
+    Delays by faults and latency are due times. Public frames are due at their market time, private events at once.
     """
 
     def __init__(self, config: VenueConfig, market: SimMarket) -> None:
@@ -132,7 +101,7 @@ class SimVenue:
             settle_ns=config.settle_ns,
             behind_ns_max=config.behind_ns_max,
         )
-        self.face = VenueApi(self.exchange, KeyRing(keys), self.limits, self.faults)
+        self.api = VenueApi(self.exchange, KeyRing(keys), self.limits, self.faults)
         self._latency_ns = config.latency_ns
         self._connections: dict[int, Connection] = {}
         self._listeners: dict[str, tuple[Connection, ...]] = {}
@@ -148,6 +117,7 @@ class SimVenue:
 
     @property
     def next_due_ns(self) -> int | None:
+        """Return when `advance` must be called next; None if nothing is due without an arrival."""
         if self._ready:
             return self._now_ns
         feed_ns = self.feed.next_due_ns(depth_asked=bool(self._waiting))
@@ -157,34 +127,37 @@ class SimVenue:
 
     @property
     def next_sent_ns(self) -> int | None:
-        """When something is to be sent that is known now, whatever the market will do."""
+        """Return when the next known item is sent, independent of the market."""
         if self._ready:
             return self._now_ns
         return self._outbox[0][0] if self._outbox else None
 
     @property
     def is_waited_for(self) -> bool:
-        """Somebody asked for a depth snapshot whose place in the market is not reached."""
+        """Return True if a depth request waits for the market to reach the snapshot."""
         return bool(self._waiting)
 
     @property
     def lines(self) -> int:
-        """Public messages that the venue has seen."""
-        return self.feed.status.lines if self._recorded is None else self.exchange.floor.records
+        """Return the number of public messages so far."""
+        return self.feed.status.lines if self._recorded is None else self.exchange.books.records
 
     def touch_ns(self, before_ns: int) -> int | None:
-        """When a recorded market might touch an order that rests: see RecordedMarket."""
+        """Return when a recorded market might first reach a resting order (see RecordedMarket)."""
         assert self._recorded is not None, "only what is recorded is known before it comes"
         return self._recorded.touch_ns(self.exchange, before_ns)
 
     def advance(self, now_ns: int, *, lines_max: int | None = None) -> list[Outgoing]:
-        """Everything due by now, in order. With `lines_max`, at most so many public lines: call again for more."""
+        """Return everything due by now, in order.
+
+        With `lines_max`, at most so many public lines: call again for more.
+        """
         self._run_to(now_ns, lines_max)
         ready, self._ready = self._ready, []
         return ready
 
     def connect(self, conn_id: int, target: str, now_ns: int) -> bool:
-        """Open a websocket. False: there is nothing at that target (HTTP 404)."""
+        """Open a websocket; return False if nothing is at that target (HTTP 404)."""
         self._run_to(now_ns)
         connection = open_connection(conn_id, target)
         if connection is None:
@@ -196,21 +169,21 @@ class SimVenue:
         return True
 
     def resume_private(self, conn_id: int, target: str, account: str, now_ns: int) -> None:
-        """An account's connection that stood, subscribed, before this venue took over."""
+        """Restore an account's connection with its subscription, as the previous venue had it."""
         if not self.connect(conn_id, target, now_ns):
             raise ValueError(f"the venue has nothing at {target}")
         self._connections[conn_id].accounts[0] = account
         self._connections[conn_id].subscription_next = 1
 
     def close(self, conn_id: int, now_ns: int) -> None:
-        """The client is gone: nothing more is sent to it."""
+        """Drop a connection that its client closed."""
         self._run_to(now_ns)
         if self._connections.pop(conn_id, None) is not None:
             self._listeners_changed(now_ns)
         self._waiting = [waiting for waiting in self._waiting if waiting.conn_id != conn_id]
 
     def frame(self, conn_id: int, data: bytes, now_ns: int) -> None:
-        """A text frame from a client."""
+        """Handle a client's text frame."""
         self._run_to(now_ns)
         connection = self._connections.get(conn_id)
         if connection is None:
@@ -222,7 +195,7 @@ class SimVenue:
         self._listeners_changed(now_ns)
 
     def http(self, conn_id: int, request: HttpRequest, now_ns: int) -> None:
-        """An HTTP request; its answer comes out of `advance` for the same conn_id."""
+        """Handle an HTTP request; `advance` returns the answer with the same conn_id."""
         self._run_to(now_ns)
         if request.path.startswith("/sim/"):
             self._send(Outgoing(conn_id, now_ns, answer=admin_pages.handle(self, request, now_ns)))
@@ -234,7 +207,7 @@ class SimVenue:
             return
         if result is None:
             try:
-                result = self.face.rest(request, now_ns)
+                result = self.api.rest(request, now_ns)
             except NotYetError as later:
                 self._wait(_Waiting(conn_id, later.symbol, None, struck))
                 return
@@ -243,6 +216,7 @@ class SimVenue:
     # ---- faults for the admin path
 
     def add_fault(self, rule: Rule, now_ns: int) -> None:
+        """Add a fault rule; a disconnect takes effect at once."""
         self.faults.add(rule, now_ns)
         if rule.action is Action.DISCONNECT:
             for connection in list(self._connections.values()):
@@ -252,16 +226,17 @@ class SimVenue:
             self._listeners_changed(now_ns)
 
     def inject(self, line: Line, now_ns: int) -> None:
-        """A public message that no market made, as if it had been in the feed."""
+        """Publish a message as if the market had sent it."""
         self._publish(line, now_ns)
 
     @property
     def streamed(self) -> list[Connection]:
-        """The market connections that were made, oldest first."""
+        """Return the market connections, oldest first, also closed ones."""
         return list(self._streamed)
 
     @property
     def connections(self) -> list[Connection]:
+        """Return the open connections."""
         return list(self._connections.values())
 
     # ---- time and the public feed
@@ -276,7 +251,7 @@ class SimVenue:
                 if feed_ns is None or outbox[0][0] <= feed_ns:
                     self._ready.append(heappop(outbox)[2])
                     continue
-            if self._recorded is not None and self._recorded.meet(self.exchange, now_ns):
+            if self._recorded is not None and self._recorded.match_due(self.exchange, now_ns):
                 taken += 1
                 self._emit_events(now_ns)
                 continue
@@ -291,7 +266,7 @@ class SimVenue:
     def _publish(self, line: Line, now_ns: int) -> None:
         if self._recorded is not None:
             assert self._recorded.answered is not None, "a recorded market's lines are depth answers"
-            self.exchange.meet(self._recorded.answered, 0, FOREVER_NS, self._recorded.ahead_ns)
+            self.exchange.match_rows(self._recorded.answered, 0, FOREVER_NS, self._recorded.ahead_ns)
             self._answer_waiting(line, now_ns)
             self._emit_events(now_ns)
             return
@@ -341,7 +316,7 @@ class SimVenue:
     # ---- requests
 
     def _before(self, struck: list[Rule], now_ns: int) -> ApiResult | None:
-        """What a fault answers in the venue's stead."""
+        """Return the answer of a fault that replaces the venue, or None."""
         if now_ns < self.faults.banned_until_ns:
             until_ns = self.faults.banned_until_ns
             return refused(banned(until_ns // MS, -(-(until_ns - now_ns) // SECOND_NS)))
@@ -366,7 +341,7 @@ class SimVenue:
         if result.status == 200 and isinstance(result.body, dict):
             for rule in struck:
                 if rule.action is Action.NOT_FOUND_FOR and "clientOrderId" in result.body:
-                    self.faults.hide(result.body["clientOrderId"], now_ns + rule.ms * MS)
+                    self.faults.hide_order(result.body["clientOrderId"], now_ns + rule.ms * MS)
         for rule in struck:
             if rule.action is Action.ERROR_AFTER:
                 lost = backend_timeout()
@@ -381,7 +356,7 @@ class SimVenue:
             self._listeners_changed(now_ns)
             self._send(Outgoing(conn_id, due_ns, close=True))
         elif ws_id is None:
-            self._send(Outgoing(conn_id, due_ns, answer=self.face.dress(result, now_ns)))
+            self._send(Outgoing(conn_id, due_ns, answer=self.api.dress(result, now_ns)))
         else:
             connection = self._connections.get(conn_id)
             wanted = connection is not None and connection.rate_limits
@@ -396,7 +371,7 @@ class SimVenue:
         self._waiting.append(waiting)
 
     def _answer_waiting(self, line: Line, now_ns: int) -> None:
-        """The snapshot's place is reached: who asked gets that line's bytes."""
+        """Answer the depth requests that waited for this snapshot with the line's bytes."""
         answered = [waiting for waiting in self._waiting if waiting.symbol == line.symbol]
         self._waiting = [waiting for waiting in self._waiting if waiting.symbol != line.symbol]
         for waiting in answered:
@@ -423,7 +398,7 @@ class SimVenue:
             return
         if result is None:
             try:
-                result = self._ws_result(connection, request.method, values, now_ns)
+                result = session_result(self.api, connection, request.method, values, now_ns)
             except NotYetError as later:
                 self._wait(_Waiting(connection.conn_id, later.symbol, request.id, struck))
                 return
@@ -431,47 +406,10 @@ class SimVenue:
                 result = refused(refusal)
         self._finish(connection.conn_id, result, struck, now_ns, ws_id=request.id)
 
-    def _ws_result(self, connection: Connection, method: str, values: dict[str, str], now_ns: int) -> ApiResult:
-        body: Any
-        match method:
-            case "userDataStream.subscribe.signature":
-                account = self.face.authenticate(values, now_ns)
-                if account in connection.accounts.values():
-                    raise subscription_active()
-                number = connection.subscription_next
-                connection.subscription_next += 1
-                connection.accounts[number] = account
-                body = {"subscriptionId": number}
-            case "userDataStream.unsubscribe":
-                number_text = values.get("subscriptionId")
-                if number_text is None:
-                    connection.accounts.clear()
-                elif connection.accounts.pop(int(number_text) if number_text.isdecimal() else -1, None) is None:
-                    raise subscription_inactive()
-                body = {}
-            case "session.subscriptions":
-                body = [{"subscriptionId": number} for number in connection.accounts]
-            case "session.status" | "session.logout":
-                body = {
-                    "apiKey": None,
-                    "authorizedSince": None,
-                    "connectedSince": None,
-                    "returnRateLimits": connection.rate_limits,
-                    "serverTime": now_ns // MS,
-                    "userDataStream": bool(connection.accounts),
-                }
-            case "session.logon" | "userDataStream.subscribe":
-                raise VenueRefusalError(400, -4056, "HMAC_SHA256 API key is not supported.")
-            case _ if method in WS_METHODS:
-                return self.face.ws(method, values, now_ns)
-            case _:
-                raise unknown_method()
-        return ApiResult(status=200, body=body)
-
     # ---- private events
 
     def _emit_events(self, now_ns: int, *, after_ns: int = 0) -> None:
-        for event in self.exchange.take_events():
+        for event in self.exchange.pop_events():
             due_ns = now_ns + after_ns
             match event:
                 case SimReport():

@@ -1,7 +1,7 @@
-"""The live shell's part in virtual time: what a session asks for goes to the simulated venue's core, and what comes of it comes back.
+"""The gateway of a session in virtual time: it sends the session's requests to the simulated venue's core and returns the replies.
 
-Requests, answers and frames are the bytes that would go over sockets, signed and checked; each takes a stated time. Nothing waits:
-whoever drives it asks for the next time at which something happens, and lets it happen. Knows no file and writes no record.
+Requests, answers and frames take their transit times. Nothing waits: the caller reads `next_ns`, moves the venue to it and
+calls `advance`. Knows no file and writes no journal.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -14,15 +14,15 @@ from engine.market.layout import NEVER
 from engine.record_codec import text_of
 from engine.requests import FEED_PURPOSES, AnswerStatus, LinkRole, Purpose
 from engine.sequencer import Arrival, Sequencer
-from engine.session_record import MILLISECOND_NS
+from engine.sim.binance.venue_api import recorded_headers
 from engine.sim.sim_venue import SimVenue
 from engine.sim.wire import HttpRequest, Outgoing
 from engine.state.session_state import State
 from engine.step_context import Output
-from engine.venues.binance_spot import ApiKey, BinanceSpot
+from engine.venues.signing import SecretKey
+from engine.venues.venue import Venue
 from journal.record import Kind, Record, canonical
 
-KEPT_HEADERS = ("x-mbx-used-weight-1m", "x-mbx-order-count-10s", "retry-after", "content-type")
 MILLION = 1_000_000
 
 
@@ -67,8 +67,8 @@ class VirtualGateway:
         self,
         venue: LiveLink,
         sequencer: Sequencer,
-        dialect: BinanceSpot,
-        key: ApiKey,
+        dialect: Venue,
+        key: SecretKey,
         wires: Wires,
         *,
         on_market_link: Callable[[Record, RequestBody], None] | None = None,
@@ -95,18 +95,18 @@ class VirtualGateway:
     # ---- time
 
     def next_ns(self) -> int:
-        """When something happens next."""
+        """Return when something is due next."""
         due = [self.state.next_due_ns, self.coming_ns]
         venue_ns = self.venue.sim.next_due_ns
         if venue_ns is not None:
             due.append(venue_ns)
         return min(due)
 
-    def happen(self, arrivals: Iterable[tuple[int, Callable[[], None]]] = ()) -> None:
-        """What is due at the venue's time: its own events, what was on its way, what the caller brings, TIMERs.
+    def advance(self, arrivals: Iterable[tuple[int, Callable[[], None]]] = ()) -> None:
+        """Run everything due at the venue's time: its events, deliveries, the caller's arrivals and TIMERs.
 
-        The caller's arrivals come with the number of the market's line that they are (1 is the first; 0 for what is none): at one
-        moment, what the venue sent after that line comes after it, and what it sent before comes before.
+        Each arrival has the number of its market line (1 is the first; 0: not a line). At one time, a delivery that the venue sent
+        before that line comes before the arrival, and one that it sent after the line comes after it.
         """
         now_ns = self.venue.now_ns
         self.pass_market()
@@ -118,14 +118,14 @@ class VirtualGateway:
             self.perform(self.sequencer.fire_timers(now_ns))
 
     def pass_market(self) -> None:
-        """The venue comes to its time, line by line: what it sends on the way is on its way to us."""
+        """Advance the venue to its time, line by line, and deliver what it sends."""
         sim, now_ns = self.venue.sim, self.venue.now_ns
         while (due_ns := sim.next_due_ns) is not None and due_ns <= now_ns:
             self._deliver(sim.advance(now_ns, lines_max=1))
 
     @property
     def coming_ns(self) -> int:
-        """When the next thing on its way comes, to us or to the venue."""
+        """Return when the next delivery is due, to the session or to the venue."""
         coming = self._coming
         while coming and coming[0].ends is not None and coming[0].ends not in self._asked:
             heappop(coming)
@@ -136,7 +136,8 @@ class VirtualGateway:
         while coming and coming[0].time_ns <= now_ns and (before_line is None or coming[0].lines < before_line):
             heappop(coming).action()
 
-    def take(self, arrival: Arrival) -> None:
+    def accept(self, arrival: Arrival) -> None:
+        """Step the session with an arrival and perform its outputs."""
         if not self.closing:
             self.perform(self.sequencer.accept(arrival, self.venue.now_ns).outputs)
 
@@ -151,7 +152,7 @@ class VirtualGateway:
             return ways[(self._ways - 1) % len(ways)]
         return constant_ns * scatter[(self._ways - 1) % len(scatter)] // MILLION if scatter else constant_ns
 
-    # ---- what the core asks for
+    # ---- outputs of the core
 
     def perform(self, outputs: Sequence[Output]) -> None:
         """Send the requests among the outputs of a step."""
@@ -175,15 +176,17 @@ class VirtualGateway:
                         self._down(conn_id, "asked")
             case Purpose.SUBSCRIBE:
                 assert request.unsigned is not None, "a subscription is a message"
-                frame = self._dialect.sign_ws(request.unsigned, self._key, self._stamp_ms(request), str(record.seq))
+                frame = self._dialect.signer.sign_frame(
+                    request.unsigned, self._key, self._stamp_ns(request), str(record.seq)
+                )
                 for conn_id, source in self.links.items():
                     if source == request.source:
                         sim.frame(conn_id, frame, now_ns)
             case _:
                 self._http(record, request)
 
-    def _stamp_ms(self, request: RequestBody) -> int:
-        return (self.venue.now_ns + request.clock_offset_ns) // MILLISECOND_NS
+    def _stamp_ns(self, request: RequestBody) -> int:
+        return self.venue.now_ns + request.clock_offset_ns
 
     def _connect(self, seq: int, request: RequestBody) -> None:
         assert request.link is not None, "a connect request carries its plan"
@@ -191,7 +194,7 @@ class VirtualGateway:
         self.links[conn_id] = request.source
         if not self.venue.sim.connect(conn_id, request.link.path, self.venue.now_ns):
             raise AssertionError(f"the venue has nothing at {request.link.path}")
-        self.take(Arrival(Kind.LINK, request.source, cause=seq, body=text_of(LinkBody(LinkEvent.UP))))
+        self.accept(Arrival(Kind.LINK, request.source, cause=seq, body=text_of(LinkBody(LinkEvent.UP))))
 
     def _http(self, record: Record, request: RequestBody) -> None:
         assert request.unsigned is not None, "an HTTP request is a message"
@@ -199,7 +202,7 @@ class VirtualGateway:
         if now_ns > request.expires_ns:
             self.answered(record, request, {"outcome": AnswerStatus.NOT_SENT, "error": "expired"}, b"")
             return
-        message = self._dialect.sign_rest(request.unsigned, self._key, self._stamp_ms(request))
+        message = self._dialect.signer.sign_http(request.unsigned, self._key, self._stamp_ns(request))
         conn_id = self.venue.new_conn_id()
         self._asked[conn_id] = SentRequest(record, request, now_ns - self.wires.request_ns)  # it left us so long ago
         path, _, query = message.path_and_query.partition("?")
@@ -225,7 +228,7 @@ class VirtualGateway:
 
     def answered(self, record: Record, request: RequestBody, meta: dict[str, Any], body: bytes) -> None:
         kind = Kind.FEED if request.purpose in FEED_PURPOSES else Kind.BROKER
-        self.take(
+        self.accept(
             Arrival(
                 kind,
                 f"{request.venue}.rest",
@@ -250,8 +253,7 @@ class VirtualGateway:
             if out.answer is None:
                 self._end_exchange(out.conn_id, {"outcome": AnswerStatus.CUT}, b"")
             else:
-                named = out.answer.named
-                headers = {name: named[name] for name in KEPT_HEADERS if name in named}
+                headers = recorded_headers(out.answer)
                 meta = {"outcome": AnswerStatus.ANSWER, "status": out.answer.status, "headers": headers}
                 self._end_exchange(out.conn_id, meta, out.answer.body)
         elif out.conn_id in self.links:
@@ -263,12 +265,12 @@ class VirtualGateway:
     def _frame(self, source: str, frame: bytes) -> None:
         link = self.state.account.links.by_source[source]
         kind = Kind.FEED if link.role is LinkRole.MARKET else Kind.BROKER
-        self.take(Arrival(kind, source, cause=link.up_seq, recv_ns=self.venue.now_ns, payload=frame))
+        self.accept(Arrival(kind, source, cause=link.up_seq, recv_ns=self.venue.now_ns, payload=frame))
 
     def _down(self, conn_id: int, reason: str) -> None:
         source = self.links.pop(conn_id)
         up_seq = self.state.account.links.by_source[source].up_seq
-        self.take(Arrival(Kind.LINK, source, cause=up_seq, body=text_of(LinkBody(LinkEvent.DOWN, reason))))
+        self.accept(Arrival(Kind.LINK, source, cause=up_seq, body=text_of(LinkBody(LinkEvent.DOWN, reason))))
 
     def hang_up(self) -> None:
         for conn_id in list(self.links):

@@ -4,7 +4,7 @@ Invariants: an order's filled quantity is the sum of its distinct fills; a statu
 a client order id, once used, names one order for ever.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
@@ -139,7 +139,7 @@ def reduce(orders: Orders, change: Change, at: Stamp) -> Orders:
             return orders
 
 
-def forget_closed(orders: Orders, now_ns: int, *, keep_ns: int, confirmed: Mapping[str, int]) -> Orders:
+def forget_closed(orders: Orders, now_ns: int, *, keep_ns: int, is_confirmed: Callable[[Order], bool]) -> Orders:
     """Drop closed orders that are old and whose fills a reconciliation has confirmed.
 
     Without the order, a page of fills would be recorded a second time. An order that was never placed stays for a day:
@@ -149,21 +149,24 @@ def forget_closed(orders: Orders, now_ns: int, *, keep_ns: int, confirmed: Mappi
         orders: The orders.
         now_ns: Session time.
         keep_ns: How long a closed order stays.
-        confirmed: Instrument -> the last confirmed fill id.
+        is_confirmed: True for an order all of whose fills a reconciliation has confirmed.
 
     """
-    kept = {
-        name: order
-        for name, order in orders.closed.items()
-        if name in orders.owing
-        or now_ns - order.updated_ns <= (TOMBSTONE_NS if order.status is Status.NOT_PLACED else keep_ns)
-        or any(int(fill_id) > confirmed.get(order.order.instrument, -1) for fill_id in order.fill_ids)
+    young_ns = now_ns - min(keep_ns, TOMBSTONE_NS)  # most closed orders are younger: this runs every second
+    old = [(name, order) for name, order in orders.closed.items() if order.updated_ns < young_ns]
+    dropped = {
+        name
+        for name, order in old
+        if name not in orders.owing
+        and now_ns - order.updated_ns > (TOMBSTONE_NS if order.status is Status.NOT_PLACED else keep_ns)
+        and is_confirmed(order)
     }
-    if len(kept) == len(orders.closed):
+    if not dropped:
         return orders
-    by_venue_id = {
-        venue_id: name for venue_id, name in orders.by_venue_id.items() if name in kept or name in orders.live
-    }
+    kept = dict(orders.closed)
+    for name in dropped:
+        del kept[name]
+    by_venue_id = {venue_id: name for venue_id, name in orders.by_venue_id.items() if name not in dropped}
     return Orders(orders.live, kept, by_venue_id, orders.owing)
 
 

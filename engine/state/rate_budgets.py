@@ -3,11 +3,15 @@
 Carried over: a ban outlives a restart.
 """
 
+from collections.abc import Mapping
+from typing import Protocol
+
 import msgspec
 from msgspec.structs import replace
 
 from engine.facts import ClockMeasured, RateBlocked
 from engine.model import RateLimits
+from engine.requests import Unsigned
 from engine.session_record import SECOND_NS
 from engine.state.changes import Answered, Change, Requested, Stamp
 
@@ -17,7 +21,7 @@ RESERVE = 5  # a fifth of the weight is for cancels and orders of unknown status
 
 
 class RateBudget(msgspec.Struct, frozen=True):
-    """One venue's budget. `weight` is our own count, raised to the venue's if that is higher."""
+    """One venue's budget. `weight` is our own count, raised to the venue's if that is higher. A RateModel defines the numbers."""
 
     blocked_until_ns: int = 0
     reason: str = ""
@@ -30,14 +34,56 @@ class RateBudget(msgspec.Struct, frozen=True):
     clock_offset_ns: int = 0
     allowance: RateLimits = RateLimits()
 
-    def lets_ask(self, time_ns: int) -> bool:
-        """Return True if a query may be sent now: no query is so urgent that it may lead to a ban."""
-        return time_ns >= self.blocked_until_ns and not self.spent(time_ns)
 
-    def spent(self, time_ns: int) -> bool:
-        """Return True if only the reserve of this minute's weight is left."""
-        weight_max = self.allowance.weight_minute_max
-        return self.window == time_ns // WINDOW_NS and self.weight > weight_max - weight_max // RESERVE
+class RateModel(Protocol):
+    """How a venue counts requests: pure functions of a budget. The engine itself keeps blocks, clock offset and orders per second."""
+
+    def charge(self, budget: RateBudget, unsigned: Unsigned, time_ns: int) -> RateBudget:
+        """Return the budget after a request was sent."""
+        ...
+
+    def observe(self, budget: RateBudget, weight_used: int, time_ns: int) -> RateBudget:
+        """Return the budget after an answer stated the venue's own count (events.Answer.weight_used)."""
+        ...
+
+    def is_exhausted(self, budget: RateBudget, time_ns: int) -> bool:
+        """Return True if queries must wait, because the rest is kept for cancels and unknown orders."""
+        ...
+
+    def reject_reason(self, budget: RateBudget, time_ns: int) -> str:
+        """Return why no new order may be sent now, or ""."""
+        ...
+
+
+class FixedWindows:
+    """A RateModel with request weight per clock minute and orders per ten seconds, as Binance counts (binance_spot.md section 11)."""
+
+    def charge(self, budget: RateBudget, unsigned: Unsigned, time_ns: int) -> RateBudget:
+        """Return the budget after a request was sent."""
+        budget = _rolled(budget, time_ns)
+        return replace(budget, weight=budget.weight + unsigned.weight, orders=budget.orders + unsigned.orders)
+
+    def observe(self, budget: RateBudget, weight_used: int, time_ns: int) -> RateBudget:
+        """Return the budget after an answer stated the venue's own count."""
+        budget = _rolled(budget, time_ns)
+        return replace(budget, weight=max(budget.weight, weight_used))
+
+    def is_exhausted(self, budget: RateBudget, time_ns: int) -> bool:
+        """Return True if the rest of this minute's weight is kept for urgent requests."""
+        weight_max = budget.allowance.weight_minute_max
+        return budget.window == time_ns // WINDOW_NS and budget.weight > weight_max - weight_max // RESERVE
+
+    def reject_reason(self, budget: RateBudget, time_ns: int) -> str:
+        """Return why no new order may be sent now, or ""."""
+        if self.is_exhausted(budget, time_ns):
+            most = budget.allowance.weight_minute_max
+            return f"request weight {budget.weight} of {most}: the rest is kept for cancels"
+        if budget.order_window == time_ns // ORDER_WINDOW_NS and budget.orders >= budget.allowance.orders_10s_max:
+            return f"{budget.orders} orders within 10 s"
+        return ""
+
+
+FIXED_WINDOWS = FixedWindows()
 
 
 class RateBudgets(msgspec.Struct, frozen=True):
@@ -53,22 +99,24 @@ def allowed(budgets: RateBudgets, venue: str, limits: RateLimits) -> RateBudgets
     return RateBudgets({**budgets.by_venue, venue: replace(budgets.of(venue), allowance=limits)})
 
 
-def reduce(budgets: RateBudgets, change: Change, at: Stamp) -> RateBudgets:
-    """Count requests, raise the counts to the venue's own, and keep blocks and clock offsets."""
+def reduce(budgets: RateBudgets, change: Change, at: Stamp, rates: Mapping[str, RateModel]) -> RateBudgets:
+    """Count requests by each venue's model, raise the counts to the venue's own, and keep blocks and clock offsets.
+
+    Args:
+        budgets: The budgets.
+        change: The change.
+        at: The record that brings it.
+        rates: Venue -> its model. A venue without one counts in fixed windows.
+
+    """
     match change:
         case Requested() if change.request.unsigned is not None:
             venue, unsigned = change.request.venue, change.request.unsigned
-            budget = _rolled(budgets.of(venue), at)
-            budget = replace(
-                budget,
-                weight=budget.weight + unsigned.weight,
-                orders=budget.orders + unsigned.orders,
-                orders_in_second=budget.orders_in_second + unsigned.orders,
-            )
+            budget = rates.get(venue, FIXED_WINDOWS).charge(budgets.of(venue), unsigned, at.time_ns)
+            budget = _counted(budget, unsigned.orders, at.time_ns)
         case Answered() if change.weight_used >= 0:
             venue = change.venue
-            budget = _rolled(budgets.of(venue), at)
-            budget = replace(budget, weight=max(budget.weight, change.weight_used))
+            budget = rates.get(venue, FIXED_WINDOWS).observe(budgets.of(venue), change.weight_used, at.time_ns)
         case RateBlocked():
             venue = change.venue
             budget = budgets.of(venue)
@@ -83,12 +131,19 @@ def reduce(budgets: RateBudgets, change: Change, at: Stamp) -> RateBudgets:
     return RateBudgets({**budgets.by_venue, venue: budget})
 
 
-def _rolled(budget: RateBudget, at: Stamp) -> RateBudget:
-    """Return the budget with the counts of windows that ended set to 0."""
-    second = at.time_ns // SECOND_NS
+def _counted(budget: RateBudget, orders: int, time_ns: int) -> RateBudget:
+    """Return the budget with these orders added to the count of this second."""
+    second = time_ns // SECOND_NS
+    before = budget.orders_in_second if budget.second == second else 0
+    return replace(budget, second=second, orders_in_second=before + orders)
+
+
+def _rolled(budget: RateBudget, time_ns: int) -> RateBudget:
+    """Return the budget with the counts of past windows set to 0."""
+    second = time_ns // SECOND_NS
     if budget.second == second:
-        return budget  # the longer windows consist of whole seconds
-    window, order_window = at.time_ns // WINDOW_NS, at.time_ns // ORDER_WINDOW_NS
+        return budget  # the longer windows are of whole seconds
+    window, order_window = time_ns // WINDOW_NS, time_ns // ORDER_WINDOW_NS
     return replace(
         budget,
         window=window,

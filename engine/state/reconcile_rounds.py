@@ -10,6 +10,8 @@ from msgspec.structs import replace
 from engine.facts import FillsConfirmed, Reconciled, ReconcileFailed
 from engine.requests import Purpose
 from engine.state.changes import Change, LinkMoved, Requested, Stamp
+from engine.state.fill_cursor import FillCursor
+from engine.state.orders import Order
 
 
 class ReconcileRounds(msgspec.Struct, frozen=True):
@@ -19,12 +21,30 @@ class ReconcileRounds(msgspec.Struct, frozen=True):
     done_started_seq: int = -1
     done_ns: int = 0
     failures: int = 0  # in a row
-    fills_confirmed: dict[str, int] = {}  # instrument -> fill id
+    fills_confirmed: dict[str, int | str] = {}  # instrument -> fill cursor, as records hold it
     fills_asked_ns: dict[str, int] = {}  # instrument -> time of the last query for its fills
 
     @property
     def running(self) -> bool:
         return self.round > self.done_round
+
+    def confirmed_cursor(self, instrument: str) -> str | None:
+        """Return the cursor up to which every fill is booked, or None before the first page."""
+        confirmed = self.fills_confirmed.get(instrument)
+        return None if confirmed is None else str(confirmed)
+
+    def confirms(self, order: Order, cursors: FillCursor) -> bool:
+        """Return True if a reconciliation has confirmed every fill of this order.
+
+        Where an id does not give its place among the fills, a round that began after the order last changed is the proof.
+        """
+        confirmed = self.confirmed_cursor(order.order.instrument)
+        confirmed_key = cursors.key(cursors.start if confirmed is None else confirmed)
+        places = [cursors.of_id(fill_id) for fill_id in order.fill_ids]
+        return all(
+            self.done_started_seq > order.updated_seq if place is None else cursors.key(place) <= confirmed_key
+            for place in places
+        )
 
 
 def reduce(rounds: ReconcileRounds, change: Change, at: Stamp) -> ReconcileRounds:

@@ -40,13 +40,14 @@ from engine.state.changes import (
     Stamp,
     TimerFired,
 )
+from engine.state.fill_cursor import FillCursor
 from engine.state.links import LinkStates
 from engine.state.market_gaps import OpenGaps
 from engine.state.mode import ModeState
 from engine.state.orders import Orders
 from engine.state.pending_requests import PendingRequests
 from engine.state.positions import Positions
-from engine.state.rate_budgets import RateBudgets
+from engine.state.rate_budgets import RateBudgets, RateModel
 from engine.state.reconcile_rounds import ReconcileRounds
 from engine.state.strategy_states import StrategyStatuses
 from engine.state.timers import Timers
@@ -81,6 +82,8 @@ class Rules(msgspec.Struct, frozen=True):
     settings: EngineSettings
     recurring: dict[str, int]
     seed: int
+    rates: dict[str, RateModel] = {}  # by venue
+    cursors: dict[str, FillCursor] = {}  # by venue
 
 
 REDUCERS: dict[str, Callable[[Any, Any, Stamp], Any]] = {
@@ -91,7 +94,6 @@ REDUCERS: dict[str, Callable[[Any, Any, Stamp], Any]] = {
     "requests": pending_requests.reduce,
     "reconciling": reconcile_rounds.reduce,
     "modes": mode.reduce,
-    "limits": rate_budgets.reduce,
     "strategies": strategy_states.reduce,
     "gaps": market_gaps.reduce,
 }
@@ -154,6 +156,8 @@ def fold(account: Account, change: Change, at: Stamp, rules: Rules) -> Account:
             moved[name] = timers.reduce(
                 account.timers, change, at, settings=rules.settings, recurring=rules.recurring, seed=rules.seed
             )
+        elif name == "limits":
+            moved[name] = rate_budgets.reduce(account.limits, change, at, rules.rates)
         else:
             moved[name] = REDUCERS[name](getattr(account, name), change, at)
     return replace(account, **moved) if moved else account
@@ -194,21 +198,28 @@ class State:
         return min(self.account.timers.next_due_ns, self.market.next_due_ns)
 
     def hash_inputs(self, records: Sequence[Record]) -> None:
-        """Add every byte of the inputs to the hash, so that a replay finds any change, even one without effect.
+        """Add every byte of a batch of inputs to the hash, so that a replay finds any change, even one without effect.
 
         `recv_ns` is left out: the core never sees it.
         """
-        parts: list[bytes] = []
-        for record in records:
-            payload = record.payload
-            if payload is not None and record.meta is None:
-                if record.source != self._source or record.cause != self._cause:  # once for a run of frames
-                    self._source, self._cause = record.source, record.cause
-                    parts.append(f"{record.source} {record.cause} ".encode())
-                parts.append(record.time_ns.to_bytes(8, "little") + payload)
-            else:
-                head = f"{record.time_ns} {record.source} {record.cause} {record.key} {record.meta} "
-                parts.append(head.encode() + ((record.body or "").encode() if payload is None else payload))
+        first = records[0]
+        source, cause = first.source, first.cause
+        if first.payload is None or first.meta is not None:
+            head = f"{first.time_ns} {source} {cause} {first.key} {first.meta} ".encode()
+            self._hash.update(head + ((first.body or "").encode() if first.payload is None else first.payload))
+            return
+        parts = [
+            record.time_ns.to_bytes(8, "little") + (record.payload or b"")
+            for record in records
+            if record.source == source and record.cause == cause
+        ]
+        if len(parts) < len(records):  # of several links
+            for record in records:
+                self.hash_inputs((record,))
+            return
+        if source != self._source or cause != self._cause:  # once for a run of frames
+            self._source, self._cause = source, cause
+            parts.insert(0, f"{source} {cause} ".encode())
         self._hash.update(parts[0] if len(parts) == 1 else b"".join(parts))
 
     @property

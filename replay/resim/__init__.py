@@ -1,1 +1,1 @@
-"""Resimulation: run a recorded session again with a change, against the simulated venue."""
+"""Resimulation: runs a recorded session again with a change, against the simulated venue."""

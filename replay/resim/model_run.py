@@ -1,13 +1,14 @@
 """The modelled part of a resimulation: a simulated venue answers, over the market that was recorded.
 
-    the tape ──► venue (earlier by the feed's way) ──► what it sends, on its way ──► engine
-         └─────► engine, up to the first record that wakes somebody ──► requests, on their way ──► venue
+    timeline ──► venue (earlier by the feed's latency) ──► its messages, with latency ──► engine
+       └───────► engine, up to the first record with a decision ──► requests, with latency ──► venue
 
-Both fold the market's rows by the thousand, each up to the first moment at which something may happen between them: a time that is due,
-something on its way that comes, a row that might touch an order that rests. Such a moment is lived line by line.
+Both fold the market's rows by the thousand, each up to the next time at which they may affect each other: a timer that
+is due, a message that arrives, a row that may fill a resting order. At such a time both sides advance event by event.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import chain, takewhile
 
 from engine.bodies import CommandBody, CommandName, LinkBody, LinkEvent, RequestBody
@@ -23,20 +24,21 @@ from engine.sim.virtual_gateway import VirtualGateway, Wires
 from engine.sim.wire import HttpRequest
 from engine.state.session_state import State
 from engine.step_context import Output
-from engine.venues.binance_spot import ApiKey, BinanceSpot
+from engine.venues.registry import make_venue
+from engine.venues.signing import Credentials
 from journal.reader import Journal, available_records
 from journal.record import Kind, Record
 from replay.resim.row_feed import RowFeed
-from replay.resim.sim_setup import KEY, adopt, modelled_venue
+from replay.resim.sim_setup import ACCOUNT_KEY, adopt_account, build_venue
 from replay.resim.timeline import OutsideInput, RowSpan, Timeline
 from replay.resim.venue_model import VenueModel
 
-INSTRUMENTS_ASKED = HttpRequest(method="GET", path="/api/v3/exchangeInfo", headers={})
-AFTER_NS = 60_000_000_000  # session time that an ordered end may take beyond the last record
+EXCHANGE_INFO_REQUEST = HttpRequest(method="GET", path="/api/v3/exchangeInfo", headers={})
+SHUTDOWN_NS_MAX = 60_000_000_000  # session time that an ordered end may take beyond the last record
 
 
-class OpenLink:
-    """The simulated venue and its time: what engine/sim/virtual_gateway.py asks of one."""
+class ModelledVenue:
+    """The simulated venue and its time, as engine/sim/virtual_gateway.py needs them."""
 
     def __init__(self, sim: SimVenue, now_ns: int) -> None:
         self.sim = sim
@@ -44,19 +46,21 @@ class OpenLink:
         self._conn_ids = 0
 
     def new_conn_id(self) -> int:
+        """Return the id of a new connection."""
         self._conn_ids += 1
         return self._conn_ids
 
 
 class MarketLinks:
-    """Which market links stood in the record, and which of ours wait for one."""
+    """The market links that are up in the record, and those of ours that wait for one."""
 
     def __init__(self, sources: frozenset[str]) -> None:
         self.sources = sources
         self.up: set[str] = set()
-        self.wanting: dict[str, int] = {}  # asked for and not standing yet -> seq of the request
+        self.awaiting: dict[str, int] = {}  # source of a requested link that is not up yet -> seq of the request
 
     def follow(self, record: Record) -> None:
+        """Update the links from a recorded LINK record."""
         if record.kind is Kind.LINK and record.source in self.sources:
             if read_link(record.body or "").state is LinkEvent.UP:
                 self.up.add(record.source)
@@ -65,13 +69,17 @@ class MarketLinks:
 
 
 class ModelRun:
-    """From a record of the source on. `go` returns when the session has ended; `closing` says whether it was an ordered end."""
+    """A run of engine and simulated venue from one record of the source on.
 
-    def __init__(  # noqa: PLR0917 - all that the part before has, handed on once
+    `run` returns when the session has ended; `closing` is True if it ended in order.
+    """
+
+    def __init__(
         self,
         journal: Journal,
-        tape: Timeline,
+        timeline: Timeline,
         sequencer: Sequencer,
+        *,
         body: SessionBody,
         model: VenueModel,
         links: MarketLinks,
@@ -83,53 +91,63 @@ class ModelRun:
         self._links = links
         self._last = last
         self._state: State = sequencer.state
-        self._venue = OpenLink(modelled_venue(tape, body, model), self._state.time_ns)
-        self._venue.sim.http(
-            self._venue.new_conn_id(), INSTRUMENTS_ASKED, self._venue.now_ns
-        )  # as each session does before it begins: it has its weight
+        self._venue = ModelledVenue(build_venue(timeline, body, model), self._state.time_ns)
+        # each session sends it before it begins, and it uses rate budget
+        self._venue.sim.http(self._venue.new_conn_id(), EXCHANGE_INFO_REQUEST, self._venue.now_ns)
         self._venue.sim.advance(self._venue.now_ns)
-        self.shell = VirtualGateway(
+        venue = make_venue(body.venues[0], body.instruments)
+        self.gateway = VirtualGateway(
             self._venue,
             sequencer,
-            BinanceSpot(body.instruments, body.venues[0].recv_window_ms),
-            ApiKey.hmac(KEY, KEY),
+            venue,
+            venue.signer.load_key(Credentials(ACCOUNT_KEY, ACCOUNT_KEY)),
             Wires(model.request_ns, model.answer_ns, model.ways_ns, model.scatter_ppm),
             on_market_link=self._on_market_link,
         )
 
-    def adopt(self, balances: dict[str, str], *, handed_over: bool, lived: bool) -> bool:
-        """The account, as it is known or given; whether it is known."""
-        return adopt(self._venue.sim, self._journal, self._state, balances, handed_over=handed_over, lived=lived)
+    def adopt(self, balances: dict[str, str], *, handed_over: bool, has_account: bool) -> bool:
+        """Give the venue the account that the session or `balances` states. Return True if the session states it."""
+        return adopt_account(
+            self._venue.sim, self._journal, self._state, balances, handed_over=handed_over, has_account=has_account
+        )
 
-    def go(
+    def run(
         self,
         outputs: Sequence[Output],
-        pieces: Iterator[RowSpan | OutsideInput],
+        items: Iterator[RowSpan | OutsideInput],
         private: Sequence[tuple[str, str]],
-        takes: RowFeed,
+        feed: RowFeed,
         handover: str,
     ) -> None:
-        """Through the `pieces` of the tape; `outputs` of the last step are not performed yet. `private`: (source, path) of the account's links."""
+        """Run the session over the rest of the timeline.
+
+        Args:
+            outputs: The outputs of the last step, which are not performed yet.
+            items: The rest of the timeline.
+            private: (source, path) of the account's links.
+            feed: Brings the market's rows to the engine.
+            handover: Why the model takes over, or "" if it answers from the beginning.
+        """
         if handover:
             text = CommandBody(CommandName.HANDOVER, by="resim", reason=handover)
-            self.shell.take(Arrival(Kind.COMMAND, "resim", body=text_of(text)))
+            self.gateway.accept(Arrival(Kind.COMMAND, "resim", body=text_of(text)))
         self._resume(outputs, private, handover)
-        self._run(_Place(pieces), takes)
+        self._run_events(_Cursor(items), feed)
 
-    # ---- taking over
+    # ---- handover
 
     def _resume(self, outputs: Sequence[Output], private: Sequence[tuple[str, str]], handover: str) -> None:
-        """The links that stand, and what was asked and is not answered."""
-        account, shell = self._state.account, self.shell
+        """Reopen the account's links and send the requests that have no answer yet."""
+        account, gateway = self._state.account, self.gateway
         for source, path in private:
             link = account.links.by_source.get(source)
             if link is not None and link.state == LinkPhase.READY:
-                conn_id = shell.venue.new_conn_id()
-                shell.venue.sim.resume_private(conn_id, path, KEY, shell.venue.now_ns)
-                shell.links[conn_id] = source
+                conn_id = gateway.venue.new_conn_id()
+                gateway.venue.sim.resume_private(conn_id, path, ACCOUNT_KEY, gateway.venue.now_ns)
+                gateway.links[conn_id] = source
             elif link is not None and link.state in (LinkPhase.UP, LinkPhase.OPENING) and handover:
-                body = text_of(LinkBody(LinkEvent.DOWN, "the model takes over before the venue let us in"))
-                shell.take(Arrival(Kind.LINK, source, cause=link.up_seq, body=body))
+                body = text_of(LinkBody(LinkEvent.DOWN, "the model takes over before the venue accepted the login"))
+                gateway.accept(Arrival(Kind.LINK, source, cause=link.up_seq, body=body))
         ours = {output.record.seq for output in outputs}
         for seq in sorted(account.requests.by_seq.keys() - ours):
             record = next(self._journal.records(seq, seq))
@@ -140,53 +158,60 @@ class ModelRun:
                 and order is not None
                 and order.status not in (Status.PENDING, Status.UNKNOWN)
             ):
-                self._await_recorded(record, request)  # its order is known already: it must not be placed again
+                # the venue already knows its order, which must not be placed twice
+                self._await_recorded(record, request)
             else:
-                shell.perform([Output(record, request)])
-        shell.perform(outputs)
+                gateway.perform([Output(record, request)])
+        gateway.perform(outputs)
 
     def _await_recorded(self, record: Record, request: RequestBody) -> None:
-        """The answer that the record has, when it came; else what the live shell would have taken for one."""
-        shell = self.shell
-        until_ns, now_ns = record.time_ns + request.timeout_ns, shell.venue.now_ns
+        """Schedule the answer that the record has, if it came in time, else the timeout.
+
+        The live shell would have recorded the same timeout.
+        """
+        gateway = self.gateway
+        until_ns, now_ns = record.time_ns + request.timeout_ns, gateway.venue.now_ns
         coming = chain.from_iterable(available_records(self._journal, record.seq, self._last, kinds=(Kind.BROKER,)))
-        within = takewhile(lambda one: one.time_ns <= until_ns, coming)
-        answer = next((one for one in within if one.cause == record.seq and one.meta is not None), None)
+        within = takewhile(lambda later: later.time_ns <= until_ns, coming)
+        answer = next((later for later in within if later.cause == record.seq and later.meta is not None), None)
         if answer is not None:
             arrival = Arrival(
                 answer.kind, answer.source, record.seq, answer.key, answer.recv_ns, answer.meta, answer.payload
             )
-            shell.later(max(0, answer.time_ns - now_ns), lambda: shell.take(arrival))
+            gateway.later(max(0, answer.time_ns - now_ns), lambda: gateway.accept(arrival))
             return
         meta = {"outcome": AnswerStatus.TIMEOUT, "sent_ns": record.time_ns}
-        shell.later(max(0, until_ns - now_ns), lambda: shell.answered(record, request, meta, b""))
+        gateway.later(max(0, until_ns - now_ns), lambda: gateway.answered(record, request, meta, b""))
 
-    # ---- going on
+    # ---- events
 
-    def _run(self, place: "_Place", takes: RowFeed) -> None:
-        shell, venue, sim, state = self.shell, self._venue, self._venue.sim, self._state
+    def _run_events(self, cursor: "_Cursor", feed: RowFeed) -> None:
+        gateway, venue, sim, state = self.gateway, self._venue, self._venue.sim, self._state
         end_ns: int | None = None
-        while not shell.closing:
+        while not gateway.closing:
             due_ns = min(
-                takes.due_ns, shell.coming_ns, place.outside_ns, NEVER if sim.next_sent_ns is None else sim.next_sent_ns
+                feed.due_ns,
+                gateway.coming_ns,
+                cursor.outside_ns,
+                NEVER if sim.next_sent_ns is None else sim.next_sent_ns,
             )
-            if sim.is_waited_for or not self._are_up():  # rare: each line may matter to somebody
+            if sim.is_waited_for or not self._are_up():  # rare: each event may need an answer
                 due_ns = min(
-                    due_ns, state.next_due_ns, place.next_ns, NEVER if sim.next_due_ns is None else sim.next_due_ns
+                    due_ns, state.next_due_ns, cursor.next_ns, NEVER if sim.next_due_ns is None else sim.next_due_ns
                 )
             else:
-                moment_ns = self._fold(place, takes, due_ns)
+                moment_ns = self._fold(cursor, feed, due_ns)
                 if moment_ns is None:
                     continue
                 due_ns = moment_ns
-            if place.ended and end_ns is None:
+            if cursor.ended and end_ns is None:
                 last = min(self._last, self._journal.last_seq)
-                ended_ns = next(self._journal.records(last, last)).time_ns  # TIMERs up to there were taken too
-                end_ns = max(venue.now_ns, ended_ns) + (AFTER_NS if state.account.modes.stopping_since_ns else 0)
+                ended_ns = next(self._journal.records(last, last)).time_ns  # the session had TIMERs up to there
+                end_ns = max(venue.now_ns, ended_ns) + (SHUTDOWN_NS_MAX if state.account.modes.stopping_since_ns else 0)
             if end_ns is not None and due_ns > end_ns:
                 return
             venue.now_ns = max(venue.now_ns, due_ns)
-            shell.happen(self._arrivals(place, takes))
+            gateway.advance(self._arrivals(cursor, feed))
 
     def _are_up(self) -> bool:
         by_source = self._state.account.links.by_source
@@ -196,61 +221,66 @@ class ModelRun:
                 return False
         return True
 
-    def _fold(self, place: "_Place", takes: RowFeed, due_ns: int) -> int | None:
-        """Rows before `due_ns`, at the engine and at the venue. The moment to be lived line by line, which is `due_ns` or one before it; None:
-        whatever is due has to be asked anew.
+    def _fold(self, cursor: "_Cursor", feed: RowFeed, due_ns: int) -> int | None:
+        """Fold rows before `due_ns` at the engine and at the venue.
+
+        Returns:
+            The time at which both sides advance event by event: `due_ns` or an earlier one. None if all due times must
+            be
+            computed again.
         """
-        venue, shell = self._venue, self.shell
+        venue, gateway = self._venue, self.gateway
         touch_ns = venue.sim.touch_ns(due_ns)
         until_ns = due_ns if touch_ns is None else touch_ns
-        stretch = place.stretch
-        while stretch is not None and place.next_ns < until_ns:
-            row, outputs = takes.take(stretch, place.row, until_ns)
-            place.go(row)
+        span = cursor.span
+        while span is not None and cursor.next_ns < until_ns:
+            row, outputs = feed.push_rows(span, cursor.row, until_ns)
+            cursor.move_to(row)
             if outputs:
                 venue.now_ns = self._state.time_ns
-                shell.pass_market()
-                shell.perform(outputs)
-                return venue.now_ns  # what else there is at this moment comes behind it
-            if self._state.next_due_ns <= place.next_ns:
-                break  # a TIMER that must be lived, or a throttled strategy that will be due
-            stretch = place.stretch
-        next_ns = min(self._state.next_due_ns, place.next_ns)  # what comes next is no row that can be folded
+                gateway.pass_market()
+                gateway.perform(outputs)
+                return venue.now_ns  # other events of this time follow it
+            if self._state.next_due_ns <= cursor.next_ns:
+                break  # a TIMER is due, or a throttled strategy will be
+            span = cursor.span
+        next_ns = min(self._state.next_due_ns, cursor.next_ns)  # the next input cannot be folded as a row
         if next_ns < until_ns:
             return next_ns
         if touch_ns is None:
             return due_ns
         venue.now_ns = touch_ns
-        shell.pass_market()
+        gateway.pass_market()
         return None
 
-    def _arrivals(self, place: "_Place", takes: RowFeed) -> Iterator[tuple[int, Callable[[], None]]]:
-        """What comes from outside by the venue's time, each in the state that the one before left."""
-        now_ns, shell = self._venue.now_ns, self.shell
-        while place.next_ns <= now_ns:
-            stretch = place.stretch
-            if stretch is None:
-                item = place.take_outside()
+    def _arrivals(self, cursor: "_Cursor", feed: RowFeed) -> Iterator[tuple[int, Callable[[], None]]]:
+        """Yield the inputs from outside up to the venue's time, each in the state that the one before left."""
+        now_ns, gateway = self._venue.now_ns, self.gateway
+        while cursor.next_ns <= now_ns:
+            span = cursor.span
+            if span is None:
+                item = cursor.next_outside()
                 for arrival in self._outside(item):
-                    yield item.line, lambda arrival=arrival: shell.take(arrival)  # type: ignore[misc]  # mypy infers no default arguments of lambdas
+                    yield item.line, partial(gateway.accept, arrival)
             elif self._are_up():
-                yield place.line, lambda: self._take_one(place, takes)
+                yield cursor.line, lambda: self._apply_one_record(cursor, feed)
             else:
-                begin, end = place.row, int(stretch.ends[place.record])
-                takes.skip(stretch, begin, end)
-                place.go(end)
+                begin, end = cursor.row, int(span.ends[cursor.record])
+                feed.skip_rows(span, begin, end)
+                cursor.move_to(end)
 
-    def _take_one(self, place: "_Place", takes: RowFeed) -> None:
-        shell = self.shell
-        stretch = place.stretch
-        assert stretch is not None, "its caller looked"
-        end = int(stretch.ends[place.record])
-        if not shell.closing:
+    def _apply_one_record(self, cursor: "_Cursor", feed: RowFeed) -> None:
+        """Apply the rows of one market record, after the TIMERs that are due before it."""
+        gateway = self.gateway
+        span = cursor.span
+        assert span is not None, "the caller checked"
+        end = int(span.ends[cursor.record])
+        if not gateway.closing:
             if self._state.next_due_ns <= self._venue.now_ns:
-                shell.perform(self._sequencer.fire_timers(self._venue.now_ns))
-            _, outputs = takes.take(stretch, place.row, None, one=True)
-            shell.perform(outputs)
-        place.go(end)
+                gateway.perform(self._sequencer.fire_timers(self._venue.now_ns))
+            _, outputs = feed.push_rows(span, cursor.row, None, single_record=True)
+            gateway.perform(outputs)
+        cursor.move_to(end)
 
     def _outside(self, item: OutsideInput) -> list[Arrival]:
         record, state = item.record, self._state
@@ -278,7 +308,7 @@ class ModelRun:
 
     def _link_arrivals(self, record: Record) -> list[Arrival]:
         if record.source in self._links.up:
-            seq = self._links.wanting.pop(record.source, None)
+            seq = self._links.awaiting.pop(record.source, None)
             return [] if seq is None else [Arrival(Kind.LINK, record.source, cause=seq, body=record.body)]
         link = self._state.account.links.by_source.get(record.source)
         if link is None or link.up_seq < 0:
@@ -286,68 +316,71 @@ class ModelRun:
         return [Arrival(Kind.LINK, record.source, cause=link.up_seq, body=record.body)]
 
     def _on_market_link(self, record: Record, request: RequestBody) -> None:
-        """A link that was down then comes up when the record's does; one that stood is there after a request's way."""
-        shell = self.shell
+        """Answer a request for a market link from the recorded links.
+
+        A link that is down comes up when the record's link does; one that is up is connected after the request's
+        latency.
+        """
+        gateway = self.gateway
         if request.purpose is Purpose.DISCONNECT:
-            self._links.wanting.pop(request.source, None)
-            shell.later(self._model.request_ns, lambda: self._leave(request.source))
+            self._links.awaiting.pop(request.source, None)
+            gateway.later(self._model.request_ns, lambda: self._drop_link(request.source))
         elif request.source in self._links.up:
             arrival = Arrival(Kind.LINK, request.source, cause=record.seq, body=text_of(LinkBody(LinkEvent.UP)))
-            shell.later(self._model.request_ns, lambda: shell.take(arrival))
+            gateway.later(self._model.request_ns, lambda: gateway.accept(arrival))
         else:
-            self._links.wanting[request.source] = record.seq
+            self._links.awaiting[request.source] = record.seq
 
-    def _leave(self, source: str) -> None:
+    def _drop_link(self, source: str) -> None:
         link = self._state.account.links.by_source[source]
         if link.up_seq >= 0:
-            self.shell.take(
+            self.gateway.accept(
                 Arrival(Kind.LINK, source, cause=link.up_seq, body=text_of(LinkBody(LinkEvent.DOWN, "asked")))
             )
 
 
-class _Place:
-    """The engine's place on the tape."""
+class _Cursor:
+    """The engine's place on the timeline."""
 
-    def __init__(self, pieces: Iterator[RowSpan | OutsideInput]) -> None:
-        self._pieces = pieces
-        self._take_up()
+    def __init__(self, items: Iterator[RowSpan | OutsideInput]) -> None:
+        self._items = items
+        self._load_next()
 
-    def _take_up(self) -> None:
-        """The next piece that holds anything."""
-        piece = next(self._pieces, None)
-        while isinstance(piece, RowSpan) and not len(piece.rows):
-            piece = next(self._pieces, None)
-        self.ended = piece is None
-        self.stretch = piece if isinstance(piece, RowSpan) else None  # the rows at hand, where rows come next
-        self.row = 0  # in them
-        self._outside = piece if isinstance(piece, OutsideInput) else None
-        self.outside_ns = (
-            NEVER if self._outside is None else self._outside.record.time_ns
-        )  # as far as is known: behind the rows at hand
-        self.next_ns = self.outside_ns if self.stretch is None else int(self.stretch.rows[0, r.TIME_NS])
+    def _load_next(self) -> None:
+        """Load the next item that holds a record."""
+        item = next(self._items, None)
+        while isinstance(item, RowSpan) and not len(item.rows):
+            item = next(self._items, None)
+        self.ended = item is None
+        self.span = item if isinstance(item, RowSpan) else None  # the current rows, or None if no row comes next
+        self.row = 0  # the next row of the span
+        self._outside = item if isinstance(item, OutsideInput) else None
+        # the next input that is not a row, as far as it is known: it may also follow the current rows
+        self.outside_ns = NEVER if self._outside is None else self._outside.record.time_ns
+        self.next_ns = self.outside_ns if self.span is None else int(self.span.rows[0, r.TIME_NS])
 
-    def go(self, row: int) -> None:
-        """To this row of those at hand, or behind them."""
-        stretch = self.stretch
-        assert stretch is not None, "its caller looked"
-        if row == len(stretch.rows):
-            self._take_up()
+    def move_to(self, row: int) -> None:
+        """Move to a row of the current span, or to the next item if the span has ended."""
+        span = self.span
+        assert span is not None, "the caller checked"
+        if row == len(span.rows):
+            self._load_next()
         else:
-            self.row, self.next_ns = row, int(stretch.rows[row, r.TIME_NS])
+            self.row, self.next_ns = row, int(span.rows[row, r.TIME_NS])
 
     @property
     def record(self) -> int:
-        """Which of the stretch's records comes next."""
-        assert self.stretch is not None, "its caller looked"
-        return int(self.stretch.ends.searchsorted(self.row, side="right"))
+        """The index in the span of the record that comes next."""
+        assert self.span is not None, "the caller checked"
+        return int(self.span.ends.searchsorted(self.row, side="right"))
 
     @property
     def line(self) -> int:
-        assert self.stretch is not None, "its caller looked"
-        return self.stretch.line + self.record
+        assert self.span is not None, "the caller checked"
+        return self.span.line + self.record
 
-    def take_outside(self) -> OutsideInput:
+    def next_outside(self) -> OutsideInput:
         outside = self._outside
-        assert outside is not None, "its caller looked"
-        self._take_up()
+        assert outside is not None, "the caller checked"
+        self._load_next()
         return outside

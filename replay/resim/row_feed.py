@@ -1,7 +1,7 @@
-"""How a resimulation takes the rows of a recorded market, and as which records they enter its journal.
+"""Feeds the rows of a recorded market to a resimulation, and makes the records that enter its journal.
 
-Whole: each as the record that it was, with its origin, the seq that it had, as key. Referred: only those that led to something, and without
-the wire's bytes, which the source has: what nobody decided on is not told again. Knows no strategy and no venue.
+Full: each row's record enters, with the seq of its source record as key. Referenced: only records that led to an output
+enter, without the wire's bytes, which the source has. Knows no strategy and no venue.
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,72 +20,86 @@ from engine.step_context import Output
 from journal.record import Kind, Record
 from replay.resim.timeline import RowSpan
 
-AHEAD_NS = 1_000_000_000  # how far TIMERs are passed over before all else that is due is looked at anew
-AT_ONCE = (
-    48  # records that are copied for one fold: a wake comes every dozen, and what was copied behind it is copied again
-)
-Taken = tuple[int, Sequence[Output]]  # the next row, and what the last record led to
+TIMER_LOOKAHEAD_NS = 1_000_000_000  # how far TIMERs are skipped before other due times are computed again
+# records that are copied for one fold: a decision follows every dozen records, and the copies behind it are made again
+COPIED_RECORDS_MAX = 48
+FedRows = tuple[int, Sequence[Output]]  # the next row, and the outputs of the last record
 
 
 class RowFeed(Protocol):
-    def take(self, stretch: RowSpan, begin: int, until_ns: int | None, *, one: bool = False) -> Taken:
-        """From row `begin` on, as engine.apply.inputs.apply; with `one` a single record."""
+    """How the engine receives market rows and which records they become."""
 
-    def skip(self, stretch: RowSpan, begin: int, end: int) -> None:
-        """These rows reach nobody: their link is down."""
+    def push_rows(self, span: RowSpan, begin: int, until_ns: int | None, *, single_record: bool = False) -> FedRows:
+        """Push rows from `begin` on up to the first record with outputs.
+
+        Args:
+            span: The rows.
+            begin: The first row to push.
+            until_ns: Push only rows before this time.
+            single_record: Push the rows of one record only.
+
+        Returns:
+            The next row, and the outputs of the last record.
+        """
+
+    def skip_rows(self, span: RowSpan, begin: int, end: int) -> None:
+        """Skip rows whose link is down."""
 
     @property
     def due_ns(self) -> int:
-        """When a TIMER must be lived, as far as is known: `take` passes over none that is due at or behind it."""
+        """The time at which a TIMER may decide, as far as it is known: `push_rows` stops before it."""
 
 
-_STREAM_OF = {r.QUOTE: Stream.QUOTE, r.TRADE: Stream.TRADE, r.MARK: Stream.MARK}  # all else is of books
+_STREAM_OF = {r.QUOTE: Stream.QUOTE, r.TRADE: Stream.TRADE, r.MARK: Stream.MARK}  # all other rows are of books
 
 
-def source_of(program: SessionContext, row: Sequence[int]) -> str:
-    """The link over which it comes."""
+def link_source(context: SessionContext, row: Sequence[int]) -> str:
+    """Return the source of the link that carries a row's stream."""
     kind = row[r.A] if row[r.TYPE] == r.BAD_VALUE else row[r.TYPE]
-    return program.link_of(row[r.INSTRUMENT], _STREAM_OF.get(kind, Stream.BOOK))
+    return context.link_of(row[r.INSTRUMENT], _STREAM_OF.get(kind, Stream.BOOK))
 
 
 class ReferencedRows:
+    """Feeds rows and makes a record, without bytes, only for those that led to an output."""
+
     def __init__(self, sequencer: Sequencer) -> None:
         self._sequencer = sequencer
-        self._loud_ns = -1  # a TIMER at which a strategy has something to say
+        self._deciding_timer_ns = -1  # the due time of a TIMER at which a strategy decides
 
     @property
     def due_ns(self) -> int:
+        """The next time at which a TIMER may decide."""
         state = _state(self._sequencer)
-        can_pass = state.quiescent and state.next_due_ns != self._loud_ns
-        return state.next_due_ns + AHEAD_NS if can_pass else state.next_due_ns
+        can_skip = state.quiescent and state.next_due_ns != self._deciding_timer_ns
+        return state.next_due_ns + TIMER_LOOKAHEAD_NS if can_skip else state.next_due_ns
 
-    def take(self, stretch: RowSpan, begin: int, until_ns: int | None, *, one: bool = False) -> Taken:
-        """TIMERs at which a strategy says nothing are passed over, as far as there are rows behind them."""
+    def push_rows(self, span: RowSpan, begin: int, until_ns: int | None, *, single_record: bool = False) -> FedRows:
+        """Push rows, and skip TIMERs at which no strategy decides as long as rows follow them."""
         state = _state(self._sequencer)
-        if one or until_ns is None:
-            return self._take(
-                stretch.rows[: stretch.ends[_record(stretch, begin)]] if one else stretch.rows, begin, until_ns
+        if single_record or until_ns is None:
+            return self._feed(
+                span.rows[: span.ends[_record_index(span, begin)]] if single_record else span.rows, begin, until_ns
             )
         while True:
-            begin, outputs = self._take(stretch.rows, begin, until_ns)
+            begin, outputs = self._feed(span.rows, begin, until_ns)
             if (
                 outputs
-                or begin == len(stretch.rows)
-                or min(state.next_due_ns, int(stretch.rows[begin, r.TIME_NS])) >= until_ns
+                or begin == len(span.rows)
+                or min(state.next_due_ns, int(span.rows[begin, r.TIME_NS])) >= until_ns
             ):
                 return begin, outputs
             if not self._sequencer.skip_timer():
-                self._loud_ns = state.next_due_ns
+                self._deciding_timer_ns = state.next_due_ns
                 return begin, outputs
 
-    def _take(self, rows: Rows, begin: int, until_ns: int | None) -> Taken:
+    def _feed(self, rows: Rows, begin: int, until_ns: int | None) -> FedRows:
         state = _state(self._sequencer)
 
         def records_of(end: int, has_effect: bool) -> Sequence[Record]:  # noqa: FBT001 - as a Batch calls it
             if not has_effect:
                 return ()
             row = rows[end - 1].tolist()
-            source = source_of(self._sequencer.kernel.session, row)
+            source = link_source(self._sequencer.kernel.session, row)
             up_seq = state.account.links.by_source[source].up_seq
             return (Record(state.seq + 1, row[r.TIME_NS], Kind.FEED, source, up_seq, str(row[r.SEQ]), payload=b""),)
 
@@ -93,59 +107,76 @@ class ReferencedRows:
         outputs = self._sequencer.step(batch).outputs
         return batch.row, outputs
 
-    def skip(self, stretch: RowSpan, begin: int, end: int) -> None:
-        pass
+    def skip_rows(self, span: RowSpan, begin: int, end: int) -> None:
+        """Do nothing: a row without an output has no record."""
 
 
 class FullRows:
+    """Feeds rows and makes a full record of each."""
+
     def __init__(self, sequencer: Sequencer, frames: Iterator[Record], checkpoint_every: int) -> None:
-        """`frames`: the FEED records of the source, from the first that will be taken on."""
+        """Prepare the feed. `frames` are the FEED records of the source from the first one that is fed."""
         self._sequencer = sequencer
         self._frames = frames
         self._checkpoint_every = checkpoint_every
 
     @property
     def due_ns(self) -> int:
+        """The due time of the next TIMER."""
         return _state(self._sequencer).next_due_ns
 
-    def take(self, stretch: RowSpan, begin: int, until_ns: int | None, *, one: bool = False) -> Taken:
+    def push_rows(self, span: RowSpan, begin: int, until_ns: int | None, *, single_record: bool = False) -> FedRows:
+        """Push rows as copies of their source records, with new seqs."""
         state = _state(self._sequencer)
-        first = _record(stretch, begin)
+        first = _record_index(span, begin)
         room = self._checkpoint_every - state.inputs % self._checkpoint_every
-        ends = stretch.ends[first : first + (1 if one else min(AT_ONCE, room))] - begin
-        rows = stretch.rows[begin : begin + int(ends[-1])].copy()
+        ends = span.ends[first : first + (1 if single_record else min(COPIED_RECORDS_MAX, room))] - begin
+        rows = span.rows[begin : begin + int(ends[-1])].copy()
         origins = rows[ends - 1, r.SEQ].tolist()
         rows[:, r.SEQ] = np.repeat(np.arange(state.seq + 1, state.seq + 1 + len(ends)), np.diff(ends, prepend=0))
 
         def records_of(end: int, _has_effect: bool) -> Sequence[Record]:  # noqa: FBT001 - as a Batch calls it
             count = int(np.searchsorted(ends, end)) + 1
             return [
-                self._made(seq, rows[ends[at] - 1], self._frame(origins[at]))
-                for at, seq in enumerate(range(state.seq + 1, state.seq + 1 + count))
+                self._make_record(seq, rows[ends[index] - 1], self._frame(origins[index]))
+                for index, seq in enumerate(range(state.seq + 1, state.seq + 1 + count))
             ]
 
         batch = Batch(rows=rows, until_ns=until_ns, records_of=records_of)
         outputs = self._sequencer.step(batch).outputs
         return begin + batch.row, outputs
 
-    def _made(self, seq: int, row: Rows, was: Record) -> Record:
+    def _make_record(self, seq: int, row: Rows, original: Record) -> Record:
         by_source = _state(self._sequencer).account.links.by_source
-        source = was.source if was.source in by_source else source_of(self._sequencer.kernel.session, row.tolist())
+        source = (
+            original.source
+            if original.source in by_source
+            else link_source(self._sequencer.kernel.session, row.tolist())
+        )
         return Record(
-            seq, was.time_ns, Kind.FEED, source, by_source[source].up_seq, str(was.seq), was.recv_ns, None, was.payload
+            seq,
+            original.time_ns,
+            Kind.FEED,
+            source,
+            by_source[source].up_seq,
+            str(original.seq),
+            original.recv_ns,
+            None,
+            original.payload,
         )
 
-    def skip(self, stretch: RowSpan, begin: int, end: int) -> None:
+    def skip_rows(self, span: RowSpan, begin: int, end: int) -> None:
+        """Read the frames of the rows, so that the next frame matches the next row."""
         if end > begin:
-            self._frame(int(stretch.rows[end - 1, r.SEQ]))
+            self._frame(int(span.rows[end - 1, r.SEQ]))
 
     def _frame(self, seq: int) -> Record:
         return next(record for record in self._frames if record.seq == seq)
 
 
-def _record(stretch: RowSpan, row: int) -> int:
-    """The record that begins there."""
-    return int(np.searchsorted(stretch.ends, row, side="right"))
+def _record_index(span: RowSpan, row: int) -> int:
+    """Return the index of the record that begins at a row."""
+    return int(np.searchsorted(span.ends, row, side="right"))
 
 
 def _state(sequencer: Sequencer) -> State:

@@ -1,6 +1,6 @@
-"""The simulated venue in the real one's place: over a session's market, with its instruments' rules, its account's money and orders.
+"""Sets up the simulated venue over a session's market, with its instruments' rules, balances and open orders.
 
-What the account had is read from the session; where it says nothing, whoever asks must say it.
+The account is read from the session; if the session does not state it, the caller gives it.
 """
 
 from collections.abc import Mapping
@@ -9,50 +9,63 @@ from decimal import Decimal
 from engine import facts
 from engine.record_codec import read_fact, read_request
 from engine.requests import Purpose
-from engine.session_record import SessionBody
+from engine.session_record import SessionBody, VenueSettings
+from engine.sim.binance import PROTOCOL
 from engine.sim.binance.filters import rules_of
 from engine.sim.exchange import adoption
 from engine.sim.feeds.recorded_feed import RecordedMarket
-from engine.sim.sim_venue import AccountConfig, SimVenue, VenueConfig
+from engine.sim.sim_venue import SimVenue
 from engine.sim.units import ONE, units
+from engine.sim.venue_config import AccountConfig, VenueConfig
 from engine.state.orders import Order
 from engine.state.session_state import State
-from engine.venues.binance_spot.rules import VENUE as SPOT
-from engine.venues.paper import COINM, USDM
+from engine.venues.registry import UnknownVenueError, installed_venues, venue_class
 from journal.reader import Journal
 from journal.record import Kind
 from replay.resim.timeline import Timeline
 from replay.resim.venue_model import QUEUES, VenueModel
 
-MODELLED = (SPOT, USDM, COINM)
-KEY = "resimulated"  # of the account, and its name
+ACCOUNT_KEY = "resimulated"  # the API key and the name of the account
 
 
 class CannotResimulateError(Exception):
-    """A session that cannot be resimulated: why, in a line."""
+    """A session cannot be resimulated. The text is one line."""
 
 
-def refuse_venue(journal: Journal, session: SessionBody) -> None:
+def refuse_unsupported_venue(journal: Journal, session: SessionBody) -> None:
+    """Refuse a slice, and a session without exactly one venue that can be simulated.
+
+    Raises:
+        CannotResimulateError: The session is one of these.
+    """
     if journal.left_out:
-        raise CannotResimulateError(
-            f"{journal.folder} is a slice. What to do: resimulate the session that it was cut from."
-        )
+        raise CannotResimulateError(f"{journal.folder} is a slice. What to do: resimulate the whole session.")
     names = [venue.name for venue in session.venues]
-    if len(names) != 1 or names[0] not in MODELLED:
+    if len(names) != 1 or not _is_modelled(names[0]):
+        modelled = ", ".join(name for name in installed_venues() if _is_modelled(name))
         raise CannotResimulateError(
-            f"{journal.folder} is a session of {' and '.join(names) or 'no venue'}; there is a simulated venue for one of {', '.join(MODELLED)}."
+            f"{journal.folder} is a session of {' and '.join(names) or 'no venue'}; only one of "
+            f"{modelled} can be simulated."
         )
 
 
-def modelled_venue(tape: Timeline, session: SessionBody, model: VenueModel) -> SimVenue:
-    """The simulated venue over a session's market, with its instruments' rules and an account, KEY, that has nothing yet."""
+def _is_modelled(venue: str) -> bool:
+    """Return True if the simulated venue uses the protocol of this venue's account."""
+    try:
+        return bool(venue_class(VenueSettings(name=venue)).sim_protocol == PROTOCOL)
+    except UnknownVenueError:
+        return False
+
+
+def build_venue(timeline: Timeline, session: SessionBody, model: VenueModel) -> SimVenue:
+    """Return the simulated venue over a session's market, with an account ACCOUNT_KEY that has no balances yet."""
     rules = {instrument.symbol: rules_of(instrument) for instrument in session.instruments}
     allowance = session.venues[0].allowance
     account = AccountConfig(
-        api_key=KEY,
-        secret=KEY,
+        api_key=ACCOUNT_KEY,
+        secret=ACCOUNT_KEY,
         balances={},
-        name=KEY,
+        name=ACCOUNT_KEY,
         fee_maker=model.fee_maker,
         fee_taker=model.fee_taker,
         fee_tiers=model.fee_tiers,
@@ -65,66 +78,84 @@ def modelled_venue(tape: Timeline, session: SessionBody, model: VenueModel) -> S
         orders_10s_max=allowance.orders_10s_max,
     )
     by_venue = model.clock == "venue"
-    pieces = tape.market(model.answer_ns + model.venue_ns, by_venue_clock=by_venue, with_quotes=model.quotes == "fused")
-    sim = SimVenue(config, RecordedMarket(rules, pieces, ahead_ns=model.feed_ns))
+    items = timeline.venue_items(
+        model.answer_ns + model.venue_ns, by_venue_clock=by_venue, with_quotes=model.quotes == "fused"
+    )
+    sim = SimVenue(config, RecordedMarket(rules, items, ahead_ns=model.feed_ns))
     sim.exchange.fills_whole = model.fills == "whole"
     for place, instrument in enumerate(session.instruments):
-        sim.exchange.floor.scale(place, instrument.price_scale, instrument.size_scale)
+        sim.exchange.books.scale(place, instrument.price_scale, instrument.size_scale)
         if not session.engine.books:
-            sim.exchange.floor.quotes_alone(place)
-        sim.exchange.floor.queue(place, QUEUES[model.queue], model.queue_n, rules[instrument.symbol].lot_size)
+            sim.exchange.books.quotes_alone(place)
+        sim.exchange.books.queue(place, QUEUES[model.queue], model.queue_n, rules[instrument.symbol].lot_size)
     return sim
 
 
-def adopt(
-    sim: SimVenue, journal: Journal, state: State, given: Mapping[str, str], *, handed_over: bool, lived: bool
+def adopt_account(
+    sim: SimVenue, journal: Journal, state: State, given: Mapping[str, str], *, handed_over: bool, has_account: bool
 ) -> bool:
-    """The account as the state knows it where the session was lived up to there, else as it was first told; whether the session says it.
+    """Give the simulated venue the account's balances and open orders.
 
-    CannotResimulateError where nobody does.
+    Args:
+        sim: The venue.
+        journal: The source session.
+        state: The engine's state at the handover.
+        given: Balances to use if the session states none.
+        handed_over: The session ran up to here, so its current balances count; else its first ones.
+        has_account: False for a capture, which states no balances.
+
+    Returns:
+        True if the session states the balances.
+
+    Raises:
+        CannotResimulateError: Neither the session nor `given` states balances.
     """
     account = state.account
     totals: Mapping[str, int] = {}
     if handed_over:
-        totals = totals_at(journal, state)
+        totals = balances_at(journal, state)
     else:
-        _refuse_settled_before(journal, account.orders.live)
-    if not totals and lived:  # a capture knows of no account: it would be read to its end for nothing
-        totals = first_totals(journal)
+        _refuse_carried_settlement(journal, account.orders.live)
+    if not totals and has_account:  # a capture has no account, so the search would read all of it
+        totals = opening_balances(journal)
     is_known = bool(totals)
     if not is_known:
         totals = {asset: units(amount) for asset, amount in given.items()}
     if not totals:
         raise CannotResimulateError(
-            f"{journal.folder} says nothing of balances. What to do: say what the account has, as in --balance USDT=100000 --balance BTC=1."
+            f"{journal.folder} states no balances. What to do: give them, as in --balance USDT=100000 --balance BTC=1."
         )
     known = account.orders.all()
     fills = [int(fill) for order in known for fill in order.fill_ids if fill.isdigit()]
+    confirmed = [last for last in account.reconciling.fills_confirmed.values() if isinstance(last, int)]
     adoption.adopt(
         sim.exchange,
-        KEY,
+        ACCOUNT_KEY,
         adoption.Known(
             totals=totals,
-            orders=[_as_open(order) for order in account.orders.live_by_age() if order.venue_order_id],
+            orders=[_open_order(order) for order in account.orders.live_by_age() if order.venue_order_id],
             order_id_last=max(
                 (int(order.venue_order_id) for order in known if order.venue_order_id.isdigit()), default=0
             ),
-            trade_id_last=max((*fills, *account.reconciling.fills_confirmed.values()), default=0),
+            trade_id_last=max((*fills, *confirmed), default=0),
         ),
         state.time_ns,
     )
     return is_known
 
 
-def totals_at(journal: Journal, state: State) -> dict[str, int]:
-    """As the account was told last, and what was filled since: a fill's report comes before that of the money it moved."""
-    held = state.account.balances.by_asset
-    totals = {asset: units(f"{each.free + each.locked:f}") for asset, each in held.items()}
+def balances_at(journal: Journal, state: State) -> dict[str, int]:
+    """Return the last reported balances, changed by the fills since.
+
+    A fill is reported before the balances that it changed.
+    """
+    balances = state.account.balances.by_asset
+    totals = {asset: units(f"{balance.free + balance.locked:f}") for asset, balance in balances.items()}
     assets = {instrument.id: (instrument.base, instrument.quote) for instrument in state.market.instruments}
 
     def move(asset: str, amount: Decimal, seq: int, venue_ns: int) -> None:
-        told = held.get(asset)
-        if told is not None and seq > told.seq and not venue_ns <= told.venue_ns:
+        balance = balances.get(asset)
+        if balance is not None and seq > balance.seq and not venue_ns <= balance.venue_ns:
             totals[asset] += int(amount * ONE)
 
     for record in journal.records(0, state.seq, kinds=(Kind.FACT,)):
@@ -138,8 +169,11 @@ def totals_at(journal: Journal, state: State) -> dict[str, int]:
     return totals
 
 
-def _refuse_settled_before(journal: Journal, carried: Mapping[str, Order]) -> None:
-    """An order of the session before that ended while nobody was there: the venue's first word on money has it, and the model has not."""
+def _refuse_carried_settlement(journal: Journal, carried: Mapping[str, Order]) -> None:
+    """Refuse a session with a carried order that ended before this session began.
+
+    The venue's first balances include its fills, and the model cannot repeat them.
+    """
     if not carried:
         return
     for record in journal.records(kinds=(Kind.FACT,)):
@@ -149,15 +183,16 @@ def _refuse_settled_before(journal: Journal, carried: Mapping[str, Order]) -> No
                 return
             case facts.OrderFilled() | facts.OrderClosed() if fact.client_order_id in carried:
                 raise CannotResimulateError(
-                    f"{journal.folder}: order {fact.client_order_id} of the session before was settled before this one began, which the model cannot "
-                    "repeat. What to do: leave out --modelled; what comes before the first change is exact then."
+                    f"{journal.folder}: order {fact.client_order_id} of the session before was settled before this one "
+                    "began, and the model cannot repeat that. "
+                    "What to do: leave out --modelled; then the part before the first change is exact."
                 )
             case _:
                 pass
 
 
-def first_totals(journal: Journal) -> dict[str, int]:
-    """What the account had, by the venue's first answer, before an order of this session was sent."""
+def opening_balances(journal: Journal) -> dict[str, int]:
+    """Return the balances of the venue's first answer, before an order of this session was sent."""
     totals: dict[str, int] = {}
     for record in journal.records(kinds=(Kind.FACT, Kind.REQUEST)):
         if record.kind is Kind.REQUEST:
@@ -170,18 +205,18 @@ def first_totals(journal: Journal) -> dict[str, int]:
     return totals
 
 
-def _as_open(order: Order) -> adoption.OpenOrder:
-    of = order.order
+def _open_order(order: Order) -> adoption.OpenOrder:
+    terms = order.order
     return adoption.OpenOrder(
         order_id=int(order.venue_order_id),
         client_order_id=order.client_order_id,
-        symbol=of.instrument.partition(":")[2],
-        side=of.side,
-        order_type=of.type,
-        time_in_force=of.time_in_force,
-        price=units(f"{of.price:f}"),
-        quantity=units(f"{of.quantity:f}"),
+        symbol=terms.instrument.partition(":")[2],
+        side=terms.side,
+        order_type=terms.type,
+        time_in_force=terms.time_in_force,
+        price=units(f"{terms.price:f}"),
+        quantity=units(f"{terms.quantity:f}"),
         executed=units(f"{order.filled_quantity:f}"),
         executed_quote=units(f"{order.filled_notional:f}"),
-        stop_price=units(f"{of.stop_price:f}"),
+        stop_price=units(f"{terms.stop_price:f}"),
     )

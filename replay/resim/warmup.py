@@ -1,7 +1,8 @@
-"""A session in which no strategy is asked before a record: up to there the market and the account are followed as ever.
+"""Keeps strategies from deciding before a given record, while the market and the account are followed as usual.
 
-So a strategy meets books, averages and conditions as they stood, and remembers and holds what it began the session with. It is the engine's
-own pause, ended by COMMANDs that are in what comes of it, which is therefore repeated as any other session.
+So a strategy starts with warm books, averages and conditions, and with the state and position it began the session
+with. It uses the engine's own pause, which COMMANDs in the new journal end, so the result replays like any other
+session.
 """
 
 from collections.abc import Iterator
@@ -15,72 +16,70 @@ from engine.sequencer import Arrival
 from journal.record import Kind, Record
 from replay.resim.timeline import OutsideInput, RowSpan
 
-_PAUSE = text_of(CommandBody(CommandName.PAUSE, by="resim", reason="no strategy is asked yet"))
+_PAUSE = text_of(CommandBody(CommandName.PAUSE, by="resim", reason="strategies do not decide yet"))
 
 
-def paused() -> Arrival:
-    """What a session begins with that is asked from a record on."""
+def pause_command() -> Arrival:
+    """Return the COMMAND with which such a session begins."""
     return Arrival(Kind.COMMAND, "resim", body=_PAUSE)
 
 
-def asked_from(pieces: Iterator[RowSpan | OutsideInput], seq: int) -> Iterator[RowSpan | OutsideInput]:
-    """The pieces of a tape, and before what stands for record `seq`, or for the first behind it, the COMMAND from which strategies are asked.
+def insert_decide_command(items: Iterator[RowSpan | OutsideInput], seq: int) -> Iterator[RowSpan | OutsideInput]:
+    """Yield the items of a timeline, and before record `seq` the COMMAND from which strategies decide.
 
-    Where a person had paused the session there, they are asked when that person's pause ends.
+    If the timeline has no record `seq`, the COMMAND comes before the first record after it. If a person had paused the
+    session there, strategies decide when that pause ends.
     """
     by_person = False
-    for piece in pieces:
-        at = _place(piece, seq)
-        if at is None:
-            yield piece
-            command = _command(piece)
+    for item in items:
+        index = _record_index(item, seq)
+        if index is None:
+            yield item
+            command = _command_name(item)
             by_person = command is CommandName.PAUSE or (by_person and command is not CommandName.RESUME)
             if command is CommandName.RESUME:
-                yield _outside(piece, seq, _PAUSE)
+                yield _own_command(item, seq, _PAUSE)
             continue
-        if isinstance(piece, RowSpan) and at:
-            yield RowSpan(piece.rows[: piece.ends[at - 1]], piece.ends[:at], piece.line)
-            piece = _behind(piece, at)  # noqa: PLW2901 - the rest of it
+        rest = item
+        if isinstance(item, RowSpan) and index:
+            yield RowSpan(item.rows[: item.ends[index - 1]], item.ends[:index], item.line)
+            rest = _without_first(item, index)
         if not by_person:
-            yield _outside(
-                piece,
+            yield _own_command(
+                rest,
                 seq,
                 text_of(
                     CommandBody(
-                        CommandName.DECIDE,
-                        by="resim",
-                        reason=f"strategies are asked from record {seq} of the source on",
+                        CommandName.DECIDE, by="resim", reason=f"strategies decide from record {seq} of the source on"
                     )
                 ),
             )
-        yield piece
+        yield rest
         break
-    yield from pieces
+    yield from items
 
 
-def _place(piece: RowSpan | OutsideInput, seq: int) -> int | None:
-    """Which of its records is the first at or behind `seq`; None where all of them lie before it."""
-    if isinstance(piece, OutsideInput):
-        return 0 if piece.record.seq >= seq else None
-    at = int(np.searchsorted(piece.rows[piece.ends - 1, r.SEQ], seq))
-    return at if at < len(piece.ends) else None
+def _record_index(item: RowSpan | OutsideInput, seq: int) -> int | None:
+    """Return the index of the first record at or after `seq`, or None if all are before it."""
+    if isinstance(item, OutsideInput):
+        return 0 if item.record.seq >= seq else None
+    index = int(np.searchsorted(item.rows[item.ends - 1, r.SEQ], seq))
+    return index if index < len(item.ends) else None
 
 
-def _behind(stretch: RowSpan, records: int) -> RowSpan:
+def _without_first(stretch: RowSpan, records: int) -> RowSpan:
     begin = int(stretch.ends[records - 1])
     return RowSpan(stretch.rows[begin:], stretch.ends[records:] - begin, stretch.line + records)
 
 
-def _command(piece: RowSpan | OutsideInput) -> CommandName | None:
-    if isinstance(piece, RowSpan) or piece.record.kind is not Kind.COMMAND:
+def _command_name(item: RowSpan | OutsideInput) -> CommandName | None:
+    if isinstance(item, RowSpan) or item.record.kind is not Kind.COMMAND:
         return None
-    return read_command(piece.record.body or "").command
+    return read_command(item.record.body or "").command
 
 
-def _outside(piece: RowSpan | OutsideInput, seq: int, body: str) -> OutsideInput:
-    """A COMMAND of ours right before a piece, or with it where that is none of the market."""
-    if isinstance(piece, RowSpan):
-        return OutsideInput(
-            Record(seq, int(piece.rows[0, r.TIME_NS]), Kind.COMMAND, "resim", body=body), piece.line - 1
-        )
-    return OutsideInput(Record(seq, piece.record.time_ns, Kind.COMMAND, "resim", body=body), piece.line)
+def _own_command(item: RowSpan | OutsideInput, seq: int, body: str) -> OutsideInput:
+    """Return a COMMAND at the time of an item, right before it."""
+    if isinstance(item, RowSpan):
+        return OutsideInput(Record(seq, int(item.rows[0, r.TIME_NS]), Kind.COMMAND, "resim", body=body), item.line - 1)
+    return OutsideInput(Record(seq, item.record.time_ns, Kind.COMMAND, "resim", body=body), item.line)

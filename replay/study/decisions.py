@@ -1,6 +1,6 @@
-"""What a session wished, aligned across journals: by the market record or timer that it was decided on, the strategy and the leg.
+"""A session's decisions, aligned across journals by origin, strategy and leg. The origin is a market record or a timer.
 
-Never by seq or by order id: they differ as soon as one output more is made.
+Seqs and order ids do not align: one additional output changes all later ones.
 """
 
 from collections import Counter
@@ -13,58 +13,67 @@ from engine.facts import NewOrder
 from engine.record_codec import read_intent, read_timer, read_verdict
 from journal.reader import Journal
 from journal.record import INPUTS, Kind, Record
-from replay.moments import iso
+from replay.moments import iso_time
 
-Place = tuple[str, str, int]  # origin, strategy, leg
+DecisionKey = tuple[str, str, int]  # origin, strategy, leg
 
 
 class RecordedDecision(msgspec.Struct, frozen=True):
+    """One intent with its verdict."""
+
     origin: str
     strategy: str
-    leg: int  # of those on one origin, from 0
+    leg: int  # the number of the decision among those of one origin, from 0
     what: str
     approved: bool
     seq: int  # in its own journal
     time_ns: int
 
     @property
-    def place(self) -> Place:
+    def key(self) -> DecisionKey:
+        """The key by which decisions of two sessions are aligned."""
         return self.origin, self.strategy, self.leg
 
-    def says_as(self, other: "RecordedDecision") -> bool:
+    def same_as(self, other: "RecordedDecision") -> bool:
+        """Return True if the other decision has the same order and verdict."""
         return (self.what, self.approved) == (other.what, other.approved)
 
 
 class ChangedDecision(msgspec.Struct, frozen=True):
-    """One of the two may be absent."""
+    """A decision that differs between two sessions. One of the two may be absent."""
 
     before: RecordedDecision | None
     after: RecordedDecision | None
 
     @property
     def one(self) -> RecordedDecision:
-        found = self.before or self.after
-        assert found is not None, "one of the two is there"
-        return found
+        """The decision before, or else the one after."""
+        decision = self.before or self.after
+        assert decision is not None, "one of the two is there"
+        return decision
 
     @property
     def time_ns(self) -> int:
-        return min(each.time_ns for each in (self.before, self.after) if each is not None)
+        """The earlier of the two times."""
+        return min(side.time_ns for side in (self.before, self.after) if side is not None)
 
 
-def decisions_of(folder: Path, *, as_source: bool = False) -> list[RecordedDecision]:
-    """Of a session. `as_source`: as what is resimulated from it names their origins, also where it was resimulated itself."""
-    return decisions(Journal.open(folder).records(), as_source=as_source)
+def session_decisions(folder: Path, *, as_source: bool = False) -> list[RecordedDecision]:
+    """Read the decisions of a session.
+
+    With `as_source`, origins are named as in sessions that were resimulated from this one.
+    """
+    return read_decisions(Journal.open(folder).records(), as_source=as_source)
 
 
-def decisions(records: Iterable[Record], *, as_source: bool = False) -> list[RecordedDecision]:
-    """In their order. Of the market's records only those are needed that led to something."""
-    reading = DecisionReader(as_source=as_source)
-    return [found for record in records if (found := reading.take(record)) is not None]
+def read_decisions(records: Iterable[Record], *, as_source: bool = False) -> list[RecordedDecision]:
+    """Read the decisions in order. Market records without outputs may be left out of `records`."""
+    reader = DecisionReader(as_source=as_source)
+    return [decision for record in records if (decision := reader.read(record)) is not None]
 
 
 class DecisionReader:
-    """Decisions out of the records of a session, as these come."""
+    """Reads decisions from the records of a session, one record at a time."""
 
     def __init__(self, *, as_source: bool = False) -> None:
         self._as_source = as_source
@@ -72,17 +81,17 @@ class DecisionReader:
         self._unnamed: Counter[str] = Counter()
         self._placed: dict[str, str] = {}
         self.origin, self._origin_seq = "", -1
-        self._pending: tuple[Record, str, str] | None = None  # an intent, until its verdict
+        self._pending: tuple[Record, str, str] | None = None  # the intent that waits for its verdict
 
-    def take(self, record: Record) -> RecordedDecision | None:
-        """The decision that is whole with this record."""
+    def read(self, record: Record) -> RecordedDecision | None:
+        """Return the decision that this record completes, or None."""
         if record.kind in INPUTS:
             self._origin_seq = record.seq
-            self.origin = _origin(record, self._unnamed, as_source=self._as_source)
+            self.origin = _origin_text(record, self._unnamed, as_source=self._as_source)
         elif record.kind is Kind.INTENT:
             body = read_intent(record.body or "")
             if body.order is not None:
-                what = said(body.order)
+                what = placed_order_text(body.order)
                 self._placed[record.key or ""] = what
             else:
                 what = f"cancel {self._placed.get(body.cancels, body.cancels)}"
@@ -97,13 +106,18 @@ class DecisionReader:
         return None
 
 
-def said(order: NewOrder) -> str:
+def placed_order_text(order: NewOrder) -> str:
+    """Describe an order by side, quantity, symbol, price, type and time in force."""
     price = f" at {order.price:f}" if order.price else ""
-    return f"{order.side} {order.quantity:f} {order.instrument.partition(':')[2]}{price} {order.type} {order.time_in_force}"
+    symbol = order.instrument.partition(":")[2]
+    return f"{order.side} {order.quantity:f} {symbol}{price} {order.type} {order.time_in_force}"
 
 
-def _origin(record: Record, unnamed: Counter[str], *, as_source: bool) -> str:
-    """A market record's key is its origin where it was resimulated; else it is one itself."""
+def _origin_text(record: Record, unnamed: Counter[str], *, as_source: bool) -> str:
+    """Name the origin of an input.
+
+    A resimulated market record has the seq of its source as key; any other market record is an origin itself.
+    """
     if record.kind is Kind.FEED and record.meta is None:
         return f"market {record.seq if as_source else record.key or record.seq}"
     if record.kind is Kind.TIMER:
@@ -114,24 +128,30 @@ def _origin(record: Record, unnamed: Counter[str], *, as_source: bool) -> str:
     return f"{name} {unnamed[name]}"
 
 
-def changes(before: list[RecordedDecision], after: list[RecordedDecision]) -> list[ChangedDecision]:
-    """What is other in the second, by time."""
-    ours, theirs = ({each.place: each for each in found} for found in (before, after))
-    found = [
-        ChangedDecision(ours.get(place), theirs.get(place))
-        for place in ours.keys() | theirs.keys()
-        if place not in ours or place not in theirs or not ours[place].says_as(theirs[place])
+def changed_decisions(before: list[RecordedDecision], after: list[RecordedDecision]) -> list[ChangedDecision]:
+    """Return the decisions that differ between two lists, by time."""
+    ours, theirs = ({decision.key: decision for decision in side} for side in (before, after))
+    changes = [
+        ChangedDecision(ours.get(key), theirs.get(key))
+        for key in ours.keys() | theirs.keys()
+        if key not in ours or key not in theirs or not ours[key].same_as(theirs[key])
     ]
-    return sorted(found, key=lambda each: (each.time_ns, *each.one.place))
+    return sorted(changes, key=lambda change: (change.time_ns, *change.one.key))
 
 
-def told(changed: list[ChangedDecision], most: int = 20, *, with_seqs: bool = True) -> list[str]:
-    """As a diff of code is read. Without seqs where no journal has them: a trial keeps none."""
+def decision_diff_lines(changed: list[ChangedDecision], most: int = 20, *, with_seqs: bool = True) -> list[str]:
+    """Format changed decisions like a diff of code.
+
+    Args:
+        changed: The decisions.
+        most: How many to format.
+        with_seqs: Name the records. A trial keeps no journal, so it has none to name.
+    """
     lines: list[str] = []
-    for each in changed[:most]:
-        one = each.one
-        lines.append(f"@@ {iso(one.time_ns)} {one.strategy} {one.leg}, on {one.origin.partition(' due ')[0]} @@")
-        for mark, side in (("-", each.before), ("+", each.after)):
+    for change in changed[:most]:
+        one = change.one
+        lines.append(f"@@ {iso_time(one.time_ns)} {one.strategy} {one.leg}, on {one.origin.partition(' due ')[0]} @@")
+        for mark, side in (("-", change.before), ("+", change.after)):
             if side is not None:
                 seq = f"  [record {side.seq}]" if with_seqs else ""
                 lines.append(f"{mark} {side.what}{'' if side.approved else ' (refused by risk)'}{seq}")

@@ -1,4 +1,7 @@
-"""Does a decision depend on what came later? A session is resimulated whole, and again by one that knows nothing behind a record."""
+"""Looks for decisions that depend on later records.
+
+A session is resimulated whole, and again with only the records up to a cut.
+"""
 
 from pathlib import Path
 
@@ -8,41 +11,47 @@ from engine.session_record import SessionBody
 from journal.reader import Journal
 from replay.resim.resimulate import ResimOptions
 from replay.resim.venue_model import VenueModel
-from replay.study.decisions import ChangedDecision, RecordedDecision, changes
-from replay.study.trial import trial
+from replay.study.decisions import ChangedDecision, RecordedDecision, changed_decisions
+from replay.study.trial import run_trial
 
 
 class LookaheadResult(msgspec.Struct, frozen=True):
+    """The result of a search for lookahead."""
+
     decisions: int
-    cuts: list[int]  # records behind which nothing was known
-    found: list[ChangedDecision]  # of the first cut at which there are any: whole, and cut
+    cuts: list[int]  # the last record that each run read
+    found: list[ChangedDecision]  # at the first cut with any: in the whole run, and in the cut one
     found_at: int = -1
 
 
 def lookahead(
     folder: Path, *, session: SessionBody, model: VenueModel, cuts: int, balances: dict[str, str] | None = None
 ) -> LookaheadResult:
-    """The cuts lie evenly over the session's records. CannotResimulateError."""
+    """Resimulate a session whole and at `cuts` evenly spaced cuts, until decisions differ.
+
+    Raises:
+        CannotResimulateError: The session cannot be resimulated.
+    """
     last = Journal.open(folder).last_seq
-    whole = _decided(folder, session, model, balances, None)
-    tried: list[int] = []
+    whole = _decisions_until(folder, session, model, balances, None)
+    read_until: list[int] = []
     for number in range(1, cuts + 1):
         seq = last * number // (cuts + 1)
-        tried.append(seq)
+        read_until.append(seq)
         cut_ns = next(Journal.open(folder).records(seq, seq)).time_ns
-        known = _decided(folder, session, model, balances, seq)
-        if found := changes(_before(whole, cut_ns), _before(known, cut_ns)):
-            return LookaheadResult(len(whole), tried, found, seq)
-    return LookaheadResult(len(whole), tried, [])
+        known = _decisions_until(folder, session, model, balances, seq)
+        if changed := changed_decisions(_decided_before(whole, cut_ns), _decided_before(known, cut_ns)):
+            return LookaheadResult(len(whole), read_until, changed, seq)
+    return LookaheadResult(len(whole), read_until, [])
 
 
-def _before(found: list[RecordedDecision], time_ns: int) -> list[RecordedDecision]:
-    return [each for each in found if each.time_ns < time_ns]
+def _decided_before(decisions: list[RecordedDecision], time_ns: int) -> list[RecordedDecision]:
+    return [decision for decision in decisions if decision.time_ns < time_ns]
 
 
-def _decided(
+def _decisions_until(
     folder: Path, session: SessionBody, model: VenueModel, balances: dict[str, str] | None, until_seq: int | None
 ) -> list[RecordedDecision]:
-    return trial(
+    return run_trial(
         folder, ResimOptions(session=session, model=model, modelled=True, balances=balances or {}, until_seq=until_seq)
     ).decisions

@@ -1,9 +1,10 @@
-"""The smallest run of a session's market records in which two versions decide otherwise.
+"""The smallest run of a session's market records in which two versions decide differently.
 
-A run is tried by resimulating both versions over it on the venue's model: strategies are asked from its first record on
-(replay/resim/warmup.py), and nothing behind its last is known. The market before it stands as it stood; what a strategy remembers and
-holds is what it began the session with. Whether a run shows a difference depends on its beginning in no orderly way, so there may be a
-smaller one than is found; that none is that has a record less at either end was tried. Knows nothing of where versions come from.
+A run is tried by resimulating both versions over it with the venue model: strategies decide from its first record on
+(replay/resim/warmup.py), and no record after its last one is read. The market before it is unchanged; a strategy begins
+with the state and position of the session's start. Whether a run shows a difference does not depend on its start in any
+orderly way, so a smaller run than the one returned may exist; shorter by one record at either end, it shows no
+difference. Knows nothing of where versions come from.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -17,173 +18,197 @@ from engine import facts
 from engine.record_codec import read_fact
 from journal.reader import Journal
 from journal.record import Kind, Record
-from replay.resim.resimulate import ResimOptions, decide_again
-from replay.study.decisions import ChangedDecision, DecisionReader, RecordedDecision, changes
+from replay.resim.resimulate import ResimOptions, resimulate_decisions
+from replay.study.decisions import ChangedDecision, DecisionReader, RecordedDecision, changed_decisions
 
-SHORTER_TRIED = 12  # beginnings, where a run was found: there may be shorter ones anywhere in it
+SHORTER_STARTS = 12  # later starts that are tried within a run, since a shorter one may be anywhere in it
 Numbers = npt.NDArray[np.int64]
 
 
 class MinimalRun(msgspec.Struct, frozen=True):
+    """The smallest run that was found."""
+
     first_seq: int
     last_seq: int
     first_ns: int
     last_ns: int
-    records: int  # of the market
-    changed: list[ChangedDecision]  # what is decided otherwise in it
+    records: int  # market records in it
+    changed: list[ChangedDecision]  # the decisions that differ in it
 
 
 class MinimizeResult(msgspec.Struct, frozen=True):
-    run: MinimalRun | None  # None: over the whole session nothing is decided otherwise
-    records: int  # of the session's market
-    decisions: int  # of the first version, over all of them
+    """The result of a search."""
+
+    run: MinimalRun | None  # None: no decision of the whole session differs
+    records: int  # market records of the session
+    decisions: int  # of the first version, over the whole session
     tried: int  # runs
 
 
-def smallest_run(
-    folder: Path, good: ResimOptions, bad: ResimOptions, told: Callable[[int], None] | None = None
+def find_minimal_run(
+    folder: Path, good: ResimOptions, bad: ResimOptions, on_try: Callable[[int], None] | None = None
 ) -> MinimizeResult:
-    """The two are on the same session's records; `told` hears how many runs were tried. CannotResimulateError, CoreError."""
-    runs = _Runs(folder, good, bad, told or (lambda _tried: None))
+    """Find the smallest run over which two versions decide differently.
+
+    Args:
+        folder: The session.
+        good: One version.
+        bad: The other version, on the same session.
+        on_try: Called with the number of runs tried.
+
+    Raises:
+        CannotResimulateError: The session cannot be resimulated.
+        CoreError: A step failed.
+    """
+    runs = _Runs(folder, good, bad, on_try or (lambda _tried: None))
     count = len(runs.seqs)
-    found = smallest(count, runs.differs_at) if count else None
+    bounds = shrink_run(count, runs.differs_at) if count else None
     run = None
-    if found is not None:
-        first, last = found
+    if bounds is not None:
+        first, last = bounds
         run = MinimalRun(
             first_seq=int(runs.seqs[first]),
             last_seq=int(runs.seqs[last]),
             first_ns=int(runs.times[first]),
             last_ns=int(runs.times[last]),
-            records=runs.counted(first, last),
+            records=runs.record_count(first, last),
             changed=runs.changed(first, last),
         )
-    return MinimizeResult(run, runs.counted(0, count - 1), runs.decisions, len(runs.tried))
+    return MinimizeResult(run, runs.record_count(0, count - 1), runs.decisions, len(runs.tried))
 
 
-def smallest(count: int, differs_at: Callable[[int, int], int | None]) -> tuple[int, int] | None:
-    """The first and last of `count` records between which a difference shows that does not show without either of them; None where none shows.
+def shrink_run(count: int, differs_at: Callable[[int, int], int | None]) -> tuple[int, int] | None:
+    """Return the first and last of `count` records over which a difference shows, but not without either of them.
 
-    `differs_at(first, last)`: the record on which they differ first, in the run of these; None: they do not.
+    Args:
+        count: The number of records.
+        differs_at: Returns the record at which the versions first differ in a run, or None if they do not.
+
+    Returns:
+        The two records, or None if no difference shows.
     """
 
-    def shows(first: int, last: int) -> bool:
+    def differs(first: int, last: int) -> bool:
         return first <= last and differs_at(first, last) is not None
 
     end = differs_at(0, count - 1)
     if end is None:
         return None
-    last = (
-        end if shows(0, end) else _edge(end, count - 1, lambda at: shows(0, at))
-    )  # else it takes what the venue saw before us
-    first, beginnings = 0, _doubling(last)
-    while (found := _latest(beginnings, last + 1, lambda at: shows(at, last))) is not None:
-        first = _edge(*found, lambda at: shows(at, last))
-        beginnings = _spread(first, last)
+    # the venue reads the market earlier than the engine, so the difference may need records after its own
+    last = end if differs(0, end) else _boundary(end, count - 1, lambda stop: differs(0, stop))
+    first, starts = 0, _doubling_starts(last)
+    while (bounds := _latest_start(starts, last + 1, lambda start: differs(start, last))) is not None:
+        first = _boundary(*bounds, lambda start: differs(start, last))
+        starts = _later_starts(first, last)
     sooner = differs_at(first, last)
-    if sooner is not None and shows(first, sooner):
+    if sooner is not None and differs(first, sooner):
         last = sooner
     while True:
-        if shows(first + 1, last):
+        if differs(first + 1, last):
             first += 1
-        elif shows(first, last - 1):
+        elif differs(first, last - 1):
             last -= 1
         else:
             return first, last
 
 
-def _doubling(last: int) -> list[int]:
-    """Beginnings of runs of 1, 2, 4, ... records, and of all there are."""
+def _doubling_starts(last: int) -> list[int]:
+    """Return the starts of runs of 1, 2, 4, ... records, and of all records."""
     return [last + 1 - (1 << power) for power in range((last + 1).bit_length())] + [0]
 
 
-def _spread(first: int, last: int) -> list[int]:
-    """Later beginnings, the latest first."""
+def _later_starts(first: int, last: int) -> list[int]:
+    """Return later starts within a run, the latest first."""
     return sorted(
-        {last - (last - first) * part // (SHORTER_TRIED + 1) for part in range(1, SHORTER_TRIED + 1)} - {first},
+        {last - (last - first) * number // (SHORTER_STARTS + 1) for number in range(1, SHORTER_STARTS + 1)} - {first},
         reverse=True,
     )
 
 
-def _latest(beginnings: Iterable[int], without: int, shows: Callable[[int], bool]) -> tuple[int, int] | None:
-    """One for which it does not show and the first of these for which it does, which lies before it."""
-    for at in beginnings:
-        if shows(at):
-            return without, at
-        without = at
+def _latest_start(starts: Iterable[int], without: int, differs: Callable[[int], bool]) -> tuple[int, int] | None:
+    """Return a start without a difference and the first of `starts` with one, which is before it."""
+    for start in starts:
+        if differs(start):
+            return without, start
+        without = start
     return None
 
 
-def _edge(without: int, with_it: int, shows: Callable[[int], bool]) -> int:
-    """One for which it shows beside one for which it does not, between two of which this is so."""
-    while abs(with_it - without) > 1:
-        middle = (without + with_it) // 2
-        if shows(middle):
-            with_it = middle
+def _boundary(without: int, with_difference: int, differs: Callable[[int], bool]) -> int:
+    """Return a value with a difference that is next to one without. Searches between the two given values."""
+    while abs(with_difference - without) > 1:
+        middle = (without + with_difference) // 2
+        if differs(middle):
+            with_difference = middle
         else:
             without = middle
-    return with_it
+    return with_difference
 
 
 class _Runs:
-    """Both versions over runs of a session, each tried once."""
+    """The decisions of both versions over runs of a session. Each run is resimulated once."""
 
-    def __init__(self, folder: Path, good: ResimOptions, bad: ResimOptions, told: Callable[[int], None]) -> None:
+    def __init__(self, folder: Path, good: ResimOptions, bad: ResimOptions, on_try: Callable[[int], None]) -> None:
         self._folder = folder
-        self._told = told
+        self._on_try = on_try
         self._versions = good, bad
-        self.seqs, self.times, self._market = _records(Journal.open(folder))
+        self.seqs, self.times, self._market = _market_records(Journal.open(folder))
         self.tried: dict[tuple[int, int], list[ChangedDecision]] = {}
         self.decisions = 0  # of the first version, in the first run that was tried
 
-    def counted(self, first: int, last: int) -> int:
+    def record_count(self, first: int, last: int) -> int:
         return min(last + 1, self._market) - first
 
     def changed(self, first: int, last: int) -> list[ChangedDecision]:
-        found = self.tried.get((first, last))
-        if found is None:
+        changes = self.tried.get((first, last))
+        if changes is None:
             good, bad = (self._decided(version, first, last) for version in self._versions)
             if not self.tried:
                 self.decisions = len(good)
-            found = self.tried[first, last] = changes(good, bad)
-            self._told(len(self.tried))
-        return found
+            changes = self.tried[first, last] = changed_decisions(good, bad)
+            self._on_try(len(self.tried))
+        return changes
 
     def differs_at(self, first: int, last: int) -> int | None:
-        found = self.changed(first, last)
-        return min((self._record_of(each) for each in found if each.time_ns == found[0].time_ns), default=None)
+        changes = self.changed(first, last)
+        return min(
+            (self._record_of(change) for change in changes if change.time_ns == changes[0].time_ns), default=None
+        )
 
     def _record_of(self, changed: ChangedDecision) -> int:
-        """Where it was decided on: of a timer, the record before which it was due."""
+        """Return the record of a decision: for a timer, the record before which it was due."""
         kind, _, seq = changed.one.origin.partition(" ")
-        at = np.searchsorted(self.seqs, int(seq)) if kind == "market" else np.searchsorted(self.times, changed.time_ns)
-        return min(int(at), len(self.seqs) - 1)
+        by_time = np.searchsorted(self.times, changed.time_ns)
+        index = np.searchsorted(self.seqs, int(seq)) if kind == "market" else by_time
+        return min(int(index), len(self.seqs) - 1)
 
     def _decided(self, version: ResimOptions, first: int, last: int) -> list[RecordedDecision]:
-        reading = DecisionReader()
-        found: list[RecordedDecision] = []
+        reader = DecisionReader()
+        decisions: list[RecordedDecision] = []
 
-        def take(records: Sequence[Record]) -> None:
-            for record in records:
-                if decision := reading.take(record) or _stop(reading, record):
-                    found.append(decision)  # noqa: PERF401 - it would be read less easily
+        def add_records(records: Sequence[Record]) -> None:
+            decisions.extend(
+                decision
+                for record in records
+                if (decision := reader.read(record) or _stop_decision(reader, record)) is not None
+            )
 
         run = msgspec.structs.replace(
             version, modelled=True, from_seq=int(self.seqs[first]), until_seq=int(self.seqs[last])
         )
-        decide_again(self._folder, run, take)
-        return found
+        resimulate_decisions(self._folder, run, add_records)
+        return decisions
 
 
-def _stop(reading: DecisionReader, record: Record) -> RecordedDecision | None:
-    """A strategy's mistake is what it decided there."""
+def _stop_decision(reader: DecisionReader, record: Record) -> RecordedDecision | None:
+    """Return the stop of a strategy as a decision, since an error is also a different behaviour."""
     if record.kind is not Kind.FACT:
         return None
     fact = read_fact(record.body or "")
     if not isinstance(fact, facts.StrategyStopped):
         return None
     return RecordedDecision(
-        reading.origin,
+        reader.origin,
         fact.strategy,
         0,
         f"is stopped: {fact.reason}",
@@ -193,15 +218,18 @@ def _stop(reading: DecisionReader, record: Record) -> RecordedDecision | None:
     )
 
 
-def _records(journal: Journal) -> tuple[Numbers, Numbers, int]:
-    """Seqs and times of the market's records, and how many they are; behind them the session's last, up to which its timers go."""
+def _market_records(journal: Journal) -> tuple[Numbers, Numbers, int]:
+    """Return seqs and times of the market records, and their number.
+
+    The session's last record follows them in the arrays, since timers run up to it.
+    """
     seqs, times = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
     for batch in journal.batches(columns=("seq", "time_ns", "meta"), kinds=(Kind.FEED,)):
         streamed = batch.column("meta").is_null().to_numpy(zero_copy_only=False)
         seqs.append(batch.column("seq").to_numpy()[streamed])
         times.append(batch.column("time_ns").to_numpy()[streamed])
     market = sum(map(len, seqs))
-    if market and journal.last_seq > max(each[-1] for each in seqs if len(each)):
+    if market and journal.last_seq > max(part[-1] for part in seqs if len(part)):
         last = next(journal.records(journal.last_seq, journal.last_seq))
         seqs.append(np.array([last.seq]))
         times.append(np.array([last.time_ns]))

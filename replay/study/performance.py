@@ -1,6 +1,7 @@
-"""What a session came to, in figures that can be held side by side: wishes, orders, fills, position, P&L, fees.
+"""The result of a session in figures that can be compared: intents, orders, fills, position, P&L, fees.
 
-P&L is by average cost, in the quote asset, as the engine's own facts state it: what was carried from sessions before is in it.
+P&L is by average cost, in the quote asset, from the engine's own facts. It includes positions carried from earlier
+sessions.
 """
 
 from collections import Counter
@@ -21,11 +22,11 @@ from engine.state.session_state import restore_opening
 from journal.reader import Journal
 from journal.record import Kind, Record
 
-_COUNTED = (Kind.SESSION, Kind.INTENT, Kind.VERDICT, Kind.REQUEST, Kind.FACT)
+_COUNTED_KINDS = (Kind.SESSION, Kind.INTENT, Kind.VERDICT, Kind.REQUEST, Kind.FACT)
 
 
 class PerformanceLine(msgspec.Struct, frozen=True):
-    """Of one strategy in one instrument."""
+    """The figures of one strategy in one instrument."""
 
     position: Decimal
     realised_pnl: Decimal
@@ -34,10 +35,13 @@ class PerformanceLine(msgspec.Struct, frozen=True):
 
     @property
     def pnl(self) -> Decimal:
+        """P&L after fees."""
         return self.realised_pnl + self.unrealised_pnl - self.fees_quote
 
 
 class Performance(msgspec.Struct, frozen=True):
+    """The figures of a session."""
+
     intents: int
     refused: int
     placed: int
@@ -46,38 +50,43 @@ class Performance(msgspec.Struct, frozen=True):
     maker_fills: int
     filled_quantity: Decimal  # bought and sold together, in base
     lines: dict[str, PerformanceLine]  # "strategy instrument"
-    stopped: tuple[str, ...] = ()  # strategies that were stopped for what they did, and why
-    idle: str = ""  # why it never came to trade; "": it did
+    stopped: tuple[str, ...] = ()  # strategies that the engine stopped, and why
+    idle: str = ""  # why the session never traded, or ""
 
     @property
     def troubles(self) -> list[str]:
-        """What makes the figures say less than they seem to, in lines for people."""
-        return [*self.stopped, *([f"it never came to trade: {self.idle}"] if self.idle else [])]
+        """Reasons to distrust the figures, in lines for people."""
+        return [*self.stopped, *([f"the session never traded: {self.idle}"] if self.idle else [])]
 
     @property
     def pnl(self) -> Decimal:
+        """P&L after fees of all strategies."""
         return sum((line.pnl for line in self.lines.values()), Decimal(0))
 
     @property
     def fees_quote(self) -> Decimal:
+        """Fees of all strategies, in the quote asset."""
         return sum((line.fees_quote for line in self.lines.values()), Decimal(0))
 
 
-def tally_of(folder: Path) -> Performance:
-    """Of a session."""
-    return tally(Journal.open(folder).records(kinds=_COUNTED))
+def session_performance(folder: Path) -> Performance:
+    """Return the figures of a session."""
+    return measure_performance(Journal.open(folder).records(kinds=_COUNTED_KINDS))
 
 
-def tally(records: Iterable[Record]) -> Performance:
-    """Positions at the end, those that came from the session before included, marked as the engine marked them last, or by the last fill."""
-    counting = PerformanceCounter()
+def measure_performance(records: Iterable[Record]) -> Performance:
+    """Return the figures of records.
+
+    Positions are those at the end, including carried ones, at the engine's last mark or the last fill.
+    """
+    counter = PerformanceCounter()
     for record in records:
-        counting.take(record)
-    return counting.tally
+        counter.add(record)
+    return counter.performance
 
 
 class PerformanceCounter:
-    """A tally of records as they come."""
+    """Adds up the figures of records, one at a time."""
 
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
@@ -86,15 +95,19 @@ class PerformanceCounter:
         self._marks: dict[str, Decimal] = {}
         self._stopped: list[str] = []
         self._ran = False
-        self._reasons: tuple[str, ...] = ()  # why it does not trade, as told last
-        self._held: dict[str, facts.Position] = {}
+        self._reasons: tuple[str, ...] = ()  # why the session does not trade, as last reported
+        self._positions: dict[str, facts.Position] = {}
         self._instruments: dict[str, Instrument] = {}
 
-    def take(self, record: Record) -> None:
+    def add(self, record: Record) -> None:
+        """Add one record."""
         if record.kind is Kind.SESSION:
             session = read_session(record.body or "")
-            opening, self._instruments = session.opening, {each.id: each for each in session.instruments}
-            self._held = dict(restore_opening(opening).positions.by_key) if opening else {}
+            opening, self._instruments = (
+                session.opening,
+                {instrument.id: instrument for instrument in session.instruments},
+            )
+            self._positions = dict(restore_opening(opening).positions.by_key) if opening else {}
         elif record.kind is Kind.INTENT:
             self._counts["intents"] += 1
         elif record.kind is Kind.VERDICT:
@@ -110,7 +123,7 @@ class PerformanceCounter:
                     self._filled += fact.quantity
                     self._marks[fact.instrument] = fact.price
                 case facts.Position():
-                    self._held[f"{fact.strategy} {fact.instrument}"] = fact
+                    self._positions[f"{fact.strategy} {fact.instrument}"] = fact
                 case facts.StrategyStopped():
                     self._stopped.append(f"strategy {fact.strategy} was stopped: {fact.reason}")
                 case facts.ModeChanged():
@@ -122,8 +135,8 @@ class PerformanceCounter:
                     pass
 
     @property
-    def tally(self) -> Performance:
-        """Up to here."""
+    def performance(self) -> Performance:
+        """The figures so far."""
         return Performance(
             stopped=tuple(self._stopped),
             idle="" if self._ran else "; ".join(self._reasons),
@@ -134,25 +147,29 @@ class PerformanceCounter:
             fills=self._counts["fills"],
             maker_fills=self._counts["maker"],
             filled_quantity=self._filled,
-            lines={name: self._line(of) for name, of in sorted(self._held.items())},
+            lines={name: self._line(position) for name, position in sorted(self._positions.items())},
         )
 
-    def _line(self, of: facts.Position) -> PerformanceLine:
-        mark = self._marks.get(of.instrument, of.price_avg)
+    def _line(self, position: facts.Position) -> PerformanceLine:
+        mark = self._marks.get(position.instrument, position.price_avg)
         return PerformanceLine(
-            position=of.quantity,
-            realised_pnl=of.realised_pnl,
-            unrealised_pnl=_unrealised(of, mark, self._instruments.get(of.instrument)),
-            fees_quote=of.fees_quote,
+            position=position.quantity,
+            realised_pnl=position.realised_pnl,
+            unrealised_pnl=_unrealised(position, mark, self._instruments.get(position.instrument)),
+            fees_quote=position.fees_quote,
         )
 
 
-def _unrealised(held: facts.Position, mark: Decimal, instrument: Instrument | None) -> Decimal:
-    return (mark - held.price_avg) * held.quantity if instrument is None else unrealised(held, mark, instrument)
+def _unrealised(position: facts.Position, mark: Decimal, instrument: Instrument | None) -> Decimal:
+    return (
+        (mark - position.price_avg) * position.quantity
+        if instrument is None
+        else unrealised(position, mark, instrument)
+    )
 
 
 def side_by_side(before: Performance, after: Performance) -> list[str]:
-    """Two columns, and the difference where there is one."""
+    """Format two results as columns, with the difference."""
     rows: list[tuple[str, Decimal | int, Decimal | int]] = [
         (name.replace("_", " "), getattr(before, name), getattr(after, name))
         for name in ("intents", "refused", "placed", "canceled", "fills", "maker_fills", "filled_quantity")
@@ -166,17 +183,22 @@ def side_by_side(before: Performance, after: Performance) -> list[str]:
         ]
     rows.append(("P&L after fees", before.pnl, after.pnl))
     texts = [
-        (name, _text(ours), _text(theirs), _text(theirs - ours) if ours != theirs else "")
+        (name, _number_text(ours), _number_text(theirs), _change_text(theirs - ours) if ours != theirs else "")
         for name, ours, theirs in rows
     ]
-    widths = [max(len(row[at]) for row in texts) for at in range(4)]
+    widths = [max(len(row[column].removeprefix("+")) for row in texts) for column in range(4)]
     return [
-        f"{name:<{widths[0]}}  {ours:>{widths[1]}}  {theirs:>{widths[2]}}  {('+' if change and not change.startswith('-') else '') + change:>{widths[3] + 1}}".rstrip()
+        f"{name:<{widths[0]}}  {ours:>{widths[1]}}  {theirs:>{widths[2]}}  {change:>{widths[3] + 1}}".rstrip()
         for name, ours, theirs, change in texts
     ]
 
 
-def _text(number: Decimal | int) -> str:
+def _change_text(number: Decimal | int) -> str:
+    text = _number_text(number)
+    return text if text.startswith("-") else f"+{text}"
+
+
+def _number_text(number: Decimal | int) -> str:
     if isinstance(number, int):
         return f"{number:,}"
     text = f"{number.quantize(Decimal('0.00000001')):f}".rstrip("0").rstrip(".")

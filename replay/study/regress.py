@@ -1,7 +1,7 @@
-"""Versions of a strategy against recorded sessions: what each would have wished and come to, held against the first.
+"""Versions of a strategy on recorded sessions: the decisions and figures of each, compared with those of the first.
 
-A job is one version on one session, a value that any process can do alone; the same job gives the same result wherever it is done, so
-results are kept by the hashes of all that they depend on. Knows nothing of strategy files, of tables, or of where work is done.
+A job is one version on one session, a value that any process can run alone. The same job gives the same result in every
+process, so results are cached by the hashes of all inputs. Knows nothing of strategy files, of tables, or of workers.
 """
 
 import hashlib
@@ -23,15 +23,18 @@ from replay.resim.resimulate import ResimOptions
 from replay.resim.sim_setup import CannotResimulateError
 from replay.resim.venue_model import VenueModel
 from replay.snapshots import code_digest
-from replay.study.decisions import ChangedDecision, RecordedDecision, changes, decisions_of
-from replay.study.performance import Performance, tally_of
-from replay.study.trial import trial
+from replay.study.decisions import ChangedDecision, RecordedDecision, changed_decisions, session_decisions
+from replay.study.performance import Performance, session_performance
+from replay.study.trial import run_trial
 
 _ROOT = Path(__file__).resolve().parent
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
-    """`body` is the recorded SESSION with the version in it; None: the session as it was lived."""
+    """One version on one session.
+
+    `body` is the recorded SESSION with the version in it. None means the recorded run itself.
+    """
 
     version: str
     folder: Path
@@ -39,114 +42,129 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     model: VenueModel = VenueModel()
     modelled: bool = False
     balances: dict[str, str] = {}
-    kept_in: Path | None = None  # where results are kept, and looked for
+    cache_folder: Path | None = None  # where results are cached
 
     @property
     def session(self) -> str:
+        """The name of the session."""
         return self.folder.name
 
     @property
     def address(self) -> str:
+        """The folder as text."""
         return str(self.folder)
 
 
 class JobResult(msgspec.Struct, frozen=True):
+    """The decisions and figures of a job."""
+
     exactness: str
-    tally: Performance
+    performance: Performance
     decisions: list[RecordedDecision]
 
 
-class JobFailure(msgspec.Struct, frozen=True):
-    """A job's end: what it came to, or why there is nothing. Neither: there was nothing to do, and no row tells of it."""
+class JobOutcome(msgspec.Struct, frozen=True):
+    """How a job ended: its result, or its error. With neither there was nothing to do, and no row is made."""
 
-    done: JobResult | None
+    result: JobResult | None
     error: str = ""
 
 
-class AlignedDecision(Protocol):
-    """A job on a session, wherever that lies."""
+class SessionJob(Protocol):
+    """A job on a session, whether that is a folder or an archive."""
 
     @property
-    def session(self) -> str: ...
+    def session(self) -> str:
+        """The name of the session."""
+
     @property
-    def address(self) -> str: ...
+    def address(self) -> str:
+        """The folder or the archive's address of the session."""
+
     @property
-    def version(self) -> str: ...
+    def version(self) -> str:
+        """The name of the version."""
 
 
 class RegressRow(msgspec.Struct, frozen=True):
-    """One version on one session, held against the first version on that session."""
+    """One version on one session, compared with the first version on that session."""
 
     version: str
     session: str
-    ended: JobFailure
+    outcome: JobOutcome
     changed: list[ChangedDecision]
     pnl_change: Decimal
-    trading_change: Decimal  # of it: what was bought and sold, at which prices; the rest is fees
+    trading_change: Decimal  # the part that comes from prices and quantities; the rest is fees
     fees_change: Decimal
 
 
-def work(job: Job) -> JobFailure:
-    """Does a job, in whatever process. A version that cannot be run is an end like another, and costs no other its own."""
-    path = None if job.kept_in is None else job.kept_in / f"{key_of(job)}.result"
-    if path is not None and (kept := _kept(path)) is not None:
-        return _ended(kept)
+def run_job(job: Job) -> JobOutcome:
+    """Run a job in any process.
+
+    A version that cannot be run gives an outcome with an error and does not stop other jobs.
+    """
+    path = None if job.cache_folder is None else job.cache_folder / f"{job_key(job)}.result"
+    if path is not None and (cached := _read_cached(path)) is not None:
+        return _outcome_of(cached)
     try:
-        done = _do(job)
-    except Exception as error:  # noqa: BLE001 - whatever a version's code or a damaged journal raises
-        return failed(error)
+        result = _run(job)
+    except Exception as error:  # noqa: BLE001 - a version's code or a damaged journal may raise any error
+        return job_failure(error)
     if path is not None:
-        with suppress(OSError):  # another machine may have no such folder: there nothing is kept
+        with suppress(OSError):  # on another machine the folder may be missing; then nothing is cached
             path.parent.mkdir(parents=True, exist_ok=True)
-            part = path.with_suffix(f".{os.getpid()}.tmp")
-            part.write_bytes(_encode(done))
-            part.replace(path)
-    return _ended(done)
+            temporary = path.with_suffix(f".{os.getpid()}.tmp")
+            temporary.write_bytes(_encode(result))
+            temporary.replace(path)
+    return _outcome_of(result)
 
 
-def _ended(done: JobResult) -> JobFailure:
-    """A strategy that was stopped has figures, and they are not what its version would have come to."""
-    return JobFailure(done, "; ".join(done.tally.stopped))
+def _outcome_of(result: JobResult) -> JobOutcome:
+    """Return the outcome of a result. A stopped strategy has figures, but its stop counts as the error."""
+    return JobOutcome(result, "; ".join(result.performance.stopped))
 
 
-def failed(error: Exception) -> JobFailure:
-    """In a line; what refuses a session says all of it itself."""
+def job_failure(error: Exception) -> JobOutcome:
+    """Return the outcome of an error, as one line."""
     text = str(error) if isinstance(error, CannotResimulateError) else f"{type(error).__name__}: {error}"
-    return JobFailure(None, (text.splitlines() or [""])[0])
+    return JobOutcome(None, (text.splitlines() or [""])[0])
 
 
-def _do(job: Job) -> JobResult:
+def _run(job: Job) -> JobResult:
     if job.body is None:
-        return JobResult("as it was", tally_of(job.folder), decisions_of(job.folder, as_source=True))
-    tried = trial(
+        return JobResult("as recorded", session_performance(job.folder), session_decisions(job.folder, as_source=True))
+    trial = run_trial(
         job.folder, ResimOptions(session=job.body, model=job.model, modelled=job.modelled, balances=job.balances)
     )
-    return JobResult(tried.outcome.exactness, tried.tally, tried.decisions)
+    return JobResult(trial.outcome.exactness, trial.performance, trial.decisions)
 
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(JobResult).decode
 
 
-def _kept(path: Path) -> JobResult | None:
-    """None where it is not there, or was cut short by whatever ended its writer."""
+def _read_cached(path: Path) -> JobResult | None:
+    """Return a cached result, or None if the file is missing or incomplete."""
     try:
         return _decode(path.read_bytes())
     except (OSError, msgspec.MsgspecError):
         return None
 
 
-def key_of(job: Job) -> str:
-    """Of all that the result follows from: the journal, our code, the session with the version in it, the model."""
+def job_key(job: Job) -> str:
+    """Return a hash over all inputs of the result.
+
+    These are the journal, our code, the session with the version in it, and the model.
+    """
     journal = Journal.open(job.folder)
     parts = [
-        _code(),
+        _code_digest(),
         journal.chain,
-        hash_rows(journal.unsealed_rows().to_batches()),  # what is not sealed, and in no chain
+        hash_rows(journal.unsealed_rows().to_batches()),  # records that are not sealed are in no chain
         str(journal.last_seq),
         hashlib.sha256((journal.session_record().body or "").encode()).hexdigest(),
         "" if job.body is None else canonical(job.body),
-        canonical(job.model.told()),
+        canonical(job.model.settings()),
         str(job.modelled),
         canonical(job.balances),
     ]
@@ -154,26 +172,26 @@ def key_of(job: Job) -> str:
 
 
 @cache
-def _code() -> str:
+def _code_digest() -> str:
     digest = hashlib.sha256(code_digest().encode())
     for path in sorted(_ROOT.rglob("*.py")):
         digest.update(path.name.encode() + path.read_bytes())
     return digest.hexdigest()
 
 
-def rows(jobs: Sequence[AlignedDecision], ends: Iterable[JobFailure]) -> list[RegressRow]:
-    """By session, the versions in the order in which they were given."""
-    found: list[RegressRow] = []
+def regress_rows(jobs: Sequence[SessionJob], outcomes: Iterable[JobOutcome]) -> list[RegressRow]:
+    """Return the rows by session, with the versions in the given order."""
+    table: list[RegressRow] = []
     firsts: dict[str, JobResult | None] = {}
-    for job, ended in zip(jobs, ends, strict=True):
-        if ended.done is None and not ended.error:
+    for job, outcome in zip(jobs, outcomes, strict=True):
+        if outcome.result is None and not outcome.error:
             continue
-        first = firsts.setdefault(job.address, ended.done)
+        first = firsts.setdefault(job.address, outcome.result)
         changed: list[ChangedDecision] = []
         pnl = fees = Decimal(0)
-        if first is not None and ended.done is not None:
-            changed = changes(first.decisions, ended.done.decisions)
-            pnl = ended.done.tally.pnl - first.tally.pnl
-            fees = first.tally.fees_quote - ended.done.tally.fees_quote
-        found.append(RegressRow(job.version, job.session, ended, changed, pnl, pnl - fees, fees))
-    return found
+        if first is not None and outcome.result is not None:
+            changed = changed_decisions(first.decisions, outcome.result.decisions)
+            pnl = outcome.result.performance.pnl - first.performance.pnl
+            fees = first.performance.fees_quote - outcome.result.performance.fees_quote
+        table.append(RegressRow(job.version, job.session, outcome, changed, pnl, pnl - fees, fees))
+    return table

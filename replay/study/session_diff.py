@@ -1,6 +1,7 @@
-"""Where two journals part, and in what: data, latency, fills, decisions, code, configuration. Reads both, decides nothing.
+"""The first differences between two journals, by kind: data, latency, fills, decisions, code, configuration.
 
-Two sessions over the same market are compared by what each record says, never by its seq: one output more shifts all that follow.
+Two sessions over the same market are compared by the content of records, never by seq: one additional output shifts all
+later seqs. Reads both and decides nothing.
 """
 
 from collections.abc import Iterable, Iterator
@@ -15,153 +16,168 @@ from engine.record_codec import read_command, read_fact, read_request
 from engine.session_record import SessionBody, read_session
 from journal.reader import Journal
 from journal.record import Kind, Record
-from replay.study.decisions import ChangedDecision, changes, decisions_of
+from replay.study.decisions import ChangedDecision, changed_decisions, session_decisions
 
 CODE, CONFIGURATION, DATA, LATENCY, FILL, DECISION = "code", "configuration", "data", "latency", "fill", "decision"
 ANSWER, COMMAND = "answer", "command"
-WORDS_MAX = 160
+TEXT_LENGTH_MAX = 160
 OK_STATUS = 200
 _NOT_COMPARED = frozenset({"session", "started_ns", "host", "opening", "previous", "resimulated", "clock", "seed"})
 _CODE = frozenset({"versions", "strategies"})
 
 
-class SessionDiff(msgspec.Struct, frozen=True):
-    """The first place where the two say something else of one thing."""
+class FirstDifference(msgspec.Struct, frozen=True):
+    """The first place at which two journals differ in one kind of record."""
 
-    of: str
+    kind: str = msgspec.field(name="of")  # scripts read --json under this name
     what: str
-    time_ns: int  # in the first journal, or in the second where the first has ended; 0: before all
+    time_ns: int  # in the first journal, or in the second if the first has ended; 0: before all records
 
 
-class DiffFinding(msgspec.Struct, frozen=True):
+class SessionComparison(msgspec.Struct, frozen=True):
+    """The comparison of two sessions."""
+
     session: list[str]  # how the two SESSION records differ
-    partings: list[SessionDiff]  # at most one of each class, by time
+    # at most one of each kind, by time; scripts read --json under the name `partings`
+    differences: list[FirstDifference] = msgspec.field(name="partings")
     decisions: list[ChangedDecision]
 
     @property
     def same(self) -> bool:
-        return not self.session and not self.partings
+        """True if the sessions are equal."""
+        return not self.session and not self.differences
 
     @property
     def verdict(self) -> str:
+        """The result in one line."""
         if self.same:
             return "diff: the same"
-        if not self.partings:
-            return "diff: another code or configuration, and the same records"
-        first = self.partings[0]
-        return f"diff: they part first in {first.of}: {first.what}"
+        if not self.differences:
+            return "diff: the code or configuration differs, the records are the same"
+        first = self.differences[0]
+        return f"diff: the first difference is in {first.kind}: {first.what}"
 
     def as_json(self) -> dict[str, Any]:
-        found: dict[str, Any] = msgspec.to_builtins(self)
-        return found | {"same": self.same, "verdict": self.verdict}
+        """Return the comparison as JSON values."""
+        fields: dict[str, Any] = msgspec.to_builtins(self)
+        return fields | {"same": self.same, "verdict": self.verdict}
 
 
 class SideText(NamedTuple):
-    words: Any
+    """One record of one side, and the text by which it is compared."""
+
+    text: str | tuple[str, ...]
     record: Record
 
 
-def part(one: Path, other: Path) -> DiffFinding:
-    """DamagedJournalError where one of them cannot be read."""
+def diff_sessions(one: Path, other: Path) -> SessionComparison:
+    """Compare two sessions.
+
+    Raises:
+        DamagedJournalError: One of them cannot be read.
+    """
     ours, theirs = Journal.open(one), Journal.open(other)
-    bodies = [read_session(each.session_record().body or "") for each in (ours, theirs)]
-    found = [
-        _parting(DATA, _market(ours), _market(theirs)),
-        _parting(COMMAND, _commands(ours), _commands(theirs)),
-        _parting(ANSWER, _outcomes(ours), _outcomes(theirs)),
-        _parting(LATENCY, _answers(ours), _answers(theirs)),
-        _parting(FILL, _fills(ours), _fills(theirs)),
+    bodies = [read_session(journal.session_record().body or "") for journal in (ours, theirs)]
+    firsts = [
+        _first_difference(DATA, _market_messages(ours), _market_messages(theirs)),
+        _first_difference(COMMAND, _commands(ours), _commands(theirs)),
+        _first_difference(ANSWER, _outcomes(ours), _outcomes(theirs)),
+        _first_difference(LATENCY, _answer_times(ours), _answer_times(theirs)),
+        _first_difference(FILL, _fills(ours), _fills(theirs)),
     ]
     sources = [body.resimulated.source if body.resimulated is not None else "" for body in bodies]
-    changed = changes(
-        decisions_of(one, as_source=sources[1] == one.name), decisions_of(other, as_source=sources[0] == other.name)
+    changed = changed_decisions(
+        session_decisions(one, as_source=sources[1] == one.name),
+        session_decisions(other, as_source=sources[0] == other.name),
     )
     if changed:
         first = changed[0]
-        said = [each.what if each is not None else "nothing" for each in (first.before, first.after)]
-        what = f"{said[0]} in the first, {said[1]} in the second"
+        texts = [side.what if side is not None else "nothing" for side in (first.before, first.after)]
+        what = f"{texts[0]} in the first, {texts[1]} in the second"
         if first.before is not None and first.after is not None and first.before.what == first.after.what:
-            what = f"{said[0]}: risk says otherwise"
-        found.append(SessionDiff(DECISION, what, first.time_ns))
-    partings = sorted((each for each in found if each is not None), key=lambda each: each.time_ns)
-    return DiffFinding(_sessions(*bodies), partings, changed)
+            what = f"{texts[0]}: the verdict of risk differs"
+        firsts.append(FirstDifference(DECISION, what, first.time_ns))
+    differences = sorted((first for first in firsts if first is not None), key=lambda first: first.time_ns)
+    return SessionComparison(_session_changes(*bodies), differences, changed)
 
 
-def _sessions(one: SessionBody, other: SessionBody) -> list[str]:
-    said = []
+def _session_changes(one: SessionBody, other: SessionBody) -> list[str]:
+    texts = []
     for name in one.__struct_fields__:
         ours, theirs = getattr(one, name), getattr(other, name)
         if name in _NOT_COMPARED or ours == theirs:
             continue
         if name == "strategies":
-            said += _strategies(one, other)
+            texts += _strategy_changes(one, other)
         else:
-            of = CODE if name in _CODE else CONFIGURATION
-            pairs = _flat(msgspec.to_builtins(ours), name), _flat(msgspec.to_builtins(theirs), name)
-            names = [
-                each for each in sorted(pairs[0].keys() | pairs[1].keys()) if pairs[0].get(each) != pairs[1].get(each)
+            kind = CODE if name in _CODE else CONFIGURATION
+            before = _flatten_fields(msgspec.to_builtins(ours), name)
+            after = _flatten_fields(msgspec.to_builtins(theirs), name)
+            texts += [
+                f"{kind}: {field}: {before.get(field)} / {after.get(field)}"[:TEXT_LENGTH_MAX]
+                for field in sorted(before.keys() | after.keys())
+                if before.get(field) != after.get(field)
             ]
-            said += [f"{of}: {each}: {pairs[0].get(each)} / {pairs[1].get(each)}"[:WORDS_MAX] for each in names]
-    return said
+    return texts
 
 
-def _strategies(one: SessionBody, other: SessionBody) -> list[str]:
-    ours, theirs = ({each.name: each for each in body.strategies} for body in (one, other))
-    said = [f"{CODE}: strategy {name} is in one of them only" for name in sorted(ours.keys() ^ theirs.keys())]
+def _strategy_changes(one: SessionBody, other: SessionBody) -> list[str]:
+    ours, theirs = ({strategy.name: strategy for strategy in body.strategies} for body in (one, other))
+    texts = [f"{CODE}: strategy {name} is in one of them only" for name in sorted(ours.keys() ^ theirs.keys())]
     for name in sorted(ours.keys() & theirs.keys()):
-        mine, its = ours[name], theirs[name]
-        if mine.sources != its.sources:
-            said.append(f"{CODE}: strategy {name}: other source (version {mine.version} / {its.version})")
-        for parameter in sorted(mine.parameters.keys() | its.parameters.keys()):
-            pair = mine.parameters.get(parameter), its.parameters.get(parameter)
+        before, after = ours[name], theirs[name]
+        if before.sources != after.sources:
+            texts.append(f"{CODE}: strategy {name}: other source (version {before.version} / {after.version})")
+        for parameter in sorted(before.parameters.keys() | after.parameters.keys()):
+            pair = before.parameters.get(parameter), after.parameters.get(parameter)
             if pair[0] != pair[1]:
-                said.append(f"{CONFIGURATION}: strategy {name}: {parameter}: {pair[0]} / {pair[1]}")
-    return said
+                texts.append(f"{CONFIGURATION}: strategy {name}: {parameter}: {pair[0]} / {pair[1]}")
+    return texts
 
 
-def _flat(value: object, name: str) -> dict[str, str]:
+def _flatten_fields(value: object, name: str) -> dict[str, str]:
     if isinstance(value, dict):
-        return {k: v for key, item in value.items() for k, v in _flat(item, f"{name}.{key}").items()}
+        return {k: v for key, item in value.items() for k, v in _flatten_fields(item, f"{name}.{key}").items()}
     return {name: str(value)}
 
 
-def _parting(of: str, one: Iterable[SideText], other: Iterable[SideText]) -> SessionDiff | None:
+def _first_difference(kind: str, one: Iterable[SideText], other: Iterable[SideText]) -> FirstDifference | None:
     for ours, theirs in zip_longest(one, other):
-        if ours is not None and theirs is not None and ours.words == theirs.words:
+        if ours is not None and theirs is not None and ours.text == theirs.text:
             continue
         record = (ours or theirs).record
-        said = [
-            f"{_words(each)} (record {each.record.seq})" if each is not None else "nothing more"
-            for each in (ours, theirs)
+        texts = [
+            f"{_shortened(side)} (record {side.record.seq})" if side is not None else "nothing more"
+            for side in (ours, theirs)
         ]
-        return SessionDiff(of, f"{said[0]} in the first, {said[1]} in the second", record.time_ns)
+        return FirstDifference(kind, f"{texts[0]} in the first, {texts[1]} in the second", record.time_ns)
     return None
 
 
-def _words(said: SideText) -> str:
-    text = said.words if isinstance(said.words, str) else " ".join(str(each) for each in said.words)
-    return text if len(text) <= WORDS_MAX else f"{text[:WORDS_MAX]}..."
+def _shortened(side: SideText) -> str:
+    text = side.text if isinstance(side.text, str) else " ".join(side.text)
+    return text if len(text) <= TEXT_LENGTH_MAX else f"{text[:TEXT_LENGTH_MAX]}..."
 
 
-def _market(journal: Journal) -> Iterator[SideText]:
+def _market_messages(journal: Journal) -> Iterator[SideText]:
     for record in journal.records(kinds=(Kind.FEED,)):
         if record.meta is None:
             yield SideText((record.source, (record.payload or b"").decode("utf-8", "backslashreplace")), record)
 
 
-def _answers(journal: Journal) -> Iterator[SideText]:
-    """How long each order and cancel waited for its answer, in nanoseconds."""
-    for request, answer in _ended(journal):
+def _answer_times(journal: Journal) -> Iterator[SideText]:
+    """Yield how long each order and cancel waited for its answer, in nanoseconds."""
+    for request, answer in _answered_requests(journal):
         purpose = read_request(request.body or "").purpose
         yield SideText(f"{purpose} answered after {answer.time_ns - request.time_ns} ns", answer)
 
 
 def _outcomes(journal: Journal) -> Iterator[SideText]:
-    """What the venue said to each order and cancel: accepted or refused, and for which reason."""
-    for request, answer in _ended(journal):
+    """Yield the venue's answer to each order and cancel: accepted, or refused with its reason."""
+    for request, answer in _answered_requests(journal):
         meta = msgspec.json.decode(answer.meta or "{}")
         status = meta.get("status", meta.get("outcome", ""))
-        refused = (answer.payload or b"").decode("utf-8", "replace")[:WORDS_MAX] if status != OK_STATUS else ""
+        refused = (answer.payload or b"").decode("utf-8", "replace")[:TEXT_LENGTH_MAX] if status != OK_STATUS else ""
         yield SideText(f"{read_request(request.body or '').purpose}: {status} {refused}".rstrip(), answer)
 
 
@@ -172,15 +188,15 @@ def _commands(journal: Journal) -> Iterator[SideText]:
             yield SideText(f"{command.command} by {command.by or 'nobody'}", record)
 
 
-def _ended(journal: Journal) -> Iterator[tuple[Record, Record]]:
-    """Orders and cancels with their answers, in the order of these."""
-    asked: dict[int, Record] = {}
+def _answered_requests(journal: Journal) -> Iterator[tuple[Record, Record]]:
+    """Yield orders and cancels with their answers, in the order of the answers."""
+    requests: dict[int, Record] = {}
     for record in journal.records(kinds=(Kind.REQUEST, Kind.BROKER)):
         if record.kind is Kind.REQUEST:
             if read_request(record.body or "").mutates:
-                asked[record.seq] = record
-        elif record.cause in asked and record.meta is not None:
-            yield asked.pop(record.cause), record
+                requests[record.seq] = record
+        elif record.cause in requests and record.meta is not None:
+            yield requests.pop(record.cause), record
 
 
 def _fills(journal: Journal) -> Iterator[SideText]:
@@ -188,5 +204,5 @@ def _fills(journal: Journal) -> Iterator[SideText]:
         fact = read_fact(record.body or "")
         if not isinstance(fact, facts.OrderFilled):
             continue
-        of = f"{fact.side} {fact.quantity:f} {fact.instrument.partition(':')[2]} at {fact.price:f}"
-        yield SideText(f"{of}, fee {fact.fee:f} {fact.fee_asset}, {'maker' if fact.maker else 'taker'}", record)
+        execution = f"{fact.side} {fact.quantity:f} {fact.instrument.partition(':')[2]} at {fact.price:f}"
+        yield SideText(f"{execution}, fee {fact.fee:f} {fact.fee_asset}, {'maker' if fact.maker else 'taker'}", record)

@@ -1,7 +1,7 @@
-"""A version of a strategy beside a session that is being lived: both sides' decisions are held against each other as they come.
+"""A version of a strategy beside a session that is running: decisions of both sides are compared as they are made.
 
-A difference is said once both sides had their chance: the other side's decision is there, or its time has passed that of this one.
-Deciding is replay/resim/resimulate.py, reading is journal/live_journal.py; what is held here grows with decisions alone. Knows no file.
+A difference is reported once both sides had the chance to decide: the other side has decided, or its time is later.
+replay/resim/resimulate.py decides, journal/live_journal.py reads; memory grows with decisions only. Knows no file.
 """
 
 from collections.abc import Callable, Sequence
@@ -9,84 +9,99 @@ from collections.abc import Callable, Sequence
 from engine.record_codec import read_command
 from engine.session_record import SECOND_NS
 from journal.record import Kind, Record
-from replay.study.decisions import ChangedDecision, DecisionReader, Place, RecordedDecision
+from replay.study.decisions import ChangedDecision, DecisionKey, DecisionReader, RecordedDecision
 from replay.study.performance import PerformanceCounter
 
-SURE_ORIGINS = ("market ", "watch.")  # these come to both sides at one time; others are answers, or follow from them
-GRACE_NS = SECOND_NS  # what a modelled answer may be late, or the recorded one
+# both sides receive these at the same time; answers, and timers that follow from answers, may come later at one side
+SIMULTANEOUS_ORIGINS = ("market ", "watch.")
+GRACE_NS = SECOND_NS  # how much later than the other a modelled or a recorded answer may be
 
 
-class _Side:
+class _ShadowSide:
+    """The decisions of one side, and those that wait for their counterpart."""
+
     def __init__(self, *, as_source: bool) -> None:
-        self.reading = DecisionReader(as_source=as_source)
-        self.counting = PerformanceCounter()
-        self.waiting: dict[Place, RecordedDecision] = {}  # for the other's, in the order of time
-        self.time_ns = -1  # all before it was decided
+        self.reader = DecisionReader(as_source=as_source)
+        self.counter = PerformanceCounter()
+        self.waiting: dict[DecisionKey, RecordedDecision] = {}  # decisions without a counterpart yet, by time
+        self.time_ns = -1  # every decision before this time is known
         self.decisions = 0
 
 
 class Shadow:
-    """`lived` takes the records of the session, `decided` those of the version; `tell` gets each difference at once."""
+    """Compares the records of a running session with those of a version that is resimulated beside it."""
 
-    def __init__(self, tell: Callable[[ChangedDecision], None], tell_handover: Callable[[int, str], None]) -> None:
-        """`tell_handover`: the last record up to which it was exact, and why the model takes over there."""
-        self._live, self._ours = _Side(as_source=True), _Side(as_source=False)
-        self._tell = tell
-        self._tell_handover = tell_handover
+    def __init__(self, on_change: Callable[[ChangedDecision], None], on_handover: Callable[[int, str], None]) -> None:
+        """Prepare the comparison.
+
+        Args:
+            on_change: Called with each decision that differs.
+            on_handover: Called with the last exact record and the reason when the model takes over.
+        """
+        self._live, self._ours = _ShadowSide(as_source=True), _ShadowSide(as_source=False)
+        self._on_change = on_change
+        self._on_handover = on_handover
         self.changed = 0
 
-    def lived(self, records: Sequence[Record]) -> None:
-        self._take(self._live, self._ours, records)
+    def add_recorded(self, records: Sequence[Record]) -> None:
+        """Add records of the running session."""
+        self._add(self._live, self._ours, records)
 
-    def decided(self, records: Sequence[Record]) -> None:
+    def add_resimulated(self, records: Sequence[Record]) -> None:
+        """Add records of the version."""
         first = records[0]
         if first.kind is Kind.COMMAND and first.source == "resim":
-            self._tell_handover(first.seq - 1, read_command(first.body or "").reason)
-        self._take(self._ours, self._live, records)
+            self._on_handover(first.seq - 1, read_command(first.body or "").reason)
+        self._add(self._ours, self._live, records)
 
     def end(self) -> None:
-        """Nothing more comes: what has no counterpart now has none."""
+        """Report every decision that has no counterpart yet. No records follow."""
         for side in (self._live, self._ours):
             while side.waiting:
-                self._tell_one(side, side.waiting.pop(next(iter(side.waiting))))
+                self._report_unmatched(side, side.waiting.pop(next(iter(side.waiting))))
 
     @property
     def counts(self) -> tuple[int, int]:
-        """Decisions of the session, and of the version."""
+        """The number of decisions of the session and of the version."""
         return self._live.decisions, self._ours.decisions
 
     @property
-    def tallies(self) -> tuple[PerformanceCounter, PerformanceCounter]:
-        return self._live.counting, self._ours.counting
+    def performances(self) -> tuple[PerformanceCounter, PerformanceCounter]:
+        """The figures of the session and of the version."""
+        return self._live.counter, self._ours.counter
 
-    def _take(self, side: _Side, other: _Side, records: Sequence[Record]) -> None:
+    def _add(self, side: _ShadowSide, other: _ShadowSide, records: Sequence[Record]) -> None:
         for record in records:
-            side.counting.take(record)
-            if (found := side.reading.take(record)) is None:
+            side.counter.add(record)
+            if (decision := side.reader.read(record)) is None:
                 continue
             side.decisions += 1
-            counterpart = other.waiting.pop(found.place, None)
+            counterpart = other.waiting.pop(decision.key, None)
             if counterpart is None:
-                side.waiting[found.place] = found
-            elif not counterpart.says_as(found):
-                self._tell_pair(side, found, counterpart)
+                side.waiting[decision.key] = decision
+            elif not counterpart.same_as(decision):
+                self._report_pair(side, decision, counterpart)
         side.time_ns = records[-1].time_ns
         self._settle(side, other)
         self._settle(other, side)
 
-    def _settle(self, side: _Side, other: _Side) -> None:
-        """Say what the other side did not decide, though it came past it."""
+    def _settle(self, side: _ShadowSide, other: _ShadowSide) -> None:
+        """Report the decisions that the other side did not make, once its time is later."""
         while side.waiting:
-            place, found = next(iter(side.waiting.items()))
-            if other.time_ns <= found.time_ns + (0 if found.origin.startswith(SURE_ORIGINS) else GRACE_NS):
+            key, decision = next(iter(side.waiting.items()))
+            if other.time_ns <= decision.time_ns + (
+                0 if decision.origin.startswith(SIMULTANEOUS_ORIGINS) else GRACE_NS
+            ):
                 return
-            del side.waiting[place]
-            self._tell_one(side, found)
+            del side.waiting[key]
+            self._report_unmatched(side, decision)
 
-    def _tell_one(self, side: _Side, found: RecordedDecision) -> None:
+    def _report_unmatched(self, side: _ShadowSide, decision: RecordedDecision) -> None:
         self.changed += 1
-        self._tell(ChangedDecision(found, None) if side is self._live else ChangedDecision(None, found))
+        self._on_change(ChangedDecision(decision, None) if side is self._live else ChangedDecision(None, decision))
 
-    def _tell_pair(self, side: _Side, found: RecordedDecision, counterpart: RecordedDecision) -> None:
+    def _report_pair(self, side: _ShadowSide, decision: RecordedDecision, counterpart: RecordedDecision) -> None:
         self.changed += 1
-        self._tell(ChangedDecision(found, counterpart) if side is self._live else ChangedDecision(counterpart, found))
+        self._on_change(
+            ChangedDecision(decision, counterpart) if side is self._live else ChangedDecision(counterpart, decision)
+        )

@@ -1,31 +1,38 @@
-"""A version tried on a session: what it decided and what it came to. Its records pass by and none is kept, however long the session."""
+"""A trial of a version on a session: its decisions and figures. No record is kept, however long the session."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from journal.record import Record
-from replay.resim.resimulate import ResimOptions, ResimOutcome, decide_again
+from replay.resim.resimulate import ResimOptions, ResimOutcome, resimulate_decisions
 from replay.study.decisions import DecisionReader, RecordedDecision
 from replay.study.performance import Performance, PerformanceCounter
 
 
 class Trial(NamedTuple):
+    """The result of a trial."""
+
     outcome: ResimOutcome
-    tally: Performance
+    performance: Performance
     decisions: list[RecordedDecision]
 
 
-def trial(folder: Path, wanted: ResimOptions) -> Trial:
-    """CannotResimulateError, CoreError."""
-    counting, reading = PerformanceCounter(), DecisionReader()
-    found: list[RecordedDecision] = []
+def run_trial(folder: Path, options: ResimOptions) -> Trial:
+    """Resimulate a session and keep only decisions and figures.
 
-    def take(records: Sequence[Record]) -> None:
+    Raises:
+        CannotResimulateError: The session cannot be resimulated.
+        CoreError: A step failed.
+    """
+    counter, reader = PerformanceCounter(), DecisionReader()
+    decisions: list[RecordedDecision] = []
+
+    def add_records(records: Sequence[Record]) -> None:
         for record in records:
-            counting.take(record)
-            if (decision := reading.take(record)) is not None:
-                found.append(decision)
+            counter.add(record)
+            if (decision := reader.read(record)) is not None:
+                decisions.append(decision)
 
-    outcome = decide_again(folder, wanted, take)
-    return Trial(outcome, counting.tally, found)
+    outcome = resimulate_decisions(folder, options, add_records)
+    return Trial(outcome, counter.performance, decisions)

@@ -1,7 +1,7 @@
-"""Versions of a strategy, and the jobs that they are on a session: on one that lies here, or on one whose archive lies elsewhere.
+"""Versions of a strategy, and the jobs to run them on sessions, in a local folder or in an archive.
 
-What a job on an archived session is follows from that session, so it is made where the session is brought to: whoever hands out the
-work reads none of it. Knows nothing of strategy files, nor of where work is done.
+A job on an archived session depends on that session, so the process that fetches the session makes it; the process
+that distributes the work reads no archive. Knows nothing of strategy files, nor of workers.
 """
 
 from collections.abc import Sequence
@@ -12,18 +12,18 @@ import msgspec
 from engine.session_record import SessionBody, StrategySettings, read_session
 from journal.archive_cache import cached_copy, session_name
 from journal.reader import Journal
-from replay.overrides import UnknownOverrideError, changed, with_strategy
-from replay.replay import refuse_strangers
-from replay.resim.capture_session import is_import, session_of
-from replay.resim.venue_model import measured, with_settings
+from replay.overrides import UnknownOverrideError, apply_overrides, with_strategy
+from replay.replay import refuse_untrusted_code
+from replay.resim.capture_session import is_import, session_from_capture
+from replay.resim.venue_model import measure_latency, with_settings
 from replay.study import regress
-from replay.study.regress import Job, JobFailure
+from replay.study.regress import Job, JobOutcome
 
 RECORDED = "recorded"
 
 
 class Version(msgspec.Struct, frozen=True):
-    """A strategy, or settings of the recorded one; the recorded one as it was, where it is neither."""
+    """A strategy, or settings of the recorded one. With neither it is the recorded strategy unchanged."""
 
     name: str
     strategy: StrategySettings | None = None
@@ -31,82 +31,100 @@ class Version(msgspec.Struct, frozen=True):
 
 
 class VersionRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """What is asked for of every session and version."""
+    """The options that apply to every session and version."""
 
-    called: str = (
-        ""  # a strategy on a session that ran none, so that versions of it are held against each other by one name
-    )
+    # the strategy's name on a session without strategies, so that versions of it are compared under one name
+    strategy_name: str = ""
     model_settings: dict[str, str] = {}
     balances: dict[str, str] = {}
     modelled: bool = False
-    kept_in: Path | None = None
+    cache_folder: Path | None = None
     trust_code: bool = False
 
 
 class ArchivedJob(msgspec.Struct, frozen=True):
-    """One version on a session that lies at an archive's address: a value that any process can do alone which can reach it."""
+    """One version on a session at an archive's address: a value that any process with access can run."""
 
-    tried: Version
+    requested: Version
     address: str
-    asked: VersionRequest
+    request: VersionRequest
 
     @property
     def version(self) -> str:
-        return self.tried.name
+        """The name of the version."""
+        return self.requested.name
 
     @property
     def session(self) -> str:
+        """The name of the session, from its address."""
         return session_name(self.address)
 
 
-def jobs_on(folder: Path, versions: Sequence[Version], asked: VersionRequest, *, host: str) -> list[Job]:
-    """None for the recorded version of a session that ran no strategy. `host`: whose recorded code may run unasked.
+def jobs_for_session(folder: Path, versions: Sequence[Version], request: VersionRequest, *, host: str) -> list[Job]:
+    """Return the job of each version on a session.
 
-    JournalError, UnknownChange, UnknownSetting, CannotResimulateError, UntrustedSourceError.
+    The recorded version of a session without strategies has no job.
+
+    Args:
+        folder: The session.
+        versions: The versions to run.
+        request: The options.
+        host: The machine whose recorded code may run without `trust_code`.
+
+    Raises:
+        JournalError: The session cannot be read.
+        UnknownOverrideError: A version does not fit the session.
+        UnknownSettingError: A setting of the model does not fit.
+        CannotResimulateError: The session cannot be resimulated.
+        UntrustedSourceError: The recorded code is not trusted.
     """
     journal = Journal.open(folder)
-    recorded = session_of(journal) if is_import(journal) else read_session(journal.session_record().body or "")
-    if not asked.trust_code:
-        refuse_strangers(recorded, host, folder)
-    model = with_settings(measured(journal).model, asked.model_settings)
+    recorded = (
+        session_from_capture(journal) if is_import(journal) else read_session(journal.session_record().body or "")
+    )
+    if not request.trust_code:
+        refuse_untrusted_code(recorded, host, folder)
+    model = with_settings(measure_latency(journal).model, request.model_settings)
     return [
         Job(
             version=version.name,
             folder=folder.absolute(),
-            body=_body(recorded, version, asked),
+            body=_version_body(recorded, version, request),
             model=model,
-            modelled=asked.modelled,
-            balances=asked.balances,
-            kept_in=asked.kept_in,
+            modelled=request.modelled,
+            balances=request.balances,
+            cache_folder=request.cache_folder,
         )
         for version in versions
         if recorded.strategies or version.strategy or version.settings
     ]
 
 
-def _body(recorded: SessionBody, version: Version, asked: VersionRequest) -> SessionBody | None:
+def _version_body(recorded: SessionBody, version: Version, request: VersionRequest) -> SessionBody | None:
     if version.strategy is not None:
         named = (
-            version.strategy if recorded.strategies else msgspec.structs.replace(version.strategy, name=asked.called)
+            version.strategy
+            if recorded.strategies
+            else msgspec.structs.replace(version.strategy, name=request.strategy_name)
         )
         return with_strategy(recorded, named)
     if version.settings:
         if not recorded.strategies:
             raise UnknownOverrideError(
-                f"{recorded.session} ran no strategy, so there is nothing to vary. What to do: name one with --version."
+                f"{recorded.session} ran no strategy, so it has no settings to vary. "
+                "What to do: name a strategy with --version."
             )
-        return changed(recorded, version.settings)
-    return recorded if asked.modelled else None
+        return apply_overrides(recorded, version.settings)
+    return recorded if request.modelled else None
 
 
-def work(job: Job | ArchivedJob) -> JobFailure:
-    """Does a job, in whatever process. An address where no session is is an end like another."""
+def run_any_job(job: Job | ArchivedJob) -> JobOutcome:
+    """Run a job in any process, after fetching its session if it is archived."""
     if isinstance(job, Job):
-        return regress.work(job)
+        return regress.run_job(job)
     try:
-        found = jobs_on(
-            cached_copy(job.address), [job.tried], job.asked, host=""
-        )  # whoever made an archive can write any host into it
-    except Exception as error:  # noqa: BLE001 - as for a job: whatever a damaged session or a version's code raises
-        return regress.failed(error)
-    return regress.work(found[0]) if found else JobFailure(None)
+        # the maker of an archive can write any host into it
+        jobs = jobs_for_session(cached_copy(job.address), [job.requested], job.request, host="")
+    except Exception as error:  # noqa: BLE001 - a damaged session or a version's code may raise any error
+        return regress.job_failure(error)
+    return regress.run_job(jobs[0]) if jobs else JobOutcome(None)

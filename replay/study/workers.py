@@ -1,6 +1,6 @@
-"""Work over processes of this machine, or over a Dask cluster: the same jobs, the same results, whatever the spread.
+"""Runs jobs in processes of this machine, or on a Dask cluster. The results do not depend on the distribution.
 
-What a killed worker had in hand is done again: a job changes nothing but what it returns.
+The jobs of a killed worker are run again, since a job changes nothing but its return value.
 """
 
 import multiprocessing
@@ -13,80 +13,89 @@ from typing import TypeVar
 
 J = TypeVar("J")
 R = TypeVar("R")
-Told = Callable[[int, int], None]  # (jobs done, jobs there are)
+OnJobDone = Callable[[int, int], None]  # (jobs done, all jobs)
 CONNECT_SECONDS = 10
-TRIES_MAX = 3  # of a job whose worker was killed
+ATTEMPTS_MAX = 3  # attempts per job, if workers are killed
 
 
 class WorkFailedError(Exception):
-    """Work that no worker brings to an end, or a cluster that is not there: what and why, in a line."""
+    """The workers were killed repeatedly, or there is no cluster. The text is one line."""
 
 
-def spread(
-    work: Callable[[J], R], jobs: Sequence[J], *, on: str = "", workers: int = 0, told: Told | None = None
+def run_jobs(
+    work: Callable[[J], R], jobs: Sequence[J], *, on: str = "", workers: int = 0, on_job_done: OnJobDone | None = None
 ) -> list[R]:
-    """The results in the order of the jobs. `on` is "" for processes here, or dask://HOST:PORT. WorkFailedError."""
+    """Run jobs and return the results in the order of the jobs.
+
+    Args:
+        work: The function to call with each job, in any process.
+        jobs: The jobs.
+        on: "" for processes of this machine, or dask://HOST:PORT.
+        workers: The number of processes; one per core by default.
+        on_job_done: Called after each job.
+
+    Raises:
+        WorkFailedError: The workers were killed repeatedly, or there is no cluster.
+    """
     if not on:
-        return _here(work, jobs, workers or os.cpu_count() or 1, told)
+        return _run_locally(work, jobs, workers or os.cpu_count() or 1, on_job_done)
     if not on.startswith("dask://"):
-        raise WorkFailedError(f"{on!r} is nowhere that work goes to. What to do: dask://HOST:PORT, or leave it out.")
-    return _on_dask(work, jobs, "tcp://" + on.removeprefix("dask://"), told)
+        raise WorkFailedError(
+            f"{on!r} is not the address of a cluster. What to do: write dask://HOST:PORT, or leave it out."
+        )
+    return _run_on_dask(work, jobs, "tcp://" + on.removeprefix("dask://"), on_job_done)
 
 
-def _here(work: Callable[[J], R], jobs: Sequence[J], workers: int, told: Told | None) -> list[R]:
+def _run_locally(work: Callable[[J], R], jobs: Sequence[J], workers: int, on_job_done: OnJobDone | None) -> list[R]:
     results: dict[int, R] = {}
     if workers == 1 or len(jobs) == 1:
-        for at, job in enumerate(jobs):
-            results[at] = work(job)
-            _tell(told, results, jobs)
-        return [results[at] for at in range(len(jobs))]
-    for _ in range(TRIES_MAX):
-        waiting = [at for at in range(len(jobs)) if at not in results]
+        for index, job in enumerate(jobs):
+            results[index] = work(job)
+            _report_progress(on_job_done, results, jobs)
+        return [results[index] for index in range(len(jobs))]
+    for _ in range(ATTEMPTS_MAX):
+        waiting = [index for index in range(len(jobs)) if index not in results]
         if not waiting:
             break
         with ProcessPoolExecutor(min(workers, len(waiting)), mp_context=multiprocessing.get_context("spawn")) as pool:
-            futures: dict[Future[R], int] = {pool.submit(work, jobs[at]): at for at in waiting}
+            futures: dict[Future[R], int] = {pool.submit(work, jobs[index]): index for index in waiting}
             for future in as_completed(futures):
                 try:
                     results[futures[future]] = future.result()
                 except BrokenProcessPool:
-                    continue  # a worker was killed, and with it the pool: what is left is done anew
-                _tell(told, results, jobs)
+                    continue  # a killed worker ends the pool; the remaining jobs run again
+                _report_progress(on_job_done, results, jobs)
     if len(results) < len(jobs):
         raise WorkFailedError(
-            f"{len(jobs) - len(results)} of {len(jobs)} jobs ended with their worker killed, {TRIES_MAX} times. What to do: look at its memory."
+            f"{len(jobs) - len(results)} of {len(jobs)} jobs ended with their worker killed, {ATTEMPTS_MAX} times. "
+            "What to do: check the machine's memory."
         )
-    return [results[at] for at in range(len(jobs))]
+    return [results[index] for index in range(len(jobs))]
 
 
-def _tell(told: Told | None, results: dict[int, R], jobs: Sequence[J]) -> None:
-    if told is not None:
-        told(len(results), len(jobs))
+def _report_progress(on_job_done: OnJobDone | None, results: dict[int, R], jobs: Sequence[J]) -> None:
+    if on_job_done is not None:
+        on_job_done(len(results), len(jobs))
 
 
-def _on_dask(work: Callable[[J], R], jobs: Sequence[J], address: str, told: Told | None) -> list[R]:
+def _run_on_dask(work: Callable[[J], R], jobs: Sequence[J], address: str, on_job_done: OnJobDone | None) -> list[R]:
     try:
-        from distributed import Client  # noqa: PLC0415 - an extra, and half a second to import
-        from distributed import as_completed as completed  # noqa: PLC0415
+        import distributed  # noqa: PLC0415 - an extra, and half a second to import
     except ImportError:
-        raise WorkFailedError(
-            "work on a cluster needs Dask. What to do: pip install 'verbatim-trading[cluster]'."
-        ) from None
+        raise WorkFailedError("a cluster needs Dask. What to do: pip install 'verbatim-trading[cluster]'.") from None
     host, _, port = address.removeprefix("tcp://").rpartition(":")
     try:
-        socket.create_connection(
-            (host, int(port)), CONNECT_SECONDS
-        ).close()  # Dask itself tries for as long as it waits
-        client = Client(address, timeout=f"{CONNECT_SECONDS}s")  # type: ignore[no-untyped-call]  # Dask ships no types of it
+        socket.create_connection((host, int(port)), CONNECT_SECONDS).close()  # Dask itself retries until its timeout
+        client = distributed.Client(address, timeout=f"{CONNECT_SECONDS}s")  # type: ignore[no-untyped-call]  # Dask ships no types of it
     except (OSError, ValueError) as error:
-        raise WorkFailedError(f"there is no Dask scheduler at {address}: {error}.") from None
+        raise WorkFailedError(f"no Dask scheduler answers at {address}: {error}.") from None
     results: dict[int, R] = {}
     with client:
-        futures = {client.submit(work, job, pure=False, retries=TRIES_MAX): at for at, job in enumerate(jobs)}
-        for future in completed(futures):  # type: ignore[no-untyped-call]  # as above
+        futures = {client.submit(work, job, pure=False, retries=ATTEMPTS_MAX): index for index, job in enumerate(jobs)}
+        for future in distributed.as_completed(futures):  # type: ignore[no-untyped-call]  # as above
             try:
                 results[futures[future]] = future.result()
             except Exception as error:
                 raise WorkFailedError(f"a job failed on the cluster: {error}") from error
-            _tell(told, results, jobs)
-    return [results[at] for at in range(len(jobs))]
+            _report_progress(on_job_done, results, jobs)
+    return [results[index] for index in range(len(jobs))]

@@ -32,20 +32,20 @@ def command(*, session: str, at: str | None, journals: Path, trust_code: bool, a
     from engine.strategy.loading import StrategyError
     from journal.errors import DamagedJournalError, JournalError
     from journal.reader import Journal
-    from replay.moments import UnknownMomentError, moment_of
+    from replay.moments import UnknownMomentError, find_moment
     from replay.rebuild import rebuild
-    from replay.replay import UntrustedSourceError, refuse_strange_state
-    from replay.state_report import belief, told
+    from replay.replay import UntrustedSourceError, refuse_untrusted_state
+    from replay.state_report import describe_state, state_lines
 
     try:
         folder = find_decided(journals, session)
         journal = Journal.open(folder)
-        seq, time_ns = moment_of(journal, at) if at is not None else (None, None)
+        seq, time_ns = find_moment(journal, at) if at is not None else (None, None)
         if journal.left_out and not trust_code:
-            refuse_strange_state(journal, trusted_host(session), session)
-        held = belief(*rebuild(folder, until=seq, until_ns=time_ns))
+            refuse_untrusted_state(journal, trusted_host(session), session)
+        held = describe_state(*rebuild(folder, until=seq, until_ns=time_ns))
     except (DamagedJournalError, CoreError) as error:
         stop(str(error), DIFFERS)
     except (JournalError, UnknownMomentError, StrategyError, UntrustedSourceError) as error:
         stop(str(error))
-    click.echo(json.dumps(held) if as_json else "\n".join(told(held)))
+    click.echo(json.dumps(held) if as_json else "\n".join(state_lines(held)))

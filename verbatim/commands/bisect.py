@@ -114,11 +114,11 @@ def _by_commits(  # noqa: PLR0917 - the command's own
     from engine.strategy.loading import StrategyError
     from journal.errors import DamagedJournalError, JournalError
     from journal.reader import Journal
-    from replay.overrides import UnknownOverrideError, changed, parsed, with_strategy
-    from replay.replay import UntrustedSourceError, refuse_strangers
-    from replay.resim.venue_model import UnknownSettingError, amounts, measured
-    from replay.study.decisions import changes
-    from replay.study.regress import Job, work
+    from replay.overrides import UnknownOverrideError, apply_overrides, parse_settings, with_strategy
+    from replay.replay import UntrustedSourceError, refuse_untrusted_code
+    from replay.resim.venue_model import UnknownSettingError, measure_latency, parse_balances
+    from replay.study.decisions import changed_decisions
+    from replay.study.regress import Job, run_job
     from verbatim.strategy_files import commits, read_strategy
 
     path, _, cls = strategy.partition(":")
@@ -128,14 +128,18 @@ def _by_commits(  # noqa: PLR0917 - the command's own
         journal = Journal.open(folder)
         recorded = read_session(journal.session_record().body or "")
         if not trust_code:
-            refuse_strangers(recorded, trusted_host(session), folder)
-        model, overrides, given = measured(journal).model, parsed(settings), amounts(parsed(balances))
+            refuse_untrusted_code(recorded, trusted_host(session), folder)
+        model, overrides, given = (
+            measure_latency(journal).model,
+            parse_settings(settings),
+            parse_balances(parse_settings(balances)),
+        )
 
         def decided(revision: str) -> "JobResult | str":
             """What it comes to at a revision, or why it cannot be run there: that is another behaviour too."""
             try:
                 version = read_strategy(f"{path}@{revision}{':' + cls if cls else ''}")
-                body = changed(with_strategy(recorded, version), overrides)
+                body = apply_overrides(with_strategy(recorded, version), overrides)
             except StrategyError as error:
                 return str(error)
             job = Job(
@@ -144,10 +148,10 @@ def _by_commits(  # noqa: PLR0917 - the command's own
                 body=body,
                 model=model,
                 balances=given,
-                kept_in=journals.absolute().parent / "resims" / ".results",
+                cache_folder=journals.absolute().parent / "resims" / ".results",
             )
-            ended = work(job)
-            return ended.error if ended.done is None else ended.done
+            ended = run_job(job)
+            return ended.error if ended.result is None else ended.result
 
         first = decided(good)
         if isinstance(first, str):
@@ -155,7 +159,7 @@ def _by_commits(  # noqa: PLR0917 - the command's own
 
         def other(revision: str) -> "list[ChangedDecision] | str":
             found = decided(revision)
-            return found if isinstance(found, str) else changes(first.decisions, found.decisions)
+            return found if isinstance(found, str) else changed_decisions(first.decisions, found.decisions)
 
         between = commits(Path(path), good, bad)
         if not between:
@@ -180,13 +184,13 @@ def _by_commits(  # noqa: PLR0917 - the command's own
 
 
 def _tell(why: "list[ChangedDecision] | str") -> None:
-    from replay.study.decisions import told
+    from replay.study.decisions import decision_diff_lines
 
     if isinstance(why, str):
         click.echo(f"  it cannot be run there: {why}")
         return
     click.echo(f"  {len(why):,} decisions changed")
-    for line in told(why, SHOWN):
+    for line in decision_diff_lines(why, SHOWN):
         click.echo(f"  {line}")
 
 
@@ -232,7 +236,7 @@ class _Side:
 
     def body(self, recorded: "SessionBody", called: str) -> "SessionBody":
         """The session with this version in it; `called` where it ran no strategy, so that both go by one name."""
-        from replay.overrides import UnknownOverrideError, changed, parsed, with_strategy
+        from replay.overrides import UnknownOverrideError, apply_overrides, parse_settings, with_strategy
         from verbatim.strategy_files import read_strategy
 
         if self.spec is None and not recorded.strategies:
@@ -240,7 +244,7 @@ class _Side:
                 f"{recorded.session} ran no strategy. What to do: name two versions of one with --good and --bad."
             )
         body = recorded if self.spec is None else with_strategy(recorded, read_strategy(self.spec, name=called))
-        return changed(body, parsed(self.settings))
+        return apply_overrides(body, parse_settings(self.settings))
 
 
 def _by_records(
@@ -251,26 +255,26 @@ def _by_records(
     from journal.errors import ArchiveFailedError, DamagedArchiveError, DamagedJournalError, JournalError
     from journal.reader import Journal
     from replay.network_guard import SocketOpenedError, no_sockets
-    from replay.overrides import UnknownOverrideError, parsed
-    from replay.replay import UntrustedSourceError, refuse_strangers
+    from replay.overrides import UnknownOverrideError, parse_settings
+    from replay.replay import UntrustedSourceError, refuse_untrusted_code
     from replay.resim.resimulate import ResimOptions
     from replay.resim.sim_setup import CannotResimulateError
-    from replay.resim.venue_model import UnknownSettingError, amounts, measured
-    from replay.study.minimize import smallest_run
+    from replay.resim.venue_model import UnknownSettingError, measure_latency, parse_balances
+    from replay.study.minimize import find_minimal_run
     from verbatim.warmup import compile_if_new
 
     try:
         folder = find_to_resimulate(journals, session)
         recorded = session_in(folder, None)
         if not trust_code:
-            refuse_strangers(recorded, trusted_host(session), folder)
+            refuse_untrusted_code(recorded, trusted_host(session), folder)
         called = "" if recorded.strategies else sides[0].stem
         bodies = [side.body(recorded, called) for side in sides]
         compile_if_new()
-        model, given = measured(Journal.open(folder)).model, amounts(parsed(balances))
+        model, given = measure_latency(Journal.open(folder)).model, parse_balances(parse_settings(balances))
         with no_sockets():
             good, bad = (ResimOptions(session=body, model=model, balances=given) for body in bodies)
-            found = smallest_run(folder, good, bad, _progress)
+            found = find_minimal_run(folder, good, bad, _progress)
     except (DamagedJournalError, DamagedArchiveError, CoreError) as error:
         stop(str(error), DIFFERS)
     except ArchiveFailedError as error:
@@ -315,14 +319,14 @@ def _progress(tried: int) -> None:
 
 
 def _tell_run(run: "MinimalRun", of: int, tried: int) -> None:
-    from replay.moments import iso
-    from replay.study.decisions import told
+    from replay.moments import iso_time
+    from replay.study.decisions import decision_diff_lines
 
     click.echo(
-        f"bisect: smallest run found: {run.records:,} of {of:,} records of the market, {run.first_seq} to {run.last_seq}, {iso(run.first_ns)} to {iso(run.last_ns)}"
+        f"bisect: smallest run found: {run.records:,} of {of:,} records of the market, {run.first_seq} to {run.last_seq}, {iso_time(run.first_ns)} to {iso_time(run.last_ns)}"
     )
     click.echo(
         f"  {len(run.changed):,} {'decision differs' if len(run.changed) == 1 else 'decisions differ'} in it; one record less at either end, and none does ({tried} runs tried)"
     )
-    for line in told(run.changed, SHOWN, with_seqs=False):
+    for line in decision_diff_lines(run.changed, SHOWN, with_seqs=False):
         click.echo(f"  {line}")

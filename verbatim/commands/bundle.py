@@ -49,19 +49,19 @@ def command(
     from engine.strategy.loading import StrategyError
     from journal.errors import DamagedJournalError, JournalError, JournalFailedError
     from journal.reader import Journal
-    from replay.moments import UnknownMomentError, span_of
+    from replay.moments import UnknownMomentError, find_span
     from replay.redaction import Redaction
-    from replay.session_bundle import bundle
+    from replay.session_bundle import write_bundle
 
     try:
         folder = find(journals, session)
-        from_seq, to_seq = span_of(Journal.open(folder), begin, end)
-        made = bundle(
+        from_seq, to_seq = find_span(Journal.open(folder), begin, end)
+        made = write_bundle(
             folder,
             target,
             from_seq=None if begin is None else from_seq,
             to_seq=None if end is None else to_seq,
-            redacting=(lambda first: Redaction(first, redact, hide)) if redact or hide else None,
+            make_redaction=(lambda first: Redaction(first, redact, hide)) if redact or hide else None,
             redacted=(*redact, *([f"{len(hide)} text{'' if len(hide) == 1 else 's'}"] if hide else [])),
         )
     except (DamagedJournalError, CoreError) as error:

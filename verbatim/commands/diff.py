@@ -25,11 +25,11 @@ def command(*, one: str, other: str, journals: Path, shown: int, as_json: bool) 
     were made on, never by record number.
     """
     from journal.errors import DamagedJournalError, JournalError
-    from replay.study.decisions import told
-    from replay.study.session_diff import part
+    from replay.study.decisions import decision_diff_lines
+    from replay.study.session_diff import diff_sessions
 
     try:
-        found = part(find_to_read(journals, one), find_to_read(journals, other))
+        found = diff_sessions(find_to_read(journals, one), find_to_read(journals, other))
     except DamagedJournalError as error:
         stop(str(error), DIFFERS)
     except JournalError as error:
@@ -39,9 +39,9 @@ def command(*, one: str, other: str, journals: Path, shown: int, as_json: bool) 
     else:
         for line in found.session:
             click.echo(line)
-        for parting in found.partings:
-            click.echo(f"{parting.of}: {parting.what}")
-        for line in told(found.decisions, shown):
+        for difference in found.differences:
+            click.echo(f"{difference.kind}: {difference.what}")
+        for line in decision_diff_lines(found.decisions, shown):
             click.echo(line)
         click.echo(found.verdict)
     if not found.same:

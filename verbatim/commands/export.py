@@ -48,7 +48,7 @@ def command(
     from journal.errors import DamagedJournalError, JournalError, JournalFailedError
     from journal.export import export
     from journal.reader import Journal
-    from replay.moments import UnknownMomentError, span_of
+    from replay.moments import UnknownMomentError, find_span
 
     try:
         folder = find_to_read(journals, session)
@@ -56,7 +56,7 @@ def command(
             rows = _views(folder, target)
         else:
             journal = Journal.open(folder)
-            from_seq, to_seq = span_of(journal, begin, end)
+            from_seq, to_seq = find_span(journal, begin, end)
             names = None if sources is None else frozenset(sources.split(","))
             rows = export(journal, target, from_seq=from_seq, to_seq=to_seq, kinds=kinds, sources=names)
     except DamagedJournalError as error:
@@ -70,7 +70,7 @@ def command(
 
 
 def _views(folder: Path, target: Path) -> int:
-    from analysis.sql_session import connect, to_parquet, views
+    from analysis.sql_session import connect, export_parquet, list_views
     from journal.errors import DamagedJournalError
     from journal.export import atomic_output
     from journal.verify import verify
@@ -80,4 +80,6 @@ def _views(folder: Path, target: Path) -> int:
     connection = connect(folder)
     with atomic_output(target) as partial:
         partial.mkdir()
-        return sum(to_parquet(connection, view.name, partial / f"{view.name}.parquet") for view in views(connection))
+        return sum(
+            export_parquet(connection, view.name, partial / f"{view.name}.parquet") for view in list_views(connection)
+        )

@@ -30,14 +30,16 @@ def command(*, session: str, model_settings: tuple[str, ...], journals: Path, as
     import msgspec
 
     from journal.errors import DamagedJournalError, JournalError
-    from replay.overrides import UnknownOverrideError, parsed
+    from replay.overrides import UnknownOverrideError, parse_settings
     from replay.resim.sim_setup import CannotResimulateError
     from replay.resim.venue_model import UnknownSettingError
     from replay.study.fidelity import NothingSentError, fidelity
 
     try:
         found = fidelity(
-            find_decided(journals, session), settings=parsed(model_settings), on_try=None if as_json else _progress
+            find_decided(journals, session),
+            settings=parse_settings(model_settings),
+            on_try=None if as_json else _progress,
         )
     except DamagedJournalError as error:
         stop(str(error), DIFFERS)
@@ -46,8 +48,8 @@ def command(*, session: str, model_settings: tuple[str, ...], journals: Path, as
     if as_json:
         click.echo(json.dumps(msgspec.to_builtins(found)))
         return
-    where = f"measured in {found.measured_in:,} exchanges" if found.measured_in else "not measured"
-    click.echo(f"as it begins ({where}): {_said(found.begun)}")
+    where = f"measured in {found.measured_in:,} round trips" if found.measured_in else "not measured"
+    click.echo(f"as it begins ({where}): {_said(found.initial)}")
     click.echo(f"nearest of {found.tried} tried: {_said(found.best)}")
     click.echo(
         f"  its fills are {found.best.clock_ms:+g} ms off in the median: the market's way to us, or the clocks; the rest is told without that"

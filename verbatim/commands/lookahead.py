@@ -48,11 +48,11 @@ def command(
     from engine.strategy.loading import StrategyError
     from journal.errors import DamagedJournalError, JournalError
     from journal.reader import Journal
-    from replay.overrides import UnknownOverrideError, changed, parsed, with_strategy
-    from replay.replay import UntrustedSourceError, refuse_strangers
+    from replay.overrides import UnknownOverrideError, apply_overrides, parse_settings, with_strategy
+    from replay.replay import UntrustedSourceError, refuse_untrusted_code
     from replay.resim.sim_setup import CannotResimulateError
-    from replay.resim.venue_model import UnknownSettingError, amounts, measured
-    from replay.study.decisions import told
+    from replay.resim.venue_model import UnknownSettingError, measure_latency, parse_balances
+    from replay.study.decisions import decision_diff_lines
     from replay.study.lookahead import lookahead
     from verbatim.strategy_files import read_strategy
 
@@ -61,11 +61,15 @@ def command(
         journal = Journal.open(folder)
         recorded = read_session(journal.session_record().body or "")
         if not trust_code:
-            refuse_strangers(recorded, trusted_host(session), folder)
+            refuse_untrusted_code(recorded, trusted_host(session), folder)
         body = recorded if strategy is None else with_strategy(recorded, read_strategy(strategy))
-        body = changed(body, parsed(settings))
+        body = apply_overrides(body, parse_settings(settings))
         found = lookahead(
-            folder, session=body, model=measured(journal).model, cuts=cuts, balances=amounts(parsed(balances))
+            folder,
+            session=body,
+            model=measure_latency(journal).model,
+            cuts=cuts,
+            balances=parse_balances(parse_settings(balances)),
         )
     except (DamagedJournalError, CoreError) as error:
         stop(str(error), DIFFERS)
@@ -86,6 +90,6 @@ def command(
     click.echo(
         f"lookahead: without what came after record {found.found_at} (+), {len(found.found):,} decisions before it are others than with it (-)"
     )
-    for line in told(found.found, SHOWN):
+    for line in decision_diff_lines(found.found, SHOWN):
         click.echo(f"  {line}")
     raise SystemExit(DIFFERS)

@@ -10,11 +10,6 @@ from verbatim.options import duration_option
 if TYPE_CHECKING:
     from verbatim.config import Config
 
-PUBLIC = {  # addresses of public market data: REST and streams
-    "binance_coinm": ("https://dapi.binance.com", "wss://dstream.binance.com"),
-    "binance_spot": ("https://data-api.binance.vision", "wss://data-stream.binance.vision"),
-    "binance_usdm": ("https://fapi.binance.com", "wss://fstream.binance.com"),
-}
 STALE_SECONDS = 60  # a trader must not trust a silent market for long; a recorder may wait for a quiet one
 
 
@@ -113,14 +108,33 @@ def _settings(path: Path | None, given: dict[str, Any]) -> "Config":
     else:
         if not chosen.get("symbols"):
             raise ConfigError("nothing to record. What to do: name a configuration file, or symbols with --symbol")
-        if "url" not in chosen and chosen["name"] not in PUBLIC:
-            raise ConfigError(
-                f"the address of {chosen['name']}'s market data is not known. What to do: name it with --url"
-            )
-        rest, stream = (chosen["url"], "") if "url" in chosen else PUBLIC[chosen["name"]]
+        rest, stream = (chosen["url"], "") if "url" in chosen else _public_addresses(chosen["name"])
         stream = chosen.get("stream") or stream or rest.replace("http", "ws", 1)
         values = {"instruments": chosen["symbols"], "venue": {"name": chosen["name"], "rest": rest, "stream": stream}}
         where = "options"
     values["engine"] = {"stale_after_s": STALE_SECONDS, **values.get("engine", {})}
     roll = {name: str(chosen[name]) for name in ("roll_hours", "roll_at") if name in chosen}
     return make_config({**values, "record": {**values.get("record", {}), **roll}}, where)
+
+
+def _public_addresses(name: str) -> tuple[str, str]:
+    """Return where a venue serves its market data to anyone: REST and streams.
+
+    Raises:
+        ConfigError: no such venue is installed, or its address is not known.
+
+    """
+    from engine.session_record import VenueSettings
+    from engine.venues.registry import UnknownVenueError, make_venue
+    from engine.venues.venue import Endpoints, Network
+    from verbatim.config import ConfigError
+
+    try:
+        venue = make_venue(VenueSettings(name=name), ())
+    except UnknownVenueError as error:
+        raise ConfigError(f"venue.name: {error}") from None
+    live = venue.endpoints.get(Network.LIVE, Endpoints())
+    rest, stream = live.public_rest or live.rest, live.public_stream or live.stream
+    if not rest:
+        raise ConfigError(f"the address of {name}'s market data is not known. What to do: name it with --url")
+    return rest, stream

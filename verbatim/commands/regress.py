@@ -75,31 +75,31 @@ def command(
         raise click.UsageError(f"--report: there is no folder {report.parent}")
     from engine.strategy.loading import StrategyError
     from journal.errors import DamagedJournalError, JournalError
-    from replay.overrides import UnknownOverrideError, parsed
+    from replay.overrides import UnknownOverrideError, parse_settings
     from replay.replay import UntrustedSourceError
     from replay.resim.sim_setup import CannotResimulateError
-    from replay.resim.venue_model import UnknownSettingError, amounts
-    from replay.study.regress import rows
-    from replay.study.versions import VersionRequest, work
-    from replay.study.workers import WorkFailedError, spread
+    from replay.resim.venue_model import UnknownSettingError, parse_balances
+    from replay.study.regress import regress_rows
+    from replay.study.versions import VersionRequest, run_any_job
+    from replay.study.workers import WorkFailedError, run_jobs
     from verbatim.warmup import compile_if_new
 
     try:
         tried = _versions(versions, variants)
         asked = VersionRequest(
-            called=next((each.strategy.name for each in tried if each.strategy), ""),
-            model_settings=parsed(model_settings),
-            balances=amounts(parsed(balances)),
+            strategy_name=next((each.strategy.name for each in tried if each.strategy), ""),
+            model_settings=parse_settings(model_settings),
+            balances=parse_balances(parse_settings(balances)),
             modelled=modelled,
-            kept_in=None if fresh else journals.absolute().parent / "resims" / ".results",
+            cache_folder=None if fresh else journals.absolute().parent / "resims" / ".results",
             trust_code=trust_code,
         )
         jobs: list[Job | ArchivedJob] = []
         compile_if_new()
         for session in sessions:
             jobs += _jobs(session, journals, tried, asked)
-        ends = spread(work, jobs, on=on, workers=workers, told=None if as_json else _progress)
-        found = rows(jobs, ends)
+        ends = run_jobs(run_any_job, jobs, on=on, workers=workers, on_job_done=None if as_json else _progress)
+        found = regress_rows(jobs, ends)
     except WorkFailedError as error:
         stop(str(error), FAILED)
     except DamagedJournalError as error:
@@ -114,25 +114,28 @@ def command(
     ) as error:
         stop(str(error))
     if report is not None:
-        from analysis.regress_report import page
+        from analysis.regress_report import regress_page
 
-        report.write_text(page(found, _title(found)), encoding="utf-8")
+        report.write_text(regress_page(found, _title(found)), encoding="utf-8")
     if as_json:
         click.echo(json.dumps({"rows": [_as_json(row) for row in found]}))
     else:
         _table(found)
         if report is not None:
             click.echo(f"report: {report}")
-    if any(row.changed or row.ended.error for row in found):
+    if any(row.changed or row.outcome.error for row in found):
         raise SystemExit(DIFFERS)
 
 
 def _versions(files: Sequence[str], variants: Sequence[str]) -> "list[Version]":
-    from replay.overrides import parsed
+    from replay.overrides import parse_settings
     from replay.study.versions import RECORDED, Version
     from verbatim.strategy_files import read_strategy
 
-    tried = [Version(RECORDED), *(Version(variant, settings=parsed(variant.split(","))) for variant in variants)]
+    tried = [
+        Version(RECORDED),
+        *(Version(variant, settings=parse_settings(variant.split(","))) for variant in variants),
+    ]
     return [*tried, *(Version(file, read_strategy(file)) for file in files)]
 
 
@@ -140,11 +143,11 @@ def _jobs(
     session: str, journals: Path, versions: "Sequence[Version]", asked: "VersionRequest"
 ) -> "Sequence[Job | ArchivedJob]":
     from journal.archive_cache import is_address
-    from replay.study.versions import ArchivedJob, jobs_on
+    from replay.study.versions import ArchivedJob, jobs_for_session
 
     if is_address(session):
         return [ArchivedJob(version, session, asked) for version in versions]
-    return jobs_on(find_to_read(journals, session), versions, asked, host=trusted_host(session))
+    return jobs_for_session(find_to_read(journals, session), versions, asked, host=trusted_host(session))
 
 
 def _title(found: "Sequence[RegressRow]") -> str:
@@ -167,10 +170,10 @@ def _table(found: "Sequence[RegressRow]") -> None:
     for head in ("changed", "orders", "fills", "P&L after fees", "change", "trading", "fees"):
         table.add_column(head, justify="right", no_wrap=True)
     for row in found:
-        if row.ended.done is None:
+        if row.outcome.result is None:
             table.add_row(row.session, row.version, "-", "-", "-", "-", "-", "-", "-")
             continue
-        tally = row.ended.done.tally
+        tally = row.outcome.result.performance
         numbers = (
             f"{tally.pnl:.4f}",
             f"{row.pnl_change:+.4f}",
@@ -182,11 +185,11 @@ def _table(found: "Sequence[RegressRow]") -> None:
         )
     Console(width=None if sys.stdout.isatty() else 160).print(table)
     for row in found:
-        troubles = [row.ended.error] if row.ended.done is None else row.ended.done.tally.troubles
+        troubles = [row.outcome.error] if row.outcome.result is None else row.outcome.result.performance.troubles
         for trouble in troubles:
             click.echo(f"{row.version} on {row.session}: {trouble}", err=True)
     other = sorted({row.version for row in found if row.changed})
-    failed = sorted({row.version for row in found if row.ended.error})
+    failed = sorted({row.version for row in found if row.outcome.error})
     said = [f"{', '.join(other)} decided otherwise"] if other else []
     said += [f"{', '.join(failed)} could not be run to the end everywhere"] if failed else []
     click.echo(f"regress: {'; '.join(said) or 'no version changed a decision'}")
@@ -195,15 +198,15 @@ def _table(found: "Sequence[RegressRow]") -> None:
 def _as_json(row: "RegressRow") -> dict[str, object]:
     import msgspec
 
-    done = row.ended.done
+    done = row.outcome.result
     return {
         "session": row.session,
         "version": row.version,
-        "error": row.ended.error,
+        "error": row.outcome.error,
         "exactness": "" if done is None else done.exactness,
         "decisions": 0 if done is None else len(done.decisions),
         "changed": len(row.changed),
-        "tally": None if done is None else msgspec.to_builtins(done.tally),
+        "tally": None if done is None else msgspec.to_builtins(done.performance),
         "pnl_change": str(row.pnl_change),
         "trading_change": str(row.trading_change),
         "fees_change": str(row.fees_change),

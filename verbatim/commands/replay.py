@@ -17,8 +17,8 @@ from verbatim.session_lookup import find_decided, trusted_host
 if TYPE_CHECKING:
     from engine.session_record import StrategySettings
     from journal.record import Record
-    from replay.replay import Verdict
-    from replay.strict import StrictVerdict
+    from replay.replay import ReplayResult
+    from replay.strict import StrictResult
 
 BODY_MAX = 4_000  # characters of a body that --explain shows
 
@@ -76,10 +76,10 @@ def command(
     from engine.strategy.loading import StrategyError
     from journal.errors import DamagedJournalError, JournalError
     from journal.reader import Journal
-    from replay.moments import UnknownMomentError, moment_of
+    from replay.moments import UnknownMomentError, find_moment
     from replay.network_guard import SocketOpenedError
-    from replay.overrides import UnknownOverrideError, in_place_of, parsed
-    from replay.replay import UntrustedSourceError, refuse_strangers
+    from replay.overrides import UnknownOverrideError, parse_settings, replacement_for
+    from replay.replay import UntrustedSourceError, refuse_untrusted_code
     from replay.strict import StrictReplayError, replay_strictly
     from replay.study.workers import WorkFailedError
     from verbatim.strategy_files import read_strategy
@@ -88,19 +88,21 @@ def command(
         folder = find_decided(journals, session)
         journal = Journal.open(folder)
         recorded = read_session(journal.session_record().body or "")
-        seq, time_ns = moment_of(journal, until) if until is not None else (None, None)
+        seq, time_ns = find_moment(journal, until) if until is not None else (None, None)
         if not trust_code:
-            refuse_strangers(recorded, trusted_host(session), Path(session) if Path(session).is_file() else folder)
+            refuse_untrusted_code(recorded, trusted_host(session), Path(session) if Path(session).is_file() else folder)
         if strict:
             progress = None if as_json else lambda text: click.echo(text, err=True)
             _end_strict(replay_strictly(folder, until=seq, until_ns=time_ns, on_progress=progress), as_json=as_json)
             return
         edited = {}
         if strategy:
-            new = in_place_of(recorded, read_strategy(strategy))
+            new = replacement_for(recorded, read_strategy(strategy))
             edited[new.name] = new
         again = _again(session, strategy, settings, journals, trust_code=trust_code)
-        verdict = _replayed(folder, edited, parsed(settings), (seq, time_ns), workers, command=again, as_json=as_json)
+        verdict = _replayed(
+            folder, edited, parse_settings(settings), (seq, time_ns), workers, command=again, as_json=as_json
+        )
     except WorkFailedError as error:
         stop(str(error), FAILED)
     except (DamagedJournalError, CoreError, StrictReplayError) as error:
@@ -130,7 +132,7 @@ def _replayed(
     *,
     command: str,
     as_json: bool,
-) -> "Verdict":
+) -> "ReplayResult":
     from replay.parallel import replay_in_pieces
     from replay.replay import replay_session
 
@@ -152,7 +154,7 @@ def _replayed(
         )
 
 
-def _end(folder: Path, verdict: "Verdict", *, explain: bool, as_json: bool) -> None:
+def _end(folder: Path, verdict: "ReplayResult", *, explain: bool, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(_as_json(verdict)))
     else:
@@ -191,18 +193,18 @@ class _progress:  # noqa: N801 - used as a statement
         click.echo(f"\rreplaying: {done:,} of {total:,} records", nl=False, err=True)
 
 
-def _explain(folder: Path, verdict: "Verdict") -> None:
+def _explain(folder: Path, verdict: "ReplayResult") -> None:
     """The two records whole, and the state that the recorded session had before them."""
     from engine.strategy.loading import StrategyError
     from replay.rebuild import rebuild
-    from replay.state_report import belief, told
+    from replay.state_report import describe_state, state_lines
 
     difference = verdict.difference
     assert difference is not None, "checked by the caller"
     for name, record in (("recorded", difference.recorded), ("replayed", difference.replayed)):
         click.echo(f"{name}: " + ("nothing" if record is None else _whole(record)))
     try:
-        lines = told(belief(*rebuild(folder, until=max(0, difference.seq - 1))))
+        lines = state_lines(describe_state(*rebuild(folder, until=max(0, difference.seq - 1))))
     except StrategyError as error:
         lines = [str(error)]
     click.echo("\nbefore it, the recorded session believed:")
@@ -216,7 +218,7 @@ def _whole(record: "Record") -> str:
     return f"{record.kind} of {record.source}, cause {record.cause}, key {record.key}\n  {body[:BODY_MAX]}"
 
 
-def _as_json(verdict: "Verdict") -> dict[str, Any]:
+def _as_json(verdict: "ReplayResult") -> dict[str, Any]:
     found: dict[str, Any] = {name: getattr(verdict, name) for name in verdict.__struct_fields__ if name != "difference"}
     difference = verdict.difference
     found["difference"] = None
@@ -241,9 +243,11 @@ def _record_json(record: "Record | None") -> dict[str, Any] | None:
     return found
 
 
-def _end_strict(verdict: "StrictVerdict", *, as_json: bool) -> None:
+def _end_strict(verdict: "StrictResult", *, as_json: bool) -> None:
+    import msgspec
+
     if as_json:
-        click.echo(json.dumps({name: getattr(verdict, name) for name in verdict.__struct_fields__}))
+        click.echo(json.dumps(msgspec.to_builtins(verdict)))
     else:
         click.echo(verdict.text())
     if not verdict.identical:

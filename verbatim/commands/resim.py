@@ -104,12 +104,12 @@ def command(
     )
     from journal.reader import Journal
     from replay.network_guard import SocketOpenedError, no_sockets
-    from replay.overrides import UnknownOverrideError, changed, parsed, with_strategy
-    from replay.replay import UntrustedSourceError, refuse_strangers
+    from replay.overrides import UnknownOverrideError, apply_overrides, parse_settings, with_strategy
+    from replay.replay import UntrustedSourceError, refuse_untrusted_code
     from replay.resim.resimulate import ResimOptions
     from replay.resim.sim_setup import CannotResimulateError
-    from replay.resim.venue_model import UnknownSettingError, amounts
-    from replay.study.trial import trial
+    from replay.resim.venue_model import UnknownSettingError, parse_balances
+    from replay.study.trial import run_trial
     from verbatim.strategy_files import read_strategy
     from verbatim.warmup import compile_if_new
 
@@ -119,9 +119,9 @@ def command(
         journal = Journal.open(folder)
         recorded = session_in(folder, exchange_info)
         if not trust_code:
-            refuse_strangers(recorded, trusted_host(session), Path(session) if Path(session).is_file() else folder)
+            refuse_untrusted_code(recorded, trusted_host(session), Path(session) if Path(session).is_file() else folder)
         body = recorded if strategy is None else with_strategy(recorded, read_strategy(strategy))
-        body = changed(body, parsed(settings))
+        body = apply_overrides(body, parse_settings(settings))
         model, measured_in = _model(journal, model_settings)
         if (last := max(from_seq or 0, until_seq or 0)) > journal.last_seq:
             raise UnknownSettingError(f"{folder} has no record {last:,}: its last is {journal.last_seq:,}")
@@ -133,10 +133,12 @@ def command(
                 modelled=modelled or from_seq is not None,
                 from_seq=from_seq or 0,
                 until_seq=until_seq,
-                balances=amounts(parsed(balances)),
+                balances=parse_balances(parse_settings(balances)),
                 changes=(*([f"strategy {strategy}"] if strategy else []), *settings, *part),
             )
-            tried = trial(folder, wanted) if no_journal else _written(folder, into or _among_resims(journals), wanted)
+            tried = (
+                run_trial(folder, wanted) if no_journal else _written(folder, into or _among_resims(journals), wanted)
+            )
         _tell(folder, tried, model, measured_in, ", ".join(part), as_json=as_json)
     except (DamagedJournalError, DamagedArchiveError, CoreError) as error:
         stop(str(error), DIFFERS)
@@ -155,11 +157,11 @@ def command(
 
 
 def _model(journal: "Journal", settings: tuple[str, ...]) -> "tuple[VenueModel, int]":
-    from replay.overrides import parsed
-    from replay.resim.venue_model import measured, with_settings
+    from replay.overrides import parse_settings
+    from replay.resim.venue_model import measure_latency, with_settings
 
-    found = measured(journal)
-    return with_settings(found.model, parsed(settings), found.ways_ns), found.exchanges
+    found = measure_latency(journal)
+    return with_settings(found.model, parse_settings(settings), found.ways_ns), found.round_trips
 
 
 def _among_resims(journals: Path) -> Path:
@@ -177,27 +179,27 @@ def _among_resims(journals: Path) -> Path:
 def _written(folder: Path, into: Path, wanted: "ResimOptions") -> "Trial":
     """The same into a journal, read from there."""
     from replay.resim.resimulate import resimulate
-    from replay.study.decisions import decisions_of
-    from replay.study.performance import tally_of
+    from replay.study.decisions import session_decisions
+    from replay.study.performance import session_performance
     from replay.study.trial import Trial
 
     outcome = resimulate(folder, into, wanted)
-    return Trial(outcome, tally_of(outcome.folder), decisions_of(outcome.folder))
+    return Trial(outcome, session_performance(outcome.folder), session_decisions(outcome.folder))
 
 
 def _tell(folder: Path, tried: "Trial", model: "VenueModel", measured_in: int, part: str, *, as_json: bool) -> None:
     """`part`: of the session, which as a whole it is not held against."""
     import msgspec
 
-    from replay.study.decisions import changes, decisions_of, told
-    from replay.study.performance import side_by_side, tally_of
+    from replay.study.decisions import changed_decisions, decision_diff_lines, session_decisions
+    from replay.study.performance import session_performance, side_by_side
 
-    outcome, after = tried.outcome, tried.tally
-    other = changes([] if part else decisions_of(folder, as_source=True), tried.decisions)
+    outcome, after = tried.outcome, tried.performance
+    other = changed_decisions([] if part else session_decisions(folder, as_source=True), tried.decisions)
     if as_json:
         said = msgspec.to_builtins(outcome, enc_hook=str) | {
             "modelled": outcome.modelled,
-            "model": model.told(),
+            "model": model.settings(),
             "measured_in": measured_in,
             "resimulated": msgspec.to_builtins(after),
         }
@@ -207,7 +209,7 @@ def _tell(folder: Path, tried: "Trial", model: "VenueModel", measured_in: int, p
                 | (
                     {"decisions": len(other)}
                     if part
-                    else {"recorded": msgspec.to_builtins(tally_of(folder)), "decisions_changed": len(other)}
+                    else {"recorded": msgspec.to_builtins(session_performance(folder)), "decisions_changed": len(other)}
                 )
             )
         )
@@ -217,12 +219,12 @@ def _tell(folder: Path, tried: "Trial", model: "VenueModel", measured_in: int, p
         click.echo(model.text(measured_in))
     if not outcome.balances_known:
         click.echo("balances: as given, for the session says nothing of them")
-    for line in (*after.troubles, *([] if part else side_by_side(tally_of(folder), after))):
+    for line in (*after.troubles, *([] if part else side_by_side(session_performance(folder), after))):
         click.echo(line)
     click.echo(
         f"{'decisions' if part else 'decisions changed'}: {len(other):,}{', the last of them:' if part and len(other) > DIFFS_SHOWN else ''}"
     )
-    for line in told(
+    for line in decision_diff_lines(
         other[-DIFFS_SHOWN:] if part else other, DIFFS_SHOWN, with_seqs=not part or outcome.folder != folder
     ):
         click.echo(f"  {line}")

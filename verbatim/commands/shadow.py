@@ -69,11 +69,11 @@ def command(
     from journal.live_journal import LiveJournal
     from journal.reader import Journal
     from replay.network_guard import SocketOpenedError, no_sockets
-    from replay.overrides import UnknownOverrideError, changed, parsed, with_strategy
-    from replay.replay import UntrustedSourceError, refuse_strangers
-    from replay.resim.resimulate import ResimOptions, decide_along
+    from replay.overrides import UnknownOverrideError, apply_overrides, parse_settings, with_strategy
+    from replay.replay import UntrustedSourceError, refuse_untrusted_code
+    from replay.resim.resimulate import ResimOptions, resimulate_decisions
     from replay.resim.sim_setup import CannotResimulateError
-    from replay.resim.venue_model import UnknownSettingError, amounts, measured, with_settings
+    from replay.resim.venue_model import UnknownSettingError, measure_latency, parse_balances, with_settings
     from replay.study.shadow import Shadow
     from verbatim.strategy_files import read_strategy
     from verbatim.warmup import compile_if_new
@@ -84,25 +84,25 @@ def command(
         there = Journal.open(folder)
         recorded = read_session(there.session_record().body or "")
         if not trust_code:
-            refuse_strangers(recorded, trusted_host(session), folder)
+            refuse_untrusted_code(recorded, trusted_host(session), folder)
         body = recorded if strategy is None else with_strategy(recorded, read_strategy(strategy))
-        found = measured(there)
-        model = with_settings(found.model, parsed(model_settings), found.ways_ns)
+        found = measure_latency(there)
+        model = with_settings(found.model, parse_settings(model_settings), found.ways_ns)
         if model.clock == "venue":
             raise UnknownSettingError(
                 "clock=venue: the venue's clock is set by a whole session. What to do: verbatim resim, once it is closed."
             )
         wanted = ResimOptions(
-            session=changed(body, parsed(settings)),
+            session=apply_overrides(body, parse_settings(settings)),
             model=model,
-            balances=amounts(parsed(balances)),
+            balances=parse_balances(parse_settings(balances)),
             changes=(*([f"strategy {strategy}"] if strategy else []), *settings),
         )
         shadow = Shadow(_tell, _tell_handover)
         click.echo(f"shadow: follows {folder} from its first record; Ctrl-C ends it")
         with no_sockets(), _told_to_end(seconds or seconds_old) as is_over:
-            journal = LiveJournal(folder, is_over=is_over, on_records=shadow.lived)
-            outcome = decide_along(journal, wanted, shadow.decided)
+            journal = LiveJournal(folder, is_over=is_over, on_records=shadow.add_recorded)
+            outcome = resimulate_decisions(journal, wanted, shadow.add_resimulated)
         shadow.end()
     except (DamagedJournalError, CoreError) as error:
         stop(str(error), DIFFERS)
@@ -116,7 +116,7 @@ def command(
         SocketOpenedError,
     ) as error:
         stop(str(error))
-    _sum_up(journal, outcome, shadow, model.text(found.exchanges))
+    _sum_up(journal, outcome, shadow, model.text(found.round_trips))
     if shadow.changed:
         raise SystemExit(DIFFERS)
 
@@ -141,9 +141,9 @@ def _told_to_end(seconds: float | None) -> "Iterator[Callable[[], bool]]":
 
 
 def _tell(changed: "ChangedDecision") -> None:
-    from replay.study.decisions import told
+    from replay.study.decisions import decision_diff_lines
 
-    click.echo("\n".join(told([changed])))
+    click.echo("\n".join(decision_diff_lines([changed])))
 
 
 def _tell_handover(seq: int, why: str) -> None:
@@ -160,8 +160,8 @@ def _sum_up(journal: "LiveJournal", outcome: "ResimOutcome", shadow: "Shadow", m
         click.echo(model)
     if not outcome.balances_known:
         click.echo("balances: as given, for the session says nothing of them")
-    live, ours = shadow.tallies
-    for line in side_by_side(live.tally, ours.tally):
+    live, ours = shadow.performances
+    for line in side_by_side(live.performance, ours.performance):
         click.echo(line)
     lived, decided = shadow.counts
     click.echo(f"decisions: {lived:,} lived, {decided:,} here; changed: {shadow.changed:,}")

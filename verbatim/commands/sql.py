@@ -59,11 +59,11 @@ def command(*, session: str, query: str | None, journals: Path, as_json: bool, a
     except JournalError as error:
         stop(str(error))
     if query is None:
-        _list_views(sql_session.views(connection), session, as_json=as_json)
+        _list_views(sql_session.list_views(connection), session, as_json=as_json)
         return
     at_most = limit if limit is not None or as_json or as_csv else LIMIT_OF_TABLE
     try:
-        result = sql_session.run(connection, query, at_most)
+        result = sql_session.run_query(connection, query, at_most)
     except sql_session.QueryError as error:
         stop(f"SQL: {error}")
     if as_json:

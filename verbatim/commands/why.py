@@ -28,18 +28,18 @@ def command(*, session: str, order: str | None, journals: Path, as_json: bool) -
     ORDER is the client's or the venue's order id; without it, the order that was filled last. SESSION is a path or an
     id. An order that began in an earlier session is followed there.
     """
-    from analysis.sql_session import QueryError, connect, rows
-    from analysis.why import UnknownOrderError, why
+    from analysis.sql_session import QueryError, connect, query_rows
+    from analysis.why import UnknownOrderError, order_story
     from journal.errors import DamagedJournalError, JournalError
 
     try:
         folder = find_to_read(journals, session)
         if order is None:
-            filled = rows(connect(folder), "SELECT client_order_id FROM fills ORDER BY seq DESC LIMIT 1")
+            filled = query_rows(connect(folder), "SELECT client_order_id FROM fills ORDER BY seq DESC LIMIT 1")
             if not filled:
                 raise UnknownOrderError(f"{folder} has no fill. What to do: name an order of its view `orders`.")
             order = str(filled[0][0])
-        story = why(folder, order)
+        story = order_story(folder, order)
     except DamagedJournalError as error:
         stop(str(error), DIFFERS)
     except (JournalError, QueryError, UnknownOrderError) as error:
@@ -63,7 +63,7 @@ def _print_story(story: "Story") -> None:
 
 
 def _print_link(link: "StoryLink") -> None:
-    from analysis.record_text import raw, span
+    from replay.record_text import duration_text, payload_text
 
     record = link.record
     if record.cause is None or record.kind in ("LINK", "SESSION"):
@@ -73,19 +73,19 @@ def _print_link(link: "StoryLink") -> None:
     elif link.delta_ns is None:
         delta = f"after {record.cause}"
     else:
-        delta = f"{'at once' if link.delta_ns == 0 else '+' + span(link.delta_ns)} after {record.cause}"
+        delta = f"{'at once' if link.delta_ns == 0 else '+' + duration_text(link.delta_ns)} after {record.cause}"
     click.echo(f"{_clock(record.time_ns)}  {record.seq:>8}  ", nl=False)
     click.secho(f"{record.kind:<8}", fg=_COLOURS.get(record.kind), nl=False)
     click.echo(f"  {delta:<26}  {link.what}".rstrip())
     if link.sent_ns is not None:
-        waited = span(link.sent_ns - record.time_ns)
+        waited = duration_text(link.sent_ns - record.time_ns)
         click.echo(f"{'':45}sent {waited} later, at {_clock(link.sent_ns)}", nl=False)
         ended = "answered" if link.outcome == "answer" else f"ended as {link.outcome}"
-        click.echo(f"; {ended} {span(link.latency_ns or 0)} after that by record {link.answered_by}")
+        click.echo(f"; {ended} {duration_text(link.latency_ns or 0)} after that by record {link.answered_by}")
     elif link.answered_by is None and record.kind == "REQUEST" and record.key:
         click.echo(f"{'':45}no answer is in this session")
     if record.payload:
-        text = raw(record)
+        text = payload_text(record)
         more = f"… ({len(record.payload)} bytes)" if len(text) > EXCERPT_MAX else ""
         click.secho(f"{'':45}{text[:EXCERPT_MAX]}{more}", dim=True)
 
@@ -122,8 +122,8 @@ def _headline(story: "Story") -> str:
 
 
 def _as_json(story: "Story") -> dict[str, Any]:
-    from analysis.record_text import raw
     from journal.record import plain
+    from replay.record_text import payload_text
 
     order = None
     if story.order is not None:
@@ -147,7 +147,7 @@ def _as_json(story: "Story") -> dict[str, Any]:
             "latency_ns": link.latency_ns,
             "outcome": link.outcome,
             "body": None if link.record.body is None else json.loads(link.record.body),
-            "payload": None if link.record.payload is None else raw(link.record),
+            "payload": None if link.record.payload is None else payload_text(link.record),
             "meta": None if link.record.meta is None else json.loads(link.record.meta),
         }
         for link in story.chain

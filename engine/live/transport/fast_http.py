@@ -15,11 +15,11 @@ from engine.live.transport.http_result import (
     CONNECTIONS_MAX,
     OWN_HEADERS,
     HttpResult,
-    kept_headers,
 )
 from engine.live.transport.tcp import Address, connect, reason_of
 from engine.requests import AnswerStatus
-from engine.venues.binance_spot.signing import HttpMessage
+from engine.venues.signing import HttpMessage
+from engine.venues.venue import KeptHeaders
 
 RECEIVE_BYTES = 64 * 1024
 
@@ -28,13 +28,19 @@ class FastSender:
     """An HttpSender with a stack of idle connections."""
 
     def __init__(
-        self, base: str, context: ssl.SSLContext | None = None, *, body_bytes_max: int = BODY_BYTES_MAX
+        self,
+        base: str,
+        kept_headers: KeptHeaders,
+        context: ssl.SSLContext | None = None,
+        *,
+        body_bytes_max: int = BODY_BYTES_MAX,
     ) -> None:
         self._address = Address.parse(base)
         if context is None and self._address.is_secure:
             context = ssl.create_default_context()  # once for all connections: it reads the certificates, 20 ms
         self._context = context
         self._prefix = self._address.target.rstrip("/")
+        self._kept_headers = kept_headers
         self._body_bytes_max = body_bytes_max
         self._idle: list[_HttpConnection] = []
 
@@ -58,7 +64,7 @@ class FastSender:
                     sent_ns,
                     wall_ns(),
                     status=response.status_code,
-                    headers=_kept(response),
+                    headers=self._kept_headers.keep(_text_headers(response)),
                     body=body,
                 )
         except h11.LocalProtocolError as error:
@@ -156,5 +162,5 @@ def _not_sent(sent_ns: int, reason: str) -> HttpResult:
     return HttpResult(AnswerStatus.NOT_SENT, sent_ns, wall_ns(), error=reason)
 
 
-def _kept(response: h11.Response) -> dict[str, str]:
-    return kept_headers([(name.decode("latin-1"), value.decode("latin-1")) for name, value in response.headers])
+def _text_headers(response: h11.Response) -> list[tuple[str, str]]:
+    return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in response.headers]

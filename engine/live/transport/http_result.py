@@ -6,15 +6,13 @@ import msgspec
 
 from engine.live.clock import SessionClock
 from engine.requests import AnswerStatus
-from engine.venues.binance_spot.signing import HttpMessage
+from engine.venues.signing import HttpMessage
 from journal.record import canonical
 
 CONNECTIONS_MAX = 16  # open and idle, as many as the gateway has requests in flight
 CONNECT_SHARE = 0.5  # of a request's time, for connecting: a failure there proves that nothing was sent
 BODY_BYTES_MAX = 64 * 1024 * 1024  # all of exchangeInfo is some 6 MB
 OWN_HEADERS = (("User-Agent", "verbatim"), ("Accept-Encoding", "identity"))
-KEPT_HEADERS = ("content-type", "retry-after")
-KEPT_PREFIXES = ("x-mbx-used-weight", "x-mbx-order-count", "ratelimit", "x-ratelimit")
 
 
 class HttpResult(msgspec.Struct):
@@ -48,9 +46,3 @@ class HttpSender(Protocol):
     async def close(self) -> None:
         """Close the idle connections."""
         ...
-
-
-def kept_headers(headers: list[tuple[str, str]]) -> dict[str, str]:
-    """Return the headers that decisions may use; the rest (cookies, traces) stays out of the journal."""
-    lower = ((name.lower(), value) for name, value in headers)
-    return {name: value for name, value in lower if name in KEPT_HEADERS or name.startswith(KEPT_PREFIXES)}

@@ -5,6 +5,9 @@ from enum import StrEnum
 
 from engine.live.transport.http_result import BODY_BYTES_MAX, HttpSender
 from engine.live.transport.websocket import WEBSOCKET_LIMITS, Websocket, WebsocketLimits
+from engine.venues.venue import KeptHeaders
+
+KEPT_HEADERS = KeptHeaders()
 
 
 class TransportProfile(StrEnum):
@@ -39,13 +42,14 @@ def make_sender(
     base: str,
     context: ssl.SSLContext | None = None,
     *,
+    kept_headers: KeptHeaders = KEPT_HEADERS,
     body_bytes_max: int = BODY_BYTES_MAX,
 ) -> HttpSender:
     """Return the sender of a profile for one base URL."""
     if profile is TransportProfile.FAST:
         from engine.live.transport.fast_http import FastSender
 
-        return FastSender(base, context, body_bytes_max=body_bytes_max)
+        return FastSender(base, kept_headers, context, body_bytes_max=body_bytes_max)
     from engine.live.transport.standard_http import StandardSender
 
-    return StandardSender(base, context, body_bytes_max=body_bytes_max)
+    return StandardSender(base, kept_headers, context, body_bytes_max=body_bytes_max)

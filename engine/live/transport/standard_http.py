@@ -16,22 +16,28 @@ from engine.live.transport.http_result import (
     CONNECTIONS_MAX,
     OWN_HEADERS,
     HttpResult,
-    kept_headers,
 )
 from engine.live.transport.tcp import reason_of
 from engine.requests import AnswerStatus
-from engine.venues.binance_spot.signing import HttpMessage
+from engine.venues.signing import HttpMessage
+from engine.venues.venue import KeptHeaders
 
 
 class StandardSender:
     """An HttpSender on httpx's connection pool."""
 
     def __init__(
-        self, base: str, context: ssl.SSLContext | None = None, *, body_bytes_max: int = BODY_BYTES_MAX
+        self,
+        base: str,
+        kept_headers: KeptHeaders,
+        context: ssl.SSLContext | None = None,
+        *,
+        body_bytes_max: int = BODY_BYTES_MAX,
     ) -> None:
         if context is None and base.startswith("https"):
             context = ssl.create_default_context()  # once for all connections: it reads the certificates, 20 ms
         self._base = base.rstrip("/")
+        self._kept_headers = kept_headers
         self._body_bytes_max = body_bytes_max
         self._pool = httpx.AsyncHTTPTransport(
             verify=context or False,
@@ -55,7 +61,7 @@ class StandardSender:
                     sent_ns,
                     wall_ns(),
                     status=response.status_code,
-                    headers=kept_headers(response.headers.multi_items()),
+                    headers=self._kept_headers.keep(response.headers.multi_items()),
                     body=body,
                 )
         except (

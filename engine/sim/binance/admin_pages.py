@@ -133,7 +133,7 @@ def sent(venue: "SimVenue") -> list[dict[str, Any]]:
 
 def state(venue: "SimVenue") -> dict[str, Any]:
     exchange = venue.exchange
-    exchange.floor.keep_queues()
+    exchange.books.read_queues()
     return {
         "balances": {
             name: {

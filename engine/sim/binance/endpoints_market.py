@@ -9,7 +9,7 @@ from engine.sim.binance.endpoints import Call, Endpoint, NotYetError, fixed
 from engine.sim.binance.filters import exchange_info_entry
 from engine.sim.binance.params import Params
 from engine.sim.exchange.matching_kernel import MINUTE_NS
-from engine.sim.exchange.symbol_view import AVERAGE_MINUTES, Bar, SymbolMarket
+from engine.sim.exchange.symbol_view import AVERAGE_MINUTES, MinuteBar, SymbolMarket
 from engine.sim.feeds.sim_market import DepthSnapshot, TradePrint, snapshot_data
 from engine.sim.units import ONE, product, text
 
@@ -175,7 +175,7 @@ def average_price(call: Call) -> dict[str, Any]:
     return {"mins": AVERAGE_MINUTES, "price": text(market.average_price()), "closeTime": call.now_ns // MS}
 
 
-def _kline(bars: list[Bar], start_ns: int, length_ns: int) -> list[Any]:
+def _kline(bars: list[MinuteBar], start_ns: int, length_ns: int) -> list[Any]:
     return [
         start_ns // MS,
         text(bars[0].open),
@@ -201,7 +201,7 @@ def klines(call: Call) -> list[list[Any]]:
     limit = call.params.limit(default=500, most=1_000)
     start_ms, end_ms = call.params.integer("startTime"), call.params.integer("endTime")
     length_ns = minutes * MINUTE_NS
-    groups: dict[int, list[Bar]] = {}
+    groups: dict[int, list[MinuteBar]] = {}
     for bar in market.bars:
         groups.setdefault(bar.start_ns - bar.start_ns % length_ns, []).append(bar)
     wanted = [

@@ -45,6 +45,8 @@ WS_METHODS: Final = {
     "account.rateLimits.orders": ("GET", "/api/v3/rateLimit/order"),
 }
 
+RECORDED_HEADERS = ("x-mbx-used-weight-1m", "x-mbx-order-count-10s", "retry-after", "content-type")
+
 
 class ApiResult(msgspec.Struct, frozen=True, kw_only=True):
     """What an endpoint came to: a status and a body, a refusal's headers, and whose orders it counted."""
@@ -159,3 +161,9 @@ def ws_answer(request_id: msgspec.Raw, result: ApiResult, usage: list[dict[str, 
 
 def unknown_method() -> VenueRefusalError:
     return refusals.VenueRefusalError(400, -1020, "This operation is not supported.")
+
+
+def recorded_headers(answer: HttpAnswer) -> dict[str, str]:
+    """Return the headers of an answer that a session in virtual time records."""
+    named = answer.named
+    return {name: named[name] for name in RECORDED_HEADERS if name in named}

@@ -1,7 +1,7 @@
-"""A simulated exchange that goes on from what an account was known to have: its money, its open orders.
+"""Adoption: a simulated exchange that continues an account's known balances and open orders.
 
-Knows nothing of where that was learnt. An adopted order stands at the end of its queue: what stood before it is not recorded,
-and the worst place promises nothing that the market might not keep.
+Knows no journal. An adopted order goes to the end of its queue: its real place is not recorded, and the worst place promises nothing
+that the market might not give.
 """
 
 from collections.abc import Iterable, Mapping
@@ -31,16 +31,16 @@ class OpenOrder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
-    """What an account was known to have."""
+    """The known state of an account."""
 
     totals: Mapping[str, int]  # free and locked together, by asset
     orders: Iterable[OpenOrder]
-    order_id_last: int  # given so far: the exchange gives none of them again
+    order_id_last: int  # used so far: the exchange continues after it
     trade_id_last: int
 
 
 def adopt(exchange: Exchange, account: str, known: Known, now_ns: int) -> None:
-    """The account has this, and nothing of what the exchange had of it."""
+    """Replace the account's state in the exchange by the known one."""
     owner = exchange.accounts[account]
     for asset, total in known.totals.items():
         owner.free[asset], owner.locked[asset] = total, 0
@@ -64,4 +64,4 @@ def adopt(exchange: Exchange, account: str, known: Known, now_ns: int) -> None:
             now_ns=now_ns,
         )
     exchange.number_after(known.order_id_last, known.trade_id_last)
-    owner.take_touched()  # nobody is told: it is what everybody knew
+    owner.pop_touched()  # no report: the account knows its own state

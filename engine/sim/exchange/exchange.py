@@ -1,10 +1,9 @@
-"""The simulated exchange: orders meet the market and each other, money moves, reports are written.
+"""The simulated exchange: it matches orders with the market and each other, settles fills and writes reports.
 
-Knows nothing of protocols, keys or clocks: every call is told its time. The same calls in the same order give the same
-orders, fills, ids and reports. Refusals are raised as VenueRefusal before anything has changed.
+Knows no protocol, key or clock: each call gets its time. The same calls in the same order give the same orders, fills, ids
+and reports. A refusal is a VenueRefusalError, raised before anything changes.
 """
 
-from collections.abc import Iterator
 from copy import copy
 from typing import Final
 
@@ -13,7 +12,8 @@ from engine.market.rows import Rows
 from engine.model import Side, TimeInForce
 from engine.sim.binance import filters, refusals
 from engine.sim.exchange import matching_kernel
-from engine.sim.exchange.funds import Funds, Holding
+from engine.sim.exchange.funds import Funds
+from engine.sim.exchange.match_plan import Match, amount_to_lock, crossing_offers, opposite, plan_matches
 from engine.sim.exchange.order_values import (
     Event,
     Execution,
@@ -25,37 +25,36 @@ from engine.sim.exchange.order_values import (
     SimOrderStatus,
     SimReport,
 )
+from engine.sim.exchange.settlement import settle_contract, settle_funding, swap_assets
 from engine.sim.exchange.symbol_view import SymbolMarket
 from engine.sim.exchange.venue_books import FOREVER_NS, VenueBooks, rows_of
 from engine.sim.feeds.sim_market import DepthDiff, DepthSnapshot, SimQuote, TradePrint
 from engine.sim.units import ONE, product
 
 ORDER_ID_FIRST: Final = 1_000_001
-TRADE_ID_FIRST: Final = 9_000_000_001  # above any captured trade id, so that (symbol, trade id) stays one trade's name
+TRADE_ID_FIRST: Final = 9_000_000_001  # above any captured trade id: (symbol, trade id) stays unique
 
 EXPIRED_UNFILLED: Final = {
     TimeInForce.IOC: "UNFILLED_IOC_QUANTITY_EXPIRED",
     TimeInForce.FOK: "UNFILLED_FOK_ORDER_EXPIRED",
 }
 
-Match = tuple[int, int, SimOrder | None]  # price, quantity, the resting order of ours that is met (None: the market)
-
-
-def _opposite(side: Side) -> Side:
-    return Side.SELL if side is Side.BUY else Side.BUY
-
 
 class Exchange:
+    """Symbols, accounts and orders of the venue. Amounts are integers in units of 1e-8."""
+
     def __init__(self, rules: dict[str, filters.SymbolRules], accounts: dict[str, Funds]) -> None:
-        self.floor = VenueBooks(len(rules))
+        self.books = VenueBooks(len(rules))
         self.markets = {
-            symbol: SymbolMarket(given, self.floor, place) for place, (symbol, given) in enumerate(rules.items())
+            symbol: SymbolMarket(given, self.books, place) for place, (symbol, given) in enumerate(rules.items())
         }
         self._by_place = tuple(self.markets.values())
         self.accounts = accounts
-        self.fills_whole = False  # a touched order is filled whole, however little was traded, and takes nothing from anybody: as others simulate
+        self.fills_whole = (
+            False  # True: a touched order fills completely and consumes no liquidity, as other simulators do
+        )
         self.orders: dict[int, SimOrder] = {}
-        self.client_ids_seen: dict[str, int] = {}  # every id an order was asked for with, refused or not: a witness
+        self.client_ids_seen: dict[str, int] = {}  # every client order id received, also of refused orders
         self._open_by_client_id: dict[tuple[str, str], SimOrder] = {}
         self._last_by_client_id: dict[tuple[str, str, str], SimOrder] = {}
         self._events: list[Event] = []
@@ -64,25 +63,30 @@ class Exchange:
         self._execution_id_next = 1
         self._cancel_id_next = 1
 
-    # ---- what the outside may ask
+    # ---- queries
 
     def market(self, symbol: str) -> SymbolMarket:
-        found = self.markets.get(symbol)
-        if found is None:
+        """Return a symbol's market, or refuse an unknown symbol."""
+        market = self.markets.get(symbol)
+        if market is None:
             raise refusals.invalid_symbol()
-        return found
+        return market
 
-    def take_events(self) -> list[Event]:
-        """Reports and changes of funds since the last call, in the order they happened."""
+    def pop_events(self) -> list[Event]:
+        """Return and drop the reports and changes of funds since the last call, in order."""
         events, self._events = self._events, []
         return events
 
     def open_orders(self, account: str, symbol: str | None = None) -> list[SimOrder]:
-        mine = (order for (owner, _), order in self._open_by_client_id.items() if owner == account)
-        return sorted((o for o in mine if symbol in (None, o.symbol)), key=lambda order: order.order_id)
+        """Return an account's open orders by order id."""
+        own = (order for (owner, _), order in self._open_by_client_id.items() if owner == account)
+        return sorted((o for o in own if symbol in (None, o.symbol)), key=lambda order: order.order_id)
 
     def find(self, account: str, symbol: str, *, order_id: int | None, client_order_id: str | None) -> SimOrder | None:
-        """By order id first, as Binance does; then a given client id must be that order's own."""
+        """Find an order by order id, or else by client order id.
+
+        As at Binance, a client order id given beside an order id must belong to that order.
+        """
         if order_id is None:
             return self._last_by_client_id.get((account, symbol, client_order_id or ""))
         order = self.orders.get(order_id)
@@ -95,7 +99,7 @@ class Exchange:
     # ---- placing
 
     def check(self, account: str, new: SimNewOrder) -> None:
-        """Raise what the venue would refuse this order for, before it knows of funds."""
+        """Refuse an order that breaks the symbol's filters; funds are checked later."""
         market = self.market(new.symbol)
         rules = market.rules
         if rules.status != "TRADING":
@@ -108,7 +112,7 @@ class Exchange:
         if not new.quote_quantity:
             filters.check_quantity(rules, new.quantity, has_price=has_price)
         notional = new.quote_quantity or product(new.price or average, new.quantity)
-        if new.price or notional:  # a market order on a market without a price has nothing to be measured by
+        if new.price or notional:  # a market order without any price in the market has no notional
             filters.check_notional(rules, notional, has_price=has_price)
         owner = self.accounts[account]
         mine = self.open_orders(account, new.symbol)
@@ -121,17 +125,17 @@ class Exchange:
         )
 
     def place(self, account: str, new: SimNewOrder, now_ns: int) -> SimOrder:
-        """Place an order and match it at once. What rests, rests; reports follow by take_events."""
+        """Place an order and match it at once; the rest of it may rest. `pop_events` returns the reports."""
         if new.client_order_id:
             self.client_ids_seen[new.client_order_id] = self.client_ids_seen.get(new.client_order_id, 0) + 1
         self.check(account, new)
         market = self.market(new.symbol)
         if (account, new.client_order_id) in self._open_by_client_id:
             raise refusals.duplicate_order()
-        matches = list(self._plan(market, account, new))
+        matches = list(plan_matches(market, account, new))
         if new.terms.is_post_only and matches:
             raise refusals.would_match()
-        cost = self._cost(new, matches)
+        cost = amount_to_lock(market, new, matches)
         if not market.rules.settles_in:
             self.accounts[account].require(market.rules.quote if new.side is Side.BUY else market.rules.base, cost)
         order = self._admit(account, new, now_ns)
@@ -170,11 +174,12 @@ class Exchange:
             self.market(new.symbol).rest(order)
 
     def number_after(self, order_id: int, trade_id: int) -> None:
-        """Ids up to these were given by whoever was the venue before."""
+        """Continue order and trade ids after those of the venue that this one replaces."""
         self._order_id_next = max(self._order_id_next, order_id + 1)
         self._trade_id_next = max(self._trade_id_next, trade_id + 1)
 
     def cancel(self, order: SimOrder, now_ns: int, *, cancel_client_order_id: str) -> None:
+        """Cancel an open order."""
         if not order.is_open:
             raise refusals.unknown_order()
         self._end(
@@ -183,26 +188,33 @@ class Exchange:
         self._flush_funds(now_ns)
 
     def cancel_id(self) -> str:
-        """A client id for a cancel that brought none."""
+        """Make a client order id for a cancel without one."""
         self._cancel_id_next += 1
         return f"sim-c{self._cancel_id_next - 1}"
 
     # ---- the market's messages
 
     def on_market(self, symbol: str, message: DepthSnapshot | DepthDiff | SimQuote | TradePrint, now_ns: int) -> None:
-        """Fold a public message; orders of ours that it touches are filled."""
+        """Fold a public message and fill the resting orders that it reaches."""
         rows = rows_of(self.markets[symbol].place, message, now_ns)
-        self.meet(rows, 0, FOREVER_NS, 0)
+        self.match_rows(rows, 0, FOREVER_NS, 0)
 
-    def meet(self, rows: Rows, start: int, until_ns: int, ahead_ns: int) -> tuple[bool, int]:
-        """Fold the market's rows up to and with `until_ns` of their own time, which is `ahead_ns` behind the venue's.
+    def match_rows(self, rows: Rows, start: int, until_ns: int, ahead_ns: int) -> tuple[bool, int]:
+        """Fold the market's rows up to the first record that fills an order.
 
-        Stops behind a record that filled an order: (whether one did, the next row).
+        Args:
+            rows: whole records.
+            start: the first row.
+            until_ns: fold rows up to and including this time, in the rows' own clock.
+            ahead_ns: how much later than the venue's clock the rows' clock is.
+
+        Returns:
+            (True if an order was filled, the next row).
         """
-        floor = self.floor
+        books = self.books
         events = len(self._events)
         while len(self._events) == events:
-            start, why = floor.meet(rows, start, until_ns)
+            start, why = books.match_rows(rows, start, until_ns)
             if why == matching_kernel.DONE:
                 return False, start
             if why == matching_kernel.FUNDED:
@@ -211,17 +223,17 @@ class Exchange:
                 continue
             row = rows[start - 1].tolist()
             market = self._by_place[row[r.INSTRUMENT]]
-            floor.keep_queues()
+            books.read_queues()
             if why == matching_kernel.PRINTED:
                 trade = market.prints_last()
                 self._fill_by_print(market, trade, row[r.TIME_NS] - ahead_ns)
             else:
                 self._fill_by_book(market, row[r.TIME_NS] - ahead_ns)
-            floor.lay_queues()
+            books.write_queues()
         return True, start
 
     def _fill_by_print(self, market: SymbolMarket, trade: TradePrint, now_ns: int) -> None:
-        """A print at our price goes to those before us first; a print through it must have met us, however far back."""
+        """Fill resting orders by a trade: one at their price serves the queue before them first, one beyond it fills them."""
         hit = Side.BUY if trade.buyer_is_maker else Side.SELL
         touched = False
         for side in (Side.BUY, Side.SELL):
@@ -233,7 +245,7 @@ class Exchange:
                 if beyond == 0 and side is not hit:
                     continue
                 reached = (
-                    trade.quantity if beyond > 0 else min(trade.quantity, self.floor.excess(order, trade.quantity))
+                    trade.quantity if beyond > 0 else min(trade.quantity, self.books.excess(order, trade.quantity))
                 )
                 ours = left - trade.quantity + reached
                 order.queue_ahead = 0 if beyond > 0 else max(0, order.queue_ahead - trade.quantity)
@@ -244,24 +256,24 @@ class Exchange:
                     left -= 0 if self.fills_whole else quantity
                     touched = True
                     self._fill(order, order.price, quantity, now_ns, maker=True, trade_id=self._new_trade_id())
-                    self.floor.lay_queues()  # before a filled one goes: the floor reads its own of all that stay
+                    self.books.write_queues()  # before a filled order is removed: that reads the queues of all others
                     self._settle_maker(order, now_ns)
         if touched:
             self._flush_funds(now_ns)
 
     def _fill_by_book(self, market: SymbolMarket, now_ns: int) -> None:
-        """Offers that now stand at or beyond our price are ours."""
+        """Fill resting orders by the market's offers at or better than their price."""
         touched = False
         for side in (Side.BUY, Side.SELL):
-            other = _opposite(side)
+            other = opposite(side)
             for order in market.resting(side):
-                for price, available in list(_crossing(market, order)):
+                for price, available in list(crossing_offers(market, order)):
                     if self.fills_whole:
                         self._fill(order, order.price, order.leaves, now_ns, maker=True, trade_id=self._new_trade_id())
                         touched = True
                         break
                     quantity = min(available, order.leaves)
-                    market.take(other, price, quantity)
+                    market.consume(other, price, quantity)
                     self._fill(order, order.price, quantity, now_ns, maker=True, trade_id=self._new_trade_id())
                     touched = True
                     if not order.leaves:
@@ -272,52 +284,13 @@ class Exchange:
             self._flush_funds(now_ns)
 
     def _fund(self, market: SymbolMarket, now_ns: int) -> None:
-        """A funding has come: who holds the contract pays or is paid, by the mark and the rate that were told last."""
-        price, rate = market.take_funding()
+        """Settle a funding of each account that holds the contract."""
+        price, rate = market.pop_funding()
         for account in self.accounts.values():
-            held = account.contracts.get(market.rules.symbol)
-            if held is not None and held.quantity and price and market.rules.settles_in:
-                account.book(market.rules.settles_in, -product(_worth(market.rules, held.quantity, price), rate))
+            settle_funding(market.rules, account, price, rate)
         self._flush_funds(now_ns)
 
     # ---- matching
-
-    def _plan(self, market: SymbolMarket, account: str, new: SimNewOrder) -> Iterator[Match]:
-        """What a new order would meet, best price first; at one price the market's own liquidity goes first.
-
-        A met order of the same account comes with quantity 0 where self-trade prevention forbids the trade.
-        """
-        left, quote_left = new.quantity, new.quote_quantity
-        for price, available, maker in _candidates(market, _opposite(new.side)):
-            if new.price and (price - new.price) * new.side.sign > 0:
-                return
-            if maker is not None and maker.account == account and new.self_trade is not SelfTrade.NONE:
-                yield price, 0, maker
-                if new.self_trade is not SelfTrade.EXPIRE_MAKER:
-                    return
-                continue
-            if new.quote_quantity:
-                lots = quote_left * ONE // price // market.rules.lot_size * market.rules.lot_size
-                quantity = min(available, lots)
-                quote_left -= product(price, quantity)
-            else:
-                quantity = min(available, left)
-                left -= quantity
-            if not quantity:
-                return
-            yield price, quantity, maker
-            if not new.quote_quantity and not left:
-                return
-
-    def _cost(self, new: SimNewOrder, matches: list[Match]) -> int:
-        """What must be locked: a limit buy its price times its quantity, a market buy what it will pay; for a contract nothing."""
-        if self.markets[new.symbol].rules.settles_in:
-            return 0
-        if new.side is Side.SELL:
-            return new.quantity or sum(quantity for _, quantity, _ in matches)
-        if new.price:
-            return -(-new.price * new.quantity // ONE)
-        return new.quote_quantity or sum(product(price, quantity) for price, quantity, _ in matches)
 
     def _admit(self, account: str, new: SimNewOrder, now_ns: int) -> SimOrder:
         order = SimOrder(
@@ -344,7 +317,7 @@ class Exchange:
         return order
 
     def _execute(self, market: SymbolMarket, order: SimOrder, matches: list[Match], now_ns: int) -> None:
-        if order.quote_quantity:  # Binance states the quantity of such an order as what it came to
+        if order.quote_quantity:  # Binance reports the executed quantity as the quantity of such an order
             order.quantity = sum(quantity for _, quantity, _ in matches)
         for price, quantity, maker in matches:
             if maker is not None and not quantity:
@@ -355,18 +328,18 @@ class Exchange:
                 continue
             trade_id = self._new_trade_id()
             if maker is None:
-                market.take(_opposite(order.side), price, quantity)
+                market.consume(opposite(order.side), price, quantity)
             else:
                 self._fill(maker, price, quantity, now_ns, maker=True, trade_id=trade_id)
                 self._settle_maker(maker, now_ns)
             self._fill(order, price, quantity, now_ns, maker=False, trade_id=trade_id)
 
     def _settle(self, market: SymbolMarket, order: SimOrder, now_ns: int) -> None:
-        """After matching: done, resting, or expired."""
+        """Close, rest or expire an order after matching."""
         if order.status is SimOrderStatus.FILLED:
             self._close(order)
         elif not order.is_open:
-            return  # self-trade prevention has ended it
+            return  # self-trade prevention ended it
         elif order.terms.rests:
             market.rest(order)
         elif order.terms.price is None:
@@ -384,12 +357,12 @@ class Exchange:
         return self._trade_id_next - 1
 
     def _fill(self, order: SimOrder, price: int, quantity: int, now_ns: int, *, maker: bool, trade_id: int) -> None:
-        rules = self.markets[order.symbol].rules
+        rules, account = self.markets[order.symbol].rules, self.accounts[order.account]
         quote = product(price, quantity)
         if rules.settles_in:
-            fee, get_asset = self._settle_contract(order, price, quantity, maker=maker), rules.settles_in
+            fee, get_asset = settle_contract(rules, account, order, price, quantity, maker=maker), rules.settles_in
         else:
-            fee, get_asset = self._exchange(order, quantity, quote, maker=maker)
+            fee, get_asset = swap_assets(rules, account, order, quantity, quote, maker=maker)
         fill = SimFill(
             trade_id=trade_id,
             order_id=order.order_id,
@@ -406,39 +379,13 @@ class Exchange:
         order.fills.append(fill)
         order.executed += quantity
         order.executed_quote += quote
-        self.accounts[order.account].traded += quote
+        account.traded += quote
         order.updated_ns = now_ns
         order.status = SimOrderStatus.PARTIALLY_FILLED if order.leaves else SimOrderStatus.FILLED
-        if (
-            order.side is Side.BUY and order.price and not rules.settles_in
-        ):  # bought below its limit: what was locked too much is free again
+        if order.side is Side.BUY and order.price and not rules.settles_in:
+            # a fill below the limit price frees the rest of the locked amount
             self._unlock(order, order.locked - -(-order.price * order.leaves // ONE))
         self._report(Execution.TRADE, order, now_ns, fill=fill)
-
-    def _exchange(self, order: SimOrder, quantity: int, quote: int, *, maker: bool) -> tuple[int, str]:
-        """One asset for the other, the fee out of what is received: the fee and its asset."""
-        rules, account = self.markets[order.symbol].rules, self.accounts[order.account]
-        if order.side is Side.BUY:
-            pay_asset, pay, get_asset, get = rules.quote, quote, rules.base, quantity
-        else:
-            pay_asset, pay, get_asset, get = rules.base, quantity, rules.quote, quote
-        account.pay_locked(pay_asset, pay)
-        order.locked -= pay
-        return account.receive(get_asset, get, maker=maker), get_asset
-
-    def _settle_contract(self, order: SimOrder, price: int, quantity: int, *, maker: bool) -> int:
-        """What a fill of a contract realises, less its fee; the fee."""
-        rules, account = self.markets[order.symbol].rules, self.accounts[order.account]
-
-        def gains(signed: int) -> int:
-            """What it is worth, as P&L counts: an inverse contract gains as its worth in base falls."""
-            worth = _worth(rules, signed, price)
-            return -worth if rules.inverse else worth
-
-        realised = account.contracts.setdefault(order.symbol, Holding()).trade(quantity * order.side.sign, gains)
-        fee = product(_worth(rules, quantity, price), account.rate(maker=maker))
-        account.book(rules.settles_in, realised - fee)
-        return fee
 
     # ---- ends, money, reports
 
@@ -500,32 +447,8 @@ class Exchange:
 
     def _flush_funds(self, now_ns: int) -> None:
         for name, account in self.accounts.items():
-            touched = account.take_touched()
+            touched = account.pop_touched()
             if touched:
                 account.changed_ns = now_ns
                 balances = tuple((asset, account.free[asset], account.locked[asset]) for asset in touched)
                 self._events.append(FundsChanged(account=name, time_ns=now_ns, balances=balances))
-
-
-def _worth(rules: filters.SymbolRules, quantity: int, price: int) -> int:
-    """The notional of a contract, signed as its quantity: in quote, of an inverse one in base (engine/contracts.py)."""
-    size = product(quantity, rules.contract_size)
-    return size * ONE // price if rules.inverse else product(price, size)
-
-
-def _crossing(market: SymbolMarket, order: SimOrder) -> Iterator[tuple[int, int]]:
-    for price, available in market.offers(_opposite(order.side)):
-        if (price - order.price) * order.side.sign > 0:
-            return
-        yield price, available
-
-
-def _candidates(market: SymbolMarket, side: Side) -> Iterator[tuple[int, int, SimOrder | None]]:
-    """The market's offers and our resting orders of one side, merged: best price first, the market first at a tie."""
-    ours = market.resting(side)
-    for price, available in market.offers(side):
-        while ours and (ours[0].price - price) * side.sign > 0:
-            yield ours[0].price, ours[0].leaves, ours.pop(0)
-        yield price, available, None
-    for order in ours:
-        yield order.price, order.leaves, order

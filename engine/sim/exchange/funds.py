@@ -1,6 +1,6 @@
-"""One account's money: free and locked balances, and the fees it pays.
+"""One account's money: free and locked balances, and its fees.
 
-Funds never fall below nothing: whoever locks or pays has looked before, and an assert says so.
+Funds never fall below zero: callers check before they lock or pay, and an assert verifies it.
 Amounts are integers in units of 1e-8.
 """
 
@@ -13,20 +13,20 @@ from engine.sim.units import product
 
 @dataclass(slots=True)
 class Holding:
-    """A position in a contract, and what it was worth where it was taken: both signed."""
+    """A position in a contract, and its worth at entry: both signed."""
 
     quantity: int = 0
     cost: int = 0
 
     def trade(self, signed: int, worth: Callable[[int], int]) -> int:
-        """After `signed` more, each part worth what `worth` says: what it realised, as a linear contract does."""
+        """Add a signed quantity, valued by `worth`; return the P&L realised, as of a linear contract."""
         realised = 0
         if self.quantity and (self.quantity > 0) != (signed > 0):
             closed = -signed if abs(signed) <= abs(self.quantity) else self.quantity
-            part = self.cost * closed // self.quantity
-            realised = worth(closed) - part
+            cost = self.cost * closed // self.quantity
+            realised = worth(closed) - cost
             self.quantity -= closed
-            self.cost -= part
+            self.cost -= cost
             signed += closed
         self.quantity += signed
         self.cost += worth(signed)
@@ -34,7 +34,7 @@ class Holding:
 
 
 class Funds:
-    """Balances of one account. `touched` are the assets that changed since the last look, for account events."""
+    """Balances of one account. `touched` are the assets that changed since the last account event."""
 
     def __init__(self, name: str, balances: dict[str, int], *, fee_maker: int, fee_taker: int) -> None:
         self.name = name
@@ -43,15 +43,14 @@ class Funds:
         self.free = dict(sorted(balances.items()))
         self.locked = dict.fromkeys(self.free, 0)
         self.contracts: dict[str, Holding] = {}  # by symbol
-        self.traded = 0  # in quote, of whatever symbol
-        self.tiers: tuple[
-            tuple[int, int, int], ...
-        ] = ()  # (traded from, maker, taker), rising: in place of the fees above once so much was traded
+        self.traded = 0  # in quote, of all symbols
+        # (traded from, maker, taker), rising: they replace the fees above once so much was traded
+        self.tiers: tuple[tuple[int, int, int], ...] = ()
         self.touched: set[str] = set()
         self.changed_ns = 0
 
     def rate(self, *, maker: bool) -> int:
-        """What a fill costs now."""
+        """Return the current fee rate."""
         rates = next(
             ((low, high) for least, low, high in reversed(self.tiers) if self.traded >= least),
             (self.fee_maker, self.fee_taker),
@@ -59,14 +58,17 @@ class Funds:
         return rates[0] if maker else rates[1]
 
     def require(self, asset: str, amount: int) -> None:
+        """Refuse an amount that is not free."""
         if amount > self.free.get(asset, 0):
             raise refusals.insufficient_balance()
 
     def lock(self, asset: str, amount: int) -> None:
+        """Lock a free amount."""
         self.require(asset, amount)
         self._move(asset, free=-amount, locked=amount)
 
     def release(self, asset: str, amount: int) -> None:
+        """Free a locked amount."""
         self._move(asset, free=amount, locked=-amount)
 
     def pay_locked(self, asset: str, amount: int) -> None:
@@ -79,7 +81,7 @@ class Funds:
         return fee
 
     def book(self, asset: str, amount: int) -> None:
-        """P&L and fees of contracts: what they bring or take. Margin is not modelled, so the balance may fall below nothing."""
+        """Add the P&L and fees of contracts to the free balance."""
         self.free[asset] = self.free.get(asset, 0) + amount
         self.locked.setdefault(asset, 0)
         self.touched.add(asset)
@@ -87,7 +89,7 @@ class Funds:
     def total(self, asset: str) -> int:
         return self.free.get(asset, 0) + self.locked.get(asset, 0)
 
-    def take_touched(self) -> list[str]:
+    def pop_touched(self) -> list[str]:
         touched = sorted(self.touched)
         self.touched.clear()
         return touched

@@ -1,11 +1,11 @@
-"""What the market's rows do to the simulated venue: its books, its tape, the queues of resting orders. Compiled; fills nobody.
+"""The market's rows in the simulated venue: its books, its tape and the queues of resting orders. Compiled; fills no order.
 
-It stops behind the row that may fill an order of ours: engine/sim/exchange/exchange.py looks at it, and fills. So the exchange's Python runs
-where an order is touched and nowhere else. Amounts are integers in units of 1e-8, whatever the scales of the rows. Where a batch of
-rows is cut never changes a result: it stops between records alone, and a record is never cut.
+The loop stops after a row that may fill a resting order; engine/sim/exchange/exchange.py checks and fills. Python runs only there.
+Amounts are integers in units of 1e-8 at any scale of the rows. The loop stops only between records, and a record is never cut:
+the place where a batch of rows is cut never changes a result.
 
-The book that orders meet holds depth diffs, and on top of them the newest quote where it is the fresher word. What our orders took of
-a level stays taken until that level next changes. The public book is what diffs alone tell, and what GET depth answers.
+Each level has two sizes. The matching book has the depth diffs and, if it is newer, the last quote; what orders consumed of a level
+stays consumed until that level changes. The public book has the diffs alone, and answers GET depth.
 """
 
 from typing import Final
@@ -18,59 +18,59 @@ from engine.sim.exchange.price_levels import (
     FAR,
     SIZE,
     best_offered,
-    found,
+    find_level,
     room_of,
     set_far,
     set_quoted,
     set_slot,
 )
-from engine.sim.exchange.queue_models import PESSIMISTIC, excess, moved_on
+from engine.sim.exchange.queue_models import PESSIMISTIC, advance_front, excess
 
-# Why it stopped
+# Reasons to stop
 DONE: Final = 0
-PRINTED: Final = 1  # behind a trade that reaches an order
-CROSSED: Final = 2  # behind a record after which an order could trade with the book
-UNJOINED: Final = 3  # before a diff that came before any snapshot
-JOINED: Final = 4  # behind a snapshot
-GROW: Final = 5  # before a record for which the books have no room, or no window where levels are set
-FUNDED: Final = 6  # before a mark that names a later funding than the one before: that one has come
+PRINTED: Final = 1  # after a trade that reaches an order
+CROSSED: Final = 2  # after a record that makes an order tradable with the book
+UNJOINED: Final = 3  # before a diff that precedes the first snapshot
+JOINED: Final = 4  # after a snapshot
+GROW: Final = 5  # before a record for which the books need room or another window
+FUNDED: Final = 6  # before a mark with a later funding time: the previous funding is due
 
 # v: one row for each symbol
 V_JOINED: Final = 0
 V_ID: Final = 1  # last update id of the diffs
-V_GAPS: Final = 2  # diffs that did not follow their predecessor: the capture's own losses
+V_GAPS: Final = 2  # diffs that did not continue the previous one: losses of the capture
 V_QUOTED: Final = 3  # a quote has come
 V_QUOTE_ID: Final = 4
 V_BID: Final = 5
 V_BID_SIZE: Final = 6
 V_ASK: Final = 7
 V_ASK_SIZE: Final = 8
-V_FRESH_ID: Final = 9  # of the quote that the book holds; 0: none
+V_FRESH_ID: Final = 9  # update id of the quote in the matching book; 0: no quote
 V_FRESH_BID: Final = 10
 V_FRESH_ASK: Final = 11
-V_FAR: Final = 12  # number of levels in the sorted row of its side (ladder.py): bids, asks
-V_PRICE_UNIT: Final = 14  # what a row's price is to be multiplied by
+V_FAR: Final = 12  # number of levels in the sorted row of each side (price_levels.py): bids, asks
+V_PRICE_UNIT: Final = 14  # factor from a row's price to units
 V_SIZE_UNIT: Final = 15
-V_PRINTS: Final = 16  # how many were printed
+V_PRINTS: Final = 16  # number of trades so far
 V_BARS: Final = 17
-V_RECORDS: Final = 18  # of the first symbol alone: records seen, of all
-V_QUEUE: Final = 19  # how orders move on in their queue
-V_QUEUE_N: Final = 20  # the power, of those that have one
-V_LOT: Final = 21  # by which a queue of chances is rounded
-V_QUOTES_ALONE: Final = 22  # no diffs come: the book is the last quote
+V_RECORDS: Final = 18  # records of all symbols; only the first symbol has it
+V_QUEUE: Final = 19  # queue model of resting orders
+V_QUEUE_N: Final = 20  # exponent of a power model
+V_LOT: Final = 21  # a probabilistic queue model rounds to it
+V_QUOTES_ALONE: Final = 22  # 1: no diffs come, and the book is the last quote
 V_MARK: Final = 23  # mark price, and the rate of the next funding
 V_RATE: Final = 24
-V_FUNDING_NS: Final = 25  # when that is, in the venue's clock; 0: not known
+V_FUNDING_NS: Final = 25  # time of the next funding in the venue's clock; 0: unknown
 V_FIELDS: Final = 26
 
-# tape: the last prints, a ring
+# tape: the last trades, a ring
 P_ID: Final = 0
 P_PRICE: Final = 1
 P_SIZE: Final = 2
 P_TIME_NS: Final = 3
 P_BUYER_IS_MAKER: Final = 4
 P_FIELDS: Final = 5
-PRINTS_KEPT: Final = 1000  # GET trades answers at most so many
+PRINTS_KEPT: Final = 1000  # the limit of GET trades
 
 # minutes of trades, a ring
 M_START_NS: Final = 0
@@ -93,9 +93,9 @@ MINUTE_NS: Final = 60_000_000_000
 O_SYMBOL: Final = 0
 O_SIDE: Final = 1
 O_PRICE: Final = 2
-O_AHEAD: Final = 3  # what stood at our price before us and still does; with a queue of chances, the floats hold it
-O_SHOWN: Final = 4  # what the market showed at our price when last looked at
-O_TRADED: Final = 5  # traded there since
+O_AHEAD: Final = 3  # size ahead in the queue; probabilistic models keep it in the floats
+O_SHOWN: Final = 4  # size of the level at the last update of the queue
+O_TRADED: Final = 5  # traded at the price since then
 O_FIELDS: Final = 6
 
 _ONE: Final = 100_000_000
@@ -104,16 +104,16 @@ HIGHEST: Final = 2**62  # above any price
 
 @compiled
 def product(price: int, size: int) -> int:
-    """Price times size, cut to 8 places, without a number above 2**63 on the way."""
+    """Return price times size, cut to 8 places, without an intermediate above 2**63."""
     return price * (size // _ONE) + (price // _ONE) * (size % _ONE) + (price % _ONE) * (size % _ONE) // _ONE
 
 
 @compiled
-def after_book(i: int, v: Rows, levels: Rows, orders: Rows, fronts: Floats) -> bool:
-    """Queues shrink with their level; whether an order of ours could now trade with the book."""
+def update_queues(i: int, v: Rows, levels: Rows, orders: Rows, fronts: Floats) -> bool:
+    """Update the queues after a change of the book; return True if an order could trade with the book."""
     crossed = False
     best_bid = best_ask = 0
-    looked = False
+    has_best = False
     for k in range(orders.shape[0]):
         if orders[k, O_SYMBOL] != i:
             continue
@@ -121,18 +121,18 @@ def after_book(i: int, v: Rows, levels: Rows, orders: Rows, fronts: Floats) -> b
         price = orders[k, O_PRICE]
         key = price if side == 0 else -price
         if orders[k, O_AHEAD] > 0 or v[i, V_QUEUE] != PESSIMISTIC:
-            at = found(levels[2 * i + side], v[i, V_FAR + side], key)
+            at = find_level(levels[2 * i + side], v[i, V_FAR + side], key)
             shown = levels[2 * i + side, at + SIZE] if at > 0 else 0
             if v[i, V_QUEUE] == PESSIMISTIC:
                 orders[k, O_AHEAD] = min(orders[k, O_AHEAD], shown)
             elif shown != orders[k, O_SHOWN]:
-                fronts[k] = moved_on(
+                fronts[k] = advance_front(
                     v[i, V_QUEUE], v[i, V_QUEUE_N], fronts[k], orders[k, O_SHOWN], shown, orders[k, O_TRADED]
                 )
                 orders[k, O_SHOWN] = shown
                 orders[k, O_TRADED] = 0
-        if not looked:
-            looked = True
+        if not has_best:
+            has_best = True
             for other in range(2):
                 best_bid, best_ask = best_ask, best_offered(levels[2 * i + other], v[i, V_FAR + other], HIGHEST)
         crossed |= (best_ask if side == 0 else best_bid) >= -key
@@ -140,8 +140,8 @@ def after_book(i: int, v: Rows, levels: Rows, orders: Rows, fronts: Floats) -> b
 
 
 @compiled
-def reached(i: int, price: int, size: int, buyer_is_maker: int, v: Rows, orders: Rows, fronts: Floats) -> bool:  # noqa: PLR0917 - compiled code takes arguments by place
-    """Whether a trade fills an order of ours; where it fills none, those before us at its price are fewer."""
+def reaches_order(i: int, price: int, size: int, buyer_is_maker: int, v: Rows, orders: Rows, fronts: Floats) -> bool:
+    """Return True if a trade fills a resting order; otherwise shorten the queues at its price."""
     hit = 0 if buyer_is_maker else 1
     for k in range(orders.shape[0]):
         if orders[k, O_SYMBOL] == i:
@@ -162,8 +162,8 @@ def reached(i: int, price: int, size: int, buyer_is_maker: int, v: Rows, orders:
 
 
 @compiled
-def take_print(i: int, row: Rows, v: Rows, prints: Rows, minutes: Rows) -> None:
-    """Onto the tape, and into its minute by the venue's time."""
+def apply_trade(i: int, row: Rows, v: Rows, prints: Rows, minutes: Rows) -> None:
+    """Add a trade to the tape and to its minute by the venue's time."""
     price = row[r.A] * v[i, V_PRICE_UNIT]
     size = row[r.B] * v[i, V_SIZE_UNIT]
     at = v[i, V_PRINTS] % PRINTS_KEPT
@@ -198,8 +198,8 @@ def take_print(i: int, row: Rows, v: Rows, prints: Rows, minutes: Rows) -> None:
 
 
 @compiled
-def take_quote(i: int, row: Rows, v: Rows, levels: Rows) -> None:
-    """The best bid and ask as of an update: whatever stood better than them is gone."""
+def apply_quote(i: int, row: Rows, v: Rows, levels: Rows) -> None:
+    """Set the best bid and ask as of an update, and remove better levels from the matching book."""
     bid = row[r.A] * v[i, V_PRICE_UNIT]
     bid_size = row[r.B] * v[i, V_SIZE_UNIT]
     ask = row[r.C] * v[i, V_PRICE_UNIT]
@@ -214,7 +214,7 @@ def take_quote(i: int, row: Rows, v: Rows, levels: Rows) -> None:
         return
     for side in range(2):
         key = bid if side == 0 else -ask
-        if v[i, V_QUOTES_ALONE]:  # one level a side; it keeps what was taken while its price is the same
+        if v[i, V_QUOTES_ALONE]:  # one level a side; consumed size stays consumed while its price is the same
             v[i, V_FAR + side] = 1 if v[i, V_FAR + side] > 0 and levels[2 * i + side, FAR] == key else 0
         v[i, V_FAR + side] = set_quoted(
             levels[2 * i + side], v[i, V_FAR + side], key, bid_size if side == 0 else ask_size
@@ -225,8 +225,8 @@ def take_quote(i: int, row: Rows, v: Rows, levels: Rows) -> None:
 
 
 @compiled
-def take_levels(i: int, rows: Rows, start: int, end: int, fresher: bool, v: Rows, levels: Rows) -> None:  # noqa: FBT001, PLR0917 - compiled code takes arguments by place
-    """A diff's absolute sizes, into both books. Where a newer quote has spoken (at its prices and better), an older diff is silent."""
+def apply_sizes(i: int, rows: Rows, start: int, end: int, fresher: bool, v: Rows, levels: Rows) -> None:
+    """Set a diff's sizes in both books. A newer quote overrides an older diff at its prices and better ones."""
     price_unit = v[i, V_PRICE_UNIT]
     size_unit = v[i, V_SIZE_UNIT]
     for k in range(start, end):
@@ -235,18 +235,18 @@ def take_levels(i: int, rows: Rows, start: int, end: int, fresher: bool, v: Rows
         size = rows[k, r.C] * size_unit
         key = price if side == 0 else -price
         row = levels[2 * i + side]
-        met = fresher or (side == 0 and price < v[i, V_FRESH_BID]) or (side == 1 and price > v[i, V_FRESH_ASK])
+        is_newest = fresher or (side == 0 and price < v[i, V_FRESH_BID]) or (side == 1 and price > v[i, V_FRESH_ASK])
         slot = slot_of(row, key)
         if slot < 0:
             row[N_MISSES] += 1
-            v[i, V_FAR + side] = set_far(row, v[i, V_FAR + side], key, size, met, True)
+            v[i, V_FAR + side] = set_far(row, v[i, V_FAR + side], key, size, is_newest, True)
         else:
-            set_slot(row, slot, size, met, True)
+            set_slot(row, slot, size, is_newest, True)
 
 
 @compiled
-def take_depth(i: int, rows: Rows, start: int, v: Rows, levels: Rows) -> bool:
-    """A snapshot, or a diff with its levels; whether it was news."""
+def apply_depth(i: int, rows: Rows, start: int, v: Rows, levels: Rows) -> bool:
+    """Apply a snapshot, or a diff with its levels; return True if it was new."""
     last_id = rows[start, r.B]
     fresher = True
     if rows[start, r.TYPE] == r.SNAPSHOT:
@@ -264,14 +264,14 @@ def take_depth(i: int, rows: Rows, start: int, v: Rows, levels: Rows) -> bool:
         missing = first_id > v[i, V_ID] + 1 if previous_id == 0 else previous_id > v[i, V_ID]
         v[i, V_GAPS] += missing
         fresher = last_id >= v[i, V_FRESH_ID]
-    take_levels(i, rows, start + 1, start + 1 + rows[start, r.C], fresher, v, levels)
+    apply_sizes(i, rows, start + 1, start + 1 + rows[start, r.C], fresher, v, levels)
     v[i, V_ID] = last_id
     return True
 
 
 @compiled
-def stands_crossed(v: Rows, levels: Rows, orders: Rows) -> bool:
-    """Whether an order could trade with the book as it stands: one that was restored, and not matched."""
+def is_crossed(v: Rows, levels: Rows, orders: Rows) -> bool:
+    """Return True if an order could trade with the current book: it was restored without matching."""
     for k in range(orders.shape[0]):
         other = 1 - orders[k, O_SIDE]
         i = orders[k, O_SYMBOL]
@@ -282,13 +282,13 @@ def stands_crossed(v: Rows, levels: Rows, orders: Rows) -> bool:
 
 
 @compiled
-def first_touch(rows: Rows, start: int, before_ns: int, v: Rows, levels: Rows, orders: Rows) -> int:  # noqa: PLR0917 - compiled code takes arguments by place
-    """The first row from `start` on, with a time before `before_ns`, that might touch an order; the number of rows where there is none.
+def first_touch(rows: Rows, start: int, before_ns: int, v: Rows, levels: Rows, orders: Rows) -> int:
+    """Return the first row before `before_ns` that might reach an order; the number of rows if no row does.
 
-    It asks prices alone, and changes nothing: what it passes over touches no order, whatever the books hold. Of the diffs kept for a first
-    snapshot it knows nothing, so that one might touch whatever rests.
+    It compares prices and changes nothing: the rows it skips reach no order, for any content of the books. It cannot see the diffs
+    kept for a first snapshot: that snapshot might reach any order.
     """
-    if start < rows.shape[0] and stands_crossed(v, levels, orders):
+    if start < rows.shape[0] and is_crossed(v, levels, orders):
         return start
     for k in range(start, rows.shape[0]):
         if rows[k, r.TIME_NS] >= before_ns:
@@ -318,7 +318,7 @@ def first_touch(rows: Rows, start: int, before_ns: int, v: Rows, levels: Rows, o
 
 
 @compiled
-def meet_rows(  # noqa: PLR0917 - compiled code takes arguments by place
+def match_rows(
     rows: Rows,
     start: int,
     until_ns: int,
@@ -329,7 +329,7 @@ def meet_rows(  # noqa: PLR0917 - compiled code takes arguments by place
     orders: Rows,
     fronts: Floats,
 ) -> tuple[int, int]:
-    """Fold whole records with a time up to and with `until_ns`, from `start` on: (next row, why it stopped)."""
+    """Fold whole records up to and including `until_ns`; return (next row, reason to stop)."""
     k = start
     while k < rows.shape[0] and rows[k, r.TIME_NS] <= until_ns:
         kind = rows[k, r.TYPE]
@@ -337,14 +337,14 @@ def meet_rows(  # noqa: PLR0917 - compiled code takes arguments by place
         last = k
         why = DONE
         if kind == r.TRADE and rows[k, r.E] == 0:
-            take_print(i, rows[k], v, prints, minutes)
+            apply_trade(i, rows[k], v, prints, minutes)
             price = rows[k, r.A] * v[i, V_PRICE_UNIT]
-            if reached(i, price, rows[k, r.B] * v[i, V_SIZE_UNIT], rows[k, r.D], v, orders, fronts):
+            if reaches_order(i, price, rows[k, r.B] * v[i, V_SIZE_UNIT], rows[k, r.D], v, orders, fronts):
                 why = PRINTED
         elif kind == r.MARK:
             if v[i, V_FUNDING_NS] > 0 and rows[k, r.E] > v[i, V_FUNDING_NS]:
                 return k, FUNDED
-            v[i, V_MARK] = rows[k, r.A]  # both at eight decimal places, as units are
+            v[i, V_MARK] = rows[k, r.A]  # both have eight decimal places, as units do
             v[i, V_RATE] = rows[k, r.D]
             v[i, V_FUNDING_NS] = rows[k, r.E]
         elif kind == r.QUOTE or kind == r.DIFF or kind == r.SNAPSHOT:  # noqa: PLR1714 - a tuple would be made for each row
@@ -359,13 +359,13 @@ def meet_rows(  # noqa: PLR0917 - compiled code takes arguments by place
                 return k, GROW
             told = True
             if kind == r.QUOTE:
-                take_quote(i, rows[k], v, levels)
+                apply_quote(i, rows[k], v, levels)
             else:
                 last = k + more
-                told = take_depth(i, rows, k, v, levels)
+                told = apply_depth(i, rows, k, v, levels)
             if kind == r.SNAPSHOT:
                 why = JOINED
-            elif told and after_book(i, v, levels, orders, fronts):
+            elif told and update_queues(i, v, levels, orders, fronts):
                 why = CROSSED
         v[0, V_RECORDS] += rows[last, r.LAST]
         k = last + 1

@@ -1,4 +1,4 @@
-"""What the simulated venue says of orders: orders, fills, reports. Values and their arithmetic; nothing here decides.
+"""Values of the simulated venue: orders, fills and reports, with their arithmetic. Decides nothing.
 
 Amounts are integers in units of 1e-8, times are nanoseconds of the venue's clock.
 """
@@ -13,6 +13,8 @@ from engine.order_terms import RecordedTerms, Terms, terms_of
 
 
 class SimOrderStatus(StrEnum):
+    """The status of an order, as Binance spells it."""
+
     NEW = "NEW"
     PARTIALLY_FILLED = "PARTIALLY_FILLED"
     FILLED = "FILLED"
@@ -25,6 +27,8 @@ OPEN = frozenset({SimOrderStatus.NEW, SimOrderStatus.PARTIALLY_FILLED})
 
 
 class Execution(StrEnum):
+    """The kind of an execution report, as Binance spells it."""
+
     NEW = "NEW"
     TRADE = "TRADE"
     CANCELED = "CANCELED"
@@ -33,7 +37,7 @@ class Execution(StrEnum):
 
 
 class SelfTrade(StrEnum):
-    """What is done when an order would meet another of its own account."""
+    """Self-trade prevention: the order that expires when two orders of one account match."""
 
     NONE = "NONE"
     EXPIRE_TAKER = "EXPIRE_TAKER"
@@ -42,7 +46,7 @@ class SelfTrade(StrEnum):
 
 
 class SimNewOrder(msgspec.Struct, frozen=True, kw_only=True):
-    """A wish to trade, its numbers already read. A market order has `quantity` or `quote_quantity`, no price."""
+    """An order request with its numbers decoded. A market order has `quantity` or `quote_quantity`, and no price."""
 
     symbol: str
     side: Side
@@ -63,6 +67,8 @@ class SimNewOrder(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SimFill(msgspec.Struct, frozen=True, kw_only=True):
+    """One execution of an order."""
+
     trade_id: int
     order_id: int
     symbol: str
@@ -77,10 +83,12 @@ class SimFill(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SimOrder(msgspec.Struct, kw_only=True):
+    """An order of the venue, from its acceptance on."""
+
     order_id: int
     account: str
     symbol: str
-    place: int  # of the symbol on the floor
+    place: int  # index of the symbol
     side: Side
     order_type: OrderType
     time_in_force: TimeInForce
@@ -95,10 +103,9 @@ class SimOrder(msgspec.Struct, kw_only=True):
     executed: int = 0
     executed_quote: int = 0
     locked: int = 0  # of the quote asset for a buy, of the base asset for a sell
-    queue_ahead: int = 0  # what stood at our price before us and still does; the floor has it while the order rests
-    queue_front: float = (
-        0.0  # the same in a queue of chances (queues.py), with what its level showed and what was traded since
-    )
+    queue_ahead: int = 0  # size ahead in the queue; VenueBooks has it while the order rests
+    # the same in a probabilistic queue model, with the level's last size and the size traded since
+    queue_front: float = 0.0
     queue_shown: int = 0
     queue_traded: int = 0
     expiry_reason: str = ""
@@ -122,7 +129,7 @@ class SimOrder(msgspec.Struct, kw_only=True):
 
 
 class SimReport(msgspec.Struct, frozen=True, kw_only=True):
-    """One event of an order's life. `order` is the order as it stood then: a copy."""
+    """One event of an order's life. `order` is a copy of the order at that moment."""
 
     execution: Execution
     order: SimOrder

@@ -1,8 +1,9 @@
-"""Where the levels of the venue's two books stand: one place for a price on both, found once. Compiled, but for reading a whole side.
+"""Levels of the venue's two books: one place for a price in both, found by one search. Compiled, except for reading a whole side.
 
-As in engine/market/fold/dense_book.py: a slot for each tick near the top, a sorted row for the others. A place holds three numbers: the size that
-orders meet, what of it ours have taken, and the size in the public book. One of the sorted row that vanished keeps its place with zeros,
-since most come back, unless it was the best. `far` is the number of places in the sorted row. N_BEST speaks of the book that orders meet.
+As in engine/market/fold/dense_book.py, each tick near the top has a slot, and a sorted row has the others. A place has three numbers:
+the size in the matching book, what orders consumed of it, and the size in the public book. A removed level of the sorted row keeps
+its place with zeros, because most return, unless it was the best. `far` is the number of places in the sorted row. N_BEST refers
+to the matching book.
 """
 
 from typing import Final
@@ -26,7 +27,7 @@ from engine.market.fold.dense_book import (
 from engine.market.jit import compiled, move_within
 from engine.market.rows import Rows
 
-# what a place holds
+# the numbers of a place
 SIZE: Final = 0
 TAKEN: Final = 1
 PUBLIC: Final = 2
@@ -39,13 +40,13 @@ LOWEST: Final = -(2**62)  # below any key
 
 @compiled
 def room_of(levels: Rows) -> int:
-    """How many levels a side may have: the sorted row has room for all of them."""
+    """Return the number of levels a side may have: the sorted row has room for all of them."""
     return int(levels.shape[1] - FAR) >> 2
 
 
 @compiled
-def found(row: Rows, far: int, key: int) -> int:
-    """Where in its row a key's numbers begin; 0 where it has no place."""
+def find_level(row: Rows, far: int, key: int) -> int:
+    """Return the index of a key's first number in the row; 0 if the key has no place."""
     slot = slot_of(row, key)
     if slot >= 0:
         return N_SLOTS + NUMBERS * slot
@@ -56,16 +57,16 @@ def found(row: Rows, far: int, key: int) -> int:
 
 @compiled
 def without_last(row: Rows, far: int) -> int:
-    """The number of places without those behind the last that is there."""
+    """Return the number of places up to the last one with a size."""
     while far > 0 and row[FAR + STEP * far - STEP + 1 + SIZE] == 0 and row[FAR + STEP * far - STEP + 1 + PUBLIC] == 0:
         far -= 1
     return far
 
 
 @compiled
-def set_numbers(row: Rows, at: int, size: int, met: bool, public: bool) -> None:  # noqa: FBT001 - compiled code takes arguments by place
-    """The size in the book that orders meet, in the public one or in both. What was taken of a level stays so until its size changes."""
-    if met and row[at + SIZE] != size:
+def set_numbers(row: Rows, at: int, size: int, matching: bool, public: bool) -> None:
+    """Set the size in one book or both. Consumed size stays consumed until the size changes."""
+    if matching and row[at + SIZE] != size:
         row[at + SIZE] = size
         row[at + TAKEN] = 0
     if public:
@@ -73,8 +74,8 @@ def set_numbers(row: Rows, at: int, size: int, met: bool, public: bool) -> None:
 
 
 @compiled
-def set_far(row: Rows, far: int, key: int, size: int, met: bool, public: bool) -> int:  # noqa: FBT001, PLR0917 - compiled code takes arguments by place
-    """Set a level that has no slot in one book or both; the new number of places. The caller saw to room for one more."""
+def set_far(row: Rows, far: int, key: int, size: int, matching: bool, public: bool) -> int:
+    """Set a level without a slot; return the new number of places. There must be room for one more."""
     place = place_of(row, FAR, STEP, far, key)
     at = FAR + STEP * place
     if place == far or row[at] != key:
@@ -85,16 +86,16 @@ def set_far(row: Rows, far: int, key: int, size: int, met: bool, public: bool) -
         for k in range(at + 1, at + STEP):
             row[k] = 0
         far += 1
-    set_numbers(row, at + 1, size, met, public)
+    set_numbers(row, at + 1, size, matching, public)
     return without_last(row, far)
 
 
 @compiled
-def set_slot(row: Rows, slot: int, size: int, met: bool, public: bool) -> None:  # noqa: FBT001 - compiled code takes arguments by place
-    """The same of a level that has a slot."""
+def set_slot(row: Rows, slot: int, size: int, matching: bool, public: bool) -> None:
+    """Set a level with a slot in one book or both."""
     at = N_SLOTS + NUMBERS * slot
     before = min(max(row[at + SIZE], row[at + PUBLIC]), 1)
-    set_numbers(row, at, size, met, public)
+    set_numbers(row, at, size, matching, public)
     there = min(max(row[at + SIZE], row[at + PUBLIC]), 1)
     row[N_BLOCKS + (slot >> BLOCK_BITS)] += there - before
     row[N_COUNT] += there - before
@@ -103,7 +104,7 @@ def set_slot(row: Rows, slot: int, size: int, met: bool, public: bool) -> None: 
 
 @compiled
 def slot_below(row: Rows, key: int) -> int:
-    """The slot at a key or next below it, from the best that orders meet on; -1 where there is none."""
+    """Return the slot at a key or the next one below, not above the best; -1 if the key is below the window."""
     beyond = key - row[N_BASE]
     if beyond >= row[N_SPAN]:
         return int(row[N_BEST])
@@ -111,8 +112,8 @@ def slot_below(row: Rows, key: int) -> int:
 
 
 @compiled
-def leave_better(row: Rows, far: int, key: int) -> int:
-    """Whatever stands better than a key is gone from the book that orders meet; the new number of places in the sorted row."""
+def drop_better(row: Rows, far: int, key: int) -> int:
+    """Remove levels better than a key from the matching book; return the new number of places."""
     left = slot_below(row, key)
     slot = row[N_BEST]
     while slot > left:
@@ -137,8 +138,8 @@ def leave_better(row: Rows, far: int, key: int) -> int:
 
 @compiled
 def set_quoted(row: Rows, far: int, key: int, size: int) -> int:
-    """A side's best level as a quote tells it, of which the public book learns nothing; the new number of places in the sorted row."""
-    far = leave_better(row, far, key)
+    """Set a side's best level from a quote, in the matching book only; return the new number of places."""
+    far = drop_better(row, far, key)
     slot = slot_of(row, key)
     if slot < 0:
         return set_far(row, far, key, size, True, False)
@@ -148,7 +149,7 @@ def set_quoted(row: Rows, far: int, key: int, size: int) -> int:
 
 @compiled
 def best_offered(row: Rows, far: int, below: int) -> int:
-    """The best key below this one of which something is left to be had; LOWEST where there is none."""
+    """Return the best key below this one with size left to consume; LOWEST if there is no level."""
     slot = slot_below(row, below - 1)
     while slot >= 0:
         if row[N_BLOCKS + (slot >> BLOCK_BITS)] == 0:
@@ -168,7 +169,7 @@ def best_offered(row: Rows, far: int, below: int) -> int:
 
 
 def all_levels(row: Rows, far: int) -> Rows:
-    """Whatever stands in either book: keys, sizes, taken and public sizes, best last."""
+    """Return all levels of both books: keys, sizes, consumed and public sizes, best last."""
     table = row[FAR : FAR + STEP * far].reshape(far, STEP)
     table = table[(table[:, 1 + SIZE] | table[:, 1 + PUBLIC]) > 0]
     if row[N_COUNT]:

@@ -1,7 +1,7 @@
-"""How an order moves on in the queue at its price. Compiled; scalars in, scalars out; knows no order and no book.
+"""Queue models: how an order advances at its price. Compiled; scalars in, scalars out; knows no order and no book.
 
-What vanishes from a level without a trade stood behind us, as far as that can be; or before and behind us by chances that our place in
-the queue gives: "power" and "log" families as hftbacktest 2.4.4 names and computes them (its models/queue.rs). Sizes are units of 1e-8.
+The pessimistic model assumes that cancels happen behind the order as far as possible. The probabilistic models split each cancel by the
+order's place in the queue: the "power" and "log" families as hftbacktest 2.4.4 computes them (models/queue.rs). Sizes are units of 1e-8.
 """
 
 from typing import Final
@@ -18,16 +18,16 @@ LOG_2: Final = 5
 
 @compiled
 def power(x: float, n: int) -> float:
-    """X to the n-th, by the same steps everywhere."""
-    found = 1.0
+    """Return x to the n-th power by repeated multiplication, with the same bits compiled and plain."""
+    value = 1.0
     for _ in range(n):
-        found = found * x
-    return found
+        value = value * x
+    return value
 
 
 @compiled
 def ln(x: float) -> float:
-    """The natural logarithm of a number of 1 or more, in operations that give the same bits compiled and not."""
+    """Return the natural logarithm of a number of 1 or more, with the same bits compiled and plain."""
     halvings = 0.0
     while x > 1.5:
         x = x / 2.0
@@ -43,8 +43,8 @@ def ln(x: float) -> float:
 
 
 @compiled
-def behind(kind: int, n: int, front: float, back: float) -> float:
-    """The chance that a cancel stood behind us, by what stands before us and behind us, in units."""
+def chance_behind(kind: int, n: int, front: float, back: float) -> float:
+    """Return the probability that a cancel was behind the order, by the sizes before and behind it."""
     if kind == POWER:
         low = power(back, n)
         high = power(front, n)
@@ -64,19 +64,19 @@ def behind(kind: int, n: int, front: float, back: float) -> float:
 
 
 @compiled
-def moved_on(kind: int, n: int, front: float, before: int, shown: int, traded: int) -> float:  # noqa: PLR0917 - compiled code takes arguments by place
-    """What stands before us once a level shows another size: trades were counted when they came, the rest was cancelled by chances."""
+def advance_front(kind: int, n: int, front: float, before: int, shown: int, traded: int) -> float:
+    """Return the size before the order after a level's change: trades were already counted, the rest are cancels."""
     change = float(before - shown - traded)
     if change < 0.0:
         return min(front, float(shown))
     back = max(float(before) - front, 0.0)
-    chance = behind(kind, n, max(front, 0.0), back)
+    chance = chance_behind(kind, n, max(front, 0.0), back)
     return min(front - (1.0 - chance) * change + min(back - chance * change, 0.0), float(shown))
 
 
 @compiled
 def excess(kind: int, lot: int, ahead: int, front: float, size: int) -> int:
-    """What a trade of this size at our price leaves for us; a queue of chances tells it in whole lots, rounded."""
+    """Return what a trade of this size at the order's price leaves for it; probabilistic models round to lots."""
     if kind == PESSIMISTIC:
         return size - ahead
     beyond = float(size) - front

@@ -1,4 +1,4 @@
-"""One symbol of the venue's floor, as those who ask about it see it: books, tape, minutes, prices derived from them.
+"""One symbol of the venue's books as readers see it: levels, tape, minutes and prices derived from them.
 
 Reads the arrays of engine/sim/exchange/venue_books.py and decides nothing.
 """
@@ -19,8 +19,8 @@ from engine.sim.units import ONE
 AVERAGE_MINUTES: Final = 5  # avgPriceMins of the filters
 
 
-class Bar(NamedTuple):
-    """A minute of trades, in the order of its array (meeting.py, M_...)."""
+class MinuteBar(NamedTuple):
+    """A minute of trades, in the order of its array (matching_kernel.M_...)."""
 
     start_ns: int
     open: int
@@ -37,116 +37,123 @@ class Bar(NamedTuple):
 
 
 class SymbolMarket:
-    def __init__(self, rules: SymbolRules, floor: VenueBooks, place: int) -> None:
+    """The books, the tape and the resting orders of one symbol."""
+
+    def __init__(self, rules: SymbolRules, books: VenueBooks, place: int) -> None:
         self.rules = rules
         self.place = place
-        self._floor = floor
+        self._books = books
 
     def _number(self, field: int) -> int:
-        return int(self._floor.v[self.place, field])
+        return int(self._books.v[self.place, field])
 
-    # ---- the public book, which never shows our orders or what they took
+    # ---- the public book, without resting orders and what they consumed
 
     @property
     def joined(self) -> bool:
-        """A snapshot has come."""
+        """Return True after the first snapshot."""
         return bool(self._number(at.V_JOINED))
 
     @property
     def gaps(self) -> int:
-        """Diffs that did not follow their predecessor: the capture's own losses."""
+        """Return the number of diffs that did not continue the previous one: losses of the capture."""
         return self._number(at.V_GAPS)
 
     @property
     def update_id(self) -> int:
+        """Return the last update id."""
         return self._number(at.V_ID)
 
     def top(self, limit: int) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
-        return self._floor.public(self.place, r.BID, limit), self._floor.public(self.place, r.ASK, limit)
+        """Return the best bids and asks of the public book."""
+        return self._books.public(self.place, r.BID, limit), self._books.public(self.place, r.ASK, limit)
 
     @property
     def quote(self) -> SimQuote | None:
-        """The last that came."""
+        """Return the last quote; None before the first."""
         if not self._number(at.V_QUOTED):
             return None
-        return SimQuote(*self._floor.v[self.place, at.V_QUOTE_ID : at.V_ASK_SIZE + 1].tolist())
+        return SimQuote(*self._books.v[self.place, at.V_QUOTE_ID : at.V_ASK_SIZE + 1].tolist())
 
-    # ---- what an order of ours would meet
+    # ---- the matching book
 
     def offers(self, side: Side) -> Iterator[tuple[int, int]]:
-        """(price, quantity still to be had) of that side of the book, from the best on."""
-        return self._floor.offers(self.place, _row(side))
+        """Yield (price, quantity left to consume) of a side, best first."""
+        return self._books.offers(self.place, _row(side))
 
     def best(self, side: Side) -> int | None:
-        """The best price still to be had on that side; None where there is none."""
+        """Return the best price of a side; None if the side is empty."""
         return next((price for price, _ in self.offers(side)), None)
 
     def quantity(self, side: Side, price: int) -> int:
-        """What the market shows at a price: the queue that an order of ours joins."""
-        return self._floor.level(self.place, _row(side), price)
+        """Return the market's size at a price: the queue that a new order joins."""
+        return self._books.level(self.place, _row(side), price)
 
-    def take(self, side: Side, price: int, quantity: int) -> None:
-        """It is ours, until that level next changes."""
-        self._floor.take(self.place, _row(side), price, quantity)
+    def consume(self, side: Side, price: int, quantity: int) -> None:
+        """Consume size of a level until that level changes."""
+        self._books.consume(self.place, _row(side), price, quantity)
 
     # ---- the tape
 
     @property
     def prints(self) -> list[TradePrint]:
-        """The last, oldest first."""
+        """Return the last trades, oldest first."""
         count = self._number(at.V_PRINTS)
-        tape = self._floor.prints[self.place]
+        tape = self._books.prints[self.place]
         return [_print(tape[n % at.PRINTS_KEPT]) for n in range(max(0, count - at.PRINTS_KEPT), count)]
 
     def prints_last(self) -> TradePrint:
-        """The last trade; the caller knows that there was one."""
-        return _print(self._floor.prints[self.place, (self._number(at.V_PRINTS) - 1) % at.PRINTS_KEPT])
+        """Return the last trade; the symbol must have had one."""
+        return _print(self._books.prints[self.place, (self._number(at.V_PRINTS) - 1) % at.PRINTS_KEPT])
 
     @property
-    def bars(self) -> list[Bar]:
-        """Minutes in which something was traded, oldest first."""
+    def bars(self) -> list[MinuteBar]:
+        """Return the minutes with trades, oldest first."""
         return self._bars(at.MINUTES_KEPT)
 
-    def _bars(self, most: int) -> list[Bar]:
+    def _bars(self, most: int) -> list[MinuteBar]:
         count = self._number(at.V_BARS)
-        minutes = self._floor.minutes[self.place]
-        return [Bar(*minutes[n % at.MINUTES_KEPT].tolist()) for n in range(max(0, count - most), count)]
+        minutes = self._books.minutes[self.place]
+        return [MinuteBar(*minutes[n % at.MINUTES_KEPT].tolist()) for n in range(max(0, count - most), count)]
 
     def last_price(self) -> int:
-        """The last trade's price; before any, the middle of the book; 0 where there is neither."""
+        """Return the last trade's price; before the first, the middle of the book; 0 if both are missing."""
         if bars := self._bars(1):
             return bars[0].close
         bid, ask = self.best(Side.BUY), self.best(Side.SELL)
         return (bid + ask) // 2 if bid is not None and ask is not None else bid or ask or 0
 
     def average_price(self) -> int:
-        """Volume-weighted over the last minutes, as the filters use it."""
-        count, minutes = self._number(at.V_BARS), self._floor.minutes[self.place]
+        """Return the volume-weighted price of the last minutes, as the filters use it."""
+        count, minutes = self._number(at.V_BARS), self._books.minutes[self.place]
         recent = range(max(0, count - AVERAGE_MINUTES), count)
         traded = [minutes[n % at.MINUTES_KEPT, at.M_VOLUME : at.M_QUOTE + 1].tolist() for n in recent]
         volume = sum([base for base, _ in traded])
         return sum([quote for _, quote in traded]) * ONE // volume if volume else self.last_price()
 
-    def take_funding(self) -> tuple[int, int]:
-        """(mark price, rate) of the funding that has come; the next mark says when the next is."""
+    def pop_funding(self) -> tuple[int, int]:
+        """Return (mark price, rate) of the due funding and forget its time; the next mark has the next one."""
         price, rate = self._number(at.V_MARK), self._number(at.V_RATE)
-        self._floor.v[self.place, at.V_FUNDING_NS] = 0
+        self._books.v[self.place, at.V_FUNDING_NS] = 0
         return price, rate
 
-    # ---- our resting orders, best price first, then by age
+    # ---- resting orders, best price first, then by age
 
     def rest(self, order: SimOrder) -> None:
+        """Put an order at the end of its queue."""
         order.on_book = True
         order.queue_ahead = order.queue_shown = self.quantity(order.side, order.price)
         order.queue_front = float(order.queue_ahead)
-        self._floor.rest(order)
+        self._books.rest(order)
 
     def remove(self, order: SimOrder) -> None:
+        """Remove a resting order."""
         order.on_book = False
-        self._floor.remove(order)
+        self._books.remove(order)
 
     def resting(self, side: Side) -> list[SimOrder]:
-        return [order for order in self._floor.resting if order.place == self.place and order.side is side]
+        """Return the resting orders of a side."""
+        return [order for order in self._books.resting if order.place == self.place and order.side is side]
 
 
 def _row(side: Side) -> int:

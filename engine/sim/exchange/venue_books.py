@@ -1,6 +1,6 @@
-"""The venue's trading floor: books, tape and resting orders of all its symbols, in the arrays that engine/sim/exchange/matching_kernel.py folds.
+"""The venue's books: levels, tape and resting orders of all symbols, in the arrays that matching_kernel.py folds.
 
-Holds them, grows them, and reads them for people and protocol. Fills nobody: engine/sim/exchange/exchange.py does.
+Allocates, grows and reads the arrays. Fills no order: exchange.py does.
 """
 
 from collections import deque
@@ -19,12 +19,12 @@ from engine.sim.feeds.sim_market import DepthDiff, DepthSnapshot, SimQuote, Trad
 from engine.sim.units import PLACES
 
 PENDING_DIFFS_MAX: Final = 10_000
-LEVELS_START: Final = 8192  # room per side at first; what is never used of it takes no memory
+LEVELS_START: Final = 8192  # first room per side; untouched memory costs nothing
 FOREVER_NS: Final = 2**63 - 1
 
 
 class VenueBooks:
-    """Rows in, stops out. Symbols are known by their place in the list that made it."""
+    """Arrays of all symbols, which are known by their index."""
 
     def __init__(self, symbols: int) -> None:
         self.v: Rows = np.zeros((symbols, at.V_FIELDS), np.int64)
@@ -32,28 +32,28 @@ class VenueBooks:
         self.levels: Rows = np.zeros((2 * symbols, price_levels.FAR + price_levels.STEP * LEVELS_START), np.int64)
         self.prints: Rows = np.zeros((symbols, at.PRINTS_KEPT, at.P_FIELDS), np.int64)
         self.minutes: Rows = np.zeros((symbols, at.MINUTES_KEPT, at.M_FIELDS), np.int64)
-        self.resting: list[SimOrder] = []  # the order of `orders`
+        self.resting: list[SimOrder] = []  # in the order of `orders`
         self.orders: Rows = np.zeros((0, at.O_FIELDS), np.int64)
-        self.fronts: Floats = np.zeros(0, np.float64)  # what stands before each order, in a queue of chances
+        self.fronts: Floats = np.zeros(0, np.float64)  # size before each order, in a probabilistic queue model
         self._pending: list[deque[Rows]] = [
             deque(maxlen=PENDING_DIFFS_MAX) for _ in range(symbols)
         ]  # before the snapshot: one of them joins it
         self._compile()
 
     def _compile(self) -> None:
-        """Before the first message comes; nothing is folded."""
+        """Compile the kernel before the first message; nothing is folded."""
         nothing: Rows = np.zeros((0, r.COLUMNS), np.int64)
-        at.meet_rows(nothing, 0, 0, self.v, self.levels, self.prints, self.minutes, self.orders, self.fronts)
+        at.match_rows(nothing, 0, 0, self.v, self.levels, self.prints, self.minutes, self.orders, self.fronts)
         at.first_touch(nothing, 0, 0, self.v, self.levels, self.orders)
-        at.after_book(0, self.v, self.levels, self.orders, self.fronts)
+        at.update_queues(0, self.v, self.levels, self.orders, self.fronts)
         side: Rows = np.zeros(price_levels.FAR, np.int64)
-        price_levels.found(side, 0, 0)
+        price_levels.find_level(side, 0, 0)
         price_levels.best_offered(side, 0, at.HIGHEST)
 
     def scale(self, i: int, price_scale: int, size_scale: int) -> None:
-        """Rows of this symbol come at these scales, and not in units."""
+        """Set the scales of a symbol's rows; without this call rows are in units."""
         assert max(price_scale, size_scale) <= PLACES, (
-            f"the venue counts in units of 1e-{PLACES}: finer scales have no place on its floor"
+            f"the venue counts in units of 1e-{PLACES}: finer scales do not fit"
         )
         self.v[i, [at.V_PRICE_UNIT, at.V_SIZE_UNIT]] = 10 ** (PLACES - price_scale), 10 ** (PLACES - size_scale)
 
@@ -61,13 +61,13 @@ class VenueBooks:
 
     @property
     def records(self) -> int:
-        """Records of the market that were folded."""
+        """Return the number of the market's records folded."""
         return int(self.v[0, at.V_RECORDS])
 
-    def meet(self, rows: Rows, start: int = 0, until_ns: int = FOREVER_NS) -> tuple[int, int]:
-        """Fold up to the first row that may fill an order: (next row, why it stopped: DONE, PRINTED or CROSSED)."""
+    def match_rows(self, rows: Rows, start: int = 0, until_ns: int = FOREVER_NS) -> tuple[int, int]:
+        """Fold up to the first row that may fill an order; return (next row, DONE, PRINTED, CROSSED or FUNDED)."""
         while True:
-            start, why = at.meet_rows(
+            start, why = at.match_rows(
                 rows, start, until_ns, self.v, self.levels, self.prints, self.minutes, self.orders, self.fronts
             )
             if why == at.GROW:
@@ -86,16 +86,16 @@ class VenueBooks:
                 return start, why
 
     def _join(self, i: int) -> bool:
-        """A snapshot has come: the diffs kept for it, and whether an order that rests could now trade."""
+        """Apply the diffs kept for a snapshot; return True if a resting order could now trade."""
         kept, self._pending[i] = self._pending[i], deque(maxlen=PENDING_DIFFS_MAX)
         seen = int(self.v[0, at.V_RECORDS])
         for diff in kept:
-            self.meet(diff)
-        self.v[0, at.V_RECORDS] = seen  # they were counted when they came
-        return at.after_book(i, self.v, self.levels, self.orders, self.fronts)
+            self.match_rows(diff)
+        self.v[0, at.V_RECORDS] = seen  # they were counted at their arrival
+        return at.update_queues(i, self.v, self.levels, self.orders, self.fronts)
 
     def _grow(self, i: int, more: int) -> None:
-        """Windows laid anew, and room for one more message: what levels that vanished leave behind, and more where that is little."""
+        """Rebuild windows and make room for one more message: drop removed levels, then double if that is not enough."""
         room = price_levels.room_of(self.levels)
         short = self._most(i) + more >= room
         for side in (r.BID, r.ASK):
@@ -107,34 +107,36 @@ class VenueBooks:
             )
 
     def _most(self, i: int) -> int:
-        """Places of the side that has more."""
+        """Return the number of places on the longer side."""
         return int((self.v[i, at.V_FAR : at.V_FAR + 2] + self.levels[2 * i : 2 * i + 2, N_COUNT]).max())
 
     def _all(self, i: int, side: int) -> Rows:
         return price_levels.all_levels(self.levels[2 * i + side], int(self.v[i, at.V_FAR + side]))
 
-    # ---- orders of ours that rest
+    # ---- resting orders
 
     def rest(self, order: SimOrder) -> None:
-        self.keep_queues()
+        """Add a resting order."""
+        self.read_queues()
         self.resting.append(order)
-        self._lay_out()
+        self._rebuild_orders()
 
     def remove(self, order: SimOrder) -> None:
-        self.keep_queues()
+        """Remove a resting order."""
+        self.read_queues()
         self.resting.remove(order)
-        self._lay_out()
+        self._rebuild_orders()
 
     def quotes_alone(self, i: int) -> None:
-        """No diffs will come of this symbol: its book is its last quote."""
+        """Use the last quote as the book of a symbol without diffs."""
         self.v[i, [at.V_QUOTES_ALONE, at.V_JOINED, at.V_ID]] = 1
 
     def queue(self, i: int, kind: int, n: int, lot: int) -> None:
-        """How the orders of this symbol move on in their queue (queues.py)."""
+        """Set the queue model of a symbol (queue_models.py)."""
         self.v[i, [at.V_QUEUE, at.V_QUEUE_N, at.V_LOT]] = kind, n, lot
 
-    def keep_queues(self) -> None:
-        """What stands before each order, as it is now: before somebody reads or changes it."""
+    def read_queues(self) -> None:
+        """Copy the queues from the arrays to the orders, before a caller reads or changes them."""
         for order, numbers, front in zip(self.resting, self.orders.tolist(), self.fronts.tolist(), strict=True):
             order.queue_shown, order.queue_traded, order.queue_front = numbers[at.O_SHOWN], numbers[at.O_TRADED], front
             order.queue_ahead = (
@@ -143,18 +145,18 @@ class VenueBooks:
                 else max(0, int(front))
             )
 
-    def lay_queues(self) -> None:
-        """After orders were changed in their place."""
+    def write_queues(self) -> None:
+        """Copy the queues from the orders to the arrays, after a caller changed them."""
         for k, order in enumerate(self.resting):
             self.orders[k, at.O_AHEAD :] = order.queue_ahead, order.queue_shown, order.queue_traded
             self.fronts[k] = order.queue_front
 
     def excess(self, order: SimOrder, size: int) -> int:
-        """What a trade of this size at an order's price leaves for it."""
+        """Return what a trade of this size at an order's price leaves for it."""
         kind, _, lot = self.v[order.place, at.V_QUEUE : at.V_LOT + 1].tolist()
         return queue_models.excess(kind, lot, order.queue_ahead, order.queue_front, size)
 
-    def _lay_out(self) -> None:
+    def _rebuild_orders(self) -> None:
         self.resting.sort(
             key=lambda order: (order.place, order.side.sign, -order.price * order.side.sign, order.order_id)
         )
@@ -162,23 +164,23 @@ class VenueBooks:
         self.fronts = np.zeros(len(self.resting), np.float64)
         for k, order in enumerate(self.resting):
             self.orders[k, : at.O_AHEAD] = order.place, order.side.sign < 0, order.price
-        self.lay_queues()
+        self.write_queues()
 
     # ---- reading
 
     def level(self, i: int, side: int, price: int) -> int:
-        """What the market shows at a price: the queue that an order of ours joins."""
+        """Return the market's size at a price: the queue that a new order joins."""
         place = self._place(i, side, price)
         return int(self.levels[2 * i + side, place + price_levels.SIZE]) if place else 0
 
     def _place(self, i: int, side: int, price: int) -> int:
-        """Where the numbers of a level begin in the row of its side; 0: nowhere."""
-        return price_levels.found(
+        """Return the index of a level's first number in the row of its side; 0 if it has no place."""
+        return price_levels.find_level(
             self.levels[2 * i + side], int(self.v[i, at.V_FAR + side]), price if side == r.BID else -price
         )
 
     def offers(self, i: int, side: int) -> Iterator[tuple[int, int]]:
-        """(price, quantity still to be had) from the best on."""
+        """Yield (price, quantity left to consume), best first."""
         row, sign = 2 * i + side, 1 if side == r.BID else -1
         key = at.HIGHEST
         while (
@@ -190,7 +192,8 @@ class VenueBooks:
                 int(self.levels[row, place + price_levels.SIZE] - self.levels[row, place + price_levels.TAKEN]),
             )
 
-    def take(self, i: int, side: int, price: int, quantity: int) -> None:
+    def consume(self, i: int, side: int, price: int, quantity: int) -> None:
+        """Consume size of a level until that level changes."""
         row, place = 2 * i + side, self._place(i, side, price)
         assert place, (price, quantity)
         assert (
@@ -199,14 +202,14 @@ class VenueBooks:
         self.levels[row, place + price_levels.TAKEN] += quantity
 
     def public(self, i: int, side: int, limit: int) -> list[tuple[int, int]]:
-        """Levels of the public book, best first."""
+        """Return levels of the public book, best first."""
         keys, _, _, sizes = (table := self._all(i, side))[:, table[1 + price_levels.PUBLIC] > 0]
         sign = 1 if side == r.BID else -1
         return list(zip((sign * keys[::-1][:limit]).tolist(), sizes[::-1][:limit].tolist(), strict=True))
 
 
 def rows_of(i: int, message: DepthSnapshot | DepthDiff | SimQuote | TradePrint, time_ns: int) -> Rows:
-    """A message whose numbers are units already."""
+    """Make the rows of a message whose numbers are units already."""
     match message:
         case TradePrint():
             return _table(

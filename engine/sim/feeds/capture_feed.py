@@ -34,12 +34,12 @@ class CaptureMarket:
             return None
         return self._lines[self._position].due_ns + self._shift_ns
 
-    def take(self) -> Line:
+    def next_line(self) -> Line:
         line = self._lines[self._position]
         self._position += 1
         return line._replace(due_ns=line.due_ns + self._shift_ns) if self._shift_ns else line
 
-    def peek_is_snapshot(self) -> bool:
+    def is_snapshot_next(self) -> bool:
         return self._position < self.count and not self._lines[self._position].stream
 
     def shift(self, ns: int) -> None:
@@ -47,7 +47,7 @@ class CaptureMarket:
 
 
 def parse_capture(lines: Iterable[bytes]) -> list[Line]:
-    """Lines of a capture file; times must not fall, each frame must name its stream or be a snapshot."""
+    """Parse the lines of a capture file. Times must not fall; each frame names its stream or is a snapshot."""
     parsed: list[Line] = []
     interned: dict[bytes, tuple[str, str]] = {}
     last_ns = 0

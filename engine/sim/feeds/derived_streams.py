@@ -1,6 +1,6 @@
 """Streams that a market does not carry but its lines imply: aggTrade, depth, partial depth, miniTicker, ticker, kline.
 
-Made only while somebody listens. A capture's own streams stay as captured; these are ours, and approximate in timing.
+Made only while a connection subscribes. A capture's own streams stay as captured; these are ours, and approximate in timing.
 """
 
 from collections.abc import Callable, Collection, Iterator
@@ -23,7 +23,7 @@ def is_derived(stream: str) -> bool:
 
 
 def derive(line: Line, market: SymbolMarket, wanted: Collection[str], now_ns: int) -> Iterator[Line]:
-    """The lines that follow from this one, of those wanted."""
+    """Make the subscribed derived lines that follow from a line."""
     name, _, kind = line.stream.partition("@")
     makers: dict[str, Callable[[Line, SymbolMarket, str, int], bytes]]
     if kind == "trade":
@@ -65,7 +65,7 @@ def _agg_trade(_line: Line, market: SymbolMarket, _stream: str, now_ns: int) -> 
 
 
 def _whole_diff(line: Line, _market: SymbolMarket, _stream: str, _now_ns: int) -> bytes:
-    """The slow diff stream gets the fast one's messages: their ids follow each other just as well."""
+    """Repeat the fast stream's diff for the slow stream: its ids are continuous too."""
     return line.payload[line.payload.index(b'"data":') + 7 : -1]
 
 

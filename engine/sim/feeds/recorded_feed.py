@@ -1,7 +1,7 @@
-"""A market that a session recorded, for the simulated venue: rows by the thousand, and the depth answers at their places.
+"""A market that a session recorded, for the simulated venue: blocks of rows, and the depth answers in their order.
 
-The venue saw a message earlier than the session did, by what the way took: `ahead_ns`. Rows are folded without a line's text, since
-whoever trades on this venue gets the market's frames from the record, and not from it. Knows no file: its pieces come from an iterator.
+The venue saw each message earlier than the session, by the transit time `ahead_ns`. Rows are folded without the text of a line,
+because clients of this venue get the market's frames from the record. Knows no file: an iterator supplies the pieces.
 """
 
 from collections.abc import Iterable, Iterator
@@ -16,7 +16,7 @@ from engine.sim.feeds.sim_market import Line
 
 
 class DepthAnswer(NamedTuple):
-    """A line without a stream, and its rows: whoever asked before it gets its very bytes."""
+    """A line without a stream, and its rows. Earlier depth requests get its exact bytes."""
 
     line: Line
     rows: Rows
@@ -26,23 +26,23 @@ Piece = Rows | DepthAnswer  # rows: of whole records
 
 
 class RecordedMarket:
-    """Lines in their order; `streams` are never waited for."""
+    """The recorded lines in their order. The feed never waits for a subscriber of `streams`."""
 
     streams: frozenset[str] = frozenset()
 
     def __init__(self, symbols: Iterable[str], pieces: Iterator[Piece], *, ahead_ns: int) -> None:
         self.symbols = tuple(symbols)
         self.ahead_ns = ahead_ns
-        self.answered: Rows | None = None  # of the line that was taken last
+        self.answered: Rows | None = None  # rows of the last line
         self._pieces = pieces
-        self._answer: DepthAnswer | None = None  # the next piece, where it is one
-        self._rows: Rows | None = None  # or where it is rows
+        self._answer: DepthAnswer | None = None  # the next piece, if it is an answer
+        self._rows: Rows | None = None  # the next piece, if it is rows
         self._at = 0  # in them
         self.next_due_ns: int | None = None  # of the next row or line
-        self._take_up()
+        self._next_piece()
 
-    def _take_up(self) -> None:
-        """The next piece that holds anything."""
+    def _next_piece(self) -> None:
+        """Advance to the next piece that is not empty."""
         piece = next(self._pieces, None)
         while piece is not None and not isinstance(piece, DepthAnswer) and not len(piece):
             piece = next(self._pieces, None)
@@ -54,50 +54,50 @@ class RecordedMarket:
             self._go(0)
 
     def _go(self, at: int) -> None:
-        """To this row of those at hand, or behind them."""
+        """Advance to a row of the current piece, or to the next piece after its end."""
         rows = self._rows
-        assert rows is not None, "its caller looked"
+        assert rows is not None, "the caller checked"
         if at == len(rows):
-            self._take_up()
+            self._next_piece()
         else:
             self._at, self.next_due_ns = at, int(rows[at, r.TIME_NS]) - self.ahead_ns
 
     def touch_ns(self, exchange: Exchange, before_ns: int) -> int | None:
-        """When the first comes, before `before_ns`, that might touch an order that rests; what comes before it touches none."""
-        if not exchange.floor.resting:
+        """Return when a row before `before_ns` first might reach a resting order; None if no row does."""
+        if not exchange.books.resting:
             return None
         rows = self._rows
         if rows is None:
             due_ns = self.next_due_ns
             return due_ns if due_ns is not None and due_ns < before_ns else None
-        floor = exchange.floor
-        found = matching_kernel.first_touch(
-            rows, self._at, min(before_ns, NEVER - self.ahead_ns) + self.ahead_ns, floor.v, floor.levels, floor.orders
+        books = exchange.books
+        row = matching_kernel.first_touch(
+            rows, self._at, min(before_ns, NEVER - self.ahead_ns) + self.ahead_ns, books.v, books.levels, books.orders
         )
-        if found == len(rows):
-            found -= 1  # what comes behind this piece was not looked at
-        time_ns = int(rows[found, r.TIME_NS]) - self.ahead_ns
+        if row == len(rows):
+            row -= 1  # rows after this piece are unknown
+        time_ns = int(rows[row, r.TIME_NS]) - self.ahead_ns
         return time_ns if time_ns < before_ns else None
 
-    def meet(self, exchange: Exchange, now_ns: int) -> bool:
-        """Let the exchange see the rows due by now, up to one that fills an order; whether one did."""
+    def match_due(self, exchange: Exchange, now_ns: int) -> bool:
+        """Match the rows due by now, up to one that fills an order; return True if one did."""
         while self._rows is not None and self.next_due_ns is not None and self.next_due_ns <= now_ns:
-            filled, at = exchange.meet(self._rows, self._at, now_ns + self.ahead_ns, self.ahead_ns)
+            filled, at = exchange.match_rows(self._rows, self._at, now_ns + self.ahead_ns, self.ahead_ns)
             self._go(at)
             if filled:
                 return True
         return False
 
-    def take(self) -> Line:
-        """The line that is next."""
+    def next_line(self) -> Line:
+        """Return the next line."""
         answer = self._answer
-        assert answer is not None, "its caller looked whether rows come first"
-        self._take_up()
+        assert answer is not None, "the caller checked that a line is next"
+        self._next_piece()
         self.answered = answer.rows
         return answer.line
 
-    def peek_is_snapshot(self) -> bool:
+    def is_snapshot_next(self) -> bool:
         return self._answer is not None
 
     def shift(self, ns: int) -> None:
-        raise AssertionError(f"what was recorded is not moved, nor by {ns} ns")
+        raise AssertionError(f"a recorded market cannot be shifted, by {ns} ns or at all")

@@ -1,6 +1,6 @@
 """Where the simulated market comes from: lines with a due time, and what their bytes mean.
 
-A market gives lines; it knows nothing of who listens, of our orders or of books. `decode` reads a line's bytes as
+A market gives lines; it knows no client, order or book. `decode` reads a line's bytes as
 Binance writes them, so captured, synthetic and injected messages take the same way into the venue.
 """
 
@@ -33,11 +33,11 @@ class SimMarket(Protocol):
     def next_due_ns(self) -> int | None:
         """When the next line is due; None at the end."""
 
-    def take(self) -> Line:
-        """The next line."""
+    def next_line(self) -> Line:
+        """Return the next line."""
 
-    def peek_is_snapshot(self) -> bool:
-        """Whether the next line is a depth snapshot."""
+    def is_snapshot_next(self) -> bool:
+        """Return True if the next line is a depth snapshot."""
 
     def shift(self, ns: int) -> None:
         """Move all lines to come by so much."""
@@ -114,15 +114,12 @@ def _levels(pairs: list[tuple[str, str]]) -> list[tuple[int, int]]:
 
 
 def data_of(line: Line) -> bytes:
-    """The message without its combined wrapper: what a raw /ws/<stream> connection gets."""
+    """Return the message without its combined wrapper, as a raw /ws/<stream> connection gets it."""
     return line.payload[len(STREAM_PREFIX) + len(line.stream) + len(DATA_MARK) : -1]
 
 
 def decode(line: Line) -> DepthSnapshot | DepthDiff | SimQuote | TradePrint | None:
-    """What a line says of the book or the tape; None for streams that change neither.
-
-    Raises msgspec.DecodeError or ValueError on bytes that are not what their stream's name promises.
-    """
+    """Decode a line that changes the book or the tape; return None for other streams."""
     if not line.stream:
         snapshot = _SNAPSHOT.decode(line.payload)
         return DepthSnapshot(snapshot.lastUpdateId, _levels(snapshot.bids), _levels(snapshot.asks))
@@ -146,7 +143,7 @@ def combined(stream: str, data: bytes) -> bytes:
 
 
 def trade_data(symbol: str, trade: TradePrint) -> bytes:
-    """A trade message as Binance writes it."""
+    """Return a trade message as Binance writes it."""
     millis = trade.time_ns // 1_000_000
     maker = "true" if trade.buyer_is_maker else "false"
     return (
@@ -194,10 +191,10 @@ class QuietMarket:
     def next_due_ns(self) -> int | None:
         return self._lines[0].due_ns if self._lines else None
 
-    def take(self) -> Line:
+    def next_line(self) -> Line:
         return self._lines.pop(0)
 
-    def peek_is_snapshot(self) -> bool:
+    def is_snapshot_next(self) -> bool:
         return bool(self._lines)
 
     def shift(self, ns: int) -> None:

@@ -70,7 +70,7 @@ class Chance:
         return (self.bits() >> 11) % limit
 
     def waiting_ns(self, mean_ns: int) -> int:
-        """An exponentially distributed time."""
+        """Draw an exponentially distributed time."""
         return _EXPONENTIAL[self.bits() & 255] * mean_ns >> 10
 
 
@@ -113,7 +113,7 @@ class _Symbol:
         return min(self.next_event_ns, self.next_diff_ns)
 
     def advance(self) -> list[bytes]:
-        """The messages of the next due time."""
+        """Return the messages of the next due time."""
         if self.next_diff_ns <= self.next_event_ns:
             now_ns, self.next_diff_ns = self.next_diff_ns, self.next_diff_ns + DIFF_NS
             return self._diff(now_ns)
@@ -177,7 +177,7 @@ class _Symbol:
         self._set(side, index, quantity)
 
     def _trade(self, now_ns: int) -> list[TradePrint]:
-        """A market order: mostly a part of the best level, now and then through several."""
+        """Trade a market order: mostly a share of the best level, sometimes through several levels."""
         buying = self.chance.below(1_000) < 500 + max(-350, min(350, self.pressure))
         self.pressure += 25 if buying else -25
         side = 1 if buying else 0
@@ -194,7 +194,7 @@ class _Symbol:
         return prints
 
     def _touch_top(self) -> None:
-        """Orders come and go at the best prices; into a wide spread somebody steps."""
+        """Add and remove orders at the best prices, and narrow a wide spread."""
         side = self.chance.below(2)
         levels = self.asks if side else self.bids
         spread = (self.asks[0][0] - self.bids[0][0]) // self.tick
@@ -256,11 +256,11 @@ class SyntheticMarket:
         self._fill()
         return self._ready[-1].due_ns
 
-    def take(self) -> Line:
+    def next_line(self) -> Line:
         self._fill()
         return self._ready.pop()
 
-    def peek_is_snapshot(self) -> bool:
+    def is_snapshot_next(self) -> bool:
         self._fill()
         return not self._ready[-1].stream
 

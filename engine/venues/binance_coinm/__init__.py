@@ -1,10 +1,20 @@
-"""Binance COIN-M futures: inverse contracts of so many USD, margined in the base asset. Market data only; binance_futures.py does the work."""
+"""Binance COIN-M futures: inverse contracts of so many USD, margined in the base asset. Market data only; binance_common/futures.py does the work."""
 
-from engine.venues.binance_futures import BOOKS, TRADES, BinanceFutures, Facts
+from engine.venues.binance_common.futures import BOOKS, TRADES, BinanceFutures, Facts
+from engine.venues.venue import Endpoints, Network
 
 
 class BinanceCoinm(BinanceFutures):
-    """An engine.venues.venue.MarketVenue. One server has all its streams; that they would be split as those of USD-M was never said."""
+    """An engine.venues.venue.Venue. One server has all its streams: no split as that of USD-M was announced."""
 
     name = "binance_coinm"
-    facts = Facts(prefix="/dapi/v1", inverse=True, routes=(("", (*BOOKS, *TRADES)),))
+    facts = Facts(
+        prefix="/dapi/v1",
+        inverse=True,
+        routes=(("", (*BOOKS, *TRADES)),),
+        endpoints={
+            Network.LIVE: Endpoints(rest="https://dapi.binance.com", stream="wss://dstream.binance.com"),
+            Network.TESTNET: Endpoints(),  # its address is not on our fact sheet
+            Network.PAPER: Endpoints(),
+        },
+    )

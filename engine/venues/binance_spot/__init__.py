@@ -1,84 +1,119 @@
 """Binance Spot without socket or clock: requests out, events in. It keeps nothing but the instruments it was given.
 
-Market data is the business of market.py, metadata of instruments.py, the account of account.py; the facts are in rules.py.
+The public messages are read in market.py, the account's in account.py, metadata in metadata.py; calls.py makes the account's
+calls, and venue_limits.py holds the venue's limits.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import ClassVar
 
-from engine.events import Event
-from engine.model import Instrument
+from engine.events import Event, InstrumentsReport
+from engine.market.views import Stream
+from engine.model import Instrument, TimeInForce
 from engine.requests import LinkPlan, LinkRole, Unsigned
-from engine.venues.binance_market import BinanceMarket
-from engine.venues.binance_spot import account, rules, signing
+from engine.venues.binance_common import capture
+from engine.venues.binance_common.dialect import BinanceVenue
+from engine.venues.binance_common.market import BinanceMarket
+from engine.venues.binance_common.public import DepthSnapshots, ExchangeInfo, server_time
+from engine.venues.binance_common.signer import ApiKey
+from engine.venues.binance_spot import venue_limits
+from engine.venues.binance_spot.account import SpotAccount, decode_answer
 from engine.venues.binance_spot.market import BinanceSpotMarket
-from engine.venues.binance_spot.requests import Requests
-from engine.venues.binance_spot.rules import CLIENT_ORDER_ID_MAX, RECV_WINDOW_MS, order_id_fits
-from engine.venues.binance_spot.signing import ApiKey, HttpMessage
+from engine.venues.binance_spot.metadata import read_allowance, read_exchange_info
+from engine.venues.binance_spot.order_types import TYPES
+from engine.venues.binance_spot.venue_limits import RECV_WINDOW_MS
+from engine.venues.venue import CapturedMarket, Endpoints, MetadataReader, Network, OrderCapabilities, RestSnapshots
 
-__all__ = ["CLIENT_ORDER_ID_MAX", "RECV_WINDOW_MS", "ApiKey", "BinanceSpot", "HttpMessage", "order_id_fits"]
+__all__ = ["RECV_WINDOW_MS", "ApiKey", "BinanceSpot"]
 
-STREAMS = ("depth@100ms", "bookTicker", "trade")
-PER_LINK = rules.STREAMS_MAX // len(STREAMS)  # instruments: their streams stay together
+STREAMS = {"depth@100ms": Stream.BOOK, "bookTicker": Stream.QUOTE, "trade": Stream.TRADE}
+PER_LINK = venue_limits.STREAMS_MAX // len(STREAMS)  # instruments: their streams stay together
+PREFIX = "/api/v3"
+PRIVATE_PATH = "/ws-api/v3"
 
 
-class BinanceSpot(Requests):
-    """The dialect, an engine.venues.venue.Venue. The calls themselves (place, cancel, ...) are those of `Requests`."""
+class BinanceSpot(BinanceVenue):
+    """An engine.venues.venue.Venue."""
 
-    name: str = rules.VENUE
-    client_order_id_max: int = CLIENT_ORDER_ID_MAX
+    name: str = venue_limits.VENUE
+    trades: ClassVar[bool] = True
+    sim_protocol: ClassVar[str] = venue_limits.VENUE  # engine/sim speaks this very protocol
+    endpoints: ClassVar[Mapping[Network, Endpoints]] = {
+        Network.LIVE: Endpoints(
+            rest="https://api.binance.com",
+            stream="wss://stream.binance.com:9443",
+            private="wss://ws-api.binance.com:443",
+            public_rest="https://data-api.binance.vision",
+            public_stream="wss://data-stream.binance.vision",
+        ),
+        Network.TESTNET: Endpoints(
+            rest="https://testnet.binance.vision",
+            stream="wss://stream.testnet.binance.vision",
+            private="wss://ws-api.testnet.binance.vision",
+        ),
+        Network.PAPER: Endpoints(),  # the simulated venue prints its address when it starts
+    }
+    capabilities = OrderCapabilities(
+        types=frozenset(TYPES.values()), times_in_force=frozenset(TimeInForce), amend=True, native_stops=True
+    )
+    snapshots: RestSnapshots = DepthSnapshots(PREFIX, venue_limits.DEPTH_WEIGHTS)
 
     def __init__(self, instruments: Sequence[Instrument], recv_window_ms: int = RECV_WINDOW_MS) -> None:
-        super().__init__(recv_window_ms)
         self.instruments = tuple(instruments)
+        self.recv_window_ms = recv_window_ms
+        self.metadata: MetadataReader = ExchangeInfo(PREFIX, self._read_metadata, weight=20, by_symbol=True)
         self._market = BinanceSpotMarket(self.instruments)
+        self._account = SpotAccount(recv_window_ms)
 
     @property
     def market(self) -> BinanceMarket:
-        """The decoder of what anyone may see."""
+        """The decoder of public messages."""
         return self._market
 
+    @property
+    def account(self) -> SpotAccount:
+        """Calls and messages of an account."""
+        return self._account
+
     def links(self) -> tuple[LinkPlan, ...]:
-        """One connection for the account, and as many for the market as the venue's limit of streams asks for."""
+        """Return one connection for the account, and as many for the market as the venue's limit of streams needs."""
         sources = [f"{self.name}.market.{number}" for number in range(-(-len(self.instruments) // PER_LINK))]
         market = (
             LinkPlan(source, LinkRole.MARKET, "/stream?streams=" + "/".join(self._streams(source)))
             for source in sources
         )
-        return (*market, LinkPlan(f"{self.name}.private.0", LinkRole.PRIVATE, "/ws-api/v3"))
+        return (*market, LinkPlan(f"{self.name}.private.0", LinkRole.PRIVATE, PRIVATE_PATH))
 
     def instruments_of(self, source: str) -> Sequence[Instrument]:
-        """Whose streams come over this market link."""
+        """Return the instruments whose streams arrive over a market link."""
         number = int(source.rpartition(".")[2])
         return self.instruments[number * PER_LINK : (number + 1) * PER_LINK]
+
+    def streams_of(self, source: str) -> tuple[Stream, ...]:  # noqa: ARG002 - every link has them all
+        """Return the kinds of market data of a link."""
+        return tuple(Stream)
 
     def _streams(self, source: str) -> list[str]:
         return [f"{of.symbol.lower()}@{stream}" for of in self.instruments_of(source) for stream in STREAMS]
 
-    def decode_private(self, payload: bytes) -> tuple[Event, ...]:
-        """See account.py, as for the next two."""
-        return account.decode_private(payload)
+    def subscriptions(self, source: str) -> tuple[Unsigned, ...]:
+        """Return the account's subscription; market streams are named in the path of their link."""
+        return (self._account.subscribe_private(),) if ".private." in source else ()
 
-    def answered_request(self, payload: bytes) -> str | None:
-        return account.answered_request(payload)
+    def server_time(self) -> Unsigned | None:
+        """Return the query for the venue's clock."""
+        return server_time(PREFIX)
 
-    def decode_answer(  # noqa: PLR0917 - as account.decode_answer
-        self,
-        method: str,
-        path: str,
-        instrument_id: str,
-        status: int,
-        headers: Mapping[str, str],
-        payload: bytes,
-        fills_limit: int = rules.FILLS_PAGE_MAX,
+    def decode_answer(
+        self, unsigned: Unsigned, instrument_id: str, status: int, headers: Mapping[str, str], payload: bytes
     ) -> tuple[Event, ...]:
-        return account.decode_answer(method, path, instrument_id, status, headers, payload, fills_limit)
+        """Return what an answer proves, then what it reports."""
+        return decode_answer(unsigned, instrument_id, status, headers, payload)
 
-    def sign_rest(self, unsigned: Unsigned, key: ApiKey | None, now_ms: int) -> HttpMessage:
-        """The HTTP message to send; see signing.py, as for the next."""
-        return signing.sign_rest(unsigned, key, now_ms)
+    def _read_metadata(self, payload: bytes) -> InstrumentsReport:
+        return InstrumentsReport(read_exchange_info(payload, self.name), read_allowance(payload))
 
-    def sign_ws(self, unsigned: Unsigned, key: ApiKey | None, now_ms: int, request_id: str) -> bytes:
-        return signing.sign_ws(unsigned, key, now_ms, request_id)
-
-    def order_id_fits(self, text: str) -> bool:
-        return order_id_fits(text)
+    @staticmethod
+    def identify_capture(payloads: Iterable[bytes]) -> CapturedMarket | None:
+        """Return the market of Spot's stream messages."""
+        return capture.identify(payloads, spot=venue_limits.VENUE)

@@ -1,4 +1,4 @@
-"""How Binance Spot spells its public streams and depth snapshots. All else of reading them is binance_market.py's."""
+"""How Binance Spot spells its public streams and depth snapshots. All else of reading them is binance_common/market.py's."""
 
 from functools import partial
 
@@ -6,24 +6,20 @@ import msgspec
 
 from engine.market import rows as r
 from engine.market.rows import Rows
-from engine.market.scan import scan_frame, scan_frames, scan_snapshot
-from engine.venues.binance_market import (
+from engine.venues.binance_common.market import (
     TICKER,
     BinanceMarket,
     Id,
-    Level,
     Named,
-    Place,
     Spelling,
     Time,
-    book_rows,
     nanoseconds,
-    quote_rows,
-    trade_rows,
 )
+from engine.venues.binance_spot.scan import scan_frame, scan_frames, scan_snapshot
+from engine.venues.row_builders import Level, RowOrigin, book_rows, quote_rows, trade_rows
 
 
-class _BookTicker(msgspec.Struct):
+class _SpotTicker(msgspec.Struct):
     u: Id
     s: str
     b: str
@@ -32,7 +28,7 @@ class _BookTicker(msgspec.Struct):
     A: str
 
 
-class _Trade(msgspec.Struct):
+class _SpotTrade(msgspec.Struct):
     s: str
     t: Id
     p: str
@@ -41,7 +37,7 @@ class _Trade(msgspec.Struct):
     m: bool
 
 
-class _Depth(msgspec.Struct):
+class _SpotDepth(msgspec.Struct):
     s: str
     E: Time
     U: Id
@@ -50,16 +46,16 @@ class _Depth(msgspec.Struct):
     a: list[Level]
 
 
-class _Snapshot(msgspec.Struct):
-    lastUpdateId: Id  # noqa: N815  the wire's name
+class _SpotSnapshot(msgspec.Struct, rename="camel"):
+    last_update_id: Id
     bids: list[Level]
     asks: list[Level]
 
 
-_BOOK_TICKER = msgspec.json.Decoder(_BookTicker)
-_TRADE = msgspec.json.Decoder(_Trade)
-_DEPTH = msgspec.json.Decoder(_Depth)
-_SNAPSHOT = msgspec.json.Decoder(_Snapshot)
+_BOOK_TICKER = msgspec.json.Decoder(_SpotTicker)
+_TRADE = msgspec.json.Decoder(_SpotTrade)
+_DEPTH = msgspec.json.Decoder(_SpotDepth)
+_SNAPSHOT = msgspec.json.Decoder(_SpotSnapshot)
 
 
 def _ticker(data: bytes | msgspec.Raw, named: Named, _stream: str) -> Rows:
@@ -77,9 +73,9 @@ def _depth(data: bytes | msgspec.Raw, named: Named, _stream: str) -> Rows:
     return book_rows(r.DIFF, named(diff.s, nanoseconds(diff.E)), (diff.U, diff.u, 0), diff.b, diff.a)
 
 
-def _snapshot(payload: bytes, at: Place) -> Rows:
+def _snapshot(payload: bytes, at: RowOrigin) -> Rows:
     book = _SNAPSHOT.decode(payload)
-    return book_rows(r.SNAPSHOT, at, (book.lastUpdateId, 0, 0), book.bids, book.asks)
+    return book_rows(r.SNAPSHOT, at, (book.last_update_id, 0, 0), book.bids, book.asks)
 
 
 _READERS = {TICKER: _ticker, "trade": _trade, "depthUpdate": _depth}

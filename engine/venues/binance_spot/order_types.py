@@ -5,7 +5,7 @@ from decimal import Decimal
 from engine.model import OrderType
 from engine.money import ZERO
 from engine.order_terms import Terms
-from engine.venues.binance_spot import rules
+from engine.venues.binance_spot import venue_limits
 from journal.record import plain
 
 Params = tuple[tuple[str, str], ...]
@@ -23,7 +23,7 @@ TYPES = {order_type.value: order_type for order_type in REQUIRED}
 def number(value: Decimal) -> str:
     """Return a number as Binance reads it, which has no exponent and no sign."""
     text = plain(value)
-    assert rules.NUMBER_SENT.fullmatch(text), f"Binance takes no number like {text}"
+    assert venue_limits.NUMBER_SENT.fullmatch(text), f"Binance takes no number like {text}"
     return text
 
 

@@ -11,15 +11,10 @@ import msgspec
 
 from engine.events import AccountReport, BalanceReport, Fill, OrderReport, VenueStatus
 from engine.model import Side, TimeInForce
+from engine.venues.binance_common.values import Amount, Millis, SignedAmount, Text, VenueId, nanoseconds
 from engine.venues.binance_spot.order_types import reported_type
-from engine.venues.binance_spot.rules import VENUE
+from engine.venues.binance_spot.venue_limits import VENUE
 
-# Decimals stay text until we convert them: exact, bounded, and never NaN or 1E+999999999 (whose plain text would fill the memory).
-Amount = Annotated[str, msgspec.Meta(pattern=r"\A[0-9]{1,20}(\.[0-9]{1,20})?\Z")]
-SignedAmount = Annotated[str, msgspec.Meta(pattern=r"\A-?[0-9]{1,20}(\.[0-9]{1,20})?\Z")]
-Millis = Annotated[int, msgspec.Meta(ge=0, le=9_000_000_000_000)]  # the bound keeps nanoseconds within 64 bits
-VenueId = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
-Text = Annotated[str, msgspec.Meta(max_length=200)]
 VenueType = Annotated[str, msgspec.Meta(pattern=r"\A[A-Z_]{1,40}\Z")]
 
 STATUSES = {
@@ -41,16 +36,12 @@ def instrument_id(symbol: str) -> str:
     return f"{VENUE}:{symbol}"
 
 
-def nanoseconds(millis: int) -> int:
-    return millis * 1_000_000
-
-
 def _reason(*words: str) -> str:
     return ", ".join([word for word in words if word not in ("", "NONE")])
 
 
 def _rename(**names: str) -> Any:
-    """Our field names for the wire's letters. Any, because msgspec's `rename` takes a plain mapping."""
+    """Return our field names for the wire's letters. Any, because msgspec's `rename` takes a plain mapping."""
     return names
 
 
@@ -126,17 +117,17 @@ class ExecutionReport(
         )
 
 
-class AnswerFill(msgspec.Struct, frozen=True):
+class AnswerFill(msgspec.Struct, frozen=True, rename="camel"):
     """An execution inside a FULL answer: always the taker's side, for the order had only just arrived."""
 
     price: Amount
     qty: Amount
     commission: SignedAmount
-    commissionAsset: Text | None  # noqa: N815 - the wire's name
-    tradeId: VenueId  # noqa: N815 - the wire's name
+    commission_asset: Text | None
+    trade_id: VenueId
 
 
-class Order(msgspec.Struct, frozen=True, rename="camel"):
+class OrderAnswer(msgspec.Struct, frozen=True, rename="camel"):
     """An order as answers show it: placed (RESULT, FULL), canceled, queried or listed as open."""
 
     symbol: Text
@@ -163,13 +154,13 @@ class Order(msgspec.Struct, frozen=True, rename="camel"):
         fills = tuple(
             Fill(
                 instrument=instrument_id(self.symbol),
-                fill_id=str(fill.tradeId),
+                fill_id=str(fill.trade_id),
                 venue_order_id=str(self.order_id),
                 side=self.side,
                 price=Decimal(fill.price),
                 quantity=Decimal(fill.qty),
                 fee=Decimal(fill.commission),
-                fee_asset=fill.commissionAsset or "",
+                fee_asset=fill.commission_asset or "",
                 maker=False,
                 venue_ns=venue_ns,
                 client_order_id=own_id,
@@ -198,10 +189,10 @@ class Order(msgspec.Struct, frozen=True, rename="camel"):
 class OrderList(msgspec.Struct, frozen=True, rename="camel"):
     """A list order in the answer to cancel-all: its legs are orders like any other."""
 
-    order_reports: tuple[Order, ...]
+    order_reports: tuple[OrderAnswer, ...]
 
 
-class Trade(msgspec.Struct, frozen=True, rename="camel"):
+class TradeAnswer(msgspec.Struct, frozen=True, rename="camel"):
     """A row of myTrades. It knows the order by the venue's id only."""
 
     symbol: Text
@@ -230,14 +221,14 @@ class Trade(msgspec.Struct, frozen=True, rename="camel"):
         )
 
 
-class Balance(msgspec.Struct, frozen=True):
+class BalanceAnswer(msgspec.Struct, frozen=True):
     asset: Text
     free: Amount
     locked: Amount
 
 
-class Account(msgspec.Struct, frozen=True, rename="camel"):
-    balances: tuple[Balance, ...]
+class AccountAnswer(msgspec.Struct, frozen=True, rename="camel"):
+    balances: tuple[BalanceAnswer, ...]
     can_trade: bool
     update_time: Millis = 0
 
@@ -254,7 +245,7 @@ class PositionRow(msgspec.Struct, frozen=True, rename=_rename(asset="a", free="f
 
 
 class AccountPosition(msgspec.Struct, frozen=True, rename=_rename(updated_ms="u", rows="B")):
-    """The assets that may have changed, as they are now; the others stand as they were."""
+    """The assets that may have changed, as they are now; the others are unchanged."""
 
     updated_ms: Millis
     rows: tuple[PositionRow, ...]

@@ -1,10 +1,20 @@
-"""Binance USD-M futures: linear contracts, margined in the quote asset. Market data only; binance_futures.py does the work."""
+"""Binance USD-M futures: linear contracts, margined in the quote asset. Market data only; binance_common/futures.py does the work."""
 
-from engine.venues.binance_futures import BOOKS, TRADES, BinanceFutures, Facts
+from engine.venues.binance_common.futures import BOOKS, TRADES, BinanceFutures, Facts
+from engine.venues.venue import Endpoints, Network
 
 
 class BinanceUsdm(BinanceFutures):
-    """An engine.venues.venue.MarketVenue. Since 2026-04-23 a stream asked for on another's route, or on none, is silent (1)."""
+    """An engine.venues.venue.Venue. Since 2026-04-23 a stream subscribed on another's route, or on none, is silent (1)."""
 
     name = "binance_usdm"
-    facts = Facts(prefix="/fapi/v1", inverse=False, routes=(("/public", BOOKS), ("/market", TRADES)))
+    facts = Facts(
+        prefix="/fapi/v1",
+        inverse=False,
+        routes=(("/public", BOOKS), ("/market", TRADES)),
+        endpoints={
+            Network.LIVE: Endpoints(rest="https://fapi.binance.com", stream="wss://fstream.binance.com"),
+            Network.TESTNET: Endpoints(rest="https://demo-fapi.binance.com", stream="wss://fstream.binancefuture.com"),
+            Network.PAPER: Endpoints(),
+        },
+    )

@@ -1,0 +1,250 @@
+"""Decoded market rows and refusals of a session, as functions that SQL views call. The session's venues decode the bytes.
+
+Sealed segments are read from their projections (replay/projections.py), so they are decoded once; the open part is decoded
+when it is queried. Runs no strategy code.
+"""
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from threading import Lock
+from typing import Any
+
+import duckdb
+import msgspec
+import numpy as np
+import pyarrow as pa
+from duckdb.func import FunctionNullHandling, PythonUDFType
+
+from engine.events import Answer
+from engine.market import rows as r
+from engine.market.rows import Rows
+from engine.model import Instrument
+from engine.record_codec import read_request
+from engine.session_context import SessionContext
+from engine.session_record import ClockSettings, SessionBody, VenueSettings, read_session
+from engine.venues.registry import UnknownVenueError, captured_market, make_venue
+from engine.venues.venue import Venue
+from journal.reader import Journal
+from journal.record import Kind
+from replay.projections import Projection, build_projection, load_projection
+
+PARTS_HELD = 8  # segments whose rows stay in memory; a query meets them in their order, on several threads
+_UNIT = pa.decimal128(19, 18)
+_FIELDS = {  # a row as SQL sees it; engine/market/rows.py defines a .. e
+    "instrument": pa.string(),
+    "price_unit": _UNIT,
+    "size_unit": _UNIT,
+    "venue_ns": pa.int64(),
+    **dict.fromkeys("abcde", pa.int64()),
+}
+_ROW = "STRUCT(instrument VARCHAR, price_unit DECIMAL(19, 18), size_unit DECIMAL(19, 18), venue_ns BIGINT, a BIGINT, b BIGINT, c BIGINT, d BIGINT, e BIGINT)[]"
+_REFUSAL = "STRUCT(code VARCHAR, text VARCHAR)"
+_ROW_TYPES = {"quote": r.QUOTE, "trade": r.TRADE}
+
+
+class SessionRows:
+    """The rows of one journal, found by the seqs of their records."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._lock = Lock()  # DuckDB calls from several threads
+        self._context: SessionContext | None = None
+        self._is_known = False  # whether the context was looked for: a recording may be of no market that is installed
+        self._parts: dict[int, tuple[int, Projection]] = {}  # first seq -> last seq and rows
+
+    def rows_of(self, seqs: Rows, row_type: int) -> tuple[Rows, Rows]:
+        """Return the rows of one type among these records, and how many each record has.
+
+        Args:
+            seqs: Records, in any order.
+            row_type: One of engine/market/rows.py.
+
+        """
+        with self._lock:
+            order = np.argsort(seqs, kind="stable")
+            ascending = seqs[order]
+            found = self._rows(ascending)
+        found = found[found[:, r.TYPE] == row_type]
+        counts = np.zeros(len(seqs), np.int64)
+        begins = np.searchsorted(found[:, r.SEQ], ascending)
+        counts[order] = np.searchsorted(found[:, r.SEQ], ascending, side="right") - begins
+        firsts = np.zeros(len(seqs), np.int64)
+        firsts[order] = begins
+        places = np.concatenate(
+            [
+                np.empty(0, np.int64),
+                *(np.arange(first, first + n) for first, n in zip(firsts, counts, strict=True) if n),
+            ]
+        )
+        return found[places], counts
+
+    def instruments(self) -> Sequence[Instrument]:
+        """Return the instruments that rows refer to by their place."""
+        context = self.context()
+        return () if context is None else tuple(context.body.instruments)
+
+    def venue(self, source: str) -> Venue | None:
+        """Return the venue whose connection a source names, or None if it is not installed."""
+        name = source.partition(".")[0]
+        context = self.context()
+        if context is not None and name in context.venues:
+            return context.venues[name]
+        try:
+            return make_venue(VenueSettings(name=name), ())
+        except UnknownVenueError:
+            return None
+
+    def context(self) -> SessionContext | None:
+        """Return the venues that decode this session, or None if no venue does."""
+        if not self._is_known:
+            self._context, self._is_known = decoding_context(self._journal), True
+        return self._context
+
+    def _rows(self, seqs: Rows) -> Rows:
+        """Return all rows of these records, which ascend."""
+        found = [np.empty((0, r.COLUMNS), np.int64)]
+        context = self.context()
+        while context is not None and len(seqs):
+            last_seq, part = self._part(int(seqs[0]), context)
+            here = seqs[: int(np.searchsorted(seqs, last_seq, side="right"))]
+            seqs = seqs[len(here) :]
+            first = int(np.searchsorted(part.seqs, here[0]))
+            last = int(np.searchsorted(part.seqs, here[-1], side="right"))
+            for rows, _ in part.rows(first, last):
+                places = np.searchsorted(here, rows[:, r.SEQ])
+                found.append(rows[here[np.minimum(places, len(here) - 1)] == rows[:, r.SEQ]])
+        return np.concatenate(found)
+
+    def _part(self, seq: int, context: SessionContext) -> tuple[int, Projection]:
+        for first_seq, (last_seq, part) in self._parts.items():
+            if first_seq <= seq <= last_seq:
+                return last_seq, part
+        first_seq, last_seq, sealed = self._journal.segment_at(seq)
+        if sealed is not None:
+            made = load_projection(sealed, context)
+        else:
+            made = build_projection(
+                lambda kinds, columns: self._journal.batches(first_seq, columns, to_seq=last_seq, kinds=kinds), context
+            )
+        while len(self._parts) >= PARTS_HELD:
+            del self._parts[next(iter(self._parts))]
+        self._parts[first_seq] = last_seq, made
+        return last_seq, made
+
+
+def decoding_context(journal: Journal) -> SessionContext | None:
+    """Return the venues and instruments of a session; of a capture, those that its messages show."""
+    text = journal.session_record().body or "{}"
+    listed = msgspec.json.decode(text, type=dict[str, msgspec.Raw]).get("instruments")
+    if listed is not None and bytes(listed) != b"[]":
+        return SessionContext(read_session(text), {})
+    market = captured_market(lambda: (record.payload or b"" for record in journal.records(kinds=(Kind.FEED,))))
+    if market is None:
+        return None
+    body = SessionBody(
+        session=journal.folder.name,
+        started_ns=0,
+        clock=ClockSettings(),
+        seed=0,
+        host="",
+        versions={},
+        venues=(VenueSettings(name=market.venue),),
+        instruments=market.instruments,
+        strategies=(),
+    )
+    return SessionContext(body, {})
+
+
+def register(connection: duckdb.DuckDBPyConnection, journals: Mapping[str, Journal]) -> None:
+    """Add the functions `market_rows(session, seq, type)` and `refusal(...)` to a connection.
+
+    Args:
+        connection: Where the views are.
+        journals: By the name that their column `session` has.
+
+    """
+    sessions = {name: SessionRows(journal) for name, journal in journals.items()}
+    for row_type, number in _ROW_TYPES.items():
+        connection.create_function(
+            f"{row_type}_rows",
+            _rows_function(sessions, number),
+            ["VARCHAR", "BIGINT"],
+            _ROW,
+            type=PythonUDFType.ARROW,
+        )
+    connection.create_function(
+        "refusal",
+        _refusal_function(sessions),
+        ["VARCHAR", "VARCHAR", "VARCHAR", "INTEGER", "VARCHAR", "BLOB"],
+        _REFUSAL,
+        null_handling=FunctionNullHandling.SPECIAL,
+    )
+
+
+def _rows_function(sessions: Mapping[str, SessionRows], row_type: int) -> Any:
+    def rows(names: pa.Array, seqs: pa.Array) -> pa.Array:
+        names, seqs = _flat(names), _flat(seqs)
+        parts = []
+        for name, begin, end in _runs(names.to_pylist()):
+            session = sessions[name]
+            found, counts = session.rows_of(seqs[begin:end].to_numpy(zero_copy_only=False), row_type)
+            parts.append(_lists(found, counts, session.instruments()))
+        return (
+            pa.concat_arrays(parts) if parts else _lists(np.empty((0, r.COLUMNS), np.int64), np.empty(0, np.int64), ())
+        )
+
+    return rows
+
+
+def _flat(column: Any) -> Any:
+    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+
+
+def _runs(names: list[str]) -> list[tuple[str, int, int]]:
+    """Return each stretch of one session: its name, where it begins and the place behind its end."""
+    runs: list[tuple[str, int, int]] = []
+    for place, name in enumerate(names):
+        if runs and runs[-1][0] == name:
+            runs[-1] = (name, runs[-1][1], place + 1)
+        else:
+            runs.append((name, place, place + 1))
+    return runs
+
+
+def _lists(found: Rows, counts: Rows, instruments: Sequence[Instrument]) -> pa.Array:
+    """Return the rows as Arrow lists, one for each record."""
+    places = pa.array(found[:, r.INSTRUMENT])
+    ids = pa.array([instrument.id for instrument in instruments], pa.string())
+    prices, sizes = (
+        pa.array([Decimal(1).scaleb(-scale) for scale in scales], _UNIT)
+        for scales in ([i.price_scale for i in instruments], [i.size_scale for i in instruments])
+    )
+    columns = [
+        ids.take(places),
+        prices.take(places),
+        sizes.take(places),
+        pa.array(found[:, r.VENUE_NS]),
+        *(pa.array(found[:, column]) for column in range(r.A, r.E + 1)),
+    ]
+    structs = pa.StructArray.from_arrays(columns, fields=[pa.field(name, kind) for name, kind in _FIELDS.items()])
+    offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
+    return pa.ListArray.from_arrays(pa.array(offsets), structs)
+
+
+def _refusal_function(sessions: Mapping[str, SessionRows]) -> Any:
+    def refusal(  # noqa: PLR0917 - a SQL function has no named arguments
+        session: str, source: str, request: str, status: int, headers: str | None, payload: bytes | None
+    ) -> dict[str, str | None]:
+        """Return the venue's error code and words of an answer, as its codec reads them."""
+        body = read_request(request)
+        venue = sessions[session].venue(source)
+        if venue is None or body.unsigned is None:
+            return {"code": None, "text": None}
+        named = msgspec.json.decode(headers or "{}", type=dict[str, str])
+        events = venue.decode_answer(body.unsigned, body.instrument, status, named, payload or b"")
+        answer = next((event for event in events if isinstance(event, Answer)), None)
+        if answer is None:
+            return {"code": None, "text": None}
+        return {"code": str(answer.code) if answer.code else None, "text": answer.text or None}
+
+    return refusal

@@ -1,0 +1,50 @@
+"""Events of a venue: what it reports of an account, in a frame of a private stream or beside an answer."""
+
+from typing import Final
+
+from engine.bodies import NoteLevel
+from engine.events import Answer, BalanceReport, Event, OrderReport, Outcome, StreamEnded, Subscribed, Unrecognised
+from engine.execution import order_reports, reconciliation
+from engine.facts import LinkReady
+from engine.handlers.link_changes import disconnect
+from engine.session_context import SessionContext
+from engine.session_record import SECOND_NS
+from engine.step_context import StepContext
+from journal.record import Kind
+
+UNREADABLE_INTERVAL_NS: Final = 10 * SECOND_NS  # between reconciliations that unreadable private frames lead to
+
+
+def handle_event(session: SessionContext, step: StepContext, event: Event) -> None:
+    """Handle one event that no request asked for."""
+    match event:
+        case OrderReport():
+            _handle_order_report(session, step, event)
+            reconciliation.query_missing_fills(step, session.requests, session.instruments)
+        case BalanceReport():
+            reconciliation.balance(step, event)
+        case Subscribed() if step.record.kind is Kind.BROKER:
+            step.emit(LinkReady(step.record.source))
+        case StreamEnded():
+            step.note(NoteLevel.WARNING, f"{step.record.source}: {event.reason}")
+            disconnect(session, step, step.record.source)
+        case Unrecognised():
+            step.note(NoteLevel.WARNING, f"{event.where}: {event.error}")
+            is_private_frame = step.record.kind is Kind.BROKER and step.record.meta is None
+            if is_private_frame and step.time_ns - step.account.reconciling.done_ns > UNREADABLE_INTERVAL_NS:
+                # what could not be read may have been a fill
+                reconciliation.request(step, session.requests, session.instruments)
+        case Answer() if event.outcome is not Outcome.DONE:
+            step.note(NoteLevel.WARNING, f"{step.record.source}: {event.outcome} {event.code} {event.text}")
+        case _:
+            pass
+
+
+def _handle_order_report(session: SessionContext, step: StepContext, event: OrderReport) -> None:
+    """Apply a report. If its order bears our mark and is unknown here, query it: it is long closed, or records were lost."""
+    instrument = session.instruments.get(event.instrument)
+    if instrument is None or not order_reports.is_lost_order(step, event, session.is_own_order):
+        order_reports.apply_report(step, event, session.instruments)
+    elif event.status in order_reports.OPEN and step.account.requests.for_order(event.client_order_id) is None:
+        requests = session.requests[instrument.venue]
+        requests.query_order(step, instrument=instrument, client_order_id=event.client_order_id)

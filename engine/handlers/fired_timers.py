@@ -1,0 +1,39 @@
+"""Timers that fire. A timer that triggers a strategy leads to nothing here: the kernel runs the strategy."""
+
+from engine.apply.batch import Applied
+from engine.bodies import NoteLevel, TimerBody
+from engine.facts import CloseReason, SessionClosing
+from engine.handlers.link_changes import reconnect
+from engine.handlers.market_triggers import request_snapshots
+from engine.handlers.order_queries import query_order
+from engine.handlers.pnl import emit_pnl
+from engine.handlers.watch import watch_session
+from engine.session_context import SessionContext
+from engine.step_context import StepContext
+from engine.timer_names import TimerKind, TimerName
+
+
+def handle_timer(session: SessionContext, step: StepContext, applied: Applied) -> None:
+    """Do what the timer is set for. RECONCILE is left to the policy stage, which sees that it fired."""
+    assert isinstance(applied.body, TimerBody), applied
+    timer = TimerName.parse(applied.body.timer)
+    match timer.kind:
+        case TimerKind.CHECK:
+            watch_session(session, step)
+        case TimerKind.REPORT:
+            emit_pnl(session, step)
+        case TimerKind.CONNECT:
+            reconnect(session, step, timer.subject)
+        case TimerKind.QUERY_ORDER:
+            query_order(session, step, timer.subject)
+        case TimerKind.SNAPSHOT:
+            request_snapshots(session, step)
+        case TimerKind.RATE_BLOCK:  # links whose venue had forbidden requests
+            for source in sorted(step.account.links.by_source):
+                if not step.account.timers.is_set(TimerKind.CONNECT, source):
+                    reconnect(session, step, source)
+        case TimerKind.STOP if step.account.modes.stopping_since_ns and not step.account.modes.closing:
+            step.note(NoteLevel.WARNING, "stopped without an answer from the venue to everything that was asked")
+            step.emit(SessionClosing(CloseReason.DEADLINE))
+        case _:
+            pass

@@ -1,0 +1,91 @@
+"""Links: what follows when one opens or closes, and opening and closing them. Gaps in market data go with them."""
+
+from engine.apply.batch import Applied
+from engine.bodies import LinkBody
+from engine.facts import LinkReady
+from engine.requests import LinkPhase, LinkRole, Purpose, Unsigned
+from engine.session_context import SessionContext
+from engine.state.market_gaps import gap_before_session, gap_ended, gap_of_link
+from engine.step_context import StepContext
+
+GAPS = "gaps"  # source of the facts about gaps
+
+
+def handle_link(session: SessionContext, step: StepContext, applied: Applied) -> None:
+    """Subscribe on a link that opened; open the gap of a market link that closed."""
+    assert isinstance(applied.body, LinkBody), applied
+    source = step.record.source
+    link = step.account.links.by_source.get(source)
+    if link is None:
+        return
+    if link.state is not LinkPhase.UP:
+        if link.role is LinkRole.MARKET:
+            open_gap(session, step, source, applied.body.reason)
+        return
+    subscribe(session, step, source)
+    if link.role is LinkRole.PRIVATE:
+        measure_clock(session, step, link.venue)
+
+
+def subscribe(session: SessionContext, step: StepContext, source: str, answered: Unsigned | None = None) -> None:
+    """Send a link's next subscription, or record that the link is ready if every one was acknowledged.
+
+    Args:
+        session: The session at hand.
+        step: The step at hand.
+        source: The link.
+        answered: The subscription that was acknowledged last; None if none was sent.
+    """
+    link = step.account.links.by_source[source]
+    if session.requests[link.venue].subscribe(step, source=source, answered=answered):
+        return
+    step.emit(LinkReady(source))
+    open_gaps = step.account.gaps.open
+    if source in open_gaps:
+        ended = gap_ended(open_gaps[source].gap, time_ns=step.time_ns, seq=step.record.seq)
+        step.emit(ended, source=GAPS, cause=open_gaps[source].seq)
+
+
+def open_links(session: SessionContext, step: StepContext) -> None:
+    """Request every link of a session that begins."""
+    for name in sorted(session.venues):
+        for plan in session.links(name):
+            if plan.role is LinkRole.MARKET and (gap := gap_before_session(session.body, plan.source)) is not None:
+                step.emit(gap, source=GAPS)
+            session.requests[name].connect(step, plan=plan)
+
+
+def open_gap(session: SessionContext, step: StepContext, source: str, reason: str) -> None:
+    """Record that a market link may miss data from now on. No-op if its gap is open."""
+    if source not in step.account.gaps.open:
+        last_frame = step.market.last_frame(session.indexes_of(source), session.streams_of(source))
+        step.emit(gap_of_link(session.body, source, reason, last_frame), source=GAPS)
+
+
+def reconnect(session: SessionContext, step: StepContext, source: str) -> None:
+    """Request a link again if it is down."""
+    link = step.account.links.by_source.get(source)
+    if link is None or link.state is not LinkPhase.DOWN or step.account.modes.closing:
+        return
+    if link.role is LinkRole.PRIVATE and is_blocked(step, link.venue):
+        return  # its subscription is a request, and each request during a ban makes the ban longer
+    plan = next(plan for plan in session.links(link.venue) if plan.source == source)
+    session.requests[link.venue].connect(step, plan=plan)
+
+
+def disconnect(session: SessionContext, step: StepContext, source: str) -> None:
+    """Request the end of an open link."""
+    link = step.account.links.by_source.get(source)
+    if link is not None and link.state in (LinkPhase.UP, LinkPhase.READY):
+        session.requests[link.venue].disconnect(step, source=source)
+
+
+def measure_clock(session: SessionContext, step: StepContext, venue: str) -> None:
+    """Request the venue's time, unless a request for it is pending."""
+    if not is_blocked(step, venue) and step.account.requests.of(Purpose.SERVER_TIME) is None:
+        session.requests[venue].server_time(step)
+
+
+def is_blocked(step: StepContext, venue: str) -> bool:
+    """Return True while the venue forbids requests."""
+    return step.time_ns < step.account.limits.of(venue).blocked_until_ns

@@ -1,0 +1,72 @@
+"""The order of an account's fills: cursors are opaque strings, and each venue says which comes after which.
+
+The engine confirms fills up to a cursor and queries those after it. Identity is the fill id and never the cursor: a stream and a
+trade list may stamp one fill differently.
+"""
+
+from typing import Any, Protocol
+
+from engine.events import Fill
+
+DIGITS_MAX = 18  # a longer number stays text in a record: JSON readers keep 64 bits at most
+
+
+class FillCursor(Protocol):
+    """How one venue orders its fills."""
+
+    start: str  # before every fill
+
+    def of(self, fill: Fill) -> str:
+        """Return the cursor of a fill. Raises ValueError if the fill cannot be ordered."""
+        ...
+
+    def of_id(self, fill_id: str) -> str | None:
+        """Return the cursor of a fill known by its id alone, or None if the id does not give its place."""
+        ...
+
+    def key(self, cursor: str) -> Any:
+        """Return a value that sorts as the cursors do."""
+        ...
+
+    def before(self, cursor: str) -> str:
+        """Return a cursor directly before this one: a query after it returns the fill at `cursor` again."""
+        ...
+
+
+class NumberedFills:
+    """A FillCursor for venues that number the fills of an instrument: the id is the cursor."""
+
+    start = "-1"
+
+    def of(self, fill: Fill) -> str:
+        """Return the fill's id. Raises ValueError if it is no number."""
+        if not (fill.fill_id.isascii() and fill.fill_id.isdigit()):
+            raise ValueError(f"fill id {fill.fill_id!r} is no number")
+        return fill.fill_id
+
+    def of_id(self, fill_id: str) -> str | None:
+        """Return the id itself."""
+        return fill_id
+
+    def key(self, cursor: str) -> int:
+        """Return the number."""
+        return int(cursor)
+
+    def before(self, cursor: str) -> str:
+        """Return the number before this one."""
+        return str(int(cursor) - 1)
+
+
+NUMBERED_FILLS = NumberedFills()
+
+
+def recorded_cursor(cursor: str) -> int | str:
+    """Return a cursor as records hold it: a plain number as a JSON number, all else as text.
+
+    >>> [recorded_cursor(cursor) for cursor in ("-1", "42", "042", "1723161250.5 TX1")]
+    [-1, 42, '042', '1723161250.5 TX1']
+    """
+    digits = cursor.removeprefix("-")
+    if digits.isascii() and digits.isdigit() and len(digits) <= DIGITS_MAX and str(int(cursor)) == cursor:
+        return int(cursor)
+    return cursor

@@ -1,0 +1,95 @@
+"""What a refusal proves: the table from (HTTP status, Binance's code, its text) to an Outcome.
+
+Knows nothing of bodies' shapes or of orders. Its one principle: an answer that proves nothing is UNKNOWN,
+since a wrong UNKNOWN costs a query and a wrong REFUSED costs a second order.
+"""
+
+from engine.events import Outcome
+
+DUPLICATE_ORDER = "Duplicate order sent."  # -2010: an order with this id is open, so not a failure
+
+# -2011 says "the cancel was rejected". These texts say the order itself is not the reason; with any other it may be gone: ask.
+CANCEL_REFUSALS = frozenset(
+    {
+        "Market is closed.",
+        "Order was not canceled due to cancel restrictions.",
+        "This account may not place or cancel orders.",
+        "This action is disabled on this account.",
+    }
+)
+
+STATUSES = {
+    401: Outcome.AUTH,
+    403: Outcome.AUTH,  # the firewall's, with an HTML body: it went no further
+    409: Outcome.UNKNOWN,  # cancel-replace, half done
+    418: Outcome.RATE_LIMITED,  # the ban for not heeding 429
+    429: Outcome.RATE_LIMITED,
+    451: Outcome.AUTH,  # refused by place of origin; not on the fact sheet, and nothing but a person can help
+}
+
+CODES = {
+    -1000: Outcome.UNKNOWN,
+    -1001: Outcome.UNKNOWN,  # its text is "try again", but it comes after the request was accepted
+    -1002: Outcome.AUTH,
+    -1003: Outcome.RATE_LIMITED,
+    -1006: Outcome.UNKNOWN,
+    -1007: Outcome.UNKNOWN,
+    -1008: Outcome.RETRY_LATER,
+    -1010: Outcome.REFUSED,
+    -1013: Outcome.REFUSED,
+    -1014: Outcome.REFUSED,
+    -1015: Outcome.RATE_LIMITED,
+    -1016: Outcome.RETRY_LATER,
+    -1020: Outcome.REFUSED,
+    -1021: Outcome.CLOCK,
+    -1022: Outcome.AUTH,
+    -1034: Outcome.RATE_LIMITED,
+    -1210: Outcome.REFUSED,
+    -1211: Outcome.REFUSED,
+    -1220: Outcome.REFUSED,
+    -1221: Outcome.REFUSED,
+    -1222: Outcome.REFUSED,
+    -1223: Outcome.REFUSED,
+    -1224: Outcome.REFUSED,
+    -1225: Outcome.REFUSED,
+    -2010: Outcome.REFUSED,
+    -2011: Outcome.NOT_FOUND,
+    -2013: Outcome.NOT_FOUND,
+    -2014: Outcome.AUTH,
+    -2015: Outcome.AUTH,
+    -2016: Outcome.REFUSED,
+    -2021: Outcome.UNKNOWN,
+    -2022: Outcome.REFUSED,
+    -2026: Outcome.NOT_FOUND,
+    -2035: Outcome.REFUSED,
+    -2036: Outcome.REFUSED,
+    -2038: Outcome.REFUSED,
+    -2039: Outcome.REFUSED,
+    -2042: Outcome.REFUSED,
+    -2043: Outcome.REFUSED,
+}
+PARAMETER_CODES = range(-1199, -1099)  # -1100 ... -1199: something in the request was malformed
+
+
+def classify(method: str, status: int, code: int, text: str) -> Outcome:
+    """Return the outcome that an answer proves. `code` is 0 where the body held none.
+
+    >>> classify("POST", 400, -2010, "Duplicate order sent.")
+    <Outcome.UNKNOWN: 'unknown'>
+    """
+    if status >= 500:
+        return Outcome.UNKNOWN  # with any body: the documentation forbids to read it as a failure
+    if status in STATUSES:
+        return STATUSES[status]
+    if code == 0:
+        return Outcome.DONE if 200 <= status < 300 else Outcome.UNKNOWN
+    if code in PARAMETER_CODES:
+        return Outcome.REFUSED
+    outcome = CODES.get(code, Outcome.UNKNOWN)
+    if code == -2010 and DUPLICATE_ORDER in text:
+        return Outcome.UNKNOWN
+    if code == -2011 and text in CANCEL_REFUSALS:
+        return Outcome.REFUSED
+    if outcome is Outcome.NOT_FOUND and method == "POST":
+        return Outcome.UNKNOWN  # "not found" answers a query, and a placement is none
+    return outcome

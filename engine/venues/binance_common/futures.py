@@ -1,0 +1,130 @@
+"""The market data of Binance's futures without socket or clock: what USD-M and COIN-M share. No account, no orders.
+
+A market is a table of `Facts`. Numbers in parentheses are sections of the fact sheet of USD-M (state: May 2026). Frames are read in
+futures_market.py, metadata in futures_metadata.py.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import ClassVar, NamedTuple
+
+from engine.events import Event, InstrumentsReport
+from engine.market.views import Stream
+from engine.model import Instrument
+from engine.requests import LinkPlan, LinkRole, Unsigned
+from engine.venues.binance_common.dialect import BinanceVenue
+from engine.venues.binance_common.futures_market import SPELLING
+from engine.venues.binance_common.futures_metadata import read_metadata
+from engine.venues.binance_common.http_answers import read_answer, read_nothing, read_time
+from engine.venues.binance_common.market import BinanceMarket
+from engine.venues.binance_common.public import DepthSnapshots, ExchangeInfo, server_time
+from engine.venues.venue import AccountCodec, Endpoints, MetadataReader, Network, OrderCapabilities, RestSnapshots
+
+RECV_WINDOW_MS = 5_000
+DEPTH_WEIGHTS = ((50, 2), (100, 5), (500, 10), (1_000, 20))  # (limit up to, weight) (4)
+STREAMS_MAX = 1_024  # per connection (5)
+
+BOOKS = ("depth@100ms", "bookTicker")
+# aggTrade and not trade: that one is not documented and may be silent (5). Never both: a trade would count twice
+TRADES = ("aggTrade", "markPrice@1s")
+_OF_STREAM = {
+    "depth@100ms": Stream.BOOK,
+    "bookTicker": Stream.QUOTE,
+    "aggTrade": Stream.TRADE,
+    "markPrice@1s": Stream.MARK,
+}
+
+
+class Facts(NamedTuple):
+    """What the futures markets differ in."""
+
+    prefix: str  # of REST paths
+    inverse: bool  # whether a contract is priced in quote and paid in base
+    routes: tuple[tuple[str, tuple[str, ...]], ...]  # (path of a stream server, the streams that it has)
+    endpoints: Mapping[Network, Endpoints]
+
+
+class BinanceFutures(BinanceVenue):
+    """An engine.venues.venue.Venue without account; a market is its name and its facts."""
+
+    name: str
+    facts: ClassVar[Facts]
+    trades: ClassVar[bool] = False
+    sim_protocol: ClassVar[str] = ""
+    capabilities = OrderCapabilities(types=frozenset(), times_in_force=frozenset())
+
+    def __init__(self, instruments: Sequence[Instrument], recv_window_ms: int = RECV_WINDOW_MS) -> None:
+        self.instruments = tuple(instruments)
+        self.recv_window_ms = recv_window_ms
+        self.endpoints = self.facts.endpoints
+        self.snapshots: RestSnapshots = DepthSnapshots(self.facts.prefix, DEPTH_WEIGHTS)
+        self.metadata: MetadataReader = ExchangeInfo(self.facts.prefix, self._read_metadata)
+        self._market = BinanceMarket(SPELLING, self.instruments)
+        self._per_link = STREAMS_MAX // max(len(streams) for _, streams in self.facts.routes)
+
+    @property
+    def market(self) -> BinanceMarket:
+        """The decoder of public messages."""
+        return self._market
+
+    @property
+    def account(self) -> AccountCodec:
+        """Raise LookupError: futures cannot be traded yet."""
+        raise LookupError(f"only market data is built of {self.name}")
+
+    def links(self) -> tuple[LinkPlan, ...]:
+        """Return as many connections for each route as its limit of streams needs."""
+        many = -(-len(self.instruments) // self._per_link) * len(self.facts.routes)
+        return tuple(
+            LinkPlan(
+                source, LinkRole.MARKET, f"{self._route(source)[0]}/stream?streams={'/'.join(self._streams(source))}"
+            )
+            for source in (f"{self.name}.market.{number}" for number in range(many))
+        )
+
+    def instruments_of(self, source: str) -> Sequence[Instrument]:
+        """Return the instruments whose streams arrive over a market link."""
+        number = _number(source) // len(self.facts.routes)
+        return self.instruments[number * self._per_link : (number + 1) * self._per_link]
+
+    def streams_of(self, source: str) -> tuple[Stream, ...]:
+        """Return the kinds of market data of a link. A server of trades alone can fail without a gap in any book."""
+        return tuple(_OF_STREAM[stream] for stream in self._route(source)[1])
+
+    def _route(self, source: str) -> tuple[str, tuple[str, ...]]:
+        return self.facts.routes[_number(source) % len(self.facts.routes)]
+
+    def _streams(self, source: str) -> list[str]:
+        _, streams = self._route(source)
+        return [f"{of.symbol.lower()}@{stream}" for of in self.instruments_of(source) for stream in streams]
+
+    # ---- requests and answers
+
+    def subscriptions(self, source: str) -> tuple[Unsigned, ...]:  # noqa: ARG002 - a link's path names its streams
+        """Return nothing: the path of a link names its streams."""
+        return ()
+
+    def server_time(self) -> Unsigned | None:
+        """Return the query for the venue's clock."""
+        return server_time(self.facts.prefix)
+
+    def decode_answer(
+        self, unsigned: Unsigned, instrument_id: str, status: int, headers: Mapping[str, str], payload: bytes
+    ) -> tuple[Event, ...]:
+        """Return what an answer proves, then what it reports. The codes of public queries mean what they mean on Spot (11)."""
+        del instrument_id  # no public answer depends on it
+
+        def read(body: bytes) -> tuple[Event, ...]:
+            return self._readers[unsigned.path.partition("?")[0].removeprefix(f"{self.facts.prefix}/")](body)
+
+        return read_answer(unsigned.method, unsigned.path, status, headers, payload, read)
+
+    @property
+    def _readers(self) -> dict[str, Callable[[bytes], tuple[Event, ...]]]:
+        return {"depth": read_nothing, "time": read_time, "exchangeInfo": lambda body: (self._read_metadata(body),)}
+
+    def _read_metadata(self, payload: bytes) -> InstrumentsReport:
+        return read_metadata(payload, self.name, inverse=self.facts.inverse)
+
+
+def _number(source: str) -> int:
+    return int(source.rpartition(".")[2])

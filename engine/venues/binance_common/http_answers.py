@@ -1,0 +1,133 @@
+"""What an HTTP answer of any Binance market proves, and the reading that all of them share. Total: nothing raises.
+
+Knows no method, path or report of one market: those are handed in as a reader.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from engine.events import Answer, Event, Outcome, ServerTime, Unrecognised
+from engine.venues.binance_common.error_codes import classify
+from engine.venues.binance_common.values import Millis, nanoseconds
+
+FAILURES = (ValueError, LookupError, TypeError, ArithmeticError, RecursionError, AttributeError, msgspec.MsgspecError)
+TEXT_MAX = 200
+ERROR_BODY_MAX = 4_096  # a longer body of an answer 2xx is data: it is not read a second time in search of an error
+COUNT_MAX = 10**12  # of a header's number; above it, the header is nonsense
+BAN_UNTIL = re.compile(r"banned until ([0-9]{13})\b")
+
+
+class _RetryData(msgspec.Struct, frozen=True, rename="camel"):
+    retry_after: Millis = 0  # an instant, unlike the header of that name
+
+
+class ErrorBody(msgspec.Struct, frozen=True):
+    """The body of a refusal, in HTTP answers and in frames."""
+
+    code: int
+    msg: str = ""
+    data: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class _Time(msgspec.Struct, frozen=True, rename="camel"):
+    server_time: Millis
+
+
+_read_error = msgspec.json.Decoder(ErrorBody).decode
+
+
+def unrecognised(where: str, error: Exception) -> Unrecognised:
+    """Return the event for bytes that could not be read."""
+    return Unrecognised(where, f"{type(error).__name__}: {error}"[:TEXT_MAX])
+
+
+def read_answer(  # noqa: PLR0917 - the parts of an HTTP answer and its reader
+    method: str,
+    path: str,
+    status: int,
+    headers: Mapping[str, str],
+    payload: bytes,
+    read: Callable[[bytes], tuple[Event, ...]],
+) -> tuple[Event, ...]:
+    """Return what an answer proves, then what it reports.
+
+    An answer "done" whose body cannot be read proves nothing: UNKNOWN, with the reason beside it.
+
+    Args:
+        method: Of the request, as the path.
+        path: Of the request.
+        status: HTTP status.
+        headers: The kept headers.
+        payload: The body.
+        read: Makes reports of the body of a success. May raise FAILURES.
+
+    """
+    answer = Answer(Outcome.UNKNOWN)
+    try:
+        answer = _answer(method, status, headers, payload)
+        if answer.outcome is not Outcome.DONE:
+            return (answer,)
+        return (answer, *read(payload))
+    except FAILURES as error:
+        proves_nothing = msgspec.structs.replace(answer, outcome=Outcome.UNKNOWN)
+        return (proves_nothing, unrecognised(f"answer to {method} {path}"[:TEXT_MAX], error))
+
+
+def _answer(method: str, status: int, headers: Mapping[str, str], payload: bytes) -> Answer:
+    error = _error_body(status, payload)
+    text = error.msg if error is not None else ""
+    if error is None and not 200 <= status < 300:
+        text = " ".join(payload[: 4 * TEXT_MAX].decode("utf-8", "replace").split())  # HTML, as a rule
+    named = {name.lower(): value for name, value in headers.items()}
+    return Answer(
+        outcome=classify(method, status, 0 if error is None else error.code, text),
+        code=0 if error is None else error.code,
+        text=text[:TEXT_MAX],
+        retry_at_ns=0 if error is None else nanoseconds(retry_at_ms(error)),
+        retry_after_ns=max(_count(named, "retry-after"), 0) * 1_000_000_000,
+        weight_used=_count(named, "x-mbx-used-weight-1m"),
+        orders_used=_count(named, "x-mbx-order-count-10s"),
+    )
+
+
+def _error_body(status: int, payload: bytes) -> ErrorBody | None:
+    if 200 <= status < 300 and len(payload) > ERROR_BODY_MAX:
+        return None
+    try:
+        return _read_error(payload)
+    except FAILURES:
+        return None
+
+
+def _count(headers: Mapping[str, str], name: str) -> int:
+    """Return a header's number, or -1 if it is absent or none. (A used weight of minus one has been seen: also "not said".)"""
+    text = headers.get(name, "")
+    if not (text.isascii() and text.isdigit()) or len(text) > 13 or int(text) > COUNT_MAX:
+        return -1
+    return int(text)
+
+
+def retry_at_ms(error: ErrorBody) -> int:
+    """Return when requests are allowed again, in epoch milliseconds, or 0 if the error does not say."""
+    try:
+        stated = msgspec.json.decode(error.data, type=_RetryData | None)
+    except FAILURES:
+        stated = None
+    if stated is not None and stated.retry_after:
+        return stated.retry_after
+    ban = BAN_UNTIL.search(error.msg)
+    return int(ban[1]) if ban else 0
+
+
+def read_time(payload: bytes, _instrument: str = "") -> tuple[Event, ...]:
+    """Return the venue's clock."""
+    return (ServerTime(nanoseconds(msgspec.json.decode(payload, type=_Time).server_time)),)
+
+
+def read_nothing(payload: bytes, _instrument: str = "") -> tuple[Event, ...]:
+    """Verify that a body is JSON: it is empty (ping), or market data that the market codec reads (depth)."""
+    msgspec.json.decode(payload, type=dict[str, Any])
+    return ()

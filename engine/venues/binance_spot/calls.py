@@ -1,0 +1,83 @@
+"""Every call we make of Binance Spot, as unsigned values. No key, no timestamp, no signature, no answer.
+
+Weights and order counts are those of the fact sheet, as charged before the venue forgives them on success.
+"""
+
+from decimal import Decimal
+
+from engine.model import Instrument, Side
+from engine.order_terms import Terms
+from engine.requests import Transport, Unsigned
+from engine.venues.binance_spot import venue_limits
+from engine.venues.binance_spot.order_types import Params, order_params
+
+
+def symbol_of(instrument: Instrument | str) -> str:
+    """Return the venue's name for an instrument, given it or its id."""
+    return instrument.removeprefix(f"{venue_limits.VENUE}:") if isinstance(instrument, str) else instrument.symbol
+
+
+class Requests:
+    """The account's calls. Each returns the same value for the same arguments."""
+
+    def __init__(self, recv_window_ms: int = venue_limits.RECV_WINDOW_MS) -> None:
+        assert 0 < recv_window_ms <= venue_limits.RECV_WINDOW_MS_MAX, recv_window_ms
+        self.recv_window_ms = recv_window_ms
+
+    def place(
+        self, client_order_id: str, instrument: Instrument | str, side: Side, quantity: Decimal, terms: Terms
+    ) -> Unsigned:
+        """Return the request for a new order."""
+        assert venue_limits.ORDER_IDS.is_valid(client_order_id), client_order_id
+        assert quantity > 0, quantity
+        params = (
+            ("symbol", symbol_of(instrument)),
+            ("side", side.value),
+            *order_params(terms, quantity),
+            ("newClientOrderId", client_order_id),
+            # FULL by name: the default differs by type, and LIMIT_MAKER's (ACK) does not say how the order is
+            ("newOrderRespType", "FULL"),
+        )
+        return self._signed("POST", "/api/v3/order", params, orders=1)
+
+    def cancel(self, instrument: Instrument | str, client_order_id: str, venue_order_id: str = "") -> Unsigned:  # noqa: ARG002 - our id is enough here
+        """Return the cancel of an order by our id, which names it before the venue has answered."""
+        params = (("symbol", symbol_of(instrument)), ("origClientOrderId", client_order_id))
+        return self._signed("DELETE", "/api/v3/order", params)
+
+    def cancel_all(self, instrument: Instrument | str) -> Unsigned:
+        """Return the cancel of every open order of an instrument, ours or not. "Not found" means no open order."""
+        return self._signed("DELETE", "/api/v3/openOrders", (("symbol", symbol_of(instrument)),))
+
+    def query_order(
+        self, instrument: Instrument | str, client_order_id: str = "", venue_order_id: str = ""
+    ) -> Unsigned:
+        # One of the two: given both, the venue goes by orderId and answers -2039 if the other differs
+        assert bool(client_order_id) != bool(venue_order_id), (client_order_id, venue_order_id)
+        by = ("origClientOrderId", client_order_id) if client_order_id else ("orderId", venue_order_id)
+        return self._signed("GET", "/api/v3/order", (("symbol", symbol_of(instrument)), by), weight=4)
+
+    def open_orders(self) -> Unsigned:
+        return self._signed("GET", "/api/v3/openOrders", (), weight=80)
+
+    def balances(self) -> Unsigned:
+        return self._signed("GET", "/api/v3/account", (("omitZeroBalances", "true"),), weight=20)
+
+    def fills_after(
+        self, instrument: Instrument | str, cursor: str | None, limit: int = venue_limits.FILLS_PAGE_MAX
+    ) -> Unsigned:
+        """Return the query for a page of fills behind this id; the newest `limit` if it is None."""
+        assert 0 < limit <= venue_limits.FILLS_PAGE_MAX, limit
+        since: Params = () if cursor is None else (("fromId", str(int(cursor) + 1)),)
+        params = (("symbol", symbol_of(instrument)), *since, ("limit", str(limit)))
+        return self._signed("GET", "/api/v3/myTrades", params, weight=20)
+
+    def subscribe_private(self) -> Unsigned:
+        """Return the subscription to account events, for any type of key. (Listen keys ended on 2026-02-20.)"""
+        method = "userDataStream.subscribe.signature"
+        params = (("recvWindow", str(self.recv_window_ms)),)
+        return Unsigned(Transport.WS_API, method, "", params, signed=True, weight=2)
+
+    def _signed(self, method: str, path: str, params: Params, weight: int = 1, orders: int = 0) -> Unsigned:
+        window = ("recvWindow", str(self.recv_window_ms))
+        return Unsigned(Transport.REST, method, path, (*params, window), signed=True, weight=weight, orders=orders)

@@ -1,0 +1,79 @@
+"""Binance Spot's exchangeInfo as our instruments. Knows its filters; nothing of orders, streams or requests."""
+
+import msgspec
+
+from engine.model import Instrument, RateLimits
+from engine.venues.binance_common.metadata import (
+    LEVEL_OVER_ORDER,
+    Filter,
+    RateLimit,
+    allowance,
+    decimals,
+    fitting_scale,
+    number,
+)
+
+VENUE = "binance_spot"
+
+
+class _SpotSymbol(msgspec.Struct, rename="camel"):
+    symbol: str
+    status: str
+    base_asset: str
+    quote_asset: str
+    filters: list[Filter]
+    base_asset_precision: int = 8
+    quote_asset_precision: int = 8
+
+
+class _SpotInfo(msgspec.Struct, rename="camel"):
+    symbols: list[_SpotSymbol]
+    rate_limits: list[RateLimit] = []
+
+
+_DECODER = msgspec.json.Decoder(_SpotInfo, strict=False)  # some mirrors quote their integers
+
+
+def read_exchange_info(payload: bytes, venue: str = VENUE) -> tuple[Instrument, ...]:
+    """Return every symbol in the venue's order. Raises ValueError for any other answer."""
+    return tuple(_instrument(of, venue) for of in _DECODER.decode(payload).symbols)
+
+
+def read_allowance(payload: bytes) -> RateLimits:
+    """Return the rate limits of the same answer (section 11)."""
+    return allowance(_DECODER.decode(payload).rate_limits, RateLimits())
+
+
+def _instrument(symbol: _SpotSymbol, venue: str) -> Instrument:
+    filters = {of.filter_type: of for of in symbol.filters}
+    absent = Filter()
+    price = filters.get("PRICE_FILTER", absent)
+    lot = filters.get("LOT_SIZE", absent)
+    market_lot = filters.get("MARKET_LOT_SIZE", absent)
+    notional = filters.get("NOTIONAL") or filters.get("MIN_NOTIONAL") or absent
+    to_market = notional.apply_min_to_market if "NOTIONAL" in filters else notional.apply_to_market
+    tick_size = number(price.tick_size)
+    lot_size = number(lot.step_size)
+    quantity_max = number(lot.max_qty)
+    return Instrument(
+        id=f"{venue}:{symbol.symbol}",
+        venue=venue,
+        symbol=symbol.symbol,
+        base=symbol.base_asset,
+        quote=symbol.quote_asset,
+        # a filter of 0 is switched off; then only the asset's precision bounds the decimals
+        price_scale=decimals(tick_size) if tick_size else symbol.quote_asset_precision,
+        # Real books hold levels off the lot grid (25.42618900 BTC at 200000, lot 0.00001, line 1885 of
+        # spot_btcusdt_20240808): the scale is the asset's precision, or less where large sizes would leave the integers
+        size_scale=fitting_scale(symbol.base_asset_precision, decimals(lot_size), quantity_max * LEVEL_OVER_ORDER),
+        tick_size=tick_size,
+        lot_size=lot_size,
+        price_min=number(price.min_price),
+        price_max=number(price.max_price),
+        quantity_min=number(lot.min_qty),
+        quantity_max=quantity_max,
+        market_quantity_max=number(market_lot.max_qty),
+        notional_min=number(notional.min_notional),
+        notional_min_applies_to_market=to_market,
+        trading=symbol.status == "TRADING",
+    )

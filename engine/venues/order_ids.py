@@ -1,0 +1,49 @@
+"""Client order ids from (session, strategy, version, seq, leg). The same record gives the same id again."""
+
+import re
+from base64 import b32encode
+from dataclasses import dataclass
+from hashlib import sha256
+
+SESSION_LETTERS = 8  # every session id has this length
+_UNFIT = re.compile(r"[^A-Za-z0-9_]")
+
+
+@dataclass(frozen=True, slots=True)
+class ReadableOrderIds:
+    """An engine.venues.venue.ClientOrderIds: readable where it fits, else a hash of the same tuple behind the session's id.
+
+    >>> ids = ReadableOrderIds(length_max=36)
+    >>> ids.make(session="k3v9x2ab", strategy="quoter", version="1", seq=4711, leg=0)
+    'k3v9x2ab-quoter-1-4711-0'
+    >>> ReadableOrderIds(length_max=32, punctuation="").make(session="k3v9x2ab", strategy="quoter", version="1", seq=4711, leg=0)
+    'k3v9x2abqlo2aczxj34cimzbumguk6yj'
+    """
+
+    length_max: int
+    punctuation: str = "-_"  # the characters that the venue accepts beside letters and digits
+
+    def make(self, *, session: str, strategy: str, version: str, seq: int, leg: int) -> str:
+        """Return the id of an order."""
+        fits = set("-_") <= set(self.punctuation)
+        readable = f"{session}-{_UNFIT.sub('_', strategy)}-{_UNFIT.sub('_', version)}-{seq}-{leg}"
+        if fits and len(readable) <= self.length_max and _UNFIT.search(strategy + version) is None:
+            return readable
+        separator = "-" if "-" in self.punctuation else ""
+        hashed = b32encode(sha256(f"{session}|{strategy}|{version}|{seq}|{leg}".encode()).digest()).decode().lower()
+        return f"{session}{separator}{hashed}"[: self.length_max].rstrip("=")
+
+    def session_of(self, client_order_id: str) -> str:
+        """Return the part of an id that holds the session if the id is ours."""
+        if "-" in self.punctuation:
+            return client_order_id.split("-", maxsplit=1)[0]
+        return client_order_id[:SESSION_LETTERS]
+
+    def is_valid(self, client_order_id: str) -> bool:
+        """Return True if the venue accepts this id.
+
+        >>> [ReadableOrderIds(36).is_valid(text) for text in ("cross-48212-0", "a.b", "x" * 37)]
+        [True, False, False]
+        """
+        allowed = rf"[A-Za-z0-9{re.escape(self.punctuation)}]{{1,{self.length_max}}}"
+        return re.fullmatch(allowed, client_order_id) is not None

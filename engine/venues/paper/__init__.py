@@ -1,0 +1,126 @@
+"""Futures to trade on paper: the market of Binance's futures, and an account at the simulated venue, which speaks Spot's protocol.
+
+No real venue has this account. It is for captures of a futures market: orders, their queue, fills and P&L are modelled, margin and
+liquidation are not, so an order is never refused for lack of it.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar
+
+import msgspec
+
+from engine.events import Event
+from engine.market.views import Stream
+from engine.model import Instrument
+from engine.requests import LinkPlan, LinkRole, Unsigned
+from engine.venues.binance_coinm import BinanceCoinm
+from engine.venues.binance_common import capture
+from engine.venues.binance_common.futures import BinanceFutures
+from engine.venues.binance_common.futures_metadata import read_metadata
+from engine.venues.binance_common.market import BinanceMarket
+from engine.venues.binance_common.public import ExchangeInfo
+from engine.venues.binance_spot import PRIVATE_PATH, BinanceSpot
+from engine.venues.binance_spot.account import SpotAccount
+from engine.venues.binance_spot.venue_limits import RECV_WINDOW_MS
+from engine.venues.binance_spot.venue_limits import VENUE as SPOT
+from engine.venues.binance_usdm import BinanceUsdm
+from engine.venues.venue import CapturedMarket, Endpoints, Network
+
+USDM = "paper_usdm"
+COINM = "paper_coinm"
+
+
+class PaperAccount(SpotAccount):
+    """Spot's account, about the instruments of another venue."""
+
+    def __init__(self, venue: str, recv_window_ms: int) -> None:
+        super().__init__(recv_window_ms)
+        self._venue = venue
+
+    def decode_private(self, payload: bytes) -> tuple[Event, ...]:
+        """Return the events of one frame."""
+        return tuple(_renamed(event, self._venue) for event in super().decode_private(payload))
+
+
+class _Paper(BinanceSpot):
+    """Spot's calls and answers, under the market's own instruments."""
+
+    futures: ClassVar[type[BinanceFutures]]
+    endpoints: ClassVar[Mapping[Network, Endpoints]] = {Network.PAPER: Endpoints()}
+
+    def __init__(self, instruments: Sequence[Instrument], recv_window_ms: int = RECV_WINDOW_MS) -> None:
+        super().__init__(instruments, recv_window_ms)
+        facts = self.futures.facts
+        self.metadata = ExchangeInfo(facts.prefix, lambda body: read_metadata(body, self.name, inverse=facts.inverse))
+        self._futures = self.futures(instruments)
+        self._account = PaperAccount(self.name, recv_window_ms)
+
+    @property
+    def market(self) -> BinanceMarket:
+        """The decoder of public messages."""
+        return self._futures.market
+
+    def links(self) -> tuple[LinkPlan, ...]:
+        """Return the market links of the futures, and Spot's connection for the account."""
+        market = (msgspec.structs.replace(plan, source=self._own_source(plan.source)) for plan in self._futures.links())
+        return (*market, LinkPlan(f"{self.name}.private.0", LinkRole.PRIVATE, PRIVATE_PATH))
+
+    def _own_source(self, source: str) -> str:
+        return source.replace(self._futures.name, self.name, 1)
+
+    def _futures_source(self, source: str) -> str:
+        return source.replace(self.name, self._futures.name, 1)
+
+    def instruments_of(self, source: str) -> Sequence[Instrument]:
+        """Return the instruments whose streams arrive over a market link."""
+        return self._futures.instruments_of(self._futures_source(source))
+
+    def streams_of(self, source: str) -> tuple[Stream, ...]:
+        """Return the kinds of market data of a link."""
+        return self._futures.streams_of(self._futures_source(source))
+
+    def decode_answer(
+        self, unsigned: Unsigned, instrument_id: str, status: int, headers: Mapping[str, str], payload: bytes
+    ) -> tuple[Event, ...]:
+        """Return what an answer proves, then what it reports."""
+        spot_id = instrument_id.replace(self.name, SPOT, 1)
+        events = super().decode_answer(unsigned, spot_id, status, headers, payload)
+        return tuple(_renamed(event, self.name) for event in events)
+
+
+class PaperUsdm(_Paper):
+    """An engine.venues.venue.Venue: linear contracts on paper."""
+
+    name = USDM
+    futures = BinanceUsdm
+
+    @staticmethod
+    def identify_capture(payloads: Iterable[bytes]) -> CapturedMarket | None:
+        """Return the market of USD-M's stream messages."""
+        return capture.identify(payloads, linear=USDM)
+
+
+class PaperCoinm(_Paper):
+    """An engine.venues.venue.Venue: inverse contracts on paper."""
+
+    name = COINM
+    futures = BinanceCoinm
+
+    @staticmethod
+    def identify_capture(payloads: Iterable[bytes]) -> CapturedMarket | None:
+        """Return the market of COIN-M's stream messages."""
+        return capture.identify(payloads, inverse=COINM)
+
+
+def _renamed(event: Any, venue: str) -> Any:
+    """Return an event of Spot's with the ids of this venue's instruments."""
+    changed: dict[str, Any] = {}
+    for field in event.__struct_fields__:
+        value = getattr(event, field)
+        if field == "instrument" and value.startswith(f"{SPOT}:"):
+            changed[field] = f"{venue}:{value.removeprefix(f'{SPOT}:')}"
+        elif isinstance(value, tuple) and value and isinstance(value[0], msgspec.Struct):
+            changed[field] = tuple(_renamed(one, venue) for one in value)
+        elif isinstance(value, msgspec.Struct):
+            changed[field] = _renamed(value, venue)
+    return msgspec.structs.replace(event, **changed) if changed else event

@@ -1,0 +1,66 @@
+"""Venue classes by name: those that installed distributions announce, and any other as `package.module:Class`.
+
+A distribution announces its venues as entry points of the group `verbatim.venues`. Ours do the same in pyproject.toml; there is no
+other list.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any
+
+from engine.model import Instrument
+from engine.session_record import VenueSettings
+from engine.venues.venue import CapturedMarket, Venue
+
+GROUP = "verbatim.venues"
+
+
+class UnknownVenueError(Exception):
+    """No venue has this name. The text names those that are installed."""
+
+
+@cache
+def installed_venues() -> Mapping[str, str]:
+    """Return the announced venues: name to `package.module:Class`."""
+    return {found.name: found.value for found in sorted(entry_points(group=GROUP), key=lambda found: found.name)}
+
+
+def venue_class(settings: VenueSettings) -> Any:
+    """Return the class of a venue. Sources and instruments bear the name of the class, not that of the settings.
+
+    Raises:
+        UnknownVenueError: The venue is not installed, or its class cannot be imported.
+
+    """
+    installed = installed_venues()
+    module, _, cls = installed.get(settings.name, settings.name).partition(":")
+    known = f"installed: {', '.join(installed) or 'none (install verbatim-trading again)'}; name any other as package.module:Class"
+    if not module or not cls:
+        raise UnknownVenueError(f"no venue {settings.name!r}; {known}")
+    try:
+        return getattr(import_module(module), cls)
+    except (ImportError, AttributeError) as error:
+        raise UnknownVenueError(f"no venue {settings.name!r} ({error}); {known}") from error
+
+
+def make_venue(settings: VenueSettings, instruments: Sequence[Instrument]) -> Venue:
+    """Return a venue for these instruments. Raises UnknownVenueError."""
+    venue: Venue = venue_class(settings)(instruments, settings.recv_window_ms)
+    return venue
+
+
+def captured_market(payloads: Callable[[], Iterable[bytes]]) -> CapturedMarket | None:
+    """Return the market of a capture, by the first installed venue, in the order of names, that recognises it.
+
+    Args:
+        payloads: Returns the stream messages, from the first one at each call.
+
+    """
+    for name in installed_venues():
+        identify = getattr(venue_class(VenueSettings(name=name)), "identify_capture", None)
+        market: CapturedMarket | None = None if identify is None else identify(payloads())
+        if market is not None:
+            return market
+    return None

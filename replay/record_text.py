@@ -1,0 +1,324 @@
+"""One record in one line of plain English. The session's own venues read its frames; no venue is named here.
+
+Knows how to read every kind of record; knows nothing of where records are stored or why they are shown.
+"""
+
+import json
+from collections.abc import Mapping
+from decimal import Decimal
+from functools import partial
+from typing import Any
+
+import msgspec
+
+from engine import facts
+from engine.bodies import RequestBody
+from engine.events import BalanceReport, Event, OrderReport, Unrecognised
+from engine.facts import NewOrder
+from engine.market import rows as r
+from engine.market.rows import Rows
+from engine.model import Instrument, find_instrument
+from engine.record_codec import (
+    read_checkpoint,
+    read_command,
+    read_fact,
+    read_intent,
+    read_link,
+    read_note,
+    read_request,
+    read_timer,
+    read_verdict,
+)
+from engine.session_context import SessionContext
+from engine.venues.venue import Venue
+from journal.record import Kind, Record, canonical, plain
+
+MICROSECOND_NS = 1_000
+MILLISECOND_NS = 1_000_000
+SECOND_NS = 1_000_000_000
+MINUTE_NS = 60 * SECOND_NS
+TEXT_MAX = 240
+
+
+class MarketReader:
+    """Reads the frames of one session with its venues."""
+
+    def __init__(self, context: SessionContext | None) -> None:
+        """Take the venues of `context`. Without it frames are shown as text."""
+        self._context = context
+        self._instruments = [] if context is None else list(context.instruments.values())
+        self.watched = {} if context is None else _watched_instruments(context)
+
+    def venue(self, source: str) -> Venue | None:
+        """Return the venue that a source belongs to, or None if the session has not declared it."""
+        return None if self._context is None else self._context.venues.get(source.split(".", 1)[0])
+
+    def rows(self, record: Record) -> list[list[int]]:
+        """Decode a streamed market frame into rows. Return an empty list for any other record."""
+        decoded = self.decode(record) if record.kind is Kind.FEED else ()
+        return [] if isinstance(decoded, tuple) else [[int(value) for value in row] for row in decoded]
+
+    def decode(self, record: Record) -> Rows | tuple[Event, ...]:
+        """Decode a frame into market rows or events. Return an empty tuple for any other record."""
+        venue = self.venue(record.source)
+        if venue is None or record.meta is not None or record.payload is None:
+            return ()
+        if record.kind is Kind.BROKER:
+            return venue.account.decode_private(record.payload)
+        return venue.market.decode(record.payload, record.source, record.seq, record.time_ns)
+
+    def instrument(self, row: list[int]) -> Instrument:
+        """Return the instrument of a row."""
+        return self._instruments[row[r.INSTRUMENT]]
+
+
+def _watched_instruments(context: SessionContext) -> Mapping[str, frozenset[str]]:
+    """Return the ids of the instruments that each strategy declares, by strategy."""
+    names = {settings.name: settings.declared.instruments for settings in context.body.strategies if settings.declared}
+    names.update({name: loaded.instruments for name, loaded in context.strategies.items()})
+    return {
+        strategy: frozenset(
+            instrument.id for name in declared if (instrument := find_instrument(context.instruments, name)) is not None
+        )
+        for strategy, declared in names.items()
+    }
+
+
+def describe(record: Record, markets: MarketReader | None = None) -> str:
+    """Describe a record in one line. A body that cannot be read is returned unchanged.
+
+    Args:
+        record: Any record of a session.
+        markets: Reads wire frames; without it they are returned as text.
+    """
+    try:
+        if record.kind in (Kind.FEED, Kind.BROKER):
+            return _wire(record, markets)
+        return _DESCRIBERS[record.kind](record)
+    except (msgspec.MsgspecError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError):
+        return record.body if record.body is not None else payload_text(record)
+
+
+def payload_text(record: Record) -> str:
+    """Return the wire's bytes as text. Bytes that are not UTF-8 become escapes."""
+    return (record.payload or b"").decode("utf-8", "backslashreplace")
+
+
+def duration_text(ns: int) -> str:
+    """Format a length of time with its unit.
+
+    >>> [duration_text(ns) for ns in (1_200_000, 80_000, 2_500_000_000, -1_000_000, 90_000_000_000)]
+    ['1.200 ms', '80 µs', '2.500 s', '-1.000 ms', '1 min 30 s']
+    """
+    if ns < 0:
+        return f"-{duration_text(-ns)}"
+    if ns < MILLISECOND_NS:
+        return f"{ns // MICROSECOND_NS} µs"
+    if ns < SECOND_NS:
+        return f"{ns / MILLISECOND_NS:.3f} ms"
+    if ns < MINUTE_NS:
+        return f"{ns / SECOND_NS:.3f} s"
+    return f"{ns // MINUTE_NS} min {ns % MINUTE_NS // SECOND_NS} s"
+
+
+def shorten(text: str) -> str:
+    """Cut a text to TEXT_MAX characters."""
+    return text if len(text) <= TEXT_MAX else text[: TEXT_MAX - 1] + "…"
+
+
+def order_text(order: NewOrder) -> str:
+    """Describe an order by side, quantity, instrument and terms."""
+    return f"{order.side} {plain(order.quantity)} {order.instrument} {order.terms.text()}"
+
+
+def fields_text(fields: Any) -> str:
+    """Format fields as `name value, name value`, sorted by name."""
+    pairs = json.loads(canonical(fields))
+    return ", ".join(f"{name} {item if isinstance(item, str) else json.dumps(item)}" for name, item in pairs.items())
+
+
+# ---- our own records ---------------------------------------------------------------------------
+
+
+def _fact(record: Record) -> str:
+    match read_fact(record.body or ""):
+        case facts.OrderFilled() as fill:
+            fee = f"fee {plain(fill.fee)} {fill.fee_asset}" if fill.fee else "no fee"
+            late = ", after the order was thought to have ended" if fill.late else ""
+            role = "maker" if fill.maker else "taker"
+            return f"filled {plain(fill.quantity)} at {plain(fill.price)} as {role}, {fee}; fill {fill.fill_id}{late}"
+        case facts.OrderAccepted() as accepted:
+            filled = (
+                f"; the venue reports {plain(accepted.filled_quantity)} as filled" if accepted.filled_quantity else ""
+            )
+            return f"accepted by the venue as order {accepted.venue_order_id}{filled}"
+        case facts.OrderClosed() as closed:
+            return f"{closed.status}, filled {plain(closed.filled_quantity)}" + (
+                f": {closed.reason}" if closed.reason else ""
+            )
+        case facts.OrderUnknown() as unknown:
+            return f"unknown: {unknown.reason}; the order will be queried"
+        case facts.OrderNotPlaced() as absent:
+            return f"never placed: {absent.reason}"
+        case facts.OrderAdopted() as adopted:
+            return f"adopted from the venue as order {adopted.venue_order_id}: {order_text(adopted.order)}"
+        case facts.CancelSettled() as settled:
+            return f"the cancel did not close the order: {settled.outcome}"
+        case facts.Position() as position:
+            average = f" at {_rounded_text(position.price_avg)} on average" if position.quantity else ""
+            pnl = _rounded_text(position.realised_pnl)
+            return f"position of {position.strategy} is now {plain(position.quantity)}{average}, realised P&L {pnl}"
+        case other:
+            tag = str(other.__struct_config__.tag)
+            return f"{tag}: {fields_text({name: _rounded(getattr(other, name)) for name in other.__struct_fields__})}"
+
+
+def _rounded(value: Any) -> Any:
+    return round(value, 8) if isinstance(value, Decimal) else value
+
+
+def _rounded_text(number: Decimal) -> str:
+    return plain(round(number, 8))
+
+
+def _intent(record: Record) -> str:
+    intent = read_intent(record.body or "")
+    action = order_text(intent.order) if intent.order is not None else f"cancel {intent.cancels}"
+    because = f", because {fields_text(intent.because)}" if intent.because else ""
+    return f"{intent.strategy} (version {intent.version}) decides to {action}{because}"
+
+
+def _verdict(record: Record) -> str:
+    verdict = read_verdict(record.body or "")
+    passed = [name for name, answer in verdict.rules.items() if not answer]
+    objections = [f"{name}: {answer}" for name, answer in verdict.rules.items() if answer]
+    outcome = "approved" if verdict.approved else f"refused by {'; '.join(objections)}"
+    return f"{outcome}; no objection from {', '.join(passed) or 'any rule'}"
+
+
+def _request(record: Record) -> str:
+    request = read_request(record.body or "")
+    return f"{request.purpose}{_target(request)}"
+
+
+def _target(request: RequestBody) -> str:
+    if request.unsigned is not None:
+        return f": {request.unsigned.method} {request.unsigned.path}".rstrip()
+    if request.link is not None:
+        return f": {request.source} ({request.link.path})"
+    return f": {request.source}"
+
+
+def _link(record: Record) -> str:
+    link = read_link(record.body or "")
+    reason = f": {link.reason}" if link.reason else ""
+    drift = f", wall clock minus session time {duration_text(link.drift_ns)}" if link.state == "clock" else ""
+    return f"{record.source} {link.state}{reason}{drift}"
+
+
+def _timer(record: Record) -> str:
+    timer = read_timer(record.body or "")
+    missed = f", {timer.missed} periods missed" if timer.missed else ""
+    return f"{timer.timer} is due{missed}"
+
+
+def _command(record: Record) -> str:
+    command = read_command(record.body or "")
+    return " ".join(
+        word for word in (command.command, f"by {command.by}" if command.by else "", command.reason) if word
+    )
+
+
+def _note(record: Record) -> str:
+    note = read_note(record.body or "")
+    return f"{note.level}: {note.text}"
+
+
+def _session(record: Record) -> str:
+    return f"session {json.loads(record.body or '')['session']} begins"
+
+
+def _checkpoint(record: Record) -> str:
+    return f"digests after {read_checkpoint(record.body or '').inputs} inputs"
+
+
+# ---- what came over the wire --------------------------------------------------------------------
+
+
+def _wire(record: Record, markets: MarketReader | None) -> str:
+    if record.meta is not None:
+        return _answer(record)
+    if record.payload is None:
+        return record.body or ""
+    decoded = () if markets is None else markets.decode(record)
+    if markets is not None and not isinstance(decoded, tuple):
+        rows = [[int(value) for value in row] for row in decoded]
+        return _market_text(rows, markets.instrument(rows[0]))
+    return _events_text(decoded, record) if isinstance(decoded, tuple) else payload_text(record)
+
+
+def _events_text(events: tuple[Event, ...], record: Record) -> str:
+    match events:
+        case (OrderReport() as report, *_):
+            fills = "".join(f", filled {plain(fill.quantity)} at {plain(fill.price)}" for fill in report.fills)
+            return f"the venue's report: order is {report.status}{fills}"
+        case (BalanceReport(), *_):
+            balances = (_balance_text(event) for event in events if isinstance(event, BalanceReport))
+            return f"the venue's balances: {', '.join(balances)}"
+        case () | (Unrecognised(), *_):
+            return payload_text(record)
+        case _:
+            return f"the venue's {type(events[-1]).__name__}"
+
+
+def _balance_text(report: BalanceReport) -> str:
+    return f"{plain(report.free)} {report.asset} free, {plain(report.locked)} locked"
+
+
+def _market_text(rows: list[list[int]], instrument: Instrument) -> str:
+    """Describe a market message by its first row."""
+    row, symbol = rows[0], instrument.symbol
+    price, size = (partial(_plain_number, scale=scale) for scale in (instrument.price_scale, instrument.size_scale))
+    match row[r.TYPE]:
+        case r.QUOTE:
+            bid, ask = f"{price(row[r.A])} x {size(row[r.B])}", f"{price(row[r.C])} x {size(row[r.D])}"
+            return f"quote {symbol}: bid {bid}, ask {ask}"
+        case r.TRADE:
+            return f"trade {symbol}: a {'sell' if row[r.D] else 'buy'} of {size(row[r.B])} at {price(row[r.A])}"
+        case r.DIFF:
+            bids, asks = (sum(level[r.A] == side for level in rows[1:]) for side in (r.BID, r.ASK))
+            return f"depth {symbol}: updates {row[r.A]} to {row[r.B]}, {bids} bids, {asks} asks"
+        case r.SNAPSHOT:
+            return f"book {symbol}: {len(rows) - 1} levels"
+        case r.MARK:
+            funding = _plain_number(row[r.D], scale=r.MARK_SCALE)
+            return f"mark {symbol}: {_plain_number(row[r.A], scale=r.MARK_SCALE)}, funding {funding}"
+        case _:
+            return f"a value of {symbol} that is out of range"
+
+
+def _plain_number(value: int, *, scale: int) -> str:
+    return plain(Decimal(value).scaleb(-scale))
+
+
+def _answer(record: Record) -> str:
+    meta = json.loads(record.meta or "")
+    to = f" to request {record.cause}" if record.cause is not None else ""
+    if meta["outcome"] != "answer":
+        error = f": {meta['error']}" if meta.get("error") else ""
+        return f"no answer{to}, {meta['outcome']}{error}"
+    return f"the venue's answer{to}, HTTP {meta['status']}"
+
+
+_DESCRIBERS = {
+    Kind.SESSION: _session,
+    Kind.LINK: _link,
+    Kind.TIMER: _timer,
+    Kind.COMMAND: _command,
+    Kind.FACT: _fact,
+    Kind.INTENT: _intent,
+    Kind.VERDICT: _verdict,
+    Kind.REQUEST: _request,
+    Kind.NOTE: _note,
+    Kind.CHECKPOINT: _checkpoint,
+}

@@ -1,0 +1,17 @@
+"""Every installed venue against the contract that a venue of another author is checked with."""
+
+from pathlib import Path
+
+import pytest
+
+from engine.session_record import VenueSettings
+from engine.venues.registry import installed_venues, venue_class
+from verbatim.testing import check_venue
+
+VECTORS = Path(__file__).parent / "vectors"
+
+
+@pytest.mark.parametrize("name", sorted(installed_venues()))
+def test_an_installed_venue_keeps_the_contract(name: str) -> None:
+    checked = check_venue(venue_class(VenueSettings(name=name)), VECTORS / name)
+    assert {"decoders_are_total", "requests_are_values", "market_messages_decode_as_recorded"} <= set(checked)

@@ -1,0 +1,380 @@
+"""The contract of a venue as a function: `check_venue` runs it on ours and on any other, with recorded messages as vectors.
+
+Knows what the engine relies on, and no venue.
+"""
+
+import copy
+import json
+import pickle
+import re
+from collections.abc import Callable, Iterator, Sequence
+from decimal import Decimal
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from engine.events import Event, FillsReport, OrderReport, Outcome
+from engine.market.rows import COLUMNS, INSTRUMENT, LAST, SEQ, TIME_NS
+from engine.model import Instrument, OrderType, Side, TimeInForce
+from engine.order_terms import RecordedTerms, terms_of
+from engine.requests import LinkRole, Transport, Unsigned
+from engine.session_record import SECOND_NS
+from engine.state.fill_cursor import recorded_cursor
+from engine.state.rate_budgets import RateBudget
+from engine.venues.signing import Credentials
+from engine.venues.venue import Network, Venue
+from journal.record import canonical
+from verbatim.venue_vectors import compare_events, mutations, only_answer, read_cases
+
+MakeVenue = Callable[[Sequence[Instrument], int], Venue]
+
+NOW_NS = 1_723_161_250 * SECOND_NS
+CHARGES_MAX = 100_000  # no venue allows more requests of one address at one instant
+SECRET_HEADERS = ("set-cookie", "cookie", "authorization", "server", "date")
+
+
+def check_venue(make: MakeVenue, vectors: Path, *, recv_window_ms: int = 5_000) -> tuple[str, ...]:
+    """Check everything that the engine relies on in a venue. Returns the names of the checks that ran.
+
+    The folder of vectors holds JSON files:
+
+    - `metadata.json`: the venue's description of its instruments, as it answers the metadata request.
+    - `market.json`: a list of cases `{"payload": text, "rows": [...]}` or `{"payload": text, "events": [...]}`. A row is a list of
+      type, instrument, venue_ns, and the columns A to E (engine/market/rows.py).
+    - `private.json`, of a venue that trades: a list of cases `{"payload": text, "events": [...]}`.
+    - `answers.json`: a list of cases `{"call": name, "status": 200, "headers": {}, "payload": text, "events": [...]}`. The call is
+      one of metadata, server_time, snapshot, place, cancel, cancel_all, query_order, open_orders, balances, fills_after.
+    - `credentials.json`, of a venue that trades: key, secret and, if it has one, passphrase. Any that the signer accepts.
+
+    An event is `{"event": "OrderReport", ...}` with the fields to compare; numbers that are decimals are text.
+
+    Args:
+        make: The venue's class.
+        vectors: The folder.
+        recv_window_ms: The receive window of the venue.
+
+    Raises:
+        AssertionError: The venue breaks the contract; the text says where.
+
+    """
+    contract = _Contract(make, vectors, recv_window_ms)
+    names = [name for name in dir(contract) if name.startswith("check_")]
+    if not contract.venue.trades:
+        names = [name for name in names if not name.startswith("check_account_")]
+    for name in names:
+        getattr(contract, name)()
+    return tuple(name.removeprefix("check_") for name in names)
+
+
+class _Contract:
+    """One venue and its vectors."""
+
+    def __init__(self, make: MakeVenue, vectors: Path, recv_window_ms: int) -> None:
+        self._vectors = vectors
+        metadata = (vectors / "metadata.json").read_bytes()
+        self.report = make((), recv_window_ms).metadata.read(metadata)
+        self.venue = make(self.report.instruments, recv_window_ms)
+        self._random = Random(1)  # noqa: S311 - mutations that repeat, and no secret
+
+    # ---- what it says of itself
+
+    def check_instruments_are_its_own_and_survive_a_record(self) -> None:
+        """Verify that every instrument bears the venue's name, and reads back from JSON as it was."""
+        assert self.report.instruments, "metadata.json describes no instrument"
+        for instrument in self.report.instruments:
+            assert instrument.venue == self.venue.name, instrument
+            assert instrument.id == f"{self.venue.name}:{instrument.symbol}", instrument
+            assert min(instrument.price_scale, instrument.size_scale) >= 0, instrument
+            assert instrument.tick_size >= 0, instrument
+            again = msgspec.json.decode(canonical(instrument), type=Instrument)
+            assert again == instrument, f"{instrument} is {again} once it was recorded"
+
+    def check_links_are_named_after_the_venue(self) -> None:
+        """Verify that sources begin with the venue's name and are distinct; each instrument comes over a market link."""
+        assert re.fullmatch(r"[a-z0-9_]{1,40}", self.venue.name), f"{self.venue.name!r} is no name of a venue"
+        plans = self.venue.links()
+        sources = [plan.source for plan in plans]
+        assert len(set(sources)) == len(sources), sources
+        assert all(source.startswith(f"{self.venue.name}.") for source in sources), sources
+        assert plans == self.venue.links(), "links differ from call to call"
+        market = [plan.source for plan in plans if plan.role is LinkRole.MARKET]
+        streamed = {of.id for source in market for of in self.venue.instruments_of(source)}
+        assert streamed == {of.id for of in self.report.instruments}, (
+            "an instrument has no stream, or a stream no instrument"
+        )
+        assert all(self.venue.streams_of(source) for source in market), "a market link without data"
+        has_private = any(plan.role is LinkRole.PRIVATE for plan in plans)
+        assert has_private == self.venue.trades, "a private link and an account belong together"
+
+    def check_endpoints_are_addresses(self) -> None:
+        """Verify that networks are known, and public addresses are encrypted."""
+        assert self.venue.endpoints, "no network"
+        for network, endpoints in self.venue.endpoints.items():
+            assert network in Network, network
+            secure = "" if network is Network.PAPER else "s"
+            for name, scheme in (
+                ("rest", "http"),
+                ("stream", "ws"),
+                ("private", "ws"),
+                ("public_rest", "http"),
+                ("public_stream", "ws"),
+            ):
+                address = getattr(endpoints, name)
+                assert not address or re.match(rf"{scheme}{secure}s?://[^/]", address), f"{network} {name}: {address}"
+                assert "@" not in address, f"{network} {name} holds a credential"
+
+    def check_headers_that_are_kept_hold_no_secret(self) -> None:
+        """Verify that names are lower case; cookies stay out of the journal."""
+        kept = self.venue.kept_headers
+        assert all(name == name.lower() for name in (*kept.names, *kept.prefixes)), kept
+        assert not kept.keep([(name, "x") for name in SECRET_HEADERS]), "a header is kept that may hold a secret"
+
+    # ---- requests
+
+    def calls(self) -> Iterator[tuple[str, Unsigned]]:
+        """Yield every request that the engine makes, by the names that answers.json uses."""
+        venue, instrument = self.venue, self.report.instruments[0]
+        yield "metadata", venue.metadata.request((instrument.symbol,))
+        if (clock := venue.server_time()) is not None:
+            yield "server_time", clock
+        if venue.snapshots is not None:
+            yield "snapshot", venue.snapshots.request(instrument)
+        if not venue.trades:
+            return
+        account, order_id = venue.account, self._order_id(1)
+        for kind in sorted(venue.capabilities.types):
+            for in_force in sorted(venue.capabilities.times_in_force):
+                yield "place", self._place(order_id, kind, in_force)
+        yield "cancel", account.cancel(instrument, order_id, "venue-1")
+        yield "cancel_all", account.cancel_all(instrument)
+        yield "query_order", account.query_order(instrument, order_id)
+        yield "open_orders", account.open_orders()
+        yield "balances", account.balances()
+        yield "fills_after", account.fills_after(instrument, venue.fill_cursor.start)
+
+    def _order_id(self, seq: int, strategy: str = "quoter") -> str:
+        ids = self.venue.order_ids
+        return ids.make(session="k3v9x2ab", strategy=strategy, version="1.0", seq=seq, leg=0)
+
+    def _place(self, order_id: str, kind: OrderType, in_force: TimeInForce) -> Unsigned:
+        instrument = self.report.instruments[0]
+        price = instrument.tick_size or Decimal(1)
+        terms = terms_of(kind, RecordedTerms(price, in_force, stop_price=price, venue_type="ANOTHER"))
+        return self.venue.account.place(order_id, instrument, Side.BUY, instrument.lot_size or Decimal(1), terms)
+
+    def check_requests_are_values(self) -> None:
+        """Verify that the same call gives the same request, and a record holds it whole: no time, no signature, no key."""
+        for (name, first), (_, second) in zip(self.calls(), self.calls(), strict=True):
+            assert first == second, f"{name} differs from call to call"
+            again = msgspec.json.decode(canonical(first), type=Unsigned)
+            assert again == first, f"{name}: {first} is {again} once it was recorded"
+
+    def check_a_request_costs_something_and_budgets_recover(self) -> None:
+        """Verify that requests at one instant use a budget up, and an hour later it is there again."""
+        rates = self.venue.rates
+        for name, unsigned in self.calls():
+            budget = RateBudget(allowance=self.report.allowance)
+            assert rates.charge(budget, unsigned, NOW_NS) != budget, f"{name} costs nothing"
+            for _ in range(CHARGES_MAX):
+                if rates.is_exhausted(budget, NOW_NS) or rates.reject_reason(budget, NOW_NS):
+                    break
+                budget = rates.charge(budget, unsigned, NOW_NS)
+            else:
+                raise AssertionError(f"{CHARGES_MAX} times {name} at one instant use no budget up")
+            later_ns = NOW_NS + 3_600 * SECOND_NS
+            assert not rates.is_exhausted(budget, later_ns), f"after {name} the budget never recovers"
+            assert not rates.reject_reason(budget, later_ns), f"after {name} no order may be sent for an hour"
+
+    # ---- signing
+
+    def _credentials(self) -> Credentials:
+        path = self._vectors / "credentials.json"
+        return Credentials(**json.loads(path.read_text("utf-8")))
+
+    def check_public_requests_need_no_key(self) -> None:
+        """Verify that what is not signed is sent without a key."""
+        for name, unsigned in self.calls():
+            if not unsigned.signed and unsigned.transport is Transport.REST:
+                assert self.venue.signer.sign_http(unsigned, None, NOW_NS).method, name
+        for source in (plan.source for plan in self.venue.links() if plan.role is LinkRole.MARKET):
+            for unsigned in self.venue.subscriptions(source):
+                assert self.venue.signer.sign_frame(unsigned, None, NOW_NS, "1"), source
+
+    def check_account_keys_show_nothing(self) -> None:
+        """Verify that a key has no text, and can be neither copied nor pickled; messages hold no secret and show none."""
+        credentials = self._credentials()
+        key = self.venue.signer.load_key(credentials)
+        secrets = [text for text in (credentials.key, credentials.secret, credentials.passphrase) if text]
+        assert not any(text in repr(credentials) for text in secrets), "the credentials can be read"
+        assert not any(text in f"{key} {key!r} {vars(key) if hasattr(key, '__dict__') else ''}" for text in secrets)
+        for write_down in (pickle.dumps, copy.copy, copy.deepcopy):
+            try:
+                write_down(key)
+            except TypeError:
+                continue
+            raise AssertionError(f"a key can be written down by {write_down.__module__}.{write_down.__name__}")
+        for name, unsigned in self.calls():
+            if unsigned.transport is not Transport.REST:
+                continue
+            message = self.venue.signer.sign_http(unsigned, key, NOW_NS)
+            sent = f"{message.path_and_query} {message.headers}".encode() + message.body
+            assert credentials.secret.encode() not in sent, f"{name} sends the secret"
+            assert not any(text in repr(message) for text in secrets), f"the text of {name} shows a secret"
+
+    def check_account_signatures_are_repeatable(self) -> None:
+        """Verify that the same request, key and time give the same bytes; another time gives others where a request is signed."""
+        signer, key = self.venue.signer, self.venue.signer.load_key(self._credentials())
+        private = [plan.source for plan in self.venue.links() if plan.role is LinkRole.PRIVATE]
+        for name, unsigned in self.calls():
+            if unsigned.transport is Transport.REST:
+                first = signer.sign_http(unsigned, key, NOW_NS)
+                assert first == signer.sign_http(unsigned, key, NOW_NS), f"{name} is signed differently each time"
+                if unsigned.signed:
+                    later = signer.sign_http(unsigned, key, NOW_NS + SECOND_NS)
+                    assert later != first, f"{name} can be sent again by anyone who saw it"
+        for unsigned in (one for source in private for one in self.venue.subscriptions(source)):
+            first_frame = signer.sign_frame(unsigned, key, NOW_NS, "7")
+            assert first_frame == signer.sign_frame(unsigned, key, NOW_NS, "7"), unsigned
+
+    # ---- orders and fills
+
+    def check_account_order_ids(self) -> None:
+        """Verify that ids are valid, distinct and repeatable, also for long names, and give their session back."""
+        ids = self.venue.order_ids
+        for strategy in ("q", "market_maker", "a strategy: with a very long name, and punctuation"):
+            made = [self._order_id(seq, strategy) for seq in range(1, 2_000, 7)]
+            assert made == [self._order_id(seq, strategy) for seq in range(1, 2_000, 7)]
+            assert len(set(made)) == len(made), "two orders have one id"
+            assert all(ids.is_valid(one) for one in made), f"the venue takes no id such as {made[0]}"
+            assert {ids.session_of(one) for one in made} == {"k3v9x2ab"}, f"{made[0]} does not give its session"
+        assert not ids.is_valid(""), "an empty id"
+        assert ids.session_of("web_8c1f0") != "k3v9x2ab", "another's id"
+
+    def check_account_orders_are_as_capable_as_stated(self) -> None:
+        """Verify that every type stated can be placed, counts as an order and is signed; others are refused here and not by the venue."""
+        capabilities = self.venue.capabilities
+        assert capabilities.types, "a venue that trades takes some type of order"
+        assert capabilities.times_in_force, "an order has a time in force"
+        for kind in OrderType:
+            if kind in capabilities.types:
+                unsigned = self._place(self._order_id(1), kind, min(capabilities.times_in_force))
+                assert unsigned.signed or unsigned.transport is not Transport.REST, f"{kind} is not signed"
+                assert unsigned.orders >= 1, f"{kind} counts as no order"
+                continue
+            try:
+                self._place(self._order_id(1), kind, min(capabilities.times_in_force))
+            except (AssertionError, LookupError, ValueError):
+                continue
+            raise AssertionError(f"{kind} is no capability, and can be placed")
+
+    def check_account_fill_cursors_are_ordered(self) -> None:
+        """Verify that the start comes before every fill, pages ascend, and a cursor is the same after it was recorded."""
+        cursors = self.venue.fill_cursor
+        pages = [event for event in self._answered() if isinstance(event, FillsReport)]
+        assert any(page.fills for page in pages), "answers.json has no page of fills"
+        for page in pages:
+            places = [cursors.of(fill) for fill in page.fills]
+            assert sorted(places, key=cursors.key) == places, "a page does not ascend"
+            for place, fill in zip(places, page.fills, strict=True):
+                assert cursors.key(cursors.start) < cursors.key(place), place
+                assert cursors.key(cursors.before(place)) < cursors.key(place), place
+                assert str(recorded_cursor(place)) == place, place
+                assert cursors.of_id(fill.fill_id) in (None, place), "id and fill have two places"
+                assert self.venue.account.fills_after(self.report.instruments[0], place).signed, place
+
+    # ---- decoders
+
+    def _answer_to(self, case: dict[str, Any], payload: bytes) -> tuple[Event, ...]:
+        unsigned = next(unsigned for name, unsigned in self.calls() if name == case["call"])
+        instrument = (
+            self.report.instruments[0].id
+            if case["call"] not in ("metadata", "open_orders", "balances", "server_time")
+            else ""
+        )
+        return self.venue.decode_answer(unsigned, instrument, case.get("status", 200), case.get("headers", {}), payload)
+
+    def _answered(self) -> Iterator[Event]:
+        for case in read_cases(self._vectors, "answers"):
+            yield from self._answer_to(case, case["payload"].encode())
+
+    def check_market_messages_decode_as_recorded(self) -> None:
+        """Verify that the vectors give the rows and events that they state, one by one and many at once."""
+        for case in read_cases(self._vectors, "market"):
+            payload, source = case["payload"].encode(), self._market_source()
+            decoded = self.venue.market.decode(payload, source, 7, NOW_NS)
+            if "rows" not in case:
+                assert isinstance(decoded, tuple), f"rows, where events are stated: {payload[:200]!r}"
+                compare_events(decoded, case["events"], payload)
+                continue
+            assert isinstance(decoded, np.ndarray), f"{decoded} from {payload[:200]!r}"
+            assert set(decoded[:, SEQ]) == {7}, "rows of another record"
+            assert set(decoded[:, TIME_NS]) == {NOW_NS}, "rows of another time"
+            assert decoded[-1, LAST] == 1, "no last row"
+            assert decoded[:, LAST].sum() == 1, "several last rows"
+            assert decoded[:, INSTRUMENT].max() < len(self.report.instruments), "an instrument that is not there"
+            told = [[row[0], row[1], row[4], *row[6:]] for row in decoded.tolist()]
+            assert told == case["rows"], f"{payload[:200]!r} gives {told}"
+            many = self.venue.market.decode_many([payload, payload], np.array([7, 8]), np.array([NOW_NS, NOW_NS]))
+            assert many is not None, f"not decoded among many: {payload[:200]!r}"
+            assert many[0][: many[1][0]].tolist() == decoded.tolist(), "decoded differently among many"
+
+    def check_account_messages_decode_as_recorded(self) -> None:
+        """Verify that frames of a private link give the events stated, and records can hold them."""
+        for case in read_cases(self._vectors, "private"):
+            payload = case["payload"].encode()
+            events = self.venue.account.decode_private(payload)
+            compare_events(events, case["events"], payload)
+            assert events == self.venue.account.decode_private(payload), "a decoder with a memory"
+            self.venue.account.answered_request(payload)
+
+    def check_answers_decode_as_recorded(self) -> None:
+        """Verify that an answer gives one Answer, first, and then what it reports."""
+        for case in read_cases(self._vectors, "answers"):
+            payload = case["payload"].encode()
+            events = self._answer_to(case, payload)
+            only_answer(events, payload)
+            compare_events(events, case["events"], payload)
+
+    def check_decoders_are_total(self) -> None:
+        """Verify that decoders return for any bytes and never raise."""
+        market = self.venue.market
+        for payload in self._mutated("market"):
+            for decoded in (
+                market.decode(payload, self._market_source(), 7, NOW_NS),
+                market.decode_snapshot(payload, self.report.instruments[0].id, 7, NOW_NS),
+            ):
+                assert isinstance(decoded, tuple) or (decoded.ndim == 2 and decoded.shape[1] == COLUMNS), payload
+            market.decode_many([payload, payload], np.array([7, 8]), np.array([NOW_NS, NOW_NS]))
+            market.is_snapshot(payload)
+        for case in read_cases(self._vectors, "answers"):
+            for payload in mutations(case["payload"].encode(), self._random):
+                only_answer(self._answer_to(case, payload), payload)
+        if self.venue.trades:
+            for payload in self._mutated("private"):
+                events = self.venue.account.decode_private(payload)
+                assert isinstance(events, tuple), payload
+                self.venue.account.answered_request(payload)
+
+    def check_account_failures_of_the_server_prove_nothing(self) -> None:
+        """Verify that a status 5xx, with any body, leaves a placement UNKNOWN: neither placed nor refused."""
+        for payload in (b"", b"<html>bad gateway</html>", b"{}", b"[]", b"null"):
+            for status in (500, 502, 503, 504):
+                answer = only_answer(self._answer_to({"call": "place", "status": status}, payload), payload)
+                assert answer.outcome in (Outcome.UNKNOWN, Outcome.RATE_LIMITED), f"{status} {payload!r}: {answer}"
+        answer = only_answer(self._answer_to({"call": "place"}, b"<html>ok</html>"), b"<html>ok</html>")
+        assert answer.outcome is Outcome.UNKNOWN, f"an answer that cannot be read: {answer}"
+
+    def check_account_reports_name_our_orders(self) -> None:
+        """Verify that a report names the order by the client's id, by the venue's, or by both."""
+        reports = [event for event in self._answered() if isinstance(event, OrderReport)]
+        assert all(report.client_order_id or report.venue_order_id for report in reports), reports
+
+    def _market_source(self) -> str:
+        return next(plan.source for plan in self.venue.links() if plan.role is LinkRole.MARKET)
+
+    def _mutated(self, name: str) -> Iterator[bytes]:
+        for case in read_cases(self._vectors, name):
+            yield from mutations(case["payload"].encode(), self._random)
