@@ -13,6 +13,7 @@ import duckdb
 import msgspec
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from duckdb.func import FunctionNullHandling, PythonUDFType
 
 from engine.events import Answer
@@ -22,13 +23,13 @@ from engine.model import Instrument
 from engine.record_codec import read_request
 from engine.session_context import SessionContext
 from engine.session_record import ClockSettings, SessionBody, VenueSettings, read_session
-from engine.venues.registry import UnknownVenueError, captured_market, make_venue
 from engine.venues.venue import Venue
+from engine.venues.venue_lookup import UnknownVenueError, captured_market, make_venue
 from journal.reader import Journal
 from journal.record import Kind
 from replay.projections import Projection, build_projection, load_projection
 
-PARTS_HELD = 8  # segments whose rows stay in memory; a query meets them in their order, on several threads
+SEGMENTS_HELD = 8  # segments whose rows stay in memory; a query meets them in their order, on several threads
 _UNIT = pa.decimal128(19, 18)
 _FIELDS = {  # a row as SQL sees it; engine/market/rows.py defines a .. e
     "instrument": pa.string(),
@@ -50,7 +51,7 @@ class SessionRows:
         self._lock = Lock()  # DuckDB calls from several threads
         self._context: SessionContext | None = None
         self._is_known = False  # whether the context was looked for: a recording may be of no market that is installed
-        self._parts: dict[int, tuple[int, Projection]] = {}  # first seq -> last seq and rows
+        self._segments: dict[int, tuple[int, Projection]] = {}  # first seq -> last seq and rows
 
     def rows_of(self, seqs: Rows, row_type: int) -> tuple[Rows, Rows]:
         """Return the rows of one type among these records, and how many each record has.
@@ -60,22 +61,16 @@ class SessionRows:
             row_type: One of engine/market/rows.py.
 
         """
+        order = np.argsort(seqs, kind="stable")
+        ascending = seqs[order]
         with self._lock:
-            order = np.argsort(seqs, kind="stable")
-            ascending = seqs[order]
-            found = self._rows(ascending)
-        found = found[found[:, r.TYPE] == row_type]
-        counts = np.zeros(len(seqs), np.int64)
+            found = self._rows(ascending, row_type)
         begins = np.searchsorted(found[:, r.SEQ], ascending)
+        counts, firsts = np.zeros(len(seqs), np.int64), np.zeros(len(seqs), np.int64)
         counts[order] = np.searchsorted(found[:, r.SEQ], ascending, side="right") - begins
-        firsts = np.zeros(len(seqs), np.int64)
         firsts[order] = begins
-        places = np.concatenate(
-            [
-                np.empty(0, np.int64),
-                *(np.arange(first, first + n) for first, n in zip(firsts, counts, strict=True) if n),
-            ]
-        )
+        before = np.cumsum(counts) - counts  # rows of the records before, in the caller's order
+        places = np.repeat(firsts - before, counts) + np.arange(int(counts.sum()))
         return found[places], counts
 
     def instruments(self) -> Sequence[Instrument]:
@@ -100,23 +95,24 @@ class SessionRows:
             self._context, self._is_known = decoding_context(self._journal), True
         return self._context
 
-    def _rows(self, seqs: Rows) -> Rows:
-        """Return all rows of these records, which ascend."""
+    def _rows(self, seqs: Rows, row_type: int) -> Rows:
+        """Return the rows of one type among these records, which ascend."""
         found = [np.empty((0, r.COLUMNS), np.int64)]
         context = self.context()
         while context is not None and len(seqs):
-            last_seq, part = self._part(int(seqs[0]), context)
+            last_seq, part = self._segment(int(seqs[0]), context)
             here = seqs[: int(np.searchsorted(seqs, last_seq, side="right"))]
             seqs = seqs[len(here) :]
             first = int(np.searchsorted(part.seqs, here[0]))
             last = int(np.searchsorted(part.seqs, here[-1], side="right"))
-            for rows, _ in part.rows(first, last):
+            for block, _ in part.rows(first, last):
+                rows = block[block[:, r.TYPE] == row_type]
                 places = np.searchsorted(here, rows[:, r.SEQ])
                 found.append(rows[here[np.minimum(places, len(here) - 1)] == rows[:, r.SEQ]])
         return np.concatenate(found)
 
-    def _part(self, seq: int, context: SessionContext) -> tuple[int, Projection]:
-        for first_seq, (last_seq, part) in self._parts.items():
+    def _segment(self, seq: int, context: SessionContext) -> tuple[int, Projection]:
+        for first_seq, (last_seq, part) in self._segments.items():
             if first_seq <= seq <= last_seq:
                 return last_seq, part
         first_seq, last_seq, sealed = self._journal.segment_at(seq)
@@ -126,9 +122,9 @@ class SessionRows:
             made = build_projection(
                 lambda kinds, columns: self._journal.batches(first_seq, columns, to_seq=last_seq, kinds=kinds), context
             )
-        while len(self._parts) >= PARTS_HELD:
-            del self._parts[next(iter(self._parts))]
-        self._parts[first_seq] = last_seq, made
+        while len(self._segments) >= SEGMENTS_HELD:
+            del self._segments[next(iter(self._segments))]
+        self._segments[first_seq] = last_seq, made
         return last_seq, made
 
 
@@ -156,7 +152,7 @@ def decoding_context(journal: Journal) -> SessionContext | None:
 
 
 def register(connection: duckdb.DuckDBPyConnection, journals: Mapping[str, Journal]) -> None:
-    """Add the functions `market_rows(session, seq, type)` and `refusal(...)` to a connection.
+    """Add the functions `quote_rows`, `trade_rows` and `refusal(...)` to a connection.
 
     Args:
         connection: Where the views are.
@@ -185,7 +181,7 @@ def _rows_function(sessions: Mapping[str, SessionRows], row_type: int) -> Any:
     def rows(names: pa.Array, seqs: pa.Array) -> pa.Array:
         names, seqs = _flat(names), _flat(seqs)
         parts = []
-        for name, begin, end in _runs(names.to_pylist()):
+        for name, begin, end in _runs(names):
             session = sessions[name]
             found, counts = session.rows_of(seqs[begin:end].to_numpy(zero_copy_only=False), row_type)
             parts.append(_lists(found, counts, session.instruments()))
@@ -200,15 +196,11 @@ def _flat(column: Any) -> Any:
     return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
 
 
-def _runs(names: list[str]) -> list[tuple[str, int, int]]:
+def _runs(names: pa.Array) -> list[tuple[str, int, int]]:
     """Return each stretch of one session: its name, where it begins and the place behind its end."""
-    runs: list[tuple[str, int, int]] = []
-    for place, name in enumerate(names):
-        if runs and runs[-1][0] == name:
-            runs[-1] = (name, runs[-1][1], place + 1)
-        else:
-            runs.append((name, place, place + 1))
-    return runs
+    runs = pc.run_end_encode(names)
+    ends = runs.run_ends.to_pylist()
+    return list(zip(runs.values.to_pylist(), [0, *ends[:-1]], ends, strict=True))
 
 
 def _lists(found: Rows, counts: Rows, instruments: Sequence[Instrument]) -> pa.Array:

@@ -20,7 +20,7 @@ from journal.reader import Journal
 from journal.record import Kind, Record
 from journal.sessions import find_session
 from replay.causal_chain import CausalWalk
-from replay.record_text import MarketReader, describe
+from replay.record_text import FrameDecoder, describe
 
 NEAR_MAX = 3
 SESSIONS_MAX = 1_000  # a longer chain of sessions behind one order is a circle
@@ -129,7 +129,7 @@ class _Chapter:
 
     def chain(self, name: str) -> list[StoryLink]:
         """Return every record that has the order's name as key, and the causes of all, latest first."""
-        markets = MarketReader(decoding_context(self._journal))
+        markets = FrameDecoder(decoding_context(self._journal))
         walk = CausalWalk(self._journal, markets)
         records = {record.seq: record for record in self._records("key = ?", [name])}
         waiting = {seq for record in records.values() for seq in _causes(walk, record)} - records.keys()
@@ -146,7 +146,7 @@ class _Chapter:
         return [self._link(records[seq], records, markets, sent.get(seq)) for seq in sorted(records, reverse=True)]
 
     def _link(
-        self, record: Record, records: dict[int, Record], markets: MarketReader, sent: tuple[Any, ...] | None
+        self, record: Record, records: dict[int, Record], markets: FrameDecoder, sent: tuple[Any, ...] | None
     ) -> StoryLink:
         cause = None if record.cause is None else records.get(record.cause)
         delta_ns = None if cause is None else record.time_ns - cause.time_ns

@@ -115,7 +115,10 @@ def kill_and_look(journals: Path, moments: int, chance: random.Random, strategy:
 def impatient(wanted: SessionConfig) -> SessionConfig:
     """The same session with short windows, so that an order that never left is proved absent within two seconds."""
     engine = msgspec.structs.replace(
-        wanted.engine, venue_timeout_ns=SECOND_NS // 5, request_timeout_ns=2 * SECOND_NS, ask_every_ns=SECOND_NS // 5
+        wanted.engine,
+        venue_timeout_ns=SECOND_NS // 5,
+        request_timeout_ns=2 * SECOND_NS,
+        order_query_interval_ns=SECOND_NS // 5,
     )
     venue = msgspec.structs.replace(wanted.venue, recv_window_ms=500)
     return dataclasses.replace(wanted, carry=True, engine=engine, venue=venue)

@@ -52,7 +52,7 @@ class IntentBody(msgspec.Struct, frozen=True):
     version: str
     order: NewOrder | None = None
     cancels: str = ""  # client order id
-    because: dict[str, Any] = {}
+    rationale: dict[str, Any] = {}  # what the strategy decided on
 
 
 class VerdictBody(msgspec.Struct, frozen=True):

@@ -1,7 +1,7 @@
-"""What a venue can tell us of an account, in our own words. Values only: a venue's dialect makes them, `reconcile` reads them.
+"""Events of an account, decoded from a venue's messages. Values only: a venue makes them, engine/execution reads them.
 
-Market data has no events: it becomes rows (engine/market/rows.py). Every event is about the world, none about our wishes.
-Times named venue_ns are the venue's own clock in nanoseconds; 0 where it gave none.
+Market data becomes rows instead (engine/market/rows.py). An event states a fact of the venue, never an intent of ours.
+`venue_ns` is the venue's own clock in nanoseconds; 0 if the message has no time.
 """
 
 from decimal import Decimal
@@ -27,8 +27,8 @@ class Outcome(StrEnum):
     """What an answer proves about the request it answers (docs/glossary.md)."""
 
     DONE = "done"  # the venue did it
-    REFUSED = "refused"  # definitely not done, and asking again as it stands is pointless
-    RETRY_LATER = "retry_later"  # definitely not done; may be asked again
+    REFUSED = "refused"  # definitely not done; an unchanged request would be refused again
+    RETRY_LATER = "retry_later"  # definitely not done; may be sent again
     RATE_LIMITED = "rate_limited"  # definitely not done; wait as long as the venue says
     CLOCK = "clock"  # definitely not done: our timestamp was outside the venue's window
     AUTH = "auth"  # definitely not done: key, signature or permission
@@ -106,7 +106,7 @@ class FillsReport(msgspec.Struct, frozen=True):
 
 class InstrumentsReport(msgspec.Struct, frozen=True):
     instruments: tuple[Instrument, ...]
-    allowance: RateLimits = RateLimits()
+    rate_limits: RateLimits = RateLimits()
 
 
 class ServerTime(msgspec.Struct, frozen=True):
@@ -138,7 +138,7 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 class Unrecognised(msgspec.Struct, frozen=True):
-    """A message we could not read. It is in the journal all the same."""
+    """A message that could not be decoded. The journal contains it."""
 
     where: str
     error: str

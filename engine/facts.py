@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from engine.lifecycle import Report
-from engine.mode_reasons import Mode
+from engine.mode_reasons import Mode, ModeReason
 from engine.model import OrderType, Side, TimeInForce
 from engine.order_terms import RecordedTerms, Terms, terms_of
 
@@ -57,9 +57,7 @@ class OrderAccepted(msgspec.Struct, frozen=True, tag_field="fact", tag="order_ac
     client_order_id: str
     venue_order_id: str
     venue_ns: int
-    filled_quantity: Decimal = Decimal(
-        0
-    )  # what the venue says was filled; more than is booked means fills are to be fetched
+    filled_quantity: Decimal = Decimal(0)  # the venue's count; if it is above ours, fills are missing
 
 
 class OrderFilled(msgspec.Struct, frozen=True, tag_field="fact", tag="order_filled"):
@@ -75,13 +73,13 @@ class OrderFilled(msgspec.Struct, frozen=True, tag_field="fact", tag="order_fill
     fee_asset: str
     maker: bool
     venue_ns: int
-    late: bool  # it came after we thought the order gone
+    late: bool  # it came after the order had ended here
 
 
 class OrderClosed(msgspec.Struct, frozen=True, tag_field="fact", tag="order_closed"):
     client_order_id: str
     status: Report  # CANCELED, EXPIRED, REJECTED; FULL_FILL for an adopted order
-    filled_quantity: Decimal  # what the venue says was filled in the end
+    filled_quantity: Decimal  # the venue's final count
     reason: str
     venue_ns: int
 
@@ -98,7 +96,7 @@ class OrderNotPlaced(msgspec.Struct, frozen=True, tag_field="fact", tag="order_n
 
 
 class OrderAdopted(msgspec.Struct, frozen=True, tag_field="fact", tag="order_adopted"):
-    """An order at the venue that this journal did not send: somebody else trades this account."""
+    """An order at the venue that this journal did not send: another program uses the account."""
 
     client_order_id: str
     venue_order_id: str
@@ -139,9 +137,7 @@ class BalanceChanged(msgspec.Struct, frozen=True, tag_field="fact", tag="balance
     asset: str
     free: Decimal
     locked: Decimal
-    asked_seq: int = (
-        0  # where it answers a question: the REQUEST's seq, for it is no newer than that. 0: as of this record
-    )
+    query_seq: int = 0  # seq of the REQUEST that it answers: it is no newer than that. 0: as of this record
     venue_ns: int = 0
 
 
@@ -166,7 +162,7 @@ class ReconcileFailed(msgspec.Struct, frozen=True, tag_field="fact", tag="reconc
 
 class ModeChanged(msgspec.Struct, frozen=True, tag_field="fact", tag="mode"):
     mode: Mode
-    reasons: tuple[str, ...]
+    reasons: tuple[ModeReason, ...]
 
 
 class LinkReady(msgspec.Struct, frozen=True, tag_field="fact", tag="link_ready"):
@@ -195,8 +191,8 @@ class StrategyChanged(msgspec.Struct, frozen=True, tag_field="fact", tag="strate
     changed: dict[str, Any]
 
 
-class StrategyWoken(msgspec.Struct, frozen=True, tag_field="fact", tag="strategy_woken"):
-    """A compiled strategy wanted to decide. A record of its own, so that rebuilding need not run its code."""
+class StrategyTriggered(msgspec.Struct, frozen=True, tag_field="fact", tag="strategy_triggered"):
+    """A strategy's compiled predicate returned True. Recorded, so that a rebuild runs none of its code."""
 
     strategy: str
 
@@ -207,17 +203,20 @@ class StrategyStopped(msgspec.Struct, frozen=True, tag_field="fact", tag="strate
 
 
 class MarketGap(msgspec.Struct, frozen=True, tag_field="fact", tag="market_gap"):
-    """From `from_ns` on, market data may have been missed. Told when it begins; where it lasts, told again with its end, and
-    the first telling as cause. A seq of -1 lies in an earlier session.
+    """Market data may be missing from `from_ns` on. A gap that lasts is recorded twice: at its start, and with its end.
+
+    The second record's cause is the first. A seq of -1 is in an earlier session.
     """
 
     link: str
     reason: str
     from_ns: int  # session time of the last frame before it
     from_seq: int
-    to_ns: int = 0  # of what ended it: the LINK record, or the first frame after. 0: it lasts
+    to_ns: int = 0  # of the LINK record or frame that ended it. 0: it lasts
     to_seq: int = -1
-    instrument: str = ""  # these three where the ids of one stream tell of it; else it is every stream of the link
+    instrument: str = (
+        ""  # these are set if the ids of one stream show the gap; else it concerns every stream of the link
+    )
     stream: SequencedStream = SequencedStream.ALL
     last_id: int = 0
     first_id: int = 0
@@ -257,6 +256,6 @@ Fact = (
     | ClockMeasured
     | StrategyChanged
     | StrategyStopped
-    | StrategyWoken
+    | StrategyTriggered
     | SessionClosing
 )

@@ -23,7 +23,7 @@ from engine.handlers.market_triggers import handle_market
 from engine.handlers.policy import advance_policy
 from engine.handlers.table import HANDLERS
 from engine.lifecycle import Status
-from engine.mode_reasons import Mode
+from engine.mode_reasons import Mode, ModeReason, ReasonCode
 from engine.money import MONEY
 from engine.record_codec import read_fact, read_request
 from engine.session_context import SessionContext
@@ -68,7 +68,7 @@ class Kernel:
         for venue, limits in session.rate_limits.items():
             account = replace(account, limits=rate_budgets.allowed(account.limits, venue, limits))
         due_ns = {name: record.time_ns + period_ns for name, period_ns in session.timer_periods_ns.items()}
-        due_ns[timer_name(TimerKind.CHECK)] = record.time_ns + session.settings.watch_every_ns
+        due_ns[timer_name(TimerKind.CHECK)] = record.time_ns + session.settings.check_interval_ns
         account = replace(account, timers=Timers(due_ns, {}, min(due_ns.values())))
         market = session.empty_market()
         if opening:
@@ -155,7 +155,7 @@ class Kernel:
         """Strategies -> risk -> execution, for one strategy that was triggered."""
         session, modes = self.session, step.account.modes
         if name in session.runner.compiled and step.record.kind is not Kind.TIMER:
-            step.emit(facts.StrategyWoken(name), source=f"strategy.{name}")
+            step.emit(facts.StrategyTriggered(name), source=f"strategy.{name}")
         if modes.mode is not Mode.RUNNING or modes.stopping_since_ns:
             return  # nothing can have been missed only while RUNNING
         for intent in session.runner.decide(step, name, decisions):  # strategies
@@ -174,7 +174,7 @@ class Kernel:
         if state.seq == record.seq or len(records) == 1:  # else a restart applies them one by one
             with localcontext(MONEY):
                 step.note(NoteLevel.ALARM, text)
-                step.emit(facts.ModeChanged(Mode.HALTED, (text,)))
+                step.emit(facts.ModeChanged(Mode.HALTED, (ModeReason(ReasonCode.CORE_FAILED, text),)))
             state.seq = step.next_seq - 1
         return CoreError(text, records=records, outputs=[output.record for output in step.outputs])
 
@@ -193,7 +193,7 @@ class Kernel:
         change: Change
         if record.kind is Kind.FACT:
             change = read_fact(record.body or "")
-            if isinstance(change, facts.StrategyWoken):
+            if isinstance(change, facts.StrategyTriggered):
                 state.market.note_evaluated(self.session.trigger_names.index(change.strategy), record.time_ns)
         elif record.kind is Kind.REQUEST:
             change = Requested(read_request(record.body or ""))

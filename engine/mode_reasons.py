@@ -1,5 +1,6 @@
 """Modes of the engine, and reasons for them: a code, the object that the reason concerns, and a text for people."""
 
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 
 import msgspec
@@ -31,7 +32,7 @@ class ReasonCode(StrEnum):
     RECORDS_LOST = "records_lost"  # the venue holds an order of ours that no journal contains
     ORDER_CONTRADICTED = "order_contradicted"  # the venue and the journal disagree about an order
     CORE_FAILED = "core_failed"
-    UNCLASSIFIED = "unclassified"  # of journals that were written without codes
+    UNCLASSIFIED = "unclassified"  # journals of schema 2 have texts only
 
 
 class ModeReason(msgspec.Struct, frozen=True):
@@ -45,14 +46,17 @@ class ModeReason(msgspec.Struct, frozen=True):
         return self.text
 
 
-_KEY_REFUSED = " refused our key: "
-
-
 def key_refused(venue: str, answer: str) -> ModeReason:
-    """Return the reason for a halt after the venue rejected key, signature or permission."""
-    return ModeReason(ReasonCode.KEY_REFUSED, f"{venue}{_KEY_REFUSED}{answer}", venue)
+    """Return the reason after a venue rejected key, signature or permission."""
+    return ModeReason(ReasonCode.KEY_REFUSED, f"{venue} refused our key: {answer}", venue)
 
 
-def code_of(text: str) -> ReasonCode:
-    """Return the code of a halt reason that a journal holds as text only."""
-    return ReasonCode.KEY_REFUSED if _KEY_REFUSED in text else ReasonCode.UNCLASSIFIED
+def joined(reasons: Sequence[ModeReason]) -> ModeReason:
+    """Return several reasons as one, with the code and the object of the first."""
+    first = reasons[0]
+    return first if len(reasons) == 1 else ModeReason(first.code, texts(reasons), first.about)
+
+
+def texts(reasons: Iterable[ModeReason]) -> str:
+    """Return the texts of reasons in one line."""
+    return "; ".join(reason.text for reason in reasons)

@@ -1,5 +1,6 @@
 """Record bodies as text, and back: canonical JSON in, values out. No other module reads or searches a body's text."""
 
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -17,7 +18,8 @@ from engine.bodies import (
 )
 from engine.facts import Fact
 from engine.requests import Purpose
-from journal.record import WRITERS, canonical
+from engine.upcast import body_text
+from journal.record import WRITERS, Kind, canonical
 
 
 @cache
@@ -66,12 +68,34 @@ def purpose_of(body: str) -> Purpose:
     return _read_purpose(body).purpose
 
 
-read_fact = msgspec.json.Decoder(Fact).decode
-read_intent = msgspec.json.Decoder(IntentBody).decode
+_decode_fact: Callable[[str], Fact] = msgspec.json.Decoder(Fact).decode
+_decode_intent = msgspec.json.Decoder(IntentBody).decode
+_decode_timer = msgspec.json.Decoder(TimerBody).decode
+
+
+def read_fact(body: str) -> Fact:
+    """Return the fact in a FACT's body, of any schema."""
+    return _decode_fact(body_text(Kind.FACT, body))
+
+
+def read_intent(body: str) -> IntentBody:
+    """Return the intent in an INTENT's body, of any schema."""
+    return _decode_intent(body_text(Kind.INTENT, body))
+
+
+def read_timer(body: str) -> TimerBody:
+    """Return the timer in a TIMER's body, of any schema."""
+    return _decode_timer(body_text(Kind.TIMER, body))
+
+
 read_verdict = msgspec.json.Decoder(VerdictBody).decode
 read_request = msgspec.json.Decoder(RequestBody).decode
-read_timer = msgspec.json.Decoder(TimerBody).decode
 read_command = msgspec.json.Decoder(CommandBody).decode
 read_link = msgspec.json.Decoder(LinkBody).decode
 read_note = msgspec.json.Decoder(NoteBody).decode
-read_checkpoint = msgspec.json.Decoder(CheckpointBody).decode
+_decode_checkpoint = msgspec.json.Decoder(CheckpointBody).decode
+
+
+def read_checkpoint(body: str) -> CheckpointBody:
+    """Return the digests in a CHECKPOINT's body, of any schema."""
+    return _decode_checkpoint(body_text(Kind.CHECKPOINT, body))

@@ -9,7 +9,7 @@ import msgspec
 
 
 class Purpose(StrEnum):
-    """What a request is for."""
+    """The aim of a request."""
 
     PLACE = "place"
     CANCEL = "cancel"

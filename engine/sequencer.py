@@ -21,6 +21,7 @@ from engine.state.session_state import State
 from engine.state.timers import timer_name
 from engine.step_context import Output
 from engine.timer_names import TimerKind, TimerName
+from engine.upcast import SCHEMA
 from journal.record import Kind, Record, canonical
 
 URGENT_INPUTS = frozenset({Kind.SESSION, Kind.BROKER, Kind.LINK, Kind.COMMAND})
@@ -72,6 +73,7 @@ class Sequencer:
     def begin(self, session: SessionBody) -> list[Output]:
         """Make the SESSION record, the first of all, and return its outputs."""
         assert not self.has_begun, "a session begins once"
+        assert session.schema == SCHEMA, f"records of today cannot enter a journal of schema {session.schema}"
         record = Record(seq=0, time_ns=session.started_ns, kind=Kind.SESSION, source="shell", body=canonical(session))
         self.state = self.kernel.begin(record)
         self.has_begun = True
@@ -164,7 +166,8 @@ def next_timer(state: State) -> tuple[int, str]:
     if market.next_due_ns > due[0]:
         return due
     trigger = market.due_triggers(market.next_due_ns)[0]
-    return min(due, (market.due_ns(trigger), timer_name(TimerKind.THROTTLE, market.triggers[trigger].name)))
+    throttle = market.due_ns(trigger), timer_name(TimerKind.THROTTLE, market.triggers[trigger].name)
+    return min(due, throttle, key=lambda timer: (timer[0], TimerName.parse(timer[1]).sort_key))
 
 
 def due_timer(state: State, periods_ns: Mapping[str, int], now_ns: int) -> Record:

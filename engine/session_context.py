@@ -24,8 +24,8 @@ from engine.strategy.api import Every, OnQuote, Predicate, PriceMove
 from engine.strategy.loading import LoadedStrategy, load
 from engine.strategy.rule_loading import load_rules
 from engine.strategy.runner import StrategyRunner
-from engine.venues.registry import make_venue, venue_class
 from engine.venues.venue import MarketCodec, Venue
+from engine.venues.venue_lookup import make_venue, venue_class
 
 PROOF_SLACK_NS = SECOND_NS
 
@@ -76,7 +76,7 @@ class SessionContext:
             own = [instrument for instrument in body.instruments if instrument.venue == venue_class(settings).name]
             venue = make_venue(settings, own)
             self.venues[venue.name] = venue
-            self.rate_limits[venue.name] = settings.allowance
+            self.rate_limits[venue.name] = settings.rate_limits
         self.requests = {name: RequestFactory(venue, body.engine) for name, venue in self.venues.items()}
         self._venue_of_source: dict[str, Venue] = {}
         self.market_dialects = _MarketDialects(self)

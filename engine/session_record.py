@@ -1,6 +1,6 @@
 """What a SESSION record says: all that the session needs to be repeated alone. Values only; no secret ever enters.
 
-Who fills it in: the shell, from configuration (verbatim/config.py). Who reads it: the kernel, live and in replay alike.
+The shell makes it from the configuration (verbatim/config.py). The kernel reads it, live and in replay.
 """
 
 from decimal import Decimal
@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from engine.model import Instrument, RateLimits
+from engine.upcast import SCHEMA, session_text
 
 SECOND_NS = 1_000_000_000
 MILLISECOND_NS = 1_000_000
@@ -27,21 +28,21 @@ class VenueSettings(msgspec.Struct, frozen=True):
     stream: str = ""
     private: str = ""
     recv_window_ms: int = 5000
-    allowance: RateLimits = RateLimits()  # as the venue told it when the session began
+    rate_limits: RateLimits = RateLimits()  # as the venue stated them when the session began
 
 
 class Declared(msgspec.Struct, frozen=True):
     """What a strategy's class asks of the engine. Recorded, so that rebuilding its session never runs its code."""
 
     instruments: tuple[str, ...]
-    every_ms: int = 0  # 0: asked when a quote changes
+    every_ms: int = 0  # 0: decides when a quote changes
     throttle_ms: int = 0
     averages: tuple[tuple[str, int], ...] = ()  # name, length
     indicators: tuple[tuple[str, str, dict[str, Any]], ...] = ()  # name, kind, parameters
     bars_s: tuple[int, ...] = ()  # lengths of bars, in seconds
-    cross: tuple[str, str] | None = None  # asked when these averages change their order
-    move_ppm: int = 0  # asked when the mid has moved by so much; 0: no such condition
-    compiled: bool = False  # asked when a function of its own, compiled, says so
+    cross_over: tuple[str, str] | None = None  # decides when these averages change their order
+    price_move_ppm: int = 0  # decides when the mid has moved by so much; 0: no condition
+    has_predicate: bool = False  # decides when its own compiled function returns True
 
 
 class StrategySettings(msgspec.Struct, frozen=True):
@@ -81,10 +82,10 @@ class EngineSettings(msgspec.Struct, frozen=True):
     """Times in nanoseconds of session time."""
 
     reconcile_every_ns: int = 60 * SECOND_NS
-    watch_every_ns: int = SECOND_NS  # how often staleness is looked at
+    check_interval_ns: int = SECOND_NS  # between two checks for silent links and missing answers
     stale_after_ns: int = 10 * SECOND_NS  # a market stream silent for longer is dead
     request_timeout_ns: int = 10 * SECOND_NS
-    ask_every_ns: int = SECOND_NS  # how often an unknown order is asked about
+    order_query_interval_ns: int = SECOND_NS  # between two queries for an unknown order
     venue_timeout_ns: int = 10 * SECOND_NS  # the venue's own limit; part of the proof that an order was never placed
     backoff_first_ns: int = SECOND_NS // 2
     backoff_max_ns: int = 30 * SECOND_NS
@@ -93,7 +94,7 @@ class EngineSettings(msgspec.Struct, frozen=True):
     keep_closed_ns: int = 300 * SECOND_NS  # how long a closed order stays in state
     cancel_on_stop: bool = True
     stop_timeout_ns: int = 15 * SECOND_NS
-    books: bool = True  # False: a market of quotes and trades alone, where nobody waits for a book
+    books: bool = True  # False: the market has quotes and trades only, and no session waits for a book
 
 
 class PreviousSession(msgspec.Struct, frozen=True):
@@ -109,14 +110,15 @@ class PreviousSession(msgspec.Struct, frozen=True):
 
 
 class Resimulated(msgspec.Struct, frozen=True):
-    """Of a session that was not lived but resimulated from another: which, and what was changed. Where the model of the venue
-    takes over, a COMMAND `handover` says so.
+    """The source of a resimulated session, and the changes made to it.
+
+    A COMMAND `handover` marks the record from which the venue's model answers.
     """
 
     source: str  # the folder's name
     last_seq: int  # of the source, when it was resimulated
     chain: str  # the source's root then
-    modelled: bool  # from the beginning
+    is_backtest: bool  # the model answers from the first record on
     model: dict[str, Any]
     changes: tuple[str, ...] = ()
 
@@ -140,6 +142,12 @@ class SessionBody(msgspec.Struct, frozen=True):
     opening: dict[str, Any] | None = None  # the carried parts of state, brought forward
     resimulated: Resimulated | None = None
     rules: tuple[RuleSettings, ...] = ()  # the risk rules; (): engine.risk.rules.FIRST_RULES
+    schema: int = SCHEMA  # of the names in the records: engine/upcast.py
 
 
-read_session = msgspec.json.Decoder(SessionBody).decode
+_decode_session = msgspec.json.Decoder(SessionBody).decode
+
+
+def read_session(body: str) -> SessionBody:
+    """Return the body of a SESSION record, of any schema. `schema` is the one that the session was written in."""
+    return _decode_session(session_text(body))

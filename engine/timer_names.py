@@ -12,16 +12,16 @@ import msgspec
 class TimerKind(StrEnum):
     """What a timer starts. The value is the name's beginning."""
 
-    QUERY_ORDER = "ask"  # subject: client order id
+    QUERY_ORDER = "query"  # subject: client order id
     CONNECT = "connect"  # subject: link source
     SNAPSHOT = "depth"  # subject: instrument
-    REPORT = "every.report"
-    DECIDE = "every.strategy"  # subject: strategy with a fixed cadence
-    CHECK = "every.watch"
+    REPORT = "report"
+    DECIDE = "decide"  # subject: strategy with a fixed cadence
+    CHECK = "check"
     RATE_BLOCK = "rate"  # subject: venue
     RECONCILE = "reconcile"
     STOP = "stop"
-    THROTTLE = "watch"  # subject: strategy whose throttle ends
+    THROTTLE = "throttle"  # subject: strategy whose throttle ends
 
 
 class TimerName(msgspec.Struct, frozen=True):
@@ -45,16 +45,13 @@ class TimerName(msgspec.Struct, frozen=True):
 
     @property
     def strategy(self) -> str:
-        """The strategy that decides when the timer fires; "" if none does."""
+        """The strategy that decides when the timer fires; "" for other timers."""
         return self.subject if self.kind in (TimerKind.DECIDE, TimerKind.THROTTLE) else ""
 
 
 @lru_cache(maxsize=256)  # a session has few recurring timers, and each fires every second or so
 def _parsed(text: str) -> TimerName:
     first, _, rest = text.partition(".")
-    if first == "every":
-        second, _, rest = rest.partition(".")
-        first = f"{first}.{second}"
     return TimerName(TimerKind(first), rest)
 
 

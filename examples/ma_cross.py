@@ -38,14 +38,14 @@ class MovingAverageCross:
             return []  # not warm yet, or the last order is still under way
 
         held = view.round_quantity(name, view.position(name).quantity)  # a fee may leave less than a lot behind
-        because = {"fast": fast, "slow": slow}
+        rationale = {"fast": fast, "slow": slow}
         if fast > slow and held <= 0:
             state.crosses += 1
             quantity = view.round_quantity(name, parameters.value / quote.ask)
-            return [Place(name, side=Side.BUY, quantity=quantity, type=OrderType.MARKET, because=because)]
+            return [Place(name, side=Side.BUY, quantity=quantity, type=OrderType.MARKET, rationale=rationale)]
         if fast < slow and held > 0:
             state.crosses += 1
-            return [Place(name, side=Side.SELL, quantity=held, type=OrderType.MARKET, because=because)]
+            return [Place(name, side=Side.SELL, quantity=held, type=OrderType.MARKET, rationale=rationale)]
         return []
 
 

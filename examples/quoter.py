@@ -49,7 +49,7 @@ class Quoter:
             stands, should = order.order.price, wanted.pop(order.order.side, None)
             if should is None or abs(stands - should) > should * parameters.tolerance:
                 state.requotes += 1
-                wishes.append(Cancel(order.client_order_id, because={"stands": stands, "should": should}))
+                wishes.append(Cancel(order.client_order_id, rationale={"stands": stands, "should": should}))
         for side, price in wanted.items():
             quantity = view.round_quantity(name, parameters.value / price)
             wishes.append(Place(name, side=side, quantity=quantity, price=price, type=OrderType.LIMIT_MAKER))

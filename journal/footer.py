@@ -13,7 +13,7 @@ import msgspec
 from journal.content_hash import CHAIN_START, next_chain
 from journal.errors import DamagedJournalError
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 _KEY = "journal."  # prefix of all our keys
 _SLICE_FIELDS = ("bundled_from", "left_out")  # written for slices only
 
@@ -99,6 +99,12 @@ def _parts_from_one_content(values: dict[str, str]) -> dict[str, str]:
     return {**kept, "parts": _to_text((SegmentPart(int(values["last_seq"]), content),)), "schema_version": "2"}
 
 
+def _as_version_3(values: dict[str, str]) -> dict[str, str]:
+    """Convert a footer of version 2: names inside records changed, and nothing in footers."""
+    return {**values, "schema_version": "3"}
+
+
 UPCASTS: dict[int, Callable[[dict[str, str]], dict[str, str]]] = {  # version -> its footer as the next version's
     1: _parts_from_one_content,
+    2: _as_version_3,
 }

@@ -9,10 +9,11 @@ from datetime import UTC, datetime
 import msgspec
 
 from engine.market import rows as r
-from engine.record_codec import read_timer
+from engine.record_codec import read_intent, read_timer
+from engine.timer_names import TimerKind, TimerName
 from journal.reader import Journal
 from journal.record import Kind, Record
-from replay.record_text import MarketReader, describe, shorten
+from replay.record_text import FrameDecoder, describe, shorten
 
 STEPS_MAX = 64  # a chain is a handful of records; a longer one is a loop in damaged causes
 SEARCHED_RECORDS_MAX = 16_384  # records before a TIMER that are searched for the quote which triggered its strategy
@@ -29,7 +30,7 @@ class CauseLink(msgspec.Struct, frozen=True):
 class CausalWalk:
     """The steps from a record to its causes within one session."""
 
-    def __init__(self, journal: Journal, markets: MarketReader) -> None:
+    def __init__(self, journal: Journal, markets: FrameDecoder) -> None:
         self._journal = journal
         self._markets = markets
 
@@ -41,15 +42,15 @@ class CausalWalk:
     def decision_input(self, record: Record) -> int | None:
         """Return the seq of the market message that an INTENT or a throttled strategy's TIMER was based on."""
         if record.kind is Kind.INTENT:
-            because = msgspec.json.decode(record.body or "{}").get("because", {})
-            seq = because.get("quote_seq") if isinstance(because, dict) else None
+            seq = read_intent(record.body or "").rationale.get("quote_seq")
             return seq if isinstance(seq, int) else None
         return self._last_quote_before(record) if record.kind is Kind.TIMER else None
 
     def _last_quote_before(self, timer: Record) -> int | None:
         """Find the last quote of the strategy's instruments, or their last market message if there is no quote."""
-        strategy = read_timer(timer.body or "").timer.removeprefix("watch.")
-        instruments = self._markets.watched.get(strategy, frozenset())
+        name = TimerName.parse(read_timer(timer.body or "").timer)
+        is_throttle = name.kind is TimerKind.THROTTLE
+        instruments = self._markets.watched.get(name.subject, frozenset()) if is_throttle else frozenset()
         stop = max(0, timer.seq - SEARCHED_RECORDS_MAX) if instruments else timer.seq
         last_message: int | None = None
         for end in range(timer.seq, stop, -READ_RECORDS):
@@ -95,7 +96,7 @@ def time_text(time_ns: int) -> str:
     return f"{moment:%H:%M:%S}.{time_ns // 1000 % 1_000_000:06d}"
 
 
-def record_line(record: Record, markets: MarketReader) -> str:
+def record_line(record: Record, markets: FrameDecoder) -> str:
     """Format a record as one line: seq, time, kind, source, key and description."""
     key = f" [{record.key}]" if record.key else ""
     text = shorten(describe(record, markets))

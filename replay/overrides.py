@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from engine.session_record import SessionBody, StrategySettings
 from engine.strategy import loading
 from engine.strategy.rule_loading import load_rules
+from engine.upcast import SETTINGS_3
 
 
 class UnknownOverrideError(Exception):
@@ -152,6 +153,7 @@ def with_strategy(session: SessionBody, new: StrategySettings) -> SessionBody:
 
 def _set_field(settings: Any, name: str, field: str, value: str) -> Any:
     known = {field_info.name: field_info.type for field_info in msgspec.structs.fields(settings)}
+    field = SETTINGS_3.get(field, field)  # old names keep working
     if field not in known:
         raise UnknownOverrideError(f"unknown setting {name!r}; known: {', '.join(sorted(known))}")
     try:

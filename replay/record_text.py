@@ -40,7 +40,7 @@ MINUTE_NS = 60 * SECOND_NS
 TEXT_MAX = 240
 
 
-class MarketReader:
+class FrameDecoder:
     """Reads the frames of one session with its venues."""
 
     def __init__(self, context: SessionContext | None) -> None:
@@ -84,7 +84,7 @@ def _watched_instruments(context: SessionContext) -> Mapping[str, frozenset[str]
     }
 
 
-def describe(record: Record, markets: MarketReader | None = None) -> str:
+def describe(record: Record, markets: FrameDecoder | None = None) -> str:
     """Describe a record in one line. A body that cannot be read is returned unchanged.
 
     Args:
@@ -184,8 +184,8 @@ def _rounded_text(number: Decimal) -> str:
 def _intent(record: Record) -> str:
     intent = read_intent(record.body or "")
     action = order_text(intent.order) if intent.order is not None else f"cancel {intent.cancels}"
-    because = f", because {fields_text(intent.because)}" if intent.because else ""
-    return f"{intent.strategy} (version {intent.version}) decides to {action}{because}"
+    rationale = f", because {fields_text(intent.rationale)}" if intent.rationale else ""
+    return f"{intent.strategy} (version {intent.version}) decides to {action}{rationale}"
 
 
 def _verdict(record: Record) -> str:
@@ -245,7 +245,7 @@ def _checkpoint(record: Record) -> str:
 # ---- what came over the wire --------------------------------------------------------------------
 
 
-def _wire(record: Record, markets: MarketReader | None) -> str:
+def _wire(record: Record, markets: FrameDecoder | None) -> str:
     if record.meta is not None:
         return _answer(record)
     if record.payload is None:

@@ -12,13 +12,17 @@ from pathlib import Path
 
 import msgspec
 
+from engine import upcast
 from engine.apply.batch import Batch
+from engine.bodies import CheckpointBody
 from engine.errors import CoreError
 from engine.gc_tuning import rare_collections
 from engine.kernel import Kernel, StepResult
+from engine.record_codec import read_checkpoint, text_of
 from engine.session_record import SessionBody, StrategySettings, read_session
 from engine.state.session_state import State
 from engine.step_context import Output
+from engine.upcast import SCHEMA
 from journal.errors import JournalError
 from journal.reader import Journal
 from journal.record import INPUTS, Kind, Record, canonical
@@ -27,7 +31,8 @@ from replay.causal_chain import CausalWalk
 from replay.compare import Difference, missing_end, only_recorded, only_replayed, output_difference, timer_difference
 from replay.network_guard import no_sockets
 from replay.overrides import apply_overrides
-from replay.record_text import MarketReader
+from replay.record_text import FrameDecoder
+from replay.recorded_digests import digests_as_of
 
 PROGRESS_RECORDS = 8_192
 GROUP_RECORDS_MAX = 512  # frames handed to the step at once
@@ -124,6 +129,7 @@ class SessionReplay:
         self.journal = journal
         self.first = journal.session_record()
         self.kernel = Kernel(session)
+        self._schema = session.schema
         self._step = self.kernel.step if wrap_step is None else wrap_step(self.kernel.step)
         self._is_wrapped = wrap_step is not None  # then each record is one batch
         self.counts = ReplayCounts()
@@ -211,6 +217,9 @@ class SessionReplay:
             return only_recorded(record)
         self.counts.outputs += 1
         ours = self._pending.pop(0)
+        if self._schema != SCHEMA:
+            record = upcast.record(record)
+            ours = upcast.comparable(self._schema, self._with_recorded_digests(ours))
         difference = output_difference(record, ours, self.counts.not_compared)
         if record.kind is Kind.CHECKPOINT:
             self.counts.checkpoints += 1
@@ -218,11 +227,20 @@ class SessionReplay:
                 self._at_checkpoint(self.state, ours)
         return difference
 
+    def _with_recorded_digests(self, ours: Record) -> Record:
+        """Return a CHECKPOINT with the digests of the session's older schema; any other output unchanged."""
+        if ours.kind is not Kind.CHECKPOINT:
+            return ours
+        body = read_checkpoint(ours.body or "")
+        # the state is the one right after this record, whose hash over the inputs has started again
+        parts = {**digests_as_of(self._schema, self.state), "inputs": body.parts["inputs"]}
+        return msgspec.structs.replace(ours, body=text_of(CheckpointBody(body.inputs, parts)))
+
     def _replay_input(self, record: Record) -> Difference | None:
         if record.kind is Kind.SESSION:
             return Difference(record.seq, "a second SESSION record", record, None)
         if record.kind is Kind.TIMER or self.state.next_due_ns <= record.time_ns:
-            difference = timer_difference(self.kernel, self.state, record)
+            difference = timer_difference(self.kernel, self.state, upcast.record(record))
             if difference is not None:
                 return difference
         self.counts.inputs += 1
@@ -245,7 +263,7 @@ class SessionReplay:
         record = difference.recorded if is_recorded else difference.replayed
         assert record is not None, "a difference has a record"
         replayed = {} if is_recorded else {output.seq: output for output in self._outputs}
-        walk = CausalWalk(self.journal, MarketReader(self.kernel.session))
+        walk = CausalWalk(self.journal, FrameDecoder(self.kernel.session))
         chain = tuple(link.text for link in walk.chain(record, replayed))
         return msgspec.structs.replace(difference, chain=chain, command=command)
 

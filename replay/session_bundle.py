@@ -32,6 +32,7 @@ from journal.segments import GROUP_ROWS, first_seqs, plain_batch, sealed_name
 from journal.verify import verify
 from replay import snapshots
 from replay.rebuild import rebuild
+from replay.recorded_digests import digests_as_of
 from replay.redaction import Redaction
 
 RedactionFactory = Callable[[Record], Redaction]  # for a SESSION record
@@ -204,7 +205,7 @@ def _with_new_checkpoints(records: Iterator[Record], state_at: int, states: list
         rewritten = record
         input_hash = state.input_hash if record.kind is Kind.CHECKPOINT else b""
         if record.kind is Kind.CHECKPOINT:
-            stated = CheckpointBody(state.inputs, state.digests())
+            stated = CheckpointBody(state.inputs, digests_as_of(kernel.session.body.schema, state))
             rewritten = msgspec.structs.replace(record, body=text_of(stated))
         _rebuild(kernel, state, rewritten)
         if input_hash and record.seq == state_at:

@@ -14,11 +14,13 @@ from engine.kernel import Kernel
 from engine.market import serialize
 from engine.record_codec import read_checkpoint
 from engine.state.session_state import Account, State
+from engine.upcast import SCHEMA, account_values
 from journal import caches
 from journal.bundle import BEGIN_STATE
 from journal.errors import DamagedJournalError
 from journal.reader import Journal
 from journal.record import Kind, Record
+from replay.recorded_digests import digests_as_of
 
 _PREFIX = "state-"
 _ROOT = Path(__file__).resolve().parent.parent
@@ -36,6 +38,13 @@ class Snapshot(msgspec.Struct, frozen=True):
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Snapshot).decode
+
+
+def _decode_older(body: bytes | memoryview) -> Snapshot:
+    """Decode a snapshot whose account may have the names of an older schema."""
+    values = msgspec.msgpack.decode(body)
+    account_values(values["account"])
+    return msgspec.convert(values, Snapshot)
 
 
 @cache
@@ -113,8 +122,9 @@ def _cache_key(first: Record, seq: int) -> str:
 
 def _unpack_state(body: bytes | memoryview, seq: int, journal: Journal, kernel: Kernel) -> State | None:
     """Deserialize a state. Return None if its digests are not those of the CHECKPOINT `seq`."""
+    schema = kernel.session.body.schema
     try:
-        snapshot = _decode(body)
+        snapshot = _decode(body) if schema == SCHEMA else _decode_older(body)
         market = kernel.session.empty_market()
         serialize.load(market, snapshot.market)
     except (msgspec.MsgspecError, ValueError, LookupError):
@@ -125,7 +135,7 @@ def _unpack_state(body: bytes | memoryview, seq: int, journal: Journal, kernel: 
     state = State(snapshot.account, market, seq=seq, time_ns=snapshot.time_ns, inputs=snapshot.inputs)
     state.restart_hash(snapshot.input_hash)
     stated = read_checkpoint(checkpoint.body or "").parts
-    digests = {name: part for name, part in state.digests().items() if name != "inputs"}
+    digests = {name: part for name, part in digests_as_of(schema, state).items() if name != "inputs"}
     is_same = (
         all(stated.get(name) == part for name, part in digests.items())
         and stated.get("inputs", (0, ""))[1] == snapshot.input_hash.hex()

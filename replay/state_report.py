@@ -7,8 +7,10 @@ import msgspec
 
 from engine.kernel import Kernel
 from engine.lifecycle import LIVE, Status
+from engine.requests import Purpose
 from engine.sequencer import next_timer
 from engine.state.session_state import State
+from engine.timer_names import TimerKind, TimerName
 from journal.record import Record, plain
 from replay.causal_chain import time_text
 
@@ -62,10 +64,10 @@ def _mode(state: State) -> dict[str, Any]:
     modes = state.account.modes
     return {
         "mode": str(modes.mode),
-        "reasons": list(modes.reasons),
+        "reasons": [reason.text for reason in modes.reasons],
         "since_ns": modes.since_ns,
         "paused_by": modes.paused_by,
-        "halted_for": modes.halted_for,
+        "halted_for": "" if modes.halted_for is None else modes.halted_for.text,
         "stopping": bool(modes.stopping_since_ns),
         "reconciled_round": state.account.reconciling.done_round,
         "reconciling": state.account.reconciling.running,
@@ -148,17 +150,17 @@ def _waiting(state: State) -> list[dict[str, Any]]:
     ]
 
 
-def _purpose_text(purpose: str, reconcile_round: int) -> str:
+def _purpose_text(purpose: Purpose, reconcile_round: int) -> str:
     if reconcile_round:
         return f"reconciliation {reconcile_round}"
     return {
-        "place": "a strategy's order",
-        "cancel": "an order is to be canceled",
-        "query_order": "the state of an order is unknown",
-        "depth": "a book has no snapshot",
-        "server_time": "the venue's clock is measured",
-        "subscribe": "the private stream needs it",
-        "fills": "fills are missing",
+        Purpose.PLACE: "a strategy's order",
+        Purpose.CANCEL: "an order is to be canceled",
+        Purpose.QUERY_ORDER: "the state of an order is unknown",
+        Purpose.DEPTH: "a book has no snapshot",
+        Purpose.SERVER_TIME: "the venue's clock is measured",
+        Purpose.SUBSCRIBE: "the private stream needs it",
+        Purpose.FILLS: "fills are missing",
     }.get(purpose, "")
 
 
@@ -169,9 +171,9 @@ def _unknown(state: State) -> list[dict[str, Any]]:
         {
             "client_order_id": order.client_order_id,
             "reason": order.reason,
-            "query_count": order.asks,
-            "query_seq": order.ask_seq or None,
-            "next_query_ns": due_ns.get(f"ask.{order.client_order_id}"),
+            "query_count": order.query_count,
+            "query_seq": order.query_seq or None,
+            "next_query_ns": due_ns.get(str(TimerName(TimerKind.QUERY_ORDER, order.client_order_id))),
             "not_found_is_proof_after_ns": order.proof_ns,
         }
         for order in state.account.orders.live.values()
@@ -182,7 +184,7 @@ def _unknown(state: State) -> list[dict[str, Any]]:
 def _timers(state: State) -> list[dict[str, Any]]:
     timers = [{"timer": name, "due_ns": due} for name, due in state.account.timers.due_ns.items()]
     next_ns, name = next_timer(state)
-    if name.startswith("watch."):
+    if TimerName.parse(name).kind is TimerKind.THROTTLE:
         timers.append({"timer": name, "due_ns": next_ns})
     return sorted(timers, key=lambda timer: (timer["due_ns"], timer["timer"]))
 

@@ -93,7 +93,7 @@ class ByHand:
         strategies: Sequence[StrategySettings] | None = None,
         answers: dict[str, Any] | None = None,
         held: set[str] | None = None,
-        allowance: RateLimits | None = None,
+        rate_limits: RateLimits | None = None,
         risk: RiskSettings | None = None,
         dialect: str = "binance_spot",
     ) -> None:
@@ -113,7 +113,7 @@ class ByHand:
             seed=3,
             host="test",
             versions={},
-            venues=(VenueSettings(name=dialect, allowance=allowance or RateLimits()),),
+            venues=(VenueSettings(name=dialect, rate_limits=rate_limits or RateLimits()),),
             instruments=tuple(instruments),
             strategies=chosen if strategies is None else tuple(strategies),
             risk=risk or RiskSettings(),

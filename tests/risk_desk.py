@@ -77,7 +77,7 @@ class Desk:
             cls="Desk",
             parameters={"orders": "; ".join(named)},
             instruments=(msgspec.structs.replace(BTC, **numbers(instrument)), ETH),
-            allowance=RateLimits(**(venue or {})),
+            rate_limits=RateLimits(**(venue or {})),
             risk=RiskSettings(**{"orders_per_second_max": 0, **numbers(risk)}),
             answers={"account": {"canTrade": True, "balances": balances, "updateTime": 0}},
         )

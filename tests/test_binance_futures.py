@@ -38,8 +38,8 @@ from engine.venues.binance_common.futures import DEPTH_WEIGHTS, BinanceFutures
 from engine.venues.binance_common.futures_metadata import read_allowance, read_exchange_info
 from engine.venues.binance_common.public import DepthSnapshots
 from engine.venues.binance_usdm import BinanceUsdm
-from engine.venues.registry import make_venue
 from engine.venues.venue import Venue
+from engine.venues.venue_lookup import make_venue
 from journal.reader import Journal
 from journal.record import Kind, Record, canonical
 from journal.sessions import list_sessions
@@ -533,7 +533,7 @@ def test_questions_and_what_their_answers_prove(shared_data: Path) -> None:
     body = exchange_info(shared_data, COINM.metadata.request().path)
     answer, report = COINM.decode_answer(COINM.metadata.request(), "", 200, {}, body)
     assert isinstance(report, InstrumentsReport)
-    assert (answer, len(report.instruments), report.allowance) == (Answer(Outcome.DONE), 25, RateLimits(2_400, 300))
+    assert (answer, len(report.instruments), report.rate_limits) == (Answer(Outcome.DONE), 25, RateLimits(2_400, 300))
     (refused,) = USDM.decode_answer(asked, BTC.id, 400, {}, b'{"code":-1121,"msg":"Invalid symbol."}')
     assert refused == Answer(Outcome.REFUSED, code=-1121, text="Invalid symbol.")
     for body in (b"", b"[]", b"\xff", b'{"serverTime":"x"}'):

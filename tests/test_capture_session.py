@@ -221,7 +221,7 @@ def test_a_price_move_is_measured_from_its_last_trigger(captures: Path) -> None:
         captures / "spot_btcusdt", resim_options(captures / "spot_btcusdt", "crossing.py:Moved"), kept.extend
     )
     bids = [
-        Decimal(str(json.loads(record.body or "")["because"]["mid"])) for record in kept if record.kind is Kind.INTENT
+        Decimal(str(json.loads(record.body or "")["rationale"]["mid"])) for record in kept if record.kind is Kind.INTENT
     ]
     assert len(bids) > 5
     for before, after in pairwise(bids):

@@ -55,7 +55,7 @@ class Hand:
         asked: int = 0
 
     @staticmethod
-    def wants(now: MarketTick, parameters) -> bool:
+    def should_decide(now: MarketTick, parameters) -> bool:
         return WANTS
 
     @staticmethod
@@ -73,7 +73,7 @@ def hand(
 
 
 def woken(session: ByHand, name: str = "hand") -> int:
-    told = [fact for fact in session.facts("strategy_woken") if fact["strategy"] == name]
+    told = [fact for fact in session.facts("strategy_triggered") if fact["strategy"] == name]
     assert session.state.account.strategies.of(name).state.get("asked", 0) == len(told)
     return len(told)
 
@@ -97,11 +97,11 @@ def test_a_throttle_is_kept_and_what_is_wanted_within_it_is_asked_again_after_it
     times = [
         record.time_ns
         for record in session.records
-        if record.kind is Kind.FACT and "strategy_woken" in (record.body or "")
+        if record.kind is Kind.FACT and "strategy_triggered" in (record.body or "")
     ]
     assert len(times) > 2
     assert all(after - before >= 2_500_000_000 for before, after in pairwise(times))
-    assert not any("watch.hand" in (record.body or "") for record in session.records if record.kind is Kind.TIMER)
+    assert not any("throttle.hand" in (record.body or "") for record in session.records if record.kind is Kind.TIMER)
 
 
 def test_who_may_not_trade_is_not_asked() -> None:
@@ -138,7 +138,7 @@ def test_each_instrument_is_shown_by_itself() -> None:
     causes = [
         record.cause
         for record in session.records
-        if record.kind is Kind.FACT and "strategy_woken" in (record.body or "")
+        if record.kind is Kind.FACT and "strategy_triggered" in (record.body or "")
     ]
     frames = {record.seq: record.payload or b"" for record in session.records if record.kind is Kind.FEED}
     assert all(b"ETHBTC" in frames[cause] for cause in causes if cause is not None)
@@ -148,19 +148,19 @@ def test_what_raises_stops_the_strategy_and_says_why() -> None:
     session = ByHand(source=hand("now.bid // now.asks > 0")).run(3)
     assert session.state.account.strategies.of("hand").stopped_for.startswith("ZeroDivisionError")
     assert session.mode == "running"
-    assert len(session.facts("strategy_woken")) == 1
+    assert len(session.facts("strategy_triggered")) == 1
 
 
 @pytest.mark.parametrize(
     ("source", "what"),
     [
         (
-            hand().replace("def wants", "def wishes"),
-            "asks `wants(now, parameters)`, a static method of the class; it has none",
+            hand().replace("def should_decide", "def wishes"),
+            "calls `should_decide(now, parameters)`; declare it as a static method of the class",
         ),
         (
-            hand().replace("    @staticmethod\n    def wants(now", "    def wants(now"),
-            "asks `wants(now, parameters)`, a static method of the class; it has none",
+            hand().replace("    @staticmethod\n    def should_decide(now", "    def should_decide(now"),
+            "calls `should_decide(now, parameters)`; declare it as a static method of the class",
         ),
         (hand("parameters.name == 1"), "Unknown attribute 'name'"),
         (hand("now.price > 0"), "Unknown attribute 'price'"),
@@ -173,8 +173,8 @@ def test_what_raises_stops_the_strategy_and_says_why() -> None:
             hand("deep(now.bid)").replace("LIMIT = 2", "def deep(x):\n    return deep(x + 1) + 1 if x > 0 else 0"),
             "deep calls itself",
         ),
-        (hand("now.bid ** 0.5 > 3"), "wants: a power is not the same in machine code and in Python"),
-        (hand("math.sqrt(now.bid) > 3").replace("LIMIT = 2", "import math"), "wants: math is <module 'math'"),
+        (hand("now.bid ** 0.5 > 3"), "should_decide: a power is not the same in machine code and in Python"),
+        (hand("math.sqrt(now.bid) > 3").replace("LIMIT = 2", "import math"), "should_decide: math is <module 'math'"),
         (hand("int(now.bid) > 3"), "int cannot be used; the built-ins allowed are abs, bool, float, max, min"),
         (hand("[1 for each in (1, 2)] != []"), "functions within functions cannot be compiled"),
         (
@@ -245,8 +245,8 @@ def test_functions_of_one_name_are_not_taken_for_each_other() -> None:
         hand()
         .replace("LIMIT = 2", head)
         .replace(
-            "    @staticmethod\n    def wants(now: MarketTick, parameters) -> bool:\n        return now.bids < parameters.orders and room(now.position, parameters.most)\n",
-            "    wants = staticmethod(narrow)\n",
+            "    @staticmethod\n    def should_decide(now: MarketTick, parameters) -> bool:\n        return now.bids < parameters.orders and room(now.position, parameters.most)\n",
+            "    should_decide = staticmethod(narrow)\n",
         )
     )
     assert woken(ByHand(source=source).run(3)) == 0
@@ -337,4 +337,4 @@ def test_the_journal_says_that_it_was_woken_and_needs_no_code_to_be_read(capture
     told = json.loads(verbatim("ask", tmp_path / "r", "--json"))
     assert told
     facts = [json.loads(record.body or "") for record in Journal.open(tmp_path / "r").records(kinds=[Kind.FACT])]
-    assert sum(fact["fact"] == "strategy_woken" for fact in facts) > 20
+    assert sum(fact["fact"] == "strategy_triggered" for fact in facts) > 20

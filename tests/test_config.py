@@ -7,14 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from engine.session_record import SECOND_NS
+from engine.session_record import SECOND_NS, read_session
 from engine.strategy.loading import StrategyError
+from journal.reader import Journal
+from replay.overrides import apply_overrides
 from verbatim.config import ConfigError, read_config, read_key, read_secret_file, recording_config, session_config
 from verbatim.strategy_files import read_strategy
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLE = (ROOT / "examples/demo.toml").read_text(encoding="utf-8")
 Write = Callable[..., Path]
+GOLDEN = Path(__file__).parent / "golden"
 KEYS = {"VERBATIM_API_KEY": "the-key", "VERBATIM_API_SECRET": "the-secret"}
 
 
@@ -191,3 +194,24 @@ def test_what_a_recording_needs_is_too_little_for_a_trader(config: Write) -> Non
     assert recording_config(read_config(config(bare))).symbols == ("BTCUSDT",)
     with pytest.raises(ConfigError, match="strategy: a session that trades needs at least one"):
         session_config(read_config(config(bare)), key=None)
+
+
+@pytest.mark.parametrize(
+    ("old", "now"), [("ask_every_s", "order_query_interval_s"), ("watch_every_s", "check_interval_s")]
+)
+def test_old_names_of_settings_keep_working(config: Write, monkeypatch: pytest.MonkeyPatch, old: str, now: str) -> None:
+    """In the file and in the environment; messages name the setting as it is called now."""
+    in_file = read_config(config(SAMPLE.replace("[engine]", f"[engine]\n{old} = 3")))
+    assert getattr(in_file.engine, now) == 3
+    monkeypatch.setenv(f"VERBATIM_ENGINE__{old.upper()}", "4")
+    assert getattr(read_config(config()).engine, now) == 4
+    monkeypatch.delenv(f"VERBATIM_ENGINE__{old.upper()}")
+    assert getattr(read_config(config(SAMPLE.replace("[engine]", f"[engine]\n{now} = 5"))).engine, now) == 5
+    with pytest.raises(ConfigError, match=rf"engine\.({old}|{now})"):
+        read_config(config(SAMPLE.replace("[engine]", f"[engine]\n{old} = 0")))
+
+
+def test_old_names_of_settings_can_be_overridden() -> None:
+    session = read_session(Journal.open(GOLDEN / "v2").session_record().body or "")
+    for name in ("engine.ask_every_ns", "engine.order_query_interval_ns"):
+        assert apply_overrides(session, {name: "7"}).engine.order_query_interval_ns == 7

@@ -104,7 +104,7 @@ def test_a_decision_that_breaks_leaves_a_halt_that_outlives_a_restart(
     verdict = replay_session(tmp_path / "one")
     assert verdict.identical, verdict.text()
     _, state, _ = rebuild(tmp_path / "one")
-    assert "no words for an order" in state.account.modes.halted_for
+    assert "no words for an order" in state.account.modes.halted_for.text
     assert state.account.orders.all() == []
     again = VirtualSession(venue, tmp_path / "two", strategies=[chosen], session="bbbbbbbb", opening=state).run(10)
     assert again.state.account.modes.mode.value == "halted"

@@ -18,6 +18,19 @@ from engine.session_record import EngineSettings
 from journal.record import Kind
 
 NONE = {"orders": 0}
+STUMBLING = """
+from engine.venues.binance_spot import BinanceSpot
+from engine.venues.binance_spot.account import SpotAccount
+
+
+class StumblingAccount(SpotAccount):
+    def place(self, *order):
+        raise RuntimeError("no words for an order")
+
+
+class Stumbling(BinanceSpot):
+    account = StumblingAccount()
+"""
 
 
 def reasons(hand: ByHand) -> list[str]:
@@ -25,7 +38,7 @@ def reasons(hand: ByHand) -> list[str]:
 
 
 def reasons_so_far(hand: ByHand) -> set[str]:
-    return {str(reason) for fact in hand.facts("mode") for reason in fact["reasons"]}
+    return {reason["text"] for fact in hand.facts("mode") for reason in fact["reasons"]}
 
 
 def test_a_link_that_is_down_ends_trading() -> None:
@@ -116,10 +129,7 @@ def test_an_order_that_ended_here_and_stays_open_at_the_venue_halts() -> None:
 
 
 def test_an_error_of_the_core_halts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "stumbling_venue.py").write_text(
-        "from engine.venues.binance_spot import BinanceSpot\n\n\nclass Stumbling(BinanceSpot):\n"
-        "    def place(self, *order):\n        raise RuntimeError('no words for an order')\n"
-    )
+    (tmp_path / "stumbling_venue.py").write_text(STUMBLING)
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(CoreError, match="no words for an order") as error:
         ByHand(dialect="stumbling_venue:Stumbling").run(1)

@@ -94,7 +94,7 @@ def test_an_order_of_ours_that_is_in_no_journal_halts_also_when_the_stream_tells
     hand.answers["query_order"] = shown("aaaaaaaa-hand-1-9999-0")
     hand.private(report("aaaaaaaa-hand-1-9999-0", "NEW", "NEW"))
     assert hand.mode == "halted"
-    assert "records were lost" in hand.state.account.modes.reasons[0]
+    assert "records were lost" in hand.state.account.modes.reasons[0].text
 
 
 # ---- others on the account ---------------------------------------------------------------------
@@ -216,17 +216,17 @@ def test_the_request_budget_is_the_venues_own() -> None:
     hand = ByHand(
         parameters={"orders": 0},
         answers={"depth": (500, {"code": -1000, "msg": "no"})},
-        allowance=RateLimits(weight_minute_max=100_000),
+        rate_limits=RateLimits(weight_minute_max=100_000),
     ).run(49)
     weight = sum(request.unsigned.weight for request in hand.asked("depth") if request.unsigned is not None)
     assert weight > 6000
     budget = hand.state.account.limits.of("binance_spot")
-    assert budget.allowance.weight_minute_max == 100_000
+    assert budget.rate_limits.weight_minute_max == 100_000
     again = ByHand(
         opening=hand.state, session="bbbbbbbb", now_ns=hand.now_ns
     )  # what was spent stays spent; the limit is today's
     budget = again.state.account.limits.of("binance_spot")
-    assert budget.allowance.weight_minute_max == 6000
+    assert budget.rate_limits.weight_minute_max == 6000
     assert budget.weight > 6000
 
 
@@ -394,7 +394,7 @@ def test_a_market_order_that_runs_dry_keeps_what_it_filled() -> None:
     hand.private(report(name, "EXPIRED", "EXPIRED", z="0.3"))
     hand.answer(seq, shown(name, "EXPIRED", "0.3"))
     assert (hand.status(), hand.position()) == (Status.EXPIRED, Decimal("0.3"))
-    assert hand.state.account.orders.owing == ()
+    assert hand.state.account.orders.missing_fills == ()
 
 
 def test_two_pages_of_fills_are_walked_to_their_end() -> None:

@@ -128,4 +128,4 @@ def test_a_random_bad_day_is_rebuilt_at_every_step_and_ends_well(tmp_path: Path,
     charged = account.positions.of("pair", "binance_spot:BTCUSDT").fees.get("BTC", Decimal(0))
     assert account.positions.net("binance_spot:BTCUSDT") == bought - charged
     assert set(theirs["client_order_ids"].values()) <= {1}
-    assert account.orders.owing == ()
+    assert account.orders.missing_fills == ()

@@ -1,9 +1,18 @@
 """What a strategy's code may do to the engine: nothing. Honest mistakes, each found at load or stopped at its own step."""
 
+import inspect
+import types
+from enum import Enum
+from typing import Any, get_args, get_type_hints
+
+import msgspec
 import pytest
 from by_hand import HAND, ByHand
 
+import verbatim
+from engine.strategy.api import View
 from engine.strategy.loading import StrategyError
+from journal.record import Kind
 from verbatim.testing import from_sources
 
 DECIDE = "        if state.placed < parameters.orders:\n"
@@ -83,8 +92,8 @@ def test_what_would_persist_outside_state_stops_the_strategy(lines: str, head: s
         "yield Place('BTCUSDT', Side.BUY, Decimal('1e40'), Decimal(90))",
         "yield Place('BTCUSDT', Side.BUY, Decimal(1), Decimal('NaN'))",
         "yield Place('BTCUSDT', Side.BUY, Decimal(1), Decimal(90), type='LIMIT')",
-        "yield Place('BTCUSDT', Side.BUY, Decimal(1), Decimal(90), because={'x': object()})",
-        "yield Place('BTCUSDT', Side.BUY, Decimal(1), Decimal(90), because={'x': float('nan')})",
+        "yield Place('BTCUSDT', Side.BUY, Decimal(1), Decimal(90), rationale={'x': object()})",
+        "yield Place('BTCUSDT', Side.BUY, Decimal(1), Decimal(90), rationale={'x': float('nan')})",
         "yield Place(None, Side.BUY, Decimal(1), Decimal(90))",
         "from verbatim import Cancel\nyield Cancel(['a'])",
         "while True:\n    yield Place('BTCUSDT', Side.BUY, Decimal(1), Decimal(90))",
@@ -143,3 +152,47 @@ def test_a_cadence_is_a_whole_time_above_zero(cadence: str) -> None:
 def test_annotations_as_text_are_understood() -> None:
     hand = ByHand(source="from __future__ import annotations\n" + HAND).run(2)
     assert len(hand.orders) == 1
+
+
+def own_types(hint: Any) -> set[type]:
+    """Every struct and enum of ours inside a type annotation, those of their fields included."""
+    found: set[type] = set()
+    waiting = [hint]
+    while waiting:
+        hint = waiting.pop()
+        waiting += get_args(hint)
+        if not isinstance(hint, type) or isinstance(hint, types.GenericAlias) or hint in found:
+            continue
+        if issubclass(hint, Enum):
+            found.add(hint)
+        elif issubclass(hint, msgspec.Struct):
+            found.add(hint)
+            waiting += get_type_hints(hint).values()
+    return found
+
+
+def test_every_type_that_a_view_returns_can_be_imported_by_a_strategy() -> None:
+    methods = [method for name, method in inspect.getmembers(View, inspect.isfunction) if not name.startswith("_")]
+    names = {kind.__name__: kind for method in methods for kind in own_types(get_type_hints(method)["return"])}
+    assert {"Quote", "BookTop", "Bars", "Bar", "Trade", "Order", "NewOrder", "Position", "Instrument"} <= names.keys()
+    for name, kind in names.items():
+        assert name in verbatim.__all__, name
+        assert getattr(verbatim, name) is kind
+    imports = "".join(f"from verbatim import {name}\n" for name in sorted(names))
+    hand = ByHand(source=imports + HAND).run(2)
+    assert len(hand.orders) == 1
+
+
+@pytest.mark.parametrize("spelling", ["rationale", "because"])
+def test_an_intent_has_its_rationale_in_both_spellings(spelling: str) -> None:
+    """Strategies inside recorded sessions were written with `because`; the record is the same."""
+    lines = (
+        f"intent = Place('BTCUSDT', Side.BUY, Decimal(1), Decimal(90), {spelling}={{'x': 1}})\n"
+        "assert intent.rationale == intent.because == {'x': 1}\nyield intent\nreturn"
+    )
+    hand = ByHand(source=with_decide(lines)).run(0.5)
+    assert hand.state.account.strategies.of("hand").stopped_for == ""
+    intents = [record.body or "" for record in hand.records if record.kind is Kind.INTENT]
+    assert '"rationale":{"quote_seq":' in intents[0]
+    assert ',"x":1}' in intents[0]
+    assert "because" not in intents[0]

@@ -13,8 +13,14 @@ from by_hand import HAND, ByHand, report, shown, trade
 from analysis.sql_session import connect
 from engine.facts import NewOrder
 from engine.lifecycle import Status
-from engine.model import OrderType, Side
+from engine.model import OrderType, Side, TimeInForce
 from engine.order_terms import ForeignTerms, LimitTerms, PostOnlyTerms
+from engine.sim.binance.filters import RULES
+from engine.sim.exchange.adoption import Known, OpenOrder, adopt
+from engine.sim.exchange.exchange import Exchange
+from engine.sim.exchange.funds import Funds
+from engine.sim.feeds.sim_market import DepthSnapshot, TradePrint
+from engine.sim.units import units
 from journal.record import Kind
 from journal.writer import JournalWriter
 from replay.record_text import describe
@@ -131,6 +137,40 @@ def test_a_strategy_cannot_place_a_foreign_order() -> None:
     assert place in HAND
     hand = ByHand(source=HAND.replace(place, place[:-1] + ", OrderType.FOREIGN)")).run(1.5)
     assert "cannot place an order of type FOREIGN" in hand.state.account.strategies.of("hand").stopped_for
+
+
+def test_a_type_without_a_stop_refuses_a_stop_price() -> None:
+    """It would be an order without the stop that its strategy relies on."""
+    place = 'yield Place("BTCUSDT", Side.BUY, parameters.size, parameters.price)'
+    hand = ByHand(source=HAND.replace(place, place[:-1] + ", stop_price=Decimal(95))")).run(1.5)
+    assert "an order of type LIMIT has no stop price" in hand.state.account.strategies.of("hand").stopped_for
+
+
+@pytest.mark.parametrize(
+    ("side", "stop", "asset", "locked"), [(Side.SELL, "88", "BTC", "1"), (Side.BUY, "120", "USDT", "120")]
+)
+def test_a_resimulation_keeps_a_foreign_order_open_and_never_trades_it(
+    side: Side, stop: str, asset: str, locked: str
+) -> None:
+    """At price 0 a stop to sell would cross the book at once; its funds stay locked, and it can be canceled."""
+    funds = Funds("me", {"BTC": units("2"), "USDT": units("1000")}, fee_maker=0, fee_taker=0)
+    exchange = Exchange({"BTCUSDT": RULES["BTCUSDT"]}, {"me": funds})
+    order = OpenOrder(
+        order_id=7, client_order_id="web", symbol="BTCUSDT", side=side, order_type=OrderType.FOREIGN,
+        time_in_force=TimeInForce.GTC, price=0, quantity=units("1"), executed=0, executed_quote=0, stop_price=units(stop),
+    )  # fmt: skip
+    totals = {"BTC": units("2"), "USDT": units("1000")}
+    adopt(exchange, "me", Known(totals=totals, orders=[order], order_id_last=7, trade_id_last=0), 1)
+    assert funds.locked[asset] == units(locked)
+    exchange.on_market("BTCUSDT", DepthSnapshot(1, [(units("99"), units("5"))], [(units("101"), units("5"))]), 2)
+    for number, price in enumerate(("101", "80", "130")):
+        exchange.on_market(
+            "BTCUSDT", TradePrint(number, units(price), units("9"), 3, buyer_is_maker=bool(number % 2)), 3
+        )
+    [still_open] = exchange.open_orders("me")
+    assert (still_open.executed, still_open.is_open) == (0, True)
+    exchange.cancel(still_open, 4, cancel_client_order_id="c")
+    assert (exchange.open_orders("me"), funds.locked[asset]) == ([], 0)
 
 
 def test_ask_and_sql_show_the_venues_type_and_stop_price(tmp_path: Path) -> None:

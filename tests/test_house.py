@@ -39,13 +39,14 @@ VALUE_ARROWS: dict[str, set[str]] = {
     "money": set(),
     "requests": set(),
     "timer_names": set(),
+    "upcast": set(),
     "contracts": {"model", "money"},
     "events": {"model", "order_terms"},
     "order_terms": {"model", "money"},
-    "session_record": {"model"},
+    "session_record": {"model", "upcast"},
     "facts": {"lifecycle", "mode_reasons", "model", "order_terms"},
     "bodies": {"facts", "requests"},
-    "record_codec": {"bodies", "facts", "requests"},
+    "record_codec": {"bodies", "facts", "requests", "upcast"},
 }
 ENGINE_ARROWS: dict[str, set[str]] = {
     "market": set(),
@@ -279,7 +280,7 @@ def test_every_change_has_a_claimant() -> None:
     changes = set(get_args(Change)) | set(get_args(Fact))
     assert set(session_state.CLAIMS) == changes
     views = {kind.__name__ for kind, parts in session_state.CLAIMS.items() if not parts}
-    assert views == {"Pnl", "StrategyWoken"}, (
+    assert views == {"Pnl", "StrategyTriggered"}, (
         "a view at one moment moves nothing, and what a strategy was woken by is the market's (kernel.py)"
     )
 

@@ -53,7 +53,9 @@ async def venue() -> AsyncIterator[Ready]:
 
 def impatient(wanted: SessionConfig) -> SessionConfig:
     """Short windows, so that what takes 16 s of proof takes two."""
-    engine = msgspec.structs.replace(wanted.engine, venue_timeout_ns=SECOND_NS // 5, ask_every_ns=SECOND_NS // 5)
+    engine = msgspec.structs.replace(
+        wanted.engine, venue_timeout_ns=SECOND_NS // 5, order_query_interval_ns=SECOND_NS // 5
+    )
     return replace(wanted, engine=engine, venue=msgspec.structs.replace(wanted.venue, recv_window_ms=500), carry=True)
 
 

@@ -217,7 +217,7 @@ def test_bars_averages_and_trade_counters_are_carried_and_books_are_not() -> Non
     play(before, some_rows(3, 400), [], timers=False)
     after = market()
     assert after.restore_carried(json.loads(json.dumps(before.carried()))) == []
-    for part in ("bars", "averages", "trades"):
+    for part in ("bars", "indicators", "trades"):
         assert after.digests()[part] == before.digests()[part]
     assert after.quote(0) is None
     assert after.book_top(0, 1) is None

@@ -64,7 +64,7 @@ def test_an_indicator_continues_in_the_next_session_as_if_there_had_been_no_rest
     assert after.restore_carried(json.loads(json.dumps(before.carried()))) == []
     after.fold(quotes(*MIDS[2:], first=2))
     assert after.indicator(0) == whole.indicator(0)
-    assert after.digests()["averages"] == whole.digests()["averages"]
+    assert after.digests()["indicators"] == whole.digests()["indicators"]
 
 
 def test_an_indicator_that_is_no_longer_declared_is_named() -> None:

@@ -191,7 +191,7 @@ def test_a_run_is_minimal_when_starts_differ_irregularly(journals: Path, tmp_pat
     bids = [
         time_ns
         for time_ns, body in intents
-        if body.order is not None and body.order.side is Side.BUY and body.because["quotes"] % 7 == 0
+        if body.order is not None and body.order.side is Side.BUY and body.rationale["quotes"] % 7 == 0
     ]
     bad = write_shy_quoter(tmp_path / "quoter.py", f"state.quotes % 7 == 0 and view.time_ns == {bids[-1]}")
     output = parse_output(bisect(journals, "--bad", bad))

@@ -65,7 +65,9 @@ def test_a_venue_that_opens_a_socket_is_reported_with_its_line(tmp_path: Path, m
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.delitem(sys.modules, "curious_venue", raising=False)
     folder = sealed(tmp_path / "s", seconds=2)
-    monkeypatch.setattr("engine.venues.registry.installed_venues", lambda: {"binance_spot": "curious_venue:Curious"})
+    monkeypatch.setattr(
+        "engine.venues.venue_lookup.installed_venues", lambda: {"binance_spot": "curious_venue:Curious"}
+    )
     line = DIALECT.splitlines().index('            socket.create_connection(("127.0.0.1", 9), timeout=0.1).close()') + 1
     with pytest.raises(
         SocketOpenedError, match=rf"curious_venue\.py:{line} \(decode_private\) opened a socket"

@@ -121,7 +121,7 @@ def test_a_changed_strategy_state_is_reported_with_its_quote(folder: Path) -> No
     assert kinds == ["FACT", "TIMER", "FEED", "LINK", "REQUEST", "SESSION"]
     assert "quote BTCUSDT: bid " in difference.chain[2]
     assert difference.chain[2].endswith("(the quote it was decided on)")
-    assert int(difference.chain[2].split()[0]) == json.loads(intent.body or "")["because"]["quote_seq"]
+    assert int(difference.chain[2].split()[0]) == json.loads(intent.body or "")["rationale"]["quote_seq"]
 
 
 def test_a_changed_risk_limit_is_reported_at_the_first_changed_verdict(folder: Path) -> None:
@@ -145,7 +145,7 @@ def test_an_override_without_effect_replays_identically(folder: Path) -> None:
 def test_a_changed_cadence_differs_at_the_first_timer(folder: Path) -> None:
     verdict = with_strategy(folder, QUOTER.replace("throttle_ms=100", "throttle_ms=150"))
     assert verdict.difference is not None
-    assert "watch.quoter" in verdict.difference.what or "CHECKPOINT" in verdict.difference.what
+    assert "throttle.quoter" in verdict.difference.what or "CHECKPOINT" in verdict.difference.what
 
 
 @pytest.mark.parametrize(
@@ -209,7 +209,7 @@ def test_verify_finds_a_flipped_byte_in_an_open_segment(tmp_path: Path) -> None:
 def test_replay_finds_an_altered_price_under_valid_checksums(folder: Path, tmp_path: Path) -> None:
     """Seal the altered record again, so that verify finds nothing."""
     intent = first_record(folder, lambda record: record.kind is Kind.INTENT)
-    quote_seq = json.loads(intent.body or "")["because"]["quote_seq"]
+    quote_seq = json.loads(intent.body or "")["rationale"]["quote_seq"]
     quote = first_record(folder, lambda record: record.seq == quote_seq)
     at = (quote.payload or b"").index(b'"b":"') + 6
     altered = bytearray(quote.payload or b"")
@@ -259,13 +259,13 @@ def test_replay_finds_an_altered_timer(folder: Path, tmp_path: Path, field: str)
 
 def test_replay_finds_a_missing_timer(folder: Path, tmp_path: Path) -> None:
     """Put a NOTE of the market after the due time in its place."""
-    timer = first_record(folder, lambda record: record.kind is Kind.TIMER and "every.watch" in (record.body or ""))
+    timer = first_record(folder, lambda record: record.kind is Kind.TIMER and "check" in (record.body or ""))
     feed = first_record(folder, lambda record: record.kind is Kind.FEED and record.meta is None)
     fields = {"kind": Kind.FEED, "source": feed.source, "payload": feed.payload, "body": None, "meta": None}
     verdict = replay_session(reseal(folder, tmp_path / "copy", timer.seq, **fields))
     assert verdict.difference is not None
     assert verdict.difference.seq == timer.seq
-    assert "but first every.watch was due at" in verdict.difference.what
+    assert "but first check was due at" in verdict.difference.what
 
 
 @pytest.mark.parametrize("inputs_kept", [0.5, 0.9])

@@ -36,7 +36,7 @@ def test_rebuilding_runs_no_strategy(folder: Path, monkeypatch: pytest.MonkeyPat
     def run(*_: object) -> None:
         raise AssertionError("source was run")
 
-    monkeypatch.setattr(loading, "_run", run)
+    monkeypatch.setattr(loading, "run_module", run)
     _, state, _ = rebuild(folder)
     assert state.account.strategies.of("quoter").state["quotes"] > 10
 
@@ -94,7 +94,7 @@ def test_ask_reports_pending_requests_and_the_next_query_of_an_unknown_order(tmp
     assert len(held["unknown_orders"]) == 1
     unknown = held["unknown_orders"][0]
     assert unknown["next_query_ns"] is not None
-    assert {"timer": f"ask.{unknown['client_order_id']}", "due_ns": unknown["next_query_ns"]} in held["timers"]
+    assert {"timer": f"query.{unknown['client_order_id']}", "due_ns": unknown["next_query_ns"]} in held["timers"]
     assert held["session"] == "aaaaaaaa"
     assert held["markets"][0]["book"] == "synced"
     text = "\n".join(state_lines(held))

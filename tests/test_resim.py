@@ -124,7 +124,7 @@ def test_a_session_with_faults_is_exact_and_hands_over_anywhere(tmp_path: Path) 
         assert replay_session(outcome.folder).identical
         assert verify(outcome.folder).ok
         _, state, _ = rebuild(outcome.folder)
-        assert state.account.modes.halted_for == ""
+        assert state.account.modes.halted_for is None
     assert seqs == sorted(set(seqs))
 
 

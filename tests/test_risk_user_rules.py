@@ -1,11 +1,14 @@
 """A user's risk rule: named in the session file, recorded with its source, replayed from the record, and never a danger to the engine."""
 
 import json
+import re
+import sys
 from pathlib import Path
 
 import pytest
 from by_hand import ByHand
 
+import engine.risk.rules as rules_package
 from engine.risk.rules import FIRST_RULES, RULES
 from engine.session_record import RuleSettings, read_session
 from engine.strategy.loading import StrategyError
@@ -42,6 +45,9 @@ def reject_reason(context: RiskContext, settings: Settings) -> str:
 max_spread = RiskRule(reject_reason, Settings)
 """
 CONFIGURED = '\n[rule.max_spread]\ncode = "house.spread:max_spread"\nsettings = { spread_max = "0.001" }\n'
+
+
+PAGE = (ROOT / "docs/risk-rules.md").read_text(encoding="utf-8")
 
 
 @pytest.fixture
@@ -107,7 +113,46 @@ def test_a_setting_of_a_rule_can_be_changed_for_a_replay(house: Path) -> None:
 def test_a_session_without_rules_of_its_own_is_recorded_as_before() -> None:
     assert recorded_rules([]) == ()
     assert '"rules":' not in ByHand().records[0].body
-    assert load_rules(()).keys() == FIRST_RULES == RULES.keys()
+    assert load_rules(()).keys() == FIRST_RULES
+    assert RULES.keys() >= FIRST_RULES
+
+
+LIMIT = """
+from dataclasses import dataclass
+from decimal import Decimal
+
+from engine.risk.context import RiskContext, RiskRule
+
+
+@dataclass(frozen=True)
+class Settings:
+    spread_max: Decimal = Decimal(0)
+
+
+def reject_reason(context: RiskContext, settings: Settings) -> str:
+    spread = context.ask - context.bid
+    return f"the spread is {spread}" if settings.spread_max and spread > settings.spread_max else ""
+
+
+RULE = RiskRule(reject_reason, Settings, name="spread")
+"""
+
+
+def test_one_file_adds_a_built_in_rule(house: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is configured, recorded and replayed without a change elsewhere, and an older session replays without it."""
+    older = ran(house / "older", ())
+    (house / "spread_limit.py").write_text(LIMIT)
+    monkeypatch.setattr(rules_package, "__path__", [*rules_package.__path__, str(house)])
+    for name, rule in rules_package.discovered().items():
+        monkeypatch.setitem(RULES, name, rule)
+    monkeypatch.delitem(sys.modules, "engine.risk.rules.spread_limit")
+    assert set(answers(ran(house / "default", ()), "spread")) == {""}
+    session = ran(house, configured(house, '\n[rule.spread]\nsettings = { spread_max = "0.001" }\n'))
+    assert all(answer.startswith("the spread is ") for answer in answers(session, "spread"))
+    assert sent(session) == 0
+    for each in (older, session):
+        verdict = replay_session(each.folder)
+        assert verdict.identical, verdict.text()
 
 
 @pytest.mark.parametrize(
@@ -167,6 +212,15 @@ def test_a_rule_that_fails_refuses_the_order_and_never_stops_the_engine(house: P
     assert all(answer.startswith(said) for answer in answers(session, "max_spread")), answers(session, "max_spread")
     assert (sent(session), session.state.account.strategies.of("once").stopped_for) == (0, "")
     assert replay_session(session.folder).identical
+
+
+def test_the_page_lists_every_rule_and_its_example_works(tmp_path: Path) -> None:
+    assert set(re.findall(r"^\| `(\w+)` \|", PAGE, re.MULTILINE)) == RULES.keys()
+    [code], [text] = (re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL) for language in ("python", "toml"))
+    (tmp_path / "house_rules.py").write_text(code)
+    session = ran(tmp_path, configured(tmp_path, "\n" + text.replace("0.5", "0.001")))
+    assert all(answer.endswith("is above 0.001") for answer in answers(session, "max_spread"))
+    assert sent(session) == 0
 
 
 def test_a_rule_is_also_found_where_python_looks(house: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -259,7 +259,7 @@ def test_redacted_words_are_nowhere_and_the_bundle_replays(
         rb'"uid":(\d+)', b"".join(record.payload or b"" for record in Journal.open(identifiable).records())
     )
     assert number is not None
-    secrets = (b"alpha-fund", HOST.encode(), b"desk-7", b"8443", b'"uid":' + number[1], b"home/jo", b"Quoter")
+    secrets = (b"alpha-fund", HOST.encode(), b"desk-7", b":8443", b'"uid":' + number[1], b"home/jo", b"Quoter")
     words = () if from_checkpoint is None else ("--from", checkpoints(identifiable)[from_checkpoint])
     output_of(verbatim("bundle", identifiable, tmp_path / "open.vbundle"))
     before = contents(tmp_path / "open.vbundle", tmp_path / "open")

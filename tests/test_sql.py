@@ -108,7 +108,7 @@ class Hand:
     def place(self, name: str, order: NewOrder, *, cause: int | None = None) -> int:
         """Append the records from the intent to the request, and return the request's seq."""
         wish = self.out(
-            Kind.INTENT, IntentBody("place", "cross", "1", order, because={"quote_seq": cause}), key=name, cause=cause
+            Kind.INTENT, IntentBody("place", "cross", "1", order, rationale={"quote_seq": cause}), key=name, cause=cause
         )
         verdict = self.out(Kind.VERDICT, VerdictBody(True, {"tick": "", "lot": ""}), key=name, cause=wish)
         unsigned = Unsigned(Transport.REST, "POST", "/api/v3/order", (("symbol", "BTCUSDT"),), signed=True, orders=1)
@@ -313,7 +313,7 @@ def test_verdicts_name_the_first_objection(hand: Hand) -> None:
     found = ask(hand, "SELECT client_order_id, approved, rule, objection FROM verdicts WHERE NOT approved")
     assert found == [("greedy", False, "order_size", "too large")]
     assert ask(hand, "SELECT count(*) FROM verdicts WHERE approved AND rule IS NULL AND objection IS NULL") == [(5,)]
-    assert ask(hand, "SELECT because->>'quote_seq', quote_seq FROM intents WHERE client_order_id = 'whole'") == [
+    assert ask(hand, "SELECT rationale->>'quote_seq', quote_seq FROM intents WHERE client_order_id = 'whole'") == [
         ("3", 3)
     ]
 
@@ -473,15 +473,15 @@ class Flip:
     @staticmethod
     def decide(view, state, parameters):
         state.turns += 1
-        because = {"turns": state.turns}
+        rationale = {"turns": state.turns}
         match state.turns % 7:
             case 0:
                 side = Side.BUY if state.turns % 14 else Side.SELL
-                return [Place("BTCUSDT", side, parameters.size, type=OrderType.MARKET, because=because)]
+                return [Place("BTCUSDT", side, parameters.size, type=OrderType.MARKET, rationale=rationale)]
             case 2:
-                return [Place("BTCUSDT", Side.BUY, Decimal("0.0000001"), price=view.quote("BTCUSDT").bid, because=because)]
+                return [Place("BTCUSDT", Side.BUY, Decimal("0.0000001"), price=view.quote("BTCUSDT").bid, rationale=rationale)]
             case 3:
-                return [Place("BTCUSDT", Side.BUY, parameters.size, price=view.quote("BTCUSDT").bid - 1, because=because)]
+                return [Place("BTCUSDT", Side.BUY, parameters.size, price=view.quote("BTCUSDT").bid - 1, rationale=rationale)]
             case 5:
                 return [Cancel(order.client_order_id) for order in view.orders()]
         return []

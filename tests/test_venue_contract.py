@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from engine.session_record import VenueSettings
-from engine.venues.registry import installed_venues, venue_class
+from engine.venues.venue_lookup import installed_venues, venue_class
 from verbatim.testing import check_venue
 
 VECTORS = Path(__file__).parent / "vectors"

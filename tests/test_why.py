@@ -44,7 +44,7 @@ def test_a_fill_leads_back_to_the_quote_and_its_link(tmp_path: Path) -> None:
     walked = [at.kind]
     while at.kind is not Kind.LINK:
         assert at.cause is not None
-        decided_on = json.loads(at.body or "{}").get("because", {}).get("quote_seq")
+        decided_on = json.loads(at.body or "{}").get("rationale", {}).get("quote_seq")
         assert at.cause in links, "what woke the strategy is there too"
         at = links[decided_on or at.cause].record
         walked.append(at.kind)

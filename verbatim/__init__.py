@@ -10,12 +10,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from engine.facts import NewOrder as NewOrder
+    from engine.facts import Position as Position
+    from engine.lifecycle import Status as Status
     from engine.market.predicates import MarketTick as MarketTick
+    from engine.market.views import Bar as Bar
+    from engine.market.views import Bars as Bars
+    from engine.market.views import BookTop as BookTop
+    from engine.market.views import Quote as Quote
+    from engine.market.views import Trade as Trade
+    from engine.model import Instrument as Instrument
     from engine.model import OrderType as OrderType
     from engine.model import Side as Side
     from engine.model import TimeInForce as TimeInForce
     from engine.risk.context import RiskContext as RiskContext
     from engine.risk.context import RiskRule as RiskRule
+    from engine.state.orders import Order as Order
     from engine.strategy.api import Average as Average
     from engine.strategy.api import Cancel as Cancel
     from engine.strategy.api import CrossOver as CrossOver
@@ -29,20 +39,30 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Average": "engine.strategy.api",
-    "Indicator": "engine.strategy.api",
+    "Bar": "engine.market.views",
+    "Bars": "engine.market.views",
+    "BookTop": "engine.market.views",
     "Cancel": "engine.strategy.api",
     "CrossOver": "engine.strategy.api",
     "Every": "engine.strategy.api",
+    "Indicator": "engine.strategy.api",
+    "Instrument": "engine.model",
     "MarketTick": "engine.market.predicates",
+    "NewOrder": "engine.facts",
     "OnQuote": "engine.strategy.api",
+    "Order": "engine.state.orders",
     "OrderType": "engine.model",
     "Place": "engine.strategy.api",
+    "Position": "engine.facts",
     "Predicate": "engine.strategy.api",
     "PriceMove": "engine.strategy.api",
+    "Quote": "engine.market.views",
     "RiskContext": "engine.risk.context",
     "RiskRule": "engine.risk.context",
     "Side": "engine.model",
+    "Status": "engine.lifecycle",
     "TimeInForce": "engine.model",
+    "Trade": "engine.market.views",
     "View": "engine.strategy.api",
 }
 # strategies in recorded sessions import these names, so they work for as long as such sessions are replayed

@@ -14,7 +14,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, ValidationError, model_validator
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from engine.live.clock import SessionClock
@@ -22,9 +31,9 @@ from engine.live.session_config import SessionConfig
 from engine.live.transport.selection import TransportProfile
 from engine.session_record import SECOND_NS, EngineSettings, RiskSettings, VenueSettings
 from engine.strategy.rule_loading import recorded_rules
-from engine.venues.registry import UnknownVenueError, make_venue, venue_class
 from engine.venues.signing import Credentials, SecretKey
 from engine.venues.venue import RequestSigner
+from engine.venues.venue_lookup import UnknownVenueError, make_venue, venue_class
 from journal.signing import BadKeyError, Signer
 from verbatim.strategy_files import check_instruments, read_rule, read_strategy
 
@@ -128,10 +137,14 @@ class EngineSection(_Section):
     """Times in seconds of session time; engine/session_record.py documents each."""
 
     reconcile_every_s: Decimal = Field(default=Decimal(60), gt=0)
-    watch_every_s: Decimal = Field(default=Decimal(1), gt=0)
+    check_interval_s: Decimal = Field(
+        default=Decimal(1), gt=0, validation_alias=AliasChoices("check_interval_s", "watch_every_s")
+    )
     stale_after_s: Decimal = Field(default=Decimal(10), gt=0)
     request_timeout_s: Decimal = Field(default=Decimal(10), gt=0)
-    ask_every_s: Decimal = Field(default=Decimal(1), gt=0)
+    order_query_interval_s: Decimal = Field(
+        default=Decimal(1), gt=0, validation_alias=AliasChoices("order_query_interval_s", "ask_every_s")
+    )
     venue_timeout_s: Decimal = Field(default=Decimal(10), gt=0)
     backoff_first_s: Decimal = Field(default=Decimal("0.5"), gt=0)
     backoff_max_s: Decimal = Field(default=Decimal(30), gt=0)

@@ -29,8 +29,9 @@ from engine.live.transport.selection import TransportProfile
 from engine.live.venue_main import DEMO_KEY, DEMO_SECRET, VenueStartError
 from engine.session_record import EngineSettings, RiskSettings, StrategySettings, VenueSettings
 from engine.strategy.loading import StrategyError
-from engine.venues.registry import make_venue
+from engine.strategy.rule_loading import recorded_rules
 from engine.venues.signing import Credentials
+from engine.venues.venue_lookup import make_venue
 from verbatim.config import RECV_WINDOW_MS_MAX, at_speed
 from verbatim.runner import Progress, run_session_config
 from verbatim.strategy_files import check_instruments, read_strategy
@@ -150,6 +151,7 @@ def demo_session(options: DemoOptions, ready: dict[str, Any]) -> SessionConfig:
         ),
         symbols=symbols,
         strategies=strategies,
+        rules=recorded_rules([]),
         key=make_venue(VenueSettings(), ()).signer.load_key(Credentials(DEMO_KEY, DEMO_SECRET)),
         risk=RISK,
         engine=at_speed(EngineSettings(), options.speed),

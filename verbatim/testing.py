@@ -38,8 +38,9 @@ from engine.sim.virtual_gateway import VirtualGateway, Wires
 from engine.sim.wire import HttpRequest
 from engine.state.session_state import State, carry_over
 from engine.strategy import loading
-from engine.venues.registry import make_venue
+from engine.strategy.rule_loading import recorded_rules
 from engine.venues.signing import Credentials
+from engine.venues.venue_lookup import make_venue
 from journal.record import Kind, Record
 from journal.writer import ClosedSummary, JournalWriter
 from verbatim.venue_contract import check_venue
@@ -54,7 +55,7 @@ BALANCES = {"USDT": "1000000", "BTC": "20", "ETH": "200"}
 def strategy_settings(
     path: Path, cls: str, *, name: str = "", parameters: dict[str, Any] | None = None
 ) -> StrategySettings:
-    """A strategy's file as a SESSION record holds it, the modules of its folder that it imports included."""
+    """Return a strategy's file as a SESSION record holds it, with the modules of its folder that it imports."""
     known = frozenset(found.stem for found in path.parent.glob("*.py"))
     sources = {path.stem: path.read_text()}
     waiting = [path.stem]
@@ -69,7 +70,7 @@ def strategy_settings(
 def from_sources(
     sources: dict[str, str], module: str, cls: str, *, name: str = "", parameters: dict[str, Any] | None = None
 ) -> StrategySettings:
-    """Settings from source text: the version is the class's own."""
+    """Return settings from source text. The version is that of the class."""
     draft = StrategySettings(name or cls.lower(), "", module, cls, parameters or {}, sources)
     return loading.as_recorded(draft)
 
@@ -113,11 +114,11 @@ class VirtualVenue:
         return self._conn_ids
 
     def fault(self, **fields: Any) -> None:
-        """Scripts a fault (engine/sim/faults.py lists them)."""
+        """Script a fault (engine/sim/faults.py lists them)."""
         self.sim.add_fault(msgspec.convert(fields, type=Rule), self.now_ns)
 
     def get(self, path: str) -> Any:
-        """An admin question (/sim/state, /sim/status), answered at once."""
+        """Return the answer to an admin request (/sim/state, /sim/status)."""
         conn_id = self.new_conn_id()
         self.sim.http(conn_id, HttpRequest(method="GET", path=path, headers={}), self.now_ns)
         for outgoing in self.sim.advance(self.now_ns):
@@ -137,7 +138,7 @@ class VirtualVenue:
 
 
 class VirtualSession:
-    """One session of the engine on a VirtualVenue: `run`, then `stop` (an ordered end) or `kill` (nothing is said)."""
+    """One session of the engine on a VirtualVenue: `run`, then `stop` (an ordered end) or `kill`."""
 
     def __init__(
         self,
@@ -169,7 +170,7 @@ class VirtualSession:
             instruments=instruments,
             strategies=tuple(strategies),
             risk=risk or RiskSettings(),
-            rules=tuple(rules),
+            rules=recorded_rules(rules),
             engine=engine or EngineSettings(),
             previous=None if previous is None else PreviousSession(previous.body.session, previous.state.seq, ""),
             opening=None if opening is None else carry_over(opening),
@@ -197,7 +198,7 @@ class VirtualSession:
     # ---- driving
 
     def run(self, seconds: float = 0, *, until: Callable[["VirtualSession"], bool] | None = None) -> Self:
-        """Lets session time pass, or until a condition holds (at most `seconds`, or an hour)."""
+        """Advance session time until a condition holds, by at most `seconds`, or an hour."""
         end_ns = self.venue.now_ns + int((seconds or 3600) * SECOND_NS)
         while not self.closing and (until is None or not until(self)):
             next_ns = self._shell.next_ns()
@@ -214,14 +215,14 @@ class VirtualSession:
         return self
 
     def stop(self) -> ClosedSummary:
-        """An ordered end: the journal is sealed."""
+        """Stop in order and seal the journal."""
         self.command(CommandName.STOP).run(60)
         assert self.closing, "the session did not close"
         self._shell.hang_up()
         return self.writer.close()
 
     def kill(self) -> Path:
-        """The process is gone: nothing is sealed, nothing is said to the venue."""
+        """Abandon the session as a killed process does: no seal, no message to the venue."""
         if self.records:
             self.writer.wait_durable(self.records[-1].seq, 10)
         self._shell.hang_up()
@@ -229,7 +230,7 @@ class VirtualSession:
         return self.folder
 
     def facts(self, name: str) -> list[dict[str, Any]]:
-        """The bodies of all facts of one tag so far."""
+        """Return the bodies of all facts of one tag so far."""
         bodies = (json.loads(record.body or "") for record in self.records if record.kind is Kind.FACT)
         return [body for body in bodies if body["fact"] == name]
 

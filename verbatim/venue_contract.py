@@ -176,7 +176,7 @@ class _Contract:
         """Verify that requests at one instant use a budget up, and an hour later it is there again."""
         rates = self.venue.rates
         for name, unsigned in self.calls():
-            budget = RateBudget(allowance=self.report.allowance)
+            budget = RateBudget(rate_limits=self.report.rate_limits)
             assert rates.charge(budget, unsigned, NOW_NS) != budget, f"{name} costs nothing"
             for _ in range(CHARGES_MAX):
                 if rates.is_exhausted(budget, NOW_NS) or rates.reject_reason(budget, NOW_NS):
@@ -276,13 +276,13 @@ class _Contract:
         pages = [event for event in self._answered() if isinstance(event, FillsReport)]
         assert any(page.fills for page in pages), "answers.json has no page of fills"
         for page in pages:
-            places = [cursors.of(fill) for fill in page.fills]
+            places = [cursors.cursor(fill) for fill in page.fills]
             assert sorted(places, key=cursors.key) == places, "a page does not ascend"
             for place, fill in zip(places, page.fills, strict=True):
                 assert cursors.key(cursors.start) < cursors.key(place), place
                 assert cursors.key(cursors.before(place)) < cursors.key(place), place
                 assert str(recorded_cursor(place)) == place, place
-                assert cursors.of_id(fill.fill_id) in (None, place), "id and fill have two places"
+                assert cursors.cursor_by_id(fill.fill_id) in (None, place), "id and fill have two places"
                 assert self.venue.account.fills_after(self.report.instruments[0], place).signed, place
 
     # ---- decoders

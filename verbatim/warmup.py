@@ -12,14 +12,14 @@ from rich.console import Console
 from engine.market.jit import JIT, was_compiled
 from engine.market.market_state import warm_fold
 from engine.session_record import VenueSettings
-from engine.venues.registry import make_venue
+from engine.venues.venue_lookup import make_venue
 
 MESSAGE_SECONDS = 1.0  # loading cached code takes less
 SECOND_PROCESS = """
 import sys
 from engine.session_record import VenueSettings
 from engine.sim.exchange.venue_books import VenueBooks
-from engine.venues.registry import make_venue
+from engine.venues.venue_lookup import make_venue
 make_venue(VenueSettings(name=sys.argv[1]), ()).market.warm()
 VenueBooks(1)
 """

@@ -55,7 +55,7 @@ class CompiledRule(Rule):
     cadence = OnQuote(throttle_ms=100, when=Predicate())
 
     @staticmethod
-    def wants(now: MarketTick, parameters: Rule.Parameters) -> bool:
+    def should_decide(now: MarketTick, parameters: Rule.Parameters) -> bool:
         """Return True if a bid or an ask is missing, or rests at another price."""
         spread = now.book_ask - now.book_bid
         if now.unsettled > 0 or spread <= 0 or now.book_bid == 0 or spread > parameters.spread_max * now.tick:

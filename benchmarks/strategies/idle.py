@@ -49,6 +49,6 @@ class EachEvent(EachQuote):
     cadence = OnQuote(when=Predicate())
 
     @staticmethod
-    def wants(now: MarketTick, parameters: EachQuote.Parameters) -> bool:  # noqa: ARG004 - a strategy's signature
+    def should_decide(now: MarketTick, parameters: EachQuote.Parameters) -> bool:  # noqa: ARG004 - a strategy's signature
         """Return True if the spread has a value that never occurs."""
         return now.bid > now.ask and now.ask > 0

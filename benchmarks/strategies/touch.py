@@ -50,7 +50,7 @@ class CompiledTouch(Touch):
     cadence = OnQuote(throttle_ms=100, when=Predicate())
 
     @staticmethod
-    def wants(now: MarketTick, parameters: Touch.Parameters) -> bool:
+    def should_decide(now: MarketTick, parameters: Touch.Parameters) -> bool:
         """Return True if an order rests at a wrong price, or a price has no order."""
         if now.bid == 0 or now.unsettled > 0:
             return False

@@ -20,7 +20,7 @@ from engine.facts import (
     OrderUnknown,
 )
 from engine.lifecycle import CLOSED, LIVE, Report, Status, after
-from engine.mode_reasons import Mode
+from engine.mode_reasons import Mode, ModeReason, ReasonCode
 from engine.model import Instrument
 from engine.money import ZERO
 from engine.state.orders import Order
@@ -102,14 +102,14 @@ def is_lost_order(step: StepContext, report: OrderReport, is_own: IsOwn) -> bool
 def halt_for_lost(step: StepContext, report: OrderReport) -> None:
     """Halt because the venue has an order of ours whose records were lost."""
     text = f"order {report.client_order_id} at the venue bears our mark and is in no journal: records were lost"
-    step.emit(ModeChanged(Mode.HALTED, (text,)))
+    step.emit(ModeChanged(Mode.HALTED, (ModeReason(ReasonCode.RECORDS_LOST, text, report.client_order_id),)))
 
 
 def cursor_of(step: StepContext, fill: Fill, instrument: Instrument) -> str | None:
     """Return the cursor of a fill, or None with an alarm if it cannot be a fill: no venue may stop the engine."""
     try:
         if fill.fill_id and fill.quantity > 0 and fill.price >= 0:
-            return step.fill_cursor(instrument.venue).of(fill)
+            return step.fill_cursor(instrument.venue).cursor(fill)
     except ValueError:
         pass  # the alarm below names the fill
     text = f"a fill that cannot be one is not booked: {fill.fill_id}, {fill.quantity} at {fill.price}"

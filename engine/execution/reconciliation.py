@@ -11,7 +11,7 @@ from engine.execution.order_reports import IsOwn, apply_report, cursor_of, halt_
 from engine.execution.request_factory import RequestFactory
 from engine.facts import BalanceChanged, FillsConfirmed, ModeChanged, Reconciled, ReconcileFailed
 from engine.lifecycle import Status
-from engine.mode_reasons import Mode
+from engine.mode_reasons import Mode, ModeReason, ReasonCode
 from engine.model import Instrument
 from engine.money import ZERO
 from engine.requests import Purpose
@@ -52,13 +52,13 @@ def advance(step: StepContext, factories: Factories, instruments: Instruments) -
     if rounds.running:
         if any(pending.request.round == rounds.round for pending in step.account.requests.by_seq.values()):
             return False
-        corrections = len(step.account.orders.owing)  # orders whose fills are missing: 0 in health
+        corrections = len(step.account.orders.missing_fills)  # orders whose fills are missing: 0 in health
         step.emit(Reconciled(rounds.round, corrections), source="reconcile")
         rounds = step.account.reconciling
         has_ended = True
     else:
         has_ended = False
-    is_stale = rounds.done_started_seq <= step.account.modes.distrust_seq and rounds.failures == 0
+    is_stale = rounds.done_started_seq <= step.account.modes.stale_since_seq and rounds.failures == 0
     is_fired = RECONCILE not in step.account.timers.due_ns  # perhaps when nothing could be queried
     if not is_stale and not is_fired:
         return False
@@ -131,7 +131,7 @@ def open_orders(
 
 
 def _query(step: StepContext, factory: RequestFactory, instrument: Instrument, order: Order, number: int) -> None:
-    if order.ask_seq == 0:
+    if order.query_seq == 0:
         factory.query_order(
             step,
             instrument=instrument,
@@ -150,7 +150,8 @@ def _contradicted(step: StepContext, known: Order, pending: PendingRequest, *, g
     if known.adopted:
         step.note(NoteLevel.ALARM, text, key=known.client_order_id)
     else:
-        step.emit(ModeChanged(Mode.HALTED, (text,)), key=known.client_order_id)
+        reason = ModeReason(ReasonCode.ORDER_CONTRADICTED, text, known.client_order_id)
+        step.emit(ModeChanged(Mode.HALTED, (reason,)), key=known.client_order_id)
 
 
 def balance(step: StepContext, report: BalanceReport) -> None:
@@ -238,14 +239,14 @@ def query_missing_fills(step: StepContext, factories: Factories, instruments: In
     The list of fills may lag behind the orders (binance_spot.md section 10).
     """
     account = step.account
-    if not account.orders.owing:
+    if not account.orders.missing_fills:
         return
     rounds = account.reconciling
-    orders = (account.orders.get(name) for name in account.orders.owing)
+    orders = (account.orders.get(name) for name in account.orders.missing_fills)
     for name in sorted({order.order.instrument for order in orders if order is not None}):
         factory = factories[instruments[name].venue]
-        interval_ns = factory.settings.ask_every_ns
-        waited_ns = step.time_ns - rounds.fills_asked_ns.get(name, -interval_ns)
+        interval_ns = factory.settings.order_query_interval_ns
+        waited_ns = step.time_ns - rounds.fills_queried_ns.get(name, -interval_ns)
         may_ask = factory.may_query(step)
         is_pending = step.account.requests.of(Purpose.FILLS, instrument=name) is not None
         if may_ask and not is_pending and waited_ns >= interval_ns:

@@ -21,7 +21,7 @@ from engine.handlers.account_events import handle_event
 from engine.handlers.link_changes import disconnect, measure_clock, subscribe
 from engine.handlers.market_triggers import halt
 from engine.handlers.order_queries import query_order
-from engine.mode_reasons import Mode, key_refused
+from engine.mode_reasons import Mode, ModeReason, ReasonCode, key_refused
 from engine.requests import LinkPhase, LinkRole, Purpose
 from engine.session_context import SessionContext
 from engine.session_record import SECOND_NS
@@ -123,7 +123,7 @@ def _check_absent(session: SessionContext, step: StepContext, pending: PendingRe
     text = f"order {name} is live here, and the venue does not know it"
     age_ns = step.time_ns - step.account.orders.live[name].updated_ns
     if age_ns > session.proof_after_ns(session.venues[pending.request.venue]):
-        step.emit(ModeChanged(Mode.HALTED, (text,)))
+        step.emit(ModeChanged(Mode.HALTED, (ModeReason(ReasonCode.ORDER_CONTRADICTED, text, name),)))
     else:
         step.note(NoteLevel.WARNING, text, key=name)
 
@@ -131,7 +131,7 @@ def _check_absent(session: SessionContext, step: StepContext, pending: PendingRe
 def _check_silent_stream(session: SessionContext, step: StepContext, venue: str, recorded: list[Fill]) -> None:
     """Reconnect a private stream that did not deliver fills of its time, which only a query found (S7, S8)."""
     offset_ns = step.account.limits.of(venue).clock_offset_ns
-    grace_ns = session.settings.ask_every_ns // 2  # how late a fill may be on the stream
+    grace_ns = session.settings.order_query_interval_ns // 2  # how late a fill may be on the stream
     for source in sorted(step.account.links.by_source):
         link = step.account.links.by_source[source]
         if link.venue != venue or link.role is not LinkRole.PRIVATE or link.state is not LinkPhase.READY:
@@ -157,6 +157,6 @@ def _heed_limits(session: SessionContext, step: StepContext, venue: str, answer:
         case Outcome.CLOCK:
             measure_clock(session, step, venue)
         case Outcome.AUTH:
-            halt(step, key_refused(venue, f"{answer.code} {answer.text}").text)
+            halt(step, key_refused(venue, f"{answer.code} {answer.text}"))
         case _:
             pass

@@ -41,11 +41,12 @@ def review_intent(session: SessionContext, step: StepContext, strategy: str, int
         quantity=intent.quantity,
         price=intent.price,
         time_in_force=intent.time_in_force,
+        stop_price=intent.stop_price,
     )
     quote = step.market.quote(session.indexes[instrument.id]) if instrument else None
     # `quote_seq` is the record of the quote that the strategy read
-    because = {**intent.because, "quote_seq": quote.seq} if quote else dict(intent.because)
-    body = IntentBody(IntentKind.PLACE, strategy, version, order=order, because=because)
+    rationale = {**intent.rationale, "quote_seq": quote.seq} if quote else dict(intent.rationale)
+    body = IntentBody(IntentKind.PLACE, strategy, version, order=order, rationale=rationale)
     seq = step.emit(body, source=f"strategy.{strategy}", key=order_id)
     if instrument is None:
         rules = {"instrument": f"{intent.instrument} is not traded here"}
@@ -88,7 +89,7 @@ def send_request(session: SessionContext, step: StepContext, approved: ApprovedI
 def _review_cancel(session: SessionContext, step: StepContext, strategy: str, intent: Cancel) -> ApprovedIntent | None:
     order_id = intent.client_order_id
     version = session.strategies[strategy].settings.version
-    body = IntentBody(IntentKind.CANCEL, strategy, version, cancels=order_id, because=dict(intent.because))
+    body = IntentBody(IntentKind.CANCEL, strategy, version, cancels=order_id, rationale=dict(intent.rationale))
     seq = step.emit(body, source=f"strategy.{strategy}", key=order_id)
     order = step.account.orders.get(order_id)
     instrument = None if order is None else session.instruments.get(order.order.instrument)

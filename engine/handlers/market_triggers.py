@@ -7,7 +7,7 @@ from engine.handlers.link_changes import GAPS, disconnect
 from engine.handlers.policy import decide_mode
 from engine.market import layout
 from engine.market.views import BookState, Stream
-from engine.mode_reasons import Mode
+from engine.mode_reasons import Mode, ModeReason, ReasonCode
 from engine.requests import Purpose
 from engine.session_context import SessionContext
 from engine.state.market_gaps import gap_in_ids
@@ -27,9 +27,11 @@ def handle_market(session: SessionContext, step: StepContext, applied: Applied) 
     flags = applied.market_flags
     if flags & ANY_FATAL:
         for index, raised in step.market.raised():
-            for flag, text in FATAL_FLAGS.items():
+            for flag, fault in FATAL_FLAGS.items():
                 if raised & flag:
-                    halt(step, f"{step.market.instruments[index].id}: {text} (record {step.record.seq})")
+                    name = step.market.instruments[index].id
+                    text = f"{name}: {fault} (record {step.record.seq})"
+                    halt(step, ModeReason(ReasonCode.MARKET_DATA_INVALID, text, name))
     if flags & layout.MISSED:
         record, market = step.record, step.market
         for index, raised in market.raised():
@@ -71,9 +73,9 @@ def request_snapshots(session: SessionContext, step: StepContext) -> None:
             session.requests[instrument.venue].depth(step, instrument=instrument)
 
 
-def halt(step: StepContext, reason: str) -> None:
+def halt(step: StepContext, reason: ModeReason) -> None:
     """Halt until a person resumes. A session that only records raises an alarm and goes on."""
     if step.account.links.has_account:
         step.emit(ModeChanged(Mode.HALTED, (reason,)))
     else:
-        step.note(NoteLevel.ALARM, reason)
+        step.note(NoteLevel.ALARM, reason.text)

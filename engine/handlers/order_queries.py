@@ -18,7 +18,7 @@ def query_order(session: SessionContext, step: StepContext, name: str, *, if_unk
 
     """
     order = step.account.orders.get(name)
-    if order is None or order.ask_seq or order.status not in LIVE:
+    if order is None or order.query_seq or order.status not in LIVE:
         return
     if order.status is not Status.UNKNOWN and if_unknown:
         return

@@ -4,7 +4,7 @@ from engine.execution import reconciliation
 from engine.facts import ModeChanged
 from engine.handlers.shutdown import advance_shutdown
 from engine.market.views import BookState
-from engine.mode_reasons import Mode
+from engine.mode_reasons import Mode, ModeReason, ReasonCode
 from engine.session_context import SessionContext
 from engine.state.mode import right_mode
 from engine.step_context import StepContext
@@ -30,22 +30,22 @@ def advance_policy(session: SessionContext, step: StepContext) -> bool:
         return False
     return (
         modes.mode is Mode.RUNNING
-        and not step.account.orders.owing
+        and not step.account.orders.missing_fills
         and not is_round_due
         and all(budget.blocked_until_ns <= step.time_ns for budget in step.account.limits.by_venue.values())
     )
 
 
 def decide_mode(
-    session: SessionContext, step: StepContext, market_reasons: tuple[str, ...] | None = None
-) -> tuple[str, ...]:
+    session: SessionContext, step: StepContext, market_reasons: tuple[ModeReason, ...] | None = None
+) -> tuple[ModeReason, ...]:
     """Emit the mode if it or its reasons changed. Return what the market lacks, for a second call in the step."""
     if market_reasons is None:
         with_books, market = session.settings.books, step.market
         market_reasons = tuple(
-            f"{name} has no synchronised book"
+            ModeReason(ReasonCode.NO_BOOK, f"{name} has no synchronised book", name)
             if with_books and market.book_state(index) is not BookState.SYNCED
-            else f"{name} has no quote"
+            else ModeReason(ReasonCode.NO_QUOTE, f"{name} has no quote", name)
             for name, index in session.indexes.items()
             if not market.is_live(index, with_book=with_books)
         )

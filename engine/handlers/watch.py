@@ -59,7 +59,7 @@ def _watch_requests(session: SessionContext, step: StepContext) -> None:
 
 
 def _watch_orders(session: SessionContext, step: StepContext) -> None:
-    for name in step.account.orders.owing:
+    for name in step.account.orders.missing_fills:
         order = step.account.orders.get(name)
         if order is not None and _is_next_minute(session, step, order.reported_ns):
             text = f"order {name}: the venue says {order.filled_reported} filled, its fills say {order.filled_quantity}"
@@ -72,11 +72,11 @@ def _watch_orders(session: SessionContext, step: StepContext) -> None:
             query_order(session, step, name)
         if _is_next_minute(session, step, order.updated_ns):
             minutes = (step.time_ns - order.updated_ns) // MINUTE_NS
-            text = f"order {name} is unknown for {minutes} min and was asked about {order.asks} times"
+            text = f"order {name} is unknown for {minutes} min and was asked about {order.query_count} times"
             step.note(NoteLevel.ALARM, text, key=name)
 
 
 def _is_next_minute(session: SessionContext, step: StepContext, since_ns: int) -> bool:
     """Return True if another full minute since then ended after the last watch."""
-    before_ns = step.time_ns - session.settings.watch_every_ns
+    before_ns = step.time_ns - session.settings.check_interval_ns
     return (step.time_ns - since_ns) // MINUTE_NS > max(before_ns - since_ns, 0) // MINUTE_NS

@@ -113,6 +113,6 @@ class InputLoop:
         arrival = Arrival(Kind.COMMAND, "control", body=text_of(body))
         has_request |= self._dispatch(sequencer.accept(arrival, now_ns).outputs)
         modes = sequencer.state.account.modes
-        command.mode, command.reasons = str(modes.mode), modes.reasons
+        command.mode, command.reasons = str(modes.mode), tuple(reason.text for reason in modes.reasons)
         command.done.set()
         return has_request

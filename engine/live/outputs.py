@@ -7,7 +7,7 @@ import structlog
 from engine.bodies import NoteBody, NoteLevel, RequestBody, VerdictBody
 from engine.facts import CloseReason, MarketGap, ModeChanged, OrderFilled, SessionClosing
 from engine.live.gateway import Gateway
-from engine.mode_reasons import ReasonCode, code_of
+from engine.mode_reasons import ReasonCode, texts
 from engine.requests import Purpose
 from engine.session_record import SECOND_NS
 from engine.step_context import Output
@@ -54,9 +54,9 @@ class OutputDispatcher:
                 self.fills += 1
                 self.last_fill = fill.client_order_id
             case ModeChanged() as fact:
-                if output.record.source != MODE_SOURCE and code_of(fact.reasons[0]) is ReasonCode.KEY_REFUSED:
-                    self.key_refused = self.key_refused or fact.reasons[0]
-                log.info("mode", mode=fact.mode.value, reasons="; ".join(fact.reasons))
+                if output.record.source != MODE_SOURCE and fact.reasons[0].code is ReasonCode.KEY_REFUSED:
+                    self.key_refused = self.key_refused or fact.reasons[0].text
+                log.info("mode", mode=fact.mode.value, reasons=texts(fact.reasons))
             case MarketGap() as gap:
                 stream = f"{gap.stream} of {gap.instrument}" if gap.stream else gap.link
                 if gap.to_ns and not gap.stream:

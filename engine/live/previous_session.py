@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from engine.facts import ModeChanged
 from engine.kernel import rebuilder_of
 from engine.live.session_config import SessionConfig, StartError
-from engine.mode_reasons import Mode, ReasonCode, code_of
+from engine.mode_reasons import Mode, ReasonCode
 from engine.record_codec import read_fact
 from engine.session_record import PreviousSession, SessionBody, read_session
 from engine.state.session_state import State, carry_over
@@ -88,7 +88,7 @@ def check_unsettled_listed(before: PreviousJournal, symbols: tuple[str, ...]) ->
     if before.opening is None or before.previous is None:
         return
     orders = before.opening["account"]["orders"]
-    unsettled = [orders["closed"].get(name) or orders["live"][name] for name in orders["owing"]]
+    unsettled = [orders["closed"].get(name) or orders["live"][name] for name in orders["missing_fills"]]
     for order in (*orders["live"].values(), *unsettled):
         symbol = order["order"]["instrument"].partition(":")[2]
         if symbol not in symbols:
@@ -103,11 +103,12 @@ def clear_key_halt(body: SessionBody, journal: Journal, state: State) -> State:
     modes = state.account.modes
     inherited = ((body.opening or {}).get("account") or {}).get("modes", {}).get("halted_for")
     if (
-        code_of(modes.halted_for) is ReasonCode.KEY_REFUSED
+        modes.halted_for is not None
+        and modes.halted_for.code is ReasonCode.KEY_REFUSED
         and not inherited
         and not any(map(_is_running_mode, journal.records()))
     ):
-        state.account = replace(state.account, modes=replace(modes, halted_for=""))
+        state.account = replace(state.account, modes=replace(modes, halted_for=None))
     return state
 
 

@@ -120,7 +120,7 @@ class Session:
         return SessionStatus(
             session=self.plan.body.session,
             mode=str(modes.mode),
-            reasons=modes.reasons,
+            reasons=tuple(reason.text for reason in modes.reasons),
             records=state.seq + 1,
             messages=self._loop.messages,
             orders=outputs.orders,

@@ -35,7 +35,7 @@ class SessionConfig:
     strategies: tuple[StrategySettings, ...] = ()
     key: SecretKey | None = None
     risk: RiskSettings = field(default_factory=RiskSettings)
-    rules: tuple[RuleSettings, ...] = ()
+    rules: tuple[RuleSettings, ...] = ()  # as recorded_rules (engine/strategy/rule_loading.py) lists them
     engine: EngineSettings = field(default_factory=EngineSettings)
     account: str = "main"  # "": none; the session records public data and trades nothing
     seed: int | None = None  # None: drawn

@@ -26,7 +26,7 @@ from engine.session_record import (
     SECOND_NS,
     SessionBody,
 )
-from engine.venues.registry import make_venue
+from engine.venues.venue_lookup import make_venue
 from journal.record import Kind
 from journal.sessions import list_sessions, new_session_folder
 
@@ -84,7 +84,7 @@ def session_body(
         seed=secrets.randbits(32) if wanted.seed is None else wanted.seed,
         host=host_id(),
         versions=software_versions(),
-        venues=(replace(wanted.venue, allowance=report.allowance),),
+        venues=(replace(wanted.venue, rate_limits=report.rate_limits),),
         instruments=report.instruments,
         strategies=wanted.strategies,
         risk=wanted.risk,
@@ -121,7 +121,7 @@ async def request_instruments(wanted: SessionConfig, sender: HttpSender) -> tupl
     if missing:
         raise StartError(f"{where} trades no {missing[0]}; correct `instruments` in the configuration")
     named = tuple(instruments[symbol] for symbol in wanted.symbols)
-    return InstrumentsReport(named, report.allowance), _as_arrival(venue.name, result)
+    return InstrumentsReport(named, report.rate_limits), _as_arrival(venue.name, result)
 
 
 def _as_arrival(venue: str, result: HttpResult) -> Arrival:

@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 
 # One for each part. Raise it when the meaning or the bytes of the part change: replays of older journals then skip the part.
 VERSIONS: Final = {
-    "averages": 1,
     "bars": 1,
     "books": 1,
     "conditions": 1,
     "gaps": 1,
+    "indicators": 1,
     "marks": 1,
     "quotes": 1,
     "trades": 1,
-    "watches": 1,
+    "triggers": 1,
 }
 DUMP_VERSION: Final = 6
 _INDICATOR_STATE: Final = ("count", "value", "state")  # the rest of a carried indicator is its key
@@ -54,13 +54,13 @@ def digests(market: "Market") -> dict[str, tuple[int, str]]:
     triggers.update(market.s[at.S_LEVELS_MAX : at.S_CONDITIONS].tobytes())
     triggers.update(t[:, at.X_TRIGGERS : at.X_END].tobytes())
     parts = {
-        "averages": indicators,
+        "indicators": indicators,
         "bars": bars,
         "books": books,
         "gaps": sha256(t[:, at.X_END : at.G_END].tobytes()),
         "quotes": sha256(t[:, : at.Q_END].tobytes()),
         "trades": sha256(t[:, at.Q_END : at.T_END].tobytes()),
-        "watches": triggers,
+        "triggers": triggers,
     }
     if len(market.condition_state):  # most sessions declare none
         parts["conditions"] = sha256(market.condition_state.tobytes())
@@ -203,7 +203,7 @@ def carried(market: "Market") -> dict[str, Any]:
             }
             for k, bar in enumerate(market.bar_specs)
         ],
-        "averages": [_carried_indicator(market, k) for k in range(len(market.indicator_specs))],
+        "indicators": [_carried_indicator(market, k) for k in range(len(market.indicator_specs))],
     }
 
 
@@ -245,7 +245,9 @@ def restore_carried(market: "Market", carried: Mapping[str, Any]) -> list[str]:
         if name in market.index:
             market.t[market.index[name], at.D_ID : at.G_STREAM] = diffs
     return (
-        dropped + _restore_bars(market, carried["bars"], same_scales) + _restore_indicators(market, carried["averages"])
+        dropped
+        + _restore_bars(market, carried["bars"], same_scales)
+        + _restore_indicators(market, carried["indicators"])
     )
 
 

@@ -29,6 +29,6 @@ class Balances(msgspec.Struct, frozen=True):
 
 def reduce(balances: Balances, change: Change, at: Stamp) -> Balances:
     if isinstance(change, BalanceChanged):
-        held = Balance(change.free, change.locked, change.asked_seq or at.seq, change.venue_ns)
+        held = Balance(change.free, change.locked, change.query_seq or at.seq, change.venue_ns)
         return Balances({**balances.by_asset, change.asset: held})
     return balances

@@ -16,11 +16,11 @@ class FillCursor(Protocol):
 
     start: str  # before every fill
 
-    def of(self, fill: Fill) -> str:
+    def cursor(self, fill: Fill) -> str:
         """Return the cursor of a fill. Raises ValueError if the fill cannot be ordered."""
         ...
 
-    def of_id(self, fill_id: str) -> str | None:
+    def cursor_by_id(self, fill_id: str) -> str | None:
         """Return the cursor of a fill known by its id alone, or None if the id does not give its place."""
         ...
 
@@ -38,13 +38,13 @@ class NumberedFills:
 
     start = "-1"
 
-    def of(self, fill: Fill) -> str:
+    def cursor(self, fill: Fill) -> str:
         """Return the fill's id. Raises ValueError if it is no number."""
         if not (fill.fill_id.isascii() and fill.fill_id.isdigit()):
             raise ValueError(f"fill id {fill.fill_id!r} is no number")
         return fill.fill_id
 
-    def of_id(self, fill_id: str) -> str | None:
+    def cursor_by_id(self, fill_id: str) -> str | None:
         """Return the id itself."""
         return fill_id
 

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from engine.bodies import CommandName, LinkEvent
 from engine.facts import ModeChanged, SessionClosing
-from engine.mode_reasons import Mode
+from engine.mode_reasons import Mode, ModeReason, ReasonCode, joined
 from engine.requests import LinkPhase
 from engine.session_record import MILLISECOND_NS, SECOND_NS
 from engine.state.changes import Change, Commanded, LinkMoved, Stamp
@@ -26,14 +26,14 @@ MISSING_FILL_NS = 2 * SECOND_NS  # a fill may arrive a little after the report t
 
 class ModeState(msgspec.Struct, frozen=True):
     mode: Mode = Mode.STARTING
-    reasons: tuple[str, ...] = ()
+    reasons: tuple[ModeReason, ...] = ()
     since_ns: int = 0
     paused_by: str = ""  # "" or who asked for it
-    halted_for: str = ""  # "" or why
+    halted_for: ModeReason | None = None  # a latch: only a person clears it
     stopping_since_ns: int = 0  # 0: not stopping
     closing: bool = False
     drift_ns: int = 0  # wall clock minus session time, as last measured
-    distrust_seq: int = 0  # knowledge up to here may have holes: RUNNING needs a reconciliation begun after it
+    stale_since_seq: int = 0  # knowledge up to here may have holes: RUNNING needs a reconciliation begun after it
 
 
 def right_mode(
@@ -43,9 +43,9 @@ def right_mode(
     limits: RateBudgets,
     orders: Orders,
     reconciling: ReconcileRounds,
-    market_reasons: Sequence[str],
+    market_reasons: Sequence[ModeReason],
     time_ns: int,
-) -> tuple[Mode, tuple[str, ...]]:
+) -> tuple[Mode, tuple[ModeReason, ...]]:
     """Return the mode that is right now, and every reason against RUNNING.
 
     Args:
@@ -58,20 +58,25 @@ def right_mode(
         time_ns: Session time.
 
     """
-    if modes.halted_for:
+    if modes.halted_for is not None:
         return Mode.HALTED, (modes.halted_for,)
-    reasons: list[str] = []
+    reasons: list[ModeReason] = []
     not_ready = [(link.source, link.state) for link in links.by_source.values() if link.state is not LinkPhase.READY]
     if not_ready:
-        reasons += [f"{source} is {state}" for source, state in sorted(not_ready)]
+        reasons += [
+            ModeReason(ReasonCode.LINK_NOT_READY, f"{source} is {state}", source) for source, state in sorted(not_ready)
+        ]
     blocked = [(venue, budget.reason) for venue, budget in limits.by_venue.items() if time_ns < budget.blocked_until_ns]
     if blocked:
-        reasons += [f"{venue} asked us to wait: {reason}" for venue, reason in sorted(blocked)]
-    if reconciling.done_started_seq <= modes.distrust_seq and links.has_account:
-        reasons.append("not reconciled")
+        reasons += [
+            ModeReason(ReasonCode.VENUE_BLOCKED, f"{venue} asked us to wait: {reason}", venue)
+            for venue, reason in sorted(blocked)
+        ]
+    if reconciling.done_started_seq <= modes.stale_since_seq and links.has_account:
+        reasons.append(ModeReason(ReasonCode.NOT_RECONCILED, "not reconciled"))
     reasons += [
-        f"order {name} filled more than the fills we have say"
-        for name in orders.owing
+        ModeReason(ReasonCode.FILLS_MISSING, f"order {name} filled more than the fills we have say", name)
+        for name in orders.missing_fills
         if (order := orders.get(name)) is not None and time_ns - order.reported_ns > MISSING_FILL_NS
     ]
     reasons += market_reasons
@@ -79,7 +84,7 @@ def right_mode(
         is_starting = modes.mode is Mode.STARTING and not links.all_ready()
         return (Mode.STARTING if is_starting else Mode.SYNCING), tuple(reasons)
     if modes.paused_by:
-        return Mode.PAUSED, (f"paused by {modes.paused_by}",)
+        return Mode.PAUSED, (ModeReason(ReasonCode.PAUSED, f"paused by {modes.paused_by}", modes.paused_by),)
     return Mode.RUNNING, ()
 
 
@@ -88,8 +93,8 @@ def reduce(modes: ModeState, change: Change, at: Stamp) -> ModeState:
     match change:
         case ModeChanged():
             halted_for = modes.halted_for
-            if change.mode == Mode.HALTED and not halted_for:
-                halted_for = "; ".join(change.reasons)
+            if change.mode is Mode.HALTED and halted_for is None:
+                halted_for = joined(change.reasons)
             is_left = modes.mode is Mode.RUNNING and change.mode in (Mode.SYNCING, Mode.HALTED)
             return replace(
                 modes,
@@ -97,14 +102,16 @@ def reduce(modes: ModeState, change: Change, at: Stamp) -> ModeState:
                 reasons=change.reasons,
                 since_ns=at.time_ns,
                 halted_for=halted_for,
-                distrust_seq=at.seq if is_left else modes.distrust_seq,
+                stale_since_seq=at.seq if is_left else modes.stale_since_seq,
             )
         case LinkMoved() if change.link.state is LinkEvent.CLOCK:
             # only a change of the drift is a jump; a drift that stays was judged when it appeared
             jumped = abs(change.link.drift_ns - modes.drift_ns) > CLOCK_JUMP_NS
-            return replace(modes, drift_ns=change.link.drift_ns, distrust_seq=at.seq if jumped else modes.distrust_seq)
+            return replace(
+                modes, drift_ns=change.link.drift_ns, stale_since_seq=at.seq if jumped else modes.stale_since_seq
+            )
         case LinkMoved() if change.link.state is LinkEvent.DOWN:
-            return replace(modes, distrust_seq=at.seq)
+            return replace(modes, stale_since_seq=at.seq)
         case SessionClosing():
             return replace(modes, closing=True)
         case Commanded():
@@ -119,11 +126,12 @@ def _commanded(modes: ModeState, change: Commanded, at: Stamp) -> ModeState:
         case CommandName.PAUSE:
             return replace(modes, paused_by=person)
         case CommandName.RESUME:
-            return replace(modes, paused_by="", halted_for="", distrust_seq=at.seq)
+            return replace(modes, paused_by="", halted_for=None, stale_since_seq=at.seq)
         case CommandName.DECIDE:  # a resimulation ends its own pause: nothing was missed in it
             return replace(modes, paused_by="")
         case CommandName.HALT:
-            return replace(modes, halted_for=change.command.reason or f"ordered by {person}")
+            text = change.command.reason or f"ordered by {person}"
+            return replace(modes, halted_for=ModeReason(ReasonCode.HALT_ORDERED, text, person))
         case CommandName.STOP if not modes.stopping_since_ns:
             return replace(modes, stopping_since_ns=max(at.time_ns, 1))
         case _:

@@ -50,8 +50,8 @@ class Order(msgspec.Struct, frozen=True):
     fill_ids: tuple[str, ...] = ()
     cancel_seq: int = 0  # seq of the cancel REQUEST in flight; 0: none
     cancel_ns: int = 0  # time of the last cancel, which is not repeated at once
-    ask_seq: int = 0  # seq of the query in flight
-    asks: int = 0
+    query_seq: int = 0  # seq of the query in flight
+    query_count: int = 0
     reason: str = ""
     adopted: bool = False
 
@@ -66,7 +66,7 @@ class Orders(msgspec.Struct, frozen=True):
     live: dict[str, Order] = {}
     closed: dict[str, Order] = {}
     by_venue_id: dict[str, str] = {}  # "instrument venue_order_id" -> client order id
-    owing: tuple[str, ...] = ()  # orders with missing fills: the venue counts more than is recorded
+    missing_fills: tuple[str, ...] = ()  # orders with missing fills: the venue counts more than is recorded
 
     def get(self, client_order_id: str) -> Order | None:
         """Return an order by our id."""
@@ -157,7 +157,7 @@ def forget_closed(orders: Orders, now_ns: int, *, keep_ns: int, is_confirmed: Ca
     dropped = {
         name
         for name, order in old
-        if name not in orders.owing
+        if name not in orders.missing_fills
         and now_ns - order.updated_ns > (TOMBSTONE_NS if order.status is Status.NOT_PLACED else keep_ns)
         and is_confirmed(order)
     }
@@ -167,19 +167,19 @@ def forget_closed(orders: Orders, now_ns: int, *, keep_ns: int, is_confirmed: Ca
     for name in dropped:
         del kept[name]
     by_venue_id = {venue_id: name for venue_id, name in orders.by_venue_id.items() if name not in dropped}
-    return Orders(orders.live, kept, by_venue_id, orders.owing)
+    return Orders(orders.live, kept, by_venue_id, orders.missing_fills)
 
 
 def _put(orders: Orders, order: Order) -> Orders:
     name = order.client_order_id
-    live, closed, by_venue_id, owing = orders.live, orders.closed, orders.by_venue_id, orders.owing
+    live, closed, by_venue_id, missing_fills = orders.live, orders.closed, orders.by_venue_id, orders.missing_fills
     if order.status in LIVE:
         live = {**live, name: order}
         if name in closed:  # the venue has it after all
             closed = {other: value for other, value in closed.items() if other != name}
     else:
-        if order.ask_seq or order.cancel_seq:  # their answers change nothing any more
-            order = replace(order, ask_seq=0, cancel_seq=0)
+        if order.query_seq or order.cancel_seq:  # their answers change nothing any more
+            order = replace(order, query_seq=0, cancel_seq=0)
         closed = {**closed, name: order}
         if name in live:
             live = {other: value for other, value in live.items() if other != name}
@@ -187,9 +187,9 @@ def _put(orders: Orders, order: Order) -> Orders:
         venue_key = f"{order.order.instrument} {order.venue_order_id}"
         if venue_key not in by_venue_id:
             by_venue_id = {**by_venue_id, venue_key: name}
-    if (order.filled_reported > order.filled_quantity and not order.adopted) != (name in owing):
-        owing = tuple(sorted(set(owing) ^ {name}))
-    return Orders(live, closed, by_venue_id, owing)
+    if (order.filled_reported > order.filled_quantity and not order.adopted) != (name in missing_fills):
+        missing_fills = tuple(sorted(set(missing_fills) ^ {name}))
+    return Orders(live, closed, by_venue_id, missing_fills)
 
 
 def _requested(orders: Orders, change: Requested, at: Stamp) -> Orders:
@@ -216,15 +216,15 @@ def _requested(orders: Orders, change: Requested, at: Stamp) -> Orders:
             return _put(orders, replace(order, cancel_seq=at.seq, cancel_ns=at.time_ns))
         case Purpose.QUERY_ORDER if orders.get(request.client_order_id) is not None:
             order = orders.known(request.client_order_id)
-            return _put(orders, replace(order, ask_seq=at.seq, asks=order.asks + 1))
+            return _put(orders, replace(order, query_seq=at.seq, query_count=order.query_count + 1))
         case _:
             return orders
 
 
 def _answered(orders: Orders, change: Answered) -> Orders:
     for order in orders.live.values():
-        if order.ask_seq == change.request_seq:
-            return _put(orders, replace(order, ask_seq=0))
+        if order.query_seq == change.request_seq:
+            return _put(orders, replace(order, query_seq=0))
     return orders
 
 

@@ -32,7 +32,7 @@ class RateBudget(msgspec.Struct, frozen=True):
     second: int = 0
     orders_in_second: int = 0
     clock_offset_ns: int = 0
-    allowance: RateLimits = RateLimits()
+    rate_limits: RateLimits = RateLimits()
 
 
 class RateModel(Protocol):
@@ -70,15 +70,15 @@ class FixedWindows:
 
     def is_exhausted(self, budget: RateBudget, time_ns: int) -> bool:
         """Return True if the rest of this minute's weight is kept for urgent requests."""
-        weight_max = budget.allowance.weight_minute_max
+        weight_max = budget.rate_limits.weight_minute_max
         return budget.window == time_ns // WINDOW_NS and budget.weight > weight_max - weight_max // RESERVE
 
     def reject_reason(self, budget: RateBudget, time_ns: int) -> str:
         """Return why no new order may be sent now, or ""."""
         if self.is_exhausted(budget, time_ns):
-            most = budget.allowance.weight_minute_max
+            most = budget.rate_limits.weight_minute_max
             return f"request weight {budget.weight} of {most}: the rest is kept for cancels"
-        if budget.order_window == time_ns // ORDER_WINDOW_NS and budget.orders >= budget.allowance.orders_10s_max:
+        if budget.order_window == time_ns // ORDER_WINDOW_NS and budget.orders >= budget.rate_limits.orders_10s_max:
             return f"{budget.orders} orders within 10 s"
         return ""
 
@@ -96,7 +96,7 @@ class RateBudgets(msgspec.Struct, frozen=True):
 
 def allowed(budgets: RateBudgets, venue: str, limits: RateLimits) -> RateBudgets:
     """Return the budgets with a venue's limits as it states them when a session begins. What was used stays used."""
-    return RateBudgets({**budgets.by_venue, venue: replace(budgets.of(venue), allowance=limits)})
+    return RateBudgets({**budgets.by_venue, venue: replace(budgets.of(venue), rate_limits=limits)})
 
 
 def reduce(budgets: RateBudgets, change: Change, at: Stamp, rates: Mapping[str, RateModel]) -> RateBudgets:

@@ -22,7 +22,7 @@ class ReconcileRounds(msgspec.Struct, frozen=True):
     done_ns: int = 0
     failures: int = 0  # in a row
     fills_confirmed: dict[str, int | str] = {}  # instrument -> fill cursor, as records hold it
-    fills_asked_ns: dict[str, int] = {}  # instrument -> time of the last query for its fills
+    fills_queried_ns: dict[str, int] = {}  # instrument -> time of the last query for its fills
 
     @property
     def running(self) -> bool:
@@ -40,7 +40,7 @@ class ReconcileRounds(msgspec.Struct, frozen=True):
         """
         confirmed = self.confirmed_cursor(order.order.instrument)
         confirmed_key = cursors.key(cursors.start if confirmed is None else confirmed)
-        places = [cursors.of_id(fill_id) for fill_id in order.fill_ids]
+        places = [cursors.cursor_by_id(fill_id) for fill_id in order.fill_ids]
         return all(
             self.done_started_seq > order.updated_seq if place is None else cursors.key(place) <= confirmed_key
             for place in places
@@ -53,7 +53,7 @@ def reduce(rounds: ReconcileRounds, change: Change, at: Stamp) -> ReconcileRound
         case Requested():
             request = change.request
             if request.purpose is Purpose.FILLS:
-                rounds = replace(rounds, fills_asked_ns={**rounds.fills_asked_ns, request.instrument: at.time_ns})
+                rounds = replace(rounds, fills_queried_ns={**rounds.fills_queried_ns, request.instrument: at.time_ns})
             if request.round > rounds.round:
                 rounds = replace(rounds, round=request.round, started_seq=at.seq)
             return rounds

@@ -54,6 +54,7 @@ from engine.state.timers import Timers
 from journal.record import Record, canonical
 
 PART_VERSION = 2
+PART_VERSIONS = {"limits": 3, "modes": 3, "orders": 3, "reconciling": 3, "timers": 3}  # those whose names changed since
 
 
 class Account(msgspec.Struct, frozen=True):
@@ -121,7 +122,7 @@ CLAIMS: dict[type, tuple[str, ...]] = {
     facts.ClockMeasured: ("limits",),
     facts.StrategyChanged: ("strategies",),
     facts.StrategyStopped: ("strategies",),
-    facts.StrategyWoken: (),  # its trigger is a part of the market: kernel.py
+    facts.StrategyTriggered: (),  # its trigger is a part of the market: kernel.py
     facts.SessionClosing: ("modes",),
     Requested: ("orders", "links", "requests", "reconciling", "limits", "timers"),
     Answered: ("orders", "requests", "limits"),
@@ -234,7 +235,10 @@ class State:
 
     def digests(self) -> dict[str, tuple[int, str]]:
         """Part -> (version, sha256 over its logical content)."""
-        parts = {f"account.{name}": (PART_VERSION, digest(getattr(self.account, name))) for name in (*CARRIED, *FRESH)}
+        parts = {
+            f"account.{name}": (PART_VERSIONS.get(name, PART_VERSION), digest(getattr(self.account, name)))
+            for name in (*CARRIED, *FRESH)
+        }
         parts.update({f"market.{name}": found for name, found in self.market.digests().items()})
         parts["inputs"] = (PART_VERSION, self.input_hash.hex())
         return parts
@@ -265,7 +269,7 @@ def restore_opening(opening: Mapping[str, Any]) -> Account:
     latches = ModeState(paused_by=account.modes.paused_by, halted_for=account.modes.halted_for)
     # seqs of the previous session mean nothing in this one
     live, closed = (
-        {name: replace(order, request_seq=0, updated_seq=0, cancel_seq=0, ask_seq=0) for name, order in group.items()}
+        {name: replace(order, request_seq=0, updated_seq=0, cancel_seq=0, query_seq=0) for name, order in group.items()}
         for group in (account.orders.live, account.orders.closed)
     )
     # a seq of -1: the first answer confirms the balance

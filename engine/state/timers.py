@@ -25,8 +25,9 @@ class Timers(msgspec.Struct, frozen=True):
     next_due_ns: int = NEVER_NS
 
     def next(self) -> tuple[int, str]:
-        """Return (due, name) of the first timer. The name breaks ties."""
-        return min(zip(self.due_ns.values(), self.due_ns, strict=True), default=(NEVER_NS, ""))
+        """Return (due, name) of the first timer. TimerName.sort_key breaks ties."""
+        names = [name for name, due_ns in self.due_ns.items() if due_ns == self.next_due_ns]
+        return self.next_due_ns, min(names, key=lambda name: TimerName.parse(name).sort_key, default="")
 
     def is_set(self, kind: TimerKind, subject: str = "") -> bool:
         """Return True if the timer has not fired yet."""
@@ -41,7 +42,7 @@ def timer_name(kind: TimerKind, subject: str = "") -> str:
 def periods(settings: EngineSettings, strategies: dict[str, int]) -> dict[str, int]:
     """Return the recurring timers of a session, name -> period. `strategies` are those with a fixed cadence."""
     return {
-        timer_name(TimerKind.CHECK): settings.watch_every_ns,
+        timer_name(TimerKind.CHECK): settings.check_interval_ns,
         timer_name(TimerKind.REPORT): settings.report_every_ns,
         **{timer_name(TimerKind.DECIDE, name): period_ns for name, period_ns in strategies.items()},
     }
@@ -78,7 +79,10 @@ def reduce(
         case ReconcileFailed():
             # each failure doubles the wait: a query that never works must not use up the budget of those that do
             failed = failures.get(RECONCILE, 0)
-            wait_ns = min(settings.ask_every_ns << min(failed, 20), max(settings.backoff_max_ns, settings.ask_every_ns))
+            wait_ns = min(
+                settings.order_query_interval_ns << min(failed, 20),
+                max(settings.backoff_max_ns, settings.order_query_interval_ns),
+            )
             return _set({**timers.due_ns, RECONCILE: at.time_ns + wait_ns}, {**failures, RECONCILE: failed + 1})
         case RateBlocked():
             name = timer_name(TimerKind.RATE_BLOCK, change.venue)
@@ -94,11 +98,11 @@ def _once(change: Change, settings: EngineSettings) -> tuple[str, int] | None:
     """Return (name, wait) of the timer that a change sets once."""
     match change:
         case OrderUnknown():
-            return timer_name(TimerKind.QUERY_ORDER, change.client_order_id), settings.ask_every_ns // 2
+            return timer_name(TimerKind.QUERY_ORDER, change.client_order_id), settings.order_query_interval_ns // 2
         case Requested() if change.request.purpose is Purpose.QUERY_ORDER and change.request.client_order_id:
-            return timer_name(TimerKind.QUERY_ORDER, change.request.client_order_id), settings.ask_every_ns
+            return timer_name(TimerKind.QUERY_ORDER, change.request.client_order_id), settings.order_query_interval_ns
         case Requested() if change.request.purpose is Purpose.DEPTH:
-            return timer_name(TimerKind.SNAPSHOT, change.request.instrument), settings.ask_every_ns
+            return timer_name(TimerKind.SNAPSHOT, change.request.instrument), settings.order_query_interval_ns
         case Commanded() if change.command.command is CommandName.STOP:
             return STOP, settings.stop_timeout_ns
         case _:

@@ -1,6 +1,6 @@
-"""What a strategy is, what it may see and what it may wish. It never sees a venue, a clock or a file.
+"""The strategy API: the shape of a strategy, the view that it reads and the intents that it returns.
 
-A strategy is a class:
+A strategy knows no venue, clock or file. It is a class:
 
     class Quoter:
         version = "1"
@@ -16,9 +16,9 @@ A strategy is a class:
         @staticmethod
         def decide(view, state, parameters): ...   # -> iterable of Place and Cancel
 
-`State` is all that persists: int, str, bool, Decimal, float, None, and tuples, lists and str-keyed dicts of these.
-What else a decision changes (a module's or class's variable, a list or dict there, its parameters) stops the strategy.
-Never walk a set of strings: its order differs between processes, and sorted() costs nothing.
+Only `State` persists: int, str, bool, Decimal, float, None, and tuples, lists and str-keyed dicts of these. A decision that
+changes anything else (a variable of a module or class, a list or dict there, its parameters) stops the strategy.
+Sort a set of strings before a loop over it: its order differs between processes.
 """
 
 from collections.abc import Iterable, Mapping
@@ -41,27 +41,30 @@ from engine.state.session_state import Account
 
 
 class CrossOver(msgspec.Struct, frozen=True):
-    """Two declared averages of an instrument change their order; the first time they differ is one too."""
+    """Two declared averages of an instrument change their order; the first time that they differ counts too."""
 
     first: str
     second: str
 
 
 class PriceMove(msgspec.Struct, frozen=True):
-    """The mid price is further than `ppm` millionths from where it was when this came true last; the first quote makes it true."""
+    """The mid price has moved by more than `ppm` millionths since the last such move; the first quote counts too."""
 
     ppm: int
 
 
 class Predicate(msgspec.Struct, frozen=True):
-    """`wants(now, parameters)` of the strategy's class says yes: a function of a MarketTick and of the parameters that are numbers, compiled
-    into the fold and called at each change of a quote, of the book's top and at each trade.
+    """The strategy's own function `should_decide(now, parameters)` returns True.
+
+    It gets a MarketTick and the parameters that are numbers. The engine compiles it into the fold, which calls it at each
+    change of a quote or of the book's top and at each trade. `wants` is its old name.
     """
 
 
 class OnQuote(msgspec.Struct, frozen=True):
-    """Be asked when the best bid or ask of one of the instruments changed, at most every `throttle_ms`; with `when`, only if that has come
-    true. The compiled fold looks at it, so a condition costs next to nothing, and Python runs when there is something to decide.
+    """Decide when the best bid or ask of an instrument changes, at most every `throttle_ms`; with `when`, only if that holds.
+
+    The compiled fold checks a condition, so Python runs only for decisions.
     """
 
     throttle_ms: int = 0
@@ -73,7 +76,7 @@ class OnQuote(msgspec.Struct, frozen=True):
 
 
 class Every(msgspec.Struct, frozen=True):
-    """Be asked at a fixed cadence of session time."""
+    """Decide at a fixed interval of session time."""
 
     ms: int
 
@@ -83,7 +86,7 @@ class Every(msgspec.Struct, frozen=True):
 
 
 class Average(msgspec.Struct, frozen=True):
-    """An exponential moving average of the mid price, kept by the compiled fold on every quote."""
+    """An exponential moving average of the mid price, updated by the compiled fold at every quote."""
 
     name: str
     length: int
@@ -98,29 +101,46 @@ class Indicator(msgspec.Struct, frozen=True):
 
 
 class Place(msgspec.Struct, frozen=True):
-    """The wish for a new order. `because` names what it was decided on."""
+    """An intent to place an order. `rationale` holds the values behind it; `because` is its old spelling."""
 
     instrument: str
     side: Side
     quantity: Decimal
-    price: Decimal = ZERO
+    price: Decimal = ZERO  # 0: without a limit
     type: OrderType = OrderType.LIMIT
     time_in_force: TimeInForce = TimeInForce.GTC
+    rationale: Mapping[str, Any] = MappingProxyType({})
     because: Mapping[str, Any] = MappingProxyType({})
+    stop_price: Decimal = ZERO  # 0: without a stop
+
+    def __post_init__(self) -> None:
+        _one_rationale(self)
 
 
 class Cancel(msgspec.Struct, frozen=True):
-    """The wish to end one of the strategy's own open orders."""
+    """An intent to cancel one of the strategy's own open orders."""
 
     client_order_id: str
+    rationale: Mapping[str, Any] = MappingProxyType({})
     because: Mapping[str, Any] = MappingProxyType({})
+
+    def __post_init__(self) -> None:
+        _one_rationale(self)
 
 
 Intent = Place | Cancel
 
 
+def _one_rationale(intent: Place | Cancel) -> None:
+    """Give both spellings the same value. Strategies inside recorded sessions use the old one."""
+    if intent.because and not intent.rationale:
+        msgspec.structs.force_setattr(intent, "rationale", intent.because)
+    else:
+        msgspec.structs.force_setattr(intent, "because", intent.rationale)
+
+
 class Decision(NamedTuple):
-    """What a strategy says when it is asked; most often nothing."""
+    """The result of one decision; most often empty."""
 
     changed: dict[str, Any]  # the fields of its state
     wishes: list[Intent]
@@ -143,7 +163,7 @@ class Strategy(Protocol):
 
 
 class View:
-    """What a strategy may look at: read-only, as of this record. Instruments go by the name the strategy declared."""
+    """A strategy's read-only view as of the current record. Instruments have the names that the strategy declared."""
 
     __slots__ = ("_account", "_indicators", "_instruments", "_market", "_name", "time_ns")
 
@@ -168,25 +188,27 @@ class View:
         return f"View({self._name}, {self.time_ns})"  # no address: text of it may end up in a record
 
     def instrument(self, name: str) -> Instrument:
+        """Return the trading rules of an instrument."""
         return self._instruments[name][1]
 
     def quote(self, name: str) -> Quote | None:
-        """The last best bid and ask, or None before the first."""
+        """Return the newest best bid and ask; None before the first."""
         return self._market.quote(self._instruments[name][0])
 
     def book(self, name: str, levels: int = 20) -> BookTop | None:
-        """The best levels of each side, or None while the book is not synchronised."""
+        """Return the best levels of each side; None while the book is not synchronised."""
         return self._market.book_top(self._instruments[name][0], levels)
 
     def last_trade(self, name: str) -> Trade | None:
+        """Return the newest trade of the market; None before the first."""
         return self._market.last_trade(self._instruments[name][0])
 
     def bars(self, name: str, seconds: int) -> Bars:
-        """Declared bars of trades by the venue's time: closed ones and the forming one, clearly apart."""
+        """Return declared bars of trades by the venue's time: the closed bars, and the forming one apart from them."""
         return self._market.bars(self._instruments[name][0], seconds * SECOND_NS)
 
     def average(self, name: str, instrument: str) -> float | None:
-        """Return a declared average; None until as many quote changes as its length were seen."""
+        """Return a declared average; None until the quote has changed as often as its length."""
         return self.indicator(name, instrument)
 
     def indicator(self, name: str, instrument: str) -> float | None:
@@ -195,42 +217,41 @@ class View:
         return self._market.indicator(index) if self._market.is_warm(index) else None
 
     def orders(self, name: str | None = None) -> list[Order]:
-        """The strategy's own live orders, oldest first."""
-        wanted = None if name is None else self.instrument(name).id
+        """Return the strategy's own live orders, oldest first; with `name`, those of that instrument."""
+        instrument_id = None if name is None else self.instrument(name).id
         return [
             order
             for order in self._account.orders.live_by_age()
-            if order.strategy == self._name and wanted in (None, order.order.instrument)
+            if order.strategy == self._name and instrument_id in (None, order.order.instrument)
         ]
 
     def position(self, name: str) -> Position:
-        held = self._account.positions.of(self._name, self.instrument(name).id)
-        return msgspec.structs.replace(
-            held, fees=dict(held.fees)
-        )  # a copy: what a view shows cannot be written through it
+        """Return the strategy's own position in an instrument."""
+        position = self._account.positions.of(self._name, self.instrument(name).id)
+        return msgspec.structs.replace(position, fees=dict(position.fees))  # a copy: the strategy may change it
 
     def balance(self, asset: str) -> Decimal:
-        """What the venue holds free for us."""
+        """Return the account's free balance of an asset."""
         return self._account.balances.of(asset).free
 
     def round_price(self, name: str, price: Decimal | float) -> Decimal:
-        """Down to the tick."""
+        """Round a price down to the tick."""
         return down_to_grid(
             Decimal(price) if isinstance(price, Decimal) else Decimal(str(price)), self.instrument(name).tick_size
         )
 
     def round_quantity(self, name: str, quantity: Decimal) -> Decimal:
-        """Down to the lot."""
+        """Round a quantity down to the lot."""
         return down_to_grid(quantity, self.instrument(name).lot_size)
 
 
 def state_from(kind: type[Any], values: Mapping[str, Any]) -> Any:
-    """The declared state with the recorded values put in; fields the record does not have keep their defaults."""
+    """Return a declared state with the recorded values; fields without one keep their defaults."""
     return msgspec.convert(dict(values), type=kind, strict=False)
 
 
 def state_values(state: Any) -> dict[str, Any]:
-    """A state as JSON values, field by field, in the order of declaration."""
+    """Return a state as JSON values, field by field, in the order of declaration."""
     return {name: msgspec.to_builtins(getattr(state, name)) for name in _names(state.__class__)}
 
 

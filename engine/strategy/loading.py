@@ -200,9 +200,9 @@ def as_recorded(draft: StrategySettings) -> StrategySettings:
         averages=tuple((average.name, average.length) for average in loaded.averages),
         indicators=tuple((each.name, each.kind, dict(each.parameters)) for each in loaded.indicators),
         bars_s=loaded.bars_s,
-        cross=(when.first, when.second) if isinstance(when, CrossOver) else None,
-        move_ppm=when.ppm if isinstance(when, PriceMove) else 0,
-        compiled=isinstance(when, Predicate),
+        cross_over=(when.first, when.second) if isinstance(when, CrossOver) else None,
+        price_move_ppm=when.ppm if isinstance(when, PriceMove) else 0,
+        has_predicate=isinstance(when, Predicate),
     )
     return msgspec.structs.replace(draft, version=str(loaded.cls.version), declared=declared)
 
@@ -227,11 +227,11 @@ def declared_only(settings: StrategySettings) -> LoadedStrategy:
 
 
 def _when(declared: Declared) -> CrossOver | PriceMove | Predicate | None:
-    if declared.compiled:
+    if declared.has_predicate:
         return Predicate()
-    if declared.cross is not None:
-        return CrossOver(*declared.cross)
-    return PriceMove(declared.move_ppm) if declared.move_ppm else None
+    if declared.cross_over is not None:
+        return CrossOver(*declared.cross_over)
+    return PriceMove(declared.price_move_ppm) if declared.price_move_ppm else None
 
 
 def siblings(source: str, known: frozenset[str]) -> tuple[str, ...]:
@@ -445,12 +445,25 @@ def _check_when(where: str, when: Any, averages: set[str]) -> None:
         raise StrategyError(f"{where}: `when` is Cross(...), Move(...) or Compiled(), not {when!r}")
 
 
+PREDICATE_NAMES = ("should_decide", "wants")  # the second is the old spelling
+
+
+def predicate_name(cls: type[Any]) -> str:
+    """Return the name of a class's predicate: the one that the class nearest in its MRO defines."""
+    for base in cls.__mro__:
+        for name in PREDICATE_NAMES:
+            if name in vars(base):
+                return name
+    return PREDICATE_NAMES[0]
+
+
 def _look(where: str, cls: type[Any], parameters: Any) -> CompiledPredicate:
-    """The machine code of `wants`."""
-    wants = next((vars(each)["wants"] for each in cls.__mro__ if "wants" in vars(each)), None)
-    if not isinstance(wants, staticmethod) or not isinstance(wants.__func__, FunctionType):
+    """Compile the class's `should_decide`. Raises StrategyError."""
+    name = predicate_name(cls)
+    predicate = next((vars(base)[name] for base in cls.__mro__ if name in vars(base)), None)
+    if not isinstance(predicate, staticmethod) or not isinstance(predicate.__func__, FunctionType):
         raise StrategyError(
-            f"{where}: OnQuote(when=Compiled()) asks `wants(now, parameters)`, a static method of the class; it has none"
+            f"{where}: OnQuote(when=Predicate()) calls `should_decide(now, parameters)`; declare it as a static method of the class"
         )
     try:
         numbers = {
@@ -459,12 +472,12 @@ def _look(where: str, cls: type[Any], parameters: Any) -> CompiledPredicate:
             if isinstance(value := getattr(parameters, field.name), int | float | Decimal)
         }
         declared = (*getattr(cls, "averages", ()), *getattr(cls, "indicators", ()))
-        return compile_predicate(wants.__func__, numbers, len(declared))
+        return compile_predicate(predicate.__func__, numbers, len(declared))
     except CannotCompileError as error:
-        raise StrategyError(f"{where}: `wants` cannot be compiled: {error}") from None
+        raise StrategyError(f"{where}: `{name}` cannot be compiled: {error}") from None
     except OverflowError:
         raise StrategyError(
-            f"{where}: a parameter is beyond what a float holds, and `wants` gets its parameters as floats"
+            f"{where}: a parameter is beyond what a float holds, and `{name}` gets its parameters as floats"
         ) from None
 
 

@@ -44,7 +44,8 @@ class UserRule:
 def recorded_rules(configured: Sequence[RuleSettings]) -> tuple[RuleSettings, ...]:
     """Return the rules as a SESSION record lists them: all built-in ones, then the users'.
 
-    The list is empty while it would name the first rules without settings, as sessions before the list existed have it.
+    The list is empty while it would name the first rules without settings, as in sessions recorded before it existed.
+    A list that is complete stays as it is.
 
     Raises:
         StrategyError: A rule cannot be loaded, or two have the same name.

@@ -19,7 +19,7 @@ from engine.state.session_state import Account
 from engine.state.strategy_states import StrategyStatus
 from engine.step_context import StepContext
 from engine.strategy.api import Cancel, Decision, Intent, Place, View, state_from, state_values
-from engine.strategy.loading import LoadedStrategy
+from engine.strategy.loading import LoadedStrategy, predicate_name
 from journal.record import canonical
 
 NUMBER_MAX = Decimal(10) ** 15  # money has no room for 1e-8 beyond it (engine/money.py)
@@ -146,7 +146,7 @@ class StrategyRunner:
             )
             if loaded.look is not None and not market.predicate_holds(self._triggers[name], loaded.look, time_ns):
                 raise AssertionError(
-                    "`wants` says no in plain Python where its machine code said yes: "
+                    f"`{predicate_name(loaded.cls)}` says no in plain Python where its machine code said yes: "
                     "its numbers are not the same in both"
                 )
             intents = []
@@ -172,7 +172,9 @@ def _check(intent: Intent) -> None:
                 raise TypeError(f"{field} must be a {kind.__name__}, not {getattr(intent, field)!r}")
         if not TERMS[intent.type].is_placeable:
             raise ValueError(f"a strategy cannot place an order of type {intent.type}")
-        for field in ("quantity", "price"):
+        if intent.stop_price and "stop_price" not in TERMS[intent.type].__struct_fields__:
+            raise ValueError(f"an order of type {intent.type} has no stop price")
+        for field in ("quantity", "price", "stop_price"):
             number = getattr(intent, field)
             if not isinstance(number, Decimal) or not number.is_finite() or abs(number) > NUMBER_MAX:
                 raise InvalidOperation(f"{field} must be a Decimal of at most {NUMBER_MAX:f}, not {number!r}")
@@ -180,5 +182,5 @@ def _check(intent: Intent) -> None:
         raise TypeError(f"a wish is Place or Cancel, not {intent!r}")
     elif not isinstance(intent.client_order_id, str):
         raise TypeError(f"client_order_id must be a str, not {intent.client_order_id!r}")
-    if intent.because:
-        canonical(dict(intent.because))
+    if intent.rationale:
+        canonical(dict(intent.rationale))

@@ -289,7 +289,7 @@ class Venue(Protocol):
         ...
 
 
-class CaptureReader(Protocol):
+class CaptureIdentifier(Protocol):
     """A venue class may have this as well: it recognises captures of its market that carry no SESSION of ours."""
 
     @staticmethod

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import msgspec
 
 from engine.session_record import SessionBody, VenueSettings
-from engine.venues.registry import captured_market, make_venue
+from engine.venues.venue_lookup import captured_market, make_venue
 from journal.reader import Journal
 from journal.record import Kind
 from replay.resim.sim_setup import CannotResimulateError

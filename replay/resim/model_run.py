@@ -24,8 +24,8 @@ from engine.sim.virtual_gateway import VirtualGateway, Wires
 from engine.sim.wire import HttpRequest
 from engine.state.session_state import State
 from engine.step_context import Output
-from engine.venues.registry import make_venue
 from engine.venues.signing import Credentials
+from engine.venues.venue_lookup import make_venue
 from journal.reader import Journal, available_records
 from journal.record import Kind, Record
 from replay.resim.row_feed import RowFeed

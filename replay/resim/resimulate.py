@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from engine import upcast
 from engine.apply.batch import Batch
 from engine.gc_tuning import rare_collections
 from engine.kernel import Kernel
@@ -23,6 +24,7 @@ from engine.sequencer import Append, Sequencer
 from engine.session_record import Resimulated, SessionBody
 from engine.state.session_state import State
 from engine.step_context import Output
+from engine.upcast import SCHEMA
 from journal.reader import Journal, available_records
 from journal.record import INPUTS, Kind, Record
 from journal.writer import JournalWriter
@@ -180,12 +182,12 @@ class _Resimulation:
             source=journal.folder.resolve().name,
             last_seq=journal.last_seq,
             chain=journal.chain,
-            modelled=options.modelled,
+            is_backtest=options.modelled,
             model=options.model.settings(),
             changes=options.changes,
         )
         self._options = options
-        self._body = msgspec.structs.replace(options.session, resimulated=resimulated)
+        self._body = msgspec.structs.replace(options.session, resimulated=resimulated, schema=SCHEMA)
         self._whole = whole
         self._last = SEQ_MAX if options.until_seq is None else options.until_seq
         self._kernel = Kernel(self._body)
@@ -267,7 +269,7 @@ class _Resimulation:
                     return record.seq - 1, outputs
                 recorded = []
                 timed = record.kind is Kind.TIMER or state.next_due_ns <= record.time_ns
-                if timed and (difference := timer_difference(self._kernel, state, record)) is not None:
+                if timed and (difference := timer_difference(self._kernel, state, upcast.record(record))) is not None:
                     self._hand_over(state, difference.what)
                     return record.seq - 1, []
                 count, outputs = self._repeat_records(sequencer, run[first:])

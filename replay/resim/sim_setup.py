@@ -19,7 +19,7 @@ from engine.sim.units import ONE, units
 from engine.sim.venue_config import AccountConfig, VenueConfig
 from engine.state.orders import Order
 from engine.state.session_state import State
-from engine.venues.registry import UnknownVenueError, installed_venues, venue_class
+from engine.venues.venue_lookup import UnknownVenueError, installed_venues, venue_class
 from journal.reader import Journal
 from journal.record import Kind
 from replay.resim.timeline import Timeline
@@ -60,7 +60,7 @@ def _is_modelled(venue: str) -> bool:
 def build_venue(timeline: Timeline, session: SessionBody, model: VenueModel) -> SimVenue:
     """Return the simulated venue over a session's market, with an account ACCOUNT_KEY that has no balances yet."""
     rules = {instrument.symbol: rules_of(instrument) for instrument in session.instruments}
-    allowance = session.venues[0].allowance
+    rate_limits = session.venues[0].rate_limits
     account = AccountConfig(
         api_key=ACCOUNT_KEY,
         secret=ACCOUNT_KEY,
@@ -74,8 +74,8 @@ def build_venue(timeline: Timeline, session: SessionBody, model: VenueModel) -> 
         accounts=(account,),
         rules=rules,
         latency_ns=model.venue_ns,
-        weight_max=allowance.weight_minute_max,
-        orders_10s_max=allowance.orders_10s_max,
+        weight_max=rate_limits.weight_minute_max,
+        orders_10s_max=rate_limits.orders_10s_max,
     )
     by_venue = model.clock == "venue"
     items = timeline.venue_items(

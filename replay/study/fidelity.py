@@ -20,8 +20,8 @@ from engine.session_context import SessionContext
 from engine.session_record import MILLISECOND_NS, SECOND_NS, SessionBody, read_session
 from engine.sim.units import ONE
 from engine.sim.wire import HttpRequest
-from engine.venues.registry import make_venue
 from engine.venues.signing import Credentials
+from engine.venues.venue_lookup import make_venue
 from journal.reader import Journal
 from journal.record import Kind, Record
 from replay.resim.sim_setup import ACCOUNT_KEY, build_venue, opening_balances, refuse_unsupported_venue

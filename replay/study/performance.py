@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from engine import facts
-from engine.mode_reasons import Mode
+from engine.mode_reasons import Mode, ModeReason, texts
 from engine.model import Instrument
 from engine.record_codec import read_fact, read_request, read_verdict
 from engine.requests import Purpose
@@ -95,7 +95,7 @@ class PerformanceCounter:
         self._marks: dict[str, Decimal] = {}
         self._stopped: list[str] = []
         self._ran = False
-        self._reasons: tuple[str, ...] = ()  # why the session does not trade, as last reported
+        self._reasons: tuple[ModeReason, ...] = ()  # why the session does not trade, as last reported
         self._positions: dict[str, facts.Position] = {}
         self._instruments: dict[str, Instrument] = {}
 
@@ -139,7 +139,7 @@ class PerformanceCounter:
         """The figures so far."""
         return Performance(
             stopped=tuple(self._stopped),
-            idle="" if self._ran else "; ".join(self._reasons),
+            idle="" if self._ran else texts(self._reasons),
             intents=self._counts["intents"],
             refused=self._counts["refused"],
             placed=self._sent[Purpose.PLACE],

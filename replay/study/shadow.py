@@ -8,12 +8,13 @@ from collections.abc import Callable, Sequence
 
 from engine.record_codec import read_command
 from engine.session_record import SECOND_NS
+from engine.timer_names import TimerKind
 from journal.record import Kind, Record
 from replay.study.decisions import ChangedDecision, DecisionKey, DecisionReader, RecordedDecision
 from replay.study.performance import PerformanceCounter
 
 # both sides receive these at the same time; answers, and timers that follow from answers, may come later at one side
-SIMULTANEOUS_ORIGINS = ("market ", "watch.")
+SIMULTANEOUS_ORIGINS = ("market ", f"{TimerKind.THROTTLE}.")
 GRACE_NS = SECOND_NS  # how much later than the other a modelled or a recorded answer may be
 
 

@@ -26,7 +26,7 @@ class Wide:
         seq: int = 0  # of the quote that was traded on last
 
     @staticmethod
-    def wants(now: MarketTick, parameters) -> bool:
+    def should_decide(now: MarketTick, parameters) -> bool:
         return (
             now.bid > 0
             and now.ask - now.bid >= parameters.ticks * now.tick

@@ -45,4 +45,4 @@ class Moved(Crossing):
     def decide(cls, view, _state, _parameters):
         quote = view.quote("*")
         mid = (quote.bid + quote.ask) / 2
-        return [Place("*", Side.BUY, Decimal("0.001"), price=quote.bid, because={"mid": mid})]
+        return [Place("*", Side.BUY, Decimal("0.001"), price=quote.bid, rationale={"mid": mid})]

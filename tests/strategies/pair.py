@@ -28,6 +28,6 @@ class Pair:
             order = live.get(side)
             if order is None and state.placed < parameters.orders_max:
                 state.placed += 1
-                yield Place("BTCUSDT", side, parameters.size, price, because={"touch": price})
+                yield Place("BTCUSDT", side, parameters.size, price, rationale={"touch": price})
             elif order is not None and order.order.price != price:
-                yield Cancel(order.client_order_id, because={"touch": price})
+                yield Cancel(order.client_order_id, rationale={"touch": price})

@@ -47,7 +47,7 @@ RECORDED = "recorded"
     "settings",
     multiple=True,
     metavar="NAME=VALUE",
-    help="Of both: risk.NAME, engine.NAME or strategy.NAME.PARAMETER.",
+    help="Of both: risk.NAME, rule.NAME.SETTING, engine.NAME or strategy.NAME.PARAMETER.",
 )
 @click.option("--variant", metavar="NAME=VALUE[,NAME=VALUE]", help="With --records: of the bad one alone, as --set.")
 @click.option(

@@ -125,8 +125,8 @@ def _public_addresses(name: str) -> tuple[str, str]:
 
     """
     from engine.session_record import VenueSettings
-    from engine.venues.registry import UnknownVenueError, make_venue
     from engine.venues.venue import Endpoints, Network
+    from engine.venues.venue_lookup import UnknownVenueError, make_venue
     from verbatim.config import ConfigError
 
     try:

@@ -28,7 +28,11 @@ BODY_MAX = 4_000  # characters of a body that --explain shows
 @click.option("--until", metavar="SEQ|TIME", help="Stop after this record, or at HH:MM:SS or an ISO time (UTC).")
 @click.option("--strategy", metavar="FILE[:CLASS]", help="Decide with this strategy in place of the recorded one.")
 @click.option(
-    "--set", "settings", multiple=True, metavar="NAME=VALUE", help="risk.NAME, engine.NAME or strategy.NAME.PARAMETER."
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="risk.NAME, rule.NAME.SETTING, engine.NAME or strategy.NAME.PARAMETER.",
 )
 @click.option(
     "--strict",

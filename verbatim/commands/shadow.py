@@ -28,7 +28,11 @@ if TYPE_CHECKING:
     "--strategy", metavar="FILE[@REV][:CLASS]", help="Decide with this strategy in place of the recorded one."
 )
 @click.option(
-    "--set", "settings", multiple=True, metavar="NAME=VALUE", help="risk.NAME, engine.NAME or strategy.NAME.PARAMETER."
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="risk.NAME, rule.NAME.SETTING, engine.NAME or strategy.NAME.PARAMETER.",
 )
 @click.option(
     "--model", "model_settings", multiple=True, metavar="NAME=VALUE", help="Of the simulated venue, as of resim."

@@ -10,7 +10,8 @@ from pkgutil import iter_modules
 from engine.risk.context import RiskRule
 
 
-def _discovered() -> dict[str, RiskRule]:
+def discovered() -> dict[str, RiskRule]:
+    """Return the rules of all modules of this package, by name."""
     modules = [import_module(f"{__name__}.{module.name}") for module in iter_modules(__path__)]
     rules: dict[str, RiskRule] = {}
     for rule in sorted((module.RULE for module in modules), key=lambda rule: rule.name):
@@ -19,7 +20,7 @@ def _discovered() -> dict[str, RiskRule]:
     return rules
 
 
-RULES: dict[str, RiskRule] = _discovered()
+RULES: dict[str, RiskRule] = discovered()
 
 # The rules of a session whose record lists none. Never changes: the verdicts of recorded sessions hold these names.
 FIRST_RULES = frozenset({

@@ -170,7 +170,7 @@ class Exchange:
         if not self.market(new.symbol).rules.settles_in:
             price = order.price or order.stop_price
             self._lock(order, -(-price * order.leaves // ONE) if buying else order.leaves)
-        if order.terms.rests:
+        if order.terms.is_placeable:
             self.market(new.symbol).rest(order)
 
     def number_after(self, order_id: int, trade_id: int) -> None:

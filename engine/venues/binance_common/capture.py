@@ -56,7 +56,7 @@ def identify(
     for symbol, message in _messages(payloads):
         is_future |= message.pu is not None or message.e in FUTURES_ALONE
         has_books |= message.e == "depthUpdate"
-        _look(seen.setdefault(symbol, _Seen()), message)
+        _add_message(seen.setdefault(symbol, _Seen()), message)
     is_inverse = is_future and any("USD_" in symbol for symbol in seen)
     venue = spot if not is_future else inverse if is_inverse else linear
     if not seen or not venue:
@@ -83,7 +83,7 @@ def _messages(payloads: Iterable[bytes]) -> Iterator[tuple[str, _Message]]:
             return
 
 
-def _look(seen: _Seen, message: _Message) -> None:
+def _add_message(seen: _Seen, message: _Message) -> None:
     if message.B:  # a best bid and ask
         seen.prices += [msgspec.json.decode(side, type=str) for side in (message.b, message.a)]
         seen.sizes += [message.B, message.A]

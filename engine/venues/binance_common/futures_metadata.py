@@ -11,10 +11,10 @@ from engine.venues.binance_common.metadata import (
     LEVEL_OVER_ORDER,
     Filter,
     RateLimit,
-    allowance,
     decimals,
     fitting_scale,
     number,
+    rate_limits,
 )
 
 NEVER_MS: Final = 4_133_404_800_000  # the delivery of a perpetual, in the year 2100
@@ -51,7 +51,7 @@ def read_exchange_info(payload: bytes, venue: str, *, inverse: bool) -> tuple[In
 
 def read_allowance(payload: bytes) -> RateLimits:
     """Return the rate limits of the same answer (section 10)."""
-    return allowance(_DECODER.decode(payload).rate_limits, DOCUMENTED)
+    return rate_limits(_DECODER.decode(payload).rate_limits, DOCUMENTED)
 
 
 def read_metadata(payload: bytes, venue: str, *, inverse: bool) -> InstrumentsReport:

@@ -35,7 +35,7 @@ class RateLimit(msgspec.Struct, rename="camel"):
     limit: int = 0
 
 
-def allowance(rows: Sequence[RateLimit], documented: RateLimits) -> RateLimits:
+def rate_limits(rows: Sequence[RateLimit], documented: RateLimits) -> RateLimits:
     """Return the rate limits that the venue states. A limit that is missing or 0 is as documented."""
     told = {(row.rate_limit_type, row.interval, row.interval_num): row.limit for row in rows}
     return RateLimits(

@@ -12,7 +12,7 @@ class DepthSnapshots:
     """An engine.venues.venue.RestSnapshots: GET depth below a market's path."""
 
     def __init__(self, prefix: str, weights: Sequence[tuple[int, int]]) -> None:
-        """`weights`: (limit up to, request weight), as the documentation lists them."""
+        """Set the path and the weights, which are (limit up to, request weight) as documented."""
         self._path = f"{prefix}/depth"
         self._weights = tuple(weights)
         self.limit_max = self._weights[-1][0]
@@ -32,7 +32,7 @@ class ExchangeInfo:
     def __init__(
         self, prefix: str, read: Callable[[bytes], InstrumentsReport], *, weight: int = 1, by_symbol: bool = False
     ) -> None:
-        """`by_symbol`: the call takes symbols, which spares some 6 MB; else it describes the whole market."""
+        """Set the path and the reader. With `by_symbol` the call names symbols, which spares some 6 MB."""
         self.read = read
         self._path = f"{prefix}/exchangeInfo"
         self._weight = weight

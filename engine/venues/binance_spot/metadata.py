@@ -7,10 +7,10 @@ from engine.venues.binance_common.metadata import (
     LEVEL_OVER_ORDER,
     Filter,
     RateLimit,
-    allowance,
     decimals,
     fitting_scale,
     number,
+    rate_limits,
 )
 
 VENUE = "binance_spot"
@@ -41,7 +41,7 @@ def read_exchange_info(payload: bytes, venue: str = VENUE) -> tuple[Instrument, 
 
 def read_allowance(payload: bytes) -> RateLimits:
     """Return the rate limits of the same answer (section 11)."""
-    return allowance(_DECODER.decode(payload).rate_limits, RateLimits())
+    return rate_limits(_DECODER.decode(payload).rate_limits, RateLimits())
 
 
 def _instrument(symbol: _SpotSymbol, venue: str) -> Instrument:

@@ -30,15 +30,14 @@ def number(value: Decimal) -> str:
 def order_params(terms: Terms, quantity: Decimal) -> Params:
     """Return type, quantity and the parameters of the type, in Binance's order."""
     required = REQUIRED[terms.type]
-    params = [("type", terms.type.value)]
-    if "timeInForce" in required:
-        params.append(("timeInForce", terms.time_in_force.value))
-    params.append(("quantity", number(quantity)))
-    if "price" in required:
-        assert terms.price is not None, terms
-        assert terms.price > 0, terms
-        params.append(("price", number(terms.price)))
-    return tuple(params)
+    prices = [("price", terms.price), ("stopPrice", terms.trigger)]
+    assert all(price is not None and price > 0 for name, price in prices if name in required), terms
+    return (
+        ("type", terms.type.value),
+        *([("timeInForce", terms.time_in_force.value)] if "timeInForce" in required else []),
+        ("quantity", number(quantity)),
+        *((name, number(price)) for name, price in prices if name in required and price is not None),
+    )
 
 
 def reported_type(venue_type: str, stop_price: str) -> tuple[OrderType, Decimal, str]:

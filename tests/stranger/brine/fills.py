@@ -10,13 +10,13 @@ class TimedFills:
 
     start = ""
 
-    def of(self, fill: Fill) -> str:
+    def cursor(self, fill: Fill) -> str:
         """Return time and id. Raises ValueError for a fill without time."""
         if fill.venue_ns <= 0:
             raise ValueError(f"fill {fill.fill_id} has no time")
         return f"{fill.venue_ns:0{DIGITS}d} {fill.fill_id}"
 
-    def of_id(self, fill_id: str) -> str | None:  # noqa: ARG002 - ids have no order
+    def cursor_by_id(self, fill_id: str) -> str | None:  # noqa: ARG002 - ids have no order
         """Return None: ids have no order."""
         return None
 

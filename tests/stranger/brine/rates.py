@@ -23,7 +23,7 @@ class DecayingCounter:
 
     def is_exhausted(self, budget: RateBudget, time_ns: int) -> bool:
         """Return True above four fifths of the most: the rest is for cancels."""
-        return self._level(budget, time_ns) * 5 > budget.allowance.weight_minute_max * POINT * 4
+        return self._level(budget, time_ns) * 5 > budget.rate_limits.weight_minute_max * POINT * 4
 
     def reject_reason(self, budget: RateBudget, time_ns: int) -> str:
         """Return why no new order may be sent, or ""."""
