@@ -69,7 +69,7 @@ def main() -> int:
     software_versions()
     with tempfile.TemporaryDirectory() as folder:
         journals = given.keep or Path(folder)
-        found = kill_and_look(journals, given.moments, random.Random(seed), given.strategy)  # noqa: S311 - moments, not secrets
+        found = kill_and_look(journals, given.moments, random.Random(seed), given.strategy)
     sys.stdout.write(json.dumps({"seed": seed, **found}) + "\n")
     return 1 if found["broken"] else 0
 
@@ -132,7 +132,7 @@ def fork_session(wanted: SessionConfig, *, rest: bool) -> int:
     code = 70
     try:
         code = _in_child(wanted, rest=rest)
-    except BaseException as error:  # noqa: BLE001 - a child must not return into the parent's loop
+    except BaseException as error:
         sys.stderr.write(f"engine: {error!r}\n")
     finally:
         os._exit(code)
@@ -141,7 +141,7 @@ def fork_session(wanted: SessionConfig, *, rest: bool) -> int:
 def _in_child(wanted: SessionConfig, *, rest: bool) -> int:
     async def go_on(session: Session) -> None:
         """A person's pause outlives a restart: the last engine at rest left one."""
-        while session.status().mode not in ("running", "paused"):  # noqa: ASYNC110 - the session offers no event to wait for
+        while session.status().mode not in ("running", "paused"):
             await trio.sleep(0.01)
         await session.command("resume", by="kill_test")
 
@@ -149,15 +149,15 @@ def _in_child(wanted: SessionConfig, *, rest: bool) -> int:
         account = lambda: session.state.account  # noqa: E731 - it is replaced with every record
         with trio.move_on_after(SETTLE_SECONDS_MAX):
             await go_on(session)
-            while session.status().mode != "running" or any_unknown(session):  # noqa: ASYNC110 - the session offers no event to wait for
+            while session.status().mode != "running" or any_unknown(session):
                 await trio.sleep(0.01)
             await trio.sleep(0.1)
             await session.command("pause", by="kill_test")
             await session.command("cancel_all", by="kill_test")
-            while account().orders.live or account().requests.by_seq:  # noqa: ASYNC110 - as above
+            while account().orders.live or account().requests.by_seq:
                 await trio.sleep(0.01)
             asked = await session.command("reconcile", by="kill_test")
-            while account().reconciling.done_started_seq < asked.seq:  # noqa: ASYNC110 - as above
+            while account().reconciling.done_started_seq < asked.seq:
                 await trio.sleep(0.01)
         await session.command("stop", by="kill_test")
 
@@ -172,7 +172,7 @@ def any_unknown(session: Session) -> bool:
 
 
 def state_of(address: str) -> dict[str, Any]:
-    with urllib.request.urlopen(f"{address}/sim/state") as answer:  # noqa: S310 - loopback, and our own
+    with urllib.request.urlopen(f"{address}/sim/state") as answer:
         state: dict[str, Any] = json.load(answer)
         return state
 

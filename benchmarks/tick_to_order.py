@@ -175,7 +175,7 @@ async def trade(wanted: Any, pipe: Any, at_rest: AtRest) -> dict[str, float]:
 
     async def drive(session: Session) -> None:
         with trio.move_on_after(START_SECONDS_MAX) as scope:
-            while session.status().mode != "running":  # noqa: ASYNC110 - the session has no event for it
+            while session.status().mode != "running":
                 await trio.sleep(0.01)
         if scope.cancelled_caught:
             raise SystemExit(f"the session does not come to trade: {session.status().reasons}")

@@ -85,7 +85,7 @@ def watched(session: VirtualSession) -> Twin:
 
 @pytest.mark.parametrize("seed", range(5))
 def test_a_random_bad_day_is_rebuilt_at_every_step_and_ends_well(tmp_path: Path, seed: int) -> None:
-    random = Random(seed)  # noqa: S311 - a test's dice
+    random = Random(seed)
     venue = VirtualVenue(seed=seed)
     settings = EngineSettings(keep_closed_ns=8 * SECOND_NS, reconcile_every_ns=5 * SECOND_NS, checkpoint_every=500)
     pair = strategy_settings(STRATEGIES / "pair.py", "Pair")

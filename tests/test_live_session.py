@@ -61,7 +61,7 @@ def impatient(wanted: SessionConfig) -> SessionConfig:
 
 async def until(holds: Callable[[], bool], seconds: float = 10) -> None:
     with trio.fail_after(seconds):
-        while not holds():  # noqa: ASYNC110 - looked at from outside
+        while not holds():
             await trio.sleep(0.01)
 
 

@@ -91,7 +91,7 @@ def test_a_killed_session_is_modelled_up_to_its_last_record(tmp_path: Path) -> N
     folder = session(tmp_path / "s", seconds=5).kill()
     resim(folder, tmp_path / "m", modelled=True)
     assert without_origins(tmp_path / "m") == without_origins(folder)
-    assert "none depends on what came later" in verbatim("lookahead", folder, "--trust-code", "--cuts", 12)
+    assert "none depends on later records" in verbatim("lookahead", folder, "--trust-code", "--cuts", 12)
 
 
 def faulty_session(folder: Path) -> Path:
@@ -287,7 +287,7 @@ def test_lookahead_finds_decisions_that_use_later_records(
 ) -> None:
     """Deliver frames half a second early, so that some decisions use later records; otherwise no decision does."""
     lines = verbatim("lookahead", recorded_session, "--trust-code", "--cuts", 2)
-    assert "none depends on what came later" in lines
+    assert "none depends on later records" in lines
 
     pieces = Timeline.items
 

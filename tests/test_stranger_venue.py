@@ -61,7 +61,7 @@ def _installed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 async def until(holds: Callable[[], bool], seconds: float = 20) -> None:
     with trio.fail_after(seconds):
-        while not holds():  # noqa: ASYNC110 - the state of another task
+        while not holds():
             await trio.sleep(0.01)
 
 

@@ -1,7 +1,7 @@
-"""Configuration: a TOML file, overridden by the environment (VERBATIM_...); credentials from the environment or a secret file.
+"""Configuration: a TOML file, overridden by the environment; credentials from the environment or a secret file.
 
-Values are checked here, once. No secret is ever in the TOML file, in an error or in a record. Unknown names, in the file
-or in the environment, are errors.
+Values are checked here, once. No secret is ever in the TOML file, in an error or in a record. Unknown names, in the
+file or in the environment, are errors.
 """
 
 import os
@@ -68,7 +68,7 @@ class SessionSection(_Section):
 
 
 class RecordSection(_Section):
-    """Times at which `verbatim record` begins a new session: at an age, or every day at a time (UTC), in session time."""
+    """Times at which `verbatim record` begins a new session: at an age, or every day at a time (UTC)."""
 
     roll_hours: Decimal = Field(default=Decimal(24), gt=0, le=24 * 31)
     roll_at: str = Field(default="", pattern=r"^(([01]\d|2[0-3]):[0-5]\d)?$")  # "HH:MM"; overrides roll_hours
@@ -183,11 +183,11 @@ class Config(BaseSettings):
     @classmethod
     def settings_customise_sources(
         cls,
-        settings_cls: type[BaseSettings],  # noqa: ARG003 - pydantic-settings' signature
+        settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - as above
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - as above
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Return the sources in order of precedence: the environment, then the file."""
         return env_settings, init_settings
@@ -257,8 +257,8 @@ def _refuse_secrets(path: Path, values: Mapping[str, Any]) -> None:
             _refuse_secrets(path, value)
         elif name in ("api_key", "api_secret", "api_passphrase", "secret", "signature"):
             raise ConfigError(
-                f"{path}: {name} does not belong into the configuration; put it into {CREDENTIALS[0]} and {CREDENTIALS[1]}, "
-                "or into a file of mode 0600 named by venue.secret_file"
+                f"{path}: {name} does not belong into the configuration. What to do: put it into {CREDENTIALS[0]} and "
+                f"{CREDENTIALS[1]}, or into a file of mode 0600 named by venue.secret_file"
             )
 
 
@@ -345,7 +345,7 @@ def read_secret_file(path: Path) -> Credentials:
     try:
         secrets = SecretFile(**tomllib.loads(content.decode("utf-8")))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, ValidationError, TypeError):
-        # the library's text may quote the file, so it is left out
+        # the library's text is left out, since it may quote the file
         raise ConfigError(
             f"{path} is not a secret file: it holds api_key and api_secret, as TOML, and nothing else"
         ) from None
@@ -375,7 +375,7 @@ def session_config(config: Config, *, key: SecretKey | None, base: Path | None =
     """
     if not config.strategy:
         raise ConfigError(
-            "strategy: a session that trades needs at least one. What to do: add a [strategy.NAME], or use `verbatim record`"
+            "strategy: a session that trades needs at least one. What to do: add [strategy.NAME], or use `verbatim record`"
         )
     if not make_venue(venue_settings(config), ()).trades:
         raise ConfigError(
@@ -424,7 +424,7 @@ def recording_config(config: Config, *, base: Path | None = None) -> SessionConf
         ),
         venue=venue_settings(config),
         symbols=config.instruments,
-        engine=at_speed(config.engine.settings(), clock.speed),
+        engine=scale_timeouts(config.engine.settings(), clock.speed),
         account="",
         seed=config.session.seed,
         transport=config.venue.transport,
@@ -453,7 +453,7 @@ def venue_settings(config: Config) -> VenueSettings:
     return settings
 
 
-def at_speed(settings: EngineSettings, speed: int) -> EngineSettings:
+def scale_timeouts(settings: EngineSettings, speed: int) -> EngineSettings:
     """Stretch the timeouts that depend on machines and networks, which do not speed up with session time."""
     return msgspec.structs.replace(
         settings,

@@ -32,7 +32,7 @@ from engine.strategy.loading import StrategyError
 from engine.strategy.rule_loading import recorded_rules
 from engine.venues.signing import Credentials
 from engine.venues.venue_lookup import make_venue
-from verbatim.config import RECV_WINDOW_MS_MAX, at_speed
+from verbatim.config import RECV_WINDOW_MS_MAX, scale_timeouts
 from verbatim.runner import Progress, run_session_config
 from verbatim.strategy_files import check_instruments, read_strategy
 
@@ -82,7 +82,7 @@ def demo_strategies(options: DemoOptions, symbol: str) -> tuple[StrategySettings
 
 @asynccontextmanager
 async def venue_process(options: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
-    """Run the simulated venue as a child process until the block ends; yield the JSON line that it prints when ready.
+    """Run the simulated venue as a child process until the block ends; yield its JSON line.
 
     It gets a separate process session, so Ctrl-C does not reach it: the engine still cancels orders there.
     """
@@ -154,7 +154,7 @@ def demo_session(options: DemoOptions, ready: dict[str, Any]) -> SessionConfig:
         rules=recorded_rules([]),
         key=make_venue(VenueSettings(), ()).signer.load_key(Credentials(DEMO_KEY, DEMO_SECRET)),
         risk=RISK,
-        engine=at_speed(EngineSettings(), options.speed),
+        engine=scale_timeouts(EngineSettings(), options.speed),
         account="demo",
         seed=options.seed,
         transport=options.transport,
@@ -171,6 +171,6 @@ async def _stop_at_end(options: DemoOptions, address: str, session: Session) -> 
             while not (await client.get(f"{address}/sim/status")).json()["feed"]["finished"]:  # noqa: ASYNC110 - another process
                 await trio.sleep(POLL_SECONDS)
         await trio.sleep(DRAIN_SECONDS)
-        while session.ingress.waiting:  # noqa: ASYNC110 - asked a few times at the very end; an event would be set 41,000 times
+        while session.ingress.waiting:  # noqa: ASYNC110 - polled a few times; an event would be set 41,000 times
             await trio.sleep(POLL_SECONDS)
     await session.command(CommandName.STOP, by="demo", reason="the demo is over")

@@ -95,7 +95,7 @@ async def _stop_if_refused(session: Session, watch: SessionWatch) -> None:
 
 
 def run_or_stop(main: Callable[[], Awaitable[Summary]]) -> Summary:
-    """Run `main` with trio; end with one line and an exit code where the venue, the disk or the input failed."""
+    """Run `main` with trio; end with one line and an exit code if the venue, disk or input failed."""
     try:
         return trio.run(main)
     except BaseExceptionGroup as group:

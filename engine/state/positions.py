@@ -31,7 +31,7 @@ def flat(strategy: str, instrument: str) -> Position:
     return Position(strategy, instrument, ZERO, ZERO, ZERO, {}, ZERO)
 
 
-def reduce(positions: Positions, change: Change, at: Stamp) -> Positions:  # noqa: ARG001 - every reducer is told when
+def reduce(positions: Positions, change: Change, at: Stamp) -> Positions:
     """Folds the Position that a fill led to: the arithmetic is `after_fill`, done once, when the fact is made."""
     if isinstance(change, Position):
         return Positions({**positions.by_key, f"{change.strategy} {change.instrument}": change})

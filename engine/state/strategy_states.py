@@ -23,7 +23,7 @@ class StrategyStatuses(msgspec.Struct, frozen=True):
         return self.by_name.get(name) or StrategyStatus()
 
 
-def reduce(strategies: StrategyStatuses, change: Change, at: Stamp) -> StrategyStatuses:  # noqa: ARG001 - all reducers have one signature
+def reduce(strategies: StrategyStatuses, change: Change, at: Stamp) -> StrategyStatuses:
     """Fold changed state, a stop, and a person's resume."""
     match change:
         case StrategyChanged():

@@ -13,7 +13,7 @@ COMMANDS = ("pause", "resume", "halt", "cancel_all", "reconcile", "stop")
 @click.option("--reason", default="", help="Reason, kept in the record.")
 @click.option("--journals", type=click.Path(path_type=Path), default=Path("journals"), show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
-def command(session: str, order: str, reason: str, journals: Path, as_json: bool) -> None:  # noqa: FBT001 - click's way of flags
+def command(session: str, order: str, reason: str, journals: Path, as_json: bool) -> None:
     """Send SESSION (a path or an id) a COMMAND: pause, resume, halt, cancel_all, reconcile or stop."""
     import getpass
     import json

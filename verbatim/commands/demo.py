@@ -30,7 +30,7 @@ import click
 @click.option("--http", type=click.Choice(["httpx", "direct"]), hidden=True, help="The old name of --transport.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 @click.option("--verbose", is_flag=True, help="Show the session's log.")
-def command(as_json: bool, verbose: bool, transport: str, http: str | None, **options: object) -> None:  # noqa: FBT001 - click's way of flags
+def command(as_json: bool, verbose: bool, transport: str, http: str | None, **options: object) -> None:
     """Trade against a simulated venue, seal the session, replay it and compare.
 
     Ends with 0 only if the replay is identical.
