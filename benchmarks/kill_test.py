@@ -192,7 +192,7 @@ def disagreements(journals: Path, address: str) -> list[str]:
         said.append(f"open at the venue: {[order['client_order_id'] for order in open_orders]}")
     for asset in ("BTC", "USDT"):
         held = venue["balances"]["demo"][asset]
-        ours = account.balances.of(asset)
+        ours = account.balances.get(asset)
         if (ours.free, ours.locked) != (Decimal(held["free"]), Decimal(held["locked"])):
             said.append(f"{asset}: the venue holds {held}, the engine thinks {ours}")
     booked = Counter(fill.fill_id for fill in fills_of(journals))

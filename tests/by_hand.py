@@ -148,7 +148,7 @@ class ByHand:
         return self.order.status
 
     def position(self, strategy: str = "hand", name: str = BTC.id) -> Decimal:
-        return self.state.account.positions.of(strategy, name).quantity
+        return self.state.account.positions.get(strategy, name).quantity
 
     def asked(self, purpose: str, since: int = 0) -> list[RequestBody]:
         found = [read_request(r.body or "") for r in self.records[since:] if r.kind is Kind.REQUEST]

@@ -391,7 +391,7 @@ def test_performance_includes_a_carried_position(tmp_path: Path) -> None:
     ).run(3).stop()
     resim(tmp_path / "two", tmp_path / "none", overrides={"risk.order_size_max": "0.00001"})
     (kept,) = session_performance(tmp_path / "none").lines.values()
-    carried = first.state.account.positions.of("quoter", "binance_spot:BTCUSDT")
+    carried = first.state.account.positions.get("quoter", "binance_spot:BTCUSDT")
     assert (kept.position, kept.fees_quote) == (carried.quantity, carried.fees_quote)
 
 

@@ -112,7 +112,7 @@ async def test_it_trades_and_its_session_is_verified_repeated_and_asked(tmp_path
         await until(lambda: session.status().mode == "running")
         fills = session.status().fills
         await until(lambda: session.status().fills > fills)
-        seen["weight"] = session.state.account.limits.of("brine").weight
+        seen["weight"] = session.state.account.limits.get("brine").weight
         seen["exchange"] = exchange
 
     summary = await traded(tmp_path, drive)
@@ -167,7 +167,7 @@ async def test_a_request_counter_that_fills_up_holds_orders_back_and_falls_again
     async def drive(session: Session, exchange: Any) -> None:
         await until(lambda: session.status().fills >= 1)
         exchange.counter += 50
-        await until(lambda: session.state.account.limits.of("brine").weight > 5000)
+        await until(lambda: session.state.account.limits.get("brine").weight > 5000)
         fills = session.status().fills
         await until(lambda: session.status().fills > fills + 2)
         seen["limited"] = exchange.limited

@@ -134,7 +134,7 @@ class Session:
             stopped=tuple(
                 (name, reason)
                 for name in self.kernel.session.strategies
-                if (reason := state.account.strategies.of(name).stopped_for)
+                if (reason := state.account.strategies.get(name).stopped_for)
             ),
             refused=outputs.refused,
             first_objection=outputs.first_objection,
