@@ -14,8 +14,8 @@ import trio
 from click.testing import CliRunner
 
 from analysis.sql_session import connect, query_rows
+from engine.live.session_config import SessionConfig, StartError
 from engine.live.session_status import SessionStatus, Summary
-from engine.live.startup import SessionConfig, StartError
 from engine.record_codec import read_link, read_request
 from engine.session_record import SECOND_NS, read_session
 from engine.sim.binance.connections import Sent
