@@ -20,7 +20,8 @@ class Positions(msgspec.Struct, frozen=True):
 
     def get(self, strategy: str, instrument: str) -> Position:
         """Return a strategy's position in an instrument; a flat one before its first fill."""
-        return self.by_key.get(f"{strategy} {instrument}") or flat(strategy, instrument)
+        position = self.by_key.get(f"{strategy} {instrument}")
+        return position or Position(strategy, instrument, ZERO, ZERO, ZERO, {}, ZERO)
 
     def net(self, instrument: str) -> Decimal:
         """Return the quantity of all strategies together."""
