@@ -6,6 +6,7 @@ from operator import attrgetter
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from engine.bodies import (
     CheckpointBody,
@@ -19,7 +20,7 @@ from engine.bodies import (
 )
 from engine.facts import Fact
 from engine.requests import Purpose
-from engine.upcast import body_text
+from engine.upcast import body_text, timer_name
 from journal.record import WRITERS, Kind
 
 _REQUIRED: Any = object()  # in place of a default
@@ -91,7 +92,9 @@ def read_intent(body: str) -> IntentBody:
 
 def read_timer(body: str) -> TimerBody:
     """Return the timer in a TIMER's body, of any schema."""
-    return _decode_timer(body_text(Kind.TIMER, body))
+    timer = _decode_timer(body)
+    name = timer_name(timer.timer)
+    return timer if name == timer.timer else replace(timer, timer=name)
 
 
 read_verdict = msgspec.json.Decoder(VerdictBody).decode
