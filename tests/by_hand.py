@@ -302,7 +302,7 @@ class ByHand:
 
     # ---- the second kernel
 
-    def _append(self, records: Sequence[Record], _urgent: bool) -> None:
+    def _append(self, records: Sequence[Record], *, urgent: bool) -> None:
         self.records.extend(records)
         if self._twin is None:
             kernel = kernel_of(records[0])

@@ -105,13 +105,13 @@ async def test_it_trades_and_its_session_is_verified_repeated_and_asked(tmp_path
 
     async def drive(session: Session, exchange: Any) -> None:
         exchange.refuse_with.append("EOrder:Insufficient funds")
-        await until(lambda: session.glimpse().fills >= 3)
+        await until(lambda: session.status().fills >= 3)
         seen["refused"] = not exchange.refuse_with
         exchange.lose_updates = 1
-        await until(lambda: exchange.lost == 1 and session.glimpse().mode != "running")
-        await until(lambda: session.glimpse().mode == "running")
-        fills = session.glimpse().fills
-        await until(lambda: session.glimpse().fills > fills)
+        await until(lambda: exchange.lost == 1 and session.status().mode != "running")
+        await until(lambda: session.status().mode == "running")
+        fills = session.status().fills
+        await until(lambda: session.status().fills > fills)
         seen["weight"] = session.state.account.limits.get("brine").weight
         seen["exchange"] = exchange
 
@@ -165,11 +165,11 @@ async def test_a_request_counter_that_fills_up_holds_orders_back_and_falls_again
     seen: dict[str, Any] = {}
 
     async def drive(session: Session, exchange: Any) -> None:
-        await until(lambda: session.glimpse().fills >= 1)
+        await until(lambda: session.status().fills >= 1)
         exchange.counter += 50
         await until(lambda: session.state.account.limits.get("brine").weight > 5000)
-        fills = session.glimpse().fills
-        await until(lambda: session.glimpse().fills > fills + 2)
+        fills = session.status().fills
+        await until(lambda: session.status().fills > fills + 2)
         seen["limited"] = exchange.limited
 
     summary = await traded(tmp_path, drive)

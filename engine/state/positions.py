@@ -20,16 +20,12 @@ class Positions(msgspec.Struct, frozen=True):
 
     def get(self, strategy: str, instrument: str) -> Position:
         """Return a strategy's position in an instrument; a flat one before its first fill."""
-        return self.by_key.get(f"{strategy} {instrument}") or flat(strategy, instrument)
+        position = self.by_key.get(f"{strategy} {instrument}")
+        return position or Position(strategy, instrument, ZERO, ZERO, ZERO, {}, ZERO)
 
     def net(self, instrument: str) -> Decimal:
         """Return the quantity of all strategies together."""
         return sum((each.quantity for each in self.by_key.values() if each.instrument == instrument), ZERO)
-
-
-def flat(strategy: str, instrument: str) -> Position:
-    """Return the position before the first fill."""
-    return Position(strategy, instrument, ZERO, ZERO, ZERO, {}, ZERO)
 
 
 def reduce(positions: Positions, change: Change, at: Stamp) -> Positions:
