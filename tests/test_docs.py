@@ -86,13 +86,9 @@ def documents() -> list[Path]:
 def named_paths(text: str) -> set[str]:
     """Return the paths of this repository that a text has in backticks; a word in capitals stands for any name."""
     spans = re.findall(r"`([^`\n]+)`", text)
-    paths = {
-        path
-        for span in spans
-        for path in re.findall(r"(?<![\w./:~-])((?:%s)/[\w./*-]*)" % "|".join(FOLDERS), span)
-        if "//" not in path
-    }
-    return {re.sub(r"\b[A-Z]+\b", "*", path.rstrip(".")) for path in paths}
+    folders = "|".join(FOLDERS)
+    found = (path for span in spans for path in re.findall(rf"(?<![\w./:~-])((?:{folders})/[\w./*-]*)", span))
+    return {re.sub(r"\b[A-Z]+\b", "*", path.rstrip(".")) for path in found}
 
 
 def test_every_path_in_a_document_exists() -> None:
