@@ -40,7 +40,7 @@ def main() -> int:
     arguments = options.parse_args()
     seed = random.SystemRandom().randrange(2**32) if arguments.seed is None else arguments.seed
     with tempfile.TemporaryDirectory() as folder:
-        found = kill_and_check(Path(folder), arguments.moments, random.Random(seed))  # noqa: S311 - moments, not secrets
+        found = kill_and_check(Path(folder), arguments.moments, random.Random(seed))
     print(json.dumps({"seed": seed, **found}))
     return 1 if found["broken"] else 0
 
@@ -56,7 +56,7 @@ def kill_and_check(
         durable_seq = kill_after(session, delay_s)
         try:
             seen.append(check_session(session, durable_seq))
-        except Exception as error:  # noqa: BLE001 - every error of a moment is reported
+        except Exception as error:
             broken.append(f"moment {moment} ({delay_s:.4f} s): {error!r}")
     rows = [each["records"] for each in seen] or [0]
     return {

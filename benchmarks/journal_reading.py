@@ -134,7 +134,7 @@ def lookups(given: argparse.Namespace, scratch: Path, machine: Machine) -> Table
         rounds = []
         for number in range(given.rounds):
             machine.settle()
-            rounds.append(looked_up(folder, random.Random(number), given.lookups))  # noqa: S311 - it chooses records, not keys
+            rounds.append(looked_up(folder, random.Random(number), given.lookups))
         yield (
             f"Look-ups in {records} records, ms, of {given.lookups} a round",
             {name: medians([each[name] for each in rounds]) for name in rounds[0]},
@@ -248,7 +248,7 @@ def read_batches(folder: Path, _size: int, _scratch: Path) -> None:
 
 
 def look_up(folder: Path, size: int, _scratch: Path) -> None:
-    chance = random.Random(1)  # noqa: S311 - it chooses records, not keys
+    chance = random.Random(1)
     journal = Journal.open(folder)
     for _ in range(200):
         seq = chance.randrange(size)

@@ -33,8 +33,10 @@ import trio
 from engine.facts import OrderFilled
 from engine.lifecycle import Status
 from engine.live.logs import configure
+from engine.live.machine import software_versions
+from engine.live.previous_session import rebuilt_state
 from engine.live.session import Session
-from engine.live.startup import SessionConfig, folded, versions
+from engine.live.session_config import SessionConfig
 from engine.record_codec import read_fact
 from engine.session_record import SECOND_NS
 from engine.strategy.api import Place  # noqa: F401 - loaded before forking: what strategies import
@@ -64,10 +66,10 @@ def main() -> int:
     seed = random.SystemRandom().randrange(2**32) if given.seed is None else given.seed
     configure(level="error")
     warm()
-    versions()
+    software_versions()
     with tempfile.TemporaryDirectory() as folder:
         journals = given.keep or Path(folder)
-        found = kill_and_look(journals, given.moments, random.Random(seed), given.strategy)  # noqa: S311 - moments, not secrets
+        found = kill_and_look(journals, given.moments, random.Random(seed), given.strategy)
     sys.stdout.write(json.dumps({"seed": seed, **found}) + "\n")
     return 1 if found["broken"] else 0
 
@@ -130,7 +132,7 @@ def fork_session(wanted: SessionConfig, *, rest: bool) -> int:
     code = 70
     try:
         code = _in_child(wanted, rest=rest)
-    except BaseException as error:  # noqa: BLE001 - a child must not return into the parent's loop
+    except BaseException as error:
         sys.stderr.write(f"engine: {error!r}\n")
     finally:
         os._exit(code)
@@ -139,7 +141,7 @@ def fork_session(wanted: SessionConfig, *, rest: bool) -> int:
 def _in_child(wanted: SessionConfig, *, rest: bool) -> int:
     async def go_on(session: Session) -> None:
         """A person's pause outlives a restart: the last engine at rest left one."""
-        while session.glimpse().mode not in ("running", "paused"):  # noqa: ASYNC110 - the session offers no event to wait for
+        while session.status().mode not in ("running", "paused"):
             await trio.sleep(0.01)
         await session.command("resume", by="kill_test")
 
@@ -147,15 +149,15 @@ def _in_child(wanted: SessionConfig, *, rest: bool) -> int:
         account = lambda: session.state.account  # noqa: E731 - it is replaced with every record
         with trio.move_on_after(SETTLE_SECONDS_MAX):
             await go_on(session)
-            while session.glimpse().mode != "running" or any_unknown(session):  # noqa: ASYNC110 - the session offers no event to wait for
+            while session.status().mode != "running" or any_unknown(session):
                 await trio.sleep(0.01)
             await trio.sleep(0.1)
             await session.command("pause", by="kill_test")
             await session.command("cancel_all", by="kill_test")
-            while account().orders.live or account().requests.by_seq:  # noqa: ASYNC110 - as above
+            while account().orders.live or account().requests.by_seq:
                 await trio.sleep(0.01)
             asked = await session.command("reconcile", by="kill_test")
-            while account().reconciling.done_started_seq < asked.seq:  # noqa: ASYNC110 - as above
+            while account().reconciling.done_started_seq < asked.seq:
                 await trio.sleep(0.01)
         await session.command("stop", by="kill_test")
 
@@ -170,7 +172,7 @@ def any_unknown(session: Session) -> bool:
 
 
 def state_of(address: str) -> dict[str, Any]:
-    with urllib.request.urlopen(f"{address}/sim/state") as answer:  # noqa: S310 - loopback, and our own
+    with urllib.request.urlopen(f"{address}/sim/state") as answer:
         state: dict[str, Any] = json.load(answer)
         return state
 
@@ -183,14 +185,14 @@ def disagreements(journals: Path, address: str) -> list[str]:
     for found in list_sessions(journals):
         report = verify(found.path)
         said += [f"{found.session_id}: {problem}" for problem in report.problems]
-    account = folded(Journal.open(newest.path)).account
+    account = rebuilt_state(Journal.open(newest.path)).account
     if live := sorted(account.orders.live):
         said.append(f"the engine thinks these orders live: {live}")
     if open_orders := venue["open_orders"]:
         said.append(f"open at the venue: {[order['client_order_id'] for order in open_orders]}")
     for asset in ("BTC", "USDT"):
         held = venue["balances"]["demo"][asset]
-        ours = account.balances.of(asset)
+        ours = account.balances.get(asset)
         if (ours.free, ours.locked) != (Decimal(held["free"]), Decimal(held["locked"])):
             said.append(f"{asset}: the venue holds {held}, the engine thinks {ours}")
     booked = Counter(fill.fill_id for fill in fills_of(journals))

@@ -100,7 +100,7 @@ class TickVenue:
             self._order_came.release()
 
     def _websocket(self, conn: socket.socket, target: str, key: str, buffer: bytes) -> None:
-        accept = base64.b64encode(hashlib.sha1(key.encode() + GUID).digest())  # noqa: S324 - the protocol's
+        accept = base64.b64encode(hashlib.sha1(key.encode() + GUID).digest())
         conn.sendall(
             b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
             + accept

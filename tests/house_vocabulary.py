@@ -160,6 +160,7 @@ PHRASES = (
 WH_WORDS = {"What", "Whether", "How", "As", "Of", "That", "Who", "Whose", "Where", "Whatever"}
 
 VERBS = _words("""
+    check end exit open read redraw script stop stretch trade pack
     abandon abort accept accumulate acquire acknowledge activate adapt add adjust admit adopt advance aggregate
     align allocate allow amend annotate announce answer append apply approximate archive arm arrange ask assemble
     assert assign associate attach attempt audit authenticate authorise authorize await balance batch begin bind

@@ -95,7 +95,7 @@ class Tally:
         Raises:
             Broken: A promise was broken; this is the first.
         """
-        chance = random.Random(f"{seed}/{session}")  # noqa: S311 - it chooses faults, not keys
+        chance = random.Random(f"{seed}/{session}")
         written, ends = write_session(chance)
         self.sessions += 1
         self._sealed.clear()  # no other session holds the same rows

@@ -86,7 +86,7 @@ def config_for(folder: Path, address: str) -> Path:
 
 
 def state_of(ready: Ready) -> dict[str, Any]:
-    with urllib.request.urlopen(f"{ready['listening']}/sim/state") as answer:  # noqa: S310 - loopback, and our own
+    with urllib.request.urlopen(f"{ready['listening']}/sim/state") as answer:
         return json.load(answer)
 
 
@@ -141,7 +141,7 @@ def test_a_second_signal_ends_at_once_and_the_next_session_goes_on(tmp_path: Pat
         fault = json.dumps(
             {"action": "delay_answer", "method": "DELETE", "path": "/api/v3/order", "ms": 60_000, "times": 0}
         )
-        urllib.request.urlopen(f"{ready['listening']}/sim/faults", data=fault.encode()).close()  # noqa: S310 - as above
+        urllib.request.urlopen(f"{ready['listening']}/sim/faults", data=fault.encode()).close()
         with subprocess.Popen(
             [*VERBATIM, "run", str(path)], stdout=subprocess.PIPE, text=True, env=environment()
         ) as process:

@@ -47,7 +47,7 @@ def test_the_command_reports_the_best_model(tmp_path: Path) -> None:
     assert told.exit_code == 0, told.output
     lines = told.output.splitlines()
     assert lines[0].startswith("as it begins (measured in ")
-    assert "orders filled alike" in lines[1]
+    assert "orders filled equally" in lines[1]
     assert lines[-1].startswith("use it: --model request_ms=")
     found = json.loads(CliRunner().invoke(main, ["fidelity", str(folder), "--json"]).output)
     assert found["best"]["agree"] == found["best"]["orders"]

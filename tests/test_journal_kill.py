@@ -24,7 +24,7 @@ def test_a_killed_writer_keeps_every_record_it_reported_as_durable(
     monkeypatch.syspath_prepend(BENCHMARKS)
     from journal_kill import kill_and_check
 
-    chance = random.Random(SEED)  # noqa: S311 - it chooses moments, not keys
+    chance = random.Random(SEED)
     outcome = kill_and_check(tmp_path, 10, chance, seconds_max=0.2)
     assert outcome["broken"] == []
     assert outcome["amid_a_seal"] > 0

@@ -62,7 +62,7 @@ def test_readers_and_a_follower_race_the_writer_and_its_sealer(tmp_path: Path, w
                 found = list(Journal.open(folder).records())
             except NotAJournalError:  # not begun yet
                 continue
-            except Exception as error:  # noqa: BLE001 - the test must report any error of a thread
+            except Exception as error:
                 problems.append(repr(error))
                 return
             if found != TRUTH[: len(found)] or len(found) < seen:

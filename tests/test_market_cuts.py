@@ -69,7 +69,7 @@ def awake(made: Market) -> Market:
 
 def some_rows(seed: int, records: int) -> Rows:
     """Plausible and implausible messages: small ids and prices, so that gaps, joins and crossed books all happen."""
-    draw = random.Random(seed)  # noqa: S311 - a repeatable market, not a secret
+    draw = random.Random(seed)
     table: list[list[int]] = []
     now = 0
     ids = [0, 0]

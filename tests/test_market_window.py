@@ -64,7 +64,7 @@ def message(kind: int, update_id: int, levels: list[Level]) -> Rows:
 
 def some_messages(seed: int, count: int) -> Iterable[tuple[int, int, list[Level]]]:
     """(kind, middle, levels): snapshots and diffs about a middle that stays, walks or jumps, on a grid and off it, near and far."""
-    draw = random.Random(seed)  # noqa: S311 - a repeatable market, not a secret
+    draw = random.Random(seed)
     tick = draw.choices(TICKS, (4, 4, 4, 4, 1))[0]
     top = tick * draw.randrange(4 * SLOTS, 8 * SLOTS)
     rough = draw.choice((0, 0, 1))
@@ -142,7 +142,7 @@ def test_a_book_with_a_window_is_a_plain_book(seed: int) -> None:
 @given(seed=st.integers(0, 2**32))
 def test_when_a_window_is_laid_changes_nothing(seed: int) -> None:
     """One market has it laid before each message, one after the misses it takes, and one is loaded anew from time to time."""
-    draw = random.Random(seed)  # noqa: S311 - a repeatable market, not a secret
+    draw = random.Random(seed)
     often, seldom = empty(), empty()
     for rows, _ in records(seed, 12):
         often.sides[:, N_PATIENCE] = 0

@@ -67,9 +67,9 @@ class FoundRun(NamedTuple):
 def parse_output(output: str) -> FoundRun:
     head = re.match(r"bisect: smallest run found: ([\d,]+) of [\d,]+ records of the market, (\d+) to (\d+), ", output)
     assert head, output
-    assert "one record less at either end, and none does" in output
+    assert "with one record less at either end no decision differs" in output
     lines = [line.strip() for line in output.splitlines()]
-    commands = [shlex.split(line)[1:] for line in lines if line.startswith("verbatim resim")]
+    commands = [shlex.split(line)[1:] for line in lines if line.startswith("verbatim backtest")]
     diff = [line for line in lines if line[:2] in ("- ", "+ ")]
     return FoundRun(int(head[2]), int(head[3]), int(head[1].replace(",", "")), diff, commands)
 
@@ -301,7 +301,7 @@ def test_invalid_requests_are_one_clear_line(journals: Path, tmp_path: Path) -> 
     wrong = tmp_path / "wrong.py"
     wrong.write_text(QUOTER.replace("from decimal", "from decimals"))
     for words, code, output in (
-        ((), 2, "FILE, --bad or --variant says what is held against --good"),
+        ((), 2, "FILE, --bad or --variant must name the version to compare with --good"),
         (("--bad", "v2"), 2, "v2 is no file"),
         (("--bad", tmp_path / "none.py"), 3, "cannot read the strategy"),
         (("--bad", wrong), 3, "decimals"),
@@ -312,13 +312,13 @@ def test_invalid_requests_are_one_clear_line(journals: Path, tmp_path: Path) -> 
         assert output in said
         assert "Traceback" not in said
     words = ("bisect", ID, "--journals", journals, "--trust-code")
-    assert "FILE and --good say which commits are tried" in verbatim(*words, code=2)
+    assert "FILE and --good must name the commits to try" in verbatim(*words, code=2)
     assert "--variant goes with --records" in verbatim(
         *words, wrong, "--good", "v1", "--variant", "risk.order_size_max=1", code=2
     )
     words = ("resim", ID, "--journals", journals, "--trust-code", "--no-journal")
     assert "has no record 99,999" in verbatim(*words, "--from", 99_999, code=3)
-    assert "--until lies before --from" in verbatim(*words, "--from", 9, "--until", 8, code=2)
+    assert "--until is before --from" in verbatim(*words, "--from", 9, "--until", 8, code=2)
 
 
 def test_a_damaged_session_is_one_clear_line(journals: Path, tmp_path: Path) -> None:

@@ -129,9 +129,7 @@ def test_the_same_version_decides_the_same(tmp_path: Path, following: Callable[.
     assert recorded > 20
     assert counts(beside.lines) == (recorded, recorded, 0)
     assert change_lines(beside.lines) == []
-    assert f"{running.records[-1].seq + 1:,} records of a session which was closed; exact to the end" in "\n".join(
-        beside.lines
-    )
+    assert f"{running.records[-1].seq + 1:,} records, closed; exact to the end" in "\n".join(beside.lines)
 
 
 def test_differences_are_reported_while_the_session_runs(tmp_path: Path, following: Callable[..., Following]) -> None:
@@ -214,8 +212,8 @@ def test_ctrl_c_prints_the_summary(tmp_path: Path, following: Callable[..., Foll
     same.interrupt()
     other.interrupt()
     assert (same.end(), other.end()) == (0, 1)
-    assert "records of a session which goes on; exact to the end" in "\n".join(same.lines)
-    assert "records of a session which goes on; exact up to record" in "\n".join(other.lines)
+    assert "records, still running; exact to the end" in "\n".join(same.lines)
+    assert "records, still running; exact up to record" in "\n".join(other.lines)
     recorded, decided, changed = counts(same.lines)
     assert (recorded, changed) == (decided, 0)
     assert counts(other.lines)[2] > 0
@@ -229,7 +227,7 @@ def test_shadow_ends_after_a_given_time(tmp_path: Path) -> None:
     begun = time.monotonic()
     lines = shadow(tmp_path / "s", "--for", "0.5")
     assert time.monotonic() - begun < 20
-    assert "which goes on" in "\n".join(lines)
+    assert "still running" in "\n".join(lines)
     assert counts(lines)[0] > 5
     running.stop()
 

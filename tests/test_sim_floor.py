@@ -71,7 +71,7 @@ def same(exchange: Exchange, i: int, plain: PlainBook) -> None:
 @settings(max_examples=150, deadline=None)
 @given(seed=st.integers(0, 2**32), count=st.integers(1, 80))
 def test_the_floor_is_the_plain_book(seed: int, count: int) -> None:
-    draw = random.Random(seed)  # noqa: S311 - a repeatable market, not a secret
+    draw = random.Random(seed)
     exchange = venue()
     plain = [PlainBook(0), PlainBook(1)]
     for n, record in enumerate(some_records(draw, count), start=1):
@@ -141,7 +141,7 @@ def some_wide_records(draw: random.Random, count: int) -> list[Rows]:
 @settings(max_examples=60, deadline=None)
 @given(seed=st.integers(0, 2**32), count=st.integers(1, 60))
 def test_the_floor_is_the_plain_book_wherever_its_windows_lie(seed: int, count: int) -> None:
-    draw = random.Random(seed)  # noqa: S311 - a repeatable market, not a secret
+    draw = random.Random(seed)
     exchange, plain = venue(), PlainBook(0)
     market = exchange.markets[SYMBOLS[0]]
     for record in some_wide_records(draw, count):
@@ -177,7 +177,7 @@ def test_the_floor_is_the_plain_book_wherever_its_windows_lie(seed: int, count: 
 @settings(max_examples=100, deadline=None)
 @given(seed=st.integers(0, 2**32), count=st.integers(1, 80), queue=st.sampled_from(QUEUES_ALL))
 def test_no_cut_changes_a_fill_a_queue_or_an_array(seed: int, count: int, queue: tuple[int, int]) -> None:
-    draw = random.Random(seed)  # noqa: S311 - a repeatable market, not a secret
+    draw = random.Random(seed)
     records = some_records(draw, count)
     intents = random_intents(draw, records)
     once, often = venue(queue), venue(queue)
@@ -222,7 +222,7 @@ def test_compiled_and_plain_agree_to_the_bit_with_each_queue() -> None:
 def test_nothing_that_first_touch_passes_over_fills(
     seed: int, count: int, queue: tuple[int, int], fills_whole: bool
 ) -> None:
-    draw = random.Random(seed)  # noqa: S311 - a repeatable market, not a secret
+    draw = random.Random(seed)
     exchange = venue(queue)
     exchange.fills_whole = fills_whole
     records = some_records(draw, count)

@@ -17,7 +17,7 @@ from engine.sim.units import text, units
 from engine.sim.venue_config import AccountConfig, VenueConfig
 from engine.sim.wire import HttpRequest
 
-ACCOUNT = AccountConfig(api_key="k", secret="s", balances={"USDT": "1000"})  # noqa: S106  # opens nothing
+ACCOUNT = AccountConfig(api_key="k", secret="s", balances={"USDT": "1000"})  # opens nothing
 DEPTH = HttpRequest(method="GET", path="/api/v3/depth", query=b"symbol=BTCUSDT&limit=5000", headers={})
 
 

@@ -257,7 +257,7 @@ def test_no_frame_breaks_a_view(hand: Hand) -> None:
     listed = {view.name for view in sql_session.list_views(connection)}
     assert listed >= VIEWS
     for name in sorted(listed):
-        assert sql_session.run_query(connection, f"SELECT * FROM {name}").rows, f"{name} shows nothing"  # noqa: S608 - a view's name
+        assert sql_session.run_query(connection, f"SELECT * FROM {name}").rows, f"{name} shows nothing"
     texts = ask(hand, r"SELECT payload, text FROM records WHERE kind = 'FEED' AND text IS NULL")
     assert texts == [(STRANGE[0], None)]
 
@@ -383,7 +383,7 @@ def test_sums_of_money_are_exact(hand: Hand) -> None:
 
 def test_the_status_is_the_life_cycles(tmp_path: Path) -> None:
     """Random walks through lifecycle.TRANSITIONS end in the same status in the view and in the reducer."""
-    draw = random.Random(20240808)  # noqa: S311 - a repeatable walk, no secret
+    draw = random.Random(20240808)
     believed = Orders()
     with Hand(tmp_path / "walks") as hand:
         for number in range(60):

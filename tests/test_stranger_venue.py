@@ -61,7 +61,7 @@ def _installed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 async def until(holds: Callable[[], bool], seconds: float = 20) -> None:
     with trio.fail_after(seconds):
-        while not holds():  # noqa: ASYNC110 - the state of another task
+        while not holds():
             await trio.sleep(0.01)
 
 
@@ -105,14 +105,14 @@ async def test_it_trades_and_its_session_is_verified_repeated_and_asked(tmp_path
 
     async def drive(session: Session, exchange: Any) -> None:
         exchange.refuse_with.append("EOrder:Insufficient funds")
-        await until(lambda: session.glimpse().fills >= 3)
+        await until(lambda: session.status().fills >= 3)
         seen["refused"] = not exchange.refuse_with
         exchange.lose_updates = 1
-        await until(lambda: exchange.lost == 1 and session.glimpse().mode != "running")
-        await until(lambda: session.glimpse().mode == "running")
-        fills = session.glimpse().fills
-        await until(lambda: session.glimpse().fills > fills)
-        seen["weight"] = session.state.account.limits.of("brine").weight
+        await until(lambda: exchange.lost == 1 and session.status().mode != "running")
+        await until(lambda: session.status().mode == "running")
+        fills = session.status().fills
+        await until(lambda: session.status().fills > fills)
+        seen["weight"] = session.state.account.limits.get("brine").weight
         seen["exchange"] = exchange
 
     summary = await traded(tmp_path, drive)
@@ -165,11 +165,11 @@ async def test_a_request_counter_that_fills_up_holds_orders_back_and_falls_again
     seen: dict[str, Any] = {}
 
     async def drive(session: Session, exchange: Any) -> None:
-        await until(lambda: session.glimpse().fills >= 1)
+        await until(lambda: session.status().fills >= 1)
         exchange.counter += 50
-        await until(lambda: session.state.account.limits.of("brine").weight > 5000)
-        fills = session.glimpse().fills
-        await until(lambda: session.glimpse().fills > fills + 2)
+        await until(lambda: session.state.account.limits.get("brine").weight > 5000)
+        fills = session.status().fills
+        await until(lambda: session.status().fills > fills + 2)
         seen["limited"] = exchange.limited
 
     summary = await traded(tmp_path, drive)

@@ -207,7 +207,7 @@ def test_a_websocket_may_open_on_a_connection_that_has_carried_requests(start: S
 
 
 def test_the_venues_own_pages_are_for_loopback_only(start: Start) -> None:
-    _, ready = start(host="0.0.0.0", symbols=["BTCUSDT"])  # noqa: S104 - the test is about it
+    _, ready = start(host="0.0.0.0", symbols=["BTCUSDT"])
     port = ready["listening"].rpartition(":")[2]
     outside = socket.gethostbyname(socket.gethostname())
     if outside.startswith("127."):

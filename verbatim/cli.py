@@ -42,11 +42,11 @@ OLD_NAMES = {"forget": "prune", "tell": "control"}  # they keep working in scrip
 class LazyGroup(click.Group):
     """A group whose commands are imported when they are used, and never for --help."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+    def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names that --help lists."""
         return list(COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import a command by its name or by an old name."""
         name = OLD_NAMES.get(cmd_name, cmd_name)
         if name not in COMMANDS:
@@ -65,7 +65,7 @@ class LazyGroup(click.Group):
         except KeyboardInterrupt:
             stop("interrupted", FAILED)
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the table of commands without importing them."""
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))

@@ -1,7 +1,7 @@
-"""Configuration: a TOML file, overridden by the environment (VERBATIM_...); credentials from the environment or a secret file.
+"""Configuration: a TOML file, overridden by the environment; credentials from the environment or a secret file.
 
-Values are checked here, once. No secret is ever in the TOML file, in an error or in a record. Unknown names, in the file
-or in the environment, are errors.
+Values are checked here, once. No secret is ever in the TOML file, in an error or in a record. Unknown names, in the
+file or in the environment, are errors.
 """
 
 import os
@@ -14,11 +14,21 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, StringConstraints, ValidationError
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from engine.live.clock import SessionClock
-from engine.live.startup import SessionConfig
+from engine.live.session_config import SessionConfig
+from engine.live.transport.selection import TransportProfile
 from engine.session_record import SECOND_NS, EngineSettings, RiskSettings, VenueSettings
 from engine.strategy.rule_loading import recorded_rules
 from engine.venues.signing import Credentials, SecretKey
@@ -34,6 +44,7 @@ OTHER_VARIABLES = frozenset({"VERBATIM_JIT", "VERBATIM_DATA"})  # read by the co
 RECV_WINDOW_MS_MAX = 60_000
 RULE_NAME = r"^[a-z][a-z0-9_]{0,31}$"
 SECRET_BYTES_MAX = 64 * 1024
+OLD_TRANSPORTS = {"httpx": TransportProfile.STANDARD, "direct": TransportProfile.FAST}  # values of venue.http
 
 
 class ConfigError(Exception):
@@ -57,7 +68,7 @@ class SessionSection(_Section):
 
 
 class RecordSection(_Section):
-    """Times at which `verbatim record` begins a new session: at an age, or every day at a time (UTC), in session time."""
+    """Times at which `verbatim record` begins a new session: at an age, or every day at a time (UTC)."""
 
     roll_hours: Decimal = Field(default=Decimal(24), gt=0, le=24 * 31)
     roll_at: str = Field(default="", pattern=r"^(([01]\d|2[0-3]):[0-5]\d)?$")  # "HH:MM"; overrides roll_hours
@@ -79,8 +90,22 @@ class VenueSection(_Section):
     stream: str = Field(pattern=r"^wss?://")
     private: str = Field(default="", pattern=r"^wss?://")  # a session that trades needs it
     recv_window_ms: int = Field(default=5000, gt=0, le=RECV_WINDOW_MS_MAX)
-    http: Literal["httpx", "direct"] = "httpx"
+    transport: TransportProfile = TransportProfile.STANDARD
     secret_file: Path | None = None  # TOML with api_key and api_secret, readable by its owner alone
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_old_name(cls, values: Any) -> Any:
+        """Accept `http`, the name of `transport` in earlier versions."""
+        if not isinstance(values, dict) or "http" not in values:
+            return values
+        if "transport" in values:
+            raise ValueError("http is the old name of transport; remove it")
+        values = dict(values)
+        old = values.pop("http")
+        if old not in OLD_TRANSPORTS:
+            raise ValueError(f"http must be one of {', '.join(OLD_TRANSPORTS)}; better, set transport")
+        return values | {"transport": OLD_TRANSPORTS[old]}
 
 
 class StrategySection(_Section):
@@ -158,11 +183,11 @@ class Config(BaseSettings):
     @classmethod
     def settings_customise_sources(
         cls,
-        settings_cls: type[BaseSettings],  # noqa: ARG003 - pydantic-settings' signature
+        settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - as above
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - as above
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Return the sources in order of precedence: the environment, then the file."""
         return env_settings, init_settings
@@ -232,8 +257,8 @@ def _refuse_secrets(path: Path, values: Mapping[str, Any]) -> None:
             _refuse_secrets(path, value)
         elif name in ("api_key", "api_secret", "api_passphrase", "secret", "signature"):
             raise ConfigError(
-                f"{path}: {name} does not belong into the configuration; put it into {CREDENTIALS[0]} and {CREDENTIALS[1]}, "
-                "or into a file of mode 0600 named by venue.secret_file"
+                f"{path}: {name} does not belong into the configuration. What to do: put it into {CREDENTIALS[0]} and "
+                f"{CREDENTIALS[1]}, or into a file of mode 0600 named by venue.secret_file"
             )
 
 
@@ -320,7 +345,7 @@ def read_secret_file(path: Path) -> Credentials:
     try:
         secrets = SecretFile(**tomllib.loads(content.decode("utf-8")))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, ValidationError, TypeError):
-        # the library's text may quote the file, so it is left out
+        # the library's text is left out, since it may quote the file
         raise ConfigError(
             f"{path} is not a secret file: it holds api_key and api_secret, as TOML, and nothing else"
         ) from None
@@ -350,7 +375,7 @@ def session_config(config: Config, *, key: SecretKey | None, base: Path | None =
     """
     if not config.strategy:
         raise ConfigError(
-            "strategy: a session that trades needs at least one. What to do: add a [strategy.NAME], or use `verbatim record`"
+            "strategy: a session that trades needs at least one. What to do: add [strategy.NAME], or use `verbatim record`"
         )
     if not make_venue(venue_settings(config), ()).trades:
         raise ConfigError(
@@ -399,10 +424,10 @@ def recording_config(config: Config, *, base: Path | None = None) -> SessionConf
         ),
         venue=venue_settings(config),
         symbols=config.instruments,
-        engine=at_speed(config.engine.settings(), clock.speed),
+        engine=scale_timeouts(config.engine.settings(), clock.speed),
         account="",
         seed=config.session.seed,
-        http=config.venue.http,
+        transport=config.venue.transport,
         on_journal_failure="leave",  # a recording has no orders to cancel
         free_bytes_min=config.session.free_mib_min * 2**20,
         signer=read_signer(config, base),
@@ -428,7 +453,7 @@ def venue_settings(config: Config) -> VenueSettings:
     return settings
 
 
-def at_speed(settings: EngineSettings, speed: int) -> EngineSettings:
+def scale_timeouts(settings: EngineSettings, speed: int) -> EngineSettings:
     """Stretch the timeouts that depend on machines and networks, which do not speed up with session time."""
     return msgspec.structs.replace(
         settings,

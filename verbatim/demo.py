@@ -23,15 +23,16 @@ from rich.console import Console
 from engine.bodies import CommandName
 from engine.live.clock import SessionClock
 from engine.live.session import Session
+from engine.live.session_config import SessionConfig
 from engine.live.session_status import Summary
-from engine.live.startup import SessionConfig
+from engine.live.transport.selection import TransportProfile
 from engine.live.venue_main import DEMO_KEY, DEMO_SECRET, VenueStartError
 from engine.session_record import EngineSettings, RiskSettings, StrategySettings, VenueSettings
 from engine.strategy.loading import StrategyError
 from engine.strategy.rule_loading import recorded_rules
 from engine.venues.signing import Credentials
 from engine.venues.venue_lookup import make_venue
-from verbatim.config import RECV_WINDOW_MS_MAX, at_speed
+from verbatim.config import RECV_WINDOW_MS_MAX, scale_timeouts
 from verbatim.runner import Progress, run_session_config
 from verbatim.strategy_files import check_instruments, read_strategy
 
@@ -57,7 +58,7 @@ class DemoOptions:
     seed: int = 1
     seconds: float = 20.0
     strategy: str = ""
-    http: str = "httpx"
+    transport: TransportProfile = TransportProfile.STANDARD
 
 
 def examples_folder() -> Path:
@@ -81,7 +82,7 @@ def demo_strategies(options: DemoOptions, symbol: str) -> tuple[StrategySettings
 
 @asynccontextmanager
 async def venue_process(options: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
-    """Run the simulated venue as a child process until the block ends; yield the JSON line that it prints when ready.
+    """Run the simulated venue as a child process until the block ends; yield its JSON line.
 
     It gets a separate process session, so Ctrl-C does not reach it: the engine still cancels orders there.
     """
@@ -153,10 +154,10 @@ def demo_session(options: DemoOptions, ready: dict[str, Any]) -> SessionConfig:
         rules=recorded_rules([]),
         key=make_venue(VenueSettings(), ()).signer.load_key(Credentials(DEMO_KEY, DEMO_SECRET)),
         risk=RISK,
-        engine=at_speed(EngineSettings(), options.speed),
+        engine=scale_timeouts(EngineSettings(), options.speed),
         account="demo",
         seed=options.seed,
-        http=options.http,
+        transport=options.transport,
         carry=False,  # each demo starts a new venue without history
     )
 
@@ -170,6 +171,6 @@ async def _stop_at_end(options: DemoOptions, address: str, session: Session) -> 
             while not (await client.get(f"{address}/sim/status")).json()["feed"]["finished"]:  # noqa: ASYNC110 - another process
                 await trio.sleep(POLL_SECONDS)
         await trio.sleep(DRAIN_SECONDS)
-        while session.inbox.frames:  # noqa: ASYNC110 - asked a few times at the very end; an event would be set 41,000 times
+        while session.ingress.waiting:  # noqa: ASYNC110 - polled a few times; an event would be set 41,000 times
             await trio.sleep(POLL_SECONDS)
     await session.command(CommandName.STOP, by="demo", reason="the demo is over")

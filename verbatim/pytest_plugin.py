@@ -91,7 +91,7 @@ def captured_day(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str | Pa
         if Path(path).is_file():
             if not trust_code:
                 pytest.fail(
-                    f"{path} is a bundle, which carries code of its maker. What to do: captured_day(..., trust_code=True).",
+                    f"{path} is a bundle, with code of its maker. What to do: captured_day(..., trust_code=True).",
                     pytrace=False,
                 )
             unpack(Path(path), scratch / "bundle")

@@ -1,4 +1,4 @@
-"""Read files of strategies and risk rules as a SESSION record holds them: the text of the file and of each module it imports.
+"""Read strategies and risk rules as a SESSION record holds them: the file's text and that of each module it imports.
 
 Files are read here; engine/strategy/loading.py checks the texts alone.
 """
@@ -60,7 +60,7 @@ def read_rule(
         base: The folder of the configuration.
 
     Raises:
-        StrategyError: No such module, or its source cannot be read.
+        StrategyError: The module does not exist, or its source cannot be read.
     """
     given = json.loads(canonical(dict(settings or {})))  # as a replay will read them
     if not code:
@@ -91,7 +91,8 @@ def check_instruments(strategies: Iterable[StrategySettings], symbols: Sequence[
         for name in load(settings).instruments:
             if name.rpartition(":")[2] not in symbols:
                 raise StrategyError(
-                    f"strategy {settings.name} trades {name}, which {listed} does not list (it has {', '.join(symbols)})"
+                    f"strategy {settings.name} trades {name}, which {listed} does not list "
+                    f"(it has {', '.join(symbols)})"
                 )
 
 
@@ -183,7 +184,7 @@ def _only_class(path: Path, text: str) -> str:
     """Return the name of the file's only class with a `decide`.
 
     Raises:
-        StrategyError: there is none, or more than one.
+        StrategyError: the file has no strategy, or more than one.
     """
     classes = [
         node.name

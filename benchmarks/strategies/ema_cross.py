@@ -27,7 +27,7 @@ class EmaCross:
         """Nothing is remembered."""
 
     @staticmethod
-    def decide(view: View, state: State, parameters: Parameters) -> list[Place]:  # noqa: ARG004 - a strategy's signature
+    def decide(view: View, state: State, parameters: Parameters) -> list[Place]:
         fast, slow = view.average("fast", "*"), view.average("slow", "*")
         side = Side.BUY if (fast or 0) > (slow or 0) else Side.SELL
         return [Place("*", side, parameters.size, type=OrderType.MARKET)]

@@ -28,7 +28,7 @@ class Rule:
         """Nothing is remembered."""
 
     @staticmethod
-    def decide(view: View, state: State, parameters: Parameters) -> list[Place | Cancel]:  # noqa: ARG004 - a strategy's signature
+    def decide(view: View, state: State, parameters: Parameters) -> list[Place | Cancel]:
         top, size = view.book("*", 1), parameters.size
         if top is None or not top.bids or not top.asks:
             return []

@@ -21,7 +21,7 @@ class EachQuote:
         """Nothing is remembered."""
 
     @staticmethod
-    def decide(view: View, state: State, parameters: Parameters) -> list[Place]:  # noqa: ARG004 - a strategy's signature
+    def decide(view: View, state: State, parameters: Parameters) -> list[Place]:
         return []
 
 
@@ -49,6 +49,6 @@ class EachEvent(EachQuote):
     cadence = OnQuote(when=Predicate())
 
     @staticmethod
-    def should_decide(now: MarketTick, parameters: EachQuote.Parameters) -> bool:  # noqa: ARG004 - a strategy's signature
+    def should_decide(now: MarketTick, parameters: EachQuote.Parameters) -> bool:
         """Return True if the spread has a value that never occurs."""
         return now.bid > now.ask and now.ask > 0

@@ -25,7 +25,7 @@ class Touch:
         """Nothing is remembered."""
 
     @staticmethod
-    def decide(view: View, state: State, parameters: Parameters) -> list[Place | Cancel]:  # noqa: ARG004 - a strategy's signature
+    def decide(view: View, state: State, parameters: Parameters) -> list[Place | Cancel]:
         quote, of = view.quote("*"), view.instrument("*")
         if quote is None:
             return []

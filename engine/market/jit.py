@@ -118,7 +118,7 @@ if JIT:
         return all(isinstance(kind, types.Boolean | types.Integer | types.Float) for kind in kinds)
 
     @intrinsic
-    def _call(typing_context: Any, address: Any, integers: Any, begin: Any, floats: Any, row: Any) -> Any:  # noqa: ARG001, PLR0917 - Numba's protocol
+    def _call(typing_context: Any, address: Any, integers: Any, begin: Any, floats: Any, row: Any) -> Any:  # noqa: ARG001 - Numba's protocol
         """Compile `call_at`: only an address reaches machine code made later than its caller."""
 
         def generate(context: Any, builder: Any, signature: Any, given: Any) -> Any:

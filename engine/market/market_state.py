@@ -159,7 +159,7 @@ class Market(MarketReader):
         return serialize.dump(self)
 
     @classmethod
-    def load(  # noqa: PLR0917 - the same as empty()
+    def load(
         cls,
         dumped: bytes,
         instruments: Sequence[Instrument],

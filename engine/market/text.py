@@ -174,7 +174,7 @@ def envelope(text: Text) -> tuple[int, int]:
 
 
 @compiled
-def stamp(row: Rows, kind: int, i: int, seq: int, time_ns: int, venue_ns: int) -> None:  # noqa: PLR0917 - compiled code takes arguments by place
+def stamp(row: Rows, kind: int, i: int, seq: int, time_ns: int, venue_ns: int) -> None:
     """What every row of a message has in common; the numbers are zero until somebody sets them."""
     row[r.TYPE] = kind
     row[r.INSTRUMENT] = i
@@ -186,7 +186,7 @@ def stamp(row: Rows, kind: int, i: int, seq: int, time_ns: int, venue_ns: int) -
 
 
 @compiled
-def levels(  # noqa: PLR0917 - compiled code takes arguments by place
+def levels(
     text: Text, at: int, table: Rows, count: int, side: int, price_scale: int, size_scale: int
 ) -> tuple[int, int]:
     """[p,q],[p,q] ... up to the bracket that ends the list, as rows after the header: (levels so far, place after)."""
@@ -214,7 +214,7 @@ def levels(  # noqa: PLR0917 - compiled code takes arguments by place
 
 
 @compiled
-def book(text: Text, at: int, table: Rows, i: int, codes: Rows, bids: Text, asks: Text) -> tuple[int, int]:  # noqa: PLR0917 - compiled code takes arguments by place
+def book(text: Text, at: int, table: Rows, i: int, codes: Rows, bids: Text, asks: Text) -> tuple[int, int]:
     """Both lists of levels behind a stamped header: (rows, place after)."""
     price_scale = codes[i, CODE_PRICE_SCALE]
     size_scale = codes[i, CODE_SIZE_SCALE]

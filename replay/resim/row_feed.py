@@ -55,7 +55,7 @@ _STREAM_OF = {r.QUOTE: Stream.QUOTE, r.TRADE: Stream.TRADE, r.MARK: Stream.MARK}
 
 def link_source(context: SessionContext, row: Sequence[int]) -> str:
     """Return the source of the link that carries a row's stream."""
-    kind = row[r.A] if row[r.TYPE] == r.BAD_VALUE else row[r.TYPE]
+    kind = row[r.BAD_VALUE_TYPE] if row[r.TYPE] == r.BAD_VALUE else row[r.TYPE]
     return context.link_of(row[r.INSTRUMENT], _STREAM_OF.get(kind, Stream.BOOK))
 
 

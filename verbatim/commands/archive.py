@@ -1,4 +1,4 @@
-"""`verbatim archive`: a sealed session copied to object storage or another folder. The copying is journal/archive.py."""
+"""`verbatim archive`: copy a sealed session to object storage or another folder, by journal/archive.py."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""`verbatim ask`: what the engine believed at a record or a time. Rebuilding is replay/rebuild.py; no strategy's code runs."""
+"""`verbatim ask`: show the state at a record or a time, by replay/rebuild.py. No strategy runs."""
 
 import json
 from pathlib import Path
@@ -24,7 +24,7 @@ from verbatim.session_lookup import find_decided, trusted_host
 )
 @click.option("--json", "as_json", is_flag=True, help="Everything, as one JSON object.")
 def command(*, session: str, at: str | None, journals: Path, trust_code: bool, as_json: bool) -> None:
-    """Show what the engine believed in SESSION: mode, links, orders, positions, balances, quotes; what it waited for, and why.
+    """Show the state of SESSION: mode, links, orders, positions, balances, quotes, and all that is pending, with reasons.
 
     SESSION is a path or an id, sealed or still running.
     """

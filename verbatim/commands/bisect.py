@@ -1,6 +1,7 @@
 """`verbatim bisect`: the commit that changed what a strategy decides, or the smallest run of records that shows it.
 
-The resimulating is replay/study/regress.py's, the search for a run replay/study/minimize.py's, the texts of strategies are verbatim/strategy_files.py's.
+It resimulates by replay/study/regress.py, searches runs by replay/study/minimize.py and reads strategies by
+verbatim/strategy_files.py.
 """
 # ruff: noqa: A005 - a command's module bears its name, and is only ever imported as one of verbatim.commands
 
@@ -35,12 +36,12 @@ RECORDED = "recorded"
 @click.option(
     "--good",
     metavar="REVISION",
-    help="Of FILE, where it decided as it should; with --records also FILE[:CLASS] or, by default, the recorded one.",
+    help="Of FILE, where it decided as it should; with --records also FILE[:CLASS]. Default there: the recorded one.",
 )
 @click.option(
     "--bad",
     metavar="REVISION",
-    help="Where it does not: HEAD where a FILE is given; with --records as --good, and --good itself where there is a --variant.",
+    help="Of FILE, where it decides otherwise. Default: HEAD; with --records as --good, with --variant the same as --good.",
 )
 @click.option(
     "--set",
@@ -72,34 +73,35 @@ def command(
     trust_code: bool,
     journals: Path,
 ) -> None:
-    """Find the first commit between --good and --bad at which FILE decides otherwise on SESSION, or with --records the smallest run of its records.
+    """Find the commit that changed the decisions of FILE on SESSION, or with --records the smallest run that shows it.
 
-    Only commits that touch the file's folder are tried, each by a resimulation, half of those left at a time. A run is tried by resimulating both over
-    it on the model, the market before it given, with nobody asked. Ends with 1 where one is found, with 0 where nothing changed.
+    Commits between --good and --bad that touch the file's folder are tried by bisection, each with a resimulation. A run of
+    records is tried with a backtest of both versions over it; before its first record strategies do not decide.
+    Ends with 1 if a change is found, with 0 if no decision changed.
     """
     if records:
         if strategy is None and bad is None and variant is None:
-            raise click.UsageError("FILE, --bad or --variant says what is held against --good")
+            raise click.UsageError("FILE, --bad or --variant must name the version to compare with --good")
         bad = bad or (
             good if good and variant else "HEAD" if strategy else RECORDED
-        )  # a variant is one of the good one, unless said otherwise
+        )  # a variant changes the good version
         sides = (
-            _Side(good or RECORDED, strategy, settings),
-            _Side(bad, strategy, (*settings, *(variant.split(",") if variant else ()))),
+            _VersionSpec(good or RECORDED, strategy, settings),
+            _VersionSpec(bad, strategy, (*settings, *(variant.split(",") if variant else ()))),
         )
         _by_records(session, sides, balances, trust_code=trust_code, journals=journals)
         return
     if strategy is None or good is None:
-        raise click.UsageError("FILE and --good say which commits are tried")
+        raise click.UsageError("FILE and --good must name the commits to try")
     if variant is not None:
-        raise click.UsageError("--variant goes with --records: commits are held against each other")
+        raise click.UsageError("--variant needs --records: without it, commits are compared")
     _by_commits(session, strategy, good, bad or "HEAD", settings, balances, trust_code=trust_code, journals=journals)
 
 
 # ---- commits
 
 
-def _by_commits(  # noqa: PLR0917 - the command's own
+def _by_commits(  # noqa: PLR0917 - as the command has them
     session: str,
     strategy: str,
     good: str,
@@ -136,7 +138,7 @@ def _by_commits(  # noqa: PLR0917 - the command's own
         )
 
         def decided(revision: str) -> "JobResult | str":
-            """What it comes to at a revision, or why it cannot be run there: that is another behaviour too."""
+            """Resimulate a revision; return its result, or the reason why it cannot run, which differs too."""
             try:
                 version = read_strategy(f"{path}@{revision}{':' + cls if cls else ''}")
                 body = apply_overrides(with_strategy(recorded, version), overrides)
@@ -164,7 +166,8 @@ def _by_commits(  # noqa: PLR0917 - the command's own
         between = commits(Path(path), good, bad)
         if not between:
             raise UnknownOverrideError(
-                f"no commit between {good} and {bad} touches {Path(path).absolute().parent}. What to do: --good must be an ancestor of --bad."
+                f"no commit between {good} and {bad} touches {Path(path).absolute().parent}. "
+                "What to do: name an ancestor of --bad with --good."
             )
         at = _first_other(len(between), lambda number: bool(other(between[number][0])))
         if at is None:
@@ -179,11 +182,11 @@ def _by_commits(  # noqa: PLR0917 - the command's own
     except (JournalError, StrategyError, UnknownOverrideError, UnknownSettingError, UntrustedSourceError) as error:
         stop(str(error))
     click.echo(f"bisect: {revision[:12]} {title}")
-    _tell(why)
+    _print_change(why)
     raise SystemExit(DIFFERS)
 
 
-def _tell(why: "list[ChangedDecision] | str") -> None:
+def _print_change(why: "list[ChangedDecision] | str") -> None:
     from replay.study.decisions import decision_diff_lines
 
     if isinstance(why, str):
@@ -195,7 +198,7 @@ def _tell(why: "list[ChangedDecision] | str") -> None:
 
 
 def _first_other(count: int, is_other: Callable[[int], bool]) -> int | None:
-    """The first for which it holds, where it holds for the last and from the first on; None where it does not for the last."""
+    """Return the first number for which `is_other` holds, given that it holds from there on; None if it never does."""
     if not count or not is_other(count - 1):
         return None
     low, high = 0, count - 1
@@ -211,19 +214,19 @@ def _first_other(count: int, is_other: Callable[[int], bool]) -> int | None:
 # ---- records
 
 
-class _Side:
-    """One of the two versions, as it was asked for."""
+class _VersionSpec:
+    """One of the two versions to compare."""
 
     def __init__(self, version: str, file: str | None, settings: tuple[str, ...]) -> None:
-        """`version`: a file, `recorded`, or else a revision of `file`."""
+        """Read a version: a file, `recorded`, or a revision of `file`."""
         self.version = version
         self.settings = settings
-        self.spec: str | None = None  # as read_strategy and resim take it; None: the recorded one
+        self.spec: str | None = None  # for read_strategy; None: the recorded one
         if version != RECORDED:
             path, _, cls = (file or "").partition(":")
             is_file = ".py" in version
             if not is_file and not file:
-                raise click.UsageError(f"{version} is no file, and of which it is a revision, FILE says")
+                raise click.UsageError(f"{version} is not a file. What to do: name the FILE of this revision")
             self.spec = version if is_file else f"{path}@{version}{':' + cls if cls else ''}"
 
     @property
@@ -235,7 +238,7 @@ class _Side:
         return ", ".join((self.spec or RECORDED, *self.settings))
 
     def body(self, recorded: "SessionBody", called: str) -> "SessionBody":
-        """The session with this version in it; `called` where it ran no strategy, so that both go by one name."""
+        """Return the session with this version. `called` names the strategy if the session ran none."""
         from replay.overrides import UnknownOverrideError, apply_overrides, parse_settings, with_strategy
         from verbatim.strategy_files import read_strategy
 
@@ -248,7 +251,12 @@ class _Side:
 
 
 def _by_records(
-    session: str, sides: tuple[_Side, _Side], balances: tuple[str, ...], *, trust_code: bool, journals: Path
+    session: str,
+    sides: tuple[_VersionSpec, _VersionSpec],
+    balances: tuple[str, ...],
+    *,
+    trust_code: bool,
+    journals: Path,
 ) -> None:
     from engine.errors import CoreError
     from engine.strategy.loading import StrategyError
@@ -291,12 +299,13 @@ def _by_records(
         stop(str(error))
     if found.run is None:
         click.echo(
-            f"bisect: {found.decisions:,} decisions on {found.records:,} records of the market, and none differs: {sides[1].text} decides as {sides[0].text}"
+            f"bisect: {found.decisions:,} decisions on {found.records:,} records of the market, and none differs: "
+            f"{sides[1].text} decides as {sides[0].text}"
         )
         return
-    _tell_run(found.run, found.records, found.tried)
+    _print_run(found.run, found.records, found.tried)
     click.echo("repeat it, the good one first:")
-    words = ("--modelled", "--from", str(found.run.first_seq), "--until", str(found.run.last_seq))
+    words = ("--from", str(found.run.first_seq), "--until", str(found.run.last_seq))
     given_again = [
         *(f"--balance={each}" for each in balances),
         *(["--trust-code"] if trust_code else []),
@@ -309,7 +318,7 @@ def _by_records(
             for each in side.settings
         )
         which = [*(["--strategy", side.spec] if side.spec else []), *(f"--set={each}" for each in set_again)]
-        click.echo(f"  {shlex.join(['verbatim', 'resim', session, *words, *which, *given_again])}")
+        click.echo(f"  {shlex.join(['verbatim', 'backtest', session, *words, *which, *given_again])}")
     raise SystemExit(DIFFERS)
 
 
@@ -318,15 +327,17 @@ def _progress(tried: int) -> None:
         click.echo(f"\r{tried:,} runs tried\r", nl=False, err=True)
 
 
-def _tell_run(run: "MinimalRun", of: int, tried: int) -> None:
+def _print_run(run: "MinimalRun", of: int, tried: int) -> None:
     from replay.moments import iso_time
     from replay.study.decisions import decision_diff_lines
 
     click.echo(
-        f"bisect: smallest run found: {run.records:,} of {of:,} records of the market, {run.first_seq} to {run.last_seq}, {iso_time(run.first_ns)} to {iso_time(run.last_ns)}"
+        f"bisect: smallest run found: {run.records:,} of {of:,} records of the market, {run.first_seq} to {run.last_seq}, "
+        f"{iso_time(run.first_ns)} to {iso_time(run.last_ns)}"
     )
     click.echo(
-        f"  {len(run.changed):,} {'decision differs' if len(run.changed) == 1 else 'decisions differ'} in it; one record less at either end, and none does ({tried} runs tried)"
+        f"  {len(run.changed):,} {'decision differs' if len(run.changed) == 1 else 'decisions differ'} in it; "
+        f"with one record less at either end no decision differs ({tried} runs tried)"
     )
     for line in decision_diff_lines(run.changed, SHOWN, with_seqs=False):
         click.echo(f"  {line}")

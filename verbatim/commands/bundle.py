@@ -1,4 +1,4 @@
-"""`verbatim bundle`: a session, or a slice of one, as one file. The cutting and redacting are replay/session_bundle.py."""
+"""`verbatim bundle`: pack a session, or a slice of it, into one file, by replay/session_bundle.py."""
 
 from pathlib import Path
 

@@ -13,12 +13,12 @@ COMMANDS = ("pause", "resume", "halt", "cancel_all", "reconcile", "stop")
 @click.option("--reason", default="", help="Reason, kept in the record.")
 @click.option("--journals", type=click.Path(path_type=Path), default=Path("journals"), show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
-def command(session: str, order: str, reason: str, journals: Path, as_json: bool) -> None:  # noqa: FBT001 - click's way of flags
+def command(session: str, order: str, reason: str, journals: Path, as_json: bool) -> None:
     """Send SESSION (a path or an id) a COMMAND: pause, resume, halt, cancel_all, reconcile or stop."""
     import getpass
     import json
 
-    from engine.live.control_socket import ControlError, socket_path, tell
+    from engine.live.control_socket import ControlError, send_command, socket_path
     from journal.errors import JournalError
     from verbatim.exit_codes import BAD_INPUT, FAILED, stop
     from verbatim.session_lookup import find
@@ -29,7 +29,7 @@ def command(session: str, order: str, reason: str, journals: Path, as_json: bool
         stop(str(error), BAD_INPUT)
     path = socket_path(folder.resolve().parent, folder.resolve().name.rpartition("-")[2])
     try:
-        answer = tell(path, command=order, by=getpass.getuser(), reason=reason)
+        answer = send_command(path, command=order, by=getpass.getuser(), reason=reason)
     except ControlError as problem:
         stop(str(problem), FAILED)
     if as_json:

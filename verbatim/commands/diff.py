@@ -1,4 +1,4 @@
-"""`verbatim diff`: where two sessions part, and in what. The comparing is replay/study/session_diff.py."""
+"""`verbatim diff`: find the first difference of two sessions and its kind, by replay/study/session_diff.py."""
 
 import json
 from pathlib import Path
@@ -19,10 +19,10 @@ from verbatim.session_lookup import find_to_read
 )
 @click.option("--json", "as_json", is_flag=True, help="The findings as one JSON object.")
 def command(*, one: str, other: str, journals: Path, shown: int, as_json: bool) -> None:
-    """Say where session ONE and session OTHER part first, and whether it is data, latency, fills, code or configuration.
+    """Show where sessions ONE and OTHER first differ, and if it is data, latency, fills, code or configuration.
 
-    Both are paths, ids or bundles. Ends with 0 where they do not part, with 1 where they do. Decisions are aligned by what they
-    were made on, never by record number.
+    Both are paths, ids or bundles. Ends with 0 if they are equal, with 1 if they differ. Decisions are aligned by
+    the market record or timer behind them, never by record number.
     """
     from journal.errors import DamagedJournalError, JournalError
     from replay.study.decisions import decision_diff_lines

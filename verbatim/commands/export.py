@@ -1,4 +1,4 @@
-"""`verbatim export`: a session's records as one file (journal/export.py), or each of its views as one (analysis/sql_session.py)."""
+"""`verbatim export`: write a session's records (journal/export.py) or each of its views (analysis/sql_session.py)."""
 
 from pathlib import Path
 

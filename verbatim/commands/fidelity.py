@@ -1,4 +1,4 @@
-"""`verbatim fidelity`: how near the simulated venue comes to the real one, order by order. The comparing is replay/study/fidelity.py."""
+"""`verbatim fidelity`: compare the simulated venue with the real one, order by order, by replay/study/fidelity.py."""
 
 import json
 import sys
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def command(*, session: str, model_settings: tuple[str, ...], journals: Path, as_json: bool) -> None:
     """Send SESSION's own orders to the simulated venue over SESSION's own market, and compare what became of each.
 
-    Says how many filled alike with the times measured in the journal, and with which way to the venue and fees the model comes nearest.
+    Shows how many orders filled equally with the measured latency, and the latency and fees with the best match.
     """
     import msgspec
 
@@ -49,10 +49,11 @@ def command(*, session: str, model_settings: tuple[str, ...], journals: Path, as
         click.echo(json.dumps(msgspec.to_builtins(found)))
         return
     where = f"measured in {found.measured_in:,} round trips" if found.measured_in else "not measured"
-    click.echo(f"as it begins ({where}): {_said(found.initial)}")
-    click.echo(f"nearest of {found.tried} tried: {_said(found.best)}")
+    click.echo(f"as it begins ({where}): {_summary(found.initial)}")
+    click.echo(f"nearest of {found.tried} tried: {_summary(found.best)}")
     click.echo(
-        f"  its fills are {found.best.clock_ms:+g} ms off in the median: the market's way to us, or the clocks; the rest is told without that"
+        f"  its fills are {found.best.clock_ms:+g} ms off in the median, by feed latency or clocks; "
+        "the figures below leave that out"
     )
     for line in found.best.worst:
         click.echo(f"  {line}")
@@ -61,10 +62,11 @@ def command(*, session: str, model_settings: tuple[str, ...], journals: Path, as
     click.echo(f"use it: --model request_ms={best.request_ns / 1e6:g} --model feed_ms={best.feed_ns / 1e6:g} {fees}")
 
 
-def _said(compared: "FidelityRow") -> str:
-    alike = f"{compared.agree:,} of {compared.orders:,} orders filled alike"
+def _summary(compared: "FidelityRow") -> str:
+    alike = f"{compared.agree:,} of {compared.orders:,} orders filled equally"
     filled = f"{compared.filled_modelled:f} filled in the model, {compared.filled_recorded:f} at the venue"
-    return f"request {compared.model.request_ns / 1e6:g} ms: {alike}; {filled}; first fills {compared.fill_apart_ms:g} ms apart"
+    request_ms = compared.model.request_ns / 1e6
+    return f"request {request_ms:g} ms: {alike}; {filled}; first fills {compared.fill_apart_ms:g} ms apart"
 
 
 def _progress(tried: int) -> None:

@@ -1,4 +1,4 @@
-"""`verbatim lookahead`: does a decision depend on what came later? The asking is replay/study/lookahead.py."""
+"""`verbatim lookahead`: check that no decision depends on later records, by replay/study/lookahead.py."""
 
 from pathlib import Path
 
@@ -26,7 +26,7 @@ SHOWN = 10
     "balances",
     multiple=True,
     metavar="ASSET=AMOUNT",
-    help="What the account has, where the session does not say.",
+    help="Opening balance of the account, where the session states none.",
 )
 @click.option("--cuts", default=5, show_default=True, type=click.IntRange(min=1), help="At how many records.")
 @click.option(
@@ -88,11 +88,11 @@ def command(
         stop(str(error))
     if not found.found:
         click.echo(
-            f"lookahead: {found.decisions:,} decisions, cut at {len(found.cuts)} records: none depends on what came later"
+            f"lookahead: {found.decisions:,} decisions, cut at {len(found.cuts)} records: none depends on later records"
         )
         return
     click.echo(
-        f"lookahead: without what came after record {found.found_at} (+), {len(found.found):,} decisions before it are others than with it (-)"
+        f"lookahead: without the records after {found.found_at} (+), {len(found.found):,} decisions before it differ (-)"
     )
     for line in decision_diff_lines(found.found, SHOWN):
         click.echo(f"  {line}")

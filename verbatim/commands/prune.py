@@ -93,13 +93,11 @@ def command(
     else:
         _print_report(chosen, yes=yes)
     if stayed:
-        stop(
-            f"{stayed[0].path.name} was kept: {stayed[0].why}. What to do: run `verbatim prune` again when it has ended."
-        )
+        stop(f"{stayed[0].path.name} was kept: {stayed[0].why}. What to do: repeat `verbatim prune` when it has ended.")
 
 
 def session_line(record: "Record") -> "SessionLineage":
-    """Return the chain of sessions that a session belongs to: account and venue, or none for imports and resimulations."""
+    """Return the chain that a session belongs to: account and venue; none for imports and resimulations."""
     import msgspec
 
     from engine.session_record import read_session
@@ -122,16 +120,19 @@ def _print_report(chosen: "PruneReport", *, yes: bool) -> None:
     for going in chosen.going:
         written = datetime.fromtimestamp(going.written_ns // 10**9, UTC)
         click.echo(
-            f"{'deleted' if yes else 'would be deleted'}: {going.path.name}, {_size(going.bytes)}, last written {written:%Y-%m-%d %H:%M}"
+            f"{'deleted' if yes else 'would be deleted'}: {going.path.name}, {_size(going.bytes)}, "
+            f"last written {written:%Y-%m-%d %H:%M}"
         )
     for kept in chosen.kept:
         click.echo(f"kept: {kept.path.name}: {kept.why}")
     for anchor in chosen.anchors:
         click.echo(
-            f"new anchor: {anchor.path.name} names {anchor.previous} before it, last record {anchor.last_seq}, chain {anchor.chain}"
+            f"new anchor: {anchor.path.name} names {anchor.previous} before it, "
+            f"last record {anchor.last_seq}, chain {anchor.chain}"
         )
     count = len(chosen.going)
-    what = f"{count} session{'' if count == 1 else 's'}, {_size(chosen.bytes_before - chosen.bytes_after)} of {_size(chosen.bytes_before)}"
+    size = f"{_size(chosen.bytes_before - chosen.bytes_after)} of {_size(chosen.bytes_before)}"
+    what = f"{count} session{'' if count == 1 else 's'}, {size}"
     click.echo(f"prune: {what}" if yes else f"prune: would delete {what}; nothing was changed, --yes deletes")
 
 

@@ -121,7 +121,7 @@ def _public_addresses(name: str) -> tuple[str, str]:
     """Return where a venue serves its market data to anyone: REST and streams.
 
     Raises:
-        ConfigError: no such venue is installed, or its address is not known.
+        ConfigError: the venue is not installed, or its address is not known.
 
     """
     from engine.session_record import VenueSettings

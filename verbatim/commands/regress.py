@@ -1,4 +1,4 @@
-"""`verbatim regress`: versions of a strategy against recorded sessions. The work is replay/study/regress.py, where it is done replay/study/workers.py."""
+"""`verbatim regress`: compare strategy versions on recorded sessions, by replay/study/regress.py and workers.py."""
 
 import json
 import sys
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     "versions",
     multiple=True,
     metavar="FILE[@REVISION][:CLASS]",
-    help="A strategy, as it is or as git has it at a revision. Against the recorded one; the first, where sessions ran none.",
+    help="A strategy file, also at a git revision. Compared with the recorded one, or with the first if sessions ran none.",
 )
 @click.option(
     "--variant",
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 @click.option("--on", default="", metavar="dask://HOST:PORT", help="Work there; else in processes of this machine.")
 @click.option("--workers", type=click.IntRange(min=0), default=0, help="Processes here; 0: one for each core.")
 @click.option("--report", type=click.Path(path_type=Path), help="Write a page of HTML.")
-@click.option("--fresh", is_flag=True, help="Do all work anew, whatever results are kept.")
+@click.option("--fresh", is_flag=True, help="Repeat all work and ignore kept results.")
 @click.option(
     "--trust-code", is_flag=True, help="Run recorded strategies though they were not recorded on this machine."
 )
@@ -65,8 +65,8 @@ def command(
 ) -> None:
     """Resimulate SESSIONS with each version and say what it would have decided and come to, held against the first.
 
-    A SESSION may be the address of an archive (verbatim archive), as s3://bucket/folder/session: each worker fetches it once and keeps it.
-    The first is the session as recorded; with --modelled, the recorded strategy on the model. Ends with 1 where a version changed
+    A SESSION may be the address of an archive, as s3://bucket/folder/session: each worker fetches it once and keeps it.
+    The first row is the session as recorded; with --modelled, a backtest of the recorded strategy. Ends with 1 if a version changed
     a decision or could not be run.
     """
     if not versions and not variants:

@@ -1,4 +1,4 @@
-"""`verbatim replay`: a session decided again, word for word. The deciding and comparing are replay/replay.py and replay/strict.py."""
+"""`verbatim replay`: decide a session again and compare, by replay/replay.py and replay/strict.py."""
 
 import json
 import os
@@ -66,7 +66,7 @@ def command(
     journals: Path,
     as_json: bool,
 ) -> None:
-    """Repeat SESSION from its journal and compare every output with what was recorded.
+    """Repeat SESSION from its journal and compare every output with the recorded one.
 
     Ends with 0 where all is identical, with 1 at the first difference, which is named with its causes. With --strategy or
     --set it shows what a change would have altered first.
@@ -170,7 +170,7 @@ def _end(folder: Path, verdict: "ReplayResult", *, explain: bool, as_json: bool)
 
 
 def _again(session: str, strategy: str | None, settings: tuple[str, ...], journals: Path, *, trust_code: bool) -> str:
-    """The command line as given, to be repeated with --until and --explain."""
+    """Return the command line, to repeat it with --until and --explain."""
     words = ["verbatim", "replay", session]
     words += ["--strategy", strategy] if strategy else []
     for text in settings:
@@ -198,7 +198,7 @@ class _progress:  # noqa: N801 - used as a statement
 
 
 def _explain(folder: Path, verdict: "ReplayResult") -> None:
-    """The two records whole, and the state that the recorded session had before them."""
+    """Print both records in full, and the state of the recorded session before them."""
     from engine.strategy.loading import StrategyError
     from replay.rebuild import rebuild
     from replay.state_report import describe_state, state_lines

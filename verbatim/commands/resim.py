@@ -1,4 +1,4 @@
-"""`verbatim resim`: what another version, parameter or limit would have done. The resimulating is replay/resim/resimulate.py."""
+"""`verbatim resim`: decide a session again with another version, parameter or limit, by replay/resim/resimulate.py."""
 
 import json
 from pathlib import Path
@@ -45,14 +45,15 @@ DIFFS_SHOWN = 10
     "model_settings",
     multiple=True,
     metavar="NAME=VALUE",
-    help="Of the simulated venue: request_ms, answer_ms, feed_ms, venue_ms, fee_maker, fee_taker, fee_tiers, latency, latency_sigma, queue, queue_n, fills, clock, quotes (docs/fidelity.md). Times are measured in the journal where it has any.",
+    help="Of the simulated venue: request_ms, answer_ms, feed_ms, venue_ms, fee_maker, fee_taker, fee_tiers, latency, "
+    "latency_sigma, queue, queue_n, fills, clock, quotes (docs/fidelity.md). Default: latency as measured in the journal.",
 )
 @click.option(
     "--balance",
     "balances",
     multiple=True,
     metavar="ASSET=AMOUNT",
-    help="What the account has, where the session does not say.",
+    help="Opening balance of the account, where the session states none.",
 )
 @click.option(
     "--exchange-info",
@@ -64,12 +65,12 @@ DIFFS_SHOWN = 10
     type=click.Path(path_type=Path),
     help="The new folder of its journal; else one in resims, beside the journals.",
 )
-@click.option("--no-journal", is_flag=True, help="Only say what came of it, which takes half the time.")
+@click.option("--no-journal", is_flag=True, help="Only print the summary, which takes half the time.")
 @click.option(
     "--trust-code", is_flag=True, help="Run recorded strategies though they were not recorded on this machine."
 )
 @journals_option
-@click.option("--json", "as_json", is_flag=True, help="What came of it as one JSON object.")
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object.")
 def command(
     *,
     session: str,
@@ -89,12 +90,12 @@ def command(
 ) -> None:
     """Resimulate SESSION with a change: exact up to the first request that differs, modelled from there.
 
-    SESSION is a path, an id, a bundle or the address of an archive, which is fetched; a capture that was imported too, which a strategy of yours then decides on, modelled from the
-    beginning. What comes of it is a journal of its own, which every command reads; its path is the
+    SESSION is a path, an id, a bundle or the address of an archive, which is fetched. A recording or an imported capture
+    needs --strategy, and is modelled from the start. The result is a new journal that every command reads; its path is the
     last line.
     """
     if from_seq is not None and until_seq is not None and until_seq < from_seq:
-        raise click.UsageError("--until lies before --from")
+        raise click.UsageError("--until is before --from")
     if no_journal and into is not None:
         raise click.UsageError("--no-journal writes nothing, so there is nothing to put --into a folder")
     from engine.errors import CoreError
@@ -143,7 +144,7 @@ def command(
             tried = (
                 run_trial(folder, wanted) if no_journal else _written(folder, into or _among_resims(journals), wanted)
             )
-        _tell(folder, tried, model, measured_in, ", ".join(part), as_json=as_json)
+        _print_result(folder, tried, model, measured_in, ", ".join(part), as_json=as_json)
     except (DamagedJournalError, DamagedArchiveError, CoreError) as error:
         stop(str(error), DIFFERS)
     except (ArchiveFailedError, JournalFailedError) as error:
@@ -169,7 +170,7 @@ def _model(journal: "Journal", settings: tuple[str, ...]) -> "tuple[VenueModel, 
 
 
 def _among_resims(journals: Path) -> Path:
-    """A folder of its own, apart from the sessions that were lived: no account goes on from it."""
+    """Return a new folder apart from the live sessions, since no account continues from a resimulation."""
     import secrets
     import time
 
@@ -181,7 +182,7 @@ def _among_resims(journals: Path) -> Path:
 
 
 def _written(folder: Path, into: Path, wanted: "ResimOptions") -> "Trial":
-    """The same into a journal, read from there."""
+    """Resimulate into a journal, and read the result from it."""
     from replay.resim.resimulate import resimulate
     from replay.study.decisions import session_decisions
     from replay.study.performance import session_performance
@@ -191,8 +192,10 @@ def _written(folder: Path, into: Path, wanted: "ResimOptions") -> "Trial":
     return Trial(outcome, session_performance(outcome.folder), session_decisions(outcome.folder))
 
 
-def _tell(folder: Path, tried: "Trial", model: "VenueModel", measured_in: int, part: str, *, as_json: bool) -> None:
-    """`part`: of the session, which as a whole it is not held against."""
+def _print_result(
+    folder: Path, tried: "Trial", model: "VenueModel", measured_in: int, part: str, *, as_json: bool
+) -> None:
+    """Print the result; `part` names the part of the session that was used, if not all of it."""
     import msgspec
 
     from replay.study.decisions import changed_decisions, decision_diff_lines, session_decisions
@@ -222,11 +225,12 @@ def _tell(folder: Path, tried: "Trial", model: "VenueModel", measured_in: int, p
     if outcome.modelled:
         click.echo(model.text(measured_in))
     if not outcome.balances_known:
-        click.echo("balances: as given, for the session says nothing of them")
+        click.echo("balances: as given, since the session states none")
     for line in (*after.troubles, *([] if part else side_by_side(session_performance(folder), after))):
         click.echo(line)
     click.echo(
-        f"{'decisions' if part else 'decisions changed'}: {len(other):,}{', the last of them:' if part and len(other) > DIFFS_SHOWN else ''}"
+        f"{'decisions' if part else 'decisions changed'}: {len(other):,}"
+        f"{', the last of them:' if part and len(other) > DIFFS_SHOWN else ''}"
     )
     for line in decision_diff_lines(
         other[-DIFFS_SHOWN:] if part else other, DIFFS_SHOWN, with_seqs=not part or outcome.folder != folder

@@ -14,7 +14,7 @@ import click
     "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True
 )
 @click.option("--json", "as_json", is_flag=True, help="Logs and the summary as JSON lines.")
-def command(config: Path, journals: Path | None, log_level: str, as_json: bool) -> None:  # noqa: FBT001 - click's way of flags
+def command(config: Path, journals: Path | None, log_level: str, as_json: bool) -> None:
     """Run a session live from CONFIG, a TOML file. SIGINT or SIGTERM ends it in order; a second one at once."""
     import dataclasses
     import json

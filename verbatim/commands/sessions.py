@@ -37,7 +37,7 @@ def command(*, journals: Path, as_json: bool) -> None:
 
 
 def _is_ours(path: Path) -> bool:
-    """Return True if a journal with another folder name is a session, or cannot be read: other programs write journals too."""
+    """Return True if a journal with another folder name is a session, or cannot be read."""
     from engine.session_record import read_session
     from journal.errors import JournalError
     from journal.reader import Journal
@@ -52,7 +52,7 @@ def _is_ours(path: Path) -> bool:
 
 
 def _session(path: Path, name: str, start: datetime | None = None) -> dict[str, Any]:
-    """Return one row of the table; `ended` is "unreadable" for a damaged journal, `name` is the name for other commands."""
+    """Return one row of the table. `name` is the session's name for other commands."""
     import pyarrow as pa
     import pyarrow.compute as pc
 

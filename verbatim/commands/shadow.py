@@ -1,4 +1,4 @@
-"""`verbatim shadow`: another version beside a session that is being lived, which sends nothing. The comparing is replay/study/shadow.py."""
+"""`verbatim shadow`: run another version beside a live session and send nothing, by replay/study/shadow.py."""
 
 import signal
 import time
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     "balances",
     multiple=True,
     metavar="ASSET=AMOUNT",
-    help="What the account has, where the session does not say.",
+    help="Opening balance of the account, where the session states none.",
 )
 @duration_option("End after this time. Default: when the session ends.")
 @click.option(
@@ -61,9 +61,9 @@ def command(
     trust_code: bool,
     journals: Path,
 ) -> None:
-    """Follow SESSION while another process lives it, decide with a change, send nothing, and print each decision that differs at once.
+    """Follow a running SESSION, decide with a change, send nothing, and print each decision that differs.
 
-    It begins at the session's first record, so that it knows what the session knew. Ends with the session, after --duration SECONDS or with
+    It begins at the session's first record, to have the same state. Ends with the session, after --duration SECONDS or with
     Ctrl-C; with 1 where a decision differed.
     """
     from engine.errors import CoreError
@@ -94,7 +94,7 @@ def command(
         model = with_settings(found.model, parse_settings(model_settings), found.ways_ns)
         if model.clock == "venue":
             raise UnknownSettingError(
-                "clock=venue: the venue's clock is set by a whole session. What to do: verbatim resim, once it is closed."
+                "clock=venue needs a whole session. What to do: use verbatim resim when the session has ended."
             )
         wanted = ResimOptions(
             session=apply_overrides(body, parse_settings(settings)),
@@ -102,9 +102,9 @@ def command(
             balances=parse_balances(parse_settings(balances)),
             changes=(*([f"strategy {strategy}"] if strategy else []), *settings),
         )
-        shadow = Shadow(_tell, _tell_handover)
+        shadow = Shadow(_print_decision, _print_handover)
         click.echo(f"shadow: follows {folder} from its first record; Ctrl-C ends it")
-        with no_sockets(), _told_to_end(seconds or seconds_old) as is_over:
+        with no_sockets(), _until_end(seconds or seconds_old) as is_over:
             journal = LiveJournal(folder, is_over=is_over, on_records=shadow.add_recorded)
             outcome = resimulate_decisions(journal, wanted, shadow.add_resimulated)
         shadow.end()
@@ -120,14 +120,14 @@ def command(
         SocketOpenedError,
     ) as error:
         stop(str(error))
-    _sum_up(journal, outcome, shadow, model.text(found.round_trips))
+    _print_summary(journal, outcome, shadow, model.text(found.round_trips))
     if shadow.changed:
         raise SystemExit(DIFFERS)
 
 
 @contextmanager
-def _told_to_end(seconds: float | None) -> "Iterator[Callable[[], bool]]":
-    """By Ctrl-C, SIGTERM or the time; a second Ctrl-C waits for nothing."""
+def _until_end(seconds: float | None) -> "Iterator[Callable[[], bool]]":
+    """Yield a check that is true after Ctrl-C, SIGTERM or `seconds`; a second Ctrl-C interrupts at once."""
     ends_s = None if seconds is None else time.monotonic() + seconds
     told: list[int] = []
 
@@ -144,28 +144,33 @@ def _told_to_end(seconds: float | None) -> "Iterator[Callable[[], bool]]":
             signal.signal(number, handler)
 
 
-def _tell(changed: "ChangedDecision") -> None:
+def _print_decision(changed: "ChangedDecision") -> None:
     from replay.study.decisions import decision_diff_lines
 
     click.echo("\n".join(decision_diff_lines([changed])))
 
 
-def _tell_handover(seq: int, why: str) -> None:
+def _print_handover(seq: int, why: str) -> None:
     click.echo(f"shadow: exact up to record {seq}, modelled from here: {why}")
 
 
-def _sum_up(journal: "LiveJournal", outcome: "ResimOutcome", shadow: "Shadow", model: str) -> None:
+def _print_summary(journal: "LiveJournal", outcome: "ResimOutcome", shadow: "Shadow", model: str) -> None:
     from replay.study.performance import side_by_side
 
-    ended = "whose process ended without closing it"
-    how = "which was closed" if journal.closed else "which goes on" if journal.has_writer else ended
-    click.echo(f"shadow: {journal.last_seq + 1:,} records of a session {how}; {outcome.exactness}")
+    end = (
+        "closed"
+        if journal.closed
+        else "still running"
+        if journal.has_writer
+        else "its process ended without closing it"
+    )
+    click.echo(f"shadow: {journal.last_seq + 1:,} records, {end}; {outcome.exactness}")
     if outcome.modelled:
         click.echo(model)
     if not outcome.balances_known:
-        click.echo("balances: as given, for the session says nothing of them")
+        click.echo("balances: as given, since the session states none")
     live, ours = shadow.performances
     for line in side_by_side(live.performance, ours.performance):
         click.echo(line)
-    lived, decided = shadow.counts
-    click.echo(f"decisions: {lived:,} lived, {decided:,} here; changed: {shadow.changed:,}")
+    live_count, decided = shadow.counts
+    click.echo(f"decisions: {live_count:,} live, {decided:,} here; changed: {shadow.changed:,}")

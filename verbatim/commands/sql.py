@@ -20,7 +20,10 @@ LIMIT_OF_TABLE = 100  # rows
 CELL_MAX = 120  # characters of a cell in a table
 EXAMPLES = (
     "SELECT status, count(*) AS orders, sum(filled_quantity) AS filled FROM orders GROUP BY status",
-    "SELECT f.time, f.side, f.price, bid, ask FROM fills f ASOF JOIN quotes q ON f.instrument = q.instrument AND f.seq > q.seq",
+    (
+        "SELECT f.time, f.side, f.price, bid, ask FROM fills f "
+        "ASOF JOIN quotes q ON f.instrument = q.instrument AND f.seq > q.seq"
+    ),
 )
 
 

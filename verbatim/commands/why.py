@@ -1,4 +1,4 @@
-"""`verbatim why`: the chain of records behind an order, from its last fill back to the market message, by analysis/why.py."""
+"""`verbatim why`: print the chain of records behind an order, by analysis/why.py."""
 
 import json
 from datetime import UTC, datetime
@@ -69,7 +69,7 @@ def _print_link(link: "StoryLink") -> None:
     if record.cause is None or record.kind in ("LINK", "SESSION"):
         delta = ""
     elif record.payload is not None and record.meta is None:
-        delta = f"over link {record.cause}"  # the age of the link says nothing about this frame
+        delta = f"over link {record.cause}"  # the age of the link does not matter for this frame
     elif link.delta_ns is None:
         delta = f"after {record.cause}"
     else:

@@ -164,15 +164,15 @@ def reaches_order(i: int, price: int, size: int, buyer_is_maker: int, v: Rows, o
 @compiled
 def apply_trade(i: int, row: Rows, v: Rows, prints: Rows, minutes: Rows) -> None:
     """Add a trade to the tape and to its minute by the venue's time."""
-    price = row[r.A] * v[i, V_PRICE_UNIT]
-    size = row[r.B] * v[i, V_SIZE_UNIT]
+    price = row[r.TRADE_PRICE] * v[i, V_PRICE_UNIT]
+    size = row[r.TRADE_SIZE] * v[i, V_SIZE_UNIT]
     at = v[i, V_PRINTS] % PRINTS_KEPT
     v[i, V_PRINTS] += 1
-    prints[i, at, P_ID] = row[r.C]
+    prints[i, at, P_ID] = row[r.TRADE_ID]
     prints[i, at, P_PRICE] = price
     prints[i, at, P_SIZE] = size
     prints[i, at, P_TIME_NS] = row[r.VENUE_NS]
-    prints[i, at, P_BUYER_IS_MAKER] = row[r.D]
+    prints[i, at, P_BUYER_IS_MAKER] = row[r.TRADE_BUYER_IS_MAKER]
     start_ns = row[r.VENUE_NS] - row[r.VENUE_NS] % MINUTE_NS
     at = (v[i, V_BARS] - 1) % MINUTES_KEPT
     if v[i, V_BARS] == 0 or minutes[i, at, M_START_NS] < start_ns:
@@ -183,16 +183,16 @@ def apply_trade(i: int, row: Rows, v: Rows, prints: Rows, minutes: Rows) -> None
         minutes[i, at, M_START_NS] = start_ns
         for field in range(M_OPEN, M_VOLUME):
             minutes[i, at, field] = price
-        minutes[i, at, M_FIRST_ID] = row[r.C]
+        minutes[i, at, M_FIRST_ID] = row[r.TRADE_ID]
     minutes[i, at, M_HIGH] = max(minutes[i, at, M_HIGH], price)
     minutes[i, at, M_LOW] = min(minutes[i, at, M_LOW], price)
     minutes[i, at, M_CLOSE] = price
-    minutes[i, at, M_LAST_ID] = row[r.C]
+    minutes[i, at, M_LAST_ID] = row[r.TRADE_ID]
     quote = product(price, size)
     minutes[i, at, M_VOLUME] += size
     minutes[i, at, M_QUOTE] += quote
     minutes[i, at, M_COUNT] += 1
-    if row[r.D] == 0:
+    if row[r.TRADE_BUYER_IS_MAKER] == 0:
         minutes[i, at, M_TAKER_BASE] += size
         minutes[i, at, M_TAKER_QUOTE] += quote
 
@@ -200,17 +200,17 @@ def apply_trade(i: int, row: Rows, v: Rows, prints: Rows, minutes: Rows) -> None
 @compiled
 def apply_quote(i: int, row: Rows, v: Rows, levels: Rows) -> None:
     """Set the best bid and ask as of an update, and remove better levels from the matching book."""
-    bid = row[r.A] * v[i, V_PRICE_UNIT]
-    bid_size = row[r.B] * v[i, V_SIZE_UNIT]
-    ask = row[r.C] * v[i, V_PRICE_UNIT]
-    ask_size = row[r.D] * v[i, V_SIZE_UNIT]
+    bid = row[r.QUOTE_BID] * v[i, V_PRICE_UNIT]
+    bid_size = row[r.QUOTE_BID_SIZE] * v[i, V_SIZE_UNIT]
+    ask = row[r.QUOTE_ASK] * v[i, V_PRICE_UNIT]
+    ask_size = row[r.QUOTE_ASK_SIZE] * v[i, V_SIZE_UNIT]
     v[i, V_QUOTED] = 1
-    v[i, V_QUOTE_ID] = row[r.E]
+    v[i, V_QUOTE_ID] = row[r.QUOTE_ID]
     v[i, V_BID] = bid
     v[i, V_BID_SIZE] = bid_size
     v[i, V_ASK] = ask
     v[i, V_ASK_SIZE] = ask_size
-    if v[i, V_QUOTES_ALONE] == 0 and (row[r.E] < v[i, V_ID] or v[i, V_ID] == 0):
+    if v[i, V_QUOTES_ALONE] == 0 and (row[r.QUOTE_ID] < v[i, V_ID] or v[i, V_ID] == 0):
         return
     for side in range(2):
         key = bid if side == 0 else -ask
@@ -219,7 +219,7 @@ def apply_quote(i: int, row: Rows, v: Rows, levels: Rows) -> None:
         v[i, V_FAR + side] = set_quoted(
             levels[2 * i + side], v[i, V_FAR + side], key, bid_size if side == 0 else ask_size
         )
-    v[i, V_FRESH_ID] = row[r.E]
+    v[i, V_FRESH_ID] = row[r.QUOTE_ID]
     v[i, V_FRESH_BID] = bid
     v[i, V_FRESH_ASK] = ask
 
@@ -230,9 +230,9 @@ def apply_sizes(i: int, rows: Rows, start: int, end: int, fresher: bool, v: Rows
     price_unit = v[i, V_PRICE_UNIT]
     size_unit = v[i, V_SIZE_UNIT]
     for k in range(start, end):
-        side = rows[k, r.A]
-        price = rows[k, r.B] * price_unit
-        size = rows[k, r.C] * size_unit
+        side = rows[k, r.LEVEL_SIDE]
+        price = rows[k, r.LEVEL_PRICE] * price_unit
+        size = rows[k, r.LEVEL_SIZE] * size_unit
         key = price if side == 0 else -price
         row = levels[2 * i + side]
         is_newest = fresher or (side == 0 and price < v[i, V_FRESH_BID]) or (side == 1 and price > v[i, V_FRESH_ASK])
@@ -247,24 +247,24 @@ def apply_sizes(i: int, rows: Rows, start: int, end: int, fresher: bool, v: Rows
 @compiled
 def apply_depth(i: int, rows: Rows, start: int, v: Rows, levels: Rows) -> bool:
     """Apply a snapshot, or a diff with its levels; return True if it was new."""
-    last_id = rows[start, r.B]
+    last_id = rows[start, r.DIFF_LAST_ID]
     fresher = True
     if rows[start, r.TYPE] == r.SNAPSHOT:
         for side in range(2):
             v[i, V_FAR + side] = 0
             forget_window(levels[2 * i + side])
-        last_id = rows[start, r.A]
+        last_id = rows[start, r.SNAPSHOT_ID]
         v[i, V_FRESH_ID] = 0
         v[i, V_JOINED] = 1
     elif last_id <= v[i, V_ID]:
         return False
     else:
-        first_id = rows[start, r.A]
-        previous_id = rows[start, r.D]
+        first_id = rows[start, r.DIFF_FIRST_ID]
+        previous_id = rows[start, r.DIFF_PREVIOUS_ID]
         missing = first_id > v[i, V_ID] + 1 if previous_id == 0 else previous_id > v[i, V_ID]
         v[i, V_GAPS] += missing
         fresher = last_id >= v[i, V_FRESH_ID]
-    apply_sizes(i, rows, start + 1, start + 1 + rows[start, r.C], fresher, v, levels)
+    apply_sizes(i, rows, start + 1, start + 1 + rows[start, r.DIFF_LEVELS], fresher, v, levels)
     v[i, V_ID] = last_id
     return True
 
@@ -296,12 +296,12 @@ def first_touch(rows: Rows, start: int, before_ns: int, v: Rows, levels: Rows, o
         kind = rows[k, r.TYPE]
         i = rows[k, r.INSTRUMENT]
         if kind == r.TRADE:
-            low = high = rows[k, r.A] * v[i, V_PRICE_UNIT]
+            low = high = rows[k, r.TRADE_PRICE] * v[i, V_PRICE_UNIT]
         elif kind == r.QUOTE:
-            low = rows[k, r.C] * v[i, V_PRICE_UNIT]
-            high = rows[k, r.A] * v[i, V_PRICE_UNIT]
+            low = rows[k, r.QUOTE_ASK] * v[i, V_PRICE_UNIT]
+            high = rows[k, r.QUOTE_BID] * v[i, V_PRICE_UNIT]
         elif kind == r.LEVEL:
-            low = high = rows[k, r.B] * v[i, V_PRICE_UNIT]
+            low = high = rows[k, r.LEVEL_PRICE] * v[i, V_PRICE_UNIT]
         elif kind == r.SNAPSHOT and v[i, V_JOINED] == 0:
             low = 0
             high = HIGHEST
@@ -310,7 +310,7 @@ def first_touch(rows: Rows, start: int, before_ns: int, v: Rows, levels: Rows, o
         for n in range(orders.shape[0]):
             if orders[n, O_SYMBOL] == i:
                 side = orders[n, O_SIDE]
-                if kind == r.LEVEL and rows[k, r.A] == side:
+                if kind == r.LEVEL and rows[k, r.LEVEL_SIDE] == side:
                     continue
                 if (low <= orders[n, O_PRICE]) if side == 0 else (high >= orders[n, O_PRICE]):
                     return k
@@ -336,21 +336,23 @@ def match_rows(
         i = rows[k, r.INSTRUMENT]
         last = k
         why = DONE
-        if kind == r.TRADE and rows[k, r.E] == 0:
+        if kind == r.TRADE and rows[k, r.TRADE_OFF_BOOK] == 0:
             apply_trade(i, rows[k], v, prints, minutes)
-            price = rows[k, r.A] * v[i, V_PRICE_UNIT]
-            if reaches_order(i, price, rows[k, r.B] * v[i, V_SIZE_UNIT], rows[k, r.D], v, orders, fronts):
+            price = rows[k, r.TRADE_PRICE] * v[i, V_PRICE_UNIT]
+            if reaches_order(
+                i, price, rows[k, r.TRADE_SIZE] * v[i, V_SIZE_UNIT], rows[k, r.TRADE_BUYER_IS_MAKER], v, orders, fronts
+            ):
                 why = PRINTED
         elif kind == r.MARK:
-            if v[i, V_FUNDING_NS] > 0 and rows[k, r.E] > v[i, V_FUNDING_NS]:
+            if v[i, V_FUNDING_NS] > 0 and rows[k, r.MARK_NEXT_NS] > v[i, V_FUNDING_NS]:
                 return k, FUNDED
-            v[i, V_MARK] = rows[k, r.A]  # both have eight decimal places, as units do
-            v[i, V_RATE] = rows[k, r.D]
-            v[i, V_FUNDING_NS] = rows[k, r.E]
+            v[i, V_MARK] = rows[k, r.MARK_PRICE]  # both have eight decimal places, as units do
+            v[i, V_RATE] = rows[k, r.MARK_RATE]
+            v[i, V_FUNDING_NS] = rows[k, r.MARK_NEXT_NS]
         elif kind == r.QUOTE or kind == r.DIFF or kind == r.SNAPSHOT:  # noqa: PLR1714 - a tuple would be made for each row
             if kind == r.DIFF and v[i, V_JOINED] == 0:
                 return k, UNJOINED
-            more = 1 if kind == r.QUOTE else rows[k, r.C]
+            more = 1 if kind == r.QUOTE else rows[k, r.DIFF_LEVELS]
             if max(
                 v[i, V_FAR] + levels[2 * i, N_COUNT], v[i, V_FAR + 1] + levels[2 * i + 1, N_COUNT]
             ) + more >= room_of(levels):

@@ -72,10 +72,11 @@ class VenueBooks:
             )
             if why == at.GROW:
                 self._grow(
-                    int(rows[start, r.INSTRUMENT]), 2 if rows[start, r.TYPE] == r.QUOTE else int(rows[start, r.C])
+                    int(rows[start, r.INSTRUMENT]),
+                    2 if rows[start, r.TYPE] == r.QUOTE else int(rows[start, r.DIFF_LEVELS]),
                 )
             elif why == at.UNJOINED:
-                end = start + 1 + int(rows[start, r.C])
+                end = start + 1 + int(rows[start, r.DIFF_LEVELS])
                 self._pending[int(rows[start, r.INSTRUMENT])].append(rows[start:end].copy())
                 self.v[0, at.V_RECORDS] += rows[end - 1, r.LAST]
                 start = end
@@ -267,8 +268,8 @@ def _book_rows(  # noqa: PLR0917 - as the row has them
     table: Rows = np.zeros((1 + len(levels), r.COLUMNS), np.int64)
     table[:, : r.LAST] = r.LEVEL, i, 0, time_ns, 0
     table[0, r.TYPE] = kind
-    table[0, r.A : r.D] = *ids, len(levels)
+    table[0, r.DIFF_FIRST_ID : r.DIFF_LEVELS + 1] = *ids, len(levels)
     if levels:
-        table[1:, r.A : r.D] = levels
+        table[1:, r.LEVEL_SIDE : r.LEVEL_SIZE + 1] = levels
     table[-1, r.LAST] = 1
     return table

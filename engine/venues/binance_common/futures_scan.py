@@ -76,7 +76,7 @@ def contract(text: Text, at: int, codes: Rows) -> tuple[int, int]:
 
 
 @compiled
-def ticker(text: Text, at: int, nameless: int, table: Rows, codes: Rows, seq: int, time_ns: int) -> int:  # noqa: PLR0917 - compiled code takes arguments by place
+def ticker(text: Text, at: int, nameless: int, table: Rows, codes: Rows, seq: int, time_ns: int) -> int:
     """Read a bookTicker behind its "u": into the first row; the place after."""
     row = table[0]
     update_id, at = whole(text, at)
@@ -99,7 +99,7 @@ def ticker(text: Text, at: int, nameless: int, table: Rows, codes: Rows, seq: in
 
 
 @compiled
-def trade(text: Text, at: int, table: Rows, codes: Rows, seq: int, time_ns: int) -> int:  # noqa: PLR0917 - compiled code takes arguments by place
+def trade(text: Text, at: int, table: Rows, codes: Rows, seq: int, time_ns: int) -> int:
     """Read a trade behind its {"e":"trade","E": ... into the first row; the place after."""
     row = table[0]
     _, at = whole(text, at)
@@ -118,7 +118,7 @@ def trade(text: Text, at: int, table: Rows, codes: Rows, seq: int, time_ns: int)
 
 
 @compiled
-def aggregate(text: Text, at: int, table: Rows, codes: Rows, seq: int, time_ns: int) -> int:  # noqa: PLR0917 - compiled code takes arguments by place
+def aggregate(text: Text, at: int, table: Rows, codes: Rows, seq: int, time_ns: int) -> int:
     """Read an aggregate trade behind its {"e":"aggTrade","E": ... into the first row; the place after."""
     row = table[0]
     _, at = whole(text, at)
@@ -138,7 +138,7 @@ def aggregate(text: Text, at: int, table: Rows, codes: Rows, seq: int, time_ns: 
 
 
 @compiled
-def depth(text: Text, at: int, table: Rows, codes: Rows, seq: int, time_ns: int) -> tuple[int, int]:  # noqa: PLR0917 - compiled code takes arguments by place
+def depth(text: Text, at: int, table: Rows, codes: Rows, seq: int, time_ns: int) -> tuple[int, int]:
     """Read a depth diff behind its {"e":"depthUpdate","E": ...: (rows, place after)."""
     _, at = whole(text, at)
     time, at = whole(text, skip(text, at, _HAPPENED))
@@ -192,7 +192,7 @@ def scan_frame(text: Text, codes: Rows, seq: int, time_ns: int, table: Rows) -> 
 
 
 @compiled
-def scan_frames(text: Text, offsets: Rows, codes: Rows, seqs: Rows, times: Rows, table: Rows, ends: Rows) -> int:  # noqa: PLR0917 - compiled code takes arguments by place
+def scan_frames(text: Text, offsets: Rows, codes: Rows, seqs: Rows, times: Rows, table: Rows, ends: Rows) -> int:
     """Read frames in a row. Returns how many came before the first unusual one; ends[n] is the row behind frame n."""
     at = 0
     for n in range(ends.shape[0]):
@@ -205,7 +205,7 @@ def scan_frames(text: Text, offsets: Rows, codes: Rows, seqs: Rows, times: Rows,
 
 
 @compiled
-def scan_snapshot(text: Text, i: int, codes: Rows, seq: int, time_ns: int, table: Rows) -> int:  # noqa: PLR0917 - compiled code takes arguments by place
+def scan_snapshot(text: Text, i: int, codes: Rows, seq: int, time_ns: int, table: Rows) -> int:
     """Read the body of GET depth. Returns the number of rows, 0 if it is unusual."""
     at = skip(text, 0, _SNAPSHOT)
     stamp(table[0], r.SNAPSHOT, i, seq, time_ns, 0)

@@ -180,7 +180,7 @@ def decode_answer(
 
 def _same_instrument(asked: str, told: str) -> None:
     if asked and asked != told:
-        raise ValueError(f"the request was about {asked}, and the answer is about {told}")
+        raise ValueError(f"asked about {asked}, told about {told}")
 
 
 def _order(payload: bytes, instrument: str) -> tuple[Event, ...]:

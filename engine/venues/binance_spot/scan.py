@@ -51,7 +51,7 @@ _SNAPSHOT_ASKS: Final = literal(b'],"asks":[')
 
 
 @compiled
-def ticker(text: Text, at: int, table: Rows, codes: Rows, seq: int, time_ns: int) -> int:  # noqa: PLR0917 - compiled code takes arguments by place
+def ticker(text: Text, at: int, table: Rows, codes: Rows, seq: int, time_ns: int) -> int:
     """Read a bookTicker behind its {"u": ... into the first row; the place after."""
     row = table[0]
     update_id, at = whole(text, at)
@@ -69,7 +69,7 @@ def ticker(text: Text, at: int, table: Rows, codes: Rows, seq: int, time_ns: int
 
 
 @compiled
-def trade(text: Text, at: int, table: Rows, codes: Rows, seq: int, time_ns: int) -> int:  # noqa: PLR0917 - compiled code takes arguments by place
+def trade(text: Text, at: int, table: Rows, codes: Rows, seq: int, time_ns: int) -> int:
     """Read a trade behind its {"e":"trade","E": ... into the first row; the place after."""
     row = table[0]
     _, at = whole(text, at)  # E, when it was sent; T is when it happened
@@ -87,7 +87,7 @@ def trade(text: Text, at: int, table: Rows, codes: Rows, seq: int, time_ns: int)
 
 
 @compiled
-def depth(text: Text, at: int, table: Rows, codes: Rows, seq: int, time_ns: int) -> tuple[int, int]:  # noqa: PLR0917 - compiled code takes arguments by place
+def depth(text: Text, at: int, table: Rows, codes: Rows, seq: int, time_ns: int) -> tuple[int, int]:
     """Read a depth diff behind its {"e":"depthUpdate","E": ...: (rows, place after)."""
     time, at = whole(text, at)
     i, at = symbol(text, skip(text, at, _SYMBOL), codes)
@@ -122,7 +122,7 @@ def scan_frame(text: Text, codes: Rows, seq: int, time_ns: int, table: Rows) -> 
 
 
 @compiled
-def scan_frames(text: Text, offsets: Rows, codes: Rows, seqs: Rows, times: Rows, table: Rows, ends: Rows) -> int:  # noqa: PLR0917 - compiled code takes arguments by place
+def scan_frames(text: Text, offsets: Rows, codes: Rows, seqs: Rows, times: Rows, table: Rows, ends: Rows) -> int:
     """Read frames in a row. Returns how many came before the first unusual one; ends[n] is the row behind frame n."""
     at = 0
     for n in range(ends.shape[0]):
@@ -135,7 +135,7 @@ def scan_frames(text: Text, offsets: Rows, codes: Rows, seqs: Rows, times: Rows,
 
 
 @compiled
-def scan_snapshot(text: Text, i: int, codes: Rows, seq: int, time_ns: int, table: Rows) -> int:  # noqa: PLR0917 - compiled code takes arguments by place
+def scan_snapshot(text: Text, i: int, codes: Rows, seq: int, time_ns: int, table: Rows) -> int:
     """Read the body of GET depth. Returns the number of rows, 0 if it is unusual."""
     at = skip(text, 0, _SNAPSHOT)
     stamp(table[0], r.SNAPSHOT, i, seq, time_ns, 0)

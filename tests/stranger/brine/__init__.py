@@ -55,11 +55,11 @@ class Brine:
             LinkPlan(f"{self.name}.private.0", LinkRole.PRIVATE, "/v2/private"),
         )
 
-    def instruments_of(self, source: str) -> Sequence[Instrument]:  # noqa: ARG002 - there is one market link
+    def instruments_of(self, source: str) -> Sequence[Instrument]:
         """Return all instruments."""
         return self.instruments
 
-    def streams_of(self, source: str) -> tuple[Stream, ...]:  # noqa: ARG002 - there is one market link
+    def streams_of(self, source: str) -> tuple[Stream, ...]:
         """Return the streams of the three channels."""
         return (Stream.BOOK, Stream.QUOTE, Stream.TRADE)
 

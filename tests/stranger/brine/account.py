@@ -117,7 +117,7 @@ class BrineAccount:
             params["limit_price"] = f"{terms.price:f}"
         return _private("AddOrder", orders=1, **params)
 
-    def cancel(self, instrument: Instrument, client_order_id: str, venue_order_id: str = "") -> Unsigned:  # noqa: ARG002 - ids name orders of all markets
+    def cancel(self, instrument: Instrument, client_order_id: str, venue_order_id: str = "") -> Unsigned:
         """Return the cancel of an order, by the venue's id once it is known."""
         named = {"order_id": venue_order_id} if venue_order_id else {"cl_ord_id": client_order_id}
         return _private("CancelOrder", **named)
@@ -126,7 +126,7 @@ class BrineAccount:
         """Return the cancel of every open order of a market."""
         return _private("CancelAll", symbol=instrument.symbol)
 
-    def query_order(self, instrument: Instrument, client_order_id: str = "", venue_order_id: str = "") -> Unsigned:  # noqa: ARG002 - as for cancel
+    def query_order(self, instrument: Instrument, client_order_id: str = "", venue_order_id: str = "") -> Unsigned:
         """Return the query for one order."""
         named = {"cl_ord_id": client_order_id} if client_order_id else {"order_id": venue_order_id}
         return _private("QueryOrder", **named)

@@ -16,7 +16,7 @@ class TimedFills:
             raise ValueError(f"fill {fill.fill_id} has no time")
         return f"{fill.venue_ns:0{DIGITS}d} {fill.fill_id}"
 
-    def cursor_by_id(self, fill_id: str) -> str | None:  # noqa: ARG002 - ids have no order
+    def cursor_by_id(self, fill_id: str) -> str | None:
         """Return None: ids have no order."""
         return None
 

@@ -79,11 +79,11 @@ class BrineMarket:
         """Return the rows of the leading market messages."""
         return decode_each(self.decode, payloads, seqs, times_ns)
 
-    def decode_snapshot(self, payload: bytes, instrument_id: str, seq: int, time_ns: int) -> Rows | tuple[Event, ...]:  # noqa: ARG002 - never used
+    def decode_snapshot(self, payload: bytes, instrument_id: str, seq: int, time_ns: int) -> Rows | tuple[Event, ...]:
         """Return Unrecognised: snapshots are streamed."""
         return (Unrecognised(instrument_id, "a snapshot comes over the book's channel"),)
 
-    def is_snapshot(self, payload: bytes) -> bool:  # noqa: ARG002 - never used
+    def is_snapshot(self, payload: bytes) -> bool:
         """Return False: no answer holds a book."""
         return False
 
