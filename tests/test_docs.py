@@ -72,7 +72,7 @@ def test_every_option_in_the_reference_exists() -> None:
         if not getattr(parameter, "hidden", False)
         for option in parameter.opts
     }
-    old = {"--for", "--modelled"}
+    old = {"--for", "--http", "--modelled"}
     written = {*re.findall(r"(?<![\w-])--[a-z][a-z-]*", text)} - {"--help"}
     assert written - options - old == set()
     paragraph = next(part for part in text.split("\n\n") if part.startswith("**Old spellings**"))
