@@ -83,6 +83,7 @@ def watched(session: VirtualSession) -> Twin:
     return twin
 
 
+@pytest.mark.faults_may_miss("faults and times are random; the test counts how many struck")
 @pytest.mark.parametrize("seed", range(5))
 def test_a_random_bad_day_is_rebuilt_at_every_step_and_ends_well(tmp_path: Path, seed: int) -> None:
     random = Random(seed)
@@ -111,6 +112,7 @@ def test_a_random_bad_day_is_rebuilt_at_every_step_and_ends_well(tmp_path: Path,
             )
             twin = watched(session)
     venue.sim.faults.clear()
+    assert len(venue.unstruck_faults()) <= 8, "of the twelve"
     session.command("pause").run(75)
     session.writer.abandon()
     assert session.state.account.modes.mode.value == "paused", session.state.account.modes.reasons

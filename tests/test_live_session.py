@@ -47,8 +47,10 @@ def _compiled() -> None:
 
 @pytest.fixture
 async def venue() -> AsyncIterator[Ready]:
+    """Run a venue in a process of its own. At the end every scripted fault must have struck."""
     async with venue_process({"symbols": ["BTCUSDT"], "weight_max": 1_000_000, "orders_10s_max": 100_000}) as ready:
         yield ready
+        await check_faults_struck(ready)
 
 
 def impatient(wanted: SessionConfig) -> SessionConfig:
@@ -68,6 +70,11 @@ async def until(holds: Callable[[], bool], seconds: float = 10) -> None:
 async def ask(venue: Ready, path: str, method: str = "GET", **given: Any) -> Any:
     async with httpx.AsyncClient(trust_env=False) as client:
         return (await client.request(method, venue["listening"] + path, **given)).json()
+
+
+async def check_faults_struck(venue: Ready) -> None:
+    missed = [fault["rule"] for fault in await ask(venue, "/sim/faults") if not fault["struck"]]
+    assert not missed, f"these faults never struck: {missed}"
 
 
 def trade_until(holds: Callable[[Session], bool]) -> Callable[[Session], Awaitable[None]]:

@@ -313,7 +313,7 @@ def test_limits_hold(begin: Begin) -> None:
 
 def test_an_ordered_stop_cancels_and_waits(begin: Begin) -> None:
     venue = VirtualVenue()
-    session = begin(venue, "pair").run(10)
+    session = begin(venue, "ladder").run(10)
     venue.fault(action="delay_events", event="outboundAccountPosition", ms=5_000, times=0)
     session.command("stop").run(20)
     assert session.closing

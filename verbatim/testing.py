@@ -117,6 +117,10 @@ class VirtualVenue:
         """Script a fault (engine/sim/faults.py lists them)."""
         self.sim.add_fault(msgspec.convert(fields, type=Rule), self.now_ns)
 
+    def unstruck_faults(self) -> list[Rule]:
+        """Return the scripted faults that had no effect so far: a test of a fault that never struck proves nothing."""
+        return self.sim.faults.unstruck()
+
     def get(self, path: str) -> Any:
         """Return the answer to an admin request (/sim/state, /sim/status)."""
         conn_id = self.new_conn_id()

@@ -217,12 +217,13 @@ class SimVenue:
 
     def add_fault(self, rule: Rule, now_ns: int) -> None:
         """Add a fault rule; a disconnect takes effect at once."""
-        self.faults.add(rule, now_ns)
+        fault = self.faults.add(rule, now_ns)
         if rule.action is Action.DISCONNECT:
             for connection in list(self._connections.values()):
                 if connection.ws_api is (rule.target is Target.PRIVATE):
                     del self._connections[connection.conn_id]
                     self._send(Outgoing(connection.conn_id, now_ns, close=True))
+                    fault.struck += 1
             self._listeners_changed(now_ns)
 
     def inject(self, line: Line, now_ns: int) -> None:
@@ -281,9 +282,12 @@ class SimVenue:
             self._answer_waiting(line, now_ns)
             self._emit_events(now_ns)
             return
+        listeners = self._listeners.get(line.stream, ())
         if not self.faults.silent(Target.MARKET, now_ns):
-            for connection in self._listeners.get(line.stream, ()):
+            for connection in listeners:
                 self._stream(connection, line, line.due_ns)
+        elif listeners:
+            self.faults.count(Action.SILENCE, Target.MARKET)
         if message is not None:
             self.exchange.on_market(line.symbol, message, now_ns)
             self._emit_events(now_ns)
@@ -341,7 +345,7 @@ class SimVenue:
         if result.status == 200 and isinstance(result.body, dict):
             for rule in struck:
                 if rule.action is Action.NOT_FOUND_FOR and "clientOrderId" in result.body:
-                    self.faults.hide_order(result.body["clientOrderId"], now_ns + rule.ms * MS)
+                    self.faults.hide_order(result.body["clientOrderId"], rule, now_ns)
         for rule in struck:
             if rule.action is Action.ERROR_AFTER:
                 lost = backend_timeout()
@@ -349,8 +353,8 @@ class SimVenue:
                     VenueRefusalError(rule.status or lost.status, rule.code or lost.code, rule.msg or lost.message)
                 )
         due_ns = now_ns + self._latency_ns + _delay_ns(struck, Action.DELAY_ANSWER)
-        if self.faults.events_before_answer:
-            self._emit_events(now_ns)
+        if self.faults.events_before_answer and self._emit_events(now_ns):
+            self.faults.count(Action.EVENTS_BEFORE_ANSWER)
         if _any(struck, Action.CUT_ANSWER) or (_any(struck, Action.DROP_REQUEST)):
             self._connections.pop(conn_id, None)
             self._listeners_changed(now_ns)
@@ -408,8 +412,9 @@ class SimVenue:
 
     # ---- private events
 
-    def _emit_events(self, now_ns: int, *, after_ns: int = 0) -> None:
-        for event in self.exchange.pop_events():
+    def _emit_events(self, now_ns: int, *, after_ns: int = 0) -> int:
+        events = self.exchange.pop_events()
+        for event in events:
             due_ns = now_ns + after_ns
             match event:
                 case SimReport():
@@ -418,10 +423,14 @@ class SimVenue:
                     self._emit(event.order.account, venue_messages.execution_report(event), now_ns, due_ns=due_ns)
                 case FundsChanged():
                     self._emit(event.account, venue_messages.account_position(event), now_ns, due_ns=due_ns)
+        return len(events)
 
     def _emit(self, account: str, body: dict[str, Any], now_ns: int, *, due_ns: int) -> None:
         struck = self.faults.on_event(body["e"], body.get("x", ""))
-        if _any(struck, Action.DROP_EVENTS) or self.faults.silent(Target.PRIVATE, now_ns):
+        if self.faults.silent(Target.PRIVATE, now_ns):
+            self.faults.count(Action.SILENCE, Target.PRIVATE)
+            return
+        if _any(struck, Action.DROP_EVENTS):
             return
         due_ns += _delay_ns(struck, Action.DELAY_EVENTS)
         copies = 2 if _any(struck, Action.DUPLICATE_EVENTS) else 1
