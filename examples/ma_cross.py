@@ -1,6 +1,6 @@
 """A moving-average cross: long while the fast average is above the slow one, flat while it is below.
 
-Copy this file to begin with a strategy of your own. `decide` sees a read-only view and returns wishes; risk has the last
+Copy this file to begin with a strategy of your own. `decide` sees a read-only view and returns intents; risk has the last
 word on each. What must be remembered from one decision to the next belongs into `State`: nothing else persists.
 """
 

@@ -186,7 +186,7 @@ def test_a_bundle_of_the_old_code_verifies_and_replays(bundle: Path, tmp_path: P
 
 
 def test_a_slice_of_the_old_code_is_verified_and_queried(tmp_path: Path) -> None:
-    """Its first state holds arrays of the market as the code of the time laid them out: one line says who can replay it."""
+    """Its first state has market arrays in the layout of its version: one line names the version that replays it."""
     copy = shutil.copy(GOLDEN / "bundles" / "slice.vbundle", tmp_path)
     assert "verify: whole" in verbatim("verify", copy)
     (intent,) = answer(
