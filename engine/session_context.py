@@ -114,7 +114,7 @@ class SessionContext:
         return load_rules(self.body.rules)
 
     def empty_market(self) -> Market:
-        """Return the market of the session's instruments before any message, with what the strategies declare."""
+        """Return the market of the session's instruments before any message, with the bars and indicators that strategies declare."""
         triggers = []
         for name in self.trigger_names:
             loaded = self.strategies[name]

@@ -243,6 +243,6 @@ class VirtualSession:
 
     # ---- the journal
 
-    def _append(self, records: Sequence[Record], urgent: bool) -> None:  # noqa: FBT001 - the sequencer's signature
+    def _append(self, records: Sequence[Record], *, urgent: bool) -> None:
         self.records.extend(records)
         self.writer.append_step(records, urgent=urgent)

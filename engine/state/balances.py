@@ -1,4 +1,4 @@
-"""Balances as the venue reports them, and the seq at which each was last heard. What orders reserve is counted in risk."""
+"""Balances as the venue reports them, with the seq of each report. Risk counts the locks of orders on its own."""
 
 from decimal import Decimal
 
@@ -12,7 +12,7 @@ from engine.state.changes import Change, Stamp
 class Balance(msgspec.Struct, frozen=True):
     free: Decimal
     locked: Decimal
-    seq: int  # what happened up to here is contained in it
+    seq: int  # the balance contains every change up to this record
     venue_ns: int = 0
 
     @property
@@ -23,12 +23,14 @@ class Balance(msgspec.Struct, frozen=True):
 class Balances(msgspec.Struct, frozen=True):
     by_asset: dict[str, Balance] = {}
 
-    def of(self, asset: str) -> Balance:
+    def get(self, asset: str) -> Balance:
+        """Return the balance of an asset; zeros before its first report."""
         return self.by_asset.get(asset) or Balance(ZERO, ZERO, -1)
 
 
 def reduce(balances: Balances, change: Change, at: Stamp) -> Balances:
+    """Keep the newest balance of each asset."""
     if isinstance(change, BalanceChanged):
-        held = Balance(change.free, change.locked, change.query_seq or at.seq, change.venue_ns)
-        return Balances({**balances.by_asset, change.asset: held})
+        balance = Balance(change.free, change.locked, change.query_seq or at.seq, change.venue_ns)
+        return Balances({**balances.by_asset, change.asset: balance})
     return balances

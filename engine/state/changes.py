@@ -1,4 +1,4 @@
-"""What reducers are told besides facts: our requests, their answers, links, timers and commands. Values only."""
+"""Changes that reducers fold beside facts: requests, answers, links, timers and commands. Values only."""
 
 import msgspec
 
@@ -7,7 +7,7 @@ from engine.facts import Fact
 
 
 class Stamp(msgspec.Struct, frozen=True):
-    """When a change was taken, and where it stands in the total order."""
+    """The time of a change and its place in the total order."""
 
     seq: int
     time_ns: int
@@ -18,11 +18,11 @@ class Requested(msgspec.Struct, frozen=True):
 
 
 class Answered(msgspec.Struct, frozen=True):
-    """The one BROKER or FEED record that a REQUEST ends in is in the journal."""
+    """A request ended: this is the only BROKER or FEED record that answers it."""
 
     request_seq: int
     venue: str
-    outcome: str  # meta's word: answer | timeout | cut | not_sent
+    outcome: str  # an AnswerStatus, as the meta of the record spells it
     weight_used: int = -1
 
 

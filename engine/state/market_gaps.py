@@ -23,7 +23,7 @@ class OpenGaps(msgspec.Struct, frozen=True):
 
 
 def reduce(gaps: OpenGaps, change: Change, at: Stamp) -> OpenGaps:
-    """Open and close gaps of links."""
+    """Fold gaps of links: add those that begin, drop those that end."""
     match change:
         case MarketGap() if change.stream:
             return gaps  # a break in ids begins and ends in one record
@@ -50,7 +50,7 @@ def gap_of_link(body: SessionBody, link: str, reason: str, last_frame: tuple[int
         body: The session.
         link: The source of the link.
         reason: Why it begins.
-        last_frame: (time_ns, seq) of the link's last frame; zeros if there was none.
+        last_frame: (time_ns, seq) of the link's last frame; zeros before the first.
 
     """
     from_ns, from_seq = last_frame

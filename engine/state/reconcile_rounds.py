@@ -16,7 +16,7 @@ from engine.state.orders import Order
 
 class ReconcileRounds(msgspec.Struct, frozen=True):
     round: int = 0  # the newest one
-    started_seq: int = -1  # its start: an answer is compared with what was known then
+    started_seq: int = -1  # its start: an answer is compared with the state of that record
     done_round: int = 0  # the newest one that ended well
     done_started_seq: int = -1
     done_ns: int = 0

@@ -199,7 +199,7 @@ class State:
         return min(self.account.timers.next_due_ns, self.market.next_due_ns)
 
     def hash_inputs(self, records: Sequence[Record]) -> None:
-        """Add every byte of a batch of inputs to the hash, so that a replay finds any change, even one without effect.
+        """Add every byte of the inputs to the hash. A replay then finds any change, even one without effect.
 
         `recv_ns` is left out: the core never sees it.
         """
@@ -209,19 +209,23 @@ class State:
             head = f"{first.time_ns} {source} {cause} {first.key} {first.meta} ".encode()
             self._hash.update(head + ((first.body or "").encode() if first.payload is None else first.payload))
             return
-        parts = [
-            record.time_ns.to_bytes(8, "little") + (record.payload or b"")
-            for record in records
-            if record.source == source and record.cause == cause
-        ]
-        if len(parts) < len(records):  # of several links
-            for record in records:
-                self.hash_inputs((record,))
-            return
+        if len(records) == 1:
+            data = first.time_ns.to_bytes(8, "little") + first.payload
+        else:
+            parts = [
+                record.time_ns.to_bytes(8, "little") + (record.payload or b"")
+                for record in records
+                if record.source == source and record.cause == cause
+            ]
+            if len(parts) < len(records):  # of several links
+                for record in records:
+                    self.hash_inputs((record,))
+                return
+            data = b"".join(parts)
         if source != self._source or cause != self._cause:  # once for a run of frames
             self._source, self._cause = source, cause
-            parts.insert(0, f"{source} {cause} ".encode())
-        self._hash.update(parts[0] if len(parts) == 1 else b"".join(parts))
+            self._hash.update(f"{source} {cause} ".encode())
+        self._hash.update(data)
 
     @property
     def input_hash(self) -> bytes:
@@ -234,7 +238,7 @@ class State:
         self._source, self._cause = "", None
 
     def digests(self) -> dict[str, tuple[int, str]]:
-        """Part -> (version, sha256 over its logical content)."""
+        """Return part -> (version, sha256 over its logical content)."""
         parts = {
             f"account.{name}": (PART_VERSIONS.get(name, PART_VERSION), digest(getattr(self.account, name)))
             for name in (*CARRIED, *FRESH)
