@@ -60,8 +60,10 @@ def one_line(ended: Ended, code: int) -> str:
 def venue(*arguments: object) -> Iterator[Ready]:
     command = [*VERBATIM, "venue", "--port", "0", *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment()) as process:
-        yield json.loads(process.stdout.readline())
-        process.send_signal(signal.SIGTERM)
+        try:
+            yield json.loads(process.stdout.readline())
+        finally:  # a test that failed does not wait for it
+            process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 0
 
 
@@ -154,7 +156,7 @@ def test_a_second_signal_ends_at_once_and_the_next_session_goes_on(tmp_path: Pat
         ) as process:
             until(lambda: len(state_of(ready)["open_orders"]) >= 1)
             process.send_signal(signal.SIGINT)
-            until(lambda: struck(ready) == [1])
+            until(lambda: sum(struck(ready)) > 0)
             assert process.poll() is None  # it waits for the cancel's answer
             process.send_signal(signal.SIGINT)
             assert process.wait(10) == 4

@@ -47,10 +47,10 @@ def connect() -> Requested:
 
 def test_a_balance_is_as_new_as_its_query_or_its_record() -> None:
     streamed = balances.reduce(balances.Balances(), facts.BalanceChanged("BTC", Decimal(3), Decimal(1)), at(7))
-    assert (streamed.of("BTC").total, streamed.of("BTC").seq) == (4, 7)
+    assert (streamed.get("BTC").total, streamed.get("BTC").seq) == (4, 7)
     queried = balances.reduce(streamed, facts.BalanceChanged("BTC", Decimal(2), Decimal(0), query_seq=5), at(9))
-    assert (queried.of("BTC").free, queried.of("BTC").seq) == (2, 5)
-    assert (queried.of("ETH").total, queried.of("ETH").seq) == (0, -1)
+    assert (queried.get("BTC").free, queried.get("BTC").seq) == (2, 5)
+    assert (queried.get("ETH").total, queried.get("ETH").seq) == (0, -1)
     assert balances.reduce(queried, RESUME, at(10)) is queried
 
 
@@ -84,8 +84,8 @@ def test_a_request_is_pending_until_its_answer() -> None:
     state = pending_requests.reduce(
         pending_requests.PendingRequests(), requested(Purpose.QUERY_ORDER, client_order_id="o"), at(3)
     )
-    assert state.for_order("o") is state.of(Purpose.QUERY_ORDER)
-    assert state.of(Purpose.QUERY_ORDER, client_order_id="other") is None
+    assert state.for_order("o") is state.find(Purpose.QUERY_ORDER)
+    assert state.find(Purpose.QUERY_ORDER, client_order_id="other") is None
     assert pending_requests.reduce(state, Answered(2, VENUE, "answer"), at(4)) is state
     state = pending_requests.reduce(state, Answered(3, VENUE, "answer"), at(5))
     assert state.by_seq == {}
@@ -107,9 +107,9 @@ def test_a_strategy_that_stopped_keeps_its_state_and_a_person_resumes_it() -> No
     state = strategy_states.reduce(state, facts.StrategyChanged("s", {"a": 1, "b": 2}), at(1))
     state = strategy_states.reduce(state, facts.StrategyChanged("s", {"b": 3}), at(2))
     state = strategy_states.reduce(state, facts.StrategyStopped("s", "ZeroDivisionError"), at(3))
-    assert state.of("s") == strategy_states.StrategyStatus({"a": 1, "b": 3}, "ZeroDivisionError")
+    assert state.get("s") == strategy_states.StrategyStatus({"a": 1, "b": 3}, "ZeroDivisionError")
     assert strategy_states.reduce(state, Commanded(CommandBody(CommandName.PAUSE)), at(4)) is state
-    assert strategy_states.reduce(state, RESUME, at(5)).of("s").stopped_for == ""
+    assert strategy_states.reduce(state, RESUME, at(5)).get("s").stopped_for == ""
 
 
 # ---- gaps ---------------------------------------------------------------------------------------------
@@ -166,24 +166,24 @@ def test_a_budget_counts_weight_by_the_minute_and_orders_by_ten_seconds() -> Non
     budgets = rate_budgets.allowed(rate_budgets.RateBudgets(), VENUE, RateLimits(100, 2))
     for second in (1, 2):
         budgets = spend(budgets, requested(Purpose.PLACE, weight=40, orders=1), at(second, second))
-    budget, model = budgets.of(VENUE), rate_budgets.FIXED_WINDOWS
+    budget, model = budgets.get(VENUE), rate_budgets.FIXED_WINDOWS
     assert (budget.weight, budget.orders) == (80, 2)
     assert not model.is_exhausted(budget, 3 * SECOND_NS), "four fifths are for queries"
     assert model.reject_reason(budget, 3 * SECOND_NS) == "2 orders within 10 s"
     assert model.reject_reason(budget, 10 * SECOND_NS) == ""
-    more = spend(budgets, Answered(2, VENUE, "answer", weight_used=81), at(3, 3)).of(VENUE)
+    more = spend(budgets, Answered(2, VENUE, "answer", weight_used=81), at(3, 3)).get(VENUE)
     assert model.is_exhausted(more, 4 * SECOND_NS)
     assert model.reject_reason(more, 4 * SECOND_NS).startswith("request weight 81 of 100")
     assert not model.is_exhausted(more, 60 * SECOND_NS), "the next minute begins with nothing used"
-    less = spend(budgets, Answered(2, VENUE, "answer", weight_used=3), at(3, 3)).of(VENUE)
+    less = spend(budgets, Answered(2, VENUE, "answer", weight_used=3), at(3, 3)).get(VENUE)
     assert less.weight == 80, "the venue's count may be older than ours"
 
 
 def test_a_block_is_never_shortened() -> None:
     budgets = spend(rate_budgets.RateBudgets(), facts.RateBlocked(VENUE, 50, "banned"), at(1))
     assert spend(budgets, facts.RateBlocked(VENUE, 40, "wait"), at(2)) is budgets
-    assert spend(budgets, facts.RateBlocked(VENUE, 60, "wait"), at(2)).of(VENUE).blocked_until_ns == 60
-    assert spend(budgets, facts.ClockMeasured(VENUE, -7), at(3)).of(VENUE).clock_offset_ns == -7
+    assert spend(budgets, facts.RateBlocked(VENUE, 60, "wait"), at(2)).get(VENUE).blocked_until_ns == 60
+    assert spend(budgets, facts.ClockMeasured(VENUE, -7), at(3)).get(VENUE).clock_offset_ns == -7
 
 
 # ---- timers -------------------------------------------------------------------------------------------
