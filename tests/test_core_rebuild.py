@@ -75,8 +75,8 @@ def watched(session: VirtualSession) -> Twin:
     twin = Twin(session)
     write = session.sequencer._append
 
-    def append(records: list[Record], urgent: bool) -> None:
-        write(records, urgent)
+    def append(records: list[Record], *, urgent: bool) -> None:
+        write(records, urgent=urgent)
         twin.follow(session.records)
 
     session.sequencer._append = append  # type: ignore[assignment]
