@@ -20,7 +20,7 @@ from click.testing import CliRunner
 
 from analysis.sql_session import connect, query_rows
 from engine import upcast
-from engine.live.startup import folded
+from engine.live.previous_session import rebuilt_state
 from engine.record_codec import read_fact, read_intent, read_timer
 from engine.session_record import read_session
 from engine.state.session_state import carry_over, restore_opening
@@ -228,7 +228,7 @@ def test_the_old_bundles_hold_what_changed_its_name() -> None:
 
 def test_a_new_session_goes_on_from_an_old_one() -> None:
     """A new session takes the carried state of an old one under today's names."""
-    state = folded(Journal.open(GOLDEN / "v2"))
+    state = rebuilt_state(Journal.open(GOLDEN / "v2"))
     opening = carry_over(state)
     old = json.loads(records_of(GOLDEN / "v2")[0].body or "")
     body = read_session(canonical({**old, "opening": opening}))
