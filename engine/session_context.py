@@ -110,11 +110,15 @@ class SessionContext:
 
     @cached_property
     def risk_rules(self) -> dict[str, BoundRule]:
-        """The session's risk rules. They load with the first order: a rebuild decides nothing, so it runs no user's code."""
+        """The session's risk rules. They load with the first order: a rebuild decides nothing, so it runs no user's
+        code.
+        """
         return load_rules(self.body.rules)
 
     def empty_market(self) -> Market:
-        """Return the market of the session's instruments before any message, with the bars and indicators that strategies declare."""
+        """Return the market of the session's instruments before any message, with the bars and indicators that
+        strategies declare.
+        """
         triggers = []
         for name in self.trigger_names:
             loaded = self.strategies[name]

@@ -1,4 +1,4 @@
-"""Requests as the core makes them: each purpose with its deadline and its venue's words. Decides nothing; sends nothing."""
+"""Requests as the core makes them: each purpose with its deadline. Decides nothing and sends nothing."""
 
 from engine.bodies import RequestBody
 from engine.facts import NewOrder
@@ -139,7 +139,7 @@ class RequestFactory:
         Args:
             step: The step at hand.
             source: The link.
-            answered: The subscription that was acknowledged last, or None if none was sent.
+            answered: The subscription that was acknowledged last, or None before the first.
 
         Returns:
             False if nothing is left to send.

@@ -13,7 +13,8 @@ from engine.session_record import SECOND_NS, ClockSettings
 class SessionClock:
     """Origin plus `speed` times the monotonic time since: it never jumps and never falls.
 
-    Processes of one machine that hold the same three numbers have the same clock (the monotonic clock is the machine's).
+    Processes of one machine that hold the same three numbers have the same clock (the monotonic clock is the
+    machine's).
     """
 
     session_origin_ns: int

@@ -1,7 +1,7 @@
 """The simulated venue's listener: HTTP and websockets on one port, in real time, around a SimVenue.
 
-It waits, reads the clock and moves bytes; their meaning is known to the venue alone. One task reads each connection, one
-writes each websocket, one drives the venue when something is due by itself.
+It waits, reads the clock and moves bytes; their meaning is known to the venue alone. One task reads each connection,
+one writes each websocket, one drives the venue when something is due by itself.
 """
 
 import socket
