@@ -63,6 +63,12 @@ ALLOWED = (
     Exemption(
         "everyday-name", "verbatim/commands/*", "", "a command's file and function are named as the command is typed"
     ),
+    Exemption("product-phrases/asked", "engine/state/mode.py", "asked us to wait", "a mode's reason, recorded"),
+    Exemption("product-phrases/asked", "engine/risk/rules/request_rate.py", "asked us to wait", "a verdict, recorded"),
+    Exemption(
+        "product-phrases/asked", "engine/risk/rules/unknown_order.py", "being asked about", "a verdict, recorded"
+    ),
+    Exemption("product-phrases/wish", "engine/strategy/runner.py", "wish", "why a strategy stopped, recorded"),
     Exemption("everyday-name", "journal/arrow_files.py", "tell", "a method of Python's io.RawIOBase"),
 )
 

@@ -1,8 +1,8 @@
 """The rows of decoded market messages: one 2-D int64 table, its columns and row types. Knows no venue and no state.
 
-A message is one or more rows that share seq and time_ns; the last one has LAST = 1. Prices and sizes are integers at the
-instrument's scales, never negative and never above VALUE_MAX; a message with any other value becomes a BAD_VALUE row. The
-venue computes the numbers of a MARK row off the instrument's grid: they are integers at MARK_SCALE.
+A message is one or more rows that share seq and time_ns; the last one has LAST = 1. Prices and sizes are integers at
+the instrument's scales, never negative and never above VALUE_MAX; a message with any other value becomes a BAD_VALUE
+row. The venue computes the numbers of a MARK row off the instrument's grid: they are integers at MARK_SCALE.
 """
 
 import re
@@ -84,7 +84,7 @@ def scaled(text: str, scale: int) -> int:
     if not _NUMBER.fullmatch(text):
         return -1
     sign, digits, exponent = Decimal(text).as_tuple()  # the constructor is exact under any context
-    assert isinstance(exponent, int), exponent  # the pattern lets neither NaN nor infinity through
+    assert isinstance(exponent, int), exponent  # the pattern excludes NaN and infinity
     shift = exponent + scale
     value = int("".join(map(str, digits)))
     if shift >= 0:

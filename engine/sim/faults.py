@@ -9,7 +9,7 @@ A rule is JSON, posted to /sim/faults. Durations are milliseconds of session tim
 | delay_answer | the answer comes later | match, ms |
 | reject | answered with an error, not processed | match, status, code, msg, retry_after_s |
 | error_after | processed, then answered with an error (504 and -1007 unless given) | match, status, code, msg |
-| rate_limit | 429 with Retry-After; who asks again before that gets 418 | match, retry_after_s |
+| rate_limit | 429 with Retry-After; requests before that get 418 | match, retry_after_s |
 | not_found_for | after acceptance, queries answer -2013 for a while | match, ms |
 | delay_events, duplicate_events, drop_events | private events come later, twice, never | event, ms |
 | silence | frames of a target are lost for a while | target (market, private), ms |
@@ -18,7 +18,8 @@ A rule is JSON, posted to /sim/faults. Durations are milliseconds of session tim
 | events_before_answer | private events precede the answer that caused them | on |
 
 match: `method` and `path` (REST) or `path` alone as WebSocket API method, each optional; `event`: executionReport,
-outboundAccountPosition or an execution type (NEW, TRADE ...). A rule strikes from its `nth` match on, `times` times (0: ever).
+outboundAccountPosition or an execution type (NEW, TRADE ...). A rule strikes from its `nth` match on, `times` times (0:
+ever).
 """
 
 from collections.abc import Callable
@@ -29,6 +30,8 @@ import msgspec
 
 
 class Action(StrEnum):
+    """Kinds of faults (the table above)."""
+
     DROP_REQUEST = "drop_request"
     CUT_ANSWER = "cut_answer"
     DELAY_ANSWER = "delay_answer"
@@ -150,7 +153,7 @@ class Faults:
         """Return True while a stream is silenced."""
         return now_ns < self._silent_until_ns[target]
 
-    def hide_order(self, client_order_id: str, until_ns: int) -> None:
+    def suppress_order(self, client_order_id: str, until_ns: int) -> None:
         """Answer queries for an order as unknown until a time."""
         self._hidden_until_ns[client_order_id] = until_ns
 

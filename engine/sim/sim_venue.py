@@ -12,20 +12,9 @@ from engine.sim.binance.connections import Connection, control, open_connection
 from engine.sim.binance.endpoints import NotYetError
 from engine.sim.binance.filters import rules_for
 from engine.sim.binance.key_ring import KeyRing, ws_params
-from engine.sim.binance.refusals import (
-    VenueRefusalError,
-    backend_timeout,
-    banned,
-)
+from engine.sim.binance.refusals import VenueRefusalError, backend_timeout, banned
 from engine.sim.binance.request_limits import RequestLimits
-from engine.sim.binance.venue_api import (
-    WS_METHODS,
-    ApiResult,
-    VenueApi,
-    WsApiRequest,
-    refused,
-    ws_answer,
-)
+from engine.sim.binance.venue_api import WS_METHODS, ApiResult, VenueApi, WsApiRequest, refused, ws_answer
 from engine.sim.binance.ws_session import session_result
 from engine.sim.exchange.exchange import Exchange
 from engine.sim.exchange.funds import Funds
@@ -59,11 +48,13 @@ class _Waiting:
 class SimVenue:
     """The simulated venue. The caller owns time and connections.
 
-    - Report each arrival with its time: `connect` (a websocket's request target), `frame` (a client's text frame), `http` (a
-      request; `conn_id` names this one exchange), `close` (the client closed). The caller numbers the connections.
-    - Then, and each time `next_due_ns` has come, call `advance(now_ns)`. It moves the market and returns the items to send, in
-      order, each with its connection and due time (never later than now). Answers come the same way: an `Outgoing` has a frame,
-      an HTTP answer, or close=True; for an HTTP exchange close cuts the socket without an answer.
+    - Report each arrival with its time: `connect` (a websocket's request target), `frame` (a client's text frame),
+      `http` (a request; `conn_id` names this one exchange), `close` (the client closed). The caller numbers the
+      connections.
+    - Then, and each time `next_due_ns` has come, call `advance(now_ns)`. It moves the market and returns the items to
+      send, in order, each with its connection and due time (never later than now). Answers come the same way: an
+      `Outgoing` has a frame, an HTTP answer, or close=True; for an HTTP exchange close cuts the socket without an
+      answer.
     - `next_due_ns` is None if nothing is due without an arrival.
     - Time never falls. The same calls with the same times give the same bytes.
 
@@ -341,7 +332,7 @@ class SimVenue:
         if result.status == 200 and isinstance(result.body, dict):
             for rule in struck:
                 if rule.action is Action.NOT_FOUND_FOR and "clientOrderId" in result.body:
-                    self.faults.hide_order(result.body["clientOrderId"], now_ns + rule.ms * MS)
+                    self.faults.suppress_order(result.body["clientOrderId"], now_ns + rule.ms * MS)
         for rule in struck:
             if rule.action is Action.ERROR_AFTER:
                 lost = backend_timeout()

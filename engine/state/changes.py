@@ -1,4 +1,4 @@
-"""What reducers are told besides facts: our requests, their answers, links, timers and commands. Values only."""
+"""Changes that reducers get besides facts: requests, answers, links, timers, commands. Values only."""
 
 import msgspec
 
@@ -7,13 +7,15 @@ from engine.facts import Fact
 
 
 class Stamp(msgspec.Struct, frozen=True):
-    """When a change was taken, and where it stands in the total order."""
+    """Time and seq of the record that brings a change."""
 
     seq: int
     time_ns: int
 
 
 class Requested(msgspec.Struct, frozen=True):
+    """A request is in the journal."""
+
     request: RequestBody
 
 
@@ -27,15 +29,21 @@ class Answered(msgspec.Struct, frozen=True):
 
 
 class LinkMoved(msgspec.Struct, frozen=True):
+    """A link changed."""
+
     source: str
     link: LinkBody
 
 
 class TimerFired(msgspec.Struct, frozen=True):
+    """A timer fired."""
+
     timer: TimerBody
 
 
 class Commanded(msgspec.Struct, frozen=True):
+    """A command arrived."""
+
     command: CommandBody
 
 

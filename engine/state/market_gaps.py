@@ -1,7 +1,7 @@
-"""Gaps in the market data: which links have one, and what begins and ends one. The account starts each session without any.
+"""Gaps in the market data: which links have one, and what begins and ends one.
 
-A gap is a lost or silent link, the time between two sessions, or a break in the ids of a stream. The functions return
-the fact to emit; the caller emits it.
+The account starts each session without any. A gap is a lost or silent link, the time between two sessions, or a break
+in the ids of a stream. The functions return the fact to emit; the caller emits it.
 """
 
 import msgspec
@@ -14,16 +14,20 @@ from engine.state.changes import Change, Stamp
 
 
 class OpenGap(msgspec.Struct, frozen=True):
+    """A gap that lasts."""
+
     seq: int  # of the FACT that opened it
     gap: MarketGap
 
 
 class OpenGaps(msgspec.Struct, frozen=True):
+    """The gaps that last, at most one for each link."""
+
     open: dict[str, OpenGap] = {}  # link -> its gap
 
 
 def reduce(gaps: OpenGaps, change: Change, at: Stamp) -> OpenGaps:
-    """Open and close gaps of links."""
+    """Return the gaps after a change: a gap without an end is added, a gap with an end removed."""
     match change:
         case MarketGap() if change.stream:
             return gaps  # a break in ids begins and ends in one record
@@ -50,7 +54,7 @@ def gap_of_link(body: SessionBody, link: str, reason: str, last_frame: tuple[int
         body: The session.
         link: The source of the link.
         reason: Why it begins.
-        last_frame: (time_ns, seq) of the link's last frame; zeros if there was none.
+        last_frame: (time_ns, seq) of the link's last frame; zeros without one.
 
     """
     from_ns, from_seq = last_frame

@@ -1,6 +1,6 @@
 """Pending requests: each is sent at most once and ends in exactly one record.
 
-The account starts each session without any: nobody answers a request of the previous session, so the venue is queried
+The account starts each session without any: a request of the previous session gets no answer, so the venue is queried
 about its orders (engine/kernel.py).
 """
 
@@ -14,12 +14,16 @@ UNANSWERED = frozenset({Purpose.CONNECT, Purpose.DISCONNECT})  # these end in a 
 
 
 class PendingRequest(msgspec.Struct, frozen=True):
+    """A request without an answer yet."""
+
     seq: int
     time_ns: int
     request: RequestBody
 
 
 class PendingRequests(msgspec.Struct, frozen=True):
+    """The requests without an answer yet, by the seq of their record."""
+
     by_seq: dict[int, PendingRequest] = {}
 
     def of(

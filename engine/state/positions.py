@@ -1,7 +1,8 @@
-"""Positions from fills. Nothing else may move a position; prices of the market are no business of this file.
+"""Positions from fills. Nothing else changes a position, and this file knows no market price.
 
-Average cost, per strategy and instrument. A fee taken in the base asset is booked as base given away at the fill's price:
-it lowers the quantity and counts in `fees_quote`, so that quantity stays what one really holds (binance_spot.md section 13).
+Average cost, per strategy and instrument. A fee in the base asset is booked as a sale of that amount at the fill's
+price: it lowers the quantity and counts in `fees_quote`, so the quantity is the amount that the account really has
+(binance_spot.md section 13).
 """
 
 from decimal import Decimal
@@ -16,30 +17,37 @@ from engine.state.changes import Change, Stamp
 
 
 class Positions(msgspec.Struct, frozen=True):
+    """The positions of all strategies."""
+
     by_key: dict[str, Position] = {}  # "strategy instrument" -> position
 
     def of(self, strategy: str, instrument: str) -> Position:
+        """Return a strategy's position in an instrument; a flat one before its first fill."""
         found = self.by_key.get(f"{strategy} {instrument}")
         return found if found is not None else flat(strategy, instrument)
 
     def net(self, instrument: str) -> Decimal:
-        """All strategies together."""
+        """Return the quantity of all strategies together."""
         return sum((held.quantity for held in self.by_key.values() if held.instrument == instrument), ZERO)
 
 
 def flat(strategy: str, instrument: str) -> Position:
+    """Return a position of nothing."""
     return Position(strategy, instrument, ZERO, ZERO, ZERO, {}, ZERO)
 
 
 def reduce(positions: Positions, change: Change, at: Stamp) -> Positions:
-    """Folds the Position that a fill led to: the arithmetic is `after_fill`, done once, when the fact is made."""
+    """Replace the position that a fill changed. `after_fill` computes it once, when the fact is made."""
     if isinstance(change, Position):
         return Positions({**positions.by_key, f"{change.strategy} {change.instrument}": change})
     return positions
 
 
 def after_fill(held: Position, fill: OrderFilled, instrument: Instrument) -> Position:
-    """The position after one fill, by average cost. A contract's P&L and fees are told in contracts.asset_of, and its fees are no part of it."""
+    """Return the position after one fill, by average cost.
+
+    A contract's P&L and fees are in contracts.asset_of, and the fees are not part of its P&L.
+    """
     fees, fees_quote = held.fees, held.fees_quote
     if fill.fee:
         fees = {**fees, fill.fee_asset: fees.get(fill.fee_asset, ZERO) + fill.fee}
@@ -61,19 +69,19 @@ def after_fill(held: Position, fill: OrderFilled, instrument: Instrument) -> Pos
 def _moved(
     quantity: Decimal, price_avg: Decimal, realised: Decimal, signed: Decimal, price: Decimal
 ) -> tuple[Decimal, Decimal, Decimal]:
-    """Quantity, average price and realised P&L after `signed` more at `price`: more of it, less of it, or across zero."""
+    """Return quantity, average price and realised P&L after a trade of a signed quantity at `price`."""
     after = quantity + signed
     if quantity == 0 or (quantity > 0) == (signed > 0):
         price_avg = (price_avg * abs(quantity) + price * abs(signed)) / abs(after)
     else:
         realised += (price - price_avg) * min(abs(quantity), abs(signed)) * (1 if quantity > 0 else -1)
         if abs(signed) > abs(quantity):
-            price_avg = price  # what is left over opens the other way
+            price_avg = price  # the excess opens a position on the other side
     return after, price_avg if after else ZERO, realised
 
 
 def _contract_moved(held: Position, fill: OrderFilled, instrument: Instrument) -> tuple[Decimal, Decimal, Decimal]:
-    """The same of a contract, linear or inverse: its average is by worth (engine/contracts.py)."""
+    """Return quantity, average price and realised P&L of a contract after a fill. The average is by worth."""
     quantity, signed = held.quantity, fill.quantity * fill.side.sign
     after = quantity + signed
     if quantity == 0:
@@ -87,6 +95,7 @@ def _contract_moved(held: Position, fill: OrderFilled, instrument: Instrument) -
 
 
 def unrealised(held: Position, mark: Decimal, instrument: Instrument) -> Decimal:
+    """Return the gain of a position at this mark, before fees."""
     if instrument.contract:
         return contracts.gain(instrument, held.quantity, held.price_avg, mark)
     return (mark - held.price_avg) * held.quantity

@@ -195,14 +195,11 @@ class State:
 
     @property
     def next_due_ns(self) -> int:
-        """Session time at which the sequencer must take a TIMER at the latest."""
+        """Session time at which the sequencer must fire a TIMER at the latest."""
         return min(self.account.timers.next_due_ns, self.market.next_due_ns)
 
     def hash_inputs(self, records: Sequence[Record]) -> None:
-        """Add every byte of a batch of inputs to the hash, so that a replay finds any change, even one without effect.
-
-        `recv_ns` is left out: the core never sees it.
-        """
+        """Add every byte of a batch of inputs to the hash: a replay finds any change, also one without effect."""
         first = records[0]
         source, cause = first.source, first.cause
         if first.payload is None or first.meta is not None:
@@ -234,7 +231,7 @@ class State:
         self._source, self._cause = "", None
 
     def digests(self) -> dict[str, tuple[int, str]]:
-        """Part -> (version, sha256 over its logical content)."""
+        """Return part -> (version, sha256 over its logical content)."""
         parts = {
             f"account.{name}": (PART_VERSIONS.get(name, PART_VERSION), digest(getattr(self.account, name)))
             for name in (*CARRIED, *FRESH)

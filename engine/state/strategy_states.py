@@ -11,11 +11,15 @@ from engine.state.changes import Change, Commanded, Stamp
 
 
 class StrategyStatus(msgspec.Struct, frozen=True):
+    """A strategy's declared state, and why it stopped."""
+
     state: dict[str, Any] = {}  # field -> JSON value, only those that were ever changed
     stopped_for: str = ""
 
 
 class StrategyStatuses(msgspec.Struct, frozen=True):
+    """The statuses of all strategies."""
+
     by_name: dict[str, StrategyStatus] = {}
 
     def of(self, name: str) -> StrategyStatus:
@@ -32,7 +36,7 @@ def reduce(strategies: StrategyStatuses, change: Change, at: Stamp) -> StrategyS
         case StrategyStopped():
             running = replace(strategies.of(change.strategy), stopped_for=change.reason)
         case Commanded() if change.command.command is CommandName.RESUME:
-            # a person looked at it; otherwise a strategy that failed once stays stopped in every later session
+            # the person has checked it; otherwise a strategy that failed once stays stopped in every later session
             return StrategyStatuses(
                 {name: replace(running, stopped_for="") for name, running in strategies.by_name.items()}
             )

@@ -1,4 +1,4 @@
-"""The account's part of what compiled predicates read: own orders and positions as numbers, beside the market's.
+"""The account's part of the inputs of compiled predicates: own orders and positions as numbers, beside the market's.
 
 It is derived from the account whenever that has changed, so no record states it. A rebuild disables all predicates,
 since it decides nothing.

@@ -50,7 +50,7 @@ class StrategyRunner:
 
         """
         self.strategies = strategies
-        self.compiled = {name: number for name, number in triggers.items() if strategies[name].look is not None}
+        self.compiled = {name: number for name, number in triggers.items() if strategies[name].predicate is not None}
         self._triggers = triggers
         self._views = {
             name: {
@@ -70,7 +70,7 @@ class StrategyRunner:
         }
 
     def instruments_of(self, strategy: str) -> Iterable[tuple[int, Instrument]]:
-        """Return (index in the market, instrument) of what a strategy declared and the session has."""
+        """Return (index in the market, instrument) of the declared instruments that the session has."""
         return self._views[strategy].values()
 
     def first_decision(
@@ -129,11 +129,11 @@ class StrategyRunner:
         """Run a strategy's code and check its decision.
 
         Raises:
-            Exception: Whatever is wrong with the strategy.
+            Exception: Any error of the strategy's code or of its decision.
 
         """
         name = loaded.settings.name
-        with localcontext(MONEY):  # a copy: what the strategy sets in it is dropped
+        with localcontext(MONEY):  # a copy: changes that the strategy makes to it are dropped
             state = state_from(loaded.cls.State, status.state)
             before = state_values(state)
             view = View(
@@ -144,7 +144,9 @@ class StrategyRunner:
                 instruments=self._views[name],
                 indicators=self._indicators[name],
             )
-            if loaded.look is not None and not market.predicate_holds(self._triggers[name], loaded.look, time_ns):
+            if loaded.predicate is not None and not market.predicate_holds(
+                self._triggers[name], loaded.predicate, time_ns
+            ):
                 raise AssertionError(
                     f"`{predicate_name(loaded.cls)}` says no in plain Python where its machine code said yes: "
                     "its numbers are not the same in both"

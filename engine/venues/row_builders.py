@@ -1,6 +1,6 @@
-"""Decoded values as market rows, for the codecs of every venue. Exact: a value that may not enter makes the message a flag.
+"""Decoded values as market rows, for the codecs of every venue.
 
-Names no venue and reads no bytes.
+Exact: a value that may not enter makes the message a flag. Names no venue and reads no bytes.
 """
 
 from typing import Final, NamedTuple
@@ -52,8 +52,9 @@ def trade_rows(
 
 
 def book_rows(kind: int, at: RowOrigin, ids: tuple[int, int, int], bids: list[Level], asks: list[Level]) -> Rows:
-    """Return header and levels of a DIFF (first, last and previous id) or SNAPSHOT (id, 0, 0). One value that may not enter, and
-    the whole message is a flag.
+    """Return header and levels of a DIFF (first, last and previous id) or SNAPSHOT (id, 0, 0).
+
+    One value that may not enter, and the whole message is a flag.
     """
     count = len(bids) + len(asks)
     if count > LEVELS_IN_MESSAGE_MAX:

@@ -1,7 +1,7 @@
 """The simulated exchange: it matches orders with the market and each other, settles fills and writes reports.
 
-Knows no protocol, key or clock: each call gets its time. The same calls in the same order give the same orders, fills, ids
-and reports. A refusal is a VenueRefusalError, raised before anything changes.
+Knows no protocol, key or clock: each call gets its time. The same calls in the same order give the same orders, fills,
+ids and reports. A refusal is a VenueRefusalError, raised before anything changes.
 """
 
 from copy import copy
@@ -233,7 +233,10 @@ class Exchange:
         return True, start
 
     def _fill_by_print(self, market: SymbolMarket, trade: TradePrint, now_ns: int) -> None:
-        """Fill resting orders by a trade: one at their price serves the queue before them first, one beyond it fills them."""
+        """Fill the resting orders that a trade reaches.
+
+        A trade at an order's price serves the queue before it first; a trade beyond the price fills it.
+        """
         hit = Side.BUY if trade.buyer_is_maker else Side.SELL
         touched = False
         for side in (Side.BUY, Side.SELL):

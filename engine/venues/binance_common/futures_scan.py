@@ -1,7 +1,7 @@
 """The compiled scan of frames of Binance's futures. COIN-M adds names (ps, symbol, pair); both markets have T and pu.
 
-The same three functions, with the same duties; their loops are written out again because Numba caches no function that is
-handed another one.
+The same three functions, with the same duties; their loops are written out again because Numba caches no function that
+is handed another one.
 """
 
 from typing import Final
