@@ -12,7 +12,7 @@ from engine.sim.binance.connections import Connection, control, open_connection
 from engine.sim.binance.endpoints import NotYetError
 from engine.sim.binance.filters import rules_for
 from engine.sim.binance.key_ring import KeyRing, ws_params
-from engine.sim.binance.refusals import VenueRefusalError, backend_timeout, banned
+from engine.sim.binance.refusals import VenueRefusalError, backend_timeout
 from engine.sim.binance.request_limits import RequestLimits
 from engine.sim.binance.venue_api import WS_METHODS, ApiResult, VenueApi, WsApiRequest, refused, ws_answer
 from engine.sim.binance.ws_session import session_result
@@ -20,6 +20,7 @@ from engine.sim.exchange.exchange import Exchange
 from engine.sim.exchange.funds import Funds
 from engine.sim.exchange.order_values import FundsChanged, SimReport
 from engine.sim.exchange.venue_books import FOREVER_NS
+from engine.sim.fault_answers import answer_after_faults, delay_ns, is_struck, replaced_answer
 from engine.sim.faults import Action, Faults, Rule, Target
 from engine.sim.feeds.derived_streams import derive, is_derived
 from engine.sim.feeds.pacing import FeedPacer
@@ -29,9 +30,7 @@ from engine.sim.units import units
 from engine.sim.venue_config import VenueConfig
 from engine.sim.wire import HttpRequest, Outgoing
 
-MS: Final = 1_000_000
-SECOND_NS: Final = 1_000_000_000
-STREAMED_MAX: Final = 1_000  # connections whose tally is kept, the newest, whether they are open or not
+STREAMED_MAX: Final = 1_000  # connections whose count of frames is kept: the newest, open or closed
 WAITING_MAX: Final = 1_000  # depth requests that wait for the capture's snapshot
 
 
@@ -103,6 +102,7 @@ class SimVenue:
         self._waiting: list[_Waiting] = []
         self._recorded = market if isinstance(market, RecordedMarket) else None
         self._now_ns = 0
+        self._derived_wanted = False
 
     # ---- driving
 
@@ -192,8 +192,8 @@ class SimVenue:
             self._send(Outgoing(conn_id, now_ns, answer=admin_pages.handle(self, request, now_ns)))
             return
         struck = self.faults.on_request(((request.method, request.path),))
-        result = self._before(struck, now_ns)
-        if result is None and _any(struck, Action.DROP_REQUEST):
+        result = replaced_answer(self.faults, struck, now_ns)
+        if result is None and is_struck(struck, Action.DROP_REQUEST):
             self._send(Outgoing(conn_id, now_ns, close=True))
             return
         if result is None:
@@ -302,47 +302,17 @@ class SimVenue:
         self._derived_wanted = any(is_derived(stream) for stream in listeners)
         self.feed.subscribed(set(listeners), now_ns)
 
-    _derived_wanted = False
-
     # ---- requests
-
-    def _before(self, struck: list[Rule], now_ns: int) -> ApiResult | None:
-        """Return the answer of a fault that replaces the venue, or None."""
-        if now_ns < self.faults.banned_until_ns:
-            until_ns = self.faults.banned_until_ns
-            return refused(banned(until_ns // MS, -(-(until_ns - now_ns) // SECOND_NS)))
-        for rule in struck:
-            match rule.action:
-                case Action.REJECT:
-                    retry_after_s = rule.retry_after_s or None
-                    refusal = VenueRefusalError(rule.status or 400, rule.code, rule.msg, retry_after_s=retry_after_s)
-                    return refused(refusal)
-                case Action.RATE_LIMIT:
-                    seconds = rule.retry_after_s or 1
-                    self.faults.banned_until_ns = now_ns + seconds * SECOND_NS
-                    return refused(VenueRefusalError(429, -1003, "Too many requests queued.", retry_after_s=seconds))
-                case _:
-                    pass
-        return None
 
     def _finish(
         self, conn_id: int, result: ApiResult, struck: list[Rule], now_ns: int, *, ws_id: msgspec.Raw | None
     ) -> None:
-        """Send a result as the faults will have it, and the events it caused after or before it."""
-        if result.status == 200 and isinstance(result.body, dict):
-            for rule in struck:
-                if rule.action is Action.NOT_FOUND_FOR and "clientOrderId" in result.body:
-                    self.faults.suppress_order(result.body["clientOrderId"], now_ns + rule.ms * MS)
-        for rule in struck:
-            if rule.action is Action.ERROR_AFTER:
-                lost = backend_timeout()
-                result = refused(
-                    VenueRefusalError(rule.status or lost.status, rule.code or lost.code, rule.msg or lost.message)
-                )
-        due_ns = now_ns + self._latency_ns + _delay_ns(struck, Action.DELAY_ANSWER)
+        """Send a result, changed by the faults, and the events that it caused before or after it."""
+        result = answer_after_faults(self.faults, result, struck, now_ns)
+        due_ns = now_ns + self._latency_ns + delay_ns(struck, Action.DELAY_ANSWER)
         if self.faults.events_before_answer:
             self._emit_events(now_ns)
-        if _any(struck, Action.CUT_ANSWER) or (_any(struck, Action.DROP_REQUEST)):
+        if is_struck(struck, Action.CUT_ANSWER) or is_struck(struck, Action.DROP_REQUEST):
             self._connections.pop(conn_id, None)
             self._listeners_changed(now_ns)
             self._send(Outgoing(conn_id, due_ns, close=True))
@@ -383,8 +353,8 @@ class SimVenue:
         if request.method in WS_METHODS:
             names += (WS_METHODS[request.method],)
         struck = self.faults.on_request(names)
-        result = self._before(struck, now_ns)
-        if result is None and _any(struck, Action.DROP_REQUEST):
+        result = replaced_answer(self.faults, struck, now_ns)
+        if result is None and is_struck(struck, Action.DROP_REQUEST):
             self._finish(connection.conn_id, refused(backend_timeout()), struck, now_ns, ws_id=request.id)
             return
         if result is None:
@@ -412,10 +382,10 @@ class SimVenue:
 
     def _emit(self, account: str, body: dict[str, Any], now_ns: int, *, due_ns: int) -> None:
         struck = self.faults.on_event(body["e"], body.get("x", ""))
-        if _any(struck, Action.DROP_EVENTS) or self.faults.silent(Target.PRIVATE, now_ns):
+        if is_struck(struck, Action.DROP_EVENTS) or self.faults.silent(Target.PRIVATE, now_ns):
             return
-        due_ns += _delay_ns(struck, Action.DELAY_EVENTS)
-        copies = 2 if _any(struck, Action.DUPLICATE_EVENTS) else 1
+        due_ns += delay_ns(struck, Action.DELAY_EVENTS)
+        copies = 2 if is_struck(struck, Action.DUPLICATE_EVENTS) else 1
         for connection in self._connections.values():
             for number, subscribed in connection.accounts.items():
                 if subscribed == account:
@@ -429,11 +399,3 @@ class SimVenue:
             return
         self._sequence += 1
         heappush(self._outbox, (item.due_ns, self._sequence, item))
-
-
-def _any(struck: list[Rule], action: Action) -> bool:
-    return bool(struck) and any(rule.action is action for rule in struck)
-
-
-def _delay_ns(struck: list[Rule], action: Action) -> int:
-    return sum(rule.ms for rule in struck if rule.action is action) * MS if struck else 0
