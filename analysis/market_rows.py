@@ -219,7 +219,7 @@ def _lists(found: Rows, counts: Rows, instruments: Sequence[Instrument]) -> pa.A
         prices.take(places),
         sizes.take(places),
         pa.array(found[:, r.VENUE_NS]),
-        *(pa.array(found[:, column]) for column in range(r.A, r.E + 1)),
+        *(pa.array(found[:, column]) for column in range(r.FIELDS, r.COLUMNS)),
     ]
     structs = pa.StructArray.from_arrays(columns, fields=[pa.field(name, kind) for name, kind in _FIELDS.items()])
     offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)

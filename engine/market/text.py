@@ -215,9 +215,9 @@ def levels(
         count += 1
         row = table[count]
         stamp(row, r.LEVEL, table[0, r.INSTRUMENT], table[0, r.SEQ], table[0, r.TIME_NS], table[0, r.VENUE_NS])
-        row[r.A] = side
-        row[r.B] = price
-        row[r.C] = size
+        row[r.LEVEL_SIDE] = side
+        row[r.LEVEL_PRICE] = price
+        row[r.LEVEL_SIZE] = size
         if text[at] == _LEVELS_END[0]:
             return count, at
         at = skip(text, at, _COMMA)
@@ -233,7 +233,7 @@ def book(text: Text, at: int, table: Rows, i: int, codes: Rows, bids: Text, asks
     at = skip(text, at, asks)
     count, at = levels(text, at, table, count, r.ASK, price_scale, size_scale)
     at = skip(text, at, _LEVELS_END)
-    table[0, r.C] = count
+    table[0, r.DIFF_LEVELS] = count  # a snapshot has the same column
     table[count, r.LAST] = 1
     return count + 1, at
 

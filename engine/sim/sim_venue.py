@@ -326,10 +326,10 @@ class SimVenue:
         self._emit_events(now_ns, after_ns=0 if self.faults.events_before_answer else self._latency_ns)
 
     def _wait(self, waiting: _Waiting) -> None:
-        if len(self._waiting) >= WAITING_MAX:
+        if len(self._waiting) < WAITING_MAX:
+            self._waiting.append(waiting)
+        else:
             self._send(Outgoing(waiting.conn_id, self._now_ns, close=True))
-            return
-        self._waiting.append(waiting)
 
     def _answer_waiting(self, line: Line, now_ns: int) -> None:
         """Answer the depth requests that waited for this snapshot with the line's bytes."""
