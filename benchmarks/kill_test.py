@@ -33,8 +33,10 @@ import trio
 from engine.facts import OrderFilled
 from engine.lifecycle import Status
 from engine.live.logs import configure
+from engine.live.machine import software_versions
+from engine.live.previous_session import rebuilt_state
 from engine.live.session import Session
-from engine.live.startup import SessionConfig, folded, versions
+from engine.live.session_config import SessionConfig
 from engine.record_codec import read_fact
 from engine.session_record import SECOND_NS
 from engine.strategy.api import Place  # noqa: F401 - loaded before forking: what strategies import
@@ -64,7 +66,7 @@ def main() -> int:
     seed = random.SystemRandom().randrange(2**32) if given.seed is None else given.seed
     configure(level="error")
     warm()
-    versions()
+    software_versions()
     with tempfile.TemporaryDirectory() as folder:
         journals = given.keep or Path(folder)
         found = kill_and_look(journals, given.moments, random.Random(seed), given.strategy)
@@ -139,7 +141,7 @@ def fork_session(wanted: SessionConfig, *, rest: bool) -> int:
 def _in_child(wanted: SessionConfig, *, rest: bool) -> int:
     async def go_on(session: Session) -> None:
         """A person's pause outlives a restart: the last engine at rest left one."""
-        while session.glimpse().mode not in ("running", "paused"):
+        while session.status().mode not in ("running", "paused"):
             await trio.sleep(0.01)
         await session.command("resume", by="kill_test")
 
@@ -147,7 +149,7 @@ def _in_child(wanted: SessionConfig, *, rest: bool) -> int:
         account = lambda: session.state.account  # noqa: E731 - it is replaced with every record
         with trio.move_on_after(SETTLE_SECONDS_MAX):
             await go_on(session)
-            while session.glimpse().mode != "running" or any_unknown(session):
+            while session.status().mode != "running" or any_unknown(session):
                 await trio.sleep(0.01)
             await trio.sleep(0.1)
             await session.command("pause", by="kill_test")
@@ -183,14 +185,14 @@ def disagreements(journals: Path, address: str) -> list[str]:
     for found in list_sessions(journals):
         report = verify(found.path)
         said += [f"{found.session_id}: {problem}" for problem in report.problems]
-    account = folded(Journal.open(newest.path)).account
+    account = rebuilt_state(Journal.open(newest.path)).account
     if live := sorted(account.orders.live):
         said.append(f"the engine thinks these orders live: {live}")
     if open_orders := venue["open_orders"]:
         said.append(f"open at the venue: {[order['client_order_id'] for order in open_orders]}")
     for asset in ("BTC", "USDT"):
         held = venue["balances"]["demo"][asset]
-        ours = account.balances.of(asset)
+        ours = account.balances.get(asset)
         if (ours.free, ours.locked) != (Decimal(held["free"]), Decimal(held["locked"])):
             said.append(f"{asset}: the venue holds {held}, the engine thinks {ours}")
     booked = Counter(fill.fill_id for fill in fills_of(journals))

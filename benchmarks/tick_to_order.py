@@ -31,8 +31,9 @@ import trio
 
 from engine.live.clock import SessionClock
 from engine.live.logs import configure
+from engine.live.machine import software_versions
 from engine.live.session import Session
-from engine.live.startup import versions
+from engine.live.transport.selection import TransportProfile
 from engine.session_record import SECOND_NS, EngineSettings, RiskSettings
 from verbatim.demo import DemoOptions, demo_session
 from verbatim.runner import run_session_config
@@ -40,10 +41,10 @@ from verbatim.warmup import warm
 
 HERE = Path(__file__).resolve().parent
 BARE = HERE.parent.parent / "shared" / "bench" / "limits" / "bare_tick_to_order.py"
-OURS = (("httpx", False), ("httpx", True), ("direct", False), ("direct", True))
+OURS = (("standard", False), ("standard", True), ("fast", False), ("fast", True))
 AGAINST = {
-    "httpx": "bare trio-websocket + httpx",
-    "direct": "bare stream + h11",
+    "standard": "bare trio-websocket + httpx",
+    "fast": "bare stream + h11",
 }  # the reference's pair, and the fastest
 START_SECONDS_MAX = 10.0
 
@@ -63,16 +64,16 @@ def main() -> None:
     multiprocessing.set_start_method("spawn")
     configure(level="error")
     warm()
-    versions()
+    software_versions()
     found: dict[str, list[dict[str, float]]] = {}
     with tempfile.TemporaryDirectory(dir=given.folder) as scratch:
         python = given.bare_python or bare_environment(Path(scratch) / "bare")
         for _ in range(given.rounds):
             for name, us in bare(given, python, Path(scratch)):
                 found.setdefault(name, []).append(us)
-            for http, sync in OURS:
-                us = ours(Path(scratch), http, sync=sync, given=given)
-                found.setdefault(f"verbatim {http}, sync {'on' if sync else 'off'}", []).append(us)
+            for transport, sync in OURS:
+                us = ours(Path(scratch), transport, sync=sync, given=given)
+                found.setdefault(f"verbatim {transport}, sync {'on' if sync else 'off'}", []).append(us)
         found["fdatasync of 4 KB"] = [fdatasync_us(Path(scratch) / "probe")]
     show(found, given)
 
@@ -85,7 +86,7 @@ def show(found: dict[str, list[dict[str, float]]], given: argparse.Namespace) ->
     for name, us in middle.items():
         if name.startswith("verbatim"):
             for against in sorted(
-                {AGAINST["httpx"], AGAINST["direct" if "direct" in name else "httpx"]} & middle.keys()
+                {AGAINST["standard"], AGAINST["fast" if "fast" in name else "standard"]} & middle.keys()
             ):
                 us[f"p50 / {against}"] = round(us["p50"] / middle[against]["p50"], 2)
     for name, us in middle.items():
@@ -127,12 +128,12 @@ class AtRest(trio.abc.Instrument):
         self.session: Session | None = None
 
     def before_io_wait(self, timeout: float) -> None:
-        if timeout > 0 and self.session is not None and self.session.inbox.empty:
+        if timeout > 0 and self.session is not None and self.session.ingress.is_empty:
             self._waiting.value = len(self.session.state.account.requests.by_seq)
-            self._seen.value = self.session._messages  # noqa: SLF001 - a glimpse would cost too much here
+            self._seen.value = self.session.messages
 
 
-def ours(scratch: Path, http: str, *, sync: bool, given: argparse.Namespace) -> dict[str, float]:
+def ours(scratch: Path, transport: str, *, sync: bool, given: argparse.Namespace) -> dict[str, float]:
     here, there = multiprocessing.Pipe()
     seen, waiting = multiprocessing.RawValue("Q", 0), multiprocessing.RawValue("Q", 1)
     child = multiprocessing.Process(
@@ -151,7 +152,11 @@ def ours(scratch: Path, http: str, *, sync: bool, given: argparse.Namespace) -> 
             "session_origin_ns": 0,
             "monotonic_origin_ns": 0,
         }
-        tour = DemoOptions(journals=journals, strategy=f"{HERE / 'strategies' / 'each_tick.py'}:EachTick", http=http)
+        tour = DemoOptions(
+            journals=journals,
+            strategy=f"{HERE / 'strategies' / 'each_tick.py'}:EachTick",
+            transport=TransportProfile(transport),
+        )
         wanted = dataclasses.replace(
             demo_session(tour, ready),
             clock=SessionClock.wall(),
@@ -170,10 +175,10 @@ async def trade(wanted: Any, pipe: Any, at_rest: AtRest) -> dict[str, float]:
 
     async def drive(session: Session) -> None:
         with trio.move_on_after(START_SECONDS_MAX) as scope:
-            while session.glimpse().mode != "running":
+            while session.status().mode != "running":
                 await trio.sleep(0.01)
         if scope.cancelled_caught:
-            raise SystemExit(f"the session does not come to trade: {session.glimpse().reasons}")
+            raise SystemExit(f"the session does not come to trade: {session.status().reasons}")
         at_rest.session = session
         trio.lowlevel.add_instrument(at_rest)
         pipe.send("go")

@@ -160,9 +160,8 @@ class FillsConfirmed(msgspec.Struct, frozen=True, tag_field="fact", tag="fills_c
     """Every fill of this instrument up to and with this cursor is booked."""
 
     instrument: str
-    fill_id: (
-        int | str
-    )  # the cursor: a number where the venue numbers its fills, else text (engine/state/fill_cursor.py)
+    # the cursor: a number if the venue numbers its fills, else text (engine/state/fill_cursor.py)
+    fill_id: int | str
 
 
 class Reconciled(msgspec.Struct, frozen=True, tag_field="fact", tag="reconciled"):
@@ -239,9 +238,8 @@ class MarketGap(msgspec.Struct, frozen=True, tag_field="fact", tag="market_gap")
     from_seq: int
     to_ns: int = 0  # of the LINK record or frame that ended it. 0: it lasts
     to_seq: int = -1
-    instrument: str = (
-        ""  # these are set if the ids of one stream show the gap; else it concerns every stream of the link
-    )
+    # the fields below are set if the ids of one stream show the gap; else it concerns every stream of the link
+    instrument: str = ""
     stream: SequencedStream = SequencedStream.ALL
     last_id: int = 0
     first_id: int = 0

@@ -144,7 +144,7 @@ class Kernel:
             for name in applied.strategies:
                 self._run_strategy(step, name, decisions)
             state.quiescent = advance_policy(session, step)
-            if is_due or step.account.modes.closing is not was_closing:  # the last one vouches for the whole session
+            if is_due or step.account.modes.closing is not was_closing:  # the last one proves the whole session
                 step.emit(CheckpointBody(state.inputs, state.digests()))
                 state.restart_hash(state.input_hash)
         if step.outputs:
@@ -152,7 +152,7 @@ class Kernel:
         return step.outputs
 
     def _run_strategy(self, step: StepContext, name: str, decisions: Mapping[str, Decision]) -> None:
-        """Strategies -> risk -> execution, for one strategy that was triggered."""
+        """Run one triggered strategy: strategies -> risk -> execution."""
         session, modes = self.session, step.account.modes
         if name in session.runner.compiled and step.record.kind is not Kind.TIMER:
             step.emit(facts.StrategyTriggered(name), source=f"strategy.{name}")
@@ -164,7 +164,7 @@ class Kernel:
                 send_request(session, step, approved)  # execution
 
     def _halted(self, state: State, records: Sequence[Record], account: Account, error: Exception) -> CoreError:
-        """Undo what the step decided, and leave a HALT for the next start if it is known which input broke the core."""
+        """Undo the step's decisions. Leave a HALT for the next start if the input that broke the core is known."""
         record = records[-1]
         text = (
             f"record {record.seq} ({record.kind} from {record.source}) broke the core: {type(error).__name__}: {error}"

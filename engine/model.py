@@ -74,9 +74,8 @@ class Instrument(msgspec.Struct, frozen=True):
     trading: bool = True
     # of contracts; engine/contracts.py says what they are worth
     contract: str = ""  # the venue's name for its kind: "PERPETUAL", "CURRENT_QUARTER"; "": no contract, spot
-    contract_size: Decimal = Decimal(
-        1
-    )  # units of base in a quantity of 1, or units of quote if the contract is inverse
+    # units of base in a quantity of 1, or units of quote if the contract is inverse
+    contract_size: Decimal = Decimal(1)
     inverse: bool = False  # priced in quote, margined and paid in base
     margin: str = ""  # the asset of margin, fees and P&L; "" for spot
     delivery_ns: int = 0  # venue time at which it ends; 0: never

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import cache
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -19,30 +20,35 @@ from engine.bodies import (
 from engine.facts import Fact
 from engine.requests import Purpose
 from engine.upcast import body_text
-from journal.record import WRITERS, Kind, canonical
+from journal.record import WRITERS, Kind
+
+_REQUIRED: Any = object()  # in place of a default
 
 
 @cache
-def _fields_of(kind: type[msgspec.Struct]) -> tuple[tuple[str, str, bool, Any], ...]:
-    """Return a kind's fields in the order of canonical JSON: name, text before the value, is it optional, its default.
-
-    The tag is an entry without a name, all text.
-    """
-    given = [(field.name, field.default) for field in msgspec.structs.fields(kind)]
-    fields = [(name, f'"{name}":', default is not msgspec.NODEFAULT, default) for name, default in given]
+def _layout_of(kind: type[msgspec.Struct]) -> tuple[Callable[[Any], tuple[Any, ...]], tuple[tuple[str, Any], ...]]:
+    """Return the reader of a kind's values and (text before the value, default) of each, in canonical order."""
+    fields = [
+        (f'"{field.name}":', field.name, _REQUIRED if field.default is msgspec.NODEFAULT else field.default)
+        for field in msgspec.structs.fields(kind)
+    ]
     config = kind.__struct_config__
-    tag = [] if config.tag is None else [("", f'"{config.tag_field}":{canonical(config.tag)}', False, None)]
-    return tuple(sorted(fields + tag, key=lambda field: field[1]))
+    if config.tag is not None:
+        fields.append((f'"{config.tag_field}":', "__struct_config__.tag", _REQUIRED))
+    fields.sort(key=lambda field: field[0])
+    names = [name for _, name, _ in fields]
+    read = attrgetter(*names, names[0])  # one more: it returns a tuple only for two or more
+    return read, tuple((before, default) for before, _, default in fields)
 
 
 def text_of(body: msgspec.Struct) -> str:
     """Return a body as canonical JSON with the tag of its kind, without fields at their defaults."""
-    texts = []
-    for name, before, optional, default in _fields_of(type(body)):
-        if not name:
-            texts.append(before)
-        elif (value := getattr(body, name)) is not None and not (optional and value == default):
-            texts.append(before + WRITERS[type(value)](value))
+    read, fields = _layout_of(type(body))
+    texts = [
+        before + WRITERS[type(value)](value)
+        for (before, default), value in zip(fields, read(body), strict=False)
+        if value is not None and value is not default and (default is _REQUIRED or value != default)
+    ]
     return "{" + ",".join(texts) + "}"
 
 

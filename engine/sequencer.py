@@ -4,8 +4,8 @@ It waits for nothing and reads no clock. Live, in virtual time and in a resimula
 what time it is, and performs the outputs. A TIMER that is due comes before any later input.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Protocol
 
 import msgspec
 from msgspec.structs import replace
@@ -24,8 +24,15 @@ from engine.timer_names import TimerKind, TimerName
 from engine.upcast import SCHEMA
 from journal.record import Kind, Record, canonical
 
-Append = Callable[[Sequence[Record], bool], None]  # (the records of one step, True if their group must close at once)
 URGENT_INPUTS = frozenset({Kind.SESSION, Kind.BROKER, Kind.LINK, Kind.COMMAND})
+
+
+class Append(Protocol):
+    """Where the records of steps go."""
+
+    def __call__(self, records: Sequence[Record], *, urgent: bool) -> None:
+        """Append the records of one step. `urgent` records must become durable at once."""
+        ...
 
 
 class Arrival(msgspec.Struct, frozen=True, gc=False):
@@ -71,7 +78,7 @@ class Sequencer:
         self.state = self.kernel.begin(record)
         self.has_begun = True
         outputs = self.kernel.open_session(self.state, record)
-        self._append([record, *(output.record for output in outputs)], True)
+        self._append([record, *(output.record for output in outputs)], urgent=True)
         return outputs
 
     def accept(self, arrival: Arrival, now_ns: int) -> Accepted:
@@ -112,16 +119,16 @@ class Sequencer:
         try:
             result = self.kernel.step(self.state, batch)
         except CoreError as error:
-            self._append([*error.records, *error.outputs], True)
+            self._append([*error.records, *error.outputs], urgent=True)
             raise
         records, outputs = result
         if outputs:
             is_urgent = records[-1].kind in URGENT_INPUTS or any(
                 output.record.kind is Kind.REQUEST for output in outputs
             )
-            self._append([*records, *(output.record for output in outputs)], is_urgent)
+            self._append([*records, *(output.record for output in outputs)], urgent=is_urgent)
         elif records:
-            self._append(records, records[-1].kind in URGENT_INPUTS)
+            self._append(records, urgent=records[-1].kind in URGENT_INPUTS)
         return result
 
     def fire_timers(self, now_ns: int) -> list[Output]:

@@ -117,7 +117,7 @@ class SessionContext:
         return load_rules(self.body.rules)
 
     def empty_market(self) -> Market:
-        """Return the market of the session's instruments before any message, with the strategies' declarations."""
+        """Return the market before any message, with the bars and indicators that strategies declare."""
         triggers = []
         for name in self.trigger_names:
             loaded = self.strategies[name]

@@ -24,6 +24,9 @@ KINDS: Final[dict[type, Kind]] = {  # any other body is a fact
 }
 
 
+UNFOLDED: Final = (IntentBody, VerdictBody, NoteBody, CheckpointBody)  # these change nothing
+
+
 class Output(NamedTuple):
     """An output of a step: its record, whose text is canonical, and the same body as a value."""
 
@@ -65,8 +68,8 @@ class StepContext:
         cause = self.record.seq if cause is None else cause
         record = Record(seq, self.time_ns, kind, source, cause, key, None, None, None, text_of(body))
         self.outputs.append(Output(record, body))
-        if isinstance(body, IntentBody | VerdictBody | NoteBody | CheckpointBody):
-            return seq  # these change nothing
+        if isinstance(body, UNFOLDED):
+            return seq
         change = Requested(body) if isinstance(body, RequestBody) else body
         self.account = self.state.account = fold(self.account, change, Stamp(seq, self.time_ns), self._rules)
         return seq

@@ -31,7 +31,7 @@ class TimerName(msgspec.Struct, frozen=True):
     subject: str = ""
 
     def __str__(self) -> str:
-        return f"{self.kind.value}.{self.subject}" if self.subject else self.kind.value
+        return f"{self.kind}.{self.subject}" if self.subject else str(self.kind)
 
     @classmethod
     def parse(cls, text: str) -> "TimerName":

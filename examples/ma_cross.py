@@ -1,7 +1,7 @@
 """A moving-average cross: long while the fast average is above the slow one, flat while it is below.
 
-Copy this file to begin with a strategy of your own. `decide` sees a read-only view and returns wishes; risk has the last
-word on each. What must be remembered from one decision to the next belongs into `State`: nothing else persists.
+Copy this file to begin a strategy. `decide` reads a view and returns intents; risk accepts or refuses each. Only the fields
+of `State` persist from one decision to the next.
 """
 
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ class MovingAverageCross:
         (name,) = cls.instruments
         quote, fast, slow = view.quote(name), view.average("fast", name), view.average("slow", name)
         if quote is None or fast is None or slow is None or view.orders(name):
-            return []  # not warm yet, or the last order is still under way
+            return []  # an average is not warm yet, or the last order is still open
 
         held = view.round_quantity(name, view.position(name).quantity)  # a fee may leave less than a lot behind
         rationale = {"fast": fast, "slow": slow}

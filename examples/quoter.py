@@ -22,7 +22,7 @@ class Quoter:
 
         value: Decimal = Decimal(60)  # of one order
         value_max: Decimal = Decimal(600)  # of the position, either way
-        tolerance: Decimal = Decimal("0.0001")  # how far from its place an order may stand, as a share of the price
+        tolerance: Decimal = Decimal("0.0001")  # allowed distance of an order from its target, as a share of the price
 
     @dataclass
     class State:
@@ -38,22 +38,22 @@ class Quoter:
             return []
 
         value = view.position(name).quantity * quote.bid
-        wanted = {}
+        targets = {}
         if value < parameters.value_max:
-            wanted[Side.BUY] = quote.bid
+            targets[Side.BUY] = quote.bid
         if value > -parameters.value_max:
-            wanted[Side.SELL] = quote.ask
+            targets[Side.SELL] = quote.ask
 
-        wishes: list[Place | Cancel] = []
+        intents: list[Place | Cancel] = []
         for order in view.orders(name):
-            stands, should = order.order.price, wanted.pop(order.order.side, None)
-            if should is None or abs(stands - should) > should * parameters.tolerance:
+            price, target = order.order.price, targets.pop(order.order.side, None)
+            if target is None or abs(price - target) > target * parameters.tolerance:
                 state.requotes += 1
-                wishes.append(Cancel(order.client_order_id, rationale={"stands": stands, "should": should}))
-        for side, price in wanted.items():
+                intents.append(Cancel(order.client_order_id, rationale={"price": price, "target": target}))
+        for side, price in targets.items():
             quantity = view.round_quantity(name, parameters.value / price)
-            wishes.append(Place(name, side=side, quantity=quantity, price=price, type=OrderType.LIMIT_MAKER))
-        return wishes
+            intents.append(Place(name, side=side, quantity=quantity, price=price, type=OrderType.LIMIT_MAKER))
+        return intents
 
 
 class EthQuoter(Quoter):

@@ -7,7 +7,7 @@ No socket may be opened meanwhile (replay/network_guard.py).
 
 import hashlib
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -268,9 +268,9 @@ class SessionReplay:
         return msgspec.structs.replace(difference, chain=chain, command=command)
 
 
-def records_of(outputs: Iterable[Output]) -> list[Record]:
+def records_of(outputs: Sequence[Output]) -> list[Record]:
     """Return the records of a step's outputs, as the journal has them."""
-    return [output.record for output in outputs]
+    return [output.record for output in outputs] if outputs else []
 
 
 def group_frames(records: Iterator[Record]) -> Iterator[list[Record]]:

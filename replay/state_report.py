@@ -125,8 +125,8 @@ def _strategies(kernel: Kernel, state: State) -> list[dict[str, Any]]:
         {
             "strategy": name,
             "version": loaded.settings.version,
-            "state": state.account.strategies.of(name).state,
-            "stopped_for": state.account.strategies.of(name).stopped_for,
+            "state": state.account.strategies.get(name).state,
+            "stopped_for": state.account.strategies.get(name).stopped_for,
         }
         for name, loaded in kernel.session.strategies.items()
     ]

@@ -148,7 +148,7 @@ class ByHand:
         return self.order.status
 
     def position(self, strategy: str = "hand", name: str = BTC.id) -> Decimal:
-        return self.state.account.positions.of(strategy, name).quantity
+        return self.state.account.positions.get(strategy, name).quantity
 
     def asked(self, purpose: str, since: int = 0) -> list[RequestBody]:
         found = [read_request(r.body or "") for r in self.records[since:] if r.kind is Kind.REQUEST]
@@ -302,7 +302,7 @@ class ByHand:
 
     # ---- the second kernel
 
-    def _append(self, records: Sequence[Record], _urgent: bool) -> None:
+    def _append(self, records: Sequence[Record], *, urgent: bool) -> None:
         self.records.extend(records)
         if self._twin is None:
             kernel = kernel_of(records[0])

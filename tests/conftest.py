@@ -1,11 +1,13 @@
-"""Shared fixtures: the folder of real captures, which are never part of the project, and two small journals."""
+"""Shared fixtures: the folder of real captures, which are never part of the project, two small journals, and struck faults."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from power_cuts import record
 
+from engine.sim.faults import Faults, Rule, ScriptedFault
 from journal.writer import JournalWriter
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -20,6 +22,26 @@ def shared_data() -> Path:
     if os.environ.get("CI") == "true":
         pytest.fail(f"no real data at {folder}: set VERBATIM_DATA")
     pytest.skip(f"no real data at {folder}: set VERBATIM_DATA")
+
+
+@pytest.fixture(autouse=True)
+def _faults_strike(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Fail a test with a scripted fault that no client could notice. Venues of other processes are asked by their tests.
+
+    A test with random faults is exempt: `@pytest.mark.faults_may_miss("reason")`.
+    """
+    scripted: list[ScriptedFault] = []
+    add = Faults.add
+
+    def noted(self: Faults, rule: Rule, now_ns: int) -> ScriptedFault:
+        scripted.append(add(self, rule, now_ns))
+        return scripted[-1]
+
+    monkeypatch.setattr(Faults, "add", noted)
+    yield
+    if request.node.get_closest_marker("faults_may_miss") is None:
+        missed = [fault.rule for fault in scripted if not fault.struck]
+        assert not missed, f"these faults never struck: {missed}"
 
 
 @pytest.fixture

@@ -163,7 +163,7 @@ class Desk:
         return {"approved": verdict.approved, "rules": verdict.rules}
 
     def _time_of(self, what: str) -> int:
-        until_ns = self.hand.state.account.limits.of(BTC.venue).blocked_until_ns
+        until_ns = self.hand.state.account.limits.get(BTC.venue).blocked_until_ns
         return {"the end of the ban": until_ns, "a nanosecond before the ban ends": until_ns - 1}[what]
 
     def verdicts(self) -> list[dict[str, Any]]:

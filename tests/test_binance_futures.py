@@ -35,7 +35,7 @@ from engine.record_codec import read_link, read_request
 from engine.session_record import SessionBody, VenueSettings, read_session
 from engine.venues.binance_coinm import BinanceCoinm
 from engine.venues.binance_common.futures import DEPTH_WEIGHTS, BinanceFutures
-from engine.venues.binance_common.futures_metadata import read_allowance, read_exchange_info
+from engine.venues.binance_common.futures_metadata import read_exchange_info, read_rate_limits
 from engine.venues.binance_common.public import DepthSnapshots
 from engine.venues.binance_usdm import BinanceUsdm
 from engine.venues.venue import Venue
@@ -388,8 +388,8 @@ def test_contracts_are_instruments(shared_data: Path) -> None:
         Decimal(1),
         0,
     )
-    assert read_allowance(body) == RateLimits(2_400, 300)
-    assert read_allowance(b'{"symbols":[]}') == RateLimits(2_400, 300)
+    assert read_rate_limits(body) == RateLimits(2_400, 300)
+    assert read_rate_limits(b'{"symbols":[]}') == RateLimits(2_400, 300)
     excerpt = json.loads((shared_data / "rest" / "binance" / "exchangeinfo-2023-excerpt.json").read_text())
     (quoted,) = read_exchange_info(json.dumps({"symbols": excerpt["cm"]}).encode(), "binance_coinm", inverse=True)
     assert quoted.contract_size == Decimal(100)

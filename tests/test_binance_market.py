@@ -17,7 +17,7 @@ from engine.market import rows as r
 from engine.market.rows import Rows
 from engine.model import Instrument, RateLimits
 from engine.venues.binance_spot.market import BinanceSpotMarket
-from engine.venues.binance_spot.metadata import read_allowance, read_exchange_info
+from engine.venues.binance_spot.metadata import read_exchange_info, read_rate_limits
 
 
 def instrument(symbol: str, price_scale: int, size_scale: int) -> Instrument:
@@ -303,11 +303,11 @@ def test_rates_are_those_that_the_venue_tells(shared_data: Path) -> None:
         row("ORDERS", "DAY", 1, 200_000),
         row("ORDERS", "SECOND", 10, 50),
     ]
-    assert read_allowance(json.dumps({"symbols": [], "rateLimits": told}).encode()) == RateLimits(12_000, 50)
-    assert read_allowance(b'{"symbols":[]}') == RateLimits(6_000, 100)
+    assert read_rate_limits(json.dumps({"symbols": [], "rateLimits": told}).encode()) == RateLimits(12_000, 50)
+    assert read_rate_limits(b'{"symbols":[]}') == RateLimits(6_000, 100)
     real = (shared_data / "captures" / "cryptofeed" / "BINANCE.0").read_bytes().splitlines()
     line = next(line for line in real if b"exchangeInfo -> " in line)
-    assert read_allowance(line[line.index(b"{") :]) == RateLimits(1_200, 50)
+    assert read_rate_limits(line[line.index(b"{") :]) == RateLimits(1_200, 50)
 
 
 def _exponent(number: Decimal) -> int:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -37,3 +38,20 @@ def test_the_tracer_sees_both_ends(traced: dict[str, dict[str, int]]) -> None:
     assert all(row["seen"] >= 1 for row in traced.values())
     assert traced["decision"]["functions"] > traced["quote"]["functions"] > 5
     assert traced["sending"]["functions"] >= 3
+
+
+def test_the_walk_of_a_quote_is_drawn_as_traced(traced: dict[str, dict[str, int]]) -> None:
+    """The page may lag behind in the order's walk, whose calls vary; the quote's walk does not vary."""
+    drawn = (ROOT / "docs" / "ARCHITECTURE.md").read_text().partition("--write -->")[2].partition("<!-- /walk -->")[0]
+    assert len(re.findall(r"^ *\d+  ", drawn, re.MULTILINE)) == traced["quote"]["functions"], (
+        "`python benchmarks/call_paths.py --write` draws the walks again"
+    )
+
+
+def test_each_function_of_the_walks_exists() -> None:
+    page = (ROOT / "docs" / "walk.md").read_text()
+    steps = re.findall(r"- `([\w.<>]+)` \(([\w/.]+)\)", page)
+    assert len(steps) > 50
+    names = {file: (ROOT / file).read_text() for _, file in steps}
+    missing = [name for name, file in steps if f"def {name.rpartition('.')[2]}(" not in names[file]]
+    assert missing == []

@@ -90,6 +90,12 @@ def state_of(ready: Ready) -> dict[str, Any]:
         return json.load(answer)
 
 
+def struck(ready: Ready) -> list[int]:
+    """Return how often each scripted fault has struck."""
+    with urllib.request.urlopen(f"{ready['listening']}/sim/faults") as answer:
+        return [fault["struck"] for fault in json.load(answer)]
+
+
 def until(holds: Callable[[], bool], seconds: float = 20) -> None:
     end = time.monotonic() + seconds
     while not holds():
@@ -147,7 +153,7 @@ def test_a_second_signal_ends_at_once_and_the_next_session_goes_on(tmp_path: Pat
         ) as process:
             until(lambda: len(state_of(ready)["open_orders"]) >= 1)
             process.send_signal(signal.SIGINT)
-            time.sleep(0.5)
+            until(lambda: struck(ready) == [1])
             assert process.poll() is None  # it waits for the cancel's answer
             process.send_signal(signal.SIGINT)
             assert process.wait(10) == 4
@@ -281,8 +287,7 @@ def test_ctrl_c_in_a_demo_stops_in_order(tmp_path: Path) -> None:
     """As a terminal sends it: to every process of the group."""
     command = [*VERBATIM, "demo", "--seconds", "60", "--journals", str(tmp_path)]
     with started(command) as process:
-        until(lambda: bool(list_sessions(tmp_path)))
-        time.sleep(2)
+        until(lambda: any(Journal.open(found.path).last_seq >= 100 for found in list_sessions(tmp_path)))
         os.killpg(process.pid, signal.SIGINT)
         out, errors = process.communicate(timeout=30)
     assert process.returncode == 0, out + errors

@@ -9,7 +9,7 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from engine.live.startup import host_id
+from engine.live.machine import host_id
 from journal.reader import Journal
 from journal.record import Kind, canonical
 from journal.sessions import new_session_folder

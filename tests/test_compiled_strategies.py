@@ -74,7 +74,7 @@ def hand(
 
 def woken(session: ByHand, name: str = "hand") -> int:
     told = [fact for fact in session.facts("strategy_triggered") if fact["strategy"] == name]
-    assert session.state.account.strategies.of(name).state.get("asked", 0) == len(told)
+    assert session.state.account.strategies.get(name).state.get("asked", 0) == len(told)
     return len(told)
 
 
@@ -146,7 +146,7 @@ def test_each_instrument_is_shown_by_itself() -> None:
 
 def test_what_raises_stops_the_strategy_and_says_why() -> None:
     session = ByHand(source=hand("now.bid // now.asks > 0")).run(3)
-    assert session.state.account.strategies.of("hand").stopped_for.startswith("ZeroDivisionError")
+    assert session.state.account.strategies.get("hand").stopped_for.startswith("ZeroDivisionError")
     assert session.mode == "running"
     assert len(session.facts("strategy_triggered")) == 1
 
@@ -235,7 +235,7 @@ def test_two_of_different_making_in_one_session() -> None:
         from_sources({"hand": hand(), "second": other}, module, "Hand", name=module) for module in ("hand", "second")
     ]
     session = ByHand(strategies=both).run(4)
-    assert [session.state.account.strategies.of(name).stopped_for for name in ("hand", "second")] == ["", ""]
+    assert [session.state.account.strategies.get(name).stopped_for for name in ("hand", "second")] == ["", ""]
     assert woken(session, "hand") == woken(session, "second") == 1
 
 

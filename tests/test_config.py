@@ -83,6 +83,21 @@ def test_what_is_wrong_in_the_file_is_one_line_without_its_values(
     assert "xyzzy" not in text
 
 
+@pytest.mark.parametrize(
+    ("line", "profile"),
+    [("", "standard"), ('transport = "fast"', "fast"), ('http = "direct"', "fast"), ('http = "httpx"', "standard")],
+)
+def test_the_transport_is_one_setting_and_its_old_name_still_works(config: Write, line: str, profile: str) -> None:
+    sample = "".join(row for row in SAMPLE.splitlines(keepends=True) if not row.startswith("transport"))
+    read = read_config(config(sample.replace("[venue]", f"[venue]\n{line}")))
+    assert recording_config(read).transport.value == profile
+
+
+def test_both_names_of_the_transport_are_too_many(config: Write) -> None:
+    with pytest.raises(ConfigError, match=r"venue: .*http is the old name of transport; remove it"):
+        read_config(config(SAMPLE.replace("[venue]", '[venue]\nhttp = "direct"')))
+
+
 def test_unknown_names_in_the_environment_are_errors(config: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VERBATIM_RISKS__ORDER_SIZE_MAX", "1")
     with pytest.raises(ConfigError, match="VERBATIM_RISKS__ORDER_SIZE_MAX: unknown name"):

@@ -1,6 +1,5 @@
 """When our own core fails on a record: the record is kept, the error names it, and a restart says so too."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,7 @@ from engine.kernel import Kernel, kernel_of
 from engine.sequencer import Arrival, Sequencer
 from engine.session_record import ClockSettings, SessionBody, VenueSettings
 from journal.reader import Journal
-from journal.record import Kind, Record
+from journal.record import Kind
 from journal.recover import recover
 from journal.writer import JournalWriter
 from replay.rebuild import rebuild
@@ -68,10 +67,7 @@ def test_the_record_that_broke_the_core_is_in_the_journal(tmp_path: Path, monkey
     )
     writer = JournalWriter.create(tmp_path / "journal", sync=False)
 
-    def append(records: Sequence[Record], urgent: bool) -> None:
-        writer.append_step(records, urgent=urgent)
-
-    sequencer = Sequencer(Kernel(body), append)
+    sequencer = Sequencer(Kernel(body), writer.append_step)
     sequencer.begin(body)
     poison = Arrival(Kind.FEED, "broken.market.0", payload=b"poison")
     with pytest.raises(CoreError, match=r"record 4 \(FEED from broken.market.0\) broke the core: ZeroDivisionError"):

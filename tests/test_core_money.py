@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from engine.facts import OrderFilled
 from engine.model import Side
 from engine.money import MONEY
-from engine.state.positions import after_fill, flat, unrealised
+from engine.state.positions import Positions, after_fill, unrealised
 
 FEES = st.sampled_from(["BTC", "USDT", "BNB", ""])
 
@@ -31,7 +31,7 @@ def fills(draw: st.DrawFn) -> OrderFilled:
 def test_cash_and_position_and_fees_are_the_profit(made: list[OrderFilled], mark_cents: int) -> None:
     """Cash that moved plus what the position is worth = realised + unrealised - fees, at any mark, through any flip."""
     with localcontext(MONEY):
-        held, cash, base = flat("s", BTC.id), Decimal(0), Decimal(0)
+        held, cash, base = Positions().get("s", BTC.id), Decimal(0), Decimal(0)
         charged: dict[str, Decimal] = {}
         for fill in made:
             held = after_fill(held, fill, BTC)

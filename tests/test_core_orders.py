@@ -220,12 +220,12 @@ def test_the_request_budget_is_the_venues_own() -> None:
     ).run(49)
     weight = sum(request.unsigned.weight for request in hand.asked("depth") if request.unsigned is not None)
     assert weight > 6000
-    budget = hand.state.account.limits.of("binance_spot")
+    budget = hand.state.account.limits.get("binance_spot")
     assert budget.rate_limits.weight_minute_max == 100_000
     again = ByHand(
         opening=hand.state, session="bbbbbbbb", now_ns=hand.now_ns
     )  # what was spent stays spent; the limit is today's
-    budget = again.state.account.limits.of("binance_spot")
+    budget = again.state.account.limits.get("binance_spot")
     assert budget.rate_limits.weight_minute_max == 6000
     assert budget.weight > 6000
 
@@ -234,7 +234,7 @@ def test_a_ban_is_respected_by_every_question_and_is_never_shortened() -> None:
     hand, name = opened()
     hand.command("cancel_all")
     hand.answer(hand.seq_of("cancel"), {"code": -1003, "msg": "banned"}, status=418, retry_after="60")
-    banned = hand.state.account.limits.of("binance_spot").blocked_until_ns
+    banned = hand.state.account.limits.get("binance_spot").blocked_until_ns
     before = len(hand.records)
     hand.command("reconcile").command("cancel_all").private(report(name, "CANCELED", "CANCELED", z="0.5"))
     hand.down(PRIVATE).run(50)
@@ -242,7 +242,7 @@ def test_a_ban_is_respected_by_every_question_and_is_never_shortened() -> None:
         r for r in hand.records[before:] if r.kind.value == "REQUEST" and '"purpose":"connect"' not in (r.body or "")
     ]
     assert sent == []
-    assert hand.state.account.limits.of("binance_spot").blocked_until_ns == banned
+    assert hand.state.account.limits.get("binance_spot").blocked_until_ns == banned
     hand.answers["fills"] = [row(1, "0.5")]
     hand.run(40)
     assert hand.mode == "running"
@@ -255,9 +255,9 @@ def test_a_shorter_wait_that_is_answered_later_does_not_end_a_ban() -> None:
     hand.run(1).command("reconcile")
     first, second = hand.seq_of("open_orders"), hand.seq_of("account")
     hand.answer(first, {"code": -1003, "msg": "banned"}, status=418, retry_after="600")
-    until_ns = hand.state.account.limits.of("binance_spot").blocked_until_ns
+    until_ns = hand.state.account.limits.get("binance_spot").blocked_until_ns
     hand.answer(second, {"code": -1003, "msg": "slow down"}, status=429, retry_after="1")
-    assert hand.state.account.limits.of("binance_spot").blocked_until_ns == until_ns
+    assert hand.state.account.limits.get("binance_spot").blocked_until_ns == until_ns
     hand.held.clear()
     assert hand.run(590).mode != "running"
     assert hand.run(60).mode == "running"
@@ -336,9 +336,9 @@ def test_a_balance_that_was_on_its_way_while_we_asked_does_not_undo_the_answer()
     hand.answers["account"] = {"canTrade": True, "updateTime": 5_000, "balances": [free]}
     hand.command("reconcile")
     hand.private({"e": "outboundAccountPosition", "E": 1, "u": 4_000, "B": [{"a": "USDT", "f": "900", "l": "0"}]})
-    assert hand.state.account.balances.of("USDT").free == 500
+    assert hand.state.account.balances.get("USDT").free == 500
     hand.private({"e": "outboundAccountPosition", "E": 1, "u": 6_000, "B": [{"a": "USDT", "f": "700", "l": "0"}]})
-    assert hand.state.account.balances.of("USDT").free == 700
+    assert hand.state.account.balances.get("USDT").free == 700
 
 
 def test_a_pause_outlives_a_restart_whoever_ordered_it() -> None:

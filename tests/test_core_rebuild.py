@@ -83,6 +83,7 @@ def watched(session: VirtualSession) -> Twin:
     return twin
 
 
+@pytest.mark.faults_may_miss("faults and times are random; the test counts how many struck")
 @pytest.mark.parametrize("seed", range(5))
 def test_a_random_bad_day_is_rebuilt_at_every_step_and_ends_well(tmp_path: Path, seed: int) -> None:
     random = Random(seed)
@@ -111,6 +112,7 @@ def test_a_random_bad_day_is_rebuilt_at_every_step_and_ends_well(tmp_path: Path,
             )
             twin = watched(session)
     venue.sim.faults.clear()
+    assert len(venue.unstruck_faults()) <= 8, "of the twelve"
     session.command("pause").run(75)
     session.writer.abandon()
     assert session.state.account.modes.mode.value == "paused", session.state.account.modes.reasons
@@ -121,11 +123,11 @@ def test_a_random_bad_day_is_rebuilt_at_every_step_and_ends_well(tmp_path: Path,
     assert sorted(account.orders.live) == sorted(order["client_order_id"] for order in theirs["open_orders"])
     for asset, held in theirs["balances"]["test"].items():
         if asset in account.balances.by_asset:
-            balance = account.balances.of(asset)
+            balance = account.balances.get(asset)
             assert (balance.free, balance.locked) == (Decimal(held["free"]), Decimal(held["locked"])), asset
     bought = sum(Decimal(str(f["quantity"])) * (1 if f["side"] == "BUY" else -1) for f in theirs["fills"])
     assert account.positions.by_key.keys() <= {"pair binance_spot:BTCUSDT"}, "nothing of ours is booked as others'"
-    charged = account.positions.of("pair", "binance_spot:BTCUSDT").fees.get("BTC", Decimal(0))
+    charged = account.positions.get("pair", "binance_spot:BTCUSDT").fees.get("BTC", Decimal(0))
     assert account.positions.net("binance_spot:BTCUSDT") == bought - charged
     assert set(theirs["client_order_ids"].values()) <= {1}
     assert account.orders.missing_fills == ()

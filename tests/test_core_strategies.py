@@ -79,7 +79,7 @@ def test_what_is_harmless_is_not_refused(head: str) -> None:
 def test_what_would_persist_outside_state_stops_the_strategy(lines: str, head: str) -> None:
     """A replay begins with fresh modules: what a decision left in them would make it decide otherwise."""
     hand = ByHand(source=with_decide(lines, head=head)).run(2)
-    assert "nothing but State persists" in hand.state.account.strategies.of("hand").stopped_for
+    assert "nothing but State persists" in hand.state.account.strategies.get("hand").stopped_for
     assert hand.orders == []
     assert hand.mode == "running"
 
@@ -104,17 +104,17 @@ def test_what_would_persist_outside_state_stops_the_strategy(lines: str, head: s
 )
 def test_a_wish_that_is_none_costs_only_its_own_step(lines: str) -> None:
     hand = ByHand(source=with_decide(lines)).run(2)
-    assert hand.state.account.strategies.of("hand").stopped_for
-    assert hand.state.account.strategies.of("hand").state == {}, "no trace"
+    assert hand.state.account.strategies.get("hand").stopped_for
+    assert hand.state.account.strategies.get("hand").state == {}, "no trace"
     assert hand.orders == []
     assert hand.mode == "running"
 
 
 def test_a_state_that_an_older_version_left_behind_stops_the_strategy_not_the_engine() -> None:
     first = ByHand(source=with_decide("state.placed = 5")).run(2)
-    assert first.state.account.strategies.of("hand").state == {"placed": 5}
+    assert first.state.account.strategies.get("hand").state == {"placed": 5}
     again = first.restart(source=HAND.replace("placed: int = 0", "placed: tuple[int, ...] = ()")).run(3)
-    assert "ValidationError" in again.state.account.strategies.of("hand").stopped_for
+    assert "ValidationError" in again.state.account.strategies.get("hand").stopped_for
     assert again.mode == "running"
 
 
@@ -138,7 +138,7 @@ def test_the_arithmetic_of_a_strategy_is_its_own() -> None:
 def test_a_view_cannot_be_written_through() -> None:
     lines = "view.position('BTCUSDT').fees['BNB'] = Decimal(7)\nview.orders().append(1)"
     hand = ByHand(source=with_decide(lines)).run(2)
-    assert hand.state.account.positions.of("hand", "binance_spot:BTCUSDT").fees == {}
+    assert hand.state.account.positions.get("hand", "binance_spot:BTCUSDT").fees == {}
     assert len(hand.orders) == 1
 
 
@@ -191,7 +191,7 @@ def test_an_intent_has_its_rationale_in_both_spellings(spelling: str) -> None:
         "assert intent.rationale == intent.because == {'x': 1}\nyield intent\nreturn"
     )
     hand = ByHand(source=with_decide(lines)).run(0.5)
-    assert hand.state.account.strategies.of("hand").stopped_for == ""
+    assert hand.state.account.strategies.get("hand").stopped_for == ""
     intents = [record.body or "" for record in hand.records if record.kind is Kind.INTENT]
     assert '"rationale":{"quote_seq":' in intents[0]
     assert ',"x":1}' in intents[0]

@@ -136,14 +136,14 @@ def test_a_strategy_cannot_place_a_foreign_order() -> None:
     place = 'yield Place("BTCUSDT", Side.BUY, parameters.size, parameters.price)'
     assert place in HAND
     hand = ByHand(source=HAND.replace(place, place[:-1] + ", OrderType.FOREIGN)")).run(1.5)
-    assert "cannot place an order of type FOREIGN" in hand.state.account.strategies.of("hand").stopped_for
+    assert "cannot place an order of type FOREIGN" in hand.state.account.strategies.get("hand").stopped_for
 
 
 def test_a_type_without_a_stop_refuses_a_stop_price() -> None:
     """It would be an order without the stop that its strategy relies on."""
     place = 'yield Place("BTCUSDT", Side.BUY, parameters.size, parameters.price)'
     hand = ByHand(source=HAND.replace(place, place[:-1] + ", stop_price=Decimal(95))")).run(1.5)
-    assert "an order of type LIMIT has no stop price" in hand.state.account.strategies.of("hand").stopped_for
+    assert "an order of type LIMIT has no stop price" in hand.state.account.strategies.get("hand").stopped_for
 
 
 @pytest.mark.parametrize(

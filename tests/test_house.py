@@ -14,8 +14,12 @@ import pytest
 
 from engine.facts import Fact
 from engine.lifecycle import CLOSED, LIVE, TRANSITIONS, Report, Status
+from engine.model import OrderType
+from engine.order_terms import TERMS
+from engine.sim.binance.type_params import ORDER_TYPES
 from engine.state import session_state
 from engine.state.changes import Change
+from engine.venues.binance_spot import order_types
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("verbatim", "analysis", "replay", "engine", "journal")
@@ -287,6 +291,11 @@ def test_every_change_has_a_claimant() -> None:
 
 def test_every_part_is_carried_or_fresh() -> None:
     assert sorted((*session_state.CARRIED, *session_state.FRESH)) == sorted(session_state.Account.__struct_fields__)
+
+
+def test_every_order_type_has_terms_and_the_simulated_venue_knows_those_of_its_protocol() -> None:
+    assert TERMS.keys() == set(OrderType)
+    assert ORDER_TYPES.keys() == set(order_types.TYPES.values())
 
 
 def test_the_life_cycle_table_is_whole() -> None:

@@ -15,7 +15,8 @@ from click.testing import CliRunner, Result
 from s3_server import KEY, SECRET, s3_server
 
 from engine.live.clock import SessionClock
-from engine.live.startup import SessionConfig, look_back
+from engine.live.previous_session import restore_previous
+from engine.live.session_config import SessionConfig
 from engine.session_record import ClockSettings, PreviousSession, SessionBody, VenueSettings
 from journal import archive as archiving
 from journal.archive import reason_not_archived
@@ -164,11 +165,11 @@ def test_the_next_session_still_finds_the_session_to_continue(tmp_path: Path) ->
     make_session(tmp_path, "a", days=300, account="spot")
     make_session(tmp_path, "b", days=250, account="main", after="a")
     make_session(tmp_path, "c", days=200, account="main", after="b")
-    before = look_back(config).previous
+    before = restore_previous(config).previous
     assert before is not None
     output_of(verbatim("prune", "--older-than", "1d", "--keep-gib", 0, "--yes", "--journals", tmp_path))
     assert ids(tmp_path) == "ac"
-    assert look_back(config).previous == before
+    assert restore_previous(config).previous == before
 
 
 def test_an_interrupted_pruning_is_finished_by_the_next(tmp_path: Path) -> None:

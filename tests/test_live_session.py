@@ -15,12 +15,12 @@ import trio
 from engine.bodies import CommandName
 from engine.lifecycle import Status
 from engine.live.clock import SessionClock
-from engine.live.control_socket import ControlError, tell
-from engine.live.http_h11 import H11Sender
-from engine.live.http_httpx import HttpxSender
+from engine.live.control_socket import ControlError, send_command
 from engine.live.session import Session
-from engine.live.startup import SessionConfig, StartError, open_session
-from engine.live.websocket import Websocket, WebsocketClosedError, open_feed
+from engine.live.session_config import SessionConfig, StartError
+from engine.live.startup import open_session
+from engine.live.transport.selection import TransportProfile, make_sender, open_websocket
+from engine.live.transport.websocket import WebsocketClosedError
 from engine.record_codec import read_request
 from engine.session_record import SECOND_NS
 from engine.venues.binance_common.signer import ApiKey
@@ -36,7 +36,7 @@ from verbatim.runner import run_session_config
 from verbatim.warmup import warm
 
 Ready = dict[str, Any]
-MakeSender = type[HttpxSender] | type[H11Sender]
+PROFILES = list(TransportProfile)
 RESTLESS = "tests/strategies/restless.py"
 
 
@@ -47,8 +47,10 @@ def _compiled() -> None:
 
 @pytest.fixture
 async def venue() -> AsyncIterator[Ready]:
+    """Run a venue in a process of its own. At the end every scripted fault must have struck."""
     async with venue_process({"symbols": ["BTCUSDT"], "weight_max": 1_000_000, "orders_10s_max": 100_000}) as ready:
         yield ready
+        await check_faults_struck(ready)
 
 
 def impatient(wanted: SessionConfig) -> SessionConfig:
@@ -65,14 +67,14 @@ async def until(holds: Callable[[], bool], seconds: float = 10) -> None:
             await trio.sleep(0.01)
 
 
-async def drained(feed: Websocket) -> None:
-    while True:
-        await feed.next_messages()
-
-
 async def ask(venue: Ready, path: str, method: str = "GET", **given: Any) -> Any:
     async with httpx.AsyncClient(trust_env=False) as client:
         return (await client.request(method, venue["listening"] + path, **given)).json()
+
+
+async def check_faults_struck(venue: Ready) -> None:
+    missed = [fault["rule"] for fault in await ask(venue, "/sim/faults") if not fault["struck"]]
+    assert not missed, f"these faults never struck: {missed}"
 
 
 def trade_until(holds: Callable[[Session], bool]) -> Callable[[Session], Awaitable[None]]:
@@ -85,7 +87,7 @@ def trade_until(holds: Callable[[Session], bool]) -> Callable[[Session], Awaitab
 
 async def test_a_session_trades_stops_and_can_be_repeated(venue: Ready, tmp_path: Path) -> None:
     wanted = demo_session(DemoOptions(journals=tmp_path), venue)
-    summary = await run_session_config(wanted, drive=trade_until(lambda s: s.glimpse().fills >= 2))
+    summary = await run_session_config(wanted, drive=trade_until(lambda s: s.status().fills >= 2))
     assert (summary.ended, summary.last.mode) == ("closed", "running")
     journal = Journal.open(summary.folder)
     assert journal.closed
@@ -104,13 +106,15 @@ async def test_a_session_trades_stops_and_can_be_repeated(venue: Ready, tmp_path
     assert b"verbatim-demo-secret" not in b"".join(path.read_bytes() for path in summary.folder.iterdir())
 
 
-@pytest.mark.parametrize("http", ["httpx", "direct"])
-async def test_an_answer_that_is_cut_off_is_one_order_in_the_end(venue: Ready, tmp_path: Path, http: str) -> None:
-    wanted = impatient(demo_session(DemoOptions(journals=tmp_path, strategy=RESTLESS, http=http), venue))
+@pytest.mark.parametrize("profile", PROFILES)
+async def test_an_answer_that_is_cut_off_is_one_order_in_the_end(
+    venue: Ready, tmp_path: Path, profile: TransportProfile
+) -> None:
+    wanted = impatient(demo_session(DemoOptions(journals=tmp_path, strategy=RESTLESS, transport=profile), venue))
     cut = {"action": "cut_answer", "method": "POST", "path": "/api/v3/order"}
     late = {"action": "delay_events", "event": "executionReport", "ms": 1500, "times": 3}
     await ask(venue, "/sim/faults", "POST", json=[cut, late])
-    summary = await run_session_config(wanted, drive=trade_until(lambda s: s.glimpse().orders >= 6))
+    summary = await run_session_config(wanted, drive=trade_until(lambda s: s.status().orders >= 6))
     assert summary.clean
     facts = [r for r in Journal.open(summary.folder).records() if r.kind is Kind.FACT]
     unknown = [r.key for r in facts if '"order_unknown"' in r.body]
@@ -147,11 +151,11 @@ async def test_a_lost_connection_is_reopened_and_reconciled(venue: Ready, tmp_pa
     wanted = demo_session(DemoOptions(journals=tmp_path), venue)
 
     async def drive(session: Session) -> None:
-        await until(lambda: session.glimpse().mode == "running")
+        await until(lambda: session.status().mode == "running")
         for target in ("market", "private"):
             await ask(venue, "/sim/faults", "POST", json={"action": "disconnect", "target": target})
-            await until(lambda: session.glimpse().mode != "running")
-            await until(lambda: session.glimpse().mode == "running")
+            await until(lambda: session.status().mode != "running")
+            await until(lambda: session.status().mode == "running")
         await session.command(CommandName.STOP, by="test")
 
     summary = await run_session_config(wanted, drive=drive)
@@ -164,8 +168,8 @@ async def test_a_lost_connection_is_reopened_and_reconciled(venue: Ready, tmp_pa
 
 async def test_a_session_goes_on_from_the_one_before(venue: Ready, tmp_path: Path) -> None:
     wanted = impatient(demo_session(DemoOptions(journals=tmp_path, strategy=RESTLESS), venue))
-    first = await run_session_config(wanted, drive=trade_until(lambda s: s.glimpse().fills >= 2))
-    second = await run_session_config(wanted, drive=trade_until(lambda s: s.glimpse().fills >= 1))
+    first = await run_session_config(wanted, drive=trade_until(lambda s: s.status().fills >= 2))
+    second = await run_session_config(wanted, drive=trade_until(lambda s: s.status().fills >= 1))
     body = json.loads(Journal.open(second.folder).session_record().body)
     assert body["previous"]["session"] == first.last.session
     assert body["previous"]["closed"]
@@ -181,8 +185,8 @@ async def test_a_person_tells_a_running_session_what_to_do(venue: Ready, tmp_pat
     async def drive(session: Session) -> None:
         nonlocal path
         path = tmp_path / ".control" / f"{session.plan.body.session}.sock"
-        await until(lambda: session.glimpse().mode == "running")
-        ordered = partial(tell, path, by="alice")
+        await until(lambda: session.status().mode == "running")
+        ordered = partial(send_command, path, by="alice")
         assert (await trio.to_thread.run_sync(partial(ordered, command="pause")))["mode"] == "paused"
         resumed = await trio.to_thread.run_sync(partial(ordered, command="resume"))
         assert resumed["seq"] < session.state.seq + 1
@@ -195,12 +199,12 @@ async def test_a_person_tells_a_running_session_what_to_do(venue: Ready, tmp_pat
     assert [(c["command"], c["by"]) for c in commands] == [("pause", "alice"), ("resume", "alice"), ("stop", "alice")]
     assert not path.exists()
     with pytest.raises(ControlError, match="is it running"):
-        tell(path, command="pause", by="alice")
+        send_command(path, command="pause", by="alice")
 
 
 async def test_a_disk_that_is_nearly_full_halts_trading_and_the_record_goes_on(venue: Ready, tmp_path: Path) -> None:
     wanted = replace(demo_session(DemoOptions(journals=tmp_path), venue), free_bytes_min=1 << 60)
-    halted = trade_until(lambda s: s.glimpse().mode == "halted" and s.glimpse().messages > 100)
+    halted = trade_until(lambda s: s.status().mode == "halted" and s.status().messages > 100)
     summary = await run_session_config(wanted, drive=halted)
     assert summary.clean
     assert any("the journal's disk has" in reason for reason in summary.last.reasons)
@@ -222,10 +226,11 @@ async def test_a_venue_that_is_not_there_or_trades_something_else(venue: Ready, 
         await open_session(replace(wanted, symbols=("DOGEUSDT",)))
 
 
-@pytest.mark.parametrize("make", [HttpxSender, H11Sender])
-async def test_how_a_request_ended_is_told_apart(venue: Ready, make: MakeSender) -> None:
+@pytest.mark.parametrize("profile", PROFILES)
+async def test_the_sender_distinguishes_the_ends_of_a_request(venue: Ready, profile: TransportProfile) -> None:
     """An answer, a cut after the request was processed, silence, and nothing sent: each proves something else."""
-    sender, clock = make(venue["listening"], BinanceSpot.kept_headers), SessionClock.wall()
+    sender = make_sender(profile, venue["listening"], kept_headers=BinanceSpot.kept_headers)
+    clock = SessionClock.wall()
     ping = HttpMessage("GET", "/api/v3/time", ())
     answer = await sender.send(ping, timeout_s=5, clock=clock)
     assert (answer.outcome, answer.status) == ("answer", 200)
@@ -236,26 +241,41 @@ async def test_how_a_request_ended_is_told_apart(venue: Ready, make: MakeSender)
     assert (await sender.send(ping, timeout_s=0.2, clock=clock)).outcome == "timeout"
     assert (await sender.send(ping, timeout_s=5, clock=clock)).outcome == "answer"
     await sender.close()
-    nowhere = make("http://127.0.0.1:1")
+    nowhere = make_sender(profile, "http://127.0.0.1:1")
     assert (await nowhere.send(ping, timeout_s=1, clock=clock)).outcome == "not_sent"
     await nowhere.close()
 
 
-async def test_a_feed_gives_whole_messages_and_says_why_it_ended(venue: Ready) -> None:
+@pytest.mark.parametrize("profile", PROFILES)
+async def test_a_websocket_delivers_whole_messages_and_the_reason_of_its_end(
+    venue: Ready, profile: TransportProfile
+) -> None:
     address = venue["listening"].replace("http", "ws")
-    feed = await open_feed(f"{address}/stream?streams=btcusdt@bookTicker")
-    recv_ns, messages = await feed.next_messages()
+    websocket = await open_websocket(profile, f"{address}/stream?streams=btcusdt@bookTicker")
+    reads: list[tuple[int, list[bytes]]] = []
+
+    def deliver(recv_ns: int, messages: list[bytes]) -> bool:
+        reads.append((recv_ns, messages))
+        return True
+
+    async with trio.open_nursery() as nursery:
+
+        @nursery.start_soon
+        async def disconnect() -> None:
+            await until(lambda: bool(reads))
+            await websocket.ping()
+            await ask(venue, "/sim/faults", "POST", json={"action": "disconnect", "target": "market"})
+
+        with pytest.raises(WebsocketClosedError, match="the other side"), trio.fail_after(5):
+            await websocket.read(deliver)
+    await websocket.close()
+    recv_ns, messages = reads[0]
     assert messages[0].startswith(b'{"stream":"btcusdt@bookTicker"')
     assert recv_ns > 0
-    await feed.ping()
-    await ask(venue, "/sim/faults", "POST", json={"action": "disconnect", "target": "market"})
-    with pytest.raises(WebsocketClosedError, match="the other side"), trio.fail_after(5):
-        await drained(feed)
-    await feed.close()
     with pytest.raises(WebsocketClosedError, match="refused with status 404"):
-        await open_feed(f"{address}/nowhere")
+        await open_websocket(profile, f"{address}/nowhere")
     with pytest.raises(WebsocketClosedError, match=r"cannot open 127.0.0.1:1"):
-        await open_feed("ws://127.0.0.1:1/")
+        await open_websocket(profile, "ws://127.0.0.1:1/")
 
 
 async def test_a_session_that_cannot_be_folded_halts_the_next_until_a_person_resumes(
@@ -272,11 +292,11 @@ async def test_a_session_that_cannot_be_folded_halts_the_next_until_a_person_res
 
     async def drive(session: Session) -> None:
         await until(lambda: session.state.account.reconciling.done_round > 0)
-        glimpse = session.glimpse()
-        assert (glimpse.mode, glimpse.orders) == ("halted", 0)
-        assert "record 1 (FACT) cannot be folded" in glimpse.reasons[0]
+        status = session.status()
+        assert (status.mode, status.orders) == ("halted", 0)
+        assert "record 1 (FACT) cannot be folded" in status.reasons[0]
         await session.command(CommandName.RESUME, by="alice")
-        await until(lambda: session.glimpse().orders > 0)
+        await until(lambda: session.status().orders > 0)
         await session.command(CommandName.STOP, by="test")
 
     assert (await run_session_config(wanted, drive=drive)).clean

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.live.startup import PreviousJournal, StartError, refuse_unlisted
+from engine.live.previous_session import PreviousJournal, check_unsettled_listed
+from engine.live.session_config import StartError
 from engine.session_record import PreviousSession
 from engine.state.session_state import carry_over
 from verbatim.strategy_files import read_strategy
@@ -21,8 +22,8 @@ def test_an_open_order_keeps_its_instrument_in_the_configuration(tmp_path: Path)
     before = PreviousJournal(
         previous=PreviousSession("aaaaaaaa", session.state.seq, ""), opening=carry_over(session.state)
     )
-    refuse_unlisted(before, ("BTCUSDT", "ETHUSDT"))
+    check_unsettled_listed(before, ("BTCUSDT", "ETHUSDT"))
     with pytest.raises(
         StartError, match=r"order aaaaaaaa-once-.* on BTCUSDT was not settled when session aaaaaaaa ended"
     ):
-        refuse_unlisted(before, ("ETHUSDT",))
+        check_unsettled_listed(before, ("ETHUSDT",))

@@ -14,8 +14,8 @@ import trio
 from click.testing import CliRunner
 
 from analysis.sql_session import connect, query_rows
+from engine.live.session_config import SessionConfig, StartError
 from engine.live.session_status import SessionStatus, Summary
-from engine.live.startup import SessionConfig, StartError
 from engine.record_codec import read_link, read_request
 from engine.session_record import SECOND_NS, read_session
 from engine.sim.binance.connections import Sent
@@ -279,7 +279,8 @@ def test_the_command_records_symbols_and_ends_on_a_signal(tmp_path: Path) -> Non
     ("arguments", "said"),
     [
         ((), "nothing to record. What to do: name a configuration file, or symbols with --symbol"),
-        (("--symbol", "BTCUSDT", "--venue", "kraken"), "the address of kraken's market data is not known"),
+        (("--symbol", "BTCUSDT", "--venue", "kraken"), "no venue 'kraken'; installed: binance_coinm, binance_spot"),
+        (("--symbol", "BTCUSDT", "--venue", "paper_usdm"), "the address of paper_usdm's market data is not known"),
         (("--symbol", "BTCUSDT", "--roll-at", "25:00"), "record.roll_at: "),
         (("--symbol", "BTCUSDT", "--url", "ftp://x"), "venue.rest: "),
     ],

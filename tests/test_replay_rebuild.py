@@ -38,7 +38,7 @@ def test_rebuilding_runs_no_strategy(folder: Path, monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(loading, "run_module", run)
     _, state, _ = rebuild(folder)
-    assert state.account.strategies.of("quoter").state["quotes"] > 10
+    assert state.account.strategies.get("quoter").state["quotes"] > 10
 
 
 def test_rebuilding_a_moment_folds_all_records_before_it(folder: Path) -> None:

@@ -13,8 +13,9 @@ from msgspec.structs import replace
 from replaying import QUOTER, reseal, session
 
 from engine.facts import OrderFilled
-from engine.live import startup
 from engine.live.clock import SessionClock
+from engine.live.previous_session import PreviousJournal, restore_previous
+from engine.live.session_config import SessionConfig
 from engine.market.rows import TIME_NS
 from engine.record_codec import read_fact, read_request
 from engine.session_record import MILLISECOND_NS, SessionBody, VenueSettings, read_session
@@ -273,10 +274,10 @@ def test_no_session_continues_from_a_resimulation(recorded_session: Path, tmp_pa
     where = tmp_path / "20990101T000000Z-bbbbbbbb"
     resim(recorded_session, where, overrides={"strategy.quoter.size": "0.002"})
     clock = SessionClock.wall()
-    options = startup.SessionConfig(journals=tmp_path, clock=clock, venue=VenueSettings(), symbols=("BTCUSDT",))
-    assert startup.look_back(options) == startup.PreviousJournal()
+    options = SessionConfig(journals=tmp_path, clock=clock, venue=VenueSettings(), symbols=("BTCUSDT",))
+    assert restore_previous(options) == PreviousJournal()
     shutil.copytree(recorded_session, tmp_path / "20260101T000000Z-aaaaaaaa")
-    before = startup.look_back(options)
+    before = restore_previous(options)
     assert before.previous is not None
     assert before.previous.chain == verify(recorded_session).chain
 
@@ -390,7 +391,7 @@ def test_performance_includes_a_carried_position(tmp_path: Path) -> None:
     ).run(3).stop()
     resim(tmp_path / "two", tmp_path / "none", overrides={"risk.order_size_max": "0.00001"})
     (kept,) = session_performance(tmp_path / "none").lines.values()
-    carried = first.state.account.positions.of("quoter", "binance_spot:BTCUSDT")
+    carried = first.state.account.positions.get("quoter", "binance_spot:BTCUSDT")
     assert (kept.position, kept.fees_quote) == (carried.quantity, carried.fees_quote)
 
 

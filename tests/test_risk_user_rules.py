@@ -210,7 +210,7 @@ def test_a_rule_that_fails_refuses_the_order_and_never_stops_the_engine(house: P
     session = ran(house, configured(house, CONFIGURED.partition("settings")[0]))
     assert answers(session, "max_spread")
     assert all(answer.startswith(said) for answer in answers(session, "max_spread")), answers(session, "max_spread")
-    assert (sent(session), session.state.account.strategies.of("once").stopped_for) == (0, "")
+    assert (sent(session), session.state.account.strategies.get("once").stopped_for) == (0, "")
     assert replay_session(session.folder).identical
 
 

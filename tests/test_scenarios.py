@@ -71,7 +71,7 @@ def agrees(session: VirtualSession) -> None:
     account = session.state.account
     for asset, held in theirs["balances"]["test"].items():
         if asset in account.balances.by_asset:
-            ours = account.balances.of(asset)
+            ours = account.balances.get(asset)
             assert (ours.free, ours.locked) == (Decimal(held["free"]), Decimal(held["locked"])), asset
     assert sorted(account.orders.live) == sorted(order["client_order_id"] for order in theirs["open_orders"])
     booked = Counter(fill_id for order in account.orders.all() for fill_id in order.fill_ids)
@@ -313,7 +313,7 @@ def test_limits_hold(begin: Begin) -> None:
 
 def test_an_ordered_stop_cancels_and_waits(begin: Begin) -> None:
     venue = VirtualVenue()
-    session = begin(venue, "pair").run(10)
+    session = begin(venue, "ladder").run(10)
     venue.fault(action="delay_events", event="outboundAccountPosition", ms=5_000, times=0)
     session.command("stop").run(20)
     assert session.closing
@@ -326,10 +326,10 @@ def test_a_strategy_that_fails_costs_only_its_own_step(begin: Begin) -> None:
     venue = VirtualVenue()
     session = begin(venue, "faulty").run(10)
     assert (
-        session.state.account.strategies.of("faulty").stopped_for
+        session.state.account.strategies.get("faulty").stopped_for
         == "ZeroDivisionError: integer division or modulo by zero"
     )
-    assert session.state.account.strategies.of("faulty").state == {"asked": 2}, "the failing step left no trace"
+    assert session.state.account.strategies.get("faulty").state == {"asked": 2}, "the failing step left no trace"
     assert session.state.account.modes.mode.value == "running"
 
 

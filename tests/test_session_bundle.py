@@ -17,7 +17,7 @@ from click.testing import CliRunner, Result
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from replaying import first_record, reseal, sealed, session
 
-from engine.live.startup import host_id
+from engine.live.machine import host_id
 from journal.bundle import MANIFEST, BundleManifest, read_unpacked_manifest, unpack
 from journal.errors import DamagedJournalError, JournalFailedError, NotAJournalError
 from journal.merge import merge

@@ -1,5 +1,6 @@
-"""Scripted faults strike where they are told to, and nowhere else."""
+"""Scripted faults strike what their rules match, and nothing else."""
 
+import pytest
 from sim_transcript import PRIVATE, Client, order_query
 
 
@@ -133,6 +134,7 @@ def test_a_fault_over_the_websocket_api() -> None:
     assert len(client.signed("GET", "openOrders").json()) == 1
 
 
+@pytest.mark.faults_may_miss("the rule is cleared before it can strike")
 def test_a_misspelt_rule_is_refused_and_rules_can_be_cleared() -> None:
     client = Client()
     bad = client.raw("POST", "/sim/faults", body='{"action":"cut_answer","pth":"x"}')
@@ -140,3 +142,24 @@ def test_a_misspelt_rule_is_refused_and_rules_can_be_cleared() -> None:
     client.fault(action="cut_answer")
     client.sim("DELETE", "faults")
     assert client.order("BUY LIMIT 1 @ 90")["status"] == "NEW"
+
+
+@pytest.mark.faults_may_miss("the test counts what struck")
+def test_a_fault_strikes_only_if_a_client_could_notice_it() -> None:
+    client = Client()
+    client.listen()
+    client.fault(action="silence", target="market", ms=1_000)  # no client listens to the market
+    client.fault(action="disconnect", target="market")
+    client.fault(action="not_found_for", path="/api/v3/order", method="POST", ms=2_000)
+    client.fault(action="cut_answer", path="/api/v3/account")
+    client.fault(action="events_before_answer", on=True)
+    client.fault(action="silence", target="private", ms=0)
+    client.market_trade("100", "1", sells=True)
+    client.get("time")
+    assert [fault["struck"] for fault in client.sim("GET", "faults")] == [0, 0, 0, 0, 0, 1]
+    client.order("BUY LIMIT 1 @ 90 as shy")
+    assert [fault["struck"] for fault in client.sim("GET", "faults")] == [0, 0, 0, 0, 1, 1]
+    client.signed("GET", "order", "symbol=BTCUSDT&origClientOrderId=shy")
+    client.sim("DELETE", "faults")
+    assert client.sim("GET", "faults") == []
+    assert [rule.action for rule in client.venue.faults.unstruck()] == ["silence", "disconnect", "cut_answer"]

@@ -124,6 +124,7 @@ def test_faults_on_real_sockets(start: Start) -> None:
             http.post("/sim/faults", json={"action": "disconnect", "target": "market"})
             with pytest.raises(ConnectionClosed):
                 read_to_the_end(market)
+        assert [fault["struck"] for fault in http.get("/sim/faults").json()] == [1, 1, 1]
 
 
 def test_the_clock_is_the_one_the_ready_line_tells(start: Start) -> None:

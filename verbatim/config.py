@@ -14,11 +14,21 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, StringConstraints, ValidationError
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from engine.live.clock import SessionClock
-from engine.live.startup import SessionConfig
+from engine.live.session_config import SessionConfig
+from engine.live.transport.selection import TransportProfile
 from engine.session_record import SECOND_NS, EngineSettings, RiskSettings, VenueSettings
 from engine.strategy.rule_loading import recorded_rules
 from engine.venues.signing import Credentials, SecretKey
@@ -34,6 +44,7 @@ OTHER_VARIABLES = frozenset({"VERBATIM_JIT", "VERBATIM_DATA"})  # read by the co
 RECV_WINDOW_MS_MAX = 60_000
 RULE_NAME = r"^[a-z][a-z0-9_]{0,31}$"
 SECRET_BYTES_MAX = 64 * 1024
+OLD_TRANSPORTS = {"httpx": TransportProfile.STANDARD, "direct": TransportProfile.FAST}  # values of venue.http
 
 
 class ConfigError(Exception):
@@ -79,8 +90,22 @@ class VenueSection(_Section):
     stream: str = Field(pattern=r"^wss?://")
     private: str = Field(default="", pattern=r"^wss?://")  # a session that trades needs it
     recv_window_ms: int = Field(default=5000, gt=0, le=RECV_WINDOW_MS_MAX)
-    http: Literal["httpx", "direct"] = "httpx"
+    transport: TransportProfile = TransportProfile.STANDARD
     secret_file: Path | None = None  # TOML with api_key and api_secret, readable by its owner alone
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_old_name(cls, values: Any) -> Any:
+        """Accept `http`, the name of `transport` in earlier versions."""
+        if not isinstance(values, dict) or "http" not in values:
+            return values
+        if "transport" in values:
+            raise ValueError("http is the old name of transport; remove it")
+        values = dict(values)
+        old = values.pop("http")
+        if old not in OLD_TRANSPORTS:
+            raise ValueError(f"http must be one of {', '.join(OLD_TRANSPORTS)}; better, set transport")
+        return values | {"transport": OLD_TRANSPORTS[old]}
 
 
 class StrategySection(_Section):
@@ -402,7 +427,7 @@ def recording_config(config: Config, *, base: Path | None = None) -> SessionConf
         engine=scale_timeouts(config.engine.settings(), clock.speed),
         account="",
         seed=config.session.seed,
-        http=config.venue.http,
+        transport=config.venue.transport,
         on_journal_failure="leave",  # a recording has no orders to cancel
         free_bytes_min=config.session.free_mib_min * 2**20,
         signer=read_signer(config, base),

@@ -23,8 +23,9 @@ from rich.console import Console
 from engine.bodies import CommandName
 from engine.live.clock import SessionClock
 from engine.live.session import Session
+from engine.live.session_config import SessionConfig
 from engine.live.session_status import Summary
-from engine.live.startup import SessionConfig
+from engine.live.transport.selection import TransportProfile
 from engine.live.venue_main import DEMO_KEY, DEMO_SECRET, VenueStartError
 from engine.session_record import EngineSettings, RiskSettings, StrategySettings, VenueSettings
 from engine.strategy.loading import StrategyError
@@ -57,7 +58,7 @@ class DemoOptions:
     seed: int = 1
     seconds: float = 20.0
     strategy: str = ""
-    http: str = "httpx"
+    transport: TransportProfile = TransportProfile.STANDARD
 
 
 def examples_folder() -> Path:
@@ -156,7 +157,7 @@ def demo_session(options: DemoOptions, ready: dict[str, Any]) -> SessionConfig:
         engine=scale_timeouts(EngineSettings(), options.speed),
         account="demo",
         seed=options.seed,
-        http=options.http,
+        transport=options.transport,
         carry=False,  # each demo starts a new venue without history
     )
 
@@ -170,6 +171,6 @@ async def _stop_at_end(options: DemoOptions, address: str, session: Session) -> 
             while not (await client.get(f"{address}/sim/status")).json()["feed"]["finished"]:  # noqa: ASYNC110 - another process
                 await trio.sleep(POLL_SECONDS)
         await trio.sleep(DRAIN_SECONDS)
-        while session.inbox.frames:  # noqa: ASYNC110 - polled a few times; an event would be set 41,000 times
+        while session.ingress.waiting:  # noqa: ASYNC110 - polled a few times; an event would be set 41,000 times
             await trio.sleep(POLL_SECONDS)
     await session.command(CommandName.STOP, by="demo", reason="the demo is over")

@@ -16,9 +16,11 @@ import trio
 from engine.bodies import CommandName
 from engine.live.clock import SessionClock
 from engine.live.link_tasks import HandedOverLink
+from engine.live.previous_session import PreviousJournal, left_by
 from engine.live.session import Session, run_session
+from engine.live.session_config import SessionConfig, StartError, StartPlan
 from engine.live.session_status import SessionStatus, Summary
-from engine.live.startup import PreviousJournal, SessionConfig, StartError, StartPlan, gone_on_from, open_session
+from engine.live.startup import open_session
 from engine.session_record import SECOND_NS
 from verbatim.runner import make_journals_folder
 
@@ -88,15 +90,13 @@ class Recorder:
                 while (plan := await self._next_plan(before)) is not None:
                     session, last = await self._record_session(plan)
                     self._on_end(last)
-                    if not last.clean or session.signalled or self._over.is_set():
+                    if not last.clean or session.was_signalled or self._over.is_set():
                         break
-                    before = gone_on_from(
-                        plan.body, session.state, chain=session.chain, links=tuple(sorted(self._links))
-                    )
+                    before = left_by(plan.body, session.state, chain=session.chain, links=tuple(sorted(self._links)))
                 nursery.cancel_scope.cancel()
         finally:
             for link in self._links.values():
-                await link.feed.close()
+                await link.websocket.close()
         if last is None:
             raise StartError("stopped before a session began: nothing was recorded")
         return last
@@ -139,7 +139,7 @@ class Recorder:
             self._links = {}  # the session owns them now
             nursery.start_soon(self._roll, session)
             nursery.start_soon(self._stop_when_over, session)
-        self._links = session.kept
+        self._links = session.open_links
         return session, ended[0]
 
     async def _roll(self, session: Session) -> None:

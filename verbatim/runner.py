@@ -20,8 +20,9 @@ from rich.text import Text
 from engine.bodies import CommandName
 from engine.live.control_socket import ControlError
 from engine.live.session import Session, run_session
+from engine.live.session_config import SessionConfig, StartError
 from engine.live.session_status import SessionStatus, Summary
-from engine.live.startup import SessionConfig, StartError, open_session
+from engine.live.startup import open_session
 from engine.live.venue_main import VenueStartError
 from engine.strategy.loading import StrategyError
 from journal.errors import JournalError
@@ -157,7 +158,7 @@ class Progress:
 
 def status_line(status: SessionStatus) -> str:
     """Return mode, counts, P&L and lag in one line."""
-    pnl = sum((held.pnl for held in status.held), start=0)
+    pnl = sum((held.pnl for held in status.positions), start=0)
     return (
         f"{status.mode:8}  records {status.records:,}  orders {status.orders:,}  fills {status.fills:,}  "
         f"P&L {pnl:+.2f}  lag {status.lag_ns / 1e6:.1f} ms"
@@ -180,7 +181,7 @@ def summary_json(summary: Summary) -> dict[str, object]:
         "waiting_peak": last.waiting_peak,
         "stopped": dict(last.stopped),
         "refused": last.refused,
-        "objection": last.objection,
+        "objection": last.first_objection,
         "positions": [
             {
                 "strategy": held.strategy,
@@ -191,7 +192,7 @@ def summary_json(summary: Summary) -> dict[str, object]:
                 "fees": plain(held.fees_quote),
                 "pnl": plain(held.pnl),
             }
-            for held in last.held
+            for held in last.positions
         ],
     }
 
@@ -202,7 +203,7 @@ def problems(summary: Summary) -> list[str]:
     lines = [f"strategy {name}  stopped: {' '.join(why.split())}" for name, why in last.stopped]
     if last.refused and not last.orders:
         intents = "intent" if last.refused == 1 else "intents"
-        lines.append(f"refused  {last.refused:,} {intents}, and no order was placed; the first: {last.objection}")
+        lines.append(f"refused  {last.refused:,} {intents}, and no order was placed; the first: {last.first_objection}")
     return lines
 
 

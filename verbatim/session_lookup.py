@@ -76,7 +76,7 @@ def trusted_host(session: str) -> str:
 
     The maker of a bundle or archive can write any host into it.
     """
-    from engine.live.startup import host_id
+    from engine.live.machine import host_id
     from journal.archive_cache import is_address
 
     return "" if is_file(session) or is_address(session) else host_id()
@@ -114,7 +114,7 @@ def session_in(folder: Path, exchange_info: Path | None) -> "SessionBody":
     """
     import msgspec
 
-    from engine.live.startup import host_id
+    from engine.live.machine import host_id
     from engine.session_record import read_session
     from journal.reader import Journal
     from replay.resim.capture_session import is_import, session_from_capture

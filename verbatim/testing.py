@@ -117,6 +117,10 @@ class VirtualVenue:
         """Script a fault (engine/sim/faults.py lists them)."""
         self.sim.add_fault(msgspec.convert(fields, type=Rule), self.now_ns)
 
+    def unstruck_faults(self) -> list[Rule]:
+        """Return the scripted faults that had no effect so far: a test of a fault that never struck proves nothing."""
+        return self.sim.faults.unstruck()
+
     def get(self, path: str) -> Any:
         """Return the answer to an admin request (/sim/state, /sim/status)."""
         conn_id = self.new_conn_id()
@@ -239,6 +243,6 @@ class VirtualSession:
 
     # ---- the journal
 
-    def _append(self, records: Sequence[Record], urgent: bool) -> None:  # noqa: FBT001 - the sequencer's signature
+    def _append(self, records: Sequence[Record], *, urgent: bool) -> None:
         self.records.extend(records)
         self.writer.append_step(records, urgent=urgent)

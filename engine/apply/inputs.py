@@ -105,7 +105,7 @@ def count_inputs(state: State, batch: Batch, start: int, *, has_effect: bool) ->
             assert batch.rows is not None, "records are made of rows"
             state.time_ns = int(batch.rows[batch.row - 1, r.TIME_NS])
             batch.records = batch.records_of(batch.row, has_effect)
-    elif batch.ends:
+    elif batch.ends and (not batch.row or len(batch.records) > 1):
         batch.records = batch.records[: bisect_left(batch.ends, batch.row) + 1] if batch.row else ()
     records = batch.records
     if records:

@@ -1,7 +1,7 @@
 """Apply what a venue sends beside market frames: answers to requests, and frames of private streams."""
 
 from decimal import localcontext
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import numpy as np
@@ -18,6 +18,8 @@ from engine.state.pending_requests import PendingRequest
 from engine.state.session_state import State, fold
 from engine.venues.venue import Venue
 from journal.record import Kind, Record
+
+ANSWERS: Final = (Subscribed, Answer)
 
 
 def apply_change(session: SessionContext, state: State, change: Change, record: Record) -> None:
@@ -63,14 +65,14 @@ def apply_message(session: SessionContext, state: State, record: Record) -> Appl
 def apply_events(session: SessionContext, state: State, record: Record, events: tuple[Event, ...]) -> Applied:
     """Apply the events of a frame that holds no market rows. It may answer a request that was sent over its link."""
     requests = state.account.requests
-    if not requests.by_seq or not any(isinstance(event, Subscribed | Answer) for event in events):
+    if not requests.by_seq or not any(isinstance(event, ANSWERS) for event in events):
         return Applied(events=events)
     venue = session.venue_of(record.source)
     request = None
     if record.kind is Kind.BROKER:
         request_id = venue.account.answered_request(record.payload or b"") or ""
         request = requests.by_seq.get(int(request_id)) if request_id.isascii() and request_id.isdigit() else None
-    request = request or requests.of(Purpose.SUBSCRIBE, source=record.source)
+    request = request or requests.find(Purpose.SUBSCRIBE, source=record.source)
     if request is None:
         return Applied(events=events)
     apply_change(session, state, Answered(request.seq, venue.name, AnswerStatus.ANSWER), record)

@@ -164,7 +164,7 @@ def record_fill(
         late=is_late,
     )
     seq = step.emit(fact, key=name)
-    position = step.account.positions.of(order.strategy, fill.instrument)
+    position = step.account.positions.get(order.strategy, fill.instrument)
     step.emit(after_fill(position, fact, instrument), key=name, cause=seq)
     return True
 

@@ -230,7 +230,7 @@ def fills(
 
 def queries_orphans(step: StepContext, instrument: str) -> bool:
     """Return True while orders of unknown fills are queried. The last answer leads to the page's query again."""
-    return step.account.requests.of(Purpose.QUERY_ORDER, instrument=instrument, client_order_id="") is not None
+    return step.account.requests.find(Purpose.QUERY_ORDER, instrument=instrument, client_order_id="") is not None
 
 
 def query_missing_fills(step: StepContext, factories: Factories, instruments: Instruments) -> None:
@@ -248,7 +248,7 @@ def query_missing_fills(step: StepContext, factories: Factories, instruments: In
         interval_ns = factory.settings.order_query_interval_ns
         waited_ns = step.time_ns - rounds.fills_queried_ns.get(name, -interval_ns)
         may_ask = factory.may_query(step)
-        is_pending = step.account.requests.of(Purpose.FILLS, instrument=name) is not None
+        is_pending = step.account.requests.find(Purpose.FILLS, instrument=name) is not None
         if may_ask and not is_pending and waited_ns >= interval_ns:
             after = rounds.confirmed_cursor(name)
             factory.fills(

@@ -49,7 +49,7 @@ class RequestFactory:
             client_order_id=client_order_id,
             strategy=strategy,
             order=order,
-            clock_offset_ns=step.account.limits.of(self.venue.name).clock_offset_ns,
+            clock_offset_ns=step.account.limits.get(self.venue.name).clock_offset_ns,
             round=reconcile_round,
         )
         return step.emit(request, key=client_order_id or None, source="execution", cause=cause)
@@ -100,7 +100,7 @@ class RequestFactory:
         venue_order_id: str = "",
         reconcile_round: int = 0,
     ) -> int:
-        """About one order: by the venue's id where one is given (then ours only says whom it concerns), else by ours."""
+        """Request one order's status, by the venue's id if it is given, else by ours."""
         unsigned = self.venue.account.query_order(instrument, "" if venue_order_id else client_order_id, venue_order_id)
         return self._ask(
             step,
@@ -153,7 +153,7 @@ class RequestFactory:
 
     def may_query(self, step: StepContext) -> bool:
         """Return True if the venue's budget allows a query now: no query is worth a ban."""
-        budget = step.account.limits.of(self.venue.name)
+        budget = step.account.limits.get(self.venue.name)
         return step.time_ns >= budget.blocked_until_ns and not self.venue.rates.is_exhausted(budget, step.time_ns)
 
     def connect(self, step: StepContext, *, plan: LinkPlan) -> int:

@@ -130,7 +130,7 @@ def _check_absent(session: SessionContext, step: StepContext, pending: PendingRe
 
 def _check_silent_stream(session: SessionContext, step: StepContext, venue: str, recorded: list[Fill]) -> None:
     """Reconnect a private stream that did not deliver fills of its time, which only a query found (S7, S8)."""
-    offset_ns = step.account.limits.of(venue).clock_offset_ns
+    offset_ns = step.account.limits.get(venue).clock_offset_ns
     grace_ns = session.settings.order_query_interval_ns // 2  # how late a fill may be on the stream
     for source in sorted(step.account.links.by_source):
         link = step.account.links.by_source[source]
@@ -150,8 +150,8 @@ def _heed_limits(session: SessionContext, step: StepContext, venue: str, answer:
     """Wait as long as the venue demands, measure its clock, or halt if it refuses our key."""
     match answer.outcome:
         case Outcome.RATE_LIMITED:
-            # the venue states an instant of its own clock
-            retry_at_ns = answer.retry_at_ns - step.account.limits.of(venue).clock_offset_ns
+            # the instant is of the venue's clock
+            retry_at_ns = answer.retry_at_ns - step.account.limits.get(venue).clock_offset_ns
             until_ns = max(retry_at_ns, step.time_ns + (answer.retry_after_ns or SECOND_NS))
             step.emit(RateBlocked(venue, until_ns, f"{answer.code} {answer.text}"))
         case Outcome.CLOCK:

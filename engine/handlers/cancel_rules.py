@@ -1,4 +1,4 @@
-"""The rules of a cancel. It lowers exposure, so only what makes it pointless speaks against it."""
+"""The rules of a cancel. It lowers exposure, so it is refused only if it is pointless."""
 
 from engine.lifecycle import LIVE
 from engine.session_record import SECOND_NS
@@ -11,7 +11,7 @@ def cancel_rules(step: StepContext, strategy: str, order_id: str, *, venue: str)
     """Return each rule with its reason against the cancel, or "" if it has none."""
     order = step.account.orders.get(order_id)
     is_repeated = order is not None and order.cancel_ns and step.time_ns - order.cancel_ns < CANCEL_INTERVAL_NS
-    budget = step.account.limits.of(venue)
+    budget = step.account.limits.get(venue)
     return {
         "known": "" if order is not None and order.strategy == strategy else "not an order of this strategy",
         "live": "" if order is not None and order.status in LIVE else "the order is closed",

@@ -1,4 +1,4 @@
-"""Commands of a person. What only changes the mode is folded already: see engine/state/mode.py."""
+"""Commands of a person. A command that only changes the mode is folded already: see engine/state/mode.py."""
 
 from engine.apply.batch import Applied
 from engine.bodies import CommandBody, CommandName

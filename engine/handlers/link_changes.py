@@ -56,7 +56,7 @@ def open_links(session: SessionContext, step: StepContext) -> None:
 
 
 def open_gap(session: SessionContext, step: StepContext, source: str, reason: str) -> None:
-    """Record that a market link may miss data from now on. No-op if its gap is open."""
+    """Emit the gap of a market link that may miss data from now on. No-op if its gap is open."""
     if source not in step.account.gaps.open:
         last_frame = step.market.last_frame(session.indexes_of(source), session.streams_of(source))
         step.emit(gap_of_link(session.body, source, reason, last_frame), source=GAPS)
@@ -82,10 +82,10 @@ def disconnect(session: SessionContext, step: StepContext, source: str) -> None:
 
 def measure_clock(session: SessionContext, step: StepContext, venue: str) -> None:
     """Request the venue's time, unless a request for it is pending."""
-    if not is_blocked(step, venue) and step.account.requests.of(Purpose.SERVER_TIME) is None:
+    if not is_blocked(step, venue) and step.account.requests.find(Purpose.SERVER_TIME) is None:
         session.requests[venue].server_time(step)
 
 
 def is_blocked(step: StepContext, venue: str) -> bool:
     """Return True while the venue forbids requests."""
-    return step.time_ns < step.account.limits.of(venue).blocked_until_ns
+    return step.time_ns < step.account.limits.get(venue).blocked_until_ns

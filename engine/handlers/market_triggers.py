@@ -23,7 +23,7 @@ ANY_FATAL = layout.BOOK_CROSSED | layout.BAD_VALUE_SEEN | layout.LEVELS_EXCEEDED
 
 
 def handle_market(session: SessionContext, step: StepContext, applied: Applied) -> None:
-    """Halt on bad data, record breaks in ids, request snapshots, and update the mode if a book changed its state."""
+    """Handle bad data, breaks in ids, books that need a snapshot, and books that changed their state."""
     flags = applied.market_flags
     if flags & ANY_FATAL:
         for index, raised in step.market.raised():
@@ -68,13 +68,13 @@ def request_snapshots(session: SessionContext, step: StepContext) -> None:
             is_lost
             and may_query
             and not is_waiting
-            and step.account.requests.of(Purpose.DEPTH, instrument=name) is None
+            and step.account.requests.find(Purpose.DEPTH, instrument=name) is None
         ):
             session.requests[instrument.venue].depth(step, instrument=instrument)
 
 
 def halt(step: StepContext, reason: ModeReason) -> None:
-    """Halt until a person resumes. A session that only records raises an alarm and goes on."""
+    """Halt until a person resumes. A session that only records raises an alarm and continues."""
     if step.account.links.has_account:
         step.emit(ModeChanged(Mode.HALTED, (reason,)))
     else:

@@ -23,12 +23,12 @@ class SessionClock:
 
     @classmethod
     def wall(cls) -> "SessionClock":
-        """Real time from now on: the wall clock once, and the monotonic clock since."""
+        """Return a clock of real time: the wall clock now, and the monotonic clock since."""
         return cls(session_origin_ns=time.time_ns(), monotonic_origin_ns=time.monotonic_ns())
 
     @classmethod
     def scaled(cls, *, session_origin_ns: int, monotonic_origin_ns: int, speed: int) -> "SessionClock":
-        """The clock of a simulated venue on this machine."""
+        """Return the clock of a simulated venue on this machine."""
         return cls(
             session_origin_ns=session_origin_ns, monotonic_origin_ns=monotonic_origin_ns, speed=speed, kind="scaled"
         )
@@ -41,17 +41,17 @@ class SessionClock:
         return self.session_origin_ns + (time.monotonic_ns() - self.monotonic_origin_ns) * self.speed
 
     def seconds(self, duration_ns: int) -> float:
-        """How long a duration of session time takes, in real seconds."""
+        """Return a duration of session time in real seconds."""
         return duration_ns / self.speed / SECOND_NS
 
     def seconds_until(self, due_ns: int) -> float:
         return self.seconds(due_ns - self.now_ns())
 
     def drift_ns(self) -> int | None:
-        """Wall clock minus session time; None where session time does not mean to be the wall's."""
+        """Return wall clock minus session time, or None for a scaled clock."""
         return time.time_ns() - self.now_ns() if self.kind == "wall" else None
 
 
 def wall_ns() -> int:
-    """The wall clock as it stands: receive stamps and folder names, never a decision."""
+    """Return the wall clock. It is for receive stamps and folder names, never for a decision."""
     return time.time_ns()

@@ -1,6 +1,6 @@
 """The control socket: one JSON line in is a COMMAND, one JSON line back says its seq and the mode that followed.
 
-A unix socket that only its owner can open; who may open it may command. Knows nothing of what commands do.
+A unix socket that only its owner can open, and its owner may command. The meaning of commands is unknown here.
 """
 
 import json
@@ -30,11 +30,11 @@ ANSWER_SECONDS = 10.0
 
 
 class ControlError(Exception):
-    """The session cannot be told anything; the text says why."""
+    """The session did not accept a command; the text states why."""
 
 
 def socket_path(journals: Path, session: str) -> Path:
-    """Below the journals where the name fits, else in a folder of the user's own under /tmp."""
+    """Return the socket's path: below the journals if it is short enough, else in the user's folder under /tmp."""
     near = journals.resolve() / ".control" / f"{session}.sock"
     if len(os.fsencode(near)) <= PATH_BYTES_MAX:
         return near
@@ -42,7 +42,7 @@ def socket_path(journals: Path, session: str) -> Path:
 
 
 def private_folder(path: Path) -> None:
-    """Ours alone: another's folder of that name, or a link, is refused."""
+    """Make a folder that only this user can read. Raise ControlError if another user has one, or it is a link."""
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     found = path.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
@@ -51,9 +51,9 @@ def private_folder(path: Path) -> None:
 
 
 async def serve_control(
-    path: Path, inbox: Ingress, *, task_status: trio.TaskStatus[Path] = trio.TASK_STATUS_IGNORED
+    path: Path, ingress: Ingress, *, task_status: trio.TaskStatus[Path] = trio.TASK_STATUS_IGNORED
 ) -> None:
-    """Until cancelled. The socket's file is removed at the end."""
+    """Serve commands until cancelled, then remove the socket's file."""
     listening = trio.socket.from_stdlib_socket(_listen(path))
     try:
         limit = trio.CapacityLimiter(CLIENTS_MAX)
@@ -61,7 +61,7 @@ async def serve_control(
         async with trio.open_nursery() as nursery:
             while True:
                 client, _ = await listening.accept()
-                nursery.start_soon(_serve_client, trio.SocketStream(client), inbox, limit)
+                nursery.start_soon(_serve_client, trio.SocketStream(client), ingress, limit)
     finally:
         listening.close()
         _remove(path)
@@ -85,7 +85,7 @@ def _remove(path: Path) -> None:
     path.unlink(missing_ok=True)
 
 
-async def _serve_client(stream: trio.SocketStream, inbox: Ingress, limit: trio.CapacityLimiter) -> None:
+async def _serve_client(stream: trio.SocketStream, ingress: Ingress, limit: trio.CapacityLimiter) -> None:
     async with limit, stream:
         try:
             line = b""
@@ -97,13 +97,13 @@ async def _serve_client(stream: trio.SocketStream, inbox: Ingress, limit: trio.C
             with trio.move_on_after(
                 ANSWER_SECONDS, shield=True
             ):  # a stop ends this task's session, yet wants its answer
-                answer = await _answer(line.partition(b"\n")[0], inbox)
+                answer = await _answer(line.partition(b"\n")[0], ingress)
                 await stream.send_all(json.dumps(answer).encode() + b"\n")
         except (trio.BrokenResourceError, trio.ClosedResourceError):
-            pass  # who asked has gone; what they ordered stands
+            pass  # the client closed its end; its command stays in force
 
 
-async def _answer(line: bytes, inbox: Ingress) -> dict[str, Any]:
+async def _answer(line: bytes, ingress: Ingress) -> dict[str, Any]:
     try:
         asked = json.loads(line)
         name, by, reason = asked["command"], str(asked.get("by", "operator")), str(asked.get("reason", ""))
@@ -112,16 +112,16 @@ async def _answer(line: bytes, inbox: Ingress) -> dict[str, Any]:
     if name not in COMMANDS:
         return {"error": f"no command {name!r}; there are {', '.join(COMMANDS)}"}
     command = Command(CommandName(name), by[:64], reason[:200], trio.Event())
-    if not inbox.put_command(command):
+    if not ingress.put_command(command):
         return {"error": "the session is ending, or too many commands wait"}
-    await command.taken.wait()
+    await command.done.wait()
     if command.seq < 0:
         return {"error": "the session ended before it took the command"}
     return {"seq": command.seq, "mode": command.mode, "reasons": list(command.reasons)}
 
 
-def tell(path: Path, *, command: str, by: str, reason: str = "") -> dict[str, Any]:
-    """The other end, for programs that do not wait on trio. Raises ControlError."""
+def send_command(path: Path, *, command: str, by: str, reason: str = "") -> dict[str, Any]:
+    """Send a command to a running session and return the answer, without trio. Raises ControlError."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
         client.settimeout(ANSWER_SECONDS + 1)
         try:

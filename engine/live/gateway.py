@@ -10,10 +10,10 @@ import trio
 
 from engine.bodies import RequestBody
 from engine.live.clock import SessionClock, wall_ns
-from engine.live.http_result import HttpResult, HttpSender
 from engine.live.ingress import Ingress
 from engine.live.link_tasks import LinkTasks
-from engine.live.websocket import WebsocketClosedError
+from engine.live.transport.http_result import HttpResult, HttpSender
+from engine.live.transport.websocket import WebsocketClosedError
 from engine.record_codec import read_request
 from engine.requests import FEED_PURPOSES, AnswerStatus, Purpose, Transport, Unsigned
 from engine.sequencer import Arrival
@@ -71,18 +71,18 @@ class Gateway:
                 self._nursery.start_soon(self._send, record.seq, request)
 
     def close(self) -> None:
-        """Nothing is sent from here on, save the cancel that needs no record."""
+        """Send nothing from here on, except the cancel that needs no record."""
         self._closed = True
 
     def release(self) -> None:
-        """Lets go what became durable, while the session lasts: the last sync comes after its tasks' end."""
+        """Send requests whose records are now durable. No-op after `close`."""
         assert self._writer is not None, "attach comes first"
         while not self._closed and self._held and (token := self._writer.durable_token(self._held[0][0])) is not None:
             seq, request = heappop(self._held)
             self._nursery.start_soon(self._send_durable, token, seq, request)
 
     async def _send_durable(self, token: Durable, seq: int, request: RequestBody) -> None:
-        """The only way on which a request that changes the venue leaves: with its token."""
+        """Send a request that changes the venue. The token proves that its record is durable."""
         assert token.seq >= seq, (token, seq)
         await self._perform(seq, request)
 
@@ -112,14 +112,14 @@ class Gateway:
         self._inbox.put(arrival_of(seq, request, ended))
 
     async def _over_link(self, seq: int, request: RequestBody, unsigned: Unsigned) -> None:
-        """Asked over the account's connection; the answer comes as a frame of it, or the link goes down."""
-        feed = self._links.feed(request.source)
+        """Send over the private websocket. The reply arrives as a frame, or the link drops."""
+        websocket = self._links.websocket(request.source)
         stamp_ns = self._stamp_ns(request.clock_offset_ns)
         frame = self._venues[request.venue].signer.sign_frame(unsigned, self._key, stamp_ns, str(seq))
         try:
-            if feed is None:
+            if websocket is None:
                 raise WebsocketClosedError("the link is down")
-            await feed.send(frame)
+            await websocket.send(frame)
         except WebsocketClosedError as ended:
             self._inbox.put(arrival_of(seq, request, self._not_sent(str(ended))))
 
@@ -132,7 +132,7 @@ class Gateway:
         return HttpResult(AnswerStatus.NOT_SENT, self._clock.now_ns(), wall_ns(), error=why)
 
     async def cancel_all_unrecorded(self) -> list[str]:
-        """The one request allowed without a record: the journal has failed, and this only lowers exposure."""
+        """Cancel all orders without a record: the journal has failed, and this only lowers exposure."""
         told = []
         for name, venue in self._venues.items():
             for instrument in venue.instruments:
@@ -143,7 +143,7 @@ class Gateway:
 
 
 def arrival_of(seq: int, request: RequestBody, ended: HttpResult) -> Arrival:
-    """The one record in which a request ends."""
+    """Return the one input in which a request ends."""
     return Arrival(
         kind=Kind.FEED if request.purpose in FEED_PURPOSES else Kind.BROKER,
         source=f"{request.venue}.rest",

@@ -1,6 +1,6 @@
-"""What has arrived and was not yet taken: one bounded queue for the world, one of its own for commands.
+"""The ingress queue: arrivals that the sequencer has not processed, in a bounded queue, and commands in another.
 
-Putting never waits, so a reader task always drains its socket and answers its pings; a full queue is said, never silent.
+Putting never waits, so a reader task always drains its socket and answers its pings. A full queue is reported, never silent.
 """
 
 from collections import deque
@@ -12,20 +12,20 @@ from engine.bodies import CommandName
 from engine.sequencer import Arrival
 
 FRAMES_MAX = 100_000  # over six seconds of 15,000 messages a second: an engine that far behind must resynchronise
-COMMANDS_MAX = 64  # people and scripts; more at once is a mistake of theirs
+COMMANDS_MAX = 64  # from people and scripts, who would need more only by mistake
 
 
 class FrameBatch(msgspec.Struct, gc=False):
-    """Messages of one read, in order. Their cause is known when they are taken: the LINK record of their connection."""
+    """Messages of one socket read, in order. The sequencer adds their cause: the LINK record of their connection."""
 
     source: str
-    market: bool
+    is_market: bool
     recv_ns: int
     payloads: list[bytes]
 
 
 class LinkDown(msgspec.Struct):
-    """The end of a link, of which there is exactly one for each connect request."""
+    """The end of a link, exactly one for each connect request."""
 
     source: str
     request_seq: int
@@ -33,83 +33,89 @@ class LinkDown(msgspec.Struct):
 
 
 class Command(msgspec.Struct):
-    """A COMMAND on its way, and where its answer goes."""
+    """A command on its way, and the place of its answer."""
 
     name: CommandName
     by: str
     reason: str
-    taken: trio.Event
-    seq: int = -1
+    done: trio.Event
+    seq: int = -1  # of its record; negative if the session ended first
     mode: str = ""
     reasons: tuple[str, ...] = ()
 
 
 class Ingress:
+    """Everything that arrives, until the sequencer processes it."""
+
     def __init__(self) -> None:
+        self.waiting = 0  # messages in the queue
+        self.waiting_peak = 0
         self._items: deque[Arrival | FrameBatch | LinkDown] = deque()
         self._commands: deque[Command] = deque()
         self._waker = trio.Event()
         self._closed = False
-        self.frames = 0  # waiting now
-        self.frames_peak = 0
+
+    @property
+    def is_empty(self) -> bool:
+        return not self._items and not self._commands
 
     def put_frames(self, frames: FrameBatch) -> bool:
-        """False where the queue is full: the caller closes its link."""
-        waiting = self.frames + len(frames.payloads)
+        """Queue messages. Return False if the queue is full; the caller then closes its link."""
+        waiting = self.waiting + len(frames.payloads)
         if waiting > FRAMES_MAX:
             return False
-        self.frames = waiting
-        self.frames_peak = max(self.frames_peak, waiting)
+        self.waiting = waiting
+        self.waiting_peak = max(self.waiting_peak, waiting)
         self._items.append(frames)
         self._waker.set()
         return True
 
     def put(self, item: Arrival | LinkDown) -> None:
-        """Ends of requests and turns of links: as many as the core asked for, so they need no bound of their own."""
+        """Queue an answer or the turn of a link. Each belongs to a request of the core, so they need no bound."""
         self._items.append(item)
         self._waker.set()
 
     def put_command(self, command: Command) -> bool:
+        """Queue a command. Return False if the session is ending or too many commands wait."""
         if self._closed or len(self._commands) >= COMMANDS_MAX:
             return False
         self._commands.append(command)
         self._waker.set()
         return True
 
-    def close(self) -> None:
-        """Nothing is taken any more: who still waits with a command learns that it was not."""
-        self._closed = True
-        while (command := self.take_command()) is not None:
-            command.taken.set()
-
-    def take_command(self) -> Command | None:
-        return self._commands.popleft() if self._commands else None
-
-    def take(self) -> Arrival | FrameBatch | LinkDown | None:
+    def next(self) -> Command | FrameBatch | LinkDown | Arrival | None:
+        """Remove and return the next item: commands first, then the oldest arrival. Return None if the queue is empty."""
+        if self._commands:
+            return self._commands.popleft()
         if not self._items:
             return None
         item = self._items.popleft()
-        if type(item) is FrameBatch:
-            self.frames -= len(item.payloads)
+        if isinstance(item, FrameBatch):
+            self.waiting -= len(item.payloads)
         return item
 
-    def rest(self) -> list[FrameBatch]:
-        """The messages that nobody took, once nobody will; the queue is empty then."""
-        left = [item for item in self._items if type(item) is FrameBatch]
-        self._items.clear()
-        self.frames = 0
-        return left
+    async def wait(self, seconds: float) -> None:
+        """Wait until an item is put or `wake` is called, at most this long. Returns after a checkpoint if there is one."""
+        self._waker = trio.Event()
+        if self._items or self._commands:
+            await trio.lowlevel.checkpoint()
+            return
+        with trio.move_on_after(seconds):
+            await self._waker.wait()
 
     def wake(self) -> None:
+        """End a `wait` now."""
         self._waker.set()
 
-    @property
-    def empty(self) -> bool:
-        return not self._items and not self._commands
+    def close(self) -> None:
+        """Accept no more commands, and answer those that wait: they were not processed."""
+        self._closed = True
+        while self._commands:
+            self._commands.popleft().done.set()
 
-    async def wait(self, seconds: float) -> None:
-        """Until something is put, or the time is over."""
-        self._waker = trio.Event()
-        if self.empty:
-            with trio.move_on_after(seconds):
-                await self._waker.wait()
+    def drain(self) -> list[FrameBatch]:
+        """Empty the queue, and return the messages that the session did not process."""
+        left = [item for item in self._items if type(item) is FrameBatch]
+        self._items.clear()
+        self.waiting = 0
+        return left

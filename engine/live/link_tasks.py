@@ -1,11 +1,13 @@
-"""Links: the websocket connections that the core asked for. One task each, from the connect request to its LINK down.
+"""Links: the websocket connections that the core requested. One task each, from the connect request to its LINK down.
 
-Every connect request ends in exactly one LINK down, with the reason; frames go to the inbox without waiting. The one
-exception: where a session hands over to the next, its connections stay open, and what came on them goes along.
+Every connect request ends in exactly one LINK down, with the reason. Frames go to the ingress queue without waiting, so a
+slow sequencer never delays a pong. If a session hands over to the next, its connections stay open, and the frames that it did
+not process go along.
 """
 
 import ssl
 from collections.abc import Mapping
+from functools import partial
 
 import msgspec
 import trio
@@ -13,35 +15,44 @@ import trio
 from engine.bodies import LinkBody, LinkEvent, RequestBody
 from engine.live.clock import SessionClock
 from engine.live.ingress import FrameBatch, Ingress, LinkDown
-from engine.live.websocket import Websocket, WebsocketClosedError, open_feed
+from engine.live.transport.selection import TransportProfile, open_websocket
+from engine.live.transport.websocket import NO_ROOM, Websocket, WebsocketClosedError, WebsocketLimits
 from engine.record_codec import text_of
 from engine.requests import LinkRole
 from engine.sequencer import Arrival
 from engine.session_record import VenueSettings
 from journal.record import Kind
 
-PING_AFTER_SECONDS = 20.0  # of silence, as the venue itself does
-DEAD_AFTER_SECONDS = 40.0
-HEARTBEAT_SECONDS = 5.0
-FRAMES_AT_ONCE = 64  # the sequencer looks after commands and requests between two of these
+FRAMES_AT_ONCE = 64  # the sequencer checks commands and requests between two of these
 OPEN_SECONDS_MIN = 2.0  # real time: a scaled clock makes no handshake faster
+SESSION_ENDS = "the session ends"
 
 
-_ENDS = "the session ends"
+class LinkLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """Bounds of every link of a session."""
+
+    ping_after_s: float = 20.0  # of silence, as the venue itself does
+    dead_after_s: float = 40.0  # of silence
+    websocket: WebsocketLimits = WebsocketLimits()
+
+
+LINK_LIMITS = LinkLimits()
 
 
 class HandedOverLink(msgspec.Struct):
-    """A connection that outlives its session, and what it brought that the session did not take."""
+    """A connection that outlives its session, and the frames that the session did not process."""
 
-    feed: Websocket
+    websocket: Websocket
     frames: list[FrameBatch] = []
 
 
 class _Link:
+    """A link from its connect request to its end."""
+
     def __init__(self, scope: trio.CancelScope) -> None:
         self.scope = scope
-        self.reason = _ENDS
-        self.feed: Websocket | None = None
+        self.reason = SESSION_ENDS
+        self.websocket: Websocket | None = None
 
 
 class LinkTasks:
@@ -50,107 +61,115 @@ class LinkTasks:
     def __init__(
         self,
         venues: dict[str, VenueSettings],
-        inbox: Ingress,
+        ingress: Ingress,
         clock: SessionClock,
-        kept: Mapping[str, HandedOverLink] | None = None,
+        *,
+        profile: TransportProfile = TransportProfile.STANDARD,
+        limits: LinkLimits = LINK_LIMITS,
+        handed_over: Mapping[str, HandedOverLink] | None = None,
     ) -> None:
-        """`kept`: the connections of the session before, by source."""
+        """Take `handed_over`, the connections of the session before, by source."""
+        self.keeps_open = False  # leave connections open at the session's end
         self._venues = venues
-        self._inbox = inbox
+        self._ingress = ingress
         self._clock = clock
-        self._open: dict[str, _Link] = {}
+        self._profile = profile
+        self._limits = limits
         self._tls: ssl.SSLContext | None = None
-        self._kept = dict(kept or {})
-        self.keeping = False  # whether connections that stand at the session's end stay open
-        self._left: dict[str, HandedOverLink] = {}  # those that did
+        self._open: dict[str, _Link] = {}
+        self._handed_over = dict(handed_over or {})
+        self._kept: dict[str, HandedOverLink] = {}
 
     def close(self, source: str, reason: str) -> None:
+        """End a link. No-op if it is not open."""
         link = self._open.get(source)
         if link is not None:
             link.reason = reason
             link.scope.cancel()
 
-    def left(self) -> dict[str, HandedOverLink]:
-        """The connections that are open still, when the tasks of all have ended; those never asked for included."""
-        return {**self._kept, **self._left}
+    def kept(self) -> dict[str, HandedOverLink]:
+        """Return the connections that are still open after all tasks ended, also those that no request used."""
+        return {**self._handed_over, **self._kept}
 
-    def feed(self, source: str) -> Websocket | None:
+    def websocket(self, source: str) -> Websocket | None:
+        """Return the open connection of a link, or None."""
         link = self._open.get(source)
-        return None if link is None else link.feed
+        return None if link is None else link.websocket
 
     async def run(self, seq: int, request: RequestBody) -> None:
-        """From a connect request to its LINK down."""
+        """Run a link from its connect request to its LINK down."""
         assert request.link is not None, "a connect request carries its plan"
         source = request.link.source
         assert source not in self._open, f"{source} is open already"
-        scope = trio.CancelScope()
-        link = self._open[source] = _Link(scope)
+        link = self._open[source] = _Link(trio.CancelScope())
         try:
-            with scope:
-                kept = self._kept.pop(source, None)
-                if kept is None:
-                    with trio.fail_after(max(self._clock.seconds(request.timeout_ns), OPEN_SECONDS_MIN)):
-                        link.feed = await open_feed(self._address(request), self._context(request))
-                    kept = HandedOverLink(link.feed)
-                else:
-                    link.feed = kept.feed
-                self._inbox.put(Arrival(Kind.LINK, source, cause=seq, body=text_of(LinkBody(LinkEvent.UP))))
-                for frames in kept.frames:
-                    self._put(frames)
-                await self._read(link, source, market=request.link.role is LinkRole.MARKET)
+            with link.scope:
+                old = self._handed_over.pop(source, None)
+                link.websocket = await self._connect(request) if old is None else old.websocket
+                self._ingress.put(Arrival(Kind.LINK, source, cause=seq, body=text_of(LinkBody(LinkEvent.UP))))
+                for frames in old.frames if old is not None else ():
+                    if not self._ingress.put_frames(frames):
+                        raise WebsocketClosedError(NO_ROOM)
+                await self._read(link, source, is_market=request.link.role is LinkRole.MARKET)
         except trio.TooSlowError:
             link.reason = "no connection in time"
-        except WebsocketClosedError as ended:
-            link.reason = str(ended)
+        except WebsocketClosedError as error:
+            link.reason = str(error)
         finally:
-            if link.feed is not None and self.keeping and link.reason is _ENDS:
-                self._left[source] = HandedOverLink(link.feed)
-            elif link.feed is not None:
-                await link.feed.close()
+            if link.websocket is not None and self.keeps_open and link.reason is SESSION_ENDS:
+                self._kept[source] = HandedOverLink(link.websocket)
+            elif link.websocket is not None:
+                await link.websocket.close()
             del self._open[source]
-            self._inbox.put(LinkDown(source, seq, link.reason))
+            self._ingress.put(LinkDown(source, seq, link.reason))
 
-    async def _read(self, link: _Link, source: str, *, market: bool) -> None:
-        feed = link.feed
-        assert feed is not None, "opened by the caller"
+    async def _connect(self, request: RequestBody) -> Websocket:
+        assert request.link is not None, "checked by the caller"
+        venue = self._venues[request.venue]
+        base = venue.stream if request.link.role is LinkRole.MARKET else venue.private
+        url = base.rstrip("/") + request.link.path
+        if self._tls is None and url.startswith("wss:"):
+            self._tls = ssl.create_default_context()
+        with trio.fail_after(max(self._clock.seconds(request.timeout_ns), OPEN_SECONDS_MIN)):
+            return await open_websocket(self._profile, url, self._tls, self._limits.websocket)
+
+    async def _read(self, link: _Link, source: str, *, is_market: bool) -> None:
+        assert link.websocket is not None, "opened by the caller"
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._heartbeat, link)
+            nursery.start_soon(self._keep_alive, link)
             try:
-                while True:
-                    recv_ns, payloads = await feed.next_messages()
-                    for at in range(0, len(payloads), FRAMES_AT_ONCE):
-                        self._put(FrameBatch(source, market, recv_ns, payloads[at : at + FRAMES_AT_ONCE]))
-            except WebsocketClosedError as ended:
-                link.reason = str(ended)
+                await link.websocket.read(partial(self._put_frames, source=source, is_market=is_market))
+            except WebsocketClosedError as error:
+                link.reason = str(error)
             nursery.cancel_scope.cancel()
 
-    def _put(self, frames: FrameBatch) -> None:
-        if not self._inbox.put_frames(frames):
-            raise WebsocketClosedError("the engine is behind: the queue of arrivals is full")
+    def _put_frames(self, recv_ns: int, payloads: list[bytes], *, source: str, is_market: bool) -> bool:
+        """Queue the messages of one socket read. Return False if there is no room for them."""
+        if len(payloads) <= FRAMES_AT_ONCE:
+            return self._ingress.put_frames(FrameBatch(source, is_market, recv_ns, payloads))
+        return all(
+            self._ingress.put_frames(FrameBatch(source, is_market, recv_ns, payloads[start : start + FRAMES_AT_ONCE]))
+            for start in range(0, len(payloads), FRAMES_AT_ONCE)
+        )
 
-    async def _heartbeat(self, link: _Link) -> None:
-        feed = link.feed
-        assert feed is not None, "opened by the caller"
+    async def _keep_alive(self, link: _Link) -> None:
+        """Send a ping on a silent connection, and end the link if it stays silent."""
+        assert link.websocket is not None, "opened by the caller"
+        websocket, limits = link.websocket, self._limits
         while True:
-            await trio.sleep(HEARTBEAT_SECONDS)
-            silent_s = trio.current_time() - feed.heard_at
-            if silent_s > DEAD_AFTER_SECONDS:
+            heard_at = websocket.heard_at
+            await trio.sleep_until(heard_at + limits.ping_after_s)
+            if websocket.heard_at != heard_at:
+                continue
+            with trio.move_on_at(heard_at + limits.dead_after_s):
+                try:
+                    await websocket.ping()
+                except WebsocketClosedError:
+                    return  # the reader sees it too, and knows why
+                while websocket.heard_at == heard_at:  # noqa: ASYNC110 - an event would be set at every socket read
+                    await trio.sleep(limits.ping_after_s)
+            if websocket.heard_at == heard_at:
+                silent_s = trio.current_time() - heard_at
                 link.reason = f"not a byte for {silent_s:.0f} s, and no answer to a ping"
                 link.scope.cancel()
                 return
-            if silent_s > PING_AFTER_SECONDS:
-                try:
-                    await feed.ping()
-                except WebsocketClosedError:
-                    return  # the reader sees it too, and says why
-
-    def _address(self, request: RequestBody) -> str:
-        venue = self._venues[request.venue]
-        assert request.link is not None, "checked by the caller"
-        base = venue.stream if request.link.role is LinkRole.MARKET else venue.private
-        return base.rstrip("/") + request.link.path
-
-    def _context(self, request: RequestBody) -> ssl.SSLContext | None:
-        if self._tls is None and self._address(request).startswith("wss:"):
-            self._tls = ssl.create_default_context()
-        return self._tls

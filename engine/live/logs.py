@@ -1,6 +1,6 @@
 """Logs of the shell: one line an event on stderr, redaction last of all, so that nothing after it can add a secret.
 
-The journal is the record of what happened; logs are for the person who watches.
+The journal records the session; logs are for the user who watches.
 """
 
 import logging
@@ -11,8 +11,6 @@ from typing import Any
 
 import structlog
 
-from engine.live.http_httpx import quiet_loggers
-
 SECRET_NAMES = frozenset(
     {"signature", "apikey", "api_key", "api_secret", "secret", "x-mbx-apikey", "authorization", "password"}
 )
@@ -20,10 +18,17 @@ _IN_TEXT = re.compile(
     r"""(?i)\b(signature|api_?key|(?:api_?)?secret|x-mbx-apikey|password)(["']?\s*[=:]\s*["']?)[^\s&"',}]+"""
 )
 HIDDEN = "***"
+LIBRARIES = ("httpx", "httpcore", "trio-websocket")
+
+
+def quiet_loggers() -> None:
+    """Switch off the logs of libraries that write whole URLs: a URL may hold a signature."""
+    for name in LIBRARIES:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """A processor: hides values by name, and secrets inside texts by their form."""
+    """Replace secret values by their names, and secrets inside texts by their form (a structlog processor)."""
     return {name: HIDDEN if name.lower() in SECRET_NAMES else _clean(value) for name, value in event.items()}
 
 
@@ -36,7 +41,7 @@ def _clean(value: Any) -> Any:
 
 
 def configure(*, level: str = "info", json_lines: bool = False) -> None:
-    """Once a process, by the front door."""
+    """Configure the logs of this process. The command line calls this once."""
     quiet_loggers()
     last = (
         structlog.processors.JSONRenderer() if json_lines else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
@@ -56,5 +61,5 @@ def configure(*, level: str = "info", json_lines: bool = False) -> None:
 
 
 def _to_stderr(*_given: object) -> structlog.PrintLogger:
-    """Looks stderr up for each line: who replaces it (a test, a progress bar) may close what it was before."""
+    """Return a logger on the present stderr: a test or a progress bar may have replaced it."""
     return structlog.PrintLogger(sys.stderr)

@@ -1,4 +1,4 @@
-"""What people are shown of a session, while it runs and at its end. Values only: engine/live/session.py fills them."""
+"""The status of a session, for people: while it runs and at its end. Values only."""
 
 from collections.abc import Callable
 from decimal import Decimal
@@ -6,9 +6,11 @@ from pathlib import Path
 
 import msgspec
 
+from engine.live.session_end import EndedBy
+
 
 class PositionStatus(msgspec.Struct, frozen=True):
-    """What a strategy holds of one instrument, and what it made of it."""
+    """A strategy's position in one instrument, and its profit and loss."""
 
     strategy: str
     instrument: str
@@ -23,7 +25,7 @@ class PositionStatus(msgspec.Struct, frozen=True):
 
 
 class SessionStatus(msgspec.Struct, frozen=True):
-    """Where a session stands, for people."""
+    """The status of a session at one moment. Counts are since its start."""
 
     session: str
     mode: str
@@ -32,29 +34,31 @@ class SessionStatus(msgspec.Struct, frozen=True):
     messages: int
     orders: int
     fills: int
-    gaps: int  # in market data, as far as this session told of them
-    filled_last: str  # client order id of the last fill; "" before the first
-    held: tuple[PositionStatus, ...]
-    waiting: int  # messages that arrived and were not taken yet
+    gaps: int  # in market data
+    last_fill: str  # client order id; "" before the first
+    positions: tuple[PositionStatus, ...]
+    waiting: int  # messages that arrived and are not processed yet
     waiting_peak: int
-    lag_ns: int  # from the socket read of the last message to its step
-    stopped: tuple[tuple[str, str], ...]  # strategies that were stopped, and for what
-    refused: int  # wishes that risk refused
-    objection: str  # to the first of them
-    key_refused: str  # the venue's first word against our key in this session; a halt that was carried over is none
+    lag_ns: int  # from the socket read of the last message to the end of its step
+    stopped: tuple[tuple[str, str], ...]  # strategies that were stopped, and why
+    refused: int  # intents that risk refused
+    first_objection: str  # of risk, to the first of them
+    key_refused: (
+        str  # the venue's first answer against our key in this session; "" also after a halt that was carried over
+    )
 
 
 class Summary(msgspec.Struct, frozen=True):
     """How a session ended."""
 
     folder: Path
-    ended: str  # "closed" | "deadline" | "interrupted" | "core" | "journal"
+    ended: EndedBy
     reason: str
     last: SessionStatus
 
     @property
     def clean(self) -> bool:
-        return self.ended == "closed"
+        return self.ended is EndedBy.CLOSED
 
 
 Progress = Callable[[SessionStatus], None]

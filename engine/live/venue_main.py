@@ -1,6 +1,6 @@
 """Starting the simulated venue: options, market, clock, port; one JSON line when it is ready; a clean end on signals.
 
-`python -m engine.live.venue_main '{"port": 0, ...}'` runs it as a process of its own.
+`python -m engine.live.venue_main '{"port": 0, ...}'` runs it as a separate process.
 """
 
 import gzip
@@ -30,14 +30,14 @@ DEMO_SECRET: Final = "verbatim-demo-secret"  # noqa: S105  # the simulated venue
 SETTLE_SECONDS: Final = (
     0.25  # real time that the snapshot's answer gets before the next frame: on a busy machine 0.05 was too little
 )
-SNAPSHOT_WAIT_SECONDS_MAX: Final = 10  # real time that the feed waits for somebody to ask for the snapshot
+SNAPSHOT_WAIT_SECONDS_MAX: Final = 10  # real time that the feed waits for a request of the snapshot
 BEHIND_SECONDS_MAX: Final = (
     2  # real time by which the feed may be late: a machine too slow for the speed gets a slower market
 )
 LEAD_SECONDS: Final = 2.0  # real time between the clock's origin and the first line
 
 
-class VenueStartError(Exception):  # named for what it is to the person who reads it
+class VenueStartError(Exception):
     """The venue cannot start: one line that says what, where and what to do."""
 
 
@@ -64,7 +64,7 @@ class VenueOptions:
     orders_10s_max: int = 100
     latency_ms: float = 0.0  # real time
     overrides: dict[str, dict[str, Any]] = field(default_factory=dict)
-    ends_with_stdin: bool = False  # for a child: whoever started it holds the other end, and is gone when that closes
+    ends_with_stdin: bool = False  # for a child process: its parent holds the other end of the pipe
 
 
 def read_capture(path: Path) -> CaptureMarket:
@@ -84,7 +84,7 @@ def read_capture(path: Path) -> CaptureMarket:
 
 
 def _why_not_spot(streams: Iterable[str], lines: Iterable[bytes]) -> str:
-    """Futures speak almost the same: played as spot, their diffs never join a book and the demo would wait for ever."""
+    """Return why a capture is not of Binance Spot, or "". Diffs of futures would never join a book."""
     if any(stream.endswith("@depth@0ms") for stream in streams):
         return "it is of Binance futures (depth@0ms streams); this venue plays Binance Spot's"
     snapshots = 0
@@ -100,7 +100,7 @@ def _why_not_spot(streams: Iterable[str], lines: Iterable[bytes]) -> str:
 
 
 def build(options: VenueOptions) -> tuple[SimVenue, ScaledClock]:
-    """The venue and its clock, which runs from now on."""
+    """Return the venue and its clock, which starts now."""
     if options.speed <= 0:
         raise VenueStartError(f"speed must be above 0, not {options.speed}")
     lead_ns = int(options.lead_seconds * options.speed * 1e9)
@@ -172,7 +172,7 @@ async def _end_with_stdin(scope: trio.CancelScope) -> None:
 
 
 def main(options: VenueOptions) -> None:
-    """Run the venue until SIGINT or SIGTERM. Raises VenueProblem where it cannot start."""
+    """Run the venue until SIGINT or SIGTERM. Raises VenueStartError."""
     try:
         trio.run(_serve_until_signalled, options)
     except* VenueStartError as problems:

@@ -1,6 +1,6 @@
 """The simulated venue's listener: HTTP and websockets on one port, in real time, around a SimVenue.
 
-Waits, reads the clock and moves bytes; what they mean is the venue's business. One task reads each connection, one
+It waits, reads the clock and moves bytes; their meaning is known to the venue alone. One task reads each connection, one
 writes each websocket, one drives the venue when something is due by itself.
 """
 
@@ -34,7 +34,7 @@ SLEEP_SECONDS_MAX: Final = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScaledClock:
-    """Session time: origin + speed x monotonic time since. Whoever has the three numbers has the same clock."""
+    """Session time: origin + speed x monotonic time since. A process with the same three numbers has the same clock."""
 
     session_origin_ns: int
     monotonic_origin_ns: int
@@ -52,7 +52,7 @@ class _Exchange:
 
     def __init__(self) -> None:
         self.done = trio.Event()
-        self.answer: HttpAnswer | None = None  # None when done: the socket is to be cut
+        self.answer: HttpAnswer | None = None  # None once done: the socket must be cut
 
 
 class _Websocket:
@@ -68,7 +68,7 @@ class _Websocket:
         self.pong_due: float | None = None
 
     def put_text(self, payload: bytes) -> None:
-        """A text frame. Written by hand: the protocol object would cost more than all else on a busy feed."""
+        """Append a text frame. It is made by hand: the protocol object would cost more than all else on a busy feed."""
         size = len(payload)
         if size < 126:
             self.buffer += bytes((0x81, size))
@@ -84,7 +84,7 @@ class _Websocket:
         self.filled.set()
 
     def cut(self) -> None:
-        """End it after what is in the buffer."""
+        """End the connection once its buffer is sent."""
         self.ending = True
         self.filled.set()
 
@@ -100,7 +100,7 @@ class VenueServer:
         self.slow_clients_cut = 0
 
     async def run(self, listeners: list[trio.SocketListener]) -> None:
-        """Serve until cancelled; then say goodbye to every websocket."""
+        """Serve until cancelled; then send every websocket a closing frame."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._drive)
             nursery.start_soon(self._ping)
@@ -134,9 +134,9 @@ class VenueServer:
             exchange.answer = item.answer
             exchange.done.set()
 
-    def _input_taken(self) -> None:
+    def _pump_and_wake(self) -> None:
         self._pump()
-        self._wake.set()  # what is due next may have changed
+        self._wake.set()  # the next due time may have changed
 
     async def _drive(self) -> None:
         while True:
@@ -157,7 +157,7 @@ class VenueServer:
             stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             await self._http(stream)
         except* (trio.BrokenResourceError, trio.ClosedResourceError, h11.RemoteProtocolError, OSError):
-            pass  # the client has gone, or speaks no HTTP: nothing to tell it
+            pass  # the client closed its end, or its bytes are not HTTP
         finally:
             await trio.aclose_forcefully(stream)
 
@@ -197,12 +197,12 @@ class VenueServer:
     async def _exchange(
         self, request: HttpRequest, connection: h11.Connection, stream: trio.SocketStream
     ) -> HttpAnswer | None:
-        """The venue's answer; None when there is none to be had and the socket is to be closed."""
+        """Return the venue's answer, or None if the socket must be closed without one."""
         conn_id = self._new_id()
         exchange = self._exchanges[conn_id] = _Exchange()
         try:
             self._venue.http(conn_id, request, self._clock.now_ns())
-            self._input_taken()
+            self._pump_and_wake()
             if not exchange.done.is_set():
                 await _done_or_gone(exchange, connection, stream)
             return exchange.answer
@@ -224,7 +224,7 @@ class VenueServer:
             if response.status_code == 101:
                 accepted = self._venue.connect(conn_id, event.path, self._clock.now_ns())  # type: ignore[union-attr]  # as above
                 if not accepted:
-                    response = protocol.reject(404, "no such stream endpoint; try /ws, /stream or /ws-api/v3\n")
+                    response = protocol.reject(404, "unknown stream endpoint; try /ws, /stream or /ws-api/v3\n")
             protocol.send_response(response)
             websocket.put_protocol()
             if not accepted:
@@ -242,22 +242,22 @@ class VenueServer:
             del self._websockets[conn_id]
             self._venue.close(conn_id, self._clock.now_ns())
             with trio.CancelScope(shield=True), trio.move_on_after(CLOSE_SECONDS):
-                await _say_goodbye(websocket)
+                await _send_closing_frame(websocket)
 
     async def _read(self, conn_id: int, websocket: _Websocket) -> None:
         protocol = websocket.protocol
         fragments = b""
-        self._input_taken()
+        self._pump_and_wake()
         while True:
             for event in protocol.events_received():
                 assert isinstance(event, Frame)
-                websocket.pong_due = None  # whatever it says, it lives
+                websocket.pong_due = None  # every frame is a sign of life
                 if event.opcode in (Opcode.TEXT, Opcode.CONT):
                     fragments += event.data
                     if event.fin:
                         self._venue.frame(conn_id, fragments, self._clock.now_ns())
                         fragments = b""
-                        self._input_taken()
+                        self._pump_and_wake()
             websocket.put_protocol()  # pongs and the closing handshake
             if protocol.state is not State.OPEN:
                 websocket.cut()
@@ -285,7 +285,7 @@ class VenueServer:
         scope.cancel()
 
     async def _ping(self) -> None:
-        """A ping every 20 s; who shows no life for 60 s after one is cut."""
+        """Send a ping every 20 s, and cut a client that sends nothing for 60 s after one."""
         while True:
             await trio.sleep(PING_SECONDS)
             now = trio.current_time()
@@ -298,8 +298,8 @@ class VenueServer:
                     websocket.put_protocol()
 
 
-async def _say_goodbye(websocket: _Websocket) -> None:
-    """A closing frame, where the connection still stands and no frame was left half sent."""
+async def _send_closing_frame(websocket: _Websocket) -> None:
+    """Send a closing frame if the connection is open and no frame is half sent."""
     if websocket.protocol.state is State.OPEN and not websocket.sending and not websocket.ending:
         websocket.protocol.send_close(1001, "the venue ends")
         websocket.put_protocol()
@@ -308,14 +308,14 @@ async def _say_goodbye(websocket: _Websocket) -> None:
 
 
 def _head(request: HttpRequest) -> bytes:
-    """A websocket's opening request, written again for the protocol that wants to read it itself."""
+    """Return a websocket's opening request as bytes, for the protocol object that parses it again."""
     target = request.path.encode("latin-1") + (b"?" + request.query if request.query else b"")
     lines = [f"{name}: {value}".encode("latin-1") for name, value in request.headers.items()]
     return b"\r\n".join([b"GET " + target + b" HTTP/1.1", *lines, b"\r\n"])
 
 
 async def _next_request(connection: h11.Connection, stream: trio.SocketStream) -> HttpRequest | None:
-    """The next request with its body; None when the client has closed."""
+    """Return the next request with its body, or None if the client has closed."""
     request: h11.Request | None = None
     body = b""
     while True:
@@ -350,7 +350,7 @@ async def _next_request(connection: h11.Connection, stream: trio.SocketStream) -
 
 
 async def _done_or_gone(exchange: _Exchange, connection: h11.Connection, stream: trio.SocketStream) -> None:
-    """Wait for the answer, or for the client to go away."""
+    """Return once the answer is there or the client has closed."""
     async with trio.open_nursery() as nursery:
 
         async def watch() -> None:

@@ -58,8 +58,8 @@ class Market(MarketReader):
     def fold(self, rows: Rows, start: int = 0, *, until_ns: int | None = None) -> int:
         """Fold rows up to a record that raises a flag; return the index of the first row not folded.
 
-        With `until_ns` the fold also stops, with flags = DUE, before the first record at or past `until_ns` or the next due
-        time: a resimulation over a whole row group then has its TIMERs at the same records as the live session.
+        With `until_ns` the fold also stops, with flags = DUE, before the first record at or past `until_ns` or the next
+        due time: a resimulation over a whole row group then has its TIMERs at the same records as the live session.
         """
         until = -1 if until_ns is None else until_ns
         end, self.flags, self.fired, self.next_due_ns = fold_rows(rows, start, until, *self._arrays)

@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 
 from engine.market import layout as at
+from engine.market import old_dumps
 from engine.market.indicators.ema import EmaSpec
 from engine.market.indicators.indicator import IndicatorSpec
 from engine.market.rows import Rows
@@ -148,7 +149,10 @@ def load(market: "Market", dumped: bytes) -> None:
 
     """
     dump_parts = msgspec.msgpack.decode(dumped)
-    if dump_parts["version"] != DUMP_VERSION or dump_parts["specification"] != _specification(market):
+    if dump_parts["version"] == old_dumps.VERSION_5:
+        kinds = [spec.kind for spec in market.indicator_specs]
+        dump_parts = old_dumps.as_today(dump_parts, msgspec.msgpack.decode(_specification(market)), kinds)
+    elif dump_parts["version"] != DUMP_VERSION or dump_parts["specification"] != _specification(market):
         raise ValueError(
             "the snapshot of the market was made by another version or for other instruments, bars or triggers"
         )

@@ -47,7 +47,7 @@ def answer_after_faults(faults: Faults, result: ApiResult, struck: list[Rule], n
     if result.status == 200 and isinstance(result.body, dict):
         for rule in struck:
             if rule.action is Action.NOT_FOUND_FOR and "clientOrderId" in result.body:
-                faults.suppress_order(result.body["clientOrderId"], now_ns + rule.ms * MS)
+                faults.suppress_order(result.body["clientOrderId"], rule, now_ns)
     for rule in struck:
         if rule.action is Action.ERROR_AFTER:
             lost = backend_timeout()

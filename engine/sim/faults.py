@@ -23,6 +23,7 @@ ever).
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
@@ -88,42 +89,62 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     on: bool = True
 
 
+@dataclass(slots=True, eq=False)
+class ScriptedFault:
+    """A rule with its counts. `struck` counts effects on clients: lost frames, closed connections, other answers."""
+
+    rule: Rule
+    matched: int = 0
+    applied: int = 0  # `times` limits these
+    struck: int = 0
+
+
 class Faults:
     """The active faults, and how often each was applied."""
 
     def __init__(self) -> None:
+        self.scripted: list[ScriptedFault] = []
+        self.cleared: list[ScriptedFault] = []
         self.clear()
 
     def clear(self) -> None:
-        """Forget all rules and end what they began."""
-        self.rules: list[Rule] = []
-        self.struck: list[int] = []  # how often each rule has struck
-        self._matched: list[int] = []
+        """End all faults. Their counts stay in `cleared`."""
+        self.cleared += self.scripted
+        self.scripted = []
         self.skew_ns = 0
         self.events_before_answer = False
+        self._matching = False
         self._silent_until_ns = dict.fromkeys(Target, 0)
-        self._hidden_until_ns: dict[str, int] = {}
+        self._hidden: dict[str, tuple[int, ScriptedFault]] = {}
         self.banned_until_ns = 0
 
-    def add(self, rule: Rule, now_ns: int) -> None:
-        """Add a rule; a rule without a match takes effect at once."""
+    def unstruck(self) -> list[Rule]:
+        """Return the rules, cleared ones included, that no client could notice so far."""
+        return [fault.rule for fault in (*self.cleared, *self.scripted) if not fault.struck]
+
+    def add(self, rule: Rule, now_ns: int) -> ScriptedFault:
+        """Add a rule; a rule without a match takes effect at once. One that ends a fault counts as struck."""
+        fault = ScriptedFault(rule)
+        self.scripted.append(fault)
         match rule.action:
             case Action.SILENCE:
                 self._silent_until_ns[rule.target] = now_ns + rule.ms * MS
+                fault.struck += not rule.ms
             case Action.CLOCK_SKEW:
                 self.skew_ns = rule.ms * MS
+                fault.struck += not rule.ms
             case Action.EVENTS_BEFORE_ANSWER:
                 self.events_before_answer = rule.on
+                fault.struck += not rule.on
             case Action.DISCONNECT:
-                pass  # the venue closes its connections
+                pass  # the venue closes its connections, and counts them
             case _:
-                self.rules.append(rule)
-                self.struck.append(0)
-                self._matched.append(0)
+                self._matching = True
+        return fault
 
     def on_request(self, names: tuple[tuple[str | None, str], ...]) -> list[Rule]:
         """Return the rules that apply to a request, known by any of its (method, path) names."""
-        if not self.rules:
+        if not self._matching:
             return []
         return self._strike(
             ON_REQUESTS,
@@ -134,18 +155,20 @@ class Faults:
 
     def on_event(self, event: str, execution: str) -> list[Rule]:
         """Return the rules that apply to a private event."""
-        if not self.rules:
+        if not self._matching:
             return []
         return self._strike(ON_EVENTS, lambda rule: rule.event in (None, event, execution))
 
     def _strike(self, actions: frozenset[Action], matches: Callable[[Rule], bool]) -> list[Rule]:
         struck = []
-        for number, rule in enumerate(self.rules):
+        for fault in self.scripted:
+            rule = fault.rule
             if rule.action not in actions or not matches(rule):
                 continue
-            self._matched[number] += 1
-            if self._matched[number] >= rule.nth and (not rule.times or self.struck[number] < rule.times):
-                self.struck[number] += 1
+            fault.matched += 1
+            if fault.matched >= rule.nth and (not rule.times or fault.applied < rule.times):
+                fault.applied += 1
+                fault.struck += rule.action is not Action.NOT_FOUND_FOR  # strikes with the first query
                 struck.append(rule)
         return struck
 
@@ -153,10 +176,28 @@ class Faults:
         """Return True while a stream is silenced."""
         return now_ns < self._silent_until_ns[target]
 
-    def suppress_order(self, client_order_id: str, until_ns: int) -> None:
-        """Answer queries for an order as unknown until a time."""
-        self._hidden_until_ns[client_order_id] = until_ns
+    def venue_clock_ns(self, now_ns: int) -> int:
+        """Return the time of the venue's own clock."""
+        if self.skew_ns:
+            self.count(Action.CLOCK_SKEW)
+        return now_ns + self.skew_ns
+
+    def count(self, action: Action, target: Target | None = None) -> None:
+        """Count an effect of the newest fault of an action: a frame that was lost, an event that was early."""
+        for fault in reversed(self.scripted):
+            if fault.rule.action is action and target in (None, fault.rule.target):
+                fault.struck += 1
+                return
+
+    def suppress_order(self, client_order_id: str, rule: Rule, now_ns: int) -> None:
+        """Answer queries for an order as unknown for the rule's time."""
+        fault = next(fault for fault in self.scripted if fault.rule is rule)
+        self._hidden[client_order_id] = now_ns + rule.ms * MS, fault
 
     def hidden(self, client_order_id: str, now_ns: int) -> bool:
         """Return True while queries for an order answer as unknown."""
-        return now_ns < self._hidden_until_ns.get(client_order_id, 0)
+        if client_order_id not in self._hidden:
+            return False
+        until_ns, fault = self._hidden[client_order_id]
+        fault.struck += now_ns < until_ns
+        return now_ns < until_ns

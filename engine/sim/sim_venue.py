@@ -17,7 +17,6 @@ from engine.sim.binance.request_limits import RequestLimits
 from engine.sim.binance.venue_api import WS_METHODS, ApiResult, VenueApi, WsApiRequest, refused, ws_answer
 from engine.sim.binance.ws_session import session_result
 from engine.sim.exchange.exchange import Exchange
-from engine.sim.exchange.funds import Funds
 from engine.sim.exchange.order_values import FundsChanged, SimReport
 from engine.sim.exchange.venue_books import FOREVER_NS
 from engine.sim.fault_answers import answer_after_faults, delay_ns, is_struck, replaced_answer
@@ -26,8 +25,7 @@ from engine.sim.feeds.derived_streams import derive, is_derived
 from engine.sim.feeds.pacing import FeedPacer
 from engine.sim.feeds.recorded_feed import RecordedMarket
 from engine.sim.feeds.sim_market import Line, SimMarket, data_of, decode
-from engine.sim.units import units
-from engine.sim.venue_config import VenueConfig
+from engine.sim.venue_config import VenueConfig, open_accounts
 from engine.sim.wire import HttpRequest, Outgoing
 
 STREAMED_MAX: Final = 1_000  # connections whose count of frames is kept: the newest, open or closed
@@ -64,21 +62,7 @@ class SimVenue:
         rules = {symbol: config.rules.get(symbol) or rules_for(symbol) for symbol in market.symbols}
         for symbol, changes in config.overrides.items():
             rules[symbol] = msgspec.structs.replace(rules[symbol], **changes)
-        accounts: dict[str, Funds] = {}
-        keys: dict[str, tuple[str, str]] = {}
-        for given in config.accounts:
-            name = given.name or given.api_key[:8]
-            keys[given.api_key] = (name, given.secret)
-            amounts = {asset: units(amount) for asset, amount in given.balances.items()}
-            for rule in rules.values():
-                amounts.setdefault(rule.base, 0)
-                amounts.setdefault(rule.quote, 0)
-            accounts.setdefault(
-                name, Funds(name, amounts, fee_maker=units(given.fee_maker), fee_taker=units(given.fee_taker))
-            )
-            accounts[name].tiers = tuple(
-                (units(least), units(maker), units(taker)) for least, maker, taker in given.fee_tiers
-            )
+        accounts, keys = open_accounts(config, rules)
         self.exchange = Exchange(rules, accounts)
         self.faults = Faults()
         self.limits = RequestLimits(
@@ -208,17 +192,14 @@ class SimVenue:
 
     def add_fault(self, rule: Rule, now_ns: int) -> None:
         """Add a fault rule; a disconnect takes effect at once."""
-        self.faults.add(rule, now_ns)
+        fault = self.faults.add(rule, now_ns)
         if rule.action is Action.DISCONNECT:
             for connection in list(self._connections.values()):
                 if connection.ws_api is (rule.target is Target.PRIVATE):
                     del self._connections[connection.conn_id]
                     self._send(Outgoing(connection.conn_id, now_ns, close=True))
+                    fault.struck += 1
             self._listeners_changed(now_ns)
-
-    def inject(self, line: Line, now_ns: int) -> None:
-        """Publish a message as if the market had sent it."""
-        self._publish(line, now_ns)
 
     @property
     def streamed(self) -> list[Connection]:
@@ -252,9 +233,10 @@ class SimVenue:
                     return
                 continue
             taken += 1
-            self._publish(line, now_ns)
+            self.publish(line, now_ns)
 
-    def _publish(self, line: Line, now_ns: int) -> None:
+    def publish(self, line: Line, now_ns: int) -> None:
+        """Send a line to its subscribers and fold it, as if the market had sent it."""
         if self._recorded is not None:
             assert self._recorded.answered is not None, "a recorded market's lines are depth answers"
             self.exchange.match_rows(self._recorded.answered, 0, FOREVER_NS, self._recorded.ahead_ns)
@@ -272,9 +254,12 @@ class SimVenue:
             self._answer_waiting(line, now_ns)
             self._emit_events(now_ns)
             return
+        listeners = self._listeners.get(line.stream, ())
         if not self.faults.silent(Target.MARKET, now_ns):
-            for connection in self._listeners.get(line.stream, ()):
+            for connection in listeners:
                 self._stream(connection, line, line.due_ns)
+        elif listeners:
+            self.faults.count(Action.SILENCE, Target.MARKET)
         if message is not None:
             self.exchange.on_market(line.symbol, message, now_ns)
             self._emit_events(now_ns)
@@ -310,8 +295,8 @@ class SimVenue:
         """Send a result, changed by the faults, and the events that it caused before or after it."""
         result = answer_after_faults(self.faults, result, struck, now_ns)
         due_ns = now_ns + self._latency_ns + delay_ns(struck, Action.DELAY_ANSWER)
-        if self.faults.events_before_answer:
-            self._emit_events(now_ns)
+        if self.faults.events_before_answer and self._emit_events(now_ns):
+            self.faults.count(Action.EVENTS_BEFORE_ANSWER)
         if is_struck(struck, Action.CUT_ANSWER) or is_struck(struck, Action.DROP_REQUEST):
             self._connections.pop(conn_id, None)
             self._listeners_changed(now_ns)
@@ -369,8 +354,10 @@ class SimVenue:
 
     # ---- private events
 
-    def _emit_events(self, now_ns: int, *, after_ns: int = 0) -> None:
-        for event in self.exchange.pop_events():
+    def _emit_events(self, now_ns: int, *, after_ns: int = 0) -> int:
+        """Send the private events since the last call; return their number."""
+        events = self.exchange.pop_events()
+        for event in events:
             due_ns = now_ns + after_ns
             match event:
                 case SimReport():
@@ -379,10 +366,14 @@ class SimVenue:
                     self._emit(event.order.account, venue_messages.execution_report(event), now_ns, due_ns=due_ns)
                 case FundsChanged():
                     self._emit(event.account, venue_messages.account_position(event), now_ns, due_ns=due_ns)
+        return len(events)
 
     def _emit(self, account: str, body: dict[str, Any], now_ns: int, *, due_ns: int) -> None:
         struck = self.faults.on_event(body["e"], body.get("x", ""))
-        if is_struck(struck, Action.DROP_EVENTS) or self.faults.silent(Target.PRIVATE, now_ns):
+        if self.faults.silent(Target.PRIVATE, now_ns):
+            self.faults.count(Action.SILENCE, Target.PRIVATE)
+            return
+        if is_struck(struck, Action.DROP_EVENTS):
             return
         due_ns += delay_ns(struck, Action.DELAY_EVENTS)
         copies = 2 if is_struck(struck, Action.DUPLICATE_EVENTS) else 1

@@ -1,7 +1,4 @@
-"""Balances as the venue reports them, each with the seq of its report.
-
-Risk counts the amounts that open orders reserve.
-"""
+"""Balances as the venue reports them, with the seq of each report. Risk counts the locks of orders on its own."""
 
 from decimal import Decimal
 
@@ -17,7 +14,7 @@ class Balance(msgspec.Struct, frozen=True):
 
     free: Decimal
     locked: Decimal
-    seq: int  # it includes every record up to this one
+    seq: int  # the balance contains every change up to this record
     venue_ns: int = 0
 
     @property
@@ -31,14 +28,14 @@ class Balances(msgspec.Struct, frozen=True):
 
     by_asset: dict[str, Balance] = {}
 
-    def of(self, asset: str) -> Balance:
-        """Return an asset's balance; zeros if the venue never reported it."""
+    def get(self, asset: str) -> Balance:
+        """Return the balance of an asset; zeros before its first report."""
         return self.by_asset.get(asset) or Balance(ZERO, ZERO, -1)
 
 
 def reduce(balances: Balances, change: Change, at: Stamp) -> Balances:
-    """Replace a balance that the venue reported."""
+    """Keep the newest balance of each asset."""
     if isinstance(change, BalanceChanged):
-        held = Balance(change.free, change.locked, change.query_seq or at.seq, change.venue_ns)
-        return Balances({**balances.by_asset, change.asset: held})
+        balance = Balance(change.free, change.locked, change.query_seq or at.seq, change.venue_ns)
+        return Balances({**balances.by_asset, change.asset: balance})
     return balances

@@ -1,4 +1,4 @@
-"""Changes that reducers get besides facts: requests, answers, links, timers, commands. Values only."""
+"""Changes that reducers fold beside facts: requests, answers, links, timers and commands. Values only."""
 
 import msgspec
 
@@ -7,7 +7,7 @@ from engine.facts import Fact
 
 
 class Stamp(msgspec.Struct, frozen=True):
-    """Time and seq of the record that brings a change."""
+    """The time of a change and its place in the total order."""
 
     seq: int
     time_ns: int
@@ -20,11 +20,11 @@ class Requested(msgspec.Struct, frozen=True):
 
 
 class Answered(msgspec.Struct, frozen=True):
-    """The one BROKER or FEED record that a REQUEST ends in is in the journal."""
+    """A request ended: this is the only BROKER or FEED record that answers it."""
 
     request_seq: int
     venue: str
-    outcome: str  # meta's word: answer | timeout | cut | not_sent
+    outcome: str  # an AnswerStatus, as the meta of the record spells it
     weight_used: int = -1
 
 

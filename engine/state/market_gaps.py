@@ -27,7 +27,7 @@ class OpenGaps(msgspec.Struct, frozen=True):
 
 
 def reduce(gaps: OpenGaps, change: Change, at: Stamp) -> OpenGaps:
-    """Return the gaps after a change: a gap without an end is added, a gap with an end removed."""
+    """Fold gaps of links: add those that begin, drop those that end."""
     match change:
         case MarketGap() if change.stream:
             return gaps  # a break in ids begins and ends in one record
@@ -54,7 +54,7 @@ def gap_of_link(body: SessionBody, link: str, reason: str, last_frame: tuple[int
         body: The session.
         link: The source of the link.
         reason: Why it begins.
-        last_frame: (time_ns, seq) of the link's last frame; zeros without one.
+        last_frame: (time_ns, seq) of the link's last frame; zeros before the first.
 
     """
     from_ns, from_seq = last_frame

@@ -1,7 +1,7 @@
 """The engine's mode: STARTING -> SYNCING -> RUNNING <-> PAUSED -> HALTED. HALTED is a latch.
 
-Only RUNNING allows new orders. A lost link, a stale feed, a gap, a clock jump or a disagreement ends it at once, and
-a reconciliation that began later is needed to return. `right_mode` decides; `reduce` keeps what was decided and
+New orders leave only while RUNNING. A lost link, a stale feed, a gap, a clock jump or a disagreement ends it at once,
+and a reconciliation that began later is needed to return. `right_mode` decides; `reduce` keeps what was decided and
 ordered.
 """
 
@@ -31,7 +31,7 @@ class ModeState(msgspec.Struct, frozen=True):
     mode: Mode = Mode.STARTING
     reasons: tuple[ModeReason, ...] = ()
     since_ns: int = 0
-    paused_by: str = ""  # the person who paused the session, or ""
+    paused_by: str = ""  # "" or the person who paused it
     halted_for: ModeReason | None = None  # a latch: only a person clears it
     stopping_since_ns: int = 0  # 0: not stopping
     closing: bool = False
@@ -52,7 +52,7 @@ def right_mode(
     """Return the mode that is right now, and every reason against RUNNING.
 
     Args:
-        modes: The mode so far, with the commands in force.
+        modes: The mode so far, and the orders of a person.
         links: All links of the session.
         limits: The venues' rate budgets.
         orders: The account's orders.

@@ -1,7 +1,7 @@
 """Pending requests: each is sent at most once and ends in exactly one record.
 
-The account starts each session without any: a request of the previous session gets no answer, so the venue is queried
-about its orders (engine/kernel.py).
+The account starts each session without any: no answer to a request of the previous session arrives, so the venue is
+queried about its orders (engine/kernel.py).
 """
 
 import msgspec
@@ -26,7 +26,7 @@ class PendingRequests(msgspec.Struct, frozen=True):
 
     by_seq: dict[int, PendingRequest] = {}
 
-    def of(
+    def find(
         self, purpose: Purpose, *, source: str = "", instrument: str = "", client_order_id: str | None = None
     ) -> PendingRequest | None:
         """Return the oldest pending request with these fields. A `client_order_id` of None matches any."""

@@ -1,8 +1,7 @@
-"""Positions from fills. Nothing else changes a position, and this file knows no market price.
+"""Positions from fills, by average cost, per strategy and instrument. Only a fill moves a position.
 
-Average cost, per strategy and instrument. A fee in the base asset is booked as a sale of that amount at the fill's
-price: it lowers the quantity and counts in `fees_quote`, so the quantity is the amount that the account really has
-(binance_spot.md section 13).
+A fee in the base asset counts as base that is given away at the fill's price: it lowers the quantity and counts in
+`fees_quote`, so the quantity stays the real holding (binance_spot.md section 13).
 """
 
 from decimal import Decimal
@@ -21,23 +20,18 @@ class Positions(msgspec.Struct, frozen=True):
 
     by_key: dict[str, Position] = {}  # "strategy instrument" -> position
 
-    def of(self, strategy: str, instrument: str) -> Position:
+    def get(self, strategy: str, instrument: str) -> Position:
         """Return a strategy's position in an instrument; a flat one before its first fill."""
-        found = self.by_key.get(f"{strategy} {instrument}")
-        return found if found is not None else flat(strategy, instrument)
+        position = self.by_key.get(f"{strategy} {instrument}")
+        return position or Position(strategy, instrument, ZERO, ZERO, ZERO, {}, ZERO)
 
     def net(self, instrument: str) -> Decimal:
         """Return the quantity of all strategies together."""
-        return sum((held.quantity for held in self.by_key.values() if held.instrument == instrument), ZERO)
-
-
-def flat(strategy: str, instrument: str) -> Position:
-    """Return a position of nothing."""
-    return Position(strategy, instrument, ZERO, ZERO, ZERO, {}, ZERO)
+        return sum((each.quantity for each in self.by_key.values() if each.instrument == instrument), ZERO)
 
 
 def reduce(positions: Positions, change: Change, at: Stamp) -> Positions:
-    """Replace the position that a fill changed. `after_fill` computes it once, when the fact is made."""
+    """Keep the position that a fill led to. `after_fill` computes it once, when the fact is made."""
     if isinstance(change, Position):
         return Positions({**positions.by_key, f"{change.strategy} {change.instrument}": change})
     return positions
@@ -46,7 +40,7 @@ def reduce(positions: Positions, change: Change, at: Stamp) -> Positions:
 def after_fill(held: Position, fill: OrderFilled, instrument: Instrument) -> Position:
     """Return the position after one fill, by average cost.
 
-    A contract's P&L and fees are in contracts.asset_of, and the fees are not part of its P&L.
+    A contract's P&L and fees are in contracts.asset_of, and its P&L does not contain its fees.
     """
     fees, fees_quote = held.fees, held.fees_quote
     if fill.fee:
@@ -58,7 +52,7 @@ def after_fill(held: Position, fill: OrderFilled, instrument: Instrument) -> Pos
     moved = _moved(held.quantity, held.price_avg, held.realised_pnl, fill.quantity * fill.side.sign, fill.price)
     if fill.fee:
         if fill.fee_asset == instrument.base:
-            # it leaves at the fill's price: a sale whose proceeds are the fee counted in quote
+            # a sale at the fill's price, whose proceeds are the fee in quote
             fees_quote += fill.fee * fill.price
             moved = _moved(*moved, -fill.fee, fill.price)
         elif fill.fee_asset == instrument.quote:
@@ -69,19 +63,19 @@ def after_fill(held: Position, fill: OrderFilled, instrument: Instrument) -> Pos
 def _moved(
     quantity: Decimal, price_avg: Decimal, realised: Decimal, signed: Decimal, price: Decimal
 ) -> tuple[Decimal, Decimal, Decimal]:
-    """Return quantity, average price and realised P&L after a trade of a signed quantity at `price`."""
+    """Return quantity, average price and realised P&L after `signed` more at `price`."""
     after = quantity + signed
     if quantity == 0 or (quantity > 0) == (signed > 0):
         price_avg = (price_avg * abs(quantity) + price * abs(signed)) / abs(after)
     else:
         realised += (price - price_avg) * min(abs(quantity), abs(signed)) * (1 if quantity > 0 else -1)
         if abs(signed) > abs(quantity):
-            price_avg = price  # the excess opens a position on the other side
+            price_avg = price  # the rest opens the other side
     return after, price_avg if after else ZERO, realised
 
 
 def _contract_moved(held: Position, fill: OrderFilled, instrument: Instrument) -> tuple[Decimal, Decimal, Decimal]:
-    """Return quantity, average price and realised P&L of a contract after a fill. The average is by worth."""
+    """Return the same of a contract, linear or inverse. Its average is by worth (engine/contracts.py)."""
     quantity, signed = held.quantity, fill.quantity * fill.side.sign
     after = quantity + signed
     if quantity == 0:
@@ -95,7 +89,7 @@ def _contract_moved(held: Position, fill: OrderFilled, instrument: Instrument) -
 
 
 def unrealised(held: Position, mark: Decimal, instrument: Instrument) -> Decimal:
-    """Return the gain of a position at this mark, before fees."""
+    """Return the P&L of the open quantity at a mark price."""
     if instrument.contract:
         return contracts.gain(instrument, held.quantity, held.price_avg, mark)
     return (mark - held.price_avg) * held.quantity

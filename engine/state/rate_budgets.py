@@ -1,4 +1,4 @@
-"""Rate budgets: what venues allow, recent requests, blocks, and the offsets of the venues' clocks.
+"""Rate budgets: the limits of venues, recent requests, blocks, and the offsets of their clocks.
 
 Carried over, because a ban outlives a restart.
 """
@@ -100,14 +100,17 @@ class RateBudgets(msgspec.Struct, frozen=True):
 
     by_venue: dict[str, RateBudget] = {}
 
-    def of(self, venue: str) -> RateBudget:
+    def get(self, venue: str) -> RateBudget:
         """Return a venue's budget."""
         return self.by_venue.get(venue) or RateBudget()
 
 
 def allowed(budgets: RateBudgets, venue: str, limits: RateLimits) -> RateBudgets:
-    """Return the budgets with the limits that a venue states when a session begins. Counts stay as they are."""
-    return RateBudgets({**budgets.by_venue, venue: replace(budgets.of(venue), rate_limits=limits)})
+    """Return the budgets with a venue's limits as it states them when a session begins.
+
+    Counts of earlier requests stay.
+    """
+    return RateBudgets({**budgets.by_venue, venue: replace(budgets.get(venue), rate_limits=limits)})
 
 
 def reduce(budgets: RateBudgets, change: Change, at: Stamp, rates: Mapping[str, RateModel]) -> RateBudgets:
@@ -123,20 +126,20 @@ def reduce(budgets: RateBudgets, change: Change, at: Stamp, rates: Mapping[str, 
     match change:
         case Requested() if change.request.unsigned is not None:
             venue, unsigned = change.request.venue, change.request.unsigned
-            budget = rates.get(venue, FIXED_WINDOWS).charge(budgets.of(venue), unsigned, at.time_ns)
+            budget = rates.get(venue, FIXED_WINDOWS).charge(budgets.get(venue), unsigned, at.time_ns)
             budget = _counted(budget, unsigned.orders, at.time_ns)
         case Answered() if change.weight_used >= 0:
             venue = change.venue
-            budget = rates.get(venue, FIXED_WINDOWS).observe(budgets.of(venue), change.weight_used, at.time_ns)
+            budget = rates.get(venue, FIXED_WINDOWS).observe(budgets.get(venue), change.weight_used, at.time_ns)
         case RateBlocked():
             venue = change.venue
-            budget = budgets.of(venue)
+            budget = budgets.get(venue)
             if change.until_ns <= budget.blocked_until_ns:
                 return budgets  # an answer to an earlier request never shortens a ban
             budget = replace(budget, blocked_until_ns=change.until_ns, reason=change.reason)
         case ClockMeasured():
             venue = change.venue
-            budget = replace(budgets.of(venue), clock_offset_ns=change.offset_ns)
+            budget = replace(budgets.get(venue), clock_offset_ns=change.offset_ns)
         case _:
             return budgets
     return RateBudgets({**budgets.by_venue, venue: budget})

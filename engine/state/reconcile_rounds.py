@@ -18,7 +18,7 @@ class ReconcileRounds(msgspec.Struct, frozen=True):
     """The newest reconciliation round, the last one that ended well, and the confirmed fills."""
 
     round: int = 0  # the newest one
-    started_seq: int = -1  # its start: answers are compared with the state at that record
+    started_seq: int = -1  # its start: an answer is compared with the state of that record
     done_round: int = 0  # the newest one that ended well
     done_started_seq: int = -1
     done_ns: int = 0

@@ -199,26 +199,33 @@ class State:
         return min(self.account.timers.next_due_ns, self.market.next_due_ns)
 
     def hash_inputs(self, records: Sequence[Record]) -> None:
-        """Add every byte of a batch of inputs to the hash: a replay finds any change, also one without effect."""
+        """Add every byte of the inputs to the hash. A replay then finds any change, even one without effect.
+
+        `recv_ns` is left out: the core never sees it.
+        """
         first = records[0]
         source, cause = first.source, first.cause
         if first.payload is None or first.meta is not None:
             head = f"{first.time_ns} {source} {cause} {first.key} {first.meta} ".encode()
             self._hash.update(head + ((first.body or "").encode() if first.payload is None else first.payload))
             return
-        parts = [
-            record.time_ns.to_bytes(8, "little") + (record.payload or b"")
-            for record in records
-            if record.source == source and record.cause == cause
-        ]
-        if len(parts) < len(records):  # of several links
-            for record in records:
-                self.hash_inputs((record,))
-            return
+        if len(records) == 1:
+            data = first.time_ns.to_bytes(8, "little") + first.payload
+        else:
+            parts = [
+                record.time_ns.to_bytes(8, "little") + (record.payload or b"")
+                for record in records
+                if record.source == source and record.cause == cause
+            ]
+            if len(parts) < len(records):  # of several links
+                for record in records:
+                    self.hash_inputs((record,))
+                return
+            data = b"".join(parts)
         if source != self._source or cause != self._cause:  # once for a run of frames
             self._source, self._cause = source, cause
-            parts.insert(0, f"{source} {cause} ".encode())
-        self._hash.update(parts[0] if len(parts) == 1 else b"".join(parts))
+            self._hash.update(f"{source} {cause} ".encode())
+        self._hash.update(data)
 
     @property
     def input_hash(self) -> bytes:

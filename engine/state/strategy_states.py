@@ -22,7 +22,7 @@ class StrategyStatuses(msgspec.Struct, frozen=True):
 
     by_name: dict[str, StrategyStatus] = {}
 
-    def of(self, name: str) -> StrategyStatus:
+    def get(self, name: str) -> StrategyStatus:
         """Return a strategy's status; the default one if nothing changed yet."""
         return self.by_name.get(name) or StrategyStatus()
 
@@ -31,12 +31,12 @@ def reduce(strategies: StrategyStatuses, change: Change, at: Stamp) -> StrategyS
     """Fold changed state, a stop, and a person's resume."""
     match change:
         case StrategyChanged():
-            running = strategies.of(change.strategy)
+            running = strategies.get(change.strategy)
             running = replace(running, state={**running.state, **change.changed})
         case StrategyStopped():
-            running = replace(strategies.of(change.strategy), stopped_for=change.reason)
+            running = replace(strategies.get(change.strategy), stopped_for=change.reason)
         case Commanded() if change.command.command is CommandName.RESUME:
-            # the person has checked it; otherwise a strategy that failed once stays stopped in every later session
+            # a person has checked it; otherwise a strategy that failed once stays stopped in every later session
             return StrategyStatuses(
                 {name: replace(running, stopped_for="") for name, running in strategies.by_name.items()}
             )

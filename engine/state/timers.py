@@ -63,7 +63,7 @@ def jittered(settings: EngineSettings, source: str, failures: int, seed: int) ->
 def reduce(
     timers: Timers, change: Change, at: Stamp, *, settings: EngineSettings, recurring: dict[str, int], seed: int
 ) -> Timers:
-    """Return the timers after a change."""
+    """Apply a change: add the timers that it sets, drop the one that fired."""
     failures = timers.failures
     match change:
         case TimerFired():

@@ -233,12 +233,12 @@ class View:
 
     def position(self, name: str) -> Position:
         """Return the strategy's own position in an instrument."""
-        position = self._account.positions.of(self._name, self.instrument(name).id)
+        position = self._account.positions.get(self._name, self.instrument(name).id)
         return msgspec.structs.replace(position, fees=dict(position.fees))  # a copy: the strategy may change it
 
     def balance(self, asset: str) -> Decimal:
         """Return the account's free balance of an asset."""
-        return self._account.balances.of(asset).free
+        return self._account.balances.get(asset).free
 
     def round_price(self, name: str, price: Decimal | float) -> Decimal:
         """Round a price down to the tick."""

@@ -1,4 +1,4 @@
-"""The account's part of the inputs of compiled predicates: own orders and positions as numbers, beside the market's.
+"""Inputs of compiled predicates from the account: own orders and positions, as numbers beside the market's.
 
 It is derived from the account whenever that has changed, so no record states it. A rebuild disables all predicates,
 since it decides nothing.
@@ -26,9 +26,9 @@ def refresh(runner: StrategyRunner, state: State) -> None:
     if account.modes.mode is not Mode.RUNNING or account.modes.stopping_since_ns:
         return
     for name, trigger in runner.compiled.items():
-        if not account.strategies.of(name).stopped_for:
+        if not account.strategies.get(name).stopped_for:
             for index, instrument in runner.instruments_of(name):
-                position = float(account.positions.of(name, instrument.id).quantity)
+                position = float(account.positions.get(name, instrument.id).quantity)
                 state.market.refresh_predicate(trigger, index, _own_orders(account, name, instrument), position)
 
 

@@ -70,7 +70,7 @@ class StrategyRunner:
         }
 
     def instruments_of(self, strategy: str) -> Iterable[tuple[int, Instrument]]:
-        """Return (index in the market, instrument) of the declared instruments that the session has."""
+        """Return (index in the market, instrument) of the instruments that a strategy declared and the session has."""
         return self._views[strategy].values()
 
     def first_decision(
@@ -85,7 +85,7 @@ class StrategyRunner:
         """
         decisions: dict[str, Decision] = {}
         for name in names:
-            loaded, status = self.strategies[name], account.strategies.of(name)
+            loaded, status = self.strategies[name], account.strategies.get(name)
             if status.stopped_for:
                 continue
             try:
@@ -107,7 +107,7 @@ class StrategyRunner:
             decisions: What `first_decision` returned at this record, so that no strategy runs twice.
 
         """
-        status = step.account.strategies.of(name)
+        status = step.account.strategies.get(name)
         if status.stopped_for:
             return ()
         try:
@@ -129,7 +129,7 @@ class StrategyRunner:
         """Run a strategy's code and check its decision.
 
         Raises:
-            Exception: Any error of the strategy's code or of its decision.
+            Exception: The strategy's code fails, or its decision is invalid.
 
         """
         name = loaded.settings.name

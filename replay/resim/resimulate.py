@@ -99,7 +99,7 @@ def resimulate(folder: Path, into: Path, options: ResimOptions) -> ResimOutcome:
         resimulation = _Resimulation(Journal.open(folder), options, whole=True)
         writer = JournalWriter.create(into, sync=False, group_rows=GROUP_ROWS, group_delay_s=GROUP_DELAY_S)
 
-        def append(records: Sequence[Record], urgent: bool) -> None:  # noqa: FBT001 - the sequencer's signature
+        def append(records: Sequence[Record], *, urgent: bool) -> None:
             del urgent  # no request is sent
             writer.append_step(records)
             writer.wait_for_room()
@@ -134,7 +134,7 @@ def resimulate_decisions(
     journal = source if isinstance(source, Journal) else Journal.open(source)
     count = 0
 
-    def append(records: Sequence[Record], urgent: bool) -> None:  # noqa: FBT001 - the sequencer's signature
+    def append(records: Sequence[Record], *, urgent: bool) -> None:
         nonlocal count
         del urgent
         count += len(records)

@@ -13,7 +13,7 @@ from typing import Any
 
 KEY, SECRET = "brine-key-1", base64.b64encode(b"not a secret worth keeping").decode()
 SYMBOL, TICK = "XBT/USD", Decimal("0.1")
-COUNTER_MAX, COUNTER_PER_SECOND = Decimal(60), Decimal(10)
+COUNTER_MAX, COUNTER_PER_SECOND = Decimal(200), Decimal(10)
 FEE = Decimal("0.001")
 PAGE = 50
 

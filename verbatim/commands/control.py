@@ -18,7 +18,7 @@ def command(session: str, order: str, reason: str, journals: Path, as_json: bool
     import getpass
     import json
 
-    from engine.live.control_socket import ControlError, socket_path, tell
+    from engine.live.control_socket import ControlError, send_command, socket_path
     from journal.errors import JournalError
     from verbatim.exit_codes import BAD_INPUT, FAILED, stop
     from verbatim.session_lookup import find
@@ -29,7 +29,7 @@ def command(session: str, order: str, reason: str, journals: Path, as_json: bool
         stop(str(error), BAD_INPUT)
     path = socket_path(folder.resolve().parent, folder.resolve().name.rpartition("-")[2])
     try:
-        answer = tell(path, command=order, by=getpass.getuser(), reason=reason)
+        answer = send_command(path, command=order, by=getpass.getuser(), reason=reason)
     except ControlError as problem:
         stop(str(problem), FAILED)
     if as_json:

@@ -21,11 +21,16 @@ import click
 @click.option("--journals", type=click.Path(path_type=Path), default=Path("journals"), show_default=True)
 @click.option("--strategy", default="", help="FILE:CLASS of a strategy of your own, instead of the examples.")
 @click.option(
-    "--http", type=click.Choice(["httpx", "direct"]), default="httpx", show_default=True, help="How requests are sent."
+    "--transport",
+    type=click.Choice(["standard", "fast"]),
+    default="standard",
+    show_default=True,
+    help="The libraries that talk to the venue: trio-websocket and httpx, or leaner ones.",
 )
+@click.option("--http", type=click.Choice(["httpx", "direct"]), hidden=True, help="The old name of --transport.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 @click.option("--verbose", is_flag=True, help="Show the session's log.")
-def command(as_json: bool, verbose: bool, **options: object) -> None:
+def command(as_json: bool, verbose: bool, transport: str, http: str | None, **options: object) -> None:
     """Trade against a simulated venue, seal the session, replay it and compare.
 
     Ends with 0 only if the replay is identical.
@@ -36,7 +41,9 @@ def command(as_json: bool, verbose: bool, **options: object) -> None:
 
     from engine.live.logs import configure
     from engine.live.session_status import Summary
+    from engine.live.transport.selection import TransportProfile
     from replay.replay import replay_session
+    from verbatim.config import OLD_TRANSPORTS
     from verbatim.demo import DemoOptions, trade
     from verbatim.exit_codes import DIFFERS, FAILED, stop
     from verbatim.runner import run_or_stop, short_path, summary_json
@@ -44,7 +51,8 @@ def command(as_json: bool, verbose: bool, **options: object) -> None:
 
     configure(level="info" if verbose else "error")
     console = Console(stderr=True)
-    chosen = DemoOptions(**options)  # type: ignore[arg-type]  # click has checked each
+    profile = TransportProfile(transport) if http is None else OLD_TRANSPORTS[http]
+    chosen = DemoOptions(transport=profile, **options)  # type: ignore[arg-type]  # click has checked each
     compile_first(console)
 
     async def main() -> Summary:
@@ -82,7 +90,7 @@ def report(summary: object, verdict: str) -> list[str]:
         f"orders   {last.orders:,}",
         f"fills    {last.fills:,}",
     ]
-    for held in last.held:
+    for held in last.positions:
         name = held.instrument.partition(":")[2]
         lines.append(
             f"P&L      {held.pnl:+.4f}  {held.strategy} on {name}: realised {held.realised_pnl:+.4f}, "
@@ -97,7 +105,7 @@ def report(summary: object, verdict: str) -> list[str]:
         f"  {me} verify {last.session}{where}",
         f"  {me} replay {last.session}{where} --strict",
         f"  {me} sql {last.session}{where} 'select * from fills'",  # noqa: S608 - a command shown to a person
-        *([f"  {me} why {last.session}{where} {last.filled_last}"] if last.filled_last else []),
+        *([f"  {me} why {last.session}{where} {last.last_fill}"] if last.last_fill else []),
         f"  {me} ask {last.session}{where} --at {last.records // 2}",
         f"  {me} replay {last.session}{where} --set risk.order_notional_max=50",
     ]

@@ -16,7 +16,7 @@ def reject_reason(context: RiskContext) -> str:
     lock = context.terms.locks(context.side, context.quantity, instrument, market_price=context.worst_price)
     assert lock is not None, "a market price was given"
     asset, needed = lock
-    balance = context.account.balances.of(asset)
+    balance = context.account.balances.get(asset)
     orders = context.account.orders.live.values()
     promised = sum((_unreported_lock(order, asset, balance.seq, context) for order in orders), ZERO)
     if needed > balance.free - promised:
@@ -32,7 +32,7 @@ def _unreported_lock(order: Order, asset: str, balance_seq: int, context: RiskCo
     market_price = context.worst_price if instrument is context.instrument else None
     lock = order.order.terms.locks(order.order.side, order.leaves_quantity, instrument, market_price=market_price)
     if lock is None:  # a market order of another instrument: it may cost all there is
-        return context.account.balances.of(asset).free if asset == instrument.quote else ZERO
+        return context.account.balances.get(asset).free if asset == instrument.quote else ZERO
     return lock.amount if lock.asset == asset else ZERO
 
 

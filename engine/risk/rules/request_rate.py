@@ -7,7 +7,7 @@ from engine.session_record import SECOND_NS
 def reject_reason(context: RiskContext) -> str:
     """Return why no new order may be sent now, or ""."""
     venue, time_ns = context.instrument.venue, context.time_ns
-    budget = context.account.limits.of(venue)
+    budget = context.account.limits.get(venue)
     if time_ns < budget.blocked_until_ns:
         return f"{venue} asked us to wait: {budget.reason}"
     if reason := context.rates.reject_reason(budget, time_ns):

@@ -48,16 +48,13 @@ def handle(venue: "SimVenue", request: HttpRequest, now_ns: int) -> HttpAnswer:
                     venue.add_fault(rule, now_ns)
                 return _answer({"added": len(rules)})
             case "GET", "/sim/faults":
-                faults = venue.faults
-                return _answer(
-                    [{"rule": rule, "struck": n} for rule, n in zip(faults.rules, faults.struck, strict=True)]
-                )
+                return _answer([{"rule": fault.rule, "struck": fault.struck} for fault in venue.faults.scripted])
             case "DELETE", "/sim/faults":
                 venue.faults.clear()
                 return _answer({})
             case "POST", "/sim/feed":
                 wanted = msgspec.json.decode(request.body, type=Injection)
-                venue.inject(_line(venue, wanted, now_ns), now_ns)
+                venue.publish(_line(venue, wanted, now_ns), now_ns)
                 return _answer({})
             case _:
                 return _answer({"error": f"no page {request.method} {request.path}"}, 404)

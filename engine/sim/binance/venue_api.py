@@ -96,11 +96,11 @@ class VenueApi:
     def authenticate(self, values: dict[str, str], now_ns: int) -> str:
         """Return the account of a signed WebSocket API request, or refuse it."""
         self.limits.spend(2, now_ns)
-        server_ms = (now_ns + self._faults.skew_ns) // MS
+        server_ms = self._faults.venue_clock_ns(now_ns) // MS
         return self.keys.check(values.get("apiKey"), ws_payload(values), Params(values.items()), server_ms)
 
     def _run(self, endpoint: Endpoint, params: Params, api_key: str | None, payload: bytes, now_ns: int) -> ApiResult:
-        own_ns = now_ns + self._faults.skew_ns
+        own_ns = self._faults.venue_clock_ns(now_ns)
         account = ""
         try:
             self.limits.spend(endpoint.weight(params), now_ns)

@@ -141,9 +141,7 @@ def _mark_price(data: bytes | msgspec.Raw, named: Named, _stream: str) -> Rows:
 def _snapshot(payload: bytes, at: RowOrigin) -> Rows:
     book = _SNAPSHOT.decode(payload)
     if book.symbol and book.symbol != at.of.symbol:
-        raise ValueError(
-            f"the request was for the book of {at.of.symbol}, and the answer has that of {book.symbol[:40]!r}"
-        )
+        raise ValueError(f"asked for the book of {at.of.symbol}, told that of {book.symbol[:40]!r}")
     at = at._replace(venue_ns=nanoseconds(book.T))
     return book_rows(r.SNAPSHOT, at, (book.last_update_id, 0, 0), book.bids, book.asks)
 

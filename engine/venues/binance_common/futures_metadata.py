@@ -49,14 +49,14 @@ def read_exchange_info(payload: bytes, venue: str, *, inverse: bool) -> tuple[In
     return tuple(_instrument(of, venue, inverse=inverse) for of in _DECODER.decode(payload).symbols)
 
 
-def read_allowance(payload: bytes) -> RateLimits:
+def read_rate_limits(payload: bytes) -> RateLimits:
     """Return the rate limits of the same answer (section 10)."""
     return rate_limits(_DECODER.decode(payload).rate_limits, DOCUMENTED)
 
 
 def read_metadata(payload: bytes, venue: str, *, inverse: bool) -> InstrumentsReport:
     """Return instruments and rate limits. Raises ValueError."""
-    return InstrumentsReport(read_exchange_info(payload, venue, inverse=inverse), read_allowance(payload))
+    return InstrumentsReport(read_exchange_info(payload, venue, inverse=inverse), read_rate_limits(payload))
 
 
 def _instrument(symbol: _FuturesSymbol, venue: str, *, inverse: bool) -> Instrument:

@@ -19,7 +19,7 @@ from engine.venues.binance_common.signer import ApiKey
 from engine.venues.binance_spot import venue_limits
 from engine.venues.binance_spot.account import SpotAccount, decode_answer
 from engine.venues.binance_spot.market import BinanceSpotMarket
-from engine.venues.binance_spot.metadata import read_allowance, read_exchange_info
+from engine.venues.binance_spot.metadata import read_exchange_info, read_rate_limits
 from engine.venues.binance_spot.order_types import TYPES
 from engine.venues.binance_spot.venue_limits import RECV_WINDOW_MS
 from engine.venues.venue import CapturedMarket, Endpoints, MetadataReader, Network, OrderCapabilities, RestSnapshots
@@ -111,7 +111,7 @@ class BinanceSpot(BinanceVenue):
         return decode_answer(unsigned, instrument_id, status, headers, payload)
 
     def _read_metadata(self, payload: bytes) -> InstrumentsReport:
-        return InstrumentsReport(read_exchange_info(payload, self.name), read_allowance(payload))
+        return InstrumentsReport(read_exchange_info(payload, self.name), read_rate_limits(payload))
 
     @staticmethod
     def identify_capture(payloads: Iterable[bytes]) -> CapturedMarket | None:

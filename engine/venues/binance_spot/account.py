@@ -34,7 +34,7 @@ from engine.venues.binance_common.http_answers import (
 from engine.venues.binance_common.values import nanoseconds
 from engine.venues.binance_spot import shapes, venue_limits
 from engine.venues.binance_spot.calls import Requests
-from engine.venues.binance_spot.metadata import read_allowance, read_exchange_info
+from engine.venues.binance_spot.metadata import read_exchange_info, read_rate_limits
 
 # Events that carry nothing we keep. The reason for each, since silence must be a decision.
 IGNORED = {
@@ -180,7 +180,7 @@ def decode_answer(
 
 def _same_instrument(asked: str, told: str) -> None:
     if asked and asked != told:
-        raise ValueError(f"the request was about {asked}, and the answer is about {told}")
+        raise ValueError(f"asked about {asked}, told about {told}")
 
 
 def _order(payload: bytes, instrument: str) -> tuple[Event, ...]:
@@ -232,7 +232,7 @@ def _account(payload: bytes, _instrument: str) -> tuple[Event, ...]:
 
 
 def _instruments(payload: bytes, _instrument: str) -> tuple[Event, ...]:
-    return (InstrumentsReport(read_exchange_info(payload, venue_limits.VENUE), read_allowance(payload)),)
+    return (InstrumentsReport(read_exchange_info(payload, venue_limits.VENUE), read_rate_limits(payload)),)
 
 
 READERS: dict[tuple[str, str], Callable[[bytes, str], tuple[Event, ...]]] = {

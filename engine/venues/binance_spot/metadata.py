@@ -39,7 +39,7 @@ def read_exchange_info(payload: bytes, venue: str = VENUE) -> tuple[Instrument, 
     return tuple(_instrument(of, venue) for of in _DECODER.decode(payload).symbols)
 
 
-def read_allowance(payload: bytes) -> RateLimits:
+def read_rate_limits(payload: bytes) -> RateLimits:
     """Return the rate limits of the same answer (section 11)."""
     return rate_limits(_DECODER.decode(payload).rate_limits, RateLimits())
 

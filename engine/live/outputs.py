@@ -1,0 +1,70 @@
+"""The outputs of steps: requests go to the gateway, the rest is counted and logged for people. Decides nothing."""
+
+from collections.abc import Sequence
+
+import structlog
+
+from engine.bodies import NoteBody, NoteLevel, RequestBody, VerdictBody
+from engine.facts import CloseReason, MarketGap, ModeChanged, OrderFilled, SessionClosing
+from engine.live.gateway import Gateway
+from engine.mode_reasons import ReasonCode, texts
+from engine.requests import Purpose
+from engine.session_record import SECOND_NS
+from engine.step_context import Output
+
+MODE_SOURCE = "mode"  # of a mode that the policy derived, and not an answer of the venue
+
+log = structlog.get_logger()
+
+
+class OutputDispatcher:
+    """Performs outputs and counts them since the session's start."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self.orders = self.fills = self.gaps = self.refused = 0
+        self.last_fill = ""  # client order id
+        self.first_objection = ""  # of risk, to an intent
+        self.key_refused = ""  # the venue's first answer against our key
+        self.close_reason: CloseReason | None = None
+        self._gateway = gateway
+
+    def dispatch(self, outputs: Sequence[Output]) -> bool:
+        """Perform the outputs of a step. Return True if there was a request."""
+        has_request = False
+        for output in outputs:
+            match output.body:
+                case RequestBody() as request:
+                    self._gateway.perform(output.record)
+                    has_request = True
+                    self.orders += request.purpose is Purpose.PLACE
+                case VerdictBody() as verdict if not verdict.approved:
+                    self.refused += 1
+                    objections = [f"{rule}: {objection}" for rule, objection in verdict.rules.items() if objection]
+                    self.first_objection = self.first_objection or objections[0]
+                case NoteBody() as note:
+                    (log.info if note.level is NoteLevel.INFO else log.warning)(note.text, seq=output.record.seq)
+                case _:
+                    self._report_fact(output)
+        return has_request
+
+    def _report_fact(self, output: Output) -> None:
+        """Add a fact to the counts, and log it if a user follows it."""
+        match output.body:
+            case OrderFilled() as fill:
+                self.fills += 1
+                self.last_fill = fill.client_order_id
+            case ModeChanged() as fact:
+                if output.record.source != MODE_SOURCE and fact.reasons[0].code is ReasonCode.KEY_REFUSED:
+                    self.key_refused = self.key_refused or fact.reasons[0].text
+                log.info("mode", mode=fact.mode.value, reasons=texts(fact.reasons))
+            case MarketGap() as gap:
+                stream = f"{gap.stream} of {gap.instrument}" if gap.stream else gap.link
+                if gap.to_ns and not gap.stream:
+                    log.info("gap over", of=stream, seconds=(gap.to_ns - gap.from_ns) / SECOND_NS)
+                else:
+                    self.gaps += 1
+                    log.warning("gap", of=stream, reason=gap.reason)
+            case SessionClosing() as closing:
+                self.close_reason = closing.reason
+            case _:
+                pass

@@ -1,0 +1,133 @@
+"""The previous session of the same account and venue: recovered, rebuilt, and carried over into the next."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from msgspec.structs import replace
+
+from engine.facts import ModeChanged
+from engine.kernel import rebuilder_of
+from engine.live.session_config import SessionConfig, StartError
+from engine.mode_reasons import Mode, ReasonCode
+from engine.record_codec import read_fact
+from engine.session_record import PreviousSession, SessionBody, read_session
+from engine.state.session_state import State, carry_over
+from journal.errors import JournalError, NotAJournalError
+from journal.reader import Journal
+from journal.record import Kind, Record
+from journal.recover import recover
+from journal.sessions import list_sessions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreviousJournal:
+    """The state that the previous session left."""
+
+    previous: PreviousSession | None = None
+    opening: dict[str, Any] | None = None
+    broken: str = ""  # why its records could not be folded
+
+
+def restore_previous(wanted: SessionConfig) -> PreviousJournal:
+    """Recover the newest session of this account and venue, and rebuild its final state.
+
+    A recording is recovered but not rebuilt, because it has no orders and positions.
+    """
+    for session in reversed(list_sessions(wanted.journals)):
+        try:
+            if not wanted.account and _is_other_recording(wanted, session.path):
+                continue  # it may be running: recordings of different instruments are independent
+            recovered = recover(session.path, signer=wanted.signer)
+            journal = Journal.open(session.path)
+            record = journal.session_record()
+        except NotAJournalError:
+            continue  # it ended before its first record was on disk, so it sent nothing
+        body = read_session(record.body or "")
+        if (body.account, [venue.name for venue in body.venues]) != (wanted.account, [wanted.venue.name]):
+            continue
+        if body.resimulated is not None:
+            continue  # its orders and fills are simulated
+        last = next(journal.records(recovered.last_seq))
+        previous = PreviousSession(
+            session=body.session,
+            last_seq=recovered.last_seq,
+            chain=recovered.chain,
+            dropped_bytes=recovered.dropped_bytes,
+            closed=recovered.was_closed,
+            last_ns=last.time_ns,
+        )
+        if not wanted.account:
+            return PreviousJournal(previous=previous)
+        try:
+            return PreviousJournal(
+                previous=previous, opening=carry_over(clear_key_halt(body, journal, rebuilt_state(journal)))
+            )
+        except JournalError:
+            raise
+        except Exception as error:  # noqa: BLE001 - today's code may fail in any way on yesterday's records
+            return PreviousJournal(previous=previous, broken=f"{session.path.name}: {type(error).__name__}: {error}")
+    return PreviousJournal()
+
+
+def _is_other_recording(wanted: SessionConfig, folder: Path) -> bool:
+    """Return True unless a folder is a recording of the same instruments."""
+    body = read_session(Journal.open(folder).session_record().body or "")
+    symbols = tuple(instrument.symbol for instrument in body.instruments)
+    return (body.account, [venue.name for venue in body.venues], symbols) != ("", [wanted.venue.name], wanted.symbols)
+
+
+def left_by(body: SessionBody, state: State, *, chain: str, links: tuple[str, ...]) -> PreviousJournal:
+    """Return the state left by a session of this process, with the sources of its open connections."""
+    previous = PreviousSession(body.session, state.seq, chain, last_ns=state.time_ns, links=links)
+    return PreviousJournal(previous=previous, opening=carry_over(state))
+
+
+def check_unsettled_listed(before: PreviousJournal, symbols: tuple[str, ...]) -> None:
+    """Raise StartError if an unsettled order of the previous session is on an instrument that is not listed."""
+    if before.opening is None or before.previous is None:
+        return
+    orders = before.opening["account"]["orders"]
+    unsettled = [orders["closed"].get(name) or orders["live"][name] for name in orders["missing_fills"]]
+    for order in (*orders["live"].values(), *unsettled):
+        symbol = order["order"]["instrument"].partition(":")[2]
+        if symbol not in symbols:
+            raise StartError(
+                f"order {order['client_order_id']} on {symbol} was not settled when session {before.previous.session} ended, "
+                f"and `instruments` does not list {symbol}: list it until that order is closed"
+            )
+
+
+def clear_key_halt(body: SessionBody, journal: Journal, state: State) -> State:
+    """Clear a halt for a refused key if the session never ran: the key may be right now. Every other halt stays."""
+    modes = state.account.modes
+    inherited = ((body.opening or {}).get("account") or {}).get("modes", {}).get("halted_for")
+    if (
+        modes.halted_for is not None
+        and modes.halted_for.code is ReasonCode.KEY_REFUSED
+        and not inherited
+        and not any(map(_is_running_mode, journal.records()))
+    ):
+        state.account = replace(state.account, modes=replace(modes, halted_for=None))
+    return state
+
+
+def _is_running_mode(record: Record) -> bool:
+    if record.kind is not Kind.FACT:
+        return False
+    fact = read_fact(record.body or "")
+    return isinstance(fact, ModeChanged) and fact.mode is Mode.RUNNING
+
+
+def rebuilt_state(journal: Journal) -> State:
+    """Return the state at the end of a journal. No strategy runs and nothing is decided."""
+    records = journal.records()
+    first = next(records)
+    kernel = rebuilder_of(first)
+    state = kernel.begin(first)
+    for record in records:
+        try:
+            kernel.rebuild(state, record)
+        except Exception as error:
+            raise RuntimeError(f"record {record.seq} ({record.kind}) cannot be folded: {error}") from error
+    return state

@@ -1,0 +1,58 @@
+"""The settings and the start plan of a session. Values only."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from engine.live.clock import SessionClock
+from engine.live.link_tasks import HandedOverLink
+from engine.live.transport.selection import TransportProfile
+from engine.sequencer import Arrival
+from engine.session_record import (
+    EngineSettings,
+    RiskSettings,
+    RuleSettings,
+    SessionBody,
+    StrategySettings,
+    VenueSettings,
+)
+from engine.venues.signing import SecretKey
+from journal.signing import Signer
+
+
+class StartError(Exception):
+    """The session cannot begin; the text states the cause and what to do, in one line."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionConfig:
+    """The settings of one session (verbatim/config.py makes them from a configuration)."""
+
+    journals: Path
+    clock: SessionClock
+    venue: VenueSettings
+    symbols: tuple[str, ...]
+    strategies: tuple[StrategySettings, ...] = ()
+    key: SecretKey | None = None
+    risk: RiskSettings = field(default_factory=RiskSettings)
+    rules: tuple[RuleSettings, ...] = ()  # as recorded_rules (engine/strategy/rule_loading.py) lists them
+    engine: EngineSettings = field(default_factory=EngineSettings)
+    account: str = "main"  # "": none; the session records public data and trades nothing
+    seed: int | None = None  # None: drawn
+    transport: TransportProfile = TransportProfile.STANDARD
+    on_journal_failure: str = "cancel_all"  # "cancel_all" | "leave"
+    free_bytes_min: int = 1 << 30  # on the journal's disk: with less, trading halts
+    signer: Signer | None = None  # signs sealed segments
+    sync: bool = True  # False is for benchmarks alone: records are then not durable
+    carry: bool = True  # continue from the newest session of this account and venue
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartPlan:
+    """All that `run_session` needs. The key is in no record."""
+
+    wanted: SessionConfig
+    body: SessionBody
+    folder: Path
+    first: tuple[Arrival, ...]  # processed right after the SESSION record
+    kept: Mapping[str, HandedOverLink] = field(default_factory=dict)  # open connections of the session before

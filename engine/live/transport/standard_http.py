@@ -1,0 +1,120 @@
+"""The HTTP sender of the profile `standard`: httpx, without its client.
+
+The client would keep cookies, log whole URLs (a URL may hold a signature), and cost a third of the time of a request.
+"""
+
+import ssl
+
+import httpx
+import trio
+
+from engine.live.clock import SessionClock, wall_ns
+from engine.live.transport.http_body import BodyReader, HttpBodyError
+from engine.live.transport.http_result import (
+    BODY_BYTES_MAX,
+    CONNECT_SHARE,
+    CONNECTIONS_MAX,
+    OWN_HEADERS,
+    HttpResult,
+)
+from engine.live.transport.tcp import reason_of
+from engine.requests import AnswerStatus
+from engine.venues.signing import HttpMessage
+from engine.venues.venue import KeptHeaders
+
+
+class StandardSender:
+    """An HttpSender on httpx's connection pool."""
+
+    def __init__(
+        self,
+        base: str,
+        kept_headers: KeptHeaders,
+        context: ssl.SSLContext | None = None,
+        *,
+        body_bytes_max: int = BODY_BYTES_MAX,
+    ) -> None:
+        if context is None and base.startswith("https"):
+            context = ssl.create_default_context()  # once for all connections: it reads the certificates, 20 ms
+        self._base = base.rstrip("/")
+        self._kept_headers = kept_headers
+        self._body_bytes_max = body_bytes_max
+        self._pool = httpx.AsyncHTTPTransport(
+            verify=context or False,
+            trust_env=False,
+            limits=httpx.Limits(
+                max_connections=CONNECTIONS_MAX,
+                max_keepalive_connections=CONNECTIONS_MAX,
+                keepalive_expiry=None,  # httpx's 5 s would make every rare order pay for a new handshake
+            ),
+        )
+
+    async def send(self, message: HttpMessage, *, timeout_s: float, clock: SessionClock) -> HttpResult:
+        """See HttpSender."""
+        sent_ns = clock.now_ns()
+        outcome, reason = AnswerStatus.TIMEOUT, f"no answer within {timeout_s:.3f} s"
+        try:
+            with trio.move_on_after(timeout_s):
+                response, body = await self._exchange(self._request(message, timeout_s))
+                return HttpResult(
+                    AnswerStatus.ANSWER,
+                    sent_ns,
+                    wall_ns(),
+                    status=response.status_code,
+                    headers=self._kept_headers.keep(response.headers.multi_items()),
+                    body=body,
+                )
+        except (
+            httpx.ConnectError,
+            httpx.ConnectTimeout,
+            httpx.PoolTimeout,
+            httpx.UnsupportedProtocol,
+            httpx.LocalProtocolError,
+        ) as error:
+            outcome, reason = AnswerStatus.NOT_SENT, f"{type(error).__name__}: {reason_of(error)}"
+        except httpx.TimeoutException as error:
+            outcome, reason = AnswerStatus.TIMEOUT, type(error).__name__
+        except HttpBodyError as error:
+            outcome, reason = AnswerStatus.CUT, str(error)
+        except httpx.HTTPError as error:
+            outcome, reason = AnswerStatus.CUT, f"{type(error).__name__}: {reason_of(error)}"
+        return HttpResult(outcome, sent_ns, wall_ns(), error=reason)
+
+    async def close(self) -> None:
+        """See HttpSender."""
+        await self._pool.aclose()
+
+    def _request(self, message: HttpMessage, timeout_s: float) -> httpx.Request:
+        connect_s = timeout_s * CONNECT_SHARE
+        return httpx.Request(
+            message.method,
+            self._base + message.path_and_query,
+            headers=[*OWN_HEADERS, *message.headers],
+            content=message.body or None,
+            extensions={"timeout": {"connect": connect_s, "pool": connect_s, "read": timeout_s, "write": timeout_s}},
+        )
+
+    async def _exchange(self, request: httpx.Request) -> tuple[httpx.Response, bytes]:
+        """Send a request and receive the whole answer. Raises HttpBodyError if its body is not acceptable."""
+        response = await self._pool.handle_async_request(request)
+        try:
+            body = BodyReader(response.headers.get("content-encoding", ""), self._body_bytes_max)
+            await _read(response, body)
+            return response, body.finish()
+        finally:
+            await response.aclose()
+
+
+async def _read(response: httpx.Response, body: BodyReader) -> None:
+    assert isinstance(response.stream, httpx.AsyncByteStream), "of an asynchronous transport"
+    refused: HttpBodyError | None = None
+    try:
+        async for chunk in response.stream:
+            refused = refused or body.add(chunk)
+            if refused is not None:
+                await response.aclose()  # the next read fails: only that ends httpcore's iterators in order
+    except httpx.TransportError:
+        if refused is None:
+            raise
+    if refused is not None:
+        raise refused

@@ -1,0 +1,73 @@
+"""TCP and TLS connections for both profiles. Certificates and host names are always verified."""
+
+import ssl
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+import trio
+
+SECURE_SCHEMES = ("https", "wss")
+
+
+class Address(NamedTuple):
+    """The parts of a URL that a connection needs."""
+
+    host: str
+    port: int
+    is_secure: bool
+    host_header: str
+    target: str  # path and query
+
+    @classmethod
+    def parse(cls, url: str) -> "Address":
+        """Split a http(s) or ws(s) URL."""
+        parts = urlsplit(url)
+        is_secure = parts.scheme in SECURE_SCHEMES
+        return cls(
+            host=parts.hostname or "",
+            port=parts.port or (443 if is_secure else 80),
+            is_secure=is_secure,
+            host_header=parts.netloc.rpartition("@")[2],
+            target=(parts.path or "/") + (f"?{parts.query}" if parts.query else ""),
+        )
+
+
+class TcpConnection(NamedTuple):
+    """A stream, and the socket below it."""
+
+    stream: trio.abc.Stream
+    plain: trio.SocketStream
+
+
+async def connect(address: Address, context: ssl.SSLContext | None) -> TcpConnection:
+    """Open a connection; with TLS, also do the handshake.
+
+    Args:
+        address: Where to connect.
+        context: TLS settings of a secure address. None makes a new default context, which takes 20 ms.
+
+    Raises:
+        OSError: if there is no connection.
+        trio.BrokenResourceError: if the TLS handshake failed; `__cause__` is the TLS error.
+    """
+    plain = await trio.open_tcp_stream(address.host, address.port)
+    if not address.is_secure:
+        return TcpConnection(plain, plain)
+    context = context or ssl.create_default_context()
+    stream = trio.SSLStream(plain, context, server_hostname=address.host, https_compatible=True)
+    try:
+        await stream.do_handshake()
+    except BaseException:
+        await trio.aclose_forcefully(plain)
+        raise
+    return TcpConnection(stream, plain)
+
+
+def reason_of(error: BaseException) -> str:
+    """Return the text of an error or, if a library wrapped it in one without a text, of its cause."""
+    first = error
+    while not str(error) and (inner := error.__cause__ or next(iter(error.args), None)):
+        if not isinstance(inner, BaseException):
+            break
+        error = inner
+    return str(error) or type(first).__name__
