@@ -19,7 +19,10 @@ _SLICE_FIELDS = ("bundled_from", "left_out")  # written for slices only
 
 
 class SegmentPart(msgspec.Struct, frozen=True, array_like=True):
-    """Rows that were sealed together. A merged segment has several parts, which keep the chain verifiable."""
+    """Rows that were sealed together.
+
+    A merged segment has several parts, so that the chain over them stays verifiable.
+    """
 
     last_seq: int
     content: str

@@ -27,7 +27,10 @@ _NEVER_NS = 2**63 - 1
 
 
 class _OpenSegment:
-    """The whole frames of an open segment, in memory. Its size is bounded; the file may be unlinked since."""
+    """The whole frames of an open segment, in memory.
+
+    Its size is bounded, and the file may have been unlinked since.
+    """
 
     def __init__(self, path: Path, first_seq: int, reader: FileReader) -> None:
         self.path = path
@@ -107,12 +110,13 @@ class Journal:
                 raise DamagedJournalError(
                     segment.path,
                     f"record {segment.tail.next_seq} was durable, but the frame at byte {segment.tail.offset} is not "
-                    "whole",
+                    f"whole",
                 )
 
     def _segment_with(self, seq: int) -> "_OpenSegment | SealedSegment":
-        """Return the segment that contains record `seq`. Each call opens a sealed one again, so threads do not share a
-        file.
+        """Return the segment that contains record `seq`.
+
+        Each call opens a sealed one again, so threads do not share a file.
         """
         at = bisect_right(self._seqs, seq)
         for first_seq in reversed(self._seqs[:at]):
@@ -288,7 +292,10 @@ def _left_out(segment: "_OpenSegment | SealedSegment") -> int:
 
 
 def _decode_ahead(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Decode each batch in another thread while the caller uses the one before. Arrow releases the GIL."""
+    """Decode each batch after the first in another thread while the caller uses the one before.
+
+    Arrow releases the GIL.
+    """
     if (batch := next(batches, None)) is not None:
         yield batch
         with ThreadPoolExecutor(1, "journal-reader") as pool:

@@ -81,8 +81,8 @@ def _recover(disk: Disk, signer: "Signer | None") -> Recovered:
         raise no_journal(disk.folder)
     if any(footer.bundled_from for footer in footers.values()):
         raise JournalFailedError(
-            f"{disk.folder} is a slice of a session, so no session can continue it. What to do: keep it in another "
-            "folder."
+            f"{disk.folder} is a slice of a session, so no session can continue it. "
+            f"What to do: keep it in another folder."
         )
     merged = superseded(footers)
     for seq in merged:

@@ -88,13 +88,10 @@ def plan_pruning(
 
     Sessions older than `older_than_s` go, then the oldest until `keep_bytes` are left.
 
-    Args:
-        root: The folder of all sessions.
-        lineage_of: Reads a session's place among others from its SESSION record.
-        older_than_s: Age since the last write, in seconds. None: age does not matter.
-        keep_bytes: Total size to keep. None: size does not matter.
-        reason_not_archived: Returns why a session's archive cannot replace it, "" if it can. None: no archive is
-        required.
+    Args: root: The folder of all sessions. lineage_of: Reads a session's place among others from its SESSION record.
+        older_than_s: Age since the last write, in seconds. None: age does not matter. keep_bytes: Total size to keep.
+        None: size does not matter. reason_not_archived: Returns why a session's archive cannot replace it, "" if it
+        can. None: no archive is required.
 
     Raises:
         JournalFailedError: A session's files cannot be listed.

@@ -153,8 +153,9 @@ class SealedSegment:
     def _chosen(
         self, group: int, rows: RowFilter, bounds: tuple[int, int], columns: Sequence[str] | None
     ) -> Iterator[pa.RecordBatch]:
-        """Yield the selected rows of a row group. Kinds and sources are read first, and payloads only if some row
-        matches.
+        """Yield the selected rows of a row group.
+
+        Kinds and sources are read first, and payloads only if some row matches.
         """
         if not rows.is_filtered:
             yield self._group(group, columns).slice(*bounds)

@@ -53,7 +53,10 @@ class Signer:
 
 
 def _message(chain: str, *, final: bool) -> bytes:
-    """Return the bytes to sign. They state if the session ends here: a truncated journal cannot pass as closed."""
+    """Return the bytes to sign.
+
+    They state whether the session ends here, so a truncated journal cannot pass as closed.
+    """
     return f"{_CONTEXT}{chain}{' final' if final else ''}".encode()
 
 

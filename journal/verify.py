@@ -215,7 +215,7 @@ def _check_sequence(report: VerifyReport, results: list[_SegmentCheck], signer: 
     for seq, holder in merged.items():
         report.notes.append(
             f"{sealed_name(holder)} contains {sealed_name(seq)}: a merge was interrupted, and the next recovery "
-            "finishes it"
+            f"finishes it"
         )
     parts = [result for result in results if result.first_seq not in merged]
     next_seq, chain = 0, CHAIN_START

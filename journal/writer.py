@@ -277,8 +277,8 @@ class JournalWriter:
     def _failed_error(self) -> JournalFailedError:
         error = JournalFailedError(
             f"{self.folder}: {'the disk failed' if isinstance(self._failed, OSError) else 'writing failed'} "
-            f"({self._failed}), so nothing more is written. Durable up to record "
-            f"{self._durable_seq}. What to do: repair the disk, then recover this session."
+            f"({self._failed}), so nothing more is written. "
+            f"Durable up to record {self._durable_seq}. What to do: repair the disk, then recover this session."
         )
         error.__cause__ = self._failed
         return error
@@ -377,9 +377,7 @@ class JournalWriter:
             self._options.on_low_space(free_bytes)
 
     def _roll(self, first_seq: int) -> None:
-        """Begin a new segment. The old one is synced first, so a segment's name proves that all earlier records are
-        durable.
-        """
+        """Begin a new segment. The old one is synced first: its successor's name proves its records durable."""
         if self._durable_seq != self._written_seq:
             since_s = self._unsynced_since_s
             self._make_durable()

@@ -59,6 +59,15 @@ class Exemption(NamedTuple):
 
 ALLOWED = (
     Exemption("*-phrases/word for word", "*", "repeated word for word", "the slogan of the project"),
+    Exemption("*-phrases/word for word", "*", "repeats word for word", "the slogan, as the demo's help states it"),
+    Exemption("product-phrases/asked", "engine/state/mode.py", "asked us to wait", "a mode's reason, recorded"),
+    Exemption("product-phrases/asked", "engine/risk/rules/request_rate.py", "asked us to wait", "a verdict, recorded"),
+    Exemption(
+        "product-phrases/asked", "engine/risk/rules/unknown_order.py", "being asked about", "a verdict, recorded"
+    ),
+    Exemption("product-phrases/*", "engine/venues/binance_*", "about {}, told about {}", "an error's text, recorded"),
+    Exemption("product-phrases/*", "engine/venues/binance_*", "book of {}, told that", "an error's text, recorded"),
+    Exemption("product-phrases/wish", "engine/strategy/runner.py", "wish", "why a strategy stopped, recorded"),
     Exemption("everyday-name", "journal/arrow_files.py", "tell", "a method of Python's io.RawIOBase"),
 )
 

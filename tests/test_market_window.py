@@ -54,10 +54,15 @@ class Plain:
 def message(kind: int, update_id: int, levels: list[Level]) -> Rows:
     rows: Rows = np.zeros((1 + len(levels), r.COLUMNS), np.int64)
     rows[:, r.SEQ] = rows[:, r.TIME_NS] = update_id
-    rows[0, [r.TYPE, r.A, r.B, r.C]] = kind, update_id, update_id if kind == r.DIFF else 0, len(levels)
+    rows[0, [r.TYPE, r.DIFF_FIRST_ID, r.DIFF_LAST_ID, r.DIFF_LEVELS]] = (
+        kind,
+        update_id,
+        update_id if kind == r.DIFF else 0,
+        len(levels),
+    )
     if levels:
         rows[1:, r.TYPE] = r.LEVEL
-        rows[1:, r.A : r.D] = levels
+        rows[1:, r.LEVEL_SIDE : r.LEVEL_SIZE + 1] = levels
     rows[-1, r.LAST] = 1
     return rows
 

@@ -1,7 +1,8 @@
-"""The compiler of the fold. The only file of the core that reads the machine: its cache folder and one environment variable.
+"""The compiler of the fold.
 
-VERBATIM_JIT=0 runs the same functions as plain Python. The cache folder of machine code is named after a hash of all compiled
-sources, because Numba's index checks only the file of each function: an edited helper would leave a stale caller.
+The only file of the core that reads the machine: its cache folder and one environment variable. VERBATIM_JIT=0 runs the
+same functions as plain Python. The cache folder of machine code is named after a hash of all compiled sources, because
+Numba's index checks only the file of each function: an edited helper would leave a stale caller.
 """
 
 import hashlib
@@ -90,10 +91,10 @@ if JIT:
     def compiled(function: F) -> F:
         """Compile a function at its first call.
 
-        Numba's reference counts are off: no compiled function allocates, each array outlives the call, and counting the views
-        passed to helpers took nine tenths of a row's time. C wrappers are off: each takes 20 ms to compile. Functions are inlined
-        into their callers, because passing arrays costs more than most of them do. Constant arguments are typed as plain
-        integers, because Numba would compile one version for each constant.
+        Numba's reference counts are off: no compiled function allocates, each array outlives the call, and counting the
+        views passed to helpers took nine tenths of a row's time. C wrappers are off: each takes 20 ms to compile.
+        Functions are inlined into their callers, because passing arrays costs more than most of them do. Constant
+        arguments are typed as plain integers, because Numba would compile one version for each constant.
         """
         made: F = numba.njit(function, cache=_folder is not None, _nrt=False, no_cfunc_wrapper=True, forceinline=True)  # type: ignore[call-overload]  # a flag of the compiler that the stubs leave out
         template = made.get_call_template  # type: ignore[attr-defined]  # an attribute of Numba's dispatcher

@@ -1,7 +1,7 @@
-"""Strategies from source text: what code is refused, and the class and its declarations made of what is left.
+"""Strategies from source text: refused code, and the class with its declarations.
 
-Text in, class out: no file is read here, so a replay loads exactly the text that its SESSION record holds.
-This is a guard against accidents, not a sandbox: code of strangers is run by nobody unasked (`--trust-code`).
+Text in, class out: no file is read here, so a replay loads exactly the text in its SESSION record.
+This is a guard against accidents, not a sandbox: the code of strangers runs only with `--trust-code`.
 """
 
 import ast
@@ -61,7 +61,7 @@ REFUSED_NAMES = frozenset(
         "compile",
         "eval",
         "exec",
-        "exit",  # a decision must not end the engine, nor step over what stops a strategy
+        "exit",  # a decision must not end the engine, nor bypass the handler that stops a strategy
         "globals",
         "hash",  # differs between processes
         "id",  # an address
@@ -98,29 +98,29 @@ class LoadedStrategy(msgspec.Struct, frozen=True):
     bars_s: tuple[int, ...]
     parameters: Any
     outside: "ModuleGuard | None" = None
-    look: CompiledPredicate | None = None  # of a compiled strategy
+    predicate: CompiledPredicate | None = None  # None: the strategy is not compiled
 
     def changed_outside(self) -> str:
-        """What of the strategy's modules a decision has changed; "" in health."""
+        """Return the name in the strategy's modules that a decision changed, or ""."""
         return "" if self.outside is None else self.outside.changed(self.parameters)
 
     def state(self, values: Mapping[str, Any]) -> Any:
+        """Build the strategy's state object from recorded values."""
         return state_from(self.cls.State, values)
 
 
 class ModuleGuard:
-    """What a strategy's modules and classes held when they were loaded. Nothing of it may change: a replay begins anew.
+    """The contents of a strategy's modules and classes at loading. They must not change: a replay loads them again.
 
-    Names are compared by identity, containers by content. A guard against accidents: closures are not looked into.
+    Names are compared by identity, containers by content. A guard against accidents: closures are not checked.
     """
 
     def __init__(self, modules: Mapping[str, ModuleType], parameters: Any) -> None:
         self._scopes: dict[str, tuple[Any, dict[str, Any]]] = {}
-        self._wholes: list[
-            tuple[Mapping[str, Any], tuple[Any, ...]]
-        ] = []  # each scope with its values in their order, to be looked at sooner: this is asked at each look
+        # each scope with its values in order: a fast comparison first, because every decision makes it
+        self._wholes: list[tuple[Mapping[str, Any], tuple[Any, ...]]] = []
         for name, module in modules.items():
-            self._look(f"{name}.py", module)
+            self._guard(f"{name}.py", module)
         self._contents = {
             f"{where} {name}": (value, _text(value))
             for where, (_, held) in self._scopes.items()
@@ -129,7 +129,7 @@ class ModuleGuard:
         }
         self._parameters = repr(vars(parameters))
 
-    def _look(self, where: str, scope: Any) -> None:
+    def _guard(self, where: str, scope: Any) -> None:
         held = {name: value for name, value in vars(scope).items() if not name.startswith("__")}
         self._scopes[where] = (scope, held)
         self._wholes.append((vars(scope), tuple(vars(scope).values())))
@@ -138,7 +138,7 @@ class ModuleGuard:
                 raise StrategyError(f"{where}: {name} is an iterator: it would remember how far it was read")
             if hasattr(value, "cache_info"):
                 raise StrategyError(
-                    f"{where}: {name} is a cached function: it would remember between calls what no record tells"
+                    f"{where}: {name} is a cached function: it would remember between calls what no record holds"
                 )
             if isinstance(value, FunctionType) and _mutable_defaults(value):
                 raise StrategyError(
@@ -149,9 +149,10 @@ class ModuleGuard:
                 and not issubclass(value, Enum)
                 and value.__module__ == vars(scope).get("__name__", getattr(scope, "__module__", ""))
             ):
-                self._look(f"{where} {name}", value)
+                self._guard(f"{where} {name}", value)
 
     def changed(self, parameters: Any) -> str:
+        """Return the first name whose value or content changed since loading, or ""."""
         for now, values in self._wholes:
             if len(now) != len(values) or not all(map(is_, now.values(), values)):
                 if what := self._rebound():
@@ -163,7 +164,7 @@ class ModuleGuard:
         return "" if repr(vars(parameters)) == self._parameters else "a parameter"
 
     def _rebound(self) -> str:
-        """The name that stands for something else now."""
+        """Return the name that refers to another object now, or ""."""
         for where, (scope, held) in self._scopes.items():
             now = vars(scope)
             for name, value in held.items():
@@ -179,7 +180,7 @@ _CONTAINERS = (list, dict, set, bytearray, deque)
 
 
 def _text(value: Any) -> str:
-    """The content as text. Only ever compared with what this process wrote before."""
+    """Return the content as text. It is compared only with other texts of this process."""
     return repr(vars(value)) if is_dataclass(value) else repr(value)
 
 
@@ -189,7 +190,7 @@ def _mutable_defaults(function: FunctionType) -> bool:
 
 
 def as_recorded(draft: StrategySettings) -> StrategySettings:
-    """The settings as a SESSION record holds them: version and declarations are the class's own. Runs the source."""
+    """Return the settings for the SESSION record, with version and declarations of the class. Runs the source."""
     loaded = load(draft)
     cadence = loaded.cadence
     when = cadence.when if isinstance(cadence, OnQuote) else None
@@ -208,7 +209,7 @@ def as_recorded(draft: StrategySettings) -> StrategySettings:
 
 
 def declared_only(settings: StrategySettings) -> LoadedStrategy:
-    """A strategy that can be rebuilt but not asked: made of what was recorded, without running its source."""
+    """Return a strategy that can be rebuilt but cannot decide. It uses the recorded declarations and runs no source."""
     declared = settings.declared
     if declared is None:
         raise StrategyError(
@@ -235,15 +236,16 @@ def _when(declared: Declared) -> CrossOver | PriceMove | Predicate | None:
 
 
 def siblings(source: str, known: frozenset[str]) -> tuple[str, ...]:
-    """The modules of its own folder that a source imports: the ones whose text the SESSION must hold as well."""
+    """Return the modules in the strategy's folder that a source imports: the SESSION needs their text too."""
     names = [name for name, _ in _imports(ast.parse(source))]
     return tuple(sorted({name for name in names if name in known}))
 
 
 def load(settings: StrategySettings) -> LoadedStrategy:
-    """Runs the recorded source and reads the class's declarations.
+    """Run the recorded source and read the class's declarations.
 
-    Raises StrategyError where the code reaches for what a repeatable decision may not, or where the class is not a strategy.
+    Raises:
+        StrategyError: The code uses something that makes a decision unrepeatable, or the class is not a strategy.
     """
     for name, text in settings.sources.items():
         refuse_source(name, text, frozenset(settings.sources))
@@ -280,7 +282,7 @@ def _imports(tree: ast.AST) -> list[tuple[str, int]]:
 
 
 def refuse_source(name: str, text: str, own: frozenset[str]) -> None:
-    """Refuse source text that reaches for what a repeatable decision may not.
+    """Refuse source text that uses something that makes a decision unrepeatable.
 
     Raises:
         StrategyError: The text says which line, and why.
@@ -294,7 +296,8 @@ def refuse_source(name: str, text: str, own: frozenset[str]) -> None:
     for module, line in _imports(tree):
         if module not in ALLOWED_MODULES and module not in own:
             raise StrategyError(
-                f"{name}.py line {line}: a strategy may not import {module!r}: a decision must be repeatable from records alone"
+                f"{name}.py line {line}: a strategy may not import {module!r}: a decision must be repeatable from "
+                f"records alone"
             )
     _refuse_inner_modules(name, tree)
     for node in ast.walk(tree):
@@ -305,7 +308,7 @@ def refuse_source(name: str, text: str, own: frozenset[str]) -> None:
 
 
 def _refuse_inner_modules(name: str, tree: ast.AST) -> None:
-    """`statistics.random`, `dataclasses.sys`, `from verbatim.runner import ...`: modules that allowed ones happen to hold."""
+    """Refuse modules inside allowed ones: `statistics.random`, `dataclasses.sys`, `from verbatim.runner import`."""
     bound: dict[str, str] = {}  # local name -> module
     reached: list[tuple[str, str, int]] = []  # module, attribute, line
     for node in ast.walk(tree):
@@ -407,7 +410,7 @@ def _declared(settings: StrategySettings, cls: type[Any]) -> LoadedStrategy:
         indicators=indicators,
         bars_s=tuple(getattr(cls, "bars_s", ())),
         parameters=parameters,
-        look=_look(where, cls, parameters)
+        predicate=_compiled(where, cls, parameters)
         if isinstance(cls.cadence, OnQuote) and isinstance(cls.cadence.when, Predicate)
         else None,
     )
@@ -435,14 +438,16 @@ def _check_when(where: str, when: Any, averages: set[str]) -> None:
         for name in (when.first, when.second):
             if name not in averages:
                 known = ", ".join(sorted(averages)) or "none"
-                raise StrategyError(f"{where}: Cross names the average {name!r}; declared under `averages`: {known}")
+                raise StrategyError(
+                    f"{where}: CrossOver names the average {name!r}; declared under `averages`: {known}"
+                )
     elif isinstance(when, PriceMove):
         if not (type(when.ppm) is int and 0 < when.ppm <= PPM_MAX):
             raise StrategyError(
-                f"{where}: Move takes a whole number of millionths from 1 to {PPM_MAX}, not {when.ppm!r}"
+                f"{where}: PriceMove takes a whole number of millionths from 1 to {PPM_MAX}, not {when.ppm!r}"
             )
     elif when is not None and not isinstance(when, Predicate):
-        raise StrategyError(f"{where}: `when` is Cross(...), Move(...) or Compiled(), not {when!r}")
+        raise StrategyError(f"{where}: `when` is CrossOver(...), PriceMove(...) or Predicate(), not {when!r}")
 
 
 PREDICATE_NAMES = ("should_decide", "wants")  # the second is the old spelling
@@ -457,13 +462,14 @@ def predicate_name(cls: type[Any]) -> str:
     return PREDICATE_NAMES[0]
 
 
-def _look(where: str, cls: type[Any], parameters: Any) -> CompiledPredicate:
+def _compiled(where: str, cls: type[Any], parameters: Any) -> CompiledPredicate:
     """Compile the class's `should_decide`. Raises StrategyError."""
     name = predicate_name(cls)
     predicate = next((vars(base)[name] for base in cls.__mro__ if name in vars(base)), None)
     if not isinstance(predicate, staticmethod) or not isinstance(predicate.__func__, FunctionType):
         raise StrategyError(
-            f"{where}: OnQuote(when=Predicate()) calls `should_decide(now, parameters)`; declare it as a static method of the class"
+            f"{where}: OnQuote(when=Predicate()) calls `should_decide(now, parameters)`; declare it as a static method "
+            f"of the class"
         )
     try:
         numbers = {

@@ -22,7 +22,7 @@ from engine.strategy.loading import ModuleGuard, StrategyError, refuse_source, r
 
 
 class UserRule:
-    """A loaded rule of a user's."""
+    """A risk rule of a user, loaded and guarded."""
 
     def __init__(self, rule: RiskRule, settings: Any, guard: ModuleGuard) -> None:
         self._rule = rule
@@ -30,6 +30,7 @@ class UserRule:
         self._guard = guard
 
     def __call__(self, context: RiskContext) -> str:
+        """Return the rule's objection, or ""; a rule that fails objects with its error."""
         given = () if self._rule.settings is None else (self._settings,)
         try:
             with localcontext(MONEY):  # its own context: a rule that sets the precision changes no other

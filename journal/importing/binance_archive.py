@@ -31,8 +31,9 @@ class _Table(NamedTuple):
 
 
 def _table(name: str, time: str, columns: str) -> _Table:
-    """Return a table. Columns named `is_...` contain True or False, all others numbers; the time column is the one
-    group.
+    """Return a table.
+
+    Columns named `is_...` contain True or False, all others numbers; the time column is the one group.
     """
     names = tuple(columns.split())
     shape = b",".join(_TIME if column == time else _BOOL if column.startswith("is_") else _NUMBER for column in names)

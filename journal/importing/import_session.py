@@ -230,8 +230,8 @@ def _write_session(
     unfinished = folder.with_name(folder.name + UNFINISHED)
     if unfinished.exists():
         raise CaptureRefusedError(
-            f"{unfinished} belongs to an import that is running or was killed. What to do: wait for it, or remove that "
-            "folder."
+            f"{unfinished} belongs to an import that is running or was killed. "
+            f"What to do: wait for it, or remove that folder."
         )
     writer = JournalWriter.create(unfinished)
     try:

@@ -1,7 +1,7 @@
 """Binance Spot without socket or clock: requests out, events in. It keeps nothing but the instruments it was given.
 
-The public messages are read in market.py, the account's in account.py, metadata in metadata.py; calls.py makes the account's
-calls, and venue_limits.py holds the venue's limits.
+The public messages are read in market.py, the account's in account.py, metadata in metadata.py; calls.py makes the
+account's calls, and venue_limits.py holds the venue's limits.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
