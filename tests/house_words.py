@@ -59,7 +59,6 @@ class Exemption(NamedTuple):
 
 ALLOWED = (
     Exemption("*-phrases/word for word", "*", "repeated word for word", "the slogan of the project"),
-    Exemption("*-phrases/word for word", "*", "repeats word for word", "the slogan, as the demo's help states it"),
     Exemption("everyday-name", "journal/arrow_files.py", "tell", "a method of Python's io.RawIOBase"),
 )
 
@@ -68,7 +67,7 @@ ALLOWED = (
 CEILINGS: dict[str, float] = {
     "product-phrases": 1368,
     "test-phrases": 364,
-    "document-phrases": 341,
+    "document-phrases": 0,
     "not-verb-first": 90.1,
     "wh-first": 18,
     "long-sentence": 12,
