@@ -59,7 +59,6 @@ class Exemption(NamedTuple):
 
 ALLOWED = (
     Exemption("*-phrases/word for word", "*", "repeated word for word", "the slogan of the project"),
-    Exemption("*-phrases/word for word", "*", "repeats word for word", "the slogan, as the demo's help states it"),
     Exemption("product-phrases/asked", "engine/state/mode.py", "asked us to wait", "a mode's reason, recorded"),
     Exemption("product-phrases/asked", "engine/risk/rules/request_rate.py", "asked us to wait", "a verdict, recorded"),
     Exemption(
@@ -68,6 +67,24 @@ ALLOWED = (
     Exemption("product-phrases/*", "engine/venues/binance_*", "about {}, told about {}", "an error's text, recorded"),
     Exemption("product-phrases/*", "engine/venues/binance_*", "book of {}, told that", "an error's text, recorded"),
     Exemption("product-phrases/wish", "engine/strategy/runner.py", "wish", "why a strategy stopped, recorded"),
+    *(
+        Exemption(
+            f"product-phrases/{phrase}",
+            f"engine/handlers/{name}.py",
+            text,
+            "recorded: replays of old sessions compare it",
+        )
+        for phrase, name, text in (
+            ("asked", "answers", "never asked"),
+            ("asked", "cancel_rules", "asked"),
+            ("asked", "fired_timers", "everything that was asked"),
+            ("asked", "shutdown", "being asked about"),
+            ("asked", "watch", "was asked about"),
+        )
+    ),
+    Exemption(
+        "product-phrases/tells", "engine/execution/order_reports.py", "tells no status", "a fact's reason, recorded"
+    ),
     Exemption("everyday-name", "journal/arrow_files.py", "tell", "a method of Python's io.RawIOBase"),
 )
 
@@ -76,7 +93,7 @@ ALLOWED = (
 CEILINGS: dict[str, float] = {
     "product-phrases": 1368,
     "test-phrases": 364,
-    "document-phrases": 341,
+    "document-phrases": 0,
     "not-verb-first": 90.1,
     "wh-first": 18,
     "long-sentence": 12,

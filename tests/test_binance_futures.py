@@ -1,4 +1,6 @@
-"""Binance's futures: frames as rows, the join by pu in small, metadata, what contracts are worth, and a recording over loopback."""
+"""Binance's futures: frames as rows, the join by pu in small, metadata, what contracts are worth, and a recording over
+loopback.
+"""
 
 import gzip
 import json
@@ -565,7 +567,9 @@ def test_a_session_that_trades_is_refused_in_one_line() -> None:
 
 
 class Server:
-    """Answers GET exchangeInfo and depth, and plays a capture's frames on the routes; the connection of trades it loses once."""
+    """Answers GET exchangeInfo and depth, and plays a capture's frames on the routes; the connection of trades it loses
+    once.
+    """
 
     def __init__(self, data: Path) -> None:
         self.info = exchange_info(data, "/fapi/v1/exchangeInfo")

@@ -1,4 +1,6 @@
-"""Strategies whose question is machine code in the fold: when they are asked, what they are shown, and that a journal needs none of it."""
+"""Strategies whose question is machine code in the fold: when they are asked, what they are shown, and that a journal
+needs none of it.
+"""
 
 import gzip
 import json
@@ -116,7 +118,8 @@ def test_who_may_not_trade_is_not_asked() -> None:
 def test_it_is_shown_the_market_and_its_own_orders() -> None:
     """Prices as whole numbers of the price's unit, the position in base; the names are those of MarketTick."""
     claim = (
-        "now.bid == 9900 and now.ask == 10100 and now.ask_size == 100000 and now.book_bid == 9900 and now.book_ask == 10100 "
+        "now.bid == 9900 and now.ask == 10100 and now.ask_size == 100000 and now.book_bid == 9900 and now.book_ask == "
+        "10100 "
         "and now.tick == 1 and now.lot == 1 and now.price_unit == 0.01 and now.size_unit == 0.00001 and now.which == 0"
     )
     session = ByHand(source=hand(claim)).run(2)
@@ -245,7 +248,8 @@ def test_functions_of_one_name_are_not_taken_for_each_other() -> None:
         hand()
         .replace("LIMIT = 2", head)
         .replace(
-            "    @staticmethod\n    def should_decide(now: MarketTick, parameters) -> bool:\n        return now.bids < parameters.orders and room(now.position, parameters.most)\n",
+            "    @staticmethod\n    def should_decide(now: MarketTick, parameters) -> bool:\n        return now.bids < "
+            "parameters.orders and room(now.position, parameters.most)\n",
             "    should_decide = staticmethod(narrow)\n",
         )
     )
@@ -294,7 +298,9 @@ def test_it_decides_as_its_twin_that_looks_at_every_quote_in_python(capture: Pat
 def test_looks_that_come_to_nothing_are_folded_over_and_change_nothing(
     capture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, strategy: str
 ) -> None:
-    """A strategy that says nothing, while nothing pends, is asked within the fold: the records are those of steps taken one by one."""
+    """A strategy that says nothing, while nothing pends, is asked within the fold: the records are those of steps taken
+    one by one.
+    """
     asked = msgspec.structs.replace(
         wanted(capture, "Wide"),
         session=with_strategy(session_from_capture(Journal.open(capture)), read_strategy(str(STRATEGIES / strategy))),

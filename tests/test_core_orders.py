@@ -1,4 +1,5 @@
-"""Orders against everything that can come between: each message of the account written by hand (by_hand.py), in any order.
+"""Orders against everything that can come between: each message of the account written by hand (by_hand.py), in any
+order.
 
 After every step the rebuilding twin must agree; what is said here is what a person would lose money by.
 """
@@ -28,7 +29,9 @@ def opened(**settings: object) -> tuple[ByHand, str]:
 
 
 def test_an_answer_that_tells_no_status_leaves_no_order_unasked() -> None:
-    """The shortest answer (ACK) says that it was placed and not how it stands: without a question it would be PENDING for ever."""
+    """The shortest answer (ACK) says that it was placed and not how it stands: without a question it would be PENDING
+    for ever.
+    """
     hand, name, seq = placed()
     hand.answers["query_order"] = shown(name)
     hand.answer(seq, {"symbol": "BTCUSDT", "orderId": 7, "clientOrderId": name, "transactTime": 1, "orderListId": -1})
@@ -212,7 +215,9 @@ def test_a_book_that_never_joins_does_not_spend_the_request_budget() -> None:
 
 
 def test_the_request_budget_is_the_venues_own() -> None:
-    """Found by the kill test: twenty sessions within a minute, and a venue that allows more than the documentation says."""
+    """Found by the kill test: twenty sessions within a minute, and a venue that allows more than the documentation
+    says.
+    """
     hand = ByHand(
         parameters={"orders": 0},
         answers={"depth": (500, {"code": -1000, "msg": "no"})},

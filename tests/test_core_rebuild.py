@@ -1,6 +1,7 @@
 """Random sessions with every fault at once: what rebuilds from the records stands at every step where the engine stood.
 
-And at the end, once the world is well again, the engine's books are the venue's. The seeds are few here; more find no more.
+And at the end, once the world is well again, the engine's books are the venue's. The seeds are few here; more find no
+more.
 """
 
 from decimal import Decimal

@@ -1,4 +1,6 @@
-"""The USD-M and COIN-M captures, through the decoder and the fold, against books, totals and bars computed with exact decimals."""
+"""The USD-M and COIN-M captures, through the decoder and the fold, against books, totals and bars computed with exact
+decimals.
+"""
 
 import gzip
 import hashlib
@@ -356,7 +358,9 @@ def cryptofeed(data: Path, name: str) -> Iterator[tuple[int, str, bytes]]:
 
 
 def test_a_recording_with_its_own_metadata_joins_wherever_the_snapshot_lies(shared_data: Path) -> None:
-    """SUSHI's snapshot lies at U of its first diff, those of the others at u; sizes are whole, prices have five decimals."""
+    """SUSHI's snapshot lies at U of its first diff, those of the others at u; sizes are whole, prices have five
+    decimals.
+    """
     (info,) = (
         body for _, address, body in cryptofeed(shared_data, "BINANCE_FUTURES.0") if address.endswith("exchangeInfo")
     )

@@ -1,4 +1,6 @@
-"""Where a batch of rows is cut, and whether the fold is compiled, never changes a result; a dump is the state; some is carried."""
+"""Where a batch of rows is cut, and whether the fold is compiled, never changes a result; a dump is the state; some is
+carried.
+"""
 
 import json
 import random
@@ -161,7 +163,9 @@ def views(of: Market) -> list[Any]:
 @settings(max_examples=150, deadline=None)
 @given(seed=st.integers(0, 2**32), records=st.integers(1, 60), data=st.data())
 def test_no_cut_changes_a_result(seed: int, records: int, data: st.DataObject) -> None:
-    """Cuts fall within records too; DUE is no wake of a record, so it is only asked for where batches are whole records."""
+    """Cuts fall within records too; DUE is no wake of a record, so it is only asked for where batches are whole
+    records.
+    """
     rows = some_rows(seed, records)
     cuts = sorted(data.draw(st.lists(st.integers(0, len(rows)), max_size=8)))
     whole, cut = market(), market()

@@ -1,4 +1,6 @@
-"""A projection is what decoding the segment's messages one by one gives, and is made anew wherever it was made from something else."""
+"""A projection is what decoding the segment's messages one by one gives, and is made anew wherever it was made from
+something else.
+"""
 
 from pathlib import Path
 

@@ -1,6 +1,7 @@
 """Who is filled, how far and for what: queues of chances, own orders that share a trade, contracts and their money.
 
-The formulas are those of hftbacktest 2.4.4 (models/queue.rs); what it is known to get wrong in fills is a transcript here.
+The formulas are those of hftbacktest 2.4.4 (models/queue.rs); what it is known to get wrong in fills is a transcript
+here.
 """
 
 import math
@@ -117,7 +118,8 @@ LN5, LN7, LN11 = math.log(5), math.log(7), math.log(11)
         # 2 of those that vanished were traded, and we have moved on by them: 2 before us and 8 behind, 3 are canceled
         ("power", (2, 10, 5, 2), 2 - Fraction(2, 10) * 3),
         ("power3", (2, 10, 5, 2), 2 - Fraction(4, 100) * 3),
-        # more than are behind us would have to stand there: 4 - 9 * 64 / 280 + min(6 - 9 * 216 / 280, 0) = 1, all that is left
+        # more than are behind us would have to stand there: 4 - 9 * 64 / 280 + min(6 - 9 * 216 / 280, 0) = 1, all that
+        # is left
         ("power of 3", (4, 10, 1, 0), 4 - 9 * Fraction(64, 280) + (6 - 9 * Fraction(216, 280))),
         # those that join come behind us, and no more can be before us than is shown
         ("power", (4, 10, 12, 0), 4),

@@ -58,6 +58,7 @@ class Ingress:
 
     @property
     def is_empty(self) -> bool:
+        """Return True if nothing waits."""
         return not self._items and not self._commands
 
     def put_frames(self, frames: FrameBatch) -> bool:

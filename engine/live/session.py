@@ -94,6 +94,7 @@ class Session:
 
     @property
     def state(self) -> State:
+        """Return the state after the last input."""
         return self.sequencer.state
 
     @property

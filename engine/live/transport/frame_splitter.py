@@ -55,6 +55,7 @@ class FrameSplitter:
 
     @property
     def has_messages(self) -> bool:
+        """Return True if a whole message waits."""
         return bool(self._messages)
 
     def messages(self) -> list[bytes]:

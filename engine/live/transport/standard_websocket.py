@@ -65,6 +65,7 @@ class StandardWebsocket:
 
     @property
     def heard_at(self) -> float:
+        """Return when the last bytes arrived, on trio's clock."""
         return self._incoming.heard_at
 
     async def shake_hands(self, address: Address) -> None:
