@@ -179,7 +179,7 @@ def test_what_raises_stops_the_strategy_and_says_why() -> None:
         (hand("[1 for each in (1, 2)] != []"), "functions within functions cannot be compiled"),
         (
             hand("maybe(now.bid)").replace("LIMIT = 2", "def maybe(x):\n    if x > 1:\n        return True"),
-            "maybe must end with a number or a truth, whichever way it goes",
+            "maybe must end with a number or a truth, on every path",
         ),
         (hand().replace("orders: int = 1", "_orders: int = 1"), "a parameter cannot be named so"),
         (hand().replace("orders: int = 1", f"orders: int = {10**400}"), "a parameter is beyond what a float holds"),
