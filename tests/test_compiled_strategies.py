@@ -12,7 +12,7 @@ from compiled_and_plain import both_ways
 from test_capture_session import GIVEN, STRATEGIES, verbatim
 
 from engine.apply import inputs
-from engine.strategy.loading import StrategyError
+from engine.strategy.source_guard import StrategyError
 from journal.reader import Journal
 from journal.record import Kind, Record
 from replay.overrides import with_strategy
