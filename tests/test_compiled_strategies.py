@@ -14,7 +14,7 @@ from compiled_and_plain import both_ways
 from test_capture_session import GIVEN, STRATEGIES, verbatim
 
 from engine.apply import inputs
-from engine.strategy.loading import StrategyError
+from engine.strategy.source_guard import StrategyError
 from journal.reader import Journal
 from journal.record import Kind, Record
 from replay.overrides import with_strategy
@@ -182,7 +182,7 @@ def test_what_raises_stops_the_strategy_and_says_why() -> None:
         (hand("[1 for each in (1, 2)] != []"), "functions within functions cannot be compiled"),
         (
             hand("maybe(now.bid)").replace("LIMIT = 2", "def maybe(x):\n    if x > 1:\n        return True"),
-            "maybe must end with a number or a truth, whichever way it goes",
+            "maybe must end with a number or a truth, on every path",
         ),
         (hand().replace("orders: int = 1", "_orders: int = 1"), "a parameter cannot be named so"),
         (hand().replace("orders: int = 1", f"orders: int = {10**400}"), "a parameter is beyond what a float holds"),

@@ -13,8 +13,8 @@ from by_hand import ByHand
 import engine.risk.rules as rules_package
 from engine.risk.rules import FIRST_RULES, RULES
 from engine.session_record import RuleSettings, read_session
-from engine.strategy.loading import StrategyError
 from engine.strategy.rule_loading import load_rules, recorded_rules
+from engine.strategy.source_guard import StrategyError
 from journal.reader import Journal
 from journal.record import Kind
 from replay.overrides import UnknownOverrideError, apply_overrides

@@ -37,7 +37,7 @@ from engine.sim.venue_config import AccountConfig, VenueConfig
 from engine.sim.virtual_gateway import VirtualGateway, Wires
 from engine.sim.wire import HttpRequest
 from engine.state.session_state import State, carry_over
-from engine.strategy import loading
+from engine.strategy import loading, source_guard
 from engine.strategy.rule_loading import recorded_rules
 from engine.venues.signing import Credentials
 from engine.venues.venue_lookup import make_venue
@@ -60,7 +60,7 @@ def strategy_settings(
     sources = {path.stem: path.read_text()}
     waiting = [path.stem]
     while waiting:
-        for other in loading.siblings(sources[waiting.pop()], known):
+        for other in source_guard.siblings(sources[waiting.pop()], known):
             if other not in sources:
                 sources[other] = (path.parent / f"{other}.py").read_text()
                 waiting.append(other)

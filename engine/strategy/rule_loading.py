@@ -18,7 +18,7 @@ from engine.money import MONEY
 from engine.risk.context import BoundRule, RiskContext, RiskRule
 from engine.risk.rules import FIRST_RULES, RULES
 from engine.session_record import RuleSettings
-from engine.strategy.loading import ModuleGuard, StrategyError, refuse_source, run_module
+from engine.strategy.source_guard import ModuleGuard, StrategyError, refuse_source, run_module
 
 
 class UserRule:

@@ -30,7 +30,7 @@ def command(*, session: str, at: str | None, journals: Path, trust_code: bool, a
     SESSION is a path or an id, sealed or still running.
     """
     from engine.errors import CoreError
-    from engine.strategy.loading import StrategyError
+    from engine.strategy.source_guard import StrategyError
     from journal.errors import DamagedJournalError, JournalError
     from journal.reader import Journal
     from replay.moments import UnknownMomentError, find_moment

@@ -113,7 +113,7 @@ def _by_commits(  # noqa: PLR0917 - as the command has them
     journals: Path,
 ) -> None:
     from engine.session_record import read_session
-    from engine.strategy.loading import StrategyError
+    from engine.strategy.source_guard import StrategyError
     from journal.errors import DamagedJournalError, JournalError
     from journal.reader import Journal
     from replay.overrides import UnknownOverrideError, apply_overrides, parse_settings, with_strategy
@@ -259,7 +259,7 @@ def _by_records(
     journals: Path,
 ) -> None:
     from engine.errors import CoreError
-    from engine.strategy.loading import StrategyError
+    from engine.strategy.source_guard import StrategyError
     from journal.errors import ArchiveFailedError, DamagedArchiveError, DamagedJournalError, JournalError
     from journal.reader import Journal
     from replay.network_guard import SocketOpenedError, no_sockets

@@ -46,7 +46,7 @@ def command(
     if not all(hide):
         raise click.UsageError("--hide needs a text")
     from engine.errors import CoreError
-    from engine.strategy.loading import StrategyError
+    from engine.strategy.source_guard import StrategyError
     from journal.errors import DamagedJournalError, JournalError, JournalFailedError
     from journal.reader import Journal
     from replay.moments import UnknownMomentError, find_span

@@ -49,7 +49,7 @@ def command(
     """
     from engine.errors import CoreError
     from engine.session_record import read_session
-    from engine.strategy.loading import StrategyError
+    from engine.strategy.source_guard import StrategyError
     from journal.errors import DamagedJournalError, JournalError
     from journal.reader import Journal
     from replay.overrides import UnknownOverrideError, apply_overrides, parse_settings, with_strategy

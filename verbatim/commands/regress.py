@@ -73,7 +73,7 @@ def command(
         raise click.UsageError("--version FILE or --variant NAME=VALUE says what is held against what was recorded")
     if report is not None and not report.absolute().parent.is_dir():
         raise click.UsageError(f"--report: there is no folder {report.parent}")
-    from engine.strategy.loading import StrategyError
+    from engine.strategy.source_guard import StrategyError
     from journal.errors import DamagedJournalError, JournalError
     from replay.overrides import UnknownOverrideError, parse_settings
     from replay.replay import UntrustedSourceError

@@ -99,7 +99,7 @@ def command(
     if no_journal and into is not None:
         raise click.UsageError("--no-journal writes nothing, so there is nothing to put --into a folder")
     from engine.errors import CoreError
-    from engine.strategy.loading import StrategyError
+    from engine.strategy.source_guard import StrategyError
     from journal.errors import (
         ArchiveFailedError,
         DamagedArchiveError,

@@ -68,7 +68,7 @@ def command(
     """
     from engine.errors import CoreError
     from engine.session_record import read_session
-    from engine.strategy.loading import StrategyError
+    from engine.strategy.source_guard import StrategyError
     from journal.errors import DamagedJournalError, JournalError
     from journal.live_journal import LiveJournal
     from journal.reader import Journal
