@@ -72,5 +72,5 @@ CLOSED = frozenset(Status) - LIVE
 
 
 def after(status: Status, report: Report) -> Status | None:
-    """The status that `report` leads to, or None where it changes nothing."""
+    """Return the status that `report` leads to, or None if it changes nothing."""
     return TRANSITIONS[status].get(report)
