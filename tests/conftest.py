@@ -28,8 +28,7 @@ def shared_data() -> Path:
 
 @pytest.fixture(autouse=True)
 def _faults_strike(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Fail a test with a scripted fault that no client could notice. Venues of other processes are asked by their
-    tests.
+    """Fail a test with a scripted fault that no client could notice. Tests check venues of other processes themselves.
 
     A test with random faults is exempt: `@pytest.mark.faults_may_miss("reason")`.
     """

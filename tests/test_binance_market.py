@@ -1,6 +1,4 @@
-"""Binance Spot's public messages as rows: real frames, the exact way against the compiled scan, and whatever else may
-come.
-"""
+"""Binance Spot's public messages as rows: real frames, the exact decoder against the compiled scan, and malformed frames."""
 
 import gzip
 import json

@@ -151,7 +151,7 @@ def unit_of(module: str) -> str:
 
 
 def engine_imports(path: Path) -> set[str]:
-    """Return the packages and root modules of engine/ that a file of engine/ imports, save for its own."""
+    """Return the packages and root modules of engine/ that a file of engine/ imports, except its own."""
     own = unit_of(".".join(path.relative_to(ROOT).with_suffix("").parts))
     units = {unit_of(target) for target in imports(path) if top(target) == "engine"}
     return units & {*VALUE_ARROWS, *ENGINE_ARROWS} - {own}

@@ -1,6 +1,4 @@
-"""Where levels lie is nobody's business: a book whose window moves, is left and laid again is a plain dict of prices,
-to the bit.
-"""
+"""The dense window never shows in results: a book whose window moves or is rebuilt equals a plain dict of prices, to the bit."""
 
 import random
 from collections.abc import Iterable
@@ -152,9 +150,7 @@ def test_a_book_with_a_window_is_a_plain_book(seed: int) -> None:
 @settings(max_examples=60, deadline=None)
 @given(seed=st.integers(0, 2**32))
 def test_when_a_window_is_laid_changes_nothing(seed: int) -> None:
-    """One market has it laid before each message, one after the misses it takes, and one is loaded anew from time to
-    time.
-    """
+    """Rebuild it before each message in one market, after enough misses in another, and reload a third now and then."""
     draw = random.Random(seed)
     often, seldom = empty(), empty()
     for rows, _ in records(seed, 12):
