@@ -27,7 +27,7 @@ _REQUIRED: Any = object()  # in place of a default
 
 @cache
 def _layout_of(kind: type[msgspec.Struct]) -> tuple[Callable[[Any], tuple[Any, ...]], tuple[tuple[str, Any], ...]]:
-    """Return what reads a kind's values, in the order of canonical JSON, and (text before the value, default) of each."""
+    """Return the reader of a kind's values and (text before the value, default) of each, in canonical order."""
     fields = [
         (f'"{field.name}":', field.name, _REQUIRED if field.default is msgspec.NODEFAULT else field.default)
         for field in msgspec.structs.fields(kind)

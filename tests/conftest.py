@@ -1,4 +1,6 @@
-"""Shared fixtures: the folder of real captures, which are never part of the project, two small journals, and struck faults."""
+"""Shared fixtures: the folder of real captures, which are never part of the project, two small journals, and struck
+faults.
+"""
 
 import os
 from collections.abc import Iterator
@@ -46,7 +48,9 @@ def _faults_strike(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPat
 
 @pytest.fixture
 def crashed(tmp_path: Path) -> Path:
-    """Write nine records in three frames, each synced, and abandon the writer. The last frame proves that six are durable."""
+    """Write nine records in three frames, each synced, and abandon the writer. The last frame proves that six are
+    durable.
+    """
     writer = JournalWriter.create(tmp_path / "crashed")
     for at in range(0, 9, 3):
         writer.append_step([record(seq) for seq in range(at, at + 3)], urgent=True)

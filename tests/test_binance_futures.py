@@ -1,4 +1,6 @@
-"""Binance's futures: frames as rows, the join by pu in small, metadata, what contracts are worth, and a recording over loopback."""
+"""Binance's futures: frames as rows, the join by pu in small, metadata, what contracts are worth, and a recording over
+loopback.
+"""
 
 import gzip
 import json
@@ -149,7 +151,7 @@ def test_a_diff_tells_the_id_before_it() -> None:
         [r.LEVEL, *stamp, 0, r.BID, 6149650, 0, 0, 0],
         [r.LEVEL, *stamp, 1, r.ASK, 6180030, 3330, 0, 0],
     ]
-    assert decode(COIN_DIFF)[:, r.A : r.E].tolist() == [
+    assert decode(COIN_DIFF)[:, r.FIELDS : r.FIELDS + 4].tolist() == [
         [1007198631260, 1007198631565, 1, 1007198631198],
         [r.ASK, 618060, 7, 0],
     ]
@@ -157,7 +159,7 @@ def test_a_diff_tells_the_id_before_it() -> None:
 
 def test_a_contract_with_delivery_has_no_funding() -> None:
     frame = b'{"e":"markPriceUpdate","E":1,"s":"BTCUSD_PERP","p":"62000.1","P":"62000.2","i":"","r":"","T":0}'
-    assert decode(frame)[0, r.A :].tolist() == [6200010000000, 0, 6200020000000, 0, 0]
+    assert decode(frame)[0, r.FIELDS :].tolist() == [6200010000000, 0, 6200020000000, 0, 0]
 
 
 @pytest.mark.parametrize("stream", ["btcusdt@depth5", "btcusdt@depth20@100ms", "btcusdt@rpiDepth@500ms", "depth", ""])
@@ -176,7 +178,11 @@ def test_a_snapshot_of_coin_m_says_whose_it_is() -> None:
     rows = BOTH.decode_snapshot(SNAPSHOT, BTC.id, 7, 1000)
     assert not isinstance(rows, tuple)
     assert rows[0].tolist() == [r.SNAPSHOT, 0, 7, 1000, 1723161256493000000, 0, 5123107852948, 0, 3, 0, 0]
-    assert rows[1:, r.A : r.D].tolist() == [[0, 6180020, 2909], [1, 6180030, 1072], [1, 6180100, 2000]]
+    assert rows[1:, r.LEVEL_SIDE : r.LEVEL_SIZE + 1].tolist() == [
+        [0, 6180020, 2909],
+        [1, 6180030, 1072],
+        [1, 6180100, 2000],
+    ]
     assert same(rows, BOTH.decode_snapshot(SNAPSHOT.replace(b":", b": "), BTC.id, 7, 1000))
     assert len(BOTH.decode_snapshot(COIN_SNAPSHOT, COIN.id, 7, 1000)) == 2
     for payload in (COIN_SNAPSHOT, COIN_SNAPSHOT.replace(b":", b": ")):
@@ -194,7 +200,7 @@ def test_values_that_may_not_enter_are_flags_but_for_what_is_computed() -> None:
     ):
         for bad in (b"61800.205", b"-1", b"NaN", b"", b"9007199254740993"):
             rows = decode(frame.replace(value, bad))
-            assert rows[:, [r.TYPE, r.LAST, r.A]].tolist() == [[r.BAD_VALUE, 1, kind]]
+            assert rows[:, [r.TYPE, r.LAST, r.BAD_VALUE_TYPE]].tolist() == [[r.BAD_VALUE, 1, kind]]
     for bad in (b"28155.123456789", b"-1", b""):
         (event,) = BOTH.decode(MARK.replace(b"28155.10000000", bad), "m.market.0", 7, 1000)
         assert isinstance(event, Unrecognised)
@@ -272,7 +278,7 @@ class Tape:
         rows = np.zeros((len(table), r.COLUMNS), np.int64)
         for row, (kind, *values) in zip(rows, table, strict=True):
             row[[r.TYPE, r.SEQ, r.TIME_NS]] = kind, self.seq, self.seq
-            row[r.A : r.A + len(values)] = values
+            row[r.FIELDS : r.FIELDS + len(values)] = values
         rows[-1, r.LAST] = 1
         assert self.market.fold(rows) == len(rows)
         return self.market.flags
@@ -561,7 +567,9 @@ def test_a_session_that_trades_is_refused_in_one_line() -> None:
 
 
 class Server:
-    """Answers GET exchangeInfo and depth, and plays a capture's frames on the routes; the connection of trades it loses once."""
+    """Answers GET exchangeInfo and depth, and plays a capture's frames on the routes; the connection of trades it loses
+    once.
+    """
 
     def __init__(self, data: Path) -> None:
         self.info = exchange_info(data, "/fapi/v1/exchangeInfo")

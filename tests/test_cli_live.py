@@ -1,4 +1,6 @@
-"""The front door's live commands as a person meets them: processes, signals, exit codes, and one clear line for bad input."""
+"""The front door's live commands as a person meets them: processes, signals, exit codes, and one clear line for bad
+input.
+"""
 
 import gzip
 import inspect

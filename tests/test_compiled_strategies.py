@@ -12,7 +12,7 @@ from compiled_and_plain import both_ways
 from test_capture_session import GIVEN, STRATEGIES, verbatim
 
 from engine.apply import inputs
-from engine.strategy.loading import StrategyError
+from engine.strategy.source_guard import StrategyError
 from journal.reader import Journal
 from journal.record import Kind, Record
 from replay.overrides import with_strategy
@@ -116,7 +116,8 @@ def test_who_may_not_trade_is_not_asked() -> None:
 def test_it_is_shown_the_market_and_its_own_orders() -> None:
     """Prices as whole numbers of the price's unit, the position in base; the names are those of MarketTick."""
     claim = (
-        "now.bid == 9900 and now.ask == 10100 and now.ask_size == 100000 and now.book_bid == 9900 and now.book_ask == 10100 "
+        "now.bid == 9900 and now.ask == 10100 and now.ask_size == 100000 and now.book_bid == 9900 and now.book_ask == "
+        "10100 "
         "and now.tick == 1 and now.lot == 1 and now.price_unit == 0.01 and now.size_unit == 0.00001 and now.which == 0"
     )
     session = ByHand(source=hand(claim)).run(2)
@@ -179,7 +180,7 @@ def test_what_raises_stops_the_strategy_and_says_why() -> None:
         (hand("[1 for each in (1, 2)] != []"), "functions within functions cannot be compiled"),
         (
             hand("maybe(now.bid)").replace("LIMIT = 2", "def maybe(x):\n    if x > 1:\n        return True"),
-            "maybe must end with a number or a truth, whichever way it goes",
+            "maybe must end with a number or a truth, on every path",
         ),
         (hand().replace("orders: int = 1", "_orders: int = 1"), "a parameter cannot be named so"),
         (hand().replace("orders: int = 1", f"orders: int = {10**400}"), "a parameter is beyond what a float holds"),
@@ -245,7 +246,8 @@ def test_functions_of_one_name_are_not_taken_for_each_other() -> None:
         hand()
         .replace("LIMIT = 2", head)
         .replace(
-            "    @staticmethod\n    def should_decide(now: MarketTick, parameters) -> bool:\n        return now.bids < parameters.orders and room(now.position, parameters.most)\n",
+            "    @staticmethod\n    def should_decide(now: MarketTick, parameters) -> bool:\n        return now.bids < "
+            "parameters.orders and room(now.position, parameters.most)\n",
             "    should_decide = staticmethod(narrow)\n",
         )
     )

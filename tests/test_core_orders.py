@@ -1,4 +1,5 @@
-"""Orders against everything that can come between: each message of the account written by hand (by_hand.py), in any order.
+"""Orders against everything that can come between: each message of the account written by hand (by_hand.py), in any
+order.
 
 After every step the rebuilding twin must agree; each test covers an error that would cost money.
 """
@@ -212,7 +213,9 @@ def test_a_book_that_never_joins_does_not_spend_the_request_budget() -> None:
 
 
 def test_the_request_budget_is_the_venues_own() -> None:
-    """Found by the kill test: twenty sessions within a minute, and a venue that allows more than the documentation says."""
+    """Found by the kill test: twenty sessions within a minute, and a venue that allows more than the documentation
+    says.
+    """
     hand = ByHand(
         parameters={"orders": 0},
         answers={"depth": (500, {"code": -1000, "msg": "no"})},

@@ -11,7 +11,7 @@ from by_hand import HAND, ByHand
 
 import verbatim
 from engine.strategy.api import View
-from engine.strategy.loading import StrategyError
+from engine.strategy.source_guard import StrategyError
 from journal.record import Kind
 from verbatim.testing import from_sources
 

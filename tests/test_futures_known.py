@@ -1,4 +1,6 @@
-"""The USD-M and COIN-M captures, through the decoder and the fold, against books, totals and bars computed with exact decimals."""
+"""The USD-M and COIN-M captures, through the decoder and the fold, against books, totals and bars computed with exact
+decimals.
+"""
 
 import gzip
 import hashlib
@@ -272,8 +274,8 @@ def test_a_trade_of_the_insurance_fund_is_told_from_one_of_the_book(shared_data:
     for _, frame in lines(shared_data, "usdm_btcusdt_2023"):
         if b'"e":"trade"' in frame:
             (row,) = dialect.decode(frame, SOURCE, 0, 0)
-            if row[r.E]:
-                off_book.append((int(row[r.C]), int(row[r.A])))
+            if row[r.TRADE_OFF_BOOK]:
+                off_book.append((int(row[r.TRADE_ID]), int(row[r.TRADE_PRICE])))
     assert off_book == [(3535191080, 2872250)]
 
 
@@ -386,9 +388,9 @@ def test_a_recording_with_its_own_metadata_joins_wherever_the_snapshot_lies(shar
         joined += [chosen[i].base] if market.flags & BOOK_JOINED else []
         assert not market.flags & MISSED
         if rows[0, r.TYPE] == r.QUOTE:
-            quotes[i].append((int(rows[0, r.E]), market.quote(i)))
+            quotes[i].append((int(rows[0, r.QUOTE_ID]), market.quote(i)))
         elif market.book_state(i) is BookState.SYNCED and rows[0, r.TYPE] in (r.DIFF, r.SNAPSHOT):
-            tops[i].append((int(rows[0, r.A]), market.book_top(i, 1)))
+            tops[i].append((int(rows[0, r.SNAPSHOT_ID]), market.book_top(i, 1)))
     assert joined == ["SUSHI", "AKRO", "KEEP", "CTK"]
     assert unused == sum(b'"e":"kline"' in body for _, _, body in messages)
     compared = 0

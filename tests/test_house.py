@@ -95,7 +95,9 @@ CORE_BANS_SPARED = {"engine/market/jit.py": {"os", "pathlib", "tempfile"}}
 
 @cache
 def parsed(path: Path) -> ast.Module:
-    """Without the collector, whose callbacks (hypothesis has one) make CPython 3.11 lose count of its recursion in here."""
+    """Without the collector, whose callbacks (hypothesis has one) make CPython 3.11 lose count of its recursion in
+    here.
+    """
     gc.disable()
     try:
         return ast.parse(path.read_text())

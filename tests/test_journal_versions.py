@@ -1,8 +1,8 @@
 """Journals of every schema version: verified, replayed and queried by today's code, byte for byte unchanged.
 
-tests/golden/v<N> is four seconds of the quoter of tests/replaying.py in virtual time, written by the code of that version.
-`python tests/write_golden.py FOLDER` wrote v3; the code of each commit that raised the version wrote the ones before.
-tests/golden/bundles was written by the code of commit 17b4b01, schema 2: see tests/golden/bundles/README.md.
+tests/golden/v<N> is four seconds of the quoter of tests/replaying.py in virtual time, written by the code of that
+version. `python tests/write_golden.py FOLDER` wrote v3; the code of each commit that raised the version wrote the ones
+before. tests/golden/bundles was written by the code of commit 17b4b01, schema 2: see tests/golden/bundles/README.md.
 """
 
 import json
@@ -271,7 +271,9 @@ def test_a_version_that_is_not_known_yet_is_refused_in_one_line(monkeypatch: pyt
 
 @pytest.mark.parametrize("version", [2, 3])
 def test_the_format_is_what_its_page_says(version: int, tmp_path: Path) -> None:
-    """A reader written from docs/journal-format.md alone reads sealed, merged and open journals, and proves their chain."""
+    """A reader written from docs/journal-format.md alone reads sealed, merged and open journals, and proves their
+    chain.
+    """
     records = records_of(GOLDEN / f"v{version}")
     wanted = [msgspec.structs.asdict(record) for record in records]
     assert list(independent_reader.rows(GOLDEN / f"v{version}")) == wanted

@@ -48,8 +48,8 @@ class Tape:
         self.now = self.now + 1_000_000 if at is None else at
         rows: Rows = np.zeros((len(table), r.COLUMNS), np.int64)
         for row, (kind, instrument, venue_ns, *values) in zip(rows, table, strict=True):
-            row[: r.A] = kind, instrument, self.seq, self.now, venue_ns, 0
-            row[r.A : r.A + len(values)] = values
+            row[: r.FIELDS] = kind, instrument, self.seq, self.now, venue_ns, 0
+            row[r.FIELDS : r.FIELDS + len(values)] = values
         rows[-1, r.LAST] = 1
         end = self.market.fold(rows)
         assert end == len(rows)

@@ -1,4 +1,6 @@
-"""Where a batch of rows is cut, and whether the fold is compiled, never changes a result; a dump is the state; some is carried."""
+"""Where a batch of rows is cut, and whether the fold is compiled, never changes a result; a dump is the state; some is
+carried.
+"""
 
 import json
 import random

@@ -1,4 +1,6 @@
-"""Both real spot captures, through the decoder and the fold, against books, totals and bars computed with exact decimals."""
+"""Both real spot captures, through the decoder and the fold, against books, totals and bars computed with exact
+decimals.
+"""
 
 import gzip
 import hashlib

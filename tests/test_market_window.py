@@ -54,16 +54,23 @@ class Plain:
 def message(kind: int, update_id: int, levels: list[Level]) -> Rows:
     rows: Rows = np.zeros((1 + len(levels), r.COLUMNS), np.int64)
     rows[:, r.SEQ] = rows[:, r.TIME_NS] = update_id
-    rows[0, [r.TYPE, r.A, r.B, r.C]] = kind, update_id, update_id if kind == r.DIFF else 0, len(levels)
+    rows[0, [r.TYPE, r.DIFF_FIRST_ID, r.DIFF_LAST_ID, r.DIFF_LEVELS]] = (
+        kind,
+        update_id,
+        update_id if kind == r.DIFF else 0,
+        len(levels),
+    )
     if levels:
         rows[1:, r.TYPE] = r.LEVEL
-        rows[1:, r.A : r.D] = levels
+        rows[1:, r.LEVEL_SIDE : r.LEVEL_SIZE + 1] = levels
     rows[-1, r.LAST] = 1
     return rows
 
 
 def some_messages(seed: int, count: int) -> Iterable[tuple[int, int, list[Level]]]:
-    """(kind, middle, levels): snapshots and diffs about a middle that stays, walks or jumps, on a grid and off it, near and far."""
+    """(kind, middle, levels): snapshots and diffs about a middle that stays, walks or jumps, on a grid and off it, near
+    and far.
+    """
     draw = random.Random(seed)
     tick = draw.choices(TICKS, (4, 4, 4, 4, 1))[0]
     top = tick * draw.randrange(4 * SLOTS, 8 * SLOTS)
@@ -99,7 +106,9 @@ def some_messages(seed: int, count: int) -> Iterable[tuple[int, int, list[Level]
 
 
 def records(seed: int, count: int) -> Iterable[tuple[Rows, Plain]]:
-    """Each message with the book after it; a diff also takes away what the middle has passed, so that no book is crossed."""
+    """Each message with the book after it; a diff also takes away what the middle has passed, so that no book is
+    crossed.
+    """
     plain = Plain()
     for update_id, (kind, middle, drawn) in enumerate(some_messages(seed, count), start=2):
         if kind == r.SNAPSHOT:

@@ -1,4 +1,6 @@
-"""Recording from the venue on loopback: every frame is recorded, every gap is reported, and sessions follow one another."""
+"""Recording from the venue on loopback: every frame is recorded, every gap is reported, and sessions follow one
+another.
+"""
 
 import json
 import signal

@@ -96,7 +96,10 @@ class VenueBooks:
         return at.update_queues(i, self.v, self.levels, self.orders, self.fronts)
 
     def _grow(self, i: int, more: int) -> None:
-        """Rebuild windows and make room for one more message: drop removed levels, then double if that is not enough."""
+        """Rebuild windows and make room for one more message.
+
+        Removed levels are dropped first; if that is not enough, the arrays double.
+        """
         room = price_levels.room_of(self.levels)
         short = self._most(i) + more >= room
         for side in (r.BID, r.ASK):

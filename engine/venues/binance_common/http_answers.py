@@ -103,7 +103,10 @@ def _error_body(status: int, payload: bytes) -> ErrorBody | None:
 
 
 def _count(headers: Mapping[str, str], name: str) -> int:
-    """Return a header's number, or -1 if it is absent or none. (A used weight of minus one has been seen: also "not said".)"""
+    """Return a header's number, or -1 if it is absent or none.
+
+    (A used weight of minus one has been seen: also "not said".)
+    """
     text = headers.get(name, "")
     if not (text.isascii() and text.isdigit()) or len(text) > 13 or int(text) > COUNT_MAX:
         return -1

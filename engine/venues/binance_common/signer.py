@@ -64,6 +64,7 @@ class ApiKey(SecretKey):
         return cls("ed25519", key, lambda text: base64.b64encode(signer.sign(text)).decode("ascii"))
 
     def headers(self) -> tuple[tuple[str, str], ...]:
+        """Return the HTTP header with the API key."""
         return (("X-MBX-APIKEY", self._key),)
 
     def sign(self, payload: str) -> str:

@@ -1,4 +1,7 @@
-"""How Binance Spot spells its public streams and depth snapshots. All else of reading them is binance_common/market.py's."""
+"""How Binance Spot spells its public streams and depth snapshots.
+
+All else of reading them is binance_common/market.py's.
+"""
 
 from functools import partial
 
