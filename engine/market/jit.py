@@ -113,13 +113,13 @@ if JIT:
         assert made.address is not None, "it is compiled"
         return Callback(made.address, made)
 
-    def returns_number(function: Any) -> bool:
+    def returns_number(function: Any, /) -> bool:
         """Return True if a compiled function returns a number on each path."""
         kinds = [signature.return_type for signature in function.nopython_signatures]
         return all(isinstance(kind, types.Boolean | types.Integer | types.Float) for kind in kinds)
 
     @intrinsic
-    def _call(typing_context: Any, address: Any, integers: Any, begin: Any, floats: Any, row: Any) -> Any:  # noqa: ARG001 - Numba's protocol
+    def _call(_typing_context: Any, _address: Any, integers: Any, _begin: Any, floats: Any, _row: Any) -> Any:
         """Compile `call_at`: only an address reaches machine code made later than its caller."""
 
         def generate(context: Any, builder: Any, signature: Any, given: Any) -> Any:
@@ -144,7 +144,7 @@ if JIT:
     call_at = _call
 
     @intrinsic
-    def _memmove(typing_context: Any, row: Any, to: Any, start: Any, count: Any) -> Any:  # noqa: ARG001 - Numba's protocol
+    def _memmove(_typing_context: Any, row: Any, _to: Any, _start: Any, _count: Any) -> Any:
         """Compile `move_within` to memmove: the loop that its plain form compiles to is five times slower."""
         if not isinstance(row, types.Array) or row.ndim != 1 or row.layout != "C" or row.dtype != types.int64:
             raise TypingError("move_within takes a row of int64")
@@ -175,7 +175,7 @@ else:
         """Return the function unchanged."""
         return function
 
-    def returns_number(function: Any) -> bool:  # noqa: ARG001 - plain Python does not infer types
+    def returns_number(_function: Any, /) -> bool:
         """Return True: the types are unknown."""
         return True
 
