@@ -1,7 +1,7 @@
-"""Decoded market rows and refusals of a session, as functions that SQL views call. The session's venues decode the bytes.
+"""Decoded market rows and refusals of a session, as functions that SQL views call.
 
-Sealed segments are read from their projections (replay/projections.py), so they are decoded once; the open part is decoded
-when it is queried. Runs no strategy code.
+The session's venues decode the bytes. Sealed segments are read from their projections (replay/projections.py), so they
+are decoded once; the open part is decoded when it is queried. Runs no strategy code.
 """
 
 from collections.abc import Mapping, Sequence
@@ -38,7 +38,10 @@ _FIELDS = {  # a row as SQL sees it; engine/market/rows.py defines a .. e
     "venue_ns": pa.int64(),
     **dict.fromkeys("abcde", pa.int64()),
 }
-_ROW = "STRUCT(instrument VARCHAR, price_unit DECIMAL(19, 18), size_unit DECIMAL(19, 18), venue_ns BIGINT, a BIGINT, b BIGINT, c BIGINT, d BIGINT, e BIGINT)[]"
+_ROW = (
+    "STRUCT(instrument VARCHAR, price_unit DECIMAL(19, 18), size_unit DECIMAL(19, 18), venue_ns BIGINT, "
+    "a BIGINT, b BIGINT, c BIGINT, d BIGINT, e BIGINT)[]"
+)
 _REFUSAL = "STRUCT(code VARCHAR, text VARCHAR)"
 _ROW_TYPES = {"quote": r.QUOTE, "trade": r.TRADE}
 
@@ -216,7 +219,7 @@ def _lists(found: Rows, counts: Rows, instruments: Sequence[Instrument]) -> pa.A
         prices.take(places),
         sizes.take(places),
         pa.array(found[:, r.VENUE_NS]),
-        *(pa.array(found[:, column]) for column in range(r.A, r.E + 1)),
+        *(pa.array(found[:, column]) for column in range(r.FIELDS, r.COLUMNS)),
     ]
     structs = pa.StructArray.from_arrays(columns, fields=[pa.field(name, kind) for name, kind in _FIELDS.items()])
     offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)

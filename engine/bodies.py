@@ -13,6 +13,8 @@ from engine.requests import LinkPlan, Purpose, Unsigned
 
 
 class IntentKind(StrEnum):
+    """Kinds of intents."""
+
     PLACE = "place"
     CANCEL = "cancel"
 
@@ -39,6 +41,8 @@ class LinkEvent(StrEnum):
 
 
 class NoteLevel(StrEnum):
+    """Levels of a NOTE. An ALARM needs a person."""
+
     INFO = "info"
     WARNING = "warning"
     ALARM = "alarm"
@@ -82,28 +86,38 @@ class RequestBody(msgspec.Struct, frozen=True):
 
 
 class TimerBody(msgspec.Struct, frozen=True):
+    """A timer that fired."""
+
     timer: str  # a timer_names.TimerName as text
     due_ns: int
     missed: int = 0  # periods that passed without a TIMER
 
 
 class CommandBody(msgspec.Struct, frozen=True):
+    """A command, with the person who gave it and the reason."""
+
     command: CommandName
     by: str = ""
     reason: str = ""
 
 
 class LinkBody(msgspec.Struct, frozen=True):
+    """A change of a link, or a comparison of clocks."""
+
     state: LinkEvent
     reason: str = ""
     drift_ns: int = 0  # wall clock minus session time, for source "clock"
 
 
 class NoteBody(msgspec.Struct, frozen=True):
+    """A message to people."""
+
     level: NoteLevel
     text: str
 
 
 class CheckpointBody(msgspec.Struct, frozen=True):
+    """Digests of the parts of the state at this record. A replay compares them with its own."""
+
     inputs: int
     parts: dict[str, tuple[int, str]]  # part -> version, sha256

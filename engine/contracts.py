@@ -1,7 +1,8 @@
-"""What a quantity of an instrument is worth and what it earns, linear or inverse. Values in, values out; decides nothing.
+"""Worth, gain and funding of a quantity of an instrument, linear or inverse.
 
-Linear (spot, USD-M): worth quantity x size x price, in quote. Inverse (COIN-M): a quantity counts contracts of `contract_size`
-quote units, so its worth in base falls as the price rises: quantity x size / price, and so does what it earns.
+Values in, values out; decides nothing. Linear (spot, USD-M): worth quantity x size x price, in quote. Inverse (COIN-M):
+a quantity counts contracts of `contract_size` quote units, so its worth in base falls as the price rises: quantity x
+size / price. Its gain follows its worth.
 """
 
 from decimal import Decimal
@@ -11,18 +12,18 @@ from engine.money import MONEY, ZERO
 
 
 def asset_of(instrument: Instrument) -> str:
-    """The asset in which `worth` and `gain` are told."""
+    """Return the asset in which `worth` and `gain` are counted."""
     return instrument.base if instrument.inverse else instrument.quote
 
 
 def worth(instrument: Instrument, quantity: Decimal, price: Decimal) -> Decimal:
-    """The notional of a signed quantity at this price, which is above 0 where the contract is inverse."""
+    """Return the notional of a signed quantity at this price, which must be above 0 if the contract is inverse."""
     units = MONEY.multiply(quantity, instrument.contract_size)
     return MONEY.divide(units, price) if instrument.inverse else MONEY.multiply(units, price)
 
 
 def gain(instrument: Instrument, quantity: Decimal, entry: Decimal, price: Decimal) -> Decimal:
-    """What a signed quantity, taken at `entry`, has earned at this price, before fees."""
+    """Return the gain of a signed quantity from its entry price to this price, before fees."""
     if quantity == 0:
         return ZERO
     moved = MONEY.subtract(worth(instrument, quantity, price), worth(instrument, quantity, entry))
@@ -30,7 +31,10 @@ def gain(instrument: Instrument, quantity: Decimal, entry: Decimal, price: Decim
 
 
 def entry_of(instrument: Instrument, quantity: Decimal, entry: Decimal, more: Decimal, price: Decimal) -> Decimal:
-    """The average entry price after `more` of the same sign joined at `price`: by worth, so that no gain appears or is lost."""
+    """Return the average entry price after `more` of the same sign joined at `price`.
+
+    The average is by worth: the join itself makes no gain or loss.
+    """
     if not instrument.inverse:
         sides = MONEY.add(MONEY.multiply(quantity, entry), MONEY.multiply(more, price))
         return MONEY.divide(sides, MONEY.add(quantity, more))
@@ -39,5 +43,5 @@ def entry_of(instrument: Instrument, quantity: Decimal, entry: Decimal, more: De
 
 
 def funding(instrument: Instrument, quantity: Decimal, mark: Decimal, rate: Decimal) -> Decimal:
-    """What a funding at this mark price and rate pays to the holder of a signed quantity: long pays where the rate is positive."""
+    """Return the payment of a funding to the holder of a signed quantity. Longs pay if the rate is positive."""
     return MONEY.minus(MONEY.multiply(worth(instrument, quantity, mark), rate))

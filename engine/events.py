@@ -105,16 +105,20 @@ class FillsReport(msgspec.Struct, frozen=True):
 
 
 class InstrumentsReport(msgspec.Struct, frozen=True):
+    """The venue's instruments and its limits for requests."""
+
     instruments: tuple[Instrument, ...]
     rate_limits: RateLimits = RateLimits()
 
 
 class ServerTime(msgspec.Struct, frozen=True):
+    """The venue's clock, as it answered a query."""
+
     venue_ns: int
 
 
 class Subscribed(msgspec.Struct, frozen=True):
-    """A stream request was answered: account events now flow on this link (or the market streams named were accepted)."""
+    """A stream request succeeded: account events now arrive on this link, or the named market streams were accepted."""
 
     subscription: str
 

@@ -1,7 +1,7 @@
 """Bodies of FACT records. Values only.
 
-Every change of account state is a fact, a request or an input of the engine's own, so a reader of the journal can rebuild
-the state. The other bodies are in engine/bodies.py; engine/record_codec.py reads and writes all of them.
+Every change of account state is a fact, a request or an input of the engine's own, so a reader of the journal can
+rebuild the state. The other bodies are in engine/bodies.py; engine/record_codec.py reads and writes all of them.
 """
 
 from decimal import Decimal
@@ -47,6 +47,7 @@ class NewOrder(msgspec.Struct, frozen=True):
 
     @property
     def terms(self) -> Terms:
+        """The order's terms by its type."""
         return terms_of(self.type, RecordedTerms(self.price, self.time_in_force, self.stop_price, self.venue_type))
 
 
@@ -54,6 +55,8 @@ class NewOrder(msgspec.Struct, frozen=True):
 
 
 class OrderAccepted(msgspec.Struct, frozen=True, tag_field="fact", tag="order_accepted"):
+    """The venue has the order."""
+
     client_order_id: str
     venue_order_id: str
     venue_ns: int
@@ -61,6 +64,8 @@ class OrderAccepted(msgspec.Struct, frozen=True, tag_field="fact", tag="order_ac
 
 
 class OrderFilled(msgspec.Struct, frozen=True, tag_field="fact", tag="order_filled"):
+    """One fill of an order."""
+
     client_order_id: str
     strategy: str
     instrument: str
@@ -77,6 +82,8 @@ class OrderFilled(msgspec.Struct, frozen=True, tag_field="fact", tag="order_fill
 
 
 class OrderClosed(msgspec.Struct, frozen=True, tag_field="fact", tag="order_closed"):
+    """The order reached a final status."""
+
     client_order_id: str
     status: Report  # CANCELED, EXPIRED, REJECTED; FULL_FILL for an adopted order
     filled_quantity: Decimal  # the venue's final count
@@ -85,12 +92,16 @@ class OrderClosed(msgspec.Struct, frozen=True, tag_field="fact", tag="order_clos
 
 
 class OrderUnknown(msgspec.Struct, frozen=True, tag_field="fact", tag="order_unknown"):
+    """The order may or may not be at the venue, so the venue is queried."""
+
     client_order_id: str
     reason: str
     proof_ns: int  # a "not found" answered after this proves that the order never reached the venue
 
 
 class OrderNotPlaced(msgspec.Struct, frozen=True, tag_field="fact", tag="order_not_placed"):
+    """The order never reached the venue, or the venue refused it."""
+
     client_order_id: str
     reason: str
 
@@ -124,6 +135,8 @@ class Position(msgspec.Struct, frozen=True, tag_field="fact", tag="position"):
 
 
 class Pnl(msgspec.Struct, frozen=True, tag_field="fact", tag="pnl"):
+    """A strategy's P&L in one instrument at the current mark."""
+
     strategy: str
     instrument: str
     quantity: Decimal
@@ -134,6 +147,8 @@ class Pnl(msgspec.Struct, frozen=True, tag_field="fact", tag="pnl"):
 
 
 class BalanceChanged(msgspec.Struct, frozen=True, tag_field="fact", tag="balance"):
+    """The account's balance of an asset, as the venue reports it."""
+
     asset: str
     free: Decimal
     locked: Decimal
@@ -145,22 +160,27 @@ class FillsConfirmed(msgspec.Struct, frozen=True, tag_field="fact", tag="fills_c
     """Every fill of this instrument up to and with this cursor is booked."""
 
     instrument: str
-    fill_id: (
-        int | str
-    )  # the cursor: a number where the venue numbers its fills, else text (engine/state/fill_cursor.py)
+    # the cursor: a number if the venue numbers its fills, else text (engine/state/fill_cursor.py)
+    fill_id: int | str
 
 
 class Reconciled(msgspec.Struct, frozen=True, tag_field="fact", tag="reconciled"):
+    """A reconciliation round ended; `corrections` counts the facts that it changed."""
+
     round: int
     corrections: int
 
 
 class ReconcileFailed(msgspec.Struct, frozen=True, tag_field="fact", tag="reconcile_failed"):
+    """A reconciliation round ended without a result."""
+
     round: int
     reason: str
 
 
 class ModeChanged(msgspec.Struct, frozen=True, tag_field="fact", tag="mode"):
+    """The engine's mode changed, with every reason against RUNNING."""
+
     mode: Mode
     reasons: tuple[ModeReason, ...]
 
@@ -172,6 +192,8 @@ class LinkReady(msgspec.Struct, frozen=True, tag_field="fact", tag="link_ready")
 
 
 class RateBlocked(msgspec.Struct, frozen=True, tag_field="fact", tag="rate_blocked"):
+    """The venue refuses all requests until a time."""
+
     venue: str
     until_ns: int
     reason: str
@@ -198,6 +220,8 @@ class StrategyTriggered(msgspec.Struct, frozen=True, tag_field="fact", tag="stra
 
 
 class StrategyStopped(msgspec.Struct, frozen=True, tag_field="fact", tag="strategy_stopped"):
+    """A strategy stopped because its code raised an error."""
+
     strategy: str
     reason: str
 
@@ -214,9 +238,8 @@ class MarketGap(msgspec.Struct, frozen=True, tag_field="fact", tag="market_gap")
     from_seq: int
     to_ns: int = 0  # of the LINK record or frame that ended it. 0: it lasts
     to_seq: int = -1
-    instrument: str = (
-        ""  # these are set if the ids of one stream show the gap; else it concerns every stream of the link
-    )
+    # the fields below are set if the ids of one stream show the gap; else it concerns every stream of the link
+    instrument: str = ""
     stream: SequencedStream = SequencedStream.ALL
     last_id: int = 0
     first_id: int = 0

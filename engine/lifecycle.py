@@ -8,6 +8,8 @@ from enum import StrEnum
 
 
 class Status(StrEnum):
+    """Life cycle of an order."""
+
     PENDING = "pending"  # the REQUEST is recorded; no answer yet
     OPEN = "open"
     PARTIALLY_FILLED = "partially_filled"
@@ -72,5 +74,5 @@ CLOSED = frozenset(Status) - LIVE
 
 
 def after(status: Status, report: Report) -> Status | None:
-    """The status that `report` leads to, or None where it changes nothing."""
+    """Return the status that follows a report, or None if the report changes nothing."""
     return TRANSITIONS[status].get(report)

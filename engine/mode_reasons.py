@@ -7,6 +7,8 @@ import msgspec
 
 
 class Mode(StrEnum):
+    """Modes of the engine (engine/state/mode.py)."""
+
     STARTING = "starting"  # opening state loaded; not connected yet
     SYNCING = "syncing"  # connected or connecting; something may have been missed
     RUNNING = "running"  # only here new orders leave

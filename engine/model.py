@@ -1,4 +1,7 @@
-"""The nouns of trading: instruments, sides, order types. Values only; engine/order_terms.py says what an order type means."""
+"""The nouns of trading: instruments, sides, order types.
+
+Values only; engine/order_terms.py says what an order type means.
+"""
 
 from collections.abc import Mapping
 from decimal import Decimal
@@ -8,15 +11,20 @@ import msgspec
 
 
 class Side(StrEnum):
+    """Side of an order."""
+
     BUY = "BUY"
     SELL = "SELL"
 
     @property
     def sign(self) -> int:
+        """1 for a buy, -1 for a sell."""
         return 1 if self is Side.BUY else -1
 
 
 class OrderType(StrEnum):
+    """Types of orders that records name."""
+
     MARKET = "MARKET"
     LIMIT = "LIMIT"
     LIMIT_MAKER = "LIMIT_MAKER"  # post only
@@ -24,13 +32,18 @@ class OrderType(StrEnum):
 
 
 class TimeInForce(StrEnum):
+    """Times in force of an order."""
+
     GTC = "GTC"
     IOC = "IOC"
     FOK = "FOK"
 
 
 class RateLimits(msgspec.Struct, frozen=True):
-    """The requests that a venue allows one address and one account. The defaults are Binance Spot's (binance_spot.md section 11)."""
+    """The requests that a venue allows one address and one account.
+
+    The defaults are Binance Spot's (binance_spot.md section 11).
+    """
 
     weight_minute_max: int = 6000  # request weight in a clock minute, for all programs of the address
     orders_10s_max: int = 100  # orders in ten seconds, for the account
@@ -61,9 +74,8 @@ class Instrument(msgspec.Struct, frozen=True):
     trading: bool = True
     # of contracts; engine/contracts.py says what they are worth
     contract: str = ""  # the venue's name for its kind: "PERPETUAL", "CURRENT_QUARTER"; "": no contract, spot
-    contract_size: Decimal = Decimal(
-        1
-    )  # units of base in a quantity of 1, or units of quote if the contract is inverse
+    # units of base in a quantity of 1, or units of quote if the contract is inverse
+    contract_size: Decimal = Decimal(1)
     inverse: bool = False  # priced in quote, margined and paid in base
     margin: str = ""  # the asset of margin, fees and P&L; "" for spot
     delivery_ns: int = 0  # venue time at which it ends; 0: never

@@ -16,10 +16,10 @@ ZERO = Decimal(0)
 
 
 def on_grid(number: Decimal, step: Decimal) -> bool:
-    """Whether `number` is a whole multiple of `step`, counted from 0 (Binance LOT_SIZE, PRICE_FILTER). A step of 0 allows all."""
+    """Return True if `number` is a whole multiple of `step` (Binance LOT_SIZE, PRICE_FILTER); step 0 allows all."""
     return step == 0 or number % step == 0
 
 
 def down_to_grid(number: Decimal, step: Decimal) -> Decimal:
-    """The largest multiple of `step` not above `number`: the one rule by which sizes and prices are cut."""
+    """Return the largest multiple of `step` not above `number`. Sizes and prices are cut by this rule alone."""
     return number if step == 0 else (number / step).to_integral_value(rounding=ROUND_DOWN) * step

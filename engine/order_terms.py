@@ -88,10 +88,12 @@ class MarketTerms(_OrderTerms, frozen=True):
 
     @classmethod
     def from_recorded(cls, _recorded: RecordedTerms) -> Self:
+        """Return the terms; a market order records none."""
         return cls()
 
     @property
     def known_price(self) -> None:
+        """The market alone decides the price."""
         return None
 
     def text(self) -> str:
@@ -108,17 +110,21 @@ class LimitTerms(_OrderTerms, frozen=True):
 
     @classmethod
     def from_recorded(cls, recorded: RecordedTerms) -> Self:
+        """Return the terms from the recorded price and time in force."""
         return cls(recorded.price, recorded.time_in_force)
 
     @property
     def rests(self) -> bool:
+        """True if the quantity that is not filled at once stays in the book."""
         return self.time_in_force is TimeInForce.GTC
 
     @property
     def known_price(self) -> Decimal:
+        """The limit price."""
         return self.price
 
     def text(self) -> str:
+        """Return the terms as a person reads them."""
         return f"at {plain(self.price)} ({self.type}, {self.time_in_force})"
 
 
@@ -130,11 +136,15 @@ class PostOnlyTerms(LimitTerms, frozen=True):
 
     @property
     def rests(self) -> bool:
+        """Always true."""
         return True  # under any recorded time in force: the venue has none for this type
 
 
 class ForeignTerms(_OrderTerms, frozen=True):
-    """Another program's order of a type that the engine does not have, with the type and prices that the venue reports."""
+    """Another program's order of a type that the engine does not have.
+
+    It keeps the type and the prices that the venue reports.
+    """
 
     type: ClassVar[OrderType] = OrderType.FOREIGN
     is_placeable: ClassVar[bool] = False
@@ -146,13 +156,16 @@ class ForeignTerms(_OrderTerms, frozen=True):
 
     @classmethod
     def from_recorded(cls, recorded: RecordedTerms) -> Self:
+        """Return the terms from the recorded fields; a price of 0 means that the venue reports none."""
         return cls(recorded.venue_type, recorded.price or None, recorded.stop_price or None, recorded.time_in_force)
 
     @property
     def known_price(self) -> Decimal | None:
+        """The price if the venue reports one, else the stop price."""
         return self.price or self.stop_price
 
     def text(self) -> str:
+        """Return the terms as a person reads them, with the venue's name for the type."""
         at = "at market" if self.price is None else f"at {plain(self.price)}"
         stop = "" if self.stop_price is None else f", stop price {plain(self.stop_price)}"
         return f"{at} ({self.venue_type}, {self.time_in_force}{stop})"

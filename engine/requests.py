@@ -55,6 +55,8 @@ class AnswerStatus(StrEnum):
 
 
 class Transport(StrEnum):
+    """Ways to send a request."""
+
     REST = "rest"
     WS_API = "ws_api"  # a request over the account's websocket connection
 

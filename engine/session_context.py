@@ -31,7 +31,7 @@ PROOF_SLACK_NS = SECOND_NS
 
 
 def _by_name(instruments: Mapping[str, Instrument]) -> dict[str, Instrument]:
-    """Return all names of instruments as engine.model.find_instrument knows them: id, symbol, or "*" for a single one."""
+    """Return all names of instruments as find_instrument knows them: id, symbol, or "*" for a single one."""
     names = dict(instruments)
     for instrument in instruments.values():
         names.setdefault(instrument.symbol, instrument)
@@ -110,11 +110,14 @@ class SessionContext:
 
     @cached_property
     def risk_rules(self) -> dict[str, BoundRule]:
-        """The session's risk rules. They load with the first order: a rebuild decides nothing, so it runs no user's code."""
+        """The session's risk rules.
+
+        They load with the first order: a rebuild decides nothing, so it runs no user's code.
+        """
         return load_rules(self.body.rules)
 
     def empty_market(self) -> Market:
-        """Return the market of the session's instruments before any message, with the bars and indicators that strategies declare."""
+        """Return the market before any message, with the bars and indicators that strategies declare."""
         triggers = []
         for name in self.trigger_names:
             loaded = self.strategies[name]
@@ -129,7 +132,7 @@ class SessionContext:
             triggers=triggers,
         )
         for name, number in self.runner.compiled.items():
-            predicate = self.strategies[name].look
+            predicate = self.strategies[name].predicate
             assert predicate is not None, name
             market.install_predicate(number, predicate)
         return market

@@ -23,6 +23,8 @@ class ClockSettings(msgspec.Struct, frozen=True):
 
 
 class VenueSettings(msgspec.Struct, frozen=True):
+    """A venue of the session: its dialect and addresses."""
+
     name: str = "binance_spot"  # a built-in dialect, or package.module:Class
     rest: str = ""  # base address; a template, never with a key
     stream: str = ""
@@ -124,6 +126,8 @@ class Resimulated(msgspec.Struct, frozen=True):
 
 
 class SessionBody(msgspec.Struct, frozen=True):
+    """The body of a SESSION record: everything that a replay needs to start."""
+
     OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"rules"})
 
     session: str  # 8 base32 characters, drawn once by the shell

@@ -1,7 +1,7 @@
 """Bodies of older sessions, read as bodies of today. The bytes of a journal never change: decoders call this module.
 
-A SESSION record names the schema of its session (`schema`; 2 if it names none). A new schema adds a table here. Names are
-never used again for another thing, so the upcast of a body of today is the body itself.
+A SESSION record names the schema of its session (`schema`; 2 if it names none). A new schema adds a table here. Names
+are never used again for another thing, so the upcast of a body of today is the body itself.
 """
 
 import json
@@ -53,7 +53,8 @@ TIMERS_3 = {  # the beginnings of their names
     "every.watch": "check",
     "watch": "throttle",
 }
-ACCOUNT_3 = (  # parts of the account: in the opening state of a SESSION, in a slice's first state, in CHECKPOINT digests
+# parts of the account: in the opening state of a SESSION, in a slice's first state, in CHECKPOINT digests
+ACCOUNT_3 = (
     Rename("orders", "owing", "missing_fills"),
     Rename("orders.live.*", "ask_seq", "query_seq"),
     Rename("orders.live.*", "asks", "query_count"),
@@ -182,12 +183,12 @@ def timer_name(text: str) -> str:
 
 
 def _rename(values: Any, rename: Rename) -> None:
-    for target in _at(values, rename.path.split(".") if rename.path else []):
+    for target in _objects_at(values, rename.path.split(".") if rename.path else []):
         if rename.old in target and rename.new not in target:
             target[rename.new] = target.pop(rename.old)
 
 
-def _at(values: Any, path: list[str]) -> Iterator[dict[str, Any]]:
+def _objects_at(values: Any, path: list[str]) -> Iterator[dict[str, Any]]:
     """Yield the objects at a path; a part that is absent or null ends its branch."""
     if not path:
         if isinstance(values, dict):
@@ -196,6 +197,6 @@ def _at(values: Any, path: list[str]) -> Iterator[dict[str, Any]]:
     first, *rest = path
     if first == "*":
         for value in values.values() if isinstance(values, dict) else values or ():
-            yield from _at(value, rest)
+            yield from _objects_at(value, rest)
     elif isinstance(values, dict) and values.get(first) is not None:
-        yield from _at(values[first], rest)
+        yield from _objects_at(values[first], rest)

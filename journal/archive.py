@@ -86,7 +86,8 @@ def _archive(folder: Path, root: ArchiveLocation) -> Archived:
     folder = folder.resolve()  # its name becomes the archive's name
     if root.would_overlap(folder):
         raise ArchiveRefusedError(
-            f"{root.display_uri} contains the session itself, so it would not be a copy. What to do: name another folder."
+            f"{root.display_uri} contains the session itself, so it would not be a copy. "
+            f"What to do: name another folder."
         )
     _require_sealed(folder)
     report = verify(folder)
@@ -98,8 +99,8 @@ def _archive(folder: Path, root: ArchiveLocation) -> Archived:
     if (existing := read_manifest(place)) is not None:
         if existing.chain != report.chain:
             raise ArchiveRefusedError(
-                f"{place.display_uri} holds another session of that name, with chain {existing.chain[:16]}, not {report.chain[:16]}. "
-                "Nothing was changed. What to do: name another location."
+                f"{place.display_uri} holds another session of that name, with chain {existing.chain[:16]}, not "
+                f"{report.chain[:16]}. Nothing was changed. What to do: name another location."
             )
         compare_archive(place, existing)
         return Archived(place.display_uri, existing, 0)
@@ -124,7 +125,8 @@ def _require_sealed(folder: Path) -> None:
     names = [path.name for path in folder.iterdir()]
     if first_seqs(names, "open"):
         raise ArchiveRefusedError(
-            f"{folder} is not sealed, because its writer was killed. What to do: recover it first, with verbatim recover."
+            f"{folder} is not sealed, because its writer was killed. "
+            f"What to do: recover it first, with verbatim recover."
         )
     if not first_seqs(names, "parquet"):
         raise no_journal(folder)
@@ -156,7 +158,8 @@ def _copy_file(path: Path, file: ArchivedFile, place: ArchiveLocation) -> bool:
             return False
         if size >= file.bytes or _digest_of(place) != _digest_of_beginning(path, size):
             raise ArchiveRefusedError(
-                f"{place.display_uri} exists with other content. Nothing was changed. What to do: name another location, "
+                f"{place.display_uri} exists with other content. Nothing was changed. "
+                f"What to do: name another location, "
                 "or find out who wrote that file."
             )
     with path.open("rb") as source:
@@ -220,7 +223,8 @@ def read_manifest(place: ArchiveLocation) -> ArchiveManifest | None:
 def missing_archive(place: ArchiveLocation) -> ArchiveRefusedError:
     """Return the error that says that a location holds no finished archive."""
     return ArchiveRefusedError(
-        f"{place.display_uri} has no {MANIFEST}: it is not an archive, or was never finished. What to do: check the URI, "
+        f"{place.display_uri} has no {MANIFEST}: it is not an archive, or was never finished. "
+        f"What to do: check the URI, "
         "or archive the session again."
     )
 

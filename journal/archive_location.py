@@ -53,7 +53,8 @@ class ArchiveLocation(NamedTuple):
             yield
         except (OSError, pa.ArrowException) as error:
             raise ArchiveFailedError(
-                f"{self.display_uri}: {action} failed: {_without_secrets(first_line(error))}. What to do: fix the cause, "
+                f"{self.display_uri}: {action} failed: {_without_secrets(first_line(error))}. "
+                f"What to do: fix the cause, "
                 "then run the command again: files that are already there are not copied twice."
             ) from None
 
@@ -105,7 +106,8 @@ def open_location(uri: str) -> ArchiveLocation:
         ) from None
     if has_key:
         raise ArchiveRefusedError(
-            f"{public_uri}: the URI contains a key, and other users can see a command line. What to do: set AWS_ACCESS_KEY_ID and "
+            f"{public_uri}: the URI contains a key, and other users can see a command line. "
+            f"What to do: set AWS_ACCESS_KEY_ID and "
             "AWS_SECRET_ACCESS_KEY in the environment, and remove the key from the URI."
         )
     try:

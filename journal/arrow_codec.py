@@ -1,8 +1,9 @@
 """Codec between records and the Arrow record-batch message of one frame.
 
 A frame holds some 14 records. At that size building a batch with Arrow costs more than everything else that the writer
-does, so this module assembles the message itself. Arrow makes the head once for this schema, and each message patches the
-values that vary (rows, nulls, offsets and lengths of the buffers). A property test compares the result with Arrow's own.
+does, so this module assembles the message itself. Arrow makes the head once for this schema, and each message patches
+the values that vary (rows, nulls, offsets and lengths of the buffers). A property test compares the result with Arrow's
+own.
 
 Knows the columns of a record and the layout of an Arrow message (https://arrow.apache.org/docs/format/Columnar.html),
 but not frames and files.

@@ -4,8 +4,8 @@ A bundle is a zip whose members are stored uncompressed:
 
     README.txt   journal/000000000000.parquet ...   journal/SHA256SUMS   journal/begin.state   manifest.json
 
-The footers (journal/footer.py) state the range of a slice. `begin.state` belongs to the readers and is opaque here.
-A bundle is untrusted input: members must have the names above, their sizes are bounded by the file's size, and only files
+The footers (journal/footer.py) state the range of a slice. `begin.state` belongs to the readers and is opaque here. A
+bundle is untrusted input: members must have the names above, their sizes are bounded by the file's size, and only files
 with the manifest's checksums are unpacked.
 """
 

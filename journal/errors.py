@@ -27,7 +27,8 @@ class JournalError(Exception):
 class JournalFailedError(JournalError):
     """A write or a sync failed.
 
-    Nothing is retried, because the kernel may have dropped the pages and a retry would only appear to succeed (fsyncgate).
+    Nothing is retried, because the kernel may have dropped the pages and a retry would only appear to succeed
+    (fsyncgate).
     """
 
 

@@ -52,7 +52,8 @@ def export(
     write = WRITERS.get(target.suffix)
     if write is None:
         raise ExportRefusedError(
-            f"{target}: the suffix names no export format. What to do: name a file with {', '.join(WRITERS)}, or a folder."
+            f"{target}: the suffix names no export format. "
+            f"What to do: name a file with {', '.join(WRITERS)}, or a folder."
         )
     with atomic_output(target) as partial:
         return write(partial, journal.batches(from_seq, to_seq=to_seq, kinds=kinds, sources=sources))
@@ -68,7 +69,8 @@ def atomic_output(target: Path) -> Iterator[Path]:
     partial = target.with_name(target.name + PARTIAL)
     if os.path.lexists(partial):
         raise ExportRefusedError(
-            f"{partial} exists: another export is at work, or was interrupted. What to do: wait for it, or remove that file."
+            f"{partial} exists: another export is at work, or was interrupted. "
+            f"What to do: wait for it, or remove that file."
         )
     try:
         yield partial

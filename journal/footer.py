@@ -1,7 +1,7 @@
 """The footer of a sealed segment: the journal's keys in the metadata of its Parquet file.
 
-Footers of older versions are converted on reading, and the bytes on disk never change. Knows the versions and their keys,
-but not rows and files.
+Footers of older versions are converted on reading, and the bytes on disk never change. Knows the versions and their
+keys, but not rows and files.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,7 +19,10 @@ _SLICE_FIELDS = ("bundled_from", "left_out")  # written for slices only
 
 
 class SegmentPart(msgspec.Struct, frozen=True, array_like=True):
-    """Rows that were sealed together. A merged segment has several parts, so that the chain over them stays verifiable."""
+    """Rows that were sealed together.
+
+    A merged segment has several parts, so that the chain over them stays verifiable.
+    """
 
     last_seq: int
     content: str

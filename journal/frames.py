@@ -91,7 +91,10 @@ class FrameWalk:
         return self.tail()
 
     def tail(self) -> "TornTail":
-        """Return a description of the bytes behind the last frame. Intact frames among them are found by their magic."""
+        """Return a description of the bytes behind the last frame.
+
+        Intact frames among them are found by their magic.
+        """
         rest = _MemoryFile(self._reader.read_at(self.offset, self.size - self.offset))
         durable_seq, rows, offset = self.durable_seq, 0, 0
         while (offset := rest.data.find(MAGIC, offset)) != -1:

@@ -1,7 +1,7 @@
 """Live journal: a journal that is being written, read as a `Journal` whose end moves.
 
-A reader that needs a later record waits for it. One follower reads each record once. The newest records stay in memory for
-the readers that use them soon after; older ones are read from the files. Nothing here writes a file.
+A reader that needs a later record waits for it. One follower reads each record once. The newest records stay in memory
+for the readers that use them soon after; older ones are read from the files. Nothing here writes a file.
 """
 
 import time

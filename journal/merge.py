@@ -1,8 +1,8 @@
 """Merging of a session's small sealed segments into few large ones, with the same rows and the same chain.
 
-A merged segment gets the name of its first part and keeps the content hash of every part, so the chain stays verifiable.
-Until its name is on stable storage the small segments are the authority. `recover` or the next merge finishes an
-interrupted one. Readers continue, because an open file outlives its name.
+A merged segment gets the name of its first part and keeps the content hash of every part, so the chain stays
+verifiable. Until its name is on stable storage the small segments are the authority. `recover` or the next merge
+finishes an interrupted one. Readers continue, because an open file outlives its name.
 """
 
 import hashlib

@@ -1,8 +1,8 @@
 """Readers' view of a journal: one sequence of records, sealed or not, even while it is being written.
 
 Readers need no lock. A `Journal` is the view at the moment it was opened, and `Follower` (journal/tail.py) reads later
-records. Opening reads the names, the last segment and the unsealed rows. A sealed segment is opened when a reader needs it,
-and its seam to the next is checked when a reader crosses it. Nothing here changes a file.
+records. Opening reads the names, the last segment and the unsealed rows. A sealed segment is opened when a reader needs
+it, and its seam to the next is checked when a reader crosses it. Nothing here changes a file.
 """
 
 from bisect import bisect_right
@@ -27,7 +27,10 @@ _NEVER_NS = 2**63 - 1
 
 
 class _OpenSegment:
-    """The whole frames of an open segment, in memory. Its size is bounded, and the file may have been unlinked since."""
+    """The whole frames of an open segment, in memory.
+
+    Its size is bounded, and the file may have been unlinked since.
+    """
 
     def __init__(self, path: Path, first_seq: int, reader: FileReader) -> None:
         self.path = path
@@ -106,11 +109,15 @@ class Journal:
             if segment.tail.next_seq <= segment.tail.durable_seq:
                 raise DamagedJournalError(
                     segment.path,
-                    f"record {segment.tail.next_seq} was durable, but the frame at byte {segment.tail.offset} is not whole",
+                    f"record {segment.tail.next_seq} was durable, but the frame at byte {segment.tail.offset} is not "
+                    f"whole",
                 )
 
     def _segment_with(self, seq: int) -> "_OpenSegment | SealedSegment":
-        """Return the segment that contains record `seq`. Each call opens a sealed one again, so threads do not share a file."""
+        """Return the segment that contains record `seq`.
+
+        Each call opens a sealed one again, so threads do not share a file.
+        """
         at = bisect_right(self._seqs, seq)
         for first_seq in reversed(self._seqs[:at]):
             if (segment := self._segment_from(first_seq)) is None:
@@ -145,8 +152,8 @@ class Journal:
     ) -> Iterator[pa.RecordBatch]:
         """Yield record batches in order from `from_seq` up to and including `to_seq`.
 
-        `kind` and `source` of sealed segments are dictionary-encoded. If a row group has no selected row, only its columns `kind`
-        and `source` are read.
+        `kind` and `source` of sealed segments are dictionary-encoded. If a row group has no selected row, only its
+        columns `kind` and `source` are read.
 
         Args:
             from_seq: The first record.
@@ -285,7 +292,10 @@ def _left_out(segment: "_OpenSegment | SealedSegment") -> int:
 
 
 def _decode_ahead(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Decode each batch after the first in another thread while the caller uses the one before. Arrow releases the GIL."""
+    """Decode each batch after the first in another thread while the caller uses the one before.
+
+    Arrow releases the GIL.
+    """
     if (batch := next(batches, None)) is not None:
         yield batch
         with ThreadPoolExecutor(1, "journal-reader") as pool:

@@ -81,7 +81,8 @@ def _recover(disk: Disk, signer: "Signer | None") -> Recovered:
         raise no_journal(disk.folder)
     if any(footer.bundled_from for footer in footers.values()):
         raise JournalFailedError(
-            f"{disk.folder} is a slice of a session, so no session can continue it. What to do: keep it in another folder."
+            f"{disk.folder} is a slice of a session, so no session can continue it. "
+            f"What to do: keep it in another folder."
         )
     merged = superseded(footers)
     for seq in merged:
@@ -119,7 +120,7 @@ def _recover(disk: Disk, signer: "Signer | None") -> Recovered:
 
 
 def superseded(footers: Mapping[int, Footer]) -> dict[int, int]:
-    """Return the segments whose rows an unfinished merge already copied: first seq to the merged segment's first seq."""
+    """Return the segments that an unfinished merge already copied: first seq to the merged segment's first seq."""
     merged_into, holder = {}, None
     for seq in sorted(footers):
         footer = footers[seq]
@@ -142,8 +143,8 @@ def finish_merge(disk: Disk, merged: Mapping[int, int]) -> None:
 def unlink_merged(disk: Disk, merged: Mapping[int, int]) -> None:
     """Unlink segments whose rows a merged segment contains.
 
-    The merged segments' names are on stable storage first. Each group's last segment is unlinked after the removal of the
-    others is on stable storage, because until then the journal ends where its last name says.
+    The merged segments' names are on stable storage first. Each group's last segment is unlinked after the removal of
+    the others is on stable storage, because until then the journal ends where its last name says.
     """
     lasts = {max(seq for seq, its in merged.items() if its == holder) for holder in merged.values()}
     for seqs in (merged.keys() - lasts, lasts):

@@ -1,8 +1,9 @@
 """Retention: the oldest sessions under a root are removed, each as a whole.
 
 A session stays while it is being written, if it is the newest, and if it is the newest of its line, because the next
-session of the line reads its last state. Sessions of one line follow each other (for the engine: sessions of one account
-and venue). The caller derives the line and the previous session from the SESSION record. Other records are not read.
+session of the line reads its last state. Sessions of one line follow each other (for the engine: sessions of one
+account and venue). The caller derives the line and the previous session from the SESSION record. Other records are not
+read.
 """
 
 import shutil
@@ -87,12 +88,10 @@ def plan_pruning(
 
     Sessions older than `older_than_s` go, then the oldest until `keep_bytes` are left.
 
-    Args:
-        root: The folder of all sessions.
-        lineage_of: Reads a session's place among others from its SESSION record.
-        older_than_s: Age since the last write, in seconds. None: age does not matter.
-        keep_bytes: Total size to keep. None: size does not matter.
-        reason_not_archived: Returns why a session's archive cannot replace it, "" if it can. None: no archive is required.
+    Args: root: The folder of all sessions. lineage_of: Reads a session's place among others from its SESSION record.
+        older_than_s: Age since the last write, in seconds. None: age does not matter. keep_bytes: Total size to keep.
+        None: size does not matter. reason_not_archived: Returns why a session's archive cannot replace it, "" if it
+        can. None: no archive is required.
 
     Raises:
         JournalFailedError: A session's files cannot be listed.

@@ -48,7 +48,7 @@ def first_seqs(names: Iterable[str], suffix: str) -> list[int]:
 
 
 def parquet_writer(sink: Any, level: int = LEVEL) -> Any:
-    """Return a writer with measured settings: delta packing for growing numbers, dictionaries only for repeated texts."""
+    """Return a writer with measured settings: delta packing for growing numbers, dictionaries for repeated texts."""
     return pq.ParquetWriter(
         sink,
         SCHEMA,
@@ -153,7 +153,10 @@ class SealedSegment:
     def _chosen(
         self, group: int, rows: RowFilter, bounds: tuple[int, int], columns: Sequence[str] | None
     ) -> Iterator[pa.RecordBatch]:
-        """Yield the selected rows of a row group. Kinds and sources are read first, and payloads only if some row matches."""
+        """Yield the selected rows of a row group.
+
+        Kinds and sources are read first, and payloads only if some row matches.
+        """
         if not rows.is_filtered:
             yield self._group(group, columns).slice(*bounds)
             return
@@ -189,8 +192,8 @@ class SealedSegment:
     def _bad_column(self, group: int) -> str:
         """Return the first damaged column of a row group, for a message.
 
-        Not its offset: pyarrow 26 ends the process on the offset of a column whose metadata in the footer is damaged, because its
-        C++ code throws an exception that it does not catch.
+        Not its offset: pyarrow 26 ends the process on the offset of a column whose metadata in the footer is damaged,
+        because its C++ code throws an exception that it does not catch.
         """
         for name in SCHEMA.names:
             try:

@@ -1,7 +1,7 @@
 """Ed25519 signatures over the chain value of a sealed segment, which covers all records up to it.
 
-A signature is optional. It proves that the holder of a key sealed the records. The chain alone detects changes by anyone
-who does not recompute it.
+A signature is optional. It proves that the holder of a key sealed the records. The chain alone detects changes by
+anyone who does not recompute it.
 """
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -53,7 +53,10 @@ class Signer:
 
 
 def _message(chain: str, *, final: bool) -> bytes:
-    """Return the bytes to sign. They state whether the session ends here, so a truncated journal cannot pass as closed."""
+    """Return the bytes to sign.
+
+    They state whether the session ends here, so a truncated journal cannot pass as closed.
+    """
     return f"{_CONTEXT}{chain}{' final' if final else ''}".encode()
 
 

@@ -1,7 +1,7 @@
 """Follower of a journal: it reads new records across rolls and seals, from any process and without a lock.
 
-It reads whole frames, which are written but may not be durable yet, so a follower must not act on them as durable. If the
-next record is damaged or missing, polling raises an error instead of waiting forever.
+It reads whole frames, which are written but may not be durable yet, so a follower must not act on them as durable. If
+the next record is damaged or missing, polling raises an error instead of waiting forever.
 """
 
 from pathlib import Path
@@ -133,7 +133,8 @@ class Follower:
         if next(iter(again), None) is None:
             raise DamagedJournalError(
                 self._reader.path,
-                f"record {walk.next_seq} was durable (records up to {durable_seq} were), but the frame at byte {walk.offset} is not whole",
+                f"record {walk.next_seq} was durable (records up to {durable_seq} were), but the frame at byte "
+                f"{walk.offset} is not whole",
             )
 
     def _is_omitted(self, seq: int) -> bool:

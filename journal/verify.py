@@ -1,7 +1,7 @@
 """Verification of a journal: page checksums, row hashes, the chain, the sequence, the frames of the open segment.
 
-Damage ends as a problem in the report, never as an exception. Verification changes nothing and decides nothing; `recover`
-repairs the traces of a crash.
+Damage ends as a problem in the report, never as an exception. Verification changes nothing and decides nothing;
+`recover` repairs the traces of a crash.
 """
 
 import hashlib
@@ -214,7 +214,8 @@ def _check_sequence(report: VerifyReport, results: list[_SegmentCheck], signer: 
     merged = superseded({result.first_seq: result.footer for result in results if result.footer is not None})
     for seq, holder in merged.items():
         report.notes.append(
-            f"{sealed_name(holder)} contains {sealed_name(seq)}: a merge was interrupted, and the next recovery finishes it"
+            f"{sealed_name(holder)} contains {sealed_name(seq)}: a merge was interrupted, and the next recovery "
+            f"finishes it"
         )
     parts = [result for result in results if result.first_seq not in merged]
     next_seq, chain = 0, CHAIN_START

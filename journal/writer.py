@@ -70,7 +70,7 @@ class ClosedSummary(msgspec.Struct, frozen=True):
 
 
 class JournalWriter:
-    """The writer of one journal. Its methods may be called from any thread, but only one thread at a time may append."""
+    """The writer of one journal. Any thread may call its methods, but only one thread at a time may append."""
 
     def __init__(self, disk: Disk, options: _Options) -> None:
         self.folder = disk.folder
@@ -276,8 +276,9 @@ class JournalWriter:
 
     def _failed_error(self) -> JournalFailedError:
         error = JournalFailedError(
-            f"{self.folder}: {'the disk failed' if isinstance(self._failed, OSError) else 'writing failed'} ({self._failed}), so nothing more is written. Durable up to record "
-            f"{self._durable_seq}. What to do: repair the disk, then recover this session."
+            f"{self.folder}: {'the disk failed' if isinstance(self._failed, OSError) else 'writing failed'} "
+            f"({self._failed}), so nothing more is written. "
+            f"Durable up to record {self._durable_seq}. What to do: repair the disk, then recover this session."
         )
         error.__cause__ = self._failed
         return error
@@ -306,8 +307,8 @@ class JournalWriter:
     def _next_groups(self, *, more_expected: bool) -> tuple[list[list[Record]], bool, bool]:
         """Wait until a group or a sync is due.
 
-        If `more_expected`, the thread checks for records after the delay of a group instead of being notified, so a busy market
-        costs one change of thread per group and not two.
+        If `more_expected`, the thread checks for records after the delay of a group instead of being notified, so a
+        busy market costs one change of thread per group and not two.
 
         Returns:
             The groups, True if a sync is requested, and True if they are the last.
@@ -376,7 +377,7 @@ class JournalWriter:
             self._options.on_low_space(free_bytes)
 
     def _roll(self, first_seq: int) -> None:
-        """Begin a new segment. The old one is synced first, so a segment's name proves that all earlier records are durable."""
+        """Begin a new segment. The old one is synced first: its successor's name proves its records durable."""
         if self._durable_seq != self._written_seq:
             since_s = self._unsynced_since_s
             self._make_durable()

@@ -12,7 +12,7 @@ import msgspec
 from msgspec.structs import replace
 
 from engine.session_record import SessionBody, StrategySettings
-from engine.strategy import loading
+from engine.strategy import loading, source_guard
 from engine.strategy.rule_loading import load_rules
 from engine.upcast import SETTINGS_3
 
@@ -91,7 +91,7 @@ def _set_rule(session: SessionBody, name: str, rest: str, value: str) -> Session
     )
     try:
         load_rules(rules)
-    except loading.StrategyError as error:
+    except source_guard.StrategyError as error:
         raise UnknownOverrideError(f"{name}={value}: {error}") from None
     return replace(session, rules=rules)
 
@@ -111,7 +111,7 @@ def _set_parameter(session: SessionBody, name: str, rest: str, value: str) -> Se
             new = replace(strategy, parameters={**strategy.parameters, parameter: value})
             try:
                 loaded = loading.load(new)  # only the loader knows the parameters and their types
-            except loading.StrategyError as error:
+            except source_guard.StrategyError as error:
                 raise UnknownOverrideError(f"{name}={value}: {error}") from None
             given = getattr(loaded.parameters, parameter)
             if isinstance(given, Decimal | float) and not isfinite(given):

@@ -281,18 +281,23 @@ def _market_text(rows: list[list[int]], instrument: Instrument) -> str:
     price, size = (partial(_plain_number, scale=scale) for scale in (instrument.price_scale, instrument.size_scale))
     match row[r.TYPE]:
         case r.QUOTE:
-            bid, ask = f"{price(row[r.A])} x {size(row[r.B])}", f"{price(row[r.C])} x {size(row[r.D])}"
+            bid, ask = (
+                f"{price(row[key])} x {size(row[size_key])}"
+                for key, size_key in ((r.QUOTE_BID, r.QUOTE_BID_SIZE), (r.QUOTE_ASK, r.QUOTE_ASK_SIZE))
+            )
             return f"quote {symbol}: bid {bid}, ask {ask}"
         case r.TRADE:
-            return f"trade {symbol}: a {'sell' if row[r.D] else 'buy'} of {size(row[r.B])} at {price(row[r.A])}"
+            side = "sell" if row[r.TRADE_BUYER_IS_MAKER] else "buy"
+            return f"trade {symbol}: a {side} of {size(row[r.TRADE_SIZE])} at {price(row[r.TRADE_PRICE])}"
         case r.DIFF:
-            bids, asks = (sum(level[r.A] == side for level in rows[1:]) for side in (r.BID, r.ASK))
-            return f"depth {symbol}: updates {row[r.A]} to {row[r.B]}, {bids} bids, {asks} asks"
+            bids, asks = (sum(level[r.LEVEL_SIDE] == side for level in rows[1:]) for side in (r.BID, r.ASK))
+            first_id, last_id = row[r.DIFF_FIRST_ID], row[r.DIFF_LAST_ID]
+            return f"depth {symbol}: updates {first_id} to {last_id}, {bids} bids, {asks} asks"
         case r.SNAPSHOT:
             return f"book {symbol}: {len(rows) - 1} levels"
         case r.MARK:
-            funding = _plain_number(row[r.D], scale=r.MARK_SCALE)
-            return f"mark {symbol}: {_plain_number(row[r.A], scale=r.MARK_SCALE)}, funding {funding}"
+            funding = _plain_number(row[r.MARK_RATE], scale=r.MARK_SCALE)
+            return f"mark {symbol}: {_plain_number(row[r.MARK_PRICE], scale=r.MARK_SCALE)}, funding {funding}"
         case _:
             return f"a value of {symbol} that is out of range"
 

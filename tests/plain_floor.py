@@ -59,7 +59,9 @@ def table(lines: list[list[int]]) -> Rows:
 
 
 def some_records(draw: random.Random, count: int) -> list[Rows]:
-    """Plausible and implausible messages at few prices and ids: stale diffs, gaps, crossed books, zeros; some come two in a record."""
+    """Plausible and implausible messages at few prices and ids: stale diffs, gaps, crossed books, zeros; some come two
+    in a record.
+    """
     records = []
     now = 0
     ids = [0, 0]
@@ -133,7 +135,7 @@ class PlainBook:
     # ---- the market's messages
 
     def message(self, rows: Rows) -> None:
-        kind, numbers = int(rows[0, r.TYPE]), [int(n) for n in rows[0, r.A :]]
+        kind, numbers = int(rows[0, r.TYPE]), [int(n) for n in rows[0, r.FIELDS :]]
         if kind == r.TRADE and not numbers[4]:
             self.trade(
                 numbers[0] * self.price_unit,
@@ -156,11 +158,11 @@ class PlainBook:
 
     def levels(self, rows: Rows) -> Iterable[tuple[int, int, int]]:
         for row in rows[1:].tolist():
-            yield row[r.A], row[r.B] * self.price_unit, row[r.C] * self.size_unit
+            yield row[r.LEVEL_SIDE], row[r.LEVEL_PRICE] * self.price_unit, row[r.LEVEL_SIZE] * self.size_unit
 
     def snapshot(self, rows: Rows) -> None:
         self.book, self.taken, self.public = [{}, {}], [{}, {}], [{}, {}]
-        self.id, self.spoken, self.joined = int(rows[0, r.A]), (0, 0, 0), True
+        self.id, self.spoken, self.joined = int(rows[0, r.SNAPSHOT_ID]), (0, 0, 0), True
         for side, price, size in self.levels(rows):
             self.set(side, price, size)
             self.set_public(side, price, size)
@@ -169,7 +171,7 @@ class PlainBook:
             self.diff(diff)
 
     def diff(self, rows: Rows) -> None:
-        first, last, _, before = (int(n) for n in rows[0, r.A : r.E])
+        first, last, _, before = (int(n) for n in rows[0, r.DIFF_FIRST_ID : r.DIFF_PREVIOUS_ID + 1])
         if not self.joined:
             self.pending.append(rows)
             return

@@ -1,4 +1,6 @@
-"""Binance's futures: frames as rows, the join by pu in small, metadata, what contracts are worth, and a recording over loopback."""
+"""Binance's futures: frames as rows, the join by pu in small, metadata, what contracts are worth, and a recording over
+loopback.
+"""
 
 import gzip
 import json
@@ -149,7 +151,7 @@ def test_a_diff_tells_the_id_before_it() -> None:
         [r.LEVEL, *stamp, 0, r.BID, 6149650, 0, 0, 0],
         [r.LEVEL, *stamp, 1, r.ASK, 6180030, 3330, 0, 0],
     ]
-    assert decode(COIN_DIFF)[:, r.A : r.E].tolist() == [
+    assert decode(COIN_DIFF)[:, r.FIELDS : r.FIELDS + 4].tolist() == [
         [1007198631260, 1007198631565, 1, 1007198631198],
         [r.ASK, 618060, 7, 0],
     ]
@@ -157,7 +159,7 @@ def test_a_diff_tells_the_id_before_it() -> None:
 
 def test_a_contract_with_delivery_has_no_funding() -> None:
     frame = b'{"e":"markPriceUpdate","E":1,"s":"BTCUSD_PERP","p":"62000.1","P":"62000.2","i":"","r":"","T":0}'
-    assert decode(frame)[0, r.A :].tolist() == [6200010000000, 0, 6200020000000, 0, 0]
+    assert decode(frame)[0, r.FIELDS :].tolist() == [6200010000000, 0, 6200020000000, 0, 0]
 
 
 @pytest.mark.parametrize("stream", ["btcusdt@depth5", "btcusdt@depth20@100ms", "btcusdt@rpiDepth@500ms", "depth", ""])
@@ -176,7 +178,11 @@ def test_a_snapshot_of_coin_m_says_whose_it_is() -> None:
     rows = BOTH.decode_snapshot(SNAPSHOT, BTC.id, 7, 1000)
     assert not isinstance(rows, tuple)
     assert rows[0].tolist() == [r.SNAPSHOT, 0, 7, 1000, 1723161256493000000, 0, 5123107852948, 0, 3, 0, 0]
-    assert rows[1:, r.A : r.D].tolist() == [[0, 6180020, 2909], [1, 6180030, 1072], [1, 6180100, 2000]]
+    assert rows[1:, r.LEVEL_SIDE : r.LEVEL_SIZE + 1].tolist() == [
+        [0, 6180020, 2909],
+        [1, 6180030, 1072],
+        [1, 6180100, 2000],
+    ]
     assert same(rows, BOTH.decode_snapshot(SNAPSHOT.replace(b":", b": "), BTC.id, 7, 1000))
     assert len(BOTH.decode_snapshot(COIN_SNAPSHOT, COIN.id, 7, 1000)) == 2
     for payload in (COIN_SNAPSHOT, COIN_SNAPSHOT.replace(b":", b": ")):
@@ -194,7 +200,7 @@ def test_values_that_may_not_enter_are_flags_but_for_what_is_computed() -> None:
     ):
         for bad in (b"61800.205", b"-1", b"NaN", b"", b"9007199254740993"):
             rows = decode(frame.replace(value, bad))
-            assert rows[:, [r.TYPE, r.LAST, r.A]].tolist() == [[r.BAD_VALUE, 1, kind]]
+            assert rows[:, [r.TYPE, r.LAST, r.BAD_VALUE_TYPE]].tolist() == [[r.BAD_VALUE, 1, kind]]
     for bad in (b"28155.123456789", b"-1", b""):
         (event,) = BOTH.decode(MARK.replace(b"28155.10000000", bad), "m.market.0", 7, 1000)
         assert isinstance(event, Unrecognised)
@@ -272,7 +278,7 @@ class Tape:
         rows = np.zeros((len(table), r.COLUMNS), np.int64)
         for row, (kind, *values) in zip(rows, table, strict=True):
             row[[r.TYPE, r.SEQ, r.TIME_NS]] = kind, self.seq, self.seq
-            row[r.A : r.A + len(values)] = values
+            row[r.FIELDS : r.FIELDS + len(values)] = values
         rows[-1, r.LAST] = 1
         assert self.market.fold(rows) == len(rows)
         return self.market.flags
@@ -317,7 +323,7 @@ def test_a_snapshot_older_than_what_was_kept_is_refused_and_asked_for_again() ->
     tape.diff(100, 110, 90)
     assert tape.snapshot(89) == BOOK_NEEDS_SNAPSHOT
     assert tape.market.counters(0).snapshots_refused == 1
-    assert tape.snapshot(95) == BOOK_JOINED  # U = 100 lies above it, pu = 90 does not: nothing of this book is between
+    assert tape.snapshot(95) == BOOK_JOINED  # U = 100 is above it, pu = 90 is not: no change of this book is between
     assert tape.counts == (1, 0, 0)
 
 
@@ -561,7 +567,9 @@ def test_a_session_that_trades_is_refused_in_one_line() -> None:
 
 
 class Server:
-    """Answers GET exchangeInfo and depth, and plays a capture's frames on the routes; the connection of trades it loses once."""
+    """Answers GET exchangeInfo and depth, and plays a capture's frames on the routes; the connection of trades it loses
+    once.
+    """
 
     def __init__(self, data: Path) -> None:
         self.info = exchange_info(data, "/fapi/v1/exchangeInfo")
@@ -580,7 +588,7 @@ class Server:
                 else:
                     self._frames["/market"].append(as_aggregate(frame))
         first = next(n for n, frame in enumerate(self._frames["/public"]) if b"@depth" in frame)
-        del self._frames["/public"][:first]  # a ticker before it would be older than the snapshot that it asks for
+        del self._frames["/public"][:first]  # a ticker before it would be older than the snapshot that it requests
 
     def answer(self, _connection: ServerConnection, request: Request) -> Response | None:
         self.keys += request.headers.get_all("X-MBX-APIKEY")
@@ -610,7 +618,7 @@ class Server:
 
 
 def as_aggregate(frame: bytes) -> bytes:
-    """A trade as the documented stream would tell it, were it the only one."""
+    """Return a trade as the documented stream would send it if that were the only stream."""
     trade = json.loads(frame)
     if not trade["stream"].endswith("@trade"):
         return frame
@@ -654,7 +662,7 @@ def test_a_recording_takes_down_both_routes_and_can_be_repeated(shared_data: Pat
     assert verify(found.path).problems == []
     assert replay_session(found.path).identical
 
-    # every frame of both routes, in order, and nothing was asked that needs a key
+    # every frame of both routes, in order, and no request needed a key
     taken = {source: [record.payload for record in frames] for source, frames in by_source(records)}
     assert taken == {"binance_usdm.market.0": server.sent["/public"], "binance_usdm.market.1": server.sent["/market"]}
     assert len(taken["binance_usdm.market.0"]) > 3000
@@ -667,7 +675,7 @@ def test_a_recording_takes_down_both_routes_and_can_be_repeated(shared_data: Pat
     ]
     assert {path.partition("?")[0] for path in server.asked if "stream" in path} == {"/public/stream", "/market/stream"}
 
-    # the loss of the trades' connection took no book down, and is told as a gap of that connection alone
+    # the loss of the trades' connection made no book stale, and is recorded as a gap of that connection alone
     down = next(
         record for record in records if record.kind is Kind.LINK and read_link(record.body or "").state == "down"
     )

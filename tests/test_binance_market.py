@@ -1,4 +1,4 @@
-"""Binance Spot's public messages as rows: real frames, the exact way against the compiled scan, and whatever else may come."""
+"""Binance Spot's public messages as rows: real frames, the exact decoder against the compiled scan, and malformed frames."""
 
 import gzip
 import json
@@ -94,7 +94,7 @@ def test_a_diff_is_a_header_and_its_levels() -> None:
 def test_a_snapshot_needs_to_be_told_whose_it_is() -> None:
     rows = VENUE.decode_snapshot(SNAPSHOT, "binance_spot:BTCUSDT", 7, 1000)
     assert not isinstance(rows, tuple)
-    assert rows[:, r.A : r.D].tolist() == [
+    assert rows[:, r.FIELDS : r.FIELDS + 3].tolist() == [
         [50093239218, 0, 3],
         [0, 6183763, 378826000],
         [1, 6183764, 154698000],
@@ -140,14 +140,14 @@ def test_what_does_not_fit_the_grid_is_a_flag(bad: str) -> None:
     ):
         rows = decode(frame.replace(value.encode(), bad.encode()))
         assert len(rows) == 1
-        assert rows[0, [r.TYPE, r.INSTRUMENT, r.SEQ, r.LAST, r.A]].tolist() == [r.BAD_VALUE, 1, 7, 1, kind]
+        assert rows[0, [r.TYPE, r.INSTRUMENT, r.SEQ, r.LAST, r.BAD_VALUE_TYPE]].tolist() == [r.BAD_VALUE, 1, 7, 1, kind]
 
 
 @pytest.mark.parametrize(
     ("text", "value"), [("61838", 6183800), ("0.10", 10), ("1e2", 10000), ("1.5E1", 1500), ("00.1", 10), ("+1", 100)]
 )
 def test_unusual_spellings_of_good_values_are_taken(text: str, value: int) -> None:
-    assert decode(QUOTE.replace(b"61837.63000000", text.encode()))[0, r.A] == value
+    assert decode(QUOTE.replace(b"61837.63000000", text.encode()))[0, r.QUOTE_BID] == value
 
 
 _DIGITS = st.text("0123456789", max_size=20)
@@ -164,7 +164,7 @@ def test_the_scan_reads_numbers_as_exact_decimals_do(text: str, bid: int) -> Non
     value = r.scaled(text, 8 if bid == 0 else 2)
     if value >= 0:
         assert Decimal(value) == Decimal(text).scaleb(8 if bid == 0 else 2)
-        assert decode(frame)[0, r.B + bid // 2] == value
+        assert decode(frame)[0, r.QUOTE_BID_SIZE + bid // 2] == value
 
 
 # ---- everything else
@@ -277,7 +277,9 @@ def test_filters_become_scales_and_bounds(shared_data: Path) -> None:
 
 
 def test_every_symbol_of_a_real_exchange_has_scales_that_fit(shared_data: Path) -> None:
-    """1695 symbols of 2021; the largest order times a thousand stays an exact integer, or the lot's own decimals are kept."""
+    """1695 symbols of 2021; the largest order times a thousand stays an exact integer, or the lot's own decimals are
+    kept.
+    """
     line = next(
         line
         for line in (shared_data / "captures" / "cryptofeed" / "BINANCE.0").read_bytes().splitlines()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from engine.session_record import SECOND_NS, read_session
-from engine.strategy.loading import StrategyError
+from engine.strategy.source_guard import StrategyError
 from journal.reader import Journal
 from replay.overrides import apply_overrides
 from verbatim.config import ConfigError, read_config, read_key, read_secret_file, recording_config, session_config

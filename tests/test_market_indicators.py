@@ -13,7 +13,7 @@ from engine.market.indicators.registry import SPECS, UnknownIndicatorError, indi
 from engine.market.market_state import Market
 from engine.market.rows import Rows
 from engine.model import Instrument
-from engine.strategy.loading import StrategyError
+from engine.strategy.source_guard import StrategyError
 from verbatim.testing import from_sources
 
 BTC = Instrument("v:BTC", "v", "BTC", "BTC", "USDT", 1, 0, Decimal("0.1"), Decimal(1))

@@ -1,4 +1,6 @@
-"""A user's risk rule: named in the session file, recorded with its source, replayed from the record, and never a danger to the engine."""
+"""A user's risk rule: named in the session file, recorded with its source, replayed from the record, and never a danger
+to the engine.
+"""
 
 import json
 import re
@@ -11,8 +13,8 @@ from by_hand import ByHand
 import engine.risk.rules as rules_package
 from engine.risk.rules import FIRST_RULES, RULES
 from engine.session_record import RuleSettings, read_session
-from engine.strategy.loading import StrategyError
 from engine.strategy.rule_loading import load_rules, recorded_rules
+from engine.strategy.source_guard import StrategyError
 from journal.reader import Journal
 from journal.record import Kind
 from replay.overrides import UnknownOverrideError, apply_overrides

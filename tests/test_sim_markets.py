@@ -115,7 +115,7 @@ def test_our_orders_meet_the_captures_book(shared_data: Path) -> None:
         ([b"abc"], "line 1 is not"),
         ([b'1 {"a":1}'], "line 1 is neither"),
         ([b'2 {"stream":"xusdt@trade","data":{}}', b'1 {"stream":"xusdt@trade","data":{}}'], "line 2: its time 1"),
-        ([b'2 {"lastUpdateId":1}'], "symbol cannot be told"),
+        ([b'2 {"lastUpdateId":1}'], "symbol is unknown"),
     ],
 )
 def test_a_damaged_capture_says_where(lines: list[bytes], told: str) -> None:

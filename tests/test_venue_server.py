@@ -165,7 +165,7 @@ def test_the_venue_ends_cleanly(start: Start, number: signal.Signals) -> None:
         ({"capture": "/nowhere/x.gz"}, "cannot read the capture /nowhere/x.gz: No such file or directory"),
         ({"capture": __file__}, "cannot be played: line 1 is not"),
         ({"speed": -1.0}, "speed must be above 0"),
-        ({"symbols": ["NOPE"]}, "cannot tell base from quote in symbol 'NOPE'"),
+        ({"symbols": ["NOPE"]}, "cannot separate base from quote in symbol 'NOPE'"),
         ({"prot": 1}, "prot"),
     ],
 )

@@ -28,8 +28,8 @@ from engine.live.session_status import Summary
 from engine.live.transport.selection import TransportProfile
 from engine.live.venue_main import DEMO_KEY, DEMO_SECRET, VenueStartError
 from engine.session_record import EngineSettings, RiskSettings, StrategySettings, VenueSettings
-from engine.strategy.loading import StrategyError
 from engine.strategy.rule_loading import recorded_rules
+from engine.strategy.source_guard import StrategyError
 from engine.venues.signing import Credentials
 from engine.venues.venue_lookup import make_venue
 from verbatim.config import RECV_WINDOW_MS_MAX, scale_timeouts

@@ -24,7 +24,7 @@ from engine.live.session_config import SessionConfig, StartError
 from engine.live.session_status import SessionStatus, Summary
 from engine.live.startup import open_session
 from engine.live.venue_main import VenueStartError
-from engine.strategy.loading import StrategyError
+from engine.strategy.source_guard import StrategyError
 from journal.errors import JournalError
 from journal.record import plain
 from verbatim.config import ConfigError

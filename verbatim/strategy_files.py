@@ -1,6 +1,6 @@
 """Read strategies and risk rules as a SESSION record holds them: the file's text and that of each module it imports.
 
-Files are read here; engine/strategy/loading.py checks the texts alone.
+Files are read here; engine/strategy/source_guard.py checks the texts alone.
 """
 
 import ast
@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from engine.session_record import RuleSettings, StrategySettings
-from engine.strategy.loading import StrategyError, as_recorded, load, siblings
+from engine.strategy.loading import as_recorded, load
+from engine.strategy.source_guard import StrategyError, siblings
 from journal.record import canonical
 
 

@@ -1,4 +1,4 @@
--- A strategy's position after each fill, by average cost; is_last marks where it stands now.
+-- A strategy's position after each fill, by average cost; is_last marks the current one.
 SELECT session, seq, instant(time_ns) AS time, time_ns, body->>'$.strategy' AS strategy, body->>'$.instrument' AS instrument,
        money(body->>'$.quantity') AS quantity, money(body->>'$.price_avg') AS price_avg,
        money(body->>'$.realised_pnl') AS realised_pnl, money(body->>'$.fees_quote') AS fees_quote,

@@ -1,4 +1,4 @@
--- What we asked of venues: purpose, the record that answered it, how it ended and how long it took.
+-- Requests to venues: purpose, the record that answered it, how it ended and how long it took.
 WITH answers AS (
     SELECT session, cause AS request_seq, seq, time_ns, meta->>'$.outcome' AS outcome,
            TRY_CAST(meta->>'$.status' AS INTEGER) AS status, TRY_CAST(meta->>'$.sent_ns' AS BIGINT) AS sent_ns,

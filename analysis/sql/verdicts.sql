@@ -1,4 +1,4 @@
--- What risk said of each intent: every rule's answer, and the first objection ('' in rules means none).
+-- Risk's verdict on each intent: every rule's answer, and the first objection ('' in rules means none).
 WITH said AS (
     SELECT *, list_filter(map_entries(json_transform(body->'$.rules', '"MAP(VARCHAR, VARCHAR)"')),
                           lambda answer: answer.value <> '')[1] AS first_objection

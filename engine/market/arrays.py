@@ -193,7 +193,10 @@ class MarketArrays:
     # ---- levels as the dense book stores them
 
     def side(self, i: int, side: int, n: int = at.LEVELS_MAX) -> Rows:
-        """Return the best n levels of a side as two rows, keys and sizes, best last; the key of an ask is minus its price."""
+        """Return the best n levels of a side as two rows, keys and sizes, best last.
+
+        The key of an ask is minus its price.
+        """
         return levels_of(self.sides[2 * i + side], int(self.t[i, at.B_BIDS + side]), n)
 
     def restore_side(self, i: int, side: int, levels: Rows) -> None:

@@ -1,7 +1,8 @@
-"""The compiler of the fold. The only file of the core that reads the machine: its cache folder and one environment variable.
+"""The compiler of the fold.
 
-VERBATIM_JIT=0 runs the same functions as plain Python. The cache folder of machine code is named after a hash of all compiled
-sources, because Numba's index checks only the file of each function: an edited helper would leave a stale caller.
+The only file of the core that reads the machine: its cache folder and one environment variable. VERBATIM_JIT=0 runs the
+same functions as plain Python. The cache folder of machine code is named after a hash of all compiled sources, because
+Numba's index checks only the file of each function: an edited helper would leave a stale caller.
 """
 
 import hashlib
@@ -90,10 +91,10 @@ if JIT:
     def compiled(function: F) -> F:
         """Compile a function at its first call.
 
-        Numba's reference counts are off: no compiled function allocates, each array outlives the call, and counting the views
-        passed to helpers took nine tenths of a row's time. C wrappers are off: each takes 20 ms to compile. Functions are inlined
-        into their callers, because passing arrays costs more than most of them do. Constant arguments are typed as plain
-        integers, because Numba would compile one version for each constant.
+        Numba's reference counts are off: no compiled function allocates, each array outlives the call, and counting the
+        views passed to helpers took nine tenths of a row's time. C wrappers are off: each takes 20 ms to compile.
+        Functions are inlined into their callers, because passing arrays costs more than most of them do. Constant
+        arguments are typed as plain integers, because Numba would compile one version for each constant.
         """
         made: F = numba.njit(function, cache=_folder is not None, _nrt=False, no_cfunc_wrapper=True, forceinline=True)  # type: ignore[call-overload]  # a flag of the compiler that the stubs leave out
         template = made.get_call_template  # type: ignore[attr-defined]  # an attribute of Numba's dispatcher
@@ -112,13 +113,13 @@ if JIT:
         assert made.address is not None, "it is compiled"
         return Callback(made.address, made)
 
-    def returns_number(function: Any) -> bool:
+    def returns_number(function: Any, /) -> bool:
         """Return True if a compiled function returns a number on each path."""
         kinds = [signature.return_type for signature in function.nopython_signatures]
         return all(isinstance(kind, types.Boolean | types.Integer | types.Float) for kind in kinds)
 
     @intrinsic
-    def _call(typing_context: Any, address: Any, integers: Any, begin: Any, floats: Any, row: Any) -> Any:  # noqa: ARG001 - Numba's protocol
+    def _call(typing_context: Any, address: Any, integers: Any, begin: Any, floats: Any, row: Any) -> Any:
         """Compile `call_at`: only an address reaches machine code made later than its caller."""
 
         def generate(context: Any, builder: Any, signature: Any, given: Any) -> Any:
@@ -143,7 +144,7 @@ if JIT:
     call_at = _call
 
     @intrinsic
-    def _memmove(typing_context: Any, row: Any, to: Any, start: Any, count: Any) -> Any:  # noqa: ARG001 - Numba's protocol
+    def _memmove(typing_context: Any, row: Any, to: Any, start: Any, count: Any) -> Any:
         """Compile `move_within` to memmove: the loop that its plain form compiles to is five times slower."""
         if not isinstance(row, types.Array) or row.ndim != 1 or row.layout != "C" or row.dtype != types.int64:
             raise TypingError("move_within takes a row of int64")
@@ -174,7 +175,7 @@ else:
         """Return the function unchanged."""
         return function
 
-    def returns_number(function: Any) -> bool:  # noqa: ARG001 - plain Python does not infer types
+    def returns_number(_function: Any, /) -> bool:
         """Return True: the types are unknown."""
         return True
 

@@ -1,7 +1,7 @@
 """Names of the numbers of market state: the index of each in its array. Only names; knows no code.
 
-A prefix names the array or the subject: S market, Q quote, T trade, B book, X the instrument's flags and triggers, D depth stream,
-G the last gap, M mark, W trigger, C condition, P predicate, F floats of a predicate, I indicator.
+A prefix names the array or the subject: S market, Q quote, T trade, B book, X the instrument's flags and triggers, D
+depth stream, G the last gap, M mark, W trigger, C condition, P predicate, F floats of a predicate, I indicator.
 """
 
 from typing import Final
@@ -42,8 +42,8 @@ APPLY: Final = 1
 KEEP: Final = 2
 LOAD: Final = 3
 
-# One array holds all integers except the levels, because each array costs time at each call. Its order: s, t, bars, indicators,
-# triggers, conditions, predicates, closed bars.
+# One array holds all integers except the levels, because each array costs time at each call. Its order: s, t, bars,
+# indicators, triggers, conditions, predicates, closed bars.
 # s: one number for the whole market
 S_MODE: Final = 0
 S_REMAINING: Final = 1  # LEVEL rows that the current message still has
@@ -214,7 +214,8 @@ BAR_CLOSED_COUNT: Final = 10
 BAR_LATE: Final = 11  # trades of a bar already closed: counted, otherwise ignored
 BAR_FIELDS: Final = 12
 
-# indicators: a row of integers and a row of floats. The floats end with the indicator's own numbers: parameters, then state
+# indicators: a row of integers and a row of floats. The floats end with the indicator's own numbers: parameters, then
+# state
 I_INSTRUMENT: Final = 0
 I_COUNT: Final = 1  # updates so far
 I_KIND: Final = 2  # as the registry numbers them

@@ -1,6 +1,7 @@
-"""The market as one object: the fold over its arrays, triggers, predicates, and what a lost link ends. Decides nothing and knows no venue.
+"""The market as one object: the fold over its arrays, triggers, predicates, and what a lost link ends.
 
-Views for Python are in reader.py; digests, dumps and the state for the next session are in serialize.py.
+Decides nothing and knows no venue. Views for Python are in reader.py; digests, dumps and the state for the next session
+are in serialize.py.
 """
 
 from collections.abc import Mapping, Sequence
@@ -55,10 +56,10 @@ class Market(MarketReader):
     # ---- folding
 
     def fold(self, rows: Rows, start: int = 0, *, until_ns: int | None = None) -> int:
-        """Fold rows from `start` up to a record that raises a flag; return the index of the first row not folded.
+        """Fold rows up to a record that raises a flag; return the index of the first row not folded.
 
-        With `until_ns` the fold also stops, with flags = DUE, before the first record at or past `until_ns` or the next due
-        time: a resimulation over a whole row group then has its TIMERs at the same records as the live session.
+        With `until_ns` the fold also stops, with flags = DUE, before the first record at or past `until_ns` or the next
+        due time: a resimulation over a whole row group then has its TIMERs at the same records as the live session.
         """
         until = -1 if until_ns is None else until_ns
         end, self.flags, self.fired, self.next_due_ns = fold_rows(rows, start, until, *self._arrays)
@@ -92,7 +93,7 @@ class Market(MarketReader):
     # ---- triggers
 
     def note_evaluated(self, w: int, time_ns: int) -> None:
-        """Note that the strategy of a trigger ran: its throttle starts again."""
+        """Restart the throttle of a trigger whose strategy ran."""
         self.trigger_state[w, at.W_EVALUATED_NS] = time_ns
         if self.trigger_state[w, at.W_DUE_NS] != at.NEVER:
             self.trigger_state[w, at.W_DUE_NS] = at.NEVER

@@ -1,12 +1,12 @@
-"""Predicates of strategies, compiled into the fold: their inputs, and the way from a function to an address. Knows no strategy class.
+"""Predicates of strategies, compiled into the fold: their inputs, and the way from a function to an address.
 
-`wants(now, parameters)` returns True if the strategy has something to decide. The fold calls it at each change of its inputs, and
-Python runs only after True. A predicate has no memory: its inputs are the market and the account at that record, and a journal
-needs only the records at which it returned True.
+Knows no strategy class. `wants(now, parameters)` returns True if the strategy has something to decide. The fold calls
+it at each change of its inputs, and Python runs only after True. A predicate has no memory: its inputs are the market
+and the account at that record, and a journal needs only the records at which it returned True.
 
-Machine code must return what Python returns, because replay depends on it. All numbers are floats, which do not overflow (prices
-and sizes are below 2**53 and exact), and operations that differ are refused: powers, int(), `is`, None, text, a name that may be
-unset. tests/test_market_cuts.py and tests/test_compiled_strategies.py compare the two.
+Machine code must return what Python returns, because replay depends on it. All numbers are floats, which do not
+overflow (prices and sizes are below 2**53 and exact), and operations that differ are refused: powers, int(), `is`,
+None, text, a name that may be unset. tests/test_market_cuts.py and tests/test_compiled_strategies.py compare the two.
 """
 
 import builtins
@@ -40,7 +40,10 @@ REFUSED: Final = {  # operators and instructions of Python's byte code
 
 
 class MarketTick(NamedTuple):
-    """The inputs of a predicate for one instrument. Prices and sizes are whole multiples of `price_unit` and `size_unit`; 0 if unknown."""
+    """The inputs of a predicate for one instrument.
+
+    Prices and sizes are whole multiples of `price_unit` and `size_unit`; 0 if unknown.
+    """
 
     time_s: float  # session time in seconds
     bid: float  # the last quote
@@ -133,7 +136,7 @@ def _compiled(wants: FunctionType, functions: Sequence[FunctionType], kind: Any,
         raise CannotCompileError(lines[0] if lines else type(error).__name__) from error
     for function in functions:
         if not returns_number(made[function]):
-            raise CannotCompileError(f"{function.__name__} must end with a number or a truth, whichever way it goes")
+            raise CannotCompileError(f"{function.__name__} must end with a number or a truth, on every path")
     return code
 
 
@@ -196,7 +199,8 @@ def _check_allowed(function: FunctionType) -> None:
     for what, value in used:
         if not _is_number(value) and value is not None and not isinstance(value, FunctionType):
             raise CannotCompileError(
-                f"{name}: {what} is {value!r:.40}: floats, ints up to 2**31, tuples of such and functions of this file can be used"
+                f"{name}: {what} is {value!r:.40}: floats, ints up to 2**31, tuples of such and functions of this file "
+                f"can be used"
             )
     if unset := _unset(function.__code__, instructions):
         raise CannotCompileError(f"{name}: {unset} may not be set where it is read")

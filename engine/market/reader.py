@@ -132,7 +132,7 @@ class MarketReader(MarketArrays):
         return int(self.t[i, at.B_BIDS]), int(self.t[i, at.B_ASKS])
 
     def book_text(self, i: int, levels: int = at.LEVELS_MAX) -> str:
-        """Return canonical text: "b,PRICE,SIZE" from the highest bid down, then "a,PRICE,SIZE" from the lowest ask up."""
+        """Return canonical text: "b,PRICE,SIZE" from the highest bid down, then "a,PRICE,SIZE" from the lowest ask."""
         instrument = self.instruments[i]
         return "".join(
             f"{name},{decimal(p, instrument.price_scale):f},{decimal(q, instrument.size_scale):f}\n"

@@ -1,8 +1,8 @@
 """The rows of decoded market messages: one 2-D int64 table, its columns and row types. Knows no venue and no state.
 
-A message is one or more rows that share seq and time_ns; the last one has LAST = 1. Prices and sizes are integers at the
-instrument's scales, never negative and never above VALUE_MAX; a message with any other value becomes a BAD_VALUE row. The
-venue computes the numbers of a MARK row off the instrument's grid: they are integers at MARK_SCALE.
+A message is one or more rows that share seq and time_ns; the last one has LAST = 1. Prices and sizes are integers at
+the instrument's scales, never negative and never above VALUE_MAX; a message with any other value becomes a BAD_VALUE
+row. The venue computes the numbers of a MARK row off the instrument's grid: they are integers at MARK_SCALE.
 """
 
 import re
@@ -22,46 +22,42 @@ SEQ: Final = 2
 TIME_NS: Final = 3  # the record's session time
 VENUE_NS: Final = 4  # event or trade time in the venue's clock; 0 if unknown
 LAST: Final = 5  # 1 on the last row of its record
-A: Final = 6
-B: Final = 7
-C: Final = 8
-D: Final = 9
-E: Final = 10
+FIELDS: Final = 6  # from here on, the columns that depend on the row type
 COLUMNS: Final = 11
 
-# Row types, and the columns of each from A on
+# Row types, and the columns of each
 QUOTE: Final = 1
-QUOTE_BID: Final = A
-QUOTE_BID_SIZE: Final = B
-QUOTE_ASK: Final = C
-QUOTE_ASK_SIZE: Final = D
-QUOTE_ID: Final = E  # update id; 0 if the venue numbers no quotes
+QUOTE_BID: Final = 6
+QUOTE_BID_SIZE: Final = 7
+QUOTE_ASK: Final = 8
+QUOTE_ASK_SIZE: Final = 9
+QUOTE_ID: Final = 10  # update id; 0 if the venue numbers no quotes
 TRADE: Final = 2
-TRADE_PRICE: Final = A
-TRADE_SIZE: Final = B
-TRADE_ID: Final = C
-TRADE_BUYER_IS_MAKER: Final = D  # 0 or 1
-TRADE_OFF_BOOK: Final = E  # 1: no order of the book took part
+TRADE_PRICE: Final = 6
+TRADE_SIZE: Final = 7
+TRADE_ID: Final = 8
+TRADE_BUYER_IS_MAKER: Final = 9  # 0 or 1
+TRADE_OFF_BOOK: Final = 10  # 1: no order of the book took part
 DIFF: Final = 3  # the header of as many LEVEL rows
-DIFF_FIRST_ID: Final = A
-DIFF_LAST_ID: Final = B
-DIFF_LEVELS: Final = C
-DIFF_PREVIOUS_ID: Final = D  # last id of the diff before it; 0 if the venue sends none
+DIFF_FIRST_ID: Final = 6
+DIFF_LAST_ID: Final = 7
+DIFF_LEVELS: Final = 8
+DIFF_PREVIOUS_ID: Final = 9  # last id of the diff before it; 0 if the venue sends none
 SNAPSHOT: Final = 4  # the header of as many LEVEL rows
-SNAPSHOT_ID: Final = A
+SNAPSHOT_ID: Final = 6
 SNAPSHOT_LEVELS: Final = DIFF_LEVELS  # the same column, because the fold reads both headers
 LEVEL: Final = 5
-LEVEL_SIDE: Final = A  # BID or ASK
-LEVEL_PRICE: Final = B
-LEVEL_SIZE: Final = C  # 0 removes the level
+LEVEL_SIDE: Final = 6  # BID or ASK
+LEVEL_PRICE: Final = 7
+LEVEL_SIZE: Final = 8  # 0 removes the level
 BAD_VALUE: Final = 6
-BAD_VALUE_TYPE: Final = A  # the row type that could not be made
+BAD_VALUE_TYPE: Final = 6  # the row type that could not be made
 MARK: Final = 7
-MARK_PRICE: Final = A
-MARK_INDEX: Final = B
-MARK_SETTLE: Final = C  # estimated settlement price
-MARK_RATE: Final = D  # of the next funding; may be negative
-MARK_NEXT_NS: Final = E  # time of the next funding
+MARK_PRICE: Final = 6
+MARK_INDEX: Final = 7
+MARK_SETTLE: Final = 8  # estimated settlement price
+MARK_RATE: Final = 9  # of the next funding; may be negative
+MARK_NEXT_NS: Final = 10  # time of the next funding
 
 BID: Final = 0
 ASK: Final = 1
@@ -84,7 +80,7 @@ def scaled(text: str, scale: int) -> int:
     if not _NUMBER.fullmatch(text):
         return -1
     sign, digits, exponent = Decimal(text).as_tuple()  # the constructor is exact under any context
-    assert isinstance(exponent, int), exponent  # the pattern lets neither NaN nor infinity through
+    assert isinstance(exponent, int), exponent  # the pattern excludes NaN and infinity
     shift = exponent + scale
     value = int("".join(map(str, digits)))
     if shift >= 0:

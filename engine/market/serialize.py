@@ -19,7 +19,8 @@ from engine.market.rows import Rows
 if TYPE_CHECKING:
     from engine.market.market_state import Market
 
-# One for each part. Raise it when the meaning or the bytes of the part change: replays of older journals then skip the part.
+# One for each part. Raise it when the meaning or the bytes of the part change: replays of older journals then skip the
+# part.
 VERSIONS: Final = {
     "bars": 1,
     "books": 1,
@@ -36,7 +37,10 @@ _INDICATOR_STATE: Final = ("count", "value", "state")  # the rest of a carried i
 
 
 def digests(market: "Market") -> dict[str, tuple[int, str]]:
-    """Return for each part its version and a sha256 over its numbers, as little-endian words in the order of layout.py."""
+    """Return for each part its version and a sha256 over its numbers.
+
+    The numbers are little-endian words in the order of layout.py.
+    """
     t = market.t
     books = sha256(t[:, at.T_END : at.B_END].tobytes())
     books.update(t[:, at.X_CONDITIONS].tobytes())
@@ -65,7 +69,7 @@ def digests(market: "Market") -> dict[str, tuple[int, str]]:
     }
     if len(market.condition_state):  # most sessions declare none
         parts["conditions"] = sha256(market.condition_state.tobytes())
-    if t[:, at.M_COUNT].any():  # spot has no marks, and older journals have no such part
+    if t[:, at.M_COUNT].any():  # spot has no marks, and older journals lack that part
         parts["marks"] = sha256(t[:, at.G_END :].tobytes())
     return {name: (VERSIONS[name], part.hexdigest()) for name, part in parts.items()}
 
@@ -185,7 +189,10 @@ def _restore_closed(market: "Market", k: int, bars: Rows) -> None:
 
 
 def carried(market: "Market") -> dict[str, Any]:
-    """Return bars, indicators, trade counters and the ends of the depth streams, by name. Books and quotes are not carried."""
+    """Return bars, indicators, trade counters and the ends of the depth streams, by name.
+
+    Books and quotes are not carried.
+    """
     return {
         "version": 1,
         "scales": {instrument.id: [instrument.price_scale, instrument.size_scale] for instrument in market.instruments},
@@ -212,7 +219,10 @@ def carried(market: "Market") -> dict[str, Any]:
 
 
 def _indicator_key(spec: IndicatorSpec) -> dict[str, Any]:
-    """Return the name and the parameters of an indicator; those of an average have no name, as older sessions recorded them."""
+    """Return the name and the parameters of an indicator.
+
+    Those of an average have no name, as older sessions recorded them.
+    """
     fields: dict[str, Any] = msgspec.to_builtins(spec)
     name: dict[str, Any] = {} if spec.name == EmaSpec.name else {"indicator": spec.name}
     return name | {"instrument": fields.pop("instrument_id")} | fields
@@ -272,7 +282,10 @@ def _restore_bars(market: "Market", bars: Iterable[Mapping[str, Any]], same_scal
 
 
 def _restore_indicators(market: "Market", indicators: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Restore the indicators declared again; return a line for each one dropped. Their prices do not depend on scales."""
+    """Restore the indicators declared again; return a line for each one dropped.
+
+    Their prices do not depend on scales.
+    """
     dropped = []
     row_of = {_sorted_items(_indicator_key(spec)): k for k, spec in enumerate(market.indicator_specs)}
     for carried in indicators:

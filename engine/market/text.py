@@ -1,7 +1,8 @@
-"""Elements of a frame's text, each into a number or a row: names, numbers, levels. Compiled; total; knows no whole frame.
+"""Elements of a frame's text, each into a number or a row: names, numbers, levels.
 
-Each function takes the text and a place in it and gives the place after what it read, -1 where the text is anything else:
-then the caller goes the exact way, which alone says what such a frame means. So nothing here is ever "nearly right".
+Compiled; total; knows no whole frame. Each function gets the text and a place in it and returns the place after its
+element, or -1 if the text there is anything else. The caller then decodes the frame the exact way, which alone defines
+what such a frame means.
 """
 
 from collections.abc import Sequence
@@ -34,7 +35,7 @@ _POINT: Final = 46
 
 
 def literal(text: bytes) -> Text:
-    """A text to `skip`."""
+    """Return a text as an array, for `skip`."""
     return np.frombuffer(text, np.uint8)
 
 
@@ -51,7 +52,7 @@ _COMMA: Final = literal(b",")
 
 
 def code_table(symbols: Sequence[tuple[str, int, int]]) -> Rows:
-    """(symbol, price scale, size scale) of each instrument, as the functions here want it."""
+    """Return (symbol, price scale, size scale) of each instrument as an array, which compiled code reads."""
     names = [name.encode() for name, _, _ in symbols]
     codes = np.zeros((len(names), CODE_SYMBOL + max(map(len, names), default=0)), np.int64)
     for i, (name, (_, price_scale, size_scale)) in enumerate(zip(names, symbols, strict=True)):
@@ -62,7 +63,7 @@ def code_table(symbols: Sequence[tuple[str, int, int]]) -> Rows:
 
 @compiled
 def skip(text: Text, at: int, wanted: Text) -> int:
-    """The place after the wanted text; -1 passes through, so that a chain of these needs one look at its end."""
+    """Return the place after the wanted text. A place of -1 passes through, so only the end of a chain is checked."""
     if at < 0 or at + len(wanted) > len(text):
         return -1
     for k in range(len(wanted)):
@@ -73,7 +74,7 @@ def skip(text: Text, at: int, wanted: Text) -> int:
 
 @compiled
 def whole(text: Text, at: int) -> tuple[int, int]:
-    """A JSON integer without sign: (value, place after)."""
+    """Read a JSON integer without sign: (value, place after)."""
     if at < 0:
         return 0, -1
     value = 0
@@ -90,7 +91,10 @@ def whole(text: Text, at: int) -> tuple[int, int]:
 
 @compiled
 def number(text: Text, at: int, scale: int) -> tuple[int, int]:
-    """Digits with an optional fraction, as an integer at `scale`: (value, place after). Off the grid or too large: unusual."""
+    """Read digits with an optional fraction as an integer at `scale`: (value, place after).
+
+    A number off the grid or too large gives -1.
+    """
     if at < 0:
         return 0, -1
     value = 0
@@ -127,7 +131,7 @@ def number(text: Text, at: int, scale: int) -> tuple[int, int]:
 
 @compiled
 def nanoseconds(time: int) -> int:
-    """A venue time in milliseconds or microseconds; -1 if it is neither."""
+    """Convert a venue time in milliseconds or microseconds; return -1 if it is neither."""
     if time <= MILLISECONDS_MAX:
         return time * 1_000_000
     if time <= MILLISECONDS_MAX * 1000:
@@ -137,7 +141,7 @@ def nanoseconds(time: int) -> int:
 
 @compiled
 def symbol(text: Text, at: int, codes: Rows) -> tuple[int, int]:
-    """Which instrument is named here: (its index, place after)."""
+    """Read an instrument's symbol: (index of the instrument, place after)."""
     if at < 0:
         return 0, -1
     for i in range(codes.shape[0]):
@@ -153,7 +157,10 @@ def symbol(text: Text, at: int, codes: Rows) -> tuple[int, int]:
 
 @compiled
 def name(text: Text, at: int) -> int:
-    """The place of the quote that ends a plain name; -1 if it has anything that JSON escapes, or letters we do not print."""
+    """Return the place of the quote that ends a plain name.
+
+    -1 if the name has characters that JSON escapes, or others than printable ASCII.
+    """
     if at < 0:
         return -1
     while at < text.shape[0] and text[at] != QUOTE:
@@ -165,7 +172,10 @@ def name(text: Text, at: int) -> int:
 
 @compiled
 def envelope(text: Text) -> tuple[int, int]:
-    """(place of the event in its combined stream's envelope, of the quote behind the stream's name); zeros where it is bare."""
+    """Read a combined stream's envelope: (place of the event, place of the quote behind the stream's name).
+
+    Zeros for a bare event.
+    """
     begin = skip(text, 0, ENVELOPE)
     if begin < 0:
         return 0, 0
@@ -175,7 +185,7 @@ def envelope(text: Text) -> tuple[int, int]:
 
 @compiled
 def stamp(row: Rows, kind: int, i: int, seq: int, time_ns: int, venue_ns: int) -> None:
-    """What every row of a message has in common; the numbers are zero until somebody sets them."""
+    """Write the columns that all rows of a message share; the caller sets the others, which become 0."""
     row[r.TYPE] = kind
     row[r.INSTRUMENT] = i
     row[r.SEQ] = seq
@@ -189,7 +199,7 @@ def stamp(row: Rows, kind: int, i: int, seq: int, time_ns: int, venue_ns: int) -
 def levels(
     text: Text, at: int, table: Rows, count: int, side: int, price_scale: int, size_scale: int
 ) -> tuple[int, int]:
-    """[p,q],[p,q] ... up to the bracket that ends the list, as rows after the header: (levels so far, place after)."""
+    """Read [p,q],[p,q] ... up to the closing bracket, as rows after the header: (levels so far, place after)."""
     if at < 0 or at >= text.shape[0]:
         return 0, -1
     if text[at] == _LEVELS_END[0]:
@@ -205,9 +215,9 @@ def levels(
         count += 1
         row = table[count]
         stamp(row, r.LEVEL, table[0, r.INSTRUMENT], table[0, r.SEQ], table[0, r.TIME_NS], table[0, r.VENUE_NS])
-        row[r.A] = side
-        row[r.B] = price
-        row[r.C] = size
+        row[r.LEVEL_SIDE] = side
+        row[r.LEVEL_PRICE] = price
+        row[r.LEVEL_SIZE] = size
         if text[at] == _LEVELS_END[0]:
             return count, at
         at = skip(text, at, _COMMA)
@@ -215,7 +225,7 @@ def levels(
 
 @compiled
 def book(text: Text, at: int, table: Rows, i: int, codes: Rows, bids: Text, asks: Text) -> tuple[int, int]:
-    """Both lists of levels behind a stamped header: (rows, place after)."""
+    """Read both lists of levels behind a stamped header: (rows, place after)."""
     price_scale = codes[i, CODE_PRICE_SCALE]
     size_scale = codes[i, CODE_SIZE_SCALE]
     at = skip(text, at, bids)
@@ -223,14 +233,14 @@ def book(text: Text, at: int, table: Rows, i: int, codes: Rows, bids: Text, asks
     at = skip(text, at, asks)
     count, at = levels(text, at, table, count, r.ASK, price_scale, size_scale)
     at = skip(text, at, _LEVELS_END)
-    table[0, r.C] = count
+    table[0, r.DIFF_LEVELS] = count  # a snapshot has the same column
     table[count, r.LAST] = 1
     return count + 1, at
 
 
 @compiled
 def flag(text: Text, at: int) -> tuple[int, int]:
-    """True or false: (1 or 0, place after)."""
+    """Read `true` or `false`: (1 or 0, place after)."""
     after = skip(text, at, _TRUE)
     if after >= 0:
         return 1, after

@@ -1,4 +1,7 @@
-"""Plain values of the market: declarations of what it computes, and what it returns. Integers become Decimal only here."""
+"""Plain values of the market: declarations of computed values, and the values themselves.
+
+Integers become Decimal only here.
+"""
 
 from decimal import Decimal
 from enum import IntEnum
@@ -117,7 +120,10 @@ class Bar(msgspec.Struct, frozen=True):
 
 
 class Bars(msgspec.Struct, frozen=True):
-    """Closed bars, oldest first and final, and the forming one. `late` counts trades that came after their bar was closed."""
+    """Closed bars, oldest first and final, and the forming one.
+
+    `late` counts trades that came after their bar was closed.
+    """
 
     closed: tuple[Bar, ...]
     forming: Bar | None

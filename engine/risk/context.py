@@ -31,10 +31,12 @@ class RiskContext(msgspec.Struct, frozen=True):
 
     @property
     def side(self) -> Side:
+        """The order's side."""
         return self.order.side
 
     @property
     def quantity(self) -> Decimal:
+        """The order's quantity."""
         return self.order.quantity
 
     @property

@@ -1,4 +1,7 @@
-"""Review of a new order. Only `review` makes an `Approved`, and only an `Approved` becomes a request to place an order."""
+"""Review of a new order.
+
+Only `review` makes an `Approved`, and only an `Approved` becomes a request to place an order.
+"""
 
 from collections.abc import Mapping
 

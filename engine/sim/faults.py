@@ -9,7 +9,7 @@ A rule is JSON, posted to /sim/faults. Durations are milliseconds of session tim
 | delay_answer | the answer comes later | match, ms |
 | reject | answered with an error, not processed | match, status, code, msg, retry_after_s |
 | error_after | processed, then answered with an error (504 and -1007 unless given) | match, status, code, msg |
-| rate_limit | 429 with Retry-After; who asks again before that gets 418 | match, retry_after_s |
+| rate_limit | 429 with Retry-After; requests before that get 418 | match, retry_after_s |
 | not_found_for | after acceptance, queries answer -2013 for a while | match, ms |
 | delay_events, duplicate_events, drop_events | private events come later, twice, never | event, ms |
 | silence | frames of a target are lost for a while | target (market, private), ms |
@@ -18,7 +18,8 @@ A rule is JSON, posted to /sim/faults. Durations are milliseconds of session tim
 | events_before_answer | private events precede the answer that caused them | on |
 
 match: `method` and `path` (REST) or `path` alone as WebSocket API method, each optional; `event`: executionReport,
-outboundAccountPosition or an execution type (NEW, TRADE ...). A rule strikes from its `nth` match on, `times` times (0: ever).
+outboundAccountPosition or an execution type (NEW, TRADE ...). A rule strikes from its `nth` match on, `times` times (0:
+ever).
 """
 
 from collections.abc import Callable
@@ -30,6 +31,8 @@ import msgspec
 
 
 class Action(StrEnum):
+    """Kinds of faults (the table above)."""
+
     DROP_REQUEST = "drop_request"
     CUT_ANSWER = "cut_answer"
     DELAY_ANSWER = "delay_answer"
@@ -88,7 +91,7 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(slots=True, eq=False)
 class ScriptedFault:
-    """A rule with its counts. `struck` counts what a client could notice: lost frames, closed connections, other answers."""
+    """A rule with its counts. `struck` counts effects on clients: lost frames, closed connections, other answers."""
 
     rule: Rule
     matched: int = 0
@@ -186,7 +189,7 @@ class Faults:
                 fault.struck += 1
                 return
 
-    def hide_order(self, client_order_id: str, rule: Rule, now_ns: int) -> None:
+    def suppress_order(self, client_order_id: str, rule: Rule, now_ns: int) -> None:
         """Answer queries for an order as unknown for the rule's time."""
         fault = next(fault for fault in self.scripted if fault.rule is rule)
         self._hidden[client_order_id] = now_ns + rule.ms * MS, fault

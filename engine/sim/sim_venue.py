@@ -12,37 +12,23 @@ from engine.sim.binance.connections import Connection, control, open_connection
 from engine.sim.binance.endpoints import NotYetError
 from engine.sim.binance.filters import rules_for
 from engine.sim.binance.key_ring import KeyRing, ws_params
-from engine.sim.binance.refusals import (
-    VenueRefusalError,
-    backend_timeout,
-    banned,
-)
+from engine.sim.binance.refusals import VenueRefusalError, backend_timeout
 from engine.sim.binance.request_limits import RequestLimits
-from engine.sim.binance.venue_api import (
-    WS_METHODS,
-    ApiResult,
-    VenueApi,
-    WsApiRequest,
-    refused,
-    ws_answer,
-)
+from engine.sim.binance.venue_api import WS_METHODS, ApiResult, VenueApi, WsApiRequest, refused, ws_answer
 from engine.sim.binance.ws_session import session_result
 from engine.sim.exchange.exchange import Exchange
-from engine.sim.exchange.funds import Funds
 from engine.sim.exchange.order_values import FundsChanged, SimReport
 from engine.sim.exchange.venue_books import FOREVER_NS
+from engine.sim.fault_answers import answer_after_faults, delay_ns, is_struck, replaced_answer
 from engine.sim.faults import Action, Faults, Rule, Target
 from engine.sim.feeds.derived_streams import derive, is_derived
 from engine.sim.feeds.pacing import FeedPacer
 from engine.sim.feeds.recorded_feed import RecordedMarket
 from engine.sim.feeds.sim_market import Line, SimMarket, data_of, decode
-from engine.sim.units import units
-from engine.sim.venue_config import VenueConfig
+from engine.sim.venue_config import VenueConfig, open_accounts
 from engine.sim.wire import HttpRequest, Outgoing
 
-MS: Final = 1_000_000
-SECOND_NS: Final = 1_000_000_000
-STREAMED_MAX: Final = 1_000  # connections whose tally is kept, the newest, whether they are open or not
+STREAMED_MAX: Final = 1_000  # connections whose count of frames is kept: the newest, open or closed
 WAITING_MAX: Final = 1_000  # depth requests that wait for the capture's snapshot
 
 
@@ -59,11 +45,13 @@ class _Waiting:
 class SimVenue:
     """The simulated venue. The caller owns time and connections.
 
-    - Report each arrival with its time: `connect` (a websocket's request target), `frame` (a client's text frame), `http` (a
-      request; `conn_id` names this one exchange), `close` (the client closed). The caller numbers the connections.
-    - Then, and each time `next_due_ns` has come, call `advance(now_ns)`. It moves the market and returns the items to send, in
-      order, each with its connection and due time (never later than now). Answers come the same way: an `Outgoing` has a frame,
-      an HTTP answer, or close=True; for an HTTP exchange close cuts the socket without an answer.
+    - Report each arrival with its time: `connect` (a websocket's request target), `frame` (a client's text frame),
+      `http` (a request; `conn_id` names this one exchange), `close` (the client closed). The caller numbers the
+      connections.
+    - Then, and each time `next_due_ns` has come, call `advance(now_ns)`. It moves the market and returns the items to
+      send, in order, each with its connection and due time (never later than now). Answers come the same way: an
+      `Outgoing` has a frame, an HTTP answer, or close=True; for an HTTP exchange close cuts the socket without an
+      answer.
     - `next_due_ns` is None if nothing is due without an arrival.
     - Time never falls. The same calls with the same times give the same bytes.
 
@@ -74,21 +62,7 @@ class SimVenue:
         rules = {symbol: config.rules.get(symbol) or rules_for(symbol) for symbol in market.symbols}
         for symbol, changes in config.overrides.items():
             rules[symbol] = msgspec.structs.replace(rules[symbol], **changes)
-        accounts: dict[str, Funds] = {}
-        keys: dict[str, tuple[str, str]] = {}
-        for given in config.accounts:
-            name = given.name or given.api_key[:8]
-            keys[given.api_key] = (name, given.secret)
-            amounts = {asset: units(amount) for asset, amount in given.balances.items()}
-            for rule in rules.values():
-                amounts.setdefault(rule.base, 0)
-                amounts.setdefault(rule.quote, 0)
-            accounts.setdefault(
-                name, Funds(name, amounts, fee_maker=units(given.fee_maker), fee_taker=units(given.fee_taker))
-            )
-            accounts[name].tiers = tuple(
-                (units(least), units(maker), units(taker)) for least, maker, taker in given.fee_tiers
-            )
+        accounts, keys = open_accounts(config, rules)
         self.exchange = Exchange(rules, accounts)
         self.faults = Faults()
         self.limits = RequestLimits(
@@ -112,6 +86,7 @@ class SimVenue:
         self._waiting: list[_Waiting] = []
         self._recorded = market if isinstance(market, RecordedMarket) else None
         self._now_ns = 0
+        self._derived_wanted = False
 
     # ---- driving
 
@@ -201,8 +176,8 @@ class SimVenue:
             self._send(Outgoing(conn_id, now_ns, answer=admin_pages.handle(self, request, now_ns)))
             return
         struck = self.faults.on_request(((request.method, request.path),))
-        result = self._before(struck, now_ns)
-        if result is None and _any(struck, Action.DROP_REQUEST):
+        result = replaced_answer(self.faults, struck, now_ns)
+        if result is None and is_struck(struck, Action.DROP_REQUEST):
             self._send(Outgoing(conn_id, now_ns, close=True))
             return
         if result is None:
@@ -225,10 +200,6 @@ class SimVenue:
                     self._send(Outgoing(connection.conn_id, now_ns, close=True))
                     fault.struck += 1
             self._listeners_changed(now_ns)
-
-    def inject(self, line: Line, now_ns: int) -> None:
-        """Publish a message as if the market had sent it."""
-        self._publish(line, now_ns)
 
     @property
     def streamed(self) -> list[Connection]:
@@ -262,9 +233,10 @@ class SimVenue:
                     return
                 continue
             taken += 1
-            self._publish(line, now_ns)
+            self.publish(line, now_ns)
 
-    def _publish(self, line: Line, now_ns: int) -> None:
+    def publish(self, line: Line, now_ns: int) -> None:
+        """Send a line to its subscribers and fold it, as if the market had sent it."""
         if self._recorded is not None:
             assert self._recorded.answered is not None, "a recorded market's lines are depth answers"
             self.exchange.match_rows(self._recorded.answered, 0, FOREVER_NS, self._recorded.ahead_ns)
@@ -315,47 +287,17 @@ class SimVenue:
         self._derived_wanted = any(is_derived(stream) for stream in listeners)
         self.feed.subscribed(set(listeners), now_ns)
 
-    _derived_wanted = False
-
     # ---- requests
-
-    def _before(self, struck: list[Rule], now_ns: int) -> ApiResult | None:
-        """Return the answer of a fault that replaces the venue, or None."""
-        if now_ns < self.faults.banned_until_ns:
-            until_ns = self.faults.banned_until_ns
-            return refused(banned(until_ns // MS, -(-(until_ns - now_ns) // SECOND_NS)))
-        for rule in struck:
-            match rule.action:
-                case Action.REJECT:
-                    retry_after_s = rule.retry_after_s or None
-                    refusal = VenueRefusalError(rule.status or 400, rule.code, rule.msg, retry_after_s=retry_after_s)
-                    return refused(refusal)
-                case Action.RATE_LIMIT:
-                    seconds = rule.retry_after_s or 1
-                    self.faults.banned_until_ns = now_ns + seconds * SECOND_NS
-                    return refused(VenueRefusalError(429, -1003, "Too many requests queued.", retry_after_s=seconds))
-                case _:
-                    pass
-        return None
 
     def _finish(
         self, conn_id: int, result: ApiResult, struck: list[Rule], now_ns: int, *, ws_id: msgspec.Raw | None
     ) -> None:
-        """Send a result as the faults will have it, and the events it caused after or before it."""
-        if result.status == 200 and isinstance(result.body, dict):
-            for rule in struck:
-                if rule.action is Action.NOT_FOUND_FOR and "clientOrderId" in result.body:
-                    self.faults.hide_order(result.body["clientOrderId"], rule, now_ns)
-        for rule in struck:
-            if rule.action is Action.ERROR_AFTER:
-                lost = backend_timeout()
-                result = refused(
-                    VenueRefusalError(rule.status or lost.status, rule.code or lost.code, rule.msg or lost.message)
-                )
-        due_ns = now_ns + self._latency_ns + _delay_ns(struck, Action.DELAY_ANSWER)
+        """Send a result, changed by the faults, and the events that it caused before or after it."""
+        result = answer_after_faults(self.faults, result, struck, now_ns)
+        due_ns = now_ns + self._latency_ns + delay_ns(struck, Action.DELAY_ANSWER)
         if self.faults.events_before_answer and self._emit_events(now_ns):
             self.faults.count(Action.EVENTS_BEFORE_ANSWER)
-        if _any(struck, Action.CUT_ANSWER) or (_any(struck, Action.DROP_REQUEST)):
+        if is_struck(struck, Action.CUT_ANSWER) or is_struck(struck, Action.DROP_REQUEST):
             self._connections.pop(conn_id, None)
             self._listeners_changed(now_ns)
             self._send(Outgoing(conn_id, due_ns, close=True))
@@ -369,10 +311,10 @@ class SimVenue:
         self._emit_events(now_ns, after_ns=0 if self.faults.events_before_answer else self._latency_ns)
 
     def _wait(self, waiting: _Waiting) -> None:
-        if len(self._waiting) >= WAITING_MAX:
+        if len(self._waiting) < WAITING_MAX:
+            self._waiting.append(waiting)
+        else:
             self._send(Outgoing(waiting.conn_id, self._now_ns, close=True))
-            return
-        self._waiting.append(waiting)
 
     def _answer_waiting(self, line: Line, now_ns: int) -> None:
         """Answer the depth requests that waited for this snapshot with the line's bytes."""
@@ -396,8 +338,8 @@ class SimVenue:
         if request.method in WS_METHODS:
             names += (WS_METHODS[request.method],)
         struck = self.faults.on_request(names)
-        result = self._before(struck, now_ns)
-        if result is None and _any(struck, Action.DROP_REQUEST):
+        result = replaced_answer(self.faults, struck, now_ns)
+        if result is None and is_struck(struck, Action.DROP_REQUEST):
             self._finish(connection.conn_id, refused(backend_timeout()), struck, now_ns, ws_id=request.id)
             return
         if result is None:
@@ -413,6 +355,7 @@ class SimVenue:
     # ---- private events
 
     def _emit_events(self, now_ns: int, *, after_ns: int = 0) -> int:
+        """Send the private events since the last call; return their number."""
         events = self.exchange.pop_events()
         for event in events:
             due_ns = now_ns + after_ns
@@ -430,10 +373,10 @@ class SimVenue:
         if self.faults.silent(Target.PRIVATE, now_ns):
             self.faults.count(Action.SILENCE, Target.PRIVATE)
             return
-        if _any(struck, Action.DROP_EVENTS):
+        if is_struck(struck, Action.DROP_EVENTS):
             return
-        due_ns += _delay_ns(struck, Action.DELAY_EVENTS)
-        copies = 2 if _any(struck, Action.DUPLICATE_EVENTS) else 1
+        due_ns += delay_ns(struck, Action.DELAY_EVENTS)
+        copies = 2 if is_struck(struck, Action.DUPLICATE_EVENTS) else 1
         for connection in self._connections.values():
             for number, subscribed in connection.accounts.items():
                 if subscribed == account:
@@ -447,11 +390,3 @@ class SimVenue:
             return
         self._sequence += 1
         heappush(self._outbox, (item.due_ns, self._sequence, item))
-
-
-def _any(struck: list[Rule], action: Action) -> bool:
-    return bool(struck) and any(rule.action is action for rule in struck)
-
-
-def _delay_ns(struck: list[Rule], action: Action) -> int:
-    return sum(rule.ms for rule in struck if rule.action is action) * MS if struck else 0

@@ -1,9 +1,12 @@
 """Configuration of the simulated venue: accounts, limits, latency and rules of its symbols."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from engine.sim.binance.filters import SymbolRules
+from engine.sim.exchange.funds import Funds
+from engine.sim.units import units
 
 SECOND_NS: Final = 1_000_000_000
 
@@ -29,12 +32,33 @@ class VenueConfig:
     hold_until_subscribed: bool = False
     snapshot_wait_ns_max: int = 5 * SECOND_NS  # session time that the feed waits at the snapshot for a request
     settle_ns: int = 0  # session time between the snapshot's answer and the next frame
-    behind_ns_max: int | None = (
-        None  # session time by which the feed may be late before it continues from now; None: unlimited
-    )
+    # session time by which the feed may be late before it continues from now; None: unlimited
+    behind_ns_max: int | None = None
     weight_max: int = 6_000  # per minute
     orders_10s_max: int = 100
     orders_day_max: int = 200_000
     latency_ns: int = 0  # from a request to its answer
     rules: dict[str, SymbolRules] = field(default_factory=dict)  # by symbol; the venue's defaults for the others
     overrides: dict[str, dict[str, Any]] = field(default_factory=dict)  # symbol -> SymbolRules fields
+
+
+def open_accounts(
+    config: VenueConfig, rules: Mapping[str, SymbolRules]
+) -> tuple[dict[str, Funds], dict[str, tuple[str, str]]]:
+    """Return the accounts by name, and (account, secret) of each API key. Two keys may share an account."""
+    accounts: dict[str, Funds] = {}
+    keys: dict[str, tuple[str, str]] = {}
+    for given in config.accounts:
+        name = given.name or given.api_key[:8]
+        keys[given.api_key] = (name, given.secret)
+        amounts = {asset: units(amount) for asset, amount in given.balances.items()}
+        for rule in rules.values():
+            amounts.setdefault(rule.base, 0)
+            amounts.setdefault(rule.quote, 0)
+        accounts.setdefault(
+            name, Funds(name, amounts, fee_maker=units(given.fee_maker), fee_taker=units(given.fee_taker))
+        )
+        accounts[name].tiers = tuple(
+            (units(least), units(maker), units(taker)) for least, maker, taker in given.fee_tiers
+        )
+    return accounts, keys

@@ -1,7 +1,7 @@
-"""The gateway of a session in virtual time: it sends the session's requests to the simulated venue's core and returns the replies.
+"""The gateway of a session in virtual time, between the session and the simulated venue's core.
 
-Requests, answers and frames take their transit times. Nothing waits: the caller reads `next_ns`, moves the venue to it and
-calls `advance`. Knows no file and writes no journal.
+It sends the session's requests and returns the replies. Requests, answers and frames take their transit times. Nothing
+waits: the caller reads `next_ns`, moves the venue to it and calls `advance`. Knows no file and writes no journal.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -27,25 +27,26 @@ MILLION = 1_000_000
 
 
 class LiveLink(Protocol):
-    """A simulated venue and the time at which it stands; it may outlive those who trade on it."""
+    """A simulated venue and its current time. It may outlive its sessions."""
 
     sim: SimVenue
     now_ns: int
 
-    def new_conn_id(self) -> int: ...
+    def new_conn_id(self) -> int:
+        """Return the number of a new connection."""
 
 
 class Wires(NamedTuple):
-    """How long each way takes, in nanoseconds of session time."""
+    """Transit times of each direction, in nanoseconds of session time."""
 
     request_ns: int  # from the engine to the venue
     answer_ns: int  # an answer or a frame, from the venue to the engine
-    ways_ns: tuple[int, ...] = ()  # where there are any, each thing on its way takes the next of these, in turn
-    scatter_ppm: tuple[int, ...] = ()  # or so many millionths of the above
+    ways_ns: tuple[int, ...] = ()  # if not empty, each delivery takes the next of these, in turn
+    scatter_ppm: tuple[int, ...] = ()  # or so many millionths of the times above, in turn
 
 
 class SentRequest(NamedTuple):
-    """A request over HTTP that has not ended."""
+    """An HTTP request without an answer yet."""
 
     record: Record
     request: RequestBody
@@ -54,14 +55,14 @@ class SentRequest(NamedTuple):
 
 class _Coming(NamedTuple):
     time_ns: int
-    order: int  # no two are alike
-    lines: int  # of the market, that the venue had seen when this was sent
+    order: int  # unique: it breaks ties
+    lines: int  # market lines that the venue had seen when this was sent
     action: Callable[[], None]
-    ends: int | None = None  # the exchange that it ends by its time: of no account once that has ended
+    ends: int | None = None  # the HTTP exchange that it ends: dropped once that has ended
 
 
 class VirtualGateway:
-    """One session's sockets, in virtual time: `perform` what a step put out, then `happen` whenever `next_ns` has come."""
+    """One session's sockets in virtual time: `perform` a step's outputs, then `advance` at each `next_ns`."""
 
     def __init__(
         self,
@@ -73,7 +74,16 @@ class VirtualGateway:
         *,
         on_market_link: Callable[[Record, RequestBody], None] | None = None,
     ) -> None:
-        """`on_market_link` takes what is asked of market links, where their frames come from elsewhere (a recording)."""
+        """Connect a session to a venue.
+
+        Args:
+            venue: The simulated venue and its time.
+            sequencer: The session's sequencer.
+            dialect: The protocol in which requests are signed and sent.
+            key: The account's key.
+            wires: Transit times.
+            on_market_link: Handles requests about market links if a recording supplies their frames.
+        """
         self.venue = venue
         self.sequencer = sequencer
         self.wires = wires
@@ -83,13 +93,14 @@ class VirtualGateway:
         self._on_market_link = on_market_link
         self._coming: list[_Coming] = []
         self._order = 0
-        self._ways = 0  # how many things were on their way
-        self._frames_ns = 0  # when the last frame comes
+        self._ways = 0  # number of deliveries so far
+        self._frames_ns = 0  # when the last frame arrives
         self.links: dict[int, str] = {}  # connection -> source
         self._asked: dict[int, SentRequest] = {}  # by the connection of their HTTP exchange
 
     @property
     def state(self) -> State:
+        """The session's state."""
         return self.sequencer.state
 
     # ---- time
@@ -105,8 +116,8 @@ class VirtualGateway:
     def advance(self, arrivals: Iterable[tuple[int, Callable[[], None]]] = ()) -> None:
         """Run everything due at the venue's time: its events, deliveries, the caller's arrivals and TIMERs.
 
-        Each arrival has the number of its market line (1 is the first; 0: not a line). At one time, a delivery that the venue sent
-        before that line comes before the arrival, and one that it sent after the line comes after it.
+        Each arrival has the number of its market line (1 is the first; 0: not a line). At one time, a delivery that the
+        venue sent before that line comes before the arrival, and one that it sent after the line comes after it.
         """
         now_ns = self.venue.now_ns
         self.pass_market()
@@ -142,6 +153,13 @@ class VirtualGateway:
             self.perform(self.sequencer.accept(arrival, self.venue.now_ns).outputs)
 
     def later(self, wait_ns: int, action: Callable[[], None], *, ends: int | None = None) -> None:
+        """Schedule an action after a wait.
+
+        Args:
+            wait_ns: The wait from now on.
+            action: The action.
+            ends: The HTTP exchange that the action ends; once that has ended, the action is dropped.
+        """
         self._order += 1
         heappush(self._coming, _Coming(self.venue.now_ns + wait_ns, self._order, self.venue.sim.lines, action, ends))
 
@@ -159,7 +177,7 @@ class VirtualGateway:
         for output in outputs:
             record, body = output.record, output.body
             if isinstance(body, RequestBody):
-                if self._on_market_link is not None and _of_market_link(self.state, body):
+                if self._on_market_link is not None and _concerns_market(self.state, body):
                     self._on_market_link(record, body)
                     continue
                 self.later(self._way_ns(self.wires.request_ns), partial(self._send, record, body))
@@ -205,7 +223,9 @@ class VirtualGateway:
             return
         message = self._dialect.signer.sign_http(request.unsigned, self._key, self._stamp_ns(request))
         conn_id = self.venue.new_conn_id()
-        self._asked[conn_id] = SentRequest(record, request, now_ns - self.wires.request_ns)  # it left us so long ago
+        self._asked[conn_id] = SentRequest(
+            record, request, now_ns - self.wires.request_ns
+        )  # it left the session one transit time ago
         path, _, query = message.path_and_query.partition("?")
         http = HttpRequest(
             method=message.method,
@@ -228,6 +248,7 @@ class VirtualGateway:
         self.answered(record, request, {**meta, "sent_ns": sent_ns}, body)
 
     def answered(self, record: Record, request: RequestBody, meta: dict[str, Any], body: bytes) -> None:
+        """Step the session with the answer to a request."""
         kind = Kind.FEED if request.purpose in FEED_PURPOSES else Kind.BROKER
         self.accept(
             Arrival(
@@ -244,7 +265,7 @@ class VirtualGateway:
     def _deliver(self, outgoing: Sequence[Outgoing]) -> None:
         for out in outgoing:
             wait_ns = self._way_ns(self.wires.answer_ns)
-            if out.frame is not None:  # what one connection brings keeps its order
+            if out.frame is not None:  # frames keep their order
                 self._frames_ns = max(self._frames_ns, self.venue.now_ns + wait_ns)
                 wait_ns = self._frames_ns - self.venue.now_ns
             self.later(wait_ns, lambda out=out: self._arrive(out))  # type: ignore[misc]  # as above
@@ -274,12 +295,13 @@ class VirtualGateway:
         self.accept(Arrival(Kind.LINK, source, cause=up_seq, body=text_of(LinkBody(LinkEvent.DOWN, reason))))
 
     def hang_up(self) -> None:
+        """Close all connections of the session."""
         for conn_id in list(self.links):
             self.venue.sim.close(conn_id, self.venue.now_ns)
         self.links.clear()
 
 
-def _of_market_link(state: State, request: RequestBody) -> bool:
+def _concerns_market(state: State, request: RequestBody) -> bool:
     link = state.account.links.by_source.get(request.source)
     return (
         request.purpose in (Purpose.CONNECT, Purpose.DISCONNECT) and link is not None and link.role is LinkRole.MARKET

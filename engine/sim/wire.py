@@ -1,4 +1,7 @@
-"""What goes in and out of the simulated venue: requests, answers, and outgoing items with their due times. Values only."""
+"""Input and output of the simulated venue: requests, answers, and outgoing items with their due times.
+
+Values only.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,6 +10,8 @@ import msgspec
 
 
 class HttpRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A client's HTTP request."""
+
     method: str
     path: str  # without the query
     query: bytes = b""  # raw, without the question mark
@@ -15,11 +20,14 @@ class HttpRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class HttpAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to an HTTP request."""
+
     status: int
     body: bytes
     headers: tuple[tuple[str, str], ...] = ()
 
     def json(self) -> Any:
+        """Decode the body."""
         return msgspec.json.decode(self.body)
 
     @property

@@ -10,6 +10,8 @@ from engine.state.changes import Change, Stamp
 
 
 class Balance(msgspec.Struct, frozen=True):
+    """An asset's balance at the venue."""
+
     free: Decimal
     locked: Decimal
     seq: int  # the balance contains every change up to this record
@@ -17,10 +19,13 @@ class Balance(msgspec.Struct, frozen=True):
 
     @property
     def total(self) -> Decimal:
+        """Free and locked amount together."""
         return self.free + self.locked
 
 
 class Balances(msgspec.Struct, frozen=True):
+    """The account's balances."""
+
     by_asset: dict[str, Balance] = {}
 
     def get(self, asset: str) -> Balance:

@@ -14,6 +14,8 @@ class Stamp(msgspec.Struct, frozen=True):
 
 
 class Requested(msgspec.Struct, frozen=True):
+    """A request is in the journal."""
+
     request: RequestBody
 
 
@@ -27,15 +29,21 @@ class Answered(msgspec.Struct, frozen=True):
 
 
 class LinkMoved(msgspec.Struct, frozen=True):
+    """A link changed."""
+
     source: str
     link: LinkBody
 
 
 class TimerFired(msgspec.Struct, frozen=True):
+    """A timer fired."""
+
     timer: TimerBody
 
 
 class Commanded(msgspec.Struct, frozen=True):
+    """A command arrived."""
+
     command: CommandBody
 
 

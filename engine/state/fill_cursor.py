@@ -1,7 +1,7 @@
 """The order of an account's fills: cursors are opaque strings, and each venue says which comes after which.
 
-The engine confirms fills up to a cursor and queries those after it. Identity is the fill id and never the cursor: a stream and a
-trade list may stamp one fill differently.
+The engine confirms fills up to a cursor and queries those after it. Identity is the fill id and never the cursor: a
+stream and a trade list may stamp one fill differently.
 """
 
 from typing import Any, Protocol
@@ -21,7 +21,7 @@ class FillCursor(Protocol):
         ...
 
     def cursor_by_id(self, fill_id: str) -> str | None:
-        """Return the cursor of a fill known by its id alone, or None if the id does not give its place."""
+        """Return the cursor of a fill known by its id alone, or None if the id does not order fills."""
         ...
 
     def key(self, cursor: str) -> Any:

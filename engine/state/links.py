@@ -10,6 +10,8 @@ from engine.state.changes import Change, LinkMoved, Requested, Stamp
 
 
 class LinkState(msgspec.Struct, frozen=True):
+    """One link: its role, phase and newest records."""
+
     source: str
     role: LinkRole
     venue: str
@@ -22,6 +24,8 @@ class LinkState(msgspec.Struct, frozen=True):
 
 
 class LinkStates(msgspec.Struct, frozen=True):
+    """All links of the session."""
+
     by_source: dict[str, LinkState] = {}
 
     def all_ready(self) -> bool:

@@ -1,7 +1,7 @@
-"""Gaps in the market data: which links have one, and what begins and ends one. The account starts each session without any.
+"""Gaps in the market data: which links have one, and what begins and ends one.
 
-A gap is a lost or silent link, the time between two sessions, or a break in the ids of a stream. The functions return
-the fact to emit; the caller emits it.
+The account starts each session without any. A gap is a lost or silent link, the time between two sessions, or a break
+in the ids of a stream. The functions return the fact to emit; the caller emits it.
 """
 
 import msgspec
@@ -14,11 +14,15 @@ from engine.state.changes import Change, Stamp
 
 
 class OpenGap(msgspec.Struct, frozen=True):
+    """A gap that lasts."""
+
     seq: int  # of the FACT that opened it
     gap: MarketGap
 
 
 class OpenGaps(msgspec.Struct, frozen=True):
+    """The gaps that last, at most one for each link."""
+
     open: dict[str, OpenGap] = {}  # link -> its gap
 
 

@@ -1,7 +1,8 @@
 """The engine's mode: STARTING -> SYNCING -> RUNNING <-> PAUSED -> HALTED. HALTED is a latch.
 
-New orders leave only while RUNNING. A lost link, a stale feed, a gap, a clock jump or a disagreement ends it at once, and a
-reconciliation that began later is needed to return. `right_mode` decides; `reduce` keeps what was decided and ordered.
+New orders leave only while RUNNING. A lost link, a stale feed, a gap, a clock jump or a disagreement ends it at once,
+and a reconciliation that began later is needed to return. `right_mode` decides; `reduce` keeps what was decided and
+ordered.
 """
 
 from collections.abc import Sequence
@@ -25,6 +26,8 @@ MISSING_FILL_NS = 2 * SECOND_NS  # a fill may arrive a little after the report t
 
 
 class ModeState(msgspec.Struct, frozen=True):
+    """The mode, its reasons and the commands in force."""
+
     mode: Mode = Mode.STARTING
     reasons: tuple[ModeReason, ...] = ()
     since_ns: int = 0
@@ -89,7 +92,7 @@ def right_mode(
 
 
 def reduce(modes: ModeState, change: Change, at: Stamp) -> ModeState:
-    """Keep the decided mode, what a person ordered, and how far knowledge can be trusted."""
+    """Keep the decided mode, the commands in force, and the seq up to which records may be missing."""
     match change:
         case ModeChanged():
             halted_for = modes.halted_for

@@ -1,7 +1,7 @@
 """Orders, from requests and from reports of venues. Positions, balances and modes are unknown here.
 
-Invariants: an order's filled quantity is the sum of its distinct fills; a status moves only along lifecycle.TRANSITIONS;
-a client order id, once used, names one order for ever.
+Invariants: an order's filled quantity is the sum of its distinct fills; a status moves only along
+lifecycle.TRANSITIONS; a client order id, once used, names one order for ever.
 """
 
 from collections.abc import Callable
@@ -32,6 +32,8 @@ TOMBSTONE_NS = 24 * 3_600 * SECOND_NS  # how long an order that was never placed
 
 
 class Order(msgspec.Struct, frozen=True):
+    """An order as the account knows it."""
+
     client_order_id: str
     strategy: str
     order: NewOrder
@@ -57,6 +59,7 @@ class Order(msgspec.Struct, frozen=True):
 
     @property
     def leaves_quantity(self) -> Decimal:
+        """The quantity that can still fill; 0 for a closed order."""
         return max(self.order.quantity - self.filled_quantity, ZERO) if self.status in LIVE else ZERO
 
 
@@ -90,8 +93,8 @@ class Orders(msgspec.Struct, frozen=True):
         """Return an order by the venue's id, which names one order for ever, or by ours.
 
         Our id alone proves nothing if the venue's ids differ: others on the account may use an id again, also for
-        another instrument (binance_spot.md section 9). But an order of ours without a venue id is found by ours first: a
-        venue that was reset, as testnets are, gives old ids to new orders.
+        another instrument (binance_spot.md section 9). But an order of ours without a venue id is found by ours first:
+        a venue that was reset, as testnets are, gives old ids to new orders.
         """
         own = self.get(client_order_id)
         if own is not None and own.order.instrument != instrument:

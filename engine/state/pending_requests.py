@@ -14,12 +14,16 @@ UNANSWERED = frozenset({Purpose.CONNECT, Purpose.DISCONNECT})  # these end in a 
 
 
 class PendingRequest(msgspec.Struct, frozen=True):
+    """A request without an answer yet."""
+
     seq: int
     time_ns: int
     request: RequestBody
 
 
 class PendingRequests(msgspec.Struct, frozen=True):
+    """The requests without an answer yet, by the seq of their record."""
+
     by_seq: dict[int, PendingRequest] = {}
 
     def find(

@@ -16,6 +16,8 @@ from engine.state.changes import Change, Stamp
 
 
 class Positions(msgspec.Struct, frozen=True):
+    """The positions of all strategies."""
+
     by_key: dict[str, Position] = {}  # "strategy instrument" -> position
 
     def get(self, strategy: str, instrument: str) -> Position:

@@ -1,6 +1,6 @@
 """Rate budgets: the limits of venues, recent requests, blocks, and the offsets of their clocks.
 
-Carried over: a ban outlives a restart.
+Carried over, because a ban outlives a restart.
 """
 
 from collections.abc import Mapping
@@ -21,7 +21,10 @@ RESERVE = 5  # a fifth of the weight is for cancels and orders of unknown status
 
 
 class RateBudget(msgspec.Struct, frozen=True):
-    """One venue's budget. `weight` is our own count, raised to the venue's if that is higher. A RateModel defines the numbers."""
+    """One venue's budget. `weight` is our own count, raised to the venue's if that is higher.
+
+    A RateModel defines the numbers.
+    """
 
     blocked_until_ns: int = 0
     reason: str = ""
@@ -36,7 +39,10 @@ class RateBudget(msgspec.Struct, frozen=True):
 
 
 class RateModel(Protocol):
-    """How a venue counts requests: pure functions of a budget. The engine itself keeps blocks, clock offset and orders per second."""
+    """How a venue counts requests: pure functions of a budget.
+
+    The engine itself keeps blocks, clock offset and orders per second.
+    """
 
     def charge(self, budget: RateBudget, unsigned: Unsigned, time_ns: int) -> RateBudget:
         """Return the budget after a request was sent."""
@@ -56,7 +62,10 @@ class RateModel(Protocol):
 
 
 class FixedWindows:
-    """A RateModel with request weight per clock minute and orders per ten seconds, as Binance counts (binance_spot.md section 11)."""
+    """A RateModel with request weight per clock minute and orders per ten seconds.
+
+    Binance counts so (binance_spot.md section 11).
+    """
 
     def charge(self, budget: RateBudget, unsigned: Unsigned, time_ns: int) -> RateBudget:
         """Return the budget after a request was sent."""
@@ -87,6 +96,8 @@ FIXED_WINDOWS = FixedWindows()
 
 
 class RateBudgets(msgspec.Struct, frozen=True):
+    """The budgets of all venues."""
+
     by_venue: dict[str, RateBudget] = {}
 
     def get(self, venue: str) -> RateBudget:
@@ -95,7 +106,10 @@ class RateBudgets(msgspec.Struct, frozen=True):
 
 
 def allowed(budgets: RateBudgets, venue: str, limits: RateLimits) -> RateBudgets:
-    """Return the budgets with a venue's limits as it states them when a session begins. Counts of earlier requests stay."""
+    """Return the budgets with a venue's limits as it states them when a session begins.
+
+    Counts of earlier requests stay.
+    """
     return RateBudgets({**budgets.by_venue, venue: replace(budgets.get(venue), rate_limits=limits)})
 
 

@@ -15,6 +15,8 @@ from engine.state.orders import Order
 
 
 class ReconcileRounds(msgspec.Struct, frozen=True):
+    """The newest reconciliation round, the last one that ended well, and the confirmed fills."""
+
     round: int = 0  # the newest one
     started_seq: int = -1  # its start: an answer is compared with the state of that record
     done_round: int = 0  # the newest one that ended well
@@ -26,6 +28,7 @@ class ReconcileRounds(msgspec.Struct, frozen=True):
 
     @property
     def running(self) -> bool:
+        """True until the newest round ends."""
         return self.round > self.done_round
 
     def confirmed_cursor(self, instrument: str) -> str | None:
@@ -36,7 +39,8 @@ class ReconcileRounds(msgspec.Struct, frozen=True):
     def confirms(self, order: Order, cursors: FillCursor) -> bool:
         """Return True if a reconciliation has confirmed every fill of this order.
 
-        Where an id does not give its place among the fills, a round that began after the order last changed is the proof.
+        Where an id does not give its place among the fills, a round that began after the order last changed is the
+        proof.
         """
         confirmed = self.confirmed_cursor(order.order.instrument)
         confirmed_key = cursors.key(cursors.start if confirmed is None else confirmed)

@@ -195,7 +195,7 @@ class State:
 
     @property
     def next_due_ns(self) -> int:
-        """Session time at which the sequencer must take a TIMER at the latest."""
+        """Session time at which the sequencer must fire a TIMER at the latest."""
         return min(self.account.timers.next_due_ns, self.market.next_due_ns)
 
     def hash_inputs(self, records: Sequence[Record]) -> None:

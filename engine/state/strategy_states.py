@@ -11,11 +11,15 @@ from engine.state.changes import Change, Commanded, Stamp
 
 
 class StrategyStatus(msgspec.Struct, frozen=True):
+    """A strategy's declared state, and why it stopped."""
+
     state: dict[str, Any] = {}  # field -> JSON value, only those that were ever changed
     stopped_for: str = ""
 
 
 class StrategyStatuses(msgspec.Struct, frozen=True):
+    """The statuses of all strategies."""
+
     by_name: dict[str, StrategyStatus] = {}
 
     def get(self, name: str) -> StrategyStatus:

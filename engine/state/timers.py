@@ -21,6 +21,8 @@ STOP = TimerKind.STOP.value
 
 
 class Timers(msgspec.Struct, frozen=True):
+    """Due times of the timers that are set."""
+
     due_ns: dict[str, int] = {}
     failures: dict[str, int] = {}  # link source, or "reconcile" -> failures in a row
     next_due_ns: int = NEVER_NS
@@ -53,7 +55,10 @@ def periods(settings: EngineSettings, strategies: dict[str, int]) -> dict[str, i
 
 
 def jittered(settings: EngineSettings, source: str, failures: int, seed: int) -> int:
-    """Return an exponential backoff with a jitter of up to half, in nanoseconds. The seed makes a replay wait as long."""
+    """Return an exponential backoff with a jitter of up to half, in nanoseconds.
+
+    The seed makes a replay wait as long.
+    """
     full = min(settings.backoff_first_ns << min(failures, 20), settings.backoff_max_ns)
     draw = int.from_bytes(sha256(f"{seed} {source} {failures}".encode()).digest()[:4], "big")
     return full // 2 + (full // 2) * draw // 2**32

@@ -16,8 +16,8 @@ A strategy knows no venue, clock or file. It is a class:
         @staticmethod
         def decide(view, state, parameters): ...   # -> iterable of Place and Cancel
 
-Only `State` persists: int, str, bool, Decimal, float, None, and tuples, lists and str-keyed dicts of these. A decision that
-changes anything else (a variable of a module or class, a list or dict there, its parameters) stops the strategy.
+Only `State` persists: int, str, bool, Decimal, float, None, and tuples, lists and str-keyed dicts of these. A decision
+that changes anything else (a variable of a module or class, a list or dict there, its parameters) stops the strategy.
 Sort a set of strings before a loop over it: its order differs between processes.
 """
 
@@ -56,15 +56,15 @@ class PriceMove(msgspec.Struct, frozen=True):
 class Predicate(msgspec.Struct, frozen=True):
     """The strategy's own function `should_decide(now, parameters)` returns True.
 
-    It gets a MarketTick and the parameters that are numbers. The engine compiles it into the fold, which calls it at each
-    change of a quote or of the book's top and at each trade. `wants` is its old name.
+    It gets a MarketTick and the parameters that are numbers. The engine compiles it into the fold, which calls it at
+    each change of a quote or of the book's top and at each trade. `wants` is its old name.
     """
 
 
 class OnQuote(msgspec.Struct, frozen=True):
-    """Decide when the best bid or ask of an instrument changes, at most every `throttle_ms`; with `when`, only if that holds.
+    """Decide when the best bid or ask of an instrument changes, at most every `throttle_ms`.
 
-    The compiled fold checks a condition, so Python runs only for decisions.
+    With `when`, decide only if that condition is true. The compiled fold checks it, so Python runs only for decisions.
     """
 
     throttle_ms: int = 0
@@ -72,6 +72,7 @@ class OnQuote(msgspec.Struct, frozen=True):
 
     @property
     def throttle_ns(self) -> int:
+        """The throttle in nanoseconds."""
         return self.throttle_ms * MILLISECOND_NS
 
 
@@ -82,6 +83,7 @@ class Every(msgspec.Struct, frozen=True):
 
     @property
     def period_ns(self) -> int:
+        """The period in nanoseconds."""
         return self.ms * MILLISECOND_NS
 
 
@@ -150,7 +152,10 @@ class Decision(NamedTuple):
 
 
 class Strategy(Protocol):
-    """The shape of a strategy class (see the module's head). `averages`, `indicators` and `bars_s` (lengths in seconds) are optional."""
+    """The shape of a strategy class (see the module's head).
+
+    `averages`, `indicators` and `bars_s` (lengths in seconds) are optional.
+    """
 
     version: str
     instruments: tuple[str, ...]
@@ -159,7 +164,8 @@ class Strategy(Protocol):
     State: type[Any]
 
     @staticmethod
-    def decide(view: "View", state: Any, parameters: Any) -> Iterable[Intent]: ...
+    def decide(view: "View", state: Any, parameters: Any) -> Iterable[Intent]:
+        """Return the orders to place and to cancel, and change `state` in place."""
 
 
 class View:

@@ -1,19 +1,12 @@
-"""Strategies from source text: what code is refused, and the class and its declarations made of what is left.
+"""Strategies from source text: the class and its declarations.
 
-Text in, class out: no file is read here, so a replay loads exactly the text that its SESSION record holds.
-This is a guard against accidents, not a sandbox: code of strangers is run by nobody unasked (`--trust-code`).
+Text in, class out: no file is read here, so a replay loads exactly the text in its SESSION record.
 """
 
-import ast
-import builtins
 import sys
-from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from decimal import Decimal
-from enum import Enum
-from importlib import import_module
-from operator import is_
 from types import FunctionType, ModuleType
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -21,7 +14,7 @@ import msgspec
 
 from engine.market.indicators.registry import UnknownIndicatorError, indicator_spec
 from engine.market.predicates import CannotCompileError, CompiledPredicate, compile_predicate
-from engine.session_record import Declared, RuleSettings, StrategySettings
+from engine.session_record import Declared, StrategySettings
 from engine.state.orders import EXTERNAL
 from engine.strategy.api import (
     Average,
@@ -34,56 +27,9 @@ from engine.strategy.api import (
     state_from,
     state_values,
 )
-
-ALLOWED_MODULES = frozenset(
-    {
-        "__future__",
-        "collections",
-        "dataclasses",
-        "decimal",
-        "enum",
-        "fractions",
-        "functools",
-        "itertools",
-        "math",
-        "operator",
-        "statistics",
-        "typing",
-        "verbatim",
-    }
-)
-INNER_ALLOWED = frozenset({("collections", "abc")})
-REFUSED_NAMES = frozenset(
-    {
-        "__builtins__",
-        "__import__",
-        "breakpoint",
-        "compile",
-        "eval",
-        "exec",
-        "exit",  # a decision must not end the engine, nor step over what stops a strategy
-        "globals",
-        "hash",  # differs between processes
-        "id",  # an address
-        "input",
-        "locals",
-        "open",
-        "print",  # a decision that prints is a decision that waits
-        "quit",
-        "vars",
-        "BaseException",
-        "GeneratorExit",
-        "KeyboardInterrupt",
-        "SystemExit",
-    }
-)
-
+from engine.strategy.source_guard import ModuleGuard, StrategyError, refuse_source, run_module
 
 PPM_MAX = 1_000_000
-
-
-class StrategyError(Exception):
-    """The strategy cannot be used; the text says where and why."""
 
 
 class LoadedStrategy(msgspec.Struct, frozen=True):
@@ -98,98 +44,19 @@ class LoadedStrategy(msgspec.Struct, frozen=True):
     bars_s: tuple[int, ...]
     parameters: Any
     outside: "ModuleGuard | None" = None
-    look: CompiledPredicate | None = None  # of a compiled strategy
+    predicate: CompiledPredicate | None = None  # None: the strategy is not compiled
 
     def changed_outside(self) -> str:
-        """What of the strategy's modules a decision has changed; "" in health."""
+        """Return the name in the strategy's modules that a decision changed, or ""."""
         return "" if self.outside is None else self.outside.changed(self.parameters)
 
     def state(self, values: Mapping[str, Any]) -> Any:
+        """Build the strategy's state object from recorded values."""
         return state_from(self.cls.State, values)
 
 
-class ModuleGuard:
-    """What a strategy's modules and classes held when they were loaded. Nothing of it may change: a replay begins anew.
-
-    Names are compared by identity, containers by content. A guard against accidents: closures are not looked into.
-    """
-
-    def __init__(self, modules: Mapping[str, ModuleType], parameters: Any) -> None:
-        self._scopes: dict[str, tuple[Any, dict[str, Any]]] = {}
-        self._wholes: list[
-            tuple[Mapping[str, Any], tuple[Any, ...]]
-        ] = []  # each scope with its values in their order, to be looked at sooner: this is asked at each look
-        for name, module in modules.items():
-            self._look(f"{name}.py", module)
-        self._contents = {
-            f"{where} {name}": (value, _text(value))
-            for where, (_, held) in self._scopes.items()
-            for name, value in held.items()
-            if isinstance(value, _CONTAINERS)
-        }
-        self._parameters = repr(vars(parameters))
-
-    def _look(self, where: str, scope: Any) -> None:
-        held = {name: value for name, value in vars(scope).items() if not name.startswith("__")}
-        self._scopes[where] = (scope, held)
-        self._wholes.append((vars(scope), tuple(vars(scope).values())))
-        for name, value in held.items():
-            if isinstance(value, Iterator):
-                raise StrategyError(f"{where}: {name} is an iterator: it would remember how far it was read")
-            if hasattr(value, "cache_info"):
-                raise StrategyError(
-                    f"{where}: {name} is a cached function: it would remember between calls what no record tells"
-                )
-            if isinstance(value, FunctionType) and _mutable_defaults(value):
-                raise StrategyError(
-                    f"{where}: {name} has a list, dict or set as a default: it would persist between calls"
-                )
-            if (
-                isinstance(value, type)
-                and not issubclass(value, Enum)
-                and value.__module__ == vars(scope).get("__name__", getattr(scope, "__module__", ""))
-            ):
-                self._look(f"{where} {name}", value)
-
-    def changed(self, parameters: Any) -> str:
-        for now, values in self._wholes:
-            if len(now) != len(values) or not all(map(is_, now.values(), values)):
-                if what := self._rebound():
-                    return what
-                break
-        for name, (container, text) in self._contents.items():
-            if _text(container) != text:
-                return name
-        return "" if repr(vars(parameters)) == self._parameters else "a parameter"
-
-    def _rebound(self) -> str:
-        """The name that stands for something else now."""
-        for where, (scope, held) in self._scopes.items():
-            now = vars(scope)
-            for name, value in held.items():
-                if now.get(name) is not value:
-                    return f"{where} {name}"
-            if sum(not name.startswith("__") for name in now) != len(held):
-                new = next(name for name in now if not name.startswith("__") and name not in held)
-                return f"{where} {new}"
-        return ""
-
-
-_CONTAINERS = (list, dict, set, bytearray, deque)
-
-
-def _text(value: Any) -> str:
-    """The content as text. Only ever compared with what this process wrote before."""
-    return repr(vars(value)) if is_dataclass(value) else repr(value)
-
-
-def _mutable_defaults(function: FunctionType) -> bool:
-    defaults = (*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values())
-    return any(isinstance(value, _CONTAINERS) for value in defaults)
-
-
 def as_recorded(draft: StrategySettings) -> StrategySettings:
-    """The settings as a SESSION record holds them: version and declarations are the class's own. Runs the source."""
+    """Return the settings for the SESSION record, with version and declarations of the class. Runs the source."""
     loaded = load(draft)
     cadence = loaded.cadence
     when = cadence.when if isinstance(cadence, OnQuote) else None
@@ -208,7 +75,7 @@ def as_recorded(draft: StrategySettings) -> StrategySettings:
 
 
 def declared_only(settings: StrategySettings) -> LoadedStrategy:
-    """A strategy that can be rebuilt but not asked: made of what was recorded, without running its source."""
+    """Return a strategy that can be rebuilt but cannot decide. It uses the recorded declarations and runs no source."""
     declared = settings.declared
     if declared is None:
         raise StrategyError(
@@ -234,16 +101,11 @@ def _when(declared: Declared) -> CrossOver | PriceMove | Predicate | None:
     return PriceMove(declared.price_move_ppm) if declared.price_move_ppm else None
 
 
-def siblings(source: str, known: frozenset[str]) -> tuple[str, ...]:
-    """The modules of its own folder that a source imports: the ones whose text the SESSION must hold as well."""
-    names = [name for name, _ in _imports(ast.parse(source))]
-    return tuple(sorted({name for name in names if name in known}))
-
-
 def load(settings: StrategySettings) -> LoadedStrategy:
-    """Runs the recorded source and reads the class's declarations.
+    """Run the recorded source and read the class's declarations.
 
-    Raises StrategyError where the code reaches for what a repeatable decision may not, or where the class is not a strategy.
+    Raises:
+        StrategyError: The code uses something that makes a decision unrepeatable, or the class is not a strategy.
     """
     for name, text in settings.sources.items():
         refuse_source(name, text, frozenset(settings.sources))
@@ -267,101 +129,6 @@ def _loaded(settings: StrategySettings, modules: dict[str, ModuleType]) -> Loade
             f"{settings.module}.py has no class {settings.cls}; strategies in it: {', '.join(classes) or 'none'}"
         )
     return _declared(settings, cls)
-
-
-def _imports(tree: ast.AST) -> list[tuple[str, int]]:
-    found = []
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            found += [(alias.name.split(".")[0], node.lineno) for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            found.append(((node.module or "").split(".")[0], node.lineno))
-    return found
-
-
-def refuse_source(name: str, text: str, own: frozenset[str]) -> None:
-    """Refuse source text that reaches for what a repeatable decision may not.
-
-    Raises:
-        StrategyError: The text says which line, and why.
-    """
-    try:
-        tree = ast.parse(text, filename=f"{name}.py")
-    except SyntaxError as error:
-        raise StrategyError(f"{name}.py line {error.lineno}: {error.msg}") from None
-    if name in ALLOWED_MODULES:
-        raise StrategyError(f"{name}.py has the name of a module that every strategy may import: rename it")
-    for module, line in _imports(tree):
-        if module not in ALLOWED_MODULES and module not in own:
-            raise StrategyError(
-                f"{name}.py line {line}: a strategy may not import {module!r}: a decision must be repeatable from records alone"
-            )
-    _refuse_inner_modules(name, tree)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Name) and node.id in REFUSED_NAMES:
-            raise StrategyError(f"{name}.py line {node.lineno}: a strategy may not use {node.id!r}")
-        if isinstance(node, ast.Attribute) and node.attr.startswith("__") and node.attr not in ("__name__", "__doc__"):
-            raise StrategyError(f"{name}.py line {node.lineno}: a strategy may not reach for {node.attr!r}")
-
-
-def _refuse_inner_modules(name: str, tree: ast.AST) -> None:
-    """`statistics.random`, `dataclasses.sys`, `from verbatim.runner import ...`: modules that allowed ones happen to hold."""
-    bound: dict[str, str] = {}  # local name -> module
-    reached: list[tuple[str, str, int]] = []  # module, attribute, line
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            for alias in node.names:
-                top, _, inner = alias.name.partition(".")
-                bound[alias.asname or top] = top
-                if inner:
-                    reached.append((top, inner, node.lineno))
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            top, _, inner = node.module.partition(".")
-            reached += [(top, inner or alias.name, node.lineno) for alias in node.names]
-    reached += [
-        (bound[node.value.id], node.attr, node.lineno)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in bound
-    ]
-    for module, attribute, line in reached:
-        if (module, attribute) in INNER_ALLOWED or module not in ALLOWED_MODULES:
-            continue
-        found = import_module(module)
-        if module == "verbatim" and attribute not in (*vars(found)["__all__"], *vars(found)["OLD_NAMES"], "*"):
-            raise StrategyError(
-                f"{name}.py line {line}: a strategy may import from verbatim only {vars(found)['__all__']}"
-            )
-        if isinstance(getattr(found, attribute, None), ModuleType):
-            raise StrategyError(f"{name}.py line {line}: a strategy may not reach for {module}.{attribute}")
-
-
-def run_module(name: str, settings: StrategySettings | RuleSettings, modules: dict[str, ModuleType]) -> ModuleType:
-    """Run the recorded source of a module, and of those that it imports, into `modules`.
-
-    Raises:
-        StrategyError: The source does not load.
-    """
-    if name in modules:
-        return modules[name]
-
-    def importer(
-        wanted: str, names: Any = None, scope: Any = None, fromlist: tuple[str, ...] = (), level: int = 0
-    ) -> ModuleType:
-        top = wanted.split(".", maxsplit=1)[0]
-        if top in settings.sources:
-            return run_module(top, settings, modules)
-        return builtins.__import__(wanted, names, scope, fromlist, level)
-
-    module = ModuleType(f"strategy_{settings.name}_{name}")
-    modules[name] = module
-    sys.modules[module.__name__] = module  # while it loads: where annotations are text, they are looked up there
-    allowed = {key: value for key, value in vars(builtins).items() if key not in REFUSED_NAMES}
-    vars(module)["__builtins__"] = {**allowed, "__import__": importer}
-    try:
-        exec(compile(settings.sources[name], f"{name}.py", "exec", dont_inherit=True), vars(module))  # noqa: S102 - the purpose of this file
-    except Exception as error:
-        raise StrategyError(f"{name}.py does not load: {type(error).__name__}: {error}") from error
-    return module
 
 
 def _declared(settings: StrategySettings, cls: type[Any]) -> LoadedStrategy:
@@ -407,7 +174,7 @@ def _declared(settings: StrategySettings, cls: type[Any]) -> LoadedStrategy:
         indicators=indicators,
         bars_s=tuple(getattr(cls, "bars_s", ())),
         parameters=parameters,
-        look=_look(where, cls, parameters)
+        predicate=_compiled(where, cls, parameters)
         if isinstance(cls.cadence, OnQuote) and isinstance(cls.cadence.when, Predicate)
         else None,
     )
@@ -435,14 +202,16 @@ def _check_when(where: str, when: Any, averages: set[str]) -> None:
         for name in (when.first, when.second):
             if name not in averages:
                 known = ", ".join(sorted(averages)) or "none"
-                raise StrategyError(f"{where}: Cross names the average {name!r}; declared under `averages`: {known}")
+                raise StrategyError(
+                    f"{where}: CrossOver names the average {name!r}; declared under `averages`: {known}"
+                )
     elif isinstance(when, PriceMove):
         if not (type(when.ppm) is int and 0 < when.ppm <= PPM_MAX):
             raise StrategyError(
-                f"{where}: Move takes a whole number of millionths from 1 to {PPM_MAX}, not {when.ppm!r}"
+                f"{where}: PriceMove takes a whole number of millionths from 1 to {PPM_MAX}, not {when.ppm!r}"
             )
     elif when is not None and not isinstance(when, Predicate):
-        raise StrategyError(f"{where}: `when` is Cross(...), Move(...) or Compiled(), not {when!r}")
+        raise StrategyError(f"{where}: `when` is CrossOver(...), PriceMove(...) or Predicate(), not {when!r}")
 
 
 PREDICATE_NAMES = ("should_decide", "wants")  # the second is the old spelling
@@ -457,13 +226,14 @@ def predicate_name(cls: type[Any]) -> str:
     return PREDICATE_NAMES[0]
 
 
-def _look(where: str, cls: type[Any], parameters: Any) -> CompiledPredicate:
+def _compiled(where: str, cls: type[Any], parameters: Any) -> CompiledPredicate:
     """Compile the class's `should_decide`. Raises StrategyError."""
     name = predicate_name(cls)
     predicate = next((vars(base)[name] for base in cls.__mro__ if name in vars(base)), None)
     if not isinstance(predicate, staticmethod) or not isinstance(predicate.__func__, FunctionType):
         raise StrategyError(
-            f"{where}: OnQuote(when=Predicate()) calls `should_decide(now, parameters)`; declare it as a static method of the class"
+            f"{where}: OnQuote(when=Predicate()) calls `should_decide(now, parameters)`; declare it as a static method "
+            f"of the class"
         )
     try:
         numbers = {

@@ -18,11 +18,11 @@ from engine.money import MONEY
 from engine.risk.context import BoundRule, RiskContext, RiskRule
 from engine.risk.rules import FIRST_RULES, RULES
 from engine.session_record import RuleSettings
-from engine.strategy.loading import ModuleGuard, StrategyError, refuse_source, run_module
+from engine.strategy.source_guard import ModuleGuard, StrategyError, refuse_source, run_module
 
 
 class UserRule:
-    """A loaded rule of a user's."""
+    """A risk rule of a user, loaded and guarded."""
 
     def __init__(self, rule: RiskRule, settings: Any, guard: ModuleGuard) -> None:
         self._rule = rule
@@ -30,6 +30,7 @@ class UserRule:
         self._guard = guard
 
     def __call__(self, context: RiskContext) -> str:
+        """Return the rule's objection, or ""; a rule that fails objects with its error."""
         given = () if self._rule.settings is None else (self._settings,)
         try:
             with localcontext(MONEY):  # its own context: a rule that sets the precision changes no other

@@ -50,7 +50,7 @@ class StrategyRunner:
 
         """
         self.strategies = strategies
-        self.compiled = {name: number for name, number in triggers.items() if strategies[name].look is not None}
+        self.compiled = {name: number for name, number in triggers.items() if strategies[name].predicate is not None}
         self._triggers = triggers
         self._views = {
             name: {
@@ -144,7 +144,9 @@ class StrategyRunner:
                 instruments=self._views[name],
                 indicators=self._indicators[name],
             )
-            if loaded.look is not None and not market.predicate_holds(self._triggers[name], loaded.look, time_ns):
+            if loaded.predicate is not None and not market.predicate_holds(
+                self._triggers[name], loaded.predicate, time_ns
+            ):
                 raise AssertionError(
                     f"`{predicate_name(loaded.cls)}` says no in plain Python where its machine code said yes: "
                     "its numbers are not the same in both"

@@ -12,14 +12,7 @@ _UNFIT = re.compile(r"[^A-Za-z0-9_]")
 
 @dataclass(frozen=True, slots=True)
 class ReadableOrderIds:
-    """An engine.venues.venue.ClientOrderIds: readable where it fits, else a hash of the same tuple behind the session's id.
-
-    >>> ids = ReadableOrderIds(length_max=36)
-    >>> ids.make(session="k3v9x2ab", strategy="quoter", version="1", seq=4711, leg=0)
-    'k3v9x2ab-quoter-1-4711-0'
-    >>> ReadableOrderIds(length_max=32, punctuation="").make(session="k3v9x2ab", strategy="quoter", version="1", seq=4711, leg=0)
-    'k3v9x2abqlo2aczxj34cimzbumguk6yj'
-    """
+    """An engine.venues.venue.ClientOrderIds: readable if it fits, else a hash behind the session's id."""
 
     length_max: int
     punctuation: str = "-_"  # the characters that the venue accepts beside letters and digits

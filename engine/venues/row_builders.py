@@ -1,6 +1,6 @@
-"""Decoded values as market rows, for the codecs of every venue. Exact: a value that may not enter makes the message a flag.
+"""Decoded values as market rows, for the codecs of every venue.
 
-Names no venue and reads no bytes.
+Exact: a value that may not enter makes the message a flag. Names no venue and reads no bytes.
 """
 
 from typing import Final, NamedTuple
@@ -26,7 +26,7 @@ class RowOrigin(NamedTuple):
     venue_ns: int
 
 
-def quote_rows(at: RowOrigin, bid: str, bid_size: str, ask: str, ask_size: str, update_id: int) -> Rows:  # noqa: PLR0917 - as the row has them
+def quote_rows(at: RowOrigin, bid: str, bid_size: str, ask: str, ask_size: str, *, update_id: int) -> Rows:
     """Return the row of a quote, or a flag if a value may not enter."""
     price_scale, size_scale = at.of.price_scale, at.of.size_scale
     values = [
@@ -52,8 +52,9 @@ def trade_rows(
 
 
 def book_rows(kind: int, at: RowOrigin, ids: tuple[int, int, int], bids: list[Level], asks: list[Level]) -> Rows:
-    """Return header and levels of a DIFF (first, last and previous id) or SNAPSHOT (id, 0, 0). One value that may not enter, and
-    the whole message is a flag.
+    """Return header and levels of a DIFF (first, last and previous id) or SNAPSHOT (id, 0, 0).
+
+    One value that may not enter, and the whole message is a flag.
     """
     count = len(bids) + len(asks)
     if count > LEVELS_IN_MESSAGE_MAX:
@@ -62,7 +63,7 @@ def book_rows(kind: int, at: RowOrigin, ids: tuple[int, int, int], bids: list[Le
     table = np.zeros((1 + count, COLUMNS), np.int64)
     table[:, : r.LAST] = r.LEVEL, at.i, at.seq, at.time_ns, at.venue_ns
     table[0, r.TYPE] = kind
-    table[0, r.A : r.E] = first_id, last_id, count, previous_id
+    table[0, r.DIFF_FIRST_ID : r.DIFF_PREVIOUS_ID + 1] = first_id, last_id, count, previous_id
     values = [
         (side, r.scaled(price, at.of.price_scale), r.scaled(size, at.of.size_scale))
         for side, levels in ((r.BID, bids), (r.ASK, asks))
@@ -71,7 +72,7 @@ def book_rows(kind: int, at: RowOrigin, ids: tuple[int, int, int], bids: list[Le
     if any(price < 0 or size < 0 for _, price, size in values):
         return _bad_value(kind, at)
     if values:
-        table[1:, r.A : r.D] = values
+        table[1:, r.LEVEL_SIDE : r.LEVEL_SIZE + 1] = values
     table[-1, r.LAST] = 1
     return table
 

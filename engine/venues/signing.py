@@ -1,4 +1,7 @@
-"""Credentials and signed messages, for every venue. An object that holds a secret can be neither printed, pickled nor copied."""
+"""Credentials and signed messages, for every venue.
+
+An object that holds a secret can be neither printed, pickled nor copied.
+"""
 
 from dataclasses import dataclass, field
 from typing import Any, Never

@@ -1,8 +1,9 @@
 """The venue object: everything that the engine, the shell, replay and SQL may know of a trading venue.
 
-A venue is a machine without socket or clock: it turns calls into unsigned messages, and bytes into rows and events. Each part
-below has one duty; a folder in engine/venues holds one venue, with one file for each part. A venue of another author is named in
-the configuration as `package.module:Class`; `verbatim.testing.check_venue` checks it against this contract.
+A venue is a machine without socket or clock: it turns calls into unsigned messages, and bytes into rows and events.
+Each part below has one duty; a folder in engine/venues holds one venue, with one file for each part. A venue of another
+author is named in the configuration as `package.module:Class`; `verbatim.testing.check_venue` checks it against this
+contract.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -100,7 +101,10 @@ class MarketCodec(Protocol):
         ...
 
     def decode_snapshot(self, payload: bytes, instrument_id: str, seq: int, time_ns: int) -> Rows | tuple[Event, ...]:
-        """Return the rows of an answer to `RestSnapshots.request`. Venues with streamed snapshots return Unrecognised."""
+        """Return the rows of an answer to `RestSnapshots.request`.
+
+        Venues with streamed snapshots return Unrecognised.
+        """
         ...
 
     def is_snapshot(self, payload: bytes) -> bool:
@@ -148,7 +152,10 @@ class RequestSigner(Protocol):
     """Keys and signatures. Only the shell calls it; nothing it returns is recorded or printed."""
 
     def load_key(self, credentials: Credentials) -> SecretKey:
-        """Return a key that can sign. Raises ValueError, without the secret in its text, if the credentials cannot be used."""
+        """Return a key that can sign.
+
+        Raises ValueError, without the secret in its text, if the credentials cannot be used.
+        """
         ...
 
     def sign_http(self, unsigned: Unsigned, key: Any, now_ns: int) -> HttpMessage:
@@ -218,7 +225,10 @@ class CapturedMarket(NamedTuple):
 
 
 class Venue(Protocol):
-    """One venue. The class is called with its instruments and the receive window; `name` is its word in sources and ids."""
+    """One venue.
+
+    The class is called with its instruments and the receive window; `name` is its word in sources and ids.
+    """
 
     name: str
     recv_window_ms: int
@@ -265,7 +275,8 @@ class Venue(Protocol):
     def subscriptions(self, source: str) -> tuple[Unsigned, ...]:
         """Return the messages that a link needs before it is ready, in order.
 
-        Each is sent when the one before was acknowledged with Subscribed; a login comes first. Empty if the link's path names the streams.
+        Each is sent when the one before was acknowledged with Subscribed; a login comes first. Empty if the link's path
+        names the streams.
         """
         ...
 

@@ -1,7 +1,7 @@
 """Venue classes by name: those that installed distributions announce, and any other as `package.module:Class`.
 
-A distribution announces its venues as entry points of the group `verbatim.venues`. Ours do the same in pyproject.toml; there is no
-other list.
+A distribution announces its venues as entry points of the group `verbatim.venues`. Ours do the same in pyproject.toml;
+there is no other list.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -36,7 +36,8 @@ def venue_class(settings: VenueSettings) -> Any:
     """
     installed = installed_venues()
     module, _, cls = installed.get(settings.name, settings.name).partition(":")
-    known = f"installed: {', '.join(installed) or 'none (install verbatim-trading again)'}; name any other as package.module:Class"
+    names = ", ".join(installed) or "none (install verbatim-trading again)"
+    known = f"installed: {names}; name any other as package.module:Class"
     if not module or not cls:
         raise UnknownVenueError(f"no venue {settings.name!r}; {known}")
     try:

@@ -1,1 +1,4 @@
-"""Import of other tools' captures as sessions: one file per format, and one module that writes. Knows nothing of engine."""
+"""Import of other tools' captures as sessions: one file per format, and one module that writes.
+
+Knows nothing of engine.
+"""

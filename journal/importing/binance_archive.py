@@ -1,8 +1,8 @@
 """Binance's public data archives (data.binance.vision): trades, aggTrades and klines, csv or zip, spot or futures.
 
-The columns identify the table, as documented in binance/binance-public-data; futures files begin with their names. Times
-are in ms, and in us in spot files since 2025; the number of digits distinguishes them. They are the venue's times, because
-an archive has no receive time. A kline gets its close time, because its values were unknown before.
+The columns identify the table, as documented in binance/binance-public-data; futures files begin with their names.
+Times are in ms, and in us in spot files since 2025; the number of digits distinguishes them. They are the venue's
+times, because an archive has no receive time. A kline gets its close time, because its values were unknown before.
 """
 
 import re
@@ -31,7 +31,10 @@ class _Table(NamedTuple):
 
 
 def _table(name: str, time: str, columns: str) -> _Table:
-    """Return a table. Columns named `is_...` contain True or False, all others numbers; the time column is the one group."""
+    """Return a table.
+
+    Columns named `is_...` contain True or False, all others numbers; the time column is the one group.
+    """
     names = tuple(columns.split())
     shape = b",".join(_TIME if column == time else _BOOL if column.startswith("is_") else _NUMBER for column in names)
     return _Table(name, names, names.index(time), re.compile(shape + rb"\r?", re.IGNORECASE))
@@ -49,7 +52,8 @@ TABLES = (
     _table(
         "klines",
         "close_time",
-        "open_time open high low close volume close_time quote_volume trades taker_buy_volume taker_buy_quote_volume ignore",
+        "open_time open high low close volume close_time quote_volume trades taker_buy_volume taker_buy_quote_volume "
+        "ignore",
     ),
 )
 _HEADER = re.compile(rb"[a-z_]+(?:,[a-z_]+){5,11}\r?", re.IGNORECASE)

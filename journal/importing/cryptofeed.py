@@ -1,4 +1,6 @@
-"""Raw files of cryptofeed. Each line has one of these forms, t in seconds since 1970, and blank lines end a write:
+"""Raw files of cryptofeed.
+
+Each line has one of these forms, t in seconds since 1970, and blank lines end a write:
 
     URL <-> t            a connection was opened     LINK
     URL <- t: text       the client sent a message   LINK

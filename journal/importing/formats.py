@@ -63,6 +63,7 @@ def _guess(path: Path) -> str:
         if candidate.is_format(head, lines.name):
             return name
     raise CaptureRefusedError(
-        f"{path} matches none of the formats {', '.join(FORMATS)}. What to do: name its format with --format; the import "
+        f"{path} matches none of the formats {', '.join(FORMATS)}. "
+        f"What to do: name its format with --format; the import "
         "then reports the first wrong line."
     )

@@ -1,6 +1,7 @@
 """Files of hftbacktest's collector (gzip). A line is the local receive time, a space and the unchanged frame.
 
-The stamp has 19 digits (ns), or 16 (us) in files from before 2024. Source: collector/src/file.rs of nkaz001/hftbacktest.
+The stamp has 19 digits (ns), or 16 (us) in files from before 2024. Source: collector/src/file.rs of
+nkaz001/hftbacktest.
 """
 
 import re

@@ -1,7 +1,7 @@
 """Import of other tools' files as a session: a SESSION record that lists the files, then one record per line.
 
-The session is written under a temporary name and renamed once it is sealed. Its id is derived from the files' contents, so
-a second import of the same files gets the same name and is refused. Uses the formats only through formats.py.
+The session is written under a temporary name and renamed once it is sealed. Its id is derived from the files' contents,
+so a second import of the same files gets the same name and is refused. Uses the formats only through formats.py.
 """
 
 import base64
@@ -230,7 +230,8 @@ def _write_session(
     unfinished = folder.with_name(folder.name + UNFINISHED)
     if unfinished.exists():
         raise CaptureRefusedError(
-            f"{unfinished} belongs to an import that is running or was killed. What to do: wait for it, or remove that folder."
+            f"{unfinished} belongs to an import that is running or was killed. "
+            f"What to do: wait for it, or remove that folder."
         )
     writer = JournalWriter.create(unfinished)
     try:

@@ -42,7 +42,8 @@ def read(lines: CaptureLines) -> CaptureReader:
     match = _FILE.fullmatch(lines.name)
     if match is None:
         raise CaptureRefusedError(
-            f"{lines.path}: the csv is named {lines.name!r}, which does not state its day. What to do: rename it as LEAN "
+            f"{lines.path}: the csv is named {lines.name!r}, which does not state its day. "
+            f"What to do: rename it as LEAN "
             "does, <yyyymmdd>_<symbol>_Trade_Tick.csv or _Quote_Tick.csv."
         )
     day, symbol, table = match[1], match[2], match[3].lower()

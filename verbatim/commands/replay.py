@@ -68,8 +68,8 @@ def command(
 ) -> None:
     """Repeat SESSION from its journal and compare every output with the recorded one.
 
-    Ends with 0 where all is identical, with 1 at the first difference, which is named with its causes. With --strategy or
-    --set it shows what a change would have altered first.
+    Ends with 0 where all is identical, with 1 at the first difference, which is named with its causes. With --strategy
+    or --set it shows what a change would have altered first.
     """
     if strict and (strategy or settings):
         raise click.UsageError("--strict compares a session with itself: without --strategy and --set")
@@ -77,7 +77,7 @@ def command(
         raise click.UsageError("--workers repeats a session as it is: without --strict, --strategy and --set")
     from engine.errors import CoreError
     from engine.session_record import read_session
-    from engine.strategy.loading import StrategyError
+    from engine.strategy.source_guard import StrategyError
     from journal.errors import DamagedJournalError, JournalError
     from journal.reader import Journal
     from replay.moments import UnknownMomentError, find_moment
@@ -199,7 +199,7 @@ class _progress:  # noqa: N801 - used as a statement
 
 def _explain(folder: Path, verdict: "ReplayResult") -> None:
     """Print both records in full, and the state of the recorded session before them."""
-    from engine.strategy.loading import StrategyError
+    from engine.strategy.source_guard import StrategyError
     from replay.rebuild import rebuild
     from replay.state_report import describe_state, state_lines
 

@@ -1,4 +1,7 @@
-"""DIFF, SNAPSHOT and LEVEL rows on their way into a book, and the check of a book after a record. Compiled; knows no quote or trade."""
+"""DIFF, SNAPSHOT and LEVEL rows on their way into a book, and the check of a book after a record.
+
+Compiled; knows no quote or trade.
+"""
 
 from engine.market import rows as r
 from engine.market.fold.books import begin_diff, begin_snapshot, empty_book, finish_snapshot
@@ -132,7 +135,7 @@ def fold_level(row: Rows, s: Rows, t: Rows, sides: Rows, pending: Rows) -> int:
 
 @compiled
 def note_touched(s: Rows, t: Rows, i: int) -> None:
-    """Note that the current record touched a book: finish_record checks it."""
+    """Mark a book that the current record changed: finish_record checks it."""
     if t[i, B_TOUCHED] == 0:
         t[i, B_TOUCHED] = 1
         s[S_TOUCHED] += 1

@@ -1,4 +1,7 @@
-"""Life cycle of a book: snapshot join, gaps, loss. Compiled; knows no quote, trade or strategy; dense_book.py stores the levels."""
+"""Life cycle of a book: snapshot join, gaps, loss.
+
+Compiled; knows no quote, trade or strategy; dense_book.py stores the levels.
+"""
 
 from engine.market import rows as r
 from engine.market.fold.dense_book import (
@@ -99,7 +102,7 @@ def begin_diff(
         return IGNORE, flags
     if used > 0 and not follows(
         first_id, previous_id, t[i, B_PENDING_ID]
-    ):  # no snapshot bridges a gap in what was kept
+    ):  # no snapshot bridges a gap in the kept diffs
         t[i, B_GAPS] += 1
         t[i, B_DROPPED] += t[i, B_PENDING_DIFFS]
         t[i, B_PENDING_DIFFS] = 0

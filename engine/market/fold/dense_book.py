@@ -1,10 +1,11 @@
-"""Levels of one side of a book: one slot for each tick near the top (the dense window), a sorted row for the others. Compiled.
+"""Levels of one side of a book: one slot for each tick near the top (the dense window), a sorted row for the others.
 
-Only this file knows the window. A key is the price of a bid, and minus the price of an ask: the best level has the highest key on
-both sides. `count` is the number of all levels of a side.
+Compiled. Only this file knows the window. A key is the price of a bid, and minus the price of an ask: the best level
+has the highest key on both sides. `count` is the number of all levels of a side.
 
-A level in the window costs a multiplication and one access to its slot. A level outside costs a search, and is counted: after too
-many, rebuild_window moves the window around the top, on the grid of the levels there. No tick and no range has to be configured.
+A level in the window costs a multiplication and one access to its slot. A level outside costs a search, and is counted:
+after too many, rebuild_window moves the window around the top, on the grid of the levels there. No tick and no range
+has to be configured.
 """
 
 from typing import Final
@@ -48,7 +49,8 @@ def room_of(sides: Rows) -> int:
 def place_of(side: Rows, begin: int, width: int, count: int, key: int) -> int:
     """Return the index of the first sorted key at or above this one; `count` if all are below.
 
-    The k-th key is at begin + k * width. The search starts at the best key in doubling steps, because most changes are near it.
+    The k-th key is at begin + k * width. The search starts at the best key in doubling steps, because most changes are
+    near it.
     """
     high = count
     low = count - 1
@@ -79,7 +81,10 @@ def slot_of(side: Rows, key: int) -> int:
 
 @compiled
 def set_far(side: Rows, count: int, key: int, size: int) -> int:
-    """Set a level of the sorted row, size 0 removes it; return the new number of levels. There must be room for one more."""
+    """Set a level of the sorted row, size 0 removes it; return the new number of levels.
+
+    There must be room for one more.
+    """
     low = place_of(side, N_FAR, 2, count, key)
     begin = N_FAR + 2 * low
     behind = 2 * (count - low)
@@ -141,7 +146,10 @@ def set_slot(side: Rows, slot: int, size: int) -> int:
 
 @compiled
 def set_outside(side: Rows, count: int, key: int, size: int) -> int:
-    """Set a level without a slot, size 0 removes it; return the change in the number of levels. There must be room for one more."""
+    """Set a level without a slot, size 0 removes it; return the change in the number of levels.
+
+    There must be room for one more.
+    """
     side[N_MISSES] += 1
     far = int(count - side[N_COUNT])
     return set_far(side, far, key, size) - far
@@ -163,7 +171,7 @@ def highest_used(side: Rows, slot: int) -> int:
 
 @compiled
 def best_levels(side: Rows, count: int, into: Rows) -> None:
-    """Write the best levels into a table of two rows, keys and sizes, best last; its width is the number wanted."""
+    """Write the best levels into a table of two rows, keys and sizes, best last. Its width is their number."""
     far = count - side[N_COUNT]
     slot = highest_used(side, side[N_BEST])
     for k in range(into.shape[1] - 1, -1, -1):
@@ -215,7 +223,10 @@ def levels_of(side: Rows, count: int, n: int) -> Rows:
 
 
 def widen(sides: Rows, numbers: int, length: int) -> Rows:
-    """Return a copy with longer rows, for levels of so many numbers. Unused slots are not copied: untouched memory costs nothing."""
+    """Return a copy with longer rows, for levels of so many numbers.
+
+    Unused slots are not copied: untouched memory costs nothing.
+    """
     wider: Rows = np.zeros((len(sides), length), np.int64)
     end = N_SLOTS + SLOTS * numbers
     wider[:, :N_SLOTS] = sides[:, :N_SLOTS]

@@ -31,7 +31,7 @@ def note_gap(row: Rows, t: Rows, last_id: int, last_seq: int, last_ns: int, firs
 
 @compiled
 def check_diff_ids(row: Rows, t: Rows) -> int:
-    """Check that a diff continues the depth stream; return the flag raised."""
+    """Compare a diff's ids with the depth stream; return the flag raised."""
     i = row[r.INSTRUMENT]
     flags = 0
     if t[i, D_ID] > 0 and not reaches(row[r.DIFF_FIRST_ID], row[r.DIFF_PREVIOUS_ID], t[i, D_ID]):

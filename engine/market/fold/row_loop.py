@@ -1,8 +1,9 @@
-"""The loop of the fold: rows in, market state changed in place, flags out. Compiled; explicit loops over scalars, no reductions.
+"""The loop of the fold: rows in, market state changed in place, flags out.
 
-The loop stops after a record that raised a flag, before a row for which an array is too small (Market.fold grows it and
-calls again), and, with `until_ns`, before the first record whose time has something due. All flags of a record collect in
-`s` until its last row: the place where a batch of rows is cut never changes a result.
+Compiled; explicit loops over scalars, no reductions. The loop stops after a record that raised a flag, before a row for
+which an array is too small (Market.fold grows it and calls again), and, with `until_ns`, before the first record whose
+time has something due. All flags of a record collect in `s` until its last row: the place where a batch of rows is cut
+never changes a result.
 """
 
 from engine.market import rows as r

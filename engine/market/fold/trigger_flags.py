@@ -72,7 +72,7 @@ def raise_flags(s: Rows, t: Rows, i: int, flags: int) -> None:
 
 @compiled
 def note_inputs_changed(s: Rows, i: int) -> None:
-    """Note that the current record changed the predicate inputs of an instrument."""
+    """Mark an instrument whose predicate inputs the current record changed."""
     s[S_INPUTS_CHANGED] = i + 1 if s[S_INPUTS_CHANGED] == 0 or s[S_INPUTS_CHANGED] == i + 1 else SEVERAL
 
 

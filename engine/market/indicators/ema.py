@@ -24,14 +24,17 @@ class EmaSpec(msgspec.Struct, frozen=True):
 
     @property
     def warm_count(self) -> int:
+        """The number of updates until the value may be used."""
         return self.length
 
     @property
     def own_numbers(self) -> tuple[float, ...]:
+        """The weight of the newest mid."""
         return (2.0 / (self.length + 1.0),)
 
     @property
     def carried_from(self) -> int:
+        """The index in `own_numbers` from which the numbers are state."""
         return 1  # the value alone is state
 
 

@@ -4,9 +4,9 @@ An indicator's file has a spec class, which satisfies IndicatorSpec, and a compi
 
     update(numbers: Floats, count: int, mid: float) -> float
 
-which returns the new value. `numbers` is the indicator's row of floats: VALUE, DIVISOR, then from OWN on its parameters and
-its state, as `own_numbers` of the spec began them. `count` is the number of updates before this one. The arithmetic is
-+ - * / and sqrt in written order: compiled and plain code must agree to the bit.
+which returns the new value. `numbers` is the indicator's row of floats: VALUE, DIVISOR, then from OWN on its parameters
+and its state, as `own_numbers` of the spec began them. `count` is the number of updates before this one. The arithmetic
+is + - * / and sqrt in written order: compiled and plain code must agree to the bit.
 """
 
 from typing import ClassVar, Final, Protocol
@@ -24,7 +24,8 @@ class IndicatorSpec(Protocol):
     kind: ClassVar[int]  # as the registry's compiled dispatch knows it; never reused
 
     @property
-    def instrument_id(self) -> str: ...
+    def instrument_id(self) -> str:
+        """The instrument that the indicator follows."""
 
     @property
     def source(self) -> str:

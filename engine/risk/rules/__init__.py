@@ -1,7 +1,7 @@
 """The built-in risk rules: each module here is one, and RULES holds them by name.
 
-A module registers itself by its RULE, so adding a rule adds one file. The order is that of the names: it never changes a
-verdict, since every rule answers and a record sorts the answers, but two processes must agree on it.
+A module registers itself by its RULE, so adding a rule adds one file. The order is that of the names: it never changes
+a verdict, since every rule answers and a record sorts the answers, but two processes must agree on it.
 """
 
 from importlib import import_module
@@ -24,6 +24,6 @@ RULES: dict[str, RiskRule] = discovered()
 
 # The rules of a session whose record lists none. Never changes: the verdicts of recorded sessions hold these names.
 FIRST_RULES = frozenset({
-    "balance", "lot", "mode", "notional_min", "open_orders", "order_size", "position", "quoted", "rate", "tick", "trading",
-    "unknown_order",
+    "balance", "lot", "mode", "notional_min", "open_orders", "order_size", "position", "quoted", "rate", "tick",
+    "trading", "unknown_order",
 })  # fmt: skip

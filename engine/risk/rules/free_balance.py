@@ -9,6 +9,7 @@ from engine.state.orders import Order
 
 
 def reject_reason(context: RiskContext) -> str:
+    """Return why the free balance does not cover the order, or ""."""
     instrument = context.instrument
     if instrument.contract:
         return ""  # margin is not funds: the venue decides what an account may hold

@@ -1,10 +1,14 @@
-"""A quantity is a multiple of the lot and within the venue's bounds, which are narrower for orders without a limit price."""
+"""A quantity is a multiple of the lot and within the venue's bounds.
+
+The bounds are narrower for orders without a limit price.
+"""
 
 from engine.money import on_grid
 from engine.risk.context import RiskContext, RiskRule
 
 
 def reject_reason(context: RiskContext) -> str:
+    """Return why the quantity is off the grid or out of bounds, or ""."""
     quantity, instrument = context.quantity, context.instrument
     if quantity <= 0 or not on_grid(quantity, instrument.lot_size):
         return f"quantity {quantity} is not a multiple of the lot {instrument.lot_size}"

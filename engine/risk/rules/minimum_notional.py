@@ -4,6 +4,7 @@ from engine.risk.context import RiskContext, RiskRule
 
 
 def reject_reason(context: RiskContext) -> str:
+    """Return why the notional is too small, or ""."""
     instrument, price = context.instrument, context.terms.price
     if not instrument.notional_min or (price is None and not instrument.notional_min_applies_to_market):
         return ""

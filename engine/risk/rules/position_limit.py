@@ -5,6 +5,7 @@ from engine.risk.context import RiskContext, RiskRule
 
 
 def reject_reason(context: RiskContext) -> str:
+    """Return why the position could exceed its limit, or ""."""
     limit = context.limits.position_max
     if not limit:
         return ""

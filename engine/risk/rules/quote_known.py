@@ -4,6 +4,7 @@ from engine.risk.context import RiskContext, RiskRule
 
 
 def reject_reason(context: RiskContext) -> str:
+    """Return why the cost of a market order is unknown, or ""."""
     if context.terms.price is None and not (context.bid and context.ask):
         return "no quote: a market order's cost cannot be judged"
     return ""

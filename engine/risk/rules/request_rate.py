@@ -5,6 +5,7 @@ from engine.session_record import SECOND_NS
 
 
 def reject_reason(context: RiskContext) -> str:
+    """Return why no new order may be sent now, or ""."""
     venue, time_ns = context.instrument.venue, context.time_ns
     budget = context.account.limits.get(venue)
     if time_ns < budget.blocked_until_ns:

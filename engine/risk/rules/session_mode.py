@@ -5,6 +5,7 @@ from engine.risk.context import RiskContext, RiskRule
 
 
 def reject_reason(context: RiskContext) -> str:
+    """Return why the mode allows no new order, or ""."""
     modes = context.account.modes
     if modes.mode is not Mode.RUNNING:
         return f"mode is {modes.mode}: {texts(modes.reasons)}"

@@ -5,6 +5,7 @@ from engine.risk.context import RiskContext, RiskRule
 
 
 def reject_reason(context: RiskContext) -> str:
+    """Return why the price is off the grid or out of bounds, or ""."""
     price, instrument = context.terms.price, context.instrument
     if price is None:
         return ""

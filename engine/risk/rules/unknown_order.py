@@ -5,6 +5,7 @@ from engine.risk.context import RiskContext, RiskRule
 
 
 def reject_reason(context: RiskContext) -> str:
+    """Return why an order of unknown status forbids a new one, or ""."""
     for order in context.account.orders.live.values():
         if order.status is Status.UNKNOWN and order.order.instrument == context.order.instrument:
             return f"order {order.client_order_id} is unknown: it is being asked about"

@@ -1,7 +1,7 @@
-"""The venue's own pages under /sim: status, state, what was sent, faults, injected messages. For tests and demos, on loopback only.
+"""The venue's own pages under /sim: status, state, sent frames, faults, injected messages.
 
-`/sim/state` is a witness: what the venue knows of every order, fill and balance, and how often it was asked for each
-client order id. Nothing here is Binance's.
+For tests and demos, on loopback only. `/sim/state` is a witness: every order, fill and balance of the venue, and how
+often each client order id was received. Nothing here is Binance's.
 """
 
 from typing import TYPE_CHECKING, Any, Final
@@ -32,6 +32,7 @@ class Injection(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def handle(venue: "SimVenue", request: HttpRequest, now_ns: int) -> HttpAnswer:
+    """Answer a request for one of these pages; an invalid body gets 400."""
     try:
         match request.method, request.path:
             case "GET", "/sim/status":
@@ -53,7 +54,7 @@ def handle(venue: "SimVenue", request: HttpRequest, now_ns: int) -> HttpAnswer:
                 return _answer({})
             case "POST", "/sim/feed":
                 wanted = msgspec.json.decode(request.body, type=Injection)
-                venue.inject(_line(venue, wanted, now_ns), now_ns)
+                venue.publish(_line(venue, wanted, now_ns), now_ns)
                 return _answer({})
             case _:
                 return _answer({"error": f"no page {request.method} {request.path}"}, 404)
@@ -83,6 +84,7 @@ def _line(venue: "SimVenue", wanted: Injection, now_ns: int) -> Line:
 
 
 def status(venue: "SimVenue", now_ns: int) -> dict[str, Any]:
+    """Return the venue's time, its feed and its connections."""
     feed = venue.feed
     return {
         "now_ns": now_ns,
@@ -112,8 +114,10 @@ def status(venue: "SimVenue", now_ns: int) -> dict[str, Any]:
 
 
 def sent(venue: "SimVenue") -> list[dict[str, Any]]:
-    """What went to each market connection, oldest first, also where it is closed: the sha256 is over each frame's length
-    (8 bytes, little-endian) and bytes. What a client did not read before it closed is counted too.
+    """Return the frames sent to each market connection, oldest first, also for closed connections.
+
+    The sha256 is over each frame's length (8 bytes, little-endian) and bytes. Frames that the client did not read are
+    included.
     """
     open_ids = {connection.conn_id for connection in venue.connections}
     return [
@@ -129,6 +133,7 @@ def sent(venue: "SimVenue") -> list[dict[str, Any]]:
 
 
 def state(venue: "SimVenue") -> dict[str, Any]:
+    """Return all balances, orders, fills and client order ids that the venue knows."""
     exchange = venue.exchange
     exchange.books.read_queues()
     return {

@@ -1,6 +1,6 @@
-"""Websocket connections of the simulated venue: who listens to which streams, who to which account's events.
+"""Websocket connections of the simulated venue, with their streams and account subscriptions.
 
-Reads control messages of market connections. Sends nothing itself: it says what to send to whom.
+Reads control messages of market connections. Sends nothing itself: it returns the answer to send.
 """
 
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ STREAMS_MAX: Final = 1024  # per connection, as Binance
 
 
 class Sent:
-    """How many public frames went to a connection, and one hash over them all: who received them can say whether all came."""
+    """The number of public frames sent to a connection, and one hash over all: the client can compare it."""
 
     __slots__ = ("_hash", "frames")
 
@@ -23,16 +23,20 @@ class Sent:
         self._hash = sha256()
 
     def add(self, frame: bytes) -> None:
+        """Count a frame."""
         self.frames += 1
         self._hash.update(len(frame).to_bytes(8, "little") + frame)
 
     @property
     def sha256(self) -> str:
+        """The hash so far, as hex digits."""
         return self._hash.hexdigest()
 
 
 @dataclass(slots=True, kw_only=True)
 class Connection:
+    """An open websocket, its streams and its account subscriptions."""
+
     conn_id: int
     ws_api: bool = False
     combined: bool = False
@@ -50,7 +54,7 @@ class _Control(msgspec.Struct):
 
 
 def open_connection(conn_id: int, target: str) -> Connection | None:
-    """The connection that a websocket's request target asks for; None where there is no such place."""
+    """Return the connection for a websocket's request target, or None if the target is unknown."""
     path, _, query = target.partition("?")
     options = dict(part.partition("=")[::2] for part in query.split("&") if part)
     if path.rstrip("/") == "/ws-api/v3":
@@ -59,7 +63,7 @@ def open_connection(conn_id: int, target: str) -> Connection | None:
         names = unquote(options.get("streams", "")).split("/")
         return Connection(conn_id=conn_id, combined=True, streams=dict.fromkeys(name for name in names if name))
     if path == "/ws" or path.startswith("/ws/"):
-        # /ws/0 and the like: clients number their connections and subscribe later
+        # /ws/0 or another number: clients number their connections and subscribe later
         names = [name for name in unquote(path).split("/")[2:] if "@" in name or name.startswith("!")]
         return Connection(conn_id=conn_id, streams=dict.fromkeys(names))
     return None

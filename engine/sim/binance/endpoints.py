@@ -1,6 +1,6 @@
-"""What an endpoint is: its handler, weight and security; and the table of all of them, REST and WebSocket API alike.
+"""Endpoints: handler, weight and security, in one table for REST and the WebSocket API.
 
-A handler gets a Call and returns JSON values; it raises VenueRefusal to refuse and NotYet to be asked again later.
+A handler gets a Call and returns JSON values. It raises VenueRefusalError to refuse, NotYetError to run again later.
 """
 
 from collections.abc import Callable
@@ -40,6 +40,8 @@ class EndpointAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
+    """One endpoint: its handler, its request weight, and whether it is signed and counts as an order."""
+
     handler: Callable[[Call], Any]
     weight: Callable[[Params], int]
     signed: bool = False
@@ -47,6 +49,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def fixed(weight: int) -> Callable[[Params], int]:
+    """Return a weight that does not depend on the parameters."""
     return lambda _: weight
 
 

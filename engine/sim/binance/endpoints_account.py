@@ -1,4 +1,7 @@
-"""Signed endpoints: orders, queries, account. They turn parameters into calls of the exchange and its values into JSON."""
+"""Signed endpoints: orders, queries, account.
+
+They turn parameters into calls of the exchange and its values into JSON.
+"""
 
 from collections.abc import Iterable
 from typing import Any, Final
@@ -23,17 +26,19 @@ def _response_type(params: Params) -> str | None:
 
 
 def place(call: Call) -> dict[str, Any]:
+    """Place an order."""
     kind = _response_type(call.params)
     new = new_order(call.params)
     call.exchange.market(new.symbol)
     call.limits.require_room(call.account, call.now_ns)
     order = call.exchange.place(call.account, new, call.now_ns)
-    if not order.executed:  # what trades at once is no unfilled order
+    if not order.executed:  # an order that trades at once does not count as unfilled
         call.limits.count_order(call.account, call.now_ns)
     return venue_messages.order_answer(order, kind)
 
 
 def test_order(call: Call) -> dict[str, Any]:
+    """Check an order without placing it."""
     _response_type(call.params)
     call.exchange.check(call.account, new_order(call.params))
     return {}
@@ -49,6 +54,7 @@ def _named(call: Call, id_name: str = "orderId", client_id_name: str = "origClie
 
 
 def query(call: Call) -> dict[str, Any]:
+    """Return an order."""
     order = _named(call)
     if order is None or call.hidden(order.client_order_id, call.now_ns):
         raise refusals.no_such_order()
@@ -65,7 +71,9 @@ def _cancel(call: Call, order: SimOrder | None, restrictions: str | None = None)
     wanted = {"ONLY_NEW": SimOrderStatus.NEW, "ONLY_PARTIALLY_FILLED": SimOrderStatus.PARTIALLY_FILLED}
     if restrictions is not None and order.status is not wanted[restrictions]:
         raise refusals.cancel_restricted()
-    replacing = call.params.get("cancelReplaceMode") is not None  # there, newClientOrderId is the new order's
+    replacing = (
+        call.params.get("cancelReplaceMode") is not None
+    )  # in a replacement, newClientOrderId is the new order's
     own_id = call.params.client_id("cancelNewClientOrderId" if replacing else "newClientOrderId")
     cancel_id = own_id or call.exchange.cancel_id()
     call.exchange.cancel(order, call.now_ns, cancel_client_order_id=cancel_id)
@@ -73,10 +81,12 @@ def _cancel(call: Call, order: SimOrder | None, restrictions: str | None = None)
 
 
 def cancel(call: Call) -> dict[str, Any]:
+    """Cancel an order."""
     return _cancel(call, _named(call), call.params.get("cancelRestrictions"))
 
 
 def cancel_all(call: Call) -> list[dict[str, Any]]:
+    """Cancel all open orders of a symbol."""
     symbol = call.params.symbol()
     call.exchange.market(symbol)
     orders = call.exchange.open_orders(call.account, symbol)
@@ -124,6 +134,7 @@ def cancel_replace(call: Call) -> Any:
 
 
 def open_orders(call: Call) -> list[dict[str, Any]]:
+    """Return the open orders of the account, or of one symbol."""
     symbol = call.params.symbol() if call.params.get("symbol") else None
     if symbol is not None:
         call.exchange.market(symbol)
@@ -143,6 +154,7 @@ def _page(found: list[Any], limit: int, *, oldest_first: bool) -> list[Any]:
 
 
 def all_orders(call: Call) -> list[dict[str, Any]]:
+    """Return a page of all orders of a symbol."""
     symbol = call.params.symbol()
     call.exchange.market(symbol)
     limit = call.params.limit(default=500, most=1_000)
@@ -172,6 +184,7 @@ def _fills(call: Call, symbol: str) -> Iterable[SimFill]:
 
 
 def my_trades(call: Call) -> list[dict[str, Any]]:
+    """Return a page of the account's fills in a symbol."""
     symbol = call.params.symbol()
     call.exchange.market(symbol)
     limit = call.params.limit(default=500, most=1_000)
@@ -191,17 +204,20 @@ def my_trades(call: Call) -> list[dict[str, Any]]:
 
 
 def account(call: Call) -> dict[str, Any]:
+    """Return the account with its balances and fee rates."""
     omit_zero = (call.params.get("omitZeroBalances") or "false").lower() == "true"
     return venue_messages.account(call.exchange.accounts[call.account], omit_zero=omit_zero, uid=UID)
 
 
 def commission(call: Call) -> dict[str, Any]:
+    """Return the account's fee rates for a symbol."""
     symbol = call.params.symbol()
     call.exchange.market(symbol)
     return venue_messages.commission(call.exchange.accounts[call.account], symbol)
 
 
 def order_limits(call: Call) -> list[dict[str, Any]]:
+    """Return the account's order counts and their limits."""
     return call.limits.order_usage(call.account, call.now_ns)
 
 

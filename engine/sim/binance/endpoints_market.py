@@ -21,15 +21,17 @@ _INTERVAL_MINUTES: Final = {
 
 
 def ping(_: Call) -> dict[str, Any]:
+    """Return an empty answer."""
     return {}
 
 
 def time(call: Call) -> dict[str, Any]:
+    """Return the venue's clock."""
     return {"serverTime": call.now_ns // MS}
 
 
 def _names(params: Params) -> list[str] | None:
-    """symbol=X or symbols=["X","Y"]; None for all."""
+    """Return the requested symbols, from symbol=X or symbols=["X","Y"]; None for all."""
     one, many = params.get("symbol"), params.get("symbols")
     if one and many:
         raise refusals.invalid_combination()
@@ -53,6 +55,7 @@ def _one_or_many(call: Call, answers: list[Any]) -> Any:
 
 
 def exchange_info(call: Call) -> dict[str, Any]:
+    """Return symbols, filters and rate limits."""
     return {
         "timezone": "UTC",
         "serverTime": call.now_ns // MS,
@@ -64,7 +67,7 @@ def exchange_info(call: Call) -> dict[str, Any]:
 
 
 def depth(call: Call) -> msgspec.Raw:
-    """The book as the public feed's diffs have left it; before the feed's snapshot there is none yet."""
+    """Return the book as the public feed's diffs left it. Raises NotYetError before the feed's snapshot."""
     symbol = call.params.symbol()
     market = call.exchange.market(symbol)
     limit = call.params.limit(default=100, most=5_000)
@@ -93,13 +96,14 @@ def _trade(trade: TradePrint) -> dict[str, Any]:
 
 
 def trades(call: Call) -> list[dict[str, Any]]:
+    """Return the newest public trades."""
     market = call.exchange.market(call.params.symbol())
     limit = call.params.limit(default=500, most=1_000)
     return [_trade(trade) for trade in list(market.prints)[-limit:]]
 
 
 def agg_trades(call: Call) -> list[dict[str, Any]]:
-    """Each trade as an aggregate of one."""
+    """Return the newest public trades, each as an aggregate of one."""
     market = call.exchange.market(call.params.symbol())
     limit = call.params.limit(default=500, most=1_000)
     return [
@@ -118,12 +122,13 @@ def agg_trades(call: Call) -> list[dict[str, Any]]:
 
 
 def ticker_price(call: Call) -> Any:
+    """Return the last price of one symbol or of several."""
     answers = [{"symbol": m.rules.symbol, "price": text(m.last_price())} for m in _markets(call)]
     return _one_or_many(call, answers)
 
 
 def _best(market: SymbolMarket) -> dict[str, str]:
-    """The public best: of quote and book whichever the feed spoke of last."""
+    """Return the public best bid and ask, from the newer one of quote and book."""
     quote = market.quote
     if quote is not None and quote.update_id >= market.update_id:
         values = (quote.bid, quote.bid_quantity, quote.ask, quote.ask_quantity)
@@ -134,10 +139,12 @@ def _best(market: SymbolMarket) -> dict[str, str]:
 
 
 def ticker_book(call: Call) -> Any:
+    """Return the best bid and ask of one symbol or of several."""
     return _one_or_many(call, [{"symbol": m.rules.symbol, **_best(m)} for m in _markets(call)])
 
 
 def day_ticker(market: SymbolMarket, now_ns: int) -> dict[str, Any]:
+    """Return the statistics of the last 24 hours."""
     bars = [bar for bar in market.bars if bar.start_ns > now_ns - 1440 * MINUTE_NS]
     last = market.last_price()
     opened = bars[0].open if bars else last
@@ -167,10 +174,12 @@ def day_ticker(market: SymbolMarket, now_ns: int) -> dict[str, Any]:
 
 
 def ticker_day(call: Call) -> Any:
+    """Return the statistics of the last 24 hours, of one symbol or of several."""
     return _one_or_many(call, [day_ticker(market, call.now_ns) for market in _markets(call)])
 
 
 def average_price(call: Call) -> dict[str, Any]:
+    """Return the average price of the last minutes."""
     market = call.exchange.market(call.params.symbol())
     return {"mins": AVERAGE_MINUTES, "price": text(market.average_price()), "closeTime": call.now_ns // MS}
 
@@ -193,7 +202,7 @@ def _kline(bars: list[MinuteBar], start_ns: int, length_ns: int) -> list[Any]:
 
 
 def klines(call: Call) -> list[list[Any]]:
-    """Candles of whole minutes, from the trades seen; minutes without trades are left out."""
+    """Return candles of whole minutes from the trades seen. Minutes without trades are left out."""
     market = call.exchange.market(call.params.symbol())
     minutes = _INTERVAL_MINUTES.get(call.params.required("interval"))
     if minutes is None:

@@ -1,6 +1,6 @@
-"""What one symbol allows: its filters, in Binance's order and words, and the exchangeInfo entry that says so.
+"""Rules of a symbol: its filters, in Binance's order and words, and its exchangeInfo entry.
 
-The numbers are BTCUSDT's and ETHUSDT's of 2025-08-07. Knows nothing of accounts beyond the counts it is handed.
+The numbers are BTCUSDT's and ETHUSDT's of 2025-08-07. Knows nothing of accounts except the counts that callers pass.
 """
 
 from typing import Any, Final
@@ -53,18 +53,18 @@ RULES: Final = {
 
 
 def rules_for(symbol: str) -> SymbolRules:
-    """A known symbol's own rules; for another, BTCUSDT's numbers under its name."""
+    """Return a known symbol's rules; for any other, BTCUSDT's numbers under its name."""
     known = RULES.get(symbol)
     if known is not None:
         return known
     for quote in ("USDT", "USDC", "FDUSD", "BTC", "ETH", "EUR"):
         if symbol.endswith(quote) and len(symbol) > len(quote):
             return SymbolRules(symbol, symbol.removesuffix(quote), quote)
-    raise ValueError(f"cannot tell base from quote in symbol {symbol!r}; use one that ends in USDT")
+    raise ValueError(f"cannot separate base from quote in symbol {symbol!r}; use one that ends in USDT")
 
 
 def rules_of(instrument: Instrument) -> SymbolRules:
-    """What a venue said of an instrument, as far as we keep it."""
+    """Return an instrument's rules, as far as its venue states them and this venue has them."""
     return SymbolRules(
         instrument.symbol,
         instrument.base,
@@ -85,6 +85,7 @@ def rules_of(instrument: Instrument) -> SymbolRules:
 
 
 def check_price(rules: SymbolRules, price: int) -> None:
+    """Refuse a price out of bounds or off the tick."""
     low = rules.price_min and price < rules.price_min
     high = rules.price_max and price > rules.price_max
     off_grid = rules.tick_size and price % rules.tick_size
@@ -93,7 +94,7 @@ def check_price(rules: SymbolRules, price: int) -> None:
 
 
 def check_percent_price(rules: SymbolRules, price: int, price_average: int) -> None:
-    """PERCENT_PRICE_BY_SIDE; both sides have the same multipliers. Nothing to hold it against passes."""
+    """Refuse a price too far from the average (PERCENT_PRICE_BY_SIDE). Without an average, any price passes."""
     if price_average and not (
         product(price_average, rules.price_multiplier_down)
         <= price
@@ -103,6 +104,7 @@ def check_percent_price(rules: SymbolRules, price: int, price_average: int) -> N
 
 
 def check_quantity(rules: SymbolRules, quantity: int, *, has_price: bool) -> None:
+    """Refuse a quantity out of bounds or off the lot."""
     low = rules.quantity_min and quantity < rules.quantity_min
     high = rules.quantity_max and quantity > rules.quantity_max
     off_grid = rules.lot_size and quantity % rules.lot_size
@@ -121,7 +123,15 @@ def check_notional(rules: SymbolRules, notional: int, *, has_price: bool) -> Non
 
 
 def check_counts(rules: SymbolRules, side: Side, *, orders_open: int, base_position: int, quantity: int) -> None:
-    """`base_position`: free and locked base asset, and the quantity of open buys."""
+    """Refuse an order if too many are open or the position could become too large.
+
+    Args:
+        rules: The symbol's rules.
+        side: The order's side.
+        orders_open: The account's open orders of the symbol.
+        base_position: Free and locked base asset, and the quantity of open buys.
+        quantity: The order's quantity.
+    """
     if orders_open >= rules.orders_max:
         raise refusals.filter_failure("MAX_NUM_ORDERS")
     if side is Side.BUY and rules.position_max and base_position + quantity > rules.position_max:
@@ -129,7 +139,7 @@ def check_counts(rules: SymbolRules, side: Side, *, orders_open: int, base_posit
 
 
 def exchange_info_entry(rules: SymbolRules) -> dict[str, Any]:
-    """The symbol's entry in exchangeInfo. It promises only the order types this venue really takes."""
+    """Return the symbol's entry in exchangeInfo. It lists only the order types that this venue accepts."""
     filters: list[dict[str, Any]] = [
         {
             "filterType": "PRICE_FILTER",

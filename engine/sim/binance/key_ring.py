@@ -25,12 +25,12 @@ def _without_signature(raw: bytes) -> bytes:
 
 
 def rest_payload(query: bytes, body: bytes) -> bytes:
-    """Raw query and raw body, nothing between them, without the signature pair wherever it stands."""
+    """Return the signed text of a REST request: raw query, then raw body, without the signature pair."""
     return _without_signature(query) + _without_signature(body)
 
 
 def ws_params(raw: bytes | msgspec.Raw) -> dict[str, str]:
-    """Parameters of a WebSocket API request as texts: strings decoded, numbers and booleans as they stand."""
+    """Return the parameters of a WebSocket API request as texts: strings decoded, other values unchanged."""
     if not bytes(raw) or bytes(raw) == b"null":
         return {}
     tokens = msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
@@ -45,11 +45,12 @@ def _token_text(token: bytes) -> str:
 
 
 def ws_payload(params: dict[str, str]) -> bytes:
-    """All but the signature, by name, not percent-encoded."""
+    """Return the signed text of a WebSocket API request: parameters by name, without the signature, not encoded."""
     return "&".join(f"{name}={value}" for name, value in sorted(params.items()) if name != "signature").encode()
 
 
 def signature(secret: str, payload: bytes) -> str:
+    """Return the HMAC-SHA256 of a payload, as hex digits."""
     return hmac.digest(secret.encode(), payload, "sha256").hex()
 
 
@@ -60,6 +61,7 @@ class KeyRing:
         self._keys = keys
 
     def account(self, api_key: str | None) -> str:
+        """Return the account of an API key, or refuse an unknown key."""
         if not api_key:
             raise refusals.bad_key_format()
         if api_key not in self._keys:
@@ -67,7 +69,7 @@ class KeyRing:
         return self._keys[api_key][0]
 
     def check(self, api_key: str | None, payload: bytes, params: Params, server_ms: int) -> str:
-        """The account that may go on; raises what Binance would answer otherwise."""
+        """Return the account of a signed request, or refuse it as Binance does."""
         account = self.account(api_key)
         timestamp = params.required("timestamp")
         if not _TIMESTAMP.fullmatch(timestamp):
@@ -81,7 +83,7 @@ class KeyRing:
 
 
 def check_time(timestamp: int, window_text: str | None, server_ms: int) -> None:
-    """The recvWindow rule: not older than the window, not a second or more ahead."""
+    """Refuse a timestamp older than the receive window, or a second or more ahead."""
     if window_text is not None and not _WINDOW.fullmatch(window_text):
         raise refusals.illegal_characters("recvWindow", r"^[0-9]{1,5}(\.[0-9]{1,3})?$")
     window_us = RECEIVE_WINDOW_MS * 1_000

@@ -22,7 +22,7 @@ _Word = TypeVar("_Word", bound=StrEnum)
 
 
 def parse_query(raw: bytes) -> list[tuple[str, str]]:
-    """name=value pairs of a query string or a form body, decoded, in their order."""
+    """Return the name=value pairs of a query string or a form body, decoded, in their order."""
     text = raw.decode("utf-8", "replace")
     pairs = [(name, value) for name, _, value in [part.partition("=") for part in text.split("&") if part]]
     if "%" in text or "+" in text:
@@ -37,16 +37,18 @@ class Params:
         self._values = {**dict(second), **dict(first)}
 
     def get(self, name: str) -> str | None:
-        """A value as sent; an empty one counts as not sent."""
+        """Return a value as sent, or None. An empty value counts as not sent."""
         return self._values.get(name) or None
 
     def required(self, name: str) -> str:
+        """Return a value, or refuse the request without it."""
         value = self.get(name)
         if value is None:
             raise refusals.mandatory(name)
         return value
 
     def integer(self, name: str) -> int | None:
+        """Return an integer without sign, or None if it was not sent."""
         value = self.get(name)
         if value is None:
             return None
@@ -55,6 +57,7 @@ class Params:
         return int(value)
 
     def limit(self, *, default: int, most: int) -> int:
+        """Return the page size, at most `most`."""
         value = self.integer("limit")
         if value is None:
             return default
@@ -63,7 +66,7 @@ class Params:
         return min(value, most)
 
     def amount(self, name: str) -> int:
-        """A decimal in units; 0 where it was not sent. Zero itself is refused, as Binance refuses it."""
+        """Return a decimal in units, 0 if it was not sent. A sent zero is refused, as Binance refuses it."""
         value = self.get(name)
         if value is None:
             return 0
@@ -78,18 +81,21 @@ class Params:
         return amount
 
     def symbol(self) -> str:
+        """Return the symbol, or refuse one that cannot be a symbol."""
         value = self.required("symbol")
         if not _SYMBOL.fullmatch(value):
             raise refusals.illegal_characters("symbol", "^[A-Z0-9-_.]{1,20}$")
         return value
 
     def client_id(self, name: str) -> str | None:
+        """Return a client order id, or None if it was not sent."""
         value = self.get(name)
         if value is not None and not _CLIENT_ID.fullmatch(value):
             raise refusals.illegal_characters(name, refusals.CLIENT_ID_PATTERN)
         return value
 
     def word(self, name: str, kind: type[_Word], refusal: Callable[[], Exception]) -> _Word | None:
+        """Return a member of an enumeration, or None if it was not sent."""
         value = self.get(name)
         if value is None:
             return None
@@ -103,7 +109,7 @@ _SELF_TRADE: Final = "selfTradePreventionMode"
 
 
 def new_order(params: Params) -> SimNewOrder:
-    """Read a new order, or refuse it as Binance does where its type lacks a parameter or has one too many."""
+    """Read a new order, or refuse it as Binance does if the parameters do not fit its type."""
     symbol = params.symbol()
     params.required("side")
     side = params.word("side", Side, refusals.invalid_side)

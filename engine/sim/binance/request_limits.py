@@ -1,4 +1,4 @@
-"""Request weights and order counts in Binance's fixed clock windows. Told the time; forgives nothing."""
+"""Request weights and order counts in Binance's fixed clock windows. The caller passes the time."""
 
 from typing import Any, Final
 
@@ -38,7 +38,7 @@ class RequestLimits:
         self._banned_until_ns = 0
 
     def spend(self, weight: int, now_ns: int) -> None:
-        """Count a request; raises 429 over the limit, 418 for who goes on all the same."""
+        """Count a request; refuse it with 429 over the limit, and with 418 after too many ignored 429s."""
         if now_ns < self._banned_until_ns:
             left_s = -(-(self._banned_until_ns - now_ns) // 1_000_000_000)
             raise refusals.banned(self._banned_until_ns // 1_000_000, left_s)
@@ -54,6 +54,7 @@ class RequestLimits:
         raise refusals.too_much_weight(self._weight.limit, self._weight.left_s(now_ns))
 
     def weight_used(self, now_ns: int) -> int:
+        """Return the request weight used in this minute."""
         self._weight.turn(now_ns)
         return self._weight.count
 
@@ -67,26 +68,28 @@ class RequestLimits:
         return windows
 
     def require_room(self, account: str, now_ns: int) -> None:
-        """Raise what an account gets that has too many unfilled orders in a window."""
+        """Refuse an order if the account has too many unfilled orders in a window."""
         for window, interval in zip(self._windows(account, now_ns), ("10 SECOND", "1 DAY"), strict=True):
             if window.count >= window.limit:
                 raise refusals.too_many_orders(window.limit, interval, window.left_s(now_ns))
 
     def count_order(self, account: str, now_ns: int) -> None:
+        """Count an unfilled order."""
         for window in self._windows(account, now_ns):
             window.count += 1
 
     def order_traded(self, account: str, now_ns: int) -> None:
-        """An order that trades for the first time is no unfilled order any more."""
+        """Remove an order from the unfilled ones at its first trade."""
         for window in self._windows(account, now_ns):
             window.count = max(0, window.count - 1)
 
     def order_counts(self, account: str, now_ns: int) -> tuple[int, int]:
+        """Return the account's unfilled orders in ten seconds and in a day."""
         short, day = self._windows(account, now_ns)
         return short.count, day.count
 
     def describe(self) -> list[dict[str, Any]]:
-        """The rateLimits of exchangeInfo."""
+        """Return the rateLimits of exchangeInfo."""
         return [
             _limit("REQUEST_WEIGHT", "MINUTE", 1, self._weight.limit),
             _limit("ORDERS", "SECOND", 10, self._orders_max[0]),
@@ -95,11 +98,12 @@ class RequestLimits:
         ]
 
     def usage(self, account: str | None, now_ns: int) -> list[dict[str, Any]]:
-        """The rateLimits of a WebSocket API answer: the weight, and for an account its orders."""
+        """Return the rateLimits of a WebSocket API answer: the weight, and an account's orders."""
         entries = [_limit("REQUEST_WEIGHT", "MINUTE", 1, self._weight.limit) | {"count": self.weight_used(now_ns)}]
         return entries + (self.order_usage(account, now_ns) if account else [])
 
     def order_usage(self, account: str, now_ns: int) -> list[dict[str, Any]]:
+        """Return the account's order counts with their limits."""
         short, day = self.order_counts(account, now_ns)
         return [
             _limit("ORDERS", "SECOND", 10, self._orders_max[0]) | {"count": short},

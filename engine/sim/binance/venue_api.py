@@ -1,6 +1,6 @@
 """Binance's protocol over the exchange: a request in, an answer out, over REST or the WebSocket API.
 
-Checks key, signature, time and limits, calls the endpoint, dresses its result. Holds no connection and no time.
+Checks key, signature, time and limits, calls the endpoint, and formats its result. Holds no connection and no time.
 """
 
 from typing import Any, Final
@@ -49,7 +49,7 @@ RECORDED_HEADERS = ("x-mbx-used-weight-1m", "x-mbx-order-count-10s", "retry-afte
 
 
 class ApiResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What an endpoint came to: a status and a body, a refusal's headers, and whose orders it counted."""
+    """The result of an endpoint: status and body, a refusal's headers, and the account whose order it counted."""
 
     status: int
     body: Any
@@ -59,6 +59,7 @@ class ApiResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def refused(refusal: VenueRefusalError, account: str = "") -> ApiResult:
+    """Return a refusal as a result."""
     return ApiResult(
         status=refusal.status,
         body={"code": refusal.code, "msg": refusal.message},
@@ -68,6 +69,8 @@ def refused(refusal: VenueRefusalError, account: str = "") -> ApiResult:
 
 
 class VenueApi:
+    """The endpoints with their checks, for both transports."""
+
     def __init__(self, exchange: Exchange, keys: KeyRing, limits: RequestLimits, faults: Faults) -> None:
         self.exchange = exchange
         self.keys = keys
@@ -75,7 +78,7 @@ class VenueApi:
         self._faults = faults
 
     def rest(self, request: HttpRequest, now_ns: int) -> ApiResult:
-        """A REST request's result. May raise NotYet."""
+        """Return a REST request's result. May raise NotYetError."""
         endpoint = ROUTES.get((request.method, request.path))
         if endpoint is None:
             known = any(path == request.path for _, path in ROUTES)
@@ -86,12 +89,12 @@ class VenueApi:
         return self._run(endpoint, params, request.headers.get("x-mbx-apikey"), payload, now_ns)
 
     def ws(self, method: str, values: dict[str, str], now_ns: int) -> ApiResult:
-        """A WebSocket API request's result, for the methods that have a REST twin. May raise NotYet."""
+        """Return a WebSocket API request's result, for the methods that have a REST twin. May raise NotYetError."""
         endpoint = ROUTES[WS_METHODS[method]]
         return self._run(endpoint, Params(values.items()), values.get("apiKey"), ws_payload(values), now_ns)
 
     def authenticate(self, values: dict[str, str], now_ns: int) -> str:
-        """The account behind a signed WebSocket API request."""
+        """Return the account of a signed WebSocket API request, or refuse it."""
         self.limits.spend(2, now_ns)
         server_ms = self._faults.venue_clock_ns(now_ns) // MS
         return self.keys.check(values.get("apiKey"), ws_payload(values), Params(values.items()), server_ms)
@@ -120,7 +123,7 @@ class VenueApi:
         return ApiResult(status=200, body=body, account=account, counted_order=endpoint.counts_order)
 
     def dress(self, result: ApiResult, now_ns: int) -> HttpAnswer:
-        """A result as an HTTP answer with Binance's headers."""
+        """Return a result as an HTTP answer with Binance's headers."""
         weight = str(self.limits.weight_used(now_ns))
         headers = [
             ("Content-Type", "application/json;charset=UTF-8"),
@@ -136,7 +139,7 @@ class VenueApi:
 
 
 class WsApiRequest(msgspec.Struct):
-    """A frame of the WebSocket API. The id is given back just as it came."""
+    """A frame of the WebSocket API. The answer repeats the id byte for byte."""
 
     method: str
     id: msgspec.Raw = msgspec.Raw(b"null")
@@ -144,7 +147,7 @@ class WsApiRequest(msgspec.Struct):
 
 
 def ws_answer(request_id: msgspec.Raw, result: ApiResult, usage: list[dict[str, Any]] | None, now_ns: int) -> bytes:
-    """A result as a WebSocket API answer; `usage` None leaves the rate limits out."""
+    """Return a result as a WebSocket API answer. A `usage` of None leaves the rate limits out."""
     answer: dict[str, Any] = {"id": request_id, "status": result.status}
     if result.status == 200:
         answer["result"] = result.body
@@ -160,6 +163,7 @@ def ws_answer(request_id: msgspec.Raw, result: ApiResult, usage: list[dict[str, 
 
 
 def unknown_method() -> VenueRefusalError:
+    """Return the refusal of a method that does not exist."""
     return refusals.VenueRefusalError(400, -1020, "This operation is not supported.")
 
 

@@ -1,6 +1,7 @@
-"""How the venue's values look in Binance's JSON: answers and events, every amount a string with 8 places.
+"""The venue's values as Binance's JSON: answers and events, every amount a string with 8 places.
 
-Turns values into dictionaries in Binance's field order, which msgspec writes (an enumeration as its value); decides nothing.
+Turns values into dictionaries in Binance's field order, which msgspec writes (an enumeration as its value); decides
+nothing.
 """
 
 from typing import Any, Final
@@ -14,6 +15,7 @@ MS: Final = 1_000_000
 
 
 def order_ack(order: SimOrder) -> dict[str, Any]:
+    """Return the ACK answer to a placement."""
     return {
         "symbol": order.symbol,
         "orderId": order.order_id,
@@ -38,6 +40,7 @@ def _order_core(order: SimOrder) -> dict[str, Any]:
 
 
 def order_result(order: SimOrder) -> dict[str, Any]:
+    """Return the RESULT answer to a placement."""
     return {
         **order_ack(order),
         **_order_core(order),
@@ -48,6 +51,7 @@ def order_result(order: SimOrder) -> dict[str, Any]:
 
 
 def order_full(order: SimOrder) -> dict[str, Any]:
+    """Return the FULL answer to a placement, with its fills."""
     answer = order_result(order)
     mode = answer.pop("selfTradePreventionMode")
     fills = [
@@ -64,7 +68,7 @@ def order_full(order: SimOrder) -> dict[str, Any]:
 
 
 def order_answer(order: SimOrder, response_type: str | None) -> dict[str, Any]:
-    """Return the answer to a placement, in the form that was asked for or else in the type's own."""
+    """Return the answer to a placement, in the requested form or else in the type's own."""
     kind = response_type or ORDER_TYPES[order.order_type].default_answer
     if kind == "ACK":
         return order_ack(order)
@@ -72,7 +76,7 @@ def order_answer(order: SimOrder, response_type: str | None) -> dict[str, Any]:
 
 
 def order_query(order: SimOrder) -> dict[str, Any]:
-    """An order as GET order, openOrders and allOrders tell it."""
+    """Return an order as in the answers of GET order, openOrders and allOrders."""
     core = _order_core(order)
     quote_quantity = core.pop("origQuoteOrderQty")
     return {
@@ -98,6 +102,7 @@ def _expiry(order: SimOrder) -> dict[str, Any]:
 
 
 def cancel_answer(order: SimOrder, cancel_client_order_id: str) -> dict[str, Any]:
+    """Return the answer to a cancel."""
     return {
         "symbol": order.symbol,
         "origClientOrderId": order.client_order_id,
@@ -111,6 +116,7 @@ def cancel_answer(order: SimOrder, cancel_client_order_id: str) -> dict[str, Any
 
 
 def my_trade(fill: SimFill) -> dict[str, Any]:
+    """Return a row of myTrades."""
     return {
         "symbol": fill.symbol,
         "id": fill.trade_id,
@@ -129,6 +135,7 @@ def my_trade(fill: SimFill) -> dict[str, Any]:
 
 
 def account(owner: Funds, *, omit_zero: bool, uid: int) -> dict[str, Any]:
+    """Return the answer to GET account."""
     balances = [
         {"asset": asset, "free": text(free), "locked": text(owner.locked[asset])}
         for asset, free in sorted(owner.free.items())
@@ -159,6 +166,7 @@ def _rates(maker: int, taker: int) -> dict[str, str]:
 
 
 def commission(owner: Funds, symbol: str) -> dict[str, Any]:
+    """Return the answer to GET account/commission."""
     return {
         "symbol": symbol,
         "standardCommission": _rates(owner.fee_maker, owner.fee_taker),
@@ -174,6 +182,7 @@ def commission(owner: Funds, symbol: str) -> dict[str, Any]:
 
 
 def execution_report(report: SimReport) -> dict[str, Any]:
+    """Return an executionReport event."""
     order, fill = report.order, report.fill
     millis, created_ms = report.time_ns // MS, order.created_ns // MS
     cancelled = report.execution is Execution.CANCELED
@@ -222,6 +231,7 @@ def execution_report(report: SimReport) -> dict[str, Any]:
 
 
 def account_position(change: FundsChanged) -> dict[str, Any]:
+    """Return an outboundAccountPosition event."""
     millis = change.time_ns // MS
     return {
         "e": "outboundAccountPosition",

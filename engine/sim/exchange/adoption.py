@@ -1,7 +1,7 @@
 """Adoption: a simulated exchange that continues an account's known balances and open orders.
 
-Knows no journal. An adopted order goes to the end of its queue: its real place is not recorded, and the worst place promises nothing
-that the market might not give.
+Knows no journal. An adopted order goes to the end of its queue: its real place is not recorded, and the worst place
+promises nothing that the market might not give.
 """
 
 from collections.abc import Iterable, Mapping

@@ -72,6 +72,7 @@ class Funds:
         self._move(asset, free=amount, locked=-amount)
 
     def pay_locked(self, asset: str, amount: int) -> None:
+        """Take a locked amount out of the account."""
         self._move(asset, free=0, locked=-amount)
 
     def receive(self, asset: str, amount: int, *, maker: bool) -> int:
@@ -87,9 +88,11 @@ class Funds:
         self.touched.add(asset)
 
     def total(self, asset: str) -> int:
+        """Return the free and locked amount of an asset."""
         return self.free.get(asset, 0) + self.locked.get(asset, 0)
 
     def pop_touched(self) -> list[str]:
+        """Return and forget the assets that changed, by name."""
         touched = sorted(self.touched)
         self.touched.clear()
         return touched

@@ -1,11 +1,11 @@
-"""The market's rows in the simulated venue: its books, its tape and the queues of resting orders. Compiled; fills no order.
+"""The market's rows in the simulated venue: its books, its tape and the queues of resting orders.
 
-The loop stops after a row that may fill a resting order; engine/sim/exchange/exchange.py checks and fills. Python runs only there.
-Amounts are integers in units of 1e-8 at any scale of the rows. The loop stops only between records, and a record is never cut:
-the place where a batch of rows is cut never changes a result.
+Compiled; fills no order. The loop stops after a row that may fill a resting order; engine/sim/exchange/exchange.py
+checks and fills. Python runs only there. Amounts are integers in units of 1e-8 at any scale of the rows. The loop stops
+only between records, and a record is never cut: the place where a batch of rows is cut never changes a result.
 
-Each level has two sizes. The matching book has the depth diffs and, if it is newer, the last quote; what orders consumed of a level
-stays consumed until that level changes. The public book has the diffs alone, and answers GET depth.
+Each level has two sizes. The matching book has the depth diffs and, if it is newer, the last quote; what orders
+consumed of a level stays consumed until that level changes. The public book has the diffs alone, and answers GET depth.
 """
 
 from typing import Final
@@ -285,8 +285,8 @@ def is_crossed(v: Rows, levels: Rows, orders: Rows) -> bool:
 def first_touch(rows: Rows, start: int, before_ns: int, v: Rows, levels: Rows, orders: Rows) -> int:
     """Return the first row before `before_ns` that might reach an order; the number of rows if no row does.
 
-    It compares prices and changes nothing: the rows it skips reach no order, for any content of the books. It cannot see the diffs
-    kept for a first snapshot: that snapshot might reach any order.
+    It compares prices and changes nothing: the rows it skips reach no order, for any content of the books. It cannot
+    see the diffs kept for a first snapshot: that snapshot might reach any order.
     """
     if start < rows.shape[0] and is_crossed(v, levels, orders):
         return start
@@ -349,7 +349,7 @@ def match_rows(
             v[i, V_MARK] = rows[k, r.MARK_PRICE]  # both have eight decimal places, as units do
             v[i, V_RATE] = rows[k, r.MARK_RATE]
             v[i, V_FUNDING_NS] = rows[k, r.MARK_NEXT_NS]
-        elif kind == r.QUOTE or kind == r.DIFF or kind == r.SNAPSHOT:  # noqa: PLR1714 - a tuple would be made for each row
+        elif kind == r.QUOTE or kind == r.DIFF or kind == r.SNAPSHOT:
             if kind == r.DIFF and v[i, V_JOINED] == 0:
                 return k, UNJOINED
             more = 1 if kind == r.QUOTE else rows[k, r.DIFF_LEVELS]

@@ -115,10 +115,12 @@ class SimOrder(msgspec.Struct, kw_only=True):
 
     @property
     def leaves(self) -> int:
+        """The quantity that is not executed yet."""
         return self.quantity - self.executed
 
     @property
     def is_open(self) -> bool:
+        """True until the order ends."""
         return self.status in OPEN
 
     @property

@@ -1,9 +1,9 @@
-"""Levels of the venue's two books: one place for a price in both, found by one search. Compiled, except for reading a whole side.
+"""Levels of the venue's two books: one place for a price in both, found by one search.
 
-As in engine/market/fold/dense_book.py, each tick near the top has a slot, and a sorted row has the others. A place has three numbers:
-the size in the matching book, what orders consumed of it, and the size in the public book. A removed level of the sorted row keeps
-its place with zeros, because most return, unless it was the best. `far` is the number of places in the sorted row. N_BEST refers
-to the matching book.
+Compiled, except for reading a whole side. As in engine/market/fold/dense_book.py, each tick near the top has a slot,
+and a sorted row has the others. A place has three numbers: the size in the matching book, what orders consumed of it,
+and the size in the public book. A removed level of the sorted row keeps its place with zeros, because most return,
+unless it was the best. `far` is the number of places in the sorted row. N_BEST refers to the matching book.
 """
 
 from typing import Final
@@ -104,7 +104,10 @@ def set_slot(row: Rows, slot: int, size: int, matching: bool, public: bool) -> N
 
 @compiled
 def slot_below(row: Rows, key: int) -> int:
-    """Return the slot at a key or the next one below, not above the best; -1 if the key is below the window."""
+    """Return the slot at a key or the next one below, not above the best.
+
+    -1 if the key is below the window.
+    """
     beyond = key - row[N_BASE]
     if beyond >= row[N_SPAN]:
         return int(row[N_BEST])

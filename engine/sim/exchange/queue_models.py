@@ -1,7 +1,8 @@
 """Queue models: how an order advances at its price. Compiled; scalars in, scalars out; knows no order and no book.
 
-The pessimistic model assumes that cancels happen behind the order as far as possible. The probabilistic models split each cancel by the
-order's place in the queue: the "power" and "log" families as hftbacktest 2.4.4 computes them (models/queue.rs). Sizes are units of 1e-8.
+The pessimistic model assumes that cancels happen behind the order as far as possible. The probabilistic models split
+each cancel by the order's place in the queue: the "power" and "log" families as hftbacktest 2.4.4 computes them
+(models/queue.rs). Sizes are units of 1e-8.
 """
 
 from typing import Final

@@ -1,6 +1,6 @@
 """A market that plays a capture: lines `<receive ns> <frame>`, bytes exactly as captured.
 
-Reads no file: it is handed the lines. A line without a stream name is the depth snapshot of the capture's one symbol.
+Reads no file: the caller passes the lines. A line without a stream name is the depth snapshot of the capture's symbol.
 """
 
 from collections.abc import Iterable
@@ -11,11 +11,13 @@ from engine.sim.feeds.sim_market import DATA_MARK, STREAM_PREFIX, Line
 SYMBOL_MARK: Final = b'"s":"'
 
 
-class DamagedCaptureError(Exception):  # named for what was found
+class DamagedCaptureError(Exception):
     """A capture that cannot be played: which line, and what is wrong with it."""
 
 
 class CaptureMarket:
+    """A SimMarket that plays the lines of a capture."""
+
     def __init__(self, lines: Iterable[bytes]) -> None:
         self._lines = parse_capture(lines)
         if not self._lines:
@@ -30,19 +32,23 @@ class CaptureMarket:
 
     @property
     def next_due_ns(self) -> int | None:
+        """When the next line is due; None at the end."""
         if self._position == self.count:
             return None
         return self._lines[self._position].due_ns + self._shift_ns
 
     def next_line(self) -> Line:
+        """Return the next line."""
         line = self._lines[self._position]
         self._position += 1
         return line._replace(due_ns=line.due_ns + self._shift_ns) if self._shift_ns else line
 
     def is_snapshot_next(self) -> bool:
+        """Return True if the next line is a depth snapshot."""
         return self._position < self.count and not self._lines[self._position].stream
 
     def shift(self, ns: int) -> None:
+        """Move all lines to come by so much."""
         self._shift_ns += ns
 
 
@@ -74,7 +80,5 @@ def parse_capture(lines: Iterable[bytes]) -> list[Line]:
         parsed.append(Line(due_ns, known[0], known[1], payload))
     symbols = sorted({line.symbol for line in parsed if line.symbol})
     if any(not line.stream for line in parsed) and len(symbols) != 1:
-        raise DamagedCaptureError(
-            f"the snapshot's symbol cannot be told: the capture has {', '.join(symbols) or 'none'}"
-        )
+        raise DamagedCaptureError(f"the snapshot's symbol is unknown: the capture has {', '.join(symbols) or 'none'}")
     return [line if line.symbol else line._replace(symbol=symbols[0]) for line in parsed]

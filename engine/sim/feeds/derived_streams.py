@@ -1,6 +1,7 @@
 """Streams that a market does not carry but its lines imply: aggTrade, depth, partial depth, miniTicker, ticker, kline.
 
-Made only while a connection subscribes. A capture's own streams stay as captured; these are ours, and approximate in timing.
+Made only while a connection subscribes. A capture's own streams stay as captured; these are ours, and approximate in
+timing.
 """
 
 from collections.abc import Callable, Collection, Iterator
@@ -19,6 +20,7 @@ _CARRIED: Final = ("@depth@100ms", "@bookTicker", "@trade")
 
 
 def is_derived(stream: str) -> bool:
+    """Return True if the market does not carry the stream."""
     return not stream.endswith(_CARRIED)
 
 

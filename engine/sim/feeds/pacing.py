@@ -1,8 +1,8 @@
 """When the next public line may leave: due times of the market, holds, shifts and lateness.
 
-With a capture, the feed waits until clients subscribe to all streams, and at the snapshot until a client requests it. The wait
-shifts all later lines. A feed that is later than its limit continues from now: a growing queue would delay every answer after it.
-Knows no connection.
+With a capture, the feed waits until clients subscribe to all streams, and at the snapshot until a client requests it.
+The wait shifts all later lines. A feed that is later than its limit continues from now: a growing queue would delay
+every answer after it. Knows no connection.
 """
 
 from dataclasses import dataclass
@@ -69,7 +69,7 @@ class FeedPacer:
             self.status.held_ns += now_ns - due
 
     def _settle(self) -> None:
-        """Shift the market before and after a snapshot: answers and frames travel apart, and frames need time to arrive."""
+        """Shift the market before and after a snapshot: answers and frames travel apart, and frames need time."""
         self._settled = not self._settled
         self.market.shift(self._settle_ns)
         self.status.held_ns += self._settle_ns

@@ -1,7 +1,8 @@
 """A market that a session recorded, for the simulated venue: blocks of rows, and the depth answers in their order.
 
-The venue saw each message earlier than the session, by the transit time `ahead_ns`. Rows are folded without the text of a line,
-because clients of this venue get the market's frames from the record. Knows no file: an iterator supplies the pieces.
+The venue saw each message earlier than the session, by the transit time `ahead_ns`. Rows are folded without the text of
+a line, because clients of this venue get the market's frames from the record. Knows no file: an iterator supplies the
+pieces.
 """
 
 from collections.abc import Iterable, Iterator
@@ -97,7 +98,9 @@ class RecordedMarket:
         return answer.line
 
     def is_snapshot_next(self) -> bool:
+        """Return True if the next line is a depth answer."""
         return self._answer is not None
 
     def shift(self, ns: int) -> None:
+        """Refuse: a recorded market has the times of its record."""
         raise AssertionError(f"a recorded market cannot be shifted, by {ns} ns or at all")

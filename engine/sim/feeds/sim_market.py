@@ -44,12 +44,16 @@ class SimMarket(Protocol):
 
 
 class DepthSnapshot(NamedTuple):
+    """A depth snapshot: the update id and the levels of both sides."""
+
     update_id: int
     bids: list[tuple[int, int]]
     asks: list[tuple[int, int]]
 
 
 class DepthDiff(NamedTuple):
+    """A depth diff: its ids and the changed levels of both sides."""
+
     update_id_first: int
     update_id: int
     bids: list[tuple[int, int]]
@@ -57,6 +61,8 @@ class DepthDiff(NamedTuple):
 
 
 class SimQuote(NamedTuple):
+    """A best bid and ask."""
+
     update_id: int
     bid: int
     bid_quantity: int
@@ -97,8 +103,8 @@ class _Trade(msgspec.Struct, gc=False):
     m: bool
 
 
-class _Snapshot(msgspec.Struct, gc=False):
-    lastUpdateId: int  # noqa: N815  # the wire's name
+class _Snapshot(msgspec.Struct, gc=False, rename="camel"):
+    last_update_id: int
     bids: list[tuple[str, str]]
     asks: list[tuple[str, str]]
 
@@ -122,7 +128,7 @@ def decode(line: Line) -> DepthSnapshot | DepthDiff | SimQuote | TradePrint | No
     """Decode a line that changes the book or the tape; return None for other streams."""
     if not line.stream:
         snapshot = _SNAPSHOT.decode(line.payload)
-        return DepthSnapshot(snapshot.lastUpdateId, _levels(snapshot.bids), _levels(snapshot.asks))
+        return DepthSnapshot(snapshot.last_update_id, _levels(snapshot.bids), _levels(snapshot.asks))
     _, _, kind = line.stream.partition("@")
     match kind:
         case "bookTicker":
@@ -139,6 +145,7 @@ def decode(line: Line) -> DepthSnapshot | DepthDiff | SimQuote | TradePrint | No
 
 
 def combined(stream: str, data: bytes) -> bytes:
+    """Return a message in the envelope of its combined stream."""
     return STREAM_PREFIX + stream.encode() + DATA_MARK + data + b"}"
 
 
@@ -153,6 +160,7 @@ def trade_data(symbol: str, trade: TradePrint) -> bytes:
 
 
 def quote_data(symbol: str, quote: SimQuote) -> bytes:
+    """Return a bookTicker message as Binance writes it."""
     return (
         f'{{"u":{quote.update_id},"s":"{symbol}","b":"{text(quote.bid)}","B":"{text(quote.bid_quantity)}",'
         f'"a":"{text(quote.ask)}","A":"{text(quote.ask_quantity)}"}}'
@@ -164,6 +172,7 @@ def _level_text(levels: list[tuple[int, int]]) -> str:
 
 
 def diff_data(symbol: str, diff: DepthDiff, now_ns: int) -> bytes:
+    """Return a depthUpdate message as Binance writes it."""
     return (
         f'{{"e":"depthUpdate","E":{now_ns // 1_000_000},"s":"{symbol}","U":{diff.update_id_first},'
         f'"u":{diff.update_id},"b":[{_level_text(diff.bids)}],"a":[{_level_text(diff.asks)}]}}'
@@ -171,6 +180,7 @@ def diff_data(symbol: str, diff: DepthDiff, now_ns: int) -> bytes:
 
 
 def snapshot_data(snapshot: DepthSnapshot) -> bytes:
+    """Return a depth snapshot as Binance answers it."""
     return (
         f'{{"lastUpdateId":{snapshot.update_id},"bids":[{_level_text(snapshot.bids)}],'
         f'"asks":[{_level_text(snapshot.asks)}]}}'
@@ -189,13 +199,17 @@ class QuietMarket:
 
     @property
     def next_due_ns(self) -> int | None:
+        """When the next snapshot is due; None at the end."""
         return self._lines[0].due_ns if self._lines else None
 
     def next_line(self) -> Line:
+        """Return the next snapshot."""
         return self._lines.pop(0)
 
     def is_snapshot_next(self) -> bool:
+        """Return True if a snapshot is left."""
         return bool(self._lines)
 
     def shift(self, ns: int) -> None:
+        """Move all snapshots to come by so much."""
         self._lines = [line._replace(due_ns=line.due_ns + ns) for line in self._lines]

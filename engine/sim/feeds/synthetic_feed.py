@@ -60,6 +60,7 @@ class Chance:
         self._state = seed & MASK
 
     def bits(self) -> int:
+        """Draw 64 bits."""
         self._state = (self._state + 0x9E3779B97F4A7C15) & MASK
         mixed = self._state
         mixed = ((mixed ^ (mixed >> 30)) * 0xBF58476D1CE4E5B9) & MASK
@@ -67,6 +68,7 @@ class Chance:
         return mixed ^ (mixed >> 31)
 
     def below(self, limit: int) -> int:
+        """Draw an integer from 0 up to but not including `limit`."""
         return (self.bits() >> 11) % limit
 
     def waiting_ns(self, mean_ns: int) -> int:
@@ -234,6 +236,8 @@ _PRICES: Final = {
 
 
 class SyntheticMarket:
+    """A SimMarket that generates its symbols' streams from a seed."""
+
     def __init__(self, symbols: tuple[str, ...], *, seed: int, start_ns: int) -> None:
         self.symbols = symbols
         self.streams = frozenset(
@@ -253,18 +257,22 @@ class SyntheticMarket:
 
     @property
     def next_due_ns(self) -> int | None:
+        """When the next line is due; the market never ends."""
         self._fill()
         return self._ready[-1].due_ns
 
     def next_line(self) -> Line:
+        """Return the next line."""
         self._fill()
         return self._ready.pop()
 
     def is_snapshot_next(self) -> bool:
+        """Return True if the next line is a depth snapshot."""
         self._fill()
         return not self._ready[-1].stream
 
     def shift(self, ns: int) -> None:
+        """Move all lines to come by so much."""
         self._shift_ns += ns
         self._ready = [line._replace(due_ns=line.due_ns + ns) for line in self._ready]
 

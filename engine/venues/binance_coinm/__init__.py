@@ -1,4 +1,7 @@
-"""Binance COIN-M futures: inverse contracts of so many USD, margined in the base asset. Market data only; binance_common/futures.py does the work."""
+"""Binance COIN-M futures: inverse contracts of so many USD, margined in the base asset.
+
+Market data only; binance_common/futures.py does the work.
+"""
 
 from engine.venues.binance_common.futures import BOOKS, TRADES, BinanceFutures, Facts
 from engine.venues.venue import Endpoints, Network

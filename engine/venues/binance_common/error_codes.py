@@ -8,7 +8,8 @@ from engine.events import Outcome
 
 DUPLICATE_ORDER = "Duplicate order sent."  # -2010: an order with this id is open, so not a failure
 
-# -2011 says "the cancel was rejected". These texts say the order itself is not the reason; with any other it may be gone: ask.
+# -2011 says "the cancel was rejected". These texts say the order itself is not the reason; with any other it may be
+# gone: ask.
 CANCEL_REFUSALS = frozenset(
     {
         "Market is closed.",

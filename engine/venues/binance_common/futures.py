@@ -1,7 +1,7 @@
 """The market data of Binance's futures without socket or clock: what USD-M and COIN-M share. No account, no orders.
 
-A market is a table of `Facts`. Numbers in parentheses are sections of the fact sheet of USD-M (state: May 2026). Frames are read in
-futures_market.py, metadata in futures_metadata.py.
+A market is a table of `Facts`. Numbers in parentheses are sections of the fact sheet of USD-M (state: May 2026). Frames
+are read in futures_market.py, metadata in futures_metadata.py.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -99,7 +99,7 @@ class BinanceFutures(BinanceVenue):
 
     # ---- requests and answers
 
-    def subscriptions(self, source: str) -> tuple[Unsigned, ...]:  # noqa: ARG002 - a link's path names its streams
+    def subscriptions(self, source: str) -> tuple[Unsigned, ...]:
         """Return nothing: the path of a link names its streams."""
         return ()
 
@@ -110,13 +110,16 @@ class BinanceFutures(BinanceVenue):
     def decode_answer(
         self, unsigned: Unsigned, instrument_id: str, status: int, headers: Mapping[str, str], payload: bytes
     ) -> tuple[Event, ...]:
-        """Return what an answer proves, then what it reports. The codes of public queries mean what they mean on Spot (11)."""
+        """Return what an answer proves, then what it reports.
+
+        The codes of public queries mean what they mean on Spot (11).
+        """
         del instrument_id  # no public answer depends on it
 
         def read(body: bytes) -> tuple[Event, ...]:
             return self._readers[unsigned.path.partition("?")[0].removeprefix(f"{self.facts.prefix}/")](body)
 
-        return read_answer(unsigned.method, unsigned.path, status, headers, payload, read)
+        return read_answer(unsigned.method, unsigned.path, status, headers, payload, read=read)
 
     @property
     def _readers(self) -> dict[str, Callable[[bytes], tuple[Event, ...]]]:

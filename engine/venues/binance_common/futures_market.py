@@ -1,7 +1,7 @@
-"""How Binance's futures spell their public streams and depth snapshots. All else of reading them is binance_common/market.py's.
+"""How Binance's futures spell their public streams and depth snapshots.
 
-One spelling for USD-M and COIN-M: the latter only adds names (ps, symbol, pair). Times are T, when it happened, where there is
-one; E is when it was sent.
+All else of reading them is binance_common/market.py's. One spelling for USD-M and COIN-M: the latter only adds names
+(ps, symbol, pair). Times are T, when it happened, where there is one; E is when it was sent.
 """
 
 import re
@@ -93,11 +93,15 @@ _SNAPSHOT = msgspec.json.Decoder(_FuturesSnapshot)
 
 def _ticker(data: bytes | msgspec.Raw, named: Named, _stream: str) -> Rows:
     quote = _BOOK_TICKER.decode(data)
-    return quote_rows(named(quote.s, nanoseconds(quote.T)), quote.b, quote.B, quote.a, quote.A, quote.u)
+    return quote_rows(named(quote.s, nanoseconds(quote.T)), quote.b, quote.B, quote.a, quote.A, update_id=quote.u)
 
 
 def _trade(data: bytes | msgspec.Raw, named: Named, _stream: str) -> Rows:
-    """Return the row of a trade. X states its origin: MARKET, or INSURANCE_FUND and ADL, which no order of the book took part in, at prices far from it."""
+    """Return the row of a trade.
+
+    X states its origin: MARKET, or INSURANCE_FUND and ADL, which no order of the book took part in, at prices far from
+    it.
+    """
     trade = _TRADE.decode(data)
     at = named(trade.s, nanoseconds(trade.T))
     return trade_rows(at, trade.p, trade.q, trade.t, buyer_is_maker=trade.m, off_book=trade.X != "MARKET")

@@ -1,7 +1,7 @@
 """The compiled scan of frames of Binance's futures. COIN-M adds names (ps, symbol, pair); both markets have T and pu.
 
-The same three functions, with the same duties; their loops are written out again because Numba caches no function that is
-handed another one.
+The same three functions, with the same duties; their loops are written out again because Numba caches no function that
+is handed another one.
 """
 
 from typing import Final
@@ -85,13 +85,13 @@ def ticker(text: Text, at: int, nameless: int, table: Rows, codes: Rows, seq: in
     i, at = contract(text, at, codes)
     stamp(row, r.QUOTE, i, seq, time_ns, 0)
     row[r.LAST] = 1
-    row[r.E] = update_id
+    row[r.QUOTE_ID] = update_id
     price_scale = codes[i, CODE_PRICE_SCALE]
     size_scale = codes[i, CODE_SIZE_SCALE]
-    row[r.A], at = number(text, skip(text, at, _BID), price_scale)
-    row[r.B], at = number(text, skip(text, at, _BID_SIZE), size_scale)
-    row[r.C], at = number(text, skip(text, at, _ASK), price_scale)
-    row[r.D], at = number(text, skip(text, at, _ASK_SIZE), size_scale)
+    row[r.QUOTE_BID], at = number(text, skip(text, at, _BID), price_scale)
+    row[r.QUOTE_BID_SIZE], at = number(text, skip(text, at, _BID_SIZE), size_scale)
+    row[r.QUOTE_ASK], at = number(text, skip(text, at, _ASK), price_scale)
+    row[r.QUOTE_ASK_SIZE], at = number(text, skip(text, at, _ASK_SIZE), size_scale)
     time, at = whole(text, skip(text, at, _TIME))
     _, at = whole(text, skip(text, at, _SENT))
     row[r.VENUE_NS] = nanoseconds(time)
@@ -108,12 +108,12 @@ def trade(text: Text, at: int, table: Rows, codes: Rows, seq: int, time_ns: int)
     i, at = contract(text, at, codes)
     stamp(row, r.TRADE, i, seq, time_ns, venue_ns)
     row[r.LAST] = 1
-    row[r.C], at = whole(text, skip(text, at, _TRADE_ID))
-    row[r.A], at = number(text, skip(text, at, _PRICE), codes[i, CODE_PRICE_SCALE])
-    row[r.B], at = number(text, skip(text, at, _SIZE), codes[i, CODE_SIZE_SCALE])
+    row[r.TRADE_ID], at = whole(text, skip(text, at, _TRADE_ID))
+    row[r.TRADE_PRICE], at = number(text, skip(text, at, _PRICE), codes[i, CODE_PRICE_SCALE])
+    row[r.TRADE_SIZE], at = number(text, skip(text, at, _SIZE), codes[i, CODE_SIZE_SCALE])
     at = skip(text, at, _KIND)
-    row[r.E] = 0 if skip(text, at, _BY_MARKET) >= 0 else 1
-    row[r.D], at = flag(text, skip(text, name(text, at), _AFTER_KIND))
+    row[r.TRADE_OFF_BOOK] = 0 if skip(text, at, _BY_MARKET) >= 0 else 1
+    row[r.TRADE_BUYER_IS_MAKER], at = flag(text, skip(text, name(text, at), _AFTER_KIND))
     return skip(text, at, CLOSE) if venue_ns >= 0 else -1
 
 
@@ -126,13 +126,13 @@ def aggregate(text: Text, at: int, table: Rows, codes: Rows, seq: int, time_ns: 
     i, at = contract(text, at, codes)
     stamp(row, r.TRADE, i, seq, time_ns, 0)
     row[r.LAST] = 1
-    row[r.C] = trade_id
-    row[r.A], at = number(text, skip(text, skip(text, at, _QUOTE), _PRICE), codes[i, CODE_PRICE_SCALE])
-    row[r.B], at = number(text, skip(text, at, _SIZE), codes[i, CODE_SIZE_SCALE])
+    row[r.TRADE_ID] = trade_id
+    row[r.TRADE_PRICE], at = number(text, skip(text, skip(text, at, _QUOTE), _PRICE), codes[i, CODE_PRICE_SCALE])
+    row[r.TRADE_SIZE], at = number(text, skip(text, at, _SIZE), codes[i, CODE_SIZE_SCALE])
     _, at = whole(text, skip(text, at, _TRADE_IDS))
     _, at = whole(text, skip(text, at, _TRADE_IDS_END))
     time, at = whole(text, skip(text, at, _HAPPENED))
-    row[r.D], at = flag(text, skip(text, at, _MAKER))
+    row[r.TRADE_BUYER_IS_MAKER], at = flag(text, skip(text, at, _MAKER))
     row[r.VENUE_NS] = nanoseconds(time)
     return skip(text, at, CLOSE) if row[r.VENUE_NS] >= 0 else -1
 
@@ -147,9 +147,9 @@ def depth(text: Text, at: int, table: Rows, codes: Rows, seq: int, time_ns: int)
     if venue_ns < 0:
         return 0, -1
     stamp(table[0], r.DIFF, i, seq, time_ns, venue_ns)
-    table[0, r.A], at = whole(text, skip(text, at, _FIRST_ID))
-    table[0, r.B], at = whole(text, skip(text, at, _LAST_ID))
-    table[0, r.D], at = whole(text, skip(text, at, _PREVIOUS_ID))
+    table[0, r.DIFF_FIRST_ID], at = whole(text, skip(text, at, _FIRST_ID))
+    table[0, r.DIFF_LAST_ID], at = whole(text, skip(text, at, _LAST_ID))
+    table[0, r.DIFF_PREVIOUS_ID], at = whole(text, skip(text, at, _PREVIOUS_ID))
     return book(text, at, table, i, codes, _BIDS, _ASKS)
 
 
@@ -209,7 +209,7 @@ def scan_snapshot(text: Text, i: int, codes: Rows, seq: int, time_ns: int, table
     """Read the body of GET depth. Returns the number of rows, 0 if it is unusual."""
     at = skip(text, 0, _SNAPSHOT)
     stamp(table[0], r.SNAPSHOT, i, seq, time_ns, 0)
-    table[0, r.A], at = whole(text, at)
+    table[0, r.SNAPSHOT_ID], at = whole(text, at)
     _, at = whole(text, skip(text, at, _SENT))
     time, at = whole(text, skip(text, at, _HAPPENED))
     table[0, r.VENUE_NS] = nanoseconds(time)

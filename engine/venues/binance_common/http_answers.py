@@ -44,12 +44,13 @@ def unrecognised(where: str, error: Exception) -> Unrecognised:
     return Unrecognised(where, f"{type(error).__name__}: {error}"[:TEXT_MAX])
 
 
-def read_answer(  # noqa: PLR0917 - the parts of an HTTP answer and its reader
+def read_answer(
     method: str,
     path: str,
     status: int,
     headers: Mapping[str, str],
     payload: bytes,
+    *,
     read: Callable[[bytes], tuple[Event, ...]],
 ) -> tuple[Event, ...]:
     """Return what an answer proves, then what it reports.
@@ -103,7 +104,10 @@ def _error_body(status: int, payload: bytes) -> ErrorBody | None:
 
 
 def _count(headers: Mapping[str, str], name: str) -> int:
-    """Return a header's number, or -1 if it is absent or none. (A used weight of minus one has been seen: also "not said".)"""
+    """Return a header's number, or -1 if it is absent or none.
+
+    (A used weight of minus one has been seen: also "not said".)
+    """
     text = headers.get(name, "")
     if not (text.isascii() and text.isdigit()) or len(text) > 13 or int(text) > COUNT_MAX:
         return -1

@@ -1,8 +1,9 @@
-"""The public messages of Binance's markets as rows: what spot and futures have in common. Stateless and total: no book, no clock, no socket.
+"""The public messages of Binance's markets as rows: what spot and futures have in common.
 
-Two ways lead to the same rows. A compiled scan (binance_spot/scan.py, futures_scan.py) reads frames spelled exactly as Binance spells
-them; any unusual frame (other order of names, white space, new names, odd numbers) goes the slow and exact way here,
-which alone defines what a frame means. A property test compares them. A `Spelling` is a table of the content of each market's events.
+Stateless and total: no book, no clock, no socket. Two ways lead to the same rows. A compiled scan
+(binance_spot/scan.py, futures_scan.py) reads frames spelled exactly as Binance spells them; any unusual frame (other
+order of names, white space, new names, odd numbers) goes the slow and exact way here, which alone defines what a frame
+means. A property test compares them. A `Spelling` is a table of the content of each market's events.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -49,7 +50,10 @@ class Spelling(NamedTuple):
 
 
 class FrameKind(msgspec.Struct):
-    """Enough of a frame to know what it is: in a combined stream's envelope (`data`), or bare. Spot's bookTicker has no e."""
+    """Enough of a frame to know what it is: in a combined stream's envelope (`data`), or bare.
+
+    Spot's bookTicker has no e.
+    """
 
     data: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     stream: Any = ""
@@ -105,9 +109,10 @@ class BinanceMarket:
             return (_unrecognised(source, error),)
 
     def decode_many(self, payloads: Sequence[bytes], seqs: Rows, times_ns: Rows) -> tuple[Rows, list[int]] | None:
-        """Return the rows of the leading market messages and the end of each one's rows; None if the first is not one.
+        """Return the rows of the leading market messages and the end of each message's rows, or None.
 
-        The plain ones among them at once, up to the first that is unusual; that one alone.
+        The compiled scan reads plain messages at once, up to the first unusual one; that one is decoded alone. None if
+        the first message is not a market message.
         """
         offsets = np.zeros(len(payloads) + 1, _INT64)
         np.cumsum([len(payload) for payload in payloads], out=offsets[1:])

@@ -29,6 +29,8 @@ class Filter(msgspec.Struct, rename="camel"):
 
 
 class RateLimit(msgspec.Struct, rename="camel"):
+    """An entry of exchangeInfo.rateLimits."""
+
     rate_limit_type: str = ""
     interval: str = ""
     interval_num: int = 0
@@ -57,6 +59,7 @@ def number(text: str) -> Decimal:
 
 
 def decimals(step: Decimal) -> int:
+    """Return the number of decimal places of a step."""
     exponent = step.as_tuple().exponent
     assert isinstance(exponent, int), exponent  # `number` accepts finite ones alone
     return max(0, -exponent)

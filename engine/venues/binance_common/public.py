@@ -1,4 +1,7 @@
-"""Requests that need no account: book snapshots, metadata and the venue's clock. Values only; answers are read elsewhere."""
+"""Requests that need no account: book snapshots, metadata and the venue's clock.
+
+Values only; answers are read elsewhere.
+"""
 
 import json
 from collections.abc import Callable, Sequence

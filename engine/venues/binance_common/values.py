@@ -1,4 +1,7 @@
-"""Numbers of Binance's messages as types with bounds. Decimals stay text until they are converted: exact, bounded, never NaN."""
+"""Numbers of Binance's messages as types with bounds.
+
+Decimals stay text until they are converted: exact, bounded, never NaN.
+"""
 
 from typing import Annotated
 

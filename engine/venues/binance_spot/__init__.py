@@ -1,7 +1,7 @@
 """Binance Spot without socket or clock: requests out, events in. It keeps nothing but the instruments it was given.
 
-The public messages are read in market.py, the account's in account.py, metadata in metadata.py; calls.py makes the account's
-calls, and venue_limits.py holds the venue's limits.
+The public messages are read in market.py, the account's in account.py, metadata in metadata.py; calls.py makes the
+account's calls, and venue_limits.py holds the venue's limits.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -89,7 +89,7 @@ class BinanceSpot(BinanceVenue):
         number = int(source.rpartition(".")[2])
         return self.instruments[number * PER_LINK : (number + 1) * PER_LINK]
 
-    def streams_of(self, source: str) -> tuple[Stream, ...]:  # noqa: ARG002 - every link has them all
+    def streams_of(self, source: str) -> tuple[Stream, ...]:
         """Return the kinds of market data of a link."""
         return tuple(Stream)
 

@@ -40,7 +40,7 @@ class Requests:
         )
         return self._signed("POST", "/api/v3/order", params, orders=1)
 
-    def cancel(self, instrument: Instrument | str, client_order_id: str, venue_order_id: str = "") -> Unsigned:  # noqa: ARG002 - our id is enough here
+    def cancel(self, instrument: Instrument | str, client_order_id: str, venue_order_id: str = "") -> Unsigned:
         """Return the cancel of an order by our id, which names it before the venue has answered."""
         params = (("symbol", symbol_of(instrument)), ("origClientOrderId", client_order_id))
         return self._signed("DELETE", "/api/v3/order", params)
@@ -53,14 +53,17 @@ class Requests:
         self, instrument: Instrument | str, client_order_id: str = "", venue_order_id: str = ""
     ) -> Unsigned:
         # One of the two: given both, the venue goes by orderId and answers -2039 if the other differs
+        """Return the query for an order by our id or by the venue's, not by both."""
         assert bool(client_order_id) != bool(venue_order_id), (client_order_id, venue_order_id)
         by = ("origClientOrderId", client_order_id) if client_order_id else ("orderId", venue_order_id)
         return self._signed("GET", "/api/v3/order", (("symbol", symbol_of(instrument)), by), weight=4)
 
     def open_orders(self) -> Unsigned:
+        """Return the query for all open orders of the account."""
         return self._signed("GET", "/api/v3/openOrders", (), weight=80)
 
     def balances(self) -> Unsigned:
+        """Return the query for all balances that are not 0."""
         return self._signed("GET", "/api/v3/account", (("omitZeroBalances", "true"),), weight=20)
 
     def fills_after(
@@ -73,7 +76,10 @@ class Requests:
         return self._signed("GET", "/api/v3/myTrades", params, weight=20)
 
     def subscribe_private(self) -> Unsigned:
-        """Return the subscription to account events, for any type of key. (Listen keys ended on 2026-02-20.)"""
+        """Return the subscription to account events, for any type of key.
+
+        Listen keys ended on 2026-02-20.
+        """
         method = "userDataStream.subscribe.signature"
         params = (("recvWindow", str(self.recv_window_ms)),)
         return Unsigned(Transport.WS_API, method, "", params, signed=True, weight=2)

@@ -1,4 +1,4 @@
-"""Order types in Binance's words, both ways: the parameters that each is sent with, and the terms that a report names."""
+"""Order types in Binance's words, both ways: the parameters of each type, and the terms that a report names."""
 
 from decimal import Decimal
 
@@ -43,8 +43,8 @@ def order_params(terms: Terms, quantity: Decimal) -> Params:
 def reported_type(venue_type: str, stop_price: str) -> tuple[OrderType, Decimal, str]:
     """Return the type, the stop price and the venue's name for the type, as an OrderReport holds them.
 
-    A type that the engine does not have is FOREIGN and keeps its name: such an order is a person's or another program's, and
-    reconciliation must not fail because it rests in the account.
+    A type that the engine does not have is FOREIGN and keeps its name: such an order is a person's or another
+    program's, and reconciliation must not fail because it rests in the account.
     """
     order_type = TYPES.get(venue_type, OrderType.FOREIGN)
     stop = Decimal(stop_price) or ZERO  # Binance sends 0.00000000 for none

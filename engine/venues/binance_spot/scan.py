@@ -1,7 +1,8 @@
-"""Digits of a frame straight into rows, for frames spelled exactly as Binance Spot spells them. Compiled; total; decides nothing.
+"""Digits of a frame straight into rows, for frames spelled exactly as Binance Spot spells them.
 
-A frame that is anything else gives no row, and the caller goes the exact way, which alone says what such a frame means.
-scan_futures.py has the futures' spelling: apart, since a session pays for compiling only the one it reads.
+Compiled; total; decides nothing. A frame that is anything else gives no row, and the caller goes the exact way, which
+alone says what such a frame means. scan_futures.py has the futures' spelling: apart, since a session pays for compiling
+only the one it reads.
 """
 
 from typing import Final
@@ -58,13 +59,13 @@ def ticker(text: Text, at: int, table: Rows, codes: Rows, seq: int, time_ns: int
     i, at = symbol(text, skip(text, at, _SYMBOL), codes)
     stamp(row, r.QUOTE, i, seq, time_ns, 0)
     row[r.LAST] = 1
-    row[r.E] = update_id
+    row[r.QUOTE_ID] = update_id
     price_scale = codes[i, CODE_PRICE_SCALE]
     size_scale = codes[i, CODE_SIZE_SCALE]
-    row[r.A], at = number(text, skip(text, at, _BID), price_scale)
-    row[r.B], at = number(text, skip(text, at, _BID_SIZE), size_scale)
-    row[r.C], at = number(text, skip(text, at, _ASK), price_scale)
-    row[r.D], at = number(text, skip(text, at, _ASK_SIZE), size_scale)
+    row[r.QUOTE_BID], at = number(text, skip(text, at, _BID), price_scale)
+    row[r.QUOTE_BID_SIZE], at = number(text, skip(text, at, _BID_SIZE), size_scale)
+    row[r.QUOTE_ASK], at = number(text, skip(text, at, _ASK), price_scale)
+    row[r.QUOTE_ASK_SIZE], at = number(text, skip(text, at, _ASK_SIZE), size_scale)
     return skip(text, at, _QUOTE_END)
 
 
@@ -76,11 +77,11 @@ def trade(text: Text, at: int, table: Rows, codes: Rows, seq: int, time_ns: int)
     i, at = symbol(text, skip(text, at, _SYMBOL), codes)
     stamp(row, r.TRADE, i, seq, time_ns, 0)
     row[r.LAST] = 1
-    row[r.C], at = whole(text, skip(text, at, _TRADE_ID))
-    row[r.A], at = number(text, skip(text, at, _PRICE), codes[i, CODE_PRICE_SCALE])
-    row[r.B], at = number(text, skip(text, at, _SIZE), codes[i, CODE_SIZE_SCALE])
+    row[r.TRADE_ID], at = whole(text, skip(text, at, _TRADE_ID))
+    row[r.TRADE_PRICE], at = number(text, skip(text, at, _PRICE), codes[i, CODE_PRICE_SCALE])
+    row[r.TRADE_SIZE], at = number(text, skip(text, at, _SIZE), codes[i, CODE_SIZE_SCALE])
     time, at = whole(text, skip(text, at, _TIME))
-    row[r.D], at = flag(text, skip(text, at, _MAKER))
+    row[r.TRADE_BUYER_IS_MAKER], at = flag(text, skip(text, at, _MAKER))
     _, at = flag(text, skip(text, at, _IGNORED))
     row[r.VENUE_NS] = nanoseconds(time)
     return skip(text, at, CLOSE) if row[r.VENUE_NS] >= 0 else -1
@@ -95,8 +96,8 @@ def depth(text: Text, at: int, table: Rows, codes: Rows, seq: int, time_ns: int)
     if venue_ns < 0:
         return 0, -1
     stamp(table[0], r.DIFF, i, seq, time_ns, venue_ns)
-    table[0, r.A], at = whole(text, skip(text, at, _FIRST_ID))
-    table[0, r.B], at = whole(text, skip(text, at, _LAST_ID))
+    table[0, r.DIFF_FIRST_ID], at = whole(text, skip(text, at, _FIRST_ID))
+    table[0, r.DIFF_LAST_ID], at = whole(text, skip(text, at, _LAST_ID))
     return book(text, at, table, i, codes, _BIDS, _ASKS)
 
 
@@ -139,6 +140,6 @@ def scan_snapshot(text: Text, i: int, codes: Rows, seq: int, time_ns: int, table
     """Read the body of GET depth. Returns the number of rows, 0 if it is unusual."""
     at = skip(text, 0, _SNAPSHOT)
     stamp(table[0], r.SNAPSHOT, i, seq, time_ns, 0)
-    table[0, r.A], at = whole(text, at)
+    table[0, r.SNAPSHOT_ID], at = whole(text, at)
     count, at = book(text, at, table, i, codes, _SNAPSHOT_BIDS, _SNAPSHOT_ASKS)
     return count if at == text.shape[0] else 0

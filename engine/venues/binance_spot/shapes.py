@@ -19,7 +19,8 @@ VenueType = Annotated[str, msgspec.Meta(pattern=r"\A[A-Z_]{1,40}\Z")]
 
 STATUSES = {
     "NEW": VenueStatus.OPEN,
-    "PENDING_NEW": VenueStatus.OPEN,  # the second leg of a list: not on the book, but it locks funds and can be canceled
+    # the second leg of a list: not on the book, but it locks funds and can be canceled
+    "PENDING_NEW": VenueStatus.OPEN,
     "PARTIALLY_FILLED": VenueStatus.PARTIALLY_FILLED,
     "FILLED": VenueStatus.FILLED,
     "PENDING_CANCEL": VenueStatus.OPEN,  # documented as unused
@@ -33,6 +34,7 @@ CANCEL_LIKE = frozenset({"CANCELED", "REPLACED"})  # where c is the id of the re
 
 
 def instrument_id(symbol: str) -> str:
+    """Return the engine's id for a symbol."""
     return f"{VENUE}:{symbol}"
 
 
@@ -50,10 +52,13 @@ class ExecutionReport(
     frozen=True,
     rename=_rename(
         symbol="s", request_or_order_id="c", original_id="C", side="S", type="o", time_in_force="f", quantity="q",
-        price="p", stop_price="P", execution="x", status="X", reject_reason="r", expiry_reason="eR", order_id="i", last_quantity="l",
-        filled_quantity="z", last_price="L", fee="n", fee_asset="N", transaction_ms="T", trade_id="t", maker="m",
+        price="p", stop_price="P", execution="x", status="X", reject_reason="r", expiry_reason="eR", order_id="i",
+        last_quantity="l", filled_quantity="z", last_price="L", fee="n", fee_asset="N", transaction_ms="T",
+        trade_id="t", maker="m",
     ),
 ):  # fmt: skip
+    """An executionReport event."""
+
     symbol: Text
     request_or_order_id: Text
     side: Side
@@ -78,6 +83,7 @@ class ExecutionReport(
     stop_price: Amount = "0"
 
     def report(self) -> OrderReport:
+        """Return the order's status and the fill, if it is a trade."""
         original = self.original_id or ""
         own_id = original if original and self.execution in CANCEL_LIKE else self.request_or_order_id
         order_type, stop_price, venue_type = reported_type(self.type, self.stop_price)
@@ -148,6 +154,7 @@ class OrderAnswer(msgspec.Struct, frozen=True, rename="camel"):
     fills: tuple[AnswerFill, ...] = ()
 
     def report(self) -> OrderReport:
+        """Return the order's status and its fills."""
         own_id = self.orig_client_order_id or self.client_order_id
         venue_ns = nanoseconds(self.transact_time or self.update_time)
         order_type, stop_price, venue_type = reported_type(self.type, self.stop_price)
@@ -207,6 +214,7 @@ class TradeAnswer(msgspec.Struct, frozen=True, rename="camel"):
     is_maker: bool
 
     def fill(self) -> Fill:
+        """Return the fill."""
         return Fill(
             instrument=instrument_id(self.symbol),
             fill_id=str(self.id),
@@ -222,23 +230,30 @@ class TradeAnswer(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class BalanceAnswer(msgspec.Struct, frozen=True):
+    """A balance in the answer to GET account."""
+
     asset: Text
     free: Amount
     locked: Amount
 
 
 class AccountAnswer(msgspec.Struct, frozen=True, rename="camel"):
+    """The answer to GET account."""
+
     balances: tuple[BalanceAnswer, ...]
     can_trade: bool
     update_time: Millis = 0
 
     def report(self) -> AccountReport:
+        """Return the balances and whether the account may trade."""
         at = nanoseconds(self.update_time)
         held = tuple(BalanceReport(row.asset, Decimal(row.free), Decimal(row.locked), at) for row in self.balances)
         return AccountReport(held, self.can_trade, at)
 
 
 class PositionRow(msgspec.Struct, frozen=True, rename=_rename(asset="a", free="f", locked="l")):
+    """A balance in an outboundAccountPosition event."""
+
     asset: Text
     free: Amount
     locked: Amount
@@ -251,5 +266,6 @@ class AccountPosition(msgspec.Struct, frozen=True, rename=_rename(updated_ms="u"
     rows: tuple[PositionRow, ...]
 
     def reports(self) -> tuple[BalanceReport, ...]:
+        """Return the balances that the event lists."""
         at = nanoseconds(self.updated_ms)
         return tuple(BalanceReport(row.asset, Decimal(row.free), Decimal(row.locked), at) for row in self.rows)

@@ -1,6 +1,7 @@
 """What Binance Spot allows: limits, windows, lifetimes, as named constants. No code that acts on them, no clock.
 
-Numbers are those of the documentation of 2026-07-21. A session may find others in exchangeInfo.rateLimits; these are the defaults.
+Numbers are those of the documentation of 2026-07-21. A session may find others in exchangeInfo.rateLimits; these are
+the defaults.
 """
 
 import re

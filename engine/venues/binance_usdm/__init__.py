@@ -1,11 +1,17 @@
-"""Binance USD-M futures: linear contracts, margined in the quote asset. Market data only; binance_common/futures.py does the work."""
+"""Binance USD-M futures: linear contracts, margined in the quote asset.
+
+Market data only; binance_common/futures.py does the work.
+"""
 
 from engine.venues.binance_common.futures import BOOKS, TRADES, BinanceFutures, Facts
 from engine.venues.venue import Endpoints, Network
 
 
 class BinanceUsdm(BinanceFutures):
-    """An engine.venues.venue.Venue. Since 2026-04-23 a stream subscribed on another's route, or on none, is silent (1)."""
+    """An engine.venues.venue.Venue.
+
+    Since 2026-04-23 a stream subscribed on another's route, or on none, is silent (1).
+    """
 
     name = "binance_usdm"
     facts = Facts(

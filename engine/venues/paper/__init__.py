@@ -1,7 +1,6 @@
-"""Futures to trade on paper: the market of Binance's futures, and an account at the simulated venue, which speaks Spot's protocol.
+"""Futures to trade on paper: the market of Binance's futures, and an account at the simulated venue.
 
-No real venue has this account. It is for captures of a futures market: orders, their queue, fills and P&L are modelled, margin and
-liquidation are not, so an order is never refused for lack of it.
+The simulated venue speaks Spot's protocol.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

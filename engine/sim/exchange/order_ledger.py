@@ -1,0 +1,187 @@
+"""Orders of the simulated exchange, the funds that they lock, and the reports of their changes. Matches nothing.
+
+Ids count up from fixed numbers, so the same calls in the same order give the same ids.
+"""
+
+from copy import copy
+from typing import Final
+
+from engine.model import Side
+from engine.sim.binance import refusals
+from engine.sim.binance.filters import SymbolRules
+from engine.sim.exchange.funds import Funds
+from engine.sim.exchange.order_values import (
+    Event,
+    Execution,
+    FundsChanged,
+    SimFill,
+    SimNewOrder,
+    SimOrder,
+    SimOrderStatus,
+    SimReport,
+)
+from engine.sim.exchange.symbol_view import SymbolMarket
+from engine.sim.exchange.venue_books import VenueBooks
+
+ORDER_ID_FIRST: Final = 1_000_001
+TRADE_ID_FIRST: Final = 9_000_000_001  # above any captured trade id: (symbol, trade id) stays unique
+
+
+class OrderLedger:
+    """Symbols, accounts and orders of the venue. Amounts are integers in units of 1e-8."""
+
+    def __init__(self, rules: dict[str, SymbolRules], accounts: dict[str, Funds]) -> None:
+        self.books = VenueBooks(len(rules))
+        self.markets = {
+            symbol: SymbolMarket(given, self.books, place) for place, (symbol, given) in enumerate(rules.items())
+        }
+        self._by_place = tuple(self.markets.values())
+        self.accounts = accounts
+        self.orders: dict[int, SimOrder] = {}
+        self.client_ids_seen: dict[str, int] = {}  # every client order id received, also of refused orders
+        self._open_by_client_id: dict[tuple[str, str], SimOrder] = {}
+        self._last_by_client_id: dict[tuple[str, str, str], SimOrder] = {}
+        self._events: list[Event] = []
+        self._order_id_next = ORDER_ID_FIRST
+        self._trade_id_next = TRADE_ID_FIRST
+        self._execution_id_next = 1
+        self._cancel_id_next = 1
+
+    # ---- queries
+
+    def market(self, symbol: str) -> SymbolMarket:
+        """Return a symbol's market, or refuse an unknown symbol."""
+        market = self.markets.get(symbol)
+        if market is None:
+            raise refusals.invalid_symbol()
+        return market
+
+    def pop_events(self) -> list[Event]:
+        """Return and drop the reports and changes of funds since the last call, in order."""
+        events, self._events = self._events, []
+        return events
+
+    def open_orders(self, account: str, symbol: str | None = None) -> list[SimOrder]:
+        """Return an account's open orders by order id."""
+        own = (order for (owner, _), order in self._open_by_client_id.items() if owner == account)
+        return sorted((o for o in own if symbol in (None, o.symbol)), key=lambda order: order.order_id)
+
+    def find(self, account: str, symbol: str, *, order_id: int | None, client_order_id: str | None) -> SimOrder | None:
+        """Find an order by order id, or else by client order id.
+
+        As at Binance, a client order id given beside an order id must belong to that order.
+        """
+        if order_id is None:
+            return self._last_by_client_id.get((account, symbol, client_order_id or ""))
+        order = self.orders.get(order_id)
+        if order is None or order.account != account or order.symbol != symbol:
+            return None
+        if client_order_id is not None and client_order_id != order.client_order_id:
+            raise refusals.client_id_mismatch()
+        return order
+
+    # ---- ids
+
+    def number_after(self, order_id: int, trade_id: int) -> None:
+        """Continue order and trade ids after those of the venue that this one replaces."""
+        self._order_id_next = max(self._order_id_next, order_id + 1)
+        self._trade_id_next = max(self._trade_id_next, trade_id + 1)
+
+    def cancel_id(self) -> str:
+        """Make a client order id for a cancel without one."""
+        self._cancel_id_next += 1
+        return f"sim-c{self._cancel_id_next - 1}"
+
+    def _new_trade_id(self) -> int:
+        self._trade_id_next += 1
+        return self._trade_id_next - 1
+
+    # ---- changes of an order
+
+    def _admit(self, account: str, new: SimNewOrder, now_ns: int) -> SimOrder:
+        order = SimOrder(
+            order_id=self._order_id_next,
+            account=account,
+            symbol=new.symbol,
+            place=self.markets[new.symbol].place,
+            side=new.side,
+            order_type=new.order_type,
+            time_in_force=new.time_in_force,
+            client_order_id=new.client_order_id or f"sim-o{self._order_id_next}",
+            price=new.price,
+            stop_price=new.stop_price,
+            quantity=new.quantity,
+            quote_quantity=new.quote_quantity,
+            self_trade=new.self_trade,
+            created_ns=now_ns,
+            updated_ns=now_ns,
+        )
+        self._order_id_next += 1
+        self.orders[order.order_id] = order
+        self._open_by_client_id[account, order.client_order_id] = order
+        self._last_by_client_id[account, order.symbol, order.client_order_id] = order
+        return order
+
+    def _expire(self, order: SimOrder, reason: str, now_ns: int) -> None:
+        order.expiry_reason = reason
+        self._end(order, SimOrderStatus.EXPIRED, Execution.EXPIRED, now_ns)
+
+    def _end(
+        self,
+        order: SimOrder,
+        status: SimOrderStatus,
+        execution: Execution,
+        now_ns: int,
+        *,
+        cancel_client_order_id: str = "",
+    ) -> None:
+        order.status = status
+        order.updated_ns = now_ns
+        self._close(order)
+        self._report(execution, order, now_ns, cancel_client_order_id=cancel_client_order_id)
+
+    def _close(self, order: SimOrder) -> None:
+        del self._open_by_client_id[order.account, order.client_order_id]
+        if order.on_book:
+            self.markets[order.symbol].remove(order)
+        self._unlock(order, order.locked)
+
+    def _lock(self, order: SimOrder, amount: int) -> None:
+        rules = self.markets[order.symbol].rules
+        self.accounts[order.account].lock(rules.quote if order.side is Side.BUY else rules.base, amount)
+        order.locked = amount
+
+    def _unlock(self, order: SimOrder, amount: int) -> None:
+        if amount:
+            rules = self.markets[order.symbol].rules
+            self.accounts[order.account].release(rules.quote if order.side is Side.BUY else rules.base, amount)
+            order.locked -= amount
+
+    def _report(
+        self,
+        execution: Execution,
+        order: SimOrder,
+        now_ns: int,
+        *,
+        fill: SimFill | None = None,
+        cancel_client_order_id: str = "",
+    ) -> None:
+        self._events.append(
+            SimReport(
+                execution=execution,
+                order=copy(order),
+                execution_id=self._execution_id_next,
+                time_ns=now_ns,
+                fill=fill,
+                cancel_client_order_id=cancel_client_order_id,
+            )
+        )
+        self._execution_id_next += 1
+
+    def _flush_funds(self, now_ns: int) -> None:
+        for name, account in self.accounts.items():
+            touched = account.pop_touched()
+            if touched:
+                account.changed_ns = now_ns
+                balances = tuple((asset, account.free[asset], account.locked[asset]) for asset in touched)
+                self._events.append(FundsChanged(account=name, time_ns=now_ns, balances=balances))

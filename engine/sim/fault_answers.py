@@ -1,0 +1,57 @@
+"""Answers to requests that faults strike: the answer that replaces the venue's, or the venue's own, changed.
+
+Sends nothing. engine/sim/faults.py decides which rules strike a request.
+"""
+
+from typing import Final
+
+from engine.sim.binance.refusals import VenueRefusalError, backend_timeout, banned
+from engine.sim.binance.venue_api import ApiResult, refused
+from engine.sim.faults import Action, Faults, Rule
+
+MS: Final = 1_000_000
+SECOND_NS: Final = 1_000_000_000
+
+
+def is_struck(struck: list[Rule], action: Action) -> bool:
+    """Return True if one of the rules has this action."""
+    return bool(struck) and any(rule.action is action for rule in struck)
+
+
+def delay_ns(struck: list[Rule], action: Action) -> int:
+    """Return the delay of all rules with this action together."""
+    return sum(rule.ms for rule in struck if rule.action is action) * MS if struck else 0
+
+
+def replaced_answer(faults: Faults, struck: list[Rule], now_ns: int) -> ApiResult | None:
+    """Return the answer to a request that the venue does not process, or None if it processes it."""
+    if now_ns < faults.banned_until_ns:
+        until_ns = faults.banned_until_ns
+        return refused(banned(until_ns // MS, -(-(until_ns - now_ns) // SECOND_NS)))
+    for rule in struck:
+        match rule.action:
+            case Action.REJECT:
+                retry_after_s = rule.retry_after_s or None
+                return refused(VenueRefusalError(rule.status or 400, rule.code, rule.msg, retry_after_s=retry_after_s))
+            case Action.RATE_LIMIT:
+                seconds = rule.retry_after_s or 1
+                faults.banned_until_ns = now_ns + seconds * SECOND_NS
+                return refused(VenueRefusalError(429, -1003, "Too many requests queued.", retry_after_s=seconds))
+            case _:
+                pass
+    return None
+
+
+def answer_after_faults(faults: Faults, result: ApiResult, struck: list[Rule], now_ns: int) -> ApiResult:
+    """Return the answer to a processed request: the venue's, or the error that a rule puts in its place."""
+    if result.status == 200 and isinstance(result.body, dict):
+        for rule in struck:
+            if rule.action is Action.NOT_FOUND_FOR and "clientOrderId" in result.body:
+                faults.suppress_order(result.body["clientOrderId"], rule, now_ns)
+    for rule in struck:
+        if rule.action is Action.ERROR_AFTER:
+            lost = backend_timeout()
+            result = refused(
+                VenueRefusalError(rule.status or lost.status, rule.code or lost.code, rule.msg or lost.message)
+            )
+    return result
