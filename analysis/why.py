@@ -153,7 +153,7 @@ class _Chapter:
         return StoryLink(self.session, record, describe(record, markets), delta_ns, *(sent or ()))
 
     def _records(self, condition: str, values: list[Any]) -> Iterable[Record]:
-        for row in self._rows(f"SELECT {_COLUMNS} FROM journal WHERE {condition}", values):  # noqa: S608 - our own text
+        for row in self._rows(f"SELECT {_COLUMNS} FROM journal WHERE {condition}", values):
             yield Record(row[0], row[1], Kind(row[2]), *row[3:])
 
     def _rows(self, query: str, values: list[Any] | None = None) -> list[tuple[Any, ...]]:

@@ -1,11 +1,13 @@
-"""A real capture played to a live session: is every message in the journal, is every book the known one, does it repeat?
+"""A real capture played to a live session: is every message in the journal, is every book the known one, does it
+repeat?
 
-    python -P benchmarks/capture_check.py [--data ../shared/data] [--speed 60] [--strict-until SEQ] spot_btcusdt spot_ethusdt
+    python -P benchmarks/capture_check.py [--data ../shared/data] [--speed 60] [--strict-until SEQ] spot_btcusdt
+    spot_ethusdt
 
-Runs `verbatim demo --capture`, then checks the sealed journal alone: the public messages byte for byte and in order; the book,
-folded from the records, against exact decimals at each point of known/binance_books_and_trades.json, and the trades' totals;
-`verbatim verify`; `verbatim replay --strict` (two hash seeds x compiled and plain). Prints one JSON line a capture; exit
-code 1 where something does not hold.
+Runs `verbatim demo --capture`, then checks the sealed journal alone: the public messages byte for byte and in order;
+the book, folded from the records, against exact decimals at each point of known/binance_books_and_trades.json, and the
+trades' totals; `verbatim verify`; `verbatim replay --strict` (two hash seeds x compiled and plain). Prints one JSON
+line a capture; exit code 1 where something does not hold.
 """
 
 import argparse

@@ -2,7 +2,8 @@
 
     python -P benchmarks/crash_images.py --images 300000 [--seed WORD]
 
-Prints one JSON line. A broken promise ends the run with exit code 1 and the image that shows it; the same seed repeats it.
+Prints one JSON line. A broken promise ends the run with exit code 1 and the image that shows it; the same seed repeats
+it.
 """
 
 import argparse

@@ -1,10 +1,11 @@
-"""SIGKILL of a process that writes a journal at full speed, at random moments. Every record reported as durable survives.
+"""SIGKILL of a process that writes a journal at full speed, at random moments. Every record reported as durable
+survives.
 
     python -P benchmarks/journal_kill.py --moments 200 [--seed N]
 
 The child reports durable records through a pipe. Its segments are small, so rolling and sealing happen at most moments.
-After each kill the journal is read, recovered, verified, read and recovered again. Prints one JSON line; the exit code is 1
-if a check failed. The same seed gives the same moments, but not the same interleavings.
+After each kill the journal is read, recovered, verified, read and recovered again. Prints one JSON line; the exit code
+is 1 if a check failed. The same seed gives the same moments, but not the same interleavings.
 """
 
 import argparse

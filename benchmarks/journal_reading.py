@@ -1,14 +1,17 @@
-"""The journal's readers: replay, look-ups, memory, recovery and verification, and how soon another process sees a record.
+"""The journal's readers: replay, look-ups, memory, recovery and verification, and how soon another process sees a
+record.
 
-    python benchmarks/journal_reading.py [replay lookups memory recovery visible] [--folder JOURNAL ...] [--rounds 5] [--json]
+    python benchmarks/journal_reading.py [replay lookups memory recovery visible] [--folder JOURNAL ...] [--rounds 5]
+    [--json]
 
-    replay    every record as a Python object, beside the fastest reader of limits/i_readers.py with a struct for each row
-    lookups   one record by seq, and one second by time: our reader and DuckDB, in journals of 1 and 50 million records
-    memory    peak of writer and readers, each in its own process, at a million records and at ten
-    recovery  of a full open segment of 64 MiB; and verification of a million records
-    visible   from append to seen in a second process that polls each 2 ms, at groups of 50 ms
+    replay    every record as a Python object, beside the fastest reader of limits/i_readers.py with a struct for each
+    row lookups   one record by seq, and one second by time: our reader and DuckDB, in journals of 1 and 50 million
+    records memory    peak of writer and readers, each in its own process, at a million records and at ten recovery  of
+    a full open segment of 64 MiB; and verification of a million records visible   from append to seen in a second
+    process that polls each 2 ms, at groups of 50 ms
 
-Journals are made by tiling (tiled_journal.py: 50 million take some minutes and 1.7 GB), or given with --folder, smallest first.
+Journals are made by tiling (tiled_journal.py: 50 million take some minutes and 1.7 GB), or given with --folder,
+smallest first.
 """
 
 import argparse
@@ -81,7 +84,9 @@ def limit_file(folder: Path, target: Path) -> None:
 
 
 def limit_events(path: Path) -> Iterator[Event]:
-    """limits/i_readers.py: "numpy tolist + stream as dictionary" and "same + msgspec.Struct per row": its fastest that makes objects."""
+    """limits/i_readers.py: "numpy tolist + stream as dictionary" and "same + msgspec.Struct per row": its fastest that
+    makes objects.
+    """
     file = pq.ParquetFile(path, page_checksum_verification=False, pre_buffer=True, read_dictionary=["stream"])
     for batch in file.iter_batches(batch_size=10_000, use_threads=False):
         streams = batch.column(3)

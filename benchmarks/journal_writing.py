@@ -1,16 +1,19 @@
-"""The journal's writer: CPU a record, full load, append to durable, sealing and its effects, bytes sealed; beside peers.
+"""The journal's writer: CPU a record, full load, append to durable, sealing and its effects, bytes sealed; beside
+peers.
 
-    python benchmarks/journal_writing.py [cpu paced full durable sealing bytes] [--nautilus PYTHON ...] [--rounds 5] [--json]
+    python benchmarks/journal_writing.py [cpu paced full durable sealing bytes] [--nautilus PYTHON ...] [--rounds 5]
+    [--json]
 
 The real JournalWriter with its threads takes usdm_btcusdt_20240808, a step for each record, and its raw bytes are kept.
 
-    cpu      flat out, as limits/j_path.py does it: peers write a batch for each of the capture's own windows of 50 ms (13.8
+    cpu      flat out, as limits/j_path.py does it: peers write a batch for each of the capture's own windows of 50 ms
+    (13.8
              records); ours frames of 14, and, at the price of two changes of thread for each, a frame for each window
     paced    as the capture came: own CPU less that of the same loop without a writer, caches as cold as in life
     full     as much as goes, with the default groups; a core is a second of CPU, of all our threads together
-    durable  an urgent record until its sync is known: to a waiting thread, and to a trio task as the live gateway has it
-    sealing  a full segment: how fast, and what it does to appends and to an event loop meanwhile
-    bytes    of every capture of more than 1 MB, imported as `verbatim import` does it, against gzip -6 of its lines
+    durable  an urgent record until its sync is known: to a waiting thread, and to a trio task as the live gateway has
+    it sealing  a full segment: how fast, and what it does to appends and to an event loop meanwhile bytes    of every
+    capture of more than 1 MB, imported as `verbatim import` does it, against gzip -6 of its lines
 """
 
 import argparse

@@ -2,9 +2,9 @@
 
     python -P benchmarks/kill_test.py --moments 20
 
-After each kill the journal is recovered and verified, and the engine is started again; when it has come to rest it must agree
-with the venue on balances, open orders and fills. In the end no fill is missing or booked twice, and the venue received
-each client order id once. Prints one JSON line; the exit code is 1 if a check failed.
+After each kill the journal is recovered and verified, and the engine is started again; when it has come to rest it must
+agree with the venue on balances, open orders and fills. In the end no fill is missing or booked twice, and the venue
+received each client order id once. Prints one JSON line; the exit code is 1 if a check failed.
 
 The engine runs in children forked from a process that has everything loaded, so that a moment costs about a second.
 """

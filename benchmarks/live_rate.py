@@ -1,13 +1,14 @@
 """Live session on loopback with the venue in its own process: messages journalled and stepped per second.
 
-    python benchmarks/live_rate.py [--squeeze 130 180 1000] [--tiles 2] [--strategy demo|none] [--transport standard fast] [--profile]
+    python benchmarks/live_rate.py [--squeeze 130 180 1000] [--tiles 2] [--strategy demo|none] [--transport standard
+    fast] [--profile]
 
-Plays a tiled capture whose lines come so many times as fast as they did, on a clock that runs at its own pace: as on a busy
-day. (`--speed N` scales the clock as well, and with it all that goes by time: N times the TIMERs and decisions a second.)
-Within its power the engine keeps up, and `waiting_peak` is the highest number of waiting messages. At 1000 the venue sends as fast
-as it can and the engine works off what waits in its inbox: then `taken_per_s` is what it can do. Rates are over the steady part,
-from a tenth to the last of the messages; start-up and compilation are before it. CPU microseconds a message, of both processes,
-are the figures that a busy machine disturbs least.
+Plays a tiled capture whose lines come so many times as fast as they did, on a clock that runs at its own pace: as on a
+busy day. (`--speed N` scales the clock as well, and with it all that goes by time: N times the TIMERs and decisions a
+second.) Within its power the engine keeps up, and `waiting_peak` is the highest number of waiting messages. At 1000 the
+venue sends as fast as it can and the engine works off what waits in its inbox: then `taken_per_s` is what it can do.
+Rates are over the steady part, from a tenth to the last of the messages; start-up and compilation are before it. CPU
+microseconds a message, of both processes, are the figures that a busy machine disturbs least.
 """
 
 import argparse

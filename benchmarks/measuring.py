@@ -1,7 +1,7 @@
 """Shared parts of the journal's benchmarks: contenders in turns, medians, the load of the machine, tables for people.
 
-A shared machine is noisy, so each figure has a comparison: the contenders run in turns in every round, each round begins with
-another one, and the result is the median of the rounds and its ratio to a peer's.
+A shared machine is noisy, so each figure has a comparison: the contenders run in turns in every round, each round
+begins with another one, and the result is the median of the rounds and its ratio to a peer's.
 """
 
 import argparse

@@ -2,8 +2,9 @@
 
     python benchmarks/memory.py [--times 10] [--speed 80]
 
-The longer session plays a tiled capture. Each job is its own process. The result is its peak resident set in MB, all of it and
-its anonymous part (what it keeps itself: the rest is libraries and pages of mapped files, which the kernel takes back at will).
+The longer session plays a tiled capture. Each job is its own process. The result is its peak resident set in MB, all of
+it and its anonymous part (what it keeps itself: the rest is libraries and pages of mapped files, which the kernel takes
+back at will).
 """
 
 import argparse

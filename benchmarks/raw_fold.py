@@ -1,4 +1,5 @@
-"""From raw bytes: decoding and folding a capture's messages, beside what msgspec alone needs to read them into typed values.
+"""From raw bytes: decoding and folding a capture's messages, beside what msgspec alone needs to read them into typed
+values.
 
     python benchmarks/raw_fold.py [--rounds 5]
 

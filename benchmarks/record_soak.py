@@ -1,4 +1,5 @@
-"""`verbatim record` as a process against the simulated venue as a process, with scripted disconnects and silences: what must hold.
+"""`verbatim record` as a process against the simulated venue as a process, with scripted disconnects and silences: what
+must hold.
 
     python -P benchmarks/record_soak.py --minutes 30 --speed 60
 
@@ -8,7 +9,8 @@
 - sessions roll, each names the one before with its chain, and all are whole;
 - the recorder's memory in the last quarter of the run is that of the first within `--ratio`.
 
-Prints one JSON line; exit code 1 where something did not hold. Both run on one scaled clock: a minute is `--speed` minutes of theirs.
+Prints one JSON line; exit code 1 where something did not hold. Both run on one scaled clock: a minute is `--speed`
+minutes of theirs.
 """
 
 import argparse
@@ -39,7 +41,8 @@ from journal.verify import verify
 VERBATIM = [sys.executable, "-P", "-c", "from verbatim.cli import main; main(prog_name='verbatim')"]
 SYMBOL = "BTCUSDT"
 STALE_SECONDS = 10  # of silence until the recorder reconnects (engine.stale_after_s, which the scaled clock stretches)
-# a disconnect, a silence. A link that is lost again within backoff_max (30 s) is opened later and later, so what is struck must be further
+# a disconnect, a silence. A link that is lost again within backoff_max (30 s) is opened later and later, so what is
+# struck must be further
 # apart: with a disconnect every 30 s the recorder was away for up to 30 s after each, and most silences fell into that
 ROUND_SECONDS = 60.0
 LONG_SILENCE_EVERY = 4  # rounds
@@ -206,7 +209,9 @@ def cpu_seconds(pid: int) -> float:
 
 
 def flatness(sampled: list[tuple[float, float]]) -> dict[str, Any]:
-    """Medians of the first and the last quarter, and of each tenth; without the time until the first segments were sealed."""
+    """Medians of the first and the last quarter, and of each tenth; without the time until the first segments were
+    sealed.
+    """
     sampled = sampled[min(WARM_SAMPLES, len(sampled) // 4) :]
     quarter, tenth = max(len(sampled) // 4, 1), max(len(sampled) // 10, 1)
     told: dict[str, Any] = {}
@@ -227,7 +232,9 @@ def flatness(sampled: list[tuple[float, float]]) -> dict[str, Any]:
 
 
 def taken_down(journals: Path) -> tuple[list[Sent], list[tuple[str, int, int]]]:
-    """The frames of each connection as the venue tallies them, and each jump of a stream's ids: (stream, session times around it)."""
+    """The frames of each connection as the venue tallies them, and each jump of a stream's ids: (stream, session times
+    around it).
+    """
     tallies: list[Sent] = []
     breaks: list[tuple[str, int, int]] = []
     last: dict[str, tuple[int, int]] = {}  # stream -> id and time
@@ -277,7 +284,8 @@ def compare_frames(sent: list[dict[str, Any]], received: list[Sent]) -> list[str
     for number, (theirs, ours) in enumerate(zip(sent, received, strict=False)):
         if (theirs["frames"], theirs["sha256"]) != (ours.frames, ours.sha256):
             said.append(
-                f"connection {number}: {theirs['frames']} frames were sent, {ours.frames} are in the journals, or others"
+                f"connection {number}: {theirs['frames']} frames were sent, {ours.frames} are in the journals, or "
+                "others"
             )
     return said
 

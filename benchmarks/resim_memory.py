@@ -2,8 +2,8 @@
 
     python benchmarks/resim_memory.py FOLDER [--tiles 10 93]
 
-93 tiles are 50 million rows. Each length is resimulated in its own process with a strategy that decides each second. Its
-decisions are not kept. Prints rows, seconds, rows per CPU second and the peak of resident memory.
+93 tiles are 50 million rows. Each length is resimulated in its own process with a strategy that decides each second.
+Its decisions are not kept. Prints rows, seconds, rows per CPU second and the peak of resident memory.
 """
 
 import argparse

@@ -3,8 +3,8 @@
     python benchmarks/sealed_bytes.py SESSION_FOLDER CAPTURE
     python benchmarks/sealed_bytes.py            # plays both spot captures first
 
-The whole session holds all our own records too (timers, intents, requests, facts, checkpoints, strategy sources). The public
-messages alone are sealed again by the same writer, renumbered, for the comparison.
+The whole session holds all our own records too (timers, intents, requests, facts, checkpoints, strategy sources). The
+public messages alone are sealed again by the same writer, renumbered, for the comparison.
 """
 
 import argparse

@@ -1,11 +1,12 @@
-"""What many jobs of `verbatim regress` cost, and where a spread of them meets its limit: the figures behind docs/scaling.md.
+"""What many jobs of `verbatim regress` cost, and where a spread of them meets its limit: the figures behind
+docs/scaling.md.
 
     python benchmarks/spread_scaling.py FOLDER [--rounds N] [PART ...]
 
-`jobs`: five versions against captures of Binance through replay.study.workers.run_jobs, in one process and in two, in turns: medians of the
-rounds; what a job reads and gives back; a session's first job, which makes the projection that the later ones read. `scheduler`: jobs
-that do nothing but sleep, with a real job's value and result, on a Dask scheduler with 50 one-thread workers: what each costs it.
-FOLDER is made: the captures are imported into it once.
+`jobs`: five versions against captures of Binance through replay.study.workers.run_jobs, in one process and in two, in
+turns: medians of the rounds; what a job reads and gives back; a session's first job, which makes the projection that
+the later ones read. `scheduler`: jobs that do nothing but sleep, with a real job's value and result, on a Dask
+scheduler with 50 one-thread workers: what each costs it. FOLDER is made: the captures are imported into it once.
 """
 
 import argparse
@@ -63,7 +64,9 @@ def jobs_in(folder: Path, captures: int) -> list[Job]:
 
 
 class Timed(NamedTuple):
-    """A job that was done, and what doing it took. `start_cpu_s`: of its process, all that came before its first job was timed."""
+    """A job that was done, and what doing it took. `start_cpu_s`: of its process, all that came before its first job
+    was timed.
+    """
 
     cpu_s: float
     wall_s: float
@@ -124,7 +127,8 @@ def measure_jobs(jobs: list[Job], rounds: int) -> None:
     told = machine.told()
     print(
         table(
-            f"{len(jobs)} jobs, medians of {rounds} rounds (load {told['load']:.1f}, {told['idle']:.0%} idle before each)",
+            f"{len(jobs)} jobs, medians of {rounds} rounds (load {told['load']:.1f}, {told['idle']:.0%} idle before "
+            "each)",
             rows,
         ),
         flush=True,

@@ -1,13 +1,14 @@
 """Tick to order on the wire: a whole live session against the bare transport, in the same run.
 
-    python benchmarks/tick_to_order.py [--ticks 1000] [--gap-us 2000] [--bare ../shared/bench/limits/bare_tick_to_order.py]
+    python benchmarks/tick_to_order.py [--ticks 1000] [--gap-us 2000] [--bare
+    ../shared/bench/limits/bare_tick_to_order.py]
 
 tick to order = the venue holds the whole order request - the venue began to send the tick; both stamps are the venue's.
-Ours is verbatim's own session: feed, sequencer, journal, decode, fold, strategy, risk, order, gateway, signature, sender.
-The bare program only reads, parses, signs and sends. `sync off` makes the journal's fdatasync do nothing, so what
-is left is our own work; with it, an order waits for the disk (the outbox rule). Rounds alternate; the results are medians of rounds.
-The limits on orders and weight a minute are lifted for the run: each tick leads to an order. The bare
-program gets its own environment, with the versions of trio, httpx and h11 that we run on.
+Ours is verbatim's own session: feed, sequencer, journal, decode, fold, strategy, risk, order, gateway, signature,
+sender. The bare program only reads, parses, signs and sends. `sync off` makes the journal's fdatasync do nothing, so
+what is left is our own work; with it, an order waits for the disk (the outbox rule). Rounds alternate; the results are
+medians of rounds. The limits on orders and weight a minute are lifted for the run: each tick leads to an order. The
+bare program gets its own environment, with the versions of trio, httpx and h11 that we run on.
 """
 
 import argparse

@@ -1,7 +1,7 @@
 """The venue of tick_to_order.py: blocking sockets and threads, so that nearly all of the time measured is the client's.
 
-Answers come from the simulated venue's core (engine/sim); ticks are written straight to the market stream's socket, one at a
-time, when the client is at rest. Stamps: before a tick is sent, and when the whole order request is in hand. As
+Answers come from the simulated venue's core (engine/sim); ticks are written straight to the market stream's socket, one
+at a time, when the client is at rest. Stamps: before a tick is sent, and when the whole order request is in hand. As
 bare_tick_to_order.py, with enough of the protocol that a whole session runs against it.
 """
 

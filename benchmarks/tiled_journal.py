@@ -1,9 +1,11 @@
-"""A sealed journal of any length: a capture's messages again and again, as one session that a writer might have written.
+"""A sealed journal of any length: a capture's messages again and again, as one session that a writer might have
+written.
 
     python benchmarks/tiled_journal.py FOLDER RECORDS [--capture FILE] [--level 8]
 
-Receive and session times continue from pass to pass. Arrow batches are sealed as they are, without a writer's frames, so a
-million records take some eight seconds; all else (names, footers, chain, checksums) is as the writer's own sealing makes it.
+Receive and session times continue from pass to pass. Arrow batches are sealed as they are, without a writer's frames,
+so a million records take some eight seconds; all else (names, footers, chain, checksums) is as the writer's own sealing
+makes it.
 """
 
 import argparse

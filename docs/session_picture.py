@@ -16,6 +16,7 @@ WIDTH, HEIGHT = 1200, 560
 LEFT, RIGHT, TOP = 70, 20, 64
 PRICE_HEIGHT, POSITION_HEIGHT, SPACE = 330, 80, 34
 WINDOW_NS = 60 * 10**9
+STYLE = 'font-family="system-ui, sans-serif" role="img"'
 INK, GRID, BUY, SELL, BAND = "#24292f", "#d8dee4", "#0969da", "#bc4c00", "#eaeef2"
 FATE = {"filled": 1.0, "partially_filled": 0.8, "canceled": 0.45, "rejected": 0.2}  # opacity of an order's segment
 
@@ -53,7 +54,8 @@ def steps(points: list[tuple[float, float]]) -> str:
 
 def text(x: float, y: float, words: str, *, size: int = 13, anchor: str = "start", colour: str = INK) -> str:
     """Return a text element."""
-    return f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" text-anchor="{anchor}" fill="{colour}">{escape(words)}</text>'
+    style = f'font-size="{size}" text-anchor="{anchor}" fill="{colour}"'
+    return f'<text x="{x:.1f}" y="{y:.1f}" {style}>{escape(words)}</text>'
 
 
 def marker(x: float, y: float, side: str) -> str:
@@ -75,7 +77,8 @@ def draw(folder: Path) -> str:
     quotes = query_rows(database, f"SELECT time_ns, bid, ask FROM quotes WHERE time_ns {inside} ORDER BY seq")  # noqa: S608 - see `inside`
     orders = query_rows(
         database,
-        f"SELECT created_ns, updated_ns, side, price, status FROM orders WHERE price > 0 AND created_ns < {end} AND updated_ns > {start}",  # noqa: S608 - as above
+        "SELECT created_ns, updated_ns, side, price, status FROM orders "  # noqa: S608 - as above
+        f"WHERE price > 0 AND created_ns < {end} AND updated_ns > {start}",
     )
     session, instrument = query_rows(database, "SELECT session, instrument FROM quotes LIMIT 1")[0]
     low = min(float(bid) for _, bid, _ in quotes)
@@ -84,7 +87,7 @@ def draw(folder: Path) -> str:
     time = Axis(start, end, LEFT, WIDTH - RIGHT)
     price = Axis(low - margin, high + margin, TOP + PRICE_HEIGHT, TOP)
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="system-ui, sans-serif" role="img">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" {STYLE}>',
         f"<title>One minute of session {escape(session)}: quotes, own orders, fills and position</title>",
         f'<rect width="{WIDTH}" height="{HEIGHT}" fill="white"/>',
         text(LEFT, 26, f"One minute of session {session}, {instrument}, drawn from its journal", size=17),
@@ -101,7 +104,8 @@ def draw(folder: Path) -> str:
         if TOP <= y <= TOP + PRICE_HEIGHT:
             parts.append(
                 f'<path d="M{time.at(max(created, start)):.1f} {y:.1f}H{time.at(min(updated, end)) + 2:.1f}" '
-                f'stroke="{BUY if side == "BUY" else SELL}" stroke-width="2.5" stroke-opacity="{FATE.get(status, 0.6)}"/>'
+                f'stroke="{BUY if side == "BUY" else SELL}" stroke-width="2.5" '
+                f'stroke-opacity="{FATE.get(status, 0.6)}"/>'
             )
     parts += [marker(time.at(at), price.at(float(paid)), side) for at, side, paid, *_ in fills if start <= at <= end]
     parts += position_panel(time, fills, start, end)

@@ -2,8 +2,8 @@
 
     decode -> apply -> strategies -> risk -> execution -> outputs
 
-`step` applies inputs and decides. `rebuild` folds recorded inputs and outputs and decides nothing. Both share `apply` and
-every reducer. There is no clock, no I/O and no randomness: everything comes from records.
+`step` applies inputs and decides. `rebuild` folds recorded inputs and outputs and decides nothing. Both share `apply`
+and every reducer. There is no clock, no I/O and no randomness: everything comes from records.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,7 @@
 """A moving-average cross: long while the fast average is above the slow one, flat while it is below.
 
-Copy this file to begin a strategy. `decide` reads a view and returns intents; risk accepts or refuses each. Only the fields
-of `State` persist from one decision to the next.
+Copy this file to begin a strategy. `decide` reads a view and returns intents; risk accepts or refuses each. Only the
+fields of `State` persist from one decision to the next.
 """
 
 from dataclasses import dataclass
@@ -32,6 +32,7 @@ class MovingAverageCross:
 
     @classmethod
     def decide(cls, view: View, state: State, parameters: Parameters) -> list[Place]:
+        """Buy when the fast average is above the slow one, sell when it is below."""
         (name,) = cls.instruments
         quote, fast, slow = view.quote(name), view.average("fast", name), view.average("slow", name)
         if quote is None or fast is None or slow is None or view.orders(name):

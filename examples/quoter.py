@@ -32,6 +32,7 @@ class Quoter:
 
     @classmethod
     def decide(cls, view: View, state: State, parameters: Parameters) -> list[Place | Cancel]:
+        """Quote both sides at the touch, and cancel quotes that are no longer there."""
         (name,) = cls.instruments
         quote = view.quote(name)
         if quote is None:

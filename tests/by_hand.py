@@ -1,4 +1,5 @@
-"""A session whose venue is the test: the test writes every message of the account by hand, in any order, in virtual time.
+"""A session whose venue is the test: the test writes every message of the account by hand, in any order, in virtual
+time.
 
 Sequencer and kernel are real. The market is one quiet synchronised book per instrument. After every step the state of a
 second kernel, which only rebuilds from the records, must equal the first one's.

@@ -1,4 +1,6 @@
-"""Shared fixtures: the folder of real captures, which are never part of the project, two small journals, and struck faults."""
+"""Shared fixtures: the folder of real captures, which are never part of the project, two small journals, and struck
+faults.
+"""
 
 import os
 from collections.abc import Iterator
@@ -26,7 +28,7 @@ def shared_data() -> Path:
 
 @pytest.fixture(autouse=True)
 def _faults_strike(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Fail a test with a scripted fault that no client could notice. Venues of other processes are asked by their tests.
+    """Fail a test with a scripted fault that no client could notice. Tests check venues of other processes themselves.
 
     A test with random faults is exempt: `@pytest.mark.faults_may_miss("reason")`.
     """
@@ -46,7 +48,9 @@ def _faults_strike(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPat
 
 @pytest.fixture
 def crashed(tmp_path: Path) -> Path:
-    """Write nine records in three frames, each synced, and abandon the writer. The last frame proves that six are durable."""
+    """Write nine records in three frames, each synced, and abandon the writer. The last frame proves that six are
+    durable.
+    """
     writer = JournalWriter.create(tmp_path / "crashed")
     for at in range(0, 9, 3):
         writer.append_step([record(seq) for seq in range(at, at + 3)], urgent=True)

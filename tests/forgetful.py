@@ -1,4 +1,5 @@
-"""A disk that loses data that was not synced, as real disks may, and logs every operation, so tests can cut it anywhere.
+"""A disk that loses data that was not synced, as real disks may, and logs every operation, so tests can cut it
+anywhere.
 
 After a power cut all synced data is there. Each other 512-byte sector is kept, zeroed or garbled, and the file ends
 anywhere. Of the folder's changes since its last sync a prefix is kept, or any subset, so a rename may be lost or be the

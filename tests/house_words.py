@@ -59,37 +59,65 @@ class Exemption(NamedTuple):
 
 ALLOWED = (
     Exemption("*-phrases/word for word", "*", "repeated word for word", "the slogan of the project"),
-    Exemption("product-phrases/asked", "engine/state/mode.py", "asked us to wait", "a mode's reason, recorded"),
-    Exemption("product-phrases/asked", "engine/risk/rules/request_rate.py", "asked us to wait", "a verdict, recorded"),
     Exemption(
-        "product-phrases/asked", "engine/risk/rules/unknown_order.py", "being asked about", "a verdict, recorded"
+        "product-phrases/asked", "engine/state/mode.py", "asked us to wait", "the reason of a mode, which records hold"
+    ),
+    Exemption(
+        "product-phrases/asked",
+        "engine/risk/rules/request_rate.py",
+        "asked us to wait",
+        "the text of a verdict, which records hold",
+    ),
+    Exemption(
+        "product-phrases/asked",
+        "engine/risk/rules/unknown_order.py",
+        "being asked about",
+        "the text of a verdict, which records hold",
     ),
     Exemption("product-phrases/*", "engine/venues/binance_*", "about {}, told about {}", "an error's text, recorded"),
     Exemption("product-phrases/*", "engine/venues/binance_*", "book of {}, told that", "an error's text, recorded"),
     Exemption("product-phrases/wish", "engine/strategy/runner.py", "wish", "why a strategy stopped, recorded"),
+    *(
+        Exemption(
+            f"product-phrases/{phrase}",
+            f"engine/handlers/{name}.py",
+            text,
+            "recorded: replays of old sessions compare it",
+        )
+        for phrase, name, text in (
+            ("asked", "answers", "never asked"),
+            ("asked", "cancel_rules", "asked"),
+            ("asked", "fired_timers", "everything that was asked"),
+            ("asked", "shutdown", "being asked about"),
+            ("asked", "watch", "was asked about"),
+        )
+    ),
+    Exemption(
+        "product-phrases/tells", "engine/execution/order_reports.py", "tells no status", "a fact's reason, recorded"
+    ),
     Exemption("everyday-name", "journal/arrow_files.py", "tell", "a method of Python's io.RawIOBase"),
 )
 
 # kind -> the largest count allowed now, in percent for the kinds of SHARES. A ceiling only falls:
 # `python tests/house_words.py --ceilings` prints the figures to put here after a cleanup
 CEILINGS: dict[str, float] = {
-    "product-phrases": 1368,
-    "test-phrases": 364,
-    "document-phrases": 341,
-    "not-verb-first": 90.1,
-    "wh-first": 18,
-    "long-sentence": 12,
-    "class-twice": 15,
-    "module-twice": 4,
+    "product-phrases": 0,
+    "test-phrases": 0,
+    "document-phrases": 0,
+    "not-verb-first": 0.5,
+    "wh-first": 0,
+    "long-sentence": 0.4,
+    "class-twice": 0,
+    "module-twice": 0,
     "old-module": 0,
-    "old-name": 21,
-    "everyday-name": 46,
-    "everyday-prefix": 72,
+    "old-name": 0,
+    "everyday-name": 0,
+    "everyday-prefix": 1,
     "error-suffix": 0,
-    "noqa": 194,
-    "noqa-bare": 2,
-    "long-file": 7,
-    "long-function": 10,
+    "noqa": 57,
+    "noqa-bare": 0,
+    "long-file": 2,
+    "long-function": 9,
 }
 # kind -> the largest count allowed when issue 10 ends; a kind that is missing here is reported only
 TARGETS: dict[str, float] = {

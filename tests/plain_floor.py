@@ -59,7 +59,9 @@ def table(lines: list[list[int]]) -> Rows:
 
 
 def some_records(draw: random.Random, count: int) -> list[Rows]:
-    """Plausible and implausible messages at few prices and ids: stale diffs, gaps, crossed books, zeros; some come two in a record."""
+    """Plausible and implausible messages at few prices and ids: stale diffs, gaps, crossed books, zeros; some come two
+    in a record.
+    """
     records = []
     now = 0
     ids = [0, 0]

@@ -1,8 +1,9 @@
-"""Power cuts by the thousand: a session is written once and cut at every operation, and each recovered image is checked.
+"""Power cuts by the thousand: a session is written once and cut at every operation, and each recovered image is
+checked.
 
 The writer's and the sealer's threads use different files, so one recorded session represents every order of their
-operations: the order is shuffled before it is cut. A recovery is cut in the same way, and so is the recovery after that.
-The seed and the number of a session determine everything. Uses the journal only as its callers do.
+operations: the order is shuffled before it is cut. A recovery is cut in the same way, and so is the recovery after
+that. The seed and the number of a session determine everything. Uses the journal only as its callers do.
 """
 
 import hashlib
@@ -228,7 +229,8 @@ def check_recovered(files: Files, recovered: Recovered, folder: Path) -> None:
     if untidy := [name for name in files if name.endswith((".open", ".tmp"))]:
         raise BrokenPromiseError(f"recovery left {untidy}")
     report = verify(folder)
-    # of a segment whose creation was never synced, so that it has no rows, a cut may keep the sealed file and not its checksum
+    # of a segment whose creation was never synced, so that it has no rows, a cut may keep the sealed file and not its
+    # checksum
     rowless = max(first_seqs(files, "parquet")) > recovered.last_seq
     if report.problems or (report.notes and not rowless) or report.chain != recovered.chain:
         raise BrokenPromiseError(f"verify said {report}")

@@ -1,9 +1,9 @@
 """A desk for tests of risk: a strategy that places the order it is given, and a venue whose every word the test writes.
 
-The real sequencer and kernel in virtual time (by_hand.py). Steps are lines: an order, as in `BUY LIMIT 1 @ 90`, is placed by
-the strategy; `venue: ...` is the venue's message about the newest order; `command: ...` is an operator's. The strategy decides
-only in mode RUNNING, so an order for another mode (`review: BUY LIMIT 1 @ 90`) goes straight to risk's review, with the context
-that the kernel makes of its state.
+The real sequencer and kernel in virtual time (by_hand.py). Steps are lines: an order, as in `BUY LIMIT 1 @ 90`, is
+placed by the strategy; `venue: ...` is the venue's message about the newest order; `command: ...` is an operator's. The
+strategy decides only in mode RUNNING, so an order for another mode (`review: BUY LIMIT 1 @ 90`) goes straight to risk's
+review, with the context that the kernel makes of its state.
 """
 
 import json

@@ -15,9 +15,9 @@ KEY, SECRET = "AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEY"
 def s3_server() -> Iterator[str]:
     """Yield the query of the server's address. Its credentials are in the environment meanwhile."""
     program = (
-        "import time; from moto.server import ThreadedMotoServer as Server; "
+        "import signal; from moto.server import ThreadedMotoServer as Server; "
         "server = Server('127.0.0.1', 0, verbose=False); server.start(); "
-        "print(server.get_host_and_port()[1], flush=True); time.sleep(600)"
+        "print(server.get_host_and_port()[1], flush=True); signal.pause()"
     )
     with subprocess.Popen(
         [sys.executable, "-P", "-c", program], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True

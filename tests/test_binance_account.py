@@ -342,7 +342,7 @@ def test_documented_answers(shared_data: Path) -> None:
 
 
 def test_recorded_answers(shared_data: Path) -> None:
-    """Answers that a recorder took down, old ones without today's fields among them."""
+    """Read recorded answers, old ones without today's fields among them."""
     routes = json.loads((shared_data / "rest/binance/gct-http-mock.json").read_text("utf-8"))["routes"]
     for path in ("/account", "/openOrders", "/order", "/depth", "/exchangeInfo"):
         for method, cases in routes["/api/v3" + path].items():
@@ -377,7 +377,7 @@ def test_an_answer_done_that_cannot_be_read_proves_nothing() -> None:
         assert (done.outcome, done.weight_used) == (Outcome.UNKNOWN, 5), path
         assert [type(event) for event in rest] == [Unrecognised]
     done, _ = answer("POST", "/order", PLACED, instrument="binance_spot:ETHUSDT")
-    assert done.outcome is Outcome.UNKNOWN  # it speaks of another market
+    assert done.outcome is Outcome.UNKNOWN  # the answer names another market
 
 
 # ---- answers that refuse -----------------------------------------------------------------------
@@ -423,7 +423,7 @@ CLASSES = {
     Outcome.CLOCK: {-1021},
     Outcome.NOT_FOUND: {-2011, -2013, -2026},
 }
-FIX_ONLY = {-1033, -1035}  # of a protocol we do not speak; met all the same, they prove nothing
+FIX_ONLY = {-1033, -1035}  # of a protocol that we do not use; in an answer they prove nothing
 
 
 def test_every_documented_code_has_its_class(shared_data: Path) -> None:

@@ -1,4 +1,6 @@
-"""Binance's futures: frames as rows, the join by pu in small, metadata, what contracts are worth, and a recording over loopback."""
+"""Binance's futures: frames as rows, the join by pu in small, metadata, what contracts are worth, and a recording over
+loopback.
+"""
 
 import gzip
 import json
@@ -321,7 +323,7 @@ def test_a_snapshot_older_than_what_was_kept_is_refused_and_asked_for_again() ->
     tape.diff(100, 110, 90)
     assert tape.snapshot(89) == BOOK_NEEDS_SNAPSHOT
     assert tape.market.counters(0).snapshots_refused == 1
-    assert tape.snapshot(95) == BOOK_JOINED  # U = 100 lies above it, pu = 90 does not: nothing of this book is between
+    assert tape.snapshot(95) == BOOK_JOINED  # U = 100 is above it, pu = 90 is not: no change of this book is between
     assert tape.counts == (1, 0, 0)
 
 
@@ -565,7 +567,9 @@ def test_a_session_that_trades_is_refused_in_one_line() -> None:
 
 
 class Server:
-    """Answers GET exchangeInfo and depth, and plays a capture's frames on the routes; the connection of trades it loses once."""
+    """Answers GET exchangeInfo and depth, and plays a capture's frames on the routes; the connection of trades it loses
+    once.
+    """
 
     def __init__(self, data: Path) -> None:
         self.info = exchange_info(data, "/fapi/v1/exchangeInfo")
@@ -584,7 +588,7 @@ class Server:
                 else:
                     self._frames["/market"].append(as_aggregate(frame))
         first = next(n for n, frame in enumerate(self._frames["/public"]) if b"@depth" in frame)
-        del self._frames["/public"][:first]  # a ticker before it would be older than the snapshot that it asks for
+        del self._frames["/public"][:first]  # a ticker before it would be older than the snapshot that it requests
 
     def answer(self, _connection: ServerConnection, request: Request) -> Response | None:
         self.keys += request.headers.get_all("X-MBX-APIKEY")
@@ -614,7 +618,7 @@ class Server:
 
 
 def as_aggregate(frame: bytes) -> bytes:
-    """A trade as the documented stream would tell it, were it the only one."""
+    """Return a trade as the documented stream would send it if that were the only stream."""
     trade = json.loads(frame)
     if not trade["stream"].endswith("@trade"):
         return frame
@@ -658,7 +662,7 @@ def test_a_recording_takes_down_both_routes_and_can_be_repeated(shared_data: Pat
     assert verify(found.path).problems == []
     assert replay_session(found.path).identical
 
-    # every frame of both routes, in order, and nothing was asked that needs a key
+    # every frame of both routes, in order, and no request needed a key
     taken = {source: [record.payload for record in frames] for source, frames in by_source(records)}
     assert taken == {"binance_usdm.market.0": server.sent["/public"], "binance_usdm.market.1": server.sent["/market"]}
     assert len(taken["binance_usdm.market.0"]) > 3000
@@ -671,7 +675,7 @@ def test_a_recording_takes_down_both_routes_and_can_be_repeated(shared_data: Pat
     ]
     assert {path.partition("?")[0] for path in server.asked if "stream" in path} == {"/public/stream", "/market/stream"}
 
-    # the loss of the trades' connection took no book down, and is told as a gap of that connection alone
+    # the loss of the trades' connection made no book stale, and is recorded as a gap of that connection alone
     down = next(
         record for record in records if record.kind is Kind.LINK and read_link(record.body or "").state == "down"
     )

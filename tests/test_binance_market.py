@@ -1,4 +1,4 @@
-"""Binance Spot's public messages as rows: real frames, the exact way against the compiled scan, and whatever else may come."""
+"""Binance Spot's public messages as rows: real frames, the exact decoder against the compiled scan, and malformed frames."""
 
 import gzip
 import json
@@ -277,7 +277,9 @@ def test_filters_become_scales_and_bounds(shared_data: Path) -> None:
 
 
 def test_every_symbol_of_a_real_exchange_has_scales_that_fit(shared_data: Path) -> None:
-    """1695 symbols of 2021; the largest order times a thousand stays an exact integer, or the lot's own decimals are kept."""
+    """1695 symbols of 2021; the largest order times a thousand stays an exact integer, or the lot's own decimals are
+    kept.
+    """
     line = next(
         line
         for line in (shared_data / "captures" / "cryptofeed" / "BINANCE.0").read_bytes().splitlines()

@@ -1,6 +1,9 @@
-"""The front door's live commands as a person meets them: processes, signals, exit codes, and one clear line for bad input."""
+"""The front door's live commands as a person meets them: processes, signals, exit codes, and one clear line for bad
+input.
+"""
 
 import gzip
+import inspect
 import io
 import json
 import os
@@ -59,8 +62,10 @@ def one_line(ended: Ended, code: int) -> str:
 def venue(*arguments: object) -> Iterator[Ready]:
     command = [*VERBATIM, "venue", "--port", "0", *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment()) as process:
-        yield json.loads(process.stdout.readline())
-        process.send_signal(signal.SIGTERM)
+        try:
+            yield json.loads(process.stdout.readline())
+        finally:  # a test that failed does not wait for it
+            process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 0
 
 
@@ -99,7 +104,7 @@ def struck(ready: Ready) -> list[int]:
 def until(holds: Callable[[], bool], seconds: float = 20) -> None:
     end = time.monotonic() + seconds
     while not holds():
-        assert time.monotonic() < end, "it never came to that"
+        assert time.monotonic() < end, f"not within {seconds} s: {inspect.getsource(holds).strip()}"
         time.sleep(0.02)
 
 
@@ -153,7 +158,7 @@ def test_a_second_signal_ends_at_once_and_the_next_session_goes_on(tmp_path: Pat
         ) as process:
             until(lambda: len(state_of(ready)["open_orders"]) >= 1)
             process.send_signal(signal.SIGINT)
-            until(lambda: struck(ready) == [1])
+            until(lambda: sum(struck(ready)) > 0)
             assert process.poll() is None  # it waits for the cancel's answer
             process.send_signal(signal.SIGINT)
             assert process.wait(10) == 4
@@ -295,10 +300,11 @@ def test_ctrl_c_in_a_demo_stops_in_order(tmp_path: Path) -> None:
     assert "replay: identical" in out.splitlines()
 
 
-@pytest.mark.parametrize("seconds", [0.3, 1.0])
-def test_ctrl_c_before_the_session_is_one_clear_line(tmp_path: Path, seconds: float) -> None:
+@pytest.mark.parametrize("library", ["msgspec", "pyarrow", "numba"])
+def test_ctrl_c_before_the_session_is_one_clear_line(tmp_path: Path, library: str) -> None:
     with started([*VERBATIM, "demo", "--journals", str(tmp_path)]) as process:
-        time.sleep(seconds)
+        maps = Path(f"/proc/{process.pid}/maps")
+        until(lambda: f"/{library}/" in maps.read_text(encoding="utf-8"))  # its imports have come this far
         os.killpg(process.pid, signal.SIGINT)
         out, errors = process.communicate(timeout=30)
     if not list_sessions(tmp_path):

@@ -1,4 +1,4 @@
-"""Strategies whose question is machine code in the fold: when they are asked, what they are shown, and that a journal needs none of it."""
+"""Strategies with a predicate that is machine code in the fold: when it runs, its inputs, and journals that read without it."""
 
 import gzip
 import json
@@ -25,7 +25,7 @@ from replay.study.decisions import read_decisions, session_decisions
 from verbatim.strategy_files import read_strategy
 from verbatim.testing import from_sources
 
-# Places one order each time that it wants to, and tells what it is shown.
+# Places one order each time that it wants to, and records its inputs.
 HAND = """
 from dataclasses import dataclass
 from decimal import Decimal
@@ -79,7 +79,7 @@ def woken(session: ByHand, name: str = "hand") -> int:
 
 
 def test_it_is_asked_where_it_wants_to_be_and_nowhere_else() -> None:
-    """By Hand's twin rebuilds beside it without asking, and must stand where it stands after each step."""
+    """Let ByHand's twin rebuild without a decision; its state equals the session's after each step."""
     session = ByHand(source=hand()).run(5)
     (placed,) = session.asked("place")
     assert woken(session) == 1  # its bid is on its way: nothing is wanted
@@ -116,7 +116,8 @@ def test_who_may_not_trade_is_not_asked() -> None:
 def test_it_is_shown_the_market_and_its_own_orders() -> None:
     """Prices as whole numbers of the price's unit, the position in base; the names are those of MarketTick."""
     claim = (
-        "now.bid == 9900 and now.ask == 10100 and now.ask_size == 100000 and now.book_bid == 9900 and now.book_ask == 10100 "
+        "now.bid == 9900 and now.ask == 10100 and now.ask_size == 100000 and now.book_bid == 9900 and now.book_ask == "
+        "10100 "
         "and now.tick == 1 and now.lot == 1 and now.price_unit == 0.01 and now.size_unit == 0.00001 and now.which == 0"
     )
     session = ByHand(source=hand(claim)).run(2)
@@ -245,7 +246,8 @@ def test_functions_of_one_name_are_not_taken_for_each_other() -> None:
         hand()
         .replace("LIMIT = 2", head)
         .replace(
-            "    @staticmethod\n    def should_decide(now: MarketTick, parameters) -> bool:\n        return now.bids < parameters.orders and room(now.position, parameters.most)\n",
+            "    @staticmethod\n    def should_decide(now: MarketTick, parameters) -> bool:\n        return now.bids < "
+            "parameters.orders and room(now.position, parameters.most)\n",
             "    should_decide = staticmethod(narrow)\n",
         )
     )
@@ -294,7 +296,7 @@ def test_it_decides_as_its_twin_that_looks_at_every_quote_in_python(capture: Pat
 def test_looks_that_come_to_nothing_are_folded_over_and_change_nothing(
     capture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, strategy: str
 ) -> None:
-    """A strategy that says nothing, while nothing pends, is asked within the fold: the records are those of steps taken one by one."""
+    """Call a strategy without intents or pending orders within the fold: the records are those of single steps."""
     asked = msgspec.structs.replace(
         wanted(capture, "Wide"),
         session=with_strategy(session_from_capture(Journal.open(capture)), read_strategy(str(STRATEGIES / strategy))),
@@ -332,7 +334,7 @@ def test_compiled_and_plain_give_the_same_records(capture: Path) -> None:
 
 
 def test_the_journal_says_that_it_was_woken_and_needs_no_code_to_be_read(capture: Path, tmp_path: Path) -> None:
-    """`ask` rebuilds a session of what its strategies declared, and runs none of their code."""
+    """Rebuild a session for `ask` from its strategies' declarations, without running their code."""
     resimulate(capture, tmp_path / "r", wanted(capture, "Wide"))
     told = json.loads(verbatim("ask", tmp_path / "r", "--json"))
     assert told

@@ -1,4 +1,4 @@
-"""When our own core fails on a record: the record is kept, the error names it, and a restart says so too."""
+"""The core fails on a record: the record is kept, the error names it, and a restart reports the same record."""
 
 from pathlib import Path
 
@@ -91,7 +91,7 @@ def test_the_record_that_broke_the_core_is_in_the_journal(tmp_path: Path, monkey
 def test_a_decision_that_breaks_leaves_a_halt_that_outlives_a_restart(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The input is folded, nothing that the step decided stands, and the next session waits for a person."""
+    """Fold the input, drop every decision of the step, and let the next session wait for a person."""
     (tmp_path / "stumbling.py").write_text(STUMBLING)
     monkeypatch.syspath_prepend(tmp_path)
     venue = VirtualVenue()

@@ -1,7 +1,8 @@
-"""The life cycle of an order, status by status: what each message of the venue makes of an order, through the real kernel.
+"""The life cycle of an order, status by status: what each message of the venue makes of an order, through the real
+kernel.
 
-The expected words are written out here, apart from engine/lifecycle.py's table: a row or cell that goes missing there fails a
-case here (tests/test_core_mutants.py).
+The expected words are written out here, apart from engine/lifecycle.py's table: a row or cell that goes missing there
+fails a case here (tests/test_core_mutants.py).
 """
 
 from decimal import Decimal

@@ -1,6 +1,7 @@
 """Each reason for not trading: its fault strikes, the mode is left, and the reason says what it concerns.
 
-One test a reason, named in REASONS with the words that people read; tests/test_core_mutants.py takes each reason away in turn.
+One test a reason, named in REASONS with the words that people read; tests/test_core_mutants.py takes each reason away
+in turn.
 """
 
 from collections.abc import Callable

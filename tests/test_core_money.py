@@ -1,4 +1,4 @@
-"""Positions and P&L from any fills: what was paid, what is held and what was charged must always add up."""
+"""Positions and P&L from any fills: payments, holdings and fees must always add up."""
 
 from decimal import Decimal, localcontext
 
@@ -17,7 +17,7 @@ FEES = st.sampled_from(["BTC", "USDT", "BNB", ""])
 @st.composite
 def fills(draw: st.DrawFn) -> OrderFilled:
     quantity = Decimal(draw(st.integers(1, 500_000))) / 100_000
-    # a rebate is a fee below zero; a fee may be larger than what is held
+    # a rebate is a fee below zero; a fee may be larger than the holding
     fee = Decimal(draw(st.integers(-1_000, 1_000_000))) / 10 ** draw(st.integers(5, 8))
     return OrderFilled(
         client_order_id="o", strategy="s", instrument=BTC.id, fill_id="1", venue_order_id="7",

@@ -1,7 +1,7 @@
 """Each rule of the core, removed in turn: a named test must notice. A test that no mutant fails proves nothing.
 
-Removed are: every risk rule and every objection in it, every row and cell of the life cycle, and every reason for not trading.
-The tests beside them run in this process, with the rule gone.
+Removed are: every risk rule and every objection in it, every row and cell of the life cycle, and every reason for not
+trading. The tests beside them run in this process, with the rule gone.
 """
 
 import ast

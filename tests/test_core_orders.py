@@ -1,6 +1,7 @@
-"""Orders against everything that can come between: each message of the account written by hand (by_hand.py), in any order.
+"""Orders against everything that can come between: each message of the account written by hand (by_hand.py), in any
+order.
 
-After every step the rebuilding twin must agree; what is said here is what a person would lose money by.
+After every step the rebuilding twin must agree; each test covers an error that would cost money.
 """
 
 from decimal import Decimal
@@ -14,8 +15,8 @@ from engine.session_record import SECOND_NS, EngineSettings
 
 
 def placed(**settings: object) -> tuple[ByHand, str, int]:
-    """A session that has just asked for its one order: it, the order's id, and the REQUEST's seq."""
-    hand = ByHand(**settings).run(1.5)  # type: ignore[arg-type]  # handed on as they came
+    """Return a session that has just requested its one order, the order's id, and the REQUEST's seq."""
+    hand = ByHand(**settings).run(1.5)  # type: ignore[arg-type]  # ByHand checks them
     assert hand.mode == "running", hand.state.account.modes.reasons
     return hand, hand.order.client_order_id, hand.seq_of("place")
 
@@ -28,7 +29,7 @@ def opened(**settings: object) -> tuple[ByHand, str]:
 
 
 def test_an_answer_that_tells_no_status_leaves_no_order_unasked() -> None:
-    """The shortest answer (ACK) says that it was placed and not how it stands: without a question it would be PENDING for ever."""
+    """Query an order after the shortest answer (ACK), which has no status: otherwise it would be PENDING for ever."""
     hand, name, seq = placed()
     hand.answers["query_order"] = shown(name)
     hand.answer(seq, {"symbol": "BTCUSDT", "orderId": 7, "clientOrderId": name, "transactTime": 1, "orderListId": -1})
@@ -158,7 +159,7 @@ def test_many_fills_of_unknown_orders_are_asked_about_a_few_at_a_time() -> None:
 
 
 def test_a_stop_whose_cancels_are_refused_asks_once_a_second() -> None:
-    """It once asked again with every answer: thousands of requests within the stop's 15 seconds."""
+    """Guard against a query per answer: it once made thousands of requests within the stop's 15 seconds."""
     hand, name = opened()
     hand.answers["cancel"] = (400, {"code": -2011, "msg": "Unknown order sent."})
     hand.answers["query_order"] = shown(name)
@@ -181,7 +182,7 @@ def test_a_person_who_orders_all_cancelled_is_not_throttled_and_is_told_of_what_
 
 
 def test_fills_that_the_list_does_not_have_yet_are_asked_for_once_a_second() -> None:
-    """The list of trades may lag behind the order: it once was asked for again with every answer, without end."""
+    """The list of trades may lag behind the order. The engine once queried it again after every answer, without end."""
     hand, name = opened()
     before = len(hand.records)
     hand.private(report(name, "CANCELED", "CANCELED", z="0.5", i=7))  # a TRADE report was lost
@@ -212,7 +213,9 @@ def test_a_book_that_never_joins_does_not_spend_the_request_budget() -> None:
 
 
 def test_the_request_budget_is_the_venues_own() -> None:
-    """Found by the kill test: twenty sessions within a minute, and a venue that allows more than the documentation says."""
+    """Found by the kill test: twenty sessions within a minute, and a venue that allows more than the documentation
+    says.
+    """
     hand = ByHand(
         parameters={"orders": 0},
         answers={"depth": (500, {"code": -1000, "msg": "no"})},
@@ -224,7 +227,7 @@ def test_the_request_budget_is_the_venues_own() -> None:
     assert budget.rate_limits.weight_minute_max == 100_000
     again = ByHand(
         opening=hand.state, session="bbbbbbbb", now_ns=hand.now_ns
-    )  # what was spent stays spent; the limit is today's
+    )  # the used weight is carried over; the limit is today's
     budget = again.state.account.limits.get("binance_spot")
     assert budget.rate_limits.weight_minute_max == 6000
     assert budget.weight > 6000
@@ -290,7 +293,7 @@ def test_a_private_frame_that_cannot_be_read_is_followed_by_a_question() -> None
 
 
 def test_a_closed_order_is_remembered_until_its_fills_are_confirmed() -> None:
-    """Forgotten before, its fills would be found in the next page and booked a second time, as somebody else's."""
+    """Dropped before, the next page would book its fills a second time, as those of another program."""
     hand, name = opened(engine=EngineSettings(keep_closed_ns=5 * SECOND_NS, reconcile_every_ns=120 * SECOND_NS))
     hand.private(trade(name, 1, "1.0", "1.0", "FILLED"))
     hand.run(60)

@@ -1,6 +1,6 @@
-"""Random sessions with every fault at once: what rebuilds from the records stands at every step where the engine stood.
+"""Random sessions with every fault at once: the state rebuilt from the records equals the engine's at every step.
 
-And at the end, once the world is well again, the engine's books are the venue's. The seeds are few here; more find no more.
+At the end, without faults, the engine's books are the venue's. The seeds are few; many more found no further error.
 """
 
 from decimal import Decimal
@@ -75,8 +75,8 @@ def watched(session: VirtualSession) -> Twin:
     twin = Twin(session)
     write = session.sequencer._append
 
-    def append(records: list[Record], urgent: bool) -> None:
-        write(records, urgent)
+    def append(records: list[Record], *, urgent: bool) -> None:
+        write(records, urgent=urgent)
         twin.follow(session.records)
 
     session.sequencer._append = append  # type: ignore[assignment]

@@ -66,7 +66,7 @@ def test_what_is_harmless_is_not_refused(head: str) -> None:
     ("lines", "head"),
     [
         ("SEEN.append(1)", "SEEN = []\n"),
-        ("SEEN.append(1)\nreturn", "SEEN = []\n"),  # a look that comes to nothing
+        ("SEEN.append(1)\nreturn", "SEEN = []\n"),  # a decision without an intent
         ("CACHE['x'] = 1", "CACHE = {}\n"),
         ("global count\ncount += 1", "count = 0\n"),
         ("global fresh\nfresh = 1", ""),
@@ -127,7 +127,7 @@ def test_resuming_lets_a_stopped_strategy_try_again() -> None:
 
 
 def test_the_arithmetic_of_a_strategy_is_its_own() -> None:
-    """It may set the precision for itself; risk and books go on with theirs."""
+    """Let it set its own precision; risk and books keep theirs."""
     lines = "from decimal import getcontext\ngetcontext().prec = 2"
     hand = ByHand(source=with_decide(lines), parameters={"price": "90.12", "size": "1.23456"}).run(2)
     assert str(hand.order.order.price) == "90.12"

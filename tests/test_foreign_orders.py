@@ -1,4 +1,5 @@
-"""Orders of other programs in types that the engine does not have: they keep the venue's type and stop price everywhere.
+"""Orders of other programs in types that the engine does not have: they keep the venue's type and stop price
+everywhere.
 
 Real-shaped Binance messages (binance_spot.md sections 8 and 9), over the private stream and in openOrders.
 """

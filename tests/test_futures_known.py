@@ -1,4 +1,6 @@
-"""The USD-M and COIN-M captures, through the decoder and the fold, against books, totals and bars computed with exact decimals."""
+"""The USD-M and COIN-M captures, through the decoder and the fold, against books, totals and bars computed with exact
+decimals.
+"""
 
 import gzip
 import hashlib
@@ -53,7 +55,7 @@ def known(data: Path, name: str) -> dict[str, Any]:
 
 @cache
 def lines(data: Path, name: str) -> list[tuple[int, bytes]]:
-    """All of its files one behind the other: the later ones hold no snapshot, and go on from the book of the first."""
+    """Return the lines of all its files in order: the later ones have no snapshot, and continue the book of the first."""
     found = []
     for file in known(data, name)["files"]:
         with gzip.open(data / "captures" / "binance" / file) as capture:
@@ -111,7 +113,7 @@ class Session:
 
 
 class Played(NamedTuple):
-    """What was seen on the way through a capture."""
+    """The values collected on the way through a capture."""
 
     session: Session
     books: dict[int, dict[str, Any]]  # at the known points, by update id
@@ -218,7 +220,7 @@ def test_trades_and_minute_bars_are_the_known_ones(shared_data: Path, name: str)
     ] == expected["minute_bars_by_T"]
 
 
-COMPARABLE = {"usdm_btcusdt_aug": 5703, "cm_btcusd_perp": 6556}  # MANIFEST.md; the others are told by file
+COMPARABLE = {"usdm_btcusdt_aug": 5703, "cm_btcusd_perp": 6556}  # MANIFEST.md; it gives the others by file
 FIRST_FILE = {"usdm_btcusdt_2023": 2002, "usdm_btcusdt_jul": 1713}
 
 
@@ -266,7 +268,7 @@ def test_what_the_venue_computes_is_kept_apart(shared_data: Path) -> None:
 
 
 def test_a_trade_of_the_insurance_fund_is_told_from_one_of_the_book(shared_data: Path) -> None:
-    """It counts in the totals, at 28722.5 where the book stands at 28140: no resting order may be filled by it."""
+    """Count it in the totals. It is at 28722.5 and the book at 28140: it may fill no resting order."""
     dialect = Session(instrument("usdm_btcusdt_2023")).dialect
     off_book = []
     for _, frame in lines(shared_data, "usdm_btcusdt_2023"):
@@ -298,7 +300,7 @@ def test_scan_and_exact_way_agree_and_so_do_one_and_many(shared_data: Path, name
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_lost_diff_is_found_by_the_id_before_the_next(shared_data: Path, name: str) -> None:
-    """U would not tell: it lies behind the last u even where nothing is lost."""
+    """U is no evidence: it is behind the last u even if nothing is lost."""
     session = Session(instrument(name))
     after = known(shared_data, name)["depth"]["snapshot"]["line"] + 500
     part = lines(shared_data, name)[: after + 300]
@@ -348,7 +350,7 @@ def test_compiled_and_plain_agree_at_every_record(shared_data: Path, count: int)
 
 
 def cryptofeed(data: Path, name: str) -> Iterator[tuple[int, str, bytes]]:
-    """(receive time in ns, address asked or "", body) of the answers and frames in a capture of cryptofeed."""
+    """Yield (receive time in ns, requested address or "", body) of the answers and frames in a capture of cryptofeed."""
     for line in (data / "captures" / "cryptofeed" / name).read_bytes().splitlines():
         if found := re.fullmatch(rb"(?:(\S+) -> )?([0-9.]+): (.*)", line):
             address, seconds, body = found.groups()
@@ -356,7 +358,7 @@ def cryptofeed(data: Path, name: str) -> Iterator[tuple[int, str, bytes]]:
 
 
 def test_a_recording_with_its_own_metadata_joins_wherever_the_snapshot_lies(shared_data: Path) -> None:
-    """SUSHI's snapshot lies at U of its first diff, those of the others at u; sizes are whole, prices have five decimals."""
+    """SUSHI's snapshot is at U of its first diff, the others' at u; sizes are whole, prices have five decimals."""
     (info,) = (
         body for _, address, body in cryptofeed(shared_data, "BINANCE_FUTURES.0") if address.endswith("exchangeInfo")
     )

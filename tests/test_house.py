@@ -95,7 +95,9 @@ CORE_BANS_SPARED = {"engine/market/jit.py": {"os", "pathlib", "tempfile"}}
 
 @cache
 def parsed(path: Path) -> ast.Module:
-    """Without the collector, whose callbacks (hypothesis has one) make CPython 3.11 lose count of its recursion in here."""
+    """Without the collector, whose callbacks (hypothesis has one) make CPython 3.11 lose count of its recursion in
+    here.
+    """
     gc.disable()
     try:
         return ast.parse(path.read_text())
@@ -149,7 +151,7 @@ def unit_of(module: str) -> str:
 
 
 def engine_imports(path: Path) -> set[str]:
-    """Return the packages and root modules of engine/ that a file of engine/ imports, save for its own."""
+    """Return the packages and root modules of engine/ that a file of engine/ imports, except its own."""
     own = unit_of(".".join(path.relative_to(ROOT).with_suffix("").parts))
     units = {unit_of(target) for target in imports(path) if top(target) == "engine"}
     return units & {*VALUE_ARROWS, *ENGINE_ARROWS} - {own}

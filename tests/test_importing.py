@@ -1,4 +1,6 @@
-"""Captures of other tools imported as sessions: every message unchanged, in order and with its time; damage leaves nothing."""
+"""Captures of other tools imported as sessions: every message unchanged, in order and with its time; damage leaves
+nothing.
+"""
 
 import gzip
 import hashlib

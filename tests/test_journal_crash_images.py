@@ -1,6 +1,8 @@
-"""Ten thousand power cuts anywhere: recovery keeps all acknowledged records, invents none, and never calls a crash damage.
+"""Ten thousand power cuts anywhere: recovery keeps all acknowledged records, invents none, and never calls a crash
+damage.
 
-`VERBATIM_CRASH_SEED=7 pytest -s tests/test_journal_crash_images.py` tries others; benchmarks/crash_images.py tries many more.
+`VERBATIM_CRASH_SEED=7 pytest -s tests/test_journal_crash_images.py` tries others; benchmarks/crash_images.py tries many
+more.
 """
 
 import os

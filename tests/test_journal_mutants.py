@@ -1,8 +1,8 @@
 """Mutants: each rule of the journal, removed in turn, makes a test fail. A test that no mutant fails proves nothing.
 
 A mutant is one of our functions with one line changed. The crash images kill most of them within a bounded number of
-images, and the test named beside a mutant kills the rest. The folder's last sync of a recovery has no mutant, because no
-promise depends on it: a file that reappears is unlinked by the next recovery.
+images, and the test named beside a mutant kills the rest. The folder's last sync of a recovery has no mutant, because
+no promise depends on it: a file that reappears is unlinked by the next recovery.
 """
 
 import inspect

@@ -1,4 +1,6 @@
-"""Readers race the writer and its sealer over tiny segments, in threads and another process: each sees every record once."""
+"""Readers race the writer and its sealer over tiny segments, in threads and another process: each sees every record
+once.
+"""
 
 import subprocess
 import sys

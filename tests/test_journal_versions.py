@@ -1,8 +1,8 @@
 """Journals of every schema version: verified, replayed and queried by today's code, byte for byte unchanged.
 
-tests/golden/v<N> is four seconds of the quoter of tests/replaying.py in virtual time, written by the code of that version.
-`python tests/write_golden.py FOLDER` wrote v3; the code of each commit that raised the version wrote the ones before.
-tests/golden/bundles was written by the code of commit 17b4b01, schema 2: see tests/golden/bundles/README.md.
+tests/golden/v<N> is four seconds of the quoter of tests/replaying.py in virtual time, written by the code of that
+version. `python tests/write_golden.py FOLDER` wrote v3; the code of each commit that raised the version wrote the ones
+before. tests/golden/bundles was written by the code of commit 17b4b01, schema 2: see tests/golden/bundles/README.md.
 """
 
 import json
@@ -20,7 +20,7 @@ from click.testing import CliRunner
 
 from analysis.sql_session import connect, query_rows
 from engine import upcast
-from engine.live.startup import folded
+from engine.live.previous_session import rebuilt_state
 from engine.record_codec import read_fact, read_intent, read_timer
 from engine.session_record import read_session
 from engine.state.session_state import carry_over, restore_opening
@@ -228,7 +228,7 @@ def test_the_old_bundles_hold_what_changed_its_name() -> None:
 
 def test_a_new_session_goes_on_from_an_old_one() -> None:
     """A new session takes the carried state of an old one under today's names."""
-    state = folded(Journal.open(GOLDEN / "v2"))
+    state = rebuilt_state(Journal.open(GOLDEN / "v2"))
     opening = carry_over(state)
     old = json.loads(records_of(GOLDEN / "v2")[0].body or "")
     body = read_session(canonical({**old, "opening": opening}))
@@ -271,7 +271,9 @@ def test_a_version_that_is_not_known_yet_is_refused_in_one_line(monkeypatch: pyt
 
 @pytest.mark.parametrize("version", [2, 3])
 def test_the_format_is_what_its_page_says(version: int, tmp_path: Path) -> None:
-    """A reader written from docs/journal-format.md alone reads sealed, merged and open journals, and proves their chain."""
+    """A reader written from docs/journal-format.md alone reads sealed, merged and open journals, and proves their
+    chain.
+    """
     records = records_of(GOLDEN / f"v{version}")
     wanted = [msgspec.structs.asdict(record) for record in records]
     assert list(independent_reader.rows(GOLDEN / f"v{version}")) == wanted

@@ -189,11 +189,11 @@ def test_a_record_is_written_soon_at_any_time(tmp_path: Path) -> None:
     """The writer may be polling or asleep: only the group's delay passes before a record is written."""
     writer = JournalWriter.create(tmp_path / "s", group_delay_s=0.02, sync_delay_s=60)
     for seq, record in enumerate([SESSION, *map(feed, range(1, 40))]):
-        time.sleep((0, 0.005, 0.015, 0.025, 0.06)[seq % 5])
+        time.sleep((0, 0.005, 0.015, 0.025, 0.06)[seq % 5])  # the input, no synchronisation: records come at any phase
         writer.append_step([record])
         until = time.monotonic() + 5
         while writer.written_seq < seq and seq % 3:
-            assert time.monotonic() < until, f"record {seq} waits for somebody to wake the writer"
+            assert time.monotonic() < until, f"record {seq} is not written until another one comes"
             time.sleep(0.001)
     assert writer.durable_seq == -1
     writer.close()

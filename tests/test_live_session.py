@@ -47,7 +47,7 @@ def _compiled() -> None:
 
 @pytest.fixture
 async def venue() -> AsyncIterator[Ready]:
-    """Run a venue in a process of its own. At the end every scripted fault must have struck."""
+    """Run a venue in its own process. At the end every scripted fault must have struck."""
     async with venue_process({"symbols": ["BTCUSDT"], "weight_max": 1_000_000, "orders_10s_max": 100_000}) as ready:
         yield ready
         await check_faults_struck(ready)
@@ -281,7 +281,7 @@ async def test_a_websocket_delivers_whole_messages_and_the_reason_of_its_end(
 async def test_a_session_that_cannot_be_folded_halts_the_next_until_a_person_resumes(
     venue: Ready, tmp_path: Path
 ) -> None:
-    """Whatever our own code of today makes of yesterday's records: it says which, reconciles, and waits."""
+    """Name the record of an earlier session that today's code cannot fold, reconcile, and wait."""
     wanted = replace(demo_session(DemoOptions(journals=tmp_path), venue), carry=True)
     plan = await open_session(wanted)
     session = Record(0, plan.body.started_ns, Kind.SESSION, "shell", body=canonical(plan.body))

@@ -194,7 +194,7 @@ def test_more_levels_than_the_limit_break_the_book_and_say_so() -> None:
 
 
 def test_diffs_kept_have_a_limit(tape: Tape) -> None:
-    """A snapshot that never comes costs bounded memory; the diff after the limit asks again."""
+    """A snapshot that never comes costs bounded memory; the diff after the limit requests one again."""
     many = [(k, 1) for k in range(1, 1 + PENDING_ROWS_MAX // 4)]
     assert [tape.diff(k, k, many) for k in range(1, 6)] == [BOOK_NEEDS_SNAPSHOT, 0, 0, 0, BOOK_NEEDS_SNAPSHOT]
     assert tape.market.counters(0).diffs_dropped == 4

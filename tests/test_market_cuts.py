@@ -1,4 +1,6 @@
-"""Where a batch of rows is cut, and whether the fold is compiled, never changes a result; a dump is the state; some is carried."""
+"""Where a batch of rows is cut, and whether the fold is compiled, never changes a result; a dump is the state; some is
+carried.
+"""
 
 import json
 import random
@@ -41,7 +43,7 @@ SPECS: dict[str, Any] = {
 
 
 def odd(now: MarketTick, parameters: Any) -> bool:
-    """Uses all that is told: which of it does not matter."""
+    """Return True by all inputs; how they are used does not matter."""
     told = (
         now.bid
         + 3 * now.ask
@@ -60,7 +62,7 @@ def market() -> Market:
 
 
 def awake(made: Market) -> Market:
-    """With the compiled strategy asked."""
+    """Install the compiled predicate and enable it."""
     made.install_predicate(3, compile_predicate(odd, {"n": 5, "most": 2.5}, averages=1))  # type: ignore[arg-type]  # a function is one
     for i in range(2):
         made.refresh_predicate(3, i, (0, 0, 0, 0, 0), 0.0)
@@ -100,7 +102,7 @@ def some_rows(seed: int, records: int) -> Rows:
                 ]
                 for level in levels:
                     level[3] += 9 * level[2] if draw.random() < 0.9 else 0  # asks mostly above bids
-                # ETH's venue tells the id before a diff, as those of futures do
+                # ETH's venue sends the id before a diff, as futures venues do
                 before = i * (ids[i] if draw.random() < 0.9 else draw.randrange(ids[i] + 2))
                 first = ids[i] + (1 if draw.random() < 0.9 else draw.randrange(4))
                 ids[i] = max(ids[i], first) + draw.randrange(3)
@@ -161,7 +163,7 @@ def views(of: Market) -> list[Any]:
 @settings(max_examples=150, deadline=None)
 @given(seed=st.integers(0, 2**32), records=st.integers(1, 60), data=st.data())
 def test_no_cut_changes_a_result(seed: int, records: int, data: st.DataObject) -> None:
-    """Cuts fall within records too; DUE is no wake of a record, so it is only asked for where batches are whole records."""
+    """Cut within records too. DUE triggers no record, so only batches of whole records return it."""
     rows = some_rows(seed, records)
     cuts = sorted(data.draw(st.lists(st.integers(0, len(rows)), max_size=8)))
     whole, cut = market(), market()

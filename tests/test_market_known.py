@@ -1,4 +1,6 @@
-"""Both real spot captures, through the decoder and the fold, against books, totals and bars computed with exact decimals."""
+"""Both real spot captures, through the decoder and the fold, against books, totals and bars computed with exact
+decimals.
+"""
 
 import gzip
 import hashlib
@@ -179,7 +181,7 @@ def test_the_top_equals_the_ticker_wherever_they_can_be_compared(shared_data: Pa
 
 
 def test_a_book_that_drops_the_diffs_before_its_snapshot_is_found_out(shared_data: Path) -> None:
-    """On this capture the joining diff lies two lines before the snapshot. Without it there is a gap, and no wrong book."""
+    """On this capture the joining diff is two lines before the snapshot. Without it there is a gap, and no wrong book."""
     whole = Session("spot_btcusdt")
     without = Session("spot_btcusdt")
     for seq, (time_ns, frame) in enumerate(lines(shared_data, "spot_btcusdt")[:20]):

@@ -1,4 +1,4 @@
-"""Where levels lie is nobody's business: a book whose window moves, is left and laid again is a plain dict of prices, to the bit."""
+"""The dense window never shows in results: a book whose window moves or is rebuilt equals a plain dict of prices, to the bit."""
 
 import random
 from collections.abc import Iterable
@@ -68,7 +68,9 @@ def message(kind: int, update_id: int, levels: list[Level]) -> Rows:
 
 
 def some_messages(seed: int, count: int) -> Iterable[tuple[int, int, list[Level]]]:
-    """(kind, middle, levels): snapshots and diffs about a middle that stays, walks or jumps, on a grid and off it, near and far."""
+    """(kind, middle, levels): snapshots and diffs about a middle that stays, walks or jumps, on a grid and off it, near
+    and far.
+    """
     draw = random.Random(seed)
     tick = draw.choices(TICKS, (4, 4, 4, 4, 1))[0]
     top = tick * draw.randrange(4 * SLOTS, 8 * SLOTS)
@@ -104,7 +106,9 @@ def some_messages(seed: int, count: int) -> Iterable[tuple[int, int, list[Level]
 
 
 def records(seed: int, count: int) -> Iterable[tuple[Rows, Plain]]:
-    """Each message with the book after it; a diff also takes away what the middle has passed, so that no book is crossed."""
+    """Each message with the book after it; a diff also takes away what the middle has passed, so that no book is
+    crossed.
+    """
     plain = Plain()
     for update_id, (kind, middle, drawn) in enumerate(some_messages(seed, count), start=2):
         if kind == r.SNAPSHOT:
@@ -146,7 +150,7 @@ def test_a_book_with_a_window_is_a_plain_book(seed: int) -> None:
 @settings(max_examples=60, deadline=None)
 @given(seed=st.integers(0, 2**32))
 def test_when_a_window_is_laid_changes_nothing(seed: int) -> None:
-    """One market has it laid before each message, one after the misses it takes, and one is loaded anew from time to time."""
+    """Rebuild it before each message in one market, after enough misses in another, and reload a third now and then."""
     draw = random.Random(seed)
     often, seldom = empty(), empty()
     for rows, _ in records(seed, 12):

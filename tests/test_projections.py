@@ -1,4 +1,4 @@
-"""A projection is what decoding the segment's messages one by one gives, and is made anew wherever it was made from something else."""
+"""A projection equals the segment's messages decoded one by one, and is rebuilt if it was made from other input."""
 
 from pathlib import Path
 
@@ -86,7 +86,7 @@ def test_a_damaged_cache_and_one_of_something_else_are_as_if_they_were_not_there
         damaged[at] ^= 1
         path.write_bytes(damaged)
         assert np.array_equal(rows_of(load_projection(found, program)), wanted), at
-        assert path.read_bytes() == whole  # and was made anew
+        assert path.read_bytes() == whole  # and was rebuilt
     path.write_bytes(whole[:50])
     assert np.array_equal(rows_of(load_projection(found, program)), wanted)
     coarser = tuple(msgspec.structs.replace(each, tick_size=each.tick_size * 10) for each in program.body.instruments)

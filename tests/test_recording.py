@@ -1,4 +1,6 @@
-"""Recording from the venue on loopback: every frame is recorded, every gap is reported, and sessions follow one another."""
+"""Recording from the venue on loopback: every frame is recorded, every gap is reported, and sessions follow one
+another.
+"""
 
 import json
 import signal
@@ -198,7 +200,8 @@ async def test_a_silence_is_a_gap_and_a_hole_in_the_ids_is_one(venue: Ready, tmp
         await recording.until(lambda status: status.messages > 50)
         await ask(venue, "/sim/faults", "POST", json=silence(500))
         await recording.until(lambda status: status.gaps >= 1)
-        await trio.sleep(0.5)
+        messages = recording.status.messages
+        await recording.until(lambda status: status.messages > messages + 20)
         await ask(venue, "/sim/faults", "POST", json=silence(1300))
         await recording.until(lambda status: status.mode != "running")
         await recording.until(lambda status: status.mode == "running")

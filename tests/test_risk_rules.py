@@ -1,7 +1,7 @@
 """Each risk rule, exactly at its edge: the last order that it accepts and the first that it refuses.
 
-A case is a transcript of steps (risk_desk.py) whose last one is the order under review. Most go all the way: strategy, kernel,
-verdict, and a request where every rule accepts.
+A case is a transcript of steps (risk_desk.py) whose last one is the order under review. Most go all the way: strategy,
+kernel, verdict, and a request where every rule accepts.
 """
 
 from typing import Any, NamedTuple

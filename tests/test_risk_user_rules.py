@@ -1,4 +1,6 @@
-"""A user's risk rule: named in the session file, recorded with its source, replayed from the record, and never a danger to the engine."""
+"""A user's risk rule: named in the session file, recorded with its source, replayed from the record, and never a danger
+to the engine.
+"""
 
 import json
 import re

@@ -1,4 +1,5 @@
-"""How real engines lost orders, money or their users' trust (shared/scenarios.md), each against the simulated venue in virtual time.
+"""How real engines lost orders, money or their users' trust (shared/scenarios.md), each against the simulated venue in
+virtual time.
 
 Every run goes through the disk; at its end the journal is replayed and must say the same again.
 """
@@ -196,7 +197,9 @@ def test_s8_silence_after_a_healthy_connect_forces_a_reconnect(begin: Begin, tar
 
 
 def test_s8_a_private_stream_that_falls_silent_is_found_by_what_it_did_not_say(begin: Begin) -> None:
-    """An account may be silent for ever; fills that only a question brought to light prove that it should not have been."""
+    """An account may be silent for ever; fills that only a question brought to light prove that it should not have
+    been.
+    """
     venue = VirtualVenue()
     session = begin(venue, "pair").run(8)
     venue.fault(action="silence", target="private", ms=40_000)

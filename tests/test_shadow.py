@@ -112,10 +112,10 @@ def files(folder: Path) -> dict[str, bytes]:
 
 
 def run_in_slices(running: VirtualSession, seconds: int) -> None:
-    """Run a session in slices, so that the follower keeps up with it."""
+    """Run a session in slices that are each on disk before the next, so that the follower can read them one by one."""
     for _ in range(seconds * 4):
         running.run(0.25)
-        time.sleep(0.06)
+        running.writer.wait_durable(running.records[-1].seq, 10)
 
 
 def test_the_same_version_decides_the_same(tmp_path: Path, following: Callable[..., Following]) -> None:
@@ -208,7 +208,7 @@ def test_ctrl_c_prints_the_summary(tmp_path: Path, following: Callable[..., Foll
         each.until("shadow: follows")
     run_in_slices(running, 1)
     other.until("modelled from here")
-    time.sleep(0.5)
+    other.until("+ ")
     same.interrupt()
     other.interrupt()
     assert (same.end(), other.end()) == (0, 1)
@@ -284,18 +284,31 @@ def test_shadow_follows_rolls_and_seals_with_little_memory(
     writer.append_step(next(steps), urgent=True)
     writer.wait_durable(0, 10)
 
+    seen_seq, grown = 0, threading.Condition()
+
+    def on_records(records: Sequence[Record]) -> None:
+        nonlocal seen_seq
+        with grown:
+            seen_seq = records[-1].seq if records else seen_seq
+            grown.notify()
+        beside.add_recorded(records)
+
+    def wait_until_read(seq: int) -> None:
+        with grown:
+            assert grown.wait_for(lambda: seen_seq >= seq, 30), f"record {seq} was not read"
+
     def write() -> None:
         for at, step in enumerate(steps):
             writer.append_step(step)
             if at % 50 == 0:
-                time.sleep(0.02)
+                wait_until_read(step[0].seq - 200)
         writer.close()
 
     writing = threading.Thread(target=write)
     writing.start()
     beside = Shadow(lambda _: None, lambda _seq, _why: None)
     ours: list[Record] = []
-    journal = LiveJournal(tmp_path / "s", is_over=lambda: False, on_records=beside.add_recorded)
+    journal = LiveJournal(tmp_path / "s", is_over=lambda: False, on_records=on_records)
 
     def keep(records: Sequence[Record]) -> None:
         ours.extend(records)

@@ -1,6 +1,6 @@
-"""Who is filled, how far and for what: queues of chances, own orders that share a trade, contracts and their money.
+"""Fills and their prices: probabilistic queue models, own orders that share a trade, contracts and their money.
 
-The formulas are those of hftbacktest 2.4.4 (models/queue.rs); what it is known to get wrong in fills is a transcript here.
+The formulas are those of hftbacktest 2.4.4 (models/queue.rs); each of its known errors in fills is a transcript here.
 """
 
 import math
@@ -117,7 +117,7 @@ LN5, LN7, LN11 = math.log(5), math.log(7), math.log(11)
         # 2 of those that vanished were traded, and we have moved on by them: 2 before us and 8 behind, 3 are canceled
         ("power", (2, 10, 5, 2), 2 - Fraction(2, 10) * 3),
         ("power3", (2, 10, 5, 2), 2 - Fraction(4, 100) * 3),
-        # more than are behind us would have to stand there: 4 - 9 * 64 / 280 + min(6 - 9 * 216 / 280, 0) = 1, all that is left
+        # more than are behind us would have to be there: 4 - 9 * 64 / 280 + min(6 - 9 * 216 / 280, 0) = 1, all that is left
         ("power of 3", (4, 10, 1, 0), 4 - 9 * Fraction(64, 280) + (6 - 9 * Fraction(216, 280))),
         # those that join come behind us, and no more can be before us than is shown
         ("power", (4, 10, 12, 0), 4),
@@ -166,7 +166,7 @@ EVENTS = st.lists(st.tuples(st.sampled_from(("trade", "shows", "shows")), st.int
 @settings(max_examples=150, deadline=None)
 @given(name=st.sampled_from(sorted(CHANCES)), events=EVENTS)
 def test_an_order_moves_on_trade_by_trade_and_level_by_level(name: str, events: list[tuple[str, int]]) -> None:
-    """A level is only shown where it changes: that is what the floor looks at."""
+    """A message names a level only if it changes: the venue's book reads nothing else."""
     desk = Desk(CHANCES[name])
     order = desk.order("BUY 1000 at 99")
     front, shown, traded, ours = 10.0, 10, 0, 0
@@ -364,10 +364,13 @@ class Ledger:
 
 
 def fill(desk: Desk, signed: int, price: int, *, maker: bool) -> None:
-    """One fill of exactly this: as a maker where a trade meets us, or as a taker of what a quote offers."""
+    """Make one fill of exactly this quantity: as a maker against a trade, or as a taker against a quote."""
     side, size = (Side.BUY, signed) if signed > 0 else (Side.SELL, -signed)
     bid, ask = (price - 9, price + 9) if maker else (price - 9, price) if signed > 0 else (price, price + 9)
-    for quote in (SimQuote(20, 1, 1, 10**16, 1), SimQuote(20, bid, size, ask, size)):  # what was offered before is gone
+    for quote in (
+        SimQuote(20, 1, 1, 10**16, 1),
+        SimQuote(20, bid, size, ask, size),
+    ):  # the first removes the earlier offers
         desk.exchange.on_market(desk.symbol, quote, 0)
     kind = OrderType.LIMIT_MAKER if maker else OrderType.LIMIT
     order = desk.exchange.place(

@@ -1,4 +1,6 @@
-"""The venue's compiled floor against a plain book of dicts and lists; where its rows are cut; what first_touch may pass over."""
+"""The venue's compiled floor against a plain book of dicts and lists; where its rows are cut; what first_touch may pass
+over.
+"""
 
 import random
 from pathlib import Path
@@ -102,7 +104,9 @@ def test_the_floor_is_the_plain_book(seed: int, count: int) -> None:
 
 
 def some_wide_records(draw: random.Random, count: int) -> list[Rows]:
-    """One symbol whose top stays, walks and jumps; levels and quotes next to it, at the borders of a window and far beyond."""
+    """One symbol whose top stays, walks and jumps; levels and quotes next to it, at the borders of a window and far
+    beyond.
+    """
     top, update_id, records = 10 * SLOTS, 5, []
     for n in range(count):
         top = max(4 * SLOTS, top + draw.choice((*range(-9, 10), HEADROOM, -HEADROOM, SLOTS, -2 * SLOTS)))

@@ -53,7 +53,7 @@ def test_a_limit_order_takes_what_it_can_and_rests_with_the_rest() -> None:
 def test_a_resting_order_waits_behind_those_before_it() -> None:
     client = Client()
     client.listen()
-    client.order("BUY LIMIT 1 @ 99 as mine")  # 3 stand there already
+    client.order("BUY LIMIT 1 @ 99 as mine")  # 3 are ahead of it
     client.market_trade("99", "2", sells=True)
     client.market_trade("99", "1", sells=True)
     assert client.story() == ["NEW/NEW", "funds USDT"]

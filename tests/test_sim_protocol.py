@@ -153,7 +153,7 @@ def test_weights_are_counted_and_the_stubborn_are_banned() -> None:
     assert (limited.status, limited.json()["code"], limited.named.get("retry-after")) == (429, -1003, "39")
     statuses = [client.raw("GET", "/api/v3/time").status for _ in range(10)]
     assert statuses == [429] * 9 + [418]
-    client.wait(30_000)  # a new minute, but the ban stands
+    client.wait(30_000)  # a new minute, but the ban continues
     assert client.raw("GET", "/api/v3/time").status == 418
     client.wait(120_000)
     assert client.raw("GET", "/api/v3/time").status == 200
@@ -165,7 +165,7 @@ def test_unfilled_orders_are_counted() -> None:
         client.signed("POST", "order", order_query(text)).named.get("x-mbx-order-count-10s")
         for text in ("BUY LIMIT 1 @ 90", "BUY MARKET 1", "BUY LIMIT 1 @ 91")
     ]
-    assert counts == ["1", "1", "2"]  # what trades is no unfilled order
+    assert counts == ["1", "1", "2"]  # an order that traded is no unfilled order
     over = client.signed("POST", "order", order_query("BUY LIMIT 1 @ 92"))
     assert (over.status, refusal(over.json())) == (
         429,

@@ -1,4 +1,4 @@
-"""Whatever a client sends, the venue answers and lives."""
+"""A client sends any bytes: the venue answers and continues."""
 
 import json
 

@@ -1,4 +1,6 @@
-"""SQL over a session: known answers from a journal made by hand, a real capture, and a whole session against its own state."""
+"""SQL over a session: known answers from a journal made by hand, a real capture, and a whole session against its own
+state.
+"""
 
 import csv
 import gzip
@@ -231,7 +233,9 @@ def ask(hand: Hand, query: str) -> list[tuple[Any, ...]]:
 
 
 def test_every_record_is_there_sealed_or_not(hand: Hand) -> None:
-    """Sealed files and the open tail are one relation, even with a dictionary of another process, while the writer is at work."""
+    """Sealed files and the open tail are one relation, even with a dictionary of another process, while the writer is
+    at work.
+    """
     journal = Journal(hand.folder)
     assert journal.sealed_paths()
     assert journal.unsealed_rows().num_rows
@@ -284,7 +288,8 @@ def test_the_market_is_read_from_the_wire(hand: Hand) -> None:
 def test_orders_are_one_row_each(hand: Hand) -> None:
     found = ask(
         hand,
-        "SELECT client_order_id, status, filled_quantity, price_avg, fills, reason, origin FROM orders ORDER BY created_ns",
+        "SELECT client_order_id, status, filled_quantity, price_avg, fills, reason, origin FROM orders ORDER BY "
+        "created_ns",
     )
     assert found == [
         ("whole", "filled", Decimal("0.5"), Decimal("99.7"), 2, None, "placed"),
@@ -374,7 +379,8 @@ def test_sums_of_money_are_exact(hand: Hand) -> None:
     """DuckDB's own quotient of two DECIMALs is a DOUBLE, and its product overflows from 100 on."""
     found = ask(
         hand,
-        "SELECT product(money('61837.63'), money('0.00012')), ratio(money('1'), money('3')), ratio(money('-1'), money('3')),"
+        "SELECT product(money('61837.63'), money('0.00012')), ratio(money('1'), money('3')), ratio(money('-1'), "
+        "money('3')),"
         " ratio(money('1'), money('0')), product(money('99999999999999'), money('99999999999'))",
     )
     third = Decimal("0.333333333333")

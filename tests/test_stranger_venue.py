@@ -1,4 +1,5 @@
-"""A venue of another author, loaded by name, trades through the real shell on its own server; its session verifies and replays.
+"""A venue of another author, loaded by name, trades through the real shell on its own server; its session verifies and
+replays.
 
 No file of ours names it: tests/stranger is a separate distribution, on the path in place of an installation.
 """

@@ -1,7 +1,7 @@
 """Write the golden journal of today's schema: `python tests/write_golden.py FOLDER`, from the repository.
 
-The session is that of the older golden journals, in four segments. Run it once for a new schema version; a golden journal
-that is released is never written again.
+The session is that of the older golden journals, in four segments. Run it once for a new schema version; a golden
+journal that is released is never written again.
 """
 
 import sys

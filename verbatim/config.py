@@ -375,7 +375,8 @@ def session_config(config: Config, *, key: SecretKey | None, base: Path | None =
     """
     if not config.strategy:
         raise ConfigError(
-            "strategy: a session that trades needs at least one. What to do: add [strategy.NAME], or use `verbatim record`"
+            "strategy: a session that trades needs at least one. What to do: add [strategy.NAME], or use `verbatim "
+            "record`"
         )
     if not make_venue(venue_settings(config), ()).trades:
         raise ConfigError(

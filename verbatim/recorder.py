@@ -145,7 +145,7 @@ class Recorder:
     async def _roll(self, session: Session) -> None:
         body, clock = session.plan.body, session.plan.wanted.clock
         await trio.sleep(max(clock.seconds_until(self._due_ns(body.started_ns)), 0))
-        await session.hand_over(by="record", reason="the next session goes on")
+        await session.hand_over(by="record", reason="the next session continues")
 
     async def _stop_when_over(self, session: Session) -> None:
         await self._over.wait()

@@ -110,6 +110,7 @@ class VirtualVenue:
         self._conn_ids = 0
 
     def new_conn_id(self) -> int:
+        """Return an unused connection id."""
         self._conn_ids += 1
         return self._conn_ids
 
@@ -131,6 +132,7 @@ class VirtualVenue:
         raise AssertionError(f"{path} was not answered at once")
 
     def instruments(self) -> tuple[Instrument, ...]:
+        """Return the instruments of the venue, by its own exchangeInfo."""
         conn_id = self.new_conn_id()
         self.sim.http(conn_id, HttpRequest(method="GET", path="/api/v3/exchangeInfo", headers={}), self.now_ns)
         self.now_ns += 10 * MILLISECOND_NS
@@ -189,14 +191,17 @@ class VirtualSession:
 
     @classmethod
     def start(cls, venue: VirtualVenue, folder: Path, **settings: Any) -> Self:
+        """Start a session: the same as the constructor."""
         return cls(venue, folder, **settings)
 
     @property
     def closing(self) -> bool:
+        """Return True if the session has closed."""
         return self._shell.closing
 
     @property
     def state(self) -> State:
+        """Return the state after the last input."""
         return self.sequencer.state
 
     # ---- driving
@@ -214,6 +219,7 @@ class VirtualSession:
         return self
 
     def command(self, command: str, reason: str = "") -> Self:
+        """Send a COMMAND."""
         body = text_of(CommandBody(CommandName(command), "test", reason))
         self._shell.accept(Arrival(Kind.COMMAND, "control", body=body))
         return self
@@ -239,6 +245,7 @@ class VirtualSession:
         return [body for body in bodies if body["fact"] == name]
 
     def kinds(self, kind: Kind) -> list[Record]:
+        """Return the records of one kind so far."""
         return [record for record in self.records if record.kind is kind]
 
     # ---- the journal

@@ -1,4 +1,5 @@
-"""The contract of a venue as a function: `check_venue` runs it on ours and on any other, with recorded messages as vectors.
+"""The contract of a venue as a function: `check_venue` runs it on ours and on any other, with recorded messages as
+vectors.
 
 Knows what the engine relies on, and no venue.
 """
@@ -42,12 +43,14 @@ def check_venue(make: MakeVenue, vectors: Path, *, recv_window_ms: int = 5_000) 
     The folder of vectors holds JSON files:
 
     - `metadata.json`: the venue's description of its instruments, as it answers the metadata request.
-    - `market.json`: a list of cases `{"payload": text, "rows": [...]}` or `{"payload": text, "events": [...]}`. A row is a list of
-      type, instrument, venue_ns, and the columns A to E (engine/market/rows.py).
+    - `market.json`: a list of cases `{"payload": text, "rows": [...]}` or `{"payload": text, "events": [...]}`. A row
+      is a list of type, instrument, venue_ns, and the columns A to E (engine/market/rows.py).
     - `private.json`, of a venue that trades: a list of cases `{"payload": text, "events": [...]}`.
-    - `answers.json`: a list of cases `{"call": name, "status": 200, "headers": {}, "payload": text, "events": [...]}`. The call is
-      one of metadata, server_time, snapshot, place, cancel, cancel_all, query_order, open_orders, balances, fills_after.
-    - `credentials.json`, of a venue that trades: key, secret and, if it has one, passphrase. Any that the signer accepts.
+    - `answers.json`: a list of cases `{"call": name, "status": 200, "headers": {}, "payload": text, "events": [...]}`.
+      The call is one of metadata, server_time, snapshot, place, cancel, cancel_all, query_order, open_orders, balances,
+      fills_after.
+    - `credentials.json`, of a venue that trades: key, secret and, if it has one, passphrase. Any that the signer
+      accepts.
 
     An event is `{"event": "OrderReport", ...}` with the fields to compare; numbers that are decimals are text.
 
@@ -93,7 +96,7 @@ class _Contract:
             assert again == instrument, f"{instrument} is {again} once it was recorded"
 
     def check_links_are_named_after_the_venue(self) -> None:
-        """Verify that sources begin with the venue's name and are distinct; each instrument comes over a market link."""
+        """Verify that sources begin with the venue's name and are distinct, and each instrument has a market link."""
         assert re.fullmatch(r"[a-z0-9_]{1,40}", self.venue.name), f"{self.venue.name!r} is no name of a venue"
         plans = self.venue.links()
         sources = [plan.source for plan in plans]
@@ -166,7 +169,7 @@ class _Contract:
         return self.venue.account.place(order_id, instrument, Side.BUY, instrument.lot_size or Decimal(1), terms)
 
     def check_requests_are_values(self) -> None:
-        """Verify that the same call gives the same request, and a record holds it whole: no time, no signature, no key."""
+        """Verify that a call always gives the same request, and a record can hold it: no time, signature or key."""
         for (name, first), (_, second) in zip(self.calls(), self.calls(), strict=True):
             assert first == second, f"{name} differs from call to call"
             again = msgspec.json.decode(canonical(first), type=Unsigned)
@@ -204,7 +207,7 @@ class _Contract:
                 assert self.venue.signer.sign_frame(unsigned, None, NOW_NS, "1"), source
 
     def check_account_keys_show_nothing(self) -> None:
-        """Verify that a key has no text, and can be neither copied nor pickled; messages hold no secret and show none."""
+        """Verify that a key has no text, copy or pickle, and that messages show no secret."""
         credentials = self._credentials()
         key = self.venue.signer.load_key(credentials)
         secrets = [text for text in (credentials.key, credentials.secret, credentials.passphrase) if text]
@@ -225,7 +228,9 @@ class _Contract:
             assert not any(text in repr(message) for text in secrets), f"the text of {name} shows a secret"
 
     def check_account_signatures_are_repeatable(self) -> None:
-        """Verify that the same request, key and time give the same bytes; another time gives others where a request is signed."""
+        """Verify that the same request, key and time give the same bytes; another time gives others where a request is
+        signed.
+        """
         signer, key = self.venue.signer, self.venue.signer.load_key(self._credentials())
         private = [plan.source for plan in self.venue.links() if plan.role is LinkRole.PRIVATE]
         for name, unsigned in self.calls():
@@ -254,7 +259,9 @@ class _Contract:
         assert ids.session_of("web_8c1f0") != "k3v9x2ab", "another's id"
 
     def check_account_orders_are_as_capable_as_stated(self) -> None:
-        """Verify that every type stated can be placed, counts as an order and is signed; others are refused here and not by the venue."""
+        """Verify that every type stated can be placed, counts as an order and is signed; others are refused here and
+        not by the venue.
+        """
         capabilities = self.venue.capabilities
         assert capabilities.types, "a venue that trades takes some type of order"
         assert capabilities.times_in_force, "an order has a time in force"
@@ -271,7 +278,7 @@ class _Contract:
             raise AssertionError(f"{kind} is no capability, and can be placed")
 
     def check_account_fill_cursors_are_ordered(self) -> None:
-        """Verify that the start comes before every fill, pages ascend, and a cursor is the same after it was recorded."""
+        """Verify that the start precedes every fill, pages ascend, and recording keeps a cursor."""
         cursors = self.venue.fill_cursor
         pages = [event for event in self._answered() if isinstance(event, FillsReport)]
         assert any(page.fills for page in pages), "answers.json has no page of fills"

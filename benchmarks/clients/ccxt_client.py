@@ -83,7 +83,8 @@ def main(address: str, key: str, secret: str) -> None:
     trade(configured(ccxt.binance, address, key, secret))
     asyncio.run(asyncio.wait_for(stream(configured(ccxt.pro.binance, address, key, secret)), 60))
     print(
-        f"ccxt {ccxt.__version__}: markets, limit, query, cancel, market, balance, trades, errors, streams, orders over ws"
+        f"ccxt {ccxt.__version__}: markets, limit, query, cancel, market, balance, trades, errors, streams, orders "
+        "over ws"
     )
 
 

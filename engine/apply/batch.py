@@ -37,7 +37,7 @@ class Batch(msgspec.Struct):
 
 
 class Applied(msgspec.Struct, frozen=True):
-    """What the last input that was applied holds: the material of the decisions on it."""
+    """The content of the last input that was applied: the material of the decisions on it."""
 
     has_effect: bool = True  # False: a market record that triggers nothing
     market_flags: int = 0  # layout's flags that the market raised

@@ -1,6 +1,6 @@
 """Apply a batch: decode it and fold it, up to the first record that triggers something.
 
-Live, replay and rebuilding all apply inputs here and nowhere else. Strategies are unknown here, save for their names.
+Live, replay and rebuilding all apply inputs here and nowhere else. It knows strategies by name only.
 """
 
 from bisect import bisect_left

@@ -1,7 +1,7 @@
-"""Reports of a venue about orders, turned into facts. Here alone a report is compared with what is known.
+"""Reports of a venue about orders, turned into facts. Only this module compares a report with the account.
 
-The same event twice changes nothing. A fill is recorded once, by (instrument, fill id), and only a fill moves a position.
-Texts of notes and reasons are recorded, so they keep their words.
+The same event twice changes nothing. A fill is recorded once, by (instrument, fill id), and only a fill moves a
+position. Texts of notes and reasons are recorded, so they keep their words.
 """
 
 from collections.abc import Callable
@@ -60,7 +60,7 @@ def apply_report(step: StepContext, report: OrderReport, instruments: dict[str, 
     order = step.account.orders.known(name)
     closing = CLOSING.get(report.status)
     if closing is Report.REJECTED and order.status in ACCEPTED:
-        closing = Report.CANCELED  # the venue had accepted it, so it was not rejected; but it ended
+        closing = Report.CANCELED  # a rejection after acceptance is an end
     filled, venue_ns = report.filled_quantity, report.venue_ns
     if closing is not None and after(order.status, closing) is not None:
         step.emit(OrderClosed(name, closing, filled, report.reason, venue_ns), key=name)

@@ -1,8 +1,8 @@
-"""Reconciliation: query open orders, balances and fills, compare the answers with what was known, correct by facts.
+"""Reconciliation: query open orders, balances and fills, compare the answers with the account, correct by facts.
 
-The venue is right in the end, and every correction is a record with its cause. An answer is older than what arrived after
-its query: a newer fill or balance wins (scenario S15). The same answer twice changes nothing (S12).
-Texts of notes and reasons are recorded, so they keep their words.
+The venue is right in the end, and every correction is a record with its cause. An answer is older than any record
+after its query: a newer fill or balance wins (scenario S15). The same answer twice changes nothing (S12). Texts of
+notes and reasons are recorded, so they keep their words.
 """
 
 from engine.bodies import NoteLevel
@@ -234,7 +234,7 @@ def queries_orphans(step: StepContext, instrument: str) -> bool:
 
 
 def query_missing_fills(step: StepContext, factories: Factories, instruments: Instruments) -> None:
-    """Query fills that the venue counts and that are not recorded: one query per instrument at a time, not at once again.
+    """Query fills that the venue counts and that are not recorded, one query per instrument at a time.
 
     The list of fills may lag behind the orders (binance_spot.md section 10).
     """

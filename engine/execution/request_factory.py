@@ -1,4 +1,4 @@
-"""Requests as the core makes them: each purpose with its deadline and its venue's words. Decides nothing; sends nothing."""
+"""Requests as the core makes them: each purpose with its deadline. Decides nothing and sends nothing."""
 
 from engine.bodies import RequestBody
 from engine.facts import NewOrder
@@ -64,6 +64,7 @@ class RequestFactory:
         instrument: Instrument,
         cause: int,
     ) -> int:
+        """Emit the request that places an approved order; return its seq."""
         order = approved.order
         unsigned = self.venue.account.place(client_order_id, instrument, order.side, order.quantity, order.terms)
         return self._ask(
@@ -81,6 +82,7 @@ class RequestFactory:
     def cancel(
         self, step: StepContext, *, client_order_id: str, instrument: Instrument, cause: int | None = None
     ) -> int:
+        """Emit the request that cancels an order; return its seq."""
         return self._ask(
             step,
             Purpose.CANCEL,
@@ -112,9 +114,11 @@ class RequestFactory:
         )
 
     def open_orders(self, step: StepContext, *, reconcile_round: int) -> int:
+        """Emit a query of all open orders; return its seq."""
         return self._ask(step, Purpose.OPEN_ORDERS, self.venue.account.open_orders(), reconcile_round=reconcile_round)
 
     def balances(self, step: StepContext, *, reconcile_round: int) -> int:
+        """Emit a query of all balances; return its seq."""
         return self._ask(step, Purpose.ACCOUNT, self.venue.account.balances(), reconcile_round=reconcile_round)
 
     def fills(self, step: StepContext, *, instrument: Instrument, after: str | None, reconcile_round: int = 0) -> int:
@@ -139,7 +143,7 @@ class RequestFactory:
         Args:
             step: The step at hand.
             source: The link.
-            answered: The subscription that was acknowledged last, or None if none was sent.
+            answered: The subscription that was acknowledged last, or None before the first.
 
         Returns:
             False if nothing is left to send.
@@ -157,9 +161,11 @@ class RequestFactory:
         return step.time_ns >= budget.blocked_until_ns and not self.venue.rates.is_exhausted(budget, step.time_ns)
 
     def connect(self, step: StepContext, *, plan: LinkPlan) -> int:
+        """Emit the request that opens a link; return its seq."""
         return step.emit(self._link_request(Purpose.CONNECT, step, plan=plan, source=plan.source), source="execution")
 
     def disconnect(self, step: StepContext, *, source: str) -> int:
+        """Emit the request that closes a link; return its seq."""
         return step.emit(self._link_request(Purpose.DISCONNECT, step, plan=None, source=source), source="execution")
 
     def _link_request(self, purpose: Purpose, step: StepContext, *, plan: LinkPlan | None, source: str) -> RequestBody:

@@ -41,7 +41,9 @@ def handle_event(session: SessionContext, step: StepContext, event: Event) -> No
 
 
 def _handle_order_report(session: SessionContext, step: StepContext, event: OrderReport) -> None:
-    """Apply a report. If its order bears our mark and is unknown here, query it: it is long closed, or records were lost."""
+    """Apply a report. If its order bears our mark and is unknown here, query it: it is long closed, or records were
+    lost.
+    """
     instrument = session.instruments.get(event.instrument)
     if instrument is None or not order_reports.is_lost_order(step, event, session.is_own_order):
         order_reports.apply_report(step, event, session.instruments)

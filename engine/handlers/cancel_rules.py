@@ -1,4 +1,4 @@
-"""The rules of a cancel. It lowers exposure, so it is refused only if it is pointless."""
+"""The rules of a cancel. A cancel lowers exposure: only a pointless one is refused."""
 
 from engine.lifecycle import LIVE
 from engine.session_record import SECOND_NS

@@ -34,7 +34,7 @@ def subscribe(session: SessionContext, step: StepContext, source: str, answered:
         session: The session at hand.
         step: The step at hand.
         source: The link.
-        answered: The subscription that was acknowledged last; None if none was sent.
+        answered: The subscription that was acknowledged last; None before the first.
     """
     link = step.account.links.by_source[source]
     if session.requests[link.venue].subscribe(step, source=source, answered=answered):

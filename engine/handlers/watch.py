@@ -1,4 +1,4 @@
-"""The watch: once a second it looks for silent links, missing snapshots and fills, overdue requests and unknown orders."""
+"""The check of each second: silent links, missing snapshots and fills, overdue requests, unknown orders."""
 
 from engine.bodies import NoteLevel
 from engine.execution import reconciliation

@@ -13,7 +13,8 @@ from engine.session_record import SECOND_NS, ClockSettings
 class SessionClock:
     """Origin plus `speed` times the monotonic time since: it never jumps and never falls.
 
-    Processes of one machine that hold the same three numbers have the same clock (the monotonic clock is the machine's).
+    Processes of one machine that hold the same three numbers have the same clock (the monotonic clock is the
+    machine's).
     """
 
     session_origin_ns: int
@@ -35,9 +36,11 @@ class SessionClock:
 
     @property
     def settings(self) -> ClockSettings:
+        """Return the settings that the SESSION record states."""
         return ClockSettings(self.kind, self.speed)
 
     def now_ns(self) -> int:
+        """Return the session time."""
         return self.session_origin_ns + (time.monotonic_ns() - self.monotonic_origin_ns) * self.speed
 
     def seconds(self, duration_ns: int) -> float:
@@ -45,6 +48,7 @@ class SessionClock:
         return duration_ns / self.speed / SECOND_NS
 
     def seconds_until(self, due_ns: int) -> float:
+        """Return how long to wait, in seconds of this machine, until a session time."""
         return self.seconds(due_ns - self.now_ns())
 
     def drift_ns(self) -> int | None:

@@ -55,9 +55,11 @@ class Gateway:
         self._stamped_ns = 0
 
     def attach(self, writer: JournalWriter) -> None:
+        """Set the writer whose durable records release requests."""
         self._writer = writer
 
     def perform(self, record: Record) -> None:
+        """Perform a REQUEST: now, or when its record is durable."""
         request = read_request(record.body or "")
         match request.purpose:
             case Purpose.CONNECT:

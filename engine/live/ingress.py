@@ -1,6 +1,7 @@
 """The ingress queue: arrivals that the sequencer has not processed, in a bounded queue, and commands in another.
 
-Putting never waits, so a reader task always drains its socket and answers its pings. A full queue is reported, never silent.
+Putting never waits, so a reader task always drains its socket and answers its pings. A full queue is reported, never
+silent.
 """
 
 from collections import deque
@@ -57,6 +58,7 @@ class Ingress:
 
     @property
     def is_empty(self) -> bool:
+        """Return True if nothing waits."""
         return not self._items and not self._commands
 
     def put_frames(self, frames: FrameBatch) -> bool:
@@ -84,7 +86,7 @@ class Ingress:
         return True
 
     def next(self) -> Command | FrameBatch | LinkDown | Arrival | None:
-        """Remove and return the next item: commands first, then the oldest arrival. Return None if the queue is empty."""
+        """Remove and return the next item: commands first, then the oldest arrival; None if the queue is empty."""
         if self._commands:
             return self._commands.popleft()
         if not self._items:
@@ -95,7 +97,7 @@ class Ingress:
         return item
 
     async def wait(self, seconds: float) -> None:
-        """Wait until an item is put or `wake` is called, at most this long. Returns after a checkpoint if there is one."""
+        """Wait until an item is put or `wake` is called, at most this long; always pass a trio checkpoint."""
         self._waker = trio.Event()
         if self._items or self._commands:
             await trio.lowlevel.checkpoint()

@@ -93,7 +93,8 @@ def check_unsettled_listed(before: PreviousJournal, symbols: tuple[str, ...]) ->
         symbol = order["order"]["instrument"].partition(":")[2]
         if symbol not in symbols:
             raise StartError(
-                f"order {order['client_order_id']} on {symbol} was not settled when session {before.previous.session} ended, "
+                f"order {order['client_order_id']} on {symbol} was not settled when session {before.previous.session} "
+                "ended, "
                 f"and `instruments` does not list {symbol}: list it until that order is closed"
             )
 

@@ -94,6 +94,7 @@ class Session:
 
     @property
     def state(self) -> State:
+        """Return the state after the last input."""
         return self.sequencer.state
 
     @property
@@ -183,7 +184,9 @@ class Session:
         nursery.start_soon(self._loop.run, self._stop)
 
     async def cancel_unrecorded(self) -> None:
-        """Cancel all orders if the journal failed and the configuration wants it: without a record there is no other way."""
+        """Cancel all orders if the journal failed and the configuration wants it: without a record there is no other
+        way.
+        """
         if self._end.by is not EndedBy.JOURNAL or self.plan.wanted.on_journal_failure != "cancel_all":
             return
         with trio.move_on_after(CANCEL_ALL_SECONDS_MAX):

@@ -21,6 +21,7 @@ class PositionStatus(msgspec.Struct, frozen=True):
 
     @property
     def pnl(self) -> Decimal:
+        """Return realised and unrealised P&L less fees."""
         return self.realised_pnl + self.unrealised_pnl - self.fees_quote
 
 
@@ -58,6 +59,7 @@ class Summary(msgspec.Struct, frozen=True):
 
     @property
     def clean(self) -> bool:
+        """Return True if the session ended in order."""
         return self.ended is EndedBy.CLOSED
 
 

@@ -97,7 +97,7 @@ def session_body(
 
 
 def next_start_ns(journals: Path) -> int:
-    """Return the wall clock, but at least a second after the newest session: folder names give the order of sessions."""
+    """Return the wall clock, at least a second after the newest session, since folder names give the order."""
     newest = max((int(folder.start.timestamp()) for folder in list_sessions(journals)), default=0)
     return max(wall_ns(), (newest + 1) * SECOND_NS)
 

@@ -43,6 +43,8 @@ class VenueStartError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VenueOptions:
+    """The options of the simulated venue's process."""
+
     host: str = "127.0.0.1"
     port: int = 0  # 0: any free one
     capture: Path | None = None  # else the synthetic market
@@ -68,6 +70,7 @@ class VenueOptions:
 
 
 def read_capture(path: Path) -> CaptureMarket:
+    """Read a capture, plain or gzip."""
     try:
         raw = path.read_bytes()
         lines = (gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw).splitlines()

@@ -1,7 +1,7 @@
 """The simulated venue's listener: HTTP and websockets on one port, in real time, around a SimVenue.
 
-It waits, reads the clock and moves bytes; their meaning is known to the venue alone. One task reads each connection, one
-writes each websocket, one drives the venue when something is due by itself.
+It waits, reads the clock and moves bytes; their meaning is known to the venue alone. One task reads each connection,
+one writes each websocket, one drives the venue when something is due by itself.
 """
 
 import socket
@@ -41,9 +41,11 @@ class ScaledClock:
     speed: float
 
     def now_ns(self) -> int:
+        """Return the session time."""
         return self.session_origin_ns + int((time.monotonic_ns() - self.monotonic_origin_ns) * self.speed)
 
     def seconds_until(self, session_ns: int) -> float:
+        """Return how long to wait, in seconds of this machine, until a session time."""
         return (session_ns - self.now_ns()) / self.speed / 1e9
 
 
@@ -90,6 +92,8 @@ class _Websocket:
 
 
 class VenueServer:
+    """The HTTP and websocket listener of one simulated venue."""
+
     def __init__(self, venue: SimVenue, clock: ScaledClock) -> None:
         self._venue = venue
         self._clock = clock

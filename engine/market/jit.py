@@ -119,7 +119,7 @@ if JIT:
         return all(isinstance(kind, types.Boolean | types.Integer | types.Float) for kind in kinds)
 
     @intrinsic
-    def _call(_typing_context: Any, _address: Any, integers: Any, _begin: Any, floats: Any, _row: Any) -> Any:
+    def _call(typing_context: Any, address: Any, integers: Any, begin: Any, floats: Any, row: Any) -> Any:
         """Compile `call_at`: only an address reaches machine code made later than its caller."""
 
         def generate(context: Any, builder: Any, signature: Any, given: Any) -> Any:
@@ -144,7 +144,7 @@ if JIT:
     call_at = _call
 
     @intrinsic
-    def _memmove(_typing_context: Any, row: Any, _to: Any, _start: Any, _count: Any) -> Any:
+    def _memmove(typing_context: Any, row: Any, to: Any, start: Any, count: Any) -> Any:
         """Compile `move_within` to memmove: the loop that its plain form compiles to is five times slower."""
         if not isinstance(row, types.Array) or row.ndim != 1 or row.layout != "C" or row.dtype != types.int64:
             raise TypingError("move_within takes a row of int64")

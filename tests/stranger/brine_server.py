@@ -1,4 +1,6 @@
-"""Brine's listeners on loopback: HTTP for calls, a websocket for streams. Moves bytes; brine_exchange.py knows what they mean."""
+"""Brine's listeners on loopback: HTTP for calls, a websocket for streams. Moves bytes; brine_exchange.py knows what
+they mean.
+"""
 
 import json
 from collections.abc import AsyncIterator

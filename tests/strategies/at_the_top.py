@@ -1,4 +1,4 @@
-"""A post-only bid and ask at the top of whatever instrument the session has, moved when the market moved."""
+"""A post-only bid and ask at the top of the session's only instrument, moved when the market moved."""
 
 from dataclasses import dataclass
 

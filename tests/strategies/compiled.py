@@ -1,4 +1,4 @@
-"""A bid where the spread is wide and the market leans our way: asked by machine code, or looking at every quote in Python."""
+"""A bid where the spread is wide and the market leans our way: called by a compiled predicate, or at every quote in Python."""
 
 from dataclasses import dataclass
 from decimal import Decimal

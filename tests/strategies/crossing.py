@@ -1,4 +1,4 @@
-"""Market orders where two averages cross: asked at the cross alone, or looking at every quote; and one that is asked when the mid has moved."""
+"""Market orders where two averages cross: called at the cross alone, or at every quote; and one called when the mid has moved."""
 
 from dataclasses import dataclass
 from decimal import Decimal

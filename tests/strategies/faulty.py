@@ -1,4 +1,4 @@
-"""Fails the third time it is asked, after it has changed its state and made a wish."""
+"""Fails at its third decision, after it has changed its state and yielded an intent."""
 
 from dataclasses import dataclass
 from decimal import Decimal

@@ -1,4 +1,4 @@
-"""A strategy that never leaves its orders alone: for tests of what happens to orders, not of trading."""
+"""A strategy that replaces its orders again and again: for tests of the life of orders, not of trading."""
 
 from dataclasses import dataclass
 from decimal import Decimal

@@ -24,7 +24,8 @@ from verbatim.session_lookup import find_decided, trusted_host
 )
 @click.option("--json", "as_json", is_flag=True, help="Everything, as one JSON object.")
 def command(*, session: str, at: str | None, journals: Path, trust_code: bool, as_json: bool) -> None:
-    """Show the state of SESSION: mode, links, orders, positions, balances, quotes, and all that is pending, with reasons.
+    """Show the state of SESSION: mode, links, orders, positions, balances, quotes, and all that is pending, with
+    reasons.
 
     SESSION is a path or an id, sealed or still running.
     """

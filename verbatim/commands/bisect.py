@@ -41,7 +41,7 @@ RECORDED = "recorded"
 @click.option(
     "--bad",
     metavar="REVISION",
-    help="Of FILE, where it decides otherwise. Default: HEAD; with --records as --good, with --variant the same as --good.",
+    help="Of FILE, where it decides otherwise. Default: HEAD; with --records as --good, with --variant --good itself.",
 )
 @click.option(
     "--set",
@@ -56,7 +56,7 @@ RECORDED = "recorded"
     "balances",
     multiple=True,
     metavar="ASSET=AMOUNT",
-    help="What the account has, where the session does not say.",
+    help="Opening balance of the account, where the session states none.",
 )
 @click.option("--trust-code", is_flag=True, help="Run code though the session was not recorded on this machine.")
 @journals_option
@@ -75,8 +75,8 @@ def command(
 ) -> None:
     """Find the commit that changed the decisions of FILE on SESSION, or with --records the smallest run that shows it.
 
-    Commits between --good and --bad that touch the file's folder are tried by bisection, each with a resimulation. A run of
-    records is tried with a backtest of both versions over it; before its first record strategies do not decide.
+    Commits between --good and --bad that touch the file's folder are tried by bisection, each with a resimulation. A
+    run of records is tried with a backtest of both versions over it; before its first record strategies do not decide.
     Ends with 1 if a change is found, with 0 if no decision changed.
     """
     if records:
@@ -332,8 +332,8 @@ def _print_run(run: "MinimalRun", of: int, tried: int) -> None:
     from replay.study.decisions import decision_diff_lines
 
     click.echo(
-        f"bisect: smallest run found: {run.records:,} of {of:,} records of the market, {run.first_seq} to {run.last_seq}, "
-        f"{iso_time(run.first_ns)} to {iso_time(run.last_ns)}"
+        f"bisect: smallest run found: {run.records:,} of {of:,} records of the market, "
+        f"{run.first_seq} to {run.last_seq}, {iso_time(run.first_ns)} to {iso_time(run.last_ns)}"
     )
     click.echo(
         f"  {len(run.changed):,} {'decision differs' if len(run.changed) == 1 else 'decisions differ'} in it; "

@@ -40,8 +40,8 @@ def command(
 ) -> None:
     """Make FILE.vbundle of SESSION: a file that a stranger can verify, query and replay.
 
-    A whole session keeps its own sealed files. With --from or --to it is a slice, and with --redact or --hide rewritten: then
-    sealed again, with the session's chain value stated. The last line printed is the file.
+    A whole session keeps its own sealed files. With --from or --to it is a slice, and with --redact or --hide
+    rewritten: then sealed again, with the session's chain value stated. The last line printed is the file.
     """
     if not all(hide):
         raise click.UsageError("--hide needs a text")

@@ -43,9 +43,9 @@ def command(
     trust_code: bool,
     journals: Path,
 ) -> None:
-    """Resimulate SESSION whole, and again knowing nothing behind a record: what was decided before must be the same.
+    """Resimulate SESSION whole, and again cut off at some records: decisions before a cut must be the same.
 
-    Ends with 1 where a decision depends on what came later.
+    Ends with 1 if a decision depends on later records.
     """
     from engine.errors import CoreError
     from engine.session_record import read_session
@@ -92,7 +92,7 @@ def command(
         )
         return
     click.echo(
-        f"lookahead: without the records after {found.found_at} (+), {len(found.found):,} decisions before it differ (-)"
+        f"lookahead: without the records after {found.found_at} (+), {len(found.found):,} earlier decisions differ (-)"
     )
     for line in decision_diff_lines(found.found, SHOWN):
         click.echo(f"  {line}")

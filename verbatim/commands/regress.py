@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     "versions",
     multiple=True,
     metavar="FILE[@REVISION][:CLASS]",
-    help="A strategy file, also at a git revision. Compared with the recorded one, or with the first if sessions ran none.",
+    help="A strategy file, also at a git revision. Compared with the recorded one, else with the first version.",
 )
 @click.option(
     "--variant",
@@ -66,8 +66,8 @@ def command(
     """Resimulate SESSIONS with each version and say what it would have decided and come to, held against the first.
 
     A SESSION may be the address of an archive, as s3://bucket/folder/session: each worker fetches it once and keeps it.
-    The first row is the session as recorded; with --modelled, a backtest of the recorded strategy. Ends with 1 if a version changed
-    a decision or could not be run.
+    The first row is the session as recorded; with --modelled, a backtest of the recorded strategy. Ends with 1 if a
+    version changed a decision or could not be run.
     """
     if not versions and not variants:
         raise click.UsageError("--version FILE or --variant NAME=VALUE says what is held against what was recorded")

@@ -68,8 +68,8 @@ def command(
 ) -> None:
     """Repeat SESSION from its journal and compare every output with the recorded one.
 
-    Ends with 0 where all is identical, with 1 at the first difference, which is named with its causes. With --strategy or
-    --set it shows what a change would have altered first.
+    Ends with 0 where all is identical, with 1 at the first difference, which is named with its causes. With --strategy
+    or --set it shows what a change would have altered first.
     """
     if strict and (strategy or settings):
         raise click.UsageError("--strict compares a session with itself: without --strategy and --set")

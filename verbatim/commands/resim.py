@@ -46,7 +46,7 @@ DIFFS_SHOWN = 10
     multiple=True,
     metavar="NAME=VALUE",
     help="Of the simulated venue: request_ms, answer_ms, feed_ms, venue_ms, fee_maker, fee_taker, fee_tiers, latency, "
-    "latency_sigma, queue, queue_n, fills, clock, quotes (docs/fidelity.md). Default: latency as measured in the journal.",
+    "latency_sigma, queue, queue_n, fills, clock, quotes (docs/fidelity.md). Default: measured latency.",
 )
 @click.option(
     "--balance",
@@ -90,9 +90,9 @@ def command(
 ) -> None:
     """Resimulate SESSION with a change: exact up to the first request that differs, modelled from there.
 
-    SESSION is a path, an id, a bundle or the address of an archive, which is fetched. A recording or an imported capture
-    needs --strategy, and is modelled from the start. The result is a new journal that every command reads; its path is the
-    last line.
+    SESSION is a path, an id, a bundle or the address of an archive, which is fetched. A recording or an imported
+    capture needs --strategy, and is modelled from the start. The result is a new journal that every command reads; its
+    path is the last line.
     """
     if from_seq is not None and until_seq is not None and until_seq < from_seq:
         raise click.UsageError("--until is before --from")
@@ -221,7 +221,8 @@ def _print_result(
             )
         )
         return
-    click.echo(f"resim: {outcome.records:,} records, {outcome.exactness}{', ' if part else ''}{part}")
+    name = click.get_current_context().info_name  # resim or backtest
+    click.echo(f"{name}: {outcome.records:,} records, {outcome.exactness}{', ' if part else ''}{part}")
     if outcome.modelled:
         click.echo(model.text(measured_in))
     if not outcome.balances_known:

@@ -63,8 +63,8 @@ def command(
 ) -> None:
     """Follow a running SESSION, decide with a change, send nothing, and print each decision that differs.
 
-    It begins at the session's first record, to have the same state. Ends with the session, after --duration SECONDS or with
-    Ctrl-C; with 1 where a decision differed.
+    It begins at the session's first record, to have the same state. Ends with the session, after --duration SECONDS or
+    with Ctrl-C; with 1 where a decision differed.
     """
     from engine.errors import CoreError
     from engine.session_record import read_session

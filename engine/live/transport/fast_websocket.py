@@ -1,4 +1,5 @@
-"""The websocket of the profile `fast`: the sans-IO protocol of `websockets` on a trio stream, without a background task.
+"""The websocket of the profile `fast`: the sans-IO protocol of `websockets` on a trio stream, without a background
+task.
 
 Data frames leave the byte stream before it (frame_splitter.py).
 """

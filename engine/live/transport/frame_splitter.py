@@ -1,7 +1,7 @@
 """Split what a websocket server sends: data frames become messages, the handshake and control frames pass unchanged.
 
-The incoming side of a client, RFC 6455, no extensions. Both profiles put it before their websocket library, whose own path of
-a message costs several times as much (docs/performance.md). The library still does all that is not data.
+The incoming side of a client, RFC 6455, no extensions. Both profiles put it before their websocket library, whose own
+path of a message costs several times as much (docs/performance.md). The library still does all that is not data.
 """
 
 from typing import Final
@@ -55,6 +55,7 @@ class FrameSplitter:
 
     @property
     def has_messages(self) -> bool:
+        """Return True if a whole message waits."""
         return bool(self._messages)
 
     def messages(self) -> list[bytes]:
@@ -63,7 +64,9 @@ class FrameSplitter:
         return messages
 
     def feed(self, data: bytes | bytearray) -> bytes:
-        """Add received bytes, and return those that are not data frames. Sets `failure` at a frame that is not acceptable."""
+        """Add received bytes, and return those that are not data frames. Sets `failure` at a frame that is not
+        acceptable.
+        """
         if self.failure is None:
             try:
                 self._split(data if self._head is None else self._pass_head(data))

@@ -51,8 +51,8 @@ async def open_websocket(url: str, context: ssl.SSLContext | None, limits: Webso
 class StandardWebsocket:
     """A Websocket on trio-websocket.
 
-    Its reader runs in a system task, because a connection may outlive the session that opened it (`verbatim record` hands
-    connections over). `close` ends that task.
+    Its reader runs in a system task, because a connection may outlive the session that opened it (`verbatim record`
+    hands connections over). `close` ends that task.
     """
 
     def __init__(self, stream: trio.abc.Stream, limits: WebsocketLimits) -> None:
@@ -65,6 +65,7 @@ class StandardWebsocket:
 
     @property
     def heard_at(self) -> float:
+        """Return when the last bytes arrived, on trio's clock."""
         return self._incoming.heard_at
 
     async def shake_hands(self, address: Address) -> None:
@@ -242,8 +243,8 @@ class _SplitStream(trio.abc.Stream):
 def without_pings(frames: bytes) -> bytes:
     """Return control frames without the pings.
 
-    trio-websocket 0.12 answers a ping also after it began to close, which its protocol object refuses: the reader fails, and
-    the program can end in silence (issue 184 there). No answer is due after a closing frame.
+    trio-websocket 0.12 answers a ping also after it began to close, which its protocol object refuses: the reader
+    fails, and the program can end in silence (issue 184 there). No answer is due after a closing frame.
     """
     kept = b""
     start = 0

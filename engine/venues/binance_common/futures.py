@@ -99,7 +99,7 @@ class BinanceFutures(BinanceVenue):
 
     # ---- requests and answers
 
-    def subscriptions(self, source: str) -> tuple[Unsigned, ...]:  # noqa: ARG002 - a link's path names its streams
+    def subscriptions(self, source: str) -> tuple[Unsigned, ...]:
         """Return nothing: the path of a link names its streams."""
         return ()
 

@@ -89,7 +89,7 @@ class BinanceSpot(BinanceVenue):
         number = int(source.rpartition(".")[2])
         return self.instruments[number * PER_LINK : (number + 1) * PER_LINK]
 
-    def streams_of(self, source: str) -> tuple[Stream, ...]:  # noqa: ARG002 - every link has them all
+    def streams_of(self, source: str) -> tuple[Stream, ...]:
         """Return the kinds of market data of a link."""
         return tuple(Stream)
 

@@ -40,7 +40,7 @@ class Requests:
         )
         return self._signed("POST", "/api/v3/order", params, orders=1)
 
-    def cancel(self, instrument: Instrument | str, client_order_id: str, venue_order_id: str = "") -> Unsigned:  # noqa: ARG002 - our id is enough here
+    def cancel(self, instrument: Instrument | str, client_order_id: str, venue_order_id: str = "") -> Unsigned:
         """Return the cancel of an order by our id, which names it before the venue has answered."""
         params = (("symbol", symbol_of(instrument)), ("origClientOrderId", client_order_id))
         return self._signed("DELETE", "/api/v3/order", params)

@@ -1,7 +1,7 @@
 """Brine: an exchange that does not exist. Everything about it differs from the venues that verbatim was built on.
 
-Opaque order and fill ids, error codes that are words, a request counter that decays, books whose snapshot is streamed, subscriptions
-and a login over the socket, a signature over the body, and other header names.
+Opaque order and fill ids, error codes that are words, a request counter that decays, books whose snapshot is streamed,
+subscriptions and a login over the socket, a signature over the body, and other header names.
 """
 
 from collections.abc import Mapping, Sequence

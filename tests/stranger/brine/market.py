@@ -1,4 +1,6 @@
-"""Brine's public channels as rows. Numbers are JSON numbers, a book begins with a snapshot, and each message has a sequence number."""
+"""Brine's public channels as rows. Numbers are JSON numbers, a book begins with a snapshot, and each message has a
+sequence number.
+"""
 
 from collections.abc import Sequence
 from decimal import Decimal

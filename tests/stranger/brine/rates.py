@@ -10,7 +10,9 @@ POINT = 100
 
 
 class DecayingCounter:
-    """An engine.state.rate_budgets.RateModel. `weight` is the counter in hundredths, `window` the millisecond it was true at."""
+    """An engine.state.rate_budgets.RateModel. `weight` is the counter in hundredths, `window` the millisecond it was
+    true at.
+    """
 
     def charge(self, budget: RateBudget, unsigned: Unsigned, time_ns: int) -> RateBudget:
         """Return the budget after a request was sent."""

@@ -1,0 +1,76 @@
+"""Order terms by hand: price, reserved funds, resting and text of each type."""
+
+from decimal import Decimal
+
+import msgspec
+import pytest
+from by_hand import BTC
+
+from engine.model import OrderType, Side, TimeInForce
+from engine.money import ZERO
+from engine.order_terms import TERMS, Lock, RecordedTerms, Terms, terms_of
+
+USDM = msgspec.structs.replace(BTC, contract="PERPETUAL", margin="USDT")
+TWO = Decimal(2)
+
+
+def terms(type_: str, price: str = "0", time_in_force: str = "GTC", stop: str = "0", venue_type: str = "") -> Terms:
+    recorded = RecordedTerms(Decimal(price), TimeInForce(time_in_force), Decimal(stop), venue_type)
+    return terms_of(OrderType(type_), recorded)
+
+
+MARKET, LIMIT, IOC = terms("MARKET"), terms("LIMIT", "90"), terms("LIMIT", "90", "IOC")
+POST_ONLY = terms("LIMIT_MAKER", "90")
+STOP_MARKET = terms("FOREIGN", stop="80", venue_type="STOP_LOSS")
+STOP_LIMIT = terms("FOREIGN", "79", stop="80", venue_type="STOP_LOSS_LIMIT")
+
+
+def test_every_order_type_has_terms() -> None:
+    assert set(TERMS) == set(OrderType)
+    assert all(TERMS[type_].type is type_ for type_ in OrderType)
+
+
+@pytest.mark.parametrize(
+    ("order", "rests", "is_post_only", "is_placeable", "text"),
+    [
+        (MARKET, False, False, True, "at market"),
+        (LIMIT, True, False, True, "at 90 (LIMIT, GTC)"),
+        (IOC, False, False, True, "at 90 (LIMIT, IOC)"),
+        (POST_ONLY, True, True, True, "at 90 (LIMIT_MAKER, GTC)"),
+        (terms("LIMIT_MAKER", "90", "IOC"), True, True, True, "at 90 (LIMIT_MAKER, IOC)"),
+        (STOP_MARKET, False, False, False, "at market (STOP_LOSS, GTC, stop price 80)"),
+        (STOP_LIMIT, False, False, False, "at 79 (STOP_LOSS_LIMIT, GTC, stop price 80)"),
+        (terms("FOREIGN", "79", venue_type="PEGGED"), False, False, False, "at 79 (PEGGED, GTC)"),
+    ],
+    ids=lambda value: value.text() if hasattr(value, "text") else None,
+)
+def test_an_order_of_each_type(order: Terms, rests: bool, is_post_only: bool, is_placeable: bool, text: str) -> None:
+    assert (order.rests, order.is_post_only, order.is_placeable) == (rests, is_post_only, is_placeable)
+    assert order.text() == text
+    assert order.trigger is None
+
+
+def test_the_worst_price_is_the_orders_own_or_the_far_touch() -> None:
+    book = {"bid": Decimal(99), "ask": Decimal(101), "slippage": Decimal("0.1")}
+    assert MARKET.limit_price(Side.BUY, **book) == Decimal("111.1")
+    assert MARKET.limit_price(Side.SELL, **book) == 99
+    for side in Side:
+        assert LIMIT.limit_price(side, **book) == POST_ONLY.limit_price(side, **book) == 90
+        assert STOP_MARKET.limit_price(side, **book) == 80
+        assert STOP_LIMIT.limit_price(side, **book) == 79
+
+
+def test_a_buy_reserves_the_quote_asset_and_a_sale_the_base_asset() -> None:
+    for order, amount in ((LIMIT, 180), (POST_ONLY, 180), (STOP_MARKET, 160), (STOP_LIMIT, 158), (MARKET, 202)):
+        assert order.locks(Side.BUY, TWO, BTC, market_price=Decimal(101)) == Lock("USDT", Decimal(amount))
+        assert order.locks(Side.SELL, TWO, BTC, market_price=None) == Lock("BTC", TWO)
+
+
+def test_a_market_buy_without_a_market_price_reserves_an_unknown_amount() -> None:
+    assert MARKET.locks(Side.BUY, TWO, BTC, market_price=None) is None
+    assert LIMIT.locks(Side.BUY, TWO, BTC, market_price=None) == Lock("USDT", Decimal(180))
+
+
+def test_an_order_for_a_contract_reserves_nothing() -> None:
+    for side in Side:
+        assert MARKET.locks(side, TWO, USDM, market_price=None) == Lock("USDT", ZERO)
