@@ -100,12 +100,9 @@ def find_session(root: Path, path_or_id: str) -> Path:
         return root / path_or_id
     if not matches:
         raise UnknownSessionError(
-            f"no session {path_or_id!r} among the {len(sessions)} in {root}, and no folder of that name. "
-            f"What to do: list the "
-            "sessions with verbatim sessions."
+            f"no session {path_or_id!r} among the {len(sessions)} in {root}, and no folder of that name."
             if root.is_dir()
-            else f"no session {path_or_id!r}: there is no folder {root}. What to do: name the folder of the sessions "
-            "with --journals."
+            else f"no session {path_or_id!r}: there is no folder {root}."
         )
     if len(matches) > 1:
         names = ", ".join(session.path.name for session in matches)

@@ -161,7 +161,7 @@ def test_crashed_sessions_are_recovered_and_merged_by_command(tmp_path: Path) ->
     done = CliRunner().invoke(main, ["recover", str(folder)])
     assert done.stdout.startswith("recover: sealed up to record 99 (not closed)")
     merged = CliRunner().invoke(main, ["merge", str(folder)])
-    assert "segments are 1 now" in merged.stdout
+    assert "to 1 segments" in merged.stdout
     assert verify(folder).ok
 
 

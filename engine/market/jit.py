@@ -113,7 +113,7 @@ if JIT:
         assert made.address is not None, "it is compiled"
         return Callback(made.address, made)
 
-    def returns_number(function: Any) -> bool:
+    def returns_number(function: Any, /) -> bool:
         """Return True if a compiled function returns a number on each path."""
         kinds = [signature.return_type for signature in function.nopython_signatures]
         return all(isinstance(kind, types.Boolean | types.Integer | types.Float) for kind in kinds)
@@ -175,7 +175,7 @@ else:
         """Return the function unchanged."""
         return function
 
-    def returns_number(function: Any) -> bool:
+    def returns_number(_function: Any, /) -> bool:
         """Return True: the types are unknown."""
         return True
 

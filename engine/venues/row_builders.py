@@ -26,7 +26,7 @@ class RowOrigin(NamedTuple):
     venue_ns: int
 
 
-def quote_rows(at: RowOrigin, bid: str, bid_size: str, ask: str, ask_size: str, update_id: int) -> Rows:  # noqa: PLR0917 - as the row has them
+def quote_rows(at: RowOrigin, bid: str, bid_size: str, ask: str, ask_size: str, *, update_id: int) -> Rows:
     """Return the row of a quote, or a flag if a value may not enter."""
     price_scale, size_scale = at.of.price_scale, at.of.size_scale
     values = [

@@ -1,4 +1,4 @@
-"""`verbatim merge`: a session's small segments made few large ones. The merging is journal/merge.py."""
+"""`verbatim merge`: merge the small segments of a session into few large ones, by journal/merge.py."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from verbatim.session_lookup import find
 @journals_option
 @click.option("--mib-max", default=512, show_default=True, type=click.IntRange(min=1), help="Of a merged segment.")
 def command(*, session: str, journals: Path, mib_max: int) -> None:
-    """Make few large segments of SESSION's many small ones: the same records, the same chain, the same session root.
+    """Merge SESSION's many small segments into few large ones: the same records, the same chain, the same session root.
 
     SESSION is a path or an id, and must have ended.
     """
@@ -29,4 +29,4 @@ def command(*, session: str, journals: Path, mib_max: int) -> None:
         stop(str(error), FAILED)
     except JournalError as error:
         stop(str(error))
-    click.echo(f"merge: {done.before} segments are {done.after} now, chain {done.chain[:16]}")
+    click.echo(f"merge: {done.before} to {done.after} segments, chain {done.chain[:16]}")

@@ -221,7 +221,8 @@ def _print_result(
             )
         )
         return
-    click.echo(f"resim: {outcome.records:,} records, {outcome.exactness}{', ' if part else ''}{part}")
+    name = click.get_current_context().info_name  # resim or backtest
+    click.echo(f"{name}: {outcome.records:,} records, {outcome.exactness}{', ' if part else ''}{part}")
     if outcome.modelled:
         click.echo(model.text(measured_in))
     if not outcome.balances_known:

@@ -349,7 +349,7 @@ def match_rows(
             v[i, V_MARK] = rows[k, r.MARK_PRICE]  # both have eight decimal places, as units do
             v[i, V_RATE] = rows[k, r.MARK_RATE]
             v[i, V_FUNDING_NS] = rows[k, r.MARK_NEXT_NS]
-        elif kind == r.QUOTE or kind == r.DIFF or kind == r.SNAPSHOT:  # noqa: PLR1714 - a tuple would be made for each row
+        elif kind == r.QUOTE or kind == r.DIFF or kind == r.SNAPSHOT:
             if kind == r.DIFF and v[i, V_JOINED] == 0:
                 return k, UNJOINED
             more = 1 if kind == r.QUOTE else rows[k, r.DIFF_LEVELS]

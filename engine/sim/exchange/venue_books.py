@@ -249,21 +249,22 @@ def rows_of(i: int, message: DepthSnapshot | DepthDiff | SimQuote | TradePrint, 
             )
         case DepthDiff():
             return _book_rows(
-                r.DIFF, i, time_ns, (message.update_id_first, message.update_id), message.bids, message.asks
+                r.DIFF, i, time_ns, (message.update_id_first, message.update_id), bids=message.bids, asks=message.asks
             )
         case DepthSnapshot():
-            return _book_rows(r.SNAPSHOT, i, time_ns, (message.update_id, 0), message.bids, message.asks)
+            return _book_rows(r.SNAPSHOT, i, time_ns, (message.update_id, 0), bids=message.bids, asks=message.asks)
 
 
 def _table(row: Sequence[int]) -> Rows:
     return np.array([row], np.int64)
 
 
-def _book_rows(  # noqa: PLR0917 - as the row has them
+def _book_rows(
     kind: int,
     i: int,
     time_ns: int,
     ids: tuple[int, int],
+    *,
     bids: Iterable[tuple[int, int]],
     asks: Iterable[tuple[int, int]],
 ) -> Rows:

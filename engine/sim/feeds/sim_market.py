@@ -103,8 +103,8 @@ class _Trade(msgspec.Struct, gc=False):
     m: bool
 
 
-class _Snapshot(msgspec.Struct, gc=False):
-    lastUpdateId: int  # noqa: N815  # the wire's name
+class _Snapshot(msgspec.Struct, gc=False, rename="camel"):
+    last_update_id: int
     bids: list[tuple[str, str]]
     asks: list[tuple[str, str]]
 
@@ -128,7 +128,7 @@ def decode(line: Line) -> DepthSnapshot | DepthDiff | SimQuote | TradePrint | No
     """Decode a line that changes the book or the tape; return None for other streams."""
     if not line.stream:
         snapshot = _SNAPSHOT.decode(line.payload)
-        return DepthSnapshot(snapshot.lastUpdateId, _levels(snapshot.bids), _levels(snapshot.asks))
+        return DepthSnapshot(snapshot.last_update_id, _levels(snapshot.bids), _levels(snapshot.asks))
     _, _, kind = line.stream.partition("@")
     match kind:
         case "bookTicker":

@@ -119,7 +119,7 @@ class BinanceFutures(BinanceVenue):
         def read(body: bytes) -> tuple[Event, ...]:
             return self._readers[unsigned.path.partition("?")[0].removeprefix(f"{self.facts.prefix}/")](body)
 
-        return read_answer(unsigned.method, unsigned.path, status, headers, payload, read)
+        return read_answer(unsigned.method, unsigned.path, status, headers, payload, read=read)
 
     @property
     def _readers(self) -> dict[str, Callable[[bytes], tuple[Event, ...]]]:

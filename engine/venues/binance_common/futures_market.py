@@ -93,7 +93,7 @@ _SNAPSHOT = msgspec.json.Decoder(_FuturesSnapshot)
 
 def _ticker(data: bytes | msgspec.Raw, named: Named, _stream: str) -> Rows:
     quote = _BOOK_TICKER.decode(data)
-    return quote_rows(named(quote.s, nanoseconds(quote.T)), quote.b, quote.B, quote.a, quote.A, quote.u)
+    return quote_rows(named(quote.s, nanoseconds(quote.T)), quote.b, quote.B, quote.a, quote.A, update_id=quote.u)
 
 
 def _trade(data: bytes | msgspec.Raw, named: Named, _stream: str) -> Rows:

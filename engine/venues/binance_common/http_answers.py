@@ -44,12 +44,13 @@ def unrecognised(where: str, error: Exception) -> Unrecognised:
     return Unrecognised(where, f"{type(error).__name__}: {error}"[:TEXT_MAX])
 
 
-def read_answer(  # noqa: PLR0917 - the parts of an HTTP answer and its reader
+def read_answer(
     method: str,
     path: str,
     status: int,
     headers: Mapping[str, str],
     payload: bytes,
+    *,
     read: Callable[[bytes], tuple[Event, ...]],
 ) -> tuple[Event, ...]:
     """Return what an answer proves, then what it reports.

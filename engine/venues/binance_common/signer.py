@@ -4,7 +4,6 @@ A key must not be journalled, printed or copied, and refuses each.
 """
 
 import base64
-import binascii
 import hmac
 import json
 import re
@@ -48,20 +47,10 @@ class ApiKey(SecretKey):
     @classmethod
     def ed25519(cls, key: str, pem: str | bytes) -> Self:
         """Return a key whose private half is an Ed25519 key in PEM (PKCS#8, not encrypted)."""
-        # Only a session with such a key pays for the import
-        from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415 - see above
-        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey  # noqa: PLC0415 - see above
-        from cryptography.hazmat.primitives.serialization import load_pem_private_key  # noqa: PLC0415 - see above
+        from engine.venues.binance_common.ed25519_key import load_private_key  # noqa: PLC0415 - imports cryptography
 
-        try:
-            private = load_pem_private_key(pem.encode() if isinstance(pem, str) else pem, password=None)
-        except (ValueError, TypeError, UnsupportedAlgorithm, binascii.Error):
-            private = None  # `raise ... from None` below: the library's text may quote the file
-        if not isinstance(private, Ed25519PrivateKey):
-            # ValueError: the file's content is wrong, not our caller's type
-            raise ValueError("the private key is no Ed25519 key in PEM without a password: export it as PKCS#8")  # noqa: TRY004 - see above
-        signer = private
-        return cls("ed25519", key, lambda text: base64.b64encode(signer.sign(text)).decode("ascii"))
+        private = load_private_key(pem)
+        return cls("ed25519", key, lambda text: base64.b64encode(private.sign(text)).decode("ascii"))
 
     def headers(self) -> tuple[tuple[str, str], ...]:
         """Return the HTTP header with the API key."""

@@ -175,7 +175,7 @@ def decode_answer(
             return (_fills(body, instrument, int(dict(unsigned.params).get("limit", venue_limits.FILLS_PAGE_MAX))),)
         return READERS[route](body, instrument)
 
-    return read_answer(unsigned.method, unsigned.path, status, headers, payload, read)
+    return read_answer(unsigned.method, unsigned.path, status, headers, payload, read=read)
 
 
 def _same_instrument(asked: str, told: str) -> None:

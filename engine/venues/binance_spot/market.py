@@ -63,7 +63,7 @@ _SNAPSHOT = msgspec.json.Decoder(_SpotSnapshot)
 
 def _ticker(data: bytes | msgspec.Raw, named: Named, _stream: str) -> Rows:
     quote = _BOOK_TICKER.decode(data)
-    return quote_rows(named(quote.s, 0), quote.b, quote.B, quote.a, quote.A, quote.u)
+    return quote_rows(named(quote.s, 0), quote.b, quote.B, quote.a, quote.A, update_id=quote.u)
 
 
 def _trade(data: bytes | msgspec.Raw, named: Named, _stream: str) -> Rows:

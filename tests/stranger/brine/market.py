@@ -105,7 +105,7 @@ class BrineMarket:
             case "ticker":
                 for tick in msgspec.json.decode(frame.data, type=list[_Ticker]):
                     values = (f"{value:f}" for value in (tick.bid, tick.bid_qty, tick.ask, tick.ask_qty))
-                    found.append(quote_rows(place(tick.symbol, 0), *values, tick.seq))
+                    found.append(quote_rows(place(tick.symbol, 0), *values, update_id=tick.seq))
             case "trade":
                 for trade in msgspec.json.decode(frame.data, type=list[_Trade]):
                     at = place(trade.symbol, nanoseconds(trade.time))
