@@ -307,7 +307,7 @@ def test_lookahead_finds_decisions_that_use_later_records(
 
     monkeypatch.setattr(Timeline, "items", early)
     lines = verbatim("lookahead", recorded_session, "--trust-code", "--cuts", 2, code=1)
-    assert "decisions before it are others" in lines
+    assert "earlier decisions differ" in lines
 
 
 # ---- handovers in detail -------------------------------------------------------------------------------
