@@ -17,7 +17,7 @@ from engine.apply.batch import Applied, Batch
 from engine.apply.inputs import APPLIERS, apply, count_inputs
 from engine.bodies import CheckpointBody, NoteLevel
 from engine.errors import CoreError
-from engine.handlers.intents import review_intent, send_request
+from engine.handlers.intents import emit_request, review_intent
 from engine.handlers.link_changes import open_links
 from engine.handlers.market_triggers import handle_market
 from engine.handlers.policy import advance_policy
@@ -113,7 +113,7 @@ class Kernel:
             applied = apply(session, state, batch)  # decode, apply
             while state.quiescent and applied.only_strategies:  # strategies
                 if not runner.compiled.keys().isdisjoint(applied.strategies):
-                    break  # that a predicate fired is an output
+                    break  # a fired predicate emits a FACT, so the step cannot skip it
                 found = runner.first_decision(state.account, state.market, applied.time_ns, applied.strategies)
                 if found is not None:
                     decisions = found
@@ -127,7 +127,7 @@ class Kernel:
             return StepResult(records, self._decide(state, records[-1], applied, decisions, is_due=is_checkpoint))
         except Exception as error:
             if not (records := records or batch.records):
-                raise  # of rows that no record is of yet
+                raise  # the rows have no record yet, so no input can be blamed
             raise self._halted(state, records, account, error) from error
 
     def _decide(
@@ -157,11 +157,11 @@ class Kernel:
         if name in session.runner.compiled and step.record.kind is not Kind.TIMER:
             step.emit(facts.StrategyTriggered(name), source=f"strategy.{name}")
         if modes.mode is not Mode.RUNNING or modes.stopping_since_ns:
-            return  # nothing can have been missed only while RUNNING
+            return  # outside RUNNING something may have been missed
         for intent in session.runner.decide(step, name, decisions):  # strategies
             approved = review_intent(session, step, name, intent)  # risk
             if approved is not None:
-                send_request(session, step, approved)  # execution
+                emit_request(session, step, approved)  # execution
 
     def _halted(self, state: State, records: Sequence[Record], account: Account, error: Exception) -> CoreError:
         """Undo the step's decisions. Leave a HALT for the next start if the input that broke the core is known."""

@@ -40,7 +40,7 @@ _FILLING = {Report.PART_FILL: Status.PARTIALLY_FILLED, Report.FULL_FILL: Status.
 TRANSITIONS: dict[Status, dict[Report, Status]] = {
     Status.PENDING: {
         Report.ACCEPTED: Status.OPEN,
-        **_FILLING,  # a fill may overtake its own acknowledgement (binance_spot.md section 14)
+        **_FILLING,  # a fill may overtake its own acknowledgement (Binance Spot API, user data stream)
         **_CLOSING,
         Report.REJECTED: Status.REJECTED,
         Report.NO_ANSWER: Status.UNKNOWN,

@@ -42,7 +42,7 @@ class TimeInForce(StrEnum):
 class RateLimits(msgspec.Struct, frozen=True):
     """The requests that a venue allows one address and one account.
 
-    The defaults are Binance Spot's (binance_spot.md section 11).
+    The defaults are Binance Spot's (Binance Spot API, limits).
     """
 
     weight_minute_max: int = 6000  # request weight in a clock minute, for all programs of the address

@@ -231,5 +231,5 @@ class SessionContext:
         return venue is not None and venue.order_ids.session_of(report.client_order_id) in self.own_sessions
 
     def proof_after_ns(self, venue: Venue) -> int:
-        """Return the time after sending from which "not found" proves absence (binance_spot.md section 12)."""
+        """Return the time after sending from which "not found" proves absence (Binance Spot API, timing)."""
         return venue.recv_window_ms * MILLISECOND_NS + self.settings.venue_timeout_ns + PROOF_SLACK_NS

@@ -1,7 +1,7 @@
 """Orders of other programs in types that the engine does not have: they keep the venue's type and stop price
 everywhere.
 
-Real-shaped Binance messages (binance_spot.md sections 8 and 9), over the private stream and in openOrders.
+Real-shaped Binance messages (Binance Spot API, user data stream), over the private stream and in openOrders.
 """
 
 from decimal import Decimal

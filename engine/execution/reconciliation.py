@@ -236,7 +236,7 @@ def queries_orphans(step: StepContext, instrument: str) -> bool:
 def query_missing_fills(step: StepContext, factories: Factories, instruments: Instruments) -> None:
     """Query fills that the venue counts and that are not recorded, one query per instrument at a time.
 
-    The list of fills may lag behind the orders (binance_spot.md section 10).
+    The list of fills may lag behind the orders (Binance Spot API, account endpoints).
     """
     account = step.account
     if not account.orders.missing_fills:

@@ -128,7 +128,7 @@ class RequestFactory:
 
     def depth(self, step: StepContext, *, instrument: Instrument) -> None:
         """Request a book snapshot from a venue that serves it over REST."""
-        assert self.venue.snapshots is not None, "a streamed snapshot comes with a connection"
+        assert self.venue.snapshots is not None, "a venue that streams snapshots gets a new connection instead"
         self._ask(step, Purpose.DEPTH, self.venue.snapshots.request(instrument), instrument=instrument.id)
 
     def server_time(self, step: StepContext) -> None:

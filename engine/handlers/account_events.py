@@ -16,7 +16,7 @@ UNREADABLE_INTERVAL_NS: Final = 10 * SECOND_NS  # between reconciliations that u
 
 
 def handle_event(session: SessionContext, step: StepContext, event: Event) -> None:
-    """Handle one event that arrives without a request."""
+    """Handle one event that needs no knowledge of a request."""
     match event:
         case OrderReport():
             _handle_order_report(session, step, event)

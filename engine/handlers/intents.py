@@ -76,7 +76,7 @@ def risk_context(session: SessionContext, step: StepContext, strategy: str, orde
     )
 
 
-def send_request(session: SessionContext, step: StepContext, approved: ApprovedIntent) -> None:
+def emit_request(session: SessionContext, step: StepContext, approved: ApprovedIntent) -> None:
     """Emit the request of an approved intent."""
     name, strategy, instrument, order, verdict_seq = approved
     requests = session.requests[instrument.venue]

@@ -28,7 +28,7 @@ PARALLEL_MAX = (
 
 
 class Gateway:
-    """`perform` takes a REQUEST record and returns at once; its end arrives in the inbox."""
+    """`perform` takes a REQUEST record and returns at once; its end arrives in the ingress."""
 
     def __init__(
         self,
@@ -37,7 +37,7 @@ class Gateway:
         senders: dict[str, HttpSender],
         key: SecretKey | None,
         clock: SessionClock,
-        inbox: Ingress,
+        ingress: Ingress,
         links: LinkTasks,
         nursery: trio.Nursery,
     ) -> None:
@@ -45,7 +45,7 @@ class Gateway:
         self._senders = senders
         self._key = key
         self._clock = clock
-        self._inbox = inbox
+        self._ingress = ingress
         self._links = links
         self._nursery = nursery
         self._turns = trio.CapacityLimiter(PARALLEL_MAX)
@@ -111,7 +111,7 @@ class Gateway:
                 else:
                     timeout_s = self._clock.seconds(request.timeout_ns)
                     ended = await self._senders[request.venue].send(message, timeout_s=timeout_s, clock=self._clock)
-        self._inbox.put(arrival_of(seq, request, ended))
+        self._ingress.put(arrival_of(seq, request, ended))
 
     async def _over_link(self, seq: int, request: RequestBody, unsigned: Unsigned) -> None:
         """Send over the private websocket. The reply arrives as a frame, or the link drops."""
@@ -123,7 +123,7 @@ class Gateway:
                 raise WebsocketClosedError("the link is down")
             await websocket.send(frame)
         except WebsocketClosedError as ended:
-            self._inbox.put(arrival_of(seq, request, self._not_sent(str(ended))))
+            self._ingress.put(arrival_of(seq, request, self._not_sent(str(ended))))
 
     def _stamp_ns(self, clock_offset_ns: int) -> int:
         """Return the venue's time now, later than every stamp before: some venues refuse a nonce that does not rise."""

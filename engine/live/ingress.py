@@ -17,7 +17,7 @@ COMMANDS_MAX = 64  # from people and scripts, who would need more only by mistak
 
 
 class FrameBatch(msgspec.Struct, gc=False):
-    """Messages of one socket read, in order. The sequencer adds their cause: the LINK record of their connection."""
+    """Messages of one socket read, in order. The input loop adds their cause: the LINK record of their connection."""
 
     source: str
     is_market: bool
@@ -73,7 +73,7 @@ class Ingress:
         return True
 
     def put(self, item: Arrival | LinkDown) -> None:
-        """Queue an answer or the turn of a link. Each belongs to a request of the core, so they need no bound."""
+        """Queue an answer, or a link's up or down. Each belongs to a request of the core, so they need no bound."""
         self._items.append(item)
         self._waker.set()
 

@@ -69,7 +69,7 @@ class Session:
             senders={venue_name: self._sender},
             key=config.key,
             clock=config.clock,
-            inbox=self.ingress,
+            ingress=self.ingress,
             links=self._links,
             nursery=nursery,
         )

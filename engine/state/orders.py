@@ -93,7 +93,7 @@ class Orders(msgspec.Struct, frozen=True):
         """Return an order by the venue's id, which names one order for ever, or by ours.
 
         Our id alone proves nothing if the venue's ids differ: others on the account may use an id again, also for
-        another instrument (binance_spot.md section 9). But an order of ours without a venue id is found by ours first:
+        another instrument. But an order of ours without a venue id is found by ours first:
         a venue that was reset, as testnets are, gives old ids to new orders.
         """
         own = self.get(client_order_id)

@@ -1,7 +1,7 @@
 """Positions from fills, by average cost, per strategy and instrument. Only a fill moves a position.
 
 A fee in the base asset counts as base that is given away at the fill's price: it lowers the quantity and counts in
-`fees_quote`, so the quantity stays the real holding (binance_spot.md section 13).
+`fees_quote`, so the quantity stays the real holding (Binance Spot API, trade endpoints).
 """
 
 from decimal import Decimal

@@ -15,7 +15,7 @@ from engine.requests import Unsigned
 from engine.session_record import SECOND_NS
 from engine.state.changes import Answered, Change, Requested, Stamp
 
-WINDOW_NS = 60 * SECOND_NS  # request weight is counted in fixed clock minutes (binance_spot.md section 11)
+WINDOW_NS = 60 * SECOND_NS  # request weight is counted in fixed clock minutes (Binance Spot API, limits)
 ORDER_WINDOW_NS = 10 * SECOND_NS
 RESERVE = 5  # a fifth of the weight is for cancels and orders of unknown status; everything else stops earlier
 
@@ -64,7 +64,7 @@ class RateModel(Protocol):
 class FixedWindows:
     """A RateModel with request weight per clock minute and orders per ten seconds.
 
-    Binance counts so (binance_spot.md section 11).
+    Binance counts so (Binance Spot API, limits).
     """
 
     def charge(self, budget: RateBudget, unsigned: Unsigned, time_ns: int) -> RateBudget:

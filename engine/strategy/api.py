@@ -145,10 +145,10 @@ class Decision(NamedTuple):
     """The result of one decision; most often empty."""
 
     changed: dict[str, Any]  # the fields of its state
-    wishes: list[Intent]
+    intents: list[Intent]
 
     def __bool__(self) -> bool:
-        return bool(self.changed or self.wishes)
+        return bool(self.changed or self.intents)
 
 
 class Strategy(Protocol):

@@ -92,7 +92,7 @@ class StrategyRunner:
                 decision = decisions[name] = self._run(account, market, time_ns, loaded, status)
             except Exception:  # noqa: BLE001 - a user's code may raise anything
                 return decisions
-            if decision.changed or decision.wishes:
+            if decision.changed or decision.intents:
                 return decisions
         return None
 
@@ -121,7 +121,7 @@ class StrategyRunner:
             return ()
         if decision.changed:
             step.emit(StrategyChanged(name, decision.changed), source=f"strategy.{name}")
-        return decision.wishes
+        return decision.intents
 
     def _run(
         self, account: Account, market: Market, time_ns: int, loaded: LoadedStrategy, status: StrategyStatus

@@ -48,7 +48,10 @@ class Endpoints:
 
 @dataclass(frozen=True, slots=True)
 class OrderCapabilities:
-    """The order types and operations that the venue supports. Code checks a capability, never a venue's name."""
+    """The order types and operations that the venue supports, so code need not know a venue's name.
+
+    The engine reads `types` and `times_in_force` today; the others are stated for the code to come.
+    """
 
     types: frozenset[OrderType]
     times_in_force: frozenset[TimeInForce]

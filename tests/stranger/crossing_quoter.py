@@ -35,7 +35,7 @@ class CrossingQuoter:
         state.turns += 1
         if view.position(name).quantity <= 0 and state.turns % 2:
             return [Place(name, side=Side.BUY, quantity=parameters.quantity, type=OrderType.MARKET)]
-        wishes: list[Place | Cancel] = [Cancel(order.client_order_id) for order in view.orders(name)]
+        intents: list[Place | Cancel] = [Cancel(order.client_order_id) for order in view.orders(name)]
         side = Side.SELL if view.position(name).quantity > 0 else Side.BUY
         price = quote.ask if side is Side.SELL else quote.bid
-        return [*wishes, Place(name, side=side, quantity=parameters.quantity, price=price)]
+        return [*intents, Place(name, side=side, quantity=parameters.quantity, price=price)]

@@ -37,6 +37,6 @@ class Restless:
         side = Side.BUY if view.position(name).quantity <= 0 else Side.SELL
         if parameters.market_every and state.turns % parameters.market_every == 0:
             return [Place(name, side=side, quantity=quantity, type=OrderType.MARKET)]
-        wishes: list[Place | Cancel] = [Cancel(order.client_order_id) for order in view.orders(name)]
+        intents: list[Place | Cancel] = [Cancel(order.client_order_id) for order in view.orders(name)]
         price = quote.bid if side is Side.BUY else quote.ask
-        return [*wishes, Place(name, side=side, quantity=quantity, price=price)]
+        return [*intents, Place(name, side=side, quantity=quantity, price=price)]
