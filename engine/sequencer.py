@@ -123,10 +123,9 @@ class Sequencer:
             raise
         records, outputs = result
         if outputs:
-            is_urgent = records[-1].kind in URGENT_INPUTS or any(
-                output.record.kind is Kind.REQUEST for output in outputs
-            )
-            self._append([*records, *(output.record for output in outputs)], urgent=is_urgent)
+            made = [output.record for output in outputs]
+            is_urgent = records[-1].kind in URGENT_INPUTS or any(record.kind is Kind.REQUEST for record in made)
+            self._append([*records, *made], urgent=is_urgent)
         elif records:
             self._append(records, urgent=records[-1].kind in URGENT_INPUTS)
         return result
@@ -167,7 +166,9 @@ def next_timer(state: State) -> tuple[int, str]:
         return due
     trigger = market.due_triggers(market.next_due_ns)[0]
     throttle = market.due_ns(trigger), timer_name(TimerKind.THROTTLE, market.triggers[trigger].name)
-    return min(due, throttle, key=lambda timer: (timer[0], TimerName.parse(timer[1]).sort_key))
+    if throttle[0] != due[0]:
+        return min(due, throttle)
+    return min(due, throttle, key=lambda timer: TimerName.parse(timer[1]).sort_key)
 
 
 def due_timer(state: State, periods_ns: Mapping[str, int], now_ns: int) -> Record:

@@ -65,7 +65,8 @@ class StepContext:
         seq = self.next_seq
         self.next_seq = seq + 1
         kind = KINDS.get(type(body), Kind.FACT)
-        cause = self.record.seq if cause is None else cause
+        if cause is None:
+            cause = self.record.seq
         record = Record(seq, self.time_ns, kind, source, cause, key, None, None, None, text_of(body))
         self.outputs.append(Output(record, body))
         if isinstance(body, UNFOLDED):
