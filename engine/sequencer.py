@@ -178,7 +178,7 @@ def due_timer(state: State, periods_ns: Mapping[str, int], now_ns: int) -> Recor
 
 
 def _timer_record(state: State, due_ns: int, name: str, *, seq: int, period_ns: int, late_ns: int = 0) -> Record:
-    """Return the TIMER of a timer that is taken `late_ns` after it was due; 0 in `period_ns`: it does not recur."""
+    """Return the TIMER of a timer that fires `late_ns` after its due time. A `period_ns` of 0: it does not recur."""
     missed = late_ns // period_ns if period_ns else 0
     return Record(
         seq=seq,

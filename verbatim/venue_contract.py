@@ -259,7 +259,7 @@ class _Contract:
         assert ids.session_of("web_8c1f0") != "k3v9x2ab", "another's id"
 
     def check_account_orders_are_as_capable_as_stated(self) -> None:
-        """Verify that every type stated can be placed, counts as an order and is signed; others are refused here and
+        """Verify that every stated type can be placed, counts as an order and is signed. Others are refused here and
         not by the venue.
         """
         capabilities = self.venue.capabilities
