@@ -8,8 +8,8 @@ and every reducer. There is no clock, no I/O and no randomness: everything comes
 
 from collections.abc import Mapping, Sequence
 from decimal import localcontext
-from typing import NamedTuple
 
+import msgspec
 from msgspec.structs import replace
 
 from engine import facts
@@ -42,7 +42,7 @@ from journal.record import Kind, Record
 _NO_DECISIONS: Mapping[str, Decision] = {}
 
 
-class StepResult(NamedTuple):
+class StepResult(msgspec.Struct, frozen=True):
     """What a step did: the inputs it applied, and the outputs that the last one led to."""
 
     records: Sequence[Record]

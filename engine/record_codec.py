@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 from functools import cache
-from operator import attrgetter
+from operator import itemgetter
 from typing import Any
 
 import msgspec
+from msgspec.structs import astuple, replace
 
 from engine.bodies import (
     CheckpointBody,
@@ -19,35 +20,37 @@ from engine.bodies import (
 )
 from engine.facts import Fact
 from engine.requests import Purpose
-from engine.upcast import body_text
+from engine.upcast import body_text, timer_name
 from journal.record import WRITERS, Kind
 
 _REQUIRED: Any = object()  # in place of a default
 
 
 @cache
-def _layout_of(kind: type[msgspec.Struct]) -> tuple[Callable[[Any], tuple[Any, ...]], tuple[tuple[str, Any], ...]]:
-    """Return the reader of a kind's values and (text before the value, default) of each, in canonical order."""
+def _layout_of(kind: type[msgspec.Struct]) -> tuple[tuple[Any, ...], list[tuple[str, int, Any]]]:
+    """Return a kind's tag, and its fields in the order of canonical JSON: text before the value, index, default.
+
+    The tag, if any, is the value after the last field's.
+    """
     fields = [
-        (f'"{field.name}":', field.name, _REQUIRED if field.default is msgspec.NODEFAULT else field.default)
-        for field in msgspec.structs.fields(kind)
+        (f'"{field.name}":', index, _REQUIRED if field.default is msgspec.NODEFAULT else field.default)
+        for index, field in enumerate(msgspec.structs.fields(kind))
     ]
     config = kind.__struct_config__
-    if config.tag is not None:
-        fields.append((f'"{config.tag_field}":', "__struct_config__.tag", _REQUIRED))
-    fields.sort(key=lambda field: field[0])
-    names = [name for _, name, _ in fields]
-    read = attrgetter(*names, names[0])  # one more: it returns a tuple only for two or more
-    return read, tuple((before, default) for before, _, default in fields)
+    if config.tag is None:
+        return (), sorted(fields, key=itemgetter(0))
+    fields.append((f'"{config.tag_field}":', len(fields), _REQUIRED))
+    return (config.tag,), sorted(fields, key=itemgetter(0))
 
 
 def text_of(body: msgspec.Struct) -> str:
     """Return a body as canonical JSON with the tag of its kind, without fields at their defaults."""
-    read, fields = _layout_of(type(body))
+    tag, fields = _layout_of(type(body))
+    values = astuple(body) + tag
     texts = [
         before + WRITERS[type(value)](value)
-        for (before, default), value in zip(fields, read(body), strict=False)
-        if value is not None and value is not default and (default is _REQUIRED or value != default)
+        for before, index, default in fields
+        if (value := values[index]) is not None and value is not default and (default is _REQUIRED or value != default)
     ]
     return "{" + ",".join(texts) + "}"
 
@@ -91,7 +94,9 @@ def read_intent(body: str) -> IntentBody:
 
 def read_timer(body: str) -> TimerBody:
     """Return the timer in a TIMER's body, of any schema."""
-    return _decode_timer(body_text(Kind.TIMER, body))
+    timer = _decode_timer(body)
+    name = timer_name(timer.timer)
+    return timer if name == timer.timer else replace(timer, timer=name)
 
 
 read_verdict = msgspec.json.Decoder(VerdictBody).decode

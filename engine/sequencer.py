@@ -5,10 +5,9 @@ what time it is, and performs the outputs. A TIMER that is due comes before any 
 """
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import msgspec
-from msgspec.structs import replace
 
 from engine.apply.batch import Batch
 from engine.apply.inputs import apply
@@ -49,7 +48,7 @@ class Arrival(msgspec.Struct, frozen=True, gc=False):
     payloads: Sequence[bytes] = ()  # instead of `payload`: market frames that were read together, each an input
 
 
-class Accepted(NamedTuple):
+class Accepted(msgspec.Struct, frozen=True):
     """What became of an arrival."""
 
     applied: int  # how many of its payloads; the caller brings the rest again
@@ -121,12 +120,11 @@ class Sequencer:
         except CoreError as error:
             self._append([*error.records, *error.outputs], urgent=True)
             raise
-        records, outputs = result
+        records, outputs = result.records, result.outputs
         if outputs:
-            is_urgent = records[-1].kind in URGENT_INPUTS or any(
-                output.record.kind is Kind.REQUEST for output in outputs
-            )
-            self._append([*records, *(output.record for output in outputs)], urgent=is_urgent)
+            made = [output.record for output in outputs]
+            is_urgent = records[-1].kind in URGENT_INPUTS or any(record.kind is Kind.REQUEST for record in made)
+            self._append([*records, *made], urgent=is_urgent)
         elif records:
             self._append(records, urgent=records[-1].kind in URGENT_INPUTS)
         return result
@@ -152,7 +150,7 @@ class Sequencer:
             return False
         if session.runner.first_decision(state.account, state.market, due_ns, (strategy,)) is not None:
             return False
-        timer = replace(due_timer(state, session.timer_periods_ns, due_ns), seq=state.seq)
+        timer = _timer_record(state, due_ns, name, seq=state.seq, period_ns=session.timer_periods_ns.get(name, 0))
         apply(session, state, Batch((timer,)))
         state.hash_inputs((timer,))
         state.time_ns = timer.time_ns
@@ -167,19 +165,26 @@ def next_timer(state: State) -> tuple[int, str]:
         return due
     trigger = market.due_triggers(market.next_due_ns)[0]
     throttle = market.due_ns(trigger), timer_name(TimerKind.THROTTLE, market.triggers[trigger].name)
-    return min(due, throttle, key=lambda timer: (timer[0], TimerName.parse(timer[1]).sort_key))
+    if throttle[0] != due[0]:
+        return min(due, throttle)
+    return min(due, throttle, key=lambda timer: TimerName.parse(timer[1]).sort_key)
 
 
 def due_timer(state: State, periods_ns: Mapping[str, int], now_ns: int) -> Record:
     """Return the first TIMER as taken at `now_ns`. The sequencer takes it; a replay compares the recorded one."""
     due_ns, name = next_timer(state)
-    period_ns = periods_ns.get(name, 0)
-    missed = (now_ns - due_ns) // period_ns if period_ns else 0
+    late_ns, period_ns = now_ns - due_ns, periods_ns.get(name, 0)
+    return _timer_record(state, due_ns, name, seq=state.seq + 1, period_ns=period_ns, late_ns=late_ns)
+
+
+def _timer_record(state: State, due_ns: int, name: str, *, seq: int, period_ns: int, late_ns: int = 0) -> Record:
+    """Return the TIMER of a timer that is taken `late_ns` after it was due; 0 in `period_ns`: it does not recur."""
+    missed = late_ns // period_ns if period_ns else 0
     return Record(
-        seq=state.seq + 1,
+        seq=seq,
         time_ns=max(due_ns, state.time_ns),
         kind=Kind.TIMER,
         source="clock",
-        meta=f'{{"late_ns":{now_ns - due_ns}}}',
+        meta=f'{{"late_ns":{late_ns}}}',
         body=text_of(TimerBody(name, due_ns, missed)),
     )

@@ -3,7 +3,9 @@
 A later stage of the same step therefore sees what a reader of the journal sees. This module knows no rule of trading.
 """
 
-from typing import Final, NamedTuple
+from typing import Final
+
+import msgspec
 
 from engine.bodies import CheckpointBody, IntentBody, NoteBody, NoteLevel, RequestBody, VerdictBody
 from engine.facts import Fact
@@ -27,7 +29,7 @@ KINDS: Final[dict[type, Kind]] = {  # any other body is a fact
 UNFOLDED: Final = (IntentBody, VerdictBody, NoteBody, CheckpointBody)  # these change nothing
 
 
-class Output(NamedTuple):
+class Output(msgspec.Struct, frozen=True):
     """An output of a step: its record, whose text is canonical, and the same body as a value."""
 
     record: Record
@@ -65,7 +67,8 @@ class StepContext:
         seq = self.next_seq
         self.next_seq = seq + 1
         kind = KINDS.get(type(body), Kind.FACT)
-        cause = self.record.seq if cause is None else cause
+        if cause is None:
+            cause = self.record.seq
         record = Record(seq, self.time_ns, kind, source, cause, key, None, None, None, text_of(body))
         self.outputs.append(Output(record, body))
         if isinstance(body, UNFOLDED):

@@ -5,7 +5,9 @@ are never used again for another thing, so the upcast of a body of today is the 
 """
 
 import json
+import re
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import msgspec
@@ -70,12 +72,12 @@ class _Schema(msgspec.Struct):
 
 
 _read_schema = msgspec.json.Decoder(_Schema).decode
-# substrings that a body needs to hold an old name: all others skip the upcast
+# texts that a body needs to hold an old name: all others skip the upcast
 _MARKS = {
-    Kind.INTENT: ('"because":',),
-    Kind.FACT: ('"asked_seq":', '"reasons":["', *(f'"fact":"{tag}"' for tag in FACTS_3)),
-    Kind.TIMER: tuple(f'"timer":"{name}' for name in TIMERS_3),
-    Kind.CHECKPOINT: ('"market.watches":',),
+    Kind.INTENT: re.compile('"because":'),
+    Kind.FACT: re.compile("|".join(('"asked_seq":', r'"reasons":\["', *(f'"fact":"{tag}"' for tag in FACTS_3)))),
+    Kind.TIMER: re.compile("|".join(f'"timer":"{re.escape(name)}' for name in TIMERS_3)),
+    Kind.CHECKPOINT: re.compile('"market.watches":'),
 }
 
 
@@ -109,7 +111,7 @@ def account_values(account: dict[str, Any]) -> dict[str, Any]:
 def body_text(kind: Kind, body: str) -> str:
     """Return a body with today's names. `session_text` is for SESSION records."""
     marks = _MARKS.get(kind)
-    if marks is None or not any(mark in body for mark in marks):
+    if marks is None or marks.search(body) is None:
         return body
     values = json.loads(body)
     if kind is Kind.TIMER:
@@ -171,6 +173,7 @@ def _old_timer_name(text: str) -> str:
     return text
 
 
+@lru_cache(maxsize=256)  # a session has few timers, and each fires every second or so
 def timer_name(text: str) -> str:
     """Return today's name of a timer."""
     for old, new in TIMERS_3.items():

@@ -12,6 +12,7 @@ from math import isfinite
 from typing import Any
 
 import msgspec
+from msgspec.structs import astuple
 
 
 class Kind(StrEnum):
@@ -81,23 +82,34 @@ def _sequence(value: Iterable[Any]) -> str:
     return "[" + ",".join([WRITERS[type(item)](item) for item in value]) + "]"
 
 
+_ALWAYS = object()  # in place of the value at which a field is omitted
+
+
 def _struct_writer(kind: type[msgspec.Struct]) -> Callable[[Any], str]:
-    fields = [(name, f"{_string(name)}:") for name in sorted(kind.__struct_fields__)]
-
-    def write(value: Any) -> str:
-        items = [(before, getattr(value, name)) for name, before in fields]
-        return "{" + ",".join([before + WRITERS[type(item)](item) for before, item in items]) + "}"
-
     # fields that a kind got after records of it existed: without them, those records keep their bytes
     late: frozenset[str] = getattr(kind, "OMITTED_AT_DEFAULT", frozenset())
+    fields = sorted(
+        (f"{_string(field.name)}:", index, field.default if field.name in late else _ALWAYS)
+        for index, field in enumerate(msgspec.structs.fields(kind))
+    )
+
+    def write(value: Any) -> str:
+        values = astuple(value)
+        return (
+            "{" + ",".join([before + WRITERS[type(item := values[index])](item) for before, index, _ in fields]) + "}"
+        )
+
     if not late:
         return write
-    defaults = [(field.name, field.default) for field in msgspec.structs.fields(kind) if field.name in late]
 
     def write_without_defaults(value: Any) -> str:
-        omitted = [name for name, default in defaults if getattr(value, name) == default]
-        items = [(before, getattr(value, name)) for name, before in fields if name not in omitted]
-        return "{" + ",".join([before + WRITERS[type(item)](item) for before, item in items]) + "}"
+        values = astuple(value)
+        texts = [
+            before + WRITERS[type(item)](item)
+            for before, index, default in fields
+            if (item := values[index]) is not default and (default is _ALWAYS or item != default)
+        ]
+        return "{" + ",".join(texts) + "}"
 
     return write_without_defaults
 

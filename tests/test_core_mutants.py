@@ -95,7 +95,9 @@ def test_without_a_risk_rule_each_of_its_refusals_fails(rule: str, monkeypatch: 
         must_notice(risk.play, case)
 
 
-@pytest.mark.parametrize("objection", first_is_quick(list(objections()), quick=3), ids=str)
+@pytest.mark.parametrize(
+    "objection", first_is_quick([pytest.param(objection) for objection in objections()], quick=3), ids=str
+)
 def test_without_an_objection_a_refusal_of_its_rule_fails(
     objection: Objection, monkeypatch: pytest.MonkeyPatch
 ) -> None:

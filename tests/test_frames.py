@@ -42,10 +42,10 @@ def test_any_cut_into_runs_gives_the_same(recorded: list[Record], size: int) -> 
         at, found = 0, []
         while at < len(run):
             is_frame = run[at].kind is Kind.FEED and run[at].meta is None
-            applied, more = kernel.step(many, Batch(run[at : at + size] if is_frame else run[at : at + 1]))
-            assert applied, "the TIMERs are in the records"
-            at += len(applied)
-            found += more
+            result = kernel.step(many, Batch(run[at : at + size] if is_frame else run[at : at + 1]))
+            assert result.records, "the TIMERs are in the records"
+            at += len(result.records)
+            found += result.outputs
         assert found == outputs, run[0].seq
         if outputs:
             checked += 1

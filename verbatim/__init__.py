@@ -3,6 +3,7 @@
 Each is loaded when it is first used, so `verbatim --help` and pytest load none of the heavy packages.
 """
 
+from functools import cache
 from importlib import import_module
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -70,6 +71,7 @@ OLD_NAMES = {"Compiled": "Predicate", "Cross": "CrossOver", "Glance": "MarketTic
 __all__ = sorted(_HOMES)  # noqa: PLE0605 - a list of strings, made where the names are written once
 
 
+@cache  # once a process: a strategy imports many names, and a package found once stays where it is
 def check_packages() -> None:
     """Check that `engine`, `journal`, `replay` and `analysis` are ours, since their names are plain.
 

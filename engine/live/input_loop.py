@@ -84,7 +84,8 @@ class InputLoop:
         while start < len(payloads):
             rest = payloads[start:] if frames.is_market else payloads[start : start + 1]
             arrival = Arrival(kind, source, cause, recv_ns=frames.recv_ns, payloads=rest)
-            applied, outputs = self._sequencer.accept(arrival, self._clock.now_ns())
+            accepted = self._sequencer.accept(arrival, self._clock.now_ns())
+            applied, outputs = accepted.applied, accepted.outputs
             start += applied
             if outputs and self._dispatch(outputs):
                 has_request = True

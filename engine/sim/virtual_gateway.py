@@ -174,7 +174,8 @@ class VirtualGateway:
 
     def perform(self, outputs: Sequence[Output]) -> None:
         """Send the requests among the outputs of a step."""
-        for record, body in outputs:
+        for output in outputs:
+            record, body = output.record, output.body
             if isinstance(body, RequestBody):
                 if self._on_market_link is not None and _concerns_market(self.state, body):
                     self._on_market_link(record, body)

@@ -201,7 +201,8 @@ def _requested(orders: Orders, change: Requested, at: Stamp) -> Orders:
         case Purpose.PLACE:
             assert request.order is not None, "a place request carries its order"
             name = request.client_order_id
-            assert name not in {**orders.live, **orders.closed}, f"{name} was used before"
+            assert name not in orders.live, f"{name} was used before"
+            assert name not in orders.closed, f"{name} was used before"
             order = Order(
                 client_order_id=request.client_order_id,
                 strategy=request.strategy,

@@ -3,6 +3,7 @@
 Keys are the names of timers as their records spell them (engine/timer_names.py).
 """
 
+from functools import lru_cache
 from hashlib import sha256
 
 import msgspec
@@ -29,6 +30,8 @@ class Timers(msgspec.Struct, frozen=True):
     def next(self) -> tuple[int, str]:
         """Return (due, name) of the first timer. TimerName.sort_key breaks ties."""
         names = [name for name, due_ns in self.due_ns.items() if due_ns == self.next_due_ns]
+        if len(names) == 1:
+            return self.next_due_ns, names[0]
         return self.next_due_ns, min(names, key=lambda name: TimerName.parse(name).sort_key, default="")
 
     def is_set(self, kind: TimerKind, subject: str = "") -> bool:
@@ -36,6 +39,7 @@ class Timers(msgspec.Struct, frozen=True):
         return timer_name(kind, subject) in self.due_ns
 
 
+@lru_cache(maxsize=256)
 def timer_name(kind: TimerKind, subject: str = "") -> str:
     """Return a timer's name as its record spells it."""
     return str(TimerName(kind, subject))

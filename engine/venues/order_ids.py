@@ -3,6 +3,7 @@
 import re
 from base64 import b32encode
 from dataclasses import dataclass
+from functools import cache
 from hashlib import sha256
 
 SESSION_LETTERS = 8  # every session id has this length
@@ -18,9 +19,9 @@ class ReadableOrderIds:
 
     def make(self, *, session: str, strategy: str, version: str, seq: int, leg: int) -> str:
         """Return the id of an order."""
-        fits = set("-_") <= set(self.punctuation)
-        readable = f"{session}-{_UNFIT.sub('_', strategy)}-{_UNFIT.sub('_', version)}-{seq}-{leg}"
-        if fits and len(readable) <= self.length_max and _UNFIT.search(strategy + version) is None:
+        readable = f"{session}-{strategy}-{version}-{seq}-{leg}"
+        fits = len(readable) <= self.length_max and "-" in self.punctuation and "_" in self.punctuation
+        if fits and _UNFIT.search(strategy + version) is None:
             return readable
         separator = "-" if "-" in self.punctuation else ""
         hashed = b32encode(sha256(f"{session}|{strategy}|{version}|{seq}|{leg}".encode()).digest()).decode().lower()
@@ -38,5 +39,10 @@ class ReadableOrderIds:
         >>> [ReadableOrderIds(36).is_valid(text) for text in ("cross-48212-0", "a.b", "x" * 37)]
         [True, False, False]
         """
-        allowed = rf"[A-Za-z0-9{re.escape(self.punctuation)}]{{1,{self.length_max}}}"
-        return re.fullmatch(allowed, client_order_id) is not None
+        return _pattern(self.punctuation, self.length_max).fullmatch(client_order_id) is not None
+
+
+@cache
+def _pattern(punctuation: str, length_max: int) -> re.Pattern[str]:
+    """Return the pattern of the ids that a venue accepts."""
+    return re.compile(rf"[A-Za-z0-9{re.escape(punctuation)}]{{1,{length_max}}}")

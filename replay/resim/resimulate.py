@@ -292,10 +292,10 @@ class _Resimulation:
             else record
             for record in run
         ]
-        records, outputs = sequencer.step(Batch(keyed))
-        for record in run[: len(records)]:
+        result = sequencer.step(Batch(keyed))
+        for record in run[: len(result.records)]:
             self._links.follow(record)
-        return len(records), outputs
+        return len(result.records), result.outputs
 
     def _hand_over(self, state: State, why: str) -> None:
         self._handover_seq, self._handover = state.seq, why
@@ -309,7 +309,8 @@ def request_difference(recorded: Sequence[Record], ours: Sequence[Output]) -> st
     if len(recorded) != len(ours):
         first = recorded[0] if recorded else ours[0].record
         return f"{len(ours)} outputs in place of {len(recorded)} after record {first.seq - 1}"
-    for before, (after, _) in zip(recorded, ours, strict=True):
+    for before, output in zip(recorded, ours, strict=True):
+        after = output.record
         if Kind.REQUEST in (before.kind, after.kind) and (before.kind, before.body) != (after.kind, after.body):
             return f"another request at record {after.seq}: {_request_text(after)} in place of {_request_text(before)}"
     return ""
