@@ -155,6 +155,7 @@ def funding_by_hand(folder: Path, fills: list[OrderFilled]) -> Fraction:
     return paid
 
 
+@pytest.mark.slow
 def test_a_run_without_a_journal_decides_the_same(captures: Path, tmp_path: Path) -> None:
     """Compare a run that keeps only records with outputs: same decisions, same end."""
     rule = STRATEGIES.parent.parent / "benchmarks" / "strategies" / "hft_rule.py"  # it decides on a timer
@@ -229,6 +230,7 @@ def test_a_price_move_is_measured_from_its_last_trigger(captures: Path) -> None:
         assert abs(after - before) > before * Decimal("0.0002")
 
 
+@pytest.mark.slow
 def test_fills_agree_with_hftbacktests(captures: Path) -> None:
     """Run the rule, capture and model of shared/bench/README.md, "usdm quoting", and compare with hftbacktest.
 
@@ -328,6 +330,7 @@ def test_a_capture_of_quotes_alone_is_resimulated(shared_data: Path, tmp_path: P
     assert found["recorded"]["intents"] == 0
 
 
+@pytest.mark.slow
 def test_a_strategy_is_regressed_over_captures_of_several_markets(captures: Path, tmp_path: Path) -> None:
     """Compare two versions in files of different names as one strategy; the exit code reports the changes."""
     other = tmp_path / "next.py"

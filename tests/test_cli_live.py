@@ -20,6 +20,7 @@ from typing import Any
 
 import pytest
 import structlog
+from tiers import first_is_quick
 
 from engine.live.logs import configure
 from journal.reader import Journal
@@ -146,6 +147,7 @@ def test_sigterm_stops_in_order_and_seals(tmp_path: Path) -> None:
     assert "verbatim-demo-secret" not in errors + out
 
 
+@pytest.mark.slow
 def test_a_second_signal_ends_at_once_and_the_next_session_goes_on(tmp_path: Path) -> None:
     with venue() as ready:
         path = config_for(tmp_path, ready["listening"])
@@ -169,6 +171,7 @@ def test_a_second_signal_ends_at_once_and_the_next_session_goes_on(tmp_path: Pat
     assert replay_session(found.path).identical
 
 
+@pytest.mark.slow
 def test_a_stop_without_a_venue_is_not_in_order(tmp_path: Path) -> None:
     """The venue never returns: the report names the unanswered requests, with few records and no traceback."""
     patience = environment(VERBATIM_ENGINE__STOP_TIMEOUT_S="3")
@@ -194,6 +197,7 @@ def test_a_stop_without_a_venue_is_not_in_order(tmp_path: Path) -> None:
     assert after - before < 400, after - before
 
 
+@pytest.mark.slow
 def test_no_secret_in_a_log(capsys: pytest.CaptureFixture[str]) -> None:
     configure(level="info")
     log = structlog.get_logger()
@@ -236,6 +240,7 @@ def test_packages_of_the_same_name_are_refused_by_name(tmp_path: Path) -> None:
     assert "verbatim's package 'engine' should be" in ended.stderr.splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_a_journal_that_fails_stops_trading_and_cancels(tmp_path: Path) -> None:
     """The disk is full: open orders are cancelled, with the one request that is allowed without a record."""
     with venue() as ready:
@@ -257,6 +262,7 @@ def test_demo_says_identical_and_what_to_try(tmp_path: Path) -> None:
     assert f"verbatim verify {found.session_id} --journals {tmp_path}" in ended.stdout
 
 
+@pytest.mark.slow
 def test_a_strategy_that_was_stopped_is_said_and_the_next_command_can_be_pasted(tmp_path: Path) -> None:
     script = tmp_path / "verbatim"  # as pip writes it, in a folder that PATH does not have
     script.write_text(f"#!{sys.executable} -P\nfrom verbatim.cli import main\nmain()\n", encoding="utf-8")
@@ -282,12 +288,14 @@ def test_a_strategy_that_was_stopped_is_said_and_the_next_command_can_be_pasted(
     assert again.returncode == 0, again.stderr
 
 
+@pytest.mark.slow
 def test_wishes_that_were_all_refused_are_said(tmp_path: Path) -> None:
     ended = verbatim("demo", "--seconds", "3", "--strategy", f"{STRATEGIES}/once.py", "--journals", tmp_path)
     assert "orders   0" in ended.stdout
     assert "refused  1 intent, and no order was placed; the first: order_size: notional " in ended.stdout
 
 
+@pytest.mark.slow
 def test_ctrl_c_in_a_demo_stops_in_order(tmp_path: Path) -> None:
     """As a terminal sends it: to every process of the group."""
     command = [*VERBATIM, "demo", "--seconds", "60", "--journals", str(tmp_path)]
@@ -300,7 +308,7 @@ def test_ctrl_c_in_a_demo_stops_in_order(tmp_path: Path) -> None:
     assert "replay: identical" in out.splitlines()
 
 
-@pytest.mark.parametrize("library", ["msgspec", "pyarrow", "numba"])
+@pytest.mark.parametrize("library", first_is_quick(["msgspec", "pyarrow", "numba"]))
 def test_ctrl_c_before_the_session_is_one_clear_line(tmp_path: Path, library: str) -> None:
     with started([*VERBATIM, "demo", "--journals", str(tmp_path)]) as process:
         maps = Path(f"/proc/{process.pid}/maps")
@@ -313,6 +321,7 @@ def test_ctrl_c_before_the_session_is_one_clear_line(tmp_path: Path, library: st
         assert process.returncode == 4, out
 
 
+@pytest.mark.slow
 def test_the_venue_of_a_demo_that_was_killed_ends_too(tmp_path: Path) -> None:
     with started([*VERBATIM, "demo", "--seconds", "60", "--journals", str(tmp_path)]) as process:
         until(lambda: bool(list_sessions(tmp_path)))
@@ -389,6 +398,7 @@ def test_a_port_in_use_is_one_clear_line() -> None:
     assert f"cannot listen on 127.0.0.1:{port}" in line
 
 
+@pytest.mark.slow
 def test_a_wrong_key_is_said_and_nothing_is_lost(tmp_path: Path) -> None:
     with venue() as ready:
         ended = verbatim(

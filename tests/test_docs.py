@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
+from tiers import first_is_quick
 
 from engine.facts import Fact
 from engine.lifecycle import TRANSITIONS, Report
@@ -38,7 +39,7 @@ def test_the_life_cycle_is_drawn_as_it_is() -> None:
     assert drawn.strip() == lifecycle_table()
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/strategies.md"])
+@pytest.mark.parametrize("page", first_is_quick(["README.md", "docs/strategies.md"]))
 def test_the_strategies_on_the_page_trade(tmp_path: Path, page: str) -> None:
     placed = {}
     for code in re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.DOTALL):

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from replaying import QUOTER
+from tiers import first_is_quick
 
 from engine.session_record import MILLISECOND_NS
 from replay.study.fidelity import fidelity
@@ -24,7 +25,7 @@ def record_session(
     return folder
 
 
-@pytest.mark.parametrize(("wire_ms", "fees"), [(9, ("0.0002", "0.0004")), (25, ("0.001", "0.001"))])
+@pytest.mark.parametrize(("wire_ms", "fees"), first_is_quick([(9, ("0.0002", "0.0004")), (25, ("0.001", "0.001"))]))
 def test_latency_and_fees_of_the_venue_are_found(tmp_path: Path, wire_ms: float, fees: tuple[str, str]) -> None:
     """Start the search at 1 ms each way.
 
@@ -61,6 +62,7 @@ def test_a_session_without_orders_is_one_clear_line(tmp_path: Path) -> None:
     assert "sent no order" in told.output
 
 
+@pytest.mark.slow
 def test_a_latency_beyond_the_session_end_is_compared(tmp_path: Path) -> None:
     """Let the last orders of a short session reach the model after its last record."""
     found = fidelity(record_session(tmp_path / "s", wire_ms=2), settings={"request_ms": "60000"})

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 from compiled_and_plain import both_ways
+from tiers import first_is_quick
 
 from engine.events import Unrecognised
 from engine.market import rows as r
@@ -157,7 +158,7 @@ def sha(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", first_is_quick(NAMES))
 def test_the_books_are_the_known_ones_at_every_checkpoint(shared_data: Path, name: str) -> None:
     """Also behind the file that holds the snapshot: on 1.08 s of silence between the files of July nothing is lost."""
     expected = known(shared_data, name)["depth"]
@@ -279,7 +280,7 @@ def test_a_trade_of_the_insurance_fund_is_told_from_one_of_the_book(shared_data:
     assert off_book == [(3535191080, 2872250)]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", first_is_quick(NAMES))
 def test_scan_and_exact_way_agree_and_so_do_one_and_many(shared_data: Path, name: str) -> None:
     dialect = Session(instrument(name)).dialect
     frames = [frame for _, frame in lines(shared_data, name) if not is_snapshot(frame)]
@@ -340,6 +341,7 @@ print(json.dumps([JIT, told]))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [600])
 def test_compiled_and_plain_agree_at_every_record(shared_data: Path, count: int) -> None:
     compiled, plain = both_ways(_PLAIN, __file__, str(shared_data), str(count), strict=False)

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import pytest
 from power_cuts import record
+from tiers import first_is_quick
 
 from journal.disk import RealDisk
 from journal.errors import JournalFailedError, NotAJournalError
@@ -130,7 +131,7 @@ def healthy_calls(folder: Path) -> list[Call]:
     return distinct_calls(disk.calls)
 
 
-@pytest.mark.parametrize("verb", FAULTS)
+@pytest.mark.parametrize("verb", first_is_quick(FAULTS))
 def test_a_call_that_fails_ends_the_writer_and_loses_nothing_acknowledged(tmp_path: Path, verb: str) -> None:
     calls = [call for call in healthy_calls(tmp_path / "healthy") if call.verb == verb]
     assert len(calls) >= 3
@@ -152,6 +153,7 @@ def test_a_call_that_fails_ends_the_writer_and_loses_nothing_acknowledged(tmp_pa
         assert verify(disk.folder).ok, (call, fault)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("verb", FAULTS)
 def test_a_call_that_fails_a_recovery_is_reported_and_the_next_recovers(tmp_path: Path, verb: str) -> None:
     def crashed(name: str) -> Path:

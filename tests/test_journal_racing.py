@@ -52,6 +52,7 @@ def writing(where: str, folder: Path) -> Iterator[None]:
         assert process.wait() == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", ["thread", "process"])
 def test_readers_and_a_follower_race_the_writer_and_its_sealer(tmp_path: Path, where: str) -> None:
     folder, views, problems = tmp_path / "s", list[int](), list[str]()

@@ -147,6 +147,7 @@ async def test_an_order_that_never_arrived_is_proved_absent(venue: Ready, tmp_pa
     assert replay_session(summary.folder).identical
 
 
+@pytest.mark.slow
 async def test_a_lost_connection_is_reopened_and_reconciled(venue: Ready, tmp_path: Path) -> None:
     wanted = demo_session(DemoOptions(journals=tmp_path), venue)
 
@@ -166,6 +167,7 @@ async def test_a_lost_connection_is_reopened_and_reconciled(venue: Ready, tmp_pa
     assert replay_session(summary.folder).identical
 
 
+@pytest.mark.slow
 async def test_a_session_goes_on_from_the_one_before(venue: Ready, tmp_path: Path) -> None:
     wanted = impatient(demo_session(DemoOptions(journals=tmp_path, strategy=RESTLESS), venue))
     first = await run_session_config(wanted, drive=trade_until(lambda s: s.status().fills >= 2))
@@ -302,6 +304,7 @@ async def test_a_session_that_cannot_be_folded_halts_the_next_until_a_person_res
     assert (await run_session_config(wanted, drive=drive)).clean
 
 
+@pytest.mark.slow
 async def test_two_engines_of_one_account_do_not_meet(venue: Ready, tmp_path: Path) -> None:
     wanted = replace(demo_session(DemoOptions(journals=tmp_path), venue), carry=True)
 

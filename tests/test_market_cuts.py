@@ -265,6 +265,7 @@ print(json.dumps([JIT, answers]))
 """
 
 
+@pytest.mark.slow
 def test_compiled_and_plain_agree_on_odd_markets() -> None:
     compiled, plain = both_ways(_BOTH, __file__)
     assert compiled == plain

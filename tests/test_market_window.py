@@ -199,6 +199,7 @@ print(json.dumps([JIT, answers]))
 """
 
 
+@pytest.mark.slow
 def test_compiled_and_plain_lay_and_leave_windows_alike() -> None:
     compiled, plain = both_ways(_BOTH, __file__)
     assert compiled == plain

@@ -167,6 +167,7 @@ def test_the_printed_commands_repeat_the_found_run(journals: Path, tmp_path: Pat
     assert [f"- {good[1]}", f"+ {other[1]}"] == output.diff
 
 
+@pytest.mark.slow
 def test_versions_may_differ_in_a_setting(journals: Path) -> None:
     output = parse_output(bisect(journals, "--variant", "strategy.quoter.size=0.002"))
     assert output.records == 2, "a timer between two records of the market: the first that was"
@@ -179,6 +180,7 @@ def test_versions_may_differ_in_a_setting(journals: Path) -> None:
     assert "--set=strategy.quoter.size=0.002" in output.repeated_by[1]
 
 
+@pytest.mark.slow
 def test_a_run_is_minimal_when_starts_differ_irregularly(journals: Path, tmp_path: Path) -> None:
     """Differ where a decision is the seventh, fourteenth, ... of its run, so that no bisection of the starts works."""
     folder = journals / f"20260101T000000Z-{ID}"
@@ -233,6 +235,7 @@ def test_a_timer_after_the_last_market_record_is_in_the_run(tmp_path: Path) -> N
     assert "+ is stopped: ZeroDivisionError: integer division or modulo by zero" in output.diff
 
 
+@pytest.mark.slow
 def test_versions_may_be_git_revisions(journals: Path, tmp_path: Path) -> None:
     path = tmp_path / "quoter.py"
 
@@ -249,6 +252,7 @@ def test_versions_may_be_git_revisions(journals: Path, tmp_path: Path) -> None:
     assert "git has no strategy at 'v9'" in bisect(journals, path, "--good", "v1", "--bad", "v9", code=3)
 
 
+@pytest.mark.slow
 def test_the_record_of_another_crossover_is_found_in_a_capture(shared_data: Path, tmp_path: Path) -> None:
     """Find a single record: the averages of the market before it are unchanged."""
     ema = (Path(__file__).resolve().parent.parent / "benchmarks" / "strategies" / "ema_cross.py").read_text()

@@ -142,6 +142,7 @@ def assert_nothing_is_signed(records: list[Record]) -> None:
     assert not [record for record in records if record.kind is Kind.BROKER]
 
 
+@pytest.mark.slow
 async def test_every_frame_is_there_across_rolls_and_disconnects_and_every_gap_is_told(
     busy_venue: Ready, tmp_path: Path
 ) -> None:
@@ -192,6 +193,7 @@ async def test_every_frame_is_there_across_rolls_and_disconnects_and_every_gap_i
     )
 
 
+@pytest.mark.slow
 async def test_a_silence_is_a_gap_and_a_hole_in_the_ids_is_one(venue: Ready, tmp_path: Path) -> None:
     """A short silence shows in the ids alone. A long one ends the connection, and its gap states the reason."""
     recording = Recording(venue, tmp_path, stale_s=1)
@@ -227,6 +229,7 @@ async def test_a_restart_names_the_session_before_and_the_time_between(venue: Re
     assert after[to_seq].kind is Kind.LINK
 
 
+@pytest.mark.slow
 async def test_a_venue_that_is_gone_at_a_roll_is_waited_for(venue: Ready, tmp_path: Path) -> None:
     """Without metadata no session begins. The connection stays, and no message on it is lost meanwhile."""
     recording = Recording(venue, tmp_path, ages_s=(1,))

@@ -83,6 +83,7 @@ def test_versions_are_compared_with_the_record(journals: Path, tmp_path: Path) -
     assert "+ BUY 0.002 BTCUSDT at" in page
 
 
+@pytest.mark.slow
 def test_a_version_may_be_a_git_revision(journals: Path, tmp_path: Path) -> None:
     path = tmp_path / "quoter.py"
     path.write_text(QUOTER)
@@ -98,6 +99,7 @@ def test_a_version_may_be_a_git_revision(journals: Path, tmp_path: Path) -> None
     assert "git has no strategy at 'v9'" in regress(journals, "--version", f"{path}@v9", code=3)
 
 
+@pytest.mark.slow
 def test_bisect_finds_the_commit_that_changed_decisions(journals: Path, tmp_path: Path) -> None:
     path = tmp_path / "quoter.py"
 
@@ -143,6 +145,7 @@ def kill_always(_path: Path) -> int:
     return 0
 
 
+@pytest.mark.slow
 def test_the_job_of_a_killed_worker_runs_again(tmp_path: Path) -> None:
     jobs = [tmp_path / name for name in ("a", "b", "c")]
     for path in jobs[1:]:
@@ -152,6 +155,7 @@ def test_the_job_of_a_killed_worker_runs_again(tmp_path: Path) -> None:
         run_jobs(kill_always, jobs, workers=2)
 
 
+@pytest.mark.slow
 def test_the_number_of_workers_changes_no_result(journals: Path) -> None:
     folders = sorted(journals.iterdir())
     jobs = []
@@ -201,6 +205,7 @@ def cluster(tmp_path: Path) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]
             process.wait()
 
 
+@pytest.mark.slow
 def test_a_cluster_with_a_killed_worker_gives_the_results_of_one_process(
     journals: Path, cluster: tuple[str, list[subprocess.Popen[bytes]]]
 ) -> None:

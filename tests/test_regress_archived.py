@@ -21,6 +21,8 @@ from replay.study.workers import run_jobs
 from verbatim.cli import main
 from verbatim.testing import VirtualSession, VirtualVenue
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def days(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:

@@ -68,6 +68,7 @@ def with_altered_intent(folder: Path, new: Path, after: int) -> tuple[Path, Reco
     return altered, intent
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", range(PIECES))
 def test_pieces_find_the_same_difference_as_one_replay(long_session: Path, tmp_path: Path, number: int) -> None:
     last = Journal.open(long_session).last_seq
@@ -81,6 +82,7 @@ def test_pieces_find_the_same_difference_as_one_replay(long_session: Path, tmp_p
     assert found.difference.chain
 
 
+@pytest.mark.slow
 def test_the_first_of_several_differences_is_reported(long_session: Path, tmp_path: Path) -> None:
     last = Journal.open(long_session).last_seq
     once, _ = with_altered_intent(long_session, tmp_path / "once", last * 5 // 6)
@@ -91,6 +93,7 @@ def test_the_first_of_several_differences_is_reported(long_session: Path, tmp_pa
     assert found.difference.seq == first.seq
 
 
+@pytest.mark.slow
 def test_no_piece_begins_after_an_altered_input(long_session: Path, tmp_path: Path) -> None:
     """Fold an altered frame: later states lack the digests of their CHECKPOINTs, so only the part before it is cut."""
     last = Journal.open(long_session).last_seq
@@ -115,6 +118,7 @@ def test_no_piece_begins_after_an_altered_input(long_session: Path, tmp_path: Pa
     assert "inputs" in found.difference.what
 
 
+@pytest.mark.slow
 def test_no_piece_begins_at_a_damaged_snapshot(long_session: Path, tmp_path: Path) -> None:
     copy = reseal(long_session, tmp_path / "copy")
     rebuild(copy)

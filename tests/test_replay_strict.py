@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from journal.reader import Journal
 from replay.strict import DIGEST_ROW, first_disagreement, replay_strictly
 from tests.replaying import QUOTER, first_record, reseal, sealed
@@ -13,6 +15,7 @@ FICKLE = QUOTER.replace(
 )
 
 
+@pytest.mark.slow
 def test_two_hash_seeds_compiled_and_plain_agree_at_every_record(tmp_path: Path) -> None:
     folder = sealed(tmp_path / "s", seconds=1)
     verdict = replay_strictly(folder)
@@ -27,6 +30,7 @@ def test_two_hash_seeds_compiled_and_plain_agree_at_every_record(tmp_path: Path)
     assert verdict.text().endswith("replay: identical")
 
 
+@pytest.mark.slow
 def test_a_strategy_that_depends_on_the_hash_seed_is_named_with_the_part_of_state(tmp_path: Path) -> None:
     folder = sealed(tmp_path / "s", source=FICKLE, seconds=1)
     verdict = replay_strictly(folder)
@@ -37,6 +41,7 @@ def test_a_strategy_that_depends_on_the_hash_seed_is_named_with_the_part_of_stat
     assert verdict.text().endswith(f"replay: differs at seq {changed.cause}")
 
 
+@pytest.mark.slow
 def test_a_difference_from_the_record_in_all_variants_is_reported(tmp_path: Path) -> None:
     folder = sealed(tmp_path / "s", seconds=1)
     fact = first_record(folder, lambda record: '"fact":"balance"' in (record.body or ""))

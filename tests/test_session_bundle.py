@@ -363,6 +363,7 @@ def small(folder: Path) -> Path:
     return folder / "small.vbundle"
 
 
+@pytest.mark.slow
 def test_every_damaged_byte_is_found_or_without_effect(tmp_path: Path) -> None:
     path = small(tmp_path)
     data = path.read_bytes()

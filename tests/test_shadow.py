@@ -132,6 +132,7 @@ def test_the_same_version_decides_the_same(tmp_path: Path, following: Callable[.
     assert f"{running.records[-1].seq + 1:,} records, closed; exact to the end" in "\n".join(beside.lines)
 
 
+@pytest.mark.slow
 def test_differences_are_reported_while_the_session_runs(tmp_path: Path, following: Callable[..., Following]) -> None:
     """Report exact differences, then modelled ones; in the end they equal those of a resimulation."""
     running = session(tmp_path / "s", seconds=1)
@@ -166,6 +167,7 @@ def test_differences_are_reported_while_the_session_runs(tmp_path: Path, followi
     assert f"decisions changed: {counts(closed)[2]:,}" in resim.output.splitlines()
 
 
+@pytest.mark.slow
 def test_shadow_changes_no_file(tmp_path: Path) -> None:
     folder = sealed(tmp_path / "s")
     before = files(folder)
@@ -174,6 +176,7 @@ def test_shadow_changes_no_file(tmp_path: Path) -> None:
     assert files(folder) == before
 
 
+@pytest.mark.slow
 def test_a_followed_session_verifies_and_replays(tmp_path: Path, following: Callable[..., Following]) -> None:
     running = session(tmp_path / "s", seconds=1)
     beside = following(tmp_path / "s", "--strategy", changed_file(tmp_path))
@@ -201,6 +204,7 @@ def test_shadow_ends_when_the_session_is_killed(tmp_path: Path) -> None:
     assert counts(shadow(folder, "--set", "risk.order_size_max=0.0001", code=1))[2] > 0
 
 
+@pytest.mark.slow
 def test_ctrl_c_prints_the_summary(tmp_path: Path, following: Callable[..., Following]) -> None:
     running = session(tmp_path / "s", seconds=2)
     same, other = following(tmp_path / "s"), following(tmp_path / "s", "--set", "strategy.quoter.size=0.002", *MODEL)
@@ -264,6 +268,7 @@ def test_bad_input_is_one_line(tmp_path: Path, words: tuple[str, ...], what: str
     assert what in line
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("held", "part"), [(MEMORY_ROWS, CHUNK_ROWS), (64, 100)])
 def test_shadow_follows_rolls_and_seals_with_little_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held: int, part: int
@@ -367,6 +372,7 @@ def test_a_live_journal_reads_like_the_closed_one(tmp_path: Path) -> None:
         del journal._recent[:-3]
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("journal.live_journal.MEMORY_ROWS", 64)
     monkeypatch.setattr("journal.tail.POLL_ROWS", 32)

@@ -12,9 +12,9 @@ def first_is_quick(cases: Iterable[Any], quick: int = 1) -> list[Any]:
     for place, case in enumerate(cases):
         if place < quick:
             marked.append(case)
-        elif hasattr(case, "marks"):
+        elif hasattr(case, "marks"):  # a pytest.param
             marked.append(pytest.param(*case.values, marks=(*case.marks, pytest.mark.slow), id=case.id))
-        elif isinstance(case, tuple):
+        elif type(case) is tuple:  # a named one is a single value
             marked.append(pytest.param(*case, marks=pytest.mark.slow))
         else:
             marked.append(pytest.param(case, marks=pytest.mark.slow))
