@@ -240,9 +240,9 @@ class ByHand:
     def settle(self) -> Self:
         """Answer requests, a millisecond each, until all are answered."""
         while self._todo:
-            record, body = self._todo.pop(0)
-            if isinstance(body, RequestBody):
-                self._perform(record.seq, body)
+            output = self._todo.pop(0)
+            if isinstance(output.body, RequestBody):
+                self._perform(output.record.seq, output.body)
         return self
 
     def _perform(self, seq: int, request: RequestBody) -> None:
