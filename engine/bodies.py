@@ -20,7 +20,7 @@ class IntentKind(StrEnum):
 
 
 class CommandName(StrEnum):
-    """Orders from a person, or from the shell on a person's behalf."""
+    """Commands of a person, or of the shell on a person's behalf."""
 
     STOP = "stop"
     PAUSE = "pause"
@@ -33,7 +33,7 @@ class CommandName(StrEnum):
 
 
 class LinkEvent(StrEnum):
-    """What a LINK record reports."""
+    """Events of a link that a LINK record reports."""
 
     UP = "up"
     DOWN = "down"

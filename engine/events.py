@@ -24,7 +24,7 @@ class VenueStatus(StrEnum):
 
 
 class Outcome(StrEnum):
-    """What an answer proves about the request it answers (docs/glossary.md)."""
+    """The proof that an answer gives about its request (docs/glossary.md)."""
 
     DONE = "done"  # the venue did it
     REFUSED = "refused"  # definitely not done; an unchanged request would be refused again
@@ -91,13 +91,13 @@ class AccountReport(msgspec.Struct, frozen=True):
 
 
 class OpenOrdersReport(msgspec.Struct, frozen=True):
-    """Every order that is open at the venue, whole."""
+    """All orders that are open at the venue."""
 
     orders: tuple[OrderReport, ...]
 
 
 class FillsReport(msgspec.Struct, frozen=True):
-    """A page of executions, oldest first; `whole` is False when the page was full and more may follow."""
+    """A page of executions, oldest first. `whole` is False if the page was full and more may follow."""
 
     instrument: str
     fills: tuple[Fill, ...]
@@ -130,7 +130,7 @@ class StreamEnded(msgspec.Struct, frozen=True):
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What the answer to one of our requests proves, apart from any report it carries."""
+    """The proof that an answer gives about its request, apart from any report that it carries."""
 
     outcome: Outcome
     code: int | str = 0  # the venue's own error code, a number or a word; 0: none

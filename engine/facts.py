@@ -100,7 +100,7 @@ class OrderUnknown(msgspec.Struct, frozen=True, tag_field="fact", tag="order_unk
 
 
 class OrderNotPlaced(msgspec.Struct, frozen=True, tag_field="fact", tag="order_not_placed"):
-    """The order never reached the venue, or the venue refused it."""
+    """The order never reached the venue."""
 
     client_order_id: str
     reason: str
@@ -157,7 +157,7 @@ class BalanceChanged(msgspec.Struct, frozen=True, tag_field="fact", tag="balance
 
 
 class FillsConfirmed(msgspec.Struct, frozen=True, tag_field="fact", tag="fills_confirmed"):
-    """Every fill of this instrument up to and with this cursor is booked."""
+    """Every fill of this instrument up to this cursor is booked."""
 
     instrument: str
     # the cursor: a number if the venue numbers its fills, else text (engine/state/fill_cursor.py)
@@ -165,7 +165,7 @@ class FillsConfirmed(msgspec.Struct, frozen=True, tag_field="fact", tag="fills_c
 
 
 class Reconciled(msgspec.Struct, frozen=True, tag_field="fact", tag="reconciled"):
-    """A reconciliation round ended; `corrections` counts the facts that it changed."""
+    """A reconciliation round ended; `corrections` counts the orders whose fills are missing, 0 in health."""
 
     round: int
     corrections: int
@@ -246,13 +246,13 @@ class MarketGap(msgspec.Struct, frozen=True, tag_field="fact", tag="market_gap")
 
 
 class LinkSteady(msgspec.Struct, frozen=True, tag_field="fact", tag="link_steady"):
-    """The link has stood for longer than the longest wait between two attempts: its failures are forgotten."""
+    """The link stayed up for longer than the longest wait between two attempts: its failure count starts again."""
 
     source: str
 
 
 class SessionClosing(msgspec.Struct, frozen=True, tag_field="fact", tag="session_closing"):
-    """Nothing is awaited any more: the shell may seal the journal."""
+    """The session awaits no more answers: the shell may seal the journal."""
 
     reason: CloseReason
 

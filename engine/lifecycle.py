@@ -22,7 +22,7 @@ class Status(StrEnum):
 
 
 class Report(StrEnum):
-    """What can be learnt of an order."""
+    """Reports about an order that can change its status."""
 
     ACCEPTED = "accepted"
     PART_FILL = "part_fill"
@@ -57,7 +57,7 @@ TRANSITIONS: dict[Status, dict[Report, Status]] = {
     },
     # The tombstone: a late report revives the order.
     Status.NOT_PLACED: {Report.ACCEPTED: Status.OPEN, **_FILLING, **_CLOSING},
-    # A rejection that turns out to be open or to have filled is the venue contradicting itself: what costs money wins.
+    # A rejected order that is open or filled after all: the venue contradicts itself. The report that costs money wins.
     Status.REJECTED: {
         Report.ACCEPTED: Status.OPEN,
         Report.FULL_FILL: Status.FILLED,

@@ -11,9 +11,9 @@ class Mode(StrEnum):
 
     STARTING = "starting"  # opening state loaded; not connected yet
     SYNCING = "syncing"  # connected or connecting; something may have been missed
-    RUNNING = "running"  # only here new orders leave
-    PAUSED = "paused"  # all is in order, but a person or a rule holds new orders back
-    HALTED = "halted"  # a person must look and resume
+    RUNNING = "running"  # only this mode sends new orders
+    PAUSED = "paused"  # healthy, but a person or a rule stops new orders
+    HALTED = "halted"  # a person must check and resume
 
 
 class ReasonCode(StrEnum):

@@ -1,4 +1,4 @@
-"""The one decimal context in which money is computed, and the few roundings we allow. No other file may round money."""
+"""The decimal context of all money, and the allowed roundings. No other file may round money."""
 
 from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Context, Decimal, DivisionByZero, InvalidOperation, Overflow
 
@@ -10,7 +10,7 @@ MONEY = Context(
     capitals=1,
     clamp=0,
     flags=[],
-    traps=[InvalidOperation, DivisionByZero, Overflow],  # a wrong number must stop us, never travel on
+    traps=[InvalidOperation, DivisionByZero, Overflow],  # a wrong number must raise, not spread
 )
 ZERO = Decimal(0)
 

@@ -30,14 +30,14 @@ FEED_PURPOSES = frozenset({Purpose.DEPTH, Purpose.SERVER_TIME, Purpose.EXCHANGE_
 
 
 class LinkRole(StrEnum):
-    """What a websocket connection carries."""
+    """The kind of messages on a websocket connection."""
 
     MARKET = "market"
     PRIVATE = "private"  # an account's events
 
 
 class LinkPhase(StrEnum):
-    """How far a connection is."""
+    """The phase of a connection."""
 
     DOWN = "down"
     OPENING = "opening"
@@ -46,7 +46,7 @@ class LinkPhase(StrEnum):
 
 
 class AnswerStatus(StrEnum):
-    """How a request ended on the wire."""
+    """The end of a request on the wire."""
 
     ANSWER = "answer"
     TIMEOUT = "timeout"  # proves nothing

@@ -1,6 +1,6 @@
-"""What a SESSION record fixes: venues, instruments, strategies, limits, and the indexes by which arrays name them.
+"""The fixed part of a session: venues, instruments, strategies, limits, and the indexes by which arrays name them.
 
-Made once a session and never changed. It holds no state of the session and decides nothing.
+Made once a session from the SESSION record and never changed. It holds no state of the session and decides nothing.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""What a SESSION record says: all that the session needs to be repeated alone. Values only; no secret ever enters.
+"""The SESSION record: everything that the session needs to be repeated alone. Values only; it never holds a secret.
 
 The shell makes it from the configuration (verbatim/config.py). The kernel reads it, live and in replay.
 """
@@ -16,7 +16,7 @@ MILLISECOND_NS = 1_000_000
 
 
 class ClockSettings(msgspec.Struct, frozen=True):
-    """How session time runs: `speed` seconds of it in one of ours. 1 is the wall clock."""
+    """The speed of session time: its seconds in one real second. 1 is the wall clock."""
 
     kind: str = "wall"  # "wall" | "scaled"
     speed: int = 1
@@ -34,7 +34,7 @@ class VenueSettings(msgspec.Struct, frozen=True):
 
 
 class Declared(msgspec.Struct, frozen=True):
-    """What a strategy's class asks of the engine. Recorded, so that rebuilding its session never runs its code."""
+    """The declarations of a strategy's class. They are recorded, so a rebuild of its session never runs its code."""
 
     instruments: tuple[str, ...]
     every_ms: int = 0  # 0: decides when a quote changes

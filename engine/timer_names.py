@@ -10,7 +10,7 @@ import msgspec
 
 
 class TimerKind(StrEnum):
-    """What a timer starts. The value is the name's beginning."""
+    """The action that a timer starts. The value is the beginning of the timer's name."""
 
     QUERY_ORDER = "query"  # subject: client order id
     CONNECT = "connect"  # subject: link source

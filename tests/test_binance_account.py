@@ -576,6 +576,7 @@ def mutated(draw: st.DrawFn) -> bytes:
     return raw
 
 
+@pytest.mark.slow
 @settings(max_examples=600, deadline=None)
 @given(
     payload=mutated() | st.binary(max_size=60),

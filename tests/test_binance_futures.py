@@ -217,6 +217,7 @@ def test_answers_and_other_streams_are_events() -> None:
         assert isinstance(event, Unrecognised)
 
 
+@pytest.mark.slow
 @settings(max_examples=1500, deadline=None)
 @given(st.data())
 def test_mutated_frames_never_raise_and_both_ways_agree(data: st.DataObject) -> None:

@@ -61,6 +61,7 @@ def resim_options(folder: Path, strategy: str, **model: Any) -> ResimOptions:
     return ResimOptions(session=session, model=VenueModel(**model), balances=GIVEN)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(FILES))
 def test_a_capture_gives_the_known_book_and_exact_money(
     captures: Path, tmp_path: Path, shared_data: Path, name: str

@@ -10,6 +10,7 @@ import pytest
 from by_hand import BTC, ETH, ByHand, report, trade
 from compiled_and_plain import both_ways
 from test_capture_session import GIVEN, STRATEGIES, verbatim
+from tiers import first_is_quick
 
 from engine.apply import inputs
 from engine.strategy.source_guard import StrategyError
@@ -92,6 +93,7 @@ def test_it_is_asked_where_it_wants_to_be_and_nowhere_else() -> None:
     assert woken(session) == 1
 
 
+@pytest.mark.slow
 def test_a_throttle_is_kept_and_what_is_wanted_within_it_is_asked_again_after_it() -> None:
     session = ByHand(source=hand("True", throttle_ms=2500)).run(10)
     times = [
@@ -113,6 +115,7 @@ def test_who_may_not_trade_is_not_asked() -> None:
     assert woken(session) > before
 
 
+@pytest.mark.slow
 def test_it_is_shown_the_market_and_its_own_orders() -> None:
     """Prices as whole numbers of the price's unit, the position in base; the names are those of MarketTick."""
     claim = (
@@ -132,6 +135,7 @@ def test_it_is_shown_the_market_and_its_own_orders() -> None:
     assert woken(session) == before  # settled now
 
 
+@pytest.mark.slow
 def test_each_instrument_is_shown_by_itself() -> None:
     source = hand("now.which == 1 and now.bid > 0").replace('("BTCUSDT",)', '("BTCUSDT", "ETHBTC")')
     session = ByHand(source=source, instruments=(BTC, ETH)).run(3)
@@ -145,6 +149,7 @@ def test_each_instrument_is_shown_by_itself() -> None:
     assert all(b"ETHBTC" in frames[cause] for cause in causes if cause is not None)
 
 
+@pytest.mark.slow
 def test_what_raises_stops_the_strategy_and_says_why() -> None:
     session = ByHand(source=hand("now.bid // now.asks > 0")).run(3)
     assert session.state.account.strategies.get("hand").stopped_for.startswith("ZeroDivisionError")
@@ -154,61 +159,67 @@ def test_what_raises_stops_the_strategy_and_says_why() -> None:
 
 @pytest.mark.parametrize(
     ("source", "what"),
-    [
-        (
-            hand().replace("def should_decide", "def wishes"),
-            "calls `should_decide(now, parameters)`; declare it as a static method of the class",
-        ),
-        (
-            hand().replace("    @staticmethod\n    def should_decide(now", "    def should_decide(now"),
-            "calls `should_decide(now, parameters)`; declare it as a static method of the class",
-        ),
-        (hand("parameters.name == 1"), "Unknown attribute 'name'"),
-        (hand("now.price > 0"), "Unknown attribute 'price'"),
-        (
-            hand("now.bid > '1'"),
-            "a value is '1': floats, ints up to 2**31, tuples of such and functions of this file can be used",
-        ),
-        (hand("TEXT[0] > 0").replace("LIMIT = 2", "TEXT = b'abc'"), "TEXT is b'abc': floats, ints up to 2**31"),
-        (
-            hand("deep(now.bid)").replace("LIMIT = 2", "def deep(x):\n    return deep(x + 1) + 1 if x > 0 else 0"),
-            "deep calls itself",
-        ),
-        (hand("now.bid ** 0.5 > 3"), "should_decide: a power is not the same in machine code and in Python"),
-        (hand("math.sqrt(now.bid) > 3").replace("LIMIT = 2", "import math"), "should_decide: math is <module 'math'"),
-        (hand("int(now.bid) > 3"), "int cannot be used; the built-ins allowed are abs, bool, float, max, min"),
-        (hand("[1 for each in (1, 2)] != []"), "functions within functions cannot be compiled"),
-        (
-            hand("maybe(now.bid)").replace("LIMIT = 2", "def maybe(x):\n    if x > 1:\n        return True"),
-            "maybe must end with a number or a truth, on every path",
-        ),
-        (hand().replace("orders: int = 1", "_orders: int = 1"), "a parameter cannot be named so"),
-        (hand().replace("orders: int = 1", f"orders: int = {10**400}"), "a parameter is beyond what a float holds"),
-        (hand(f"now.bid * {2**40} > 0"), f"a value is {2**40}: floats, ints up to 2**31"),
-        (hand("now.averages[0] is now.averages[0]"), "`is` is not the same in machine code and in Python"),
-        (hand("now.bid in (1, 2)"), "`in` is not the same"),
-        (hand("(now.bid, 1.0) < (now.ask, 2.0)"), "making a tuple is not the same"),
-        (hand("~(now.bid > 0) == -2"), "`~` is not the same"),
-        (
-            hand("branch(now.bid)").replace(
-                "LIMIT = 2", "def branch(x):\n    if x > 1:\n        y = 1.0\n    return y == 0.0"
+    first_is_quick(
+        [
+            (
+                hand().replace("def should_decide", "def wishes"),
+                "calls `should_decide(now, parameters)`; declare it as a static method of the class",
             ),
-            "branch: y may not be set where it is read",
-        ),
-        (
-            hand("none(now.bid)").replace(
-                "LIMIT = 2", "def none(x):\n    y = None\n    if x > 1:\n        y = 1.0\n    return not y"
+            (
+                hand().replace("    @staticmethod\n    def should_decide(now", "    def should_decide(now"),
+                "calls `should_decide(now, parameters)`; declare it as a static method of the class",
             ),
-            "none: None cannot be used",
-        ),
-        (
-            hand("guess(now.bid)").replace(
-                "LIMIT = 2",
-                "def guess(x):\n    try:\n        return x > 1\n    except ValueError:\n        return False",
+            (hand("parameters.name == 1"), "Unknown attribute 'name'"),
+            (hand("now.price > 0"), "Unknown attribute 'price'"),
+            (
+                hand("now.bid > '1'"),
+                "a value is '1': floats, ints up to 2**31, tuples of such and functions of this file can be used",
             ),
-            "guess: `try` cannot be used",
-        ),
-    ],
+            (hand("TEXT[0] > 0").replace("LIMIT = 2", "TEXT = b'abc'"), "TEXT is b'abc': floats, ints up to 2**31"),
+            (
+                hand("deep(now.bid)").replace("LIMIT = 2", "def deep(x):\n    return deep(x + 1) + 1 if x > 0 else 0"),
+                "deep calls itself",
+            ),
+            (hand("now.bid ** 0.5 > 3"), "should_decide: a power is not the same in machine code and in Python"),
+            (
+                hand("math.sqrt(now.bid) > 3").replace("LIMIT = 2", "import math"),
+                "should_decide: math is <module 'math'",
+            ),
+            (hand("int(now.bid) > 3"), "int cannot be used; the built-ins allowed are abs, bool, float, max, min"),
+            (hand("[1 for each in (1, 2)] != []"), "functions within functions cannot be compiled"),
+            (
+                hand("maybe(now.bid)").replace("LIMIT = 2", "def maybe(x):\n    if x > 1:\n        return True"),
+                "maybe must end with a number or a truth, on every path",
+            ),
+            (hand().replace("orders: int = 1", "_orders: int = 1"), "a parameter cannot be named so"),
+            (hand().replace("orders: int = 1", f"orders: int = {10**400}"), "a parameter is beyond what a float holds"),
+            (hand(f"now.bid * {2**40} > 0"), f"a value is {2**40}: floats, ints up to 2**31"),
+            (hand("now.averages[0] is now.averages[0]"), "`is` is not the same in machine code and in Python"),
+            (hand("now.bid in (1, 2)"), "`in` is not the same"),
+            (hand("(now.bid, 1.0) < (now.ask, 2.0)"), "making a tuple is not the same"),
+            (hand("~(now.bid > 0) == -2"), "`~` is not the same"),
+            (
+                hand("branch(now.bid)").replace(
+                    "LIMIT = 2", "def branch(x):\n    if x > 1:\n        y = 1.0\n    return y == 0.0"
+                ),
+                "branch: y may not be set where it is read",
+            ),
+            (
+                hand("none(now.bid)").replace(
+                    "LIMIT = 2", "def none(x):\n    y = None\n    if x > 1:\n        y = 1.0\n    return not y"
+                ),
+                "none: None cannot be used",
+            ),
+            (
+                hand("guess(now.bid)").replace(
+                    "LIMIT = 2",
+                    "def guess(x):\n    try:\n        return x > 1\n    except ValueError:\n        return False",
+                ),
+                "guess: `try` cannot be used",
+            ),
+        ],
+        quick=4,
+    ),
 )
 def test_what_cannot_be_compiled_is_refused_at_load_in_a_line(source: str, what: str) -> None:
     with pytest.raises(StrategyError) as refused:
@@ -217,6 +228,7 @@ def test_what_cannot_be_compiled_is_refused_at_load_in_a_line(source: str, what:
     assert "\n" not in str(refused.value)
 
 
+@pytest.mark.slow
 def test_what_is_inherited_or_not_used_is_no_hindrance() -> None:
     source = (
         hand().replace(
@@ -227,6 +239,7 @@ def test_what_is_inherited_or_not_used_is_no_hindrance() -> None:
     assert woken(ByHand(source=source, cls="Heir").run(3), "heir") == 1
 
 
+@pytest.mark.slow
 def test_two_of_different_making_in_one_session() -> None:
     """One has more parameters than the other, and each its own function of the same name."""
     other = hand("now.bids < parameters.orders + parameters.more").replace(
@@ -240,6 +253,7 @@ def test_two_of_different_making_in_one_session() -> None:
     assert woken(session, "hand") == woken(session, "second") == 1
 
 
+@pytest.mark.slow
 def test_functions_of_one_name_are_not_taken_for_each_other() -> None:
     head = "def over(least):\n    return least\n\n\nnarrow = lambda now, parameters: now.bid > 1e9\nwide = lambda now, parameters: now.bid > 0"
     source = (
@@ -271,6 +285,7 @@ def wanted(folder: Path, cls: str) -> ResimOptions:
     return ResimOptions(session=body, model=VenueModel(), balances=GIVEN)
 
 
+@pytest.mark.slow
 def test_it_decides_as_its_twin_that_looks_at_every_quote_in_python(capture: Path, tmp_path: Path) -> None:
     told = []
     for cls in ("Wide", "WideInPython"):
@@ -290,6 +305,7 @@ def test_it_decides_as_its_twin_that_looks_at_every_quote_in_python(capture: Pat
     assert state.market.digests()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "strategy", ["crossing.py:LooksAtEachQuote", "at_the_top.py:AtTheTop", "faulty.py", "compiled.py:WideInPython"]
 )
@@ -328,11 +344,13 @@ print(json.dumps([JIT, heard.hexdigest()]))
 """
 
 
+@pytest.mark.slow
 def test_compiled_and_plain_give_the_same_records(capture: Path) -> None:
     compiled, plain = both_ways(_PLAIN, Path(__file__).parent, capture, strict=False)
     assert compiled == plain
 
 
+@pytest.mark.slow
 def test_the_journal_says_that_it_was_woken_and_needs_no_code_to_be_read(capture: Path, tmp_path: Path) -> None:
     """Rebuild a session for `ask` from its strategies' declarations, without running their code."""
     resimulate(capture, tmp_path / "r", wanted(capture, "Wide"))

@@ -14,6 +14,7 @@ import pytest
 import test_core_lifecycle as life
 import test_core_modes as modes
 import test_risk_rules as risk
+from tiers import first_is_quick
 
 import engine.handlers.policy
 from engine import lifecycle
@@ -87,14 +88,16 @@ def some_refusal_passes(rule: str) -> None:
         risk.play(case)
 
 
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("rule", first_is_quick(RULES, quick=3))
 def test_without_a_risk_rule_each_of_its_refusals_fails(rule: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(RULES, rule, RiskRule(lambda _: "", name=rule))
     for case in refusals(rule):
         must_notice(risk.play, case)
 
 
-@pytest.mark.parametrize("objection", list(objections()), ids=str)
+@pytest.mark.parametrize(
+    "objection", first_is_quick([pytest.param(objection) for objection in objections()], quick=3), ids=str
+)
 def test_without_an_objection_a_refusal_of_its_rule_fails(
     objection: Objection, monkeypatch: pytest.MonkeyPatch
 ) -> None:

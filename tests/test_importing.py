@@ -77,6 +77,7 @@ def counts(shared_data: Path) -> dict[str, int]:
     return {name: int(match[1]) for name, match in stated.items() if match}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("folder", ["binance", "hyperliquid"])
 def test_hftbacktest_captures_come_out_byte_for_byte_with_their_receive_time(
     shared_data: Path, tmp_path: Path, folder: str

@@ -127,6 +127,7 @@ def images_until_killed(tally: Tally) -> str:
     return ""
 
 
+@pytest.mark.slow
 def test_without_a_mutant_the_crash_images_of_merges_break_no_promise(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -135,6 +136,7 @@ def test_without_a_mutant_the_crash_images_of_merges_break_no_promise(
     assert images_until_killed(Tally(tmp_path)) == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mutant", [*BY_IMAGES, *BY_IMAGES_OF_MERGES], ids=lambda mutant: mutant.rule)
 def test_the_crash_images_kill(
     mutant: Mutant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record_property: Callable[[str, object], None]

@@ -17,6 +17,7 @@ import msgspec
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
+from tiers import first_is_quick
 
 from analysis.sql_session import connect, query_rows
 from engine import upcast
@@ -65,7 +66,7 @@ def golden(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     return shutil.copytree(GOLDEN / f"v{request.param}", tmp_path / "golden")
 
 
-@pytest.mark.parametrize("version", KNOWN)
+@pytest.mark.parametrize("version", first_is_quick(KNOWN))
 def test_a_golden_journal_is_read_verified_and_replayed(version: int) -> None:
     folder = GOLDEN / f"v{version}"
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
@@ -84,6 +85,7 @@ def test_a_golden_journal_is_read_verified_and_replayed(version: int) -> None:
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
+@pytest.mark.slow
 def test_a_golden_journal_replays_from_the_command_line(golden: Path) -> None:
     assert "replay: identical" in verbatim("replay", golden, "--trust-code")
 
@@ -175,6 +177,7 @@ def test_a_timer_of_an_older_session_fires_in_its_old_place(old: str) -> None:
     assert by_place == by_old_name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bundle", [path for path in BUNDLES if path.stem != "slice"], ids=lambda path: path.stem)
 def test_a_bundle_of_the_old_code_verifies_and_replays(bundle: Path, tmp_path: Path) -> None:
     copy = shutil.copy(bundle, tmp_path)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tiers import first_is_quick
 
 from engine.kernel import kernel_of
 from engine.lifecycle import Status
@@ -113,6 +114,7 @@ def test_s1_an_order_that_never_arrived_is_proved_absent_before_it_is_decided_an
     agrees(session)
 
 
+@pytest.mark.slow
 def test_s2_while_every_query_fails_orders_stay_known_and_nothing_is_sent(begin: Begin) -> None:
     venue = VirtualVenue()
     session = begin(venue, parameters={"below": "100"}).run(5)
@@ -175,6 +177,7 @@ def test_s6_fills_during_a_disconnect_are_fetched(begin: Begin) -> None:
     agrees(session)
 
 
+@pytest.mark.slow
 def test_s7_heartbeats_healthy_and_fills_missing(begin: Begin) -> None:
     """Found by the scheduled pass."""
     venue = VirtualVenue()
@@ -196,6 +199,7 @@ def test_s8_silence_after_a_healthy_connect_forces_a_reconnect(begin: Begin, tar
     assert any("silent for" in (note.body or "") for note in session.kinds(Kind.NOTE))
 
 
+@pytest.mark.slow
 def test_s8_a_private_stream_that_falls_silent_is_found_by_what_it_did_not_say(begin: Begin) -> None:
     """An account may be silent for ever; fills that only a question brought to light prove that it should not have
     been.
@@ -270,7 +274,7 @@ def test_s16_resting_orders_survive_a_kill(begin: Begin) -> None:
     agrees(second)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", first_is_quick(range(4)))
 def test_s13_s17_a_restart_anywhere_books_nothing_twice(begin: Begin, seed: int) -> None:
     venue = VirtualVenue(seed=seed)
     session = begin(venue, "pair").run(8 + seed / 7)

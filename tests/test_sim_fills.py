@@ -163,6 +163,7 @@ def chance(name: str, front: float, back: float) -> float:
 EVENTS = st.lists(st.tuples(st.sampled_from(("trade", "shows", "shows")), st.integers(1, 20)), max_size=25)
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(name=st.sampled_from(sorted(CHANCES)), events=EVENTS)
 def test_an_order_moves_on_trade_by_trade_and_level_by_level(name: str, events: list[tuple[str, int]]) -> None:

@@ -9,9 +9,8 @@ from typing import Final
 NEVER: Final = 2**63 - 1  # a time that is never reached
 TRIGGERS_MAX: Final = 62  # each trigger is one bit of an int64
 LEVELS_MAX: Final = 65_536  # a side of a book; a venue that exceeds it is broken
-PENDING_ROWS_MAX: Final = (
-    262_144  # diffs kept for a snapshot, minutes of a busy market; a book that needs more starts over
-)
+# diffs kept for a snapshot, minutes of a busy market; a book that needs more starts over
+PENDING_ROWS_MAX: Final = 262_144
 BARS_KEPT: Final = 512  # closed bars per specification; older ones are in the journal
 WORD_BITS: Final = 54  # sums of sizes and products are kept in words of this many bits: no int64 overflows
 WORD_MASK: Final = 2**54 - 1
@@ -65,9 +64,8 @@ S_TRIGGERS: Final = 16
 S_CONDITIONS: Final = 17
 S_PREDICATES: Final = 18
 S_PREDICATE_FIELDS: Final = 19  # length of a predicate's row
-S_INPUTS_CHANGED: Final = (
-    20  # instrument whose predicate inputs the current record changed: its index + 1, SEVERAL, or 0
-)
+# instrument whose predicate inputs the current record changed: its index + 1, SEVERAL, or 0
+S_INPUTS_CHANGED: Final = 20
 S_FIELDS: Final = 21
 SEVERAL: Final = -1
 

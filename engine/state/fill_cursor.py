@@ -12,7 +12,7 @@ DIGITS_MAX = 18  # a longer number stays text in a record: JSON readers keep 64 
 
 
 class FillCursor(Protocol):
-    """How one venue orders its fills."""
+    """The order in which one venue numbers its fills."""
 
     start: str  # before every fill
 

@@ -39,7 +39,7 @@ class RateBudget(msgspec.Struct, frozen=True):
 
 
 class RateModel(Protocol):
-    """How a venue counts requests: pure functions of a budget.
+    """A venue's way to count requests: pure functions of a budget.
 
     The engine itself keeps blocks, clock offset and orders per second.
     """

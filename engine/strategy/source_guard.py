@@ -242,7 +242,7 @@ def run_module(name: str, settings: StrategySettings | RuleSettings, modules: di
 
     module = ModuleType(f"strategy_{settings.name}_{name}")
     modules[name] = module
-    sys.modules[module.__name__] = module  # while it loads: where annotations are text, they are looked up there
+    sys.modules[module.__name__] = module  # while it loads: Python resolves annotations that are text there
     allowed = {key: value for key, value in vars(builtins).items() if key not in REFUSED_NAMES}
     vars(module)["__builtins__"] = {**allowed, "__import__": importer}
     try:

@@ -17,7 +17,7 @@ Level = tuple[str, str]  # price, size
 
 
 class RowOrigin(NamedTuple):
-    """What all rows of a message have in common, and the instrument of the message."""
+    """The columns that all rows of a message share, and the message's instrument."""
 
     i: int
     of: Instrument

@@ -55,9 +55,8 @@ class OrderCapabilities:
     amend: bool = False  # change price or size of an open order in place
     native_stops: bool = False  # the venue watches triggers itself
     reduce_only: bool = False
-    lookup_by_client_id: bool = (
-        True  # an order can be queried by our id alone; the engine cannot resolve UNKNOWN orders without it
-    )
+    # an order can be queried by our id alone; the engine cannot resolve UNKNOWN orders without it
+    lookup_by_client_id: bool = True
     dead_man_switch: bool = False  # the venue cancels all orders if we fall silent
     cancel_all: bool = True  # one request cancels every open order of an instrument
 

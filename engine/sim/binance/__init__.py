@@ -1,5 +1,4 @@
 """Binance Spot's protocol in front of the simulated exchange."""
 
-PROTOCOL = (
-    "binance_spot"  # what the simulated venue speaks: a venue says by `sim_protocol` that its account speaks it too
-)
+# the protocol of the simulated venue: it can replace the account of a venue whose `sim_protocol` has this name
+PROTOCOL = "binance_spot"

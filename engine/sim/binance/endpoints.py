@@ -14,7 +14,7 @@ from engine.sim.exchange.exchange import Exchange
 
 
 class NotYetError(Exception):  # no error: the answer comes later
-    """The depth of this symbol is not known yet: the capture's snapshot has not been reached."""
+    """The depth of this symbol is unknown so far, because the capture's snapshot comes later."""
 
     def __init__(self, symbol: str) -> None:
         super().__init__(symbol)

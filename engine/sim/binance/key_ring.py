@@ -1,6 +1,6 @@
-"""Checking a request's key, signature and time, as Binance checks them. Holds the secrets of the venue's own accounts.
+"""The check of a request's key, signature and time, as Binance makes it. Holds the secrets of the venue's own accounts.
 
-The payload that must have been signed is rebuilt from the raw bytes: nothing is re-encoded on the way.
+The signed payload is rebuilt from the raw bytes: nothing is encoded again on the way.
 """
 
 import hmac

@@ -1,4 +1,4 @@
-"""Reading a request's parameters as Binance reads them: texts in, checked values out, its own refusals otherwise."""
+"""Parameters of a request, read as Binance reads them: texts in, checked values out, its own refusals otherwise."""
 
 import re
 from collections.abc import Callable, Iterable

@@ -14,7 +14,7 @@ from engine.sim.exchange.order_values import SimNewOrder, SimOrderStatus
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenOrder:
-    """Amounts in units of 1e-8."""
+    """An open order to adopt. Amounts are in units of 1e-8."""
 
     order_id: int
     client_order_id: str

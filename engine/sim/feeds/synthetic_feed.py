@@ -26,7 +26,7 @@ DIFF_NS: Final = 100_000_000
 LEVELS_MIN: Final = 20
 LEVELS_MAX: Final = 200
 LEVELS_START: Final = 100
-GAP_NS_QUIET: Final = 16_000_000  # mean time between events when nothing excites
+GAP_NS_QUIET: Final = 16_000_000  # mean time between events without excitation
 EXCITE_MAX: Final = 4_000  # of EXCITE_ONE: bursts of at most five times the quiet rate
 EXCITE_ONE: Final = 1_000
 EXCITE_JUMP: Final = 140
@@ -91,7 +91,7 @@ class _Symbol:
         self.update_id = 1_000_000 + self.chance.below(1_000_000)
         self.trade_id = 1_000_000
         self.excitement = 0
-        self.pressure = 0  # > 0: buyers press; it leaks away
+        self.pressure = 0  # above 0: buyers dominate; it decays
         self.next_event_ns = start_ns + self.chance.waiting_ns(GAP_NS_QUIET)
         self.next_diff_ns = start_ns + DIFF_NS
         self.diff_first_id = self.update_id + 1
@@ -154,7 +154,7 @@ class _Symbol:
         self.next_event_ns = now_ns + gap_ns
         self.excitement = self.excitement * EXCITE_HALF_NS // (EXCITE_HALF_NS + gap_ns)
         self.excitement = min(EXCITE_MAX, self.excitement + EXCITE_JUMP * (4 if excited else 1) // 2)
-        leaked = abs(self.pressure) * 63 // 64  # of the size, so that rounding pulls neither way
+        leaked = abs(self.pressure) * 63 // 64  # of the size: rounding has no direction
         self.pressure = leaked if self.pressure > 0 else -leaked
 
     def _set(self, side: int, index: int, quantity: int) -> None:

@@ -11,7 +11,7 @@ def load_private_key(pem: str | bytes) -> Ed25519PrivateKey:
     """Return the key in a PEM text (PKCS#8, not encrypted).
 
     Raises:
-        ValueError: The text holds no such key. The error never quotes it.
+        ValueError: The text holds another key, or none. The error never quotes it.
     """
     try:
         private = load_pem_private_key(pem.encode() if isinstance(pem, str) else pem, password=None)

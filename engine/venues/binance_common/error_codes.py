@@ -1,15 +1,15 @@
-"""What a refusal proves: the table from (HTTP status, Binance's code, its text) to an Outcome.
+"""The table from a refusal's (HTTP status, Binance's code, its text) to an Outcome.
 
-Knows nothing of bodies' shapes or of orders. Its one principle: an answer that proves nothing is UNKNOWN,
-since a wrong UNKNOWN costs a query and a wrong REFUSED costs a second order.
+Knows nothing of orders or of the shape of bodies. An answer that proves nothing is UNKNOWN, because a wrong UNKNOWN
+costs a query and a wrong REFUSED costs a second order.
 """
 
 from engine.events import Outcome
 
 DUPLICATE_ORDER = "Duplicate order sent."  # -2010: an order with this id is open, so not a failure
 
-# -2011 says "the cancel was rejected". These texts say the order itself is not the reason; with any other it may be
-# gone: ask.
+# -2011 says "the cancel was rejected". With these texts the order itself is not the reason. With any other text the
+# order may be gone, so the engine queries it.
 CANCEL_REFUSALS = frozenset(
     {
         "Market is closed.",

@@ -35,7 +35,7 @@ _OF_STREAM = {
 
 
 class Facts(NamedTuple):
-    """What the futures markets differ in."""
+    """The differences between the futures markets."""
 
     prefix: str  # of REST paths
     inverse: bool  # whether a contract is priced in quote and paid in base

@@ -1,7 +1,7 @@
-"""How Binance's futures spell their public streams and depth snapshots.
+"""The spelling of the public streams and depth snapshots of Binance's futures.
 
-All else of reading them is binance_common/market.py's. One spelling for USD-M and COIN-M: the latter only adds names
-(ps, symbol, pair). Times are T, when it happened, where there is one; E is when it was sent.
+binance_common/market.py does the rest of the reading. USD-M and COIN-M share one spelling: COIN-M only adds names
+(ps, symbol, pair). A row's time is T, the time of the event, if the message has it; E is the time of sending.
 """
 
 import re

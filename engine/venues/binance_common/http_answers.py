@@ -1,6 +1,6 @@
-"""What an HTTP answer of any Binance market proves, and the reading that all of them share. Total: nothing raises.
+"""HTTP answers of all Binance markets: the proof that each gives, and their shared reading. Total: nothing raises.
 
-Knows no method, path or report of one market: those are handed in as a reader.
+Knows no method, path or report of one market: the caller passes a reader for those.
 """
 
 import re

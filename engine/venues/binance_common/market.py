@@ -30,17 +30,15 @@ Id = Annotated[int, msgspec.Meta(ge=0, le=r.ID_MAX)]
 Time = Annotated[int, msgspec.Meta(ge=0, le=MILLISECONDS_MAX * 1000)]
 
 
-Named = Callable[
-    [str, int], RowOrigin
-]  # (symbol, venue time in ns) -> where its rows belong; LookupError for a symbol not ours
-Reader = Callable[
-    [bytes | msgspec.Raw, Named, str], Rows
-]  # (an event, Named, the stream's name if the envelope has it)
+# (symbol, venue time in ns) -> the origin of its rows; LookupError for a symbol that the session does not have
+Named = Callable[[str, int], RowOrigin]
+# (an event, Named, the stream's name if the envelope has it) -> rows
+Reader = Callable[[bytes | msgspec.Raw, Named, str], Rows]
 Snapshot = Callable[[bytes, RowOrigin], Rows]
 
 
 class Spelling(NamedTuple):
-    """How a market spells its messages: three compiled functions for the usual, and for the rest what decides."""
+    """A market's spelling of its messages: three compiled functions for usual frames, exact readers for others."""
 
     scan_frame: Callable[[Text, Rows, int, int, Rows], int]
     scan_frames: Callable[[Text, Rows, Rows, Rows, Rows, Rows, Rows], int]
@@ -50,7 +48,7 @@ class Spelling(NamedTuple):
 
 
 class FrameKind(msgspec.Struct):
-    """Enough of a frame to know what it is: in a combined stream's envelope (`data`), or bare.
+    """The parts of a frame that show its kind: in a combined stream's envelope (`data`), or bare.
 
     Spot's bookTicker has no e.
     """

@@ -1,6 +1,6 @@
-"""How Binance Spot spells its public streams and depth snapshots.
+"""The spelling of the public streams and depth snapshots of Binance Spot.
 
-All else of reading them is binance_common/market.py's.
+binance_common/market.py does the rest of the reading.
 """
 
 from functools import partial

@@ -1,4 +1,4 @@
-"""What Binance Spot allows: limits, windows, lifetimes, as named constants. No code that acts on them, no clock.
+"""Binance Spot's limits, windows and lifetimes as named constants. No code that acts on them, no clock.
 
 Numbers are those of the documentation of 2026-07-21. A session may find others in exchangeInfo.rateLimits; these are
 the defaults.
@@ -28,7 +28,7 @@ ORDERS_1D_MAX = 200_000
 
 # ---- connections -------------------------------------------------------------------------------
 PING_EVERY_S = 20  # the server pings ...
-PONG_WITHIN_S = 60  # ... and cuts who does not answer with the same payload
+PONG_WITHIN_S = 60  # ... and cuts clients that do not answer with the same payload
 LINK_LIFE_S = 24 * 3_600
 CONNECTS_MAX = 300  # per five minutes and IP
 MESSAGES_SENT_MAX = 5  # per second and market connection, our pings and pongs included
