@@ -158,7 +158,10 @@ class Desk:
         session = self.hand.sequencer.kernel.session
         record = msgspec.structs.replace(self.hand.records[-1], time_ns=self.review_ns or self.hand.now_ns)
         step = StepContext(self.hand.state, record, session.rules)
-        verdict, approved = review(risk_context(session, step, "desk", new), session.risk_rules)
+        verdict, approved = review(
+            risk_context(session, step, "desk", new, step.market.quote(session.indexes[new.instrument])),
+            session.risk_rules,
+        )
         assert (approved is not None) is verdict.approved
         return {"approved": verdict.approved, "rules": verdict.rules}
 

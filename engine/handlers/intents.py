@@ -5,6 +5,7 @@ from typing import NamedTuple
 from engine.bodies import IntentBody, IntentKind, VerdictBody
 from engine.facts import NewOrder
 from engine.handlers.cancel_rules import cancel_rules
+from engine.market.views import Quote
 from engine.model import Instrument
 from engine.money import ZERO
 from engine.risk.context import RiskContext
@@ -52,26 +53,29 @@ def review_intent(session: SessionContext, step: StepContext, strategy: str, int
         rules = {"instrument": f"{intent.instrument} is not traded here"}
         step.emit(VerdictBody(False, rules), source="risk", key=order_id, cause=seq)
         return None
-    verdict, approved = review(risk_context(session, step, strategy, order), session.risk_rules)
+    verdict, approved = review(risk_context(session, step, strategy, order, quote), session.risk_rules)
     seq = step.emit(verdict, source="risk", key=order_id, cause=seq)
     return None if approved is None else ApprovedIntent(order_id, strategy, instrument, approved, seq)
 
 
-def risk_context(session: SessionContext, step: StepContext, strategy: str, order: NewOrder) -> RiskContext:
+def risk_context(
+    session: SessionContext, step: StepContext, strategy: str, order: NewOrder, quote: Quote | None
+) -> RiskContext:
     """Return an order with the account and market that its review needs."""
-    quote = step.market.quote(session.indexes[order.instrument])
-    instrument = session.instruments[order.instrument]
+    instrument, limits, terms = session.instruments[order.instrument], session.body.risk, order.terms
+    bid, ask = (quote.bid, quote.ask) if quote else (ZERO, ZERO)
     return RiskContext(
         order=order,
-        terms=order.terms,
+        terms=terms,
         strategy=strategy,
         instrument=instrument,
         instruments=session.instruments,
         account=step.account,
-        limits=session.body.risk,
+        limits=limits,
         time_ns=step.time_ns,
-        bid=quote.bid if quote else ZERO,
-        ask=quote.ask if quote else ZERO,
+        bid=bid,
+        ask=ask,
+        worst_price=terms.limit_price(order.side, bid=bid, ask=ask, slippage=limits.market_slippage_max),
         rates=session.venues[instrument.venue].rates,
     )
 

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from engine.facts import NewOrder
-from engine.model import Instrument, Side
+from engine.model import Instrument
 from engine.order_terms import Terms
 from engine.session_record import RiskSettings
 from engine.state.rate_budgets import FIXED_WINDOWS, RateModel
@@ -27,22 +27,8 @@ class RiskContext(msgspec.Struct, frozen=True):
     time_ns: int
     bid: Decimal  # 0: no quote
     ask: Decimal
+    worst_price: Decimal  # to expect: the limit price or, without one, the far touch with headroom
     rates: RateModel = FIXED_WINDOWS  # how the instrument's venue counts requests
-
-    @property
-    def side(self) -> Side:
-        """The order's side."""
-        return self.order.side
-
-    @property
-    def quantity(self) -> Decimal:
-        """The order's quantity."""
-        return self.order.quantity
-
-    @property
-    def worst_price(self) -> Decimal:
-        """The worst price to expect: the limit price or, without one, the far touch with headroom."""
-        return self.terms.limit_price(self.side, bid=self.bid, ask=self.ask, slippage=self.limits.market_slippage_max)
 
 
 class RiskRule(msgspec.Struct, frozen=True):

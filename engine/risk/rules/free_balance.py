@@ -13,7 +13,7 @@ def reject_reason(context: RiskContext) -> str:
     instrument = context.instrument
     if instrument.contract:
         return ""  # margin is not funds: the venue decides what an account may hold
-    lock = context.terms.locks(context.side, context.quantity, instrument, market_price=context.worst_price)
+    lock = context.terms.locks(context.order.side, context.order.quantity, instrument, market_price=context.worst_price)
     assert lock is not None, "a market price was given"
     asset, needed = lock
     balance = context.account.balances.get(asset)

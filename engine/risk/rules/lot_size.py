@@ -9,7 +9,7 @@ from engine.risk.context import RiskContext, RiskRule
 
 def reject_reason(context: RiskContext) -> str:
     """Return why the quantity is off the grid or out of bounds, or ""."""
-    quantity, instrument = context.quantity, context.instrument
+    quantity, instrument = context.order.quantity, context.instrument
     if quantity <= 0 or not on_grid(quantity, instrument.lot_size):
         return f"quantity {quantity} is not a multiple of the lot {instrument.lot_size}"
     if quantity < instrument.quantity_min:

@@ -8,7 +8,7 @@ def reject_reason(context: RiskContext) -> str:
     instrument, price = context.instrument, context.terms.price
     if not instrument.notional_min or (price is None and not instrument.notional_min_applies_to_market):
         return ""
-    notional = (context.bid if price is None else price) * context.quantity
+    notional = (context.bid if price is None else price) * context.order.quantity
     return f"notional {notional} is below {instrument.notional_min}" if notional < instrument.notional_min else ""
 
 

@@ -5,7 +5,7 @@ from engine.risk.context import RiskContext, RiskRule
 
 def reject_reason(context: RiskContext) -> str:
     """Return why the order is larger than the session's limits allow, or ""."""
-    limits, quantity = context.limits, context.quantity
+    limits, quantity = context.limits, context.order.quantity
     if limits.order_size_max and quantity > limits.order_size_max:
         return f"quantity {quantity} is above order_size_max {limits.order_size_max}"
     notional = context.worst_price * quantity

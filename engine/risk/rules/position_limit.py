@@ -9,7 +9,7 @@ def reject_reason(context: RiskContext) -> str:
     limit = context.limits.position_max
     if not limit:
         return ""
-    instrument, side = context.order.instrument, context.side
+    instrument, side = context.order.instrument, context.order.side
     open_quantity = sum(
         (
             order.leaves_quantity
@@ -18,7 +18,7 @@ def reject_reason(context: RiskContext) -> str:
         ),
         ZERO,
     )
-    worst = context.account.positions.net(instrument) * side.sign + open_quantity + context.quantity
+    worst = context.account.positions.net(instrument) * side.sign + open_quantity + context.order.quantity
     return f"position could reach {worst * side.sign}, beyond position_max {limit}" if worst > limit else ""
 
 

@@ -70,7 +70,7 @@ class Exchange(OrderLedger):
         if (account, new.client_order_id) in self._open_by_client_id:
             raise refusals.duplicate_order()
         matches = list(plan_matches(market, account, new))
-        if new.terms.is_post_only and matches:
+        if matches and new.terms.is_post_only:
             raise refusals.would_match()
         cost = amount_to_lock(market, new, matches)
         if not market.rules.settles_in:

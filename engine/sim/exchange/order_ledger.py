@@ -107,6 +107,7 @@ class OrderLedger:
             side=new.side,
             order_type=new.order_type,
             time_in_force=new.time_in_force,
+            terms=new.terms,
             client_order_id=new.client_order_id or f"sim-o{self._order_id_next}",
             price=new.price,
             stop_price=new.stop_price,

@@ -92,6 +92,7 @@ class SimOrder(msgspec.Struct, kw_only=True):
     side: Side
     order_type: OrderType
     time_in_force: TimeInForce
+    terms: Terms  # with prices in units of 1e-8
     client_order_id: str
     price: int
     quantity: int
@@ -122,12 +123,6 @@ class SimOrder(msgspec.Struct, kw_only=True):
     def is_open(self) -> bool:
         """True until the order ends."""
         return self.status in OPEN
-
-    @property
-    def terms(self) -> Terms:
-        """The terms, with prices in units of 1e-8."""
-        recorded = RecordedTerms(Decimal(self.price), self.time_in_force, Decimal(self.stop_price))
-        return terms_of(self.order_type, recorded)
 
 
 class SimReport(msgspec.Struct, frozen=True, kw_only=True):
