@@ -182,6 +182,15 @@ def test_an_unknown_venue_is_said_with_those_there_are(config: Write, name: str)
         session_config(read_config(config(strange), {}), key=None, base=ROOT / "examples")
 
 
+@pytest.mark.parametrize("name", ["os:path", "json:JSONDecoder"])
+def test_a_class_that_is_no_venue_is_refused(config: Write, name: str) -> None:
+    strange = SAMPLE.replace('name = "binance_spot"', f'name = "{name}"')
+    with pytest.raises(
+        ConfigError, match=rf"venue.name: '{name}' is not a venue's class .docs/venues.md.; installed: "
+    ):
+        session_config(read_config(config(strange), {}), key=None, base=ROOT / "examples")
+
+
 def test_the_same_file_records_without_account_key_and_strategies(config: Write) -> None:
     read = read_config(config())
     session = recording_config(read)

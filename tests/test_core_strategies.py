@@ -95,6 +95,7 @@ def test_what_would_persist_outside_state_stops_the_strategy(lines: str, head: s
         "yield Place('BTCUSDT', Side.BUY, Decimal(1), Decimal(90), rationale={'x': object()})",
         "yield Place('BTCUSDT', Side.BUY, Decimal(1), Decimal(90), rationale={'x': float('nan')})",
         "yield Place(None, Side.BUY, Decimal(1), Decimal(90))",
+        "yield Place('BTCUSDT', Side.BUY, Decimal(1), Decimal(90), rationale={'x': 1}, because={'x': 2})",
         "from verbatim import Cancel\nyield Cancel(['a'])",
         "while True:\n    yield Place('BTCUSDT', Side.BUY, Decimal(1), Decimal(90))",
         "state.placed = float('nan')",
@@ -196,3 +197,26 @@ def test_an_intent_has_its_rationale_in_both_spellings(spelling: str) -> None:
     assert '"rationale":{"quote_seq":' in intents[0]
     assert ',"x":1}' in intents[0]
     assert "because" not in intents[0]
+
+
+@pytest.mark.parametrize(
+    ("declaration", "reason"),
+    [
+        ("averages = (Average('x', -3),)", "average 'x': length must be a whole number of at least 1, not -3"),
+        ("averages = (Average('x', 'a'),)", "average 'x': length must be a whole number of at least 1, not 'a'"),
+        ("averages = ('x',)", "`averages` has 'x'; write Average(name, length)"),
+        ("averages = (Indicator('x', 'ema', {'length': 3}),)", "write Average(name, length)"),
+        ("indicators = (Indicator('x', 'ema', {'length': 0}),)", "indicator 'x': length must be a whole number"),
+        ("indicators = (Indicator('x', 'ema', {'length': 2.5}),)", "indicator 'x': length must be a whole number"),
+        ("indicators = (Indicator('x', 'ema', {'length': 'a'}),)", "indicator 'x': length must be a whole number"),
+        ("indicators = ('x',)", "`indicators` has 'x'; write Indicator(name, kind, parameters)"),
+    ],
+)
+def test_an_indicator_with_impossible_values_is_refused_at_load(declaration: str, reason: str) -> None:
+    source = "from verbatim import Average, Indicator\n" + HAND.replace(
+        'version = "1"', f'version = "1"\n    {declaration}', 1
+    )
+    assert declaration in source
+    with pytest.raises(StrategyError) as refused:
+        from_sources({"hand": source}, "hand", "Hand")
+    assert reason in str(refused.value)

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from verbatim import check_packages
+
 if TYPE_CHECKING:
     from replay.study.decisions import RecordedDecision
 
@@ -36,6 +38,7 @@ class CapturedDay:
 
     def recorded(self) -> "list[RecordedDecision]":
         """Return the decisions of the recorded session; none for a recording without a strategy."""
+        check_packages()
         from replay.study.decisions import session_decisions
 
         return session_decisions(self.folder, as_source=True)
@@ -56,6 +59,7 @@ class CapturedDay:
             balances: opening balances, where the session states none.
             modelled: use the simulated venue from the first request on.
         """
+        check_packages()
         from engine.session_record import read_session
         from journal.reader import Journal
         from replay.network_guard import no_sockets

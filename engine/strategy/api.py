@@ -135,6 +135,8 @@ Intent = Place | Cancel
 
 def _one_rationale(intent: Place | Cancel) -> None:
     """Give both spellings the same value. Strategies inside recorded sessions use the old one."""
+    if intent.because and intent.rationale and intent.because != intent.rationale:
+        raise ValueError("`because` is the old spelling of `rationale`: give one of them")
     if intent.because and not intent.rationale:
         msgspec.structs.force_setattr(intent, "rationale", intent.because)
     else:

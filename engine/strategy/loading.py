@@ -183,7 +183,15 @@ def _declared(settings: StrategySettings, cls: type[Any]) -> LoadedStrategy:
 def _declared_indicators(where: str, cls: type[Any]) -> tuple[Indicator, ...]:
     """Return the declared indicators, each with a known kind and parameters that its spec accepts."""
     indicators = tuple(getattr(cls, "indicators", ()))
-    names = {average.name for average in getattr(cls, "averages", ())}
+    names = set()
+    for average in getattr(cls, "averages", ()):
+        if not isinstance(average, Average):
+            raise StrategyError(f"{where}: `averages` has {average!r}; write Average(name, length)")
+        names.add(average.name)
+        try:
+            indicator_spec("ema", "", {"length": average.length})
+        except ValueError as error:
+            raise StrategyError(f"{where}: average {average.name!r}: {error}") from None
     for each in indicators:
         if not isinstance(each, Indicator):
             raise StrategyError(f"{where}: `indicators` has {each!r}; write Indicator(name, kind, parameters)")

@@ -41,13 +41,20 @@ def venue_class(settings: VenueSettings) -> Any:
     if not module or not cls:
         raise UnknownVenueError(f"no venue {settings.name!r}; {known}")
     try:
-        return getattr(import_module(module), cls)
+        venue = getattr(import_module(module), cls)
     except (ImportError, AttributeError) as error:
         raise UnknownVenueError(f"no venue {settings.name!r} ({error}); {known}") from error
+    if not (isinstance(venue, type) and hasattr(venue, "links") and hasattr(venue, "instruments_of")):
+        raise UnknownVenueError(f"{settings.name!r} is not a venue's class (docs/venues.md); {known}")
+    return venue
 
 
 def make_venue(settings: VenueSettings, instruments: Sequence[Instrument]) -> Venue:
-    """Return a venue for these instruments. Raises UnknownVenueError."""
+    """Return a venue for these instruments.
+
+    Raises:
+        UnknownVenueError: The name is that of no venue.
+    """
     venue: Venue = venue_class(settings)(instruments, settings.recv_window_ms)
     return venue
 

@@ -22,6 +22,10 @@ class EmaSpec(msgspec.Struct, frozen=True):
     length: int
     source: str = "mid"
 
+    def __post_init__(self) -> None:
+        if type(self.length) is not int or self.length < 1:
+            raise ValueError(f"length must be a whole number of at least 1, not {self.length!r}")
+
     @property
     def warm_count(self) -> int:
         """The number of updates until the value may be used."""
