@@ -82,8 +82,9 @@ WALK_BEGINS = "<!-- walk: written by benchmarks/call_paths.py --write -->\n"
 WALK_ENDS = "<!-- /walk -->"
 WALK_HEAD = """# The walk of one quote, one order and one fill
 
-Traced in a live session by `python benchmarks/call_paths.py --write`, which wrote this page: each function once, at its first call, below its caller.
-A test compares the first walk with a new trace, and each name with the code.
+Traced in a live session by `python benchmarks/call_paths.py --write`, which wrote this page: each function once, at the depth of its first call; the
+line above need not be its caller. Before the order leaves, `OutputDispatcher.dispatch` hands it to `Gateway.perform`, which holds it; the journal's thread reports a sync to
+`Session._release_requests`. A test looks up each name of this page in the code.
 """
 
 STRATEGY = '''
