@@ -61,7 +61,7 @@ SECONDS = 4.0
 # path -> (functions, files). A ceiling only falls; the targets are those of issue 10
 CEILINGS: dict[str, tuple[int, int]] = {
     "quote": (17, 10),
-    "decision": (97, 48),
+    "decision": (94, 47),
     "decision-shell": (15, 8),
     "sending": (17, 7),
     "fill": (54, 27),

@@ -230,7 +230,7 @@ def test_packages_of_the_same_name_are_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "engine").mkdir()
     (tmp_path / "engine/__init__.py").write_text("", encoding="utf-8")
     ended = subprocess.run(
-        [sys.executable, "-c", "import verbatim"],
+        [sys.executable, "-c", "from verbatim import Place"],
         capture_output=True,
         text=True,
         cwd=tmp_path,

@@ -306,7 +306,7 @@ def test_invalid_requests_are_one_clear_line(journals: Path, tmp_path: Path) -> 
     wrong.write_text(QUOTER.replace("from decimal", "from decimals"))
     for words, code, output in (
         ((), 2, "FILE, --bad or --variant must name the version to compare with --good"),
-        (("--bad", "v2"), 2, "v2 is no file"),
+        (("--bad", "v2"), 2, "v2 is not a file"),
         (("--bad", tmp_path / "none.py"), 3, "cannot read the strategy"),
         (("--bad", wrong), 3, "decimals"),
         (("--variant", "strategy.quoter.sizes=1"), 3, "sizes"),
@@ -317,7 +317,7 @@ def test_invalid_requests_are_one_clear_line(journals: Path, tmp_path: Path) -> 
         assert "Traceback" not in said
     words = ("bisect", ID, "--journals", journals, "--trust-code")
     assert "FILE and --good must name the commits to try" in verbatim(*words, code=2)
-    assert "--variant goes with --records" in verbatim(
+    assert "--variant needs --records" in verbatim(
         *words, wrong, "--good", "v1", "--variant", "risk.order_size_max=1", code=2
     )
     words = ("resim", ID, "--journals", journals, "--trust-code", "--no-journal")

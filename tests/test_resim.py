@@ -353,7 +353,7 @@ def check_account(folder: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("quotes", [3, 12, 30])
 def test_an_order_reported_before_its_answer_is_placed_once(tmp_path: Path, quotes: int) -> None:
-    folder = recorded_with(tmp_path / "s", action="delay_answer", path="/api/v3/order", ms=150, times=-1)
+    folder = recorded_with(tmp_path / "s", action="delay_answer", path="/api/v3/order", ms=150, times=0)
     outcome = from_quote(folder, tmp_path / "r", quotes)
     assert outcome.handover_seq is not None
     check_account(tmp_path / "r")
@@ -362,7 +362,7 @@ def test_an_order_reported_before_its_answer_is_placed_once(tmp_path: Path, quot
 
 @pytest.mark.parametrize("quotes", [3, 12, 30])
 def test_unreported_balances_of_fills_survive_the_handover(tmp_path: Path, quotes: int) -> None:
-    folder = recorded_with(tmp_path / "s", action="delay_events", event="outboundAccountPosition", ms=700, times=-1)
+    folder = recorded_with(tmp_path / "s", action="delay_events", event="outboundAccountPosition", ms=700, times=0)
     from_quote(folder, tmp_path / "r", quotes)
     check_account(tmp_path / "r")
 

@@ -199,7 +199,7 @@ def test_shadow_ends_when_the_session_is_killed(tmp_path: Path) -> None:
     folder = session(tmp_path / "s", seconds=3).kill()
     recorded = len(session_decisions(folder))
     lines = shadow(folder)
-    assert "a session whose process ended without closing it" in "\n".join(lines)
+    assert "records, its process ended without closing it" in "\n".join(lines)
     assert counts(lines) == (recorded, recorded, 0)
     assert counts(shadow(folder, "--set", "risk.order_size_max=0.0001", code=1))[2] > 0
 
@@ -256,7 +256,7 @@ def test_an_unreadable_folder_is_one_clear_line(tmp_path: Path, what: str) -> No
 @pytest.mark.parametrize(
     ("words", "what"),
     [
-        (("--model", "clock=venue"), "the venue's clock is set by a whole session"),
+        (("--model", "clock=venue"), "clock=venue needs a whole session"),
         (("--model", "speed_ms=3"), "the venue's model has no 'speed_ms'"),
         (("--set", "risk.nothing=3"), "unknown setting 'risk.nothing'"),
         (("--strategy", "nowhere.py"), "nowhere.py"),

@@ -145,17 +145,18 @@ def adopt_account(
 
 
 def balances_at(journal: Journal, state: State) -> dict[str, int]:
-    """Return the last reported balances, changed by the fills since.
-
-    A fill is reported before the balances that it changed.
-    """
+    """Return the last reported balances, changed by the fills since."""
     balances = state.account.balances.by_asset
     totals = {asset: units(f"{balance.free + balance.locked:f}") for asset, balance in balances.items()}
     assets = {instrument.id: (instrument.base, instrument.quote) for instrument in state.market.instruments}
 
     def move(asset: str, amount: Decimal, seq: int, venue_ns: int) -> None:
         balance = balances.get(asset)
-        if balance is not None and seq > balance.seq and not venue_ns <= balance.venue_ns:
+        if balance is None:
+            return
+        # a report may arrive after later fills, so the venue's dates decide where both have one
+        is_dated = balance.venue_ns > 0 and venue_ns > 0
+        if venue_ns > balance.venue_ns if is_dated else seq > balance.seq:
             totals[asset] += int(amount * ONE)
 
     for record in journal.records(0, state.seq, kinds=(Kind.FACT,)):
