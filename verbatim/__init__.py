@@ -5,7 +5,6 @@ Each is loaded when it is first used, so `verbatim --help` and pytest load none 
 
 from functools import cache
 from importlib import import_module
-from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -92,6 +91,8 @@ def check_packages() -> None:
 
 def __getattr__(name: str) -> Any:
     if name == "__version__":
+        from importlib.metadata import version
+
         return version("verbatim-trading")
     name = OLD_NAMES.get(name, name)
     if name not in _HOMES:
