@@ -146,7 +146,7 @@ class Append(NamedTuple):
 
 
 class TaskStep:
-    """What one task called between two moments at which it waited."""
+    """The calls of one task between two waits."""
 
     def __init__(self, task: Any) -> None:
         self.task = task

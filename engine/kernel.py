@@ -43,7 +43,7 @@ _NO_DECISIONS: Mapping[str, Decision] = {}
 
 
 class StepResult(msgspec.Struct, frozen=True):
-    """What a step did: the inputs it applied, and the outputs that the last one led to."""
+    """The result of a step: the inputs it applied, and the outputs that the last one led to."""
 
     records: Sequence[Record]
     outputs: Sequence[Output]

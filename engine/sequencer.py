@@ -27,7 +27,7 @@ URGENT_INPUTS = frozenset({Kind.SESSION, Kind.BROKER, Kind.LINK, Kind.COMMAND})
 
 
 class Append(Protocol):
-    """Where the records of steps go."""
+    """The destination of the records of steps."""
 
     def __call__(self, records: Sequence[Record], *, urgent: bool) -> None:
         """Append the records of one step. `urgent` records must become durable at once."""
@@ -49,7 +49,7 @@ class Arrival(msgspec.Struct, frozen=True, gc=False):
 
 
 class Accepted(msgspec.Struct, frozen=True):
-    """What became of an arrival."""
+    """The result of an arrival."""
 
     applied: int  # how many of its payloads; the caller brings the rest again
     outputs: Sequence[Output]

@@ -1,4 +1,4 @@
-"""How a replayed record is compared with the recorded one, and how a difference is described."""
+"""The comparison of a replayed record with the recorded one, and the description of a difference."""
 
 import msgspec
 

@@ -1,4 +1,4 @@
-"""What the market raises: bad data, breaks in ids, books that need a snapshot. Strategies are run by the kernel."""
+"""Market triggers: bad data, breaks in ids, books that need a snapshot. The kernel runs the strategies."""
 
 from engine.apply.batch import Applied
 from engine.bodies import NoteLevel

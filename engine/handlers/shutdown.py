@@ -1,4 +1,4 @@
-"""How a session ends: cancel, wait for answers, reconcile a last time, close."""
+"""The end of a session: cancel, wait for answers, reconcile a last time, close."""
 
 from engine.bodies import NoteLevel
 from engine.execution import reconciliation

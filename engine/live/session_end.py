@@ -1,4 +1,4 @@
-"""How a session ends, and what it leaves unsettled. Values only."""
+"""The end of a session, and the orders that it leaves unsettled. Values only."""
 
 from enum import StrEnum
 

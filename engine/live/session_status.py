@@ -50,7 +50,7 @@ class SessionStatus(msgspec.Struct, frozen=True):
 
 
 class Summary(msgspec.Struct, frozen=True):
-    """How a session ended."""
+    """The way in which a session ended."""
 
     folder: Path
     ended: EndedBy
