@@ -641,6 +641,7 @@ def serving(server: Server) -> Iterator[str]:
             thread.join()
 
 
+@pytest.mark.slow
 def test_a_recording_takes_down_both_routes_and_can_be_repeated(shared_data: Path, tmp_path: Path) -> None:
     server = Server(shared_data)
     with serving(server) as address:

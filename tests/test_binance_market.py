@@ -215,6 +215,7 @@ def test_whatever_comes_is_at_least_unrecognised(frame: bytes) -> None:
     assert event.error
 
 
+@pytest.mark.slow
 @settings(max_examples=1500, deadline=None)
 @given(st.data())
 def test_mutated_frames_never_raise_and_both_ways_agree(data: st.DataObject) -> None:

@@ -183,6 +183,7 @@ def test_a_run_without_a_journal_decides_the_same(captures: Path, tmp_path: Path
         )
 
 
+@pytest.mark.slow
 def test_lognormal_latencies_repeat_and_keep_their_median(captures: Path) -> None:
     model = with_settings(
         VenueModel(), {"latency": "lognormal", "latency_sigma": "0.8", "request_ms": "4", "answer_ms": "6"}
@@ -286,6 +287,7 @@ def test_funding_is_paid_by_the_holder_at_its_time(shared_data: Path, tmp_path: 
     assert replay_session(tmp_path / "r").identical
 
 
+@pytest.mark.slow
 def test_fee_tiers_apply_by_volume_and_rebates_are_credited(captures: Path) -> None:
     fees: dict[str, list[Decimal]] = {}
     for tiers in ("", "100:-0.0001:0.0005,2000:-0.0002:0.0004"):

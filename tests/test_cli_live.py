@@ -127,6 +127,7 @@ def test_help_is_light_and_fast() -> None:
     assert min(took) < 0.2
 
 
+@pytest.mark.slow
 def test_sigterm_stops_in_order_and_seals(tmp_path: Path) -> None:
     with venue() as ready:
         command = [*VERBATIM, "run", str(config_for(tmp_path, ready["listening"])), "--json"]
@@ -332,6 +333,7 @@ def test_the_venue_of_a_demo_that_was_killed_ends_too(tmp_path: Path) -> None:
         until(lambda: not Path(f"/proc/{child}/cmdline").exists() or not Path(f"/proc/{child}/cmdline").read_bytes())
 
 
+@pytest.mark.slow
 def test_journals_that_cannot_be_written_are_one_clear_line(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("", encoding="utf-8")
@@ -341,6 +343,7 @@ def test_journals_that_cannot_be_written_are_one_clear_line(tmp_path: Path) -> N
         assert "--journals" in line
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -363,6 +366,7 @@ def test_bad_input_is_one_clear_line(tmp_path: Path, arguments: list[str], said:
     assert list_sessions(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_a_damaged_capture_is_one_clear_line(tmp_path: Path) -> None:
     whole = tmp_path / "whole.gz"
     whole.write_bytes(gzip.compress(b'1 {"stream":"btcusdt@trade","data":{}}\nnonsense\n'))
@@ -375,6 +379,7 @@ def test_a_damaged_capture_is_one_clear_line(tmp_path: Path) -> None:
 DIFF = b'{"stream":"btcusdt@depth@%s","data":{"e":"depthUpdate","E":1,"s":"BTCUSDT","U":1,"u":2,%s"b":[],"a":[]}}\n'
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("line", "said"),
     [

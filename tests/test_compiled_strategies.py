@@ -79,6 +79,7 @@ def woken(session: ByHand, name: str = "hand") -> int:
     return len(told)
 
 
+@pytest.mark.slow
 def test_it_is_asked_where_it_wants_to_be_and_nowhere_else() -> None:
     """Let ByHand's twin rebuild without a decision; its state equals the session's after each step."""
     session = ByHand(source=hand()).run(5)

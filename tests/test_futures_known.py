@@ -158,6 +158,7 @@ def sha(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", first_is_quick(NAMES))
 def test_the_books_are_the_known_ones_at_every_checkpoint(shared_data: Path, name: str) -> None:
     """Also behind the file that holds the snapshot: on 1.08 s of silence between the files of July nothing is lost."""
@@ -185,6 +186,7 @@ def test_the_books_are_the_known_ones_at_every_checkpoint(shared_data: Path, nam
     assert seen.session.wakes == [*asked, (snapshot, BOOK_JOINED)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_trades_and_minute_bars_are_the_known_ones(shared_data: Path, name: str) -> None:
     of_capture = known(shared_data, name)
@@ -225,6 +227,7 @@ COMPARABLE = {"usdm_btcusdt_aug": 5703, "cm_btcusd_perp": 6556}  # MANIFEST.md; 
 FIRST_FILE = {"usdm_btcusdt_2023": 2002, "usdm_btcusdt_jul": 1713}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_the_top_equals_the_ticker_wherever_they_can_be_compared(shared_data: Path, name: str) -> None:
     """The ticker with the largest u not above the diff's u, where it is not below the diff's U (MANIFEST.md)."""

@@ -180,6 +180,7 @@ def test_ticks_of_lean_have_new_yorks_clock(shared_data: Path, tmp_path: Path) -
         assert {record.recv_ns for record in found} == {None}, "nobody received these"
 
 
+@pytest.mark.slow
 def test_every_reading_command_accepts_an_import(shared_data: Path, tmp_path: Path) -> None:
     """verify and sql answer, even for views that must be empty; sessions lists it; replay and ask name it as an import."""
     cryptofeed = shared_data / "captures" / "cryptofeed"
@@ -476,6 +477,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 """
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
     """The longer file's records are 130 MB of Python objects, so keeping them would show."""
 

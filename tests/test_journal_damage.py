@@ -34,6 +34,7 @@ def ends_of_frames(folder: Path) -> list[int]:
         return [frame.end for frame in FrameWalk(reading, 0)]
 
 
+@pytest.mark.slow
 def test_a_tail_torn_at_any_byte_is_dropped_and_counted(crashed: Path, tmp_path: Path) -> None:
     whole = (crashed / OPEN).read_bytes()
     _, second, third = ends_of_frames(crashed)

@@ -44,6 +44,7 @@ sys.exit(3)
 """
 
 
+@pytest.mark.slow
 def test_a_process_that_forgets_its_writer_still_ends(tmp_path: Path) -> None:
     """The sealer is inside Arrow at that time, which once aborted or hung while the interpreter ended."""
     for attempt in range(4):

@@ -103,6 +103,7 @@ def sessions(draw: st.DrawFn) -> list[tuple[list[Record], bool]]:
     return found
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(session=sessions())
 def test_a_message_made_by_hand_is_the_batch_that_arrow_makes(session: list[tuple[list[Record], bool]]) -> None:
@@ -224,6 +225,7 @@ def polled(follower: Follower) -> list[Record]:
     return found
 
 
+@pytest.mark.slow
 def test_a_stalled_disk_is_noticed_before_memory_runs_out(tmp_path: Path) -> None:
     stalled = threading.Event()
 

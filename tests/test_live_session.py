@@ -126,6 +126,7 @@ async def test_an_answer_that_is_cut_off_is_one_order_in_the_end(
     assert replay_session(summary.folder).identical
 
 
+@pytest.mark.slow
 async def test_an_order_that_never_arrived_is_proved_absent(venue: Ready, tmp_path: Path) -> None:
     wanted = impatient(demo_session(DemoOptions(journals=tmp_path, strategy=RESTLESS), venue))
     await ask(

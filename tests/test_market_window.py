@@ -128,6 +128,7 @@ def empty() -> Market:
     return market
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(seed=st.integers(0, 2**32))
 def test_a_book_with_a_window_is_a_plain_book(seed: int) -> None:
@@ -147,6 +148,7 @@ def test_a_book_with_a_window_is_a_plain_book(seed: int) -> None:
         assert loaded.dump() == market.dump()
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(seed=st.integers(0, 2**32))
 def test_when_a_window_is_laid_changes_nothing(seed: int) -> None:

@@ -108,6 +108,7 @@ def check_minimal(journals: Path, file: Path, output: FoundRun) -> None:
 # ---- the search
 
 
+@pytest.mark.slow
 @given(
     st.integers(1, 12).flatmap(
         lambda count: st.lists(
@@ -150,6 +151,7 @@ def test_a_long_session_needs_few_runs() -> None:
 # ---- on sessions
 
 
+@pytest.mark.slow
 def test_the_printed_commands_repeat_the_found_run(journals: Path, tmp_path: Path) -> None:
     bad = write_shy_quoter(tmp_path / "quoter.py", "state.quotes >= 5")
     output = parse_output(bisect(journals, "--bad", bad))
@@ -213,6 +215,7 @@ def test_equal_versions_have_no_run(journals: Path, tmp_path: Path) -> None:
     assert re.match(r"bisect: \d+ decisions on [\d,]+ records of the market, and none differs", output)
 
 
+@pytest.mark.slow
 def test_a_strategy_error_is_a_difference(journals: Path, tmp_path: Path) -> None:
     broken = tmp_path / "quoter.py"
     broken.write_text(QUOTER.replace("quote = view.quote", "1 / (state.quotes - 7)\n        quote = view.quote"))
@@ -273,6 +276,7 @@ def test_the_record_of_another_crossover_is_found_in_a_capture(shared_data: Path
 # ---- strategies that decide from a record on
 
 
+@pytest.mark.slow
 def test_no_strategy_decides_before_the_record_or_during_a_pause(tmp_path: Path) -> None:
     folder = tmp_path / "s"
     session(folder, seconds=3).command("pause").run(2).command("resume").run(2).command("pause").run(1).command(

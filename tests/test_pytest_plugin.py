@@ -32,6 +32,7 @@ def team(folder: Path, day: Path, source: str, more: str = "") -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_a_version_that_decides_as_it_did_passes_and_another_is_a_diff(day: Path, tmp_path: Path) -> None:
     assert "1 passed" in run(team(tmp_path / "t", day, QUOTER + "\n# tidied\n")).stdout
     failed = run(team(tmp_path / "t", day, QUOTER.replace("quote.bid,", 'quote.bid - Decimal("5"),'))).stdout
@@ -42,6 +43,7 @@ def test_a_version_that_decides_as_it_did_passes_and_another_is_a_diff(day: Path
     assert "Traceback" not in failed
 
 
+@pytest.mark.slow
 def test_golden_runs_are_written_by_the_flag_and_held_to_without(day: Path, tmp_path: Path) -> None:
     golden = tmp_path / "golden" / "quoter.jsonl"
     shy = QUOTER.replace("quote.bid,", 'quote.bid - Decimal("5"),')

@@ -215,6 +215,7 @@ async def test_a_silence_is_a_gap_and_a_hole_in_the_ids_is_one(venue: Ready, tmp
     assert told.index((None, "silent")) >= 1
 
 
+@pytest.mark.slow
 async def test_a_restart_names_the_session_before_and_the_time_between(venue: Ready, tmp_path: Path) -> None:
     first, second = Recording(venue, tmp_path), Recording(venue, tmp_path)
     await first.run(lambda: first.until(lambda status: status.messages > 20))
@@ -255,6 +256,7 @@ async def test_a_first_start_without_a_venue_is_one_clear_line(tmp_path: Path) -
     assert list_sessions(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_the_command_records_symbols_and_ends_on_a_signal(tmp_path: Path) -> None:
     with venue_command("--symbol", "BTCUSDT") as ready:
         command = [

@@ -43,6 +43,7 @@ def replay_in_one(folder: Path, **until: int) -> ReplayResult:
     return found
 
 
+@pytest.mark.slow
 def test_a_first_replay_writes_the_snapshots_at_which_the_next_is_cut(long_session: Path) -> None:
     assert replay_in_one(long_session).pieces == 1
     assert len(list(long_session.glob("state-*.cache"))) > 5
@@ -129,6 +130,7 @@ def test_no_piece_begins_at_a_damaged_snapshot(long_session: Path, tmp_path: Pat
     assert replay_in_one(copy).pieces == 1
 
 
+@pytest.mark.slow
 def test_the_command_reports_the_number_of_pieces(long_session: Path, tmp_path: Path) -> None:
     copy = reseal(long_session, tmp_path / "copy", until=6_000)
 

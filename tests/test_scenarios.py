@@ -157,6 +157,7 @@ def test_s4_not_found_right_after_placing_proves_nothing(begin: Begin) -> None:
     agrees(session)
 
 
+@pytest.mark.slow
 def test_s5_when_queries_fail_no_rejection_is_invented(begin: Begin) -> None:
     venue = VirtualVenue()
     venue.fault(action="cut_answer", **ORDER)
@@ -167,6 +168,7 @@ def test_s5_when_queries_fail_no_rejection_is_invented(begin: Begin) -> None:
     assert any("asked about" in (note.body or "") for note in session.kinds(Kind.NOTE)), "a person is told"
 
 
+@pytest.mark.slow
 def test_s6_fills_during_a_disconnect_are_fetched(begin: Begin) -> None:
     venue = VirtualVenue()
     session = begin(venue, "pair").run(10)

@@ -118,6 +118,7 @@ def run_in_slices(running: VirtualSession, seconds: int) -> None:
         running.writer.wait_durable(running.records[-1].seq, 10)
 
 
+@pytest.mark.slow
 def test_the_same_version_decides_the_same(tmp_path: Path, following: Callable[..., Following]) -> None:
     running = session(tmp_path / "s", seconds=1)
     beside = following(tmp_path / "s")

@@ -70,6 +70,7 @@ def same(exchange: Exchange, i: int, plain: PlainBook) -> None:
     assert [list(bar) for bar in market.bars] == plain.bars
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(seed=st.integers(0, 2**32), count=st.integers(1, 80))
 def test_the_floor_is_the_plain_book(seed: int, count: int) -> None:
@@ -142,6 +143,7 @@ def some_wide_records(draw: random.Random, count: int) -> list[Rows]:
     return records
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(seed=st.integers(0, 2**32), count=st.integers(1, 60))
 def test_the_floor_is_the_plain_book_wherever_its_windows_lie(seed: int, count: int) -> None:
@@ -209,6 +211,7 @@ print(json.dumps([JIT, answers]))
 """
 
 
+@pytest.mark.slow
 def test_compiled_and_plain_agree_to_the_bit_with_each_queue() -> None:
     compiled, plain = both_ways(_PLAYED, str(Path(__file__).parent))
     assert compiled == plain

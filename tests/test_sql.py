@@ -387,6 +387,7 @@ def test_sums_of_money_are_exact(hand: Hand) -> None:
     assert found == [(Decimal("7.4205156"), third, -third, None, None)]
 
 
+@pytest.mark.slow
 def test_the_status_is_the_life_cycles(tmp_path: Path) -> None:
     """Random walks through lifecycle.TRANSITIONS end in the same status in the view and in the reducer."""
     draw = random.Random(20240808)

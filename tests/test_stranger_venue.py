@@ -163,6 +163,7 @@ async def test_it_trades_and_its_session_is_verified_repeated_and_asked(tmp_path
     assert "quote XBT/USD: bid " in story
 
 
+@pytest.mark.slow
 async def test_a_request_counter_that_fills_up_holds_orders_back_and_falls_again(tmp_path: Path) -> None:
     """The venue's own count is believed: other programs of the account may have spent it."""
     seen: dict[str, Any] = {}

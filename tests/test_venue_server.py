@@ -85,6 +85,7 @@ def test_trading_over_loopback(start: Start) -> None:
         assert len(http.get("/sim/state").json()["fills"]) == 1
 
 
+@pytest.mark.slow
 def test_a_capture_over_the_socket_is_byte_for_byte(start: Start, shared_data: Path) -> None:
     capture = shared_data / "captures" / "binance" / "spot_ethusdt_20240808.gz"
     _, ready = start(capture=str(capture), speed=600.0, lead_seconds=0.2)
