@@ -1,4 +1,4 @@
-"""What many jobs of `verbatim regress` cost, and where a spread of them meets its limit: the figures behind
+"""The cost of many jobs of `verbatim regress`, and the limits of spreading them: the figures behind
 docs/scaling.md.
 
     python benchmarks/spread_scaling.py FOLDER [--rounds N] [PART ...]

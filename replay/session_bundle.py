@@ -144,7 +144,7 @@ class _SessionHeader(msgspec.Struct):
 
 
 class _Slice:
-    """Where a slice begins and ends: steps are never cut."""
+    """The begin and end of a slice: steps are never cut."""
 
     def __init__(self, journal: Journal, from_seq: int, to_seq: int, *, has_decisions: bool) -> None:
         self.journal = journal

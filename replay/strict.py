@@ -28,7 +28,7 @@ class StrictReplayError(Exception):
 
 
 class ReplayVariant(msgspec.Struct, frozen=True):
-    """How one process runs: its hash seed, and whether the fold is compiled."""
+    """The settings of one process: its hash seed, and if the fold is compiled."""
 
     hash_seed: str
     jit: str

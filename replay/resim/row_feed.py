@@ -27,7 +27,7 @@ FedRows = tuple[int, Sequence[Output]]  # the next row, and the outputs of the l
 
 
 class RowFeed(Protocol):
-    """How the engine receives market rows and which records they become."""
+    """The way in which the engine receives market rows, and the records that they become."""
 
     def push_rows(self, span: RowSpan, begin: int, until_ns: int | None, *, single_record: bool = False) -> FedRows:
         """Push rows from `begin` on up to the first record with outputs.

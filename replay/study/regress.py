@@ -64,7 +64,7 @@ class JobResult(msgspec.Struct, frozen=True):
 
 
 class JobOutcome(msgspec.Struct, frozen=True):
-    """How a job ended: its result, or its error. With neither there was nothing to do, and no row is made."""
+    """The end of a job: its result, or its error. With neither there was nothing to do, and no row is made."""
 
     result: JobResult | None
     error: str = ""
