@@ -28,6 +28,7 @@ class CommandName(StrEnum):
     HALT = "halt"
     CANCEL_ALL = "cancel_all"
     RECONCILE = "reconcile"
+    ACCEPT_BALANCE = "accept_balance"  # a deposit or withdrawal: our records follow the venue
     HANDOVER = "handover"  # of resimulations: the venue's model answers from here on
     DECIDE = "decide"  # of resimulations: the warm-up ends, strategies decide from here on
 
@@ -99,6 +100,7 @@ class CommandBody(msgspec.Struct, frozen=True):
     command: CommandName
     by: str = ""
     reason: str = ""
+    asset: str = ""  # of ACCEPT_BALANCE
 
 
 class LinkBody(msgspec.Struct, frozen=True):

@@ -34,7 +34,9 @@ class SequencedStream(StrEnum):
 class NewOrder(msgspec.Struct, frozen=True):
     """An order as it is placed, or as another program placed it. `terms` says what its type means."""
 
-    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"stop_price", "venue_type"})
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset(
+        {"stop_price", "venue_type", "reduce_only", "market_price"}
+    )
 
     instrument: str
     side: Side
@@ -44,6 +46,9 @@ class NewOrder(msgspec.Struct, frozen=True):
     time_in_force: TimeInForce = TimeInForce.GTC
     stop_price: Decimal = Decimal(0)  # 0: without a stop
     venue_type: str = ""  # the venue's name for a FOREIGN type
+    reduce_only: bool = False  # it never exceeds the position that it reduces
+    # price at which the cost of a market order was estimated when it was approved; 0: not recorded
+    market_price: Decimal = Decimal(0)
 
     @property
     def terms(self) -> Terms:
@@ -79,6 +84,7 @@ class OrderFilled(msgspec.Struct, frozen=True, tag_field="fact", tag="order_fill
     maker: bool
     venue_ns: int
     late: bool  # it came after the order had ended here
+    fee_rate: Decimal = Decimal(0)  # mid of the fee's asset in the quote asset; 0: not needed, or not known
 
 
 class OrderClosed(msgspec.Struct, frozen=True, tag_field="fact", tag="order_closed"):
@@ -125,25 +131,32 @@ class CancelSettled(msgspec.Struct, frozen=True, tag_field="fact", tag="cancel_s
 class Position(msgspec.Struct, frozen=True, tag_field="fact", tag="position"):
     """A strategy's position in one instrument after a fill, by average cost. Fees are apart from realised P&L."""
 
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"fees_unvalued"})
+
     strategy: str
     instrument: str
     quantity: Decimal
     price_avg: Decimal
     realised_pnl: Decimal  # in the quote asset, before fees
     fees: dict[str, Decimal]  # by asset, as charged
-    fees_quote: Decimal  # those that a fill's own price can express in the quote asset
+    fees_quote: Decimal  # those that the fill's own price, or its fee rate, can express in the quote asset
+    fees_unvalued: dict[str, Decimal] = {}  # by asset: those without a known rate, which are not in `fees_quote`
 
 
 class Pnl(msgspec.Struct, frozen=True, tag_field="fact", tag="pnl"):
     """A strategy's P&L in one instrument at the current mark."""
 
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"fees_unvalued"})
+
     strategy: str
     instrument: str
     quantity: Decimal
-    mark: Decimal  # mid of the last quote
+    mark: Decimal  # mid of the last quote; the average price if there is none
     realised_pnl: Decimal
     unrealised_pnl: Decimal
     fees_quote: Decimal
+    fees_unvalued: dict[str, Decimal] = {}  # by asset: not contained in `fees_quote`
+    is_marked: bool = True  # False: no quote is known, so the unrealised P&L is not known and counts as 0
 
 
 class BalanceChanged(msgspec.Struct, frozen=True, tag_field="fact", tag="balance"):
@@ -257,6 +270,21 @@ class SessionClosing(msgspec.Struct, frozen=True, tag_field="fact", tag="session
     reason: CloseReason
 
 
+class BalanceDrift(msgspec.Struct, frozen=True, tag_field="fact", tag="balance_drift"):
+    """The venue's balance of an asset contradicts our records. A difference of 0: they agree again."""
+
+    asset: str
+    expected: Decimal  # free and locked together, by our records
+    reported: Decimal  # by the venue
+    difference: Decimal  # reported minus expected
+    report_seq: int  # the balance that was compared
+    opening: Decimal  # the balance as first reported
+    opening_seq: int  # -1: in an earlier session
+    agreed_seq: int  # the last balance that agreed; -1: none in this session
+    records: tuple[int, ...]  # of the fills and commands since then, the newest ones
+    older: int = 0  # how many more there are
+
+
 Fact = (
     OrderAccepted
     | OrderFilled
@@ -281,4 +309,5 @@ Fact = (
     | StrategyStopped
     | StrategyTriggered
     | SessionClosing
+    | BalanceDrift
 )

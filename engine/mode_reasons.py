@@ -33,6 +33,7 @@ class ReasonCode(StrEnum):
     MARKET_DATA_INVALID = "market_data_invalid"
     RECORDS_LOST = "records_lost"  # the venue holds an order of ours that no journal contains
     ORDER_CONTRADICTED = "order_contradicted"  # the venue and the journal disagree about an order
+    BALANCE_DRIFT = "balance_drift"  # the venue's balance contradicts our records
     CORE_FAILED = "core_failed"
     UNCLASSIFIED = "unclassified"  # journals of schema 2 have texts only
 

@@ -4,6 +4,7 @@ The shell makes it from the configuration (verbatim/config.py). The kernel reads
 """
 
 from decimal import Decimal
+from enum import StrEnum
 from typing import Any, ClassVar
 
 import msgspec
@@ -59,8 +60,17 @@ class StrategySettings(msgspec.Struct, frozen=True):
     declared: Declared | None = None
 
 
+class DriftAction(StrEnum):
+    """What follows if the venue's balance of an asset contradicts our records."""
+
+    HALT = "halt"
+    NOTE = "note"  # an alarm, and trading continues
+
+
 class RiskSettings(msgspec.Struct, frozen=True):
     """Limits. A limit of 0 is not set. Notional limits are in the instrument's quote asset."""
+
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"sell_holdings", "on_drift", "balance_tolerance"})
 
     order_size_max: Decimal = Decimal(0)  # base quantity of one order
     order_notional_max: Decimal = Decimal(0)
@@ -68,6 +78,9 @@ class RiskSettings(msgspec.Struct, frozen=True):
     open_orders_max: int = 50  # per instrument
     orders_per_second_max: int = 20  # new orders, all strategies: a guard against spam
     market_slippage_max: Decimal = Decimal("0.005")  # headroom when a market buy's cost is estimated
+    sell_holdings: bool = False  # True: spot sales may exceed what the session bought (rule `sellable`)
+    on_drift: DriftAction = DriftAction.HALT  # read from accounting 2 on
+    balance_tolerance: dict[str, Decimal] = {}  # asset -> difference that is no drift, beside roundings
 
 
 class RuleSettings(msgspec.Struct, frozen=True):
@@ -80,8 +93,13 @@ class RuleSettings(msgspec.Struct, frozen=True):
     sources: dict[str, str] = {}  # module name -> text
 
 
+ACCOUNTING = 2  # of new sessions: see EngineSettings.accounting
+
+
 class EngineSettings(msgspec.Struct, frozen=True):
     """Times in nanoseconds of session time."""
+
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"accounting"})
 
     reconcile_every_ns: int = 60 * SECOND_NS
     check_interval_ns: int = SECOND_NS  # between two checks for silent links and missing answers
@@ -97,6 +115,9 @@ class EngineSettings(msgspec.Struct, frozen=True):
     cancel_on_stop: bool = True
     stop_timeout_ns: int = 15 * SECOND_NS
     books: bool = True  # False: the market has quotes and trades only, and no session waits for a book
+    # 1: as in sessions recorded before it existed. 2: a ledger checks the venue's balances, a market order locks its
+    # own estimate, fees in a third asset are converted, and P&L covers positions without a quote
+    accounting: int = 1
 
 
 class PreviousSession(msgspec.Struct, frozen=True):

@@ -9,6 +9,7 @@ from engine.kernel import Kernel
 from engine.lifecycle import LIVE, Status
 from engine.requests import Purpose
 from engine.sequencer import next_timer
+from engine.state.positions import unvalued_text
 from engine.state.session_state import State
 from engine.timer_names import TimerKind, TimerName
 from journal.record import Record, plain
@@ -225,7 +226,7 @@ def _account_lines(report: dict[str, Any]) -> list[str]:
     lines = [
         f"position    {position['strategy']} {position['instrument']}: {position['quantity']} "
         f"at {_rounded_text(position['price_avg'])}, realised {_rounded_text(position['realised_pnl'])}, "
-        f"fees {_rounded_text(position['fees_quote'])}"
+        f"fees {_rounded_text(position['fees_quote'])}{unvalued_text(position['fees_unvalued'])}"
         for position in report["positions"]
     ]
     return lines + [

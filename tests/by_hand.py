@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any, Self
 
+from msgspec.structs import replace
+
 from engine.bodies import CommandBody, LinkBody, NoteBody, RequestBody
 from engine.kernel import Kernel, kernel_of
 from engine.lifecycle import Status
@@ -29,6 +31,7 @@ from engine.session_record import (
 from engine.state.orders import Order
 from engine.state.session_state import State, carry_over
 from engine.step_context import Output
+from engine.strategy.rule_loading import recorded_rules
 from journal.record import Kind, Record, canonical
 from verbatim.testing import from_sources
 
@@ -97,6 +100,7 @@ class ByHand:
         rate_limits: RateLimits | None = None,
         risk: RiskSettings | None = None,
         dialect: str = "binance_spot",
+        accounting: int = 1,
     ) -> None:
         self.now_ns = now_ns
         self.records: list[Record] = []
@@ -118,7 +122,8 @@ class ByHand:
             instruments=tuple(instruments),
             strategies=chosen if strategies is None else tuple(strategies),
             risk=risk or RiskSettings(),
-            engine=engine or EngineSettings(),
+            engine=replace(engine or EngineSettings(), accounting=accounting),
+            rules=recorded_rules(()),
             opening=None if opening is None else carry_over(opening),
         )
         self._twin: tuple[Kernel, State] | None = None
@@ -224,8 +229,9 @@ class ByHand:
     def down(self, source: str) -> Self:
         return self.take(Arrival(Kind.LINK, source, body=text_of(LinkBody("down", "test"))))
 
-    def command(self, command: str) -> Self:
-        return self.take(Arrival(Kind.COMMAND, "control", body=text_of(CommandBody(command, "test"))))
+    def command(self, command: str, reason: str = "", asset: str = "") -> Self:
+        body = text_of(CommandBody(command, "test", reason, asset))
+        return self.take(Arrival(Kind.COMMAND, "control", body=body))
 
     def clock(self, drift_ms: int) -> Self:
         drift = text_of(LinkBody("clock", drift_ns=drift_ms * MILLISECOND_NS))

@@ -78,7 +78,7 @@ class Desk:
             parameters={"orders": "; ".join(named)},
             instruments=(msgspec.structs.replace(BTC, **numbers(instrument)), ETH),
             rate_limits=RateLimits(**(venue or {})),
-            risk=RiskSettings(**{"orders_per_second_max": 0, **numbers(risk)}),
+            risk=RiskSettings(**{"orders_per_second_max": 0, "sell_holdings": True, **numbers(risk)}),
             answers={"account": {"canTrade": True, "balances": balances, "updateTime": 0}},
         )
         self.reviewed: list[dict[str, Any]] = []  # the answers of reviews that the strategy did not cause

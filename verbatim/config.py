@@ -29,7 +29,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from engine.live.clock import SessionClock
 from engine.live.session_config import SessionConfig
 from engine.live.transport.selection import TransportProfile
-from engine.session_record import SECOND_NS, EngineSettings, RiskSettings, VenueSettings
+from engine.session_record import ACCOUNTING, SECOND_NS, DriftAction, EngineSettings, RiskSettings, VenueSettings
 from engine.strategy.rule_loading import recorded_rules
 from engine.venues.signing import Credentials, SecretKey
 from engine.venues.venue import RequestSigner
@@ -124,6 +124,9 @@ class RiskSection(_Section):
     open_orders_max: int = Field(default=50, ge=0)
     orders_per_second_max: int = Field(default=20, ge=0)
     market_slippage_max: Decimal = Field(default=Decimal("0.005"), ge=0, lt=1)
+    sell_holdings: bool = False
+    on_drift: DriftAction = DriftAction.HALT
+    balance_tolerance: dict[str, Annotated[Decimal, Field(ge=0)]] = {}
 
 
 class RuleSection(_Section):
@@ -160,7 +163,7 @@ class EngineSection(_Section):
             f"{name[:-2]}_ns" if name.endswith("_s") else name: int(value * SECOND_NS) if name.endswith("_s") else value
             for name, value in self
         }
-        return EngineSettings(**values)
+        return EngineSettings(**values, accounting=ACCOUNTING)
 
 
 class Config(BaseSettings):

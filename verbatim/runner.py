@@ -190,6 +190,7 @@ def summary_json(summary: Summary) -> dict[str, object]:
                 "realised_pnl": plain(held.realised_pnl),
                 "unrealised_pnl": plain(held.unrealised_pnl),
                 "fees": plain(held.fees_quote),
+                "fees_unvalued": {asset: plain(fee) for asset, fee in sorted(held.fees_unvalued.items())},
                 "pnl": plain(held.pnl),
             }
             for held in last.positions

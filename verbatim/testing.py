@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import msgspec
+from msgspec.structs import replace
 
 from engine.bodies import CommandBody, CommandName
 from engine.kernel import Kernel
@@ -17,6 +18,7 @@ from engine.model import Instrument
 from engine.record_codec import text_of
 from engine.sequencer import Arrival, Sequencer
 from engine.session_record import (
+    ACCOUNTING,
     MILLISECOND_NS,
     SECOND_NS,
     ClockSettings,
@@ -33,6 +35,7 @@ from engine.sim.faults import Rule
 from engine.sim.feeds.capture_feed import CaptureMarket
 from engine.sim.feeds.synthetic_feed import SyntheticMarket
 from engine.sim.sim_venue import SimVenue
+from engine.sim.units import units
 from engine.sim.venue_config import AccountConfig, VenueConfig
 from engine.sim.virtual_gateway import VirtualGateway, Wires
 from engine.sim.wire import HttpRequest
@@ -87,6 +90,7 @@ class VirtualVenue:
         balances: dict[str, str] | None = None,
         latency_ns: int = MILLISECOND_NS,
         fees: tuple[str, str] = ("0.001", "0.001"),  # maker, taker
+        fee_asset: tuple[str, str] = ("", "1"),  # takes all fees; its price in the quote asset
         start_ns: int = START_NS,
     ) -> None:
         market = (
@@ -101,6 +105,8 @@ class VirtualVenue:
             name="test",
             fee_maker=fees[0],
             fee_taker=fees[1],
+            fee_asset=fee_asset[0],
+            fee_asset_price=fee_asset[1],
         )
         self.sim = SimVenue(
             VenueConfig(accounts=(account,), latency_ns=latency_ns, hold_until_subscribed=capture is not None), market
@@ -117,6 +123,10 @@ class VirtualVenue:
     def fault(self, **fields: Any) -> None:
         """Script a fault (engine/sim/faults.py lists them)."""
         self.sim.add_fault(msgspec.convert(fields, type=Rule), self.now_ns)
+
+    def move_balance(self, asset: str, amount: str, *, streamed: bool = True) -> None:
+        """Deposit into the account, or withdraw from it, as its owner would by hand."""
+        self.sim.move_balance(asset, units(amount), self.now_ns, streamed=streamed)
 
     def unstruck_faults(self) -> list[Rule]:
         """Return the scripted faults that had no effect so far: a test of a fault that never struck proves nothing."""
@@ -161,6 +171,7 @@ class VirtualSession:
         wire_ns: int = MILLISECOND_NS // 5,
         seed: int = 7,
         dialect: str = PROTOCOL,
+        accounting: int = ACCOUNTING,
     ) -> None:
         self.venue = venue
         self.records: list[Record] = []
@@ -175,9 +186,9 @@ class VirtualSession:
             venues=(VenueSettings(name=dialect),),
             instruments=instruments,
             strategies=tuple(strategies),
-            risk=risk or RiskSettings(),
+            risk=risk or RiskSettings(sell_holdings=True),  # the account holds coins
             rules=recorded_rules(rules),
-            engine=engine or EngineSettings(),
+            engine=replace(engine or EngineSettings(), accounting=accounting),
             previous=None if previous is None else PreviousSession(previous.body.session, previous.state.seq, ""),
             opening=None if opening is None else carry_over(opening),
         )
@@ -218,9 +229,9 @@ class VirtualSession:
             self._shell.advance()
         return self
 
-    def command(self, command: str, reason: str = "") -> Self:
+    def command(self, command: str, reason: str = "", *, asset: str = "") -> Self:
         """Send a COMMAND."""
-        body = text_of(CommandBody(CommandName(command), "test", reason))
+        body = text_of(CommandBody(CommandName(command), "test", reason, asset))
         self._shell.accept(Arrival(Kind.COMMAND, "control", body=body))
         return self
 

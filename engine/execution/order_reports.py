@@ -5,8 +5,10 @@ position. Texts of notes and reasons are recorded, so they keep their words.
 """
 
 from collections.abc import Callable
+from decimal import Decimal
 
 from engine.bodies import NoteLevel
+from engine.contracts import asset_of
 from engine.events import Answer, Fill, OrderReport, Outcome, VenueStatus
 from engine.facts import (
     CancelSettled,
@@ -162,11 +164,32 @@ def record_fill(
         maker=fill.maker,
         venue_ns=fill.venue_ns,
         late=is_late,
+        fee_rate=_fee_rate(step, fill, instrument),
     )
     seq = step.emit(fact, key=name)
     position = step.account.positions.get(order.strategy, fill.instrument)
-    step.emit(after_fill(position, fact, instrument), key=name, cause=seq)
+    keeps_unvalued = step.rules.settings.accounting > 1
+    step.emit(after_fill(position, fact, instrument, keeps_unvalued=keeps_unvalued), key=name, cause=seq)
     return True
+
+
+def _fee_rate(step: StepContext, fill: Fill, instrument: Instrument) -> Decimal:
+    """Return the rate that values a fee in a third asset: the mid of a spot market of the session; 0 without one."""
+    quote_asset = asset_of(instrument)
+    if step.rules.settings.accounting < 2 or not fill.fee or fill.fee_asset in ("", quote_asset):
+        return ZERO
+    if not instrument.contract and fill.fee_asset == instrument.base:
+        return ZERO  # the fill's own price values it
+    for index, each in enumerate(step.market.instruments):
+        quote = None if each.contract else step.market.quote(index)
+        if quote is None or not (quote.bid and quote.ask):
+            continue
+        mid = (quote.bid + quote.ask) / 2
+        if (each.base, each.quote) == (fill.fee_asset, quote_asset):
+            return mid
+        if (each.quote, each.base) == (fill.fee_asset, quote_asset):
+            return 1 / mid
+    return ZERO
 
 
 def apply_place_answer(

@@ -7,6 +7,7 @@ notes and reasons are recorded, so they keep their words.
 
 from engine.bodies import NoteLevel
 from engine.events import AccountReport, BalanceReport, Fill, FillsReport, OpenOrdersReport
+from engine.execution import ledger_check
 from engine.execution.order_reports import IsOwn, apply_report, cursor_of, halt_for_lost, is_lost_order, record_fill
 from engine.execution.request_factory import RequestFactory
 from engine.facts import BalanceChanged, FillsConfirmed, ModeChanged, Reconciled, ReconcileFailed
@@ -53,6 +54,7 @@ def advance(step: StepContext, factories: Factories, instruments: Instruments) -
         if any(pending.request.round == rounds.round for pending in step.account.requests.by_seq.values()):
             return False
         corrections = len(step.account.orders.missing_fills)  # orders whose fills are missing: 0 in health
+        ledger_check.compare(step, corrections=corrections)
         step.emit(Reconciled(rounds.round, corrections), source="reconcile")
         rounds = step.account.reconciling
         has_ended = True
@@ -176,8 +178,15 @@ def balances(step: StepContext, pending: PendingRequest, report: AccountReport, 
             continue
         theirs = listed.get(asset) or BalanceReport(asset, ZERO, ZERO, report.venue_ns)
         is_same = known is not None and (known.free, known.locked) == (theirs.free, theirs.locked)
-        if not is_same or known is None or known.seq < max(contained, 0):
+        contained_here = max(contained, _flow_before(step, asset, pending.seq))
+        if not is_same or known is None or known.seq < max(contained_here, 0):
             step.emit(BalanceChanged(asset, theirs.free, theirs.locked, pending.seq, theirs.venue_ns))
+
+
+def _flow_before(step: StepContext, asset: str, seq: int) -> int:
+    """Return the seq of the newest flow that the ledger compares with this answer; -1 if there is none."""
+    ours = step.account.ledger.by_asset.get(asset)
+    return ours.changed_seq if ours is not None and ours.changed_seq < seq else -1
 
 
 def fills(

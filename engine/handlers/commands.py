@@ -1,11 +1,12 @@
 """Commands of a person. A command that only changes the mode is folded already: see engine/state/mode.py."""
 
 from engine.apply.batch import Applied
-from engine.bodies import CommandBody, CommandName
+from engine.bodies import CommandBody, CommandName, NoteLevel
 from engine.execution import reconciliation
 from engine.handlers.shutdown import cancel_all
 from engine.session_context import SessionContext
 from engine.step_context import StepContext
+from journal.record import plain
 
 
 def handle_command(session: SessionContext, step: StepContext, applied: Applied) -> None:
@@ -16,5 +17,18 @@ def handle_command(session: SessionContext, step: StepContext, applied: Applied)
             cancel_all(session, step, ordered=True)
         case CommandName.RECONCILE:
             reconciliation.request(step, session.requests, session.instruments)
+        case CommandName.ACCEPT_BALANCE:
+            _note_accepted(step, applied.body)
         case _:
             pass
+
+
+def _note_accepted(step: StepContext, command: CommandBody) -> None:
+    """Tell what the ledger holds now; the command itself is folded already."""
+    ours = step.account.ledger.by_asset.get(command.asset)
+    if ours is None:
+        step.note(NoteLevel.WARNING, f"the venue never reported a balance of {command.asset}: nothing is accepted")
+        return
+    person = command.by or "operator"
+    text = f"{command.asset}: our records follow the venue at {plain(ours.expected)}, by {person}: {command.reason}"
+    step.note(NoteLevel.INFO, text)

@@ -1,6 +1,6 @@
 """The policy stage: it closes every step. It chooses the mode, advances reconciliation, and ends a stopping session."""
 
-from engine.execution import reconciliation
+from engine.execution import ledger_check, reconciliation
 from engine.facts import ModeChanged
 from engine.handlers.shutdown import advance_shutdown
 from engine.market.views import BookState
@@ -22,6 +22,7 @@ def advance_policy(session: SessionContext, step: StepContext) -> bool:
     market_reasons = decide_mode(session, step)
     account = step.account
     is_round_due = reconciliation.advance(step, session.requests, session.instruments)
+    ledger_check.halt_for_drift(step)
     if step.account is not account:
         decide_mode(session, step, market_reasons)
     modes = step.account.modes

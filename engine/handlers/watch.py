@@ -1,7 +1,7 @@
 """The check of each second: silent links, missing snapshots and fills, overdue requests, unknown orders."""
 
 from engine.bodies import NoteLevel
-from engine.execution import reconciliation
+from engine.execution import ledger_check, reconciliation
 from engine.facts import LinkSteady
 from engine.handlers.link_changes import disconnect, open_gap
 from engine.handlers.market_triggers import request_snapshots
@@ -23,6 +23,8 @@ def watch_session(session: SessionContext, step: StepContext) -> None:
         _watch_link(session, step, step.account.links.by_source[source])
     request_snapshots(session, step)
     reconciliation.query_missing_fills(step, session.requests, session.instruments)
+    if ledger_check.is_unexplained(step):
+        reconciliation.request(step, session.requests, session.instruments)
     _watch_requests(session, step)
     _watch_orders(session, step)
 

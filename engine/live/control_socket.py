@@ -22,7 +22,9 @@ COMMANDS = (
     CommandName.CANCEL_ALL,
     CommandName.RECONCILE,
     CommandName.STOP,
+    CommandName.ACCEPT_BALANCE,
 )
+ASSET_CHARS_MAX = 32
 PATH_BYTES_MAX = 107  # sockaddr_un.sun_path less its closing zero
 LINE_BYTES_MAX = 4096
 CLIENTS_MAX = 16
@@ -107,11 +109,14 @@ async def _answer(line: bytes, ingress: Ingress) -> dict[str, Any]:
     try:
         asked = json.loads(line)
         name, by, reason = asked["command"], str(asked.get("by", "operator")), str(asked.get("reason", ""))
+        asset = str(asked.get("asset", ""))
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         return {"error": f"not a command: {error}"}
     if name not in COMMANDS:
         return {"error": f"no command {name!r}; there are {', '.join(COMMANDS)}"}
-    command = Command(CommandName(name), by[:64], reason[:200], trio.Event())
+    if name == CommandName.ACCEPT_BALANCE and not (asset and reason and len(asset) <= ASSET_CHARS_MAX):
+        return {"error": "accept-balance needs an asset and a reason"}
+    command = Command(CommandName(name), by[:64], reason[:200], trio.Event(), asset=asset[:ASSET_CHARS_MAX])
     if not ingress.put_command(command):
         return {"error": "the session is ending, or too many commands wait"}
     await command.done.wait()
@@ -120,13 +125,14 @@ async def _answer(line: bytes, ingress: Ingress) -> dict[str, Any]:
     return {"seq": command.seq, "mode": command.mode, "reasons": list(command.reasons)}
 
 
-def send_command(path: Path, *, command: str, by: str, reason: str = "") -> dict[str, Any]:
+def send_command(path: Path, *, command: str, by: str, reason: str = "", asset: str = "") -> dict[str, Any]:
     """Send a command to a running session and return the answer, without trio. Raises ControlError."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
         client.settimeout(ANSWER_SECONDS + 1)
         try:
             client.connect(os.fspath(path))
-            client.sendall(json.dumps({"command": command, "by": by, "reason": reason}).encode() + b"\n")
+            asked = {"command": command, "by": by, "reason": reason, **({"asset": asset} if asset else {})}
+            client.sendall(json.dumps(asked).encode() + b"\n")
             with client.makefile("rb") as answers:
                 line = answers.readline(LINE_BYTES_MAX * 4)
         except OSError as error:

@@ -18,6 +18,8 @@ class PositionStatus(msgspec.Struct, frozen=True):
     realised_pnl: Decimal
     unrealised_pnl: Decimal
     fees_quote: Decimal
+    fees_unvalued: dict[str, Decimal] = {}  # by asset: not contained in `fees_quote`
+    is_marked: bool = True  # False: no quote is known, so the unrealised P&L counts as 0
 
     @property
     def pnl(self) -> Decimal:

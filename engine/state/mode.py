@@ -130,6 +130,8 @@ def _commanded(modes: ModeState, change: Commanded, at: Stamp) -> ModeState:
             return replace(modes, paused_by=person)
         case CommandName.RESUME:
             return replace(modes, paused_by="", halted_for=None, stale_since_seq=at.seq)
+        case CommandName.ACCEPT_BALANCE if _is_drift(modes.halted_for):
+            return replace(modes, halted_for=None, stale_since_seq=at.seq)  # another drift halts again at once
         case CommandName.DECIDE:  # a resimulation ends its own pause: nothing was missed in it
             return replace(modes, paused_by="")
         case CommandName.HALT:
@@ -139,3 +141,7 @@ def _commanded(modes: ModeState, change: Commanded, at: Stamp) -> ModeState:
             return replace(modes, stopping_since_ns=max(at.time_ns, 1))
         case _:
             return modes
+
+
+def _is_drift(reason: ModeReason | None) -> bool:
+    return reason is not None and reason.code is ReasonCode.BALANCE_DRIFT

@@ -15,10 +15,12 @@ from msgspec.structs import replace
 
 from engine import facts
 from engine.market.market_state import Market
+from engine.model import Instrument
 from engine.requests import Purpose
-from engine.session_record import EngineSettings
+from engine.session_record import EngineSettings, RiskSettings
 from engine.state import (
     balances,
+    ledger,
     links,
     market_gaps,
     mode,
@@ -41,6 +43,7 @@ from engine.state.changes import (
     TimerFired,
 )
 from engine.state.fill_cursor import FillCursor
+from engine.state.ledger import Ledger
 from engine.state.links import LinkStates
 from engine.state.market_gaps import OpenGaps
 from engine.state.mode import ModeState
@@ -71,9 +74,15 @@ class Account(msgspec.Struct, frozen=True):
     strategies: StrategyStatuses = StrategyStatuses()
     timers: Timers = Timers()
     gaps: OpenGaps = OpenGaps()
+    ledger: Ledger = Ledger()
+
+    @property
+    def digested(self) -> tuple[str, ...]:
+        """The parts that records state: the ledger only in sessions that have one."""
+        return tuple(name for name in (*CARRIED, *FRESH) if name != "ledger" or self.ledger.by_asset)
 
 
-CARRIED = ("orders", "positions", "balances", "reconciling", "modes", "limits", "strategies")
+CARRIED = ("orders", "positions", "balances", "reconciling", "modes", "limits", "strategies", "ledger")
 FRESH = ("gaps", "links", "requests", "timers")
 
 
@@ -85,6 +94,13 @@ class Rules(msgspec.Struct, frozen=True):
     seed: int
     rates: dict[str, RateModel] = {}  # by venue
     cursors: dict[str, FillCursor] = {}  # by venue
+    instruments: dict[str, Instrument] = {}
+    risk: RiskSettings = RiskSettings()
+
+    @property
+    def has_ledger(self) -> bool:
+        """True from accounting 2 on."""
+        return self.settings.accounting > 1
 
 
 REDUCERS: dict[str, Callable[[Any, Any, Stamp], Any]] = {
@@ -102,7 +118,7 @@ REDUCERS: dict[str, Callable[[Any, Any, Stamp], Any]] = {
 # change -> the parts that it may move. Any other part's reducer returns its part as it is, which a test checks
 CLAIMS: dict[type, tuple[str, ...]] = {
     facts.OrderAccepted: ("orders",),
-    facts.OrderFilled: ("orders",),
+    facts.OrderFilled: ("orders", "ledger"),
     facts.OrderClosed: ("orders",),
     facts.OrderUnknown: ("orders", "timers"),
     facts.OrderNotPlaced: ("orders",),
@@ -110,10 +126,11 @@ CLAIMS: dict[type, tuple[str, ...]] = {
     facts.CancelSettled: ("orders",),
     facts.Position: ("positions",),
     facts.Pnl: (),  # a report: it moves nothing
-    facts.BalanceChanged: ("balances",),
+    facts.BalanceChanged: ("balances", "ledger"),
     facts.FillsConfirmed: ("reconciling",),
-    facts.Reconciled: ("reconciling", "timers"),
-    facts.ReconcileFailed: ("reconciling", "timers"),
+    facts.BalanceDrift: ("ledger",),
+    facts.Reconciled: ("reconciling", "timers", "ledger"),
+    facts.ReconcileFailed: ("reconciling", "timers", "ledger"),
     facts.ModeChanged: ("modes",),
     facts.LinkReady: ("links",),
     facts.LinkSteady: ("timers",),
@@ -124,11 +141,11 @@ CLAIMS: dict[type, tuple[str, ...]] = {
     facts.StrategyStopped: ("strategies",),
     facts.StrategyTriggered: (),  # its trigger is a part of the market: kernel.py
     facts.SessionClosing: ("modes",),
-    Requested: ("orders", "links", "requests", "reconciling", "limits", "timers"),
+    Requested: ("orders", "links", "requests", "reconciling", "limits", "timers", "ledger"),
     Answered: ("orders", "requests", "limits"),
     LinkMoved: ("links", "requests", "reconciling", "modes", "timers"),
     TimerFired: ("timers",),
-    Commanded: ("modes", "strategies", "timers"),
+    Commanded: ("modes", "strategies", "timers", "ledger"),
 }
 
 # purpose of a request -> the parts that it may move: a subset of those that claim `Requested`
@@ -138,7 +155,7 @@ REQUEST_CLAIMS: dict[Purpose, tuple[str, ...]] = {
     Purpose.CANCEL: ("orders", *_SENT),
     Purpose.QUERY_ORDER: ("orders", *_SENT, "reconciling", "timers"),
     Purpose.OPEN_ORDERS: (*_SENT, "reconciling"),
-    Purpose.ACCOUNT: (*_SENT, "reconciling"),
+    Purpose.ACCOUNT: (*_SENT, "reconciling", "ledger"),
     Purpose.FILLS: (*_SENT, "reconciling"),
     Purpose.DEPTH: (*_SENT, "timers"),
     Purpose.SERVER_TIME: _SENT,
@@ -159,6 +176,9 @@ def fold(account: Account, change: Change, at: Stamp, rules: Rules) -> Account:
             )
         elif name == "limits":
             moved[name] = rate_budgets.reduce(account.limits, change, at, rules.rates)
+        elif name == "ledger":
+            if rules.has_ledger:
+                moved[name] = ledger.reduce(account.ledger, change, at, rules.instruments)
         else:
             moved[name] = REDUCERS[name](getattr(account, name), change, at)
     return replace(account, **moved) if moved else account
@@ -241,7 +261,7 @@ class State:
         """Return part -> (version, sha256 over its logical content)."""
         parts = {
             f"account.{name}": (PART_VERSIONS.get(name, PART_VERSION), digest(getattr(self.account, name)))
-            for name in (*CARRIED, *FRESH)
+            for name in self.account.digested
         }
         parts.update({f"market.{name}": found for name, found in self.market.digests().items()})
         parts["inputs"] = (PART_VERSION, self.input_hash.hex())
@@ -255,7 +275,9 @@ def digest(part: msgspec.Struct) -> str:
 
 def carry_over(state: State) -> dict[str, Any]:
     """Return the opening state of the next session, as JSON values."""
-    account = {name: json.loads(canonical(getattr(state.account, name))) for name in CARRIED}
+    account = {
+        name: json.loads(canonical(getattr(state.account, name))) for name in state.account.digested if name in CARRIED
+    }
     return {"account": account, "market": state.market.carried()}
 
 
@@ -283,6 +305,7 @@ def restore_opening(opening: Mapping[str, Any]) -> Account:
         modes=latches,
         orders=replace(account.orders, live=live, closed=closed),
         balances=Balances(balances),
+        ledger=ledger.brought_forward(account.ledger),
         reconciling=ReconcileRounds(fills_confirmed=account.reconciling.fills_confirmed),
     )
 

@@ -32,6 +32,7 @@ class PerformanceLine(msgspec.Struct, frozen=True):
     realised_pnl: Decimal
     unrealised_pnl: Decimal
     fees_quote: Decimal
+    fees_unvalued: dict[str, Decimal] = {}  # by asset: no rate was known, so `pnl` does not contain them
 
     @property
     def pnl(self) -> Decimal:
@@ -157,6 +158,7 @@ class PerformanceCounter:
             realised_pnl=position.realised_pnl,
             unrealised_pnl=_unrealised(position, mark, self._instruments.get(position.instrument)),
             fees_quote=position.fees_quote,
+            fees_unvalued=position.fees_unvalued,
         )
 
 

@@ -80,6 +80,7 @@ def report(summary: object, verdict: str) -> list[str]:
     import shlex
 
     from engine.live.session_status import Summary
+    from engine.state.positions import unvalued_text
     from verbatim.runner import problems, short_path, typed_command
 
     assert isinstance(summary, Summary), summary
@@ -94,7 +95,8 @@ def report(summary: object, verdict: str) -> list[str]:
         name = held.instrument.partition(":")[2]
         lines.append(
             f"P&L      {held.pnl:+.4f}  {held.strategy} on {name}: realised {held.realised_pnl:+.4f}, "
-            f"open {held.unrealised_pnl:+.4f}, fees {held.fees_quote:.4f}; holds {held.quantity.normalize():f}"
+            f"open {held.unrealised_pnl:+.4f}, fees {held.fees_quote:.4f}"
+            f"{unvalued_text(held.fees_unvalued)}; holds {held.quantity.normalize():f}"
         )
     lines += [click.style(problem, fg="red", bold=True) for problem in problems(summary)]
     lines += ["", verdict, "", "try next:"]

@@ -179,6 +179,16 @@ class OrderLedger:
         )
         self._execution_id_next += 1
 
+    def move_balance(self, account: str, asset: str, amount: int, now_ns: int, *, streamed: bool) -> None:
+        """Deposit or withdraw. `pop_events` returns the report of a streamed move. Raises ValueError."""
+        funds = self.accounts[account]
+        funds.move_by_hand(asset, amount)
+        if streamed:
+            self._flush_funds(now_ns)
+        else:
+            funds.touched.discard(asset)
+            funds.changed_ns = now_ns
+
     def _flush_funds(self, now_ns: int) -> None:
         for name, account in self.accounts.items():
             touched = account.pop_touched()
