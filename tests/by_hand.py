@@ -340,7 +340,7 @@ def report(order_id: str, execution: str, status: str, **fields: Any) -> dict[st
 def trade(
     order_id: str, trade_id: int, last: str, total: str, status: str = "PARTIALLY_FILLED", **fields: Any
 ) -> dict[str, Any]:
-    return report(order_id, "TRADE", status, t=trade_id, l=last, z=total, L="90.0", **fields)
+    return report(order_id, "TRADE", status, t=trade_id, l=last, z=total, **{"L": "90.0", **fields})
 
 
 def shown(order_id: str, status: str = "NEW", filled: str = "0.0", **fields: Any) -> dict[str, Any]:

@@ -129,6 +129,17 @@ def test_an_order_that_ended_here_and_stays_open_at_the_venue_halts() -> None:
     assert (hand.mode, reasons(hand)) == (Mode.HALTED, [f"order {name} is canceled here, and open at the venue"])
 
 
+def test_a_balance_that_contradicts_our_records_halts() -> None:
+    def answer(usdt: str) -> dict[str, object]:
+        return {"canTrade": True, "balances": [{"asset": "USDT", "free": usdt, "locked": "0"}], "updateTime": 0}
+
+    hand = ByHand(parameters=NONE, answers={"account": answer("1000")}, accounting=2).run(10)
+    hand.answers["account"] = answer("0")
+    hand.run(130)
+    assert hand.mode == Mode.HALTED
+    assert "USDT: the venue reports 0 in record" in reasons(hand)[0]
+
+
 def test_an_error_of_the_core_halts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "stumbling_venue.py").write_text(STUMBLING)
     monkeypatch.syspath_prepend(tmp_path)
@@ -154,6 +165,7 @@ REASONS: dict[ReasonCode, tuple[str, Callable[..., None]]] = {
         r" is \w+ here, and ",
         test_an_order_that_ended_here_and_stays_open_at_the_venue_halts,
     ),
+    ReasonCode.BALANCE_DRIFT: (r"^USDT: the venue reports ", test_a_balance_that_contradicts_our_records_halts),
     ReasonCode.CORE_FAILED: (r" broke the core: ", test_an_error_of_the_core_halts),
 }
 

@@ -98,13 +98,13 @@ def _contract_moved(held: Position, fill: OrderFilled, instrument: Instrument) -
     return after, price_avg if after else ZERO, realised
 
 
-def unvalued_text(fees: Mapping[str, Decimal]) -> str:
+def unvalued_text(fees: Mapping[str, Decimal | str]) -> str:
     """Return the fees that no rate values, as they follow a sum: " and 0.5 BNB"; "" if there are none.
 
     >>> unvalued_text({"BNB": Decimal("0.50"), "FDUSD": Decimal(2)})
     ' and 0.5 BNB and 2 FDUSD'
     """
-    return "".join(f" and {plain(fees[asset])} {asset}" for asset in sorted(fees))
+    return "".join(f" and {plain(Decimal(fees[asset]))} {asset}" for asset in sorted(fees))
 
 
 def unrealised(held: Position, mark: Decimal, instrument: Instrument) -> Decimal:

@@ -17,7 +17,7 @@ from engine.model import Instrument
 from engine.record_codec import read_fact, read_request, read_verdict
 from engine.requests import Purpose
 from engine.session_record import read_session
-from engine.state.positions import unrealised
+from engine.state.positions import unrealised, unvalued_text
 from engine.state.session_state import restore_opening
 from journal.reader import Journal
 from journal.record import Kind, Record
@@ -57,7 +57,12 @@ class Performance(msgspec.Struct, frozen=True):
     @property
     def troubles(self) -> list[str]:
         """Reasons to distrust the figures, in lines for people."""
-        return [*self.stopped, *([f"the session never traded: {self.idle}"] if self.idle else [])]
+        unvalued = [
+            f"{name}: fees{fees.removeprefix(' and')} have no known rate and are not in the P&L"
+            for name, line in sorted(self.lines.items())
+            if (fees := unvalued_text(line.fees_unvalued))
+        ]
+        return [*self.stopped, *([f"the session never traded: {self.idle}"] if self.idle else []), *unvalued]
 
     @property
     def pnl(self) -> Decimal:

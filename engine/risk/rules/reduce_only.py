@@ -10,9 +10,9 @@ def reject_reason(context: RiskContext) -> str:
     if not order.reduce_only:
         return ""
     left = reducible(context.account, context.strategy, order.instrument, order.side)
-    held = context.account.positions.get(context.strategy, order.instrument).quantity
-    if not order.quantity:
-        return f"nothing to reduce: the position is {held}, and orders under way leave {left} of it"
+    if not left:
+        held = context.account.positions.get(context.strategy, order.instrument).quantity
+        return f"nothing is left to reduce by a {order.side}: the position is {held}"
     return f"quantity {order.quantity} is above {left}, which is left to reduce" if order.quantity > left else ""
 
 
