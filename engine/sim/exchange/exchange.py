@@ -12,12 +12,12 @@ from engine.market.rows import Rows
 from engine.model import Side, TimeInForce
 from engine.sim.binance import filters, refusals
 from engine.sim.exchange import matching_kernel
+from engine.sim.exchange.held_orders import is_triggered
 from engine.sim.exchange.match_plan import Match, amount_to_lock, crossing_offers, opposite, plan_matches
 from engine.sim.exchange.order_ledger import OrderLedger
 from engine.sim.exchange.order_values import Execution, SelfTrade, SimFill, SimNewOrder, SimOrder, SimOrderStatus
 from engine.sim.exchange.settlement import settle_contract, settle_funding, swap_assets
 from engine.sim.exchange.symbol_view import SymbolMarket
-from engine.sim.exchange.triggers import is_triggered
 from engine.sim.exchange.venue_books import FOREVER_NS, rows_of
 from engine.sim.feeds.sim_market import DepthDiff, DepthSnapshot, SimQuote, TradePrint
 from engine.sim.units import ONE, product

@@ -10,6 +10,7 @@ from engine.model import Side
 from engine.sim.binance import refusals
 from engine.sim.binance.filters import SymbolRules
 from engine.sim.exchange.funds import Funds
+from engine.sim.exchange.held_orders import HeldOrders
 from engine.sim.exchange.order_values import (
     Event,
     Execution,
@@ -21,7 +22,6 @@ from engine.sim.exchange.order_values import (
     SimReport,
 )
 from engine.sim.exchange.symbol_view import SymbolMarket
-from engine.sim.exchange.triggers import HeldOrders
 from engine.sim.exchange.venue_books import VenueBooks
 
 ORDER_ID_FIRST: Final = 1_000_001
