@@ -22,6 +22,7 @@ from engine.session_record import (
     ClockSettings,
     EngineSettings,
     RiskSettings,
+    RuleSettings,
     SessionBody,
     StrategySettings,
     VenueSettings,
@@ -96,6 +97,7 @@ class ByHand:
         held: set[str] | None = None,
         rate_limits: RateLimits | None = None,
         risk: RiskSettings | None = None,
+        rules: Sequence[RuleSettings] = (),
         dialect: str = "binance_spot",
     ) -> None:
         self.now_ns = now_ns
@@ -118,6 +120,7 @@ class ByHand:
             instruments=tuple(instruments),
             strategies=chosen if strategies is None else tuple(strategies),
             risk=risk or RiskSettings(),
+            rules=tuple(rules),
             engine=engine or EngineSettings(),
             opening=None if opening is None else carry_over(opening),
         )
