@@ -26,6 +26,7 @@ class ReasonCode(StrEnum):
     FILLS_MISSING = "fills_missing"
     NO_BOOK = "no_book"
     NO_QUOTE = "no_quote"
+    INSTRUMENT_BLOCKED = "instrument_blocked"  # others may trade: see engine/block_reasons.py
     # a person ends these
     PAUSED = "paused"
     HALT_ORDERED = "halt_ordered"

@@ -22,6 +22,7 @@ from engine.session_record import (
     ClockSettings,
     EngineSettings,
     RiskSettings,
+    RuleSettings,
     SessionBody,
     StrategySettings,
     VenueSettings,
@@ -97,6 +98,7 @@ class ByHand:
         held: set[str] | None = None,
         rate_limits: RateLimits | None = None,
         risk: RiskSettings | None = None,
+        rules: Sequence[RuleSettings] = (),
         dialect: str = "binance_spot",
     ) -> None:
         self.now_ns = now_ns
@@ -119,7 +121,7 @@ class ByHand:
             instruments=tuple(instruments),
             strategies=chosen if strategies is None else tuple(strategies),
             risk=risk or RiskSettings(),
-            rules=recorded_rules(()),
+            rules=tuple(rules) or recorded_rules(()),
             engine=engine or EngineSettings(),
             opening=None if opening is None else carry_over(opening),
         )

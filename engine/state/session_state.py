@@ -19,6 +19,7 @@ from engine.requests import Purpose
 from engine.session_record import EngineSettings
 from engine.state import (
     balances,
+    instrument_blocks,
     links,
     market_gaps,
     mode,
@@ -41,6 +42,7 @@ from engine.state.changes import (
     TimerFired,
 )
 from engine.state.fill_cursor import FillCursor
+from engine.state.instrument_blocks import InstrumentBlocks
 from engine.state.links import LinkStates
 from engine.state.market_gaps import OpenGaps
 from engine.state.mode import ModeState
@@ -71,10 +73,13 @@ class Account(msgspec.Struct, frozen=True):
     strategies: StrategyStatuses = StrategyStatuses()
     timers: Timers = Timers()
     gaps: OpenGaps = OpenGaps()
+    blocks: InstrumentBlocks = InstrumentBlocks()
 
 
-CARRIED = ("orders", "positions", "balances", "reconciling", "modes", "limits", "strategies")
+CARRIED = ("orders", "positions", "balances", "reconciling", "modes", "limits", "strategies", "blocks")
 FRESH = ("gaps", "links", "requests", "timers")
+# parts that older sessions lack: while they are empty, neither a CHECKPOINT nor an opening state states them
+ADDED = frozenset({"blocks"})
 
 
 class Rules(msgspec.Struct, frozen=True):
@@ -97,6 +102,7 @@ REDUCERS: dict[str, Callable[[Any, Any, Stamp], Any]] = {
     "modes": mode.reduce,
     "strategies": strategy_states.reduce,
     "gaps": market_gaps.reduce,
+    "blocks": instrument_blocks.reduce,
 }
 
 # change -> the parts that it may move. Any other part's reducer returns its part as it is, which a test checks
@@ -124,11 +130,12 @@ CLAIMS: dict[type, tuple[str, ...]] = {
     facts.StrategyStopped: ("strategies",),
     facts.StrategyTriggered: (),  # its trigger is a part of the market: kernel.py
     facts.SessionClosing: ("modes",),
+    facts.InstrumentBlocked: ("blocks",),
     Requested: ("orders", "links", "requests", "reconciling", "limits", "timers"),
     Answered: ("orders", "requests", "limits"),
     LinkMoved: ("links", "requests", "reconciling", "modes", "timers"),
     TimerFired: ("timers",),
-    Commanded: ("modes", "strategies", "timers"),
+    Commanded: ("modes", "strategies", "timers", "blocks"),
 }
 
 # purpose of a request -> the parts that it may move: a subset of those that claim `Requested`
@@ -241,11 +248,23 @@ class State:
         """Return part -> (version, sha256 over its logical content)."""
         parts = {
             f"account.{name}": (PART_VERSIONS.get(name, PART_VERSION), digest(getattr(self.account, name)))
-            for name in (*CARRIED, *FRESH)
+            for name in checkpoint_parts(self.account)
         }
         parts.update({f"market.{name}": found for name, found in self.market.digests().items()})
         parts["inputs"] = (PART_VERSION, self.input_hash.hex())
         return parts
+
+
+def checkpoint_parts(account: Account) -> tuple[str, ...]:
+    """Return the names of the parts that a CHECKPOINT states."""
+    return tuple(name for name in (*CARRIED, *FRESH) if name not in ADDED or not _is_empty(account, name))
+
+
+def _is_empty(account: Account, name: str) -> bool:
+    return bool(getattr(account, name) == _EMPTY[name])
+
+
+_EMPTY = {name: getattr(Account(), name) for name in ADDED}
 
 
 def digest(part: msgspec.Struct) -> str:
@@ -255,7 +274,11 @@ def digest(part: msgspec.Struct) -> str:
 
 def carry_over(state: State) -> dict[str, Any]:
     """Return the opening state of the next session, as JSON values."""
-    account = {name: json.loads(canonical(getattr(state.account, name))) for name in CARRIED}
+    account = {
+        name: json.loads(canonical(getattr(state.account, name)))
+        for name in checkpoint_parts(state.account)
+        if name in CARRIED
+    }
     return {"account": account, "market": state.market.carried()}
 
 
@@ -283,6 +306,7 @@ def restore_opening(opening: Mapping[str, Any]) -> Account:
         modes=latches,
         orders=replace(account.orders, live=live, closed=closed),
         balances=Balances(balances),
+        blocks=instrument_blocks.carried(account.blocks),
         reconciling=ReconcileRounds(fills_confirmed=account.reconciling.fills_confirmed),
     )
 
