@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from engine import facts
 from engine.market.market_state import Market
 from engine.requests import Purpose
-from engine.session_record import EngineSettings
+from engine.session_record import EngineSettings, SafetySettings
 from engine.state import (
     balances,
     instrument_blocks,
@@ -28,6 +28,7 @@ from engine.state import (
     positions,
     rate_budgets,
     reconcile_rounds,
+    safety_orders,
     strategy_states,
     timers,
 )
@@ -51,6 +52,7 @@ from engine.state.pending_requests import PendingRequests
 from engine.state.positions import Positions
 from engine.state.rate_budgets import RateBudgets, RateModel
 from engine.state.reconcile_rounds import ReconcileRounds
+from engine.state.safety_orders import SafetyOrders
 from engine.state.strategy_states import StrategyStatuses
 from engine.state.timers import Timers
 from journal.record import Record, canonical
@@ -74,12 +76,13 @@ class Account(msgspec.Struct, frozen=True):
     timers: Timers = Timers()
     gaps: OpenGaps = OpenGaps()
     blocks: InstrumentBlocks = InstrumentBlocks()
+    safety: SafetyOrders = SafetyOrders()
 
 
-CARRIED = ("orders", "positions", "balances", "reconciling", "modes", "limits", "strategies", "blocks")
+CARRIED = ("orders", "positions", "balances", "reconciling", "modes", "limits", "strategies", "blocks", "safety")
 FRESH = ("gaps", "links", "requests", "timers")
 # parts that older sessions lack: while they are empty, neither a CHECKPOINT nor an opening state states them
-ADDED = frozenset({"blocks"})
+ADDED = frozenset({"blocks", "safety"})
 
 
 class Rules(msgspec.Struct, frozen=True):
@@ -90,6 +93,7 @@ class Rules(msgspec.Struct, frozen=True):
     seed: int
     rates: dict[str, RateModel] = {}  # by venue
     cursors: dict[str, FillCursor] = {}  # by venue
+    safety: SafetySettings = SafetySettings()
 
 
 REDUCERS: dict[str, Callable[[Any, Any, Stamp], Any]] = {
@@ -103,6 +107,7 @@ REDUCERS: dict[str, Callable[[Any, Any, Stamp], Any]] = {
     "strategies": strategy_states.reduce,
     "gaps": market_gaps.reduce,
     "blocks": instrument_blocks.reduce,
+    "safety": safety_orders.reduce,
 }
 
 # change -> the parts that it may move. Any other part's reducer returns its part as it is, which a test checks
@@ -120,7 +125,7 @@ CLAIMS: dict[type, tuple[str, ...]] = {
     facts.FillsConfirmed: ("reconciling",),
     facts.Reconciled: ("reconciling", "timers"),
     facts.ReconcileFailed: ("reconciling", "timers"),
-    facts.ModeChanged: ("modes",),
+    facts.ModeChanged: ("modes", "safety"),
     facts.LinkReady: ("links",),
     facts.LinkSteady: ("timers",),
     facts.MarketGap: ("gaps",),
@@ -131,18 +136,20 @@ CLAIMS: dict[type, tuple[str, ...]] = {
     facts.StrategyTriggered: (),  # its trigger is a part of the market: kernel.py
     facts.SessionClosing: ("modes",),
     facts.InstrumentBlocked: ("blocks",),
-    Requested: ("orders", "links", "requests", "reconciling", "limits", "timers"),
+    facts.SafetyOrdered: ("safety",),
+    facts.SafetyOrderEnded: ("safety",),
+    Requested: ("orders", "links", "requests", "reconciling", "limits", "timers", "safety"),
     Answered: ("orders", "requests", "limits"),
     LinkMoved: ("links", "requests", "reconciling", "modes", "timers"),
     TimerFired: ("timers",),
-    Commanded: ("modes", "strategies", "timers", "blocks"),
+    Commanded: ("modes", "strategies", "timers", "blocks", "safety"),
 }
 
 # purpose of a request -> the parts that it may move: a subset of those that claim `Requested`
 _SENT = ("requests", "limits")
 REQUEST_CLAIMS: dict[Purpose, tuple[str, ...]] = {
-    Purpose.PLACE: ("orders", *_SENT),
-    Purpose.CANCEL: ("orders", *_SENT),
+    Purpose.PLACE: ("orders", *_SENT, "safety"),
+    Purpose.CANCEL: ("orders", *_SENT, "safety"),
     Purpose.QUERY_ORDER: ("orders", *_SENT, "reconciling", "timers"),
     Purpose.OPEN_ORDERS: (*_SENT, "reconciling"),
     Purpose.ACCOUNT: (*_SENT, "reconciling"),
@@ -166,7 +173,7 @@ def fold(account: Account, change: Change, at: Stamp, rules: Rules) -> Account:
             )
         elif name == "limits":
             moved[name] = rate_budgets.reduce(account.limits, change, at, rules.rates)
-        else:
+        elif name != "safety" or rules.safety.pursues:
             moved[name] = REDUCERS[name](getattr(account, name), change, at)
     return replace(account, **moved) if moved else account
 
@@ -308,6 +315,7 @@ def restore_opening(opening: Mapping[str, Any]) -> Account:
         balances=Balances(balances),
         blocks=instrument_blocks.carried(account.blocks),
         reconciling=ReconcileRounds(fills_confirmed=account.reconciling.fills_confirmed),
+        safety=safety_orders.restored(account.safety),
     )
 
 
