@@ -44,6 +44,10 @@ CASES = [
     # ---- trading
     accepted("trading", "BUY LIMIT 1 @ 90", instrument={"trading": True}),
     refused("trading", "BUY LIMIT 1 @ 90", because="BTCUSDT is not trading", instrument={"trading": False}),
+    # ---- blocked
+    accepted("blocked", "ETHBTC BUY LIMIT 1 @ 90"),
+    refused("blocked", "ETHBTC BUY LIMIT 1 @ 90", because="no synchronised book", no_book={"ETHBTC": True}),
+    accepted("blocked", "BUY LIMIT 1 @ 90", no_book={"ETHBTC": True}),
     # ---- quoted
     accepted("quoted", "BUY MARKET 1 while quoted 99.00 101.00"),
     refused("quoted", "BUY MARKET 1 while quoted 0.00 101.00", because="no quote: a market order's cost cannot be judged"),
@@ -222,6 +226,11 @@ def test_session_mode_at_its_edge(case: Case) -> None:
 
 @cases("trading")
 def test_instrument_trading_at_its_edge(case: Case) -> None:
+    play(case)
+
+
+@cases("blocked")
+def test_instrument_block_at_its_edge(case: Case) -> None:
     play(case)
 
 
