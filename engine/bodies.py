@@ -27,6 +27,7 @@ class CommandName(StrEnum):
     RESUME = "resume"
     HALT = "halt"
     CANCEL_ALL = "cancel_all"
+    FLATTEN = "flatten"  # cancel all, then close every position
     RECONCILE = "reconcile"
     ACCEPT_BALANCE = "accept_balance"  # a deposit or withdrawal: our records follow the venue
     HANDOVER = "handover"  # of resimulations: the venue's model answers from here on

@@ -20,10 +20,13 @@ from engine.record_codec import read_note, read_request, text_of
 from engine.sequencer import Arrival, Sequencer
 from engine.session_record import (
     MILLISECOND_NS,
+    SAFETY,
     SECOND_NS,
     ClockSettings,
     EngineSettings,
     RiskSettings,
+    RuleSettings,
+    SafetySettings,
     SessionBody,
     StrategySettings,
     VenueSettings,
@@ -91,6 +94,7 @@ class ByHand:
         cls: str = "Hand",
         instruments: Sequence[Instrument] = (BTC,),
         engine: EngineSettings | None = None,
+        safety: SafetySettings = SAFETY,
         opening: State | None = None,
         session: str = "aaaaaaaa",
         now_ns: int = START_NS,
@@ -99,6 +103,7 @@ class ByHand:
         held: set[str] | None = None,
         rate_limits: RateLimits | None = None,
         risk: RiskSettings | None = None,
+        rules: Sequence[RuleSettings] = (),
         dialect: str = "binance_spot",
         accounting: int = 1,
     ) -> None:
@@ -122,8 +127,9 @@ class ByHand:
             instruments=tuple(instruments),
             strategies=chosen if strategies is None else tuple(strategies),
             risk=risk or RiskSettings(),
+            rules=tuple(rules) or recorded_rules(()),
             engine=replace(engine or EngineSettings(), accounting=accounting),
-            rules=recorded_rules(()),
+            safety=safety,
             opening=None if opening is None else carry_over(opening),
         )
         self._twin: tuple[Kernel, State] | None = None

@@ -18,7 +18,7 @@ from engine.facts import NewOrder
 from engine.handlers.intents import risk_context
 from engine.model import OrderType, RateLimits, Side
 from engine.risk.review import review
-from engine.session_record import RiskSettings
+from engine.session_record import RiskSettings, new_engine_settings
 from engine.step_context import StepContext
 from journal.record import Kind
 
@@ -47,10 +47,14 @@ class Desk:
         quote = view.quote("BTCUSDT")
         if quote is None or quote.bid_size < 2:
             return
-        instrument, side, kind, quantity, *rest = parameters.orders.split("; ")[state.placed].split()
+        order, _, stop = parameters.orders.split("; ")[state.placed].partition(" from ")
+        instrument, side, kind, quantity, *rest = order.split()
         state.placed += 1
-        price = Decimal(next((word for word in rest if word != "reduce"), "0"))
-        yield Place(instrument, Side(side), Decimal(quantity), price, OrderType(kind), reduce_only="reduce" in rest)
+        limit = Decimal(next((word for word in rest if word != "reduce"), "0"))
+        yield Place(
+            instrument, Side(side), Decimal(quantity), limit, OrderType(kind),
+            stop_price=Decimal(stop or 0), reduce_only="reduce" in rest,
+        )
 """
 FUNDS = {"BTC": "1000000", "ETH": "1000000", "USDT": "1000000"}
 
@@ -67,6 +71,7 @@ class Desk:
         venue: Mapping[str, int] | None = None,
         funds: Mapping[str, str] | None = None,
         session: Mapping[str, int] | None = None,
+        no_book: Mapping[str, bool] | None = None,
     ) -> None:
         self.steps = [step.replace(" @ ", " ") for step in steps]
         orders = [step.partition(" while ")[0] for step in self.steps if is_order(step)]
@@ -81,7 +86,12 @@ class Desk:
             risk=RiskSettings(**{"orders_per_second_max": 0, "sell_holdings": True, **numbers(risk)}),
             **(session or {}),
             answers={"account": {"canTrade": True, "balances": balances, "updateTime": 0}},
+            engine=new_engine_settings(),
+            held={"depth"} if no_book else set(),
         )
+        for seq, request in list(self.hand.waiting.items()):
+            if request.purpose == "depth" and request.instrument == BTC.id:
+                self.hand.answer(seq, self.hand._quiet(request))
         self.reviewed: list[dict[str, Any]] = []  # the answers of reviews that the strategy did not cause
         self.review_ns = 0
         self._signals = 0

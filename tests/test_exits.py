@@ -85,7 +85,7 @@ class Leaving:
 
 @pytest.mark.parametrize("by_close", [True, False], ids=["Close", "reduce_only"])
 def test_s20_an_exit_is_what_fills_left(by_close: bool) -> None:
-    """1 was wanted, 0.4 filled before the cancel: the exit sells 0.4, and the record says that 1 was asked for."""
+    """1 was wanted, 0.4 filled before the cancel: the exit sells 0.4, and the record shows that 1 was intended."""
     leaving = Leaving(by_close=by_close).leave()
     assert leaving.sent() == [("SELL", D("0.4"))]
     [intent] = leaving.intents()

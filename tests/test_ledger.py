@@ -296,7 +296,7 @@ def begin(tmp_path: Path) -> Iterator[Begin]:
 
 
 def books_equal_the_venue(session: VirtualSession) -> None:
-    """Our number of each asset is the venue's own, but for a unit a fill."""
+    """Our number of each asset is the venue's own, within a unit a fill."""
     session.run(10)
     held = session.venue.get("/sim/state")["balances"]["test"]
     for asset, ours in session.state.account.ledger.by_asset.items():

@@ -141,7 +141,7 @@ def test_pnl_bnb_fee_without_a_rate_is_named_beside_the_sum() -> None:
 
 
 def test_a_position_without_a_quote_stays_in_the_sums() -> None:
-    """Its instrument is no longer listed: realised P&L and fees stay, and the open part counts as 0 and says so."""
+    """Its instrument is no longer listed: realised P&L and fees stay, and the open part counts as 0 and is marked so."""
     hand = traded(Made("BUY", "2", "90", "0.2"), Made("SELL", "1", "97", "0.1"))
     again = hand.restart(
         parameters={"orders": "none"}, source=DESK, cls="Desk", instruments=(ETH,), accounting=2, risk=risk()

@@ -20,15 +20,18 @@ from engine.sequencer import Arrival, Sequencer
 from engine.session_record import (
     ACCOUNTING,
     MILLISECOND_NS,
+    SAFETY,
     SECOND_NS,
     ClockSettings,
     EngineSettings,
     PreviousSession,
     RiskSettings,
     RuleSettings,
+    SafetySettings,
     SessionBody,
     StrategySettings,
     VenueSettings,
+    new_engine_settings,
 )
 from engine.sim.binance import PROTOCOL
 from engine.sim.faults import Rule
@@ -165,6 +168,7 @@ class VirtualSession:
         risk: RiskSettings | None = None,
         rules: Sequence[RuleSettings] = (),
         engine: EngineSettings | None = None,
+        safety: SafetySettings = SAFETY,
         session: str = "aaaaaaaa",
         previous: "VirtualSession | None" = None,
         opening: State | None = None,
@@ -188,7 +192,8 @@ class VirtualSession:
             strategies=tuple(strategies),
             risk=risk or RiskSettings(sell_holdings=True),  # the account holds coins
             rules=recorded_rules(rules),
-            engine=replace(engine or EngineSettings(), accounting=accounting),
+            engine=replace(engine or new_engine_settings(), accounting=accounting),
+            safety=safety,
             previous=None if previous is None else PreviousSession(previous.body.session, previous.state.seq, ""),
             opening=None if opening is None else carry_over(opening),
         )

@@ -1,4 +1,4 @@
--- P&L as reported from time to time and at the end, marked at the mid; net is after fees, but for fees_unvalued, whose rate is not known. is_marked is false without a quote. is_last marks the latest.
+-- P&L as reported from time to time and at the end, marked at the mid; net is after fees except fees_unvalued, whose rate is not known. is_marked is false without a quote. is_last marks the latest.
 SELECT session, seq, instant(time_ns) AS time, time_ns, body->>'$.strategy' AS strategy, body->>'$.instrument' AS instrument,
        money(body->>'$.quantity') AS quantity, money(body->>'$.mark') AS mark,
        money(body->>'$.realised_pnl') AS realised_pnl, money(body->>'$.unrealised_pnl') AS unrealised_pnl,

@@ -1,7 +1,7 @@
 """The ledger against the venue: which differences are confirmed, and what follows (engine/state/ledger.py compares).
 
 A difference is confirmed at the end of a reconciliation round that began after the report. A report that our records do
-not explain within a moment starts a round of its own. Texts are recorded, so they keep their words.
+not explain within a moment starts another round. Texts are recorded, so they keep their words.
 """
 
 from decimal import Decimal
@@ -12,7 +12,7 @@ from engine.facts import BalanceDrift, ModeChanged
 from engine.mode_reasons import Mode, ModeReason, ReasonCode, joined
 from engine.money import ZERO
 from engine.session_record import DriftAction, RiskSettings
-from engine.state.ledger import AssetLedger, Report, difference
+from engine.state.ledger import AssetLedger, BalanceReading, difference
 from engine.step_context import StepContext
 from journal.record import plain
 
@@ -41,7 +41,7 @@ def compare(step: StepContext, *, corrections: int) -> None:
 
 
 def halt_for_drift(step: StepContext) -> None:
-    """Halt while a confirmed drift stands, if so configured."""
+    """Halt while a confirmed drift lasts, if so configured."""
     account, rules = step.account, step.rules
     if not rules.has_ledger or account.modes.halted_for is not None or rules.risk.on_drift is not DriftAction.HALT:
         return
@@ -86,7 +86,7 @@ def drift_text(fact: BalanceDrift) -> str:
     )
 
 
-def _drift(asset: str, ours: AssetLedger, report: Report, found: Decimal) -> BalanceDrift:
+def _drift(asset: str, ours: AssetLedger, report: BalanceReading, found: Decimal) -> BalanceDrift:
     return BalanceDrift(
         asset=asset,
         expected=report.total - found,

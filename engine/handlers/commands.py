@@ -3,6 +3,8 @@
 from engine.apply.batch import Applied
 from engine.bodies import CommandBody, CommandName, NoteLevel
 from engine.execution import reconciliation
+from engine.facts import SafetyCause, SafetyKind
+from engine.handlers.safety import name_waiting, order_safety, withdraw_for_resume
 from engine.handlers.shutdown import cancel_all
 from engine.session_context import SessionContext
 from engine.step_context import StepContext
@@ -13,8 +15,14 @@ def handle_command(session: SessionContext, step: StepContext, applied: Applied)
     """Cancel all orders or start a reconciliation, as ordered."""
     assert isinstance(applied.body, CommandBody), applied
     match applied.body.command:
-        case CommandName.CANCEL_ALL:
+        case CommandName.CANCEL_ALL if not session.body.safety.pursues:
             cancel_all(session, step, ordered=True)
+        case CommandName.CANCEL_ALL:
+            _order_safety(session, step, applied.body, SafetyKind.CANCEL)
+        case CommandName.FLATTEN:
+            _order_safety(session, step, applied.body, SafetyKind.FLATTEN)
+        case CommandName.RESUME:
+            withdraw_for_resume(step)
         case CommandName.RECONCILE:
             reconciliation.request(step, session.requests, session.instruments)
         case CommandName.ACCEPT_BALANCE:
@@ -24,7 +32,7 @@ def handle_command(session: SessionContext, step: StepContext, applied: Applied)
 
 
 def _note_accepted(step: StepContext, command: CommandBody) -> None:
-    """Tell what the ledger holds now; the command itself is folded already."""
+    """Note the ledger's number; the command itself is folded already."""
     ours = step.account.ledger.by_asset.get(command.asset)
     if ours is None:
         step.note(NoteLevel.WARNING, f"the venue never reported a balance of {command.asset}: nothing is accepted")
@@ -32,3 +40,8 @@ def _note_accepted(step: StepContext, command: CommandBody) -> None:
     person = command.by or "operator"
     text = f"{command.asset}: our records follow the venue at {plain(ours.expected)}, by {person}: {command.reason}"
     step.note(NoteLevel.INFO, text)
+
+
+def _order_safety(session: SessionContext, step: StepContext, command: CommandBody, kind: SafetyKind) -> None:
+    order_safety(step, kind, SafetyCause.COMMAND, by=command.by or "operator", repeat=True)
+    name_waiting(session, step)

@@ -38,7 +38,7 @@ class Flow(msgspec.Struct, frozen=True):
     amount: Decimal
 
 
-class Report(msgspec.Struct, frozen=True):
+class BalanceReading(msgspec.Struct, frozen=True):
     """A balance that the venue reported. It contains flows before `from_ns`, and none after `to_ns`."""
 
     total: Decimal
@@ -61,8 +61,8 @@ class AssetLedger(msgspec.Struct, frozen=True):
     changed_seq: int = -1  # of the newest flow
     records: tuple[int, ...] = ()  # behind the number since it last agreed, the newest ones
     older: int = 0  # how many more there are
-    report: Report | None = None  # the newest
-    compared: Report | None = None  # the newest when the running round began
+    report: BalanceReading | None = None  # the newest
+    compared: BalanceReading | None = None  # the newest when the running round began
     checked_seq: int = -1  # of the report that a round compared or compares
     agreed_seq: int = -1
     drift: Decimal = ZERO  # the confirmed difference; 0: none
@@ -88,11 +88,11 @@ def reduce(ledger: Ledger, change: Change, at: Stamp, instruments: dict[str, Ins
         case OrderFilled():
             return _filled(ledger, change, at, instruments[change.instrument])
         case Requested() if change.request.purpose is Purpose.ACCOUNT and change.request.round:
-            return _each(ledger, _round_began)
+            return _map_assets(ledger, _round_began)
         case ReconcileFailed():
-            return _each(ledger, lambda ours: replace(ours, compared=None))
+            return _map_assets(ledger, lambda ours: replace(ours, compared=None))
         case Reconciled():
-            done = _each(ledger, _agreed if not change.corrections else lambda ours: replace(ours, compared=None))
+            done = _map_assets(ledger, _agreed if not change.corrections else lambda ours: replace(ours, compared=None))
             return replace(done, is_open=True)
         case BalanceDrift():
             return _put(ledger, change.asset, replace(ledger.by_asset[change.asset], drift=change.difference))
@@ -117,10 +117,10 @@ def flows_of(fill: OrderFilled, instrument: Instrument) -> dict[str, Decimal]:
     return flows
 
 
-def difference(ours: AssetLedger, report: Report, *, tolerance: Decimal) -> Decimal:
+def difference(ours: AssetLedger, report: BalanceReading, *, tolerance: Decimal) -> Decimal:
     """Return the report minus our number as of its date; 0 within the tolerance.
 
-    Flows near the report's date may be missing in it, the newest first: there is no difference if any such cut fits.
+    Flows near the report's date may be missing in it, the newest first: a cut that fits is no difference.
     """
     allowed = tolerance + ROUNDING * ours.flows
     late = sorted((flow for flow in ours.recent if flow.date_ns >= report.from_ns), key=_date, reverse=True)
@@ -134,9 +134,9 @@ def difference(ours: AssetLedger, report: Report, *, tolerance: Decimal) -> Deci
     return dated
 
 
-def brought_forward(ledger: Ledger) -> Ledger:
+def carried(ledger: Ledger) -> Ledger:
     """Return the ledger for the next session, in which the seqs of this one mean nothing."""
-    return _each(
+    return _map_assets(
         ledger,
         lambda ours: replace(
             ours,
@@ -163,7 +163,7 @@ def _reported(ledger: Ledger, change: BalanceChanged, at: Stamp) -> Ledger:
     first_ns = min(date_ns, at.time_ns) - SLACK_NS
     if change.query_seq and not change.venue_ns:
         first_ns -= QUERY_NS
-    report = Report(total, at.seq, at.time_ns, date_ns, first_ns, max(date_ns, at.time_ns) + SLACK_NS)
+    report = BalanceReading(total, at.seq, at.time_ns, date_ns, first_ns, max(date_ns, at.time_ns) + SLACK_NS)
     ours = ledger.by_asset.get(change.asset)
     if ours is None or not ledger.is_open:
         return _put(ledger, change.asset, AssetLedger(total, at.seq, change.venue_ns, total, report=report))
@@ -220,7 +220,7 @@ def _accepted(ours: AssetLedger, at: Stamp) -> AssetLedger:
     )  # fmt: skip
 
 
-def _each(ledger: Ledger, change: Callable[[AssetLedger], AssetLedger]) -> Ledger:
+def _map_assets(ledger: Ledger, change: Callable[[AssetLedger], AssetLedger]) -> Ledger:
     return replace(ledger, by_asset={asset: change(ours) for asset, ours in ledger.by_asset.items()})
 
 

@@ -99,7 +99,7 @@ def _contract_moved(held: Position, fill: OrderFilled, instrument: Instrument) -
 
 
 def unvalued_text(fees: Mapping[str, Decimal | str]) -> str:
-    """Return the fees that no rate values, as they follow a sum: " and 0.5 BNB"; "" if there are none.
+    """Return the fees that no rate values, as they follow a sum: " and 0.5 BNB"; "" without any.
 
     >>> unvalued_text({"BNB": Decimal("0.50"), "FDUSD": Decimal(2)})
     ' and 0.5 BNB and 2 FDUSD'

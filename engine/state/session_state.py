@@ -17,9 +17,10 @@ from engine import facts
 from engine.market.market_state import Market
 from engine.model import Instrument
 from engine.requests import Purpose
-from engine.session_record import EngineSettings, RiskSettings
+from engine.session_record import EngineSettings, RiskSettings, SafetySettings
 from engine.state import (
     balances,
+    instrument_blocks,
     ledger,
     links,
     market_gaps,
@@ -29,6 +30,7 @@ from engine.state import (
     positions,
     rate_budgets,
     reconcile_rounds,
+    safety_orders,
     strategy_states,
     timers,
 )
@@ -43,6 +45,7 @@ from engine.state.changes import (
     TimerFired,
 )
 from engine.state.fill_cursor import FillCursor
+from engine.state.instrument_blocks import InstrumentBlocks
 from engine.state.ledger import Ledger
 from engine.state.links import LinkStates
 from engine.state.market_gaps import OpenGaps
@@ -52,6 +55,7 @@ from engine.state.pending_requests import PendingRequests
 from engine.state.positions import Positions
 from engine.state.rate_budgets import RateBudgets, RateModel
 from engine.state.reconcile_rounds import ReconcileRounds
+from engine.state.safety_orders import SafetyOrders
 from engine.state.strategy_states import StrategyStatuses
 from engine.state.timers import Timers
 from journal.record import Record, canonical
@@ -74,16 +78,17 @@ class Account(msgspec.Struct, frozen=True):
     strategies: StrategyStatuses = StrategyStatuses()
     timers: Timers = Timers()
     gaps: OpenGaps = OpenGaps()
+    blocks: InstrumentBlocks = InstrumentBlocks()
+    safety: SafetyOrders = SafetyOrders()
     ledger: Ledger = Ledger()
 
-    @property
-    def digested(self) -> tuple[str, ...]:
-        """The parts that records state: the ledger only in sessions that have one."""
-        return tuple(name for name in (*CARRIED, *FRESH) if name != "ledger" or self.ledger.by_asset)
 
-
-CARRIED = ("orders", "positions", "balances", "reconciling", "modes", "limits", "strategies", "ledger")
+CARRIED = (
+    "orders", "positions", "balances", "reconciling", "modes", "limits", "strategies", "blocks", "safety", "ledger",
+)  # fmt: skip
 FRESH = ("gaps", "links", "requests", "timers")
+# parts that older sessions lack: while they are empty, neither a CHECKPOINT nor an opening state states them
+ADDED = frozenset({"blocks", "ledger", "safety"})
 
 
 class Rules(msgspec.Struct, frozen=True):
@@ -94,6 +99,7 @@ class Rules(msgspec.Struct, frozen=True):
     seed: int
     rates: dict[str, RateModel] = {}  # by venue
     cursors: dict[str, FillCursor] = {}  # by venue
+    safety: SafetySettings = SafetySettings()
     instruments: dict[str, Instrument] = {}
     risk: RiskSettings = RiskSettings()
 
@@ -113,6 +119,8 @@ REDUCERS: dict[str, Callable[[Any, Any, Stamp], Any]] = {
     "modes": mode.reduce,
     "strategies": strategy_states.reduce,
     "gaps": market_gaps.reduce,
+    "blocks": instrument_blocks.reduce,
+    "safety": safety_orders.reduce,
 }
 
 # change -> the parts that it may move. Any other part's reducer returns its part as it is, which a test checks
@@ -131,7 +139,7 @@ CLAIMS: dict[type, tuple[str, ...]] = {
     facts.BalanceDrift: ("ledger",),
     facts.Reconciled: ("reconciling", "timers", "ledger"),
     facts.ReconcileFailed: ("reconciling", "timers", "ledger"),
-    facts.ModeChanged: ("modes",),
+    facts.ModeChanged: ("modes", "safety"),
     facts.LinkReady: ("links",),
     facts.LinkSteady: ("timers",),
     facts.MarketGap: ("gaps",),
@@ -141,18 +149,21 @@ CLAIMS: dict[type, tuple[str, ...]] = {
     facts.StrategyStopped: ("strategies",),
     facts.StrategyTriggered: (),  # its trigger is a part of the market: kernel.py
     facts.SessionClosing: ("modes",),
-    Requested: ("orders", "links", "requests", "reconciling", "limits", "timers", "ledger"),
+    facts.InstrumentBlocked: ("blocks",),
+    facts.SafetyOrdered: ("safety",),
+    facts.SafetyOrderEnded: ("safety",),
+    Requested: ("orders", "links", "requests", "reconciling", "limits", "timers", "safety", "ledger"),
     Answered: ("orders", "requests", "limits"),
     LinkMoved: ("links", "requests", "reconciling", "modes", "timers"),
     TimerFired: ("timers",),
-    Commanded: ("modes", "strategies", "timers", "ledger"),
+    Commanded: ("modes", "strategies", "timers", "blocks", "safety", "ledger"),
 }
 
 # purpose of a request -> the parts that it may move: a subset of those that claim `Requested`
 _SENT = ("requests", "limits")
 REQUEST_CLAIMS: dict[Purpose, tuple[str, ...]] = {
-    Purpose.PLACE: ("orders", *_SENT),
-    Purpose.CANCEL: ("orders", *_SENT),
+    Purpose.PLACE: ("orders", *_SENT, "safety"),
+    Purpose.CANCEL: ("orders", *_SENT, "safety"),
     Purpose.QUERY_ORDER: ("orders", *_SENT, "reconciling", "timers"),
     Purpose.OPEN_ORDERS: (*_SENT, "reconciling"),
     Purpose.ACCOUNT: (*_SENT, "reconciling", "ledger"),
@@ -179,7 +190,7 @@ def fold(account: Account, change: Change, at: Stamp, rules: Rules) -> Account:
         elif name == "ledger":
             if rules.has_ledger:
                 moved[name] = ledger.reduce(account.ledger, change, at, rules.instruments)
-        else:
+        elif name != "safety" or rules.safety.pursues:
             moved[name] = REDUCERS[name](getattr(account, name), change, at)
     return replace(account, **moved) if moved else account
 
@@ -261,11 +272,23 @@ class State:
         """Return part -> (version, sha256 over its logical content)."""
         parts = {
             f"account.{name}": (PART_VERSIONS.get(name, PART_VERSION), digest(getattr(self.account, name)))
-            for name in self.account.digested
+            for name in checkpoint_parts(self.account)
         }
         parts.update({f"market.{name}": found for name, found in self.market.digests().items()})
         parts["inputs"] = (PART_VERSION, self.input_hash.hex())
         return parts
+
+
+def checkpoint_parts(account: Account) -> tuple[str, ...]:
+    """Return the names of the parts that a CHECKPOINT states."""
+    return tuple(name for name in (*CARRIED, *FRESH) if name not in ADDED or not _is_empty(account, name))
+
+
+def _is_empty(account: Account, name: str) -> bool:
+    return bool(getattr(account, name) == _EMPTY[name])
+
+
+_EMPTY = {name: getattr(Account(), name) for name in ADDED}
 
 
 def digest(part: msgspec.Struct) -> str:
@@ -276,7 +299,9 @@ def digest(part: msgspec.Struct) -> str:
 def carry_over(state: State) -> dict[str, Any]:
     """Return the opening state of the next session, as JSON values."""
     account = {
-        name: json.loads(canonical(getattr(state.account, name))) for name in state.account.digested if name in CARRIED
+        name: json.loads(canonical(getattr(state.account, name)))
+        for name in checkpoint_parts(state.account)
+        if name in CARRIED
     }
     return {"account": account, "market": state.market.carried()}
 
@@ -305,8 +330,10 @@ def restore_opening(opening: Mapping[str, Any]) -> Account:
         modes=latches,
         orders=replace(account.orders, live=live, closed=closed),
         balances=Balances(balances),
-        ledger=ledger.brought_forward(account.ledger),
+        ledger=ledger.carried(account.ledger),
+        blocks=instrument_blocks.carried(account.blocks),
         reconciling=ReconcileRounds(fills_confirmed=account.reconciling.fills_confirmed),
+        safety=safety_orders.restored(account.safety),
     )
 
 

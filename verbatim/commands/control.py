@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-COMMANDS = ("pause", "resume", "halt", "cancel_all", "reconcile", "stop", "accept-balance")
+COMMANDS = ("pause", "resume", "halt", "cancel_all", "flatten", "reconcile", "stop", "accept-balance")
 
 
 @click.command("control")
@@ -15,7 +15,7 @@ COMMANDS = ("pause", "resume", "halt", "cancel_all", "reconcile", "stop", "accep
 @click.option("--journals", type=click.Path(path_type=Path), default=Path("journals"), show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
 def command(session: str, order: str, asset: str, reason: str, journals: Path, *, as_json: bool) -> None:
-    """Send SESSION (a path or an id) a COMMAND: pause, resume, halt, cancel_all, reconcile, stop or accept-balance.
+    """Send SESSION (a path or an id) a COMMAND, such as pause, flatten or accept-balance.
 
     `accept-balance ASSET --reason TEXT` records a deposit, a withdrawal or a trade of your own: from then on the
     engine's records follow the venue's balance of ASSET, and a halt for its drift ends.

@@ -34,4 +34,4 @@ def reject_reason(context: RiskContext) -> str:
     return ""
 
 
-RULE = RiskRule(reject_reason, name="sellable")
+RULES = (RiskRule(reject_reason, name="sellable"),)

@@ -84,7 +84,7 @@ class Funds:
         return fee
 
     def pay_fee(self, quote: int, *, maker: bool) -> int:
-        """Take the fee of a fill out of the fee asset. Return it; 0 if there is no such asset, or too little of it."""
+        """Take the fee of a fill out of the fee asset. Return it; 0 without a fee asset, or with too little of it."""
         if not self.fee_asset:
             return 0
         fee = product(quote, self.rate(maker=maker)) * ONE // self.fee_asset_price
