@@ -168,7 +168,7 @@ class Pnl(msgspec.Struct, frozen=True, tag_field="fact", tag="pnl"):
     strategy: str
     instrument: str
     quantity: Decimal
-    mark: Decimal  # mid of the last quote; the average price if there is none
+    mark: Decimal  # mid of the last quote; the average price without one
     realised_pnl: Decimal
     unrealised_pnl: Decimal
     fees_quote: Decimal

@@ -184,7 +184,7 @@ def balances(step: StepContext, pending: PendingRequest, report: AccountReport, 
 
 
 def _flow_before(step: StepContext, asset: str, seq: int) -> int:
-    """Return the seq of the newest flow that the ledger compares with this answer; -1 if there is none."""
+    """Return the seq of the newest flow that the ledger compares with this answer; -1 without one."""
     ours = step.account.ledger.by_asset.get(asset)
     return ours.changed_seq if ours is not None and ours.changed_seq < seq else -1
 

@@ -21,7 +21,7 @@ class AccountConfig:
     name: str = ""  # empty: the key's first 8 characters
     fee_maker: str = "0.001"
     fee_taker: str = "0.001"
-    fee_asset: str = ""  # takes fees out of this asset while it lasts, as BNB; "": out of what a fill brings
+    fee_asset: str = ""  # takes fees out of this asset while it lasts, as BNB; "": out of the asset that a fill brings
     fee_asset_price: str = "1"  # of the fee asset, in the quote asset of every symbol
     fee_tiers: tuple[tuple[str, str, str], ...] = ()  # (traded from, in quote; maker; taker), rising
 

@@ -114,7 +114,7 @@ class Place(msgspec.Struct, frozen=True):
     rationale: Mapping[str, Any] = MappingProxyType({})
     because: Mapping[str, Any] = MappingProxyType({})
     stop_price: Decimal = ZERO  # 0: without a stop
-    # True: cut to what fills left of the strategy's position, its open orders of that side counted
+    # True: cut to the rest of the strategy's position, its open orders of that side counted
     reduce_only: bool = False
 
     def __post_init__(self) -> None:
