@@ -35,11 +35,8 @@ class _OrderTerms(msgspec.Struct, frozen=True):
 
     is_placeable: ClassVar[bool] = True  # True: a strategy may place it
     is_post_only: ClassVar[bool] = False  # True: the venue refuses it if it would match at once
-
-    @property
-    def trigger(self) -> Decimal | None:
-        """The market price that activates the order; None if it is active at once or only the venue knows."""
-        return None
+    # the market price that activates the order; None if it is active at once or only the venue knows
+    trigger: ClassVar[Decimal | None] = None
 
     @property
     def known_price(self) -> Decimal | None:
