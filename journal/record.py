@@ -85,7 +85,7 @@ def _float(value: float) -> str:
 
 def _mapping(value: Mapping[Any, Any]) -> str:
     names = sorted(value, key=str)
-    return "{" + ",".join([f"{_string(str(name))}:{WRITERS[type(value[name])](value[name])}" for name in names]) + "}"
+    return "{" + ",".join([f"{_string(str(name))}:{WRITERS[type(item := value[name])](item)}" for name in names]) + "}"
 
 
 def _sequence(value: Iterable[Any]) -> str:
