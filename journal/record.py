@@ -149,8 +149,8 @@ WRITERS = _Writers(  # hot loops write `WRITERS[type(value)](value)`, which is `
     {
         str: _string,
         int: str,
-        bool: lambda value: "true" if value else "false",
-        type(None): lambda _: "null",
+        bool: {True: "true", False: "false"}.__getitem__,
+        type(None): {None: "null"}.__getitem__,
         Decimal: _decimal,
         float: _float,
         dict: _mapping,
