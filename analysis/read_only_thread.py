@@ -42,7 +42,7 @@ class ReadOnlyThread:
 
     def run(self, function: Callable[[], T], on_interrupt: Callable[[], None] = lambda: None) -> T:
         """Return the result of `function`, which runs in the thread. Call `on_interrupt` if the wait is interrupted."""
-        if self._inside is None or self._pid != os.getpid():  # a forked child has no such threads
+        if self._inside is None or self._pid != os.getpid():  # a forked child does not inherit threads
             self._pid = os.getpid()
             self._outside = ThreadPoolExecutor(1, "caches")
             self._outside.submit(lambda: None).result()  # it starts here: a thread of a confined thread is confined

@@ -83,6 +83,8 @@ class RuleSettings(msgspec.Struct, frozen=True):
 class EngineSettings(msgspec.Struct, frozen=True):
     """Times in nanoseconds of session time."""
 
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"halt_on_rival"})
+
     reconcile_every_ns: int = 60 * SECOND_NS
     check_interval_ns: int = SECOND_NS  # between two checks for silent links and missing answers
     stale_after_ns: int = 10 * SECOND_NS  # a market stream silent for longer is dead
@@ -97,6 +99,7 @@ class EngineSettings(msgspec.Struct, frozen=True):
     cancel_on_stop: bool = True
     stop_timeout_ns: int = 15 * SECOND_NS
     books: bool = True  # False: the market has quotes and trades only, and no session waits for a book
+    halt_on_rival: bool = False  # an open order with the mark of another session of ours halts
 
 
 class PreviousSession(msgspec.Struct, frozen=True):

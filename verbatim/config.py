@@ -153,6 +153,7 @@ class EngineSection(_Section):
     stop_timeout_s: Decimal = Field(default=Decimal(15), gt=0)
     checkpoint_every: int = Field(default=5000, gt=0)
     cancel_on_stop: bool = True
+    halt_on_rival: bool = True
 
     def settings(self) -> EngineSettings:
         """Return the settings in nanoseconds."""

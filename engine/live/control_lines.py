@@ -1,4 +1,4 @@
-"""Lines of the control socket: one request read from bytes that anybody may have sent, and one answer."""
+"""Lines of the control socket: a request, read from bytes of any client, and its answer."""
 
 import json
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ class BadLineError(Exception):
 
 
 class ControlRequest(msgspec.Struct, frozen=True):
-    """A command as a client asks for it. Unknown members are ignored."""
+    """A command that a client requests. Unknown members are ignored."""
 
     command: str
     by: str = "operator"

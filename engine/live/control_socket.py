@@ -57,7 +57,7 @@ async def serve_control(
             while True:
                 try:
                     client, _ = await listening.accept()
-                except OSError:  # the client is gone, or this process has no descriptor left
+                except OSError:  # the client left, or this process has no descriptor left
                     await trio.sleep(ACCEPT_RETRY_SECONDS)
                     continue
                 nursery.start_soon(clients.serve, trio.SocketStream(client))

@@ -295,4 +295,5 @@ async def run_session(
         finally:
             if session is not None:
                 await session.close()
+            plan.release()
         return session.summary()
