@@ -1,5 +1,6 @@
 """The table of commands. Loads no heavy package: each command imports what it needs in its body."""
 
+import os
 import traceback
 from importlib import import_module
 
@@ -60,7 +61,11 @@ class LazyGroup(click.Group):
         return command
 
     def invoke(self, ctx: click.Context) -> object:
-        """Run the command; end with one line where Ctrl-C interrupts the loading of packages or a reading command."""
+        """Run the command; end with one line where Ctrl-C interrupts the loading of packages or a reading command.
+
+        Every file that a command creates is for its owner alone.
+        """
+        before = os.umask(0o077)
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
@@ -70,6 +75,8 @@ class LazyGroup(click.Group):
         except Exception:  # noqa: BLE001 - any fault: Python would exit with 1, which means "differs"
             traceback.print_exc()
             stop("this is a fault of Verbatim; the lines above say where", CRASHED)
+        finally:
+            os.umask(before)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the table of commands without importing them."""

@@ -27,6 +27,7 @@ from engine.live.startup import open_session
 from engine.live.venue_main import VenueStartError
 from engine.strategy.source_guard import StrategyError
 from journal.errors import JournalError, JournalLockedError
+from journal.private_files import make_folder
 from journal.record import plain
 from verbatim.config import ConfigError
 from verbatim.exit_codes import BAD_INPUT, FAILED, LOCKED, stop
@@ -118,7 +119,8 @@ def make_journals_folder(journals: Path) -> None:
         ConfigError: it cannot be made or written.
     """
     try:
-        journals.mkdir(parents=True, exist_ok=True)
+        make_folder(journals)
+        journals.mkdir(exist_ok=True)  # raises if it is a file
         with tempfile.TemporaryFile(dir=journals):
             pass
     except OSError as error:
