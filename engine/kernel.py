@@ -21,6 +21,7 @@ from engine.handlers.intents import emit_request, review_intent
 from engine.handlers.link_changes import open_links
 from engine.handlers.market_triggers import handle_market
 from engine.handlers.policy import advance_policy
+from engine.handlers.rivals import halt_for_rivals
 from engine.handlers.table import HANDLERS
 from engine.lifecycle import Status
 from engine.mode_reasons import Mode, ModeReason, ReasonCode
@@ -141,6 +142,8 @@ class Kernel:
                 HANDLERS[record.kind](session, step, applied)
                 if applied.market_flags:
                     handle_market(session, step, applied)
+                if session.settings.halt_on_rival:
+                    halt_for_rivals(session, step)
             for name in applied.strategies:
                 self._run_strategy(step, name, decisions)
             state.quiescent = advance_policy(session, step)
