@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from verbatim.hostile.hostile_run import HostileResult, run_in, shrink
+from verbatim.hostile.hostile_run import HostileResult, run_hostile, run_hostile_in, shrink_hostile
 
 CHUNK = 20  # seeds that a process takes at once
 
@@ -86,16 +86,14 @@ def main() -> int:
 def _one(chosen: argparse.Namespace) -> int:
     kept = None if chosen.keep is None else [int(number) for number in chosen.keep.split(",") if number]
     if chosen.folder is not None:
-        from verbatim.hostile.hostile_run import run_hostile
-
         chosen.folder.mkdir(parents=True)
         result = run_hostile(chosen.seed, chosen.folder, kept=kept)
     else:
         scratch = _scratch()
         try:
-            result = run_in(scratch, chosen.seed, kept=kept)
+            result = run_hostile_in(scratch, chosen.seed, kept=kept)
             if result.broken and kept is None and not chosen.whole:
-                result = shrink(scratch, result)
+                result = shrink_hostile(scratch, result)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
     print(result.text())
@@ -140,10 +138,10 @@ def _run_chunk(task: tuple[list[int], bool]) -> list[tuple[Outcome, float]]:
 
 def _run_seed(scratch: Path, seed: int, *, whole: bool) -> Outcome:
     try:
-        result = run_in(scratch, seed)
+        result = run_hostile_in(scratch, seed)
         if not result.broken:
             return Outcome(result, seed)
-        smallest = result if whole else shrink(scratch, result)
+        smallest = result if whole else shrink_hostile(scratch, result)
         return Outcome(result, seed, smallest.text(), _command(smallest))
     except Exception:
         command = f"python -P benchmarks/hostile.py --seed {seed}"

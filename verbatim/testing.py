@@ -7,7 +7,7 @@ Only time and sockets are ours: nothing waits, so an hour takes seconds, and the
 import json
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import msgspec
 
@@ -46,7 +46,20 @@ from journal.record import Kind, Record
 from journal.writer import ClosedSummary, JournalWriter
 from verbatim.venue_contract import check_venue
 
-__all__ = ["VirtualSession", "VirtualVenue", "check_venue", "from_sources", "strategy_settings"]
+if TYPE_CHECKING:
+    from verbatim.hostile.hostile_run import HostileResult, run_hostile, run_hostile_in, shrink_hostile
+
+__all__ = [
+    "HostileResult",
+    "VirtualSession",
+    "VirtualVenue",
+    "check_venue",
+    "from_sources",
+    "run_hostile",
+    "run_hostile_in",
+    "shrink_hostile",
+    "strategy_settings",
+]
 
 START_NS = 1_723_161_250 * SECOND_NS
 API_KEY, API_SECRET = "test-key-0000000000", "test-secret-0000000000"
@@ -263,3 +276,12 @@ class VirtualSession:
     def _append(self, records: Sequence[Record], *, urgent: bool) -> None:
         self.records.extend(records)
         self.writer.append_step(records, urgent=urgent)
+
+
+def __getattr__(name: str) -> Any:
+    """Return a name of the hostile sessions, which stand on this module."""
+    if name in ("HostileResult", "run_hostile", "run_hostile_in", "shrink_hostile"):
+        from verbatim.hostile import hostile_run
+
+        return getattr(hostile_run, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -11,7 +11,8 @@ import msgspec
 
 from engine.sim.feeds.synthetic_feed import Chance
 
-FAULTS_MAX: Final = 8
+FAULTS_MAX: Final = 14
+STORM_MS: Final = 8_000  # every third plan has its faults within so long
 FIRST_MS: Final = 1_500  # no fault before
 LAST_MS: Final = 45_000  # all faults start before
 RESTARTS: Final = frozenset({"kill", "power_cut", "stop_restart", "disk_full"})
@@ -87,9 +88,11 @@ def draw_plan(seed: int, kept: Sequence[int] | None = None) -> Plan:
 def _draw_faults(chance: Chance) -> list[Fault]:
     drawn: list[tuple[int, str, dict[str, Any]]] = []
     restarts = 0
+    within_ms = LAST_MS - FIRST_MS if chance.below(3) else STORM_MS
+    begin_ms = FIRST_MS + chance.below(LAST_MS - FIRST_MS - within_ms + 1)
     for _ in range(chance.below(FAULTS_MAX + 1)):
         kind = KINDS[chance.below(len(KINDS))]
-        at_ms = FIRST_MS + chance.below(LAST_MS - FIRST_MS)
+        at_ms = begin_ms + chance.below(within_ms)
         args = ARGUMENTS[kind](chance)
         if kind in RESTARTS:
             restarts += 1

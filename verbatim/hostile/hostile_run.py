@@ -29,7 +29,7 @@ from journal.record import Kind
 from journal.recover import recover
 from verbatim.hostile.fault_plan import LAST_MS, Fault, Plan, draw_plan
 from verbatim.hostile.hostile_session import HostileSession, HostileVenue
-from verbatim.hostile.invariants import ACCOUNT, Broken, check_books, check_journal, check_sent, open_own, read_chain, read_records
+from verbatim.hostile.invariants import ACCOUNT, Broken, check_books, check_claims, check_journal, check_sent, open_own, read_chain, read_records
 from verbatim.hostile.sparse_market import STEP, SparseMarket
 from verbatim.testing import BALANCES, START_NS, strategy_settings
 
@@ -133,6 +133,7 @@ class _HostileRun:
             self.broken += check_journal(folder)
         told = read_chain(self.folders)
         self.broken += check_sent(self.venue, self.marks, told)
+        self.broken += check_claims(self.venue, told)
         return HostileResult(
             seed=self.plan.seed,
             plan=self.plan,
@@ -348,8 +349,9 @@ class _HostileRun:
             if (note := read_note(record.body or "")).level is NoteLevel.ALARM
         ]
         self.stays_down = f"{self._mode()}; {alarms[-1] if alarms else 'no alarm'}"
-        if not alarms and self.session.state.account.modes.mode is not Mode.HALTED:
-            raise BrokenError("trading comes back", f"{BACK_S_MAX} s after the last fault: {self._mode()}, no alarm")
+        silent = not alarms and self.session.state.account.modes.mode is not Mode.HALTED
+        invariant = "a session that stays down says why" if silent else "trading comes back"
+        self.broken.append(Broken(invariant, f"{BACK_S_MAX} s after the last fault: {self.stays_down}"))
         return False
 
     def _settle(self) -> None:
@@ -404,7 +406,7 @@ class _HostileRun:
             self.broken.append(Broken("after an ordered end none of ours is open", ", ".join(left)))
 
 
-def run_in(scratch: Path, seed: int, *, kept: Sequence[int] | None = None) -> HostileResult:
+def run_hostile_in(scratch: Path, seed: int, *, kept: Sequence[int] | None = None) -> HostileResult:
     """Run a hostile session in a folder of its own, which is removed afterwards."""
     folder = scratch / f"seed-{seed}"
     shutil.rmtree(folder, ignore_errors=True)
@@ -415,15 +417,21 @@ def run_in(scratch: Path, seed: int, *, kept: Sequence[int] | None = None) -> Ho
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def shrink(scratch: Path, failed: HostileResult) -> HostileResult:
-    """Leave out faults one by one, as long as the first broken invariant stays the same; return the last that fails."""
-    invariant = failed.broken[0].invariant
+def shrink_hostile(scratch: Path, failed: HostileResult, *, invariant: str = "") -> HostileResult:
+    """Leave out faults one by one, as long as an invariant stays broken; return the last session that fails.
+
+    Args:
+        scratch: A folder for journals.
+        failed: A session that broke an invariant.
+        invariant: The invariant; the first broken one by default.
+    """
+    invariant = invariant or failed.broken[0].invariant
     smallest, again = failed, True
     while again:
         again = False
         for fault in smallest.plan.faults:
             kept = [each.number for each in smallest.plan.faults if each is not fault]
-            result = run_in(scratch, failed.seed, kept=kept)
+            result = run_hostile_in(scratch, failed.seed, kept=kept)
             if invariant in {broken.invariant for broken in result.broken}:
                 smallest, again = result, True
                 break

@@ -10,11 +10,12 @@ from decimal import Decimal
 from pathlib import Path
 from typing import NamedTuple
 
-from engine.facts import NewOrder, OrderFilled
+from engine.facts import NewOrder, OrderFilled, OrderNotPlaced
 from engine.model import OrderType, Side
 from engine.money import ZERO
 from engine.record_codec import read_fact, read_request
 from engine.requests import Purpose
+from engine.session_record import SECOND_NS
 from engine.sim.exchange.order_values import SimFill, SimOrder
 from engine.sim.units import ONE
 from engine.sim.units import text as units_text
@@ -27,6 +28,8 @@ from replay.replay import replay_session
 from verbatim.testing import VirtualVenue
 
 ACCOUNT = "test"
+QUOTE = b"@bookTicker"
+QUOTE_AGE_NS_MAX = 11 * SECOND_NS  # the default of engine.stale_after_s, and a check interval
 
 
 class Broken(NamedTuple):
@@ -68,15 +71,17 @@ def check_journal(folder: Path) -> Found:
 
 
 class Told(NamedTuple):
-    """What all journals of a chain say: the orders sent, and the fills recorded."""
+    """What all journals of a chain say: the orders sent, the fills recorded, the orders proved absent."""
 
     placed: dict[str, list[NewOrder]]
     fills: list[OrderFilled]
+    absent: dict[str, str]  # client order id -> reason
+    quote_ages_ns: dict[str, int]  # client order id -> how long before it the newest quote had arrived
 
 
 def read_chain(folders: Sequence[Path]) -> Told:
     """Read the journals of a chain."""
-    told = Told(defaultdict(list), [])
+    told = Told(defaultdict(list), [], {}, {})
     for folder in folders:
         read_records(Journal.open(folder).records(), told)
     return told
@@ -84,19 +89,23 @@ def read_chain(folders: Sequence[Path]) -> Told:
 
 def read_records(records: Iterable[Record], told: Told) -> None:
     """Add what some records say."""
+    quote_ns = 0
     for record in records:
-        _read(record, told)
-
-
-def _read(record: Record, told: Told) -> None:
-    if record.kind is Kind.REQUEST and '"purpose":"place"' in (record.body or ""):
-        request = read_request(record.body or "")
-        if request.purpose is Purpose.PLACE and request.order is not None:
-            told.placed[request.client_order_id].append(request.order)
-    elif record.kind is Kind.FACT and '"fact":"order_filled"' in (record.body or ""):
-        fact = read_fact(record.body or "")
-        assert isinstance(fact, OrderFilled)
-        told.fills.append(fact)
+        body = record.body or ""
+        if record.kind is Kind.FEED:
+            if QUOTE in (record.payload or b"")[:60]:
+                quote_ns = record.recv_ns or 0
+        elif record.kind is Kind.REQUEST and '"purpose":"place"' in body:
+            request = read_request(body)
+            if request.purpose is Purpose.PLACE and request.order is not None:
+                told.placed[request.client_order_id].append(request.order)
+                told.quote_ages_ns[request.client_order_id] = record.time_ns - quote_ns
+        elif record.kind is Kind.FACT and ('"fact":"order_filled"' in body or '"fact":"order_not_placed"' in body):
+            fact = read_fact(body)
+            if isinstance(fact, OrderFilled):
+                told.fills.append(fact)
+            elif isinstance(fact, OrderNotPlaced):
+                told.absent[fact.client_order_id] = fact.reason
 
 
 # ---- requests --------------------------------------------------------------------------------------
@@ -119,6 +128,19 @@ def check_sent(venue: VirtualVenue, marks: Sequence[str], told: Told) -> Found:
             got = (theirs.side.value, theirs.order_type.value, _decimal(theirs.quantity), _decimal(theirs.price))
             if sent != got:
                 yield Broken("what was sent is what was recorded", f"{theirs.client_order_id}: {sent}, not {got}")
+
+
+def check_claims(venue: VirtualVenue, told: Told) -> Found:
+    """No order is declared absent that the venue has, and none is decided on an old quote."""
+    theirs = {order.client_order_id for order in venue.sim.exchange.orders.values()}
+    for name, reason in told.absent.items():
+        if name in theirs:
+            yield Broken("no order is declared absent that the venue has", f"{name}: {reason}")
+    old = [(name, age_ns) for name, age_ns in told.quote_ages_ns.items() if age_ns > QUOTE_AGE_NS_MAX]
+    if old:
+        name, age_ns = old[0]
+        text = f"{len(old)} orders, the first {name} on a quote received {age_ns / 1e9:.1f} s before"
+        yield Broken("no order on an old quote", text)
 
 
 # ---- books -----------------------------------------------------------------------------------------
