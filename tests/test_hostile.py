@@ -38,9 +38,9 @@ def test_two_hundred_seeds_draw_every_kind_of_fault() -> None:
 
 
 def test_a_plan_without_some_faults_leaves_the_others_where_they_are() -> None:
-    whole = draw_plan(11)
+    whole = draw_plan(10)
     assert len(whole.faults) > 2
-    assert draw_plan(11, [0, 2]).faults == (whole.faults[0], whole.faults[2])
+    assert draw_plan(10, [0, 2]).faults == (whole.faults[0], whole.faults[2])
 
 
 def first_failure(tmp_path: Path, invariant: str, seeds: int = 60) -> list[str]:
@@ -57,7 +57,13 @@ def test_a_position_that_is_no_sum_of_fills_is_found(tmp_path: Path, monkeypatch
     after_fill = order_reports.after_fill
 
     def without_fee(held, fill: OrderFilled, instrument):  # noqa: ANN001, ANN202 - as it is declared
-        return after_fill(held, order_reports.OrderFilled(**{name: getattr(fill, name) for name in fill.__struct_fields__} | {"fee": fill.fee * 0}), instrument)
+        return after_fill(
+            held,
+            order_reports.OrderFilled(
+                **{name: getattr(fill, name) for name in fill.__struct_fields__} | {"fee": fill.fee * 0}
+            ),
+            instrument,
+        )
 
     monkeypatch.setattr(order_reports, "after_fill", without_fee)
     assert first_failure(tmp_path, "position = sum of fills") == []

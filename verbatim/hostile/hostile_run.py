@@ -22,14 +22,23 @@ from engine.session_record import MILLISECOND_NS, SECOND_NS, PreviousSession, St
 from engine.sim.exchange.order_values import SimNewOrder
 from engine.sim.feeds.synthetic_feed import Chance
 from engine.sim.units import units
-from engine.sim.wire import HttpRequest
 from engine.state.session_state import State
 from journal.reader import Journal
 from journal.record import Kind
 from journal.recover import recover
 from verbatim.hostile.fault_plan import LAST_MS, Fault, Plan, draw_plan
 from verbatim.hostile.hostile_session import HostileSession, HostileVenue
-from verbatim.hostile.invariants import ACCOUNT, Broken, check_books, check_claims, check_journal, check_sent, open_own, read_chain, read_records
+from verbatim.hostile.invariants import (
+    ACCOUNT,
+    Broken,
+    check_books,
+    check_claims,
+    check_journal,
+    check_sent,
+    open_own,
+    read_chain,
+    read_records,
+)
 from verbatim.hostile.sparse_market import STEP, SparseMarket
 from verbatim.testing import BALANCES, START_NS, strategy_settings
 
@@ -131,16 +140,16 @@ class _HostileRun:
             recover(self.session.folder)
         for folder in self.folders:
             self.broken += check_journal(folder)
-        told = read_chain(self.folders)
-        self.broken += check_sent(self.venue, self.marks, told)
-        self.broken += check_claims(self.venue, told)
+        recorded = read_chain(self.folders)
+        self.broken += check_sent(self.venue, self.marks, recorded)
+        self.broken += check_claims(self.venue, recorded)
         return HostileResult(
             seed=self.plan.seed,
             plan=self.plan,
             broken=tuple(self.broken),
             records=self.records + len(self.session.records),
-            orders=len(told.placed),
-            fills=len(told.fills),
+            orders=len(recorded.placed),
+            fills=len(recorded.fills),
             sessions=len(self.folders),
             virtual_s=(self.venue.now_ns - START_NS) / SECOND_NS,
             stays_down=self.stays_down,
@@ -250,7 +259,9 @@ class _HostileRun:
             self._at(cancel_ms, lambda: self._cancel_at_venue(order))
 
     def _cancel_by_hand(self) -> None:
-        mine = [order for order in self.venue.sim.exchange.open_orders(ACCOUNT) if order.client_order_id[:8] in self.marks]
+        mine = [
+            order for order in self.venue.sim.exchange.open_orders(ACCOUNT) if order.client_order_id[:8] in self.marks
+        ]
         if mine:
             self._cancel_at_venue(mine[self.chance.below(len(mine))])
 
@@ -276,7 +287,7 @@ class _HostileRun:
             case "disk_full":
                 session.fill_disk()
                 if self.plan.cancels_on_failure:
-                    self._cancel_unrecorded()
+                    session.gateway.cancel_unrecorded()
             case _:
                 session.kill(lost=fault.args.get("lost", 0), arrives=fault.args["arrives"])
         recovered = recover(session.folder)
@@ -296,21 +307,6 @@ class _HostileRun:
         self.venue.now_ns += fault.args["down_ms"] * MILLISECOND_NS
         self.venue.sim.advance(self.venue.now_ns)
         self._begin()
-
-    def _cancel_unrecorded(self) -> None:
-        """Cancel as the shell does after its journal failed (Gateway.cancel_all_unrecorded)."""
-        session = self.session
-        dialect = session.sequencer.kernel.session.venues["binance_spot"]
-        for instrument in dialect.instruments:
-            message = dialect.signer.sign_http(
-                dialect.account.cancel_all(instrument), session.gateway._key, self.venue.now_ns  # noqa: SLF001 - the shell's own key
-            )
-            path, _, query = message.path_and_query.partition("?")
-            headers = {name.lower(): value for name, value in message.headers}
-            request = HttpRequest(
-                method=message.method, path=path, query=query.encode(), body=message.body, headers=headers
-            )
-            self.venue.sim.http(self.venue.new_conn_id(), request, self.venue.now_ns)
 
     # ---- the end
 
@@ -379,9 +375,9 @@ class _HostileRun:
     def _check_books(self) -> None:
         self.session._flush()  # noqa: SLF001 - what is compared is on disk
         state = self.session.state
-        told = read_chain(self.folders[:-1])
-        read_records(self.session.records, told)
-        self.broken += check_books(self.venue, state, self.marks, told, self.cash)
+        recorded = read_chain(self.folders[:-1])
+        read_records(self.session.records, recorded)
+        self.broken += check_books(self.venue, state, self.marks, recorded, self.cash)
 
     def _end(self) -> None:
         """End the session: stop it, perhaps after cancelling all. Nothing of ours stays open."""

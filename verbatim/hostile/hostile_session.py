@@ -12,6 +12,7 @@ from engine.bodies import RequestBody
 from engine.model import Instrument
 from engine.sequencer import Arrival
 from engine.sim.virtual_gateway import VirtualGateway
+from engine.sim.wire import HttpRequest
 from journal.disk import RealDisk
 from journal.errors import JournalError
 from journal.record import Record
@@ -85,6 +86,18 @@ class HostileGateway(VirtualGateway):
         if request.mutates:
             self.sent_seq = max(self.sent_seq, record.seq)
         super()._send(record, request)
+
+    def cancel_unrecorded(self) -> None:
+        """Cancel as the shell does after its journal failed (engine/live/gateway.py, cancel_all_unrecorded)."""
+        now_ns = self.venue.now_ns
+        for instrument in self._dialect.instruments:
+            message = self._dialect.signer.sign_http(self._dialect.account.cancel_all(instrument), self._key, now_ns)
+            path, _, query = message.path_and_query.partition("?")
+            headers = {name.lower(): value for name, value in message.headers}
+            request = HttpRequest(
+                method=message.method, path=path, query=query.encode(), body=message.body, headers=headers
+            )
+            self.venue.sim.http(self.venue.new_conn_id(), request, now_ns)
 
     def let_arrive(self) -> None:
         """Let the requests on their way reach the venue, though nobody waits for the answers any more."""

@@ -33,7 +33,7 @@ class SparseMarket:
 
     def __init__(self, symbol: str, *, seed: int, start_ns: int) -> None:
         """Start the market of one symbol at a time, with its snapshot as the first line."""
-        self.symbols = (symbol,)
+        self.symbols: tuple[str, ...] = (symbol,)
         self.streams = frozenset(f"{symbol.lower()}@{kind}" for kind in ("depth@100ms", "bookTicker", "trade"))
         self._symbol = symbol
         self._chance = Chance(seed)
