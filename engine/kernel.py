@@ -70,6 +70,9 @@ class Kernel:
             account = replace(account, limits=rate_budgets.allowed(account.limits, venue, limits))
         due_ns = {name: record.time_ns + period_ns for name, period_ns in session.timer_periods_ns.items()}
         due_ns[timer_name(TimerKind.CHECK)] = record.time_ns + session.settings.check_interval_ns
+        for venue, budget in account.limits.by_venue.items():
+            if budget.blocked_until_ns > record.time_ns:  # a ban outlives a restart, and its end opens the links
+                due_ns[timer_name(TimerKind.RATE_BLOCK, venue)] = budget.blocked_until_ns
         account = replace(account, timers=Timers(due_ns, {}, min(due_ns.values())))
         market = session.empty_market()
         if opening:
