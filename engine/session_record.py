@@ -99,7 +99,7 @@ ACCOUNTING = 2  # of new sessions: see EngineSettings.accounting
 class EngineSettings(msgspec.Struct, frozen=True):
     """Times in nanoseconds of session time."""
 
-    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"accounting"})
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"halt_on_rival", "accounting"})
 
     reconcile_every_ns: int = 60 * SECOND_NS
     check_interval_ns: int = SECOND_NS  # between two checks for silent links and missing answers
@@ -120,11 +120,12 @@ class EngineSettings(msgspec.Struct, frozen=True):
     # 1: as in sessions recorded before it existed. 2: a ledger checks the venue's balances, a market order locks its
     # own estimate, fees in a third asset are converted, and P&L covers positions without a quote
     accounting: int = 1
+    halt_on_rival: bool = False  # an open order with the mark of another session of ours halts
 
 
 def new_engine_settings() -> EngineSettings:
     """Return the settings of a new session that configures none."""
-    return EngineSettings(block_instruments=True, accounting=ACCOUNTING)
+    return EngineSettings(block_instruments=True, halt_on_rival=True, accounting=ACCOUNTING)
 
 
 class SafetySettings(msgspec.Struct, frozen=True):
