@@ -185,7 +185,7 @@ class OrderLedger:
         self._execution_id_next += 1
 
     def move_balance(self, account: str, asset: str, amount: int, now_ns: int, *, streamed: bool) -> None:
-        """Deposit or withdraw. `pop_events` returns the report of a streamed move. Raises ValueError."""
+        """Move a balance by hand. `pop_events` returns the report of a streamed move. Raises ValueError."""
         funds = self.accounts[account]
         funds.move_by_hand(asset, amount)
         if streamed:
