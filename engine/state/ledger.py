@@ -39,14 +39,13 @@ class Flow(msgspec.Struct, frozen=True):
 
 
 class BalanceReading(msgspec.Struct, frozen=True):
-    """A balance that the venue reported. It contains flows before `from_ns`, and none after `to_ns`."""
+    """A balance that the venue reported. It contains all flows before `from_ns`."""
 
     total: Decimal
     seq: int  # of its record
     at_ns: int
     date_ns: int  # by the venue's clock if it says
     from_ns: int
-    to_ns: int
 
 
 class AssetLedger(msgspec.Struct, frozen=True):
@@ -123,14 +122,16 @@ def difference(ours: AssetLedger, report: BalanceReading, *, tolerance: Decimal)
     Flows near the report's date may be missing in it, the newest first: a cut that fits is no difference.
     """
     allowed = tolerance + ROUNDING * ours.flows
-    late = sorted((flow for flow in ours.recent if flow.date_ns >= report.from_ns), key=_date, reverse=True)
-    missing = dated = report.total - ours.expected
-    for flow in (*late, None):
-        if (flow is None or flow.date_ns <= report.to_ns) and abs(missing) <= allowed:
-            return ZERO
-        if flow is not None:
-            missing += flow.amount
-            dated = missing if flow.date_ns > report.date_ns else dated
+    near = [flow for flow in ours.recent if flow.date_ns >= report.from_ns]
+    dated = report.total - ours.expected + sum((f.amount for f in near if f.date_ns > report.date_ns), ZERO)
+    # a venue's clock may step back, so the order of the records counts beside that of the dates
+    for order in (sorted(near, key=_date, reverse=True), near[::-1]):
+        missing = report.total - ours.expected
+        for flow in (*order, None):
+            if abs(missing) <= allowed:
+                return ZERO
+            if flow is not None:
+                missing += flow.amount
     return dated
 
 
@@ -163,7 +164,7 @@ def _reported(ledger: Ledger, change: BalanceChanged, at: Stamp) -> Ledger:
     first_ns = min(date_ns, at.time_ns) - SLACK_NS
     if change.query_seq and not change.venue_ns:
         first_ns -= QUERY_NS
-    report = BalanceReading(total, at.seq, at.time_ns, date_ns, first_ns, max(date_ns, at.time_ns) + SLACK_NS)
+    report = BalanceReading(total, at.seq, at.time_ns, date_ns, first_ns)
     ours = ledger.by_asset.get(change.asset)
     if ours is None or not ledger.is_open:
         return _put(ledger, change.asset, AssetLedger(total, at.seq, change.venue_ns, total, report=report))
