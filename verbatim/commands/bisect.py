@@ -15,7 +15,7 @@ import click
 
 from verbatim.exit_codes import DIFFERS, FAILED, stop
 from verbatim.options import journals_option
-from verbatim.session_lookup import find_decided, find_to_resimulate, session_in, trusted_host
+from verbatim.session_lookup import find_decided, find_to_resimulate, session_in, trusted_key
 
 if TYPE_CHECKING:
     from engine.session_record import SessionBody
@@ -130,7 +130,7 @@ def _by_commits(  # noqa: PLR0917 - as the command has them
         journal = Journal.open(folder)
         recorded = read_session(journal.session_record().body or "")
         if not trust_code:
-            refuse_untrusted_code(recorded, trusted_host(session), folder)
+            refuse_untrusted_code(recorded, trusted_key(session), folder)
         model, overrides, given = (
             measure_latency(journal).model,
             parse_settings(settings),
@@ -275,7 +275,7 @@ def _by_records(
         folder = find_to_resimulate(journals, session)
         recorded = session_in(folder, None)
         if not trust_code:
-            refuse_untrusted_code(recorded, trusted_host(session), folder)
+            refuse_untrusted_code(recorded, trusted_key(session), folder)
         called = "" if recorded.strategies else sides[0].stem
         bodies = [side.body(recorded, called) for side in sides]
         compile_if_new()

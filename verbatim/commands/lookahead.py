@@ -6,7 +6,7 @@ import click
 
 from verbatim.exit_codes import DIFFERS, stop
 from verbatim.options import journals_option
-from verbatim.session_lookup import find_decided, trusted_host
+from verbatim.session_lookup import find_decided, trusted_key
 
 SHOWN = 10
 
@@ -65,7 +65,7 @@ def command(
         journal = Journal.open(folder)
         recorded = read_session(journal.session_record().body or "")
         if not trust_code:
-            refuse_untrusted_code(recorded, trusted_host(session), folder)
+            refuse_untrusted_code(recorded, trusted_key(session), folder)
         body = recorded if strategy is None else with_strategy(recorded, read_strategy(strategy))
         body = apply_overrides(body, parse_settings(settings))
         found = lookahead(

@@ -10,7 +10,7 @@ import click
 
 from verbatim.exit_codes import DIFFERS, FAILED, stop
 from verbatim.options import journals_option
-from verbatim.session_lookup import find_to_read, trusted_host
+from verbatim.session_lookup import find_to_read, trusted_key
 
 if TYPE_CHECKING:
     from replay.study.regress import Job, RegressRow
@@ -147,7 +147,7 @@ def _jobs(
 
     if is_address(session):
         return [ArchivedJob(version, session, asked) for version in versions]
-    return jobs_for_session(find_to_read(journals, session), versions, asked, host=trusted_host(session))
+    return jobs_for_session(find_to_read(journals, session), versions, asked, trust_key=trusted_key(session))
 
 
 def _title(found: "Sequence[RegressRow]") -> str:

@@ -12,7 +12,7 @@ import click
 
 from verbatim.exit_codes import DIFFERS, FAILED, stop
 from verbatim.options import journals_option
-from verbatim.session_lookup import find_decided, trusted_host
+from verbatim.session_lookup import find_decided, trusted_key
 
 if TYPE_CHECKING:
     from engine.session_record import StrategySettings
@@ -94,7 +94,7 @@ def command(
         recorded = read_session(journal.session_record().body or "")
         seq, time_ns = find_moment(journal, until) if until is not None else (None, None)
         if not trust_code:
-            refuse_untrusted_code(recorded, trusted_host(session), Path(session) if Path(session).is_file() else folder)
+            refuse_untrusted_code(recorded, trusted_key(session), Path(session) if Path(session).is_file() else folder)
         if strict:
             progress = None if as_json else lambda text: click.echo(text, err=True)
             _end_strict(replay_strictly(folder, until=seq, until_ns=time_ns, on_progress=progress), as_json=as_json)

@@ -8,7 +8,7 @@ import click
 
 from verbatim.exit_codes import DIFFERS, FAILED, stop
 from verbatim.options import journals_option
-from verbatim.session_lookup import find_to_resimulate, session_in, trusted_host
+from verbatim.session_lookup import find_to_resimulate, session_in, trusted_key
 
 if TYPE_CHECKING:
     from journal.reader import Journal
@@ -124,7 +124,7 @@ def command(
         journal = Journal.open(folder)
         recorded = session_in(folder, exchange_info)
         if not trust_code:
-            refuse_untrusted_code(recorded, trusted_host(session), Path(session) if Path(session).is_file() else folder)
+            refuse_untrusted_code(recorded, trusted_key(session), Path(session) if Path(session).is_file() else folder)
         body = recorded if strategy is None else with_strategy(recorded, read_strategy(strategy))
         body = apply_overrides(body, parse_settings(settings))
         model, measured_in = _model(journal, model_settings)
@@ -139,6 +139,7 @@ def command(
                 from_seq=from_seq or 0,
                 until_seq=until_seq,
                 balances=parse_balances(parse_settings(balances)),
+                marks=not no_journal,
                 changes=(*([f"strategy {strategy}"] if strategy else []), *settings, *part),
             )
             tried = (

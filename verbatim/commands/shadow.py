@@ -11,7 +11,7 @@ import click
 
 from verbatim.exit_codes import DIFFERS, stop
 from verbatim.options import duration_option, journals_option
-from verbatim.session_lookup import find_decided, trusted_host
+from verbatim.session_lookup import find_decided, trusted_key
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -88,7 +88,7 @@ def command(
         there = Journal.open(folder)
         recorded = read_session(there.session_record().body or "")
         if not trust_code:
-            refuse_untrusted_code(recorded, trusted_host(session), folder)
+            refuse_untrusted_code(recorded, trusted_key(session), folder)
         body = recorded if strategy is None else with_strategy(recorded, read_strategy(strategy))
         found = measure_latency(there)
         model = with_settings(found.model, parse_settings(model_settings), found.ways_ns)
