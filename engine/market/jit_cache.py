@@ -1,7 +1,7 @@
 """Numba's cache files with a hash of their content: a damaged one counts as missing.
 
-Numba loads them unchecked, and a changed byte of machine code ends the process with SIGSEGV or an error that nobody
-can act on. Each file here begins with a hash over its name and its content, written with it in one rename.
+Numba loads them unchecked, and a changed byte of machine code ends the process with SIGSEGV or an obscure
+error. Each file here begins with a hash over its name and its content, written with it in one rename.
 """
 
 import hashlib

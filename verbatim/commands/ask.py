@@ -8,6 +8,7 @@ import click
 from verbatim.exit_codes import DIFFERS, stop
 from verbatim.options import journals_option
 from verbatim.session_lookup import find_decided
+from verbatim.terminal import echo
 
 
 @click.command("ask")
@@ -49,4 +50,4 @@ def command(*, session: str, at: str | None, journals: Path, trust_code: bool, a
         stop(str(error), DIFFERS)
     except (JournalError, UnknownMomentError, StrategyError, UntrustedSourceError) as error:
         stop(str(error))
-    click.echo(json.dumps(held) if as_json else "\n".join(state_lines(held)))
+    echo(json.dumps(held) if as_json else "\n".join(state_lines(held)))
