@@ -100,6 +100,25 @@ class EngineSettings(msgspec.Struct, frozen=True):
     stop_timeout_ns: int = 15 * SECOND_NS
     books: bool = True  # False: the market has quotes and trades only, and no session waits for a book
     halt_on_rival: bool = False  # an open order with the mark of another session of ours halts
+    # from here on the defaults are those of older sessions; `new_engine_settings` has today's
+    block_instruments: bool = False  # an instrument without market data stops alone, not the whole session
+
+
+def new_engine_settings() -> EngineSettings:
+    """Return the settings of a new session that configures none."""
+    return EngineSettings(block_instruments=True)
+
+
+class SafetySettings(msgspec.Struct, frozen=True):
+    """What protects resting orders. The defaults are those of sessions recorded before there were safety orders."""
+
+    pursues: bool = False  # cancel-all and flatten are state: pursued until done
+    cancels_on_failure: bool = False  # a stopped strategy and a failed core cancel their orders
+    blind_after_ns: int = 0  # orders are cancelled when the session is not RUNNING for so long; 0: never
+    also_ours: tuple[str, ...] = ()  # sessions whose orders `verbatim kill` cancels too
+
+
+SAFETY = SafetySettings(pursues=True, cancels_on_failure=True, blind_after_ns=60 * SECOND_NS)  # of new sessions
 
 
 class PreviousSession(msgspec.Struct, frozen=True):
@@ -131,7 +150,7 @@ class Resimulated(msgspec.Struct, frozen=True):
 class SessionBody(msgspec.Struct, frozen=True):
     """The body of a SESSION record: everything that a replay needs to start."""
 
-    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"rules"})
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"rules", "safety"})
 
     session: str  # 8 base32 characters, drawn once by the shell
     started_ns: int
@@ -149,6 +168,7 @@ class SessionBody(msgspec.Struct, frozen=True):
     opening: dict[str, Any] | None = None  # the carried parts of state, brought forward
     resimulated: Resimulated | None = None
     rules: tuple[RuleSettings, ...] = ()  # the risk rules; (): engine.risk.rules.FIRST_RULES
+    safety: SafetySettings = SafetySettings()
     schema: int = SCHEMA  # of the names in the records: engine/upcast.py
 
 
