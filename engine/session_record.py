@@ -156,7 +156,7 @@ class SessionBody(msgspec.Struct, frozen=True):
     started_ns: int
     clock: ClockSettings
     seed: int
-    host: str  # which machine made it, hashed: strategy code of strangers is not run unasked
+    host: str  # the mark of the user who made it (journal/trust_key.py); in old journals a hash of the machine
     versions: dict[str, str]  # engine, python, and every imported distribution
     venues: tuple[VenueSettings, ...]
     instruments: tuple[Instrument, ...]

@@ -27,6 +27,7 @@ from engine.live.startup import open_session
 from engine.live.venue_main import VenueStartError
 from engine.strategy.source_guard import StrategyError
 from journal.errors import JournalError, JournalLockedError
+from journal.printable import printable
 from journal.private_files import make_folder
 from journal.record import plain
 from verbatim.config import ConfigError
@@ -159,7 +160,7 @@ class Progress:
     def __call__(self, status: SessionStatus) -> None:
         """Redraw the line."""
         if self._shown:
-            self._live.update(Text(status_line(status)), refresh=True)
+            self._live.update(Text(printable(status_line(status))), refresh=True)
 
 
 def status_line(status: SessionStatus) -> str:
