@@ -54,13 +54,14 @@ def own_live(session: SessionContext, step: StepContext, strategy: str = "") -> 
     return [
         order
         for order in step.account.orders.live_by_age()
-        if (not order.adopted and strategy in ("", order.strategy))
-        or (order.adopted and not strategy and _has_our_mark(session, order))
+        if strategy in ("", order.strategy) and is_ours(session, order)
     ]
 
 
-def _has_our_mark(session: SessionContext, order: Order) -> bool:
-    """Return True for an adopted order whose id an earlier session of ours made."""
+def is_ours(session: SessionContext, order: Order) -> bool:
+    """Return True for an order of this journal, and for an adopted one whose id an earlier session of ours made."""
+    if not order.adopted:
+        return True
     instrument = session.instruments.get(order.order.instrument)
     if instrument is None:
         return False
@@ -110,6 +111,21 @@ def cancel_when_due(session: SessionContext, step: StepContext, order: Order) ->
     if any(rules.values()) or (tries is not None and step.time_ns < tries.next_ns()):
         return
     session.requests[instrument.venue].cancel(step, client_order_id=order.client_order_id, instrument=instrument)
+
+
+def cancel_after_failure(session: SessionContext, step: StepContext) -> None:
+    """Record the cancel of every own order after the core failed. The shell sends them; the next session goes on."""
+    if not session.body.safety.cancels_on_failure:
+        return
+    order_safety(step, SafetyKind.CANCEL, SafetyCause.CORE_FAILED, by="engine", repeat=True)
+    for order in own_live(session, step):
+        name, instrument = order.client_order_id, session.instruments.get(order.order.instrument)
+        if instrument is None or order.cancel_seq:
+            continue
+        try:
+            session.requests[instrument.venue].cancel(step, client_order_id=name, instrument=instrument)
+        except Exception as error:  # noqa: BLE001 - the failed code may be the one that cancels
+            step.note(NoteLevel.ALARM, f"order {name} is not cancelled: {type(error).__name__}: {error}", key=name)
 
 
 def name_waiting(session: SessionContext, step: StepContext) -> None:

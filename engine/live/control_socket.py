@@ -7,6 +7,7 @@ import json
 import os
 import socket
 import stat
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -51,10 +52,17 @@ def private_folder(path: Path) -> None:
     path.chmod(0o700)
 
 
+STATUS = "status"  # a question: it is no command and leaves no record
+
+
 async def serve_control(
-    path: Path, ingress: Ingress, *, task_status: trio.TaskStatus[Path] = trio.TASK_STATUS_IGNORED
+    path: Path,
+    ingress: Ingress,
+    status: Callable[[], dict[str, Any]] | None = None,
+    *,
+    task_status: trio.TaskStatus[Path] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Serve commands until cancelled, then remove the socket's file."""
+    """Serve commands until cancelled, then remove the socket's file. `status` answers the question of that name."""
     listening = trio.socket.from_stdlib_socket(_listen(path))
     try:
         limit = trio.CapacityLimiter(CLIENTS_MAX)
@@ -62,7 +70,7 @@ async def serve_control(
         async with trio.open_nursery() as nursery:
             while True:
                 client, _ = await listening.accept()
-                nursery.start_soon(_serve_client, trio.SocketStream(client), ingress, limit)
+                nursery.start_soon(_serve_client, trio.SocketStream(client), ingress, status, limit)
     finally:
         listening.close()
         _remove(path)
@@ -86,7 +94,12 @@ def _remove(path: Path) -> None:
     path.unlink(missing_ok=True)
 
 
-async def _serve_client(stream: trio.SocketStream, ingress: Ingress, limit: trio.CapacityLimiter) -> None:
+async def _serve_client(
+    stream: trio.SocketStream,
+    ingress: Ingress,
+    status: Callable[[], dict[str, Any]] | None,
+    limit: trio.CapacityLimiter,
+) -> None:
     async with limit, stream:
         try:
             line = b""
@@ -98,18 +111,20 @@ async def _serve_client(stream: trio.SocketStream, ingress: Ingress, limit: trio
             with trio.move_on_after(
                 ANSWER_SECONDS, shield=True
             ):  # a stop ends this task's session, yet wants its answer
-                answer = await _answer(line.partition(b"\n")[0], ingress)
+                answer = await _answer(line.partition(b"\n")[0], ingress, status)
                 await stream.send_all(json.dumps(answer).encode() + b"\n")
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             pass  # the client closed its end; its command stays in force
 
 
-async def _answer(line: bytes, ingress: Ingress) -> dict[str, Any]:
+async def _answer(line: bytes, ingress: Ingress, status: Callable[[], dict[str, Any]] | None) -> dict[str, Any]:
     try:
         asked = json.loads(line)
         name, by, reason = asked["command"], str(asked.get("by", "operator")), str(asked.get("reason", ""))
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         return {"error": f"not a command: {error}"}
+    if name == STATUS and status is not None:
+        return status()
     if name not in COMMANDS:
         return {"error": f"no command {name!r}; there are {', '.join(COMMANDS)}"}
     command = Command(CommandName(name), by[:64], reason[:200], trio.Event())
@@ -121,10 +136,12 @@ async def _answer(line: bytes, ingress: Ingress) -> dict[str, Any]:
     return {"seq": command.seq, "mode": command.mode, "reasons": list(command.reasons)}
 
 
-def send_command(path: Path, *, command: str, by: str, reason: str = "") -> dict[str, Any]:
+def send_command(
+    path: Path, *, command: str, by: str, reason: str = "", seconds: float = ANSWER_SECONDS + 1
+) -> dict[str, Any]:
     """Send a command to a running session and return the answer, without trio. Raises ControlError."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
-        client.settimeout(ANSWER_SECONDS + 1)
+        client.settimeout(seconds)
         try:
             client.connect(os.fspath(path))
             client.sendall(json.dumps({"command": command, "by": by, "reason": reason}).encode() + b"\n")

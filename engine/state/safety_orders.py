@@ -53,6 +53,7 @@ class SafetyOrders(msgspec.Struct, frozen=True):
     number: int = 0  # of the newest
     active: tuple[SafetyOrder, ...] = ()
     tries: dict[str, Tries] = {}  # client order id, or "strategy instrument" of a position
+    left: tuple[str, ...] = ()  # positions that the newest flatten could not close
     paused_by: str = ""  # the person whose order pauses placing until someone resumes
     not_running_since_ns: int = 0  # 0: RUNNING, or a person's pause
 
@@ -86,13 +87,14 @@ def reduce(safety: SafetyOrders, change: Change, at: Stamp) -> SafetyOrders:
             return replace(
                 safety,
                 number=change.number,
+                left=(),
                 active=(*kept, order),
                 tries={} if is_persons else safety.tries,
                 paused_by=change.by if is_persons else safety.paused_by,
             )
         case SafetyOrderEnded():
             active = tuple(order for order in safety.active if order.number != change.number)
-            return replace(safety, active=active, tries=safety.tries if active else {})
+            return replace(safety, active=active, tries=safety.tries if active else {}, left=change.left)
         case Requested() if safety.active and change.request.mutates:
             request = change.request
             is_cancel = request.purpose is Purpose.CANCEL
