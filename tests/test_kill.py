@@ -25,11 +25,11 @@ def held_btc(ready: Ready) -> Decimal:
     return Decimal(balance["free"]) + Decimal(balance["locked"])
 
 
-def with_hold(config: Path) -> Path:
-    """Add a strategy that buys at the market and holds."""
+def with_position(config: Path) -> Path:
+    """Add a strategy that buys at the market, once."""
     config.write_text(
         config.read_text().replace(
-            "[risk]", f'[strategy.hold]\nfile = "{ROOT}/tests/strategies/hold.py:Hold"\n[risk]', 1
+            "[risk]", f'[strategy.once]\nfile = "{ROOT}/tests/strategies/once.py:Once"\n[risk]', 1
         )
     )
     return config
@@ -52,7 +52,7 @@ def test_kill_orders_a_living_session_and_spares_other_programs(tmp_path: Path) 
     with venue("--symbol", "BTCUSDT") as ready:
         place_foreign(ready, "another-bot-1")
         before = held_btc(ready)
-        config = with_hold(configured(tmp_path, ready))
+        config = with_position(configured(tmp_path, ready))
         with running(config) as process:
             until(lambda: len(open_at(ready)) == 15 and held_btc(ready) > before, 60)
             ended = kill(config, "--flatten", "--json")
@@ -77,7 +77,7 @@ def test_kill_works_at_the_venue_when_the_session_cannot(tmp_path: Path, end: st
     with venue("--symbol", "BTCUSDT") as ready:
         place_foreign(ready, "another-bot-1")
         before = held_btc(ready)
-        config = with_hold(configured(tmp_path, ready))
+        config = with_position(configured(tmp_path, ready))
         with running(config) as process:
             until(lambda: len(open_at(ready)) == 15 and held_btc(ready) > before, 60)
             os.kill(process.pid, signal.SIGKILL if end == "killed" else signal.SIGSTOP)
