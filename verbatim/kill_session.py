@@ -1,6 +1,6 @@
 """Kill: halt, cancel until the venue shows none of our orders, flatten if ordered. By the living session, or without.
 
-Without one, a session of its own does it: it continues the newest one, decides nothing, and records every request. The
+Without one, a new session does it. It continues the newest one, decides nothing, and records every request. The
 next `run` continues from there, halted.
 """
 
@@ -44,7 +44,7 @@ class Killed(msgspec.Struct, frozen=True):
     exposure: dict[str, Any]
     is_done: bool
     warning: str = ""
-    folder: str = ""  # of the session that cancelled, if it is one of its own
+    folder: str = ""  # of the new session that cancelled, if there is one
 
 
 class KillError(Exception):

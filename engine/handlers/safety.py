@@ -54,18 +54,8 @@ def own_live(session: SessionContext, step: StepContext, strategy: str = "") -> 
     return [
         order
         for order in step.account.orders.live_by_age()
-        if strategy in ("", order.strategy) and is_ours(session, order)
+        if strategy in ("", order.strategy) and session.is_ours(order)
     ]
-
-
-def is_ours(session: SessionContext, order: Order) -> bool:
-    """Return True for an order of this journal, and for an adopted one whose id an earlier session of ours made."""
-    if not order.adopted:
-        return True
-    instrument = session.instruments.get(order.order.instrument)
-    if instrument is None:
-        return False
-    return session.venues[instrument.venue].order_ids.session_of(order.client_order_id) in session.own_sessions
 
 
 def _cancel_for_stopped(session: SessionContext, step: StepContext) -> None:
@@ -114,7 +104,7 @@ def cancel_when_due(session: SessionContext, step: StepContext, order: Order) ->
 
 
 def cancel_after_failure(session: SessionContext, step: StepContext) -> None:
-    """Record the cancel of every own order after the core failed. The shell sends them; the next session goes on."""
+    """Record the cancel of every own order after the core failed. The shell sends them; the next session continues."""
     if not session.body.safety.cancels_on_failure:
         return
     order_safety(step, SafetyKind.CANCEL, SafetyCause.CORE_FAILED, by="engine", repeat=True)

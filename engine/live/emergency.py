@@ -10,7 +10,6 @@ import structlog
 import trio
 
 from engine.events import Answer, Event, OpenOrdersReport, OrderReport, Outcome, ServerTime
-from engine.handlers.safety import is_ours
 from engine.lifecycle import Status
 from engine.live.transport.http_result import HttpResult
 from engine.requests import AnswerStatus, Unsigned
@@ -59,7 +58,7 @@ class EmergencyCancel:
         self._recorded = recorded
         for order in account.orders.live_by_age():
             instrument = session.instruments.get(order.order.instrument)
-            if instrument is not None and is_ours(session, order):
+            if instrument is not None and session.is_ours(order):
                 self.open[order.client_order_id] = instrument.venue
         self._offset_ns = {name: account.limits.get(name).clock_offset_ns for name in session.venues}
 
@@ -102,7 +101,7 @@ class EmergencyCancel:
 
     def _is_ours(self, report: OrderReport) -> bool:
         known = self._account.orders.find(report.instrument, report.client_order_id, report.venue_order_id)
-        return self._session.is_own_order(report) if known is None else is_ours(self._session, known)
+        return self._session.is_own_order(report) if known is None else self._session.is_ours(known)
 
     def _known(self, venue: Venue) -> list[tuple[str, str, str]]:
         """Return our orders as the last state has them."""

@@ -7,7 +7,6 @@ from typing import Any
 
 import msgspec
 
-from engine.handlers.safety import is_ours
 from engine.live.session_end import EndedBy
 from engine.session_context import SessionContext
 from engine.state.orders import EXTERNAL
@@ -78,8 +77,8 @@ def exposure(session: SessionContext, state: State) -> dict[str, Any]:
         "reasons": [reason.text for reason in account.modes.reasons],
         "safety": [order.title for order in account.safety.active],
         "left": list(account.safety.left),
-        "orders": [order.client_order_id for order in live if is_ours(session, order)],
-        "others": [order.client_order_id for order in live if not is_ours(session, order)],
+        "orders": [order.client_order_id for order in live if session.is_ours(order)],
+        "others": [order.client_order_id for order in live if not session.is_ours(order)],
         "positions": [
             {"strategy": held.strategy, "instrument": held.instrument, "quantity": plain(held.quantity)}
             for _, held in sorted(account.positions.by_key.items())

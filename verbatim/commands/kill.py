@@ -74,7 +74,7 @@ def command(
     if killed.warning:
         stop(killed.warning, FAILED)
     if not killed.is_done:
-        stop("not everything is closed; run it again, and look at the venue", FAILED)
+        stop("not everything is closed; run it again, and check at the venue", FAILED)
 
 
 def _report(way: str, folder: str, left: dict[str, object]) -> None:
