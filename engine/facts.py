@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
+from engine.block_reasons import BlockReason
 from engine.lifecycle import Report
 from engine.mode_reasons import Mode, ModeReason
 from engine.model import OrderType, Side, TimeInForce
@@ -273,6 +274,13 @@ class SessionClosing(msgspec.Struct, frozen=True, tag_field="fact", tag="session
     reason: CloseReason
 
 
+class InstrumentBlocked(msgspec.Struct, frozen=True, tag_field="fact", tag="instrument_blocked"):
+    """The reasons why an instrument gets no new order changed: all that hold from here on. Without any it trades."""
+
+    instrument: str
+    reasons: tuple[BlockReason, ...]
+
+
 class SafetyOrdered(msgspec.Struct, frozen=True, tag_field="fact", tag="safety_ordered"):
     """A safety order is in force from here on."""
 
@@ -315,6 +323,7 @@ Fact = (
     | StrategyStopped
     | StrategyTriggered
     | SessionClosing
+    | InstrumentBlocked
     | SafetyOrdered
     | SafetyOrderEnded
 )

@@ -159,6 +159,8 @@ class Kernel:
             step.emit(facts.StrategyTriggered(name), source=f"strategy.{name}")
         if modes.mode is not Mode.RUNNING or modes.stopping_since_ns:
             return  # outside RUNNING something may have been missed
+        if session.runner.is_blocked(step.account, name):
+            return
         for intent in session.runner.decide(step, name, decisions):  # strategies
             approved = review_intent(session, step, name, intent)  # risk
             if approved is not None:

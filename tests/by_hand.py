@@ -23,6 +23,7 @@ from engine.session_record import (
     ClockSettings,
     EngineSettings,
     RiskSettings,
+    RuleSettings,
     SafetySettings,
     SessionBody,
     StrategySettings,
@@ -31,6 +32,7 @@ from engine.session_record import (
 from engine.state.orders import Order
 from engine.state.session_state import State, carry_over
 from engine.step_context import Output
+from engine.strategy.rule_loading import recorded_rules
 from journal.record import Kind, Record, canonical
 from verbatim.testing import from_sources
 
@@ -99,6 +101,7 @@ class ByHand:
         held: set[str] | None = None,
         rate_limits: RateLimits | None = None,
         risk: RiskSettings | None = None,
+        rules: Sequence[RuleSettings] = (),
         dialect: str = "binance_spot",
     ) -> None:
         self.now_ns = now_ns
@@ -121,6 +124,7 @@ class ByHand:
             instruments=tuple(instruments),
             strategies=chosen if strategies is None else tuple(strategies),
             risk=risk or RiskSettings(),
+            rules=tuple(rules) or recorded_rules(()),
             engine=engine or EngineSettings(),
             safety=safety,
             opening=None if opening is None else carry_over(opening),

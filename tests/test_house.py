@@ -38,6 +38,7 @@ VALUE_ARROWS: dict[str, set[str]] = {
     "errors": set(),
     "gc_tuning": set(),
     "lifecycle": set(),
+    "block_reasons": set(),
     "mode_reasons": set(),
     "model": set(),
     "money": set(),
@@ -48,7 +49,7 @@ VALUE_ARROWS: dict[str, set[str]] = {
     "events": {"model", "order_terms"},
     "order_terms": {"model", "money"},
     "session_record": {"model", "upcast"},
-    "facts": {"lifecycle", "mode_reasons", "model", "order_terms"},
+    "facts": {"block_reasons", "lifecycle", "mode_reasons", "model", "order_terms"},
     "bodies": {"facts", "requests"},
     "record_codec": {"bodies", "facts", "requests", "upcast"},
 }
@@ -297,7 +298,7 @@ def test_every_part_is_carried_or_fresh() -> None:
 
 def test_every_order_type_has_terms_and_the_simulated_venue_knows_those_of_its_protocol() -> None:
     assert TERMS.keys() == set(OrderType)
-    assert ORDER_TYPES.keys() == set(order_types.TYPES.values())
+    assert ORDER_TYPES.keys() == order_types.REQUIRED.keys()
 
 
 def test_the_life_cycle_table_is_whole() -> None:

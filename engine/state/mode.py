@@ -50,6 +50,8 @@ def right_mode(
     safety: SafetyOrders,
     market_reasons: Sequence[ModeReason],
     time_ns: int,
+    blocks: tuple[ModeReason, ...] = (),
+    is_all_blocked: bool = False,
 ) -> tuple[Mode, tuple[ModeReason, ...]]:
     """Return the mode that is right now, and every reason against RUNNING.
 
@@ -62,6 +64,8 @@ def right_mode(
         safety: The safety orders in force.
         market_reasons: What the market lacks.
         time_ns: Session time.
+        blocks: The blocked instruments. While others trade, the mode is RUNNING and states them as its reasons.
+        is_all_blocked: No instrument may trade.
 
     """
     if modes.halted_for is not None:
@@ -86,15 +90,16 @@ def right_mode(
         if (order := orders.get(name)) is not None and time_ns - order.reported_ns > MISSING_FILL_NS
     ]
     reasons += market_reasons
-    if reasons:
+    if reasons or is_all_blocked:
+        reasons += blocks
         is_starting = modes.mode is Mode.STARTING and not links.all_ready()
         return (Mode.STARTING if is_starting else Mode.SYNCING), tuple(reasons)
     if modes.paused_by:
         reasons.append(ModeReason(ReasonCode.PAUSED, f"paused by {modes.paused_by}", modes.paused_by))
     reasons += safety_reasons(safety)
     if reasons:
-        return Mode.PAUSED, tuple(reasons)
-    return Mode.RUNNING, ()
+        return Mode.PAUSED, (*reasons, *blocks)
+    return Mode.RUNNING, blocks
 
 
 def safety_reasons(safety: SafetyOrders) -> list[ModeReason]:

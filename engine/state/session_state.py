@@ -19,6 +19,7 @@ from engine.requests import Purpose
 from engine.session_record import EngineSettings, SafetySettings
 from engine.state import (
     balances,
+    instrument_blocks,
     links,
     market_gaps,
     mode,
@@ -42,6 +43,7 @@ from engine.state.changes import (
     TimerFired,
 )
 from engine.state.fill_cursor import FillCursor
+from engine.state.instrument_blocks import InstrumentBlocks
 from engine.state.links import LinkStates
 from engine.state.market_gaps import OpenGaps
 from engine.state.mode import ModeState
@@ -73,12 +75,14 @@ class Account(msgspec.Struct, frozen=True):
     strategies: StrategyStatuses = StrategyStatuses()
     timers: Timers = Timers()
     gaps: OpenGaps = OpenGaps()
+    blocks: InstrumentBlocks = InstrumentBlocks()
     safety: SafetyOrders = SafetyOrders()
 
 
-CARRIED = ("orders", "positions", "balances", "reconciling", "modes", "limits", "strategies", "safety")
+CARRIED = ("orders", "positions", "balances", "reconciling", "modes", "limits", "strategies", "blocks", "safety")
 FRESH = ("gaps", "links", "requests", "timers")
-OMITTED_AT_DEFAULT = {"safety": SafetyOrders()}  # parts that sessions before them do not have
+# parts that older sessions lack: while they are empty, neither a CHECKPOINT nor an opening state states them
+ADDED = frozenset({"blocks", "safety"})
 
 
 class Rules(msgspec.Struct, frozen=True):
@@ -102,6 +106,7 @@ REDUCERS: dict[str, Callable[[Any, Any, Stamp], Any]] = {
     "modes": mode.reduce,
     "strategies": strategy_states.reduce,
     "gaps": market_gaps.reduce,
+    "blocks": instrument_blocks.reduce,
     "safety": safety_orders.reduce,
 }
 
@@ -130,13 +135,14 @@ CLAIMS: dict[type, tuple[str, ...]] = {
     facts.StrategyStopped: ("strategies",),
     facts.StrategyTriggered: (),  # its trigger is a part of the market: kernel.py
     facts.SessionClosing: ("modes",),
+    facts.InstrumentBlocked: ("blocks",),
     facts.SafetyOrdered: ("safety",),
     facts.SafetyOrderEnded: ("safety",),
     Requested: ("orders", "links", "requests", "reconciling", "limits", "timers", "safety"),
     Answered: ("orders", "requests", "limits"),
     LinkMoved: ("links", "requests", "reconciling", "modes", "timers"),
     TimerFired: ("timers",),
-    Commanded: ("modes", "strategies", "timers", "safety"),
+    Commanded: ("modes", "strategies", "timers", "blocks", "safety"),
 }
 
 # purpose of a request -> the parts that it may move: a subset of those that claim `Requested`
@@ -249,12 +255,23 @@ class State:
         """Return part -> (version, sha256 over its logical content)."""
         parts = {
             f"account.{name}": (PART_VERSIONS.get(name, PART_VERSION), digest(getattr(self.account, name)))
-            for name in (*CARRIED, *FRESH)
-            if getattr(self.account, name) != OMITTED_AT_DEFAULT.get(name)
+            for name in checkpoint_parts(self.account)
         }
         parts.update({f"market.{name}": found for name, found in self.market.digests().items()})
         parts["inputs"] = (PART_VERSION, self.input_hash.hex())
         return parts
+
+
+def checkpoint_parts(account: Account) -> tuple[str, ...]:
+    """Return the names of the parts that a CHECKPOINT states."""
+    return tuple(name for name in (*CARRIED, *FRESH) if name not in ADDED or not _is_empty(account, name))
+
+
+def _is_empty(account: Account, name: str) -> bool:
+    return bool(getattr(account, name) == _EMPTY[name])
+
+
+_EMPTY = {name: getattr(Account(), name) for name in ADDED}
 
 
 def digest(part: msgspec.Struct) -> str:
@@ -265,9 +282,9 @@ def digest(part: msgspec.Struct) -> str:
 def carry_over(state: State) -> dict[str, Any]:
     """Return the opening state of the next session, as JSON values."""
     account = {
-        name: json.loads(canonical(part))
-        for name in CARRIED
-        if (part := getattr(state.account, name)) != OMITTED_AT_DEFAULT.get(name)
+        name: json.loads(canonical(getattr(state.account, name)))
+        for name in checkpoint_parts(state.account)
+        if name in CARRIED
     }
     return {"account": account, "market": state.market.carried()}
 
@@ -296,6 +313,7 @@ def restore_opening(opening: Mapping[str, Any]) -> Account:
         modes=latches,
         orders=replace(account.orders, live=live, closed=closed),
         balances=Balances(balances),
+        blocks=instrument_blocks.carried(account.blocks),
         reconciling=ReconcileRounds(fills_confirmed=account.reconciling.fills_confirmed),
         safety=safety_orders.restored(account.safety),
     )
