@@ -9,6 +9,7 @@ from engine.facts import SafetyCause, SafetyKind, SafetyOrdered, SafetyOrderEnde
 from engine.handlers.cancel_rules import cancel_rules
 from engine.handlers.flatten import flatten_positions
 from engine.lifecycle import Status
+from engine.requests import Purpose
 from engine.session_context import SessionContext
 from engine.session_record import SECOND_NS
 from engine.state.orders import Order
@@ -18,6 +19,7 @@ from engine.step_context import StepContext
 SOURCE = "safety"  # of the records that safety orders lead to
 ALARM_AFTER_NS = 10 * SECOND_NS  # a safety order that is not done by then needs a person
 ALARM_EVERY_NS = 60 * SECOND_NS
+CANCELS_MAX = 8  # on their way at a time: if the venue refuses for its limits, few are refused
 NAMED_MAX = 5  # orders that a message names
 
 
@@ -98,9 +100,17 @@ def cancel_when_due(session: SessionContext, step: StepContext, order: Order) ->
     rules = cancel_rules(step, order.strategy, order.client_order_id, venue=instrument.venue)
     rules["again"] = ""  # the tries of the safety order count instead
     tries = step.account.safety.tries.get(order.client_order_id)
-    if any(rules.values()) or (tries is not None and step.time_ns < tries.next_ns()):
+    if (
+        any(rules.values())
+        or _cancels_pending(step) >= CANCELS_MAX
+        or (tries is not None and step.time_ns < tries.next_ns())
+    ):
         return
     session.requests[instrument.venue].cancel(step, client_order_id=order.client_order_id, instrument=instrument)
+
+
+def _cancels_pending(step: StepContext) -> int:
+    return sum(pending.request.purpose is Purpose.CANCEL for pending in step.account.requests.by_seq.values())
 
 
 def cancel_after_failure(session: SessionContext, step: StepContext) -> None:
