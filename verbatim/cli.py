@@ -37,6 +37,8 @@ COMMANDS: dict[str, str] = {  # name -> one-line help; the command `name` is `co
     "prune": "Delete the oldest sessions, whole.",
     "archive": "Copy a sealed session to object storage or another folder.",
     "fetch": "Copy an archived session back.",
+    "kill": "Halt, cancel every own order, flatten if ordered; exit code 0 only if nothing is open.",
+    "guard": "Cancel our orders when the trader's heartbeat stops: a second process.",
     "control": "Send a running session a command: pause, resume, halt, cancel_all, flatten, reconcile, stop.",
 }
 OLD_NAMES = {"forget": "prune", "tell": "control"}  # they keep working in scripts, and are not listed
