@@ -227,7 +227,7 @@ class Session:
         return {name for name, order in state.account.orders.live.items() if order.cancel_seq}
 
     def fail(self, error: BaseException) -> None:
-        """Note that a task of the shell failed: nothing more is sent, except the emergency cancel."""
+        """End the session because a task of the shell failed: only the emergency cancel is sent from here on."""
         self._end.set(EndedBy.SHELL, f"{type(error).__name__}: {error}")
         self._gateway.close()
 
