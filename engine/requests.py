@@ -23,6 +23,8 @@ class Purpose(StrEnum):
     SUBSCRIBE = "subscribe"
     CONNECT = "connect"
     DISCONNECT = "disconnect"
+    RESUBSCRIBE = "resubscribe"  # one stream of an instrument, over its living link
+    PROBE = "probe"  # asks over a private link whether its subscription stands
 
 
 # the answers to these are public: they become FEED records, not BROKER

@@ -99,11 +99,25 @@ class EngineSettings(msgspec.Struct, frozen=True):
     books: bool = True  # False: the market has quotes and trades only, and no session waits for a book
     # from here on the defaults are those of older sessions; `new_engine_settings` has today's
     block_instruments: bool = False  # an instrument without market data stops alone, not the whole session
+    quote_age_max_ns: int = 0  # risk rule quote_age; 0: off
+    venue_lag_max_ns: int = 0  # risk rule venue_lag, and the block of an instrument whose feed lags; 0: off
+    stream_silence_max_ns: int = (
+        0  # an instrument without a quote or diff for longer is blocked; 0: no checks of freshness
+    )
+    stream_behind_max_ns: int = 0  # a stream that misses what another one proves for longer is lost; 0: off
+    private_probe_after_ns: int = 0  # a private link silent for longer is queried; 0: never
 
 
 def new_engine_settings() -> EngineSettings:
     """Return the settings of a new session that configures none."""
-    return EngineSettings(block_instruments=True)
+    return EngineSettings(
+        block_instruments=True,
+        quote_age_max_ns=10 * SECOND_NS,
+        venue_lag_max_ns=5 * SECOND_NS,
+        stream_silence_max_ns=10 * SECOND_NS,
+        stream_behind_max_ns=3 * SECOND_NS,
+        private_probe_after_ns=30 * SECOND_NS,
+    )
 
 
 class PreviousSession(msgspec.Struct, frozen=True):

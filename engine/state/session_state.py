@@ -26,6 +26,7 @@ from engine.state import (
     orders,
     pending_requests,
     positions,
+    private_seen,
     rate_budgets,
     reconcile_rounds,
     strategy_states,
@@ -37,6 +38,7 @@ from engine.state.changes import (
     Change,
     Commanded,
     LinkMoved,
+    PrivateFrame,
     Requested,
     Stamp,
     TimerFired,
@@ -49,6 +51,7 @@ from engine.state.mode import ModeState
 from engine.state.orders import Orders
 from engine.state.pending_requests import PendingRequests
 from engine.state.positions import Positions
+from engine.state.private_seen import PrivateSeen
 from engine.state.rate_budgets import RateBudgets, RateModel
 from engine.state.reconcile_rounds import ReconcileRounds
 from engine.state.strategy_states import StrategyStatuses
@@ -74,12 +77,13 @@ class Account(msgspec.Struct, frozen=True):
     timers: Timers = Timers()
     gaps: OpenGaps = OpenGaps()
     blocks: InstrumentBlocks = InstrumentBlocks()
+    private_seen: PrivateSeen = PrivateSeen()
 
 
 CARRIED = ("orders", "positions", "balances", "reconciling", "modes", "limits", "strategies", "blocks")
-FRESH = ("gaps", "links", "requests", "timers")
+FRESH = ("gaps", "links", "requests", "timers", "private_seen")
 # parts that older sessions lack: while they are empty, neither a CHECKPOINT nor an opening state states them
-ADDED = frozenset({"blocks"})
+ADDED = frozenset({"blocks", "private_seen"})
 
 
 class Rules(msgspec.Struct, frozen=True):
@@ -103,6 +107,7 @@ REDUCERS: dict[str, Callable[[Any, Any, Stamp], Any]] = {
     "strategies": strategy_states.reduce,
     "gaps": market_gaps.reduce,
     "blocks": instrument_blocks.reduce,
+    "private_seen": private_seen.reduce,
 }
 
 # change -> the parts that it may move. Any other part's reducer returns its part as it is, which a test checks
@@ -136,6 +141,7 @@ CLAIMS: dict[type, tuple[str, ...]] = {
     LinkMoved: ("links", "requests", "reconciling", "modes", "timers"),
     TimerFired: ("timers",),
     Commanded: ("modes", "strategies", "timers", "blocks"),
+    PrivateFrame: ("private_seen",),
 }
 
 # purpose of a request -> the parts that it may move: a subset of those that claim `Requested`
@@ -151,6 +157,8 @@ REQUEST_CLAIMS: dict[Purpose, tuple[str, ...]] = {
     Purpose.SERVER_TIME: _SENT,
     Purpose.EXCHANGE_INFO: _SENT,
     Purpose.SUBSCRIBE: _SENT,
+    Purpose.RESUBSCRIBE: _SENT,
+    Purpose.PROBE: _SENT,
     Purpose.CONNECT: ("links",),
     Purpose.DISCONNECT: (),
 }

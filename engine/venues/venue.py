@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -298,6 +298,27 @@ class Venue(Protocol):
             headers: The kept headers.
             payload: The body.
 
+        """
+        ...
+
+
+@runtime_checkable
+class ProbesPrivateLink(Protocol):
+    """An account codec may have this as well: a query that proves the subscription of a private link."""
+
+    def probe_private(self) -> Unsigned:
+        """Return a cheap query over the private link; its answer decodes as StreamEnded without a subscription."""
+        ...
+
+
+@runtime_checkable
+class Resubscribes(Protocol):
+    """A venue may have this as well: messages that begin single streams again over their living link."""
+
+    def resubscriptions(self, instrument: Instrument, streams: Sequence[Stream]) -> tuple[Unsigned, ...]:
+        """Return the messages that end these streams and begin them again, in order; () if only a new connection does.
+
+        Each is sent when the one before was acknowledged with Subscribed.
         """
         ...
 
