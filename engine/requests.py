@@ -24,7 +24,7 @@ class Purpose(StrEnum):
     CONNECT = "connect"
     DISCONNECT = "disconnect"
     RESUBSCRIBE = "resubscribe"  # one stream of an instrument, over its living link
-    PROBE = "probe"  # asks over a private link whether its subscription stands
+    PROBE = "probe"  # a query over a private link that proves its subscription
 
 
 # the answers to these are public: they become FEED records, not BROKER

@@ -280,7 +280,7 @@ def test_s9_an_open_socket_without_messages_is_noticed_and_trading_stops(begin: 
 
 
 def test_s27_a_book_equals_a_fresh_one_after_each_snapshot(begin: Begin) -> None:
-    """Levels of the old book are gone after a snapshot: no ghosts."""
+    """A snapshot ends all levels of the old book."""
     session = begin()
     for _ in range(3):
         session.venue.fault(action="stop_stream", stream="btcusdt@depth@100ms", ms=5_000)

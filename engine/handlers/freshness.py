@@ -67,7 +67,7 @@ def venue_lag_ns(session: SessionContext, step: StepContext, index: int) -> dict
 
 
 def _faults(session: SessionContext, step: StepContext, index: int) -> list[Fault]:
-    """Return what is old about an instrument whose links are ready; a link that is not is a reason of its own."""
+    """Return what is old about an instrument whose links are ready. A link that is not ready is another reason."""
     settings, market, now_ns = session.settings, step.market, step.time_ns
     streams = (Stream.QUOTE, Stream.BOOK) if settings.books else (Stream.QUOTE,)
     seen_ns: dict[Stream, int] = {}

@@ -15,7 +15,7 @@ A rule is JSON, posted to /sim/faults. Durations are milliseconds of session tim
 | stop_stream | frames of `stream` are lost for ms (0: ever), with `heals` until subscribed again | stream, ms, heals |
 | delay_stream | frames of `stream` come `late_ms` after their stamps, for ms (0: for ever) | stream, late_ms, ms |
 | restart_ids | ids of `stream` begin again from here on; with its depth stream those of the snapshots too | stream |
-| freeze | nothing more comes over the open private connections, answers included; pongs go on | target (private) |
+| freeze | nothing more comes over the open private connections, answers included; pongs do | target (private) |
 | silence | frames of a target are lost for a while | target (market, private), ms |
 | disconnect | all connections of a target are closed | target |
 | clock_skew | the venue's clock is off by ms from now on (negative: behind); 0 ends it | ms |
