@@ -7,12 +7,14 @@ from decimal import Decimal
 from typing import Any, ClassVar
 
 import msgspec
+from msgspec.structs import replace
 
 from engine.model import Instrument, RateLimits
 from engine.upcast import SCHEMA, session_text
 
 SECOND_NS = 1_000_000_000
 MILLISECOND_NS = 1_000_000
+SILENCE_NEVER_NS = 2**62  # no stream is silent for so long
 
 
 class ClockSettings(msgspec.Struct, frozen=True):
@@ -101,9 +103,7 @@ class EngineSettings(msgspec.Struct, frozen=True):
     block_instruments: bool = False  # an instrument without market data stops alone, not the whole session
     quote_age_max_ns: int = 0  # risk rule quote_age; 0: off
     venue_lag_max_ns: int = 0  # risk rule venue_lag, and the block of an instrument whose feed lags; 0: off
-    stream_silence_max_ns: int = (
-        0  # an instrument without a quote or diff for longer is blocked; 0: no checks of freshness
-    )
+    stream_silence_max_ns: int = 0  # an instrument silent for longer is blocked; 0: freshness is not checked
     stream_behind_max_ns: int = 0  # a stream that misses what another one proves for longer is lost; 0: off
     private_probe_after_ns: int = 0  # a private link silent for longer is queried; 0: never
 
@@ -117,6 +117,29 @@ def new_engine_settings() -> EngineSettings:
         stream_silence_max_ns=10 * SECOND_NS,
         stream_behind_max_ns=3 * SECOND_NS,
         private_probe_after_ns=30 * SECOND_NS,
+    )
+
+
+class SafetySettings(msgspec.Struct, frozen=True):
+    """What protects resting orders. The defaults are those of sessions recorded before there were safety orders."""
+
+    pursues: bool = False  # cancel-all and flatten are state: pursued until done
+    cancels_on_failure: bool = False  # a stopped strategy and a failed core cancel their orders
+    blind_after_ns: int = 0  # orders are cancelled when the session is not RUNNING for so long; 0: never
+    also_ours: tuple[str, ...] = ()  # sessions whose orders `verbatim kill` cancels too
+
+
+SAFETY = SafetySettings(pursues=True, cancels_on_failure=True, blind_after_ns=60 * SECOND_NS)  # of new sessions
+
+
+def without_silence_rules(settings: EngineSettings) -> EngineSettings:
+    """Return the settings of a backtest: silence is a fact of its market, and only LINK records and ids show gaps."""
+    return replace(
+        settings,
+        stale_after_ns=SILENCE_NEVER_NS,
+        stream_silence_max_ns=0,
+        stream_behind_max_ns=0,
+        private_probe_after_ns=0,
     )
 
 
@@ -149,7 +172,7 @@ class Resimulated(msgspec.Struct, frozen=True):
 class SessionBody(msgspec.Struct, frozen=True):
     """The body of a SESSION record: everything that a replay needs to start."""
 
-    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"rules"})
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"rules", "safety"})
 
     session: str  # 8 base32 characters, drawn once by the shell
     started_ns: int
@@ -167,6 +190,7 @@ class SessionBody(msgspec.Struct, frozen=True):
     opening: dict[str, Any] | None = None  # the carried parts of state, brought forward
     resimulated: Resimulated | None = None
     rules: tuple[RuleSettings, ...] = ()  # the risk rules; (): engine.risk.rules.FIRST_RULES
+    safety: SafetySettings = SafetySettings()
     schema: int = SCHEMA  # of the names in the records: engine/upcast.py
 
 

@@ -18,11 +18,13 @@ from engine.record_codec import read_note, read_request, text_of
 from engine.sequencer import Arrival, Sequencer
 from engine.session_record import (
     MILLISECOND_NS,
+    SAFETY,
     SECOND_NS,
     ClockSettings,
     EngineSettings,
     RiskSettings,
     RuleSettings,
+    SafetySettings,
     SessionBody,
     StrategySettings,
     VenueSettings,
@@ -30,6 +32,7 @@ from engine.session_record import (
 from engine.state.orders import Order
 from engine.state.session_state import State, carry_over
 from engine.step_context import Output
+from engine.strategy.rule_loading import recorded_rules
 from journal.record import Kind, Record, canonical
 from verbatim.testing import from_sources
 
@@ -89,6 +92,7 @@ class ByHand:
         cls: str = "Hand",
         instruments: Sequence[Instrument] = (BTC,),
         engine: EngineSettings | None = None,
+        safety: SafetySettings = SAFETY,
         opening: State | None = None,
         session: str = "aaaaaaaa",
         now_ns: int = START_NS,
@@ -99,8 +103,10 @@ class ByHand:
         risk: RiskSettings | None = None,
         rules: Sequence[RuleSettings] = (),
         dialect: str = "binance_spot",
+        venue_ahead_ms: int = 0,
     ) -> None:
         self.now_ns = now_ns
+        self.venue_ahead_ms = venue_ahead_ms  # the venue's clock minus session time
         self.records: list[Record] = []
         self.answers: dict[str, Any] = answers or {}  # purpose -> body, or (status, body), instead of the quiet one
         self.held: set[str] = held or set()  # purposes that are not answered: the test answers itself
@@ -120,8 +126,9 @@ class ByHand:
             instruments=tuple(instruments),
             strategies=chosen if strategies is None else tuple(strategies),
             risk=risk or RiskSettings(),
-            rules=tuple(rules),
+            rules=tuple(rules) or recorded_rules(()),
             engine=engine or EngineSettings(),
+            safety=safety,
             opening=None if opening is None else carry_over(opening),
         )
         self._twin: tuple[Kernel, State] | None = None
@@ -200,7 +207,13 @@ class ByHand:
                 "A": "1.0",
             }
             self._market(f"{each.symbol.lower()}@bookTicker", told)
-            diff = {"e": "depthUpdate", "E": self.now_ns // MILLISECOND_NS, "s": each.symbol, "b": [], "a": []}
+            diff = {
+                "e": "depthUpdate",
+                "E": self.now_ns // MILLISECOND_NS + self.venue_ahead_ms,
+                "s": each.symbol,
+                "b": [],
+                "a": [],
+            }
             self._market(
                 f"{each.symbol.lower()}@depth@100ms", {**diff, "U": self._diff[each.id] + 1, "u": self._update}
             )
@@ -273,7 +286,7 @@ class ByHand:
     def _quiet(self, request: RequestBody) -> Any:
         match request.purpose:
             case "server_time":
-                return {"serverTime": self.now_ns // MILLISECOND_NS}
+                return {"serverTime": self.now_ns // MILLISECOND_NS + self.venue_ahead_ms}
             case "depth":
                 levels = {"bids": [["99.00", "1.00000"]], "asks": [["101.00", "1.00000"]]}
                 return {"lastUpdateId": self._update, **levels}

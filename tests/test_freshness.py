@@ -2,6 +2,7 @@
 private links. The instrument with old data is blocked alone, and its streams come back.
 """
 
+import gzip
 import json
 from collections.abc import Callable, Iterator
 from decimal import Decimal
@@ -9,12 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from by_hand import ByHand
+from click.testing import CliRunner
 
-from engine.session_record import SECOND_NS
+from engine.session_record import SECOND_NS, new_engine_settings
 from engine.sim.units import wire_units
+from journal.reader import Journal
 from journal.record import Kind
 from journal.recover import recover
 from replay.replay import replay_session
+from verbatim.cli import main
 from verbatim.testing import VirtualSession, VirtualVenue, from_sources
 
 BTC, ETH = "binance_spot:BTCUSDT", "binance_spot:ETHUSDT"
@@ -213,17 +218,21 @@ def test_a_feed_that_lags_behind_the_venues_stamps_is_blocked(begin: Begin) -> N
     book_is_the_venues(session, "BTCUSDT")
 
 
-def test_a_clock_that_is_off_is_no_lag(begin: Begin) -> None:
+@pytest.mark.parametrize("venue_ahead_ms", [-8_000, 8_000])
+def test_a_clock_that_is_off_is_no_lag(venue_ahead_ms: int) -> None:
     """The measured offset of the venue's clock is applied to its stamps."""
-    session = begin()
-    session.venue.fault(action="clock_skew", ms=-8_000)
-    session.venue.fault(action="disconnect", target="private")
-    session.run(30)
-    lagging = [
-        fact for fact in session.facts("instrument_blocked") if any(r["code"] == "venue_lags" for r in fact["reasons"])
-    ]
-    assert len(lagging) >= 0
-    assert session.state.account.limits.get("binance_spot").clock_offset_ns < -7 * SECOND_NS
+    hand = ByHand(engine=new_engine_settings(), venue_ahead_ms=venue_ahead_ms, parameters={"orders": 0}).run(5)
+    assert hand.state.account.limits.get("binance_spot").clock_offset_ns // SECOND_NS in (
+        venue_ahead_ms // 1000,
+        venue_ahead_ms // 1000 - 1,
+    )
+    assert (hand.mode, hand.facts("instrument_blocked")[-1]["reasons"]) == ("running", [])
+    hand.venue_ahead_ms -= 6_000  # now the messages are old, and the clock is as it was measured
+    hand.held.add("server_time")
+    hand.run(2)
+    [reason] = hand.facts("instrument_blocked")[-1]["reasons"]
+    assert (reason["code"], reason["about"], hand.mode) == ("venue_lags", "book", "syncing")
+    assert len(hand.asked("server_time")) == 2, "a lag is a reason to measure the clock again"
 
 
 def test_update_ids_that_begin_again_are_a_gap_and_never_a_frozen_book(begin: Begin) -> None:
@@ -287,3 +296,33 @@ def test_s27_a_book_equals_a_fresh_one_after_each_snapshot(begin: Begin) -> None
         session.run(12)
         book_is_the_venues(session, "BTCUSDT")
     assert len([gap for gap in session.facts("market_gap") if gap.get("stream") == "depth"]) == 3
+
+
+def test_quiet_market_invented_disconnects(tmp_path: Path) -> None:
+    """A capture whose market is silent for 11 s at a time: its backtest has no alarm and loses no link."""
+    capture = tmp_path / "quiet.gz"
+    with gzip.open(capture, "wb") as file:
+        for second in range(0, 60, 11):
+            ns = 1_767_225_600_000_000_000 + second * SECOND_NS
+            told = {"u": 100 + second, "s": "BTCUSDT", "b": "100.00", "B": f"1.{second:05d}", "a": "101.00", "A": "2.0"}
+            line = json.dumps({"stream": "btcusdt@bookTicker", "data": told}, separators=(",", ":"))
+            file.write(f"{ns} {line}\n".encode())
+    journal = tmp_path / "capture"
+    assert CliRunner().invoke(main, ["import", str(capture), "--into", str(journal)]).exit_code == 0
+    strategy = Path(__file__).parent / "strategies/at_the_top.py"
+    words = [
+        "backtest",
+        str(journal),
+        "--strategy",
+        str(strategy),
+        "--balance",
+        "USDT=1000",
+        "--journals",
+        str(tmp_path),
+    ]
+    run = CliRunner().invoke(main, words)
+    assert run.exit_code == 0, run.output
+    records = list(Journal.open(Path(run.output.splitlines()[-1])).records())
+    assert [record.body for record in records if record.kind is Kind.NOTE] == []
+    assert [record for record in records if record.kind is Kind.REQUEST and '"disconnect"' in (record.body or "")] == []
+    assert records[-1].time_ns - records[0].time_ns > 50 * SECOND_NS

@@ -18,12 +18,14 @@ from engine.record_codec import text_of
 from engine.sequencer import Arrival, Sequencer
 from engine.session_record import (
     MILLISECOND_NS,
+    SAFETY,
     SECOND_NS,
     ClockSettings,
     EngineSettings,
     PreviousSession,
     RiskSettings,
     RuleSettings,
+    SafetySettings,
     SessionBody,
     StrategySettings,
     VenueSettings,
@@ -156,6 +158,7 @@ class VirtualSession:
         risk: RiskSettings | None = None,
         rules: Sequence[RuleSettings] = (),
         engine: EngineSettings | None = None,
+        safety: SafetySettings = SAFETY,
         session: str = "aaaaaaaa",
         previous: "VirtualSession | None" = None,
         opening: State | None = None,
@@ -179,6 +182,7 @@ class VirtualSession:
             risk=risk or RiskSettings(),
             rules=recorded_rules(rules),
             engine=engine or new_engine_settings(),
+            safety=safety,
             previous=None if previous is None else PreviousSession(previous.body.session, previous.state.seq, ""),
             opening=None if opening is None else carry_over(opening),
         )

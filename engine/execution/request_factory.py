@@ -167,7 +167,7 @@ class RequestFactory:
         self._ask(step, Purpose.RESUBSCRIBE, message, source=source, instrument=instrument.id)
 
     def probe_private(self, step: StepContext, *, source: str) -> None:
-        """Query over a private link whether its subscription stands. No-op for a venue without such a query."""
+        """Query the subscription of a private link over it. No-op for a venue without such a query."""
         account = self.venue.account
         if isinstance(account, ProbesPrivateLink):
             self._ask(step, Purpose.PROBE, account.probe_private(), source=source)

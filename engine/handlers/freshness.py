@@ -1,7 +1,7 @@
 """Fresh market data, checked each second: silent and lost streams, and a feed that lags behind the venue's own stamps.
 
-An instrument whose data is old is blocked alone, and its streams are subscribed again over the living link. What counts
-as lost goes by what a venue promises. Binance sends `bookTicker` at every change of the best bid or ask and `depth`
+An instrument whose data is old is blocked alone, and its streams are subscribed again over the living link. The bounds
+follow the venue's promises: Binance sends `bookTicker` at every change of the best bid or ask and `depth`
 every 100 ms in which the book changed; a market in which nothing changes is silent. So a stream alone is lost only if
 another stream of the instrument proves a change that it did not report. A quiet trade stream proves nothing.
 """
@@ -35,7 +35,7 @@ class Fault(NamedTuple):
 
 def watch_freshness(session: SessionContext, step: StepContext) -> None:
     """Block instruments with old data, let those trade again that recovered, and subscribe lost streams again."""
-    if not session.settings.stream_silence_max_ns or not step.account.links.has_account or is_backtest(session):
+    if not session.settings.stream_silence_max_ns or not step.account.links.has_account:
         return
     for name, index in session.indexes.items():
         faults = _faults(session, step, index)
@@ -47,12 +47,6 @@ def watch_freshness(session: SessionContext, step: StepContext) -> None:
         for fault in faults:
             _handle_fault(session, step, name, fault)
     _end_overdue(session, step)
-
-
-def is_backtest(session: SessionContext) -> bool:
-    """Return True if the market is a capture: its silence is a fact of the market, not of a link of ours."""
-    resimulated = session.body.resimulated
-    return resimulated is not None and resimulated.is_backtest
 
 
 def venue_lag_ns(session: SessionContext, step: StepContext, index: int) -> dict[Stream, int]:

@@ -65,6 +65,7 @@ def risk_context(
     """Return an order with the account and market that its review needs."""
     instrument, limits, terms = session.instruments[order.instrument], session.body.risk, order.terms
     settings, index = session.settings, session.indexes[instrument.id]
+    venue = session.venues[instrument.venue]
     bid, ask = (quote.bid, quote.ask) if quote else (ZERO, ZERO)
     return RiskContext(
         order=order,
@@ -82,7 +83,8 @@ def risk_context(
         quote_age_max_ns=settings.quote_age_max_ns,
         venue_lag_ns=max(venue_lag_ns(session, step, index).values(), default=0) if settings.venue_lag_max_ns else 0,
         venue_lag_max_ns=settings.venue_lag_max_ns,
-        rates=session.venues[instrument.venue].rates,
+        rates=venue.rates,
+        types=venue.capabilities.types,
     )
 
 

@@ -3,11 +3,12 @@
 from engine.bodies import NoteLevel
 from engine.execution import reconciliation
 from engine.facts import LinkSteady
-from engine.handlers.freshness import is_backtest, watch_freshness
+from engine.handlers.freshness import watch_freshness
 from engine.handlers.link_changes import disconnect, open_gap
 from engine.handlers.market_triggers import request_snapshots
 from engine.handlers.order_queries import query_order
 from engine.handlers.private_probe import probe_private_links
+from engine.handlers.safety import watch_safety
 from engine.lifecycle import Status
 from engine.requests import LinkPhase, LinkRole
 from engine.session_context import SessionContext
@@ -29,6 +30,7 @@ def watch_session(session: SessionContext, step: StepContext) -> None:
     reconciliation.query_missing_fills(step, session.requests, session.instruments)
     _watch_requests(session, step)
     _watch_orders(session, step)
+    watch_safety(session, step)
 
 
 def _watch_link(session: SessionContext, step: StepContext, link: LinkState) -> None:
@@ -40,7 +42,7 @@ def _watch_link(session: SessionContext, step: StepContext, link: LinkState) -> 
     if link.state is LinkPhase.UP and now_ns - link.changed_ns > settings.request_timeout_ns:
         step.note(NoteLevel.WARNING, f"{source}: no answer to the subscription")
         disconnect(session, step, source)
-    elif link.state is LinkPhase.READY and silent_ns > settings.stale_after_ns and not is_backtest(session):
+    elif link.state is LinkPhase.READY and silent_ns > settings.stale_after_ns:
         reason = f"silent for {silent_ns // MILLISECOND_NS} ms"
         step.note(NoteLevel.ALARM, f"{source}: {reason}")
         open_gap(session, step, source, reason)

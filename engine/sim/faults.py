@@ -35,6 +35,7 @@ from typing import Final
 
 import msgspec
 
+from engine.sim.feeds.sim_market import Line
 from engine.sim.stream_faults import StreamFaults
 
 
@@ -203,6 +204,13 @@ class Faults:
         if self.skew_ns:
             self.count(Action.CLOCK_SKEW)
         return now_ns + self.skew_ns
+
+    def strike_line(self, line: Line, now_ns: int, *, is_listened: bool) -> tuple[Line, ...]:
+        """Return a public line as its subscribers get it, () if it is lost, and count the fault that changed it."""
+        sent, action = self.streams.strike(line, now_ns)
+        if action and is_listened:
+            self.count(Action(action))
+        return () if sent is None else (sent,)
 
     def count(self, action: Action, target: Target | None = None) -> None:
         """Count an effect of the newest fault of an action: a frame that was lost, an event that was early."""

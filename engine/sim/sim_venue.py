@@ -259,12 +259,9 @@ class SimVenue:
             return
         listeners = self._listeners.get(line.stream, ())
         if not self.faults.silent(Target.MARKET, now_ns):
-            sent, action = self.faults.streams.strike(line, now_ns)
-            if action and listeners:
-                self.faults.count(Action(action))
-            for connection in listeners if sent is not None else ():
-                assert sent is not None, "lost for every listener"
-                self._stream(connection, sent, sent.due_ns)
+            for sent in self.faults.strike_line(line, now_ns, is_listened=bool(listeners)):
+                for connection in listeners:
+                    self._stream(connection, sent, sent.due_ns)
         elif listeners:
             self.faults.count(Action.SILENCE, Target.MARKET)
         if message is not None:

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from engine import facts
 from engine.market.market_state import Market
 from engine.requests import Purpose
-from engine.session_record import EngineSettings
+from engine.session_record import EngineSettings, SafetySettings
 from engine.state import (
     balances,
     instrument_blocks,
@@ -29,6 +29,7 @@ from engine.state import (
     private_seen,
     rate_budgets,
     reconcile_rounds,
+    safety_orders,
     strategy_states,
     timers,
 )
@@ -54,6 +55,7 @@ from engine.state.positions import Positions
 from engine.state.private_seen import PrivateSeen
 from engine.state.rate_budgets import RateBudgets, RateModel
 from engine.state.reconcile_rounds import ReconcileRounds
+from engine.state.safety_orders import SafetyOrders
 from engine.state.strategy_states import StrategyStatuses
 from engine.state.timers import Timers
 from journal.record import Record, canonical
@@ -78,12 +80,13 @@ class Account(msgspec.Struct, frozen=True):
     gaps: OpenGaps = OpenGaps()
     blocks: InstrumentBlocks = InstrumentBlocks()
     private_seen: PrivateSeen = PrivateSeen()
+    safety: SafetyOrders = SafetyOrders()
 
 
-CARRIED = ("orders", "positions", "balances", "reconciling", "modes", "limits", "strategies", "blocks")
+CARRIED = ("orders", "positions", "balances", "reconciling", "modes", "limits", "strategies", "blocks", "safety")
 FRESH = ("gaps", "links", "requests", "timers", "private_seen")
 # parts that older sessions lack: while they are empty, neither a CHECKPOINT nor an opening state states them
-ADDED = frozenset({"blocks", "private_seen"})
+ADDED = frozenset({"blocks", "private_seen", "safety"})
 
 
 class Rules(msgspec.Struct, frozen=True):
@@ -94,6 +97,7 @@ class Rules(msgspec.Struct, frozen=True):
     seed: int
     rates: dict[str, RateModel] = {}  # by venue
     cursors: dict[str, FillCursor] = {}  # by venue
+    safety: SafetySettings = SafetySettings()
 
 
 REDUCERS: dict[str, Callable[[Any, Any, Stamp], Any]] = {
@@ -108,6 +112,7 @@ REDUCERS: dict[str, Callable[[Any, Any, Stamp], Any]] = {
     "gaps": market_gaps.reduce,
     "blocks": instrument_blocks.reduce,
     "private_seen": private_seen.reduce,
+    "safety": safety_orders.reduce,
 }
 
 # change -> the parts that it may move. Any other part's reducer returns its part as it is, which a test checks
@@ -125,7 +130,7 @@ CLAIMS: dict[type, tuple[str, ...]] = {
     facts.FillsConfirmed: ("reconciling",),
     facts.Reconciled: ("reconciling", "timers"),
     facts.ReconcileFailed: ("reconciling", "timers"),
-    facts.ModeChanged: ("modes",),
+    facts.ModeChanged: ("modes", "safety"),
     facts.LinkReady: ("links",),
     facts.LinkSteady: ("timers",),
     facts.MarketGap: ("gaps",),
@@ -136,19 +141,21 @@ CLAIMS: dict[type, tuple[str, ...]] = {
     facts.StrategyTriggered: (),  # its trigger is a part of the market: kernel.py
     facts.SessionClosing: ("modes",),
     facts.InstrumentBlocked: ("blocks",),
-    Requested: ("orders", "links", "requests", "reconciling", "limits", "timers"),
+    facts.SafetyOrdered: ("safety",),
+    facts.SafetyOrderEnded: ("safety",),
+    Requested: ("orders", "links", "requests", "reconciling", "limits", "timers", "safety"),
     Answered: ("orders", "requests", "limits"),
     LinkMoved: ("links", "requests", "reconciling", "modes", "timers"),
     TimerFired: ("timers",),
-    Commanded: ("modes", "strategies", "timers", "blocks"),
     PrivateFrame: ("private_seen",),
+    Commanded: ("modes", "strategies", "timers", "blocks", "safety"),
 }
 
 # purpose of a request -> the parts that it may move: a subset of those that claim `Requested`
 _SENT = ("requests", "limits")
 REQUEST_CLAIMS: dict[Purpose, tuple[str, ...]] = {
-    Purpose.PLACE: ("orders", *_SENT),
-    Purpose.CANCEL: ("orders", *_SENT),
+    Purpose.PLACE: ("orders", *_SENT, "safety"),
+    Purpose.CANCEL: ("orders", *_SENT, "safety"),
     Purpose.QUERY_ORDER: ("orders", *_SENT, "reconciling", "timers"),
     Purpose.OPEN_ORDERS: (*_SENT, "reconciling"),
     Purpose.ACCOUNT: (*_SENT, "reconciling"),
@@ -174,7 +181,7 @@ def fold(account: Account, change: Change, at: Stamp, rules: Rules) -> Account:
             )
         elif name == "limits":
             moved[name] = rate_budgets.reduce(account.limits, change, at, rules.rates)
-        else:
+        elif name != "safety" or rules.safety.pursues:
             moved[name] = REDUCERS[name](getattr(account, name), change, at)
     return replace(account, **moved) if moved else account
 
@@ -316,6 +323,7 @@ def restore_opening(opening: Mapping[str, Any]) -> Account:
         balances=Balances(balances),
         blocks=instrument_blocks.carried(account.blocks),
         reconciling=ReconcileRounds(fills_confirmed=account.reconciling.fills_confirmed),
+        safety=safety_orders.restored(account.safety),
     )
 
 

@@ -44,8 +44,8 @@ def fold_trade(row: Rows, s: Rows, t: Rows, bars: Rows, closed: Rows) -> int:
     trade_id = row[r.TRADE_ID]
     flags = 0
     if t[i, T_COUNT] > 0:
-        restarted = t[i, T_VENUE_NS] > 0 and row[r.VENUE_NS] - t[i, T_VENUE_NS] > RESTART_NS
         if trade_id <= t[i, T_ID]:
+            restarted = t[i, T_VENUE_NS] > 0 and row[r.VENUE_NS] - t[i, T_VENUE_NS] > RESTART_NS
             if not restarted or trade_id == t[i, T_ID]:
                 t[i, T_REPEATED] += 1
                 return 0

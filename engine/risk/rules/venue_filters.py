@@ -1,0 +1,63 @@
+"""An order fits the venue: its type, and the filters of price, quantity and the product of both."""
+
+from decimal import Decimal
+
+from engine.model import Instrument
+from engine.money import on_grid
+from engine.risk.context import RiskContext, RiskRule
+
+
+def tick(context: RiskContext) -> str:
+    """Return why the limit or the stop price is off the grid or out of bounds, or ""."""
+    terms, instrument = context.terms, context.instrument
+    price_reason = "" if terms.price is None else _price_reason("price", terms.price, instrument)
+    if price_reason or terms.trigger is None:
+        return price_reason
+    return _price_reason("stop price", terms.trigger, instrument)
+
+
+def _price_reason(name: str, price: Decimal, instrument: Instrument) -> str:
+    if price <= 0 or not on_grid(price, instrument.tick_size):
+        return f"{name} {price} is not a multiple of the tick {instrument.tick_size}"
+    if instrument.price_min and price < instrument.price_min:
+        return f"{name} {price} is below {instrument.price_min}"
+    if instrument.price_max and price > instrument.price_max:
+        return f"{name} {price} is above {instrument.price_max}"
+    return ""
+
+
+def lot(context: RiskContext) -> str:
+    """Return why the quantity is off the grid or out of bounds, or "". An order without a limit price has less room."""
+    quantity, instrument = context.order.quantity, context.instrument
+    if quantity <= 0 or not on_grid(quantity, instrument.lot_size):
+        return f"quantity {quantity} is not a multiple of the lot {instrument.lot_size}"
+    if quantity < instrument.quantity_min:
+        return f"quantity {quantity} is below {instrument.quantity_min}"
+    quantity_max = instrument.quantity_max
+    if context.terms.price is None and instrument.market_quantity_max:
+        quantity_max = min(quantity_max or instrument.market_quantity_max, instrument.market_quantity_max)
+    return f"quantity {quantity} is above {quantity_max}" if quantity_max and quantity > quantity_max else ""
+
+
+def notional_min(context: RiskContext) -> str:
+    """Return why price times quantity is too small, or "". Without a limit price the bid counts: no headroom."""
+    instrument, price = context.instrument, context.terms.price
+    if not instrument.notional_min or (price is None and not instrument.notional_min_applies_to_market):
+        return ""
+    notional = (context.bid if price is None else price) * context.order.quantity
+    return f"notional {notional} is below {instrument.notional_min}" if notional < instrument.notional_min else ""
+
+
+def order_type(context: RiskContext) -> str:
+    """Return why the venue does not place orders of this type, or ""."""
+    if context.types is None or context.terms.type in context.types:
+        return ""
+    return f"{context.instrument.venue} places no {context.terms.type} orders"
+
+
+RULES = (
+    RiskRule(tick, name="tick"),
+    RiskRule(lot, name="lot"),
+    RiskRule(notional_min, name="notional_min"),
+    RiskRule(order_type, name="order_type"),
+)
