@@ -194,14 +194,27 @@ def test_one_lost_stream_is_proved_by_the_other(begin: Begin, stream: str, about
     book_is_the_venues(session, "BTCUSDT")
 
 
-def test_a_quiet_trade_stream_is_not_called_dead(begin: Begin) -> None:
+def test_a_lost_trade_stream_is_proved_by_a_fill_of_ours(begin: Begin) -> None:
+    """The public trade of our own fill never came: the stream is lost, and a subscription brings it back."""
     session = begin()
+    session.venue.fault(action="stop_stream", stream="btcusdt@trade", heals=True)
+    session.run(80, until=lambda s: bool(s.state.account.blocks.reasons(BTC)))
+    assert codes(session, BTC) == {("stream_stale", "trade")}
+    session.run(4)
+    assert codes(session, BTC) == set()
+    assert [gap["stream"] for gap in session.facts("market_gap") if gap.get("stream")] == ["trade"]
+    assert {link["state"] for link in links(session)} == {"up"}
+
+
+def test_a_quiet_trade_stream_is_not_called_dead(begin: Begin) -> None:
+    """Without an order of ours nothing proves a trade: the instrument trades on, and the ids show the gap later."""
+    session = begin(only="ETHUSDT")
     session.venue.fault(action="stop_stream", stream="btcusdt@trade", ms=60_000)
     session.run(50)
-    assert session.facts("instrument_blocked")[-1]["reasons"] == []
-    assert {*orders(session)} == {BTC, ETH}
+    assert codes(session, BTC) == set()
     session.run(20)
     assert [gap["stream"] for gap in session.facts("market_gap") if gap.get("stream")] == ["trade"]
+    assert set(orders(session)) == {ETH}
 
 
 def test_a_feed_that_lags_behind_the_venues_stamps_is_blocked(begin: Begin) -> None:

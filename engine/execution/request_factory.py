@@ -19,6 +19,8 @@ class RequestFactory:
     def __init__(self, venue: Venue, settings: EngineSettings) -> None:
         self.venue = venue
         self.settings = settings
+        # True if fills of ours carry the ids of the venue's public trades
+        self.fills_are_trades: bool = getattr(venue, "fills_are_trades", False)
 
     def _venue_order_id(self, step: StepContext, client_order_id: str) -> str:
         order = step.account.orders.get(client_order_id)

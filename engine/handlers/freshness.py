@@ -3,7 +3,8 @@
 An instrument whose data is old is blocked alone, and its streams are subscribed again over the living link. The bounds
 follow the venue's promises: Binance sends `bookTicker` at every change of the best bid or ask and `depth`
 every 100 ms in which the book changed; a market in which nothing changes is silent. So a stream alone is lost only if
-another stream of the instrument proves a change that it did not report. A quiet trade stream proves nothing.
+another message proves a change that it did not report: another stream of the instrument or, for trades, a fill of
+ours. A quiet trade stream proves nothing.
 """
 
 from typing import NamedTuple
@@ -82,6 +83,9 @@ def _faults(session: SessionContext, step: StepContext, index: int) -> list[Faul
         elif -behind_ns > settings.stream_behind_max_ns and market.quote_is_outdated(index):
             age_ns = now_ns - seen_ns[Stream.QUOTE]
             faults.append(Fault(BlockCode.STREAM_STALE, "quote", age_ns, (Stream.QUOTE,)))
+    if _misses_own_trade(session, step, index):
+        age_ns = now_ns - market.last_seen_ns(index, Stream.TRADE)
+        faults.append(Fault(BlockCode.STREAM_STALE, "trade", age_ns, (Stream.TRADE,)))
     if settings.venue_lag_max_ns:
         faults += [
             Fault(BlockCode.VENUE_LAGS, stream.name.lower(), lag_ns, (stream,))
@@ -89,6 +93,20 @@ def _faults(session: SessionContext, step: StepContext, index: int) -> list[Faul
             if lag_ns > settings.venue_lag_max_ns and now_ns - market.last_seen_ns(index, stream) < 2 * SECOND_NS
         ]
     return faults
+
+
+def _misses_own_trade(session: SessionContext, step: StepContext, index: int) -> bool:
+    """Return True if a fill of ours, confirmed a while ago, is a trade that the trade stream never reported."""
+    name, market, rounds = step.market.instruments[index].id, step.market, step.account.reconciling
+    bound_ns = session.settings.stream_behind_max_ns
+    if not bound_ns or not session.requests[session.instruments[name].venue].fills_are_trades:
+        return False
+    link = step.account.links.by_source[session.link_of(index, Stream.TRADE)]
+    heard_ns = max(market.last_seen_ns(index, Stream.TRADE), link.changed_ns, rounds.done_ns)
+    if link.state is not LinkPhase.READY or step.time_ns - heard_ns <= bound_ns:
+        return False
+    cursor = rounds.confirmed_cursor(name) or ""
+    return cursor.isdecimal() and 0 < market.last_trade_id(index) < int(cursor)
 
 
 def _handle_fault(session: SessionContext, step: StepContext, name: str, fault: Fault) -> None:

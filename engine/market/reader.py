@@ -117,6 +117,10 @@ class MarketReader(MarketArrays):
         is_newer = t[at.B_STATE] == at.BOOK_SYNCED and t[at.B_ID] > t[at.Q_ID] > 0
         return is_newer and (t[at.Q_BID], t[at.Q_ASK]) != (t[at.B_TOP_BID], t[at.B_TOP_ASK])
 
+    def last_trade_id(self, i: int) -> int:
+        """Return the id of the last trade; 0 before the first."""
+        return int(self.t[i, at.T_ID])
+
     def venue_stamps(self, i: int) -> list[tuple[Stream, int, int]]:
         """Return (stream, session time of its last message, the venue's stamp in it) of the streams with stamps."""
         t = self.t[i].tolist()

@@ -37,6 +37,7 @@ class BinanceSpot(BinanceVenue):
 
     name: str = venue_limits.VENUE
     trades: ClassVar[bool] = True
+    fills_are_trades: ClassVar[bool] = True  # tradeId of a fill is the id of the public trade
     sim_protocol: ClassVar[str] = venue_limits.VENUE  # engine/sim speaks this very protocol
     endpoints: ClassVar[Mapping[Network, Endpoints]] = {
         Network.LIVE: Endpoints(
