@@ -74,7 +74,7 @@ class Tape:
         at: int | None = None,
         venue_ns: int = 0,
     ) -> int:
-        return self._fold(_message(r.DIFF, i, (first, last), bids, asks, venue_ns), at)
+        return self._fold(_message(r.DIFF, i, (first, last), bids, asks, venue_ns=venue_ns), at)
 
     def snapshot(self, last: int, bids: Levels, asks: Levels, *, i: int = 0) -> int:
         return self._fold(_message(r.SNAPSHOT, i, (last, 0), bids, asks), None)
@@ -89,7 +89,9 @@ class Tape:
         return self
 
 
-def _message(kind: int, i: int, ids: tuple[int, int], bids: Levels, asks: Levels, venue_ns: int = 0) -> list[list[int]]:
+def _message(
+    kind: int, i: int, ids: tuple[int, int], bids: Levels, asks: Levels, *, venue_ns: int = 0
+) -> list[list[int]]:
     levels = [(r.BID, *level) for level in bids] + [(r.ASK, *level) for level in asks]
     return [[kind, i, venue_ns, *ids, len(levels)], *([r.LEVEL, i, venue_ns, *level] for level in levels)]
 

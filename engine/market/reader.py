@@ -49,7 +49,7 @@ class MarketReader(MarketArrays):
 
         None before the first and after a lost link.
         """
-        q = self.t[i, : at.Q_END].tolist()
+        q = self.t[i, : at.Q_END if time_ns is None else at.B_END].tolist()
         if not q[at.Q_LIVE]:
             return None
         instrument = self.instruments[i]
@@ -60,7 +60,7 @@ class MarketReader(MarketArrays):
             ask_size=decimal(q[at.Q_ASK_SIZE], instrument.size_scale),
             seq=q[at.Q_SEQ],
             time_ns=q[at.Q_TIME_NS],
-            age_ns=0 if time_ns is None else time_ns - self.quote_stated_ns(i),
+            age_ns=0 if time_ns is None else time_ns - _stated_ns(q),
         )
 
     def is_live(self, i: int, *, with_book: bool) -> bool:
@@ -101,11 +101,7 @@ class MarketReader(MarketArrays):
 
     def quote_stated_ns(self, i: int) -> int:
         """Return when a message last stated the quote: its own, or one of a synced book with the same best prices."""
-        t = self.t[i].tolist()
-        is_same = (t[at.Q_BID], t[at.Q_ASK]) == (t[at.B_TOP_BID], t[at.B_TOP_ASK])
-        if t[at.B_STATE] != at.BOOK_SYNCED or not is_same:
-            return int(t[at.Q_TIME_NS])
-        return int(max(t[at.Q_TIME_NS], t[at.B_TIME_NS]))
+        return _stated_ns(self.t[i, : at.B_END].tolist())
 
     def quote_is_newer(self, i: int) -> bool:
         """Return True if the quote proves a change of the book that no diff has reported, by the venue's ids."""
@@ -263,3 +259,10 @@ class MarketReader(MarketArrays):
             book_gaps=t[at.B_GAPS],
             snapshots_refused=t[at.B_SNAPSHOTS_REFUSED],
         )
+
+
+def _stated_ns(t: list[int]) -> int:
+    is_same = (t[at.Q_BID], t[at.Q_ASK]) == (t[at.B_TOP_BID], t[at.B_TOP_ASK])
+    if t[at.B_STATE] != at.BOOK_SYNCED or not is_same:
+        return t[at.Q_TIME_NS]
+    return max(t[at.Q_TIME_NS], t[at.B_TIME_NS])
