@@ -13,6 +13,7 @@ import pytest
 from by_hand import ByHand
 from click.testing import CliRunner
 
+from engine.live.session_status import stream_ages
 from engine.session_record import SECOND_NS, new_engine_settings
 from engine.sim.units import wire_units
 from journal.reader import Journal
@@ -339,3 +340,22 @@ def test_quiet_market_invented_disconnects(tmp_path: Path) -> None:
     assert [record.body for record in records if record.kind is Kind.NOTE] == []
     assert [record for record in records if record.kind is Kind.REQUEST and '"disconnect"' in (record.body or "")] == []
     assert records[-1].time_ns - records[0].time_ns > 50 * SECOND_NS
+
+
+def test_the_status_states_the_age_of_every_stream(begin: Begin) -> None:
+    session = begin()
+    session.venue.fault(action="stop_stream", stream="btcusdt@*", ms=14_000)
+    session.run(12)
+    ages = {
+        (age.about, age.stream): age
+        for age in stream_ages(session.sequencer.kernel.session, session.state, session.venue.now_ns)
+    }
+    assert set(ages) == {
+        *((name, kind) for name in (BTC, ETH) for kind in ("quote", "trade", "book")),
+        (PRIVATE, "private"),
+    }
+    assert ages[BTC, "quote"].is_stale
+    assert 11 * SECOND_NS < ages[BTC, "quote"].age_ns < 13 * SECOND_NS
+    assert not ages[ETH, "quote"].is_stale
+    assert ages[ETH, "quote"].age_ns < SECOND_NS
+    assert not ages[PRIVATE, "private"].is_stale

@@ -75,8 +75,10 @@ def stream_ages(session: SessionContext, state: State, now_ns: int) -> tuple[Str
             name = state.market.instruments[index].id
             stale = {reason.about for reason in state.account.blocks.reasons(name)}
             for stream in session.streams_of(source):
-                word = stream.name.lower()
-                seen_ns = max(state.market.last_seen_ns(index, stream), link.changed_ns)
+                word, last_ns = stream.name.lower(), state.market.last_seen_ns(index, stream)
+                if word == "mark" and not last_ns:
+                    continue  # of contracts alone
+                seen_ns = max(last_ns, link.changed_ns)
                 is_stale = not is_ready or not stale.isdisjoint((word, "all streams"))
                 ages.append(StreamAge(name, word, max(now_ns - seen_ns, 0), is_stale))
     return tuple(ages)
