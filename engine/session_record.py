@@ -85,6 +85,8 @@ class RuleSettings(msgspec.Struct, frozen=True):
 class EngineSettings(msgspec.Struct, frozen=True):
     """Times in nanoseconds of session time."""
 
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"halt_on_rival"})
+
     reconcile_every_ns: int = 60 * SECOND_NS
     check_interval_ns: int = SECOND_NS  # between two checks for silent links and missing answers
     stale_after_ns: int = 10 * SECOND_NS  # a market stream silent for longer is dead
@@ -106,12 +108,14 @@ class EngineSettings(msgspec.Struct, frozen=True):
     stream_silence_max_ns: int = 0  # an instrument silent for longer is blocked; 0: freshness is not checked
     stream_behind_max_ns: int = 0  # a stream that misses what another one proves for longer is lost; 0: off
     private_probe_after_ns: int = 0  # a private link silent for longer is queried; 0: never
+    halt_on_rival: bool = False  # an open order with the mark of another session of ours halts
 
 
 def new_engine_settings() -> EngineSettings:
     """Return the settings of a new session that configures none."""
     return EngineSettings(
         block_instruments=True,
+        halt_on_rival=True,
         quote_age_max_ns=10 * SECOND_NS,
         venue_lag_max_ns=5 * SECOND_NS,
         stream_silence_max_ns=10 * SECOND_NS,

@@ -168,6 +168,7 @@ class EngineSection(_Section):
     stream_silence_max_s: Decimal = Field(default=Decimal(10), ge=0)
     stream_behind_max_s: Decimal = Field(default=Decimal(3), ge=0)
     private_probe_after_s: Decimal = Field(default=Decimal(30), ge=0)
+    halt_on_rival: bool = True
 
     def settings(self) -> EngineSettings:
         """Return the settings in nanoseconds."""
