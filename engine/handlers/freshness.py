@@ -25,7 +25,7 @@ OWN_CODES = (BlockCode.STREAM_STALE, BlockCode.VENUE_LAGS)
 ALL_STREAMS = "all streams"
 
 
-class Fault(NamedTuple):
+class StaleStream(NamedTuple):
     """One stream of an instrument that is old: by how much, and the streams to subscribe again."""
 
     code: BlockCode
@@ -61,7 +61,7 @@ def venue_lag_ns(session: SessionContext, step: StepContext, index: int) -> dict
     }
 
 
-def _faults(session: SessionContext, step: StepContext, index: int) -> list[Fault]:
+def _faults(session: SessionContext, step: StepContext, index: int) -> list[StaleStream]:
     """Return what is old about an instrument whose links are ready. A link that is not ready is another reason."""
     settings, market, now_ns = session.settings, step.market, step.time_ns
     streams = (Stream.QUOTE, Stream.BOOK) if settings.books else (Stream.QUOTE,)
@@ -73,22 +73,22 @@ def _faults(session: SessionContext, step: StepContext, index: int) -> list[Faul
         seen_ns[stream] = max(market.last_seen_ns(index, stream), link.changed_ns)
     silent_ns = now_ns - max(seen_ns.values())
     if silent_ns > settings.stream_silence_max_ns:
-        return [Fault(BlockCode.STREAM_STALE, ALL_STREAMS, silent_ns, streams)]
+        return [StaleStream(BlockCode.STREAM_STALE, ALL_STREAMS, silent_ns, streams)]
     faults = []
     if settings.books and settings.stream_behind_max_ns:
         behind_ns = seen_ns[Stream.QUOTE] - seen_ns[Stream.BOOK]
         if behind_ns > settings.stream_behind_max_ns and market.quote_is_newer(index):
             age_ns = now_ns - seen_ns[Stream.BOOK]
-            faults.append(Fault(BlockCode.STREAM_STALE, "book", age_ns, (Stream.BOOK,)))
+            faults.append(StaleStream(BlockCode.STREAM_STALE, "book", age_ns, (Stream.BOOK,)))
         elif -behind_ns > settings.stream_behind_max_ns and market.quote_is_outdated(index):
             age_ns = now_ns - seen_ns[Stream.QUOTE]
-            faults.append(Fault(BlockCode.STREAM_STALE, "quote", age_ns, (Stream.QUOTE,)))
+            faults.append(StaleStream(BlockCode.STREAM_STALE, "quote", age_ns, (Stream.QUOTE,)))
     if _misses_own_trade(session, step, index):
         age_ns = now_ns - market.last_seen_ns(index, Stream.TRADE)
-        faults.append(Fault(BlockCode.STREAM_STALE, "trade", age_ns, (Stream.TRADE,)))
+        faults.append(StaleStream(BlockCode.STREAM_STALE, "trade", age_ns, (Stream.TRADE,)))
     if settings.venue_lag_max_ns:
         faults += [
-            Fault(BlockCode.VENUE_LAGS, stream.name.lower(), lag_ns, (stream,))
+            StaleStream(BlockCode.VENUE_LAGS, stream.name.lower(), lag_ns, (stream,))
             for stream, lag_ns in venue_lag_ns(session, step, index).items()
             if lag_ns > settings.venue_lag_max_ns and now_ns - market.last_seen_ns(index, stream) < 2 * SECOND_NS
         ]
@@ -109,7 +109,7 @@ def _misses_own_trade(session: SessionContext, step: StepContext, index: int) ->
     return cursor.isdecimal() and 0 < market.last_trade_id(index) < int(cursor)
 
 
-def _handle_fault(session: SessionContext, step: StepContext, name: str, fault: Fault) -> None:
+def _handle_fault(session: SessionContext, step: StepContext, name: str, fault: StaleStream) -> None:
     seconds = f"{fault.age_ns / SECOND_NS:.1f} s"
     if fault.code is BlockCode.VENUE_LAGS:
         text = f"its {fault.about} messages are {seconds} old by the venue's own time"
@@ -131,7 +131,7 @@ def _is_next_attempt(session: SessionContext, age_ns: int) -> bool:
     return (age_ns // first_ns).bit_length() > (max(before_ns, 0) // first_ns).bit_length()
 
 
-def _resubscribe(session: SessionContext, step: StepContext, name: str, fault: Fault) -> None:
+def _resubscribe(session: SessionContext, step: StepContext, name: str, fault: StaleStream) -> None:
     """Subscribe streams again over their living link; a venue without such messages gets a new connection."""
     if fault.code is BlockCode.VENUE_LAGS:
         return  # another subscription over the same link is as late
