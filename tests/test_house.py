@@ -59,7 +59,7 @@ ENGINE_ARROWS: dict[str, set[str]] = {
     "venues": {"market", "state"},  # a rate model reads budgets
     "risk": {"state"},
     "step_context": {"market", "state"},
-    "execution": {"risk", "state", "step_context", "venues"},
+    "execution": {"market", "risk", "state", "step_context", "venues"},
     "strategy": {"market", "risk", "state", "step_context"},
     "session_context": {"execution", "market", "risk", "state", "strategy", "venues"},
     "apply": {"market", "session_context", "state", "venues"},  # no strategy: those run after it
