@@ -26,6 +26,8 @@ class ReasonCode(StrEnum):
     FILLS_MISSING = "fills_missing"
     NO_BOOK = "no_book"
     NO_QUOTE = "no_quote"
+    ORDER_DOUBTED = "order_doubted"  # the venue contradicted us about an order, which is queried again
+    ACCESS_REFUSED = "access_refused"  # the venue or its firewall refused access a short while ago
     # a person ends these
     PAUSED = "paused"
     HALT_ORDERED = "halt_ordered"

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any, ClassVar
 
 import msgspec
+from msgspec.structs import replace
 
 from engine.model import Instrument, RateLimits
 from engine.upcast import SCHEMA, session_text
@@ -80,8 +81,15 @@ class RuleSettings(msgspec.Struct, frozen=True):
     sources: dict[str, str] = {}  # module name -> text
 
 
+ORDER_RULES = 1  # the newest revision of EngineSettings.order_rules
+
+
 class EngineSettings(msgspec.Struct, frozen=True):
     """Times in nanoseconds of session time."""
+
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset(
+        {"order_rules", "access_wait_ns", "access_halt_after_ns", "access_halt_refusals"}
+    )
 
     reconcile_every_ns: int = 60 * SECOND_NS
     check_interval_ns: int = SECOND_NS  # between two checks for silent links and missing answers
@@ -97,6 +105,23 @@ class EngineSettings(msgspec.Struct, frozen=True):
     cancel_on_stop: bool = True
     stop_timeout_ns: int = 15 * SECOND_NS
     books: bool = True  # False: the market has quotes and trades only, and no session waits for a book
+    # 0: sessions recorded before these rules; 1: an order's terms are the venue's, fills are queried by order, answers
+    # are compared by the venue's dates, halts are a set, an account reconciles by its own links (docs/record-schema.md)
+    order_rules: int = 0
+    access_wait_ns: int = 0  # without trading after a refusal of access; it doubles. 0: the first refusal halts
+    access_halt_after_ns: int = 0  # refusals that last so long halt
+    access_halt_refusals: int = 0  # so many refusals in a row halt
+
+
+def newest_rules(settings: EngineSettings) -> EngineSettings:
+    """Return the settings with the newest rules, as the configuration of a new session has them."""
+    return replace(
+        settings,
+        order_rules=ORDER_RULES,
+        access_wait_ns=settings.access_wait_ns or 60 * SECOND_NS,
+        access_halt_after_ns=settings.access_halt_after_ns or 300 * SECOND_NS,
+        access_halt_refusals=settings.access_halt_refusals or 20,
+    )
 
 
 class PreviousSession(msgspec.Struct, frozen=True):

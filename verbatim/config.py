@@ -29,7 +29,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from engine.live.clock import SessionClock
 from engine.live.session_config import SessionConfig
 from engine.live.transport.selection import TransportProfile
-from engine.session_record import SECOND_NS, EngineSettings, RiskSettings, VenueSettings
+from engine.session_record import SECOND_NS, EngineSettings, RiskSettings, VenueSettings, newest_rules
 from engine.strategy.rule_loading import recorded_rules
 from engine.venues.signing import Credentials, SecretKey
 from engine.venues.venue import RequestSigner
@@ -153,6 +153,9 @@ class EngineSection(_Section):
     stop_timeout_s: Decimal = Field(default=Decimal(15), gt=0)
     checkpoint_every: int = Field(default=5000, gt=0)
     cancel_on_stop: bool = True
+    access_wait_s: Decimal = Field(default=Decimal(60), gt=0)
+    access_halt_after_s: Decimal = Field(default=Decimal(300), gt=0)
+    access_halt_refusals: int = Field(default=20, gt=0)
 
     def settings(self) -> EngineSettings:
         """Return the settings in nanoseconds."""
@@ -160,7 +163,7 @@ class EngineSection(_Section):
             f"{name[:-2]}_ns" if name.endswith("_s") else name: int(value * SECOND_NS) if name.endswith("_s") else value
             for name, value in self
         }
-        return EngineSettings(**values)
+        return newest_rules(EngineSettings(**values))
 
 
 class Config(BaseSettings):
@@ -464,4 +467,6 @@ def scale_timeouts(settings: EngineSettings, speed: int) -> EngineSettings:
         backoff_first_ns=settings.backoff_first_ns * speed,
         backoff_max_ns=settings.backoff_max_ns * speed,
         reconcile_every_ns=settings.reconcile_every_ns * speed,
+        access_wait_ns=settings.access_wait_ns * speed,
+        access_halt_after_ns=settings.access_halt_after_ns * speed,
     )

@@ -27,6 +27,7 @@ from engine.session_record import (
     SessionBody,
     StrategySettings,
     VenueSettings,
+    newest_rules,
 )
 from engine.sim.binance import PROTOCOL
 from engine.sim.faults import Rule
@@ -177,7 +178,7 @@ class VirtualSession:
             strategies=tuple(strategies),
             risk=risk or RiskSettings(),
             rules=recorded_rules(rules),
-            engine=engine or EngineSettings(),
+            engine=newest_rules(engine or EngineSettings()),
             previous=None if previous is None else PreviousSession(previous.body.session, previous.state.seq, ""),
             opening=None if opening is None else carry_over(opening),
         )

@@ -1,8 +1,9 @@
 """Commands of a person. A command that only changes the mode is folded already: see engine/state/mode.py."""
 
 from engine.apply.batch import Applied
-from engine.bodies import CommandBody, CommandName
+from engine.bodies import CommandBody, CommandName, NoteLevel
 from engine.execution import reconciliation
+from engine.handlers.resuming import lift_halts
 from engine.handlers.shutdown import cancel_all
 from engine.session_context import SessionContext
 from engine.step_context import StepContext
@@ -15,6 +16,11 @@ def handle_command(session: SessionContext, step: StepContext, applied: Applied)
         case CommandName.CANCEL_ALL:
             cancel_all(session, step, ordered=True)
         case CommandName.RECONCILE:
+            hindrance = reconciliation.hindrance(step, session.requests)
+            if hindrance and session.settings.order_rules:
+                step.note(NoteLevel.WARNING, f"no reconciliation starts now: {hindrance}")
             reconciliation.request(step, session.requests, session.instruments)
+        case CommandName.RESUME:
+            lift_halts(session, step, applied.body)
         case _:
             pass

@@ -57,6 +57,7 @@ def decide_mode(
         limits=account.limits,
         orders=account.orders,
         reconciling=account.reconciling,
+        access=account.access,
         market_reasons=market_reasons,
         time_ns=step.time_ns,
     )

@@ -18,6 +18,7 @@ from engine.market.market_state import Market
 from engine.requests import Purpose
 from engine.session_record import EngineSettings
 from engine.state import (
+    access,
     balances,
     links,
     market_gaps,
@@ -30,6 +31,7 @@ from engine.state import (
     strategy_states,
     timers,
 )
+from engine.state.access import AccessRefusals
 from engine.state.balances import Balances
 from engine.state.changes import (
     Answered,
@@ -71,10 +73,13 @@ class Account(msgspec.Struct, frozen=True):
     strategies: StrategyStatuses = StrategyStatuses()
     timers: Timers = Timers()
     gaps: OpenGaps = OpenGaps()
+    access: AccessRefusals = AccessRefusals()
 
 
+_NO_ACCOUNT = Account()
 CARRIED = ("orders", "positions", "balances", "reconciling", "modes", "limits", "strategies")
-FRESH = ("gaps", "links", "requests", "timers")
+FRESH = ("gaps", "links", "requests", "timers", "access")
+LATE = ("access",)  # parts that sessions of earlier versions do not have: without content they have no digest
 
 
 class Rules(msgspec.Struct, frozen=True):
@@ -97,6 +102,7 @@ REDUCERS: dict[str, Callable[[Any, Any, Stamp], Any]] = {
     "modes": mode.reduce,
     "strategies": strategy_states.reduce,
     "gaps": market_gaps.reduce,
+    "access": access.reduce,
 }
 
 # change -> the parts that it may move. Any other part's reducer returns its part as it is, which a test checks
@@ -124,6 +130,11 @@ CLAIMS: dict[type, tuple[str, ...]] = {
     facts.StrategyStopped: ("strategies",),
     facts.StrategyTriggered: (),  # its trigger is a part of the market: kernel.py
     facts.SessionClosing: ("modes",),
+    facts.OrderAmended: ("orders",),
+    facts.OrderDoubted: ("orders",),
+    facts.RoundChanged: ("reconciling",),
+    facts.AccessRefused: ("access",),
+    facts.HaltsLifted: ("modes", "access"),
     Requested: ("orders", "links", "requests", "reconciling", "limits", "timers"),
     Answered: ("orders", "requests", "limits"),
     LinkMoved: ("links", "requests", "reconciling", "modes", "timers"),
@@ -139,7 +150,7 @@ REQUEST_CLAIMS: dict[Purpose, tuple[str, ...]] = {
     Purpose.QUERY_ORDER: ("orders", *_SENT, "reconciling", "timers"),
     Purpose.OPEN_ORDERS: (*_SENT, "reconciling"),
     Purpose.ACCOUNT: (*_SENT, "reconciling"),
-    Purpose.FILLS: (*_SENT, "reconciling"),
+    Purpose.FILLS: ("orders", *_SENT, "reconciling"),
     Purpose.DEPTH: (*_SENT, "timers"),
     Purpose.SERVER_TIME: _SENT,
     Purpose.EXCHANGE_INFO: _SENT,
@@ -159,6 +170,10 @@ def fold(account: Account, change: Change, at: Stamp, rules: Rules) -> Account:
             )
         elif name == "limits":
             moved[name] = rate_budgets.reduce(account.limits, change, at, rules.rates)
+        elif name == "orders":
+            moved[name] = orders.reduce(account.orders, change, at, is_dated=rules.settings.order_rules > 0)
+        elif name == "modes":
+            moved[name] = mode.reduce(account.modes, change, at, keeps_all_halts=rules.settings.order_rules > 0)
         else:
             moved[name] = REDUCERS[name](getattr(account, name), change, at)
     return replace(account, **moved) if moved else account
@@ -242,6 +257,7 @@ class State:
         parts = {
             f"account.{name}": (PART_VERSIONS.get(name, PART_VERSION), digest(getattr(self.account, name)))
             for name in (*CARRIED, *FRESH)
+            if name not in LATE or getattr(self.account, name) != getattr(_NO_ACCOUNT, name)
         }
         parts.update({f"market.{name}": found for name, found in self.market.digests().items()})
         parts["inputs"] = (PART_VERSION, self.input_hash.hex())
@@ -270,7 +286,8 @@ def restore_opening(opening: Mapping[str, Any]) -> Account:
         if name in CARRIED
     }
     account = Account(**parts)
-    latches = ModeState(paused_by=account.modes.paused_by, halted_for=account.modes.halted_for)
+    modes = account.modes
+    latches = ModeState(paused_by=modes.paused_by, halted_for=modes.halted_for, halted_also=modes.halted_also)
     # seqs of the previous session mean nothing in this one
     live, closed = (
         {name: replace(order, request_seq=0, updated_seq=0, cancel_seq=0, query_seq=0) for name, order in group.items()}

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -215,6 +215,15 @@ class AccountCodec(Protocol):
 
     def answered_request(self, payload: bytes) -> str | None:
         """Return the request id that a frame answers, or None if it answers none or does not say."""
+        ...
+
+
+@runtime_checkable
+class OrderFills(Protocol):
+    """An AccountCodec may have this as well: the fills of one order, also those that are listed late with a low id."""
+
+    def fills_of(self, instrument: Instrument, venue_order_id: str, cursor: str | None) -> Unsigned:
+        """Return the query for the oldest fills of an order after a cursor. None requests them from the first."""
         ...
 
 
