@@ -87,7 +87,7 @@ def follow_terms(step: StepContext, name: str, report: OrderReport) -> None:
     newer one: a venue only reduces an order that keeps its id (Binance Spot API, order amend keep priority).
     """
     order = step.account.orders.known(name)
-    if not step.settings.order_rules or order.status not in LIVE or report.quantity <= 0:
+    if not step.settings.order_rules or order.status not in LIVE or report.quantity <= 0 or report.status in CLOSING:
         return
     if 0 < report.venue_ns < order.terms_ns:
         return  # older terms than those we know

@@ -117,7 +117,7 @@ async def _answer(line: bytes, ingress: Ingress) -> dict[str, Any]:
     await command.done.wait()
     if command.seq < 0:
         return {"error": "the session ended before it took the command"}
-    return {"seq": command.seq, "mode": command.mode, "reasons": list(command.reasons)}
+    return {"seq": command.seq, "mode": command.mode, "reasons": list(command.reasons), "notes": list(command.notes)}
 
 
 def send_command(path: Path, *, command: str, by: str, reason: str = "") -> dict[str, Any]:

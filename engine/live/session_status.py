@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from engine.live.session_end import EndedBy
+from engine.mode_reasons import Mode
 
 
 class PositionStatus(msgspec.Struct, frozen=True):
@@ -61,6 +62,11 @@ class Summary(msgspec.Struct, frozen=True):
     def clean(self) -> bool:
         """Return True if the session ended in order."""
         return self.ended is EndedBy.CLOSED
+
+    @property
+    def is_halted(self) -> bool:
+        """True if the session ended while trading was halted. The halt is carried over to the next session."""
+        return self.last.mode == Mode.HALTED
 
 
 Progress = Callable[[SessionStatus], None]

@@ -37,3 +37,5 @@ def command(session: str, order: str, reason: str, journals: Path, as_json: bool
     else:
         reasons = f" ({'; '.join(answer['reasons'])})" if answer["reasons"] else ""
         click.echo(f"{order}: record {answer['seq']}; mode {answer['mode']}{reasons}")
+        for note in answer.get("notes", ()):
+            click.echo(f"  {note}")
