@@ -31,6 +31,7 @@ from engine.session_record import (
 from engine.state.orders import Order
 from engine.state.session_state import State, carry_over
 from engine.step_context import Output
+from engine.strategy.rule_loading import recorded_rules
 from journal.record import Kind, Record, canonical
 from journal.verify import verify
 from journal.writer import JournalWriter
@@ -128,6 +129,7 @@ class ByHand:
             instruments=tuple(instruments),
             strategies=chosen if strategies is None else tuple(strategies),
             risk=risk or RiskSettings(),
+            rules=recorded_rules(()),
             engine=newest_rules(engine or EngineSettings()) if newest else engine or EngineSettings(),
             opening=None if opening is None else carry_over(opening),
         )

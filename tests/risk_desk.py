@@ -48,10 +48,13 @@ class Desk:
         quote = view.quote("BTCUSDT")
         if quote is None or quote.bid_size < 2:
             return
-        instrument, side, kind, quantity, *price = parameters.orders.split("; ")[state.placed].split()
+        order, _, stop = parameters.orders.split("; ")[state.placed].partition(" from ")
+        instrument, side, kind, quantity, *price = order.split()
         state.placed += 1
         limit = Decimal(price[-1]) if price else Decimal(0)
-        yield Place(instrument, Side(side), Decimal(quantity), limit, OrderType(kind))
+        yield Place(
+            instrument, Side(side), Decimal(quantity), limit, OrderType(kind), stop_price=Decimal(stop or 0)
+        )
 """
 FUNDS = {"BTC": "1000000", "ETH": "1000000", "USDT": "1000000"}
 

@@ -60,6 +60,14 @@ CASES = [
     refused("tick", "SELL LIMIT 1 @ 110.01", because="price 110.01 is above 110", instrument=BOUNDS),
     accepted("tick", "SELL MARKET 1", instrument={"price_min": "200"}),
     refused("tick", "SELL LIMIT_MAKER 1 @ 110.01", because="price 110.01 is above 110", instrument=BOUNDS),
+    accepted("tick", "SELL STOP 1 from 90.01"),
+    refused("tick", "SELL STOP 1 from 90.005", because="stop price 90.005 is not a multiple of the tick 0.01"),
+    refused("tick", "SELL STOP 1 from 89.99", because="stop price 89.99 is below 90", instrument=BOUNDS),
+    refused("tick", "BUY STOP_LIMIT 1 @ 110 from 110.01", because="stop price 110.01 is above 110", instrument=BOUNDS),
+    refused("tick", "BUY STOP_LIMIT 1 @ 110.01 from 110", because="price 110.01 is above 110", instrument=BOUNDS),
+    # ---- order_type
+    accepted("order_type", "SELL TAKE_PROFIT 1 from 110"),
+    refused("order_type", "review: BUY FOREIGN 1 @ 90", because="binance_spot places no FOREIGN orders"),
     # ---- lot
     accepted("lot", "BUY LIMIT 1.00001 @ 90"),
     refused("lot", "BUY LIMIT 1.000005 @ 90", because="quantity 1.000005 is not a multiple of the lot 0.00001"),
@@ -224,6 +232,11 @@ def test_quote_known_at_its_edge(case: Case) -> None:
 
 @cases("tick")
 def test_tick_size_at_its_edge(case: Case) -> None:
+    play(case)
+
+
+@cases("order_type")
+def test_order_type_at_its_edge(case: Case) -> None:
     play(case)
 
 

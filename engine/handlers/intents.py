@@ -63,6 +63,7 @@ def risk_context(
 ) -> RiskContext:
     """Return an order with the account and market that its review needs."""
     instrument, limits, terms = session.instruments[order.instrument], session.body.risk, order.terms
+    venue = session.venues[instrument.venue]
     bid, ask = (quote.bid, quote.ask) if quote else (ZERO, ZERO)
     return RiskContext(
         order=order,
@@ -76,7 +77,8 @@ def risk_context(
         bid=bid,
         ask=ask,
         worst_price=terms.limit_price(order.side, bid=bid, ask=ask, slippage=limits.market_slippage_max),
-        rates=session.venues[instrument.venue].rates,
+        rates=venue.rates,
+        types=venue.capabilities.types,
     )
 
 

@@ -118,6 +118,8 @@ class SimOrder(msgspec.Struct, kw_only=True):
     prevented: int = 0  # taken by self-trade prevention
     prevented_last: int = 0
     amends: int = 0
+    is_held: bool = False  # True until the market triggers it (held_orders.py)
+    working_ns: int = 0  # time from which it is in the book: its placement, or its trigger
 
     @property
     def leaves(self) -> int:
