@@ -286,7 +286,7 @@ class RoundChanged(msgspec.Struct, frozen=True, tag_field="fact", tag="round_cha
 
 
 class AccessRefused(msgspec.Struct, frozen=True, tag_field="fact", tag="access_refused"):
-    """The venue or its firewall refused access. Nothing is placed until a time, which is 0 once an answer let us in."""
+    """The venue or its firewall refused access. Nothing is placed until a time; 0: an answer proved access."""
 
     venue: str
     until_ns: int

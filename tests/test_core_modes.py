@@ -118,7 +118,7 @@ def test_an_order_about_which_the_venue_contradicts_us_ends_trading_until_it_agr
     hand.answer(hand.seq_of("place"), shown(name)).private(report(name, "CANCELED", "CANCELED"))
     hand.answers |= {"open_orders": [shown(name)], "query_order": shown(name)}
     hand.run(15).command("reconcile")
-    text = f"order {name} is canceled here, and open at the venue: it is asked about"
+    text = f"order {name} is canceled here, and open at the venue: it is queried"
     assert hand.mode == Mode.SYNCING
     assert text in reasons(hand)
     hand.answers |= {"open_orders": [], "query_order": shown(name, "CANCELED")}
@@ -171,7 +171,7 @@ REASONS: dict[ReasonCode, tuple[str, Callable[..., None]]] = {
     ReasonCode.PAUSED: (r"^paused by ", test_a_person_pauses_and_resumes),
     ReasonCode.HALT_ORDERED: (r"^ordered by ", test_a_person_halts_and_only_a_person_resumes),
     ReasonCode.ORDER_DOUBTED: (
-        r": it is asked about$",
+        r": it is queried$",
         test_an_order_about_which_the_venue_contradicts_us_ends_trading_until_it_agrees,
     ),
     ReasonCode.ACCESS_REFUSED: (r" refused access: ", test_one_refusal_of_access_ends_trading_for_a_minute),

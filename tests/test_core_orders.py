@@ -88,7 +88,7 @@ def test_an_order_that_ended_here_and_stays_open_there_halts() -> None:
     assert hand.mode == "running", "the venue's list may lag behind for a moment"
     hand.answers["query_order"] = shown(name)
     hand.run(15).command("reconcile")
-    assert hand.mode == "syncing", "it is asked about before anything halts"
+    assert hand.mode == "syncing", "it is queried before anything halts"
     assert hand.run(12).mode == "halted"
 
 

@@ -198,7 +198,7 @@ def test_s19_an_order_replaced_elsewhere_old_and_new_are_accounted_for(begin: Be
 
 
 def test_lost_fill_forever_is_found_once_the_venue_lists_it(begin: Begin) -> None:
-    """A market order fills in two parts; the stream delivers none of them, and the first one is listed last."""
+    """A market order fills in two parts; the stream delivers nothing, and the first part is listed last."""
     venue = VirtualVenue()
     venue.fault(action="cut_answer", **ORDER)
     venue.fault(action="drop_events", event="executionReport", times=0)

@@ -1,7 +1,7 @@
-"""What may only be late or pass by: stale lists and queries, a firewall's refusal, a market link that is down.
+"""Contradictions and refusals that pass by: stale lists, a firewall's refusal, a market link that is down.
 
-None of them latches: the order is asked about, refusals must last, and an account reconciles by its own links. Reasons
-to halt are a set, and a person's resume names what it lifts.
+Nothing of this latches: the order is queried first, refusals must last, and an account reconciles by its own links.
+Reasons to halt are a set, and a person's resume names the reasons that it lifts.
 """
 
 from collections.abc import Iterator
@@ -46,7 +46,7 @@ def reasons(state: State) -> list[str]:
     return [reason.text for reason in state.account.modes.reasons]
 
 
-# ---- answers that are older than what we know ------------------------------------------------------
+# ---- answers that are older than the account -------------------------------------------------------
 
 
 def test_stale_answer_a_lagging_list_is_asked_about_and_halts_nothing() -> None:
@@ -204,7 +204,7 @@ def test_a_private_link_that_access_was_refused_to_comes_back() -> None:
 
 
 def test_an_account_reconciles_while_the_market_is_down() -> None:
-    """Fifteen minutes without the market: the account is asked, and a fill that no stream delivered is found."""
+    """Fifteen minutes without the market: the account is reconciled, and a fill that no stream delivered is found."""
     hand, name = opened()
     hand.held.add("connect")
     hand.down(MARKET)

@@ -1,4 +1,4 @@
-"""Contradictions between the venue and the account about one order: the order is asked about before anything halts.
+"""Contradictions between the venue and the account about one order: the order is queried before anything halts.
 
 A list or a query may lag behind the venue's own matching, so one answer proves little. The order is doubted, which ends
 RUNNING; it is queried until the venue agrees with us, or until the contradiction lasted.
@@ -17,7 +17,7 @@ OPEN = (VenueStatus.OPEN, VenueStatus.PARTIALLY_FILLED)
 
 
 def is_stale(order: Order, report: OrderReport) -> bool:
-    """Return True if the venue dates a report before what we know of its order."""
+    """Return True if the venue dates a report before the newest one of its order."""
     return 0 < report.venue_ns < order.venue_ns
 
 
@@ -25,7 +25,7 @@ def doubt(step: StepContext, order: Order, text: str) -> None:
     """Doubt an order. Halt if it was doubted for as long as the venue's own limit, for our own order."""
     name = order.client_order_id
     if not order.doubt:
-        step.note(NoteLevel.WARNING, f"{text}: it is asked about", key=name)
+        step.note(NoteLevel.WARNING, f"{text}: it is queried", key=name)
         step.emit(OrderDoubted(name, text), key=name)
     elif step.time_ns - order.doubted_ns < step.settings.venue_timeout_ns:
         return

@@ -1,7 +1,7 @@
 """Queries for the fills of one order: the list of an account may show them late, under an id below those it showed.
 
-An order that owes fills is asked about by its own id until they are all recorded. A fill is known by its id and its
-order, since the two orders of a trade share the id.
+The fills of an order that lacks some are queried by its own id until all are recorded. A fill is known by its id and
+its order, since the two orders of a trade share the id.
 """
 
 from typing import Final
@@ -22,10 +22,10 @@ DOUBLINGS_MAX: Final = 5  # of the wait between two queries: from a second to ha
 def query_by_order(
     step: StepContext, factory: RequestFactory, instrument: Instrument, order: Order, number: int
 ) -> bool:
-    """Query the fills of an order that owes some, unless it was asked a moment ago.
+    """Query the fills of an order that lacks some, unless a query was sent a moment ago.
 
     Returns:
-        False if the venue cannot be asked by order.
+        False if the venue has no query by order.
 
     """
     if not step.settings.order_rules or not order.venue_order_id:

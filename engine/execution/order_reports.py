@@ -58,7 +58,12 @@ def apply_report(step: StepContext, report: OrderReport, instruments: dict[str, 
         if is_revived:
             step.note(NoteLevel.ALARM, f"order {name} was {order.status} to us, but the venue has it", key=name)
         step.emit(OrderAccepted(name, report.venue_order_id, report.venue_ns), key=name)
-    follow_terms(step, name, report)
+    known, quantity = order.order, report.quantity
+    is_short = report.status is VenueStatus.FILLED and report.filled_quantity < quantity
+    if (quantity, report.price, report.client_order_id) != (known.quantity, known.price, name) or (
+        report.client_order_id_now or report.prevented_quantity or is_short
+    ):
+        follow_terms(step, name, report)
     for fill in report.fills:
         record_fill(step, fill, instruments)
     order = step.account.orders.known(name)

@@ -167,7 +167,7 @@ def open_orders(
             and theirs.instrument in instruments
         ):
             if doubts.is_contradiction(step, known, theirs, as_of_ns=pending.time_ns):
-                text = f"{doubts.contradiction(known)}, says its list: it is asked about"
+                text = f"{doubts.contradiction(known)}, says its list: it is queried"
                 step.note(NoteLevel.WARNING, text, key=known.client_order_id)
             _ask_about_closed(step, factory, instruments[theirs.instrument], known, pending)
             listed.add(known.client_order_id)
@@ -337,7 +337,7 @@ def query_missing_fills(step: StepContext, factories: Factories, instruments: In
 def _queried_by_order(
     step: StepContext, factories: Factories, instruments: Instruments, order: Order, number: int
 ) -> bool:
-    """Return True if the fills of this order are asked for by its own id, now or in a while."""
+    """Return True if the fills of this order are queried by its own id, now or in a while."""
     instrument = instruments[order.order.instrument]
     factory = factories[instrument.venue]
     return factory.may_query(step) and query_by_order(step, factory, instrument, order, number)

@@ -134,7 +134,7 @@ class RequestFactory:
     def fills_of(
         self, step: StepContext, *, order: Order, instrument: Instrument, after: str | None, number: int
     ) -> bool:
-        """Query the fills of one order after a cursor. Return False if the venue has no such query.
+        """Query the fills of one order after a cursor. Return False if the venue cannot list them.
 
         Args:
             step: The current step.

@@ -29,7 +29,7 @@ from engine.facts import (
     RateBlocked,
     RoundChanged,
 )
-from engine.handlers.access import admit, refuse_access
+from engine.handlers.access_refusals import admit, refuse_access
 from engine.handlers.account_events import handle_event
 from engine.handlers.link_changes import disconnect, measure_clock, subscribe
 from engine.handlers.order_queries import query_order

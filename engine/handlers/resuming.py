@@ -9,7 +9,7 @@ from engine.step_context import StepContext
 
 
 def lift_halts(session: SessionContext, step: StepContext, command: CommandBody) -> None:
-    """Lift every reason to halt, and name them. No-op if there is none, or before order_rules 1."""
+    """Lift every reason to halt, and name them. No-op without one, or before order_rules 1."""
     halts = step.account.modes.halts
     if not halts or not session.settings.order_rules:
         return
@@ -26,7 +26,7 @@ def _still_holds(session: SessionContext, step: StepContext, reason: ModeReason)
     account = step.account
     match reason.code:
         case ReasonCode.KEY_REFUSED if reason.about in account.access.by_venue:
-            return "no answer since let us in"
+            return "no answer since proves access"
         case ReasonCode.ORDER_CONTRADICTED if reason.about in account.orders.doubted:
             return "the venue has not agreed since"
         case ReasonCode.RECORDS_LOST if reason.about in account.orders.live:

@@ -1,7 +1,7 @@
 """Refusals of access by venues and their firewalls: how long they last, and until when nothing is placed.
 
 One refusal proves little: a firewall also refuses a healthy client for a while. Only refusals that last become a halt
-(engine/handlers/access.py decides). The part is empty while every venue lets us in.
+(engine/handlers/access_refusals.py decides). The part is empty while every venue grants access.
 """
 
 import msgspec
@@ -12,7 +12,7 @@ from engine.state.changes import Change, Stamp
 
 
 class AccessRefusal(msgspec.Struct, frozen=True):
-    """The refusals of one venue since the last answer that let us in."""
+    """The refusals of one venue since the last answer that proved access."""
 
     reason: str  # the first one's
     since_ns: int
@@ -36,7 +36,7 @@ class AccessRefusals(msgspec.Struct, frozen=True):
 
 
 def reduce(access: AccessRefusals, change: Change, at: Stamp) -> AccessRefusals:
-    """Count refusals; forget them when an answer lets us in, or a person resumes."""
+    """Count refusals; forget them when an answer proves access, or a person resumes."""
     match change:
         case AccessRefused() if not change.until_ns:
             return AccessRefusals({name: found for name, found in access.by_venue.items() if name != change.venue})

@@ -33,7 +33,7 @@ class LinkStates(msgspec.Struct, frozen=True):
         return all(link.state is LinkPhase.READY for link in self.by_source.values())
 
     def account_ready(self) -> bool:
-        """Return True if every private link is ready. Market links tell nothing of an account."""
+        """Return True if every private link is ready. Market links do not count."""
         return all(link.state is LinkPhase.READY for link in self.by_source.values() if link.role is LinkRole.PRIVATE)
 
     @property

@@ -98,7 +98,7 @@ def right_mode(
         if (order := orders.get(name)) is not None and time_ns - order.reported_ns > MISSING_FILL_NS
     ]
     reasons += [
-        ModeReason(ReasonCode.ORDER_DOUBTED, f"{order.doubt}: it is asked about", name)
+        ModeReason(ReasonCode.ORDER_DOUBTED, f"{order.doubt}: it is queried", name)
         for name in orders.doubted
         if (order := orders.get(name)) is not None
     ]

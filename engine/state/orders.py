@@ -29,7 +29,6 @@ from engine.requests import Purpose
 from engine.session_record import SECOND_NS
 from engine.state.changes import Answered, Change, Requested, Stamp
 
-DATED = (OrderAccepted, OrderFilled, OrderClosed, OrderAmended)
 EXTERNAL = "external"  # the strategy of orders that this journal did not send
 TOMBSTONE_NS = 24 * 3_600 * SECOND_NS  # how long an order that was never placed stays in state
 
@@ -142,18 +141,6 @@ def _age(order: Order) -> tuple[int, int, str]:
 
 def reduce(orders: Orders, change: Change, at: Stamp, *, is_dated: bool = False) -> Orders:
     """Fold requests about orders, their answers, and facts. `is_dated` also keeps the venue's dates (order_rules 1)."""
-    folded = _reduced(orders, change, at)
-    return _dated(folded, change) if is_dated and isinstance(change, DATED) else folded
-
-
-def _dated(orders: Orders, change: OrderAccepted | OrderFilled | OrderClosed | OrderAmended) -> Orders:
-    order = orders.known(change.client_order_id)
-    if change.venue_ns <= order.venue_ns:
-        return orders
-    return _put(orders, replace(order, venue_ns=change.venue_ns))
-
-
-def _reduced(orders: Orders, change: Change, at: Stamp) -> Orders:
     match change:
         case Requested():
             return _requested(orders, change, at)
@@ -162,12 +149,18 @@ def _reduced(orders: Orders, change: Change, at: Stamp) -> Orders:
         case OrderAdopted():
             return _put(orders, _adopted(change, at))
         case OrderAccepted():
-            return _accepted(orders, change, at)
+            return _accepted(orders, change, at, is_dated=is_dated)
         case OrderFilled():
-            return _filled(orders, change, at)
+            return _filled(orders, change, at, is_dated=is_dated)
         case OrderClosed():
             reported = max(orders.known(change.client_order_id).filled_reported, change.filled_quantity)
-            fields = {"reason": change.reason, "filled_reported": reported, "reported_ns": at.time_ns}
+            fields: dict[str, Any] = {
+                "reason": change.reason,
+                "filled_reported": reported,
+                "reported_ns": at.time_ns,
+            }
+            if is_dated:
+                fields["venue_ns"] = max(orders.known(change.client_order_id).venue_ns, change.venue_ns)
             return _report(orders, change.client_order_id, Report(change.status), at, **fields)
         case OrderUnknown():
             return _report(
@@ -308,9 +301,12 @@ def _report(orders: Orders, client_order_id: str, report: Report, at: Stamp, **f
     return _put(orders, replace(order, status=status, updated_seq=at.seq, updated_ns=at.time_ns, **fields))
 
 
-def _accepted(orders: Orders, change: OrderAccepted, at: Stamp) -> Orders:
+def _accepted(orders: Orders, change: OrderAccepted, at: Stamp, *, is_dated: bool) -> Orders:
     orders = _report(orders, change.client_order_id, Report.ACCEPTED, at, venue_order_id=change.venue_order_id)
     order = orders.known(change.client_order_id)
+    if is_dated and change.venue_ns > order.venue_ns:
+        order = replace(order, venue_ns=change.venue_ns)
+        orders = _put(orders, order)
     if change.filled_quantity <= order.filled_reported:
         return orders
     return _put(orders, replace(order, filled_reported=change.filled_quantity, reported_ns=at.time_ns))
@@ -324,6 +320,7 @@ def _amended(orders: Orders, change: OrderAmended, at: Stamp) -> Orders:
         venue_client_id="" if change.venue_client_id == order.client_order_id else change.venue_client_id,
         prevented_quantity=change.prevented_quantity,
         terms_ns=max(order.terms_ns, change.venue_ns),
+        venue_ns=max(order.venue_ns, change.venue_ns),
         updated_seq=at.seq,
         updated_ns=at.time_ns,
     )
@@ -332,7 +329,7 @@ def _amended(orders: Orders, change: OrderAmended, at: Stamp) -> Orders:
     return _put(orders, order)
 
 
-def _filled(orders: Orders, fill: OrderFilled, at: Stamp) -> Orders:
+def _filled(orders: Orders, fill: OrderFilled, at: Stamp, *, is_dated: bool) -> Orders:
     order = orders.known(fill.client_order_id)
     assert fill.fill_id not in order.fill_ids, f"fill {fill.fill_id} of {fill.client_order_id} was booked before"
     filled = order.filled_quantity + fill.quantity
@@ -349,5 +346,6 @@ def _filled(orders: Orders, fill: OrderFilled, at: Stamp) -> Orders:
             filled_notional=order.filled_notional + fill.price * fill.quantity,
             filled_reported=max(order.filled_reported, filled),
             fill_ids=(*order.fill_ids, fill.fill_id),
+            venue_ns=max(order.venue_ns, fill.venue_ns) if is_dated else order.venue_ns,
         ),
     )

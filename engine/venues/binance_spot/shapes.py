@@ -42,10 +42,6 @@ def _reason(*words: str) -> str:
     return ", ".join([word for word in words if word not in ("", "NONE")])
 
 
-def _prevented(quantity: str | None) -> Decimal | None:
-    return None if quantity is None else Decimal(quantity)
-
-
 def _rename(**names: str) -> Any:
     """Return our field names for the wire's letters. Any, because msgspec's `rename` takes a plain mapping."""
     return names
@@ -109,7 +105,7 @@ class ExecutionReport(
             stop_price=stop_price,
             venue_type=venue_type,
             client_order_id_now=self.request_or_order_id if self.execution == "REPLACED" else "",
-            prevented_quantity=_prevented(self.prevented_quantity),
+            prevented_quantity=None if self.prevented_quantity is None else Decimal(self.prevented_quantity),
         )
 
     def _fill(self, own_id: str) -> Fill:
@@ -198,7 +194,7 @@ class OrderAnswer(msgspec.Struct, frozen=True, rename="camel"):
             reason=_reason(self.expiry_reason),
             stop_price=stop_price,
             venue_type=venue_type,
-            prevented_quantity=_prevented(self.prevented_quantity),
+            prevented_quantity=None if self.prevented_quantity is None else Decimal(self.prevented_quantity),
         )
 
 

@@ -39,7 +39,7 @@ def refuse_access(session: SessionContext, step: StepContext, pending: PendingRe
 
 
 def admit(step: StepContext, pending: PendingRequest, answer: Answer) -> None:
-    """Forget the refusals of a venue whose wait is over, if an answer proves that it lets us in.
+    """Forget the refusals of a venue whose wait is over, if an answer proves access.
 
     The proof is an answer to a request of the kind that was refused, or any after a second wait without a refusal.
     """
