@@ -162,10 +162,15 @@ def reduce(modes: ModeState, change: Change, at: Stamp, *, keeps_all_halts: bool
 
 
 def _halted(modes: ModeState, reasons: Sequence[ModeReason]) -> ModeState:
-    """Return the modes with further reasons to halt, each once by its code and object."""
+    """Return the modes with further reasons to halt, each once: by its object, or by its text if a person gave it."""
+
+    def key(reason: ModeReason) -> tuple[ReasonCode, str]:
+        is_given = reason.code is ReasonCode.HALT_ORDERED or not reason.about
+        return reason.code, reason.text if is_given else reason.about
+
     halts = list(modes.halts)
     for reason in reasons:
-        if all((reason.code, reason.about) != (known.code, known.about) for known in halts):
+        if all(key(reason) != key(known) for known in halts):
             halts.append(reason)
     halts = halts[:HALTS_MAX]
     return replace(modes, halted_for=halts[0], halted_also=tuple(halts[1:]))
