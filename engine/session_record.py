@@ -88,7 +88,7 @@ class EngineSettings(msgspec.Struct, frozen=True):
     """Times in nanoseconds of session time."""
 
     OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset(
-        {"order_rules", "access_wait_ns", "access_halt_after_ns", "access_halt_refusals"}
+        {"halt_on_rival", "order_rules", "access_wait_ns", "access_halt_after_ns", "access_halt_refusals"}
     )
 
     reconcile_every_ns: int = 60 * SECOND_NS
@@ -105,6 +105,9 @@ class EngineSettings(msgspec.Struct, frozen=True):
     cancel_on_stop: bool = True
     stop_timeout_ns: int = 15 * SECOND_NS
     books: bool = True  # False: the market has quotes and trades only, and no session waits for a book
+    # from here on the defaults are those of older sessions; `new_engine_settings` has today's
+    block_instruments: bool = False  # an instrument without market data stops alone, not the whole session
+    halt_on_rival: bool = False  # an open order with the mark of another session of ours halts
     # 0: sessions recorded before these rules; 1: an order's terms are the venue's, fills are queried by order, answers
     # are compared by the venue's dates, halts are a set, an account reconciles by its own links (docs/record-schema.md)
     order_rules: int = 0
@@ -122,6 +125,23 @@ def newest_rules(settings: EngineSettings) -> EngineSettings:
         access_halt_after_ns=settings.access_halt_after_ns or 300 * SECOND_NS,
         access_halt_refusals=settings.access_halt_refusals or 20,
     )
+
+
+def new_engine_settings() -> EngineSettings:
+    """Return the settings of a new session that configures none."""
+    return newest_rules(EngineSettings(block_instruments=True, halt_on_rival=True))
+
+
+class SafetySettings(msgspec.Struct, frozen=True):
+    """What protects resting orders. The defaults are those of sessions recorded before there were safety orders."""
+
+    pursues: bool = False  # cancel-all and flatten are state: pursued until done
+    cancels_on_failure: bool = False  # a stopped strategy and a failed core cancel their orders
+    blind_after_ns: int = 0  # orders are cancelled when the session is not RUNNING for so long; 0: never
+    also_ours: tuple[str, ...] = ()  # sessions whose orders `verbatim kill` cancels too
+
+
+SAFETY = SafetySettings(pursues=True, cancels_on_failure=True, blind_after_ns=60 * SECOND_NS)  # of new sessions
 
 
 class PreviousSession(msgspec.Struct, frozen=True):
@@ -153,7 +173,7 @@ class Resimulated(msgspec.Struct, frozen=True):
 class SessionBody(msgspec.Struct, frozen=True):
     """The body of a SESSION record: everything that a replay needs to start."""
 
-    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"rules"})
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"rules", "safety"})
 
     session: str  # 8 base32 characters, drawn once by the shell
     started_ns: int
@@ -171,6 +191,7 @@ class SessionBody(msgspec.Struct, frozen=True):
     opening: dict[str, Any] | None = None  # the carried parts of state, brought forward
     resimulated: Resimulated | None = None
     rules: tuple[RuleSettings, ...] = ()  # the risk rules; (): engine.risk.rules.FIRST_RULES
+    safety: SafetySettings = SafetySettings()
     schema: int = SCHEMA  # of the names in the records: engine/upcast.py
 
 

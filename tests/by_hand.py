@@ -19,10 +19,13 @@ from engine.record_codec import read_note, read_request, text_of
 from engine.sequencer import Arrival, Sequencer
 from engine.session_record import (
     MILLISECOND_NS,
+    SAFETY,
     SECOND_NS,
     ClockSettings,
     EngineSettings,
     RiskSettings,
+    RuleSettings,
+    SafetySettings,
     SessionBody,
     StrategySettings,
     VenueSettings,
@@ -96,6 +99,7 @@ class ByHand:
         cls: str = "Hand",
         instruments: Sequence[Instrument] = (BTC,),
         engine: EngineSettings | None = None,
+        safety: SafetySettings = SAFETY,
         opening: State | None = None,
         session: str = "aaaaaaaa",
         now_ns: int = START_NS,
@@ -104,6 +108,7 @@ class ByHand:
         held: set[str] | None = None,
         rate_limits: RateLimits | None = None,
         risk: RiskSettings | None = None,
+        rules: Sequence[RuleSettings] = (),
         dialect: str = "binance_spot",
         newest: bool = True,  # False: the rules of sessions that were recorded before them
     ) -> None:
@@ -129,8 +134,9 @@ class ByHand:
             instruments=tuple(instruments),
             strategies=chosen if strategies is None else tuple(strategies),
             risk=risk or RiskSettings(),
-            rules=recorded_rules(()),
+            rules=tuple(rules) or recorded_rules(()),
             engine=newest_rules(engine or EngineSettings()) if newest else engine or EngineSettings(),
+            safety=safety,
             opening=None if opening is None else carry_over(opening),
         )
         self._twin: tuple[Kernel, State] | None = None

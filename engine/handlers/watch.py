@@ -6,6 +6,7 @@ from engine.facts import LinkSteady
 from engine.handlers.link_changes import disconnect, open_gap, reconnect
 from engine.handlers.market_triggers import request_snapshots
 from engine.handlers.order_queries import query_order
+from engine.handlers.safety import watch_safety
 from engine.lifecycle import Status
 from engine.mode_reasons import texts
 from engine.requests import LinkPhase, LinkRole, Purpose
@@ -30,6 +31,7 @@ def watch_session(session: SessionContext, step: StepContext) -> None:
         _watch_doubts(session, step)
         _watch_access(session, step)
         _watch_waiting(session, step)
+    watch_safety(session, step)
 
 
 def _watch_link(session: SessionContext, step: StepContext, link: LinkState) -> None:
