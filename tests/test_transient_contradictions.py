@@ -178,15 +178,15 @@ def test_two_refusals_with_health_between_them_do_not_count_as_lasting() -> None
     assert len(hand.facts("access_refused")) == 4, "each was forgotten"
 
 
-def test_an_order_of_unknown_status_is_asked_about_again_once_access_was_refused() -> None:
-    hand = ByHand()
+def test_an_order_of_unknown_status_is_queried_again_once_access_was_refused() -> None:
+    hand = ByHand(engine=EngineSettings(access_wait_ns=20 * SECOND_NS))
     name = hand.order.client_order_id
     hand.answers["query_order"] = lambda _: (403, None)
     hand.answer(hand.seq_of("place"), outcome="timeout")
-    hand.run(30)
+    hand.run(15)
     assert (len(hand.asked("query_order")), hand.state.account.modes.halts) == (1, ())
     hand.answers["query_order"] = shown(name)
-    assert hand.run(40).order.status is Status.OPEN
+    assert hand.run(15).order.status is Status.OPEN
     assert hand.mode == "running"
 
 
@@ -351,4 +351,4 @@ def test_s18_a_cancel_that_races_a_fill_loses_to_it_in_either_order() -> None:
         else:
             hand.answer(seq, hand.answers["cancel"]).private(trade(name, 11, "1.0", "1.0", "FILLED"))
         assert (hand.order.status, hand.position()) == (Status.FILLED, 1)
-        assert hand.run(5).mode == "running"
+        assert hand.command("resume").run(5).mode == "running"
