@@ -227,6 +227,21 @@ class OrderFills(Protocol):
         ...
 
 
+@runtime_checkable
+class DeadManSwitch(Protocol):
+    """An AccountCodec of a venue with the capability `dead_man_switch` has this as well."""
+
+    def dead_man_switch(self, instrument: Instrument, timeout_ms: int) -> Unsigned:
+        """Return the request after which the venue cancels an instrument's open orders, unless it comes again in time.
+
+        Args:
+            instrument: The instrument.
+            timeout_ms: The venue's wait in milliseconds; 0 disarms the switch.
+
+        """
+        ...
+
+
 class CapturedMarket(NamedTuple):
     """The market of a recording that has no SESSION of ours."""
 
