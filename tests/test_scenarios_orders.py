@@ -241,7 +241,7 @@ def test_stale_answer_a_lagging_list_halts_nothing(begin: Begin) -> None:
     session.command("cancel_all").run(3)
     assert the_order(session).status is Status.CANCELED
     venue.fault(action="list_lag", ms=60_000)
-    session.run(20)
+    session.command("resume").run(20)
     session.command("reconcile").run(2)
     assert (the_order(session).status, mode(session)) == (Status.CANCELED, "running")
     asked = [json.loads(record.body or "") for record in session.kinds(Kind.REQUEST)]
