@@ -175,6 +175,11 @@ class EngineSection(_Section):
     access_halt_after_s: Decimal = Field(default=Decimal(300), gt=0)
     access_halt_refusals: int = Field(default=20, gt=0)
     block_instruments: bool = True
+    quote_age_max_s: Decimal = Field(default=Decimal(10), ge=0)
+    venue_lag_max_s: Decimal = Field(default=Decimal(5), ge=0)
+    stream_silence_max_s: Decimal = Field(default=Decimal(10), ge=0)
+    stream_behind_max_s: Decimal = Field(default=Decimal(3), ge=0)
+    private_probe_after_s: Decimal = Field(default=Decimal(30), ge=0)
     halt_on_rival: bool = True
 
     def settings(self) -> EngineSettings:
@@ -502,4 +507,9 @@ def scale_timeouts(settings: EngineSettings, speed: int) -> EngineSettings:
         reconcile_every_ns=settings.reconcile_every_ns * speed,
         access_wait_ns=settings.access_wait_ns * speed,
         access_halt_after_ns=settings.access_halt_after_ns * speed,
+        quote_age_max_ns=settings.quote_age_max_ns * speed,
+        venue_lag_max_ns=settings.venue_lag_max_ns * speed,
+        stream_silence_max_ns=settings.stream_silence_max_ns * speed,
+        stream_behind_max_ns=settings.stream_behind_max_ns * speed,
+        private_probe_after_ns=settings.private_probe_after_ns * speed,
     )
