@@ -200,6 +200,10 @@ class Reconciled(msgspec.Struct, frozen=True, tag_field="fact", tag="reconciled"
 
     round: int
     corrections: int
+    # what the answers changed; not in sessions before order_rules 1
+    orders: int = 0
+    fills: int = 0
+    balances: int = 0
 
 
 class ReconcileFailed(msgspec.Struct, frozen=True, tag_field="fact", tag="reconcile_failed"):
@@ -282,6 +286,53 @@ class LinkSteady(msgspec.Struct, frozen=True, tag_field="fact", tag="link_steady
     source: str
 
 
+class OrderAmended(msgspec.Struct, frozen=True, tag_field="fact", tag="order_amended"):
+    """The venue states other terms of an order than we hold: amended, decremented, or filled at a smaller size."""
+
+    client_order_id: str
+    quantity: Decimal  # the whole order, without what self-trade prevention took from it
+    price: Decimal
+    venue_client_id: str  # the client id by which the venue knows the order now
+    venue_ns: int
+    prevented_quantity: Decimal = Decimal(0)  # what self-trade prevention took from it
+
+
+class OrderDoubted(msgspec.Struct, frozen=True, tag_field="fact", tag="order_doubted"):
+    """The venue contradicts us about an order, which is queried again before anything halts. No reason: it is settled.
+
+    A closed order that the venue lists as open, or a live one that the venue does not know.
+    """
+
+    client_order_id: str
+    reason: str
+
+
+class RoundChanged(msgspec.Struct, frozen=True, tag_field="fact", tag="round_changed"):
+    """What an answer to a reconciliation round changed in the account."""
+
+    round: int
+    orders: int = 0
+    fills: int = 0
+    balances: int = 0
+
+
+class AccessRefused(msgspec.Struct, frozen=True, tag_field="fact", tag="access_refused"):
+    """The venue or its firewall refused access. Nothing is placed until a time; 0: an answer proved access."""
+
+    venue: str
+    until_ns: int
+    reason: str
+    is_key: bool = False  # the venue's own words against our key; False: a firewall's
+    purpose: str = ""  # of the request that was refused
+
+
+class HaltsLifted(msgspec.Struct, frozen=True, tag_field="fact", tag="halts_lifted"):
+    """A person resumed: these reasons to halt are lifted, by name."""
+
+    by: str
+    reasons: tuple[ModeReason, ...]
+
+
 class SessionClosing(msgspec.Struct, frozen=True, tag_field="fact", tag="session_closing"):
     """The session awaits no more answers: the shell may seal the journal."""
 
@@ -353,6 +404,11 @@ Fact = (
     | StrategyTriggered
     | SessionClosing
     | BalanceDrift
+    | OrderAmended
+    | OrderDoubted
+    | RoundChanged
+    | AccessRefused
+    | HaltsLifted
     | InstrumentBlocked
     | SafetyOrdered
     | SafetyOrderEnded

@@ -96,12 +96,15 @@ class RuleSettings(msgspec.Struct, frozen=True):
 
 
 ACCOUNTING = 2  # of new sessions: see EngineSettings.accounting
+ORDER_RULES = 1  # the newest revision of EngineSettings.order_rules
 
 
 class EngineSettings(msgspec.Struct, frozen=True):
     """Times in nanoseconds of session time."""
 
-    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"halt_on_rival", "accounting"})
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({
+        "halt_on_rival", "accounting", "order_rules", "access_wait_ns", "access_halt_after_ns", "access_halt_refusals",
+    })  # fmt: skip
 
     reconcile_every_ns: int = 60 * SECOND_NS
     check_interval_ns: int = SECOND_NS  # between two checks for silent links and missing answers
@@ -128,11 +131,28 @@ class EngineSettings(msgspec.Struct, frozen=True):
     stream_behind_max_ns: int = 0  # a stream that misses what another one proves for longer is lost; 0: off
     private_probe_after_ns: int = 0  # a private link silent for longer is queried; 0: never
     halt_on_rival: bool = False  # an open order with the mark of another session of ours halts
+    # 0: sessions recorded before these rules; 1: an order's terms are the venue's, fills are queried by order, answers
+    # are compared by the venue's dates, halts are a set, an account reconciles by its own links (docs/record-schema.md)
+    order_rules: int = 0
+    access_wait_ns: int = 0  # without trading after a refusal of access; it doubles. 0: the first refusal halts
+    access_halt_after_ns: int = 0  # refusals that last so long halt
+    access_halt_refusals: int = 0  # so many refusals in a row halt
+
+
+def newest_rules(settings: EngineSettings) -> EngineSettings:
+    """Return the settings with the newest rules, as the configuration of a new session has them."""
+    return replace(
+        settings,
+        order_rules=ORDER_RULES,
+        access_wait_ns=settings.access_wait_ns or 60 * SECOND_NS,
+        access_halt_after_ns=settings.access_halt_after_ns or 300 * SECOND_NS,
+        access_halt_refusals=settings.access_halt_refusals or 20,
+    )
 
 
 def new_engine_settings() -> EngineSettings:
     """Return the settings of a new session that configures none."""
-    return EngineSettings(
+    new = EngineSettings(
         block_instruments=True,
         halt_on_rival=True,
         accounting=ACCOUNTING,
@@ -142,6 +162,7 @@ def new_engine_settings() -> EngineSettings:
         stream_behind_max_ns=3 * SECOND_NS,
         private_probe_after_ns=30 * SECOND_NS,
     )
+    return newest_rules(new)
 
 
 class SafetySettings(msgspec.Struct, frozen=True):

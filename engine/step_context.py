@@ -11,6 +11,7 @@ from engine.bodies import CheckpointBody, IntentBody, NoteBody, NoteLevel, Reque
 from engine.facts import Fact
 from engine.market.market_state import Market
 from engine.record_codec import text_of
+from engine.session_record import EngineSettings
 from engine.state.changes import Requested, Stamp
 from engine.state.fill_cursor import NUMBERED_FILLS, FillCursor
 from engine.state.session_state import Account, Rules, State, fold
@@ -76,6 +77,11 @@ class StepContext:
         change = Requested(body) if isinstance(body, RequestBody) else body
         self.account = self.state.account = fold(self.account, change, Stamp(seq, self.time_ns), self.rules)
         return seq
+
+    @property
+    def settings(self) -> EngineSettings:
+        """The session's settings."""
+        return self.rules.settings
 
     def fill_cursor(self, venue: str) -> FillCursor:
         """Return how a venue orders its fills."""

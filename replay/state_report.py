@@ -7,6 +7,7 @@ import msgspec
 
 from engine.kernel import Kernel
 from engine.lifecycle import LIVE, Status
+from engine.mode_reasons import texts
 from engine.requests import Purpose
 from engine.sequencer import next_timer
 from engine.state.positions import unvalued_text
@@ -68,7 +69,7 @@ def _mode(state: State) -> dict[str, Any]:
         "reasons": [reason.text for reason in modes.reasons],
         "since_ns": modes.since_ns,
         "paused_by": modes.paused_by,
-        "halted_for": "" if modes.halted_for is None else modes.halted_for.text,
+        "halted_for": texts(modes.halts),
         "stopping": bool(modes.stopping_since_ns),
         "reconciled_round": state.account.reconciling.done_round,
         "reconciling": state.account.reconciling.running,

@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
+from urllib.parse import urlencode
 
 import msgspec
 from msgspec.structs import replace
@@ -32,8 +33,10 @@ from engine.session_record import (
     StrategySettings,
     VenueSettings,
     new_engine_settings,
+    newest_rules,
 )
 from engine.sim.binance import PROTOCOL
+from engine.sim.binance.key_ring import signature
 from engine.sim.faults import Rule
 from engine.sim.feeds.capture_feed import CaptureMarket
 from engine.sim.feeds.sim_market import SimMarket
@@ -159,6 +162,18 @@ class VirtualVenue:
                 return json.loads(outgoing.answer.body)
         raise AssertionError(f"{path} was not answered at once")
 
+    def by_hand(self, method: str, path: str, **params: str) -> tuple[int, Any]:
+        """Do what a person does who uses the same account elsewhere. Return status and body of the answer.
+
+        The request is processed at once; its events are streamed with the next ones of the market.
+        """
+        stamped = {**params, "timestamp": str(self.now_ns // MILLISECOND_NS), "recvWindow": "60000"}
+        query = urlencode(stamped).encode()
+        query += b"&signature=" + signature(API_SECRET, query).encode()
+        request = HttpRequest(method=method, path=path, query=query, headers={"x-mbx-apikey": API_KEY})
+        result = self.sim.api.rest(request, self.now_ns)
+        return result.status, result.body
+
     def instruments(self) -> tuple[Instrument, ...]:
         """Return the instruments of the venue, by its own exchangeInfo."""
         conn_id = self.new_conn_id()
@@ -210,7 +225,7 @@ class VirtualSession:
             strategies=tuple(strategies),
             risk=risk or RiskSettings(sell_holdings=True),  # the account holds coins
             rules=recorded_rules(rules),
-            engine=replace(engine or new_engine_settings(), accounting=accounting),
+            engine=replace(newest_rules(engine) if engine else new_engine_settings(), accounting=accounting),
             safety=safety,
             previous=PreviousSession(previous.body.session, previous.state.seq, "")
             if isinstance(previous, VirtualSession)

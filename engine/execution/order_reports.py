@@ -16,7 +16,9 @@ from engine.facts import (
     NewOrder,
     OrderAccepted,
     OrderAdopted,
+    OrderAmended,
     OrderClosed,
+    OrderDoubted,
     OrderFilled,
     OrderNotPlaced,
     OrderUnknown,
@@ -29,6 +31,7 @@ from engine.state.orders import Order
 from engine.state.pending_requests import PendingRequest
 from engine.state.positions import after_fill
 from engine.step_context import StepContext
+from journal.record import plain
 
 IsOwn = Callable[[OrderReport], bool]  # True if this session or the one before made the order's id
 
@@ -57,6 +60,12 @@ def apply_report(step: StepContext, report: OrderReport, instruments: dict[str, 
         if is_revived:
             step.note(NoteLevel.ALARM, f"order {name} was {order.status} to us, but the venue has it", key=name)
         step.emit(OrderAccepted(name, report.venue_order_id, report.venue_ns), key=name)
+    known, quantity = order.order, report.quantity
+    is_short = report.status is VenueStatus.FILLED and report.filled_quantity < quantity
+    if (quantity, report.price, report.client_order_id) != (known.quantity, known.price, name) or (
+        report.client_order_id_now or report.prevented_quantity or is_short
+    ):
+        follow_terms(step, name, report)
     for fill in report.fills:
         record_fill(step, fill, instruments)
     order = step.account.orders.known(name)
@@ -71,7 +80,44 @@ def apply_report(step: StepContext, report: OrderReport, instruments: dict[str, 
         step.emit(OrderAccepted(name, report.venue_order_id, venue_ns, filled_quantity=filled), key=name)
     elif order.adopted and report.status is VenueStatus.FILLED and order.status in LIVE:
         step.emit(OrderClosed(name, Report.FULL_FILL, filled, "", venue_ns), key=name)
-    return step.account.orders.known(name)
+    order = step.account.orders.known(name)
+    if order.doubt and (order.status in LIVE) is (report.status in OPEN):
+        step.emit(OrderDoubted(name, ""), key=name)  # both say the same
+        order = step.account.orders.known(name)
+    return order
+
+
+def follow_terms(step: StepContext, name: str, report: OrderReport) -> None:
+    """Record the venue's quantity, price and client id of a live order if they differ from ours.
+
+    An amendment, self-trade prevention or a person changes them. Among reports of one date, the smaller quantity is the
+    newer one: a venue only reduces an order that keeps its id (Binance Spot API, order amend keep priority).
+    """
+    order = step.account.orders.known(name)
+    if not step.settings.order_rules or order.status not in LIVE or report.quantity <= 0 or report.status in CLOSING:
+        return
+    if 0 < report.venue_ns < order.terms_ns:
+        return  # older terms than those we know
+    known = order.order
+    prevented = order.prevented_quantity if report.prevented_quantity is None else report.prevented_quantity
+    quantity = report.quantity - prevented
+    if report.status is VenueStatus.FILLED and 0 < report.filled_quantity < quantity:
+        quantity = report.filled_quantity  # filled whole, says the venue
+    is_newer = report.venue_ns > order.terms_ns
+    if quantity <= 0 or (quantity > known.quantity and order.terms_ns and not is_newer):
+        return
+    price = report.price if report.price > 0 and known.price > 0 else known.price
+    client_id = order.venue_client_id or name
+    if not order.adopted and report.venue_order_id == order.venue_order_id:
+        client_id = report.client_order_id_now or report.client_order_id or client_id
+    if (quantity, price, client_id) == (known.quantity, known.price, order.venue_client_id or name):
+        return
+    text = (
+        f"order {name} is {plain(quantity)} at {plain(price)} at the venue, under the id {client_id}; "
+        f"it was {plain(known.quantity)} at {plain(known.price)}"
+    )
+    step.note(NoteLevel.WARNING, text, key=name)
+    step.emit(OrderAmended(name, quantity, price, client_id, report.venue_ns, prevented), key=name)
 
 
 def _adopt(step: StepContext, report: OrderReport) -> Order:

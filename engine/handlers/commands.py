@@ -4,6 +4,7 @@ from engine.apply.batch import Applied
 from engine.bodies import CommandBody, CommandName, NoteLevel
 from engine.execution import reconciliation
 from engine.facts import SafetyCause, SafetyKind
+from engine.handlers.resuming import lift_halts
 from engine.handlers.safety import name_waiting, order_safety, withdraw_for_resume
 from engine.handlers.shutdown import cancel_all
 from engine.session_context import SessionContext
@@ -23,7 +24,11 @@ def handle_command(session: SessionContext, step: StepContext, applied: Applied)
             _order_safety(session, step, applied.body, SafetyKind.FLATTEN)
         case CommandName.RESUME:
             withdraw_for_resume(step)
+            lift_halts(session, step, applied.body)
         case CommandName.RECONCILE:
+            hindrance = reconciliation.hindrance(step, session.requests)
+            if hindrance and session.settings.order_rules:
+                step.note(NoteLevel.WARNING, f"no reconciliation starts now: {hindrance}")
             reconciliation.request(step, session.requests, session.instruments)
         case CommandName.ACCEPT_BALANCE:
             _note_accepted(step, applied.body)

@@ -66,6 +66,7 @@ def decide_mode(
         limits=account.limits,
         orders=account.orders,
         reconciling=account.reconciling,
+        access=account.access,
         safety=account.safety,
         market_reasons=market_reasons,
         blocks=blocked,

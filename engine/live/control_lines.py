@@ -87,4 +87,4 @@ def answer_of(command: Command) -> dict[str, object]:
     """Return the answer to a command that was processed, or that the session's end prevented."""
     if command.seq < 0:
         return {"error": "the session ended before it took the command"}
-    return {"seq": command.seq, "mode": command.mode, "reasons": list(command.reasons)}
+    return {"seq": command.seq, "mode": command.mode, "reasons": list(command.reasons), "notes": list(command.notes)}

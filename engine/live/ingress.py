@@ -44,6 +44,7 @@ class Command(msgspec.Struct):
     mode: str = ""
     reasons: tuple[str, ...] = ()
     asset: str = ""  # of ACCEPT_BALANCE
+    notes: tuple[str, ...] = ()  # what the session remarked on it
 
 
 class Ingress:

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from engine.live.session_end import EndedBy
+from engine.mode_reasons import Mode
 from engine.requests import LinkPhase, LinkRole
 from engine.session_context import SessionContext
 from engine.state.orders import EXTERNAL
@@ -101,6 +102,11 @@ class Summary(msgspec.Struct, frozen=True):
     def clean(self) -> bool:
         """Return True if the session ended in order."""
         return self.ended is EndedBy.CLOSED
+
+    @property
+    def is_halted(self) -> bool:
+        """True if the session ended while trading was halted. The halt is carried over to the next session."""
+        return self.last.mode == Mode.HALTED
 
 
 def exposure(session: SessionContext, state: State) -> dict[str, Any]:

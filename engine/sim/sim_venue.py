@@ -381,6 +381,9 @@ class SimVenue:
 
     def _emit(self, account: str, body: dict[str, Any], now_ns: int, *, due_ns: int) -> None:
         struck = self.faults.on_event(body["e"], body.get("x", ""))
+        for rule in struck:
+            if rule.action is Action.LIST_LATE and body.get("x") == "TRADE":
+                self.faults.unlist_fill(body["t"], body["i"], rule, now_ns)
         if self.faults.silent(Target.PRIVATE, now_ns):
             self.faults.count(Action.SILENCE, Target.PRIVATE)
             return

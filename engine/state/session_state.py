@@ -19,6 +19,7 @@ from engine.model import Instrument
 from engine.requests import Purpose
 from engine.session_record import EngineSettings, RiskSettings, SafetySettings
 from engine.state import (
+    access,
     balances,
     instrument_blocks,
     ledger,
@@ -35,6 +36,7 @@ from engine.state import (
     strategy_states,
     timers,
 )
+from engine.state.access import AccessRefusals
 from engine.state.balances import Balances
 from engine.state.changes import (
     Answered,
@@ -81,6 +83,7 @@ class Account(msgspec.Struct, frozen=True):
     strategies: StrategyStatuses = StrategyStatuses()
     timers: Timers = Timers()
     gaps: OpenGaps = OpenGaps()
+    access: AccessRefusals = AccessRefusals()
     blocks: InstrumentBlocks = InstrumentBlocks()
     private_seen: PrivateSeen = PrivateSeen()
     safety: SafetyOrders = SafetyOrders()
@@ -90,9 +93,9 @@ class Account(msgspec.Struct, frozen=True):
 CARRIED = (
     "orders", "positions", "balances", "reconciling", "modes", "limits", "strategies", "blocks", "safety", "ledger",
 )  # fmt: skip
-FRESH = ("gaps", "links", "requests", "timers", "private_seen")
+FRESH = ("gaps", "links", "requests", "timers", "access", "private_seen")
 # parts that older sessions lack: while they are empty, neither a CHECKPOINT nor an opening state states them
-ADDED = frozenset({"blocks", "ledger", "private_seen", "safety"})
+ADDED = frozenset({"access", "blocks", "ledger", "private_seen", "safety"})
 
 
 class Rules(msgspec.Struct, frozen=True):
@@ -123,6 +126,7 @@ REDUCERS: dict[str, Callable[[Any, Any, Stamp], Any]] = {
     "modes": mode.reduce,
     "strategies": strategy_states.reduce,
     "gaps": market_gaps.reduce,
+    "access": access.reduce,
     "blocks": instrument_blocks.reduce,
     "private_seen": private_seen.reduce,
     "safety": safety_orders.reduce,
@@ -154,6 +158,11 @@ CLAIMS: dict[type, tuple[str, ...]] = {
     facts.StrategyStopped: ("strategies",),
     facts.StrategyTriggered: (),  # its trigger is a part of the market: kernel.py
     facts.SessionClosing: ("modes",),
+    facts.OrderAmended: ("orders",),
+    facts.OrderDoubted: ("orders",),
+    facts.RoundChanged: ("reconciling",),
+    facts.AccessRefused: ("access",),
+    facts.HaltsLifted: ("modes", "access"),
     facts.InstrumentBlocked: ("blocks",),
     facts.SafetyOrdered: ("safety",),
     facts.SafetyOrderEnded: ("safety",),
@@ -173,7 +182,7 @@ REQUEST_CLAIMS: dict[Purpose, tuple[str, ...]] = {
     Purpose.QUERY_ORDER: ("orders", *_SENT, "reconciling", "timers"),
     Purpose.OPEN_ORDERS: (*_SENT, "reconciling"),
     Purpose.ACCOUNT: (*_SENT, "reconciling", "ledger"),
-    Purpose.FILLS: (*_SENT, "reconciling"),
+    Purpose.FILLS: ("orders", *_SENT, "reconciling"),
     Purpose.DEPTH: (*_SENT, "timers"),
     Purpose.SERVER_TIME: _SENT,
     Purpose.EXCHANGE_INFO: _SENT,
@@ -200,6 +209,10 @@ def fold(account: Account, change: Change, at: Stamp, rules: Rules) -> Account:
         elif name == "ledger":
             if rules.has_ledger:
                 moved[name] = ledger.reduce(account.ledger, change, at, rules.instruments)
+        elif name == "orders":
+            moved[name] = orders.reduce(account.orders, change, at, is_dated=rules.settings.order_rules > 0)
+        elif name == "modes":
+            moved[name] = mode.reduce(account.modes, change, at, keeps_all_halts=rules.settings.order_rules > 0)
         elif name != "safety" or rules.safety.pursues:
             moved[name] = REDUCERS[name](getattr(account, name), change, at)
     return replace(account, **moved) if moved else account
@@ -327,7 +340,8 @@ def restore_opening(opening: Mapping[str, Any]) -> Account:
         if name in CARRIED
     }
     account = Account(**parts)
-    latches = ModeState(paused_by=account.modes.paused_by, halted_for=account.modes.halted_for)
+    modes = account.modes
+    latches = ModeState(paused_by=modes.paused_by, halted_for=modes.halted_for, halted_also=modes.halted_also)
     # seqs of the previous session mean nothing in this one
     live, closed = (
         {name: replace(order, request_seq=0, updated_seq=0, cancel_seq=0, query_seq=0) for name, order in group.items()}

@@ -49,3 +49,5 @@ def command(session: str, order: str, asset: str, reason: str, journals: Path, *
     else:
         reasons = f" ({'; '.join(answer['reasons'])})" if answer["reasons"] else ""
         echo(f"{order}: record {answer['seq']}; mode {answer['mode']}{reasons}")
+        for note in answer.get("notes", ()):
+            echo(f"  {note}")
