@@ -93,6 +93,11 @@ class RequestFactory:
             client_order_id=client_order_id,
         )
 
+    @property
+    def has_dead_man_switch(self) -> bool:
+        """True if the venue states the capability and has the request."""
+        return self.venue.capabilities.dead_man_switch and isinstance(self.venue.account, DeadManSwitch)
+
     def dead_man_switch(self, step: StepContext, *, instrument: Instrument, timeout_ms: int) -> int:
         """Arm the venue's dead-man switch for an instrument, or disarm it with a timeout of 0. Return the seq."""
         account = self.venue.account
