@@ -1,6 +1,6 @@
 """The settings and the start plan of a session. Values only."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -40,6 +40,7 @@ class SessionConfig:
     rules: tuple[RuleSettings, ...] = ()  # as recorded_rules (engine/strategy/rule_loading.py) lists them
     engine: EngineSettings = field(default_factory=EngineSettings)
     safety: SafetySettings = SAFETY
+    locks_account: bool = True  # False: only to cancel beside a process that holds the lock and does not answer
     account: str = "main"  # "": none; the session records public data and trades nothing
     seed: int | None = None  # None: drawn
     transport: TransportProfile = TransportProfile.STANDARD
@@ -59,3 +60,4 @@ class StartPlan:
     folder: Path
     first: tuple[Arrival, ...]  # processed right after the SESSION record
     kept: Mapping[str, HandedOverLink] = field(default_factory=dict)  # open connections of the session before
+    release: Callable[[], None] = lambda: None  # of the account's lock, after the journal is sealed
