@@ -234,15 +234,6 @@ class SessionContext:
         venue = None if instrument is None else self.venues.get(instrument.venue)
         return venue is not None and venue.order_ids.session_of(report.client_order_id) in self.own_sessions
 
-    def is_ours(self, order: Order) -> bool:
-        """Return True for an order of this journal, and for an adopted one whose id another session of ours made."""
-        if not order.adopted:
-            return True
-        instrument = self.instruments.get(order.order.instrument)
-        if instrument is None:
-            return False
-        return self.venues[instrument.venue].order_ids.session_of(order.client_order_id) in self.own_sessions
-
     def rival_of(self, order: NewOrder, client_order_id: str) -> str:
         """Return the session of another engine of ours that made an order's id, or "" for any other order."""
         instrument = self.instruments.get(order.instrument)
@@ -251,6 +242,15 @@ class SessionContext:
             return ""
         maker = venue.order_ids.session_of(client_order_id)
         return "" if maker in self.own_sessions else maker
+
+    def is_ours(self, order: Order) -> bool:
+        """Return True for an order of this journal, and for an adopted one whose id another session of ours made."""
+        if not order.adopted:
+            return True
+        instrument = self.instruments.get(order.order.instrument)
+        if instrument is None:
+            return False
+        return self.venues[instrument.venue].order_ids.session_of(order.client_order_id) in self.own_sessions
 
     def proof_after_ns(self, venue: Venue) -> int:
         """Return the time after sending from which "not found" proves absence (Binance Spot API, timing)."""

@@ -8,6 +8,7 @@ import click
 
 from verbatim import check_packages
 from verbatim.exit_codes import CRASHED, FAILED, stop
+from verbatim.terminal import echo
 
 COMMANDS: dict[str, str] = {  # name -> one-line help; the command `name` is `command` in verbatim/commands/<name>.py
     "demo": "Trade against a simulated venue, then replay the session.",
@@ -75,7 +76,7 @@ class LazyGroup(click.Group):
         except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
             raise
         except Exception:  # noqa: BLE001 - any fault: Python would exit with 1, which means "differs"
-            traceback.print_exc()
+            echo(traceback.format_exc(), err=True, nl=False)
             stop("this is a fault of Verbatim; the lines above say where", CRASHED)
         finally:
             os.umask(before)

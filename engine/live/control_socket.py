@@ -157,7 +157,7 @@ class _Clients:
             request = parse_line(line, COMMANDS if self._status is None else (*COMMANDS, STATUS))
         except BadLineError as error:
             return {"error": str(error)}
-        if self._status is not None and request.command == STATUS:
+        if request.command == STATUS and self._status is not None:
             return self._status()
         command = Command(CommandName(request.command), request.by, request.reason, trio.Event())
         if not self._ingress.put_command(command):

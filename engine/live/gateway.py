@@ -137,7 +137,7 @@ class Gateway:
         return HttpResult(AnswerStatus.NOT_SENT, self._clock.now_ns(), wall_ns(), error=why)
 
     async def send_now(self, venue: str, unsigned: Unsigned, clock_offset_ns: int) -> HttpResult:
-        """Sign and send a request of the emergency cancel, after `close`."""
+        """Send a request of the emergency cancel, after `close`."""
         try:
             message = self._venues[venue].signer.sign_http(unsigned, self._key, self._stamp_ns(clock_offset_ns))
         except ValueError as error:
