@@ -28,6 +28,8 @@ class CommandName(StrEnum):
     HALT = "halt"
     CANCEL_ALL = "cancel_all"
     RECONCILE = "reconcile"
+    RESUME_INSTRUMENT = "resume_instrument"  # ends the pause of a breaker
+    RESUME_STRATEGY = "resume_strategy"
     HANDOVER = "handover"  # of resimulations: the venue's model answers from here on
     DECIDE = "decide"  # of resimulations: the warm-up ends, strategies decide from here on
 
@@ -64,6 +66,9 @@ class VerdictBody(msgspec.Struct, frozen=True):
 
     approved: bool
     rules: dict[str, str]
+    # set in a refusal that a breaker counts
+    strategy: str = ""
+    instrument: str = ""
 
 
 class RequestBody(msgspec.Struct, frozen=True):
@@ -99,6 +104,7 @@ class CommandBody(msgspec.Struct, frozen=True):
     command: CommandName
     by: str = ""
     reason: str = ""
+    about: str = ""  # the instrument or strategy that it concerns
 
 
 class LinkBody(msgspec.Struct, frozen=True):

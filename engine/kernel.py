@@ -17,6 +17,7 @@ from engine.apply.batch import Applied, Batch
 from engine.apply.inputs import APPLIERS, apply, count_inputs
 from engine.bodies import CheckpointBody, NoteLevel
 from engine.errors import CoreError
+from engine.handlers.breakers import drops_intent, trip_breakers
 from engine.handlers.intents import emit_request, review_intent
 from engine.handlers.link_changes import open_links
 from engine.handlers.market_triggers import handle_market
@@ -25,7 +26,7 @@ from engine.handlers.table import HANDLERS
 from engine.lifecycle import Status
 from engine.mode_reasons import Mode, ModeReason, ReasonCode
 from engine.money import MONEY
-from engine.record_codec import read_fact, read_request
+from engine.record_codec import read_fact, read_request, read_verdict
 from engine.session_context import SessionContext
 from engine.session_record import SessionBody, read_session
 from engine.state import rate_budgets
@@ -158,10 +159,16 @@ class Kernel:
             step.emit(facts.StrategyTriggered(name), source=f"strategy.{name}")
         if modes.mode is not Mode.RUNNING or modes.stopping_since_ns:
             return  # outside RUNNING something may have been missed
+        if not step.account.breakers.is_asked(name, step.time_ns):
+            return
         for intent in session.runner.decide(step, name, decisions):  # strategies
+            if drops_intent(session, step, name, intent):
+                continue
             approved = review_intent(session, step, name, intent)  # risk
             if approved is not None:
                 emit_request(session, step, approved)  # execution
+            elif step.account.breakers.due:
+                trip_breakers(session, step)
 
     def _halted(self, state: State, records: Sequence[Record], account: Account, error: Exception) -> CoreError:
         """Undo the step's decisions. Leave a HALT for the next start if the input that broke the core is known."""
@@ -197,6 +204,10 @@ class Kernel:
                 state.market.note_evaluated(self.session.trigger_names.index(change.strategy), record.time_ns)
         elif record.kind is Kind.REQUEST:
             change = Requested(read_request(record.body or ""))
+        elif record.kind is Kind.VERDICT and self.session.safeguards.refusals_max:
+            change = read_verdict(record.body or "")
+            if not change.strategy:
+                return  # no breaker counts it
         else:
             if record.kind is Kind.CHECKPOINT:
                 state.restart_hash(state.input_hash)

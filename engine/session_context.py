@@ -65,6 +65,7 @@ class SessionContext:
         """
         self.body = body
         self.settings = body.engine
+        self.safeguards = body.safeguards
         loaded = {settings.name: load(settings) for settings in body.strategies} if strategies is None else strategies
         self.strategies = loaded
         self.instruments = {instrument.id: instrument for instrument in body.instruments}
@@ -77,7 +78,9 @@ class SessionContext:
             venue = make_venue(settings, own)
             self.venues[venue.name] = venue
             self.rate_limits[venue.name] = settings.rate_limits
-        self.requests = {name: RequestFactory(venue, body.engine) for name, venue in self.venues.items()}
+        self.requests = {
+            name: RequestFactory(venue, body.engine, body.safeguards) for name, venue in self.venues.items()
+        }
         self._venue_of_source: dict[str, Venue] = {}
         self.market_dialects = _MarketDialects(self)
         self._indexes_of_source: dict[str, list[int]] = {}
@@ -88,6 +91,7 @@ class SessionContext:
         self.timer_periods_ns = periods(
             body.engine,
             {name: each.cadence.period_ns for name, each in loaded.items() if isinstance(each.cadence, Every)},
+            body.safeguards,
         )
         self.rules = Rules(
             body.engine,
@@ -95,6 +99,7 @@ class SessionContext:
             body.seed,
             rates={name: venue.rates for name, venue in self.venues.items()},
             cursors={name: venue.fill_cursor for name, venue in self.venues.items()},
+            safeguards=body.safeguards,
         )
         self.trigger_names = [name for name, each in loaded.items() if isinstance(each.cadence, OnQuote)]
         self._indicators = self._declared_indicators()

@@ -18,10 +18,12 @@ from engine.record_codec import read_note, read_request, text_of
 from engine.sequencer import Arrival, Sequencer
 from engine.session_record import (
     MILLISECOND_NS,
+    SAFEGUARDS,
     SECOND_NS,
     ClockSettings,
     EngineSettings,
     RiskSettings,
+    SafeguardSettings,
     SessionBody,
     StrategySettings,
     VenueSettings,
@@ -97,6 +99,7 @@ class ByHand:
         rate_limits: RateLimits | None = None,
         risk: RiskSettings | None = None,
         dialect: str = "binance_spot",
+        safeguards: SafeguardSettings = SAFEGUARDS,
     ) -> None:
         self.now_ns = now_ns
         self.records: list[Record] = []
@@ -120,6 +123,7 @@ class ByHand:
             risk=risk or RiskSettings(),
             engine=engine or EngineSettings(),
             opening=None if opening is None else carry_over(opening),
+            safeguards=safeguards,
         )
         self._twin: tuple[Kernel, State] | None = None
         self.sequencer = Sequencer(Kernel(self.body), self._append)

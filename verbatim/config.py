@@ -29,7 +29,14 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from engine.live.clock import SessionClock
 from engine.live.session_config import SessionConfig
 from engine.live.transport.selection import TransportProfile
-from engine.session_record import SECOND_NS, EngineSettings, RiskSettings, VenueSettings
+from engine.session_record import (
+    SAFEGUARDS,
+    SECOND_NS,
+    EngineSettings,
+    RiskSettings,
+    SafeguardSettings,
+    VenueSettings,
+)
 from engine.strategy.rule_loading import recorded_rules
 from engine.venues.signing import Credentials, SecretKey
 from engine.venues.venue import RequestSigner
@@ -133,6 +140,18 @@ class RuleSection(_Section):
     settings: dict[str, Any] = {}
 
 
+def _in_nanoseconds(section: _Section) -> dict[str, Any]:
+    """Return a section's values; those in seconds (`_s`) in nanoseconds (`_ns`)."""
+    return {
+        f"{name[:-2]}_ns" if name.endswith("_s") else name: int(value * SECOND_NS) if name.endswith("_s") else value
+        for name, value in section
+    }
+
+
+def _seconds(ns: int) -> Decimal:
+    return Decimal(ns) / SECOND_NS
+
+
 class EngineSection(_Section):
     """Times in seconds of session time; engine/session_record.py documents each."""
 
@@ -156,11 +175,29 @@ class EngineSection(_Section):
 
     def settings(self) -> EngineSettings:
         """Return the settings in nanoseconds."""
-        values: dict[str, Any] = {
-            f"{name[:-2]}_ns" if name.endswith("_s") else name: int(value * SECOND_NS) if name.endswith("_s") else value
-            for name, value in self
-        }
-        return EngineSettings(**values)
+        return EngineSettings(**_in_nanoseconds(self))
+
+
+class SafeguardsSection(_Section):
+    """Bounds on what a session repeats; engine/session_record.py documents each. 0 switches a bound off."""
+
+    order_backoff_first_s: Decimal = Field(default=_seconds(SAFEGUARDS.order_backoff_first_ns), ge=0)
+    order_backoff_max_s: Decimal = Field(default=_seconds(SAFEGUARDS.order_backoff_max_ns), ge=0)
+    rejections_max: int = Field(default=SAFEGUARDS.rejections_max, ge=0)
+    refusals_max: int = Field(default=SAFEGUARDS.refusals_max, ge=0)
+    window_s: Decimal = Field(default=_seconds(SAFEGUARDS.window_ns), gt=0)
+    pause_first_s: Decimal = Field(default=_seconds(SAFEGUARDS.pause_first_ns), gt=0)
+    pause_max_s: Decimal = Field(default=_seconds(SAFEGUARDS.pause_max_ns), gt=0)
+    cancel_backoff_max_s: Decimal = Field(default=_seconds(SAFEGUARDS.cancel_backoff_max_ns), ge=0)
+    cancel_refusals_max: int = Field(default=SAFEGUARDS.cancel_refusals_max, gt=0)
+    metadata_every_s: Decimal = Field(default=_seconds(SAFEGUARDS.metadata_every_ns), ge=0)
+    metadata_retry_s: Decimal = Field(default=_seconds(SAFEGUARDS.metadata_retry_ns), gt=0)
+    snapshot_percent: int = Field(default=SAFEGUARDS.snapshot_percent, ge=0, le=80)
+    own_open_orders: bool = SAFEGUARDS.own_open_orders
+
+    def settings(self) -> SafeguardSettings:
+        """Return the settings in nanoseconds."""
+        return SafeguardSettings(**_in_nanoseconds(self))
 
 
 class Config(BaseSettings):
@@ -178,6 +215,7 @@ class Config(BaseSettings):
     risk: RiskSection = RiskSection()
     rule: dict[Annotated[str, StringConstraints(pattern=RULE_NAME)], RuleSection] = {}
     engine: EngineSection = EngineSection()
+    safeguards: SafeguardsSection = SafeguardsSection()
     record: RecordSection = RecordSection()
 
     @classmethod
@@ -399,6 +437,7 @@ def session_config(config: Config, *, key: SecretKey | None, base: Path | None =
             ]
         ),
         account=config.session.account,
+        safeguards=config.safeguards.settings(),
         on_journal_failure=config.session.on_journal_failure,
         carry=config.session.carry,
         venue=msgspec.structs.replace(venue_settings(config), private=config.venue.private),

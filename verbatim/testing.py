@@ -18,12 +18,14 @@ from engine.record_codec import text_of
 from engine.sequencer import Arrival, Sequencer
 from engine.session_record import (
     MILLISECOND_NS,
+    SAFEGUARDS,
     SECOND_NS,
     ClockSettings,
     EngineSettings,
     PreviousSession,
     RiskSettings,
     RuleSettings,
+    SafeguardSettings,
     SessionBody,
     StrategySettings,
     VenueSettings,
@@ -88,6 +90,7 @@ class VirtualVenue:
         latency_ns: int = MILLISECOND_NS,
         fees: tuple[str, str] = ("0.001", "0.001"),  # maker, taker
         start_ns: int = START_NS,
+        limits: dict[str, Any] | None = None,  # fields of VenueConfig, such as orders_10s_max
     ) -> None:
         market = (
             CaptureMarket(capture)
@@ -103,7 +106,13 @@ class VirtualVenue:
             fee_taker=fees[1],
         )
         self.sim = SimVenue(
-            VenueConfig(accounts=(account,), latency_ns=latency_ns, hold_until_subscribed=capture is not None), market
+            VenueConfig(
+                accounts=(account,),
+                latency_ns=latency_ns,
+                hold_until_subscribed=capture is not None,
+                **(limits or {}),
+            ),
+            market,
         )
         self.now_ns = start_ns if capture is None else getattr(market, "first_ns", start_ns) - 2 * SECOND_NS
         self.symbols = market.symbols
@@ -161,6 +170,7 @@ class VirtualSession:
         wire_ns: int = MILLISECOND_NS // 5,
         seed: int = 7,
         dialect: str = PROTOCOL,
+        safeguards: SafeguardSettings = SAFEGUARDS,
     ) -> None:
         self.venue = venue
         self.records: list[Record] = []
@@ -180,6 +190,7 @@ class VirtualSession:
             engine=engine or EngineSettings(),
             previous=None if previous is None else PreviousSession(previous.body.session, previous.state.seq, ""),
             opening=None if opening is None else carry_over(opening),
+            safeguards=safeguards,
         )
         self.folder = folder
         self.writer = JournalWriter.create(folder, sync=False)
@@ -218,9 +229,9 @@ class VirtualSession:
             self._shell.advance()
         return self
 
-    def command(self, command: str, reason: str = "") -> Self:
-        """Send a COMMAND."""
-        body = text_of(CommandBody(CommandName(command), "test", reason))
+    def command(self, command: str, reason: str = "", *, about: str = "") -> Self:
+        """Send a COMMAND, `about` an instrument or a strategy if it concerns one."""
+        body = text_of(CommandBody(CommandName(command), "test", reason, about))
         self._shell.accept(Arrival(Kind.COMMAND, "control", body=body))
         return self
 

@@ -3,6 +3,7 @@
 from engine.apply.batch import Applied
 from engine.bodies import CommandBody, CommandName
 from engine.execution import reconciliation
+from engine.handlers.breakers import handle_resume
 from engine.handlers.shutdown import cancel_all
 from engine.session_context import SessionContext
 from engine.step_context import StepContext
@@ -16,5 +17,7 @@ def handle_command(session: SessionContext, step: StepContext, applied: Applied)
             cancel_all(session, step, ordered=True)
         case CommandName.RECONCILE:
             reconciliation.request(step, session.requests, session.instruments)
+        case CommandName.RESUME_INSTRUMENT | CommandName.RESUME_STRATEGY:
+            handle_resume(session, step, applied.body)
         case _:
             pass

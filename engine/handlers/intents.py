@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from engine.bodies import IntentBody, IntentKind, VerdictBody
 from engine.facts import NewOrder
 from engine.handlers.cancel_rules import cancel_rules
@@ -54,6 +56,8 @@ def review_intent(session: SessionContext, step: StepContext, strategy: str, int
         step.emit(VerdictBody(False, rules), source="risk", key=order_id, cause=seq)
         return None
     verdict, approved = review(risk_context(session, step, strategy, order, quote), session.risk_rules)
+    if approved is None and session.safeguards.refusals_max:
+        verdict = replace(verdict, strategy=strategy, instrument=order.instrument)
     seq = step.emit(verdict, source="risk", key=order_id, cause=seq)
     return None if approved is None else ApprovedIntent(order_id, strategy, instrument, approved, seq)
 
@@ -62,14 +66,15 @@ def risk_context(
     session: SessionContext, step: StepContext, strategy: str, order: NewOrder, quote: Quote | None
 ) -> RiskContext:
     """Return an order with the account and market that its review needs."""
-    instrument, limits, terms = session.instruments[order.instrument], session.body.risk, order.terms
+    instrument = step.account.instruments.current(session.instruments[order.instrument])
+    limits, terms = session.body.risk, order.terms
     bid, ask = (quote.bid, quote.ask) if quote else (ZERO, ZERO)
     return RiskContext(
         order=order,
         terms=terms,
         strategy=strategy,
         instrument=instrument,
-        instruments=session.instruments,
+        instruments=session.instruments,  # names, assets and contracts: none of these change
         account=step.account,
         limits=limits,
         time_ns=step.time_ns,
@@ -77,6 +82,7 @@ def risk_context(
         ask=ask,
         worst_price=terms.limit_price(order.side, bid=bid, ask=ask, slippage=limits.market_slippage_max),
         rates=session.venues[instrument.venue].rates,
+        safeguards=session.safeguards,
     )
 
 
@@ -99,7 +105,10 @@ def _review_cancel(session: SessionContext, step: StepContext, strategy: str, in
     instrument = None if order is None else session.instruments.get(order.order.instrument)
     rules = cancel_rules(step, strategy, order_id, venue="" if instrument is None else instrument.venue)
     is_approved = not any(rules.values())
-    seq = step.emit(VerdictBody(is_approved, rules), source="risk", key=order_id, cause=seq)
+    verdict = VerdictBody(is_approved, rules)
+    if not is_approved and session.safeguards.refusals_max:
+        verdict = replace(verdict, strategy=strategy)
+    seq = step.emit(verdict, source="risk", key=order_id, cause=seq)
     if not is_approved:
         return None
     assert instrument is not None, "an order of ours has an instrument of the session"

@@ -2,6 +2,7 @@
 
 from engine.execution import reconciliation
 from engine.facts import ModeChanged
+from engine.handlers.breakers import trip_breakers
 from engine.handlers.shutdown import advance_shutdown
 from engine.market.views import BookState
 from engine.mode_reasons import Mode, ModeReason, ReasonCode
@@ -18,6 +19,8 @@ def advance_policy(session: SessionContext, step: StepContext) -> bool:
         liveness of a market changes. Only then may a step skip it.
 
     """
+    if step.account.breakers.due:
+        trip_breakers(session, step)
     # the mode comes first: a round that began before RUNNING ended would prove nothing
     market_reasons = decide_mode(session, step)
     account = step.account
@@ -57,6 +60,7 @@ def decide_mode(
         limits=account.limits,
         orders=account.orders,
         reconciling=account.reconciling,
+        forbidden=account.instruments.forbidden,
         market_reasons=market_reasons,
         time_ns=step.time_ns,
     )

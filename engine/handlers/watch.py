@@ -3,6 +3,7 @@
 from engine.bodies import NoteLevel
 from engine.execution import reconciliation
 from engine.facts import LinkSteady
+from engine.handlers.breakers import cancel_paused
 from engine.handlers.link_changes import disconnect, open_gap
 from engine.handlers.market_triggers import request_snapshots
 from engine.handlers.order_queries import query_order
@@ -25,6 +26,7 @@ def watch_session(session: SessionContext, step: StepContext) -> None:
     reconciliation.query_missing_fills(step, session.requests, session.instruments)
     _watch_requests(session, step)
     _watch_orders(session, step)
+    cancel_paused(session, step)
 
 
 def _watch_link(session: SessionContext, step: StepContext, link: LinkState) -> None:

@@ -9,9 +9,11 @@ from engine.live.link_tasks import HandedOverLink
 from engine.live.transport.selection import TransportProfile
 from engine.sequencer import Arrival
 from engine.session_record import (
+    SAFEGUARDS,
     EngineSettings,
     RiskSettings,
     RuleSettings,
+    SafeguardSettings,
     SessionBody,
     StrategySettings,
     VenueSettings,
@@ -37,6 +39,7 @@ class SessionConfig:
     risk: RiskSettings = field(default_factory=RiskSettings)
     rules: tuple[RuleSettings, ...] = ()  # as recorded_rules (engine/strategy/rule_loading.py) lists them
     engine: EngineSettings = field(default_factory=EngineSettings)
+    safeguards: SafeguardSettings = SAFEGUARDS
     account: str = "main"  # "": none; the session records public data and trades nothing
     seed: int | None = None  # None: drawn
     transport: TransportProfile = TransportProfile.STANDARD

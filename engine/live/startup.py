@@ -93,6 +93,7 @@ def session_body(
         account=wanted.account,
         previous=before.previous,
         opening=before.opening,
+        safeguards=wanted.safeguards,
     )
 
 

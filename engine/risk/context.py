@@ -9,7 +9,7 @@ import msgspec
 from engine.facts import NewOrder
 from engine.model import Instrument
 from engine.order_terms import Terms
-from engine.session_record import RiskSettings
+from engine.session_record import RiskSettings, SafeguardSettings
 from engine.state.rate_budgets import FIXED_WINDOWS, RateModel
 from engine.state.session_state import Account
 
@@ -29,6 +29,7 @@ class RiskContext(msgspec.Struct, frozen=True):
     ask: Decimal
     worst_price: Decimal  # to expect: the limit price or, without one, the far touch with headroom
     rates: RateModel = FIXED_WINDOWS  # how the instrument's venue counts requests
+    safeguards: SafeguardSettings = SafeguardSettings()
 
 
 class RiskRule(msgspec.Struct, frozen=True):

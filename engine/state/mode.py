@@ -46,6 +46,7 @@ def right_mode(
     limits: RateBudgets,
     orders: Orders,
     reconciling: ReconcileRounds,
+    forbidden: Sequence[str] = (),
     market_reasons: Sequence[ModeReason],
     time_ns: int,
 ) -> tuple[Mode, tuple[ModeReason, ...]]:
@@ -57,6 +58,7 @@ def right_mode(
         limits: The venues' rate budgets.
         orders: The account's orders.
         reconciling: The state of reconciliation.
+        forbidden: Venues whose account may not trade.
         market_reasons: What the market lacks.
         time_ns: Session time.
 
@@ -81,6 +83,10 @@ def right_mode(
         ModeReason(ReasonCode.FILLS_MISSING, f"order {name} filled more than the fills we have say", name)
         for name in orders.missing_fills
         if (order := orders.get(name)) is not None and time_ns - order.reported_ns > MISSING_FILL_NS
+    ]
+    reasons += [
+        ModeReason(ReasonCode.TRADING_FORBIDDEN, f"{venue} says that the account may not trade", venue)
+        for venue in forbidden
     ]
     reasons += market_reasons
     if reasons:

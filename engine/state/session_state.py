@@ -14,14 +14,19 @@ import msgspec
 from msgspec.structs import replace
 
 from engine import facts
+from engine.bodies import VerdictBody
 from engine.market.market_state import Market
 from engine.requests import Purpose
-from engine.session_record import EngineSettings
+from engine.session_record import EngineSettings, SafeguardSettings
 from engine.state import (
     balances,
+    breakers,
+    cancel_attempts,
+    instrument_changes,
     links,
     market_gaps,
     mode,
+    order_blocks,
     orders,
     pending_requests,
     positions,
@@ -31,6 +36,8 @@ from engine.state import (
     timers,
 )
 from engine.state.balances import Balances
+from engine.state.breakers import Breakers
+from engine.state.cancel_attempts import CancelAttempts
 from engine.state.changes import (
     Answered,
     Change,
@@ -41,9 +48,11 @@ from engine.state.changes import (
     TimerFired,
 )
 from engine.state.fill_cursor import FillCursor
+from engine.state.instrument_changes import InstrumentChanges
 from engine.state.links import LinkStates
 from engine.state.market_gaps import OpenGaps
 from engine.state.mode import ModeState
+from engine.state.order_blocks import OrderBlocks
 from engine.state.orders import Orders
 from engine.state.pending_requests import PendingRequests
 from engine.state.positions import Positions
@@ -71,10 +80,24 @@ class Account(msgspec.Struct, frozen=True):
     strategies: StrategyStatuses = StrategyStatuses()
     timers: Timers = Timers()
     gaps: OpenGaps = OpenGaps()
+    order_blocks: OrderBlocks = OrderBlocks()
+    breakers: Breakers = Breakers()
+    cancels: CancelAttempts = CancelAttempts()
+    instruments: InstrumentChanges = InstrumentChanges()
 
 
-CARRIED = ("orders", "positions", "balances", "reconciling", "modes", "limits", "strategies")
-FRESH = ("gaps", "links", "requests", "timers")
+CARRIED = (
+    "orders",
+    "positions",
+    "balances",
+    "reconciling",
+    "modes",
+    "limits",
+    "strategies",
+    "order_blocks",
+    "breakers",
+)
+FRESH = ("cancels", "gaps", "instruments", "links", "requests", "timers")
 
 
 class Rules(msgspec.Struct, frozen=True):
@@ -85,6 +108,7 @@ class Rules(msgspec.Struct, frozen=True):
     seed: int
     rates: dict[str, RateModel] = {}  # by venue
     cursors: dict[str, FillCursor] = {}  # by venue
+    safeguards: SafeguardSettings = SafeguardSettings()
 
 
 REDUCERS: dict[str, Callable[[Any, Any, Stamp], Any]] = {
@@ -97,17 +121,20 @@ REDUCERS: dict[str, Callable[[Any, Any, Stamp], Any]] = {
     "modes": mode.reduce,
     "strategies": strategy_states.reduce,
     "gaps": market_gaps.reduce,
+    "order_blocks": order_blocks.reduce,
+    "cancels": cancel_attempts.reduce,
+    "instruments": instrument_changes.reduce,
 }
 
 # change -> the parts that it may move. Any other part's reducer returns its part as it is, which a test checks
 CLAIMS: dict[type, tuple[str, ...]] = {
-    facts.OrderAccepted: ("orders",),
-    facts.OrderFilled: ("orders",),
-    facts.OrderClosed: ("orders",),
-    facts.OrderUnknown: ("orders", "timers"),
+    facts.OrderAccepted: ("orders", "breakers"),
+    facts.OrderFilled: ("orders", "cancels"),
+    facts.OrderClosed: ("orders", "breakers", "cancels"),
+    facts.OrderUnknown: ("orders", "timers", "breakers"),
     facts.OrderNotPlaced: ("orders",),
     facts.OrderAdopted: ("orders",),
-    facts.CancelSettled: ("orders",),
+    facts.CancelSettled: ("orders", "cancels"),
     facts.Position: ("positions",),
     facts.Pnl: (),  # a report: it moves nothing
     facts.BalanceChanged: ("balances",),
@@ -124,17 +151,22 @@ CLAIMS: dict[type, tuple[str, ...]] = {
     facts.StrategyStopped: ("strategies",),
     facts.StrategyTriggered: (),  # its trigger is a part of the market: kernel.py
     facts.SessionClosing: ("modes",),
-    Requested: ("orders", "links", "requests", "reconciling", "limits", "timers"),
+    facts.OrdersBlocked: ("order_blocks",),
+    facts.BreakerTripped: ("breakers",),
+    facts.InstrumentChanged: ("instruments",),
+    facts.TradingAllowed: ("instruments",),
+    VerdictBody: ("breakers",),  # a refusal that a breaker counts; no other verdict is folded
+    Requested: ("orders", "links", "requests", "reconciling", "limits", "timers", "breakers"),
     Answered: ("orders", "requests", "limits"),
     LinkMoved: ("links", "requests", "reconciling", "modes", "timers"),
     TimerFired: ("timers",),
-    Commanded: ("modes", "strategies", "timers"),
+    Commanded: ("modes", "strategies", "timers", "breakers"),
 }
 
 # purpose of a request -> the parts that it may move: a subset of those that claim `Requested`
 _SENT = ("requests", "limits")
 REQUEST_CLAIMS: dict[Purpose, tuple[str, ...]] = {
-    Purpose.PLACE: ("orders", *_SENT),
+    Purpose.PLACE: ("orders", *_SENT, "breakers"),
     Purpose.CANCEL: ("orders", *_SENT),
     Purpose.QUERY_ORDER: ("orders", *_SENT, "reconciling", "timers"),
     Purpose.OPEN_ORDERS: (*_SENT, "reconciling"),
@@ -142,7 +174,7 @@ REQUEST_CLAIMS: dict[Purpose, tuple[str, ...]] = {
     Purpose.FILLS: (*_SENT, "reconciling"),
     Purpose.DEPTH: (*_SENT, "timers"),
     Purpose.SERVER_TIME: _SENT,
-    Purpose.EXCHANGE_INFO: _SENT,
+    Purpose.EXCHANGE_INFO: (*_SENT, "timers"),
     Purpose.SUBSCRIBE: _SENT,
     Purpose.CONNECT: ("links",),
     Purpose.DISCONNECT: (),
@@ -155,10 +187,20 @@ def fold(account: Account, change: Change, at: Stamp, rules: Rules) -> Account:
     for name in REQUEST_CLAIMS[change.request.purpose] if type(change) is Requested else CLAIMS[type(change)]:
         if name == "timers":
             moved[name] = timers.reduce(
-                account.timers, change, at, settings=rules.settings, recurring=rules.recurring, seed=rules.seed
+                account.timers,
+                change,
+                at,
+                settings=rules.settings,
+                recurring=rules.recurring,
+                seed=rules.seed,
+                metadata_retry_ns=rules.safeguards.metadata_retry_ns,
             )
         elif name == "limits":
             moved[name] = rate_budgets.reduce(account.limits, change, at, rules.rates)
+        elif name == "breakers":
+            moved[name] = breakers.reduce(
+                account.breakers, change, at, orders=account.orders, settings=rules.safeguards
+            )
         else:
             moved[name] = REDUCERS[name](getattr(account, name), change, at)
     return replace(account, **moved) if moved else account

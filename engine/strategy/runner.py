@@ -86,7 +86,7 @@ class StrategyRunner:
         decisions: dict[str, Decision] = {}
         for name in names:
             loaded, status = self.strategies[name], account.strategies.get(name)
-            if status.stopped_for:
+            if status.stopped_for or not account.breakers.is_asked(name, time_ns):
                 continue
             try:
                 decision = decisions[name] = self._run(account, market, time_ns, loaded, status)
@@ -123,6 +123,13 @@ class StrategyRunner:
             step.emit(StrategyChanged(name, decision.changed), source=f"strategy.{name}")
         return decision.intents
 
+    def _current_views(self, account: Account, name: str) -> Mapping[str, tuple[int, Instrument]]:
+        """Return a strategy's instruments as the venue described them last."""
+        changes, views = account.instruments, self._views[name]
+        if not changes.by_id:
+            return views
+        return {declared: (index, changes.current(instrument)) for declared, (index, instrument) in views.items()}
+
     def _run(
         self, account: Account, market: Market, time_ns: int, loaded: LoadedStrategy, status: StrategyStatus
     ) -> Decision:
@@ -141,7 +148,7 @@ class StrategyRunner:
                 account=account,
                 market=market,
                 time_ns=time_ns,
-                instruments=self._views[name],
+                instruments=self._current_views(account, name),
                 indicators=self._indicators[name],
             )
             if loaded.predicate is not None and not market.predicate_holds(

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -119,6 +119,15 @@ class RestSnapshots(Protocol):
 
     def request(self, instrument: Instrument) -> Unsigned:
         """Return the request for the whole book of one instrument."""
+        ...
+
+
+@runtime_checkable
+class SizedSnapshots(Protocol):
+    """A RestSnapshots may have this as well: snapshots of fewer levels that weigh less."""
+
+    def request_within(self, instrument: Instrument, weight_max: int) -> Unsigned:
+        """Return the request for the deepest snapshot of at most this weight, or for the lightest there is."""
         ...
 
 
