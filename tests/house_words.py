@@ -64,13 +64,13 @@ ALLOWED = (
     ),
     Exemption(
         "product-phrases/asked",
-        "engine/risk/rules/request_rate.py",
+        "engine/risk/rules/limits.py",
         "asked us to wait",
         "the text of a verdict, which records hold",
     ),
     Exemption(
         "product-phrases/asked",
-        "engine/risk/rules/unknown_order.py",
+        "engine/risk/rules/readiness.py",
         "being asked about",
         "the text of a verdict, which records hold",
     ),

@@ -75,7 +75,7 @@ def without(objection: Objection) -> RiskRule:
     made: dict[str, Any] = {}
     module = inspect.getmodule(rule.reject_reason)
     exec(compile(ast.fix_missing_locations(tree), "mutant", "exec"), vars(module), made)
-    return RiskRule(made["reject_reason"], name=rule.name)
+    return RiskRule(made[rule.reject_reason.__name__], name=rule.name)
 
 
 def refusals(rule: str) -> Iterator[risk.Case]:

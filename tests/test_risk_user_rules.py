@@ -136,7 +136,7 @@ def reject_reason(context: RiskContext, settings: Settings) -> str:
     return f"the spread is {spread}" if settings.spread_max and spread > settings.spread_max else ""
 
 
-RULE = RiskRule(reject_reason, Settings, name="spread")
+RULES = (RiskRule(reject_reason, Settings, name="spread"),)
 """
 
 

@@ -1,1 +1,1 @@
-"""Risk: every new order is reviewed by all rules (engine/risk/rules/, one a file), and only an approved one is sent."""
+"""Risk: every new order is reviewed by all rules (engine/risk/rules/), and only an approved one is sent."""

@@ -23,6 +23,7 @@ REASONS_MAX = 16  # of one subject; a venue's texts are foreign, and the oldest 
 REASON_CHARS_MAX = 200
 UNANSWERED = "no answer"
 RISK = "risk "
+RATE_RULES = frozenset({"rate", "order_limit"})
 NUMBERS = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 COMMAND_SCOPES = {
     CommandName.RESUME_INSTRUMENT: BreakerScope.INSTRUMENT,
@@ -81,7 +82,8 @@ def risk_kind(instrument: str, rules: str) -> str:
 
 def is_of_rates(kind: str) -> bool:
     """Return True for refusals that only say that too much was sent."""
-    return kind.startswith(RISK) and kind.endswith(" rate")
+    rules = kind.removeprefix(RISK).partition(" ")[2].split(", ")
+    return kind.startswith(RISK) and RATE_RULES.issuperset(rules)
 
 
 def next_pause_ns(pause: Pause | None, time_ns: int, settings: SafeguardSettings) -> int:

@@ -1,6 +1,6 @@
-"""The built-in risk rules: each module here is one, and RULES holds them by name.
+"""The built-in risk rules: a module here holds those of one subject, and RULES holds all by name.
 
-A module registers itself by its RULE, so adding a rule adds one file. The order is that of the names: it never changes
+Each module lists its own in RULES, so adding a rule touches one file. The order is that of the names: it never changes
 a verdict, since every rule answers and a record sorts the answers, but two processes must agree on it.
 """
 
@@ -14,7 +14,7 @@ def discovered() -> dict[str, RiskRule]:
     """Return the rules of all modules of this package, by name."""
     modules = [import_module(f"{__name__}.{module.name}") for module in iter_modules(__path__)]
     rules: dict[str, RiskRule] = {}
-    for rule in sorted((module.RULE for module in modules), key=lambda rule: rule.name):
+    for rule in sorted((rule for module in modules for rule in module.RULES), key=lambda rule: rule.name):
         assert rule.name not in rules, f"two risk rules are named {rule.name}"
         rules[rule.name] = rule
     return rules

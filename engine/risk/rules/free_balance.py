@@ -8,7 +8,7 @@ from engine.risk.context import RiskContext, RiskRule
 from engine.state.orders import Order
 
 
-def reject_reason(context: RiskContext) -> str:
+def balance(context: RiskContext) -> str:
     """Return why the free balance does not cover the order, or ""."""
     instrument = context.instrument
     if instrument.contract:
@@ -16,11 +16,11 @@ def reject_reason(context: RiskContext) -> str:
     lock = context.terms.locks(context.order.side, context.order.quantity, instrument, market_price=context.worst_price)
     assert lock is not None, "a market price was given"
     asset, needed = lock
-    balance = context.account.balances.get(asset)
+    known = context.account.balances.get(asset)
     orders = context.account.orders.live.values()
-    promised = sum((_unreported_lock(order, asset, balance.seq, context) for order in orders), ZERO)
-    if needed > balance.free - promised:
-        return f"needs {needed} {asset}; free {balance.free}, promised to orders under way {promised}"
+    promised = sum((_unreported_lock(order, asset, known.seq, context) for order in orders), ZERO)
+    if needed > known.free - promised:
+        return f"needs {needed} {asset}; free {known.free}, promised to orders under way {promised}"
     return ""
 
 
@@ -36,4 +36,4 @@ def _unreported_lock(order: Order, asset: str, balance_seq: int, context: RiskCo
     return lock.amount if lock.asset == asset else ZERO
 
 
-RULE = RiskRule(reject_reason, name="balance")
+RULES = (RiskRule(balance, name="balance"),)

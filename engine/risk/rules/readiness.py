@@ -1,0 +1,41 @@
+"""The session, the venue and the market are ready for a new order."""
+
+from engine.lifecycle import Status
+from engine.mode_reasons import Mode, texts
+from engine.risk.context import RiskContext, RiskRule
+
+
+def mode(context: RiskContext) -> str:
+    """Return why the mode allows no new order, or "": only RUNNING does, until the session stops."""
+    modes = context.account.modes
+    if modes.mode is not Mode.RUNNING:
+        return f"mode is {modes.mode}: {texts(modes.reasons)}"
+    return "the session is stopping" if modes.stopping_since_ns else ""
+
+
+def trading(context: RiskContext) -> str:
+    """Return why the instrument does not trade, or ""."""
+    return "" if context.instrument.trading else f"{context.instrument.symbol} is not trading"
+
+
+def quoted(context: RiskContext) -> str:
+    """Return why the cost of an order without a limit price is unknown, or "": it is estimated from the quote."""
+    if context.terms.price is None and not (context.bid and context.ask):
+        return "no quote: a market order's cost cannot be judged"
+    return ""
+
+
+def unknown_order(context: RiskContext) -> str:
+    """Return why an order of unknown status forbids a new one, or "": no order is sent twice (scenarios S1, S5)."""
+    for order in context.account.orders.live.values():
+        if order.status is Status.UNKNOWN and order.order.instrument == context.order.instrument:
+            return f"order {order.client_order_id} is unknown: it is being asked about"
+    return ""
+
+
+RULES = (
+    RiskRule(mode, name="mode"),
+    RiskRule(trading, name="trading"),
+    RiskRule(quoted, name="quoted"),
+    RiskRule(unknown_order, name="unknown_order"),
+)
