@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
+from engine.block_reasons import BlockReason
 from engine.lifecycle import Report
 from engine.mode_reasons import Mode, ModeReason
 from engine.model import Instrument, OrderType, Side, TimeInForce
@@ -297,6 +298,13 @@ class SessionClosing(msgspec.Struct, frozen=True, tag_field="fact", tag="session
     reason: CloseReason
 
 
+class InstrumentBlocked(msgspec.Struct, frozen=True, tag_field="fact", tag="instrument_blocked"):
+    """The reasons why an instrument gets no new order changed: all that hold from here on. Without any it trades."""
+
+    instrument: str
+    reasons: tuple[BlockReason, ...]
+
+
 Fact = (
     OrderAccepted
     | OrderFilled
@@ -325,4 +333,5 @@ Fact = (
     | BreakerTripped
     | InstrumentChanged
     | TradingAllowed
+    | InstrumentBlocked
 )

@@ -159,7 +159,7 @@ class Kernel:
             step.emit(facts.StrategyTriggered(name), source=f"strategy.{name}")
         if modes.mode is not Mode.RUNNING or modes.stopping_since_ns:
             return  # outside RUNNING something may have been missed
-        if not step.account.breakers.is_asked(name, step.time_ns):
+        if session.runner.is_blocked(step.account, name) or not step.account.breakers.is_asked(name, step.time_ns):
             return
         for intent in session.runner.decide(step, name, decisions):  # strategies
             if drops_intent(session, step, name, intent):

@@ -27,6 +27,7 @@ class ReasonCode(StrEnum):
     TRADING_FORBIDDEN = "trading_forbidden"  # the venue's report of the account forbids it
     NO_BOOK = "no_book"
     NO_QUOTE = "no_quote"
+    INSTRUMENT_BLOCKED = "instrument_blocked"  # others may trade: see engine/block_reasons.py
     # a person ends these
     PAUSED = "paused"
     HALT_ORDERED = "halt_ordered"

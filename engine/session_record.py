@@ -97,6 +97,13 @@ class EngineSettings(msgspec.Struct, frozen=True):
     cancel_on_stop: bool = True
     stop_timeout_ns: int = 15 * SECOND_NS
     books: bool = True  # False: the market has quotes and trades only, and no session waits for a book
+    # from here on the defaults are those of older sessions; `new_engine_settings` has today's
+    block_instruments: bool = False  # an instrument without market data stops alone, not the whole session
+
+
+def new_engine_settings() -> EngineSettings:
+    """Return the settings of a new session that configures none."""
+    return EngineSettings(block_instruments=True)
 
 
 class SafeguardSettings(msgspec.Struct, frozen=True):

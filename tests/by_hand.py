@@ -23,6 +23,7 @@ from engine.session_record import (
     ClockSettings,
     EngineSettings,
     RiskSettings,
+    RuleSettings,
     SafeguardSettings,
     SessionBody,
     StrategySettings,
@@ -98,6 +99,7 @@ class ByHand:
         held: set[str] | None = None,
         rate_limits: RateLimits | None = None,
         risk: RiskSettings | None = None,
+        rules: Sequence[RuleSettings] = (),
         dialect: str = "binance_spot",
         safeguards: SafeguardSettings = SAFEGUARDS,
     ) -> None:
@@ -121,6 +123,7 @@ class ByHand:
             instruments=tuple(instruments),
             strategies=chosen if strategies is None else tuple(strategies),
             risk=risk or RiskSettings(),
+            rules=tuple(rules),
             engine=engine or EngineSettings(),
             opening=None if opening is None else carry_over(opening),
             safeguards=safeguards,

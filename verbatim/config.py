@@ -172,6 +172,7 @@ class EngineSection(_Section):
     stop_timeout_s: Decimal = Field(default=Decimal(15), gt=0)
     checkpoint_every: int = Field(default=5000, gt=0)
     cancel_on_stop: bool = True
+    block_instruments: bool = True
 
     def settings(self) -> EngineSettings:
         """Return the settings in nanoseconds."""

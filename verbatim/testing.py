@@ -29,6 +29,7 @@ from engine.session_record import (
     SessionBody,
     StrategySettings,
     VenueSettings,
+    new_engine_settings,
 )
 from engine.sim.binance import PROTOCOL
 from engine.sim.faults import Rule
@@ -187,7 +188,7 @@ class VirtualSession:
             strategies=tuple(strategies),
             risk=risk or RiskSettings(),
             rules=recorded_rules(rules),
-            engine=engine or EngineSettings(),
+            engine=engine or new_engine_settings(),
             previous=None if previous is None else PreviousSession(previous.body.session, previous.state.seq, ""),
             opening=None if opening is None else carry_over(opening),
             safeguards=safeguards,

@@ -2,6 +2,7 @@
 
 from engine.execution import reconciliation
 from engine.facts import ModeChanged
+from engine.handlers.block_instruments import block_unready, mode_reasons
 from engine.handlers.breakers import trip_breakers
 from engine.handlers.shutdown import advance_shutdown
 from engine.market.views import BookState
@@ -43,7 +44,11 @@ def decide_mode(
     session: SessionContext, step: StepContext, market_reasons: tuple[ModeReason, ...] | None = None
 ) -> tuple[ModeReason, ...]:
     """Emit the mode if it or its reasons changed. Return what the market lacks, for a second call in the step."""
-    if market_reasons is None:
+    blocked: tuple[ModeReason, ...] = ()
+    if session.settings.block_instruments:
+        block_unready(session, step)
+        market_reasons, blocked = (), mode_reasons(session, step)
+    elif market_reasons is None:
         with_books, market = session.settings.books, step.market
         market_reasons = tuple(
             ModeReason(ReasonCode.NO_BOOK, f"{name} has no synchronised book", name)
@@ -62,6 +67,8 @@ def decide_mode(
         reconciling=account.reconciling,
         forbidden=account.instruments.forbidden,
         market_reasons=market_reasons,
+        blocks=blocked,
+        is_all_blocked=bool(blocked) and len(blocked) == len(session.instruments),
         time_ns=step.time_ns,
     )
     if (mode, reasons) != (modes.mode, modes.reasons):

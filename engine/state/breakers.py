@@ -7,6 +7,7 @@ ends with its time or by a person's command; the next equal refusal then leads t
 
 import re
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import msgspec
 from msgspec.structs import replace
@@ -17,7 +18,7 @@ from engine.lifecycle import Report
 from engine.requests import Purpose
 from engine.session_record import SafeguardSettings
 from engine.state.changes import Change, Commanded, Requested, Stamp
-from engine.state.orders import Orders
+from engine.state.orders import Order, Orders
 
 REASONS_MAX = 16  # of one subject; a venue's texts are foreign, and the oldest is dropped
 REASON_CHARS_MAX = 200
@@ -111,15 +112,17 @@ def reduce(breakers: Breakers, change: Change, at: Stamp, *, orders: Orders, set
     """
     match change:
         case OrderClosed() if change.status is Report.REJECTED and settings.rejections_max:
-            return _rejected(breakers, orders, change.client_order_id, change.reason, at, settings)
+            refusal = _Refusal(f"venue {NUMBERS.sub('#', change.reason)}", change.reason, at.time_ns)
+            return _rejected(breakers, orders.get(change.client_order_id), refusal, settings)
         case OrderUnknown() if settings.rejections_max:
-            return _rejected(breakers, orders, change.client_order_id, UNANSWERED, at, settings)
+            refusal = _Refusal(f"venue {UNANSWERED}", UNANSWERED, at.time_ns)
+            return _rejected(breakers, orders.get(change.client_order_id), refusal, settings)
         case VerdictBody() if settings.refusals_max and change.strategy:
             rules = ", ".join(name for name, reason in sorted(change.rules.items()) if reason)
             reason = "; ".join(reason for _, reason in sorted(change.rules.items()) if reason)
+            refusal = _Refusal(risk_kind(change.instrument, rules), reason, at.time_ns)
             key = key_of(BreakerScope.STRATEGY, change.strategy)
-            kind = risk_kind(change.instrument, rules)
-            return _counted(breakers, key, kind, reason, at, settings.refusals_max, settings.window_ns)
+            return _counted(breakers, key, refusal, settings.refusals_max, settings.window_ns)
         case OrderAccepted():
             order = orders.get(change.client_order_id)
             if order is None:
@@ -139,35 +142,37 @@ def reduce(breakers: Breakers, change: Change, at: Stamp, *, orders: Orders, set
             return breakers
 
 
-def _rejected(
-    breakers: Breakers, orders: Orders, name: str, reason: str, at: Stamp, settings: SafeguardSettings
-) -> Breakers:
-    order = orders.get(name)
+class _Refusal(NamedTuple):
+    kind: str
+    reason: str
+    time_ns: int
+
+
+def _rejected(breakers: Breakers, order: Order | None, refusal: _Refusal, settings: SafeguardSettings) -> Breakers:
+    """Count a rejection for the order's instrument and for its strategy."""
     if order is None or order.adopted:
         return breakers
-    kind = f"venue {NUMBERS.sub('#', reason)}"
-    instrument = key_of(BreakerScope.INSTRUMENT, order.order.instrument)
-    strategy = key_of(BreakerScope.STRATEGY, order.strategy)
     limit, window_ns = settings.rejections_max, settings.window_ns
-    breakers = _counted(breakers, instrument, kind, reason, at, limit, window_ns)
+    breakers = _counted(breakers, key_of(BreakerScope.INSTRUMENT, order.order.instrument), refusal, limit, window_ns)
     # a strategy that is rejected on one instrument alone pauses that instrument first
-    return _counted(breakers, strategy, kind, reason, at, 2 * limit, window_ns)
+    return _counted(breakers, key_of(BreakerScope.STRATEGY, order.strategy), refusal, 2 * limit, window_ns)
 
 
-def _counted(breakers: Breakers, key: str, kind: str, reason: str, at: Stamp, limit: int, window_ns: int) -> Breakers:
-    kind, reason = kind[:REASON_CHARS_MAX], reason[:REASON_CHARS_MAX]
+def _counted(breakers: Breakers, key: str, refusal: _Refusal, limit: int, window_ns: int) -> Breakers:
+    """Return the breakers with one more refusal of a subject, due for a decision if it reached the limit."""
+    kind, reason, time_ns = refusal.kind[:REASON_CHARS_MAX], refusal.reason[:REASON_CHARS_MAX], refusal.time_ns
     found = breakers.tallies.get(key, {})
     tally = found.get(kind)
     pause = breakers.pauses.get(key)
-    is_repeated = tally is not None and tally.count >= limit and pause is not None and _is_recent(pause, at.time_ns)
-    if tally is None or (not is_repeated and at.time_ns - tally.since_ns > window_ns):
-        tally = Tally(reason, at.time_ns, 1)
+    is_repeated = tally is not None and tally.count >= limit and pause is not None and _is_recent(pause, time_ns)
+    if tally is None or (not is_repeated and time_ns - tally.since_ns > window_ns):
+        tally = Tally(reason, time_ns, 1)
     else:
         tally = replace(tally, count=tally.count + 1)
     kept = {other: value for other, value in found.items() if other != kind}
     if len(kept) >= REASONS_MAX:
         del kept[min(kept, key=lambda other: (kept[other].since_ns, other))]
-    is_due = tally.count >= limit and (pause is None or at.time_ns >= pause.until_ns)
+    is_due = tally.count >= limit and (pause is None or time_ns >= pause.until_ns)
     due = (*breakers.due, (key, kind)) if is_due and (key, kind) not in breakers.due else breakers.due
     return replace(breakers, tallies={**breakers.tallies, key: {**kept, kind: tally}}, due=due)
 

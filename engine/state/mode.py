@@ -49,6 +49,8 @@ def right_mode(
     forbidden: Sequence[str] = (),
     market_reasons: Sequence[ModeReason],
     time_ns: int,
+    blocks: tuple[ModeReason, ...] = (),
+    is_all_blocked: bool = False,
 ) -> tuple[Mode, tuple[ModeReason, ...]]:
     """Return the mode that is right now, and every reason against RUNNING.
 
@@ -61,6 +63,8 @@ def right_mode(
         forbidden: Venues whose account may not trade.
         market_reasons: What the market lacks.
         time_ns: Session time.
+        blocks: The blocked instruments. While others trade, the mode is RUNNING and states them as its reasons.
+        is_all_blocked: No instrument may trade.
 
     """
     if modes.halted_for is not None:
@@ -89,12 +93,13 @@ def right_mode(
         for venue in forbidden
     ]
     reasons += market_reasons
-    if reasons:
+    if reasons or is_all_blocked:
+        reasons += blocks
         is_starting = modes.mode is Mode.STARTING and not links.all_ready()
         return (Mode.STARTING if is_starting else Mode.SYNCING), tuple(reasons)
     if modes.paused_by:
-        return Mode.PAUSED, (ModeReason(ReasonCode.PAUSED, f"paused by {modes.paused_by}", modes.paused_by),)
-    return Mode.RUNNING, ()
+        return Mode.PAUSED, (ModeReason(ReasonCode.PAUSED, f"paused by {modes.paused_by}", modes.paused_by), *blocks)
+    return Mode.RUNNING, blocks
 
 
 def reduce(modes: ModeState, change: Change, at: Stamp) -> ModeState:

@@ -22,6 +22,7 @@ from engine.state import (
     balances,
     breakers,
     cancel_attempts,
+    instrument_blocks,
     instrument_changes,
     links,
     market_gaps,
@@ -48,6 +49,7 @@ from engine.state.changes import (
     TimerFired,
 )
 from engine.state.fill_cursor import FillCursor
+from engine.state.instrument_blocks import InstrumentBlocks
 from engine.state.instrument_changes import InstrumentChanges
 from engine.state.links import LinkStates
 from engine.state.market_gaps import OpenGaps
@@ -84,6 +86,7 @@ class Account(msgspec.Struct, frozen=True):
     breakers: Breakers = Breakers()
     cancels: CancelAttempts = CancelAttempts()
     instruments: InstrumentChanges = InstrumentChanges()
+    blocks: InstrumentBlocks = InstrumentBlocks()
 
 
 CARRIED = (
@@ -96,8 +99,11 @@ CARRIED = (
     "strategies",
     "order_blocks",
     "breakers",
+    "blocks",
 )
 FRESH = ("cancels", "gaps", "instruments", "links", "requests", "timers")
+# parts that older sessions lack: while they are empty, neither a CHECKPOINT nor an opening state states them
+ADDED = frozenset({"blocks", "breakers", "cancels", "instruments", "order_blocks"})
 
 
 class Rules(msgspec.Struct, frozen=True):
@@ -124,6 +130,7 @@ REDUCERS: dict[str, Callable[[Any, Any, Stamp], Any]] = {
     "order_blocks": order_blocks.reduce,
     "cancels": cancel_attempts.reduce,
     "instruments": instrument_changes.reduce,
+    "blocks": instrument_blocks.reduce,
 }
 
 # change -> the parts that it may move. Any other part's reducer returns its part as it is, which a test checks
@@ -156,11 +163,12 @@ CLAIMS: dict[type, tuple[str, ...]] = {
     facts.InstrumentChanged: ("instruments",),
     facts.TradingAllowed: ("instruments",),
     VerdictBody: ("breakers",),  # a refusal that a breaker counts; no other verdict is folded
+    facts.InstrumentBlocked: ("blocks",),
     Requested: ("orders", "links", "requests", "reconciling", "limits", "timers", "breakers"),
     Answered: ("orders", "requests", "limits"),
     LinkMoved: ("links", "requests", "reconciling", "modes", "timers"),
     TimerFired: ("timers",),
-    Commanded: ("modes", "strategies", "timers", "breakers"),
+    Commanded: ("modes", "strategies", "timers", "breakers", "blocks"),
 }
 
 # purpose of a request -> the parts that it may move: a subset of those that claim `Requested`
@@ -283,11 +291,23 @@ class State:
         """Return part -> (version, sha256 over its logical content)."""
         parts = {
             f"account.{name}": (PART_VERSIONS.get(name, PART_VERSION), digest(getattr(self.account, name)))
-            for name in (*CARRIED, *FRESH)
+            for name in checkpoint_parts(self.account)
         }
         parts.update({f"market.{name}": found for name, found in self.market.digests().items()})
         parts["inputs"] = (PART_VERSION, self.input_hash.hex())
         return parts
+
+
+def checkpoint_parts(account: Account) -> tuple[str, ...]:
+    """Return the names of the parts that a CHECKPOINT states."""
+    return tuple(name for name in (*CARRIED, *FRESH) if name not in ADDED or not _is_empty(account, name))
+
+
+def _is_empty(account: Account, name: str) -> bool:
+    return bool(getattr(account, name) == _EMPTY[name])
+
+
+_EMPTY = {name: getattr(Account(), name) for name in ADDED}
 
 
 def digest(part: msgspec.Struct) -> str:
@@ -297,7 +317,11 @@ def digest(part: msgspec.Struct) -> str:
 
 def carry_over(state: State) -> dict[str, Any]:
     """Return the opening state of the next session, as JSON values."""
-    account = {name: json.loads(canonical(getattr(state.account, name))) for name in CARRIED}
+    account = {
+        name: json.loads(canonical(getattr(state.account, name)))
+        for name in checkpoint_parts(state.account)
+        if name in CARRIED
+    }
     return {"account": account, "market": state.market.carried()}
 
 
@@ -325,6 +349,7 @@ def restore_opening(opening: Mapping[str, Any]) -> Account:
         modes=latches,
         orders=replace(account.orders, live=live, closed=closed),
         balances=Balances(balances),
+        blocks=instrument_blocks.carried(account.blocks),
         reconciling=ReconcileRounds(fills_confirmed=account.reconciling.fills_confirmed),
     )
 

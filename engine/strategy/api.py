@@ -203,6 +203,10 @@ class View:
         """Return the newest best bid and ask; None before the first."""
         return self._market.quote(self._instruments[name][0])
 
+    def blocked(self, name: str) -> tuple[str, ...]:
+        """Return why an instrument gets no new order now; () if it trades. Others may trade meanwhile."""
+        return tuple(map(str, self._account.blocks.reasons(self.instrument(name).id)))
+
     def book(self, name: str, levels: int = 20) -> BookTop | None:
         """Return the best levels of each side; None while the book is not synchronised."""
         return self._market.book_top(self._instruments[name][0], levels)
