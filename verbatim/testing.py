@@ -13,7 +13,7 @@ import msgspec
 
 from engine.bodies import CommandBody, CommandName
 from engine.kernel import Kernel
-from engine.model import Instrument
+from engine.model import Instrument, RateLimits
 from engine.record_codec import text_of
 from engine.sequencer import Arrival, Sequencer
 from engine.session_record import (
@@ -172,6 +172,7 @@ class VirtualSession:
         seed: int = 7,
         dialect: str = PROTOCOL,
         safeguards: SafeguardSettings = SAFEGUARDS,
+        limits: dict[str, int] | None = None,  # fields of RateLimits that the session states instead of the defaults
     ) -> None:
         self.venue = venue
         self.records: list[Record] = []
@@ -183,7 +184,7 @@ class VirtualSession:
             seed=seed,
             host="test",
             versions={"engine": "test"},
-            venues=(VenueSettings(name=dialect),),
+            venues=(VenueSettings(name=dialect, rate_limits=RateLimits(**(limits or {}))),),
             instruments=instruments,
             strategies=tuple(strategies),
             risk=risk or RiskSettings(),

@@ -16,6 +16,8 @@ A rule is JSON, posted to /sim/faults. Durations are milliseconds of session tim
 | disconnect | all connections of a target are closed | target |
 | clock_skew | the venue's clock is off by ms from now on (negative: behind); 0 ends it | ms |
 | events_before_answer | private events precede the answer that caused them | on |
+| change_rules | a symbol's rules or status are others from now on; amounts as decimal texts | symbol, rules |
+| allow_trading | the account "may trade" (on) or not, from now on | on |
 
 match: `method` and `path` (REST) or `path` alone as WebSocket API method, each optional; `event`: executionReport,
 outboundAccountPosition or an execution type (NEW, TRADE ...). A rule strikes from its `nth` match on, `times` times (0:
@@ -47,6 +49,8 @@ class Action(StrEnum):
     DISCONNECT = "disconnect"
     CLOCK_SKEW = "clock_skew"
     EVENTS_BEFORE_ANSWER = "events_before_answer"
+    CHANGE_RULES = "change_rules"
+    ALLOW_TRADING = "allow_trading"
 
 
 class Target(StrEnum):
@@ -87,6 +91,8 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     retry_after_s: int = 0
     target: Target = Target.MARKET
     on: bool = True
+    symbol: str = ""
+    rules: dict[str, str] = {}  # field of SymbolRules -> status, or an amount
 
 
 @dataclass(slots=True, eq=False)
@@ -136,8 +142,8 @@ class Faults:
             case Action.EVENTS_BEFORE_ANSWER:
                 self.events_before_answer = rule.on
                 fault.struck += not rule.on
-            case Action.DISCONNECT:
-                pass  # the venue closes its connections, and counts them
+            case Action.DISCONNECT | Action.CHANGE_RULES | Action.ALLOW_TRADING:
+                pass  # the venue does it, and counts it
             case _:
                 self._matching = True
         return fault

@@ -25,6 +25,7 @@ from engine.sim.feeds.derived_streams import derive, is_derived
 from engine.sim.feeds.pacing import FeedPacer
 from engine.sim.feeds.recorded_feed import RecordedMarket
 from engine.sim.feeds.sim_market import Line, SimMarket, data_of, decode
+from engine.sim.units import units
 from engine.sim.venue_config import VenueConfig, open_accounts
 from engine.sim.wire import HttpRequest, Outgoing
 
@@ -200,6 +201,15 @@ class SimVenue:
                     self._send(Outgoing(connection.conn_id, now_ns, close=True))
                     fault.struck += 1
             self._listeners_changed(now_ns)
+        elif rule.action is Action.CHANGE_RULES:
+            market = self.exchange.market(rule.symbol)
+            fields = {name: text if name == "status" else units(text) for name, text in rule.rules.items()}
+            market.rules = msgspec.structs.replace(market.rules, **fields)
+            fault.struck += 1
+        elif rule.action is Action.ALLOW_TRADING:
+            for account in self.exchange.accounts.values():
+                account.can_trade = rule.on
+            fault.struck += 1
 
     @property
     def streamed(self) -> list[Connection]:

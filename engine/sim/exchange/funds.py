@@ -48,6 +48,7 @@ class Funds:
         self.tiers: tuple[tuple[int, int, int], ...] = ()
         self.touched: set[str] = set()
         self.changed_ns = 0
+        self.can_trade = True
 
     def rate(self, *, maker: bool) -> int:
         """Return the current fee rate."""

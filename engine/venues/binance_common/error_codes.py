@@ -73,7 +73,13 @@ TOO_MANY_ORDERS = -1015  # with HTTP 429 and without Retry-After: it concerns ne
 BANNED = 418
 # a filter, the market's status, or a precision: exchangeInfo may have changed
 INSTRUMENT_RULES = frozenset({-1013, -1111, -1121})
+MARKET_CLOSED = "Market is closed."  # -2010 and -2011
 PARAMETER_CODES = range(-1199, -1099)  # -1100 ... -1199: something in the request was malformed
+
+
+def is_instrument_rule(code: int, text: str) -> bool:
+    """Return True if the instrument's rules or status refused the request."""
+    return code in INSTRUMENT_RULES or text == MARKET_CLOSED
 
 
 def classify(method: str, status: int, code: int, text: str) -> Outcome:

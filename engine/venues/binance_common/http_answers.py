@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from engine.events import Answer, Event, Outcome, ServerTime, Unrecognised
-from engine.venues.binance_common.error_codes import INSTRUMENT_RULES, classify
+from engine.venues.binance_common.error_codes import classify, is_instrument_rule
 from engine.venues.binance_common.values import Millis, nanoseconds
 
 FAILURES = (ValueError, LookupError, TypeError, ArithmeticError, RecursionError, AttributeError, msgspec.MsgspecError)
@@ -92,7 +92,7 @@ def _answer(method: str, status: int, headers: Mapping[str, str], payload: bytes
         weight_used=_count(named, "x-mbx-used-weight-1m"),
         orders_used=_count(named, "x-mbx-order-count-10s"),
         orders_day_used=_count(named, "x-mbx-order-count-1d"),
-        is_instrument_rule=error is not None and error.code in INSTRUMENT_RULES,
+        is_instrument_rule=error is not None and is_instrument_rule(error.code, error.msg),
     )
 
 
