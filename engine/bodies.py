@@ -27,6 +27,7 @@ class CommandName(StrEnum):
     RESUME = "resume"
     HALT = "halt"
     CANCEL_ALL = "cancel_all"
+    FLATTEN = "flatten"  # cancel all, then close every position
     RECONCILE = "reconcile"
     RESUME_INSTRUMENT = "resume_instrument"  # ends the pause of a breaker
     RESUME_STRATEGY = "resume_strategy"

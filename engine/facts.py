@@ -24,6 +24,22 @@ class CloseReason(StrEnum):
     DEADLINE = "deadline"  # the time allowed for a stop ran out
 
 
+class SafetyKind(StrEnum):
+    """Kinds of safety orders."""
+
+    CANCEL = "cancel"  # no own order stays live
+    FLATTEN = "flatten"  # that, and then no position either
+
+
+class SafetyCause(StrEnum):
+    """Why there is a safety order."""
+
+    COMMAND = "command"  # a person ordered it
+    BLIND = "blind"  # the session could not be RUNNING for too long
+    STRATEGY_STOPPED = "strategy_stopped"
+    CORE_FAILED = "core_failed"
+
+
 class SequencedStream(StrEnum):
     """Market streams whose ids show a gap."""
 
@@ -305,6 +321,24 @@ class InstrumentBlocked(msgspec.Struct, frozen=True, tag_field="fact", tag="inst
     reasons: tuple[BlockReason, ...]
 
 
+class SafetyOrdered(msgspec.Struct, frozen=True, tag_field="fact", tag="safety_ordered"):
+    """A safety order is in force from here on."""
+
+    number: int
+    kind: SafetyKind
+    cause: SafetyCause
+    by: str
+    strategy: str = ""  # whose orders it concerns; "": all
+
+
+class SafetyOrderEnded(msgspec.Struct, frozen=True, tag_field="fact", tag="safety_order_ended"):
+    """A safety order is over: the account shows that it is done. `left` names the rest."""
+
+    number: int
+    left: tuple[str, ...] = ()  # positions that could not be closed, for people
+    withdrawn: bool = False  # a person resumed before it was done
+
+
 Fact = (
     OrderAccepted
     | OrderFilled
@@ -334,4 +368,6 @@ Fact = (
     | InstrumentChanged
     | TradingAllowed
     | InstrumentBlocked
+    | SafetyOrdered
+    | SafetyOrderEnded
 )

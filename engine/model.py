@@ -29,6 +29,10 @@ class OrderType(StrEnum):
     MARKET = "MARKET"
     LIMIT = "LIMIT"
     LIMIT_MAKER = "LIMIT_MAKER"  # post only
+    STOP = "STOP"  # a market order once the market is at the stop price or beyond it
+    STOP_LIMIT = "STOP_LIMIT"
+    TAKE_PROFIT = "TAKE_PROFIT"  # as STOP, on the other side of the market
+    TAKE_PROFIT_LIMIT = "TAKE_PROFIT_LIMIT"
     FOREIGN = "FOREIGN"  # another program's, of a type that the engine does not have (order_terms.ForeignTerms)
 
 

@@ -35,6 +35,8 @@ class _OrderTerms(msgspec.Struct, frozen=True):
 
     is_placeable: ClassVar[bool] = True  # True: a strategy may place it
     is_post_only: ClassVar[bool] = False  # True: the venue refuses it if it would match at once
+    # True: the order becomes active when the market falls to its trigger for a buy, or rises to it for a sell
+    triggers_on_gain: ClassVar[bool] = False
 
     @property
     def trigger(self) -> Decimal | None:
@@ -140,6 +142,81 @@ class PostOnlyTerms(LimitTerms, frozen=True):
         return True  # under any recorded time in force: the venue has none for this type
 
 
+class StopTerms(_OrderTerms, frozen=True):
+    """Become a market order once the last price is at `stop_price` or worse: above it for a buy, below for a sell."""
+
+    type: ClassVar[OrderType] = OrderType.STOP
+    rests: ClassVar[bool] = False
+    price: ClassVar[None] = None
+    time_in_force: ClassVar[TimeInForce] = TimeInForce.GTC
+    stop_price: Decimal
+
+    @classmethod
+    def from_recorded(cls, recorded: RecordedTerms) -> Self:
+        """Return the terms from the recorded stop price."""
+        return cls(recorded.stop_price)
+
+    @property
+    def trigger(self) -> Decimal:
+        """The stop price."""
+        return self.stop_price
+
+    @property
+    def known_price(self) -> Decimal:
+        """The stop price: the market's at the time of the trigger."""
+        return self.stop_price
+
+    def limit_price(
+        self,
+        side: Side,
+        *,
+        bid: Decimal,  # noqa: ARG002 - it will be another one at the trigger
+        ask: Decimal,  # noqa: ARG002 - as above
+        slippage: Decimal,
+    ) -> Decimal:
+        """Return the worst price to expect: the stop price, for a buy with the fraction `slippage` as headroom."""
+        return self.stop_price * (1 + slippage) if side is Side.BUY else self.stop_price
+
+    def text(self) -> str:
+        """Return the terms as a person reads them."""
+        return f"at market from {plain(self.stop_price)} ({self.type})"
+
+
+class StopLimitTerms(LimitTerms, frozen=True):
+    """Become a limit order at `price` once the last price is at `stop_price` or worse."""
+
+    type: ClassVar[OrderType] = OrderType.STOP_LIMIT
+    stop_price: Decimal
+
+    @classmethod
+    def from_recorded(cls, recorded: RecordedTerms) -> Self:
+        """Return the terms from the recorded prices and time in force."""
+        return cls(recorded.price, recorded.time_in_force, recorded.stop_price)
+
+    @property
+    def trigger(self) -> Decimal:
+        """The stop price."""
+        return self.stop_price
+
+    def text(self) -> str:
+        """Return the terms as a person reads them."""
+        return f"at {plain(self.price)} from {plain(self.stop_price)} ({self.type}, {self.time_in_force})"
+
+
+class TakeProfitTerms(StopTerms, frozen=True):
+    """Become a market order once the last price is at `stop_price` or better: below it for a buy, above for a sell."""
+
+    type: ClassVar[OrderType] = OrderType.TAKE_PROFIT
+    triggers_on_gain: ClassVar[bool] = True
+
+
+class TakeProfitLimitTerms(StopLimitTerms, frozen=True):
+    """Become a limit order at `price` once the last price is at `stop_price` or better."""
+
+    type: ClassVar[OrderType] = OrderType.TAKE_PROFIT_LIMIT
+    triggers_on_gain: ClassVar[bool] = True
+
+
 class ForeignTerms(_OrderTerms, frozen=True):
     """Another program's order of a type that the engine does not have.
 
@@ -171,7 +248,16 @@ class ForeignTerms(_OrderTerms, frozen=True):
         return f"{at} ({self.venue_type}, {self.time_in_force}{stop})"
 
 
-Terms = MarketTerms | LimitTerms | PostOnlyTerms | ForeignTerms
+Terms = (
+    MarketTerms
+    | LimitTerms
+    | PostOnlyTerms
+    | StopTerms
+    | StopLimitTerms
+    | TakeProfitTerms
+    | TakeProfitLimitTerms
+    | ForeignTerms
+)
 TERMS: dict[OrderType, type[Terms]] = {kind.type: kind for kind in get_args(Terms)}
 
 

@@ -100,6 +100,7 @@ class SessionContext:
             rates={name: venue.rates for name, venue in self.venues.items()},
             cursors={name: venue.fill_cursor for name, venue in self.venues.items()},
             safeguards=body.safeguards,
+            safety=body.safety,
         )
         self.trigger_names = [name for name, each in loaded.items() if isinstance(each.cadence, OnQuote)]
         self._indicators = self._declared_indicators()
@@ -111,7 +112,7 @@ class SessionContext:
             triggers={name: number for number, name in enumerate(self.trigger_names)},
         )
         # sessions whose mark an order of ours bears
-        self.own_sessions = (body.session, *((body.previous.session,) if body.previous else ()))
+        self.own_sessions = (body.session, *((body.previous.session,) if body.previous else ()), *body.safety.also_ours)
 
     @cached_property
     def risk_rules(self) -> dict[str, BoundRule]:

@@ -137,6 +137,18 @@ SAFEGUARDS = SafeguardSettings(  # of new sessions
 )
 
 
+class SafetySettings(msgspec.Struct, frozen=True):
+    """What protects resting orders. The defaults are those of sessions recorded before there were safety orders."""
+
+    pursues: bool = False  # cancel-all and flatten are state: pursued until done
+    cancels_on_failure: bool = False  # a stopped strategy and a failed core cancel their orders
+    blind_after_ns: int = 0  # orders are cancelled when the session is not RUNNING for so long; 0: never
+    also_ours: tuple[str, ...] = ()  # sessions whose orders `verbatim kill` cancels too
+
+
+SAFETY = SafetySettings(pursues=True, cancels_on_failure=True, blind_after_ns=60 * SECOND_NS)  # of new sessions
+
+
 class PreviousSession(msgspec.Struct, frozen=True):
     """The session before this one, and what recovery had to drop of it."""
 
@@ -166,7 +178,7 @@ class Resimulated(msgspec.Struct, frozen=True):
 class SessionBody(msgspec.Struct, frozen=True):
     """The body of a SESSION record: everything that a replay needs to start."""
 
-    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"rules", "safeguards"})
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"rules", "safeguards", "safety"})
 
     session: str  # 8 base32 characters, drawn once by the shell
     started_ns: int
@@ -185,6 +197,7 @@ class SessionBody(msgspec.Struct, frozen=True):
     resimulated: Resimulated | None = None
     rules: tuple[RuleSettings, ...] = ()  # the risk rules; (): engine.risk.rules.FIRST_RULES
     safeguards: SafeguardSettings = SafeguardSettings()
+    safety: SafetySettings = SafetySettings()
     schema: int = SCHEMA  # of the names in the records: engine/upcast.py
 
 

@@ -19,12 +19,14 @@ from engine.sequencer import Arrival, Sequencer
 from engine.session_record import (
     MILLISECOND_NS,
     SAFEGUARDS,
+    SAFETY,
     SECOND_NS,
     ClockSettings,
     EngineSettings,
     RiskSettings,
     RuleSettings,
     SafeguardSettings,
+    SafetySettings,
     SessionBody,
     StrategySettings,
     VenueSettings,
@@ -32,6 +34,7 @@ from engine.session_record import (
 from engine.state.orders import Order
 from engine.state.session_state import State, carry_over
 from engine.step_context import Output
+from engine.strategy.rule_loading import recorded_rules
 from journal.record import Kind, Record, canonical
 from verbatim.testing import from_sources
 
@@ -91,6 +94,7 @@ class ByHand:
         cls: str = "Hand",
         instruments: Sequence[Instrument] = (BTC,),
         engine: EngineSettings | None = None,
+        safety: SafetySettings = SAFETY,
         opening: State | None = None,
         session: str = "aaaaaaaa",
         now_ns: int = START_NS,
@@ -123,8 +127,9 @@ class ByHand:
             instruments=tuple(instruments),
             strategies=chosen if strategies is None else tuple(strategies),
             risk=risk or RiskSettings(),
-            rules=tuple(rules),
+            rules=tuple(rules) or recorded_rules(()),
             engine=engine or EngineSettings(),
+            safety=safety,
             opening=None if opening is None else carry_over(opening),
             safeguards=safeguards,
         )

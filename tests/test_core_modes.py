@@ -92,6 +92,12 @@ def test_a_person_pauses_and_resumes() -> None:
     assert hand.command("resume").run(1).mode == Mode.RUNNING
 
 
+def test_a_safety_order_pauses_until_a_person_resumes() -> None:
+    hand = ByHand(parameters=NONE).run(1).command("cancel_all").run(1)
+    assert (hand.mode, reasons(hand)) == (Mode.PAUSED, ["all orders were cancelled for test: resume places again"])
+    assert hand.command("resume").run(1).mode == Mode.RUNNING
+
+
 def test_a_person_halts_and_only_a_person_resumes() -> None:
     hand = ByHand(parameters=NONE).run(1).command("halt").run(5)
     assert (hand.mode, reasons(hand)) == (Mode.HALTED, ["ordered by test"])
@@ -170,6 +176,10 @@ REASONS: dict[ReasonCode, tuple[str, Callable[..., None]]] = {
         test_one_blocked_instrument_is_a_reason_beside_running,
     ),
     ReasonCode.PAUSED: (r"^paused by ", test_a_person_pauses_and_resumes),
+    ReasonCode.SAFETY_ORDER: (
+        r"^(all orders were cancelled for|cancel all orders)",
+        test_a_safety_order_pauses_until_a_person_resumes,
+    ),
     ReasonCode.HALT_ORDERED: (r"^ordered by ", test_a_person_halts_and_only_a_person_resumes),
     ReasonCode.KEY_REFUSED: (r" refused our key: ", test_a_key_that_the_venue_refuses_halts),
     ReasonCode.MARKET_DATA_INVALID: (r" is off the instrument's grid ", test_a_quote_off_the_grid_halts),

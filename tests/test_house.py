@@ -298,7 +298,7 @@ def test_every_part_is_carried_or_fresh() -> None:
 
 def test_every_order_type_has_terms_and_the_simulated_venue_knows_those_of_its_protocol() -> None:
     assert TERMS.keys() == set(OrderType)
-    assert ORDER_TYPES.keys() == set(order_types.TYPES.values())
+    assert ORDER_TYPES.keys() == order_types.REQUIRED.keys()
 
 
 def test_the_life_cycle_table_is_whole() -> None:

@@ -50,6 +50,30 @@ def test_an_order_of_each_type(order: Terms, rests: bool, is_post_only: bool, is
     assert order.trigger is None
 
 
+@pytest.mark.parametrize(
+    ("order", "rests", "triggers_on_gain", "text"),
+    [
+        (terms("STOP", stop="80"), False, False, "at market from 80 (STOP)"),
+        (terms("STOP_LIMIT", "79", stop="80"), True, False, "at 79 from 80 (STOP_LIMIT, GTC)"),
+        (terms("TAKE_PROFIT", stop="80"), False, True, "at market from 80 (TAKE_PROFIT)"),
+        (terms("TAKE_PROFIT_LIMIT", "79", "FOK", stop="80"), False, True, "at 79 from 80 (TAKE_PROFIT_LIMIT, FOK)"),
+    ],
+    ids=lambda value: value.text() if hasattr(value, "text") else None,
+)
+def test_an_order_with_a_trigger(order: Terms, rests: bool, triggers_on_gain: bool, text: str) -> None:
+    assert (order.rests, order.triggers_on_gain, order.trigger) == (rests, triggers_on_gain, 80)
+    assert (order.is_placeable, order.is_post_only, order.text()) == (True, False, text)
+
+
+def test_a_stop_costs_its_stop_price_and_a_market_buy_the_slippage_above_it() -> None:
+    book = {"bid": Decimal(99), "ask": Decimal(101), "slippage": Decimal("0.1")}
+    stop, stop_limit = terms("STOP", stop="120"), terms("STOP_LIMIT", "121", stop="120")
+    assert (stop.limit_price(Side.BUY, **book), stop.limit_price(Side.SELL, **book)) == (132, 120)
+    assert stop_limit.limit_price(Side.BUY, **book) == 121
+    assert stop.locks(Side.BUY, TWO, BTC, market_price=Decimal(101)) == Lock("USDT", Decimal(240))
+    assert stop_limit.locks(Side.BUY, TWO, BTC, market_price=None) == Lock("USDT", Decimal(242))
+
+
 def test_the_worst_price_is_the_orders_own_or_the_far_touch() -> None:
     book = {"bid": Decimal(99), "ask": Decimal(101), "slippage": Decimal("0.1")}
     assert MARKET.limit_price(Side.BUY, **book) == Decimal("111.1")

@@ -44,6 +44,10 @@ CASES = [
     # ---- trading
     accepted("trading", "BUY LIMIT 1 @ 90", instrument={"trading": True}),
     refused("trading", "BUY LIMIT 1 @ 90", because="BTCUSDT is not trading", instrument={"trading": False}),
+    # ---- blocked
+    accepted("blocked", "ETHBTC BUY LIMIT 1 @ 90"),
+    refused("blocked", "ETHBTC BUY LIMIT 1 @ 90", because="no synchronised book", no_book={"ETHBTC": True}),
+    accepted("blocked", "BUY LIMIT 1 @ 90", no_book={"ETHBTC": True}),
     # ---- quoted
     accepted("quoted", "BUY MARKET 1 while quoted 99.00 101.00"),
     refused("quoted", "BUY MARKET 1 while quoted 0.00 101.00", because="no quote: a market order's cost cannot be judged"),
@@ -60,6 +64,14 @@ CASES = [
     refused("tick", "SELL LIMIT 1 @ 110.01", because="price 110.01 is above 110", instrument=BOUNDS),
     accepted("tick", "SELL MARKET 1", instrument={"price_min": "200"}),
     refused("tick", "SELL LIMIT_MAKER 1 @ 110.01", because="price 110.01 is above 110", instrument=BOUNDS),
+    accepted("tick", "SELL STOP 1 from 90.01"),
+    refused("tick", "SELL STOP 1 from 90.005", because="stop price 90.005 is not a multiple of the tick 0.01"),
+    refused("tick", "SELL STOP 1 from 89.99", because="stop price 89.99 is below 90", instrument=BOUNDS),
+    refused("tick", "BUY STOP_LIMIT 1 @ 110 from 110.01", because="stop price 110.01 is above 110", instrument=BOUNDS),
+    refused("tick", "BUY STOP_LIMIT 1 @ 110.01 from 110", because="price 110.01 is above 110", instrument=BOUNDS),
+    # ---- order_type
+    accepted("order_type", "SELL TAKE_PROFIT 1 from 110"),
+    refused("order_type", "review: BUY FOREIGN 1 @ 90", because="binance_spot places no FOREIGN orders"),
     # ---- lot
     accepted("lot", "BUY LIMIT 1.00001 @ 90"),
     refused("lot", "BUY LIMIT 1.000005 @ 90", because="quantity 1.000005 is not a multiple of the lot 0.00001"),
@@ -217,6 +229,11 @@ def test_instrument_trading_at_its_edge(case: Case) -> None:
     play(case)
 
 
+@cases("blocked")
+def test_instrument_block_at_its_edge(case: Case) -> None:
+    play(case)
+
+
 @cases("quoted")
 def test_quote_known_at_its_edge(case: Case) -> None:
     play(case)
@@ -224,6 +241,11 @@ def test_quote_known_at_its_edge(case: Case) -> None:
 
 @cases("tick")
 def test_tick_size_at_its_edge(case: Case) -> None:
+    play(case)
+
+
+@cases("order_type")
+def test_order_type_at_its_edge(case: Case) -> None:
     play(case)
 
 

@@ -34,7 +34,7 @@ COMMANDS: dict[str, str] = {  # name -> one-line help; the command `name` is `co
     "prune": "Delete the oldest sessions, whole.",
     "archive": "Copy a sealed session to object storage or another folder.",
     "fetch": "Copy an archived session back.",
-    "control": "Send a running session a command: pause, resume, halt, cancel_all, reconcile, stop.",
+    "control": "Send a running session a command: pause, resume, halt, cancel_all, flatten, reconcile, stop.",
 }
 OLD_NAMES = {"forget": "prune", "tell": "control"}  # they keep working in scripts, and are not listed
 

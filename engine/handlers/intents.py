@@ -68,6 +68,7 @@ def risk_context(
     """Return an order with the account and market that its review needs."""
     instrument = step.account.instruments.current(session.instruments[order.instrument])
     limits, terms = session.body.risk, order.terms
+    venue = session.venues[instrument.venue]
     bid, ask = (quote.bid, quote.ask) if quote else (ZERO, ZERO)
     return RiskContext(
         order=order,
@@ -81,7 +82,8 @@ def risk_context(
         bid=bid,
         ask=ask,
         worst_price=terms.limit_price(order.side, bid=bid, ask=ask, slippage=limits.market_slippage_max),
-        rates=session.venues[instrument.venue].rates,
+        rates=venue.rates,
+        types=venue.capabilities.types,
         safeguards=session.safeguards,
     )
 

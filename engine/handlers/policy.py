@@ -4,6 +4,7 @@ from engine.execution import reconciliation
 from engine.facts import ModeChanged
 from engine.handlers.block_instruments import block_unready, mode_reasons
 from engine.handlers.breakers import trip_breakers
+from engine.handlers.safety import advance_safety
 from engine.handlers.shutdown import advance_shutdown
 from engine.market.views import BookState
 from engine.mode_reasons import Mode, ModeReason, ReasonCode
@@ -25,6 +26,7 @@ def advance_policy(session: SessionContext, step: StepContext) -> bool:
     # the mode comes first: a round that began before RUNNING ended would prove nothing
     market_reasons = decide_mode(session, step)
     account = step.account
+    is_safe = not advance_safety(session, step)
     is_round_due = reconciliation.advance(step, session.requests, session.instruments)
     if step.account is not account:
         decide_mode(session, step, market_reasons)
@@ -34,6 +36,7 @@ def advance_policy(session: SessionContext, step: StepContext) -> bool:
         return False
     return (
         modes.mode is Mode.RUNNING
+        and is_safe
         and not step.account.orders.missing_fills
         and not is_round_due
         and all(budget.blocked_until_ns <= step.time_ns for budget in step.account.limits.by_venue.values())
@@ -66,6 +69,7 @@ def decide_mode(
         orders=account.orders,
         reconciling=account.reconciling,
         forbidden=account.instruments.forbidden,
+        safety=account.safety,
         market_reasons=market_reasons,
         blocks=blocked,
         is_all_blocked=bool(blocked) and len(blocked) == len(session.instruments),

@@ -20,6 +20,7 @@ COMMANDS = (
     CommandName.RESUME,
     CommandName.HALT,
     CommandName.CANCEL_ALL,
+    CommandName.FLATTEN,
     CommandName.RECONCILE,
     CommandName.STOP,
 )

@@ -10,10 +10,12 @@ from engine.live.transport.selection import TransportProfile
 from engine.sequencer import Arrival
 from engine.session_record import (
     SAFEGUARDS,
+    SAFETY,
     EngineSettings,
     RiskSettings,
     RuleSettings,
     SafeguardSettings,
+    SafetySettings,
     SessionBody,
     StrategySettings,
     VenueSettings,
@@ -40,6 +42,7 @@ class SessionConfig:
     rules: tuple[RuleSettings, ...] = ()  # as recorded_rules (engine/strategy/rule_loading.py) lists them
     engine: EngineSettings = field(default_factory=EngineSettings)
     safeguards: SafeguardSettings = SAFEGUARDS
+    safety: SafetySettings = SAFETY
     account: str = "main"  # "": none; the session records public data and trades nothing
     seed: int | None = None  # None: drawn
     transport: TransportProfile = TransportProfile.STANDARD

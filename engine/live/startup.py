@@ -24,6 +24,7 @@ from engine.requests import AnswerStatus
 from engine.sequencer import Arrival
 from engine.session_record import (
     SECOND_NS,
+    SafetySettings,
     SessionBody,
 )
 from engine.venues.venue_lookup import make_venue
@@ -90,6 +91,7 @@ def session_body(
         risk=wanted.risk,
         rules=wanted.rules,
         engine=wanted.engine,
+        safety=wanted.safety if wanted.account else SafetySettings(),
         account=wanted.account,
         previous=before.previous,
         opening=before.opening,

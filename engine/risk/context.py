@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from engine.facts import NewOrder
-from engine.model import Instrument
+from engine.model import Instrument, OrderType
 from engine.order_terms import Terms
 from engine.session_record import RiskSettings, SafeguardSettings
 from engine.state.rate_budgets import FIXED_WINDOWS, RateModel
@@ -30,6 +30,7 @@ class RiskContext(msgspec.Struct, frozen=True):
     worst_price: Decimal  # to expect: the limit price or, without one, the far touch with headroom
     rates: RateModel = FIXED_WINDOWS  # how the instrument's venue counts requests
     safeguards: SafeguardSettings = SafeguardSettings()
+    types: frozenset[OrderType] | None = None  # that the venue places; None: not known
 
 
 class RiskRule(msgspec.Struct, frozen=True):

@@ -17,7 +17,7 @@ from engine import facts
 from engine.bodies import VerdictBody
 from engine.market.market_state import Market
 from engine.requests import Purpose
-from engine.session_record import EngineSettings, SafeguardSettings
+from engine.session_record import EngineSettings, SafeguardSettings, SafetySettings
 from engine.state import (
     balances,
     breakers,
@@ -33,6 +33,7 @@ from engine.state import (
     positions,
     rate_budgets,
     reconcile_rounds,
+    safety_orders,
     strategy_states,
     timers,
 )
@@ -60,6 +61,7 @@ from engine.state.pending_requests import PendingRequests
 from engine.state.positions import Positions
 from engine.state.rate_budgets import RateBudgets, RateModel
 from engine.state.reconcile_rounds import ReconcileRounds
+from engine.state.safety_orders import SafetyOrders
 from engine.state.strategy_states import StrategyStatuses
 from engine.state.timers import Timers
 from journal.record import Record, canonical
@@ -87,6 +89,7 @@ class Account(msgspec.Struct, frozen=True):
     cancels: CancelAttempts = CancelAttempts()
     instruments: InstrumentChanges = InstrumentChanges()
     blocks: InstrumentBlocks = InstrumentBlocks()
+    safety: SafetyOrders = SafetyOrders()
 
 
 CARRIED = (
@@ -100,10 +103,11 @@ CARRIED = (
     "order_blocks",
     "breakers",
     "blocks",
+    "safety",
 )
 FRESH = ("cancels", "gaps", "instruments", "links", "requests", "timers")
 # parts that older sessions lack: while they are empty, neither a CHECKPOINT nor an opening state states them
-ADDED = frozenset({"blocks", "breakers", "cancels", "instruments", "order_blocks"})
+ADDED = frozenset({"blocks", "breakers", "cancels", "instruments", "order_blocks", "safety"})
 
 
 class Rules(msgspec.Struct, frozen=True):
@@ -115,6 +119,7 @@ class Rules(msgspec.Struct, frozen=True):
     rates: dict[str, RateModel] = {}  # by venue
     cursors: dict[str, FillCursor] = {}  # by venue
     safeguards: SafeguardSettings = SafeguardSettings()
+    safety: SafetySettings = SafetySettings()
 
 
 REDUCERS: dict[str, Callable[[Any, Any, Stamp], Any]] = {
@@ -131,6 +136,7 @@ REDUCERS: dict[str, Callable[[Any, Any, Stamp], Any]] = {
     "cancels": cancel_attempts.reduce,
     "instruments": instrument_changes.reduce,
     "blocks": instrument_blocks.reduce,
+    "safety": safety_orders.reduce,
 }
 
 # change -> the parts that it may move. Any other part's reducer returns its part as it is, which a test checks
@@ -148,7 +154,7 @@ CLAIMS: dict[type, tuple[str, ...]] = {
     facts.FillsConfirmed: ("reconciling",),
     facts.Reconciled: ("reconciling", "timers"),
     facts.ReconcileFailed: ("reconciling", "timers"),
-    facts.ModeChanged: ("modes",),
+    facts.ModeChanged: ("modes", "safety"),
     facts.LinkReady: ("links",),
     facts.LinkSteady: ("timers",),
     facts.MarketGap: ("gaps",),
@@ -164,18 +170,20 @@ CLAIMS: dict[type, tuple[str, ...]] = {
     facts.TradingAllowed: ("instruments",),
     VerdictBody: ("breakers",),  # a refusal that a breaker counts; no other verdict is folded
     facts.InstrumentBlocked: ("blocks",),
-    Requested: ("orders", "links", "requests", "reconciling", "limits", "timers", "breakers"),
+    facts.SafetyOrdered: ("safety",),
+    facts.SafetyOrderEnded: ("safety",),
+    Requested: ("orders", "links", "requests", "reconciling", "limits", "timers", "breakers", "safety"),
     Answered: ("orders", "requests", "limits"),
     LinkMoved: ("links", "requests", "reconciling", "modes", "timers"),
     TimerFired: ("timers",),
-    Commanded: ("modes", "strategies", "timers", "breakers", "blocks"),
+    Commanded: ("modes", "strategies", "timers", "breakers", "blocks", "safety"),
 }
 
 # purpose of a request -> the parts that it may move: a subset of those that claim `Requested`
 _SENT = ("requests", "limits")
 REQUEST_CLAIMS: dict[Purpose, tuple[str, ...]] = {
-    Purpose.PLACE: ("orders", *_SENT, "breakers"),
-    Purpose.CANCEL: ("orders", *_SENT),
+    Purpose.PLACE: ("orders", *_SENT, "breakers", "safety"),
+    Purpose.CANCEL: ("orders", *_SENT, "safety"),
     Purpose.QUERY_ORDER: ("orders", *_SENT, "reconciling", "timers"),
     Purpose.OPEN_ORDERS: (*_SENT, "reconciling"),
     Purpose.ACCOUNT: (*_SENT, "reconciling"),
@@ -209,7 +217,7 @@ def fold(account: Account, change: Change, at: Stamp, rules: Rules) -> Account:
             moved[name] = breakers.reduce(
                 account.breakers, change, at, orders=account.orders, settings=rules.safeguards
             )
-        else:
+        elif name != "safety" or rules.safety.pursues:
             moved[name] = REDUCERS[name](getattr(account, name), change, at)
     return replace(account, **moved) if moved else account
 
@@ -351,6 +359,7 @@ def restore_opening(opening: Mapping[str, Any]) -> Account:
         balances=Balances(balances),
         blocks=instrument_blocks.carried(account.blocks),
         reconciling=ReconcileRounds(fills_confirmed=account.reconciling.fills_confirmed),
+        safety=safety_orders.restored(account.safety),
     )
 
 

@@ -45,7 +45,6 @@ class UserRule:
 def recorded_rules(configured: Sequence[RuleSettings]) -> tuple[RuleSettings, ...]:
     """Return the rules as a SESSION record lists them: all built-in ones, then the users'.
 
-    The list is empty while it would name the first rules without settings, as in sessions recorded before it existed.
     A list that is complete stays as it is.
 
     Raises:
@@ -57,8 +56,6 @@ def recorded_rules(configured: Sequence[RuleSettings]) -> tuple[RuleSettings, ..
     own = [found for found in configured if found.name not in RULES]
     if taken := sorted(found.name for found in configured if found.module and found.name in RULES):
         raise StrategyError(f"risk rule {taken[0]!r} has the name of a built-in rule: choose another")
-    if not configured and RULES.keys() == FIRST_RULES:
-        return ()
     rules = (*(settings_of.get(name, RuleSettings(name)) for name in RULES), *own)
     load_rules(rules)
     return rules

@@ -1,20 +1,28 @@
-"""An order fits the venue's filters of its instrument: price, quantity and the product of both."""
+"""An order fits the venue: its type, and the filters of price, quantity and the product of both."""
 
+from decimal import Decimal
+
+from engine.model import Instrument
 from engine.money import on_grid
 from engine.risk.context import RiskContext, RiskRule
 
 
 def tick(context: RiskContext) -> str:
-    """Return why a limit price is off the grid or out of bounds, or ""."""
-    price, instrument = context.terms.price, context.instrument
-    if price is None:
-        return ""
+    """Return why the limit or the stop price is off the grid or out of bounds, or ""."""
+    terms, instrument = context.terms, context.instrument
+    price_reason = "" if terms.price is None else _price_reason("price", terms.price, instrument)
+    if price_reason or terms.trigger is None:
+        return price_reason
+    return _price_reason("stop price", terms.trigger, instrument)
+
+
+def _price_reason(name: str, price: Decimal, instrument: Instrument) -> str:
     if price <= 0 or not on_grid(price, instrument.tick_size):
-        return f"price {price} is not a multiple of the tick {instrument.tick_size}"
+        return f"{name} {price} is not a multiple of the tick {instrument.tick_size}"
     if instrument.price_min and price < instrument.price_min:
-        return f"price {price} is below {instrument.price_min}"
+        return f"{name} {price} is below {instrument.price_min}"
     if instrument.price_max and price > instrument.price_max:
-        return f"price {price} is above {instrument.price_max}"
+        return f"{name} {price} is above {instrument.price_max}"
     return ""
 
 
@@ -40,4 +48,16 @@ def notional_min(context: RiskContext) -> str:
     return f"notional {notional} is below {instrument.notional_min}" if notional < instrument.notional_min else ""
 
 
-RULES = (RiskRule(tick, name="tick"), RiskRule(lot, name="lot"), RiskRule(notional_min, name="notional_min"))
+def order_type(context: RiskContext) -> str:
+    """Return why the venue does not place orders of this type, or ""."""
+    if context.types is None or context.terms.type in context.types:
+        return ""
+    return f"{context.instrument.venue} places no {context.terms.type} orders"
+
+
+RULES = (
+    RiskRule(tick, name="tick"),
+    RiskRule(lot, name="lot"),
+    RiskRule(notional_min, name="notional_min"),
+    RiskRule(order_type, name="order_type"),
+)

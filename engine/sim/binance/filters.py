@@ -9,7 +9,7 @@ import msgspec
 
 from engine.model import Instrument, Side
 from engine.sim.binance import refusals
-from engine.sim.binance.type_params import ORDER_TYPES
+from engine.sim.binance.type_params import BY_NAME
 from engine.sim.units import ONE, product, text, units
 
 
@@ -189,7 +189,7 @@ def exchange_info_entry(rules: SymbolRules) -> dict[str, Any]:
         "quoteAssetPrecision": 8,
         "baseCommissionPrecision": 8,
         "quoteCommissionPrecision": 8,
-        "orderTypes": [order_type.value for order_type in ORDER_TYPES],
+        "orderTypes": list(BY_NAME),
         "icebergAllowed": False,
         "ocoAllowed": False,
         "otoAllowed": False,

@@ -7,9 +7,9 @@ from functools import partial
 from typing import Final, TypeVar
 from urllib.parse import unquote_plus
 
-from engine.model import OrderType, Side, TimeInForce
+from engine.model import Side, TimeInForce
 from engine.sim.binance import refusals
-from engine.sim.binance.type_params import ORDER_TYPES, UNSUPPORTED, OrderTypeRules
+from engine.sim.binance.type_params import BY_NAME, ORDER_TYPES, OrderTypeRules
 from engine.sim.exchange.order_values import SelfTrade, SimNewOrder
 from engine.sim.units import PLACES, units
 
@@ -113,11 +113,8 @@ def new_order(params: Params) -> SimNewOrder:
     symbol = params.symbol()
     params.required("side")
     side = params.word("side", Side, refusals.invalid_side)
-    params.required("type")
-    if params.get("type") in UNSUPPORTED:
-        raise refusals.order_rejected(UNSUPPORTED[params.required("type")])
-    order_type = params.word("type", OrderType, refusals.invalid_order_type)
-    if order_type not in ORDER_TYPES:
+    order_type = BY_NAME.get(params.required("type"))
+    if order_type is None:
         raise refusals.invalid_order_type()
     time_in_force = params.word("timeInForce", TimeInForce, refusals.invalid_time_in_force)
     assert side is not None

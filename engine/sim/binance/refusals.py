@@ -155,6 +155,11 @@ def insufficient_balance() -> VenueRefusalError:
     return order_rejected("Account has insufficient balance for requested action.")
 
 
+def would_trigger() -> VenueRefusalError:
+    """Return the refusal of a stop order on the wrong side of the market."""
+    return order_rejected("Order would trigger immediately.")
+
+
 def would_match() -> VenueRefusalError:
     """Return the refusal of a post-only order that would match at once."""
     return order_rejected("Order would immediately match and take.")

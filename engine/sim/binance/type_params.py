@@ -8,8 +8,9 @@ from engine.model import OrderType
 
 
 class OrderTypeRules(msgspec.Struct, frozen=True):
-    """The parameters of one type, in the order in which Binance checks them."""
+    """One type: Binance's name, and its parameters in the order in which Binance checks them."""
 
+    name: str
     required: tuple[str, ...]
     refused: tuple[str, ...]
     takes_quote_quantity: bool = False  # True: quoteOrderQty may stand for quantity
@@ -17,21 +18,45 @@ class OrderTypeRules(msgspec.Struct, frozen=True):
 
 
 _OF_STOPS: Final = ("stopPrice", "trailingDelta")
+
+
+def _stop(name: str) -> OrderTypeRules:
+    refused = ("trailingDelta", "price", "timeInForce", "quoteOrderQty")
+    return OrderTypeRules(name, required=("quantity", "stopPrice"), refused=refused)
+
+
+def _stop_limit(name: str) -> OrderTypeRules:
+    required = ("timeInForce", "quantity", "price", "stopPrice")
+    return OrderTypeRules(name, required=required, refused=("trailingDelta", "quoteOrderQty"))
+
+
 # In the order in which exchangeInfo lists them.
 ORDER_TYPES: Final = {
     OrderType.LIMIT: OrderTypeRules(
-        required=("timeInForce", "quantity", "price"), refused=(*_OF_STOPS, "quoteOrderQty"), default_answer="FULL"
+        "LIMIT",
+        required=("timeInForce", "quantity", "price"),
+        refused=(*_OF_STOPS, "quoteOrderQty"),
+        default_answer="FULL",
     ),
     OrderType.LIMIT_MAKER: OrderTypeRules(
-        required=("quantity", "price"), refused=(*_OF_STOPS, "quoteOrderQty", "timeInForce")
+        "LIMIT_MAKER", required=("quantity", "price"), refused=(*_OF_STOPS, "quoteOrderQty", "timeInForce")
     ),
     OrderType.MARKET: OrderTypeRules(
-        required=(), refused=(*_OF_STOPS, "price", "timeInForce"), takes_quote_quantity=True, default_answer="FULL"
+        "MARKET",
+        required=(),
+        refused=(*_OF_STOPS, "price", "timeInForce"),
+        takes_quote_quantity=True,
+        default_answer="FULL",
     ),
+    OrderType.STOP: _stop("STOP_LOSS"),
+    OrderType.STOP_LIMIT: _stop_limit("STOP_LOSS_LIMIT"),
+    OrderType.TAKE_PROFIT: _stop("TAKE_PROFIT"),
+    OrderType.TAKE_PROFIT_LIMIT: _stop_limit("TAKE_PROFIT_LIMIT"),
 }
-UNSUPPORTED: Final = {
-    "STOP_LOSS": "Stop loss orders are not supported for this symbol.",
-    "STOP_LOSS_LIMIT": "Stop loss limit orders are not supported for this symbol.",
-    "TAKE_PROFIT": "Take profit orders are not supported for this symbol.",
-    "TAKE_PROFIT_LIMIT": "Take profit limit orders are not supported for this symbol.",
-}
+BY_NAME: Final = {rules.name: order_type for order_type, rules in ORDER_TYPES.items()}
+
+
+def venue_name(order_type: OrderType) -> str:
+    """Return Binance's name for a type; our own for one that this venue does not have."""
+    rules = ORDER_TYPES.get(order_type)
+    return order_type.value if rules is None else rules.name

@@ -6,7 +6,7 @@ nothing.
 
 from typing import Any, Final
 
-from engine.sim.binance.type_params import ORDER_TYPES
+from engine.sim.binance.type_params import ORDER_TYPES, venue_name
 from engine.sim.exchange.funds import Funds
 from engine.sim.exchange.order_values import Execution, FundsChanged, SimFill, SimOrder, SimOrderStatus, SimReport
 from engine.sim.units import NOTHING, ONE, text
@@ -34,7 +34,7 @@ def _order_core(order: SimOrder) -> dict[str, Any]:
         "cummulativeQuoteQty": text(order.executed_quote),
         "status": order.status,
         "timeInForce": order.time_in_force,
-        "type": order.order_type,
+        "type": venue_name(order.order_type),
         "side": order.side,
     }
 
@@ -44,7 +44,7 @@ def order_result(order: SimOrder) -> dict[str, Any]:
     return {
         **order_ack(order),
         **_order_core(order),
-        "workingTime": order.created_ns // MS,
+        "workingTime": _working_ms(order),
         **_expiry(order),
         "selfTradePreventionMode": order.self_trade,
     }
@@ -89,12 +89,17 @@ def order_query(order: SimOrder) -> dict[str, Any]:
         "icebergQty": NOTHING,
         "time": order.created_ns // MS,
         "updateTime": order.updated_ns // MS,
-        "isWorking": True,
-        "workingTime": order.created_ns // MS,
+        "isWorking": not order.is_held,
+        "workingTime": _working_ms(order),
         "origQuoteOrderQty": quote_quantity,
         **_expiry(order),
         "selfTradePreventionMode": order.self_trade,
     }
+
+
+def _working_ms(order: SimOrder) -> int:
+    """Return the time from which the order is in the book; -1 while it awaits its trigger."""
+    return -1 if order.is_held else order.working_ns // MS
 
 
 def _expiry(order: SimOrder) -> dict[str, Any]:
@@ -192,7 +197,7 @@ def execution_report(report: SimReport) -> dict[str, Any]:
         "s": order.symbol,
         "c": report.cancel_client_order_id if cancelled else order.client_order_id,
         "S": order.side,
-        "o": order.order_type,
+        "o": venue_name(order.order_type),
         "f": order.time_in_force,
         "q": text(order.quantity),
         "p": text(order.price),
@@ -212,16 +217,18 @@ def execution_report(report: SimReport) -> dict[str, Any]:
         "T": millis,
         "t": fill.trade_id if fill else -1,
         "I": report.execution_id,
-        "w": order.is_open and order.terms.price is not None,
+        "w": order.is_open and not order.is_held and order.terms.price is not None,
         "m": fill.maker if fill else False,
         "M": fill is not None,
         "O": created_ms,
         "Z": text(order.executed_quote),
         "Y": text(fill.quote) if fill else NOTHING,
         "Q": text(order.quote_quantity),
-        "W": created_ms,
+        "W": _working_ms(order),
         "V": order.self_trade,
     }
+    if order.is_held:
+        del event["W"]
     if report.execution is Execution.EXPIRED:
         event["eR"] = order.expiry_reason
     if order.status is SimOrderStatus.EXPIRED_IN_MATCH:

@@ -12,6 +12,7 @@ from engine.market.rows import Rows
 from engine.model import Side, TimeInForce
 from engine.sim.binance import filters, refusals
 from engine.sim.exchange import matching_kernel
+from engine.sim.exchange.held_orders import is_triggered
 from engine.sim.exchange.match_plan import Match, amount_to_lock, crossing_offers, opposite, plan_matches
 from engine.sim.exchange.order_ledger import OrderLedger
 from engine.sim.exchange.order_values import Execution, SelfTrade, SimFill, SimNewOrder, SimOrder, SimOrderStatus
@@ -45,12 +46,14 @@ class Exchange(OrderLedger):
             raise refusals.order_rejected("This action is disabled on this account.")
         average = market.average_price()
         has_price = new.terms.price is not None
+        if new.stop_price:
+            filters.check_price(rules, new.stop_price)
         if new.price:
             filters.check_price(rules, new.price)
             filters.check_percent_price(rules, new.price, average)
         if not new.quote_quantity:
             filters.check_quantity(rules, new.quantity, has_price=has_price)
-        notional = new.quote_quantity or product(new.price or average, new.quantity)
+        notional = new.quote_quantity or product(new.price or new.stop_price or average, new.quantity)
         if new.price or notional:  # a market order without any price in the market has no notional
             filters.check_notional(rules, notional, has_price=has_price)
         owner = self.accounts[account]
@@ -71,19 +74,22 @@ class Exchange(OrderLedger):
         market = self.market(new.symbol)
         if (account, new.client_order_id) in self._open_by_client_id:
             raise refusals.duplicate_order()
-        matches = list(plan_matches(market, account, new))
+        is_held = new.terms.trigger is not None
+        if is_held and is_triggered(new, market.trigger_price()):
+            raise refusals.would_trigger()
+        matches = [] if is_held else list(plan_matches(market, account, new))
         if matches and new.terms.is_post_only:
             raise refusals.would_match()
         cost = amount_to_lock(market, new, matches)
         if not market.rules.settles_in:
             self.accounts[account].require(market.rules.quote if new.side is Side.BUY else market.rules.base, cost)
         order = self._admit(account, new, now_ns)
-        if order.time_in_force is TimeInForce.FOK and sum(quantity for _, quantity, _ in matches) < order.quantity:
-            matches = []
         self._lock(order, cost)
+        if is_held:
+            self._held.add(order)
         self._report(Execution.NEW, order, now_ns)
-        self._execute(market, order, matches, now_ns)
-        self._settle(market, order, now_ns)
+        if not is_held:
+            self._match(market, order, matches, now_ns)
         self._flush_funds(now_ns)
         return order
 
@@ -109,7 +115,9 @@ class Exchange(OrderLedger):
         if not self.market(new.symbol).rules.settles_in:
             price = order.price or order.stop_price
             self._lock(order, -(-price * order.leaves // ONE) if buying else order.leaves)
-        if order.terms.is_placeable:
+        if order.terms.trigger is not None and not executed:
+            self._held.add(order)
+        elif order.terms.is_placeable:
             self.market(new.symbol).rest(order)
 
     def cancel(self, order: SimOrder, now_ns: int, *, cancel_client_order_id: str) -> None:
@@ -156,9 +164,11 @@ class Exchange(OrderLedger):
             if why == matching_kernel.PRINTED:
                 trade = market.prints_last()
                 self._fill_by_print(market, trade, row[r.TIME_NS] - ahead_ns)
-            else:
+            elif why == matching_kernel.CROSSED:
                 self._fill_by_book(market, row[r.TIME_NS] - ahead_ns)
             books.write_queues()
+            for order in self._held.due(market.place, market.trigger_price()):
+                self._activate(market, order, row[r.TIME_NS] - ahead_ns)
         return True, start
 
     def _fill_by_print(self, market: SymbolMarket, trade: TradePrint, now_ns: int) -> None:
@@ -223,6 +233,30 @@ class Exchange(OrderLedger):
         self._flush_funds(now_ns)
 
     # ---- matching
+
+    def _activate(self, market: SymbolMarket, order: SimOrder, now_ns: int) -> None:
+        """Match a held order as if it were placed now: the market reached its trigger price."""
+        self._held.remove(order)
+        order.working_ns = order.updated_ns = now_ns
+        self._report(Execution.NEW, order, now_ns)
+        matches = list(plan_matches(market, order.account, order))
+        if not order.price and order.side is Side.BUY:  # it locked an estimate, at the stop price
+            self._unlock(order, order.locked)
+            cost = amount_to_lock(market, order, matches)
+            if cost > self.accounts[order.account].free[market.rules.quote]:
+                self._expire(order, "INSUFFICIENT_BALANCES", now_ns)
+                self._flush_funds(now_ns)
+                return
+            self._lock(order, cost)
+        self._match(market, order, matches, now_ns)
+        self._flush_funds(now_ns)
+
+    def _match(self, market: SymbolMarket, order: SimOrder, matches: list[Match], now_ns: int) -> None:
+        """Execute an order's matches; rest or end what is left."""
+        if order.time_in_force is TimeInForce.FOK and sum(quantity for _, quantity, _ in matches) < order.quantity:
+            matches = []
+        self._execute(market, order, matches, now_ns)
+        self._settle(market, order, now_ns)
 
     def _execute(self, market: SymbolMarket, order: SimOrder, matches: list[Match], now_ns: int) -> None:
         if order.quote_quantity:  # Binance reports the executed quantity as the quantity of such an order

@@ -15,7 +15,7 @@ def opposite(side: Side) -> Side:
     return Side.SELL if side is Side.BUY else Side.BUY
 
 
-def plan_matches(market: SymbolMarket, account: str, new: SimNewOrder) -> Iterator[Match]:
+def plan_matches(market: SymbolMarket, account: str, new: SimNewOrder | SimOrder) -> Iterator[Match]:
     """Yield the matches of a new order, best price first; at one price the market's liquidity comes first.
 
     A resting order of the same account has quantity 0 if self-trade prevention forbids the trade.
@@ -43,17 +43,18 @@ def plan_matches(market: SymbolMarket, account: str, new: SimNewOrder) -> Iterat
             return
 
 
-def amount_to_lock(market: SymbolMarket, new: SimNewOrder, matches: list[Match]) -> int:
+def amount_to_lock(market: SymbolMarket, new: SimNewOrder | SimOrder, matches: list[Match]) -> int:
     """Return the amount that an order locks; 0 for a contract.
 
-    A limit buy locks its notional, a market buy the amount it will pay, a sale its quantity.
+    A limit buy locks its notional, a market buy the amount it will pay, a sale its quantity. A buy without a limit
+    price that awaits its trigger locks its notional at the stop price.
     """
     if market.rules.settles_in:
         return 0
     if new.side is Side.SELL:
         return new.quantity or sum(quantity for _, quantity, _ in matches)
-    if new.price:
-        return -(-new.price * new.quantity // ONE)
+    if new.price or (new.stop_price and not matches):
+        return -(-(new.price or new.stop_price) * new.quantity // ONE)
     return new.quote_quantity or sum(product(price, quantity) for price, quantity, _ in matches)
 
 

@@ -34,6 +34,7 @@ UNJOINED: Final = 3  # before a diff that precedes the first snapshot
 JOINED: Final = 4  # after a snapshot
 GROW: Final = 5  # before a record for which the books need room or another window
 FUNDED: Final = 6  # before a mark with a later funding time: the previous funding is due
+TRIGGERED: Final = 7  # after a price that triggers a held order and fills no resting one
 
 # v: one row for each symbol
 V_JOINED: Final = 0
@@ -61,7 +62,9 @@ V_QUOTES_ALONE: Final = 22  # 1: no diffs come, and the book is the last quote
 V_MARK: Final = 23  # mark price, and the rate of the next funding
 V_RATE: Final = 24
 V_FUNDING_NS: Final = 25  # time of the next funding in the venue's clock; 0: unknown
-V_FIELDS: Final = 26
+V_TRIGGER_HIGH: Final = 26  # a price at it or above triggers a held order; HIGHEST: no order
+V_TRIGGER_LOW: Final = 27  # a price at it or below triggers one; -1: no order
+V_FIELDS: Final = 28
 
 # tape: the last trades, a ring
 P_ID: Final = 0
@@ -270,6 +273,12 @@ def apply_depth(i: int, rows: Rows, start: int, v: Rows, levels: Rows) -> bool:
 
 
 @compiled
+def triggers_order(i: int, price: int, v: Rows) -> bool:
+    """Return True if a price triggers a held order."""
+    return bool(price >= v[i, V_TRIGGER_HIGH] or price <= v[i, V_TRIGGER_LOW])
+
+
+@compiled
 def is_crossed(v: Rows, levels: Rows, orders: Rows) -> bool:
     """Return True if an order could trade with the current book: it was restored without matching."""
     for k in range(orders.shape[0]):
@@ -307,6 +316,10 @@ def first_touch(rows: Rows, start: int, before_ns: int, v: Rows, levels: Rows, o
             high = HIGHEST
         else:
             continue
+        if kind == r.TRADE and triggers_order(i, low, v):
+            return k
+        if kind == r.QUOTE and v[i, V_QUOTES_ALONE] and triggers_order(i, (low + high) // 2, v):
+            return k
         for n in range(orders.shape[0]):
             if orders[n, O_SYMBOL] == i:
                 side = orders[n, O_SIDE]
@@ -343,6 +356,8 @@ def match_rows(
                 i, price, rows[k, r.TRADE_SIZE] * v[i, V_SIZE_UNIT], rows[k, r.TRADE_BUYER_IS_MAKER], v, orders, fronts
             ):
                 why = PRINTED
+            elif triggers_order(i, price, v):
+                why = TRIGGERED
         elif kind == r.MARK:
             if v[i, V_FUNDING_NS] > 0 and rows[k, r.MARK_NEXT_NS] > v[i, V_FUNDING_NS]:
                 return k, FUNDED
@@ -369,6 +384,8 @@ def match_rows(
                 why = JOINED
             elif told and update_queues(i, v, levels, orders, fronts):
                 why = CROSSED
+            elif v[i, V_QUOTES_ALONE] and triggers_order(i, (v[i, V_BID] + v[i, V_ASK]) // 2, v):
+                why = TRIGGERED
         v[0, V_RECORDS] += rows[last, r.LAST]
         k = last + 1
         if why != DONE:

@@ -10,6 +10,7 @@ from engine.model import Side
 from engine.sim.binance import refusals
 from engine.sim.binance.filters import SymbolRules
 from engine.sim.exchange.funds import Funds
+from engine.sim.exchange.held_orders import HeldOrders
 from engine.sim.exchange.order_values import (
     Event,
     Execution,
@@ -41,6 +42,7 @@ class OrderLedger:
         self.client_ids_seen: dict[str, int] = {}  # every client order id received, also of refused orders
         self._open_by_client_id: dict[tuple[str, str], SimOrder] = {}
         self._last_by_client_id: dict[tuple[str, str, str], SimOrder] = {}
+        self._held = HeldOrders(self.books)
         self._events: list[Event] = []
         self._order_id_next = ORDER_ID_FIRST
         self._trade_id_next = TRADE_ID_FIRST
@@ -116,6 +118,7 @@ class OrderLedger:
             self_trade=new.self_trade,
             created_ns=now_ns,
             updated_ns=now_ns,
+            working_ns=now_ns,
         )
         self._order_id_next += 1
         self.orders[order.order_id] = order
@@ -145,6 +148,8 @@ class OrderLedger:
         del self._open_by_client_id[order.account, order.client_order_id]
         if order.on_book:
             self.markets[order.symbol].remove(order)
+        if order.is_held:
+            self._held.remove(order)
         self._unlock(order, order.locked)
 
     def _lock(self, order: SimOrder, amount: int) -> None:

@@ -113,6 +113,8 @@ class SimOrder(msgspec.Struct, kw_only=True):
     on_book: bool = False
     fills: list[SimFill] = []
     stop_price: int = 0
+    is_held: bool = False  # True until the market triggers it (held_orders.py)
+    working_ns: int = 0  # time from which it is in the book: its placement, or its trigger
 
     @property
     def leaves(self) -> int:

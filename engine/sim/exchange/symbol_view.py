@@ -123,6 +123,13 @@ class SymbolMarket:
         bid, ask = self.best(Side.BUY), self.best(Side.SELL)
         return (bid + ask) // 2 if bid is not None and ask is not None else bid or ask or 0
 
+    def trigger_price(self) -> int:
+        """Return the price that triggers stops: the last trade's, or the middle of the quote if only quotes come."""
+        quote = self.quote
+        if self._number(at.V_QUOTES_ALONE) and quote is not None:
+            return (quote.bid + quote.ask) // 2
+        return self.last_price()
+
     def average_price(self) -> int:
         """Return the volume-weighted price of the last minutes, as the filters use it."""
         count, minutes = self._number(at.V_BARS), self._books.minutes[self.place]

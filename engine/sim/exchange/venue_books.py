@@ -29,6 +29,7 @@ class VenueBooks:
     def __init__(self, symbols: int) -> None:
         self.v: Rows = np.zeros((symbols, at.V_FIELDS), np.int64)
         self.v[:, at.V_PRICE_UNIT] = self.v[:, at.V_SIZE_UNIT] = 1
+        self.v[:, at.V_TRIGGER_HIGH], self.v[:, at.V_TRIGGER_LOW] = at.HIGHEST, -1
         self.levels: Rows = np.zeros((2 * symbols, price_levels.FAR + price_levels.STEP * LEVELS_START), np.int64)
         self.prints: Rows = np.zeros((symbols, at.PRINTS_KEPT, at.P_FIELDS), np.int64)
         self.minutes: Rows = np.zeros((symbols, at.MINUTES_KEPT, at.M_FIELDS), np.int64)
@@ -65,7 +66,10 @@ class VenueBooks:
         return int(self.v[0, at.V_RECORDS])
 
     def match_rows(self, rows: Rows, start: int = 0, until_ns: int = FOREVER_NS) -> tuple[int, int]:
-        """Fold up to the first row that may fill an order; return (next row, DONE, PRINTED, CROSSED or FUNDED)."""
+        """Fold up to the first row that may fill an order; return (next row, reason to stop).
+
+        The reason is DONE, PRINTED, CROSSED, FUNDED or TRIGGERED.
+        """
         while True:
             start, why = at.match_rows(
                 rows, start, until_ns, self.v, self.levels, self.prints, self.minutes, self.orders, self.fronts

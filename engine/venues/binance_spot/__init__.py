@@ -20,7 +20,7 @@ from engine.venues.binance_spot import venue_limits
 from engine.venues.binance_spot.account import SpotAccount, decode_answer
 from engine.venues.binance_spot.market import BinanceSpotMarket
 from engine.venues.binance_spot.metadata import read_exchange_info, read_rate_limits
-from engine.venues.binance_spot.order_types import TYPES
+from engine.venues.binance_spot.order_types import REQUIRED
 from engine.venues.binance_spot.venue_limits import RECV_WINDOW_MS
 from engine.venues.venue import CapturedMarket, Endpoints, MetadataReader, Network, OrderCapabilities, RestSnapshots
 
@@ -54,7 +54,7 @@ class BinanceSpot(BinanceVenue):
         Network.PAPER: Endpoints(),  # the simulated venue prints its address when it starts
     }
     capabilities = OrderCapabilities(
-        types=frozenset(TYPES.values()), times_in_force=frozenset(TimeInForce), amend=True, native_stops=True
+        types=frozenset(REQUIRED), times_in_force=frozenset(TimeInForce), amend=True, native_stops=True
     )
     snapshots: RestSnapshots = DepthSnapshots(PREFIX, venue_limits.DEPTH_WEIGHTS)
 

@@ -15,9 +15,16 @@ REQUIRED: dict[OrderType, frozenset[str]] = {
     OrderType.MARKET: frozenset(),
     OrderType.LIMIT: frozenset({"timeInForce", "price"}),
     OrderType.LIMIT_MAKER: frozenset({"price"}),
+    OrderType.STOP: frozenset({"stopPrice"}),
+    OrderType.STOP_LIMIT: frozenset({"timeInForce", "price", "stopPrice"}),
+    OrderType.TAKE_PROFIT: frozenset({"stopPrice"}),
+    OrderType.TAKE_PROFIT_LIMIT: frozenset({"timeInForce", "price", "stopPrice"}),
 }
-# The venue's name for each of them; every other name is the type of another program's order.
-TYPES = {order_type.value: order_type for order_type in REQUIRED}
+STOP_NAMES = {OrderType.STOP: "STOP_LOSS", OrderType.STOP_LIMIT: "STOP_LOSS_LIMIT"}  # names that differ from ours
+NAMES = {order_type: STOP_NAMES.get(order_type, order_type.value) for order_type in REQUIRED}  # the venue's names
+# The types that a report names as ours. Any other is recorded as FOREIGN with the venue's name: our own order keeps the
+# type that its request states, and journals hold the stops of others so.
+TYPES = {NAMES[order_type]: order_type for order_type in (OrderType.MARKET, OrderType.LIMIT, OrderType.LIMIT_MAKER)}
 
 
 def number(value: Decimal) -> str:
@@ -33,7 +40,7 @@ def order_params(terms: Terms, quantity: Decimal) -> Params:
     prices = [("price", terms.price), ("stopPrice", terms.trigger)]
     assert all(price is not None and price > 0 for name, price in prices if name in required), terms
     return (
-        ("type", terms.type.value),
+        ("type", NAMES[terms.type]),
         *([("timeInForce", terms.time_in_force.value)] if "timeInForce" in required else []),
         ("quantity", number(quantity)),
         *((name, number(price)) for name, price in prices if name in required and price is not None),

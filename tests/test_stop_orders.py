@@ -1,0 +1,106 @@
+"""Stops and take-profits through the engine: placed, held by the venue, triggered by its market, replayed.
+
+The synthetic market moves by itself, so each stop near the price is reached within minutes.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from engine.lifecycle import Status
+from engine.model import OrderType
+from engine.state.orders import Order
+from journal.record import Kind
+from journal.recover import recover
+from replay.replay import replay_session
+from verbatim.testing import VirtualSession, VirtualVenue, strategy_settings
+
+PROTECTED = Path(__file__).parent / "strategies" / "protected.py"
+
+
+class Desk:
+    """Sessions of one account, one after the other."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.venue = folder, VirtualVenue(fees=("0", "0"))
+        self.sessions: list[VirtualSession] = []
+
+    def start(self, *, previous: VirtualSession | None = None, **parameters: str) -> VirtualSession:
+        name = "abcdefghij"[len(self.sessions)] * 8
+        chosen = strategy_settings(PROTECTED, "Protected", parameters=parameters)
+        opening = None if previous is None else previous.state
+        session = VirtualSession(
+            self.venue, self.folder / name, strategies=[chosen], session=name, previous=previous, opening=opening
+        )
+        self.sessions.append(session)
+        return session
+
+    def venue_orders(self) -> list[dict[str, str]]:
+        return self.venue.get("/sim/state")["open_orders"]
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    """Return a desk. At the end each journal is replayed and compared."""
+    desk = Desk(tmp_path)
+    yield desk
+    for session in desk.sessions:
+        session.writer.wait_durable(session.records[-1].seq, 30)
+        session.writer.abandon()
+        recover(session.folder)
+        verdict = replay_session(session.folder)
+        assert verdict.identical, verdict.text()
+
+
+def stop_of(session: VirtualSession) -> Order | None:
+    return next((order for order in session.state.account.orders.all() if order.order.terms.trigger), None)
+
+
+@pytest.mark.parametrize(
+    ("kind", "parameters"),
+    [
+        (OrderType.STOP, {"distance": "0.05"}),
+        (OrderType.STOP_LIMIT, {"distance": "0.05", "limit": "5"}),
+        (OrderType.TAKE_PROFIT, {"distance": "-0.05"}),
+        (OrderType.TAKE_PROFIT_LIMIT, {"distance": "-0.05", "limit": "5"}),
+    ],
+)
+def test_a_protected_position_is_closed_once_the_market_reaches_the_stop(
+    desk: Desk, kind: OrderType, parameters: dict[str, str]
+) -> None:
+    session = desk.start(type=kind.value, **parameters)
+    session.run(60, until=lambda s: stop_of(s) is not None and stop_of(s).status is Status.OPEN)
+    stop = stop_of(session)
+    assert stop is not None
+    assert (stop.order.type, stop.status) == (kind, Status.OPEN)
+    assert stop.client_order_id in [order["client_order_id"] for order in desk.venue_orders()]
+    session.run(1800, until=lambda s: stop_of(s).status is Status.FILLED)
+    stop = stop_of(session)
+    assert stop.status is Status.FILLED
+    assert session.state.account.positions.net("binance_spot:BTCUSDT") == 0
+    assert desk.venue_orders() == []
+    requests = [json.loads(record.body or "") for record in session.kinds(Kind.REQUEST)]
+    assert Counter(request["purpose"] for request in requests)["place"] == 2
+
+
+def test_a_held_stop_outlives_the_session_and_is_known_to_the_next(desk: Desk) -> None:
+    first = desk.start(type="STOP", distance="5000")
+    first.run(60, until=lambda s: stop_of(s) is not None and stop_of(s).status is Status.OPEN)
+    name = stop_of(first).client_order_id
+    second = desk.start(previous=first, type="STOP", distance="5000").run(10)
+    stop = second.state.account.orders.known(name)
+    assert (stop.status, stop.adopted, stop.order.terms.trigger) == (Status.OPEN, False, stop.order.stop_price)
+    assert [order["client_order_id"] for order in desk.venue_orders()] == [name]
+
+
+def test_a_stop_on_the_wrong_side_is_refused_by_the_venue_and_said(desk: Desk) -> None:
+    session = desk.start(type="STOP", distance="-50").run(
+        60, until=lambda s: stop_of(s) is not None and stop_of(s).status is Status.REJECTED
+    )
+    closed = session.facts("order_closed")[-1]
+    assert (closed["status"], closed["reason"]) == ("rejected", "-2010 Order would trigger immediately.")
+    assert session.state.account.positions.net("binance_spot:BTCUSDT") == Decimal("0.01")
