@@ -96,7 +96,7 @@ def test_order_count_limit_stops_new_orders_alone(begin: Begin) -> None:
     """Five orders rest when the venue refuses the sixth: cancels, queries and reconnects go on in mode RUNNING."""
     venue = VirtualVenue()
     session = begin(venue, engine=EngineSettings(reconcile_every_ns=5 * SECOND_NS))
-    session.run(until=lambda s: len(s.facts("order_accepted")) == 5)
+    session.run(5, until=lambda s: len(s.facts("order_accepted")) == 5)
     venue.fault(action="reject", times=0, **TOO_MANY, **ORDER)
     session.run(3)
     resting = len(venue.get("/sim/state")["open_orders"])
@@ -192,7 +192,7 @@ def test_s11_cancels_keep_their_budget(begin: Begin) -> None:
     """With four fifths of the weight used by another program, queries and new orders wait and cancels leave."""
     venue = VirtualVenue()
     session = begin(venue, "once", parameters={"below": "100", "orders": 2}).run(5)
-    session.run(until=lambda s: s.state.time_ns // SECOND_NS % 60 == 5)
+    session.run(61, until=lambda s: s.state.time_ns // SECOND_NS % 60 == 5)
     for _ in range(20):  # of another program at the same address
         venue.sim.http(
             venue.new_conn_id(),
@@ -265,7 +265,7 @@ def test_refusal_storm_of_our_own_rules_pauses_the_strategy(begin: Begin) -> Non
     venue = VirtualVenue()
     risk = RiskSettings(position_max=Decimal("0.0055"))
     session = begin(venue, risk=risk, parameters={"size": "0.001"})
-    session.run(until=lambda s: bool(s.facts("breaker_tripped")))
+    session.run(5, until=lambda s: bool(s.facts("breaker_tripped")))
     assert 20 <= len(refused(session)) <= 22
     at = len(session.records)
     session.run(9)
@@ -275,8 +275,8 @@ def test_refusal_storm_of_our_own_rules_pauses_the_strategy(begin: Begin) -> Non
     assert kinds[Kind.INTENT] == kinds[Kind.VERDICT] == 0
     assert "position" in alarms(session)[0]
     assert "resume-strategy spam" in alarms(session)[0]
-    session.command("resume_strategy", about="spam").run(1)
-    assert len(session.state.account.orders.live) == 5
+    session.command("resume_strategy", about="spam")
+    session.run(5, until=lambda s: len(s.state.account.orders.live) == 5)
 
 
 def test_refusal_storm_stays_bounded_for_hours(begin: Begin) -> None:
@@ -318,7 +318,7 @@ def test_a_pause_outlives_a_restart(begin: Begin) -> None:
 def test_s10_a_cancel_refused_for_ever_is_not_sent_for_ever(begin: Begin) -> None:
     """Its interval doubles; after five a person is told, and the order is asked about by the venue's id."""
     venue = VirtualVenue()
-    session = begin(venue, "nervous").run(until=lambda s: bool(s.facts("order_accepted")))
+    session = begin(venue, "nervous").run(5, until=lambda s: bool(s.facts("order_accepted")))
     venue.fault(
         action="reject", times=0, method="DELETE", path="/api/v3/order",
         status=400, code=-2011, msg="This action is disabled on this account.",
@@ -398,7 +398,8 @@ def test_an_account_that_may_not_trade_is_not_running(begin: Begin) -> None:
 def test_forty_instruments_start_and_trade_within_one_minute_of_weight(begin: Begin) -> None:
     """40 snapshots of 250 are more than a minute's 6,000: they are as deep as fits, and the rest is not touched."""
     venue = VirtualVenue(symbols=Each.instruments)
-    session = begin(venue, "each", engine=new_engine_settings()).run(20)
+    session = begin(venue, "each", engine=new_engine_settings())
+    session.run(10, until=lambda s: len(s.facts("order_accepted")) == 40)
     assert mode(session) is Mode.RUNNING
     assert session.state.account.modes.reasons == ()
     assert {order.order.instrument for order in session.state.account.orders.live.values()} == {
@@ -409,16 +410,18 @@ def test_forty_instruments_start_and_trade_within_one_minute_of_weight(begin: Be
     assert session.facts("rate_blocked") == []
 
 
-def test_forty_instruments_trade_each_as_it_becomes_ready(begin: Begin) -> None:
-    """With a budget that no minute's snapshots fit into, those that are ready trade while others wait their turn."""
-    venue = VirtualVenue(symbols=Each.instruments, limits={"weight_minute_max": 1500})
-    session = begin(venue, "each", engine=new_engine_settings(), limits={"weight_minute_max": 1500})
-    session.run(30)
+def test_instruments_trade_each_as_it_becomes_ready(begin: Begin) -> None:
+    """Where a minute's budget holds no more snapshots, those that are ready trade while others wait their turn."""
+    names = Each.instruments[:12]
+    venue = VirtualVenue(symbols=names, limits={"weight_max": 1200})
+    session = begin(
+        venue, "each", parameters={"count": 12}, engine=new_engine_settings(), limits={"weight_minute_max": 1200}
+    )
+    session.run(5)
     assert mode(session) is Mode.RUNNING
-    traded = {order.order.instrument for order in session.state.account.orders.live.values()}
-    assert 3 <= len(traded) < 40
-    session.run(300)
-    assert len({order.order.instrument for order in session.state.account.orders.live.values()}) == 40
+    assert 3 <= len({order.order.instrument for order in session.state.account.orders.live.values()}) < 12
+    session.run(120, until=lambda s: len(s.facts("order_accepted")) == 12)
+    assert len({order.order.instrument for order in session.state.account.orders.live.values()}) == 12
     assert session.facts("rate_blocked") == []
 
 
@@ -428,8 +431,8 @@ def test_forty_instruments_trade_each_as_it_becomes_ready(begin: Begin) -> None:
 def test_another_programs_orders_do_not_use_up_open_orders_max(begin: Begin) -> None:
     venue = VirtualVenue()
     other = begin(venue, risk=RiskSettings(open_orders_max=10), parameters={"below": "500"})
-    other.run(until=lambda s: len(s.state.account.orders.live) == 10)
-    other.run(1).kill()
+    other.run(5, until=lambda s: len(s.facts("order_accepted")) == 10)
+    other.kill()
     session = begin(venue, "once", risk=RiskSettings(open_orders_max=5), parameters={"below": "100"}).run(10)
     adopted = [order.adopted for order in session.state.account.orders.live.values()]
     assert sorted(adopted) == [False] + [True] * 10

@@ -18,21 +18,22 @@ SOURCE = "breakers"
 
 
 def trip_breakers(session: SessionContext, step: StepContext) -> None:
-    """Pause the subjects whose equal refusals reached the limit, each with an alarm."""
+    """Pause the subjects whose equal refusals reached the limit, with an alarm; a warning for a short pause."""
     for key, kind in step.account.breakers.due:
         breakers = step.account.breakers
         if (key, kind) not in breakers.due:
             continue  # it is paused by now, for another reason
         scope, _, subject = key.partition(" ")
         reason = breakers.tallies[key][kind].reason
-        wait_ns = next_pause_ns(breakers.pauses.get(key), step.time_ns, session.safeguards)
+        wait_ns = next_pause_ns(breakers.pauses.get(key), kind, step.time_ns, session.safeguards)
         tripped = BreakerTripped(BreakerScope(scope), subject, reason, step.time_ns + wait_ns, is_of_rates(kind))
         step.emit(tripped, source=SOURCE)
         text = (
             f"{scope} {subject} pauses for {-(-wait_ns // SECOND_NS)} s: its orders were refused again and again "
             f"({reason}). `verbatim control SESSION resume-{scope} {subject}` resumes it now"
         )
-        step.note(NoteLevel.ALARM, text)
+        is_short = wait_ns < session.safeguards.pause_first_ns
+        step.note(NoteLevel.WARNING if is_short else NoteLevel.ALARM, text)
         if tripped.scope is BreakerScope.STRATEGY:
             cancel_paused(session, step)
 

@@ -23,10 +23,13 @@ COMMANDS = (
     CommandName.FLATTEN,
     CommandName.RECONCILE,
     CommandName.STOP,
+    CommandName.RESUME_INSTRUMENT,
+    CommandName.RESUME_STRATEGY,
 )
 PATH_BYTES_MAX = 107  # sockaddr_un.sun_path less its closing zero
 LINE_BYTES_MAX = 4096
 CLIENTS_MAX = 16
+ABOUT_CHARS_MAX = 100
 ANSWER_SECONDS = 10.0
 
 
@@ -108,11 +111,12 @@ async def _answer(line: bytes, ingress: Ingress) -> dict[str, Any]:
     try:
         asked = json.loads(line)
         name, by, reason = asked["command"], str(asked.get("by", "operator")), str(asked.get("reason", ""))
+        about = str(asked.get("about", ""))
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         return {"error": f"not a command: {error}"}
     if name not in COMMANDS:
         return {"error": f"no command {name!r}; there are {', '.join(COMMANDS)}"}
-    command = Command(CommandName(name), by[:64], reason[:200], trio.Event())
+    command = Command(CommandName(name), by[:64], reason[:200], trio.Event(), about=about[:ABOUT_CHARS_MAX])
     if not ingress.put_command(command):
         return {"error": "the session is ending, or too many commands wait"}
     await command.done.wait()
@@ -121,13 +125,15 @@ async def _answer(line: bytes, ingress: Ingress) -> dict[str, Any]:
     return {"seq": command.seq, "mode": command.mode, "reasons": list(command.reasons)}
 
 
-def send_command(path: Path, *, command: str, by: str, reason: str = "") -> dict[str, Any]:
+def send_command(path: Path, *, command: str, by: str, reason: str = "", about: str = "") -> dict[str, Any]:
     """Send a command to a running session and return the answer, without trio. Raises ControlError."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
         client.settimeout(ANSWER_SECONDS + 1)
         try:
             client.connect(os.fspath(path))
-            client.sendall(json.dumps({"command": command, "by": by, "reason": reason}).encode() + b"\n")
+            client.sendall(
+                json.dumps({"command": command, "by": by, "reason": reason, "about": about}).encode() + b"\n"
+            )
             with client.makefile("rb") as answers:
                 line = answers.readline(LINE_BYTES_MAX * 4)
         except OSError as error:

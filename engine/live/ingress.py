@@ -43,6 +43,7 @@ class Command(msgspec.Struct):
     seq: int = -1  # of its record; negative if the session ended first
     mode: str = ""
     reasons: tuple[str, ...] = ()
+    about: str = ""  # the instrument or strategy that it concerns
 
 
 class Ingress:

@@ -16,7 +16,7 @@ from engine.bodies import CommandName, VerdictBody
 from engine.facts import BreakerScope, BreakerTripped, OrderAccepted, OrderClosed, OrderUnknown
 from engine.lifecycle import Report
 from engine.requests import Purpose
-from engine.session_record import SafeguardSettings
+from engine.session_record import SECOND_NS, SafeguardSettings
 from engine.state.changes import Change, Commanded, Requested, Stamp
 from engine.state.orders import Order, Orders
 
@@ -24,6 +24,7 @@ REASONS_MAX = 16  # of one subject; a venue's texts are foreign, and the oldest 
 REASON_CHARS_MAX = 200
 UNANSWERED = "no answer"
 RISK = "risk "
+RATE_PAUSE_NS = SECOND_NS
 RATE_RULES = frozenset({"rate", "order_limit"})
 NUMBERS = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 COMMAND_SCOPES = {
@@ -87,10 +88,10 @@ def is_of_rates(kind: str) -> bool:
     return kind.startswith(RISK) and RATE_RULES.issuperset(rules)
 
 
-def next_pause_ns(pause: Pause | None, time_ns: int, settings: SafeguardSettings) -> int:
-    """Return the length of a pause that begins now."""
+def next_pause_ns(pause: Pause | None, kind: str, time_ns: int, settings: SafeguardSettings) -> int:
+    """Return the length of a pause that begins now. A limit of a second needs no more than that to pass."""
     if pause is None or not _is_recent(pause, time_ns):
-        return settings.pause_first_ns
+        return min(RATE_PAUSE_NS, settings.pause_first_ns) if is_of_rates(kind) else settings.pause_first_ns
     return min(2 * (pause.until_ns - pause.since_ns), settings.pause_max_ns)
 
 

@@ -1,7 +1,7 @@
 from dataclasses import dataclass
 from decimal import Decimal
 
-from verbatim import OnQuote, Place, Side
+from verbatim import Every, Place, Side
 
 
 class Each:
@@ -9,10 +9,11 @@ class Each:
 
     version = "1"
     instruments = tuple(f"{base}USDT" for base in ("BTC", "ETH", *(f"C{number:02d}" for number in range(38))))
-    cadence = OnQuote()
+    cadence = Every(ms=250)
 
     @dataclass
     class Parameters:
+        count: int = 40
         size: Decimal = Decimal("0.1")
 
     @dataclass
@@ -21,7 +22,9 @@ class Each:
 
     @staticmethod
     def decide(view, state, parameters):
-        for name in Each.instruments:
+        placed = 0  # in one decision
+        for name in Each.instruments[: parameters.count]:
             quote = view.quote(name)
-            if quote is not None and not view.orders(name):
+            if placed < 8 and quote is not None and not view.orders(name):
+                placed += 1
                 yield Place(name, Side.BUY, parameters.size, view.round_price(name, quote.bid * Decimal("0.9")))

@@ -5,16 +5,21 @@ from pathlib import Path
 import click
 
 COMMANDS = ("pause", "resume", "halt", "cancel_all", "flatten", "reconcile", "stop")
+RESUME_ONE = ("resume-instrument", "resume-strategy")  # these name what resumes
 
 
 @click.command("control")
 @click.argument("session")
-@click.argument("order", metavar="COMMAND", type=click.Choice(COMMANDS))
+@click.argument("order", metavar="COMMAND", type=click.Choice((*COMMANDS, *RESUME_ONE)))
+@click.argument("about", default="")
 @click.option("--reason", default="", help="Reason, kept in the record.")
 @click.option("--journals", type=click.Path(path_type=Path), default=Path("journals"), show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
-def command(session: str, order: str, reason: str, journals: Path, as_json: bool) -> None:
-    """Send SESSION (a path or an id) a COMMAND: pause, resume, halt, cancel_all, flatten, reconcile or stop."""
+def command(session: str, order: str, about: str, *, reason: str, journals: Path, as_json: bool) -> None:
+    """Send SESSION (a path or an id) a COMMAND: pause, resume, halt, cancel_all, flatten, reconcile or stop.
+
+    `resume-instrument ABOUT` and `resume-strategy ABOUT` end a pause that equal refusals led to.
+    """
     import getpass
     import json
 
@@ -23,13 +28,15 @@ def command(session: str, order: str, reason: str, journals: Path, as_json: bool
     from verbatim.exit_codes import BAD_INPUT, FAILED, stop
     from verbatim.session_lookup import find
 
+    if bool(about) != (order in RESUME_ONE):
+        stop(f"{order} needs the name of what resumes" if not about else f"{order} takes no name", BAD_INPUT)
     try:
         folder = find(journals, session)
     except JournalError as error:
         stop(str(error), BAD_INPUT)
     path = socket_path(folder.resolve().parent, folder.resolve().name.rpartition("-")[2])
     try:
-        answer = send_command(path, command=order, by=getpass.getuser(), reason=reason)
+        answer = send_command(path, command=order.replace("-", "_"), by=getpass.getuser(), reason=reason, about=about)
     except ControlError as problem:
         stop(str(problem), FAILED)
     if as_json:
