@@ -292,7 +292,7 @@ class BreakerTripped(msgspec.Struct, frozen=True, tag_field="fact", tag="breaker
     subject: str  # the instrument's id, or the strategy's name
     reason: str
     until_ns: int
-    is_asked: bool = False  # the strategy is still asked, and may cancel: only its new orders are dropped
+    may_run: bool = False  # the strategy still runs and may cancel: only its new orders are dropped
 
 
 class InstrumentChanged(msgspec.Struct, frozen=True, tag_field="fact", tag="instrument_changed"):

@@ -17,12 +17,12 @@ from engine.apply.batch import Applied, Batch
 from engine.apply.inputs import APPLIERS, apply, count_inputs
 from engine.bodies import CheckpointBody, NoteLevel
 from engine.errors import CoreError
-from engine.handlers.breakers import drops_intent, trip_breakers
 from engine.handlers.intents import emit_request, review_intent
 from engine.handlers.link_changes import open_links
 from engine.handlers.market_triggers import handle_market
 from engine.handlers.policy import advance_policy
 from engine.handlers.table import HANDLERS
+from engine.handlers.trip_breakers import drops_intent, trip_breakers
 from engine.lifecycle import Status
 from engine.mode_reasons import Mode, ModeReason, ReasonCode
 from engine.money import MONEY
@@ -159,7 +159,7 @@ class Kernel:
             step.emit(facts.StrategyTriggered(name), source=f"strategy.{name}")
         if modes.mode is not Mode.RUNNING or modes.stopping_since_ns:
             return  # outside RUNNING something may have been missed
-        if session.runner.is_blocked(step.account, name) or not step.account.breakers.is_asked(name, step.time_ns):
+        if session.runner.is_blocked(step.account, name) or not step.account.breakers.may_run(name, step.time_ns):
             return
         for intent in session.runner.decide(step, name, decisions):  # strategies
             if drops_intent(session, step, name, intent):

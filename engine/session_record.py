@@ -107,7 +107,7 @@ def new_engine_settings() -> EngineSettings:
 
 
 class SafeguardSettings(msgspec.Struct, frozen=True):
-    """Bounds on what the session repeats. 0 switches a bound off, as in sessions recorded before there were any."""
+    """Bounds on repeated requests and refusals. 0 switches a bound off, as in sessions recorded before them."""
 
     # the wait after the venue refused an order for the number of orders; each next one doubles it
     order_backoff_first_ns: int = 0  # 0: such a refusal blocks every request, as a ban does

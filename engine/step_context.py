@@ -80,7 +80,7 @@ class StepContext:
 
     @property
     def safeguards(self) -> SafeguardSettings:
-        """The session's bounds on what is repeated."""
+        """The session's bounds on repeated requests and refusals."""
         return self._rules.safeguards
 
     def fill_cursor(self, venue: str) -> FillCursor:

@@ -97,7 +97,7 @@ def mode(session: VirtualSession) -> Mode:
 
 
 def test_order_count_limit_stops_new_orders_alone(begin: Begin) -> None:
-    """Five orders rest when the venue refuses the sixth: cancels, queries and reconnects go on in mode RUNNING."""
+    """Five orders rest when the venue refuses the sixth: cancels, queries and reconnects continue in mode RUNNING."""
     venue = VirtualVenue()
     session = begin(venue, engine=EngineSettings(reconcile_every_ns=5 * SECOND_NS))
     session.run(5, until=lambda s: len(s.facts("order_accepted")) == 5)
@@ -154,7 +154,7 @@ def test_order_count_limit_of_a_day_follows_the_venues_own_count(begin: Begin) -
 
 
 def test_order_count_limit_used_up_by_others_is_refused_without_a_wait(begin: Begin) -> None:
-    """The venue states no wait with -1015, whoever used the limit up; a wait of ours ends it."""
+    """The venue states no wait with -1015, also where another program used the limit up."""
     venue = VirtualVenue(limits={"orders_10s_max": 8})
     session = begin(venue, limits={"orders_10s_max": 100}).run(60)
     refusals = [
@@ -187,7 +187,7 @@ def test_s11_a_ban_is_waited_out_and_no_request_leaves_before_its_end(begin: Beg
     assert wire
     assert all(record.time_ns >= until_ns for record in wire), purposes(wire)
     assert until_ns - at.time_ns >= 29 * SECOND_NS
-    assert mode(session) is Mode.RUNNING
+    assert mode(session) is Mode.PAUSED, "only the order to cancel all is left as a reason"
     session.command("cancel_all").run(3)
     assert venue.get("/sim/state")["open_orders"] == []
 
@@ -265,7 +265,7 @@ def test_refused_for_ever_by_silence_pauses_the_instrument(begin: Begin) -> None
 
 
 def test_refusal_storm_of_our_own_rules_pauses_the_strategy(begin: Begin) -> None:
-    """133,512 records in 20 s before; the strategy is not asked while it pauses, and its orders are cancelled."""
+    """133,512 records in 20 s before; the strategy does not run while it pauses, and its orders are cancelled."""
     venue = VirtualVenue()
     risk = RiskSettings(position_max=Decimal("0.0055"))
     session = begin(venue, risk=risk, parameters={"size": "0.001"})
@@ -273,7 +273,7 @@ def test_refusal_storm_of_our_own_rules_pauses_the_strategy(begin: Begin) -> Non
     assert 20 <= len(refused(session)) <= 22
     at = len(session.records)
     session.run(9)
-    assert venue.get("/sim/state")["open_orders"] == [], "nobody manages the orders of a strategy that is not asked"
+    assert venue.get("/sim/state")["open_orders"] == [], "a strategy that does not run manages no orders"
     kinds = Counter(record.kind for record in session.records[at:])
     assert kinds[Kind.FEED] > 1000
     assert kinds[Kind.INTENT] == kinds[Kind.VERDICT] == 0
@@ -320,7 +320,7 @@ def test_a_pause_outlives_a_restart(begin: Begin) -> None:
 
 
 def test_s10_a_cancel_refused_for_ever_is_not_sent_for_ever(begin: Begin) -> None:
-    """Its interval doubles; after five a person is told, and the order is asked about by the venue's id."""
+    """Its interval doubles; after five there is an alarm, and a query by the venue's id."""
     venue = VirtualVenue()
     session = begin(venue, "nervous").run(5, until=lambda s: bool(s.facts("order_accepted")))
     venue.fault(

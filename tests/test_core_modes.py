@@ -153,7 +153,7 @@ def test_one_blocked_instrument_is_a_reason_beside_running() -> None:
 def test_an_account_that_may_not_trade_is_not_running() -> None:
     hand = ByHand(parameters=NONE).run(1)
     hand.answers["account"] = {"canTrade": False, "balances": [], "updateTime": 0}
-    hand.command("reconcile")
+    hand.command("reconcile").run(1)
     assert (hand.mode, reasons(hand)) == (Mode.SYNCING, ["binance_spot says that the account may not trade"])
     del hand.answers["account"]
     assert hand.run(70).mode == Mode.RUNNING, "the venue allows it again"

@@ -208,13 +208,13 @@ BUDGET_MUTANTS = [
         (400, -1013, "Market is closed."),
     ),
     Mutant(
-        "engine.state.breakers.Breakers.is_asked",
+        "engine.state.breakers.Breakers.may_run",
         lambda _self, _strategy, _time_ns: True,
         budgets.test_refusal_storm_of_our_own_rules_pauses_the_strategy,
         (),
     ),
     Mutant(
-        "engine.handlers.breakers.cancel_rules",
+        "engine.handlers.trip_breakers.cancel_rules",
         lambda *_, **__: {"gone": "taken away"},
         budgets.test_refusal_storm_of_our_own_rules_pauses_the_strategy,
         (),
@@ -232,7 +232,7 @@ BUDGET_MUTANTS = [
         (),
     ),
     Mutant(
-        "engine.handlers.metadata._fits",
+        "engine.handlers.reread_metadata._fits",
         lambda _recorded, _theirs: True,
         budgets.test_a_finer_grid_than_the_session_has_stops_the_instrument,
         (),

@@ -191,7 +191,7 @@ class EngineSection(_Section):
 
 
 class SafeguardsSection(_Section):
-    """Bounds on what a session repeats; engine/session_record.py documents each. 0 switches a bound off."""
+    """Bounds on repeated requests and refusals; engine/session_record.py documents each. 0 switches a bound off."""
 
     order_backoff_first_s: Decimal = Field(default=_seconds(SAFEGUARDS.order_backoff_first_ns), ge=0)
     order_backoff_max_s: Decimal = Field(default=_seconds(SAFEGUARDS.order_backoff_max_ns), ge=0)

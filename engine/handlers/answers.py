@@ -23,8 +23,8 @@ from engine.facts import ClockMeasured, ModeChanged, OrdersBlocked, RateBlocked
 from engine.handlers.account_events import handle_event
 from engine.handlers.link_changes import disconnect, is_blocked, measure_clock, subscribe
 from engine.handlers.market_triggers import halt
-from engine.handlers.metadata import apply_metadata, apply_permission, reread_metadata
 from engine.handlers.order_queries import query_order
+from engine.handlers.reread_metadata import apply_metadata, apply_permission, reread_metadata
 from engine.mode_reasons import Mode, ModeReason, ReasonCode, key_refused
 from engine.requests import LinkPhase, LinkRole, Purpose
 from engine.session_context import SessionContext

@@ -4,9 +4,9 @@ from engine.apply.batch import Applied
 from engine.bodies import CommandBody, CommandName
 from engine.execution import reconciliation
 from engine.facts import SafetyCause, SafetyKind
-from engine.handlers.breakers import handle_resume
 from engine.handlers.safety import name_waiting, order_safety, withdraw_for_resume
 from engine.handlers.shutdown import cancel_all
+from engine.handlers.trip_breakers import handle_resume
 from engine.session_context import SessionContext
 from engine.step_context import StepContext
 

@@ -5,9 +5,9 @@ from engine.bodies import NoteLevel, TimerBody
 from engine.facts import CloseReason, SessionClosing
 from engine.handlers.link_changes import reconnect
 from engine.handlers.market_triggers import request_snapshots
-from engine.handlers.metadata import request_metadata
 from engine.handlers.order_queries import query_order
 from engine.handlers.pnl import emit_pnl
+from engine.handlers.reread_metadata import request_metadata
 from engine.handlers.watch import watch_session
 from engine.session_context import SessionContext
 from engine.step_context import StepContext

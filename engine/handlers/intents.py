@@ -75,7 +75,7 @@ def risk_context(
         terms=terms,
         strategy=strategy,
         instrument=instrument,
-        instruments=session.instruments,  # names, assets and contracts: none of these change
+        instruments=session.instruments,  # for names, assets and contracts, which never change
         account=step.account,
         limits=limits,
         time_ns=step.time_ns,

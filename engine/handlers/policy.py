@@ -3,9 +3,9 @@
 from engine.execution import reconciliation
 from engine.facts import ModeChanged
 from engine.handlers.block_instruments import block_unready, mode_reasons
-from engine.handlers.breakers import trip_breakers
 from engine.handlers.safety import advance_safety
 from engine.handlers.shutdown import advance_shutdown
+from engine.handlers.trip_breakers import trip_breakers
 from engine.market.views import BookState
 from engine.mode_reasons import Mode, ModeReason, ReasonCode
 from engine.session_context import SessionContext

@@ -3,11 +3,11 @@
 from engine.bodies import NoteLevel
 from engine.execution import reconciliation
 from engine.facts import LinkSteady
-from engine.handlers.breakers import cancel_paused
 from engine.handlers.link_changes import disconnect, open_gap
 from engine.handlers.market_triggers import request_snapshots
 from engine.handlers.order_queries import query_order
 from engine.handlers.safety import watch_safety
+from engine.handlers.trip_breakers import cancel_paused
 from engine.lifecycle import Status
 from engine.requests import LinkPhase, LinkRole
 from engine.session_context import SessionContext

@@ -19,13 +19,13 @@ from engine.sim.binance.ws_session import session_result
 from engine.sim.exchange.exchange import Exchange
 from engine.sim.exchange.order_values import FundsChanged, SimReport
 from engine.sim.exchange.venue_books import FOREVER_NS
+from engine.sim.exchange_faults import change_exchange
 from engine.sim.fault_answers import answer_after_faults, delay_ns, is_struck, replaced_answer
 from engine.sim.faults import Action, Faults, Rule, Target
 from engine.sim.feeds.derived_streams import derive, is_derived
 from engine.sim.feeds.pacing import FeedPacer
 from engine.sim.feeds.recorded_feed import RecordedMarket
 from engine.sim.feeds.sim_market import Line, SimMarket, data_of, decode
-from engine.sim.units import units
 from engine.sim.venue_config import VenueConfig, open_accounts
 from engine.sim.wire import HttpRequest, Outgoing
 
@@ -201,15 +201,7 @@ class SimVenue:
                     self._send(Outgoing(connection.conn_id, now_ns, close=True))
                     fault.struck += 1
             self._listeners_changed(now_ns)
-        elif rule.action is Action.CHANGE_RULES:
-            market = self.exchange.market(rule.symbol)
-            fields = {name: text if name == "status" else units(text) for name, text in rule.rules.items()}
-            market.rules = msgspec.structs.replace(market.rules, **fields)
-            fault.struck += 1
-        elif rule.action is Action.ALLOW_TRADING:
-            for account in self.exchange.accounts.values():
-                account.can_trade = rule.on
-            fault.struck += 1
+        fault.struck += change_exchange(self.exchange, rule)
 
     @property
     def streamed(self) -> list[Connection]:

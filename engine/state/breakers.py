@@ -1,8 +1,8 @@
 """Breakers: equal refusals of an instrument's or a strategy's orders, and the pauses that they led to.
 
 Counted are rejections by the venue, orders without an answer, and refusals by our own risk rules. An order that is
-accepted (of a strategy: approved) starts the count again. `engine/handlers/breakers.py` decides on a pause. A pause
-ends with its time or by a person's command; the next equal refusal then leads to one twice as long.
+accepted (of a strategy: approved) starts the count again. `engine/handlers/trip_breakers.py` decides on a pause. A
+pause ends with its time or by a person's command; the next equal refusal then leads to one twice as long.
 """
 
 import re
@@ -47,7 +47,7 @@ class Pause(msgspec.Struct, frozen=True):
     reason: str
     since_ns: int
     until_ns: int
-    is_asked: bool = False  # a strategy that is still asked: only its new orders are dropped
+    may_run: bool = False  # the strategy still runs: only its new orders are dropped
 
 
 class Breakers(msgspec.Struct, frozen=True):
@@ -64,12 +64,12 @@ class Breakers(msgspec.Struct, frozen=True):
         pause = self.pauses.get(key_of(scope, subject))
         return "" if pause is None or time_ns >= pause.until_ns else pause.reason
 
-    def is_asked(self, strategy: str, time_ns: int) -> bool:
-        """Return True if the strategy is to be asked now."""
+    def may_run(self, strategy: str, time_ns: int) -> bool:
+        """Return True if the strategy may run now."""
         if not self.pauses:
             return True
         pause = self.pauses.get(key_of(BreakerScope.STRATEGY, strategy))
-        return pause is None or time_ns >= pause.until_ns or pause.is_asked
+        return pause is None or time_ns >= pause.until_ns or pause.may_run
 
 
 def key_of(scope: BreakerScope, subject: str) -> str:
@@ -101,7 +101,7 @@ def _is_recent(pause: Pause, time_ns: int) -> bool:
 
 
 def reduce(breakers: Breakers, change: Change, at: Stamp, *, orders: Orders, settings: SafeguardSettings) -> Breakers:
-    """Count refusals, and start again with what succeeds.
+    """Count refusals, and start again with a success.
 
     Args:
         breakers: The breakers.
@@ -134,7 +134,7 @@ def reduce(breakers: Breakers, change: Change, at: Stamp, *, orders: Orders, set
             return _approved(breakers, key_of(BreakerScope.STRATEGY, change.request.strategy), at)
         case BreakerTripped():
             key = key_of(change.scope, change.subject)
-            pause = Pause(change.reason, at.time_ns, change.until_ns, change.is_asked)
+            pause = Pause(change.reason, at.time_ns, change.until_ns, change.may_run)
             due = tuple(waiting for waiting in breakers.due if waiting[0] != key)
             return replace(breakers, pauses={**breakers.pauses, key: pause}, due=due)
         case Commanded() if change.command.command in COMMAND_SCOPES:

@@ -1,4 +1,4 @@
-"""Cancels that the venue refused, by order: the next one waits longer, and a person is told in the end.
+"""Cancels that the venue refused, by order: each next one waits longer, up to an alarm.
 
 Only refusals count that an unchanged cancel would get again. A timeout or a limit does not.
 """

@@ -9,6 +9,8 @@ from engine.facts import OrdersBlocked
 from engine.session_record import SafeguardSettings
 from engine.state.changes import Change, Stamp
 
+QUIET_WAITS = 4  # after so many of its lengths without a refusal a wait is long over
+
 
 class OrderBlock(msgspec.Struct, frozen=True):
     """The last refusal of a venue: until when new orders wait."""
@@ -29,9 +31,9 @@ class OrderBlocks(msgspec.Struct, frozen=True):
         return "" if block is None or time_ns >= block.until_ns else f"{venue} takes no new orders: {block.reason}"
 
     def next_wait_ns(self, venue: str, time_ns: int, settings: SafeguardSettings) -> int:
-        """Return the wait after a refusal now: the first one, or twice the last if that ended a moment ago."""
+        """Return the wait after a refusal now: the first one, or twice the last one unless that is long over."""
         block = self.by_venue.get(venue)
-        if block is None or time_ns > block.until_ns + block.wait_ns:
+        if block is None or time_ns > block.until_ns + QUIET_WAITS * block.wait_ns:
             return settings.order_backoff_first_ns
         if time_ns < block.until_ns:
             return block.wait_ns  # an order that left before the wait began

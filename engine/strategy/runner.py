@@ -91,8 +91,8 @@ class StrategyRunner:
         decisions: dict[str, Decision] = {}
         for name in names:
             loaded, status = self.strategies[name], account.strategies.get(name)
-            is_asked = account.breakers.is_asked(name, time_ns) and not self.is_blocked(account, name)
-            if status.stopped_for or not is_asked:
+            may_run = account.breakers.may_run(name, time_ns) and not self.is_blocked(account, name)
+            if status.stopped_for or not may_run:
                 continue
             try:
                 decision = decisions[name] = self._run(account, market, time_ns, loaded, status)

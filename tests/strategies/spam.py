@@ -5,7 +5,7 @@ from verbatim import OnQuote, Place, Side
 
 
 class Spam:
-    """Places an order with every quote, whatever became of the last one."""
+    """Places an order with every quote."""
 
     version = "1"
     instruments = ("BTCUSDT",)

@@ -29,7 +29,7 @@ def command(session: str, order: str, about: str, *, reason: str, journals: Path
     from verbatim.session_lookup import find
 
     if bool(about) != (order in RESUME_ONE):
-        stop(f"{order} needs the name of what resumes" if not about else f"{order} takes no name", BAD_INPUT)
+        stop(f"{order} needs a name" if not about else f"{order} takes no name", BAD_INPUT)
     try:
         folder = find(journals, session)
     except JournalError as error:

@@ -1,8 +1,8 @@
 """Breakers: pause an instrument or a strategy whose orders are refused again and again, and say so.
 
-A paused strategy is not asked, and its live orders are cancelled; where only a rate was exceeded, it is
-asked and may cancel. A paused instrument gets no new orders; what
-strategies want there is dropped without a record, so that the journal does not grow. engine/state/breakers.py counts.
+A paused strategy does not run, and its live orders are cancelled; where it only exceeded a rate, it runs and may
+cancel. A paused instrument gets no new orders: intents to place there leave no record, and the journal does not grow.
+engine/state/breakers.py counts.
 """
 
 from engine.bodies import CommandBody, NoteLevel
@@ -51,11 +51,11 @@ def drops_intent(session: SessionContext, step: StepContext, strategy: str, inte
 
 
 def cancel_paused(session: SessionContext, step: StepContext) -> None:
-    """Cancel the live orders of paused strategies, which nobody manages."""
+    """Cancel the live orders of strategies that do not run."""
     if not step.account.breakers.pauses:
         return
     for order in step.account.orders.live_by_age():
-        if order.adopted or step.account.breakers.is_asked(order.strategy, step.time_ns):
+        if order.adopted or step.account.breakers.may_run(order.strategy, step.time_ns):
             continue
         instrument = session.instruments[order.order.instrument]
         rules = cancel_rules(step, order.strategy, order.client_order_id, venue=instrument.venue)

@@ -51,7 +51,7 @@ def apply_metadata(session: SessionContext, step: StepContext, venue: str, repor
         known = step.account.instruments.current(recorded)
         theirs = listed.get(name)
         if theirs is None:
-            changed, text = replace(known, trading=False), "the venue lists it no more"
+            changed, text = replace(known, trading=False), "the venue no longer lists it"
         else:
             changed = replace(known, **{field: getattr(theirs, field) for field in RULES})
             text = _difference(known, changed)
@@ -65,7 +65,7 @@ def apply_metadata(session: SessionContext, step: StepContext, venue: str, repor
 
 
 def apply_permission(session: SessionContext, step: StepContext, venue: str, *, is_allowed: bool) -> None:
-    """Emit a change of what the venue says of the account: it may trade, or it may not."""
+    """Emit a change of the account's permission to trade."""
     if not session.safeguards.metadata_every_ns:
         return
     was_allowed = venue not in step.account.instruments.forbidden
