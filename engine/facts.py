@@ -14,7 +14,7 @@ from engine.block_reasons import BlockReason
 from engine.lifecycle import Report
 from engine.mode_reasons import Mode, ModeReason
 from engine.model import Instrument, OrderType, Side, TimeInForce
-from engine.order_terms import RecordedTerms, Terms, terms_of
+from engine.order_terms import TERMS, RecordedTerms, Terms
 
 
 class CloseReason(StrEnum):
@@ -65,7 +65,8 @@ class NewOrder(msgspec.Struct, frozen=True):
     @property
     def terms(self) -> Terms:
         """The order's terms by its type."""
-        return terms_of(self.type, RecordedTerms(self.price, self.time_in_force, self.stop_price, self.venue_type))
+        recorded = RecordedTerms(self.price, self.time_in_force, self.stop_price, self.venue_type)
+        return TERMS[self.type].from_recorded(recorded)
 
 
 # ---- facts -------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ from engine.handlers.intents import emit_request, review_intent
 from engine.handlers.link_changes import open_links
 from engine.handlers.market_triggers import handle_market
 from engine.handlers.policy import advance_policy
+from engine.handlers.rivals import halt_for_rivals
 from engine.handlers.table import HANDLERS
 from engine.handlers.trip_breakers import drops_intent, trip_breakers
 from engine.lifecycle import Status
@@ -70,6 +71,9 @@ class Kernel:
             account = replace(account, limits=rate_budgets.allowed(account.limits, venue, limits))
         due_ns = {name: record.time_ns + period_ns for name, period_ns in session.timer_periods_ns.items()}
         due_ns[timer_name(TimerKind.CHECK)] = record.time_ns + session.settings.check_interval_ns
+        for venue, budget in account.limits.by_venue.items():
+            if budget.blocked_until_ns > record.time_ns:  # a ban outlives a restart, and its end opens the links
+                due_ns[timer_name(TimerKind.RATE_BLOCK, venue)] = budget.blocked_until_ns
         account = replace(account, timers=Timers(due_ns, {}, min(due_ns.values())))
         market = session.empty_market()
         if opening:
@@ -142,6 +146,8 @@ class Kernel:
                 HANDLERS[record.kind](session, step, applied)
                 if applied.market_flags:
                     handle_market(session, step, applied)
+                if session.settings.halt_on_rival:
+                    halt_for_rivals(session, step)
             for name in applied.strategies:
                 self._run_strategy(step, name, decisions)
             state.quiescent = advance_policy(session, step)

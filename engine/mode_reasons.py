@@ -35,6 +35,7 @@ class ReasonCode(StrEnum):
     KEY_REFUSED = "key_refused"
     MARKET_DATA_INVALID = "market_data_invalid"
     RECORDS_LOST = "records_lost"  # the venue holds an order of ours that no journal contains
+    RIVAL_ENGINE = "rival_engine"  # another engine of ours trades this account: its orders bear a session's mark
     ORDER_CONTRADICTED = "order_contradicted"  # the venue and the journal disagree about an order
     CORE_FAILED = "core_failed"
     UNCLASSIFIED = "unclassified"  # journals of schema 2 have texts only

@@ -83,6 +83,8 @@ class RuleSettings(msgspec.Struct, frozen=True):
 class EngineSettings(msgspec.Struct, frozen=True):
     """Times in nanoseconds of session time."""
 
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"halt_on_rival"})
+
     reconcile_every_ns: int = 60 * SECOND_NS
     check_interval_ns: int = SECOND_NS  # between two checks for silent links and missing answers
     stale_after_ns: int = 10 * SECOND_NS  # a market stream silent for longer is dead
@@ -99,11 +101,12 @@ class EngineSettings(msgspec.Struct, frozen=True):
     books: bool = True  # False: the market has quotes and trades only, and no session waits for a book
     # from here on the defaults are those of older sessions; `new_engine_settings` has today's
     block_instruments: bool = False  # an instrument without market data stops alone, not the whole session
+    halt_on_rival: bool = False  # an open order with the mark of another session of ours halts
 
 
 def new_engine_settings() -> EngineSettings:
     """Return the settings of a new session that configures none."""
-    return EngineSettings(block_instruments=True)
+    return EngineSettings(block_instruments=True, halt_on_rival=True)
 
 
 class SafeguardSettings(msgspec.Struct, frozen=True):

@@ -184,6 +184,7 @@ class EngineSection(_Section):
     checkpoint_every: int = Field(default=5000, gt=0)
     cancel_on_stop: bool = True
     block_instruments: bool = True
+    halt_on_rival: bool = True
 
     def settings(self) -> EngineSettings:
         """Return the settings in nanoseconds."""

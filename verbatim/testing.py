@@ -7,7 +7,7 @@ Only time and sockets are ours: nothing waits, so an hour takes seconds, and the
 import json
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import msgspec
 
@@ -36,6 +36,7 @@ from engine.session_record import (
 from engine.sim.binance import PROTOCOL
 from engine.sim.faults import Rule
 from engine.sim.feeds.capture_feed import CaptureMarket
+from engine.sim.feeds.sim_market import SimMarket
 from engine.sim.feeds.synthetic_feed import SyntheticMarket
 from engine.sim.sim_venue import SimVenue
 from engine.sim.venue_config import AccountConfig, VenueConfig
@@ -50,7 +51,20 @@ from journal.record import Kind, Record
 from journal.writer import ClosedSummary, JournalWriter
 from verbatim.venue_contract import check_venue
 
-__all__ = ["VirtualSession", "VirtualVenue", "check_venue", "from_sources", "strategy_settings"]
+if TYPE_CHECKING:
+    from verbatim.hostile.hostile_run import HostileResult, run_hostile, run_hostile_in, shrink_hostile
+
+__all__ = [
+    "HostileResult",
+    "VirtualSession",
+    "VirtualVenue",
+    "check_venue",
+    "from_sources",
+    "run_hostile",
+    "run_hostile_in",
+    "shrink_hostile",
+    "strategy_settings",
+]
 
 START_NS = 1_723_161_250 * SECOND_NS
 API_KEY, API_SECRET = "test-key-0000000000", "test-secret-0000000000"
@@ -94,8 +108,9 @@ class VirtualVenue:
         fees: tuple[str, str] = ("0.001", "0.001"),  # maker, taker
         start_ns: int = START_NS,
         limits: dict[str, Any] | None = None,  # fields of VenueConfig, such as orders_10s_max
+        market: SimMarket | None = None,  # instead of a capture or the synthetic market of `symbols`
     ) -> None:
-        market = (
+        market = market or (
             CaptureMarket(capture)
             if capture is not None
             else SyntheticMarket(tuple(symbols), seed=seed, start_ns=start_ns)
@@ -147,16 +162,19 @@ class VirtualVenue:
         """Return the instruments of the venue, by its own exchangeInfo."""
         conn_id = self.new_conn_id()
         self.sim.http(conn_id, HttpRequest(method="GET", path="/api/v3/exchangeInfo", headers={}), self.now_ns)
-        self.now_ns += 10 * MILLISECOND_NS
-        for outgoing in self.sim.advance(self.now_ns):
-            if outgoing.conn_id == conn_id and outgoing.answer is not None:
-                found = make_venue(VenueSettings(name=PROTOCOL), ()).metadata.read(outgoing.answer.body).instruments
-                return tuple(each for each in found if each.symbol in self.symbols)
+        for _ in range(100):
+            self.now_ns += 10 * MILLISECOND_NS
+            for outgoing in self.sim.advance(self.now_ns):
+                if outgoing.conn_id == conn_id and outgoing.answer is not None:
+                    found = make_venue(VenueSettings(name=PROTOCOL), ()).metadata.read(outgoing.answer.body).instruments
+                    return tuple(each for each in found if each.symbol in self.symbols)
         raise AssertionError("exchangeInfo was not answered")
 
 
 class VirtualSession:
     """One session of the engine on a VirtualVenue: `run`, then `stop` (an ordered end) or `kill`."""
+
+    gateway_class: ClassVar[type[VirtualGateway]] = VirtualGateway
 
     def __init__(
         self,
@@ -169,7 +187,7 @@ class VirtualSession:
         engine: EngineSettings | None = None,
         safety: SafetySettings = SAFETY,
         session: str = "aaaaaaaa",
-        previous: "VirtualSession | None" = None,
+        previous: "VirtualSession | PreviousSession | None" = None,
         opening: State | None = None,
         wire_ns: int = MILLISECOND_NS // 5,
         seed: int = 7,
@@ -194,16 +212,18 @@ class VirtualSession:
             rules=recorded_rules(rules),
             engine=engine or new_engine_settings(),
             safety=safety,
-            previous=None if previous is None else PreviousSession(previous.body.session, previous.state.seq, ""),
+            previous=PreviousSession(previous.body.session, previous.state.seq, "")
+            if isinstance(previous, VirtualSession)
+            else previous,
             opening=None if opening is None else carry_over(opening),
             safeguards=safeguards,
         )
         self.folder = folder
-        self.writer = JournalWriter.create(folder, sync=False)
+        self.writer = self._create_writer()
         dialect_at_work = make_venue(self.body.venues[0], self.body.instruments)
         self.sequencer = Sequencer(Kernel(self.body), self._append)
         key = dialect_at_work.signer.load_key(Credentials(API_KEY, API_SECRET))
-        self._shell = VirtualGateway(venue, self.sequencer, dialect_at_work, key, Wires(wire_ns, wire_ns))
+        self._shell = self.gateway_class(venue, self.sequencer, dialect_at_work, key, Wires(wire_ns, wire_ns))
         self._shell.perform(self.sequencer.begin(self.body))
 
     @classmethod
@@ -267,6 +287,18 @@ class VirtualSession:
 
     # ---- the journal
 
+    def _create_writer(self) -> JournalWriter:
+        return JournalWriter.create(self.folder, sync=False)
+
     def _append(self, records: Sequence[Record], *, urgent: bool) -> None:
         self.records.extend(records)
         self.writer.append_step(records, urgent=urgent)
+
+
+def __getattr__(name: str) -> Any:
+    """Return a name of the hostile sessions, which stand on this module."""
+    if name in ("HostileResult", "run_hostile", "run_hostile_in", "shrink_hostile"):
+        from verbatim.hostile import hostile_run
+
+        return getattr(hostile_run, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,6 +1,6 @@
 """The settings and the start plan of a session. Values only."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -62,3 +62,4 @@ class StartPlan:
     folder: Path
     first: tuple[Arrival, ...]  # processed right after the SESSION record
     kept: Mapping[str, HandedOverLink] = field(default_factory=dict)  # open connections of the session before
+    release: Callable[[], None] = lambda: None  # of the account's lock, after the journal is sealed

@@ -226,7 +226,7 @@ class View:
     def indicator(self, name: str, instrument: str) -> float | None:
         """Return the value of a declared average or indicator; None until it is warm."""
         index = self._indicators[name, instrument]
-        return self._market.indicator(index) if self._market.is_warm(index) else None
+        return self._market.indicator(index, warm_only=True)
 
     def orders(self, name: str | None = None) -> list[Order]:
         """Return the strategy's own live orders, oldest first; with `name`, those of that instrument."""
