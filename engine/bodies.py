@@ -29,6 +29,7 @@ class CommandName(StrEnum):
     CANCEL_ALL = "cancel_all"
     FLATTEN = "flatten"  # cancel all, then close every position
     RECONCILE = "reconcile"
+    ACCEPT_BALANCE = "accept_balance"  # a deposit or withdrawal: our records follow the venue
     RESUME_INSTRUMENT = "resume_instrument"  # ends the pause of a breaker
     RESUME_STRATEGY = "resume_strategy"
     HANDOVER = "handover"  # of resimulations: the venue's model answers from here on
@@ -105,7 +106,7 @@ class CommandBody(msgspec.Struct, frozen=True):
     command: CommandName
     by: str = ""
     reason: str = ""
-    about: str = ""  # the instrument or strategy that it concerns
+    about: str = ""  # the asset, instrument or strategy that it concerns
 
 
 class LinkBody(msgspec.Struct, frozen=True):

@@ -32,7 +32,8 @@ from engine.strategy.rule_loading import recorded_rules
 from engine.strategy.source_guard import StrategyError
 from engine.venues.signing import Credentials
 from engine.venues.venue_lookup import make_venue
-from verbatim.config import RECV_WINDOW_MS_MAX, scale_timeouts
+from verbatim.config import scale_timeouts
+from verbatim.config_sections import RECV_WINDOW_MS_MAX
 from verbatim.runner import Progress, run_session_config
 from verbatim.strategy_files import check_instruments, read_strategy
 
@@ -44,7 +45,11 @@ DEFAULTS = {  # symbol -> the example strategies that trade it
     "ETHUSDT": {"quoter": "quoter.py:EthQuoter", "cross": "ma_cross.py:EthCross"},
 }
 RISK = RiskSettings(
-    order_notional_max=Decimal(500), position_max=Decimal(1), open_orders_max=20, orders_per_second_max=20
+    order_notional_max=Decimal(500),
+    position_max=Decimal(1),
+    open_orders_max=20,
+    orders_per_second_max=20,
+    sell_holdings=True,  # the examples quote both sides
 )
 
 

@@ -16,12 +16,19 @@ COMMANDS = (
     CommandName.FLATTEN,
     CommandName.RECONCILE,
     CommandName.STOP,
+    CommandName.ACCEPT_BALANCE,
     CommandName.RESUME_INSTRUMENT,
     CommandName.RESUME_STRATEGY,
 )
 LINE_BYTES_MAX = 4096
 DEPTH_MAX = 8  # of brackets; a request has one
-BY_MAX, REASON_MAX, ABOUT_MAX = 64, 200, 100  # characters kept
+BY_MAX, REASON_MAX = 64, 200  # characters kept
+# commands that concern one object -> characters of its name at most; longer ones are refused
+ABOUT_NAMES: dict[str, int] = {
+    CommandName.ACCEPT_BALANCE: 32,
+    CommandName.RESUME_INSTRUMENT: 100,
+    CommandName.RESUME_STRATEGY: 100,
+}
 
 
 class BadLineError(Exception):
@@ -34,7 +41,7 @@ class ControlRequest(msgspec.Struct, frozen=True):
     command: str
     by: str = "operator"
     reason: str = ""
-    about: str = ""  # the instrument or strategy that it concerns
+    about: str = ""  # the asset, instrument or strategy that it concerns
 
 
 _decode = msgspec.json.Decoder(ControlRequest).decode
@@ -58,9 +65,14 @@ def parse_line(line: bytes, commands: Sequence[str] = COMMANDS) -> ControlReques
         raise BadLineError(f"not a command: {error}") from None
     if request.command not in commands:
         raise BadLineError(f"no command {request.command[:40]!r}; there are {', '.join(commands)}")
-    return msgspec.structs.replace(
-        request, by=request.by[:BY_MAX], reason=request.reason[:REASON_MAX], about=request.about[:ABOUT_MAX]
-    )
+    name_max = ABOUT_NAMES.get(request.command, 0)
+    if request.command == CommandName.ACCEPT_BALANCE and not (request.reason and request.about):
+        raise BadLineError("accept-balance needs an asset and a reason")
+    if request.about and not name_max:
+        raise BadLineError(f"{request.command} concerns no asset, instrument or strategy")
+    if name_max and not 0 < len(request.about) <= name_max:
+        raise BadLineError(f"{request.command} needs a name of 1 to {name_max} characters")
+    return msgspec.structs.replace(request, by=request.by[:BY_MAX], reason=request.reason[:REASON_MAX])
 
 
 def _depth(line: bytes) -> int:
@@ -84,4 +96,4 @@ def answer_of(command: Command) -> dict[str, object]:
     """Return the answer to a command that was processed, or that the session's end prevented."""
     if command.seq < 0:
         return {"error": "the session ended before it took the command"}
-    return {"seq": command.seq, "mode": command.mode, "reasons": list(command.reasons)}
+    return {"seq": command.seq, "mode": command.mode, "reasons": list(command.reasons), "notes": list(command.notes)}

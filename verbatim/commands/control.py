@@ -4,21 +4,26 @@ from pathlib import Path
 
 import click
 
+from verbatim.terminal import echo
+
 COMMANDS = ("pause", "resume", "halt", "cancel_all", "flatten", "reconcile", "stop")
-RESUME_ONE = ("resume-instrument", "resume-strategy")  # these name what resumes
+ABOUT_ONE = ("accept-balance", "resume-instrument", "resume-strategy")  # these concern the object that they name
 
 
 @click.command("control")
 @click.argument("session")
-@click.argument("order", metavar="COMMAND", type=click.Choice((*COMMANDS, *RESUME_ONE)))
-@click.argument("about", default="")
+@click.argument("order", metavar="COMMAND", type=click.Choice((*COMMANDS, *ABOUT_ONE)))
+@click.argument("about", metavar="[NAME]", default="")
 @click.option("--reason", default="", help="Reason, kept in the record.")
 @click.option("--journals", type=click.Path(path_type=Path), default=Path("journals"), show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
-def command(session: str, order: str, about: str, *, reason: str, journals: Path, as_json: bool) -> None:
-    """Send SESSION (a path or an id) a COMMAND: pause, resume, halt, cancel_all, flatten, reconcile or stop.
+def command(session: str, order: str, about: str, reason: str, journals: Path, *, as_json: bool) -> None:
+    """Send SESSION (a path or an id) a COMMAND, such as pause, flatten or accept-balance.
 
-    `resume-instrument ABOUT` and `resume-strategy ABOUT` end a pause that equal refusals led to.
+    `accept-balance ASSET --reason TEXT` records a deposit, a withdrawal or a trade of your own: from then on the
+    engine's records follow the venue's balance of ASSET, and a halt for its drift ends.
+
+    `resume-instrument NAME` and `resume-strategy NAME` end a pause that equal refusals led to.
     """
     import getpass
     import json
@@ -28,8 +33,12 @@ def command(session: str, order: str, about: str, *, reason: str, journals: Path
     from verbatim.exit_codes import BAD_INPUT, FAILED, stop
     from verbatim.session_lookup import find
 
-    if bool(about) != (order in RESUME_ONE):
-        stop(f"{order} needs a name" if not about else f"{order} takes no name", BAD_INPUT)
+    if order == "accept-balance" and not (about and reason):
+        stop("accept-balance needs an asset and a reason, as in: accept-balance USDT --reason 'deposit'", BAD_INPUT)
+    if order in ABOUT_ONE and not about:
+        stop(f"{order} needs a name, as `verbatim status` prints it", BAD_INPUT)
+    if about and order not in ABOUT_ONE:
+        stop(f"{order} takes no {about!r}", BAD_INPUT)
     try:
         folder = find(journals, session)
     except JournalError as error:
@@ -40,7 +49,9 @@ def command(session: str, order: str, about: str, *, reason: str, journals: Path
     except ControlError as problem:
         stop(str(problem), FAILED)
     if as_json:
-        click.echo(json.dumps(answer))
+        echo(json.dumps(answer))
     else:
         reasons = f" ({'; '.join(answer['reasons'])})" if answer["reasons"] else ""
-        click.echo(f"{order}: record {answer['seq']}; mode {answer['mode']}{reasons}")
+        echo(f"{order}: record {answer['seq']}; mode {answer['mode']}{reasons}")
+        for note in answer.get("notes", ()):
+            echo(f"  {note}")
