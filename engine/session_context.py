@@ -96,17 +96,7 @@ class SessionContext:
             {name: each.cadence.period_ns for name, each in loaded.items() if isinstance(each.cadence, Every)},
             body.safeguards,
         )
-        self.rules = Rules(
-            body.engine,
-            self.timer_periods_ns,
-            body.seed,
-            rates={name: venue.rates for name, venue in self.venues.items()},
-            cursors={name: venue.fill_cursor for name, venue in self.venues.items()},
-            instruments=self.instruments,
-            risk=body.risk,
-            safeguards=body.safeguards,
-            safety=body.safety,
-        )
+        self.rules = self._rules()
         self.trigger_names = [name for name, each in loaded.items() if isinstance(each.cadence, OnQuote)]
         self._indicators = self._declared_indicators()
         self.runner = StrategyRunner(
@@ -118,6 +108,21 @@ class SessionContext:
         )
         # sessions whose mark an order of ours bears
         self.own_sessions = (body.session, *((body.previous.session,) if body.previous else ()), *body.safety.also_ours)
+
+    def _rules(self) -> Rules:
+        """Return the settings that reducers need."""
+        body = self.body
+        return Rules(
+            body.engine,
+            self.timer_periods_ns,
+            body.seed,
+            rates={name: venue.rates for name, venue in self.venues.items()},
+            cursors={name: venue.fill_cursor for name, venue in self.venues.items()},
+            instruments=self.instruments,
+            risk=body.risk,
+            safeguards=body.safeguards,
+            safety=body.safety,
+        )
 
     @cached_property
     def risk_rules(self) -> dict[str, BoundRule]:

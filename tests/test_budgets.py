@@ -437,6 +437,8 @@ def test_another_programs_orders_do_not_use_up_open_orders_max(begin: Begin) -> 
     other = begin(venue, risk=RiskSettings(open_orders_max=10), parameters={"below": "500"})
     other.run(5, until=lambda s: len(s.facts("order_accepted")) == 10)
     other.kill()
-    session = begin(venue, "once", risk=RiskSettings(open_orders_max=5), parameters={"below": "100"}).run(10)
+    engine = replace(new_engine_settings(), halt_on_rival=False)  # the orders bear a mark of ours
+    risk = RiskSettings(open_orders_max=5)
+    session = begin(venue, "once", risk=risk, engine=engine, parameters={"below": "100"}).run(10)
     adopted = [order.adopted for order in session.state.account.orders.live.values()]
     assert sorted(adopted) == [False] + [True] * 10

@@ -135,7 +135,9 @@ def _handle_cancel_answer(session: SessionContext, step: StepContext, pending: P
         wait_s = step.account.cancels.wait_ns(name, session.safeguards) // SECOND_NS
         text = f"the venue refused {refused} cancels of order {name} ({answer.code} {answer.text}); next in {wait_s} s"
         step.note(NoteLevel.ALARM, text, key=name)
-        if order.venue_order_id and not order.query_seq and not is_blocked(step, pending.request.venue):
+        venue = pending.request.venue
+        may_query = not is_blocked(step, venue) and not step.account.access.is_refused(venue, step.time_ns)
+        if order.venue_order_id and not order.query_seq and may_query:
             instrument = session.instruments[order.order.instrument]
             session.requests[instrument.venue].query_order(
                 step, instrument=instrument, client_order_id=name, venue_order_id=order.venue_order_id
