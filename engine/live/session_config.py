@@ -43,6 +43,7 @@ class SessionConfig:
     engine: EngineSettings = field(default_factory=EngineSettings)
     safeguards: SafeguardSettings = SAFEGUARDS
     safety: SafetySettings = SAFETY
+    locks_account: bool = True  # False: only to cancel beside a process that holds the lock and does not answer
     account: str = "main"  # "": none; the session records public data and trades nothing
     seed: int | None = None  # None: drawn
     transport: TransportProfile = TransportProfile.STANDARD

@@ -109,6 +109,9 @@ class Summary(msgspec.Struct, frozen=True):
         return self.last.mode == Mode.HALTED
 
 
+NAMED_MAX = 100  # orders that an answer names
+
+
 def exposure(session: SessionContext, state: State) -> dict[str, Any]:
     """Return, as JSON values, what is open, and which safety orders are in force."""
     account = state.account
@@ -118,8 +121,8 @@ def exposure(session: SessionContext, state: State) -> dict[str, Any]:
         "reasons": [reason.text for reason in account.modes.reasons],
         "safety": [order.title for order in account.safety.active],
         "left": list(account.safety.left),
-        "orders": [order.client_order_id for order in live if session.is_ours(order)],
-        "others": [order.client_order_id for order in live if not session.is_ours(order)],
+        "orders": [order.client_order_id for order in live if session.is_ours(order)][:NAMED_MAX],
+        "others": [order.client_order_id for order in live if not session.is_ours(order)][:NAMED_MAX],
         "positions": [
             {"strategy": held.strategy, "instrument": held.instrument, "quantity": plain(held.quantity)}
             for _, held in sorted(account.positions.by_key.items())
