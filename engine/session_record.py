@@ -165,6 +165,37 @@ def new_engine_settings() -> EngineSettings:
     return newest_rules(new)
 
 
+class SafeguardSettings(msgspec.Struct, frozen=True):
+    """Bounds on repeated requests and refusals. 0 switches a bound off, as in sessions recorded before them."""
+
+    # the wait after the venue refused an order for the number of orders; each next one doubles it
+    order_backoff_first_ns: int = 0  # 0: such a refusal blocks every request, as a ban does
+    order_backoff_max_ns: int = 0
+    rejections_max: int = 0  # equal rejections, or orders without an answer, that pause an instrument
+    refusals_max: int = 0  # equal refusals by our own risk rules that pause a strategy
+    window_ns: int = 60 * SECOND_NS  # in which they are counted
+    pause_first_ns: int = 10 * SECOND_NS  # each pause for the same reason doubles it
+    pause_max_ns: int = 3600 * SECOND_NS
+    cancel_backoff_max_ns: int = 0  # a cancel that was refused is repeated in growing intervals, up to this
+    cancel_refusals_max: int = 5  # so many raise an alarm, and a query by the venue's id
+    metadata_every_ns: int = 0  # between two readings of the instruments' rules
+    metadata_retry_ns: int = 60 * SECOND_NS  # the least time between two readings after refusals
+    snapshot_percent: int = 0  # of a minute's request weight, for book snapshots; 0: as other queries
+    own_open_orders: bool = False  # open_orders_max leaves out other programs' orders
+
+
+SAFEGUARDS = SafeguardSettings(  # of new sessions
+    order_backoff_first_ns=10 * SECOND_NS,
+    order_backoff_max_ns=600 * SECOND_NS,
+    rejections_max=10,
+    refusals_max=20,
+    cancel_backoff_max_ns=300 * SECOND_NS,
+    metadata_every_ns=3600 * SECOND_NS,
+    snapshot_percent=60,
+    own_open_orders=True,
+)
+
+
 class SafetySettings(msgspec.Struct, frozen=True):
     """What protects resting orders. The defaults are those of sessions recorded before there were safety orders."""
 
@@ -220,7 +251,7 @@ class Resimulated(msgspec.Struct, frozen=True):
 class SessionBody(msgspec.Struct, frozen=True):
     """The body of a SESSION record: everything that a replay needs to start."""
 
-    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"rules", "safety"})
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"rules", "safeguards", "safety"})
 
     session: str  # 8 base32 characters, drawn once by the shell
     started_ns: int
@@ -238,6 +269,7 @@ class SessionBody(msgspec.Struct, frozen=True):
     opening: dict[str, Any] | None = None  # the carried parts of state, brought forward
     resimulated: Resimulated | None = None
     rules: tuple[RuleSettings, ...] = ()  # the risk rules; (): engine.risk.rules.FIRST_RULES
+    safeguards: SafeguardSettings = SafeguardSettings()
     safety: SafetySettings = SafetySettings()
     schema: int = SCHEMA  # of the names in the records: engine/upcast.py
 

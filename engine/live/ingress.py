@@ -43,7 +43,7 @@ class Command(msgspec.Struct):
     seq: int = -1  # of its record; negative if the session ended first
     mode: str = ""
     reasons: tuple[str, ...] = ()
-    asset: str = ""  # of ACCEPT_BALANCE
+    about: str = ""  # the asset, instrument or strategy that it concerns
     notes: tuple[str, ...] = ()  # what the session remarked on it
 
 

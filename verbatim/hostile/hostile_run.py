@@ -358,7 +358,7 @@ class _HostileRun:
         for asset in self.session.state.account.ledger.drifted:
             if asset not in self.moved:
                 raise BrokenError("a drift is a balance that someone moved", self._mode())
-            self.session.command(CommandName.ACCEPT_BALANCE, "moved by hand", asset=asset)
+            self.session.command(CommandName.ACCEPT_BALANCE, "moved by hand", about=asset)
 
     def _settle(self) -> None:
         """Pause, wait for a reconciliation, and compare the books."""
