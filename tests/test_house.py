@@ -233,6 +233,8 @@ VENUE_WORDS_SPARED = {
     "replay/resim/sim_setup.py": "sets the simulated venue up",
     "verbatim/commands/record.py": "the default of --venue",
     "verbatim/config.py": "the default of venue.name",
+    "verbatim/hostile/fault_plan.py": "names requests of the simulated venue",
+    "verbatim/hostile/sparse_market.py": "speaks the simulated venue's messages",
     "verbatim/testing.py": "runs the simulated venue in virtual time",
 }
 

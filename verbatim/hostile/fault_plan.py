@@ -33,7 +33,8 @@ REQUESTS: Final[tuple[dict[str, Any], ...]] = (
     {"method": "GET"},
     {},
 )
-EVENTS: Final = ("executionReport", "outboundAccountPosition", "NEW", "TRADE", "CANCELED", None)
+REPORT: Final = "executionReport"
+EVENTS: Final = (REPORT, "outboundAccountPosition", "NEW", "TRADE", "CANCELED", None)
 OUTAGES: Final = ((500, -1000), (502, 0), (503, -1008), (504, -1007))
 
 
@@ -51,7 +52,7 @@ class Fault(msgspec.Struct, frozen=True):
         return f"{self.number}: {self.at_ms / 1000:.1f} s {self.kind} {args}".rstrip()
 
 
-class Plan(msgspec.Struct, frozen=True):
+class FaultPlan(msgspec.Struct, frozen=True):
     """A hostile session as drawn."""
 
     seed: int
@@ -64,7 +65,7 @@ class Plan(msgspec.Struct, frozen=True):
     cancels_on_failure: bool  # the emergency cancel after a failed journal
 
 
-def draw_plan(seed: int, kept: Sequence[int] | None = None) -> Plan:
+def draw_plan(seed: int, kept: Sequence[int] | None = None) -> FaultPlan:
     """Return the plan of a seed.
 
     Args:
@@ -73,7 +74,7 @@ def draw_plan(seed: int, kept: Sequence[int] | None = None) -> Plan:
     """
     chance = Chance(seed * 0x9E37 + 77)
     faults = _draw_faults(chance)
-    return Plan(
+    return FaultPlan(
         seed=seed,
         faults=tuple(fault for fault in faults if kept is None or fault.number in kept),
         busy=3 + chance.below(7),
@@ -187,6 +188,7 @@ ARGUMENTS: Final[dict[str, Draw]] = {
     "reject": _outage,
     "error_after": _lost_outcome,
     "not_found_for": lambda chance: {**PLACE, "ms": 500 + chance.below(12_000)},
+    "hidden_order": _numbers(ms=(500, 12_000)),  # the next order: no answer, no report, and queries do not find it
     "rate_limit": _request(retry_after_s=(1, 20)),
     "order_limit": _order_limit,
     "refusal": _refusal,
