@@ -6,6 +6,7 @@ are decoded once; the open part is decoded when it is queried. Runs no strategy 
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from functools import partial
 from threading import Lock
 from typing import Any
 
@@ -16,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from duckdb.func import FunctionNullHandling, PythonUDFType
 
+from analysis.read_only_thread import read_only
 from engine.events import Answer
 from engine.market import rows as r
 from engine.market.rows import Rows
@@ -53,6 +55,7 @@ class SessionRows:
         self._journal = journal
         self._lock = Lock()  # DuckDB calls from several threads
         self._context: SessionContext | None = None
+        self._venues: dict[str, Venue | None] = {}
         self._is_known = False  # whether the context was looked for: a recording may be of no market that is installed
         self._segments: dict[int, tuple[int, Projection]] = {}  # first seq -> last seq and rows
 
@@ -84,6 +87,11 @@ class SessionRows:
     def venue(self, source: str) -> Venue | None:
         """Return the venue whose connection a source names, or None if it is not installed."""
         name = source.partition(".")[0]
+        if name not in self._venues:
+            self._venues[name] = read_only.outside(partial(self._find_venue, name))  # its import fills caches
+        return self._venues[name]
+
+    def _find_venue(self, name: str) -> Venue | None:
         context = self.context()
         if context is not None and name in context.venues:
             return context.venues[name]
@@ -186,7 +194,8 @@ def _rows_function(sessions: Mapping[str, SessionRows], row_type: int) -> Any:
         parts = []
         for name, begin, end in _runs(names):
             session = sessions[name]
-            found, counts = session.rows_of(seqs[begin:end].to_numpy(zero_copy_only=False), row_type)
+            wanted = seqs[begin:end].to_numpy(zero_copy_only=False)
+            found, counts = read_only.outside(partial(session.rows_of, wanted, row_type))  # it fills caches
             parts.append(_lists(found, counts, session.instruments()))
         return (
             pa.concat_arrays(parts) if parts else _lists(np.empty((0, r.COLUMNS), np.int64), np.empty(0, np.int64), ())

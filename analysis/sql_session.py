@@ -1,32 +1,48 @@
 """Sessions as DuckDB views, one for each file of analysis/sql. A view joins sealed files and the open tail.
 
-Reads journals and changes nothing: the connection is in memory, reaches no file but the sealed ones it was opened on,
-and loads no extension. It shows a session as of its opening. DuckDB does not verify checksums; `verbatim verify` does.
+Reads journals and changes nothing, behind two walls. Only SELECT, and EXPLAIN of a SELECT, runs: DuckDB's own parser
+states the kind of each statement. And the connection lives in a thread that the kernel forbids to write anywhere
+(analysis/read_only_thread.py), with locked settings, without extensions, spill files and access to files other than the
+sealed ones it was opened on. It shows a session as of its opening. DuckDB does not verify checksums; `verbatim verify`
+does.
 Knows the columns of a journal; each view documents the bodies and payloads that it reads.
 """
 
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from graphlib import TopologicalSorter
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import duckdb
 import msgspec
 import pyarrow.parquet as pq
 
 from analysis import market_rows
+from analysis.read_only_thread import read_only
 from engine.order_terms import TERMS
 from journal.arrow_codec import SCHEMA
 from journal.errors import DamagedJournalError
 from journal.reader import Journal
 
-SETTINGS: dict[str, Any] = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}
+T = TypeVar("T")
+
+SETTINGS: dict[str, Any] = {
+    "autoinstall_known_extensions": False,
+    "autoload_known_extensions": False,
+    "allow_community_extensions": False,
+    "allow_persistent_secrets": False,
+    "python_enable_replacements": False,  # no query reads variables of this process
+    "temp_directory": "",  # a query that needs more than memory fails
+}
 _BATCH_ROWS = 65_536  # of an export
 _READ_NAMES = re.compile(r"\b(?:FROM|JOIN)\s+(\w+)")
-_READ_STATEMENTS = ("SELECT", "EXPLAIN")  # DuckDB counts DESCRIBE, SHOW and SUMMARIZE as SELECT
+_SELECT, _EXPLAIN = "SELECT", "EXPLAIN"  # DuckDB counts DESCRIBE, SHOW and SUMMARIZE as SELECT
+# EXPLAIN ANALYZE runs the statement that it explains, so that must be a SELECT too
+_EXPLAIN_HEAD = re.compile(
+    r"\s*EXPLAIN\s+(?:ANALYZE\s+)?(?:\(\s*(?:ANALYZE\s*,\s*)?FORMAT\s+\w+\s*\)\s*)?", re.IGNORECASE
+)
 
 # Functions that the views share, and that a query may use. In DuckDB a quotient of two DECIMALs is a DOUBLE, and a
 # product of two with 18 places overflows from 100 on. Here factors and quotients keep 12 places; an overflow is NULL.
@@ -85,10 +101,14 @@ def connect(folders: Path | Sequence[Path]) -> duckdb.DuckDBPyConnection:
     Raises:
         DamagedJournalError: A sealed file cannot be read.
     """
+    return read_only.run(lambda: _connect([folders] if isinstance(folders, Path) else folders))
+
+
+def _connect(folders: Sequence[Path]) -> duckdb.DuckDBPyConnection:
     connection = duckdb.connect(":memory:", config=SETTINGS)
     connection.execute("SET parquet_metadata_cache = true")  # a look-up in 268 segments takes half the time
     parts, sealed, journals = [], [], {}
-    for index, folder in enumerate([folders] if isinstance(folders, Path) else folders):
+    for index, folder in enumerate(folders):
         journal = Journal(folder)
         journal.check_seams()
         name = _session_id(journal)
@@ -168,27 +188,52 @@ def list_views(connection: duckdb.DuckDBPyConnection) -> list[SqlView]:
     return described
 
 
-@contextmanager
-def _open_query(connection: duckdb.DuckDBPyConnection, query: str, values: Sequence[Any] = ()) -> Iterator[Any]:
-    """Run one reading statement on its own cursor.
+def _run_query(
+    connection: duckdb.DuckDBPyConnection, query: str, values: Sequence[Any], fetch: Callable[[Any], T]
+) -> T:
+    """Return what `fetch` makes of the result of one reading statement, run on its own cursor.
 
     A result that is not read to its end blocks its connection.
     """
     cursor = connection.cursor()
+
+    def run() -> T:
+        try:
+            _check_reads(cursor, query)
+            return fetch(cursor.execute(query, list(values)))
+        except duckdb.Error as error:
+            raise QueryError(error_line(error)) from error
+        finally:
+            cursor.close()
+
+    return read_only.run(run, on_interrupt=cursor.interrupt)
+
+
+def _check_reads(cursor: duckdb.DuckDBPyConnection, query: str) -> None:
+    """Raise QueryError unless the query is one SELECT, or an EXPLAIN of one."""
+    statements = cursor.extract_statements(query)
+    if len(statements) != 1:
+        raise QueryError(f"the query has {len(statements)} statements. What to do: give one statement at a time")
+    kind = _kind(statements[0])
+    if kind == _EXPLAIN:
+        head = _EXPLAIN_HEAD.match(query)
+        explained = [] if head is None else cursor.extract_statements(query[head.end() :])
+        if [_kind(statement) for statement in explained] == [_SELECT]:
+            return
+        raise QueryError(
+            f"{kind} of anything but SELECT is refused, since a journal is read-only. "
+            "What to do: begin the query with EXPLAIN SELECT or EXPLAIN ANALYZE SELECT"
+        )
+    if kind != _SELECT:
+        raise QueryError(f"{kind} is refused, since a journal is read-only. What to do: use SELECT, or --csv to export")
+
+
+def _kind(statement: duckdb.Statement) -> str:
+    """Return the name of a statement's kind. DuckDB has kinds without a name, as UPDATE EXTENSIONS."""
     try:
-        statements = cursor.extract_statements(query)
-        if len(statements) != 1:
-            raise QueryError(f"the query has {len(statements)} statements. What to do: give one statement at a time")
-        kind = statements[0].type.name
-        if kind not in _READ_STATEMENTS:
-            raise QueryError(
-                f"{kind} is refused, since a journal is read-only. What to do: use SELECT, or --csv to export"
-            )
-        yield cursor.execute(query, list(values))
-    except duckdb.Error as error:
-        raise QueryError(error_line(error)) from error
-    finally:
-        cursor.close()
+        return str(statement.type.name)
+    except ValueError:
+        return "this statement"
 
 
 def query_rows(
@@ -211,21 +256,23 @@ def run_query(
     connection: duckdb.DuckDBPyConnection, query: str, limit: int | None = None, *, values: Sequence[Any] = ()
 ) -> SqlResult:
     """Return a query's rows, at most `limit`, with their columns and types."""
-    with _open_query(connection, query, values) as result:
+
+    def fetch(result: Any) -> SqlResult:
         columns = tuple(column[0] for column in result.description)
         types = tuple(str(column[1]) for column in result.description)
         rows = result.fetchall() if limit is None else result.fetchmany(limit + 1)
-    more = limit is not None and len(rows) > limit
-    return SqlResult(columns, types, rows[:limit], more)
+        return SqlResult(columns, types, rows[:limit], limit is not None and len(rows) > limit)
+
+    return _run_query(connection, query, values, fetch)
 
 
 def export_parquet(connection: duckdb.DuckDBPyConnection, view: str, path: Path) -> int:
     """Write all rows of a view to a Parquet file and return their number. Money keeps its 18 places."""
     cursor, rows = connection.cursor(), 0
     try:
-        reader = cursor.sql(f"SELECT * FROM {view}").to_arrow_reader(_BATCH_ROWS)
+        reader = read_only.run(lambda: cursor.sql(f"SELECT * FROM {view}").to_arrow_reader(_BATCH_ROWS))
         with pq.ParquetWriter(path, reader.schema, compression="zstd") as writer:
-            for batch in reader:
+            while (batch := read_only.run(lambda: next(reader, None))) is not None:
                 writer.write_batch(batch)
                 rows += batch.num_rows
     except duckdb.Error as error:

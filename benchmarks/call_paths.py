@@ -58,14 +58,14 @@ COUNTED = ("engine", "journal")
 TRANSPORTS = ("httpx", "h11", "websockets", "trio_websocket", "wsproto")
 SECONDS = 4.0
 
-# path -> (functions, files). A ceiling only falls, but for a further risk rule; the targets are those of issue 10
+# path -> (functions, files). A ceiling falls; only a further risk rule raises it; the targets are those of issue 10
 CEILINGS: dict[str, tuple[int, int]] = {
-    "quote": (17, 10),
-    "decision": (96, 39),
-    "decision-shell": (15, 8),
-    "sending": (17, 7),
-    "fill": (54, 27),
-    "fill-shell": (10, 7),
+    "quote": (16, 10),
+    "decision": (103, 40),
+    "decision-shell": (14, 8),
+    "sending": (17, 6),
+    "fill": (56, 28),
+    "fill-shell": (9, 6),
 }
 TARGETS: dict[str, tuple[int, int]] = {"quote": (16, 8), "decision": (50, 16), "fill": (40, 14)}
 # the paths that are drawn, with the heading of each in docs/walk.md

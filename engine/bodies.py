@@ -27,6 +27,7 @@ class CommandName(StrEnum):
     RESUME = "resume"
     HALT = "halt"
     CANCEL_ALL = "cancel_all"
+    FLATTEN = "flatten"  # cancel all, then close every position
     RECONCILE = "reconcile"
     HANDOVER = "handover"  # of resimulations: the venue's model answers from here on
     DECIDE = "decide"  # of resimulations: the warm-up ends, strategies decide from here on

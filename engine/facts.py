@@ -10,10 +10,11 @@ from typing import Any, ClassVar
 
 import msgspec
 
+from engine.block_reasons import BlockReason
 from engine.lifecycle import Report
 from engine.mode_reasons import Mode, ModeReason
 from engine.model import OrderType, Side, TimeInForce
-from engine.order_terms import RecordedTerms, Terms, terms_of
+from engine.order_terms import TERMS, RecordedTerms, Terms
 
 
 class CloseReason(StrEnum):
@@ -21,6 +22,22 @@ class CloseReason(StrEnum):
 
     STOPPED = "stopped"  # in order, with every answer that was awaited
     DEADLINE = "deadline"  # the time allowed for a stop ran out
+
+
+class SafetyKind(StrEnum):
+    """Kinds of safety orders."""
+
+    CANCEL = "cancel"  # no own order stays live
+    FLATTEN = "flatten"  # that, and then no position either
+
+
+class SafetyCause(StrEnum):
+    """Why there is a safety order."""
+
+    COMMAND = "command"  # a person ordered it
+    BLIND = "blind"  # the session could not be RUNNING for too long
+    STRATEGY_STOPPED = "strategy_stopped"
+    CORE_FAILED = "core_failed"
 
 
 class SequencedStream(StrEnum):
@@ -48,7 +65,8 @@ class NewOrder(msgspec.Struct, frozen=True):
     @property
     def terms(self) -> Terms:
         """The order's terms by its type."""
-        return terms_of(self.type, RecordedTerms(self.price, self.time_in_force, self.stop_price, self.venue_type))
+        recorded = RecordedTerms(self.price, self.time_in_force, self.stop_price, self.venue_type)
+        return TERMS[self.type].from_recorded(recorded)
 
 
 # ---- facts -------------------------------------------------------------------------------------
@@ -257,6 +275,31 @@ class SessionClosing(msgspec.Struct, frozen=True, tag_field="fact", tag="session
     reason: CloseReason
 
 
+class InstrumentBlocked(msgspec.Struct, frozen=True, tag_field="fact", tag="instrument_blocked"):
+    """The reasons why an instrument gets no new order changed: all that hold from here on. Without any it trades."""
+
+    instrument: str
+    reasons: tuple[BlockReason, ...]
+
+
+class SafetyOrdered(msgspec.Struct, frozen=True, tag_field="fact", tag="safety_ordered"):
+    """A safety order is in force from here on."""
+
+    number: int
+    kind: SafetyKind
+    cause: SafetyCause
+    by: str
+    strategy: str = ""  # whose orders it concerns; "": all
+
+
+class SafetyOrderEnded(msgspec.Struct, frozen=True, tag_field="fact", tag="safety_order_ended"):
+    """A safety order is over: the account shows that it is done. `left` names the rest."""
+
+    number: int
+    left: tuple[str, ...] = ()  # positions that could not be closed, for people
+    withdrawn: bool = False  # a person resumed before it was done
+
+
 Fact = (
     OrderAccepted
     | OrderFilled
@@ -281,4 +324,7 @@ Fact = (
     | StrategyStopped
     | StrategyTriggered
     | SessionClosing
+    | InstrumentBlocked
+    | SafetyOrdered
+    | SafetyOrderEnded
 )

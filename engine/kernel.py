@@ -21,6 +21,7 @@ from engine.handlers.intents import emit_request, review_intent
 from engine.handlers.link_changes import open_links
 from engine.handlers.market_triggers import handle_market
 from engine.handlers.policy import advance_policy
+from engine.handlers.rivals import halt_for_rivals
 from engine.handlers.table import HANDLERS
 from engine.lifecycle import Status
 from engine.mode_reasons import Mode, ModeReason, ReasonCode
@@ -144,6 +145,8 @@ class Kernel:
                 HANDLERS[record.kind](session, step, applied)
                 if applied.market_flags:
                     handle_market(session, step, applied)
+                if session.settings.halt_on_rival:
+                    halt_for_rivals(session, step)
             for name in applied.strategies:
                 self._run_strategy(step, name, decisions)
             state.quiescent = advance_policy(session, step)
@@ -161,6 +164,8 @@ class Kernel:
             step.emit(facts.StrategyTriggered(name), source=f"strategy.{name}")
         if modes.mode is not Mode.RUNNING or modes.stopping_since_ns:
             return  # outside RUNNING something may have been missed
+        if session.runner.is_blocked(step.account, name):
+            return
         for intent in session.runner.decide(step, name, decisions):  # strategies
             approved = review_intent(session, step, name, intent)  # risk
             if approved is not None:

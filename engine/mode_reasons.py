@@ -26,12 +26,15 @@ class ReasonCode(StrEnum):
     FILLS_MISSING = "fills_missing"
     NO_BOOK = "no_book"
     NO_QUOTE = "no_quote"
+    INSTRUMENT_BLOCKED = "instrument_blocked"  # others may trade: see engine/block_reasons.py
+    SAFETY_ORDER = "safety_order"  # until it is done; a person's lasts until someone resumes
     # a person ends these
     PAUSED = "paused"
     HALT_ORDERED = "halt_ordered"
     KEY_REFUSED = "key_refused"
     MARKET_DATA_INVALID = "market_data_invalid"
     RECORDS_LOST = "records_lost"  # the venue holds an order of ours that no journal contains
+    RIVAL_ENGINE = "rival_engine"  # another engine of ours trades this account: its orders bear a session's mark
     ORDER_CONTRADICTED = "order_contradicted"  # the venue and the journal disagree about an order
     CORE_FAILED = "core_failed"
     UNCLASSIFIED = "unclassified"  # journals of schema 2 have texts only

@@ -16,10 +16,10 @@ class Side(StrEnum):
     BUY = "BUY"
     SELL = "SELL"
 
-    @property
-    def sign(self) -> int:
-        """1 for a buy, -1 for a sell."""
-        return 1 if self is Side.BUY else -1
+    sign: int  # 1 for a buy, -1 for a sell
+
+
+Side.BUY.sign, Side.SELL.sign = 1, -1
 
 
 class OrderType(StrEnum):

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import msgspec
+from msgspec.structs import astuple
 
 from engine.apply.batch import Batch
 from engine.apply.inputs import apply
@@ -90,21 +91,17 @@ class Sequencer:
         state = self.state
         outputs = self.fire_timers(now_ns) if state.next_due_ns <= now_ns else []
         time_ns = max(now_ns, state.time_ns)
-        kind, source, cause, key, recv_ns, meta, payload, body, payloads = (
-            arrival.kind,
-            arrival.source,
-            arrival.cause,
-            arrival.key,
-            arrival.recv_ns,
-            arrival.meta,
-            arrival.payload,
-            arrival.body,
-            arrival.payloads,
-        )
-        records = [
-            Record(seq, time_ns, kind, source, cause, key, recv_ns, meta, each, body)
-            for seq, each in enumerate(payloads or (payload,), state.seq + 1)
-        ]
+        kind, source, cause, key, recv_ns, meta, payload, body, payloads = astuple(arrival)
+        seq = state.seq + 1
+        if len(payloads) < 2:
+            if payloads:
+                [payload] = payloads
+            records = [Record(seq, time_ns, kind, source, cause, key, recv_ns, meta, payload, body)]
+        else:
+            records = [
+                Record(number, time_ns, kind, source, cause, key, recv_ns, meta, each, body)
+                for number, each in enumerate(payloads, seq)
+            ]
         result = self.step(Batch(records))
         return Accepted(len(result.records), [*outputs, *result.outputs] if outputs else result.outputs)
 

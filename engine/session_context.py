@@ -8,6 +8,7 @@ from functools import cached_property
 
 from engine.events import OrderReport
 from engine.execution.request_factory import RequestFactory
+from engine.facts import NewOrder
 from engine.market import views
 from engine.market.indicators.ema import EmaSpec
 from engine.market.indicators.indicator import IndicatorSpec
@@ -24,6 +25,7 @@ from engine.strategy.api import Every, OnQuote, Predicate, PriceMove
 from engine.strategy.loading import LoadedStrategy, load
 from engine.strategy.rule_loading import load_rules
 from engine.strategy.runner import StrategyRunner
+from engine.venues.order_ids import ORDER_MARK
 from engine.venues.venue import MarketCodec, Venue
 from engine.venues.venue_lookup import make_venue, venue_class
 
@@ -95,6 +97,7 @@ class SessionContext:
             body.seed,
             rates={name: venue.rates for name, venue in self.venues.items()},
             cursors={name: venue.fill_cursor for name, venue in self.venues.items()},
+            safety=body.safety,
         )
         self.trigger_names = [name for name, each in loaded.items() if isinstance(each.cadence, OnQuote)]
         self._indicators = self._declared_indicators()
@@ -106,7 +109,7 @@ class SessionContext:
             triggers={name: number for number, name in enumerate(self.trigger_names)},
         )
         # sessions whose mark an order of ours bears
-        self.own_sessions = (body.session, *((body.previous.session,) if body.previous else ()))
+        self.own_sessions = (body.session, *((body.previous.session,) if body.previous else ()), *body.safety.also_ours)
 
     @cached_property
     def risk_rules(self) -> dict[str, BoundRule]:
@@ -229,6 +232,15 @@ class SessionContext:
         instrument = self.instruments.get(report.instrument)
         venue = None if instrument is None else self.venues.get(instrument.venue)
         return venue is not None and venue.order_ids.session_of(report.client_order_id) in self.own_sessions
+
+    def rival_of(self, order: NewOrder, client_order_id: str) -> str:
+        """Return the session of another engine of ours that made an order's id, or "" for any other order."""
+        instrument = self.instruments.get(order.instrument)
+        venue = None if instrument is None else self.venues.get(instrument.venue)
+        if venue is None or not ORDER_MARK.fullmatch(client_order_id):
+            return ""
+        maker = venue.order_ids.session_of(client_order_id)
+        return "" if maker in self.own_sessions else maker
 
     def proof_after_ns(self, venue: Venue) -> int:
         """Return the time after sending from which "not found" proves absence (Binance Spot API, timing)."""

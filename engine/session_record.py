@@ -83,6 +83,8 @@ class RuleSettings(msgspec.Struct, frozen=True):
 class EngineSettings(msgspec.Struct, frozen=True):
     """Times in nanoseconds of session time."""
 
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"halt_on_rival"})
+
     reconcile_every_ns: int = 60 * SECOND_NS
     check_interval_ns: int = SECOND_NS  # between two checks for silent links and missing answers
     stale_after_ns: int = 10 * SECOND_NS  # a market stream silent for longer is dead
@@ -97,6 +99,26 @@ class EngineSettings(msgspec.Struct, frozen=True):
     cancel_on_stop: bool = True
     stop_timeout_ns: int = 15 * SECOND_NS
     books: bool = True  # False: the market has quotes and trades only, and no session waits for a book
+    # from here on the defaults are those of older sessions; `new_engine_settings` has today's
+    block_instruments: bool = False  # an instrument without market data stops alone, not the whole session
+    halt_on_rival: bool = False  # an open order with the mark of another session of ours halts
+
+
+def new_engine_settings() -> EngineSettings:
+    """Return the settings of a new session that configures none."""
+    return EngineSettings(block_instruments=True, halt_on_rival=True)
+
+
+class SafetySettings(msgspec.Struct, frozen=True):
+    """What protects resting orders. The defaults are those of sessions recorded before there were safety orders."""
+
+    pursues: bool = False  # cancel-all and flatten are state: pursued until done
+    cancels_on_failure: bool = False  # a stopped strategy and a failed core cancel their orders
+    blind_after_ns: int = 0  # orders are cancelled when the session is not RUNNING for so long; 0: never
+    also_ours: tuple[str, ...] = ()  # sessions whose orders `verbatim kill` cancels too
+
+
+SAFETY = SafetySettings(pursues=True, cancels_on_failure=True, blind_after_ns=60 * SECOND_NS)  # of new sessions
 
 
 class PreviousSession(msgspec.Struct, frozen=True):
@@ -128,7 +150,7 @@ class Resimulated(msgspec.Struct, frozen=True):
 class SessionBody(msgspec.Struct, frozen=True):
     """The body of a SESSION record: everything that a replay needs to start."""
 
-    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"rules"})
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"rules", "safety"})
 
     session: str  # 8 base32 characters, drawn once by the shell
     started_ns: int
@@ -146,6 +168,7 @@ class SessionBody(msgspec.Struct, frozen=True):
     opening: dict[str, Any] | None = None  # the carried parts of state, brought forward
     resimulated: Resimulated | None = None
     rules: tuple[RuleSettings, ...] = ()  # the risk rules; (): engine.risk.rules.FIRST_RULES
+    safety: SafetySettings = SafetySettings()
     schema: int = SCHEMA  # of the names in the records: engine/upcast.py
 
 

@@ -20,6 +20,7 @@ import msgspec
 from journal.archive import ArchiveManifest, fetch, missing_archive, read_manifest
 from journal.archive_location import open_location
 from journal.errors import ArchiveFailedError
+from journal.private_files import make_folder
 
 LOCK = "lock"
 
@@ -59,7 +60,7 @@ def cached_copy(address: str) -> Path:
     if _is_complete(folder, manifest):
         return folder
     try:
-        within.mkdir(parents=True, exist_ok=True)
+        make_folder(within)
         with _exclusive(within / LOCK):
             if not _is_complete(folder, manifest):
                 shutil.rmtree(folder, ignore_errors=True)

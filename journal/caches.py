@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from journal.private_files import write_bytes
+
 SUFFIX = ".cache"
 _MAGIC = b"VJC1"
 _HASH_BYTES = 32
@@ -28,7 +30,7 @@ def save(folder: Path, name: str, made_from: str, body: bytes) -> None:
     path = folder / f"{name}{SUFFIX}"
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     with suppress(OSError):
-        temporary.write_bytes(b"".join((_MAGIC, _hash(made_from.encode()), _hash(body), body)))
+        write_bytes(temporary, b"".join((_MAGIC, _hash(made_from.encode()), _hash(body), body)))
         temporary.replace(path)
 
 

@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from journal.errors import JournalFailedError, JournalLockedError
+from journal.private_files import FILE_MODE, FOLDER_MODE, restrict
 
 LOCK_TRIES = 5
 LOCK_PAUSE_S = 0.01
@@ -133,6 +134,7 @@ class RealDisk:
             raise JournalLockedError(
                 f"{folder} is being written by another process. What to do: end that process first."
             ) from error
+        restrict(folder)  # earlier versions left journals readable for everybody
 
     def _lock(self) -> None:
         """Take the lock, and retry for a moment, because `is_locked` of another process holds it for microseconds."""
@@ -154,9 +156,9 @@ class RealDisk:
         """
         try:
             for missing in reversed([parent for parent in folder.parents if not parent.exists()]):
-                missing.mkdir(exist_ok=True)
+                missing.mkdir(mode=FOLDER_MODE, exist_ok=True)
                 sync_folder(missing.parent)
-            folder.mkdir()
+            folder.mkdir(mode=FOLDER_MODE)
             sync_folder(folder.parent)
             return cls(folder)
         except FileExistsError as error:
@@ -173,7 +175,7 @@ class RealDisk:
     def create(self, name: str) -> None:
         """Create a file, which must not exist, and open it for appending."""
         flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND
-        self._fds[name] = os.open(self.folder / name, flags, 0o644)
+        self._fds[name] = os.open(self.folder / name, flags, FILE_MODE)
 
     def write(self, name: str, data: bytes | memoryview) -> None:
         """Append all bytes to a file that is open for appending."""

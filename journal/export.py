@@ -20,6 +20,7 @@ import pyarrow as pa
 from journal.arrow_codec import SCHEMA, to_records
 from journal.disk import sync_folder
 from journal.errors import ExportRefusedError, JournalFailedError
+from journal.private_files import restrict
 from journal.reader import Journal
 from journal.record import Kind, Record
 from journal.segments import GROUP_ROWS, parquet_writer, plain_batch
@@ -74,6 +75,7 @@ def atomic_output(target: Path) -> Iterator[Path]:
         )
     try:
         yield partial
+        restrict(partial)
         partial.rename(target)
         sync_folder(target.parent)
     except BaseException as error:

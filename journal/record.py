@@ -67,6 +67,16 @@ def plain(number: Decimal) -> str:
     return "0" if text == "-0" else text
 
 
+def _decimal(number: Decimal) -> str:
+    # `plain` in quotes: most values of our records are decimals, so the common ones need no further call
+    text = _scientific(number)
+    if "E" in text or text == "-0":
+        text = plain(number)
+    elif "." in text:
+        text = text.rstrip("0").rstrip(".")
+    return f'"{text}"'
+
+
 def _float(value: float) -> str:
     if not isfinite(value):
         raise ValueError(f"a record cannot hold {value!r}")
@@ -75,7 +85,7 @@ def _float(value: float) -> str:
 
 def _mapping(value: Mapping[Any, Any]) -> str:
     names = sorted(value, key=str)
-    return "{" + ",".join([f"{_string(str(name))}:{WRITERS[type(value[name])](value[name])}" for name in names]) + "}"
+    return "{" + ",".join([f"{_string(str(name))}:{WRITERS[type(item := value[name])](item)}" for name in names]) + "}"
 
 
 def _sequence(value: Iterable[Any]) -> str:
@@ -139,9 +149,9 @@ WRITERS = _Writers(  # hot loops write `WRITERS[type(value)](value)`, which is `
     {
         str: _string,
         int: str,
-        bool: lambda value: "true" if value else "false",
-        type(None): lambda _: "null",
-        Decimal: lambda value: f'"{plain(value)}"',
+        bool: {True: "true", False: "false"}.__getitem__,
+        type(None): {None: "null"}.__getitem__,
+        Decimal: _decimal,
         float: _float,
         dict: _mapping,
         list: _sequence,

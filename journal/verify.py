@@ -125,6 +125,10 @@ def _check_segment(folder: Path, checksums: dict[str, str], first_seq: int) -> _
             reader = FileReader(folder / open_name(first_seq))
         except FileNotFoundError:  # sealed between the two checks
             pass
+        except OSError as error:
+            result.name = open_name(first_seq)
+            result.problem(f"cannot be read ({first_line(error)})")
+            return result
         else:
             result.name = open_name(first_seq)
             check = partial(_check_open, result, reader)

@@ -87,7 +87,7 @@ class JournalWriter:
         self._durable_seq = -1
         self._urgent = self._closing = self._abandoned = False
         self._asleep = False  # the writer's thread waits for a record, because no group is pending
-        self._failed: BaseException | None = None
+        self.failed: BaseException | None = None  # the error that ended the writer
         # used by the writer's thread only
         self._written_seq = -1
         self._unsynced_since_s: float | None = None
@@ -99,7 +99,7 @@ class JournalWriter:
         self._final = True
         self._writer_thread = threading.Thread(target=self._write_all, name="journal-writer", daemon=True)
         self._sealer = Sealer(
-            disk, options.signer, is_over=lambda: self._abandoned or self._failed is not None, on_failure=self._fail
+            disk, options.signer, is_over=lambda: self._abandoned or self.failed is not None, on_failure=self._fail
         )
 
     @classmethod
@@ -188,7 +188,7 @@ class JournalWriter:
             step_bytes += len(payload or body or "")
             seq += 1
         with self._lock:
-            if self._failed is not None:
+            if self.failed is not None:
                 raise self._failed_error()
             assert not self._closing, "append after close"
             waiting = bool(self._groups)
@@ -212,7 +212,7 @@ class JournalWriter:
     def wait_for_room(self) -> None:
         """Block while more than half of the limit waits, for callers that can produce faster than the disk writes."""
         with self._synced:
-            self._synced.wait_for(lambda: self._pending_bytes <= WAITING_BYTES_MAX // 2 or self._failed is not None)
+            self._synced.wait_for(lambda: self._pending_bytes <= WAITING_BYTES_MAX // 2 or self.failed is not None)
 
     @property
     def durable_seq(self) -> int:
@@ -224,11 +224,6 @@ class JournalWriter:
         """The last seq handed to the kernel. It survives the end of this process, but not of the machine."""
         return self._written_seq
 
-    @property
-    def failed(self) -> BaseException | None:
-        """The error that ended the writer, or None."""
-        return self._failed
-
     def durable_token(self, seq: int) -> Durable | None:
         """Return the token that permits a request to leave, or None if its record is not on stable storage yet."""
         return Durable(seq, _key=_KEY) if seq <= self._durable_seq else None
@@ -236,10 +231,10 @@ class JournalWriter:
     def wait_durable(self, seq: int, timeout_s: float) -> Durable:
         """Block until a record is on stable storage, and return its token. Raise TimeoutError after `timeout_s`."""
         with self._synced:
-            self._synced.wait_for(lambda: self._durable_seq >= seq or self._failed is not None, timeout_s)
+            self._synced.wait_for(lambda: self._durable_seq >= seq or self.failed is not None, timeout_s)
         if token := self.durable_token(seq):
             return token
-        if self._failed is not None:
+        if self.failed is not None:
             raise self._failed_error()
         raise TimeoutError(f"record {seq} was not durable within {timeout_s} s")
 
@@ -247,7 +242,7 @@ class JournalWriter:
         """Bring all records to stable storage, seal them and release the lock. `final` marks the session as ended."""
         self._final = final
         self._stop_threads()
-        if self._failed is not None:
+        if self.failed is not None:
             raise self._failed_error()
         return ClosedSummary(
             folder=self.folder,
@@ -276,11 +271,11 @@ class JournalWriter:
 
     def _failed_error(self) -> JournalFailedError:
         error = JournalFailedError(
-            f"{self.folder}: {'the disk failed' if isinstance(self._failed, OSError) else 'writing failed'} "
-            f"({self._failed}), so nothing more is written. "
+            f"{self.folder}: {'the disk failed' if isinstance(self.failed, OSError) else 'writing failed'} "
+            f"({self.failed}), so nothing more is written. "
             f"Durable up to record {self._durable_seq}. What to do: repair the disk, then recover this session."
         )
-        error.__cause__ = self._failed
+        error.__cause__ = self.failed
         return error
 
     # ---- the writer's thread ---------------------------------------------------------------------------
@@ -315,7 +310,7 @@ class JournalWriter:
         """
         with self._work_arrived:
             check_s = time.monotonic() + self._options.group_delay_s if more_expected else None
-            while not (self._closing or self._urgent or self._is_full() or self._failed):
+            while not (self._closing or self._urgent or self._is_full() or self.failed):
                 if self._groups:
                     due_s = self._pending_since_s + self._options.group_delay_s
                     check_s = due_s if check_s is None else min(check_s, due_s)
@@ -325,8 +320,8 @@ class JournalWriter:
                 self._asleep = check_s is None
                 self._work_arrived.wait(rest_s)
             self._asleep = False
-            if self._failed is not None:
-                raise self._failed  # the sealer's error ends the writer too
+            if self.failed is not None:
+                raise self.failed  # the sealer's error ends the writer too
             groups, sync = self._groups, self._urgent or self._closing
             if groups and self._unsynced_since_s is None:
                 self._unsynced_since_s = self._pending_since_s
@@ -390,9 +385,9 @@ class JournalWriter:
 
     def _fail(self, error: BaseException) -> None:
         with self._work_arrived:
-            first = self._failed is None
+            first = self.failed is None
             if first:
-                self._failed = error
+                self.failed = error
             self._work_arrived.notify_all()
             self._synced.notify_all()
         if first and self._options.on_failure is not None:

@@ -3,7 +3,7 @@
 import json
 from hashlib import sha256
 
-from engine.state.session_state import CARRIED, FRESH, PART_VERSION, State
+from engine.state.session_state import PART_VERSION, State, checkpoint_parts
 from engine.upcast import SCHEMA, account_part_as_of
 from journal.record import canonical
 
@@ -13,7 +13,7 @@ def digests_as_of(schema: int, state: State) -> dict[str, tuple[int, str]]:
     parts = state.digests()
     if schema == SCHEMA:
         return parts
-    for name in (*CARRIED, *FRESH):
+    for name in checkpoint_parts(state.account):
         values = json.loads(canonical(getattr(state.account, name)))
         text = canonical(account_part_as_of(schema, name, values))
         parts[f"account.{name}"] = (PART_VERSION, sha256(text.encode()).hexdigest())

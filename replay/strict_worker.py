@@ -15,7 +15,7 @@ import msgspec
 from engine.apply.batch import Batch
 from engine.kernel import StepResult
 from engine.session_record import read_session
-from engine.state.session_state import CARRIED, FRESH, State
+from engine.state.session_state import State, checkpoint_parts
 from journal.reader import Journal
 from replay.network_guard import no_sockets
 from replay.replay import SessionReplay, Step, difference_lines, records_of
@@ -33,7 +33,9 @@ class StateDigests:
     def digest_parts(self, state: State) -> dict[str, str]:
         """Return the digest of each part by its name."""
         account = state.account
-        parts = {f"account.{name}": self._digest_part(name, getattr(account, name)) for name in (*CARRIED, *FRESH)}
+        parts = {
+            f"account.{name}": self._digest_part(name, getattr(account, name)) for name in checkpoint_parts(account)
+        }
         parts.update({f"market.{name}": digest for name, (_, digest) in state.market.digests().items()})
         parts["inputs"] = state.input_hash.hex()
         return parts

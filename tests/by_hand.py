@@ -18,10 +18,13 @@ from engine.record_codec import read_note, read_request, text_of
 from engine.sequencer import Arrival, Sequencer
 from engine.session_record import (
     MILLISECOND_NS,
+    SAFETY,
     SECOND_NS,
     ClockSettings,
     EngineSettings,
     RiskSettings,
+    RuleSettings,
+    SafetySettings,
     SessionBody,
     StrategySettings,
     VenueSettings,
@@ -89,6 +92,7 @@ class ByHand:
         cls: str = "Hand",
         instruments: Sequence[Instrument] = (BTC,),
         engine: EngineSettings | None = None,
+        safety: SafetySettings = SAFETY,
         opening: State | None = None,
         session: str = "aaaaaaaa",
         now_ns: int = START_NS,
@@ -97,6 +101,7 @@ class ByHand:
         held: set[str] | None = None,
         rate_limits: RateLimits | None = None,
         risk: RiskSettings | None = None,
+        rules: Sequence[RuleSettings] = (),
         dialect: str = "binance_spot",
     ) -> None:
         self.now_ns = now_ns
@@ -119,8 +124,9 @@ class ByHand:
             instruments=tuple(instruments),
             strategies=chosen if strategies is None else tuple(strategies),
             risk=risk or RiskSettings(),
-            rules=recorded_rules(()),
+            rules=tuple(rules) or recorded_rules(()),
             engine=engine or EngineSettings(),
+            safety=safety,
             opening=None if opening is None else carry_over(opening),
         )
         self._twin: tuple[Kernel, State] | None = None

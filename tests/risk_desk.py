@@ -19,7 +19,7 @@ from engine.handlers.intents import risk_context
 from engine.model import OrderType, RateLimits, Side
 from engine.money import ZERO
 from engine.risk.review import review
-from engine.session_record import RiskSettings
+from engine.session_record import RiskSettings, new_engine_settings
 from engine.step_context import StepContext
 from journal.record import Kind
 
@@ -70,6 +70,7 @@ class Desk:
         instrument: Mapping[str, Any] | None = None,
         venue: Mapping[str, int] | None = None,
         funds: Mapping[str, str] | None = None,
+        no_book: Mapping[str, bool] | None = None,
     ) -> None:
         self.steps = [step.replace(" @ ", " ") for step in steps]
         orders = [step.partition(" while ")[0] for step in self.steps if is_order(step)]
@@ -83,7 +84,12 @@ class Desk:
             rate_limits=RateLimits(**(venue or {})),
             risk=RiskSettings(**{"orders_per_second_max": 0, **numbers(risk)}),
             answers={"account": {"canTrade": True, "balances": balances, "updateTime": 0}},
+            engine=new_engine_settings(),
+            held={"depth"} if no_book else set(),
         )
+        for seq, request in list(self.hand.waiting.items()):
+            if request.purpose == "depth" and request.instrument == BTC.id:
+                self.hand.answer(seq, self.hand._quiet(request))
         self.reviewed: list[dict[str, Any]] = []  # the answers of reviews that the strategy did not cause
         self.review_ns = 0
         self._signals = 0

@@ -8,14 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from by_hand import BTC, PRIVATE, ByHand, report, shown
+from by_hand import BTC, ETH, PRIVATE, ByHand, report, shown
 
 from engine.bodies import CommandBody, CommandName
 from engine.errors import CoreError
 from engine.mode_reasons import Mode, ReasonCode, key_refused
 from engine.record_codec import text_of
 from engine.sequencer import Arrival
-from engine.session_record import EngineSettings
+from engine.session_record import EngineSettings, new_engine_settings
 from journal.record import Kind
 
 NONE = {"orders": 0}
@@ -92,6 +92,12 @@ def test_a_person_pauses_and_resumes() -> None:
     assert hand.command("resume").run(1).mode == Mode.RUNNING
 
 
+def test_a_safety_order_pauses_until_a_person_resumes() -> None:
+    hand = ByHand(parameters=NONE).run(1).command("cancel_all").run(1)
+    assert (hand.mode, reasons(hand)) == (Mode.PAUSED, ["all orders were cancelled for test: resume places again"])
+    assert hand.command("resume").run(1).mode == Mode.RUNNING
+
+
 def test_a_person_halts_and_only_a_person_resumes() -> None:
     hand = ByHand(parameters=NONE).run(1).command("halt").run(5)
     assert (hand.mode, reasons(hand)) == (Mode.HALTED, ["ordered by test"])
@@ -138,6 +144,13 @@ def test_an_error_of_the_core_halts(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 # reason -> what people read, and the test that shows it
+def test_one_blocked_instrument_is_a_reason_beside_running() -> None:
+    session = ByHand(instruments=(BTC, ETH), engine=new_engine_settings(), held={"depth"})
+    first = session.seq_of("depth")
+    session.answer(first, session._quiet(session.waiting[first])).quote()
+    assert (session.mode, reasons(session)) == (Mode.RUNNING, [f"{BTC.id} is blocked: no synchronised book"])
+
+
 REASONS: dict[ReasonCode, tuple[str, Callable[..., None]]] = {
     ReasonCode.LINK_NOT_READY: (r" is (down|connecting|up)$", test_a_link_that_is_down_ends_trading),
     ReasonCode.VENUE_BLOCKED: (r" asked us to wait: ", test_a_wait_that_the_venue_demands_ends_trading_for_as_long),
@@ -145,7 +158,15 @@ REASONS: dict[ReasonCode, tuple[str, Callable[..., None]]] = {
     ReasonCode.FILLS_MISSING: (r" filled more than the fills ", test_a_fill_that_stays_missing_ends_trading),
     ReasonCode.NO_BOOK: (r" has no synchronised book$", test_a_session_waits_for_its_books),
     ReasonCode.NO_QUOTE: (r" has no quote$", test_a_session_without_books_waits_for_quotes),
+    ReasonCode.INSTRUMENT_BLOCKED: (
+        r" is blocked: no synchronised book$",
+        test_one_blocked_instrument_is_a_reason_beside_running,
+    ),
     ReasonCode.PAUSED: (r"^paused by ", test_a_person_pauses_and_resumes),
+    ReasonCode.SAFETY_ORDER: (
+        r"^(all orders were cancelled for|cancel all orders)",
+        test_a_safety_order_pauses_until_a_person_resumes,
+    ),
     ReasonCode.HALT_ORDERED: (r"^ordered by ", test_a_person_halts_and_only_a_person_resumes),
     ReasonCode.KEY_REFUSED: (r" refused our key: ", test_a_key_that_the_venue_refuses_halts),
     ReasonCode.MARKET_DATA_INVALID: (r" is off the instrument's grid ", test_a_quote_off_the_grid_halts),

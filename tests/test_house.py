@@ -38,6 +38,7 @@ VALUE_ARROWS: dict[str, set[str]] = {
     "errors": set(),
     "gc_tuning": set(),
     "lifecycle": set(),
+    "block_reasons": set(),
     "mode_reasons": set(),
     "model": set(),
     "money": set(),
@@ -48,7 +49,7 @@ VALUE_ARROWS: dict[str, set[str]] = {
     "events": {"model", "order_terms"},
     "order_terms": {"model", "money"},
     "session_record": {"model", "upcast"},
-    "facts": {"lifecycle", "mode_reasons", "model", "order_terms"},
+    "facts": {"block_reasons", "lifecycle", "mode_reasons", "model", "order_terms"},
     "bodies": {"facts", "requests"},
     "record_codec": {"bodies", "facts", "requests", "upcast"},
 }

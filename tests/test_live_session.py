@@ -14,6 +14,7 @@ import trio
 
 from engine.bodies import CommandName
 from engine.lifecycle import Status
+from engine.live.account_lock import AccountBusyError
 from engine.live.clock import SessionClock
 from engine.live.control_socket import ControlError, send_command
 from engine.live.session import Session
@@ -26,7 +27,6 @@ from engine.session_record import SECOND_NS
 from engine.venues.binance_common.signer import ApiKey
 from engine.venues.binance_spot import BinanceSpot
 from engine.venues.signing import HttpMessage
-from journal.errors import JournalLockedError
 from journal.reader import Journal
 from journal.record import Kind, Record, canonical
 from journal.writer import JournalWriter
@@ -287,6 +287,7 @@ async def test_a_session_that_cannot_be_folded_halts_the_next_until_a_person_res
     """Name the record of an earlier session that today's code cannot fold, reconcile, and wait."""
     wanted = replace(demo_session(DemoOptions(journals=tmp_path), venue), carry=True)
     plan = await open_session(wanted)
+    plan.release()
     session = Record(0, plan.body.started_ns, Kind.SESSION, "shell", body=canonical(plan.body))
     strange = Record(1, plan.body.started_ns, Kind.FACT, "engine", cause=0, body='{"fact":"of_another_version"}')
     writer = JournalWriter.create(plan.folder)
@@ -310,7 +311,7 @@ async def test_two_engines_of_one_account_do_not_meet(venue: Ready, tmp_path: Pa
     wanted = replace(demo_session(DemoOptions(journals=tmp_path), venue), carry=True)
 
     async def drive(session: Session) -> None:
-        with pytest.raises(JournalLockedError):
+        with pytest.raises(AccountBusyError, match=session.plan.body.session):
             await open_session(wanted)
         await session.command(CommandName.STOP, by="test")
 

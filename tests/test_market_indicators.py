@@ -37,7 +37,7 @@ def quotes(*mids: float, first: int = 0) -> Rows:
 
 def test_an_average_is_the_recurrence_in_written_order_and_warm_after_its_length() -> None:
     market = Market.empty([BTC], indicators=[EmaSpec("v:BTC", 3)])
-    assert (market.indicator(0), market.is_warm(0)) == (None, False)
+    assert (market.indicator(0), market.indicator(0, warm_only=True)) == (None, None)
     value = 0.0
     for k, mid in enumerate(MIDS):
         market.fold(quotes(mid, first=k))
@@ -45,7 +45,7 @@ def test_an_average_is_the_recurrence_in_written_order_and_warm_after_its_length
         exact = float(row[r.QUOTE_BID] + row[r.QUOTE_ASK]) / 20.0
         value = exact if k == 0 else value + 2.0 / 4.0 * (exact - value)
         assert market.indicator(0) == value
-        assert market.is_warm(0) == (k + 1 >= 3)
+        assert market.indicator(0, warm_only=True) == (value if k + 1 >= 3 else None)
 
 
 def test_a_quote_of_one_side_moves_no_indicator() -> None:

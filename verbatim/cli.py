@@ -1,11 +1,13 @@
 """The table of commands. Loads no heavy package: each command imports what it needs in its body."""
 
+import os
+import traceback
 from importlib import import_module
 
 import click
 
 from verbatim import check_packages
-from verbatim.exit_codes import FAILED, stop
+from verbatim.exit_codes import CRASHED, FAILED, stop
 
 COMMANDS: dict[str, str] = {  # name -> one-line help; the command `name` is `command` in verbatim/commands/<name>.py
     "demo": "Trade against a simulated venue, then replay the session.",
@@ -34,7 +36,7 @@ COMMANDS: dict[str, str] = {  # name -> one-line help; the command `name` is `co
     "prune": "Delete the oldest sessions, whole.",
     "archive": "Copy a sealed session to object storage or another folder.",
     "fetch": "Copy an archived session back.",
-    "control": "Send a running session a command: pause, resume, halt, cancel_all, reconcile, stop.",
+    "control": "Send a running session a command: pause, resume, halt, cancel_all, flatten, reconcile, stop.",
 }
 OLD_NAMES = {"forget": "prune", "tell": "control"}  # they keep working in scripts, and are not listed
 
@@ -59,11 +61,22 @@ class LazyGroup(click.Group):
         return command
 
     def invoke(self, ctx: click.Context) -> object:
-        """Run the command; end with one line where Ctrl-C interrupts the loading of packages or a reading command."""
+        """Run the command; end with one line where Ctrl-C interrupts the loading of packages or a reading command.
+
+        Every file that a command creates is for its owner alone.
+        """
+        before = os.umask(0o077)
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
             stop("interrupted", FAILED)
+        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
+            raise
+        except Exception:  # noqa: BLE001 - any fault: Python would exit with 1, which means "differs"
+            traceback.print_exc()
+            stop("this is a fault of Verbatim; the lines above say where", CRASHED)
+        finally:
+            os.umask(before)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the table of commands without importing them."""

@@ -29,7 +29,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from engine.live.clock import SessionClock
 from engine.live.session_config import SessionConfig
 from engine.live.transport.selection import TransportProfile
-from engine.session_record import SECOND_NS, EngineSettings, RiskSettings, VenueSettings
+from engine.session_record import SAFETY, SECOND_NS, EngineSettings, RiskSettings, SafetySettings, VenueSettings
 from engine.strategy.rule_loading import recorded_rules
 from engine.venues.signing import Credentials, SecretKey
 from engine.venues.venue import RequestSigner
@@ -55,6 +55,13 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, frozen=True)
 
 
+class BlindSection(_Section):
+    """What becomes of resting orders when the session cannot be RUNNING for so long."""
+
+    after_s: Decimal = Field(default=Decimal(60), gt=0)
+    then: Literal["cancel", "leave"] = "cancel"
+
+
 class SessionSection(_Section):
     """Where the journal goes, and what happens when it fails."""
 
@@ -62,6 +69,8 @@ class SessionSection(_Section):
     account: str = Field(default="main", pattern=r"^[a-z0-9_-]{1,32}$")
     seed: int | None = None
     on_journal_failure: Literal["cancel_all", "leave"] = "cancel_all"
+    on_failure: Literal["cancel", "leave"] = "cancel"  # orders when our code fails or a strategy stops
+    on_blind: BlindSection = BlindSection()
     free_mib_min: int = Field(default=1024, ge=0)  # on the journals' disk: with less, trading halts
     signing_key: Path | None = None  # an Ed25519 key as PEM, from the configuration's folder: signs what is sealed
     carry: bool = True
@@ -153,6 +162,8 @@ class EngineSection(_Section):
     stop_timeout_s: Decimal = Field(default=Decimal(15), gt=0)
     checkpoint_every: int = Field(default=5000, gt=0)
     cancel_on_stop: bool = True
+    block_instruments: bool = True
+    halt_on_rival: bool = True
 
     def settings(self) -> EngineSettings:
         """Return the settings in nanoseconds."""
@@ -399,12 +410,22 @@ def session_config(config: Config, *, key: SecretKey | None, base: Path | None =
             ]
         ),
         account=config.session.account,
+        safety=safety_settings(config),
         on_journal_failure=config.session.on_journal_failure,
         carry=config.session.carry,
         venue=msgspec.structs.replace(venue_settings(config), private=config.venue.private),
     )
     check_instruments(chosen.strategies, chosen.symbols, listed="`instruments`")
     return chosen
+
+
+def safety_settings(config: Config) -> SafetySettings:
+    """Return what protects resting orders. Blindness depends on networks, so it stretches with the clock."""
+    blind = config.session.on_blind
+    after_ns = int(blind.after_s * SECOND_NS) * config.clock.speed if blind.then == "cancel" else 0
+    return msgspec.structs.replace(
+        SAFETY, cancels_on_failure=config.session.on_failure == "cancel", blind_after_ns=after_ns
+    )
 
 
 def recording_config(config: Config, *, base: Path | None = None) -> SessionConfig:

@@ -27,7 +27,7 @@ from engine.live.session_config import SessionConfig
 from engine.live.session_status import Summary
 from engine.live.transport.selection import TransportProfile
 from engine.live.venue_main import DEMO_KEY, DEMO_SECRET, VenueStartError
-from engine.session_record import EngineSettings, RiskSettings, StrategySettings, VenueSettings
+from engine.session_record import RiskSettings, StrategySettings, VenueSettings, new_engine_settings
 from engine.strategy.rule_loading import recorded_rules
 from engine.strategy.source_guard import StrategyError
 from engine.venues.signing import Credentials
@@ -154,7 +154,7 @@ def demo_session(options: DemoOptions, ready: dict[str, Any]) -> SessionConfig:
         rules=recorded_rules([]),
         key=make_venue(VenueSettings(), ()).signer.load_key(Credentials(DEMO_KEY, DEMO_SECRET)),
         risk=RISK,
-        engine=scale_timeouts(EngineSettings(), options.speed),
+        engine=scale_timeouts(new_engine_settings(), options.speed),
         account="demo",
         seed=options.seed,
         transport=options.transport,

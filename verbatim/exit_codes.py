@@ -9,6 +9,8 @@ DIFFERS = 1  # a replay differs, a journal is damaged: the answer is "no"
 USAGE = 2  # click's own: wrong options or arguments
 BAD_INPUT = 3  # a file, configuration, strategy or session that cannot be used
 FAILED = 4  # the venue, the network or the disk failed
+LOCKED = 5  # another engine trades this account, or another process writes this journal
+CRASHED = 70  # a fault of ours: the traceback says where
 
 
 def stop(message: str, code: int = BAD_INPUT) -> NoReturn:

@@ -18,6 +18,7 @@ from rich.live import Live
 from rich.text import Text
 
 from engine.bodies import CommandName
+from engine.live.account_lock import AccountBusyError
 from engine.live.control_socket import ControlError
 from engine.live.session import Session, run_session
 from engine.live.session_config import SessionConfig, StartError
@@ -25,12 +26,14 @@ from engine.live.session_status import SessionStatus, Summary
 from engine.live.startup import open_session
 from engine.live.venue_main import VenueStartError
 from engine.strategy.source_guard import StrategyError
-from journal.errors import JournalError
+from journal.errors import JournalError, JournalLockedError
+from journal.private_files import make_folder
 from journal.record import plain
 from verbatim.config import ConfigError
-from verbatim.exit_codes import BAD_INPUT, FAILED, stop
+from verbatim.exit_codes import BAD_INPUT, FAILED, LOCKED, stop
 
 BAD = (ConfigError, StrategyError, VenueStartError)
+LOCKS = (AccountBusyError, JournalLockedError)
 FAILURES = (StartError, JournalError, ControlError, OSError)
 
 
@@ -116,7 +119,8 @@ def make_journals_folder(journals: Path) -> None:
         ConfigError: it cannot be made or written.
     """
     try:
-        journals.mkdir(parents=True, exist_ok=True)
+        make_folder(journals)
+        journals.mkdir(exist_ok=True)  # raises if it is a file
         with tempfile.TemporaryFile(dir=journals):
             pass
     except OSError as error:
@@ -130,6 +134,8 @@ def exit_for(error: BaseException) -> None:
         stop("interrupted before the session began: nothing was traded", FAILED)
     if isinstance(error, BAD):
         stop(str(error), BAD_INPUT)
+    if isinstance(error, LOCKS):
+        stop(str(error), LOCKED)
     if isinstance(error, FAILURES):
         stop(str(error), FAILED)
 

@@ -18,15 +18,18 @@ from engine.record_codec import text_of
 from engine.sequencer import Arrival, Sequencer
 from engine.session_record import (
     MILLISECOND_NS,
+    SAFETY,
     SECOND_NS,
     ClockSettings,
     EngineSettings,
     PreviousSession,
     RiskSettings,
     RuleSettings,
+    SafetySettings,
     SessionBody,
     StrategySettings,
     VenueSettings,
+    new_engine_settings,
 )
 from engine.sim.binance import PROTOCOL
 from engine.sim.faults import Rule
@@ -173,6 +176,7 @@ class VirtualSession:
         risk: RiskSettings | None = None,
         rules: Sequence[RuleSettings] = (),
         engine: EngineSettings | None = None,
+        safety: SafetySettings = SAFETY,
         session: str = "aaaaaaaa",
         previous: "VirtualSession | PreviousSession | None" = None,
         opening: State | None = None,
@@ -195,7 +199,8 @@ class VirtualSession:
             strategies=tuple(strategies),
             risk=risk or RiskSettings(),
             rules=recorded_rules(rules),
-            engine=engine or EngineSettings(),
+            engine=engine or new_engine_settings(),
+            safety=safety,
             previous=PreviousSession(previous.body.session, previous.state.seq, "")
             if isinstance(previous, VirtualSession)
             else previous,

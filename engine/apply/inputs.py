@@ -11,7 +11,6 @@ from msgspec.structs import replace
 
 from engine.apply.batch import NO_EFFECT, STRATEGY_FLAGS, Applied, Batch
 from engine.apply.messages import apply_change, apply_events, apply_message
-from engine.apply.triggers import triggered_strategies
 from engine.bodies import LinkEvent
 from engine.events import Event
 from engine.market import layout
@@ -63,7 +62,7 @@ def apply(session: SessionContext, state: State, batch: Batch) -> Applied:
     if flags in (0, layout.DUE):
         return NO_EFFECT
     time_ns = int(rows[end - 1, r.TIME_NS])
-    strategies = triggered_strategies(session, market, triggers, time_ns) if triggers else ()
+    strategies = market.evaluated(triggers, time_ns) if triggers else ()
     only_strategies = bool(triggers) and not flags & ~STRATEGY_FLAGS
     return Applied(market_flags=flags, strategies=strategies, only_strategies=only_strategies, time_ns=time_ns)
 

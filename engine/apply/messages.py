@@ -7,7 +7,6 @@ import msgspec
 import numpy as np
 
 from engine.apply.batch import Applied
-from engine.apply.triggers import triggered_strategies
 from engine.events import Answer, Event, Outcome, Subscribed
 from engine.market.rows import Rows
 from engine.money import MONEY
@@ -58,7 +57,7 @@ def apply_message(session: SessionContext, state: State, record: Record) -> Appl
         sent_ns=int(meta.get("sent_ns", 0)),
         outcome=outcome,
         market_flags=flags,
-        strategies=triggered_strategies(session, state.market, triggers, record.time_ns),
+        strategies=state.market.evaluated(triggers, record.time_ns),
     )
 
 

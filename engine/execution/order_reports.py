@@ -94,9 +94,8 @@ def _adopt(step: StepContext, report: OrderReport) -> Order:
 
 def is_lost_order(step: StepContext, report: OrderReport, is_own: IsOwn) -> bool:
     """Return True if an order has an id of ours and no journal contains it."""
-    if not is_own(report):
-        return False
-    return step.account.orders.find(report.instrument, report.client_order_id, report.venue_order_id) is None
+    known = step.account.orders.find(report.instrument, report.client_order_id, report.venue_order_id)
+    return known is None and is_own(report)
 
 
 def halt_for_lost(step: StepContext, report: OrderReport) -> None:

@@ -66,7 +66,7 @@ class RequestFactory:
     ) -> int:
         """Emit the request that places an approved order; return its seq."""
         order = approved.order
-        unsigned = self.venue.account.place(client_order_id, instrument, order.side, order.quantity, order.terms)
+        unsigned = self.venue.account.place(client_order_id, instrument, order.side, order.quantity, approved.terms)
         return self._ask(
             step,
             Purpose.PLACE,

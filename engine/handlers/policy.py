@@ -2,6 +2,8 @@
 
 from engine.execution import reconciliation
 from engine.facts import ModeChanged
+from engine.handlers.block_instruments import block_unready, mode_reasons
+from engine.handlers.safety import advance_safety
 from engine.handlers.shutdown import advance_shutdown
 from engine.market.views import BookState
 from engine.mode_reasons import Mode, ModeReason, ReasonCode
@@ -21,6 +23,7 @@ def advance_policy(session: SessionContext, step: StepContext) -> bool:
     # the mode comes first: a round that began before RUNNING ended would prove nothing
     market_reasons = decide_mode(session, step)
     account = step.account
+    is_safe = not advance_safety(session, step)
     is_round_due = reconciliation.advance(step, session.requests, session.instruments)
     if step.account is not account:
         decide_mode(session, step, market_reasons)
@@ -30,6 +33,7 @@ def advance_policy(session: SessionContext, step: StepContext) -> bool:
         return False
     return (
         modes.mode is Mode.RUNNING
+        and is_safe
         and not step.account.orders.missing_fills
         and not is_round_due
         and all(budget.blocked_until_ns <= step.time_ns for budget in step.account.limits.by_venue.values())
@@ -40,7 +44,11 @@ def decide_mode(
     session: SessionContext, step: StepContext, market_reasons: tuple[ModeReason, ...] | None = None
 ) -> tuple[ModeReason, ...]:
     """Emit the mode if it or its reasons changed. Return what the market lacks, for a second call in the step."""
-    if market_reasons is None:
+    blocked: tuple[ModeReason, ...] = ()
+    if session.settings.block_instruments:
+        block_unready(session, step)
+        market_reasons, blocked = (), mode_reasons(session, step)
+    elif market_reasons is None:
         with_books, market = session.settings.books, step.market
         market_reasons = tuple(
             ModeReason(ReasonCode.NO_BOOK, f"{name} has no synchronised book", name)
@@ -57,7 +65,10 @@ def decide_mode(
         limits=account.limits,
         orders=account.orders,
         reconciling=account.reconciling,
+        safety=account.safety,
         market_reasons=market_reasons,
+        blocks=blocked,
+        is_all_blocked=bool(blocked) and len(blocked) == len(session.instruments),
         time_ns=step.time_ns,
     )
     if (mode, reasons) != (modes.mode, modes.reasons):

@@ -46,7 +46,9 @@ def advance_shutdown(session: SessionContext, step: StepContext) -> None:
     if step.account.modes.closing:
         return
     live = cancel_all(session, step) if session.settings.cancel_on_stop else 0
-    is_waiting = any(pending.request.mutates for pending in step.account.requests.by_seq.values())
+    is_waiting = bool(step.account.safety.active) or any(
+        pending.request.mutates for pending in step.account.requests.by_seq.values()
+    )
     if live or is_waiting or _needs_last_round(session, step):
         return
     emit_pnl(session, step)

@@ -6,6 +6,7 @@ from engine.facts import LinkSteady
 from engine.handlers.link_changes import disconnect, open_gap
 from engine.handlers.market_triggers import request_snapshots
 from engine.handlers.order_queries import query_order
+from engine.handlers.safety import watch_safety
 from engine.lifecycle import Status
 from engine.requests import LinkPhase, LinkRole
 from engine.session_context import SessionContext
@@ -25,6 +26,7 @@ def watch_session(session: SessionContext, step: StepContext) -> None:
     reconciliation.query_missing_fills(step, session.requests, session.instruments)
     _watch_requests(session, step)
     _watch_orders(session, step)
+    watch_safety(session, step)
 
 
 def _watch_link(session: SessionContext, step: StepContext, link: LinkState) -> None:

@@ -1,6 +1,7 @@
 """The control socket: one JSON line in is a COMMAND, one JSON line back says its seq and the mode that followed.
 
-A unix socket that only its owner can open, and its owner may command. The meaning of commands is unknown here.
+A unix socket that only its owner can open, and its owner may command. The meaning of commands is unknown here. A client
+that is silent, slow or sends nonsense gets one line of error and never ends or blocks the session.
 """
 
 import json
@@ -13,20 +14,14 @@ from typing import Any
 import trio
 
 from engine.bodies import CommandName
+from engine.live.control_lines import LINE_BYTES_MAX, BadLineError, answer_line, answer_of, parse_line
 from engine.live.ingress import Command, Ingress
 
-COMMANDS = (
-    CommandName.PAUSE,
-    CommandName.RESUME,
-    CommandName.HALT,
-    CommandName.CANCEL_ALL,
-    CommandName.RECONCILE,
-    CommandName.STOP,
-)
 PATH_BYTES_MAX = 107  # sockaddr_un.sun_path less its closing zero
-LINE_BYTES_MAX = 4096
-CLIENTS_MAX = 16
+CLIENTS_MAX = 16  # connected; one more drops the client that has been silent for longest
+LINE_SECONDS = 5.0  # for a client to send its line
 ANSWER_SECONDS = 10.0
+ACCEPT_RETRY_SECONDS = 0.1
 
 
 class ControlError(Exception):
@@ -55,13 +50,17 @@ async def serve_control(
 ) -> None:
     """Serve commands until cancelled, then remove the socket's file."""
     listening = trio.socket.from_stdlib_socket(_listen(path))
+    clients = _Clients(ingress)
     try:
-        limit = trio.CapacityLimiter(CLIENTS_MAX)
         task_status.started(path)
         async with trio.open_nursery() as nursery:
             while True:
-                client, _ = await listening.accept()
-                nursery.start_soon(_serve_client, trio.SocketStream(client), ingress, limit)
+                try:
+                    client, _ = await listening.accept()
+                except OSError:  # the client left, or this process has no descriptor left
+                    await trio.sleep(ACCEPT_RETRY_SECONDS)
+                    continue
+                nursery.start_soon(clients.serve, trio.SocketStream(client))
     finally:
         listening.close()
         _remove(path)
@@ -85,43 +84,80 @@ def _remove(path: Path) -> None:
     path.unlink(missing_ok=True)
 
 
-async def _serve_client(stream: trio.SocketStream, ingress: Ingress, limit: trio.CapacityLimiter) -> None:
-    async with limit, stream:
+class _Clients:
+    """The clients of a session's socket."""
+
+    def __init__(self, ingress: Ingress) -> None:
+        self._ingress = ingress
+        self._count = 0
+        self._silent: dict[trio.CancelScope, None] = {}  # clients without a whole line yet, the oldest first
+
+    async def serve(self, stream: trio.SocketStream) -> None:
+        """Read one line, answer one line and close."""
+        self._count += 1
         try:
-            line = b""
-            while b"\n" not in line and len(line) <= LINE_BYTES_MAX:
-                received = await stream.receive_some(LINE_BYTES_MAX)
-                if not received:
-                    return
-                line += received
-            with trio.move_on_after(
-                ANSWER_SECONDS, shield=True
-            ):  # a stop ends this task's session, yet wants its answer
-                answer = await _answer(line.partition(b"\n")[0], ingress)
-                await stream.send_all(json.dumps(answer).encode() + b"\n")
+            async with stream:
+                if self._count > CLIENTS_MAX:
+                    self._drop_oldest()
+                line = await self._read_line(stream)
+                if line:
+                    await self._answer_line(stream, line)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             pass  # the client closed its end; its command stays in force
+        finally:
+            self._count -= 1
 
+    def _drop_oldest(self) -> None:
+        """Disconnect the client that has been silent for longest, if one is."""
+        for scope in self._silent:
+            del self._silent[scope]
+            scope.cancel()
+            return
 
-async def _answer(line: bytes, ingress: Ingress) -> dict[str, Any]:
-    try:
-        asked = json.loads(line)
-        name, by, reason = asked["command"], str(asked.get("by", "operator")), str(asked.get("reason", ""))
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
-        return {"error": f"not a command: {error}"}
-    if name not in COMMANDS:
-        return {"error": f"no command {name!r}; there are {', '.join(COMMANDS)}"}
-    command = Command(CommandName(name), by[:64], reason[:200], trio.Event())
-    if not ingress.put_command(command):
-        return {"error": "the session is ending, or too many commands wait"}
-    await command.done.wait()
-    if command.seq < 0:
-        return {"error": "the session ended before it took the command"}
-    return {"seq": command.seq, "mode": command.mode, "reasons": list(command.reasons)}
+    async def _read_line(self, stream: trio.SocketStream) -> bytes:
+        """Return the client's line, or its first bytes if it is too long, or nothing if it sent none in time."""
+        line = b""
+        with trio.move_on_after(LINE_SECONDS) as scope:
+            self._silent[scope] = None
+            try:
+                while b"\n" not in line and len(line) <= LINE_BYTES_MAX:
+                    received = await stream.receive_some(LINE_BYTES_MAX)
+                    if not received:
+                        return b""
+                    line += received
+            finally:
+                self._silent.pop(scope, None)
+        if scope.cancelled_caught:
+            with trio.move_on_after(0.1):
+                await stream.send_all(answer_line({"error": "no whole line came in time"}))
+            return b""
+        return line
+
+    async def _answer_line(self, stream: trio.SocketStream, line: bytes) -> None:
+        # a stop ends this task's session, yet wants its answer
+        with trio.move_on_after(ANSWER_SECONDS, shield=True) as scope:
+            answer = await self._answer(line.partition(b"\n")[0])
+            await stream.send_all(answer_line(answer))
+        if scope.cancelled_caught:
+            with trio.move_on_after(0.1, shield=True):
+                late = f"no answer within {ANSWER_SECONDS:.0f} s; the command still waits for the session"
+                await stream.send_all(answer_line({"error": late}))
+
+    async def _answer(self, line: bytes) -> dict[str, object]:
+        try:
+            request = parse_line(line)
+        except BadLineError as error:
+            return {"error": str(error)}
+        command = Command(CommandName(request.command), request.by, request.reason, trio.Event())
+        if not self._ingress.put_command(command):
+            return {"error": "the session is ending, or too many commands wait"}
+        await command.done.wait()
+        return answer_of(command)
 
 
 def send_command(path: Path, *, command: str, by: str, reason: str = "") -> dict[str, Any]:
     """Send a command to a running session and return the answer, without trio. Raises ControlError."""
+    by, reason = (text.encode("utf-8", "replace").decode() for text in (by, reason))  # arguments may hold any bytes
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
         client.settimeout(ANSWER_SECONDS + 1)
         try:

@@ -32,6 +32,7 @@ from engine.sequencer import Arrival, Sequencer
 from engine.state.positions import unrealised
 from engine.state.session_state import State
 from journal.errors import JournalError
+from journal.private_files import make_folder
 from journal.record import Kind
 from journal.writer import JournalWriter
 
@@ -79,7 +80,7 @@ class Session:
 
     def _create_journal(self) -> JournalWriter:
         config, token = self.plan.wanted, trio.lowlevel.current_trio_token()
-        self.plan.folder.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(self.plan.folder.parent)
         return JournalWriter.create(
             self.plan.folder,
             on_durable=lambda _seq: _call_in_trio(token, self._release_requests),
@@ -295,4 +296,5 @@ async def run_session(
         finally:
             if session is not None:
                 await session.close()
+            plan.release()
         return session.summary()

@@ -1,6 +1,6 @@
 """The settings and the start plan of a session. Values only."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,9 +9,11 @@ from engine.live.link_tasks import HandedOverLink
 from engine.live.transport.selection import TransportProfile
 from engine.sequencer import Arrival
 from engine.session_record import (
+    SAFETY,
     EngineSettings,
     RiskSettings,
     RuleSettings,
+    SafetySettings,
     SessionBody,
     StrategySettings,
     VenueSettings,
@@ -37,6 +39,7 @@ class SessionConfig:
     risk: RiskSettings = field(default_factory=RiskSettings)
     rules: tuple[RuleSettings, ...] = ()  # as recorded_rules (engine/strategy/rule_loading.py) lists them
     engine: EngineSettings = field(default_factory=EngineSettings)
+    safety: SafetySettings = SAFETY
     account: str = "main"  # "": none; the session records public data and trades nothing
     seed: int | None = None  # None: drawn
     transport: TransportProfile = TransportProfile.STANDARD
@@ -56,3 +59,4 @@ class StartPlan:
     folder: Path
     first: tuple[Arrival, ...]  # processed right after the SESSION record
     kept: Mapping[str, HandedOverLink] = field(default_factory=dict)  # open connections of the session before
+    release: Callable[[], None] = lambda: None  # of the account's lock, after the journal is sealed

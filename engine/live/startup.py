@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from engine.bodies import CommandBody, CommandName
 from engine.events import Answer, InstrumentsReport
+from engine.live.account_lock import AccountLock
 from engine.live.clock import wall_ns
 from engine.live.link_tasks import HandedOverLink
 from engine.live.machine import host_id, software_versions
@@ -24,6 +25,7 @@ from engine.requests import AnswerStatus
 from engine.sequencer import Arrival
 from engine.session_record import (
     SECOND_NS,
+    SafetySettings,
     SessionBody,
 )
 from engine.venues.venue_lookup import make_venue
@@ -45,9 +47,26 @@ async def open_session(
         kept: Connections that the same session left open.
 
     Raises:
+        AccountBusyError: another engine trades the account.
         StartError: the venue does not answer or does not trade an instrument.
         JournalError: the previous session cannot be recovered.
     """
+    lock = AccountLock(wanted.journals, wanted.venue.name, wanted.account) if wanted.account else None
+    try:
+        return await _open_locked(wanted, before, kept, lock)
+    except BaseException:
+        if lock is not None:
+            lock.release()
+        raise
+
+
+async def _open_locked(
+    wanted: SessionConfig,
+    before: PreviousJournal | None,
+    kept: Mapping[str, HandedOverLink] | None,
+    lock: AccountLock | None,
+) -> StartPlan:
+    """Return the plan of a session whose account is locked; a recording has none."""
     if before is None:
         before = await trio.to_thread.run_sync(restore_previous, wanted) if wanted.carry else PreviousJournal()
     check_unsettled_listed(before, wanted.symbols)
@@ -59,6 +78,8 @@ async def open_session(
         with trio.CancelScope(shield=True):
             await sender.close()
     session = "".join(secrets.choice(ID_LETTERS) for _ in range(8))
+    if lock is not None:
+        lock.name_session(session)
     first = [metadata_arrival]
     if before.broken:
         halt = CommandBody(CommandName.HALT, by="shell", reason=f"the session before cannot be folded: {before.broken}")
@@ -69,6 +90,7 @@ async def open_session(
         folder=new_session_folder(wanted.journals, next_start_ns(wanted.journals), session),
         first=tuple(first),
         kept=kept or {},
+        release=(lambda: None) if lock is None else lock.release,
     )
 
 
@@ -90,6 +112,7 @@ def session_body(
         risk=wanted.risk,
         rules=wanted.rules,
         engine=wanted.engine,
+        safety=wanted.safety if wanted.account else SafetySettings(),
         account=wanted.account,
         previous=before.previous,
         opening=before.opening,

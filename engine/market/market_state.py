@@ -100,6 +100,15 @@ class Market(MarketReader):
             self.next_due_ns = min(self.trigger_state[:, at.W_DUE_NS].tolist())
             self.s[at.S_NEXT_DUE] = self.next_due_ns
 
+    def evaluated(self, triggers: int, time_ns: int) -> tuple[str, ...]:
+        """Return the names of the strategies in a bit mask of triggers, and restart their throttles."""
+        names = []
+        for w, trigger in enumerate(self.triggers):
+            if triggers >> w & 1:
+                self.note_evaluated(w, time_ns)
+                names.append(trigger.name)
+        return tuple(names)
+
     def due_triggers(self, time_ns: int) -> list[int]:
         """Return the triggers due at or before this time, ordered by (due, name)."""
         due = [(int(ns), self.triggers[w].name, w) for w, ns in enumerate(self.trigger_state[:, at.W_DUE_NS])]

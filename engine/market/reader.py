@@ -168,17 +168,16 @@ class MarketReader(MarketArrays):
             trades=bar[at.BAR_TRADES],
         )
 
-    def indicator(self, k: int) -> float | None:
-        """Return the value of the k-th declared indicator; None before its first update."""
-        return float(self.indicator_values[k, at.I_VALUE]) if self.indicator_state[k, at.I_COUNT] else None
+    def indicator(self, k: int, *, warm_only: bool = False) -> float | None:
+        """Return the value of the k-th declared indicator; None before its first update, or until it is warm."""
+        count = self.indicator_state[k, at.I_COUNT]
+        if not count or (warm_only and count < self.indicator_specs[k].warm_count):
+            return None
+        return float(self.indicator_values[k, at.I_VALUE])
 
     def indicator_count(self, k: int) -> int:
         """Return the number of updates of the k-th declared indicator."""
         return int(self.indicator_state[k, at.I_COUNT])
-
-    def is_warm(self, k: int) -> bool:
-        """Return True if the k-th declared indicator had enough updates to be used."""
-        return self.indicator_count(k) >= self.indicator_specs[k].warm_count
 
     # ---- streams and counters
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from engine.bodies import VerdictBody
 from engine.facts import NewOrder
+from engine.order_terms import Terms
 from engine.risk.context import BoundRule, RiskContext
 
 _REVIEWED = object()
@@ -15,11 +16,12 @@ _REVIEWED = object()
 class Approved:
     """An order to which no rule objects."""
 
-    __slots__ = ("order",)
+    __slots__ = ("order", "terms")
 
-    def __init__(self, order: NewOrder, *, proof: object) -> None:
+    def __init__(self, order: NewOrder, terms: Terms, *, proof: object) -> None:
         assert proof is _REVIEWED, "only review() approves"
         self.order = order
+        self.terms = terms
 
 
 def review(context: RiskContext, rules: Mapping[str, BoundRule]) -> tuple[VerdictBody, Approved | None]:
@@ -31,4 +33,4 @@ def review(context: RiskContext, rules: Mapping[str, BoundRule]) -> tuple[Verdic
     answers = {name: reject_reason(context) for name, reject_reason in rules.items()}
     approved = not any(answers.values())
     verdict = VerdictBody(approved=approved, rules=answers)
-    return verdict, Approved(context.order, proof=_REVIEWED) if approved else None
+    return verdict, Approved(context.order, context.terms, proof=_REVIEWED) if approved else None

@@ -20,6 +20,7 @@ from engine.state.links import LinkStates
 from engine.state.orders import Orders
 from engine.state.rate_budgets import RateBudgets
 from engine.state.reconcile_rounds import ReconcileRounds
+from engine.state.safety_orders import SafetyOrders
 
 CLOCK_JUMP_NS = 250 * MILLISECOND_NS  # of the wall clock against session time: timestamps may be wrong beyond it
 MISSING_FILL_NS = 2 * SECOND_NS  # a fill may arrive a little after the report that counts it
@@ -46,8 +47,11 @@ def right_mode(
     limits: RateBudgets,
     orders: Orders,
     reconciling: ReconcileRounds,
+    safety: SafetyOrders,
     market_reasons: Sequence[ModeReason],
     time_ns: int,
+    blocks: tuple[ModeReason, ...] = (),
+    is_all_blocked: bool = False,
 ) -> tuple[Mode, tuple[ModeReason, ...]]:
     """Return the mode that is right now, and every reason against RUNNING.
 
@@ -57,8 +61,11 @@ def right_mode(
         limits: The venues' rate budgets.
         orders: The account's orders.
         reconciling: The state of reconciliation.
+        safety: The safety orders in force.
         market_reasons: What the market lacks.
         time_ns: Session time.
+        blocks: The blocked instruments. While others trade, the mode is RUNNING and states them as its reasons.
+        is_all_blocked: No instrument may trade.
 
     """
     if modes.halted_for is not None:
@@ -83,12 +90,26 @@ def right_mode(
         if (order := orders.get(name)) is not None and time_ns - order.reported_ns > MISSING_FILL_NS
     ]
     reasons += market_reasons
-    if reasons:
+    if reasons or is_all_blocked:
+        reasons += blocks
         is_starting = modes.mode is Mode.STARTING and not links.all_ready()
         return (Mode.STARTING if is_starting else Mode.SYNCING), tuple(reasons)
     if modes.paused_by:
-        return Mode.PAUSED, (ModeReason(ReasonCode.PAUSED, f"paused by {modes.paused_by}", modes.paused_by),)
-    return Mode.RUNNING, ()
+        reasons.append(ModeReason(ReasonCode.PAUSED, f"paused by {modes.paused_by}", modes.paused_by))
+    reasons += safety_reasons(safety)
+    if reasons:
+        return Mode.PAUSED, (*reasons, *blocks)
+    return Mode.RUNNING, blocks
+
+
+def safety_reasons(safety: SafetyOrders) -> list[ModeReason]:
+    """Return why safety orders forbid new orders: one is in force, or one was ordered and no resume followed."""
+    code = ReasonCode.SAFETY_ORDER
+    if safety.pausing:
+        return [ModeReason(code, f"{order.title}: not done yet", str(order.number)) for order in safety.pausing]
+    if safety.paused_by:
+        return [ModeReason(code, f"all orders were cancelled for {safety.paused_by}: resume places again")]
+    return []
 
 
 def reduce(modes: ModeState, change: Change, at: Stamp) -> ModeState:

@@ -16,9 +16,10 @@ from msgspec.structs import replace
 from engine import facts
 from engine.market.market_state import Market
 from engine.requests import Purpose
-from engine.session_record import EngineSettings
+from engine.session_record import EngineSettings, SafetySettings
 from engine.state import (
     balances,
+    instrument_blocks,
     links,
     market_gaps,
     mode,
@@ -27,6 +28,7 @@ from engine.state import (
     positions,
     rate_budgets,
     reconcile_rounds,
+    safety_orders,
     strategy_states,
     timers,
 )
@@ -41,6 +43,7 @@ from engine.state.changes import (
     TimerFired,
 )
 from engine.state.fill_cursor import FillCursor
+from engine.state.instrument_blocks import InstrumentBlocks
 from engine.state.links import LinkStates
 from engine.state.market_gaps import OpenGaps
 from engine.state.mode import ModeState
@@ -49,6 +52,7 @@ from engine.state.pending_requests import PendingRequests
 from engine.state.positions import Positions
 from engine.state.rate_budgets import RateBudgets, RateModel
 from engine.state.reconcile_rounds import ReconcileRounds
+from engine.state.safety_orders import SafetyOrders
 from engine.state.strategy_states import StrategyStatuses
 from engine.state.timers import Timers
 from journal.record import Record, canonical
@@ -71,10 +75,14 @@ class Account(msgspec.Struct, frozen=True):
     strategies: StrategyStatuses = StrategyStatuses()
     timers: Timers = Timers()
     gaps: OpenGaps = OpenGaps()
+    blocks: InstrumentBlocks = InstrumentBlocks()
+    safety: SafetyOrders = SafetyOrders()
 
 
-CARRIED = ("orders", "positions", "balances", "reconciling", "modes", "limits", "strategies")
+CARRIED = ("orders", "positions", "balances", "reconciling", "modes", "limits", "strategies", "blocks", "safety")
 FRESH = ("gaps", "links", "requests", "timers")
+# parts that older sessions lack: while they are empty, neither a CHECKPOINT nor an opening state states them
+ADDED = frozenset({"blocks", "safety"})
 
 
 class Rules(msgspec.Struct, frozen=True):
@@ -85,6 +93,7 @@ class Rules(msgspec.Struct, frozen=True):
     seed: int
     rates: dict[str, RateModel] = {}  # by venue
     cursors: dict[str, FillCursor] = {}  # by venue
+    safety: SafetySettings = SafetySettings()
 
 
 REDUCERS: dict[str, Callable[[Any, Any, Stamp], Any]] = {
@@ -97,6 +106,8 @@ REDUCERS: dict[str, Callable[[Any, Any, Stamp], Any]] = {
     "modes": mode.reduce,
     "strategies": strategy_states.reduce,
     "gaps": market_gaps.reduce,
+    "blocks": instrument_blocks.reduce,
+    "safety": safety_orders.reduce,
 }
 
 # change -> the parts that it may move. Any other part's reducer returns its part as it is, which a test checks
@@ -114,7 +125,7 @@ CLAIMS: dict[type, tuple[str, ...]] = {
     facts.FillsConfirmed: ("reconciling",),
     facts.Reconciled: ("reconciling", "timers"),
     facts.ReconcileFailed: ("reconciling", "timers"),
-    facts.ModeChanged: ("modes",),
+    facts.ModeChanged: ("modes", "safety"),
     facts.LinkReady: ("links",),
     facts.LinkSteady: ("timers",),
     facts.MarketGap: ("gaps",),
@@ -124,18 +135,21 @@ CLAIMS: dict[type, tuple[str, ...]] = {
     facts.StrategyStopped: ("strategies",),
     facts.StrategyTriggered: (),  # its trigger is a part of the market: kernel.py
     facts.SessionClosing: ("modes",),
-    Requested: ("orders", "links", "requests", "reconciling", "limits", "timers"),
+    facts.InstrumentBlocked: ("blocks",),
+    facts.SafetyOrdered: ("safety",),
+    facts.SafetyOrderEnded: ("safety",),
+    Requested: ("orders", "links", "requests", "reconciling", "limits", "timers", "safety"),
     Answered: ("orders", "requests", "limits"),
     LinkMoved: ("links", "requests", "reconciling", "modes", "timers"),
     TimerFired: ("timers",),
-    Commanded: ("modes", "strategies", "timers"),
+    Commanded: ("modes", "strategies", "timers", "blocks", "safety"),
 }
 
 # purpose of a request -> the parts that it may move: a subset of those that claim `Requested`
 _SENT = ("requests", "limits")
 REQUEST_CLAIMS: dict[Purpose, tuple[str, ...]] = {
-    Purpose.PLACE: ("orders", *_SENT),
-    Purpose.CANCEL: ("orders", *_SENT),
+    Purpose.PLACE: ("orders", *_SENT, "safety"),
+    Purpose.CANCEL: ("orders", *_SENT, "safety"),
     Purpose.QUERY_ORDER: ("orders", *_SENT, "reconciling", "timers"),
     Purpose.OPEN_ORDERS: (*_SENT, "reconciling"),
     Purpose.ACCOUNT: (*_SENT, "reconciling"),
@@ -159,7 +173,7 @@ def fold(account: Account, change: Change, at: Stamp, rules: Rules) -> Account:
             )
         elif name == "limits":
             moved[name] = rate_budgets.reduce(account.limits, change, at, rules.rates)
-        else:
+        elif name != "safety" or rules.safety.pursues:
             moved[name] = REDUCERS[name](getattr(account, name), change, at)
     return replace(account, **moved) if moved else account
 
@@ -241,11 +255,23 @@ class State:
         """Return part -> (version, sha256 over its logical content)."""
         parts = {
             f"account.{name}": (PART_VERSIONS.get(name, PART_VERSION), digest(getattr(self.account, name)))
-            for name in (*CARRIED, *FRESH)
+            for name in checkpoint_parts(self.account)
         }
         parts.update({f"market.{name}": found for name, found in self.market.digests().items()})
         parts["inputs"] = (PART_VERSION, self.input_hash.hex())
         return parts
+
+
+def checkpoint_parts(account: Account) -> tuple[str, ...]:
+    """Return the names of the parts that a CHECKPOINT states."""
+    return tuple(name for name in (*CARRIED, *FRESH) if name not in ADDED or not _is_empty(account, name))
+
+
+def _is_empty(account: Account, name: str) -> bool:
+    return bool(getattr(account, name) == _EMPTY[name])
+
+
+_EMPTY = {name: getattr(Account(), name) for name in ADDED}
 
 
 def digest(part: msgspec.Struct) -> str:
@@ -255,7 +281,11 @@ def digest(part: msgspec.Struct) -> str:
 
 def carry_over(state: State) -> dict[str, Any]:
     """Return the opening state of the next session, as JSON values."""
-    account = {name: json.loads(canonical(getattr(state.account, name))) for name in CARRIED}
+    account = {
+        name: json.loads(canonical(getattr(state.account, name)))
+        for name in checkpoint_parts(state.account)
+        if name in CARRIED
+    }
     return {"account": account, "market": state.market.carried()}
 
 
@@ -283,7 +313,9 @@ def restore_opening(opening: Mapping[str, Any]) -> Account:
         modes=latches,
         orders=replace(account.orders, live=live, closed=closed),
         balances=Balances(balances),
+        blocks=instrument_blocks.carried(account.blocks),
         reconciling=ReconcileRounds(fills_confirmed=account.reconciling.fills_confirmed),
+        safety=safety_orders.restored(account.safety),
     )
 
 

@@ -203,6 +203,10 @@ class View:
         """Return the newest best bid and ask; None before the first."""
         return self._market.quote(self._instruments[name][0])
 
+    def blocked(self, name: str) -> tuple[str, ...]:
+        """Return why an instrument gets no new order now; () if it trades. Others may trade meanwhile."""
+        return tuple(map(str, self._account.blocks.reasons(self.instrument(name).id)))
+
     def book(self, name: str, levels: int = 20) -> BookTop | None:
         """Return the best levels of each side; None while the book is not synchronised."""
         return self._market.book_top(self._instruments[name][0], levels)
@@ -222,7 +226,7 @@ class View:
     def indicator(self, name: str, instrument: str) -> float | None:
         """Return the value of a declared average or indicator; None until it is warm."""
         index = self._indicators[name, instrument]
-        return self._market.indicator(index) if self._market.is_warm(index) else None
+        return self._market.indicator(index, warm_only=True)
 
     def orders(self, name: str | None = None) -> list[Order]:
         """Return the strategy's own live orders, oldest first; with `name`, those of that instrument."""

@@ -18,7 +18,7 @@ SETTLED = (Status.OPEN, Status.PARTIALLY_FILLED)
 def refresh(runner: StrategyRunner, state: State) -> None:
     """Give compiled predicates the account as it is before the next input. No-op if its parts are the same."""
     account = state.account
-    parts = (account.orders, account.positions, account.modes, account.strategies)
+    parts = (account.orders, account.positions, account.modes, account.strategies, account.blocks)
     if state.predicate_parts and all(map(is_, parts, state.predicate_parts)):
         return
     state.predicate_parts = parts
@@ -26,7 +26,7 @@ def refresh(runner: StrategyRunner, state: State) -> None:
     if account.modes.mode is not Mode.RUNNING or account.modes.stopping_since_ns:
         return
     for name, trigger in runner.compiled.items():
-        if not account.strategies.get(name).stopped_for:
+        if not account.strategies.get(name).stopped_for and not runner.is_blocked(account, name):
             for index, instrument in runner.instruments_of(name):
                 position = float(account.positions.get(name, instrument.id).quantity)
                 state.market.refresh_predicate(trigger, index, _own_orders(account, name, instrument), position)

@@ -73,6 +73,11 @@ class StrategyRunner:
         """Return (index in the market, instrument) of the instruments that a strategy declared and the session has."""
         return self._views[strategy].values()
 
+    def is_blocked(self, account: Account, strategy: str) -> bool:
+        """Return True if every instrument of a strategy is blocked: nothing that it decides could be done."""
+        blocked = account.blocks.by_instrument
+        return bool(blocked) and all(instrument.id in blocked for _, instrument in self.instruments_of(strategy))
+
     def first_decision(
         self, account: Account, market: Market, time_ns: int, names: Sequence[str]
     ) -> dict[str, Decision] | None:
@@ -86,7 +91,7 @@ class StrategyRunner:
         decisions: dict[str, Decision] = {}
         for name in names:
             loaded, status = self.strategies[name], account.strategies.get(name)
-            if status.stopped_for:
+            if status.stopped_for or self.is_blocked(account, name):
                 continue
             try:
                 decision = decisions[name] = self._run(account, market, time_ns, loaded, status)

@@ -7,6 +7,8 @@ from functools import cache
 from hashlib import sha256
 
 SESSION_LETTERS = 8  # every session id has this length
+# the form of our ids: session, then strategy, version, seq and leg, or a hash
+ORDER_MARK = re.compile(r"[a-z2-7]{8}(?:-[A-Za-z0-9_]+-[A-Za-z0-9_]+-\d+-\d+|-?[a-z2-7]{20,})")
 _UNFIT = re.compile(r"[^A-Za-z0-9_]")
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-COMMANDS = ("pause", "resume", "halt", "cancel_all", "reconcile", "stop")
+COMMANDS = ("pause", "resume", "halt", "cancel_all", "flatten", "reconcile", "stop")
 
 
 @click.command("control")
@@ -14,7 +14,7 @@ COMMANDS = ("pause", "resume", "halt", "cancel_all", "reconcile", "stop")
 @click.option("--journals", type=click.Path(path_type=Path), default=Path("journals"), show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
 def command(session: str, order: str, reason: str, journals: Path, as_json: bool) -> None:
-    """Send SESSION (a path or an id) a COMMAND: pause, resume, halt, cancel_all, reconcile or stop."""
+    """Send SESSION (a path or an id) a COMMAND: pause, resume, halt, cancel_all, flatten, reconcile or stop."""
     import getpass
     import json
 

@@ -18,6 +18,11 @@ def trading(context: RiskContext) -> str:
     return "" if context.instrument.trading else f"{context.instrument.symbol} is not trading"
 
 
+def blocked(context: RiskContext) -> str:
+    """Return why the instrument is blocked, or "": engine/state/instrument_blocks.py has the reasons."""
+    return "; ".join(map(str, context.account.blocks.reasons(context.instrument.id)))
+
+
 def quoted(context: RiskContext) -> str:
     """Return why the cost of an order without a limit price is unknown, or "": it is estimated from the quote."""
     if context.terms.price is None and not (context.bid and context.ask):
@@ -36,6 +41,7 @@ def unknown_order(context: RiskContext) -> str:
 RULES = (
     RiskRule(mode, name="mode"),
     RiskRule(trading, name="trading"),
+    RiskRule(blocked, name="blocked"),
     RiskRule(quoted, name="quoted"),
     RiskRule(unknown_order, name="unknown_order"),
 )

@@ -62,18 +62,8 @@ class BinanceSpot(BinanceVenue):
         self.instruments = tuple(instruments)
         self.recv_window_ms = recv_window_ms
         self.metadata: MetadataReader = ExchangeInfo(PREFIX, self._read_metadata, weight=20, by_symbol=True)
-        self._market = BinanceSpotMarket(self.instruments)
-        self._account = SpotAccount(recv_window_ms)
-
-    @property
-    def market(self) -> BinanceMarket:
-        """The decoder of public messages."""
-        return self._market
-
-    @property
-    def account(self) -> SpotAccount:
-        """Calls and messages of an account."""
-        return self._account
+        self.market: BinanceMarket = BinanceSpotMarket(self.instruments)
+        self.account: SpotAccount = SpotAccount(recv_window_ms)
 
     def links(self) -> tuple[LinkPlan, ...]:
         """Return one connection for the account, and as many for the market as the venue's limit of streams needs."""
@@ -98,7 +88,7 @@ class BinanceSpot(BinanceVenue):
 
     def subscriptions(self, source: str) -> tuple[Unsigned, ...]:
         """Return the account's subscription; market streams are named in the path of their link."""
-        return (self._account.subscribe_private(),) if ".private." in source else ()
+        return (self.account.subscribe_private(),) if ".private." in source else ()
 
     def server_time(self) -> Unsigned | None:
         """Return the query for the venue's clock."""

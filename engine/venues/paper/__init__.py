@@ -16,7 +16,6 @@ from engine.venues.binance_coinm import BinanceCoinm
 from engine.venues.binance_common import capture
 from engine.venues.binance_common.futures import BinanceFutures
 from engine.venues.binance_common.futures_metadata import read_metadata
-from engine.venues.binance_common.market import BinanceMarket
 from engine.venues.binance_common.public import ExchangeInfo
 from engine.venues.binance_spot import PRIVATE_PATH, BinanceSpot
 from engine.venues.binance_spot.account import SpotAccount
@@ -52,12 +51,8 @@ class _Paper(BinanceSpot):
         facts = self.futures.facts
         self.metadata = ExchangeInfo(facts.prefix, lambda body: read_metadata(body, self.name, inverse=facts.inverse))
         self._futures = self.futures(instruments)
-        self._account = PaperAccount(self.name, recv_window_ms)
-
-    @property
-    def market(self) -> BinanceMarket:
-        """The decoder of public messages."""
-        return self._futures.market
+        self.market = self._futures.market
+        self.account = PaperAccount(self.name, recv_window_ms)
 
     def links(self) -> tuple[LinkPlan, ...]:
         """Return the market links of the futures, and Spot's connection for the account."""

@@ -1,0 +1,32 @@
+"""Reasons that block one instrument while others trade: a code, the object that it concerns, and a text for people."""
+
+from enum import StrEnum
+
+import msgspec
+
+
+class BlockCode(StrEnum):
+    """Why no new order of an instrument may be placed."""
+
+    # these end by themselves
+    NO_BOOK = "no_book"  # the book is not synchronised
+    NO_QUOTE = "no_quote"
+    STREAM_STALE = "stream_stale"  # about: the stream that stopped
+    VENUE_LAGS = "venue_lags"  # about: the stream whose messages are old by the venue's own stamps
+    # a person ends these
+    BREAKER_OPEN = "breaker_open"  # too many refusals or failures on the instrument
+    ORDERED = "ordered"  # a person paused the instrument
+
+
+LATCHED = frozenset({BlockCode.BREAKER_OPEN, BlockCode.ORDERED})  # they survive a restart
+
+
+class BlockReason(msgspec.Struct, frozen=True):
+    """One reason why an instrument is blocked. Code and object identify it; the text may say more."""
+
+    code: BlockCode
+    text: str
+    about: str = ""  # a stream, an asset or a strategy
+
+    def __str__(self) -> str:
+        return self.text

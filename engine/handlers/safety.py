@@ -1,0 +1,170 @@
+"""Safety orders, pursued by each step: cancel every own order, then flatten if ordered, until the account shows it.
+
+engine/state/safety_orders.py keeps them. Orders of other programs are spared.
+"""
+
+from engine.bodies import NoteLevel
+from engine.execution import reconciliation
+from engine.facts import SafetyCause, SafetyKind, SafetyOrdered, SafetyOrderEnded
+from engine.handlers.cancel_rules import cancel_rules
+from engine.handlers.flatten import flatten_positions
+from engine.lifecycle import Status
+from engine.session_context import SessionContext
+from engine.session_record import SECOND_NS
+from engine.state.orders import Order
+from engine.state.safety_orders import SafetyOrder
+from engine.step_context import StepContext
+
+SOURCE = "safety"  # of the records that safety orders lead to
+ALARM_AFTER_NS = 10 * SECOND_NS  # a safety order that is not done by then needs a person
+ALARM_EVERY_NS = 60 * SECOND_NS
+NAMED_MAX = 5  # orders that a message names
+
+
+def order_safety(
+    step: StepContext, kind: SafetyKind, cause: SafetyCause, *, by: str, strategy: str = "", repeat: bool = False
+) -> None:
+    """Put a safety order in force, unless one is that does as much. `repeat`: also then."""
+    safety = step.account.safety
+    if repeat or not safety.is_active(kind, strategy):
+        step.emit(SafetyOrdered(safety.number + 1, kind, cause, by, strategy), source=SOURCE)
+
+
+def advance_safety(session: SessionContext, step: StepContext) -> bool:
+    """Pursue every safety order in force. Return True while there is one."""
+    if not session.body.safety.pursues:
+        return False
+    if session.body.safety.cancels_on_failure:
+        _cancel_for_stopped(session, step)
+    if step.account.safety.active and not step.account.modes.closing:
+        for order in step.account.safety.active:
+            _pursue(session, step, order)
+    return bool(step.account.safety.active)
+
+
+def withdraw_for_resume(step: StepContext) -> None:
+    """End the safety orders that a person's resume ends. One for blindness stays."""
+    for order in step.account.safety.active:
+        if order.cause is not SafetyCause.BLIND:
+            step.emit(SafetyOrderEnded(order.number, withdrawn=True), source=SOURCE)
+
+
+def own_live(session: SessionContext, step: StepContext, strategy: str = "") -> list[Order]:
+    """Return the live orders that are ours, oldest first: of one strategy, or all."""
+    return [
+        order
+        for order in step.account.orders.live_by_age()
+        if (not order.adopted and strategy in ("", order.strategy))
+        or (order.adopted and not strategy and _has_our_mark(session, order))
+    ]
+
+
+def _has_our_mark(session: SessionContext, order: Order) -> bool:
+    """Return True for an adopted order whose id an earlier session of ours made."""
+    instrument = session.instruments.get(order.order.instrument)
+    if instrument is None:
+        return False
+    return session.venues[instrument.venue].order_ids.session_of(order.client_order_id) in session.own_sessions
+
+
+def _cancel_for_stopped(session: SessionContext, step: StepContext) -> None:
+    """Cancel the orders of strategies that stopped: nothing manages them."""
+    for name, status in step.account.strategies.by_name.items():
+        if status.stopped_for and own_live(session, step, name):
+            order_safety(step, SafetyKind.CANCEL, SafetyCause.STRATEGY_STOPPED, by="engine", strategy=name)
+
+
+def _pursue(session: SessionContext, step: StepContext, order: SafetyOrder) -> None:
+    """Do what can be done now for one safety order; end it if nothing is left to do."""
+    orders = own_live(session, step, order.strategy)
+    for each in orders:
+        cancel_when_due(session, step, each)
+    if orders:
+        return
+    left: tuple[str, ...] = ()
+    if not order.strategy:
+        if any(pending.request.mutates for pending in step.account.requests.by_seq.values()):
+            return
+        if not _is_confirmed(session, step, order):
+            return
+        if order.kind is SafetyKind.FLATTEN:
+            is_waiting, left = flatten_positions(session, step, order)
+            if is_waiting:
+                return
+    step.emit(SafetyOrderEnded(order.number, left), source=SOURCE)
+    text = f"{order.title}, for {order.by}: no own order is open"
+    if left:
+        step.note(NoteLevel.ALARM, f"{text}; {'; '.join(left)}")
+    else:
+        step.note(NoteLevel.INFO, text if order.kind is SafetyKind.CANCEL else f"{text}, and no position")
+
+
+def cancel_when_due(session: SessionContext, step: StepContext, order: Order) -> None:
+    """Cancel one order if that can help now. Tries that did not end it get further apart, but never stop."""
+    if order.status is Status.UNKNOWN or order.order.instrument not in session.instruments:
+        return  # an unknown order is queried; once it is known to be open, it is cancelled
+    instrument = session.instruments[order.order.instrument]
+    rules = cancel_rules(step, order.strategy, order.client_order_id, venue=instrument.venue)
+    rules["again"] = ""  # the tries of the safety order count instead
+    tries = step.account.safety.tries.get(order.client_order_id)
+    if any(rules.values()) or (tries is not None and step.time_ns < tries.next_ns()):
+        return
+    session.requests[instrument.venue].cancel(step, client_order_id=order.client_order_id, instrument=instrument)
+
+
+def name_waiting(session: SessionContext, step: StepContext) -> None:
+    """Tell the person who orders which orders cannot be cancelled at once, and why."""
+    for order in own_live(session, step):
+        instrument = session.instruments.get(order.order.instrument)
+        if instrument is None:
+            continue
+        rules = cancel_rules(step, order.strategy, order.client_order_id, venue=instrument.venue)
+        rules["again"] = ""
+        if order.status is Status.UNKNOWN:
+            rules["live"] = "it is unknown: it is queried"
+        reasons = "; ".join(reason for reason in rules.values() if reason)
+        if reasons:
+            text = f"order {order.client_order_id} is not cancelled now: {reasons}"
+            step.note(NoteLevel.WARNING, text, key=order.client_order_id)
+
+
+def _is_confirmed(session: SessionContext, step: StepContext, order: SafetyOrder) -> bool:
+    """Return True if a reconciliation began after the last change of an own order; start it otherwise."""
+    rounds = step.account.reconciling
+    ended_seq = max((closed.updated_seq for closed in step.account.orders.closed.values()), default=-1)
+    if rounds.done_started_seq > max(order.since_seq, ended_seq):
+        return True
+    if not rounds.failures:  # after a failure a timer starts the next round
+        reconciliation.request(step, session.requests, session.instruments)
+    return False
+
+
+def watch_safety(session: SessionContext, step: StepContext) -> None:
+    """Cancel if the session is blind for too long, and name what safety orders could not do so far."""
+    settings, safety = session.body.safety, step.account.safety
+    if not settings.pursues:
+        return
+    since_ns, after_ns = safety.not_running_since_ns, settings.blind_after_ns
+    if after_ns and since_ns and step.time_ns - since_ns >= after_ns and own_live(session, step):
+        order_safety(step, SafetyKind.CANCEL, SafetyCause.BLIND, by="on_blind")
+    for order in step.account.safety.active:
+        if _is_alarm_due(session, step, order.since_ns):
+            step.note(NoteLevel.ALARM, _not_done(session, step, order))
+
+
+def _is_alarm_due(session: SessionContext, step: StepContext, since_ns: int) -> bool:
+    """Return True if the first alarm, or another minute after it, became due since the last check."""
+    age_ns = step.time_ns - since_ns - ALARM_AFTER_NS
+    before_ns = age_ns - session.settings.check_interval_ns
+    return age_ns >= 0 and (before_ns < 0 or age_ns // ALARM_EVERY_NS > before_ns // ALARM_EVERY_NS)
+
+
+def _not_done(session: SessionContext, step: StepContext, order: SafetyOrder) -> str:
+    """Return the text of the alarm about a safety order that is not done."""
+    head = f"{order.title}, for {order.by}, is not done after {(step.time_ns - order.since_ns) // SECOND_NS} s"
+    orders = own_live(session, step, order.strategy)
+    if not orders:
+        return f"{head}: no own order is known to be open, and the venue has not confirmed it"
+    named = ", ".join(f"{each.client_order_id} {each.status}" for each in orders[:NAMED_MAX])
+    more = f" and {len(orders) - NAMED_MAX} more" if len(orders) > NAMED_MAX else ""
+    return f"{head}: {len(orders)} orders may still be open ({named}{more})"

@@ -1,0 +1,82 @@
+"""Lines of the control socket: a request, read from bytes of any client, and its answer."""
+
+import json
+from collections.abc import Sequence
+
+import msgspec
+
+from engine.bodies import CommandName
+from engine.live.ingress import Command
+
+COMMANDS = (
+    CommandName.PAUSE,
+    CommandName.RESUME,
+    CommandName.HALT,
+    CommandName.CANCEL_ALL,
+    CommandName.FLATTEN,
+    CommandName.RECONCILE,
+    CommandName.STOP,
+)
+LINE_BYTES_MAX = 4096
+DEPTH_MAX = 8  # of brackets; a request has one
+BY_MAX, REASON_MAX = 64, 200  # characters kept
+
+
+class BadLineError(Exception):
+    """A line is not a request; the text states why, in one bounded line."""
+
+
+class ControlRequest(msgspec.Struct, frozen=True):
+    """A command that a client requests. Unknown members are ignored."""
+
+    command: str
+    by: str = "operator"
+    reason: str = ""
+
+
+_decode = msgspec.json.Decoder(ControlRequest).decode
+
+
+def parse_line(line: bytes, commands: Sequence[str] = COMMANDS) -> ControlRequest:
+    """Return the request of a line without its end.
+
+    msgspec refuses bytes that are not UTF-8, lone surrogates and values of other types, so every text can be recorded.
+
+    Raises:
+        BadLineError: The line is no request.
+    """
+    if len(line) > LINE_BYTES_MAX:
+        raise BadLineError(f"not a command: the line is longer than {LINE_BYTES_MAX} bytes")
+    if _depth(line) > DEPTH_MAX:
+        raise BadLineError(f"not a command: its brackets are nested deeper than {DEPTH_MAX}")
+    try:
+        request = _decode(line)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise BadLineError(f"not a command: {error}") from None
+    if request.command not in commands:
+        raise BadLineError(f"no command {request.command[:40]!r}; there are {', '.join(commands)}")
+    return msgspec.structs.replace(request, by=request.by[:BY_MAX], reason=request.reason[:REASON_MAX])
+
+
+def _depth(line: bytes) -> int:
+    """Return an upper bound of the nesting: brackets in strings count too, so that no string can conceal one."""
+    depth = deepest = 0
+    for byte in line:
+        if byte in b"[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif byte in b"]}":
+            depth = max(depth - 1, 0)
+    return deepest
+
+
+def answer_line(answer: dict[str, object]) -> bytes:
+    """Return an answer as a line: ASCII, so that no character of it can do harm."""
+    return json.dumps(answer).encode() + b"\n"
+
+
+def answer_of(command: Command) -> dict[str, object]:
+    """Return the answer to a command that was processed, or that the session's end prevented."""
+    if command.seq < 0:
+        return {"error": "the session ended before it took the command"}
+    return {"seq": command.seq, "mode": command.mode, "reasons": list(command.reasons)}
