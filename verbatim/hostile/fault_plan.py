@@ -61,7 +61,7 @@ class FaultPlan(msgspec.Struct, frozen=True):
     orders_max: int
     latency_ms: int
     wire_us: int
-    ends_by: str  # "stop" | "cancel_all"
+    ends_by: str  # "stop", or a safety order before it
     cancels_on_failure: bool  # the emergency cancel after a failed journal
 
 
@@ -81,7 +81,7 @@ def draw_plan(seed: int, kept: Sequence[int] | None = None) -> FaultPlan:
         orders_max=1 + chance.below(6),
         latency_ms=(1, 1, 5, 40, 300)[chance.below(5)],
         wire_us=(200, 200, 2_000, 30_000)[chance.below(4)],
-        ends_by=("stop", "cancel_all")[chance.below(2)],
+        ends_by=("stop", "cancel_all", "flatten")[chance.below(3)],
         cancels_on_failure=bool(chance.below(2)),
     )
 
@@ -161,7 +161,7 @@ def _order_limit(chance: Chance) -> dict[str, Any]:
 
 
 def _command(chance: Chance) -> dict[str, Any]:
-    name = ("pause", "halt", "cancel_all", "reconcile")[chance.below(4)]
+    name = ("pause", "halt", "cancel_all", "flatten", "reconcile")[chance.below(5)]
     return {"command": name, "resume_ms": 500 + chance.below(15_000)}
 
 

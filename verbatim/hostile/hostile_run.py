@@ -40,6 +40,7 @@ from verbatim.testing import START_NS, strategy_settings
 
 SYMBOL = "BTCUSDT"
 QUIET_S = 15  # after the last fault until the first look
+RESUMES_MAX = 3  # by a person
 BACK_S_MAX = 600  # by then trading has come back, or the session says why not
 SETTLE_S_MAX = 180  # for a reconciliation while paused
 END_S_MAX = 90  # for an ordered end
@@ -217,7 +218,7 @@ class _HostileRun:
                 self.others.cancel_ours(self.marks, self.chance)
             case "command":
                 self._command(args["command"])
-                if args["command"] in ("pause", "halt"):
+                if args["command"] != "reconcile":
                     self._schedule(args["resume_ms"], lambda: self._command("resume"))
             case "slow_strategy":
                 gateway = self.session.gateway
@@ -297,23 +298,19 @@ class _HostileRun:
         self._run(QUIET_S)
         while self.venue.now_ns < deadline_ns:
             modes = self.session.state.account.modes
-            if modes.mode is Mode.RUNNING:
+            if any(record.seq > ended_seq for record in self.session.placements()):
                 return True
-            if modes.mode in (Mode.HALTED, Mode.PAUSED) and resumed < 3:
+            if modes.mode in (Mode.HALTED, Mode.PAUSED) and resumed < RESUMES_MAX:
                 if not texts(modes.reasons):
                     raise BrokenError("a halt says why", self._mode())
                 resumed += 1
                 self._command("resume")
-            self._run(30, until=lambda s: s.state.account.modes.mode is Mode.RUNNING)
-        alarms = [
-            note.text
-            for record in self.session.records
-            if record.kind is Kind.NOTE and record.seq > ended_seq
-            if (note := read_note(record.body or "")).level is NoteLevel.ALARM
-        ]
+            self._run(QUIET_S)
+        notes = (read_note(record.body or "") for record in self.session.kinds(Kind.NOTE) if record.seq > ended_seq)
+        alarms = [note.text for note in notes if note.level is NoteLevel.ALARM]
         self.stays_down = f"{self._mode()}; {alarms[-1] if alarms else 'no alarm'}"
-        silent = not alarms and self.session.state.account.modes.mode is not Mode.HALTED
-        invariant = "a session that stays down says why" if silent else "trading comes back"
+        is_silent = not alarms and self.session.state.account.modes.mode is not Mode.HALTED
+        invariant = "a session that stays down says why" if is_silent else "trading comes back"
         self.broken.append(Broken(invariant, f"{BACK_S_MAX} s after the last fault: {self.stays_down}"))
         return False
 
@@ -349,12 +346,11 @@ class _HostileRun:
     def _end(self) -> None:
         """End the session: stop it, perhaps after cancelling all. Nothing of ours stays open."""
         session = self.session
-        if self.plan.ends_by == "cancel_all":
-            self._command("pause")
-            self._command("cancel_all")
-            self._run(60, until=lambda _s: not open_own(self.venue, self.marks))
+        if self.plan.ends_by != "stop":
+            self._command(self.plan.ends_by)
+            self._run(60, until=lambda s: not s.state.account.safety.active)
             if left := open_own(self.venue, self.marks):
-                self.broken.append(Broken("cancel_all ends with none of ours open", ", ".join(left)))
+                self.broken.append(Broken("a safety order ends with none of ours open", ", ".join(left)))
         session.command(CommandName.STOP)
         self._run(END_S_MAX)
         if not session.closing:

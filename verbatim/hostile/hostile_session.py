@@ -15,7 +15,7 @@ from engine.sim.virtual_gateway import VirtualGateway
 from engine.sim.wire import HttpRequest
 from journal.disk import RealDisk
 from journal.errors import JournalError
-from journal.record import Record
+from journal.record import Kind, Record
 from journal.writer import ClosedSummary, JournalWriter
 from verbatim.testing import VirtualSession, VirtualVenue
 
@@ -189,6 +189,10 @@ class HostileSession(VirtualSession):
         self.gateway.hang_up()
         self.writer.abandon()
         return self.folder
+
+    def placements(self) -> list[Record]:
+        """Return the requests that place orders so far."""
+        return [record for record in self.kinds(Kind.REQUEST) if '"purpose":"place"' in (record.body or "")]
 
     def close_journal(self) -> ClosedSummary:
         """Seal the journal of a session that closed in order."""

@@ -23,7 +23,7 @@ class OtherPrograms:
         self._placed = 0
 
     def move_balance(self, *, asset: str, amount: str, streamed: bool) -> None:
-        """Deposit an amount, or withdraw a negative one as far as it is free. `streamed` sends its event."""
+        """Add an amount, or withdraw a negative one as far as it is free. `streamed` sends its event."""
         exchange = self._venue.sim.exchange
         funds = exchange.accounts[ACCOUNT]
         moved = max(units(amount), -funds.free[asset])
