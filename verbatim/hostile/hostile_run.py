@@ -89,7 +89,7 @@ def run_hostile(seed: int, folder: Path, *, kept: Sequence[int] | None = None) -
 
 
 @cache
-def _churn() -> StrategySettings:
+def churn() -> StrategySettings:
     return strategy_settings(Path(__file__).parent / "churn.py", "Churn")
 
 
@@ -157,13 +157,13 @@ class _HostileRun:
         self.folders.append(self.folder / mark)
         self.marks.append(mark)
         plan = self.plan
-        churn = msgspec.structs.replace(
-            _churn(), parameters={"seed": plan.seed, "orders_max": plan.orders_max, "busy": plan.busy}
+        strategy = msgspec.structs.replace(
+            churn(), parameters={"seed": plan.seed, "orders_max": plan.orders_max, "busy": plan.busy}
         )
         self.session = HostileSession(
             self.venue,
             self.folders[-1],
-            strategies=[churn],
+            strategies=[strategy],
             session=mark,
             previous=self.previous,
             opening=self.opening,
