@@ -90,6 +90,7 @@ def run_hostile(seed: int, folder: Path, *, kept: Sequence[int] | None = None) -
 
 @cache
 def churn() -> StrategySettings:
+    """Return the strategy of hostile sessions as a SESSION record holds it."""
     return strategy_settings(Path(__file__).parent / "churn.py", "Churn")
 
 
