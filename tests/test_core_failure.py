@@ -31,7 +31,10 @@ class Market:
 
 class Broken(BinanceSpot):
     name = "broken"
-    market = Market()
+
+    def __init__(self, instruments, recv_window_ms=5000):
+        super().__init__(instruments, recv_window_ms)
+        self.market = Market()
 """
 
 
@@ -46,7 +49,9 @@ class StumblingAccount(SpotAccount):
 
 
 class Stumbling(BinanceSpot):
-    account = StumblingAccount()
+    def __init__(self, instruments, recv_window_ms=5000):
+        super().__init__(instruments, recv_window_ms)
+        self.account = StumblingAccount(recv_window_ms)
 """
 
 

@@ -29,7 +29,17 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from engine.live.clock import SessionClock
 from engine.live.session_config import SessionConfig
 from engine.live.transport.selection import TransportProfile
-from engine.session_record import SAFETY, SECOND_NS, EngineSettings, RiskSettings, SafetySettings, VenueSettings
+from engine.session_record import (
+    ACCOUNTING,
+    SAFETY,
+    SECOND_NS,
+    DriftAction,
+    EngineSettings,
+    RiskSettings,
+    SafetySettings,
+    VenueSettings,
+    newest_rules,
+)
 from engine.strategy.rule_loading import recorded_rules
 from engine.venues.signing import Credentials, SecretKey
 from engine.venues.venue import RequestSigner
@@ -71,6 +81,7 @@ class SessionSection(_Section):
     on_journal_failure: Literal["cancel_all", "leave"] = "cancel_all"
     on_failure: Literal["cancel", "leave"] = "cancel"  # orders when our code fails or a strategy stops
     on_blind: BlindSection = BlindSection()
+    dead_man_s: Decimal = Field(default=Decimal(60), ge=0)  # at venues that have a dead-man switch; 0: off
     free_mib_min: int = Field(default=1024, ge=0)  # on the journals' disk: with less, trading halts
     signing_key: Path | None = None  # an Ed25519 key as PEM, from the configuration's folder: signs what is sealed
     carry: bool = True
@@ -133,6 +144,9 @@ class RiskSection(_Section):
     open_orders_max: int = Field(default=50, ge=0)
     orders_per_second_max: int = Field(default=20, ge=0)
     market_slippage_max: Decimal = Field(default=Decimal("0.005"), ge=0, lt=1)
+    sell_holdings: bool = False
+    on_drift: DriftAction = DriftAction.HALT
+    balance_tolerance: dict[str, Annotated[Decimal, Field(ge=0)]] = {}
 
 
 class RuleSection(_Section):
@@ -162,7 +176,15 @@ class EngineSection(_Section):
     stop_timeout_s: Decimal = Field(default=Decimal(15), gt=0)
     checkpoint_every: int = Field(default=5000, gt=0)
     cancel_on_stop: bool = True
+    access_wait_s: Decimal = Field(default=Decimal(60), gt=0)
+    access_halt_after_s: Decimal = Field(default=Decimal(300), gt=0)
+    access_halt_refusals: int = Field(default=20, gt=0)
     block_instruments: bool = True
+    quote_age_max_s: Decimal = Field(default=Decimal(10), ge=0)
+    venue_lag_max_s: Decimal = Field(default=Decimal(5), ge=0)
+    stream_silence_max_s: Decimal = Field(default=Decimal(10), ge=0)
+    stream_behind_max_s: Decimal = Field(default=Decimal(3), ge=0)
+    private_probe_after_s: Decimal = Field(default=Decimal(30), ge=0)
     halt_on_rival: bool = True
 
     def settings(self) -> EngineSettings:
@@ -171,7 +193,7 @@ class EngineSection(_Section):
             f"{name[:-2]}_ns" if name.endswith("_s") else name: int(value * SECOND_NS) if name.endswith("_s") else value
             for name, value in self
         }
-        return EngineSettings(**values)
+        return newest_rules(EngineSettings(**values, accounting=ACCOUNTING))
 
 
 class Config(BaseSettings):
@@ -424,7 +446,10 @@ def safety_settings(config: Config) -> SafetySettings:
     blind = config.session.on_blind
     after_ns = int(blind.after_s * SECOND_NS) * config.clock.speed if blind.then == "cancel" else 0
     return msgspec.structs.replace(
-        SAFETY, cancels_on_failure=config.session.on_failure == "cancel", blind_after_ns=after_ns
+        SAFETY,
+        cancels_on_failure=config.session.on_failure == "cancel",
+        blind_after_ns=after_ns,
+        dead_man_ns=int(config.session.dead_man_s * SECOND_NS) * config.clock.speed,
     )
 
 
@@ -485,4 +510,11 @@ def scale_timeouts(settings: EngineSettings, speed: int) -> EngineSettings:
         backoff_first_ns=settings.backoff_first_ns * speed,
         backoff_max_ns=settings.backoff_max_ns * speed,
         reconcile_every_ns=settings.reconcile_every_ns * speed,
+        access_wait_ns=settings.access_wait_ns * speed,
+        access_halt_after_ns=settings.access_halt_after_ns * speed,
+        quote_age_max_ns=settings.quote_age_max_ns * speed,
+        venue_lag_max_ns=settings.venue_lag_max_ns * speed,
+        stream_silence_max_ns=settings.stream_silence_max_ns * speed,
+        stream_behind_max_ns=settings.stream_behind_max_ns * speed,
+        private_probe_after_ns=settings.private_probe_after_ns * speed,
     )

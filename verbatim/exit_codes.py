@@ -2,7 +2,7 @@
 
 from typing import NoReturn
 
-import click
+from verbatim.terminal import echo
 
 OK = 0
 DIFFERS = 1  # a replay differs, a journal is damaged: the answer is "no"
@@ -10,10 +10,11 @@ USAGE = 2  # click's own: wrong options or arguments
 BAD_INPUT = 3  # a file, configuration, strategy or session that cannot be used
 FAILED = 4  # the venue, the network or the disk failed
 LOCKED = 5  # another engine trades this account, or another process writes this journal
+HALTED = 6  # a session ended in order, but halted: a person must check its reasons and resume
 CRASHED = 70  # a fault of ours: the traceback says where
 
 
 def stop(message: str, code: int = BAD_INPUT) -> NoReturn:
     """Print one line on stderr and exit with a code."""
-    click.echo(f"verbatim: {message}", err=True)
+    echo(f"verbatim: {message}", err=True)
     raise SystemExit(code)

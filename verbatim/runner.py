@@ -20,17 +20,20 @@ from rich.text import Text
 from engine.bodies import CommandName
 from engine.live.account_lock import AccountBusyError
 from engine.live.control_socket import ControlError
+from engine.live.previous_session import PreviousJournal
 from engine.live.session import Session, run_session
 from engine.live.session_config import SessionConfig, StartError
+from engine.live.session_end import EndedBy
 from engine.live.session_status import SessionStatus, Summary
 from engine.live.startup import open_session
 from engine.live.venue_main import VenueStartError
 from engine.strategy.source_guard import StrategyError
 from journal.errors import JournalError, JournalLockedError
+from journal.printable import printable
 from journal.private_files import make_folder
 from journal.record import plain
 from verbatim.config import ConfigError
-from verbatim.exit_codes import BAD_INPUT, FAILED, LOCKED, stop
+from verbatim.exit_codes import BAD_INPUT, FAILED, HALTED, LOCKED, OK, stop
 
 BAD = (ConfigError, StrategyError, VenueStartError)
 LOCKS = (AccountBusyError, JournalLockedError)
@@ -61,6 +64,7 @@ async def run_session_config(
     *,
     on_status: Callable[[SessionStatus], None] | None = None,
     drive: Callable[[Session], Awaitable[None]] | None = None,
+    before: PreviousJournal | None = None,
 ) -> Summary:
     """Open and run a session until it ends.
 
@@ -68,12 +72,13 @@ async def run_session_config(
         config: the session to open.
         on_status: called with each progress report.
         drive: an async function that controls the running session; the session's end cancels it.
+        before: the state to continue from; None: that of the newest session.
 
     Raises:
         StartError: the session cannot begin, or the venue refused the key before it ran.
     """
     make_journals_folder(config.journals)
-    plan = await open_session(config)
+    plan = await open_session(config, before)
     watch = SessionWatch(on_status)
     ended: list[Summary] = []
     async with trio.open_nursery() as nursery:
@@ -159,7 +164,7 @@ class Progress:
     def __call__(self, status: SessionStatus) -> None:
         """Redraw the line."""
         if self._shown:
-            self._live.update(Text(status_line(status)), refresh=True)
+            self._live.update(Text(printable(status_line(status))), refresh=True)
 
 
 def status_line(status: SessionStatus) -> str:
@@ -167,8 +172,19 @@ def status_line(status: SessionStatus) -> str:
     pnl = sum((held.pnl for held in status.positions), start=0)
     return (
         f"{status.mode:8}  records {status.records:,}  orders {status.orders:,}  fills {status.fills:,}  "
-        f"P&L {pnl:+.2f}  lag {status.lag_ns / 1e6:.1f} ms"
+        f"P&L {pnl:+.2f}  lag {status.lag_ns / 1e6:.1f} ms{ages_text(status)}"
     )
+
+
+def ages_text(status: SessionStatus) -> str:
+    """Return the age of the oldest quote and of the private link's last message, with the streams that are stale."""
+    found = [("oldest quote", "quote"), ("private", "private")]
+    oldest = {
+        name: max((age.age_ns for age in status.ages if age.stream == stream), default=-1) for name, stream in found
+    }
+    shown = "".join(f"  {name} {age_ns / 1e9:.1f} s" for name, age_ns in oldest.items() if age_ns >= 0)
+    stale = [f"{age.about} {age.stream}" for age in status.ages if age.is_stale]
+    return shown + (f"  stale: {', '.join(stale)}" if stale else "")
 
 
 def summary_json(summary: Summary) -> dict[str, object]:
@@ -179,12 +195,17 @@ def summary_json(summary: Summary) -> dict[str, object]:
         "folder": str(summary.folder),
         "ended": summary.ended,
         "reason": summary.reason,
+        "mode": last.mode,
+        "mode_reasons": list(last.reasons),
         "records": last.records,
         "messages": last.messages,
         "orders": last.orders,
         "fills": last.fills,
         "gaps": last.gaps,
         "waiting_peak": last.waiting_peak,
+        "ages": [
+            {"about": age.about, "stream": age.stream, "age_ns": age.age_ns, "stale": age.is_stale} for age in last.ages
+        ],
         "stopped": dict(last.stopped),
         "refused": last.refused,
         "objection": last.first_objection,
@@ -196,11 +217,28 @@ def summary_json(summary: Summary) -> dict[str, object]:
                 "realised_pnl": plain(held.realised_pnl),
                 "unrealised_pnl": plain(held.unrealised_pnl),
                 "fees": plain(held.fees_quote),
+                "fees_unvalued": {asset: plain(fee) for asset, fee in sorted(held.fees_unvalued.items())},
                 "pnl": plain(held.pnl),
             }
             for held in last.positions
         ],
     }
+
+
+def exit_code(summary: Summary) -> int:
+    """Return the exit code of a session: a failure first, then a halt."""
+    if summary.is_halted and summary.ended in (EndedBy.CLOSED, EndedBy.DEADLINE):
+        return HALTED
+    return OK if summary.clean else FAILED
+
+
+def headline(summary: Summary) -> str:
+    """Return the line that says why trading is halted, or "" if it is not."""
+    if not summary.is_halted:
+        return ""
+    return (
+        f"HALTED: {'; '.join(summary.last.reasons)}. What to do: check it, start again, then `control SESSION resume`"
+    )
 
 
 def problems(summary: Summary) -> list[str]:

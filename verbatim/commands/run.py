@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from verbatim.terminal import echo, secho
+
 
 @click.command("run")
 @click.argument("config", type=click.Path(path_type=Path))
@@ -24,8 +26,16 @@ def command(config: Path, journals: Path | None, log_level: str, as_json: bool) 
     from engine.live.logs import configure
     from engine.live.session_status import Summary
     from verbatim.config import read_config, read_key, session_config
-    from verbatim.exit_codes import FAILED
-    from verbatim.runner import exit_for, problems, run_or_stop, run_session_config, short_path, summary_json
+    from verbatim.runner import (
+        exit_code,
+        exit_for,
+        headline,
+        problems,
+        run_or_stop,
+        run_session_config,
+        short_path,
+        summary_json,
+    )
     from verbatim.warmup import compile_first
 
     configure(level=log_level, json_lines=as_json)
@@ -45,14 +55,16 @@ def command(config: Path, journals: Path | None, log_level: str, as_json: bool) 
 
     summary = run_or_stop(main)
     if as_json:
-        click.echo(json.dumps(summary_json(summary)))
+        echo(json.dumps(summary_json(summary)))
     else:
         last = summary.last
-        click.echo(
+        if text := headline(summary):
+            secho(text, fg="red", bold=True)
+        echo(
             f"session {last.session}: {last.records:,} records, {last.orders:,} orders, {last.fills:,} fills; "
             f"{summary.ended}: {summary.reason}; {short_path(summary.folder)}"
         )
         for problem in problems(summary):
-            click.secho(problem, fg="red", bold=True)
-    if not summary.clean:
-        raise SystemExit(FAILED)
+            secho(problem, fg="red", bold=True)
+    if code := exit_code(summary):
+        raise SystemExit(code)

@@ -305,6 +305,7 @@ class _HostileRun:
                 if not texts(modes.reasons):
                     raise BrokenError("a halt says why", self._mode())
                 resumed += 1
+                self._accept_moved()
                 self._command("resume")
             self._run(QUIET_S)
         notes = (read_note(record.body or "") for record in self.session.kinds(Kind.NOTE) if record.seq > ended_seq)
@@ -314,6 +315,13 @@ class _HostileRun:
         invariant = "a session that stays down says why" if is_silent else "trading comes back"
         self.broken.append(Broken(invariant, f"{BACK_S_MAX} s after the last fault: {self.stays_down}"))
         return False
+
+    def _accept_moved(self) -> None:
+        """Accept each drifted balance, as the person who moved it does. Raise BrokenError for any other drift."""
+        for asset in self.session.state.account.ledger.drifted:
+            if asset not in self.others.moved:
+                raise BrokenError("a drift is a balance that someone moved", self._mode())
+            self.session.command(CommandName.ACCEPT_BALANCE, "moved by hand", asset=asset)
 
     def _settle(self) -> None:
         """Pause, wait for a reconciliation, and compare the books."""

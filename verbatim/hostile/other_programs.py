@@ -18,6 +18,7 @@ class OtherPrograms:
     def __init__(self, venue: VirtualVenue, symbol: str) -> None:
         """Act on the venue's test account."""
         self.cash = {asset: Decimal(BALANCES[asset]) for asset in ("BTC", "USDT")}
+        self.moved: set[str] = set()  # assets with a move by hand
         self._venue = venue
         self._symbol = symbol
         self._placed = 0
@@ -29,6 +30,7 @@ class OtherPrograms:
         moved = max(units(amount), -funds.free[asset])
         funds.book(asset, moved)
         self.cash[asset] += Decimal(moved).scaleb(-8)
+        self.moved.add(asset)
         if not streamed:
             funds.touched.clear()
         exchange._flush_funds(self._venue.now_ns)  # noqa: SLF001 - a deposit is no request of a client
