@@ -6,7 +6,7 @@
 
 The session runs in virtual time on the simulated venue: quotes, orders, cancels, partial fills, lost reports, a lost answer,
 reconciliations. At each point the process forks. The child is the crash: it keeps the records that are on disk at that
-moment and the venue as it is, writes the journal, recovers it, starts the next session from it and lets it trade, kills
+moment and the venue as it is, writes the journal, recovers it, starts the next session from it and runs it, kills
 it (cancel all until done), and stops it. Then no order may be lost, doubled or open, no fill lost, and the books, the
 cash and the replay must agree to the last decimal.
 

@@ -238,7 +238,6 @@ VENUE_WORDS_SPARED = {
     "verbatim/commands/record.py": "the default of --venue",
     "verbatim/config_sections.py": "the default of venue.name",
     "verbatim/hostile/fault_plan.py": "scripts faults of the simulated venue's endpoints and events",
-    "verbatim/hostile/invariants.py": "compares with the simulated venue's books",
     "verbatim/hostile/sparse_market.py": "writes the simulated venue's market messages",
     "verbatim/testing.py": "runs the simulated venue in virtual time",
 }
