@@ -27,6 +27,7 @@ class ReasonCode(StrEnum):
     NO_BOOK = "no_book"
     NO_QUOTE = "no_quote"
     INSTRUMENT_BLOCKED = "instrument_blocked"  # others may trade: see engine/block_reasons.py
+    LATE = "late"  # the engine processes what arrived too long ago
     SAFETY_ORDER = "safety_order"  # until it is done; a person's lasts until someone resumes
     # a person ends these
     PAUSED = "paused"

@@ -83,7 +83,9 @@ class RuleSettings(msgspec.Struct, frozen=True):
 class EngineSettings(msgspec.Struct, frozen=True):
     """Times in nanoseconds of session time."""
 
-    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"halt_on_rival"})
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset(
+        {"decision_stop_ns", "decision_warn_ns", "halt_on_rival", "late_after_ns", "late_over_ns", "late_waiting_max"}
+    )
 
     reconcile_every_ns: int = 60 * SECOND_NS
     check_interval_ns: int = SECOND_NS  # between two checks for silent links and missing answers
@@ -102,11 +104,24 @@ class EngineSettings(msgspec.Struct, frozen=True):
     # from here on the defaults are those of older sessions; `new_engine_settings` has today's
     block_instruments: bool = False  # an instrument without market data stops alone, not the whole session
     halt_on_rival: bool = False  # an open order with the mark of another session of ours halts
+    late_after_ns: int = 0  # the engine is late if it processes what arrived longer ago; 0: never
+    late_over_ns: int = 0  # it has caught up when that is younger again
+    late_waiting_max: int = 0  # it is late too if more messages wait in its queue; 0: no bound
+    decision_warn_ns: int = 0  # a strategy's decision may take so long; 0: for ever
+    decision_stop_ns: int = 0  # a decision is interrupted then, and its strategy stopped; 0: never
 
 
 def new_engine_settings() -> EngineSettings:
     """Return the settings of a new session that configures none."""
-    return EngineSettings(block_instruments=True, halt_on_rival=True)
+    return EngineSettings(
+        block_instruments=True,
+        halt_on_rival=True,
+        late_after_ns=2 * SECOND_NS,
+        late_over_ns=SECOND_NS,
+        late_waiting_max=50_000,
+        decision_warn_ns=SECOND_NS,
+        decision_stop_ns=5 * SECOND_NS,
+    )
 
 
 class SafetySettings(msgspec.Struct, frozen=True):

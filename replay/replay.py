@@ -7,7 +7,7 @@ No socket may be opened meanwhile (replay/network_guard.py).
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -16,9 +16,10 @@ from engine import upcast
 from engine.apply.batch import Batch
 from engine.bodies import CheckpointBody
 from engine.errors import CoreError
+from engine.facts import StrategyStopped
 from engine.gc_tuning import rare_collections
 from engine.kernel import Kernel, StepResult
-from engine.record_codec import read_checkpoint, text_of
+from engine.record_codec import read_checkpoint, read_fact, text_of
 from engine.session_record import SessionBody, StrategySettings, read_session
 from engine.state.session_state import State
 from engine.step_context import Output
@@ -38,6 +39,7 @@ PROGRESS_RECORDS = 8_192
 GROUP_RECORDS_MAX = 512  # frames handed to the step at once
 Step = Callable[[State, Batch], StepResult]
 StepWrapper = Callable[[Step], Step]
+Cuts = tuple[tuple[str, str], ...]  # (strategy, reason) of interrupted decisions
 Progress = Callable[[int, int], None]  # (records done, records to do)
 AtCheckpoint = Callable[[State, Record], None]  # a state right after its CHECKPOINT, which is the one recorded
 
@@ -136,6 +138,7 @@ class SessionReplay:
         self.state = self._initial_state(begin_seq)
         self._at_checkpoint = at_checkpoint
         self._outputs: list[Record] = []  # of the last step
+        self._cut: Cuts = ()  # of the input at hand
         self._pending: list[Record] = []  # outputs that are not compared yet
 
     def _initial_state(self, begin_seq: int) -> State:
@@ -154,11 +157,14 @@ class SessionReplay:
         begun_at = seq = self.state.seq  # 0, or the CHECKPOINT from which a slice continues
         if not begun_at:
             self._expect_outputs(records_of(self.kernel.open_session(self.state, self.first)))
-        for run in group_frames(self.journal.records(begun_at + 1, until)):
+        for run, cut in with_cuts(group_frames(self.journal.records(begun_at + 1, until))):
             seq = run[-1].seq
             if on_progress is not None and seq // PROGRESS_RECORDS != run[0].seq // PROGRESS_RECORDS:
                 on_progress(seq, until + 1)
-            difference = self._replay_record(run[0]) if len(run) == 1 else self._replay_frames(run)
+            if cut:
+                difference = self._replay_cut(run, cut)
+            else:
+                difference = self._replay_record(run[0]) if len(run) == 1 else self._replay_frames(run)
             if difference is not None:
                 seq = difference.seq
                 break
@@ -177,6 +183,15 @@ class SessionReplay:
         if self.journal.closed and not self.state.account.modes.closing:
             return missing_end(next(self.journal.records(self.journal.last_seq)))
         return None
+
+    def _replay_cut(self, run: list[Record], cut: Cuts) -> Difference | None:
+        """Replay inputs of which the last one's decision was interrupted: that strategy's code is not run on it."""
+        difference = self._replay_frames(run[:-1])
+        if difference is None:
+            self._cut = cut
+            difference = self._replay_record(run[-1])
+            self._cut = ()
+        return difference
 
     def _replay_frames(self, run: list[Record]) -> Difference | None:
         """Replay stream frames in a row.
@@ -246,7 +261,7 @@ class SessionReplay:
                 return difference
         self.counts.inputs += 1
         try:
-            self._expect_outputs(records_of(self._step(self.state, Batch((record,))).outputs))
+            self._expect_outputs(records_of(self._step(self.state, Batch((record,), cut=self._cut)).outputs))
         except CoreError as error:
             if not error.outputs:
                 return _core_failure(record, error)
@@ -292,6 +307,29 @@ def group_frames(records: Iterator[Record]) -> Iterator[list[Record]]:
         yield [record]
     if run:
         yield run
+
+
+def with_cuts(runs: Iterable[list[Record]]) -> Iterator[tuple[list[Record], Cuts]]:
+    """Yield runs with the strategies whose decision on the run's last input was interrupted, and why.
+
+    The facts that say so are outputs of that input, so the outputs are read ahead.
+    """
+    held: list[list[Record]] = []  # an input's run and its outputs
+    cut: Cuts = ()
+    for run in runs:
+        record = run[0]
+        if record.kind in INPUTS:
+            for number, one in enumerate(held):
+                yield one, () if number else cut
+            held, cut = [run], ()
+            continue
+        held.append(run)
+        if record.kind is Kind.FACT and '"cut_off":true' in (record.body or ""):
+            fact = read_fact(record.body or "")
+            assert isinstance(fact, StrategyStopped), fact
+            cut = (*cut, (fact.strategy, fact.reason))
+    for number, one in enumerate(held):
+        yield one, () if number else cut
 
 
 def _core_failure(record: Record, error: CoreError) -> Difference:

@@ -164,6 +164,11 @@ class EngineSection(_Section):
     cancel_on_stop: bool = True
     block_instruments: bool = True
     halt_on_rival: bool = True
+    late_after_s: Decimal = Field(default=Decimal(2), ge=0)
+    late_over_s: Decimal = Field(default=Decimal(1), ge=0)
+    late_waiting_max: int = Field(default=50_000, ge=0)
+    decision_warn_s: Decimal = Field(default=Decimal(1), ge=0)
+    decision_stop_s: Decimal = Field(default=Decimal(5), ge=0)
 
     def settings(self) -> EngineSettings:
         """Return the settings in nanoseconds."""
@@ -485,4 +490,8 @@ def scale_timeouts(settings: EngineSettings, speed: int) -> EngineSettings:
         backoff_first_ns=settings.backoff_first_ns * speed,
         backoff_max_ns=settings.backoff_max_ns * speed,
         reconcile_every_ns=settings.reconcile_every_ns * speed,
+        late_after_ns=settings.late_after_ns * speed,
+        late_over_ns=settings.late_over_ns * speed,
+        decision_warn_ns=settings.decision_warn_ns * speed,
+        decision_stop_ns=settings.decision_stop_ns * speed,
     )

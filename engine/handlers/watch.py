@@ -34,7 +34,8 @@ def _watch_link(session: SessionContext, step: StepContext, link: LinkState) -> 
     # a session with an account forgets all failures with its next reconciliation
     failures = {} if step.account.links.has_account else step.account.timers.failures
     last_ns = _last_seen_ns(session, step, source) if link.role is LinkRole.MARKET else now_ns
-    silent_ns = now_ns - max(link.changed_ns, last_ns)
+    late = step.account.lateness  # what we did not read is no silence of the feed
+    silent_ns = 0 if late.is_late else now_ns - max(link.changed_ns, last_ns, late.over_ns)
     if link.state is LinkPhase.UP and now_ns - link.changed_ns > settings.request_timeout_ns:
         step.note(NoteLevel.WARNING, f"{source}: no answer to the subscription")
         disconnect(session, step, source)

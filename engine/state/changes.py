@@ -35,6 +35,12 @@ class LinkMoved(msgspec.Struct, frozen=True):
     link: LinkBody
 
 
+class Lagged(msgspec.Struct, frozen=True):
+    """The shell measured that the engine is late, or caught up, or that a decision took too long."""
+
+    link: LinkBody
+
+
 class TimerFired(msgspec.Struct, frozen=True):
     """A timer fired."""
 
@@ -47,4 +53,4 @@ class Commanded(msgspec.Struct, frozen=True):
     command: CommandBody
 
 
-Change = Fact | Requested | Answered | LinkMoved | TimerFired | Commanded
+Change = Fact | Requested | Answered | LinkMoved | Lagged | TimerFired | Commanded

@@ -20,6 +20,7 @@ from engine.session_record import EngineSettings, SafetySettings
 from engine.state import (
     balances,
     instrument_blocks,
+    lateness,
     links,
     market_gaps,
     mode,
@@ -37,6 +38,7 @@ from engine.state.changes import (
     Answered,
     Change,
     Commanded,
+    Lagged,
     LinkMoved,
     Requested,
     Stamp,
@@ -44,6 +46,7 @@ from engine.state.changes import (
 )
 from engine.state.fill_cursor import FillCursor
 from engine.state.instrument_blocks import InstrumentBlocks
+from engine.state.lateness import Lateness
 from engine.state.links import LinkStates
 from engine.state.market_gaps import OpenGaps
 from engine.state.mode import ModeState
@@ -77,12 +80,13 @@ class Account(msgspec.Struct, frozen=True):
     gaps: OpenGaps = OpenGaps()
     blocks: InstrumentBlocks = InstrumentBlocks()
     safety: SafetyOrders = SafetyOrders()
+    lateness: Lateness = Lateness()
 
 
 CARRIED = ("orders", "positions", "balances", "reconciling", "modes", "limits", "strategies", "blocks", "safety")
-FRESH = ("gaps", "links", "requests", "timers")
+FRESH = ("gaps", "links", "requests", "timers", "lateness")
 # parts that older sessions lack: while they are empty, neither a CHECKPOINT nor an opening state states them
-ADDED = frozenset({"blocks", "safety"})
+ADDED = frozenset({"blocks", "lateness", "safety"})
 
 
 class Rules(msgspec.Struct, frozen=True):
@@ -108,6 +112,7 @@ REDUCERS: dict[str, Callable[[Any, Any, Stamp], Any]] = {
     "gaps": market_gaps.reduce,
     "blocks": instrument_blocks.reduce,
     "safety": safety_orders.reduce,
+    "lateness": lateness.reduce,
 }
 
 # change -> the parts that it may move. Any other part's reducer returns its part as it is, which a test checks
@@ -132,7 +137,7 @@ CLAIMS: dict[type, tuple[str, ...]] = {
     facts.RateBlocked: ("limits", "timers"),
     facts.ClockMeasured: ("limits",),
     facts.StrategyChanged: ("strategies",),
-    facts.StrategyStopped: ("strategies",),
+    facts.StrategyStopped: ("strategies", "lateness"),
     facts.StrategyTriggered: (),  # its trigger is a part of the market: kernel.py
     facts.SessionClosing: ("modes",),
     facts.InstrumentBlocked: ("blocks",),
@@ -141,8 +146,9 @@ CLAIMS: dict[type, tuple[str, ...]] = {
     Requested: ("orders", "links", "requests", "reconciling", "limits", "timers", "safety"),
     Answered: ("orders", "requests", "limits"),
     LinkMoved: ("links", "requests", "reconciling", "modes", "timers"),
+    Lagged: ("lateness",),
     TimerFired: ("timers",),
-    Commanded: ("modes", "strategies", "timers", "blocks", "safety"),
+    Commanded: ("modes", "strategies", "timers", "blocks", "safety", "lateness"),
 }
 
 # purpose of a request -> the parts that it may move: a subset of those that claim `Requested`

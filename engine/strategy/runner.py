@@ -7,9 +7,10 @@ errors enter records, so they keep their words.
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation, localcontext
 from itertools import islice
-from typing import Final
+from typing import Final, NamedTuple, Protocol
 
 from engine.bodies import NoteLevel
+from engine.errors import DecisionCutError
 from engine.facts import StrategyChanged, StrategyStopped
 from engine.market.market_state import Market
 from engine.model import Instrument, OrderType, Side, TimeInForce
@@ -25,6 +26,27 @@ from journal.record import canonical
 NUMBER_MAX = Decimal(10) ** 15  # money has no room for 1e-8 beyond it (engine/money.py)
 INTENTS_MAX = 32  # of one decision: a loop that never ends is a mistake
 PLACE_FIELDS: Final = (("instrument", str), ("side", Side), ("type", OrderType), ("time_in_force", TimeInForce))
+
+
+class CutOff(NamedTuple):
+    """A decision that was interrupted from outside, and why. It decided nothing, and its strategy stops."""
+
+    reason: str
+
+
+Decided = Decision | CutOff
+
+
+class DecisionGuard(Protocol):
+    """The time budget of decisions. Only the shell has a clock, so only it has a guard."""
+
+    is_slow: bool  # a decision took so long that the shell should read its sockets
+
+    def begin(self, strategy: str) -> None:
+        """Note that a strategy's code begins. From here on DecisionCutError may be raised inside it."""
+
+    def end(self, strategy: str) -> str:
+        """Note that it ended. Return why its decision is void, or ""."""
 
 
 class StrategyRunner:
@@ -50,6 +72,7 @@ class StrategyRunner:
 
         """
         self.strategies = strategies
+        self.guard: DecisionGuard | None = None
         self.compiled = {name: number for name, number in triggers.items() if strategies[name].predicate is not None}
         self._triggers = triggers
         self._views = {
@@ -80,28 +103,31 @@ class StrategyRunner:
 
     def first_decision(
         self, account: Account, market: Market, time_ns: int, names: Sequence[str]
-    ) -> dict[str, Decision] | None:
+    ) -> dict[str, Decided] | None:
         """Run the named strategies up to the first that decides something.
 
         Returns:
             The decisions up to there, by strategy, for `decide` to use. None if all of them decide nothing.
-            A strategy that raises ends the run; `decide` runs it again and records the error.
+            A strategy that raises ends the run; `decide` runs it again and records the error. So does an interrupted
+            one, which is not run again.
 
         """
-        decisions: dict[str, Decision] = {}
+        decisions: dict[str, Decided] = {}
         for name in names:
             loaded, status = self.strategies[name], account.strategies.get(name)
             if status.stopped_for or self.is_blocked(account, name):
                 continue
             try:
                 decision = decisions[name] = self._run(account, market, time_ns, loaded, status)
+            except DecisionCutError as cut:
+                return {**decisions, name: CutOff(cut.reason)}
             except Exception:  # noqa: BLE001 - a user's code may raise anything
                 return decisions
             if decision.changed or decision.intents:
                 return decisions
         return None
 
-    def decide(self, step: StepContext, name: str, decisions: Mapping[str, Decision]) -> Sequence[Intent]:
+    def decide(self, step: StepContext, name: str, decisions: Mapping[str, Decided]) -> Sequence[Intent]:
         """Return what a strategy wants, and emit the change of its state.
 
         If its code raises, the decision is dropped, a NOTE says why, and the strategy stops.
@@ -119,16 +145,45 @@ class StrategyRunner:
             decision = decisions.get(name)
             if decision is None:
                 decision = self._run(step.account, step.market, step.time_ns, self.strategies[name], status)
+        except DecisionCutError as cut:
+            decision = CutOff(cut.reason)
         except Exception as error:  # noqa: BLE001 - a user's code may raise anything
             reason = f"{type(error).__name__}: {error}"
             step.note(NoteLevel.ALARM, f"strategy {name} is stopped: {reason}")
             step.emit(StrategyStopped(name, reason), source=f"strategy.{name}")
+            return ()
+        if isinstance(decision, CutOff):
+            step.note(NoteLevel.ALARM, f"strategy {name} is stopped: {decision.reason}")
+            step.emit(StrategyStopped(name, decision.reason, cut_off=True), source=f"strategy.{name}")
             return ()
         if decision.changed:
             step.emit(StrategyChanged(name, decision.changed), source=f"strategy.{name}")
         return decision.intents
 
     def _run(
+        self, account: Account, market: Market, time_ns: int, loaded: LoadedStrategy, status: StrategyStatus
+    ) -> Decision:
+        """Run a strategy's code within its time budget, if the shell set one.
+
+        Raises:
+            DecisionCutError: The budget is exceeded.
+            Exception: The strategy's code fails, or its decision is invalid.
+
+        """
+        guard = self.guard
+        if guard is None:
+            return self._run_code(account, market, time_ns, loaded, status)
+        void = ""
+        try:
+            guard.begin(loaded.settings.name)
+            decision = self._run_code(account, market, time_ns, loaded, status)
+        finally:
+            void = guard.end(loaded.settings.name)
+        if void:
+            raise DecisionCutError(void)
+        return decision
+
+    def _run_code(
         self, account: Account, market: Market, time_ns: int, loaded: LoadedStrategy, status: StrategyStatus
     ) -> Decision:
         """Run a strategy's code and check its decision.
