@@ -23,6 +23,8 @@ class Purpose(StrEnum):
     SUBSCRIBE = "subscribe"
     CONNECT = "connect"
     DISCONNECT = "disconnect"
+    ARM_SWITCH = "arm_switch"  # of a dead-man switch: the venue cancels our orders unless it is armed again in time
+    DISARM_SWITCH = "disarm_switch"
 
 
 # the answers to these are public: they become FEED records, not BROKER

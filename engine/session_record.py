@@ -130,10 +130,13 @@ class SafetySettings(msgspec.Struct, frozen=True):
     pursues: bool = False  # cancel-all and flatten are state: pursued until done
     cancels_on_failure: bool = False  # a stopped strategy and a failed core cancel their orders
     blind_after_ns: int = 0  # orders are cancelled when the session is not RUNNING for so long; 0: never
+    dead_man_ns: int = 0  # after so long without a sign of us, a venue with a dead-man switch cancels; 0: off
     also_ours: tuple[str, ...] = ()  # sessions whose orders `verbatim kill` cancels too
 
 
-SAFETY = SafetySettings(pursues=True, cancels_on_failure=True, blind_after_ns=60 * SECOND_NS)  # of new sessions
+SAFETY = SafetySettings(
+    pursues=True, cancels_on_failure=True, blind_after_ns=60 * SECOND_NS, dead_man_ns=60 * SECOND_NS
+)  # of new sessions
 
 
 class PreviousSession(msgspec.Struct, frozen=True):
@@ -171,7 +174,7 @@ class SessionBody(msgspec.Struct, frozen=True):
     started_ns: int
     clock: ClockSettings
     seed: int
-    host: str  # which machine made it, hashed: strategy code of strangers is not run unasked
+    host: str  # the mark of the user who made it (journal/trust_key.py); in old journals a hash of the machine
     versions: dict[str, str]  # engine, python, and every imported distribution
     venues: tuple[VenueSettings, ...]
     instruments: tuple[Instrument, ...]

@@ -71,6 +71,7 @@ class SessionSection(_Section):
     on_journal_failure: Literal["cancel_all", "leave"] = "cancel_all"
     on_failure: Literal["cancel", "leave"] = "cancel"  # orders when our code fails or a strategy stops
     on_blind: BlindSection = BlindSection()
+    dead_man_s: Decimal = Field(default=Decimal(60), ge=0)  # at venues that have a dead-man switch; 0: off
     free_mib_min: int = Field(default=1024, ge=0)  # on the journals' disk: with less, trading halts
     signing_key: Path | None = None  # an Ed25519 key as PEM, from the configuration's folder: signs what is sealed
     carry: bool = True
@@ -429,7 +430,10 @@ def safety_settings(config: Config) -> SafetySettings:
     blind = config.session.on_blind
     after_ns = int(blind.after_s * SECOND_NS) * config.clock.speed if blind.then == "cancel" else 0
     return msgspec.structs.replace(
-        SAFETY, cancels_on_failure=config.session.on_failure == "cancel", blind_after_ns=after_ns
+        SAFETY,
+        cancels_on_failure=config.session.on_failure == "cancel",
+        blind_after_ns=after_ns,
+        dead_man_ns=int(config.session.dead_man_s * SECOND_NS) * config.clock.speed,
     )
 
 

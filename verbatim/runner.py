@@ -20,6 +20,7 @@ from rich.text import Text
 from engine.bodies import CommandName
 from engine.live.account_lock import AccountBusyError
 from engine.live.control_socket import ControlError
+from engine.live.previous_session import PreviousJournal
 from engine.live.session import Session, run_session
 from engine.live.session_config import SessionConfig, StartError
 from engine.live.session_status import SessionStatus, Summary
@@ -27,6 +28,7 @@ from engine.live.startup import open_session
 from engine.live.venue_main import VenueStartError
 from engine.strategy.source_guard import StrategyError
 from journal.errors import JournalError, JournalLockedError
+from journal.printable import printable
 from journal.private_files import make_folder
 from journal.record import plain
 from verbatim.config import ConfigError
@@ -61,6 +63,7 @@ async def run_session_config(
     *,
     on_status: Callable[[SessionStatus], None] | None = None,
     drive: Callable[[Session], Awaitable[None]] | None = None,
+    before: PreviousJournal | None = None,
 ) -> Summary:
     """Open and run a session until it ends.
 
@@ -68,12 +71,13 @@ async def run_session_config(
         config: the session to open.
         on_status: called with each progress report.
         drive: an async function that controls the running session; the session's end cancels it.
+        before: the state to continue from; None: that of the newest session.
 
     Raises:
         StartError: the session cannot begin, or the venue refused the key before it ran.
     """
     make_journals_folder(config.journals)
-    plan = await open_session(config)
+    plan = await open_session(config, before)
     watch = SessionWatch(on_status)
     ended: list[Summary] = []
     async with trio.open_nursery() as nursery:
@@ -159,7 +163,7 @@ class Progress:
     def __call__(self, status: SessionStatus) -> None:
         """Redraw the line."""
         if self._shown:
-            self._live.update(Text(status_line(status)), refresh=True)
+            self._live.update(Text(printable(status_line(status))), refresh=True)
 
 
 def status_line(status: SessionStatus) -> str:

@@ -7,7 +7,7 @@ from engine.requests import LinkPlan, Purpose, Unsigned
 from engine.risk.review import Approved
 from engine.session_record import EngineSettings
 from engine.step_context import StepContext
-from engine.venues.venue import Venue
+from engine.venues.venue import DeadManSwitch, Venue
 
 
 class RequestFactory:
@@ -92,6 +92,14 @@ class RequestFactory:
             instrument=instrument.id,
             client_order_id=client_order_id,
         )
+
+    def dead_man_switch(self, step: StepContext, *, instrument: Instrument, timeout_ms: int) -> int:
+        """Arm the venue's dead-man switch for an instrument, or disarm it with a timeout of 0. Return the seq."""
+        account = self.venue.account
+        assert isinstance(account, DeadManSwitch), f"{self.venue.name} states the capability and has no switch"
+        purpose = Purpose.ARM_SWITCH if timeout_ms else Purpose.DISARM_SWITCH
+        unsigned = account.dead_man_switch(instrument, timeout_ms)
+        return self._ask(step, purpose, unsigned, mutates=True, instrument=instrument.id)
 
     def query_order(
         self,

@@ -53,6 +53,9 @@ def _handle_answer(session: SessionContext, step: StepContext, applied: Applied,
         case Purpose.SUBSCRIBE if not is_done:
             step.note(NoteLevel.ALARM, f"subscription refused: {answer.code} {answer.text}")
             disconnect(session, step, request.source)
+        case Purpose.ARM_SWITCH if not is_done:
+            why = f"{answer.outcome} {answer.code} {answer.text}"
+            step.note(NoteLevel.ALARM, f"the dead-man switch of {request.instrument} is not armed: {why}")
         case Purpose.DEPTH if not is_done:
             step.note(NoteLevel.WARNING, f"no depth snapshot of {request.instrument}: {answer.outcome} {answer.text}")
         case _:

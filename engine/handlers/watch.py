@@ -3,6 +3,7 @@
 from engine.bodies import NoteLevel
 from engine.execution import reconciliation
 from engine.facts import LinkSteady
+from engine.handlers.dead_man import arm_switches
 from engine.handlers.link_changes import disconnect, open_gap
 from engine.handlers.market_triggers import request_snapshots
 from engine.handlers.order_queries import query_order
@@ -27,6 +28,7 @@ def watch_session(session: SessionContext, step: StepContext) -> None:
     _watch_requests(session, step)
     _watch_orders(session, step)
     watch_safety(session, step)
+    arm_switches(session, step)
 
 
 def _watch_link(session: SessionContext, step: StepContext, link: LinkState) -> None:

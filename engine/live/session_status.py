@@ -3,10 +3,15 @@
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from engine.live.session_end import EndedBy
+from engine.session_context import SessionContext
+from engine.state.orders import EXTERNAL
+from engine.state.session_state import State
+from journal.record import plain
 
 
 class PositionStatus(msgspec.Struct, frozen=True):
@@ -61,6 +66,25 @@ class Summary(msgspec.Struct, frozen=True):
     def clean(self) -> bool:
         """Return True if the session ended in order."""
         return self.ended is EndedBy.CLOSED
+
+
+def exposure(session: SessionContext, state: State) -> dict[str, Any]:
+    """Return, as JSON values, what is open, and which safety orders are in force."""
+    account = state.account
+    live = account.orders.live_by_age()
+    return {
+        "mode": str(account.modes.mode),
+        "reasons": [reason.text for reason in account.modes.reasons],
+        "safety": [order.title for order in account.safety.active],
+        "left": list(account.safety.left),
+        "orders": [order.client_order_id for order in live if session.is_ours(order)],
+        "others": [order.client_order_id for order in live if not session.is_ours(order)],
+        "positions": [
+            {"strategy": held.strategy, "instrument": held.instrument, "quantity": plain(held.quantity)}
+            for _, held in sorted(account.positions.by_key.items())
+            if held.quantity and held.strategy != EXTERNAL
+        ],
+    }
 
 
 Progress = Callable[[SessionStatus], None]

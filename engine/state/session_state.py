@@ -166,6 +166,8 @@ REQUEST_CLAIMS: dict[Purpose, tuple[str, ...]] = {
     Purpose.SUBSCRIBE: _SENT,
     Purpose.CONNECT: ("links",),
     Purpose.DISCONNECT: (),
+    Purpose.ARM_SWITCH: (*_SENT, "safety"),
+    Purpose.DISARM_SWITCH: (*_SENT, "safety"),
 }
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -215,6 +215,21 @@ class AccountCodec(Protocol):
 
     def answered_request(self, payload: bytes) -> str | None:
         """Return the request id that a frame answers, or None if it answers none or does not say."""
+        ...
+
+
+@runtime_checkable
+class DeadManSwitch(Protocol):
+    """An AccountCodec of a venue with the capability `dead_man_switch` has this as well."""
+
+    def dead_man_switch(self, instrument: Instrument, timeout_ms: int) -> Unsigned:
+        """Return the request after which the venue cancels an instrument's open orders, unless it comes again in time.
+
+        Args:
+            instrument: The instrument.
+            timeout_ms: The venue's wait in milliseconds; 0 disarms the switch.
+
+        """
         ...
 
 

@@ -27,6 +27,7 @@ from engine.step_context import Output
 from engine.upcast import SCHEMA
 from journal.reader import Journal, available_records
 from journal.record import INPUTS, Kind, Record
+from journal.trust_key import marked
 from journal.writer import JournalWriter
 from replay.compare import timer_difference
 from replay.replay import Cuts, group_frames, with_cuts
@@ -78,6 +79,7 @@ class ResimOptions(msgspec.Struct, frozen=True, kw_only=True):
     balances: dict[str, str] = {}
     changes: tuple[str, ...] = ()  # for people
     until_seq: int | None = None  # the last record of the source that is read
+    marks: bool = False  # the new session bears the mark of this user, who trusts its code
     from_seq: int = 0  # no strategy decides before this market record; requires `modelled`
 
 
@@ -187,7 +189,8 @@ class _Resimulation:
             changes=options.changes,
         )
         self._options = options
-        self._body = msgspec.structs.replace(options.session, resimulated=resimulated, schema=SCHEMA)
+        body = msgspec.structs.replace(options.session, resimulated=resimulated, schema=SCHEMA)
+        self._body = marked(body) if options.marks else body
         self._whole = whole
         self._last = SEQ_MAX if options.until_seq is None else options.until_seq
         self._kernel = Kernel(self._body)

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from verbatim.terminal import echo, secho
+
 
 @click.command("run")
 @click.argument("config", type=click.Path(path_type=Path))
@@ -45,14 +47,14 @@ def command(config: Path, journals: Path | None, log_level: str, as_json: bool) 
 
     summary = run_or_stop(main)
     if as_json:
-        click.echo(json.dumps(summary_json(summary)))
+        echo(json.dumps(summary_json(summary)))
     else:
         last = summary.last
-        click.echo(
+        echo(
             f"session {last.session}: {last.records:,} records, {last.orders:,} orders, {last.fills:,} fills; "
             f"{summary.ended}: {summary.reason}; {short_path(summary.folder)}"
         )
         for problem in problems(summary):
-            click.secho(problem, fg="red", bold=True)
+            secho(problem, fg="red", bold=True)
     if not summary.clean:
         raise SystemExit(FAILED)
