@@ -22,14 +22,14 @@ def handle_own_speed(session: SessionContext, step: StepContext, body: LinkBody)
         case LinkEvent.CAUGHT_UP:
             text = f"the engine caught up after being late for {body.age_ns / SECOND_NS:.1f} s: it trades again"
             step.note(NoteLevel.INFO, text)
-        case _ if body.strategy in session.strategies:
+        case _:
             _handle_overrun(session, step, body)
 
 
 def _handle_overrun(session: SessionContext, step: StepContext, body: LinkBody) -> None:
     """Name a strategy whose decision took too long. Stop it at the third within a minute."""
     name, warn_ns = body.strategy, session.settings.decision_warn_ns
-    if step.account.strategies.get(name).stopped_for:
+    if name not in session.strategies or step.account.strategies.get(name).stopped_for:
         return
     text = f"a decision took {body.spent_ns / SECOND_NS:.1f} s, at most {warn_ns / SECOND_NS:.1f} s"
     overruns = step.account.lateness.overruns.get(name)

@@ -1,4 +1,4 @@
-"""The engine's lateness, measured: when to tell the core that it is late, and when that it caught up. Reads no clock."""
+"""The engine's lateness: when to tell the core that it is late, and when that it caught up. Reads no clock."""
 
 from engine.bodies import LinkBody, LinkEvent
 from engine.session_record import EngineSettings

@@ -3,11 +3,14 @@
 It owns their order of start and end. It decides nothing about trading; when the core or the journal fails, it stops.
 """
 
+import os
 import signal
+import sys
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from decimal import Decimal
 from functools import partial
+from types import FrameType
 from typing import Any
 
 import structlog
@@ -19,6 +22,7 @@ from engine.facts import CloseReason, SafetyCause
 from engine.gc_tuning import rare_collections
 from engine.kernel import Kernel
 from engine.live.control_socket import serve_control, socket_path
+from engine.live.decision_watch import DecisionWatch
 from engine.live.emergency import EmergencyCancel
 from engine.live.gateway import Gateway
 from engine.live.ingress import Command, Ingress
@@ -40,6 +44,7 @@ from journal.writer import JournalWriter
 
 CLOCK_SECONDS = 60.0  # between two comparisons of the wall clock with session time
 PROGRESS_SECONDS = 0.25
+STUCK_EXIT_CODE = 4  # as of every failure: docs/command-line.md
 DURABLE_SECONDS_MAX = 5.0  # for the records of the cancels that follow a failure of the core
 
 log = structlog.get_logger()
@@ -78,7 +83,11 @@ class Session:
         )
         self._gateway.attach(self._writer)
         self._outputs = OutputDispatcher(self._gateway)
-        self._loop = InputLoop(self.sequencer, self.ingress, config.clock, self._writer, self._outputs)
+        self.watch = DecisionWatch(plan.body.engine, config.clock.speed, self._end_stuck)
+        self.kernel.session.runner.guard = self.watch
+        self._loop = InputLoop(
+            self.sequencer, self.ingress, config.clock, self._writer, self._outputs, watch=self.watch
+        )
 
     def _create_journal(self) -> JournalWriter:
         config, token = self.plan.wanted, trio.lowlevel.current_trio_token()
@@ -226,6 +235,40 @@ class Session:
             return None  # the failed core recorded nothing
         return {name for name, order in state.account.orders.live.items() if order.cancel_seq}
 
+    def _end_stuck(self, strategy: str, reason: str) -> None:
+        """Cancel the orders and end the process: a decision can be neither awaited nor interrupted.
+
+        Runs in the watch's thread. The main thread never continues, so nothing else touches session and journal.
+        """
+        config, venues = self.plan.wanted, self.kernel.session.venues
+        self._end.set(EndedBy.CORE, f"strategy {strategy}: {reason}")
+        self._gateway.close()
+        if config.safety.cancels_on_failure and self.plan.body.account:
+            try:
+                trio.run(self._cancel_from_thread, list(venues))
+            except Exception as error:  # the journal must be closed whatever this was
+                log.exception("the emergency cancel failed: orders may still be open", error=str(error))
+        self._close_journal()
+        sys.stderr.write(f"verbatim: the session ended in disorder: {self._end.reason}\n")
+        sys.stderr.flush()
+        os._exit(STUCK_EXIT_CODE)
+
+    async def _cancel_from_thread(self, venues: list[str]) -> None:
+        config = self.plan.wanted
+        senders = {
+            name: make_sender(
+                config.transport, config.venue.rest, kept_headers=self.kernel.session.venues[name].kept_headers
+            )
+            for name in venues
+        }
+        self._gateway.send_through(senders)
+        emergency = EmergencyCancel(
+            self.kernel.session, self.state.account, self._gateway.send_now, self._clock.seconds
+        )
+        await emergency.run()
+        left = ", ".join(sorted(emergency.open))
+        self._end.reason += f"; orders may still be open: {left}" if left else "; the venue shows no open order of ours"
+
     def fail(self, error: BaseException) -> None:
         """Note that a task of the shell failed: nothing more is sent, except the emergency cancel."""
         self._end.set(EndedBy.SHELL, f"{type(error).__name__}: {error}")
@@ -285,6 +328,8 @@ class Session:
     async def _watch_signals(self) -> None:
         """End the session: in order at the first signal, at once at the second. The journal is sealed in both cases."""
         with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            for watched in (signal.SIGINT, signal.SIGTERM):
+                _call_before(watched, self.watch.note_signal)
             async for number in signals:
                 name = signal.Signals(number).name
                 if self.was_signalled:
@@ -310,6 +355,19 @@ class Session:
                 progress(self.status())
 
 
+def _call_before(number: int, function: Callable[[], None]) -> None:
+    """Call a function at a signal, before its present handler. trio restores the handler that was there first."""
+    present = signal.getsignal(number)
+    if not callable(present):
+        return
+
+    def handle(received: int, frame: FrameType | None) -> None:
+        function()
+        present(received, frame)
+
+    signal.signal(number, handle)
+
+
 def _call_in_trio(token: trio.lowlevel.TrioToken, function: Callable[[], None]) -> None:
     """Call a function in trio's thread, from a thread of the journal. No-op if the session is over."""
     with suppress(trio.RunFinishedError):
@@ -323,11 +381,12 @@ async def run_session(
     task_status: "trio.TaskStatus[Session]" = trio.TASK_STATUS_IGNORED,
 ) -> Summary:
     """Run a session to its end. `task_status` gets the Session once its first inputs are processed."""
-    with rare_collections():
+    with rare_collections(), ExitStack() as watching:
         session: Session | None = None
         try:
             async with trio.open_nursery() as nursery:
                 session = Session(plan, nursery)
+                watching.enter_context(session.watch.run())
                 await session.start(progress=progress, task_status=task_status)
             await session.cancel_after_failure()
         except Exception as error:

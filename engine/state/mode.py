@@ -53,7 +53,7 @@ def right_mode(
     time_ns: int,
     blocks: tuple[ModeReason, ...] = (),
     is_all_blocked: bool = False,
-    late: Lateness = Lateness(),
+    late: Lateness,
 ) -> tuple[Mode, tuple[ModeReason, ...]]:
     """Return the mode that is right now, and every reason against RUNNING.
 
