@@ -164,6 +164,11 @@ class EngineSection(_Section):
     checkpoint_every: int = Field(default=5000, gt=0)
     cancel_on_stop: bool = True
     block_instruments: bool = True
+    quote_age_max_s: Decimal = Field(default=Decimal(10), ge=0)
+    venue_lag_max_s: Decimal = Field(default=Decimal(5), ge=0)
+    stream_silence_max_s: Decimal = Field(default=Decimal(10), ge=0)
+    stream_behind_max_s: Decimal = Field(default=Decimal(3), ge=0)
+    private_probe_after_s: Decimal = Field(default=Decimal(30), ge=0)
     halt_on_rival: bool = True
     late_after_s: Decimal = Field(default=Decimal(2), ge=0)
     late_over_s: Decimal = Field(default=Decimal(1), ge=0)
@@ -494,6 +499,11 @@ def scale_timeouts(settings: EngineSettings, speed: int) -> EngineSettings:
         backoff_first_ns=settings.backoff_first_ns * speed,
         backoff_max_ns=settings.backoff_max_ns * speed,
         reconcile_every_ns=settings.reconcile_every_ns * speed,
+        quote_age_max_ns=settings.quote_age_max_ns * speed,
+        venue_lag_max_ns=settings.venue_lag_max_ns * speed,
+        stream_silence_max_ns=settings.stream_silence_max_ns * speed,
+        stream_behind_max_ns=settings.stream_behind_max_ns * speed,
+        private_probe_after_ns=settings.private_probe_after_ns * speed,
         late_after_ns=settings.late_after_ns * speed,
         late_over_ns=settings.late_over_ns * speed,
         decision_warn_ns=settings.decision_warn_ns * speed,

@@ -53,7 +53,7 @@ class Guard:
             time.sleep(BEAT_SECONDS)
 
     def watch_once(self) -> None:
-        """Look for the heartbeat once; kill if it is missing for too long."""
+        """Request the heartbeat once; kill if it is missing for too long."""
         try:
             watched = self.newest()
         except (JournalError, OSError) as error:

@@ -171,8 +171,19 @@ def status_line(status: SessionStatus) -> str:
     pnl = sum((held.pnl for held in status.positions), start=0)
     return (
         f"{status.mode:8}  records {status.records:,}  orders {status.orders:,}  fills {status.fills:,}  "
-        f"P&L {pnl:+.2f}  lag {status.lag_ns / 1e6:.1f} ms"
+        f"P&L {pnl:+.2f}  lag {status.lag_ns / 1e6:.1f} ms{ages_text(status)}"
     )
+
+
+def ages_text(status: SessionStatus) -> str:
+    """Return the age of the oldest quote and of the private link's last message, with the streams that are stale."""
+    found = [("oldest quote", "quote"), ("private", "private")]
+    oldest = {
+        name: max((age.age_ns for age in status.ages if age.stream == stream), default=-1) for name, stream in found
+    }
+    shown = "".join(f"  {name} {age_ns / 1e9:.1f} s" for name, age_ns in oldest.items() if age_ns >= 0)
+    stale = [f"{age.about} {age.stream}" for age in status.ages if age.is_stale]
+    return shown + (f"  stale: {', '.join(stale)}" if stale else "")
 
 
 def summary_json(summary: Summary) -> dict[str, object]:
@@ -189,6 +200,9 @@ def summary_json(summary: Summary) -> dict[str, object]:
         "fills": last.fills,
         "gaps": last.gaps,
         "waiting_peak": last.waiting_peak,
+        "ages": [
+            {"about": age.about, "stream": age.stream, "age_ns": age.age_ns, "stale": age.is_stale} for age in last.ages
+        ],
         "stopped": dict(last.stopped),
         "refused": last.refused,
         "objection": last.first_objection,

@@ -7,7 +7,6 @@ from engine.requests import Purpose
 from engine.session_context import SessionContext
 from engine.session_record import MILLISECOND_NS
 from engine.step_context import StepContext
-from engine.venues.venue import DeadManSwitch, Venue
 
 ARMED_AGAIN = 3  # times within the venue's wait, so that one lost request cancels nothing
 
@@ -20,7 +19,7 @@ def arm_switches(session: SessionContext, step: StepContext) -> None:
     live = {order.order.instrument for order in step.account.orders.live.values() if session.is_ours(order)}
     for name in sorted(live.union(step.account.safety.armed_ns)):
         instrument = session.instruments.get(name)
-        if instrument is None or not _has_switch(session.venues[instrument.venue]):
+        if instrument is None or not session.requests[instrument.venue].has_dead_man_switch:
             continue
         armed_ns = step.account.safety.armed_ns.get(name)
         is_due = armed_ns is None or step.time_ns - armed_ns >= wait_ns // ARMED_AGAIN
@@ -28,10 +27,6 @@ def arm_switches(session: SessionContext, step: StepContext) -> None:
         if is_due and not is_blocked and step.account.requests.find(Purpose.ARM_SWITCH, instrument=name) is None:
             requests = session.requests[instrument.venue]
             requests.dead_man_switch(step, instrument=instrument, timeout_ms=wait_ns // MILLISECOND_NS)
-
-
-def _has_switch(venue: Venue) -> bool:
-    return venue.capabilities.dead_man_switch and isinstance(venue.account, DeadManSwitch)
 
 
 def disarm_switches(session: SessionContext, step: StepContext) -> None:

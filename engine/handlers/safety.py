@@ -33,7 +33,7 @@ def order_safety(
 
 
 def advance_safety(session: SessionContext, step: StepContext) -> bool:
-    """Pursue every safety order in force. Return True while there is one."""
+    """Advance every safety order in force. Return True while there is one."""
     if not session.body.safety.pursues:
         return False
     if session.body.safety.cancels_on_failure:

@@ -4,9 +4,11 @@ from engine.bodies import NoteLevel
 from engine.execution import reconciliation
 from engine.facts import LinkSteady
 from engine.handlers.dead_man import arm_switches
+from engine.handlers.freshness import watch_freshness
 from engine.handlers.link_changes import disconnect, open_gap
 from engine.handlers.market_triggers import request_snapshots
 from engine.handlers.order_queries import query_order
+from engine.handlers.private_probe import probe_private_links
 from engine.handlers.safety import watch_safety
 from engine.lifecycle import Status
 from engine.requests import LinkPhase, LinkRole
@@ -21,11 +23,16 @@ MINUTE_NS = 60 * SECOND_NS  # how often an alarm about the same thing is repeate
 
 def watch_session(session: SessionContext, step: StepContext) -> None:
     """Check everything that no message announces."""
-    for source in sorted(step.account.links.by_source):
-        _watch_link(session, step, step.account.links.by_source[source])
+    is_late = step.account.lateness.is_late
+    if not is_late:  # else what a feed sent may wait here: no silence is its fault
+        for source in sorted(step.account.links.by_source):
+            _watch_link(session, step, step.account.links.by_source[source])
+        watch_freshness(session, step)
+        probe_private_links(session, step)
     request_snapshots(session, step)
     reconciliation.query_missing_fills(step, session.requests, session.instruments)
-    _watch_requests(session, step)
+    if not is_late:
+        _watch_requests(session, step)
     _watch_orders(session, step)
     watch_safety(session, step)
     arm_switches(session, step)
@@ -36,9 +43,9 @@ def _watch_link(session: SessionContext, step: StepContext, link: LinkState) -> 
     # a session with an account forgets all failures with its next reconciliation
     failures = {} if step.account.links.has_account else step.account.timers.failures
     last_ns = _last_seen_ns(session, step, source) if link.role is LinkRole.MARKET else now_ns
-    late = step.account.lateness  # what we did not read is no silence of the feed
-    silent_ns = 0 if late.is_late else now_ns - max(link.changed_ns, last_ns, late.over_ns)
-    if link.state is LinkPhase.UP and now_ns - link.changed_ns > settings.request_timeout_ns:
+    since_ns = max(link.changed_ns, step.account.lateness.over_ns)
+    silent_ns = now_ns - max(since_ns, last_ns)
+    if link.state is LinkPhase.UP and now_ns - since_ns > settings.request_timeout_ns:
         step.note(NoteLevel.WARNING, f"{source}: no answer to the subscription")
         disconnect(session, step, source)
     elif link.state is LinkPhase.READY and silent_ns > settings.stale_after_ns:

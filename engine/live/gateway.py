@@ -142,7 +142,7 @@ class Gateway:
         self._senders = senders
 
     async def send_now(self, venue: str, unsigned: Unsigned, clock_offset_ns: int) -> HttpResult:
-        """Sign and send a request of the emergency cancel, after `close`."""
+        """Send a request of the emergency cancel, after `close`."""
         try:
             message = self._venues[venue].signer.sign_http(unsigned, self._key, self._stamp_ns(clock_offset_ns))
         except ValueError as error:

@@ -31,7 +31,7 @@ from engine.live.link_tasks import HandedOverLink, LinkTasks
 from engine.live.outputs import OutputDispatcher
 from engine.live.session_config import StartPlan
 from engine.live.session_end import EndedBy, SessionEnd, deadline_reason
-from engine.live.session_status import PositionStatus, Progress, SessionStatus, Summary, exposure
+from engine.live.session_status import PositionStatus, Progress, SessionStatus, Summary, exposure, stream_ages
 from engine.live.transport.selection import make_sender
 from engine.record_codec import text_of
 from engine.sequencer import Arrival, Sequencer
@@ -152,6 +152,7 @@ class Session:
             refused=outputs.refused,
             first_objection=outputs.first_objection,
             key_refused=outputs.key_refused,
+            ages=stream_ages(self.kernel.session, state, self._clock.now_ns()),
         )
 
     def exposure(self) -> dict[str, Any]:
@@ -270,7 +271,7 @@ class Session:
         self._end.reason += f"; orders may still be open: {left}" if left else "; the venue shows no open order of ours"
 
     def fail(self, error: BaseException) -> None:
-        """Note that a task of the shell failed: nothing more is sent, except the emergency cancel."""
+        """End the session because a task of the shell failed: only the emergency cancel is sent from here on."""
         self._end.set(EndedBy.SHELL, f"{type(error).__name__}: {error}")
         self._gateway.close()
 

@@ -53,4 +53,10 @@ class Commanded(msgspec.Struct, frozen=True):
     command: CommandBody
 
 
-Change = Fact | Requested | Answered | LinkMoved | Lagged | TimerFired | Commanded
+class PrivateFrame(msgspec.Struct, frozen=True):
+    """A private link delivered a frame."""
+
+    source: str
+
+
+Change = Fact | Requested | Answered | LinkMoved | Lagged | TimerFired | Commanded | PrivateFrame

@@ -27,6 +27,7 @@ from engine.state import (
     orders,
     pending_requests,
     positions,
+    private_seen,
     rate_budgets,
     reconcile_rounds,
     safety_orders,
@@ -40,6 +41,7 @@ from engine.state.changes import (
     Commanded,
     Lagged,
     LinkMoved,
+    PrivateFrame,
     Requested,
     Stamp,
     TimerFired,
@@ -53,6 +55,7 @@ from engine.state.mode import ModeState
 from engine.state.orders import Orders
 from engine.state.pending_requests import PendingRequests
 from engine.state.positions import Positions
+from engine.state.private_seen import PrivateSeen
 from engine.state.rate_budgets import RateBudgets, RateModel
 from engine.state.reconcile_rounds import ReconcileRounds
 from engine.state.safety_orders import SafetyOrders
@@ -79,14 +82,15 @@ class Account(msgspec.Struct, frozen=True):
     timers: Timers = Timers()
     gaps: OpenGaps = OpenGaps()
     blocks: InstrumentBlocks = InstrumentBlocks()
+    private_seen: PrivateSeen = PrivateSeen()
     safety: SafetyOrders = SafetyOrders()
     lateness: Lateness = Lateness()
 
 
 CARRIED = ("orders", "positions", "balances", "reconciling", "modes", "limits", "strategies", "blocks", "safety")
-FRESH = ("gaps", "links", "requests", "timers", "lateness")
+FRESH = ("gaps", "links", "requests", "timers", "private_seen", "lateness")
 # parts that older sessions lack: while they are empty, neither a CHECKPOINT nor an opening state states them
-ADDED = frozenset({"blocks", "lateness", "safety"})
+ADDED = frozenset({"blocks", "lateness", "private_seen", "safety"})
 
 
 class Rules(msgspec.Struct, frozen=True):
@@ -111,6 +115,7 @@ REDUCERS: dict[str, Callable[[Any, Any, Stamp], Any]] = {
     "strategies": strategy_states.reduce,
     "gaps": market_gaps.reduce,
     "blocks": instrument_blocks.reduce,
+    "private_seen": private_seen.reduce,
     "safety": safety_orders.reduce,
     "lateness": lateness.reduce,
 }
@@ -148,6 +153,7 @@ CLAIMS: dict[type, tuple[str, ...]] = {
     LinkMoved: ("links", "requests", "reconciling", "modes", "timers"),
     Lagged: ("lateness",),
     TimerFired: ("timers",),
+    PrivateFrame: ("private_seen",),
     Commanded: ("modes", "strategies", "timers", "blocks", "safety", "lateness"),
 }
 
@@ -164,6 +170,8 @@ REQUEST_CLAIMS: dict[Purpose, tuple[str, ...]] = {
     Purpose.SERVER_TIME: _SENT,
     Purpose.EXCHANGE_INFO: _SENT,
     Purpose.SUBSCRIBE: _SENT,
+    Purpose.RESUBSCRIBE: _SENT,
+    Purpose.PROBE: _SENT,
     Purpose.CONNECT: ("links",),
     Purpose.DISCONNECT: (),
     Purpose.ARM_SWITCH: (*_SENT, "safety"),

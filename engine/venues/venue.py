@@ -317,6 +317,27 @@ class Venue(Protocol):
         ...
 
 
+@runtime_checkable
+class ProbesPrivateLink(Protocol):
+    """An account codec may have this as well: a query that proves the subscription of a private link."""
+
+    def probe_private(self) -> Unsigned:
+        """Return a cheap query over the private link; its answer decodes as StreamEnded without a subscription."""
+        ...
+
+
+@runtime_checkable
+class Resubscribes(Protocol):
+    """A venue may have this as well: messages that begin single streams again over their living link."""
+
+    def resubscriptions(self, instrument: Instrument, streams: Sequence[Stream]) -> tuple[Unsigned, ...]:
+        """Return the messages that end these streams and begin them again, in order; () if only a new connection does.
+
+        Each is sent when the one before was acknowledged with Subscribed.
+        """
+        ...
+
+
 class CaptureIdentifier(Protocol):
     """A venue class may have this as well: it recognises captures of its market that carry no SESSION of ours."""
 

@@ -21,7 +21,7 @@ from engine.model import ONLY, find_instrument
 from engine.record_codec import read_request
 from engine.requests import LinkRole
 from engine.sequencer import Append, Sequencer
-from engine.session_record import Resimulated, SessionBody
+from engine.session_record import Resimulated, SessionBody, without_silence_rules
 from engine.state.session_state import State
 from engine.step_context import Output
 from engine.upcast import SCHEMA
@@ -184,12 +184,13 @@ class _Resimulation:
             source=journal.folder.resolve().name,
             last_seq=journal.last_seq,
             chain=journal.chain,
-            is_backtest=options.modelled,
+            is_backtest=options.modelled or is_import(journal),
             model=options.model.settings(),
             changes=options.changes,
         )
         self._options = options
-        body = msgspec.structs.replace(options.session, resimulated=resimulated, schema=SCHEMA)
+        engine = without_silence_rules(options.session.engine) if resimulated.is_backtest else options.session.engine
+        body = msgspec.structs.replace(options.session, resimulated=resimulated, schema=SCHEMA, engine=engine)
         self._body = marked(body) if options.marks else body
         self._whole = whole
         self._last = SEQ_MAX if options.until_seq is None else options.until_seq

@@ -70,7 +70,7 @@ class Exchange:
     refuse_with: list[str] = field(default_factory=list)  # answers to the next orders
     lose_updates: int = 0  # book updates that are never streamed
     lost: int = 0
-    dead_man_ms: list[int] = field(default_factory=list)  # timeouts of the dead-man switch as they came
+    dead_man_ms: list[int] = field(default_factory=list)  # timeouts of the dead-man switch, oldest first
     cancel_at: float = 0.0  # when it fires; 0: not armed
     fired: int = 0
     deaf: bool = False  # no call is answered, as if the network were cut
