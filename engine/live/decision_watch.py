@@ -3,13 +3,13 @@
 A decision runs in the main thread, so the session's tasks stand still meanwhile. A thread of its own interrupts a
 decision that exceeds its budget, or that keeps a signal waiting: it sends SIGURG to the main thread, whose handler
 raises DecisionCutError inside the decision. The strategy is then stopped by record. A decision that cannot be
-interrupted (code that is not Python's) is left behind: `on_stuck` cancels the orders and ends the process.
+interrupted ends the signs of life: then another process ends this one (engine/live/stuck_guard.py).
 """
 
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -17,6 +17,7 @@ import msgspec
 
 from engine.bodies import LinkBody, LinkEvent
 from engine.errors import DecisionCutError
+from engine.live.stuck_guard import StuckGuard
 from engine.session_record import SECOND_NS, EngineSettings
 
 SOURCE = "decisions"  # of the LINK records
@@ -41,14 +42,13 @@ class Overrun(msgspec.Struct, frozen=True):
 class DecisionWatch:
     """The guard of a live session's decisions (engine/strategy/runner.py, DecisionGuard). Times are the machine's."""
 
-    def __init__(self, settings: EngineSettings, speed: int, on_stuck: Callable[[str, str], None]) -> None:
-        """Prepare the watch; `run` starts it. `on_stuck` gets strategy and reason, in the watch's thread."""
+    def __init__(self, settings: EngineSettings, speed: int) -> None:
+        """Prepare the watch; `run` starts it."""
         self.is_slow = False
         self.overruns: list[Overrun] = []
         self._speed = speed
         self._warn_ns = settings.decision_warn_ns // speed
         self._stop_ns = settings.decision_stop_ns // speed
-        self._on_stuck = on_stuck
         self._strategy = ""
         self._began_ns = 0  # of the decision at hand; 0: none
         self._cut: tuple[int, str] = (0, "")  # (when the decision began that is void, why)
@@ -56,7 +56,6 @@ class DecisionWatch:
         self._signalled_ns = 0
         self._spent_ns: dict[str, int] = {}  # strategy -> in slow decisions since `busiest`
         self._is_over = threading.Event()
-        self._left_behind = False
 
     # ---- in the main thread
 
@@ -68,8 +67,6 @@ class DecisionWatch:
     def end(self, strategy: str) -> str:
         """Note that it ended. Return why its decision is void, or ""."""
         began_ns, self._began_ns = self._began_ns, 0
-        if self._left_behind:
-            threading.Event().wait()  # the process ends: nothing may follow from this decision
         spent_ns = time.monotonic_ns() - began_ns
         if spent_ns < SLOW_NS:
             return ""
@@ -104,13 +101,13 @@ class DecisionWatch:
             raise DecisionCutError(reason)
 
     @contextmanager
-    def run(self) -> Iterator[None]:
+    def run(self, guard: StuckGuard | None = None) -> Iterator[None]:
         """Watch decisions meanwhile. Signals reach the main thread alone: in another one, budgets are only measured."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
         before = signal.signal(signal.SIGURG, self._interrupt)
-        thread = threading.Thread(target=self._look, args=(threading.get_ident(),), name="decisions", daemon=True)
+        thread = threading.Thread(target=self._look, args=(threading.get_ident(), guard), name="decisions", daemon=True)
         thread.start()
         try:
             yield
@@ -121,10 +118,13 @@ class DecisionWatch:
 
     # ---- in the watch's thread
 
-    def _look(self, main_thread: int) -> None:
+    def _look(self, main_thread: int, guard: StuckGuard | None) -> None:
         first_ns = 0
         while not self._is_over.wait(LOOK_SECONDS):
             began_ns, now_ns = self._began_ns, time.monotonic_ns()
+            is_stuck = bool(began_ns) and self._cut[0] == began_ns and now_ns - first_ns > STUCK_NS
+            if guard is not None and not is_stuck:
+                guard.beat()
             if not began_ns:
                 continue
             if self._cut[0] != began_ns:
@@ -132,12 +132,6 @@ class DecisionWatch:
                 if not reason:
                     continue
                 self._cut, first_ns = (began_ns, reason), now_ns
-            if now_ns - first_ns > STUCK_NS:
-                self._left_behind = True
-                self._on_stuck(
-                    self._strategy, f"{self._cut[1]} and could not be interrupted for {STUCK_NS // SECOND_NS} s"
-                )
-                return
             signal.pthread_kill(main_thread, signal.SIGURG)
 
     def _why_void(self, now_ns: int, spent_ns: int) -> str:

@@ -136,11 +136,6 @@ class Gateway:
     def _not_sent(self, why: str) -> HttpResult:
         return HttpResult(AnswerStatus.NOT_SENT, self._clock.now_ns(), wall_ns(), error=why)
 
-    def send_through(self, senders: dict[str, HttpSender]) -> None:
-        """Replace the senders, after `close`, for a thread of its own: the first ones belong to the main thread."""
-        assert self._closed, "nothing else is sent"
-        self._senders = senders
-
     async def send_now(self, venue: str, unsigned: Unsigned, clock_offset_ns: int) -> HttpResult:
         """Send a request of the emergency cancel, after `close`."""
         try:

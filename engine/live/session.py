@@ -3,9 +3,7 @@
 It owns their order of start and end. It decides nothing about trading; when the core or the journal fails, it stops.
 """
 
-import os
 import signal
-import sys
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from decimal import Decimal
@@ -32,6 +30,7 @@ from engine.live.outputs import OutputDispatcher
 from engine.live.session_config import StartPlan
 from engine.live.session_end import EndedBy, SessionEnd, deadline_reason
 from engine.live.session_status import PositionStatus, Progress, SessionStatus, Summary, exposure, stream_ages
+from engine.live.stuck_guard import stuck_guard
 from engine.live.transport.selection import make_sender
 from engine.record_codec import text_of
 from engine.sequencer import Arrival, Sequencer
@@ -44,7 +43,6 @@ from journal.writer import JournalWriter
 
 CLOCK_SECONDS = 60.0  # between two comparisons of the wall clock with session time
 PROGRESS_SECONDS = 0.25
-STUCK_EXIT_CODE = 4  # as of every failure: docs/command-line.md
 DURABLE_SECONDS_MAX = 5.0  # for the records of the cancels that follow a failure of the core
 
 log = structlog.get_logger()
@@ -83,7 +81,7 @@ class Session:
         )
         self._gateway.attach(self._writer)
         self._outputs = OutputDispatcher(self._gateway)
-        self.watch = DecisionWatch(plan.body.engine, config.clock.speed, self._end_stuck)
+        self.watch = DecisionWatch(plan.body.engine, config.clock.speed)
         self.kernel.session.runner.guard = self.watch
         self._loop = InputLoop(
             self.sequencer, self.ingress, config.clock, self._writer, self._outputs, watch=self.watch
@@ -236,40 +234,6 @@ class Session:
             return None  # the failed core recorded nothing
         return {name for name, order in state.account.orders.live.items() if order.cancel_seq}
 
-    def _end_stuck(self, strategy: str, reason: str) -> None:
-        """Cancel the orders and end the process: a decision can be neither awaited nor interrupted.
-
-        Runs in the watch's thread. The main thread never continues, so nothing else touches session and journal.
-        """
-        config, venues = self.plan.wanted, self.kernel.session.venues
-        self._end.set(EndedBy.CORE, f"strategy {strategy}: {reason}")
-        self._gateway.close()
-        if config.safety.cancels_on_failure and self.plan.body.account:
-            try:
-                trio.run(self._cancel_from_thread, list(venues))
-            except Exception as error:  # the journal must be closed whatever this was
-                log.exception("the emergency cancel failed: orders may still be open", error=str(error))
-        self._close_journal()
-        sys.stderr.write(f"verbatim: the session ended in disorder: {self._end.reason}\n")
-        sys.stderr.flush()
-        os._exit(STUCK_EXIT_CODE)
-
-    async def _cancel_from_thread(self, venues: list[str]) -> None:
-        config = self.plan.wanted
-        senders = {
-            name: make_sender(
-                config.transport, config.venue.rest, kept_headers=self.kernel.session.venues[name].kept_headers
-            )
-            for name in venues
-        }
-        self._gateway.send_through(senders)
-        emergency = EmergencyCancel(
-            self.kernel.session, self.state.account, self._gateway.send_now, self._clock.seconds
-        )
-        await emergency.run()
-        left = ", ".join(sorted(emergency.open))
-        self._end.reason += f"; orders may still be open: {left}" if left else "; the venue shows no open order of ours"
-
     def fail(self, error: BaseException) -> None:
         """End the session because a task of the shell failed: only the emergency cancel is sent from here on."""
         self._end.set(EndedBy.SHELL, f"{type(error).__name__}: {error}")
@@ -384,10 +348,11 @@ async def run_session(
     """Run a session to its end. `task_status` gets the Session once its first inputs are processed."""
     with rare_collections(), ExitStack() as watching:
         session: Session | None = None
+        guard = watching.enter_context(stuck_guard(plan))
         try:
             async with trio.open_nursery() as nursery:
                 session = Session(plan, nursery)
-                watching.enter_context(session.watch.run())
+                watching.enter_context(session.watch.run(guard))
                 await session.start(progress=progress, task_status=task_status)
             await session.cancel_after_failure()
         except Exception as error:

@@ -91,7 +91,7 @@ class HostileGateway(VirtualGateway):
         """Tell the core that it is late, or caught up, as the shell does (engine/live/input_loop.py)."""
         if self._lag is None:
             self._lag = LagMeter(self.sequencer.kernel.session.settings)
-        if not self._backlog and not self._lag.late_since_ns:
+        if self.closing or (not self._backlog and not self._lag.late_since_ns):
             return
         now_ns, waiting = self.venue.now_ns, len(self._backlog or ())
         age_ns = next((now_ns - arrival.recv_ns for arrival in self._backlog or () if arrival.recv_ns), 0)
