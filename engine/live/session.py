@@ -80,7 +80,7 @@ class Session:
             nursery=nursery,
         )
         self._gateway.attach(self._writer)
-        self._outputs = OutputDispatcher(self._gateway)
+        self._outputs = OutputDispatcher(self._gateway, plan.body.started_ns)
         self.watch = DecisionWatch(plan.body.engine, config.clock.speed)
         self.kernel.session.runner.guard = self.watch
         self._loop = InputLoop(
@@ -253,7 +253,8 @@ class Session:
     def summary(self) -> Summary:
         """Return how the session ended, after `close`."""
         assert self._end.by is not None, "the session has ended"
-        return Summary(self.plan.folder, self._end.by, self._end.reason, self.status())
+        shares = self._outputs.shares.summary(self.state.time_ns)
+        return Summary(self.plan.folder, self._end.by, self._end.reason, self.status(), shares)
 
     def _stop(self, error: Exception | None) -> None:
         """Note why the input loop ended, and end the other tasks. No request is sent from here on."""

@@ -47,7 +47,7 @@ def command(as_json: bool, verbose: bool, transport: str, http: str | None, **op
     from replay.replay import replay_session
     from verbatim.config import OLD_TRANSPORTS
     from verbatim.demo import DemoOptions, trade
-    from verbatim.exit_codes import DIFFERS, FAILED, stop
+    from verbatim.exit_codes import DIFFERS, FAILED, HALTED, stop
     from verbatim.runner import run_or_stop, short_path, summary_json
     from verbatim.warmup import compile_first
 
@@ -75,6 +75,8 @@ def command(as_json: bool, verbose: bool, transport: str, http: str | None, **op
         raise SystemExit(FAILED)
     if not verdict.identical:
         raise SystemExit(DIFFERS)
+    if summary.shares.is_halted:
+        raise SystemExit(HALTED)
 
 
 def report(summary: object, verdict: str) -> list[str]:
@@ -91,6 +93,7 @@ def report(summary: object, verdict: str) -> list[str]:
         f"records  {last.records:,}; {last.messages:,} of them messages of the venue",
         f"orders   {last.orders:,}",
         f"fills    {last.fills:,}",
+        f"time     {summary.shares.line}",
     ]
     for held in last.positions:
         name = held.instrument.partition(":")[2]

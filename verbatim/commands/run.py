@@ -26,7 +26,7 @@ def command(config: Path, journals: Path | None, log_level: str, as_json: bool) 
     from engine.live.logs import configure
     from engine.live.session_status import Summary
     from verbatim.config import read_config, read_key, session_config
-    from verbatim.exit_codes import FAILED
+    from verbatim.exit_codes import FAILED, HALTED
     from verbatim.runner import exit_for, problems, run_or_stop, run_session_config, short_path, summary_json
     from verbatim.warmup import compile_first
 
@@ -54,7 +54,10 @@ def command(config: Path, journals: Path | None, log_level: str, as_json: bool) 
             f"session {last.session}: {last.records:,} records, {last.orders:,} orders, {last.fills:,} fills; "
             f"{summary.ended}: {summary.reason}; {short_path(summary.folder)}"
         )
+        echo(f"time {summary.shares.line}")
         for problem in problems(summary):
             secho(problem, fg="red", bold=True)
     if not summary.clean:
         raise SystemExit(FAILED)
+    if summary.shares.is_halted:
+        raise SystemExit(HALTED)
