@@ -159,7 +159,7 @@ class SessionReplay:
         begun_at = seq = self.state.seq  # 0, or the CHECKPOINT from which a slice continues
         if not begun_at:
             self._expect_outputs(records_of(self.kernel.open_session(self.state, self.first)))
-        for run, cut in with_cuts(group_frames(self.journal.records(begun_at + 1, until))):
+        for run, cut in with_cuts(group_frames(self.journal.records(begun_at + 1, until)), self._outputs_after(until)):
             seq = run[-1].seq
             if on_progress is not None and seq // PROGRESS_RECORDS != run[0].seq // PROGRESS_RECORDS:
                 on_progress(seq, until + 1)
@@ -174,6 +174,13 @@ class SessionReplay:
             difference = self._end_difference()
         self.counts.records = seq + 1 - begun_at
         return difference
+
+    def _outputs_after(self, until: int) -> Iterator[Record]:
+        """Yield the recorded outputs right after a record: those of the last input that is replayed."""
+        for record in self.journal.records(until + 1) if until < self.journal.last_seq else ():
+            if record.kind in INPUTS:
+                return
+            yield record
 
     def _end_difference(self) -> Difference | None:
         """Return the difference at the end of the journal.
@@ -311,10 +318,10 @@ def group_frames(records: Iterator[Record]) -> Iterator[list[Record]]:
         yield run
 
 
-def with_cuts(runs: Iterable[list[Record]]) -> Iterator[tuple[list[Record], Cuts]]:
+def with_cuts(runs: Iterable[list[Record]], rest: Iterable[Record] = ()) -> Iterator[tuple[list[Record], Cuts]]:
     """Yield runs with the strategies whose decision on the run's last input was interrupted, and why.
 
-    The facts that say so are outputs of that input, so the outputs are read ahead.
+    The facts that say so are outputs of that input, so the outputs are read ahead. `rest` are those behind the runs.
     """
     held: list[list[Record]] = []  # an input's run and its outputs
     cut: Cuts = ()
@@ -326,12 +333,20 @@ def with_cuts(runs: Iterable[list[Record]]) -> Iterator[tuple[list[Record], Cuts
             held, cut = [run], ()
             continue
         held.append(run)
-        if record.kind is Kind.FACT and '"cut_off":true' in (record.body or ""):
-            fact = read_fact(record.body or "")
-            assert isinstance(fact, StrategyStopped), fact
-            cut = (*cut, (fact.strategy, fact.reason))
+        if record.kind is Kind.FACT:
+            cut = (*cut, *_cut_of(record))
+    for record in rest if held else ():
+        cut = (*cut, *_cut_of(record))
     for number, one in enumerate(held):
         yield one, () if number else cut
+
+
+def _cut_of(output: Record) -> Cuts:
+    if output.kind is not Kind.FACT or '"cut_off":true' not in (output.body or ""):
+        return ()
+    fact = read_fact(output.body or "")
+    assert isinstance(fact, StrategyStopped), fact
+    return ((fact.strategy, fact.reason),)
 
 
 def _core_failure(record: Record, error: CoreError) -> Difference:

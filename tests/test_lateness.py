@@ -177,6 +177,8 @@ def test_an_interrupted_decision_stops_its_strategy_and_the_replay_does_not_run_
     verdict = replay_session(tmp_path / "s")  # would not end if it ran the decision
     assert verdict.identical, verdict.text()
     assert time.monotonic() - began_at < 30
+    [fact] = [r for r in session.records if '"cut_off":true' in (r.body or "")]
+    assert replay_session(tmp_path / "s", until=fact.cause).identical  # the mark is behind the last replayed record
 
 
 def test_a_journal_that_claims_an_interruption_differs_from_one_that_does_not(tmp_path: Path) -> None:

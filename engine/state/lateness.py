@@ -55,5 +55,7 @@ def reduce(lateness: Lateness, change: Change, at: Stamp) -> Lateness:
             return replace(lateness, overruns=rest)
         case Commanded() if change.command.command is CommandName.RESUME and lateness.overruns:
             return replace(lateness, overruns={})
+        case Commanded() if change.command.command is CommandName.HANDOVER and lateness.is_late:
+            return Lateness(over_ns=at.time_ns)  # a model keeps up, and no later record says so
         case _:
             return lateness
