@@ -4,6 +4,7 @@ The shell makes it from the configuration (verbatim/config.py). The kernel reads
 """
 
 from decimal import Decimal
+from enum import StrEnum
 from typing import Any, ClassVar
 
 import msgspec
@@ -61,8 +62,17 @@ class StrategySettings(msgspec.Struct, frozen=True):
     declared: Declared | None = None
 
 
+class DriftAction(StrEnum):
+    """What follows if the venue's balance of an asset contradicts our records."""
+
+    HALT = "halt"
+    NOTE = "note"  # an alarm, and trading continues
+
+
 class RiskSettings(msgspec.Struct, frozen=True):
     """Limits. A limit of 0 is not set. Notional limits are in the instrument's quote asset."""
+
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"sell_holdings", "on_drift", "balance_tolerance"})
 
     order_size_max: Decimal = Decimal(0)  # base quantity of one order
     order_notional_max: Decimal = Decimal(0)
@@ -70,6 +80,9 @@ class RiskSettings(msgspec.Struct, frozen=True):
     open_orders_max: int = 50  # per instrument
     orders_per_second_max: int = 20  # new orders, all strategies: a guard against spam
     market_slippage_max: Decimal = Decimal("0.005")  # headroom when a market buy's cost is estimated
+    sell_holdings: bool = False  # True: spot sales may exceed what the session bought (rule `sellable`)
+    on_drift: DriftAction = DriftAction.HALT  # read from accounting 2 on
+    balance_tolerance: dict[str, Decimal] = {}  # asset -> difference that is no drift, beside roundings
 
 
 class RuleSettings(msgspec.Struct, frozen=True):
@@ -82,12 +95,17 @@ class RuleSettings(msgspec.Struct, frozen=True):
     sources: dict[str, str] = {}  # module name -> text
 
 
+ACCOUNTING = 2  # of new sessions: see EngineSettings.accounting
+ORDER_RULES = 1  # the newest revision of EngineSettings.order_rules
+
+
 class EngineSettings(msgspec.Struct, frozen=True):
     """Times in nanoseconds of session time."""
 
-    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset(
-        {"decision_stop_ns", "decision_warn_ns", "halt_on_rival", "late_after_ns", "late_over_ns", "late_waiting_max"}
-    )
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({
+        "halt_on_rival", "late_after_ns", "late_over_ns", "late_waiting_max", "decision_warn_ns", "decision_stop_ns",
+        "accounting", "order_rules", "access_wait_ns", "access_halt_after_ns", "access_halt_refusals",
+    })  # fmt: skip
 
     reconcile_every_ns: int = 60 * SECOND_NS
     check_interval_ns: int = SECOND_NS  # between two checks for silent links and missing answers
@@ -105,6 +123,9 @@ class EngineSettings(msgspec.Struct, frozen=True):
     books: bool = True  # False: the market has quotes and trades only, and no session waits for a book
     # from here on the defaults are those of older sessions; `new_engine_settings` has today's
     block_instruments: bool = False  # an instrument without market data stops alone, not the whole session
+    # 1: as in sessions recorded before it existed. 2: a ledger checks the venue's balances, a market order locks its
+    # own estimate, fees in a third asset are converted, and P&L covers positions without a quote
+    accounting: int = 1
     quote_age_max_ns: int = 0  # risk rule quote_age; 0: off
     venue_lag_max_ns: int = 0  # risk rule venue_lag, and the block of an instrument whose feed lags; 0: off
     stream_silence_max_ns: int = 0  # an instrument silent for longer is blocked; 0: freshness is not checked
@@ -116,13 +137,31 @@ class EngineSettings(msgspec.Struct, frozen=True):
     late_waiting_max: int = 0  # it is late too if more messages wait in its queue; 0: no bound
     decision_warn_ns: int = 0  # a strategy's decision may take so long; 0: for ever
     decision_stop_ns: int = 0  # a decision is interrupted then, and its strategy stopped; 0: never
+    # 0: sessions recorded before these rules; 1: an order's terms are the venue's, fills are queried by order, answers
+    # are compared by the venue's dates, halts are a set, an account reconciles by its own links (docs/record-schema.md)
+    order_rules: int = 0
+    access_wait_ns: int = 0  # without trading after a refusal of access; it doubles. 0: the first refusal halts
+    access_halt_after_ns: int = 0  # refusals that last so long halt
+    access_halt_refusals: int = 0  # so many refusals in a row halt
+
+
+def newest_rules(settings: EngineSettings) -> EngineSettings:
+    """Return the settings with the newest rules, as the configuration of a new session has them."""
+    return replace(
+        settings,
+        order_rules=ORDER_RULES,
+        access_wait_ns=settings.access_wait_ns or 60 * SECOND_NS,
+        access_halt_after_ns=settings.access_halt_after_ns or 300 * SECOND_NS,
+        access_halt_refusals=settings.access_halt_refusals or 20,
+    )
 
 
 def new_engine_settings() -> EngineSettings:
     """Return the settings of a new session that configures none."""
-    return EngineSettings(
+    new = EngineSettings(
         block_instruments=True,
         halt_on_rival=True,
+        accounting=ACCOUNTING,
         quote_age_max_ns=10 * SECOND_NS,
         venue_lag_max_ns=5 * SECOND_NS,
         stream_silence_max_ns=10 * SECOND_NS,
@@ -134,6 +173,7 @@ def new_engine_settings() -> EngineSettings:
         decision_warn_ns=SECOND_NS,
         decision_stop_ns=5 * SECOND_NS,
     )
+    return newest_rules(new)
 
 
 class SafetySettings(msgspec.Struct, frozen=True):
@@ -152,7 +192,7 @@ SAFETY = SafetySettings(
 
 
 def without_silence_rules(settings: EngineSettings) -> EngineSettings:
-    """Return the settings of a backtest: silence is a fact of its market, and only LINK records and ids show gaps."""
+    """Return the settings of a backtest: silence is a fact of its market, not of a link."""
     return replace(
         settings,
         stale_after_ns=SILENCE_NEVER_NS,

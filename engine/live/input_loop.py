@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import trio
 from msgspec.structs import replace
 
-from engine.bodies import CommandBody, LinkBody, LinkEvent
+from engine.bodies import CommandBody, LinkBody, LinkEvent, NoteBody
 from engine.errors import CoreError
 from engine.live import decision_watch, lag_meter
 from engine.live.clock import SessionClock, wall_ns
@@ -26,6 +26,7 @@ BATCH_NS_MAX = 20_000_000  # real time, after which they run too
 UNREAD_NS = 200_000_000  # real time without reading sockets that counts as age of what is read next
 LOOK_NEVER = 2**62
 IDLE_SECONDS_MAX = 1.0
+NOTES_MAX, NOTE_TEXT_MAX = 20, 500  # of the remarks in the answer to a command
 
 
 class InputLoop:
@@ -189,12 +190,15 @@ class InputLoop:
         return Arrival(Kind.LINK, down.source, cause=cause, body=text_of(LinkBody(LinkEvent.DOWN, down.reason)))
 
     def _accept_command(self, command: Command) -> bool:
-        body = CommandBody(command.name, command.by, command.reason)
+        body = CommandBody(command.name, command.by, command.reason, command.asset)
         sequencer, now_ns = self._sequencer, self._clock.now_ns()
         has_request = self._dispatch(sequencer.fire_timers(now_ns))  # so that the next record is the command
         command.seq = sequencer.state.seq + 1
         arrival = Arrival(Kind.COMMAND, "control", body=text_of(body))
-        has_request |= self._dispatch(sequencer.accept(arrival, now_ns).outputs)
+        outputs = sequencer.accept(arrival, now_ns).outputs
+        has_request |= self._dispatch(outputs)
+        notes = [output.body.text for output in outputs if isinstance(output.body, NoteBody)]
+        command.notes = tuple(text[:NOTE_TEXT_MAX] for text in notes[:NOTES_MAX])
         modes = sequencer.state.account.modes
         command.mode, command.reasons = str(modes.mode), tuple(reason.text for reason in modes.reasons)
         command.done.set()

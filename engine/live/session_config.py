@@ -40,6 +40,7 @@ class SessionConfig:
     rules: tuple[RuleSettings, ...] = ()  # as recorded_rules (engine/strategy/rule_loading.py) lists them
     engine: EngineSettings = field(default_factory=EngineSettings)
     safety: SafetySettings = SAFETY
+    locks_account: bool = True  # False: only to cancel beside a process that holds the lock and does not answer
     account: str = "main"  # "": none; the session records public data and trades nothing
     seed: int | None = None  # None: drawn
     transport: TransportProfile = TransportProfile.STANDARD

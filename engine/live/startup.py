@@ -52,7 +52,11 @@ async def open_session(
         StartError: the venue does not answer or does not trade an instrument.
         JournalError: the previous session cannot be recovered.
     """
-    lock = AccountLock(wanted.journals, wanted.venue.name, wanted.account) if wanted.account else None
+    lock = (
+        AccountLock(wanted.journals, wanted.venue.name, wanted.account)
+        if wanted.account and wanted.locks_account
+        else None
+    )
     try:
         return await _open_locked(wanted, before, kept, lock)
     except BaseException:

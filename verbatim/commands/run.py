@@ -26,8 +26,16 @@ def command(config: Path, journals: Path | None, log_level: str, as_json: bool) 
     from engine.live.logs import configure
     from engine.live.session_status import Summary
     from verbatim.config import read_config, read_key, session_config
-    from verbatim.exit_codes import FAILED, HALTED
-    from verbatim.runner import exit_for, problems, run_or_stop, run_session_config, short_path, summary_json
+    from verbatim.runner import (
+        exit_code,
+        exit_for,
+        headline,
+        problems,
+        run_or_stop,
+        run_session_config,
+        short_path,
+        summary_json,
+    )
     from verbatim.warmup import compile_first
 
     configure(level=log_level, json_lines=as_json)
@@ -50,6 +58,8 @@ def command(config: Path, journals: Path | None, log_level: str, as_json: bool) 
         echo(json.dumps(summary_json(summary)))
     else:
         last = summary.last
+        if text := headline(summary):
+            secho(text, fg="red", bold=True)
         echo(
             f"session {last.session}: {last.records:,} records, {last.orders:,} orders, {last.fills:,} fills; "
             f"{summary.ended}: {summary.reason}; {short_path(summary.folder)}"
@@ -57,7 +67,5 @@ def command(config: Path, journals: Path | None, log_level: str, as_json: bool) 
         echo(f"time {summary.shares.line}")
         for problem in problems(summary):
             secho(problem, fg="red", bold=True)
-    if not summary.clean:
-        raise SystemExit(FAILED)
-    if summary.shares.is_halted:
-        raise SystemExit(HALTED)
+    if code := exit_code(summary):
+        raise SystemExit(code)

@@ -11,6 +11,7 @@ import msgspec
 from engine.sim.binance.params import Params
 from engine.sim.binance.request_limits import RequestLimits
 from engine.sim.exchange.exchange import Exchange
+from engine.sim.faults import Faults
 
 
 class NotYetError(Exception):  # no error: the answer comes later
@@ -30,6 +31,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     account: str
     now_ns: int
     hidden: Callable[[str, int], bool]  # (client order id, now): is this order still kept from queries by a fault?
+    faults: Faults
 
 
 class EndpointAnswer(msgspec.Struct, frozen=True, kw_only=True):
