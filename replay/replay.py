@@ -7,7 +7,7 @@ No socket may be opened meanwhile (replay/network_guard.py).
 
 import hashlib
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -17,10 +17,9 @@ from engine import upcast
 from engine.apply.batch import Batch
 from engine.bodies import CheckpointBody
 from engine.errors import CoreError
-from engine.facts import StrategyStopped
 from engine.gc_tuning import rare_collections
 from engine.kernel import Kernel, StepResult
-from engine.record_codec import read_checkpoint, read_fact, text_of
+from engine.record_codec import read_checkpoint, text_of
 from engine.session_record import SessionBody, StrategySettings, read_session
 from engine.state.session_state import State
 from engine.step_context import Output
@@ -32,6 +31,7 @@ from journal.trust_key import is_trusted
 from replay import snapshots
 from replay.causal_chain import CausalWalk
 from replay.compare import Difference, missing_end, only_recorded, only_replayed, output_difference, timer_difference
+from replay.cut_decisions import Cuts, with_cuts
 from replay.network_guard import no_sockets
 from replay.overrides import apply_overrides
 from replay.record_text import FrameDecoder
@@ -41,7 +41,6 @@ PROGRESS_RECORDS = 8_192
 GROUP_RECORDS_MAX = 512  # frames handed to the step at once
 Step = Callable[[State, Batch], StepResult]
 StepWrapper = Callable[[Step], Step]
-Cuts = tuple[tuple[str, str], ...]  # (strategy, reason) of interrupted decisions
 Progress = Callable[[int, int], None]  # (records done, records to do)
 AtCheckpoint = Callable[[State, Record], None]  # a state right after its CHECKPOINT, which is the one recorded
 
@@ -194,7 +193,7 @@ class SessionReplay:
         return None
 
     def _replay_cut(self, run: list[Record], cut: Cuts) -> Difference | None:
-        """Replay inputs of which the last one's decision was interrupted: that strategy's code is not run on it."""
+        """Replay inputs; the decision on the last one was interrupted, so that strategy does not run on it."""
         difference = self._replay_frames(run[:-1])
         if difference is None:
             self._cut = cut
@@ -316,37 +315,6 @@ def group_frames(records: Iterator[Record]) -> Iterator[list[Record]]:
         yield [record]
     if run:
         yield run
-
-
-def with_cuts(runs: Iterable[list[Record]], rest: Iterable[Record] = ()) -> Iterator[tuple[list[Record], Cuts]]:
-    """Yield runs with the strategies whose decision on the run's last input was interrupted, and why.
-
-    The facts that say so are outputs of that input, so the outputs are read ahead. `rest` are those behind the runs.
-    """
-    held: list[list[Record]] = []  # an input's run and its outputs
-    cut: Cuts = ()
-    for run in runs:
-        record = run[0]
-        if record.kind in INPUTS:
-            for number, one in enumerate(held):
-                yield one, () if number else cut
-            held, cut = [run], ()
-            continue
-        held.append(run)
-        if record.kind is Kind.FACT:
-            cut = (*cut, *_cut_of(record))
-    for record in rest if held else ():
-        cut = (*cut, *_cut_of(record))
-    for number, one in enumerate(held):
-        yield one, () if number else cut
-
-
-def _cut_of(output: Record) -> Cuts:
-    if output.kind is not Kind.FACT or '"cut_off":true' not in (output.body or ""):
-        return ()
-    fact = read_fact(output.body or "")
-    assert isinstance(fact, StrategyStopped), fact
-    return ((fact.strategy, fact.reason),)
 
 
 def _core_failure(record: Record, error: CoreError) -> Difference:

@@ -145,17 +145,24 @@ class CutAt:
     """A guard as the shell's: it interrupts one decision and counts all."""
 
     is_slow = False
+    slow_ns = 0
 
     def __init__(self, number: int) -> None:
         self.begun = 0
+        self.clock = lambda: 1
         self._number = number
 
-    def begin(self, strategy: str) -> None:
-        self.begun += 1
-        if self.begun == self._number:
+    @property
+    def began_ns(self) -> int:
+        return 0
+
+    @began_ns.setter
+    def began_ns(self, began_ns: int) -> None:
+        self.begun += began_ns
+        if began_ns and self.begun == self._number:
             raise DecisionCutError("its decision did not return within 5.0 s")
 
-    def end(self, strategy: str) -> str:
+    def end_slow(self, strategy: str, began_ns: int, spent_ns: int) -> str:
         return ""
 
 
@@ -236,6 +243,11 @@ def watch(**settings: int) -> DecisionWatch:
     return DecisionWatch(EngineSettings(**settings), 1)
 
 
+def begin(watched: DecisionWatch) -> int:
+    watched.began_ns = began_ns = watched.clock()
+    return began_ns
+
+
 def sleep_through_exceptions() -> None:
     while True:
         try:
@@ -247,7 +259,7 @@ def sleep_through_exceptions() -> None:
 def test_an_endless_decision_is_interrupted_though_it_catches_exceptions() -> None:
     watched = watch(decision_stop_ns=SECOND_NS // 5)
     with watched.run():
-        watched.begin("endless")
+        begin(watched)
         with pytest.raises(DecisionCutError, match=r"did not return within 0\.2 s"):
             sleep_through_exceptions()
 
@@ -256,34 +268,40 @@ def test_a_decision_that_swallows_the_first_interruption_gets_another() -> None:
     watched = watch(decision_stop_ns=SECOND_NS // 5)
     swallowed = 0
     with watched.run():
-        watched.begin("stubborn")
+        began_ns = begin(watched)
         while swallowed < 2:
             try:
                 time.sleep(60)
             except DecisionCutError:
                 swallowed += 1
-        assert watched.end("stubborn") == "its decision did not return within 0.2 s"
+        watched.began_ns = 0
+        assert watched.end_slow("stubborn", began_ns, SECOND_NS // 2) == "its decision did not return within 0.2 s"
 
 
 def test_a_signal_that_waits_interrupts_the_decision_at_hand() -> None:
     watched = watch()
     with watched.run():
-        watched.begin("slow")
+        begin(watched)
         watched.note_signal()
         with pytest.raises(DecisionCutError, match="while a signal to stop waited"):
             time.sleep(60)
 
 
-def test_a_decision_within_its_budget_is_left_alone_and_a_longer_one_is_reported() -> None:
-    watched = watch(decision_warn_ns=SECOND_NS // 20, decision_stop_ns=10 * SECOND_NS)
+def test_no_interruption_reaches_code_outside_a_decision() -> None:
+    watched = watch(decision_stop_ns=SECOND_NS // 20)
     with watched.run():
-        watched.begin("quick")
-        assert (watched.end("quick"), watched.is_slow, watched.overruns) == ("", False, [])
-        watched.begin("slow")
-        time.sleep(0.1)
-        assert (watched.end("slow"), watched.is_slow) == ("", True)
-    [overrun_of] = watched.overruns
-    assert overrun_of.strategy == "slow"
-    assert overrun_of.spent_ns >= SECOND_NS // 10
+        watched.note_signal()
+        begin(watched)
+        watched.began_ns = 0
+        time.sleep(1.5)
+
+
+def test_a_decision_within_its_budget_is_left_alone_and_a_longer_one_is_reported() -> None:
+    watched = watch(decision_warn_ns=SECOND_NS // 20, decision_stop_ns=SECOND_NS)
+    assert (watched.end_slow("slow", 7, SECOND_NS // 50), watched.overruns) == ("", [])
+    assert (watched.end_slow("slow", 7, SECOND_NS // 10), watched.is_slow) == ("", True)
+    assert [(overrun.strategy, overrun.spent_ns) for overrun in watched.overruns] == [("slow", SECOND_NS // 10)]
+    assert watched.end_slow("slow", 7, 2 * SECOND_NS) == "its decision did not return within 1.0 s"
     assert (busiest := watched.busiest()) is not None
-    assert busiest.strategy == "slow"
+    assert (busiest.strategy, busiest.spent_ns) == ("slow", SECOND_NS // 50 + SECOND_NS // 10 + 2 * SECOND_NS)
+    assert watched.busiest() is None

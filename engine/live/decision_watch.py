@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import FrameType
+from types import CodeType, FrameType
 
 import msgspec
 
@@ -42,15 +42,17 @@ class Overrun(msgspec.Struct, frozen=True):
 class DecisionWatch:
     """The guard of a live session's decisions (engine/strategy/runner.py, DecisionGuard). Times are the machine's."""
 
-    def __init__(self, settings: EngineSettings, speed: int) -> None:
-        """Prepare the watch; `run` starts it."""
+    def __init__(self, settings: EngineSettings, speed: int, code: CodeType | None = None) -> None:
+        """Prepare the watch; `run` starts it. Interruptions are raised only inside `code`, if given."""
+        self.clock = time.monotonic_ns
+        self.slow_ns = SLOW_NS
         self.is_slow = False
         self.overruns: list[Overrun] = []
         self._speed = speed
+        self._code = code
         self._warn_ns = settings.decision_warn_ns // speed
         self._stop_ns = settings.decision_stop_ns // speed
-        self._strategy = ""
-        self._began_ns = 0  # of the decision at hand; 0: none
+        self.began_ns = 0
         self._cut: tuple[int, str] = (0, "")  # (when the decision began that is void, why)
         self._raised_ns = 0
         self._signalled_ns = 0
@@ -59,17 +61,8 @@ class DecisionWatch:
 
     # ---- in the main thread
 
-    def begin(self, strategy: str) -> None:
-        """Note that a strategy's code begins."""
-        self._strategy = strategy
-        self._began_ns = time.monotonic_ns()
-
-    def end(self, strategy: str) -> str:
-        """Note that it ended. Return why its decision is void, or ""."""
-        began_ns, self._began_ns = self._began_ns, 0
-        spent_ns = time.monotonic_ns() - began_ns
-        if spent_ns < SLOW_NS:
-            return ""
+    def end_slow(self, strategy: str, began_ns: int, spent_ns: int) -> str:
+        """Note a decision that took long. Return why it is void, or ""."""
         self.is_slow = True
         self._spent_ns[strategy] = self._spent_ns.get(strategy, 0) + spent_ns
         if self._cut[0] == began_ns:
@@ -92,13 +85,22 @@ class DecisionWatch:
         """Note that the user or the system asked the process to end."""
         self._signalled_ns = self._signalled_ns or time.monotonic_ns()
 
-    def _interrupt(self, _number: int, _frame: FrameType | None) -> None:
+    def _interrupt(self, _number: int, frame: FrameType | None) -> None:
         """Raise inside the decision that is void. Runs in the main thread, between two of its instructions."""
         began_ns, reason = self._cut
         now_ns = time.monotonic_ns()
-        if began_ns and self._began_ns == began_ns and now_ns - self._raised_ns > AGAIN_NS:
+        is_due = began_ns and self.began_ns == began_ns and now_ns - self._raised_ns > AGAIN_NS
+        if is_due and self._is_inside(frame):
             self._raised_ns = now_ns
             raise DecisionCutError(reason)
+
+    def _is_inside(self, frame: FrameType | None) -> bool:
+        """Return True if the frame, or one that called it, runs the code that may be interrupted."""
+        while frame is not None and self._code is not None:
+            if frame.f_code is self._code:
+                return True
+            frame = frame.f_back
+        return self._code is None
 
     @contextmanager
     def run(self, guard: StuckGuard | None = None) -> Iterator[None]:
@@ -121,7 +123,7 @@ class DecisionWatch:
     def _look(self, main_thread: int, guard: StuckGuard | None) -> None:
         first_ns = 0
         while not self._is_over.wait(LOOK_SECONDS):
-            began_ns, now_ns = self._began_ns, time.monotonic_ns()
+            began_ns, now_ns = self.began_ns, time.monotonic_ns()
             is_stuck = bool(began_ns) and self._cut[0] == began_ns and now_ns - first_ns > STUCK_NS
             if guard is not None and not is_stuck:
                 guard.beat()

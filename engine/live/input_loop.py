@@ -23,7 +23,7 @@ from journal.writer import JournalWriter
 
 BATCH = 512  # messages after which the other tasks run
 BATCH_NS_MAX = 20_000_000  # real time, after which they run too
-UNREAD_NS = 200_000_000  # real time without reading sockets that counts as age of what is read next
+UNREAD_NS = 200_000_000  # real time without reading sockets that counts as age of the messages read next
 LOOK_NEVER = 2**62
 IDLE_SECONDS_MAX = 1.0
 NOTES_MAX, NOTE_TEXT_MAX = 20, 500  # of the remarks in the answer to a command
@@ -55,7 +55,7 @@ class InputLoop:
         self._look_ns = settings.late_after_ns // clock.speed or LOOK_NEVER  # real time
         self._look_waiting = settings.late_waiting_max or LOOK_NEVER
         self._read_ns = 0  # wall clock when the sockets could be read last
-        self._unread_ns = 0  # what was read since may have arrived as early as this; 0: every socket was empty since
+        self._unread_ns = 0  # messages read since may have arrived as early as this; 0: every socket was empty since
 
     async def run(self, on_end: Callable[[Exception | None], None]) -> None:
         """Process inputs until the core closes the session, our code fails or the journal fails.
@@ -81,42 +81,37 @@ class InputLoop:
                     has_request = self._dispatch(self._sequencer.fire_timers(self._clock.now_ns()))
                 if self._watch.overruns:
                     self._enter_overruns()
-                if item is None and not state.account.modes.closing:
-                    seconds = self._clock.seconds_until(self._sequencer.next_due_ns)
-                    await self._let_others_run(min(max(seconds, 0), IDLE_SECONDS_MAX))
-                    budget = BATCH
-                elif has_request or budget <= 0 or wall_ns() - self._read_ns > BATCH_NS_MAX:
-                    await self._let_others_run(0)
-                    budget = BATCH
+                now_ns = wall_ns()
+                is_behind = now_ns - self._read_ns > BATCH_NS_MAX
+                if item is not None and not (has_request or budget <= 0 or is_behind):
+                    continue
+                wait_s = 0.0
+                if self._unread_ns or now_ns - self._read_ns > UNREAD_NS:
+                    await self._read_sockets()
+                elif item is None and not state.account.modes.closing:
+                    wait_s = min(max(self._clock.seconds_until(self._sequencer.next_due_ns), 0), IDLE_SECONDS_MAX)
+                    await ingress.wait(wait_s)
+                else:
+                    await trio.lowlevel.checkpoint()
+                budget, self._read_ns = BATCH, wall_ns()
+                if self._read_ns - now_ns > wait_s * SECOND_NS + UNREAD_NS:
+                    self._unread_ns = self._unread_ns or now_ns
             on_end(None)
         except (CoreError, JournalError) as error:
             on_end(error)
         finally:
             ingress.close()
 
-    async def _let_others_run(self, wait_s: float) -> None:
-        """Let the readers read their sockets. Wait for an input for so long, if none waits.
-
-        If no socket could be read for long before or meanwhile, what is read next may have arrived at that time.
-        """
-        began_ns = wall_ns()
-        if not self._unread_ns and began_ns - self._read_ns > UNREAD_NS:
-            self._unread_ns = self._read_ns
-        if self._unread_ns:
-            if await self._ingress.was_read_out():
-                self._unread_ns = 0
-        elif wait_s:
-            await self._ingress.wait(wait_s)
-        else:
-            await trio.lowlevel.checkpoint()
-        self._read_ns = wall_ns()
-        if self._read_ns - began_ns > wait_s * SECOND_NS + UNREAD_NS:
-            self._unread_ns = self._unread_ns or began_ns
+    async def _read_sockets(self) -> None:
+        """Let the readers read what waits in their sockets. Until nothing waits, it may have arrived long ago."""
+        self._unread_ns = self._unread_ns or self._read_ns
+        if await self._ingress.was_read_out():
+            self._unread_ns = 0
 
     # ---- our own lateness
 
     def _measure_lag(self, recv_ns: int) -> None:
-        """Tell the core if it became late, or caught up, before it processes what was received at `recv_ns`.
+        """Report to the core that it is late, or caught up, before it processes a message received at `recv_ns`.
 
         0: a message without such a time, or none.
         """
@@ -133,14 +128,14 @@ class InputLoop:
         self._enter(lag_meter.SOURCE, body)
 
     def _enter_overruns(self) -> None:
-        """Tell the core which decisions exceeded their time budget."""
+        """Report decisions that exceeded their time budget to the core."""
         overruns = self._watch.overruns.copy()
         self._watch.overruns.clear()
         for overrun in overruns:
             self._enter(decision_watch.SOURCE, overrun.body())
 
     def _enter(self, source: str, body: LinkBody) -> None:
-        """Enter what was measured, before the TIMERs that became due meanwhile: they too act on old data."""
+        """Enter a measurement before the TIMERs that became due meanwhile: they too act on old data."""
         sequencer = self._sequencer
         now_ns = self._clock.now_ns()
         if body.state is not LinkEvent.CAUGHT_UP:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import trio
 
-from engine.kernel import Kernel
+from engine.kernel import rebuilder_of
 from engine.live.clock import wall_ns
 from engine.live.emergency import EmergencyCancel
 from engine.live.session_config import SessionConfig, StartPlan
@@ -27,7 +27,7 @@ from engine.live.transport.http_result import HttpResult
 from engine.live.transport.selection import make_sender
 from engine.requests import AnswerStatus, Unsigned
 from engine.state.session_state import Account
-from engine.strategy.loading import declared_only
+from journal.record import Kind, Record, canonical
 
 SILENT_SECONDS_MAX = 15.0  # without a sign of life, beyond the longest decision
 DUMP_SIGNAL = signal.SIGUSR2
@@ -130,7 +130,7 @@ def _end_session(plan: StartPlan, parent: int, silent_s: float) -> None:
         os.kill(parent, signal.SIGKILL)
     try:
         left = trio.run(_cancel, plan)
-    except BaseException as error:  # noqa: BLE001 - a person must read it, whatever it was
+    except BaseException as error:  # noqa: BLE001 - a person must read any of them
         _write(f"verbatim: session {session}: the cancel failed ({error!r}): its orders may still be open")
         return
     outcome = f"orders may still be open: {', '.join(left)}" if left else "the venue shows no open order of ours"
@@ -145,8 +145,8 @@ def _write(line: str) -> None:
 async def _cancel(plan: StartPlan) -> list[str]:
     """Cancel the open orders that bear the session's mark. Return those that may still be open."""
     config: SessionConfig = plan.wanted
-    kernel = Kernel(plan.body, {settings.name: declared_only(settings) for settings in plan.body.strategies})
-    context = kernel.session
+    first = Record(0, plan.body.started_ns, Kind.SESSION, "shell", body=canonical(plan.body))
+    context = rebuilder_of(first).session  # it runs no strategy's code
     senders = {
         name: make_sender(config.transport, config.venue.rest, kept_headers=venue.kept_headers)
         for name, venue in context.venues.items()

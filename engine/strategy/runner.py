@@ -4,9 +4,10 @@ A mistake in a strategy costs only its own step. This module knows nothing of ri
 errors enter records, so they keep their words.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation, localcontext
 from itertools import islice
+from types import CodeType
 from typing import Final, NamedTuple, Protocol
 
 from engine.bodies import NoteLevel
@@ -43,13 +44,13 @@ Decided = Decision | CutOff
 class DecisionGuard(Protocol):
     """The time budget of decisions. Only the shell has a clock, so only it has a guard."""
 
-    is_slow: bool  # a decision took so long that the shell should read its sockets
+    clock: Callable[[], int]
+    began_ns: int  # when the decision at hand began; 0: none. Meanwhile DecisionCutError may be raised inside it
+    slow_ns: int  # of the clock: a longer decision is given to `end_slow`
+    is_slow: bool  # one took so long that the shell should read its sockets
 
-    def begin(self, strategy: str) -> None:
-        """Note that a strategy's code begins. From here on DecisionCutError may be raised inside it."""
-
-    def end(self, strategy: str) -> str:
-        """Note that it ended. Return why its decision is void, or ""."""
+    def end_slow(self, strategy: str, began_ns: int, spent_ns: int) -> str:
+        """Note a decision that took long. Return why it is void, or ""."""
 
 
 class StrategyRunner:
@@ -166,25 +167,32 @@ class StrategyRunner:
     def _run(
         self, account: Account, market: Market, time_ns: int, loaded: LoadedStrategy, status: StrategyStatus
     ) -> Decision:
-        """Run a strategy's code within its time budget, if the shell set one.
+        """Run a strategy's code and check its decision, within the time budget that the shell set, if any.
 
         Raises:
-            DecisionCutError: The budget is exceeded.
+            DecisionCutError: The decision was interrupted, or returned too late.
             Exception: The strategy's code fails, or its decision is invalid.
 
         """
-        guard = self.guard
-        if guard is None:
+        if (guard := self.guard) is None:
             return self._run_code(account, market, time_ns, loaded, status)
-        void = ""
+        void, began_ns = "", guard.clock()
         try:
-            guard.begin(loaded.settings.name)
+            guard.began_ns = began_ns
             decision = self._run_code(account, market, time_ns, loaded, status)
         finally:
-            void = guard.end(loaded.settings.name)
+            guard.began_ns = 0
+            spent_ns = guard.clock() - began_ns
+            if spent_ns > guard.slow_ns:
+                void = guard.end_slow(loaded.settings.name, began_ns, spent_ns)
         if void:
             raise DecisionCutError(void)
         return decision
+
+    @property
+    def guarded_code(self) -> CodeType:
+        """The code inside which a decision may be interrupted."""
+        return self._run_code.__code__
 
     def _run_code(
         self, account: Account, market: Market, time_ns: int, loaded: LoadedStrategy, status: StrategyStatus

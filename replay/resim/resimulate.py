@@ -30,7 +30,8 @@ from journal.record import INPUTS, Kind, Record
 from journal.trust_key import marked
 from journal.writer import JournalWriter
 from replay.compare import timer_difference
-from replay.replay import Cuts, group_frames, with_cuts
+from replay.cut_decisions import Cuts, with_cuts
+from replay.replay import group_frames
 from replay.resim.capture_session import is_import
 from replay.resim.model_run import MarketLinks, ModelRun
 from replay.resim.row_feed import FullRows, ReferencedRows, RowFeed
