@@ -84,14 +84,14 @@ class ModeShares:
 
     def add(self, time_ns: int, fact: ModeChanged) -> None:
         """Add the fact that the mode, or its reasons, changed."""
-        self._mode_ns, self._reason_ns = self._spent(time_ns)
+        self._mode_ns, self._reason_ns = self._times_until(time_ns)
         if fact.mode is not self._mode:
             self._first_of_mode_ns = time_ns
         self._since_ns, self._mode, self._reasons = time_ns, fact.mode, fact.reasons
 
     def summary(self, end_ns: int) -> ModeSummary:
         """Return the summary of the session up to a time."""
-        mode_ns, reason_ns = self._spent(end_ns)
+        mode_ns, reason_ns = self._times_until(end_ns)
         return ModeSummary(
             total_ns=max(end_ns - self._started_ns, 0),
             mode_ns=mode_ns,
@@ -101,7 +101,7 @@ class ModeShares:
             last_ns=max(end_ns - self._first_of_mode_ns, 0),
         )
 
-    def _spent(self, end_ns: int) -> tuple[dict[str, int], dict[str, dict[str, int]]]:
+    def _times_until(self, end_ns: int) -> tuple[dict[str, int], dict[str, dict[str, int]]]:
         """Return the times so far with those since the last fact."""
         spent_ns = max(end_ns - self._since_ns, 0)
         if not spent_ns:

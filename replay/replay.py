@@ -31,7 +31,7 @@ from journal.trust_key import is_trusted
 from replay import snapshots
 from replay.causal_chain import CausalWalk
 from replay.compare import Difference, missing_end, only_recorded, only_replayed, output_difference, timer_difference
-from replay.cut_decisions import Cuts, with_cuts
+from replay.cut_decisions import Cuts, outputs_after, with_cuts
 from replay.network_guard import no_sockets
 from replay.overrides import apply_overrides
 from replay.record_text import FrameDecoder
@@ -158,14 +158,12 @@ class SessionReplay:
         begun_at = seq = self.state.seq  # 0, or the CHECKPOINT from which a slice continues
         if not begun_at:
             self._expect_outputs(records_of(self.kernel.open_session(self.state, self.first)))
-        for run, cut in with_cuts(group_frames(self.journal.records(begun_at + 1, until)), self._outputs_after(until)):
+        recorded = group_frames(self.journal.records(begun_at + 1, until))
+        for run, self._cut in with_cuts(recorded, outputs_after(self.journal, until)):
             seq = run[-1].seq
             if on_progress is not None and seq // PROGRESS_RECORDS != run[0].seq // PROGRESS_RECORDS:
                 on_progress(seq, until + 1)
-            if cut:
-                difference = self._replay_cut(run, cut)
-            else:
-                difference = self._replay_record(run[0]) if len(run) == 1 else self._replay_frames(run)
+            difference = self._replay_record(run[0]) if len(run) == 1 else self._replay_frames(run)
             if difference is not None:
                 seq = difference.seq
                 break
@@ -173,13 +171,6 @@ class SessionReplay:
             difference = self._end_difference()
         self.counts.records = seq + 1 - begun_at
         return difference
-
-    def _outputs_after(self, until: int) -> Iterator[Record]:
-        """Yield the recorded outputs right after a record: those of the last input that is replayed."""
-        for record in self.journal.records(until + 1) if until < self.journal.last_seq else ():
-            if record.kind in INPUTS:
-                return
-            yield record
 
     def _end_difference(self) -> Difference | None:
         """Return the difference at the end of the journal.
@@ -191,15 +182,6 @@ class SessionReplay:
         if self.journal.closed and not self.state.account.modes.closing:
             return missing_end(next(self.journal.records(self.journal.last_seq)))
         return None
-
-    def _replay_cut(self, run: list[Record], cut: Cuts) -> Difference | None:
-        """Replay inputs; the decision on the last one was interrupted, so that strategy does not run on it."""
-        difference = self._replay_frames(run[:-1])
-        if difference is None:
-            self._cut = cut
-            difference = self._replay_record(run[-1])
-            self._cut = ()
-        return difference
 
     def _replay_frames(self, run: list[Record]) -> Difference | None:
         """Replay stream frames in a row.

@@ -199,7 +199,7 @@ def test_an_engine_that_is_late_pauses_and_resumes_by_itself() -> None:
     hand.take(Arrival(Kind.LINK, "ingress", body=text_of(LinkBody(LinkEvent.LATE, age_ns=3_000_000_000, waiting=7))))
     assert (hand.mode, reasons(hand)) == (
         Mode.PAUSED,
-        ["late: what the engine processes is 3.0 s old, 7 messages wait"],
+        ["late: the engine processes messages 3.0 s old, 7 messages wait"],
     )
     hand.take(Arrival(Kind.LINK, "ingress", body=text_of(LinkBody(LinkEvent.CAUGHT_UP))))
     assert hand.mode == Mode.RUNNING

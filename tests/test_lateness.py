@@ -1,5 +1,5 @@
 """Our own lateness: a backlog is not decided on as if it were now, a slow strategy is named and stopped, and no feed is
-blamed for what we did not read.
+blamed for messages that we did not read.
 """
 
 import time
@@ -72,12 +72,12 @@ def test_slow_consumer_while_late_no_order_leaves_and_trading_resumes_by_itself(
     lag(hand, "late", age_ns=3 * SECOND_NS, waiting=1200)
     assert hand.mode == Mode.PAUSED
     assert [str(reason) for reason in hand.state.account.modes.reasons] == [
-        "late: what the engine processes is 3.0 s old, 1,200 messages wait"
+        "late: the engine processes messages 3.0 s old, 1,200 messages wait"
     ]
     hand.quote().quote()
     assert hand.asked("place") == []
     [late] = hand.notes("warning")
-    assert late.startswith("the engine is late: what it processes is 3.0 s old and 1,200 messages wait; no new order ")
+    assert late.startswith("the engine is late: it processes messages 3.0 s old and 1,200 messages wait; no new order ")
 
     lag(hand, "caught_up", age_ns=4 * SECOND_NS)
     assert hand.mode == Mode.RUNNING

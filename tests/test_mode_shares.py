@@ -1,4 +1,4 @@
-"""The share of time in each mode: live, resimulated and recorded sessions say it alike, and a halt is a headline."""
+"""The share of time in each mode: the same for live, resimulated and recorded sessions; a halt is a headline."""
 
 import gzip
 import json
@@ -16,7 +16,7 @@ from replay.study.performance import session_performance
 from verbatim.cli import main
 from verbatim.testing import VirtualSession, VirtualVenue, strategy_settings
 
-LATE = ModeReason(ReasonCode.LATE, "late: what the engine processes is 3.0 s old, 5 messages wait")
+LATE = ModeReason(ReasonCode.LATE, "late: the engine processes messages 3.0 s old, 5 messages wait")
 DOWN = ModeReason(ReasonCode.LINK_NOT_READY, "the link is down", "link")
 NO_BOOK = ModeReason(ReasonCode.NO_BOOK, "no book", "BTC")
 CROSSED = ModeReason(ReasonCode.MARKET_DATA_INVALID, "its book is crossed")

@@ -66,15 +66,15 @@ def has(folder: Path, text: str) -> bool:
 
 
 def until_stuck(folder: Path) -> None:
-    """Wait until the order rests and the strategy does not return: the journal has stood still for a second."""
+    """Wait until the order rests and the strategy does not return: the journal has not grown for a second."""
     until(lambda: has(folder, '"fact":"order_accepted"') and has(folder, '"decisions":3'), 60)
 
-    def stands_still() -> bool:
+    def is_quiet() -> bool:
         before = len(records(folder))
         time.sleep(1)
         return len(records(folder)) == before
 
-    until(stands_still, 60)
+    until(is_quiet, 60)
 
 
 def ended_well(folder: Path) -> Path:

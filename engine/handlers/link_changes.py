@@ -4,7 +4,7 @@ from engine.apply.batch import Applied
 from engine.apply.inputs import OWN_SPEED
 from engine.bodies import LinkBody
 from engine.facts import LinkReady
-from engine.handlers.lateness import handle_own_speed
+from engine.handlers.own_speed import handle_own_speed
 from engine.requests import LinkPhase, LinkRole, Purpose, Unsigned
 from engine.session_context import SessionContext
 from engine.state.market_gaps import gap_before_session, gap_ended, gap_of_link

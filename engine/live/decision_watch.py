@@ -22,7 +22,7 @@ from engine.session_record import SECOND_NS, EngineSettings
 
 SOURCE = "decisions"  # of the LINK records
 SLOW_NS = 10_000_000  # of real time: sockets are read after a decision that took longer
-LOOK_SECONDS = 0.1
+POLL_SECONDS = 0.1
 AGAIN_NS = SECOND_NS // 3  # between two interruptions of one decision: a strategy may swallow the first
 SIGNAL_GRACE_NS = SECOND_NS  # for the decision at hand after SIGINT or SIGTERM
 STUCK_NS = 10 * SECOND_NS  # after the first interruption
@@ -109,7 +109,7 @@ class DecisionWatch:
             yield
             return
         before = signal.signal(signal.SIGURG, self._interrupt)
-        thread = threading.Thread(target=self._look, args=(threading.get_ident(), guard), name="decisions", daemon=True)
+        thread = threading.Thread(target=self._poll, args=(threading.get_ident(), guard), name="decisions", daemon=True)
         thread.start()
         try:
             yield
@@ -120,9 +120,9 @@ class DecisionWatch:
 
     # ---- in the watch's thread
 
-    def _look(self, main_thread: int, guard: StuckGuard | None) -> None:
+    def _poll(self, main_thread: int, guard: StuckGuard | None) -> None:
         first_ns = 0
-        while not self._is_over.wait(LOOK_SECONDS):
+        while not self._is_over.wait(POLL_SECONDS):
             began_ns, now_ns = self.began_ns, time.monotonic_ns()
             is_stuck = bool(began_ns) and self._cut[0] == began_ns and now_ns - first_ns > STUCK_NS
             if guard is not None and not is_stuck:

@@ -81,8 +81,9 @@ class Session:
         )
         self._gateway.attach(self._writer)
         self._outputs = OutputDispatcher(self._gateway, plan.body.started_ns)
-        self.watch = DecisionWatch(plan.body.engine, config.clock.speed)
-        self.kernel.session.runner.guard = self.watch
+        runner = self.kernel.session.runner
+        self.watch = DecisionWatch(plan.body.engine, config.clock.speed, runner.guarded_code)
+        runner.guard = self.watch
         self._loop = InputLoop(
             self.sequencer, self.ingress, config.clock, self._writer, self._outputs, watch=self.watch
         )

@@ -146,7 +146,7 @@ def late_reasons(late: Lateness) -> list[ModeReason]:
     if not late.is_late:
         return []
     age = f"{late.age_ns / SECOND_NS:.1f} s old, {late.waiting:,} messages wait"
-    return [ModeReason(ReasonCode.LATE, f"late: what the engine processes is {age}")]
+    return [ModeReason(ReasonCode.LATE, f"late: the engine processes messages {age}")]
 
 
 def reduce(modes: ModeState, change: Change, at: Stamp, *, keeps_all_halts: bool = False) -> ModeState:

@@ -280,10 +280,7 @@ class _Resimulation:
                 if timed and (difference := timer_difference(self._kernel, state, upcast.record(record))) is not None:
                     self._hand_over(state, difference.what)
                     return record.seq - 1, []
-                rest = run[first:]
-                if cut and len(rest) > 1:
-                    rest = rest[:-1]
-                count, outputs = self._repeat_records(sequencer, rest, cut if len(run) - first == 1 else ())
+                count, outputs = self._repeat_records(sequencer, run[first:], cut)
                 first += count
             self.closing = state.account.modes.closing
         if why := request_difference(recorded, outputs):

@@ -88,7 +88,7 @@ class HostileGateway(VirtualGateway):
         super().advance(arrivals)
 
     def _measure_lag(self) -> None:
-        """Tell the core that it is late, or caught up, as the shell does (engine/live/input_loop.py)."""
+        """Report to the core that it is late, or caught up, as the shell does (engine/live/input_loop.py)."""
         if self._lag is None:
             self._lag = LagMeter(self.sequencer.kernel.session.settings)
         if self.closing or (not self._backlog and not self._lag.late_since_ns):

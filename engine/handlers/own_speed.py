@@ -15,7 +15,7 @@ def handle_own_speed(session: SessionContext, step: StepContext, body: LinkBody)
     match body.state:
         case LinkEvent.LATE:
             age = f"{body.age_ns / SECOND_NS:.1f} s old and {body.waiting:,} messages wait"
-            text = f"the engine is late: what it processes is {age}; no new order leaves until it catches up"
+            text = f"the engine is late: it processes messages {age}; no new order leaves until it catches up"
             if body.strategy and body.spent_ns * BUSY_SHARE >= body.age_ns:
                 text += f"; strategy {body.strategy} decided for {body.spent_ns / SECOND_NS:.1f} s of that"
             step.note(NoteLevel.WARNING, text)
