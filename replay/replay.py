@@ -159,8 +159,8 @@ class SessionReplay:
         if not begun_at:
             self._expect_outputs(records_of(self.kernel.open_session(self.state, self.first)))
         recorded = group_frames(self.journal.records(begun_at + 1, until))
-        for run, self._cut in with_cuts(recorded, outputs_after(self.journal, until)):
-            seq = run[-1].seq
+        for run, cut in with_cuts(recorded, outputs_after(self.journal, until)):
+            seq, self._cut = run[-1].seq, cut
             if on_progress is not None and seq // PROGRESS_RECORDS != run[0].seq // PROGRESS_RECORDS:
                 on_progress(seq, until + 1)
             difference = self._replay_record(run[0]) if len(run) == 1 else self._replay_frames(run)

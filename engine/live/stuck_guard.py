@@ -128,13 +128,12 @@ def _end_session(plan: StartPlan, parent: int, silent_s: float) -> None:
         os.kill(parent, DUMP_SIGNAL)
         time.sleep(DUMP_SECONDS)
         os.kill(parent, signal.SIGKILL)
+    outcome = "the cancel failed: its orders may still be open"
     try:
         left = trio.run(_cancel, plan)
-    except BaseException as error:  # noqa: BLE001 - a person must read any of them
-        _write(f"verbatim: session {session}: the cancel failed ({error!r}): its orders may still be open")
-        return
-    outcome = f"orders may still be open: {', '.join(left)}" if left else "the venue shows no open order of ours"
-    _write(f"verbatim: session {session}: {outcome}; its journal ends before the decision that did not return")
+        outcome = f"orders may still be open: {', '.join(left)}" if left else "the venue shows no open order of ours"
+    finally:
+        _write(f"verbatim: session {session}: {outcome}; its journal ends before the decision that did not return")
 
 
 def _write(line: str) -> None:

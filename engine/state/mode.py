@@ -124,7 +124,8 @@ def right_mode(
         return (Mode.STARTING if is_starting else Mode.SYNCING), tuple(reasons)
     if modes.paused_by:
         reasons.append(ModeReason(ReasonCode.PAUSED, f"paused by {modes.paused_by}", modes.paused_by))
-    reasons += late_reasons(late)
+    if late.since_ns:
+        reasons.append(late_reason(late))
     reasons += safety_reasons(safety)
     if reasons:
         return Mode.PAUSED, (*reasons, *blocks)
@@ -141,12 +142,10 @@ def safety_reasons(safety: SafetyOrders) -> list[ModeReason]:
     return []
 
 
-def late_reasons(late: Lateness) -> list[ModeReason]:
+def late_reason(late: Lateness) -> ModeReason:
     """Return why the engine's own lateness forbids new orders: a backlog must not be decided on as if it were now."""
-    if not late.is_late:
-        return []
     age = f"{late.age_ns / SECOND_NS:.1f} s old, {late.waiting:,} messages wait"
-    return [ModeReason(ReasonCode.LATE, f"late: the engine processes messages {age}")]
+    return ModeReason(ReasonCode.LATE, f"late: the engine processes messages {age}")
 
 
 def reduce(modes: ModeState, change: Change, at: Stamp, *, keeps_all_halts: bool = False) -> ModeState:
