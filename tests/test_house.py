@@ -50,6 +50,7 @@ VALUE_ARROWS: dict[str, set[str]] = {
     "order_terms": {"model", "money"},
     "session_record": {"model", "upcast"},
     "facts": {"block_reasons", "lifecycle", "mode_reasons", "model", "order_terms"},
+    "mode_shares": {"facts", "mode_reasons"},
     "bodies": {"facts", "requests"},
     "record_codec": {"bodies", "facts", "requests", "upcast"},
 }

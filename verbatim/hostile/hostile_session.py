@@ -8,8 +8,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from engine.bodies import RequestBody
+from engine.bodies import LinkEvent, RequestBody
+from engine.live.lag_meter import SOURCE, LagMeter
 from engine.model import Instrument
+from engine.record_codec import text_of
 from engine.sequencer import Arrival
 from engine.sim.virtual_gateway import VirtualGateway
 from engine.sim.wire import HttpRequest
@@ -53,6 +55,7 @@ class HostileGateway(VirtualGateway):
     busy_until_ns = 0
     sent_seq = -1  # the last request that left, of those that change the venue
     _backlog: deque[Arrival] | None = None
+    _lag: LagMeter | None = None
 
     def accept(self, arrival: Arrival) -> None:
         """Step the session with an arrival, or queue it while the session is busy."""
@@ -78,9 +81,24 @@ class HostileGateway(VirtualGateway):
             self.pass_market()
             self._come(self.venue.now_ns)
             return
+        self._measure_lag()
         while self._backlog:
             super().accept(self._backlog.popleft())
+            self._measure_lag()
         super().advance(arrivals)
+
+    def _measure_lag(self) -> None:
+        """Report to the core that it is late, or caught up, as the shell does (engine/live/input_loop.py)."""
+        if self._lag is None:
+            self._lag = LagMeter(self.sequencer.kernel.session.settings)
+        if self.closing or (not self._backlog and not self._lag.late_since_ns):
+            return
+        now_ns, waiting = self.venue.now_ns, len(self._backlog or ())
+        age_ns = next((now_ns - arrival.recv_ns for arrival in self._backlog or () if arrival.recv_ns), 0)
+        body = self._lag.measure(now_ns, age_ns, waiting)
+        if body is not None:
+            at_ns = now_ns if body.state is LinkEvent.CAUGHT_UP else min(now_ns, self.sequencer.next_due_ns - 1)
+            self.perform(self.sequencer.accept(Arrival(Kind.LINK, SOURCE, body=text_of(body)), at_ns).outputs)
 
     def _send(self, record: Record, request: RequestBody) -> None:
         if request.mutates:
