@@ -59,7 +59,9 @@ def test_s26_a_strategy_that_opens_a_socket_is_reported_with_its_line(tmp_path: 
         replay_session(folder)
 
 
-def test_s26_a_venue_that_opens_a_socket_is_reported_with_its_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_s26_a_venue_that_opens_a_socket_is_reported_with_its_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Replay a session of a stranger's venue, named as package.module:Class in the SESSION record."""
     (tmp_path / "curious_venue.py").write_text(DIALECT)
     monkeypatch.syspath_prepend(str(tmp_path))

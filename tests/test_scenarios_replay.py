@@ -6,14 +6,14 @@ test_replay_identical.py, S26 in test_network_guard.py.
 
 import gc
 import json
-import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from click.testing import CliRunner
@@ -21,6 +21,7 @@ from replaying import QUOTER, first_record
 
 from engine.apply.batch import Batch
 from engine.kernel import kernel_of
+from engine.mode_reasons import Mode
 from engine.session_record import SECOND_NS, StrategySettings
 from engine.sim.feeds.sim_market import (
     DepthDiff,
@@ -35,14 +36,13 @@ from engine.sim.feeds.sim_market import (
     trade_data,
 )
 from engine.sim.units import ONE
-from engine.state.session_state import State
 from journal.reader import Journal
 from journal.record import INPUTS, Kind, Record
 from journal.verify import verify
 from replay.rebuild import rebuild
 from replay.replay import replay_session
 from verbatim.cli import main
-from verbatim.exit_codes import BAD_INPUT
+from verbatim.exit_codes import BAD_INPUT, DIFFERS
 from verbatim.testing import START_NS, VirtualSession, VirtualVenue, from_sources
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -255,7 +255,9 @@ class Chartist:
 """
 NEVER = {"changed", "confused"}  # a state names only fields that were set
 # takes the newest bar without saying which kind
-CARELESS = CHARTIST.replace("        for bar in bars.closed:", "        newest = bars[-1]\n        for bar in bars.closed:")
+CARELESS = CHARTIST.replace(
+    "        for bar in bars.closed:", "        newest = bars[-1]\n        for bar in bars.closed:"
+)
 
 
 def chartist(source: str = CHARTIST) -> StrategySettings:
@@ -323,7 +325,9 @@ def test_s22_a_strategy_cannot_confuse_a_forming_bar_and_a_closed_one(tmp_path: 
     assert live["moved"] > 2 * len(live["closed"])
     assert live.keys().isdisjoint(NEVER)
     folder = recorded(tmp_path / "careless", chartist(CARELESS), seconds=3)
-    stopped = [record for record in Journal.open(folder).records(kinds=[Kind.NOTE]) if "chartist" in (record.body or "")]
+    stopped = [
+        record for record in Journal.open(folder).records(kinds=[Kind.NOTE]) if "chartist" in (record.body or "")
+    ]
     assert "'Bars' object is not subscriptable" in (stopped[0].body or "")
     assert not chart_of(folder).get("closed"), "it decided nothing on such a bar"
 
@@ -454,7 +458,9 @@ def first_answer(folder: Path) -> Record:
 
 def check_first_decision(live: Path, test: Path, found: dict[str, Any]) -> None:
     """Check that the decision named is the first one of which either session has another record."""
-    sides = [[r for r in Journal.open(folder).records() if r.kind in (Kind.INTENT, Kind.VERDICT)] for folder in (live, test)]
+    sides = [
+        [r for r in Journal.open(folder).records() if r.kind in (Kind.INTENT, Kind.VERDICT)] for folder in (live, test)
+    ]
     texts = [[_terms(record) for record in side] for side in sides]
     at = next(i for i, (ours, theirs) in enumerate(zip(*texts, strict=False)) if ours != theirs)
     intent = next(record for record in reversed(sides[0][: at + 1]) if record.kind is Kind.INTENT)
@@ -465,3 +471,224 @@ def _terms(record: Record) -> Any:
     """Return what an intent or a verdict says, without ids."""
     body = json.loads(record.body or "")
     return body.get("order"), body.get("approved")
+
+
+# ---- S29: memory grows until the kill -------------------------------------------------------------------
+
+DAY_S = 86_400
+BEAT_NS = 3 * SECOND_NS  # between two rounds of messages: 86,400 messages a day
+PRICE, CENT, LOT = 60_000 * ONE, ONE // 100, ONE // 100_000
+ORDERED_EVERY_MS = 120_000
+
+STEADY = f"""
+from dataclasses import dataclass
+from decimal import Decimal
+
+from verbatim import Cancel, Every, OrderType, Place, Side
+
+
+class Steady:
+    version = "1"
+    instruments = ("BTCUSDT",)
+    cadence = Every(ms={ORDERED_EVERY_MS})
+    bars_s = (60,)
+
+    @dataclass
+    class Parameters:
+        pass
+
+    @dataclass
+    class State:
+        turns: int = 0
+
+    @staticmethod
+    def decide(view, state, parameters):
+        quote = view.quote("BTCUSDT")
+        if quote is None:
+            return
+        state.turns += 1
+        for order in view.orders("BTCUSDT"):
+            yield Cancel(order.client_order_id)
+        side = Side.BUY if view.position("BTCUSDT").quantity <= 0 else Side.SELL
+        if state.turns % 2:
+            yield Place("BTCUSDT", side, Decimal("0.001"), type=OrderType.MARKET)
+        else:
+            yield Place("BTCUSDT", Side.BUY, Decimal("0.001"), quote.bid - 50)
+"""
+
+
+class SparseMarket:
+    """A market of one symbol for a whole day: each beat a trade, a quote and a diff that moves one level."""
+
+    symbols = ("BTCUSDT",)
+    streams = frozenset({"btcusdt@trade", "btcusdt@bookTicker", "btcusdt@depth@100ms"})
+
+    def __init__(self, start_ns: int) -> None:
+        levels = [(PRICE - CENT * level, 40_000 * LOT) for level in range(1, 60)]
+        asks = [(PRICE + CENT * level, 40_000 * LOT) for level in range(1, 60)]
+        self._lines = [Line(start_ns, "", "BTCUSDT", snapshot_data(DepthSnapshot(1_000, levels, asks)))]
+        self._beat, self._begin_ns = 0, start_ns
+        self.messages = 0
+
+    @property
+    def next_due_ns(self) -> int:
+        return self._filled()[0].due_ns
+
+    def next_line(self) -> Line:
+        self.messages += 1
+        return self._filled().pop(0)
+
+    def is_snapshot_next(self) -> bool:
+        return not self._filled()[0].stream
+
+    def shift(self, ns: int) -> None:
+        self._begin_ns += ns
+        self._lines = [line._replace(due_ns=line.due_ns + ns) for line in self._lines]
+
+    def _filled(self) -> list[Line]:
+        if not self._lines:
+            self._beat += 1
+            at_ns, update = self._begin_ns + self._beat * BEAT_NS, 1_000 + self._beat
+            size = (40_000 + self._beat % 7) * LOT
+            trade = TradePrint(self._beat, PRICE + CENT, LOT, at_ns, buyer_is_maker=False)
+            quote = SimQuote(update, PRICE - CENT, size, PRICE + CENT, size)
+            diff = DepthDiff(update, update, [(PRICE - CENT, size)], [(PRICE + CENT, size)])
+            for stream, data in (
+                ("btcusdt@trade", trade_data("BTCUSDT", trade)),
+                ("btcusdt@bookTicker", quote_data("BTCUSDT", quote)),
+                ("btcusdt@depth@100ms", diff_data("BTCUSDT", diff, at_ns)),
+            ):
+                self._lines.append(Line(at_ns, stream, "BTCUSDT", combined(stream, data)))
+        return self._lines
+
+
+class DaySession(VirtualSession):
+    """A session that keeps no records in memory beside its journal, as a live one."""
+
+    written = 0
+
+    def _append(self, records: Sequence[Record], *, urgent: bool) -> None:
+        self.records = list(records)
+        self.written += len(records)
+        self.writer.append_step(records, urgent=urgent)
+
+
+class Held(NamedTuple):
+    """What a process holds."""
+
+    blocks: int  # of Python memory
+    resident_kb: int
+    descriptors: int
+
+
+BLOCKS_PER_ORDER_MAX = 40  # of the simulated venue; 17 were measured
+RESIDENT_KB_MAX = 6_000  # 1,000 were measured, of 243,000
+
+
+def held_by_process(session: DaySession) -> Held:
+    """Measure this process once the journal's writer is idle."""
+    session.writer.wait_durable(session.records[-1].seq, 60)
+    gc.collect()
+    status = Path("/proc/self/status").read_text()
+    resident_kb = int(status.split("VmRSS:")[1].split()[0])
+    return Held(sys.getallocatedblocks(), resident_kb, len(list(Path("/proc/self/fd").iterdir())))
+
+
+@pytest.mark.slow
+def test_s29_a_day_of_feed_leaves_memory_flat(tmp_path: Path) -> None:
+    """Trade 24 hours in virtual time, and measure at 25, 50 and 100 per cent of it.
+
+    The simulated venue is in the same process and keeps every order for ever: some blocks per order are its own. What
+    grew with messages or records would exceed the bound many times.
+    """
+    market = SparseMarket(START_NS)
+    venue = VirtualVenue(market=market, balances={"USDT": "1000000", "BTC": "20"})
+    strategy = from_sources({"steady": STEADY}, "steady", "Steady")
+    session = DaySession(venue, tmp_path / "day", strategies=[strategy])
+    seen: list[tuple[int, int, Held]] = []
+    for share in (25, 50, 100):
+        session.run(DAY_S * share / 100 - (venue.now_ns - START_NS) / SECOND_NS)
+        assert session.state.account.modes.mode is Mode.RUNNING
+        assert len(session.state.account.orders.all()) < 10, "closed orders leave the state"
+        seen.append((market.messages, len(venue.sim.exchange.orders), held_by_process(session)))
+    assert market.messages > 80_000
+    assert len(venue.sim.exchange.orders) > 700, "it traded all day"
+    (_, _, warm), _, _ = seen
+    for (messages, orders, before), (messages_later, orders_later, after) in pairwise(seen):
+        more = after.blocks - before.blocks
+        assert more < BLOCKS_PER_ORDER_MAX * (orders_later - orders) < (messages_later - messages) / 2, (before, after)
+        assert after.resident_kb - warm.resident_kb < RESIDENT_KB_MAX, (warm, after)
+        assert after.descriptors == warm.descriptors
+    session.stop()
+    check_end(session)
+
+
+# ---- S30: a bug seen once -------------------------------------------------------------------------------
+
+# fails once, on a quote that no test would think of
+RARE = QUOTER.replace(
+    "        state.quotes += 1\n",
+    """        state.quotes += 1
+        if state.quotes == 17:
+            raise ArithmeticError(f"no bug at {quote.bid}")
+""",
+)
+
+
+def on_machine(home: Path, *words: object, umask: int, seed: int, code: int = 0) -> str:
+    """Run `verbatim` as another user's process: other home, folder, umask, locale, time zone, hash seed, no cache."""
+    work = home / "work"
+    work.mkdir(parents=True, exist_ok=True)
+    ended = subprocess.run(
+        [sys.executable, "-P", "-m", "verbatim", *map(str, words)],
+        cwd=work,
+        umask=umask,
+        env={
+            "HOME": str(home),
+            "XDG_CONFIG_HOME": str(home / "config"),
+            "PATH": "",
+            "PYTHONPATH": str(ROOT),
+            "PYTHONHASHSEED": str(seed),
+            "VERBATIM_JIT": "0",
+            "TZ": "Asia/Kathmandu",
+            "LC_ALL": "C",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == code, ended.stdout + ended.stderr
+    return ended.stdout + ended.stderr
+
+
+@pytest.mark.slow
+def test_s30_a_bundle_of_a_bug_seen_once_replays_on_a_clean_machine(tmp_path: Path) -> None:
+    """Make the bundle on one machine, delete the journals, and find the same failure on another one."""
+    name = "20240808T235410Z-aaaaaaaa"
+    folder = recorded(tmp_path / "one" / "journals" / name, quoter(RARE), seconds=4)
+    failed = first_record(folder, lambda record: "ArithmeticError: no bug at" in (record.body or ""))
+    last_seq = Journal.open(folder).last_seq
+    on_machine(tmp_path / "one", "bundle", folder, "report.vbundle", umask=0o022, seed=1)
+    clean = tmp_path / "two"
+    (clean / "work").mkdir(parents=True)
+    (tmp_path / "one" / "work" / "report.vbundle").rename(clean / "work" / "report.vbundle")
+    shutil.rmtree(tmp_path / "one")
+
+    def stranger(*words: object, code: int = 0) -> str:
+        return on_machine(clean, *words, umask=0o077, seed=2, code=code)
+
+    assert "was recorded on another machine" in stranger("replay", "report.vbundle", code=BAD_INPUT)
+    found = json.loads(stranger("replay", "report.vbundle", "--trust-code", "--json"))
+    assert found["identical"] is True
+    assert found["records"] == last_seq + 1
+    assert "verify: whole" in stranger("verify", "report.vbundle")
+    query = f"SELECT body FROM records WHERE seq = {failed.seq}"
+    (row,) = json.loads(stranger("sql", "report.vbundle", query, "--json"))
+    assert "ArithmeticError: no bug at" in str(row["body"])
+    fixed = clean / "work" / "quoter.py"
+    fixed.write_text(QUOTER)
+    words = ("--trust-code", "--strategy", "quoter.py:Quoter")
+    again = stranger("replay", "report.vbundle", *words, code=DIFFERS)
+    assert f"replay: differs at seq {failed.seq}" in again, "without the bug the first difference is its record"
+    assert not (tmp_path / "one").exists()
+    assert sorted(path.name for path in (clean / "work").iterdir()) == ["quoter.py", "report.vbundle"]

@@ -118,9 +118,7 @@ def diff_sessions(one: Path, other: Path) -> SessionComparison:
 def _session_changes(one: SessionBody, other: SessionBody) -> list[str]:
     if any(body.resimulated is not None and body.resimulated.is_backtest for body in (one, other)):
         # every backtest runs without these rules, so they are no choice of the user
-        one, other = (
-            msgspec.structs.replace(body, engine=without_silence_rules(body.engine)) for body in (one, other)
-        )
+        one, other = (msgspec.structs.replace(body, engine=without_silence_rules(body.engine)) for body in (one, other))
     texts = []
     for name in one.__struct_fields__:
         ours, theirs = getattr(one, name), getattr(other, name)
