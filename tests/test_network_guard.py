@@ -43,7 +43,9 @@ class CuriousAccount(SpotAccount):
 
 
 class Curious(BinanceSpot):
-    account = CuriousAccount()
+    def __init__(self, instruments, recv_window_ms=5000):
+        super().__init__(instruments, recv_window_ms)
+        self.account = CuriousAccount(recv_window_ms)
 """
 
 

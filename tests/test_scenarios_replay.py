@@ -361,7 +361,7 @@ class Taker:
             state.placed += 1
             yield Place("BTCUSDT", Side.BUY, parameters.size, type=OrderType.MARKET)
 """
-# what the virtual venue does: the model's default is measured
+# the virtual venue's latencies; by default the model has measured ones
 AS_LIVE = ("request_ms=0.2", "answer_ms=0.2", "feed_ms=0.2", "venue_ms=1")
 
 
@@ -457,7 +457,7 @@ def first_answer(folder: Path) -> Record:
 
 
 def check_first_decision(live: Path, test: Path, found: dict[str, Any]) -> None:
-    """Check that the decision named is the first one of which either session has another record."""
+    """Check that the named decision is the first one that differs between the two sessions."""
     sides = [
         [r for r in Journal.open(folder).records() if r.kind in (Kind.INTENT, Kind.VERDICT)] for folder in (live, test)
     ]

@@ -49,7 +49,7 @@ class SessionComparison(msgspec.Struct, frozen=True):
 
     @property
     def cause(self) -> str:
-        """The class of the first difference; "" if there is none.
+        """The class of the first difference; "" if all records are equal.
 
         A decision that differs before all else is caused by the code or the configuration if one of them differs.
         """
