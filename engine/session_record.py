@@ -181,7 +181,7 @@ SAFETY = SafetySettings(
 
 
 def without_silence_rules(settings: EngineSettings) -> EngineSettings:
-    """Return the settings of a backtest: silence is a fact of its market, and only LINK records and ids show gaps."""
+    """Return the settings of a backtest: silence is a fact of its market, not of a link."""
     return replace(
         settings,
         stale_after_ns=SILENCE_NEVER_NS,

@@ -310,7 +310,7 @@ class VirtualSession:
 
 
 def __getattr__(name: str) -> Any:
-    """Return a name of the hostile sessions, which stand on this module."""
+    """Return a name of the hostile sessions, which build on this module."""
     if name in ("HostileResult", "run_hostile", "run_hostile_in", "shrink_hostile"):
         from verbatim.hostile import hostile_run
 

@@ -22,7 +22,7 @@ def is_stale(order: Order, report: OrderReport) -> bool:
 
 
 def doubt(step: StepContext, order: Order, text: str) -> None:
-    """Doubt an order. Halt if it was doubted for as long as the venue's own limit, for our own order."""
+    """Record that an order is in doubt. Halt if it has been for as long as the venue's own limit, for our own order."""
     name = order.client_order_id
     if not order.doubt:
         step.note(NoteLevel.WARNING, f"{text}: it is queried", key=name)
@@ -43,7 +43,7 @@ def settle(step: StepContext, order: Order | None) -> None:
 
 
 def is_contradiction(step: StepContext, known: Order, report: OrderReport, *, as_of_ns: int) -> bool:
-    """Return True if the venue reports an order as open that ended here, longer ago than the venue may be late.
+    """Return True if the venue reports as open an order that ended here too long ago for a late report.
 
     Args:
         step: The current step.

@@ -219,7 +219,7 @@ def record_fill(
 
 
 def _fee_rate(step: StepContext, fill: Fill, instrument: Instrument) -> Decimal:
-    """Return the rate that values a fee in a third asset: the mid of a spot market of the session; 0 without one."""
+    """Return the rate that values a fee in a third asset, or 0: the mid of a spot market of the session."""
     quote_asset = asset_of(instrument)
     if step.rules.settings.accounting < 2 or not fill.fee or fill.fee_asset in ("", quote_asset):
         return ZERO

@@ -257,7 +257,7 @@ def _flow_before(step: StepContext, asset: str, seq: int) -> int:
 def fills(
     step: StepContext, factory: RequestFactory, instruments: Instruments, pending: PendingRequest, report: FillsReport
 ) -> list[Fill]:
-    """Record a page of fills, and query the next page, or the orders that are not known here by the venue's id.
+    """Record a page of fills. Query the next page, or the orders whose venue ids are not known here.
 
     Returns:
         The fills that were recorded.

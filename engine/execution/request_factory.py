@@ -24,7 +24,7 @@ class RequestFactory:
         self.fills_are_trades: bool = getattr(venue, "fills_are_trades", False)
 
     def _venue_order_id(self, step: StepContext, client_order_id: str) -> str:
-        """Return the venue's id of an order, or "" if it is not known or the session's rules do not use it."""
+        """Return the venue's id of an order; "" if it is unknown or the session's rules do not use it."""
         order = step.account.orders.get(client_order_id)
         is_used = self.settings.order_rules or not self.venue.capabilities.lookup_by_client_id
         return order.venue_order_id if order is not None and is_used else ""

@@ -160,7 +160,7 @@ def _handle_queried_order(
 
 
 def _judge_closed(step: StepContext, pending: PendingRequest, event: OrderReport) -> None:
-    """Doubt a closed order that its own answer states as open; the doubt becomes a halt if it lasts."""
+    """Record a doubt about a closed order that its own answer states as open. It halts if it lasts."""
     known = step.account.orders.find(event.instrument, event.client_order_id, event.venue_order_id)
     if known is None or not step.settings.order_rules or pending.request.purpose is not Purpose.QUERY_ORDER:
         return

@@ -114,7 +114,7 @@ def _watch_access(session: SessionContext, step: StepContext) -> None:
 
 
 def _watch_waiting(session: SessionContext, step: StepContext) -> None:
-    """Raise an alarm with every reason if the session does not trade for 1, 2, 4, 8 minutes and so on."""
+    """Raise an alarm with every reason if the session does not trade for 1, 2, 4, 8 minutes."""
     modes = step.account.modes
     if modes.waiting_since_ns and _is_next_minute(session, step, modes.waiting_since_ns):
         minutes = (step.time_ns - modes.waiting_since_ns) // MINUTE_NS

@@ -124,7 +124,7 @@ class _Clients:
             return
 
     async def _read_line(self, stream: trio.SocketStream) -> bytes:
-        """Return the client's line, or its first bytes if it is too long, or nothing if it sent none in time."""
+        """Return the client's line: its first bytes if it is too long, nothing if none came in time."""
         line = b""
         with trio.move_on_after(LINE_SECONDS) as scope:
             self._silent[scope] = None

@@ -219,7 +219,7 @@ class Faults:
         return now_ns + self.skew_ns
 
     def strike_line(self, line: Line, now_ns: int, *, is_listened: bool) -> tuple[Line, ...]:
-        """Return a public line as its subscribers get it, () if it is lost, and count the fault that changed it."""
+        """Return a public line as its subscribers get it, () if lost. Count the fault that struck."""
         sent, action = self.streams.strike(line, now_ns)
         if action and is_listened:
             self.count(Action(action))

@@ -183,7 +183,7 @@ def reduce(modes: ModeState, change: Change, at: Stamp, *, keeps_all_halts: bool
 
 
 def _halted(modes: ModeState, reasons: Sequence[ModeReason]) -> ModeState:
-    """Return the modes with further reasons to halt, each once: by its object, or by its text if a person gave it."""
+    """Return the modes with further reasons to halt, each once: by its object or its text."""
 
     def key(reason: ModeReason) -> tuple[ReasonCode, str]:
         is_given = reason.code is ReasonCode.HALT_ORDERED or not reason.about

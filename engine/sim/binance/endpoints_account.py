@@ -100,7 +100,7 @@ def cancel_all(call: Call) -> list[dict[str, Any]]:
 
 
 def amend(call: Call) -> dict[str, Any]:
-    """Reduce the quantity of an open order, which keeps its place in the queue and gets a new client order id."""
+    """Reduce an open order, which keeps its place in the queue and gets a new client order id."""
     order = _named(call)
     quantity = call.params.amount("newQty")
     if not quantity:

@@ -77,7 +77,7 @@ class Requests:
         return self._signed("GET", "/api/v3/myTrades", params, weight=20)
 
     def fills_of(self, instrument: Instrument | str, venue_order_id: str, cursor: str | None) -> Unsigned:
-        """Return the query for the oldest fills of one order behind an id; from its first fill if it is None."""
+        """Return the query for the oldest fills of one order behind an id, or from its first."""
         since: Params = () if cursor is None else (("fromId", str(int(cursor) + 1)),)
         params = (("symbol", symbol_of(instrument)), ("orderId", venue_order_id), *since)
         limit = ("limit", str(venue_limits.FILLS_PAGE_MAX))
