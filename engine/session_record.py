@@ -62,12 +62,15 @@ class StrategySettings(msgspec.Struct, frozen=True):
 class RiskSettings(msgspec.Struct, frozen=True):
     """Limits. A limit of 0 is not set. Notional limits are in the instrument's quote asset."""
 
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"daily_loss_max"})
+
     order_size_max: Decimal = Decimal(0)  # base quantity of one order
     order_notional_max: Decimal = Decimal(0)
     position_max: Decimal = Decimal(0)  # base quantity, open buy orders counted, absolute
     open_orders_max: int = 50  # per instrument
     orders_per_second_max: int = 20  # new orders, all strategies: a guard against spam
     market_slippage_max: Decimal = Decimal("0.005")  # headroom when a market buy's cost is estimated
+    daily_loss_max: Decimal = Decimal(0)  # of a UTC day, in each quote asset: beyond it orders only reduce positions
 
 
 class RuleSettings(msgspec.Struct, frozen=True):

@@ -133,6 +133,7 @@ class RiskSection(_Section):
     open_orders_max: int = Field(default=50, ge=0)
     orders_per_second_max: int = Field(default=20, ge=0)
     market_slippage_max: Decimal = Field(default=Decimal("0.005"), ge=0, lt=1)
+    daily_loss_max: Decimal = Field(default=Decimal(0), ge=0)
 
 
 class RuleSection(_Section):

@@ -3,6 +3,7 @@
 from engine.apply.batch import Applied
 from engine.bodies import NoteLevel, TimerBody
 from engine.facts import CloseReason, SessionClosing
+from engine.handlers.daily_loss import watch_daily_loss
 from engine.handlers.link_changes import reconnect
 from engine.handlers.market_triggers import request_snapshots
 from engine.handlers.order_queries import query_order
@@ -20,6 +21,7 @@ def handle_timer(session: SessionContext, step: StepContext, applied: Applied) -
     match timer.kind:
         case TimerKind.CHECK:
             watch_session(session, step)
+            watch_daily_loss(session, step)
         case TimerKind.REPORT:
             emit_pnl(session, step)
         case TimerKind.CONNECT:

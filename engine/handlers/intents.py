@@ -5,6 +5,7 @@ from typing import NamedTuple
 from engine.bodies import IntentBody, IntentKind, VerdictBody
 from engine.facts import NewOrder
 from engine.handlers.cancel_rules import cancel_rules
+from engine.handlers.day_pnl import loss_reason
 from engine.market.views import Quote
 from engine.model import Instrument
 from engine.money import ZERO
@@ -79,6 +80,7 @@ def risk_context(
         worst_price=terms.limit_price(order.side, bid=bid, ask=ask, slippage=limits.market_slippage_max),
         rates=venue.rates,
         types=venue.capabilities.types,
+        loss_reason=loss_reason(session, step),
     )
 
 

@@ -30,6 +30,7 @@ class RiskContext(msgspec.Struct, frozen=True):
     worst_price: Decimal  # to expect: the limit price or, without one, the far touch with headroom
     rates: RateModel = FIXED_WINDOWS  # how the instrument's venue counts requests
     types: frozenset[OrderType] | None = None  # that the venue places; None: not known
+    loss_reason: str = ""  # why the loss of the UTC day allows only orders that reduce a position
 
 
 class RiskRule(msgspec.Struct, frozen=True):

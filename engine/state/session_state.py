@@ -19,6 +19,7 @@ from engine.requests import Purpose
 from engine.session_record import EngineSettings, SafetySettings
 from engine.state import (
     balances,
+    day_pnl,
     instrument_blocks,
     links,
     market_gaps,
@@ -42,6 +43,7 @@ from engine.state.changes import (
     Stamp,
     TimerFired,
 )
+from engine.state.day_pnl import DayPnl
 from engine.state.fill_cursor import FillCursor
 from engine.state.instrument_blocks import InstrumentBlocks
 from engine.state.links import LinkStates
@@ -77,12 +79,24 @@ class Account(msgspec.Struct, frozen=True):
     gaps: OpenGaps = OpenGaps()
     blocks: InstrumentBlocks = InstrumentBlocks()
     safety: SafetyOrders = SafetyOrders()
+    day_pnl: DayPnl = DayPnl()
 
 
-CARRIED = ("orders", "positions", "balances", "reconciling", "modes", "limits", "strategies", "blocks", "safety")
+CARRIED = (
+    "orders",
+    "positions",
+    "balances",
+    "reconciling",
+    "modes",
+    "limits",
+    "strategies",
+    "blocks",
+    "safety",
+    "day_pnl",
+)
 FRESH = ("gaps", "links", "requests", "timers")
 # parts that older sessions lack: while they are empty, neither a CHECKPOINT nor an opening state states them
-ADDED = frozenset({"blocks", "safety"})
+ADDED = frozenset({"blocks", "safety", "day_pnl"})
 
 
 class Rules(msgspec.Struct, frozen=True):
@@ -108,6 +122,7 @@ REDUCERS: dict[str, Callable[[Any, Any, Stamp], Any]] = {
     "gaps": market_gaps.reduce,
     "blocks": instrument_blocks.reduce,
     "safety": safety_orders.reduce,
+    "day_pnl": day_pnl.reduce,
 }
 
 # change -> the parts that it may move. Any other part's reducer returns its part as it is, which a test checks
@@ -138,6 +153,8 @@ CLAIMS: dict[type, tuple[str, ...]] = {
     facts.InstrumentBlocked: ("blocks",),
     facts.SafetyOrdered: ("safety",),
     facts.SafetyOrderEnded: ("safety",),
+    facts.DayBegan: ("day_pnl",),
+    facts.DailyLossReached: ("day_pnl",),
     Requested: ("orders", "links", "requests", "reconciling", "limits", "timers", "safety"),
     Answered: ("orders", "requests", "limits"),
     LinkMoved: ("links", "requests", "reconciling", "modes", "timers"),
