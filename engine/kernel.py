@@ -168,7 +168,7 @@ class Kernel:
             return
         for intent in session.runner.decide(step, name, decisions):  # strategies
             approved = review_intent(session, step, name, intent)  # risk
-            if approved is not None:
+            if approved is not None and not session.body.read_only:
                 emit_request(session, step, approved)  # execution
 
     def _halted(self, state: State, records: Sequence[Record], account: Account, error: Exception) -> CoreError:

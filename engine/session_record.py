@@ -25,12 +25,15 @@ class ClockSettings(msgspec.Struct, frozen=True):
 class VenueSettings(msgspec.Struct, frozen=True):
     """A venue of the session: its dialect and addresses."""
 
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"network"})
+
     name: str = "binance_spot"  # a built-in dialect, or package.module:Class
     rest: str = ""  # base address; a template, never with a key
     stream: str = ""
     private: str = ""
     recv_window_ms: int = 5000
     rate_limits: RateLimits = RateLimits()  # as the venue stated them when the session began
+    network: str = ""  # engine.venues.venue.Network; "": told by the addresses
 
 
 class Declared(msgspec.Struct, frozen=True):
@@ -153,7 +156,7 @@ class Resimulated(msgspec.Struct, frozen=True):
 class SessionBody(msgspec.Struct, frozen=True):
     """The body of a SESSION record: everything that a replay needs to start."""
 
-    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"rules", "safety"})
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"rules", "safety", "read_only"})
 
     session: str  # 8 base32 characters, drawn once by the shell
     started_ns: int
@@ -172,6 +175,7 @@ class SessionBody(msgspec.Struct, frozen=True):
     resimulated: Resimulated | None = None
     rules: tuple[RuleSettings, ...] = ()  # the risk rules; (): engine.risk.rules.FIRST_RULES
     safety: SafetySettings = SafetySettings()
+    read_only: bool = False  # nothing that changes the venue is requested: a dry run, or an account that is watched
     schema: int = SCHEMA  # of the names in the records: engine/upcast.py
 
 

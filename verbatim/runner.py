@@ -61,12 +61,14 @@ async def run_session_config(
     *,
     on_status: Callable[[SessionStatus], None] | None = None,
     drive: Callable[[Session], Awaitable[None]] | None = None,
+    on_open: Callable[[], None] = lambda: None,
 ) -> Summary:
     """Open and run a session until it ends.
 
     Args:
         config: the session to open.
         on_status: called with each progress report.
+        on_open: called when the venue described the instruments, before anything is connected.
         drive: an async function that controls the running session; the session's end cancels it.
 
     Raises:
@@ -74,6 +76,7 @@ async def run_session_config(
     """
     make_journals_folder(config.journals)
     plan = await open_session(config)
+    on_open()
     watch = SessionWatch(on_status)
     ended: list[Summary] = []
     async with trio.open_nursery() as nursery:

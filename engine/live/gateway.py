@@ -25,6 +25,7 @@ from journal.writer import Durable, JournalWriter
 PARALLEL_MAX = (
     16  # requests on their way at once, all venues; the rest wait their turn, and expire if it comes too late
 )
+READ_ONLY = "the session is read-only: nothing that changes the venue is sent"
 
 
 class Gateway:
@@ -40,7 +41,9 @@ class Gateway:
         ingress: Ingress,
         links: LinkTasks,
         nursery: trio.Nursery,
+        read_only: bool = False,
     ) -> None:
+        """Make the gateway. With `read_only` no request that changes the venue is sent, whoever orders it."""
         self._venues = venues
         self._senders = senders
         self._key = key
@@ -52,6 +55,7 @@ class Gateway:
         self._writer: JournalWriter | None = None
         self._held: list[tuple[int, RequestBody]] = []  # heap: waiting for their records to be durable
         self._closed = False
+        self._read_only = read_only
         self._stamped_ns = 0
 
     def attach(self, writer: JournalWriter) -> None:
@@ -66,6 +70,8 @@ class Gateway:
                 self._nursery.start_soon(self._links.run, record.seq, request)
             case Purpose.DISCONNECT:
                 self._links.close(request.source, "closed by the engine")
+            case _ if request.mutates and self._read_only:
+                self._ingress.put(arrival_of(record.seq, request, self._not_sent(READ_ONLY)))
             case _ if request.mutates:
                 heappush(self._held, (record.seq, request))
                 self.release()
@@ -85,6 +91,7 @@ class Gateway:
 
     async def _send_durable(self, token: Durable, seq: int, request: RequestBody) -> None:
         """Send a request that changes the venue. The token proves that its record is durable."""
+        assert not self._read_only, "perform ends these requests"
         assert token.seq >= seq, (token, seq)
         await self._perform(seq, request)
 
@@ -135,7 +142,9 @@ class Gateway:
 
     async def cancel_all_unrecorded(self) -> list[str]:
         """Cancel all orders without a record: the journal has failed, and this only lowers exposure."""
-        told = []
+        told: list[str] = []
+        if self._read_only:
+            return told
         for name, venue in self._venues.items():
             for instrument in venue.instruments:
                 message = venue.signer.sign_http(venue.account.cancel_all(instrument), self._key, self._stamp_ns(0))

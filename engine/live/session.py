@@ -73,6 +73,7 @@ class Session:
             ingress=self.ingress,
             links=self._links,
             nursery=nursery,
+            read_only=plan.body.read_only,
         )
         self._gateway.attach(self._writer)
         self._outputs = OutputDispatcher(self._gateway)

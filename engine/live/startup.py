@@ -17,7 +17,7 @@ from engine.live.clock import wall_ns
 from engine.live.link_tasks import HandedOverLink
 from engine.live.machine import host_id, software_versions
 from engine.live.previous_session import PreviousJournal, check_unsettled_listed, restore_previous
-from engine.live.session_config import SessionConfig, StartError, StartPlan
+from engine.live.session_config import SessionConfig, StartError, StartPlan, limits_text, missing_limits
 from engine.live.transport.http_result import HttpResult, HttpSender
 from engine.live.transport.selection import make_sender
 from engine.record_codec import text_of
@@ -51,7 +51,13 @@ async def open_session(
         StartError: the venue does not answer or does not trade an instrument.
         JournalError: the previous session cannot be recovered.
     """
-    lock = AccountLock(wanted.journals, wanted.venue.name, wanted.account) if wanted.account else None
+    if wanted.trades_real_money and (missing := missing_limits(wanted.risk)):
+        raise StartError(limits_text(missing))
+    lock = (
+        AccountLock(wanted.journals, wanted.venue.name, wanted.account)
+        if wanted.account and wanted.locks_account
+        else None
+    )
     try:
         return await _open_locked(wanted, before, kept, lock)
     except BaseException:
@@ -116,6 +122,7 @@ def session_body(
         account=wanted.account,
         previous=before.previous,
         opening=before.opening,
+        read_only=wanted.read_only,
     )
 
 

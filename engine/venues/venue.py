@@ -32,7 +32,8 @@ class Network(StrEnum):
 
     LIVE = "live"
     TESTNET = "testnet"
-    PAPER = "paper"  # the simulated venue of this project, on loopback
+    LOCAL = "local"  # a simulated venue, on loopback
+    PAPER = LOCAL  # its earlier name
 
 
 @dataclass(frozen=True, slots=True)

@@ -187,7 +187,10 @@ class _Resimulation:
             changes=options.changes,
         )
         self._options = options
-        self._body = msgspec.structs.replace(options.session, resimulated=resimulated, schema=SCHEMA)
+        read_only = options.session.read_only and not options.modelled  # a model of the venue takes orders
+        self._body = msgspec.structs.replace(
+            options.session, resimulated=resimulated, schema=SCHEMA, read_only=read_only
+        )
         self._whole = whole
         self._last = SEQ_MAX if options.until_seq is None else options.until_seq
         self._kernel = Kernel(self._body)

@@ -51,7 +51,9 @@ class BinanceSpot(BinanceVenue):
             stream="wss://stream.testnet.binance.vision",
             private="wss://ws-api.testnet.binance.vision",
         ),
-        Network.PAPER: Endpoints(),  # the simulated venue prints its address when it starts
+        Network.LOCAL: Endpoints(
+            rest="http://127.0.0.1:9090", stream="ws://127.0.0.1:9090", private="ws://127.0.0.1:9090"
+        ),  # the default of `verbatim venue`
     }
     capabilities = OrderCapabilities(
         types=frozenset(REQUIRED), times_in_force=frozenset(TimeInForce), amend=True, native_stops=True
