@@ -66,7 +66,7 @@ read_only = ReadOnlyThread()  # one for all connections of the process
 
 
 def _forbid_writes() -> bool:
-    """Confine this thread. Return False if the system cannot."""
+    """Forbid this thread to write files. Return False if the system cannot."""
     try:
         libc = ctypes.CDLL(None, use_errno=True)
         version = libc.syscall(_CREATE_RULESET, None, ctypes.c_size_t(0), _VERSION_FLAG)

@@ -22,6 +22,7 @@ from engine.handlers.link_changes import open_links
 from engine.handlers.market_triggers import handle_market
 from engine.handlers.policy import advance_policy
 from engine.handlers.rivals import halt_for_rivals
+from engine.handlers.safety import cancel_after_failure
 from engine.handlers.table import HANDLERS
 from engine.lifecycle import Status
 from engine.mode_reasons import Mode, ModeReason, ReasonCode
@@ -183,6 +184,7 @@ class Kernel:
             with localcontext(MONEY):
                 step.note(NoteLevel.ALARM, text)
                 step.emit(facts.ModeChanged(Mode.HALTED, (ModeReason(ReasonCode.CORE_FAILED, text),)))
+                cancel_after_failure(self.session, step)
             state.seq = step.next_seq - 1
         return CoreError(text, records=records, outputs=[output.record for output in step.outputs])
 

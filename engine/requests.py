@@ -23,6 +23,10 @@ class Purpose(StrEnum):
     SUBSCRIBE = "subscribe"
     CONNECT = "connect"
     DISCONNECT = "disconnect"
+    ARM_SWITCH = "arm_switch"  # of a dead-man switch: the venue cancels our orders unless it is armed again in time
+    DISARM_SWITCH = "disarm_switch"
+    RESUBSCRIBE = "resubscribe"  # one stream of an instrument, over its living link
+    PROBE = "probe"  # a query over a private link that proves its subscription
 
 
 # the answers to these are public: they become FEED records, not BROKER

@@ -19,6 +19,7 @@ from engine.model import ONLY, Instrument, RateLimits
 from engine.requests import LinkPlan, LinkRole
 from engine.risk.context import BoundRule
 from engine.session_record import MILLISECOND_NS, SECOND_NS, SessionBody
+from engine.state.orders import Order
 from engine.state.session_state import Rules
 from engine.state.timers import periods
 from engine.strategy.api import Every, OnQuote, Predicate, PriceMove
@@ -241,6 +242,15 @@ class SessionContext:
             return ""
         maker = venue.order_ids.session_of(client_order_id)
         return "" if maker in self.own_sessions else maker
+
+    def is_ours(self, order: Order) -> bool:
+        """Return True for an order of this journal, and for an adopted one whose id another session of ours made."""
+        if not order.adopted:
+            return True
+        instrument = self.instruments.get(order.order.instrument)
+        if instrument is None:
+            return False
+        return self.venues[instrument.venue].order_ids.session_of(order.client_order_id) in self.own_sessions
 
     def proof_after_ns(self, venue: Venue) -> int:
         """Return the time after sending from which "not found" proves absence (Binance Spot API, timing)."""

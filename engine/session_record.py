@@ -7,12 +7,14 @@ from decimal import Decimal
 from typing import Any, ClassVar
 
 import msgspec
+from msgspec.structs import replace
 
 from engine.model import Instrument, RateLimits
 from engine.upcast import SCHEMA, session_text
 
 SECOND_NS = 1_000_000_000
 MILLISECOND_NS = 1_000_000
+SILENCE_NEVER_NS = 2**62  # no stream is silent for so long
 
 
 class ClockSettings(msgspec.Struct, frozen=True):
@@ -107,12 +109,25 @@ class EngineSettings(msgspec.Struct, frozen=True):
     books: bool = True  # False: the market has quotes and trades only, and no session waits for a book
     # from here on the defaults are those of older sessions; `new_engine_settings` has today's
     block_instruments: bool = False  # an instrument without market data stops alone, not the whole session
+    quote_age_max_ns: int = 0  # risk rule quote_age; 0: off
+    venue_lag_max_ns: int = 0  # risk rule venue_lag, and the block of an instrument whose feed lags; 0: off
+    stream_silence_max_ns: int = 0  # an instrument silent for longer is blocked; 0: freshness is not checked
+    stream_behind_max_ns: int = 0  # a stream that misses what another one proves for longer is lost; 0: off
+    private_probe_after_ns: int = 0  # a private link silent for longer is queried; 0: never
     halt_on_rival: bool = False  # an open order with the mark of another session of ours halts
 
 
 def new_engine_settings() -> EngineSettings:
     """Return the settings of a new session that configures none."""
-    return EngineSettings(block_instruments=True, halt_on_rival=True)
+    return EngineSettings(
+        block_instruments=True,
+        halt_on_rival=True,
+        quote_age_max_ns=10 * SECOND_NS,
+        venue_lag_max_ns=5 * SECOND_NS,
+        stream_silence_max_ns=10 * SECOND_NS,
+        stream_behind_max_ns=3 * SECOND_NS,
+        private_probe_after_ns=30 * SECOND_NS,
+    )
 
 
 class SafetySettings(msgspec.Struct, frozen=True):
@@ -121,10 +136,24 @@ class SafetySettings(msgspec.Struct, frozen=True):
     pursues: bool = False  # cancel-all and flatten are state: pursued until done
     cancels_on_failure: bool = False  # a stopped strategy and a failed core cancel their orders
     blind_after_ns: int = 0  # orders are cancelled when the session is not RUNNING for so long; 0: never
+    dead_man_ns: int = 0  # after so long without a sign of us, a venue with a dead-man switch cancels; 0: off
     also_ours: tuple[str, ...] = ()  # sessions whose orders `verbatim kill` cancels too
 
 
-SAFETY = SafetySettings(pursues=True, cancels_on_failure=True, blind_after_ns=60 * SECOND_NS)  # of new sessions
+SAFETY = SafetySettings(
+    pursues=True, cancels_on_failure=True, blind_after_ns=60 * SECOND_NS, dead_man_ns=60 * SECOND_NS
+)  # of new sessions
+
+
+def without_silence_rules(settings: EngineSettings) -> EngineSettings:
+    """Return the settings of a backtest: silence is a fact of its market, and only LINK records and ids show gaps."""
+    return replace(
+        settings,
+        stale_after_ns=SILENCE_NEVER_NS,
+        stream_silence_max_ns=0,
+        stream_behind_max_ns=0,
+        private_probe_after_ns=0,
+    )
 
 
 class PreviousSession(msgspec.Struct, frozen=True):
@@ -162,7 +191,7 @@ class SessionBody(msgspec.Struct, frozen=True):
     started_ns: int
     clock: ClockSettings
     seed: int
-    host: str  # which machine made it, hashed: strategy code of strangers is not run unasked
+    host: str  # the mark of the user who made it (journal/trust_key.py); in old journals a hash of the machine
     versions: dict[str, str]  # engine, python, and every imported distribution
     venues: tuple[VenueSettings, ...]
     instruments: tuple[Instrument, ...]

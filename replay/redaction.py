@@ -1,7 +1,7 @@
 """Redaction of a bundle: account, host, addresses and words that its owner names. Amounts are never redacted.
 
     account     the alias of the credentials, and the account's number in the venue's answers
-    host        the hash of the machine's name
+    host        the mark of the user, or in old journals the hash of the machine's name
     addresses   the venue's addresses, and their host names in every text
 
 Secrets are in no record, so they need no redaction. A word is replaced in all records, so inputs and outputs still

@@ -9,6 +9,7 @@ import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 import msgspec
 
@@ -26,6 +27,7 @@ from engine.upcast import SCHEMA
 from journal.errors import JournalError
 from journal.reader import Journal
 from journal.record import INPUTS, Kind, Record, canonical
+from journal.trust_key import is_trusted
 from replay import snapshots
 from replay.causal_chain import CausalWalk
 from replay.compare import Difference, missing_end, only_recorded, only_replayed, output_difference, timer_difference
@@ -306,7 +308,7 @@ def replay_session(
     strategies: Mapping[str, StrategySettings] | None = None,
     overrides: Mapping[str, str] | None = None,
     trust_code: bool = True,
-    host: str = "",
+    trust_key: bytes = b"",
     on_progress: Progress | None = None,
     command: str = "",
     begin_seq: int = 0,
@@ -321,7 +323,7 @@ def replay_session(
         strategies: New strategies by the recorded name.
         overrides: Settings to change (replay/overrides.py).
         trust_code: Run recorded source of a session from another machine.
-        host: The machine whose sessions are trusted.
+        trust_key: The key whose marks are trusted (journal/trust_key.py).
         on_progress: Called with the records done and to do.
         command: The command line that repeats this call, for the report.
         begin_seq: Replay only the records after this CHECKPOINT, from its snapshot.
@@ -336,7 +338,9 @@ def replay_session(
     journal = Journal.open(folder)
     recorded = read_session(journal.session_record().body or "")
     if not trust_code:
-        refuse_untrusted_code(recorded, host, folder)
+        refuse_untrusted_code(recorded, trust_key, folder)
+        if journal.left_out:
+            refuse_untrusted_state(folder.name)
     session = apply_overrides(recorded, overrides or {}, strategies)
     last = last_replayed_seq(journal, until, until_ns)
     with no_sockets(), rare_collections():
@@ -371,32 +375,29 @@ def last_replayed_seq(journal: Journal, until: int | None, until_ns: int | None)
     return last if until_ns is None else min(last, journal.seq_at(until_ns))
 
 
-def refuse_untrusted_state(journal: Journal, host: str, name: str) -> None:
-    """Refuse a slice whose state was made on another machine.
-
-    Compiled code folds that state without checking its numbers, so it needs the same trust as code.
+def refuse_untrusted_state(name: str) -> NoReturn:
+    """Refuse a slice, because compiled code folds its state without checking its numbers. No mark covers that state.
 
     Raises:
-        UntrustedSourceError: The slice comes from another machine.
+        UntrustedSourceError: Always.
     """
-    session = read_session(journal.session_record().body or "")
-    if not (host and session.host == host):
-        raise UntrustedSourceError(
-            f"{name} begins in the middle of a session, with a state that was not made on this machine. "
-            "What to do: read it with verbatim sql, export and verify, or add --trust-code if you trust its maker."
-        )
+    raise UntrustedSourceError(
+        f"{name} begins in the middle of a session, with a state that was not made on this machine. "
+        "What to do: read it with verbatim sql, export and verify, or add --trust-code if you trust its maker."
+    )
 
 
-def refuse_untrusted_code(session: SessionBody, host: str, folder: Path) -> None:
-    """Refuse to run the strategies of a session that was recorded on another machine.
+def refuse_untrusted_code(session: SessionBody, trust_key: bytes, folder: Path) -> None:
+    """Refuse to run the strategies of a session that does not bear the mark of a key.
 
     Raises:
-        UntrustedSourceError: The session has strategies and was not recorded on `host`.
+        UntrustedSourceError: The session has strategies or rules of a user, and not this mark.
     """
-    if session.strategies and not (host and session.host == host):
+    has_code = bool(session.strategies) or any(rule.module for rule in session.rules)
+    if has_code and not is_trusted(session, trust_key):
         names = ", ".join(strategy.name for strategy in session.strategies)
         raise UntrustedSourceError(
-            f"{folder} was recorded on another machine, is an archive or comes as a bundle, "
-            f"and a replay runs the code of its strategies ({names}). "
+            f"{folder} was recorded on another machine, by another user or by an earlier version, is an archive or "
+            f"comes as a bundle, and a replay runs the code of its strategies ({names}). "
             "What to do: read the code first (verbatim ask, sql and verify do not run it), then add --trust-code."
         )

@@ -160,6 +160,8 @@ def _purpose_text(purpose: Purpose, reconcile_round: int) -> str:
         Purpose.DEPTH: "a book has no snapshot",
         Purpose.SERVER_TIME: "the venue's clock is measured",
         Purpose.SUBSCRIBE: "the private stream needs it",
+        Purpose.ARM_SWITCH: "orders rest, and silence must cancel them",
+        Purpose.DISARM_SWITCH: "the session ends in order",
         Purpose.FILLS: "fills are missing",
     }.get(purpose, "")
 

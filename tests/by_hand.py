@@ -103,8 +103,10 @@ class ByHand:
         risk: RiskSettings | None = None,
         rules: Sequence[RuleSettings] = (),
         dialect: str = "binance_spot",
+        venue_ahead_ms: int = 0,
     ) -> None:
         self.now_ns = now_ns
+        self.venue_ahead_ms = venue_ahead_ms  # the venue's clock minus session time
         self.records: list[Record] = []
         self.answers: dict[str, Any] = answers or {}  # purpose -> body, or (status, body), instead of the quiet one
         self.held: set[str] = held or set()  # purposes that are not answered: the test answers itself
@@ -205,7 +207,13 @@ class ByHand:
                 "A": "1.0",
             }
             self._market(f"{each.symbol.lower()}@bookTicker", told)
-            diff = {"e": "depthUpdate", "E": self.now_ns // MILLISECOND_NS, "s": each.symbol, "b": [], "a": []}
+            diff = {
+                "e": "depthUpdate",
+                "E": self.now_ns // MILLISECOND_NS + self.venue_ahead_ms,
+                "s": each.symbol,
+                "b": [],
+                "a": [],
+            }
             self._market(
                 f"{each.symbol.lower()}@depth@100ms", {**diff, "U": self._diff[each.id] + 1, "u": self._update}
             )
@@ -278,7 +286,7 @@ class ByHand:
     def _quiet(self, request: RequestBody) -> Any:
         match request.purpose:
             case "server_time":
-                return {"serverTime": self.now_ns // MILLISECOND_NS}
+                return {"serverTime": self.now_ns // MILLISECOND_NS + self.venue_ahead_ms}
             case "depth":
                 levels = {"bids": [["99.00", "1.00000"]], "asks": [["101.00", "1.00000"]]}
                 return {"lastUpdateId": self._update, **levels}

@@ -26,6 +26,14 @@ def shared_data() -> Path:
     pytest.skip(f"no real data at {folder}: set VERBATIM_DATA")
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _own_trust_key(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep the user's key (journal/trust_key.py) out of tests, also of the processes that they start."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _faults_strike(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Fail a test with a scripted fault that no client could notice. Tests check venues of other processes themselves.

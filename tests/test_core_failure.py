@@ -46,7 +46,9 @@ class StumblingAccount(SpotAccount):
 
 
 class Stumbling(BinanceSpot):
-    account = StumblingAccount()
+    def __init__(self, instruments, recv_window_ms=5000):
+        super().__init__(instruments, recv_window_ms)
+        self.account = StumblingAccount(recv_window_ms)
 """
 
 

@@ -30,7 +30,9 @@ class StumblingAccount(SpotAccount):
 
 
 class Stumbling(BinanceSpot):
-    account = StumblingAccount()
+    def __init__(self, instruments, recv_window_ms=5000):
+        super().__init__(instruments, recv_window_ms)
+        self.account = StumblingAccount(recv_window_ms)
 """
 
 
@@ -143,7 +145,6 @@ def test_an_error_of_the_core_halts(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert any('"mode":"halted"' in (record.body or "") for record in error.value.outputs)
 
 
-# reason -> what people read, and the test that shows it
 def test_one_blocked_instrument_is_a_reason_beside_running() -> None:
     session = ByHand(instruments=(BTC, ETH), engine=new_engine_settings(), held={"depth"})
     first = session.seq_of("depth")
@@ -151,6 +152,15 @@ def test_one_blocked_instrument_is_a_reason_beside_running() -> None:
     assert (session.mode, reasons(session)) == (Mode.RUNNING, [f"{BTC.id} is blocked: no synchronised book"])
 
 
+def test_an_order_with_the_mark_of_another_engine_of_ours_halts() -> None:
+    hand = ByHand(parameters=NONE, engine=new_engine_settings()).run(1.5)
+    hand.private(report("zzzzzzzz-quoter-1-871-0", "NEW", "NEW"))
+    assert hand.mode == Mode.HALTED
+    [reason] = reasons(hand)
+    assert "bears the mark of session zzzzzzzz" in reason
+
+
+# reason -> what people read, and the test that shows it
 REASONS: dict[ReasonCode, tuple[str, Callable[..., None]]] = {
     ReasonCode.LINK_NOT_READY: (r" is (down|connecting|up)$", test_a_link_that_is_down_ends_trading),
     ReasonCode.VENUE_BLOCKED: (r" asked us to wait: ", test_a_wait_that_the_venue_demands_ends_trading_for_as_long),
@@ -174,6 +184,10 @@ REASONS: dict[ReasonCode, tuple[str, Callable[..., None]]] = {
     ReasonCode.ORDER_CONTRADICTED: (
         r" is \w+ here, and ",
         test_an_order_that_ended_here_and_stays_open_at_the_venue_halts,
+    ),
+    ReasonCode.RIVAL_ENGINE: (
+        r" bears the mark of session ",
+        test_an_order_with_the_mark_of_another_engine_of_ours_halts,
     ),
     ReasonCode.CORE_FAILED: (r" broke the core: ", test_an_error_of_the_core_halts),
 }

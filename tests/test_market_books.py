@@ -63,8 +63,18 @@ class Tape:
     ) -> int:
         return self._fold([[r.TRADE, i, venue_ns, price, size, trade_id, 0]], at)
 
-    def diff(self, first: int, last: int, bids: Levels = (), asks: Levels = (), *, i: int = 0) -> int:
-        return self._fold(_message(r.DIFF, i, (first, last), bids, asks), None)
+    def diff(
+        self,
+        first: int,
+        last: int,
+        bids: Levels = (),
+        asks: Levels = (),
+        *,
+        i: int = 0,
+        at: int | None = None,
+        venue_ns: int = 0,
+    ) -> int:
+        return self._fold(_message(r.DIFF, i, (first, last), bids, asks, venue_ns=venue_ns), at)
 
     def snapshot(self, last: int, bids: Levels, asks: Levels, *, i: int = 0) -> int:
         return self._fold(_message(r.SNAPSHOT, i, (last, 0), bids, asks), None)
@@ -79,9 +89,11 @@ class Tape:
         return self
 
 
-def _message(kind: int, i: int, ids: tuple[int, int], bids: Levels, asks: Levels) -> list[list[int]]:
+def _message(
+    kind: int, i: int, ids: tuple[int, int], bids: Levels, asks: Levels, *, venue_ns: int = 0
+) -> list[list[int]]:
     levels = [(r.BID, *level) for level in bids] + [(r.ASK, *level) for level in asks]
-    return [[kind, i, 0, *ids, len(levels)], *([r.LEVEL, i, 0, *level] for level in levels)]
+    return [[kind, i, venue_ns, *ids, len(levels)], *([r.LEVEL, i, venue_ns, *level] for level in levels)]
 
 
 @pytest.fixture
@@ -243,6 +255,56 @@ def test_a_quote_older_than_the_one_held_is_not_taken(tape: Tape) -> None:
     assert (quote.bid, quote.ask, quote.seq) == (Decimal(10), Decimal("10.1"), 1)
     assert tape.market.counters(0).quotes_stale == 1
     assert tape.market.last_seen_ns(0, Stream.QUOTE) == 1_000_000
+
+
+def test_diff_ids_that_begin_again_break_the_book_and_a_snapshot_joins_it(tape: Tape) -> None:
+    """An old diff has an old stamp and is ignored; a new one with lower ids belongs to numbering that restarted."""
+    tape.synced()
+    assert tape.diff(11, 12, [(98, 1)], venue_ns=5 * SECOND) == 0
+    assert tape.diff(3, 4, [(97, 1)], venue_ns=5 * SECOND - 1) == 0, "an old message"
+    assert tape.diff(3, 4, [(97, 1)], venue_ns=6 * SECOND) == 0, "not newer by more than a second"
+    assert tape.diff(5, 6, [(97, 1)], venue_ns=6 * SECOND + 1) == BOOK_NEEDS_SNAPSHOT | MISSED
+    assert tape.market.book_state(0) is BookState.BROKEN
+    found = tape.market.last_break(0)
+    assert (found.stream, found.last_id, found.first_id) == ("depth", 12, 5)
+    assert tape.diff(7, 8, [(96, 1)], venue_ns=6 * SECOND + 2) == 0
+    assert tape.snapshot(6, [(95, 1)], [(105, 1)]) == BOOK_JOINED
+    assert (tape.market.book_id(0), tape.market.book_text(0)) == (8, "b,9.6,1\nb,9.5,1\na,10.5,1\n")
+
+
+def test_diff_ids_without_stamps_begin_again_after_half_a_minute_without_a_newer_one(tape: Tape) -> None:
+    tape.synced()
+    assert tape.diff(3, 4, [(97, 1)], at=tape.now + 30 * SECOND) == 0
+    assert tape.diff(5, 6, [(97, 1)], at=tape.now + 2 * SECOND) == BOOK_NEEDS_SNAPSHOT | MISSED
+
+
+def test_ids_that_begin_again_before_the_snapshot_do_not_refuse_it_for_ever(tape: Tape) -> None:
+    tape.diff(100, 101, [(90, 1)])
+    assert tape.diff(5, 6, [(91, 1)]) == 0
+    assert tape.snapshot(6, [(95, 1)], [(105, 1)]) == BOOK_JOINED
+    assert tape.diff(7, 8, [(96, 1)]) == 0
+    assert tape.market.book_id(0) == 8
+
+
+def test_quote_ids_that_begin_again_do_not_freeze_the_quote(tape: Tape) -> None:
+    tape.quote(100, 101, update_id=50)
+    tape.quote(90, 91, update_id=3, at=tape.now + SECOND)
+    assert tape.market.counters(0).quotes_stale == 1, "an old message"
+    tape.quote(92, 93, update_id=4, at=tape.now + 1)
+    tape.quote(94, 95, update_id=5)
+    found = tape.market.quote(0)
+    assert found is not None
+    assert (found.bid, found.ask) == (Decimal("9.4"), Decimal("9.5"))
+
+
+def test_trade_ids_that_begin_again_are_a_gap(tape: Tape) -> None:
+    tape.trade(100, 1, 50, venue_ns=5 * SECOND)
+    assert tape.trade(90, 1, 2, venue_ns=6 * SECOND) == 0, "an old message"
+    assert tape.trade(91, 1, 3, venue_ns=6 * SECOND + 1) == MISSED
+    assert tape.trade(92, 1, 4, venue_ns=6 * SECOND + 2) == 0
+    last = tape.market.last_trade(0)
+    assert last is not None
+    assert (last.trade_id, tape.market.last_break(0).last_id, tape.market.counters(0).trades_repeated) == (4, 50, 1)
 
 
 def test_gaps_in_trade_ids_are_counted_and_told(tape: Tape) -> None:

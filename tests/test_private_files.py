@@ -1,4 +1,4 @@
-"""Only their owner reads our files: journals, caches, exports, bundles, sockets, locks, whatever the umask is."""
+"""Only their owner reads our files: journals, caches, exports, bundles, sockets, and locks, under any umask."""
 
 import os
 from collections.abc import Iterator

@@ -161,7 +161,7 @@ def test_results_are_cached_by_session_and_not_by_address(days: list[Path], buck
     version = Version("strategy.quoter.size=0.002", settings={"strategy.quoter.size": "0.002"})
     first = run_any_job(ArchivedJob(version, bucket % days[0].name, request))
     assert first.result
-    assert [first] == [run_any_job(job) for job in jobs_for_session(days[0], [version], request, host="")]
+    assert [first] == [run_any_job(job) for job in jobs_for_session(days[0], [version], request, trust_key=b"")]
     assert len(list((tmp_path / "kept").iterdir())) == 1
     (tmp_path / "file").touch()
     nowhere = VersionRequest(trust_code=True, cache_folder=tmp_path / "file" / "kept")

@@ -299,8 +299,8 @@ def test_request_rate_at_its_edge(case: Case) -> None:
     play(case)
 
 
-# rules that need more than orders and messages of the account: tests/test_instrument_blocks.py has their edges
-IN_OTHER_FILES = {"blocked"}
+# rules that need more than orders and messages of the account: tests/test_instrument_blocks.py, tests/test_freshness.py
+IN_OTHER_FILES = {"blocked", "quote_age", "venue_lag"}
 
 
 def test_every_rule_is_accepted_and_refused_at_its_edge() -> None:

@@ -17,7 +17,7 @@ from click.testing import CliRunner, Result
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from replaying import first_record, reseal, sealed, session
 
-from engine.live.machine import host_id
+from engine.session_record import SessionBody
 from journal.bundle import MANIFEST, BundleManifest, read_unpacked_manifest, unpack
 from journal.errors import DamagedJournalError, JournalFailedError, NotAJournalError
 from journal.merge import merge
@@ -25,6 +25,7 @@ from journal.reader import Journal
 from journal.record import INPUTS, Kind, Record, canonical
 from journal.recover import recover
 from journal.signing import Signer
+from journal.trust_key import marked
 from journal.verify import verify
 from journal.writer import JournalWriter
 from replay.redaction import Redaction
@@ -303,7 +304,7 @@ def test_amounts_are_not_redacted_and_unknown_names_are_refused(whole: Path, tmp
 
 def test_a_bundle_needs_trust_code_for_any_host(whole: Path, tmp_path: Path) -> None:
     body = json.loads(Journal.open(whole).session_record().body or "")
-    ours = reseal(whole, tmp_path / "ours", 0, body=canonical(body | {"host": host_id()}))
+    ours = reseal(whole, tmp_path / "ours", 0, body=canonical(marked(msgspec.convert(body, SessionBody))))
     for name, redact in (("a", ()), ("b", ("--redact", "host"))):
         output_of(verbatim("bundle", ours, tmp_path / f"{name}.vbundle", *redact))
         output = output_of(verbatim("replay", tmp_path / f"{name}.vbundle"), BAD_INPUT)

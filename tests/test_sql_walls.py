@@ -1,6 +1,6 @@
 """`verbatim sql` cannot write: statements of each kind that DuckDB knows, through both walls, and every byte afterwards.
 
-The first wall refuses all but SELECT. The second is the confined thread: here the same statements run without the first
+The first wall refuses every statement except SELECT. The second is the confined thread: here the same statements run without the first
 wall, on the same connection.
 """
 

@@ -51,6 +51,33 @@ position_max = 1
 """
 
 
+RESTING = """
+from dataclasses import dataclass
+from decimal import Decimal
+
+from verbatim import OnQuote, Place, Side
+
+
+class Resting:
+    version = "1"
+    instruments = ("XBT/USD",)
+    cadence = OnQuote()
+
+    @dataclass
+    class Parameters:
+        pass
+
+    @dataclass
+    class State:
+        pass
+
+    @staticmethod
+    def decide(view, _state, _parameters):
+        if not view.orders("XBT/USD"):
+            yield Place("XBT/USD", Side.BUY, Decimal("0.01"), view.quote("XBT/USD").bid - 1000)
+"""
+
+
 @pytest.fixture(autouse=True)
 def _installed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The stranger's distribution is on the path, and gone after."""
@@ -74,7 +101,7 @@ def test_it_keeps_the_contract_of_a_venue() -> None:
     assert "account_signatures_are_repeatable" in checked
 
 
-async def traded(tmp_path: Path, drive: Callable[..., Awaitable[None]]) -> Summary:
+async def traded(tmp_path: Path, drive: Callable[..., Awaitable[None]], toml: str = TOML) -> Summary:
     """A session on the stranger's server, through its configuration, its credentials and the shell."""
     from brine_exchange import KEY, SECRET
     from brine_server import brine_server
@@ -83,7 +110,7 @@ async def traded(tmp_path: Path, drive: Callable[..., Awaitable[None]]) -> Summa
     async with brine_server() as server:
         path = tmp_path / "brine.toml"
         strategy = STRANGER / "crossing_quoter.py"
-        path.write_text(TOML.format(server=server, journals=tmp_path / "journals", strategy=strategy), encoding="utf-8")
+        path.write_text(toml.format(server=server, journals=tmp_path / "journals", strategy=strategy), encoding="utf-8")
         config = read_config(path, {})
         key = read_key(config, {"VERBATIM_API_KEY": KEY, "VERBATIM_API_SECRET": SECRET})
 
@@ -197,3 +224,35 @@ async def test_a_wrong_secret_is_refused_in_its_own_words(tmp_path: Path, monkey
     with pytest.raises(BaseExceptionGroup) as found, trio.fail_after(30):
         await traded(tmp_path, drive)
     assert "EAPI:Invalid signature" in str(found.value.exceptions)
+
+
+async def test_its_dead_man_switch_cancels_when_the_engine_falls_silent(tmp_path: Path) -> None:
+    """The switch is armed again and again by recorded requests, and disarmed by an ordered end."""
+    seen: dict[str, Any] = {}
+
+    async def drive(session: Session, exchange: Any) -> None:
+        await until(lambda: len(exchange.dead_man_ms) >= 3)
+        seen["exchange"] = exchange
+
+    (tmp_path / "resting.py").write_text(RESTING)
+    toml = TOML.replace("free_mib_min = 0", "free_mib_min = 0\ndead_man_s = 3")
+    toml = toml.replace("{strategy}:CrossingQuoter", f"{tmp_path / 'resting.py'}:Resting")
+    summary = await traded(tmp_path, drive, toml)
+    exchange = seen["exchange"]
+    assert set(exchange.dead_man_ms[:-1]) == {3000}
+    assert exchange.dead_man_ms[-1] == 0
+    assert exchange.fired == 0
+    requests = [r for r in Journal.open(summary.folder).records() if r.kind is Kind.REQUEST]
+    armed = [r for r in requests if "_switch" in (r.body or "")]
+    assert len(armed) == len(exchange.dead_man_ms)
+    assert replay_session(summary.folder).identical
+
+    async def fall_silent(session: Session, exchange: Any) -> None:
+        await until(lambda: len(exchange.dead_man_ms) >= 3 and bool(exchange.call("OpenOrders", {})))
+        exchange.deaf = True
+        await until(lambda: exchange.fired >= 1)
+        seen["open"] = exchange.call("OpenOrders", {})
+        exchange.deaf = False
+
+    await traded(tmp_path, fall_silent, toml)
+    assert seen["open"] == []

@@ -8,6 +8,7 @@ import click
 
 from verbatim import check_packages
 from verbatim.exit_codes import CRASHED, FAILED, stop
+from verbatim.terminal import echo
 
 COMMANDS: dict[str, str] = {  # name -> one-line help; the command `name` is `command` in verbatim/commands/<name>.py
     "demo": "Trade against a simulated venue, then replay the session.",
@@ -36,6 +37,8 @@ COMMANDS: dict[str, str] = {  # name -> one-line help; the command `name` is `co
     "prune": "Delete the oldest sessions, whole.",
     "archive": "Copy a sealed session to object storage or another folder.",
     "fetch": "Copy an archived session back.",
+    "kill": "Halt, cancel every own order, flatten if ordered; exit code 0 only if nothing is open.",
+    "guard": "Cancel our orders when the trader's heartbeat stops: a second process.",
     "control": "Send a running session a command: pause, resume, halt, cancel_all, flatten, reconcile, stop.",
 }
 OLD_NAMES = {"forget": "prune", "tell": "control"}  # they keep working in scripts, and are not listed
@@ -73,7 +76,7 @@ class LazyGroup(click.Group):
         except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
             raise
         except Exception:  # noqa: BLE001 - any fault: Python would exit with 1, which means "differs"
-            traceback.print_exc()
+            echo(traceback.format_exc(), err=True, nl=False)
             stop("this is a fault of Verbatim; the lines above say where", CRASHED)
         finally:
             os.umask(before)

@@ -71,6 +71,7 @@ class SessionSection(_Section):
     on_journal_failure: Literal["cancel_all", "leave"] = "cancel_all"
     on_failure: Literal["cancel", "leave"] = "cancel"  # orders when our code fails or a strategy stops
     on_blind: BlindSection = BlindSection()
+    dead_man_s: Decimal = Field(default=Decimal(60), ge=0)  # at venues that have a dead-man switch; 0: off
     free_mib_min: int = Field(default=1024, ge=0)  # on the journals' disk: with less, trading halts
     signing_key: Path | None = None  # an Ed25519 key as PEM, from the configuration's folder: signs what is sealed
     carry: bool = True
@@ -172,6 +173,11 @@ class EngineSection(_Section):
     checkpoint_every: int = Field(default=5000, gt=0)
     cancel_on_stop: bool = True
     block_instruments: bool = True
+    quote_age_max_s: Decimal = Field(default=Decimal(10), ge=0)
+    venue_lag_max_s: Decimal = Field(default=Decimal(5), ge=0)
+    stream_silence_max_s: Decimal = Field(default=Decimal(10), ge=0)
+    stream_behind_max_s: Decimal = Field(default=Decimal(3), ge=0)
+    private_probe_after_s: Decimal = Field(default=Decimal(30), ge=0)
     halt_on_rival: bool = True
 
     def settings(self) -> EngineSettings:
@@ -455,7 +461,10 @@ def safety_settings(config: Config) -> SafetySettings:
     blind = config.session.on_blind
     after_ns = int(blind.after_s * SECOND_NS) * config.clock.speed if blind.then == "cancel" else 0
     return msgspec.structs.replace(
-        SAFETY, cancels_on_failure=config.session.on_failure == "cancel", blind_after_ns=after_ns
+        SAFETY,
+        cancels_on_failure=config.session.on_failure == "cancel",
+        blind_after_ns=after_ns,
+        dead_man_ns=int(config.session.dead_man_s * SECOND_NS) * config.clock.speed,
     )
 
 
@@ -539,4 +548,9 @@ def scale_timeouts(settings: EngineSettings, speed: int) -> EngineSettings:
         backoff_first_ns=settings.backoff_first_ns * speed,
         backoff_max_ns=settings.backoff_max_ns * speed,
         reconcile_every_ns=settings.reconcile_every_ns * speed,
+        quote_age_max_ns=settings.quote_age_max_ns * speed,
+        venue_lag_max_ns=settings.venue_lag_max_ns * speed,
+        stream_silence_max_ns=settings.stream_silence_max_ns * speed,
+        stream_behind_max_ns=settings.stream_behind_max_ns * speed,
+        private_probe_after_ns=settings.private_probe_after_ns * speed,
     )

@@ -2,7 +2,7 @@
 
 from typing import NoReturn
 
-import click
+from verbatim.terminal import echo
 
 OK = 0
 DIFFERS = 1  # a replay differs, a journal is damaged: the answer is "no"
@@ -15,5 +15,5 @@ CRASHED = 70  # a fault of ours: the traceback says where
 
 def stop(message: str, code: int = BAD_INPUT) -> NoReturn:
     """Print one line on stderr and exit with a code."""
-    click.echo(f"verbatim: {message}", err=True)
+    echo(f"verbatim: {message}", err=True)
     raise SystemExit(code)

@@ -20,6 +20,7 @@ from rich.text import Text
 from engine.bodies import CommandName
 from engine.live.account_lock import AccountBusyError
 from engine.live.control_socket import ControlError
+from engine.live.previous_session import PreviousJournal
 from engine.live.session import Session, run_session
 from engine.live.session_config import SessionConfig, StartError
 from engine.live.session_status import SessionStatus, Summary
@@ -27,6 +28,7 @@ from engine.live.startup import open_session
 from engine.live.venue_main import VenueStartError
 from engine.strategy.source_guard import StrategyError
 from journal.errors import JournalError, JournalLockedError
+from journal.printable import printable
 from journal.private_files import make_folder
 from journal.record import plain
 from verbatim.config import ConfigError
@@ -61,6 +63,7 @@ async def run_session_config(
     *,
     on_status: Callable[[SessionStatus], None] | None = None,
     drive: Callable[[Session], Awaitable[None]] | None = None,
+    before: PreviousJournal | None = None,
     on_open: Callable[[], None] = lambda: None,
 ) -> Summary:
     """Open and run a session until it ends.
@@ -70,12 +73,13 @@ async def run_session_config(
         on_status: called with each progress report.
         on_open: called when the venue described the instruments, before anything is connected.
         drive: an async function that controls the running session; the session's end cancels it.
+        before: the state to continue from; None: that of the newest session.
 
     Raises:
         StartError: the session cannot begin, or the venue refused the key before it ran.
     """
     make_journals_folder(config.journals)
-    plan = await open_session(config)
+    plan = await open_session(config, before)
     on_open()
     watch = SessionWatch(on_status)
     ended: list[Summary] = []
@@ -162,7 +166,7 @@ class Progress:
     def __call__(self, status: SessionStatus) -> None:
         """Redraw the line."""
         if self._shown:
-            self._live.update(Text(status_line(status)), refresh=True)
+            self._live.update(Text(printable(status_line(status))), refresh=True)
 
 
 def status_line(status: SessionStatus) -> str:
@@ -170,8 +174,19 @@ def status_line(status: SessionStatus) -> str:
     pnl = sum((held.pnl for held in status.positions), start=0)
     return (
         f"{status.mode:8}  records {status.records:,}  orders {status.orders:,}  fills {status.fills:,}  "
-        f"P&L {pnl:+.2f}  lag {status.lag_ns / 1e6:.1f} ms"
+        f"P&L {pnl:+.2f}  lag {status.lag_ns / 1e6:.1f} ms{ages_text(status)}"
     )
+
+
+def ages_text(status: SessionStatus) -> str:
+    """Return the age of the oldest quote and of the private link's last message, with the streams that are stale."""
+    found = [("oldest quote", "quote"), ("private", "private")]
+    oldest = {
+        name: max((age.age_ns for age in status.ages if age.stream == stream), default=-1) for name, stream in found
+    }
+    shown = "".join(f"  {name} {age_ns / 1e9:.1f} s" for name, age_ns in oldest.items() if age_ns >= 0)
+    stale = [f"{age.about} {age.stream}" for age in status.ages if age.is_stale]
+    return shown + (f"  stale: {', '.join(stale)}" if stale else "")
 
 
 def summary_json(summary: Summary) -> dict[str, object]:
@@ -188,6 +203,9 @@ def summary_json(summary: Summary) -> dict[str, object]:
         "fills": last.fills,
         "gaps": last.gaps,
         "waiting_peak": last.waiting_peak,
+        "ages": [
+            {"about": age.about, "stream": age.stream, "age_ns": age.age_ns, "stale": age.is_stale} for age in last.ages
+        ],
         "stopped": dict(last.stopped),
         "refused": last.refused,
         "objection": last.first_objection,

@@ -71,15 +71,12 @@ def find_to_resimulate(journals: Path, session: str) -> Path:
     return cached_copy(session) if is_address(session) else find_to_read(journals, session)
 
 
-def trusted_host(session: str) -> str:
-    """Return the host whose recorded code may run unasked: this one, or "" for a bundle or an archive.
-
-    The maker of a bundle or archive can write any host into it.
-    """
-    from engine.live.machine import host_id
+def trusted_key(session: str) -> bytes:
+    """Return the key whose marks let recorded code run unasked: the user's, or b"" for a bundle or an archive."""
     from journal.archive_cache import is_address
+    from journal.trust_key import trust_key
 
-    return "" if is_file(session) or is_address(session) else host_id()
+    return b"" if is_file(session) or is_address(session) else trust_key()
 
 
 def find_decided(journals: Path, session: str) -> Path:
@@ -112,9 +109,6 @@ def session_in(folder: Path, exchange_info: Path | None) -> "SessionBody":
         CannotResimulateError: the capture's market is not known.
         UnknownSettingError: the file does not fit.
     """
-    import msgspec
-
-    from engine.live.machine import host_id
     from engine.session_record import read_session
     from journal.reader import Journal
     from replay.resim.capture_session import is_import, session_from_capture
@@ -126,7 +120,6 @@ def session_in(folder: Path, exchange_info: Path | None) -> "SessionBody":
             raise UnknownSettingError(f"{folder} has its venue's metadata: --exchange-info is for captures")
         return read_session(journal.session_record().body or "")
     try:
-        session = session_from_capture(journal, None if exchange_info is None else exchange_info.read_bytes())
-        return msgspec.structs.replace(session, host=host_id())  # the strategy that will run comes from this machine
+        return session_from_capture(journal, None if exchange_info is None else exchange_info.read_bytes())
     except (OSError, ValueError) as error:
         raise UnknownSettingError(f"{exchange_info} is not the answer to exchangeInfo: {error}") from None

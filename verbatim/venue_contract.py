@@ -26,7 +26,7 @@ from engine.session_record import SECOND_NS
 from engine.state.fill_cursor import recorded_cursor
 from engine.state.rate_budgets import RateBudget
 from engine.venues.signing import Credentials
-from engine.venues.venue import Network, Venue
+from engine.venues.venue import DeadManSwitch, Network, Venue
 from journal.record import canonical
 from verbatim.venue_vectors import compare_events, mutations, only_answer, read_cases
 
@@ -48,7 +48,7 @@ def check_venue(make: MakeVenue, vectors: Path, *, recv_window_ms: int = 5_000) 
     - `private.json`, of a venue that trades: a list of cases `{"payload": text, "events": [...]}`.
     - `answers.json`: a list of cases `{"call": name, "status": 200, "headers": {}, "payload": text, "events": [...]}`.
       The call is one of metadata, server_time, snapshot, place, cancel, cancel_all, query_order, open_orders, balances,
-      fills_after.
+      fills_after, dead_man_switch.
     - `credentials.json`, of a venue that trades: key, secret and, if it has one, passphrase. Any that the signer
       accepts.
 
@@ -153,6 +153,9 @@ class _Contract:
                 yield "place", self._place(order_id, kind, in_force)
         yield "cancel", account.cancel(instrument, order_id, "venue-1")
         yield "cancel_all", account.cancel_all(instrument)
+        if venue.capabilities.dead_man_switch:
+            assert isinstance(account, DeadManSwitch), "a venue with the capability has the request"
+            yield "dead_man_switch", account.dead_man_switch(instrument, 60_000)
         yield "query_order", account.query_order(instrument, order_id)
         yield "open_orders", account.open_orders()
         yield "balances", account.balances()

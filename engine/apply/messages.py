@@ -12,7 +12,7 @@ from engine.market.rows import Rows
 from engine.money import MONEY
 from engine.requests import AnswerStatus, Purpose
 from engine.session_context import SessionContext
-from engine.state.changes import Answered, Change, Stamp
+from engine.state.changes import Answered, Change, PrivateFrame, Stamp
 from engine.state.pending_requests import PendingRequest
 from engine.state.session_state import State, fold
 from engine.venues.venue import Venue
@@ -32,6 +32,8 @@ def apply_message(session: SessionContext, state: State, record: Record) -> Appl
     venue = session.venue_of(record.source)
     requests = state.account.requests
     if record.meta is None:
+        if session.settings.private_probe_after_ns:
+            apply_change(session, state, PrivateFrame(record.source), record)
         return apply_events(session, state, record, venue.account.decode_private(record.payload or b""))
     meta = msgspec.json.decode(record.meta)
     outcome = meta["outcome"]
@@ -72,6 +74,7 @@ def apply_events(session: SessionContext, state: State, record: Record, events: 
         request_id = venue.account.answered_request(record.payload or b"") or ""
         request = requests.by_seq.get(int(request_id)) if request_id.isascii() and request_id.isdigit() else None
     request = request or requests.find(Purpose.SUBSCRIBE, source=record.source)
+    request = request or requests.oldest(Purpose.RESUBSCRIBE, source=record.source)
     if request is None:
         return Applied(events=events)
     apply_change(session, state, Answered(request.seq, venue.name, AnswerStatus.ANSWER), record)

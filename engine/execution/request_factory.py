@@ -1,13 +1,16 @@
 """Requests as the core makes them: each purpose with its deadline. Decides nothing and sends nothing."""
 
+from collections.abc import Sequence
+
 from engine.bodies import RequestBody
 from engine.facts import NewOrder
+from engine.market.views import Stream
 from engine.model import Instrument
 from engine.requests import LinkPlan, Purpose, Unsigned
 from engine.risk.review import Approved
 from engine.session_record import EngineSettings
 from engine.step_context import StepContext
-from engine.venues.venue import Venue
+from engine.venues.venue import DeadManSwitch, ProbesPrivateLink, Resubscribes, Venue
 
 
 class RequestFactory:
@@ -16,6 +19,8 @@ class RequestFactory:
     def __init__(self, venue: Venue, settings: EngineSettings) -> None:
         self.venue = venue
         self.settings = settings
+        # True if fills of ours carry the ids of the venue's public trades
+        self.fills_are_trades: bool = getattr(venue, "fills_are_trades", False)
 
     def _venue_order_id(self, step: StepContext, client_order_id: str) -> str:
         order = step.account.orders.get(client_order_id)
@@ -93,6 +98,19 @@ class RequestFactory:
             client_order_id=client_order_id,
         )
 
+    @property
+    def has_dead_man_switch(self) -> bool:
+        """True if the venue cancels by itself when it receives nothing from us."""
+        return self.venue.capabilities.dead_man_switch and isinstance(self.venue.account, DeadManSwitch)
+
+    def dead_man_switch(self, step: StepContext, *, instrument: Instrument, timeout_ms: int) -> int:
+        """Arm the venue's dead-man switch for an instrument, or disarm it with a timeout of 0. Return the seq."""
+        account = self.venue.account
+        assert isinstance(account, DeadManSwitch), f"{self.venue.name} states the capability and has no switch"
+        purpose = Purpose.ARM_SWITCH if timeout_ms else Purpose.DISARM_SWITCH
+        unsigned = account.dead_man_switch(instrument, timeout_ms)
+        return self._ask(step, purpose, unsigned, mutates=True, instrument=instrument.id)
+
     def query_order(
         self,
         step: StepContext,
@@ -154,6 +172,20 @@ class RequestFactory:
         if waiting:
             self._ask(step, Purpose.SUBSCRIBE, waiting[0], source=source)
         return bool(waiting)
+
+    def resubscriptions(self, instrument: Instrument, streams: Sequence[Stream]) -> tuple[Unsigned, ...]:
+        """Return the messages that begin these streams again over their link; () if only a new connection does."""
+        return self.venue.resubscriptions(instrument, streams) if isinstance(self.venue, Resubscribes) else ()
+
+    def resubscribe(self, step: StepContext, message: Unsigned, *, source: str, instrument: Instrument) -> None:
+        """Send one message that ends or begins an instrument's streams over a living link."""
+        self._ask(step, Purpose.RESUBSCRIBE, message, source=source, instrument=instrument.id)
+
+    def probe_private(self, step: StepContext, *, source: str) -> None:
+        """Query the subscription of a private link over it. No-op for a venue without such a query."""
+        account = self.venue.account
+        if isinstance(account, ProbesPrivateLink):
+            self._ask(step, Purpose.PROBE, account.probe_private(), source=source)
 
     def may_query(self, step: StepContext) -> bool:
         """Return True if the venue's budget allows a query now: no query is worth a ban."""

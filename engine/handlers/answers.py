@@ -18,6 +18,7 @@ from engine.events import (
 from engine.execution import order_reports, reconciliation
 from engine.facts import ClockMeasured, ModeChanged, RateBlocked
 from engine.handlers.account_events import handle_event
+from engine.handlers.freshness import continue_resubscription
 from engine.handlers.link_changes import disconnect, measure_clock, subscribe
 from engine.handlers.market_triggers import halt
 from engine.handlers.order_queries import query_order
@@ -50,9 +51,18 @@ def _handle_answer(session: SessionContext, step: StepContext, applied: Applied,
     match request.purpose:
         case Purpose.QUERY_ORDER:
             _check_absent(session, step, pending, answer)
+        case Purpose.RESUBSCRIBE:
+            if is_done:
+                continue_resubscription(session, step, pending)
+            else:
+                step.note(NoteLevel.WARNING, f"{request.source}: subscription refused: {answer.code} {answer.text}")
+                disconnect(session, step, request.source)
         case Purpose.SUBSCRIBE if not is_done:
             step.note(NoteLevel.ALARM, f"subscription refused: {answer.code} {answer.text}")
             disconnect(session, step, request.source)
+        case Purpose.ARM_SWITCH if not is_done:
+            why = f"{answer.outcome} {answer.code} {answer.text}"
+            step.note(NoteLevel.ALARM, f"the dead-man switch of {request.instrument} is not armed: {why}")
         case Purpose.DEPTH if not is_done:
             step.note(NoteLevel.WARNING, f"no depth snapshot of {request.instrument}: {answer.outcome} {answer.text}")
         case _:

@@ -44,6 +44,8 @@ def flatten_positions(session: SessionContext, step: StepContext, order: SafetyO
         if instrument.id in busy or _must_wait(session, step, position, instrument):
             is_waiting = True  # one order for an instrument at a time: they share a balance
             continue
+        if abs(position.quantity) < instrument.lot_size:
+            continue  # fees in the base asset leave such rests, and no venue takes an order for one
         reason = _close(session, step, order, position, instrument)
         if reason:
             left.append(f"{what} stays: {reason}")

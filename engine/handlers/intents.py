@@ -6,6 +6,7 @@ from engine.bodies import IntentBody, IntentKind, VerdictBody
 from engine.facts import NewOrder
 from engine.handlers.cancel_rules import cancel_rules
 from engine.handlers.day_pnl import loss_reason
+from engine.handlers.freshness import venue_lag_ns
 from engine.market.views import Quote
 from engine.model import Instrument
 from engine.money import ZERO
@@ -64,6 +65,7 @@ def risk_context(
 ) -> RiskContext:
     """Return an order with the account and market that its review needs."""
     instrument, limits, terms = session.instruments[order.instrument], session.body.risk, order.terms
+    settings, index = session.settings, session.indexes[instrument.id]
     venue = session.venues[instrument.venue]
     bid, ask = (quote.bid, quote.ask) if quote else (ZERO, ZERO)
     return RiskContext(
@@ -78,6 +80,10 @@ def risk_context(
         bid=bid,
         ask=ask,
         worst_price=terms.limit_price(order.side, bid=bid, ask=ask, slippage=limits.market_slippage_max),
+        quote_age_ns=0 if quote is None else step.time_ns - step.market.quote_stated_ns(index),
+        quote_age_max_ns=settings.quote_age_max_ns,
+        venue_lag_ns=max(venue_lag_ns(session, step, index).values(), default=0) if settings.venue_lag_max_ns else 0,
+        venue_lag_max_ns=settings.venue_lag_max_ns,
         rates=venue.rates,
         types=venue.capabilities.types,
         loss_reason=loss_reason(session, step),

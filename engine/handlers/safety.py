@@ -9,6 +9,7 @@ from engine.facts import SafetyCause, SafetyKind, SafetyOrdered, SafetyOrderEnde
 from engine.handlers.cancel_rules import cancel_rules
 from engine.handlers.flatten import flatten_positions
 from engine.lifecycle import Status
+from engine.requests import Purpose
 from engine.session_context import SessionContext
 from engine.session_record import SECOND_NS
 from engine.state.orders import Order
@@ -18,6 +19,7 @@ from engine.step_context import StepContext
 SOURCE = "safety"  # of the records that safety orders lead to
 ALARM_AFTER_NS = 10 * SECOND_NS  # a safety order that is not done by then needs a person
 ALARM_EVERY_NS = 60 * SECOND_NS
+CANCELS_MAX = 8  # on their way at a time: if the venue refuses for its limits, few are refused
 NAMED_MAX = 5  # orders that a message names
 
 
@@ -31,7 +33,7 @@ def order_safety(
 
 
 def advance_safety(session: SessionContext, step: StepContext) -> bool:
-    """Pursue every safety order in force. Return True while there is one."""
+    """Advance every safety order in force. Return True while there is one."""
     if not session.body.safety.pursues:
         return False
     if session.body.safety.cancels_on_failure:
@@ -54,17 +56,8 @@ def own_live(session: SessionContext, step: StepContext, strategy: str = "") -> 
     return [
         order
         for order in step.account.orders.live_by_age()
-        if (not order.adopted and strategy in ("", order.strategy))
-        or (order.adopted and not strategy and _has_our_mark(session, order))
+        if strategy in ("", order.strategy) and session.is_ours(order)
     ]
-
-
-def _has_our_mark(session: SessionContext, order: Order) -> bool:
-    """Return True for an adopted order whose id an earlier session of ours made."""
-    instrument = session.instruments.get(order.order.instrument)
-    if instrument is None:
-        return False
-    return session.venues[instrument.venue].order_ids.session_of(order.client_order_id) in session.own_sessions
 
 
 def _cancel_for_stopped(session: SessionContext, step: StepContext) -> None:
@@ -107,9 +100,32 @@ def cancel_when_due(session: SessionContext, step: StepContext, order: Order) ->
     rules = cancel_rules(step, order.strategy, order.client_order_id, venue=instrument.venue)
     rules["again"] = ""  # the tries of the safety order count instead
     tries = step.account.safety.tries.get(order.client_order_id)
-    if any(rules.values()) or (tries is not None and step.time_ns < tries.next_ns()):
+    if (
+        any(rules.values())
+        or _cancels_pending(step) >= CANCELS_MAX
+        or (tries is not None and step.time_ns < tries.next_ns())
+    ):
         return
     session.requests[instrument.venue].cancel(step, client_order_id=order.client_order_id, instrument=instrument)
+
+
+def _cancels_pending(step: StepContext) -> int:
+    return sum(pending.request.purpose is Purpose.CANCEL for pending in step.account.requests.by_seq.values())
+
+
+def cancel_after_failure(session: SessionContext, step: StepContext) -> None:
+    """Record the cancel of every own order after the core failed. The shell sends them; the next session continues."""
+    if not session.body.safety.cancels_on_failure:
+        return
+    order_safety(step, SafetyKind.CANCEL, SafetyCause.CORE_FAILED, by="engine", repeat=True)
+    for order in own_live(session, step):
+        name, instrument = order.client_order_id, session.instruments.get(order.order.instrument)
+        if instrument is None or order.cancel_seq:
+            continue
+        try:
+            session.requests[instrument.venue].cancel(step, client_order_id=name, instrument=instrument)
+        except Exception as error:  # noqa: BLE001 - the failed code may be the one that cancels
+            step.note(NoteLevel.ALARM, f"order {name} is not cancelled: {type(error).__name__}: {error}", key=name)
 
 
 def name_waiting(session: SessionContext, step: StepContext) -> None:

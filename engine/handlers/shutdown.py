@@ -4,6 +4,7 @@ from engine.bodies import NoteLevel
 from engine.execution import reconciliation
 from engine.facts import CloseReason, SessionClosing
 from engine.handlers.cancel_rules import cancel_rules
+from engine.handlers.dead_man import disarm_switches
 from engine.handlers.pnl import emit_pnl
 from engine.lifecycle import Status
 from engine.session_context import SessionContext
@@ -46,6 +47,8 @@ def advance_shutdown(session: SessionContext, step: StepContext) -> None:
     if step.account.modes.closing:
         return
     live = cancel_all(session, step) if session.settings.cancel_on_stop else 0
+    if not live:
+        disarm_switches(session, step)
     is_waiting = bool(step.account.safety.active) or any(
         pending.request.mutates for pending in step.account.requests.by_seq.values()
     )

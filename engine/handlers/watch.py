@@ -3,9 +3,12 @@
 from engine.bodies import NoteLevel
 from engine.execution import reconciliation
 from engine.facts import LinkSteady
+from engine.handlers.dead_man import arm_switches
+from engine.handlers.freshness import watch_freshness
 from engine.handlers.link_changes import disconnect, open_gap
 from engine.handlers.market_triggers import request_snapshots
 from engine.handlers.order_queries import query_order
+from engine.handlers.private_probe import probe_private_links
 from engine.handlers.safety import watch_safety
 from engine.lifecycle import Status
 from engine.requests import LinkPhase, LinkRole
@@ -22,11 +25,14 @@ def watch_session(session: SessionContext, step: StepContext) -> None:
     """Check everything that no message announces."""
     for source in sorted(step.account.links.by_source):
         _watch_link(session, step, step.account.links.by_source[source])
+    watch_freshness(session, step)
+    probe_private_links(session, step)
     request_snapshots(session, step)
     reconciliation.query_missing_fills(step, session.requests, session.instruments)
     _watch_requests(session, step)
     _watch_orders(session, step)
     watch_safety(session, step)
+    arm_switches(session, step)
 
 
 def _watch_link(session: SessionContext, step: StepContext, link: LinkState) -> None:

@@ -8,13 +8,14 @@ import json
 import os
 import socket
 import stat
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import trio
 
 from engine.bodies import CommandName
-from engine.live.control_lines import LINE_BYTES_MAX, BadLineError, answer_line, answer_of, parse_line
+from engine.live.control_lines import COMMANDS, LINE_BYTES_MAX, BadLineError, answer_line, answer_of, parse_line
 from engine.live.ingress import Command, Ingress
 
 PATH_BYTES_MAX = 107  # sockaddr_un.sun_path less its closing zero
@@ -45,12 +46,19 @@ def private_folder(path: Path) -> None:
     path.chmod(0o700)
 
 
+STATUS = "status"  # a question: it is no command and leaves no record
+
+
 async def serve_control(
-    path: Path, ingress: Ingress, *, task_status: trio.TaskStatus[Path] = trio.TASK_STATUS_IGNORED
+    path: Path,
+    ingress: Ingress,
+    status: Callable[[], dict[str, Any]] | None = None,
+    *,
+    task_status: trio.TaskStatus[Path] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Serve commands until cancelled, then remove the socket's file."""
+    """Serve commands until cancelled, then remove the socket's file. `status` answers the question of that name."""
     listening = trio.socket.from_stdlib_socket(_listen(path))
-    clients = _Clients(ingress)
+    clients = _Clients(ingress, status)
     try:
         task_status.started(path)
         async with trio.open_nursery() as nursery:
@@ -87,8 +95,9 @@ def _remove(path: Path) -> None:
 class _Clients:
     """The clients of a session's socket."""
 
-    def __init__(self, ingress: Ingress) -> None:
+    def __init__(self, ingress: Ingress, status: Callable[[], dict[str, Any]] | None) -> None:
         self._ingress = ingress
+        self._status = status
         self._count = 0
         self._silent: dict[trio.CancelScope, None] = {}  # clients without a whole line yet, the oldest first
 
@@ -145,9 +154,11 @@ class _Clients:
 
     async def _answer(self, line: bytes) -> dict[str, object]:
         try:
-            request = parse_line(line)
+            request = parse_line(line, COMMANDS if self._status is None else (*COMMANDS, STATUS))
         except BadLineError as error:
             return {"error": str(error)}
+        if request.command == STATUS and self._status is not None:
+            return self._status()
         command = Command(CommandName(request.command), request.by, request.reason, trio.Event())
         if not self._ingress.put_command(command):
             return {"error": "the session is ending, or too many commands wait"}
@@ -155,11 +166,13 @@ class _Clients:
         return answer_of(command)
 
 
-def send_command(path: Path, *, command: str, by: str, reason: str = "") -> dict[str, Any]:
+def send_command(
+    path: Path, *, command: str, by: str, reason: str = "", seconds: float = ANSWER_SECONDS + 1
+) -> dict[str, Any]:
     """Send a command to a running session and return the answer, without trio. Raises ControlError."""
     by, reason = (text.encode("utf-8", "replace").decode() for text in (by, reason))  # arguments may hold any bytes
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
-        client.settimeout(ANSWER_SECONDS + 1)
+        client.settimeout(seconds)
         try:
             client.connect(os.fspath(path))
             client.sendall(json.dumps({"command": command, "by": by, "reason": reason}).encode() + b"\n")

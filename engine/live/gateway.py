@@ -28,6 +28,9 @@ PARALLEL_MAX = (
 READ_ONLY = "the session is read-only: nothing that changes the venue is sent"
 
 
+EMERGENCY_TIMEOUT_S = 5.0  # for the answer to one request of the emergency cancel
+
+
 class Gateway:
     """`perform` takes a REQUEST record and returns at once; its end arrives in the ingress."""
 
@@ -140,17 +143,15 @@ class Gateway:
     def _not_sent(self, why: str) -> HttpResult:
         return HttpResult(AnswerStatus.NOT_SENT, self._clock.now_ns(), wall_ns(), error=why)
 
-    async def cancel_all_unrecorded(self) -> list[str]:
-        """Cancel all orders without a record: the journal has failed, and this only lowers exposure."""
-        told: list[str] = []
+    async def send_now(self, venue: str, unsigned: Unsigned, clock_offset_ns: int) -> HttpResult:
+        """Send a request of the emergency cancel, after `close`. A read-only session has none."""
         if self._read_only:
-            return told
-        for name, venue in self._venues.items():
-            for instrument in venue.instruments:
-                message = venue.signer.sign_http(venue.account.cancel_all(instrument), self._key, self._stamp_ns(0))
-                ended = await self._senders[name].send(message, timeout_s=10, clock=self._clock)
-                told.append(f"{instrument.symbol}: {ended.outcome} {ended.status or ended.error}")
-        return told
+            return self._not_sent(READ_ONLY)
+        try:
+            message = self._venues[venue].signer.sign_http(unsigned, self._key, self._stamp_ns(clock_offset_ns))
+        except ValueError as error:
+            return self._not_sent(f"cannot be signed: {error}")
+        return await self._senders[venue].send(message, timeout_s=EMERGENCY_TIMEOUT_S, clock=self._clock)
 
 
 def arrival_of(seq: int, request: RequestBody, ended: HttpResult) -> Arrival:

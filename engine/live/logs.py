@@ -11,6 +11,8 @@ from typing import Any
 
 import structlog
 
+from journal.printable import printable
+
 SECRET_NAMES = frozenset(
     {"signature", "apikey", "api_key", "api_secret", "secret", "x-mbx-apikey", "authorization", "password"}
 )
@@ -18,6 +20,7 @@ _IN_TEXT = re.compile(
     r"""(?i)\b(signature|api_?key|(?:api_?)?secret|x-mbx-apikey|password)(["']?\s*[=:]\s*["']?)[^\s&"',}]+"""
 )
 HIDDEN = "***"
+TEXT_MAX = 10_000  # characters of a value, with a traceback
 LIBRARIES = ("httpx", "httpcore", "trio-websocket")
 
 
@@ -34,7 +37,7 @@ def redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> Mutab
 
 def _clean(value: Any) -> Any:
     if isinstance(value, str):
-        return _IN_TEXT.sub(lambda found: f"{found[1]}{found[2]}{HIDDEN}", value)
+        return printable(_IN_TEXT.sub(lambda found: f"{found[1]}{found[2]}{HIDDEN}", value), TEXT_MAX)
     if isinstance(value, int | float | bool | None):
         return value
     return _clean(str(value))

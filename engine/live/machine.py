@@ -1,20 +1,9 @@
-"""This machine and its software, as the SESSION record names them."""
+"""The software of this machine, as the SESSION record names it."""
 
 import platform
 import sys
 from functools import cache
-from hashlib import sha256
 from importlib import metadata
-from pathlib import Path
-
-
-def host_id() -> str:
-    """Return an identifier of this machine that does not reveal its name."""
-    try:
-        mark = Path("/etc/machine-id").read_text(encoding="ascii").strip()
-    except OSError:
-        mark = ""
-    return sha256(f"verbatim {mark or platform.node()}".encode()).hexdigest()[:16]
 
 
 @cache

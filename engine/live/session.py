@@ -8,16 +8,18 @@ from collections.abc import Callable
 from contextlib import suppress
 from decimal import Decimal
 from functools import partial
+from typing import Any
 
 import structlog
 import trio
 
 from engine.bodies import CommandName, LinkBody, LinkEvent
 from engine.errors import CoreError
-from engine.facts import CloseReason
+from engine.facts import CloseReason, SafetyCause
 from engine.gc_tuning import rare_collections
 from engine.kernel import Kernel
 from engine.live.control_socket import serve_control, socket_path
+from engine.live.emergency import EmergencyCancel
 from engine.live.gateway import Gateway
 from engine.live.ingress import Command, Ingress
 from engine.live.input_loop import InputLoop
@@ -25,7 +27,7 @@ from engine.live.link_tasks import HandedOverLink, LinkTasks
 from engine.live.outputs import OutputDispatcher
 from engine.live.session_config import StartPlan
 from engine.live.session_end import EndedBy, SessionEnd, deadline_reason
-from engine.live.session_status import PositionStatus, Progress, SessionStatus, Summary
+from engine.live.session_status import PositionStatus, Progress, SessionStatus, Summary, exposure, stream_ages
 from engine.live.transport.selection import make_sender
 from engine.record_codec import text_of
 from engine.sequencer import Arrival, Sequencer
@@ -38,7 +40,7 @@ from journal.writer import JournalWriter
 
 CLOCK_SECONDS = 60.0  # between two comparisons of the wall clock with session time
 PROGRESS_SECONDS = 0.25
-CANCEL_ALL_SECONDS_MAX = 15.0
+DURABLE_SECONDS_MAX = 5.0  # for the records of the cancels that follow a failure of the core
 
 log = structlog.get_logger()
 
@@ -142,7 +144,12 @@ class Session:
             refused=outputs.refused,
             first_objection=outputs.first_objection,
             key_refused=outputs.key_refused,
+            ages=stream_ages(self.kernel.session, state, self._clock.now_ns()),
         )
+
+    def exposure(self) -> dict[str, Any]:
+        """Return, as JSON values, what is open and which safety orders are in force."""
+        return exposure(self.kernel.session, self.state)
 
     def _positions(self, state: State) -> list[PositionStatus]:
         session = self.kernel.session
@@ -173,7 +180,8 @@ class Session:
         nursery, config = self._nursery, self.plan.wanted
         nursery.start_soon(self._watch_signals)
         nursery.start_soon(self._watch_clock)
-        await nursery.start(partial(serve_control, socket_path(config.journals, self.plan.body.session), self.ingress))
+        path = socket_path(config.journals, self.plan.body.session)
+        await nursery.start(partial(serve_control, path, self.ingress, self.exposure))
         if progress is not None:
             nursery.start_soon(self._report_progress, progress)
         try:
@@ -185,15 +193,45 @@ class Session:
         task_status.started(self)
         nursery.start_soon(self._loop.run, self._stop)
 
-    async def cancel_unrecorded(self) -> None:
-        """Cancel all orders if the journal failed and the configuration wants it: without a record there is no other
-        way.
+    async def cancel_after_failure(self) -> None:
+        """Cancel our orders after the journal, the core or the shell failed, unless the configuration says `leave`.
+
+        After a failure of the core the cancels are records. If the journal failed, there is no way to record them.
         """
-        if self._end.by is not EndedBy.JOURNAL or self.plan.wanted.on_journal_failure != "cancel_all":
+        wanted, recorded = self.plan.wanted, None
+        if self._end.by is EndedBy.JOURNAL or self._writer.failed is not None:
+            is_wanted = wanted.on_journal_failure == "cancel_all"
+        elif self._end.by in (EndedBy.CORE, EndedBy.SHELL):
+            is_wanted = wanted.safety.cancels_on_failure
+            if self._end.by is EndedBy.CORE:
+                recorded = await self._durable_cancels()
+        else:
             return
-        with trio.move_on_after(CANCEL_ALL_SECONDS_MAX):
-            for result in await self._gateway.cancel_all_unrecorded():
-                log.warning("cancelled without a record, because the journal failed", result=result)
+        if not is_wanted or not self.plan.body.account or not self.sequencer.has_begun:
+            return
+        session, account = self.kernel.session, self.state.account
+        emergency = EmergencyCancel(session, account, self._gateway.send_now, self._clock.seconds, recorded=recorded)
+        with trio.CancelScope(shield=True):
+            await emergency.run()
+        if emergency.open:
+            self._end.reason += f"; {len(emergency.open)} orders may still be open: {', '.join(sorted(emergency.open))}"
+
+    async def _durable_cancels(self) -> set[str] | None:
+        """Wait until the cancels that the failed core recorded are durable, and return their orders' ids."""
+        state = self.state
+        try:
+            await trio.to_thread.run_sync(self._writer.wait_durable, state.seq, DURABLE_SECONDS_MAX)
+        except (JournalError, TimeoutError) as error:
+            log.warning("the cancels are not durable, so they are not sent", reason=str(error))
+            return set()
+        if not any(order.cause is SafetyCause.CORE_FAILED for order in state.account.safety.active):
+            return None  # the failed core recorded nothing
+        return {name for name, order in state.account.orders.live.items() if order.cancel_seq}
+
+    def fail(self, error: BaseException) -> None:
+        """End the session because a task of the shell failed: only the emergency cancel is sent from here on."""
+        self._end.set(EndedBy.SHELL, f"{type(error).__name__}: {error}")
+        self._gateway.close()
 
     async def close(self) -> None:
         """Seal the journal and close the idle connections, after all tasks of the session ended."""
@@ -293,7 +331,12 @@ async def run_session(
             async with trio.open_nursery() as nursery:
                 session = Session(plan, nursery)
                 await session.start(progress=progress, task_status=task_status)
-            await session.cancel_unrecorded()
+            await session.cancel_after_failure()
+        except Exception as error:
+            if session is not None:
+                session.fail(error)
+                await session.cancel_after_failure()
+            raise
         finally:
             if session is not None:
                 await session.close()

@@ -75,8 +75,8 @@ def limits_text(missing: list[str]) -> str:
     """Return why a session with real money cannot start without these limits, and what to do."""
     first = missing[0]
     return (
-        f"risk.{', risk.'.join(missing)}: a session that trades real money states these limits. What to do: add them to "
-        f'[risk], as in {first} = "...", or begin with venue.network = "testnet" or --dry-run'
+        f"risk.{', risk.'.join(missing)}: a session that trades real money states these limits. What to do: add them "
+        f'to [risk], as in {first} = "...", or begin with venue.network = "testnet" or --dry-run'
     )
 
 

@@ -21,6 +21,7 @@ class EndedBy(StrEnum):
     INTERRUPTED = "interrupted"  # by a second signal
     CORE = "core"  # our own code failed
     JOURNAL = "journal"  # the disk failed
+    SHELL = "shell"  # a task of the shell failed
 
 
 class SessionEnd:
@@ -40,7 +41,7 @@ class SessionEnd:
         if self.by is not None and not (by is EndedBy.JOURNAL and self.is_final):
             return
         self.by, self.reason = by, reason
-        if by in (EndedBy.CORE, EndedBy.JOURNAL):
+        if by in (EndedBy.CORE, EndedBy.JOURNAL, EndedBy.SHELL):
             log.error("trading stopped", by=by.value, reason=reason)
 
 

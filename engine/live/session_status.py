@@ -3,10 +3,16 @@
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from engine.live.session_end import EndedBy
+from engine.requests import LinkPhase, LinkRole
+from engine.session_context import SessionContext
+from engine.state.orders import EXTERNAL
+from engine.state.session_state import State
+from journal.record import plain
 
 
 class PositionStatus(msgspec.Struct, frozen=True):
@@ -23,6 +29,15 @@ class PositionStatus(msgspec.Struct, frozen=True):
     def pnl(self) -> Decimal:
         """Return realised and unrealised P&L less fees."""
         return self.realised_pnl + self.unrealised_pnl - self.fees_quote
+
+
+class StreamAge(msgspec.Struct, frozen=True):
+    """The time since the last message of a stream: of an instrument on a market link, or of a private link."""
+
+    about: str  # instrument or link
+    stream: str  # "quote", "trade", "book", "mark" or "private"
+    age_ns: int  # since its last message, or since its link opened
+    is_stale: bool  # it blocks its instrument, or its link is not ready
 
 
 class SessionStatus(msgspec.Struct, frozen=True):
@@ -47,6 +62,29 @@ class SessionStatus(msgspec.Struct, frozen=True):
     key_refused: (
         str  # the venue's first answer against our key in this session; "" also after a halt that was carried over
     )
+    ages: tuple[StreamAge, ...] = ()
+
+
+def stream_ages(session: SessionContext, state: State, now_ns: int) -> tuple[StreamAge, ...]:
+    """Return the age of each stream, in the order of links and instruments."""
+    ages = []
+    for source, link in sorted(state.account.links.by_source.items()):
+        is_ready = link.state is LinkPhase.READY
+        if link.role is LinkRole.PRIVATE:
+            seen_ns = max(state.account.private_seen.last_ns(source), link.changed_ns)
+            ages.append(StreamAge(source, "private", max(now_ns - seen_ns, 0), not is_ready))
+            continue
+        for index in session.indexes_of(source):
+            name = state.market.instruments[index].id
+            stale = {reason.about for reason in state.account.blocks.reasons(name)}
+            for stream in session.streams_of(source):
+                word, last_ns = stream.name.lower(), state.market.last_seen_ns(index, stream)
+                if word == "mark" and not last_ns:
+                    continue  # of contracts alone
+                seen_ns = max(last_ns, link.changed_ns)
+                is_stale = not is_ready or not stale.isdisjoint((word, "all streams"))
+                ages.append(StreamAge(name, word, max(now_ns - seen_ns, 0), is_stale))
+    return tuple(ages)
 
 
 class Summary(msgspec.Struct, frozen=True):
@@ -61,6 +99,25 @@ class Summary(msgspec.Struct, frozen=True):
     def clean(self) -> bool:
         """Return True if the session ended in order."""
         return self.ended is EndedBy.CLOSED
+
+
+def exposure(session: SessionContext, state: State) -> dict[str, Any]:
+    """Return, as JSON values, what is open, and which safety orders are in force."""
+    account = state.account
+    live = account.orders.live_by_age()
+    return {
+        "mode": str(account.modes.mode),
+        "reasons": [reason.text for reason in account.modes.reasons],
+        "safety": [order.title for order in account.safety.active],
+        "left": list(account.safety.left),
+        "orders": [order.client_order_id for order in live if session.is_ours(order)],
+        "others": [order.client_order_id for order in live if not session.is_ours(order)],
+        "positions": [
+            {"strategy": held.strategy, "instrument": held.instrument, "quantity": plain(held.quantity)}
+            for _, held in sorted(account.positions.by_key.items())
+            if held.quantity and held.strategy != EXTERNAL
+        ],
+    }
 
 
 Progress = Callable[[SessionStatus], None]

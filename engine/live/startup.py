@@ -15,7 +15,7 @@ from engine.events import Answer, InstrumentsReport
 from engine.live.account_lock import AccountLock
 from engine.live.clock import wall_ns
 from engine.live.link_tasks import HandedOverLink
-from engine.live.machine import host_id, software_versions
+from engine.live.machine import software_versions
 from engine.live.previous_session import PreviousJournal, check_unsettled_listed, restore_previous
 from engine.live.session_config import SessionConfig, StartError, StartPlan, limits_text, missing_limits
 from engine.live.transport.http_result import HttpResult, HttpSender
@@ -31,6 +31,7 @@ from engine.session_record import (
 from engine.venues.venue_lookup import make_venue
 from journal.record import Kind
 from journal.sessions import list_sessions, new_session_folder
+from journal.trust_key import marked
 
 ID_LETTERS = "abcdefghijklmnopqrstuvwxyz234567"
 REQUEST_SECONDS_MAX = 10.0
@@ -105,12 +106,12 @@ def session_body(
 ) -> SessionBody:
     """Return the body of the SESSION record."""
     before = before or PreviousJournal()
-    return SessionBody(
+    body = SessionBody(
         session=session,
         started_ns=wanted.clock.now_ns(),
         clock=wanted.clock.settings,
         seed=secrets.randbits(32) if wanted.seed is None else wanted.seed,
-        host=host_id(),
+        host="",
         versions=software_versions(),
         venues=(replace(wanted.venue, rate_limits=report.rate_limits),),
         instruments=report.instruments,
@@ -124,6 +125,7 @@ def session_body(
         opening=before.opening,
         read_only=wanted.read_only,
     )
+    return marked(body)
 
 
 def next_start_ns(journals: Path) -> int:

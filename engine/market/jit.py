@@ -89,6 +89,8 @@ if JIT:
     from numba.core.errors import TypingError
     from numba.extending import intrinsic
 
+    from engine.market.jit_cache import check_cache_files
+
     def compiled(function: F) -> F:
         """Compile a function at its first call.
 
@@ -98,6 +100,8 @@ if JIT:
         arguments are typed as plain integers, because Numba would compile one version for each constant.
         """
         made: F = numba.njit(function, cache=_folder is not None, _nrt=False, no_cfunc_wrapper=True, forceinline=True)  # type: ignore[call-overload]  # a flag of the compiler that the stubs leave out
+        if _folder is not None:
+            check_cache_files(made)
         template = made.get_call_template  # type: ignore[attr-defined]  # an attribute of Numba's dispatcher
         made.get_call_template = lambda args, kws: template(tuple(map(types.unliteral, args)), kws)  # type: ignore[attr-defined]  # as above
         return made

@@ -11,6 +11,10 @@ TRIGGERS_MAX: Final = 62  # each trigger is one bit of an int64
 LEVELS_MAX: Final = 65_536  # a side of a book; a venue that exceeds it is broken
 # diffs kept for a snapshot, minutes of a busy market; a book that needs more starts over
 PENDING_ROWS_MAX: Final = 262_144
+# Lower ids belong to old messages or to numbering that restarted: it restarted if the message is newer than the last by
+# this much, by the venue's stamps or, without them, by the time of arrival
+RESTART_NS: Final = 1_000_000_000
+RESTART_UNSTAMPED_NS: Final = 30_000_000_000
 BARS_KEPT: Final = 512  # closed bars per specification; older ones are in the journal
 WORD_BITS: Final = 54  # sums of sizes and products are kept in words of this many bits: no int64 overflows
 WORD_MASK: Final = 2**54 - 1

@@ -32,14 +32,24 @@ _LAST_FRAMES: Final = {
 }
 
 
+_VENUE_STAMPS: Final = {
+    Stream.TRADE: (at.T_TIME_NS, at.T_VENUE_NS),
+    Stream.BOOK: (at.B_TIME_NS, at.B_VENUE_NS),
+    Stream.MARK: (at.M_TIME_NS, at.M_VENUE_NS),
+}
+
+
 class MarketReader(MarketArrays):
     """The readable side of a market. `i` is the index of an instrument."""
 
     # ---- quotes, trades, marks
 
-    def quote(self, i: int) -> Quote | None:
-        """Return the last quote; None before the first and after a lost link."""
-        q = self.t[i, : at.Q_END].tolist()
+    def quote(self, i: int, time_ns: int | None = None) -> Quote | None:
+        """Return the last quote, with its age at `time_ns` if that is given.
+
+        None before the first and after a lost link.
+        """
+        q = self.t[i, : at.Q_END if time_ns is None else at.B_END].tolist()
         if not q[at.Q_LIVE]:
             return None
         instrument = self.instruments[i]
@@ -50,6 +60,7 @@ class MarketReader(MarketArrays):
             ask_size=decimal(q[at.Q_ASK_SIZE], instrument.size_scale),
             seq=q[at.Q_SEQ],
             time_ns=q[at.Q_TIME_NS],
+            age_ns=0 if time_ns is None else time_ns - _stated_ns(q),
         )
 
     def is_live(self, i: int, *, with_book: bool) -> bool:
@@ -87,6 +98,29 @@ class MarketReader(MarketArrays):
             time_ns=time_ns,
             venue_ns=venue_ns,
         )
+
+    def quote_stated_ns(self, i: int) -> int:
+        """Return when a message last stated the quote: its own, or one of a synced book with the same best prices."""
+        return _stated_ns(self.t[i, : at.B_END].tolist())
+
+    def quote_is_newer(self, i: int) -> bool:
+        """Return True if the quote proves a change of the book that no diff has reported, by the venue's ids."""
+        return bool(self.t[i, at.Q_ID] > self.t[i, at.D_ID])
+
+    def quote_is_outdated(self, i: int) -> bool:
+        """Return True if a newer synced book, by the venue's ids, has other best prices than the quote."""
+        t = self.t[i].tolist()
+        is_newer = t[at.B_STATE] == at.BOOK_SYNCED and t[at.B_ID] > t[at.Q_ID] > 0
+        return is_newer and (t[at.Q_BID], t[at.Q_ASK]) != (t[at.B_TOP_BID], t[at.B_TOP_ASK])
+
+    def last_trade_id(self, i: int) -> int:
+        """Return the id of the last trade; 0 before the first."""
+        return int(self.t[i, at.T_ID])
+
+    def venue_stamps(self, i: int) -> list[tuple[Stream, int, int]]:
+        """Return (stream, session time of its last message, the venue's stamp in it) of the streams with stamps."""
+        t = self.t[i].tolist()
+        return [(stream, t[ns], t[stamp]) for stream, (ns, stamp) in _VENUE_STAMPS.items() if t[stamp]]
 
     # ---- books
 
@@ -224,3 +258,10 @@ class MarketReader(MarketArrays):
             book_gaps=t[at.B_GAPS],
             snapshots_refused=t[at.B_SNAPSHOTS_REFUSED],
         )
+
+
+def _stated_ns(t: list[int]) -> int:
+    is_same = (t[at.Q_BID], t[at.Q_ASK]) == (t[at.B_TOP_BID], t[at.B_TOP_ASK])
+    if t[at.B_STATE] != at.BOOK_SYNCED or not is_same:
+        return t[at.Q_TIME_NS]
+    return max(t[at.Q_TIME_NS], t[at.B_TIME_NS])

@@ -80,6 +80,9 @@ class Quote(msgspec.Struct, frozen=True):
     ask_size: Decimal
     seq: int
     time_ns: int
+    age_ns: int = (
+        0  # of a quote that a strategy reads: time since a message stated it, its own or a book's with this top
+    )
 
 
 class Trade(msgspec.Struct, frozen=True):

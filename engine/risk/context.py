@@ -28,6 +28,10 @@ class RiskContext(msgspec.Struct, frozen=True):
     bid: Decimal  # 0: no quote
     ask: Decimal
     worst_price: Decimal  # to expect: the limit price or, without one, the far touch with headroom
+    quote_age_ns: int = 0
+    quote_age_max_ns: int = 0  # 0: not limited
+    venue_lag_ns: int = 0  # of the instrument's slowest stream
+    venue_lag_max_ns: int = 0  # 0: not limited
     rates: RateModel = FIXED_WINDOWS  # how the instrument's venue counts requests
     types: frozenset[OrderType] | None = None  # that the venue places; None: not known
     loss_reason: str = ""  # why the loss of the UTC day allows only orders that reduce a position

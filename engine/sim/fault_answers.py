@@ -3,11 +3,16 @@
 Sends nothing. engine/sim/faults.py decides which rules strike a request.
 """
 
+from http import HTTPStatus
 from typing import Final
+from urllib.parse import parse_qs
+
+import msgspec
 
 from engine.sim.binance.refusals import VenueRefusalError, backend_timeout, banned
 from engine.sim.binance.venue_api import ApiResult, refused
 from engine.sim.faults import Action, Faults, Rule
+from engine.sim.wire import HttpRequest
 
 MS: Final = 1_000_000
 SECOND_NS: Final = 1_000_000_000
@@ -55,3 +60,11 @@ def answer_after_faults(faults: Faults, result: ApiResult, struck: list[Rule], n
                 VenueRefusalError(rule.status or lost.status, rule.code or lost.code, rule.msg or lost.message)
             )
     return result
+
+
+def renumbered_depth(faults: Faults, request: HttpRequest, result: ApiResult) -> ApiResult:
+    """Return the answer to a depth request with the numbering of the symbol's diffs; any other answer as it is."""
+    if not request.path.endswith("/depth") or result.status != HTTPStatus.OK:
+        return result
+    symbol = parse_qs(request.query.decode()).get("symbol", [""])[0]
+    return msgspec.structs.replace(result, body=msgspec.Raw(faults.streams.snapshot(symbol, bytes(result.body))))

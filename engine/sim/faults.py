@@ -12,10 +12,16 @@ A rule is JSON, posted to /sim/faults. Durations are milliseconds of session tim
 | rate_limit | 429 with Retry-After; requests before that get 418 | match, retry_after_s |
 | not_found_for | after acceptance, queries answer -2013 for a while | match, ms |
 | delay_events, duplicate_events, drop_events | private events come later, twice, never | event, ms |
+| stop_stream | frames of `stream` are lost for ms (0: ever), with `heals` until subscribed again | stream, ms, heals |
+| delay_stream | frames of `stream` come `late_ms` after their stamps, for ms (0: for ever) | stream, late_ms, ms |
+| restart_ids | ids of `stream` begin again from here on; with its depth stream those of the snapshots too | stream |
+| freeze | nothing more comes over the open private connections, answers included; pongs do | target (private) |
 | silence | frames of a target are lost for a while | target (market, private), ms |
 | disconnect | all connections of a target are closed | target |
 | clock_skew | the venue's clock is off by ms from now on (negative: behind); 0 ends it | ms |
 | events_before_answer | private events precede the answer that caused them | on |
+
+`stream`: `btcusdt@trade`, or `btcusdt@*` for all streams of a symbol.
 
 match: `method` and `path` (REST) or `path` alone as WebSocket API method, each optional; `event`: executionReport,
 outboundAccountPosition or an execution type (NEW, TRADE ...). A rule strikes from its `nth` match on, `times` times (0:
@@ -28,6 +34,9 @@ from enum import StrEnum
 from typing import Final
 
 import msgspec
+
+from engine.sim.feeds.sim_market import Line
+from engine.sim.stream_faults import StreamFaults
 
 
 class Action(StrEnum):
@@ -47,6 +56,10 @@ class Action(StrEnum):
     DISCONNECT = "disconnect"
     CLOCK_SKEW = "clock_skew"
     EVENTS_BEFORE_ANSWER = "events_before_answer"
+    STOP_STREAM = "stop_stream"
+    DELAY_STREAM = "delay_stream"
+    RESTART_IDS = "restart_ids"
+    FREEZE = "freeze"
 
 
 class Target(StrEnum):
@@ -87,6 +100,9 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     retry_after_s: int = 0
     target: Target = Target.MARKET
     on: bool = True
+    stream: str = ""
+    late_ms: int = 0
+    heals: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -117,6 +133,7 @@ class Faults:
         self._silent_until_ns = dict.fromkeys(Target, 0)
         self._hidden: dict[str, tuple[int, ScriptedFault]] = {}
         self.banned_until_ns = 0
+        self.streams = StreamFaults()
 
     def unstruck(self) -> list[Rule]:
         """Return the rules, cleared ones included, that no client could notice so far."""
@@ -136,8 +153,14 @@ class Faults:
             case Action.EVENTS_BEFORE_ANSWER:
                 self.events_before_answer = rule.on
                 fault.struck += not rule.on
-            case Action.DISCONNECT:
-                pass  # the venue closes its connections, and counts them
+            case Action.STOP_STREAM:
+                self.streams.stop(rule.stream, now_ns + rule.ms * MS if rule.ms else 0, heals=rule.heals)
+            case Action.DELAY_STREAM:
+                self.streams.delay(rule.stream, rule.late_ms * MS, now_ns + rule.ms * MS if rule.ms else 0)
+            case Action.RESTART_IDS:
+                self.streams.restart_ids(rule.stream)
+            case Action.DISCONNECT | Action.FREEZE:
+                pass  # the venue closes or freezes its connections, and counts what they lose
             case _:
                 self._matching = True
         return fault
@@ -181,6 +204,13 @@ class Faults:
         if self.skew_ns:
             self.count(Action.CLOCK_SKEW)
         return now_ns + self.skew_ns
+
+    def strike_line(self, line: Line, now_ns: int, *, is_listened: bool) -> tuple[Line, ...]:
+        """Return a public line as its subscribers get it, () if it is lost, and count the fault that changed it."""
+        sent, action = self.streams.strike(line, now_ns)
+        if action and is_listened:
+            self.count(Action(action))
+        return () if sent is None else (sent,)
 
     def count(self, action: Action, target: Target | None = None) -> None:
         """Count an effect of the newest fault of an action: a frame that was lost, an event that was early."""

@@ -19,7 +19,7 @@ from engine.sim.binance.ws_session import session_result
 from engine.sim.exchange.exchange import Exchange
 from engine.sim.exchange.order_values import FundsChanged, SimReport
 from engine.sim.exchange.venue_books import FOREVER_NS
-from engine.sim.fault_answers import answer_after_faults, delay_ns, is_struck, replaced_answer
+from engine.sim.fault_answers import answer_after_faults, delay_ns, is_struck, renumbered_depth, replaced_answer
 from engine.sim.faults import Action, Faults, Rule, Target
 from engine.sim.feeds.derived_streams import derive, is_derived
 from engine.sim.feeds.pacing import FeedPacer
@@ -86,6 +86,7 @@ class SimVenue:
         self._waiting: list[_Waiting] = []
         self._recorded = market if isinstance(market, RecordedMarket) else None
         self._now_ns = 0
+        self._frozen: frozenset[int] = frozenset()  # connections that deliver nothing more
         self._derived_wanted = False
 
     # ---- driving
@@ -182,7 +183,7 @@ class SimVenue:
             return
         if result is None:
             try:
-                result = self.api.rest(request, now_ns)
+                result = renumbered_depth(self.faults, request, self.api.rest(request, now_ns))
             except NotYetError as later:
                 self._wait(_Waiting(conn_id, later.symbol, None, struck))
                 return
@@ -193,6 +194,8 @@ class SimVenue:
     def add_fault(self, rule: Rule, now_ns: int) -> None:
         """Add a fault rule; a disconnect takes effect at once."""
         fault = self.faults.add(rule, now_ns)
+        if rule.action is Action.FREEZE:
+            self._frozen = frozenset(number for number, found in self._connections.items() if found.ws_api)
         if rule.action is Action.DISCONNECT:
             for connection in list(self._connections.values()):
                 if connection.ws_api is (rule.target is Target.PRIVATE):
@@ -256,8 +259,9 @@ class SimVenue:
             return
         listeners = self._listeners.get(line.stream, ())
         if not self.faults.silent(Target.MARKET, now_ns):
-            for connection in listeners:
-                self._stream(connection, line, line.due_ns)
+            for sent in self.faults.strike_line(line, now_ns, is_listened=bool(listeners)):
+                for connection in listeners:
+                    self._stream(connection, sent, sent.due_ns)
         elif listeners:
             self.faults.count(Action.SILENCE, Target.MARKET)
         if message is not None:
@@ -276,7 +280,7 @@ class SimVenue:
     def _stream(self, connection: Connection, line: Line, due_ns: int) -> None:
         payload = line.payload if connection.combined else data_of(line)
         connection.sent.add(payload)
-        self._ready.append(Outgoing(connection.conn_id, due_ns, frame=payload))
+        self._send(Outgoing(connection.conn_id, due_ns, frame=payload))
 
     def _listeners_changed(self, now_ns: int) -> None:
         listeners: dict[str, list[Connection]] = {}
@@ -284,6 +288,7 @@ class SimVenue:
             for stream in connection.streams:
                 listeners.setdefault(stream, []).append(connection)
         self._listeners = {stream: tuple(found) for stream, found in listeners.items()}
+        self.faults.streams.listeners_changed(set(listeners))
         self._derived_wanted = any(is_derived(stream) for stream in listeners)
         self.feed.subscribed(set(listeners), now_ns)
 
@@ -385,6 +390,9 @@ class SimVenue:
                         self._send(Outgoing(connection.conn_id, due_ns, frame=frame))
 
     def _send(self, item: Outgoing) -> None:
+        if self._frozen and item.conn_id in self._frozen and item.frame is not None:
+            self.faults.count(Action.FREEZE)
+            return
         if item.due_ns <= self._now_ns:
             self._ready.append(item)
             return

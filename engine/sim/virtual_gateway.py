@@ -193,7 +193,7 @@ class VirtualGateway:
                     if source == request.source:
                         sim.close(conn_id, now_ns)
                         self._down(conn_id, "asked")
-            case Purpose.SUBSCRIBE:
+            case Purpose.SUBSCRIBE | Purpose.RESUBSCRIBE | Purpose.PROBE:
                 assert request.unsigned is not None, "a subscription is a message"
                 frame = self._dialect.signer.sign_frame(
                     request.unsigned, self._key, self._stamp_ns(request), str(record.seq)

@@ -47,4 +47,10 @@ class Commanded(msgspec.Struct, frozen=True):
     command: CommandBody
 
 
-Change = Fact | Requested | Answered | LinkMoved | TimerFired | Commanded
+class PrivateFrame(msgspec.Struct, frozen=True):
+    """A private link delivered a frame."""
+
+    source: str
+
+
+Change = Fact | Requested | Answered | LinkMoved | TimerFired | Commanded | PrivateFrame

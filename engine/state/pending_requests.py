@@ -10,6 +10,7 @@ from engine.bodies import LinkEvent, RequestBody
 from engine.requests import Purpose
 from engine.state.changes import Answered, Change, LinkMoved, Requested, Stamp
 
+SENT_OVER_LINK = frozenset({Purpose.SUBSCRIBE, Purpose.RESUBSCRIBE, Purpose.PROBE})
 UNANSWERED = frozenset({Purpose.CONNECT, Purpose.DISCONNECT})  # these end in a LINK record, not in an answer
 
 
@@ -38,6 +39,11 @@ class PendingRequests(msgspec.Struct, frozen=True):
                 return pending
         return None
 
+    def oldest(self, purpose: Purpose, *, source: str) -> PendingRequest | None:
+        """Return the oldest pending request of a purpose that was sent over a link."""
+        found = (pending for pending in self.by_seq.values() if pending.request.source == source)
+        return next((pending for pending in found if pending.request.purpose is purpose), None)
+
     def for_order(self, client_order_id: str) -> PendingRequest | None:
         """Return the oldest pending request about an order."""
         for pending in self.by_seq.values():
@@ -60,7 +66,7 @@ def reduce(requests: PendingRequests, change: Change, at: Stamp) -> PendingReque
             kept = {
                 seq: pending
                 for seq, pending in requests.by_seq.items()
-                if pending.request.source != change.source or pending.request.purpose is not Purpose.SUBSCRIBE
+                if pending.request.source != change.source or pending.request.purpose not in SENT_OVER_LINK
             }
             return requests if len(kept) == len(requests.by_seq) else PendingRequests(kept)
         case _:

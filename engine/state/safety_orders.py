@@ -53,7 +53,9 @@ class SafetyOrders(msgspec.Struct, frozen=True):
     number: int = 0  # of the newest
     active: tuple[SafetyOrder, ...] = ()
     tries: dict[str, Tries] = {}  # client order id, or "strategy instrument" of a position
+    left: tuple[str, ...] = ()  # positions that the newest flatten could not close
     paused_by: str = ""  # the person whose order pauses placing until someone resumes
+    armed_ns: dict[str, int] = {}  # instrument -> when its dead-man switch was last armed
     not_running_since_ns: int = 0  # 0: RUNNING, or a person's pause
 
     @property
@@ -86,13 +88,19 @@ def reduce(safety: SafetyOrders, change: Change, at: Stamp) -> SafetyOrders:
             return replace(
                 safety,
                 number=change.number,
+                left=(),
                 active=(*kept, order),
                 tries={} if is_persons else safety.tries,
                 paused_by=change.by if is_persons else safety.paused_by,
             )
         case SafetyOrderEnded():
             active = tuple(order for order in safety.active if order.number != change.number)
-            return replace(safety, active=active, tries=safety.tries if active else {})
+            return replace(safety, active=active, tries=safety.tries if active else {}, left=change.left)
+        case Requested() if change.request.purpose is Purpose.ARM_SWITCH:
+            return replace(safety, armed_ns={**safety.armed_ns, change.request.instrument: at.time_ns})
+        case Requested() if change.request.purpose is Purpose.DISARM_SWITCH:
+            name = change.request.instrument
+            return replace(safety, armed_ns={other: ns for other, ns in safety.armed_ns.items() if other != name})
         case Requested() if safety.active and change.request.mutates:
             request = change.request
             is_cancel = request.purpose is Purpose.CANCEL
@@ -118,4 +126,4 @@ def position_name(strategy: str, instrument: str) -> str:
 def restored(safety: SafetyOrders) -> SafetyOrders:
     """Return the safety orders that the previous session left, without its seqs and tries."""
     active = tuple(replace(order, since_seq=0) for order in safety.active)
-    return replace(safety, active=active, tries={}, not_running_since_ns=0)
+    return replace(safety, active=active, tries={}, armed_ns={}, not_running_since_ns=0)

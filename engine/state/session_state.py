@@ -27,6 +27,7 @@ from engine.state import (
     orders,
     pending_requests,
     positions,
+    private_seen,
     rate_budgets,
     reconcile_rounds,
     safety_orders,
@@ -39,6 +40,7 @@ from engine.state.changes import (
     Change,
     Commanded,
     LinkMoved,
+    PrivateFrame,
     Requested,
     Stamp,
     TimerFired,
@@ -52,6 +54,7 @@ from engine.state.mode import ModeState
 from engine.state.orders import Orders
 from engine.state.pending_requests import PendingRequests
 from engine.state.positions import Positions
+from engine.state.private_seen import PrivateSeen
 from engine.state.rate_budgets import RateBudgets, RateModel
 from engine.state.reconcile_rounds import ReconcileRounds
 from engine.state.safety_orders import SafetyOrders
@@ -78,6 +81,7 @@ class Account(msgspec.Struct, frozen=True):
     timers: Timers = Timers()
     gaps: OpenGaps = OpenGaps()
     blocks: InstrumentBlocks = InstrumentBlocks()
+    private_seen: PrivateSeen = PrivateSeen()
     safety: SafetyOrders = SafetyOrders()
     day_pnl: DayPnl = DayPnl()
 
@@ -94,9 +98,9 @@ CARRIED = (
     "safety",
     "day_pnl",
 )
-FRESH = ("gaps", "links", "requests", "timers")
+FRESH = ("gaps", "links", "requests", "timers", "private_seen")
 # parts that older sessions lack: while they are empty, neither a CHECKPOINT nor an opening state states them
-ADDED = frozenset({"blocks", "safety", "day_pnl"})
+ADDED = frozenset({"blocks", "private_seen", "safety", "day_pnl"})
 
 
 class Rules(msgspec.Struct, frozen=True):
@@ -121,6 +125,7 @@ REDUCERS: dict[str, Callable[[Any, Any, Stamp], Any]] = {
     "strategies": strategy_states.reduce,
     "gaps": market_gaps.reduce,
     "blocks": instrument_blocks.reduce,
+    "private_seen": private_seen.reduce,
     "safety": safety_orders.reduce,
     "day_pnl": day_pnl.reduce,
 }
@@ -159,6 +164,7 @@ CLAIMS: dict[type, tuple[str, ...]] = {
     Answered: ("orders", "requests", "limits"),
     LinkMoved: ("links", "requests", "reconciling", "modes", "timers"),
     TimerFired: ("timers",),
+    PrivateFrame: ("private_seen",),
     Commanded: ("modes", "strategies", "timers", "blocks", "safety"),
 }
 
@@ -175,8 +181,12 @@ REQUEST_CLAIMS: dict[Purpose, tuple[str, ...]] = {
     Purpose.SERVER_TIME: _SENT,
     Purpose.EXCHANGE_INFO: _SENT,
     Purpose.SUBSCRIBE: _SENT,
+    Purpose.RESUBSCRIBE: _SENT,
+    Purpose.PROBE: _SENT,
     Purpose.CONNECT: ("links",),
     Purpose.DISCONNECT: (),
+    Purpose.ARM_SWITCH: (*_SENT, "safety"),
+    Purpose.DISARM_SWITCH: (*_SENT, "safety"),
 }
 
 

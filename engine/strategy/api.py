@@ -200,8 +200,8 @@ class View:
         return self._instruments[name][1]
 
     def quote(self, name: str) -> Quote | None:
-        """Return the newest best bid and ask; None before the first."""
-        return self._market.quote(self._instruments[name][0])
+        """Return the newest best bid and ask, with its age; None before the first."""
+        return self._market.quote(self._instruments[name][0], self.time_ns)
 
     def blocked(self, name: str) -> tuple[str, ...]:
         """Return why an instrument gets no new order now; () if it trades. Others may trade meanwhile."""

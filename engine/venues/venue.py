@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -219,6 +219,21 @@ class AccountCodec(Protocol):
         ...
 
 
+@runtime_checkable
+class DeadManSwitch(Protocol):
+    """An AccountCodec of a venue with the capability `dead_man_switch` has this as well."""
+
+    def dead_man_switch(self, instrument: Instrument, timeout_ms: int) -> Unsigned:
+        """Return the request after which the venue cancels an instrument's open orders, unless it comes again in time.
+
+        Args:
+            instrument: The instrument.
+            timeout_ms: The venue's wait in milliseconds; 0 disarms the switch.
+
+        """
+        ...
+
+
 class CapturedMarket(NamedTuple):
     """The market of a recording that has no SESSION of ours."""
 
@@ -299,6 +314,27 @@ class Venue(Protocol):
             headers: The kept headers.
             payload: The body.
 
+        """
+        ...
+
+
+@runtime_checkable
+class ProbesPrivateLink(Protocol):
+    """An account codec may have this as well: a query that proves the subscription of a private link."""
+
+    def probe_private(self) -> Unsigned:
+        """Return a cheap query over the private link; its answer decodes as StreamEnded without a subscription."""
+        ...
+
+
+@runtime_checkable
+class Resubscribes(Protocol):
+    """A venue may have this as well: messages that begin single streams again over their living link."""
+
+    def resubscriptions(self, instrument: Instrument, streams: Sequence[Stream]) -> tuple[Unsigned, ...]:
+        """Return the messages that end these streams and begin them again, in order; () if only a new connection does.
+
+        Each is sent when the one before was acknowledged with Subscribed.
         """
         ...
 

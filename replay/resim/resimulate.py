@@ -21,12 +21,13 @@ from engine.model import ONLY, find_instrument
 from engine.record_codec import read_request
 from engine.requests import LinkRole
 from engine.sequencer import Append, Sequencer
-from engine.session_record import Resimulated, SessionBody
+from engine.session_record import Resimulated, SessionBody, without_silence_rules
 from engine.state.session_state import State
 from engine.step_context import Output
 from engine.upcast import SCHEMA
 from journal.reader import Journal, available_records
 from journal.record import INPUTS, Kind, Record
+from journal.trust_key import marked
 from journal.writer import JournalWriter
 from replay.compare import timer_difference
 from replay.replay import group_frames
@@ -78,6 +79,7 @@ class ResimOptions(msgspec.Struct, frozen=True, kw_only=True):
     balances: dict[str, str] = {}
     changes: tuple[str, ...] = ()  # for people
     until_seq: int | None = None  # the last record of the source that is read
+    marks: bool = False  # the new session bears the mark of this user, who trusts its code
     from_seq: int = 0  # no strategy decides before this market record; requires `modelled`
 
 
@@ -182,15 +184,20 @@ class _Resimulation:
             source=journal.folder.resolve().name,
             last_seq=journal.last_seq,
             chain=journal.chain,
-            is_backtest=options.modelled,
+            is_backtest=options.modelled or is_import(journal),
             model=options.model.settings(),
             changes=options.changes,
         )
         self._options = options
-        read_only = options.session.read_only and not options.modelled  # a model of the venue takes orders
-        self._body = msgspec.structs.replace(
-            options.session, resimulated=resimulated, schema=SCHEMA, read_only=read_only
+        engine = without_silence_rules(options.session.engine) if resimulated.is_backtest else options.session.engine
+        body = msgspec.structs.replace(
+            options.session,
+            resimulated=resimulated,
+            schema=SCHEMA,
+            engine=engine,
+            read_only=options.session.read_only and not resimulated.is_backtest,  # a model of the venue takes orders
         )
+        self._body = marked(body) if options.marks else body
         self._whole = whole
         self._last = SEQ_MAX if options.until_seq is None else options.until_seq
         self._kernel = Kernel(self._body)

@@ -60,7 +60,9 @@ class ArchivedJob(msgspec.Struct, frozen=True):
         return session_name(self.address)
 
 
-def jobs_for_session(folder: Path, versions: Sequence[Version], request: VersionRequest, *, host: str) -> list[Job]:
+def jobs_for_session(
+    folder: Path, versions: Sequence[Version], request: VersionRequest, *, trust_key: bytes
+) -> list[Job]:
     """Return the job of each version on a session.
 
     The recorded version of a session without strategies has no job.
@@ -69,7 +71,7 @@ def jobs_for_session(folder: Path, versions: Sequence[Version], request: Version
         folder: The session.
         versions: The versions to run.
         request: The options.
-        host: The machine whose recorded code may run without `trust_code`.
+        trust_key: The key whose marks let recorded code run without `trust_code`.
 
     Raises:
         JournalError: The session cannot be read.
@@ -83,7 +85,7 @@ def jobs_for_session(folder: Path, versions: Sequence[Version], request: Version
         session_from_capture(journal) if is_import(journal) else read_session(journal.session_record().body or "")
     )
     if not request.trust_code:
-        refuse_untrusted_code(recorded, host, folder)
+        refuse_untrusted_code(recorded, trust_key, folder)
     model = with_settings(measure_latency(journal).model, request.model_settings)
     return [
         Job(
@@ -123,8 +125,8 @@ def run_any_job(job: Job | ArchivedJob) -> JobOutcome:
     if isinstance(job, Job):
         return regress.run_job(job)
     try:
-        # the maker of an archive can write any host into it
-        jobs = jobs_for_session(cached_copy(job.address), [job.requested], job.request, host="")
+        # an archive may hold the work of others
+        jobs = jobs_for_session(cached_copy(job.address), [job.requested], job.request, trust_key=b"")
     except Exception as error:  # noqa: BLE001 - a damaged session or a version's code may raise any error
         return regress.job_failure(error)
     return regress.run_job(jobs[0]) if jobs else JobOutcome(None)

@@ -5,6 +5,7 @@ Written against the exchange's own protocol; it shares no code with the venue th
 
 import base64
 import hmac
+import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -69,6 +70,10 @@ class Exchange:
     refuse_with: list[str] = field(default_factory=list)  # answers to the next orders
     lose_updates: int = 0  # book updates that are never streamed
     lost: int = 0
+    dead_man_ms: list[int] = field(default_factory=list)  # timeouts of the dead-man switch, oldest first
+    cancel_at: float = 0.0  # when it fires; 0: not armed
+    fired: int = 0
+    deaf: bool = False  # no call is answered, as if the network were cut
     limited: int = 0  # calls that were refused because the counter was full
     snapshots: int = 0  # that were streamed
 
@@ -77,6 +82,9 @@ class Exchange:
     def tick(self) -> None:
         """Move the market by a tick, trade a little, and fill what rests in the way."""
         self.steps += 1
+        if self.cancel_at and time.monotonic() >= self.cancel_at:
+            self.cancel_at, self.fired = 0.0, self.fired + 1
+            self.call("CancelAll", {})
         self.bid += TICK * (1 if self.steps % 7 < 4 else -1)
         self.seq += 1
         update = {"symbol": SYMBOL, "seq": self.seq, "time": _now(), **self._levels(), "bids": [], "asks": []}
@@ -227,6 +235,10 @@ class Exchange:
                     for order in list(self.orders.values())
                     if order.order_status in ("new", "partially_filled")
                 ]
+            case "CancelAllAfter":
+                self.dead_man_ms.append(int(params["timeout"]))
+                self.cancel_at = time.monotonic() + int(params["timeout"]) / 1000 if int(params["timeout"]) else 0.0
+                return {}
             case "QueryOrder":
                 return self._order(params).shown()
             case "OpenOrders":

@@ -84,6 +84,8 @@ class Server:
         headers = {name.decode(): value.decode() for name, value in head.headers}
         method = parts.path.rpartition("/")[2]
         kept = [("Content-Type", "application/json"), ("Set-Cookie", "trace=1")]
+        if self.exchange.deaf:
+            return 502, kept, b""
         try:
             kept.append(("Brine-Counter", self.exchange.count(method, trio.current_time())))
             if parts.path.startswith("/0/public/"):

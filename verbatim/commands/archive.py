@@ -7,6 +7,7 @@ import click
 from verbatim.exit_codes import DIFFERS, FAILED, stop
 from verbatim.options import journals_option
 from verbatim.session_lookup import find
+from verbatim.terminal import echo
 
 
 @click.command("archive")
@@ -33,8 +34,8 @@ def command(*, session: str, uri: str, journals: Path) -> None:
         stop(str(error))
     files = done.manifest.files
     size = sum(file.bytes for file in files)
-    click.echo(
+    echo(
         f"archived: {len(files)} files, {size:,} bytes, {len(files) - done.copied} of them there already; "
         f"{done.manifest.records:,} records, chain {done.manifest.chain[:16]}"
     )
-    click.echo(done.where)
+    echo(done.where)

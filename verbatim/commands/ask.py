@@ -7,7 +7,8 @@ import click
 
 from verbatim.exit_codes import DIFFERS, stop
 from verbatim.options import journals_option
-from verbatim.session_lookup import find_decided, trusted_host
+from verbatim.session_lookup import find_decided
+from verbatim.terminal import echo
 
 
 @click.command("ask")
@@ -43,10 +44,10 @@ def command(*, session: str, at: str | None, journals: Path, trust_code: bool, a
         journal = Journal.open(folder)
         seq, time_ns = find_moment(journal, at) if at is not None else (None, None)
         if journal.left_out and not trust_code:
-            refuse_untrusted_state(journal, trusted_host(session), session)
+            refuse_untrusted_state(session)
         held = describe_state(*rebuild(folder, until=seq, until_ns=time_ns))
     except (DamagedJournalError, CoreError) as error:
         stop(str(error), DIFFERS)
     except (JournalError, UnknownMomentError, StrategyError, UntrustedSourceError) as error:
         stop(str(error))
-    click.echo(json.dumps(held) if as_json else "\n".join(state_lines(held)))
+    echo(json.dumps(held) if as_json else "\n".join(state_lines(held)))

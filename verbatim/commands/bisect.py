@@ -15,7 +15,8 @@ import click
 
 from verbatim.exit_codes import DIFFERS, FAILED, stop
 from verbatim.options import journals_option
-from verbatim.session_lookup import find_decided, find_to_resimulate, session_in, trusted_host
+from verbatim.session_lookup import find_decided, find_to_resimulate, session_in, trusted_key
+from verbatim.terminal import echo
 
 if TYPE_CHECKING:
     from engine.session_record import SessionBody
@@ -130,7 +131,7 @@ def _by_commits(  # noqa: PLR0917 - as the command has them
         journal = Journal.open(folder)
         recorded = read_session(journal.session_record().body or "")
         if not trust_code:
-            refuse_untrusted_code(recorded, trusted_host(session), folder)
+            refuse_untrusted_code(recorded, trusted_key(session), folder)
         model, overrides, given = (
             measure_latency(journal).model,
             parse_settings(settings),
@@ -171,9 +172,7 @@ def _by_commits(  # noqa: PLR0917 - as the command has them
             )
         at = _first_other(len(between), lambda number: bool(other(between[number][0])))
         if at is None:
-            click.echo(
-                f"bisect: of {len(between)} commits from {good} to {bad} none decides otherwise on {folder.name}"
-            )
+            echo(f"bisect: of {len(between)} commits from {good} to {bad} none decides otherwise on {folder.name}")
             return
         revision, title = between[at]
         why = other(revision)
@@ -181,7 +180,7 @@ def _by_commits(  # noqa: PLR0917 - as the command has them
         stop(str(error), DIFFERS)
     except (JournalError, StrategyError, UnknownOverrideError, UnknownSettingError, UntrustedSourceError) as error:
         stop(str(error))
-    click.echo(f"bisect: {revision[:12]} {title}")
+    echo(f"bisect: {revision[:12]} {title}")
     _print_change(why)
     raise SystemExit(DIFFERS)
 
@@ -190,11 +189,11 @@ def _print_change(why: "list[ChangedDecision] | str") -> None:
     from replay.study.decisions import decision_diff_lines
 
     if isinstance(why, str):
-        click.echo(f"  it cannot be run there: {why}")
+        echo(f"  it cannot be run there: {why}")
         return
-    click.echo(f"  {len(why):,} decisions changed")
+    echo(f"  {len(why):,} decisions changed")
     for line in decision_diff_lines(why, SHOWN):
-        click.echo(f"  {line}")
+        echo(f"  {line}")
 
 
 def _first_other(count: int, is_other: Callable[[int], bool]) -> int | None:
@@ -275,7 +274,7 @@ def _by_records(
         folder = find_to_resimulate(journals, session)
         recorded = session_in(folder, None)
         if not trust_code:
-            refuse_untrusted_code(recorded, trusted_host(session), folder)
+            refuse_untrusted_code(recorded, trusted_key(session), folder)
         called = "" if recorded.strategies else sides[0].stem
         bodies = [side.body(recorded, called) for side in sides]
         compile_if_new()
@@ -298,13 +297,13 @@ def _by_records(
     ) as error:
         stop(str(error))
     if found.run is None:
-        click.echo(
+        echo(
             f"bisect: {found.decisions:,} decisions on {found.records:,} records of the market, and none differs: "
             f"{sides[1].text} decides as {sides[0].text}"
         )
         return
     _print_run(found.run, found.records, found.tried)
-    click.echo("repeat it, the good one first:")
+    echo("repeat it, the good one first:")
     words = ("--from", str(found.run.first_seq), "--until", str(found.run.last_seq))
     given_again = [
         *(f"--balance={each}" for each in balances),
@@ -318,26 +317,26 @@ def _by_records(
             for each in side.settings
         )
         which = [*(["--strategy", side.spec] if side.spec else []), *(f"--set={each}" for each in set_again)]
-        click.echo(f"  {shlex.join(['verbatim', 'backtest', session, *words, *which, *given_again])}")
+        echo(f"  {shlex.join(['verbatim', 'backtest', session, *words, *which, *given_again])}")
     raise SystemExit(DIFFERS)
 
 
 def _progress(tried: int) -> None:
     if sys.stderr.isatty():
-        click.echo(f"\r{tried:,} runs tried\r", nl=False, err=True)
+        echo(f"\r{tried:,} runs tried\r", nl=False, err=True)
 
 
 def _print_run(run: "MinimalRun", of: int, tried: int) -> None:
     from replay.moments import iso_time
     from replay.study.decisions import decision_diff_lines
 
-    click.echo(
+    echo(
         f"bisect: smallest run found: {run.records:,} of {of:,} records of the market, "
         f"{run.first_seq} to {run.last_seq}, {iso_time(run.first_ns)} to {iso_time(run.last_ns)}"
     )
-    click.echo(
+    echo(
         f"  {len(run.changed):,} {'decision differs' if len(run.changed) == 1 else 'decisions differ'} in it; "
         f"with one record less at either end no decision differs ({tried} runs tried)"
     )
     for line in decision_diff_lines(run.changed, SHOWN, with_seqs=False):
-        click.echo(f"  {line}")
+        echo(f"  {line}")

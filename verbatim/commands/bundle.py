@@ -7,6 +7,7 @@ import click
 from verbatim.exit_codes import DIFFERS, FAILED, stop
 from verbatim.options import journals_option
 from verbatim.session_lookup import find
+from verbatim.terminal import echo
 
 REDACTIONS = ("account", "host", "addresses")  # replay/redaction.py says what each is
 
@@ -75,5 +76,5 @@ def command(
         if made.whole
         else f"records {made.first_seq:,} to {made.last_seq:,}, sealed again"
     )
-    click.echo(f"bundle: {what}; redacted: {', '.join(made.redacted) or 'nothing'}; {target.stat().st_size:,} bytes")
-    click.echo(target)
+    echo(f"bundle: {what}; redacted: {', '.join(made.redacted) or 'nothing'}; {target.stat().st_size:,} bytes")
+    echo(target)

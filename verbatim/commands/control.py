@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from verbatim.terminal import echo
+
 COMMANDS = ("pause", "resume", "halt", "cancel_all", "flatten", "reconcile", "stop")
 
 
@@ -33,7 +35,7 @@ def command(session: str, order: str, reason: str, journals: Path, as_json: bool
     except ControlError as problem:
         stop(str(problem), FAILED)
     if as_json:
-        click.echo(json.dumps(answer))
+        echo(json.dumps(answer))
     else:
         reasons = f" ({'; '.join(answer['reasons'])})" if answer["reasons"] else ""
-        click.echo(f"{order}: record {answer['seq']}; mode {answer['mode']}{reasons}")
+        echo(f"{order}: record {answer['seq']}; mode {answer['mode']}{reasons}")

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from verbatim.terminal import echo
+
 
 @click.command("demo")
 @click.option("--capture", type=click.Path(path_type=Path), help="Play this capture instead of the synthetic market.")
@@ -65,10 +67,10 @@ def command(as_json: bool, verbose: bool, transport: str, http: str | None, **op
     except KeyboardInterrupt:
         stop(f"interrupted during the replay; the session is in {short_path(summary.folder)}", FAILED)
     if as_json:
-        click.echo(json.dumps({**summary_json(summary), "replay": "identical" if verdict.identical else "differs"}))
+        echo(json.dumps({**summary_json(summary), "replay": "identical" if verdict.identical else "differs"}))
     else:
         for line in report(summary, verdict.text()):
-            click.echo(line)
+            echo(line)
     if not summary.clean:
         raise SystemExit(FAILED)
     if not verdict.identical:
@@ -96,7 +98,7 @@ def report(summary: object, verdict: str) -> list[str]:
             f"P&L      {held.pnl:+.4f}  {held.strategy} on {name}: realised {held.realised_pnl:+.4f}, "
             f"open {held.unrealised_pnl:+.4f}, fees {held.fees_quote:.4f}; holds {held.quantity.normalize():f}"
         )
-    lines += [click.style(problem, fg="red", bold=True) for problem in problems(summary)]
+    lines += problems(summary)
     lines += ["", verdict, "", "try next:"]
     folder = str(summary.folder.parent)
     where = "" if folder == "journals" else f" --journals {shlex.quote(folder)}"

@@ -8,6 +8,7 @@ import click
 from verbatim.exit_codes import DIFFERS, stop
 from verbatim.options import journals_option
 from verbatim.session_lookup import find_to_read
+from verbatim.terminal import echo
 
 
 @click.command("diff")
@@ -35,14 +36,14 @@ def command(*, one: str, other: str, journals: Path, shown: int, as_json: bool) 
     except JournalError as error:
         stop(str(error))
     if as_json:
-        click.echo(json.dumps(found.as_json()))
+        echo(json.dumps(found.as_json()))
     else:
         for line in found.session:
-            click.echo(line)
+            echo(line)
         for difference in found.differences:
-            click.echo(f"{difference.kind}: {difference.what}")
+            echo(f"{difference.kind}: {difference.what}")
         for line in decision_diff_lines(found.decisions, shown):
-            click.echo(line)
-        click.echo(found.verdict)
+            echo(line)
+        echo(found.verdict)
     if not found.same:
         raise SystemExit(DIFFERS)

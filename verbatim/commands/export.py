@@ -8,6 +8,7 @@ from journal.record import Kind
 from verbatim.exit_codes import DIFFERS, FAILED, stop
 from verbatim.options import journals_option
 from verbatim.session_lookup import find_to_read
+from verbatim.terminal import echo
 
 
 def _kinds(_context: click.Context, _option: click.Parameter, text: str | None) -> frozenset[Kind] | None:
@@ -65,8 +66,8 @@ def command(
         stop(str(error), FAILED)
     except (JournalError, UnknownMomentError, QueryError) as error:
         stop(str(error))
-    click.echo(f"export: {rows:,} rows")
-    click.echo(target)
+    echo(f"export: {rows:,} rows")
+    echo(target)
 
 
 def _views(folder: Path, target: Path) -> int:

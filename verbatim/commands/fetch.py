@@ -6,6 +6,7 @@ import click
 
 from verbatim.exit_codes import DIFFERS, FAILED, stop
 from verbatim.options import journals_option
+from verbatim.terminal import echo
 
 
 @click.command("fetch")
@@ -31,4 +32,4 @@ def command(*, uri: str, into: Path | None, journals: Path) -> None:
         stop(str(error), FAILED)
     except JournalError as error:
         stop(str(error))
-    click.echo(folder)
+    echo(folder)

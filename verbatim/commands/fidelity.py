@@ -10,6 +10,7 @@ import click
 from verbatim.exit_codes import DIFFERS, stop
 from verbatim.options import journals_option
 from verbatim.session_lookup import find_decided
+from verbatim.terminal import echo
 
 if TYPE_CHECKING:
     from replay.study.fidelity import FidelityRow
@@ -46,20 +47,20 @@ def command(*, session: str, model_settings: tuple[str, ...], journals: Path, as
     except (JournalError, CannotResimulateError, NothingSentError, UnknownOverrideError, UnknownSettingError) as error:
         stop(str(error))
     if as_json:
-        click.echo(json.dumps(msgspec.to_builtins(found)))
+        echo(json.dumps(msgspec.to_builtins(found)))
         return
     where = f"measured in {found.measured_in:,} round trips" if found.measured_in else "not measured"
-    click.echo(f"as it begins ({where}): {_summary(found.initial)}")
-    click.echo(f"nearest of {found.tried} tried: {_summary(found.best)}")
-    click.echo(
+    echo(f"as it begins ({where}): {_summary(found.initial)}")
+    echo(f"nearest of {found.tried} tried: {_summary(found.best)}")
+    echo(
         f"  its fills are {found.best.clock_ms:+g} ms off in the median, by feed latency or clocks; "
         "the figures below leave that out"
     )
     for line in found.best.worst:
-        click.echo(f"  {line}")
+        echo(f"  {line}")
     best = found.best.model
     fees = f"--model fee_maker={best.fee_maker} --model fee_taker={best.fee_taker}"
-    click.echo(f"use it: --model request_ms={best.request_ns / 1e6:g} --model feed_ms={best.feed_ns / 1e6:g} {fees}")
+    echo(f"use it: --model request_ms={best.request_ns / 1e6:g} --model feed_ms={best.feed_ns / 1e6:g} {fees}")
 
 
 def _summary(compared: "FidelityRow") -> str:
@@ -71,4 +72,4 @@ def _summary(compared: "FidelityRow") -> str:
 
 def _progress(tried: int) -> None:
     if sys.stderr.isatty():
-        click.echo(f"\r{tried} tried\r\033[K", nl=False, err=True)
+        echo(f"\r{tried} tried\r\033[K", nl=False, err=True)

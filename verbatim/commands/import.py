@@ -8,6 +8,7 @@ from journal.importing.formats import FORMATS
 from journal.importing.ndjson import UNITS
 from verbatim.exit_codes import FAILED, stop
 from verbatim.options import journals_option
+from verbatim.terminal import echo
 
 
 @click.command("import")
@@ -66,10 +67,10 @@ def command(
     except JournalError as error:
         stop(str(error), FAILED)
     for text in done.damage:
-        click.echo(f"left out, from there on: {text}", err=True)
+        echo(f"left out, from there on: {text}", err=True)
     formats = ", ".join(sorted(set(done.formats)))
-    click.echo(f"session {done.session}: {done.received:,} messages, {done.records:,} records ({formats})")
-    click.echo(done.folder)
+    echo(f"session {done.session}: {done.received:,} messages, {done.records:,} records ({formats})")
+    echo(done.folder)
 
 
 # what the engine reads in every SESSION record: commands that look through a folder of sessions meet imports too

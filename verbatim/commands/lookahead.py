@@ -6,7 +6,8 @@ import click
 
 from verbatim.exit_codes import DIFFERS, stop
 from verbatim.options import journals_option
-from verbatim.session_lookup import find_decided, trusted_host
+from verbatim.session_lookup import find_decided, trusted_key
+from verbatim.terminal import echo
 
 SHOWN = 10
 
@@ -65,7 +66,7 @@ def command(
         journal = Journal.open(folder)
         recorded = read_session(journal.session_record().body or "")
         if not trust_code:
-            refuse_untrusted_code(recorded, trusted_host(session), folder)
+            refuse_untrusted_code(recorded, trusted_key(session), folder)
         body = recorded if strategy is None else with_strategy(recorded, read_strategy(strategy))
         body = apply_overrides(body, parse_settings(settings))
         found = lookahead(
@@ -87,13 +88,13 @@ def command(
     ) as error:
         stop(str(error))
     if not found.found:
-        click.echo(
+        echo(
             f"lookahead: {found.decisions:,} decisions, cut at {len(found.cuts)} records: none depends on later records"
         )
         return
-    click.echo(
+    echo(
         f"lookahead: without the records after {found.found_at} (+), {len(found.found):,} earlier decisions differ (-)"
     )
     for line in decision_diff_lines(found.found, SHOWN):
-        click.echo(f"  {line}")
+        echo(f"  {line}")
     raise SystemExit(DIFFERS)

@@ -7,6 +7,7 @@ import click
 from verbatim.exit_codes import DIFFERS, FAILED, stop
 from verbatim.options import journals_option
 from verbatim.session_lookup import find
+from verbatim.terminal import echo
 
 
 @click.command("merge")
@@ -29,4 +30,4 @@ def command(*, session: str, journals: Path, mib_max: int) -> None:
         stop(str(error), FAILED)
     except JournalError as error:
         stop(str(error))
-    click.echo(f"merge: {done.before} to {done.after} segments, chain {done.chain[:16]}")
+    echo(f"merge: {done.before} to {done.after} segments, chain {done.chain[:16]}")

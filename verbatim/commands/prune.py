@@ -11,6 +11,7 @@ import click
 
 from verbatim.exit_codes import FAILED, stop
 from verbatim.options import check_finite, journals_option
+from verbatim.terminal import echo
 
 if TYPE_CHECKING:
     from journal.record import Record
@@ -89,7 +90,7 @@ def command(
     except JournalError as error:
         stop(str(error))
     if as_json:
-        click.echo(json.dumps({**msgspec.to_builtins(chosen, enc_hook=str), "done": yes}))
+        echo(json.dumps({**msgspec.to_builtins(chosen, enc_hook=str), "done": yes}))
     else:
         _print_report(chosen, yes=yes)
     if stayed:
@@ -119,21 +120,21 @@ def session_line(record: "Record") -> "SessionLineage":
 def _print_report(chosen: "PruneReport", *, yes: bool) -> None:
     for going in chosen.going:
         written = datetime.fromtimestamp(going.written_ns // 10**9, UTC)
-        click.echo(
+        echo(
             f"{'deleted' if yes else 'would be deleted'}: {going.path.name}, {_size(going.bytes)}, "
             f"last written {written:%Y-%m-%d %H:%M}"
         )
     for kept in chosen.kept:
-        click.echo(f"kept: {kept.path.name}: {kept.why}")
+        echo(f"kept: {kept.path.name}: {kept.why}")
     for anchor in chosen.anchors:
-        click.echo(
+        echo(
             f"new anchor: {anchor.path.name} names {anchor.previous} before it, "
             f"last record {anchor.last_seq}, chain {anchor.chain}"
         )
     count = len(chosen.going)
     size = f"{_size(chosen.bytes_before - chosen.bytes_after)} of {_size(chosen.bytes_before)}"
     what = f"{count} session{'' if count == 1 else 's'}, {size}"
-    click.echo(f"prune: {what}" if yes else f"prune: would delete {what}; nothing was changed, --yes deletes")
+    echo(f"prune: {what}" if yes else f"prune: would delete {what}; nothing was changed, --yes deletes")
 
 
 def _size(count: int) -> str:

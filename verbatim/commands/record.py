@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from verbatim.options import duration_option
+from verbatim.terminal import echo
 
 if TYPE_CHECKING:
     from verbatim.config import Config
@@ -78,9 +79,9 @@ def command(
     def print_end(summary: Summary) -> None:
         last = summary.last
         if as_json:
-            click.echo(json.dumps(summary_json(summary)))
+            echo(json.dumps(summary_json(summary)))
             return
-        click.echo(
+        echo(
             f"session {last.session}: {last.records:,} records, {last.messages:,} messages, {last.gaps:,} gaps; "
             f"{summary.ended}: {summary.reason}; {short_path(summary.folder)}"
         )

@@ -7,6 +7,7 @@ import click
 from verbatim.exit_codes import DIFFERS, FAILED, stop
 from verbatim.options import journals_option
 from verbatim.session_lookup import find
+from verbatim.terminal import echo
 
 
 @click.command("recover")
@@ -40,4 +41,4 @@ def command(*, session: str, journals: Path, signing_key: Path | None) -> None:
     torn = f", {done.dropped_bytes} torn bytes were dropped" if done.dropped_bytes else ""
     ended = "closed in order" if done.was_closed else "not closed"
     now = f"{done.sealed_now} segment{'' if done.sealed_now == 1 else 's'} sealed now"
-    click.echo(f"recover: sealed up to record {done.last_seq} ({ended}{torn}), {now}")
+    echo(f"recover: sealed up to record {done.last_seq} ({ended}{torn}), {now}")

@@ -10,7 +10,8 @@ import click
 
 from verbatim.exit_codes import DIFFERS, FAILED, stop
 from verbatim.options import journals_option
-from verbatim.session_lookup import find_to_read, trusted_host
+from verbatim.session_lookup import find_to_read, trusted_key
+from verbatim.terminal import echo
 
 if TYPE_CHECKING:
     from replay.study.regress import Job, RegressRow
@@ -118,11 +119,11 @@ def command(
 
         report.write_text(regress_page(found, _title(found)), encoding="utf-8")
     if as_json:
-        click.echo(json.dumps({"rows": [_as_json(row) for row in found]}))
+        echo(json.dumps({"rows": [_as_json(row) for row in found]}))
     else:
         _table(found)
         if report is not None:
-            click.echo(f"report: {report}")
+            echo(f"report: {report}")
     if any(row.changed or row.outcome.error for row in found):
         raise SystemExit(DIFFERS)
 
@@ -147,7 +148,7 @@ def _jobs(
 
     if is_address(session):
         return [ArchivedJob(version, session, asked) for version in versions]
-    return jobs_for_session(find_to_read(journals, session), versions, asked, host=trusted_host(session))
+    return jobs_for_session(find_to_read(journals, session), versions, asked, trust_key=trusted_key(session))
 
 
 def _title(found: "Sequence[RegressRow]") -> str:
@@ -157,12 +158,15 @@ def _title(found: "Sequence[RegressRow]") -> str:
 
 def _progress(done: int, total: int) -> None:
     if sys.stderr.isatty():
-        click.echo(f"\r{done:,} of {total:,} resimulated" + ("\r\033[K" if done == total else ""), nl=False, err=True)
+        echo(f"\r{done:,} of {total:,} resimulated" + ("\r\033[K" if done == total else ""), nl=False, err=True)
 
 
 def _table(found: "Sequence[RegressRow]") -> None:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
+
+    from journal.printable import printable
 
     table = Table(box=None, pad_edge=False)
     for head in ("session", "version"):
@@ -171,7 +175,7 @@ def _table(found: "Sequence[RegressRow]") -> None:
         table.add_column(head, justify="right", no_wrap=True)
     for row in found:
         if row.outcome.result is None:
-            table.add_row(row.session, row.version, "-", "-", "-", "-", "-", "-", "-")
+            table.add_row(Text(printable(row.session)), Text(printable(row.version)), "-", "-", "-", "-", "-", "-", "-")
             continue
         tally = row.outcome.result.performance
         numbers = (
@@ -181,18 +185,23 @@ def _table(found: "Sequence[RegressRow]") -> None:
             f"{row.fees_change:+.4f}",
         )
         table.add_row(
-            row.session, row.version, f"{len(row.changed):,}", f"{tally.placed:,}", f"{tally.fills:,}", *numbers
+            Text(printable(row.session)),
+            Text(printable(row.version)),
+            f"{len(row.changed):,}",
+            f"{tally.placed:,}",
+            f"{tally.fills:,}",
+            *numbers,
         )
     Console(width=None if sys.stdout.isatty() else 160).print(table)
     for row in found:
         troubles = [row.outcome.error] if row.outcome.result is None else row.outcome.result.performance.troubles
         for trouble in troubles:
-            click.echo(f"{row.version} on {row.session}: {trouble}", err=True)
+            echo(f"{row.version} on {row.session}: {trouble}", err=True)
     other = sorted({row.version for row in found if row.changed})
     failed = sorted({row.version for row in found if row.outcome.error})
     said = [f"{', '.join(other)} decided otherwise"] if other else []
     said += [f"{', '.join(failed)} could not be run to the end everywhere"] if failed else []
-    click.echo(f"regress: {'; '.join(said) or 'no version changed a decision'}")
+    echo(f"regress: {'; '.join(said) or 'no version changed a decision'}")
 
 
 def _as_json(row: "RegressRow") -> dict[str, object]:

@@ -12,7 +12,8 @@ import click
 
 from verbatim.exit_codes import DIFFERS, FAILED, stop
 from verbatim.options import journals_option
-from verbatim.session_lookup import find_decided, trusted_host
+from verbatim.session_lookup import find_decided, trusted_key
+from verbatim.terminal import echo
 
 if TYPE_CHECKING:
     from engine.session_record import StrategySettings
@@ -94,9 +95,9 @@ def command(
         recorded = read_session(journal.session_record().body or "")
         seq, time_ns = find_moment(journal, until) if until is not None else (None, None)
         if not trust_code:
-            refuse_untrusted_code(recorded, trusted_host(session), Path(session) if Path(session).is_file() else folder)
+            refuse_untrusted_code(recorded, trusted_key(session), Path(session) if Path(session).is_file() else folder)
         if strict:
-            progress = None if as_json else lambda text: click.echo(text, err=True)
+            progress = None if as_json else lambda text: echo(text, err=True)
             _end_strict(replay_strictly(folder, until=seq, until_ns=time_ns, on_progress=progress), as_json=as_json)
             return
         edited = {}
@@ -121,9 +122,7 @@ def command(
     ) as error:
         stop(str(error))
     if workers != 1 and verdict.pieces == 1:
-        click.echo(
-            "in one piece; a long session's snapshots are kept now, and the next replay is cut at them", err=True
-        )
+        echo("in one piece; a long session's snapshots are kept now, and the next replay is cut at them", err=True)
     _end(folder, verdict, explain=explain, as_json=as_json)
 
 
@@ -160,11 +159,11 @@ def _replayed(
 
 def _end(folder: Path, verdict: "ReplayResult", *, explain: bool, as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps(_as_json(verdict)))
+        echo(json.dumps(_as_json(verdict)))
     else:
         if explain and verdict.difference is not None:
             _explain(folder, verdict)
-        click.echo(verdict.text())
+        echo(verdict.text())
     if not verdict.identical:
         raise SystemExit(DIFFERS)
 
@@ -191,10 +190,10 @@ class _progress:  # noqa: N801 - used as a statement
 
     def __exit__(self, *_: object) -> None:
         if self._shown:
-            click.echo("\r\033[K", nl=False, err=True)
+            echo("\r\033[K", nl=False, err=True)
 
     def _show(self, done: int, total: int) -> None:
-        click.echo(f"\rreplaying: {done:,} of {total:,} records", nl=False, err=True)
+        echo(f"\rreplaying: {done:,} of {total:,} records", nl=False, err=True)
 
 
 def _explain(folder: Path, verdict: "ReplayResult") -> None:
@@ -206,15 +205,15 @@ def _explain(folder: Path, verdict: "ReplayResult") -> None:
     difference = verdict.difference
     assert difference is not None, "checked by the caller"
     for name, record in (("recorded", difference.recorded), ("replayed", difference.replayed)):
-        click.echo(f"{name}: " + ("nothing" if record is None else _whole(record)))
+        echo(f"{name}: " + ("nothing" if record is None else _whole(record)))
     try:
         lines = state_lines(describe_state(*rebuild(folder, until=max(0, difference.seq - 1))))
     except StrategyError as error:
         lines = [str(error)]
-    click.echo("\nbefore it, the recorded session believed:")
+    echo("\nbefore it, the recorded session believed:")
     for line in lines:
-        click.echo(f"  {line}")
-    click.echo("")
+        echo(f"  {line}")
+    echo("")
 
 
 def _whole(record: "Record") -> str:
@@ -251,8 +250,8 @@ def _end_strict(verdict: "StrictResult", *, as_json: bool) -> None:
     import msgspec
 
     if as_json:
-        click.echo(json.dumps(msgspec.to_builtins(verdict)))
+        echo(json.dumps(msgspec.to_builtins(verdict)))
     else:
-        click.echo(verdict.text())
+        echo(verdict.text())
     if not verdict.identical:
         raise SystemExit(DIFFERS)

@@ -8,7 +8,8 @@ import click
 
 from verbatim.exit_codes import DIFFERS, FAILED, stop
 from verbatim.options import journals_option
-from verbatim.session_lookup import find_to_resimulate, session_in, trusted_host
+from verbatim.session_lookup import find_to_resimulate, session_in, trusted_key
+from verbatim.terminal import echo
 
 if TYPE_CHECKING:
     from journal.reader import Journal
@@ -124,7 +125,7 @@ def command(
         journal = Journal.open(folder)
         recorded = session_in(folder, exchange_info)
         if not trust_code:
-            refuse_untrusted_code(recorded, trusted_host(session), Path(session) if Path(session).is_file() else folder)
+            refuse_untrusted_code(recorded, trusted_key(session), Path(session) if Path(session).is_file() else folder)
         body = recorded if strategy is None else with_strategy(recorded, read_strategy(strategy))
         body = apply_overrides(body, parse_settings(settings))
         model, measured_in = _model(journal, model_settings)
@@ -139,6 +140,7 @@ def command(
                 from_seq=from_seq or 0,
                 until_seq=until_seq,
                 balances=parse_balances(parse_settings(balances)),
+                marks=not no_journal,
                 changes=(*([f"strategy {strategy}"] if strategy else []), *settings, *part),
             )
             tried = (
@@ -210,7 +212,7 @@ def _print_result(
             "measured_in": measured_in,
             "resimulated": msgspec.to_builtins(after),
         }
-        click.echo(
+        echo(
             json.dumps(
                 said
                 | (
@@ -222,20 +224,20 @@ def _print_result(
         )
         return
     name = click.get_current_context().info_name  # resim or backtest
-    click.echo(f"{name}: {outcome.records:,} records, {outcome.exactness}{', ' if part else ''}{part}")
+    echo(f"{name}: {outcome.records:,} records, {outcome.exactness}{', ' if part else ''}{part}")
     if outcome.modelled:
-        click.echo(model.text(measured_in))
+        echo(model.text(measured_in))
     if not outcome.balances_known:
-        click.echo("balances: as given, since the session states none")
+        echo("balances: as given, since the session states none")
     for line in (*after.troubles, *([] if part else side_by_side(session_performance(folder), after))):
-        click.echo(line)
-    click.echo(
+        echo(line)
+    echo(
         f"{'decisions' if part else 'decisions changed'}: {len(other):,}"
         f"{', the last of them:' if part and len(other) > DIFFS_SHOWN else ''}"
     )
     for line in decision_diff_lines(
         other[-DIFFS_SHOWN:] if part else other, DIFFS_SHOWN, with_seqs=not part or outcome.folder != folder
     ):
-        click.echo(f"  {line}")
+        echo(f"  {line}")
     if outcome.folder != folder:
-        click.echo(str(outcome.folder))
+        echo(str(outcome.folder))

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from verbatim.terminal import echo, secho
+
 
 @click.command("run")
 @click.argument("config", type=click.Path(path_type=Path))
@@ -39,9 +41,8 @@ def command(config: Path, journals: Path | None, dry_run: bool, log_level: str, 
     console = Console(stderr=True)
     try:
         settings = read_config(config)
-        chosen = session_config(
-            settings, key=read_key(settings, base=config.parent), base=config.parent, dry_run=dry_run
-        )
+        key = read_key(settings, base=config.parent)
+        chosen = session_config(settings, key=key, base=config.parent, dry_run=dry_run)
         if chosen.trades_real_money and (missing := missing_limits(chosen.risk)):
             raise ConfigError(limits_text(missing))
     except Exception as error:
@@ -56,14 +57,14 @@ def command(config: Path, journals: Path | None, dry_run: bool, log_level: str, 
 
     summary = run_or_stop(main)
     if as_json:
-        click.echo(json.dumps(summary_json(summary)))
+        echo(json.dumps(summary_json(summary)))
     else:
         last = summary.last
-        click.echo(
+        echo(
             f"session {last.session}: {last.records:,} records, {last.orders:,} orders, {last.fills:,} fills; "
             f"{summary.ended}: {summary.reason}; {short_path(summary.folder)}"
         )
         for problem in problems(summary):
-            click.secho(problem, fg="red", bold=True)
+            secho(problem, fg="red", bold=True)
     if not summary.clean:
         raise SystemExit(FAILED)

@@ -9,6 +9,7 @@ import click
 
 from verbatim.exit_codes import DIFFERS, stop
 from verbatim.options import journals_option
+from verbatim.terminal import echo
 
 
 @click.command("sessions")
@@ -27,11 +28,11 @@ def command(*, journals: Path, as_json: bool) -> None:
     found = [_session(session.path, session.session_id, session.start) for session in list_sessions(journals)]
     found += [_session(path, path.name) for path in list_named_journals(journals) if _is_ours(path)]
     if as_json:
-        click.echo(json.dumps(found))
+        echo(json.dumps(found))
     elif found:
         _table(found)
     else:
-        click.echo(f"no sessions in {journals}")
+        echo(f"no sessions in {journals}")
     if any("problem" in row for row in found):
         raise SystemExit(DIFFERS)
 
@@ -115,10 +116,10 @@ def _table(found: list[dict[str, Any]]) -> None:
             cell.rjust(width) if 2 <= column <= 5 else cell.ljust(width)
             for column, (cell, width) in enumerate(zip(line, widths, strict=True))
         ]
-        click.echo("  ".join(cells).rstrip())
+        echo("  ".join(cells).rstrip())
     for row in found:
         if "problem" in row:
-            click.echo(f"{row['session']}: {row['problem']}", err=True)
+            echo(f"{row['session']}: {row['problem']}", err=True)
 
 
 def _length(seconds: float | None) -> str:

@@ -11,7 +11,8 @@ import click
 
 from verbatim.exit_codes import DIFFERS, stop
 from verbatim.options import duration_option, journals_option
-from verbatim.session_lookup import find_decided, trusted_host
+from verbatim.session_lookup import find_decided, trusted_key
+from verbatim.terminal import echo
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -88,7 +89,7 @@ def command(
         there = Journal.open(folder)
         recorded = read_session(there.session_record().body or "")
         if not trust_code:
-            refuse_untrusted_code(recorded, trusted_host(session), folder)
+            refuse_untrusted_code(recorded, trusted_key(session), folder)
         body = recorded if strategy is None else with_strategy(recorded, read_strategy(strategy))
         found = measure_latency(there)
         model = with_settings(found.model, parse_settings(model_settings), found.ways_ns)
@@ -103,7 +104,7 @@ def command(
             changes=(*([f"strategy {strategy}"] if strategy else []), *settings),
         )
         shadow = Shadow(_print_decision, _print_handover)
-        click.echo(f"shadow: follows {folder} from its first record; Ctrl-C ends it")
+        echo(f"shadow: follows {folder} from its first record; Ctrl-C ends it")
         with no_sockets(), _until_end(seconds or seconds_old) as is_over:
             journal = LiveJournal(folder, is_over=is_over, on_records=shadow.add_recorded)
             outcome = resimulate_decisions(journal, wanted, shadow.add_resimulated)
@@ -147,11 +148,11 @@ def _until_end(seconds: float | None) -> "Iterator[Callable[[], bool]]":
 def _print_decision(changed: "ChangedDecision") -> None:
     from replay.study.decisions import decision_diff_lines
 
-    click.echo("\n".join(decision_diff_lines([changed])))
+    echo("\n".join(decision_diff_lines([changed])))
 
 
 def _print_handover(seq: int, why: str) -> None:
-    click.echo(f"shadow: exact up to record {seq}, modelled from here: {why}")
+    echo(f"shadow: exact up to record {seq}, modelled from here: {why}")
 
 
 def _print_summary(journal: "LiveJournal", outcome: "ResimOutcome", shadow: "Shadow", model: str) -> None:
@@ -164,13 +165,13 @@ def _print_summary(journal: "LiveJournal", outcome: "ResimOutcome", shadow: "Sha
         if journal.has_writer
         else "its process ended without closing it"
     )
-    click.echo(f"shadow: {journal.last_seq + 1:,} records, {end}; {outcome.exactness}")
+    echo(f"shadow: {journal.last_seq + 1:,} records, {end}; {outcome.exactness}")
     if outcome.modelled:
-        click.echo(model)
+        echo(model)
     if not outcome.balances_known:
-        click.echo("balances: as given, since the session states none")
+        echo("balances: as given, since the session states none")
     live, ours = shadow.performances
     for line in side_by_side(live.performance, ours.performance):
-        click.echo(line)
+        echo(line)
     live_count, decided = shadow.counts
-    click.echo(f"decisions: {live_count:,} live, {decided:,} here; changed: {shadow.changed:,}")
+    echo(f"decisions: {live_count:,} live, {decided:,} here; changed: {shadow.changed:,}")

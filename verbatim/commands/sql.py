@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from journal.printable import printable
 from verbatim.exit_codes import DIFFERS, stop
 from verbatim.session_lookup import find_to_read
+from verbatim.terminal import echo, secho
 
 if TYPE_CHECKING:
     from analysis.sql_session import SqlResult, SqlView
@@ -70,28 +72,28 @@ def command(*, session: str, query: str | None, journals: Path, as_json: bool, a
     except sql_session.QueryError as error:
         stop(f"SQL: {error}")
     if as_json:
-        click.echo(json.dumps([_json_row(result, row) for row in result.rows], ensure_ascii=False))
+        echo(json.dumps([_json_row(result, row) for row in result.rows], ensure_ascii=False))
     elif as_csv:
-        click.echo(_csv(result), nl=False)
+        echo(_csv(result), nl=False)
     else:
         _table(result)
     if result.more:
-        click.echo(f"the first {at_most} rows; --limit N for more", err=True)
+        echo(f"the first {at_most} rows; --limit N for more", err=True)
 
 
 def _list_views(views: "list[SqlView]", session: str, *, as_json: bool) -> None:
     if as_json:
         listed = [{"view": view.name, "about": view.about, "columns": dict(view.columns)} for view in views]
-        click.echo(json.dumps(listed))
+        echo(json.dumps(listed))
         return
     for view in views:
-        click.secho(view.name, bold=True, nl=False)
-        click.echo(f"  {view.about}")
+        secho(view.name, bold=True, nl=False)
+        echo(f"  {view.about}")
         for line in _wrapped([f"{name} {kind}" for name, kind in view.columns]):
-            click.echo(f"    {line}")
-    click.echo("\nFor example:")
+            echo(f"    {line}")
+    echo("\nFor example:")
     for example in EXAMPLES:
-        click.echo(f'  verbatim sql {session} "{example}"')
+        echo(f'  verbatim sql {session} "{example}"')
 
 
 def _wrapped(words: list[str], width: int = 110) -> list[str]:
@@ -116,7 +118,7 @@ def _table(result: "SqlResult") -> None:
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for name, kind in zip(result.columns, result.types, strict=True):
         numeric = kind.startswith(("DECIMAL", "BIGINT", "INTEGER", "HUGEINT", "DOUBLE", "UBIGINT"))
-        table.add_column(Text(name), justify="right" if numeric else "left", no_wrap=True)
+        table.add_column(Text(printable(name)), justify="right" if numeric else "left", no_wrap=True)
     cells = [[_cell(value) for value in row] for row in result.rows]
     for row in cells:
         table.add_row(*(Text(cell) for cell in row))
@@ -126,13 +128,13 @@ def _table(result: "SqlResult") -> None:
         return
     width = max(len(name) for name in result.columns)
     for number, row in enumerate(cells, 1):
-        click.secho(f"row {number}", bold=True)
+        secho(f"row {number}", bold=True)
         for name, cell in zip(result.columns, row, strict=True):
-            click.echo(f"  {name:<{width}}  {cell}")
+            echo(f"  {name:<{width}}  {cell}")
 
 
 def _cell(value: Any) -> str:
-    text = _text(value)
+    text = printable(_text(value))
     return text if len(text) <= CELL_MAX else text[: CELL_MAX - 1] + "…"
 
 

@@ -9,6 +9,7 @@ import click
 from verbatim.exit_codes import DIFFERS, stop
 from verbatim.options import journals_option
 from verbatim.session_lookup import find_to_read
+from verbatim.terminal import echo
 
 
 def _public_key(_context: click.Context, _option: click.Parameter, text: str | None) -> str | None:
@@ -57,22 +58,20 @@ def command(*, session: str, journals: Path, signer: str | None, repair: Path | 
         stop(str(error))
     if as_json:
         found = {name: getattr(report, name) for name in report.__struct_fields__}
-        click.echo(json.dumps({**found, "folder": str(report.folder), "ok": report.ok}))
+        echo(json.dumps({**found, "folder": str(report.folder), "ok": report.ok}))
     else:
         for problem in report.problems:
-            click.echo(f"problem: {problem}")
+            echo(f"problem: {problem}")
         for note in report.notes:
-            click.echo(f"note: {note}")
+            echo(f"note: {note}")
         end = "closed" if report.closed else "not closed"
         what = f"{report.records:,} records in {report.segments} segment{'' if report.segments == 1 else 's'}, {end}"
         if report.torn_bytes:
             what += f", {report.torn_bytes} torn bytes{' that recovery dropped' if report.chain else ''}"
         if report.ok:
-            click.echo(f"verify: whole ({what}), chain {report.chain[:16] or 'open'}")
+            echo(f"verify: whole ({what}), chain {report.chain[:16] or 'open'}")
         else:
-            click.echo(
-                f"verify: damaged, {len(report.problems)} problem{'' if len(report.problems) == 1 else 's'} ({what})"
-            )
+            echo(f"verify: damaged, {len(report.problems)} problem{'' if len(report.problems) == 1 else 's'} ({what})")
     if repair is not None:
         _repair(folder, repair)
     if not report.ok:
@@ -90,4 +89,4 @@ def _repair(folder: Path, new_folder: Path) -> None:
     what = f"repair: records 0 to {done.last_seq} are in {done.folder}"
     if done.proved_seq < done.last_seq:
         what += f", up to {done.proved_seq} proved by the chain, the rest by the checksums of their pages or frames"
-    click.echo(f"{what}{f'; it ends before: {done.damage}' if done.damage else ''}", err=True)
+    echo(f"{what}{f'; it ends before: {done.damage}' if done.damage else ''}", err=True)

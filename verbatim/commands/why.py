@@ -10,6 +10,7 @@ import click
 from verbatim.exit_codes import DIFFERS, stop
 from verbatim.options import journals_option
 from verbatim.session_lookup import find_to_read
+from verbatim.terminal import echo, secho
 
 if TYPE_CHECKING:
     from analysis.why import Story, StoryLink
@@ -45,21 +46,21 @@ def command(*, session: str, order: str | None, journals: Path, as_json: bool) -
     except (JournalError, QueryError, UnknownOrderError) as error:
         stop(str(error))
     if as_json:
-        click.echo(json.dumps(_as_json(story), ensure_ascii=False))
+        echo(json.dumps(_as_json(story), ensure_ascii=False))
     else:
         _print_story(story)
 
 
 def _print_story(story: "Story") -> None:
-    click.secho(_headline(story), bold=True)
+    secho(_headline(story), bold=True)
     session = ""
     for link in story.chain:
         if link.session != session:
             session = link.session
-            click.secho(f"\nsession {session}, {_date(link.record.time_ns)} UTC, latest first", dim=True)
+            secho(f"\nsession {session}, {_date(link.record.time_ns)} UTC, latest first", dim=True)
         _print_link(link)
     if story.missing:
-        click.echo(f"\n{story.missing}")
+        echo(f"\n{story.missing}")
 
 
 def _print_link(link: "StoryLink") -> None:
@@ -74,20 +75,20 @@ def _print_link(link: "StoryLink") -> None:
         delta = f"after {record.cause}"
     else:
         delta = f"{'at once' if link.delta_ns == 0 else '+' + duration_text(link.delta_ns)} after {record.cause}"
-    click.echo(f"{_clock(record.time_ns)}  {record.seq:>8}  ", nl=False)
-    click.secho(f"{record.kind:<8}", fg=_COLOURS.get(record.kind), nl=False)
-    click.echo(f"  {delta:<26}  {link.what}".rstrip())
+    echo(f"{_clock(record.time_ns)}  {record.seq:>8}  ", nl=False)
+    secho(f"{record.kind:<8}", fg=_COLOURS.get(record.kind), nl=False)
+    echo(f"  {delta:<26}  {link.what}".rstrip())
     if link.sent_ns is not None:
         waited = duration_text(link.sent_ns - record.time_ns)
-        click.echo(f"{'':45}sent {waited} later, at {_clock(link.sent_ns)}", nl=False)
+        echo(f"{'':45}sent {waited} later, at {_clock(link.sent_ns)}", nl=False)
         ended = "answered" if link.outcome == "answer" else f"ended as {link.outcome}"
-        click.echo(f"; {ended} {duration_text(link.latency_ns or 0)} after that by record {link.answered_by}")
+        echo(f"; {ended} {duration_text(link.latency_ns or 0)} after that by record {link.answered_by}")
     elif link.answered_by is None and record.kind == "REQUEST" and record.key:
-        click.echo(f"{'':45}no answer is in this session")
+        echo(f"{'':45}no answer is in this session")
     if record.payload:
         text = payload_text(record)
         more = f"… ({len(record.payload)} bytes)" if len(text) > EXCERPT_MAX else ""
-        click.secho(f"{'':45}{text[:EXCERPT_MAX]}{more}", dim=True)
+        secho(f"{'':45}{text[:EXCERPT_MAX]}{more}", dim=True)
 
 
 _COLOURS = {

@@ -6,7 +6,7 @@ Compiled; knows no quote or trade.
 from engine.market import rows as r
 from engine.market.fold.books import begin_diff, begin_snapshot, empty_book, finish_snapshot
 from engine.market.fold.dense_book import add_level, needs_window, room_of, set_outside, set_slot, slot_of, top_of
-from engine.market.fold.id_gaps import check_diff_ids
+from engine.market.fold.id_gaps import check_diff_ids, diff_ids_restarted
 from engine.market.fold.trigger_flags import note_inputs_changed
 from engine.market.jit import compiled
 from engine.market.layout import (
@@ -72,6 +72,7 @@ def fold_book(row: Rows, s: Rows, t: Rows, sides: Rows, pending: Rows) -> int:
         s[S_REMAINING] -= 1
     else:
         if kind == r.DIFF:
+            restarted = diff_ids_restarted(row, t)
             mode, flags = begin_diff(
                 t,
                 sides,
@@ -81,8 +82,9 @@ def fold_book(row: Rows, s: Rows, t: Rows, sides: Rows, pending: Rows) -> int:
                 row[r.DIFF_LAST_ID],
                 row[r.DIFF_LEVELS],
                 row[r.DIFF_PREVIOUS_ID],
+                restarted,
             )
-            flags |= check_diff_ids(row, t)
+            flags |= check_diff_ids(row, t, restarted)
         else:
             mode, flags = begin_snapshot(t, sides, pending, i, row[r.SNAPSHOT_ID])
         s[S_MODE] = mode

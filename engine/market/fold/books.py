@@ -37,6 +37,7 @@ from engine.market.layout import (
     BOOK_NEEDS_SNAPSHOT,
     BOOK_NONE,
     BOOK_SYNCED,
+    D_ID,
     IGNORE,
     KEEP,
     LEVELS_EXCEEDED,
@@ -77,16 +78,26 @@ def follows(first_id: int, previous_id: int, held_id: int) -> bool:
 
 @compiled
 def begin_diff(
-    t: Rows, sides: Rows, pending: Rows, i: int, first_id: int, last_id: int, levels: int, previous_id: int
+    t: Rows,
+    sides: Rows,
+    pending: Rows,
+    i: int,
+    first_id: int,
+    last_id: int,
+    levels: int,
+    previous_id: int,
+    restarted: int,
 ) -> tuple[int, int]:
     """Apply, keep or ignore a diff by its header; return the mode for its levels and the flags raised."""
     flags = 0
     if t[i, B_STATE] == BOOK_SYNCED:
-        if last_id <= t[i, B_ID]:
+        if last_id <= t[i, B_ID] and not restarted:
             t[i, B_DROPPED] += 1
             return IGNORE, 0
         on_snapshot = t[i, B_ID] == t[i, B_SNAPSHOT_ID]  # its id may be inside the first diff's range
-        if follows(first_id, previous_id, t[i, B_ID]) or (on_snapshot and reaches(first_id, previous_id, t[i, B_ID])):
+        if not restarted and (
+            follows(first_id, previous_id, t[i, B_ID]) or (on_snapshot and reaches(first_id, previous_id, t[i, B_ID]))
+        ):
             t[i, B_ID] = last_id
             t[i, B_APPLIED] += 1
             return APPLY, 0
@@ -129,8 +140,13 @@ def begin_snapshot(t: Rows, sides: Rows, pending: Rows, i: int, snapshot_id: int
         t[i, B_SNAPSHOTS_REFUSED] += 1
         return IGNORE, 0
     if t[i, B_PENDING] > 0 and pending[i, 0, 0] > snapshot_id + 1:
-        t[i, B_SNAPSHOTS_REFUSED] += 1
-        return IGNORE, BOOK_NEEDS_SNAPSHOT
+        if t[i, D_ID] >= pending[i, 0, 0]:
+            t[i, B_SNAPSHOTS_REFUSED] += 1
+            return IGNORE, BOOK_NEEDS_SNAPSHOT
+        t[i, B_DROPPED] += t[i, B_PENDING_DIFFS]  # the stream itself is below them: its numbering restarted
+        t[i, B_PENDING] = 0
+        t[i, B_PENDING_DIFFS] = 0
+        t[i, B_PENDING_ID] = 0
     for side in range(2):
         t[i, B_BIDS + side] = 0
         forget_window(sides[2 * i + side])

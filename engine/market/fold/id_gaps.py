@@ -4,6 +4,12 @@ from engine.market import rows as r
 from engine.market.fold.books import reaches
 from engine.market.jit import compiled
 from engine.market.layout import (
+    B_ID,
+    B_SEQ,
+    B_STATE,
+    B_TIME_NS,
+    B_VENUE_NS,
+    BOOK_SYNCED,
     D_ID,
     D_SEQ,
     D_TIME_NS,
@@ -13,6 +19,8 @@ from engine.market.layout import (
     G_LAST_SEQ,
     G_STREAM,
     MISSED,
+    RESTART_NS,
+    RESTART_UNSTAMPED_NS,
 )
 from engine.market.rows import Rows
 
@@ -30,11 +38,27 @@ def note_gap(row: Rows, t: Rows, last_id: int, last_seq: int, last_ns: int, firs
 
 
 @compiled
-def check_diff_ids(row: Rows, t: Rows) -> int:
+def diff_ids_restarted(row: Rows, t: Rows) -> bool:
+    """Return True if a diff's lower ids are no old message's: the venue began its numbering again.
+
+    Without that a synchronised book would ignore every later diff and keep its last prices.
+    """
+    i = row[r.INSTRUMENT]
+    if t[i, B_STATE] != BOOK_SYNCED or row[r.DIFF_LAST_ID] >= t[i, B_ID]:
+        return False
+    if row[r.VENUE_NS] > 0 and t[i, B_VENUE_NS] > 0:
+        return bool(row[r.VENUE_NS] - t[i, B_VENUE_NS] > RESTART_NS)
+    return bool(row[r.TIME_NS] - t[i, B_TIME_NS] > RESTART_UNSTAMPED_NS)
+
+
+@compiled
+def check_diff_ids(row: Rows, t: Rows, restarted: int) -> int:
     """Compare a diff's ids with the depth stream; return the flag raised."""
     i = row[r.INSTRUMENT]
     flags = 0
-    if t[i, D_ID] > 0 and not reaches(row[r.DIFF_FIRST_ID], row[r.DIFF_PREVIOUS_ID], t[i, D_ID]):
+    if restarted:
+        flags = note_gap(row, t, t[i, B_ID], t[i, B_SEQ], t[i, B_TIME_NS], row[r.DIFF_FIRST_ID])
+    elif t[i, D_ID] > 0 and not reaches(row[r.DIFF_FIRST_ID], row[r.DIFF_PREVIOUS_ID], t[i, D_ID]):
         flags = note_gap(row, t, t[i, D_ID], t[i, D_SEQ], t[i, D_TIME_NS], row[r.DIFF_FIRST_ID])
     t[i, D_ID] = row[r.DIFF_LAST_ID]
     t[i, D_SEQ] = row[r.SEQ]

@@ -23,6 +23,7 @@ from engine.market.layout import (
     Q_SEQ,
     Q_STALE,
     Q_TIME_NS,
+    RESTART_NS,
     S_CHANGED,
     X_SEEN_QUOTE_NS,
     X_TRIGGERS,
@@ -32,10 +33,13 @@ from engine.market.rows import Rows
 
 @compiled
 def fold_quote(row: Rows, s: Rows, t: Rows) -> bool:
-    """Apply a quote unless it is older than the last; return True if the quote changed."""
+    """Apply a quote unless it is older than the last; return True if the quote changed.
+
+    Messages of a link keep their order, so an id that is lower a second later belongs to numbering that restarted.
+    """
     i = row[r.INSTRUMENT]
     live = t[i, Q_LIVE]
-    if live and row[r.QUOTE_ID] < t[i, Q_ID]:
+    if live and row[r.QUOTE_ID] < t[i, Q_ID] and row[r.TIME_NS] - t[i, Q_TIME_NS] <= RESTART_NS:
         t[i, Q_STALE] += 1
         return False
     same = (

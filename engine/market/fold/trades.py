@@ -10,6 +10,7 @@ from engine.market.layout import (
     BAR_INSTRUMENT,
     HALF_BITS,
     HALF_MASK,
+    RESTART_NS,
     S_CHANGED,
     T_BUYER_IS_MAKER,
     T_BUYER_IS_MAKER_COUNT,
@@ -44,8 +45,12 @@ def fold_trade(row: Rows, s: Rows, t: Rows, bars: Rows, closed: Rows) -> int:
     flags = 0
     if t[i, T_COUNT] > 0:
         if trade_id <= t[i, T_ID]:
-            t[i, T_REPEATED] += 1
-            return 0
+            restarted = t[i, T_VENUE_NS] > 0 and row[r.VENUE_NS] - t[i, T_VENUE_NS] > RESTART_NS
+            if not restarted or trade_id == t[i, T_ID]:
+                t[i, T_REPEATED] += 1
+                return 0
+            t[i, T_ID_GAPS] += 1
+            flags = note_gap(row, t, t[i, T_ID], t[i, T_SEQ], t[i, T_TIME_NS], trade_id)
         if trade_id > t[i, T_ID] + 1:
             t[i, T_ID_GAPS] += 1
             t[i, T_IDS_MISSING] += trade_id - t[i, T_ID] - 1

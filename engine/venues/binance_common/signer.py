@@ -17,6 +17,7 @@ from engine.venues.signing import Credentials, HttpMessage, SecretKey, is_header
 
 # What the WS API wants as JSON numbers; the signature is over their text, which is the same either way.
 NUMERIC_PARAMS = frozenset({"endTime", "fromId", "limit", "orderId", "recvWindow", "startTime", "timestamp"})
+STREAM_METHODS = frozenset({"SUBSCRIBE", "UNSUBSCRIBE"})  # of market links: their parameters are a list of streams
 PLAIN = re.compile(r"[A-Za-z0-9_.~-]*")  # percent-encoding leaves these characters
 FORM = "application/x-www-form-urlencoded"
 
@@ -120,7 +121,8 @@ def sign_ws(unsigned: Unsigned, key: ApiKey | None, now_ms: int, request_id: str
         assert key is not None, f"{unsigned.method} must be signed, and there is no key"
         params = key.ws_params((*unsigned.params, ("timestamp", str(now_ms))))
     typed = {name: int(value) if name in NUMERIC_PARAMS else value for name, value in params.items()}
-    frame = {"id": request_id, "method": unsigned.method, "params": typed}
+    named = unsigned.method in STREAM_METHODS
+    frame = {"id": request_id, "method": unsigned.method, "params": list(params.values()) if named else typed}
     return json.dumps(frame, separators=(",", ":"), ensure_ascii=False).encode("utf-8")
 
 

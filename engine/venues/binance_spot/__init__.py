@@ -10,7 +10,7 @@ from typing import ClassVar
 from engine.events import Event, InstrumentsReport
 from engine.market.views import Stream
 from engine.model import Instrument, TimeInForce
-from engine.requests import LinkPlan, LinkRole, Unsigned
+from engine.requests import LinkPlan, LinkRole, Transport, Unsigned
 from engine.venues.binance_common import capture
 from engine.venues.binance_common.dialect import BinanceVenue
 from engine.venues.binance_common.market import BinanceMarket
@@ -37,6 +37,7 @@ class BinanceSpot(BinanceVenue):
 
     name: str = venue_limits.VENUE
     trades: ClassVar[bool] = True
+    fills_are_trades: ClassVar[bool] = True  # tradeId of a fill is the id of the public trade
     sim_protocol: ClassVar[str] = venue_limits.VENUE  # engine/sim speaks this very protocol
     endpoints: ClassVar[Mapping[Network, Endpoints]] = {
         Network.LIVE: Endpoints(
@@ -91,6 +92,15 @@ class BinanceSpot(BinanceVenue):
     def subscriptions(self, source: str) -> tuple[Unsigned, ...]:
         """Return the account's subscription; market streams are named in the path of their link."""
         return (self.account.subscribe_private(),) if ".private." in source else ()
+
+    def resubscriptions(self, instrument: Instrument, streams: Sequence[Stream]) -> tuple[Unsigned, ...]:
+        """Return the messages that end and begin streams of an instrument over its market link."""
+        names = [name for name, stream in STREAMS.items() if stream in streams]
+        params = tuple((name, f"{instrument.symbol.lower()}@{name}") for name in names)
+        return tuple(
+            Unsigned(Transport.WS_API, method, "", params, signed=False, weight=0)
+            for method in ("UNSUBSCRIBE", "SUBSCRIBE")
+        )
 
     def server_time(self) -> Unsigned | None:
         """Return the query for the venue's clock."""

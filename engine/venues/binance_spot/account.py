@@ -155,6 +155,8 @@ def _ws_answer(frame: _Frame) -> tuple[Event, ...]:
     )
     if answer.outcome is not Outcome.DONE:
         return (answer,)
+    if bytes(frame.result).strip() == b"[]":  # of session.subscriptions, the only list that we ask for here
+        return (answer, StreamEnded("the venue lists no subscription of this link"))
     try:
         return (answer, Subscribed(str(msgspec.json.decode(frame.result, type=_Subscription).subscription_id)))
     except FAILURES:

@@ -84,6 +84,10 @@ class Requests:
         params = (("recvWindow", str(self.recv_window_ms)),)
         return Unsigned(Transport.WS_API, method, "", params, signed=True, weight=2)
 
+    def probe_private(self) -> Unsigned:
+        """Return the query for the subscriptions of the private link."""
+        return Unsigned(Transport.WS_API, "session.subscriptions", "", (), signed=False, weight=2)
+
     def _signed(self, method: str, path: str, params: Params, weight: int = 1, orders: int = 0) -> Unsigned:
         window = ("recvWindow", str(self.recv_window_ms))
         return Unsigned(Transport.REST, method, path, (*params, window), signed=True, weight=weight, orders=orders)

@@ -73,6 +73,12 @@ class _Paper(BinanceSpot):
         """Return the kinds of market data of a link."""
         return self._futures.streams_of(self._futures_source(source))
 
+    fills_are_trades: ClassVar[bool] = False
+
+    def resubscriptions(self, instrument: Instrument, streams: Sequence[Stream]) -> tuple[Unsigned, ...]:
+        """Return nothing: the market is another venue's."""
+        return ()
+
     def decode_answer(
         self, unsigned: Unsigned, instrument_id: str, status: int, headers: Mapping[str, str], payload: bytes
     ) -> tuple[Event, ...]:

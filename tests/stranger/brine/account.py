@@ -126,6 +126,10 @@ class BrineAccount:
         """Return the cancel of every open order of a market."""
         return _private("CancelAll", symbol=instrument.symbol)
 
+    def dead_man_switch(self, instrument: Instrument, timeout_ms: int) -> Unsigned:
+        """Return the request that arms or disarms the switch of a market."""
+        return _private("CancelAllAfter", symbol=instrument.symbol, timeout=str(timeout_ms))
+
     def query_order(self, instrument: Instrument, client_order_id: str = "", venue_order_id: str = "") -> Unsigned:
         """Return the query for one order."""
         named = {"cl_ord_id": client_order_id} if client_order_id else {"order_id": venue_order_id}

@@ -1,0 +1,74 @@
+"""Numba's cache files with a hash of their content: a damaged one counts as missing.
+
+Numba loads them unchecked, and a changed byte of machine code ends the process with SIGSEGV or an obscure
+error. Each file here begins with a hash over its name and its content, written with it in one rename.
+"""
+
+import hashlib
+import io
+import pickle
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from numba.core.caching import IndexDataCacheFile
+
+_MAGIC = b"VNC1"
+_HASH_BYTES = 32
+
+
+class CheckedCacheFile(IndexDataCacheFile):
+    """The index and the data files of one function."""
+
+    _version: str
+    _source_stamp: object
+    _index_path: str
+
+    def _load_index(self) -> dict[Any, str]:
+        """Return the names of data files by signature; empty if the index is missing, damaged or of other source."""
+        data = _checked(Path(self._index_path))
+        if data is None:
+            return {}
+        stream = io.BytesIO(data)
+        if pickle.load(stream) != self._version:  # noqa: S301 - our own file, checked
+            return {}
+        stamp, overloads = pickle.load(stream)  # noqa: S301 - as above
+        return overloads if stamp == self._source_stamp else {}
+
+    def _load_data(self, name: str) -> Any:
+        """Return a data file's content. Raise OSError if it is damaged: Numba then compiles again."""
+        path = Path(self._data_path(name))  # type: ignore[no-untyped-call]  # numba's own
+        data = _checked(path)
+        if data is None:
+            raise OSError(f"{path} is damaged")
+        return pickle.loads(data)  # noqa: S301 - as above
+
+    @contextmanager
+    def _open_for_write(self, filepath: str) -> Iterator[BinaryIO]:
+        """Yield a stream whose content replaces the file, behind its hash."""
+        stream = io.BytesIO()
+        yield stream
+        content = stream.getvalue()
+        with super()._open_for_write(filepath) as file:
+            file.write(_MAGIC + _hash(Path(filepath), content) + content)
+
+
+def check_cache_files(dispatcher: Any) -> None:
+    """Let a dispatcher with a cache check its files."""
+    dispatcher._cache._cache_file.__class__ = CheckedCacheFile  # noqa: SLF001 - Numba has no public way
+
+
+def _checked(path: Path) -> bytes | None:
+    """Return the content of a file whose hash is right, or None."""
+    try:
+        data = path.read_bytes()
+    except OSError:
+        return None
+    head = len(_MAGIC) + _HASH_BYTES
+    content = data[head:]
+    return content if data[:head] == _MAGIC + _hash(path, content) else None
+
+
+def _hash(path: Path, content: bytes) -> bytes:
+    return hashlib.sha256(path.name.encode() + b"\0" + content).digest()

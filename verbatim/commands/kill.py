@@ -1,0 +1,94 @@
+"""`verbatim kill`: halt, cancel every own order, flatten if ordered, and report what is left."""
+
+from pathlib import Path
+
+import click
+
+
+@click.command("kill")
+@click.argument("session", default="last")
+@click.option("--flatten", is_flag=True, help="Close every position too, by market orders.")
+@click.option("--config", type=click.Path(path_type=Path), help="The session's configuration: its key and clock.")
+@click.option("--journals", type=click.Path(path_type=Path), help="Folder of the journals.  [default: journals]")
+@click.option("--reason", default="", help="Reason, kept in the record.")
+@click.option("--timeout", "seconds", type=float, default=60.0, show_default=True, help="Seconds to wait for the end.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def command(
+    *,
+    session: str,
+    flatten: bool,
+    config: Path | None,
+    journals: Path | None,
+    reason: str,
+    seconds: float,
+    as_json: bool,
+) -> None:
+    """Halt SESSION (a path, an id or `last`), and cancel until the venue shows none of our orders.
+
+    The running session does it; if none runs or it does not answer, the command does it at the venue. The exit code is
+    0 only if nothing of ours is left open.
+    """
+    import json
+    import os
+
+    from engine.live.logs import configure
+    from engine.session_record import read_session
+    from journal.errors import JournalError
+    from journal.reader import Journal
+    from verbatim.config import read_config, read_key, session_config
+    from verbatim.exit_codes import BAD_INPUT, FAILED, stop
+    from verbatim.kill_session import KillError, kill
+    from verbatim.runner import exit_for
+    from verbatim.session_lookup import find
+
+    configure(level="warning", json_lines=as_json)
+    try:
+        settings = chosen = None
+        if config is not None:
+            settings = read_config(config)
+            chosen = session_config(settings, key=read_key(settings, base=config.parent), base=config.parent)
+        folder = find(journals or (settings.session.journals if settings else Path("journals")), session)
+        body = read_session(Journal.open(folder).session_record().body or "")
+        killed = kill(
+            folder,
+            body,
+            flatten=flatten,
+            reason=reason or "verbatim kill",
+            seconds=seconds,
+            config=chosen,
+            environment=os.environ,
+        )
+    except (JournalError, KillError) as error:
+        stop(str(error), BAD_INPUT)
+    except Exception as error:
+        first: BaseException = error
+        while isinstance(first, BaseExceptionGroup):
+            first = first.exceptions[0]
+        exit_for(first)
+        raise
+    left = killed.exposure
+    if as_json:
+        click.echo(json.dumps({"way": killed.way, "done": killed.is_done, "folder": killed.folder, **left}))
+    else:
+        _report(killed.way, killed.folder, left)
+    if killed.warning:
+        stop(killed.warning, FAILED)
+    if not killed.is_done:
+        stop("not everything is closed; run it again, and check at the venue", FAILED)
+
+
+def _report(way: str, folder: str, left: dict[str, object]) -> None:
+    """Print what is left."""
+    from rich.console import Console
+
+    console = Console(highlight=False, markup=False, soft_wrap=True)
+    orders, positions, others = left["orders"], left["positions"], left["others"]
+    assert isinstance(orders, list)
+    assert isinstance(positions, list)
+    assert isinstance(others, list)
+    console.print(f"mode {left['mode']}; by the {'running session' if way == 'session' else f'session {folder}'}")
+    console.print(f"own orders that may be open: {', '.join(orders) or 'none'}")
+    held = [f"{each['quantity']} {each['instrument']} ({each['strategy']})" for each in positions]
+    console.print(f"positions: {', '.join(held) or 'none'}")
+    if others:
+        console.print(f"orders of other programs, left alone: {len(others)}")

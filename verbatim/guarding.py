@@ -1,0 +1,124 @@
+"""The guard: a second process that cancels our orders when the trader's heartbeat stops.
+
+The heartbeat is the answer of the session's control socket. The guard has its own key and trades nothing.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import msgspec
+import structlog
+
+from engine.live.control_socket import STATUS, ControlError, send_command, socket_path
+from engine.live.session_config import SessionConfig, StartError
+from engine.session_record import SessionBody, read_session
+from journal.disk import is_locked
+from journal.errors import JournalError
+from journal.reader import Journal
+from journal.sessions import list_sessions
+from verbatim.kill_session import KillError, kill
+
+BEAT_SECONDS = 1.0  # between two checks of the heartbeat
+ANSWER_SECONDS = 2.0
+
+log = structlog.get_logger()
+
+
+class Watched(msgspec.Struct, frozen=True):
+    """The newest session of the guarded account."""
+
+    folder: Path
+    body: SessionBody
+    beats: bool  # its process answers
+    is_over: bool  # it ended in order: what it left open, it left on purpose
+
+
+class Guard:
+    """Watches the newest session of one account, and kills it if its heartbeat stops."""
+
+    def __init__(self, config: SessionConfig, *, after_s: float, flatten: bool, environment: Mapping[str, str]) -> None:
+        self._config = config
+        self._after_s = after_s
+        self._flatten = flatten
+        self._environment = environment
+        self._beat_at = time.monotonic()
+        self._done: set[str] = set()  # sessions that were killed
+
+    def run(self, *, until: Callable[[], bool] = lambda: False) -> None:
+        """Watch until `until` returns True. Nothing but our own fault ends it."""
+        log.info("guarding", account=self._config.account, journals=str(self._config.journals), after_s=self._after_s)
+        while not until():
+            self.watch_once()
+            time.sleep(BEAT_SECONDS)
+
+    def watch_once(self) -> None:
+        """Request the heartbeat once; kill if it is missing for too long."""
+        try:
+            watched = self.newest()
+        except (JournalError, OSError) as error:
+            log.warning("the newest session cannot be read", reason=str(error))
+            return
+        if watched is None or watched.beats or watched.is_over or watched.body.session in self._done:
+            self._beat_at = time.monotonic()
+            return
+        silent_s = time.monotonic() - self._beat_at
+        if silent_s < self._after_s:
+            return
+        log.error("the heartbeat stopped: cancelling", session=watched.body.session, silent_s=round(silent_s, 1))
+        self._kill(watched)
+        self._beat_at = time.monotonic()
+
+    def newest(self) -> Watched | None:
+        """Return the newest session of the account and venue, or None."""
+        for found in reversed(list_sessions(self._config.journals)):
+            try:
+                journal = Journal.open(found.path)
+                body = read_session(journal.session_record().body or "")
+            except JournalError:
+                continue  # it has no record yet
+            theirs = (body.account, [venue.name for venue in body.venues])
+            if (
+                theirs != (self._config.account, [self._config.venue.name])
+                or body.resimulated is not None
+                or body.read_only
+            ):
+                continue
+            return Watched(found.path, body, beats=self._beats(found.path, body), is_over=journal.closed)
+        return None
+
+    def _beats(self, folder: Path, body: SessionBody) -> bool:
+        if not is_locked(folder):
+            return False
+        path = socket_path(folder.resolve().parent, body.session)
+        try:
+            send_command(path, command=STATUS, by="guard", seconds=ANSWER_SECONDS)
+        except ControlError:
+            return False
+        return True
+
+    def _kill(self, watched: Watched) -> None:
+        try:
+            killed = kill(
+                watched.folder,
+                watched.body,
+                flatten=self._flatten,
+                reason="the guard saw no heartbeat",
+                seconds=max(self._after_s, 60.0),
+                config=self._config,
+                environment=self._environment,
+            )
+        except (StartError, JournalError, KillError, OSError) as error:
+            log.error("the guard could not cancel; it tries again", reason=str(error))  # noqa: TRY400 - for people
+            return
+        except ExceptionGroup as error:
+            log.error("the guard could not cancel; it tries again", reason=repr(error.exceptions[0]))  # noqa: TRY400 - for people
+            return
+        left = killed.exposure
+        if killed.is_done:
+            self._done.add(watched.body.session)
+            log.warning("nothing of ours is open", session=watched.body.session, positions=len(left["positions"]))
+        else:
+            log.error("orders may still be open; the guard tries again", orders=left["orders"], positions=left["left"])
+        if killed.warning:
+            log.error(killed.warning)
