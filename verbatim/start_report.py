@@ -1,6 +1,7 @@
 """The lines that a session prints when it starts: venue, network, account, instruments, limits, and REAL MONEY."""
 
 import os
+from decimal import Decimal
 
 import structlog
 
@@ -57,8 +58,7 @@ def start_values(config: SessionConfig) -> dict[str, object]:
 def limits(risk: RiskSettings) -> str:
     """Return the limits of risk in one line; those that are not set, last."""
     values = {name: getattr(risk, name) for name in risk.__struct_fields__ if name != "market_slippage_max"}
-    stated = [
-        f"{name} {plain(value) if not isinstance(value, int) else value}" for name, value in values.items() if value
-    ]
+    texts = {name: plain(Decimal(value)) for name, value in values.items()}
+    stated = [f"{name} {texts[name]}" for name, value in values.items() if value]
     absent = [name for name, value in values.items() if not value]
     return ", ".join(stated) + (f"; not set: {', '.join(absent)}" if absent else "")
