@@ -234,6 +234,27 @@ class DeadManSwitch(Protocol):
         ...
 
 
+class KeyRights(NamedTuple):
+    """The rights that a venue states for an API key."""
+
+    reads: bool
+    trades: bool
+    withdraws: bool
+    is_ip_bound: bool  # only listed addresses may use it
+
+
+class KeyRightsReader(Protocol):
+    """A venue class may have this as `key_rights`: the rights of the key that signs, for `verbatim check`."""
+
+    def request(self, network: Network) -> Unsigned | None:
+        """Return the query for the rights, or None if the network does not state them."""
+        ...
+
+    def read(self, payload: bytes) -> KeyRights:
+        """Return what the answer states. Raises ValueError for any other bytes."""
+        ...
+
+
 class CapturedMarket(NamedTuple):
     """The market of a recording that has no SESSION of ours."""
 
