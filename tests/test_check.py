@@ -5,9 +5,11 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -295,3 +297,63 @@ def test_a_read_only_key_watches_an_account_without_a_strategy(tmp_path: Path) -
         _, errors = ended(watching, tmp_path)
     assert "strategies  none; the account is watched" in errors.splitlines()
     assert not any('"purpose":"cancel"' in body for body in records(tmp_path, Kind.REQUEST))
+
+
+# ---- wrong addresses: the session ends, and names the address and the status ---------------------------
+
+
+@contextmanager
+def answering(status: int) -> Iterator[str]:
+    """Run a server that answers every request with one status."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.send_header("Location", "https://elsewhere.example/")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("status", [301, 403, 404])
+@pytest.mark.parametrize("setting", ["stream", "private"])
+@pytest.mark.parametrize("transport", ["standard", "fast"])
+def test_a_websocket_address_that_refuses_ends_the_session(
+    tmp_path: Path, ready: Ready, status: int, setting: str, transport: str
+) -> None:
+    with answering(status) as address:
+        config = write(tmp_path, ready, transport=transport, **{setting: f"ws://{address}/wrong"})
+        process = run(config, "--log-level", "error")
+        _, errors = process.communicate(timeout=40)
+    assert process.returncode == 4, errors
+    last = errors.strip().splitlines()[-1]
+    assert f"verbatim: ws://{address}/wrong/" in last
+    assert f"answered HTTP {status} 3 times in a row; correct venue.{setting}" in last
+    (found,) = list_sessions(tmp_path / "journals")
+    assert verify(found.path).ok
+    assert replay_session(found.path).identical
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("status", [301, 403, 404])
+def test_a_rest_address_that_refuses_is_named_at_once(tmp_path: Path, ready: Ready, status: int) -> None:
+    with answering(status) as address:
+        process = run(write(tmp_path, ready, rest=f"http://{address}/wrong"))
+        _, errors = process.communicate(timeout=30)
+    (line,) = errors.strip().splitlines()
+    assert process.returncode == 4
+    assert f"http://{address}/wrong/api/v3/exchangeInfo answered HTTP {status}; correct venue.rest" in line

@@ -4,6 +4,7 @@ A request that changes the venue leaves only with a Durable token: its record, a
 Decides nothing. Secrets join here, last, and go nowhere else.
 """
 
+from collections.abc import Mapping
 from heapq import heappop, heappush
 
 import trio
@@ -12,6 +13,7 @@ from engine.bodies import RequestBody
 from engine.live.clock import SessionClock, wall_ns
 from engine.live.ingress import Ingress
 from engine.live.link_tasks import LinkTasks
+from engine.live.refused_addresses import RefusedAddresses
 from engine.live.transport.http_result import HttpResult, HttpSender
 from engine.live.transport.websocket import WebsocketClosedError
 from engine.record_codec import read_request
@@ -45,6 +47,8 @@ class Gateway:
         links: LinkTasks,
         nursery: trio.Nursery,
         read_only: bool = False,
+        addresses: Mapping[str, str] | None = None,
+        refused: RefusedAddresses | None = None,
     ) -> None:
         """Make the gateway. With `read_only` no request that changes the venue is sent, whoever orders it."""
         self._venues = venues
@@ -59,6 +63,8 @@ class Gateway:
         self._held: list[tuple[int, RequestBody]] = []  # heap: waiting for their records to be durable
         self._closed = False
         self._read_only = read_only
+        self._addresses = addresses or {}
+        self._refused = refused or RefusedAddresses()
         self._stamped_ns = 0
 
     def attach(self, writer: JournalWriter) -> None:
@@ -121,6 +127,9 @@ class Gateway:
                 else:
                     timeout_s = self._clock.seconds(request.timeout_ns)
                     ended = await self._senders[request.venue].send(message, timeout_s=timeout_s, clock=self._clock)
+                    if ended.outcome is AnswerStatus.ANSWER:
+                        address = self._addresses.get(request.venue, "").rstrip("/") + unsigned.path
+                        self._refused.note(address, ended.status, "venue.rest")
         self._ingress.put(arrival_of(seq, request, ended))
 
     async def _over_link(self, seq: int, request: RequestBody, unsigned: Unsigned) -> None:
