@@ -357,3 +357,12 @@ def test_a_rest_address_that_refuses_is_named_at_once(tmp_path: Path, ready: Rea
     (line,) = errors.strip().splitlines()
     assert process.returncode == 4
     assert f"http://{address}/wrong/api/v3/exchangeInfo answered HTTP {status}; correct venue.rest" in line
+
+
+@pytest.mark.slow
+def test_a_recording_with_a_wrong_stream_address_ends_too(tmp_path: Path, ready: Ready) -> None:
+    with answering(404) as address:
+        given = ("--url", ready["listening"], "--stream", f"ws://{address}/wrong", "--symbol", "BTCUSDT")
+        stopped = verbatim("record", *given, "--journals", tmp_path / "journals", "--log-level", "error", seconds=40)
+    assert stopped.returncode == 4, stopped.stderr
+    assert f"verbatim: ws://{address}/wrong/stream answered HTTP 404 3 times in a row" in stopped.stderr

@@ -53,7 +53,8 @@ class Check(NamedTuple):
     def line(self) -> str:
         """Return the line as it is printed."""
         advice = f". What to do: {self.advice}" if self.advice else ""
-        return f"{self.status:<5} {self.name:<16} {self.text}{advice}"
+        text = self.text.removesuffix(".") if advice else self.text
+        return f"{self.status:<5} {self.name:<16} {text}{advice}"
 
 
 class CheckFailedError(Exception):

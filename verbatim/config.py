@@ -33,7 +33,7 @@ from engine.session_record import SAFETY, SECOND_NS, EngineSettings, RiskSetting
 from engine.strategy.rule_loading import recorded_rules
 from engine.venues.signing import Credentials, SecretKey
 from engine.venues.venue import Endpoints, Network, RequestSigner
-from engine.venues.venue_lookup import UnknownVenueError, make_venue, network_of, network_of_address, venue_class
+from engine.venues.venue_lookup import UnknownVenueError, make_venue, network_of, network_of_address
 from journal.signing import BadKeyError, Signer
 from verbatim.strategy_files import check_instruments, read_rule, read_strategy
 
@@ -507,7 +507,7 @@ def venue_settings(config: Config, *, with_account: bool = False) -> VenueSettin
         name=given.name, recv_window_ms=min(given.recv_window_ms * config.clock.speed, RECV_WINDOW_MS_MAX)
     )
     try:
-        endpoints: Mapping[Network, Endpoints] = venue_class(settings).endpoints
+        endpoints = make_venue(settings, ()).endpoints
     except UnknownVenueError as error:
         raise ConfigError(f"venue.name: {error}") from None
     known = Endpoints() if given.network is None else endpoints.get(given.network, Endpoints())

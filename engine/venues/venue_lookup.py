@@ -78,8 +78,7 @@ def network_of(settings: VenueSettings) -> Network:
 def network_of_address(venue: str, address: str) -> Network | None:
     """Return the network of a venue that has an address of this host, or None."""
     host = urlsplit(address).hostname
-    endpoints: Mapping[Network, Endpoints] = venue_class(VenueSettings(name=venue)).endpoints
-    for network, known in endpoints.items():
+    for network, known in make_venue(VenueSettings(name=venue), ()).endpoints.items():
         if host and host in {urlsplit(one).hostname for one in _every_address(known)}:
             return network
     return None
