@@ -29,6 +29,7 @@ class CommandName(StrEnum):
     CANCEL_ALL = "cancel_all"
     FLATTEN = "flatten"  # cancel all, then close every position
     RECONCILE = "reconcile"
+    ACCEPT_BALANCE = "accept_balance"  # a deposit or withdrawal: our records follow the venue
     HANDOVER = "handover"  # of resimulations: the venue's model answers from here on
     DECIDE = "decide"  # of resimulations: the warm-up ends, strategies decide from here on
 
@@ -100,6 +101,7 @@ class CommandBody(msgspec.Struct, frozen=True):
     command: CommandName
     by: str = ""
     reason: str = ""
+    asset: str = ""  # of ACCEPT_BALANCE
 
 
 class LinkBody(msgspec.Struct, frozen=True):

@@ -71,6 +71,8 @@ class OrderReport(msgspec.Struct, frozen=True):
     reason: str = ""
     stop_price: Decimal = Decimal(0)  # 0: without a stop
     venue_type: str = ""  # the venue's name for a FOREIGN type
+    client_order_id_now: str = ""  # after an amendment gave the order another id; "": client_order_id
+    prevented_quantity: Decimal | None = None  # taken from it by self-trade prevention; None: not said
 
 
 class BalanceReport(msgspec.Struct, frozen=True):

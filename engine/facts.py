@@ -52,7 +52,9 @@ class SequencedStream(StrEnum):
 class NewOrder(msgspec.Struct, frozen=True):
     """An order as it is placed, or as another program placed it. `terms` says what its type means."""
 
-    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"stop_price", "venue_type"})
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset(
+        {"stop_price", "venue_type", "reduce_only", "market_price"}
+    )
 
     instrument: str
     side: Side
@@ -62,6 +64,9 @@ class NewOrder(msgspec.Struct, frozen=True):
     time_in_force: TimeInForce = TimeInForce.GTC
     stop_price: Decimal = Decimal(0)  # 0: without a stop
     venue_type: str = ""  # the venue's name for a FOREIGN type
+    reduce_only: bool = False  # it never exceeds the position that it reduces
+    # price at which the cost of a market order was estimated when it was approved; 0: not recorded
+    market_price: Decimal = Decimal(0)
 
     @property
     def terms(self) -> Terms:
@@ -98,6 +103,7 @@ class OrderFilled(msgspec.Struct, frozen=True, tag_field="fact", tag="order_fill
     maker: bool
     venue_ns: int
     late: bool  # it came after the order had ended here
+    fee_rate: Decimal = Decimal(0)  # mid of the fee's asset in the quote asset; 0: not needed, or not known
 
 
 class OrderClosed(msgspec.Struct, frozen=True, tag_field="fact", tag="order_closed"):
@@ -144,25 +150,32 @@ class CancelSettled(msgspec.Struct, frozen=True, tag_field="fact", tag="cancel_s
 class Position(msgspec.Struct, frozen=True, tag_field="fact", tag="position"):
     """A strategy's position in one instrument after a fill, by average cost. Fees are apart from realised P&L."""
 
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"fees_unvalued"})
+
     strategy: str
     instrument: str
     quantity: Decimal
     price_avg: Decimal
     realised_pnl: Decimal  # in the quote asset, before fees
     fees: dict[str, Decimal]  # by asset, as charged
-    fees_quote: Decimal  # those that a fill's own price can express in the quote asset
+    fees_quote: Decimal  # those that the fill's own price, or its fee rate, can express in the quote asset
+    fees_unvalued: dict[str, Decimal] = {}  # by asset: those without a known rate, which are not in `fees_quote`
 
 
 class Pnl(msgspec.Struct, frozen=True, tag_field="fact", tag="pnl"):
     """A strategy's P&L in one instrument at the current mark."""
 
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"fees_unvalued"})
+
     strategy: str
     instrument: str
     quantity: Decimal
-    mark: Decimal  # mid of the last quote
+    mark: Decimal  # mid of the last quote; the average price without one
     realised_pnl: Decimal
     unrealised_pnl: Decimal
     fees_quote: Decimal
+    fees_unvalued: dict[str, Decimal] = {}  # by asset: not contained in `fees_quote`
+    is_marked: bool = True  # False: no quote is known, so the unrealised P&L is not known and counts as 0
 
 
 class BalanceChanged(msgspec.Struct, frozen=True, tag_field="fact", tag="balance"):
@@ -188,6 +201,10 @@ class Reconciled(msgspec.Struct, frozen=True, tag_field="fact", tag="reconciled"
 
     round: int
     corrections: int
+    # what the answers changed; not in sessions before order_rules 1
+    orders: int = 0
+    fills: int = 0
+    balances: int = 0
 
 
 class ReconcileFailed(msgspec.Struct, frozen=True, tag_field="fact", tag="reconcile_failed"):
@@ -270,10 +287,72 @@ class LinkSteady(msgspec.Struct, frozen=True, tag_field="fact", tag="link_steady
     source: str
 
 
+class OrderAmended(msgspec.Struct, frozen=True, tag_field="fact", tag="order_amended"):
+    """The venue states other terms of an order than we hold: amended, decremented, or filled at a smaller size."""
+
+    client_order_id: str
+    quantity: Decimal  # the whole order, without what self-trade prevention took from it
+    price: Decimal
+    venue_client_id: str  # the client id by which the venue knows the order now
+    venue_ns: int
+    prevented_quantity: Decimal = Decimal(0)  # what self-trade prevention took from it
+
+
+class OrderDoubted(msgspec.Struct, frozen=True, tag_field="fact", tag="order_doubted"):
+    """The venue contradicts us about an order, which is queried again before anything halts. No reason: it is settled.
+
+    A closed order that the venue lists as open, or a live one that the venue does not know.
+    """
+
+    client_order_id: str
+    reason: str
+
+
+class RoundChanged(msgspec.Struct, frozen=True, tag_field="fact", tag="round_changed"):
+    """What an answer to a reconciliation round changed in the account."""
+
+    round: int
+    orders: int = 0
+    fills: int = 0
+    balances: int = 0
+
+
+class AccessRefused(msgspec.Struct, frozen=True, tag_field="fact", tag="access_refused"):
+    """The venue or its firewall refused access. Nothing is placed until a time; 0: an answer proved access."""
+
+    venue: str
+    until_ns: int
+    reason: str
+    is_key: bool = False  # the venue's own words against our key; False: a firewall's
+    purpose: str = ""  # of the request that was refused
+
+
+class HaltsLifted(msgspec.Struct, frozen=True, tag_field="fact", tag="halts_lifted"):
+    """A person resumed: these reasons to halt are lifted, by name."""
+
+    by: str
+    reasons: tuple[ModeReason, ...]
+
+
 class SessionClosing(msgspec.Struct, frozen=True, tag_field="fact", tag="session_closing"):
     """The session awaits no more answers: the shell may seal the journal."""
 
     reason: CloseReason
+
+
+class BalanceDrift(msgspec.Struct, frozen=True, tag_field="fact", tag="balance_drift"):
+    """The venue's balance of an asset contradicts our records. A difference of 0: they agree again."""
+
+    asset: str
+    expected: Decimal  # free and locked together, by our records
+    reported: Decimal  # by the venue
+    difference: Decimal  # reported minus expected
+    report_seq: int  # the balance that was compared
+    opening: Decimal  # the balance as first reported
+    opening_seq: int  # -1: in an earlier session
+    agreed_seq: int  # the last balance that agreed; -1: none in this session
+    records: tuple[int, ...]  # of the fills and commands since then, the newest ones
+    older: int = 0  # how many more there are
 
 
 class InstrumentBlocked(msgspec.Struct, frozen=True, tag_field="fact", tag="instrument_blocked"):
@@ -341,6 +420,12 @@ Fact = (
     | StrategyStopped
     | StrategyTriggered
     | SessionClosing
+    | BalanceDrift
+    | OrderAmended
+    | OrderDoubted
+    | RoundChanged
+    | AccessRefused
+    | HaltsLifted
     | InstrumentBlocked
     | SafetyOrdered
     | SafetyOrderEnded

@@ -26,6 +26,8 @@ class ReasonCode(StrEnum):
     FILLS_MISSING = "fills_missing"
     NO_BOOK = "no_book"
     NO_QUOTE = "no_quote"
+    ORDER_DOUBTED = "order_doubted"  # the venue contradicted us about an order, which is queried again
+    ACCESS_REFUSED = "access_refused"  # the venue or its firewall refused access a short while ago
     INSTRUMENT_BLOCKED = "instrument_blocked"  # others may trade: see engine/block_reasons.py
     SAFETY_ORDER = "safety_order"  # until it is done; a person's lasts until someone resumes
     # a person ends these
@@ -36,6 +38,7 @@ class ReasonCode(StrEnum):
     RECORDS_LOST = "records_lost"  # the venue holds an order of ours that no journal contains
     RIVAL_ENGINE = "rival_engine"  # another engine of ours trades this account: its orders bear a session's mark
     ORDER_CONTRADICTED = "order_contradicted"  # the venue and the journal disagree about an order
+    BALANCE_DRIFT = "balance_drift"  # the venue's balance contradicts our records
     CORE_FAILED = "core_failed"
     UNCLASSIFIED = "unclassified"  # journals of schema 2 have texts only
 

@@ -21,7 +21,7 @@ from engine.bodies import (
 from engine.facts import Fact
 from engine.requests import Purpose
 from engine.upcast import body_text, timer_name
-from journal.record import WRITERS, Kind
+from journal.record import WRITERS, Kind, late_default
 
 _REQUIRED: Any = object()  # in place of a default
 
@@ -33,7 +33,7 @@ def _layout_of(kind: type[msgspec.Struct]) -> tuple[tuple[Any, ...], list[tuple[
     The tag, if any, is the value after the last field's.
     """
     fields = [
-        (f'"{field.name}":', index, _REQUIRED if field.default is msgspec.NODEFAULT else field.default)
+        (f'"{field.name}":', index, _default_of(kind, field))
         for index, field in enumerate(msgspec.structs.fields(kind))
     ]
     config = kind.__struct_config__
@@ -41,6 +41,13 @@ def _layout_of(kind: type[msgspec.Struct]) -> tuple[tuple[Any, ...], list[tuple[
         return (), sorted(fields, key=itemgetter(0))
     fields.append((f'"{config.tag_field}":', len(fields), _REQUIRED))
     return (config.tag,), sorted(fields, key=itemgetter(0))
+
+
+def _default_of(kind: type[msgspec.Struct], field: msgspec.structs.FieldInfo) -> Any:
+    """Return the value at which a field is not written. An empty dict is written, as it always was, unless late."""
+    if field.name in getattr(kind, "OMITTED_AT_DEFAULT", ()):
+        return late_default(field)
+    return _REQUIRED if field.default is msgspec.NODEFAULT else field.default
 
 
 def text_of(body: msgspec.Struct) -> str:

@@ -98,6 +98,8 @@ class SessionContext:
             body.seed,
             rates={name: venue.rates for name, venue in self.venues.items()},
             cursors={name: venue.fill_cursor for name, venue in self.venues.items()},
+            instruments=self.instruments,
+            risk=body.risk,
             safety=body.safety,
         )
         self.trigger_names = [name for name, each in loaded.items() if isinstance(each.cadence, OnQuote)]

@@ -4,6 +4,7 @@ The shell makes it from the configuration (verbatim/config.py). The kernel reads
 """
 
 from decimal import Decimal
+from enum import StrEnum
 from typing import Any, ClassVar
 
 import msgspec
@@ -64,10 +65,19 @@ class StrategySettings(msgspec.Struct, frozen=True):
     declared: Declared | None = None
 
 
+class DriftAction(StrEnum):
+    """What follows if the venue's balance of an asset contradicts our records."""
+
+    HALT = "halt"
+    NOTE = "note"  # an alarm, and trading continues
+
+
 class RiskSettings(msgspec.Struct, frozen=True):
     """Limits. A limit of 0 is not set. Notional limits are in the instrument's quote asset."""
 
-    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"daily_loss_max"})
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset(
+        {"sell_holdings", "on_drift", "balance_tolerance", "daily_loss_max"}
+    )
 
     order_size_max: Decimal = Decimal(0)  # base quantity of one order
     order_notional_max: Decimal = Decimal(0)
@@ -75,6 +85,9 @@ class RiskSettings(msgspec.Struct, frozen=True):
     open_orders_max: int = 50  # per instrument
     orders_per_second_max: int = 20  # new orders, all strategies: a guard against spam
     market_slippage_max: Decimal = Decimal("0.005")  # headroom when a market buy's cost is estimated
+    sell_holdings: bool = False  # True: spot sales may exceed what the session bought (rule `sellable`)
+    on_drift: DriftAction = DriftAction.HALT  # read from accounting 2 on
+    balance_tolerance: dict[str, Decimal] = {}  # asset -> difference that is no drift, beside roundings
     daily_loss_max: Decimal = Decimal(0)  # of a UTC day, in each quote asset: beyond it orders only reduce positions
 
 
@@ -88,10 +101,16 @@ class RuleSettings(msgspec.Struct, frozen=True):
     sources: dict[str, str] = {}  # module name -> text
 
 
+ACCOUNTING = 2  # of new sessions: see EngineSettings.accounting
+ORDER_RULES = 1  # the newest revision of EngineSettings.order_rules
+
+
 class EngineSettings(msgspec.Struct, frozen=True):
     """Times in nanoseconds of session time."""
 
-    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"halt_on_rival"})
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({
+        "halt_on_rival", "accounting", "order_rules", "access_wait_ns", "access_halt_after_ns", "access_halt_refusals",
+    })  # fmt: skip
 
     reconcile_every_ns: int = 60 * SECOND_NS
     check_interval_ns: int = SECOND_NS  # between two checks for silent links and missing answers
@@ -109,25 +128,47 @@ class EngineSettings(msgspec.Struct, frozen=True):
     books: bool = True  # False: the market has quotes and trades only, and no session waits for a book
     # from here on the defaults are those of older sessions; `new_engine_settings` has today's
     block_instruments: bool = False  # an instrument without market data stops alone, not the whole session
+    # 1: as in sessions recorded before it existed. 2: a ledger checks the venue's balances, a market order locks its
+    # own estimate, fees in a third asset are converted, and P&L covers positions without a quote
+    accounting: int = 1
     quote_age_max_ns: int = 0  # risk rule quote_age; 0: off
     venue_lag_max_ns: int = 0  # risk rule venue_lag, and the block of an instrument whose feed lags; 0: off
     stream_silence_max_ns: int = 0  # an instrument silent for longer is blocked; 0: freshness is not checked
     stream_behind_max_ns: int = 0  # a stream that misses what another one proves for longer is lost; 0: off
     private_probe_after_ns: int = 0  # a private link silent for longer is queried; 0: never
     halt_on_rival: bool = False  # an open order with the mark of another session of ours halts
+    # 0: sessions recorded before these rules; 1: an order's terms are the venue's, fills are queried by order, answers
+    # are compared by the venue's dates, halts are a set, an account reconciles by its own links (docs/record-schema.md)
+    order_rules: int = 0
+    access_wait_ns: int = 0  # without trading after a refusal of access; it doubles. 0: the first refusal halts
+    access_halt_after_ns: int = 0  # refusals that last so long halt
+    access_halt_refusals: int = 0  # so many refusals in a row halt
+
+
+def newest_rules(settings: EngineSettings) -> EngineSettings:
+    """Return the settings with the newest rules, as the configuration of a new session has them."""
+    return replace(
+        settings,
+        order_rules=ORDER_RULES,
+        access_wait_ns=settings.access_wait_ns or 60 * SECOND_NS,
+        access_halt_after_ns=settings.access_halt_after_ns or 300 * SECOND_NS,
+        access_halt_refusals=settings.access_halt_refusals or 20,
+    )
 
 
 def new_engine_settings() -> EngineSettings:
     """Return the settings of a new session that configures none."""
-    return EngineSettings(
+    new = EngineSettings(
         block_instruments=True,
         halt_on_rival=True,
+        accounting=ACCOUNTING,
         quote_age_max_ns=10 * SECOND_NS,
         venue_lag_max_ns=5 * SECOND_NS,
         stream_silence_max_ns=10 * SECOND_NS,
         stream_behind_max_ns=3 * SECOND_NS,
         private_probe_after_ns=30 * SECOND_NS,
     )
+    return newest_rules(new)
 
 
 class SafetySettings(msgspec.Struct, frozen=True):
@@ -146,7 +187,7 @@ SAFETY = SafetySettings(
 
 
 def without_silence_rules(settings: EngineSettings) -> EngineSettings:
-    """Return the settings of a backtest: silence is a fact of its market, and only LINK records and ids show gaps."""
+    """Return the settings of a backtest: silence is a fact of its market, not of a link."""
     return replace(
         settings,
         stale_after_ns=SILENCE_NEVER_NS,

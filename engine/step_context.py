@@ -11,6 +11,7 @@ from engine.bodies import CheckpointBody, IntentBody, NoteBody, NoteLevel, Reque
 from engine.facts import Fact
 from engine.market.market_state import Market
 from engine.record_codec import text_of
+from engine.session_record import EngineSettings
 from engine.state.changes import Requested, Stamp
 from engine.state.fill_cursor import NUMBERED_FILLS, FillCursor
 from engine.state.session_state import Account, Rules, State, fold
@@ -47,7 +48,7 @@ class StepContext:
         self.market: Market = state.market
         self.time_ns: int = record.time_ns
         self.next_seq = record.seq + 1  # seq of the next output; order ids are derived from it
-        self._rules = rules
+        self.rules = rules
 
     def emit(
         self, body: OutputBody, *, source: str = "engine", key: str | None = None, cause: int | None = None
@@ -74,12 +75,17 @@ class StepContext:
         if isinstance(body, UNFOLDED):
             return seq
         change = Requested(body) if isinstance(body, RequestBody) else body
-        self.account = self.state.account = fold(self.account, change, Stamp(seq, self.time_ns), self._rules)
+        self.account = self.state.account = fold(self.account, change, Stamp(seq, self.time_ns), self.rules)
         return seq
+
+    @property
+    def settings(self) -> EngineSettings:
+        """The session's settings."""
+        return self.rules.settings
 
     def fill_cursor(self, venue: str) -> FillCursor:
         """Return how a venue orders its fills."""
-        return self._rules.cursors.get(venue, NUMBERED_FILLS)
+        return self.rules.cursors.get(venue, NUMBERED_FILLS)
 
     def note(self, level: NoteLevel, text: str, *, key: str | None = None) -> None:
         """Add a remark for people."""

@@ -26,7 +26,7 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 def restrict(path: Path) -> None:
-    """Take the rights of group and others from a file, or a folder and all that it holds, where they are ours."""
+    """Remove the rights of group and others from a file, or from a folder and its content."""
     for each in (path, *(path.rglob("*") if path.is_dir() and not path.is_symlink() else ())):
         with suppress(OSError):  # of another user, or removed meanwhile
             found = each.lstat()

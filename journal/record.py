@@ -92,6 +92,12 @@ def _sequence(value: Iterable[Any]) -> str:
     return "[" + ",".join([WRITERS[type(item)](item) for item in value]) + "]"
 
 
+def late_default(field: msgspec.structs.FieldInfo) -> Any:
+    """Return the value at which a field of OMITTED_AT_DEFAULT is omitted, an empty dict too."""
+    factory: Any = field.default_factory
+    return field.default if factory is msgspec.NODEFAULT else factory()
+
+
 _ALWAYS = object()  # in place of the value at which a field is omitted
 
 
@@ -99,7 +105,7 @@ def _struct_writer(kind: type[msgspec.Struct]) -> Callable[[Any], str]:
     # fields that a kind got after records of it existed: without them, those records keep their bytes
     late: frozenset[str] = getattr(kind, "OMITTED_AT_DEFAULT", frozenset())
     fields = sorted(
-        (f"{_string(field.name)}:", index, field.default if field.name in late else _ALWAYS)
+        (f"{_string(field.name)}:", index, late_default(field) if field.name in late else _ALWAYS)
         for index, field in enumerate(msgspec.structs.fields(kind))
     )
 

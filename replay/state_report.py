@@ -7,8 +7,10 @@ import msgspec
 
 from engine.kernel import Kernel
 from engine.lifecycle import LIVE, Status
+from engine.mode_reasons import texts
 from engine.requests import Purpose
 from engine.sequencer import next_timer
+from engine.state.positions import unvalued_text
 from engine.state.session_state import State
 from engine.timer_names import TimerKind, TimerName
 from journal.record import Record, plain
@@ -67,7 +69,7 @@ def _mode(state: State) -> dict[str, Any]:
         "reasons": [reason.text for reason in modes.reasons],
         "since_ns": modes.since_ns,
         "paused_by": modes.paused_by,
-        "halted_for": "" if modes.halted_for is None else modes.halted_for.text,
+        "halted_for": texts(modes.halts),
         "stopping": bool(modes.stopping_since_ns),
         "reconciled_round": state.account.reconciling.done_round,
         "reconciling": state.account.reconciling.running,
@@ -227,7 +229,7 @@ def _account_lines(report: dict[str, Any]) -> list[str]:
     lines = [
         f"position    {position['strategy']} {position['instrument']}: {position['quantity']} "
         f"at {_rounded_text(position['price_avg'])}, realised {_rounded_text(position['realised_pnl'])}, "
-        f"fees {_rounded_text(position['fees_quote'])}"
+        f"fees {_rounded_text(position['fees_quote'])}{unvalued_text(position['fees_unvalued'])}"
         for position in report["positions"]
     ]
     return lines + [

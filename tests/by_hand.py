@@ -8,7 +8,10 @@ second kernel, which only rebuilds from the records, must equal the first one's.
 import json
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any, Self
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+from msgspec.structs import replace
 
 from engine.bodies import CommandBody, LinkBody, NoteBody, RequestBody
 from engine.kernel import Kernel, kernel_of
@@ -28,12 +31,16 @@ from engine.session_record import (
     SessionBody,
     StrategySettings,
     VenueSettings,
+    newest_rules,
 )
 from engine.state.orders import Order
 from engine.state.session_state import State, carry_over
 from engine.step_context import Output
 from engine.strategy.rule_loading import recorded_rules
 from journal.record import Kind, Record, canonical
+from journal.verify import verify
+from journal.writer import JournalWriter
+from replay.replay import replay_session
 from verbatim.testing import from_sources
 
 START_NS = 1_723_161_250 * SECOND_NS
@@ -84,6 +91,8 @@ BTC, ETH = instrument("BTC", "USDT"), instrument("ETH", "BTC")
 class ByHand:
     """See the module's docstring. By default `quiet` answers every request as a venue without orders and fills does."""
 
+    begun: ClassVar["list[ByHand] | None"] = None  # the sessions of a test whose journals are proved at its end
+
     def __init__(
         self,
         *,
@@ -103,8 +112,12 @@ class ByHand:
         risk: RiskSettings | None = None,
         rules: Sequence[RuleSettings] = (),
         dialect: str = "binance_spot",
+        accounting: int = 1,
+        newest: bool = True,  # False: the rules of sessions that were recorded before them
         venue_ahead_ms: int = 0,
     ) -> None:
+        if ByHand.begun is not None:
+            ByHand.begun.append(self)
         self.now_ns = now_ns
         self.venue_ahead_ms = venue_ahead_ms  # the venue's clock minus session time
         self.records: list[Record] = []
@@ -127,7 +140,10 @@ class ByHand:
             strategies=chosen if strategies is None else tuple(strategies),
             risk=risk or RiskSettings(),
             rules=tuple(rules) or recorded_rules(()),
-            engine=engine or EngineSettings(),
+            engine=replace(
+                newest_rules(engine or EngineSettings()) if newest else engine or EngineSettings(),
+                accounting=accounting,
+            ),
             safety=safety,
             opening=None if opening is None else carry_over(opening),
         )
@@ -240,8 +256,9 @@ class ByHand:
     def down(self, source: str) -> Self:
         return self.take(Arrival(Kind.LINK, source, body=text_of(LinkBody("down", "test"))))
 
-    def command(self, command: str) -> Self:
-        return self.take(Arrival(Kind.COMMAND, "control", body=text_of(CommandBody(command, "test"))))
+    def command(self, command: str, reason: str = "", asset: str = "") -> Self:
+        body = text_of(CommandBody(command, "test", reason, asset))
+        return self.take(Arrival(Kind.COMMAND, "control", body=body))
 
     def clock(self, drift_ms: int) -> Self:
         drift = text_of(LinkBody("clock", drift_ns=drift_ms * MILLISECOND_NS))
@@ -317,6 +334,18 @@ class ByHand:
         """Return the newest unanswered request of a purpose."""
         return max(seq for seq, request in self.waiting.items() if request.purpose == purpose)
 
+    # ---- the journal
+
+    def prove(self, folder: Path) -> None:
+        """Write the records as a journal: it verifies, and its replay is identical."""
+        writer = JournalWriter.create(folder, sync=False)
+        writer.append_step(self.records, urgent=True)
+        writer.close(final=self.state.account.modes.closing)
+        report = verify(folder)
+        assert (report.problems, report.records) == ([], len(self.records))
+        verdict = replay_session(folder)
+        assert verdict.identical, verdict.text()
+
     # ---- the second kernel
 
     def _append(self, records: Sequence[Record], *, urgent: bool) -> None:
@@ -350,7 +379,7 @@ def report(order_id: str, execution: str, status: str, **fields: Any) -> dict[st
 def trade(
     order_id: str, trade_id: int, last: str, total: str, status: str = "PARTIALLY_FILLED", **fields: Any
 ) -> dict[str, Any]:
-    return report(order_id, "TRADE", status, t=trade_id, l=last, z=total, L="90.0", **fields)
+    return report(order_id, "TRADE", status, t=trade_id, l=last, z=total, **{"L": "90.0", **fields})
 
 
 def shown(order_id: str, status: str = "NEW", filled: str = "0.0", **fields: Any) -> dict[str, Any]:

@@ -162,7 +162,7 @@ WH_WORDS = {"What", "Whether", "How", "As", "Of", "That", "Who", "Whose", "Where
 VERBS = _words("""
     check end exit open read redraw script stop stretch trade pack
     abandon abort accept accumulate acquire acknowledge activate adapt add adjust admit adopt advance aggregate
-    align allocate allow amend annotate announce answer append apply approximate archive arm arrange ask assemble
+    align configure deposit forbid lift probe allocate allow amend annotate announce answer append apply approximate archive arm arrange ask assemble
     assert assign associate attach attempt audit authenticate authorise authorize await balance batch begin bind
     bisect block book bootstrap borrow bound break bring broadcast buffer build bundle bump cache calculate call
     cancel canonicalise canonicalize capture carry cast catch change charge check choose claim clamp classify clean

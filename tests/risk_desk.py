@@ -1,6 +1,6 @@
 """A desk for tests of risk: a strategy that places the order it is given, and a venue whose every word the test writes.
 
-The real sequencer and kernel in virtual time (by_hand.py). Steps are lines: an order, as in `BUY LIMIT 1 @ 90`, is
+The real sequencer and kernel in virtual time (by_hand.py). Steps are lines: an order, as in `BUY LIMIT 1 @ 90` or `SELL MARKET 1 reduce`, is
 placed by the strategy; `venue: ...` is the venue's message about the newest order; `command: ...` is an operator's. The
 strategy decides only in mode RUNNING, so an order for another mode (`review: BUY LIMIT 1 @ 90`) goes straight to risk's
 review, with the context that the kernel makes of its state.
@@ -17,7 +17,6 @@ from by_hand import BTC, ETH, ByHand, report, shown, trade
 from engine.facts import NewOrder
 from engine.handlers.intents import risk_context
 from engine.model import OrderType, RateLimits, Side
-from engine.money import ZERO
 from engine.risk.review import review
 from engine.session_record import RiskSettings, new_engine_settings
 from engine.step_context import StepContext
@@ -49,11 +48,12 @@ class Desk:
         if quote is None or quote.bid_size < 2:
             return
         order, _, stop = parameters.orders.split("; ")[state.placed].partition(" from ")
-        instrument, side, kind, quantity, *price = order.split()
+        instrument, side, kind, quantity, *rest = order.split()
         state.placed += 1
-        limit = Decimal(price[-1]) if price else Decimal(0)
+        limit = Decimal(next((word for word in rest if word != "reduce"), "0"))
         yield Place(
-            instrument, Side(side), Decimal(quantity), limit, OrderType(kind), stop_price=Decimal(stop or 0)
+            instrument, Side(side), Decimal(quantity), limit, OrderType(kind),
+            stop_price=Decimal(stop or 0), reduce_only="reduce" in rest,
         )
 """
 FUNDS = {"BTC": "1000000", "ETH": "1000000", "USDT": "1000000"}
@@ -70,6 +70,7 @@ class Desk:
         instrument: Mapping[str, Any] | None = None,
         venue: Mapping[str, int] | None = None,
         funds: Mapping[str, str] | None = None,
+        session: Mapping[str, int] | None = None,
         no_book: Mapping[str, bool] | None = None,
     ) -> None:
         self.steps = [step.replace(" @ ", " ") for step in steps]
@@ -82,7 +83,8 @@ class Desk:
             parameters={"orders": "; ".join(named)},
             instruments=(msgspec.structs.replace(BTC, **numbers(instrument)), ETH),
             rate_limits=RateLimits(**(venue or {})),
-            risk=RiskSettings(**{"orders_per_second_max": 0, **numbers(risk)}),
+            risk=RiskSettings(**{"orders_per_second_max": 0, "sell_holdings": True, **numbers(risk)}),
+            **(session or {}),
             answers={"account": {"canTrade": True, "balances": balances, "updateTime": 0}},
             engine=new_engine_settings(),
             held={"depth"} if no_book else set(),
@@ -161,9 +163,9 @@ class Desk:
                 raise AssertionError(f"a venue does not do {what!r}")
 
     def _reviewed(self, order: str) -> dict[str, Any]:
-        side, kind, quantity, *price = order.split()
-        limit = Decimal(price[0]) if price else ZERO
-        new = NewOrder(BTC.id, Side(side), OrderType(kind), Decimal(quantity), limit)
+        side, kind, quantity, *rest = order.split()
+        limit = Decimal(next((word for word in rest if word != "reduce"), "0"))
+        new = NewOrder(BTC.id, Side(side), OrderType(kind), Decimal(quantity), limit, reduce_only="reduce" in rest)
         session = self.hand.sequencer.kernel.session
         record = msgspec.structs.replace(self.hand.records[-1], time_ns=self.review_ns or self.hand.now_ns)
         step = StepContext(self.hand.state, record, session.rules)

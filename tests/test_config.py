@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.session_record import SECOND_NS, read_session
+from engine.session_record import SAFETY, SECOND_NS, SafetySettings, read_session
 from engine.strategy.source_guard import StrategyError
 from journal.reader import Journal
 from replay.overrides import apply_overrides
@@ -44,6 +44,18 @@ def test_the_sample_is_a_session(config: Write) -> None:
     assert session.risk.order_size_max == Decimal("0.01")
     assert session.engine.reconcile_every_ns == 60 * SECOND_NS
     assert session.venue.rest == "http://127.0.0.1:9090"
+
+
+def test_resting_orders_are_protected_by_default_and_left_by_choice(config: Write) -> None:
+    def safety(text: str) -> SafetySettings:
+        read = read_config(config(text))
+        return session_config(read, key=read_key(read, KEYS), base=ROOT / "examples").safety
+
+    assert safety(SAMPLE) == SAFETY
+    left = 'on_failure = "leave"\ndead_man_s = 0\non_blind = { after_s = 5, then = "leave" }\n'
+    assert safety(SAMPLE.replace("[session]\n", f"[session]\n{left}")) == SafetySettings(pursues=True)
+    timed = safety(SAMPLE.replace("[session]\n", "[session]\non_blind = { after_s = 5 }\n"))
+    assert timed.blind_after_ns == 5 * SECOND_NS
 
 
 def test_the_environment_outdoes_the_file(config: Write, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,7 +31,10 @@ class Market:
 
 class Broken(BinanceSpot):
     name = "broken"
-    market = Market()
+
+    def __init__(self, instruments, recv_window_ms=5000):
+        super().__init__(instruments, recv_window_ms)
+        self.market = Market()
 """
 
 

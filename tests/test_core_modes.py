@@ -120,6 +120,29 @@ def test_a_quote_off_the_grid_halts() -> None:
     assert "a price or size is off the instrument's grid" in reasons(hand)[0]
 
 
+def test_an_order_about_which_the_venue_contradicts_us_ends_trading_until_it_agrees() -> None:
+    hand = ByHand().run(0.5)
+    name = hand.order.client_order_id
+    hand.answer(hand.seq_of("place"), shown(name)).private(report(name, "CANCELED", "CANCELED"))
+    hand.answers |= {"open_orders": [shown(name)], "query_order": shown(name)}
+    hand.run(15).command("reconcile")
+    text = f"order {name} is canceled here, and open at the venue: it is queried"
+    assert hand.mode == Mode.SYNCING
+    assert text in reasons(hand)
+    hand.answers |= {"open_orders": [], "query_order": shown(name, "CANCELED")}
+    assert hand.run(3).mode == Mode.RUNNING
+
+
+def test_one_refusal_of_access_ends_trading_for_a_minute() -> None:
+    hand = ByHand(parameters=NONE).run(1)
+    hand.answers["account"] = lambda _: (403, None)
+    hand.command("reconcile")
+    assert hand.mode == Mode.SYNCING
+    assert "binance_spot refused access: a refusal without text" in reasons(hand)
+    del hand.answers["account"]
+    assert hand.run(62).mode == Mode.RUNNING
+
+
 def test_an_order_of_ours_that_no_journal_has_halts() -> None:
     hand = ByHand(parameters=NONE).run(1)
     hand.answers["query_order"] = shown("aaaaaaaa-hand-1-9999-0")
@@ -132,9 +155,20 @@ def test_an_order_that_ended_here_and_stays_open_at_the_venue_halts() -> None:
     hand = ByHand().run(0.5)
     name = hand.order.client_order_id
     hand.answer(hand.seq_of("place"), shown(name)).private(report(name, "CANCELED", "CANCELED"))
-    hand.answers["open_orders"] = [shown(name)]
-    hand.run(15).command("reconcile")
+    hand.answers |= {"open_orders": [shown(name)], "query_order": shown(name)}
+    hand.run(15).command("reconcile").run(12)
     assert (hand.mode, reasons(hand)) == (Mode.HALTED, [f"order {name} is canceled here, and open at the venue"])
+
+
+def test_a_balance_that_contradicts_our_records_halts() -> None:
+    def answer(usdt: str) -> dict[str, object]:
+        return {"canTrade": True, "balances": [{"asset": "USDT", "free": usdt, "locked": "0"}], "updateTime": 0}
+
+    hand = ByHand(parameters=NONE, answers={"account": answer("1000")}, accounting=2).run(10)
+    hand.answers["account"] = answer("0")
+    hand.run(130)
+    assert hand.mode == Mode.HALTED
+    assert "USDT: the venue reports 0 in record" in reasons(hand)[0]
 
 
 def test_an_error_of_the_core_halts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,6 +212,11 @@ REASONS: dict[ReasonCode, tuple[str, Callable[..., None]]] = {
         test_a_safety_order_pauses_until_a_person_resumes,
     ),
     ReasonCode.HALT_ORDERED: (r"^ordered by ", test_a_person_halts_and_only_a_person_resumes),
+    ReasonCode.ORDER_DOUBTED: (
+        r": it is queried$",
+        test_an_order_about_which_the_venue_contradicts_us_ends_trading_until_it_agrees,
+    ),
+    ReasonCode.ACCESS_REFUSED: (r" refused access: ", test_one_refusal_of_access_ends_trading_for_a_minute),
     ReasonCode.KEY_REFUSED: (r" refused our key: ", test_a_key_that_the_venue_refuses_halts),
     ReasonCode.MARKET_DATA_INVALID: (r" is off the instrument's grid ", test_a_quote_off_the_grid_halts),
     ReasonCode.RECORDS_LOST: (r" is in no journal", test_an_order_of_ours_that_no_journal_has_halts),
@@ -185,6 +224,7 @@ REASONS: dict[ReasonCode, tuple[str, Callable[..., None]]] = {
         r" is \w+ here, and ",
         test_an_order_that_ended_here_and_stays_open_at_the_venue_halts,
     ),
+    ReasonCode.BALANCE_DRIFT: (r"^USDT: the venue reports ", test_a_balance_that_contradicts_our_records_halts),
     ReasonCode.RIVAL_ENGINE: (
         r" bears the mark of session ",
         test_an_order_with_the_mark_of_another_engine_of_ours_halts,

@@ -1,22 +1,27 @@
 """Each rule of the core, removed in turn: a named test must notice. A test that no mutant fails proves nothing.
 
 Removed are: every risk rule and every objection in it, every row and cell of the life cycle, and every reason for not
-trading. The tests beside them run in this process, with the rule gone.
+trading. Into each formula of P&L a fault is put. The tests beside them run in this process, with the rule gone.
 """
 
 import ast
 import inspect
 import re
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import pytest
 import test_core_lifecycle as life
 import test_core_modes as modes
+import test_pnl as pnl
 import test_risk_rules as risk
 from tiers import first_is_quick
 
+import engine.execution.order_reports
+import engine.handlers.pnl
 import engine.handlers.policy
+import engine.state.positions
 from engine import lifecycle
 from engine.errors import CoreError
 from engine.facts import ModeChanged
@@ -163,3 +168,64 @@ def test_without_a_reason_its_test_fails(
     given = {name: request.getfixturevalue(name) for name in inspect.signature(test).parameters}
     with pytest.raises(NOTICED):
         test(**given)
+
+
+# ---- profit and loss ----------------------------------------------------------------------------
+
+
+class Fault(NamedTuple):
+    """A fault in the source of a function, and the test that must notice it."""
+
+    function: Callable[..., Any]
+    right: str
+    wrong: str
+    test: Callable[..., None]
+
+    def __str__(self) -> str:
+        return f"{self.function.__name__}: {self.wrong}"
+
+
+_pnl, _positions, _reports = engine.handlers.pnl, engine.state.positions, engine.execution.order_reports
+FAULTS = [
+    # the mark
+    Fault(_pnl.emit_pnl, "(quote.bid + quote.ask) / 2", "quote.bid + quote.ask", pnl.test_a_held_position_is_worth_its_mark_less_its_price),
+    Fault(_pnl.emit_pnl, "(quote.bid + quote.ask) / 2", "quote.bid", pnl.test_a_held_position_is_worth_its_mark_less_its_price),
+    Fault(_pnl.emit_pnl, "position, mark,", "position, 2 * mark,", pnl.test_a_held_position_is_worth_its_mark_less_its_price),
+    # realised and unrealised
+    Fault(_positions.unrealised, "mark - held.price_avg", "mark", pnl.test_a_held_position_is_worth_its_mark_less_its_price),
+    Fault(_positions.unrealised, "* held.quantity", "* abs(held.quantity)", pnl.test_a_short_loses_what_its_purchase_costs_more),
+    Fault(_pnl.emit_pnl, "position.realised_pnl", "ZERO", pnl.test_a_sale_realises_its_gain_and_leaves_the_average_price),
+    Fault(_pnl.emit_pnl, "position.realised_pnl", "position.realised_pnl - position.fees_quote", pnl.test_a_closed_position_has_no_open_profit),
+    Fault(_positions._moved, "(1 if quantity > 0 else -1)", "1", pnl.test_a_short_loses_what_its_purchase_costs_more),
+    Fault(_positions._moved, "min(abs(quantity), abs(signed))", "abs(signed)", pnl.test_a_sale_through_zero_opens_the_other_side_at_its_own_price),
+    # the average price
+    Fault(_positions._moved, "(price_avg * abs(quantity) + price * abs(signed)) / abs(after)", "price", pnl.test_the_average_price_is_weighted_by_quantity),
+    Fault(_positions._moved, "(price_avg * abs(quantity) + price * abs(signed)) / abs(after)", "(price_avg + price) / 2", pnl.test_the_average_price_is_weighted_by_quantity),
+    Fault(_positions._moved, "realised += ", "price_avg = price; realised += ", pnl.test_a_sale_realises_its_gain_and_leaves_the_average_price),
+    Fault(_positions._moved, "price_avg = price  # the rest", "pass  # the rest", pnl.test_a_sale_through_zero_opens_the_other_side_at_its_own_price),
+    # fees
+    Fault(_pnl.emit_pnl, "fees_quote=position.fees_quote", "fees_quote=ZERO", pnl.test_a_closed_position_has_no_open_profit),
+    Fault(_pnl.emit_pnl, "fees_unvalued=position.fees_unvalued", "fees_unvalued={}", pnl.test_pnl_bnb_fee_without_a_rate_is_named_beside_the_sum),
+    Fault(_positions.after_fill, "fees_quote += fill.fee * fill.price", "pass", pnl.test_a_fee_in_base_lowers_the_quantity_and_counts_at_the_fill_price),
+    Fault(_positions.after_fill, "moved = _moved(*moved, -fill.fee, fill.price)", "pass", pnl.test_a_fee_in_base_lowers_the_quantity_and_counts_at_the_fill_price),
+    Fault(_positions.after_fill, "fees_quote += fill.fee * fill.fee_rate", "pass", pnl.test_a_fee_in_a_third_asset_counts_at_a_recorded_rate),
+    Fault(_positions.after_fill, "unvalued.get(fill.fee_asset, ZERO) + fill.fee", "fill.fee", pnl.test_pnl_bnb_fee_without_a_rate_is_named_beside_the_sum),
+    Fault(_reports._fee_rate, "(quote.bid + quote.ask) / 2", "quote.bid + quote.ask", pnl.test_a_fee_in_a_third_asset_counts_at_a_recorded_rate),
+    Fault(_reports._fee_rate, "1 / mid", "mid", pnl.test_a_fee_in_an_asset_that_prices_the_quote_counts_at_the_inverse_rate),
+    # positions never leave the sums
+    Fault(_pnl.emit_pnl, "quote is None and session.settings.accounting == 1", "quote is None", pnl.test_a_position_without_a_quote_stays_in_the_sums),
+    Fault(_pnl.emit_pnl, "is_marked=quote is not None", "is_marked=True", pnl.test_a_position_without_a_quote_stays_in_the_sums),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", first_is_quick([pytest.param(fault) for fault in FAULTS], quick=3), ids=str)
+def test_a_fault_in_profit_and_loss_fails_its_test(fault: Fault, monkeypatch: pytest.MonkeyPatch) -> None:
+    source, module = inspect.getsource(fault.function), inspect.getmodule(fault.function)
+    assert fault.right in source, "the formula has changed: correct the fault"
+    made: dict[str, Any] = {}
+    exec(compile(source.replace(fault.right, fault.wrong), "mutant", "exec"), vars(module), made)
+    name = fault.function.__name__
+    for each in list(sys.modules.values()):  # wherever it is imported
+        if getattr(each, "__dict__", {}).get(name) is fault.function:
+            monkeypatch.setattr(each, name, made[name])
+    must_notice(fault.test)

@@ -86,8 +86,10 @@ def test_an_order_that_ended_here_and_stays_open_there_halts() -> None:
     hand.answers["open_orders"] = [shown(name)]
     hand.command("reconcile")
     assert hand.mode == "running", "the venue's list may lag behind for a moment"
+    hand.answers["query_order"] = shown(name)
     hand.run(15).command("reconcile")
-    assert hand.mode == "halted"
+    assert hand.mode == "syncing", "it is queried before anything halts"
+    assert hand.run(12).mode == "halted"
 
 
 def test_an_order_of_ours_that_is_in_no_journal_halts_also_when_the_stream_tells_of_it() -> None:

@@ -70,7 +70,9 @@ class PoisonedAccount(SpotAccount):
 
 
 class Poisoned(BinanceSpot):
-    account = PoisonedAccount()
+    def __init__(self, instruments, recv_window_ms=5000):
+        super().__init__(instruments, recv_window_ms)
+        self.account = PoisonedAccount(recv_window_ms)
 """
 
 

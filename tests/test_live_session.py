@@ -195,11 +195,18 @@ async def test_a_person_tells_a_running_session_what_to_do(venue: Ready, tmp_pat
         assert resumed["seq"] < session.state.seq + 1
         with pytest.raises(ControlError, match="no command 'dance'"):
             await trio.to_thread.run_sync(partial(ordered, command="dance"))
+        with pytest.raises(ControlError, match="needs an asset and a reason"):
+            await trio.to_thread.run_sync(partial(ordered, command="accept_balance", reason="deposit"))
+        accept = partial(ordered, command="accept_balance", reason="deposit", asset="USDT")
+        assert (await trio.to_thread.run_sync(accept))["mode"]
         await trio.to_thread.run_sync(partial(ordered, command="stop"))
 
     summary = await run_session_config(wanted, drive=drive)
     commands = [json.loads(r.body) for r in Journal.open(summary.folder).records() if r.kind is Kind.COMMAND]
-    assert [(c["command"], c["by"]) for c in commands] == [("pause", "alice"), ("resume", "alice"), ("stop", "alice")]
+    assert [(c["command"], c["by"]) for c in commands] == [
+        (command, "alice") for command in ("pause", "resume", "accept_balance", "stop")
+    ]
+    assert (commands[2]["asset"], commands[2]["reason"]) == ("USDT", "deposit")
     assert not path.exists()
     with pytest.raises(ControlError, match="is it running"):
         send_command(path, command="pause", by="alice")

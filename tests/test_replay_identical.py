@@ -151,7 +151,10 @@ def test_a_changed_cadence_differs_at_the_first_timer(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("setting", "said"),
     [
-        ("risk.order_sise_max=1", "unknown setting 'risk.order_sise_max'; known: market_slippage_max"),
+        (
+            "risk.order_sise_max=1",
+            "unknown setting 'risk.order_sise_max'; known: balance_tolerance, market_slippage_max",
+        ),
         ("risk.order_size_max=much", "risk.order_size_max=much: Invalid decimal string"),
         ("colour=blue", "'colour' cannot be set; use risk.NAME, rule.RULE.SETTING, engine.NAME or"),
         ("strategy.crosser.size=1", "'strategy.crosser.size': the session has no strategy 'crosser'; it has: quoter"),

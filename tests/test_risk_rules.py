@@ -167,6 +167,49 @@ CASES = [
         because="needs 1 BTC; free 10, promised to orders under way 10", funds={"BTC": "10"},
     ),
     accepted("balance", "BUY LIMIT 1 @ 90", funds={"USDT": "0"}, instrument={"contract": "PERPETUAL", "margin": "USDT"}),
+    # a market order locks what it was estimated to cost: 101 with headroom of 0.5 %
+    accepted("balance", "ETHBTC BUY MARKET 0.01", "SELL LIMIT 1 @ 110", funds={"BTC": "2.01505"}, session={"accounting": 2}),
+    refused(
+        "balance", "ETHBTC BUY MARKET 0.01", "SELL LIMIT 1 @ 110",
+        because="needs 1 BTC; free 2.01504, promised to orders under way 1.01505", funds={"BTC": "2.01504"}, session={"accounting": 2},
+    ),
+    accepted("balance", "BUY MARKET 1", "BUY LIMIT 1 @ 50", funds={"USDT": "151.505"}, session={"accounting": 2}),
+    refused(
+        "balance", "BUY MARKET 1", "BUY LIMIT 1 @ 50",
+        because="needs 50 USDT; free 151.504, promised to orders under way 101.505", funds={"USDT": "151.504"}, session={"accounting": 2},
+    ),
+    # ---- sellable
+    accepted("sellable", "SELL LIMIT 1 @ 110", risk={"sell_holdings": True}),
+    refused(
+        "sellable", "SELL LIMIT 1 @ 110",
+        because="the session bought 0 BTC and 0 is left to sell; sell_holdings allows selling more", risk={"sell_holdings": False},
+    ),
+    accepted("sellable", "BUY LIMIT 1 @ 90", "venue: open", "venue: filled 1", "SELL LIMIT 1 @ 110", risk={"sell_holdings": False}),
+    refused(
+        "sellable", "BUY LIMIT 1 @ 90", "venue: open", "venue: filled 1", "SELL MARKET 1.00001",
+        because="the session bought 1 BTC and 1 is left to sell; sell_holdings allows selling more", risk={"sell_holdings": False},
+    ),
+    refused(
+        "sellable", "BUY LIMIT 1 @ 90", "venue: open", "venue: filled 1", "SELL LIMIT 0.4 @ 110", "SELL LIMIT 0.60001 @ 110",
+        because="the session bought 1 BTC and 0.6 is left to sell; sell_holdings allows selling more", risk={"sell_holdings": False},
+    ),
+    accepted("sellable", "SELL LIMIT 1 @ 110", instrument={"contract": "PERPETUAL", "margin": "USDT"}, risk={"sell_holdings": False}),
+    # ---- reduce_only: the intent is cut to the position when it is decided, so only a review sees more
+    accepted("reduce_only", "SELL LIMIT 1 @ 110"),
+    accepted("reduce_only", "BUY LIMIT 1 @ 90", "venue: open", "venue: filled 1", "SELL LIMIT 5 @ 110 reduce"),
+    refused("reduce_only", "SELL LIMIT 1 @ 110 reduce", because="nothing is left to reduce by a SELL: the position is 0"),
+    refused(
+        "reduce_only", "BUY LIMIT 1 @ 90", "venue: open", "venue: filled 1", "BUY LIMIT 1 @ 90 reduce",
+        because="nothing is left to reduce by a BUY: the position is 1",
+    ),
+    refused(
+        "reduce_only", "BUY LIMIT 1 @ 90", "venue: open", "venue: filled 1", "review: SELL LIMIT 1.00001 @ 110 reduce",
+        because="quantity 1.00001 is above 1, which is left to reduce",
+    ),
+    refused(
+        "reduce_only", "BUY LIMIT 1 @ 90", "venue: open", "venue: filled 1", "SELL LIMIT 0.4 @ 110", "review: SELL MARKET 0.60001 reduce",
+        because="quantity 0.60001 is above 0.6, which is left to reduce",
+    ),
     # ---- unknown_order
     accepted("unknown_order", "BUY LIMIT 1 @ 90", "venue: open", "BUY LIMIT 1 @ 90"),
     refused(
@@ -296,6 +339,16 @@ def test_daily_loss_at_its_edge(case: Case) -> None:
 
 @cases("rate")
 def test_request_rate_at_its_edge(case: Case) -> None:
+    play(case)
+
+
+@cases("sellable")
+def test_sellable_at_its_edge(case: Case) -> None:
+    play(case)
+
+
+@cases("reduce_only")
+def test_reduce_only_at_its_edge(case: Case) -> None:
     play(case)
 
 

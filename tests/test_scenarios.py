@@ -61,6 +61,8 @@ def begin(tmp_path: Path) -> Iterator[Begin]:
         recover(session.folder)
         verdict = replay_session(session.folder)
         assert verdict.identical, verdict.text()
+        drifted = {fact["asset"]: fact["difference"] for fact in session.facts("balance_drift")}
+        assert set(drifted.values()) <= {"0"}, "the ledger contradicts a venue that moved no balance by hand"
 
 
 def orders(session: VirtualSession) -> dict[str, int]:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from engine.state.orders import Order as Order
     from engine.strategy.api import Average as Average
     from engine.strategy.api import Cancel as Cancel
+    from engine.strategy.api import Close as Close
     from engine.strategy.api import CrossOver as CrossOver
     from engine.strategy.api import Every as Every
     from engine.strategy.api import Indicator as Indicator
@@ -43,6 +44,7 @@ _HOMES = {
     "Bars": "engine.market.views",
     "BookTop": "engine.market.views",
     "Cancel": "engine.strategy.api",
+    "Close": "engine.strategy.api",
     "CrossOver": "engine.strategy.api",
     "Every": "engine.strategy.api",
     "Indicator": "engine.strategy.api",

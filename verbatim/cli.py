@@ -40,7 +40,7 @@ COMMANDS: dict[str, str] = {  # name -> one-line help; the command `name` is `co
     "fetch": "Copy an archived session back.",
     "kill": "Halt, cancel every own order, flatten if ordered; exit code 0 only if nothing is open.",
     "guard": "Cancel our orders when the trader's heartbeat stops: a second process.",
-    "control": "Send a running session a command: pause, resume, halt, cancel_all, flatten, reconcile, stop.",
+    "control": "Send a session a command: pause, resume, halt, cancel_all, flatten, reconcile, stop, accept-balance.",
 }
 OLD_NAMES = {"forget": "prune", "tell": "control"}  # they keep working in scripts, and are not listed
 

@@ -29,7 +29,17 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from engine.live.clock import SessionClock
 from engine.live.session_config import SessionConfig
 from engine.live.transport.selection import TransportProfile
-from engine.session_record import SAFETY, SECOND_NS, EngineSettings, RiskSettings, SafetySettings, VenueSettings
+from engine.session_record import (
+    ACCOUNTING,
+    SAFETY,
+    SECOND_NS,
+    DriftAction,
+    EngineSettings,
+    RiskSettings,
+    SafetySettings,
+    VenueSettings,
+    newest_rules,
+)
 from engine.strategy.rule_loading import recorded_rules
 from engine.venues.signing import Credentials, SecretKey
 from engine.venues.venue import Endpoints, Network, RequestSigner
@@ -142,6 +152,9 @@ class RiskSection(_Section):
     open_orders_max: int = Field(default=50, ge=0)
     orders_per_second_max: int = Field(default=20, ge=0)
     market_slippage_max: Decimal = Field(default=Decimal("0.005"), ge=0, lt=1)
+    sell_holdings: bool = False
+    on_drift: DriftAction = DriftAction.HALT
+    balance_tolerance: dict[str, Annotated[Decimal, Field(ge=0)]] = {}
     daily_loss_max: Decimal = Field(default=Decimal(0), ge=0)
 
 
@@ -172,6 +185,9 @@ class EngineSection(_Section):
     stop_timeout_s: Decimal = Field(default=Decimal(15), gt=0)
     checkpoint_every: int = Field(default=5000, gt=0)
     cancel_on_stop: bool = True
+    access_wait_s: Decimal = Field(default=Decimal(60), gt=0)
+    access_halt_after_s: Decimal = Field(default=Decimal(300), gt=0)
+    access_halt_refusals: int = Field(default=20, gt=0)
     block_instruments: bool = True
     quote_age_max_s: Decimal = Field(default=Decimal(10), ge=0)
     venue_lag_max_s: Decimal = Field(default=Decimal(5), ge=0)
@@ -186,7 +202,7 @@ class EngineSection(_Section):
             f"{name[:-2]}_ns" if name.endswith("_s") else name: int(value * SECOND_NS) if name.endswith("_s") else value
             for name, value in self
         }
-        return EngineSettings(**values)
+        return newest_rules(EngineSettings(**values, accounting=ACCOUNTING))
 
 
 class Config(BaseSettings):
@@ -548,6 +564,8 @@ def scale_timeouts(settings: EngineSettings, speed: int) -> EngineSettings:
         backoff_first_ns=settings.backoff_first_ns * speed,
         backoff_max_ns=settings.backoff_max_ns * speed,
         reconcile_every_ns=settings.reconcile_every_ns * speed,
+        access_wait_ns=settings.access_wait_ns * speed,
+        access_halt_after_ns=settings.access_halt_after_ns * speed,
         quote_age_max_ns=settings.quote_age_max_ns * speed,
         venue_lag_max_ns=settings.venue_lag_max_ns * speed,
         stream_silence_max_ns=settings.stream_silence_max_ns * speed,

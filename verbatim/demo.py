@@ -27,7 +27,7 @@ from engine.live.session_config import SessionConfig
 from engine.live.session_status import Summary
 from engine.live.transport.selection import TransportProfile
 from engine.live.venue_main import DEMO_KEY, DEMO_SECRET, VenueStartError
-from engine.session_record import RiskSettings, StrategySettings, VenueSettings, new_engine_settings
+from engine.session_record import SAFETY, RiskSettings, StrategySettings, VenueSettings, new_engine_settings
 from engine.strategy.rule_loading import recorded_rules
 from engine.strategy.source_guard import StrategyError
 from engine.venues.signing import Credentials
@@ -44,7 +44,11 @@ DEFAULTS = {  # symbol -> the example strategies that trade it
     "ETHUSDT": {"quoter": "quoter.py:EthQuoter", "cross": "ma_cross.py:EthCross"},
 }
 RISK = RiskSettings(
-    order_notional_max=Decimal(500), position_max=Decimal(1), open_orders_max=20, orders_per_second_max=20
+    order_notional_max=Decimal(500),
+    position_max=Decimal(1),
+    open_orders_max=20,
+    orders_per_second_max=20,
+    sell_holdings=True,  # the examples quote both sides
 )
 
 
@@ -155,6 +159,7 @@ def demo_session(options: DemoOptions, ready: dict[str, Any]) -> SessionConfig:
         key=make_venue(VenueSettings(), ()).signer.load_key(Credentials(DEMO_KEY, DEMO_SECRET)),
         risk=RISK,
         engine=scale_timeouts(new_engine_settings(), options.speed),
+        safety=msgspec.structs.replace(SAFETY, blind_after_ns=SAFETY.blind_after_ns * options.speed),
         account="demo",
         seed=options.seed,
         transport=options.transport,

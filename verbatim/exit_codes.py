@@ -10,6 +10,7 @@ USAGE = 2  # click's own: wrong options or arguments
 BAD_INPUT = 3  # a file, configuration, strategy or session that cannot be used
 FAILED = 4  # the venue, the network or the disk failed
 LOCKED = 5  # another engine trades this account, or another process writes this journal
+HALTED = 6  # a session ended in order, but halted: a person must check its reasons and resume
 CRASHED = 70  # a fault of ours: the traceback says where
 
 

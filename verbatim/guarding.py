@@ -109,10 +109,10 @@ class Guard:
                 environment=self._environment,
             )
         except (StartError, JournalError, KillError, OSError) as error:
-            log.error("the guard could not cancel; it tries again", reason=str(error))  # noqa: TRY400 - for people
+            log.error("the guard could not cancel; it tries again", reason=str(error))
             return
         except ExceptionGroup as error:
-            log.error("the guard could not cancel; it tries again", reason=repr(error.exceptions[0]))  # noqa: TRY400 - for people
+            log.error("the guard could not cancel; it tries again", reason=repr(error.exceptions[0]))
             return
         left = killed.exposure
         if killed.is_done:

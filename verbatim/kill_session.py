@@ -82,7 +82,7 @@ def kill(
                 warning = f"the process of session {body.session} lives but does not answer ({error}): end it yourself"
     wanted = config or _config_of(folder, body, environment)
     marks = tuple(found.session_id for found in list_sessions(folder.parent))[-OURS_MAX:]
-    safety = replace_safety(wanted, (*marks, body.session))
+    wanted = replace_safety(replace(wanted, locks_account=not warning), (*marks, body.session))
     before = _read_only(folder, body) if warning else None
     killed: list[Killed] = []
 
@@ -97,7 +97,7 @@ def kill(
         await session.command(CommandName.STOP, by=_person(), reason="kill")
 
     async def main() -> None:
-        await run_session_config(safety, drive=drive, before=before)
+        await run_session_config(wanted, drive=drive, before=before)
 
     trio.run(main)
     if not killed:

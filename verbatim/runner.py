@@ -23,6 +23,7 @@ from engine.live.control_socket import ControlError
 from engine.live.previous_session import PreviousJournal
 from engine.live.session import Session, run_session
 from engine.live.session_config import SessionConfig, StartError
+from engine.live.session_end import EndedBy
 from engine.live.session_status import SessionStatus, Summary
 from engine.live.startup import open_session
 from engine.live.venue_main import VenueStartError
@@ -32,7 +33,7 @@ from journal.printable import printable
 from journal.private_files import make_folder
 from journal.record import plain
 from verbatim.config import ConfigError
-from verbatim.exit_codes import BAD_INPUT, FAILED, LOCKED, stop
+from verbatim.exit_codes import BAD_INPUT, FAILED, HALTED, LOCKED, OK, stop
 
 BAD = (ConfigError, StrategyError, VenueStartError)
 LOCKS = (AccountBusyError, JournalLockedError)
@@ -198,6 +199,8 @@ def summary_json(summary: Summary) -> dict[str, object]:
         "folder": str(summary.folder),
         "ended": summary.ended,
         "reason": summary.reason,
+        "mode": last.mode,
+        "mode_reasons": list(last.reasons),
         "records": last.records,
         "messages": last.messages,
         "orders": last.orders,
@@ -218,11 +221,28 @@ def summary_json(summary: Summary) -> dict[str, object]:
                 "realised_pnl": plain(held.realised_pnl),
                 "unrealised_pnl": plain(held.unrealised_pnl),
                 "fees": plain(held.fees_quote),
+                "fees_unvalued": {asset: plain(fee) for asset, fee in sorted(held.fees_unvalued.items())},
                 "pnl": plain(held.pnl),
             }
             for held in last.positions
         ],
     }
+
+
+def exit_code(summary: Summary) -> int:
+    """Return the exit code of a session: a failure first, then a halt."""
+    if summary.is_halted and summary.ended in (EndedBy.CLOSED, EndedBy.DEADLINE):
+        return HALTED
+    return OK if summary.clean else FAILED
+
+
+def headline(summary: Summary) -> str:
+    """Return the line that says why trading is halted, or "" if it is not."""
+    if not summary.is_halted:
+        return ""
+    return (
+        f"HALTED: {'; '.join(summary.last.reasons)}. What to do: check it, start again, then `control SESSION resume`"
+    )
 
 
 def problems(summary: Summary) -> list[str]:

@@ -8,8 +8,10 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
+from urllib.parse import urlencode
 
 import msgspec
+from msgspec.structs import replace
 
 from engine.bodies import CommandBody, CommandName
 from engine.kernel import Kernel
@@ -17,6 +19,7 @@ from engine.model import Instrument
 from engine.record_codec import text_of
 from engine.sequencer import Arrival, Sequencer
 from engine.session_record import (
+    ACCOUNTING,
     MILLISECOND_NS,
     SAFETY,
     SECOND_NS,
@@ -30,13 +33,16 @@ from engine.session_record import (
     StrategySettings,
     VenueSettings,
     new_engine_settings,
+    newest_rules,
 )
 from engine.sim.binance import PROTOCOL
+from engine.sim.binance.key_ring import signature
 from engine.sim.faults import Rule
 from engine.sim.feeds.capture_feed import CaptureMarket
 from engine.sim.feeds.sim_market import SimMarket
 from engine.sim.feeds.synthetic_feed import SyntheticMarket
 from engine.sim.sim_venue import SimVenue
+from engine.sim.units import units
 from engine.sim.venue_config import AccountConfig, VenueConfig
 from engine.sim.virtual_gateway import VirtualGateway, Wires
 from engine.sim.wire import HttpRequest
@@ -104,6 +110,7 @@ class VirtualVenue:
         balances: dict[str, str] | None = None,
         latency_ns: int = MILLISECOND_NS,
         fees: tuple[str, str] = ("0.001", "0.001"),  # maker, taker
+        fee_asset: tuple[str, str] = ("", "1"),  # takes all fees; its price in the quote asset
         start_ns: int = START_NS,
         market: SimMarket | None = None,  # instead of a capture or the synthetic market of `symbols`
     ) -> None:
@@ -119,6 +126,8 @@ class VirtualVenue:
             name="test",
             fee_maker=fees[0],
             fee_taker=fees[1],
+            fee_asset=fee_asset[0],
+            fee_asset_price=fee_asset[1],
         )
         self.sim = SimVenue(
             VenueConfig(accounts=(account,), latency_ns=latency_ns, hold_until_subscribed=capture is not None), market
@@ -136,6 +145,10 @@ class VirtualVenue:
         """Script a fault (engine/sim/faults.py lists them)."""
         self.sim.add_fault(msgspec.convert(fields, type=Rule), self.now_ns)
 
+    def move_balance(self, asset: str, amount: str, *, streamed: bool = True) -> None:
+        """Deposit into the account, or withdraw from it, as its owner would by hand."""
+        self.sim.move_balance(asset, units(amount), self.now_ns, streamed=streamed)
+
     def unstruck_faults(self) -> list[Rule]:
         """Return the scripted faults that had no effect so far: a test of a fault that never struck proves nothing."""
         return self.sim.faults.unstruck()
@@ -148,6 +161,18 @@ class VirtualVenue:
             if outgoing.conn_id == conn_id and outgoing.answer is not None:
                 return json.loads(outgoing.answer.body)
         raise AssertionError(f"{path} was not answered at once")
+
+    def by_hand(self, method: str, path: str, **params: str) -> tuple[int, Any]:
+        """Do what a person does who uses the same account elsewhere. Return status and body of the answer.
+
+        The request is processed at once; its events are streamed with the next ones of the market.
+        """
+        stamped = {**params, "timestamp": str(self.now_ns // MILLISECOND_NS), "recvWindow": "60000"}
+        query = urlencode(stamped).encode()
+        query += b"&signature=" + signature(API_SECRET, query).encode()
+        request = HttpRequest(method=method, path=path, query=query, headers={"x-mbx-apikey": API_KEY})
+        result = self.sim.api.rest(request, self.now_ns)
+        return result.status, result.body
 
     def instruments(self) -> tuple[Instrument, ...]:
         """Return the instruments of the venue, by its own exchangeInfo."""
@@ -184,6 +209,7 @@ class VirtualSession:
         wire_ns: int = MILLISECOND_NS // 5,
         seed: int = 7,
         dialect: str = PROTOCOL,
+        accounting: int = ACCOUNTING,
     ) -> None:
         self.venue = venue
         self.records: list[Record] = []
@@ -198,9 +224,9 @@ class VirtualSession:
             venues=(VenueSettings(name=dialect),),
             instruments=instruments,
             strategies=tuple(strategies),
-            risk=risk or RiskSettings(),
+            risk=risk or RiskSettings(sell_holdings=True),  # the account holds coins
             rules=recorded_rules(rules),
-            engine=engine or new_engine_settings(),
+            engine=replace(newest_rules(engine) if engine else new_engine_settings(), accounting=accounting),
             safety=safety,
             previous=PreviousSession(previous.body.session, previous.state.seq, "")
             if isinstance(previous, VirtualSession)
@@ -245,9 +271,9 @@ class VirtualSession:
             self._shell.advance()
         return self
 
-    def command(self, command: str, reason: str = "") -> Self:
+    def command(self, command: str, reason: str = "", *, asset: str = "") -> Self:
         """Send a COMMAND."""
-        body = text_of(CommandBody(CommandName(command), "test", reason))
+        body = text_of(CommandBody(CommandName(command), "test", reason, asset))
         self._shell.accept(Arrival(Kind.COMMAND, "control", body=body))
         return self
 
@@ -286,7 +312,7 @@ class VirtualSession:
 
 
 def __getattr__(name: str) -> Any:
-    """Return a name of the hostile sessions, which stand on this module."""
+    """Return a name of the hostile sessions, which build on this module."""
     if name in ("HostileResult", "run_hostile", "run_hostile_in", "shrink_hostile"):
         from verbatim.hostile import hostile_run
 

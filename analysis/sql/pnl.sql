@@ -1,10 +1,11 @@
--- P&L as reported from time to time and at the end, marked at the mid; net is after fees. is_last marks the latest.
+-- P&L as reported from time to time and at the end, marked at the mid; net is after fees except fees_unvalued, whose rate is not known. is_marked is false without a quote. is_last marks the latest.
 SELECT session, seq, instant(time_ns) AS time, time_ns, body->>'$.strategy' AS strategy, body->>'$.instrument' AS instrument,
        money(body->>'$.quantity') AS quantity, money(body->>'$.mark') AS mark,
        money(body->>'$.realised_pnl') AS realised_pnl, money(body->>'$.unrealised_pnl') AS unrealised_pnl,
        money(body->>'$.fees_quote') AS fees_quote,
        money(body->>'$.realised_pnl') + money(body->>'$.unrealised_pnl') - money(body->>'$.fees_quote') AS net_pnl,
-       row_number() OVER (PARTITION BY session, body->>'$.strategy', body->>'$.instrument' ORDER BY seq DESC) = 1 AS is_last
+       row_number() OVER (PARTITION BY session, body->>'$.strategy', body->>'$.instrument' ORDER BY seq DESC) = 1 AS is_last,
+       body->'$.fees_unvalued' AS fees_unvalued, coalesce(body->>'$.is_marked', 'true') = 'true' AS is_marked
 FROM journal
 WHERE kind = 'FACT' AND body->>'$.fact' = 'pnl'
 ORDER BY session, seq

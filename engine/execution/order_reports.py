@@ -5,8 +5,10 @@ position. Texts of notes and reasons are recorded, so they keep their words.
 """
 
 from collections.abc import Callable
+from decimal import Decimal
 
 from engine.bodies import NoteLevel
+from engine.contracts import asset_of
 from engine.events import Answer, Fill, OrderReport, Outcome, VenueStatus
 from engine.facts import (
     CancelSettled,
@@ -14,7 +16,9 @@ from engine.facts import (
     NewOrder,
     OrderAccepted,
     OrderAdopted,
+    OrderAmended,
     OrderClosed,
+    OrderDoubted,
     OrderFilled,
     OrderNotPlaced,
     OrderUnknown,
@@ -27,6 +31,7 @@ from engine.state.orders import Order
 from engine.state.pending_requests import PendingRequest
 from engine.state.positions import after_fill
 from engine.step_context import StepContext
+from journal.record import plain
 
 IsOwn = Callable[[OrderReport], bool]  # True if this session or the one before made the order's id
 
@@ -55,6 +60,12 @@ def apply_report(step: StepContext, report: OrderReport, instruments: dict[str, 
         if is_revived:
             step.note(NoteLevel.ALARM, f"order {name} was {order.status} to us, but the venue has it", key=name)
         step.emit(OrderAccepted(name, report.venue_order_id, report.venue_ns), key=name)
+    known, quantity = order.order, report.quantity
+    is_short = report.status is VenueStatus.FILLED and report.filled_quantity < quantity
+    if (quantity, report.price, report.client_order_id) != (known.quantity, known.price, name) or (
+        report.client_order_id_now or report.prevented_quantity or is_short
+    ):
+        follow_terms(step, name, report)
     for fill in report.fills:
         record_fill(step, fill, instruments)
     order = step.account.orders.known(name)
@@ -69,7 +80,44 @@ def apply_report(step: StepContext, report: OrderReport, instruments: dict[str, 
         step.emit(OrderAccepted(name, report.venue_order_id, venue_ns, filled_quantity=filled), key=name)
     elif order.adopted and report.status is VenueStatus.FILLED and order.status in LIVE:
         step.emit(OrderClosed(name, Report.FULL_FILL, filled, "", venue_ns), key=name)
-    return step.account.orders.known(name)
+    order = step.account.orders.known(name)
+    if order.doubt and (order.status in LIVE) is (report.status in OPEN):
+        step.emit(OrderDoubted(name, ""), key=name)  # both say the same
+        order = step.account.orders.known(name)
+    return order
+
+
+def follow_terms(step: StepContext, name: str, report: OrderReport) -> None:
+    """Record the venue's quantity, price and client id of a live order if they differ from ours.
+
+    An amendment, self-trade prevention or a person changes them. Among reports of one date, the smaller quantity is the
+    newer one: a venue only reduces an order that keeps its id (Binance Spot API, order amend keep priority).
+    """
+    order = step.account.orders.known(name)
+    if not step.settings.order_rules or order.status not in LIVE or report.quantity <= 0 or report.status in CLOSING:
+        return
+    if 0 < report.venue_ns < order.terms_ns:
+        return  # older terms than those we know
+    known = order.order
+    prevented = order.prevented_quantity if report.prevented_quantity is None else report.prevented_quantity
+    quantity = report.quantity - prevented
+    if report.status is VenueStatus.FILLED and 0 < report.filled_quantity < quantity:
+        quantity = report.filled_quantity  # filled whole, says the venue
+    is_newer = report.venue_ns > order.terms_ns
+    if quantity <= 0 or (quantity > known.quantity and order.terms_ns and not is_newer):
+        return
+    price = report.price if report.price > 0 and known.price > 0 else known.price
+    client_id = order.venue_client_id or name
+    if not order.adopted and report.venue_order_id == order.venue_order_id:
+        client_id = report.client_order_id_now or report.client_order_id or client_id
+    if (quantity, price, client_id) == (known.quantity, known.price, order.venue_client_id or name):
+        return
+    text = (
+        f"order {name} is {plain(quantity)} at {plain(price)} at the venue, under the id {client_id}; "
+        f"it was {plain(known.quantity)} at {plain(known.price)}"
+    )
+    step.note(NoteLevel.WARNING, text, key=name)
+    step.emit(OrderAmended(name, quantity, price, client_id, report.venue_ns, prevented), key=name)
 
 
 def _adopt(step: StepContext, report: OrderReport) -> Order:
@@ -161,11 +209,32 @@ def record_fill(
         maker=fill.maker,
         venue_ns=fill.venue_ns,
         late=is_late,
+        fee_rate=_fee_rate(step, fill, instrument),
     )
     seq = step.emit(fact, key=name)
     position = step.account.positions.get(order.strategy, fill.instrument)
-    step.emit(after_fill(position, fact, instrument), key=name, cause=seq)
+    keeps_unvalued = step.rules.settings.accounting > 1
+    step.emit(after_fill(position, fact, instrument, keeps_unvalued=keeps_unvalued), key=name, cause=seq)
     return True
+
+
+def _fee_rate(step: StepContext, fill: Fill, instrument: Instrument) -> Decimal:
+    """Return the rate that values a fee in a third asset, or 0: the mid of a spot market of the session."""
+    quote_asset = asset_of(instrument)
+    if step.rules.settings.accounting < 2 or not fill.fee or fill.fee_asset in ("", quote_asset):
+        return ZERO
+    if not instrument.contract and fill.fee_asset == instrument.base:
+        return ZERO  # the fill's own price values it
+    for index, each in enumerate(step.market.instruments):
+        quote = None if each.contract else step.market.quote(index)
+        if quote is None or not (quote.bid and quote.ask):
+            continue
+        mid = (quote.bid + quote.ask) / 2
+        if (each.base, each.quote) == (fill.fee_asset, quote_asset):
+            return mid
+        if (each.quote, each.base) == (fill.fee_asset, quote_asset):
+            return 1 / mid
+    return ZERO
 
 
 def apply_place_answer(

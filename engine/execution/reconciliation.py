@@ -7,6 +7,9 @@ notes and reasons are recorded, so they keep their words.
 
 from engine.bodies import NoteLevel
 from engine.events import AccountReport, BalanceReport, Fill, FillsReport, OpenOrdersReport
+from engine.execution import doubts, ledger_check
+from engine.execution.doubts import ENDED
+from engine.execution.order_fills import query_by_order, record_of_order
 from engine.execution.order_reports import IsOwn, apply_report, cursor_of, halt_for_lost, is_lost_order, record_fill
 from engine.execution.request_factory import RequestFactory
 from engine.facts import BalanceChanged, FillsConfirmed, ModeChanged, Reconciled, ReconcileFailed
@@ -14,14 +17,13 @@ from engine.lifecycle import Status
 from engine.mode_reasons import Mode, ModeReason, ReasonCode
 from engine.model import Instrument
 from engine.money import ZERO
-from engine.requests import Purpose
+from engine.requests import LinkPhase, LinkRole, Purpose
 from engine.state.fill_cursor import recorded_cursor
 from engine.state.orders import Order
 from engine.state.pending_requests import PendingRequest
 from engine.state.timers import RECONCILE
 from engine.step_context import StepContext
 
-ENDED = (Status.CANCELED, Status.EXPIRED, Status.FILLED)
 ORPHANS_MAX = 20  # orders of unknown fills that are queried at a time
 
 Instruments = dict[str, Instrument]
@@ -29,10 +31,37 @@ Factories = dict[str, RequestFactory]
 
 
 def may_query(step: StepContext, factories: Factories) -> bool:
-    """Return True if there is an account, all links are ready, no venue is blocked, and the session is not closing."""
+    """Return True if there is an account, its links are ready, no venue is blocked, and the session is not closing.
+
+    Before order_rules 1, the links of the market had to be ready too.
+    """
     account = step.account
+    links = account.links
     is_free = all(factory.may_query(step) for factory in factories.values())
-    return account.links.has_account and account.links.all_ready() and is_free and not account.modes.closing
+    is_ready = links.account_ready() if step.settings.order_rules else links.all_ready()
+    return links.has_account and is_ready and is_free and not account.modes.closing
+
+
+def hindrance(step: StepContext, factories: Factories) -> str:
+    """Return why no round can start now, or ""."""
+    account = step.account
+    if account.reconciling.running:
+        return f"round {account.reconciling.round} runs already"
+    if may_query(step, factories):
+        return ""
+    if not account.links.has_account:
+        return "the session has no account"
+    if account.modes.closing:
+        return "the session is closing"
+    down = [
+        f"{source} is {link.state}"
+        for source, link in sorted(account.links.by_source.items())
+        if link.role is LinkRole.PRIVATE and link.state is not LinkPhase.READY
+    ]
+    if down:
+        return "; ".join(down)
+    waiting = sorted(name for name, factory in factories.items() if not factory.may_query(step))
+    return f"{', '.join(waiting)}: a refusal, a block or a spent budget forbids queries"
 
 
 def request(step: StepContext, factories: Factories, instruments: Instruments) -> None:
@@ -53,7 +82,13 @@ def advance(step: StepContext, factories: Factories, instruments: Instruments) -
         if any(pending.request.round == rounds.round for pending in step.account.requests.by_seq.values()):
             return False
         corrections = len(step.account.orders.missing_fills)  # orders whose fills are missing: 0 in health
-        step.emit(Reconciled(rounds.round, corrections), source="reconcile")
+        ledger_check.compare(step, corrections=corrections)
+        changed = (rounds.changed_orders, rounds.changed_fills, rounds.changed_balances)
+        step.emit(Reconciled(rounds.round, corrections, *changed), source="reconcile")
+        if any(changed):
+            names = zip(changed, ("orders", "fills", "balances"), strict=True)
+            text = ", ".join(f"{name} {count}" for count, name in names if count)
+            step.note(NoteLevel.INFO, f"reconciliation {rounds.round} changed: {text}")
         rounds = step.account.reconciling
         has_ended = True
     else:
@@ -75,12 +110,20 @@ def _start(step: StepContext, factories: Factories, instruments: Instruments) ->
         factory.open_orders(step, reconcile_round=number)
         factory.balances(step, reconcile_round=number)
     for instrument in instruments.values():
-        after = step.account.reconciling.confirmed_cursor(instrument.id)
+        after = _overlapping(step, instrument, step.account.reconciling.confirmed_cursor(instrument.id))
         factories[instrument.venue].fills(step, instrument=instrument, after=after, reconcile_round=number)
     for order in step.account.orders.live_by_age():
         if order.status is Status.UNKNOWN:
             instrument = instruments[order.order.instrument]
             _query(step, factories[instrument.venue], instrument, order, number)
+
+
+def _overlapping(step: StepContext, instrument: Instrument, confirmed: str | None) -> str | None:
+    """Return the cursor to query fills after: the last known fill comes again, since two orders may share its id."""
+    cursors = step.fill_cursor(instrument.venue)
+    if confirmed is None or not step.settings.order_rules or cursors.key(confirmed) <= cursors.key(cursors.start):
+        return confirmed
+    return cursors.before(confirmed)
 
 
 def fail(step: StepContext, pending: PendingRequest, reason: str) -> None:
@@ -118,6 +161,18 @@ def open_orders(
         if known is not None and known.updated_seq > pending.seq:
             listed.add(known.client_order_id)
             continue  # a report arrived after the query
+        if (
+            known is not None
+            and known.status in ENDED
+            and step.settings.order_rules
+            and theirs.instrument in instruments
+        ):
+            if doubts.is_contradiction(step, known, theirs, as_of_ns=pending.time_ns):
+                text = f"{doubts.contradiction(known)}, says its list: it is queried"
+                step.note(NoteLevel.WARNING, text, key=known.client_order_id)
+            _ask_about_closed(step, factory, instruments[theirs.instrument], known, pending)
+            listed.add(known.client_order_id)
+            continue
         if known is not None and known.status in ENDED:
             _contradicted(step, known, pending, grace_ns=factory.settings.venue_timeout_ns)
         order = apply_report(step, theirs, instruments)
@@ -140,6 +195,16 @@ def _query(step: StepContext, factory: RequestFactory, instrument: Instrument, o
             venue_order_id=order.venue_order_id if order.adopted else "",
             reconcile_round=number,
         )
+
+
+def _ask_about_closed(
+    step: StepContext, factory: RequestFactory, instrument: Instrument, known: Order, pending: PendingRequest
+) -> None:
+    """Query an order that the venue lists as open and that ended here. Only its own answer can prove anything."""
+    name = known.client_order_id
+    asked = step.account.requests.find(Purpose.QUERY_ORDER, instrument=instrument.id, client_order_id=name)
+    if asked is None:
+        _query(step, factory, instrument, known, pending.request.round)
 
 
 def _contradicted(step: StepContext, known: Order, pending: PendingRequest, *, grace_ns: int) -> None:
@@ -174,21 +239,32 @@ def balances(step: StepContext, pending: PendingRequest, report: AccountReport, 
         known = step.account.balances.by_asset.get(asset)
         if known is not None and known.seq > pending.seq:
             continue
+        if known is not None and step.settings.order_rules and 0 < report.venue_ns < known.venue_ns:
+            continue  # the answer is of a state before the one we know
         theirs = listed.get(asset) or BalanceReport(asset, ZERO, ZERO, report.venue_ns)
         is_same = known is not None and (known.free, known.locked) == (theirs.free, theirs.locked)
-        if not is_same or known is None or known.seq < max(contained, 0):
+        contained_here = max(contained, _flow_before(step, asset, pending.seq))
+        if not is_same or known is None or known.seq < max(contained_here, 0):
             step.emit(BalanceChanged(asset, theirs.free, theirs.locked, pending.seq, theirs.venue_ns))
+
+
+def _flow_before(step: StepContext, asset: str, seq: int) -> int:
+    """Return the seq of the newest flow that the ledger compares with this answer; -1 without one."""
+    ours = step.account.ledger.by_asset.get(asset)
+    return ours.changed_seq if ours is not None and ours.changed_seq < seq else -1
 
 
 def fills(
     step: StepContext, factory: RequestFactory, instruments: Instruments, pending: PendingRequest, report: FillsReport
 ) -> list[Fill]:
-    """Record a page of fills, and query the next page, or the orders that are not known here by the venue's id.
+    """Record a page of fills. Query the next page, or the orders whose venue ids are not known here.
 
     Returns:
         The fills that were recorded.
 
     """
+    if pending.request.client_order_id:
+        return record_of_order(step, factory, instruments, pending, report)
     instrument = instruments[pending.request.instrument]
     cursors = step.fill_cursor(instrument.venue)
     confirmed = step.account.reconciling.confirmed_cursor(instrument.id)
@@ -221,7 +297,8 @@ def fills(
     elif not orphans and newest == confirmed:
         fail(step, pending, f"a full page of fills ends where it began, at {newest}")
     elif not orphans:
-        factory.fills(step, instrument=instrument, after=newest, reconcile_round=number)
+        after = _overlapping(step, instrument, newest)
+        factory.fills(step, instrument=instrument, after=after, reconcile_round=number)
     elif not queries_orphans(step, instrument.id):
         for venue_order_id in sorted(orphans, key=lambda order_id: cursors.key(orphans[order_id]))[:ORPHANS_MAX]:
             factory.query_order(step, instrument=instrument, venue_order_id=venue_order_id, reconcile_round=number)
@@ -242,8 +319,14 @@ def query_missing_fills(step: StepContext, factories: Factories, instruments: In
     if not account.orders.missing_fills:
         return
     rounds = account.reconciling
-    orders = (account.orders.get(name) for name in account.orders.missing_fills)
-    for name in sorted({order.order.instrument for order in orders if order is not None}):
+    number = rounds.round if rounds.running else 0
+    orders = [
+        order
+        for name in account.orders.missing_fills
+        if (order := account.orders.get(name)) is not None
+        and not _queried_by_order(step, factories, instruments, order, number)
+    ]
+    for name in sorted({order.order.instrument for order in orders}):
         factory = factories[instruments[name].venue]
         interval_ns = factory.settings.order_query_interval_ns
         waited_ns = step.time_ns - rounds.fills_queried_ns.get(name, -interval_ns)
@@ -255,5 +338,14 @@ def query_missing_fills(step: StepContext, factories: Factories, instruments: In
                 step,
                 instrument=instruments[name],
                 after=step.fill_cursor(instruments[name].venue).start if after is None else after,
-                reconcile_round=rounds.round if rounds.running else 0,
+                reconcile_round=number,
             )
+
+
+def _queried_by_order(
+    step: StepContext, factories: Factories, instruments: Instruments, order: Order, number: int
+) -> bool:
+    """Return True if the fills of this order are queried by its own id, now or in a while."""
+    instrument = instruments[order.order.instrument]
+    factory = factories[instrument.venue]
+    return factory.may_query(step) and query_by_order(step, factory, instrument, order, number)

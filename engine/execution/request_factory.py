@@ -9,8 +9,9 @@ from engine.model import Instrument
 from engine.requests import LinkPlan, Purpose, Unsigned
 from engine.risk.review import Approved
 from engine.session_record import EngineSettings
+from engine.state.orders import Order
 from engine.step_context import StepContext
-from engine.venues.venue import DeadManSwitch, ProbesPrivateLink, Resubscribes, Venue
+from engine.venues.venue import DeadManSwitch, OrderFills, ProbesPrivateLink, Resubscribes, Venue
 
 
 class RequestFactory:
@@ -23,8 +24,10 @@ class RequestFactory:
         self.fills_are_trades: bool = getattr(venue, "fills_are_trades", False)
 
     def _venue_order_id(self, step: StepContext, client_order_id: str) -> str:
+        """Return the venue's id of an order; "" if it is unknown or the session's rules do not use it."""
         order = step.account.orders.get(client_order_id)
-        return "" if order is None else order.venue_order_id
+        is_used = self.settings.order_rules or not self.venue.capabilities.lookup_by_client_id
+        return order.venue_order_id if order is not None and is_used else ""
 
     def _ask(
         self,
@@ -120,7 +123,9 @@ class RequestFactory:
         venue_order_id: str = "",
         reconcile_round: int = 0,
     ) -> int:
-        """Request one order's status, by the venue's id if it is given, else by ours."""
+        """Request one order's status, by the venue's id if it is given or known, else by ours."""
+        if client_order_id and self.settings.order_rules:
+            venue_order_id = venue_order_id or self._venue_order_id(step, client_order_id)
         unsigned = self.venue.account.query_order(instrument, "" if venue_order_id else client_order_id, venue_order_id)
         return self._ask(
             step,
@@ -143,6 +148,32 @@ class RequestFactory:
         """Query the fills after a cursor, or the newest page if `after` is None."""
         unsigned = self.venue.account.fills_after(instrument, after)
         return self._ask(step, Purpose.FILLS, unsigned, instrument=instrument.id, reconcile_round=reconcile_round)
+
+    def fills_of(
+        self, step: StepContext, *, order: Order, instrument: Instrument, after: str | None, number: int
+    ) -> bool:
+        """Query the fills of one order after a cursor. Return False if the venue cannot list them.
+
+        Args:
+            step: The current step.
+            order: The order, whose id at the venue is known.
+            instrument: Its instrument.
+            after: The cursor; None for its first fills.
+            number: The round of reconciliation; 0: none.
+
+        """
+        account = self.venue.account
+        if not isinstance(account, OrderFills) or not order.venue_order_id:
+            return False
+        self._ask(
+            step,
+            Purpose.FILLS,
+            account.fills_of(instrument, order.venue_order_id, after),
+            instrument=instrument.id,
+            client_order_id=order.client_order_id,
+            reconcile_round=number,
+        )
+        return True
 
     def depth(self, step: StepContext, *, instrument: Instrument) -> None:
         """Request a book snapshot from a venue that serves it over REST."""
@@ -190,6 +221,8 @@ class RequestFactory:
     def may_query(self, step: StepContext) -> bool:
         """Return True if the venue's budget allows a query now: no query is worth a ban."""
         budget = step.account.limits.get(self.venue.name)
+        if step.account.access.is_refused(self.venue.name, step.time_ns):
+            return False
         return step.time_ns >= budget.blocked_until_ns and not self.venue.rates.is_exhausted(budget, step.time_ns)
 
     def connect(self, step: StepContext, *, plan: LinkPlan) -> int:

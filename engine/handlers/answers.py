@@ -15,19 +15,34 @@ from engine.events import (
     Subscribed,
     Unrecognised,
 )
-from engine.execution import order_reports, reconciliation
-from engine.facts import ClockMeasured, ModeChanged, RateBlocked
+from engine.execution import doubts, order_reports, reconciliation
+from engine.facts import (
+    BalanceChanged,
+    ClockMeasured,
+    ModeChanged,
+    OrderAccepted,
+    OrderAdopted,
+    OrderAmended,
+    OrderClosed,
+    OrderFilled,
+    OrderNotPlaced,
+    RateBlocked,
+    RoundChanged,
+)
+from engine.handlers.access_refusals import admit, refuse_access
 from engine.handlers.account_events import handle_event
 from engine.handlers.freshness import continue_resubscription
 from engine.handlers.link_changes import disconnect, measure_clock, subscribe
-from engine.handlers.market_triggers import halt
 from engine.handlers.order_queries import query_order
-from engine.mode_reasons import Mode, ModeReason, ReasonCode, key_refused
+from engine.mode_reasons import Mode, ModeReason, ReasonCode
 from engine.requests import LinkPhase, LinkRole, Purpose
 from engine.session_context import SessionContext
 from engine.session_record import SECOND_NS
 from engine.state.pending_requests import PendingRequest
+from engine.state.session_state import Account
 from engine.step_context import StepContext
+
+ORDER_CHANGES = (OrderAccepted, OrderAdopted, OrderAmended, OrderClosed, OrderNotPlaced)
 
 
 def handle_message(session: SessionContext, step: StepContext, applied: Applied) -> None:
@@ -46,7 +61,9 @@ def _handle_answer(session: SessionContext, step: StepContext, applied: Applied,
     request = pending.request
     answer = next((event for event in applied.events if isinstance(event, Answer)), Answer(Outcome.DONE))
     is_done = answer.outcome is Outcome.DONE
-    _heed_limits(session, step, request.venue, answer)
+    account, first = step.account, len(step.outputs)
+    _heed_limits(session, step, pending, answer)
+    admit(step, pending, answer)
     reports = [event for event in applied.events if not isinstance(event, Answer)]
     match request.purpose:
         case Purpose.QUERY_ORDER:
@@ -77,7 +94,25 @@ def _handle_answer(session: SessionContext, step: StepContext, applied: Applied,
     is_proof = is_done or (request.purpose is Purpose.QUERY_ORDER and answer.outcome is Outcome.NOT_FOUND)
     if not is_proof or any(isinstance(event, Unrecognised) for event in reports):
         reconciliation.fail(step, pending, f"{answer.outcome} {answer.text}")
+    _count_changes(step, pending, account, first)
     reconciliation.query_missing_fills(step, session.requests, session.instruments)
+
+
+def _count_changes(step: StepContext, pending: PendingRequest, before: Account, first: int) -> None:
+    """Record what an answer to a round changed: its outputs since `first`."""
+    rounds = step.account.reconciling
+    if not step.settings.order_rules or not pending.request.round or pending.request.round != rounds.round:
+        return
+    bodies = [output.body for output in step.outputs[first:]]
+    orders = {body.client_order_id for body in bodies if isinstance(body, ORDER_CHANGES)}
+    fills = sum(isinstance(body, OrderFilled) for body in bodies)
+    balances = 0
+    for body in bodies:
+        if isinstance(body, BalanceChanged):
+            known = before.balances.by_asset.get(body.asset)
+            balances += known is None or (known.free, known.locked) != (body.free, body.locked)
+    if orders or fills or balances:
+        step.emit(RoundChanged(rounds.round, len(orders), fills, balances), source="reconcile")
 
 
 def _handle_report(
@@ -111,6 +146,7 @@ def _handle_queried_order(
     is_open = is_orphan or event.status in order_reports.OPEN
     if is_open and order_reports.is_lost_order(step, event, session.is_own_order):
         order_reports.halt_for_lost(step, event)
+    _judge_closed(step, pending, event)
     order_reports.apply_report(step, event, session.instruments)
     name = request.instrument
     if is_orphan and not reconciliation.queries_orphans(step, name):
@@ -123,16 +159,29 @@ def _handle_queried_order(
         )
 
 
+def _judge_closed(step: StepContext, pending: PendingRequest, event: OrderReport) -> None:
+    """Record a doubt about a closed order that its own answer states as open. It halts if it lasts."""
+    known = step.account.orders.find(event.instrument, event.client_order_id, event.venue_order_id)
+    if known is None or not step.settings.order_rules or pending.request.purpose is not Purpose.QUERY_ORDER:
+        return
+    if doubts.is_contradiction(step, known, event, as_of_ns=pending.time_ns):
+        doubts.doubt(step, known, doubts.contradiction(known))
+
+
 def _check_absent(session: SessionContext, step: StepContext, pending: PendingRequest, answer: Answer) -> None:
     """Halt if the venue does not know an order that is live here. Soon after a change, it may only be late."""
     name = pending.request.client_order_id
     if answer.outcome is not Outcome.NOT_FOUND or not name:
         return
     if order_reports.not_found(step, name, asked_ns=pending.time_ns):
+        doubts.settle(step, step.account.orders.get(name))
         return
     text = f"order {name} is live here, and the venue does not know it"
     age_ns = step.time_ns - step.account.orders.live[name].updated_ns
-    if age_ns > session.proof_after_ns(session.venues[pending.request.venue]):
+    is_old = age_ns > session.proof_after_ns(session.venues[pending.request.venue])
+    if is_old and session.settings.order_rules:
+        doubts.doubt(step, step.account.orders.live[name], text)
+    elif is_old:
         step.emit(ModeChanged(Mode.HALTED, (ModeReason(ReasonCode.ORDER_CONTRADICTED, text, name),)))
     else:
         step.note(NoteLevel.WARNING, text, key=name)
@@ -156,8 +205,9 @@ def _check_silent_stream(session: SessionContext, step: StepContext, venue: str,
             disconnect(session, step, source)
 
 
-def _heed_limits(session: SessionContext, step: StepContext, venue: str, answer: Answer) -> None:
-    """Wait as long as the venue demands, measure its clock, or halt if it refuses our key."""
+def _heed_limits(session: SessionContext, step: StepContext, pending: PendingRequest, answer: Answer) -> None:
+    """Wait as long as the venue demands, measure its clock, or stop trading if it refuses access."""
+    venue = pending.request.venue
     match answer.outcome:
         case Outcome.RATE_LIMITED:
             # the instant is of the venue's clock
@@ -167,6 +217,6 @@ def _heed_limits(session: SessionContext, step: StepContext, venue: str, answer:
         case Outcome.CLOCK:
             measure_clock(session, step, venue)
         case Outcome.AUTH:
-            halt(step, key_refused(venue, f"{answer.code} {answer.text}"))
+            refuse_access(session, step, pending, answer)
         case _:
             pass

@@ -1,13 +1,15 @@
 """Commands of a person. A command that only changes the mode is folded already: see engine/state/mode.py."""
 
 from engine.apply.batch import Applied
-from engine.bodies import CommandBody, CommandName
+from engine.bodies import CommandBody, CommandName, NoteLevel
 from engine.execution import reconciliation
 from engine.facts import SafetyCause, SafetyKind
+from engine.handlers.resuming import lift_halts
 from engine.handlers.safety import name_waiting, order_safety, withdraw_for_resume
 from engine.handlers.shutdown import cancel_all
 from engine.session_context import SessionContext
 from engine.step_context import StepContext
+from journal.record import plain
 
 
 def handle_command(session: SessionContext, step: StepContext, applied: Applied) -> None:
@@ -22,10 +24,27 @@ def handle_command(session: SessionContext, step: StepContext, applied: Applied)
             _order_safety(session, step, applied.body, SafetyKind.FLATTEN)
         case CommandName.RESUME:
             withdraw_for_resume(step)
+            lift_halts(session, step, applied.body)
         case CommandName.RECONCILE:
+            hindrance = reconciliation.hindrance(step, session.requests)
+            if hindrance and session.settings.order_rules:
+                step.note(NoteLevel.WARNING, f"no reconciliation starts now: {hindrance}")
             reconciliation.request(step, session.requests, session.instruments)
+        case CommandName.ACCEPT_BALANCE:
+            _note_accepted(step, applied.body)
         case _:
             pass
+
+
+def _note_accepted(step: StepContext, command: CommandBody) -> None:
+    """Note the ledger's number; the command itself is folded already."""
+    ours = step.account.ledger.by_asset.get(command.asset)
+    if ours is None:
+        step.note(NoteLevel.WARNING, f"the venue never reported a balance of {command.asset}: nothing is accepted")
+        return
+    person = command.by or "operator"
+    text = f"{command.asset}: our records follow the venue at {plain(ours.expected)}, by {person}: {command.reason}"
+    step.note(NoteLevel.INFO, text)
 
 
 def _order_safety(session: SessionContext, step: StepContext, command: CommandBody, kind: SafetyKind) -> None:

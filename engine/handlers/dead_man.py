@@ -12,7 +12,7 @@ ARMED_AGAIN = 3  # times within the venue's wait, so that one lost request cance
 
 
 def arm_switches(session: SessionContext, step: StepContext) -> None:
-    """Arm the switch of each instrument with a live order of ours, and from then on to the end, whenever it is due."""
+    """Arm the due switches: of each instrument that has, or had, a live order of ours."""
     wait_ns = session.body.safety.dead_man_ns
     if not wait_ns or step.account.modes.stopping_since_ns:
         return

@@ -1,6 +1,8 @@
 """Intents of strategies: risk reviews each one, and an approved one becomes a request."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from msgspec.structs import replace
 
 from engine.bodies import IntentBody, IntentKind, VerdictBody
 from engine.facts import NewOrder
@@ -8,13 +10,14 @@ from engine.handlers.cancel_rules import cancel_rules
 from engine.handlers.day_pnl import loss_reason
 from engine.handlers.freshness import venue_lag_ns
 from engine.market.views import Quote
-from engine.model import Instrument
+from engine.model import Instrument, OrderType, Side
 from engine.money import ZERO
 from engine.risk.context import RiskContext
+from engine.risk.exits import exit_quantity
 from engine.risk.review import Approved, review
 from engine.session_context import SessionContext
 from engine.step_context import StepContext
-from engine.strategy.api import Cancel, Intent
+from engine.strategy.api import Cancel, Close, Intent, Place
 
 
 class ApprovedIntent(NamedTuple):
@@ -37,27 +40,51 @@ def review_intent(session: SessionContext, step: StepContext, strategy: str, int
     order_id = venue.order_ids.make(
         session=session.body.session, strategy=strategy, version=version, seq=step.next_seq, leg=0
     )
-    order = NewOrder(
-        instrument=instrument.id if instrument else intent.instrument,
-        side=intent.side,
-        type=intent.type,
-        quantity=intent.quantity,
-        price=intent.price,
-        time_in_force=intent.time_in_force,
-        stop_price=intent.stop_price,
-    )
+    order, reason = _new_order(step, strategy, intent, instrument)
     quote = step.market.quote(session.indexes[instrument.id]) if instrument else None
     # `quote_seq` is the record of the quote that the strategy read
-    rationale = {**intent.rationale, "quote_seq": quote.seq} if quote else dict(intent.rationale)
+    rationale = {**intent.rationale, **reason, **({"quote_seq": quote.seq} if quote else {})}
     body = IntentBody(IntentKind.PLACE, strategy, version, order=order, rationale=rationale)
     seq = step.emit(body, source=f"strategy.{strategy}", key=order_id)
     if instrument is None:
         rules = {"instrument": f"{intent.instrument} is not traded here"}
         step.emit(VerdictBody(False, rules), source="risk", key=order_id, cause=seq)
         return None
-    verdict, approved = review(risk_context(session, step, strategy, order, quote), session.risk_rules)
+    context = risk_context(session, step, strategy, order, quote)
+    if step.rules.settings.accounting > 1 and order.terms.known_price is None and order.side is Side.BUY:
+        # as long as it is under way, the order locks what it is now estimated to cost
+        context = replace(context, order=replace(order, market_price=context.worst_price))
+    verdict, approved = review(context, session.risk_rules)
     seq = step.emit(verdict, source="risk", key=order_id, cause=seq)
     return None if approved is None else ApprovedIntent(order_id, strategy, instrument, approved, seq)
+
+
+def _new_order(
+    step: StepContext, strategy: str, intent: Place | Close, instrument: Instrument | None
+) -> tuple[NewOrder, dict[str, Any]]:
+    """Return the order of an intent, and what its rationale gains: a reduce-only order is cut to the position."""
+    name = instrument.id if instrument else intent.instrument
+    held = step.account.positions.get(strategy, name).quantity
+    if isinstance(intent, Close):
+        side = Side.SELL if held > 0 else Side.BUY
+        kind = OrderType.LIMIT if intent.price else OrderType.MARKET
+        intent = Place(intent.instrument, side, abs(held), intent.price, kind, intent.time_in_force, reduce_only=True)
+    order = NewOrder(
+        instrument=name,
+        side=intent.side,
+        type=intent.type,
+        quantity=intent.quantity,
+        price=intent.price,
+        time_in_force=intent.time_in_force,
+        stop_price=intent.stop_price,
+        reduce_only=intent.reduce_only,
+    )
+    if not intent.reduce_only or instrument is None:
+        return order, {}
+    left = exit_quantity(step.account, strategy, instrument, intent.side, is_market=not intent.price)
+    if left >= intent.quantity:
+        return order, {}
+    return replace(order, quantity=left), {"asked_quantity": intent.quantity}
 
 
 def risk_context(

@@ -67,7 +67,8 @@ def reconnect(session: SessionContext, step: StepContext, source: str) -> None:
     link = step.account.links.by_source.get(source)
     if link is None or link.state is not LinkPhase.DOWN or step.account.modes.closing:
         return
-    if link.role is LinkRole.PRIVATE and is_blocked(step, link.venue):
+    is_refused = step.account.access.is_refused(link.venue, step.time_ns)
+    if link.role is LinkRole.PRIVATE and (is_refused or is_blocked(step, link.venue)):
         return  # its subscription is a request, and each request during a ban makes the ban longer
     plan = next(plan for plan in session.links(link.venue) if plan.source == source)
     session.requests[link.venue].connect(step, plan=plan)

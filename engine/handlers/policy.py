@@ -1,6 +1,6 @@
 """The policy stage: it closes every step. It chooses the mode, advances reconciliation, and ends a stopping session."""
 
-from engine.execution import reconciliation
+from engine.execution import ledger_check, reconciliation
 from engine.facts import ModeChanged
 from engine.handlers.block_instruments import block_unready, mode_reasons
 from engine.handlers.safety import advance_safety
@@ -25,6 +25,7 @@ def advance_policy(session: SessionContext, step: StepContext) -> bool:
     account = step.account
     is_safe = not advance_safety(session, step)
     is_round_due = reconciliation.advance(step, session.requests, session.instruments)
+    ledger_check.halt_for_drift(step)
     if step.account is not account:
         decide_mode(session, step, market_reasons)
     modes = step.account.modes
@@ -65,6 +66,7 @@ def decide_mode(
         limits=account.limits,
         orders=account.orders,
         reconciling=account.reconciling,
+        access=account.access,
         safety=account.safety,
         market_reasons=market_reasons,
         blocks=blocked,

@@ -1,17 +1,18 @@
 """The check of each second: silent links, missing snapshots and fills, overdue requests, unknown orders."""
 
 from engine.bodies import NoteLevel
-from engine.execution import reconciliation
+from engine.execution import ledger_check, reconciliation
 from engine.facts import LinkSteady
 from engine.handlers.dead_man import arm_switches
 from engine.handlers.freshness import watch_freshness
-from engine.handlers.link_changes import disconnect, open_gap
+from engine.handlers.link_changes import disconnect, open_gap, reconnect
 from engine.handlers.market_triggers import request_snapshots
 from engine.handlers.order_queries import query_order
 from engine.handlers.private_probe import probe_private_links
 from engine.handlers.safety import watch_safety
 from engine.lifecycle import Status
-from engine.requests import LinkPhase, LinkRole
+from engine.mode_reasons import texts
+from engine.requests import LinkPhase, LinkRole, Purpose
 from engine.session_context import SessionContext
 from engine.session_record import MILLISECOND_NS, SECOND_NS
 from engine.state.links import LinkState
@@ -29,16 +30,23 @@ def watch_session(session: SessionContext, step: StepContext) -> None:
     probe_private_links(session, step)
     request_snapshots(session, step)
     reconciliation.query_missing_fills(step, session.requests, session.instruments)
+    if ledger_check.is_unexplained(step):
+        reconciliation.request(step, session.requests, session.instruments)
     _watch_requests(session, step)
     _watch_orders(session, step)
+    if session.settings.order_rules:
+        _watch_doubts(session, step)
+        _watch_access(session, step)
+        _watch_waiting(session, step)
     watch_safety(session, step)
     arm_switches(session, step)
 
 
 def _watch_link(session: SessionContext, step: StepContext, link: LinkState) -> None:
     source, now_ns, settings = link.source, step.time_ns, session.settings
-    # a session with an account forgets all failures with its next reconciliation
-    failures = {} if step.account.links.has_account else step.account.timers.failures
+    # before order_rules 1, a session with an account forgot all failures with its next reconciliation
+    forgets_all = step.account.links.has_account and not settings.order_rules
+    failures = {} if forgets_all else step.account.timers.failures
     last_ns = _last_seen_ns(session, step, source) if link.role is LinkRole.MARKET else now_ns
     silent_ns = now_ns - max(link.changed_ns, last_ns)
     if link.state is LinkPhase.UP and now_ns - link.changed_ns > settings.request_timeout_ns:
@@ -82,6 +90,36 @@ def _watch_orders(session: SessionContext, step: StepContext) -> None:
             minutes = (step.time_ns - order.updated_ns) // MINUTE_NS
             text = f"order {name} is unknown for {minutes} min and was asked about {order.query_count} times"
             step.note(NoteLevel.ALARM, text, key=name)
+
+
+def _watch_doubts(session: SessionContext, step: StepContext) -> None:
+    """Query each order about which the venue contradicts us, at every check."""
+    for name in step.account.orders.doubted:
+        order = step.account.orders.known(name)
+        instrument = session.instruments[order.order.instrument]
+        requests = session.requests[instrument.venue]
+        is_asked = step.account.requests.find(Purpose.QUERY_ORDER, instrument=instrument.id, client_order_id=name)
+        if is_asked is None and requests.may_query(step):
+            requests.query_order(step, instrument=instrument, client_order_id=name)
+        if _is_next_minute(session, step, order.doubted_ns):
+            step.note(NoteLevel.ALARM, order.doubt, key=name)
+
+
+def _watch_access(session: SessionContext, step: StepContext) -> None:
+    """Open links again that stayed down while their venue refused access."""
+    for source in sorted(step.account.links.by_source):
+        link = step.account.links.by_source[source]
+        if link.venue in step.account.access.by_venue and not step.account.timers.is_set(TimerKind.CONNECT, source):
+            reconnect(session, step, source)
+
+
+def _watch_waiting(session: SessionContext, step: StepContext) -> None:
+    """Raise an alarm with every reason if the session does not trade for 1, 2, 4, 8 minutes."""
+    modes = step.account.modes
+    if modes.waiting_since_ns and _is_next_minute(session, step, modes.waiting_since_ns):
+        minutes = (step.time_ns - modes.waiting_since_ns) // MINUTE_NS
+        if minutes & (minutes - 1) == 0:
+            step.note(NoteLevel.ALARM, f"{modes.mode} for {minutes} min: {texts(modes.reasons)}")
 
 
 def _is_next_minute(session: SessionContext, step: StepContext, since_ns: int) -> bool:

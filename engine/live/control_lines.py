@@ -16,10 +16,12 @@ COMMANDS = (
     CommandName.FLATTEN,
     CommandName.RECONCILE,
     CommandName.STOP,
+    CommandName.ACCEPT_BALANCE,
 )
 LINE_BYTES_MAX = 4096
 DEPTH_MAX = 8  # of brackets; a request has one
 BY_MAX, REASON_MAX = 64, 200  # characters kept
+ASSET_MAX = 32  # a longer name is refused: no asset has one
 
 
 class BadLineError(Exception):
@@ -32,6 +34,7 @@ class ControlRequest(msgspec.Struct, frozen=True):
     command: str
     by: str = "operator"
     reason: str = ""
+    asset: str = ""  # of accept_balance
 
 
 _decode = msgspec.json.Decoder(ControlRequest).decode
@@ -55,6 +58,11 @@ def parse_line(line: bytes, commands: Sequence[str] = COMMANDS) -> ControlReques
         raise BadLineError(f"not a command: {error}") from None
     if request.command not in commands:
         raise BadLineError(f"no command {request.command[:40]!r}; there are {', '.join(commands)}")
+    is_accepting = request.command == CommandName.ACCEPT_BALANCE
+    if is_accepting and not (request.reason and 0 < len(request.asset) <= ASSET_MAX):
+        raise BadLineError("accept-balance needs an asset and a reason")
+    if request.asset and not is_accepting:
+        raise BadLineError(f"{request.command} concerns no asset")
     return msgspec.structs.replace(request, by=request.by[:BY_MAX], reason=request.reason[:REASON_MAX])
 
 
@@ -79,4 +87,4 @@ def answer_of(command: Command) -> dict[str, object]:
     """Return the answer to a command that was processed, or that the session's end prevented."""
     if command.seq < 0:
         return {"error": "the session ended before it took the command"}
-    return {"seq": command.seq, "mode": command.mode, "reasons": list(command.reasons)}
+    return {"seq": command.seq, "mode": command.mode, "reasons": list(command.reasons), "notes": list(command.notes)}

@@ -124,7 +124,7 @@ class _Clients:
             return
 
     async def _read_line(self, stream: trio.SocketStream) -> bytes:
-        """Return the client's line, or its first bytes if it is too long, or nothing if it sent none in time."""
+        """Return the client's line: its first bytes if it is too long, nothing if none came in time."""
         line = b""
         with trio.move_on_after(LINE_SECONDS) as scope:
             self._silent[scope] = None
@@ -159,7 +159,7 @@ class _Clients:
             return {"error": str(error)}
         if request.command == STATUS and self._status is not None:
             return self._status()
-        command = Command(CommandName(request.command), request.by, request.reason, trio.Event())
+        command = Command(CommandName(request.command), request.by, request.reason, trio.Event(), asset=request.asset)
         if not self._ingress.put_command(command):
             return {"error": "the session is ending, or too many commands wait"}
         await command.done.wait()
@@ -167,15 +167,18 @@ class _Clients:
 
 
 def send_command(
-    path: Path, *, command: str, by: str, reason: str = "", seconds: float = ANSWER_SECONDS + 1
+    path: Path, *, command: str, by: str, reason: str = "", asset: str = "", seconds: float = ANSWER_SECONDS + 1
 ) -> dict[str, Any]:
     """Send a command to a running session and return the answer, without trio. Raises ControlError."""
-    by, reason = (text.encode("utf-8", "replace").decode() for text in (by, reason))  # arguments may hold any bytes
+    by, reason, asset = (
+        text.encode("utf-8", "replace").decode() for text in (by, reason, asset)
+    )  # arguments may hold any bytes
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
         client.settimeout(seconds)
         try:
             client.connect(os.fspath(path))
-            client.sendall(json.dumps({"command": command, "by": by, "reason": reason}).encode() + b"\n")
+            asked = {"command": command, "by": by, "reason": reason, **({"asset": asset} if asset else {})}
+            client.sendall(json.dumps(asked).encode() + b"\n")
             with client.makefile("rb") as answers:
                 line = answers.readline(LINE_BYTES_MAX * 4)
         except OSError as error:

@@ -43,6 +43,8 @@ class Command(msgspec.Struct):
     seq: int = -1  # of its record; negative if the session ended first
     mode: str = ""
     reasons: tuple[str, ...] = ()
+    asset: str = ""  # of ACCEPT_BALANCE
+    notes: tuple[str, ...] = ()  # what the session remarked on it
 
 
 class Ingress:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import trio
 
-from engine.bodies import CommandBody, LinkBody, LinkEvent
+from engine.bodies import CommandBody, LinkBody, LinkEvent, NoteBody
 from engine.errors import CoreError
 from engine.live.clock import SessionClock, wall_ns
 from engine.live.ingress import Command, FrameBatch, Ingress, LinkDown
@@ -18,6 +18,7 @@ from journal.writer import JournalWriter
 
 BATCH = 512  # messages after which the other tasks run
 IDLE_SECONDS_MAX = 1.0
+NOTES_MAX, NOTE_TEXT_MAX = 20, 500  # of the remarks in the answer to a command
 
 
 class InputLoop:
@@ -107,12 +108,15 @@ class InputLoop:
         return Arrival(Kind.LINK, down.source, cause=cause, body=text_of(LinkBody(LinkEvent.DOWN, down.reason)))
 
     def _accept_command(self, command: Command) -> bool:
-        body = CommandBody(command.name, command.by, command.reason)
+        body = CommandBody(command.name, command.by, command.reason, command.asset)
         sequencer, now_ns = self._sequencer, self._clock.now_ns()
         has_request = self._dispatch(sequencer.fire_timers(now_ns))  # so that the next record is the command
         command.seq = sequencer.state.seq + 1
         arrival = Arrival(Kind.COMMAND, "control", body=text_of(body))
-        has_request |= self._dispatch(sequencer.accept(arrival, now_ns).outputs)
+        outputs = sequencer.accept(arrival, now_ns).outputs
+        has_request |= self._dispatch(outputs)
+        notes = [output.body.text for output in outputs if isinstance(output.body, NoteBody)]
+        command.notes = tuple(text[:NOTE_TEXT_MAX] for text in notes[:NOTES_MAX])
         modes = sequencer.state.account.modes
         command.mode, command.reasons = str(modes.mode), tuple(reason.text for reason in modes.reasons)
         command.done.set()

@@ -5,14 +5,16 @@ from collections.abc import Sequence
 import structlog
 
 from engine.bodies import NoteBody, NoteLevel, RequestBody, VerdictBody
-from engine.facts import CloseReason, MarketGap, ModeChanged, OrderFilled, SessionClosing
+from engine.facts import AccessRefused, CloseReason, MarketGap, ModeChanged, OrderFilled, SessionClosing
 from engine.live.gateway import Gateway
-from engine.mode_reasons import ReasonCode, texts
+from engine.mode_reasons import Mode, ReasonCode, key_refused, texts
 from engine.requests import Purpose
 from engine.session_record import SECOND_NS
 from engine.step_context import Output
 
 MODE_SOURCE = "mode"  # of a mode that the policy derived, and not an answer of the venue
+
+LOG_METHODS = {NoteLevel.INFO: "info", NoteLevel.WARNING: "warning", NoteLevel.ALARM: "error"}
 
 log = structlog.get_logger()
 
@@ -42,7 +44,7 @@ class OutputDispatcher:
                     objections = [f"{rule}: {objection}" for rule, objection in verdict.rules.items() if objection]
                     self.first_objection = self.first_objection or objections[0]
                 case NoteBody() as note:
-                    (log.info if note.level is NoteLevel.INFO else log.warning)(note.text, seq=output.record.seq)
+                    getattr(log, LOG_METHODS[note.level])(note.text, seq=output.record.seq)
                 case _:
                     self._report_fact(output)
         return has_request
@@ -56,7 +58,10 @@ class OutputDispatcher:
             case ModeChanged() as fact:
                 if output.record.source != MODE_SOURCE and fact.reasons[0].code is ReasonCode.KEY_REFUSED:
                     self.key_refused = self.key_refused or fact.reasons[0].text
-                log.info("mode", mode=fact.mode.value, reasons=texts(fact.reasons))
+                write = log.error if fact.mode is Mode.HALTED else log.info
+                write("mode", mode=fact.mode.value, reasons=texts(fact.reasons))
+            case AccessRefused() as fact if fact.is_key and fact.until_ns:
+                self.key_refused = self.key_refused or key_refused(fact.venue, fact.reason).text
             case MarketGap() as gap:
                 stream = f"{gap.stream} of {gap.instrument}" if gap.stream else gap.link
                 if gap.to_ns and not gap.stream:

@@ -104,12 +104,12 @@ def clear_key_halt(body: SessionBody, journal: Journal, state: State) -> State:
     modes = state.account.modes
     inherited = ((body.opening or {}).get("account") or {}).get("modes", {}).get("halted_for")
     if (
-        modes.halted_for is not None
-        and modes.halted_for.code is ReasonCode.KEY_REFUSED
+        modes.halts
+        and all(reason.code is ReasonCode.KEY_REFUSED for reason in modes.halts)
         and not inherited
         and not any(map(_is_running_mode, journal.records()))
     ):
-        state.account = replace(state.account, modes=replace(modes, halted_for=None))
+        state.account = replace(state.account, modes=replace(modes, halted_for=None, halted_also=()))
     return state
 
 

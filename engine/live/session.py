@@ -179,6 +179,8 @@ class Session:
                     if quote and instrument
                     else Decimal(0),
                     fees_quote=position.fees_quote,
+                    fees_unvalued=position.fees_unvalued,
+                    is_marked=bool(quote and instrument),
                 )
             )
         return positions

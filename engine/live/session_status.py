@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from engine.live.session_end import EndedBy
+from engine.mode_reasons import Mode
 from engine.requests import LinkPhase, LinkRole
 from engine.session_context import SessionContext
 from engine.state.orders import EXTERNAL
@@ -24,6 +25,8 @@ class PositionStatus(msgspec.Struct, frozen=True):
     realised_pnl: Decimal
     unrealised_pnl: Decimal
     fees_quote: Decimal
+    fees_unvalued: dict[str, Decimal] = {}  # by asset: not contained in `fees_quote`
+    is_marked: bool = True  # False: no quote is known, so the unrealised P&L counts as 0
 
     @property
     def pnl(self) -> Decimal:
@@ -101,6 +104,14 @@ class Summary(msgspec.Struct, frozen=True):
         """Return True if the session ended in order."""
         return self.ended is EndedBy.CLOSED
 
+    @property
+    def is_halted(self) -> bool:
+        """True if the session ended while trading was halted. The halt is carried over to the next session."""
+        return self.last.mode == Mode.HALTED
+
+
+NAMED_MAX = 100  # orders that an answer names
+
 
 def exposure(session: SessionContext, state: State) -> dict[str, Any]:
     """Return, as JSON values, what is open, and which safety orders are in force."""
@@ -111,8 +122,8 @@ def exposure(session: SessionContext, state: State) -> dict[str, Any]:
         "reasons": [reason.text for reason in account.modes.reasons],
         "safety": [order.title for order in account.safety.active],
         "left": list(account.safety.left),
-        "orders": [order.client_order_id for order in live if session.is_ours(order)],
-        "others": [order.client_order_id for order in live if not session.is_ours(order)],
+        "orders": [order.client_order_id for order in live if session.is_ours(order)][:NAMED_MAX],
+        "others": [order.client_order_id for order in live if not session.is_ours(order)][:NAMED_MAX],
         "positions": [
             {"strategy": held.strategy, "instrument": held.instrument, "quantity": plain(held.quantity)}
             for _, held in sorted(account.positions.by_key.items())

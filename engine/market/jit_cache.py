@@ -31,9 +31,9 @@ class CheckedCacheFile(IndexDataCacheFile):
         if data is None:
             return {}
         stream = io.BytesIO(data)
-        if pickle.load(stream) != self._version:  # noqa: S301 - our own file, checked
+        if pickle.load(stream) != self._version:
             return {}
-        stamp, overloads = pickle.load(stream)  # noqa: S301 - as above
+        stamp, overloads = pickle.load(stream)
         return overloads if stamp == self._source_stamp else {}
 
     def _load_data(self, name: str) -> Any:
@@ -42,7 +42,7 @@ class CheckedCacheFile(IndexDataCacheFile):
         data = _checked(path)
         if data is None:
             raise OSError(f"{path} is damaged")
-        return pickle.loads(data)  # noqa: S301 - as above
+        return pickle.loads(data)
 
     @contextmanager
     def _open_for_write(self, filepath: str) -> Iterator[BinaryIO]:
@@ -56,7 +56,7 @@ class CheckedCacheFile(IndexDataCacheFile):
 
 def check_cache_files(dispatcher: Any) -> None:
     """Let a dispatcher with a cache check its files."""
-    dispatcher._cache._cache_file.__class__ = CheckedCacheFile  # noqa: SLF001 - Numba has no public way
+    dispatcher._cache._cache_file.__class__ = CheckedCacheFile
 
 
 def _checked(path: Path) -> bytes | None:

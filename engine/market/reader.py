@@ -100,7 +100,7 @@ class MarketReader(MarketArrays):
         )
 
     def quote_stated_ns(self, i: int) -> int:
-        """Return when a message last stated the quote: its own, or one of a synced book with the same best prices."""
+        """Return when a message last stated the quote: its own, or a book's with the same best prices."""
         return _stated_ns(self.t[i, : at.B_END].tolist())
 
     def quote_is_newer(self, i: int) -> bool:

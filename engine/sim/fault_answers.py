@@ -15,6 +15,10 @@ from engine.sim.faults import Action, Faults, Rule
 from engine.sim.wire import HttpRequest
 
 MS: Final = 1_000_000
+FIREWALL_PAGE: Final = (
+    b"<html>\n<head><title>403 Forbidden</title></head>\n"
+    b"<body>\n<center><h1>403 Forbidden</h1></center>\n</body>\n</html>\n"
+)
 SECOND_NS: Final = 1_000_000_000
 
 
@@ -38,6 +42,8 @@ def replaced_answer(faults: Faults, struck: list[Rule], now_ns: int) -> ApiResul
             case Action.REJECT:
                 retry_after_s = rule.retry_after_s or None
                 return refused(VenueRefusalError(rule.status or 400, rule.code, rule.msg, retry_after_s=retry_after_s))
+            case Action.FIREWALL:
+                return ApiResult(status=403, body=None, html=FIREWALL_PAGE)
             case Action.RATE_LIMIT:
                 seconds = rule.retry_after_s or 1
                 faults.banned_until_ns = now_ns + seconds * SECOND_NS

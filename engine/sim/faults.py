@@ -19,6 +19,9 @@ A rule is JSON, posted to /sim/faults. Durations are milliseconds of session tim
 | silence | frames of a target are lost for a while | target (market, private), ms |
 | disconnect | all connections of a target are closed | target |
 | clock_skew | the venue's clock is off by ms from now on (negative: behind); 0 ends it | ms |
+| firewall | 403 with an HTML page, not processed | match |
+| list_late | myTrades lists a fill only after a while | event (TRADE), ms |
+| list_lag | openOrders lists orders as they were, while they ended less than ms ago; 0 ends it | ms |
 | events_before_answer | private events precede the answer that caused them | on |
 
 `stream`: `btcusdt@trade`, or `btcusdt@*` for all streams of a symbol.
@@ -56,6 +59,9 @@ class Action(StrEnum):
     DISCONNECT = "disconnect"
     CLOCK_SKEW = "clock_skew"
     EVENTS_BEFORE_ANSWER = "events_before_answer"
+    FIREWALL = "firewall"
+    LIST_LATE = "list_late"
+    LIST_LAG = "list_lag"
     STOP_STREAM = "stop_stream"
     DELAY_STREAM = "delay_stream"
     RESTART_IDS = "restart_ids"
@@ -78,9 +84,11 @@ ON_REQUESTS: Final = frozenset(
         Action.ERROR_AFTER,
         Action.RATE_LIMIT,
         Action.NOT_FOUND_FOR,
+        Action.FIREWALL,
     }
 )
-ON_EVENTS: Final = frozenset({Action.DELAY_EVENTS, Action.DUPLICATE_EVENTS, Action.DROP_EVENTS})
+ON_EVENTS: Final = frozenset({Action.DELAY_EVENTS, Action.DUPLICATE_EVENTS, Action.DROP_EVENTS, Action.LIST_LATE})
+STRIKE_LATER: Final = frozenset({Action.NOT_FOUND_FOR, Action.LIST_LATE})  # with the first query
 MS: Final = 1_000_000
 
 
@@ -132,6 +140,8 @@ class Faults:
         self._matching = False
         self._silent_until_ns = dict.fromkeys(Target, 0)
         self._hidden: dict[str, tuple[int, ScriptedFault]] = {}
+        self._unlisted: dict[tuple[int, int], tuple[int, ScriptedFault]] = {}
+        self.list_lag_ns = 0
         self.banned_until_ns = 0
         self.streams = StreamFaults()
 
@@ -149,6 +159,9 @@ class Faults:
                 fault.struck += not rule.ms
             case Action.CLOCK_SKEW:
                 self.skew_ns = rule.ms * MS
+                fault.struck += not rule.ms
+            case Action.LIST_LAG:
+                self.list_lag_ns = rule.ms * MS
                 fault.struck += not rule.ms
             case Action.EVENTS_BEFORE_ANSWER:
                 self.events_before_answer = rule.on
@@ -191,7 +204,7 @@ class Faults:
             fault.matched += 1
             if fault.matched >= rule.nth and (not rule.times or fault.applied < rule.times):
                 fault.applied += 1
-                fault.struck += rule.action is not Action.NOT_FOUND_FOR  # strikes with the first query
+                fault.struck += rule.action not in STRIKE_LATER
                 struck.append(rule)
         return struck
 
@@ -206,7 +219,7 @@ class Faults:
         return now_ns + self.skew_ns
 
     def strike_line(self, line: Line, now_ns: int, *, is_listened: bool) -> tuple[Line, ...]:
-        """Return a public line as its subscribers get it, () if it is lost, and count the fault that changed it."""
+        """Return a public line as its subscribers get it, () if lost. Count the fault that struck."""
         sent, action = self.streams.strike(line, now_ns)
         if action and is_listened:
             self.count(Action(action))
@@ -223,6 +236,19 @@ class Faults:
         """Answer queries for an order as unknown for the rule's time."""
         fault = next(fault for fault in self.scripted if fault.rule is rule)
         self._hidden[client_order_id] = now_ns + rule.ms * MS, fault
+
+    def unlist_fill(self, trade_id: int, order_id: int, rule: Rule, now_ns: int) -> None:
+        """Leave a fill out of myTrades for the rule's time."""
+        fault = next(fault for fault in self.scripted if fault.rule is rule)
+        self._unlisted[trade_id, order_id] = now_ns + rule.ms * MS, fault
+
+    def is_unlisted(self, trade_id: int, order_id: int, now_ns: int) -> bool:
+        """Return True while a fill is left out of myTrades."""
+        if (trade_id, order_id) not in self._unlisted:
+            return False
+        until_ns, fault = self._unlisted[trade_id, order_id]
+        fault.struck += now_ns < until_ns
+        return now_ns < until_ns
 
     def hidden(self, client_order_id: str, now_ns: int) -> bool:
         """Return True while queries for an order answer as unknown."""

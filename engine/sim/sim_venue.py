@@ -240,6 +240,12 @@ class SimVenue:
             taken += 1
             self.publish(line, now_ns)
 
+    def move_balance(self, asset: str, amount: int, now_ns: int, *, streamed: bool) -> None:
+        """Deposit into the first account, or withdraw from it, as its owner would by hand. Raises ValueError."""
+        account = next(iter(self.exchange.accounts))
+        self.exchange.move_balance(account, asset, amount, now_ns, streamed=streamed)
+        self._emit_events(now_ns)
+
     def publish(self, line: Line, now_ns: int) -> None:
         """Send a line to its subscribers and fold it, as if the market had sent it."""
         if self._recorded is not None:
@@ -377,6 +383,9 @@ class SimVenue:
 
     def _emit(self, account: str, body: dict[str, Any], now_ns: int, *, due_ns: int) -> None:
         struck = self.faults.on_event(body["e"], body.get("x", ""))
+        for rule in struck:
+            if rule.action is Action.LIST_LATE and body.get("x") == "TRADE":
+                self.faults.unlist_fill(body["t"], body["i"], rule, now_ns)
         if self.faults.silent(Target.PRIVATE, now_ns):
             self.faults.count(Action.SILENCE, Target.PRIVATE)
             return

@@ -33,7 +33,7 @@ class StreamFaults:
         self._listened: set[str] = set()
 
     def stop(self, pattern: str, until_ns: int, *, heals: bool) -> None:
-        """Lose the frames of streams until a time (0: for ever), or until a client subscribes them again."""
+        """Drop the frames of streams until a time (0: for ever), or until a client subscribes again."""
         self._stopped[pattern] = until_ns, heals
 
     def delay(self, pattern: str, delay_ns: int, until_ns: int) -> None:

@@ -23,6 +23,8 @@ class AccountConfig:
     fee_maker: str = "0.001"
     fee_taker: str = "0.001"
     rights: SimKeyRights = field(default_factory=SimKeyRights)  # of the key
+    fee_asset: str = ""  # takes fees out of this asset while it lasts, as BNB; "": out of the asset that a fill brings
+    fee_asset_price: str = "1"  # of the fee asset, in the quote asset of every symbol
     fee_tiers: tuple[tuple[str, str, str], ...] = ()  # (traded from, in quote; maker; taker), rising
 
 
@@ -60,6 +62,7 @@ def open_accounts(
         accounts.setdefault(
             name, Funds(name, amounts, fee_maker=units(given.fee_maker), fee_taker=units(given.fee_taker))
         )
+        accounts[name].fee_asset, accounts[name].fee_asset_price = given.fee_asset, units(given.fee_asset_price)
         accounts[name].tiers = tuple(
             (units(least), units(maker), units(taker)) for least, maker, taker in given.fee_tiers
         )

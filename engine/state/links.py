@@ -32,6 +32,10 @@ class LinkStates(msgspec.Struct, frozen=True):
         """Return True if every link is ready."""
         return all(link.state is LinkPhase.READY for link in self.by_source.values())
 
+    def account_ready(self) -> bool:
+        """Return True if every private link is ready. Market links do not count."""
+        return all(link.state is LinkPhase.READY for link in self.by_source.values() if link.role is LinkRole.PRIVATE)
+
     @property
     def has_account(self) -> bool:
         """True if a link is an account's. Without one there is nothing to reconcile and nothing to trade."""

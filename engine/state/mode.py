@@ -6,15 +6,17 @@ ordered.
 """
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import msgspec
 from msgspec.structs import replace
 
 from engine.bodies import CommandName, LinkEvent
-from engine.facts import ModeChanged, SessionClosing
+from engine.facts import HaltsLifted, ModeChanged, SessionClosing
 from engine.mode_reasons import Mode, ModeReason, ReasonCode, joined
 from engine.requests import LinkPhase
 from engine.session_record import MILLISECOND_NS, SECOND_NS
+from engine.state.access import AccessRefusals
 from engine.state.changes import Change, Commanded, LinkMoved, Stamp
 from engine.state.links import LinkStates
 from engine.state.orders import Orders
@@ -23,21 +25,32 @@ from engine.state.reconcile_rounds import ReconcileRounds
 from engine.state.safety_orders import SafetyOrders
 
 CLOCK_JUMP_NS = 250 * MILLISECOND_NS  # of the wall clock against session time: timestamps may be wrong beyond it
+HALTS_MAX = 50  # reasons to halt that are kept
 MISSING_FILL_NS = 2 * SECOND_NS  # a fill may arrive a little after the report that counts it
 
 
 class ModeState(msgspec.Struct, frozen=True):
     """The mode, its reasons and the commands in force."""
 
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"halted_also", "waiting_since_ns"})
+
     mode: Mode = Mode.STARTING
     reasons: tuple[ModeReason, ...] = ()
     since_ns: int = 0
     paused_by: str = ""  # "" or the person who paused it
     halted_for: ModeReason | None = None  # a latch: only a person clears it
+    halted_also: tuple[ModeReason, ...] = ()  # further reasons to halt since then, each once (order_rules 1)
     stopping_since_ns: int = 0  # 0: not stopping
     closing: bool = False
     drift_ns: int = 0  # wall clock minus session time, as last measured
     stale_since_seq: int = 0  # knowledge up to here may have holes: RUNNING needs a reconciliation begun after it
+
+    waiting_since_ns: int = 0  # since then STARTING or SYNCING without a break; 0: in another mode (order_rules 1)
+
+    @property
+    def halts(self) -> tuple[ModeReason, ...]:
+        """Every reason to halt that no person lifted yet."""
+        return () if self.halted_for is None else (self.halted_for, *self.halted_also)
 
 
 def right_mode(
@@ -47,6 +60,7 @@ def right_mode(
     limits: RateBudgets,
     orders: Orders,
     reconciling: ReconcileRounds,
+    access: AccessRefusals,
     safety: SafetyOrders,
     market_reasons: Sequence[ModeReason],
     time_ns: int,
@@ -61,6 +75,7 @@ def right_mode(
         limits: The venues' rate budgets.
         orders: The account's orders.
         reconciling: The state of reconciliation.
+        access: The venues that refuse access.
         safety: The safety orders in force.
         market_reasons: What the market lacks.
         time_ns: Session time.
@@ -69,7 +84,7 @@ def right_mode(
 
     """
     if modes.halted_for is not None:
-        return Mode.HALTED, (modes.halted_for,)
+        return Mode.HALTED, modes.halts
     reasons: list[ModeReason] = []
     not_ready = [(link.source, link.state) for link in links.by_source.values() if link.state is not LinkPhase.READY]
     if not_ready:
@@ -88,6 +103,16 @@ def right_mode(
         ModeReason(ReasonCode.FILLS_MISSING, f"order {name} filled more than the fills we have say", name)
         for name in orders.missing_fills
         if (order := orders.get(name)) is not None and time_ns - order.reported_ns > MISSING_FILL_NS
+    ]
+    reasons += [
+        ModeReason(ReasonCode.ORDER_DOUBTED, f"{order.doubt}: it is queried", name)
+        for name in orders.doubted
+        if (order := orders.get(name)) is not None
+    ]
+    reasons += [
+        ModeReason(ReasonCode.ACCESS_REFUSED, f"{venue} refused access: {refusal.reason}", venue)
+        for venue, refusal in sorted(access.by_venue.items())
+        if time_ns < refusal.until_ns
     ]
     reasons += market_reasons
     if reasons or is_all_blocked:
@@ -112,22 +137,35 @@ def safety_reasons(safety: SafetyOrders) -> list[ModeReason]:
     return []
 
 
-def reduce(modes: ModeState, change: Change, at: Stamp) -> ModeState:
-    """Keep the decided mode, the commands in force, and the seq up to which records may be missing."""
+def reduce(modes: ModeState, change: Change, at: Stamp, *, keeps_all_halts: bool = False) -> ModeState:
+    """Keep the decided mode, the commands in force, and the seq up to which records may be missing.
+
+    Args:
+        modes: The modes.
+        change: The change.
+        at: The record that brings it.
+        keeps_all_halts: A second reason to halt is kept beside the first, and HaltsLifted ends them (order_rules 1).
+
+    """
     match change:
         case ModeChanged():
-            halted_for = modes.halted_for
-            if change.mode is Mode.HALTED and halted_for is None:
-                halted_for = joined(change.reasons)
             is_left = modes.mode is Mode.RUNNING and change.mode in (Mode.SYNCING, Mode.HALTED)
+            if change.mode is Mode.HALTED and keeps_all_halts:
+                modes = _halted(modes, change.reasons)
+            if keeps_all_halts:
+                is_waiting = change.mode in (Mode.STARTING, Mode.SYNCING)
+                modes = replace(modes, waiting_since_ns=(modes.waiting_since_ns or at.time_ns) if is_waiting else 0)
+            elif change.mode is Mode.HALTED and modes.halted_for is None:
+                modes = replace(modes, halted_for=joined(change.reasons))
             return replace(
                 modes,
                 mode=change.mode,
-                reasons=change.reasons,
+                reasons=modes.halts if keeps_all_halts and change.mode is Mode.HALTED else change.reasons,
                 since_ns=at.time_ns,
-                halted_for=halted_for,
                 stale_since_seq=at.seq if is_left else modes.stale_since_seq,
             )
+        case HaltsLifted():
+            return replace(modes, halted_for=None, halted_also=(), stale_since_seq=at.seq)
         case LinkMoved() if change.link.state is LinkEvent.CLOCK:
             # only a change of the drift is a jump; a drift that stays was judged when it appeared
             jumped = abs(change.link.drift_ns - modes.drift_ns) > CLOCK_JUMP_NS
@@ -139,24 +177,49 @@ def reduce(modes: ModeState, change: Change, at: Stamp) -> ModeState:
         case SessionClosing():
             return replace(modes, closing=True)
         case Commanded():
-            return _commanded(modes, change, at)
+            return _commanded(modes, change, at, keeps_all_halts=keeps_all_halts)
         case _:
             return modes
 
 
-def _commanded(modes: ModeState, change: Commanded, at: Stamp) -> ModeState:
+def _halted(modes: ModeState, reasons: Sequence[ModeReason]) -> ModeState:
+    """Return the modes with further reasons to halt, each once: by its object or its text."""
+
+    def key(reason: ModeReason) -> tuple[ReasonCode, str]:
+        is_given = reason.code is ReasonCode.HALT_ORDERED or not reason.about
+        return reason.code, reason.text if is_given else reason.about
+
+    halts = list(modes.halts)
+    for reason in reasons:
+        if all(key(reason) != key(known) for known in halts):
+            halts.append(reason)
+    halts = halts[:HALTS_MAX]
+    return replace(modes, halted_for=halts[0], halted_also=tuple(halts[1:]))
+
+
+def _commanded(modes: ModeState, change: Commanded, at: Stamp, *, keeps_all_halts: bool) -> ModeState:
     person = change.command.by or "operator"
     match change.command.command:
         case CommandName.PAUSE:
             return replace(modes, paused_by=person)
+        case CommandName.RESUME if keeps_all_halts:  # the handler names the halts that it lifts
+            return replace(modes, paused_by="", stale_since_seq=at.seq)
         case CommandName.RESUME:
             return replace(modes, paused_by="", halted_for=None, stale_since_seq=at.seq)
+        case CommandName.ACCEPT_BALANCE if _is_drift(modes.halted_for):
+            return replace(modes, halted_for=None, stale_since_seq=at.seq)  # another drift halts again at once
         case CommandName.DECIDE:  # a resimulation ends its own pause: nothing was missed in it
             return replace(modes, paused_by="")
         case CommandName.HALT:
             text = change.command.reason or f"ordered by {person}"
+            if keeps_all_halts:
+                return _halted(modes, (ModeReason(ReasonCode.HALT_ORDERED, text, person),))
             return replace(modes, halted_for=ModeReason(ReasonCode.HALT_ORDERED, text, person))
         case CommandName.STOP if not modes.stopping_since_ns:
             return replace(modes, stopping_since_ns=max(at.time_ns, 1))
         case _:
             return modes
+
+
+def _is_drift(reason: ModeReason | None) -> bool:
+    return reason is not None and reason.code is ReasonCode.BALANCE_DRIFT

@@ -6,7 +6,7 @@ lifecycle.TRANSITIONS; a client order id, once used, names one order for ever.
 
 from collections.abc import Callable
 from decimal import Decimal
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 from msgspec.structs import replace
@@ -16,7 +16,9 @@ from engine.facts import (
     NewOrder,
     OrderAccepted,
     OrderAdopted,
+    OrderAmended,
     OrderClosed,
+    OrderDoubted,
     OrderFilled,
     OrderNotPlaced,
     OrderUnknown,
@@ -32,7 +34,20 @@ TOMBSTONE_NS = 24 * 3_600 * SECOND_NS  # how long an order that was never placed
 
 
 class Order(msgspec.Struct, frozen=True):
-    """An order as the account knows it."""
+    """An order as the account knows it. `order` has the terms that the venue stated last."""
+
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset(
+        {
+            "venue_ns",
+            "terms_ns",
+            "venue_client_id",
+            "prevented_quantity",
+            "fills_queried_ns",
+            "fills_queries",
+            "doubt",
+            "doubted_ns",
+        }
+    )
 
     client_order_id: str
     strategy: str
@@ -56,6 +71,15 @@ class Order(msgspec.Struct, frozen=True):
     query_count: int = 0
     reason: str = ""
     adopted: bool = False
+    # the fields below are used since order_rules 1
+    venue_ns: int = 0  # the venue's date of the newest report; 0: it states none
+    terms_ns: int = 0  # the venue's date of the newest terms
+    venue_client_id: str = ""  # the client id at the venue, if an amendment changed it
+    prevented_quantity: Decimal = ZERO  # taken from it by self-trade prevention; not contained in `order.quantity`
+    fills_queried_ns: int = 0  # time of the last query for the fills of this order alone
+    fills_queries: int = 0
+    doubt: str = ""  # the venue contradicts us about it; it is queried again
+    doubted_ns: int = 0
 
     @property
     def leaves_quantity(self) -> Decimal:
@@ -66,10 +90,13 @@ class Order(msgspec.Struct, frozen=True):
 class Orders(msgspec.Struct, frozen=True):
     """Live orders, and closed ones until they are old. They are apart since a quote concerns live orders only."""
 
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"doubted"})
+
     live: dict[str, Order] = {}
     closed: dict[str, Order] = {}
     by_venue_id: dict[str, str] = {}  # "instrument venue_order_id" -> client order id
     missing_fills: tuple[str, ...] = ()  # orders with missing fills: the venue counts more than is recorded
+    doubted: tuple[str, ...] = ()  # orders about which the venue contradicts us
 
     def get(self, client_order_id: str) -> Order | None:
         """Return an order by our id."""
@@ -112,8 +139,8 @@ def _age(order: Order) -> tuple[int, int, str]:
     return order.created_ns, len(order.client_order_id), order.client_order_id
 
 
-def reduce(orders: Orders, change: Change, at: Stamp) -> Orders:
-    """Fold requests about orders, their answers, and facts."""
+def reduce(orders: Orders, change: Change, at: Stamp, *, is_dated: bool = False) -> Orders:
+    """Fold requests about orders, their answers, and facts. `is_dated` also keeps the venue's dates (order_rules 1)."""
     match change:
         case Requested():
             return _requested(orders, change, at)
@@ -122,12 +149,18 @@ def reduce(orders: Orders, change: Change, at: Stamp) -> Orders:
         case OrderAdopted():
             return _put(orders, _adopted(change, at))
         case OrderAccepted():
-            return _accepted(orders, change, at)
+            return _accepted(orders, change, at, is_dated=is_dated)
         case OrderFilled():
-            return _filled(orders, change, at)
+            return _filled(orders, change, at, is_dated=is_dated)
         case OrderClosed():
             reported = max(orders.known(change.client_order_id).filled_reported, change.filled_quantity)
-            fields = {"reason": change.reason, "filled_reported": reported, "reported_ns": at.time_ns}
+            fields: dict[str, Any] = {
+                "reason": change.reason,
+                "filled_reported": reported,
+                "reported_ns": at.time_ns,
+            }
+            if is_dated:
+                fields["venue_ns"] = max(orders.known(change.client_order_id).venue_ns, change.venue_ns)
             return _report(orders, change.client_order_id, Report(change.status), at, **fields)
         case OrderUnknown():
             return _report(
@@ -138,6 +171,11 @@ def reduce(orders: Orders, change: Change, at: Stamp) -> Orders:
         case CancelSettled():
             order = orders.known(change.client_order_id)
             return _put(orders, replace(order, cancel_seq=0, reason=change.outcome))
+        case OrderAmended():
+            return _amended(orders, change, at)
+        case OrderDoubted():
+            order = orders.known(change.client_order_id)
+            return _put(orders, replace(order, doubt=change.reason, doubted_ns=at.time_ns if change.reason else 0))
         case _:
             return orders
 
@@ -161,6 +199,7 @@ def forget_closed(orders: Orders, now_ns: int, *, keep_ns: int, is_confirmed: Ca
         name
         for name, order in old
         if name not in orders.missing_fills
+        and name not in orders.doubted
         and now_ns - order.updated_ns > (TOMBSTONE_NS if order.status is Status.NOT_PLACED else keep_ns)
         and is_confirmed(order)
     }
@@ -170,7 +209,7 @@ def forget_closed(orders: Orders, now_ns: int, *, keep_ns: int, is_confirmed: Ca
     for name in dropped:
         del kept[name]
     by_venue_id = {venue_id: name for venue_id, name in orders.by_venue_id.items() if name not in dropped}
-    return Orders(orders.live, kept, by_venue_id, orders.missing_fills)
+    return Orders(orders.live, kept, by_venue_id, orders.missing_fills, orders.doubted)
 
 
 def _put(orders: Orders, order: Order) -> Orders:
@@ -192,7 +231,10 @@ def _put(orders: Orders, order: Order) -> Orders:
             by_venue_id = {**by_venue_id, venue_key: name}
     if (order.filled_reported > order.filled_quantity and not order.adopted) != (name in missing_fills):
         missing_fills = tuple(sorted(set(missing_fills) ^ {name}))
-    return Orders(live, closed, by_venue_id, missing_fills)
+    doubted = orders.doubted
+    if bool(order.doubt) != (name in doubted):
+        doubted = tuple(sorted(set(doubted) ^ {name}))
+    return Orders(live, closed, by_venue_id, missing_fills, doubted)
 
 
 def _requested(orders: Orders, change: Requested, at: Stamp) -> Orders:
@@ -221,6 +263,9 @@ def _requested(orders: Orders, change: Requested, at: Stamp) -> Orders:
         case Purpose.QUERY_ORDER if orders.get(request.client_order_id) is not None:
             order = orders.known(request.client_order_id)
             return _put(orders, replace(order, query_seq=at.seq, query_count=order.query_count + 1))
+        case Purpose.FILLS if request.client_order_id:
+            order = orders.known(request.client_order_id)
+            return _put(orders, replace(order, fills_queried_ns=at.time_ns, fills_queries=order.fills_queries + 1))
         case _:
             return orders
 
@@ -256,15 +301,35 @@ def _report(orders: Orders, client_order_id: str, report: Report, at: Stamp, **f
     return _put(orders, replace(order, status=status, updated_seq=at.seq, updated_ns=at.time_ns, **fields))
 
 
-def _accepted(orders: Orders, change: OrderAccepted, at: Stamp) -> Orders:
+def _accepted(orders: Orders, change: OrderAccepted, at: Stamp, *, is_dated: bool) -> Orders:
     orders = _report(orders, change.client_order_id, Report.ACCEPTED, at, venue_order_id=change.venue_order_id)
     order = orders.known(change.client_order_id)
+    if is_dated and change.venue_ns > order.venue_ns:
+        order = replace(order, venue_ns=change.venue_ns)
+        orders = _put(orders, order)
     if change.filled_quantity <= order.filled_reported:
         return orders
     return _put(orders, replace(order, filled_reported=change.filled_quantity, reported_ns=at.time_ns))
 
 
-def _filled(orders: Orders, fill: OrderFilled, at: Stamp) -> Orders:
+def _amended(orders: Orders, change: OrderAmended, at: Stamp) -> Orders:
+    order = orders.known(change.client_order_id)
+    order = replace(
+        order,
+        order=replace(order.order, quantity=change.quantity, price=change.price),
+        venue_client_id="" if change.venue_client_id == order.client_order_id else change.venue_client_id,
+        prevented_quantity=change.prevented_quantity,
+        terms_ns=max(order.terms_ns, change.venue_ns),
+        venue_ns=max(order.venue_ns, change.venue_ns),
+        updated_seq=at.seq,
+        updated_ns=at.time_ns,
+    )
+    if order.status in LIVE and 0 < order.order.quantity <= order.filled_quantity:
+        order = replace(order, status=after(order.status, Report.FULL_FILL) or order.status)
+    return _put(orders, order)
+
+
+def _filled(orders: Orders, fill: OrderFilled, at: Stamp, *, is_dated: bool) -> Orders:
     order = orders.known(fill.client_order_id)
     assert fill.fill_id not in order.fill_ids, f"fill {fill.fill_id} of {fill.client_order_id} was booked before"
     filled = order.filled_quantity + fill.quantity
@@ -281,5 +346,6 @@ def _filled(orders: Orders, fill: OrderFilled, at: Stamp) -> Orders:
             filled_notional=order.filled_notional + fill.price * fill.quantity,
             filled_reported=max(order.filled_reported, filled),
             fill_ids=(*order.fill_ids, fill.fill_id),
+            venue_ns=max(order.venue_ns, fill.venue_ns) if is_dated else order.venue_ns,
         ),
     )

@@ -45,9 +45,9 @@ class PendingRequests(msgspec.Struct, frozen=True):
         return next((pending for pending in found if pending.request.purpose is purpose), None)
 
     def for_order(self, client_order_id: str) -> PendingRequest | None:
-        """Return the oldest pending request about an order."""
+        """Return the oldest pending request about an order. A query for its fills hinders none."""
         for pending in self.by_seq.values():
-            if pending.request.client_order_id == client_order_id:
+            if pending.request.client_order_id == client_order_id and pending.request.purpose is not Purpose.FILLS:
                 return pending
         return None
 

@@ -4,6 +4,7 @@ A fee in the base asset counts as base that is given away at the fill's price: i
 `fees_quote`, so the quantity stays the real holding (Binance Spot API, trade endpoints).
 """
 
+from collections.abc import Mapping
 from decimal import Decimal
 
 import msgspec
@@ -13,6 +14,7 @@ from engine.facts import OrderFilled, Position
 from engine.model import Instrument
 from engine.money import ZERO
 from engine.state.changes import Change, Stamp
+from journal.record import plain
 
 
 class Positions(msgspec.Struct, frozen=True):
@@ -37,18 +39,26 @@ def reduce(positions: Positions, change: Change, at: Stamp) -> Positions:
     return positions
 
 
-def after_fill(held: Position, fill: OrderFilled, instrument: Instrument) -> Position:
+def after_fill(held: Position, fill: OrderFilled, instrument: Instrument, *, keeps_unvalued: bool = False) -> Position:
     """Return the position after one fill, by average cost.
 
-    A contract's P&L and fees are in contracts.asset_of, and its P&L does not contain its fees.
+    A contract's P&L and fees are in contracts.asset_of, and its P&L does not contain its fees. A fee in a third asset
+    counts at the fill's fee rate; with `keeps_unvalued`, one without a rate is kept apart.
     """
-    fees, fees_quote = held.fees, held.fees_quote
+    fees, fees_quote, unvalued = held.fees, held.fees_quote, held.fees_unvalued
+    own_assets = (contracts.asset_of(instrument),) if instrument.contract else (instrument.base, instrument.quote)
     if fill.fee:
         fees = {**fees, fill.fee_asset: fees.get(fill.fee_asset, ZERO) + fill.fee}
+        if fill.fee_asset not in own_assets:
+            fees_quote += fill.fee * fill.fee_rate
+            if keeps_unvalued and not fill.fee_rate:
+                unvalued = {**unvalued, fill.fee_asset: unvalued.get(fill.fee_asset, ZERO) + fill.fee}
     if instrument.contract:
         if fill.fee_asset == contracts.asset_of(instrument):
             fees_quote += fill.fee
-        return Position(held.strategy, held.instrument, *_contract_moved(held, fill, instrument), fees, fees_quote)
+        return Position(
+            held.strategy, held.instrument, *_contract_moved(held, fill, instrument), fees, fees_quote, unvalued
+        )
     moved = _moved(held.quantity, held.price_avg, held.realised_pnl, fill.quantity * fill.side.sign, fill.price)
     if fill.fee:
         if fill.fee_asset == instrument.base:
@@ -57,7 +67,7 @@ def after_fill(held: Position, fill: OrderFilled, instrument: Instrument) -> Pos
             moved = _moved(*moved, -fill.fee, fill.price)
         elif fill.fee_asset == instrument.quote:
             fees_quote += fill.fee
-    return Position(held.strategy, held.instrument, *moved, fees, fees_quote)
+    return Position(held.strategy, held.instrument, *moved, fees, fees_quote, unvalued)
 
 
 def _moved(
@@ -86,6 +96,15 @@ def _contract_moved(held: Position, fill: OrderFilled, instrument: Instrument) -
     realised = held.realised_pnl + contracts.gain(instrument, closed, held.price_avg, fill.price)
     price_avg = fill.price if abs(signed) > abs(quantity) else held.price_avg
     return after, price_avg if after else ZERO, realised
+
+
+def unvalued_text(fees: Mapping[str, Decimal | str]) -> str:
+    """Return the fees that no rate values, as they follow a sum: " and 0.5 BNB"; "" without any.
+
+    >>> unvalued_text({"BNB": Decimal("0.50"), "FDUSD": Decimal(2)})
+    ' and 0.5 BNB and 2 FDUSD'
+    """
+    return "".join(f" and {plain(Decimal(fees[asset]))} {asset}" for asset in sorted(fees))
 
 
 def unrealised(held: Position, mark: Decimal, instrument: Instrument) -> Decimal:

@@ -4,10 +4,12 @@ engine/execution/reconciliation.py makes the queries and compares the answers; t
 record.
 """
 
+from typing import ClassVar
+
 import msgspec
 from msgspec.structs import replace
 
-from engine.facts import FillsConfirmed, Reconciled, ReconcileFailed
+from engine.facts import FillsConfirmed, Reconciled, ReconcileFailed, RoundChanged
 from engine.requests import Purpose
 from engine.state.changes import Change, LinkMoved, Requested, Stamp
 from engine.state.fill_cursor import FillCursor
@@ -17,6 +19,8 @@ from engine.state.orders import Order
 class ReconcileRounds(msgspec.Struct, frozen=True):
     """The newest reconciliation round, the last one that ended well, and the confirmed fills."""
 
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"changed_orders", "changed_fills", "changed_balances"})
+
     round: int = 0  # the newest one
     started_seq: int = -1  # its start: an answer is compared with the state of that record
     done_round: int = 0  # the newest one that ended well
@@ -25,6 +29,10 @@ class ReconcileRounds(msgspec.Struct, frozen=True):
     failures: int = 0  # in a row
     fills_confirmed: dict[str, int | str] = {}  # instrument -> fill cursor, as records hold it
     fills_queried_ns: dict[str, int] = {}  # instrument -> time of the last query for its fills
+    # what the answers to the newest round changed so far
+    changed_orders: int = 0
+    changed_fills: int = 0
+    changed_balances: int = 0
 
     @property
     def running(self) -> bool:
@@ -56,11 +64,25 @@ def reduce(rounds: ReconcileRounds, change: Change, at: Stamp) -> ReconcileRound
     match change:
         case Requested():
             request = change.request
-            if request.purpose is Purpose.FILLS:
+            if request.purpose is Purpose.FILLS and not request.client_order_id:
                 rounds = replace(rounds, fills_queried_ns={**rounds.fills_queried_ns, request.instrument: at.time_ns})
             if request.round > rounds.round:
-                rounds = replace(rounds, round=request.round, started_seq=at.seq)
+                rounds = replace(
+                    rounds,
+                    round=request.round,
+                    started_seq=at.seq,
+                    changed_orders=0,
+                    changed_fills=0,
+                    changed_balances=0,
+                )
             return rounds
+        case RoundChanged() if change.round == rounds.round:
+            return replace(
+                rounds,
+                changed_orders=rounds.changed_orders + change.orders,
+                changed_fills=rounds.changed_fills + change.fills,
+                changed_balances=rounds.changed_balances + change.balances,
+            )
         case FillsConfirmed():
             return replace(rounds, fills_confirmed={**rounds.fills_confirmed, change.instrument: change.fill_id})
         case Reconciled():

@@ -15,12 +15,15 @@ from msgspec.structs import replace
 
 from engine import facts
 from engine.market.market_state import Market
+from engine.model import Instrument
 from engine.requests import Purpose
-from engine.session_record import EngineSettings, SafetySettings
+from engine.session_record import EngineSettings, RiskSettings, SafetySettings
 from engine.state import (
+    access,
     balances,
     day_pnl,
     instrument_blocks,
+    ledger,
     links,
     market_gaps,
     mode,
@@ -34,6 +37,7 @@ from engine.state import (
     strategy_states,
     timers,
 )
+from engine.state.access import AccessRefusals
 from engine.state.balances import Balances
 from engine.state.changes import (
     Answered,
@@ -48,6 +52,7 @@ from engine.state.changes import (
 from engine.state.day_pnl import DayPnl
 from engine.state.fill_cursor import FillCursor
 from engine.state.instrument_blocks import InstrumentBlocks
+from engine.state.ledger import Ledger
 from engine.state.links import LinkStates
 from engine.state.market_gaps import OpenGaps
 from engine.state.mode import ModeState
@@ -80,27 +85,21 @@ class Account(msgspec.Struct, frozen=True):
     strategies: StrategyStatuses = StrategyStatuses()
     timers: Timers = Timers()
     gaps: OpenGaps = OpenGaps()
+    access: AccessRefusals = AccessRefusals()
     blocks: InstrumentBlocks = InstrumentBlocks()
     private_seen: PrivateSeen = PrivateSeen()
     safety: SafetyOrders = SafetyOrders()
+    ledger: Ledger = Ledger()
     day_pnl: DayPnl = DayPnl()
 
 
 CARRIED = (
-    "orders",
-    "positions",
-    "balances",
-    "reconciling",
-    "modes",
-    "limits",
-    "strategies",
-    "blocks",
-    "safety",
+    "orders", "positions", "balances", "reconciling", "modes", "limits", "strategies", "blocks", "safety", "ledger",
     "day_pnl",
-)
-FRESH = ("gaps", "links", "requests", "timers", "private_seen")
+)  # fmt: skip
+FRESH = ("gaps", "links", "requests", "timers", "access", "private_seen")
 # parts that older sessions lack: while they are empty, neither a CHECKPOINT nor an opening state states them
-ADDED = frozenset({"blocks", "private_seen", "safety", "day_pnl"})
+ADDED = frozenset({"access", "blocks", "ledger", "private_seen", "safety", "day_pnl"})
 
 
 class Rules(msgspec.Struct, frozen=True):
@@ -112,6 +111,13 @@ class Rules(msgspec.Struct, frozen=True):
     rates: dict[str, RateModel] = {}  # by venue
     cursors: dict[str, FillCursor] = {}  # by venue
     safety: SafetySettings = SafetySettings()
+    instruments: dict[str, Instrument] = {}
+    risk: RiskSettings = RiskSettings()
+
+    @property
+    def has_ledger(self) -> bool:
+        """True from accounting 2 on."""
+        return self.settings.accounting > 1
 
 
 REDUCERS: dict[str, Callable[[Any, Any, Stamp], Any]] = {
@@ -124,6 +130,7 @@ REDUCERS: dict[str, Callable[[Any, Any, Stamp], Any]] = {
     "modes": mode.reduce,
     "strategies": strategy_states.reduce,
     "gaps": market_gaps.reduce,
+    "access": access.reduce,
     "blocks": instrument_blocks.reduce,
     "private_seen": private_seen.reduce,
     "safety": safety_orders.reduce,
@@ -133,7 +140,7 @@ REDUCERS: dict[str, Callable[[Any, Any, Stamp], Any]] = {
 # change -> the parts that it may move. Any other part's reducer returns its part as it is, which a test checks
 CLAIMS: dict[type, tuple[str, ...]] = {
     facts.OrderAccepted: ("orders",),
-    facts.OrderFilled: ("orders",),
+    facts.OrderFilled: ("orders", "ledger"),
     facts.OrderClosed: ("orders",),
     facts.OrderUnknown: ("orders", "timers"),
     facts.OrderNotPlaced: ("orders",),
@@ -141,10 +148,11 @@ CLAIMS: dict[type, tuple[str, ...]] = {
     facts.CancelSettled: ("orders",),
     facts.Position: ("positions",),
     facts.Pnl: (),  # a report: it moves nothing
-    facts.BalanceChanged: ("balances",),
+    facts.BalanceChanged: ("balances", "ledger"),
     facts.FillsConfirmed: ("reconciling",),
-    facts.Reconciled: ("reconciling", "timers"),
-    facts.ReconcileFailed: ("reconciling", "timers"),
+    facts.BalanceDrift: ("ledger",),
+    facts.Reconciled: ("reconciling", "timers", "ledger"),
+    facts.ReconcileFailed: ("reconciling", "timers", "ledger"),
     facts.ModeChanged: ("modes", "safety"),
     facts.LinkReady: ("links",),
     facts.LinkSteady: ("timers",),
@@ -155,17 +163,22 @@ CLAIMS: dict[type, tuple[str, ...]] = {
     facts.StrategyStopped: ("strategies",),
     facts.StrategyTriggered: (),  # its trigger is a part of the market: kernel.py
     facts.SessionClosing: ("modes",),
+    facts.OrderAmended: ("orders",),
+    facts.OrderDoubted: ("orders",),
+    facts.RoundChanged: ("reconciling",),
+    facts.AccessRefused: ("access",),
+    facts.HaltsLifted: ("modes", "access"),
     facts.InstrumentBlocked: ("blocks",),
     facts.SafetyOrdered: ("safety",),
     facts.SafetyOrderEnded: ("safety",),
     facts.DayBegan: ("day_pnl",),
     facts.DailyLossReached: ("day_pnl",),
-    Requested: ("orders", "links", "requests", "reconciling", "limits", "timers", "safety"),
+    Requested: ("orders", "links", "requests", "reconciling", "limits", "timers", "safety", "ledger"),
     Answered: ("orders", "requests", "limits"),
     LinkMoved: ("links", "requests", "reconciling", "modes", "timers"),
     TimerFired: ("timers",),
     PrivateFrame: ("private_seen",),
-    Commanded: ("modes", "strategies", "timers", "blocks", "safety"),
+    Commanded: ("modes", "strategies", "timers", "blocks", "safety", "ledger"),
 }
 
 # purpose of a request -> the parts that it may move: a subset of those that claim `Requested`
@@ -175,8 +188,8 @@ REQUEST_CLAIMS: dict[Purpose, tuple[str, ...]] = {
     Purpose.CANCEL: ("orders", *_SENT, "safety"),
     Purpose.QUERY_ORDER: ("orders", *_SENT, "reconciling", "timers"),
     Purpose.OPEN_ORDERS: (*_SENT, "reconciling"),
-    Purpose.ACCOUNT: (*_SENT, "reconciling"),
-    Purpose.FILLS: (*_SENT, "reconciling"),
+    Purpose.ACCOUNT: (*_SENT, "reconciling", "ledger"),
+    Purpose.FILLS: ("orders", *_SENT, "reconciling"),
     Purpose.DEPTH: (*_SENT, "timers"),
     Purpose.SERVER_TIME: _SENT,
     Purpose.EXCHANGE_INFO: _SENT,
@@ -200,6 +213,13 @@ def fold(account: Account, change: Change, at: Stamp, rules: Rules) -> Account:
             )
         elif name == "limits":
             moved[name] = rate_budgets.reduce(account.limits, change, at, rules.rates)
+        elif name == "ledger":
+            if rules.has_ledger:
+                moved[name] = ledger.reduce(account.ledger, change, at, rules.instruments)
+        elif name == "orders":
+            moved[name] = orders.reduce(account.orders, change, at, is_dated=rules.settings.order_rules > 0)
+        elif name == "modes":
+            moved[name] = mode.reduce(account.modes, change, at, keeps_all_halts=rules.settings.order_rules > 0)
         elif name != "safety" or rules.safety.pursues:
             moved[name] = REDUCERS[name](getattr(account, name), change, at)
     return replace(account, **moved) if moved else account
@@ -327,7 +347,8 @@ def restore_opening(opening: Mapping[str, Any]) -> Account:
         if name in CARRIED
     }
     account = Account(**parts)
-    latches = ModeState(paused_by=account.modes.paused_by, halted_for=account.modes.halted_for)
+    modes = account.modes
+    latches = ModeState(paused_by=modes.paused_by, halted_for=modes.halted_for, halted_also=modes.halted_also)
     # seqs of the previous session mean nothing in this one
     live, closed = (
         {name: replace(order, request_seq=0, updated_seq=0, cancel_seq=0, query_seq=0) for name, order in group.items()}
@@ -340,6 +361,7 @@ def restore_opening(opening: Mapping[str, Any]) -> Account:
         modes=latches,
         orders=replace(account.orders, live=live, closed=closed),
         balances=Balances(balances),
+        ledger=ledger.carried(account.ledger),
         blocks=instrument_blocks.carried(account.blocks),
         reconciling=ReconcileRounds(fills_confirmed=account.reconciling.fills_confirmed),
         safety=safety_orders.restored(account.safety),

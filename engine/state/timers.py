@@ -83,6 +83,9 @@ def reduce(
             return _set({**timers.due_ns, name: due_ns}, {**failures, change.source: failed + 1})
         case LinkSteady():
             return _set(timers.due_ns, {source: count for source, count in failures.items() if source != change.source})
+        case Reconciled() if settings.order_rules:  # a market link may be down meanwhile: LinkSteady ends its failures
+            kept = {source: count for source, count in failures.items() if source != RECONCILE}
+            return _set({**timers.due_ns, RECONCILE: at.time_ns + settings.reconcile_every_ns}, kept)
         case Reconciled():  # all links were ready for it, so their failures are over
             return _set({**timers.due_ns, RECONCILE: at.time_ns + settings.reconcile_every_ns}, {})
         case ReconcileFailed():

@@ -14,7 +14,7 @@ A strategy knows no venue, clock or file. It is a class:
         class State: quotes: int = 0
 
         @staticmethod
-        def decide(view, state, parameters): ...   # -> iterable of Place and Cancel
+        def decide(view, state, parameters): ...   # -> iterable of Place, Close and Cancel
 
 Only `State` persists: int, str, bool, Decimal, float, None, and tuples, lists and str-keyed dicts of these. A decision
 that changes anything else (a variable of a module or class, a list or dict there, its parameters) stops the strategy.
@@ -114,9 +114,20 @@ class Place(msgspec.Struct, frozen=True):
     rationale: Mapping[str, Any] = MappingProxyType({})
     because: Mapping[str, Any] = MappingProxyType({})
     stop_price: Decimal = ZERO  # 0: without a stop
+    # True: cut to the rest of the strategy's position, its open orders of that side counted
+    reduce_only: bool = False
 
     def __post_init__(self) -> None:
         _one_rationale(self)
+
+
+class Close(msgspec.Struct, frozen=True):
+    """An intent to close the strategy's position in an instrument: a reduce-only order for all that is left of it."""
+
+    instrument: str
+    price: Decimal = ZERO  # 0: at market
+    time_in_force: TimeInForce = TimeInForce.GTC
+    rationale: Mapping[str, Any] = MappingProxyType({})
 
 
 class Cancel(msgspec.Struct, frozen=True):
@@ -130,7 +141,7 @@ class Cancel(msgspec.Struct, frozen=True):
         _one_rationale(self)
 
 
-Intent = Place | Cancel
+Intent = Place | Close | Cancel
 
 
 def _one_rationale(intent: Place | Cancel) -> None:

@@ -18,13 +18,16 @@ from engine.order_terms import TERMS
 from engine.state.session_state import Account
 from engine.state.strategy_states import StrategyStatus
 from engine.step_context import StepContext
-from engine.strategy.api import Cancel, Decision, Intent, Place, View, state_from, state_values
+from engine.strategy.api import Cancel, Close, Decision, Intent, Place, View, state_from, state_values
 from engine.strategy.loading import LoadedStrategy, predicate_name
 from journal.record import canonical
 
 NUMBER_MAX = Decimal(10) ** 15  # money has no room for 1e-8 beyond it (engine/money.py)
 INTENTS_MAX = 32  # of one decision: a loop that never ends is a mistake
-PLACE_FIELDS: Final = (("instrument", str), ("side", Side), ("type", OrderType), ("time_in_force", TimeInForce))
+PLACE_FIELDS: Final = (
+    ("instrument", str), ("side", Side), ("type", OrderType), ("time_in_force", TimeInForce), ("reduce_only", bool),
+)  # fmt: skip
+CLOSE_FIELDS: Final = (("instrument", str), ("time_in_force", TimeInForce))
 
 
 class StrategyRunner:
@@ -174,20 +177,31 @@ class StrategyRunner:
 def _check(intent: Intent) -> None:
     """Raise if an intent has a field of a wrong type, or what a record cannot hold."""
     if isinstance(intent, Place):
-        for field, kind in PLACE_FIELDS:
-            if not isinstance(getattr(intent, field), kind):
-                raise TypeError(f"{field} must be a {kind.__name__}, not {getattr(intent, field)!r}")
+        _check_fields(intent, PLACE_FIELDS)
         if not TERMS[intent.type].is_placeable:
             raise ValueError(f"a strategy cannot place an order of type {intent.type}")
         if intent.stop_price and "stop_price" not in TERMS[intent.type].__struct_fields__:
             raise ValueError(f"an order of type {intent.type} has no stop price")
-        for field in ("quantity", "price", "stop_price"):
-            number = getattr(intent, field)
-            if not isinstance(number, Decimal) or not number.is_finite() or abs(number) > NUMBER_MAX:
-                raise InvalidOperation(f"{field} must be a Decimal of at most {NUMBER_MAX:f}, not {number!r}")
+        _check_numbers(intent, "quantity", "price", "stop_price")
+    elif isinstance(intent, Close):
+        _check_fields(intent, CLOSE_FIELDS)
+        _check_numbers(intent, "price")
     elif not isinstance(intent, Cancel):
         raise TypeError(f"a wish is Place or Cancel, not {intent!r}")
     elif not isinstance(intent.client_order_id, str):
         raise TypeError(f"client_order_id must be a str, not {intent.client_order_id!r}")
     if intent.rationale:
         canonical(dict(intent.rationale))
+
+
+def _check_fields(intent: Intent, kinds: Sequence[tuple[str, type]]) -> None:
+    for field, kind in kinds:
+        if not isinstance(getattr(intent, field), kind):
+            raise TypeError(f"{field} must be a {kind.__name__}, not {getattr(intent, field)!r}")
+
+
+def _check_numbers(intent: Intent, *fields: str) -> None:
+    for field in fields:
+        number = getattr(intent, field)
+        if not isinstance(number, Decimal) or not number.is_finite() or abs(number) > NUMBER_MAX:
+            raise InvalidOperation(f"{field} must be a Decimal of at most {NUMBER_MAX:f}, not {number!r}")

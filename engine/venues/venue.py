@@ -220,6 +220,15 @@ class AccountCodec(Protocol):
 
 
 @runtime_checkable
+class OrderFills(Protocol):
+    """An AccountCodec may have this as well: the fills of one order, also those that are listed late with a low id."""
+
+    def fills_of(self, instrument: Instrument, venue_order_id: str, cursor: str | None) -> Unsigned:
+        """Return the query for the oldest fills of an order after a cursor. None requests them from the first."""
+        ...
+
+
+@runtime_checkable
 class DeadManSwitch(Protocol):
     """An AccountCodec of a venue with the capability `dead_man_switch` has this as well."""
 

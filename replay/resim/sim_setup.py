@@ -210,7 +210,7 @@ def _open_order(order: Order) -> adoption.OpenOrder:
     terms = order.order
     return adoption.OpenOrder(
         order_id=int(order.venue_order_id),
-        client_order_id=order.client_order_id,
+        client_order_id=order.venue_client_id or order.client_order_id,
         symbol=terms.instrument.partition(":")[2],
         side=terms.side,
         order_type=terms.type,

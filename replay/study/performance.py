@@ -17,7 +17,7 @@ from engine.model import Instrument
 from engine.record_codec import read_fact, read_request, read_verdict
 from engine.requests import Purpose
 from engine.session_record import read_session
-from engine.state.positions import unrealised
+from engine.state.positions import unrealised, unvalued_text
 from engine.state.session_state import restore_opening
 from journal.reader import Journal
 from journal.record import Kind, Record
@@ -32,6 +32,7 @@ class PerformanceLine(msgspec.Struct, frozen=True):
     realised_pnl: Decimal
     unrealised_pnl: Decimal
     fees_quote: Decimal
+    fees_unvalued: dict[str, Decimal] = {}  # by asset: no rate was known, so `pnl` does not contain them
 
     @property
     def pnl(self) -> Decimal:
@@ -56,7 +57,12 @@ class Performance(msgspec.Struct, frozen=True):
     @property
     def troubles(self) -> list[str]:
         """Reasons to distrust the figures, in lines for people."""
-        return [*self.stopped, *([f"the session never traded: {self.idle}"] if self.idle else [])]
+        unvalued = [
+            f"{name}: fees{fees.removeprefix(' and')} have no known rate and are not in the P&L"
+            for name, line in sorted(self.lines.items())
+            if (fees := unvalued_text(line.fees_unvalued))
+        ]
+        return [*self.stopped, *([f"the session never traded: {self.idle}"] if self.idle else []), *unvalued]
 
     @property
     def pnl(self) -> Decimal:
@@ -157,6 +163,7 @@ class PerformanceCounter:
             realised_pnl=position.realised_pnl,
             unrealised_pnl=_unrealised(position, mark, self._instruments.get(position.instrument)),
             fees_quote=position.fees_quote,
+            fees_unvalued=position.fees_unvalued,
         )
 
 

@@ -48,7 +48,7 @@ def command(as_json: bool, verbose: bool, transport: str, http: str | None, **op
     from verbatim.config import OLD_TRANSPORTS
     from verbatim.demo import DemoOptions, trade
     from verbatim.exit_codes import DIFFERS, FAILED, stop
-    from verbatim.runner import run_or_stop, short_path, summary_json
+    from verbatim.runner import exit_code, run_or_stop, short_path, summary_json
     from verbatim.warmup import compile_first
 
     configure(level="info" if verbose else "error")
@@ -71,8 +71,8 @@ def command(as_json: bool, verbose: bool, transport: str, http: str | None, **op
     else:
         for line in report(summary, verdict.text()):
             echo(line)
-    if not summary.clean:
-        raise SystemExit(FAILED)
+    if code := exit_code(summary):
+        raise SystemExit(code)
     if not verdict.identical:
         raise SystemExit(DIFFERS)
 
@@ -82,11 +82,13 @@ def report(summary: object, verdict: str) -> list[str]:
     import shlex
 
     from engine.live.session_status import Summary
-    from verbatim.runner import problems, short_path, typed_command
+    from engine.state.positions import unvalued_text
+    from verbatim.runner import headline, problems, short_path, typed_command
 
     assert isinstance(summary, Summary), summary
     last = summary.last
     lines = [
+        *([click.style(text, fg="red", bold=True)] if (text := headline(summary)) else []),
         f"session  {last.session}  in {short_path(summary.folder)} ({summary.ended}: {summary.reason})",
         f"records  {last.records:,}; {last.messages:,} of them messages of the venue",
         f"orders   {last.orders:,}",
@@ -96,7 +98,8 @@ def report(summary: object, verdict: str) -> list[str]:
         name = held.instrument.partition(":")[2]
         lines.append(
             f"P&L      {held.pnl:+.4f}  {held.strategy} on {name}: realised {held.realised_pnl:+.4f}, "
-            f"open {held.unrealised_pnl:+.4f}, fees {held.fees_quote:.4f}; holds {held.quantity.normalize():f}"
+            f"open {held.unrealised_pnl:+.4f}, fees {held.fees_quote:.4f}"
+            f"{unvalued_text(held.fees_unvalued)}; holds {held.quantity.normalize():f}"
         )
     lines += problems(summary)
     lines += ["", verdict, "", "try next:"]

@@ -32,8 +32,16 @@ def command(config: Path, journals: Path | None, dry_run: bool, log_level: str, 
     from engine.live.session_config import limits_text, missing_limits
     from engine.live.session_status import Summary
     from verbatim.config import ConfigError, read_config, read_key, session_config
-    from verbatim.exit_codes import FAILED
-    from verbatim.runner import exit_for, problems, run_or_stop, run_session_config, short_path, summary_json
+    from verbatim.runner import (
+        exit_code,
+        exit_for,
+        headline,
+        problems,
+        run_or_stop,
+        run_session_config,
+        short_path,
+        summary_json,
+    )
     from verbatim.start_report import report_start
     from verbatim.warmup import compile_first
 
@@ -60,11 +68,13 @@ def command(config: Path, journals: Path | None, dry_run: bool, log_level: str, 
         echo(json.dumps(summary_json(summary)))
     else:
         last = summary.last
+        if text := headline(summary):
+            secho(text, fg="red", bold=True)
         echo(
             f"session {last.session}: {last.records:,} records, {last.orders:,} orders, {last.fills:,} fills; "
             f"{summary.ended}: {summary.reason}; {short_path(summary.folder)}"
         )
         for problem in problems(summary):
             secho(problem, fg="red", bold=True)
-    if not summary.clean:
-        raise SystemExit(FAILED)
+    if code := exit_code(summary):
+        raise SystemExit(code)

@@ -105,6 +105,7 @@ class _HostileRun:
         self.folders: list[Path] = []
         self.marks: list[str] = []
         self.cash = {asset: Decimal(amount) for asset, amount in BALANCES.items() if asset in ("BTC", "USDT")}
+        self.moved: set[str] = set()  # assets of which a person moved a balance
         self.venue = HostileVenue(
             market=SparseMarket(SYMBOL, seed=plan.seed, start_ns=START_NS), latency_ns=plan.latency_ms * MILLISECOND_NS
         )
@@ -237,6 +238,7 @@ class _HostileRun:
         moved = max(units(amount), -funds.free[asset])
         funds.book(asset, moved)
         self.cash[asset] += Decimal(moved).scaleb(-8)
+        self.moved.add(asset)
         if not streamed:
             funds.touched.clear()
         self.venue.sim.exchange._flush_funds(self.venue.now_ns)  # noqa: SLF001 - a deposit is no request of a client
@@ -336,6 +338,7 @@ class _HostileRun:
                 if not texts(modes.reasons):
                     raise BrokenError("a halt says why", self._mode())
                 resumed += 1
+                self._accept_moved()
                 self._command("resume")
             self._run(30, until=lambda s: s.state.account.modes.mode is Mode.RUNNING)
         alarms = [
@@ -349,6 +352,13 @@ class _HostileRun:
         invariant = "a session that stays down says why" if silent else "trading comes back"
         self.broken.append(Broken(invariant, f"{BACK_S_MAX} s after the last fault: {self.stays_down}"))
         return False
+
+    def _accept_moved(self) -> None:
+        """Accept each drifted balance, as the person who moved it does. Raise BrokenError for any other drift."""
+        for asset in self.session.state.account.ledger.drifted:
+            if asset not in self.moved:
+                raise BrokenError("a drift is a balance that someone moved", self._mode())
+            self.session.command(CommandName.ACCEPT_BALANCE, "moved by hand", asset=asset)
 
     def _settle(self) -> None:
         """Pause, wait for a reconciliation, and compare the books."""

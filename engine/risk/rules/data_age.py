@@ -17,7 +17,7 @@ def quote_age(context: RiskContext) -> str:
 
 
 def venue_lag(context: RiskContext) -> str:
-    """Return why the data was too old when it came, or "", by the venue's stamps and the offset of its clock."""
+    """Return why the data was too old when it came, or "": by the venue's stamps and its clock."""
     if context.venue_lag_max_ns and context.venue_lag_ns > context.venue_lag_max_ns:
         lag_ms, most_ms = context.venue_lag_ns // MILLISECOND_NS, context.venue_lag_max_ns // MILLISECOND_NS
         return f"market data comes {lag_ms} ms after the venue's stamp, at most {most_ms} ms"

@@ -29,7 +29,8 @@ def _unreported_lock(order: Order, asset: str, balance_seq: int, context: RiskCo
     if order.status not in LIVE or (order.status is not Status.PENDING and order.updated_seq < balance_seq):
         return ZERO
     instrument = context.instruments[order.order.instrument]
-    market_price = context.worst_price if instrument is context.instrument else None
+    # a market order locks what it was estimated to cost; earlier sessions did not record that
+    market_price = order.order.market_price or (context.worst_price if instrument is context.instrument else None)
     lock = order.order.terms.locks(order.order.side, order.leaves_quantity, instrument, market_price=market_price)
     if lock is None:  # a market order of another instrument: it may cost all there is
         return context.account.balances.get(asset).free if asset == instrument.quote else ZERO

@@ -31,6 +31,14 @@ class Injection(msgspec.Struct, forbid_unknown_fields=True):
     buyer_is_maker: bool = False
 
 
+class BalanceMove(msgspec.Struct, forbid_unknown_fields=True):
+    """A deposit or, if negative, a withdrawal. A streamed one is announced by an outboundAccountPosition."""
+
+    asset: str
+    amount: str
+    streamed: bool = True
+
+
 def handle(venue: "SimVenue", request: HttpRequest, now_ns: int) -> HttpAnswer:
     """Answer a request for one of these pages; an invalid body gets 400."""
     try:
@@ -51,6 +59,10 @@ def handle(venue: "SimVenue", request: HttpRequest, now_ns: int) -> HttpAnswer:
                 return _answer([{"rule": fault.rule, "struck": fault.struck} for fault in venue.faults.scripted])
             case "DELETE", "/sim/faults":
                 venue.faults.clear()
+                return _answer({})
+            case "POST", "/sim/balances":
+                moved = msgspec.json.decode(request.body, type=BalanceMove)
+                venue.move_balance(moved.asset, units(moved.amount), now_ns, streamed=moved.streamed)
                 return _answer({})
             case "POST", "/sim/feed":
                 wanted = msgspec.json.decode(request.body, type=Injection)

@@ -12,6 +12,7 @@ from engine.sim.binance.key_ring import SimKeyRights
 from engine.sim.binance.params import Params
 from engine.sim.binance.request_limits import RequestLimits
 from engine.sim.exchange.exchange import Exchange
+from engine.sim.faults import Faults
 
 
 class NotYetError(Exception):  # no error: the answer comes later
@@ -32,6 +33,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     now_ns: int
     rights: SimKeyRights = SimKeyRights()  # of the key that signed
     hidden: Callable[[str, int], bool]  # (client order id, now): is this order still kept from queries by a fault?
+    faults: Faults
 
 
 class EndpointAnswer(msgspec.Struct, frozen=True, kw_only=True):

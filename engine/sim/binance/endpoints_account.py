@@ -6,11 +6,12 @@ They turn parameters into calls of the exchange and its values into JSON.
 from collections.abc import Iterable
 from typing import Any, Final
 
-from engine.sim.binance import refusals, venue_messages
+from engine.sim.binance import filters, refusals, venue_messages
 from engine.sim.binance.endpoints import Call, Endpoint, EndpointAnswer, fixed
 from engine.sim.binance.params import Params, new_order
 from engine.sim.binance.refusals import VenueRefusalError
 from engine.sim.exchange.order_values import SimFill, SimOrder, SimOrderStatus
+from engine.sim.faults import Action
 
 MS: Final = 1_000_000
 DAY_MS: Final = 86_400_000
@@ -99,6 +100,25 @@ def cancel_all(call: Call) -> list[dict[str, Any]]:
     return [venue_messages.cancel_answer(order, cancel_id) for order in orders]
 
 
+def amend(call: Call) -> dict[str, Any]:
+    """Reduce an open order, which keeps its place in the queue and gets a new client order id."""
+    order = _named(call)
+    quantity = call.params.amount("newQty")
+    if not quantity:
+        raise refusals.mandatory("newQty")
+    if order is None or not order.is_open:
+        raise refusals.no_such_order()
+    filters.check_quantity(call.exchange.market(order.symbol).rules, quantity, has_price=order.terms.price is not None)
+    old_id = order.client_order_id
+    client_id = call.params.client_id("newClientOrderId") or call.exchange.cancel_id()
+    execution_id = call.exchange.amend(order, quantity, call.now_ns, client_order_id=client_id)
+    return {
+        "transactTime": order.updated_ns // MS,
+        "executionId": execution_id,
+        "amendedOrder": venue_messages.amended_order(order, old_id),
+    }
+
+
 def _refused(refusal: VenueRefusalError) -> dict[str, Any]:
     return {"code": refusal.code, "msg": refusal.message}
 
@@ -140,6 +160,11 @@ def open_orders(call: Call) -> list[dict[str, Any]]:
     if symbol is not None:
         call.exchange.market(symbol)
     found = call.exchange.open_orders(call.account, symbol)
+    lag_ns = call.faults.list_lag_ns
+    late = [o for o in call.exchange.ended_since(call.account, call.now_ns - lag_ns, symbol) if lag_ns]
+    if late:
+        call.faults.count(Action.LIST_LAG)
+    found = sorted((*found, *late), key=lambda order: order.order_id)
     return [venue_messages.order_query(o) for o in found if not call.hidden(o.client_order_id, call.now_ns)]
 
 
@@ -198,6 +223,7 @@ def my_trades(call: Call) -> list[dict[str, Any]]:
         for fill in _fills(call, symbol)
         if (from_id is None or fill.trade_id >= from_id)
         and (order_id is None or fill.order_id == order_id)
+        and not call.faults.is_unlisted(fill.trade_id, fill.order_id, call.now_ns)
         and _inside(fill.time_ns, start_ms, end_ms)
     ]
     oldest_first = from_id is not None or start_ms is not None
@@ -258,6 +284,7 @@ ENDPOINTS: Final = {
     ("POST", "/api/v3/order"): _trading(place, counts_order=True),
     ("POST", "/api/v3/order/test"): _trading(test_order),
     ("POST", "/api/v3/order/cancelReplace"): _trading(cancel_replace, counts_order=True),
+    ("PUT", "/api/v3/order/amend/keepPriority"): _trading(amend, 4),
     ("GET", "/api/v3/order"): _signed(query, 4),
     ("DELETE", "/api/v3/order"): _trading(cancel),
     ("GET", "/api/v3/openOrders"): Endpoint(handler=open_orders, weight=_open_orders_weight, signed=True),

@@ -14,6 +14,11 @@ from engine.sim.feeds.sim_market import DepthSnapshot, TradePrint, snapshot_data
 from engine.sim.units import ONE, product, text
 
 MS: Final = 1_000_000
+_MINI: Final = (
+    "symbol", "openPrice", "highPrice", "lowPrice", "lastPrice", "volume", "quoteVolume", "openTime", "closeTime",
+    "firstId", "lastId", "count",
+)  # fmt: skip
+_STATUSES: Final = ("TRADING", "HALT", "BREAK", "CANCEL_ONLY", "END_OF_DAY")
 _INTERVAL_MINUTES: Final = {
     "1m": 1, "3m": 3, "5m": 5, "15m": 15, "30m": 30, "1h": 60, "2h": 120, "4h": 240, "6h": 360, "8h": 480, "12h": 720,
     "1d": 1440,
@@ -56,12 +61,24 @@ def _one_or_many(call: Call, answers: list[Any]) -> Any:
 
 def exchange_info(call: Call) -> dict[str, Any]:
     """Return symbols, filters and rate limits."""
+    params = call.params
+    wanted = params.get("symbolStatus")
+    if wanted is not None and wanted not in _STATUSES:
+        raise refusals.invalid_parameter("symbolStatus")
+    if (params.get("permissions") or wanted) and _names(params) is not None:
+        raise refusals.invalid_combination()
+    if params.get("permissions") not in (None, "SPOT", '["SPOT"]'):
+        raise refusals.not_implemented("another permission than SPOT")
+    symbols = [exchange_info_entry(market.rules) for market in _markets(call)]
+    symbols = [entry for entry in symbols if wanted in (None, entry["status"])]
+    if (params.get("showPermissionSets") or "true").lower() == "false":
+        symbols = [entry | {"permissionSets": []} for entry in symbols]
     return {
         "timezone": "UTC",
         "serverTime": call.now_ns // MS,
         "rateLimits": call.limits.describe(),
         "exchangeFilters": [],
-        "symbols": [exchange_info_entry(market.rules) for market in _markets(call)],
+        "symbols": symbols,
         "sors": [],
     }
 
@@ -103,9 +120,24 @@ def trades(call: Call) -> list[dict[str, Any]]:
 
 
 def agg_trades(call: Call) -> list[dict[str, Any]]:
-    """Return the newest public trades, each as an aggregate of one."""
-    market = call.exchange.market(call.params.symbol())
-    limit = call.params.limit(default=500, most=1_000)
+    """Return a page of public trades, each as an aggregate of one, out of those that the venue keeps.
+
+    From an id or a start on the oldest come, else the newest (Binance Spot API, compressed/aggregate trades list).
+    """
+    params = call.params
+    market = call.exchange.market(params.symbol())
+    limit = params.limit(default=500, most=1_000)
+    from_id, start_ms, end_ms = params.integer("fromId"), params.integer("startTime"), params.integer("endTime")
+    if from_id is not None and (start_ms is not None or end_ms is not None):
+        raise refusals.invalid_combination()
+    found = [
+        trade
+        for trade in market.prints
+        if (from_id is None or trade.trade_id >= from_id)
+        and (start_ms is None or trade.time_ns // MS >= start_ms)
+        and (end_ms is None or trade.time_ns // MS <= end_ms)
+    ]
+    is_forward = from_id is not None or start_ms is not None
     return [
         {
             "a": trade.trade_id,
@@ -117,7 +149,7 @@ def agg_trades(call: Call) -> list[dict[str, Any]]:
             "m": trade.buyer_is_maker,
             "M": True,
         }
-        for trade in list(market.prints)[-limit:]
+        for trade in (found[:limit] if is_forward else found[-limit:])
     ]
 
 
@@ -175,7 +207,13 @@ def day_ticker(market: SymbolMarket, now_ns: int) -> dict[str, Any]:
 
 def ticker_day(call: Call) -> Any:
     """Return the statistics of the last 24 hours, of one symbol or of several."""
-    return _one_or_many(call, [day_ticker(market, call.now_ns) for market in _markets(call)])
+    kind = call.params.get("type") or "FULL"
+    if kind not in ("FULL", "MINI"):
+        raise refusals.invalid_parameter("type")
+    answers = [day_ticker(market, call.now_ns) for market in _markets(call)]
+    if kind == "MINI":
+        answers = [{name: answer[name] for name in _MINI} for answer in answers]
+    return _one_or_many(call, answers)
 
 
 def average_price(call: Call) -> dict[str, Any]:

@@ -36,6 +36,11 @@ class Params:
     def __init__(self, first: Iterable[tuple[str, str]], second: Iterable[tuple[str, str]] = ()) -> None:
         self._values = {**dict(second), **dict(first)}
 
+    @property
+    def names(self) -> Iterable[str]:
+        """The names of all parameters that were sent."""
+        return self._values.keys()
+
     def get(self, name: str) -> str | None:
         """Return a value as sent, or None. An empty value counts as not sent."""
         return self._values.get(name) or None

@@ -95,6 +95,21 @@ def mandatory_either(one: str, other: str) -> VenueRefusalError:
     return _bad(-1102, f"Param '{one}' or '{other}' must be sent, but both were empty/null!")
 
 
+def unread_parameters(read: int, sent: int) -> VenueRefusalError:
+    """Return the refusal of parameters that the endpoint does not read."""
+    return _bad(-1104, f"Not all sent parameters were read; read '{read}' parameter(s) but was sent '{sent}'.")
+
+
+def not_implemented(what: str) -> VenueRefusalError:
+    """Return the refusal of something that Binance has and this venue does not."""
+    return _bad(-1020, f"This operation is not supported: {what} is not implemented by this simulated venue.")
+
+
+def amend_rejected(message: str) -> VenueRefusalError:
+    """Return the refusal of an amendment, with its own text."""
+    return _bad(-2038, message)
+
+
 def not_required(name: str) -> VenueRefusalError:
     """Return the refusal of a parameter that the request must not have."""
     return _bad(-1106, f"Parameter '{name}' sent when not required.")

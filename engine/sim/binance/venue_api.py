@@ -10,6 +10,7 @@ import msgspec
 from engine.sim.binance import endpoints_account, endpoints_market, refusals
 from engine.sim.binance.endpoints import Call, Endpoint, EndpointAnswer
 from engine.sim.binance.key_ring import KeyRing, rest_payload, ws_payload
+from engine.sim.binance.known_params import UNBUILT, check_names
 from engine.sim.binance.params import Params, parse_query
 from engine.sim.binance.refusals import VenueRefusalError
 from engine.sim.binance.request_limits import RequestLimits
@@ -34,6 +35,7 @@ WS_METHODS: Final = {
     "order.place": ("POST", "/api/v3/order"),
     "order.test": ("POST", "/api/v3/order/test"),
     "order.cancelReplace": ("POST", "/api/v3/order/cancelReplace"),
+    "order.amend.keepPriority": ("PUT", "/api/v3/order/amend/keepPriority"),
     "order.status": ("GET", "/api/v3/order"),
     "order.cancel": ("DELETE", "/api/v3/order"),
     "openOrders.status": ("GET", "/api/v3/openOrders"),
@@ -56,6 +58,7 @@ class ApiResult(msgspec.Struct, frozen=True, kw_only=True):
     account: str = ""
     retry_after_s: int | None = None
     counted_order: bool = False
+    html: bytes = b""  # the body of a firewall's answer, which is no JSON
 
 
 def refused(refusal: VenueRefusalError, account: str = "") -> ApiResult:
@@ -81,16 +84,25 @@ class VenueApi:
         """Return a REST request's result. May raise NotYetError."""
         endpoint = ROUTES.get((request.method, request.path))
         if endpoint is None:
+            if request.path in UNBUILT:
+                return refused(refusals.not_implemented(f"{request.method} {request.path}"))
             known = any(path == request.path for _, path in ROUTES)
             status, text = (405, "Method Not Allowed") if known else (404, "Not Found")
             return ApiResult(status=status, body={"code": -1000, "msg": text})
         params = Params(parse_query(request.query), parse_query(request.body))
         payload = rest_payload(request.query, request.body)
+        try:
+            if request.headers.get("x-mbx-time-unit", "MILLISECOND").upper() != "MILLISECOND":
+                raise refusals.not_implemented("X-MBX-TIME-UNIT: MICROSECOND")
+            check_names((request.method, request.path), params.names, signed=endpoint.signed)
+        except VenueRefusalError as refusal:
+            return refused(refusal)
         return self._run(endpoint, params, request.headers.get("x-mbx-apikey"), payload, now_ns)
 
     def ws(self, method: str, values: dict[str, str], now_ns: int) -> ApiResult:
         """Return a WebSocket API request's result, for the methods that have a REST twin. May raise NotYetError."""
         endpoint = ROUTES[WS_METHODS[method]]
+        check_names(WS_METHODS[method], values, signed=endpoint.signed, ws=True)
         return self._run(endpoint, Params(values.items()), values.get("apiKey"), ws_payload(values), now_ns)
 
     def authenticate(self, values: dict[str, str], now_ns: int) -> str:
@@ -118,6 +130,7 @@ class VenueApi:
                     rights=rights,
                     now_ns=own_ns,
                     hidden=self._faults.hidden,
+                    faults=self._faults,
                 )
             )
         except VenueRefusalError as refusal:
@@ -128,6 +141,8 @@ class VenueApi:
 
     def dress(self, result: ApiResult, now_ns: int) -> HttpAnswer:
         """Return a result as an HTTP answer with Binance's headers."""
+        if result.html:
+            return HttpAnswer(status=result.status, body=result.html, headers=(("Content-Type", "text/html"),))
         weight = str(self.limits.weight_used(now_ns))
         headers = [
             ("Content-Type", "application/json;charset=UTF-8"),
@@ -156,7 +171,7 @@ def ws_answer(request_id: msgspec.Raw, result: ApiResult, usage: list[dict[str, 
     if result.status == 200:
         answer["result"] = result.body
     else:
-        error = dict(result.body)
+        error = dict(result.body or {})
         if result.retry_after_s is not None:  # here an instant, not a duration as in the REST header
             until_ms = now_ns // MS + result.retry_after_s * 1_000
             error["data"] = {"serverTime": now_ns // MS, "retryAfter": until_ms}

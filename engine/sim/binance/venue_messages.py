@@ -46,6 +46,7 @@ def order_result(order: SimOrder) -> dict[str, Any]:
         **_order_core(order),
         "workingTime": _working_ms(order),
         **_expiry(order),
+        **_prevented(order),
         "selfTradePreventionMode": order.self_trade,
     }
 
@@ -93,8 +94,36 @@ def order_query(order: SimOrder) -> dict[str, Any]:
         "workingTime": _working_ms(order),
         "origQuoteOrderQty": quote_quantity,
         **_expiry(order),
+        **_prevented(order),
         "selfTradePreventionMode": order.self_trade,
     }
+
+
+def amended_order(order: SimOrder, original_client_order_id: str) -> dict[str, Any]:
+    """Return the order in the answer to an amendment, which spells some fields in its own way."""
+    return {
+        "symbol": order.symbol,
+        "orderId": order.order_id,
+        "orderListId": -1,
+        "origClientOrderId": original_client_order_id,
+        "clientOrderId": order.client_order_id,
+        "price": text(order.price),
+        "qty": text(order.quantity),
+        "executedQty": text(order.executed),
+        "preventedQty": text(order.prevented),
+        "quoteOrderQty": text(order.quote_quantity),
+        "cumulativeQuoteQty": text(order.executed_quote),
+        "status": order.status,
+        "timeInForce": order.time_in_force,
+        "type": order.order_type,
+        "side": order.side,
+        "workingTime": _working_ms(order),
+        "selfTradePreventionMode": order.self_trade,
+    }
+
+
+def _prevented(order: SimOrder) -> dict[str, Any]:
+    return {"preventedMatchId": 0, "preventedQuantity": text(order.prevented)} if order.prevented else {}
 
 
 def _working_ms(order: SimOrder) -> int:
@@ -204,7 +233,7 @@ def execution_report(report: SimReport) -> dict[str, Any]:
         "P": text(order.stop_price),
         "F": NOTHING,
         "g": -1,
-        "C": order.client_order_id if cancelled else "",
+        "C": order.client_order_id if cancelled else report.amended_client_order_id,
         "x": report.execution,
         "X": order.status,
         "r": "NONE",
@@ -231,7 +260,10 @@ def execution_report(report: SimReport) -> dict[str, Any]:
         del event["W"]
     if report.execution is Execution.EXPIRED:
         event["eR"] = order.expiry_reason
-    if order.status is SimOrderStatus.EXPIRED_IN_MATCH:
+    if report.execution is Execution.TRADE_PREVENTION and order.prevented:
+        event["v"] = report.execution_id
+        event["A"], event["B"] = text(order.prevented), text(order.prevented_last)
+    elif order.status is SimOrderStatus.EXPIRED_IN_MATCH:
         event["v"] = report.execution_id
         event["A"] = event["B"] = text(order.leaves)
     return event

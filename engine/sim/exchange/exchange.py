@@ -260,6 +260,9 @@ class Exchange(OrderLedger):
         if order.quote_quantity:  # Binance reports the executed quantity as the quantity of such an order
             order.quantity = sum(quantity for _, quantity, _ in matches)
         for price, quantity, maker in matches:
+            if maker is not None and not quantity and order.self_trade is SelfTrade.DECREMENT:
+                self._decrement((maker, order), now_ns)
+                continue
             if maker is not None and not quantity:
                 if order.self_trade is not SelfTrade.EXPIRE_TAKER:
                     self._end(maker, SimOrderStatus.EXPIRED_IN_MATCH, Execution.TRADE_PREVENTION, now_ns)
@@ -273,6 +276,19 @@ class Exchange(OrderLedger):
                 self._fill(maker, price, quantity, now_ns, maker=True, trade_id=trade_id)
                 self._settle_maker(maker, now_ns)
             self._fill(order, price, quantity, now_ns, maker=False, trade_id=trade_id)
+
+    def _decrement(self, pair: tuple[SimOrder, SimOrder], now_ns: int) -> None:
+        """Take from both orders of an account what would have traded between them."""
+        quantity = min(order.leaves for order in pair)
+        for order in pair:
+            order.prevented += quantity
+            order.prevented_last = quantity
+            order.updated_ns = now_ns
+            self._unlock_excess(order)
+            if order.leaves:
+                self._report(Execution.TRADE_PREVENTION, order, now_ns)
+            else:
+                self._end(order, SimOrderStatus.EXPIRED_IN_MATCH, Execution.TRADE_PREVENTION, now_ns)
 
     def _settle(self, market: SymbolMarket, order: SimOrder, now_ns: int) -> None:
         """Close, rest or expire an order after matching."""

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from engine.sim.binance import refusals
-from engine.sim.units import product
+from engine.sim.units import ONE, product, text
 
 
 @dataclass(slots=True)
@@ -46,6 +46,8 @@ class Funds:
         self.traded = 0  # in quote, of all symbols
         # (traded from, maker, taker), rising: they replace the fees above once so much was traded
         self.tiers: tuple[tuple[int, int, int], ...] = ()
+        self.fee_asset = ""  # takes fees out of this asset while it lasts
+        self.fee_asset_price = 0
         self.touched: set[str] = set()
         self.changed_ns = 0
 
@@ -81,11 +83,31 @@ class Funds:
         self._move(asset, free=amount - fee, locked=0)
         return fee
 
+    def pay_fee(self, quote: int, *, maker: bool) -> int:
+        """Take the fee of a fill out of the fee asset. Return it; 0 without a fee asset, or with too little of it."""
+        if not self.fee_asset:
+            return 0
+        fee = product(quote, self.rate(maker=maker)) * ONE // self.fee_asset_price
+        if fee > self.free.get(self.fee_asset, 0):
+            return 0
+        self._move(self.fee_asset, free=-fee, locked=0)
+        return fee
+
     def book(self, asset: str, amount: int) -> None:
         """Add the P&L and fees of contracts to the free balance."""
         self.free[asset] = self.free.get(asset, 0) + amount
         self.locked.setdefault(asset, 0)
         self.touched.add(asset)
+
+    def deposit(self, asset: str, amount: int) -> None:
+        """Credit a free amount whole."""
+        self._move(asset, free=amount, locked=0)
+
+    def move_by_hand(self, asset: str, amount: int) -> None:
+        """Deposit a free amount, or withdraw a negative one. Raise ValueError if it is not free."""
+        if self.free.get(asset, 0) + amount < 0:
+            raise ValueError(f"{self.name} has only {text(self.free.get(asset, 0))} {asset} free")
+        self._move(asset, free=amount, locked=0)
 
     def total(self, asset: str) -> int:
         """Return the free and locked amount of an asset."""

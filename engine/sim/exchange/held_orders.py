@@ -11,7 +11,7 @@ from engine.sim.exchange.venue_books import VenueBooks
 
 
 def triggers_on_rise(order: SimNewOrder | SimOrder) -> bool:
-    """Return True if a price at the trigger or above activates the order, False if one at it or below does."""
+    """Return True if a price at the trigger or above activates the order; else one below does."""
     return (order.side is Side.BUY) != order.terms.triggers_on_gain
 
 

@@ -26,6 +26,11 @@ def plan_matches(market: SymbolMarket, account: str, new: SimNewOrder | SimOrder
             return
         if maker is not None and maker.account == account and new.self_trade is not SelfTrade.NONE:
             yield price, 0, maker
+            if new.self_trade is SelfTrade.DECREMENT and not new.quote_quantity:
+                left -= min(left, maker.leaves)
+                if not left:
+                    return
+                continue
             if new.self_trade is not SelfTrade.EXPIRE_MAKER:
                 return
             continue

@@ -23,8 +23,11 @@ from engine.sim.exchange.order_values import (
 )
 from engine.sim.exchange.symbol_view import SymbolMarket
 from engine.sim.exchange.venue_books import VenueBooks
+from engine.sim.units import ONE
 
 ORDER_ID_FIRST: Final = 1_000_001
+AMENDS_MAX: Final = 10  # of an order
+ENDED_KEPT: Final = 1_000  # orders that a lagging list can show
 TRADE_ID_FIRST: Final = 9_000_000_001  # above any captured trade id: (symbol, trade id) stays unique
 
 
@@ -42,6 +45,7 @@ class OrderLedger:
         self.client_ids_seen: dict[str, int] = {}  # every client order id received, also of refused orders
         self._open_by_client_id: dict[tuple[str, str], SimOrder] = {}
         self._last_by_client_id: dict[tuple[str, str, str], SimOrder] = {}
+        self._before_end: dict[int, tuple[SimOrder, int]] = {}  # order id -> as it was, when it ended
         self._held = HeldOrders(self.books)
         self._events: list[Event] = []
         self._order_id_next = ORDER_ID_FIRST
@@ -139,6 +143,9 @@ class OrderLedger:
         *,
         cancel_client_order_id: str = "",
     ) -> None:
+        self._before_end[order.order_id] = copy(order), now_ns
+        if len(self._before_end) > ENDED_KEPT:
+            del self._before_end[next(iter(self._before_end))]
         order.status = status
         order.updated_ns = now_ns
         self._close(order)
@@ -163,6 +170,43 @@ class OrderLedger:
             self.accounts[order.account].release(rules.quote if order.side is Side.BUY else rules.base, amount)
             order.locked -= amount
 
+    def _unlock_excess(self, order: SimOrder) -> None:
+        """Release what an order locks beyond its rest."""
+        if self.markets[order.symbol].rules.settles_in or (order.side is Side.BUY and not order.price):
+            return
+        needed = -(-order.price * order.leaves // ONE) if order.side is Side.BUY else order.leaves
+        self._unlock(order, max(order.locked - needed, 0))
+
+    def amend(self, order: SimOrder, quantity: int, now_ns: int, *, client_order_id: str) -> int:
+        """Reduce an open order's quantity; it keeps its id and its place. Return the execution id of the report."""
+        if quantity >= order.quantity or quantity <= order.executed + order.prevented:
+            raise refusals.amend_rejected(
+                "The new quantity must be less than the original one and more than was filled."
+            )
+        if order.amends >= AMENDS_MAX:
+            raise refusals.amend_rejected("The order was amended too often.")
+        old_id = order.client_order_id
+        if client_order_id != old_id and (order.account, client_order_id) in self._open_by_client_id:
+            raise refusals.duplicate_order()
+        del self._open_by_client_id[order.account, old_id]
+        order.client_order_id, order.quantity, order.updated_ns = client_order_id, quantity, now_ns
+        order.amends += 1
+        self._open_by_client_id[order.account, client_order_id] = order
+        self._last_by_client_id.pop((order.account, order.symbol, old_id), None)
+        self._last_by_client_id[order.account, order.symbol, client_order_id] = order
+        self._unlock_excess(order)
+        self._report(Execution.REPLACED, order, now_ns, amended_client_order_id=old_id)
+        self._flush_funds(now_ns)
+        return self._execution_id_next - 1
+
+    def ended_since(self, account: str, since_ns: int, symbol: str | None) -> list[SimOrder]:
+        """Return orders that ended after a time, as they were before their end: what a lagging list shows."""
+        return [
+            before
+            for before, ended_ns in self._before_end.values()
+            if before.account == account and symbol in (None, before.symbol) and ended_ns > since_ns
+        ]
+
     def _report(
         self,
         execution: Execution,
@@ -171,6 +215,7 @@ class OrderLedger:
         *,
         fill: SimFill | None = None,
         cancel_client_order_id: str = "",
+        amended_client_order_id: str = "",
     ) -> None:
         self._events.append(
             SimReport(
@@ -180,9 +225,20 @@ class OrderLedger:
                 time_ns=now_ns,
                 fill=fill,
                 cancel_client_order_id=cancel_client_order_id,
+                amended_client_order_id=amended_client_order_id,
             )
         )
         self._execution_id_next += 1
+
+    def move_balance(self, account: str, asset: str, amount: int, now_ns: int, *, streamed: bool) -> None:
+        """Move a balance by hand. `pop_events` returns the report of a streamed move. Raises ValueError."""
+        funds = self.accounts[account]
+        funds.move_by_hand(asset, amount)
+        if streamed:
+            self._flush_funds(now_ns)
+        else:
+            funds.touched.discard(asset)
+            funds.changed_ns = now_ns
 
     def _flush_funds(self, now_ns: int) -> None:
         for name, account in self.accounts.items():

@@ -34,6 +34,7 @@ class Execution(StrEnum):
     CANCELED = "CANCELED"
     EXPIRED = "EXPIRED"
     TRADE_PREVENTION = "TRADE_PREVENTION"
+    REPLACED = "REPLACED"  # amended
 
 
 class SelfTrade(StrEnum):
@@ -43,6 +44,7 @@ class SelfTrade(StrEnum):
     EXPIRE_TAKER = "EXPIRE_TAKER"
     EXPIRE_MAKER = "EXPIRE_MAKER"
     EXPIRE_BOTH = "EXPIRE_BOTH"
+    DECREMENT = "DECREMENT"  # both lose the quantity that would have matched; the one without a rest expires
 
 
 class SimNewOrder(msgspec.Struct, frozen=True, kw_only=True):
@@ -113,13 +115,16 @@ class SimOrder(msgspec.Struct, kw_only=True):
     on_book: bool = False
     fills: list[SimFill] = []
     stop_price: int = 0
+    prevented: int = 0  # taken by self-trade prevention
+    prevented_last: int = 0
+    amends: int = 0
     is_held: bool = False  # True until the market triggers it (held_orders.py)
     working_ns: int = 0  # time from which it is in the book: its placement, or its trigger
 
     @property
     def leaves(self) -> int:
-        """The quantity that is not executed yet."""
-        return self.quantity - self.executed
+        """The quantity that can still be executed."""
+        return self.quantity - self.executed - self.prevented
 
     @property
     def is_open(self) -> bool:
@@ -136,6 +141,7 @@ class SimReport(msgspec.Struct, frozen=True, kw_only=True):
     time_ns: int
     fill: SimFill | None = None
     cancel_client_order_id: str = ""  # the cancel's own id; the order's stays in `order`
+    amended_client_order_id: str = ""  # the id before an amendment
 
 
 class FundsChanged(msgspec.Struct, frozen=True, kw_only=True):

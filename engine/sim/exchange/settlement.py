@@ -26,6 +26,9 @@ def swap_assets(
         pay_asset, pay, get_asset, get = rules.base, quantity, rules.quote, quote
     funds.pay_locked(pay_asset, pay)
     order.locked -= pay
+    if fee := funds.pay_fee(quote, maker=maker):
+        funds.deposit(get_asset, get)
+        return fee, funds.fee_asset
     return funds.receive(get_asset, get, maker=maker), get_asset
 
 

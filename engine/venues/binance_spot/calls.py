@@ -41,8 +41,9 @@ class Requests:
         return self._signed("POST", "/api/v3/order", params, orders=1)
 
     def cancel(self, instrument: Instrument | str, client_order_id: str, venue_order_id: str = "") -> Unsigned:
-        """Return the cancel of an order by our id, which names it before the venue has answered."""
-        params = (("symbol", symbol_of(instrument)), ("origClientOrderId", client_order_id))
+        """Return the cancel of an order by the venue's id, which an amendment leaves; by ours until it is known."""
+        by = ("orderId", venue_order_id) if venue_order_id else ("origClientOrderId", client_order_id)
+        params = (("symbol", symbol_of(instrument)), by)
         return self._signed("DELETE", "/api/v3/order", params)
 
     def cancel_all(self, instrument: Instrument | str) -> Unsigned:
@@ -74,6 +75,13 @@ class Requests:
         since: Params = () if cursor is None else (("fromId", str(int(cursor) + 1)),)
         params = (("symbol", symbol_of(instrument)), *since, ("limit", str(limit)))
         return self._signed("GET", "/api/v3/myTrades", params, weight=20)
+
+    def fills_of(self, instrument: Instrument | str, venue_order_id: str, cursor: str | None) -> Unsigned:
+        """Return the query for the oldest fills of one order behind an id, or from its first."""
+        since: Params = () if cursor is None else (("fromId", str(int(cursor) + 1)),)
+        params = (("symbol", symbol_of(instrument)), ("orderId", venue_order_id), *since)
+        limit = ("limit", str(venue_limits.FILLS_PAGE_MAX))
+        return self._signed("GET", "/api/v3/myTrades", (*params, limit), weight=5)
 
     def subscribe_private(self) -> Unsigned:
         """Return the subscription to account events, for any type of key.

@@ -54,7 +54,7 @@ class ExecutionReport(
         symbol="s", request_or_order_id="c", original_id="C", side="S", type="o", time_in_force="f", quantity="q",
         price="p", stop_price="P", execution="x", status="X", reject_reason="r", expiry_reason="eR", order_id="i",
         last_quantity="l", filled_quantity="z", last_price="L", fee="n", fee_asset="N", transaction_ms="T",
-        trade_id="t", maker="m",
+        trade_id="t", maker="m", prevented_quantity="A",
     ),
 ):  # fmt: skip
     """An executionReport event."""
@@ -81,6 +81,7 @@ class ExecutionReport(
     reject_reason: Text = ""
     expiry_reason: Text = ""
     stop_price: Amount = "0"
+    prevented_quantity: Amount | None = None
 
     def report(self) -> OrderReport:
         """Return the order's status and the fill, if it is a trade."""
@@ -103,6 +104,8 @@ class ExecutionReport(
             reason=_reason(self.reject_reason, self.expiry_reason),
             stop_price=stop_price,
             venue_type=venue_type,
+            client_order_id_now=self.request_or_order_id if self.execution == "REPLACED" else "",
+            prevented_quantity=None if self.prevented_quantity is None else Decimal(self.prevented_quantity),
         )
 
     def _fill(self, own_id: str) -> Fill:
@@ -151,6 +154,7 @@ class OrderAnswer(msgspec.Struct, frozen=True, rename="camel"):
     update_time: Millis = 0  # of queried ones
     expiry_reason: Text = ""
     stop_price: Amount = "0"  # in queries and lists
+    prevented_quantity: Amount | None = None  # if self-trade prevention took some
     fills: tuple[AnswerFill, ...] = ()
 
     def report(self) -> OrderReport:
@@ -190,6 +194,7 @@ class OrderAnswer(msgspec.Struct, frozen=True, rename="camel"):
             reason=_reason(self.expiry_reason),
             stop_price=stop_price,
             venue_type=venue_type,
+            prevented_quantity=None if self.prevented_quantity is None else Decimal(self.prevented_quantity),
         )
 
 

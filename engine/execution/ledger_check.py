@@ -1,0 +1,105 @@
+"""The ledger against the venue: which differences are confirmed, and what follows (engine/state/ledger.py compares).
+
+A difference is confirmed at the end of a reconciliation round that began after the report. A report that our records do
+not explain within a moment starts another round. Texts are recorded, so they keep their words.
+"""
+
+from decimal import Decimal
+from typing import Final
+
+from engine.bodies import NoteLevel
+from engine.facts import BalanceDrift, ModeChanged
+from engine.mode_reasons import Mode, ModeReason, ReasonCode, joined
+from engine.money import ZERO
+from engine.session_record import DriftAction, RiskSettings
+from engine.state.ledger import AssetLedger, BalanceReading, difference
+from engine.step_context import StepContext
+from journal.record import plain
+
+SETTLE: Final = 5  # parts of the request timeout: a fill may arrive a little after the balance that contains it
+ROUND_INTERVAL: Final = 2  # parts of it between two rounds that unexplained reports start
+
+
+def compare(step: StepContext, *, corrections: int) -> None:
+    """Record confirmed differences at the end of a round, before the fact that ends it."""
+    if corrections or not step.rules.has_ledger:
+        return  # fills are missing: the ledger is behind for a known reason
+    for asset in sorted(step.account.ledger.by_asset):
+        ours = step.account.ledger.by_asset[asset]
+        if ours.compared is None:
+            continue
+        found = difference(ours, ours.compared, tolerance=_tolerance(step.rules.risk, asset))
+        if found == ours.drift:
+            continue
+        fact = _drift(asset, ours, ours.compared, found)
+        step.emit(fact, source="ledger")
+        if found:
+            advice = f"for a deposit, withdrawal or trade of yours: control SESSION accept-balance {asset}"
+            step.note(NoteLevel.ALARM, f"{drift_text(fact)}; {advice}")
+        else:
+            step.note(NoteLevel.INFO, f"{asset}: the venue's balance and our records agree again")
+
+
+def halt_for_drift(step: StepContext) -> None:
+    """Halt while a confirmed drift lasts, if so configured."""
+    account, rules = step.account, step.rules
+    if not rules.has_ledger or account.modes.halted_for is not None or rules.risk.on_drift is not DriftAction.HALT:
+        return
+    reasons = [drift_reason(asset, account.ledger.by_asset[asset]) for asset in account.ledger.drifted]
+    if reasons and account.links.has_account:
+        step.emit(ModeChanged(Mode.HALTED, (joined(reasons),)), source="ledger")
+
+
+def is_unexplained(step: StepContext) -> bool:
+    """Return True if a report that no round has compared contradicts our records for longer than a moment."""
+    timeout_ns = step.rules.settings.request_timeout_ns
+    if not step.rules.has_ledger or step.time_ns - step.account.reconciling.done_ns < timeout_ns // ROUND_INTERVAL:
+        return False
+    return any(
+        ours.report is not None
+        and ours.checked_seq < ours.report.seq
+        and step.time_ns - ours.report.at_ns > timeout_ns // SETTLE
+        and difference(ours, ours.report, tolerance=_tolerance(step.rules.risk, asset)) != 0
+        for asset, ours in step.account.ledger.by_asset.items()
+    )
+
+
+def drift_reason(asset: str, ours: AssetLedger) -> ModeReason:
+    """Return the reason to halt for a confirmed drift."""
+    report = ours.compared or ours.report
+    text = f"{asset}: the venue's balance is off by {plain(ours.drift)}"
+    if report is not None:
+        text = drift_text(_drift(asset, ours, report, ours.drift))
+    return ModeReason(ReasonCode.BALANCE_DRIFT, text, asset)
+
+
+def drift_text(fact: BalanceDrift) -> str:
+    """Return a drift as a person reads it, with the records behind our number."""
+    opening = "an earlier session" if fact.opening_seq < 0 else f"record {fact.opening_seq}"
+    agreed = "" if fact.agreed_seq < 0 else f", agreed at record {fact.agreed_seq}"
+    records = ", ".join(map(str, fact.records)) or "none"
+    older = f" and {fact.older} older" if fact.older else ""
+    return (
+        f"{fact.asset}: the venue reports {plain(fact.reported)} in record {fact.report_seq}, our records say "
+        f"{plain(fact.expected)} (opening {plain(fact.opening)} in {opening}{agreed}; "
+        f"since then records {records}{older})"
+    )
+
+
+def _drift(asset: str, ours: AssetLedger, report: BalanceReading, found: Decimal) -> BalanceDrift:
+    return BalanceDrift(
+        asset=asset,
+        expected=report.total - found,
+        reported=report.total,
+        difference=found,
+        report_seq=report.seq,
+        opening=ours.opening,
+        opening_seq=ours.opening_seq,
+        agreed_seq=ours.agreed_seq,
+        records=ours.records,
+        older=ours.older,
+    )
+
+
+def _tolerance(risk: RiskSettings, asset: str) -> Decimal:
+    return risk.balance_tolerance.get(asset, ZERO)

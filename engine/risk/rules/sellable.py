@@ -1,0 +1,37 @@
+"""A spot sale stays within what the session bought, open sales counted, unless `sell_holdings` allows more."""
+
+from engine.model import Side
+from engine.money import ZERO
+from engine.risk.context import RiskContext, RiskRule
+from engine.state.orders import EXTERNAL
+
+
+def reject_reason(context: RiskContext) -> str:
+    """Return why the sale exceeds what the session owns, or ""."""
+    base = context.instrument.base
+    if context.instrument.contract or context.order.side is Side.BUY or context.limits.sell_holdings:
+        return ""
+    alike = {name for name, each in context.instruments.items() if each.base == base and not each.contract}
+    owned = sum(
+        (
+            held.quantity
+            for held in context.account.positions.by_key.values()
+            if held.instrument in alike and held.strategy != EXTERNAL
+        ),
+        ZERO,
+    )
+    selling = sum(
+        (
+            order.leaves_quantity
+            for order in context.account.orders.live.values()
+            if order.order.side is Side.SELL and order.order.instrument in alike and not order.adopted
+        ),
+        ZERO,
+    )
+    if context.order.quantity > owned - selling:
+        left = max(owned - selling, ZERO)
+        return f"the session bought {owned} {base} and {left} is left to sell; sell_holdings allows selling more"
+    return ""
+
+
+RULES = (RiskRule(reject_reason, name="sellable"),)

@@ -1,0 +1,73 @@
+"""The parameters of each endpoint: those that the venue reads, and those of Binance that it does not implement.
+
+Binance refuses a parameter that it does not read; an answer that ignores one would look like an answer that obeys it
+(rest-api.md and errors.md of 2026-07-21).
+"""
+
+from collections.abc import Iterable
+from typing import Final
+
+from engine.sim.binance import refusals
+
+SIGNED: Final = frozenset({"timestamp", "signature", "recvWindow"})
+WS: Final = frozenset({"apiKey", "returnRateLimits"})
+_MANY: Final = "symbol symbols"
+_ORDER: Final = (
+    "symbol side type timeInForce quantity quoteOrderQty price newClientOrderId stopPrice trailingDelta icebergQty "
+    "newOrderRespType selfTradePreventionMode"
+)
+_ORDER_LATER: Final = "strategyId strategyType pegPriceType pegOffsetValue pegOffsetType"
+_WINDOW: Final = "symbol startTime endTime limit"
+
+# (method, path) -> what is read, what Binance reads beside it
+_PARAMS: Final[dict[tuple[str, str], tuple[str, str]]] = {
+    ("GET", "/api/v3/ping"): ("", ""),
+    ("GET", "/api/v3/time"): ("", ""),
+    ("GET", "/api/v3/exchangeInfo"): (f"{_MANY} permissions showPermissionSets symbolStatus", ""),
+    ("GET", "/api/v3/depth"): ("symbol limit", "symbolStatus"),
+    ("GET", "/api/v3/trades"): ("symbol limit", ""),
+    ("GET", "/api/v3/aggTrades"): (f"{_WINDOW} fromId", ""),
+    ("GET", "/api/v3/klines"): (f"{_WINDOW} interval", "timeZone"),
+    ("GET", "/api/v3/avgPrice"): ("symbol", ""),
+    ("GET", "/api/v3/ticker/price"): (_MANY, "symbolStatus"),
+    ("GET", "/api/v3/ticker/bookTicker"): (_MANY, "symbolStatus"),
+    ("GET", "/api/v3/ticker/24hr"): (f"{_MANY} type", "symbolStatus"),
+    ("POST", "/api/v3/order"): (_ORDER, _ORDER_LATER),
+    ("POST", "/api/v3/order/test"): (_ORDER, f"{_ORDER_LATER} computeCommissionRates"),
+    ("POST", "/api/v3/order/cancelReplace"): (
+        f"{_ORDER} cancelReplaceMode cancelOrderId cancelOrigClientOrderId cancelNewClientOrderId cancelRestrictions",
+        f"{_ORDER_LATER} orderRateLimitExceededMode",
+    ),
+    ("PUT", "/api/v3/order/amend/keepPriority"): ("symbol orderId origClientOrderId newClientOrderId newQty", ""),
+    ("GET", "/api/v3/order"): ("symbol orderId origClientOrderId", ""),
+    ("DELETE", "/api/v3/order"): ("symbol orderId origClientOrderId newClientOrderId cancelRestrictions", ""),
+    ("GET", "/api/v3/openOrders"): ("symbol", ""),
+    ("DELETE", "/api/v3/openOrders"): ("symbol", ""),
+    ("GET", "/api/v3/allOrders"): (f"{_WINDOW} orderId", ""),
+    ("GET", "/api/v3/myTrades"): (f"{_WINDOW} orderId fromId", ""),
+    ("GET", "/api/v3/account"): ("omitZeroBalances", ""),
+    ("GET", "/api/v3/account/commission"): ("symbol", ""),
+    ("GET", "/api/v3/rateLimit/order"): ("", ""),
+}
+KNOWN: Final = {route: frozenset(read.split()) for route, (read, _) in _PARAMS.items()}
+LATER: Final = {route: frozenset(later.split()) for route, (_, later) in _PARAMS.items()}
+
+# paths of Binance Spot that this venue does not have
+_UNBUILT: Final = """
+executionRules historicalTrades historicalBlockTrades uiKlines referencePrice ticker ticker/tradingDay order/oco
+orderList/oco orderList/oto orderList/otoco orderList/opo orderList/opoco orderList allOrderList openOrderList
+sor/order sor/order/test myPreventedMatches myAllocations order/amendments myFilters
+"""
+UNBUILT: Final = frozenset(f"/api/v3/{path}" for path in _UNBUILT.split())
+
+
+def check_names(route: tuple[str, str], names: Iterable[str], *, signed: bool, ws: bool = False) -> None:
+    """Refuse a request with a parameter that its endpoint does not read."""
+    sent = list(names)
+    always = (SIGNED if signed else frozenset()) | (WS if ws else frozenset())
+    unread = [name for name in sent if name not in KNOWN[route] and name not in always]
+    if not unread:
+        return
+    if unread[0] in LATER[route]:
+        raise refusals.not_implemented(f"parameter '{unread[0]}'")
+    raise refusals.unread_parameters(len(sent) - len(unread), len(sent))

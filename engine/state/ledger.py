@@ -1,0 +1,229 @@
+"""The ledger: for each asset its balance by our records, to be compared with every balance that the venue reports.
+
+Our number is the opening balance, as first reported, plus every fill with its fees, plus what a person accepted
+(`accept_balance`). A reported balance may be ahead of the fills that we know, or behind them: so each flow and each
+report has a date, and flows near a report's date may or may not be contained in it. A report is compared at the end of
+a reconciliation round that began after it: by then every fill that it contains is recorded.
+
+`reduce` folds; `difference` compares. engine/execution/ledger_check.py decides what follows.
+"""
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Final
+
+import msgspec
+from msgspec.structs import replace
+
+from engine.bodies import CommandName
+from engine.facts import BalanceChanged, BalanceDrift, OrderFilled, Reconciled, ReconcileFailed
+from engine.model import Instrument
+from engine.money import ZERO
+from engine.requests import Purpose
+from engine.session_record import SECOND_NS
+from engine.state.changes import Change, Commanded, Requested, Stamp
+
+SLACK_NS: Final = 5 * SECOND_NS  # between the dates of a flow and of a report that contains it, or does not
+QUERY_NS: Final = 10 * SECOND_NS  # age of an undated answer, at most
+RECENT_MAX: Final = 512  # flows kept apart; older ones are contained in every report
+RECORDS_MAX: Final = 20  # seqs that a drift names
+ROUNDING: Final = Decimal("1e-8")  # by which a venue's figure of a fill may differ from exact arithmetic
+
+
+class Flow(msgspec.Struct, frozen=True):
+    """A change of one asset that our records explain."""
+
+    seq: int
+    date_ns: int  # by the venue's clock if it says
+    amount: Decimal
+
+
+class BalanceReading(msgspec.Struct, frozen=True):
+    """A balance that the venue reported. It contains all flows before `from_ns`."""
+
+    total: Decimal
+    seq: int  # of its record
+    at_ns: int
+    date_ns: int  # by the venue's clock if it says
+    from_ns: int
+
+
+class AssetLedger(msgspec.Struct, frozen=True):
+    """One asset."""
+
+    opening: Decimal
+    opening_seq: int  # -1: in an earlier session
+    opening_ns: int  # venue time of the opening, which contains all flows up to it; 0: not said
+    expected: Decimal  # the balance by our records
+    flows: int = 0  # since the opening: each may be rounded
+    recent: tuple[Flow, ...] = ()
+    changed_seq: int = -1  # of the newest flow
+    records: tuple[int, ...] = ()  # behind the number since it last agreed, the newest ones
+    older: int = 0  # how many more there are
+    report: BalanceReading | None = None  # the newest
+    compared: BalanceReading | None = None  # the newest when the running round began
+    checked_seq: int = -1  # of the report that a round compared or compares
+    agreed_seq: int = -1
+    drift: Decimal = ZERO  # the confirmed difference; 0: none
+
+
+class Ledger(msgspec.Struct, frozen=True):
+    """All assets that the venue has reported."""
+
+    by_asset: dict[str, AssetLedger] = {}
+    is_open: bool = False  # False until the first round ends: each report replaces the opening
+
+    @property
+    def drifted(self) -> list[str]:
+        """The assets with a confirmed drift, by name."""
+        return sorted(asset for asset, ours in self.by_asset.items() if ours.drift)
+
+
+def reduce(ledger: Ledger, change: Change, at: Stamp, instruments: dict[str, Instrument]) -> Ledger:
+    """Fold reports, fills, rounds, confirmed drifts, and what a person accepts."""
+    match change:
+        case BalanceChanged():
+            return _reported(ledger, change, at)
+        case OrderFilled():
+            return _filled(ledger, change, at, instruments[change.instrument])
+        case Requested() if change.request.purpose is Purpose.ACCOUNT and change.request.round:
+            return _map_assets(ledger, _round_began)
+        case ReconcileFailed():
+            return _map_assets(ledger, lambda ours: replace(ours, compared=None))
+        case Reconciled():
+            done = _map_assets(ledger, _agreed if not change.corrections else lambda ours: replace(ours, compared=None))
+            return replace(done, is_open=True)
+        case BalanceDrift():
+            return _put(ledger, change.asset, replace(ledger.by_asset[change.asset], drift=change.difference))
+        case Commanded() if (
+            change.command.command is CommandName.ACCEPT_BALANCE and change.command.asset in ledger.by_asset
+        ):
+            asset = change.command.asset
+            return _put(ledger, asset, _accepted(ledger.by_asset[asset], at))
+        case _:
+            return ledger
+
+
+def flows_of(fill: OrderFilled, instrument: Instrument) -> dict[str, Decimal]:
+    """Return what a spot fill moves, by asset; nothing of a contract, whose margin is not compared."""
+    if instrument.contract:
+        return {}
+    signed = fill.quantity * fill.side.sign
+    flows = {instrument.base: signed}
+    flows[instrument.quote] = flows.get(instrument.quote, ZERO) - signed * fill.price
+    if fill.fee:
+        flows[fill.fee_asset] = flows.get(fill.fee_asset, ZERO) - fill.fee
+    return flows
+
+
+def difference(ours: AssetLedger, report: BalanceReading, *, tolerance: Decimal) -> Decimal:
+    """Return the report minus our number as of its date; 0 within the tolerance.
+
+    Flows near the report's date may be missing in it, the newest first: a cut that fits is no difference.
+    """
+    allowed = tolerance + ROUNDING * ours.flows
+    near = [flow for flow in ours.recent if flow.date_ns >= report.from_ns]
+    dated = report.total - ours.expected + sum((f.amount for f in near if f.date_ns > report.date_ns), ZERO)
+    # a venue's clock may step back, so the order of the records counts beside that of the dates
+    for order in (sorted(near, key=_date, reverse=True), near[::-1]):
+        missing = report.total - ours.expected
+        for flow in (*order, None):
+            if abs(missing) <= allowed:
+                return ZERO
+            if flow is not None:
+                missing += flow.amount
+    return dated
+
+
+def carried(ledger: Ledger) -> Ledger:
+    """Return the ledger for the next session, in which the seqs of this one mean nothing."""
+    return _map_assets(
+        ledger,
+        lambda ours: replace(
+            ours,
+            opening_seq=-1,
+            recent=tuple(replace(flow, seq=-1) for flow in ours.recent),
+            changed_seq=-1,
+            records=(),
+            older=0,
+            report=None,
+            compared=None,
+            checked_seq=-1,
+            agreed_seq=-1,
+        ),
+    )
+
+
+def _date(flow: Flow) -> tuple[int, int]:
+    return flow.date_ns, flow.seq
+
+
+def _reported(ledger: Ledger, change: BalanceChanged, at: Stamp) -> Ledger:
+    total = change.free + change.locked
+    date_ns = change.venue_ns or at.time_ns
+    first_ns = min(date_ns, at.time_ns) - SLACK_NS
+    if change.query_seq and not change.venue_ns:
+        first_ns -= QUERY_NS
+    report = BalanceReading(total, at.seq, at.time_ns, date_ns, first_ns)
+    ours = ledger.by_asset.get(change.asset)
+    if ours is None or not ledger.is_open:
+        return _put(ledger, change.asset, AssetLedger(total, at.seq, change.venue_ns, total, report=report))
+    return _put(ledger, change.asset, replace(ours, report=report))
+
+
+def _filled(ledger: Ledger, fill: OrderFilled, at: Stamp, instrument: Instrument) -> Ledger:
+    date_ns = fill.venue_ns or at.time_ns
+    for asset, amount in flows_of(fill, instrument).items():
+        ours = ledger.by_asset.get(asset)
+        if ours is not None and amount and date_ns > ours.opening_ns:
+            ledger = _put(ledger, asset, _moved(ours, Flow(at.seq, date_ns, amount)))
+    return ledger
+
+
+def _moved(ours: AssetLedger, flow: Flow) -> AssetLedger:
+    records = (*ours.records, flow.seq)
+    return replace(
+        ours,
+        expected=ours.expected + flow.amount,
+        flows=ours.flows + 1,
+        recent=(*ours.recent, flow)[-RECENT_MAX:],
+        changed_seq=flow.seq,
+        records=records[-RECORDS_MAX:],
+        older=ours.older + max(len(records) - RECORDS_MAX, 0),
+    )
+
+
+def _round_began(ours: AssetLedger) -> AssetLedger:
+    report = ours.report
+    return replace(ours, compared=report, checked_seq=ours.checked_seq if report is None else report.seq)
+
+
+def _agreed(ours: AssetLedger) -> AssetLedger:
+    """End a round. A drift was recorded before; without one, the compared report agrees."""
+    report = ours.compared
+    if report is None or ours.drift:
+        return replace(ours, compared=None)
+    # flows before this report are contained in every later one
+    recent = tuple(flow for flow in ours.recent if flow.date_ns >= report.from_ns)
+    records = tuple(seq for seq in ours.records if seq > report.seq)
+    return replace(ours, compared=None, recent=recent, records=records, older=0, agreed_seq=report.seq)
+
+
+def _accepted(ours: AssetLedger, at: Stamp) -> AssetLedger:
+    """Follow the venue's newest balance: the rest of the difference is a deposit or withdrawal."""
+    report = ours.report
+    if report is None:
+        return replace(ours, drift=ZERO)
+    moved = difference(ours, report, tolerance=ZERO)
+    return replace(
+        ours, expected=ours.expected + moved, records=(at.seq,), older=0, drift=ZERO, agreed_seq=at.seq,
+        compared=None, checked_seq=-1,
+    )  # fmt: skip
+
+
+def _map_assets(ledger: Ledger, change: Callable[[AssetLedger], AssetLedger]) -> Ledger:
+    return replace(ledger, by_asset={asset: change(ours) for asset, ours in ledger.by_asset.items()})
+
+
+def _put(ledger: Ledger, asset: str, ours: AssetLedger) -> Ledger:
+    return replace(ledger, by_asset={**ledger.by_asset, asset: ours})

@@ -1,0 +1,386 @@
+"""The ledger against the venue's balances: drift is found, named and ends by a person's word; health never alarms.
+
+The real core in virtual time: against a venue that the test writes (by_hand.py), and against the simulated venue.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from by_hand import BTC, PRIVATE, ByHand, report, row, shown, trade
+
+from engine.facts import BalanceChanged, OrderFilled, Reconciled
+from engine.kernel import kernel_of
+from engine.mode_reasons import Mode, ReasonCode
+from engine.model import Side
+from engine.session_record import SECOND_NS, DriftAction, EngineSettings, RiskSettings
+from engine.state.changes import Stamp
+from engine.state.ledger import Ledger, difference, reduce
+from journal.reader import Journal
+from journal.record import Kind
+from journal.recover import recover
+from replay.replay import replay_session
+from verbatim.testing import VirtualSession, VirtualVenue, strategy_settings
+
+STRATEGIES = Path(__file__).parent / "strategies"
+NONE = {"orders": 0}
+D = Decimal
+Begin = Callable[..., VirtualSession]
+
+
+# ---- by hand ------------------------------------------------------------------------------------
+
+
+def balances(**free: str) -> dict[str, Any]:
+    """Return an answer to the query of all balances."""
+    held = [{"asset": asset, "free": amount, "locked": "0"} for asset, amount in free.items()]
+    return {"canTrade": True, "balances": held, "updateTime": 0}
+
+
+def bought(quantity: str, *, fee: tuple[str, str] = ("0", "USDT"), **settings: Any) -> ByHand:
+    """A session that bought at 90, whose venue's balances say so too."""
+    opening = balances(BTC="100", USDT="100000", BNB="10")
+    hand = ByHand(parameters={"size": quantity}, answers={"account": opening}, accounting=2, **settings)
+    name = hand.order.client_order_id
+    hand.answer(hand.seq_of("place"), shown(name, origQty=quantity))
+    filled = {"q": quantity, "n": fee[0], "N": fee[1], "T": hand.now_ns // 1_000_000}
+    hand.private(trade(name, 1, quantity, quantity, "FILLED", **filled))
+    cost = D(quantity) * 90
+    totals = {"BTC": D(100) + D(quantity), "USDT": D(100000) - cost, "BNB": D(10)}
+    totals[fee[1]] -= D(fee[0])
+    hand.answers["account"] = balances(**{asset: str(total) for asset, total in totals.items()})
+    hand.answers["fills"] = [row(1, quantity, commission=fee[0], commissionAsset=fee[1])]
+    return hand
+
+
+def reasons(hand: ByHand) -> list[ReasonCode]:
+    return [reason.code for reason in hand.state.account.modes.reasons]
+
+
+def test_balances_that_the_fills_explain_raise_no_alarm() -> None:
+    hand = bought("2", fee=("0.002", "BTC")).run(200)
+    assert hand.mode == Mode.RUNNING
+    assert hand.facts("balance_drift") == []
+    ours = hand.state.account.ledger.by_asset
+    assert (ours["BTC"].expected, ours["USDT"].expected) == (D("101.998"), D(99820))
+    assert min(ours[asset].agreed_seq for asset in ("BTC", "USDT")) > 0, "they were compared"
+
+
+def test_s14_holdings_that_contradict_our_fills_halt_and_name_the_records() -> None:
+    """We count +75 from our fills, and the venue's holdings moved by -65."""
+    hand = bought("75")
+    assert hand.position() == 75
+    filled_seq = next(r.seq for r in hand.records if r.kind is Kind.FACT and '"order_filled"' in (r.body or ""))
+    hand.answers["account"] = balances(BTC="35", USDT="93250", BNB="10")
+    hand.run(130)
+    assert (hand.mode, reasons(hand)) == (Mode.HALTED, [ReasonCode.BALANCE_DRIFT])
+    [drift] = hand.facts("balance_drift")
+    assert (drift["asset"], drift["expected"], drift["reported"], drift["difference"]) == ("BTC", "175", "35", "-140")
+    assert drift["records"] == [filled_seq]
+    [text] = [note for note in hand.notes() if "BTC" in note]
+    assert f"the venue reports 35 in record {drift['report_seq']}, our records say 175" in text
+    assert f"since then records {filled_seq}" in text
+
+
+def test_a_balance_that_goes_to_0_without_a_fill_halts_within_seconds() -> None:
+    hand = ByHand(parameters=NONE, answers={"account": balances(BTC="1", USDT="1000")}, accounting=2).run(10)
+    hand.answers["account"] = balances(BTC="1", USDT="0")
+    moved = {"e": "outboundAccountPosition", "E": 1, "u": hand.now_ns // 1_000_000}
+    hand.private({**moved, "B": [{"a": "USDT", "f": "0", "l": "0"}]})
+    assert hand.mode == Mode.RUNNING, "a fill may explain it in a moment"
+    assert hand.run(6).mode == Mode.HALTED
+    [drift] = hand.facts("balance_drift")
+    assert (drift["asset"], drift["difference"], drift["records"]) == ("USDT", "-1000", [])
+
+
+def drifted(**settings: Any) -> ByHand:
+    hand = ByHand(parameters=NONE, answers={"account": balances(BTC="1", USDT="1000")}, accounting=2, **settings)
+    hand.run(10)
+    hand.answers["account"] = balances(BTC="1", USDT="1500")
+    return hand.run(130)
+
+
+def test_accept_balance_records_a_deposit_and_trading_goes_on() -> None:
+    hand = drifted()
+    assert hand.mode == Mode.HALTED
+    hand.command("accept_balance", "deposit from the bank", "USDT")
+    [command] = [record for record in hand.records if record.kind is Kind.COMMAND]
+    assert json.loads(command.body or "") == {
+        "asset": "USDT", "by": "test", "command": "accept_balance", "reason": "deposit from the bank",
+    }  # fmt: skip
+    assert hand.run(5).mode == Mode.RUNNING
+    assert any("USDT: our records follow the venue at 1500" in note for note in hand.notes("info"))
+    assert hand.run(200).mode == Mode.RUNNING
+    assert len(hand.facts("balance_drift")) == 1
+
+
+def test_resume_alone_does_not_lift_a_drift() -> None:
+    hand = drifted().command("resume")
+    assert (hand.mode, reasons(hand)) == (Mode.HALTED, [ReasonCode.BALANCE_DRIFT])
+
+
+def test_accepting_one_asset_leaves_the_drift_of_another() -> None:
+    hand = ByHand(parameters=NONE, answers={"account": balances(BTC="1", USDT="1000")}, accounting=2).run(10)
+    hand.answers["account"] = balances(BTC="3", USDT="1500")
+    hand.run(130).command("accept_balance", "deposit", "BTC")
+    assert hand.mode == Mode.HALTED
+    assert hand.state.account.modes.reasons[0].about == "USDT"
+    hand.command("accept_balance", "deposit", "USDT")
+    assert hand.run(5).mode == Mode.RUNNING
+
+
+def test_accept_balance_of_an_unknown_asset_says_so() -> None:
+    hand = drifted().command("accept_balance", "deposit", "XYZ")
+    assert hand.mode == Mode.HALTED
+    assert "the venue never reported a balance of XYZ: nothing is accepted" in hand.notes("warning")
+
+
+def test_a_drift_within_the_tolerance_is_none() -> None:
+    hand = drifted(risk=RiskSettings(balance_tolerance={"USDT": D(500)}))
+    assert (hand.mode, hand.facts("balance_drift")) == (Mode.RUNNING, [])
+
+
+def test_a_drift_beyond_the_tolerance_is_one() -> None:
+    assert drifted(risk=RiskSettings(balance_tolerance={"USDT": D("499.99")})).mode == Mode.HALTED
+
+
+def test_on_drift_note_raises_an_alarm_and_trading_goes_on() -> None:
+    hand = drifted(risk=RiskSettings(on_drift=DriftAction.NOTE))
+    assert hand.mode == Mode.RUNNING
+    assert len(hand.facts("balance_drift")) == 1
+    assert any("USDT: the venue reports 1500" in note for note in hand.notes())
+
+
+def test_a_drift_survives_a_restart() -> None:
+    hand = drifted()
+    again = hand.restart(parameters=NONE, answers=hand.answers, accounting=2).run(5)
+    assert (again.mode, reasons(again)) == (Mode.HALTED, [ReasonCode.BALANCE_DRIFT])
+    again.command("accept_balance", "deposit", "USDT")
+    assert again.run(5).mode == Mode.RUNNING
+
+
+def test_a_fill_before_a_restart_is_in_the_ledger_of_the_next_session() -> None:
+    hand = bought("2")
+    again = hand.restart(parameters=NONE, answers=hand.answers, accounting=2).run(130)
+    assert again.state.account.ledger.by_asset["BTC"].expected == 102
+    assert (again.mode, again.facts("balance_drift")) == (Mode.RUNNING, [])
+
+
+def test_a_fill_that_is_missing_is_sought_before_anything_halts() -> None:
+    """The balance contains a fill that was never streamed: the round finds the fill, so there is no drift."""
+    hand = ByHand(parameters={"size": "2"}, answers={"account": balances(BTC="0", USDT="1000")}, accounting=2)
+    name = hand.order.client_order_id
+    hand.answer(hand.seq_of("place"), shown(name, origQty="2"))
+    hand.private(report(name, "NEW", "NEW", q="2"))
+    hand.answers["account"] = balances(BTC="2", USDT="820")
+    hand.answers["fills"] = [row(1, "2", time=hand.now_ns // 1_000_000)]
+    hand.answers["open_orders"] = []
+    hand.answers["query_order"] = shown(name, "FILLED", "2", origQty="2")
+    hand.run(200)
+    assert hand.position() == 2
+    assert (hand.mode, hand.facts("balance_drift")) == (Mode.RUNNING, [])
+
+
+def test_sessions_of_accounting_1_have_no_ledger() -> None:
+    hand = ByHand(parameters=NONE, answers={"account": balances(BTC="1", USDT="1000")}).run(10)
+    hand.answers["account"] = balances(BTC="1", USDT="0")
+    assert hand.run(130).mode == Mode.RUNNING
+    assert "account.ledger" not in hand.state.digests()
+
+
+# ---- the comparison -----------------------------------------------------------------------------
+
+T0 = 1_000 * SECOND_NS
+
+
+class Book:
+    """A ledger of USDT and BTC, folded change by change; session and venue have one clock."""
+
+    def __init__(self) -> None:
+        self.ledger, self.seq = Ledger(), 0
+        self.balance(0, "1000").fold(0, Reconciled(1, 0))
+
+    def fold(self, at_s: float, change: Any) -> "Book":
+        self.seq += 1
+        self.ledger = reduce(self.ledger, change, Stamp(self.seq, T0 + int(at_s * SECOND_NS)), {BTC.id: BTC})
+        return self
+
+    def balance(self, at_s: float, total: str, *, date_s: float | None = None) -> "Book":
+        date_ns = T0 + int((at_s if date_s is None else date_s) * SECOND_NS)
+        return self.fold(at_s, BalanceChanged("USDT", D(total), D(0), venue_ns=date_ns))
+
+    def buy(self, at_s: float, price: str, *, date_s: float | None = None) -> "Book":
+        date_ns = T0 + int((at_s if date_s is None else date_s) * SECOND_NS)
+        fill = OrderFilled(
+            "o", "s", BTC.id, str(self.seq), "7", Side.BUY, D(price), D(1), D(0), "", False, date_ns, False
+        )
+        return self.fold(at_s, fill)
+
+    def difference(self) -> Decimal:
+        ours = self.ledger.by_asset["USDT"]
+        assert ours.report is not None
+        return difference(ours, ours.report, tolerance=D(0))
+
+
+def test_a_balance_may_be_behind_the_fills_that_we_know() -> None:
+    assert Book().buy(100, "90").buy(101, "80").balance(102, "910", date_s=100.5).difference() == 0
+
+
+def test_a_balance_may_be_ahead_of_a_fill_that_comes_later() -> None:
+    book = Book().balance(100, "910")
+    assert book.difference() == -90
+    assert book.buy(101, "90", date_s=100).difference() == 0
+
+
+def test_a_balance_that_comes_late_does_not_hide_an_old_flow() -> None:
+    """Fills long before the report's date are contained in it: to leave one out is a drift."""
+    assert Book().buy(100, "90").balance(120, "1000").difference() == 90
+
+
+def test_a_balance_between_two_fills_matches_only_their_order() -> None:
+    book = Book().buy(100, "90").buy(101, "80")
+    assert book.balance(101, "920").difference() != 0, "the later fill without the earlier one"
+    assert book.balance(101, "910").difference() == 0
+
+
+def test_a_fill_booked_twice_is_found_by_the_next_balance() -> None:
+    assert Book().buy(100, "90").buy(100, "90").balance(130, "910").difference() == 90
+
+
+def test_each_fill_may_be_rounded_by_a_unit() -> None:
+    book = Book().buy(1, "90").buy(2, "90")
+    assert book.balance(60, "820.00000002").difference() == 0
+    assert book.balance(60, "820.00000003").difference() == D("0.00000003")
+
+
+def test_a_flow_that_the_opening_contains_is_not_counted_twice() -> None:
+    book = Book().buy(3, "90", date_s=-1)
+    assert book.ledger.by_asset["USDT"].expected == 1000
+
+
+# ---- the simulated venue ------------------------------------------------------------------------
+
+
+def rebuilt(folder: Path) -> Any:
+    records = Journal.open(folder).records()
+    first = next(records)
+    kernel = kernel_of(first)
+    state = kernel.begin(first)
+    for record in records:
+        kernel.rebuild(state, record)
+    return state
+
+
+@pytest.fixture
+def begin(tmp_path: Path) -> Iterator[Begin]:
+    """Return a function that begins a session. At the end each journal is replayed and compared."""
+    begun: list[VirtualSession] = []
+
+    def start(venue: VirtualVenue, strategy: str = "pair", **settings: Any) -> VirtualSession:
+        chosen = strategy_settings(STRATEGIES / f"{strategy}.py", strategy.capitalize())
+        name = "abcdefghij"[len(begun)] * 8
+        session = VirtualSession(venue, tmp_path / name, strategies=[chosen], session=name, **settings)
+        begun.append(session)
+        return session
+
+    yield start
+    for session in begun:
+        session.writer.wait_durable(session.records[-1].seq, 30)
+        session.writer.abandon()
+        recover(session.folder)
+        verdict = replay_session(session.folder)
+        assert verdict.identical, verdict.text()
+
+
+def books_equal_the_venue(session: VirtualSession) -> None:
+    """Our number of each asset is the venue's own, within a unit a fill."""
+    session.run(10)
+    held = session.venue.get("/sim/state")["balances"]["test"]
+    for asset, ours in session.state.account.ledger.by_asset.items():
+        theirs = Decimal(held[asset]["free"]) + Decimal(held[asset]["locked"])
+        assert abs(ours.expected - theirs) <= D("1e-8") * ours.flows, asset
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {},
+        {"action": "delay_events", "event": "executionReport", "ms": 400, "times": 0},
+        {"action": "delay_events", "event": "outboundAccountPosition", "ms": 3_000, "times": 0},
+        {"action": "drop_events", "event": "outboundAccountPosition", "times": 0},
+        {"action": "drop_events", "event": "TRADE", "nth": 3, "times": 4},
+        {"action": "duplicate_events", "event": "outboundAccountPosition", "times": 0},
+        {"action": "delay_answer", "method": "GET", "path": "/api/v3/account", "ms": 900, "times": 0},
+    ],
+    ids=lambda fault: " ".join(map(str, fault.values())) or "healthy",
+)
+def test_health_never_alarms(begin: Begin, fault: dict[str, Any]) -> None:
+    venue = VirtualVenue(seed=5)
+    if fault:
+        venue.fault(**fault)
+    session = begin(venue, engine=engine(reconcile_s=7)).run(60)
+    assert len(session.facts("order_filled")) > 10
+    assert session.facts("balance_drift") == []
+    assert session.state.account.ledger.by_asset["USDT"].agreed_seq > 0
+    session.command("pause")
+    books_equal_the_venue(session)
+    assert venue.unstruck_faults() == []
+
+
+def engine(*, reconcile_s: int) -> EngineSettings:
+    return EngineSettings(reconcile_every_ns=reconcile_s * SECOND_NS)
+
+
+@pytest.mark.parametrize("streamed", [True, False], ids=["announced", "silent"])
+def test_a_withdrawal_by_hand_halts_a_trading_session(begin: Begin, streamed: bool) -> None:
+    venue = VirtualVenue()
+    session = begin(venue, engine=engine(reconcile_s=10)).run(20)
+    assert session.state.account.modes.mode is Mode.RUNNING
+    venue.move_balance("USDT", "-5000", streamed=streamed)
+    session.run(30)
+    assert session.state.account.modes.mode is Mode.HALTED
+    [drift] = session.facts("balance_drift")
+    assert drift["asset"] == "USDT"
+    assert abs(D(drift["difference"]) + 5000) < D("1e-6")
+    session.command("accept_balance", "withdrawn by me", asset="USDT").run(20)
+    assert session.state.account.modes.mode is Mode.RUNNING
+    session.command("pause")
+    books_equal_the_venue(session)
+
+
+def test_fees_in_bnb_are_in_the_ledger(begin: Begin) -> None:
+    venue = VirtualVenue(balances={"USDT": "100000", "BTC": "20", "BNB": "5"}, fee_asset=("BNB", "500"))
+    session = begin(venue, engine=engine(reconcile_s=10)).run(40)
+    assert {fill["fee_asset"] for fill in session.facts("order_filled")} == {"BNB"}
+    assert session.facts("balance_drift") == []
+    ours = session.state.account.ledger.by_asset["BNB"]
+    assert ours.flows > 0
+    session.command("pause")
+    books_equal_the_venue(session)
+
+
+def test_the_ledger_is_rebuilt_and_carried_over_a_kill(begin: Begin) -> None:
+    venue = VirtualVenue()
+    first = begin(venue).run(15)
+    folder = first.kill()
+    recover(folder)
+    opening = rebuilt(folder)
+    assert opening.account.ledger == first.state.account.ledger
+    venue.move_balance("BTC", "0.5")
+    second = begin(venue, previous=first, opening=opening, engine=engine(reconcile_s=10)).run(40)
+    assert second.state.account.modes.mode is Mode.HALTED
+    [drift] = second.facts("balance_drift")
+    assert (drift["asset"], D(drift["difference"]).quantize(D("0.001"))) == ("BTC", D("0.500"))
+
+
+def test_a_private_link_that_is_down_alarms_nothing(begin: Begin) -> None:
+    venue = VirtualVenue()
+    session = begin(venue, engine=engine(reconcile_s=10)).run(10)
+    venue.fault(action="drop_events", event="executionReport", times=0)
+    venue.fault(action="disconnect", target="private")
+    session.run(60)
+    assert session.state.account.links.by_source[PRIVATE].reconnects >= 1
+    assert session.facts("balance_drift") == []
