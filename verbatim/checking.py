@@ -34,7 +34,7 @@ CLOCK_TRIES = 3  # the quickest answer measures best
 CLOCK_OFFSET_NS_MAX = 500 * MILLISECOND_NS  # Binance refuses what is 1 s ahead of its clock
 
 
-class Status(StrEnum):
+class CheckStatus(StrEnum):
     """The result of a check."""
 
     OK = "OK"
@@ -46,7 +46,7 @@ class Check(NamedTuple):
     """One line of the report."""
 
     name: str
-    status: Status
+    status: CheckStatus
     text: str
     advice: str = ""  # what to do
 
@@ -71,14 +71,16 @@ def check_settings(config: SessionConfig, *, key_error: str = "") -> list[Check]
     real = ": REAL MONEY" if config.trades_real_money else ""
     kind = "trades" if config.strategies else "is watched, without a strategy"
     checks = [
-        Check("session", Status.OK, f"{config.venue.name}, network {config.network}{real}; {config.account} {kind}"),
+        Check(
+            "session", CheckStatus.OK, f"{config.venue.name}, network {config.network}{real}; {config.account} {kind}"
+        ),
         _limits(config),
         _journals(config.journals, config.free_bytes_min),
     ]
     if key_error:
-        checks.append(Check("key", Status.FAIL, key_error))
+        checks.append(Check("key", CheckStatus.FAIL, key_error))
     if os.geteuid() == 0:
-        checks.append(Check("user", Status.OK, f"warning: {ROOT}"))
+        checks.append(Check("user", CheckStatus.OK, f"warning: {ROOT}"))
     return checks
 
 
@@ -86,20 +88,22 @@ def _limits(config: SessionConfig) -> Check:
     missing = missing_limits(config.risk)
     if missing and config.trades_real_money:
         text, _, advice = limits_text(missing).partition(". What to do: ")
-        return Check("limits", Status.FAIL, text, advice)
-    return Check("limits", Status.OK, limits(config.risk))
+        return Check("limits", CheckStatus.FAIL, text, advice)
+    return Check("limits", CheckStatus.OK, limits(config.risk))
 
 
 def _journals(folder: Path, free_bytes_min: int) -> Check:
     existing = next(path for path in (folder, *folder.resolve().parents) if path.is_dir())
     if not os.access(existing, os.W_OK):
-        return Check("journals", Status.FAIL, f"{folder} cannot be written", "choose another folder with --journals")
+        return Check(
+            "journals", CheckStatus.FAIL, f"{folder} cannot be written", "choose another folder with --journals"
+        )
     free = shutil.disk_usage(existing).free
     text = f"{folder}, {free / 2**30:,.1f} GiB free"
     if free < free_bytes_min:
         wanted = f"{free_bytes_min / 2**20:,.0f} MiB"
-        return Check("journals", Status.FAIL, f"{text}, and session.free_mib_min is {wanted}", "make room")
-    return Check("journals", Status.OK, text)
+        return Check("journals", CheckStatus.FAIL, f"{text}, and session.free_mib_min is {wanted}", "make room")
+    return Check("journals", CheckStatus.OK, text)
 
 
 class VenueChecks:
@@ -130,13 +134,13 @@ class VenueChecks:
     async def _check(self, name: str, make: Callable[[], Awaitable[str]], *, after: str = "") -> Check:
         if after in self._failed:
             self._failed.add(name)
-            return Check(name, Status.SKIP, f"needs {after}")
+            return Check(name, CheckStatus.SKIP, f"needs {after}")
         try:
             text = await make()
         except CheckFailedError as error:
             self._failed.add(name)
-            return Check(name, Status.FAIL, error.text, error.advice)
-        return Check(name, Status.OK, text)
+            return Check(name, CheckStatus.FAIL, error.text, error.advice)
+        return Check(name, CheckStatus.OK, text)
 
     # ---- public
 
@@ -245,7 +249,7 @@ class VenueChecks:
         reader: KeyRightsReader | None = getattr(self._venue, "key_rights", None)
         query = None if reader is None else reader.request(self._config.network)
         if reader is None or query is None:
-            return "the venue does not state them here; look at its page of API keys: no withdrawals"
+            return "the venue does not state them here: check on its page of API keys that the key cannot withdraw"
         result = await self._ask(query)
         try:
             rights = reader.read(result.body)
@@ -288,7 +292,7 @@ class VenueChecks:
     # ---- the wire
 
     async def _ask(self, query: Unsigned) -> HttpResult:
-        """Send a query and return its answer. Raises CheckFailedError if there is none."""
+        """Send a query and return its answer. Raises CheckFailedError if no answer comes."""
         assert query.method == "GET", f"a check sends no {query.method}"
         now_ns = self._config.clock.now_ns() + self._offset_ns
         message = self._venue.signer.sign_http(query, self._config.key if query.signed else None, now_ns)

@@ -459,7 +459,7 @@ def session_config(
 def read_only(config: SessionConfig) -> SessionConfig:
     """Return the session without anything that changes the venue: a dry run, or an account that is watched.
 
-    It continues no session and none continues it, it takes no lock, and no order of another session of ours halts it.
+    It continues no session and none continues it, it takes no lock, and what others do on the account does not halt it.
     """
     return replace(
         config,
@@ -469,6 +469,7 @@ def read_only(config: SessionConfig) -> SessionConfig:
         on_journal_failure="leave",
         safety=SafetySettings(pursues=True),
         engine=msgspec.structs.replace(config.engine, halt_on_rival=False),
+        risk=msgspec.structs.replace(config.risk, on_drift=DriftAction.NOTE),  # others may trade the account
     )
 
 

@@ -11,7 +11,7 @@ from journal.record import plain
 from verbatim.terminal import echo, secho
 
 REAL_MONEY = "REAL MONEY"
-ROOT = "running as root: a fault or a strategy could change this whole machine. What to do: use a user of its own"
+ROOT = "running as root: a fault or a strategy could change this whole machine. What to do: make a user for it"
 
 log = structlog.get_logger()
 
@@ -57,7 +57,8 @@ def start_values(config: SessionConfig) -> dict[str, object]:
 
 def limits(risk: RiskSettings) -> str:
     """Return the limits of risk in one line; those that are not set, last."""
-    values = {name: getattr(risk, name) for name in risk.__struct_fields__ if name != "market_slippage_max"}
+    names = [name for name in risk.__struct_fields__ if name.endswith("_max") and name != "market_slippage_max"]
+    values = {name: getattr(risk, name) for name in names}
     texts = {name: plain(Decimal(value)) for name, value in values.items()}
     stated = [f"{name} {texts[name]}" for name, value in values.items() if value]
     absent = [name for name, value in values.items() if not value]

@@ -3,12 +3,12 @@
 from engine.apply.batch import Applied
 from engine.bodies import NoteLevel, TimerBody
 from engine.facts import CloseReason, SessionClosing
-from engine.handlers.daily_loss import watch_daily_loss
 from engine.handlers.link_changes import reconnect
 from engine.handlers.market_triggers import request_snapshots
 from engine.handlers.order_queries import query_order
 from engine.handlers.pnl import emit_pnl
 from engine.handlers.watch import watch_session
+from engine.handlers.watch_losses import watch_daily_loss
 from engine.session_context import SessionContext
 from engine.step_context import StepContext
 from engine.timer_names import TimerKind, TimerName

@@ -7,8 +7,8 @@ from msgspec.structs import replace
 from engine.bodies import IntentBody, IntentKind, VerdictBody
 from engine.facts import NewOrder
 from engine.handlers.cancel_rules import cancel_rules
-from engine.handlers.day_pnl import loss_reason
 from engine.handlers.freshness import venue_lag_ns
+from engine.handlers.losses_of_day import loss_reason
 from engine.market.views import Quote
 from engine.model import Instrument, OrderType, Side
 from engine.money import ZERO

@@ -50,7 +50,7 @@ class Gateway:
         addresses: Mapping[str, str] | None = None,
         refused: RefusedAddresses | None = None,
     ) -> None:
-        """Make the gateway. With `read_only` no request that changes the venue is sent, whoever orders it."""
+        """Make the gateway. With `read_only` it sends no request that changes the venue."""
         self._venues = venues
         self._senders = senders
         self._key = key

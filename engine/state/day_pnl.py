@@ -1,6 +1,6 @@
 """Profit and loss of the UTC day: the worth of each position when the day began, and the losses that reached a limit.
 
-engine/handlers/day_pnl.py computes and decides. The next session gets this part, so a restart forgets no loss.
+engine/handlers/losses_of_day.py computes and decides. The next session gets this part, so a restart forgets no loss.
 """
 
 from decimal import Decimal

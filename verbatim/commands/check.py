@@ -23,7 +23,7 @@ def command(config: Path, journals: Path | None, as_json: bool) -> None:
 
     import trio
 
-    from verbatim.checking import Check, Status, check_settings, check_venue_of
+    from verbatim.checking import Check, CheckStatus, check_settings, check_venue_of
     from verbatim.config import ConfigError, read_config, read_key, session_config
     from verbatim.exit_codes import DIFFERS
     from verbatim.runner import exit_for
@@ -31,12 +31,12 @@ def command(config: Path, journals: Path | None, as_json: bool) -> None:
     failed: list[str] = []
 
     def report(check: Check) -> None:
-        if check.status is not Status.OK:
+        if check.status is not CheckStatus.OK:
             failed.append(check.name)
         if as_json:
             echo(json.dumps({**check._asdict(), "status": check.status.value}))
         else:
-            colour = {Status.OK: None, Status.SKIP: "yellow", Status.FAIL: "red"}[check.status]
+            colour = {CheckStatus.OK: None, CheckStatus.SKIP: "yellow", CheckStatus.FAIL: "red"}[check.status]
             secho(check.line(), fg=colour)
 
     key_error = ""

@@ -1,4 +1,4 @@
-"""The loss of the UTC day stays within the session's limit. engine/handlers/day_pnl.py computes it."""
+"""The loss of the UTC day stays within the session's limit. engine/handlers/losses_of_day.py computes it."""
 
 from engine.money import ZERO
 from engine.risk.context import RiskContext, RiskRule

@@ -1,6 +1,6 @@
 """The rights of an API key, as Binance states them (GET /sapi/v1/account/apiRestrictions).
 
-`canTrade` and `canWithdraw` of GET account are about the account, whatever the key may do.
+`canTrade` and `canWithdraw` of GET account concern the account, and not the key.
 """
 
 import msgspec

@@ -5,7 +5,7 @@ At the limit every own order is cancelled; from then on the risk rule `daily_los
 
 from engine.bodies import NoteLevel
 from engine.facts import DailyLossReached, DayBegan, SafetyCause, SafetyKind
-from engine.handlers.day_pnl import losses_of_day, worth
+from engine.handlers.losses_of_day import losses_of_day, worth
 from engine.handlers.safety import order_safety
 from engine.money import ZERO
 from engine.session_context import SessionContext

@@ -1,4 +1,4 @@
-"""P&L of the UTC day, and why it forbids new orders. engine/handlers/daily_loss.py records what reached the limit.
+"""P&L of the UTC day, and why it forbids new orders. engine/handlers/watch_losses.py records what reached the limit.
 
 The day's P&L of an asset is realised and unrealised P&L less fees, now, less the same at the begin of the day. It
 counts the positions of all strategies of the account, over restarts. Positions of other programs do not count.
