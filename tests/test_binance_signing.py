@@ -114,7 +114,7 @@ def test_a_signed_call_without_a_key_is_our_mistake() -> None:
         venue.signer.sign_frame(venue.account.subscribe_private(), None, NOW_NS, "1")
 
 
-def test_the_private_stream_may_run_for_with_a_signature() -> None:
+def test_the_private_stream_is_asked_for_with_a_signature() -> None:
     venue = BinanceSpot((), recv_window_ms=3_000)
     key = ApiKey.hmac(KEY, SECRET)
     frame = json.loads(venue.signer.sign_frame(venue.account.subscribe_private(), key, NOW_NS, "sub-1"))

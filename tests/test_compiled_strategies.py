@@ -80,7 +80,7 @@ def woken(session: ByHand, name: str = "hand") -> int:
 
 
 @pytest.mark.slow
-def test_it_may_run_where_it_wants_to_be_and_nowhere_else() -> None:
+def test_it_is_asked_where_it_wants_to_be_and_nowhere_else() -> None:
     """Let ByHand's twin rebuild without a decision; its state equals the session's after each step."""
     session = ByHand(source=hand()).run(5)
     (placed,) = session.asked("place")
@@ -95,7 +95,7 @@ def test_it_may_run_where_it_wants_to_be_and_nowhere_else() -> None:
 
 
 @pytest.mark.slow
-def test_a_throttle_is_kept_and_what_is_wanted_within_it_may_run_again_after_it() -> None:
+def test_a_throttle_is_kept_and_what_is_wanted_within_it_is_asked_again_after_it() -> None:
     session = ByHand(source=hand("True", throttle_ms=2500)).run(10)
     times = [
         record.time_ns

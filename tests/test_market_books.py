@@ -118,7 +118,7 @@ def test_diffs_before_the_snapshot_are_kept_and_tried(tape: Tape) -> None:
     assert tape.market.snapshot_range(0) == (Decimal(10), Decimal("10.2"))
 
 
-def test_a_snapshot_older_than_the_first_diff_kept_may_run_for_again(tape: Tape) -> None:
+def test_a_snapshot_older_than_the_first_diff_kept_is_asked_for_again(tape: Tape) -> None:
     tape.diff(7, 9, [(100, 8)])
     assert tape.snapshot(5, [(100, 5)], []) == BOOK_NEEDS_SNAPSHOT
     assert tape.market.book_top(0, 1) is None
