@@ -42,6 +42,9 @@ class LinkEvent(StrEnum):
     UP = "up"
     DOWN = "down"
     CLOCK = "clock"  # a comparison of the wall clock with session time
+    LATE = "late"  # source "ingress": the engine processes what arrived too long ago
+    CAUGHT_UP = "caught_up"  # source "ingress": it does no longer
+    OVERRUN = "overrun"  # source "decisions": a strategy's decision exceeded its time budget
 
 
 class NoteLevel(StrEnum):
@@ -110,11 +113,15 @@ class CommandBody(msgspec.Struct, frozen=True):
 
 
 class LinkBody(msgspec.Struct, frozen=True):
-    """A change of a link, or a comparison of clocks."""
+    """A change of a link, a comparison of clocks, or what the shell measured of the engine's own speed."""
 
     state: LinkEvent
     reason: str = ""
     drift_ns: int = 0  # wall clock minus session time, for source "clock"
+    age_ns: int = 0  # late: how long ago the oldest unprocessed message arrived; caught_up: how long it was late
+    waiting: int = 0  # messages in the ingress queue, for source "ingress"
+    strategy: str = ""  # whose decision it was, or which decided for longest while the engine fell behind
+    spent_ns: int = 0  # session time that its decisions took
 
 
 class NoteBody(msgspec.Struct, frozen=True):

@@ -256,10 +256,14 @@ class StrategyTriggered(msgspec.Struct, frozen=True, tag_field="fact", tag="stra
 
 
 class StrategyStopped(msgspec.Struct, frozen=True, tag_field="fact", tag="strategy_stopped"):
-    """A strategy stopped because its code raised an error."""
+    """A strategy stopped because its code raised an error or took too long.
+
+    `cut_off`: its decision on this input was interrupted from outside. A replay does not run that decision again.
+    """
 
     strategy: str
     reason: str
+    cut_off: bool = False
 
 
 class MarketGap(msgspec.Struct, frozen=True, tag_field="fact", tag="market_gap"):

@@ -13,7 +13,7 @@ import msgspec
 from msgspec.structs import replace
 
 from engine import facts
-from engine.apply.batch import Applied, Batch
+from engine.apply.batch import NO_EFFECT, Applied, Batch
 from engine.apply.inputs import APPLIERS, apply, count_inputs
 from engine.bodies import CheckpointBody, NoteLevel
 from engine.errors import CoreError
@@ -36,13 +36,13 @@ from engine.state.changes import Change, Requested, Stamp
 from engine.state.session_state import Account, State, fold, restore_opening
 from engine.state.timers import Timers, timer_name
 from engine.step_context import Output, StepContext
-from engine.strategy.api import Decision
 from engine.strategy.loading import LoadedStrategy, declared_only
 from engine.strategy.predicate_inputs import disable, refresh
+from engine.strategy.runner import CutOff, Decided
 from engine.timer_names import TimerKind
 from journal.record import Kind, Record
 
-_NO_DECISIONS: Mapping[str, Decision] = {}
+_NO_DECISIONS: Mapping[str, Decided] = {}
 
 
 class StepResult(msgspec.Struct, frozen=True):
@@ -112,17 +112,22 @@ class Kernel:
         """
         session, runner = self.session, self.session.runner
         account, decisions, start = state.account, _NO_DECISIONS, batch.row
+        if batch.cut:
+            decisions = {name: CutOff(reason) for name, reason in batch.cut}
         if runner.compiled:
             refresh(runner, state)
         records: Sequence[Record] = ()
         try:
             applied = apply(session, state, batch)  # decode, apply
             while state.quiescent and applied.only_strategies:  # strategies
-                if not runner.compiled.keys().isdisjoint(applied.strategies):
+                if batch.cut or not runner.compiled.keys().isdisjoint(applied.strategies):
                     break  # a fired predicate emits a FACT, so the step cannot skip it
                 found = runner.first_decision(state.account, state.market, applied.time_ns, applied.strategies)
                 if found is not None:
                     decisions = found
+                    break
+                if runner.guard is not None and runner.guard.is_slow:
+                    applied = NO_EFFECT  # the shell reads its sockets before the rest of the batch
                     break
                 applied = apply(session, state, batch)  # no strategy decided anything, and the policy has nothing to do
             records = count_inputs(state, batch, start, has_effect=applied.has_effect)
@@ -137,7 +142,7 @@ class Kernel:
             raise self._halted(state, records, account, error) from error
 
     def _decide(
-        self, state: State, record: Record, applied: Applied, decisions: Mapping[str, Decision], *, is_due: bool
+        self, state: State, record: Record, applied: Applied, decisions: Mapping[str, Decided], *, is_due: bool
     ) -> list[Output]:
         """Decide on an input that was applied: its handler, the strategies it triggers, the policy."""
         session, was_closing = self.session, state.account.modes.closing
@@ -159,7 +164,7 @@ class Kernel:
             state.seq = step.outputs[-1].record.seq
         return step.outputs
 
-    def _run_strategy(self, step: StepContext, name: str, decisions: Mapping[str, Decision]) -> None:
+    def _run_strategy(self, step: StepContext, name: str, decisions: Mapping[str, Decided]) -> None:
         """Run one triggered strategy: strategies -> risk -> execution."""
         session, modes = self.session, step.account.modes
         if name in session.runner.compiled and step.record.kind is not Kind.TIMER:

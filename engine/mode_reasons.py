@@ -30,6 +30,7 @@ class ReasonCode(StrEnum):
     ORDER_DOUBTED = "order_doubted"  # the venue contradicted us about an order, which is queried again
     ACCESS_REFUSED = "access_refused"  # the venue or its firewall refused access a short while ago
     INSTRUMENT_BLOCKED = "instrument_blocked"  # others may trade: see engine/block_reasons.py
+    LATE = "late"  # the engine processes what arrived too long ago
     SAFETY_ORDER = "safety_order"  # until it is done; a person's lasts until someone resumes
     # a person ends these
     PAUSED = "paused"

@@ -103,7 +103,8 @@ class EngineSettings(msgspec.Struct, frozen=True):
     """Times in nanoseconds of session time."""
 
     OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({
-        "halt_on_rival", "accounting", "order_rules", "access_wait_ns", "access_halt_after_ns", "access_halt_refusals",
+        "halt_on_rival", "late_after_ns", "late_over_ns", "late_waiting_max", "decision_warn_ns", "decision_stop_ns",
+        "accounting", "order_rules", "access_wait_ns", "access_halt_after_ns", "access_halt_refusals",
     })  # fmt: skip
 
     reconcile_every_ns: int = 60 * SECOND_NS
@@ -131,6 +132,11 @@ class EngineSettings(msgspec.Struct, frozen=True):
     stream_behind_max_ns: int = 0  # a stream that misses what another one proves for longer is lost; 0: off
     private_probe_after_ns: int = 0  # a private link silent for longer is queried; 0: never
     halt_on_rival: bool = False  # an open order with the mark of another session of ours halts
+    late_after_ns: int = 0  # the engine is late if it processes what arrived longer ago; 0: never
+    late_over_ns: int = 0  # it has caught up when that is younger again
+    late_waiting_max: int = 0  # it is late too if more messages wait in its queue; 0: no bound
+    decision_warn_ns: int = 0  # a strategy's decision may take so long; 0: for ever
+    decision_stop_ns: int = 0  # a decision is interrupted then, and its strategy stopped; 0: never
     # 0: sessions recorded before these rules; 1: an order's terms are the venue's, fills are queried by order, answers
     # are compared by the venue's dates, halts are a set, an account reconciles by its own links (docs/record-schema.md)
     order_rules: int = 0
@@ -161,6 +167,11 @@ def new_engine_settings() -> EngineSettings:
         stream_silence_max_ns=10 * SECOND_NS,
         stream_behind_max_ns=3 * SECOND_NS,
         private_probe_after_ns=30 * SECOND_NS,
+        late_after_ns=2 * SECOND_NS,
+        late_over_ns=SECOND_NS,
+        late_waiting_max=50_000,
+        decision_warn_ns=SECOND_NS,
+        decision_stop_ns=5 * SECOND_NS,
     )
     return newest_rules(new)
 

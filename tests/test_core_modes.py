@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from by_hand import BTC, ETH, PRIVATE, ByHand, report, shown
 
-from engine.bodies import CommandBody, CommandName
+from engine.bodies import CommandBody, CommandName, LinkBody, LinkEvent
 from engine.errors import CoreError
 from engine.mode_reasons import Mode, ReasonCode, key_refused
 from engine.record_codec import text_of
@@ -203,6 +203,17 @@ def test_an_order_with_the_mark_of_another_engine_of_ours_halts() -> None:
     assert "bears the mark of session zzzzzzzz" in reason
 
 
+def test_an_engine_that_is_late_pauses_and_resumes_by_itself() -> None:
+    hand = ByHand(parameters=NONE).run(1)
+    hand.take(Arrival(Kind.LINK, "ingress", body=text_of(LinkBody(LinkEvent.LATE, age_ns=3_000_000_000, waiting=7))))
+    assert (hand.mode, reasons(hand)) == (
+        Mode.PAUSED,
+        ["late: the engine processes messages 3.0 s old, 7 messages wait"],
+    )
+    hand.take(Arrival(Kind.LINK, "ingress", body=text_of(LinkBody(LinkEvent.CAUGHT_UP))))
+    assert hand.mode == Mode.RUNNING
+
+
 # reason -> what people read, and the test that shows it
 REASONS: dict[ReasonCode, tuple[str, Callable[..., None]]] = {
     ReasonCode.LINK_NOT_READY: (r" is (down|connecting|up)$", test_a_link_that_is_down_ends_trading),
@@ -220,6 +231,7 @@ REASONS: dict[ReasonCode, tuple[str, Callable[..., None]]] = {
         test_one_blocked_instrument_is_a_reason_beside_running,
     ),
     ReasonCode.PAUSED: (r"^paused by ", test_a_person_pauses_and_resumes),
+    ReasonCode.LATE: (r"^late: ", test_an_engine_that_is_late_pauses_and_resumes_by_itself),
     ReasonCode.SAFETY_ORDER: (
         r"^(all orders were cancelled for|cancel all orders)",
         test_a_safety_order_pauses_until_a_person_resumes,

@@ -50,6 +50,7 @@ VALUE_ARROWS: dict[str, set[str]] = {
     "order_terms": {"model", "money"},
     "session_record": {"model", "upcast"},
     "facts": {"block_reasons", "lifecycle", "mode_reasons", "model", "order_terms"},
+    "mode_shares": {"facts", "mode_reasons"},
     "bodies": {"facts", "requests"},
     "record_codec": {"bodies", "facts", "requests", "upcast"},
 }
@@ -238,7 +239,6 @@ VENUE_WORDS_SPARED = {
     "verbatim/commands/record.py": "the default of --venue",
     "verbatim/config_sections.py": "the default of venue.name",
     "verbatim/hostile/fault_plan.py": "scripts faults of the simulated venue's endpoints and events",
-    "verbatim/hostile/invariants.py": "compares with the simulated venue's books",
     "verbatim/hostile/sparse_market.py": "writes the simulated venue's market messages",
     "verbatim/testing.py": "runs the simulated venue in virtual time",
 }

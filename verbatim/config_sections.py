@@ -161,6 +161,11 @@ class EngineSection(Section):
     stream_behind_max_s: Decimal = Field(default=Decimal(3), ge=0)
     private_probe_after_s: Decimal = Field(default=Decimal(30), ge=0)
     halt_on_rival: bool = True
+    late_after_s: Decimal = Field(default=Decimal(2), ge=0)
+    late_over_s: Decimal = Field(default=Decimal(1), ge=0)
+    late_waiting_max: int = Field(default=50_000, ge=0)
+    decision_warn_s: Decimal = Field(default=Decimal(1), ge=0)
+    decision_stop_s: Decimal = Field(default=Decimal(5), ge=0)
 
     def settings(self) -> EngineSettings:
         """Return the settings in nanoseconds."""

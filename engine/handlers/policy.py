@@ -75,6 +75,7 @@ def decide_mode(
         market_reasons=market_reasons,
         blocks=blocked,
         is_all_blocked=bool(blocked) and len(blocked) == len(session.instruments),
+        late=account.lateness,
         time_ns=step.time_ns,
     )
     if (mode, reasons) != (modes.mode, modes.reasons):

@@ -36,6 +36,12 @@ class LinkMoved(msgspec.Struct, frozen=True):
     link: LinkBody
 
 
+class Lagged(msgspec.Struct, frozen=True):
+    """The shell measured that the engine is late, or caught up, or that a decision took too long."""
+
+    link: LinkBody
+
+
 class TimerFired(msgspec.Struct, frozen=True):
     """A timer fired."""
 
@@ -54,4 +60,4 @@ class PrivateFrame(msgspec.Struct, frozen=True):
     source: str
 
 
-Change = Fact | Requested | Answered | LinkMoved | TimerFired | Commanded | PrivateFrame | VerdictBody
+Change = Fact | Requested | Answered | LinkMoved | Lagged | TimerFired | Commanded | PrivateFrame | VerdictBody

@@ -26,6 +26,7 @@ from engine.state import (
     cancel_attempts,
     instrument_blocks,
     instrument_changes,
+    lateness,
     ledger,
     links,
     market_gaps,
@@ -49,6 +50,7 @@ from engine.state.changes import (
     Answered,
     Change,
     Commanded,
+    Lagged,
     LinkMoved,
     PrivateFrame,
     Requested,
@@ -58,6 +60,7 @@ from engine.state.changes import (
 from engine.state.fill_cursor import FillCursor
 from engine.state.instrument_blocks import InstrumentBlocks
 from engine.state.instrument_changes import InstrumentChanges
+from engine.state.lateness import Lateness
 from engine.state.ledger import Ledger
 from engine.state.links import LinkStates
 from engine.state.market_gaps import OpenGaps
@@ -100,6 +103,7 @@ class Account(msgspec.Struct, frozen=True):
     blocks: InstrumentBlocks = InstrumentBlocks()
     private_seen: PrivateSeen = PrivateSeen()
     safety: SafetyOrders = SafetyOrders()
+    lateness: Lateness = Lateness()
     ledger: Ledger = Ledger()
 
 
@@ -107,10 +111,11 @@ CARRIED = (
     "orders", "positions", "balances", "reconciling", "modes", "limits", "strategies", "order_blocks", "breakers",
     "blocks", "safety", "ledger",
 )  # fmt: skip
-FRESH = ("cancels", "gaps", "instruments", "links", "requests", "timers", "access", "private_seen")
+FRESH = ("cancels", "gaps", "instruments", "links", "requests", "timers", "access", "private_seen", "lateness")
 # parts that older sessions lack: while they are empty, neither a CHECKPOINT nor an opening state states them
 ADDED = frozenset({
-    "access", "blocks", "breakers", "cancels", "instruments", "ledger", "order_blocks", "private_seen", "safety",
+    "access", "blocks", "breakers", "cancels", "instruments", "lateness", "ledger", "order_blocks", "private_seen",
+    "safety",
 })  # fmt: skip
 
 
@@ -150,6 +155,7 @@ REDUCERS: dict[str, Callable[[Any, Any, Stamp], Any]] = {
     "blocks": instrument_blocks.reduce,
     "private_seen": private_seen.reduce,
     "safety": safety_orders.reduce,
+    "lateness": lateness.reduce,
 }
 
 # change -> the parts that it may move. Any other part's reducer returns its part as it is, which a test checks
@@ -175,7 +181,7 @@ CLAIMS: dict[type, tuple[str, ...]] = {
     facts.RateBlocked: ("limits", "timers"),
     facts.ClockMeasured: ("limits",),
     facts.StrategyChanged: ("strategies",),
-    facts.StrategyStopped: ("strategies",),
+    facts.StrategyStopped: ("strategies", "lateness"),
     facts.StrategyTriggered: (),  # its trigger is a part of the market: kernel.py
     facts.SessionClosing: ("modes",),
     facts.OrderAmended: ("orders",),
@@ -194,9 +200,10 @@ CLAIMS: dict[type, tuple[str, ...]] = {
     Requested: ("orders", "links", "requests", "reconciling", "limits", "timers", "breakers", "safety", "ledger"),
     Answered: ("orders", "requests", "limits"),
     LinkMoved: ("links", "requests", "reconciling", "modes", "timers"),
+    Lagged: ("lateness",),
     TimerFired: ("timers",),
     PrivateFrame: ("private_seen",),
-    Commanded: ("modes", "strategies", "timers", "breakers", "blocks", "safety", "ledger"),
+    Commanded: ("modes", "strategies", "timers", "breakers", "blocks", "safety", "ledger", "lateness"),
 }
 
 # purpose of a request -> the parts that it may move: a subset of those that claim `Requested`

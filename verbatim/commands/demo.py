@@ -93,6 +93,7 @@ def report(summary: object, verdict: str) -> list[str]:
         f"records  {last.records:,}; {last.messages:,} of them messages of the venue",
         f"orders   {last.orders:,}",
         f"fills    {last.fills:,}",
+        f"time     {summary.shares.line}",
     ]
     for held in last.positions:
         name = held.instrument.partition(":")[2]
