@@ -24,6 +24,7 @@ from engine.state import (
     balances,
     breakers,
     cancel_attempts,
+    day_pnl,
     instrument_blocks,
     instrument_changes,
     lateness,
@@ -57,6 +58,7 @@ from engine.state.changes import (
     Stamp,
     TimerFired,
 )
+from engine.state.day_pnl import DayPnl
 from engine.state.fill_cursor import FillCursor
 from engine.state.instrument_blocks import InstrumentBlocks
 from engine.state.instrument_changes import InstrumentChanges
@@ -105,17 +107,18 @@ class Account(msgspec.Struct, frozen=True):
     safety: SafetyOrders = SafetyOrders()
     lateness: Lateness = Lateness()
     ledger: Ledger = Ledger()
+    day_pnl: DayPnl = DayPnl()
 
 
 CARRIED = (
     "orders", "positions", "balances", "reconciling", "modes", "limits", "strategies", "order_blocks", "breakers",
-    "blocks", "safety", "ledger",
+    "blocks", "safety", "ledger", "day_pnl",
 )  # fmt: skip
 FRESH = ("cancels", "gaps", "instruments", "links", "requests", "timers", "access", "private_seen", "lateness")
 # parts that older sessions lack: while they are empty, neither a CHECKPOINT nor an opening state states them
 ADDED = frozenset({
-    "access", "blocks", "breakers", "cancels", "instruments", "lateness", "ledger", "order_blocks", "private_seen",
-    "safety",
+    "access", "blocks", "breakers", "cancels", "day_pnl", "instruments", "lateness", "ledger", "order_blocks",
+    "private_seen", "safety",
 })  # fmt: skip
 
 
@@ -156,6 +159,7 @@ REDUCERS: dict[str, Callable[[Any, Any, Stamp], Any]] = {
     "private_seen": private_seen.reduce,
     "safety": safety_orders.reduce,
     "lateness": lateness.reduce,
+    "day_pnl": day_pnl.reduce,
 }
 
 # change -> the parts that it may move. Any other part's reducer returns its part as it is, which a test checks
@@ -197,6 +201,8 @@ CLAIMS: dict[type, tuple[str, ...]] = {
     facts.InstrumentBlocked: ("blocks",),
     facts.SafetyOrdered: ("safety",),
     facts.SafetyOrderEnded: ("safety",),
+    facts.DayBegan: ("day_pnl",),
+    facts.DailyLossReached: ("day_pnl",),
     Requested: ("orders", "links", "requests", "reconciling", "limits", "timers", "breakers", "safety", "ledger"),
     Answered: ("orders", "requests", "limits"),
     LinkMoved: ("links", "requests", "reconciling", "modes", "timers"),
