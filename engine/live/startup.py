@@ -121,6 +121,7 @@ def session_body(
         account=wanted.account,
         previous=before.previous,
         opening=before.opening,
+        safeguards=wanted.safeguards,
     )
     return marked(body)
 
