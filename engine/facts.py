@@ -13,7 +13,7 @@ import msgspec
 from engine.block_reasons import BlockReason
 from engine.lifecycle import Report
 from engine.mode_reasons import Mode, ModeReason
-from engine.model import OrderType, Side, TimeInForce
+from engine.model import Instrument, OrderType, Side, TimeInForce
 from engine.order_terms import TERMS, RecordedTerms, Terms
 
 
@@ -145,6 +145,7 @@ class CancelSettled(msgspec.Struct, frozen=True, tag_field="fact", tag="cancel_s
 
     client_order_id: str
     outcome: str
+    is_refused: bool = False  # the venue will refuse the same cancel again
 
 
 class Position(msgspec.Struct, frozen=True, tag_field="fact", tag="position"):
@@ -256,10 +257,14 @@ class StrategyTriggered(msgspec.Struct, frozen=True, tag_field="fact", tag="stra
 
 
 class StrategyStopped(msgspec.Struct, frozen=True, tag_field="fact", tag="strategy_stopped"):
-    """A strategy stopped because its code raised an error."""
+    """A strategy stopped because its code raised an error or took too long.
+
+    `cut_off`: its decision on this input was interrupted from outside. A replay does not run that decision again.
+    """
 
     strategy: str
     reason: str
+    cut_off: bool = False
 
 
 class MarketGap(msgspec.Struct, frozen=True, tag_field="fact", tag="market_gap"):
@@ -332,6 +337,45 @@ class HaltsLifted(msgspec.Struct, frozen=True, tag_field="fact", tag="halts_lift
 
     by: str
     reasons: tuple[ModeReason, ...]
+
+
+class OrdersBlocked(msgspec.Struct, frozen=True, tag_field="fact", tag="orders_blocked"):
+    """The venue refused an order for the number of orders: no new one is placed until a time."""
+
+    venue: str
+    until_ns: int
+    reason: str
+    wait_ns: int  # each refusal in a row doubles it
+
+
+class BreakerScope(StrEnum):
+    """What a breaker pauses."""
+
+    INSTRUMENT = "instrument"
+    STRATEGY = "strategy"
+
+
+class BreakerTripped(msgspec.Struct, frozen=True, tag_field="fact", tag="breaker_tripped"):
+    """New orders of an instrument or a strategy pause: they were refused again and again for one reason."""
+
+    scope: BreakerScope
+    subject: str  # the instrument's id, or the strategy's name
+    reason: str
+    until_ns: int
+    may_run: bool = False  # the strategy still runs and may cancel: only its new orders are dropped
+
+
+class InstrumentChanged(msgspec.Struct, frozen=True, tag_field="fact", tag="instrument_changed"):
+    """The venue changed an instrument's rules or status. The scales of its numbers stay as the session began."""
+
+    instrument: Instrument
+
+
+class TradingAllowed(msgspec.Struct, frozen=True, tag_field="fact", tag="trading_allowed"):
+    """The venue's report of the account says whether it may trade."""
+
+    venue: str
+    is_allowed: bool
 
 
 class SessionClosing(msgspec.Struct, frozen=True, tag_field="fact", tag="session_closing"):
@@ -426,6 +470,10 @@ Fact = (
     | RoundChanged
     | AccessRefused
     | HaltsLifted
+    | OrdersBlocked
+    | BreakerTripped
+    | InstrumentChanged
+    | TradingAllowed
     | InstrumentBlocked
     | SafetyOrdered
     | SafetyOrderEnded

@@ -244,6 +244,17 @@ CASES = [
         because="binance_spot asked us to wait: -1003 Too many requests",
     ),
     accepted("rate", "BUY LIMIT 1 @ 90", "venue: banned", "at the end of the ban", "review: BUY LIMIT 1 @ 90"),
+    # ---- order_limit
+    accepted("order_limit", "BUY LIMIT 1 @ 90", "venue: too many", "run 10", "BUY LIMIT 1 @ 90"),
+    refused(
+        "order_limit", "BUY LIMIT 1 @ 90", "venue: too many", "run 9", "BUY LIMIT 1 @ 90",
+        because="binance_spot takes no new orders: -1015 Too many new orders",
+    ),
+    accepted("order_limit", "BUY LIMIT 1 @ 90", "BUY LIMIT 1 @ 90", venue={"orders_day_max": 2}),
+    refused(
+        "order_limit", "BUY LIMIT 1 @ 90", "BUY LIMIT 1 @ 90", "BUY LIMIT 1 @ 90",
+        because="2 unfilled orders this day, the venue allows 2", venue={"orders_day_max": 2},
+    ),
 ]  # fmt: skip
 
 
@@ -334,6 +345,11 @@ def test_unknown_order_at_its_edge(case: Case) -> None:
 
 @cases("daily_loss")
 def test_daily_loss_at_its_edge(case: Case) -> None:
+    play(case)
+
+
+@cases("order_limit")
+def test_order_limit_at_its_edge(case: Case) -> None:
     play(case)
 
 

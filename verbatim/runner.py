@@ -213,6 +213,7 @@ def summary_json(summary: Summary) -> dict[str, object]:
         "stopped": dict(last.stopped),
         "refused": last.refused,
         "objection": last.first_objection,
+        "time": summary.shares.as_json(),
         "positions": [
             {
                 "strategy": held.strategy,
@@ -246,9 +247,12 @@ def headline(summary: Summary) -> str:
 
 
 def problems(summary: Summary) -> list[str]:
-    """Return a line for each stopped strategy, and one if every intent was refused."""
+    """Return the headline of a session that did not trade at its end, then a line for each stopped strategy, and one
+    if every intent was refused.
+    """
     last = summary.last
-    lines = [f"strategy {name}  stopped: {' '.join(why.split())}" for name, why in last.stopped]
+    lines = [summary.shares.headline] if summary.shares.headline and not summary.is_halted else []
+    lines += [f"strategy {name}  stopped: {' '.join(why.split())}" for name, why in last.stopped]
     if last.refused and not last.orders:
         intents = "intent" if last.refused == 1 else "intents"
         lines.append(f"refused  {last.refused:,} {intents}, and no order was placed; the first: {last.first_objection}")

@@ -9,10 +9,12 @@ from engine.live.link_tasks import HandedOverLink
 from engine.live.transport.selection import TransportProfile
 from engine.sequencer import Arrival
 from engine.session_record import (
+    SAFEGUARDS,
     SAFETY,
     EngineSettings,
     RiskSettings,
     RuleSettings,
+    SafeguardSettings,
     SafetySettings,
     SessionBody,
     StrategySettings,
@@ -43,6 +45,7 @@ class SessionConfig:
     risk: RiskSettings = field(default_factory=RiskSettings)
     rules: tuple[RuleSettings, ...] = ()  # as recorded_rules (engine/strategy/rule_loading.py) lists them
     engine: EngineSettings = field(default_factory=EngineSettings)
+    safeguards: SafeguardSettings = SAFEGUARDS
     safety: SafetySettings = SAFETY
     locks_account: bool = True  # False: only to cancel beside a process that holds the lock and does not answer
     account: str = "main"  # "": none; the session records public data and trades nothing

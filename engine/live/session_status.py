@@ -9,6 +9,7 @@ import msgspec
 
 from engine.live.session_end import EndedBy
 from engine.mode_reasons import Mode
+from engine.mode_shares import ModeSummary
 from engine.requests import LinkPhase, LinkRole
 from engine.session_context import SessionContext
 from engine.state.orders import EXTERNAL
@@ -98,6 +99,7 @@ class Summary(msgspec.Struct, frozen=True):
     ended: EndedBy
     reason: str
     last: SessionStatus
+    shares: ModeSummary  # of its time in each mode
 
     @property
     def clean(self) -> bool:

@@ -125,6 +125,7 @@ def session_body(
         previous=before.previous,
         opening=before.opening,
         read_only=wanted.read_only,
+        safeguards=wanted.safeguards,
     )
     return marked(body)
 

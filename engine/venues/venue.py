@@ -123,6 +123,15 @@ class RestSnapshots(Protocol):
         ...
 
 
+@runtime_checkable
+class SizedSnapshots(Protocol):
+    """A RestSnapshots may have this as well: snapshots of fewer levels that weigh less."""
+
+    def request_within(self, instrument: Instrument, weight_max: int) -> Unsigned:
+        """Return the request for the deepest snapshot of at most this weight, or for the lightest there is."""
+        ...
+
+
 class MetadataReader(Protocol):
     """Instruments and rate limits, from the venue's own description of its markets."""
 

@@ -72,7 +72,7 @@ def command(config: Path, journals: Path | None, dry_run: bool, log_level: str, 
             secho(text, fg="red", bold=True)
         echo(
             f"session {last.session}: {last.records:,} records, {last.orders:,} orders, {last.fills:,} fills; "
-            f"{summary.ended}: {summary.reason}; {short_path(summary.folder)}"
+            f"{summary.ended}: {summary.reason}; {short_path(summary.folder)}\ntime {summary.shares.line}"
         )
         for problem in problems(summary):
             secho(problem, fg="red", bold=True)

@@ -47,7 +47,13 @@ WS_METHODS: Final = {
     "account.rateLimits.orders": ("GET", "/api/v3/rateLimit/order"),
 }
 
-RECORDED_HEADERS = ("x-mbx-used-weight-1m", "x-mbx-order-count-10s", "retry-after", "content-type")
+RECORDED_HEADERS = (
+    "x-mbx-used-weight-1m",
+    "x-mbx-order-count-10s",
+    "x-mbx-order-count-1d",
+    "retry-after",
+    "content-type",
+)
 
 
 class ApiResult(msgspec.Struct, frozen=True, kw_only=True):
