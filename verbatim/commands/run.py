@@ -29,9 +29,8 @@ def command(config: Path, journals: Path | None, dry_run: bool, log_level: str, 
     from rich.console import Console
 
     from engine.live.logs import configure
-    from engine.live.session_config import limits_text, missing_limits
     from engine.live.session_status import Summary
-    from verbatim.config import ConfigError, read_config, read_key, session_config
+    from verbatim.config import read_config, read_key, require_limits, session_config
     from verbatim.runner import (
         exit_code,
         exit_for,
@@ -51,8 +50,7 @@ def command(config: Path, journals: Path | None, dry_run: bool, log_level: str, 
         settings = read_config(config)
         key = read_key(settings, base=config.parent)
         chosen = session_config(settings, key=key, base=config.parent, dry_run=dry_run)
-        if chosen.trades_real_money and (missing := missing_limits(chosen.risk)):
-            raise ConfigError(limits_text(missing))
+        require_limits(chosen)
     except Exception as error:
         exit_for(error)
         raise
