@@ -18,11 +18,7 @@ from pydantic import Field, SecretStr, StringConstraints, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from engine.live.clock import SessionClock
-<<<<<<< HEAD
-from engine.live.session_config import SessionConfig
-=======
 from engine.live.session_config import SessionConfig, limits_text, missing_limits
->>>>>>> live
 from engine.session_record import (
     SAFETY,
     SECOND_NS,

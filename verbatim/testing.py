@@ -244,13 +244,8 @@ class VirtualSession:
             if isinstance(previous, VirtualSession)
             else previous,
             opening=None if opening is None else carry_over(opening),
-<<<<<<< HEAD
             safeguards=safeguards,
             read_only=read_only,
-=======
-            read_only=read_only,
-            safeguards=safeguards,
->>>>>>> live
         )
         self.folder = folder
         self.writer = self._create_writer()

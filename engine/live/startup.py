@@ -124,13 +124,8 @@ def session_body(
         account=wanted.account,
         previous=before.previous,
         opening=before.opening,
-<<<<<<< HEAD
         safeguards=wanted.safeguards,
         read_only=wanted.read_only,
-=======
-        read_only=wanted.read_only,
-        safeguards=wanted.safeguards,
->>>>>>> live
     )
     return marked(body)
 

@@ -118,28 +118,6 @@ ADDED = frozenset({
     "access", "blocks", "breakers", "cancels", "day_pnl", "instruments", "lateness", "ledger", "order_blocks",
     "private_seen", "safety",
 })  # fmt: skip
-<<<<<<< HEAD
-=======
-
-
-class Rules(msgspec.Struct, frozen=True):
-    """Settings of the session that reducers need beside the change."""
-
-    settings: EngineSettings
-    recurring: dict[str, int]
-    seed: int
-    rates: dict[str, RateModel] = {}  # by venue
-    cursors: dict[str, FillCursor] = {}  # by venue
-    safeguards: SafeguardSettings = SafeguardSettings()
-    safety: SafetySettings = SafetySettings()
-    instruments: dict[str, Instrument] = {}
-    risk: RiskSettings = RiskSettings()
-
-    @property
-    def has_ledger(self) -> bool:
-        """True from accounting 2 on."""
-        return self.settings.accounting > 1
->>>>>>> live
 
 
 REDUCERS: dict[str, Callable[[Any, Any, Stamp], Any]] = {
@@ -159,13 +137,8 @@ REDUCERS: dict[str, Callable[[Any, Any, Stamp], Any]] = {
     "blocks": instrument_blocks.reduce,
     "private_seen": private_seen.reduce,
     "safety": safety_orders.reduce,
-<<<<<<< HEAD
     "lateness": lateness.reduce,
     "day_pnl": day_pnl.reduce,
-=======
-    "day_pnl": day_pnl.reduce,
-    "lateness": lateness.reduce,
->>>>>>> live
 }
 
 # change -> the parts that it may move. Any other part's reducer returns its part as it is, which a test checks
