@@ -343,13 +343,13 @@ def test_unknown_order_at_its_edge(case: Case) -> None:
     play(case)
 
 
-@cases("daily_loss")
-def test_daily_loss_at_its_edge(case: Case) -> None:
+@cases("order_limit")
+def test_order_limit_at_its_edge(case: Case) -> None:
     play(case)
 
 
-@cases("order_limit")
-def test_order_limit_at_its_edge(case: Case) -> None:
+@cases("daily_loss")
+def test_daily_loss_at_its_edge(case: Case) -> None:
     play(case)
 
 

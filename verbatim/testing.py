@@ -243,8 +243,8 @@ class VirtualSession:
             if isinstance(previous, VirtualSession)
             else previous,
             opening=None if opening is None else carry_over(opening),
-            read_only=read_only,
             safeguards=safeguards,
+            read_only=read_only,
         )
         self.folder = folder
         self.writer = self._create_writer()

@@ -116,8 +116,8 @@ def risk_context(
         venue_lag_max_ns=settings.venue_lag_max_ns,
         rates=venue.rates,
         types=venue.capabilities.types,
-        loss_reason=loss_reason(session, step),
         safeguards=session.safeguards,
+        loss_reason=loss_reason(session, step),
     )
 
 

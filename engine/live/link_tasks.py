@@ -178,7 +178,7 @@ class LinkTasks:
             await trio.sleep_until(heard_at + limits.ping_after_s)
             if websocket.heard_at != heard_at:
                 continue
-            # our own tasks may have stood still: the other side gets its time from the ping on
+            # our own tasks may have waited: the other side gets its time from the ping on
             grace_s = limits.dead_after_s - limits.ping_after_s
             with trio.move_on_at(max(heard_at + limits.dead_after_s, trio.current_time() + grace_s)):
                 try:

@@ -124,8 +124,8 @@ def session_body(
         account=wanted.account,
         previous=before.previous,
         opening=before.opening,
-        read_only=wanted.read_only,
         safeguards=wanted.safeguards,
+        read_only=wanted.read_only,
     )
     return marked(body)
 

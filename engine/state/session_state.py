@@ -158,8 +158,8 @@ REDUCERS: dict[str, Callable[[Any, Any, Stamp], Any]] = {
     "blocks": instrument_blocks.reduce,
     "private_seen": private_seen.reduce,
     "safety": safety_orders.reduce,
-    "day_pnl": day_pnl.reduce,
     "lateness": lateness.reduce,
+    "day_pnl": day_pnl.reduce,
 }
 
 # change -> the parts that it may move. Any other part's reducer returns its part as it is, which a test checks
