@@ -30,6 +30,8 @@ class CommandName(StrEnum):
     FLATTEN = "flatten"  # cancel all, then close every position
     RECONCILE = "reconcile"
     ACCEPT_BALANCE = "accept_balance"  # a deposit or withdrawal: our records follow the venue
+    RESUME_INSTRUMENT = "resume_instrument"  # ends the pause of a breaker
+    RESUME_STRATEGY = "resume_strategy"
     HANDOVER = "handover"  # of resimulations: the venue's model answers from here on
     DECIDE = "decide"  # of resimulations: the warm-up ends, strategies decide from here on
 
@@ -69,6 +71,9 @@ class VerdictBody(msgspec.Struct, frozen=True):
 
     approved: bool
     rules: dict[str, str]
+    # set in a refusal that a breaker counts
+    strategy: str = ""
+    instrument: str = ""
 
 
 class RequestBody(msgspec.Struct, frozen=True):
@@ -104,7 +109,7 @@ class CommandBody(msgspec.Struct, frozen=True):
     command: CommandName
     by: str = ""
     reason: str = ""
-    asset: str = ""  # of ACCEPT_BALANCE
+    about: str = ""  # the asset, instrument or strategy that it concerns
 
 
 class LinkBody(msgspec.Struct, frozen=True):

@@ -24,10 +24,11 @@ from engine.handlers.policy import advance_policy
 from engine.handlers.rivals import halt_for_rivals
 from engine.handlers.safety import cancel_after_failure
 from engine.handlers.table import HANDLERS
+from engine.handlers.trip_breakers import drops_intent, trip_breakers
 from engine.lifecycle import Status
 from engine.mode_reasons import Mode, ModeReason, ReasonCode
 from engine.money import MONEY
-from engine.record_codec import read_fact, read_request
+from engine.record_codec import read_fact, read_request, read_verdict
 from engine.session_context import SessionContext
 from engine.session_record import SessionBody, read_session
 from engine.state import rate_budgets
@@ -170,12 +171,16 @@ class Kernel:
             step.emit(facts.StrategyTriggered(name), source=f"strategy.{name}")
         if modes.mode is not Mode.RUNNING or modes.stopping_since_ns:
             return  # outside RUNNING something may have been missed
-        if session.runner.is_blocked(step.account, name):
+        if session.runner.is_blocked(step.account, name) or not step.account.breakers.may_run(name, step.time_ns):
             return
         for intent in session.runner.decide(step, name, decisions):  # strategies
+            if drops_intent(session, step, name, intent):
+                continue
             approved = review_intent(session, step, name, intent)  # risk
-            if approved is not None:
+            if approved is not None and not session.body.read_only:
                 emit_request(session, step, approved)  # execution
+            elif step.account.breakers.due:
+                trip_breakers(session, step)
 
     def _halted(self, state: State, records: Sequence[Record], account: Account, error: Exception) -> CoreError:
         """Undo the step's decisions. Leave a HALT for the next start if the input that broke the core is known."""
@@ -212,6 +217,10 @@ class Kernel:
                 state.market.note_evaluated(self.session.trigger_names.index(change.strategy), record.time_ns)
         elif record.kind is Kind.REQUEST:
             change = Requested(read_request(record.body or ""))
+        elif record.kind is Kind.VERDICT and self.session.safeguards.refusals_max:
+            change = read_verdict(record.body or "")
+            if not change.strategy:
+                return  # no breaker counts it
         else:
             if record.kind is Kind.CHECKPOINT:
                 state.restart_hash(state.input_hash)

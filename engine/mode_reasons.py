@@ -24,6 +24,7 @@ class ReasonCode(StrEnum):
     VENUE_BLOCKED = "venue_blocked"  # the venue stated a wait
     NOT_RECONCILED = "not_reconciled"
     FILLS_MISSING = "fills_missing"
+    TRADING_FORBIDDEN = "trading_forbidden"  # the venue's report of the account forbids it
     NO_BOOK = "no_book"
     NO_QUOTE = "no_quote"
     ORDER_DOUBTED = "order_doubted"  # the venue contradicted us about an order, which is queried again

@@ -1,6 +1,6 @@
 """The share of time that a session spent in each mode, and why. A reducer over its mode facts; values only.
 
-Live, resimulated and recorded sessions use it alike.
+Live, resimulated and recorded sessions use it.
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from engine.facts import ModeChanged
 from engine.mode_reasons import Mode, ModeReason, texts
 
 SECOND_NS = 1_000_000_000
-LASTING_NS = 60 * SECOND_NS  # a session that does not trade for so long at its end says so in a headline
+LASTING_NS = 60 * SECOND_NS  # a session that does not trade for so long at its end gets a headline
 TEXT_MAX = 300
 
 

@@ -11,8 +11,8 @@ from engine.bodies import CheckpointBody, IntentBody, NoteBody, NoteLevel, Reque
 from engine.facts import Fact
 from engine.market.market_state import Market
 from engine.record_codec import text_of
-from engine.session_record import EngineSettings
-from engine.state.changes import Requested, Stamp
+from engine.session_record import EngineSettings, SafeguardSettings
+from engine.state.changes import Change, Requested, Stamp
 from engine.state.fill_cursor import NUMBERED_FILLS, FillCursor
 from engine.state.session_state import Account, Rules, State, fold
 from journal.record import Kind, Record
@@ -27,7 +27,7 @@ KINDS: Final[dict[type, Kind]] = {  # any other body is a fact
 }
 
 
-UNFOLDED: Final = (IntentBody, VerdictBody, NoteBody, CheckpointBody)  # these change nothing
+UNFOLDED: Final = (IntentBody, VerdictBody, NoteBody, CheckpointBody)  # these change nothing, but a counted refusal
 
 
 class Output(msgspec.Struct, frozen=True):
@@ -72,9 +72,9 @@ class StepContext:
             cause = self.record.seq
         record = Record(seq, self.time_ns, kind, source, cause, key, None, None, None, text_of(body))
         self.outputs.append(Output(record, body))
-        if isinstance(body, UNFOLDED):
+        if isinstance(body, UNFOLDED) and not (isinstance(body, VerdictBody) and body.strategy):
             return seq
-        change = Requested(body) if isinstance(body, RequestBody) else body
+        change: Change = Requested(body) if isinstance(body, RequestBody) else body
         self.account = self.state.account = fold(self.account, change, Stamp(seq, self.time_ns), self.rules)
         return seq
 
@@ -82,6 +82,11 @@ class StepContext:
     def settings(self) -> EngineSettings:
         """The session's settings."""
         return self.rules.settings
+
+    @property
+    def safeguards(self) -> SafeguardSettings:
+        """The session's bounds on repeated requests and refusals."""
+        return self.rules.safeguards
 
     def fill_cursor(self, venue: str) -> FillCursor:
         """Return how a venue orders its fills."""

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from verbatim.testing import run_hostile_in, shrink_hostile
 
-# invariants that the engine does not keep yet, with the work that is missing: /benchmarks/hostile.py counts them all
+# invariants that the engine does not keep yet, with the missing part; benchmarks/hostile.py counts them all
 AWAITED: dict[str, str] = {}
 
 

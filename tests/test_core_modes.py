@@ -186,6 +186,15 @@ def test_one_blocked_instrument_is_a_reason_beside_running() -> None:
     assert (session.mode, reasons(session)) == (Mode.RUNNING, [f"{BTC.id} is blocked: no synchronised book"])
 
 
+def test_an_account_that_may_not_trade_is_not_running() -> None:
+    hand = ByHand(parameters=NONE).run(1)
+    hand.answers["account"] = {"canTrade": False, "balances": [], "updateTime": 0}
+    hand.command("reconcile").run(1)
+    assert (hand.mode, reasons(hand)) == (Mode.SYNCING, ["binance_spot says that the account may not trade"])
+    del hand.answers["account"]
+    assert hand.run(70).mode == Mode.RUNNING, "the venue allows it again"
+
+
 def test_an_order_with_the_mark_of_another_engine_of_ours_halts() -> None:
     hand = ByHand(parameters=NONE, engine=new_engine_settings()).run(1.5)
     hand.private(report("zzzzzzzz-quoter-1-871-0", "NEW", "NEW"))
@@ -211,6 +220,10 @@ REASONS: dict[ReasonCode, tuple[str, Callable[..., None]]] = {
     ReasonCode.VENUE_BLOCKED: (r" asked us to wait: ", test_a_wait_that_the_venue_demands_ends_trading_for_as_long),
     ReasonCode.NOT_RECONCILED: (r"^not reconciled$", test_a_clock_that_jumped_ends_trading_until_a_reconciliation),
     ReasonCode.FILLS_MISSING: (r" filled more than the fills ", test_a_fill_that_stays_missing_ends_trading),
+    ReasonCode.TRADING_FORBIDDEN: (
+        r" says that the account may not trade$",
+        test_an_account_that_may_not_trade_is_not_running,
+    ),
     ReasonCode.NO_BOOK: (r" has no synchronised book$", test_a_session_waits_for_its_books),
     ReasonCode.NO_QUOTE: (r" has no quote$", test_a_session_without_books_waits_for_quotes),
     ReasonCode.INSTRUMENT_BLOCKED: (

@@ -5,6 +5,7 @@ from engine.facts import ModeChanged
 from engine.handlers.block_instruments import block_unready, mode_reasons
 from engine.handlers.safety import advance_safety
 from engine.handlers.shutdown import advance_shutdown
+from engine.handlers.trip_breakers import trip_breakers
 from engine.market.views import BookState
 from engine.mode_reasons import Mode, ModeReason, ReasonCode
 from engine.session_context import SessionContext
@@ -20,6 +21,8 @@ def advance_policy(session: SessionContext, step: StepContext) -> bool:
         liveness of a market changes. Only then may a step skip it.
 
     """
+    if step.account.breakers.due:
+        trip_breakers(session, step)
     # the mode comes first: a round that began before RUNNING ended would prove nothing
     market_reasons = decide_mode(session, step)
     account = step.account
@@ -67,6 +70,7 @@ def decide_mode(
         orders=account.orders,
         reconciling=account.reconciling,
         access=account.access,
+        forbidden=account.instruments.forbidden,
         safety=account.safety,
         market_reasons=market_reasons,
         blocks=blocked,

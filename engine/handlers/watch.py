@@ -10,6 +10,7 @@ from engine.handlers.market_triggers import request_snapshots
 from engine.handlers.order_queries import query_order
 from engine.handlers.private_probe import probe_private_links
 from engine.handlers.safety import watch_safety
+from engine.handlers.trip_breakers import cancel_paused
 from engine.lifecycle import Status
 from engine.mode_reasons import texts
 from engine.requests import LinkPhase, LinkRole, Purpose
@@ -41,6 +42,7 @@ def watch_session(session: SessionContext, step: StepContext) -> None:
         _watch_doubts(session, step)
         _watch_access(session, step)
         _watch_waiting(session, step)
+    cancel_paused(session, step)
     watch_safety(session, step)
     arm_switches(session, step)
 

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from engine.bodies import CommandBody, LinkBody, RequestBody, TimerBody
+from engine.bodies import CommandBody, LinkBody, RequestBody, TimerBody, VerdictBody
 from engine.facts import Fact
 
 
@@ -26,6 +26,7 @@ class Answered(msgspec.Struct, frozen=True):
     venue: str
     outcome: str  # an AnswerStatus, as the meta of the record spells it
     weight_used: int = -1
+    orders_day_used: int = -1
 
 
 class LinkMoved(msgspec.Struct, frozen=True):
@@ -59,4 +60,4 @@ class PrivateFrame(msgspec.Struct, frozen=True):
     source: str
 
 
-Change = Fact | Requested | Answered | LinkMoved | Lagged | TimerFired | Commanded | PrivateFrame
+Change = Fact | Requested | Answered | LinkMoved | Lagged | TimerFired | Commanded | PrivateFrame | VerdictBody

@@ -63,6 +63,7 @@ def right_mode(
     reconciling: ReconcileRounds,
     access: AccessRefusals,
     safety: SafetyOrders,
+    forbidden: Sequence[str] = (),
     market_reasons: Sequence[ModeReason],
     time_ns: int,
     blocks: tuple[ModeReason, ...] = (),
@@ -78,6 +79,7 @@ def right_mode(
         orders: The account's orders.
         reconciling: The state of reconciliation.
         access: The venues that refuse access.
+        forbidden: Venues whose account may not trade.
         safety: The safety orders in force.
         market_reasons: What the market lacks.
         time_ns: Session time.
@@ -116,6 +118,10 @@ def right_mode(
         ModeReason(ReasonCode.ACCESS_REFUSED, f"{venue} refused access: {refusal.reason}", venue)
         for venue, refusal in sorted(access.by_venue.items())
         if time_ns < refusal.until_ns
+    ]
+    reasons += [
+        ModeReason(ReasonCode.TRADING_FORBIDDEN, f"{venue} says that the account may not trade", venue)
+        for venue in forbidden
     ]
     reasons += market_reasons
     if reasons or is_all_blocked:

@@ -119,7 +119,8 @@ class StrategyRunner:
         decisions: dict[str, Decided] = {}
         for name in names:
             loaded, status = self.strategies[name], account.strategies.get(name)
-            if status.stopped_for or self.is_blocked(account, name):
+            may_run = account.breakers.may_run(name, time_ns) and not self.is_blocked(account, name)
+            if status.stopped_for or not may_run:
                 continue
             try:
                 decision = decisions[name] = self._run(account, market, time_ns, loaded, status)
@@ -163,6 +164,13 @@ class StrategyRunner:
         if decision.changed:
             step.emit(StrategyChanged(name, decision.changed), source=f"strategy.{name}")
         return decision.intents
+
+    def _current_views(self, account: Account, name: str) -> Mapping[str, tuple[int, Instrument]]:
+        """Return a strategy's instruments as the venue described them last."""
+        changes, views = account.instruments, self._views[name]
+        if not changes.by_id:
+            return views
+        return {declared: (index, changes.current(instrument)) for declared, (index, instrument) in views.items()}
 
     def _run(
         self, account: Account, market: Market, time_ns: int, loaded: LoadedStrategy, status: StrategyStatus
@@ -212,7 +220,7 @@ class StrategyRunner:
                 account=account,
                 market=market,
                 time_ns=time_ns,
-                instruments=self._views[name],
+                instruments=self._current_views(account, name),
                 indicators=self._indicators[name],
             )
             if loaded.predicate is not None and not market.predicate_holds(

@@ -45,7 +45,7 @@ def command(as_json: bool, verbose: bool, transport: str, http: str | None, **op
     from engine.live.session_status import Summary
     from engine.live.transport.selection import TransportProfile
     from replay.replay import replay_session
-    from verbatim.config import OLD_TRANSPORTS
+    from verbatim.config_sections import OLD_TRANSPORTS
     from verbatim.demo import DemoOptions, trade
     from verbatim.exit_codes import DIFFERS, FAILED, stop
     from verbatim.runner import exit_code, run_or_stop, short_path, summary_json

@@ -118,7 +118,7 @@ class HostileGateway(VirtualGateway):
             self.venue.sim.http(self.venue.new_conn_id(), request, now_ns)
 
     def let_arrive(self) -> None:
-        """Let the requests on their way reach the venue, though nobody waits for the answers any more."""
+        """Let the requests on their way reach the venue, without their answers reaching anyone."""
         for coming in sorted(self._coming):
             if isinstance(coming.action, partial) and coming.action.func == self._send:
                 record, request = coming.action.args
@@ -192,7 +192,7 @@ class HostileSession(VirtualSession):
         return self.folder
 
     def fill_disk(self) -> Path:
-        """Fail the journal as a full disk does: what was not durable is lost, and no request of it leaves."""
+        """Fail the journal as a full disk does: records not yet durable are lost, and their requests never leave."""
         lost: deque[Sequence[Record]] = deque()
         while len(self._held) > 1 and self._held[-1][0].seq > self.gateway.sent_seq:
             lost.appendleft(self._held.pop())
@@ -207,6 +207,10 @@ class HostileSession(VirtualSession):
         self.gateway.hang_up()
         self.writer.abandon()
         return self.folder
+
+    def placements(self) -> list[Record]:
+        """Return the requests that place orders so far."""
+        return [record for record in self.kinds(Kind.REQUEST) if '"purpose":"place"' in (record.body or "")]
 
     def close_journal(self) -> ClosedSummary:
         """Seal the journal of a session that closed in order."""
