@@ -14,11 +14,11 @@ from engine.model import Instrument
 from engine.record_codec import text_of
 from engine.sequencer import Arrival
 from engine.sim.virtual_gateway import VirtualGateway
-from engine.sim.wire import HttpRequest
 from journal.disk import RealDisk
 from journal.errors import JournalError
 from journal.record import Kind, Record
 from journal.writer import ClosedSummary, JournalWriter
+from verbatim.hostile.emergency_run import cancel_after_failure
 from verbatim.testing import VirtualSession, VirtualVenue
 
 HELD_STEPS = 64  # that a power cut may lose
@@ -105,17 +105,9 @@ class HostileGateway(VirtualGateway):
             self.sent_seq = max(self.sent_seq, record.seq)
         super()._send(record, request)
 
-    def cancel_unrecorded(self) -> None:
-        """Cancel as the shell does after its journal failed (engine/live/gateway.py, cancel_all_unrecorded)."""
-        now_ns = self.venue.now_ns
-        for instrument in self._dialect.instruments:
-            message = self._dialect.signer.sign_http(self._dialect.account.cancel_all(instrument), self._key, now_ns)
-            path, _, query = message.path_and_query.partition("?")
-            headers = {name.lower(): value for name, value in message.headers}
-            request = HttpRequest(
-                method=message.method, path=path, query=query.encode(), body=message.body, headers=headers
-            )
-            self.venue.sim.http(self.venue.new_conn_id(), request, now_ns)
+    def cancel_unrecorded(self) -> list[str]:
+        """Cancel as the shell does after its journal failed. Return the ids of the orders that may still be open."""
+        return cancel_after_failure(self.venue, self.sequencer.kernel.session, self.state.account, self._key)
 
     def let_arrive(self) -> None:
         """Let the requests on their way reach the venue, without their answers reaching anyone."""

@@ -126,7 +126,7 @@ class HostileStage:
             case "disk_full":
                 session.fill_disk()
                 if self.plan.cancels_on_failure:
-                    session.gateway.cancel_unrecorded()
+                    self._check_emergency(session.gateway.cancel_unrecorded())
             case _:
                 session.kill(lost=fault.args.get("lost", 0), arrives=fault.args["arrives"])
         recovered = recover(session.folder)
@@ -146,6 +146,13 @@ class HostileStage:
         self.venue.now_ns += fault.args["down_ms"] * MILLISECOND_NS
         self.venue.sim.advance(self.venue.now_ns)
         self.begin()
+
+    def _check_emergency(self, named: list[str]) -> None:
+        """After an emergency cancel our orders are closed or named, but for those that no query of the venue finds."""
+        now_ns, faults = self.venue.now_ns, self.venue.sim.faults
+        left = [name for name in open_own(self.venue, self.marks) if name not in named]
+        if left := [name for name in left if not faults.hidden(name, now_ns)]:
+            self.broken.append(Broken("the emergency cancel names what it leaves open", ", ".join(left)))
 
     def check_closed(self) -> None:
         """Note our open orders as broken if the session closed in order."""
