@@ -12,7 +12,7 @@ from engine.facts import Fact
 from engine.market.market_state import Market
 from engine.record_codec import text_of
 from engine.session_record import EngineSettings
-from engine.state.changes import Requested, Stamp
+from engine.state.changes import Change, Requested, Stamp
 from engine.state.fill_cursor import NUMBERED_FILLS, FillCursor
 from engine.state.session_state import Account, Rules, State, fold
 from journal.record import Kind, Record
@@ -25,9 +25,6 @@ KINDS: Final[dict[type, Kind]] = {  # any other body is a fact
     NoteBody: Kind.NOTE,
     CheckpointBody: Kind.CHECKPOINT,
 }
-
-
-UNFOLDED: Final = (IntentBody, VerdictBody, NoteBody, CheckpointBody)  # these change nothing
 
 
 class Output(msgspec.Struct, frozen=True):
@@ -72,9 +69,13 @@ class StepContext:
             cause = self.record.seq
         record = Record(seq, self.time_ns, kind, source, cause, key, None, None, None, text_of(body))
         self.outputs.append(Output(record, body))
-        if isinstance(body, UNFOLDED):
-            return seq
-        change = Requested(body) if isinstance(body, RequestBody) else body
+        change: Change
+        if kind is Kind.FACT:
+            change = body  # type: ignore[assignment]  # any body that KINDS does not list is a fact
+        elif isinstance(body, RequestBody):
+            change = Requested(body)
+        else:
+            return seq  # intents, verdicts, notes and checkpoints change nothing
         self.account = self.state.account = fold(self.account, change, Stamp(seq, self.time_ns), self.rules)
         return seq
 
