@@ -30,6 +30,8 @@ class CommandName(StrEnum):
     FLATTEN = "flatten"  # cancel all, then close every position
     RECONCILE = "reconcile"
     ACCEPT_BALANCE = "accept_balance"  # a deposit or withdrawal: our records follow the venue
+    RESUME_INSTRUMENT = "resume_instrument"  # ends the pause of a breaker
+    RESUME_STRATEGY = "resume_strategy"
     HANDOVER = "handover"  # of resimulations: the venue's model answers from here on
     DECIDE = "decide"  # of resimulations: the warm-up ends, strategies decide from here on
 
@@ -40,6 +42,9 @@ class LinkEvent(StrEnum):
     UP = "up"
     DOWN = "down"
     CLOCK = "clock"  # a comparison of the wall clock with session time
+    LATE = "late"  # source "ingress": the engine processes what arrived too long ago
+    CAUGHT_UP = "caught_up"  # source "ingress": it does no longer
+    OVERRUN = "overrun"  # source "decisions": a strategy's decision exceeded its time budget
 
 
 class NoteLevel(StrEnum):
@@ -66,6 +71,9 @@ class VerdictBody(msgspec.Struct, frozen=True):
 
     approved: bool
     rules: dict[str, str]
+    # set in a refusal that a breaker counts
+    strategy: str = ""
+    instrument: str = ""
 
 
 class RequestBody(msgspec.Struct, frozen=True):
@@ -101,15 +109,19 @@ class CommandBody(msgspec.Struct, frozen=True):
     command: CommandName
     by: str = ""
     reason: str = ""
-    asset: str = ""  # of ACCEPT_BALANCE
+    about: str = ""  # the asset, instrument or strategy that it concerns
 
 
 class LinkBody(msgspec.Struct, frozen=True):
-    """A change of a link, or a comparison of clocks."""
+    """A change of a link, a comparison of clocks, or what the shell measured of the engine's own speed."""
 
     state: LinkEvent
     reason: str = ""
     drift_ns: int = 0  # wall clock minus session time, for source "clock"
+    age_ns: int = 0  # late: how long ago the oldest unprocessed message arrived; caught_up: how long it was late
+    waiting: int = 0  # messages in the ingress queue, for source "ingress"
+    strategy: str = ""  # whose decision it was, or which decided for longest while the engine fell behind
+    spent_ns: int = 0  # session time that its decisions took
 
 
 class NoteBody(msgspec.Struct, frozen=True):

@@ -18,3 +18,14 @@ class CoreError(Exception):
         super().__init__(text)
         self.records = records
         self.outputs = list(outputs)
+
+
+class DecisionCutError(BaseException):
+    """Interrupts a strategy's decision from outside. Not an Exception: a strategy that catches those must not catch it.
+
+    `reason` says why.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason

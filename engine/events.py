@@ -30,6 +30,7 @@ class Outcome(StrEnum):
     REFUSED = "refused"  # definitely not done; an unchanged request would be refused again
     RETRY_LATER = "retry_later"  # definitely not done; may be sent again
     RATE_LIMITED = "rate_limited"  # definitely not done; wait as long as the venue says
+    ORDER_LIMITED = "order_limited"  # definitely not done; new orders must wait, other requests need not
     CLOCK = "clock"  # definitely not done: our timestamp was outside the venue's window
     AUTH = "auth"  # definitely not done: key, signature or permission
     NOT_FOUND = "not_found"  # the query was answered: the venue does not know it (yet)
@@ -141,6 +142,9 @@ class Answer(msgspec.Struct, frozen=True):
     retry_after_ns: int = 0  # a wait, where the venue gave a length rather than an instant
     weight_used: int = -1  # what the venue counted in this window; -1: not said
     orders_used: int = -1
+    orders_day_used: int = -1  # the account's unfilled orders of this day
+    # the instrument's rules or status refused it: what we know of them may be old
+    is_instrument_rule: bool = False
 
 
 class Unrecognised(msgspec.Struct, frozen=True):

@@ -13,7 +13,7 @@ import msgspec
 from engine.block_reasons import BlockReason
 from engine.lifecycle import Report
 from engine.mode_reasons import Mode, ModeReason
-from engine.model import OrderType, Side, TimeInForce
+from engine.model import Instrument, OrderType, Side, TimeInForce
 from engine.order_terms import TERMS, RecordedTerms, Terms
 
 
@@ -38,6 +38,7 @@ class SafetyCause(StrEnum):
     BLIND = "blind"  # the session could not be RUNNING for too long
     STRATEGY_STOPPED = "strategy_stopped"
     CORE_FAILED = "core_failed"
+    DAILY_LOSS = "daily_loss"  # the loss of the UTC day reached daily_loss_max
 
 
 class SequencedStream(StrEnum):
@@ -144,6 +145,7 @@ class CancelSettled(msgspec.Struct, frozen=True, tag_field="fact", tag="cancel_s
 
     client_order_id: str
     outcome: str
+    is_refused: bool = False  # the venue will refuse the same cancel again
 
 
 class Position(msgspec.Struct, frozen=True, tag_field="fact", tag="position"):
@@ -255,10 +257,14 @@ class StrategyTriggered(msgspec.Struct, frozen=True, tag_field="fact", tag="stra
 
 
 class StrategyStopped(msgspec.Struct, frozen=True, tag_field="fact", tag="strategy_stopped"):
-    """A strategy stopped because its code raised an error."""
+    """A strategy stopped because its code raised an error or took too long.
+
+    `cut_off`: its decision on this input was interrupted from outside. A replay does not run that decision again.
+    """
 
     strategy: str
     reason: str
+    cut_off: bool = False
 
 
 class MarketGap(msgspec.Struct, frozen=True, tag_field="fact", tag="market_gap"):
@@ -333,6 +339,45 @@ class HaltsLifted(msgspec.Struct, frozen=True, tag_field="fact", tag="halts_lift
     reasons: tuple[ModeReason, ...]
 
 
+class OrdersBlocked(msgspec.Struct, frozen=True, tag_field="fact", tag="orders_blocked"):
+    """The venue refused an order for the number of orders: no new one is placed until a time."""
+
+    venue: str
+    until_ns: int
+    reason: str
+    wait_ns: int  # each refusal in a row doubles it
+
+
+class BreakerScope(StrEnum):
+    """What a breaker pauses."""
+
+    INSTRUMENT = "instrument"
+    STRATEGY = "strategy"
+
+
+class BreakerTripped(msgspec.Struct, frozen=True, tag_field="fact", tag="breaker_tripped"):
+    """New orders of an instrument or a strategy pause: they were refused again and again for one reason."""
+
+    scope: BreakerScope
+    subject: str  # the instrument's id, or the strategy's name
+    reason: str
+    until_ns: int
+    may_run: bool = False  # the strategy still runs and may cancel: only its new orders are dropped
+
+
+class InstrumentChanged(msgspec.Struct, frozen=True, tag_field="fact", tag="instrument_changed"):
+    """The venue changed an instrument's rules or status. The scales of its numbers stay as the session began."""
+
+    instrument: Instrument
+
+
+class TradingAllowed(msgspec.Struct, frozen=True, tag_field="fact", tag="trading_allowed"):
+    """The venue's report of the account says whether it may trade."""
+
+    venue: str
+    is_allowed: bool
+
+
 class SessionClosing(msgspec.Struct, frozen=True, tag_field="fact", tag="session_closing"):
     """The session awaits no more answers: the shell may seal the journal."""
 
@@ -379,6 +424,22 @@ class SafetyOrderEnded(msgspec.Struct, frozen=True, tag_field="fact", tag="safet
     withdrawn: bool = False  # a person resumed before it was done
 
 
+class DayBegan(msgspec.Struct, frozen=True, tag_field="fact", tag="day_began"):
+    """A UTC day began: the daily loss is counted from here on."""
+
+    day: int  # since 1970-01-01
+    opening: dict[str, Decimal]  # "strategy instrument" -> P&L of all days before: realised and unrealised, less fees
+
+
+class DailyLossReached(msgspec.Struct, frozen=True, tag_field="fact", tag="daily_loss_reached"):
+    """The loss of the UTC day reached `daily_loss_max`: orders may only reduce positions until the day ends."""
+
+    day: int
+    asset: str
+    loss: Decimal
+    limit: Decimal
+
+
 Fact = (
     OrderAccepted
     | OrderFilled
@@ -409,7 +470,13 @@ Fact = (
     | RoundChanged
     | AccessRefused
     | HaltsLifted
+    | OrdersBlocked
+    | BreakerTripped
+    | InstrumentChanged
+    | TradingAllowed
     | InstrumentBlocked
     | SafetyOrdered
     | SafetyOrderEnded
+    | DayBegan
+    | DailyLossReached
 )

@@ -13,7 +13,7 @@ import msgspec
 from msgspec.structs import replace
 
 from engine import facts
-from engine.apply.batch import Applied, Batch
+from engine.apply.batch import NO_EFFECT, Applied, Batch
 from engine.apply.inputs import APPLIERS, apply, count_inputs
 from engine.bodies import CheckpointBody, NoteLevel
 from engine.errors import CoreError
@@ -24,10 +24,11 @@ from engine.handlers.policy import advance_policy
 from engine.handlers.rivals import halt_for_rivals
 from engine.handlers.safety import cancel_after_failure
 from engine.handlers.table import HANDLERS
+from engine.handlers.trip_breakers import drops_intent, trip_breakers
 from engine.lifecycle import Status
 from engine.mode_reasons import Mode, ModeReason, ReasonCode
 from engine.money import MONEY
-from engine.record_codec import read_fact, read_request
+from engine.record_codec import read_fact, read_request, read_verdict
 from engine.session_context import SessionContext
 from engine.session_record import SessionBody, read_session
 from engine.state import rate_budgets
@@ -35,13 +36,13 @@ from engine.state.changes import Change, Requested, Stamp
 from engine.state.session_state import Account, State, fold, restore_opening
 from engine.state.timers import Timers, timer_name
 from engine.step_context import Output, StepContext
-from engine.strategy.api import Decision
 from engine.strategy.loading import LoadedStrategy, declared_only
 from engine.strategy.predicate_inputs import disable, refresh
+from engine.strategy.runner import CutOff, Decided
 from engine.timer_names import TimerKind
 from journal.record import Kind, Record
 
-_NO_DECISIONS: Mapping[str, Decision] = {}
+_NO_DECISIONS: Mapping[str, Decided] = {}
 
 
 class StepResult(msgspec.Struct, frozen=True):
@@ -111,17 +112,22 @@ class Kernel:
         """
         session, runner = self.session, self.session.runner
         account, decisions, start = state.account, _NO_DECISIONS, batch.row
+        if batch.cut:
+            decisions = {name: CutOff(reason) for name, reason in batch.cut}
         if runner.compiled:
             refresh(runner, state)
         records: Sequence[Record] = ()
         try:
             applied = apply(session, state, batch)  # decode, apply
             while state.quiescent and applied.only_strategies:  # strategies
-                if not runner.compiled.keys().isdisjoint(applied.strategies):
+                if batch.cut or not runner.compiled.keys().isdisjoint(applied.strategies):
                     break  # a fired predicate emits a FACT, so the step cannot skip it
                 found = runner.first_decision(state.account, state.market, applied.time_ns, applied.strategies)
                 if found is not None:
                     decisions = found
+                    break
+                if runner.guard is not None and runner.guard.is_slow:
+                    applied = NO_EFFECT  # the shell reads its sockets before the rest of the batch
                     break
                 applied = apply(session, state, batch)  # no strategy decided anything, and the policy has nothing to do
             records = count_inputs(state, batch, start, has_effect=applied.has_effect)
@@ -136,7 +142,7 @@ class Kernel:
             raise self._halted(state, records, account, error) from error
 
     def _decide(
-        self, state: State, record: Record, applied: Applied, decisions: Mapping[str, Decision], *, is_due: bool
+        self, state: State, record: Record, applied: Applied, decisions: Mapping[str, Decided], *, is_due: bool
     ) -> list[Output]:
         """Decide on an input that was applied: its handler, the strategies it triggers, the policy."""
         session, was_closing = self.session, state.account.modes.closing
@@ -158,19 +164,23 @@ class Kernel:
             state.seq = step.outputs[-1].record.seq
         return step.outputs
 
-    def _run_strategy(self, step: StepContext, name: str, decisions: Mapping[str, Decision]) -> None:
+    def _run_strategy(self, step: StepContext, name: str, decisions: Mapping[str, Decided]) -> None:
         """Run one triggered strategy: strategies -> risk -> execution."""
         session, modes = self.session, step.account.modes
         if name in session.runner.compiled and step.record.kind is not Kind.TIMER:
             step.emit(facts.StrategyTriggered(name), source=f"strategy.{name}")
         if modes.mode is not Mode.RUNNING or modes.stopping_since_ns:
             return  # outside RUNNING something may have been missed
-        if session.runner.is_blocked(step.account, name):
+        if session.runner.is_blocked(step.account, name) or not step.account.breakers.may_run(name, step.time_ns):
             return
         for intent in session.runner.decide(step, name, decisions):  # strategies
+            if drops_intent(session, step, name, intent):
+                continue
             approved = review_intent(session, step, name, intent)  # risk
-            if approved is not None:
+            if approved is not None and not session.body.read_only:
                 emit_request(session, step, approved)  # execution
+            elif step.account.breakers.due:
+                trip_breakers(session, step)
 
     def _halted(self, state: State, records: Sequence[Record], account: Account, error: Exception) -> CoreError:
         """Undo the step's decisions. Leave a HALT for the next start if the input that broke the core is known."""
@@ -207,6 +217,10 @@ class Kernel:
                 state.market.note_evaluated(self.session.trigger_names.index(change.strategy), record.time_ns)
         elif record.kind is Kind.REQUEST:
             change = Requested(read_request(record.body or ""))
+        elif record.kind is Kind.VERDICT and self.session.safeguards.refusals_max:
+            change = read_verdict(record.body or "")
+            if not change.strategy:
+                return  # no breaker counts it
         else:
             if record.kind is Kind.CHECKPOINT:
                 state.restart_hash(state.input_hash)

@@ -24,11 +24,13 @@ class ReasonCode(StrEnum):
     VENUE_BLOCKED = "venue_blocked"  # the venue stated a wait
     NOT_RECONCILED = "not_reconciled"
     FILLS_MISSING = "fills_missing"
+    TRADING_FORBIDDEN = "trading_forbidden"  # the venue's report of the account forbids it
     NO_BOOK = "no_book"
     NO_QUOTE = "no_quote"
     ORDER_DOUBTED = "order_doubted"  # the venue contradicted us about an order, which is queried again
     ACCESS_REFUSED = "access_refused"  # the venue or its firewall refused access a short while ago
     INSTRUMENT_BLOCKED = "instrument_blocked"  # others may trade: see engine/block_reasons.py
+    LATE = "late"  # the engine processes what arrived too long ago
     SAFETY_ORDER = "safety_order"  # until it is done; a person's lasts until someone resumes
     # a person ends these
     PAUSED = "paused"

@@ -6,6 +6,7 @@ Values only; engine/order_terms.py says what an order type means.
 from collections.abc import Mapping
 from decimal import Decimal
 from enum import StrEnum
+from typing import ClassVar
 
 import msgspec
 
@@ -49,8 +50,11 @@ class RateLimits(msgspec.Struct, frozen=True):
     The defaults are Binance Spot's (Binance Spot API, limits).
     """
 
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"orders_day_max"})
+
     weight_minute_max: int = 6000  # request weight in a clock minute, for all programs of the address
     orders_10s_max: int = 100  # orders in ten seconds, for the account
+    orders_day_max: int = 0  # unfilled orders in a day, for the account. 0: not counted
 
 
 class Instrument(msgspec.Struct, frozen=True):

@@ -68,6 +68,7 @@ class SessionContext:
         """
         self.body = body
         self.settings = body.engine
+        self.safeguards = body.safeguards
         loaded = {settings.name: load(settings) for settings in body.strategies} if strategies is None else strategies
         self.strategies = loaded
         self.instruments = {instrument.id: instrument for instrument in body.instruments}
@@ -80,7 +81,9 @@ class SessionContext:
             venue = make_venue(settings, own)
             self.venues[venue.name] = venue
             self.rate_limits[venue.name] = settings.rate_limits
-        self.requests = {name: RequestFactory(venue, body.engine) for name, venue in self.venues.items()}
+        self.requests = {
+            name: RequestFactory(venue, body.engine, body.safeguards) for name, venue in self.venues.items()
+        }
         self._venue_of_source: dict[str, Venue] = {}
         self.market_dialects = _MarketDialects(self)
         self._indexes_of_source: dict[str, list[int]] = {}
@@ -91,17 +94,9 @@ class SessionContext:
         self.timer_periods_ns = periods(
             body.engine,
             {name: each.cadence.period_ns for name, each in loaded.items() if isinstance(each.cadence, Every)},
+            body.safeguards,
         )
-        self.rules = Rules(
-            body.engine,
-            self.timer_periods_ns,
-            body.seed,
-            rates={name: venue.rates for name, venue in self.venues.items()},
-            cursors={name: venue.fill_cursor for name, venue in self.venues.items()},
-            instruments=self.instruments,
-            risk=body.risk,
-            safety=body.safety,
-        )
+        self.rules = self._rules()
         self.trigger_names = [name for name, each in loaded.items() if isinstance(each.cadence, OnQuote)]
         self._indicators = self._declared_indicators()
         self.runner = StrategyRunner(
@@ -113,6 +108,21 @@ class SessionContext:
         )
         # sessions whose mark an order of ours bears
         self.own_sessions = (body.session, *((body.previous.session,) if body.previous else ()), *body.safety.also_ours)
+
+    def _rules(self) -> Rules:
+        """Return the settings that reducers need."""
+        body = self.body
+        return Rules(
+            body.engine,
+            self.timer_periods_ns,
+            body.seed,
+            rates={name: venue.rates for name, venue in self.venues.items()},
+            cursors={name: venue.fill_cursor for name, venue in self.venues.items()},
+            instruments=self.instruments,
+            risk=body.risk,
+            safeguards=body.safeguards,
+            safety=body.safety,
+        )
 
     @cached_property
     def risk_rules(self) -> dict[str, BoundRule]:

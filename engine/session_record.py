@@ -28,12 +28,15 @@ class ClockSettings(msgspec.Struct, frozen=True):
 class VenueSettings(msgspec.Struct, frozen=True):
     """A venue of the session: its dialect and addresses."""
 
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"network"})
+
     name: str = "binance_spot"  # a built-in dialect, or package.module:Class
     rest: str = ""  # base address; a template, never with a key
     stream: str = ""
     private: str = ""
     recv_window_ms: int = 5000
     rate_limits: RateLimits = RateLimits()  # as the venue stated them when the session began
+    network: str = ""  # engine.venues.venue.Network; "": told by the addresses
 
 
 class Declared(msgspec.Struct, frozen=True):
@@ -72,7 +75,9 @@ class DriftAction(StrEnum):
 class RiskSettings(msgspec.Struct, frozen=True):
     """Limits. A limit of 0 is not set. Notional limits are in the instrument's quote asset."""
 
-    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"sell_holdings", "on_drift", "balance_tolerance"})
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset(
+        {"sell_holdings", "on_drift", "balance_tolerance", "daily_loss_max"}
+    )
 
     order_size_max: Decimal = Decimal(0)  # base quantity of one order
     order_notional_max: Decimal = Decimal(0)
@@ -83,6 +88,7 @@ class RiskSettings(msgspec.Struct, frozen=True):
     sell_holdings: bool = False  # True: spot sales may exceed what the session bought (rule `sellable`)
     on_drift: DriftAction = DriftAction.HALT  # read from accounting 2 on
     balance_tolerance: dict[str, Decimal] = {}  # asset -> difference that is no drift, beside roundings
+    daily_loss_max: Decimal = Decimal(0)  # of a UTC day, in each quote asset: beyond it orders only reduce positions
 
 
 class RuleSettings(msgspec.Struct, frozen=True):
@@ -103,7 +109,8 @@ class EngineSettings(msgspec.Struct, frozen=True):
     """Times in nanoseconds of session time."""
 
     OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({
-        "halt_on_rival", "accounting", "order_rules", "access_wait_ns", "access_halt_after_ns", "access_halt_refusals",
+        "halt_on_rival", "late_after_ns", "late_over_ns", "late_waiting_max", "decision_warn_ns", "decision_stop_ns",
+        "accounting", "order_rules", "access_wait_ns", "access_halt_after_ns", "access_halt_refusals",
     })  # fmt: skip
 
     reconcile_every_ns: int = 60 * SECOND_NS
@@ -131,6 +138,11 @@ class EngineSettings(msgspec.Struct, frozen=True):
     stream_behind_max_ns: int = 0  # a stream that misses what another one proves for longer is lost; 0: off
     private_probe_after_ns: int = 0  # a private link silent for longer is queried; 0: never
     halt_on_rival: bool = False  # an open order with the mark of another session of ours halts
+    late_after_ns: int = 0  # the engine is late if it processes what arrived longer ago; 0: never
+    late_over_ns: int = 0  # it has caught up when that is younger again
+    late_waiting_max: int = 0  # it is late too if more messages wait in its queue; 0: no bound
+    decision_warn_ns: int = 0  # a strategy's decision may take so long; 0: for ever
+    decision_stop_ns: int = 0  # a decision is interrupted then, and its strategy stopped; 0: never
     # 0: sessions recorded before these rules; 1: an order's terms are the venue's, fills are queried by order, answers
     # are compared by the venue's dates, halts are a set, an account reconciles by its own links (docs/record-schema.md)
     order_rules: int = 0
@@ -161,8 +173,44 @@ def new_engine_settings() -> EngineSettings:
         stream_silence_max_ns=10 * SECOND_NS,
         stream_behind_max_ns=3 * SECOND_NS,
         private_probe_after_ns=30 * SECOND_NS,
+        late_after_ns=2 * SECOND_NS,
+        late_over_ns=SECOND_NS,
+        late_waiting_max=50_000,
+        decision_warn_ns=SECOND_NS,
+        decision_stop_ns=5 * SECOND_NS,
     )
     return newest_rules(new)
+
+
+class SafeguardSettings(msgspec.Struct, frozen=True):
+    """Bounds on repeated requests and refusals. 0 switches a bound off, as in sessions recorded before them."""
+
+    # the wait after the venue refused an order for the number of orders; each next one doubles it
+    order_backoff_first_ns: int = 0  # 0: such a refusal blocks every request, as a ban does
+    order_backoff_max_ns: int = 0
+    rejections_max: int = 0  # equal rejections, or orders without an answer, that pause an instrument
+    refusals_max: int = 0  # equal refusals by our own risk rules that pause a strategy
+    window_ns: int = 60 * SECOND_NS  # in which they are counted
+    pause_first_ns: int = 10 * SECOND_NS  # each pause for the same reason doubles it
+    pause_max_ns: int = 3600 * SECOND_NS
+    cancel_backoff_max_ns: int = 0  # a cancel that was refused is repeated in growing intervals, up to this
+    cancel_refusals_max: int = 5  # so many raise an alarm, and a query by the venue's id
+    metadata_every_ns: int = 0  # between two readings of the instruments' rules
+    metadata_retry_ns: int = 60 * SECOND_NS  # the least time between two readings after refusals
+    snapshot_percent: int = 0  # of a minute's request weight, for book snapshots; 0: as other queries
+    own_open_orders: bool = False  # open_orders_max leaves out other programs' orders
+
+
+SAFEGUARDS = SafeguardSettings(  # of new sessions
+    order_backoff_first_ns=10 * SECOND_NS,
+    order_backoff_max_ns=600 * SECOND_NS,
+    rejections_max=10,
+    refusals_max=20,
+    cancel_backoff_max_ns=300 * SECOND_NS,
+    metadata_every_ns=3600 * SECOND_NS,
+    snapshot_percent=60,
+    own_open_orders=True,
+)
 
 
 class SafetySettings(msgspec.Struct, frozen=True):
@@ -220,7 +268,7 @@ class Resimulated(msgspec.Struct, frozen=True):
 class SessionBody(msgspec.Struct, frozen=True):
     """The body of a SESSION record: everything that a replay needs to start."""
 
-    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"rules", "safety"})
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"rules", "safeguards", "safety", "read_only"})
 
     session: str  # 8 base32 characters, drawn once by the shell
     started_ns: int
@@ -238,7 +286,9 @@ class SessionBody(msgspec.Struct, frozen=True):
     opening: dict[str, Any] | None = None  # the carried parts of state, brought forward
     resimulated: Resimulated | None = None
     rules: tuple[RuleSettings, ...] = ()  # the risk rules; (): engine.risk.rules.FIRST_RULES
+    safeguards: SafeguardSettings = SafeguardSettings()
     safety: SafetySettings = SafetySettings()
+    read_only: bool = False  # nothing that changes the venue is requested: a dry run, or an account that is watched
     schema: int = SCHEMA  # of the names in the records: engine/upcast.py
 
 

@@ -11,7 +11,7 @@ from engine.bodies import CheckpointBody, IntentBody, NoteBody, NoteLevel, Reque
 from engine.facts import Fact
 from engine.market.market_state import Market
 from engine.record_codec import text_of
-from engine.session_record import EngineSettings
+from engine.session_record import EngineSettings, SafeguardSettings
 from engine.state.changes import Change, Requested, Stamp
 from engine.state.fill_cursor import NUMBERED_FILLS, FillCursor
 from engine.state.session_state import Account, Rules, State, fold
@@ -70,12 +70,12 @@ class StepContext:
         record = Record(seq, self.time_ns, kind, source, cause, key, None, None, None, text_of(body))
         self.outputs.append(Output(record, body))
         change: Change
-        if kind is Kind.FACT:
+        if kind is Kind.FACT or (kind is Kind.VERDICT and body.strategy):  # type: ignore[union-attr]  # a VerdictBody
             change = body  # type: ignore[assignment]  # any body that KINDS does not list is a fact
         elif isinstance(body, RequestBody):
             change = Requested(body)
         else:
-            return seq  # intents, verdicts, notes and checkpoints change nothing
+            return seq  # intents, notes, checkpoints, and verdicts that count for no breaker change nothing
         self.account = self.state.account = fold(self.account, change, Stamp(seq, self.time_ns), self.rules)
         return seq
 
@@ -83,6 +83,11 @@ class StepContext:
     def settings(self) -> EngineSettings:
         """The session's settings."""
         return self.rules.settings
+
+    @property
+    def safeguards(self) -> SafeguardSettings:
+        """The session's bounds on repeated requests and refusals."""
+        return self.rules.safeguards
 
     def fill_cursor(self, venue: str) -> FillCursor:
         """Return how a venue orders its fills."""

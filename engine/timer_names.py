@@ -22,6 +22,8 @@ class TimerKind(StrEnum):
     RECONCILE = "reconcile"
     STOP = "stop"
     THROTTLE = "throttle"  # subject: strategy whose throttle ends
+    METADATA = "metadata"
+    METADATA_RETRY = "metadata_retry"  # subject: venue whose instruments may be read again after a refusal
 
 
 class TimerName(msgspec.Struct, frozen=True):

@@ -213,6 +213,10 @@ def _link(record: Record) -> str:
     link = read_link(record.body or "")
     reason = f": {link.reason}" if link.reason else ""
     drift = f", wall clock minus session time {duration_text(link.drift_ns)}" if link.state == "clock" else ""
+    if link.state in ("late", "caught_up"):
+        return f"{record.source} {link.state}: {duration_text(link.age_ns)}, {link.waiting:,} messages wait"
+    if link.state == "overrun":
+        return f"{record.source} overrun: a decision of strategy {link.strategy} took {duration_text(link.spent_ns)}"
     return f"{record.source} {link.state}{reason}{drift}"
 
 

@@ -31,6 +31,7 @@ from journal.trust_key import is_trusted
 from replay import snapshots
 from replay.causal_chain import CausalWalk
 from replay.compare import Difference, missing_end, only_recorded, only_replayed, output_difference, timer_difference
+from replay.cut_decisions import Cuts, outputs_after, with_cuts
 from replay.network_guard import no_sockets
 from replay.overrides import apply_overrides
 from replay.record_text import FrameDecoder
@@ -138,6 +139,7 @@ class SessionReplay:
         self.state = self._initial_state(begin_seq)
         self._at_checkpoint = at_checkpoint
         self._outputs: list[Record] = []  # of the last step
+        self._cut: Cuts = ()  # of the input at hand
         self._pending: list[Record] = []  # outputs that are not compared yet
 
     def _initial_state(self, begin_seq: int) -> State:
@@ -156,8 +158,9 @@ class SessionReplay:
         begun_at = seq = self.state.seq  # 0, or the CHECKPOINT from which a slice continues
         if not begun_at:
             self._expect_outputs(records_of(self.kernel.open_session(self.state, self.first)))
-        for run in group_frames(self.journal.records(begun_at + 1, until)):
-            seq = run[-1].seq
+        recorded = group_frames(self.journal.records(begun_at + 1, until))
+        for run, cut in with_cuts(recorded, outputs_after(self.journal, until)):
+            seq, self._cut = run[-1].seq, cut
             if on_progress is not None and seq // PROGRESS_RECORDS != run[0].seq // PROGRESS_RECORDS:
                 on_progress(seq, until + 1)
             difference = self._replay_record(run[0]) if len(run) == 1 else self._replay_frames(run)
@@ -248,7 +251,7 @@ class SessionReplay:
                 return difference
         self.counts.inputs += 1
         try:
-            self._expect_outputs(records_of(self._step(self.state, Batch((record,))).outputs))
+            self._expect_outputs(records_of(self._step(self.state, Batch((record,), cut=self._cut)).outputs))
         except CoreError as error:
             if not error.outputs:
                 return _core_failure(record, error)

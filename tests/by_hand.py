@@ -21,12 +21,14 @@ from engine.record_codec import read_note, read_request, text_of
 from engine.sequencer import Arrival, Sequencer
 from engine.session_record import (
     MILLISECOND_NS,
+    SAFEGUARDS,
     SAFETY,
     SECOND_NS,
     ClockSettings,
     EngineSettings,
     RiskSettings,
     RuleSettings,
+    SafeguardSettings,
     SafetySettings,
     SessionBody,
     StrategySettings,
@@ -115,6 +117,7 @@ class ByHand:
         accounting: int = 1,
         newest: bool = True,  # False: the rules of sessions that were recorded before them
         venue_ahead_ms: int = 0,
+        safeguards: SafeguardSettings = SAFEGUARDS,
     ) -> None:
         if ByHand.begun is not None:
             ByHand.begun.append(self)
@@ -146,6 +149,7 @@ class ByHand:
             ),
             safety=safety,
             opening=None if opening is None else carry_over(opening),
+            safeguards=safeguards,
         )
         self._twin: tuple[Kernel, State] | None = None
         self.sequencer = Sequencer(Kernel(self.body), self._append)

@@ -144,6 +144,9 @@ class Desk:
                 hand.answer(hand.seq_of("place"), shown(name, **told))
             case ["open,", "weight", weight]:
                 hand.answer(hand.seq_of("place"), shown(name, **told), x_mbx_used_weight_1m=weight)
+            case ["too", "many"]:
+                answer = {"code": -1015, "msg": "Too many new orders"}
+                hand.answer(hand.seq_of("place"), answer, status=429)
             case ["banned"]:
                 hand.answer(
                     hand.seq_of("place"), {"code": -1003, "msg": "Too many requests"}, status=429, Retry_After="30"

@@ -418,7 +418,8 @@ def test_headers_as_users_saw_them(shared_data: Path) -> None:
 CLASSES = {
     Outcome.UNKNOWN: {-1000, -1001, -1006, -1007, -2021},
     Outcome.AUTH: {-1002, -1022, -2014, -2015},
-    Outcome.RATE_LIMITED: {-1003, -1015, -1034},
+    Outcome.RATE_LIMITED: {-1003, -1034},
+    Outcome.ORDER_LIMITED: {-1015},
     Outcome.RETRY_LATER: {-1008, -1016},
     Outcome.CLOCK: {-1021},
     Outcome.NOT_FOUND: {-2011, -2013, -2026},

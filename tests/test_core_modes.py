@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from by_hand import BTC, ETH, PRIVATE, ByHand, report, shown
 
-from engine.bodies import CommandBody, CommandName
+from engine.bodies import CommandBody, CommandName, LinkBody, LinkEvent
 from engine.errors import CoreError
 from engine.mode_reasons import Mode, ReasonCode, key_refused
 from engine.record_codec import text_of
@@ -188,6 +188,15 @@ def test_one_blocked_instrument_is_a_reason_beside_running() -> None:
     assert (session.mode, reasons(session)) == (Mode.RUNNING, [f"{BTC.id} is blocked: no synchronised book"])
 
 
+def test_an_account_that_may_not_trade_is_not_running() -> None:
+    hand = ByHand(parameters=NONE).run(1)
+    hand.answers["account"] = {"canTrade": False, "balances": [], "updateTime": 0}
+    hand.command("reconcile").run(1)
+    assert (hand.mode, reasons(hand)) == (Mode.SYNCING, ["binance_spot says that the account may not trade"])
+    del hand.answers["account"]
+    assert hand.run(70).mode == Mode.RUNNING, "the venue allows it again"
+
+
 def test_an_order_with_the_mark_of_another_engine_of_ours_halts() -> None:
     hand = ByHand(parameters=NONE, engine=new_engine_settings()).run(1.5)
     hand.private(report("zzzzzzzz-quoter-1-871-0", "NEW", "NEW"))
@@ -196,12 +205,27 @@ def test_an_order_with_the_mark_of_another_engine_of_ours_halts() -> None:
     assert "bears the mark of session zzzzzzzz" in reason
 
 
+def test_an_engine_that_is_late_pauses_and_resumes_by_itself() -> None:
+    hand = ByHand(parameters=NONE).run(1)
+    hand.take(Arrival(Kind.LINK, "ingress", body=text_of(LinkBody(LinkEvent.LATE, age_ns=3_000_000_000, waiting=7))))
+    assert (hand.mode, reasons(hand)) == (
+        Mode.PAUSED,
+        ["late: the engine processes messages 3.0 s old, 7 messages wait"],
+    )
+    hand.take(Arrival(Kind.LINK, "ingress", body=text_of(LinkBody(LinkEvent.CAUGHT_UP))))
+    assert hand.mode == Mode.RUNNING
+
+
 # reason -> what people read, and the test that shows it
 REASONS: dict[ReasonCode, tuple[str, Callable[..., None]]] = {
     ReasonCode.LINK_NOT_READY: (r" is (down|connecting|up)$", test_a_link_that_is_down_ends_trading),
     ReasonCode.VENUE_BLOCKED: (r" asked us to wait: ", test_a_wait_that_the_venue_demands_ends_trading_for_as_long),
     ReasonCode.NOT_RECONCILED: (r"^not reconciled$", test_a_clock_that_jumped_ends_trading_until_a_reconciliation),
     ReasonCode.FILLS_MISSING: (r" filled more than the fills ", test_a_fill_that_stays_missing_ends_trading),
+    ReasonCode.TRADING_FORBIDDEN: (
+        r" says that the account may not trade$",
+        test_an_account_that_may_not_trade_is_not_running,
+    ),
     ReasonCode.NO_BOOK: (r" has no synchronised book$", test_a_session_waits_for_its_books),
     ReasonCode.NO_QUOTE: (r" has no quote$", test_a_session_without_books_waits_for_quotes),
     ReasonCode.INSTRUMENT_BLOCKED: (
@@ -209,6 +233,7 @@ REASONS: dict[ReasonCode, tuple[str, Callable[..., None]]] = {
         test_one_blocked_instrument_is_a_reason_beside_running,
     ),
     ReasonCode.PAUSED: (r"^paused by ", test_a_person_pauses_and_resumes),
+    ReasonCode.LATE: (r"^late: ", test_an_engine_that_is_late_pauses_and_resumes_by_itself),
     ReasonCode.SAFETY_ORDER: (
         r"^(all orders were cancelled for|cancel all orders)",
         test_a_safety_order_pauses_until_a_person_resumes,
@@ -241,6 +266,6 @@ def test_every_reason_has_its_test() -> None:
 
 def test_the_policy_knows_every_input_of_the_mode() -> None:
     # a step skips `right_mode` while these stay as they are: a new input must also enter handlers/policy.py
-    compared = {"modes", "links", "reconciling", "access", "safety", "blocks"}  # _parts_of_mode
+    compared = {"modes", "links", "reconciling", "access", "safety", "blocks", "forbidden", "late"}  # _parts_of_mode
     looked_into = {"orders", "limits", "market_reasons", "is_all_blocked", "time_ns"}  # _is_running_still
     assert set(signature(right_mode).parameters) == compared | looked_into

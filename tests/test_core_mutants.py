@@ -9,9 +9,11 @@ import inspect
 import re
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+import test_budgets as budgets
 import test_core_lifecycle as life
 import test_core_modes as modes
 import test_pnl as pnl
@@ -229,3 +231,94 @@ def test_a_fault_in_profit_and_loss_fails_its_test(fault: Fault, monkeypatch: py
         if getattr(each, "__dict__", {}).get(name) is fault.function:
             monkeypatch.setattr(each, name, made[name])
     must_notice(fault.test)
+
+
+# ---- budgets and breakers -----------------------------------------------------------------------
+
+
+class Mutant(NamedTuple):
+    """A bound that is taken away, and the test that must notice."""
+
+    target: str
+    instead: Any
+    test: Callable[..., None]
+    given: tuple[Any, ...]
+
+    def __str__(self) -> str:
+        return self.target.rpartition(".")[2]
+
+
+BUDGET_MUTANTS = [
+    Mutant(
+        "engine.state.order_blocks.OrderBlocks.next_wait_ns",
+        lambda _self, _venue, _time_ns, settings: settings.order_backoff_first_ns // 10,
+        budgets.test_order_count_limit_is_not_hammered,
+        (),
+    ),
+    Mutant(
+        "engine.state.order_blocks.OrderBlocks.reject_reason",
+        lambda _self, _venue, _time_ns: "",
+        budgets.test_order_count_limit_is_not_hammered,
+        (),
+    ),
+    Mutant(
+        "engine.handlers.policy.trip_breakers",
+        lambda _session, _step: None,
+        budgets.test_refused_for_ever_pauses_the_instrument,
+        (400, -1013, "Market is closed."),
+    ),
+    Mutant(
+        "engine.kernel.drops_intent",
+        lambda *_: False,
+        budgets.test_refused_for_ever_pauses_the_instrument,
+        (400, -1013, "Market is closed."),
+    ),
+    Mutant(
+        "engine.state.breakers.Breakers.may_run",
+        lambda _self, _strategy, _time_ns: True,
+        budgets.test_refusal_storm_of_our_own_rules_pauses_the_strategy,
+        (),
+    ),
+    Mutant(
+        "engine.handlers.trip_breakers.cancel_rules",
+        lambda *_, **__: {"gone": "taken away"},
+        budgets.test_refusal_storm_of_our_own_rules_pauses_the_strategy,
+        (),
+    ),
+    Mutant(
+        "engine.state.cancel_attempts.CancelAttempts.wait_ns",
+        lambda _self, _name, _settings: 1_000_000_000,
+        budgets.test_s10_a_cancel_refused_for_ever_is_not_sent_for_ever,
+        (),
+    ),
+    Mutant(
+        "engine.handlers.answers.reread_metadata",
+        lambda _session, _step, _venue: None,
+        budgets.test_a_filter_that_the_venue_changes_is_read_again,
+        (),
+    ),
+    Mutant(
+        "engine.handlers.reread_metadata._fits",
+        lambda _recorded, _theirs: True,
+        budgets.test_a_finer_grid_than_the_session_has_stops_the_instrument,
+        (),
+    ),
+    Mutant(
+        "engine.handlers.answers.apply_permission",
+        lambda _session, _step, _venue, **_: None,
+        budgets.test_an_account_that_may_not_trade_is_not_running,
+        (),
+    ),
+    Mutant(
+        "engine.execution.request_factory.RequestFactory.has_room",
+        lambda _self, _step, _weight: True,
+        budgets.test_instruments_trade_each_as_it_becomes_ready,
+        (),
+    ),
+]
+
+
+@pytest.mark.parametrize("mutant", first_is_quick(BUDGET_MUTANTS, quick=1), ids=str)
+def test_without_a_bound_its_test_fails(mutant: Mutant, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(mutant.target, mutant.instead)
+    must_notice(mutant.test, next(budgets.beginning(tmp_path)), *mutant.given)

@@ -197,7 +197,7 @@ def test_fills_that_the_list_does_not_have_yet_are_asked_for_once_a_second() -> 
     assert hand.mode == "running"
 
 
-def test_a_question_that_fails_for_good_is_asked_later_and_later() -> None:
+def test_a_query_that_fails_for_good_is_repeated_later_and_later() -> None:
     hand = ByHand(parameters={"orders": 0}).run(2)
     hand.answers["open_orders"] = [{"a stranger": "shape"}]
     before = len(hand.records)
@@ -363,7 +363,7 @@ def test_a_clock_that_jumped_once_does_not_stop_trading_every_minute() -> None:
     assert rounds == [1, 2, 2, 2, 2, 3]
 
 
-def test_a_subscription_that_is_never_answered_is_asked_for_on_a_new_connection() -> None:
+def test_a_subscription_that_is_never_answered_is_requested_on_a_new_connection() -> None:
     hand = ByHand(parameters={"orders": 0}, held={"subscribe"}).run(15)
     assert hand.mode == "starting"
     assert len(hand.asked("subscribe")) == 2

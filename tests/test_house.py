@@ -50,6 +50,7 @@ VALUE_ARROWS: dict[str, set[str]] = {
     "order_terms": {"model", "money"},
     "session_record": {"model", "upcast"},
     "facts": {"block_reasons", "lifecycle", "mode_reasons", "model", "order_terms"},
+    "mode_shares": {"facts", "mode_reasons"},
     "bodies": {"facts", "requests"},
     "record_codec": {"bodies", "facts", "requests", "upcast"},
 }
@@ -236,9 +237,8 @@ VENUE_WORDS_SPARED = {
     "replay/resim/model_run.py": "asks the simulated venue for its instruments",
     "replay/resim/sim_setup.py": "sets the simulated venue up",
     "verbatim/commands/record.py": "the default of --venue",
-    "verbatim/config.py": "the default of venue.name",
+    "verbatim/config_sections.py": "the default of venue.name",
     "verbatim/hostile/fault_plan.py": "scripts faults of the simulated venue's endpoints and events",
-    "verbatim/hostile/invariants.py": "compares with the simulated venue's books",
     "verbatim/hostile/sparse_market.py": "writes the simulated venue's market messages",
     "verbatim/testing.py": "runs the simulated venue in virtual time",
 }

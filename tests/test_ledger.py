@@ -109,7 +109,7 @@ def test_accept_balance_records_a_deposit_and_trading_goes_on() -> None:
     hand.command("accept_balance", "deposit from the bank", "USDT")
     [command] = [record for record in hand.records if record.kind is Kind.COMMAND]
     assert json.loads(command.body or "") == {
-        "asset": "USDT", "by": "test", "command": "accept_balance", "reason": "deposit from the bank",
+        "about": "USDT", "by": "test", "command": "accept_balance", "reason": "deposit from the bank",
     }  # fmt: skip
     assert hand.run(5).mode == Mode.RUNNING
     assert any("USDT: our records follow the venue at 1500" in note for note in hand.notes("info"))
@@ -345,7 +345,7 @@ def test_a_withdrawal_by_hand_halts_a_trading_session(begin: Begin, streamed: bo
     [drift] = session.facts("balance_drift")
     assert drift["asset"] == "USDT"
     assert abs(D(drift["difference"]) + 5000) < D("1e-6")
-    session.command("accept_balance", "withdrawn by me", asset="USDT").run(20)
+    session.command("accept_balance", "withdrawn by me", about="USDT").run(20)
     assert session.state.account.modes.mode is Mode.RUNNING
     session.command("pause")
     books_equal_the_venue(session)

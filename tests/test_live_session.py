@@ -197,7 +197,7 @@ async def test_a_person_tells_a_running_session_what_to_do(venue: Ready, tmp_pat
             await trio.to_thread.run_sync(partial(ordered, command="dance"))
         with pytest.raises(ControlError, match="needs an asset and a reason"):
             await trio.to_thread.run_sync(partial(ordered, command="accept_balance", reason="deposit"))
-        accept = partial(ordered, command="accept_balance", reason="deposit", asset="USDT")
+        accept = partial(ordered, command="accept_balance", reason="deposit", about="USDT")
         assert (await trio.to_thread.run_sync(accept))["mode"]
         await trio.to_thread.run_sync(partial(ordered, command="stop"))
 
@@ -206,7 +206,7 @@ async def test_a_person_tells_a_running_session_what_to_do(venue: Ready, tmp_pat
     assert [(c["command"], c["by"]) for c in commands] == [
         (command, "alice") for command in ("pause", "resume", "accept_balance", "stop")
     ]
-    assert (commands[2]["asset"], commands[2]["reason"]) == ("USDT", "deposit")
+    assert (commands[2]["about"], commands[2]["reason"]) == ("USDT", "deposit")
     assert not path.exists()
     with pytest.raises(ControlError, match="is it running"):
         send_command(path, command="pause", by="alice")

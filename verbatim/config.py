@@ -11,26 +11,15 @@ from collections.abc import Mapping
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import msgspec
-from pydantic import (
-    AliasChoices,
-    BaseModel,
-    ConfigDict,
-    Field,
-    SecretStr,
-    StringConstraints,
-    ValidationError,
-    model_validator,
-)
+from pydantic import Field, SecretStr, StringConstraints, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from engine.live.clock import SessionClock
 from engine.live.session_config import SessionConfig
-from engine.live.transport.selection import TransportProfile
 from engine.session_record import (
-    ACCOUNTING,
     SAFETY,
     SECOND_NS,
     DriftAction,
@@ -38,162 +27,37 @@ from engine.session_record import (
     RiskSettings,
     SafetySettings,
     VenueSettings,
-    newest_rules,
 )
 from engine.strategy.rule_loading import recorded_rules
 from engine.venues.signing import Credentials, SecretKey
-from engine.venues.venue import RequestSigner
-from engine.venues.venue_lookup import UnknownVenueError, make_venue, venue_class
+from engine.venues.venue import Endpoints, Network, RequestSigner
+from engine.venues.venue_lookup import UnknownVenueError, make_venue, network_of, network_of_address
 from journal.signing import BadKeyError, Signer
+from verbatim.config_sections import (
+    RECV_WINDOW_MS_MAX,
+    RULE_NAME,
+    ClockSection,
+    EngineSection,
+    RecordSection,
+    RiskSection,
+    RuleSection,
+    SafeguardsSection,
+    Section,
+    SessionSection,
+    StrategySection,
+    VenueSection,
+)
 from verbatim.strategy_files import check_instruments, read_rule, read_strategy
 
 PREFIX = "VERBATIM_"
 CREDENTIALS = ("VERBATIM_API_KEY", "VERBATIM_API_SECRET")
 PASSPHRASE = "VERBATIM_API_PASSPHRASE"  # noqa: S105 - a variable's name; few venues have this third secret
 OTHER_VARIABLES = frozenset({"VERBATIM_JIT", "VERBATIM_DATA"})  # read by the compiled fold and by tests
-RECV_WINDOW_MS_MAX = 60_000
-RULE_NAME = r"^[a-z][a-z0-9_]{0,31}$"
 SECRET_BYTES_MAX = 64 * 1024
-OLD_TRANSPORTS = {"httpx": TransportProfile.STANDARD, "direct": TransportProfile.FAST}  # values of venue.http
 
 
 class ConfigError(Exception):
     """The configuration cannot be used; the text names the key and the reason."""
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, frozen=True)
-
-
-class BlindSection(_Section):
-    """What becomes of resting orders when the session cannot be RUNNING for so long."""
-
-    after_s: Decimal = Field(default=Decimal(60), gt=0)
-    then: Literal["cancel", "leave"] = "cancel"
-
-
-class SessionSection(_Section):
-    """Where the journal goes, and what happens when it fails."""
-
-    journals: Path = Path("journals")  # from the working directory, as for every other command
-    account: str = Field(default="main", pattern=r"^[a-z0-9_-]{1,32}$")
-    seed: int | None = None
-    on_journal_failure: Literal["cancel_all", "leave"] = "cancel_all"
-    on_failure: Literal["cancel", "leave"] = "cancel"  # orders when our code fails or a strategy stops
-    on_blind: BlindSection = BlindSection()
-    dead_man_s: Decimal = Field(default=Decimal(60), ge=0)  # at venues that have a dead-man switch; 0: off
-    free_mib_min: int = Field(default=1024, ge=0)  # on the journals' disk: with less, trading halts
-    signing_key: Path | None = None  # an Ed25519 key as PEM, from the configuration's folder: signs what is sealed
-    carry: bool = True
-
-
-class RecordSection(_Section):
-    """Times at which `verbatim record` begins a new session: at an age, or every day at a time (UTC)."""
-
-    roll_hours: Decimal = Field(default=Decimal(24), gt=0, le=24 * 31)
-    roll_at: str = Field(default="", pattern=r"^(([01]\d|2[0-3]):[0-5]\d)?$")  # "HH:MM"; overrides roll_hours
-
-
-class ClockSection(_Section):
-    """Clock that a simulated venue printed when it started. Default: session time is the wall clock."""
-
-    speed: int = Field(default=1, ge=1, le=1000)
-    session_origin_ns: int = 0
-    monotonic_origin_ns: int = 0
-
-
-class VenueSection(_Section):
-    """The venue: its name, addresses and how requests are sent."""
-
-    name: str = "binance_spot"
-    rest: str = Field(pattern=r"^https?://")
-    stream: str = Field(pattern=r"^wss?://")
-    private: str = Field(default="", pattern=r"^wss?://")  # a session that trades needs it
-    recv_window_ms: int = Field(default=5000, gt=0, le=RECV_WINDOW_MS_MAX)
-    transport: TransportProfile = TransportProfile.STANDARD
-    secret_file: Path | None = None  # TOML with api_key and api_secret, readable by its owner alone
-
-    @model_validator(mode="before")
-    @classmethod
-    def _read_old_name(cls, values: Any) -> Any:
-        """Accept `http`, the name of `transport` in earlier versions."""
-        if not isinstance(values, dict) or "http" not in values:
-            return values
-        if "transport" in values:
-            raise ValueError("http is the old name of transport; remove it")
-        values = dict(values)
-        old = values.pop("http")
-        if old not in OLD_TRANSPORTS:
-            raise ValueError(f"http must be one of {', '.join(OLD_TRANSPORTS)}; better, set transport")
-        return values | {"transport": OLD_TRANSPORTS[old]}
-
-
-class StrategySection(_Section):
-    """One strategy: its file and parameters."""
-
-    file: str  # path.py:Class, from the configuration's folder
-    parameters: dict[str, Any] = {}
-
-
-class RiskSection(_Section):
-    """Limits; engine/session_record.py documents each. 0 means no limit."""
-
-    order_size_max: Decimal = Field(default=Decimal(0), ge=0)
-    order_notional_max: Decimal = Field(default=Decimal(0), ge=0)
-    position_max: Decimal = Field(default=Decimal(0), ge=0)
-    open_orders_max: int = Field(default=50, ge=0)
-    orders_per_second_max: int = Field(default=20, ge=0)
-    market_slippage_max: Decimal = Field(default=Decimal("0.005"), ge=0, lt=1)
-    sell_holdings: bool = False
-    on_drift: DriftAction = DriftAction.HALT
-    balance_tolerance: dict[str, Annotated[Decimal, Field(ge=0)]] = {}
-
-
-class RuleSection(_Section):
-    """A risk rule beside those of every session, or the settings of a built-in one."""
-
-    code: str = ""  # package.module:rule, from the configuration's folder or Python's path; "": built in
-    settings: dict[str, Any] = {}
-
-
-class EngineSection(_Section):
-    """Times in seconds of session time; engine/session_record.py documents each."""
-
-    reconcile_every_s: Decimal = Field(default=Decimal(60), gt=0)
-    check_interval_s: Decimal = Field(
-        default=Decimal(1), gt=0, validation_alias=AliasChoices("check_interval_s", "watch_every_s")
-    )
-    stale_after_s: Decimal = Field(default=Decimal(10), gt=0)
-    request_timeout_s: Decimal = Field(default=Decimal(10), gt=0)
-    order_query_interval_s: Decimal = Field(
-        default=Decimal(1), gt=0, validation_alias=AliasChoices("order_query_interval_s", "ask_every_s")
-    )
-    venue_timeout_s: Decimal = Field(default=Decimal(10), gt=0)
-    backoff_first_s: Decimal = Field(default=Decimal("0.5"), gt=0)
-    backoff_max_s: Decimal = Field(default=Decimal(30), gt=0)
-    report_every_s: Decimal = Field(default=Decimal(10), gt=0)
-    keep_closed_s: Decimal = Field(default=Decimal(300), gt=0)
-    stop_timeout_s: Decimal = Field(default=Decimal(15), gt=0)
-    checkpoint_every: int = Field(default=5000, gt=0)
-    cancel_on_stop: bool = True
-    access_wait_s: Decimal = Field(default=Decimal(60), gt=0)
-    access_halt_after_s: Decimal = Field(default=Decimal(300), gt=0)
-    access_halt_refusals: int = Field(default=20, gt=0)
-    block_instruments: bool = True
-    quote_age_max_s: Decimal = Field(default=Decimal(10), ge=0)
-    venue_lag_max_s: Decimal = Field(default=Decimal(5), ge=0)
-    stream_silence_max_s: Decimal = Field(default=Decimal(10), ge=0)
-    stream_behind_max_s: Decimal = Field(default=Decimal(3), ge=0)
-    private_probe_after_s: Decimal = Field(default=Decimal(30), ge=0)
-    halt_on_rival: bool = True
-
-    def settings(self) -> EngineSettings:
-        """Return the settings in nanoseconds."""
-        values: dict[str, Any] = {
-            f"{name[:-2]}_ns" if name.endswith("_s") else name: int(value * SECOND_NS) if name.endswith("_s") else value
-            for name, value in self
-        }
-        return newest_rules(EngineSettings(**values, accounting=ACCOUNTING))
 
 
 class Config(BaseSettings):
@@ -211,6 +75,7 @@ class Config(BaseSettings):
     risk: RiskSection = RiskSection()
     rule: dict[Annotated[str, StringConstraints(pattern=RULE_NAME)], RuleSection] = {}
     engine: EngineSection = EngineSection()
+    safeguards: SafeguardsSection = SafeguardsSection()
     record: RecordSection = RecordSection()
 
     @classmethod
@@ -226,7 +91,7 @@ class Config(BaseSettings):
         return env_settings, init_settings
 
 
-class SecretFile(_Section):
+class SecretFile(Section):
     """The content of a secret file."""
 
     api_key: SecretStr
@@ -399,23 +264,27 @@ def _load_key(signer: RequestSigner, where: str, credentials: Credentials) -> Se
 # ---- sessions from configurations --------------------------------------------------------------
 
 
-def session_config(config: Config, *, key: SecretKey | None, base: Path | None = None) -> SessionConfig:
-    """Return the trading session that a configuration describes.
+def session_config(
+    config: Config, *, key: SecretKey | None, base: Path | None = None, dry_run: bool = False
+) -> SessionConfig:
+    """Return the session with an account that a configuration describes.
+
+    Args:
+        config: The configuration. Without a strategy its session watches the account, and sends nothing.
+        key: The account's key.
+        base: The configuration's folder.
+        dry_run: Record intents and verdicts, and send nothing that changes the venue.
 
     Raises:
         ConfigError: the configuration cannot trade.
         StrategyError: a strategy cannot be used.
     """
-    if not config.strategy:
-        raise ConfigError(
-            "strategy: a session that trades needs at least one. What to do: add [strategy.NAME], or use `verbatim "
-            "record`"
-        )
     if not make_venue(venue_settings(config), ()).trades:
         raise ConfigError(
             f"venue.name: {config.venue.name} supports market data only. What to do: use `verbatim record`"
         )
-    if not config.venue.private:
+    venue = venue_settings(config, with_account=True)
+    if not venue.private:
         raise ConfigError("venue.private: a session that trades needs the address of the account's stream")
     chosen = replace(
         recording_config(config, base=base),
@@ -432,13 +301,33 @@ def session_config(config: Config, *, key: SecretKey | None, base: Path | None =
             ]
         ),
         account=config.session.account,
+        safeguards=config.safeguards.settings(),
         safety=safety_settings(config),
         on_journal_failure=config.session.on_journal_failure,
         carry=config.session.carry,
-        venue=msgspec.structs.replace(venue_settings(config), private=config.venue.private),
+        venue=venue,
     )
+    if dry_run or not config.strategy:
+        chosen = read_only(chosen)
     check_instruments(chosen.strategies, chosen.symbols, listed="`instruments`")
     return chosen
+
+
+def read_only(config: SessionConfig) -> SessionConfig:
+    """Return the session without anything that changes the venue: a dry run, or an account that is watched.
+
+    It continues no session and none continues it, it takes no lock, and what others do on the account does not halt it.
+    """
+    return replace(
+        config,
+        read_only=True,
+        carry=False,
+        locks_account=False,
+        on_journal_failure="leave",
+        safety=SafetySettings(pursues=True),
+        engine=msgspec.structs.replace(config.engine, halt_on_rival=False),
+        risk=msgspec.structs.replace(config.risk, on_drift=DriftAction.NOTE),  # others may trade the account
+    )
 
 
 def safety_settings(config: Config) -> SafetySettings:
@@ -481,23 +370,46 @@ def recording_config(config: Config, *, base: Path | None = None) -> SessionConf
     )
 
 
-def venue_settings(config: Config) -> VenueSettings:
-    """Return the venue's settings for public market data.
+def venue_settings(config: Config, *, with_account: bool = False) -> VenueSettings:
+    """Return the venue's settings: its network, and the addresses of market data and, if wanted, of the account.
 
     Raises:
-        ConfigError: no venue has this name.
+        ConfigError: no venue has this name, or the network has no address.
     """
+    given = config.venue
     settings = VenueSettings(
-        name=config.venue.name,
-        rest=config.venue.rest,
-        stream=config.venue.stream,
-        recv_window_ms=min(config.venue.recv_window_ms * config.clock.speed, RECV_WINDOW_MS_MAX),
+        name=given.name, recv_window_ms=min(given.recv_window_ms * config.clock.speed, RECV_WINDOW_MS_MAX)
     )
     try:
-        venue_class(settings)
+        endpoints = make_venue(settings, ()).endpoints
     except UnknownVenueError as error:
         raise ConfigError(f"venue.name: {error}") from None
-    return settings
+    known = Endpoints() if given.network is None else endpoints.get(given.network, Endpoints())
+    addresses = {name: getattr(given, name) or getattr(known, name) for name in ("rest", "stream", "private")}
+    for name in ("rest", "stream"):
+        if not addresses[name]:
+            raise ConfigError(
+                f"venue.network: {given.name} has no known {name} address of its network {given.network}. What to do: "
+                f"name it in venue.{name}"
+            )
+    if given.network is not None:
+        _refuse_other_network(config, given.network)
+    named = msgspec.structs.replace(settings, **addresses, network=given.network or "")
+    network = network_of(named)
+    private = addresses["private"] if with_account else ""
+    return msgspec.structs.replace(named, private=private, network=str(network))
+
+
+def _refuse_other_network(config: Config, network: Network) -> None:
+    """Raise ConfigError if an address belongs to another network than the one that is named."""
+    for name in ("rest", "stream", "private"):
+        address = getattr(config.venue, name)
+        other = network_of_address(config.venue.name, address) if address else None
+        if other not in (None, network, Network.LOCAL):
+            raise ConfigError(
+                f"venue.{name}: {address} belongs to the network {other}, and venue.network is {network}. What to do: "
+                "leave one of the two out"
+            )
 
 
 def scale_timeouts(settings: EngineSettings, speed: int) -> EngineSettings:
@@ -517,4 +429,8 @@ def scale_timeouts(settings: EngineSettings, speed: int) -> EngineSettings:
         stream_silence_max_ns=settings.stream_silence_max_ns * speed,
         stream_behind_max_ns=settings.stream_behind_max_ns * speed,
         private_probe_after_ns=settings.private_probe_after_ns * speed,
+        late_after_ns=settings.late_after_ns * speed,
+        late_over_ns=settings.late_over_ns * speed,
+        decision_warn_ns=settings.decision_warn_ns * speed,
+        decision_stop_ns=settings.decision_stop_ns * speed,
     )

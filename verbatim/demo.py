@@ -32,7 +32,8 @@ from engine.strategy.rule_loading import recorded_rules
 from engine.strategy.source_guard import StrategyError
 from engine.venues.signing import Credentials
 from engine.venues.venue_lookup import make_venue
-from verbatim.config import RECV_WINDOW_MS_MAX, scale_timeouts
+from verbatim.config import scale_timeouts
+from verbatim.config_sections import RECV_WINDOW_MS_MAX
 from verbatim.runner import Progress, run_session_config
 from verbatim.strategy_files import check_instruments, read_strategy
 

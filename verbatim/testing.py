@@ -15,12 +15,13 @@ from msgspec.structs import replace
 
 from engine.bodies import CommandBody, CommandName
 from engine.kernel import Kernel
-from engine.model import Instrument
+from engine.model import Instrument, RateLimits
 from engine.record_codec import text_of
 from engine.sequencer import Arrival, Sequencer
 from engine.session_record import (
     ACCOUNTING,
     MILLISECOND_NS,
+    SAFEGUARDS,
     SAFETY,
     SECOND_NS,
     ClockSettings,
@@ -28,6 +29,7 @@ from engine.session_record import (
     PreviousSession,
     RiskSettings,
     RuleSettings,
+    SafeguardSettings,
     SafetySettings,
     SessionBody,
     StrategySettings,
@@ -112,6 +114,7 @@ class VirtualVenue:
         fees: tuple[str, str] = ("0.001", "0.001"),  # maker, taker
         fee_asset: tuple[str, str] = ("", "1"),  # takes all fees; its price in the quote asset
         start_ns: int = START_NS,
+        limits: dict[str, Any] | None = None,  # fields of VenueConfig, such as orders_10s_max
         market: SimMarket | None = None,  # instead of a capture or the synthetic market of `symbols`
     ) -> None:
         market = market or (
@@ -130,7 +133,13 @@ class VirtualVenue:
             fee_asset_price=fee_asset[1],
         )
         self.sim = SimVenue(
-            VenueConfig(accounts=(account,), latency_ns=latency_ns, hold_until_subscribed=capture is not None), market
+            VenueConfig(
+                accounts=(account,),
+                latency_ns=latency_ns,
+                hold_until_subscribed=capture is not None,
+                **(limits or {}),
+            ),
+            market,
         )
         self.now_ns = start_ns if capture is None else getattr(market, "first_ns", start_ns) - 2 * SECOND_NS
         self.symbols = market.symbols
@@ -202,6 +211,7 @@ class VirtualSession:
         rules: Sequence[RuleSettings] = (),
         engine: EngineSettings | None = None,
         safety: SafetySettings = SAFETY,
+        read_only: bool = False,
         session: str = "aaaaaaaa",
         previous: "VirtualSession | PreviousSession | None" = None,
         opening: State | None = None,
@@ -209,6 +219,8 @@ class VirtualSession:
         seed: int = 7,
         dialect: str = PROTOCOL,
         accounting: int = ACCOUNTING,
+        safeguards: SafeguardSettings = SAFEGUARDS,
+        limits: dict[str, int] | None = None,  # fields of RateLimits that the session states instead of the defaults
     ) -> None:
         self.venue = venue
         self.records: list[Record] = []
@@ -220,7 +232,7 @@ class VirtualSession:
             seed=seed,
             host="test",
             versions={"engine": "test"},
-            venues=(VenueSettings(name=dialect),),
+            venues=(VenueSettings(name=dialect, rate_limits=RateLimits(**(limits or {}))),),
             instruments=instruments,
             strategies=tuple(strategies),
             risk=risk or RiskSettings(sell_holdings=True),  # the account holds coins
@@ -231,6 +243,8 @@ class VirtualSession:
             if isinstance(previous, VirtualSession)
             else previous,
             opening=None if opening is None else carry_over(opening),
+            safeguards=safeguards,
+            read_only=read_only,
         )
         self.folder = folder
         self.writer = self._create_writer()
@@ -269,9 +283,9 @@ class VirtualSession:
             self._shell.advance()
         return self
 
-    def command(self, command: str, reason: str = "", *, asset: str = "") -> Self:
-        """Send a COMMAND."""
-        body = text_of(CommandBody(CommandName(command), "test", reason, asset))
+    def command(self, command: str, reason: str = "", *, about: str = "") -> Self:
+        """Send a COMMAND, `about` an asset, instrument or strategy if it concerns one."""
+        body = text_of(CommandBody(CommandName(command), "test", reason, about))
         self._shell.accept(Arrival(Kind.COMMAND, "control", body=body))
         return self
 

@@ -34,6 +34,7 @@ class Batch(msgspec.Struct):
     until_ns: int | None = NEVER_NS  # session time at which the batch ends. None also ignores TIMERs that are due
     records_of: RecordsOf | None = None
     ends: Sequence[int] = ()  # for each record the row behind its last
+    cut: tuple[tuple[str, str], ...] = ()  # strategies whose decision was interrupted, and why: it is not run again
 
 
 class Applied(msgspec.Struct, frozen=True):

@@ -20,12 +20,14 @@ from engine.market.views import Stream
 from engine.record_codec import read_command, read_link, read_timer
 from engine.requests import LinkRole
 from engine.session_context import SessionContext
-from engine.state.changes import Commanded, LinkMoved, TimerFired
+from engine.state.changes import Commanded, Lagged, LinkMoved, TimerFired
 from engine.state.fill_cursor import NUMBERED_FILLS
 from engine.state.orders import Order, forget_closed
 from engine.state.session_state import State
 from engine.timer_names import TimerKind, TimerName
 from journal.record import Kind, Record
+
+OWN_SPEED = frozenset({LinkEvent.LATE, LinkEvent.CAUGHT_UP, LinkEvent.OVERRUN})  # no link's
 
 
 def apply(session: SessionContext, state: State, batch: Batch) -> Applied:
@@ -116,6 +118,9 @@ def count_inputs(state: State, batch: Batch, start: int, *, has_effect: bool) ->
 
 def _apply_link(session: SessionContext, state: State, record: Record) -> Applied:
     body = read_link(record.body or "")
+    if body.state in OWN_SPEED:
+        apply_change(session, state, Lagged(body), record)
+        return Applied(body=body)
     apply_change(session, state, LinkMoved(record.source, body), record)
     link = state.account.links.by_source.get(record.source)
     is_lost = link is not None and link.role is LinkRole.MARKET and body.state is LinkEvent.DOWN

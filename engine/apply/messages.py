@@ -48,8 +48,10 @@ def apply_message(session: SessionContext, state: State, record: Record) -> Appl
     )
     if outcome == AnswerStatus.ANSWER:
         rows, events = _decode_answer(venue, request, meta, record)
-    weight = next((event.weight_used for event in events if isinstance(event, Answer)), -1)
-    apply_change(session, state, Answered(request.seq, venue.name, outcome, weight), record)
+    weight, orders_day = next(
+        ((event.weight_used, event.orders_day_used) for event in events if isinstance(event, Answer)), (-1, -1)
+    )
+    apply_change(session, state, Answered(request.seq, venue.name, outcome, weight, orders_day), record)
     flags = triggers = 0
     if rows is not None:
         flags, triggers = _fold_snapshot(state, rows)

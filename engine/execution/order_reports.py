@@ -44,7 +44,15 @@ ACCEPTED = (Status.OPEN, Status.PARTIALLY_FILLED)
 UNSETTLED = (Status.PENDING, Status.UNKNOWN)
 OPEN = (VenueStatus.OPEN, VenueStatus.PARTIALLY_FILLED)
 # outcomes that prove that no order was placed
-ABSENT = {Outcome.REFUSED, Outcome.RETRY_LATER, Outcome.RATE_LIMITED, Outcome.CLOCK, Outcome.AUTH, Outcome.NOT_FOUND}
+ABSENT = {
+    Outcome.REFUSED,
+    Outcome.RETRY_LATER,
+    Outcome.RATE_LIMITED,
+    Outcome.ORDER_LIMITED,
+    Outcome.CLOCK,
+    Outcome.AUTH,
+    Outcome.NOT_FOUND,
+}
 
 
 def apply_report(step: StepContext, report: OrderReport, instruments: dict[str, Instrument]) -> Order | None:
@@ -270,7 +278,9 @@ def apply_place_answer(
             step.emit(OrderClosed(name, Report.REJECTED, ZERO, text or outcome.value, 0), key=name)
 
 
-def apply_cancel_answer(step: StepContext, pending: PendingRequest, answer: Answer) -> bool:
+def apply_cancel_answer(
+    step: StepContext, pending: PendingRequest, answer: Answer, *, counted: Answer | None = None
+) -> bool:
     """Record the answer to a cancel. Its report was applied before, and may have closed the order.
 
     Returns:
@@ -281,7 +291,8 @@ def apply_cancel_answer(step: StepContext, pending: PendingRequest, answer: Answ
     order = step.account.orders.get(name)
     if order is None or order.status not in LIVE:
         return False
-    step.emit(CancelSettled(name, f"{answer.outcome}: {answer.code} {answer.text}"), key=name)
+    is_refused = counted is not None and counted.outcome in (Outcome.REFUSED, Outcome.NOT_FOUND)
+    step.emit(CancelSettled(name, f"{answer.outcome}: {answer.code} {answer.text}", is_refused), key=name)
     return answer.outcome in (Outcome.DONE, Outcome.NOT_FOUND, Outcome.UNKNOWN)
 
 

@@ -8,18 +8,20 @@ from engine.market.views import Stream
 from engine.model import Instrument
 from engine.requests import LinkPlan, Purpose, Unsigned
 from engine.risk.review import Approved
-from engine.session_record import EngineSettings
+from engine.session_record import EngineSettings, SafeguardSettings
 from engine.state.orders import Order
+from engine.state.rate_budgets import SharedRates
 from engine.step_context import StepContext
-from engine.venues.venue import DeadManSwitch, OrderFills, ProbesPrivateLink, Resubscribes, Venue
+from engine.venues.venue import DeadManSwitch, OrderFills, ProbesPrivateLink, Resubscribes, SizedSnapshots, Venue
 
 
 class RequestFactory:
     """The requests of one venue."""
 
-    def __init__(self, venue: Venue, settings: EngineSettings) -> None:
+    def __init__(self, venue: Venue, settings: EngineSettings, safeguards: SafeguardSettings | None = None) -> None:
         self.venue = venue
         self.settings = settings
+        self.safeguards = safeguards or SafeguardSettings()
         # True if fills of ours carry the ids of the venue's public trades
         self.fills_are_trades: bool = getattr(venue, "fills_are_trades", False)
 
@@ -178,7 +180,34 @@ class RequestFactory:
     def depth(self, step: StepContext, *, instrument: Instrument) -> None:
         """Request a book snapshot from a venue that serves it over REST."""
         assert self.venue.snapshots is not None, "a venue that streams snapshots gets a new connection instead"
-        self._ask(step, Purpose.DEPTH, self.venue.snapshots.request(instrument), instrument=instrument.id)
+        unsigned = self._snapshot(step, instrument)
+        if self.has_room(step, unsigned.weight):
+            self._ask(step, Purpose.DEPTH, unsigned, instrument=instrument.id)
+
+    def _snapshot(self, step: StepContext, instrument: Instrument) -> Unsigned:
+        """Return the request for a snapshot, as deep as the snapshots of all instruments fit into a minute."""
+        assert self.venue.snapshots is not None
+        percent = self.safeguards.snapshot_percent
+        if not percent or not isinstance(self.venue.snapshots, SizedSnapshots):
+            return self.venue.snapshots.request(instrument)
+        minute = step.account.limits.get(self.venue.name).rate_limits.weight_minute_max
+        return self.venue.snapshots.request_within(instrument, minute * percent // 100 // len(self.venue.instruments))
+
+    def has_room(self, step: StepContext, weight: int) -> bool:
+        """Return True if a snapshot of this weight leaves orders and reconciliation their part of the budget.
+
+        A budget that is idle has room for one snapshot of any weight.
+        """
+        if not self.safeguards.snapshot_percent:
+            return True
+        budget = step.account.limits.get(self.venue.name)
+        rates, percent = self.venue.rates, self.safeguards.snapshot_percent
+        return not isinstance(rates, SharedRates) or rates.has_room(budget, weight, percent, step.time_ns)
+
+    def metadata(self, step: StepContext) -> None:
+        """Request the rules and status of the venue's instruments."""
+        symbols = [instrument.symbol for instrument in self.venue.instruments]
+        self._ask(step, Purpose.EXCHANGE_INFO, self.venue.metadata.request(symbols))
 
     def server_time(self, step: StepContext) -> None:
         """Query the venue's clock. No-op for a venue that has none."""

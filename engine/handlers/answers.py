@@ -1,5 +1,7 @@
 """Answers of a venue to our requests, and frames of private streams, which answer none."""
 
+from msgspec.structs import replace
+
 from engine.apply.batch import Applied
 from engine.bodies import NoteLevel
 from engine.events import (
@@ -8,6 +10,7 @@ from engine.events import (
     Event,
     Fill,
     FillsReport,
+    InstrumentsReport,
     OpenOrdersReport,
     OrderReport,
     Outcome,
@@ -26,14 +29,16 @@ from engine.facts import (
     OrderClosed,
     OrderFilled,
     OrderNotPlaced,
+    OrdersBlocked,
     RateBlocked,
     RoundChanged,
 )
 from engine.handlers.access_refusals import admit, refuse_access
 from engine.handlers.account_events import handle_event
 from engine.handlers.freshness import continue_resubscription
-from engine.handlers.link_changes import disconnect, measure_clock, subscribe
+from engine.handlers.link_changes import disconnect, is_blocked, measure_clock, subscribe
 from engine.handlers.order_queries import query_order
+from engine.handlers.reread_metadata import apply_metadata, apply_permission, reread_metadata
 from engine.mode_reasons import Mode, ModeReason, ReasonCode
 from engine.requests import LinkPhase, LinkRole, Purpose
 from engine.session_context import SessionContext
@@ -60,6 +65,8 @@ def handle_message(session: SessionContext, step: StepContext, applied: Applied)
 def _handle_answer(session: SessionContext, step: StepContext, applied: Applied, pending: PendingRequest) -> None:
     request = pending.request
     answer = next((event for event in applied.events if isinstance(event, Answer)), Answer(Outcome.DONE))
+    if answer.outcome is Outcome.ORDER_LIMITED and not session.safeguards.order_backoff_first_ns:
+        answer = replace(answer, outcome=Outcome.RATE_LIMITED)  # as such sessions were recorded
     is_done = answer.outcome is Outcome.DONE
     account, first = step.account, len(step.outputs)
     _heed_limits(session, step, pending, answer)
@@ -89,8 +96,10 @@ def _handle_answer(session: SessionContext, step: StepContext, applied: Applied,
     if request.purpose is Purpose.PLACE:
         proof_after_ns = session.proof_after_ns(session.venues[request.venue])
         order_reports.apply_place_answer(step, pending, answer, sent_ns=applied.sent_ns, proof_after_ns=proof_after_ns)
-    elif request.purpose is Purpose.CANCEL and order_reports.apply_cancel_answer(step, pending, answer):
-        query_order(session, step, request.client_order_id, if_unknown=False)
+        if answer.is_instrument_rule:
+            reread_metadata(session, step, request.venue)
+    elif request.purpose is Purpose.CANCEL:
+        _handle_cancel_answer(session, step, pending, answer)
     is_proof = is_done or (request.purpose is Purpose.QUERY_ORDER and answer.outcome is Outcome.NOT_FOUND)
     if not is_proof or any(isinstance(event, Unrecognised) for event in reports):
         reconciliation.fail(step, pending, f"{answer.outcome} {answer.text}")
@@ -115,6 +124,29 @@ def _count_changes(step: StepContext, pending: PendingRequest, before: Account, 
         step.emit(RoundChanged(rounds.round, len(orders), fills, balances), source="reconcile")
 
 
+def _handle_cancel_answer(session: SessionContext, step: StepContext, pending: PendingRequest, answer: Answer) -> None:
+    """Record the answer to a cancel; ask about the order, by the venue's id once cancels keep being refused."""
+    name = pending.request.client_order_id
+    counted = answer if session.safeguards.cancel_backoff_max_ns else None
+    must_query = order_reports.apply_cancel_answer(step, pending, answer, counted=counted)
+    refused, limit = step.account.cancels.refused.get(name, 0), session.safeguards.cancel_refusals_max
+    order = step.account.orders.live.get(name)
+    if order is not None and refused and refused % limit == 0:
+        wait_s = step.account.cancels.wait_ns(name, session.safeguards) // SECOND_NS
+        text = f"the venue refused {refused} cancels of order {name} ({answer.code} {answer.text}); next in {wait_s} s"
+        step.note(NoteLevel.ALARM, text, key=name)
+        venue = pending.request.venue
+        may_query = not is_blocked(step, venue) and not step.account.access.is_refused(venue, step.time_ns)
+        if order.venue_order_id and not order.query_seq and may_query:
+            instrument = session.instruments[order.order.instrument]
+            session.requests[instrument.venue].query_order(
+                step, instrument=instrument, client_order_id=name, venue_order_id=order.venue_order_id
+            )
+            return
+    if must_query:
+        query_order(session, step, name, if_unknown=False)
+
+
 def _handle_report(
     session: SessionContext, step: StepContext, applied: Applied, pending: PendingRequest, event: Event
 ) -> None:
@@ -124,6 +156,9 @@ def _handle_report(
             reconciliation.open_orders(step, requests, session.instruments, pending, event, is_own=session.is_own_order)
         case AccountReport():
             reconciliation.balances(step, pending, event, session.assets)
+            apply_permission(session, step, venue, is_allowed=event.can_trade)
+        case InstrumentsReport():
+            apply_metadata(session, step, venue, event)
         case FillsReport():
             recorded = reconciliation.fills(step, requests, session.instruments, pending, event)
             _check_silent_stream(session, step, venue, recorded)
@@ -214,6 +249,10 @@ def _heed_limits(session: SessionContext, step: StepContext, pending: PendingReq
             retry_at_ns = answer.retry_at_ns - step.account.limits.get(venue).clock_offset_ns
             until_ns = max(retry_at_ns, step.time_ns + (answer.retry_after_ns or SECOND_NS))
             step.emit(RateBlocked(venue, until_ns, f"{answer.code} {answer.text}"))
+        case Outcome.ORDER_LIMITED:
+            wait_ns = step.account.order_blocks.next_wait_ns(venue, step.time_ns, session.safeguards)
+            until_ns = step.time_ns + max(wait_ns, answer.retry_after_ns)
+            step.emit(OrdersBlocked(venue, until_ns, f"{answer.code} {answer.text}", wait_ns))
         case Outcome.CLOCK:
             measure_clock(session, step, venue)
         case Outcome.AUTH:

@@ -4,13 +4,14 @@ from engine.lifecycle import LIVE
 from engine.session_record import SECOND_NS
 from engine.step_context import StepContext
 
-CANCEL_INTERVAL_NS = SECOND_NS  # a cancel that did not end its order is not repeated sooner
-
 
 def cancel_rules(step: StepContext, strategy: str, order_id: str, *, venue: str) -> dict[str, str]:
     """Return each rule with its reason against the cancel, or "" if it has none."""
     order = step.account.orders.get(order_id)
-    is_repeated = order is not None and order.cancel_ns and step.time_ns - order.cancel_ns < CANCEL_INTERVAL_NS
+    attempts = step.account.cancels
+    wait_ns = attempts.wait_ns(order_id, step.safeguards)
+    is_repeated = order is not None and order.cancel_ns and step.time_ns - order.cancel_ns < wait_ns
+    refused = attempts.refused.get(order_id, 0)
     budget = step.account.limits.get(venue)
     return {
         "known": "" if order is not None and order.strategy == strategy else "not an order of this strategy",
@@ -18,6 +19,24 @@ def cancel_rules(step: StepContext, strategy: str, order_id: str, *, venue: str)
         "one_at_a_time": ""
         if step.account.requests.for_order(order_id) is None
         else "another request for this order is on its way",
-        "again": "its cancel was asked for within this second" if is_repeated else "",
+        "again": _again(refused, wait_ns) if is_repeated else "",
         "rate": f"{venue} asked us to wait: {budget.reason}" if step.time_ns < budget.blocked_until_ns else "",
     }
+
+
+def repeats_cancel(step: StepContext, order_id: str) -> bool:
+    """Return True for a cancel that needs no record: one is under way, or the venue refused it a moment ago.
+
+    False in sessions without bounds on cancels, which recorded each.
+    """
+    order = step.account.orders.get(order_id)
+    if order is None or order.status not in LIVE or not step.safeguards.cancel_backoff_max_ns:
+        return False
+    wait_ns = step.account.cancels.wait_ns(order_id, step.safeguards)
+    return bool(order.cancel_ns) and step.time_ns - order.cancel_ns < wait_ns
+
+
+def _again(refused: int, wait_ns: int) -> str:
+    if not refused:
+        return "its cancel was asked for within this second"
+    return f"its cancel was refused {refused} times, so the next one waits {wait_ns // SECOND_NS} s"

@@ -7,6 +7,7 @@ from engine.facts import SafetyCause, SafetyKind
 from engine.handlers.resuming import lift_halts
 from engine.handlers.safety import name_waiting, order_safety, withdraw_for_resume
 from engine.handlers.shutdown import cancel_all
+from engine.handlers.trip_breakers import handle_resume
 from engine.session_context import SessionContext
 from engine.step_context import StepContext
 from journal.record import plain
@@ -32,18 +33,20 @@ def handle_command(session: SessionContext, step: StepContext, applied: Applied)
             reconciliation.request(step, session.requests, session.instruments)
         case CommandName.ACCEPT_BALANCE:
             _note_accepted(step, applied.body)
+        case CommandName.RESUME_INSTRUMENT | CommandName.RESUME_STRATEGY:
+            handle_resume(session, step, applied.body)
         case _:
             pass
 
 
 def _note_accepted(step: StepContext, command: CommandBody) -> None:
     """Note the ledger's number; the command itself is folded already."""
-    ours = step.account.ledger.by_asset.get(command.asset)
+    ours = step.account.ledger.by_asset.get(command.about)
     if ours is None:
-        step.note(NoteLevel.WARNING, f"the venue never reported a balance of {command.asset}: nothing is accepted")
+        step.note(NoteLevel.WARNING, f"the venue never reported a balance of {command.about}: nothing is accepted")
         return
     person = command.by or "operator"
-    text = f"{command.asset}: our records follow the venue at {plain(ours.expected)}, by {person}: {command.reason}"
+    text = f"{command.about}: our records follow the venue at {plain(ours.expected)}, by {person}: {command.reason}"
     step.note(NoteLevel.INFO, text)
 
 

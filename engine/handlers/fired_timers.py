@@ -7,7 +7,9 @@ from engine.handlers.link_changes import reconnect
 from engine.handlers.market_triggers import request_snapshots
 from engine.handlers.order_queries import query_order
 from engine.handlers.pnl import emit_pnl
+from engine.handlers.reread_metadata import request_metadata
 from engine.handlers.watch import watch_session
+from engine.handlers.watch_losses import watch_daily_loss
 from engine.session_context import SessionContext
 from engine.step_context import StepContext
 from engine.timer_names import TimerKind, TimerName
@@ -20,6 +22,7 @@ def handle_timer(session: SessionContext, step: StepContext, applied: Applied) -
     match timer.kind:
         case TimerKind.CHECK:
             watch_session(session, step)
+            watch_daily_loss(session, step)
         case TimerKind.REPORT:
             emit_pnl(session, step)
         case TimerKind.CONNECT:
@@ -28,6 +31,8 @@ def handle_timer(session: SessionContext, step: StepContext, applied: Applied) -
             query_order(session, step, timer.subject)
         case TimerKind.SNAPSHOT:
             request_snapshots(session, step)
+        case TimerKind.METADATA:
+            request_metadata(session, step)
         case TimerKind.RATE_BLOCK:  # links whose venue had forbidden requests
             for source in sorted(step.account.links.by_source):
                 if not step.account.timers.is_set(TimerKind.CONNECT, source):

@@ -70,7 +70,7 @@ def _faults(session: SessionContext, step: StepContext, index: int) -> list[Stal
         link = step.account.links.by_source[session.link_of(index, stream)]
         if link.state is not LinkPhase.READY:
             return []
-        seen_ns[stream] = max(market.last_seen_ns(index, stream), link.changed_ns)
+        seen_ns[stream] = max(market.last_seen_ns(index, stream), link.changed_ns, step.account.lateness.over_ns)
     silent_ns = now_ns - max(seen_ns.values())
     if silent_ns > settings.stream_silence_max_ns:
         return [StaleStream(BlockCode.STREAM_STALE, ALL_STREAMS, silent_ns, streams)]
@@ -102,7 +102,9 @@ def _misses_own_trade(session: SessionContext, step: StepContext, index: int) ->
     if not bound_ns or not session.requests[session.instruments[name].venue].fills_are_trades:
         return False
     link = step.account.links.by_source[session.link_of(index, Stream.TRADE)]
-    heard_ns = max(market.last_seen_ns(index, Stream.TRADE), link.changed_ns, rounds.done_ns)
+    heard_ns = max(
+        market.last_seen_ns(index, Stream.TRADE), link.changed_ns, rounds.done_ns, step.account.lateness.over_ns
+    )
     if link.state is not LinkPhase.READY or step.time_ns - heard_ns <= bound_ns:
         return False
     cursor = rounds.confirmed_cursor(name) or ""

@@ -8,6 +8,7 @@ from engine.bodies import IntentBody, IntentKind, VerdictBody
 from engine.facts import NewOrder
 from engine.handlers.cancel_rules import cancel_rules
 from engine.handlers.freshness import venue_lag_ns
+from engine.handlers.losses_of_day import loss_reason
 from engine.market.views import Quote
 from engine.model import Instrument, OrderType, Side
 from engine.money import ZERO
@@ -54,6 +55,8 @@ def review_intent(session: SessionContext, step: StepContext, strategy: str, int
         # as long as it is under way, the order locks what it is now estimated to cost
         context = replace(context, order=replace(order, market_price=context.worst_price))
     verdict, approved = review(context, session.risk_rules)
+    if approved is None and session.safeguards.refusals_max:
+        verdict = replace(verdict, strategy=strategy, instrument=order.instrument)
     seq = step.emit(verdict, source="risk", key=order_id, cause=seq)
     return None if approved is None else ApprovedIntent(order_id, strategy, instrument, approved, seq)
 
@@ -90,7 +93,8 @@ def risk_context(
     session: SessionContext, step: StepContext, strategy: str, order: NewOrder, quote: Quote | None
 ) -> RiskContext:
     """Return an order with the account and market that its review needs."""
-    instrument, limits, terms = session.instruments[order.instrument], session.body.risk, order.terms
+    instrument = step.account.instruments.current(session.instruments[order.instrument])
+    limits, terms = session.body.risk, order.terms
     settings, index = session.settings, session.indexes[instrument.id]
     venue = session.venues[instrument.venue]
     bid, ask = (quote.bid, quote.ask) if quote else (ZERO, ZERO)
@@ -99,7 +103,7 @@ def risk_context(
         terms=terms,
         strategy=strategy,
         instrument=instrument,
-        instruments=session.instruments,
+        instruments=session.instruments,  # for names, assets and contracts, which never change
         account=step.account,
         limits=limits,
         time_ns=step.time_ns,
@@ -112,6 +116,8 @@ def risk_context(
         venue_lag_max_ns=settings.venue_lag_max_ns,
         rates=venue.rates,
         types=venue.capabilities.types,
+        safeguards=session.safeguards,
+        loss_reason=loss_reason(session, step),
     )
 
 
@@ -134,7 +140,10 @@ def _review_cancel(session: SessionContext, step: StepContext, strategy: str, in
     instrument = None if order is None else session.instruments.get(order.order.instrument)
     rules = cancel_rules(step, strategy, order_id, venue="" if instrument is None else instrument.venue)
     is_approved = not any(rules.values())
-    seq = step.emit(VerdictBody(is_approved, rules), source="risk", key=order_id, cause=seq)
+    verdict = VerdictBody(is_approved, rules)
+    if not is_approved and session.safeguards.refusals_max:
+        verdict = replace(verdict, strategy=strategy)
+    seq = step.emit(verdict, source="risk", key=order_id, cause=seq)
     if not is_approved:
         return None
     assert instrument is not None, "an order of ours has an instrument of the session"

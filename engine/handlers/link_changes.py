@@ -1,8 +1,10 @@
 """Links: what follows when one opens or closes, and opening and closing them. Gaps in market data go with them."""
 
 from engine.apply.batch import Applied
+from engine.apply.inputs import OWN_SPEED
 from engine.bodies import LinkBody
 from engine.facts import LinkReady
+from engine.handlers.own_speed import handle_own_speed
 from engine.requests import LinkPhase, LinkRole, Purpose, Unsigned
 from engine.session_context import SessionContext
 from engine.state.market_gaps import gap_before_session, gap_ended, gap_of_link
@@ -14,6 +16,9 @@ GAPS = "gaps"  # source of the facts about gaps
 def handle_link(session: SessionContext, step: StepContext, applied: Applied) -> None:
     """Subscribe on a link that opened; open the gap of a market link that closed."""
     assert isinstance(applied.body, LinkBody), applied
+    if applied.body.state in OWN_SPEED:
+        handle_own_speed(session, step, applied.body)
+        return
     source = step.record.source
     link = step.account.links.by_source.get(source)
     if link is None:

@@ -8,6 +8,7 @@ from engine.facts import ModeChanged
 from engine.handlers.block_instruments import block_unready, mode_reasons
 from engine.handlers.safety import advance_safety
 from engine.handlers.shutdown import advance_shutdown
+from engine.handlers.trip_breakers import trip_breakers
 from engine.market.views import BookState
 from engine.mode_reasons import Mode, ModeReason, ReasonCode
 from engine.session_context import SessionContext
@@ -24,6 +25,8 @@ def advance_policy(session: SessionContext, step: StepContext) -> bool:
         liveness of a market changes. Only then may a step skip it.
 
     """
+    if step.account.breakers.due:
+        trip_breakers(session, step)
     # the mode comes first: a round that began before RUNNING ended would prove nothing
     market_reasons = decide_mode(session, step)
     account = step.account
@@ -53,7 +56,10 @@ def _is_blocked(step: StepContext) -> bool:
 
 def _parts_of_mode(account: Account) -> tuple[Any, ...]:
     """Return the parts that `right_mode` reads, without those that `_is_running_still` looks into at every step."""
-    return account.modes, account.links, account.reconciling, account.access, account.safety, account.blocks
+    return (
+        account.modes, account.links, account.reconciling, account.access, account.safety, account.blocks,
+        account.instruments, account.lateness,
+    )  # fmt: skip
 
 
 def _is_running_still(session: SessionContext, step: StepContext) -> bool:
@@ -101,10 +107,12 @@ def decide_mode(
         orders=account.orders,
         reconciling=account.reconciling,
         access=account.access,
+        forbidden=account.instruments.forbidden,
         safety=account.safety,
         market_reasons=market_reasons,
         blocks=blocked,
         is_all_blocked=bool(blocked) and len(blocked) == len(session.instruments),
+        late=account.lateness,
         time_ns=step.time_ns,
     )
     if (mode, reasons) != (modes.mode, modes.reasons):

@@ -20,11 +20,12 @@ def probe_private_links(session: SessionContext, step: StepContext) -> None:
         if link.role is not LinkRole.PRIVATE or link.state is not LinkPhase.READY:
             continue
         pending = step.account.requests.find(Purpose.PROBE, source=source)
-        silent_ns = step.time_ns - max(step.account.private_seen.last_ns(source), link.changed_ns)
+        seen_ns = max(step.account.private_seen.last_ns(source), link.changed_ns, step.account.lateness.over_ns)
+        silent_ns = step.time_ns - seen_ns
         if pending is None:
             if silent_ns >= session.settings.private_probe_after_ns:
                 session.requests[link.venue].probe_private(step, source=source)
-        elif step.time_ns - pending.time_ns > pending.request.timeout_ns:
+        elif step.time_ns - max(pending.time_ns, step.account.lateness.over_ns) > pending.request.timeout_ns:
             text = f"{source}: silent for {silent_ns / SECOND_NS:.0f} s, and no answer to a query over it"
             step.note(NoteLevel.ALARM, text)
             disconnect(session, step, source)

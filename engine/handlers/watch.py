@@ -10,6 +10,7 @@ from engine.handlers.market_triggers import request_snapshots
 from engine.handlers.order_queries import query_order
 from engine.handlers.private_probe import probe_private_links
 from engine.handlers.safety import watch_safety
+from engine.handlers.trip_breakers import cancel_paused
 from engine.lifecycle import Status
 from engine.mode_reasons import texts
 from engine.requests import LinkPhase, LinkRole, Purpose
@@ -24,20 +25,24 @@ MINUTE_NS = 60 * SECOND_NS  # how often an alarm about the same thing is repeate
 
 def watch_session(session: SessionContext, step: StepContext) -> None:
     """Check everything that no message announces."""
-    for source in sorted(step.account.links.by_source):
-        _watch_link(session, step, step.account.links.by_source[source])
-    watch_freshness(session, step)
-    probe_private_links(session, step)
+    is_late = step.account.lateness.is_late
+    if not is_late:  # else what a feed sent may wait here: no silence is its fault
+        for source in sorted(step.account.links.by_source):
+            _watch_link(session, step, step.account.links.by_source[source])
+        watch_freshness(session, step)
+        probe_private_links(session, step)
     request_snapshots(session, step)
     reconciliation.query_missing_fills(step, session.requests, session.instruments)
     if ledger_check.is_unexplained(step):
         reconciliation.request(step, session.requests, session.instruments)
-    _watch_requests(session, step)
+    if not is_late:
+        _watch_requests(session, step)
     _watch_orders(session, step)
     if session.settings.order_rules:
         _watch_doubts(session, step)
         _watch_access(session, step)
         _watch_waiting(session, step)
+    cancel_paused(session, step)
     watch_safety(session, step)
     arm_switches(session, step)
 
@@ -48,8 +53,9 @@ def _watch_link(session: SessionContext, step: StepContext, link: LinkState) -> 
     forgets_all = step.account.links.has_account and not settings.order_rules
     failures = {} if forgets_all else step.account.timers.failures
     last_ns = _last_seen_ns(session, step, source) if link.role is LinkRole.MARKET else now_ns
-    silent_ns = now_ns - max(link.changed_ns, last_ns)
-    if link.state is LinkPhase.UP and now_ns - link.changed_ns > settings.request_timeout_ns:
+    since_ns = max(link.changed_ns, step.account.lateness.over_ns)
+    silent_ns = now_ns - max(since_ns, last_ns)
+    if link.state is LinkPhase.UP and now_ns - since_ns > settings.request_timeout_ns:
         step.note(NoteLevel.WARNING, f"{source}: no answer to the subscription")
         disconnect(session, step, source)
     elif link.state is LinkPhase.READY and silent_ns > settings.stale_after_ns:

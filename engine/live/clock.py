@@ -56,6 +56,5 @@ class SessionClock:
         return time.time_ns() - self.now_ns() if self.kind == "wall" else None
 
 
-def wall_ns() -> int:
-    """Return the wall clock. It is for receive stamps and folder names, never for a decision."""
-    return time.time_ns()
+# The wall clock. It is for receive stamps, ages and folder names, never for a decision.
+wall_ns = time.time_ns

@@ -17,11 +17,18 @@ COMMANDS = (
     CommandName.RECONCILE,
     CommandName.STOP,
     CommandName.ACCEPT_BALANCE,
+    CommandName.RESUME_INSTRUMENT,
+    CommandName.RESUME_STRATEGY,
 )
 LINE_BYTES_MAX = 4096
 DEPTH_MAX = 8  # of brackets; a request has one
 BY_MAX, REASON_MAX = 64, 200  # characters kept
-ASSET_MAX = 32  # a longer name is refused: no asset has one
+# commands that concern one object -> characters of its name at most; longer ones are refused
+ABOUT_NAMES: dict[str, int] = {
+    CommandName.ACCEPT_BALANCE: 32,
+    CommandName.RESUME_INSTRUMENT: 100,
+    CommandName.RESUME_STRATEGY: 100,
+}
 
 
 class BadLineError(Exception):
@@ -34,7 +41,7 @@ class ControlRequest(msgspec.Struct, frozen=True):
     command: str
     by: str = "operator"
     reason: str = ""
-    asset: str = ""  # of accept_balance
+    about: str = ""  # the asset, instrument or strategy that it concerns
 
 
 _decode = msgspec.json.Decoder(ControlRequest).decode
@@ -58,11 +65,13 @@ def parse_line(line: bytes, commands: Sequence[str] = COMMANDS) -> ControlReques
         raise BadLineError(f"not a command: {error}") from None
     if request.command not in commands:
         raise BadLineError(f"no command {request.command[:40]!r}; there are {', '.join(commands)}")
-    is_accepting = request.command == CommandName.ACCEPT_BALANCE
-    if is_accepting and not (request.reason and 0 < len(request.asset) <= ASSET_MAX):
+    name_max = ABOUT_NAMES.get(request.command, 0)
+    if request.command == CommandName.ACCEPT_BALANCE and not (request.reason and request.about):
         raise BadLineError("accept-balance needs an asset and a reason")
-    if request.asset and not is_accepting:
-        raise BadLineError(f"{request.command} concerns no asset")
+    if request.about and not name_max:
+        raise BadLineError(f"{request.command} concerns no asset, instrument or strategy")
+    if name_max and not 0 < len(request.about) <= name_max:
+        raise BadLineError(f"{request.command} needs a name of 1 to {name_max} characters")
     return msgspec.structs.replace(request, by=request.by[:BY_MAX], reason=request.reason[:REASON_MAX])
 
 

@@ -159,7 +159,7 @@ class _Clients:
             return {"error": str(error)}
         if request.command == STATUS and self._status is not None:
             return self._status()
-        command = Command(CommandName(request.command), request.by, request.reason, trio.Event(), asset=request.asset)
+        command = Command(CommandName(request.command), request.by, request.reason, trio.Event(), about=request.about)
         if not self._ingress.put_command(command):
             return {"error": "the session is ending, or too many commands wait"}
         await command.done.wait()
@@ -167,17 +167,17 @@ class _Clients:
 
 
 def send_command(
-    path: Path, *, command: str, by: str, reason: str = "", asset: str = "", seconds: float = ANSWER_SECONDS + 1
+    path: Path, *, command: str, by: str, reason: str = "", about: str = "", seconds: float = ANSWER_SECONDS + 1
 ) -> dict[str, Any]:
     """Send a command to a running session and return the answer, without trio. Raises ControlError."""
-    by, reason, asset = (
-        text.encode("utf-8", "replace").decode() for text in (by, reason, asset)
+    by, reason, about = (
+        text.encode("utf-8", "replace").decode() for text in (by, reason, about)
     )  # arguments may hold any bytes
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
         client.settimeout(seconds)
         try:
             client.connect(os.fspath(path))
-            asked = {"command": command, "by": by, "reason": reason, **({"asset": asset} if asset else {})}
+            asked = {"command": command, "by": by, "reason": reason, **({"about": about} if about else {})}
             client.sendall(json.dumps(asked).encode() + b"\n")
             with client.makefile("rb") as answers:
                 line = answers.readline(LINE_BYTES_MAX * 4)

@@ -43,7 +43,7 @@ class Command(msgspec.Struct):
     seq: int = -1  # of its record; negative if the session ended first
     mode: str = ""
     reasons: tuple[str, ...] = ()
-    asset: str = ""  # of ACCEPT_BALANCE
+    about: str = ""  # the asset, instrument or strategy that it concerns
     notes: tuple[str, ...] = ()  # what the session remarked on it
 
 
@@ -74,6 +74,11 @@ class Ingress:
         self._waker.set()
         return True
 
+    def put_back(self, frames: FrameBatch) -> None:
+        """Return messages that were not processed to the head of the queue."""
+        self.waiting += len(frames.payloads)
+        self._items.appendleft(frames)
+
     def put(self, item: Arrival | LinkDown) -> None:
         """Queue an answer, or a link's up or down. Each belongs to a request of the core, so they need no bound."""
         self._items.append(item)
@@ -97,6 +102,12 @@ class Ingress:
         if isinstance(item, FrameBatch):
             self.waiting -= len(item.payloads)
         return item
+
+    async def was_read_out(self) -> bool:
+        """Return True if nothing waits in the sockets either: each was read once, and nothing came."""
+        for _ in range(2):  # a reader that runs because of the first has run after the second
+            await trio.lowlevel.checkpoint()
+        return self.is_empty
 
     async def wait(self, seconds: float) -> None:
         """Wait until an item is put or `wake` is called, at most this long; always pass a trio checkpoint."""

@@ -3,20 +3,28 @@
 from collections.abc import Callable, Sequence
 
 import trio
+from msgspec.structs import replace
 
 from engine.bodies import CommandBody, LinkBody, LinkEvent, NoteBody
 from engine.errors import CoreError
+from engine.live import decision_watch, lag_meter
 from engine.live.clock import SessionClock, wall_ns
+from engine.live.decision_watch import DecisionWatch
 from engine.live.ingress import Command, FrameBatch, Ingress, LinkDown
+from engine.live.lag_meter import LagMeter
 from engine.live.outputs import OutputDispatcher
 from engine.record_codec import text_of
 from engine.sequencer import Arrival, Sequencer
+from engine.session_record import SECOND_NS
 from engine.state.session_state import State
 from journal.errors import JournalError
 from journal.record import Kind
 from journal.writer import JournalWriter
 
 BATCH = 512  # messages after which the other tasks run
+BATCH_NS_MAX = 20_000_000  # real time, after which they run too
+UNREAD_NS = 200_000_000  # real time without reading sockets that counts as age of the messages read next
+LOOK_NEVER = 2**62
 IDLE_SECONDS_MAX = 1.0
 NOTES_MAX, NOTE_TEXT_MAX = 20, 500  # of the remarks in the answer to a command
 
@@ -31,6 +39,8 @@ class InputLoop:
         clock: SessionClock,
         writer: JournalWriter,
         outputs: OutputDispatcher,
+        *,
+        watch: DecisionWatch,
     ) -> None:
         self.messages = 0  # processed
         self.lag_ns = 0  # from the socket read of the last message to the end of its step
@@ -39,17 +49,28 @@ class InputLoop:
         self._clock = clock
         self._writer = writer
         self._dispatch = outputs.dispatch
+        settings = sequencer.kernel.session.settings
+        self._watch = watch
+        self._lag = LagMeter(settings)
+        self._look_ns = settings.late_after_ns // clock.speed or LOOK_NEVER  # real time
+        self._look_waiting = settings.late_waiting_max or LOOK_NEVER
+        self._read_ns = 0  # wall clock when the sockets could be read last
+        self._unread_ns = 0  # messages read since may have arrived as early as this; 0: every socket was empty since
 
     async def run(self, on_end: Callable[[Exception | None], None]) -> None:
         """Process inputs until the core closes the session, our code fails or the journal fails.
 
-        Commands come first. A request ends a batch, so that it can leave. `on_end` gets the CoreError or JournalError.
+        Commands come first. A request ends a batch, so that it can leave. So does time: sockets must be read. `on_end`
+        gets the CoreError or JournalError.
         """
         state, ingress = self._sequencer.state, self._ingress
         budget = BATCH
+        self._read_ns = wall_ns()
         try:
             while not state.account.modes.closing and self._writer.failed is None:
                 item = ingress.next()
+                if self._unread_ns or self._lag.late_since_ns:
+                    self._measure_lag(item.recv_ns if isinstance(item, FrameBatch) else 0)
                 if isinstance(item, FrameBatch):
                     budget -= len(item.payloads)
                     has_request = self._accept_frames(item, state)
@@ -58,18 +79,68 @@ class InputLoop:
                     has_request = self._accept(item)
                 else:
                     has_request = self._dispatch(self._sequencer.fire_timers(self._clock.now_ns()))
-                if item is None and not state.account.modes.closing:
-                    seconds = self._clock.seconds_until(self._sequencer.next_due_ns)
-                    await ingress.wait(min(max(seconds, 0), IDLE_SECONDS_MAX))
-                    budget = BATCH
-                elif has_request or budget <= 0:
+                if self._watch.overruns:
+                    self._enter_overruns()
+                now_ns = wall_ns()
+                is_behind = now_ns - self._read_ns > BATCH_NS_MAX
+                if item is not None and not (has_request or budget <= 0 or is_behind):
+                    continue
+                wait_s = 0.0
+                if self._unread_ns or now_ns - self._read_ns > UNREAD_NS:
+                    await self._read_sockets()
+                elif item is None and not state.account.modes.closing:
+                    wait_s = min(max(self._clock.seconds_until(self._sequencer.next_due_ns), 0), IDLE_SECONDS_MAX)
+                    await ingress.wait(wait_s)
+                else:
                     await trio.lowlevel.checkpoint()
-                    budget = BATCH
+                budget, self._read_ns = BATCH, wall_ns()
+                if self._read_ns - now_ns > wait_s * SECOND_NS + UNREAD_NS:
+                    self._unread_ns = self._unread_ns or now_ns
             on_end(None)
         except (CoreError, JournalError) as error:
             on_end(error)
         finally:
             ingress.close()
+
+    async def _read_sockets(self) -> None:
+        """Let the readers read what waits in their sockets. Until nothing waits, it may have arrived long ago."""
+        self._unread_ns = self._unread_ns or self._read_ns
+        if await self._ingress.was_read_out():
+            self._unread_ns = 0
+
+    # ---- our own lateness
+
+    def _measure_lag(self, recv_ns: int) -> None:
+        """Report to the core that it is late, or caught up, before it processes a message received at `recv_ns`.
+
+        0: a message without such a time, or none.
+        """
+        times_ns = [time_ns for time_ns in (recv_ns, self._unread_ns) if time_ns]
+        age_ns = max(wall_ns() - min(times_ns), 0) * self._clock.speed if times_ns else 0
+        if not recv_ns and not self._unread_ns and not self._ingress.is_empty:
+            return  # the next market message says more
+        body = self._lag.measure(self._clock.now_ns(), age_ns, self._ingress.waiting)
+        if body is None:
+            return
+        busiest = self._watch.busiest()
+        if body.state is LinkEvent.LATE and busiest is not None:
+            body = replace(body, strategy=busiest.strategy, spent_ns=busiest.spent_ns)
+        self._enter(lag_meter.SOURCE, body)
+
+    def _enter_overruns(self) -> None:
+        """Report decisions that exceeded their time budget to the core."""
+        overruns = self._watch.overruns.copy()
+        self._watch.overruns.clear()
+        for overrun in overruns:
+            self._enter(decision_watch.SOURCE, overrun.body())
+
+    def _enter(self, source: str, body: LinkBody) -> None:
+        """Enter a measurement before the TIMERs that became due meanwhile: they too act on old data."""
+        sequencer = self._sequencer
+        now_ns = self._clock.now_ns()
+        if body.state is not LinkEvent.CAUGHT_UP:
+            now_ns = min(now_ns, sequencer.next_due_ns - 1)
+        self._dispatch(sequencer.accept(Arrival(Kind.LINK, source, body=text_of(body)), now_ns).outputs)
 
     def accept_first(self, arrivals: Sequence[Arrival]) -> None:
         """Process what the start of the session brought."""
@@ -81,8 +152,10 @@ class InputLoop:
         source, payloads = frames.source, frames.payloads
         kind = Kind.FEED if frames.is_market else Kind.BROKER
         cause = state.account.links.by_source[source].up_seq
-        has_request, start = False, 0
+        has_request, start, watch = False, 0, self._watch
         while start < len(payloads):
+            if wall_ns() - frames.recv_ns > self._look_ns or self._ingress.waiting > self._look_waiting:
+                self._measure_lag(frames.recv_ns)
             rest = payloads[start:] if frames.is_market else payloads[start : start + 1]
             arrival = Arrival(kind, source, cause, recv_ns=frames.recv_ns, payloads=rest)
             accepted = self._sequencer.accept(arrival, self._clock.now_ns())
@@ -90,7 +163,11 @@ class InputLoop:
             start += applied
             if outputs and self._dispatch(outputs):
                 has_request = True
-        self.messages += len(payloads)
+            if watch.is_slow and start < len(payloads):
+                self._ingress.put_back(FrameBatch(source, frames.is_market, frames.recv_ns, payloads[start:]))
+                break
+        watch.is_slow = False
+        self.messages += start
         self.lag_ns = wall_ns() - frames.recv_ns
         return has_request
 
@@ -108,7 +185,7 @@ class InputLoop:
         return Arrival(Kind.LINK, down.source, cause=cause, body=text_of(LinkBody(LinkEvent.DOWN, down.reason)))
 
     def _accept_command(self, command: Command) -> bool:
-        body = CommandBody(command.name, command.by, command.reason, command.asset)
+        body = CommandBody(command.name, command.by, command.reason, command.about)
         sequencer, now_ns = self._sequencer, self._clock.now_ns()
         has_request = self._dispatch(sequencer.fire_timers(now_ns))  # so that the next record is the command
         command.seq = sequencer.state.seq + 1

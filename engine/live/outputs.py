@@ -8,6 +8,7 @@ from engine.bodies import NoteBody, NoteLevel, RequestBody, VerdictBody
 from engine.facts import AccessRefused, CloseReason, MarketGap, ModeChanged, OrderFilled, SessionClosing
 from engine.live.gateway import Gateway
 from engine.mode_reasons import Mode, ReasonCode, key_refused, texts
+from engine.mode_shares import ModeShares
 from engine.requests import Purpose
 from engine.session_record import SECOND_NS
 from engine.step_context import Output
@@ -22,12 +23,13 @@ log = structlog.get_logger()
 class OutputDispatcher:
     """Performs outputs and counts them since the session's start."""
 
-    def __init__(self, gateway: Gateway) -> None:
+    def __init__(self, gateway: Gateway, started_ns: int) -> None:
         self.orders = self.fills = self.gaps = self.refused = 0
         self.last_fill = ""  # client order id
         self.first_objection = ""  # of risk, to an intent
         self.key_refused = ""  # the venue's first answer against our key
         self.close_reason: CloseReason | None = None
+        self.shares = ModeShares(started_ns)
         self._gateway = gateway
 
     def dispatch(self, outputs: Sequence[Output]) -> bool:
@@ -56,6 +58,7 @@ class OutputDispatcher:
                 self.fills += 1
                 self.last_fill = fill.client_order_id
             case ModeChanged() as fact:
+                self.shares.add(output.record.time_ns, fact)
                 if output.record.source != MODE_SOURCE and fact.reasons[0].code is ReasonCode.KEY_REFUSED:
                     self.key_refused = self.key_refused or fact.reasons[0].text
                 write = log.error if fact.mode is Mode.HALTED else log.info

@@ -5,9 +5,10 @@ It owns their order of start and end. It decides nothing about trading; when the
 
 import signal
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from decimal import Decimal
 from functools import partial
+from types import FrameType
 from typing import Any
 
 import structlog
@@ -19,15 +20,18 @@ from engine.facts import CloseReason, SafetyCause
 from engine.gc_tuning import rare_collections
 from engine.kernel import Kernel
 from engine.live.control_socket import serve_control, socket_path
+from engine.live.decision_watch import DecisionWatch
 from engine.live.emergency import EmergencyCancel
 from engine.live.gateway import Gateway
 from engine.live.ingress import Command, Ingress
 from engine.live.input_loop import InputLoop
 from engine.live.link_tasks import HandedOverLink, LinkTasks
 from engine.live.outputs import OutputDispatcher
+from engine.live.refused_addresses import RefusedAddresses
 from engine.live.session_config import StartPlan
 from engine.live.session_end import EndedBy, SessionEnd, deadline_reason
 from engine.live.session_status import PositionStatus, Progress, SessionStatus, Summary, exposure, stream_ages
+from engine.live.stuck_guard import stuck_guard
 from engine.live.transport.selection import make_sender
 from engine.record_codec import text_of
 from engine.sequencer import Arrival, Sequencer
@@ -64,8 +68,14 @@ class Session:
         self.sequencer = Sequencer(self.kernel, self._writer.append_step)
         ((venue_name, venue),) = self.kernel.session.venues.items()
         self._sender = make_sender(config.transport, config.venue.rest, kept_headers=venue.kept_headers)
+        self._refused = RefusedAddresses()
         self._links = LinkTasks(
-            {venue_name: config.venue}, self.ingress, config.clock, profile=config.transport, handed_over=plan.kept
+            {venue_name: config.venue},
+            self.ingress,
+            config.clock,
+            profile=config.transport,
+            handed_over=plan.kept,
+            refused=self._refused,
         )
         self._gateway = Gateway(
             venues=dict(self.kernel.session.venues),
@@ -75,10 +85,18 @@ class Session:
             ingress=self.ingress,
             links=self._links,
             nursery=nursery,
+            read_only=plan.body.read_only,
+            addresses={venue_name: config.venue.rest},
+            refused=self._refused,
         )
         self._gateway.attach(self._writer)
-        self._outputs = OutputDispatcher(self._gateway)
-        self._loop = InputLoop(self.sequencer, self.ingress, config.clock, self._writer, self._outputs)
+        self._outputs = OutputDispatcher(self._gateway, plan.body.started_ns)
+        runner = self.kernel.session.runner
+        self.watch = DecisionWatch(plan.body.engine, config.clock.speed, runner.guarded_code)
+        runner.guard = self.watch
+        self._loop = InputLoop(
+            self.sequencer, self.ingress, config.clock, self._writer, self._outputs, watch=self.watch
+        )
 
     def _create_journal(self) -> JournalWriter:
         config, token = self.plan.wanted, trio.lowlevel.current_trio_token()
@@ -143,6 +161,7 @@ class Session:
             refused=outputs.refused,
             first_objection=outputs.first_objection,
             key_refused=outputs.key_refused,
+            address_refused=self._refused.text,
             ages=stream_ages(self.kernel.session, state, self._clock.now_ns()),
         )
 
@@ -248,7 +267,8 @@ class Session:
     def summary(self) -> Summary:
         """Return how the session ended, after `close`."""
         assert self._end.by is not None, "the session has ended"
-        return Summary(self.plan.folder, self._end.by, self._end.reason, self.status())
+        shares = self._outputs.shares.summary(self.state.time_ns)
+        return Summary(self.plan.folder, self._end.by, self._end.reason, self.status(), shares)
 
     def _stop(self, error: Exception | None) -> None:
         """Note why the input loop ended, and end the other tasks. No request is sent from here on."""
@@ -288,6 +308,8 @@ class Session:
     async def _watch_signals(self) -> None:
         """End the session: in order at the first signal, at once at the second. The journal is sealed in both cases."""
         with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            for watched in (signal.SIGINT, signal.SIGTERM):
+                _call_before(watched, self.watch.note_signal)
             async for number in signals:
                 name = signal.Signals(number).name
                 if self.was_signalled:
@@ -313,6 +335,19 @@ class Session:
                 progress(self.status())
 
 
+def _call_before(number: int, function: Callable[[], None]) -> None:
+    """Call a function at a signal, before its present handler. trio restores the handler that was there first."""
+    present = signal.getsignal(number)
+    if not callable(present):
+        return
+
+    def handle(received: int, frame: FrameType | None) -> None:
+        function()
+        present(received, frame)
+
+    signal.signal(number, handle)
+
+
 def _call_in_trio(token: trio.lowlevel.TrioToken, function: Callable[[], None]) -> None:
     """Call a function in trio's thread, from a thread of the journal. No-op if the session is over."""
     with suppress(trio.RunFinishedError):
@@ -326,11 +361,13 @@ async def run_session(
     task_status: "trio.TaskStatus[Session]" = trio.TASK_STATUS_IGNORED,
 ) -> Summary:
     """Run a session to its end. `task_status` gets the Session once its first inputs are processed."""
-    with rare_collections():
+    with rare_collections(), ExitStack() as watching:
         session: Session | None = None
+        guard = watching.enter_context(stuck_guard(plan))
         try:
             async with trio.open_nursery() as nursery:
                 session = Session(plan, nursery)
+                watching.enter_context(session.watch.run(guard))
                 await session.start(progress=progress, task_status=task_status)
             await session.cancel_after_failure()
         except Exception as error:

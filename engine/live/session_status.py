@@ -9,6 +9,7 @@ import msgspec
 
 from engine.live.session_end import EndedBy
 from engine.mode_reasons import Mode
+from engine.mode_shares import ModeSummary
 from engine.requests import LinkPhase, LinkRole
 from engine.session_context import SessionContext
 from engine.state.orders import EXTERNAL
@@ -66,6 +67,7 @@ class SessionStatus(msgspec.Struct, frozen=True):
         str  # the venue's first answer against our key in this session; "" also after a halt that was carried over
     )
     ages: tuple[StreamAge, ...] = ()
+    address_refused: str = ""  # an address that answered with a status for a wrong one, several times in a row
 
 
 def stream_ages(session: SessionContext, state: State, now_ns: int) -> tuple[StreamAge, ...]:
@@ -97,6 +99,7 @@ class Summary(msgspec.Struct, frozen=True):
     ended: EndedBy
     reason: str
     last: SessionStatus
+    shares: ModeSummary  # of its time in each mode
 
     @property
     def clean(self) -> bool:

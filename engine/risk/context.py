@@ -9,7 +9,7 @@ import msgspec
 from engine.facts import NewOrder
 from engine.model import Instrument, OrderType
 from engine.order_terms import Terms
-from engine.session_record import RiskSettings
+from engine.session_record import RiskSettings, SafeguardSettings
 from engine.state.rate_budgets import FIXED_WINDOWS, RateModel
 from engine.state.session_state import Account
 
@@ -33,7 +33,9 @@ class RiskContext(msgspec.Struct, frozen=True):
     venue_lag_ns: int = 0  # of the instrument's slowest stream
     venue_lag_max_ns: int = 0  # 0: not limited
     rates: RateModel = FIXED_WINDOWS  # how the instrument's venue counts requests
+    safeguards: SafeguardSettings = SafeguardSettings()
     types: frozenset[OrderType] | None = None  # that the venue places; None: not known
+    loss_reason: str = ""  # why the loss of the UTC day allows only orders that reduce a position
 
 
 class RiskRule(msgspec.Struct, frozen=True):

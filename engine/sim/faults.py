@@ -23,6 +23,8 @@ A rule is JSON, posted to /sim/faults. Durations are milliseconds of session tim
 | list_late | myTrades lists a fill only after a while | event (TRADE), ms |
 | list_lag | openOrders lists orders as they were, while they ended less than ms ago; 0 ends it | ms |
 | events_before_answer | private events precede the answer that caused them | on |
+| change_rules | a symbol's rules or status are others from now on; amounts as decimal texts | symbol, rules |
+| allow_trading | the account "may trade" (on) or not, from now on | on |
 
 `stream`: `btcusdt@trade`, or `btcusdt@*` for all streams of a symbol.
 
@@ -66,6 +68,8 @@ class Action(StrEnum):
     DELAY_STREAM = "delay_stream"
     RESTART_IDS = "restart_ids"
     FREEZE = "freeze"
+    CHANGE_RULES = "change_rules"
+    ALLOW_TRADING = "allow_trading"
 
 
 class Target(StrEnum):
@@ -111,6 +115,8 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     stream: str = ""
     late_ms: int = 0
     heals: bool = False
+    symbol: str = ""
+    rules: dict[str, str] = {}  # field of SymbolRules -> status, or an amount
 
 
 @dataclass(slots=True, eq=False)
@@ -172,8 +178,8 @@ class Faults:
                 self.streams.delay(rule.stream, rule.late_ms * MS, now_ns + rule.ms * MS if rule.ms else 0)
             case Action.RESTART_IDS:
                 self.streams.restart_ids(rule.stream)
-            case Action.DISCONNECT | Action.FREEZE:
-                pass  # the venue closes or freezes its connections, and counts what they lose
+            case Action.DISCONNECT | Action.FREEZE | Action.CHANGE_RULES | Action.ALLOW_TRADING:
+                pass  # the venue does it, and counts it
             case _:
                 self._matching = True
         return fault

@@ -19,6 +19,7 @@ from engine.sim.binance.ws_session import session_result
 from engine.sim.exchange.exchange import Exchange
 from engine.sim.exchange.order_values import FundsChanged, SimReport
 from engine.sim.exchange.venue_books import FOREVER_NS
+from engine.sim.exchange_faults import change_exchange
 from engine.sim.fault_answers import answer_after_faults, delay_ns, is_struck, renumbered_depth, replaced_answer
 from engine.sim.faults import Action, Faults, Rule, Target
 from engine.sim.feeds.derived_streams import derive, is_derived
@@ -75,7 +76,9 @@ class SimVenue:
             settle_ns=config.settle_ns,
             behind_ns_max=config.behind_ns_max,
         )
-        self.api = VenueApi(self.exchange, KeyRing(keys), self.limits, self.faults)
+        self.api = VenueApi(
+            self.exchange, KeyRing(keys, {one.api_key: one.rights for one in config.accounts}), self.limits, self.faults
+        )
         self._latency_ns = config.latency_ns
         self._connections: dict[int, Connection] = {}
         self._listeners: dict[str, tuple[Connection, ...]] = {}
@@ -203,6 +206,7 @@ class SimVenue:
                     self._send(Outgoing(connection.conn_id, now_ns, close=True))
                     fault.struck += 1
             self._listeners_changed(now_ns)
+        fault.struck += change_exchange(self.exchange, rule)
 
     @property
     def streamed(self) -> list[Connection]:

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from engine.bodies import CommandBody, LinkBody, RequestBody, TimerBody
+from engine.bodies import CommandBody, LinkBody, RequestBody, TimerBody, VerdictBody
 from engine.facts import Fact
 
 
@@ -26,12 +26,19 @@ class Answered(msgspec.Struct, frozen=True):
     venue: str
     outcome: str  # an AnswerStatus, as the meta of the record spells it
     weight_used: int = -1
+    orders_day_used: int = -1
 
 
 class LinkMoved(msgspec.Struct, frozen=True):
     """A link changed."""
 
     source: str
+    link: LinkBody
+
+
+class Lagged(msgspec.Struct, frozen=True):
+    """The shell measured that the engine is late, or caught up, or that a decision took too long."""
+
     link: LinkBody
 
 
@@ -53,4 +60,4 @@ class PrivateFrame(msgspec.Struct, frozen=True):
     source: str
 
 
-Change = Fact | Requested | Answered | LinkMoved | TimerFired | Commanded | PrivateFrame
+Change = Fact | Requested | Answered | LinkMoved | Lagged | TimerFired | Commanded | PrivateFrame | VerdictBody

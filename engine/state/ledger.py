@@ -96,9 +96,9 @@ def reduce(ledger: Ledger, change: Change, at: Stamp, instruments: dict[str, Ins
         case BalanceDrift():
             return _put(ledger, change.asset, replace(ledger.by_asset[change.asset], drift=change.difference))
         case Commanded() if (
-            change.command.command is CommandName.ACCEPT_BALANCE and change.command.asset in ledger.by_asset
+            change.command.command is CommandName.ACCEPT_BALANCE and change.command.about in ledger.by_asset
         ):
-            asset = change.command.asset
+            asset = change.command.about
             return _put(ledger, asset, _accepted(ledger.by_asset[asset], at))
         case _:
             return ledger

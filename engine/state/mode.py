@@ -18,6 +18,7 @@ from engine.requests import LinkPhase
 from engine.session_record import MILLISECOND_NS, SECOND_NS
 from engine.state.access import AccessRefusals
 from engine.state.changes import Change, Commanded, LinkMoved, Stamp
+from engine.state.lateness import Lateness
 from engine.state.links import LinkStates
 from engine.state.orders import Orders
 from engine.state.rate_budgets import RateBudgets
@@ -62,10 +63,12 @@ def right_mode(
     reconciling: ReconcileRounds,
     access: AccessRefusals,
     safety: SafetyOrders,
+    forbidden: Sequence[str] = (),
     market_reasons: Sequence[ModeReason],
     time_ns: int,
     blocks: tuple[ModeReason, ...] = (),
     is_all_blocked: bool = False,
+    late: Lateness,
 ) -> tuple[Mode, tuple[ModeReason, ...]]:
     """Return the mode that is right now, and every reason against RUNNING.
 
@@ -76,11 +79,13 @@ def right_mode(
         orders: The account's orders.
         reconciling: The state of reconciliation.
         access: The venues that refuse access.
+        forbidden: Venues whose account may not trade.
         safety: The safety orders in force.
         market_reasons: What the market lacks.
         time_ns: Session time.
         blocks: The blocked instruments. While others trade, the mode is RUNNING and states them as its reasons.
         is_all_blocked: No instrument may trade.
+        late: Whether the engine keeps up with its inputs.
 
     """
     if modes.halted_for is not None:
@@ -114,6 +119,10 @@ def right_mode(
         for venue, refusal in sorted(access.by_venue.items())
         if time_ns < refusal.until_ns
     ]
+    reasons += [
+        ModeReason(ReasonCode.TRADING_FORBIDDEN, f"{venue} says that the account may not trade", venue)
+        for venue in forbidden
+    ]
     reasons += market_reasons
     if reasons or is_all_blocked:
         reasons += blocks
@@ -121,6 +130,8 @@ def right_mode(
         return (Mode.STARTING if is_starting else Mode.SYNCING), tuple(reasons)
     if modes.paused_by:
         reasons.append(ModeReason(ReasonCode.PAUSED, f"paused by {modes.paused_by}", modes.paused_by))
+    if late.since_ns:
+        reasons.append(late_reason(late))
     reasons += safety_reasons(safety)
     if reasons:
         return Mode.PAUSED, (*reasons, *blocks)
@@ -135,6 +146,12 @@ def safety_reasons(safety: SafetyOrders) -> list[ModeReason]:
     if safety.paused_by:
         return [ModeReason(code, f"all orders were cancelled for {safety.paused_by}: resume places again")]
     return []
+
+
+def late_reason(late: Lateness) -> ModeReason:
+    """Return why the engine's own lateness forbids new orders: a backlog must not be decided on as if it were now."""
+    age = f"{late.age_ns / SECOND_NS:.1f} s old, {late.waiting:,} messages wait"
+    return ModeReason(ReasonCode.LATE, f"late: the engine processes messages {age}")
 
 
 def reduce(modes: ModeState, change: Change, at: Stamp, *, keeps_all_halts: bool = False) -> ModeState:

@@ -4,7 +4,7 @@ Carried over, because a ban outlives a restart.
 """
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import ClassVar, Protocol, runtime_checkable
 
 import msgspec
 from msgspec.structs import replace
@@ -17,6 +17,7 @@ from engine.state.changes import Answered, Change, Requested, Stamp
 
 WINDOW_NS = 60 * SECOND_NS  # request weight is counted in fixed clock minutes (Binance Spot API, limits)
 ORDER_WINDOW_NS = 10 * SECOND_NS
+DAY_NS = 86_400 * SECOND_NS
 RESERVE = 5  # a fifth of the weight is for cancels and orders of unknown status; everything else stops earlier
 
 
@@ -25,6 +26,8 @@ class RateBudget(msgspec.Struct, frozen=True):
 
     A RateModel defines the numbers.
     """
+
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"day", "orders_day"})
 
     blocked_until_ns: int = 0
     reason: str = ""
@@ -36,6 +39,8 @@ class RateBudget(msgspec.Struct, frozen=True):
     orders_in_second: int = 0
     clock_offset_ns: int = 0
     rate_limits: RateLimits = RateLimits()
+    day: int = 0  # number of the day
+    orders_day: int = 0  # unfilled orders of the day: ours, or the count that the venue states
 
 
 class RateModel(Protocol):
@@ -61,6 +66,15 @@ class RateModel(Protocol):
         ...
 
 
+@runtime_checkable
+class SharedRates(Protocol):
+    """A RateModel may have this as well: it can say whether a part of the budget is left."""
+
+    def has_room(self, budget: RateBudget, weight: int, percent: int, time_ns: int) -> bool:
+        """Return True if a request of this weight keeps the use below this part of the budget."""
+        ...
+
+
 class FixedWindows:
     """A RateModel with request weight per clock minute and orders per ten seconds.
 
@@ -81,6 +95,11 @@ class FixedWindows:
         """Return True if the rest of this minute's weight is kept for urgent requests."""
         weight_max = budget.rate_limits.weight_minute_max
         return budget.window == time_ns // WINDOW_NS and budget.weight > weight_max - weight_max // RESERVE
+
+    def has_room(self, budget: RateBudget, weight: int, percent: int, time_ns: int) -> bool:
+        """Return True if a request of this weight keeps the minute's weight below this part of it."""
+        used = budget.weight if budget.window == time_ns // WINDOW_NS else 0
+        return not used or used + weight <= budget.rate_limits.weight_minute_max * percent // 100
 
     def reject_reason(self, budget: RateBudget, time_ns: int) -> str:
         """Return why no new order may be sent now, or ""."""
@@ -128,9 +147,14 @@ def reduce(budgets: RateBudgets, change: Change, at: Stamp, rates: Mapping[str, 
             venue, unsigned = change.request.venue, change.request.unsigned
             budget = rates.get(venue, FIXED_WINDOWS).charge(budgets.get(venue), unsigned, at.time_ns)
             budget = _counted(budget, unsigned.orders, at.time_ns)
-        case Answered() if change.weight_used >= 0:
+        case Answered() if change.weight_used >= 0 or change.orders_day_used >= 0:
             venue = change.venue
-            budget = rates.get(venue, FIXED_WINDOWS).observe(budgets.get(venue), change.weight_used, at.time_ns)
+            budget = budgets.get(venue)
+            if change.weight_used >= 0:
+                budget = rates.get(venue, FIXED_WINDOWS).observe(budget, change.weight_used, at.time_ns)
+            if change.orders_day_used >= 0 and budget.rate_limits.orders_day_max:
+                # the venue's count is the account's and falls when orders trade, so it replaces ours
+                budget = replace(budget, day=at.time_ns // DAY_NS, orders_day=change.orders_day_used)
         case RateBlocked():
             venue = change.venue
             budget = budgets.get(venue)
@@ -149,7 +173,15 @@ def _counted(budget: RateBudget, orders: int, time_ns: int) -> RateBudget:
     """Return the budget with these orders added to the count of this second."""
     second = time_ns // SECOND_NS
     before = budget.orders_in_second if budget.second == second else 0
-    return replace(budget, second=second, orders_in_second=before + orders)
+    budget = replace(budget, second=second, orders_in_second=before + orders)
+    if not orders or not budget.rate_limits.orders_day_max:
+        return budget
+    return replace(budget, day=time_ns // DAY_NS, orders_day=orders_of_day(budget, time_ns) + orders)
+
+
+def orders_of_day(budget: RateBudget, time_ns: int) -> int:
+    """Return the unfilled orders of this day; 0 where the venue states no limit for a day."""
+    return budget.orders_day if budget.day == time_ns // DAY_NS else 0
 
 
 def _rolled(budget: RateBudget, time_ns: int) -> RateBudget:

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from engine.bodies import CommandName
 from engine.facts import ModeChanged, SafetyCause, SafetyKind, SafetyOrdered, SafetyOrderEnded
-from engine.mode_reasons import Mode
+from engine.mode_reasons import Mode, ReasonCode
 from engine.requests import Purpose
 from engine.session_record import SECOND_NS
 from engine.state.changes import Change, Commanded, Requested, Stamp
@@ -109,7 +109,8 @@ def reduce(safety: SafetyOrders, change: Change, at: Stamp) -> SafetyOrders:
             tries = Tries(1 if before is None else before.count + 1, at.time_ns)
             return replace(safety, tries={**safety.tries, name: tries})
         case ModeChanged():
-            is_run = change.mode in (Mode.RUNNING, Mode.PAUSED)
+            is_late = any(reason.code is ReasonCode.LATE for reason in change.reasons)
+            is_run = change.mode in (Mode.RUNNING, Mode.PAUSED) and not is_late
             since_ns = 0 if is_run else safety.not_running_since_ns or at.time_ns
             return safety if since_ns == safety.not_running_since_ns else replace(safety, not_running_since_ns=since_ns)
         case Commanded() if change.command.command is CommandName.RESUME and safety.paused_by:

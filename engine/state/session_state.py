@@ -14,18 +14,25 @@ import msgspec
 from msgspec.structs import replace
 
 from engine import facts
+from engine.bodies import VerdictBody
 from engine.market.market_state import Market
 from engine.model import Instrument
 from engine.requests import Purpose
-from engine.session_record import EngineSettings, RiskSettings, SafetySettings
+from engine.session_record import EngineSettings, RiskSettings, SafeguardSettings, SafetySettings
 from engine.state import (
     access,
     balances,
+    breakers,
+    cancel_attempts,
+    day_pnl,
     instrument_blocks,
+    instrument_changes,
+    lateness,
     ledger,
     links,
     market_gaps,
     mode,
+    order_blocks,
     orders,
     pending_requests,
     positions,
@@ -38,22 +45,29 @@ from engine.state import (
 )
 from engine.state.access import AccessRefusals
 from engine.state.balances import Balances
+from engine.state.breakers import Breakers
+from engine.state.cancel_attempts import CancelAttempts
 from engine.state.changes import (
     Answered,
     Change,
     Commanded,
+    Lagged,
     LinkMoved,
     PrivateFrame,
     Requested,
     Stamp,
     TimerFired,
 )
+from engine.state.day_pnl import DayPnl
 from engine.state.fill_cursor import FillCursor
 from engine.state.instrument_blocks import InstrumentBlocks
+from engine.state.instrument_changes import InstrumentChanges
+from engine.state.lateness import Lateness
 from engine.state.ledger import Ledger
 from engine.state.links import LinkStates
 from engine.state.market_gaps import OpenGaps
 from engine.state.mode import ModeState
+from engine.state.order_blocks import OrderBlocks
 from engine.state.orders import Orders
 from engine.state.pending_requests import PendingRequests
 from engine.state.positions import Positions
@@ -84,18 +98,28 @@ class Account(msgspec.Struct, frozen=True):
     timers: Timers = Timers()
     gaps: OpenGaps = OpenGaps()
     access: AccessRefusals = AccessRefusals()
+    order_blocks: OrderBlocks = OrderBlocks()
+    breakers: Breakers = Breakers()
+    cancels: CancelAttempts = CancelAttempts()
+    instruments: InstrumentChanges = InstrumentChanges()
     blocks: InstrumentBlocks = InstrumentBlocks()
     private_seen: PrivateSeen = PrivateSeen()
     safety: SafetyOrders = SafetyOrders()
+    lateness: Lateness = Lateness()
     ledger: Ledger = Ledger()
+    day_pnl: DayPnl = DayPnl()
 
 
 CARRIED = (
-    "orders", "positions", "balances", "reconciling", "modes", "limits", "strategies", "blocks", "safety", "ledger",
+    "orders", "positions", "balances", "reconciling", "modes", "limits", "strategies", "order_blocks", "breakers",
+    "blocks", "safety", "ledger", "day_pnl",
 )  # fmt: skip
-FRESH = ("gaps", "links", "requests", "timers", "access", "private_seen")
+FRESH = ("cancels", "gaps", "instruments", "links", "requests", "timers", "access", "private_seen", "lateness")
 # parts that older sessions lack: while they are empty, neither a CHECKPOINT nor an opening state states them
-ADDED = frozenset({"access", "blocks", "ledger", "private_seen", "safety"})
+ADDED = frozenset({
+    "access", "blocks", "breakers", "cancels", "day_pnl", "instruments", "lateness", "ledger", "order_blocks",
+    "private_seen", "safety",
+})  # fmt: skip
 
 
 class Rules(msgspec.Struct, frozen=True):
@@ -106,6 +130,7 @@ class Rules(msgspec.Struct, frozen=True):
     seed: int
     rates: dict[str, RateModel] = {}  # by venue
     cursors: dict[str, FillCursor] = {}  # by venue
+    safeguards: SafeguardSettings = SafeguardSettings()
     safety: SafetySettings = SafetySettings()
     instruments: dict[str, Instrument] = {}
     risk: RiskSettings = RiskSettings()
@@ -127,20 +152,25 @@ REDUCERS: dict[str, Callable[[Any, Any, Stamp], Any]] = {
     "strategies": strategy_states.reduce,
     "gaps": market_gaps.reduce,
     "access": access.reduce,
+    "order_blocks": order_blocks.reduce,
+    "cancels": cancel_attempts.reduce,
+    "instruments": instrument_changes.reduce,
     "blocks": instrument_blocks.reduce,
     "private_seen": private_seen.reduce,
     "safety": safety_orders.reduce,
+    "lateness": lateness.reduce,
+    "day_pnl": day_pnl.reduce,
 }
 
 # change -> the parts that it may move. Any other part's reducer returns its part as it is, which a test checks
 CLAIMS: dict[type, tuple[str, ...]] = {
-    facts.OrderAccepted: ("orders",),
-    facts.OrderFilled: ("orders", "ledger"),
-    facts.OrderClosed: ("orders",),
-    facts.OrderUnknown: ("orders", "timers"),
+    facts.OrderAccepted: ("orders", "breakers"),
+    facts.OrderFilled: ("orders", "cancels", "ledger"),
+    facts.OrderClosed: ("orders", "breakers", "cancels"),
+    facts.OrderUnknown: ("orders", "timers", "breakers"),
     facts.OrderNotPlaced: ("orders",),
     facts.OrderAdopted: ("orders",),
-    facts.CancelSettled: ("orders",),
+    facts.CancelSettled: ("orders", "cancels"),
     facts.Position: ("positions",),
     facts.Pnl: (),  # a report: it moves nothing
     facts.BalanceChanged: ("balances", "ledger"),
@@ -155,7 +185,7 @@ CLAIMS: dict[type, tuple[str, ...]] = {
     facts.RateBlocked: ("limits", "timers"),
     facts.ClockMeasured: ("limits",),
     facts.StrategyChanged: ("strategies",),
-    facts.StrategyStopped: ("strategies",),
+    facts.StrategyStopped: ("strategies", "lateness"),
     facts.StrategyTriggered: (),  # its trigger is a part of the market: kernel.py
     facts.SessionClosing: ("modes",),
     facts.OrderAmended: ("orders",),
@@ -163,21 +193,29 @@ CLAIMS: dict[type, tuple[str, ...]] = {
     facts.RoundChanged: ("reconciling",),
     facts.AccessRefused: ("access",),
     facts.HaltsLifted: ("modes", "access"),
+    facts.OrdersBlocked: ("order_blocks",),
+    facts.BreakerTripped: ("breakers",),
+    facts.InstrumentChanged: ("instruments",),
+    facts.TradingAllowed: ("instruments",),
+    VerdictBody: ("breakers",),  # a refusal that a breaker counts; no other verdict is folded
     facts.InstrumentBlocked: ("blocks",),
     facts.SafetyOrdered: ("safety",),
     facts.SafetyOrderEnded: ("safety",),
-    Requested: ("orders", "links", "requests", "reconciling", "limits", "timers", "safety", "ledger"),
+    facts.DayBegan: ("day_pnl",),
+    facts.DailyLossReached: ("day_pnl",),
+    Requested: ("orders", "links", "requests", "reconciling", "limits", "timers", "breakers", "safety", "ledger"),
     Answered: ("orders", "requests", "limits"),
     LinkMoved: ("links", "requests", "reconciling", "modes", "timers"),
+    Lagged: ("lateness",),
     TimerFired: ("timers",),
     PrivateFrame: ("private_seen",),
-    Commanded: ("modes", "strategies", "timers", "blocks", "safety", "ledger"),
+    Commanded: ("modes", "strategies", "timers", "breakers", "blocks", "safety", "ledger", "lateness"),
 }
 
 # purpose of a request -> the parts that it may move: a subset of those that claim `Requested`
 _SENT = ("requests", "limits")
 REQUEST_CLAIMS: dict[Purpose, tuple[str, ...]] = {
-    Purpose.PLACE: ("orders", *_SENT, "safety"),
+    Purpose.PLACE: ("orders", *_SENT, "breakers", "safety"),
     Purpose.CANCEL: ("orders", *_SENT, "safety"),
     Purpose.QUERY_ORDER: ("orders", *_SENT, "reconciling", "timers"),
     Purpose.OPEN_ORDERS: (*_SENT, "reconciling"),
@@ -185,7 +223,7 @@ REQUEST_CLAIMS: dict[Purpose, tuple[str, ...]] = {
     Purpose.FILLS: ("orders", *_SENT, "reconciling"),
     Purpose.DEPTH: (*_SENT, "timers"),
     Purpose.SERVER_TIME: _SENT,
-    Purpose.EXCHANGE_INFO: _SENT,
+    Purpose.EXCHANGE_INFO: (*_SENT, "timers"),
     Purpose.SUBSCRIBE: _SENT,
     Purpose.RESUBSCRIBE: _SENT,
     Purpose.PROBE: _SENT,
@@ -202,10 +240,20 @@ def fold(account: Account, change: Change, at: Stamp, rules: Rules) -> Account:
     for name in REQUEST_CLAIMS[change.request.purpose] if type(change) is Requested else CLAIMS[type(change)]:
         if name == "timers":
             moved[name] = timers.reduce(
-                account.timers, change, at, settings=rules.settings, recurring=rules.recurring, seed=rules.seed
+                account.timers,
+                change,
+                at,
+                settings=rules.settings,
+                recurring=rules.recurring,
+                seed=rules.seed,
+                metadata_retry_ns=rules.safeguards.metadata_retry_ns,
             )
         elif name == "limits":
             moved[name] = rate_budgets.reduce(account.limits, change, at, rules.rates)
+        elif name == "breakers":
+            moved[name] = breakers.reduce(
+                account.breakers, change, at, orders=account.orders, settings=rules.safeguards
+            )
         elif name == "ledger":
             if rules.has_ledger:
                 moved[name] = ledger.reduce(account.ledger, change, at, rules.instruments)

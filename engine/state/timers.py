@@ -11,7 +11,7 @@ import msgspec
 from engine.bodies import CommandName, LinkEvent
 from engine.facts import LinkSteady, OrderUnknown, RateBlocked, Reconciled, ReconcileFailed
 from engine.requests import Purpose
-from engine.session_record import EngineSettings
+from engine.session_record import EngineSettings, SafeguardSettings
 from engine.state.changes import Change, Commanded, LinkMoved, Requested, Stamp, TimerFired
 from engine.timer_names import TimerKind, TimerName
 
@@ -45,12 +45,19 @@ def timer_name(kind: TimerKind, subject: str = "") -> str:
     return str(TimerName(kind, subject))
 
 
-def periods(settings: EngineSettings, strategies: dict[str, int]) -> dict[str, int]:
+def periods(
+    settings: EngineSettings, strategies: dict[str, int], safeguards: SafeguardSettings | None = None
+) -> dict[str, int]:
     """Return the recurring timers of a session, name -> period. `strategies` are those with a fixed cadence."""
     return {
         timer_name(TimerKind.CHECK): settings.check_interval_ns,
         timer_name(TimerKind.REPORT): settings.report_every_ns,
         **{timer_name(TimerKind.DECIDE, name): period_ns for name, period_ns in strategies.items()},
+        **(
+            {timer_name(TimerKind.METADATA): safeguards.metadata_every_ns}
+            if safeguards is not None and safeguards.metadata_every_ns
+            else {}
+        ),
     }
 
 
@@ -65,7 +72,14 @@ def jittered(settings: EngineSettings, source: str, failures: int, seed: int) ->
 
 
 def reduce(
-    timers: Timers, change: Change, at: Stamp, *, settings: EngineSettings, recurring: dict[str, int], seed: int
+    timers: Timers,
+    change: Change,
+    at: Stamp,
+    *,
+    settings: EngineSettings,
+    recurring: dict[str, int],
+    seed: int,
+    metadata_retry_ns: int = 0,
 ) -> Timers:
     """Apply a change: add the timers that it sets, drop the one that fired."""
     failures = timers.failures
@@ -99,6 +113,9 @@ def reduce(
         case RateBlocked():
             name = timer_name(TimerKind.RATE_BLOCK, change.venue)
             return _set({**timers.due_ns, name: max(timers.due_ns.get(name, 0), change.until_ns)}, failures)
+        case Requested() if change.request.purpose is Purpose.EXCHANGE_INFO:
+            name = timer_name(TimerKind.METADATA_RETRY, change.request.venue)
+            return _set({**timers.due_ns, name: at.time_ns + metadata_retry_ns}, failures)
         case _:
             found = _once(change, settings)
             if found is None or (found[0] == STOP and STOP in timers.due_ns):

@@ -4,12 +4,14 @@ A mistake in a strategy costs only its own step. This module knows nothing of ri
 errors enter records, so they keep their words.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation, localcontext
 from itertools import islice
-from typing import Final
+from types import CodeType
+from typing import Final, NamedTuple, Protocol
 
 from engine.bodies import NoteLevel
+from engine.errors import DecisionCutError
 from engine.facts import StrategyChanged, StrategyStopped
 from engine.market.market_state import Market
 from engine.model import Instrument, OrderType, Side, TimeInForce
@@ -28,6 +30,27 @@ PLACE_FIELDS: Final = (
     ("instrument", str), ("side", Side), ("type", OrderType), ("time_in_force", TimeInForce), ("reduce_only", bool),
 )  # fmt: skip
 CLOSE_FIELDS: Final = (("instrument", str), ("time_in_force", TimeInForce))
+
+
+class CutOff(NamedTuple):
+    """A decision that was interrupted from outside, and why. It decided nothing, and its strategy stops."""
+
+    reason: str
+
+
+Decided = Decision | CutOff
+
+
+class DecisionGuard(Protocol):
+    """The time budget of decisions. Only the shell has a clock, so only it has a guard."""
+
+    clock: Callable[[], int]
+    began_ns: int  # when the decision at hand began; 0: none. Meanwhile DecisionCutError may be raised inside it
+    slow_ns: int  # of the clock: a longer decision is given to `end_slow`
+    is_slow: bool  # one took so long that the shell should read its sockets
+
+    def end_slow(self, strategy: str, began_ns: int, spent_ns: int) -> str:
+        """Note a decision that took long. Return why it is void, or ""."""
 
 
 class StrategyRunner:
@@ -53,6 +76,7 @@ class StrategyRunner:
 
         """
         self.strategies = strategies
+        self.guard: DecisionGuard | None = None
         self.compiled = {name: number for name, number in triggers.items() if strategies[name].predicate is not None}
         self._triggers = triggers
         self._views = {
@@ -83,28 +107,32 @@ class StrategyRunner:
 
     def first_decision(
         self, account: Account, market: Market, time_ns: int, names: Sequence[str]
-    ) -> dict[str, Decision] | None:
+    ) -> dict[str, Decided] | None:
         """Run the named strategies up to the first that decides something.
 
         Returns:
             The decisions up to there, by strategy, for `decide` to use. None if all of them decide nothing.
-            A strategy that raises ends the run; `decide` runs it again and records the error.
+            A strategy that raises ends the run; `decide` runs it again and records the error. So does an interrupted
+            one, which is not run again.
 
         """
-        decisions: dict[str, Decision] = {}
+        decisions: dict[str, Decided] = {}
         for name in names:
             loaded, status = self.strategies[name], account.strategies.get(name)
-            if status.stopped_for or self.is_blocked(account, name):
+            may_run = account.breakers.may_run(name, time_ns) and not self.is_blocked(account, name)
+            if status.stopped_for or not may_run:
                 continue
             try:
                 decision = decisions[name] = self._run(account, market, time_ns, loaded, status)
+            except DecisionCutError as cut:
+                return {**decisions, name: CutOff(cut.reason)}
             except Exception:  # noqa: BLE001 - a user's code may raise anything
                 return decisions
             if decision.changed or decision.intents:
                 return decisions
         return None
 
-    def decide(self, step: StepContext, name: str, decisions: Mapping[str, Decision]) -> Sequence[Intent]:
+    def decide(self, step: StepContext, name: str, decisions: Mapping[str, Decided]) -> Sequence[Intent]:
         """Return what a strategy wants, and emit the change of its state.
 
         If its code raises, the decision is dropped, a NOTE says why, and the strategy stops.
@@ -122,16 +150,59 @@ class StrategyRunner:
             decision = decisions.get(name)
             if decision is None:
                 decision = self._run(step.account, step.market, step.time_ns, self.strategies[name], status)
+        except DecisionCutError as cut:
+            decision = CutOff(cut.reason)
         except Exception as error:  # noqa: BLE001 - a user's code may raise anything
             reason = f"{type(error).__name__}: {error}"
             step.note(NoteLevel.ALARM, f"strategy {name} is stopped: {reason}")
             step.emit(StrategyStopped(name, reason), source=f"strategy.{name}")
             return ()
+        if isinstance(decision, CutOff):
+            step.note(NoteLevel.ALARM, f"strategy {name} is stopped: {decision.reason}")
+            step.emit(StrategyStopped(name, decision.reason, cut_off=True), source=f"strategy.{name}")
+            return ()
         if decision.changed:
             step.emit(StrategyChanged(name, decision.changed), source=f"strategy.{name}")
         return decision.intents
 
+    def _current_views(self, account: Account, name: str) -> Mapping[str, tuple[int, Instrument]]:
+        """Return a strategy's instruments as the venue described them last."""
+        changes, views = account.instruments, self._views[name]
+        if not changes.by_id:
+            return views
+        return {declared: (index, changes.current(instrument)) for declared, (index, instrument) in views.items()}
+
     def _run(
+        self, account: Account, market: Market, time_ns: int, loaded: LoadedStrategy, status: StrategyStatus
+    ) -> Decision:
+        """Run a strategy's code and check its decision, within the time budget that the shell set, if any.
+
+        Raises:
+            DecisionCutError: The decision was interrupted, or returned too late.
+            Exception: The strategy's code fails, or its decision is invalid.
+
+        """
+        if (guard := self.guard) is None:
+            return self._run_code(account, market, time_ns, loaded, status)
+        void, began_ns = "", guard.clock()
+        try:
+            guard.began_ns = began_ns
+            decision = self._run_code(account, market, time_ns, loaded, status)
+        finally:
+            guard.began_ns = 0
+            spent_ns = guard.clock() - began_ns
+            if spent_ns > guard.slow_ns:
+                void = guard.end_slow(loaded.settings.name, began_ns, spent_ns)
+        if void:
+            raise DecisionCutError(void)
+        return decision
+
+    @property
+    def guarded_code(self) -> CodeType:
+        """The code inside which a decision may be interrupted."""
+        return self._run_code.__code__
+
+    def _run_code(
         self, account: Account, market: Market, time_ns: int, loaded: LoadedStrategy, status: StrategyStatus
     ) -> Decision:
         """Run a strategy's code and check its decision.
@@ -149,7 +220,7 @@ class StrategyRunner:
                 account=account,
                 market=market,
                 time_ns=time_ns,
-                instruments=self._views[name],
+                instruments=self._current_views(account, name),
                 indicators=self._indicators[name],
             )
             if loaded.predicate is not None and not market.predicate_holds(

@@ -30,6 +30,7 @@ from journal.record import INPUTS, Kind, Record
 from journal.trust_key import marked
 from journal.writer import JournalWriter
 from replay.compare import timer_difference
+from replay.cut_decisions import Cuts, with_cuts
 from replay.replay import group_frames
 from replay.resim.capture_session import is_import
 from replay.resim.model_run import MarketLinks, ModelRun
@@ -190,7 +191,13 @@ class _Resimulation:
         )
         self._options = options
         engine = without_silence_rules(options.session.engine) if resimulated.is_backtest else options.session.engine
-        body = msgspec.structs.replace(options.session, resimulated=resimulated, schema=SCHEMA, engine=engine)
+        body = msgspec.structs.replace(
+            options.session,
+            resimulated=resimulated,
+            schema=SCHEMA,
+            engine=engine,
+            read_only=options.session.read_only and not resimulated.is_backtest,  # a model of the venue takes orders
+        )
         self._body = marked(body) if options.marks else body
         self._whole = whole
         self._last = SEQ_MAX if options.until_seq is None else options.until_seq
@@ -260,7 +267,10 @@ class _Resimulation:
         state = sequencer.state
         recorded: list[Record] = []
         last = 0
-        for run in chain.from_iterable(map(group_frames, available_records(self._journal, 1, self._last))):
+        groups = chain.from_iterable(
+            with_cuts(group_frames(records)) for records in available_records(self._journal, 1, self._last)
+        )
+        for run, cut in groups:
             last = run[-1].seq
             if run[0].kind not in INPUTS:
                 recorded += run
@@ -276,7 +286,7 @@ class _Resimulation:
                 if timed and (difference := timer_difference(self._kernel, state, upcast.record(record))) is not None:
                     self._hand_over(state, difference.what)
                     return record.seq - 1, []
-                count, outputs = self._repeat_records(sequencer, run[first:])
+                count, outputs = self._repeat_records(sequencer, run[first:], cut)
                 first += count
             self.closing = state.account.modes.closing
         if why := request_difference(recorded, outputs):
@@ -284,7 +294,7 @@ class _Resimulation:
             return last, outputs
         return last, []
 
-    def _repeat_records(self, sequencer: Sequencer, run: list[Record]) -> tuple[int, Sequence[Output]]:
+    def _repeat_records(self, sequencer: Sequencer, run: list[Record], cut: Cuts) -> tuple[int, Sequence[Output]]:
         """Step recorded inputs, with the market's origins as keys.
 
         Returns:
@@ -296,7 +306,7 @@ class _Resimulation:
             else record
             for record in run
         ]
-        result = sequencer.step(Batch(keyed))
+        result = sequencer.step(Batch(keyed, cut=cut))
         for record in run[: len(result.records)]:
             self._links.follow(record)
         return len(result.records), result.outputs

@@ -13,6 +13,7 @@ import msgspec
 
 from engine import facts
 from engine.mode_reasons import Mode, ModeReason, texts
+from engine.mode_shares import ModeShares, ModeSummary
 from engine.model import Instrument
 from engine.record_codec import read_fact, read_request, read_verdict
 from engine.requests import Purpose
@@ -53,16 +54,21 @@ class Performance(msgspec.Struct, frozen=True):
     lines: dict[str, PerformanceLine]  # "strategy instrument"
     stopped: tuple[str, ...] = ()  # strategies that the engine stopped, and why
     idle: str = ""  # why the session never traded, or ""
+    shares: ModeSummary | None = None  # of its time in each mode; None without a SESSION record
 
     @property
     def troubles(self) -> list[str]:
         """Reasons to distrust the figures, in lines for people."""
+        headline = "" if self.shares is None else self.shares.headline
+        idle = f"the session never traded: {self.idle}" if self.idle else ""
+        is_halted = self.shares is not None and self.shares.is_halted
         unvalued = [
             f"{name}: fees{fees.removeprefix(' and')} have no known rate and are not in the P&L"
             for name, line in sorted(self.lines.items())
             if (fees := unvalued_text(line.fees_unvalued))
         ]
-        return [*self.stopped, *([f"the session never traded: {self.idle}"] if self.idle else []), *unvalued]
+        first = [headline] if headline and (is_halted or not idle) else []
+        return [*first, *self.stopped, *([idle] if idle else []), *unvalued]
 
     @property
     def pnl(self) -> Decimal:
@@ -104,10 +110,15 @@ class PerformanceCounter:
         self._reasons: tuple[ModeReason, ...] = ()  # why the session does not trade, as last reported
         self._positions: dict[str, facts.Position] = {}
         self._instruments: dict[str, Instrument] = {}
+        self._shares: ModeShares | None = None
+        self._end_ns = 0  # time of the last record that was added
 
     def add(self, record: Record) -> None:
         """Add one record."""
+        if record.kind in _COUNTED_KINDS:
+            self._end_ns = record.time_ns
         if record.kind is Kind.SESSION:
+            self._shares = ModeShares(record.time_ns)
             session = read_session(record.body or "")
             opening, self._instruments = (
                 session.opening,
@@ -135,6 +146,8 @@ class PerformanceCounter:
                 case facts.ModeChanged():
                     self._ran |= fact.mode == Mode.RUNNING
                     self._reasons = fact.reasons
+                    if self._shares is not None:
+                        self._shares.add(record.time_ns, fact)
                 case facts.Pnl():
                     self._marks[fact.instrument] = fact.mark
                 case _:
@@ -145,6 +158,7 @@ class PerformanceCounter:
         """The figures so far."""
         return Performance(
             stopped=tuple(self._stopped),
+            shares=None if self._shares is None else self._shares.summary(self._end_ns),
             idle="" if self._ran else texts(self._reasons),
             intents=self._counts["intents"],
             refused=self._counts["refused"],

@@ -6,21 +6,24 @@ import click
 
 from verbatim.terminal import echo
 
-COMMANDS = ("pause", "resume", "halt", "cancel_all", "flatten", "reconcile", "stop", "accept-balance")
+COMMANDS = ("pause", "resume", "halt", "cancel_all", "flatten", "reconcile", "stop")
+ABOUT_ONE = ("accept-balance", "resume-instrument", "resume-strategy")  # these concern the object that they name
 
 
 @click.command("control")
 @click.argument("session")
-@click.argument("order", metavar="COMMAND", type=click.Choice(COMMANDS))
-@click.argument("asset", default="")
+@click.argument("order", metavar="COMMAND", type=click.Choice((*COMMANDS, *ABOUT_ONE)))
+@click.argument("about", metavar="[NAME]", default="")
 @click.option("--reason", default="", help="Reason, kept in the record.")
 @click.option("--journals", type=click.Path(path_type=Path), default=Path("journals"), show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
-def command(session: str, order: str, asset: str, reason: str, journals: Path, *, as_json: bool) -> None:
+def command(session: str, order: str, about: str, reason: str, journals: Path, *, as_json: bool) -> None:
     """Send SESSION (a path or an id) a COMMAND, such as pause, flatten or accept-balance.
 
     `accept-balance ASSET --reason TEXT` records a deposit, a withdrawal or a trade of your own: from then on the
     engine's records follow the venue's balance of ASSET, and a halt for its drift ends.
+
+    `resume-instrument NAME` and `resume-strategy NAME` end a pause that equal refusals led to.
     """
     import getpass
     import json
@@ -30,18 +33,19 @@ def command(session: str, order: str, asset: str, reason: str, journals: Path, *
     from verbatim.exit_codes import BAD_INPUT, FAILED, stop
     from verbatim.session_lookup import find
 
-    is_accepting = order == "accept-balance"
-    if is_accepting and not (asset and reason):
+    if order == "accept-balance" and not (about and reason):
         stop("accept-balance needs an asset and a reason, as in: accept-balance USDT --reason 'deposit'", BAD_INPUT)
-    if asset and not is_accepting:
-        stop(f"{order} takes no {asset!r}", BAD_INPUT)
+    if order in ABOUT_ONE and not about:
+        stop(f"{order} needs a name, as `verbatim status` prints it", BAD_INPUT)
+    if about and order not in ABOUT_ONE:
+        stop(f"{order} takes no {about!r}", BAD_INPUT)
     try:
         folder = find(journals, session)
     except JournalError as error:
         stop(str(error), BAD_INPUT)
     path = socket_path(folder.resolve().parent, folder.resolve().name.rpartition("-")[2])
     try:
-        answer = send_command(path, command=order.replace("-", "_"), by=getpass.getuser(), reason=reason, asset=asset)
+        answer = send_command(path, command=order.replace("-", "_"), by=getpass.getuser(), reason=reason, about=about)
     except ControlError as problem:
         stop(str(problem), FAILED)
     if as_json:

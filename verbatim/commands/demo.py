@@ -45,7 +45,7 @@ def command(as_json: bool, verbose: bool, transport: str, http: str | None, **op
     from engine.live.session_status import Summary
     from engine.live.transport.selection import TransportProfile
     from replay.replay import replay_session
-    from verbatim.config import OLD_TRANSPORTS
+    from verbatim.config_sections import OLD_TRANSPORTS
     from verbatim.demo import DemoOptions, trade
     from verbatim.exit_codes import DIFFERS, FAILED, stop
     from verbatim.runner import exit_code, run_or_stop, short_path, summary_json
@@ -93,6 +93,7 @@ def report(summary: object, verdict: str) -> list[str]:
         f"records  {last.records:,}; {last.messages:,} of them messages of the venue",
         f"orders   {last.orders:,}",
         f"fills    {last.fills:,}",
+        f"time     {summary.shares.line}",
     ]
     for held in last.positions:
         name = held.instrument.partition(":")[2]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from verbatim.exit_codes import DIFFERS, FAILED, stop
+from verbatim.exit_codes import DIFFERS, FAILED, HALTED, stop
 from verbatim.options import journals_option
 from verbatim.session_lookup import find_to_resimulate, session_in, trusted_key
 from verbatim.terminal import echo
@@ -147,6 +147,8 @@ def command(
                 run_trial(folder, wanted) if no_journal else _written(folder, into or _among_resims(journals), wanted)
             )
         _print_result(folder, tried, model, measured_in, ", ".join(part), as_json=as_json)
+        if tried.performance.shares is not None and tried.performance.shares.is_halted:
+            raise SystemExit(HALTED)
     except (DamagedJournalError, DamagedArchiveError, CoreError) as error:
         stop(str(error), DIFFERS)
     except (ArchiveFailedError, JournalFailedError) as error:
@@ -229,6 +231,8 @@ def _print_result(
         echo(model.text(measured_in))
     if not outcome.balances_known:
         echo("balances: as given, since the session states none")
+    if after.shares is not None:
+        echo(f"time {after.shares.line}")
     for line in (*after.troubles, *([] if part else side_by_side(session_performance(folder), after))):
         echo(line)
     echo(

@@ -13,15 +13,21 @@ from verbatim.terminal import echo
 
 
 @click.command("sessions")
+@click.argument("session", required=False)
 @journals_option
 @click.option("--json", "as_json", is_flag=True, help="A JSON array, one object for each session.")
-def command(*, journals: Path, as_json: bool) -> None:
+def command(*, session: str | None, journals: Path, as_json: bool) -> None:
     """List the recorded sessions: id, start, length, records, strategies, orders, fills, and how each ended.
+
+    With SESSION, only that one, and its share of time in each mode with the reasons.
 
     Ends with 1 where one of them cannot be read.
     """
     from journal.sessions import list_named_journals, list_sessions
 
+    if session is not None:
+        _print_one(session, journals, as_json=as_json)
+        return
     if not journals.is_dir():
         what = "is no folder" if journals.exists() else "does not exist"
         stop(f"{journals} {what}. What to do: name the folder of the sessions with --journals.")
@@ -35,6 +41,27 @@ def command(*, journals: Path, as_json: bool) -> None:
         echo(f"no sessions in {journals}")
     if any("problem" in row for row in found):
         raise SystemExit(DIFFERS)
+
+
+def _print_one(session: str, journals: Path, *, as_json: bool) -> None:
+    """Print one session's row, and its time in each mode."""
+    from journal.errors import JournalError
+    from replay.study.mode_shares import session_mode_shares
+    from verbatim.session_lookup import find_to_read
+
+    try:
+        path = find_to_read(journals, session)
+        shares = session_mode_shares(path)
+    except JournalError as error:
+        stop(str(error))
+    row = _session(path, session)
+    if as_json:
+        echo(json.dumps(row | {"time": shares.as_json()}))
+        return
+    _table([row])
+    echo(f"time {shares.line}")
+    if shares.headline:
+        echo(shares.headline)
 
 
 def _is_ours(path: Path) -> bool:

@@ -1,1 +1,1 @@
-"""Hostile sessions: a seeded simulator of what can go wrong. `verbatim.testing` exports it."""
+"""Hostile sessions: a simulator of faults, drawn by seed. `verbatim.testing` exports it."""

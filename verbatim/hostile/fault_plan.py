@@ -33,7 +33,8 @@ REQUESTS: Final[tuple[dict[str, Any], ...]] = (
     {"method": "GET"},
     {},
 )
-EVENTS: Final = ("executionReport", "outboundAccountPosition", "NEW", "TRADE", "CANCELED", None)
+REPORT: Final = "executionReport"
+EVENTS: Final = (REPORT, "outboundAccountPosition", "NEW", "TRADE", "CANCELED", None)
 OUTAGES: Final = ((500, -1000), (502, 0), (503, -1008), (504, -1007))
 
 
@@ -51,7 +52,7 @@ class Fault(msgspec.Struct, frozen=True):
         return f"{self.number}: {self.at_ms / 1000:.1f} s {self.kind} {args}".rstrip()
 
 
-class Plan(msgspec.Struct, frozen=True):
+class FaultPlan(msgspec.Struct, frozen=True):
     """A hostile session as drawn."""
 
     seed: int
@@ -60,11 +61,11 @@ class Plan(msgspec.Struct, frozen=True):
     orders_max: int
     latency_ms: int
     wire_us: int
-    ends_by: str  # "stop" | "cancel_all"
+    ends_by: str  # "stop", or a safety order before it
     cancels_on_failure: bool  # the emergency cancel after a failed journal
 
 
-def draw_plan(seed: int, kept: Sequence[int] | None = None) -> Plan:
+def draw_plan(seed: int, kept: Sequence[int] | None = None) -> FaultPlan:
     """Return the plan of a seed.
 
     Args:
@@ -73,14 +74,14 @@ def draw_plan(seed: int, kept: Sequence[int] | None = None) -> Plan:
     """
     chance = Chance(seed * 0x9E37 + 77)
     faults = _draw_faults(chance)
-    return Plan(
+    return FaultPlan(
         seed=seed,
         faults=tuple(fault for fault in faults if kept is None or fault.number in kept),
         busy=3 + chance.below(7),
         orders_max=1 + chance.below(6),
         latency_ms=(1, 1, 5, 40, 300)[chance.below(5)],
         wire_us=(200, 200, 2_000, 30_000)[chance.below(4)],
-        ends_by=("stop", "cancel_all")[chance.below(2)],
+        ends_by=("stop", "cancel_all", "flatten")[chance.below(3)],
         cancels_on_failure=bool(chance.below(2)),
     )
 
@@ -160,7 +161,7 @@ def _order_limit(chance: Chance) -> dict[str, Any]:
 
 
 def _command(chance: Chance) -> dict[str, Any]:
-    name = ("pause", "halt", "cancel_all", "reconcile")[chance.below(4)]
+    name = ("pause", "halt", "cancel_all", "flatten", "reconcile")[chance.below(5)]
     return {"command": name, "resume_ms": 500 + chance.below(15_000)}
 
 
@@ -187,6 +188,7 @@ ARGUMENTS: Final[dict[str, Draw]] = {
     "reject": _outage,
     "error_after": _lost_outcome,
     "not_found_for": lambda chance: {**PLACE, "ms": 500 + chance.below(12_000)},
+    "hidden_order": _numbers(ms=(500, 12_000)),  # the next order: no answer, no report, and queries do not find it
     "rate_limit": _request(retry_after_s=(1, 20)),
     "order_limit": _order_limit,
     "refusal": _refusal,

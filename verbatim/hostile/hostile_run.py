@@ -2,7 +2,6 @@
 
 import shutil
 from collections.abc import Callable, Sequence
-from decimal import Decimal
 from functools import cache
 from heapq import heappop, heappush
 from pathlib import Path
@@ -15,21 +14,17 @@ from engine.errors import CoreError
 from engine.facts import CloseReason
 from engine.live.previous_session import rebuilt_state
 from engine.mode_reasons import Mode, texts
-from engine.model import OrderType, Side
 from engine.record_codec import read_note, text_of
 from engine.sequencer import Arrival
 from engine.session_record import MILLISECOND_NS, SECOND_NS, PreviousSession, StrategySettings
-from engine.sim.exchange.order_values import SimNewOrder
 from engine.sim.feeds.synthetic_feed import Chance
-from engine.sim.units import units
 from engine.state.session_state import State
 from journal.reader import Journal
 from journal.record import Kind
 from journal.recover import recover
-from verbatim.hostile.fault_plan import LAST_MS, Fault, Plan, draw_plan
+from verbatim.hostile.fault_plan import LAST_MS, PLACE, REPORT, Fault, FaultPlan, draw_plan
 from verbatim.hostile.hostile_session import HostileSession, HostileVenue
 from verbatim.hostile.invariants import (
-    ACCOUNT,
     Broken,
     check_books,
     check_claims,
@@ -39,11 +34,13 @@ from verbatim.hostile.invariants import (
     read_chain,
     read_records,
 )
-from verbatim.hostile.sparse_market import STEP, SparseMarket
-from verbatim.testing import BALANCES, START_NS, strategy_settings
+from verbatim.hostile.other_programs import OtherPrograms
+from verbatim.hostile.sparse_market import SparseMarket
+from verbatim.testing import START_NS, strategy_settings
 
 SYMBOL = "BTCUSDT"
 QUIET_S = 15  # after the last fault until the first look
+RESUMES_MAX = 3  # by a person
 BACK_S_MAX = 600  # by then trading has come back, or the session says why not
 SETTLE_S_MAX = 180  # for a reconciliation while paused
 END_S_MAX = 90  # for an ordered end
@@ -54,7 +51,7 @@ class HostileResult(msgspec.Struct, frozen=True):
     """The result of a hostile session. `broken` is empty if every invariant held."""
 
     seed: int
-    plan: Plan
+    plan: FaultPlan
     broken: tuple[Broken, ...]
     records: int
     orders: int
@@ -72,7 +69,7 @@ class HostileResult(msgspec.Struct, frozen=True):
 
 
 class BrokenError(Exception):
-    """An invariant does not hold, and the session cannot go on."""
+    """An invariant does not hold, and the session cannot continue."""
 
     def __init__(self, invariant: str, text: str) -> None:
         """Name the invariant."""
@@ -92,25 +89,24 @@ def run_hostile(seed: int, folder: Path, *, kept: Sequence[int] | None = None) -
 
 
 @cache
-def _churn() -> StrategySettings:
+def churn() -> StrategySettings:
+    """Return the strategy of hostile sessions as a SESSION record holds it."""
     return strategy_settings(Path(__file__).parent / "churn.py", "Churn")
 
 
 class _HostileRun:
-    def __init__(self, plan: Plan, folder: Path) -> None:
+    def __init__(self, plan: FaultPlan, folder: Path) -> None:
         self.plan = plan
         self.folder = folder
         self.chance = Chance(plan.seed * 31 + 5)
         self.broken: list[Broken] = []
         self.folders: list[Path] = []
         self.marks: list[str] = []
-        self.cash = {asset: Decimal(amount) for asset, amount in BALANCES.items() if asset in ("BTC", "USDT")}
-        self.moved: set[str] = set()  # assets of which a person moved a balance
         self.venue = HostileVenue(
             market=SparseMarket(SYMBOL, seed=plan.seed, start_ns=START_NS), latency_ns=plan.latency_ms * MILLISECOND_NS
         )
-        self.later: list[tuple[int, int, Callable[[], None]]] = []  # heap: what ends, or comes back
-        self.foreign = 0
+        self.later: list[tuple[int, int, Callable[[], None]]] = []  # heap of later events: ends of faults
+        self.others = OtherPrograms(self.venue, SYMBOL)
         self.records = 0
         self.session: HostileSession
         self.previous: PreviousSession | None = None
@@ -162,13 +158,13 @@ class _HostileRun:
         self.folders.append(self.folder / mark)
         self.marks.append(mark)
         plan = self.plan
-        churn = msgspec.structs.replace(
-            _churn(), parameters={"seed": plan.seed, "orders_max": plan.orders_max, "busy": plan.busy}
+        strategy = msgspec.structs.replace(
+            churn(), parameters={"seed": plan.seed, "orders_max": plan.orders_max, "busy": plan.busy}
         )
         self.session = HostileSession(
             self.venue,
             self.folders[-1],
-            strategies=[churn],
+            strategies=[strategy],
             session=mark,
             previous=self.previous,
             opening=self.opening,
@@ -178,11 +174,11 @@ class _HostileRun:
 
     # ---- time
 
-    def _at(self, wait_ms: int, action: Callable[[], None]) -> None:
+    def _schedule(self, wait_ms: int, action: Callable[[], None]) -> None:
         heappush(self.later, (self.venue.now_ns + wait_ms * MILLISECOND_NS, len(self.later), action))
 
     def _run_until(self, end_ns: int, *, until: Callable[[Any], bool] | None = None) -> None:
-        """Run the session to a time; what is due before happens."""
+        """Run the session to a time, with the events that are due before."""
         while True:
             due_ns = min(end_ns, self.later[0][0]) if self.later else end_ns
             if due_ns > self.venue.now_ns:
@@ -203,24 +199,28 @@ class _HostileRun:
         match fault.kind:
             case "ban":
                 self.venue.sim.faults.banned_until_ns = self.venue.now_ns + args["seconds"] * SECOND_NS
+            case "hidden_order":
+                self.venue.fault(action="cut_answer", **PLACE)
+                self.venue.fault(action="not_found_for", ms=args["ms"], **PLACE)
+                self.venue.fault(action="delay_events", event=REPORT, times=3, ms=args["ms"])
             case "order_limit" | "refusal":
                 self.venue.fault(action="reject", **args)
             case "venue_clock":
                 self.venue.fault(action="clock_skew", ms=args["ms"])
-                self._at(args["for_ms"], lambda: self.venue.fault(action="clock_skew", ms=0))
+                self._schedule(args["for_ms"], lambda: self.venue.fault(action="clock_skew", ms=0))
             case "clock_step":
                 body = LinkBody(LinkEvent.CLOCK, drift_ns=args["ms"] * MILLISECOND_NS)
                 self.session.gateway.accept(Arrival(Kind.LINK, "clock", body=text_of(body)))
             case "balance_moved":
-                self._move_balance(**args)
+                self.others.move_balance(**args)
             case "foreign_order":
-                self._place_foreign(**args)
+                self._place_foreign(args)
             case "cancelled_by_hand":
-                self._cancel_by_hand()
+                self.others.cancel_ours(self.marks, self.chance)
             case "command":
                 self._command(args["command"])
-                if args["command"] in ("pause", "halt"):
-                    self._at(args["resume_ms"], lambda: self._command("resume"))
+                if args["command"] != "reconcile":
+                    self._schedule(args["resume_ms"], lambda: self._command("resume"))
             case "slow_strategy":
                 gateway = self.session.gateway
                 gateway.busy_until_ns = max(gateway.busy_until_ns, self.venue.now_ns + args["ms"] * MILLISECOND_NS)
@@ -233,43 +233,10 @@ class _HostileRun:
         if not self.session.closing:
             self.session.command(name, "a hostile session")
 
-    def _move_balance(self, *, asset: str, amount: str, streamed: bool) -> None:
-        funds = self.venue.sim.exchange.accounts[ACCOUNT]
-        moved = max(units(amount), -funds.free[asset])
-        funds.book(asset, moved)
-        self.cash[asset] += Decimal(moved).scaleb(-8)
-        self.moved.add(asset)
-        if not streamed:
-            funds.touched.clear()
-        self.venue.sim.exchange._flush_funds(self.venue.now_ns)  # noqa: SLF001 - a deposit is no request of a client
-
-    def _place_foreign(self, *, side: str, steps: int, lots: int, cancel_ms: int) -> None:
-        exchange, chosen = self.venue.sim.exchange, Side(side)
-        market = exchange.markets[SYMBOL]
-        price = market.average_price() // STEP * STEP - chosen.sign * steps * STEP
-        self.foreign += 1
-        new = SimNewOrder(
-            symbol=SYMBOL,
-            side=chosen,
-            order_type=OrderType.LIMIT,
-            quantity=lots * units("0.00001"),
-            price=price,
-            client_order_id=f"web_{self.foreign}",
-        )
-        order = exchange.place(ACCOUNT, new, self.venue.now_ns)
-        if cancel_ms:
-            self._at(cancel_ms, lambda: self._cancel_at_venue(order))
-
-    def _cancel_by_hand(self) -> None:
-        mine = [
-            order for order in self.venue.sim.exchange.open_orders(ACCOUNT) if order.client_order_id[:8] in self.marks
-        ]
-        if mine:
-            self._cancel_at_venue(mine[self.chance.below(len(mine))])
-
-    def _cancel_at_venue(self, order: Any) -> None:
-        if order.is_open:
-            self.venue.sim.exchange.cancel(order, self.venue.now_ns, cancel_client_order_id="web_cancel")
+    def _place_foreign(self, args: dict[str, Any]) -> None:
+        order = self.others.place(side=args["side"], steps=args["steps"], lots=args["lots"])
+        if args["cancel_ms"]:
+            self._schedule(args["cancel_ms"], lambda: self.others.cancel(order))
 
     # ---- restarts
 
@@ -332,33 +299,29 @@ class _HostileRun:
         self._run(QUIET_S)
         while self.venue.now_ns < deadline_ns:
             modes = self.session.state.account.modes
-            if modes.mode is Mode.RUNNING:
+            if any(record.seq > ended_seq for record in self.session.placements()):
                 return True
-            if modes.mode in (Mode.HALTED, Mode.PAUSED) and resumed < 3:
+            if modes.mode in (Mode.HALTED, Mode.PAUSED) and resumed < RESUMES_MAX:
                 if not texts(modes.reasons):
                     raise BrokenError("a halt says why", self._mode())
                 resumed += 1
                 self._accept_moved()
                 self._command("resume")
-            self._run(30, until=lambda s: s.state.account.modes.mode is Mode.RUNNING)
-        alarms = [
-            note.text
-            for record in self.session.records
-            if record.kind is Kind.NOTE and record.seq > ended_seq
-            if (note := read_note(record.body or "")).level is NoteLevel.ALARM
-        ]
+            self._run(QUIET_S)
+        notes = (read_note(record.body or "") for record in self.session.kinds(Kind.NOTE) if record.seq > ended_seq)
+        alarms = [note.text for note in notes if note.level is NoteLevel.ALARM]
         self.stays_down = f"{self._mode()}; {alarms[-1] if alarms else 'no alarm'}"
-        silent = not alarms and self.session.state.account.modes.mode is not Mode.HALTED
-        invariant = "a session that stays down says why" if silent else "trading comes back"
+        is_silent = not alarms and self.session.state.account.modes.mode is not Mode.HALTED
+        invariant = "a session that stays down says why" if is_silent else "trading comes back"
         self.broken.append(Broken(invariant, f"{BACK_S_MAX} s after the last fault: {self.stays_down}"))
         return False
 
     def _accept_moved(self) -> None:
         """Accept each drifted balance, as the person who moved it does. Raise BrokenError for any other drift."""
         for asset in self.session.state.account.ledger.drifted:
-            if asset not in self.moved:
+            if asset not in self.others.moved:
                 raise BrokenError("a drift is a balance that someone moved", self._mode())
-            self.session.command(CommandName.ACCEPT_BALANCE, "moved by hand", asset=asset)
+            self.session.command(CommandName.ACCEPT_BALANCE, "moved by hand", about=asset)
 
     def _settle(self) -> None:
         """Pause, wait for a reconciliation, and compare the books."""
@@ -387,17 +350,16 @@ class _HostileRun:
         state = self.session.state
         recorded = read_chain(self.folders[:-1])
         read_records(self.session.records, recorded)
-        self.broken += check_books(self.venue, state, self.marks, recorded, self.cash)
+        self.broken += check_books(self.venue, state, self.marks, recorded, self.others.cash)
 
     def _end(self) -> None:
         """End the session: stop it, perhaps after cancelling all. Nothing of ours stays open."""
         session = self.session
-        if self.plan.ends_by == "cancel_all":
-            self._command("pause")
-            self._command("cancel_all")
-            self._run(60, until=lambda _s: not open_own(self.venue, self.marks))
+        if self.plan.ends_by != "stop":
+            self._command(self.plan.ends_by)
+            self._run(60, until=lambda s: not s.state.account.safety.active)
             if left := open_own(self.venue, self.marks):
-                self.broken.append(Broken("cancel_all ends with none of ours open", ", ".join(left)))
+                self.broken.append(Broken("a safety order ends with none of ours open", ", ".join(left)))
         session.command(CommandName.STOP)
         self._run(END_S_MAX)
         if not session.closing:
@@ -413,7 +375,7 @@ class _HostileRun:
 
 
 def run_hostile_in(scratch: Path, seed: int, *, kept: Sequence[int] | None = None) -> HostileResult:
-    """Run a hostile session in a folder of its own, which is removed afterwards."""
+    """Run a hostile session in its own folder, and remove the folder."""
     folder = scratch / f"seed-{seed}"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)

@@ -8,14 +8,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from engine.bodies import RequestBody
+from engine.bodies import LinkEvent, RequestBody
+from engine.live.lag_meter import SOURCE, LagMeter
 from engine.model import Instrument
+from engine.record_codec import text_of
 from engine.sequencer import Arrival
 from engine.sim.virtual_gateway import VirtualGateway
 from engine.sim.wire import HttpRequest
 from journal.disk import RealDisk
 from journal.errors import JournalError
-from journal.record import Record
+from journal.record import Kind, Record
 from journal.writer import ClosedSummary, JournalWriter
 from verbatim.testing import VirtualSession, VirtualVenue
 
@@ -53,6 +55,7 @@ class HostileGateway(VirtualGateway):
     busy_until_ns = 0
     sent_seq = -1  # the last request that left, of those that change the venue
     _backlog: deque[Arrival] | None = None
+    _lag: LagMeter | None = None
 
     def accept(self, arrival: Arrival) -> None:
         """Step the session with an arrival, or queue it while the session is busy."""
@@ -78,9 +81,24 @@ class HostileGateway(VirtualGateway):
             self.pass_market()
             self._come(self.venue.now_ns)
             return
+        self._measure_lag()
         while self._backlog:
             super().accept(self._backlog.popleft())
+            self._measure_lag()
         super().advance(arrivals)
+
+    def _measure_lag(self) -> None:
+        """Report to the core that it is late, or caught up, as the shell does (engine/live/input_loop.py)."""
+        if self._lag is None:
+            self._lag = LagMeter(self.sequencer.kernel.session.settings)
+        if self.closing or (not self._backlog and not self._lag.late_since_ns):
+            return
+        now_ns, waiting = self.venue.now_ns, len(self._backlog or ())
+        age_ns = next((now_ns - arrival.recv_ns for arrival in self._backlog or () if arrival.recv_ns), 0)
+        body = self._lag.measure(now_ns, age_ns, waiting)
+        if body is not None:
+            at_ns = now_ns if body.state is LinkEvent.CAUGHT_UP else min(now_ns, self.sequencer.next_due_ns - 1)
+            self.perform(self.sequencer.accept(Arrival(Kind.LINK, SOURCE, body=text_of(body)), at_ns).outputs)
 
     def _send(self, record: Record, request: RequestBody) -> None:
         if request.mutates:
@@ -100,7 +118,7 @@ class HostileGateway(VirtualGateway):
             self.venue.sim.http(self.venue.new_conn_id(), request, now_ns)
 
     def let_arrive(self) -> None:
-        """Let the requests on their way reach the venue, though nobody waits for the answers any more."""
+        """Let the requests on their way reach the venue, without their answers reaching anyone."""
         for coming in sorted(self._coming):
             if isinstance(coming.action, partial) and coming.action.func == self._send:
                 record, request = coming.action.args
@@ -174,7 +192,7 @@ class HostileSession(VirtualSession):
         return self.folder
 
     def fill_disk(self) -> Path:
-        """Fail the journal as a full disk does: what was not durable is lost, and no request of it leaves."""
+        """Fail the journal as a full disk does: records not yet durable are lost, and their requests never leave."""
         lost: deque[Sequence[Record]] = deque()
         while len(self._held) > 1 and self._held[-1][0].seq > self.gateway.sent_seq:
             lost.appendleft(self._held.pop())
@@ -189,6 +207,10 @@ class HostileSession(VirtualSession):
         self.gateway.hang_up()
         self.writer.abandon()
         return self.folder
+
+    def placements(self) -> list[Record]:
+        """Return the requests that place orders so far."""
+        return [record for record in self.kinds(Kind.REQUEST) if '"purpose":"place"' in (record.body or "")]
 
     def close_journal(self) -> ClosedSummary:
         """Seal the journal of a session that closed in order."""

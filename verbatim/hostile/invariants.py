@@ -1,4 +1,4 @@
-"""What must hold after a hostile session, whatever went wrong in it. Each check returns the broken invariants.
+"""Invariants of a hostile session, under any faults. Each check returns the broken invariants.
 
 The venue's own books are the truth: orders, fills and balances of its exchange. Ours are the last state and the facts
 of every journal of the session's chain.
@@ -25,15 +25,15 @@ from journal.reader import Journal
 from journal.record import Kind, Record
 from journal.verify import verify
 from replay.replay import replay_session
+from verbatim.hostile.sparse_market import QUOTE_STREAM
 from verbatim.testing import VirtualVenue
 
 ACCOUNT = "test"
-QUOTE = b"@bookTicker"
 QUOTE_AGE_NS_MAX = 11 * SECOND_NS  # the default of engine.stale_after_s, and a check interval
 
 
 class Broken(NamedTuple):
-    """An invariant that does not hold, with what was found."""
+    """An invariant that does not hold, with the finding."""
 
     invariant: str
     text: str
@@ -93,7 +93,7 @@ def read_records(records: Iterable[Record], recorded: Recorded) -> None:
     for record in records:
         body = record.body or ""
         if record.kind is Kind.FEED:
-            if QUOTE in (record.payload or b"")[:60]:
+            if QUOTE_STREAM in (record.payload or b"")[:60]:
                 quote_ns = record.recv_ns or 0
         elif record.kind is Kind.REQUEST and '"purpose":"place"' in body:
             request = read_request(body)
@@ -127,11 +127,11 @@ def check_sent(venue: VirtualVenue, marks: Sequence[str], recorded: Recorded) ->
             sent = (ours.side.value, ours.type.value, ours.quantity, ours.price)
             got = (theirs.side.value, theirs.order_type.value, _decimal(theirs.quantity), _decimal(theirs.price))
             if sent != got:
-                yield Broken("what was sent is what was recorded", f"{theirs.client_order_id}: {sent}, not {got}")
+                yield Broken("orders are sent as recorded", f"{theirs.client_order_id}: {sent}, not {got}")
 
 
 def check_claims(venue: VirtualVenue, recorded: Recorded) -> Found:
-    """No order is declared absent that the venue has, and none is decided on an old quote."""
+    """No order is declared absent that the venue has, and no order is decided on an old quote."""
     theirs = {order.client_order_id for order in venue.sim.exchange.orders.values()}
     for name, reason in recorded.absent.items():
         if name in theirs:
@@ -156,7 +156,7 @@ def check_books(
         state: Our state, settled and reconciled.
         marks: The ids of our sessions.
         recorded: What their journals say.
-        start: Each asset's first balance, with what people moved since.
+        start: Each asset's first balance, with the moves by hand since.
     """
     yield from _check_orders(venue, state)
     yield from _check_fills(venue, marks, recorded)

@@ -21,6 +21,7 @@ from engine.sim.feeds.sim_market import (
 from engine.sim.feeds.synthetic_feed import Chance
 from engine.sim.units import units
 
+QUOTE_STREAM: Final = b"@bookTicker"
 QUOTE_NS: Final = 900_000_000  # between two quotes
 LEVELS: Final = 6  # of each side
 STEP: Final = units("1")  # between two levels

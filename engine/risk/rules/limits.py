@@ -35,9 +35,14 @@ def position(context: RiskContext) -> str:
 
 
 def open_orders(context: RiskContext) -> str:
-    """Return why no further order may be open, or "". Orders of other programs count."""
+    """Return why no further order may be open, or "". Orders of other programs count only in older sessions."""
     limit, instrument = context.limits.open_orders_max, context.order.instrument
-    count = sum(1 for order in context.account.orders.live.values() if order.order.instrument == instrument)
+    own_only = context.safeguards.own_open_orders
+    count = sum(
+        1
+        for order in context.account.orders.live.values()
+        if order.order.instrument == instrument and not (own_only and order.adopted)
+    )
     return f"{count} orders are open, open_orders_max is {limit}" if limit and count >= limit else ""
 
 

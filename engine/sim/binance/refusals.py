@@ -54,10 +54,10 @@ def banned(until_ms: int, retry_after_s: int) -> VenueRefusalError:
     return VenueRefusalError(418, -1003, text, retry_after_s=retry_after_s)
 
 
-def too_many_orders(limit: int, interval: str, retry_after_s: int) -> VenueRefusalError:
-    """Return the refusal of an order over the order limit."""
+def too_many_orders(limit: int, interval: str) -> VenueRefusalError:
+    """Return the refusal of an order over the order limit. Binance sends no Retry-After with it."""
     text = f"Too many new orders; current limit is {limit} orders per {interval}."
-    return VenueRefusalError(429, -1015, text, retry_after_s=retry_after_s)
+    return VenueRefusalError(429, -1015, text)
 
 
 def filter_failure(name: str) -> VenueRefusalError:

@@ -71,7 +71,7 @@ class RequestLimits:
         """Refuse an order if the account has too many unfilled orders in a window."""
         for window, interval in zip(self._windows(account, now_ns), ("10 SECOND", "1 DAY"), strict=True):
             if window.count >= window.limit:
-                raise refusals.too_many_orders(window.limit, interval, window.left_s(now_ns))
+                raise refusals.too_many_orders(window.limit, interval)
 
     def count_order(self, account: str, now_ns: int) -> None:
         """Count an unfilled order."""

@@ -47,7 +47,13 @@ WS_METHODS: Final = {
     "account.rateLimits.orders": ("GET", "/api/v3/rateLimit/order"),
 }
 
-RECORDED_HEADERS = ("x-mbx-used-weight-1m", "x-mbx-order-count-10s", "retry-after", "content-type")
+RECORDED_HEADERS = (
+    "x-mbx-used-weight-1m",
+    "x-mbx-order-count-10s",
+    "x-mbx-order-count-1d",
+    "retry-after",
+    "content-type",
+)
 
 
 class ApiResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,12 +124,16 @@ class VenueApi:
             self.limits.spend(endpoint.weight(params), now_ns)
             if endpoint.signed:
                 account = self.keys.check(api_key, payload, params, own_ns // MS)
+            rights = self.keys.rights(api_key)
+            if endpoint.trades and not rights.trades:
+                raise refusals.unknown_key()  # the same text for a wrong key and for a missing right
             body = endpoint.handler(
                 Call(
                     exchange=self.exchange,
                     limits=self.limits,
                     params=params,
                     account=account,
+                    rights=rights,
                     now_ns=own_ns,
                     hidden=self._faults.hidden,
                     faults=self._faults,

@@ -181,7 +181,7 @@ def account(owner: Funds, *, omit_zero: bool, uid: int) -> dict[str, Any]:
         "buyerCommission": 0,
         "sellerCommission": 0,
         "commissionRates": _rates(owner.fee_maker, owner.fee_taker),
-        "canTrade": True,
+        "canTrade": owner.can_trade,
         "canWithdraw": True,
         "canDeposit": True,
         "brokered": False,

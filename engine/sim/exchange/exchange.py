@@ -42,6 +42,8 @@ class Exchange(OrderLedger):
         rules = market.rules
         if rules.status != "TRADING":
             raise refusals.order_rejected("Market is closed.")
+        if not self.accounts[account].can_trade:
+            raise refusals.order_rejected("This action is disabled on this account.")
         average = market.average_price()
         has_price = new.terms.price is not None
         if new.stop_price:

@@ -50,6 +50,7 @@ class Funds:
         self.fee_asset_price = 0
         self.touched: set[str] = set()
         self.changed_ns = 0
+        self.can_trade = True
 
     def rate(self, *, maker: bool) -> int:
         """Return the current fee rate."""

@@ -39,7 +39,7 @@ CODES = {
     -1010: Outcome.REFUSED,
     -1013: Outcome.REFUSED,
     -1014: Outcome.REFUSED,
-    -1015: Outcome.RATE_LIMITED,
+    -1015: Outcome.ORDER_LIMITED,
     -1016: Outcome.RETRY_LATER,
     -1020: Outcome.REFUSED,
     -1021: Outcome.CLOCK,
@@ -69,7 +69,17 @@ CODES = {
     -2042: Outcome.REFUSED,
     -2043: Outcome.REFUSED,
 }
+TOO_MANY_ORDERS = -1015  # with HTTP 429 and without Retry-After: it concerns new orders alone
+BANNED = 418
+# a filter, the market's status, or a precision: exchangeInfo may have changed
+INSTRUMENT_RULES = frozenset({-1013, -1111, -1121})
+MARKET_CLOSED = "Market is closed."  # -2010 and -2011
 PARAMETER_CODES = range(-1199, -1099)  # -1100 ... -1199: something in the request was malformed
+
+
+def is_instrument_rule(code: int, text: str) -> bool:
+    """Return True if the instrument's rules or status refused the request."""
+    return code in INSTRUMENT_RULES or text == MARKET_CLOSED
 
 
 def classify(method: str, status: int, code: int, text: str) -> Outcome:
@@ -80,6 +90,8 @@ def classify(method: str, status: int, code: int, text: str) -> Outcome:
     """
     if status >= 500:
         return Outcome.UNKNOWN  # with any body: the documentation forbids to read it as a failure
+    if code == TOO_MANY_ORDERS and status != BANNED:
+        return Outcome.ORDER_LIMITED
     if status in STATUSES:
         return STATUSES[status]
     if code == 0:

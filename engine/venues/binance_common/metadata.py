@@ -43,6 +43,7 @@ def rate_limits(rows: Sequence[RateLimit], documented: RateLimits) -> RateLimits
     return RateLimits(
         weight_minute_max=told.get(("REQUEST_WEIGHT", "MINUTE", 1), 0) or documented.weight_minute_max,
         orders_10s_max=told.get(("ORDERS", "SECOND", 10), 0) or documented.orders_10s_max,
+        orders_day_max=told.get(("ORDERS", "DAY", 1), 0) or documented.orders_day_max,
     )
 
 

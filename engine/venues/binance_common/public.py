@@ -28,6 +28,11 @@ class DepthSnapshots:
         params = (("symbol", instrument.symbol), ("limit", str(limit)))
         return Unsigned(Transport.REST, "GET", self._path, params, signed=False, weight=weight)
 
+    def request_within(self, instrument: Instrument, weight_max: int) -> Unsigned:
+        """Return the request for the deepest book of at most this weight, or for the lightest."""
+        fitting = (limit for limit, weight in reversed(self._weights) if weight <= weight_max)
+        return self.request(instrument, next(fitting, self._weights[0][0]))
+
 
 class ExchangeInfo:
     """An engine.venues.venue.MetadataReader: GET exchangeInfo below a market's path."""

@@ -1,0 +1,204 @@
+"""Sections of the configuration file: their keys, defaults and bounds. `verbatim/config.py` reads them."""
+
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
+
+from engine.live.transport.selection import TransportProfile
+from engine.session_record import (
+    ACCOUNTING,
+    SAFEGUARDS,
+    SECOND_NS,
+    DriftAction,
+    EngineSettings,
+    SafeguardSettings,
+    newest_rules,
+)
+from engine.venues.venue import Network
+
+RECV_WINDOW_MS_MAX = 60_000
+RULE_NAME = r"^[a-z][a-z0-9_]{0,31}$"
+OLD_TRANSPORTS = {"httpx": TransportProfile.STANDARD, "direct": TransportProfile.FAST}  # values of venue.http
+
+
+class Section(BaseModel):
+    """A table of the configuration: it is frozen, and it refuses unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, frozen=True)
+
+
+class BlindSection(Section):
+    """What becomes of resting orders when the session cannot be RUNNING for so long."""
+
+    after_s: Decimal = Field(default=Decimal(60), gt=0)
+    then: Literal["cancel", "leave"] = "cancel"
+
+
+class SessionSection(Section):
+    """Where the journal goes, and what happens when it fails."""
+
+    journals: Path = Path("journals")  # from the working directory, as for every other command
+    account: str = Field(default="main", pattern=r"^[a-z0-9_-]{1,32}$")
+    seed: int | None = None
+    on_journal_failure: Literal["cancel_all", "leave"] = "cancel_all"
+    on_failure: Literal["cancel", "leave"] = "cancel"  # orders when our code fails or a strategy stops
+    on_blind: BlindSection = BlindSection()
+    dead_man_s: Decimal = Field(default=Decimal(60), ge=0)  # at venues that have a dead-man switch; 0: off
+    free_mib_min: int = Field(default=1024, ge=0)  # on the journals' disk: with less, trading halts
+    signing_key: Path | None = None  # an Ed25519 key as PEM, from the configuration's folder: signs what is sealed
+    carry: bool = True
+
+
+class RecordSection(Section):
+    """Times at which `verbatim record` begins a new session: at an age, or every day at a time (UTC)."""
+
+    roll_hours: Decimal = Field(default=Decimal(24), gt=0, le=24 * 31)
+    roll_at: str = Field(default="", pattern=r"^(([01]\d|2[0-3]):[0-5]\d)?$")  # "HH:MM"; overrides roll_hours
+
+
+class ClockSection(Section):
+    """Clock that a simulated venue printed when it started. Default: session time is the wall clock."""
+
+    speed: int = Field(default=1, ge=1, le=1000)
+    session_origin_ns: int = 0
+    monotonic_origin_ns: int = 0
+
+
+class VenueSection(Section):
+    """The venue: its name, addresses and how requests are sent."""
+
+    name: str = "binance_spot"
+    network: Network | None = None  # its addresses come from the venue's folder; None: the addresses below name it
+    rest: str = Field(default="", pattern=r"^https?://")
+    stream: str = Field(default="", pattern=r"^wss?://")
+    private: str = Field(default="", pattern=r"^wss?://")  # a session with an account needs it
+    allow_key_rights: tuple[Literal["withdrawals"], ...] = ()  # of the key, that `verbatim check` refuses otherwise
+    recv_window_ms: int = Field(default=5000, gt=0, le=RECV_WINDOW_MS_MAX)
+    transport: TransportProfile = TransportProfile.STANDARD
+    secret_file: Path | None = None  # TOML with api_key and api_secret, readable by its owner alone
+
+    @model_validator(mode="after")
+    def _is_named(self) -> Self:
+        if self.network is None and not (self.rest and self.stream):
+            raise ValueError("name a network (live, testnet or local), or the addresses rest and stream")
+        return self
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_old_name(cls, values: Any) -> Any:
+        """Accept `http`, the name of `transport` in earlier versions."""
+        if not isinstance(values, dict) or "http" not in values:
+            return values
+        if "transport" in values:
+            raise ValueError("http is the old name of transport; remove it")
+        values = dict(values)
+        old = values.pop("http")
+        if old not in OLD_TRANSPORTS:
+            raise ValueError(f"http must be one of {', '.join(OLD_TRANSPORTS)}; better, set transport")
+        return values | {"transport": OLD_TRANSPORTS[old]}
+
+
+class StrategySection(Section):
+    """One strategy: its file and parameters."""
+
+    file: str  # path.py:Class, from the configuration's folder
+    parameters: dict[str, Any] = {}
+
+
+class RiskSection(Section):
+    """Limits; engine/session_record.py documents each. 0 means no limit."""
+
+    order_size_max: Decimal = Field(default=Decimal(0), ge=0)
+    order_notional_max: Decimal = Field(default=Decimal(0), ge=0)
+    position_max: Decimal = Field(default=Decimal(0), ge=0)
+    open_orders_max: int = Field(default=50, ge=0)
+    orders_per_second_max: int = Field(default=20, ge=0)
+    market_slippage_max: Decimal = Field(default=Decimal("0.005"), ge=0, lt=1)
+    sell_holdings: bool = False
+    on_drift: DriftAction = DriftAction.HALT
+    balance_tolerance: dict[str, Annotated[Decimal, Field(ge=0)]] = {}
+    daily_loss_max: Decimal = Field(default=Decimal(0), ge=0)
+
+
+class RuleSection(Section):
+    """A risk rule beside those of every session, or the settings of a built-in one."""
+
+    code: str = ""  # package.module:rule, from the configuration's folder or Python's path; "": built in
+    settings: dict[str, Any] = {}
+
+
+def _in_nanoseconds(section: Section) -> dict[str, Any]:
+    """Return a section's values; those in seconds (`_s`) in nanoseconds (`_ns`)."""
+    return {
+        f"{name[:-2]}_ns" if name.endswith("_s") else name: int(value * SECOND_NS) if name.endswith("_s") else value
+        for name, value in section
+    }
+
+
+def _seconds(ns: int) -> Decimal:
+    return Decimal(ns) / SECOND_NS
+
+
+class EngineSection(Section):
+    """Times in seconds of session time; engine/session_record.py documents each."""
+
+    reconcile_every_s: Decimal = Field(default=Decimal(60), gt=0)
+    check_interval_s: Decimal = Field(
+        default=Decimal(1), gt=0, validation_alias=AliasChoices("check_interval_s", "watch_every_s")
+    )
+    stale_after_s: Decimal = Field(default=Decimal(10), gt=0)
+    request_timeout_s: Decimal = Field(default=Decimal(10), gt=0)
+    order_query_interval_s: Decimal = Field(
+        default=Decimal(1), gt=0, validation_alias=AliasChoices("order_query_interval_s", "ask_every_s")
+    )
+    venue_timeout_s: Decimal = Field(default=Decimal(10), gt=0)
+    backoff_first_s: Decimal = Field(default=Decimal("0.5"), gt=0)
+    backoff_max_s: Decimal = Field(default=Decimal(30), gt=0)
+    report_every_s: Decimal = Field(default=Decimal(10), gt=0)
+    keep_closed_s: Decimal = Field(default=Decimal(300), gt=0)
+    stop_timeout_s: Decimal = Field(default=Decimal(15), gt=0)
+    checkpoint_every: int = Field(default=5000, gt=0)
+    cancel_on_stop: bool = True
+    access_wait_s: Decimal = Field(default=Decimal(60), gt=0)
+    access_halt_after_s: Decimal = Field(default=Decimal(300), gt=0)
+    access_halt_refusals: int = Field(default=20, gt=0)
+    block_instruments: bool = True
+    quote_age_max_s: Decimal = Field(default=Decimal(10), ge=0)
+    venue_lag_max_s: Decimal = Field(default=Decimal(5), ge=0)
+    stream_silence_max_s: Decimal = Field(default=Decimal(10), ge=0)
+    stream_behind_max_s: Decimal = Field(default=Decimal(3), ge=0)
+    private_probe_after_s: Decimal = Field(default=Decimal(30), ge=0)
+    halt_on_rival: bool = True
+    late_after_s: Decimal = Field(default=Decimal(2), ge=0)
+    late_over_s: Decimal = Field(default=Decimal(1), ge=0)
+    late_waiting_max: int = Field(default=50_000, ge=0)
+    decision_warn_s: Decimal = Field(default=Decimal(1), ge=0)
+    decision_stop_s: Decimal = Field(default=Decimal(5), ge=0)
+
+    def settings(self) -> EngineSettings:
+        """Return the settings in nanoseconds."""
+        return newest_rules(EngineSettings(**_in_nanoseconds(self), accounting=ACCOUNTING))
+
+
+class SafeguardsSection(Section):
+    """Bounds on repeated requests and refusals; engine/session_record.py documents each. 0 switches a bound off."""
+
+    order_backoff_first_s: Decimal = Field(default=_seconds(SAFEGUARDS.order_backoff_first_ns), ge=0)
+    order_backoff_max_s: Decimal = Field(default=_seconds(SAFEGUARDS.order_backoff_max_ns), ge=0)
+    rejections_max: int = Field(default=SAFEGUARDS.rejections_max, ge=0)
+    refusals_max: int = Field(default=SAFEGUARDS.refusals_max, ge=0)
+    window_s: Decimal = Field(default=_seconds(SAFEGUARDS.window_ns), gt=0)
+    pause_first_s: Decimal = Field(default=_seconds(SAFEGUARDS.pause_first_ns), gt=0)
+    pause_max_s: Decimal = Field(default=_seconds(SAFEGUARDS.pause_max_ns), gt=0)
+    cancel_backoff_max_s: Decimal = Field(default=_seconds(SAFEGUARDS.cancel_backoff_max_ns), ge=0)
+    cancel_refusals_max: int = Field(default=SAFEGUARDS.cancel_refusals_max, gt=0)
+    metadata_every_s: Decimal = Field(default=_seconds(SAFEGUARDS.metadata_every_ns), ge=0)
+    metadata_retry_s: Decimal = Field(default=_seconds(SAFEGUARDS.metadata_retry_ns), gt=0)
+    snapshot_percent: int = Field(default=SAFEGUARDS.snapshot_percent, ge=0, le=80)
+    own_open_orders: bool = SAFEGUARDS.own_open_orders
+
+    def settings(self) -> SafeguardSettings:
+        """Return the settings in nanoseconds."""
+        return SafeguardSettings(**_in_nanoseconds(self))
