@@ -41,8 +41,8 @@ from journal.reader import Journal
 from journal.record import Kind, Record
 from journal.recover import recover
 from journal.writer import JournalWriter
-from verbatim.hostile.hostile_run import churn
 from verbatim.hostile.hostile_session import HostileGateway, HostileSession, HostileVenue
+from verbatim.hostile.hostile_stage import churn
 from verbatim.hostile.invariants import Broken, check_books, check_journal, check_sent, open_own, read_chain
 from verbatim.hostile.other_programs import OtherPrograms
 from verbatim.hostile.sparse_market import SparseMarket

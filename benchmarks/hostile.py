@@ -20,7 +20,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from verbatim.hostile.hostile_run import HostileResult, run_hostile, run_hostile_in, shrink_hostile
+from verbatim.hostile.hostile_result import HostileResult
+from verbatim.hostile.hostile_run import run_hostile, run_hostile_in, shrink_hostile
 
 CHUNK = 20  # seeds that a process takes at once
 

@@ -206,6 +206,7 @@ class Reconciled(msgspec.Struct, frozen=True, tag_field="fact", tag="reconciled"
     orders: int = 0
     fills: int = 0
     balances: int = 0
+    unsettled: int = 0  # own orders whose unknown fills may explain a balance, so that no drift is confirmed
 
 
 class ReconcileFailed(msgspec.Struct, frozen=True, tag_field="fact", tag="reconcile_failed"):

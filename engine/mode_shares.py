@@ -47,7 +47,7 @@ class ModeSummary(msgspec.Struct, frozen=True):
 
     @property
     def headline(self) -> str:
-        """What a person must know if the session did not trade at its end, or ""."""
+        """The mode and its reasons if the session did not trade at its end, or ""."""
         never_ran = not self.mode_ns.get(Mode.RUNNING)
         if self.last is Mode.RUNNING or not (self.is_halted or never_ran or self.last_ns >= LASTING_NS):
             return ""

@@ -36,7 +36,7 @@ class VenueSettings(msgspec.Struct, frozen=True):
     private: str = ""
     recv_window_ms: int = 5000
     rate_limits: RateLimits = RateLimits()  # as the venue stated them when the session began
-    network: str = ""  # engine.venues.venue.Network; "": told by the addresses
+    network: str = ""  # engine.venues.venue.Network; "": given by the addresses
 
 
 class Declared(msgspec.Struct, frozen=True):

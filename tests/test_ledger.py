@@ -14,6 +14,7 @@ from by_hand import BTC, PRIVATE, ByHand, report, row, shown, trade
 
 from engine.facts import BalanceChanged, OrderFilled, Reconciled
 from engine.kernel import kernel_of
+from engine.lifecycle import Status
 from engine.mode_reasons import Mode, ReasonCode
 from engine.model import Side
 from engine.session_record import SECOND_NS, DriftAction, EngineSettings, RiskSettings
@@ -182,6 +183,32 @@ def test_a_fill_that_is_missing_is_sought_before_anything_halts() -> None:
     hand.run(200)
     assert hand.position() == 2
     assert (hand.mode, hand.facts("balance_drift")) == (Mode.RUNNING, [])
+
+
+@pytest.mark.parametrize("becomes", ["found", "absent"])
+def test_an_order_of_unknown_outcome_may_explain_a_balance_so_nothing_halts_before_it_is_settled(becomes: str) -> None:
+    """The venue's queries lag behind its balances: the order is filled, and no query finds it for a while."""
+    hand = ByHand(
+        parameters={"size": "2"}, answers={"account": balances(BTC="0", USDT="1000")}, accounting=2, held={"place"}
+    )
+    placed_ns = hand.now_ns
+    hand.answer(hand.seq_of("place"), outcome="cut")
+    hand.answers["query_order"] = (400, {"code": -2013, "msg": "Order does not exist."})
+    hand.answers["account"] = balances(BTC="2", USDT="820")
+    hand.answers["fills"] = [row(1, "2", time=placed_ns // 1_000_000)]
+    hand.command("reconcile").run(7)
+    assert hand.order.status is Status.UNKNOWN
+    assert any(fact.get("unsettled") == 1 for fact in hand.facts("reconciled"))
+    assert (hand.mode is Mode.HALTED, hand.facts("balance_drift")) == (False, [])
+    if becomes == "found":
+        hand.answers["query_order"] = shown(hand.order.client_order_id, "FILLED", "2", origQty="2")
+        hand.run(60)
+        assert (hand.position(), hand.mode, hand.facts("balance_drift")) == (2, Mode.RUNNING, [])
+    else:
+        hand.answers["fills"] = []
+        hand.run(60)
+        assert hand.order.status is Status.NOT_PLACED
+        assert (hand.mode, reasons(hand)) == (Mode.HALTED, [ReasonCode.BALANCE_DRIFT])
 
 
 def test_sessions_of_accounting_1_have_no_ledger() -> None:

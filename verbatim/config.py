@@ -18,7 +18,7 @@ from pydantic import Field, SecretStr, StringConstraints, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from engine.live.clock import SessionClock
-from engine.live.session_config import SessionConfig
+from engine.live.session_config import SessionConfig, limits_text, missing_limits
 from engine.session_record import (
     SAFETY,
     SECOND_NS,
@@ -311,6 +311,16 @@ def session_config(
         chosen = read_only(chosen)
     check_instruments(chosen.strategies, chosen.symbols, listed="`instruments`")
     return chosen
+
+
+def require_limits(config: SessionConfig) -> None:
+    """Refuse a session that trades real money without its limits.
+
+    Raises:
+        ConfigError: a limit is missing.
+    """
+    if config.trades_real_money and (missing := missing_limits(config.risk)):
+        raise ConfigError(limits_text(missing))
 
 
 def read_only(config: SessionConfig) -> SessionConfig:

@@ -58,7 +58,8 @@ from journal.writer import ClosedSummary, JournalWriter
 from verbatim.venue_contract import check_venue
 
 if TYPE_CHECKING:
-    from verbatim.hostile.hostile_run import HostileResult, run_hostile, run_hostile_in, shrink_hostile
+    from verbatim.hostile.hostile_result import HostileResult
+    from verbatim.hostile.hostile_run import run_hostile, run_hostile_in, shrink_hostile
 
 __all__ = [
     "HostileResult",

@@ -9,6 +9,7 @@ from typing import Final
 
 from engine.bodies import NoteLevel
 from engine.facts import BalanceDrift, ModeChanged
+from engine.lifecycle import Status
 from engine.mode_reasons import Mode, ModeReason, ReasonCode, joined
 from engine.money import ZERO
 from engine.session_record import DriftAction, RiskSettings
@@ -20,17 +21,22 @@ SETTLE: Final = 5  # parts of the request timeout: a fill may arrive a little af
 ROUND_INTERVAL: Final = 2  # parts of it between two rounds that unexplained reports start
 
 
-def compare(step: StepContext, *, corrections: int) -> None:
-    """Record confirmed differences at the end of a round, before the fact that ends it."""
+def compare(step: StepContext, *, corrections: int) -> int:
+    """Record confirmed differences at the end of a round, before the fact that ends it.
+
+    Returns:
+        The number of own orders whose unknown fills may be the difference. If not 0, nothing is confirmed.
+
+    """
     if corrections or not step.rules.has_ledger:
-        return  # fills are missing: the ledger is behind for a known reason
-    for asset in sorted(step.account.ledger.by_asset):
+        return 0  # fills are missing: the ledger is behind for a known reason
+    found_by_asset = _differences(step)
+    unsettled = _unsettled(step, found_by_asset)
+    if unsettled:
+        return unsettled
+    for asset, found in found_by_asset.items():
         ours = step.account.ledger.by_asset[asset]
-        if ours.compared is None:
-            continue
-        found = difference(ours, ours.compared, tolerance=_tolerance(step.rules.risk, asset))
-        if found == ours.drift:
-            continue
+        assert ours.compared is not None, "it was compared"
         fact = _drift(asset, ours, ours.compared, found)
         step.emit(fact, source="ledger")
         if found:
@@ -38,6 +44,29 @@ def compare(step: StepContext, *, corrections: int) -> None:
             step.note(NoteLevel.ALARM, f"{drift_text(fact)}; {advice}")
         else:
             step.note(NoteLevel.INFO, f"{asset}: the venue's balance and our records agree again")
+    return 0
+
+
+def _differences(step: StepContext) -> dict[str, Decimal]:
+    """Return the assets whose difference is not the one that is recorded, by name."""
+    found: dict[str, Decimal] = {}
+    for asset in sorted(step.account.ledger.by_asset):
+        ours = step.account.ledger.by_asset[asset]
+        if ours.compared is not None:
+            found[asset] = difference(ours, ours.compared, tolerance=_tolerance(step.rules.risk, asset))
+            if found[asset] == ours.drift:
+                del found[asset]
+    return found
+
+
+def _unsettled(step: StepContext, found: dict[str, Decimal]) -> int:
+    """Count the orders that the venue may have filled before a report that differs, although we know of no fill."""
+    reports = [step.account.ledger.by_asset[asset].compared for asset, amount in found.items() if amount]
+    newest_ns = max((report.at_ns for report in reports if report is not None), default=-1)
+    return sum(
+        order.status in (Status.PENDING, Status.UNKNOWN) and order.created_ns <= newest_ns
+        for order in step.account.orders.live.values()
+    )
 
 
 def halt_for_drift(step: StepContext) -> None:

@@ -82,9 +82,9 @@ def advance(step: StepContext, factories: Factories, instruments: Instruments) -
         if any(pending.request.round == rounds.round for pending in step.account.requests.by_seq.values()):
             return False
         corrections = len(step.account.orders.missing_fills)  # orders whose fills are missing: 0 in health
-        ledger_check.compare(step, corrections=corrections)
+        unsettled = ledger_check.compare(step, corrections=corrections)
         changed = (rounds.changed_orders, rounds.changed_fills, rounds.changed_balances)
-        step.emit(Reconciled(rounds.round, corrections, *changed), source="reconcile")
+        step.emit(Reconciled(rounds.round, corrections, *changed, unsettled=unsettled), source="reconcile")
         if any(changed):
             names = zip(changed, ("orders", "fills", "balances"), strict=True)
             text = ", ".join(f"{name} {count}" for count, name in names if count)

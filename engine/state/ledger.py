@@ -91,7 +91,11 @@ def reduce(ledger: Ledger, change: Change, at: Stamp, instruments: dict[str, Ins
         case ReconcileFailed():
             return _map_assets(ledger, lambda ours: replace(ours, compared=None))
         case Reconciled():
-            done = _map_assets(ledger, _agreed if not change.corrections else lambda ours: replace(ours, compared=None))
+            if change.unsettled:  # compared again by the next round
+                done = _map_assets(ledger, lambda ours: replace(ours, compared=None, checked_seq=-1))
+            else:
+                is_whole = not change.corrections
+                done = _map_assets(ledger, _agreed if is_whole else lambda ours: replace(ours, compared=None))
             return replace(done, is_open=True)
         case BalanceDrift():
             return _put(ledger, change.asset, replace(ledger.by_asset[change.asset], drift=change.difference))

@@ -16,9 +16,7 @@ from msgspec.structs import replace
 from engine import facts
 from engine.bodies import VerdictBody
 from engine.market.market_state import Market
-from engine.model import Instrument
 from engine.requests import Purpose
-from engine.session_record import EngineSettings, RiskSettings, SafeguardSettings, SafetySettings
 from engine.state import (
     access,
     balances,
@@ -59,7 +57,6 @@ from engine.state.changes import (
     TimerFired,
 )
 from engine.state.day_pnl import DayPnl
-from engine.state.fill_cursor import FillCursor
 from engine.state.instrument_blocks import InstrumentBlocks
 from engine.state.instrument_changes import InstrumentChanges
 from engine.state.lateness import Lateness
@@ -72,8 +69,9 @@ from engine.state.orders import Orders
 from engine.state.pending_requests import PendingRequests
 from engine.state.positions import Positions
 from engine.state.private_seen import PrivateSeen
-from engine.state.rate_budgets import RateBudgets, RateModel
+from engine.state.rate_budgets import RateBudgets
 from engine.state.reconcile_rounds import ReconcileRounds
+from engine.state.reducer_settings import Rules
 from engine.state.safety_orders import SafetyOrders
 from engine.state.strategy_states import StrategyStatuses
 from engine.state.timers import Timers
@@ -120,25 +118,6 @@ ADDED = frozenset({
     "access", "blocks", "breakers", "cancels", "day_pnl", "instruments", "lateness", "ledger", "order_blocks",
     "private_seen", "safety",
 })  # fmt: skip
-
-
-class Rules(msgspec.Struct, frozen=True):
-    """Settings of the session that reducers need beside the change."""
-
-    settings: EngineSettings
-    recurring: dict[str, int]
-    seed: int
-    rates: dict[str, RateModel] = {}  # by venue
-    cursors: dict[str, FillCursor] = {}  # by venue
-    safeguards: SafeguardSettings = SafeguardSettings()
-    safety: SafetySettings = SafetySettings()
-    instruments: dict[str, Instrument] = {}
-    risk: RiskSettings = RiskSettings()
-
-    @property
-    def has_ledger(self) -> bool:
-        """True from accounting 2 on."""
-        return self.settings.accounting > 1
 
 
 REDUCERS: dict[str, Callable[[Any, Any, Stamp], Any]] = {

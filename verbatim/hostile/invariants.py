@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from engine.facts import NewOrder, OrderFilled, OrderNotPlaced
+from engine.handlers.safety import SOURCE as SAFETY
 from engine.model import OrderType, Side
 from engine.money import ZERO
 from engine.record_codec import read_fact, read_request
@@ -76,7 +77,7 @@ class Recorded(NamedTuple):
     placed: dict[str, list[NewOrder]]
     fills: list[OrderFilled]
     absent: dict[str, str]  # client order id -> reason
-    quote_ages_ns: dict[str, int]  # client order id -> how long before it the newest quote had arrived
+    quote_ages_ns: dict[str, int]  # id of a strategy's order -> how long before it the newest quote had arrived
 
 
 def read_chain(folders: Sequence[Path]) -> Recorded:
@@ -90,16 +91,22 @@ def read_chain(folders: Sequence[Path]) -> Recorded:
 def read_records(records: Iterable[Record], recorded: Recorded) -> None:
     """Add what some records say."""
     quote_ns = 0
+    safety: set[int] = set()  # intents that flatten, and their verdicts: a kill does not wait for a quote
     for record in records:
         body = record.body or ""
         if record.kind is Kind.FEED:
             if QUOTE_STREAM in (record.payload or b"")[:60]:
                 quote_ns = record.recv_ns or 0
+        elif (record.kind is Kind.INTENT and record.source == SAFETY) or (
+            record.kind is Kind.VERDICT and record.cause in safety
+        ):
+            safety.add(record.seq)
         elif record.kind is Kind.REQUEST and '"purpose":"place"' in body:
             request = read_request(body)
             if request.purpose is Purpose.PLACE and request.order is not None:
                 recorded.placed[request.client_order_id].append(request.order)
-                recorded.quote_ages_ns[request.client_order_id] = record.time_ns - quote_ns
+                if record.cause not in safety:
+                    recorded.quote_ages_ns[request.client_order_id] = record.time_ns - quote_ns
         elif record.kind is Kind.FACT and ('"fact":"order_filled"' in body or '"fact":"order_not_placed"' in body):
             fact = read_fact(body)
             if isinstance(fact, OrderFilled):
@@ -131,7 +138,7 @@ def check_sent(venue: VirtualVenue, marks: Sequence[str], recorded: Recorded) ->
 
 
 def check_claims(venue: VirtualVenue, recorded: Recorded) -> Found:
-    """No order is declared absent that the venue has, and no order is decided on an old quote."""
+    """No order is declared absent that the venue has, and no strategy's order is decided on an old quote."""
     theirs = {order.client_order_id for order in venue.sim.exchange.orders.values()}
     for name, reason in recorded.absent.items():
         if name in theirs:
