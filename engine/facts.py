@@ -38,6 +38,7 @@ class SafetyCause(StrEnum):
     BLIND = "blind"  # the session could not be RUNNING for too long
     STRATEGY_STOPPED = "strategy_stopped"
     CORE_FAILED = "core_failed"
+    DAILY_LOSS = "daily_loss"  # the loss of the UTC day reached daily_loss_max
 
 
 class SequencedStream(StrEnum):
@@ -424,6 +425,22 @@ class SafetyOrderEnded(msgspec.Struct, frozen=True, tag_field="fact", tag="safet
     withdrawn: bool = False  # a person resumed before it was done
 
 
+class DayBegan(msgspec.Struct, frozen=True, tag_field="fact", tag="day_began"):
+    """A UTC day began: the daily loss is counted from here on."""
+
+    day: int  # since 1970-01-01
+    opening: dict[str, Decimal]  # "strategy instrument" -> P&L of all days before: realised and unrealised, less fees
+
+
+class DailyLossReached(msgspec.Struct, frozen=True, tag_field="fact", tag="daily_loss_reached"):
+    """The loss of the UTC day reached `daily_loss_max`: orders may only reduce positions until the day ends."""
+
+    day: int
+    asset: str
+    loss: Decimal
+    limit: Decimal
+
+
 Fact = (
     OrderAccepted
     | OrderFilled
@@ -461,4 +478,6 @@ Fact = (
     | InstrumentBlocked
     | SafetyOrdered
     | SafetyOrderEnded
+    | DayBegan
+    | DailyLossReached
 )

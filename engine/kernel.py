@@ -177,7 +177,7 @@ class Kernel:
             if drops_intent(session, step, name, intent):
                 continue
             approved = review_intent(session, step, name, intent)  # risk
-            if approved is not None:
+            if approved is not None and not session.body.read_only:
                 emit_request(session, step, approved)  # execution
             elif step.account.breakers.due:
                 trip_breakers(session, step)

@@ -1,6 +1,6 @@
 """The share of time that a session spent in each mode, and why. A reducer over its mode facts; values only.
 
-Live, resimulated and recorded sessions use it alike.
+Live, resimulated and recorded sessions use it.
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from engine.facts import ModeChanged
 from engine.mode_reasons import Mode, ModeReason, texts
 
 SECOND_NS = 1_000_000_000
-LASTING_NS = 60 * SECOND_NS  # a session that does not trade for so long at its end says so in a headline
+LASTING_NS = 60 * SECOND_NS  # a session that does not trade for so long at its end gets a headline
 TEXT_MAX = 300
 
 
@@ -47,7 +47,7 @@ class ModeSummary(msgspec.Struct, frozen=True):
 
     @property
     def headline(self) -> str:
-        """What a person must know if the session did not trade at its end, or ""."""
+        """The mode and its reasons if the session did not trade at its end, or ""."""
         never_ran = not self.mode_ns.get(Mode.RUNNING)
         if self.last is Mode.RUNNING or not (self.is_halted or never_ran or self.last_ns >= LASTING_NS):
             return ""

@@ -20,7 +20,7 @@ from engine.requests import LinkPlan, LinkRole
 from engine.risk.context import BoundRule
 from engine.session_record import MILLISECOND_NS, SECOND_NS, SessionBody
 from engine.state.orders import Order
-from engine.state.session_state import Rules
+from engine.state.reducer_settings import Rules
 from engine.state.timers import periods
 from engine.strategy.api import Every, OnQuote, Predicate, PriceMove
 from engine.strategy.loading import LoadedStrategy, load

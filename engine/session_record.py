@@ -28,12 +28,15 @@ class ClockSettings(msgspec.Struct, frozen=True):
 class VenueSettings(msgspec.Struct, frozen=True):
     """A venue of the session: its dialect and addresses."""
 
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"network"})
+
     name: str = "binance_spot"  # a built-in dialect, or package.module:Class
     rest: str = ""  # base address; a template, never with a key
     stream: str = ""
     private: str = ""
     recv_window_ms: int = 5000
     rate_limits: RateLimits = RateLimits()  # as the venue stated them when the session began
+    network: str = ""  # engine.venues.venue.Network; "": given by the addresses
 
 
 class Declared(msgspec.Struct, frozen=True):
@@ -72,7 +75,9 @@ class DriftAction(StrEnum):
 class RiskSettings(msgspec.Struct, frozen=True):
     """Limits. A limit of 0 is not set. Notional limits are in the instrument's quote asset."""
 
-    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"sell_holdings", "on_drift", "balance_tolerance"})
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset(
+        {"sell_holdings", "on_drift", "balance_tolerance", "daily_loss_max"}
+    )
 
     order_size_max: Decimal = Decimal(0)  # base quantity of one order
     order_notional_max: Decimal = Decimal(0)
@@ -83,6 +88,7 @@ class RiskSettings(msgspec.Struct, frozen=True):
     sell_holdings: bool = False  # True: spot sales may exceed what the session bought (rule `sellable`)
     on_drift: DriftAction = DriftAction.HALT  # read from accounting 2 on
     balance_tolerance: dict[str, Decimal] = {}  # asset -> difference that is no drift, beside roundings
+    daily_loss_max: Decimal = Decimal(0)  # of a UTC day, in each quote asset: beyond it orders only reduce positions
 
 
 class RuleSettings(msgspec.Struct, frozen=True):
@@ -262,7 +268,7 @@ class Resimulated(msgspec.Struct, frozen=True):
 class SessionBody(msgspec.Struct, frozen=True):
     """The body of a SESSION record: everything that a replay needs to start."""
 
-    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"rules", "safeguards", "safety"})
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"rules", "safeguards", "safety", "read_only"})
 
     session: str  # 8 base32 characters, drawn once by the shell
     started_ns: int
@@ -282,6 +288,7 @@ class SessionBody(msgspec.Struct, frozen=True):
     rules: tuple[RuleSettings, ...] = ()  # the risk rules; (): engine.risk.rules.FIRST_RULES
     safeguards: SafeguardSettings = SafeguardSettings()
     safety: SafetySettings = SafetySettings()
+    read_only: bool = False  # nothing that changes the venue is requested: a dry run, or an account that is watched
     schema: int = SCHEMA  # of the names in the records: engine/upcast.py
 
 

@@ -14,7 +14,8 @@ from engine.record_codec import text_of
 from engine.session_record import EngineSettings, SafeguardSettings
 from engine.state.changes import Change, Requested, Stamp
 from engine.state.fill_cursor import NUMBERED_FILLS, FillCursor
-from engine.state.session_state import Account, Rules, State, fold
+from engine.state.reducer_settings import Rules
+from engine.state.session_state import Account, State, fold
 from journal.record import Kind, Record
 
 OutputBody = Fact | IntentBody | VerdictBody | RequestBody | NoteBody | CheckpointBody

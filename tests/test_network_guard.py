@@ -43,11 +43,13 @@ class CuriousAccount(SpotAccount):
 
 
 class Curious(BinanceSpot):
-    account = CuriousAccount()
+    def __init__(self, instruments, recv_window_ms=5000):
+        super().__init__(instruments, recv_window_ms)
+        self.account = CuriousAccount(recv_window_ms)
 """
 
 
-def test_a_strategy_that_opens_a_socket_is_reported_with_its_line(tmp_path: Path) -> None:
+def test_s26_a_strategy_that_opens_a_socket_is_reported_with_its_line(tmp_path: Path) -> None:
     """Record a strategy that opens a socket; in the replay the error passes its own `except`."""
     folder = sealed(tmp_path / "s", source=CALLER, seconds=3)
     line = (
@@ -59,7 +61,9 @@ def test_a_strategy_that_opens_a_socket_is_reported_with_its_line(tmp_path: Path
         replay_session(folder)
 
 
-def test_a_venue_that_opens_a_socket_is_reported_with_its_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_s26_a_venue_that_opens_a_socket_is_reported_with_its_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Replay a session of a stranger's venue, named as package.module:Class in the SESSION record."""
     (tmp_path / "curious_venue.py").write_text(DIALECT)
     monkeypatch.syspath_prepend(str(tmp_path))
@@ -77,7 +81,7 @@ def test_a_venue_that_opens_a_socket_is_reported_with_its_line(tmp_path: Path, m
 
 
 @pytest.mark.parametrize("way", ["new", "resolve"])
-def test_every_way_to_a_socket_is_closed_during_the_block(way: str) -> None:
+def test_s26_every_way_to_a_socket_is_closed_during_the_block(way: str) -> None:
     def reach() -> None:
         if way == "new":
             socket.socket().close()
@@ -89,7 +93,7 @@ def test_every_way_to_a_socket_is_closed_during_the_block(way: str) -> None:
     reach()
 
 
-def test_rebuilding_runs_no_code_that_opens_a_socket(tmp_path: Path) -> None:
+def test_s26_rebuilding_runs_no_code_that_opens_a_socket(tmp_path: Path) -> None:
     folder = sealed(tmp_path / "s", seconds=2)
     first = Journal.open(folder).session_record()
     body = json.loads(first.body or "")

@@ -214,14 +214,14 @@ class OrderLife(RuleBasedStateMachine):
     @precondition(lambda self: self.theirs)
     @rule(chosen=st.integers(0, 5), status=st.sampled_from(["NEW", "PARTIALLY_FILLED"]))
     def contradict(self, chosen: int, status: str) -> None:
-        """An old report comes again, whatever became of the order."""
+        """An old report comes again, in any state of the order."""
         order = self._pick(chosen, open_only=False)
         filled = order.fills[0][1] if status == "PARTIALLY_FILLED" and order.fills else ZERO
         self.session.private(report(order.name, "NEW", status if filled else "NEW", z=f"{filled}", **order.ids()))
 
     @rule()
     def restart(self) -> None:
-        """End the process: requests on their way reach nobody, and the next session begins from the journal."""
+        """End the process: requests on their way are lost, and the next session begins from the journal."""
         self.messages.clear()
         answers, held = self.session.answers, self.session.held
         self.recorded = [*getattr(self, "recorded", []), *self.session.facts("order_filled")]

@@ -291,8 +291,8 @@ def test_replay_finds_a_missing_end_under_valid_checksums(folder: Path, tmp_path
 
 
 @pytest.mark.slow
-def test_twenty_hash_seeds_give_one_digest(tmp_path: Path) -> None:
-    """Show that nothing depends on the order of a set or on an address (S25)."""
+def test_s25_twenty_hash_seeds_give_one_digest(tmp_path: Path) -> None:
+    """Show that nothing depends on the order of a set or on an address."""
     folder = sealed(tmp_path / "s", seconds=1.5, risk=RiskSettings(order_size_max=Decimal(1)))
     program = (
         "import sys; from pathlib import Path; from replay.replay import replay_session; "

@@ -211,7 +211,9 @@ def test_resim_reports_the_changes_and_writes_a_journal(recorded_session: Path, 
     assert "replay: identical" in verbatim("replay", tmp_path / "r", "--trust-code")
     lines = verbatim("diff", recorded_session, tmp_path / "r", code=1).splitlines()
     assert lines[0] == "configuration: strategy quoter: size: None / 0.002"
-    assert lines[-1].startswith("diff: the first difference is in decision: BUY 0.001 BTCUSDT at 60000")
+    assert lines[-1].startswith(
+        "diff: the first difference is in decision, by configuration: BUY 0.001 BTCUSDT at 60000"
+    )
 
 
 @pytest.mark.slow

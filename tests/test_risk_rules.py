@@ -218,6 +218,11 @@ CASES = [
     ),
     accepted("unknown_order", "ETHBTC BUY LIMIT 1 @ 90", "venue: silent", "BUY LIMIT 1 @ 90"),
     accepted("unknown_order", "BUY LIMIT 1 @ 90", "venue: silent", "run 30", "BUY LIMIT 1 @ 90"),
+    # ---- daily_loss: 1 BTC filled at 90, then the mid falls; the second before is for the check that begins the day
+    accepted("daily_loss", "run 1", "BUY LIMIT 1 @ 90", "venue: filled 1", "BUY LIMIT 1 @ 70 while quoted 79.02 81.00", risk={"daily_loss_max": "10"}),
+    refused("daily_loss", "run 1", "BUY LIMIT 1 @ 90", "venue: filled 1", "BUY LIMIT 1 @ 70 while quoted 79.00 81.00", because="the loss of this UTC day reached 10 USDT, and daily_loss_max is 10", risk={"daily_loss_max": "10"}),
+    accepted("daily_loss", "run 1", "BUY LIMIT 1 @ 90", "venue: filled 1", "SELL LIMIT 1 @ 99 while quoted 79.00 81.00", risk={"daily_loss_max": "10"}),
+    refused("daily_loss", "run 1", "BUY LIMIT 1 @ 90", "venue: filled 1", "SELL LIMIT 1.00001 @ 99 while quoted 79.00 81.00", because="the loss of this UTC day reached 10 USDT, and daily_loss_max is 10", risk={"daily_loss_max": "10"}),
     # ---- rate
     accepted("rate", "BUY LIMIT 1 @ 90", "venue: open, weight 4800", "BUY LIMIT 1 @ 90", venue={"weight_minute_max": 6000}),
     refused(
@@ -340,6 +345,11 @@ def test_unknown_order_at_its_edge(case: Case) -> None:
 
 @cases("order_limit")
 def test_order_limit_at_its_edge(case: Case) -> None:
+    play(case)
+
+
+@cases("daily_loss")
+def test_daily_loss_at_its_edge(case: Case) -> None:
     play(case)
 
 

@@ -18,12 +18,20 @@ from pydantic import Field, SecretStr, StringConstraints, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from engine.live.clock import SessionClock
-from engine.live.session_config import SessionConfig
-from engine.session_record import SAFETY, SECOND_NS, EngineSettings, RiskSettings, SafetySettings, VenueSettings
+from engine.live.session_config import SessionConfig, limits_text, missing_limits
+from engine.session_record import (
+    SAFETY,
+    SECOND_NS,
+    DriftAction,
+    EngineSettings,
+    RiskSettings,
+    SafetySettings,
+    VenueSettings,
+)
 from engine.strategy.rule_loading import recorded_rules
 from engine.venues.signing import Credentials, SecretKey
-from engine.venues.venue import RequestSigner
-from engine.venues.venue_lookup import UnknownVenueError, make_venue, venue_class
+from engine.venues.venue import Endpoints, Network, RequestSigner
+from engine.venues.venue_lookup import UnknownVenueError, make_venue, network_of, network_of_address
 from journal.signing import BadKeyError, Signer
 from verbatim.config_sections import (
     RECV_WINDOW_MS_MAX,
@@ -256,23 +264,27 @@ def _load_key(signer: RequestSigner, where: str, credentials: Credentials) -> Se
 # ---- sessions from configurations --------------------------------------------------------------
 
 
-def session_config(config: Config, *, key: SecretKey | None, base: Path | None = None) -> SessionConfig:
-    """Return the trading session that a configuration describes.
+def session_config(
+    config: Config, *, key: SecretKey | None, base: Path | None = None, dry_run: bool = False
+) -> SessionConfig:
+    """Return the session with an account that a configuration describes.
+
+    Args:
+        config: The configuration. Without a strategy its session watches the account, and sends nothing.
+        key: The account's key.
+        base: The configuration's folder.
+        dry_run: Record intents and verdicts, and send nothing that changes the venue.
 
     Raises:
         ConfigError: the configuration cannot trade.
         StrategyError: a strategy cannot be used.
     """
-    if not config.strategy:
-        raise ConfigError(
-            "strategy: a session that trades needs at least one. What to do: add [strategy.NAME], or use `verbatim "
-            "record`"
-        )
     if not make_venue(venue_settings(config), ()).trades:
         raise ConfigError(
             f"venue.name: {config.venue.name} supports market data only. What to do: use `verbatim record`"
         )
-    if not config.venue.private:
+    venue = venue_settings(config, with_account=True)
+    if not venue.private:
         raise ConfigError("venue.private: a session that trades needs the address of the account's stream")
     chosen = replace(
         recording_config(config, base=base),
@@ -293,10 +305,39 @@ def session_config(config: Config, *, key: SecretKey | None, base: Path | None =
         safety=safety_settings(config),
         on_journal_failure=config.session.on_journal_failure,
         carry=config.session.carry,
-        venue=msgspec.structs.replace(venue_settings(config), private=config.venue.private),
+        venue=venue,
     )
+    if dry_run or not config.strategy:
+        chosen = read_only(chosen)
     check_instruments(chosen.strategies, chosen.symbols, listed="`instruments`")
     return chosen
+
+
+def require_limits(config: SessionConfig) -> None:
+    """Refuse a session that trades real money without its limits.
+
+    Raises:
+        ConfigError: a limit is missing.
+    """
+    if config.trades_real_money and (missing := missing_limits(config.risk)):
+        raise ConfigError(limits_text(missing))
+
+
+def read_only(config: SessionConfig) -> SessionConfig:
+    """Return the session without anything that changes the venue: a dry run, or an account that is watched.
+
+    It continues no session and none continues it, it takes no lock, and what others do on the account does not halt it.
+    """
+    return replace(
+        config,
+        read_only=True,
+        carry=False,
+        locks_account=False,
+        on_journal_failure="leave",
+        safety=SafetySettings(pursues=True),
+        engine=msgspec.structs.replace(config.engine, halt_on_rival=False),
+        risk=msgspec.structs.replace(config.risk, on_drift=DriftAction.NOTE),  # others may trade the account
+    )
 
 
 def safety_settings(config: Config) -> SafetySettings:
@@ -339,23 +380,46 @@ def recording_config(config: Config, *, base: Path | None = None) -> SessionConf
     )
 
 
-def venue_settings(config: Config) -> VenueSettings:
-    """Return the venue's settings for public market data.
+def venue_settings(config: Config, *, with_account: bool = False) -> VenueSettings:
+    """Return the venue's settings: its network, and the addresses of market data and, if wanted, of the account.
 
     Raises:
-        ConfigError: no venue has this name.
+        ConfigError: no venue has this name, or the network has no address.
     """
+    given = config.venue
     settings = VenueSettings(
-        name=config.venue.name,
-        rest=config.venue.rest,
-        stream=config.venue.stream,
-        recv_window_ms=min(config.venue.recv_window_ms * config.clock.speed, RECV_WINDOW_MS_MAX),
+        name=given.name, recv_window_ms=min(given.recv_window_ms * config.clock.speed, RECV_WINDOW_MS_MAX)
     )
     try:
-        venue_class(settings)
+        endpoints = make_venue(settings, ()).endpoints
     except UnknownVenueError as error:
         raise ConfigError(f"venue.name: {error}") from None
-    return settings
+    known = Endpoints() if given.network is None else endpoints.get(given.network, Endpoints())
+    addresses = {name: getattr(given, name) or getattr(known, name) for name in ("rest", "stream", "private")}
+    for name in ("rest", "stream"):
+        if not addresses[name]:
+            raise ConfigError(
+                f"venue.network: {given.name} has no known {name} address of its network {given.network}. What to do: "
+                f"name it in venue.{name}"
+            )
+    if given.network is not None:
+        _refuse_other_network(config, given.network)
+    named = msgspec.structs.replace(settings, **addresses, network=given.network or "")
+    network = network_of(named)
+    private = addresses["private"] if with_account else ""
+    return msgspec.structs.replace(named, private=private, network=str(network))
+
+
+def _refuse_other_network(config: Config, network: Network) -> None:
+    """Raise ConfigError if an address belongs to another network than the one that is named."""
+    for name in ("rest", "stream", "private"):
+        address = getattr(config.venue, name)
+        other = network_of_address(config.venue.name, address) if address else None
+        if other not in (None, network, Network.LOCAL):
+            raise ConfigError(
+                f"venue.{name}: {address} belongs to the network {other}, and venue.network is {network}. What to do: "
+                "leave one of the two out"
+            )
 
 
 def scale_timeouts(settings: EngineSettings, speed: int) -> EngineSettings:

@@ -2,7 +2,7 @@
 
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
 
@@ -16,6 +16,7 @@ from engine.session_record import (
     SafeguardSettings,
     newest_rules,
 )
+from engine.venues.venue import Network
 
 RECV_WINDOW_MS_MAX = 60_000
 RULE_NAME = r"^[a-z][a-z0-9_]{0,31}$"
@@ -69,12 +70,20 @@ class VenueSection(Section):
     """The venue: its name, addresses and how requests are sent."""
 
     name: str = "binance_spot"
-    rest: str = Field(pattern=r"^https?://")
-    stream: str = Field(pattern=r"^wss?://")
-    private: str = Field(default="", pattern=r"^wss?://")  # a session that trades needs it
+    network: Network | None = None  # its addresses come from the venue's folder; None: the addresses below name it
+    rest: str = Field(default="", pattern=r"^https?://")
+    stream: str = Field(default="", pattern=r"^wss?://")
+    private: str = Field(default="", pattern=r"^wss?://")  # a session with an account needs it
+    allow_key_rights: tuple[Literal["withdrawals"], ...] = ()  # of the key, that `verbatim check` refuses otherwise
     recv_window_ms: int = Field(default=5000, gt=0, le=RECV_WINDOW_MS_MAX)
     transport: TransportProfile = TransportProfile.STANDARD
     secret_file: Path | None = None  # TOML with api_key and api_secret, readable by its owner alone
+
+    @model_validator(mode="after")
+    def _is_named(self) -> Self:
+        if self.network is None and not (self.rest and self.stream):
+            raise ValueError("name a network (live, testnet or local), or the addresses rest and stream")
+        return self
 
     @model_validator(mode="before")
     @classmethod
@@ -110,6 +119,7 @@ class RiskSection(Section):
     sell_holdings: bool = False
     on_drift: DriftAction = DriftAction.HALT
     balance_tolerance: dict[str, Annotated[Decimal, Field(ge=0)]] = {}
+    daily_loss_max: Decimal = Field(default=Decimal(0), ge=0)
 
 
 class RuleSection(Section):

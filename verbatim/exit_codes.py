@@ -5,7 +5,7 @@ from typing import NoReturn
 from verbatim.terminal import echo
 
 OK = 0
-DIFFERS = 1  # a replay differs, a journal is damaged: the answer is "no"
+DIFFERS = 1  # a replay differs, a journal is damaged, a check failed: the answer is "no"
 USAGE = 2  # click's own: wrong options or arguments
 BAD_INPUT = 3  # a file, configuration, strategy or session that cannot be used
 FAILED = 4  # the venue, the network or the disk failed

@@ -78,7 +78,11 @@ class Guard:
             except JournalError:
                 continue  # it has no record yet
             theirs = (body.account, [venue.name for venue in body.venues])
-            if theirs != (self._config.account, [self._config.venue.name]) or body.resimulated is not None:
+            if (
+                theirs != (self._config.account, [self._config.venue.name])
+                or body.resimulated is not None
+                or body.read_only
+            ):
                 continue
             return Watched(found.path, body, beats=self._beats(found.path, body), is_over=journal.closed)
         return None

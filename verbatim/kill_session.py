@@ -71,6 +71,8 @@ def kill(
     """
     if not body.account:
         raise KillError("this session is a recording: it has no orders")
+    if body.read_only:
+        raise KillError("this session is read-only: it has no orders")
     warning = ""
     if is_locked(folder):
         try:
@@ -108,6 +110,7 @@ def replace_safety(wanted: SessionConfig, marks: tuple[str, ...]) -> SessionConf
     return replace(
         wanted,
         strategies=(),
+        read_only=False,
         safety=msgspec.structs.replace(SAFETY, blind_after_ns=0, also_ours=tuple(dict.fromkeys(marks))),
         free_bytes_min=0,
         carry=True,

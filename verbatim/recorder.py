@@ -76,6 +76,7 @@ class Recorder:
         self._on_status = on_status
         self._over = trio.Event()
         self._links: dict[str, HandedOverLink] = {}
+        self._refusal = ""  # why nothing can be recorded
 
     async def run(self, seconds: float | None = None) -> Summary:
         """Record until a signal, a failure, or the end of `seconds`; return the last session's summary."""
@@ -97,6 +98,8 @@ class Recorder:
         finally:
             for link in self._links.values():
                 await link.websocket.close()
+        if self._refusal:
+            raise StartError(self._refusal)
         if last is None:
             raise StartError("stopped before a session began: nothing was recorded")
         return last
@@ -104,6 +107,14 @@ class Recorder:
     def end(self) -> None:
         """Close the running session and begin no other."""
         self._over.set()
+
+    def _note_status(self, status: SessionStatus) -> None:
+        """End if an address is wrong and nothing was ever received, then report the status."""
+        if status.address_refused and not status.messages:
+            self._refusal = status.address_refused
+            self.end()
+        if self._on_status is not None:
+            self._on_status(status)
 
     async def _next_plan(self, before: PreviousJournal | None) -> StartPlan | None:
         """Return the next session's plan, or None after `end()`.
@@ -132,7 +143,7 @@ class Recorder:
         async with trio.open_nursery() as nursery:
 
             async def run(task_status: "trio.TaskStatus[Session]") -> None:
-                ended.append(await run_session(plan, progress=self._on_status, task_status=task_status))
+                ended.append(await run_session(plan, progress=self._note_status, task_status=task_status))
                 nursery.cancel_scope.cancel()
 
             session = await nursery.start(run)

@@ -41,19 +41,20 @@ FAILURES = (StartError, JournalError, ControlError, OSError)
 
 
 class SessionWatch:
-    """Progress callback that notices a refused key before the session ever ran."""
+    """Progress callback that notices a refused key or a wrong address before the session ever ran."""
 
     def __init__(self, on_status: Callable[[SessionStatus], None] | None = None) -> None:
         self._on_status = on_status
         self._ran = False
-        self.key_refused = ""
+        self.refusal = ""  # why the session cannot run, and what to do
         self.refused = trio.Event()
 
     def __call__(self, status: SessionStatus) -> None:
-        """Note the mode and a refused key, then report the status."""
+        """Note the mode, a refused key and a wrong address, then report the status."""
         self._ran |= status.mode == "running"
-        if status.key_refused and not self._ran and not self.key_refused:
-            self.key_refused = status.key_refused
+        if not self._ran and not self.refusal and (status.key_refused or status.address_refused):
+            key = f"{status.key_refused.rstrip('.')}; check VERBATIM_API_KEY and VERBATIM_API_SECRET"
+            self.refusal = key if status.key_refused else status.address_refused
             self.refused.set()
         if self._on_status is not None:
             self._on_status(status)
@@ -65,20 +66,23 @@ async def run_session_config(
     on_status: Callable[[SessionStatus], None] | None = None,
     drive: Callable[[Session], Awaitable[None]] | None = None,
     before: PreviousJournal | None = None,
+    on_open: Callable[[], None] = lambda: None,
 ) -> Summary:
     """Open and run a session until it ends.
 
     Args:
         config: the session to open.
         on_status: called with each progress report.
+        on_open: called when the venue described the instruments, before anything is connected.
         drive: an async function that controls the running session; the session's end cancels it.
         before: the state to continue from; None: that of the newest session.
 
     Raises:
-        StartError: the session cannot begin, or the venue refused the key before it ran.
+        StartError: the session cannot begin, or the venue refused the key or an address before it ran.
     """
     make_journals_folder(config.journals)
     plan = await open_session(config, before)
+    on_open()
     watch = SessionWatch(on_status)
     ended: list[Summary] = []
     async with trio.open_nursery() as nursery:
@@ -91,15 +95,15 @@ async def run_session_config(
         nursery.start_soon(_stop_if_refused, session, watch)
         if drive is not None:
             nursery.start_soon(drive, session)
-    if watch.key_refused:
-        raise StartError(f"{watch.key_refused.rstrip('.')}; check VERBATIM_API_KEY and VERBATIM_API_SECRET")
+    if watch.refusal:
+        raise StartError(watch.refusal)
     return ended[0]
 
 
 async def _stop_if_refused(session: Session, watch: SessionWatch) -> None:
-    """Stop a session whose key was refused: waiting cannot help until a person changes the key."""
+    """Stop a session whose key or address was refused: waiting cannot help until a person changes it."""
     await watch.refused.wait()
-    await session.command(CommandName.STOP, by="shell", reason=watch.key_refused)
+    await session.command(CommandName.STOP, by="shell", reason=watch.refusal)
 
 
 def run_or_stop(main: Callable[[], Awaitable[Summary]]) -> Summary:

@@ -212,6 +212,7 @@ class VirtualSession:
         rules: Sequence[RuleSettings] = (),
         engine: EngineSettings | None = None,
         safety: SafetySettings = SAFETY,
+        read_only: bool = False,
         session: str = "aaaaaaaa",
         previous: "VirtualSession | PreviousSession | None" = None,
         opening: State | None = None,
@@ -244,6 +245,7 @@ class VirtualSession:
             else previous,
             opening=None if opening is None else carry_over(opening),
             safeguards=safeguards,
+            read_only=read_only,
         )
         self.folder = folder
         self.writer = self._create_writer()

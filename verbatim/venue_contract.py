@@ -117,7 +117,7 @@ class _Contract:
         assert self.venue.endpoints, "no network"
         for network, endpoints in self.venue.endpoints.items():
             assert network in Network, network
-            secure = "" if network is Network.PAPER else "s"
+            secure = "" if network is Network.LOCAL else "s"
             for name, scheme in (
                 ("rest", "http"),
                 ("stream", "ws"),

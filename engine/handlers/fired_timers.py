@@ -9,6 +9,7 @@ from engine.handlers.order_queries import query_order
 from engine.handlers.pnl import emit_pnl
 from engine.handlers.reread_metadata import request_metadata
 from engine.handlers.watch import watch_session
+from engine.handlers.watch_losses import watch_daily_loss
 from engine.session_context import SessionContext
 from engine.step_context import StepContext
 from engine.timer_names import TimerKind, TimerName
@@ -21,6 +22,7 @@ def handle_timer(session: SessionContext, step: StepContext, applied: Applied) -
     match timer.kind:
         case TimerKind.CHECK:
             watch_session(session, step)
+            watch_daily_loss(session, step)
         case TimerKind.REPORT:
             emit_pnl(session, step)
         case TimerKind.CONNECT:

@@ -8,6 +8,7 @@ from engine.bodies import IntentBody, IntentKind, VerdictBody
 from engine.facts import NewOrder
 from engine.handlers.cancel_rules import cancel_rules
 from engine.handlers.freshness import venue_lag_ns
+from engine.handlers.losses_of_day import loss_reason
 from engine.market.views import Quote
 from engine.model import Instrument, OrderType, Side
 from engine.money import ZERO
@@ -116,6 +117,7 @@ def risk_context(
         rates=venue.rates,
         types=venue.capabilities.types,
         safeguards=session.safeguards,
+        loss_reason=loss_reason(session, step),
     )
 
 

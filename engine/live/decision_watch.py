@@ -1,6 +1,6 @@
 """The time budget of decisions: measured, and enforced while a decision does not return.
 
-A decision runs in the main thread, so the session's tasks stand still meanwhile. A thread of its own interrupts a
+A decision runs in the main thread, so the session's tasks wait meanwhile. A second thread interrupts a
 decision that exceeds its budget, or that keeps a signal waiting: it sends SIGURG to the main thread, whose handler
 raises DecisionCutError inside the decision. The strategy is then stopped by record. A decision that cannot be
 interrupted ends the signs of life: then another process ends this one (engine/live/stuck_guard.py).
@@ -82,7 +82,7 @@ class DecisionWatch:
         return Overrun(strategy, spent[strategy] * self._speed)
 
     def note_signal(self) -> None:
-        """Note that the user or the system asked the process to end."""
+        """Note that the process received a signal to end."""
         self._signalled_ns = self._signalled_ns or time.monotonic_ns()
 
     def _interrupt(self, _number: int, frame: FrameType | None) -> None:

@@ -4,6 +4,7 @@ A request that changes the venue leaves only with a Durable token: its record, a
 Decides nothing. Secrets join here, last, and go nowhere else.
 """
 
+from collections.abc import Mapping
 from heapq import heappop, heappush
 
 import trio
@@ -12,6 +13,7 @@ from engine.bodies import RequestBody
 from engine.live.clock import SessionClock, wall_ns
 from engine.live.ingress import Ingress
 from engine.live.link_tasks import LinkTasks
+from engine.live.refused_addresses import RefusedAddresses
 from engine.live.transport.http_result import HttpResult, HttpSender
 from engine.live.transport.websocket import WebsocketClosedError
 from engine.record_codec import read_request
@@ -25,6 +27,7 @@ from journal.writer import Durable, JournalWriter
 PARALLEL_MAX = (
     16  # requests on their way at once, all venues; the rest wait their turn, and expire if it comes too late
 )
+READ_ONLY = "the session is read-only: nothing that changes the venue is sent"
 
 
 EMERGENCY_TIMEOUT_S = 5.0  # for the answer to one request of the emergency cancel
@@ -43,7 +46,11 @@ class Gateway:
         ingress: Ingress,
         links: LinkTasks,
         nursery: trio.Nursery,
+        read_only: bool = False,
+        addresses: Mapping[str, str] | None = None,
+        refused: RefusedAddresses | None = None,
     ) -> None:
+        """Make the gateway. With `read_only` it sends no request that changes the venue."""
         self._venues = venues
         self._senders = senders
         self._key = key
@@ -55,6 +62,9 @@ class Gateway:
         self._writer: JournalWriter | None = None
         self._held: list[tuple[int, RequestBody]] = []  # heap: waiting for their records to be durable
         self._closed = False
+        self._read_only = read_only
+        self._addresses = addresses or {}
+        self._refused = refused or RefusedAddresses()
         self._stamped_ns = 0
 
     def attach(self, writer: JournalWriter) -> None:
@@ -69,6 +79,8 @@ class Gateway:
                 self._nursery.start_soon(self._links.run, record.seq, request)
             case Purpose.DISCONNECT:
                 self._links.close(request.source, "closed by the engine")
+            case _ if request.mutates and self._read_only:
+                self._ingress.put(arrival_of(record.seq, request, self._not_sent(READ_ONLY)))
             case _ if request.mutates:
                 heappush(self._held, (record.seq, request))
                 self.release()
@@ -88,6 +100,7 @@ class Gateway:
 
     async def _send_durable(self, token: Durable, seq: int, request: RequestBody) -> None:
         """Send a request that changes the venue. The token proves that its record is durable."""
+        assert not self._read_only, "perform ends these requests"
         assert token.seq >= seq, (token, seq)
         await self._perform(seq, request)
 
@@ -114,6 +127,9 @@ class Gateway:
                 else:
                     timeout_s = self._clock.seconds(request.timeout_ns)
                     ended = await self._senders[request.venue].send(message, timeout_s=timeout_s, clock=self._clock)
+                    if ended.outcome is AnswerStatus.ANSWER:
+                        address = self._addresses.get(request.venue, "").rstrip("/") + unsigned.path
+                        self._refused.note(address, ended.status, "venue.rest")
         self._ingress.put(arrival_of(seq, request, ended))
 
     async def _over_link(self, seq: int, request: RequestBody, unsigned: Unsigned) -> None:
@@ -137,7 +153,9 @@ class Gateway:
         return HttpResult(AnswerStatus.NOT_SENT, self._clock.now_ns(), wall_ns(), error=why)
 
     async def send_now(self, venue: str, unsigned: Unsigned, clock_offset_ns: int) -> HttpResult:
-        """Send a request of the emergency cancel, after `close`."""
+        """Send a request of the emergency cancel, after `close`. A read-only session has none."""
+        if self._read_only:
+            return self._not_sent(READ_ONLY)
         try:
             message = self._venues[venue].signer.sign_http(unsigned, self._key, self._stamp_ns(clock_offset_ns))
         except ValueError as error:

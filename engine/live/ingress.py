@@ -105,7 +105,7 @@ class Ingress:
 
     async def was_read_out(self) -> bool:
         """Return True if nothing waits in the sockets either: each was read once, and nothing came."""
-        for _ in range(2):  # a reader that the first one woke has run after the second
+        for _ in range(2):  # a reader that runs because of the first has run after the second
             await trio.lowlevel.checkpoint()
         return self.is_empty
 

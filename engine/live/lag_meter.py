@@ -1,4 +1,4 @@
-"""The engine's lateness: when to tell the core that it is late, and when that it caught up. Reads no clock."""
+"""The engine's lateness: when the core must know that it is late, and that it caught up. Reads no clock."""
 
 from engine.bodies import LinkBody, LinkEvent
 from engine.session_record import EngineSettings
@@ -7,7 +7,7 @@ SOURCE = "ingress"  # of the LINK records
 
 
 class LagMeter:
-    """Compares the age of what is processed with the session's bounds, in both directions."""
+    """Comparison of the age of processed messages with the session's bounds, in both directions."""
 
     def __init__(self, settings: EngineSettings) -> None:
         self.late_since_ns = 0  # session time; 0: the engine keeps up

@@ -15,8 +15,15 @@ import trio
 from engine.bodies import LinkBody, LinkEvent, RequestBody
 from engine.live.clock import SessionClock
 from engine.live.ingress import FrameBatch, Ingress, LinkDown
+from engine.live.refused_addresses import RefusedAddresses
 from engine.live.transport.selection import TransportProfile, open_websocket
-from engine.live.transport.websocket import NO_ROOM, Websocket, WebsocketClosedError, WebsocketLimits
+from engine.live.transport.websocket import (
+    NO_ROOM,
+    HandshakeRefusedError,
+    Websocket,
+    WebsocketClosedError,
+    WebsocketLimits,
+)
 from engine.record_codec import text_of
 from engine.requests import LinkRole
 from engine.sequencer import Arrival
@@ -26,6 +33,7 @@ from journal.record import Kind
 FRAMES_AT_ONCE = 64  # the sequencer checks commands and requests between two of these
 OPEN_SECONDS_MIN = 2.0  # real time: a scaled clock makes no handshake faster
 SESSION_ENDS = "the session ends"
+OPENED = 101  # the HTTP status of an open websocket
 
 
 class LinkLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,6 +75,7 @@ class LinkTasks:
         profile: TransportProfile = TransportProfile.STANDARD,
         limits: LinkLimits = LINK_LIMITS,
         handed_over: Mapping[str, HandedOverLink] | None = None,
+        refused: RefusedAddresses | None = None,
     ) -> None:
         """Take `handed_over`, the connections of the session before, by source."""
         self.keeps_open = False  # leave connections open at the session's end
@@ -75,6 +84,7 @@ class LinkTasks:
         self._clock = clock
         self._profile = profile
         self._limits = limits
+        self._refused = refused or RefusedAddresses()
         self._tls: ssl.SSLContext | None = None
         self._open: dict[str, _Link] = {}
         self._handed_over = dict(handed_over or {})
@@ -126,12 +136,19 @@ class LinkTasks:
     async def _connect(self, request: RequestBody) -> Websocket:
         assert request.link is not None, "checked by the caller"
         venue = self._venues[request.venue]
-        base = venue.stream if request.link.role is LinkRole.MARKET else venue.private
-        url = base.rstrip("/") + request.link.path
+        setting = "stream" if request.link.role is LinkRole.MARKET else "private"
+        url = getattr(venue, setting).rstrip("/") + request.link.path
+        address = url.partition("?")[0]
         if self._tls is None and url.startswith("wss:"):
             self._tls = ssl.create_default_context()
         with trio.fail_after(max(self._clock.seconds(request.timeout_ns), OPEN_SECONDS_MIN)):
-            return await open_websocket(self._profile, url, self._tls, self._limits.websocket)
+            try:
+                websocket = await open_websocket(self._profile, url, self._tls, self._limits.websocket)
+            except HandshakeRefusedError as error:
+                self._refused.note(address, error.status, f"venue.{setting}")
+                raise
+            self._refused.note(address, OPENED, f"venue.{setting}")
+            return websocket
 
     async def _read(self, link: _Link, source: str, *, is_market: bool) -> None:
         assert link.websocket is not None, "opened by the caller"
@@ -161,7 +178,7 @@ class LinkTasks:
             await trio.sleep_until(heard_at + limits.ping_after_s)
             if websocket.heard_at != heard_at:
                 continue
-            # our own tasks may have stood still: the other side gets its time from the ping on
+            # our own tasks may have waited: the other side gets its time from the ping on
             grace_s = limits.dead_after_s - limits.ping_after_s
             with trio.move_on_at(max(heard_at + limits.dead_after_s, trio.current_time() + grace_s)):
                 try:

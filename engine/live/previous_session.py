@@ -46,8 +46,8 @@ def restore_previous(wanted: SessionConfig) -> PreviousJournal:
         body = read_session(record.body or "")
         if (body.account, [venue.name for venue in body.venues]) != (wanted.account, [wanted.venue.name]):
             continue
-        if body.resimulated is not None:
-            continue  # its orders and fills are simulated
+        if body.resimulated is not None or body.read_only:
+            continue  # its orders and fills are simulated, or it sent none
         last = next(journal.records(recovered.last_seq))
         previous = PreviousSession(
             session=body.session,

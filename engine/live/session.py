@@ -27,6 +27,7 @@ from engine.live.ingress import Command, Ingress
 from engine.live.input_loop import InputLoop
 from engine.live.link_tasks import HandedOverLink, LinkTasks
 from engine.live.outputs import OutputDispatcher
+from engine.live.refused_addresses import RefusedAddresses
 from engine.live.session_config import StartPlan
 from engine.live.session_end import EndedBy, SessionEnd, deadline_reason
 from engine.live.session_status import PositionStatus, Progress, SessionStatus, Summary, exposure, stream_ages
@@ -67,8 +68,14 @@ class Session:
         self.sequencer = Sequencer(self.kernel, self._writer.append_step)
         ((venue_name, venue),) = self.kernel.session.venues.items()
         self._sender = make_sender(config.transport, config.venue.rest, kept_headers=venue.kept_headers)
+        self._refused = RefusedAddresses()
         self._links = LinkTasks(
-            {venue_name: config.venue}, self.ingress, config.clock, profile=config.transport, handed_over=plan.kept
+            {venue_name: config.venue},
+            self.ingress,
+            config.clock,
+            profile=config.transport,
+            handed_over=plan.kept,
+            refused=self._refused,
         )
         self._gateway = Gateway(
             venues=dict(self.kernel.session.venues),
@@ -78,6 +85,9 @@ class Session:
             ingress=self.ingress,
             links=self._links,
             nursery=nursery,
+            read_only=plan.body.read_only,
+            addresses={venue_name: config.venue.rest},
+            refused=self._refused,
         )
         self._gateway.attach(self._writer)
         self._outputs = OutputDispatcher(self._gateway, plan.body.started_ns)
@@ -151,6 +161,7 @@ class Session:
             refused=outputs.refused,
             first_objection=outputs.first_objection,
             key_refused=outputs.key_refused,
+            address_refused=self._refused.text,
             ages=stream_ages(self.kernel.session, state, self._clock.now_ns()),
         )
 

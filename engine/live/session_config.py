@@ -21,7 +21,11 @@ from engine.session_record import (
     VenueSettings,
 )
 from engine.venues.signing import SecretKey
+from engine.venues.venue import Network
+from engine.venues.venue_lookup import network_of
 from journal.signing import Signer
+
+LIMITS_REQUIRED = ("order_size_max", "order_notional_max", "position_max", "daily_loss_max")  # with real money
 
 
 class StartError(Exception):
@@ -52,6 +56,31 @@ class SessionConfig:
     signer: Signer | None = None  # signs sealed segments
     sync: bool = True  # False is for benchmarks alone: records are then not durable
     carry: bool = True  # continue from the newest session of this account and venue
+    read_only: bool = False  # nothing that changes the venue is sent: a dry run, or an account that is watched
+
+    @property
+    def network(self) -> Network:
+        """The venue's network."""
+        return network_of(self.venue)
+
+    @property
+    def trades_real_money(self) -> bool:
+        """True if the session's strategies may send orders to the live venue."""
+        return bool(self.strategies) and not self.read_only and self.network is Network.LIVE
+
+
+def missing_limits(risk: RiskSettings) -> list[str]:
+    """Return the limits that a session with real money must state and does not."""
+    return [name for name in LIMITS_REQUIRED if not getattr(risk, name)]
+
+
+def limits_text(missing: list[str]) -> str:
+    """Return why a session with real money cannot start without these limits, and what to do."""
+    first = missing[0]
+    return (
+        f"risk.{', risk.'.join(missing)}: a session that trades real money states these limits. What to do: add them "
+        f'to [risk], as in {first} = "...", or begin with venue.network = "testnet" or --dry-run'
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -67,6 +67,7 @@ class SessionStatus(msgspec.Struct, frozen=True):
         str  # the venue's first answer against our key in this session; "" also after a halt that was carried over
     )
     ages: tuple[StreamAge, ...] = ()
+    address_refused: str = ""  # an address that answered with a status for a wrong one, several times in a row
 
 
 def stream_ages(session: SessionContext, state: State, now_ns: int) -> tuple[StreamAge, ...]:

@@ -17,7 +17,8 @@ from engine.live.clock import wall_ns
 from engine.live.link_tasks import HandedOverLink
 from engine.live.machine import software_versions
 from engine.live.previous_session import PreviousJournal, check_unsettled_listed, restore_previous
-from engine.live.session_config import SessionConfig, StartError, StartPlan
+from engine.live.refused_addresses import NOT_HERE
+from engine.live.session_config import SessionConfig, StartError, StartPlan, limits_text, missing_limits
 from engine.live.transport.http_result import HttpResult, HttpSender
 from engine.live.transport.selection import make_sender
 from engine.record_codec import text_of
@@ -52,6 +53,8 @@ async def open_session(
         StartError: the venue does not answer or does not trade an instrument.
         JournalError: the previous session cannot be recovered.
     """
+    if wanted.trades_real_money and (missing := missing_limits(wanted.risk)):
+        raise StartError(limits_text(missing))
     lock = (
         AccountLock(wanted.journals, wanted.venue.name, wanted.account)
         if wanted.account and wanted.locks_account
@@ -122,6 +125,7 @@ def session_body(
         previous=before.previous,
         opening=before.opening,
         safeguards=wanted.safeguards,
+        read_only=wanted.read_only,
     )
     return marked(body)
 
@@ -141,6 +145,9 @@ async def request_instruments(wanted: SessionConfig, sender: HttpSender) -> tupl
     result = await sender.send(message, timeout_s=REQUEST_SECONDS_MAX, clock=wanted.clock)
     if result.outcome is not AnswerStatus.ANSWER:
         raise StartError(f"cannot reach {where} ({result.error}); is it up, and is the address right?")
+    if result.status in NOT_HERE:
+        address = wanted.venue.rest.rstrip("/") + unsigned.path
+        raise StartError(f"{address} answered HTTP {result.status}; correct venue.rest, or name a network")
     events = venue.decode_answer(unsigned, "", result.status, result.headers, result.body)
     report = next((event for event in events if isinstance(event, InstrumentsReport)), InstrumentsReport(()))
     instruments = {instrument.symbol: instrument for instrument in report.instruments}

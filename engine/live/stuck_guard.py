@@ -1,8 +1,8 @@
-"""A small process that ends a session whose code is stuck where no thread of its own can run.
+"""A small process that ends a session whose code is stuck where no other thread can run.
 
 A strategy may call C code that holds Python's lock for ever. Then neither signals nor threads reach it. The guard is
 forked at the session's start, waits on a pipe for signs of life, and holds nothing else. Without one for long it ends
-the session's process, cancels its open orders, and says so on stderr. The key is inherited, never written.
+the session's process, cancels its open orders, and reports it on stderr. The key is inherited, never written.
 """
 
 import faulthandler

@@ -35,6 +35,7 @@ class RiskContext(msgspec.Struct, frozen=True):
     rates: RateModel = FIXED_WINDOWS  # how the instrument's venue counts requests
     safeguards: SafeguardSettings = SafeguardSettings()
     types: frozenset[OrderType] | None = None  # that the venue places; None: not known
+    loss_reason: str = ""  # why the loss of the UTC day allows only orders that reduce a position
 
 
 class RiskRule(msgspec.Struct, frozen=True):

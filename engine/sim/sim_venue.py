@@ -76,7 +76,9 @@ class SimVenue:
             settle_ns=config.settle_ns,
             behind_ns_max=config.behind_ns_max,
         )
-        self.api = VenueApi(self.exchange, KeyRing(keys), self.limits, self.faults)
+        self.api = VenueApi(
+            self.exchange, KeyRing(keys, {one.api_key: one.rights for one in config.accounts}), self.limits, self.faults
+        )
         self._latency_ns = config.latency_ns
         self._connections: dict[int, Connection] = {}
         self._listeners: dict[str, tuple[Connection, ...]] = {}

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from engine.sim.binance.filters import SymbolRules
+from engine.sim.binance.key_ring import SimKeyRights
 from engine.sim.exchange.funds import Funds
 from engine.sim.units import units
 
@@ -21,6 +22,7 @@ class AccountConfig:
     name: str = ""  # empty: the key's first 8 characters
     fee_maker: str = "0.001"
     fee_taker: str = "0.001"
+    rights: SimKeyRights = field(default_factory=SimKeyRights)  # of the key
     fee_asset: str = ""  # takes fees out of this asset while it lasts, as BNB; "": out of the asset that a fill brings
     fee_asset_price: str = "1"  # of the fee asset, in the quote asset of every symbol
     fee_tiers: tuple[tuple[str, str, str], ...] = ()  # (traded from, in quote; maker; taker), rising

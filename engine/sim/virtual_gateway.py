@@ -201,6 +201,8 @@ class VirtualGateway:
                 for conn_id, source in self.links.items():
                     if source == request.source:
                         sim.frame(conn_id, frame, now_ns)
+            case _ if request.mutates and self.sequencer.kernel.session.body.read_only:
+                self.answered(record, request, {"outcome": AnswerStatus.NOT_SENT, "error": "read-only"}, b"")
             case _:
                 self._http(record, request)
 

@@ -23,10 +23,10 @@ class Overruns(msgspec.Struct, frozen=True):
 
 
 class Lateness(msgspec.Struct, frozen=True):
-    """Whether the engine is late, since when, and who caused it."""
+    """The engine's lateness: its begin, and the strategies that caused it."""
 
     since_ns: int = 0  # 0: it keeps up
-    age_ns: int = 0  # of what it processed when it became late
+    age_ns: int = 0  # of the message that it processed when it became late
     waiting: int = 0  # messages in the queue at that time
     over_ns: int = 0  # when it caught up: silence of a feed before that time proves nothing
     overruns: dict[str, Overruns] = {}  # by strategy
@@ -56,6 +56,6 @@ def reduce(lateness: Lateness, change: Change, at: Stamp) -> Lateness:
         case Commanded() if change.command.command is CommandName.RESUME and lateness.overruns:
             return replace(lateness, overruns={})
         case Commanded() if change.command.command is CommandName.HANDOVER and lateness.is_late:
-            return Lateness(over_ns=at.time_ns)  # a model keeps up, and no later record says so
+            return Lateness(over_ns=at.time_ns)  # a model keeps up, and no later record states it
         case _:
             return lateness

@@ -16,14 +16,13 @@ from msgspec.structs import replace
 from engine import facts
 from engine.bodies import VerdictBody
 from engine.market.market_state import Market
-from engine.model import Instrument
 from engine.requests import Purpose
-from engine.session_record import EngineSettings, RiskSettings, SafeguardSettings, SafetySettings
 from engine.state import (
     access,
     balances,
     breakers,
     cancel_attempts,
+    day_pnl,
     instrument_blocks,
     instrument_changes,
     lateness,
@@ -57,7 +56,7 @@ from engine.state.changes import (
     Stamp,
     TimerFired,
 )
-from engine.state.fill_cursor import FillCursor
+from engine.state.day_pnl import DayPnl
 from engine.state.instrument_blocks import InstrumentBlocks
 from engine.state.instrument_changes import InstrumentChanges
 from engine.state.lateness import Lateness
@@ -70,8 +69,9 @@ from engine.state.orders import Orders
 from engine.state.pending_requests import PendingRequests
 from engine.state.positions import Positions
 from engine.state.private_seen import PrivateSeen
-from engine.state.rate_budgets import RateBudgets, RateModel
+from engine.state.rate_budgets import RateBudgets
 from engine.state.reconcile_rounds import ReconcileRounds
+from engine.state.reducer_settings import Rules
 from engine.state.safety_orders import SafetyOrders
 from engine.state.strategy_states import StrategyStatuses
 from engine.state.timers import Timers
@@ -105,37 +105,19 @@ class Account(msgspec.Struct, frozen=True):
     safety: SafetyOrders = SafetyOrders()
     lateness: Lateness = Lateness()
     ledger: Ledger = Ledger()
+    day_pnl: DayPnl = DayPnl()
 
 
 CARRIED = (
     "orders", "positions", "balances", "reconciling", "modes", "limits", "strategies", "order_blocks", "breakers",
-    "blocks", "safety", "ledger",
+    "blocks", "safety", "ledger", "day_pnl",
 )  # fmt: skip
 FRESH = ("cancels", "gaps", "instruments", "links", "requests", "timers", "access", "private_seen", "lateness")
 # parts that older sessions lack: while they are empty, neither a CHECKPOINT nor an opening state states them
 ADDED = frozenset({
-    "access", "blocks", "breakers", "cancels", "instruments", "lateness", "ledger", "order_blocks", "private_seen",
-    "safety",
+    "access", "blocks", "breakers", "cancels", "day_pnl", "instruments", "lateness", "ledger", "order_blocks",
+    "private_seen", "safety",
 })  # fmt: skip
-
-
-class Rules(msgspec.Struct, frozen=True):
-    """Settings of the session that reducers need beside the change."""
-
-    settings: EngineSettings
-    recurring: dict[str, int]
-    seed: int
-    rates: dict[str, RateModel] = {}  # by venue
-    cursors: dict[str, FillCursor] = {}  # by venue
-    safeguards: SafeguardSettings = SafeguardSettings()
-    safety: SafetySettings = SafetySettings()
-    instruments: dict[str, Instrument] = {}
-    risk: RiskSettings = RiskSettings()
-
-    @property
-    def has_ledger(self) -> bool:
-        """True from accounting 2 on."""
-        return self.settings.accounting > 1
 
 
 REDUCERS: dict[str, Callable[[Any, Any, Stamp], Any]] = {
@@ -156,6 +138,7 @@ REDUCERS: dict[str, Callable[[Any, Any, Stamp], Any]] = {
     "private_seen": private_seen.reduce,
     "safety": safety_orders.reduce,
     "lateness": lateness.reduce,
+    "day_pnl": day_pnl.reduce,
 }
 
 # change -> the parts that it may move. Any other part's reducer returns its part as it is, which a test checks
@@ -197,6 +180,8 @@ CLAIMS: dict[type, tuple[str, ...]] = {
     facts.InstrumentBlocked: ("blocks",),
     facts.SafetyOrdered: ("safety",),
     facts.SafetyOrderEnded: ("safety",),
+    facts.DayBegan: ("day_pnl",),
+    facts.DailyLossReached: ("day_pnl",),
     Requested: ("orders", "links", "requests", "reconciling", "limits", "timers", "breakers", "safety", "ledger"),
     Answered: ("orders", "requests", "limits"),
     LinkMoved: ("links", "requests", "reconciling", "modes", "timers"),

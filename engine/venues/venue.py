@@ -32,7 +32,8 @@ class Network(StrEnum):
 
     LIVE = "live"
     TESTNET = "testnet"
-    PAPER = "paper"  # the simulated venue of this project, on loopback
+    LOCAL = "local"  # a simulated venue, on loopback
+    PAPER = LOCAL  # its earlier name
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +249,27 @@ class DeadManSwitch(Protocol):
             timeout_ms: The venue's wait in milliseconds; 0 disarms the switch.
 
         """
+        ...
+
+
+class KeyRights(NamedTuple):
+    """The rights that a venue states for an API key."""
+
+    reads: bool
+    trades: bool
+    withdraws: bool
+    is_ip_bound: bool  # only listed addresses may use it
+
+
+class KeyRightsReader(Protocol):
+    """A venue class may have this as `key_rights`: the rights of the key that signs, for `verbatim check`."""
+
+    def request(self, network: Network) -> Unsigned | None:
+        """Return the query for the rights, or None if the network does not state them."""
+        ...
+
+    def read(self, payload: bytes) -> KeyRights:
+        """Return what the answer states. Raises ValueError for any other bytes."""
         ...
 
 

@@ -8,11 +8,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
+from ipaddress import ip_address
 from typing import Any
+from urllib.parse import urlsplit
 
 from engine.model import Instrument
 from engine.session_record import VenueSettings
-from engine.venues.venue import CapturedMarket, Venue
+from engine.venues.venue import CapturedMarket, Endpoints, Network, Venue
 
 GROUP = "verbatim.venues"
 
@@ -57,6 +59,44 @@ def make_venue(settings: VenueSettings, instruments: Sequence[Instrument]) -> Ve
     """
     venue: Venue = venue_class(settings)(instruments, settings.recv_window_ms)
     return venue
+
+
+def network_of(settings: VenueSettings) -> Network:
+    """Return the network of a session: the one that is named, or else that of its addresses.
+
+    Addresses that belong to no known network and are not of this machine count as LIVE, since real money may be there.
+    """
+    if settings.network:
+        return Network(settings.network)
+    hosts = {urlsplit(address).hostname or "" for address in _addresses(settings) if address}
+    if all(map(_is_loopback, hosts)):
+        return Network.LOCAL
+    networks = {network_of_address(settings.name, address) for address in _addresses(settings) if address}
+    return Network.TESTNET if networks == {Network.TESTNET} else Network.LIVE
+
+
+def network_of_address(venue: str, address: str) -> Network | None:
+    """Return the network of a venue that has an address of this host, or None."""
+    host = urlsplit(address).hostname
+    for network, known in make_venue(VenueSettings(name=venue), ()).endpoints.items():
+        if host and host in {urlsplit(one).hostname for one in _every_address(known)}:
+            return network
+    return None
+
+
+def _addresses(settings: VenueSettings) -> tuple[str, ...]:
+    return settings.rest, settings.stream, settings.private
+
+
+def _every_address(known: Endpoints) -> tuple[str, ...]:
+    return known.rest, known.stream, known.private, known.public_rest, known.public_stream
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def captured_market(payloads: Callable[[], Iterable[bytes]]) -> CapturedMarket | None:

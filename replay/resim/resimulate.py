@@ -191,7 +191,13 @@ class _Resimulation:
         )
         self._options = options
         engine = without_silence_rules(options.session.engine) if resimulated.is_backtest else options.session.engine
-        body = msgspec.structs.replace(options.session, resimulated=resimulated, schema=SCHEMA, engine=engine)
+        body = msgspec.structs.replace(
+            options.session,
+            resimulated=resimulated,
+            schema=SCHEMA,
+            engine=engine,
+            read_only=options.session.read_only and not resimulated.is_backtest,  # a model of the venue takes orders
+        )
         self._body = marked(body) if options.marks else body
         self._whole = whole
         self._last = SEQ_MAX if options.until_seq is None else options.until_seq

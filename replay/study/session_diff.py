@@ -13,7 +13,7 @@ import msgspec
 
 from engine import facts
 from engine.record_codec import read_command, read_fact, read_request
-from engine.session_record import SessionBody, read_session
+from engine.session_record import SessionBody, read_session, without_silence_rules
 from journal.reader import Journal
 from journal.record import Kind, Record
 from replay.study.decisions import ChangedDecision, changed_decisions, session_decisions
@@ -48,6 +48,18 @@ class SessionComparison(msgspec.Struct, frozen=True):
         return not self.session and not self.differences
 
     @property
+    def cause(self) -> str:
+        """The class of the first difference; "" if all records are equal.
+
+        A decision that differs before all else is caused by the code or the configuration if one of them differs.
+        """
+        first = self.differences[0].kind if self.differences else ""
+        if first not in ("", DECISION):
+            return first
+        kinds = {change.partition(":")[0] for change in self.session}
+        return " or ".join(kind for kind in (CODE, CONFIGURATION) if kind in kinds) or first
+
+    @property
     def verdict(self) -> str:
         """The result in one line."""
         if self.same:
@@ -55,12 +67,13 @@ class SessionComparison(msgspec.Struct, frozen=True):
         if not self.differences:
             return "diff: the code or configuration differs, the records are the same"
         first = self.differences[0]
-        return f"diff: the first difference is in {first.kind}: {first.what}"
+        cause = f", by {self.cause}" if self.cause != first.kind else ""
+        return f"diff: the first difference is in {first.kind}{cause}: {first.what}"
 
     def as_json(self) -> dict[str, Any]:
         """Return the comparison as JSON values."""
         fields: dict[str, Any] = msgspec.to_builtins(self)
-        return fields | {"same": self.same, "verdict": self.verdict}
+        return fields | {"same": self.same, "cause": self.cause, "verdict": self.verdict}
 
 
 class SideText(NamedTuple):
@@ -92,7 +105,8 @@ def diff_sessions(one: Path, other: Path) -> SessionComparison:
     )
     if changed:
         first = changed[0]
-        texts = [side.what if side is not None else "nothing" for side in (first.before, first.after)]
+        sides = (first.before, first.after)
+        texts = [f"{side.what} (record {side.seq})" if side is not None else "nothing" for side in sides]
         what = f"{texts[0]} in the first, {texts[1]} in the second"
         if first.before is not None and first.after is not None and first.before.what == first.after.what:
             what = f"{texts[0]}: the verdict of risk differs"
@@ -102,6 +116,9 @@ def diff_sessions(one: Path, other: Path) -> SessionComparison:
 
 
 def _session_changes(one: SessionBody, other: SessionBody) -> list[str]:
+    if any(body.resimulated is not None and body.resimulated.is_backtest for body in (one, other)):
+        # every backtest runs without these rules, so they are no choice of the user
+        one, other = (msgspec.structs.replace(body, engine=without_silence_rules(body.engine)) for body in (one, other))
     texts = []
     for name in one.__struct_fields__:
         ours, theirs = getattr(one, name), getattr(other, name)

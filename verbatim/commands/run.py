@@ -1,10 +1,14 @@
 """verbatim run: a session live from a configuration file."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from verbatim.terminal import echo, secho
+
+if TYPE_CHECKING:
+    from engine.live.session_status import Summary
 
 
 @click.command("run")
@@ -12,37 +16,35 @@ from verbatim.terminal import echo, secho
 @click.option(
     "--journals", type=click.Path(path_type=Path), help="Folder of the journals; overrides the configuration."
 )
+@click.option("--dry-run", is_flag=True, help="Read the account, record intents and verdicts, and send nothing.")
 @click.option(
     "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True
 )
 @click.option("--json", "as_json", is_flag=True, help="Logs and the summary as JSON lines.")
-def command(config: Path, journals: Path | None, log_level: str, as_json: bool) -> None:
-    """Run a session live from CONFIG, a TOML file. SIGINT or SIGTERM ends it in order; a second one at once."""
+def command(config: Path, journals: Path | None, dry_run: bool, log_level: str, as_json: bool) -> None:
+    """Run a session live from CONFIG, a TOML file. SIGINT or SIGTERM ends it in order; a second one at once.
+
+    A configuration without strategies watches the account, and sends nothing; a key that can only read is enough.
+    """
     import dataclasses
-    import json
+    from functools import partial
 
     from rich.console import Console
 
     from engine.live.logs import configure
     from engine.live.session_status import Summary
-    from verbatim.config import read_config, read_key, session_config
-    from verbatim.runner import (
-        exit_code,
-        exit_for,
-        headline,
-        problems,
-        run_or_stop,
-        run_session_config,
-        short_path,
-        summary_json,
-    )
+    from verbatim.config import read_config, read_key, require_limits, session_config
+    from verbatim.runner import exit_code, exit_for, run_or_stop, run_session_config
+    from verbatim.start_report import report_start
     from verbatim.warmup import compile_first
 
     configure(level=log_level, json_lines=as_json)
     console = Console(stderr=True)
     try:
         settings = read_config(config)
-        chosen = session_config(settings, key=read_key(settings, base=config.parent), base=config.parent)
+        key = read_key(settings, base=config.parent)
+        chosen = session_config(settings, key=key, base=config.parent, dry_run=dry_run)
+        require_limits(chosen)
     except Exception as error:
         exit_for(error)
         raise
@@ -51,20 +53,28 @@ def command(config: Path, journals: Path | None, log_level: str, as_json: bool) 
     compile_first(console)
 
     async def main() -> Summary:
-        return await run_session_config(chosen)
+        return await run_session_config(chosen, on_open=partial(report_start, chosen, as_json=as_json))
 
     summary = run_or_stop(main)
-    if as_json:
-        echo(json.dumps(summary_json(summary)))
-    else:
-        last = summary.last
-        if text := headline(summary):
-            secho(text, fg="red", bold=True)
-        echo(
-            f"session {last.session}: {last.records:,} records, {last.orders:,} orders, {last.fills:,} fills; "
-            f"{summary.ended}: {summary.reason}; {short_path(summary.folder)}\ntime {summary.shares.line}"
-        )
-        for problem in problems(summary):
-            secho(problem, fg="red", bold=True)
+    _print_summary(summary, as_json=as_json)
     if code := exit_code(summary):
         raise SystemExit(code)
+
+
+def _print_summary(summary: "Summary", *, as_json: bool) -> None:
+    import json
+
+    from verbatim.runner import headline, problems, short_path, summary_json
+
+    if as_json:
+        echo(json.dumps(summary_json(summary)))
+        return
+    last = summary.last
+    if text := headline(summary):
+        secho(text, fg="red", bold=True)
+    echo(
+        f"session {last.session}: {last.records:,} records, {last.orders:,} orders, {last.fills:,} fills; "
+        f"{summary.ended}: {summary.reason}; {short_path(summary.folder)}\ntime {summary.shares.line}"
+    )
+    for problem in problems(summary):
+        secho(problem, fg="red", bold=True)

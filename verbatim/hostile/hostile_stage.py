@@ -36,7 +36,7 @@ def churn() -> StrategySettings:
 
 
 class HostileStage:
-    """The venue and the session of a plan, with what the checks need."""
+    """The venue and the session of a plan, and the values that the checks need."""
 
     def __init__(self, plan: FaultPlan, folder: Path) -> None:
         self.plan = plan

@@ -20,6 +20,7 @@ from engine.live.transport.websocket import (
     NO_GOODBYE,
     NO_ROOM,
     Deliver,
+    HandshakeRefusedError,
     WebsocketClosedError,
     WebsocketLimits,
     closed_by_peer,
@@ -39,6 +40,9 @@ async def open_websocket(url: str, context: ssl.SSLContext | None, limits: Webso
     try:
         websocket = FastWebsocket(stream, ClientProtocol(parse_uri(url)), limits)
         await websocket.shake_hands()
+    except HandshakeRefusedError as error:
+        await trio.aclose_forcefully(stream)
+        raise HandshakeRefusedError(f"cannot open {where}: {error}", error.status) from error
     except (WebsocketClosedError, WebSocketException) as error:
         await trio.aclose_forcefully(stream)
         raise WebsocketClosedError(f"cannot open {where}: {error}") from error
@@ -68,7 +72,8 @@ class FastWebsocket:
             await self._receive()
             error = self._protocol.handshake_exc
             if isinstance(error, InvalidStatus):
-                raise WebsocketClosedError(f"the handshake was refused with status {error.response.status_code}")
+                status = error.response.status_code
+                raise HandshakeRefusedError(f"the handshake was refused with status {status}", status)
             if error is not None:
                 raise WebsocketClosedError(f"the handshake failed: {error}")
             if self._splitter.failure is not None and self._protocol.state is State.CONNECTING:

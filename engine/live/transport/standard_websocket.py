@@ -16,6 +16,7 @@ from engine.live.transport.websocket import (
     NO_GOODBYE,
     NO_ROOM,
     Deliver,
+    HandshakeRefusedError,
     WebsocketClosedError,
     WebsocketLimits,
     closed_by_peer,
@@ -39,6 +40,9 @@ async def open_websocket(url: str, context: ssl.SSLContext | None, limits: Webso
     websocket = StandardWebsocket(stream, limits)
     try:
         await websocket.shake_hands(address)
+    except HandshakeRefusedError as error:
+        await websocket.close()
+        raise HandshakeRefusedError(f"cannot open {where}: {error}", error.status) from error
     except WebsocketClosedError as error:
         await websocket.close()
         raise WebsocketClosedError(f"cannot open {where}: {error}") from error
@@ -73,6 +77,8 @@ class StandardWebsocket:
         trio.lowlevel.spawn_system_task(self._run, address)
         await self._incoming.settled.wait()
         if self._incoming.connection is None:
+            if rejected := _first(self._error, trio_websocket.ConnectionRejected):
+                raise HandshakeRefusedError(self._end_reason(), rejected.status_code)
             raise WebsocketClosedError(self._end_reason())
 
     async def read(self, deliver: Deliver) -> NoReturn:

@@ -16,6 +16,14 @@ class WebsocketClosedError(Exception):
     """The connection ended, or could not be opened; the text states why."""
 
 
+class HandshakeRefusedError(WebsocketClosedError):
+    """The other side answered the handshake with an HTTP status that opens no websocket."""
+
+    def __init__(self, text: str, status: int) -> None:
+        super().__init__(text)
+        self.status = status
+
+
 class WebsocketLimits(msgspec.Struct, frozen=True, kw_only=True):
     """Bounds of one connection."""
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from engine.sim.binance.key_ring import SimKeyRights
 from engine.sim.binance.params import Params
 from engine.sim.binance.request_limits import RequestLimits
 from engine.sim.exchange.exchange import Exchange
@@ -30,6 +31,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     params: Params
     account: str
     now_ns: int
+    rights: SimKeyRights = SimKeyRights()  # of the key that signed
     hidden: Callable[[str, int], bool]  # (client order id, now): is this order still kept from queries by a fault?
     faults: Faults
 
@@ -47,6 +49,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     handler: Callable[[Call], Any]
     weight: Callable[[Params], int]
     signed: bool = False
+    trades: bool = False  # needs a key with the right to trade
     counts_order: bool = False
 
 

@@ -16,6 +16,7 @@ from engine.sim.faults import Action
 MS: Final = 1_000_000
 DAY_MS: Final = 86_400_000
 UID: Final = 354_937_868
+KEY_CREATED_MS: Final = 1_698_645_219_000
 _RESPONSES: Final = ("ACK", "RESULT", "FULL")
 
 
@@ -242,13 +243,37 @@ def commission(call: Call) -> dict[str, Any]:
     return venue_messages.commission(call.exchange.accounts[call.account], symbol)
 
 
+def key_restrictions(call: Call) -> dict[str, Any]:
+    """Return the rights of the key that signed."""
+    rights = call.rights
+    return {
+        "ipRestrict": rights.is_ip_bound,
+        "createTime": KEY_CREATED_MS,
+        "enableReading": True,
+        "enableWithdrawals": rights.withdraws,
+        "enableInternalTransfer": False,
+        "enableMargin": False,
+        "enableFutures": False,
+        "permitsUniversalTransfer": False,
+        "enableVanillaOptions": False,
+        "enableFixApiTrade": False,
+        "enableFixReadOnly": False,
+        "enableSpotAndMarginTrading": rights.trades,
+        "enablePortfolioMarginTrading": False,
+    }
+
+
 def order_limits(call: Call) -> list[dict[str, Any]]:
     """Return the account's order counts and their limits."""
     return call.limits.order_usage(call.account, call.now_ns)
 
 
-def _signed(handler: Any, weight: int, *, counts_order: bool = False) -> Endpoint:
-    return Endpoint(handler=handler, weight=fixed(weight), signed=True, counts_order=counts_order)
+def _signed(handler: Any, weight: int) -> Endpoint:
+    return Endpoint(handler=handler, weight=fixed(weight), signed=True)
+
+
+def _trading(handler: Any, weight: int = 1, *, counts_order: bool = False) -> Endpoint:
+    return Endpoint(handler=handler, weight=fixed(weight), signed=True, trades=True, counts_order=counts_order)
 
 
 def _open_orders_weight(params: Params) -> int:
@@ -256,14 +281,14 @@ def _open_orders_weight(params: Params) -> int:
 
 
 ENDPOINTS: Final = {
-    ("POST", "/api/v3/order"): _signed(place, 1, counts_order=True),
-    ("POST", "/api/v3/order/test"): _signed(test_order, 1),
-    ("POST", "/api/v3/order/cancelReplace"): _signed(cancel_replace, 1, counts_order=True),
-    ("PUT", "/api/v3/order/amend/keepPriority"): _signed(amend, 4),
+    ("POST", "/api/v3/order"): _trading(place, counts_order=True),
+    ("POST", "/api/v3/order/test"): _trading(test_order),
+    ("POST", "/api/v3/order/cancelReplace"): _trading(cancel_replace, counts_order=True),
+    ("PUT", "/api/v3/order/amend/keepPriority"): _trading(amend, 4),
     ("GET", "/api/v3/order"): _signed(query, 4),
-    ("DELETE", "/api/v3/order"): _signed(cancel, 1),
+    ("DELETE", "/api/v3/order"): _trading(cancel),
     ("GET", "/api/v3/openOrders"): Endpoint(handler=open_orders, weight=_open_orders_weight, signed=True),
-    ("DELETE", "/api/v3/openOrders"): _signed(cancel_all, 1),
+    ("DELETE", "/api/v3/openOrders"): _trading(cancel_all),
     ("GET", "/api/v3/allOrders"): _signed(all_orders, 20),
     ("GET", "/api/v3/myTrades"): Endpoint(
         handler=my_trades, weight=lambda params: 5 if params.get("orderId") else 20, signed=True
@@ -271,4 +296,5 @@ ENDPOINTS: Final = {
     ("GET", "/api/v3/account"): _signed(account, 20),
     ("GET", "/api/v3/account/commission"): _signed(commission, 20),
     ("GET", "/api/v3/rateLimit/order"): _signed(order_limits, 40),
+    ("GET", "/sapi/v1/account/apiRestrictions"): _signed(key_restrictions, 1),
 }

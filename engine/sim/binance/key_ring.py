@@ -5,6 +5,7 @@ The signed payload is rebuilt from the raw bytes: nothing is encoded again on th
 
 import hmac
 import re
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
@@ -54,11 +55,24 @@ def signature(secret: str, payload: bytes) -> str:
     return hmac.digest(secret.encode(), payload, "sha256").hex()
 
 
-class KeyRing:
-    """API keys of the venue's accounts: key -> (account, secret)."""
+class SimKeyRights(msgspec.Struct, frozen=True):
+    """The rights of an API key. Every key may read."""
 
-    def __init__(self, keys: dict[str, tuple[str, str]]) -> None:
+    trades: bool = True
+    withdraws: bool = False
+    is_ip_bound: bool = True
+
+
+class KeyRing:
+    """API keys of the venue's accounts: key -> (account, secret), and the rights of those that have not all."""
+
+    def __init__(self, keys: dict[str, tuple[str, str]], rights: Mapping[str, SimKeyRights] | None = None) -> None:
         self._keys = keys
+        self._rights = rights or {}
+
+    def rights(self, api_key: str | None) -> SimKeyRights:
+        """Return the rights of an API key."""
+        return self._rights.get(api_key or "", SimKeyRights())
 
     def account(self, api_key: str | None) -> str:
         """Return the account of an API key, or refuse an unknown key."""

@@ -48,6 +48,7 @@ _PARAMS: Final[dict[tuple[str, str], tuple[str, str]]] = {
     ("GET", "/api/v3/account"): ("omitZeroBalances", ""),
     ("GET", "/api/v3/account/commission"): ("symbol", ""),
     ("GET", "/api/v3/rateLimit/order"): ("", ""),
+    ("GET", "/sapi/v1/account/apiRestrictions"): ("", ""),
 }
 KNOWN: Final = {route: frozenset(read.split()) for route, (read, _) in _PARAMS.items()}
 LATER: Final = {route: frozenset(later.split()) for route, (_, later) in _PARAMS.items()}

@@ -124,12 +124,16 @@ class VenueApi:
             self.limits.spend(endpoint.weight(params), now_ns)
             if endpoint.signed:
                 account = self.keys.check(api_key, payload, params, own_ns // MS)
+            rights = self.keys.rights(api_key)
+            if endpoint.trades and not rights.trades:
+                raise refusals.unknown_key()  # the same text for a wrong key and for a missing right
             body = endpoint.handler(
                 Call(
                     exchange=self.exchange,
                     limits=self.limits,
                     params=params,
                     account=account,
+                    rights=rights,
                     now_ns=own_ns,
                     hidden=self._faults.hidden,
                     faults=self._faults,

@@ -18,6 +18,6 @@ class BinanceCoinm(BinanceFutures):
         endpoints={
             Network.LIVE: Endpoints(rest="https://dapi.binance.com", stream="wss://dstream.binance.com"),
             Network.TESTNET: Endpoints(),  # its address is not on our fact sheet
-            Network.PAPER: Endpoints(),
+            Network.LOCAL: Endpoints(),
         },
     )

@@ -18,6 +18,7 @@ from engine.venues.binance_common.public import DepthSnapshots, ExchangeInfo, se
 from engine.venues.binance_common.signer import ApiKey
 from engine.venues.binance_spot import venue_limits
 from engine.venues.binance_spot.account import SpotAccount, decode_answer
+from engine.venues.binance_spot.key_rights import BinanceKeyRights
 from engine.venues.binance_spot.market import BinanceSpotMarket
 from engine.venues.binance_spot.metadata import read_exchange_info, read_rate_limits
 from engine.venues.binance_spot.order_types import REQUIRED
@@ -52,11 +53,14 @@ class BinanceSpot(BinanceVenue):
             stream="wss://stream.testnet.binance.vision",
             private="wss://ws-api.testnet.binance.vision",
         ),
-        Network.PAPER: Endpoints(),  # the simulated venue prints its address when it starts
+        Network.LOCAL: Endpoints(
+            rest="http://127.0.0.1:9090", stream="ws://127.0.0.1:9090", private="ws://127.0.0.1:9090"
+        ),  # the default of `verbatim venue`
     }
     capabilities = OrderCapabilities(
         types=frozenset(REQUIRED), times_in_force=frozenset(TimeInForce), amend=True, native_stops=True
     )
+    key_rights: ClassVar[BinanceKeyRights] = BinanceKeyRights()
     snapshots: RestSnapshots = DepthSnapshots(PREFIX, venue_limits.DEPTH_WEIGHTS)
 
     def __init__(self, instruments: Sequence[Instrument], recv_window_ms: int = RECV_WINDOW_MS) -> None:

@@ -21,6 +21,6 @@ class BinanceUsdm(BinanceFutures):
         endpoints={
             Network.LIVE: Endpoints(rest="https://fapi.binance.com", stream="wss://fstream.binance.com"),
             Network.TESTNET: Endpoints(rest="https://demo-fapi.binance.com", stream="wss://fstream.binancefuture.com"),
-            Network.PAPER: Endpoints(),
+            Network.LOCAL: Endpoints(),
         },
     )

@@ -44,7 +44,7 @@ class _Paper(BinanceSpot):
     """Spot's calls and answers, under the market's own instruments."""
 
     futures: ClassVar[type[BinanceFutures]]
-    endpoints: ClassVar[Mapping[Network, Endpoints]] = {Network.PAPER: Endpoints()}
+    endpoints: ClassVar[Mapping[Network, Endpoints]] = {Network.LOCAL: Endpoints()}
 
     def __init__(self, instruments: Sequence[Instrument], recv_window_ms: int = RECV_WINDOW_MS) -> None:
         super().__init__(instruments, recv_window_ms)

@@ -28,7 +28,7 @@ class Brine:
     name = "brine"
     trades = True
     sim_protocol = ""
-    endpoints: Mapping[Network, Endpoints] = {Network.PAPER: Endpoints()}
+    endpoints: Mapping[Network, Endpoints] = {Network.LOCAL: Endpoints()}
     kept_headers = KeptHeaders(names=frozenset({"brine-counter", "content-type"}), prefixes=())
     capabilities = OrderCapabilities(
         types=frozenset({OrderType.MARKET, OrderType.LIMIT, OrderType.LIMIT_MAKER}),

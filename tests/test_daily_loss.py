@@ -1,0 +1,121 @@
+"""The daily loss in virtual time: it is counted over fills, fees and restarts, ends with the UTC day, and cancels."""
+
+from decimal import Decimal
+from pathlib import Path
+
+from engine.lifecycle import Status
+from engine.session_record import SECOND_NS, RiskSettings
+from engine.state.day_pnl import DAY_NS
+from journal.reader import Journal
+from journal.record import Kind
+from journal.verify import verify
+from replay.replay import replay_session
+from verbatim.testing import VirtualSession, VirtualVenue, from_sources
+
+# each second a market buy of 0.01 BTC, which costs about 0.6 USDT of fees, and one bid far below the market
+BUYER = """
+from dataclasses import dataclass
+from decimal import Decimal
+
+from verbatim import Every, OrderType, Place, Side
+
+
+class Buyer:
+    version = "1"
+    instruments = ("BTCUSDT",)
+    cadence = Every(1000)
+
+    @dataclass
+    class Parameters:
+        pass
+
+    @dataclass
+    class State:
+        rests: bool = False
+        sells: bool = False
+
+    @staticmethod
+    def decide(view, state, parameters):
+        quote = view.quote("BTCUSDT")
+        if quote is None:
+            return
+        if not state.rests:
+            state.rests = True
+            yield Place("BTCUSDT", Side.BUY, Decimal("0.01"), quote.bid - 2000)
+        yield Place("BTCUSDT", Side.BUY, Decimal("0.01"), Decimal(0), OrderType.MARKET)
+        if view.position("BTCUSDT").quantity > Decimal("0.02") and view.time_ns % 10_000_000_000 < 1_000_000_000:
+            yield Place("BTCUSDT", Side.SELL, Decimal("0.01"), Decimal(0), OrderType.MARKET)
+"""
+LIMIT = RiskSettings(daily_loss_max=Decimal(3))
+MIDNIGHT_NS = 1_723_161_250 * SECOND_NS // DAY_NS * DAY_NS + DAY_NS
+
+
+def session(venue: VirtualVenue, folder: Path, risk: RiskSettings = LIMIT, **more: object) -> VirtualSession:
+    strategy = from_sources({"buyer": BUYER}, "buyer", "Buyer")
+    return VirtualSession(venue, folder, strategies=[strategy], risk=risk, **more)
+
+
+def placed(live: VirtualSession, side: str) -> int:
+    return sum(1 for r in live.kinds(Kind.REQUEST) if '"purpose":"place"' in r.body and f'"side":"{side}"' in r.body)
+
+
+def test_a_loss_at_the_limit_cancels_and_allows_only_orders_that_reduce(tmp_path: Path) -> None:
+    venue = VirtualVenue(start_ns=MIDNIGHT_NS - 300 * SECOND_NS)
+    live = session(venue, tmp_path / "a").run(until=lambda s: bool(s.facts("daily_loss_reached")))
+    (reached,) = live.facts("daily_loss_reached")
+    assert (reached["asset"], Decimal(reached["loss"]) >= 3) == ("USDT", True)
+    assert any(order.status is Status.OPEN for order in live.state.account.orders.live.values()), "the bid rests"
+    bought, sold = placed(live, "BUY"), placed(live, "SELL")
+    live.run(30)
+    assert live.venue.get("/sim/state")["open_orders"] == []
+    assert placed(live, "BUY") == bought, "nothing enlarges the position"
+    assert placed(live, "SELL") > sold, "an order that reduces is sent"
+    refused = [r.body for r in live.kinds(Kind.VERDICT) if "the loss of this UTC day reached" in r.body]
+    assert refused
+    assert all('"approved":false' in body for body in refused)
+    live.stop()
+    assert verify(tmp_path / "a").ok
+    assert replay_session(tmp_path / "a").identical
+
+
+def test_a_restart_forgets_no_loss_and_a_new_day_begins_at_nothing(tmp_path: Path) -> None:
+    venue = VirtualVenue(start_ns=MIDNIGHT_NS - 120 * SECOND_NS)
+    first = session(venue, tmp_path / "a").run(until=lambda s: bool(s.facts("daily_loss_reached")))
+    first.kill()
+    venue.now_ns += SECOND_NS
+    second = session(venue, tmp_path / "b", session="bbbbbbbb", previous=first, opening=first.state)
+    second.run(20)
+    assert second.state.account.day_pnl.lost
+    assert placed(second, "BUY") == 0
+    # its repeated orders are refused until midnight, so a breaker pauses the strategy for a while beyond it
+    second.run(until=lambda s: placed(s, "BUY") > 0 or s.venue.now_ns > MIDNIGHT_NS + 1800 * SECOND_NS)
+    assert second.venue.now_ns > MIDNIGHT_NS
+    (began,) = second.facts("day_began")
+    assert began["day"] == MIDNIGHT_NS // DAY_NS
+    assert placed(second, "BUY") > 0, "the new day has its own loss"
+    second.stop()
+    assert verify(tmp_path / "b").ok
+    assert replay_session(tmp_path / "b").identical
+
+
+def test_a_restart_on_the_same_day_with_a_higher_limit_trades_up_to_it(tmp_path: Path) -> None:
+    venue = VirtualVenue(start_ns=MIDNIGHT_NS - 3600 * SECOND_NS)
+    first = session(venue, tmp_path / "a").run(until=lambda s: bool(s.facts("daily_loss_reached")))
+    first.kill()
+    venue.now_ns += SECOND_NS
+    higher = RiskSettings(daily_loss_max=Decimal(6))
+    second = session(venue, tmp_path / "b", higher, session="bbbbbbbb", previous=first, opening=first.state)
+    second.run(until=lambda s: bool(s.facts("daily_loss_reached")))
+    (reached,) = second.facts("daily_loss_reached")
+    assert Decimal(reached["loss"]) >= 6
+    assert placed(second, "BUY") > 0
+    assert second.facts("day_began") == [], "the day goes on"
+
+
+def test_sessions_without_the_limit_record_nothing_about_it(tmp_path: Path) -> None:
+    live = session(VirtualVenue(), tmp_path / "a", RiskSettings()).run(20)
+    live.stop()
+    text = "".join(record.body or "" for record in Journal.open(tmp_path / "a").records())
+    assert "daily_loss_max" not in text
+    assert "day_pnl" not in text
+    assert "day_began" not in text

@@ -1,0 +1,388 @@
+"""`verbatim check`: everything that a session needs at its venue, one check after the other. It sends no order.
+
+Each request is a GET or a subscription; `_ask` refuses any other. A check that cannot be made because an earlier one
+failed is skipped.
+"""
+
+import os
+import shutil
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import suppress
+from enum import StrEnum
+from pathlib import Path
+from typing import NamedTuple
+
+import trio
+
+from engine.events import AccountReport, Answer, InstrumentsReport, OpenOrdersReport, Outcome, ServerTime, Subscribed
+from engine.live.session_config import SessionConfig, limits_text, missing_limits
+from engine.live.transport.http_result import HttpResult, HttpSender
+from engine.live.transport.selection import make_sender, open_websocket
+from engine.live.transport.websocket import WebsocketClosedError
+from engine.model import Instrument
+from engine.requests import AnswerStatus, LinkPlan, LinkRole, Unsigned
+from engine.session_record import MILLISECOND_NS
+from engine.venues.venue import KeyRightsReader, Venue
+from engine.venues.venue_lookup import make_venue
+from journal.record import plain
+from verbatim.start_report import ROOT, limits
+
+REQUEST_SECONDS_MAX = 10.0
+FRAMES_MAX = 1000  # of a link that waits for its subscription
+CLOCK_TRIES = 3  # the quickest answer measures best
+CLOCK_OFFSET_NS_MAX = 500 * MILLISECOND_NS  # Binance refuses what is 1 s ahead of its clock
+
+
+class CheckStatus(StrEnum):
+    """The result of a check."""
+
+    OK = "OK"
+    FAIL = "FAIL"
+    SKIP = "SKIP"  # an earlier check failed
+
+
+class Check(NamedTuple):
+    """One line of the report."""
+
+    name: str
+    status: CheckStatus
+    text: str
+    advice: str = ""  # what to do
+
+    def line(self) -> str:
+        """Return the line as it is printed."""
+        advice = f". What to do: {self.advice}" if self.advice else ""
+        text = self.text.removesuffix(".") if advice else self.text
+        return f"{self.status:<5} {self.name:<16} {text}{advice}"
+
+
+class CheckFailedError(Exception):
+    """A check failed: its text, then what to do."""
+
+    def __init__(self, text: str, advice: str) -> None:
+        super().__init__(text)
+        self.text = text
+        self.advice = advice
+
+
+def check_settings(config: SessionConfig, *, key_error: str = "") -> list[Check]:
+    """Return the checks that need no network: limits, journals, the user."""
+    real = ": REAL MONEY" if config.trades_real_money else ""
+    kind = "trades" if config.strategies else "is watched, without a strategy"
+    checks = [
+        Check(
+            "session", CheckStatus.OK, f"{config.venue.name}, network {config.network}{real}; {config.account} {kind}"
+        ),
+        _limits(config),
+        _journals(config.journals, config.free_bytes_min),
+    ]
+    if key_error:
+        checks.append(Check("key", CheckStatus.FAIL, key_error))
+    if os.geteuid() == 0:
+        checks.append(Check("user", CheckStatus.OK, f"warning: {ROOT}"))
+    return checks
+
+
+def _limits(config: SessionConfig) -> Check:
+    missing = missing_limits(config.risk)
+    if missing and config.trades_real_money:
+        text, _, advice = limits_text(missing).partition(". What to do: ")
+        return Check("limits", CheckStatus.FAIL, text, advice)
+    return Check("limits", CheckStatus.OK, limits(config.risk))
+
+
+def _journals(folder: Path, free_bytes_min: int) -> Check:
+    existing = next(path for path in (folder, *folder.resolve().parents) if path.is_dir())
+    if not os.access(existing, os.W_OK):
+        return Check(
+            "journals", CheckStatus.FAIL, f"{folder} cannot be written", "choose another folder with --journals"
+        )
+    free = shutil.disk_usage(existing).free
+    text = f"{folder}, {free / 2**30:,.1f} GiB free"
+    if free < free_bytes_min:
+        wanted = f"{free_bytes_min / 2**20:,.0f} MiB"
+        return Check("journals", CheckStatus.FAIL, f"{text}, and session.free_mib_min is {wanted}", "make room")
+    return Check("journals", CheckStatus.OK, text)
+
+
+class VenueChecks:
+    """The checks at the venue. `run` yields them as they are made."""
+
+    def __init__(self, config: SessionConfig, sender: HttpSender, allowed_rights: Sequence[str] = ()) -> None:
+        self._config = config
+        self._sender = sender
+        self._allowed = allowed_rights
+        self._venue = make_venue(config.venue, ())
+        self._offset_ns = 0
+        self._instruments: tuple[Instrument, ...] = ()
+        self._failed: set[str] = set()
+
+    async def run(self) -> AsyncIterator[Check]:
+        """Make every check: the venue's address, clock and instruments, then the streams, the key and its rights."""
+        yield await self._check("venue", self._reach)
+        yield await self._check("clock", self._measure_clock, after="venue")
+        yield await self._check("instruments", self._find_instruments, after="venue")
+        yield await self._check("filters", self._compare_filters, after="instruments")
+        yield await self._check("market stream", self._open_market, after="instruments")
+        if self._config.key is not None:
+            yield await self._check("key", self._use_key, after="venue")
+            yield await self._check("key rights", self._read_rights, after="key")
+            yield await self._check("open orders", self._list_orders, after="key")
+            yield await self._check("account stream", self._open_account, after="key")
+
+    async def _check(self, name: str, make: Callable[[], Awaitable[str]], *, after: str = "") -> Check:
+        if after in self._failed:
+            self._failed.add(name)
+            return Check(name, CheckStatus.SKIP, f"needs {after}")
+        try:
+            text = await make()
+        except CheckFailedError as error:
+            self._failed.add(name)
+            return Check(name, CheckStatus.FAIL, error.text, error.advice)
+        return Check(name, CheckStatus.OK, text)
+
+    # ---- public
+
+    async def _reach(self) -> str:
+        query = self._venue.server_time() or self._venue.metadata.request(self._config.symbols)
+        result = await self._ask(query)
+        if result.status != 200:
+            raise CheckFailedError(
+                f"{self._address(query)} answered HTTP {result.status}{_body_text(result)}",
+                "correct venue.rest, or name a network in venue.network",
+            )
+        return f"{self._config.venue.rest} answers"
+
+    async def _measure_clock(self) -> str:
+        query = self._venue.server_time()
+        if query is None:
+            return "the venue has no clock to compare with"
+        best_ns: int | None = None
+        for _ in range(CLOCK_TRIES):
+            result = await self._ask(query)
+            ended_ns = self._config.clock.now_ns()
+            trip_ns = ended_ns - result.sent_ns
+            events = self._venue.decode_answer(query, "", result.status, result.headers, result.body)
+            for event in events:
+                if isinstance(event, ServerTime) and (best_ns is None or trip_ns < best_ns):
+                    best_ns, self._offset_ns = trip_ns, event.venue_ns - (result.sent_ns + ended_ns) // 2
+        if best_ns is None:
+            raise CheckFailedError("the venue does not state its time", "try again later")
+        side = "ahead of" if self._offset_ns > 0 else "behind"
+        text = f"the venue's clock is {abs(self._offset_ns) / 1e9:.3f} s {side} ours"
+        if abs(self._offset_ns) - best_ns // 2 > CLOCK_OFFSET_NS_MAX * self._config.clock.speed:
+            raise CheckFailedError(text, "synchronise this machine's clock (chrony or ntpd)")
+        return text
+
+    async def _find_instruments(self) -> str:
+        query = self._venue.metadata.request(self._config.symbols)
+        result = await self._ask(query)
+        events = self._venue.decode_answer(query, "", result.status, result.headers, result.body)
+        report = next((event for event in events if isinstance(event, InstrumentsReport)), InstrumentsReport(()))
+        found = {instrument.symbol: instrument for instrument in report.instruments}
+        missing = [symbol for symbol in self._config.symbols if symbol not in found]
+        if missing:
+            answer = _answer_text(events)
+            raise CheckFailedError(
+                f"the venue lists no {', '.join(missing)}{answer}", "correct `instruments` in the configuration"
+            )
+        self._instruments = tuple(found[symbol] for symbol in self._config.symbols)
+        halted = [instrument.symbol for instrument in self._instruments if not instrument.trading]
+        if halted:
+            raise CheckFailedError(f"{', '.join(halted)} does not trade now", "wait, or remove it from `instruments`")
+        weight = report.rate_limits.weight_minute_max
+        return f"{', '.join(self._config.symbols)} trade; {weight} request weight a minute"
+
+    async def _compare_filters(self) -> str:
+        """Verify that the session's limits leave room for an order that the venue accepts."""
+        risk = self._config.risk
+        for each in self._instruments:
+            pairs = (
+                ("order_size_max", risk.order_size_max, "quantity", each.quantity_min),
+                ("order_notional_max", risk.order_notional_max, "notional", each.notional_min),
+                ("position_max", risk.position_max, "quantity", each.quantity_min),
+            )
+            for name, limit, what, least in pairs:
+                if limit and limit < least:
+                    venues = f"the venue's least {what} of {each.symbol} is {plain(least)}"
+                    raise CheckFailedError(
+                        f"risk.{name} is {plain(limit)}, and {venues}",
+                        f"raise risk.{name}, or remove {each.symbol}",
+                    )
+        texts = [
+            f"{each.symbol} tick {plain(each.tick_size)}, lot {plain(each.lot_size)}, least notional "
+            f"{plain(each.notional_min)}"
+            for each in self._instruments
+        ]
+        return "; ".join(texts)
+
+    async def _open_market(self) -> str:
+        return await self._open_links(LinkRole.MARKET, self._config.venue.stream, "venue.stream")
+
+    # ---- the account
+
+    async def _use_key(self) -> str:
+        query = self._venue.account.balances()
+        result = await self._ask(query)
+        events = self._venue.decode_answer(query, "", result.status, result.headers, result.body)
+        report = next((event for event in events if isinstance(event, AccountReport)), None)
+        if report is None:
+            outcome = next((event.outcome for event in events if isinstance(event, Answer)), Outcome.UNKNOWN)
+            is_key = outcome is Outcome.AUTH
+            raise CheckFailedError(
+                f"the venue {'refuses the key' if is_key else 'does not show the account'}: HTTP "
+                f"{result.status}{_answer_text(events)}",
+                f"check VERBATIM_API_KEY, VERBATIM_API_SECRET and the key's list of addresses, and that the key is of "
+                f"the network {self._config.network}"
+                if is_key
+                else "try again later",
+            )
+        if self._config.strategies and not report.can_trade:
+            raise CheckFailedError("the account may not trade", "ask the venue why")
+        held = [
+            f"{each.asset} {plain(each.free + each.locked)}" for each in report.balances if each.free or each.locked
+        ]
+        return f"accepted; the account holds {', '.join(held[:8]) or 'nothing'}{' and more' if len(held) > 8 else ''}"
+
+    async def _read_rights(self) -> str:
+        reader: KeyRightsReader | None = getattr(self._venue, "key_rights", None)
+        query = None if reader is None else reader.request(self._config.network)
+        if reader is None or query is None:
+            return "the venue does not state them here: check on its page of API keys that the key cannot withdraw"
+        result = await self._ask(query)
+        try:
+            rights = reader.read(result.body)
+        except ValueError:
+            raise CheckFailedError(
+                f"{self._address(query)} answered HTTP {result.status}{_body_text(result)}", "try again later"
+            ) from None
+        if rights.withdraws and "withdrawals" not in self._allowed:
+            raise CheckFailedError(
+                "the key may withdraw, which trading never needs",
+                'remove that right at the venue, or set venue.allow_key_rights = ["withdrawals"]',
+            )
+        if not rights.reads:
+            raise CheckFailedError("the key may not read the account", "give it the right to read at the venue")
+        if self._config.strategies and not rights.trades:
+            raise CheckFailedError(
+                "the key may not trade",
+                "give it the right to trade at the venue, or remove the strategies to watch the account",
+            )
+        named = ["reads", *(["trades"] if rights.trades else []), *(["withdraws"] if rights.withdraws else [])]
+        bound = "" if rights.is_ip_bound else "; any address may use it: list yours at the venue"
+        return f"{', '.join(named)}{bound}"
+
+    async def _list_orders(self) -> str:
+        query = self._venue.account.open_orders()
+        result = await self._ask(query)
+        events = self._venue.decode_answer(query, "", result.status, result.headers, result.body)
+        report = next((event for event in events if isinstance(event, OpenOrdersReport)), None)
+        if report is None:
+            raise CheckFailedError(
+                f"the venue does not list open orders: HTTP {result.status}{_answer_text(events)}", "try again later"
+            )
+        return f"{len(report.orders)} open at the venue" + (
+            "; those of other programs are left alone" if report.orders else ""
+        )
+
+    async def _open_account(self) -> str:
+        return await self._open_links(LinkRole.PRIVATE, self._config.venue.private, "venue.private")
+
+    # ---- the wire
+
+    async def _ask(self, query: Unsigned) -> HttpResult:
+        """Send a query and return its answer. Raises CheckFailedError if no answer comes."""
+        assert query.method == "GET", f"a check sends no {query.method}"
+        now_ns = self._config.clock.now_ns() + self._offset_ns
+        message = self._venue.signer.sign_http(query, self._config.key if query.signed else None, now_ns)
+        result = await self._sender.send(message, timeout_s=REQUEST_SECONDS_MAX, clock=self._config.clock)
+        if result.outcome is not AnswerStatus.ANSWER:
+            raise CheckFailedError(
+                f"no answer from {self._address(query)}: {result.error}",
+                "check venue.rest and this machine's network",
+            )
+        return result
+
+    def _address(self, query: Unsigned) -> str:
+        return self._config.venue.rest.rstrip("/") + query.path
+
+    async def _open_links(self, role: LinkRole, base: str, setting: str) -> str:
+        venue = make_venue(self._config.venue, self._instruments)
+        plans = [plan for plan in venue.links() if plan.role is role]
+        tls = ssl.create_default_context() if base.startswith("wss:") else None
+        for plan in plans:
+            url = base.rstrip("/") + plan.path
+            try:
+                with trio.fail_after(REQUEST_SECONDS_MAX):
+                    await self._subscribe(venue, plan, url, tls)
+            except trio.TooSlowError:
+                raise CheckFailedError(f"{url.partition('?')[0]} does not answer", f"correct {setting}") from None
+            except WebsocketClosedError as error:
+                raise CheckFailedError(f"{url.partition('?')[0]}: {error}", f"correct {setting}") from None
+        return f"{base} accepts {'the subscription' if role is LinkRole.PRIVATE else 'the connection'}"
+
+    async def _subscribe(self, venue: Venue, plan: LinkPlan, url: str, tls: ssl.SSLContext | None) -> None:
+        """Open a link and subscribe on it. Raises WebsocketClosedError and CheckFailedError."""
+        websocket = await open_websocket(self._config.transport, url, tls)
+        send, receive = trio.open_memory_channel[bytes](FRAMES_MAX)
+        refusal = ""
+
+        def deliver(_recv_ns: int, messages: list[bytes]) -> bool:
+            with suppress(trio.WouldBlock):
+                for message in messages:
+                    send.send_nowait(message)
+            return True
+
+        async def read() -> None:
+            with suppress(WebsocketClosedError):
+                await websocket.read(deliver)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(read)
+            try:
+                for number, unsigned in enumerate(venue.subscriptions(plan.source)):
+                    now_ns = self._config.clock.now_ns() + self._offset_ns + number
+                    await websocket.send(venue.signer.sign_frame(unsigned, self._config.key, now_ns, str(number)))
+                    refusal = refusal or await _refusal(venue, str(number), receive)
+            except WebsocketClosedError as error:  # outside of the nursery it would be in a group
+                refusal = str(error)
+            finally:
+                await websocket.close()
+                nursery.cancel_scope.cancel()
+        if refusal:
+            raise CheckFailedError(f"the subscription is refused: {refusal}", "check the key and its rights")
+
+
+async def _refusal(venue: Venue, request_id: str, frames: trio.MemoryReceiveChannel[bytes]) -> str:
+    """Wait for the answer to a subscription. Return why it is refused, or ""."""
+    async for frame in frames:
+        if venue.account.answered_request(frame) == request_id:
+            events = venue.account.decode_private(frame)
+            accepted = any(isinstance(event, Subscribed) for event in events)
+            return "" if accepted else _answer_text(events).removeprefix(", ") or "the answer cannot be read"
+    return "the connection ended"
+
+
+def _answer_text(events: Sequence[object]) -> str:
+    answer = next((event for event in events if isinstance(event, Answer) and event.code), None)
+    return "" if answer is None else f", {answer.code} {answer.text}"
+
+
+def _body_text(result: HttpResult) -> str:
+    text = " ".join(result.body[:400].decode("utf-8", "replace").split())[:120]
+    return f" ({text})" if text else ""
+
+
+async def check_venue_of(
+    config: SessionConfig, *, allowed_rights: Sequence[str], report: Callable[[Check], None]
+) -> None:
+    """Make the checks at the venue, and report each."""
+    kept = make_venue(config.venue, ()).kept_headers
+    sender = make_sender(config.transport, config.venue.rest, kept_headers=kept)
+    try:
+        async for check in VenueChecks(config, sender, allowed_rights).run():
+            report(check)
+    finally:
+        with trio.CancelScope(shield=True):
+            await sender.close()
