@@ -49,13 +49,13 @@ def advance_policy(session: SessionContext, step: StepContext) -> bool:
 
 
 def _is_blocked(step: StepContext) -> bool:
-    """Return True if a venue asked us to wait."""
+    """Return True if a venue demands that we wait."""
     budgets = step.account.limits.by_venue.values()
     return bool(budgets) and step.time_ns < max([budget.blocked_until_ns for budget in budgets])
 
 
 def _parts_of_mode(account: Account) -> tuple[Any, ...]:
-    """Return the parts that `right_mode` reads, without those that `_is_running_still` looks into at every step."""
+    """Return the parts that `right_mode` reads, without those that `_is_running_still` reads at every step."""
     return (
         account.modes, account.links, account.reconciling, account.access, account.safety, account.blocks,
         account.instruments, account.lateness,
@@ -66,7 +66,7 @@ def _is_running_still(session: SessionContext, step: StepContext) -> bool:
     """Return True if no part moved since the mode was found to be RUNNING without a reason, and the market is live.
 
     Parts are immutable, so the same parts lead to the same mode. Orders and rate budgets move with every order: only
-    what of them leads to a reason is looked at.
+    what of them leads to a reason is read.
     """
     known, account = step.state.running_parts, step.account
     if not known or account.orders.missing_fills or account.orders.doubted:
