@@ -61,7 +61,7 @@ def open_own(venue: VirtualVenue, marks: Sequence[str]) -> list[str]:
 
 
 def check_journal(folder: Path) -> Found:
-    """Check that the journal verifies, and that its replay is identical."""
+    """Verify that the journal verifies, and that its replay is identical."""
     report = verify(folder)
     if report.problems:
         yield Broken("journal verifies", f"{folder.name}: {report.problems[0]}")
@@ -119,7 +119,7 @@ def read_records(records: Iterable[Record], recorded: Recorded) -> None:
 
 
 def check_sent(venue: VirtualVenue, marks: Sequence[str], recorded: Recorded) -> Found:
-    """Check that no order is sent twice, with other content, or without its record."""
+    """Verify that no order is sent twice, with other content, or without its record."""
     for name, count in venue.sim.exchange.client_ids_seen.items():
         if name[:8] in marks:
             if name not in recorded.placed:
@@ -138,7 +138,7 @@ def check_sent(venue: VirtualVenue, marks: Sequence[str], recorded: Recorded) ->
 
 
 def check_claims(venue: VirtualVenue, recorded: Recorded) -> Found:
-    """Check that no order is declared absent that the venue has, and that no strategy decides on an old quote."""
+    """Verify that no order is declared absent that the venue has, and that no strategy decides on an old quote."""
     theirs = {order.client_order_id for order in venue.sim.exchange.orders.values()}
     for name, reason in recorded.absent.items():
         if name in theirs:
@@ -191,7 +191,7 @@ def _check_orders(venue: VirtualVenue, state: State) -> Found:
 
 
 def _check_fills(venue: VirtualVenue, marks: Sequence[str], recorded: Recorded) -> Found:
-    """Check that each fill of ours is recorded once, and as it was."""
+    """Verify that each fill of ours is recorded once, and as it was."""
     theirs = {str(f.trade_id): (o, f) for o in own_orders(venue, marks) for f in o.fills}
     counts = Counter(fill.fill_id for fill in recorded.fills if fill.client_order_id[:8] in marks)
     for fill_id, count in counts.items():
@@ -210,7 +210,7 @@ def _check_fills(venue: VirtualVenue, marks: Sequence[str], recorded: Recorded) 
 
 
 def _check_positions(state: State, recorded: Recorded) -> Found:
-    """Check that a position is the sum of its fills."""
+    """Verify that a position is the sum of its fills."""
     sums: dict[str, Decimal] = defaultdict(lambda: ZERO)
     for fill in recorded.fills:
         sums[f"{fill.strategy} {fill.instrument}"] += _base(fill)
@@ -227,7 +227,7 @@ def _base(fill: OrderFilled) -> Decimal:
 
 
 def _check_balances(venue: VirtualVenue, state: State) -> Found:
-    """Check that balances are the venue's, and that open orders lock what is locked."""
+    """Verify that balances are the venue's, and that open orders lock what is locked."""
     funds = venue.sim.exchange.accounts[ACCOUNT]
     for asset in sorted(state.account.balances.by_asset):
         ours = state.account.balances.get(asset)
@@ -251,7 +251,7 @@ def _lock(order: Order, asset: str) -> Decimal:
 def _check_cash(
     venue: VirtualVenue, state: State, marks: Sequence[str], recorded: Recorded, start: dict[str, Decimal]
 ) -> Found:
-    """Check that first balance, moves by hand and fills give the balance, to the last decimal.
+    """Verify that first balance, moves by hand and fills give the balance, to the last decimal.
 
     Our own fills count as recorded, those of others as the venue knows them.
     """
