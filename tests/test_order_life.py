@@ -257,6 +257,14 @@ class OrderLife(RuleBasedStateMachine):
             theirs = self.theirs.get(order.client_order_id)
             assert order.filled_quantity <= (ZERO if theirs is None else theirs.filled)
 
+    def _wait_for_the_kill(self) -> None:
+        """Let the kill end: 150 s at most, and the moment in which the last answers come."""
+        for _ in range(15):
+            self.session.run(10)
+            account = self.session.state.account
+            if not account.safety.active and not account.orders.missing_fills:
+                return
+
     def teardown(self) -> None:
         """Heal: the venue answers truly, and a kill ends with the same books on both sides."""
         if not hasattr(self, "session"):
@@ -266,8 +274,10 @@ class OrderLife(RuleBasedStateMachine):
         self.session.answers = {**self.session.answers, "cancel": lambda request: self._cancel(request.client_order_id)}
         for seq in [*self._waiting("place"), *self._waiting("cancel")]:
             self.session.answer(seq, outcome="timeout")
-        self.session.command("pause").command("cancel_all").run(150)
-        self.session.command("resume").command("pause").command("cancel_all").run(150)
+        self.session.command("pause").command("cancel_all")
+        self._wait_for_the_kill()
+        self.session.command("resume").command("pause").command("cancel_all")
+        self._wait_for_the_kill()
         mode, notes = self.session.state.account.modes, self.session.notes()
         assert [each.name for each in self.theirs.values() if each.is_open] == [], (mode, notes[-3:])
         assert [order.client_order_id for order in self.session.orders if order.status in LIVE] == []

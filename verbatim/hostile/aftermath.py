@@ -63,7 +63,7 @@ class Aftermath(HostileStage):
             self.session.command(CommandName.ACCEPT_BALANCE, "moved by hand", about=asset)
 
     def settle(self) -> None:
-        """Pause, wait for a reconciliation, and compare the books."""
+        """Compare the books after a pause and a reconciliation."""
         self.run(3)
         self.command("pause")
         paused_seq = self.session.state.seq

@@ -16,7 +16,7 @@ class OtherPrograms:
     """Changes the account at the venue itself. `cash` holds each asset's first balance and the moves by hand since."""
 
     def __init__(self, venue: VirtualVenue, symbol: str) -> None:
-        """Act on the venue's test account."""
+        """Change the venue's test account."""
         self.cash = {asset: Decimal(BALANCES[asset]) for asset in ("BTC", "USDT")}
         self.moved: set[str] = set()  # assets with a move by hand
         self._venue = venue
