@@ -1,6 +1,6 @@
 """The kernel: a batch of inputs in, the next state and its outputs out.
 
-    decode -> apply -> strategies -> risk -> execution -> outputs
+    decode -> apply -> handler -> (strategies -> risk -> execution) -> policy
 
 `step` applies inputs and decides. `rebuild` folds recorded inputs and outputs and decides nothing. Both share `apply`
 and every reducer. There is no clock, no I/O and no randomness: everything comes from records.

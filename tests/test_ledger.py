@@ -97,9 +97,11 @@ def test_a_balance_that_goes_to_0_without_a_fill_halts_within_seconds() -> None:
     assert (drift["asset"], drift["difference"], drift["records"]) == ("USDT", "-1000", [])
 
 
-def drifted(**settings: Any) -> ByHand:
+def drifted(*, halted: bool = False, **settings: Any) -> ByHand:
     hand = ByHand(parameters=NONE, answers={"account": balances(BTC="1", USDT="1000")}, accounting=2, **settings)
     hand.run(10)
+    if halted:
+        hand.command("halt")
     hand.answers["account"] = balances(BTC="1", USDT="1500")
     return hand.run(130)
 
@@ -131,6 +133,19 @@ def test_accepting_one_asset_leaves_the_drift_of_another() -> None:
     assert hand.state.account.modes.reasons[0].about == "USDT"
     hand.command("accept_balance", "deposit", "USDT")
     assert hand.run(5).mode == Mode.RUNNING
+
+
+@pytest.mark.parametrize("is_drift_first", [True, False])
+def test_accept_balance_does_not_lift_the_halt_of_a_person(is_drift_first: bool) -> None:
+    hand = drifted() if is_drift_first else drifted(halted=True)
+    if is_drift_first:
+        hand.command("halt")
+    assert {reason.code for reason in hand.state.account.modes.halts} == {
+        ReasonCode.BALANCE_DRIFT, ReasonCode.HALT_ORDERED,
+    }  # fmt: skip
+    hand.command("accept_balance", "deposit", "USDT").run(5)
+    assert (hand.mode, reasons(hand)) == (Mode.HALTED, [ReasonCode.HALT_ORDERED])
+    assert hand.command("resume").run(5).mode == Mode.RUNNING
 
 
 def test_accept_balance_of_an_unknown_asset_says_so() -> None:

@@ -72,7 +72,10 @@ def _unsettled(step: StepContext, found: dict[str, Decimal]) -> int:
 def halt_for_drift(step: StepContext) -> None:
     """Halt while a confirmed drift lasts, if so configured."""
     account, rules = step.account, step.rules
-    if not rules.has_ledger or account.modes.halted_for is not None or rules.risk.on_drift is not DriftAction.HALT:
+    if not rules.has_ledger or rules.risk.on_drift is not DriftAction.HALT:
+        return
+    known = account.modes.halts
+    if known and (not rules.settings.order_rules or any(why.code is ReasonCode.BALANCE_DRIFT for why in known)):
         return
     reasons = [drift_reason(asset, account.ledger.by_asset[asset]) for asset in account.ledger.drifted]
     if reasons and account.links.has_account:

@@ -14,7 +14,7 @@ from journal.record import plain
 
 
 def handle_command(session: SessionContext, step: StepContext, applied: Applied) -> None:
-    """Cancel all orders or start a reconciliation, as ordered."""
+    """Do what a person ordered: cancel all, flatten, resume, reconcile, accept a balance, end a pause."""
     assert isinstance(applied.body, CommandBody), applied
     match applied.body.command:
         case CommandName.CANCEL_ALL if not session.body.safety.pursues:

@@ -34,5 +34,7 @@ def _still_holds(session: SessionContext, step: StepContext, reason: ModeReason)
         case ReasonCode.MARKET_DATA_INVALID if reason.about in session.indexes:
             state = step.market.book_state(session.indexes[reason.about])
             return f"its book is {state.name.lower()}" if state is BookState.BROKEN else ""
+        case ReasonCode.BALANCE_DRIFT if reason.about in account.ledger.drifted:
+            return "only accept-balance ends it"
         case _:
             return ""

@@ -85,7 +85,8 @@ def _pursue(session: SessionContext, step: StepContext, order: SafetyOrder) -> N
             if is_waiting:
                 return
     step.emit(SafetyOrderEnded(order.number, left), source=SOURCE)
-    text = f"{order.title}, for {order.by}: no own order is open"
+    whose = f"order of strategy {order.strategy}" if order.strategy else "own order"
+    text = f"{order.title}, for {order.by}: no {whose} is open"
     if left:
         step.note(NoteLevel.ALARM, f"{text}; {'; '.join(left)}")
     else:

@@ -2,7 +2,8 @@
 
 Counted are rejections by the venue, orders without an answer, and refusals by our own risk rules. An order that is
 accepted (of a strategy: approved) starts the count again. `engine/handlers/trip_breakers.py` decides on a pause. A
-pause ends with its time or by a person's command; the next equal refusal then leads to one twice as long.
+pause ends with its time or by a person's command. After one that ended with its time, the next refusals lead to a
+pause twice as long.
 """
 
 import re
@@ -83,20 +84,21 @@ def risk_kind(instrument: str, rules: str) -> str:
 
 
 def is_of_rates(kind: str) -> bool:
-    """Return True for refusals that only say that too much was sent."""
+    """Return True if rate rules alone refused."""
     rules = kind.removeprefix(RISK).partition(" ")[2].split(", ")
     return kind.startswith(RISK) and RATE_RULES.issuperset(rules)
 
 
 def next_pause_ns(pause: Pause | None, kind: str, time_ns: int, settings: SafeguardSettings) -> int:
-    """Return the length of a pause that begins now. A limit of a second needs no more than that to pass."""
+    """Return the length of a pause that begins now. Refusals by rate limits alone first pause for 1 s."""
+    first_ns = min(RATE_PAUSE_NS, settings.pause_first_ns) if is_of_rates(kind) else settings.pause_first_ns
     if pause is None or not _is_recent(pause, time_ns):
-        return min(RATE_PAUSE_NS, settings.pause_first_ns) if is_of_rates(kind) else settings.pause_first_ns
-    return min(2 * (pause.until_ns - pause.since_ns), settings.pause_max_ns)
+        return first_ns
+    return min(max(first_ns, 2 * (pause.until_ns - pause.since_ns)), settings.pause_max_ns)
 
 
 def _is_recent(pause: Pause, time_ns: int) -> bool:
-    """Return True until as much time passed since a pause as it lasted."""
+    """Return True until as much time passed since a pause's end as it lasted."""
     return time_ns <= 2 * pause.until_ns - pause.since_ns
 
 

@@ -1,6 +1,6 @@
 """Our own lateness: how old the inputs are that the engine processes, and decisions that exceeded their time budget.
 
-The shell measures both and enters them as LINK records (engine/lag_meter.py, engine/live/decision_watch.py).
+The shell measures both and enters them as LINK records (engine/live/lag_meter.py, engine/live/decision_watch.py).
 """
 
 import msgspec

@@ -1,4 +1,4 @@
-"""The engine's mode: STARTING -> SYNCING -> RUNNING <-> PAUSED -> HALTED. HALTED is a latch.
+"""The engine's mode: STARTING -> SYNCING <-> RUNNING <-> PAUSED; any mode -> HALTED, which is a latch.
 
 New orders leave only while RUNNING. A lost link, a stale feed, a gap, a clock jump or a disagreement ends it at once,
 and a reconciliation that began later is needed to return. `right_mode` decides; `reduce` keeps what was decided and
@@ -223,8 +223,10 @@ def _commanded(modes: ModeState, change: Commanded, at: Stamp, *, keeps_all_halt
             return replace(modes, paused_by="", stale_since_seq=at.seq)
         case CommandName.RESUME:
             return replace(modes, paused_by="", halted_for=None, stale_since_seq=at.seq)
-        case CommandName.ACCEPT_BALANCE if _is_drift(modes.halted_for):
-            return replace(modes, halted_for=None, stale_since_seq=at.seq)  # another drift halts again at once
+        case CommandName.ACCEPT_BALANCE if any(map(_is_drift, modes.halts)):
+            kept = [reason for reason in modes.halts if not _is_drift(reason)]  # another drift halts again at once
+            first = kept[0] if kept else None
+            return replace(modes, halted_for=first, halted_also=tuple(kept[1:]), stale_since_seq=at.seq)
         case CommandName.DECIDE:  # a resimulation ends its own pause: nothing was missed in it
             return replace(modes, paused_by="")
         case CommandName.HALT:
@@ -238,5 +240,5 @@ def _commanded(modes: ModeState, change: Commanded, at: Stamp, *, keeps_all_halt
             return modes
 
 
-def _is_drift(reason: ModeReason | None) -> bool:
-    return reason is not None and reason.code is ReasonCode.BALANCE_DRIFT
+def _is_drift(reason: ModeReason) -> bool:
+    return reason.code is ReasonCode.BALANCE_DRIFT

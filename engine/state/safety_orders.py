@@ -56,7 +56,7 @@ class SafetyOrders(msgspec.Struct, frozen=True):
     left: tuple[str, ...] = ()  # positions that the newest flatten could not close
     paused_by: str = ""  # the person whose order pauses placing until someone resumes
     armed_ns: dict[str, int] = {}  # instrument -> when its dead-man switch was last armed
-    not_running_since_ns: int = 0  # 0: RUNNING, or a person's pause
+    not_running_since_ns: int = 0  # 0: RUNNING, or paused by a person or a safety order
 
     @property
     def pausing(self) -> tuple[SafetyOrder, ...]:
