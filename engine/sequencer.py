@@ -120,7 +120,7 @@ class Sequencer:
         records, outputs = result.records, result.outputs
         if outputs:
             made = [output.record for output in outputs]
-            is_urgent = records[-1].kind in URGENT_INPUTS or any(record.kind is Kind.REQUEST for record in made)
+            is_urgent = records[-1].kind in URGENT_INPUTS or Kind.REQUEST in [record.kind for record in made]
             self._append([*records, *made], urgent=is_urgent)
         elif records:
             self._append(records, urgent=records[-1].kind in URGENT_INPUTS)

@@ -110,7 +110,7 @@ class EngineSettings(msgspec.Struct, frozen=True):
 
     OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({
         "halt_on_rival", "late_after_ns", "late_over_ns", "late_waiting_max", "decision_warn_ns", "decision_stop_ns",
-        "accounting", "order_rules", "access_wait_ns", "access_halt_after_ns", "access_halt_refusals",
+        "accounting", "order_rules", "plain_figures", "access_wait_ns", "access_halt_after_ns", "access_halt_refusals",
     })  # fmt: skip
 
     reconcile_every_ns: int = 60 * SECOND_NS
@@ -146,6 +146,7 @@ class EngineSettings(msgspec.Struct, frozen=True):
     # 0: sessions recorded before these rules; 1: an order's terms are the venue's, fills are queried by order, answers
     # are compared by the venue's dates, halts are a set, an account reconciles by its own links (docs/record-schema.md)
     order_rules: int = 0
+    plain_figures: bool = False  # figures that strategies read have no trailing zeros, live as rebuilt
     access_wait_ns: int = 0  # without trading after a refusal of access; it doubles. 0: the first refusal halts
     access_halt_after_ns: int = 0  # refusals that last so long halt
     access_halt_refusals: int = 0  # so many refusals in a row halt
@@ -156,6 +157,7 @@ def newest_rules(settings: EngineSettings) -> EngineSettings:
     return replace(
         settings,
         order_rules=ORDER_RULES,
+        plain_figures=True,
         access_wait_ns=settings.access_wait_ns or 60 * SECOND_NS,
         access_halt_after_ns=settings.access_halt_after_ns or 300 * SECOND_NS,
         access_halt_refusals=settings.access_halt_refusals or 20,

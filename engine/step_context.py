@@ -28,9 +28,6 @@ KINDS: Final[dict[type, Kind]] = {  # any other body is a fact
 }
 
 
-UNFOLDED: Final = (IntentBody, VerdictBody, NoteBody, CheckpointBody)  # these change nothing, but a counted refusal
-
-
 class Output(msgspec.Struct, frozen=True):
     """An output of a step: its record, whose text is canonical, and the same body as a value."""
 
@@ -73,9 +70,13 @@ class StepContext:
             cause = self.record.seq
         record = Record(seq, self.time_ns, kind, source, cause, key, None, None, None, text_of(body))
         self.outputs.append(Output(record, body))
-        if isinstance(body, UNFOLDED) and not (isinstance(body, VerdictBody) and body.strategy):
-            return seq
-        change: Change = Requested(body) if isinstance(body, RequestBody) else body
+        change: Change
+        if kind is Kind.FACT or (kind is Kind.VERDICT and body.strategy):  # type: ignore[union-attr]  # a VerdictBody
+            change = body  # type: ignore[assignment]  # any body that KINDS does not list is a fact
+        elif isinstance(body, RequestBody):
+            change = Requested(body)
+        else:
+            return seq  # intents, notes, checkpoints, and verdicts that count for no breaker change nothing
         self.account = self.state.account = fold(self.account, change, Stamp(seq, self.time_ns), self.rules)
         return seq
 

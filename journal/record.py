@@ -83,7 +83,13 @@ def _float(value: float) -> str:
     return repr(value)
 
 
+_STRINGS = frozenset({str})
+
+
 def _mapping(value: Mapping[Any, Any]) -> str:
+    if _STRINGS.issuperset(map(type, value)):  # nearly always
+        texts = [f"{_string(name)}:{WRITERS[type(item := value[name])](item)}" for name in sorted(value)]
+        return "{" + ",".join(texts) + "}"
     names = sorted(value, key=str)
     return "{" + ",".join([f"{_string(str(name))}:{WRITERS[type(item := value[name])](item)}" for name in names]) + "}"
 

@@ -22,15 +22,22 @@ def with_cuts(runs: Iterable[list[Record]], rest: Iterable[Record] = ()) -> Iter
         rest: The outputs behind the runs.
 
     """
+    feed, fact = Kind.FEED, Kind.FACT
     held: list[list[Record]] = []  # an input's run and its outputs
     cut: Cuts = ()
     for run in runs:
-        if run[0].kind in INPUTS:
-            yield from _released(held, cut)
-            held, cut = [run], ()
+        kind = run[0].kind
+        if kind is feed or kind in INPUTS:
+            if cut:
+                yield from _released(held, cut)
+                cut = ()
+            else:
+                for each in held:
+                    yield each, ()
+            held = [run]
             continue
         held.append(run)
-        if run[0].kind is Kind.FACT:
+        if kind is fact and _MARK in (run[0].body or ""):
             cut = (*cut, *_cut_of(run[0]))
     for record in rest if held else ():
         cut = (*cut, *_cut_of(record))

@@ -113,7 +113,9 @@ def test_a_random_bad_day_is_rebuilt_at_every_step_and_ends_well(tmp_path: Path,
             )
             twin = watched(session)
     venue.sim.faults.clear()
-    assert len(venue.unstruck_faults()) <= 8, "of the twelve"
+    assert len(venue.unstruck_faults()) <= 9, (
+        "of the twelve: a session that waits after a fault sends less for the next"
+    )
     session.command("pause").run(75)
     session.writer.abandon()
     assert session.state.account.modes.mode.value == "paused", session.state.account.modes.reasons

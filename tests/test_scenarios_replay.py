@@ -210,9 +210,6 @@ def test_s21_a_rerun_of_one_decision_gives_the_same_intents(witnessed: Path, tmp
     assert verbatim("replay", tmp_path / "s.vbundle", "--trust-code").splitlines()[-1] == "replay: identical"
 
 
-@pytest.mark.xfail(
-    strict=True, reason="a view's Decimals have the digits of the venue live, and none of its trailing zeros rebuilt"
-)
 def test_s21_a_figure_written_as_text_is_the_same_from_a_slice(tmp_path: Path) -> None:
     """Let the strategy write `f"{position}"`: 0.00999000 while it traded, 0.00999 from a CHECKPOINT on."""
     source = WITNESS.replace(".normalize():f}", "}")

@@ -1,6 +1,6 @@
 -- Times in which market data may have been missed, and why; to_time is NULL where that lasted to the session's end.
 SELECT session, seq, instant(from_ns) AS from_time, instant(to_ns) AS to_time, to_ns - from_ns AS duration_ns, source, stream, instrument,
-       reason, from_ns, to_ns, from_seq, to_seq, last_id, first_id, greatest(first_id - last_id - 1, 0) AS missing
+       reason, from_ns, to_ns, from_seq, to_seq, last_id, first_id, if(first_id <= last_id, 0, first_id - last_id - 1) AS missing
 FROM (
     SELECT session, seq, body->>'$.link' AS source, body->>'$.stream' AS stream, body->>'$.instrument' AS instrument,
            body->>'$.reason' AS reason, CAST(body->>'$.from_ns' AS BIGINT) AS from_ns, CAST(body->>'$.to_ns' AS BIGINT) AS to_ns,

@@ -18,7 +18,7 @@ from engine.state.session_state import State, fold
 from engine.venues.venue import Venue
 from journal.record import Kind, Record
 
-ANSWERS: Final = (Subscribed, Answer)
+ANSWERS: Final = frozenset({Subscribed, Answer})
 
 
 def apply_change(session: SessionContext, state: State, change: Change, record: Record) -> None:
@@ -68,7 +68,7 @@ def apply_message(session: SessionContext, state: State, record: Record) -> Appl
 def apply_events(session: SessionContext, state: State, record: Record, events: tuple[Event, ...]) -> Applied:
     """Apply the events of a frame that holds no market rows. It may answer a request that was sent over its link."""
     requests = state.account.requests
-    if not requests.by_seq or not any(isinstance(event, ANSWERS) for event in events):
+    if not requests.by_seq or ANSWERS.isdisjoint(map(type, events)):
         return Applied(events=events)
     venue = session.venue_of(record.source)
     request = None

@@ -1,5 +1,8 @@
 """The policy stage: it closes every step. It chooses the mode, advances reconciliation, and ends a stopping session."""
 
+from operator import is_
+from typing import Any
+
 from engine.execution import ledger_check, reconciliation
 from engine.facts import ModeChanged
 from engine.handlers.block_instruments import block_unready, mode_reasons
@@ -10,6 +13,7 @@ from engine.market.views import BookState
 from engine.mode_reasons import Mode, ModeReason, ReasonCode
 from engine.session_context import SessionContext
 from engine.state.mode import right_mode
+from engine.state.session_state import Account
 from engine.step_context import StepContext
 
 
@@ -40,14 +44,47 @@ def advance_policy(session: SessionContext, step: StepContext) -> bool:
         and is_safe
         and not step.account.orders.missing_fills
         and not is_round_due
-        and all(budget.blocked_until_ns <= step.time_ns for budget in step.account.limits.by_venue.values())
+        and not _is_blocked(step)
     )
+
+
+def _is_blocked(step: StepContext) -> bool:
+    """Return True if a venue demands that we wait."""
+    budgets = step.account.limits.by_venue.values()
+    return bool(budgets) and step.time_ns < max([budget.blocked_until_ns for budget in budgets])
+
+
+def _parts_of_mode(account: Account) -> tuple[Any, ...]:
+    """Return the parts that `right_mode` reads, without those that `_is_running_still` reads at every step."""
+    return (
+        account.modes, account.links, account.reconciling, account.access, account.safety, account.blocks,
+        account.instruments, account.lateness,
+    )  # fmt: skip
+
+
+def _is_running_still(session: SessionContext, step: StepContext) -> bool:
+    """Return True if no part moved since the mode was found to be RUNNING without a reason, and the market is live.
+
+    Parts are immutable, so the same parts lead to the same mode. Orders and rate budgets move with every order: only
+    what of them leads to a reason is read.
+    """
+    known, account = step.state.running_parts, step.account
+    if not known or account.orders.missing_fills or account.orders.doubted:
+        return False
+    if not all(map(is_, _parts_of_mode(account), known)):
+        return False
+    market, with_book = step.market, session.settings.books
+    if False in [market.is_live(index, with_book=with_book) for index in session.indexes.values()]:
+        return False
+    return not _is_blocked(step)
 
 
 def decide_mode(
     session: SessionContext, step: StepContext, market_reasons: tuple[ModeReason, ...] | None = None
 ) -> tuple[ModeReason, ...]:
     """Emit the mode if it or its reasons changed. Return what the market lacks, for a second call in the step."""
+    if _is_running_still(session, step):
+        return ()
     blocked: tuple[ModeReason, ...] = ()
     if session.settings.block_instruments:
         block_unready(session, step)
@@ -80,4 +117,6 @@ def decide_mode(
     )
     if (mode, reasons) != (modes.mode, modes.reasons):
         step.emit(ModeChanged(mode, reasons), source="mode")
+    is_clear = mode is Mode.RUNNING and not reasons and not account.access.by_venue  # an access refusal ends by time
+    step.state.running_parts = _parts_of_mode(step.account) if is_clear else ()
     return market_reasons

@@ -3,6 +3,7 @@
 Knows nothing of orders or markets. Every price, quantity and balance inside `engine.sim` is such an integer.
 """
 
+from functools import lru_cache
 from typing import Final
 
 ONE: Final = 10**8
@@ -25,6 +26,7 @@ def wire_units(text: str) -> int:
     return units(text)
 
 
+@lru_cache(maxsize=4096)  # each message of an order repeats the amounts of the one before
 def text(amount: int) -> str:
     """Return an amount as Binance writes it."""
     if amount <= 0:

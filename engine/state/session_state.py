@@ -257,6 +257,7 @@ class State:
         "market",
         "predicate_parts",
         "quiescent",
+        "running_parts",
         "seq",
         "time_ns",
     )
@@ -270,6 +271,7 @@ class State:
         # the policy stage's last answer: True if it has nothing to do until the account or a market's liveness changes
         self.quiescent = False
         self.predicate_parts: tuple[Any, ...] = ()  # the parts of the account that compiled predicates were given
+        self.running_parts: tuple[Any, ...] = ()  # the parts of the account with which the mode was last RUNNING
         self._hash = sha256()
         self._source: str = ""  # of the last frame in the hash
         self._cause: int | None = None

@@ -38,6 +38,7 @@ from engine.money import ZERO, down_to_grid
 from engine.session_record import MILLISECOND_NS, SECOND_NS
 from engine.state.orders import Order
 from engine.state.session_state import Account
+from engine.strategy.plain_figures import plain_figure, plain_order, plain_position
 
 
 class CrossOver(msgspec.Struct, frozen=True):
@@ -184,7 +185,7 @@ class Strategy(Protocol):
 class View:
     """A strategy's read-only view as of the current record. Instruments have the names that the strategy declared."""
 
-    __slots__ = ("_account", "_indicators", "_instruments", "_market", "_name", "time_ns")
+    __slots__ = ("_account", "_indicators", "_instruments", "_is_plain", "_market", "_name", "time_ns")
 
     def __init__(
         self,
@@ -195,7 +196,9 @@ class View:
         time_ns: int,
         instruments: Mapping[str, tuple[int, Instrument]],
         indicators: Mapping[tuple[str, str], int],
+        is_plain: bool = False,  # figures have no trailing zeros (session_record.EngineSettings.plain_figures)
     ) -> None:
+        self._is_plain = is_plain
         self._name = name
         self._account = account
         self._market = market
@@ -242,20 +245,24 @@ class View:
     def orders(self, name: str | None = None) -> list[Order]:
         """Return the strategy's own live orders, oldest first; with `name`, those of that instrument."""
         instrument_id = None if name is None else self.instrument(name).id
-        return [
+        own = [
             order
             for order in self._account.orders.live_by_age()
             if order.strategy == self._name and instrument_id in (None, order.order.instrument)
         ]
+        return [plain_order(order) for order in own] if self._is_plain else own
 
     def position(self, name: str) -> Position:
         """Return the strategy's own position in an instrument."""
         position = self._account.positions.get(self._name, self.instrument(name).id)
+        if self._is_plain:
+            return plain_position(position)
         return msgspec.structs.replace(position, fees=dict(position.fees))  # a copy: the strategy may change it
 
     def balance(self, asset: str) -> Decimal:
         """Return the account's free balance of an asset."""
-        return self._account.balances.get(asset).free
+        free = self._account.balances.get(asset).free
+        return plain_figure(free) if self._is_plain else free
 
     def round_price(self, name: str, price: Decimal | float) -> Decimal:
         """Round a price down to the tick."""

@@ -64,6 +64,7 @@ class StrategyRunner:
         indexes: dict[str, int],
         indicators: dict[tuple[str, str, str], int],
         triggers: dict[str, int],
+        is_plain: bool = False,
     ) -> None:
         """Prepare the views of all strategies.
 
@@ -73,12 +74,14 @@ class StrategyRunner:
             indexes: Instrument id -> its index in the market.
             indicators: (strategy, indicator, instrument as declared) -> index in the market.
             triggers: Strategy -> its trigger's number in the market, for those that the market triggers.
+            is_plain: Views have plain figures (EngineSettings.plain_figures).
 
         """
         self.strategies = strategies
         self.guard: DecisionGuard | None = None
         self.compiled = {name: number for name, number in triggers.items() if strategies[name].predicate is not None}
         self._triggers = triggers
+        self._is_plain = is_plain
         self._views = {
             name: {
                 declared: (indexes[instrument.id], instrument)
@@ -222,6 +225,7 @@ class StrategyRunner:
                 time_ns=time_ns,
                 instruments=self._current_views(account, name),
                 indicators=self._indicators[name],
+                is_plain=self._is_plain,
             )
             if loaded.predicate is not None and not market.predicate_holds(
                 self._triggers[name], loaded.predicate, time_ns

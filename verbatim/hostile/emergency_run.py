@@ -15,7 +15,7 @@ from engine.sim.wire import HttpAnswer, HttpRequest
 from engine.state.session_state import Account
 from engine.venues.signing import SecretKey
 
-WAIT_S_MAX = 0.5  # between two checks of the venue
+WAIT_S_MAX = 0.5  # between two queries of the venue
 
 
 class _Wire:
@@ -29,7 +29,7 @@ class _Wire:
         self._answers: dict[int, HttpAnswer | None] = {}  # by connection; None: cut
 
     async def send(self, name: str, unsigned: Unsigned, offset_ns: int) -> HttpResult:
-        """Send one request, signed, and wait for its answer."""
+        """Send one signed request, and wait for its answer."""
         self._advance()
         venue, sent_ns = self._venue, self._venue.now_ns
         signed = self._session.venues[name].signer.sign_http(unsigned, self._key, sent_ns + offset_ns)

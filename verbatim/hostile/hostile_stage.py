@@ -148,7 +148,7 @@ class HostileStage:
         self.begin()
 
     def _check_emergency(self, named: list[str]) -> None:
-        """Verify that an emergency cancel closed or named our orders, except those that no query of the venue finds."""
+        """Verify that an emergency cancel closed our orders or named them, except those that no query finds."""
         now_ns, faults = self.venue.now_ns, self.venue.sim.faults
         left = [name for name in open_own(self.venue, self.marks) if name not in named]
         if left := [name for name in left if not faults.hidden(name, now_ns)]:

@@ -61,7 +61,7 @@ def open_own(venue: VirtualVenue, marks: Sequence[str]) -> list[str]:
 
 
 def check_journal(folder: Path) -> Found:
-    """Verify that the journal verifies, and that its replay is identical."""
+    """Verify the journal, and that its replay is identical."""
     report = verify(folder)
     if report.problems:
         yield Broken("journal verifies", f"{folder.name}: {report.problems[0]}")
@@ -138,7 +138,7 @@ def check_sent(venue: VirtualVenue, marks: Sequence[str], recorded: Recorded) ->
 
 
 def check_claims(venue: VirtualVenue, recorded: Recorded) -> Found:
-    """Verify that no order is declared absent that the venue has, and that no strategy decides on an old quote."""
+    """Verify that no order at the venue is declared absent, and no strategy's order is decided on an old quote."""
     theirs = {order.client_order_id for order in venue.sim.exchange.orders.values()}
     for name, reason in recorded.absent.items():
         if name in theirs:
@@ -227,7 +227,7 @@ def _base(fill: OrderFilled) -> Decimal:
 
 
 def _check_balances(venue: VirtualVenue, state: State) -> Found:
-    """Verify that balances are the venue's, and that open orders lock what is locked."""
+    """Verify balances against the venue's, and the locked amounts against the open orders."""
     funds = venue.sim.exchange.accounts[ACCOUNT]
     for asset in sorted(state.account.balances.by_asset):
         ours = state.account.balances.get(asset)
