@@ -1,6 +1,6 @@
 """Crash points: a session of 200 orders is killed between append, sync, send, answer and apply, and restarted.
 
-Here are every fiftieth point and broken engines that must be found; benchmarks/crash_points.py tries all. It forks, so
+Here are every hundredth point and broken engines that must be found; benchmarks/crash_points.py tries all. It forks, so
 it runs in its own process.
 """
 
@@ -30,7 +30,7 @@ def crash(*arguments: str, code: str = "") -> subprocess.CompletedProcess[str]:
 @pytest.mark.slow
 def test_no_crash_loses_or_doubles_an_order_or_a_fill() -> None:
     """At least 200 orders, with cancels, fills and reconciliations. Nothing of ours is open after the kill."""
-    done = crash("--every", "50")
+    done = crash("--every", "100")
     assert done.returncode == 0, done.stdout + done.stderr
     session, points, tried = done.stdout.splitlines()[-3:]
     assert int(session.split()[2]) >= 200, session
