@@ -61,10 +61,10 @@ SECONDS = 4.0
 # path -> (functions, files). A ceiling falls; a new safety rule or part of the account raises it by its own functions; the targets are those of issue 10
 CEILINGS: dict[str, tuple[int, int]] = {
     "quote": (16, 10),
-    "decision": (129, 52),
+    "decision": (130, 52),
     "decision-shell": (14, 8),
     "sending": (17, 6),
-    "fill": (67, 31),
+    "fill": (68, 31),
     "fill-shell": (9, 6),
 }
 TARGETS: dict[str, tuple[int, int]] = {"quote": (16, 8), "decision": (50, 16), "fill": (40, 14)}

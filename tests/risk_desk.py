@@ -17,6 +17,7 @@ from by_hand import BTC, ETH, ByHand, report, shown, trade
 from engine.facts import NewOrder
 from engine.handlers.intents import risk_context
 from engine.model import OrderType, RateLimits, Side
+from engine.risk.context import RiskContext
 from engine.risk.review import review
 from engine.session_record import RiskSettings, new_engine_settings
 from engine.step_context import StepContext
@@ -169,15 +170,16 @@ class Desk:
         side, kind, quantity, *rest = order.split()
         limit = Decimal(next((word for word in rest if word != "reduce"), "0"))
         new = NewOrder(BTC.id, Side(side), OrderType(kind), Decimal(quantity), limit, reduce_only="reduce" in rest)
+        verdict, approved = review(self.context(new), self.hand.sequencer.kernel.session.risk_rules)
+        assert (approved is not None) is verdict.approved
+        return {"approved": verdict.approved, "rules": verdict.rules}
+
+    def context(self, new: NewOrder) -> RiskContext:
+        """Return the context that the kernel makes of its state for an order."""
         session = self.hand.sequencer.kernel.session
         record = msgspec.structs.replace(self.hand.records[-1], time_ns=self.review_ns or self.hand.now_ns)
         step = StepContext(self.hand.state, record, session.rules)
-        verdict, approved = review(
-            risk_context(session, step, "desk", new, step.market.quote(session.indexes[new.instrument])),
-            session.risk_rules,
-        )
-        assert (approved is not None) is verdict.approved
-        return {"approved": verdict.approved, "rules": verdict.rules}
+        return risk_context(session, step, "desk", new, step.market.quote(session.indexes[new.instrument]))
 
     def _time_of(self, what: str) -> int:
         until_ns = self.hand.state.account.limits.get(BTC.venue).blocked_until_ns

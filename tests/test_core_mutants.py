@@ -91,6 +91,8 @@ def refusals(rule: str) -> Iterator[risk.Case]:
 
 def some_refusal_passes(rule: str) -> None:
     """Play the refused cases of a rule; the first that is not refused raises."""
+    if rule in risk.DATA_AGES:
+        risk.test_data_age_at_its_edge(rule)
     for case in refusals(rule):
         risk.play(case)
 
@@ -98,6 +100,8 @@ def some_refusal_passes(rule: str) -> None:
 @pytest.mark.parametrize("rule", first_is_quick(RULES, quick=3))
 def test_without_a_risk_rule_each_of_its_refusals_fails(rule: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(RULES, rule, RiskRule(lambda _: "", name=rule))
+    if rule in risk.DATA_AGES:
+        must_notice(risk.test_data_age_at_its_edge, rule)
     for case in refusals(rule):
         must_notice(risk.play, case)
 

@@ -238,6 +238,7 @@ VENUE_WORDS_SPARED = {
     "replay/resim/sim_setup.py": "sets the simulated venue up",
     "verbatim/commands/record.py": "the default of --venue",
     "verbatim/config_sections.py": "the default of venue.name",
+    "verbatim/hostile/emergency_run.py": "answers the emergency cancel from the simulated venue",
     "verbatim/hostile/fault_plan.py": "scripts faults of the simulated venue's endpoints and events",
     "verbatim/hostile/sparse_market.py": "writes the simulated venue's market messages",
     "verbatim/testing.py": "runs the simulated venue in virtual time",

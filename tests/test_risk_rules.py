@@ -4,11 +4,16 @@ A case is a transcript of steps (risk_desk.py) whose last one is the order under
 kernel, verdict, and a request where every rule accepts.
 """
 
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 import pytest
+from by_hand import BTC
+from msgspec.structs import replace
 from risk_desk import Desk
 
+from engine.facts import NewOrder
+from engine.model import OrderType, Side
 from engine.risk.rules import RULES
 
 
@@ -303,6 +308,23 @@ def test_tick_size_at_its_edge(case: Case) -> None:
     play(case)
 
 
+DATA_AGES = {
+    "quote_age": ("quote_age_ns", "the quote is 10001 ms old, at most 10000 ms"),
+    "venue_lag": ("venue_lag_ns", "market data comes 10001 ms after the venue's stamp, at most 10000 ms"),
+}
+
+
+@pytest.mark.parametrize("rule", DATA_AGES)
+def test_data_age_at_its_edge(rule: str) -> None:
+    """The figures themselves are made by real late data in tests/test_freshness.py."""
+    field, text = DATA_AGES[rule]
+    limit = {f"{field.removesuffix('_ns')}_max_ns": 10_000_000_000}
+    context = Desk([]).context(NewOrder(BTC.id, Side.BUY, OrderType.LIMIT, Decimal(1), Decimal(90)))
+    for age_ns, answer in ((10_000_000_000, ""), (10_001_000_000, text)):
+        assert RULES[rule].reject_reason(replace(context, **limit, **{field: age_ns})) == answer
+    assert RULES[rule].reject_reason(replace(context, **{**limit, field: 10_001_000_000, next(iter(limit)): 0})) == ""
+
+
 @cases("order_type")
 def test_order_type_at_its_edge(case: Case) -> None:
     play(case)
@@ -369,7 +391,7 @@ def test_reduce_only_at_its_edge(case: Case) -> None:
 
 
 # rules that need more than orders and messages of the account: tests/test_instrument_blocks.py, tests/test_freshness.py
-IN_OTHER_FILES = {"blocked", "quote_age", "venue_lag"}
+IN_OTHER_FILES = set(DATA_AGES)
 
 
 def test_every_rule_is_accepted_and_refused_at_its_edge() -> None:
