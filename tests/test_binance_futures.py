@@ -542,7 +542,7 @@ def test_questions_and_what_their_answers_prove(shared_data: Path) -> None:
     assert isinstance(report, InstrumentsReport)
     assert (answer, len(report.instruments), report.rate_limits) == (Answer(Outcome.DONE), 25, RateLimits(2_400, 300))
     (refused,) = USDM.decode_answer(asked, BTC.id, 400, {}, b'{"code":-1121,"msg":"Invalid symbol."}')
-    assert refused == Answer(Outcome.REFUSED, code=-1121, text="Invalid symbol.")
+    assert (refused.outcome, refused.code, refused.text) == (Outcome.REFUSED, -1121, "Invalid symbol.")
     for body in (b"", b"[]", b"\xff", b'{"serverTime":"x"}'):
         (answer, error) = USDM.decode_answer(USDM.server_time(), "", 200, {}, body)
         assert (answer, type(error)) == (Answer(Outcome.UNKNOWN), Unrecognised)

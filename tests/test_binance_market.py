@@ -306,7 +306,7 @@ def test_rates_are_those_that_the_venue_tells(shared_data: Path) -> None:
         row("ORDERS", "DAY", 1, 200_000),
         row("ORDERS", "SECOND", 10, 50),
     ]
-    assert read_rate_limits(json.dumps({"symbols": [], "rateLimits": told}).encode()) == RateLimits(12_000, 50)
+    assert read_rate_limits(json.dumps({"symbols": [], "rateLimits": told}).encode()) == RateLimits(12_000, 50, 200_000)
     assert read_rate_limits(b'{"symbols":[]}') == RateLimits(6_000, 100)
     real = (shared_data / "captures" / "cryptofeed" / "BINANCE.0").read_bytes().splitlines()
     line = next(line for line in real if b"exchangeInfo -> " in line)

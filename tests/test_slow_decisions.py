@@ -174,5 +174,5 @@ def test_slow_consumer_no_order_is_decided_on_a_quote_received_long_before(tmp_p
     assert max(ages, default=0) < 3, ages
     notes = [json.loads(record.body or "")["text"] for record in found if record.kind is Kind.NOTE]
     assert any("the engine is late" in text and "strategy stuck decided for" in text for text in notes), notes
-    assert any("it trades again" in text for text in notes)
+    assert any("caught up" in text for text in notes)
     assert not has(tmp_path, '"purpose":"disconnect"')  # no feed is blamed

@@ -87,10 +87,11 @@ def is_unexplained(step: StepContext) -> bool:
     timeout_ns = step.rules.settings.request_timeout_ns
     if not step.rules.has_ledger or step.time_ns - step.account.reconciling.done_ns < timeout_ns // ROUND_INTERVAL:
         return False
+    is_busy = bool(step.account.requests.by_seq)  # reports come all the time, so none gets old
     return any(
         ours.report is not None
         and ours.checked_seq < ours.report.seq
-        and step.time_ns - ours.report.at_ns > timeout_ns // SETTLE
+        and (is_busy or step.time_ns - ours.report.at_ns > timeout_ns // SETTLE)
         and difference(ours, ours.report, tolerance=_tolerance(step.rules.risk, asset)) != 0
         for asset, ours in step.account.ledger.by_asset.items()
     )

@@ -20,7 +20,7 @@ def handle_own_speed(session: SessionContext, step: StepContext, body: LinkBody)
                 text += f"; strategy {body.strategy} decided for {body.spent_ns / SECOND_NS:.1f} s of that"
             step.note(NoteLevel.WARNING, text)
         case LinkEvent.CAUGHT_UP:
-            text = f"the engine caught up after being late for {body.age_ns / SECOND_NS:.1f} s: it trades again"
+            text = f"the engine caught up after being late for {body.age_ns / SECOND_NS:.1f} s"
             step.note(NoteLevel.INFO, text)
         case _:
             _handle_overrun(session, step, body)

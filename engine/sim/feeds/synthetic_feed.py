@@ -94,6 +94,7 @@ class _Symbol:
         self.pressure = 0  # above 0: buyers dominate; it decays
         self.next_event_ns = start_ns + self.chance.waiting_ns(GAP_NS_QUIET)
         self.next_diff_ns = start_ns + DIFF_NS
+        self.shift_ns = 0  # the stamps move with the lines: a market that waited is not old
         self.diff_first_id = self.update_id + 1
         self.changed: tuple[dict[int, int], dict[int, int]] = ({}, {})
         below = above = price
@@ -146,7 +147,7 @@ class _Symbol:
         diff = DepthDiff(self.diff_first_id, self.update_id, bids, asks)
         self.diff_first_id = self.update_id + 1
         self.changed = ({}, {})
-        return [combined(f"{self.symbol.lower()}@depth@100ms", diff_data(self.symbol, diff, now_ns))]
+        return [combined(f"{self.symbol.lower()}@depth@100ms", diff_data(self.symbol, diff, now_ns + self.shift_ns))]
 
     def _schedule(self, now_ns: int, *, excited: bool) -> None:
         mean_ns = GAP_NS_QUIET * EXCITE_ONE // (EXCITE_ONE + self.excitement)
@@ -191,7 +192,7 @@ class _Symbol:
             quantity = min(wanted, available)
             wanted -= quantity
             self.trade_id += 1
-            prints.append(TradePrint(self.trade_id, price, quantity, now_ns, not buying))
+            prints.append(TradePrint(self.trade_id, price, quantity, now_ns + self.shift_ns, not buying))
             self._set(side, 0, available - quantity)
         return prints
 
@@ -274,6 +275,8 @@ class SyntheticMarket:
     def shift(self, ns: int) -> None:
         """Move all lines to come by so much."""
         self._shift_ns += ns
+        for _, _, symbol in self._agenda:
+            symbol.shift_ns += ns
         self._ready = [line._replace(due_ns=line.due_ns + ns) for line in self._ready]
 
     def _fill(self) -> None:
