@@ -310,7 +310,7 @@ def test_rates_are_those_that_the_venue_tells(shared_data: Path) -> None:
     assert read_rate_limits(b'{"symbols":[]}') == RateLimits(6_000, 100)
     real = (shared_data / "captures" / "cryptofeed" / "BINANCE.0").read_bytes().splitlines()
     line = next(line for line in real if b"exchangeInfo -> " in line)
-    assert read_rate_limits(line[line.index(b"{") :]) == RateLimits(1_200, 50)
+    assert read_rate_limits(line[line.index(b"{") :]) == RateLimits(1_200, 50, 160_000)
 
 
 def _exponent(number: Decimal) -> int:
