@@ -17,6 +17,7 @@ from engine.live.outputs import OutputDispatcher
 from engine.live.session_end import EndedBy
 from engine.live.session_status import SessionStatus, Summary
 from engine.mode_reasons import Mode, ModeReason, ReasonCode
+from engine.mode_shares import ModeSummary
 from engine.step_context import Output
 from journal.record import Kind, Record
 from replay.replay import replay_session
@@ -27,7 +28,7 @@ from verbatim.runner import exit_code, headline
 def summary(mode: str, ended: EndedBy) -> Summary:
     reasons = ("the fees look wrong", "and so does the clock") if mode == "halted" else ()
     last = SessionStatus("s", mode, reasons, 0, 0, 0, 0, 0, "", (), 0, 0, 0, (), 0, "", "")
-    return Summary(Path("s"), ended, "", last)
+    return Summary(Path("s"), ended, "", last, ModeSummary(1, {mode: 1}, {}, Mode(mode), reasons, 1))
 
 
 @pytest.mark.parametrize(
@@ -54,7 +55,7 @@ def test_the_headline_names_every_reason() -> None:
 
 
 def logged(*bodies: Any) -> list[tuple[str, str]]:
-    dispatcher = OutputDispatcher(SimpleNamespace())  # type: ignore[arg-type]  # nothing here is a request
+    dispatcher = OutputDispatcher(SimpleNamespace(), 0)  # type: ignore[arg-type]  # nothing here is a request
     record = Record(1, 1, Kind.NOTE, "mode", 0, None, None, None, None, "")
     with capture_logs() as logs:
         dispatcher.dispatch([Output(record, body) for body in bodies])
@@ -75,7 +76,7 @@ def test_each_level_is_logged_as_it_is() -> None:
 
 
 def test_only_the_venues_own_words_count_as_a_refused_key() -> None:
-    dispatcher = OutputDispatcher(SimpleNamespace())  # type: ignore[arg-type]  # nothing here is a request
+    dispatcher = OutputDispatcher(SimpleNamespace(), 0)  # type: ignore[arg-type]  # nothing here is a request
     record = Record(1, 1, Kind.FACT, "engine", 0, None, None, None, None, "")
     dispatcher.dispatch([Output(record, AccessRefused("v", 9, "403 Forbidden"))])
     assert dispatcher.key_refused == ""
