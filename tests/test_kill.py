@@ -161,16 +161,16 @@ def test_a_guard_leaves_a_session_alone_that_trades_or_ended_in_order(tmp_path: 
     with venue("--symbol", "BTCUSDT") as ready:
         config = configured(tmp_path, ready)
         config.write_text(config.read_text() + "[engine]\ncancel_on_stop = false\n")
-        with guarding(config, "--after", "1") as guard:
+        with guarding(config, "--after", "6") as guard:
             with running(config) as process:
                 until(lambda: len(open_at(ready)) == 14, 60)
                 beat = time.monotonic()
-                until(lambda: time.monotonic() > beat + 4)
+                until(lambda: time.monotonic() > beat + 8)
                 assert len(open_at(ready)) == 14
                 process.send_signal(signal.SIGTERM)
                 process.communicate(timeout=60)
             ended = time.monotonic()
-            until(lambda: time.monotonic() > ended + 4)
+            until(lambda: time.monotonic() > ended + 8)
             assert guard.poll() is None
             assert len(open_at(ready)) == 14, "it left them on purpose"
         assert len(list_sessions(tmp_path / "journals")) == 1
