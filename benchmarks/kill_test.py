@@ -48,6 +48,7 @@ from engine.record_codec import read_fact
 from engine.session_record import SECOND_NS
 from engine.sim.binance.key_ring import signature
 from engine.strategy.api import Place  # noqa: F401 - loaded before forking: what strategies import
+from journal.errors import NotAJournalError
 from journal.reader import Journal
 from journal.record import Kind, Record
 from journal.sessions import list_sessions
@@ -228,7 +229,10 @@ def disagreements(journals: Path, address: str) -> list[str]:
     newest = list_sessions(journals)[-1]
     said = []
     for found in list_sessions(journals):
-        report = verify(found.path)
+        try:
+            report = verify(found.path)
+        except NotAJournalError:  # killed before its first record: nothing was sent
+            continue
         said += [f"{found.session_id}: {problem}" for problem in report.problems]
     account = rebuilt_state(Journal.open(newest.path)).account
     if live := sorted(account.orders.live):
