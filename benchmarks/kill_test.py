@@ -48,10 +48,9 @@ from engine.record_codec import read_fact
 from engine.session_record import SECOND_NS
 from engine.sim.binance.key_ring import signature
 from engine.strategy.api import Place  # noqa: F401 - loaded before forking: what strategies import
-from journal.errors import NotAJournalError
 from journal.reader import Journal
 from journal.record import Kind, Record
-from journal.sessions import list_sessions
+from journal.sessions import SessionFolder, list_sessions
 from journal.verify import verify
 from journal.writer import JournalWriter
 from verbatim.demo import DemoOptions, demo_session
@@ -223,16 +222,18 @@ def fills_at(address: str) -> set[str]:
         first = page[-1]["id"] + 1
 
 
+def begun(journals: Path) -> list[SessionFolder]:
+    """Return the sessions that have a record. One that was killed before its first sent nothing."""
+    return [found for found in list_sessions(journals) if any(found.path.glob("0*"))]
+
+
 def disagreements(journals: Path, address: str) -> list[str]:
     """Compare the last session's journal with the venue's REST books."""
     held_at = {each["asset"]: each for each in signed(address, "/api/v3/account")["balances"]}
-    newest = list_sessions(journals)[-1]
+    newest = begun(journals)[-1]
     said = []
-    for found in list_sessions(journals):
-        try:
-            report = verify(found.path)
-        except NotAJournalError:  # killed before its first record: nothing was sent
-            continue
+    for found in begun(journals):
+        report = verify(found.path)
         said += [f"{found.session_id}: {problem}" for problem in report.problems]
     account = rebuilt_state(Journal.open(newest.path)).account
     if live := sorted(account.orders.live):
@@ -262,7 +263,7 @@ def fills_of(journals: Path) -> Iterator[OrderFilled]:
 
 
 def _facts(journals: Path) -> Iterator[Record]:
-    for found in list_sessions(journals):
+    for found in begun(journals):
         for record in Journal.open(found.path).records():
             if record.kind is Kind.FACT:
                 yield record
