@@ -315,7 +315,7 @@ class OrderDoubted(msgspec.Struct, frozen=True, tag_field="fact", tag="order_dou
 
 
 class RoundChanged(msgspec.Struct, frozen=True, tag_field="fact", tag="round_changed"):
-    """What an answer to a reconciliation round changed in the account."""
+    """The changes that an answer to a reconciliation round made in the account."""
 
     round: int
     orders: int = 0
@@ -350,7 +350,7 @@ class OrdersBlocked(msgspec.Struct, frozen=True, tag_field="fact", tag="orders_b
 
 
 class BreakerScope(StrEnum):
-    """What a breaker pauses."""
+    """Subjects that a breaker can pause."""
 
     INSTRUMENT = "instrument"
     STRATEGY = "strategy"

@@ -17,7 +17,7 @@ TEXT_MAX = 300
 
 
 class ModeSummary(msgspec.Struct, frozen=True):
-    """How long a session was in each mode, and for which reasons. Several reasons may hold at one time."""
+    """The time of a session in each mode, by reason. Several reasons may hold at one time."""
 
     total_ns: int
     mode_ns: dict[str, int]  # by mode

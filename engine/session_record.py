@@ -66,7 +66,7 @@ class StrategySettings(msgspec.Struct, frozen=True):
 
 
 class DriftAction(StrEnum):
-    """What follows if the venue's balance of an asset contradicts our records."""
+    """Consequences of a balance that contradicts our records."""
 
     HALT = "halt"
     NOTE = "note"  # an alarm, and trading continues
@@ -216,7 +216,7 @@ SAFEGUARDS = SafeguardSettings(  # of new sessions
 
 
 class SafetySettings(msgspec.Struct, frozen=True):
-    """What protects resting orders. The defaults are those of sessions recorded before there were safety orders."""
+    """Protection of resting orders. The defaults are those of sessions recorded before there were safety orders."""
 
     pursues: bool = False  # cancel-all and flatten are state: pursued until done
     cancels_on_failure: bool = False  # a stopped strategy and a failed core cancel their orders

@@ -30,7 +30,7 @@ class Section(BaseModel):
 
 
 class BlindSection(Section):
-    """What becomes of resting orders when the session cannot be RUNNING for so long."""
+    """The treatment of resting orders when the session cannot be RUNNING for so long."""
 
     after_s: Decimal = Field(default=Decimal(60), gt=0)
     then: Literal["cancel", "leave"] = "cancel"

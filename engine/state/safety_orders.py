@@ -36,7 +36,7 @@ class SafetyOrder(msgspec.Struct, frozen=True):
 
 
 class Tries(msgspec.Struct, frozen=True):
-    """How often something was requested while a safety order was in force."""
+    """The count of requests for one order or position while a safety order was in force."""
 
     count: int
     last_ns: int
