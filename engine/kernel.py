@@ -224,7 +224,7 @@ class Kernel:
         else:
             if record.kind is Kind.CHECKPOINT:
                 state.restart_hash(state.input_hash)
-            return  # intents, verdicts and notes change nothing
+            return  # intents, notes and the verdicts that no breaker counts change nothing
         with localcontext(MONEY):
             state.account = fold(state.account, change, Stamp(record.seq, record.time_ns), self.session.rules)
 

@@ -25,7 +25,7 @@ def query_by_order(
     """Query the fills of an order that lacks some, unless a query was sent a moment ago.
 
     Returns:
-        False if the venue has no query by order.
+        False if fills cannot be queried by order: by the venue, under order_rules 0, or before its venue id is known.
 
     """
     if not step.settings.order_rules or not order.venue_order_id:

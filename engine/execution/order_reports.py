@@ -1,4 +1,4 @@
-"""Reports of a venue about orders, turned into facts. Only this module compares a report with the account.
+"""Reports of a venue about orders, turned into facts. Doubts and reconciliation compare lists.
 
 The same event twice changes nothing. A fill is recorded once, by (instrument, fill id), and only a fill moves a
 position. Texts of notes and reasons are recorded, so they keep their words.

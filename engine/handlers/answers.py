@@ -204,7 +204,7 @@ def _judge_closed(step: StepContext, pending: PendingRequest, event: OrderReport
 
 
 def _check_absent(session: SessionContext, step: StepContext, pending: PendingRequest, answer: Answer) -> None:
-    """Halt if the venue does not know an order that is live here. Soon after a change, it may only be late."""
+    """Doubt, or under order_rules 0 halt for, a live order that the venue does not know. It may only be late."""
     name = pending.request.client_order_id
     if answer.outcome is not Outcome.NOT_FOUND or not name:
         return

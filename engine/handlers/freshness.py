@@ -127,7 +127,7 @@ def _handle_fault(session: SessionContext, step: StepContext, name: str, fault: 
 
 
 def _is_next_attempt(session: SessionContext, age_ns: int) -> bool:
-    """Return True at twice, four times ... the silence allowed: each attempt waits twice as long as the one before."""
+    """Return True at one, two, four times the silence allowed, and so on: each attempt waits twice as long."""
     first_ns = session.settings.stream_silence_max_ns
     before_ns = age_ns - session.settings.check_interval_ns
     return (age_ns // first_ns).bit_length() > (max(before_ns, 0) // first_ns).bit_length()

@@ -1,4 +1,4 @@
-"""The policy stage: it closes every step. It chooses the mode, advances reconciliation, and ends a stopping session."""
+"""The policy stage, at the end of a step: breakers, mode, safety orders, reconciliation, the end of a session."""
 
 from operator import is_
 from typing import Any
@@ -27,7 +27,7 @@ def advance_policy(session: SessionContext, step: StepContext) -> bool:
     """
     if step.account.breakers.due:
         trip_breakers(session, step)
-    # the mode comes first: a round that began before RUNNING ended would prove nothing
+    # the mode comes before the round: one that began before RUNNING ended would prove nothing
     market_reasons = decide_mode(session, step)
     account = step.account
     is_safe = not advance_safety(session, step)
